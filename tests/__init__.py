@@ -1,0 +1,1 @@
+"""Tests go through the real edges: HTTP, window, file, database engine."""
