@@ -1,1 +1,1 @@
-"""Pydantic models of every request and answer, one file per domain. Routes and the console's engine use these and no others."""
+"""Pydantic models of every request and answer, one file per domain: routes and the console use no others."""

@@ -1,0 +1,88 @@
+"""Placing an order, and what buyers and staff see of one."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field
+
+from shared.contracts.base import Answer, Code, Request
+from shared.pricing import MAX_QUANTITY
+from shared.states import AttemptState, ExceptionKind, OrderState
+
+IDEMPOTENCY_HEADER = "Idempotency-Key"
+
+
+class PlaceOrder(Request):
+    """`POST /api/orders`. `amount_fen` is the total of the review page: the price never changes after it."""
+
+    sku: Code
+    quantity: Annotated[int, Field(ge=1, le=MAX_QUANTITY)]
+    amount_fen: Annotated[int, Field(ge=1)]
+    channel: Annotated[str, Field(pattern=r"^[a-z]{2,16}$")]
+
+
+class Placed(Answer):
+    """The answer to a placed order: where to pay, and the link that opens the keys later on any device."""
+
+    code: str
+    state: OrderState
+    amount_fen: int
+    expires_at: datetime
+    order_url: str
+    pay_url: str | None
+    qr_text: str | None
+
+
+class OrderStatus(Answer):
+    """`GET /o/{code}/status`: what the order page polls. No key, no money, nothing personal."""
+
+    code: str
+    state: OrderState
+    attempt: AttemptState | None
+
+
+class OrderLine(Answer):
+    """One line as it was sold."""
+
+    sku: str
+    title: str
+    unit_price: int
+    quantity: int
+    amount_fen: int
+    supplier_fen: int
+    fee_fen: int
+
+
+class Order(Answer):
+    """One order as staff see it."""
+
+    id: UUID
+    code: str
+    state: OrderState
+    amount_fen: int
+    created_at: datetime
+    expires_at: datetime
+    paid_at: datetime | None
+    delivered_at: datetime | None
+    channel: str | None
+    out_trade_no: str | None
+    provider_no: str | None
+    lines: list[OrderLine]
+
+
+class PaymentException(Answer):
+    """One row of the exception list: money or an order that needs a person."""
+
+    id: UUID
+    kind: ExceptionKind
+    order_code: str | None
+    channel: str
+    out_trade_no: str
+    provider_no: str | None
+    expected_fen: int | None
+    received_fen: int | None
+    created_at: datetime
+    open: bool

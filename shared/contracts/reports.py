@@ -1,0 +1,77 @@
+"""The business day as finance exports it. Detail rows come in keyset pages; totals come from the ledger."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from shared.contracts.base import Answer
+from shared.states import AttemptState, OrderState
+
+
+class LedgerTotal(Answer):
+    """One account kind over the day: sums of its debits and credits, in fen."""
+
+    account: str
+    debits_fen: int
+    credits_fen: int
+
+
+class DaySummary(Answer):
+    """`GET /api/reports/days/{day}`: what the workbook's detail sheets must add up to."""
+
+    day: date
+    as_of: datetime
+    orders_placed: int
+    orders_paid: int
+    orders_delivered: int
+    paid_fen: int
+    delivered_fen: int
+    supplier_fen: int
+    fee_fen: int
+    units_imported: int
+    units_sold: int
+    exceptions_open: int
+    ledger: list[LedgerTotal]
+
+
+class DayOrder(Answer):
+    """One order line of the day (by the order's creation, or its payment if paid that day)."""
+
+    code: str
+    created_at: datetime
+    paid_at: datetime | None
+    delivered_at: datetime | None
+    state: OrderState
+    sku: str
+    title: str
+    supplier: str
+    quantity: int
+    unit_price: int
+    amount_fen: int
+    supplier_fen: int
+    fee_fen: int
+
+
+class DayPayment(Answer):
+    """One payment received that day."""
+
+    paid_at: datetime
+    channel: str
+    out_trade_no: str
+    provider_no: str
+    order_code: str
+    state: AttemptState
+    amount_fen: int
+    delivered: bool
+
+
+class DayMovement(Answer):
+    """Card movements of one SKU that day."""
+
+    sku: str
+    title: str
+    supplier: str
+    imported: int
+    sold: int
+    void: int
+    free_at_close: int

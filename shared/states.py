@@ -1,0 +1,246 @@
+"""Every state machine as a literal table. A move that is not here is refused with the current state.
+
+The server compares and sets by these tables, the console greys out by them, documents are made from them.
+Each machine maps a state to the states it may become.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum, StrEnum
+from typing import Any
+
+from shared.errors import IllegalMove
+
+
+class UnitState(IntEnum):
+    """One card key in stock. Small integers: the row is hot."""
+
+    FREE = 0
+    HELD = 1
+    SOLD = 2
+    VOID = 3
+
+
+class LotState(StrEnum):
+    """One imported lot of a SKU. `importing` units are sold as they arrive."""
+
+    OPEN = "open"
+    FROZEN = "frozen"
+    WITHDRAWN = "withdrawn"
+    EXHAUSTED = "exhausted"
+
+
+class OrderState(StrEnum):
+    """One order of one buyer."""
+
+    PENDING_PAYMENT = "pending_payment"
+    PAID = "paid"
+    DELIVERED = "delivered"
+    COMPLETED = "completed"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    PARTIALLY_DELIVERED = "partially_delivered"
+    DELIVERY_FAILED = "delivery_failed"
+    REFUNDED = "refunded"
+    PARTIALLY_REFUNDED = "partially_refunded"
+    DISPUTED = "disputed"
+
+
+class AttemptState(StrEnum):
+    """One attempt to pay an order through one channel."""
+
+    CREATED = "created"
+    PENDING = "pending"
+    PAID = "paid"
+    CLOSED = "closed"
+    UNKNOWN = "unknown"
+
+
+class RefundState(StrEnum):
+    """One refund of a paid attempt."""
+
+    REQUESTED = "requested"
+    SUPPLIER_WAIT = "supplier_wait"
+    APPROVED = "approved"
+    REFUSED = "refused"
+    SUBMITTED = "submitted"
+    PROCESSING = "processing"
+    SUCCEEDED = "succeeded"
+    ABNORMAL = "abnormal"
+    CLOSED = "closed"
+
+
+class ProductState(StrEnum):
+    """A product as buyers see it: suppliers draft, an operator publishes."""
+
+    DRAFT = "draft"
+    PUBLISHED = "published"
+    OFF_SHELF = "off_shelf"
+
+
+class ImportState(StrEnum):
+    """One upload of card keys."""
+
+    RECEIVING = "receiving"
+    INGESTING = "ingesting"
+    DONE = "done"
+    CANCELLED = "cancelled"
+
+
+class JobState(StrEnum):
+    """One row of work."""
+
+    READY = "ready"
+    RUNNING = "running"
+    RETRY = "retry"
+    DONE = "done"
+    DEAD = "dead"
+
+
+class ExceptionKind(StrEnum):
+    """Why money or an order needs a person."""
+
+    PAID_NO_STOCK = "paid_no_stock"
+    PAID_AFTER_EXPIRY = "paid_after_expiry"
+    PAID_TWICE = "paid_twice"
+    AMOUNT_MISMATCH = "amount_mismatch"
+    MERCHANT_MISMATCH = "merchant_mismatch"
+    UNKNOWN_PAYMENT = "unknown_payment"
+
+
+U, O, A, R = UnitState, OrderState, AttemptState, RefundState  # noqa: E741 - the tables below read as tables
+
+UNIT: dict[UnitState, frozenset[UnitState]] = {
+    U.FREE: frozenset({U.HELD, U.SOLD, U.VOID}),
+    U.HELD: frozenset({U.FREE, U.SOLD, U.VOID}),
+    U.SOLD: frozenset(),
+    U.VOID: frozenset(),
+}
+
+LOT: dict[LotState, frozenset[LotState]] = {
+    LotState.OPEN: frozenset({LotState.FROZEN, LotState.WITHDRAWN, LotState.EXHAUSTED}),
+    LotState.FROZEN: frozenset({LotState.OPEN, LotState.WITHDRAWN}),
+    LotState.WITHDRAWN: frozenset(),
+    LotState.EXHAUSTED: frozenset({LotState.OPEN}),  # an expired hold gives a unit back
+}
+
+ORDER: dict[OrderState, frozenset[OrderState]] = {
+    O.PENDING_PAYMENT: frozenset({O.PAID, O.DELIVERED, O.EXPIRED, O.CANCELLED}),
+    # Money that arrives late is still money: an expired or cancelled order may become paid.
+    O.EXPIRED: frozenset({O.PAID, O.DELIVERED}),
+    O.CANCELLED: frozenset({O.PAID, O.DELIVERED}),
+    O.PAID: frozenset({O.DELIVERED, O.PARTIALLY_DELIVERED, O.DELIVERY_FAILED, O.REFUNDED}),
+    O.DELIVERY_FAILED: frozenset({O.DELIVERED, O.REFUNDED}),
+    O.PARTIALLY_DELIVERED: frozenset({O.DELIVERED, O.PARTIALLY_REFUNDED, O.DISPUTED}),
+    O.DELIVERED: frozenset({O.COMPLETED, O.PARTIALLY_REFUNDED, O.REFUNDED, O.DISPUTED}),
+    O.COMPLETED: frozenset({O.PARTIALLY_REFUNDED, O.REFUNDED, O.DISPUTED}),
+    O.DISPUTED: frozenset({O.COMPLETED, O.PARTIALLY_REFUNDED, O.REFUNDED}),
+    O.PARTIALLY_REFUNDED: frozenset({O.COMPLETED, O.REFUNDED, O.DISPUTED}),
+    O.REFUNDED: frozenset(),
+}
+
+ATTEMPT: dict[AttemptState, frozenset[AttemptState]] = {
+    A.CREATED: frozenset({A.PENDING, A.UNKNOWN, A.PAID, A.CLOSED}),
+    A.PENDING: frozenset({A.PAID, A.CLOSED, A.UNKNOWN}),
+    A.UNKNOWN: frozenset({A.PENDING, A.PAID, A.CLOSED}),
+    A.CLOSED: frozenset({A.PAID}),  # a channel may report money for what we closed
+    A.PAID: frozenset(),
+}
+
+REFUND: dict[RefundState, frozenset[RefundState]] = {
+    R.REQUESTED: frozenset({R.SUPPLIER_WAIT, R.APPROVED, R.REFUSED, R.CLOSED}),
+    R.SUPPLIER_WAIT: frozenset({R.APPROVED, R.REFUSED, R.CLOSED}),
+    R.APPROVED: frozenset({R.SUBMITTED, R.CLOSED}),
+    R.SUBMITTED: frozenset({R.PROCESSING, R.SUCCEEDED, R.ABNORMAL}),
+    R.PROCESSING: frozenset({R.SUCCEEDED, R.ABNORMAL}),
+    R.ABNORMAL: frozenset({R.SUBMITTED, R.SUCCEEDED, R.CLOSED}),
+    R.REFUSED: frozenset(),
+    R.SUCCEEDED: frozenset(),
+    R.CLOSED: frozenset(),
+}
+
+PRODUCT: dict[ProductState, frozenset[ProductState]] = {
+    ProductState.DRAFT: frozenset({ProductState.PUBLISHED}),
+    ProductState.PUBLISHED: frozenset({ProductState.OFF_SHELF}),
+    ProductState.OFF_SHELF: frozenset({ProductState.PUBLISHED}),
+}
+
+IMPORT: dict[ImportState, frozenset[ImportState]] = {
+    ImportState.RECEIVING: frozenset({ImportState.INGESTING, ImportState.CANCELLED}),
+    ImportState.INGESTING: frozenset({ImportState.DONE}),
+    ImportState.DONE: frozenset(),
+    ImportState.CANCELLED: frozenset(),
+}
+
+MACHINES: dict[type[StrEnum] | type[IntEnum], Mapping[Any, frozenset[Any]]] = {
+    UnitState: UNIT,
+    LotState: LOT,
+    OrderState: ORDER,
+    AttemptState: ATTEMPT,
+    RefundState: REFUND,
+    ProductState: PRODUCT,
+    ImportState: IMPORT,
+}
+
+LABELS: dict[StrEnum | IntEnum, tuple[str, str]] = {
+    O.PENDING_PAYMENT: ("待支付", "Awaiting payment"),
+    O.PAID: ("已支付", "Paid"),
+    O.DELIVERED: ("已发货", "Delivered"),
+    O.COMPLETED: ("已完成", "Completed"),
+    O.EXPIRED: ("已过期", "Expired"),
+    O.CANCELLED: ("已取消", "Cancelled"),
+    O.PARTIALLY_DELIVERED: ("部分发货", "Partially delivered"),
+    O.DELIVERY_FAILED: ("发货失败", "Delivery failed"),
+    O.REFUNDED: ("已退款", "Refunded"),
+    O.PARTIALLY_REFUNDED: ("部分退款", "Partially refunded"),
+    O.DISPUTED: ("有争议", "Disputed"),
+    U.FREE: ("可售", "Free"),
+    U.HELD: ("已锁定", "Held"),
+    U.SOLD: ("已售", "Sold"),
+    U.VOID: ("作废", "Void"),
+    LotState.OPEN: ("在售", "Open"),
+    LotState.FROZEN: ("冻结", "Frozen"),
+    LotState.WITHDRAWN: ("已撤回", "Withdrawn"),
+    LotState.EXHAUSTED: ("售罄", "Exhausted"),
+    A.CREATED: ("已创建", "Created"),
+    A.PENDING: ("待支付", "Pending"),
+    A.PAID: ("已支付", "Paid"),
+    A.CLOSED: ("已关闭", "Closed"),
+    A.UNKNOWN: ("待确认", "Unknown"),
+    ProductState.DRAFT: ("草稿", "Draft"),
+    ProductState.PUBLISHED: ("在售", "On sale"),
+    ProductState.OFF_SHELF: ("已下架", "Off shelf"),
+    ImportState.RECEIVING: ("上传中", "Receiving"),
+    ImportState.INGESTING: ("入库中", "Ingesting"),
+    ImportState.DONE: ("已完成", "Done"),
+    ImportState.CANCELLED: ("已取消", "Cancelled"),
+    ExceptionKind.PAID_NO_STOCK: ("已付款无库存", "Paid, no stock"),
+    ExceptionKind.PAID_AFTER_EXPIRY: ("过期后付款", "Paid after expiry"),
+    ExceptionKind.PAID_TWICE: ("重复付款", "Paid twice"),
+    ExceptionKind.AMOUNT_MISMATCH: ("金额不符", "Amount mismatch"),
+    ExceptionKind.MERCHANT_MISMATCH: ("商户不符", "Merchant mismatch"),
+    ExceptionKind.UNKNOWN_PAYMENT: ("未知订单付款", "Payment without an order"),
+}
+
+
+def label(state: StrEnum | IntEnum, language: str = "zh") -> str:
+    """The word a person reads for a state."""
+    zh, en = LABELS.get(state, (str(state), str(state)))
+    return en if language.startswith("en") else zh
+
+
+def may_move(state: StrEnum | IntEnum, to: StrEnum | IntEnum) -> bool:
+    """Whether the machine of `state` allows the step."""
+    return to in MACHINES[type(state)][state]
+
+
+def require_move(state: StrEnum | IntEnum, to: StrEnum | IntEnum) -> None:
+    """Raise IllegalMove, which names the current state, unless the step is in the table."""
+    if not may_move(state, to):
+        raise IllegalMove(machine=type(state).__name__, state=str(state.value), to=str(to.value))
+
+
+def sources_of(to: StrEnum) -> tuple[StrEnum, ...]:
+    """The states from which `to` can be reached: the guard of a compare-and-set."""
+    return tuple(state for state, targets in MACHINES[type(to)].items() if to in targets)
