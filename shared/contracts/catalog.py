@@ -45,6 +45,7 @@ class NewProduct(Request):
     """`POST /api/products`: a draft with at least one SKU. Operators and admins name the supplier."""
 
     category: Code
+    code: Code
     name: Name
     summary: Annotated[str, Field(max_length=200)] = ""
     description: Annotated[str, Field(max_length=20_000)] = ""
@@ -69,6 +70,7 @@ class Product(Answer):
     """A product with its SKUs."""
 
     id: UUID
+    code: str
     category: str
     name: str
     summary: str

@@ -1,0 +1,341 @@
+"""Engines, transactions and column types. The only file that names a SQL dialect and the only one that commits.
+
+Writers open `with db.tx() as tx:` inside the use case; readers `with db.read() as tx:`. Code that gets a
+`tx` never commits. On SQLite one transaction writes at a time (one process per file); on PostgreSQL and
+MariaDB transactions are READ COMMITTED and correctness comes from guarded updates with row counts.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+from sqlalchemy import (
+    BINARY,
+    BigInteger,
+    CursorResult,
+    DateTime,
+    Dialect,
+    Engine,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    Uuid,
+    create_engine,
+    event,
+    make_url,
+    text,
+)
+from sqlalchemy.dialects import mysql
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.pool import QueuePool
+from sqlalchemy.types import TypeEngine
+
+Tx = Session
+"""What actions and queries take. Actions never commit; queries never write."""
+
+POOL_SIZE = 8
+"""More connections make a two-core database slower (performance.md): a pool of eight and a queue in front."""
+
+SQLITE_BUSY_SECONDS = 30
+
+T = TypeVar("T")
+
+
+class Uid(TypeDecorator[UUID]):
+    """A 16-byte id: `uuid` on PostgreSQL, 16 raw bytes elsewhere, so that time-ordered ids stay ordered."""
+
+    impl = LargeBinary(16)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(Uuid(as_uuid=True))
+        return dialect.type_descriptor(BINARY(16))
+
+    def process_bind_param(self, value: UUID | None, dialect: Dialect) -> Any:
+        return value if value is None or dialect.name == "postgresql" else value.bytes
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> UUID | None:
+        return value if value is None or dialect.name == "postgresql" else UUID(bytes=bytes(value))
+
+
+class Digest16(TypeDecorator[bytes]):
+    """Sixteen bytes of a keyed hash; the engine's own `uuid` on PostgreSQL, where it indexes 12 % faster."""
+
+    impl = LargeBinary(16)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(Uuid(as_uuid=True))
+        return dialect.type_descriptor(BINARY(16))
+
+    def process_bind_param(self, value: bytes | None, dialect: Dialect) -> Any:
+        return UUID(bytes=value) if value is not None and dialect.name == "postgresql" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> bytes | None:
+        if value is None:
+            return None
+        return value.bytes if isinstance(value, UUID) else bytes(value)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware UTC datetime with microseconds on every engine; a naive one is refused."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name in {"mysql", "mariadb"}:
+            return dialect.type_descriptor(mysql.DATETIME(fsp=6))
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(BigInteger())
+        return dialect.type_descriptor(DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("an instant must be aware")
+        if dialect.name == "sqlite":
+            since = value - _EPOCH
+            return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+        value = value.astimezone(UTC)
+        return value if dialect.name == "postgresql" else value.replace(tzinfo=None)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if dialect.name == "sqlite":
+            return datetime.fromtimestamp(value // 1_000_000, UTC).replace(microsecond=value % 1_000_000)
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def code(length: int = 64) -> TypeEngine[str]:
+    """A key or code compared byte by byte on every engine."""
+    return String(length).with_variant(
+        mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb"
+    )
+
+
+def big_text() -> TypeEngine[str]:
+    """Text of any length; MariaDB's TEXT ends at 64 KiB."""
+    return Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
+
+
+def blob() -> TypeEngine[bytes]:
+    """Bytes of any length; MariaDB's BLOB ends at 64 KiB."""
+    return LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")
+
+
+BigInt = BigInteger().with_variant(Integer(), "sqlite")
+"""64-bit integers; on SQLite INTEGER, which may be a rowid."""
+
+
+class Base(DeclarativeBase):
+    """Mapped classes of all domains. Relationships are not used: queries say what they join."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_N_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+def table_of(model: type[Base]) -> Table:
+    """The Core table of a mapped class, for set-based statements."""
+    table = model.__table__
+    assert isinstance(table, Table)
+    return table
+
+
+class Database:
+    """One database, shared by all threads of a process. Safe to use from any thread; `close()` at the end."""
+
+    def __init__(self, url: str) -> None:
+        self.url = make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._writer_lock = threading.RLock() if self.is_sqlite else None
+        self._writer = self._make_engine(read_only=False)
+        self._reader = self._make_engine(read_only=True) if self.is_sqlite else self._writer
+
+    @contextmanager
+    def tx(self) -> Iterator[Tx]:
+        """A write transaction: commits when the body ends, rolls back when it raises.
+
+        Raises OperationalError when the engine asks for a retry (`is_retryable`); callers that can repeat, do.
+        """
+        with self._turn(), Session(self._writer, expire_on_commit=False, autoflush=False) as session:
+            yield session
+            session.commit()
+
+    @contextmanager
+    def read(self) -> Iterator[Tx]:
+        """A read transaction; never writes (SQLite refuses it, the others roll back)."""
+        with Session(self._reader, expire_on_commit=False, autoflush=False) as session:
+            yield session
+            session.rollback()
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One writer at a time on SQLite: a fair queue in memory instead of its busy loop, which starves."""
+        if self._writer_lock is None:
+            yield
+            return
+        with self._writer_lock:
+            yield
+
+    def ping(self) -> None:
+        """Raise if the database does not answer."""
+        with self.read() as tx:
+            tx.execute(text("SELECT 1"))
+
+    def close(self) -> None:
+        """Close all connections; on SQLite fold the write-ahead log into the file."""
+        self._writer.dispose()
+        self._reader.dispose()
+
+    @property
+    def engine(self) -> Engine:
+        """The writing engine, for migrations and tests."""
+        return self._writer
+
+    def _make_engine(self, *, read_only: bool) -> Engine:
+        if not self.is_sqlite:
+            engine = create_engine(
+                self.url,
+                isolation_level="READ COMMITTED",
+                pool_size=POOL_SIZE,
+                max_overflow=POOL_SIZE,
+                pool_pre_ping=True,
+                pool_timeout=10,
+            )
+            if engine.dialect.name in {"mysql", "mariadb"}:
+                event.listen(engine, "connect", _prepare_mariadb)
+            return engine
+        path = Path(self.url.database or "")
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        engine = create_engine(
+            self.url,
+            poolclass=QueuePool,
+            pool_size=POOL_SIZE if read_only else 1,
+            max_overflow=POOL_SIZE * 4 if read_only else 0,
+            pool_timeout=60,
+            connect_args={"check_same_thread": False, "timeout": SQLITE_BUSY_SECONDS},
+        )
+        event.listen(engine, "connect", _prepare_sqlite_reader if read_only else _prepare_sqlite_writer)
+        event.listen(engine, "begin", _begin_read if read_only else _begin_write)
+        return engine
+
+
+def _prepare_sqlite_writer(connection: Any, _record: object) -> None:
+    # The driver must not begin transactions itself: BEGIN IMMEDIATE comes from the begin event below.
+    connection.isolation_level = None
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",  # a commit that was acknowledged survives power loss; group commit pays for it
+        "foreign_keys=ON",
+        "cache_size=-65536",
+        "wal_autocheckpoint=4000",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _prepare_sqlite_reader(connection: Any, _record: object) -> None:
+    connection.isolation_level = None
+    connection.execute("PRAGMA query_only=ON")
+    connection.execute("PRAGMA cache_size=-16384")
+
+
+def _begin_write(connection: Any) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _begin_read(connection: Any) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
+def _prepare_mariadb(connection: Any, _record: object) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00'"
+        )
+
+
+# --- what the engines do differently ---------------------------------------------------------------------
+
+_RETRYABLE = {"40001", "40P01", "55P03", 1205, 1213, 1020}
+"""Serialization failure, deadlock, lock time-out: PostgreSQL's SQLSTATEs and MariaDB's error numbers."""
+
+
+def is_retryable(error: DBAPIError) -> bool:
+    """Whether the same transaction may succeed when it is run again from its start."""
+    if error.connection_invalidated:
+        return True
+    original = error.orig
+    state = getattr(original, "sqlstate", None)
+    number = original.args[0] if original is not None and original.args else None
+    return state in _RETRYABLE or number in _RETRYABLE or "database is locked" in str(original)
+
+
+def rows_changed(result: Any) -> int:
+    """How many rows an UPDATE or DELETE matched; for many parameter sets, their sum."""
+    assert isinstance(result, CursorResult)
+    return result.rowcount
+
+
+_APPEND_ONLY = {
+    "postgresql": (
+        "CREATE OR REPLACE FUNCTION kameng_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'append-only table'; END $$",
+        "CREATE TRIGGER {table}_keep BEFORE UPDATE OR DELETE ON {table} "
+        "FOR EACH ROW EXECUTE FUNCTION kameng_append_only()",
+    ),
+    "sqlite": (
+        "CREATE TRIGGER {table}_keep_u BEFORE UPDATE ON {table} BEGIN SELECT RAISE(ABORT, 'append-only table'); END",
+        "CREATE TRIGGER {table}_keep_d BEFORE DELETE ON {table} BEGIN SELECT RAISE(ABORT, 'append-only table'); END",
+    ),
+    "mysql": (
+        "CREATE TRIGGER {table}_keep_u BEFORE UPDATE ON {table} FOR EACH ROW "
+        "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'append-only table'",
+        "CREATE TRIGGER {table}_keep_d BEFORE DELETE ON {table} FOR EACH ROW "
+        "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'append-only table'",
+    ),
+}
+
+
+def append_only_ddl(dialect: str, table: str) -> list[str]:
+    """The statements that make `table` refuse UPDATE and DELETE. Dropping the table drops the triggers."""
+    statements = _APPEND_ONLY["mysql" if dialect == "mariadb" else dialect]
+    return [statement.format(table=table) for statement in statements]
+
+
+def retrying(database: Database, work: Callable[[Tx], T], *, tries: int = 3) -> T:
+    """Run `work(tx)` in a transaction and run it again on a deadlock or serialization failure, at most `tries` times."""
+    for left in range(tries - 1, -1, -1):
+        try:
+            with database.tx() as tx:
+                return work(tx)
+        except DBAPIError as error:
+            if left == 0 or not is_retryable(error):
+                raise
+            time.sleep(0.01 * (tries - left))
+    raise AssertionError("unreachable")
