@@ -1,0 +1,1 @@
+"""Payment channels: HTTP and signatures, one file each behind `port.Gateway`. Imports no domain."""
