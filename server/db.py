@@ -85,7 +85,7 @@ class Digest16(TypeDecorator[bytes]):
     def process_bind_param(self, value: bytes | None, dialect: Dialect) -> Any:
         return UUID(bytes=value) if value is not None and dialect.name == "postgresql" else value
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> bytes | None:
+    def process_result_value(self, value: Any, dialect: Dialect) -> bytes | None:  # noqa: ARG002 - SQLAlchemy passes it
         if value is None:
             return None
         return value.bytes if isinstance(value, UUID) else bytes(value)
@@ -120,6 +120,7 @@ class Instant(TypeDecorator[datetime]):
             return None
         if dialect.name == "sqlite":
             return datetime.fromtimestamp(value // 1_000_000, UTC).replace(microsecond=value % 1_000_000)
+        assert isinstance(value, datetime)
         return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
 
 
@@ -304,20 +305,28 @@ def rows_changed(result: Any) -> int:
 
 _APPEND_ONLY = {
     "postgresql": (
-        "CREATE OR REPLACE FUNCTION kameng_append_only() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN RAISE EXCEPTION 'append-only table'; END $$",
-        "CREATE TRIGGER {table}_keep BEFORE UPDATE OR DELETE ON {table} "
-        "FOR EACH ROW EXECUTE FUNCTION kameng_append_only()",
+        (
+            "CREATE OR REPLACE FUNCTION kameng_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION 'append-only table'; END $$"
+        ),
+        (
+            "CREATE TRIGGER {table}_keep BEFORE UPDATE OR DELETE ON {table} "
+            "FOR EACH ROW EXECUTE FUNCTION kameng_append_only()"
+        ),
     ),
     "sqlite": (
         "CREATE TRIGGER {table}_keep_u BEFORE UPDATE ON {table} BEGIN SELECT RAISE(ABORT, 'append-only table'); END",
         "CREATE TRIGGER {table}_keep_d BEFORE DELETE ON {table} BEGIN SELECT RAISE(ABORT, 'append-only table'); END",
     ),
     "mysql": (
-        "CREATE TRIGGER {table}_keep_u BEFORE UPDATE ON {table} FOR EACH ROW "
-        "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'append-only table'",
-        "CREATE TRIGGER {table}_keep_d BEFORE DELETE ON {table} FOR EACH ROW "
-        "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'append-only table'",
+        (
+            "CREATE TRIGGER {table}_keep_u BEFORE UPDATE ON {table} FOR EACH ROW "
+            "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'append-only table'"
+        ),
+        (
+            "CREATE TRIGGER {table}_keep_d BEFORE DELETE ON {table} FOR EACH ROW "
+            "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'append-only table'"
+        ),
     ),
 }
 
@@ -329,7 +338,7 @@ def append_only_ddl(dialect: str, table: str) -> list[str]:
 
 
 def retrying(database: Database, work: Callable[[Tx], T], *, tries: int = 3) -> T:
-    """Run `work(tx)` in a transaction and run it again on a deadlock or serialization failure, at most `tries` times."""
+    """Run `work(tx)` in a transaction, again on a deadlock or serialization failure, at most `tries` times."""
     for left in range(tries - 1, -1, -1):
         try:
             with database.tx() as tx:

@@ -1,0 +1,1 @@
+"""Double entry: immutable transfers between accounts, and the balances they make."""

@@ -1,0 +1,81 @@
+"""Tables of the orders. Only `server.orders` writes them; reports, reconcile and invariants may read them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import JSON, Index, Integer, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from server.db import Base, BigInt, Instant, Uid, code
+
+
+class Order(Base):
+    """One order of one buyer's device. Prices, titles and rates are frozen at creation.
+
+    `content_sha256` is the hash of the body that the idempotency key came with; `link_sha256` the hash of
+    the 128-bit token that opens the keys on another device.
+    """
+
+    __tablename__ = "shop_order"
+    __table_args__ = (
+        UniqueConstraint("buyer_id", "idempotency_key", name="uq_shop_order_idempotency"),
+        Index("ix_shop_order_created_at", "created_at", "id"),
+        Index("ix_shop_order_paid_at", "paid_at", "id"),
+        Index("ix_shop_order_due", "state", "due_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
+    code: Mapped[str] = mapped_column(code(16), unique=True)
+    buyer_id: Mapped[UUID] = mapped_column(Uid)
+    idempotency_key: Mapped[str] = mapped_column(code(64))
+    content_sha256: Mapped[str] = mapped_column(code(64))
+    link_sha256: Mapped[str] = mapped_column(code(64))
+    state: Mapped[str] = mapped_column(code(24))
+    amount_fen: Mapped[int] = mapped_column(BigInt)
+    created_at: Mapped[datetime] = mapped_column(Instant)
+    expires_at: Mapped[datetime] = mapped_column(Instant)
+    due_at: Mapped[datetime | None] = mapped_column(Instant)
+    paid_at: Mapped[datetime | None] = mapped_column(Instant)
+    delivered_at: Mapped[datetime | None] = mapped_column(Instant)
+    completed_at: Mapped[datetime | None] = mapped_column(Instant)
+    first_viewed_at: Mapped[datetime | None] = mapped_column(Instant)
+    version: Mapped[int] = mapped_column(BigInt, default=1)
+
+
+class OrderLine(Base):
+    """One SKU of an order. amount_fen = supplier_fen + fee_fen; `seqs` are the stock units held or sold for it."""
+
+    __tablename__ = "order_line"
+    __table_args__ = (
+        Index("ix_order_line_order_id", "order_id"),
+        Index("ix_order_line_supplier_id", "supplier_id", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
+    order_id: Mapped[UUID] = mapped_column(Uid)
+    n: Mapped[int] = mapped_column(Integer)
+    sku_id: Mapped[UUID] = mapped_column(Uid)
+    sku_code: Mapped[str] = mapped_column(code(64))
+    product_id: Mapped[UUID] = mapped_column(Uid)
+    product_code: Mapped[str] = mapped_column(code(64))
+    title: Mapped[str] = mapped_column(code(250))
+    supplier_id: Mapped[UUID] = mapped_column(Uid)
+    unit_price: Mapped[int] = mapped_column(BigInt)
+    quantity: Mapped[int] = mapped_column(Integer)
+    amount_fen: Mapped[int] = mapped_column(BigInt)
+    supplier_fen: Mapped[int] = mapped_column(BigInt)
+    fee_fen: Mapped[int] = mapped_column(BigInt)
+    fee_ppm: Mapped[int] = mapped_column(BigInt)
+    seqs: Mapped[list[int]] = mapped_column(JSON)
+
+
+class OrderGrant(Base):
+    """Another device that opened the order's secret link and may see its keys."""
+
+    __tablename__ = "order_grant"
+
+    order_id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
+    buyer_id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
+    granted_at: Mapped[datetime] = mapped_column(Instant)

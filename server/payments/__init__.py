@@ -1,0 +1,1 @@
+"""Payment attempts, channel callbacks and exceptions; `apply` is the single writer of received money."""

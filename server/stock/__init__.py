@@ -1,0 +1,1 @@
+"""Card keys in stock: lots, units, the vault of secrets, claims and deliveries."""
