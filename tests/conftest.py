@@ -1,0 +1,111 @@
+"""What every test may rely on: a fixed environment, databases on three engines, a browser, tidy windows.
+
+Fixtures: ``database_url`` (runs the test on each engine), ``new_database`` (a factory), ``browser`` and
+``phone_page`` (tests/browser.py). Engines start when first asked for and end with the run (tests/engines.py).
+A missing engine skips its tests with one loud line; where ``CI`` is set it fails them.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import hypothesis
+import pytest
+
+from tests import engines
+from tests.absence import IN_CI, absent
+
+# Before Qt or any of our own code is imported: what a developer's machine or shell says must not reach a test.
+for _name in [name for name in os.environ if name.startswith("KAMENG_") and not name.startswith("KAMENG_TEST_")]:
+    del os.environ[_name]
+os.environ |= {
+    "QT_QPA_PLATFORM": "offscreen",
+    "QT_SCALE_FACTOR": "1",
+    "QT_ACCESSIBILITY": "0",
+    "NO_PROXY": "localhost,127.0.0.1,::1",
+    "no_proxy": "localhost,127.0.0.1,::1",
+    # Nobody's real keyring is read or written; a test of the keyring brings its own.
+    "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
+}
+
+pytest_plugins = ["tests.browser"]
+
+hypothesis.settings.register_profile(
+    "ci",
+    derandomize=True,  # the same examples each time: a red run is about the change, not about luck
+    deadline=None,
+    max_examples=50,
+    stateful_step_count=30,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    print_blob=True,
+)
+hypothesis.settings.register_profile("local", parent=hypothesis.settings.get_profile("ci"), derandomize=False)
+hypothesis.settings.register_profile(
+    "soak",
+    parent=hypothesis.settings.get_profile("local"),
+    max_examples=5000,
+    stateful_step_count=100,
+)
+hypothesis.settings.load_profile("ci" if IN_CI else "local")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Open the run's folder of engines in the process that lasts longest, and leave the soak tests out."""
+    if not config.option.markexpr:
+        config.option.markexpr = "not soak"
+    if hasattr(config, "workerinput"):
+        return  # a worker of pytest-xdist: it inherits the folder
+    cleanup = ExitStack()
+    os.environ[engines.SESSION_VARIABLE] = str(cleanup.enter_context(engines.session()))
+    config.add_cleanup(cleanup.close)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say loudly which engine is missing and how many tests did not run for it."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    for kind in engines.KINDS:
+        reason = engines.missing(kind)
+        count = sum(reason in str(report.longrepr) for report in skipped) if reason else 0
+        if count:
+            terminalreporter.write_line(f"!!! NOT TESTED: {reason}; {count} tests were skipped", red=True, bold=True)
+
+
+@pytest.fixture
+def new_database() -> Iterator[Callable[[engines.Kind], str]]:
+    """Return ``new(kind) -> URL`` of a new, empty database; all of them are dropped after the test."""
+    made: list[str] = []
+
+    def new(kind: engines.Kind) -> str:
+        reason = engines.missing(kind)
+        if reason is not None:
+            absent(reason)
+        made.append(engines.url(kind))
+        return made[-1]
+
+    yield new
+    for address in made:
+        engines.drop(address)
+
+
+@pytest.fixture(params=engines.KINDS)
+def database_url(request: pytest.FixtureRequest, new_database: Callable[[engines.Kind], str]) -> str:
+    """Run the test three times, with the URL of a new, empty database on each engine."""
+    return new_database(request.param)
+
+
+@pytest.fixture(autouse=True)
+def _tidy_windows() -> Iterator[None]:
+    """Close what a test left open and deliver late deletions now: at the interpreter's end they crash."""
+    yield
+    widgets = sys.modules.get("PySide6.QtWidgets")
+    application = widgets.QApplication.instance() if widgets else None
+    if application is None:
+        return
+    from PySide6.QtCore import QCoreApplication, QEvent
+
+    for window in widgets.QApplication.topLevelWidgets():
+        window.close()
+        window.deleteLater()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    application.processEvents()

@@ -1,0 +1,1 @@
+"""The console: windows offscreen, presenters and the engine without a display."""
