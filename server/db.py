@@ -127,7 +127,7 @@ class Instant(TypeDecorator[datetime]):
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def code(length: int = 64) -> TypeEngine[str]:
+def exact(length: int = 64) -> TypeEngine[str]:
     """A key or code compared byte by byte on every engine."""
     return String(length).with_variant(
         mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb"

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, Index, Integer, SmallInteger, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from server.db import Base, BigInt, Instant, Uid, code
+from server.db import Base, BigInt, Instant, Uid, exact
 
 APPEND_ONLY = ("ledger_journal", "ledger_transfer")
 """Tables whose rows the database itself refuses to change; corrections are new journals."""
@@ -24,9 +24,9 @@ class LedgerAccount(Base):
     __table_args__ = (UniqueConstraint("kind", "owner", name="uq_ledger_account_kind"),)
 
     id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
-    kind: Mapped[str] = mapped_column(code(32))
-    owner: Mapped[str] = mapped_column(code(64))
-    side: Mapped[str] = mapped_column(code(1))
+    kind: Mapped[str] = mapped_column(exact(32))
+    owner: Mapped[str] = mapped_column(exact(64))
+    side: Mapped[str] = mapped_column(exact(1))
     slots: Mapped[int] = mapped_column(SmallInteger)
     opened_at: Mapped[datetime] = mapped_column(Instant)
 
@@ -41,10 +41,10 @@ class LedgerJournal(Base):
     )
 
     id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
-    key: Mapped[str] = mapped_column(code(120), unique=True)
-    code: Mapped[str] = mapped_column(code(16))
+    key: Mapped[str] = mapped_column(exact(120), unique=True)
+    code: Mapped[str] = mapped_column(exact(16))
     order_id: Mapped[UUID | None] = mapped_column(Uid)
-    content_sha256: Mapped[str] = mapped_column(code(64))
+    content_sha256: Mapped[str] = mapped_column(exact(64))
     occurred_at: Mapped[datetime] = mapped_column(Instant)
     posted_at: Mapped[datetime] = mapped_column(Instant)
 

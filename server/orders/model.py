@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import JSON, Index, Integer, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from server.db import Base, BigInt, Instant, Uid, code
+from server.db import Base, BigInt, Instant, Uid, exact
 
 
 class Order(Base):
@@ -27,12 +27,12 @@ class Order(Base):
     )
 
     id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
-    code: Mapped[str] = mapped_column(code(16), unique=True)
+    code: Mapped[str] = mapped_column(exact(16), unique=True)
     buyer_id: Mapped[UUID] = mapped_column(Uid)
-    idempotency_key: Mapped[str] = mapped_column(code(64))
-    content_sha256: Mapped[str] = mapped_column(code(64))
-    link_sha256: Mapped[str] = mapped_column(code(64))
-    state: Mapped[str] = mapped_column(code(24))
+    idempotency_key: Mapped[str] = mapped_column(exact(64))
+    content_sha256: Mapped[str] = mapped_column(exact(64))
+    link_sha256: Mapped[str] = mapped_column(exact(64))
+    state: Mapped[str] = mapped_column(exact(24))
     amount_fen: Mapped[int] = mapped_column(BigInt)
     created_at: Mapped[datetime] = mapped_column(Instant)
     expires_at: Mapped[datetime] = mapped_column(Instant)
@@ -57,10 +57,10 @@ class OrderLine(Base):
     order_id: Mapped[UUID] = mapped_column(Uid)
     n: Mapped[int] = mapped_column(Integer)
     sku_id: Mapped[UUID] = mapped_column(Uid)
-    sku_code: Mapped[str] = mapped_column(code(64))
+    sku_code: Mapped[str] = mapped_column(exact(64))
     product_id: Mapped[UUID] = mapped_column(Uid)
-    product_code: Mapped[str] = mapped_column(code(64))
-    title: Mapped[str] = mapped_column(code(250))
+    product_code: Mapped[str] = mapped_column(exact(64))
+    title: Mapped[str] = mapped_column(exact(250))
     supplier_id: Mapped[UUID] = mapped_column(Uid)
     unit_price: Mapped[int] = mapped_column(BigInt)
     quantity: Mapped[int] = mapped_column(Integer)

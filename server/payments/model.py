@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from server.db import Base, BigInt, Instant, Uid, blob, code
+from server.db import Base, BigInt, Instant, Uid, blob, exact
 
 
 class PaymentAttempt(Base):
@@ -24,15 +24,15 @@ class PaymentAttempt(Base):
 
     id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
     order_id: Mapped[UUID] = mapped_column(Uid)
-    order_code: Mapped[str] = mapped_column(code(16))
-    channel: Mapped[str] = mapped_column(code(16))
-    out_trade_no: Mapped[str] = mapped_column(code(32), unique=True)
+    order_code: Mapped[str] = mapped_column(exact(16))
+    channel: Mapped[str] = mapped_column(exact(16))
+    out_trade_no: Mapped[str] = mapped_column(exact(32), unique=True)
     amount_fen: Mapped[int] = mapped_column(BigInt)
-    subject: Mapped[str] = mapped_column(code(128))
-    state: Mapped[str] = mapped_column(code(24))
-    pay_url: Mapped[str | None] = mapped_column(code(512))
-    qr_text: Mapped[str | None] = mapped_column(code(512))
-    provider_no: Mapped[str | None] = mapped_column(code(64))
+    subject: Mapped[str] = mapped_column(exact(128))
+    state: Mapped[str] = mapped_column(exact(24))
+    pay_url: Mapped[str | None] = mapped_column(exact(512))
+    qr_text: Mapped[str | None] = mapped_column(exact(512))
+    provider_no: Mapped[str | None] = mapped_column(exact(64))
     created_at: Mapped[datetime] = mapped_column(Instant)
     expires_at: Mapped[datetime] = mapped_column(Instant)
     paid_at: Mapped[datetime | None] = mapped_column(Instant)
@@ -47,10 +47,10 @@ class PaymentCallback(Base):
     __table_args__ = (UniqueConstraint("channel", "digest", name="uq_payment_callback_digest"),)
 
     id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
-    channel: Mapped[str] = mapped_column(code(16))
-    digest: Mapped[str] = mapped_column(code(64))
-    out_trade_no: Mapped[str] = mapped_column(code(64))
-    state: Mapped[str] = mapped_column(code(24))
+    channel: Mapped[str] = mapped_column(exact(16))
+    digest: Mapped[str] = mapped_column(exact(64))
+    out_trade_no: Mapped[str] = mapped_column(exact(64))
+    state: Mapped[str] = mapped_column(exact(24))
     headers: Mapped[bytes] = mapped_column(blob())
     body: Mapped[bytes] = mapped_column(blob())
     received_at: Mapped[datetime] = mapped_column(Instant)
@@ -63,14 +63,14 @@ class PaymentException(Base):
     __table_args__ = (Index("ix_payment_exception_open", "closed_at", "id"),)
 
     id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
-    key: Mapped[str] = mapped_column(code(120), unique=True)
-    kind: Mapped[str] = mapped_column(code(32))
+    key: Mapped[str] = mapped_column(exact(120), unique=True)
+    kind: Mapped[str] = mapped_column(exact(32))
     order_id: Mapped[UUID | None] = mapped_column(Uid)
-    order_code: Mapped[str | None] = mapped_column(code(16))
+    order_code: Mapped[str | None] = mapped_column(exact(16))
     attempt_id: Mapped[UUID | None] = mapped_column(Uid)
-    channel: Mapped[str] = mapped_column(code(16))
-    out_trade_no: Mapped[str] = mapped_column(code(64))
-    provider_no: Mapped[str | None] = mapped_column(code(64))
+    channel: Mapped[str] = mapped_column(exact(16))
+    out_trade_no: Mapped[str] = mapped_column(exact(64))
+    provider_no: Mapped[str | None] = mapped_column(exact(64))
     expected_fen: Mapped[int | None] = mapped_column(BigInt)
     received_fen: Mapped[int | None] = mapped_column(BigInt)
     created_at: Mapped[datetime] = mapped_column(Instant)

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, Index, SmallInteger, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from server.db import Base, BigInt, Digest16, Instant, Uid, blob, code
+from server.db import Base, BigInt, Digest16, Instant, Uid, blob, exact
 from shared.permissions import Role
 
 # Rows of SQLite live in the primary key's own tree: no second index to write for each unit.
@@ -31,8 +31,8 @@ class StockLot(Base):
     sku_id: Mapped[UUID] = mapped_column(Uid)
     product_id: Mapped[UUID] = mapped_column(Uid)
     supplier_id: Mapped[UUID] = mapped_column(Uid)
-    state: Mapped[str] = mapped_column(code(24))
-    file_name: Mapped[str] = mapped_column(code(120))
+    state: Mapped[str] = mapped_column(exact(24))
+    file_name: Mapped[str] = mapped_column(exact(120))
     wrapped_key: Mapped[bytes] = mapped_column(blob())
     master_version: Mapped[int] = mapped_column(SmallInteger)
     created_at: Mapped[datetime] = mapped_column(Instant)
@@ -138,9 +138,9 @@ class RevealLog(Base):
 
     id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
     order_line_id: Mapped[UUID] = mapped_column(Uid)
-    actor: Mapped[str] = mapped_column(code(80))
+    actor: Mapped[str] = mapped_column(exact(80))
     units: Mapped[int] = mapped_column(BigInt)
-    request_id: Mapped[str] = mapped_column(code(40))
+    request_id: Mapped[str] = mapped_column(exact(40))
     revealed_at: Mapped[datetime] = mapped_column(Instant)
 
 
@@ -152,15 +152,15 @@ class StockImport(Base):
 
     id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
     sku_id: Mapped[UUID] = mapped_column(Uid)
-    sku_code: Mapped[str] = mapped_column(code(64))
+    sku_code: Mapped[str] = mapped_column(exact(64))
     product_id: Mapped[UUID] = mapped_column(Uid)
     supplier_id: Mapped[UUID] = mapped_column(Uid)
     lot_id: Mapped[UUID | None] = mapped_column(Uid)
-    state: Mapped[str] = mapped_column(code(24))
-    file_name: Mapped[str] = mapped_column(code(120))
-    file_sha256: Mapped[str] = mapped_column(code(64))
-    key_id: Mapped[str] = mapped_column(code(32))
-    declared_sha256: Mapped[str] = mapped_column(code(64))
+    state: Mapped[str] = mapped_column(exact(24))
+    file_name: Mapped[str] = mapped_column(exact(120))
+    file_sha256: Mapped[str] = mapped_column(exact(64))
+    key_id: Mapped[str] = mapped_column(exact(32))
+    declared_sha256: Mapped[str] = mapped_column(exact(64))
     read_rows: Mapped[int] = mapped_column(BigInt)
     valid_rows: Mapped[int] = mapped_column(BigInt)
     duplicate_rows: Mapped[int] = mapped_column(BigInt)
@@ -171,7 +171,7 @@ class StockImport(Base):
     stored: Mapped[int] = mapped_column(BigInt, default=0)
     duplicates: Mapped[int] = mapped_column(BigInt, default=0)
     refused: Mapped[int] = mapped_column(BigInt, default=0)
-    created_by: Mapped[str] = mapped_column(code(80))
+    created_by: Mapped[str] = mapped_column(exact(80))
     created_at: Mapped[datetime] = mapped_column(Instant)
     finished_at: Mapped[datetime | None] = mapped_column(Instant)
 
@@ -183,7 +183,7 @@ class ImportChunk(Base):
 
     import_id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
     n: Mapped[int] = mapped_column(BigInt, primary_key=True, autoincrement=False)
-    sha256: Mapped[str] = mapped_column(code(64))
+    sha256: Mapped[str] = mapped_column(exact(64))
     sealed: Mapped[bytes | None] = mapped_column(blob())
 
 
@@ -194,4 +194,4 @@ class ImportRefusal(Base):
 
     import_id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
     line: Mapped[int] = mapped_column(BigInt, primary_key=True, autoincrement=False)
-    result: Mapped[str] = mapped_column(code(24))
+    result: Mapped[str] = mapped_column(exact(24))
