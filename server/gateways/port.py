@@ -132,12 +132,20 @@ class ChannelRefused(KamengError):
 
 
 class BadSignature(KamengError):
-    """A notification that the channel's key did not sign over these bytes and this time."""
+    """A notification that the channel's key did not sign over these bytes and this time.
+
+    `reason` is `incomplete`, `unreadable`, `forged` or `stale`. Stale ones are really the channel's: many of them mean
+    that a clock is wrong.
+    """
 
     code = "bad_signature"
     status = 401
-    zh = "通知的签名无效。"
-    en = "The notification's signature is not valid."
+    zh = "通知的签名无效({reason})。"
+    en = "The notification's signature is not valid ({reason})."
+
+    def __init__(self, *, reason: str) -> None:
+        super().__init__(reason=reason)
+        self.reason = reason
 
 
 class MalformedNotice(BadInput):

@@ -1,0 +1,341 @@
+"""The channel `sandbox`: a stand-in that signs for real, for demos, tests and a merchant's first look.
+
+Guarantees of this file: what is signed is what is sent, byte for byte; nothing the sandbox says is believed before
+its signature over the raw bytes and its time stamp were checked; keys are read once. Shares no code with
+`server/sandbox/`, so that one mistake cannot be made on both sides.
+
+The wire, in short. A request carries `Sandbox-Merchant`, `Sandbox-Timestamp`, `Sandbox-Nonce` and `Sandbox-Signature`
+over `METHOD\\nPATH?QUERY\\nTIMESTAMP\\nNONCE\\nBODY\\n`. Answers and notifications are signed over
+`TIMESTAMP\\nNONCE\\nBODY\\n`. RSA-2048, PKCS#1 v1.5, SHA-256, base64. Amounts are fen, times RFC 3339 UTC.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from server.gateways.port import (
+    CLOCK_SKEW_SECONDS,
+    BadSignature,
+    ChannelRefused,
+    ChannelUnknown,
+    CreatePayment,
+    CreateRefund,
+    MalformedNotice,
+    NoticeReply,
+    PaymentFact,
+    PaymentOpened,
+    RefundFact,
+)
+from server.outbound import Outbound, Reply, Unanswered
+from shared import clock, ids
+
+CHANNEL = "sandbox"
+_NUMBER = re.compile(r"[0-9A-Za-z_-]{6,32}")
+
+
+class _Wire(BaseModel):
+    """What the sandbox writes. Numbers must be numbers; fields of a later version are ignored."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class _Opened(_Wire):
+    out_trade_no: str
+    pay_url: str = Field(pattern=r"^https?://")
+    qr_text: str = Field(min_length=1)
+
+
+class _Payment(_Wire):
+    out_trade_no: str
+    state: Literal["pending", "paid", "closed"]
+    trade_no: str | None
+    amount_fen: int = Field(strict=True)
+    currency: str
+    merchant_id: str
+    paid_at: AwareDatetime | None
+
+
+class _Closed(_Wire):
+    state: Literal["closed"]
+
+
+class _Refund(_Wire):
+    out_refund_no: str
+    refund_no: str
+    out_trade_no: str
+    amount_fen: int = Field(strict=True)
+    state: Literal["processing", "succeeded", "failed"]
+
+
+class _Refusal(_Wire):
+    code: str = Field(pattern=r"^[A-Z0-9_]{1,64}$")
+
+
+class _Notice(_Wire):
+    event_id: str = Field(min_length=1, max_length=64)
+    event: Literal["payment.paid"]
+    merchant_id: str = Field(min_length=1, max_length=64)
+    out_trade_no: str = Field(min_length=1, max_length=64)
+    trade_no: str = Field(min_length=1, max_length=64)
+    amount_fen: int = Field(strict=True)
+    currency: str = Field(min_length=1, max_length=8)
+    paid_at: AwareDatetime
+
+
+W = TypeVar("W", bound=_Wire)
+
+
+class SandboxGateway:
+    """`port.Gateway` for one merchant of one sandbox."""
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        merchant_id: str,
+        private_key_pem: bytes,
+        channel_public_key_pem: bytes,
+        outbound: Outbound,
+    ) -> None:
+        """Read both keys. Raises ValueError when one is not an RSA key, or `base_url` is not http(s)."""
+        private, public = load_pem_private_key(private_key_pem, None), load_pem_public_key(channel_public_key_pem)
+        if not isinstance(private, RSAPrivateKey) or not isinstance(public, RSAPublicKey):
+            raise ValueError("the sandbox channel needs RSA keys")  # noqa: TRY004 - a setting, not a type, is wrong
+        parts = urlsplit(base_url)
+        if parts.scheme not in {"http", "https"} or not parts.netloc or parts.query:
+            raise ValueError("the sandbox's address must be http(s)://host[:port][/path]")
+        self._private, self._public = private, public
+        self._origin, self._path = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
+        self._merchant_id = merchant_id
+        self._outbound = outbound
+
+    @property
+    def channel(self) -> str:
+        """The channel's name."""
+        return CHANNEL
+
+    @property
+    def merchant_id(self) -> str:
+        """Our number at the sandbox."""
+        return self._merchant_id
+
+    # --- calls ---------------------------------------------------------------------------------------------
+
+    async def create(self, payment: CreatePayment) -> PaymentOpened:
+        """See `port.Gateway.create`."""
+        opened = await self._ask(
+            _Opened,
+            "POST",
+            "/v1/payments",
+            {
+                "merchant_id": self._merchant_id,
+                "out_trade_no": payment.out_trade_no,
+                "amount_fen": payment.amount_fen,
+                "currency": "CNY",
+                "subject": payment.subject,
+                "notify_url": payment.notify_url,
+                "return_url": payment.return_url,
+                "expires_at": _rfc3339(payment.expires_at),
+            },
+        )
+        _require_same(opened.out_trade_no, payment.out_trade_no)
+        return PaymentOpened(pay_url=opened.pay_url, qr_text=opened.qr_text)
+
+    async def query(self, out_trade_no: str) -> PaymentFact | None:
+        """See `port.Gateway.query`."""
+        try:
+            payment = await self._ask(_Payment, "GET", f"/v1/payments/{_number(out_trade_no)}")
+        except ChannelRefused as refusal:
+            if refusal.reason_code == "NOT_FOUND":
+                return None
+            raise
+        _require_same(payment.out_trade_no, out_trade_no)
+        if payment.state == "paid" and (payment.trade_no is None or payment.paid_at is None):
+            raise ChannelUnknown(channel=CHANNEL, detail="paid without a number or a time")
+        return PaymentFact(
+            channel=CHANNEL,
+            out_trade_no=payment.out_trade_no,
+            provider_no=payment.trade_no,
+            merchant_id=payment.merchant_id,
+            amount_fen=payment.amount_fen,
+            currency=payment.currency,
+            state=payment.state,
+            paid_at=payment.paid_at.astimezone(UTC) if payment.paid_at else None,
+            event_id=None,
+        )
+
+    async def close(self, out_trade_no: str) -> None:
+        """See `port.Gateway.close`."""
+        await self._ask(_Closed, "POST", f"/v1/payments/{_number(out_trade_no)}/close")
+
+    async def refund(self, refund: CreateRefund) -> RefundFact:
+        """See `port.Gateway.refund`."""
+        done = await self._ask(
+            _Refund,
+            "POST",
+            "/v1/refunds",
+            {
+                "out_refund_no": refund.out_refund_no,
+                "out_trade_no": refund.out_trade_no,
+                "amount_fen": refund.amount_fen,
+                "reason": refund.reason,
+            },
+        )
+        _require_same(done.out_refund_no, refund.out_refund_no)
+        return _refund_fact(done)
+
+    async def query_refund(self, out_refund_no: str) -> RefundFact | None:
+        """See `port.Gateway.query_refund`."""
+        try:
+            refund = await self._ask(_Refund, "GET", f"/v1/refunds/{_number(out_refund_no)}")
+        except ChannelRefused as refusal:
+            if refusal.reason_code == "NOT_FOUND":
+                return None
+            raise
+        _require_same(refund.out_refund_no, out_refund_no)
+        return _refund_fact(refund)
+
+    # --- notifications -------------------------------------------------------------------------------------
+
+    def verify(self, headers: Mapping[str, str], body: bytes) -> PaymentFact:
+        """See `port.Gateway.verify`."""
+        self._check_signature(headers, body)
+        try:
+            notice = _Notice.model_validate_json(body)
+        except ValidationError as error:
+            raise MalformedNotice(reason=_where(error)) from None  # the chained error would carry the values
+        return PaymentFact(
+            channel=CHANNEL,
+            out_trade_no=notice.out_trade_no,
+            provider_no=notice.trade_no,
+            merchant_id=notice.merchant_id,
+            amount_fen=notice.amount_fen,
+            currency=notice.currency,
+            state="paid",
+            paid_at=notice.paid_at.astimezone(UTC),
+            event_id=notice.event_id,
+        )
+
+    def accepted(self) -> NoticeReply:
+        """The one answer that stops the sandbox from telling again."""
+        return NoticeReply(status=200, body=b'{"code":"SUCCESS"}', media_type="application/json")
+
+    def refused(self, reason: str) -> NoticeReply:
+        """Any other status makes it tell again later."""
+        return NoticeReply(
+            status=401 if reason == BadSignature.code else 400,
+            body=_encode({"code": "FAIL", "message": reason}),
+            media_type="application/json",
+        )
+
+    # --- signing and checking ------------------------------------------------------------------------------
+
+    async def _ask(self, answer: type[W], method: str, path: str, content: Mapping[str, object] | None = None) -> W:
+        body = b"" if content is None else _encode(content)
+        target = self._path + path
+        try:
+            reply = await self._outbound.exchange(
+                method, self._origin + target, headers=self._signed_headers(method, target, body), body=body
+            )
+        except Unanswered as error:
+            raise ChannelUnknown(channel=CHANNEL, detail=error.reason) from error
+        return self._read(answer, reply)
+
+    def _signed_headers(self, method: str, target: str, body: bytes) -> dict[str, str]:
+        timestamp, nonce = str(int(clock.now().timestamp())), ids.random_bytes(16).hex()
+        message = f"{method}\n{target}\n{timestamp}\n{nonce}\n".encode() + body + b"\n"
+        signature = self._private.sign(message, PKCS1v15(), SHA256())
+        return {
+            "Accept": "application/json",
+            "Content-Type": "application/json",
+            "Sandbox-Merchant": self._merchant_id,
+            "Sandbox-Timestamp": timestamp,
+            "Sandbox-Nonce": nonce,
+            "Sandbox-Signature": base64.b64encode(signature).decode(),
+        }
+
+    def _read(self, answer: type[W], reply: Reply) -> W:
+        """The content of a signed answer. Anything else than a signed yes or no leaves the outcome unknown."""
+        if reply.status >= 500:
+            raise ChannelUnknown(channel=CHANNEL, detail=f"status {reply.status}")
+        try:
+            self._check_signature(reply.headers, reply.body)
+        except BadSignature as error:
+            raise ChannelUnknown(channel=CHANNEL, detail=f"answer {error.reason}") from error
+        try:
+            if reply.status >= 400:
+                refusal = _Refusal.model_validate_json(reply.body)
+                raise ChannelRefused(channel=CHANNEL, reason_code=refusal.code)
+            return answer.model_validate_json(reply.body)
+        except ValidationError as error:
+            raise ChannelUnknown(channel=CHANNEL, detail=f"answer malformed at {_where(error)}") from None
+
+    def _check_signature(self, headers: Mapping[str, str], body: bytes) -> None:
+        """Raise BadSignature unless the sandbox signed exactly this body within the last minutes."""
+        given = {name.lower(): value for name, value in headers.items()}
+        timestamp, nonce = given.get("sandbox-timestamp", ""), given.get("sandbox-nonce", "")
+        try:
+            signature = base64.b64decode(given.get("sandbox-signature", ""), validate=True)
+        except (binascii.Error, ValueError):
+            raise BadSignature(reason="unreadable") from None
+        if not (signature and nonce and timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
+            raise BadSignature(reason="incomplete")
+        try:
+            message = f"{timestamp}\n{nonce}\n".encode() + body + b"\n"
+            self._public.verify(signature, message, PKCS1v15(), SHA256())
+        except InvalidSignature:
+            raise BadSignature(reason="forged") from None
+        # After the signature: only then a strange time says that a clock is wrong and not that someone knocks.
+        if abs(clock.now().timestamp() - int(timestamp)) > CLOCK_SKEW_SECONDS:
+            raise BadSignature(reason="stale")
+
+
+def _number(ours: str) -> str:
+    """One of our numbers, fit for a path. They are made by us: another shape is a mistake of the program."""
+    assert _NUMBER.fullmatch(ours), "a number of ours has 6 to 32 of 0-9 A-Z a-z _ -"
+    return ours
+
+
+def _encode(content: Mapping[str, object]) -> bytes:
+    """Serialised once; the same bytes are signed and sent."""
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _rfc3339(instant: datetime) -> str:
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _require_same(answered: str, asked: str) -> None:
+    """Answers do not name their request in what they sign: an old one replayed to us must not pass for this one."""
+    if answered != asked:
+        raise ChannelUnknown(channel=CHANNEL, detail="answer to another question")
+
+
+def _refund_fact(refund: _Refund) -> RefundFact:
+    return RefundFact(
+        out_refund_no=refund.out_refund_no,
+        refund_no=refund.refund_no,
+        out_trade_no=refund.out_trade_no,
+        amount_fen=refund.amount_fen,
+        state=refund.state,
+    )
+
+
+def _where(error: ValidationError) -> str:
+    """The first part that is wrong: its name and the kind of fault, without its value."""
+    first: Any = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'body'} ({first['type']})"

@@ -1,0 +1,118 @@
+"""The server's only way out: every HTTP request to another party leaves through `Outbound.exchange`.
+
+Guarantees: explicit time-outs, a bounded number of connections, no redirects, no proxy from the environment, a cap
+on the size of an answer, and bytes exactly as they were sent (no decompression), so that signatures can be checked.
+It never repeats a request that may have arrived; only a connection that could not be made is tried once more.
+
+Used by `gateways` and later by `upstreams`; no other file of the server imports httpx.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+
+import httpx
+
+CONNECT_SECONDS = 3.0
+TOTAL_SECONDS = 10.0
+MAX_ANSWER_BYTES = 256 * 1024
+MAX_CONNECTIONS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the other side answered: status, headers with lower-case names, and the body's raw bytes."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Unanswered(Exception):
+    """No usable answer came; whether the request had an effect is not known. `reason` is short and fit for logs."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Outbound:
+    """HTTP to other parties. `async with Outbound()` keeps connections for the loop that entered it.
+
+    Connections belong to one event loop. A call from another loop (a job's thread) or without entering works too and
+    uses a connection of its own for that one exchange.
+    """
+
+    def __init__(self, *, total_seconds: float = TOTAL_SECONDS, max_answer_bytes: int = MAX_ANSWER_BYTES) -> None:
+        self._total_seconds = total_seconds
+        self._max_answer_bytes = max_answer_bytes
+        self._trust: ssl.SSLContext | None = None
+        self._kept: tuple[asyncio.AbstractEventLoop, httpx.AsyncClient] | None = None
+
+    async def __aenter__(self) -> Outbound:
+        self._kept = (asyncio.get_running_loop(), self._client())
+        return self
+
+    async def __aexit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            await kept[1].aclose()
+
+    async def exchange(self, method: str, url: str, *, headers: Mapping[str, str], body: bytes = b"") -> Reply:
+        """Send exactly these bytes and return the answer, whatever its status. Raises Unanswered."""
+        kept = self._kept
+        if kept is not None and kept[0] is asyncio.get_running_loop():
+            return await self._bounded(kept[1], method, url, headers=headers, body=body)
+        async with self._client() as client:
+            return await self._bounded(client, method, url, headers=headers, body=body)
+
+    async def _bounded(
+        self, client: httpx.AsyncClient, method: str, url: str, *, headers: Mapping[str, str], body: bytes
+    ) -> Reply:
+        try:
+            # httpx limits each wait; a peer that drips one byte a second needs a limit on the whole.
+            async with asyncio.timeout(self._total_seconds):
+                return await self._send(client, method, url, headers=headers, body=body)
+        except TimeoutError as error:
+            raise Unanswered("time-out") from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            # The class says enough; the message may hold an address with parameters.
+            raise Unanswered(type(error).__name__) from error
+
+    async def _send(
+        self, client: httpx.AsyncClient, method: str, url: str, *, headers: Mapping[str, str], body: bytes
+    ) -> Reply:
+        sent = {"User-Agent": "Kameng", "Accept-Encoding": "identity"} | dict(headers)
+        async with client.stream(method, url, headers=sent, content=body) as response:
+            received = bytearray()
+            async for piece in response.aiter_raw():
+                received += piece
+                if len(received) > self._max_answer_bytes:
+                    raise Unanswered("answer too large")
+            names = {name.lower(): value for name, value in response.headers.items()}
+            return Reply(status=response.status_code, headers=names, body=bytes(received))
+
+    def _client(self) -> httpx.AsyncClient:
+        if self._trust is None:
+            # Reading the certificate store costs tens of milliseconds: once per process, not per client.
+            self._trust = httpx.create_ssl_context(trust_env=False)
+        return httpx.AsyncClient(
+            timeout=httpx.Timeout(self._total_seconds, connect=CONNECT_SECONDS),
+            transport=httpx.AsyncHTTPTransport(
+                verify=self._trust,
+                trust_env=False,
+                retries=1,  # of connecting only: nothing was sent yet
+                limits=httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=16, keepalive_expiry=30),
+            ),
+            trust_env=False,
+            follow_redirects=False,
+        )
