@@ -1,0 +1,169 @@
+"""The change feed. Actions append to an inbox; one sequencer gives positions that never skip a commit.
+
+Positions are handed out under a lock on `change_head`, after the rows are visible, so readers that remember
+the highest position they saw lose nothing (sync.md 2.2). Rows carry no payload.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Index, delete, insert, or_, select, update
+from sqlalchemy.orm import Mapped, mapped_column
+
+from server.db import Base, BigInt, Database, Instant, Tx, Uid, exact, table_of
+from shared import clock, ids
+from shared.contracts.sync import Change, ChangeOp, Changes
+
+STEP_ROWS = 2_000
+
+
+class ChangeInbox(Base):
+    """Changes that were committed but have no position yet."""
+
+    __tablename__ = "change_inbox"
+
+    id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
+    entity: Mapped[str] = mapped_column(exact(32))
+    entity_id: Mapped[UUID] = mapped_column(Uid)
+    op: Mapped[str] = mapped_column(exact(8))
+    supplier_id: Mapped[UUID | None] = mapped_column(Uid)
+    domain: Mapped[str] = mapped_column(exact(16))
+
+
+class ChangeLog(Base):
+    """Changes in their final order. Written by the sequencer alone."""
+
+    __tablename__ = "change_log"
+    __table_args__ = (Index("ix_change_log_supplier_id", "supplier_id", "pos"),)
+
+    pos: Mapped[int] = mapped_column(BigInt, primary_key=True, autoincrement=False)
+    entity: Mapped[str] = mapped_column(exact(32))
+    entity_id: Mapped[UUID] = mapped_column(Uid)
+    op: Mapped[str] = mapped_column(exact(8))
+    supplier_id: Mapped[UUID | None] = mapped_column(Uid)
+    domain: Mapped[str] = mapped_column(exact(16))
+    logged_at: Mapped[datetime] = mapped_column(Instant)
+
+
+class ChangeHead(Base):
+    """One row: the last position. Whoever locks it is the sequencer. `epoch` changes when a backup is restored."""
+
+    __tablename__ = "change_head"
+
+    id: Mapped[int] = mapped_column(BigInt, primary_key=True, autoincrement=False)
+    pos: Mapped[int] = mapped_column(BigInt)
+    epoch: Mapped[UUID] = mapped_column(Uid)
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """One changed row: what it is, whose it is (None: the shop's) and the domain whose readers care."""
+
+    entity: str
+    entity_id: UUID
+    domain: str
+    supplier_id: UUID | None = None
+    op: ChangeOp = ChangeOp.PUT
+
+
+def append(
+    tx: Tx, entity: str, entity_id: UUID, *, domain: str, supplier_id: UUID | None = None, op: ChangeOp = ChangeOp.PUT
+) -> None:
+    """Append one change with the transaction that made it."""
+    append_many(tx, [Changed(entity=entity, entity_id=entity_id, domain=domain, supplier_id=supplier_id, op=op)])
+
+
+def append_many(tx: Tx, changed: Iterable[Changed]) -> None:
+    """Append changes; several of one row in one transaction become one."""
+    rows = [
+        {
+            "id": ids.new_id(),
+            "entity": one.entity,
+            "entity_id": one.entity_id,
+            "op": one.op.value,
+            "supplier_id": one.supplier_id,
+            "domain": one.domain,
+        }
+        for one in dict.fromkeys(changed)
+    ]
+    if rows:
+        tx.execute(insert(table_of(ChangeInbox)), rows)
+
+
+def advance(db: Database) -> int:
+    """Move waiting changes into the log; answers how many positions were given. Safe beside itself."""
+    with db.read() as tx:
+        if tx.scalars(select(ChangeInbox.id).limit(1)).first() is None:
+            return 0
+    total = 0
+    while True:
+        with db.tx() as tx:
+            # The lock is a statement of its own: the rows must be read after it is held.
+            head = tx.scalars(select(ChangeHead).with_for_update()).first()
+            given, taken = _step(tx, head or _first_head(tx))
+        total += given
+        if taken < STEP_ROWS:
+            return total
+
+
+def _first_head(tx: Tx) -> ChangeHead:
+    head = ChangeHead(id=1, pos=0, epoch=ids.new_id())
+    tx.add(head)
+    tx.flush()
+    return head
+
+
+def _step(tx: Tx, head: ChangeHead) -> tuple[int, int]:
+    inbox = tx.scalars(select(ChangeInbox).order_by(ChangeInbox.id).limit(STEP_ROWS)).all()
+    latest: dict[tuple[Any, ...], ChangeInbox] = {}
+    for row in inbox:
+        folded = (row.entity, row.entity_id, row.supplier_id, row.domain)
+        latest.pop(folded, None)
+        latest[folded] = row
+    at = clock.now()
+    if latest:
+        tx.execute(
+            insert(table_of(ChangeLog)),
+            [
+                {
+                    "pos": head.pos + n,
+                    "entity": row.entity,
+                    "entity_id": row.entity_id,
+                    "op": row.op,
+                    "supplier_id": row.supplier_id,
+                    "domain": row.domain,
+                    "logged_at": at,
+                }
+                for n, row in enumerate(latest.values(), start=1)
+            ],
+        )
+        tx.execute(update(ChangeHead).where(ChangeHead.id == head.id).values(pos=head.pos + len(latest)))
+        tx.execute(delete(ChangeInbox).where(ChangeInbox.id.in_([row.id for row in inbox])))
+    return len(latest), len(inbox)
+
+
+def epoch(db: Database) -> tuple[UUID, int]:
+    """The feed's epoch and its last position; made on first use."""
+    with db.tx() as tx:
+        head = tx.scalars(select(ChangeHead).with_for_update()).first() or _first_head(tx)
+        return head.epoch, head.pos
+
+
+def read(tx: Tx, *, cursor: int, limit: int, supplier_id: UUID | None, domains: frozenset[str]) -> Changes:
+    """Changes after `cursor` for a reader: of one supplier and the shop, or of all when `supplier_id` is None."""
+    # The head is read first: what is logged between the two statements waits for the next read.
+    head = tx.scalars(select(ChangeHead.pos)).first() or 0
+    query = select(ChangeLog).where(
+        ChangeLog.pos > cursor, ChangeLog.pos <= head, ChangeLog.domain.in_(sorted(domains))
+    )
+    if supplier_id is not None:
+        query = query.where(or_(ChangeLog.supplier_id == supplier_id, ChangeLog.supplier_id.is_(None)))
+    found = tx.scalars(query.order_by(ChangeLog.pos).limit(limit + 1)).all()
+    page, complete = found[:limit], len(found) <= limit
+    rows = [Change(pos=row.pos, entity=row.entity, entity_id=str(row.entity_id), op=ChangeOp(row.op)) for row in page]
+    return Changes(cursor=max(cursor, head if complete else page[-1].pos), complete=complete, rows=rows)

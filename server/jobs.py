@@ -1,0 +1,301 @@
+"""Work that happens later: rows written with the business transaction, leased, retried, never lost.
+
+`enqueue` inside a transaction is the outbox. A handler registered with `within` runs in the transaction that
+completes its job, so its effect happens once. One registered with `outside` may use the network, opens its own
+transactions and must be safe to repeat. Schedules are rows too, so many processes need no leader.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Index, Integer, delete, func, insert, or_, select, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.orm import Mapped, mapped_column
+
+from server.db import Base, Database, Instant, Tx, Uid, big_text, exact, is_retryable, rows_changed, table_of
+from shared import clock, ids
+from shared.states import JobState
+
+LEASE_SECONDS = 120
+POLL_SECONDS = 0.5
+CLAIM_MOST = 20
+MAX_ATTEMPTS = 25
+"""With the fourth power of the attempt as seconds between tries, 25 of them span about three weeks."""
+
+KEEP_DONE_DAYS = 7
+
+Within = Callable[[Tx, dict[str, Any]], None]
+Outside = Callable[[dict[str, Any]], None]
+_log = logging.getLogger("kameng.jobs")
+
+
+class Job(Base):
+    """One piece of work. `unique_key` is emptied on completion, because MariaDB has no partial unique index."""
+
+    __tablename__ = "job"
+    __table_args__ = (Index("ix_job_due", "state", "run_at"),)
+
+    id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
+    kind: Mapped[str] = mapped_column(exact(64))
+    args: Mapped[str] = mapped_column(big_text())
+    state: Mapped[str] = mapped_column(exact(16))
+    run_at: Mapped[datetime] = mapped_column(Instant)
+    attempt: Mapped[int] = mapped_column(Integer, default=0)
+    max_attempts: Mapped[int] = mapped_column(Integer)
+    lease_until: Mapped[datetime | None] = mapped_column(Instant)
+    worker: Mapped[UUID | None] = mapped_column(Uid)
+    unique_key: Mapped[str | None] = mapped_column(exact(120), unique=True)
+    last_error: Mapped[str | None] = mapped_column(exact(500))
+    created_at: Mapped[datetime] = mapped_column(Instant)
+    finished_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class JobSchedule(Base):
+    """When a repeated piece of work is due next; advanced by a guarded update."""
+
+    __tablename__ = "job_schedule"
+
+    name: Mapped[str] = mapped_column(exact(64), primary_key=True)
+    next_at: Mapped[datetime] = mapped_column(Instant)
+
+
+@dataclass(frozen=True, slots=True)
+class _Schedule:
+    name: str
+    every: timedelta
+    run: Callable[[], object]
+
+
+def enqueue(
+    tx: Tx,
+    kind: str,
+    args: dict[str, Any],
+    *,
+    run_at: datetime | None = None,
+    key: str | None = None,
+    max_attempts: int = MAX_ATTEMPTS,
+) -> None:
+    """Add a job to the caller's transaction. With `key`, a live job of that key makes this a no-op."""
+    now = clock.now()
+    row = {
+        "id": ids.new_id(),
+        "kind": kind,
+        "args": json.dumps(args, ensure_ascii=False, sort_keys=True),
+        "state": JobState.READY.value,
+        "run_at": run_at or now,
+        "attempt": 0,
+        "max_attempts": max_attempts,
+        "unique_key": key,
+        "created_at": now,
+    }
+    if key is None:
+        tx.execute(insert(table_of(Job)), row)
+        return
+    if tx.scalars(select(Job.id).where(Job.unique_key == key)).first() is not None:
+        return
+    try:
+        with tx.begin_nested():
+            tx.execute(insert(table_of(Job)), row)
+    except IntegrityError:
+        _log.debug("job is queued already", extra={"kind": kind, "key": key})
+
+
+class Jobs:
+    """A worker: register handlers, then `start` threads, or `run_due` by hand. `close` finishes what runs."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._within: dict[str, Within] = {}
+        self._outside: dict[str, Outside] = {}
+        self._schedules: list[_Schedule] = []
+        self._worker = ids.new_id()
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def within(self, kind: str, handler: Within) -> None:
+        """`handler(tx, args)` runs in the transaction that completes the job."""
+        self._within[kind] = handler
+
+    def outside(self, kind: str, handler: Outside) -> None:
+        """`handler(args)` runs outside of any transaction and must be safe to repeat."""
+        self._outside[kind] = handler
+
+    def every(self, name: str, seconds: float, run: Callable[[], object]) -> None:
+        """Run `run()` about every `seconds`, in one process at a time."""
+        self._schedules.append(_Schedule(name=name, every=timedelta(seconds=seconds), run=run))
+
+    def wake(self) -> None:
+        """Look for work now: called after commits."""
+        self._wake.set()
+
+    def start(self, *, threads: int = 1) -> None:
+        """Run in background threads until `close`."""
+        for n in range(threads):
+            thread = threading.Thread(target=self._loop, name=f"jobs-{n}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def close(self) -> None:
+        """Finish the running jobs and stop."""
+        self._stopping.set()
+        self._wake.set()
+        for thread in self._threads:
+            thread.join()
+        self._threads.clear()
+
+    @property
+    def alive(self) -> bool:
+        """Whether every thread runs."""
+        return bool(self._threads) and all(thread.is_alive() for thread in self._threads)
+
+    def wait(self) -> None:
+        """Block until `close` is called from a signal handler: the body of `kameng-server work`."""
+        self._stopping.wait()
+
+    def _loop(self) -> None:
+        while not self._stopping.is_set():
+            self._wake.clear()
+            try:
+                busy = self.run_schedules() + self.run_due()
+            except Exception:  # noqa: BLE001 - a database that is away comes back; the worker stays
+                _log.exception("worker could not look for jobs")
+                busy = 0
+            if not busy:
+                self._wake.wait(POLL_SECONDS)
+
+    # --- schedules ---
+
+    def run_schedules(self) -> int:
+        """Run what is due; answers how many ran. A failing schedule is logged and comes again in its turn."""
+        ran = 0
+        for schedule in self._schedules:
+            if self._stopping.is_set() or not self._take_turn(schedule):
+                continue
+            ran += 1
+            try:
+                schedule.run()
+            except Exception:  # noqa: BLE001 - one broken schedule must not stop the others
+                _log.exception("schedule failed", extra={"schedule": schedule.name})
+        return ran
+
+    def _take_turn(self, schedule: _Schedule) -> bool:
+        now = clock.now()
+        with self._db.read() as tx:
+            next_at = tx.scalars(select(JobSchedule.next_at).where(JobSchedule.name == schedule.name)).first()
+        if next_at is not None and next_at > now:
+            return False
+        try:
+            with self._db.tx() as tx:
+                if next_at is None:
+                    tx.execute(insert(JobSchedule), {"name": schedule.name, "next_at": now + schedule.every})
+                    return True
+                guard = (JobSchedule.name == schedule.name, JobSchedule.next_at == next_at)
+                taken = tx.execute(update(JobSchedule).where(*guard).values(next_at=now + schedule.every))
+                return rows_changed(taken) == 1
+        except IntegrityError:
+            return False
+
+    # --- jobs ---
+
+    def run_due(self) -> int:
+        """Claim and run what is due, once; answers how many jobs ran."""
+        claimed = self._claim()
+        for job in claimed:
+            self._run(job)
+        return len(claimed)
+
+    def _claim(self) -> list[Job]:
+        now = clock.now()
+        waiting = Job.state.in_([JobState.READY.value, JobState.RETRY.value]) & (Job.run_at <= now)
+        abandoned = (Job.state == JobState.RUNNING.value) & (Job.lease_until < now)
+        due = select(Job).where(or_(waiting, abandoned)).order_by(Job.run_at).limit(CLAIM_MOST)
+        with self._db.read() as tx:
+            if tx.scalars(due.with_only_columns(Job.id)).first() is None:
+                return []
+        lease = now + timedelta(seconds=LEASE_SECONDS)
+        with self._db.tx() as tx:
+            jobs = list(tx.scalars(due.with_for_update(skip_locked=True)).all())
+            for job in jobs:
+                job.state, job.worker, job.lease_until = JobState.RUNNING.value, self._worker, lease
+                job.attempt += 1
+            tx.flush()
+            tx.expunge_all()
+        return jobs
+
+    def _run(self, job: Job) -> None:
+        args = json.loads(job.args)
+        try:
+            if job.kind in self._outside:
+                self._outside[job.kind](args)
+                with self._db.tx() as tx:
+                    self._complete(tx, job)
+            elif job.kind in self._within:
+                with self._db.tx() as tx:
+                    self._complete(tx, job)
+                    self._within[job.kind](tx, args)
+            else:
+                self._fail(job, error=f"no handler for {job.kind}")
+        except DBAPIError as error:
+            if not is_retryable(error):
+                _log.exception("job failed", extra={"kind": job.kind, "job": str(job.id)})
+            self._fail(job, error=type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - the row keeps the error and comes again
+            _log.exception("job failed", extra={"kind": job.kind, "job": str(job.id), "attempt": job.attempt})
+            self._fail(job, error=f"{type(error).__name__}: {error}")
+
+    def _complete(self, tx: Tx, job: Job) -> None:
+        """Mark the job done if this worker still holds it; a lost lease undoes the handler's work."""
+        done = tx.execute(
+            update(Job)
+            .where(Job.id == job.id, Job.state == JobState.RUNNING.value, Job.worker == self._worker)
+            .values(state=JobState.DONE.value, finished_at=clock.now(), unique_key=None, lease_until=None)
+        )
+        if rows_changed(done) != 1:
+            raise LeaseLost(job.kind)
+
+    def _fail(self, job: Job, *, error: str) -> None:
+        dead = job.attempt >= job.max_attempts
+        state = JobState.DEAD if dead else JobState.RETRY
+        with self._db.tx() as tx:
+            tx.execute(
+                update(Job)
+                .where(Job.id == job.id, Job.state == JobState.RUNNING.value, Job.worker == self._worker)
+                .values(
+                    state=state.value,
+                    run_at=clock.now() + timedelta(seconds=min(job.attempt**4, 86_400)),
+                    lease_until=None,
+                    last_error=error[:500],
+                )
+            )
+        if dead:
+            _log.error("job is dead", extra={"kind": job.kind, "job": str(job.id)})
+
+    def forget_done(self) -> None:
+        """Delete jobs that were done a week ago."""
+        before = clock.now() - timedelta(days=KEEP_DONE_DAYS)
+        with self._db.tx() as tx:
+            old = tx.scalars(
+                select(Job.id).where(Job.state == JobState.DONE.value, Job.run_at < before).limit(5_000)
+            ).all()
+            if old:
+                tx.execute(delete(Job).where(Job.id.in_(old)))
+
+
+class LeaseLost(RuntimeError):
+    """Another worker took the job over; this one's work is rolled back."""
+
+
+def counts(tx: Tx) -> dict[str, int]:
+    """Live jobs by state, for /metrics and the exceptions screen; done ones are not counted."""
+    live = [state.value for state in JobState if state is not JobState.DONE]
+    rows = tx.execute(select(Job.state, func.count()).where(Job.state.in_(live)).group_by(Job.state))
+    return {state: count for state, count in rows.tuples()}
