@@ -1,0 +1,291 @@
+"""What a deployment may set. The only file that reads the environment; frozen once read.
+
+`Settings.from_environment()` refuses values that make no sense, and in live mode values that are weak, each with
+a sentence that says what to do. Printing settings masks everything that is secret.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from ipaddress import ip_address
+from pathlib import Path
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+from shared.errors import KamengError
+
+PREFIX = "KAMENG_"
+DEMO_SHOP_NAME = "卡盟演示店"
+WEAK_PASSWORDS = frozenset({"", "admin", "changeme", "example", "kameng", "mariadb", "mysql", "password", "postgres"})
+
+
+class BadSetting(KamengError):
+    """An environment variable, or the data folder, cannot be used as it is."""
+
+    code = "bad_setting"
+    status = 500
+    zh = "设置 {name} 有误:{reason}"
+    en = "Setting {name} is not usable: {reason_en}"
+
+
+class Mode(StrEnum):
+    """`demo` runs anywhere with play money; `live` sells, and refuses weak settings."""
+
+    DEMO = "demo"
+    LIVE = "live"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything a process may know about its deployment. Times and sizes carry their unit in the name."""
+
+    mode: Mode = Mode.DEMO
+    data: Path = Path("data")
+    database_url: str = ""
+    host: str = "127.0.0.1"
+    port: int = 8000
+    base_url: str = ""
+    key_ring_file: Path = Path("data/keyring.json")
+    key_ring: str | None = field(default=None, repr=False)
+    sandbox_url: str | None = None
+    sandbox_merchant: str = "kameng-demo"
+    shop_name: str = DEMO_SHOP_NAME
+    language: str = "zh"
+    log_level: str = "INFO"
+    trusted_proxies: str = "127.0.0.1"
+    metrics_token: str | None = field(default=None, repr=False)
+    hold_minutes: int = 15
+    session_idle_hours: int = 72
+    session_days: int = 30
+    threads: int = 32
+
+    @classmethod
+    def from_environment(cls, env: Mapping[str, str] | None = None) -> Settings:
+        """The settings of this process. Raises BadSetting for the first value that cannot be used."""
+        env = os.environ if env is None else env
+        _refuse_misspelt(env)
+        given = {name: env[PREFIX + name.upper()] for name in _names() if env.get(PREFIX + name.upper())}
+        values: dict[str, object] = {name: _READERS.get(name, _text)(name, text) for name, text in given.items()}
+        data = Path(str(values.get("data", "data"))).absolute()
+        values["data"] = data
+        values.setdefault("key_ring_file", data / "keyring.json")
+        values.setdefault("database_url", f"sqlite:///{data / 'kameng.db'}")
+        values.setdefault("base_url", f"http://{_shown_host(values)}:{values.get('port', 8000)}")
+        settings = cls(**values)  # type: ignore[arg-type]  # each reader returns its field's type
+        if settings.mode is Mode.LIVE:
+            _refuse_weak(settings, given)
+        return settings
+
+    @property
+    def is_live(self) -> bool:
+        """Whether real money moves."""
+        return self.mode is Mode.LIVE
+
+    @property
+    def is_https(self) -> bool:
+        """Whether buyers reach the shop by https; decides cookie names and HSTS."""
+        return self.base_url.startswith("https://")
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port of the shop as browsers send it in `Origin`."""
+        parts = urlsplit(self.base_url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    def redacted(self) -> dict[str, str]:
+        """What may be printed and logged: secrets are masked, a database's password too."""
+        shown = {item.name: str(getattr(self, item.name)) for item in fields(self)}
+        shown["database_url"] = _without_password(self.database_url)
+        for secret in ("key_ring", "metrics_token"):
+            shown[secret] = "•••" if getattr(self, secret) else "-"
+        return shown
+
+    def __str__(self) -> str:
+        return "\n".join(f"{PREFIX}{name.upper()}={value}" for name, value in self.redacted().items())
+
+    def __repr__(self) -> str:
+        return f"Settings({self.redacted()})"
+
+    def prepare_data_folder(self) -> None:
+        """Make the data folder for this user alone, and new files private from here on.
+
+        Raises BadSetting when the folder holds something and other users can read it: changing the mode of a
+        folder that may be somebody's home is not ours to do.
+        """
+        os.umask(0o077)
+        try:
+            self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+            mode = stat.S_IMODE(self.data.stat().st_mode)
+            if os.name != "posix" or not mode & 0o077:
+                return
+            if any(self.data.iterdir()):
+                _refuse(
+                    "data",
+                    f"文件夹 {self.data} 对其他用户可读,请执行 chmod 700 {self.data}",
+                    f"the folder {self.data} can be read by other users; run chmod 700 {self.data}",
+                )
+            self.data.chmod(0o700)
+        except OSError as error:
+            _refuse(
+                "data",
+                f"无法使用文件夹 {self.data}({error.strerror})",
+                f"the folder {self.data} cannot be used ({error.strerror})",
+            )
+
+
+def _names() -> list[str]:
+    return [item.name for item in fields(Settings)]
+
+
+def _refuse(name: str, zh: str, en: str) -> NoReturn:
+    raise BadSetting(name=PREFIX + name.upper(), reason=zh, reason_en=en)
+
+
+def _refuse_misspelt(env: Mapping[str, str]) -> None:
+    """A misspelt name would silently leave the default in force, which in live mode may be the weak one."""
+    known = [PREFIX + name.upper() for name in _names()]
+    for variable in env:
+        if not variable.startswith(PREFIX) or variable in known:
+            continue
+        near = difflib.get_close_matches(variable, known, n=1, cutoff=0.85)
+        if near:
+            _refuse(
+                variable.removeprefix(PREFIX),
+                f"没有这个设置,您是不是要写 {near[0]}?",
+                f"there is no such setting; did you mean {near[0]}?",
+            )
+
+
+# --- readers: one variable's text to its value, or a sentence ---
+
+
+def _text(_name: str, text: str) -> str:
+    return text.strip()
+
+
+def _path(_name: str, text: str) -> Path:
+    return Path(text).expanduser().absolute()
+
+
+def _mode(name: str, text: str) -> Mode:
+    try:
+        return Mode(text.strip().lower())
+    except ValueError:
+        _refuse(name, "只能是 demo 或 live", "use demo or live")
+
+
+def _number(lowest: int, highest: int) -> Callable[[str, str], int]:
+    def read(name: str, text: str) -> int:
+        if not text.strip().isdecimal() or not lowest <= int(text) <= highest:
+            _refuse(name, f"应为 {lowest} 到 {highest} 的整数", f"use a whole number from {lowest} to {highest}")
+        return int(text)
+
+    return read
+
+
+def _url(name: str, text: str) -> str:
+    text = text.strip().rstrip("/")
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment or parts.username:
+        _refuse(name, "应为 http(s)://主机[:端口] 形式的网址", "use an address like https://shop.example")
+    return text
+
+
+def _base_url(name: str, text: str) -> str:
+    address = _url(name, text)
+    if urlsplit(address).path:
+        # Cookies named __Host- and every link assume the root.
+        _refuse(
+            name, "不能带路径,店铺必须位于域名根目录", "it must have no path: the shop lives at the root of its host"
+        )
+    return address
+
+
+def _choice(*allowed: str) -> Callable[[str, str], str]:
+    def read(name: str, text: str) -> str:
+        found = next((choice for choice in allowed if choice.lower() == text.strip().lower()), None)
+        if found is None:
+            _refuse(name, f"只能是 {'、'.join(allowed)}", f"use one of {', '.join(allowed)}")
+        return found
+
+    return read
+
+
+_READERS: dict[str, Callable[[str, str], object]] = {
+    "mode": _mode,
+    "data": _path,
+    "key_ring_file": _path,
+    "port": _number(1, 65_535),
+    "base_url": _base_url,
+    "sandbox_url": _url,
+    "language": _choice("zh", "en"),
+    "log_level": _choice("DEBUG", "INFO", "WARNING", "ERROR"),
+    "hold_minutes": _number(1, 120),
+    "session_idle_hours": _number(1, 24 * 30),
+    "session_days": _number(1, 365),
+    "threads": _number(4, 256),
+}
+
+
+# --- live mode ---
+
+
+def _refuse_weak(settings: Settings, given: Mapping[str, str]) -> None:
+    """Refuse what is fine on a desk and dangerous in a shop. Raises BadSetting for the first one."""
+    if not settings.is_https:
+        _refuse("base_url", "正式环境必须使用 https:// 网址", "a live shop needs an https:// address")
+    if _is_local(urlsplit(settings.base_url).hostname or ""):
+        _refuse("base_url", "正式环境不能使用本机地址或示例域名", "a live shop needs its public host name")
+    if settings.sandbox_url is not None:
+        _refuse(
+            "sandbox_url",
+            "沙箱渠道收的不是真钱,正式环境请删除此设置",
+            "the sandbox takes play money; remove this setting in live mode",
+        )
+    if "shop_name" not in given or settings.shop_name == DEMO_SHOP_NAME:
+        _refuse("shop_name", "请填写店铺名称", "give the shop its name")
+    if settings.metrics_token is not None and len(settings.metrics_token) < 24:
+        _refuse("metrics_token", "至少 24 个字符", "use at least 24 characters")
+    if settings.trusted_proxies.strip() == "*":
+        _refuse(
+            "trusted_proxies",
+            "不能信任所有来源的转发地址,请列出代理的 IP",
+            "do not trust everybody's X-Forwarded-For; list the proxy's addresses",
+        )
+    database = urlsplit(settings.database_url)
+    weak = (database.password or "").lower() in WEAK_PASSWORDS | {(database.username or "").lower()}
+    if database.hostname and weak:
+        _refuse(
+            "database_url",
+            "数据库密码为空或过于常见,请更换",
+            "the database password is empty or a common one; change it",
+        )
+
+
+def _is_local(host: str) -> bool:
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return (
+            host == "localhost"
+            or host.endswith((".localhost", ".local", ".test", ".example", ".invalid"))
+            or (host in {"example.com", "example.org", "example.net"} or "." not in host)
+        )
+    return address.is_loopback or address.is_unspecified
+
+
+def _shown_host(values: Mapping[str, object]) -> str:
+    host = str(values.get("host", "127.0.0.1"))
+    return "127.0.0.1" if host in {"0.0.0.0", "::", ""} else host  # noqa: S104 - compared, not bound
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    return url.replace(f":{parts.password}@", ":•••@", 1)
