@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from uuid import UUID
 from sqlalchemy import (
     BINARY,
     BigInteger,
+    Connection,
     CursorResult,
     DateTime,
     Dialect,
@@ -37,7 +38,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import mysql
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.types import TypeEngine
@@ -297,10 +298,64 @@ def is_retryable(error: DBAPIError) -> bool:
     return state in _RETRYABLE or number in _RETRYABLE or "database is locked" in str(original)
 
 
-def rows_changed(result: Any) -> int:
+def rows_changed(result: object) -> int:
     """How many rows an UPDATE or DELETE matched; for many parameter sets, their sum."""
     assert isinstance(result, CursorResult)
     return result.rowcount
+
+
+def bulk_insert(
+    tx: Tx, model: type[Base], columns: Sequence[str], rows: Sequence[tuple[Any, ...]], *, constants: dict[str, Any]
+) -> None:
+    """Insert many rows the fastest way the engine has: COPY on PostgreSQL, a driver's executemany elsewhere.
+
+    `constants` are the same in each row and are bound once; `columns` name the values of each tuple. For tables
+    with millions of rows, where SQLAlchemy's own insert takes four times as long (performance-measured.md 4).
+    """
+    if not rows:
+        return
+    table, connection = table_of(model), tx.connection()
+    names = [*constants, *columns]
+    fixed = tuple(_bound(connection, table, name)(value) for name, value in constants.items())
+    binders = [_bound(connection, table, name) for name in columns]
+    if any(binder is not _as_it_is for binder in binders):
+        rows = [tuple(bind(value) for bind, value in zip(binders, row, strict=True)) for row in rows]
+    cursor = connection.connection.cursor()
+    try:
+        if connection.dialect.name == "postgresql":
+            with cursor.copy(f"COPY {table.name} ({', '.join(names)}) FROM STDIN") as copy:
+                for row in rows:
+                    copy.write_row(fixed + row)
+        else:
+            mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
+            marks = ", ".join([mark] * len(names))
+            insert = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks})"  # noqa: S608 - our own names
+            cursor.executemany(insert, [fixed + row for row in rows])
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise as_integrity_error(connection, error) from error
+    finally:
+        cursor.close()
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _bound(connection: Connection, table: Table, name: str) -> Callable[[Any], Any]:
+    """How a value of a column goes to the driver; `_as_it_is` when nothing has to be done."""
+    column_type, dialect = table.c[name].type, connection.dialect
+    if isinstance(column_type, Digest16) and dialect.name != "postgresql":
+        return _as_it_is
+    if not isinstance(column_type, TypeDecorator):
+        return _as_it_is
+    return column_type.bind_processor(dialect) or _as_it_is
+
+
+def as_integrity_error(connection: Connection, error: Exception) -> Exception:
+    """The driver's error as SQLAlchemy's, so that callers catch IntegrityError whichever path they took."""
+    dbapi = connection.dialect.loaded_dbapi
+    kind = IntegrityError if isinstance(error, dbapi.IntegrityError) else OperationalError
+    return kind("bulk insert", None, error)
 
 
 _APPEND_ONLY = {

@@ -1,0 +1,183 @@
+"""Posting journals: the only writes to the ledger. Set-based, idempotent by the journal's key.
+
+Callers hold the rows the money belongs to; accounts and balances are locked last but for jobs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import bindparam, insert, select, tuple_, update
+from sqlalchemy.exc import IntegrityError
+
+from server.db import Tx, rows_changed, table_of
+from server.ledger.model import LedgerAccount, LedgerBalance, LedgerJournal, LedgerTransfer
+from shared import clock, ids
+from shared.errors import KamengError
+from shared.money import Fen
+
+ACCOUNT_KINDS: dict[str, tuple[str, int, Fen | None]] = {
+    # kind: side (A asset, L liability, I income, E expense), slots, floor of the balance
+    "psp": ("A", 8, None),  # what a channel owes us; clears to zero when it pays our bank
+    "escrow": ("L", 8, None),  # buyers' money until delivery
+    "supplier_pending": ("L", 4, None),  # owed to a supplier, not yet released
+    "fee": ("I", 8, None),  # the platform's share
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account by name: its kind and whose it is (a supplier's id, a channel, or the shop's empty name)."""
+
+    kind: str
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Amount in fen from the account that is debited to the one that is credited. Zero posts nothing."""
+
+    debit: Account
+    credit: Account
+    amount: Fen
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """One business event. `key` is a sentence such as `order:7K3M…:pay`; `occurred_at` decides its business day."""
+
+    key: str
+    code: str
+    order_id: UUID | None
+    occurred_at: datetime
+    transfers: tuple[Transfer, ...]
+
+
+class JournalConflict(KamengError):
+    """A key was posted before with other content: an alarm, never a correction."""
+
+    code = "journal_conflict"
+    status = 500
+    zh = "账目 {key} 已存在且内容不同,已停止处理并告警。"
+    en = "Journal {key} exists with other content; processing stopped and an alarm was raised."
+
+
+def post(tx: Tx, journals: Sequence[Journal]) -> None:
+    """Post what is not posted yet. A repeat is a no-op; other content under a used key raises JournalConflict."""
+    fresh = _without_posted(tx, journals)
+    if not fresh:
+        return
+    accounts = _accounts(tx, {a for j in fresh for t in j.transfers if t.amount for a in (t.debit, t.credit)})
+    posted_at = clock.now()
+    headers, lines = [], []
+    sums: dict[UUID, list[Fen]] = defaultdict(lambda: [0, 0])
+    for journal in fresh:
+        journal_id = ids.new_id()
+        headers.append(
+            {
+                "id": journal_id,
+                "key": journal.key,
+                "code": journal.code,
+                "order_id": journal.order_id,
+                "content_sha256": _content(journal),
+                "occurred_at": journal.occurred_at,
+                "posted_at": posted_at,
+            }
+        )
+        for n, transfer in enumerate(t for t in journal.transfers if t.amount):
+            assert transfer.amount > 0, journal.key
+            debit, credit = accounts[transfer.debit].id, accounts[transfer.credit].id
+            lines.append(
+                {
+                    "journal_id": journal_id,
+                    "n": n,
+                    "debit_id": debit,
+                    "credit_id": credit,
+                    "amount_fen": transfer.amount,
+                }
+            )
+            sums[debit][0] += transfer.amount
+            sums[credit][1] += transfer.amount
+    tx.execute(insert(table_of(LedgerJournal)), headers)
+    if lines:
+        tx.execute(insert(table_of(LedgerTransfer)), lines)
+        _add_to_balances(tx, sums, {row.id: row.slots for row in accounts.values()})
+
+
+def _without_posted(tx: Tx, journals: Sequence[Journal]) -> list[Journal]:
+    by_key: dict[str, Journal] = {}
+    for journal in journals:
+        twin = by_key.setdefault(journal.key, journal)
+        if _content(twin) != _content(journal):
+            raise JournalConflict(key=journal.key)
+    query = select(LedgerJournal.key, LedgerJournal.content_sha256).where(LedgerJournal.key.in_(by_key))
+    for key, content in tx.execute(query).tuples():
+        if content != _content(by_key.pop(key)):
+            raise JournalConflict(key=key)
+    return list(by_key.values())
+
+
+def _content(journal: Journal) -> str:
+    facts = [
+        journal.code,
+        journal.order_id.hex if journal.order_id else None,
+        [[t.debit.kind, t.debit.owner, t.credit.kind, t.credit.owner, t.amount] for t in journal.transfers if t.amount],
+    ]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _accounts(tx: Tx, wanted: Iterable[Account]) -> dict[Account, LedgerAccount]:
+    names = sorted({(account.kind, account.owner) for account in wanted})
+    found = _select_accounts(tx, names)
+    missing = [name for name in names if Account(*name) not in found]
+    for kind, owner in missing:
+        try:
+            with tx.begin_nested():
+                _open(tx, kind, owner)
+        except IntegrityError:
+            continue  # another process opened it just now; the second select sees it
+    return found | _select_accounts(tx, missing) if missing else found
+
+
+def _select_accounts(tx: Tx, names: list[tuple[str, str]]) -> dict[Account, LedgerAccount]:
+    query = select(LedgerAccount).where(tuple_(LedgerAccount.kind, LedgerAccount.owner).in_(names))
+    return {Account(row.kind, row.owner): row for row in tx.scalars(query)}
+
+
+def _open(tx: Tx, kind: str, owner: str) -> None:
+    side, slots, floor = ACCOUNT_KINDS[kind]
+    account = {"id": ids.new_id(), "kind": kind, "owner": owner, "side": side, "slots": slots, "opened_at": clock.now()}
+    tx.execute(insert(table_of(LedgerAccount)), account)
+    tx.execute(
+        insert(table_of(LedgerBalance)),
+        [
+            {"account_id": account["id"], "slot": slot, "debits_fen": 0, "credits_fen": 0, "floor_fen": floor}
+            for slot in range(slots)
+        ],
+    )
+
+
+def _add_to_balances(tx: Tx, sums: dict[UUID, list[Fen]], slots: dict[UUID, int]) -> None:
+    """One update a slot, in (account, slot) order. Each writer lane has its own slot of a busy account."""
+    lane = int(tx.info.get("slot", 0))
+    balance = table_of(LedgerBalance)
+    rows = [
+        {"a": account_id, "s": lane % slots[account_id], "debits": debits, "credits": credits}
+        for account_id, (debits, credits) in sorted(sums.items(), key=lambda item: item[0].bytes)
+    ]
+    statement = (
+        update(balance)
+        .where(balance.c.account_id == bindparam("a"), balance.c.slot == bindparam("s"))
+        .values(
+            debits_fen=balance.c.debits_fen + bindparam("debits"),
+            credits_fen=balance.c.credits_fen + bindparam("credits"),
+        )
+    )
+    changed = rows_changed(tx.connection().execute(statement, rows))
+    assert changed == len(rows), "a balance slot is missing"

@@ -1,0 +1,53 @@
+"""Reading the ledger: balances as sums over slots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+
+from server.db import Tx
+from server.ledger.actions import Account
+from server.ledger.model import LedgerAccount, LedgerBalance
+from shared.money import Fen
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What went through an account, in fen. `net` is positive on the side the account normally stands on."""
+
+    account: Account
+    side: str
+    debits: Fen
+    credits: Fen
+
+    @property
+    def net(self) -> Fen:
+        """Debits minus credits for assets and expenses, credits minus debits for the rest."""
+        difference = self.debits - self.credits
+        return difference if self.side in "AE" else -difference
+
+
+def balances(tx: Tx) -> list[Balance]:
+    """Every account with its sums, ordered by kind and owner."""
+    query = (
+        select(
+            LedgerAccount.kind,
+            LedgerAccount.owner,
+            LedgerAccount.side,
+            func.sum(LedgerBalance.debits_fen),
+            func.sum(LedgerBalance.credits_fen),
+        )
+        .join(LedgerBalance, LedgerBalance.account_id == LedgerAccount.id)
+        .group_by(LedgerAccount.kind, LedgerAccount.owner, LedgerAccount.side)
+        .order_by(LedgerAccount.kind, LedgerAccount.owner)
+    )
+    return [
+        Balance(account=Account(kind, owner), side=side, debits=int(debits), credits=int(credits))
+        for kind, owner, side, debits, credits in tx.execute(query).tuples()
+    ]
+
+
+def balance(tx: Tx, account: Account) -> Balance | None:
+    """One account's sums, or None if it was never opened."""
+    return next((found for found in balances(tx) if found.account == account), None)

@@ -1,0 +1,156 @@
+"""Reading the stock: counts by SKU, lots, units without their keys, imports, and the keys of what was delivered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from server.crypto import KeyRing, LotKey, Secret
+from server.db import Tx
+from server.stock.actions import LineUnits
+from server.stock.intake import missing_chunks
+from server.stock.model import CardSecret, ImportRefusal, StockCursor, StockImport, StockLot, StockUnit
+from shared.contracts.base import Page
+from shared.contracts.stock import FileFigures, Import, LineResult, Lot, RefusedLine, Unit
+from shared.states import ImportState, LotState, UnitState
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """The counts of one SKU: free + held + sold + void = imported."""
+
+    imported: int = 0
+    free: int = 0
+    held: int = 0
+    sold: int = 0
+    void: int = 0
+
+
+def free_counts(tx: Tx, sku_ids: Iterable[UUID]) -> dict[UUID, int]:
+    """Sellable units by SKU, for display; a sale never trusts it. SKUs without stock are missing."""
+    query = (
+        select(StockCursor.sku_id, func.sum(StockCursor.free))
+        .where(StockCursor.sku_id.in_(list(sku_ids)), StockCursor.selling.is_(True))
+        .group_by(StockCursor.sku_id)
+    )
+    return {sku_id: int(free) for sku_id, free in tx.execute(query).tuples()}
+
+
+def levels(tx: Tx, sku_ids: Iterable[UUID]) -> dict[UUID, Level]:
+    """The counts of each SKU over all its lots. SKUs without a lot are missing."""
+    sums = [func.sum(column) for column in _COUNTS]
+    query = select(StockCursor.sku_id, *sums).where(StockCursor.sku_id.in_(list(sku_ids))).group_by(StockCursor.sku_id)
+    return {row[0]: Level(*(int(value) for value in row[1:])) for row in tx.execute(query)}
+
+
+_COUNTS = (StockCursor.imported, StockCursor.free, StockCursor.held, StockCursor.sold, StockCursor.void)
+
+
+def lots(tx: Tx, sku_id: UUID, sku_code: str) -> list[Lot]:
+    """The lots of a SKU, newest first."""
+    query = (
+        select(StockLot, *_COUNTS)
+        .join(StockCursor, StockCursor.lot_id == StockLot.id)
+        .where(StockLot.sku_id == sku_id)
+        .order_by(StockLot.id.desc())
+    )
+    return [
+        Lot(
+            id=lot.id,
+            sku=sku_code,
+            state=_lot_state(lot, free=free, held=held, imported=imported),
+            file_name=lot.file_name,
+            imported=imported,
+            free=free,
+            held=held,
+            sold=sold,
+            void=void,
+            created_at=lot.created_at,
+        )
+        for lot, imported, free, held, sold, void in tx.execute(query).tuples()
+    ]
+
+
+def _lot_state(lot: StockLot, *, free: int, held: int, imported: int) -> LotState:
+    state = LotState(lot.state)
+    return LotState.EXHAUSTED if state is LotState.OPEN and imported and not free and not held else state
+
+
+def units(tx: Tx, sku_id: UUID, *, state: UnitState | None, after: int, limit: int) -> Page[Unit]:
+    """Units of a SKU by number, without their keys; `after` is the last number of the page before."""
+    query = select(StockUnit).where(StockUnit.sku_id == sku_id, StockUnit.seq > after)
+    if state is not None:
+        query = query.where(StockUnit.state == int(state))
+    rows = tx.scalars(query.order_by(StockUnit.seq).limit(limit + 1)).all()
+    items = [Unit(seq=row.seq, state=UnitState(row.state), lot_id=row.lot_id) for row in rows[:limit]]
+    return Page(items=items, next=str(items[-1].seq) if len(rows) > limit else None)
+
+
+def as_import(tx: Tx, row: StockImport) -> Import:
+    """An import as the console sees it."""
+    state = ImportState(row.state)
+    return Import(
+        id=row.id,
+        sku=row.sku_code,
+        lot_id=row.lot_id,
+        state=state,
+        file_name=row.file_name,
+        figures=FileFigures(
+            read=row.read_rows,
+            valid=row.valid_rows,
+            duplicates=row.duplicate_rows,
+            refused=row.refused_rows,
+            skipped=row.skipped_rows,
+        ),
+        chunk_count=row.chunk_count,
+        missing=missing_chunks(tx, row.id) if state is ImportState.RECEIVING else [],
+        stored=row.stored,
+        duplicates=row.duplicates,
+        refused=row.refused,
+        created_at=row.created_at,
+        finished_at=row.finished_at,
+    )
+
+
+def refused_lines(tx: Tx, import_id: UUID, *, after: int, limit: int) -> Page[RefusedLine]:
+    """The lines of a file the server did not take, by line number."""
+    query = (
+        select(ImportRefusal)
+        .where(ImportRefusal.import_id == import_id, ImportRefusal.line > after)
+        .order_by(ImportRefusal.line)
+        .limit(limit + 1)
+    )
+    rows = tx.scalars(query).all()
+    items = [RefusedLine(line=row.line, result=LineResult(row.result)) for row in rows[:limit]]
+    return Page(items=items, next=str(items[-1].line) if len(rows) > limit else None)
+
+
+def delivered_cards(tx: Tx, keys: KeyRing, lines: Sequence[LineUnits]) -> dict[UUID, list[Secret]]:
+    """The clear keys of sold units by order line, in the order of their numbers.
+
+    Only units that are sold to that very line are opened. Caller has committed the reveal log before.
+    """
+    cards: dict[UUID, list[Secret]] = {}
+    for line in lines:
+        query = (
+            select(CardSecret.seq, CardSecret.sealed, StockLot)
+            .join(StockUnit, (StockUnit.sku_id == CardSecret.sku_id) & (StockUnit.seq == CardSecret.seq))
+            .join(StockLot, StockLot.id == StockUnit.lot_id)
+            .where(
+                CardSecret.sku_id == line.sku_id,
+                CardSecret.seq.in_(line.seqs),
+                StockUnit.state == int(UnitState.SOLD),
+                StockUnit.order_line_id == line.order_line_id,
+            )
+            .order_by(CardSecret.seq)
+        )
+        cards[line.order_line_id] = [
+            keys.lot(lot.id, LotKey(wrapped=lot.wrapped_key, master_version=lot.master_version)).open(
+                line.sku_id, seq, sealed
+            )
+            for seq, sealed, lot in tx.execute(query).tuples()
+        ]
+    return cards
