@@ -1,0 +1,123 @@
+"""The project's own source, read once, for the rules: what each file says, imports and uses, with line numbers.
+
+``uses`` resolves names through the imports of the file, so ``from os import environ as e; e["X"]`` is a use of
+``os.environ`` as much as the long form. Imports for type checkers only are not uses: nothing happens at run time.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("shared", "server", "desktop", "resources", "tests")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file: ``path`` as a reader writes it (``server/db.py``) and its text."""
+
+    path: str
+    text: str
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        """Return the parsed file; a file that does not parse is an error of its own."""
+        return ast.parse(self.text, filename=self.path)
+
+    def functions(self) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+        """Yield every function and method, also inner ones."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield node
+
+    def uses(self) -> Iterator[tuple[int, str]]:
+        """Yield (line, name): ``os.environ``; ``.commit()`` for a call on anything; ``"sqlite"`` for a word of text.
+
+        Words are the lower-case ones; docstrings are prose and do not count.
+        """
+        skipped = self._documentation | self._for_type_checkers
+        names = self._imported
+        for node in ast.walk(self.tree):
+            if id(node) in skipped:
+                continue
+            match node:
+                case ast.Import():
+                    yield from ((node.lineno, alias.name) for alias in node.names)
+                case ast.ImportFrom():
+                    yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+                case ast.Call(func=ast.Attribute(attr=name)):
+                    yield node.lineno, f".{name}()"
+                case ast.Constant(value=str(text)):
+                    yield from ((node.lineno, f'"{word}"') for word in set(re.findall(r"\b[a-z]+\b", text)))
+                case ast.Attribute() | ast.Name():
+                    chain = _chain(node)
+                    if chain and chain[0] in names:
+                        yield node.lineno, ".".join((names[chain[0]], *chain[1:]))
+                case _:
+                    pass
+
+    @cached_property
+    def _imported(self) -> dict[str, str]:
+        """Map each name that an import binds to what it stands for."""
+        bound = {}
+        for node in ast.walk(self.tree):
+            if id(node) in self._for_type_checkers:
+                continue
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    first = alias.name.split(".")[0]
+                    bound[alias.asname or first] = alias.name if alias.asname else first
+            elif isinstance(node, ast.ImportFrom):
+                bound |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+        return bound
+
+    @cached_property
+    def _documentation(self) -> set[int]:
+        """Return the ids of the nodes of strings that stand alone: docstrings."""
+        return {
+            id(node.value)
+            for node in ast.walk(self.tree)
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        }
+
+    @cached_property
+    def _for_type_checkers(self) -> set[int]:
+        """Return the ids of all nodes under ``if TYPE_CHECKING``."""
+        return {
+            id(inner)
+            for node in ast.walk(self.tree)
+            if isinstance(node, ast.If) and _chain(node.test)[-1:] == ["TYPE_CHECKING"]
+            for statement in node.body
+            for inner in ast.walk(statement)
+        }
+
+
+def _chain(node: ast.expr) -> list[str]:
+    """Return ["a", "b", "c"] for the expression ``a.b.c``, [] for anything else."""
+    names: list[str] = []
+    while isinstance(node, ast.Attribute):
+        names.insert(0, node.attr)
+        node = node.value
+    return [node.id, *names] if isinstance(node, ast.Name) else []
+
+
+@lru_cache
+def sources(*folders: str, suffixes: tuple[str, ...] = (".py",)) -> tuple[Source, ...]:
+    """Return the files below the folders, in a fixed order."""
+    return tuple(
+        Source(path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8"))
+        for folder in folders
+        for path in sorted((ROOT / folder).rglob("*"))
+        if path.is_file() and path.suffix in suffixes and "__pycache__" not in path.parts
+    )
+
+
+def require_none(findings: list[str], rule: str) -> None:
+    """Fail with the rule and all places that break it, one a line."""
+    if findings:
+        pytest.fail("\n  ".join([rule, *findings]), pytrace=False)
