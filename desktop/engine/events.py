@@ -15,6 +15,9 @@ from shared.contracts.identity import Person
 from shared.contracts.stock import FileFigures
 from shared.errors import KamengError
 
+EVERYTHING = frozenset({"*"})
+"""In `ChangesArrived.entities`: any list may have changed."""
+
 
 class Connection(StrEnum):
     """Where the console stands with the server."""
@@ -107,11 +110,16 @@ class ImportProgressed:
 class ChangesArrived:
     """Rows of these entities changed, here or elsewhere ("product", "sku", "stock", "order", "import" ...).
 
-    Lists that show them should read again. `initiator` names the operation of this console that caused it, or None.
+    Lists that show them should read again; `touches` also knows EVERYTHING. `initiator` names the operation of this
+    console that caused it, or None.
     """
 
     entities: frozenset[str]
     initiator: str | None = None
+
+    def touches(self, *entities: str) -> bool:
+        """Whether a list of these entities should read again."""
+        return self.entities == EVERYTHING or not self.entities.isdisjoint(entities)
 
 
 @dataclass(frozen=True, slots=True)

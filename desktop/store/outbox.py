@@ -230,6 +230,12 @@ class Outbox:
         earlier = set(order[: order.index(to)])
         self._run(lambda connection: self._move(connection, upload_id, earlier, {"state": to.value}))
 
+    def take_over(self, upload_id: UUID, owner: str) -> None:
+        """`owner` is the presence name of the program that works on the upload from now on."""
+        self._run(
+            lambda connection: connection.execute(update(_UPLOAD).where(_UPLOAD.c.id == upload_id).values(owner=owner))
+        )
+
     def pause(self, upload_id: UUID, *, paused: bool, error: tuple[str, str] | None = None) -> None:
         """Hold an unfinished upload, or let it go on. `error` is (code, sentence) when a fault holds it."""
         code, words = error or (None, None)

@@ -1,0 +1,328 @@
+"""Sending sealed chunks to the server: resumable, two at a time, each with its digest.
+
+An upload may be driven from any state after the file was read, by any program of this user, any number of times:
+declaring, sending and committing are all harmless to repeat, and the server has the last word on what is missing.
+Passing faults are waited out (full jitter, shorter when the network comes back); anything else ends the upload with
+its reason. Chunks are deleted from this machine once the server said the import is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+from uuid import UUID
+
+from desktop.engine.events import ImportProgressed, ImportStage
+from desktop.engine.planner import STUBBORN_FAULT_REST_SECONDS, jitter
+from desktop.engine.session import SignedSession
+from desktop.engine.stores import Stores
+from desktop.engine.transport import Call, Refused, is_foreign, is_passing, retry_after_seconds
+from desktop.store.outbox import Outbox, Upload, UploadState
+from shared import clock
+from shared.contracts.stock import Import, NewImport
+from shared.errors import KamengError, NotSignedIn, error_for
+from shared.states import ImportState
+
+SENDERS = 2
+"""Two chunks travel at a time: one fills the line while the other waits for its answer."""
+_FIRST_LOOK_SECONDS = 0.2
+_LONGEST_LOOK_SECONDS = 2.0
+
+T = TypeVar("T")
+
+
+class ChunksLost(KamengError):
+    """The outbox does not hold what the upload needs: it was damaged, or copied from another machine."""
+
+    code = "chunks_lost"
+    status = 409
+    zh = "本机缺少“{file}”的部分加密数据,无法继续上传。请重新导入该文件;已入库的卡密不会重复。"
+    en = "Part of the sealed data of “{file}” is missing here. Import the file again; nothing will be stored twice."
+
+
+class ReadingInterrupted(KamengError):
+    """The program ended while it was reading the file."""
+
+    code = "reading_interrupted"
+    status = 409
+    zh = "读取“{file}”时程序中断,没有上传任何内容。请重新选择该文件。"
+    en = "The program ended while reading “{file}”; nothing was sent. Choose the file again."
+
+
+class WaitedTooLong(KamengError):
+    """The caller's patience ended before the server could be reached. The upload is kept."""
+
+    code = "waited_too_long"
+    status = 503
+    zh = "网络或服务器暂时不可用,“{file}”尚未传完。进度已保存,再次运行同一命令即可继续。"
+    en = "The server could not be reached in time; “{file}” is not finished. Run the same command again to go on."
+
+
+class ImportCancelled(KamengError):
+    """The import was cancelled, here or on the server."""
+
+    code = "import_cancelled"
+    status = 409
+    zh = "导入“{file}”已取消。"
+    en = "The import of “{file}” was cancelled."
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long to wait: `patience_seconds` is the longest silence of the server to bear, None for ever.
+
+    `chance` gives numbers from 0 to 1 for the jitter.
+    """
+
+    patience_seconds: float | None = None
+    chance: Callable[[], float] = random.random
+
+
+class Uploads:
+    """Drives uploads of one engine. Use from the engine's loop only.
+
+    `tell` hears every step. `wake` is set by the engine whenever the network is back: waiting tries go at once.
+    """
+
+    def __init__(
+        self,
+        *,
+        session: SignedSession,
+        stores: Stores,
+        tell: Callable[[ImportProgressed], None],
+        pace: Pace,
+    ) -> None:
+        self._session = session
+        self._stores = stores
+        self._tell = tell
+        self._pace = pace
+        self._lanes = asyncio.Semaphore(SENDERS)
+        self._waiting: set[asyncio.Event] = set()
+
+    def wake(self) -> None:
+        """The network is back, or a person wants it now: stop waiting."""
+        for event in self._waiting:
+            event.set()
+
+    async def drive(self, upload_id: UUID) -> Upload:
+        """Take an upload to its end and return it: DONE, FAILED or CANCELLED.
+
+        Returns early, unfinished, when the session ended: it goes on after the next sign-in.
+        Raises WaitedTooLong when patience ends, and errors of the local disk.
+        """
+        upload = await self._stores.outbox(lambda outbox: outbox.upload(upload_id))
+        if upload.is_over:
+            return upload
+        assert upload.state is not UploadState.READING, "the file is read to its end first"
+        try:
+            return await self._take_to_end(upload)
+        except NotSignedIn as error:
+            self._tell(describe(upload, why=error))
+            return await self._load(upload_id)
+        except (WaitedTooLong, ImportCancelled):
+            raise
+        except KamengError as error:
+            if error.code.startswith(("disk_", "store_")):
+                raise
+            return await self._fail(upload, error)
+
+    async def _take_to_end(self, upload: Upload) -> Upload:
+        seen = await self._patiently(upload, lambda: self._declare(upload))
+        while seen.state is ImportState.RECEIVING:
+            if seen.missing:
+                await self._send_missing(upload, seen)
+                seen = await self._patiently(upload, lambda: self._look(upload))
+            else:
+                seen = await self._patiently(upload, lambda: self._commit(upload))
+        return await self._follow(upload, seen)
+
+    # --- the four calls ---------------------------------------------------------------------------------------
+
+    async def _declare(self, upload: Upload) -> Import:
+        hashes = await self._stores.outbox(lambda outbox: outbox.chunk_hashes(upload.id))
+        if len(hashes) != upload.chunks or not hashes:
+            # Somebody else finished it meanwhile, or the data is gone: the server knows which.
+            seen = await self._look(upload)
+            if seen.state is ImportState.RECEIVING and seen.missing:
+                raise ChunksLost(file=upload.file_name)
+            return seen
+        body = NewImport(
+            id=upload.id,
+            sku=upload.sku,
+            file_name=upload.file_name[:120],
+            file_sha256=upload.file_sha256,
+            figures=upload.figures,
+            chunks=hashes,
+            key_id=upload.key_id,
+        )
+        return await self._session.ask(Call("POST", "/sync/v1/imports", body=body), Import)
+
+    async def _look(self, upload: Upload) -> Import:
+        return await self._session.ask(Call("GET", f"/sync/v1/imports/{upload.id}"), Import)
+
+    async def _commit(self, upload: Upload) -> Import:
+        return await self._session.ask(Call("POST", f"/sync/v1/imports/{upload.id}/commit"), Import)
+
+    async def _put(self, upload: Upload, n: int) -> None:
+        chunk = await self._stores.outbox(lambda outbox: outbox.chunk(upload.id, n))
+        if chunk is None:
+            raise ChunksLost(file=upload.file_name)
+        digest = base64.b64encode(bytes.fromhex(chunk.sha256)).decode()
+        call = Call(
+            "PUT",
+            f"/sync/v1/imports/{upload.id}/chunks/{n}",
+            body=chunk.sealed,
+            headers={"Content-Digest": f"sha-256=:{digest}:"},
+        )
+        async with self._lanes:
+            await self._session.tell(call)
+
+    # --- sending ----------------------------------------------------------------------------------------------
+
+    async def _send_missing(self, upload: Upload, seen: Import) -> None:
+        await self._stores.outbox(lambda outbox: outbox.move(upload.id, UploadState.UPLOADING))
+        await self._stores.outbox(lambda outbox: outbox.mark_missing(upload.id, seen.missing))
+        await self._report(upload.id)
+        waiting = iter(seen.missing)
+
+        async def lane() -> None:
+            for n in waiting:  # both lanes draw from the same numbers
+                await self._patiently(upload, partial(self._put, upload, n))
+                await self._stores.outbox(partial(Outbox.mark_sent, upload_id=upload.id, numbers=[n]))
+                await self._report(upload.id)
+
+        try:
+            async with asyncio.TaskGroup() as lanes:
+                for _ in range(SENDERS):
+                    lanes.create_task(lane())
+        except* KamengError as group:
+            raise _first(group) from None
+
+    async def _follow(self, upload: Upload, seen: Import) -> Upload:
+        """Wait for the server to store what it received, telling its figures."""
+        rest = _FIRST_LOOK_SECONDS
+        await self._stores.outbox(lambda outbox: outbox.move(upload.id, UploadState.INGESTING))
+        while seen.state is ImportState.INGESTING:
+            await self._note(upload, seen)
+            await self._rest(rest)
+            rest = min(rest * 1.5, _LONGEST_LOOK_SECONDS)
+            seen = await self._patiently(upload, lambda: self._look(upload))
+        await self._note(upload, seen)
+        if seen.state is ImportState.CANCELLED:
+            return await self._finish(upload, UploadState.CANCELLED)
+        if seen.stored + seen.duplicates + seen.refused != upload.figures.valid:
+            return await self._fail(upload, LedgersDisagree(file=upload.file_name, valid=upload.figures.valid))
+        return await self._finish(upload, UploadState.DONE)
+
+    # --- waiting ----------------------------------------------------------------------------------------------
+
+    async def _patiently(self, upload: Upload, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Try until it works or is refused for good; between tries wait a random time that grows."""
+        failures, since = 0, clock.monotonic_seconds()
+        while True:
+            try:
+                return await attempt()
+            except KamengError as error:
+                if not (is_passing(error) or is_foreign(error)):
+                    raise
+                failures += 1
+                patience = self._pace.patience_seconds
+                if patience is not None and clock.monotonic_seconds() - since >= patience:
+                    raise WaitedTooLong(file=upload.file_name) from error
+                self._tell(describe(await self._load(upload.id), why=error))
+                await self._rest(_rest_seconds(error, failures, self._pace.chance()))
+
+    async def _rest(self, seconds: float) -> None:
+        """Sleep, or less when somebody calls `wake`."""
+        woken = asyncio.Event()
+        self._waiting.add(woken)
+        try:
+            await asyncio.wait_for(woken.wait(), seconds)
+        except TimeoutError:
+            return
+        finally:
+            self._waiting.discard(woken)
+
+    # --- telling ----------------------------------------------------------------------------------------------
+
+    async def _note(self, upload: Upload, seen: Import) -> None:
+        await self._stores.outbox(
+            lambda outbox: outbox.progress(
+                upload.id, stored=seen.stored, duplicates=seen.duplicates, refused=seen.refused
+            )
+        )
+        await self._report(upload.id)
+
+    async def _finish(self, upload: Upload, to: UploadState) -> Upload:
+        ended = await self._stores.outbox(lambda outbox: outbox.finish(upload.id, to))
+        self._tell(describe(ended))
+        return ended
+
+    async def _fail(self, upload: Upload, error: KamengError) -> Upload:
+        reason = (error.code, error.sentence())
+        ended = await self._stores.outbox(lambda outbox: outbox.finish(upload.id, UploadState.FAILED, error=reason))
+        self._tell(describe(ended, why=error))
+        return ended
+
+    async def _load(self, upload_id: UUID) -> Upload:
+        return await self._stores.outbox(lambda outbox: outbox.upload(upload_id))
+
+    async def _report(self, upload_id: UUID) -> None:
+        self._tell(describe(await self._load(upload_id)))
+
+
+class LedgersDisagree(KamengError):
+    """The server's figures do not account for every valid row. A fault of a program, never hidden."""
+
+    code = "ledgers_disagree"
+    status = 500
+    zh = "服务器的入库数字与文件“{file}”的 {valid} 行有效卡密对不上。请勿重复导入,并联系技术人员。"
+    en = "The server's figures do not account for the {valid} valid rows of “{file}”. Do not import again; get help."
+
+
+def _rest_seconds(error: KamengError, failures: int, chance: float) -> float:
+    if is_foreign(error):
+        return STUBBORN_FAULT_REST_SECONDS
+    return max(jitter(failures, chance), retry_after_seconds(error))
+
+
+_STAGES = {state: ImportStage(state.value) for state in UploadState}
+
+
+def describe(upload: Upload, *, why: KamengError | None = None) -> ImportProgressed:
+    """The upload as the window and the command line see it. `why` overrides the stored reason."""
+    if why is None and upload.error_code is not None:
+        why = _remembered(upload.error_code, upload.error_text or "")
+    return ImportProgressed(
+        id=upload.id,
+        sku=upload.sku,
+        file_name=upload.file_name,
+        stage=ImportStage.PAUSED if upload.paused and not upload.is_over else _STAGES[upload.state],
+        figures=upload.figures,
+        chunks=upload.chunks,
+        chunks_sent=upload.chunks_sent,
+        stored=upload.stored,
+        duplicates_in_stock=upload.stock_duplicates,
+        refused_by_server=upload.stock_refused,
+        created_at=upload.created_at,
+        finished_at=upload.finished_at,
+        why=why,
+    )
+
+
+def _remembered(code: str, text: str) -> KamengError:
+    """An error of an earlier run, with the sentence it had then."""
+    known = error_for(code)
+    error = Refused(detail=text)
+    error.params["code"] = code if known is None else known.code
+    return error
+
+
+def _first(group: BaseExceptionGroup[KamengError]) -> KamengError:
+    inner = group.exceptions[0]
+    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner

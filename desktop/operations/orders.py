@@ -1,0 +1,55 @@
+"""Orders and the exception list, as staff see them."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from pydantic import TypeAdapter
+
+from desktop.engine.engine import Engine
+from desktop.engine.transport import Call
+from desktop.operations.seen import Seen, look, name_of, recall
+from shared.contracts.base import Page
+from shared.contracts.orders import Order, PaymentException
+from shared.errors import BadField
+from shared.ids import parse_order_code
+from shared.states import OrderState
+
+_ORDERS: TypeAdapter[Page[Order]] = TypeAdapter(Page[Order])
+_ORDER: TypeAdapter[Order] = TypeAdapter(Order)
+_EXCEPTIONS: TypeAdapter[Page[PaymentException]] = TypeAdapter(Page[PaymentException])
+
+
+async def list_orders(
+    engine: Engine,
+    *,
+    state: OrderState | None = None,
+    q: str | None = None,
+    day: date | None = None,
+    after: str | None = None,
+) -> Seen[Page[Order]]:
+    """One page of orders, newest first. `q` is a code or a channel's number, `day` a business day of the shop."""
+    query = {"state": state, "q": q, "day": None if day is None else day.isoformat(), "after": after}
+    call = Call("GET", "/api/orders", query=query)
+    return await look(engine, list_name=name_of("orders", **query), call=call, answer=_ORDERS)
+
+
+async def recall_orders(engine: Engine) -> Seen[Page[Order]] | None:
+    """The first page as it was last seen, without asking the server."""
+    return await recall(engine, list_name="orders", answer=_ORDERS)
+
+
+async def find_order(engine: Engine, typed_code: str) -> Seen[Order]:
+    """One order by its code as a person typed or read it out. Raises BadField for a code that cannot be one."""
+    code = parse_order_code(typed_code)
+    if code is None:
+        raise BadField(field="code", reason="不是有效的订单号,请核对每一位 / not an order code")
+    return await look(
+        engine, list_name=name_of(f"order/{code}"), call=Call("GET", f"/api/orders/{code}"), answer=_ORDER
+    )
+
+
+async def list_exceptions(engine: Engine, *, after: str | None = None) -> Seen[Page[PaymentException]]:
+    """Money and orders that need a person."""
+    call = Call("GET", "/api/exceptions", query={"after": after})
+    return await look(engine, list_name=name_of("exceptions", after=after), call=call, answer=_EXCEPTIONS)
