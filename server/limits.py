@@ -30,6 +30,8 @@ LIMITS: dict[str, Limit] = {
     "sign_in_address": Limit(burst=40, refill_seconds=5),
     "lookup": Limit(burst=20, refill_seconds=5),
     "link": Limit(burst=20, refill_seconds=5),
+    # One attempt: the buyer's "I have paid" asks the channel at most each three seconds.
+    "payment_query": Limit(burst=1, refill_seconds=3),
     "reveal": Limit(burst=60, refill_seconds=2),
 }
 

@@ -126,10 +126,11 @@ LOT: dict[LotState, frozenset[LotState]] = {
 }
 
 ORDER: dict[OrderState, frozenset[OrderState]] = {
+    # Payment and delivery are one transaction where stock is at hand, hence the direct way.
     O.PENDING_PAYMENT: frozenset({O.PAID, O.DELIVERED, O.EXPIRED, O.CANCELLED}),
     # Money that arrives late is still money: an expired or cancelled order may become paid.
-    O.EXPIRED: frozenset({O.PAID, O.DELIVERED}),
-    O.CANCELLED: frozenset({O.PAID, O.DELIVERED}),
+    O.EXPIRED: frozenset({O.PAID, O.DELIVERED, O.DELIVERY_FAILED}),
+    O.CANCELLED: frozenset({O.PAID, O.DELIVERED, O.DELIVERY_FAILED}),
     O.PAID: frozenset({O.DELIVERED, O.PARTIALLY_DELIVERED, O.DELIVERY_FAILED, O.REFUNDED}),
     O.DELIVERY_FAILED: frozenset({O.DELIVERED, O.REFUNDED}),
     O.PARTIALLY_DELIVERED: frozenset({O.DELIVERED, O.PARTIALLY_REFUNDED, O.DISPUTED}),

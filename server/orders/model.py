@@ -14,8 +14,8 @@ from server.db import Base, BigInt, Instant, Uid, exact
 class Order(Base):
     """One order of one buyer's device. Prices, titles and rates are frozen at creation.
 
-    `content_sha256` is the hash of the body that the idempotency key came with; `link_sha256` the hash of
-    the 128-bit token that opens the keys on another device.
+    `content_sha256` is the hash of the body that the idempotency key came with. `due_at` is when the next timer
+    rings: the end of the hold, later the automatic completion.
     """
 
     __tablename__ = "shop_order"
@@ -31,7 +31,6 @@ class Order(Base):
     buyer_id: Mapped[UUID] = mapped_column(Uid)
     idempotency_key: Mapped[str] = mapped_column(exact(64))
     content_sha256: Mapped[str] = mapped_column(exact(64))
-    link_sha256: Mapped[str] = mapped_column(exact(64))
     state: Mapped[str] = mapped_column(exact(24))
     amount_fen: Mapped[int] = mapped_column(BigInt)
     created_at: Mapped[datetime] = mapped_column(Instant)

@@ -18,6 +18,7 @@ import msgspec
 from sqlalchemy import insert, select, update
 
 from server import audit, changes, jobs
+from server.context import Context
 from server.crypto import ChunkUnreadable, KeyRing, LotKey
 from server.db import Tx, bulk_insert, table_of
 from server.stock.model import (
@@ -65,6 +66,11 @@ class ChunkDiffers(Conflict):
     code = "chunk_differs"
     zh = "第 {n} 个数据块与声明的内容不一致,请重新导入文件。"
     en = "Chunk {n} is not what was declared; please import the file again."
+
+
+def register(ctx: Context) -> None:
+    """Wire the job that stores chunks; called once by `app`."""
+    ctx.jobs.within(INGEST, lambda tx, args: ingest(tx, ctx.keys, args))
 
 
 @dataclass(frozen=True, slots=True)

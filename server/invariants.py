@@ -1,0 +1,275 @@
+"""The continuous checks of stock, ledger and delivery: one function each, set-based, read-only.
+
+`kameng-server check` prints them and the worker runs them; a violation names rows and never repairs anything.
+Identifiers are those of money-and-stock.md 2.4 and 3.6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import Select, and_, case, exists, func, literal, or_, select
+from sqlalchemy.orm import aliased
+
+from server import audit
+from server.db import Database, Tx
+from server.ledger.model import LedgerAccount, LedgerBalance, LedgerJournal, LedgerTransfer
+from server.orders.model import Order, OrderLine
+from server.payments.model import PaymentAttempt, PaymentException
+from server.stock.model import CardSecret, Delivery, StockCursor, StockReturned, StockUnit
+from shared import clock
+from shared.states import AttemptState, OrderState, UnitState
+
+NAMED_MOST = 10
+HOLD_GRACE = timedelta(minutes=15)
+DELIVERED_STATES = (
+    OrderState.DELIVERED.value,
+    OrderState.COMPLETED.value,
+    OrderState.PARTIALLY_DELIVERED.value,
+    OrderState.DISPUTED.value,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One broken invariant with at most ten rows that break it."""
+
+    invariant: str
+    sentence: str
+    rows: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was counted and what is wrong. `ok` when nothing is."""
+
+    figures: dict[str, int]
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every invariant holds."""
+        return not self.findings
+
+
+def check(db: Database) -> Report:
+    """Check everything in one read transaction; the audit chain after it."""
+    with db.read() as tx:
+        figures = _figures(tx)
+        findings = [finding for check_one in CHECKS if (finding := check_one(tx)) is not None]
+    chain = audit.verify(db)
+    figures |= {"audit_blocks": chain.blocks, "audit_events": chain.events}
+    if chain.broken_block is not None:
+        rows = (f"block {chain.broken_block}",)
+        findings.append(Finding("L11", "审计链断裂 / the audit chain is broken", rows))
+    return Report(figures=figures, findings=tuple(findings))
+
+
+def _figures(tx: Tx) -> dict[str, int]:
+    units = {UnitState(state).name.lower(): n for state, n in _counts(tx, StockUnit.state)}
+    orders = {f"orders_{state}": n for state, n in _counts(tx, Order.state)}
+    money = tx.execute(select(func.sum(LedgerBalance.debits_fen), func.sum(LedgerBalance.credits_fen))).one()
+    return {
+        "units_imported": sum(units.values()),
+        **{f"units_{state.name.lower()}": units.get(state.name.lower(), 0) for state in UnitState},
+        "deliveries": _count(tx, Delivery),
+        **orders,
+        "exceptions_open": tx.scalar(_open_exceptions()) or 0,
+        "journals": _count(tx, LedgerJournal),
+        "debits_fen": int(money[0] or 0),
+        "credits_fen": int(money[1] or 0),
+    }
+
+
+def _counts(tx: Tx, column: object) -> list[tuple[object, int]]:
+    return [(value, n) for value, n in tx.execute(select(column, func.count()).group_by(column)).tuples()]  # type: ignore[call-overload]
+
+
+def _count(tx: Tx, model: type) -> int:
+    return tx.scalar(select(func.count()).select_from(model)) or 0
+
+
+def _open_exceptions() -> Select[tuple[int]]:
+    return select(func.count()).select_from(PaymentException).where(PaymentException.closed_at.is_(None))
+
+
+def _found(tx: Tx, invariant: str, sentence: str, query: Select[tuple[object, ...]]) -> Finding | None:
+    rows = tx.execute(query.limit(NAMED_MOST)).all()
+    named = tuple(" ".join(str(value) for value in row) for row in rows)
+    return Finding(invariant, sentence, named) if named else None
+
+
+# --- stock ---
+
+
+def sold_units_are_delivered_once(tx: Tx) -> Finding | None:
+    """S1: each sold unit has exactly one delivery, to the line it was sold to."""
+    same = and_(
+        Delivery.sku_id == StockUnit.sku_id,
+        Delivery.seq == StockUnit.seq,
+        Delivery.order_line_id == StockUnit.order_line_id,
+    )
+    query = (
+        select(StockUnit.sku_id, StockUnit.seq)
+        .outerjoin(Delivery, same)
+        .where(StockUnit.state == UnitState.SOLD, Delivery.seq.is_(None))
+    )
+    return _found(tx, "S1", "已售但没有交付记录 / sold without a delivery", query)
+
+
+def deliveries_are_of_sold_units(tx: Tx) -> Finding | None:
+    """S2: no delivery without a sold unit."""
+    same = and_(Delivery.sku_id == StockUnit.sku_id, Delivery.seq == StockUnit.seq, StockUnit.state == UnitState.SOLD)
+    query = select(Delivery.sku_id, Delivery.seq).outerjoin(StockUnit, same).where(StockUnit.seq.is_(None))
+    return _found(tx, "S2", "交付了未售的卡密 / delivered but not sold", query)
+
+
+def held_units_wait_for_payment(tx: Tx) -> Finding | None:
+    """S3: held units belong to unpaid orders whose hold has not ended long ago."""
+    live = and_(
+        Order.state == OrderState.PENDING_PAYMENT.value,
+        Order.due_at.is_not(None),
+        Order.due_at > clock.now() - HOLD_GRACE,
+    )
+    query = (
+        select(StockUnit.sku_id, StockUnit.seq)
+        .outerjoin(OrderLine, OrderLine.id == StockUnit.order_line_id)
+        .outerjoin(Order, Order.id == OrderLine.order_id)
+        .where(StockUnit.state == UnitState.HELD, or_(Order.id.is_(None), ~live))
+    )
+    return _found(tx, "S3", "被锁定却没有待支付订单 / held without a live order", query)
+
+
+def lot_counts_are_true(tx: Tx) -> Finding | None:
+    """S4: free + held + sold + void = imported, per lot, and each equals the units themselves."""
+
+    def counted(state: UnitState) -> object:
+        return func.coalesce(func.sum(case((StockUnit.state == int(state), 1), else_=0)), 0)
+
+    columns = (StockCursor.free, StockCursor.held, StockCursor.sold, StockCursor.void)
+    differs = [counted(state) != column for state, column in zip(UnitState, columns, strict=True)]
+    query = (
+        select(StockCursor.lot_id)
+        .outerjoin(StockUnit, StockUnit.lot_id == StockCursor.lot_id)
+        .group_by(StockCursor.lot_id, StockCursor.imported, *columns)
+        .having(or_(func.count(StockUnit.seq) != StockCursor.imported, *differs))  # type: ignore[arg-type]
+    )
+    return _found(tx, "S4", "批次数量与卡密不符 / a lot's counts are not its units", query)
+
+
+def every_unit_has_its_secret(tx: Tx) -> Finding | None:
+    """S5: each unit has one sealed key; fingerprints are unique by the database itself."""
+    same = and_(CardSecret.sku_id == StockUnit.sku_id, CardSecret.seq == StockUnit.seq)
+    query = select(StockUnit.sku_id, StockUnit.seq).outerjoin(CardSecret, same).where(CardSecret.seq.is_(None))
+    return _found(tx, "S5", "库存缺少密文 / a unit without its sealed key", query)
+
+
+def no_free_unit_is_forgotten(tx: Tx) -> Finding | None:
+    """S6: a free unit lies before its cursor only when the given-back list names it, and that list only names such."""
+    behind = and_(
+        StockCursor.lot_id == StockUnit.lot_id,
+        StockUnit.seq < StockCursor.next_seq,
+        StockUnit.state == UnitState.FREE,
+    )
+    listed = and_(StockReturned.sku_id == StockUnit.sku_id, StockReturned.seq == StockUnit.seq)
+    query = (
+        select(StockUnit.sku_id, StockUnit.seq)
+        .join(StockCursor, behind)
+        .outerjoin(StockReturned, listed)
+        .where(StockReturned.seq.is_(None))
+    )
+    return _found(tx, "S6", "可售卡密被遗漏 / a free unit nobody would sell", query)
+
+
+# --- ledger ---
+
+
+def balances_sum_to_zero(tx: Tx) -> Finding | None:
+    """L1: over all balances, debits equal credits."""
+    debits, credits = func.sum(LedgerBalance.debits_fen), func.sum(LedgerBalance.credits_fen)
+    query = select(debits, credits).having(debits != credits)
+    return _found(tx, "L1", "借贷不平 / debits are not credits", query)
+
+
+def balances_are_their_transfers(tx: Tx) -> Finding | None:
+    """L2: each account's slots sum to its transfers."""
+    debit, credit = aliased(LedgerTransfer), aliased(LedgerTransfer)
+    slots = (
+        select(
+            LedgerBalance.account_id.label("account_id"),
+            func.sum(LedgerBalance.debits_fen).label("debits"),
+            func.sum(LedgerBalance.credits_fen).label("credits"),
+        )
+        .group_by(LedgerBalance.account_id)
+        .subquery()
+    )
+    debited = select(func.coalesce(func.sum(debit.amount_fen), 0)).where(debit.debit_id == slots.c.account_id)
+    credited = select(func.coalesce(func.sum(credit.amount_fen), 0)).where(credit.credit_id == slots.c.account_id)
+    query = (
+        select(LedgerAccount.kind, LedgerAccount.owner)
+        .join(slots, slots.c.account_id == LedgerAccount.id)
+        .where(or_(slots.c.debits != debited.scalar_subquery(), slots.c.credits != credited.scalar_subquery()))
+    )
+    return _found(tx, "L2", "余额与流水不符 / a balance is not its transfers", query)
+
+
+def delivered_orders_leave_no_escrow(tx: Tx) -> Finding | None:
+    """L4 and L5: of each delivered order, what went into escrow for its payment came out by its sale, to the fen."""
+    query = (
+        select(Order.code)
+        .join(LedgerJournal, LedgerJournal.order_id == Order.id)
+        .join(LedgerTransfer, LedgerTransfer.journal_id == LedgerJournal.id)
+        .where(Order.state.in_(DELIVERED_STATES), LedgerJournal.code == "SALE")
+        .group_by(Order.id, Order.code, Order.amount_fen)
+        .having(func.sum(LedgerTransfer.amount_fen) != Order.amount_fen)
+    )
+    return _found(tx, "L5", "订单金额没有分完 / a sale's parts are not its amount", query)
+
+
+def delivered_orders_have_their_journals(tx: Tx) -> Finding | None:
+    """L9: each delivered order has its PAY and its SALE, and its sold units."""
+
+    def posted(code: str) -> object:
+        return exists().where(LedgerJournal.order_id == Order.id, LedgerJournal.code == code)
+
+    units = (
+        select(func.count())
+        .select_from(Delivery)
+        .join(OrderLine, OrderLine.id == Delivery.order_line_id)
+        .where(OrderLine.order_id == Order.id)
+        .scalar_subquery()
+    )
+    wanted = select(func.sum(OrderLine.quantity)).where(OrderLine.order_id == Order.id).scalar_subquery()
+    query = select(Order.code).where(
+        Order.state.in_(DELIVERED_STATES),
+        or_(~posted("PAY"), ~posted("SALE"), units != wanted),  # type: ignore[operator]
+    )
+    return _found(tx, "L9", "已发货订单缺少账目或卡密 / a delivered order lacks journals or units", query)
+
+
+def paid_money_is_somewhere(tx: Tx) -> Finding | None:
+    """Money paid is never lost: each paid attempt's order is delivered, or an open exception names it."""
+    named = exists().where(PaymentException.attempt_id == PaymentAttempt.id)
+    query = (
+        select(PaymentAttempt.out_trade_no, literal(" "), Order.code)
+        .join(Order, Order.id == PaymentAttempt.order_id)
+        .where(PaymentAttempt.state == AttemptState.PAID.value, Order.state.not_in(DELIVERED_STATES), ~named)
+    )
+    return _found(tx, "P1", "已付款却未发货也不在异常列表 / paid, neither delivered nor an exception", query)
+
+
+CHECKS: tuple[Callable[[Tx], Finding | None], ...] = (
+    sold_units_are_delivered_once,
+    deliveries_are_of_sold_units,
+    held_units_wait_for_payment,
+    lot_counts_are_true,
+    every_unit_has_its_secret,
+    no_free_unit_is_forgotten,
+    balances_sum_to_zero,
+    balances_are_their_transfers,
+    delivered_orders_leave_no_escrow,
+    delivered_orders_have_their_journals,
+    paid_money_is_somewhere,
+)

@@ -1,0 +1,405 @@
+"""Placing orders and moving them: every change by the state table, guarded, set-based for a whole batch.
+
+`place` runs inside the batcher. Moves are compare-and-set on the state; callers hold nothing before. Refusals
+of a buyer's wish (sold out, price changed) are returned values.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import insert, select, tuple_, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm.attributes import set_committed_value
+
+from server import audit, changes
+from server.catalog import queries as catalog
+from server.crypto import KeyRing
+from server.db import Tx, rows_changed, table_of
+from server.orders.model import Order, OrderGrant, OrderLine
+from server.stock import actions as stock
+from shared import clock, ids
+from shared.errors import Conflict, IdempotencyReused, IllegalMove, KamengError
+from shared.money import Fen, format_fen
+from shared.pricing import LineQuote, quote_line
+from shared.states import OrderState, sources_of
+
+COMPLETE_AFTER_DAYS = 3
+
+
+class NotOnSale(Conflict):
+    """The SKU is unknown to buyers, or its product is not published."""
+
+    code = "not_on_sale"
+    zh = "该商品已下架,请看看其他商品。"
+    en = "This product is no longer on sale."
+
+
+class SoldOut(Conflict):
+    """Fewer units are free than were asked for; nothing is held."""
+
+    code = "sold_out"
+    zh = "库存不足,目前还剩 {left} 件。请减少数量后重试。"
+    en = "Not enough in stock: {left} left. Please choose a smaller quantity."
+
+
+class PriceChanged(Conflict):
+    """The total is another one than the buyer saw on the review page."""
+
+    code = "price_changed"
+    zh = "价格已变为 ¥{amount},请重新确认后下单。"
+    en = "The price is now ¥{amount}. Please review the order again."
+
+
+class QuantityLimited(Conflict):
+    """More units than one order of this SKU may have."""
+
+    code = "quantity_limited"
+    zh = "每单最多购买 {most} 件。"
+    en = "At most {most} pieces in one order."
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceOrder:
+    """A buyer's order as it came in. `amount_fen` is the total of the review page."""
+
+    buyer_id: UUID
+    idempotency_key: str
+    sku: str
+    quantity: int
+    amount_fen: Fen
+    channel: str
+
+    @property
+    def content_sha256(self) -> str:
+        """What must be the same when the idempotency key comes again."""
+        facts = json.dumps([self.sku, self.quantity, self.amount_fen, self.channel])
+        return hashlib.sha256(facts.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An order that stands: new, or the one an earlier request with the same key made."""
+
+    order: Order
+    title: str
+    is_new: bool
+
+
+def place(tx: Tx, commands: Sequence[PlaceOrder], *, hold_minutes: int) -> list[Placed | KamengError]:
+    """Place each order or say why not. Units are held for `hold_minutes`; prices are frozen."""
+    known = _known(tx, commands)
+    terms = catalog.sale_terms(tx, sorted({command.sku for command in commands}))
+    now = clock.now()
+    results: list[Placed | KamengError | None] = [None] * len(commands)
+    first: dict[tuple[UUID, str], int] = {}
+    drafts: list[tuple[int, _Draft]] = []
+    for n, command in enumerate(commands):
+        key = (command.buyer_id, command.idempotency_key)
+        if key in known:
+            results[n] = _repeat(known[key], command)
+        elif key in first:
+            continue  # the same order twice in one batch: answered below from the first
+        else:
+            first[key] = n
+            draft = _draft(command, terms.get(command.sku), now=now, hold_minutes=hold_minutes)
+            if isinstance(draft, KamengError):
+                results[n] = draft
+            else:
+                drafts.append((n, draft))
+    wants = [stock.Want(d.line["id"], d.line["sku_id"], d.line["quantity"]) for _, d in drafts]
+    for (n, draft), held in zip(drafts, stock.hold(tx, wants), strict=True):
+        if not held.seqs:
+            results[n] = SoldOut(left=held.left)
+            continue
+        draft.line["seqs"] = list(held.seqs)
+        results[n] = Placed(order=Order(**draft.order), title=draft.line["title"], is_new=True)
+    _insert(tx, [draft for n, draft in drafts if isinstance(results[n], Placed)])
+    for n, command in enumerate(commands):
+        if results[n] is None:
+            original = results[first[command.buyer_id, command.idempotency_key]]
+            results[n] = (
+                _repeat((original.order, original.title), command) if isinstance(original, Placed) else original
+            )
+    return [result for result in results if result is not None]
+
+
+def _known(tx: Tx, commands: Sequence[PlaceOrder]) -> dict[tuple[UUID, str], tuple[Order, str]]:
+    keys = [(command.buyer_id, command.idempotency_key) for command in commands]
+    query = (
+        select(Order, OrderLine.title)
+        .join(OrderLine, OrderLine.order_id == Order.id)
+        .where(tuple_(Order.buyer_id, Order.idempotency_key).in_(keys), OrderLine.n == 0)
+    )
+    return {(order.buyer_id, order.idempotency_key): (order, title) for order, title in tx.execute(query).tuples()}
+
+
+def _repeat(known: tuple[Order, str], command: PlaceOrder) -> Placed | KamengError:
+    order, title = known
+    if order.content_sha256 != command.content_sha256:
+        return IdempotencyReused()
+    return Placed(order=order, title=title, is_new=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """Rows of an order that may still lack its units."""
+
+    order: dict[str, Any]
+    line: dict[str, Any]
+
+
+def _draft(
+    command: PlaceOrder, terms: catalog.SaleTerms | None, *, now: datetime, hold_minutes: int
+) -> _Draft | KamengError:
+    if terms is None or not terms.on_sale:
+        return NotOnSale()
+    if command.quantity > terms.max_quantity:
+        return QuantityLimited(most=terms.max_quantity)
+    quote = quote_line(unit_price=terms.unit_price, quantity=command.quantity, fee_ppm=terms.fee_ppm)
+    if quote.amount != command.amount_fen:
+        return PriceChanged(amount=format_fen(quote.amount))
+    order_id, expires_at = ids.new_id(), now + timedelta(minutes=hold_minutes)
+    order = {
+        "id": order_id,
+        "code": ids.new_order_code(),
+        "buyer_id": command.buyer_id,
+        "idempotency_key": command.idempotency_key,
+        "content_sha256": command.content_sha256,
+        "state": OrderState.PENDING_PAYMENT.value,
+        "amount_fen": quote.amount,
+        "created_at": now,
+        "expires_at": expires_at,
+        "due_at": expires_at,
+        "version": 1,
+    }
+    return _Draft(order=order, line=_line(order_id, terms, quote))
+
+
+def _line(order_id: UUID, terms: catalog.SaleTerms, quote: LineQuote) -> dict[str, Any]:
+    return {
+        "id": ids.new_id(),
+        "order_id": order_id,
+        "n": 0,
+        "sku_id": terms.sku_id,
+        "sku_code": terms.sku_code,
+        "product_id": terms.product_id,
+        "product_code": terms.product_code,
+        "title": terms.title,
+        "supplier_id": terms.supplier_id,
+        "unit_price": quote.unit_price,
+        "quantity": quote.quantity,
+        "amount_fen": quote.amount,
+        "supplier_fen": quote.supplier,
+        "fee_fen": quote.fee,
+        "fee_ppm": terms.fee_ppm,
+    }
+
+
+def _insert(tx: Tx, drafts: list[_Draft]) -> None:
+    if not drafts:
+        return
+    tx.execute(insert(table_of(Order)), [draft.order for draft in drafts])
+    tx.execute(insert(table_of(OrderLine)), [draft.line for draft in drafts])
+    changes.append_many(tx, [c for draft in drafts for c in _changed(draft.order["id"], [draft.line["supplier_id"]])])
+    changes.append_many(
+        tx,
+        {changes.Changed("sku", d.line["sku_id"], domain="stock", supplier_id=d.line["supplier_id"]) for d in drafts},
+    )
+    audit.append_many(
+        tx,
+        [
+            audit.Entry(
+                actor=f"buyer:{draft.order['buyer_id']}",
+                action="order.place",
+                entity="order",
+                entity_id=draft.order["code"],
+                detail={"sku": draft.line["sku_code"], "n": draft.line["quantity"], "fen": draft.order["amount_fen"]},
+            )
+            for draft in drafts
+        ],
+    )
+
+
+def _changed(order_id: UUID, supplier_ids: Sequence[UUID]) -> list[changes.Changed]:
+    return [changes.Changed("order", order_id, domain="orders", supplier_id=supplier) for supplier in supplier_ids]
+
+
+def _sku_changed(sku_id: UUID, supplier_id: UUID) -> changes.Changed:
+    return changes.Changed("sku", sku_id, domain="stock", supplier_id=supplier_id)
+
+
+# --- moves ---
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One locked order and the state it is to have."""
+
+    order: Order
+    to: OrderState
+
+
+def lock(tx: Tx, order_ids: Sequence[UUID]) -> dict[UUID, Order]:
+    """The orders, locked in the order of their ids: existing orders are the first lock of any transaction."""
+    query = (
+        select(Order)
+        .where(Order.id.in_(list(order_ids)))
+        .order_by(Order.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return {order.id: order for order in tx.scalars(query)}
+
+
+def lines_of(tx: Tx, order_ids: Sequence[UUID]) -> dict[UUID, list[OrderLine]]:
+    """The lines of each order in their order."""
+    lines: dict[UUID, list[OrderLine]] = defaultdict(list)
+    query = select(OrderLine).where(OrderLine.order_id.in_(list(order_ids))).order_by(OrderLine.order_id, OrderLine.n)
+    for line in tx.scalars(query):
+        lines[line.order_id].append(line)
+    return lines
+
+
+def move(tx: Tx, moves: Sequence[Move], *, at: datetime, actor: str) -> None:
+    """Move each locked order by the state table, compare-and-set. Raises IllegalMove, which names the state."""
+    if not moves:
+        return
+    # Orders of one target differ in what they set only by having been paid before: that is part of the group.
+    groups: dict[tuple[OrderState, datetime | None], list[Order]] = defaultdict(list)
+    for one in moves:
+        groups[one.to, one.order.paid_at].append(one.order)
+    for (to, _), orders in groups.items():
+        sources = [state.value for state in sources_of(to)]
+        for order in orders:
+            if order.state not in sources:
+                raise IllegalMove(machine="order", state=order.state, to=to.value)
+        moved = tx.execute(
+            update(Order)
+            .where(Order.id.in_([order.id for order in orders]), Order.state.in_(sources))
+            .values(state=to.value, version=Order.version + 1, **_instants(to, at, orders[0])),
+            execution_options={"synchronize_session": False},
+        )
+        if rows_changed(moved) != len(orders):
+            raise IllegalMove(machine="order", state="?", to=to.value)
+        for order in orders:
+            for name, value in {"state": to.value, "version": order.version + 1, **_instants(to, at, order)}.items():
+                set_committed_value(order, name, value)
+    _note(tx, moves, actor=actor)
+
+
+def _instants(to: OrderState, at: datetime, order: Order) -> dict[str, Any]:
+    """What a state sets besides itself. A delivered order was paid, at the latest, at the same instant."""
+    table: dict[OrderState, dict[str, Any]] = {
+        OrderState.PAID: {"paid_at": at, "due_at": None},
+        OrderState.DELIVERY_FAILED: {"paid_at": order.paid_at or at, "due_at": None},
+        OrderState.DELIVERED: {
+            "paid_at": order.paid_at or at,
+            "delivered_at": at,
+            "due_at": at + timedelta(days=COMPLETE_AFTER_DAYS),
+        },
+        OrderState.COMPLETED: {"completed_at": at, "due_at": None},
+    }
+    return table.get(to, {"due_at": None})
+
+
+def _note(tx: Tx, moves: Sequence[Move], *, actor: str) -> None:
+    orders = {one.order.id: one for one in moves}
+    suppliers = lines_of(tx, list(orders))
+    changes.append_many(
+        tx,
+        [
+            changed
+            for order_id in orders
+            for changed in _changed(order_id, [line.supplier_id for line in suppliers[order_id]])
+        ],
+    )
+    audit.append_many(
+        tx,
+        [
+            audit.Entry(actor=actor, action=f"order.{one.to.value}", entity="order", entity_id=one.order.code)
+            for one in moves
+        ],
+    )
+
+
+def deliver_late(tx: Tx, order: Order, lines: Sequence[OrderLine]) -> bool:
+    """Hold fresh units for an order whose hold had ended. False, and nothing held, when stock does not reach."""
+    wants = [stock.Want(line.id, line.sku_id, line.quantity) for line in lines]
+    held = stock.hold(tx, wants)
+    if not all(one.seqs for one in held):
+        taken = [(line, one) for line, one in zip(lines, held, strict=True) if one.seqs]
+        stock.release(tx, [stock.LineUnits(line.id, line.sku_id, one.seqs) for line, one in taken])
+        return False
+    for line, one in zip(lines, held, strict=True):
+        line.seqs = list(one.seqs)
+    tx.flush()
+    assert order.state in {OrderState.EXPIRED, OrderState.CANCELLED, OrderState.DELIVERY_FAILED}
+    return True
+
+
+def units_of(lines: Sequence[OrderLine]) -> list[stock.LineUnits]:
+    """The units that lines hold or sold."""
+    return [stock.LineUnits(line.id, line.sku_id, tuple(line.seqs)) for line in lines if line.seqs]
+
+
+def end_unpaid(tx: Tx, order_ids: Sequence[UUID], *, to: OrderState, actor: str) -> int:
+    """Expire or cancel what is still unpaid and give its units back; answers how many. Paid orders are left alone."""
+    orders = lock(tx, order_ids)
+    ending = [order for order in orders.values() if order.state == OrderState.PENDING_PAYMENT]
+    if not ending:
+        return 0
+    by_order = lines_of(tx, [order.id for order in ending])
+    lines = [line for order in ending for line in by_order[order.id]]
+    stock.release(tx, units_of(lines))
+    for line in lines:
+        line.seqs = []
+    tx.flush()
+    move(tx, [Move(order, to) for order in ending], at=clock.now(), actor=actor)
+    changes.append_many(
+        tx, {changes.Changed("sku", x.sku_id, domain="stock", supplier_id=x.supplier_id) for x in lines}
+    )
+    return len(ending)
+
+
+def complete_due(tx: Tx, *, limit: int = 200) -> int:
+    """Complete delivered orders whose time for a dispute has passed; answers how many."""
+    due = (Order.state == OrderState.DELIVERED.value, Order.due_at <= clock.now())
+    found = tx.scalars(select(Order.id).where(*due).limit(limit)).all()
+    orders = [order for order in lock(tx, found).values() if order.state == OrderState.DELIVERED]
+    move(tx, [Move(order, OrderState.COMPLETED) for order in orders], at=clock.now(), actor="system")
+    return len(orders)
+
+
+# --- the link that opens the keys on another device ---
+
+
+def link_token(keys: KeyRing, order_id: UUID) -> str:
+    """The order's secret link token: 128 bits of a keyed code over its id, so nothing has to be stored."""
+    return base64.urlsafe_b64encode(keys.mac("order link", order_id.bytes)[:16]).rstrip(b"=").decode()
+
+
+def grant(tx: Tx, keys: KeyRing, *, code: str, token: str, buyer_id: UUID) -> bool:
+    """Let the device that opened the link see the order's keys. False for a wrong code or token alike."""
+    order = tx.scalars(select(Order).where(Order.code == code)).first()
+    expected = link_token(keys, order.id if order else UUID(int=0))
+    if not hmac.compare_digest(expected.encode(), token.encode()) or order is None:
+        return False
+    if order.buyer_id == buyer_id or tx.get(OrderGrant, (order.id, buyer_id)) is not None:
+        return True
+    try:
+        with tx.begin_nested():
+            tx.add(OrderGrant(order_id=order.id, buyer_id=buyer_id, granted_at=clock.now()))
+    except IntegrityError:
+        return True  # the same device opened the link twice at once
+    audit.append(tx, actor=f"buyer:{buyer_id}", action="order.grant", entity="order", entity_id=code)
+    return True

@@ -1,0 +1,66 @@
+"""Reading payments: attempts of an order, what is due for a query, and the exception list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+
+from server.db import Tx
+from server.payments.model import PaymentAttempt, PaymentException
+from shared.contracts import orders as wire
+from shared.contracts.base import Page
+from shared.states import AttemptState, ExceptionKind
+
+_ASKABLE = (AttemptState.CREATED.value, AttemptState.PENDING.value, AttemptState.UNKNOWN.value)
+
+
+def current_attempt(tx: Tx, order_id: UUID) -> PaymentAttempt | None:
+    """The attempt that counts for an order: the paid one, else the latest."""
+    attempts = attempts_of(tx, [order_id])[order_id]
+    paid = [attempt for attempt in attempts if attempt.state == AttemptState.PAID]
+    counting = paid or attempts
+    return counting[-1] if counting else None
+
+
+def attempts_of(tx: Tx, order_ids: Sequence[UUID]) -> dict[UUID, list[PaymentAttempt]]:
+    """All attempts of each order, oldest first."""
+    found: dict[UUID, list[PaymentAttempt]] = {order_id: [] for order_id in order_ids}
+    query = select(PaymentAttempt).where(PaymentAttempt.order_id.in_(list(order_ids))).order_by(PaymentAttempt.id)
+    for attempt in tx.scalars(query):
+        found[attempt.order_id].append(attempt)
+    return found
+
+
+def due_for_query(tx: Tx, *, now: datetime, limit: int) -> list[PaymentAttempt]:
+    """Open attempts whose channel should be asked now, because no callback came."""
+    due = (PaymentAttempt.state.in_(_ASKABLE), PaymentAttempt.query_at <= now)
+    return list(tx.scalars(select(PaymentAttempt).where(*due).order_by(PaymentAttempt.query_at).limit(limit)).all())
+
+
+def exceptions(tx: Tx, *, open_only: bool, after: UUID | None, limit: int) -> Page[wire.PaymentException]:
+    """Exceptions, oldest first; `after` is the last id of the page before."""
+    query = select(PaymentException)
+    if open_only:
+        query = query.where(PaymentException.closed_at.is_(None))
+    if after is not None:
+        query = query.where(PaymentException.id > after)
+    rows = tx.scalars(query.order_by(PaymentException.id).limit(limit + 1)).all()
+    items = [
+        wire.PaymentException(
+            id=row.id,
+            kind=ExceptionKind(row.kind),
+            order_code=row.order_code,
+            channel=row.channel,
+            out_trade_no=row.out_trade_no,
+            provider_no=row.provider_no,
+            expected_fen=row.expected_fen,
+            received_fen=row.received_fen,
+            created_at=row.created_at,
+            open=row.closed_at is None,
+        )
+        for row in rows[:limit]
+    ]
+    return Page(items=items, next=str(items[-1].id) if len(rows) > limit else None)
