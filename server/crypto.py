@@ -112,6 +112,15 @@ class CardUnreadable(KamengError):
     en = "The card key cannot be shown right now; we have been alerted."
 
 
+class SecretUnreadable(KamengError):
+    """A stored secret of a person does not open: wrong key ring or a damaged row. A fault of ours."""
+
+    code = "secret_unreadable"
+    status = 500
+    zh = "服务器无法读取已保存的密钥,我们已收到告警。"
+    en = "A stored secret cannot be read; we have been alerted."
+
+
 @dataclass(frozen=True, slots=True)
 class LotKey:
     """A lot's data key as it is stored: wrapped, with the master version that wrapped it."""
@@ -254,6 +263,19 @@ class KeyRing:
     def mac(self, purpose: str, data: bytes) -> bytes:
         """A 32-byte HMAC-SHA-256 for `purpose`; equal data of two purposes never has equal codes."""
         return hmac.digest(self._mac_key, purpose.encode() + b"\0" + data, hashlib.sha256)
+
+    def seal_small(self, purpose: str, place: bytes, secret: bytes) -> bytes:
+        """Seal a small secret of a row, for example a TOTP secret; `place` (the row's id) is bound to it."""
+        nonce = random_bytes(_NONCE_BYTES)
+        return nonce + AESGCM(self.mac(f"seal|{purpose}", b"")).encrypt(nonce, secret, place)
+
+    def open_small(self, purpose: str, place: bytes, sealed: bytes) -> bytes:
+        """The secret that `seal_small` sealed. Raises SecretUnreadable when row or ring are others."""
+        nonce, text = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
+        try:
+            return AESGCM(self.mac(f"seal|{purpose}", b"")).decrypt(nonce, text, place)
+        except InvalidTag:
+            raise SecretUnreadable from None
 
     def add_channel(self, channel: str, *, public_pem: bytes, merchant_id: str) -> None:
         """Store a channel's public key and make our own key pair for it once. Needs a ring that is a file.

@@ -72,6 +72,7 @@ class Kind(StrEnum):
     BUYER = "buyer"
     PUBLIC = "public"
     CHANNEL = "channel"
+    SYSTEM = "system"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,8 @@ class Actor:
 
 
 ANYBODY = Actor(Kind.PUBLIC)
+SYSTEM = Actor(Kind.SYSTEM)
+"""The command line and jobs: sees all rows; has no role, so no route ever takes it for a person."""
 
 FindStaff = Callable[[Database, bytes], Actor | None]
 """Identity's look-up of a session by the SHA-256 of its token; `server.app` registers it with the app."""
@@ -139,7 +142,7 @@ def visible(who: Actor, model: type[M]) -> Select[M]:
     return query.where(getattr(model, column) == owner) if owner is not None else query.where(false())
 
 
-_UNSCOPED = frozenset({Role.ADMIN, Role.OPERATOR, Role.FINANCE})
+_UNSCOPED = frozenset[StrEnum]({Role.ADMIN, Role.OPERATOR, Role.FINANCE, Kind.SYSTEM})
 _ACTOR = "kameng.actor"
 
 

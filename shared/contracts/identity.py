@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import Field, SecretStr
 
 from shared.contracts.base import Answer, Name, Request
+from shared.money import PPM
 from shared.permissions import Permission, Role
 
 PROTOCOL = 1
@@ -95,4 +96,22 @@ class User(Answer):
     supplier_id: UUID | None
     supplier: str | None
     active: bool
+    created_at: datetime
+
+
+class NewSupplier(Request):
+    """`POST /api/suppliers`. `fee_ppm` is the platform's rate in millionths of each sale."""
+
+    name: Name
+    fee_ppm: Annotated[int, Field(ge=0, le=PPM)]
+    settlement_mode: Annotated[str, Field(pattern=r"^(profit_sharing|purchase)$")] = "profit_sharing"
+
+
+class Supplier(Answer):
+    """A company that brings stock."""
+
+    id: UUID
+    name: str
+    fee_ppm: int
+    settlement_mode: str
     created_at: datetime

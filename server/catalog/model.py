@@ -1,0 +1,69 @@
+"""Tables of the catalogue. Only `server.catalog` writes them; others ask its queries."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Index, Integer
+from sqlalchemy.orm import Mapped, mapped_column
+
+from server.db import Base, BigInt, Instant, Uid, big_text, exact
+from shared.permissions import Role
+
+
+class Category(Base):
+    """A shelf of the storefront, shown by `rank`, then code."""
+
+    __tablename__ = "category"
+
+    id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
+    code: Mapped[str] = mapped_column(exact(64), unique=True)
+    name: Mapped[str] = mapped_column(exact(120))
+    rank: Mapped[int] = mapped_column(Integer)
+
+
+class Product(Base):
+    """A product of one supplier. `fee_ppm` overrides the supplier's rate; `version` grows with every write."""
+
+    __tablename__ = "product"
+    __scope__: ClassVar = {Role.SUPPLIER: "supplier_id"}
+    __table_args__ = (
+        CheckConstraint("fee_ppm >= 0 AND fee_ppm <= 1000000", name="fee"),
+        Index("ix_product_supplier_id", "supplier_id", "id"),
+        Index("ix_product_state", "state", "category_id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
+    category_id: Mapped[UUID] = mapped_column(Uid)
+    supplier_id: Mapped[UUID] = mapped_column(Uid)
+    code: Mapped[str] = mapped_column(exact(64), unique=True)
+    name: Mapped[str] = mapped_column(exact(120))
+    summary: Mapped[str] = mapped_column(exact(200))
+    description: Mapped[str] = mapped_column(big_text())
+    picture: Mapped[str | None] = mapped_column(exact(64))
+    fee_ppm: Mapped[int | None] = mapped_column(Integer)
+    state: Mapped[str] = mapped_column(exact(24))
+    version: Mapped[int] = mapped_column(BigInt, default=1)
+    created_at: Mapped[datetime] = mapped_column(Instant)
+    published_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class Sku(Base):
+    """One sellable variant. `unit_price` is in 1/10000 yuan; `n` keeps the order in which they were entered."""
+
+    __tablename__ = "sku"
+    __table_args__ = (
+        CheckConstraint("unit_price > 0", name="price"),
+        CheckConstraint("max_quantity >= 1 AND max_quantity <= 1000", name="quantity"),
+        Index("ix_sku_product_id", "product_id", "n"),
+    )
+
+    id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
+    product_id: Mapped[UUID] = mapped_column(Uid)
+    n: Mapped[int] = mapped_column(Integer)
+    code: Mapped[str] = mapped_column(exact(64), unique=True)
+    name: Mapped[str] = mapped_column(exact(120))
+    unit_price: Mapped[int] = mapped_column(BigInt)
+    max_quantity: Mapped[int] = mapped_column(Integer)

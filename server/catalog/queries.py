@@ -1,0 +1,282 @@
+"""Reads of the catalogue: terms of sale for checkout, pages of the storefront, lists of the console."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import Row, Select, func, or_, select
+
+from server.catalog.model import Category, Product, Sku
+from server.db import Tx
+from server.identity.queries import supplier_terms
+from server.policy import Actor, visible
+from shared.contracts import catalog as wire
+from shared.contracts.base import Page
+from shared.money import UnitPrice
+from shared.states import ProductState
+
+
+@dataclass(frozen=True, slots=True)
+class SaleTerms:
+    """All that checkout and stock need to know of a SKU. `fee_ppm` is the product's own rate, else its supplier's."""
+
+    sku_id: UUID
+    sku_code: str
+    product_id: UUID
+    product_code: str
+    title: str
+    supplier_id: UUID
+    unit_price: UnitPrice
+    max_quantity: int
+    fee_ppm: int
+    on_sale: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ShelfItem:
+    """One product in the shop window. `from_price` is that of its cheapest SKU, in 1/10000 yuan."""
+
+    product_id: UUID
+    code: str
+    name: str
+    summary: str
+    picture: str | None
+    from_price: UnitPrice
+    sku_ids: tuple[UUID, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """One category with what is on sale in it."""
+
+    code: str
+    name: str
+    items: tuple[ShelfItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PageSku:
+    """One choice on a product page."""
+
+    id: UUID
+    code: str
+    name: str
+    unit_price: UnitPrice
+    max_quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProductPage:
+    """A published product as a buyer sees it. `version` changes with every edit."""
+
+    id: UUID
+    code: str
+    name: str
+    summary: str
+    description: str
+    picture: str | None
+    category_code: str
+    category_name: str
+    supplier: str
+    version: int
+    skus: tuple[PageSku, ...]
+
+
+# --- terms of sale ---
+
+
+def sale_terms(tx: Tx, sku_codes: Sequence[str]) -> dict[str, SaleTerms]:
+    """Terms by SKU code, drafts included (`on_sale` is False); unknown codes are missing. One statement."""
+    return {row.code: _terms(row) for row in tx.execute(_terms_query().where(Sku.code.in_(set(sku_codes))))}
+
+
+def sku_by_code(tx: Tx, code: str) -> SaleTerms | None:
+    """Terms of one SKU, also of a draft; None when there is no such code."""
+    return sale_terms(tx, [code]).get(code)
+
+
+def sku_terms(tx: Tx, sku_ids: Sequence[UUID]) -> dict[UUID, SaleTerms]:
+    """The same by SKU id."""
+    return {row.id: _terms(row) for row in tx.execute(_terms_query().where(Sku.id.in_(set(sku_ids))))}
+
+
+def _terms_query() -> Select[*tuple[object, ...]]:
+    supplier = supplier_terms()
+    return (
+        select(
+            Sku.id,
+            Sku.code,
+            Sku.name,
+            Sku.unit_price,
+            Sku.max_quantity,
+            Product.id.label("product_id"),
+            Product.code.label("product_code"),
+            Product.name.label("product_name"),
+            Product.supplier_id,
+            Product.state,
+            func.coalesce(Product.fee_ppm, supplier.c.fee_ppm).label("fee_ppm"),
+        )
+        .join(Product, Product.id == Sku.product_id)
+        .join(supplier, supplier.c.id == Product.supplier_id)
+    )
+
+
+def _terms(row: Row[*tuple[object, ...]]) -> SaleTerms:
+    return SaleTerms(
+        sku_id=row.id,
+        sku_code=row.code,
+        product_id=row.product_id,
+        product_code=row.product_code,
+        title=full_title(row.product_name, row.name),
+        supplier_id=row.supplier_id,
+        unit_price=row.unit_price,
+        max_quantity=row.max_quantity,
+        fee_ppm=row.fee_ppm,
+        on_sale=row.state == ProductState.PUBLISHED.value,
+    )
+
+
+def full_title(product: str, sku: str) -> str:
+    """What an order line is called: the product and its variant, or the product alone when both are called alike."""
+    return product if sku == product else f"{product} · {sku}"
+
+
+# --- storefront ---
+
+
+def shop_window(tx: Tx, *, category: str | None = None) -> list[Shelf]:
+    """What is on sale, by category in their order, newest product first; empty categories are left out."""
+    query = (
+        select(Category.code.label("shelf"), Category.name.label("shelf_name"), Product)
+        .join(Category, Category.id == Product.category_id)
+        .where(Product.state == ProductState.PUBLISHED.value)
+        .order_by(Category.rank, Category.code, Product.published_at.desc(), Product.id.desc())
+    )
+    if category is not None:
+        query = query.where(Category.code == category)
+    rows = tx.execute(query).all()
+    skus = _skus_of(tx, [row.Product.id for row in rows])
+    shelves: dict[tuple[str, str], list[ShelfItem]] = defaultdict(list)
+    for row in rows:
+        product: Product = row.Product
+        own = skus[product.id]
+        shelves[row.shelf, row.shelf_name].append(
+            ShelfItem(
+                product_id=product.id,
+                code=product.code,
+                name=product.name,
+                summary=product.summary,
+                picture=product.picture,
+                from_price=min(sku.unit_price for sku in own),
+                sku_ids=tuple(sku.id for sku in own),
+            )
+        )
+    return [Shelf(code=code, name=name, items=tuple(items)) for (code, name), items in shelves.items()]
+
+
+def product_page(tx: Tx, code: str) -> ProductPage | None:
+    """A product on sale, or None: drafts and products off the shelf do not exist for buyers."""
+    supplier = supplier_terms()
+    row = tx.execute(
+        select(Product, Category.code.label("shelf"), Category.name.label("shelf_name"), supplier.c.name)
+        .join(Category, Category.id == Product.category_id)
+        .join(supplier, supplier.c.id == Product.supplier_id)
+        .where(Product.code == code, Product.state == ProductState.PUBLISHED.value)
+    ).first()
+    if row is None:
+        return None
+    product: Product = row.Product
+    skus = _skus_of(tx, [product.id])[product.id]
+    return ProductPage(
+        id=product.id,
+        code=product.code,
+        name=product.name,
+        summary=product.summary,
+        description=product.description,
+        picture=product.picture,
+        category_code=row.shelf,
+        category_name=row.shelf_name,
+        supplier=row.name,
+        version=product.version,
+        skus=tuple(
+            PageSku(id=s.id, code=s.code, name=s.name, unit_price=s.unit_price, max_quantity=s.max_quantity)
+            for s in skus
+        ),
+    )
+
+
+def _skus_of(tx: Tx, product_ids: Sequence[UUID]) -> dict[UUID, list[Sku]]:
+    found: dict[UUID, list[Sku]] = defaultdict(list)
+    if product_ids:
+        for sku in tx.scalars(select(Sku).where(Sku.product_id.in_(product_ids)).order_by(Sku.product_id, Sku.n)):
+            found[sku.product_id].append(sku)
+    return found
+
+
+# --- console ---
+
+
+def categories(tx: Tx) -> list[wire.Category]:
+    """All categories in their order. They are the shop's own and no secret."""
+    rows = tx.scalars(select(Category).order_by(Category.rank, Category.code))
+    return [wire.Category(id=row.id, code=row.code, name=row.name, rank=row.rank) for row in rows]
+
+
+def product(tx: Tx, who: Actor, product_id: UUID) -> wire.Product | None:
+    """One product of the actor's scope, `free` counts 0 (the route fills them in); None when there is none."""
+    found = tx.scalars(visible(who, Product).where(Product.id == product_id)).all()
+    listed = _listed(tx, found)
+    return listed[0] if listed else None
+
+
+def products(
+    tx: Tx, who: Actor, *, state: ProductState | None, q: str | None, after: UUID | None, limit: int
+) -> Page[wire.Product]:
+    """A page of the actor's products, newest first. `q` matches the start of a code or a part of a name."""
+    query = visible(who, Product)
+    if state is not None:
+        query = query.where(Product.state == state.value)
+    if q:
+        query = query.where(or_(Product.code.startswith(q, autoescape=True), Product.name.contains(q, autoescape=True)))
+    if after is not None:
+        query = query.where(Product.id < after)
+    found = tx.scalars(query.order_by(Product.id.desc()).limit(limit + 1)).all()
+    more = str(found[limit - 1].id) if len(found) > limit else None
+    return Page[wire.Product](items=_listed(tx, found[:limit]), next=more)
+
+
+def _listed(tx: Tx, found: Sequence[Product]) -> list[wire.Product]:
+    if not found:
+        return []
+    shelves = {row.id: row.code for row in tx.scalars(select(Category))}
+    terms = supplier_terms()
+    owners = {row.id: row.name for row in tx.execute(select(terms.c.id, terms.c.name))}
+    skus = _skus_of(tx, [row.id for row in found])
+    return [
+        wire.Product(
+            id=row.id,
+            code=row.code,
+            category=shelves[row.category_id],
+            name=row.name,
+            summary=row.summary,
+            description=row.description,
+            picture=row.picture,
+            supplier_id=row.supplier_id,
+            supplier=owners[row.supplier_id],
+            fee_ppm=row.fee_ppm,
+            state=ProductState(row.state),
+            version=row.version,
+            created_at=row.created_at,
+            skus=[_sku(sku) for sku in skus[row.id]],
+        )
+        for row in found
+    ]
+
+
+def _sku(row: Sku) -> wire.Sku:
+    return wire.Sku(
+        id=row.id, code=row.code, name=row.name, unit_price=row.unit_price, max_quantity=row.max_quantity, free=0
+    )

@@ -1,0 +1,100 @@
+"""Reads about people: the staff list, suppliers, and what catalog needs of a supplier."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import Row, Subquery, select
+
+from server.db import Tx
+from server.identity.model import Supplier, User
+from server.policy import Actor, visible
+from shared.contracts import identity as wire
+from shared.contracts.base import Page
+from shared.errors import NotSignedIn
+from shared.permissions import Role
+
+
+def supplier_terms() -> Subquery:
+    """`id`, `name` and `fee_ppm` of all suppliers, to join with: the only view other domains have of the table."""
+    return select(Supplier.id, Supplier.name, Supplier.fee_ppm).subquery("supplier_terms")
+
+
+def supplier_names(tx: Tx) -> dict[UUID, str]:
+    """Names of all suppliers by id; there are tens of them, not thousands."""
+    return dict(tx.execute(select(Supplier.id, Supplier.name)).tuples().all())
+
+
+def supplier_by_name(tx: Tx, name: str) -> UUID | None:
+    """The supplier of that exact name."""
+    return tx.scalars(select(Supplier.id).where(Supplier.name == name)).first()
+
+
+def supplier_exists(tx: Tx, who: Actor, supplier_id: UUID) -> bool:
+    """Whether the actor knows such a supplier."""
+    return tx.scalars(visible(who, Supplier).where(Supplier.id == supplier_id)).first() is not None
+
+
+def suppliers(tx: Tx, who: Actor) -> list[wire.Supplier]:
+    """The suppliers the actor may know, by name."""
+    rows = tx.scalars(visible(who, Supplier).order_by(Supplier.name))
+    return [
+        wire.Supplier(
+            id=row.id,
+            name=row.name,
+            fee_ppm=row.fee_ppm,
+            settlement_mode=row.settlement_mode,
+            created_at=row.created_at,
+        )
+        for row in rows
+    ]
+
+
+def user_by_login(tx: Tx, login: str) -> User | None:
+    """The person of that login, active or not."""
+    return tx.scalars(select(User).where(User.login == login)).first()
+
+
+def users(tx: Tx, *, after: UUID | None = None, limit: int = 200) -> Page[wire.User]:
+    """The staff list, in order of creation."""
+    query = (
+        select(User, Supplier.name.label("supplier"))
+        .join(Supplier, Supplier.id == User.supplier_id, isouter=True)
+        .order_by(User.id)
+        .limit(limit + 1)
+    )
+    if after is not None:
+        query = query.where(User.id > after)
+    rows: Sequence[Row[User, str | None]] = tx.execute(query).all()
+    items = [user_answer(row.User, row.supplier) for row in rows[:limit]]
+    return Page[wire.User](items=items, next=str(items[-1].id) if len(rows) > limit else None)
+
+
+def user_answer(user: User, supplier: str | None) -> wire.User:
+    """One row of the staff list."""
+    return wire.User(
+        id=user.id,
+        login=user.login,
+        name=user.name,
+        role=Role(user.role),
+        supplier_id=user.supplier_id,
+        supplier=supplier,
+        active=user.active,
+        created_at=user.created_at,
+    )
+
+
+def person(tx: Tx, who: Actor) -> wire.Person:
+    """Who is signed in, with all rights of the role. Raises NotSignedIn when the user is gone meanwhile."""
+    user = tx.scalars(select(User).where(User.id == who.id)).first()
+    if user is None:
+        raise NotSignedIn
+    return wire.Person(
+        id=user.id,
+        login=user.login,
+        name=user.name,
+        role=Role(user.role),
+        supplier_id=user.supplier_id,
+        permissions=who.permissions,
+    )

@@ -1,0 +1,1 @@
+"""The console's protocol: hello and the change feed."""
