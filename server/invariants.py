@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import Select, and_, case, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, or_, select
 from sqlalchemy.orm import aliased
 
 from server import audit
@@ -83,19 +84,19 @@ def _figures(tx: Tx) -> dict[str, int]:
     }
 
 
-def _counts(tx: Tx, column: object) -> list[tuple[object, int]]:
-    return [(value, n) for value, n in tx.execute(select(column, func.count()).group_by(column)).tuples()]  # type: ignore[call-overload]
+def _counts(tx: Tx, column: Any) -> list[tuple[Any, int]]:
+    return [(value, n) for value, n in tx.execute(select(column, func.count()).group_by(column)).tuples()]
 
 
 def _count(tx: Tx, model: type) -> int:
     return tx.scalar(select(func.count()).select_from(model)) or 0
 
 
-def _open_exceptions() -> Select[tuple[int]]:
+def _open_exceptions() -> Select[int]:
     return select(func.count()).select_from(PaymentException).where(PaymentException.closed_at.is_(None))
 
 
-def _found(tx: Tx, invariant: str, sentence: str, query: Select[tuple[object, ...]]) -> Finding | None:
+def _found(tx: Tx, invariant: str, sentence: str, query: Select[*tuple[Any, ...]]) -> Finding | None:
     rows = tx.execute(query.limit(NAMED_MOST)).all()
     named = tuple(" ".join(str(value) for value in row) for row in rows)
     return Finding(invariant, sentence, named) if named else None
@@ -145,7 +146,7 @@ def held_units_wait_for_payment(tx: Tx) -> Finding | None:
 def lot_counts_are_true(tx: Tx) -> Finding | None:
     """S4: free + held + sold + void = imported, per lot, and each equals the units themselves."""
 
-    def counted(state: UnitState) -> object:
+    def counted(state: UnitState) -> ColumnElement[int]:
         return func.coalesce(func.sum(case((StockUnit.state == int(state), 1), else_=0)), 0)
 
     columns = (StockCursor.free, StockCursor.held, StockCursor.sold, StockCursor.void)
@@ -154,7 +155,7 @@ def lot_counts_are_true(tx: Tx) -> Finding | None:
         select(StockCursor.lot_id)
         .outerjoin(StockUnit, StockUnit.lot_id == StockCursor.lot_id)
         .group_by(StockCursor.lot_id, StockCursor.imported, *columns)
-        .having(or_(func.count(StockUnit.seq) != StockCursor.imported, *differs))  # type: ignore[arg-type]
+        .having(or_(func.count(StockUnit.seq) != StockCursor.imported, *differs))
     )
     return _found(tx, "S4", "批次数量与卡密不符 / a lot's counts are not its units", query)
 
@@ -231,7 +232,7 @@ def delivered_orders_leave_no_escrow(tx: Tx) -> Finding | None:
 def delivered_orders_have_their_journals(tx: Tx) -> Finding | None:
     """L9: each delivered order has its PAY and its SALE, and its sold units."""
 
-    def posted(code: str) -> object:
+    def posted(code: str) -> ColumnElement[bool]:
         return exists().where(LedgerJournal.order_id == Order.id, LedgerJournal.code == code)
 
     units = (
@@ -244,7 +245,7 @@ def delivered_orders_have_their_journals(tx: Tx) -> Finding | None:
     wanted = select(func.sum(OrderLine.quantity)).where(OrderLine.order_id == Order.id).scalar_subquery()
     query = select(Order.code).where(
         Order.state.in_(DELIVERED_STATES),
-        or_(~posted("PAY"), ~posted("SALE"), units != wanted),  # type: ignore[operator]
+        or_(~posted("PAY"), ~posted("SALE"), units != wanted),
     )
     return _found(tx, "L9", "已发货订单缺少账目或卡密 / a delivered order lacks journals or units", query)
 

@@ -1,0 +1,66 @@
+"""The schema's history gives the same tables as the models, goes back and forth, and guards what must not change."""
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import inspect, text
+from sqlalchemy.exc import DBAPIError
+
+from server import migrations
+from server.db import Database
+
+
+@pytest.fixture
+def db(database_url):
+    database = Database(database_url)
+    yield database
+    database.close()
+
+
+def test_head_is_what_the_models_say(db):
+    migrations.upgrade(db)
+    assert migrations.current(db) == migrations.head()
+    with db.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": False})
+        assert compare_metadata(context, migrations.METADATA) == []
+
+
+def test_going_back_leaves_nothing_and_forth_again_works(db):
+    migrations.upgrade(db)
+    migrations.downgrade(db, "base")
+    assert set(inspect(db.engine).get_table_names()) <= {"alembic_version"}
+    migrations.upgrade(db)
+    migrations.upgrade(db)
+    assert migrations.current(db) == migrations.head()
+
+
+@pytest.mark.parametrize("table", migrations.APPEND_ONLY)
+def test_append_only_tables_refuse_change_in_the_database_itself(db, table):
+    migrations.upgrade(db)
+    columns = {column["name"]: column for column in inspect(db.engine).get_columns(table)}
+    first = next(iter(columns))
+    from sqlalchemy import insert
+
+    target = migrations.METADATA.tables[table]
+    row = {name: _sample(target.c[name]) for name in columns}
+    with db.tx() as tx:
+        tx.execute(insert(target), row)
+    for statement in (f"UPDATE {table} SET {first} = {first}", f"DELETE FROM {table}"):
+        with pytest.raises(DBAPIError, match="append-only"), db.tx() as tx:
+            tx.execute(text(statement))
+    with db.read() as tx:
+        assert tx.execute(text(f"SELECT COUNT(*) FROM {table}")).scalar() == 1
+
+
+def _sample(column):
+    from shared import clock, ids
+
+    kind = column.type.python_type if not hasattr(column.type, "impl") else None
+    name = type(column.type).__name__
+    if name == "Uid":
+        return ids.new_id()
+    if name == "Instant":
+        return clock.now()
+    if name == "LargeBinary":
+        return b"x"
+    return 1 if kind is int else "x"
