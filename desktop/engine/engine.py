@@ -35,9 +35,10 @@ from desktop.engine.follower import Follower
 from desktop.engine.session import Account, SignedSession
 from desktop.engine.stores import Stores
 from desktop.engine.uploads import Pace, ReadingInterrupted, Uploads, describe
+from desktop.importing.ledger import Ledger
 from desktop.locks import Presence, is_running
 from desktop.paths import Folders
-from desktop.store.outbox import Outbox, Upload, UploadState
+from desktop.store.outbox import Upload, UploadState
 from shared import clock, ids
 from shared.errors import KamengError
 
@@ -85,6 +86,8 @@ class Engine:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opened: Future[None] = Future()
         self._connection = ConnectionChanged(Connection.SIGNED_OUT, None, clock.now())
+        self.ledgers: dict[UUID, Ledger] = {}
+        """Of the files read in this run; masked, and never stored."""
         self._tasks: dict[UUID, asyncio.Task[Upload]] = {}
         self._background: set[asyncio.Task[None]] = set()  # the loop itself keeps only weak references
 
@@ -171,7 +174,16 @@ class Engine:
 
     def drive(self, upload_id: UUID) -> asyncio.Task[Upload]:
         """Take an upload to its end in the background; the same task when it is worked on already."""
-        return self._tasks.get(upload_id) or self.work_on(upload_id, self._drive(upload_id))
+        return self._tasks.get(upload_id) or self.work_on(upload_id, self.send(upload_id))
+
+    async def send(self, upload_id: UUID) -> Upload:
+        """Take an upload to its end, as the one task that works on it (see `Uploads.drive`)."""
+        owner = self.presence.name
+        await self.stores.outbox(lambda outbox: outbox.take_over(upload_id, owner))
+        upload = await self._uploads.drive(upload_id)
+        if upload.is_over:
+            self.announce("import", "lot", "stock", initiator="import.start")
+        return upload
 
     def work_on(self, upload_id: UUID, work: Coroutine[Any, Any, Upload]) -> asyncio.Task[Upload]:
         """Make `work` the one task of an upload, so that `halt` and the engine's end reach it."""
@@ -188,19 +200,33 @@ class Engine:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
+    def task(self, upload_id: UUID) -> asyncio.Task[Upload] | None:
+        """What works on the upload here, or None."""
+        return self._tasks.get(upload_id)
+
+    def is_elsewhere(self, upload: Upload) -> bool:
+        """Whether another running program of this user works on the upload."""
+        return upload.owner != self.presence.name and is_running(self.folders.locks, upload.owner)
+
     async def go_on(self, account: Account) -> None:
         """Drive the account's unfinished uploads that nobody paused and no other program works on.
 
         An upload whose reading was cut off by a crash ends as FAILED: its file has to be chosen again.
         """
         for upload in await self.stores.outbox(lambda outbox: outbox.uploads(account=account.name)):
-            if upload.is_over or upload.id in self._tasks or self._is_elsewhere(upload):
+            if upload.is_over or upload.id in self._tasks or self.is_elsewhere(upload):
                 continue
             if upload.state is UploadState.READING:
-                error = ReadingInterrupted(file=upload.file_name)
-                self.tell(describe(await self.stores.outbox(_interrupted(upload.id, error))))
+                await self.end_interrupted(upload)
             elif not upload.paused:
                 self.drive(upload.id)
+
+    async def end_interrupted(self, upload: Upload) -> None:
+        """End an upload whose reader is gone: its chunks are incomplete and the file has to be chosen again."""
+        error = ReadingInterrupted(file=upload.file_name)
+        reason = (error.code, error.sentence())
+        ended = await self.stores.outbox(lambda outbox: outbox.finish(upload.id, UploadState.FAILED, error=reason))
+        self.tell(describe(ended, why=error))
 
     # --- the thread -------------------------------------------------------------------------------------------
 
@@ -276,17 +302,6 @@ class Engine:
 
     # --- what the parts report --------------------------------------------------------------------------------
 
-    async def _drive(self, upload_id: UUID) -> Upload:
-        owner = self.presence.name
-        await self.stores.outbox(lambda outbox: outbox.take_over(upload_id, owner))
-        upload = await self._uploads.drive(upload_id)
-        if upload.is_over:
-            self.announce("import", "lot", "stock", initiator="import.start")
-        return upload
-
-    def _is_elsewhere(self, upload: Upload) -> bool:
-        return upload.owner != self.presence.name and is_running(self.folders.locks, upload.owner)
-
     def _ended(self, upload_id: UUID, task: asyncio.Task[Upload]) -> None:
         if self._tasks.get(upload_id) is task:
             del self._tasks[upload_id]
@@ -321,8 +336,3 @@ class Engine:
 
     def _rebuilt(self, aside: Path) -> None:
         self.tell(LocalDataRebuilt(str(aside)))
-
-
-def _interrupted(upload_id: UUID, error: KamengError) -> Callable[[Outbox], Upload]:
-    reason = (error.code, error.sentence())
-    return lambda outbox: outbox.finish(upload_id, UploadState.FAILED, error=reason)

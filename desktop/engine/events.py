@@ -11,6 +11,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from desktop.credentials import Place
+from desktop.importing.ledger import Ledger
 from shared.contracts.identity import Person
 from shared.contracts.stock import FileFigures
 from shared.errors import KamengError
@@ -78,7 +79,8 @@ class ImportProgressed:
 
     File ledger: `figures.read` = valid + duplicates + refused + skipped (while READING, of the rows so far).
     Server ledger, from INGESTING on: `stored` + `duplicates_in_stock` + `refused_by_server` grow up to `figures.valid`.
-    Chunks count from 0 to `chunks`, which is known from READY on. `why` is set when PAUSED by a fault or FAILED.
+    Chunks count from 0 to `chunks`, which is known from READY on. `fraction` goes from 0 to 1 in each of READING,
+    UPLOADING and INGESTING. `why` is set when FAILED, and while it waits for the network.
     """
 
     id: UUID
@@ -93,6 +95,7 @@ class ImportProgressed:
     refused_by_server: int
     created_at: datetime
     finished_at: datetime | None = None
+    fraction: float = 0.0
     why: KamengError | None = None
 
     @property
@@ -104,6 +107,14 @@ class ImportProgressed:
     def adds_up(self) -> bool:
         """Whether the server's ledger accounts for every valid row of the file."""
         return self.figures.valid == self.stored + self.duplicates_in_stock + self.refused_by_server
+
+
+@dataclass(frozen=True, slots=True)
+class ImportRead:
+    """The file of an import was read to its end: its ledger with reasons, repairs and problem rows, masked."""
+
+    id: UUID
+    ledger: Ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,4 +140,4 @@ class LocalDataRebuilt:
     moved_to: str | None
 
 
-Event = ConnectionChanged | SignedIn | SignedOut | ImportProgressed | ChangesArrived | LocalDataRebuilt
+Event = ConnectionChanged | SignedIn | SignedOut | ImportProgressed | ImportRead | ChangesArrived | LocalDataRebuilt

@@ -35,6 +35,10 @@ class Stores:
         """Run `work(outbox)`: one transaction or a few, then return its answer."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, self._outbox)
 
+    def outbox_from_thread(self, work: Callable[[Outbox], T]) -> T:
+        """The same for a thread of the engine that is not its loop: waits, which holds a fast reader back."""
+        return self._thread.submit(work, self._outbox).result()
+
     async def replica(self, work: Callable[[Replica], T]) -> T:
         """Run `work(replica)`."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, self._replica)

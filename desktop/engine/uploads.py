@@ -63,15 +63,6 @@ class WaitedTooLong(KamengError):
     en = "The server could not be reached in time; “{file}” is not finished. Run the same command again to go on."
 
 
-class ImportCancelled(KamengError):
-    """The import was cancelled, here or on the server."""
-
-    code = "import_cancelled"
-    status = 409
-    zh = "导入“{file}”已取消。"
-    en = "The import of “{file}” was cancelled."
-
-
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How long to wait: `patience_seconds` is the longest silence of the server to bear, None for ever.
@@ -124,7 +115,7 @@ class Uploads:
         except NotSignedIn as error:
             self._tell(describe(upload, why=error))
             return await self._load(upload_id)
-        except (WaitedTooLong, ImportCancelled):
+        except WaitedTooLong:
             raise
         except KamengError as error:
             if error.code.startswith(("disk_", "store_")):
@@ -300,6 +291,7 @@ def describe(upload: Upload, *, why: KamengError | None = None) -> ImportProgres
         why = _remembered(upload.error_code, upload.error_text or "")
     return ImportProgressed(
         id=upload.id,
+        fraction=_fraction(upload),
         sku=upload.sku,
         file_name=upload.file_name,
         stage=ImportStage.PAUSED if upload.paused and not upload.is_over else _STAGES[upload.state],
@@ -313,6 +305,17 @@ def describe(upload: Upload, *, why: KamengError | None = None) -> ImportProgres
         finished_at=upload.finished_at,
         why=why,
     )
+
+
+def _fraction(upload: Upload) -> float:
+    match upload.state:
+        case UploadState.UPLOADING:
+            return upload.chunks_sent / upload.chunks
+        case UploadState.INGESTING:
+            return (upload.stored + upload.stock_duplicates + upload.stock_refused) / upload.figures.valid
+        case UploadState.DONE:
+            return 1.0
+    return 0.0
 
 
 def _remembered(code: str, text: str) -> KamengError:

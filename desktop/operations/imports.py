@@ -1,0 +1,338 @@
+"""Imports of card keys: preview, start, follow, pause, cancel; and the result with both ledgers.
+
+The line of an import: the file is read, judged and sealed in a worker process; sealed chunks are stored in the outbox;
+when the file is read to its end the import is declared with the hash of every chunk, the chunks travel two at a time,
+the import is committed and followed until the server has stored it. Clear text is never on this machine's disk. A
+crash at any point loses nothing that was read to its end: the next start goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import threading
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from uuid import UUID
+
+from pydantic import TypeAdapter
+
+from desktop.engine.engine import Engine
+from desktop.engine.events import ImportProgressed, ImportRead, ImportStage
+from desktop.engine.uploads import describe
+from desktop.importing import (
+    Chunk,
+    Failed,
+    ImportCancelled,
+    ImportProcess,
+    Job,
+    Ledger,
+    Options,
+    Preview,
+    Progress,
+    SealTo,
+)
+from desktop.importing.process import WorkerFailed
+from desktop.importing.session import FileChanged
+from desktop.importing.sniff import FileMissing, FileNotReadable
+from desktop.operations.seen import every_page
+from desktop.store.outbox import Outbox, SealedChunk, Upload, UploadState
+from shared import clock, ids
+from shared.contracts.base import Page
+from shared.contracts.stock import FileFigures, RefusedLine
+from shared.errors import BadInput, Conflict, KamengError
+
+_REFUSED: TypeAdapter[Page[RefusedLine]] = TypeAdapter(Page[RefusedLine])
+_RECEIVE_SECONDS = 0.1
+
+
+class NothingToImport(BadInput):
+    """The file was read and has no valid row."""
+
+    code = "import.nothing_valid"
+    zh = "“{file}”中没有可导入的卡密:{ledger}。"
+    en = "There is nothing to import in “{file}”: {ledger}."
+
+
+class ImportedBefore(Conflict):
+    """The same bytes were imported for the same SKU before."""
+
+    code = "import.imported_before"
+    zh = "“{file}”已于 {when} 导入到 {sku}(内容相同)。确要再次导入请明确选择;重复的卡密不会重复入库。"
+    en = "“{file}” was imported into {sku} on {when} already (same content). Choose to import again if you mean it."
+
+
+class ImportRunning(Conflict):
+    """The same file is being imported right now, here or in another program of this user."""
+
+    code = "import.running"
+    zh = "“{file}”正在导入到 {sku},请等它完成。"
+    en = "“{file}” is being imported into {sku} right now; wait until it is done."
+
+
+class TooLateToCancel(Conflict):
+    """The server has everything and stores it."""
+
+    code = "import.too_late_to_cancel"
+    zh = "“{file}”已全部上传,服务器正在入库,不能再取消。"
+    en = "“{file}” was sent completely and is being stored; it cannot be cancelled any more."
+
+
+@dataclass(frozen=True, slots=True)
+class ImportStarted:
+    """An import is under way. `resumed`: the same file was begun before and goes on where it stopped."""
+
+    id: UUID
+    resumed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOutcome:
+    """Where an import ended. `ledger` has the reasons of the file; None when an earlier run read it."""
+
+    progress: ImportProgressed
+    ledger: Ledger | None
+
+
+async def preview(file: Path, options: Options | None = None) -> Preview:
+    """What an import would do with the file: format, columns, first lines. Raises the BadInput about the file.
+
+    Runs in a worker process; touches neither server nor outbox.
+    """
+
+    def look() -> Preview:
+        with ImportProcess(Job(path=file, options=options or Options(), only_preview=True)) as worker:
+            for message in worker.messages():
+                if isinstance(message, Preview):
+                    return message
+                if isinstance(message, Failed):
+                    raise message.error()
+        raise WorkerFailed(detail="no answer")
+
+    return await asyncio.to_thread(look)
+
+
+async def start(
+    engine: Engine, *, file: Path, sku: str, options: Options | None = None, again: bool = False
+) -> ImportStarted:
+    """Begin an import, or go on with the unfinished one of the same file. Events tell progress, `wait` waits for the end.
+
+    Needs the server once per account, for its key; afterwards files can be read offline and travel later.
+    Raises FileMissing or FileNotReadable, ImportRunning, ImportedBefore unless `again`, and connection errors.
+    """
+    account = engine.session.require_account()
+    file, digest = await asyncio.to_thread(_identify, file)
+    begun = await _begun_before(engine, file=file, digest=digest, sku=sku, again=again)
+    if begun is not None:
+        await engine.stores.outbox(lambda outbox: outbox.pause(begun.id, paused=False))
+        engine.drive(begun.id)
+        return ImportStarted(id=begun.id, resumed=True)
+    key = await engine.session.import_key()
+    upload_id = ids.new_id()
+    owner = engine.presence.name
+    upload = await engine.stores.outbox(
+        lambda outbox: outbox.begin(
+            upload_id=upload_id,
+            account=account.name,
+            sku=sku,
+            file=file,
+            file_sha256=digest,
+            key_id=key.key_id,
+            owner=owner,
+        )
+    )
+    seal_to = SealTo(public_key=base64.b64decode(key.public_key), import_id=upload_id)
+    engine.tell(describe(upload))
+    engine.work_on(
+        upload_id, _read_and_send(engine, upload, Job(path=file, options=options or Options(), seal_to=seal_to))
+    )
+    return ImportStarted(id=upload_id, resumed=False)
+
+
+async def wait(engine: Engine, upload_id: UUID) -> ImportOutcome:
+    """Wait until nothing works on the import any more: it is over, paused, or nobody is signed in.
+
+    Raises WaitedTooLong, the BadInput about its file, and errors of the local disk.
+    """
+    task = engine.task(upload_id)
+    if task is not None:
+        await asyncio.shield(task)
+    upload = await engine.stores.outbox(lambda outbox: outbox.upload(upload_id))
+    return ImportOutcome(progress=describe(upload), ledger=engine.ledgers.get(upload_id))
+
+
+async def list_imports(engine: Engine) -> list[ImportProgressed]:
+    """The account's imports on this machine, newest first. Works offline."""
+    account = engine.session.require_account()
+    uploads = await engine.stores.outbox(lambda outbox: outbox.uploads(account=account.name))
+    return [describe(upload) for upload in uploads]
+
+
+async def pause(engine: Engine, upload_id: UUID) -> ImportProgressed:
+    """Stop sending until `resume`, also over restarts. A file that is still being read is read on first."""
+    if await _state(engine, upload_id) is not UploadState.READING:
+        await engine.halt(upload_id)
+    await engine.stores.outbox(lambda outbox: outbox.pause(upload_id, paused=True))
+    return await _tell(engine, upload_id)
+
+
+async def resume(engine: Engine, upload_id: UUID) -> ImportProgressed:
+    """Go on sending."""
+    await engine.stores.outbox(lambda outbox: outbox.pause(upload_id, paused=False))
+    if await _state(engine, upload_id) not in {UploadState.READING, *_OVER}:
+        engine.drive(upload_id)
+    return await _tell(engine, upload_id)
+
+
+async def cancel(engine: Engine, upload_id: UUID) -> ImportProgressed:
+    """Give an import up and delete its chunks here. Raises TooLateToCancel once the server stores it.
+
+    What the server received and was not told to store, it throws away by itself.
+    """
+    upload = await engine.stores.outbox(lambda outbox: outbox.upload(upload_id))
+    if upload.state is UploadState.INGESTING:
+        raise TooLateToCancel(file=upload.file_name)
+    await engine.halt(upload_id)
+    await engine.stores.outbox(lambda outbox: outbox.finish(upload_id, UploadState.CANCELLED))
+    return await _tell(engine, upload_id)
+
+
+async def refused_lines(engine: Engine, upload_id: UUID) -> list[RefusedLine]:
+    """The lines of a finished import that the server did not store, in order of lines, with the reason."""
+    return await every_page(engine, f"/sync/v1/imports/{upload_id}/refused", _REFUSED, {})
+
+
+_OVER = frozenset({UploadState.DONE, UploadState.FAILED, UploadState.CANCELLED})
+
+
+async def _begun_before(engine: Engine, *, file: Path, digest: str, sku: str, again: bool) -> Upload | None:
+    """The unfinished import of the same bytes to go on with, or None to begin a new one."""
+    account = engine.session.require_account()
+    earlier = await engine.stores.outbox(
+        lambda outbox: outbox.uploads_of_file(account=account.name, file_sha256=digest, sku=sku)
+    )
+    for upload in earlier:
+        if upload.is_over:
+            continue
+        if engine.is_elsewhere(upload) or (upload.state is UploadState.READING and engine.task(upload.id)):
+            raise ImportRunning(file=file.name, sku=sku)
+        if upload.state is not UploadState.READING:
+            return upload
+        await engine.end_interrupted(upload)
+    done = next((upload for upload in earlier if upload.state is UploadState.DONE), None)
+    if done is not None and not again:
+        raise ImportedBefore(file=file.name, sku=sku, when=_when(done.finished_at or done.created_at))
+    return None
+
+
+async def _read_and_send(engine: Engine, upload: Upload, job: Job) -> Upload:
+    """The whole life of an import as one task."""
+    try:
+        ledger = await _read(engine, upload, job)
+        if ledger.file_sha256 != upload.file_sha256:
+            raise FileChanged(name=upload.file_name)
+        if ledger.valid == 0:
+            raise NothingToImport(file=upload.file_name, ledger=ledger.sentence(engine.language))
+    except KamengError as error:
+        to = UploadState.CANCELLED if isinstance(error, ImportCancelled) else UploadState.FAILED
+        reason = (error.code, error.sentence(engine.language))
+        ended = await engine.stores.outbox(lambda outbox: outbox.finish(upload.id, to, error=reason))
+        engine.tell(describe(ended, why=error))
+        raise
+    figures = FileFigures(
+        read=ledger.read,
+        valid=ledger.valid,
+        duplicates=ledger.duplicates,
+        refused=ledger.refused,
+        skipped=ledger.skipped,
+    )
+    ready = await engine.stores.outbox(lambda outbox: outbox.complete(upload.id, figures))
+    engine.tell(describe(ready))
+    return ready if ready.paused else await engine.send(upload.id)
+
+
+async def _read(engine: Engine, upload: Upload, job: Job) -> Ledger:
+    """Run the worker in a thread of its own; cancelling this coroutine stops the worker before it returns."""
+    stop = threading.Event()
+    reading = asyncio.get_running_loop().run_in_executor(None, _read_in_thread, engine, upload, job, stop)
+    try:
+        ledger = await asyncio.shield(reading)
+    except asyncio.CancelledError:
+        stop.set()
+        await asyncio.wait({reading})
+        reading.exception()  # it was heard: the worker's own ImportCancelled
+        raise
+    engine.ledgers[upload.id] = ledger
+    engine.tell(ImportRead(upload.id, ledger))
+    return ledger
+
+
+def _read_in_thread(engine: Engine, upload: Upload, job: Job, stop: threading.Event) -> Ledger:
+    with ImportProcess(job) as worker:
+        while True:
+            if stop.is_set():
+                worker.cancel()
+            match worker.receive(_RECEIVE_SECONDS):
+                case Chunk() as chunk if not stop.is_set():
+                    sealed = SealedChunk(n=chunk.n, sha256=chunk.sha256, sealed=chunk.body)
+                    engine.stores.outbox_from_thread(partial(Outbox.add_chunks, upload_id=upload.id, chunks=[sealed]))
+                case Progress() as progress:
+                    engine.tell(_reading(upload, progress))
+                case Failed() as failed:
+                    raise failed.error()
+                case Ledger() as ledger:
+                    return ledger
+
+
+def _reading(upload: Upload, progress: Progress) -> ImportProgressed:
+    sorted_rows = progress.valid + progress.duplicates + progress.refused
+    skipped = max(0, progress.read - sorted_rows)
+    figures = FileFigures(
+        read=sorted_rows + skipped,
+        valid=progress.valid,
+        duplicates=progress.duplicates,
+        refused=progress.refused,
+        skipped=skipped,
+    )
+    return ImportProgressed(
+        id=upload.id,
+        sku=upload.sku,
+        file_name=upload.file_name,
+        stage=ImportStage.READING,
+        figures=figures,
+        chunks=0,
+        chunks_sent=0,
+        stored=0,
+        duplicates_in_stock=0,
+        refused_by_server=0,
+        created_at=upload.created_at,
+        fraction=progress.fraction,
+    )
+
+
+async def _state(engine: Engine, upload_id: UUID) -> UploadState:
+    return (await engine.stores.outbox(lambda outbox: outbox.upload(upload_id))).state
+
+
+async def _tell(engine: Engine, upload_id: UUID) -> ImportProgressed:
+    progress = describe(await engine.stores.outbox(lambda outbox: outbox.upload(upload_id)))
+    engine.tell(progress)
+    return progress
+
+
+def _identify(file: Path) -> tuple[Path, str]:
+    """Where the file is, and the SHA-256 of its bytes."""
+    try:
+        with file.open("rb") as opened:
+            return file.absolute(), hashlib.file_digest(opened, "sha256").hexdigest()
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileMissing(name=file.name) from None
+    except OSError:
+        raise FileNotReadable(name=file.name) from None
+
+
+def _when(instant: datetime) -> str:
+    return f"{clock.shop_time(instant):%Y-%m-%d %H:%M}"
