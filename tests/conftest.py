@@ -2,7 +2,7 @@
 
 Fixtures: ``database_url`` (runs the test on each engine), ``new_database`` (a factory), ``browser`` and
 ``phone_page`` (tests/browser.py). Engines start when first asked for and end with the run (tests/engines.py).
-A missing engine skips its tests with one loud line; where ``CI`` is set it fails them.
+What a machine lacks skips its tests with one loud line; where ``CI`` is set it fails them (tests/absence.py).
 """
 
 import os
@@ -14,7 +14,7 @@ import hypothesis
 import pytest
 
 from tests import engines
-from tests.absence import IN_CI, absent
+from tests.absence import IN_CI, WithoutQt, absent, loud_lines, qt_trouble
 
 # Before Qt or any of our own code is imported: what a developer's machine or shell says must not reach a test.
 for _name in [name for name in os.environ if name.startswith("KAMENG_") and not name.startswith("KAMENG_TEST_")]:
@@ -50,6 +50,14 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("ci" if IN_CI else "local")
 
 
+def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Take pytest-qt away where Qt does not load: it would end the whole run."""
+    trouble = qt_trouble()
+    if trouble is not None:
+        pluginmanager.unregister(name="pytest-qt")
+        WithoutQt(trouble).install()
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Open the run's folder of engines in the process that lasts longest, and leave the soak tests out."""
     if not config.option.markexpr:
@@ -62,13 +70,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say loudly which engine is missing and how many tests did not run for it."""
-    skipped = terminalreporter.stats.get("skipped", [])
-    for kind in engines.KINDS:
-        reason = engines.missing(kind)
-        count = sum(reason in str(report.longrepr) for report in skipped) if reason else 0
-        if count:
-            terminalreporter.write_line(f"!!! NOT TESTED: {reason}; {count} tests were skipped", red=True, bold=True)
+    """Say loudly what is missing on this machine and how many tests did not run for it."""
+    for line in loud_lines(terminalreporter.stats.get("skipped", [])):
+        terminalreporter.write_line(line, red=True, bold=True)
 
 
 @pytest.fixture

@@ -41,18 +41,18 @@ case $1 in
     *) wanted="$*" ;;
 esac
 
+# first CONDITION NAMES: the first of "a|b" that fulfils the condition.
+first() { for name in ${2//|/ }; do if "$1" "$name"; then echo "$name"; return; fi; done; }
+
 missing=
-for names in $wanted; do
-    found=
-    for name in ${names//|/ }; do if installed "$name"; then found=yes; fi; done
-    [ -n "$found" ] || missing="$missing $names"
-done
+for names in $wanted; do [ -n "$(first installed "$names")" ] || missing="$missing $names"; done
 [ -n "$missing" ] || exit 0
 
 as_root=
 if [ "$(id -u)" != 0 ]; then
     if ! command -v sudo >/dev/null || ! sudo -n true 2>/dev/null; then
-        say "These Debian packages are missing and need an administrator:  apt-get install${missing//|/ or }"
+        say "These Debian packages are missing and need an administrator:"
+        say "    apt-get install$(for names in $missing; do printf ' %s' "$(first known "$names" | grep . || echo "${names%%|*}")"; done)"
         say "Going on without them; what needs them will say so."
         exit 0
     fi
@@ -65,8 +65,7 @@ say "Installing Debian packages:$missing"
 apt update || say "The list of Debian packages could not be renewed (no network?); trying with the one that is here."
 chosen=
 for names in $missing; do
-    choice=
-    for name in ${names//|/ }; do if [ -z "$choice" ] && known "$name"; then choice=$name; fi; done
+    choice=$(first known "$names")
     if [ -n "$choice" ]; then chosen="$chosen $choice"; else say "This system has no package $names; going on without it."; fi
 done
 
