@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -105,7 +105,8 @@ _CLEAN_FIELD = (
     rf"[!$%&(-<>-~](?:[ -~]{{0,{MAX_LENGTH - 2}}}[!-~])?(?<!_x000[9AD]_)"
 )
 _CLEAN_CARD = rf"(?:{_CLEAN_FIELD})?\x1f{_CLEAN_FIELD}"
-_IS_CLEAN = re.compile(rf"{_CLEAN_CARD}(?:\n{_CLEAN_CARD})*+", re.ASCII)
+_IS_CLEAN = re.compile(_CLEAN_CARD, re.ASCII)
+_ARE_CLEAN = re.compile(rf"{_CLEAN_CARD}(?:\n{_CLEAN_CARD})*+", re.ASCII)
 
 
 class Card(NamedTuple):
@@ -222,6 +223,8 @@ def judge(text: str) -> str | None:
 
 def admit(number: str, secret: str) -> Verdict:
     """Normalise and judge a whole card. The number may be empty, the secret may not."""
+    if _IS_CLEAN.fullmatch(f"{number}{SEPARATOR}{secret}"):
+        return Verdict(Card(number, secret), (), None, "secret")
     bare_number, number_repairs = normalise(number)
     bare_secret, secret_repairs = normalise(secret)
     card = Card(bare_number, bare_secret)
@@ -232,13 +235,15 @@ def admit(number: str, secret: str) -> Verdict:
     return Verdict(card, repairs, judge(bare_secret), "secret")
 
 
-def all_clean(canonical_texts: Iterable[str]) -> bool:
+def all_clean(canonical_texts: Sequence[str]) -> bool:
     """Whether each canonical text is plain ASCII that `admit` would take without a repair.
 
     The fast path for blocks of about a thousand cards: one regular expression over all of them. False means
     "look at each one", not "something is wrong".
     """
-    return _IS_CLEAN.fullmatch("\n".join(canonical_texts)) is not None
+    joined = "\n".join(canonical_texts)
+    # A line break inside a secret could make one text look like two clean ones.
+    return joined.count("\n") + 1 == len(canonical_texts) and _ARE_CLEAN.fullmatch(joined) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

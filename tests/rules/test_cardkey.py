@@ -105,7 +105,7 @@ def test_canonical_gives_back_every_admitted_card(number: str, secret: str) -> N
 @given(st.lists(st.tuples(PRINTABLE | ANY_TEXT, PRINTABLE | ANY_TEXT), min_size=1, max_size=4))
 def test_clean_means_admitted_without_a_repair(pairs: list[tuple[str, str]]) -> None:
     cards = [Card(*pair) for pair in pairs]
-    if all_clean(map(canonical, cards)):
+    if all_clean(list(map(canonical, cards))):
         assert [admit(*card) for card in cards] == [(card, (), None, "secret") for card in cards]
 
 
@@ -116,6 +116,11 @@ def test_ordinary_keys_are_clean_and_each_hazard_is_not() -> None:
         assert not all_clean([*good, bad]), bad
     for bad in ["1E+15\x1fA", "\x1fA_x000D_", "\x1f卡", "\x1fa\x1fb", "\x1f" + "x" * 513, "\x1f１"]:
         assert not all_clean([bad, *good]), bad
+
+
+def test_a_line_break_in_a_secret_is_not_two_clean_cards() -> None:
+    assert not all_clean(["x\x1fa\nb\x1fc"])
+    assert admit("x", "a\nb\x1fc").reason == "control_character"
 
 
 def test_all_clean_ends_on_hostile_blocks() -> None:

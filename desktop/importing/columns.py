@@ -1,0 +1,119 @@
+"""Which column is which: by the heading where there is one, else by what the columns hold."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from desktop.importing.expiry import parse_expiry
+from desktop.importing.options import Columns
+
+HEADER_SEARCH_LINES = 10
+
+# Best first. A Chinese title may be part of the heading (充值卡卡号), an English one must be all of it.
+_TITLES: dict[str, tuple[str, ...]] = {
+    "secret": (
+        "卡密", "卡密码", "激活码", "兑换码", "充值码", "充值卡密", "密码", "密钥", "注册码", "券码", "验证码",
+        "cdk", "cdkey", "cardkey", "secret", "code", "pin", "password", "pwd", "licensekey", "key",
+        "redeemcode", "activationcode", "cardsecret", "cardpassword", "pincode", "giftcode", "serialkey",
+    ),
+    "number": (
+        "卡号", "账号", "帐号", "序列号", "编号",
+        "cardno", "cardnumber", "cardnum", "card", "account", "number", "no", "serial", "serialno",
+        "serialnumber", "sn", "username",
+    ),
+    "expiry": (
+        "有效期", "有效期至", "到期", "过期", "截止", "失效",
+        "expiry", "expirydate", "expires", "expiresat", "expiration", "expirationdate", "validuntil", "validto",
+    ),
+}  # fmt: skip
+_MAX_TITLE = 16
+
+
+class Guess(NamedTuple):
+    """The columns, how many lines of heading there are, and the titles of the heading (empty without one)."""
+
+    columns: Columns
+    header_lines: int
+    titles: tuple[str, ...]
+
+
+def guess(rows: Sequence[tuple[int, Sequence[Any]]]) -> Guess:
+    """Judge the first rows of a file, each with its line number. There is at least one row."""
+    for line, cells in rows[:HEADER_SEARCH_LINES]:
+        roles = _roles(cells)
+        if "secret" in roles or "number" in roles:
+            columns = _from_roles(roles)
+            return Guess(columns, line, tuple(str(cell) for cell in cells))
+    return Guess(_by_content([cells for _, cells in rows]), 0, ())
+
+
+def roles_of(cells: Sequence[Any]) -> dict[str, int]:
+    """Which roles the cells of one row name, if it is a heading; empty for a row of data."""
+    return _roles(cells)
+
+
+def _plain_title(cell: Any) -> str:
+    if not isinstance(cell, str) or len(cell) > _MAX_TITLE * 2:
+        return ""
+    title = re.sub(r"[\s_\-*:：.#]|[(（\[【].*?[)）\]】]", "", cell).lower()
+    return title if len(title) <= _MAX_TITLE else ""
+
+
+def _roles(cells: Sequence[Any]) -> dict[str, int]:
+    """The best column of each role. An exact title beats one that only contains the word."""
+    found: dict[str, tuple[int, int]] = {}
+    for index, cell in enumerate(cells):
+        title = _plain_title(cell)
+        if not title:
+            continue
+        ranked = [
+            (rank if title == word else rank + 100, role)
+            for role, words in _TITLES.items()
+            for rank, word in enumerate(words)
+            if title == word or (not word.isascii() and word in title and not any(map(str.isdigit, title)))
+        ]
+        if ranked:
+            rank, role = min(ranked)
+            if role not in found or rank < found[role][0]:
+                found[role] = (rank, index)
+    return {role: index for role, (_, index) in found.items()}
+
+
+def _from_roles(roles: dict[str, int]) -> Columns:
+    number, secret = roles.get("number"), roles.get("secret")
+    if secret is None:
+        assert number is not None  # a heading names one of them
+        return Columns(secret=number, expiry=roles.get("expiry"))
+    return Columns(secret=secret, number=number, expiry=roles.get("expiry"))
+
+
+def _by_content(rows: list[Sequence[Any]]) -> Columns:
+    """Columns that change from row to row are keys; one of days is the expiry; constant ones are left alone."""
+    width = max(map(len, rows))
+    filled = [[row[index] for row in rows if index < len(row) and row[index] != ""] for index in range(width)]
+    days = [index for index, cells in enumerate(filled) if cells and all(map(_is_day, cells))]
+    keys = [
+        index
+        for index, cells in enumerate(filled)
+        if cells and index not in days and (len(set(cells)) > 1 or len(cells) == 1)
+    ]
+    expiry = days[0] if days else None
+    if len(keys) >= 2:
+        return Columns(number=keys[0], secret=keys[1], expiry=expiry)
+    if keys:
+        return Columns(secret=keys[0], expiry=expiry)
+    return Columns(secret=next((index for index, cells in enumerate(filled) if cells), 0))
+
+
+def _is_day(cell: Any) -> bool:
+    """Only what is written as a day: eight digits may be a key."""
+    if isinstance(cell, str) and (not cell.strip() or cell.strip().isdigit()):
+        return False
+    if isinstance(cell, bool | int | float):
+        return False
+    try:
+        return parse_expiry(cell) is not None
+    except ValueError:
+        return False

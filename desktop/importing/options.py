@@ -1,0 +1,58 @@
+"""What a caller may decide about an import. Everything left open is guessed by `plan` and shown.
+
+Plain frozen dataclasses: they travel to the worker process and into `outbox.db` as they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from shared.cardkey import Pattern
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """Which columns hold what, counted from 0 (column A of a sheet). A card needs a secret, the rest is optional."""
+
+    secret: int
+    number: int | None = None
+    expiry: int | None = None
+
+    @property
+    def keys(self) -> tuple[int, ...]:
+        """The columns where a damaged cell means a wrong card: number, then secret."""
+        return (self.secret,) if self.number is None else (self.number, self.secret)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How to read one file. None means: guess."""
+
+    encoding: str | None = None
+    """A Python codec name for text files, such as `utf-8`, `gb18030`, `utf-16-le`."""
+    separator: str | None = None
+    """Between the columns of a text file: `----`, a tab, `,`, `;`, `|`, a space; empty for one column."""
+    sheet: str | None = None
+    """The name of the sheet to read."""
+    columns: Columns | None = None
+    header_lines: int | None = None
+    """How many lines at the top are headings (line numbers, also of a sheet); 0 for none."""
+    hidden_rows: Literal["skip", "include"] = "skip"
+    damaged: Literal["refuse", "accept"] = "refuse"
+    """Number cells that may have lost leading zeros."""
+    repairs: Literal["accept", "refuse"] = "accept"
+    """Rows that are only good after a repair (trimmed, full-width made half-width, zeros rebuilt)."""
+    pattern: Pattern | None = None
+    """What the secrets of the product look like, tested on every row."""
+    ignore_case: bool = False
+    """Whether two keys that differ in case only are duplicates. A rule of the product."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealTo:
+    """Whom the chunks are for: the server's raw X25519 public key (32 bytes), and the import they belong to."""
+
+    public_key: bytes
+    import_id: UUID
