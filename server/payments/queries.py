@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from server.db import Tx
 from server.payments.model import PaymentAttempt, PaymentException
@@ -34,10 +34,22 @@ def attempts_of(tx: Tx, order_ids: Sequence[UUID]) -> dict[UUID, list[PaymentAtt
     return found
 
 
+def orders_by_number(tx: Tx, number: str) -> list[UUID]:
+    """The orders whose attempt has this number, ours or the channel's."""
+    named = or_(PaymentAttempt.out_trade_no == number, PaymentAttempt.provider_no == number)
+    return list(tx.scalars(select(PaymentAttempt.order_id).where(named).limit(20)).all())
+
+
 def due_for_query(tx: Tx, *, now: datetime, limit: int) -> list[PaymentAttempt]:
     """Open attempts whose channel should be asked now, because no callback came."""
     due = (PaymentAttempt.state.in_(_ASKABLE), PaymentAttempt.query_at <= now)
     return list(tx.scalars(select(PaymentAttempt).where(*due).order_by(PaymentAttempt.query_at).limit(limit)).all())
+
+
+def open_kinds(tx: Tx, order_id: UUID) -> set[ExceptionKind]:
+    """Why people are still looking at this order's money; empty for nearly all. The order page says it honestly."""
+    of_order = (PaymentException.closed_at.is_(None), PaymentException.order_id == order_id)
+    return {ExceptionKind(kind) for kind in tx.scalars(select(PaymentException.kind).where(*of_order))}
 
 
 def exceptions(tx: Tx, *, open_only: bool, after: UUID | None, limit: int) -> Page[wire.PaymentException]:
