@@ -104,7 +104,7 @@ class ChannelUnknown(KamengError):
 
     code = "channel_unknown"
     status = 502
-    zh = "支付渠道“{channel}”暂时没有给出结果,请稍后刷新。已付的款项不会丢失。"
+    zh = "支付渠道“{channel}”暂时没有给出结果，请稍后刷新。已付的款项不会丢失。"
     en = (
         "The payment channel “{channel}” did not give a result yet; please refresh in a moment. Money paid is not lost."
     )
@@ -123,7 +123,7 @@ class ChannelRefused(KamengError):
 
     code = "channel_refused"
     status = 502
-    zh = "支付渠道“{channel}”拒绝了这次请求({reason_code})。请换一种支付方式,或稍后再试。"
+    zh = "支付渠道“{channel}”拒绝了这次请求({reason_code})。请换一种支付方式，或稍后再试。"
     en = "The payment channel “{channel}” refused the request ({reason_code}). Use another one, or try again later."
 
     def __init__(self, *, channel: str, reason_code: str) -> None:
@@ -152,7 +152,7 @@ class MalformedNotice(BadInput):
     """A well-signed notification that this version cannot read; `reason` names the part, never its value."""
 
     code = "malformed_notice"
-    zh = "无法理解支付通知:{reason}"
+    zh = "无法理解支付通知：{reason}"
     en = "The payment notification could not be understood: {reason}"
 
 
