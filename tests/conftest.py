@@ -28,6 +28,8 @@ os.environ |= {
     # Nobody's real keyring is read or written; a test of the keyring brings its own.
     "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
 }
+if sys.platform == "linux":
+    os.environ["LC_ALL"] = "C.UTF-8"  # Qt warns in a bare environment, and a warning fails a test
 
 pytest_plugins = ["tests.browser"]
 

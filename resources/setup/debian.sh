@@ -27,7 +27,9 @@ case $1 in
         # The packages without the service: the tests start their own.
         present mariadbd || wanted="$wanted mariadb-server-core|mariadb-server"
         present mariadb-dump || wanted="$wanted mariadb-client"
+        # What drives the browser links against libatomic.
         present chromium || present google-chrome || wanted="$wanted chromium"
+        wanted="$wanted libatomic1"
         ;;
     build)
         wanted=$window

@@ -50,7 +50,7 @@ class Source:
                     yield from ((node.lineno, alias.name) for alias in node.names)
                 case ast.ImportFrom():
                     yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
-                case ast.Call(func=ast.Attribute(attr=name)):
+                case ast.Call(func=ast.Attribute(attr=name) as method) if not self._of_a_module(method):
                     yield node.lineno, f".{name}()"
                 case ast.Constant(value=str(text)):
                     yield from ((node.lineno, f'"{word}"') for word in set(re.findall(r"\b[a-z]+\b", text)))
@@ -60,6 +60,11 @@ class Source:
                         yield node.lineno, ".".join((names[chain[0]], *chain[1:]))
                 case _:
                     pass
+
+    def _of_a_module(self, function: ast.Attribute) -> bool:
+        """Say whether ``a.b`` is the function b of an imported module a, and no method."""
+        chain = _chain(function)
+        return len(chain) == 2 and chain[0] in self._imported
 
     @cached_property
     def _imported(self) -> dict[str, str]:
