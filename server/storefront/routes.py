@@ -1,0 +1,358 @@
+"""HTTP of the shop: pages, forms and static files. Thin: reads through `pages`, acts through `payments.checkout`.
+
+Every state has an address; forms are POST-redirect-GET with an idempotency key, so that refresh, back and a second
+tab are safe. Pages of an order are `no-store` and exist only for the device that bought it, or was given its link.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import Form, Request
+from fastapi.responses import RedirectResponse, Response
+
+from server import context, policy, web
+from server.catalog import queries as catalog
+from server.context import Context
+from server.orders import actions as order_actions
+from server.payments import checkout
+from server.payments import queries as payments
+from server.policy import BUYER, PUBLIC, Router
+from server.storefront import language as languages
+from server.storefront import pages, rendering, views
+from server.storefront.language import Language
+from shared import ids
+from shared.contracts.orders import OrderStatus
+from shared.errors import BadInput, Busy, IdempotencyReused, KamengError, NotFound
+from shared.money import line_amount
+from shared.pricing import MAX_QUANTITY
+from shared.states import AttemptState, OrderState
+
+router = Router()
+
+_KEY = re.compile(r"[A-Za-z0-9_-]{16,64}")
+_WHOLE = re.compile(r"[0-9]{1,6}")
+
+
+# --- the shop window ---
+
+
+@router.get("/", allow=PUBLIC)
+def home(request: Request) -> Response:
+    """All shelves."""
+    ctx = context.of(request)
+    with ctx.db.read() as tx:
+        shelves = pages.shelves(ctx, tx)
+    return rendering.page(request, "home.html", public=True, shelves=shelves, current=None)
+
+
+@router.get("/c/{code}", allow=PUBLIC)
+def shelf(request: Request, code: str) -> Response:
+    """One shelf. Raises NotFound when nothing is on sale there."""
+    ctx = context.of(request)
+    with ctx.db.read() as tx:
+        shelves = pages.shelves(ctx, tx)
+    current = next((one for one in shelves if one.code == code), None)
+    if current is None:
+        raise NotFound
+    return rendering.page(request, "home.html", public=True, shelves=shelves, current=current)
+
+
+@router.get("/p/{code}", allow=PUBLIC)
+def product(request: Request, code: str, sku: str | None = None, quantity: str = "1") -> Response:
+    """The detail page; `sku` and `quantity` are what the buyer had chosen when coming back from the review."""
+    ctx = context.of(request)
+    with ctx.db.read() as tx:
+        page = pages.product(ctx, tx, code, chosen=sku, quantity_text=quantity[:6])
+    if page is None:
+        raise NotFound
+    return rendering.page(request, "product.html", public=True, product=page, faults=[])
+
+
+@router.get("/static/{name:path}", allow=PUBLIC)
+def static(request: Request, name: str) -> Response:
+    """A static file under its hashed name."""
+    response = rendering.static_file(request, name)
+    if response is None:
+        raise NotFound
+    return response
+
+
+# --- review and order ---
+
+
+@dataclass(frozen=True, slots=True)
+class OrderForm:
+    """What the forms of the detail and review pages send, as typed. Everything may be missing or nonsense."""
+
+    sku: str
+    quantity: str
+    channel: str = ""
+    agreed: bool = False
+    amount_fen: str = ""
+    idempotency_key: str = ""
+
+    @property
+    def address(self) -> str:
+        """Where the same review is shown to a GET."""
+        return f"/review?{urlencode({'sku': self.sku, 'quantity': self.quantity})}"
+
+
+@router.get("/review", allow=BUYER)
+def review(request: Request, sku: str = "", quantity: str = "1") -> Response:
+    """The recap before an order, or the detail page again with what is wrong."""
+    return _show_review(request, OrderForm(sku=sku, quantity=quantity.strip()), [], status=200)
+
+
+@router.post("/orders", allow=BUYER)
+async def order(
+    request: Request,
+    sku: Annotated[str, Form()] = "",
+    quantity: Annotated[str, Form()] = "",
+    amount_fen: Annotated[str, Form()] = "",
+    channel: Annotated[str, Form()] = "",
+    idempotency_key: Annotated[str, Form()] = "",
+    agreed: Annotated[str, Form()] = "",
+) -> Response:
+    """Place the order of a review page. The same form sent twice answers the same order."""
+    form = OrderForm(
+        sku=sku,
+        quantity=quantity.strip(),
+        channel=channel,
+        agreed=agreed == "yes",
+        amount_fen=amount_fen,
+        idempotency_key=idempotency_key,
+    )
+    return await _place(request, form)
+
+
+async def _place(request: Request, form: OrderForm) -> Response:
+    ctx, language = context.of(request), languages.of(request)
+    if not _KEY.fullmatch(form.idempotency_key) or not form.amount_fen.isascii() or not form.amount_fen.isdecimal():
+        # Hidden fields: only a broken or forged form gets them wrong.
+        raise BadInput(reason=language.text("表单不完整，请从商品页重新开始"))
+    faults = _unfilled(ctx, form, language)
+    if faults or not _WHOLE.fullmatch(form.quantity) or not 1 <= int(form.quantity) <= MAX_QUANTITY:
+        return await asyncio.to_thread(_show_review, request, form, faults, status=422)
+    buyer_id = policy.actor(request).id
+    assert buyer_id is not None, "the route makes a device cookie"
+    command = order_actions.PlaceOrder(
+        buyer_id=buyer_id,
+        idempotency_key=form.idempotency_key,
+        sku=form.sku,
+        quantity=int(form.quantity),
+        amount_fen=int(form.amount_fen[:13]),
+        channel=form.channel,
+    )
+    try:
+        placed = await checkout.place(ctx, command)
+    except KamengError as refusal:
+        return await asyncio.to_thread(_refused, request, form, refusal)
+    return RedirectResponse(f"/o/{placed.code}", HTTPStatus.SEE_OTHER)
+
+
+def _unfilled(ctx: Context, form: OrderForm, language: Language) -> list[views.Fault]:
+    faults = []
+    if form.channel not in ctx.gateways:
+        faults.append(views.Fault("channel", language.text("请选择支付方式。")))
+    if not form.agreed:
+        faults.append(views.Fault("agreed", language.text("请先勾选同意退款规则。")))
+    return faults
+
+
+def _refused(request: Request, form: OrderForm, refusal: KamengError) -> Response:
+    """A refusal as the page where the buyer can do something about it, with everything kept."""
+    sentence = refusal.sentence(languages.of(request).code)
+    match refusal:
+        case order_actions.SoldOut() | order_actions.QuantityLimited():
+            return _show_product(request, form, [views.Fault("quantity", sentence)], status=refusal.status)
+        case order_actions.PriceChanged() | IdempotencyReused():
+            # Another total is another order: agreed to again, under a new key.
+            fresh = OrderForm(sku=form.sku, quantity=form.quantity, channel=form.channel)
+            return _show_review(request, fresh, [views.Fault(None, sentence)], status=refusal.status)
+        case checkout.ChannelOff():
+            return _show_review(request, form, [views.Fault("channel", sentence)], status=refusal.status)
+        case Busy():
+            response = _show_review(request, form, [views.Fault(None, sentence)], status=refusal.status)
+            response.headers["retry-after"] = str(refusal.params.get("retry_after_seconds", 2))
+            return response
+        case _:
+            raise refusal
+
+
+def _show_review(request: Request, form: OrderForm, faults: list[views.Fault], *, status: int) -> Response:
+    """The review page, or the detail page when the choice itself cannot be bought. Raises NotFound for no such SKU."""
+    ctx, language = context.of(request), languages.of(request)
+    page = _product_of(ctx, form)
+    variant = next(variant for variant in page.variants if variant.code == form.sku)
+    wrong = _quantity_fault(variant, form.quantity, language)
+    if wrong is not None:
+        return _show_product(request, form, [wrong], status=422)
+    shown = pages.review(
+        ctx,
+        page,
+        language,
+        sku=form.sku,
+        quantity=int(form.quantity),
+        channel=form.channel or None,
+        agreed=form.agreed,
+        idempotency_key=form.idempotency_key or None,
+    )
+    if form.amount_fen and int(form.amount_fen[:13]) != line_amount(variant.unit_price, shown.quantity):
+        # The price changed while the form was open: say so instead of showing another total silently.
+        changed = order_actions.PriceChanged(amount=str(shown.amount).removeprefix("¥"))
+        faults = [views.Fault(None, changed.sentence(language.code)), *faults]
+    return rendering.page(request, "review.html", status=status, address=form.address, review=shown, faults=faults)
+
+
+def _quantity_fault(variant: views.Variant, typed: str, language: Language) -> views.Fault | None:
+    if variant.sold_out:
+        return views.Fault("sku", language.text("“%(name)s”刚刚售罄，请看看其他规格。", name=variant.name))
+    if not _WHOLE.fullmatch(typed) or not 1 <= int(typed) <= variant.most:
+        sentence = language.text("数量请填写 1 到 %(most)s 的整数。", most=variant.most)
+        return views.Fault("quantity", sentence)
+    if int(typed) > variant.left:
+        return views.Fault("quantity", order_actions.SoldOut(left=variant.left).sentence(language.code))
+    return None
+
+
+def _show_product(request: Request, form: OrderForm, faults: list[views.Fault], *, status: int) -> Response:
+    page = _product_of(context.of(request), form)
+    address = f"/p/{page.code}?{urlencode({'sku': form.sku, 'quantity': form.quantity[:6]})}"
+    return rendering.page(request, "product.html", status=status, address=address, product=page, faults=faults)
+
+
+def _product_of(ctx: Context, form: OrderForm) -> views.ProductPage:
+    with ctx.db.read() as tx:
+        terms = catalog.sku_by_code(tx, form.sku)
+        page = None
+        if terms is not None:
+            page = pages.product(ctx, tx, terms.product_code, chosen=form.sku, quantity_text=form.quantity[:6])
+    if page is None:
+        raise NotFound
+    return page
+
+
+# --- an order ---
+
+
+@router.get("/o/{code}", allow=PUBLIC)
+def order_page(request: Request, code: str, n: int = 0) -> Response:
+    """The order in its state: where to pay, what is being waited for, or the keys. `n` counts reloads."""
+    ctx, language, who = context.of(request), languages.of(request), policy.actor(request)
+    with ctx.db.read() as tx:
+        found = pages.own_order(tx, code, who.id)
+        page = pages.order_page(ctx, tx, found, language, refreshes=max(0, min(n, 99))) if found else None
+    if found is None or page is None:
+        return _closed(request)
+    if page.stage == "keys":
+        ctx.buckets.take("reveal", who.label)
+        revealed = checkout.reveal(ctx, found, actor=who.label, request_id=web.request_id(request))
+        page = pages.with_keys(page, revealed)
+    return rendering.page(request, "order.html", order=page)
+
+
+def _closed(request: Request) -> Response:
+    """The same page for a wrong code, an unknown one and another device's order: it tells nobody which it was."""
+    return rendering.page(request, "closed.html", status=404)
+
+
+@router.get("/o/{code}/status", allow=PUBLIC)
+def order_status(request: Request, code: str) -> OrderStatus:
+    """What the waiting page polls: two states and nothing else."""
+    with context.of(request).db.read() as tx:
+        found = pages.own_order(tx, code, policy.actor(request).id)
+        attempt = payments.current_attempt(tx, found.id) if found else None
+    if found is None:
+        raise NotFound
+    return OrderStatus(
+        code=found.code,
+        state=OrderState(found.state),
+        attempt=AttemptState(attempt.state) if attempt else None,
+    )
+
+
+@router.post("/o/{code}/refresh", allow=PUBLIC)
+async def refresh(request: Request, code: str) -> Response:
+    """ "I have paid": asks the channel, then shows the order again."""
+    ctx, who = context.of(request), policy.actor(request)
+    canonical = await asyncio.to_thread(_own_code, ctx, code, who)
+    if canonical is None:
+        return _closed(request)
+    await checkout.refresh(ctx, canonical)
+    return RedirectResponse(f"/o/{canonical}", HTTPStatus.SEE_OTHER)
+
+
+def _own_code(ctx: Context, code: str, who: policy.Actor) -> str | None:
+    with ctx.db.read() as tx:
+        found = pages.own_order(tx, code, who.id)
+    return found.code if found else None
+
+
+@router.get("/o/{code}/keys.txt", allow=PUBLIC)
+def keys_file(request: Request, code: str) -> Response:
+    """The keys as a text file to keep. Revealing is logged like a view."""
+    ctx, who = context.of(request), policy.actor(request)
+    with ctx.db.read() as tx:
+        found = pages.own_order(tx, code, who.id)
+    if found is None or OrderState(found.state) not in views.KEYS_TELLING:
+        raise NotFound
+    ctx.buckets.take("reveal", who.label)
+    revealed = checkout.reveal(ctx, found, actor=who.label, request_id=web.request_id(request))
+    return Response(
+        pages.keys_file(found, revealed, languages.of(request)),
+        media_type="text/plain; charset=utf-8",
+        headers={
+            "cache-control": "no-store",
+            "content-disposition": f'attachment; filename="{found.code}.txt"',
+        },
+    )
+
+
+@router.get("/o/{code}/k/{token}", allow=BUYER)
+def exchange_link(request: Request, code: str, token: str) -> Response:
+    """Let this device open the order of a secret link; the redirect takes the token out of the address."""
+    ctx, who = context.of(request), policy.actor(request)
+    ctx.buckets.take("link", web.client_network(request))
+    canonical = ids.parse_order_code(code)
+    assert who.id is not None, "the route makes a device cookie"
+    if canonical is None or len(token) > 64:
+        return _closed(request)
+    with ctx.db.tx() as tx:
+        granted = order_actions.grant(tx, ctx.keys, code=canonical, token=token, buyer_id=who.id)
+    return RedirectResponse(f"/o/{canonical}", HTTPStatus.SEE_OTHER) if granted else _closed(request)
+
+
+# --- looking up ---
+
+
+@router.get("/lookup", allow=PUBLIC)
+def lookup(request: Request) -> Response:
+    """The form for an order's number."""
+    return rendering.page(request, "lookup.html", public=True, found=None, typed="", faults=[])
+
+
+@router.post("/lookup", allow=PUBLIC)
+def look_up(request: Request, code: Annotated[str, Form()] = "") -> Response:
+    """The state of an order, for whoever knows its number: never keys, never money."""
+    ctx, language = context.of(request), languages.of(request)
+    ctx.buckets.take("lookup", web.client_network(request))
+    with ctx.db.read() as tx:
+        found = pages.find_status(tx, code[:40], policy.actor(request).id, language)
+    faults = []
+    if found is None:
+        faults.append(views.Fault("code", language.text("没有找到这个订单号，请对照订单页再核对一遍。")))
+    return rendering.page(
+        request,
+        "lookup.html",
+        status=200 if found else 404,
+        address="/lookup",
+        found=found,
+        typed="" if found else code[:40],
+        faults=faults,
+    )
