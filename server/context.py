@@ -13,6 +13,7 @@ from server.db import Database, Tx
 from server.gateways.port import Gateway
 from server.jobs import Jobs
 from server.limits import Buckets
+from server.outbound import Outbound
 from server.settings import Settings
 from server.telemetry import Health, Metrics
 
@@ -33,6 +34,7 @@ class Context:
     jobs: Jobs
     keys: KeyRing
     gateways: Mapping[str, Gateway]
+    outbound: Outbound
     free_counts: FreeCounts
     metrics: Metrics = field(default_factory=Metrics)
     health: Health = field(default_factory=Health)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,13 +25,13 @@ from sqlalchemy import Select, false, select
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
-from server import context, telemetry
+from server import context
 from server.crypto import KeyRing
 from server.db import Base, Database
 from server.settings import Settings
-from server.web import facts_of
+from server.web import facts_of, note_denial
 from shared import clock
-from shared.errors import KamengError, NotAllowed, NotSignedIn
+from shared.errors import NotAllowed, NotSignedIn
 from shared.ids import new_id
 from shared.permissions import ROLE_PERMISSIONS, Permission, Role, allows
 
@@ -170,7 +169,8 @@ class GuardedRoute(APIRoute):
                 facts.actor = who.label
                 _admit(who, allow)
             except (NotSignedIn, NotAllowed) as refusal:
-                _log_denial(request, allow, refusal)
+                context.of(request).metrics.denied(refusal.code)
+                note_denial(request, refusal)
                 raise
             return await handle(request)
 
@@ -298,20 +298,6 @@ def bearer_sha256(request: HTTPConnection) -> bytes | None:
     if scheme.lower() != "bearer" or not token or len(token) > 200:
         return None
     return hashlib.sha256(token.strip().encode()).digest()
-
-
-def _log_denial(request: Request, allow: Allow, refusal: KamengError) -> None:
-    facts = facts_of(request)
-    context.of(request).metrics.denied(refusal.code)
-    told: dict[str, telemetry.Fact] = {
-        "request_id": facts.request_id,
-        "route": facts.route,
-        "actor": facts.actor,
-        "client": facts.client,
-        "needs": allow.value,
-        "reason": refusal.code,
-    }
-    telemetry.decision("denied", told, level=logging.WARNING)
 
 
 def _require_operations(request: Request) -> None:

@@ -23,7 +23,7 @@ from pydantic import BaseModel
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server import telemetry
@@ -209,9 +209,9 @@ class OriginCheck:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] not in SAFE_METHODS and not self._allowed(scope):
             request = Request(scope)
-            facts = facts_of(request)
-            telemetry.decision("denied", {"request_id": facts.request_id, "reason": CrossOrigin.code})
-            response = respond(request, CrossOrigin())
+            refusal = CrossOrigin()
+            note_denial(request, refusal)
+            response = respond(request, refusal)
             await response(scope, receive, send)
             return
         await self._app(scope, receive, send)
@@ -387,6 +387,19 @@ async def _answer_http(request: Request, error: Exception) -> Response:
     return response
 
 
+def note_denial(request: HTTPConnection, refusal: KamengError) -> None:
+    """Log who was refused what, without a word of what was sent."""
+    facts = facts_of(request)
+    told: dict[str, telemetry.Fact] = {
+        "request_id": facts.request_id,
+        "route": facts.route,
+        "actor": facts.actor,
+        "client": facts.client,
+        "reason": refusal.code,
+    }
+    telemetry.decision("denied", told, level=logging.WARNING)
+
+
 def client_network(request: HTTPConnection) -> str:
     """Whom address limits count: one IPv4 address, or an IPv6 /64, which is one household."""
     client = facts_of(request).client
@@ -400,3 +413,8 @@ def client_network(request: HTTPConnection) -> str:
 def json_response(model: BaseModel, status: int = 200) -> Response:
     """A contract as JSON without FastAPI's second validation, for hot routes."""
     return Response(model.model_dump_json(), status, media_type="application/json")
+
+
+def plain_json(shown: dict[str, str], status: int = 200) -> Response:
+    """A few words as JSON, for health."""
+    return JSONResponse(shown, status)

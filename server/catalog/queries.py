@@ -144,6 +144,64 @@ def full_title(product: str, sku: str) -> str:
     return product if sku == product else f"{product} · {sku}"
 
 
+@dataclass(frozen=True, slots=True)
+class ListedSku:
+    """One SKU with the names a list of the console shows."""
+
+    id: UUID
+    code: str
+    title: str
+    product_code: str
+    supplier_id: UUID
+    supplier: str
+
+
+def visible_sku(tx: Tx, who: Actor, code: str) -> SaleTerms | None:
+    """Terms of one SKU of the actor's scope; None when there is no such code for this actor."""
+    terms = sku_by_code(tx, code)
+    if terms is None:
+        return None
+    mine = tx.scalars(visible(who, Product).where(Product.id == terms.product_id)).first()
+    return terms if mine is not None else None
+
+
+def skus(tx: Tx, who: Actor, *, q: str | None, after: str | None, limit: int) -> Page[ListedSku]:
+    """A page of the actor's SKUs by code. `q` matches the start of a code or a part of a name; `after` is a code."""
+    supplier = supplier_terms()
+    mine = visible(who, Product).subquery()
+    query = (
+        select(
+            Sku.id,
+            Sku.code,
+            Sku.name,
+            mine.c.code.label("product_code"),
+            mine.c.name.label("product_name"),
+            mine.c.supplier_id,
+            supplier.c.name.label("supplier"),
+        )
+        .join(mine, mine.c.id == Sku.product_id)
+        .join(supplier, supplier.c.id == mine.c.supplier_id)
+    )
+    if q:
+        named = or_(Sku.name.contains(q, autoescape=True), mine.c.name.contains(q, autoescape=True))
+        query = query.where(or_(Sku.code.startswith(q, autoescape=True), named))
+    if after is not None:
+        query = query.where(Sku.code > after)
+    rows = tx.execute(query.order_by(Sku.code).limit(limit + 1)).all()
+    items = [
+        ListedSku(
+            id=row.id,
+            code=row.code,
+            title=full_title(row.product_name, row.name),
+            product_code=row.product_code,
+            supplier_id=row.supplier_id,
+            supplier=row.supplier,
+        )
+        for row in rows[:limit]
+    ]
+    return Page[ListedSku](items=items, next=items[-1].code if len(rows) > limit else None)
+
+
 # --- storefront ---
 
 

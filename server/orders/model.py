@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import ClassVar
 from uuid import UUID
 
 from sqlalchemy import JSON, Index, Integer, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from server.db import Base, BigInt, Instant, Uid, exact
+from shared.permissions import Role
 
 
 class Order(Base):
@@ -47,6 +49,7 @@ class OrderLine(Base):
     """One SKU of an order. amount_fen = supplier_fen + fee_fen; `seqs` are the stock units held or sold for it."""
 
     __tablename__ = "order_line"
+    __scope__: ClassVar = {Role.SUPPLIER: "supplier_id"}
     __table_args__ = (
         Index("ix_order_line_order_id", "order_id"),
         Index("ix_order_line_supplier_id", "supplier_id", "id"),

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from server.db import Tx
 from server.orders.model import Order, OrderGrant, OrderLine
+from server.policy import Actor, visible
+from shared import clock
+from shared.permissions import Role
+from shared.states import OrderState
 
 
 def find(tx: Tx, code: str) -> Order | None:
@@ -25,3 +31,49 @@ def may_see_keys(tx: Tx, order: Order, buyer_id: UUID | None) -> bool:
     if buyer_id is None:
         return False
     return order.buyer_id == buyer_id or tx.get(OrderGrant, (order.id, buyer_id)) is not None
+
+
+def scoped(who: Actor) -> Select[Order]:
+    """The orders that exist for this member of staff; for a supplier's person those with a line of its own."""
+    query = select(Order)
+    if who.role is Role.SUPPLIER:
+        mine = visible(who, OrderLine).with_only_columns(OrderLine.order_id)
+        query = query.where(Order.id.in_(mine))
+    return query
+
+
+def page(
+    tx: Tx,
+    who: Actor,
+    *,
+    state: OrderState | None,
+    day: date | None,
+    among: Sequence[UUID] | None,
+    after: UUID | None,
+    limit: int,
+) -> tuple[list[Order], UUID | None]:
+    """A page of the actor's orders, newest first, and where the next one starts.
+
+    `day` is the business day of creation, `among` narrows to orders that a search has found.
+    """
+    query = scoped(who)
+    if state is not None:
+        query = query.where(Order.state == state.value)
+    if day is not None:
+        start, end = clock.day_bounds(day)
+        query = query.where(Order.created_at >= start, Order.created_at < end)
+    if among is not None:
+        query = query.where(Order.id.in_(among))
+    if after is not None:
+        query = query.where(Order.id < after)
+    found = list(tx.scalars(query.order_by(Order.id.desc()).limit(limit + 1)))
+    return found[:limit], found[limit - 1].id if len(found) > limit else None
+
+
+def lines_for(tx: Tx, who: Actor, order_ids: Sequence[UUID]) -> dict[UUID, list[OrderLine]]:
+    """The lines of orders that this actor may see, in their order: a supplier's person sees its own lines only."""
+    found: dict[UUID, list[OrderLine]] = {order_id: [] for order_id in order_ids}
+    query = visible(who, OrderLine).where(OrderLine.order_id.in_(order_ids))
+    for line in tx.scalars(query.order_by(OrderLine.order_id, OrderLine.n)):
+        found[line.order_id].append(line)
+    return found

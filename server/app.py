@@ -1,0 +1,229 @@
+"""The composition root: makes the parts of a process and the app that serves them. The only file that wires.
+
+`assemble` makes the parts without HTTP, for workers, checks and tests; `build` puts the app around them. Domains
+register their commands and jobs here; a route that does not say who is allowed cannot be added.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import partial
+
+import anyio.to_thread
+from alembic.runtime.migration import MigrationContext
+from fastapi import FastAPI, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from server import audit, changes, context, invariants, jobs, migrations, telemetry, web
+from server.batch import CAPACITY, Batch
+from server.catalog import routes as catalog_routes
+from server.context import Context
+from server.crypto import ChannelKeyMissing, KeyRing
+from server.db import Database
+from server.gateways.port import Gateway
+from server.gateways.sandbox import CHANNEL as SANDBOX
+from server.gateways.sandbox import SandboxGateway
+from server.identity import actions as identity
+from server.identity import routes as identity_routes
+from server.outbound import Outbound
+from server.payments import checkout
+from server.payments import routes as payment_routes
+from server.policy import OPERATIONS, PUBLIC, GuardedRoute, Router
+from server.reports import routes as report_routes
+from server.settings import Settings
+from server.stock import intake
+from server.stock import queries as stock
+from server.stock import routes as stock_routes
+from server.storefront import rendering
+from server.storefront import routes as storefront_routes
+from server.sync import routes as sync_routes
+
+_log = logging.getLogger("kameng.app")
+
+INVARIANTS_SECONDS = 600
+"""A full sweep reads every unit: about two seconds for a million."""
+
+BUSY_SHARE = 0.8
+"""A queue fuller than this turns the process away from the balancer."""
+
+health_routes = Router()
+
+ROUTERS: tuple[Router, ...] = (
+    health_routes,
+    payment_routes.notifications,
+    payment_routes.router,
+    storefront_routes.router,
+    identity_routes.router,
+    catalog_routes.router,
+    stock_routes.router,
+    report_routes.router,
+    sync_routes.router,
+)
+CALLBACKS: tuple[Router, ...] = (health_routes, payment_routes.notifications)
+
+
+def assemble(settings: Settings) -> Context:
+    """The parts of a process, wired but not started. Raises what the key ring or the database refuses."""
+    keys = KeyRing.parse(settings.key_ring) if settings.key_ring else KeyRing.load(settings.key_ring_file)
+    db = Database(settings.database_url)
+    outbound = Outbound()
+    ctx = Context(
+        settings=settings,
+        db=db,
+        batch=Batch(db),
+        jobs=jobs.Jobs(db),
+        keys=keys,
+        gateways=_gateways(settings, keys, outbound),
+        outbound=outbound,
+        free_counts=stock.free_counts,
+    )
+    intake.register(ctx)
+    checkout.register(ctx)
+    ctx.batch.after_commit(ctx.jobs.wake)
+    ctx.jobs.every("changes.advance", 1, lambda: changes.advance(db))
+    ctx.jobs.every("audit.seal", 5, lambda: audit.seal(db))
+    ctx.jobs.every("jobs.forget", 3_600, ctx.jobs.forget_done)
+    ctx.jobs.every("invariants", INVARIANTS_SECONDS, lambda: _check_invariants(ctx))
+    ctx.metrics.watch(lambda: _gauges(ctx))
+    return ctx
+
+
+def build(
+    settings: Settings, *, ctx: Context | None = None, only_callbacks: bool = False, worker: bool = True
+) -> FastAPI:
+    """The app. With `worker` jobs run in its threads, as they must on SQLite. `ctx` is for who assembled before."""
+    parts = ctx or assemble(settings)
+    app = FastAPI(
+        title="Kameng",
+        openapi_url=None,  # the contract is shared/contracts; a live shop does not describe itself to strangers
+        docs_url=None,
+        redoc_url=None,
+        lifespan=partial(_run, parts, worker),
+        redirect_slashes=False,
+    )
+    app.state.context = parts
+    app.state.find_staff = partial(identity.recognise, idle=timedelta(hours=settings.session_idle_hours))
+    app.state.render_problem = rendering.render_problem
+    web.install(app, settings, metrics=parts.metrics)
+    include(app, CALLBACKS if only_callbacks else ROUTERS)
+    return app
+
+
+def include(app: FastAPI, routers: Sequence[Router]) -> None:
+    """Add the routes, flat, in order. What is not guarded is refused: default deny holds at import."""
+    for router in routers:
+        for route in router.routes:
+            if not isinstance(route, GuardedRoute):
+                raise TypeError(f"{route} does not say who is allowed")
+            app.router.routes.append(route)
+
+
+@asynccontextmanager
+async def _run(ctx: Context, worker: bool, _app: FastAPI) -> AsyncIterator[None]:  # noqa: FBT001 - bound by `partial`
+    """Start lanes and worker; at the end finish what was accepted, jobs first, because they submit to the lanes."""
+    # Ordinary routes run in these threads; each may hold a database connection.
+    anyio.to_thread.current_default_thread_limiter().total_tokens = ctx.settings.threads
+    async with ctx.outbound:
+        ctx.batch.start()
+        if worker:
+            ctx.jobs.start()
+        try:
+            yield
+        finally:
+            ctx.health.draining = True
+            await run_in_threadpool(ctx.jobs.close)
+            await run_in_threadpool(ctx.batch.close)
+    ctx.db.close()
+
+
+def _gateways(settings: Settings, keys: KeyRing, outbound: Outbound) -> dict[str, Gateway]:
+    """The channels that can be paid through: those with an address and with keys."""
+    if settings.sandbox_url is None:
+        return {}
+    try:
+        sandbox: Gateway = SandboxGateway(
+            base_url=settings.sandbox_url,
+            merchant_id=keys.merchant_id(SANDBOX),
+            private_key_pem=keys.gateway_private_key_pem(SANDBOX),
+            channel_public_key_pem=keys.gateway_public_key_pem(SANDBOX),
+            outbound=outbound,
+        )
+    except ChannelKeyMissing as missing:
+        _log.warning(missing.sentence("en"))
+        return {}
+    return {SANDBOX: sandbox}
+
+
+def _check_invariants(ctx: Context) -> None:
+    report = invariants.check(ctx.db)
+    ctx.health.record_invariants(findings=len(report.findings))
+    for finding in report.findings:
+        _log.error("invariant violated", extra={"invariant": finding.invariant, "rows": len(finding.rows)})
+
+
+# --- health ---
+
+
+@health_routes.get("/livez", allow=PUBLIC)
+async def livez() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@health_routes.get("/readyz", allow=PUBLIC, response_model=None)
+def readyz(request: Request) -> Response:
+    """Whether this process should get requests: database, schema, lanes, queue; red while it drains."""
+    ctx = context.of(request)
+    checks = {
+        "draining": lambda: not ctx.health.draining,
+        "database": lambda: _answers(ctx.db),
+        "schema": lambda: schema_is_current(ctx.db),
+        "batch": lambda: ctx.batch.alive,
+        "queue": lambda: ctx.batch.depth < CAPACITY * BUSY_SHARE,
+    }
+    ready, results = telemetry.readiness(checks)
+    shown = {"status": "ok" if ready else "failed", **results, "invariants": ctx.health.invariants()}
+    return web.plain_json(shown, 200 if ready else 503)
+
+
+@health_routes.get("/metrics", allow=OPERATIONS, response_model=None)
+def metrics(request: Request) -> Response:
+    """Figures for Prometheus."""
+    return Response(context.of(request).metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _answers(db: Database) -> bool:
+    db.ping()
+    return True
+
+
+def schema_is_current(db: Database) -> bool:
+    """Whether the database has the version this code needs. Reads only: it does not wait for the writer."""
+    with db.read() as tx:
+        return MigrationContext.configure(tx.connection()).get_current_revision() == migrations.head()
+
+
+def _gauges(ctx: Context) -> list[telemetry.Gauge]:
+    figures = ctx.batch.figures
+    gauges = [
+        telemetry.Gauge("kameng_batch_queue_depth", ctx.batch.depth, "Commands that wait for a lane"),
+        telemetry.Gauge("kameng_batch_batches", figures.batches, "Committed batches since the start"),
+        telemetry.Gauge("kameng_batch_commands", figures.commands, "Commands in them"),
+        telemetry.Gauge("kameng_batch_largest", figures.largest, "Commands of the largest batch"),
+        telemetry.Gauge("kameng_batch_replayed", figures.replayed, "Batches replayed one by one"),
+        telemetry.Gauge("kameng_batch_retried", figures.retried, "Batches run again after a deadlock"),
+    ]
+    gauges += [
+        telemetry.Gauge("kameng_batch_sizes", count, "Batches by size, up to a power of two", {"le": str(size)})
+        for size, count in sorted(dict(figures.by_size).items())
+    ]
+    with ctx.db.read() as tx:
+        counts = jobs.counts(tx)
+    gauges += [
+        telemetry.Gauge("kameng_jobs", count, "Live jobs by state", {"state": state})
+        for state, count in sorted(counts.items())
+    ]
+    return gauges + ctx.health.gauges()

@@ -1,0 +1,180 @@
+"""HTTP of orders and payments: placing, the channels' notifications, staff's lists of orders and exceptions.
+
+Orders have no routes of their own: every answer about an order tells of its payment, and orders may not import
+payments. The two hot routes are `async def`: they parse, await the batcher, and answer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import date
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Header, Query, Request, Response
+
+from server import context, policy, web
+from server.db import Tx
+from server.gateways.port import BadSignature, MalformedNotice, NoticeReply
+from server.orders import queries as orders
+from server.orders.actions import PlaceOrder
+from server.orders.model import Order, OrderLine
+from server.payments import checkout, queries
+from server.payments.model import PaymentAttempt
+from server.policy import BUYER, CHANNEL, Actor, Router
+from shared.contracts import orders as wire
+from shared.contracts.base import Page
+from shared.errors import BadField, NotFound
+from shared.ids import parse_order_code
+from shared.permissions import Permission, Role
+from shared.states import AttemptState, OrderState
+
+router = Router()
+notifications = Router()
+"""The channels' notifications alone: what `kameng-server serve --only callbacks` answers."""
+
+_IDEMPOTENCY_KEY = re.compile(r"^[A-Za-z0-9_-]{8,64}$")
+
+
+@router.post("/api/orders", allow=BUYER, status_code=201, response_model=wire.Placed)
+async def place_order(
+    request: Request,
+    body: wire.PlaceOrder,
+    idempotency_key: Annotated[str | None, Header(alias=wire.IDEMPOTENCY_HEADER)] = None,
+) -> Response:
+    """Place an order and open its payment. The same key with the same body answers the same order."""
+    ctx, buyer = context.of(request), policy.actor(request)
+    assert buyer.id is not None  # the guard made or found the device
+    if idempotency_key is None or not _IDEMPOTENCY_KEY.match(idempotency_key):
+        raise BadField(field=wire.IDEMPOTENCY_HEADER, reason="A-Z a-z 0-9 _ - (8…64)")
+    command = PlaceOrder(
+        buyer_id=buyer.id,
+        idempotency_key=idempotency_key,
+        sku=body.sku,
+        quantity=body.quantity,
+        amount_fen=body.amount_fen,
+        channel=body.channel,
+    )
+    placed = await checkout.place(ctx, command)
+    answer = wire.Placed(
+        code=placed.code,
+        state=placed.state,
+        amount_fen=placed.amount_fen,
+        expires_at=placed.expires_at,
+        order_url=f"{ctx.settings.base_url}/o/{placed.code}/k/{placed.link_token}",
+        pay_url=placed.pay_url,
+        qr_text=placed.qr_text,
+    )
+    web.facts_of(request).private = True  # the link opens the keys
+    return web.json_response(answer, 201)
+
+
+@notifications.post("/pay/{channel}/notify", allow=CHANNEL, response_model=None)
+async def notify(request: Request, channel: str) -> Response:
+    """A channel tells about money. What it gets back as accepted was committed before."""
+    ctx = context.of(request)
+    body = await request.body()
+    try:
+        reply = await checkout.notice(ctx, channel, request.headers, body)
+    except (BadSignature, MalformedNotice) as refusal:
+        ctx.metrics.denied(refusal.code)
+        web.note_denial(request, refusal)
+        reply = ctx.gateways[channel].refused(refusal.code.upper())
+    return _as_response(reply)
+
+
+def _as_response(reply: NoticeReply) -> Response:
+    return Response(reply.body, reply.status, media_type=reply.media_type)
+
+
+# --- staff ---
+
+
+@router.get("/api/orders", allow=Permission.ORDERS_ORDER_READ)
+def list_orders(
+    request: Request,
+    state: OrderState | None = None,
+    q: str | None = Query(default=None, max_length=64),
+    day: date | None = None,
+    after: UUID | None = None,
+    limit: int = Query(default=100, ge=1, le=500),
+) -> Page[wire.Order]:
+    """Orders of the actor's scope, newest first. `q` is an order code, our number or the channel's number."""
+    who = policy.actor(request)
+    with context.of(request).db.read() as tx:
+        among = _search(tx, q) if q else None
+        rows, more = orders.page(tx, who, state=state, day=day, among=among, after=after, limit=limit)
+        return Page[wire.Order](items=_answers(tx, who, rows), next=str(more) if more else None)
+
+
+@router.get("/api/orders/{code}", allow=Permission.ORDERS_ORDER_READ)
+def one_order(request: Request, code: str) -> wire.Order:
+    """One order of the actor's scope, by its code as people type it."""
+    who = policy.actor(request)
+    canonical = parse_order_code(code)
+    if canonical is None:
+        raise NotFound
+    with context.of(request).db.read() as tx:
+        row = tx.scalars(orders.scoped(who).where(Order.code == canonical)).first()
+        if row is None:
+            raise NotFound
+        return _answers(tx, who, [row])[0]
+
+
+@router.get("/api/exceptions", allow=Permission.PAYMENTS_EXCEPTION_READ)
+def list_exceptions(
+    request: Request,
+    open_only: Annotated[bool, Query(alias="open")] = True,
+    after: UUID | None = None,
+    limit: int = Query(default=200, ge=1, le=500),
+) -> Page[wire.PaymentException]:
+    """Money and orders that need a person, oldest first."""
+    with context.of(request).db.read() as tx:
+        return queries.exceptions(tx, open_only=open_only, after=after, limit=limit)
+
+
+def _search(tx: Tx, q: str) -> list[UUID]:
+    """The orders that a code or a payment number names."""
+    canonical = parse_order_code(q)
+    order = orders.find(tx, canonical) if canonical else None
+    return [order.id] if order else queries.orders_by_number(tx, q.strip())
+
+
+def _answers(tx: Tx, who: Actor, rows: Sequence[Order]) -> list[wire.Order]:
+    ids = [row.id for row in rows]
+    lines = orders.lines_for(tx, who, ids)
+    attempts = queries.attempts_of(tx, ids)
+    return [_answer(who, row, lines[row.id], attempts[row.id]) for row in rows]
+
+
+def _answer(who: Actor, row: Order, lines: list[OrderLine], attempts: list[PaymentAttempt]) -> wire.Order:
+    """A supplier's person sees its own lines, their sum, and nothing of the payment's numbers."""
+    supplier = who.role is Role.SUPPLIER
+    paid = [attempt for attempt in attempts if attempt.state == AttemptState.PAID]
+    attempt = None if supplier else next(iter(paid or attempts[-1:]), None)
+    return wire.Order(
+        id=row.id,
+        code=row.code,
+        state=OrderState(row.state),
+        amount_fen=sum(line.amount_fen for line in lines) if supplier else row.amount_fen,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        paid_at=row.paid_at,
+        delivered_at=row.delivered_at,
+        channel=attempt.channel if attempt else None,
+        out_trade_no=attempt.out_trade_no if attempt else None,
+        provider_no=attempt.provider_no if attempt else None,
+        lines=[
+            wire.OrderLine(
+                sku=line.sku_code,
+                title=line.title,
+                unit_price=line.unit_price,
+                quantity=line.quantity,
+                amount_fen=line.amount_fen,
+                supplier_fen=line.supplier_fen,
+                fee_fen=line.fee_fen,
+            )
+            for line in lines
+        ],
+    )

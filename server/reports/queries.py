@@ -1,0 +1,317 @@
+"""The business day in numbers and rows, set-based, by keyset pages. Reads the tables of other domains, writes none.
+
+Orders, payments and movements are told from their own tables, the totals of accounts from the ledger: that the two
+agree is what finance signs. A day is 00:00 to 24:00 in the shop's zone. What was delivered in it is found through
+the SALE journals, whose index knows the day; an order is then taken by its own instant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute
+
+from server.catalog import queries as catalog
+from server.db import Tx
+from server.identity.queries import supplier_names
+from server.ledger.model import LedgerAccount, LedgerJournal, LedgerTransfer
+from server.orders.model import Order, OrderLine
+from server.payments.model import PaymentAttempt, PaymentException
+from server.policy import Actor
+from server.stock.model import Delivery, StockCursor, StockLot
+from shared import clock
+from shared.contracts import reports as wire
+from shared.contracts.base import Page
+from shared.errors import BadField
+from shared.states import AttemptState, OrderState
+
+_SLACK = timedelta(hours=1)
+"""A SALE journal and its order's delivery are one transaction; their instants may differ by its length."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class _Day:
+    """A business day as a half-open interval of instants."""
+
+    start: datetime
+    end: datetime
+
+    @classmethod
+    def of(cls, day: date) -> _Day:
+        start, end = clock.day_bounds(day)
+        return cls(start, end)
+
+    def has(
+        self, column: InstrumentedAttribute[datetime] | InstrumentedAttribute[datetime | None]
+    ) -> ColumnElement[bool]:
+        """The instant lies in the day."""
+        return and_(column >= self.start, column < self.end)
+
+
+def summary(tx: Tx, day: date) -> wire.DaySummary:
+    """The day's figures, as of now: what the detail pages add up to."""
+    span = _Day.of(day)
+    amounts = tx.execute(
+        select(
+            func.coalesce(func.sum(OrderLine.amount_fen), 0),
+            func.coalesce(func.sum(OrderLine.supplier_fen), 0),
+            func.coalesce(func.sum(OrderLine.fee_fen), 0),
+            func.count(OrderLine.order_id.distinct()),
+        ).where(OrderLine.order_id.in_(_delivered_in(span)))
+    ).one()
+    paid = select(func.coalesce(func.sum(PaymentAttempt.amount_fen), 0)).where(*_paid_attempts(span))
+    return wire.DaySummary(
+        day=day,
+        as_of=clock.now(),
+        orders_placed=_count(tx, select(func.count()).select_from(Order).where(span.has(Order.created_at))),
+        orders_paid=_count(tx, select(func.count()).select_from(Order).where(span.has(Order.paid_at))),
+        orders_delivered=int(amounts[3]),
+        paid_fen=_count(tx, paid),
+        delivered_fen=int(amounts[0]),
+        supplier_fen=int(amounts[1]),
+        fee_fen=int(amounts[2]),
+        units_imported=_count(tx, _imported(span).with_only_columns(func.coalesce(func.sum(StockCursor.imported), 0))),
+        units_sold=_count(tx, _sold(span.start, span.end).with_only_columns(func.count())),
+        exceptions_open=_count(
+            tx,
+            select(func.count())
+            .select_from(PaymentException)
+            .where(PaymentException.closed_at.is_(None), PaymentException.created_at < span.end),
+        ),
+        ledger=_ledger(tx, span),
+    )
+
+
+def _count(tx: Tx, query: Select[int]) -> int:
+    return int(tx.execute(query).scalar_one())
+
+
+def _ledger(tx: Tx, span: _Day) -> list[wire.LedgerTotal]:
+    """Debits and credits by kind of account, of all transfers whose journal belongs to the day."""
+    totals: dict[str, list[int]] = {}
+    for n, side in enumerate((LedgerTransfer.debit_id, LedgerTransfer.credit_id)):
+        query = (
+            select(LedgerAccount.kind, func.sum(LedgerTransfer.amount_fen))
+            .join(LedgerTransfer, side == LedgerAccount.id)
+            .join(LedgerJournal, LedgerJournal.id == LedgerTransfer.journal_id)
+            .where(span.has(LedgerJournal.occurred_at))
+            .group_by(LedgerAccount.kind)
+        )
+        for kind, amount in tx.execute(query).tuples():
+            totals.setdefault(kind, [0, 0])[n] = int(amount)
+    return [
+        wire.LedgerTotal(account=kind, debits_fen=debits, credits_fen=credits)
+        for kind, (debits, credits) in sorted(totals.items())
+    ]
+
+
+def _delivered_in(span: _Day) -> Select[UUID]:
+    """The ids of orders delivered in the day."""
+    return (
+        select(Order.id)
+        .join(LedgerJournal, LedgerJournal.order_id == Order.id)
+        .where(
+            LedgerJournal.code == "SALE",
+            LedgerJournal.occurred_at >= span.start - _SLACK,
+            LedgerJournal.occurred_at < span.end + _SLACK,
+            span.has(Order.delivered_at),
+        )
+    )
+
+
+def _paid_attempts(span: _Day) -> tuple[ColumnElement[bool], ...]:
+    return PaymentAttempt.state == AttemptState.PAID.value, span.has(PaymentAttempt.paid_at)
+
+
+# --- orders ---
+
+
+def day_orders(tx: Tx, day: date, *, after: str | None, limit: int) -> Page[wire.DayOrder]:
+    """The lines of all orders created, paid or delivered that day, by creation; at most `limit` orders a page.
+
+    Orders of earlier days come first; they are few, so their range is searched by payment and delivery. The day's own
+    are a plain walk along the index of creation. Raises BadField for an `after` that is not ours.
+    """
+    span = _Day.of(day)
+    at = _parse_key(after)
+    found: list[Order] = []
+    if at is None or at[0] < span.start:
+        settled = or_(span.has(Order.paid_at), Order.id.in_(_delivered_in(span)))
+        found = _walk(tx, and_(Order.created_at < span.start, settled), at, limit)
+    if len(found) <= limit:
+        found += _walk(tx, span.has(Order.created_at), at, limit - len(found))
+    page = found[:limit]
+    more = _key(page[-1].created_at, page[-1].id) if len(found) > limit else None
+    return Page[wire.DayOrder](items=_lines(tx, page), next=more)
+
+
+def _walk(tx: Tx, among: ColumnElement[bool], at: tuple[datetime, UUID] | None, limit: int) -> list[Order]:
+    """Up to `limit` orders and one more, which says that there are more."""
+    query = select(Order).where(among)
+    if at is not None:
+        query = query.where(or_(Order.created_at > at[0], and_(Order.created_at == at[0], Order.id > at[1])))
+    return list(tx.scalars(query.order_by(Order.created_at, Order.id).limit(limit + 1)))
+
+
+def _lines(tx: Tx, orders: Sequence[Order]) -> list[wire.DayOrder]:
+    by_id = {order.id: order for order in orders}
+    names = supplier_names(tx)
+    lines: dict[UUID, list[OrderLine]] = {order_id: [] for order_id in by_id}
+    for line in tx.scalars(select(OrderLine).where(OrderLine.order_id.in_(by_id)).order_by(OrderLine.n)):
+        lines[line.order_id].append(line)
+    return [
+        wire.DayOrder(
+            code=order.code,
+            created_at=order.created_at,
+            paid_at=order.paid_at,
+            delivered_at=order.delivered_at,
+            state=OrderState(order.state),
+            sku=line.sku_code,
+            title=line.title,
+            supplier=names.get(line.supplier_id, "?"),
+            quantity=line.quantity,
+            unit_price=line.unit_price,
+            amount_fen=line.amount_fen,
+            supplier_fen=line.supplier_fen,
+            fee_fen=line.fee_fen,
+        )
+        for order in orders
+        for line in lines[order.id]
+    ]
+
+
+# --- payments ---
+
+
+def day_payments(tx: Tx, day: date, *, after: str | None, limit: int) -> Page[wire.DayPayment]:
+    """The payments received that day, by their instant. `delivered` is False for money that became an exception."""
+    span, at = _Day.of(day), _parse_key(after)
+    troubled = exists().where(PaymentException.attempt_id == PaymentAttempt.id)
+    query = (
+        select(PaymentAttempt, Order.delivered_at, troubled)
+        .join(Order, Order.id == PaymentAttempt.order_id)
+        .where(*_paid_attempts(span))
+    )
+    if at is not None:
+        later = and_(PaymentAttempt.paid_at == at[0], PaymentAttempt.id > at[1])
+        query = query.where(or_(PaymentAttempt.paid_at > at[0], later))
+    rows = tx.execute(query.order_by(PaymentAttempt.paid_at, PaymentAttempt.id).limit(limit + 1)).tuples().all()
+    items = []
+    for attempt, delivered_at, is_troubled in rows[:limit]:
+        assert attempt.paid_at is not None
+        assert attempt.provider_no is not None
+        items.append(
+            wire.DayPayment(
+                paid_at=attempt.paid_at,
+                channel=attempt.channel,
+                out_trade_no=attempt.out_trade_no,
+                provider_no=attempt.provider_no,
+                order_code=attempt.order_code,
+                state=AttemptState(attempt.state),
+                amount_fen=attempt.amount_fen,
+                delivered=delivered_at is not None and not is_troubled,
+            )
+        )
+    more = None
+    if len(rows) > limit:
+        last = rows[limit - 1][0]
+        assert last.paid_at is not None
+        more = _key(last.paid_at, last.id)
+    return Page[wire.DayPayment](items=items, next=more)
+
+
+# --- card movements ---
+
+
+def day_movements(tx: Tx, who: Actor, day: date, *, after: str | None, limit: int) -> Page[wire.DayMovement]:
+    """What came in and went out of each SKU that day, by SKU code.
+
+    `free_at_close` is what was unsold at the day's end, held units included: imported until then, less what had been
+    sold by then, less void. What was sold by then is what is sold now less what was sold since. `void` is 0: no
+    action of this version voids a unit; the one that will keeps its instant.
+    """
+    span = _Day.of(day)
+    page = catalog.skus(tx, who, q=None, after=after, limit=limit)
+    ids = [sku.id for sku in page.items]
+    imported = _by_sku(tx, _imported(span), func.sum(StockCursor.imported), ids)
+    sold = _sold_by_sku(tx, span.start, span.end, ids)
+    until_close = _by_sku(tx, _lots().where(StockLot.created_at < span.end), func.sum(StockCursor.imported), ids)
+    sold_now = _by_sku(tx, _lots(), func.sum(StockCursor.sold), ids)
+    void_now = _by_sku(tx, _lots().where(StockLot.created_at < span.end), func.sum(StockCursor.void), ids)
+    sold_since = _sold_by_sku(tx, span.end, None, ids)
+    items = [
+        wire.DayMovement(
+            sku=sku.code,
+            title=sku.title,
+            supplier=sku.supplier,
+            imported=imported.get(sku.id, 0),
+            sold=sold.get(sku.id, 0),
+            void=0,
+            free_at_close=until_close.get(sku.id, 0)
+            - (sold_now.get(sku.id, 0) - sold_since.get(sku.id, 0))
+            - void_now.get(sku.id, 0),
+        )
+        for sku in page.items
+    ]
+    return Page[wire.DayMovement](items=items, next=page.next)
+
+
+def _lots() -> Select[StockCursor]:
+    return select(StockCursor).join(StockLot, StockLot.id == StockCursor.lot_id)
+
+
+def _imported(span: _Day) -> Select[StockCursor]:
+    """The counts of lots that were imported in the day."""
+    return _lots().where(span.has(StockLot.created_at))
+
+
+def _sold(start: datetime, end: datetime | None) -> Select[Delivery]:
+    """The deliveries of orders delivered in an interval; without `end`, since its start."""
+    query = (
+        select(Delivery)
+        .join(OrderLine, OrderLine.id == Delivery.order_line_id)
+        .join(Order, Order.id == OrderLine.order_id)
+        .join(LedgerJournal, LedgerJournal.order_id == Order.id)
+        .where(
+            LedgerJournal.code == "SALE",
+            LedgerJournal.occurred_at >= start - _SLACK,
+            Order.delivered_at >= start,
+        )
+    )
+    if end is not None:
+        query = query.where(LedgerJournal.occurred_at < end + _SLACK, Order.delivered_at < end)
+    return query
+
+
+def _by_sku(tx: Tx, rows: Select[StockCursor], total: ColumnElement[int], ids: Sequence[UUID]) -> dict[UUID, int]:
+    query = rows.with_only_columns(StockCursor.sku_id, total).where(StockCursor.sku_id.in_(ids))
+    return {sku_id: int(count) for sku_id, count in tx.execute(query.group_by(StockCursor.sku_id)).tuples()}
+
+
+def _sold_by_sku(tx: Tx, start: datetime, end: datetime | None, ids: Sequence[UUID]) -> dict[UUID, int]:
+    query = _sold(start, end).with_only_columns(Delivery.sku_id, func.count()).where(Delivery.sku_id.in_(ids))
+    return {sku_id: int(count) for sku_id, count in tx.execute(query.group_by(Delivery.sku_id)).tuples()}
+
+
+# --- keys of pages: an instant in microseconds and an id, opaque to clients ---
+
+
+def _key(instant: datetime, row_id: UUID) -> str:
+    since = instant - _EPOCH
+    return f"{(since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds}-{row_id.hex}"
+
+
+def _parse_key(text: str | None) -> tuple[datetime, UUID] | None:
+    if text is None:
+        return None
+    micros, _, row_id = text.partition("-")
+    try:
+        return _EPOCH + timedelta(microseconds=int(micros)), UUID(hex=row_id)
+    except (ValueError, OverflowError):
+        raise BadField(field="after", reason="?") from None

@@ -1,0 +1,177 @@
+"""HTTP of stock and of imports. Card keys come in sealed and never go out."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from uuid import UUID
+
+from fastapi import Query, Request
+from fastapi.concurrency import run_in_threadpool
+
+from server import context, policy
+from server.catalog import queries as catalog
+from server.catalog.queries import SaleTerms
+from server.context import Context
+from server.db import Tx
+from server.policy import Actor, Router, visible
+from server.stock import intake, queries
+from server.stock.model import StockImport
+from shared.contracts import stock as wire
+from shared.contracts.base import Page
+from shared.errors import BadField, NotFound
+from shared.permissions import Permission
+from shared.states import UnitState
+
+router = Router()
+
+
+@router.get("/api/stock", allow=Permission.STOCK_LOT_READ)
+def list_stock(
+    request: Request,
+    q: str | None = Query(default=None, max_length=120),
+    after: str | None = Query(default=None, max_length=64),
+    limit: int = Query(default=200, ge=1, le=1_000),
+) -> Page[wire.SkuStock]:
+    """Counts by SKU, for the actor's SKUs, by code."""
+    with context.of(request).db.read() as tx:
+        page = catalog.skus(tx, policy.actor(request), q=q, after=after, limit=limit)
+        levels = queries.levels(tx, [sku.id for sku in page.items])
+        items = []
+        for sku in page.items:
+            level = levels.get(sku.id, queries.Level())
+            items.append(
+                wire.SkuStock(
+                    sku_id=sku.id,
+                    sku=sku.code,
+                    name=sku.title,
+                    product=sku.product_code,
+                    supplier=sku.supplier,
+                    imported=level.imported,
+                    free=level.free,
+                    held=level.held,
+                    sold=level.sold,
+                    void=level.void,
+                )
+            )
+        return Page[wire.SkuStock](items=items, next=page.next)
+
+
+@router.get("/api/stock/{sku}/lots", allow=Permission.STOCK_LOT_READ)
+def list_lots(request: Request, sku: str) -> Page[wire.Lot]:
+    """The lots of one SKU, newest first."""
+    with context.of(request).db.read() as tx:
+        terms = _sku(tx, policy.actor(request), sku)
+        return Page[wire.Lot](items=queries.lots(tx, terms.sku_id, terms.sku_code))
+
+
+@router.get("/api/stock/{sku}/units", allow=Permission.STOCK_UNIT_READ)
+def list_units(
+    request: Request,
+    sku: str,
+    state: UnitState | None = None,
+    after: int = Query(default=0, ge=0, le=2**62),
+    limit: int = Query(default=500, ge=1, le=5_000),
+) -> Page[wire.Unit]:
+    """Units of one SKU by number, without their keys."""
+    with context.of(request).db.read() as tx:
+        terms = _sku(tx, policy.actor(request), sku)
+        return queries.units(tx, terms.sku_id, state=state, after=after, limit=limit)
+
+
+@router.post("/sync/v1/imports", allow=Permission.STOCK_IMPORT_CREATE, status_code=201)
+def declare_import(request: Request, body: wire.NewImport) -> wire.Import:
+    """Declare a file and its chunks. The same again is harmless and answers what is still missing."""
+    ctx, who = context.of(request), policy.actor(request)
+    with ctx.db.tx() as tx:
+        terms = _sku(tx, who, body.sku)
+        known = tx.get(StockImport, body.id)
+        if known is not None:
+            _import(tx, who, body.id)  # somebody else's id does not exist for this actor
+        shelf = intake.Shelf(
+            sku_id=terms.sku_id,
+            sku_code=terms.sku_code,
+            product_id=terms.product_id,
+            supplier_id=terms.supplier_id,
+        )
+        row = intake.declare(tx, ctx.keys, body, shelf, actor=who.label)
+        return queries.as_import(tx, row)
+
+
+@router.put("/sync/v1/imports/{import_id}/chunks/{n}", allow=Permission.STOCK_IMPORT_CREATE, status_code=204)
+async def receive_chunk(request: Request, import_id: UUID, n: int) -> None:
+    """Take one sealed chunk as it is. `Content-Digest` is checked, so that a broken line shows as such.
+
+    `async`, because the body is read here and not by the framework; the database work happens in a thread.
+    """
+    sealed = await request.body()
+    await run_in_threadpool(_receive, request, import_id, n, sealed)
+
+
+@router.get("/sync/v1/imports/{import_id}", allow=Permission.STOCK_IMPORT_CREATE)
+def read_import(request: Request, import_id: UUID) -> wire.Import:
+    """Progress and result, and the chunks that are missing: where an upload goes on after a crash."""
+    with context.of(request).db.read() as tx:
+        return queries.as_import(tx, _import(tx, policy.actor(request), import_id))
+
+
+@router.post("/sync/v1/imports/{import_id}/commit", allow=Permission.STOCK_IMPORT_CREATE)
+def commit_import(request: Request, import_id: UUID) -> wire.Import:
+    """All chunks have arrived: store them. Repeating changes nothing."""
+    ctx, who = context.of(request), policy.actor(request)
+    with ctx.db.tx() as tx:
+        _import(tx, who, import_id)
+        row = intake.commit(tx, ctx.keys, import_id, actor=who.label)
+        answer = queries.as_import(tx, row)
+    ctx.jobs.wake()
+    return answer
+
+
+@router.get("/sync/v1/imports/{import_id}/refused", allow=Permission.STOCK_IMPORT_CREATE)
+def list_refused(
+    request: Request,
+    import_id: UUID,
+    after: int = Query(default=0, ge=0, le=2**62),
+    limit: int = Query(default=1_000, ge=1, le=10_000),
+) -> Page[wire.RefusedLine]:
+    """The lines of the file that were not taken, by line number."""
+    with context.of(request).db.read() as tx:
+        _import(tx, policy.actor(request), import_id)
+        return queries.refused_lines(tx, import_id, after=after, limit=limit)
+
+
+def _sku(tx: Tx, who: Actor, code: str) -> SaleTerms:
+    terms = catalog.visible_sku(tx, who, code)
+    if terms is None:
+        raise NotFound
+    return terms
+
+
+def _import(tx: Tx, who: Actor, import_id: UUID) -> StockImport:
+    row = tx.scalars(visible(who, StockImport).where(StockImport.id == import_id)).first()
+    if row is None:
+        raise NotFound
+    return row
+
+
+def _receive(request: Request, import_id: UUID, n: int, sealed: bytes) -> None:
+    ctx: Context = context.of(request)
+    _check_digest(request.headers.get("content-digest"), sealed)
+    with ctx.db.tx() as tx:
+        _import(tx, policy.actor(request), import_id)
+        intake.receive(tx, import_id, n, sealed)
+
+
+def _check_digest(header: str | None, sealed: bytes) -> None:
+    """RFC 9530: `sha-256=:<base64>:`. Raises BadField when it is missing, unreadable or of other bytes."""
+    name = "Content-Digest"
+    if header is None or not header.startswith("sha-256=:") or not header.endswith(":"):
+        raise BadField(field=name, reason="sha-256=:…:")
+    try:
+        stated = base64.b64decode(header[9:-1], validate=True)
+    except binascii.Error:
+        raise BadField(field=name, reason="base64") from None
+    if not hmac.compare_digest(stated, hashlib.sha256(sealed).digest()):
+        raise BadField(field=name, reason="≠")
