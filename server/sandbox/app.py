@@ -1,0 +1,290 @@
+"""Starts the sandbox: reads the command line, takes the port and the data folder, wires the parts, serves.
+
+`main(argv)` is the whole process: it returns the exit status, 0 after an orderly stop and 2 with one sentence on stderr
+when it cannot start. When it is ready it prints one line of JSON on stdout: `url` (what `--port 0` chose),
+`data`, `public_key` (the file merchants need) and `merchants` (the folder for their keys).
+"""
+
+import argparse
+import asyncio
+import errno
+import ipaddress
+import json
+import logging
+import signal
+import socket
+import sqlite3
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from server.sandbox.api import Api, Refused
+from server.sandbox.keys import KeyFileUnusable, MerchantRegister, SigningKey, load_or_make_own_key
+from server.sandbox.notify import RETRY_AFTER_SECONDS, Notifier
+from server.sandbox.pages import Pages
+from server.sandbox.protocol import CHANNEL, SandboxDialect
+from server.sandbox.records import StoreInUse, StoreTooNew
+from server.sandbox.store import Store
+from server.sandbox.words import SENTENCES
+
+log = logging.getLogger("server.sandbox")
+
+DEFAULT_PORT = 8790
+_BACKLOG = 2048
+_STOP_WITHIN_SECONDS = 2
+
+
+class CannotStart(Exception):
+    """The sandbox cannot start; the text is for the person who tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The command line, read."""
+
+    data_folder: Path
+    host: str
+    port: int
+    base_url: str | None
+    allow_public: bool
+    retry_after_seconds: Sequence[float]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the sandbox until it is told to stop; return the exit status."""
+    options = _read_command_line(argv)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        listener = _listen(options)
+        with listener:
+            base_url = options.base_url or _url_of(listener)
+            store = _open_store(options.data_folder)
+            try:
+                # After the store, whose lock makes sure that only one process makes keys here.
+                key = _open_keys(options.data_folder)
+                _serve(options, listener, store=store, key=key, base_url=base_url)
+            finally:
+                store.close()
+    except CannotStart as problem:
+        sys.stderr.write(f"{problem}\n")
+        return 2
+    return 0
+
+
+def create_app(
+    *,
+    store: Store,
+    key: SigningKey,
+    merchants: MerchantRegister,
+    base_url: str,
+    retry_after_seconds: Sequence[float],
+    on_ready: Callable[[], None],
+    on_failure: Callable[[], None],
+) -> Starlette:
+    """Wire the parts. `on_ready` is called once deliveries run, `on_failure` should they ever stop by themselves."""
+    notifier = Notifier(store, {CHANNEL: SandboxDialect(key)}, retry_after_seconds=retry_after_seconds)
+    api = Api(store=store, key=key, merchants=merchants, base_url=base_url)
+    pages = Pages(store=store, merchants=merchants, notifier=notifier, base_url=base_url)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        sending = asyncio.create_task(notifier.run(), name="notifier")
+
+        def stopped(task: asyncio.Task[None]) -> None:
+            if not task.cancelled():
+                log.critical("the notifier stopped by itself", exc_info=task.exception())
+                on_failure()
+
+        sending.add_done_callback(stopped)
+        on_ready()
+        yield
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+
+    async def refuse_http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        if request.url.path.startswith("/v1/"):
+            known = {404: ("NOT_FOUND", "no_such_address"), 405: ("METHOD_NOT_ALLOWED", "wrong_method")}
+            code, message_key = known.get(error.status_code, ("PARAM_ERROR", "internal_error"))
+            return api.refuse(request, Refused(error.status_code, code, message_key))
+        return pages.problem(request, error.status_code, "not_found")
+
+    async def fail(request: Request, _error: Exception) -> Response:
+        return pages.problem(request, 500, "wrong")
+
+    return Starlette(
+        routes=[*api.routes(), *pages.routes()],
+        lifespan=lifespan,
+        exception_handlers={HTTPException: refuse_http, Exception: fail},
+    )
+
+
+def _serve(options: Options, listener: socket.socket, *, store: Store, key: SigningKey, base_url: str) -> None:
+    def announce() -> None:
+        ready = {
+            "url": base_url,
+            "data": str(options.data_folder),
+            "public_key": str(options.data_folder / "sandbox_public.pem"),
+            "merchants": str(options.data_folder / "merchants"),
+        }
+        sys.stdout.write(json.dumps(ready) + "\n")  # plain ASCII: any terminal and any pipe can carry it
+        sys.stdout.flush()
+
+    def stop() -> None:
+        server.should_exit = True
+
+    app = create_app(
+        store=store,
+        key=key,
+        merchants=MerchantRegister(options.data_folder / "merchants"),
+        base_url=base_url,
+        retry_after_seconds=options.retry_after_seconds,
+        on_ready=announce,
+        on_failure=stop,
+    )
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            access_log=False,
+            log_level="warning",
+            lifespan="on",
+            server_header=False,
+            timeout_graceful_shutdown=_STOP_WITHIN_SECONDS,
+        )
+    )
+    if threading.current_thread() is threading.main_thread():
+        # uvicorn stops in good order on these, then raises them again for whoever was there before: nobody.
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        signal.signal(signal.SIGINT, lambda *_: None)
+    server.run(sockets=[listener])
+
+
+# The command line and what can be wrong with it
+
+
+def _read_command_line(argv: Sequence[str] | None) -> Options:
+    parser = argparse.ArgumentParser(
+        prog="kameng-server sandbox",
+        description="支付沙箱：真实签名、可制造故障的测试支付渠道。 / A payment channel for tests that signs for real.",
+    )
+    parser.add_argument("--data", type=Path, required=True, help="数据目录 / folder for keys and the data file")
+    parser.add_argument("--host", default="127.0.0.1", help="监听地址 / address to listen on (127.0.0.1)")
+    parser.add_argument(
+        "--port", type=_port, default=DEFAULT_PORT, help=f"端口，0 为任选 / port, 0 for any free one ({DEFAULT_PORT})"
+    )
+    parser.add_argument("--base-url", type=_base_url, help="买家访问的地址 / where buyers reach it (http://HOST:PORT)")
+    parser.add_argument(
+        "--allow-public", action="store_true", help="允许非回环地址 / allow an address that is not loopback"
+    )
+    parser.add_argument(
+        "--retry-seconds",
+        type=_retry_seconds,
+        default=RETRY_AFTER_SECONDS,
+        metavar="S,S,...",
+        help="通知重试间隔 / waits between deliveries of a notification (1,2,5,15,30,60,...)",
+    )
+    read = parser.parse_args(argv)
+    return Options(
+        data_folder=read.data.absolute(),
+        host=read.host,
+        port=read.port,
+        base_url=read.base_url,
+        allow_public=read.allow_public,
+        retry_after_seconds=read.retry_seconds,
+    )
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError("0..65535")
+    return port
+
+
+def _base_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise argparse.ArgumentTypeError("http(s)://HOST[:PORT][/PATH]")
+    return text.rstrip("/")
+
+
+def _retry_seconds(text: str) -> tuple[float, ...]:
+    waits = tuple(float(wait) for wait in text.split(","))
+    if len(waits) > 100 or not all(0 <= wait <= 86_400 for wait in waits):
+        raise argparse.ArgumentTypeError("1..100 waits of 0..86400 seconds")
+    return waits
+
+
+def _listen(options: Options) -> socket.socket:
+    """Return a socket that listens already, so that nobody who read the ready line is turned away."""
+    facts = {"host": options.host, "port": options.port}
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            options.host, options.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError as error:
+        raise CannotStart(_both("cannot_listen", **facts, detail=error.strerror or str(error))) from error
+    if not options.allow_public and not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback:
+        raise CannotStart(_both("not_loopback", **facts))
+
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if sys.platform != "win32":  # there it would let two programs share the port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise CannotStart(_both("port_taken", **facts)) from error
+        raise CannotStart(_both("cannot_listen", **facts, detail=error.strerror or str(error))) from error
+    return listener
+
+
+def _url_of(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _open_store(folder: Path) -> Store:
+    path = folder / "sandbox.db"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return Store(path)
+    except StoreInUse as error:
+        raise CannotStart(_both("folder_in_use", folder=folder)) from error
+    except StoreTooNew as error:
+        raise CannotStart(_both("store_too_new", folder=folder)) from error
+    except OSError as error:
+        detail = error.strerror or str(error)
+        raise CannotStart(_both("folder_unusable", folder=folder, detail=detail)) from error
+    except sqlite3.OperationalError as error:
+        raise CannotStart(_both("folder_unusable", folder=folder, detail=error)) from error
+    except sqlite3.DatabaseError as error:
+        raise CannotStart(_both("store_damaged", path=path, detail=error)) from error
+
+
+def _open_keys(folder: Path) -> SigningKey:
+    try:
+        (folder / "merchants").mkdir(exist_ok=True)
+        return load_or_make_own_key(folder)
+    except KeyFileUnusable as error:
+        raise CannotStart(str(error)) from error
+    except OSError as error:
+        detail = error.strerror or str(error)
+        raise CannotStart(_both("folder_unusable", folder=folder, detail=detail)) from error
+
+
+def _both(key: str, **values: object) -> str:
+    """Return a sentence in both languages: a terminal does not say which one its reader speaks."""
+    return " / ".join(text.format(**values) for text in SENTENCES[key])

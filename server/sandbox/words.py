@@ -1,0 +1,149 @@
+"""Every sentence people read, in 简体中文 (default) and English, and the choice between the two.
+
+Used by `pages.py` (templates call `t("key")`), `api.py` (messages of refusals) and `app.py` (the command line).
+"""
+
+import re
+from typing import Literal
+
+Language = Literal["zh", "en"]
+
+SENTENCES: dict[str, tuple[str, str]] = {
+    # The buyer's page
+    "checkout": ("沙箱收银台", "Sandbox checkout"),
+    "test_mode": ("测试环境，不会真的扣款", "Test environment, no real money moves"),
+    "amount_due": ("应付金额", "Amount due"),
+    "merchant": ("商家", "Merchant"),
+    "subject": ("商品", "Item"),
+    "order_number": ("商户订单号", "Order no."),
+    "trade_number": ("支付流水号", "Trade no."),
+    "pay_before": ("支付截止", "Pay before"),
+    "paid_at": ("支付时间", "Paid at"),
+    "refunded": ("已退款", "Refunded"),
+    "pay": ("确认付款", "Pay now"),
+    "cancel": ("取消", "Cancel"),
+    "back_to_merchant": ("返回商家", "Back to the merchant"),
+    "continue_paying": ("继续付款", "Continue to payment"),
+    # The result page
+    "title_paid": ("付款成功", "Payment complete"),
+    "title_processing": ("正在处理付款", "Processing the payment"),
+    "title_pending": ("尚未付款", "Not paid yet"),
+    "title_closed": ("订单已关闭", "Payment closed"),
+    "about_paid": ("商家会收到通知，可以放心返回。", "The merchant is being told. It is safe to go back."),
+    "about_processing": ("结果稍后才知道，本页会自动刷新。", "The result comes later; this page refreshes itself."),
+    "about_pending": (
+        "没有扣款。可以继续付款，也可以返回商家。",
+        "Nothing was charged. You can still pay, or go back.",
+    ),
+    "about_closed": (
+        "付款已过期或被商家关闭，没有扣款。",
+        "It expired or was closed by the merchant. Nothing was charged.",
+    ),
+    # The fault panel
+    "faults": ("故障面板（测试人员用）", "Fault panel (for testers)"),
+    "faults_about": (
+        "留空表示正常。设置只对这一笔付款有效。",
+        "Leave empty for normal behaviour. Settings apply to this payment only.",
+    ),
+    "fault_group_callback": ("回调通知", "Callback"),
+    "fault_group_answers": ("结果与应答", "Results and answers"),
+    "fault_drop": ("丢弃通知", "Drop the callback"),
+    "fault_drop_hint": ("商家只能靠主动查询得知结果", "The merchant can only find out by asking"),
+    "fault_signature": ("错误签名", "Wrong signature"),
+    "fault_signature_hint": ("格式正确，但验签必须失败", "Well formed, but must not verify"),
+    "fault_copies": ("重复发送份数", "Copies, sent at once"),
+    "fault_delay_seconds": ("通知延迟（秒）", "Delayed by (s)"),
+    "fault_amount_fen": ("通知中的金额（分）", "Claimed amount (fen)"),
+    "fault_settle_seconds": ("稍后才到账（秒）", "Settles later (s)"),
+    "fault_answer_seconds": ("接口应答延迟（秒）", "API answers late (s)"),
+    "fault_refund_seconds": ("退款处理时长（秒）", "Refunds take (s)"),
+    "pay_with_faults": ("带故障付款", "Pay with these faults"),
+    # The delivery log
+    "deliveries": ("通知记录（测试人员用）", "Callback log (for testers)"),
+    "delivery_copy": ("第 {copy} 份", "Copy {copy}"),
+    "delivery_attempts": ("已发送 {attempts} 次", "sent {attempts}×"),
+    "delivery_waiting": ("等待发送", "waiting"),
+    "delivery_acknowledged": ("商家已确认", "acknowledged"),
+    "delivery_given_up": ("已放弃", "given up"),
+    "delivery_dropped": ("已丢弃", "dropped"),
+    "delivery_void": ("已作废", "void"),
+    "delivery_next": ("下次 {at}", "next {at}"),
+    "delivery_last": ("最近结果 {outcome}", "last result {outcome}"),
+    "resend": ("补发一份正确的通知", "Resend correctly"),
+    "refresh": ("刷新", "Refresh"),
+    # Pages that refuse
+    "title_not_found": ("找不到这笔付款", "No such payment"),
+    "about_not_found": ("链接不完整，或付款不在这个沙箱里。", "The link is incomplete, or belongs to another sandbox."),
+    "title_bad_form": ("无法提交", "Cannot submit this"),
+    "about_bad_form": (
+        "“{field}”的值不在允许范围内，请返回修改。",
+        "“{field}” is out of range; go back and correct it.",
+    ),
+    "title_wrong": ("沙箱出错了", "The sandbox failed"),
+    "about_wrong": ("请稍后再试；详情在沙箱的日志里。", "Try again later; the details are in the sandbox's log."),
+    # Refusals of the API
+    "unknown_merchant": (
+        "商户未登记，或登记的公钥不可用",
+        "the merchant is not registered, or its public key is unusable",
+    ),
+    "bad_signature_headers": ("签名请求头缺失或格式不对", "the signature headers are missing or malformed"),
+    "stale_timestamp": ("时间戳与沙箱时钟相差超过 300 秒", "the timestamp is more than 300 s off the sandbox's clock"),
+    "bad_signature": ("验签失败", "the signature does not verify"),
+    "nonce_used": ("随机串已被使用过", "the nonce was used before"),
+    "bad_request": ("请求内容不合规：{detail}", "the request is not acceptable: {detail}"),
+    "foreign_merchant": ("merchant_id 与签名商户不一致", "merchant_id is not the merchant that signed"),
+    "expired_already": ("expires_at 已经过去", "expires_at is in the past"),
+    "payment_not_found": ("没有这笔付款", "no such payment"),
+    "refund_not_found": ("没有这笔退款", "no such refund"),
+    "no_such_address": ("没有这个接口", "no such address"),
+    "wrong_method": ("不支持这个请求方法", "this method is not allowed here"),
+    "too_large": ("请求太大", "the request is too large"),
+    "out_trade_no_used": ("该订单号已用于另一笔付款", "this out_trade_no was used for another payment"),
+    "out_refund_no_used": ("该退款号已用于另一笔退款", "this out_refund_no was used for another refund"),
+    "already_paid": ("已经付款，不能关闭", "it is paid and cannot be closed"),
+    "not_paid": ("还没有付款，不能退款", "it is not paid and cannot be refunded"),
+    "amount_exceeded": ("退款总额超过已付金额", "the refunds would exceed what was paid"),
+    "internal_error": ("沙箱内部错误", "the sandbox failed"),
+    # The command line
+    "not_loopback": (
+        "沙箱只供测试，不会监听 {host}：那不是本机回环地址。确需如此，请加 --allow-public。",
+        "The sandbox is for tests and will not listen on {host}: not a loopback address. Add --allow-public to insist.",
+    ),
+    "port_taken": (
+        "端口 {port} 已被其他程序占用，请用 --port 换一个。",
+        "Port {port} is taken by another program; choose another with --port.",
+    ),
+    "cannot_listen": ("无法监听 {host}:{port}：{detail}", "Cannot listen on {host}:{port}: {detail}"),
+    "folder_unusable": ("数据目录 {folder} 无法使用：{detail}", "The data folder {folder} cannot be used: {detail}"),
+    "folder_in_use": (
+        "另一个沙箱正在使用数据目录 {folder}。",
+        "Another sandbox is using the data folder {folder}.",
+    ),
+    "store_too_new": (
+        "数据目录 {folder} 由更新版本的沙箱写成，请升级后再用。",
+        "The data folder {folder} was written by a later version of the sandbox; upgrade to use it.",
+    ),
+    "store_damaged": (
+        "数据文件 {path} 已损坏：{detail}。请恢复备份，或移走它重新开始。",
+        "The data file {path} is damaged: {detail}. Restore a backup, or move it away to start afresh.",
+    ),
+}
+
+_LANGUAGE_RANGE = re.compile(r"\s*([A-Za-z]{1,8}|\*)(?:-[A-Za-z0-9-]{1,40})?\s*(?:;\s*q=([01](?:\.\d{0,3})?))?\s*")
+
+
+def choose_language(accept_language: str) -> Language:
+    """Return the language an `Accept-Language` header wants: English only when it is asked for before Chinese."""
+    weights: dict[str, float] = {}
+    for part in accept_language[:500].split(","):
+        matched = _LANGUAGE_RANGE.fullmatch(part)
+        if matched:
+            primary = matched.group(1).lower()
+            weights[primary] = max(weights.get(primary, 0.0), float(matched.group(2) or 1))
+    return "en" if weights.get("en", 0.0) > weights.get("zh", 0.0) else "zh"
+
+
+def sentence(key: str, language: Language, **values: object) -> str:
+    """Return a sentence with its values filled in. KeyError for an unknown key: that is a mistake of ours."""
+    chinese, english = SENTENCES[key]
+    return (english if language == "en" else chinese).format(**values)
