@@ -1,0 +1,1 @@
+"""Tests of the server, its channels and its stand-ins."""

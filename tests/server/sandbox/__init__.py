@@ -1,0 +1,1 @@
+"""Tests of the payment sandbox, from outside its process."""

@@ -1,0 +1,253 @@
+"""A merchant of the payment sandbox, built on `cryptography` and httpx alone: no code of the shop, none of the sandbox.
+
+`SandboxProcess` starts the real process on a free port; `Merchant` signs requests and verifies answers; `Receiver` is
+a real HTTP server that collects callbacks and answers them as a test says.
+"""
+
+import base64
+import contextlib
+import json
+import queue
+import secrets
+import subprocess
+import sys
+import threading
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+ROOT = Path(__file__).parents[3]
+SUCCESS = (200, b'{"code":"SUCCESS"}')
+PATIENCE_SECONDS = 20  # how long a test waits for what must come; nothing waits this long when all is well
+
+
+def start_arguments(*arguments: str) -> list[str]:
+    """Return the command that starts a sandbox."""
+    return [sys.executable, "-m", "server.sandbox", *arguments]
+
+
+class SandboxProcess:
+    """The sandbox as its own process over one data folder; may be killed and started again."""
+
+    def __init__(self, data: Path, *arguments: str) -> None:
+        self.data = data
+        self._arguments = arguments
+        self.start()
+
+    def start(self) -> None:
+        """Start it and wait until it says that it is ready."""
+        self._process = subprocess.Popen(
+            start_arguments("--data", str(self.data), "--port", "0", *self._arguments),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        )
+        line = self._process.stdout.readline()
+        assert line, f"the sandbox did not start: {self._process.communicate()[1]}"
+        self.ready = json.loads(line)
+        self.url = self.ready["url"]
+
+    def kill(self) -> None:
+        """End it the hard way: no handler runs, nothing is flushed."""
+        self._process.kill()
+        self._process.communicate()
+
+    def stop(self) -> tuple[int, str]:
+        """Ask it to stop; return its exit status and all it said on stderr."""
+        self._process.terminate()
+        _, complaints = self._process.communicate(timeout=PATIENCE_SECONDS)
+        return self._process.returncode, complaints
+
+
+@dataclass(frozen=True)
+class Callback:
+    """One delivery as it arrived."""
+
+    headers: dict[str, str]
+    raw: bytes
+
+    @property
+    def content(self) -> dict:
+        return json.loads(self.raw)
+
+
+class Receiver:
+    """A shop's callback address. Each test uses a path of its own; `answers[path]` are used up before SUCCESS."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, list[tuple[int, bytes]]] = defaultdict(list)
+        self.always: dict[str, tuple[int, bytes]] = {}
+        self._arrived: dict[str, queue.Queue[Callback]] = defaultdict(queue.Queue)
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            wbufsize = -1  # one write for each answer
+
+            def do_POST(self) -> None:
+                length = int(self.headers["Content-Length"])
+                raw = self.rfile.read(length)
+                if len(raw) < length:
+                    return  # its sender was killed in the middle of it
+                status, body = receiver._answer(self.path)
+                receiver._arrived[self.path].put(Callback({k.lower(): v for k, v in self.headers.items()}, raw))
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+                with contextlib.suppress(OSError):  # the caller may have been killed meanwhile
+                    self.wfile.flush()
+
+            def log_message(self, *_: object) -> None:
+                """Stay quiet."""
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+            request_queue_size = 256  # the default of five drops the callbacks of a crowd
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+        self._thread.start()
+
+    def _answer(self, path: str) -> tuple[int, bytes]:
+        if path in self.always:
+            return self.always[path]
+        return self.answers[path].pop(0) if self.answers[path] else SUCCESS
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}{path}"
+
+    def next(self, path: str) -> Callback:
+        """Return the next delivery to `path`, waiting for it."""
+        return self._arrived[path].get(timeout=PATIENCE_SECONDS)
+
+    def waiting(self, path: str) -> int:
+        """Return how many deliveries to `path` arrived and were not looked at."""
+        return self._arrived[path].qsize()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@dataclass
+class Merchant:
+    """A merchant of one sandbox."""
+
+    sandbox: SandboxProcess
+    merchant_id: str = "shop-1"
+    name: str = "晴川点卡专营店"
+    key: rsa.RSAPrivateKey = field(default_factory=lambda: rsa.generate_private_key(65537, 2048))
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(trust_env=False, timeout=PATIENCE_SECONDS))
+
+    def register(self) -> "Merchant":
+        pem = self.key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        path = self.sandbox.data / "merchants" / f"{self.merchant_id}.pem"
+        path.write_bytes(f"Name: {self.name}\n".encode() + pem)
+        return self
+
+    # Requests
+
+    def headers(self, method: str, target: str, body: bytes = b"", *, nonce: str = "", timestamp: int = 0) -> dict:
+        nonce = nonce or secrets.token_hex(16)
+        timestamp = timestamp or int(time.time())
+        message = f"{method}\n{target}\n{timestamp}\n{nonce}\n".encode() + body + b"\n"
+        signature = self.key.sign(message, padding.PKCS1v15(), hashes.SHA256())
+        return {
+            "Sandbox-Merchant": self.merchant_id,
+            "Sandbox-Timestamp": str(timestamp),
+            "Sandbox-Nonce": nonce,
+            "Sandbox-Signature": base64.b64encode(signature).decode(),
+        }
+
+    def call(self, method: str, target: str, content: dict | None = None) -> httpx.Response:
+        """Send a signed request; whatever comes back must be signed by the sandbox."""
+        body = b"" if content is None else json.dumps(content, ensure_ascii=False).encode()
+        answer = self.http.request(
+            method, self.sandbox.url + target, content=body, headers=self.headers(method, target, body)
+        )
+        assert self.is_from_sandbox(answer.headers, answer.content)
+        return answer
+
+    def payment(self, out_trade_no: str, **changes: object) -> dict:
+        """Return the content of a request for a payment."""
+        return {
+            "merchant_id": self.merchant_id,
+            "out_trade_no": out_trade_no,
+            "amount_fen": 12880,
+            "currency": "CNY",
+            "subject": "星海网游点卡 100 元面值 × 1",
+            "notify_url": "http://127.0.0.1:9/nobody",
+            "return_url": "http://127.0.0.1:9/o/ABC?from=pay&x=1",
+            "expires_at": (datetime.now(UTC) + timedelta(minutes=15)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        } | changes
+
+    def create(self, out_trade_no: str, **changes: object) -> str:
+        """Create a payment and return the address of its page."""
+        answer = self.call("POST", "/v1/payments", self.payment(out_trade_no, **changes))
+        assert answer.status_code == 200, answer.text
+        return answer.json()["pay_url"]
+
+    def query(self, out_trade_no: str) -> dict:
+        return self.call("GET", f"/v1/payments/{out_trade_no}").json()
+
+    def close(self, out_trade_no: str) -> httpx.Response:
+        return self.call("POST", f"/v1/payments/{out_trade_no}/close")
+
+    def refund(self, out_refund_no: str, out_trade_no: str, amount_fen: int, reason: str = "未发货") -> httpx.Response:
+        content = {
+            "out_refund_no": out_refund_no,
+            "out_trade_no": out_trade_no,
+            "amount_fen": amount_fen,
+            "reason": reason,
+        }
+        return self.call("POST", "/v1/refunds", content)
+
+    # The buyer
+
+    def submit(self, pay_url: str, action: str = "pay", **faults: object) -> httpx.Response:
+        """Press a button of the payment page, as a browser without JavaScript does."""
+        form = {"action": action, "fault_copies": "", "fault_delay_seconds": "", "fault_amount_fen": ""}
+        return self.http.post(pay_url, data=form | {name: str(value) for name, value in faults.items()})
+
+    def pay(self, pay_url: str, **faults: object) -> None:
+        answer = self.submit(pay_url, **faults)
+        assert (answer.status_code, answer.headers["location"]) == (303, urlsplit(pay_url).path + "/result")
+
+    def result_page(self, pay_url: str, *, until: str = "") -> str:
+        """Return the result page, asking again until it says `until`."""
+        give_up_at = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            page = self.http.get(pay_url + "/result").text
+            if until in page:
+                return page
+            assert time.monotonic() < give_up_at, f"{until!r} never appeared in {page}"
+
+    # Verifying
+
+    def is_from_sandbox(self, headers: dict[str, str] | httpx.Headers, raw: bytes) -> bool:
+        """Whether `raw` was signed by the key the sandbox published."""
+        public_key = serialization.load_pem_public_key(Path(self.sandbox.ready["public_key"]).read_bytes())
+        message = f"{headers['sandbox-timestamp']}\n{headers['sandbox-nonce']}\n".encode() + raw + b"\n"
+        try:
+            public_key.verify(
+                base64.b64decode(headers["sandbox-signature"], validate=True),
+                message,
+                padding.PKCS1v15(),
+                hashes.SHA256(),
+            )
+        except InvalidSignature:
+            return False
+        return True

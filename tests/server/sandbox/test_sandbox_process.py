@@ -1,0 +1,132 @@
+"""The sandbox as a process: killed, refused, started twice, and ignorant of the shop."""
+
+import ast
+import itertools
+import socket
+import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from tests.server.sandbox.peer import PATIENCE_SECONDS, ROOT, Merchant, start_arguments
+
+
+def test_a_killed_sandbox_forgets_nothing_it_accepted(own_sandbox, receiver, number):
+    path = f"/{number}"
+    receiver.always[path] = (500, b"")
+    process = own_sandbox("--retry-seconds", ",".join(["0.05"] * 100))
+    shop = Merchant(process).register()
+    public_key = Path(process.ready["public_key"]).read_bytes()
+    headers = shop.headers("GET", f"/v1/payments/{number}")
+    pay_url = shop.create(number, notify_url=receiver.url(path))
+    assert shop.http.get(f"{process.url}/v1/payments/{number}", headers=headers).json()["state"] == "pending"
+    shop.pay(pay_url)
+    paid = shop.query(number)
+    refund = shop.refund(f"R{number}", number, 80).json()
+    event = receiver.next(path)
+    process.kill()
+
+    del receiver.always[path]
+    process.start()
+    assert Path(process.ready["public_key"]).read_bytes() == public_key
+    assert shop.query(number) == paid
+    assert shop.refund(f"R{number}", number, 80).json() == refund
+    replayed = shop.http.get(f"{process.url}/v1/payments/{number}", headers=headers)
+    assert (replayed.status_code, replayed.json()["code"]) == (401, "SIGN_ERROR")
+    assert "商家已确认" in shop.result_page(process.url + urlsplit(pay_url).path, until="商家已确认")
+    last = receiver.next(path)
+    while receiver.waiting(path):
+        last = receiver.next(path)
+    assert last.raw == event.raw
+    assert shop.is_from_sandbox(last.headers, last.raw)
+    shop.http.close()
+
+
+def test_killed_in_the_middle_of_many_payments_every_accepted_one_is_announced(own_sandbox, receiver, number):
+    path = f"/{number}"
+    process = own_sandbox()
+    shop = Merchant(process).register()
+    pages = {f"{number}-{i}": shop.create(f"{number}-{i}", notify_url=receiver.url(path)) for i in range(60)}
+    accepted = []
+    answered = itertools.count(1)
+
+    def buy(out_trade_no):
+        try:
+            shop.pay(pages[out_trade_no])
+        except httpx.TransportError:
+            return  # killed before it could answer: nothing was promised
+        accepted.append(out_trade_no)
+        if next(answered) == 30:
+            process.kill()
+
+    with ThreadPoolExecutor(8) as crowd:
+        list(crowd.map(buy, pages))
+    assert len(accepted) >= 30
+    process.start()
+    told = set()
+    while not told >= set(accepted):
+        told.add(receiver.next(path).content["out_trade_no"])
+    states = {out_trade_no: shop.query(out_trade_no)["state"] for out_trade_no in pages}
+    assert {states[out_trade_no] for out_trade_no in accepted} == {"paid"}
+    assert told <= {out_trade_no for out_trade_no, state in states.items() if state == "paid"}
+    shop.http.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no file modes")
+def test_the_private_key_is_for_its_owner_only(sandbox):
+    assert stat.S_IMODE((sandbox.data / "sandbox_private.pem").stat().st_mode) == 0o600
+
+
+def _refusal(*arguments):
+    """Start a sandbox that must not start; return the one sentence it says."""
+    finished = subprocess.run(
+        start_arguments(*arguments), capture_output=True, text=True, cwd=ROOT, timeout=PATIENCE_SECONDS, check=False
+    )
+    assert (finished.returncode, finished.stdout) == (2, "")
+    (sentence,) = finished.stderr.splitlines()
+    return sentence
+
+
+def test_it_says_why_it_cannot_start(tmp_path, sandbox):
+    data = str(tmp_path / "new")
+    assert _refusal("--data", data, "--host", "0.0.0.0").startswith("沙箱只供测试，不会监听 0.0.0.0")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        assert f"Port {port} is taken by another program" in _refusal("--data", data, "--port", port)
+    assert not (tmp_path / "new").exists()
+    assert "Another sandbox is using the data folder" in _refusal("--data", str(sandbox.data), "--port", "0")
+
+    (tmp_path / "file").write_text("here")
+    assert "cannot be used" in _refusal("--data", str(tmp_path / "file"), "--port", "0")
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "sandbox_private.pem").write_text("-----BEGIN PRIVATE KEY-----\nnonsense\n")
+    assert "is damaged or holds no RSA private key" in _refusal("--data", str(tmp_path / "bad"), "--port", "0")
+    (tmp_path / "bad" / "sandbox.db").write_bytes(b"no database" * 500)
+    assert "is damaged: file is not a database" in _refusal("--data", str(tmp_path / "bad"), "--port", "0")
+
+
+def test_told_explicitly_it_listens_beyond_loopback_under_the_given_address(own_sandbox, number):
+    process = own_sandbox("--host", "0.0.0.0", "--allow-public", "--base-url", "https://pay.example/box/")
+    assert process.url == "https://pay.example/box"
+    process.kill()
+
+
+def test_it_knows_nothing_of_the_shop():
+    files = sorted((ROOT / "server" / "sandbox").glob("**/*.py"))
+    imported = set()
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add("." * node.level + (node.module or ""))
+    assert len(files) > 5
+    ours = {
+        name for name in imported if name.split(".")[0] in ("", "server", "shared", "desktop", "resources", "tests")
+    }
+    assert {name for name in ours if not name.startswith("server.sandbox.")} == set()
