@@ -193,8 +193,7 @@ class Database:
     def read(self) -> Iterator[Tx]:
         """A read transaction; never writes (SQLite refuses it, the others roll back)."""
         with Session(self._reader, expire_on_commit=False, autoflush=False) as session:
-            yield session
-            session.rollback()
+            yield session  # closing ends the transaction and leaves what was read usable
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -348,7 +347,7 @@ def _bound(connection: Connection, table: Table, name: str) -> Callable[[Any], A
         return _as_it_is
     if not isinstance(column_type, TypeDecorator):
         return _as_it_is
-    return column_type.bind_processor(dialect) or _as_it_is
+    return column_type.dialect_impl(dialect).bind_processor(dialect) or _as_it_is
 
 
 def as_integrity_error(connection: Connection, error: Exception) -> Exception:

@@ -85,7 +85,7 @@ def _figures(tx: Tx) -> dict[str, int]:
 
 
 def _counts(tx: Tx, column: Any) -> list[tuple[Any, int]]:
-    return [(value, n) for value, n in tx.execute(select(column, func.count()).group_by(column)).tuples()]
+    return [(value, n) for value, n in tx.execute(select(column, func.count()).group_by(column))]
 
 
 def _count(tx: Tx, model: type) -> int:

@@ -298,4 +298,4 @@ def counts(tx: Tx) -> dict[str, int]:
     """Live jobs by state, for /metrics and the exceptions screen; done ones are not counted."""
     live = [state.value for state in JobState if state is not JobState.DONE]
     rows = tx.execute(select(Job.state, func.count()).where(Job.state.in_(live)).group_by(Job.state))
-    return dict(rows.tuples().all())
+    return dict(rows.all())

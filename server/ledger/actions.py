@@ -117,7 +117,7 @@ def _without_posted(tx: Tx, journals: Sequence[Journal]) -> list[Journal]:
         if _content(twin) != _content(journal):
             raise JournalConflict(key=journal.key)
     query = select(LedgerJournal.key, LedgerJournal.content_sha256).where(LedgerJournal.key.in_(by_key))
-    for key, content in tx.execute(query).tuples():
+    for key, content in tx.execute(query):
         if content != _content(by_key.pop(key)):
             raise JournalConflict(key=key)
     return list(by_key.values())

@@ -44,7 +44,7 @@ def balances(tx: Tx) -> list[Balance]:
     )
     return [
         Balance(account=Account(kind, owner), side=side, debits=int(debits), credits=int(credits))
-        for kind, owner, side, debits, credits in tx.execute(query).tuples()
+        for kind, owner, side, debits, credits in tx.execute(query)
     ]
 
 

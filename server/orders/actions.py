@@ -140,7 +140,7 @@ def _known(tx: Tx, commands: Sequence[PlaceOrder]) -> dict[tuple[UUID, str], tup
         .join(OrderLine, OrderLine.order_id == Order.id)
         .where(tuple_(Order.buyer_id, Order.idempotency_key).in_(keys), OrderLine.n == 0)
     )
-    return {(order.buyer_id, order.idempotency_key): (order, title) for order, title in tx.execute(query).tuples()}
+    return {(order.buyer_id, order.idempotency_key): (order, title) for order, title in tx.execute(query)}
 
 
 def _repeat(known: tuple[Order, str], command: PlaceOrder) -> Placed | KamengError:
@@ -338,7 +338,8 @@ def deliver_late(tx: Tx, order: Order, lines: Sequence[OrderLine]) -> bool:
     held = stock.hold(tx, wants)
     if not all(one.seqs for one in held):
         taken = [(line, one) for line, one in zip(lines, held, strict=True) if one.seqs]
-        stock.release(tx, [stock.LineUnits(line.id, line.sku_id, one.seqs) for line, one in taken])
+        if taken:
+            stock.release(tx, [stock.LineUnits(line.id, line.sku_id, one.seqs) for line, one in taken])
         return False
     for line, one in zip(lines, held, strict=True):
         line.seqs = list(one.seqs)
@@ -360,7 +361,8 @@ def end_unpaid(tx: Tx, order_ids: Sequence[UUID], *, to: OrderState, actor: str)
         return 0
     by_order = lines_of(tx, [order.id for order in ending])
     lines = [line for order in ending for line in by_order[order.id]]
-    stock.release(tx, units_of(lines))
+    if units := units_of(lines):
+        stock.release(tx, units)
     for line in lines:
         line.seqs = []
     tx.flush()

@@ -189,7 +189,7 @@ def _keep_callbacks(tx: Tx, commands: Sequence[ApplyPayment]) -> set[str]:
     if not raws:
         return set()
     query = select(PaymentCallback.digest, PaymentCallback.state).where(PaymentCallback.digest.in_(raws))
-    stored = {digest: state for digest, state in tx.execute(query).tuples()}  # noqa: C416 - typed rows
+    stored = {digest: state for digest, state in tx.execute(query)}  # noqa: C416 - typed rows
     now = clock.now()
     rows = [
         {
@@ -228,7 +228,7 @@ def _lock_orders_and_attempts(tx: Tx, numbers: set[str]) -> dict[str, PaymentAtt
 def _provider_numbers(tx: Tx, commands: Sequence[ApplyPayment]) -> dict[tuple[str, str | None], str]:
     wanted = {command.fact.provider_no for command in commands if command.fact.provider_no is not None}
     query = select(PaymentAttempt.channel, PaymentAttempt.provider_no, PaymentAttempt.out_trade_no)
-    rows = tx.execute(query.where(PaymentAttempt.provider_no.in_(wanted))).tuples()
+    rows = tx.execute(query.where(PaymentAttempt.provider_no.in_(wanted)))
     return {(channel, provider_no): out_trade_no for channel, provider_no, out_trade_no in rows}
 
 

@@ -162,7 +162,7 @@ def _change_held(tx: Tx, lines: Sequence[LineUnits], *, to: UnitState) -> dict[t
                 StockUnit.sku_id == sku_id, StockUnit.seq.in_(sorted(wanted[sku_id]))
             )
         )
-        lots |= {(sku_id, seq): lot_id for seq, lot_id in units.tuples()}
+        lots |= {(sku_id, seq): lot_id for seq, lot_id in units}
     counts: dict[UUID, int] = defaultdict(int)
     for lot_id in lots.values():
         counts[lot_id] += 1

@@ -280,7 +280,7 @@ def _read_chunks(tx: Tx, keys: KeyRing, import_id: UUID, numbers: range) -> tupl
     )
     good: dict[bytes, _Line] = {}
     refused: dict[int, LineResult] = {}
-    for n, sealed in tx.execute(chunks.order_by(ImportChunk.n)).tuples():
+    for n, sealed in tx.execute(chunks.order_by(ImportChunk.n)):
         assert sealed is not None
         for number, text in _judge(_decode(keys.open_chunk(sealed, import_id=import_id, n=n), n)):
             if text is None:
@@ -323,7 +323,7 @@ def _without_known(tx: Tx, product_id: UUID, lines: list[_Line]) -> tuple[list[_
             .join(StockUnit, (StockUnit.sku_id == CardSecret.sku_id) & (StockUnit.seq == CardSecret.seq))
             .where(CardSecret.product_id == product_id, CardSecret.fingerprint.in_(wanted[at : at + _LOOK_UP]))
         )
-        for fingerprint, state in tx.execute(query).tuples():
+        for fingerprint, state in tx.execute(query):
             sold = state == UnitState.SOLD
             result = LineResult.DUPLICATE_SOLD if sold else LineResult.DUPLICATE_IN_STOCK
             known[by_fingerprint.pop(fingerprint).line] = result

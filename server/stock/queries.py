@@ -36,7 +36,7 @@ def free_counts(tx: Tx, sku_ids: Iterable[UUID]) -> dict[UUID, int]:
         .where(StockCursor.sku_id.in_(list(sku_ids)), StockCursor.selling.is_(True))
         .group_by(StockCursor.sku_id)
     )
-    return {sku_id: int(free) for sku_id, free in tx.execute(query).tuples()}
+    return {sku_id: int(free) for sku_id, free in tx.execute(query)}
 
 
 def levels(tx: Tx, sku_ids: Iterable[UUID]) -> dict[UUID, Level]:
@@ -70,7 +70,7 @@ def lots(tx: Tx, sku_id: UUID, sku_code: str) -> list[Lot]:
             void=void,
             created_at=lot.created_at,
         )
-        for lot, imported, free, held, sold, void in tx.execute(query).tuples()
+        for lot, imported, free, held, sold, void in tx.execute(query)
     ]
 
 
@@ -151,6 +151,6 @@ def delivered_cards(tx: Tx, keys: KeyRing, lines: Sequence[LineUnits]) -> dict[U
             keys.lot(lot.id, LotKey(wrapped=lot.wrapped_key, master_version=lot.master_version)).open(
                 line.sku_id, seq, sealed
             )
-            for seq, sealed, lot in tx.execute(query).tuples()
+            for seq, sealed, lot in tx.execute(query)
         ]
     return cards

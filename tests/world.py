@@ -1,0 +1,237 @@
+"""A small named world, built with the real actions: two suppliers, three products, staff, and buyers.
+
+    星河数码 (xinghe)  sells STEAM-50 at 45.00 and MUSIC-30 at 12.50, fee 5 %
+    北辰软件 (beichen) sells OFFICE-1Y at 0.0350 a piece, fee 10 %
+
+Staff: 王敏 (admin) wang, 李航 (operator) li, 周洁 (finance) zhou, 星河's 陈星 (supplier) chen, 北辰's 赵北 zhao.
+All have the password `PASSWORD`. Buyers are devices: ANNA, BEN, CARA. Keys come in by the real intake, money by
+facts as a channel states them.
+"""
+
+import hashlib
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from uuid import UUID
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
+from sqlalchemy import select
+
+from server import app, invariants, migrations
+from server.catalog import actions as catalog
+from server.catalog import queries as catalog_queries
+from server.context import Context
+from server.gateways.port import PaymentFact
+from server.identity import actions as identity
+from server.identity import passwords
+from server.orders import actions as orders
+from server.orders.model import Order
+from server.payments import actions as payments
+from server.payments.model import PaymentAttempt
+from server.policy import SYSTEM
+from server.settings import Settings
+from server.stock import intake
+from server.stock import queries as stock_queries
+from shared import clock, ids
+from shared.contracts.catalog import MoveProduct, NewCategory, NewProduct, NewSku
+from shared.contracts.stock import FileFigures, NewImport, chunk_info
+from shared.permissions import Role
+from shared.states import ProductState
+
+PASSWORD = "correct horse battery"
+ANNA, BEN, CARA = (UUID(int=0xA00 + n) for n in range(3))
+MERCHANT = "kameng-test"
+
+_SEAL = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+
+
+@dataclass
+class World:
+    """The running parts of a shop and the names of its rows."""
+
+    ctx: Context
+    suppliers: dict[str, UUID]
+    users: dict[str, UUID]
+    skus: dict[str, catalog_queries.SaleTerms]
+
+    # --- stock ---
+
+    def keys(self, sku: str, count: int, *, start: int = 0) -> list[str]:
+        """Made-up keys of a SKU: `STEAM-50-000007-…`, 24 characters and more, each different."""
+        digest = [hashlib.sha256(f"{sku} {n}".encode()).hexdigest()[:12].upper() for n in range(start, start + count)]
+        return [f"{sku}-{start + n:06d}-{text}" for n, text in enumerate(digest)]
+
+    def declare(self, sku: str, keys, *, import_id: UUID | None = None, per_chunk: int = 5_000):
+        """Declare an import of keys (texts, or (number, secret) pairs); answers its body and sealed chunks."""
+        import_id = import_id or ids.new_id()
+        rows = [(n, *(key if isinstance(key, tuple) else ("", key))) for n, key in enumerate(keys, start=1)]
+        chunks = [rows[at : at + per_chunk] for at in range(0, len(rows), per_chunk)]
+        public = X25519PublicKey.from_public_bytes(self.ctx.keys.import_public_key)
+        sealed = [
+            _SEAL.encrypt(msgspec.msgpack.encode(chunk), public, chunk_info(import_id, n))
+            for n, chunk in enumerate(chunks)
+        ]
+        body = NewImport(
+            id=import_id,
+            sku=sku,
+            file_name=f"{sku}.txt",
+            file_sha256=hashlib.sha256(repr(rows).encode()).hexdigest(),
+            figures=FileFigures(read=len(rows), valid=len(rows), duplicates=0, refused=0, skipped=0),
+            chunks=[hashlib.sha256(one).hexdigest() for one in sealed],
+            key_id=self.ctx.keys.import_key_id,
+        )
+        return body, sealed
+
+    def shelf(self, sku: str) -> intake.Shelf:
+        """Where keys of a SKU go."""
+        terms = self.skus[sku]
+        return intake.Shelf(terms.sku_id, terms.sku_code, terms.product_id, terms.supplier_id)
+
+    def stock(self, sku: str, keys=5):
+        """Bring keys (or that many made-up ones) into stock; answers the finished import."""
+        keys = self.keys(sku, keys) if isinstance(keys, int) else keys
+        body, sealed = self.declare(sku, keys)
+        with self.ctx.db.tx() as tx:
+            intake.declare(tx, self.ctx.keys, body, self.shelf(sku), actor="system")
+        for n, chunk in enumerate(sealed):
+            with self.ctx.db.tx() as tx:
+                intake.receive(tx, body.id, n, chunk)
+        with self.ctx.db.tx() as tx:
+            intake.commit(tx, self.ctx.keys, body.id, actor="system")
+        self.work()
+        with self.ctx.db.read() as tx:
+            return stock_queries.as_import(tx, tx.get(intake.StockImport, body.id))
+
+    def level(self, sku: str) -> stock_queries.Level:
+        """The counts of a SKU."""
+        sku_id = self.skus[sku].sku_id
+        with self.ctx.db.read() as tx:
+            return stock_queries.levels(tx, [sku_id]).get(sku_id, stock_queries.Level())
+
+    # --- orders and money ---
+
+    def place(self, buyer: UUID, sku: str, quantity: int = 1, *, key: str | None = None, amount: int | None = None):
+        """Place an order through the batcher; answers its checkout or raises the refusal."""
+        terms = self.skus[sku]
+        amount = (terms.unit_price * quantity + 50) // 100 if amount is None else amount
+        return self.ctx.batch.call(
+            orders.PlaceOrder(
+                buyer_id=buyer,
+                idempotency_key=key or ids.new_token(),
+                sku=sku,
+                quantity=quantity,
+                amount_fen=amount,
+                channel="sandbox",
+            )
+        )
+
+    def fact(self, checkout, **other) -> PaymentFact:
+        """What the channel states when a checkout was paid; `other` replaces fields."""
+        attempt = checkout.attempt
+        fact = PaymentFact(
+            channel="sandbox",
+            out_trade_no=attempt.out_trade_no,
+            provider_no=f"S{attempt.out_trade_no[-20:]}",
+            merchant_id=MERCHANT,
+            amount_fen=attempt.amount_fen,
+            currency="CNY",
+            state="paid",
+            paid_at=clock.now(),
+            event_id=None,
+        )
+        return replace(fact, **other)
+
+    def apply(self, fact: PaymentFact, *, raw: bytes | None = None) -> payments.Outcome:
+        """Let the single writer of payments take a fact, as a query's or (with `raw`) a callback's."""
+        kept = raw and payments.RawCallback(digest=hashlib.sha256(raw).hexdigest(), headers=b"{}", body=raw)
+        return self.ctx.batch.call(payments.ApplyPayment(fact=fact, merchant_id=MERCHANT, raw=kept or None))
+
+    def buy(self, buyer: UUID, sku: str, quantity: int = 1):
+        """Place and pay; answers the checkout."""
+        checkout = self.place(buyer, sku, quantity)
+        assert self.apply(self.fact(checkout)) is payments.Outcome.APPLIED
+        return checkout
+
+    def order(self, checkout) -> Order:
+        """The order as it stands now."""
+        with self.ctx.db.read() as tx:
+            return tx.scalars(select(Order).where(Order.id == checkout.order.id)).one()
+
+    def attempt(self, checkout) -> PaymentAttempt:
+        """The attempt as it stands now."""
+        with self.ctx.db.read() as tx:
+            return tx.get(PaymentAttempt, checkout.attempt.id)
+
+    # --- time and books ---
+
+    def work(self) -> None:
+        """Run jobs until none is due."""
+        while self.ctx.jobs.run_due():
+            pass
+
+    def check(self) -> invariants.Report:
+        """Check the books; they must always hold."""
+        report = invariants.check(self.ctx.db)
+        assert report.ok, report.findings
+        return report
+
+
+@contextmanager
+def world(database_url: str, folder):
+    """A shop on a new database, its batcher running and its jobs run by hand (`World.work`)."""
+    settings = Settings.from_environment(
+        {"KAMENG_DATA": str(folder / "data"), "KAMENG_DATABASE_URL": database_url, "KAMENG_SANDBOX_MERCHANT": MERCHANT}
+    )
+    settings.prepare_data_folder()
+    ctx = app.assemble(settings)
+    migrations.upgrade(ctx.db)
+    ctx.batch.start()
+    try:
+        yield _people_and_goods(ctx)
+    finally:
+        ctx.batch.close()
+        ctx.db.close()
+
+
+@cache
+def _hashed() -> str:
+    return passwords.hash_now(PASSWORD)
+
+
+def _people_and_goods(ctx: Context) -> World:
+    hashed = _hashed()
+    with ctx.db.tx() as tx:
+        suppliers = {
+            "xinghe": identity.create_supplier(tx, name="星河数码", fee_ppm=50_000, actor="system"),
+            "beichen": identity.create_supplier(tx, name="北辰软件", fee_ppm=100_000, actor="system"),
+        }
+        people = [
+            ("wang", "王敏", Role.ADMIN, None),
+            ("li", "李航", Role.OPERATOR, None),
+            ("zhou", "周洁", Role.FINANCE, None),
+            ("chen", "陈星", Role.SUPPLIER, suppliers["xinghe"]),
+            ("zhao", "赵北", Role.SUPPLIER, suppliers["beichen"]),
+        ]
+        users = {
+            login: identity.create_user(
+                tx, login=login, name=name, role=role, password_hash=hashed, supplier_id=supplier, actor="system"
+            )
+            for login, name, role, supplier in people
+        }
+        for code, name in (("games", "游戏点卡"), ("music", "影音会员"), ("software", "软件授权")):
+            catalog.create_category(tx, NewCategory(code=code, name=name), actor=SYSTEM)
+        for supplier, category, code, name, sku, price in (
+            ("xinghe", "games", "steam", "Steam 充值卡", "STEAM-50", 450_000),
+            ("xinghe", "music", "music", "音乐会员", "MUSIC-30", 125_000),
+            ("beichen", "software", "office", "办公套件", "OFFICE-1Y", 350),
+        ):
+            product = NewProduct(
+                category=category, code=code, name=name, skus=[NewSku(code=sku, name=sku.title(), unit_price=price)]
+            )
+            product_id = catalog.create_product(tx, product, supplier_id=suppliers[supplier], actor=SYSTEM)
+            catalog.move_product(tx, product_id, MoveProduct(to=ProductState.PUBLISHED, version=1), actor=SYSTEM)
+    with ctx.db.read() as tx:
+        skus = catalog_queries.sale_terms(tx, ["STEAM-50", "MUSIC-30", "OFFICE-1Y"])
+    return World(ctx=ctx, suppliers=suppliers, users=users, skus=skus)
