@@ -4,6 +4,7 @@
 BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 PYTHON_IN := $(BIN)/python
 PINNED := pyproject.toml constraints.txt
+BENCHES := $(filter-out _%,$(basename $(notdir $(wildcard tests/bench/*.py))))
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo test soak check bench build pins clean
@@ -31,7 +32,8 @@ check: .venv/.test ## Check style, types, walls and house rules.
 	@$(PYTHON_IN) -m pytest -q tests/rules
 
 bench: .venv/.test ## Measure: NAME=import [ROWS=200000] [ENGINE=postgres] [ARGS=...]; the last line is one JSON object.
-	@$(PYTHON_IN) -m tests.bench$(if $(NAME),.$(NAME)) $(if $(ROWS),--rows $(ROWS)) $(if $(ENGINE),--engine $(ENGINE)) $(ARGS)
+	@$(if $(NAME),,$(error Which one? make bench NAME=..., of these: $(BENCHES)))
+	@$(PYTHON_IN) -m tests.bench.$(NAME) $(if $(ROWS),--rows $(ROWS)) $(if $(ENGINE),--engine $(ENGINE)) $(ARGS)
 
 build: ## Build the console's bundle for this system: dist/kameng.
 	@resources/setup/build.sh

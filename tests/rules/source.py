@@ -8,7 +8,7 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 
 import pytest
@@ -35,11 +35,15 @@ class Source:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 yield node
 
-    def uses(self) -> Iterator[tuple[int, str]]:
-        """Yield (line, name): ``os.environ``; ``.commit()`` for a call on anything; ``"sqlite"`` for a word of text.
+    @cached_property
+    def uses(self) -> tuple[tuple[int, str], ...]:
+        """All (line, name): ``os.environ``; ``.commit()`` for a call on anything; ``"sqlite"`` for a word of text.
 
         Words are the lower-case ones; docstrings are prose and do not count.
         """
+        return tuple(self._walk())
+
+    def _walk(self) -> Iterator[tuple[int, str]]:
         skipped = self._documentation | self._for_type_checkers
         names = self._imported
         for node in ast.walk(self.tree):
@@ -115,11 +119,16 @@ def _chain(node: ast.expr) -> list[str]:
 def sources(*folders: str, suffixes: tuple[str, ...] = (".py",)) -> tuple[Source, ...]:
     """Return the files below the folders, in a fixed order."""
     return tuple(
-        Source(path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8"))
+        _read(path)
         for folder in folders
         for path in sorted((ROOT / folder).rglob("*"))
         if path.is_file() and path.suffix in suffixes and "__pycache__" not in path.parts
     )
+
+
+@cache
+def _read(path: Path) -> Source:
+    return Source(path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8"))
 
 
 def require_none(findings: list[str], rule: str) -> None:

@@ -25,7 +25,7 @@ class Home:
         """Return one line for each place of the file that breaks the rule."""
         if source.path.startswith(self.homes) or source.path.endswith(tuple(h for h in self.homes if h[0] == "/")):
             return []
-        lines = {line for line, used in source.uses() if any(_covers(name, used) for name in self.names)}
+        lines = {line for line, used in source.uses if any(_covers(name, used) for name in self.names)}
         return [f"{source.path}:{line}" for line in sorted(lines)]
 
 
@@ -193,7 +193,7 @@ _NEIGHBOURS = {
 
 def foreign_tables(source: Source) -> set[tuple[str, str]]:
     """Return (file, domain) for each other domain whose ``model`` the file uses."""
-    used = [name.split(".") for _, name in source.uses()]
+    used = [name.split(".") for _, name in source.uses]
     own = source.path.split("/")[1]
     models = {parts[1] for parts in used if parts[0] == "server" and parts[2:3] == ["model"]}
     return {(source.path, domain) for domain in models - {own}}
