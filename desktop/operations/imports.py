@@ -118,7 +118,7 @@ async def preview(file: Path, options: Options | None = None) -> Preview:
 async def start(
     engine: Engine, *, file: Path, sku: str, options: Options | None = None, again: bool = False
 ) -> ImportStarted:
-    """Begin an import, or go on with the unfinished one of the same file. Events tell progress, `wait` waits for the end.
+    """Begin an import, or go on with the unfinished one of the same file. Events tell progress, `wait` waits.
 
     Needs the server once per account, for its key; afterwards files can be read offline and travel later.
     Raises FileMissing or FileNotReadable, ImportRunning, ImportedBefore unless `again`, and connection errors.

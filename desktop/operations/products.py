@@ -11,11 +11,13 @@ from desktop.engine.transport import Call
 from desktop.operations.seen import Seen, every_page, look, name_of, recall
 from shared.contracts.base import Page
 from shared.contracts.catalog import Category, MoveProduct, NewCategory, NewProduct, NewSku, Product
+from shared.contracts.identity import Supplier
 from shared.errors import BadField, NotFound
 from shared.money import parse_unit_price
 from shared.states import ProductState, require_move
 
 _PAGE: TypeAdapter[Page[Product]] = TypeAdapter(Page[Product])
+_SUPPLIERS: TypeAdapter[Page[Supplier]] = TypeAdapter(Page[Supplier])
 _CATEGORIES: TypeAdapter[Page[Category]] = TypeAdapter(Page[Category])
 
 
@@ -25,6 +27,14 @@ class ProductUnknown(NotFound):
     code = "product_unknown"
     zh = "没有编码为“{product}”的商品(或您无权查看)。用 kameng product list 查看全部。"
     en = "There is no product “{product}” (or you may not see it). `kameng product list` shows all."
+
+
+class SupplierUnknown(NotFound):
+    """No supplier of this name is visible to the person."""
+
+    code = "supplier_unknown"
+    zh = "没有名为“{supplier}”的供货商(或您无权查看)。"
+    en = "There is no supplier “{supplier}” (or you may not see it)."
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,14 @@ async def recall_products(engine: Engine) -> Seen[Page[Product]] | None:
 async def list_categories(engine: Engine) -> Seen[Page[Category]]:
     """The shelves of the shop."""
     return await look(engine, list_name="categories", call=Call("GET", "/api/categories"), answer=_CATEGORIES)
+
+
+async def find_supplier(engine: Engine, name: str) -> Supplier:
+    """The supplier of this name, for an operator's draft. Raises SupplierUnknown."""
+    for supplier in (await engine.session.ask(Call("GET", "/api/suppliers"), _SUPPLIERS)).items:
+        if supplier.name == name:
+            return supplier
+    raise SupplierUnknown(supplier=name)
 
 
 async def find(engine: Engine, code: str) -> Product:

@@ -75,7 +75,7 @@ def _read(remembered: SeenList | None, answer: TypeAdapter[T]) -> Seen[T] | None
 
 
 async def every_page(engine: Engine, path: str, answer: TypeAdapter[Page[T]], query: Mapping[str, str]) -> list[T]:
-    """All rows of a keyset-paged list, in order. Raises NotKameng's kin when a page points back at itself."""
+    """All rows of a keyset-paged list, in order. A page that points at itself ends it."""
     rows: list[T] = []
     after: str | None = None
     while True:

@@ -1,0 +1,499 @@
+"""The day's workbook: exact cells, formulas that agree with the ledger, and nothing on the disk when they do not."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pytest
+from python_calamine import CalamineWorkbook
+
+from desktop.exporting.workbook import BooksDiffer, Cover, DayWorkbook, FolderMissing, TargetBusy, TargetUnwritable
+from shared.contracts.reports import DayMovement, DayOrder, DayPayment, DaySummary, LedgerTotal
+from shared.errors import BadField, KamengError
+from shared.states import AttemptState, OrderState
+
+DAY = date(2026, 11, 21)
+NOON = datetime(2026, 11, 21, 4, 0, tzinfo=UTC)  # 12:00 in the shop
+COVER = Cover(exported_by="陈会计 (finance)", server="https://shop.example", exported_at=NOON + timedelta(hours=14))
+
+
+def at(text: str) -> datetime:
+    """A wall clock, as cells hold it."""
+    return datetime.fromisoformat(text)
+
+
+def order(code: str, **given: Any) -> DayOrder:
+    facts: dict[str, Any] = {
+        "created_at": NOON,
+        "paid_at": NOON + timedelta(seconds=40),
+        "delivered_at": NOON + timedelta(seconds=41),
+        "state": OrderState.DELIVERED,
+        "sku": "0010086",
+        "title": "100元卡",
+        "supplier": "甲方",
+        "quantity": 1,
+        "unit_price": 98_500,
+        "amount_fen": 985,
+        "supplier_fen": 936,
+        "fee_fen": 49,
+    }
+    return DayOrder(code=code, **facts | given)
+
+
+def payment(n: int, **given: Any) -> DayPayment:
+    facts: dict[str, Any] = {
+        "paid_at": NOON + timedelta(seconds=40),
+        "channel": "sandbox",
+        "out_trade_no": f"00{n:030d}",
+        "provider_no": f"4200{n:024d}",
+        "order_code": f"7K3M9QX2H4T{n % 10}",
+        "state": AttemptState.PAID,
+        "amount_fen": 985,
+        "delivered": True,
+    }
+    return DayPayment(**facts | given)
+
+
+ORDERS = [
+    order("7K3M9QX2H4TD"),
+    order(
+        "7K3M9QX2H4TD",
+        sku="A-2",
+        title='=HYPERLINK("http://evil","x")',
+        quantity=3,
+        unit_price=350,
+        amount_fen=11,
+        supplier_fen=10,
+        fee_fen=1,
+    ),
+    order("00000000000A", created_at=NOON - timedelta(days=1), title="+1", supplier="@供货\x07商"),
+    order("00000000000B", paid_at=None, delivered_at=None, state=OrderState.PENDING_PAYMENT),
+    # Placed at the last instant of the day, delivered on the next one: it counts as placed and paid only.
+    order(
+        "00000000000C",
+        created_at=datetime(2026, 11, 21, 15, 59, 59, 999_999, tzinfo=UTC),
+        paid_at=datetime(2026, 11, 21, 15, 59, 59, 999_999, tzinfo=UTC),
+        delivered_at=datetime(2026, 11, 21, 16, 0, tzinfo=UTC),
+    ),
+]
+PAYMENTS = [payment(1, amount_fen=996), payment(2), payment(3), payment(4, delivered=False, amount_fen=10)]
+MOVEMENTS = [
+    DayMovement(sku="0010086", title="100元卡", supplier="甲方", imported=5_000, sold=2, void=1, free_at_close=4_997),
+    DayMovement(sku="A-2", title="-1", supplier="甲方", imported=0, sold=3, void=0, free_at_close=0),
+]
+SUMMARY = DaySummary(
+    day=DAY,
+    as_of=NOON + timedelta(hours=13),
+    orders_placed=3,
+    orders_paid=3,
+    orders_delivered=2,
+    paid_fen=2_976,
+    delivered_fen=1_981,
+    supplier_fen=1_882,
+    fee_fen=99,
+    units_imported=5_000,
+    units_sold=5,
+    exceptions_open=1,
+    ledger=[
+        LedgerTotal(account="channel:sandbox", debits_fen=2_976, credits_fen=0),
+        LedgerTotal(account="buyers_due", debits_fen=1_981, credits_fen=2_976),
+        LedgerTotal(account="supplier_due", debits_fen=0, credits_fen=1_882),
+        LedgerTotal(account="platform_fee", debits_fen=0, credits_fen=99),
+    ],
+)
+
+
+def export(target: Path, *, summary: DaySummary = SUMMARY, language: str = "zh", sheet_rows: int = 1_048_576) -> Any:
+    with DayWorkbook(target, day=DAY, cover=COVER, language=language, sheet_rows=sheet_rows) as book:
+        book.add_orders(ORDERS[:2])
+        book.add_orders(ORDERS[2:])
+        book.add_payments(PAYMENTS)
+        book.add_movements(MOVEMENTS)
+        return book.finish(summary)
+
+
+# --- a reader that computes the few functions our formulas use, over the cells as they are in the file ------------
+
+
+def evaluate(book: openpyxl.Workbook, formula: str) -> Any:
+    assert formula.startswith("=")
+    return _Formula(book, formula[1:]).whole()
+
+
+class _Formula:
+    """Recursive descent over: SUM SUMIFS COUNTIF ROUND IF DATE, + & comparison, strings, numbers, ranges."""
+
+    TOKEN = re.compile(
+        r"""\s*(?:(?P<range>'[^']+'!\$?[A-Z]\$?\d+:\$?[A-Z]\$?\d+|[A-Z]\d+:[A-Z]\d+)|(?P<cell>[A-Z]\d+)"""
+        r"""|(?P<name>[A-Z]+)\(|(?P<text>"[^"]*")|(?P<number>\d+(?:\.\d+)?)|(?P<sign>[-+&=(),]))"""
+    )
+
+    def __init__(self, book: openpyxl.Workbook, text: str) -> None:
+        self.book, self.tokens, self.at = book, [], 0
+        position = 0
+        while position < len(text):
+            match = self.TOKEN.match(text, position)
+            assert match, text[position:]
+            self.tokens.append((match.lastgroup, match[match.lastgroup]))
+            position = match.end()
+
+    def whole(self) -> Any:
+        value = self.comparison()
+        assert self.at == len(self.tokens)
+        return value
+
+    def comparison(self) -> Any:
+        left = self.joined()
+        if self.take("sign", "="):
+            return left == self.joined()
+        return left
+
+    def joined(self) -> Any:
+        left = self.sum()
+        while self.take("sign", "&"):
+            left = f"{left}{self.sum()}"
+        return left
+
+    def sum(self) -> Any:
+        left = self.value()
+        while self.take("sign", "+"):
+            left = left + self.value()
+        return left
+
+    def value(self) -> Any:
+        kind, text = self.tokens[self.at]
+        self.at += 1
+        match kind:
+            case "text":
+                return text[1:-1]
+            case "number":
+                return Decimal(text)
+            case "cell":
+                return self.look(self.book.worksheets[0][text].value)
+            case "range":
+                return self.cells(text)
+            case "name":
+                arguments = [self.comparison()]
+                while self.take("sign", ","):
+                    arguments.append(self.comparison())
+                assert self.take("sign", ")")
+                return getattr(self, f"do_{text.lower()}")(*arguments)
+        raise AssertionError((kind, text))
+
+    def take(self, *token: str) -> bool:
+        if self.at < len(self.tokens) and self.tokens[self.at] == token:
+            self.at += 1
+            return True
+        return False
+
+    def look(self, value: Any) -> Any:
+        if isinstance(value, str) and value.startswith("="):
+            return evaluate(self.book, value)
+        return self.number(value)
+
+    def cells(self, text: str) -> list[Any]:
+        name, _, area = text.rpartition("!")
+        sheet = self.book[name.strip("'")] if name else self.book.worksheets[0]
+        return [self.look(cell.value) for row in sheet[area.replace("$", "")] for cell in row]
+
+    @staticmethod
+    def number(value: Any) -> Any:
+        if isinstance(value, datetime):
+            since = value - at("1899-12-30 00:00:00")
+            return Decimal(since.days) + Decimal(since.seconds) / 86_400
+        return Decimal(str(value)) if isinstance(value, int | float) else value
+
+    def do_sum(self, cells: list[Any]) -> Decimal:
+        return sum((cell for cell in cells if isinstance(cell, Decimal)), Decimal(0))
+
+    def do_sumifs(self, cells: list[Any], *criteria: Any) -> Decimal:
+        total = Decimal(0)
+        for n, cell in enumerate(cells):
+            pairs = zip(criteria[::2], criteria[1::2], strict=True)
+            if all(self.meets(column[n], criterion) for column, criterion in pairs) and cell is not None:
+                total += cell
+        return total
+
+    @staticmethod
+    def meets(value: Any, criterion: str) -> bool:
+        match = re.fullmatch(r"(>=|<)(\d+(?:\.\d+)?)", criterion)
+        assert match
+        if not isinstance(value, Decimal):
+            return False
+        return value >= Decimal(match[2]) if match[1] == ">=" else value < Decimal(match[2])
+
+    def do_countif(self, cells: list[Any], wanted: Any) -> Decimal:
+        return Decimal(sum(cell == wanted for cell in cells))
+
+    def do_round(self, value: Decimal, digits: Decimal) -> Decimal:
+        return value.quantize(Decimal(1).scaleb(-int(digits)), ROUND_HALF_UP)
+
+    def do_if(self, condition: Any, yes: Any, no: Any) -> Any:
+        return yes if condition else no
+
+    def do_date(self, year: Decimal, month: Decimal, day: Decimal) -> Decimal:
+        return self.number(at(f"{int(year):04d}-{int(month):02d}-{int(day):02d} 00:00:00"))
+
+
+def checks_of(book: openpyxl.Workbook, heading: str = "项目") -> dict[str, tuple[Any, Any, Any]]:
+    """Title: (value of the formula, the ledger's number, the verdict)."""
+    rows = list(book.worksheets[0].iter_rows(values_only=True))
+    start = next(n for n, row in enumerate(rows) if row[0] == heading)
+    found = {}
+    for row in rows[start + 1 :]:
+        if row[2] is None:
+            break
+        found[row[0]] = (evaluate(book, row[1]), Decimal(str(row[2])), evaluate(book, row[3]))
+    return found
+
+
+EXPECTED = {
+    "下单数": Decimal(3),
+    "付款订单数": Decimal(3),
+    "发货订单数": Decimal(2),
+    "收款金额(元)": Decimal("29.76"),
+    "发货金额(元)": Decimal("19.81"),
+    "供货商应得(元)": Decimal("18.82"),
+    "平台服务费(元)": Decimal("0.99"),
+    "入库卡密(张)": Decimal(5_000),
+    "售出卡密(张)": Decimal(5),
+    "发货数量(张)": Decimal(5),
+    "借方合计 = 贷方合计(元)": Decimal("49.57"),
+}
+
+
+def test_formulas_over_the_details_give_the_ledgers_numbers(tmp_path: Path) -> None:
+    export(tmp_path / "day.xlsx")
+    book = openpyxl.load_workbook(tmp_path / "day.xlsx")
+    assert book.sheetnames == ["汇总", "订单", "收款", "卡密出入库", "账户"]
+    assert checks_of(book) == {title: (value, value, "一致") for title, value in EXPECTED.items()}
+    overall = next(row for row in book["汇总"].iter_rows(values_only=True) if row[0] == "结论")
+    assert evaluate(book, overall[3]) == "全部一致"
+    assert book.calculation.fullCalcOnLoad
+
+
+def test_a_changed_detail_turns_its_verdict(tmp_path: Path) -> None:
+    export(tmp_path / "day.xlsx")
+    book = openpyxl.load_workbook(tmp_path / "day.xlsx")
+    book["订单"]["K2"].value = 9.86
+    verdicts = {title: verdict for title, (_, _, verdict) in checks_of(book).items()}
+    assert verdicts == dict.fromkeys(EXPECTED, "一致") | {"发货金额(元)": "不一致"}
+    overall = next(row for row in book["汇总"].iter_rows(values_only=True) if row[0] == "结论")
+    assert evaluate(book, overall[3]) == "不一致"
+
+
+def test_ids_are_text_times_are_dates_amounts_are_numbers(tmp_path: Path) -> None:
+    export(tmp_path / "day.xlsx")
+    book = openpyxl.load_workbook(tmp_path / "day.xlsx")
+    head, first, second, third, *_ = book["订单"].iter_rows()
+    assert [cell.value for cell in head] == [
+        "订单号",
+        "下单时间",
+        "付款时间",
+        "发货时间",
+        "状态",
+        "SKU",
+        "商品",
+        "供货商",
+        "数量",
+        "单价(元)",
+        "金额(元)",
+        "供货商应得(元)",
+        "平台服务费(元)",
+        "计单",
+    ]
+    assert [cell.value for cell in first] == [
+        "7K3M9QX2H4TD",
+        at("2026-11-21 12:00:00"),
+        at("2026-11-21 12:00:40"),
+        at("2026-11-21 12:00:41"),
+        "已发货",
+        "0010086",
+        "100元卡",
+        "甲方",
+        1,
+        9.85,
+        9.85,
+        9.36,
+        0.49,
+        1,
+    ]
+    assert (first[5].data_type, first[5].number_format, first[5].quotePrefix) == ("s", "@", True)
+    assert (first[1].is_date, first[1].number_format) == (True, "yyyy-mm-dd hh:mm:ss")
+    assert (first[10].data_type, first[10].number_format) == ("n", "#,##0.00")
+    # What looks like a formula is a text, in the file as well as for another reader.
+    assert (second[6].data_type, second[6].value) == ("s", '=HYPERLINK("http://evil","x")')
+    assert (third[6].data_type, third[6].value, third[7].value) == ("s", "+1", "@供货\ufffd商")
+    assert [second[n].value for n in (8, 9, 10, 11, 12, 13)] == [3, 0.035, 0.11, 0.1, 0.01, 0]
+    raw = CalamineWorkbook.from_path(tmp_path / "day.xlsx").get_sheet_by_name("收款").to_python()
+    assert raw[1][1:] == ["sandbox", f"00{1:030d}", f"4200{1:024d}", "7K3M9QX2H4T1", "已支付", 9.96, "是"]
+    assert raw[4][7] == "否"
+
+
+def test_sheets_are_ready_to_read_and_print(tmp_path: Path) -> None:
+    export(tmp_path / "day.xlsx")
+    book = openpyxl.load_workbook(tmp_path / "day.xlsx")
+    for name, area in {"订单": "A1:N6", "收款": "A1:H5", "卡密出入库": "A1:G3", "账户": "A1:C5"}.items():
+        sheet = book[name]
+        assert (sheet.freeze_panes, sheet.auto_filter.ref, sheet.print_title_rows) == ("A2", area, "$1:$1")
+        assert (sheet.page_setup.orientation, sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight) == (
+            "landscape",
+            1,
+            0,
+        )
+        assert sheet.column_dimensions["A"].width >= 12
+
+
+def test_the_cover_names_who_when_and_the_hash_of_the_rows(tmp_path: Path) -> None:
+    written = export(tmp_path / "day.xlsx")
+    book = openpyxl.load_workbook(tmp_path / "day.xlsx")
+    cover = {row[0]: row[1] for row in book["汇总"].iter_rows(values_only=True) if row and row[0]}
+    assert cover["业务日"] == at("2026-11-21 00:00:00")
+    assert cover["数据截至"] == at("2026-11-22 01:00:00")
+    assert cover["导出人"] == "陈会计 (finance)"
+    assert cover["导出时间"] == at("2026-11-22 02:00:00")
+    assert cover["服务器"] == "https://shop.example"
+    assert cover["未处理异常"] == 1
+    assert [cover[f"行数:{name}"] for name in ("订单", "收款", "卡密出入库", "账户")] == [5, 4, 2, 4]
+    assert written.rows == {"订单": 5, "收款": 4, "卡密出入库": 2, "账户": 4}
+    assert cover["明细行 SHA-256"] == written.sha256 == hash_of_rows(book)
+
+
+def hash_of_rows(book: openpyxl.Workbook) -> str:
+    """By the rule that the cover states, from nothing but the cells."""
+    digest = hashlib.sha256()
+    for sheet in book.worksheets[1:]:
+        for row in sheet.iter_rows(min_row=2, values_only=True):
+            texts = []
+            for value in row:
+                if isinstance(value, datetime):
+                    texts.append(value.isoformat())
+                elif isinstance(value, float):
+                    texts.append(f"{Decimal(str(value)).normalize():f}")
+                else:
+                    texts.append("" if value is None else str(value))
+            digest.update(("\t".join(texts) + "\n").encode())
+    return digest.hexdigest()
+
+
+def test_a_full_sheet_goes_on_in_the_next_and_formulas_span_both(tmp_path: Path) -> None:
+    export(tmp_path / "day.xlsx", sheet_rows=3)
+    book = openpyxl.load_workbook(tmp_path / "day.xlsx")
+    assert set(book.sheetnames) == {
+        "汇总",
+        "订单",
+        "订单 2",
+        "订单 3",
+        "收款",
+        "收款 2",
+        "卡密出入库",
+        "账户",
+        "账户 2",
+    }
+    assert [cell.value for cell in book["订单 3"]["A"]] == ["订单号", "00000000000C"]
+    assert checks_of(book) == {title: (value, value, "一致") for title, value in EXPECTED.items()}
+
+
+def test_a_day_without_business_is_a_workbook_too(tmp_path: Path) -> None:
+    nothing = {name: 0 for name, field in DaySummary.model_fields.items() if field.annotation is int}
+    summary = DaySummary(day=DAY, as_of=NOON, ledger=[], **nothing)
+    with DayWorkbook(tmp_path / "empty.xlsx", day=DAY, cover=COVER) as book:
+        book.finish(summary)
+    checks = checks_of(openpyxl.load_workbook(tmp_path / "empty.xlsx"))
+    assert set(checks.values()) == {(Decimal(0), Decimal(0), "一致")}
+
+
+def test_english_readers_get_english_words(tmp_path: Path) -> None:
+    export(tmp_path / "day.xlsx", language="en_GB")
+    book = openpyxl.load_workbook(tmp_path / "day.xlsx")
+    assert book.sheetnames == ["Summary", "Orders", "Payments", "Card movements", "Accounts"]
+    assert book["Orders"]["E2"].value == "Delivered"
+    assert set(checks_of(book, "Figure").values()) == {(v, v, "same") for v in EXPECTED.values()}
+
+
+@pytest.mark.parametrize(
+    ("figure", "field", "details", "ledger"),
+    [
+        ("下单数", "orders_placed", "3", "4"),
+        ("付款订单数", "orders_paid", "3", "4"),
+        ("发货订单数", "orders_delivered", "2", "3"),
+        ("收款金额(元)", "paid_fen", "29.76", "29.77"),
+        ("发货金额(元)", "delivered_fen", "19.81", "19.82"),
+        ("供货商应得(元)", "supplier_fen", "18.82", "18.83"),
+        ("平台服务费(元)", "fee_fen", "0.99", "1.00"),
+        ("入库卡密(张)", "units_imported", "5,000", "5,001"),
+        ("售出卡密(张)", "units_sold", "5", "6"),
+    ],
+)
+def test_a_figure_that_differs_is_named_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, figure: str, field: str, details: str, ledger: str
+) -> None:
+    streams = tmp_path / "streams"
+    streams.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(streams))
+    folder = tmp_path / "out"
+    folder.mkdir()
+    wrong = SUMMARY.model_copy(update={field: getattr(SUMMARY, field) + 1})
+    with pytest.raises(BooksDiffer) as caught:
+        export(folder / "day.xlsx", summary=wrong)
+    assert caught.value.params == {"day": DAY, "figure": figure, "details": details, "ledger": ledger}
+    assert figure in caught.value.sentence("zh")
+    assert list(folder.iterdir()) == []
+    assert list(streams.iterdir()) == []
+
+
+def test_a_ledger_that_does_not_balance_is_named(tmp_path: Path) -> None:
+    ledger = [*SUMMARY.ledger[:-1], LedgerTotal(account="platform_fee", debits_fen=0, credits_fen=98)]
+    with pytest.raises(BooksDiffer) as caught:
+        export(tmp_path / "day.xlsx", summary=SUMMARY.model_copy(update={"ledger": ledger}))
+    assert caught.value.params["figure"] == "借方合计 = 贷方合计(元)"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_older_file_is_replaced_only_by_a_whole_one(tmp_path: Path) -> None:
+    target = tmp_path / "day.xlsx"
+    target.write_bytes(b"yesterday's")
+    with pytest.raises(BooksDiffer):
+        export(target, summary=SUMMARY.model_copy(update={"paid_fen": 1}))
+    assert target.read_bytes() == b"yesterday's"
+    export(target)
+    assert openpyxl.load_workbook(target).sheetnames[0] == "汇总"
+    assert [path.name for path in tmp_path.iterdir()] == ["day.xlsx"]
+
+
+def _open_in_excel(folder: Path) -> Path:
+    (folder / "~$day.xlsx").write_bytes(b"\x05Chen")
+    return folder / "day.xlsx"
+
+
+def _a_folder(folder: Path) -> Path:
+    (folder / "day.xlsx").mkdir()
+    return folder / "day.xlsx"
+
+
+@pytest.mark.parametrize(
+    ("target", "error"),
+    [
+        pytest.param(_open_in_excel, TargetBusy, id="open in Excel"),
+        pytest.param(_a_folder, TargetUnwritable, id="is a folder"),
+        pytest.param(lambda folder: folder / "missing" / "day.xlsx", FolderMissing, id="folder missing"),
+        pytest.param(lambda folder: folder / "day.csv", BadField, id="another ending"),
+    ],
+)
+def test_a_target_that_cannot_be_written_is_refused_beforehand(
+    tmp_path: Path, target: Callable[[Path], Path], error: type[KamengError]
+) -> None:
+    path = target(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(error) as caught:
+        DayWorkbook(path, day=DAY, cover=COVER)
+    assert "?" not in caught.value.sentence("zh")
+    assert sorted(tmp_path.iterdir()) == before
