@@ -41,17 +41,20 @@ class Guess(NamedTuple):
 
 def guess(rows: Sequence[tuple[int, Sequence[Any]]]) -> Guess:
     """Judge the first rows of a file, each with its line number. There is at least one row."""
-    for line, cells in rows[:HEADER_SEARCH_LINES]:
+    best: dict[str, int] = {}
+    heading = 0
+    titles: tuple[str, ...] = ()
+    for at, (line, cells) in enumerate(rows[:HEADER_SEARCH_LINES]):
         roles = _roles(cells)
-        if "secret" in roles or "number" in roles:
-            columns = _from_roles(roles)
-            return Guess(columns, line, tuple(str(cell) for cell in cells))
+        if len(roles) <= len(best) or not roles.keys() & {"secret", "number"}:
+            continue
+        neighbours = [row for _, row in (*rows[max(at - 1, 0) : at], *rows[at + 1 : at + 2])]
+        if any(row[index : index + 1] == cells[index : index + 1] for row in neighbours for index in roles.values()):
+            continue  # a label that each line repeats: 卡号 A1 密码 S1
+        best, heading, titles = roles, line, tuple(map(str, cells))  # what stands above is a title of the sheet
+    if best:
+        return Guess(_from_roles(best), heading, titles)
     return Guess(_by_content([cells for _, cells in rows]), 0, ())
-
-
-def roles_of(cells: Sequence[Any]) -> dict[str, int]:
-    """Which roles the cells of one row name, if it is a heading; empty for a row of data."""
-    return _roles(cells)
 
 
 def _plain_title(cell: Any) -> str:

@@ -119,7 +119,7 @@ class Judge:
             return None
         if len(cells) <= max(self._secret, self._number or 0, self._expiry or 0):
             return None
-        if self._source.expected_columns not in {None, len(cells)}:
+        if self._source.expected_columns is not None and len(cells) > self._source.expected_columns:
             return None
         secrets = cells[self._secret]
         numbers = cells[self._number] if self._number is not None else ()

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 MAX_EXACT = 10**15
 """Whole numbers from here on have more than 15 digits: Excel has already changed the last ones."""
@@ -72,6 +72,7 @@ class NumberFormats:
         self._path = path
         self._sheet = sheet
         self._book: Any = None
+        self._file: BinaryIO | None = None
         self._rows: Iterator[tuple[Any, ...]] = iter(())
         self._codes: dict[int, str] = {}
         self._line = 0
@@ -98,12 +99,16 @@ class NumberFormats:
         if self._book is not None:
             self._book.close()
             self._book = None
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def _open(self) -> None:
         import openpyxl  # only when a number cell was met: start-up time
 
         self.close()
-        self._book = openpyxl.load_workbook(self._path, read_only=True, keep_links=False)
+        self._file = self._path.open("rb")  # by a path, openpyxl would believe the name
+        self._book = openpyxl.load_workbook(self._file, read_only=True, keep_links=False)
         sheet = self._book[self._sheet]
         sheet.reset_dimensions()  # a wrong <dimension> would hide rows
         self._rows = sheet.iter_rows()

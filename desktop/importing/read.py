@@ -227,10 +227,13 @@ def _load(path: Path, sheet: str) -> Any:
     import python_calamine  # only where a workbook is read: start-up time
 
     try:
-        with python_calamine.CalamineWorkbook.from_path(path) as book:
+        if path.suffix.lower() == ".xlsx":
+            book = python_calamine.CalamineWorkbook.from_path(path)
+        else:  # by a path, the reader would believe the name; by a file, the content
+            with path.open("rb") as file:
+                book = python_calamine.CalamineWorkbook.from_filelike(file)
+        with book:
             return book.get_sheet_by_name(sheet)
-    except python_calamine.PasswordError:  # pragma: no cover - sniff sees it first
-        raise FileDamaged(name=path.name, detail="password") from None
     except (python_calamine.CalamineError, OSError, ValueError) as error:
         raise FileDamaged(name=path.name, detail=type(error).__name__) from error
 

@@ -217,6 +217,8 @@ def _fill(path: Path, source: Source, options: Options, sample: list[RawLine]) -
     guess = columns_guess.guess(rows)
     header_lines = guess.header_lines if options.header_lines is None else options.header_lines
     titles = next((tuple(map(shown_text, cells)) for line, cells in rows if line == header_lines), ())
+    if source.expected_columns is not None:  # lines may lack the last columns of the heading
+        source.expected_columns = max(source.expected_columns, len(titles))
     columns = options.columns or guess.columns
     used = [column for column in (columns.number, columns.secret, columns.expiry) if column is not None]
     for column in used:
@@ -230,7 +232,8 @@ def _fill(path: Path, source: Source, options: Options, sample: list[RawLine]) -
     unused = [
         titles[column]
         for column in range(width)
-        if column not in used and any(len(cells) > column and str(cells[column]).strip() for _, cells in rows)
+        if column not in used
+        and any(line > header_lines and len(cells) > column and str(cells[column]).strip() for line, cells in rows)
     ]
     if unused:
         source.notices.append(notice("columns_unused", columns="、".join(unused[:20])))
