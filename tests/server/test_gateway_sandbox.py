@@ -1,0 +1,511 @@
+"""The channel `sandbox` against the real sandbox process, and against a channel that misbehaves on purpose."""
+
+import asyncio
+import base64
+import itertools
+import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+
+from server.gateways.port import (
+    BadSignature,
+    ChannelRefused,
+    ChannelUnknown,
+    CreatePayment,
+    CreateRefund,
+    MalformedNotice,
+    PaymentFact,
+    RefundFact,
+)
+from server.gateways.sandbox import SandboxGateway
+from server.outbound import Outbound
+from shared import clock
+from tests.server.sandbox.peer import Merchant, Receiver, SandboxProcess
+
+RETRY_AT_ONCE = ("--retry-seconds", "0,0,0")
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def merchant(tmp_path_factory):
+    process = SandboxProcess(tmp_path_factory.mktemp("sandbox"), *RETRY_AT_ONCE)
+    shop = Merchant(process).register()
+    yield shop
+    shop.http.close()
+    assert process.stop()[0] == 0
+
+
+@pytest.fixture(scope="module")
+def receiver():
+    server = Receiver()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def number():
+    """A payment's number that no other test uses."""
+    return f"KM-{next(_numbers):08d}"
+
+
+@pytest.fixture(scope="module")
+def gateway(merchant):
+    return gateway_of(merchant)
+
+
+def pem_of(key):
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def public_pem_of(key):
+    return key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def gateway_of(merchant, **changes):
+    return SandboxGateway(
+        **{
+            "base_url": merchant.sandbox.url,
+            "merchant_id": merchant.merchant_id,
+            "private_key_pem": pem_of(merchant.key),
+            "channel_public_key_pem": Path(merchant.sandbox.ready["public_key"]).read_bytes(),
+            "outbound": Outbound(),
+        }
+        | changes
+    )
+
+
+def payment(number, *, notify_url="http://127.0.0.1:9/nobody"):
+    return CreatePayment(
+        out_trade_no=number,
+        amount_fen=9_900,
+        subject="Steam 充值卡 · 50 元 × 2",
+        notify_url=notify_url,
+        return_url="http://127.0.0.1:9/o/7K3M9QX2H4TD",
+        expires_at=clock.now() + timedelta(minutes=15),
+    )
+
+
+def run(work):
+    return asyncio.run(work)
+
+
+# --- calls ---
+
+
+def test_a_payment_is_opened_paid_and_found(gateway, merchant, number):
+    wanted = payment(number)
+    opened = run(gateway.create(wanted))
+    assert opened.pay_url == opened.qr_text
+    assert opened.pay_url.startswith(merchant.sandbox.url + "/pay/")
+    assert run(gateway.create(wanted)) == opened
+    pending = PaymentFact(
+        channel="sandbox",
+        out_trade_no=number,
+        provider_no=None,
+        merchant_id="shop-1",
+        amount_fen=9_900,
+        currency="CNY",
+        state="pending",
+        paid_at=None,
+        event_id=None,
+    )
+    assert run(gateway.query(number)) == pending
+
+    before = clock.now() - timedelta(seconds=1)
+    merchant.pay(opened.pay_url)
+    paid = run(gateway.query(number))
+    assert paid == replace(pending, state="paid", provider_no=paid.provider_no, paid_at=paid.paid_at)
+    assert paid.provider_no
+    assert paid.paid_at.tzinfo is UTC
+    assert before <= paid.paid_at <= clock.now() + timedelta(seconds=1)
+
+
+def test_the_same_number_with_other_content_is_refused(gateway, number):
+    wanted = payment(number)
+    run(gateway.create(wanted))
+    with pytest.raises(ChannelRefused) as refusal:
+        run(gateway.create(replace(wanted, amount_fen=1)))
+    assert refusal.value.reason_code == "OUT_TRADE_NO_USED"
+    assert "OUT_TRADE_NO_USED" in refusal.value.sentence("en")
+    assert run(gateway.query(number)).amount_fen == 9_900
+
+
+def test_what_the_channel_does_not_know_is_none(gateway, number):
+    assert run(gateway.query(number)) is None
+    assert run(gateway.query_refund(number)) is None
+    with pytest.raises(ChannelRefused) as refusal:
+        run(gateway.close(number))
+    assert refusal.value.reason_code == "NOT_FOUND"
+
+
+def test_closing_wins_once_and_never_over_money(gateway, merchant, number):
+    run(gateway.create(payment(number)))
+    run(gateway.close(number))
+    run(gateway.close(number))
+    assert run(gateway.query(number)).state == "closed"
+
+    paid = f"{number}-p"
+    merchant.pay(run(gateway.create(payment(paid))).pay_url)
+    with pytest.raises(ChannelRefused) as refusal:
+        run(gateway.close(paid))
+    assert refusal.value.reason_code == "ALREADY_PAID"
+    assert run(gateway.query(paid)).state == "paid"
+
+
+def test_refunds_repeat_and_never_exceed(gateway, merchant, number):
+    merchant.pay(run(gateway.create(payment(number))).pay_url)
+    first = CreateRefund(out_refund_no=f"R-{number}-1", out_trade_no=number, amount_fen=4_000, reason="缺货")
+    fact = run(gateway.refund(first))
+    assert fact == RefundFact(
+        out_refund_no=f"R-{number}-1",
+        refund_no=fact.refund_no,
+        out_trade_no=number,
+        amount_fen=4_000,
+        state="succeeded",
+    )
+    assert run(gateway.refund(first)) == fact
+    assert run(gateway.query_refund(first.out_refund_no)) == fact
+    with pytest.raises(ChannelRefused) as refusal:
+        run(gateway.refund(replace(first, out_refund_no=f"R-{number}-2", amount_fen=5_901)))
+    assert refusal.value.reason_code == "AMOUNT_EXCEEDED"
+    rest = run(gateway.refund(replace(first, out_refund_no=f"R-{number}-3", amount_fen=5_900)))
+    assert (rest.amount_fen, rest.state) == (5_900, "succeeded")
+
+
+def test_a_refund_may_still_be_under_way(gateway, merchant, number):
+    merchant.pay(run(gateway.create(payment(number))).pay_url, fault_refund_seconds=60)
+    fact = run(gateway.refund(CreateRefund(f"R-{number}", number, 9_900, "缺货")))
+    assert fact.state == "processing"
+
+
+def test_an_unregistered_merchant_is_refused(merchant, number):
+    stranger = gateway_of(merchant, merchant_id="shop-2")
+    with pytest.raises(ChannelRefused) as refusal:
+        run(stranger.create(payment(number)))
+    assert refusal.value.reason_code == "SIGN_ERROR"
+
+
+def test_one_client_serves_its_loop_and_other_threads(merchant, number):
+    async def from_everywhere():
+        async with Outbound() as outbound:
+            gateway = gateway_of(merchant, outbound=outbound)
+            await gateway.create(payment(number))
+            here = await asyncio.gather(*(gateway.query(number) for _ in range(5)))
+            with ThreadPoolExecutor(1) as job:
+                elsewhere = await asyncio.wrap_future(job.submit(lambda: run(gateway.query(number))))
+            return {*here, elsewhere}
+
+    assert {fact.state for fact in run(from_everywhere())} == {"pending"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"private_key_pem": pem_of(ec.generate_private_key(ec.SECP256R1()))},
+        {"channel_public_key_pem": public_pem_of(ec.generate_private_key(ec.SECP256R1()))},
+        {"base_url": "ftp://127.0.0.1"},
+        {"base_url": "127.0.0.1:8790"},
+    ],
+)
+def test_wrong_keys_and_addresses_are_found_at_the_start(merchant, changes):
+    with pytest.raises(ValueError, match="sandbox"):
+        gateway_of(merchant, **changes)
+
+
+# --- notifications ---
+
+
+@pytest.fixture(scope="module")
+def notice(gateway, merchant, receiver):
+    """One real notification and the payment it is about."""
+    opened = run(gateway.create(payment("KM-notice-1", notify_url=receiver.url("/notice"))))
+    merchant.pay(opened.pay_url)
+    return receiver.next("/notice")
+
+
+def test_a_real_notification_states_the_fact(gateway, notice):
+    fact = gateway.verify(notice.headers, notice.raw)
+    assert fact == replace(run(gateway.query("KM-notice-1")), event_id=notice.content["event_id"])
+    assert (fact.state, fact.amount_fen, fact.merchant_id) == ("paid", 9_900, "shop-1")
+    shouted = {name.upper(): value for name, value in notice.headers.items()}
+    assert gateway.verify(shouted, notice.raw) == fact
+
+
+def moved(notice, **headers):
+    return {**notice.headers, **{name.replace("_", "-"): value for name, value in headers.items()}}
+
+
+@pytest.mark.parametrize(
+    ("label", "tamper", "reason"),
+    [
+        ("amount", lambda n: (n.headers, n.raw.replace(b'"amount_fen":9900', b'"amount_fen":9901')), "forged"),
+        ("space added", lambda n: (n.headers, n.raw + b" "), "forged"),
+        ("empty body", lambda n: (n.headers, b""), "forged"),
+        ("nonce", lambda n: (moved(n, sandbox_nonce="0" * 32), n.raw), "forged"),
+        ("timestamp", lambda n: (moved(n, sandbox_timestamp=str(int(time.time()) + 1)), n.raw), "forged"),
+        ("timestamp in other digits", lambda n: (moved(n, sandbox_timestamp="１７"), n.raw), "incomplete"),
+        ("signature of something else", lambda n: (moved(n, sandbox_signature="AAAA"), n.raw), "forged"),
+        ("signature is not base64", lambda n: (moved(n, sandbox_signature="签名"), n.raw), "unreadable"),
+        ("signature missing", lambda n: (moved(n, sandbox_signature=""), n.raw), "incomplete"),
+        ("no headers at all", lambda n: ({}, n.raw), "incomplete"),
+    ],
+)
+def test_a_tampered_notification_is_refused(gateway, notice, label, tamper, reason):
+    headers, body = tamper(notice)
+    with pytest.raises(BadSignature) as refusal:
+        gateway.verify(headers, body)
+    assert refusal.value.reason == reason, label
+
+
+@pytest.mark.parametrize(("seconds", "trusted"), [(-301, False), (-299, True), (299, True), (301, False)])
+def test_a_notification_is_trusted_for_five_minutes(gateway, notice, seconds, trusted):
+    signed_at = datetime.fromtimestamp(int(notice.headers["sandbox-timestamp"]), UTC)
+    with clock.fixed(signed_at + timedelta(seconds=seconds)):
+        if trusted:
+            assert gateway.verify(notice.headers, notice.raw).state == "paid"
+        else:
+            with pytest.raises(BadSignature) as refusal:
+                gateway.verify(notice.headers, notice.raw)
+            assert refusal.value.reason == "stale"
+
+
+def test_faults_of_the_panel_reach_the_judge(gateway, merchant, receiver, number):
+    path = f"/{number}"
+    opened = run(gateway.create(payment(number, notify_url=receiver.url(path))))
+    merchant.pay(opened.pay_url, fault_amount_fen=1, fault_copies=2)
+    first, second = receiver.next(path), receiver.next(path)
+    # Signed by the channel, so it is a fact; that it does not fit the order is for `payments` to find.
+    assert [gateway.verify(one.headers, one.raw).amount_fen for one in (first, second)] == [1, 1]
+
+    forged = f"{number}-f"
+    opened = run(gateway.create(payment(forged, notify_url=receiver.url(f"/{forged}"))))
+    merchant.pay(opened.pay_url, fault_signature=1)
+    one = receiver.next(f"/{forged}")
+    with pytest.raises(BadSignature):
+        gateway.verify(one.headers, one.raw)
+
+
+def test_our_answers_mean_yes_and_no_to_the_channel(gateway, merchant, receiver, number):
+    path = f"/{number}"
+    no, yes = gateway.refused("bad_signature"), gateway.accepted()
+    receiver.answers[path] = [(no.status, no.body), (yes.status, yes.body)]
+    opened = run(gateway.create(payment(number, notify_url=receiver.url(path))))
+    merchant.pay(opened.pay_url)
+    told = [receiver.next(path), receiver.next(path)]
+    assert told[0].content == told[1].content
+    merchant.result_page(opened.pay_url, until="商家已确认")
+    assert receiver.waiting(path) == 0
+
+
+# --- a channel that misbehaves: real HTTP, its own key ---
+
+
+class Channel:
+    """A channel of the test: answers each request as `behave(handler, body)` says, signed with its own key."""
+
+    def __init__(self):
+        self.key = rsa.generate_private_key(65537, 2048)
+
+    def signed(self, body, *, at=None):
+        timestamp, nonce = str(int(time.time()) if at is None else at), "5f" * 16
+        message = f"{timestamp}\n{nonce}\n".encode() + body + b"\n"
+        signature = self.key.sign(message, padding.PKCS1v15(), hashes.SHA256())
+        return {
+            "Sandbox-Timestamp": timestamp,
+            "Sandbox-Nonce": nonce,
+            "Sandbox-Signature": base64.b64encode(signature).decode(),
+        }
+
+    @contextmanager
+    def serving(self, behave):
+        """The address of a server that does what `behave` does to every request."""
+        channel = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                behave(channel, self)
+
+            def do_POST(self):
+                behave(channel, self)
+
+            def log_message(self, *_):
+                """Stay quiet."""
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+
+@pytest.fixture(scope="module")
+def channel():
+    return Channel()
+
+
+def answer(status, content, *, at=None, sign=True, headers=None, length=None):
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+
+    def behave(channel, handler):
+        handler.send_response(status)
+        for name, value in ((channel.signed(body, at=at) if sign else {}) | (headers or {})).items():
+            handler.send_header(name, value)
+        handler.send_header("Content-Length", str(len(body) if length is None else length))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return behave
+
+
+def silence(_channel, handler):
+    handler.connection.settimeout(5)
+    handler.rfile.read(1)  # until the caller gives up and closes
+
+
+def drip(_channel, handler):
+    handler.send_response(200)
+    handler.send_header("Content-Length", "1000")
+    handler.end_headers()
+    try:
+        while True:
+            handler.wfile.write(b" ")
+            handler.wfile.flush()
+            time.sleep(0.02)
+    except OSError:
+        return
+
+
+GOOD = {
+    "out_trade_no": "KM-00000001",
+    "state": "pending",
+    "trade_no": None,
+    "amount_fen": 9_900,
+    "currency": "CNY",
+    "merchant_id": "shop-1",
+    "paid_at": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("label", "behave", "detail"),
+    [
+        ("never answers", silence, "time-out"),
+        ("drips forever", drip, "time-out"),
+        ("hangs up in the middle", answer(200, GOOD, length=5_000), "RemoteProtocolError"),
+        ("fails", answer(500, {"code": "SYSTEM_ERROR"}), "status 500"),
+        ("is a proxy's error page", answer(502, b"<html>", sign=False), "status 502"),
+        ("is not signed", answer(200, GOOD, sign=False), "answer incomplete"),
+        ("says no without a signature", answer(404, {"code": "NOT_FOUND"}, sign=False), "answer incomplete"),
+        ("is old", answer(200, GOOD, at=1_700_000_000), "answer stale"),
+        ("is signed by another", answer(200, GOOD, headers={"Sandbox-Signature": "QUFB"}), "answer "),
+        ("is about another payment", answer(200, GOOD | {"out_trade_no": "KM-00000002"}), "answer to another question"),
+        ("is not JSON", answer(200, b"{"), "answer malformed at body"),
+        ("has an amount with a fraction", answer(200, GOOD | {"amount_fen": 99.5}), "answer malformed at amount_fen"),
+        ("is paid by nobody", answer(200, GOOD | {"state": "paid"}), "paid without a number or a time"),
+        ("redirects", answer(302, b"", sign=False, headers={"Location": "http://127.0.0.1:9/"}), "answer incomplete"),
+        ("is too large", answer(200, b" " * 300_000), "answer too large"),
+    ],
+)
+def test_an_outcome_nobody_can_vouch_for_is_unknown(channel, merchant, label, behave, detail):
+    with channel.serving(behave) as address:
+        gateway = gateway_of(
+            merchant,
+            base_url=address,
+            channel_public_key_pem=public_pem_of(channel.key),
+            outbound=Outbound(total_seconds=0.3),
+        )
+        with pytest.raises(ChannelUnknown) as unknown:
+            run(gateway.query("KM-00000001"))
+    assert unknown.value.detail.startswith(detail), label
+    assert "sandbox" in unknown.value.sentence("zh")
+
+
+def test_nobody_listening_is_unknown(merchant):
+    with Channel().serving(silence) as address:
+        gone = address
+    with pytest.raises(ChannelUnknown) as unknown:
+        run(gateway_of(merchant, base_url=gone).create(payment("KM-00000001")))
+    assert unknown.value.detail == "ConnectError"
+
+
+def test_a_signed_no_is_a_refusal_and_a_path_is_kept(channel, merchant):
+    asked = []
+
+    def refuse(own, handler):
+        asked.append(handler.path)
+        answer(409, {"code": "LIMIT", "message": "…"})(own, handler)
+
+    with channel.serving(refuse) as address:
+        gateway = gateway_of(merchant, base_url=f"{address}/below/", channel_public_key_pem=public_pem_of(channel.key))
+        with pytest.raises(ChannelRefused) as refusal:
+            run(gateway.query("KM-00000001"))
+    assert (refusal.value.reason_code, asked) == ("LIMIT", ["/below/v1/payments/KM-00000001"])
+
+
+NOTICE = {
+    "event_id": "E1",
+    "event": "payment.paid",
+    "merchant_id": "shop-1",
+    "out_trade_no": "KM-00000001",
+    "trade_no": "T1",
+    "amount_fen": 9_900,
+    "currency": "CNY",
+    "payer": "安娜",
+    "paid_at": "2026-11-22T09:14:03.250Z",
+}
+
+
+@pytest.mark.parametrize(
+    ("content", "where"),
+    [
+        (b"", "body"),
+        (b"[]", "body"),
+        (b'{"event_id":', "body"),
+        (NOTICE | {"amount_fen": "9900"}, "amount_fen"),
+        (NOTICE | {"amount_fen": 9900.0}, "amount_fen"),
+        (NOTICE | {"amount_fen": True}, "amount_fen"),
+        (NOTICE | {"paid_at": "2026-11-22T09:14:03"}, "paid_at"),
+        (NOTICE | {"event": "payment.closed"}, "event"),
+        (NOTICE | {"trade_no": ""}, "trade_no"),
+        (NOTICE | {"out_trade_no": "9" * 65}, "out_trade_no"),
+        ({name: value for name, value in NOTICE.items() if name != "merchant_id"}, "merchant_id"),
+    ],
+)
+def test_a_signed_notification_that_cannot_be_read_names_its_part_only(channel, merchant, content, where):
+    gateway = gateway_of(merchant, channel_public_key_pem=public_pem_of(channel.key))
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    with pytest.raises(MalformedNotice) as refusal:
+        gateway.verify(channel.signed(body), body)
+    assert refusal.value.params["reason"].startswith(where)
+    assert not any(value in str(refusal.value) for value in ("KM-00000001", "9900", "999999", "安娜"))
+    assert refusal.value.__suppress_context__
+
+
+def test_fields_of_a_later_version_do_not_disturb(channel, merchant):
+    gateway = gateway_of(merchant, channel_public_key_pem=public_pem_of(channel.key))
+    body = json.dumps(NOTICE | {"coupon": {"fen": 1}}).encode()
+    fact = gateway.verify(channel.signed(body), body)
+    assert fact.paid_at == datetime(2026, 11, 22, 9, 14, 3, 250_000, tzinfo=UTC)
+    assert fact.provider_no == "T1"
+
+
+def test_a_number_that_is_not_ours_never_reaches_a_path(gateway):
+    with pytest.raises(AssertionError):
+        run(gateway.query("../refunds/1"))
