@@ -23,6 +23,7 @@ from server import app, invariants, migrations
 from server.catalog import actions as catalog
 from server.catalog import queries as catalog_queries
 from server.context import Context
+from server.crypto import KeyRing
 from server.gateways.port import PaymentFact
 from server.identity import actions as identity
 from server.identity import passwords
@@ -89,10 +90,10 @@ class World:
         terms = self.skus[sku]
         return intake.Shelf(terms.sku_id, terms.sku_code, terms.product_id, terms.supplier_id)
 
-    def stock(self, sku: str, keys=5):
+    def stock(self, sku: str, keys=5, *, per_chunk: int = 5_000):
         """Bring keys (or that many made-up ones) into stock; answers the finished import."""
         keys = self.keys(sku, keys) if isinstance(keys, int) else keys
-        body, sealed = self.declare(sku, keys)
+        body, sealed = self.declare(sku, keys, per_chunk=per_chunk)
         with self.ctx.db.tx() as tx:
             intake.declare(tx, self.ctx.keys, body, self.shelf(sku), actor="system")
         for n, chunk in enumerate(sealed):
@@ -185,6 +186,7 @@ def world(database_url: str, folder):
         {"KAMENG_DATA": str(folder / "data"), "KAMENG_DATABASE_URL": database_url, "KAMENG_SANDBOX_MERCHANT": MERCHANT}
     )
     settings.prepare_data_folder()
+    KeyRing.create(settings.key_ring_file)
     ctx = app.assemble(settings)
     migrations.upgrade(ctx.db)
     ctx.batch.start()
