@@ -63,6 +63,7 @@ class Settings:
     session_idle_hours: int = 72
     session_days: int = 30
     threads: int = 32
+    drain_seconds: int = 0
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str] | None = None) -> Settings:
@@ -229,6 +230,7 @@ _READERS: dict[str, Callable[[str, str], object]] = {
     "session_idle_hours": _number(1, 24 * 30),
     "session_days": _number(1, 365),
     "threads": _number(4, 256),
+    "drain_seconds": _number(0, 120),
 }
 
 

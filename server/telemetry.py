@@ -26,7 +26,7 @@ Fact = str | int | float | bool | None
 
 _log = logging.getLogger("kameng")
 _encode = msgspec.json.Encoder().encode
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 _NEVER = ("password", "token", "cookie", "authorization", "secret", "card", "body")
 
 # Messages of these are written by us or by the interpreter about code, not about data.
@@ -80,6 +80,7 @@ def start_logging(level: str) -> None:
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers[:] = []
         logging.getLogger(name).propagate = name != "uvicorn.access"
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # names its dialect at every look at the schema
     logging.getLogger("httpx").setLevel(logging.WARNING)  # logs whole addresses, which may hold numbers of orders
 
 

@@ -1,0 +1,394 @@
+"""`kameng-server`: serve, work, migrate, check, keys, user, sandbox, demo.
+
+Prints sentences, not traces. Exit status 0 for success, 1 when `check` found something, 2 for what the person who
+typed can put right: usage, settings, a taken port, a missing key ring.
+"""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import secrets
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+
+from server import app, invariants, migrations, serving, telemetry
+from server.context import Context
+from server.crypto import KeyRing
+from server.db import Database
+from server.exclusive import sole_writer
+from server.identity import actions, passwords, queries
+from server.identity.model import User
+from server.settings import Settings
+from shared.errors import BadField, KamengError, NotFound
+from shared.permissions import Role
+
+ACTOR = "system"
+USAGE = 2
+
+
+class NeedsServerDatabase(KamengError):
+    """SQLite has one server process with its worker inside."""
+
+    code = "needs_server_database"
+    zh = "SQLite 只能由一个服务器进程使用,{command} 需要 PostgreSQL 或 MariaDB(KAMENG_DATABASE_URL)。"
+    en = "SQLite serves one server process; {command} needs PostgreSQL or MariaDB (KAMENG_DATABASE_URL)."
+
+
+class SchemaBehind(KamengError):
+    """The database has another version than the code."""
+
+    code = "schema_behind"
+    zh = "数据库版本与程序不一致,请先运行 kameng-server migrate。"
+    en = "The database is not at this program's version; run `kameng-server migrate` first."
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    # Programs of their own, with their own options and without our settings.
+    if given[:1] == ["sandbox"]:
+        from server.sandbox.app import main as sandbox
+
+        return sandbox(given[1:])
+    if given[:1] == ["demo"]:
+        from server.demo import main as demo
+
+        return demo(given[1:])
+    options = _parser().parse_args(given)
+    language = "zh"
+    try:
+        settings = Settings.from_environment()
+        language = settings.language
+        settings.prepare_data_folder()
+        telemetry.start_logging(settings.log_level)
+        run: Callable[[Settings, argparse.Namespace], int] = options.run
+        return run(settings, options)
+    except KamengError as error:
+        print(error.sentence(language), file=sys.stderr)
+        return USAGE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="kameng-server", description="卡盟服务器 / the Kameng server")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="启动服务器 / run the server, its worker inside")
+    serve.add_argument("--only", choices=["callbacks"], help="只接收支付通知 / answer payment notifications only")
+    serve.add_argument("--no-worker", action="store_true", help="不在本进程运行任务 / leave jobs to `work`")
+    serve.set_defaults(run=_serve)
+
+    commands.add_parser("work", help="只运行后台任务 / run jobs only").set_defaults(run=_work)
+    commands.add_parser("migrate", help="升级数据库 / bring the database up to date").set_defaults(run=_migrate)
+    commands.add_parser("check", help="核对账目与库存 / prove the books and the stock").set_defaults(run=_check)
+    commands.add_parser("sandbox", help="支付沙箱 / the payment sandbox", add_help=False)
+    commands.add_parser("demo", help="演示店铺 / the demo shop", add_help=False)
+    _add_keys(commands.add_parser("keys", help="密钥环 / the key ring"))
+    _add_user(commands.add_parser("user", help="员工与供应商账号 / people who sign in"))
+    return parser
+
+
+def _add_keys(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    verbs.add_parser("init", help="新建密钥环 / make a new ring").set_defaults(run=_keys_init)
+    verbs.add_parser("show", help="查看公开部分 / show what is public").set_defaults(run=_keys_show)
+    add = verbs.add_parser("add", help="登记渠道公钥 / add a channel's public key")
+    add.add_argument("channel")
+    add.add_argument("--file", type=Path, required=True, help="PEM")
+    add.add_argument("--merchant", help="商户号 / our number at the channel")
+    add.set_defaults(run=_keys_add)
+
+
+def _add_user(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    verbs.add_parser("list", help="列出 / list").set_defaults(run=_user_list)
+    add = verbs.add_parser("add", help="新增 / add")
+    add.add_argument("login")
+    add.add_argument("--name", required=True)
+    add.add_argument("--role", required=True, choices=[role.value for role in Role])
+    add.add_argument("--supplier", help="供应商名称(role=supplier)/ the supplier's name")
+    add.add_argument("--fee-ppm", type=int, help="新供应商的平台费率,百万分之一 / rate of a new supplier in millionths")
+    add.set_defaults(run=_user_add)
+    password = verbs.add_parser("password", help="重设密码 / set a new password")
+    password.add_argument("login")
+    password.set_defaults(run=_user_password)
+    for parser_of in (add, password):
+        parser_of.add_argument("--generate", action="store_true", help="随机生成并显示一次 / make one and show it once")
+    for verb, run, words in (
+        ("disable", _user_disable, "停用 / disable"),
+        ("enable", _user_enable, "启用 / enable"),
+        ("totp", _user_totp, "启用动态码 / enrol a second factor"),
+    ):
+        command = verbs.add_parser(verb, help=words)
+        command.add_argument("login")
+        command.set_defaults(run=run)
+
+
+# --- serving ---
+
+
+def _serve(settings: Settings, options: argparse.Namespace) -> int:
+    split = options.only is not None or options.no_worker
+    if split and _is_sqlite(settings):
+        raise NeedsServerDatabase(command="serve --only / --no-worker")
+    with sole_writer(settings.database_url):
+        ctx = _assembled(settings)
+        listener = serving.take_port(settings)
+        print(settings, file=sys.stderr)
+        print(f"{settings.shop_name}: {settings.base_url}", flush=True)
+        serving.serve(ctx, listener, only_callbacks=options.only is not None, worker=not split)
+    return 0
+
+
+def _work(settings: Settings, _options: argparse.Namespace) -> int:
+    if _is_sqlite(settings):
+        raise NeedsServerDatabase(command="work")
+    ctx = _assembled(settings)
+    stopping = threading.Event()
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        stopping.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    ctx.batch.start()  # handlers of jobs submit to the lanes
+    ctx.jobs.start(threads=2)
+    stopping.wait()
+    ctx.jobs.close()
+    ctx.batch.close()
+    ctx.db.close()
+    return 0
+
+
+def _assembled(settings: Settings) -> Context:
+    ctx = app.assemble(settings)
+    if not app.schema_is_current(ctx.db):
+        raise SchemaBehind
+    return ctx
+
+
+def _is_sqlite(settings: Settings) -> bool:
+    return settings.database_url.startswith("sqlite")
+
+
+# --- database ---
+
+
+def _migrate(settings: Settings, _options: argparse.Namespace) -> int:
+    with sole_writer(settings.database_url):
+        db = Database(settings.database_url)
+        before = migrations.current(db)
+        migrations.upgrade(db)
+        after = migrations.current(db)
+        db.close()
+    _say(settings, f"数据库版本:{before or '-'} → {after}", f"Database version: {before or '-'} → {after}")
+    return 0
+
+
+def _check(settings: Settings, _options: argparse.Namespace) -> int:
+    db = Database(settings.database_url)
+    if not app.schema_is_current(db):
+        raise SchemaBehind
+    report = invariants.check(db)
+    db.close()
+    for name, figure in sorted(report.figures.items()):
+        print(f"{name:32} {figure}")
+    for finding in report.findings:
+        print(f"{finding.invariant}: {finding.sentence}")
+        for row in finding.rows:
+            print(f"    {row}")
+    if report.ok:
+        _say(settings, "核对通过。", "All invariants hold.")
+        return 0
+    count = len(report.findings)
+    _say(settings, f"发现 {count} 项不符。", f"{count} invariants do not hold.")
+    return 1
+
+
+# --- keys ---
+
+
+def _keys_init(settings: Settings, _options: argparse.Namespace) -> int:
+    try:
+        ring = KeyRing.create(settings.key_ring_file)
+    except FileExistsError:
+        raise RingExists(path=str(settings.key_ring_file)) from None
+    _say(
+        settings,
+        f"已新建密钥环 {settings.key_ring_file}。请立即备份,并与数据库备份分开保存。",
+        f"Made the key ring {settings.key_ring_file}. Back it up now, apart from the database's backups.",
+    )
+    print(ring)
+    return 0
+
+
+class RingExists(KamengError):
+    """A ring is never replaced: stock sealed by it would be lost."""
+
+    code = "ring_exists"
+    zh = "密钥环 {path} 已存在,不会覆盖。"
+    en = "The key ring {path} exists and is not replaced."
+
+
+def _ring(settings: Settings) -> KeyRing:
+    return KeyRing.parse(settings.key_ring) if settings.key_ring else KeyRing.load(settings.key_ring_file)
+
+
+def _keys_show(settings: Settings, _options: argparse.Namespace) -> int:
+    ring = _ring(settings)
+    print(f"import {ring.import_key_id}")
+    for channel in ring.channels():
+        print(f"{channel} {ring.merchant_id(channel)}")
+        print(ring.our_public_key_pem(channel).decode(), end="")
+    return 0
+
+
+def _keys_add(settings: Settings, options: argparse.Namespace) -> int:
+    ring = _ring(settings)
+    try:
+        pem = options.file.read_bytes()
+    except OSError as error:
+        raise BadField(field="--file", reason=error.strerror or str(options.file)) from None
+    merchant = options.merchant or settings.sandbox_merchant
+    ring.add_channel(options.channel, public_pem=pem, merchant_id=merchant)
+    # The public half of our pair is what the channel needs, and nothing else goes to stdout: it can be piped.
+    print(ring.our_public_key_pem(options.channel).decode(), end="")
+    told = (
+        f"已登记渠道 {options.channel}(商户号 {merchant})。请把上面的公钥提交给渠道;运行中的服务器需要重启。",
+        f"Added {options.channel} (merchant {merchant}). Give the key above to the channel; restart a running server.",
+    )
+    print(told[settings.language == "en"], file=sys.stderr)
+    return 0
+
+
+# --- people ---
+
+
+def _people(settings: Settings) -> Database:
+    db = Database(settings.database_url)
+    if not app.schema_is_current(db):
+        raise SchemaBehind
+    return db
+
+
+def _user_list(settings: Settings, _options: argparse.Namespace) -> int:
+    db = _people(settings)
+    after = None
+    while True:
+        with db.read() as tx:
+            page = queries.users(tx, after=after)
+        for user in page.items:
+            state = "" if user.active else "(停用 / disabled)"
+            print(f"{user.login:24} {user.role.value:10} {user.name} {user.supplier or ''} {state}".rstrip())
+        if page.next is None:
+            return 0
+        after = page.items[-1].id
+
+
+def _user_add(settings: Settings, options: argparse.Namespace) -> int:
+    role = Role(options.role)
+    if (role is Role.SUPPLIER) != (options.supplier is not None):
+        raise BadField(field="--supplier", reason="role=supplier ⇔ --supplier")
+    password = _new_password(options)
+    with sole_writer(settings.database_url):
+        db = _people(settings)
+        password_hash = passwords.hash_now(password)
+        with db.tx() as tx:
+            supplier_id = queries.supplier_by_name(tx, options.supplier) if options.supplier else None
+            if options.supplier and supplier_id is None:
+                if options.fee_ppm is None or not 0 <= options.fee_ppm <= 1_000_000:
+                    raise BadField(field="--fee-ppm", reason="0…1000000")
+                supplier_id = actions.create_supplier(tx, name=options.supplier, fee_ppm=options.fee_ppm, actor=ACTOR)
+            actions.create_user(
+                tx,
+                login=options.login,
+                name=options.name,
+                role=role,
+                password_hash=password_hash,
+                supplier_id=supplier_id,
+                actor=ACTOR,
+            )
+        db.close()
+    _say(settings, f"已新增 {options.login}。", f"Added {options.login}.")
+    return 0
+
+
+def _user_password(settings: Settings, options: argparse.Namespace) -> int:
+    password = _new_password(options)
+    with sole_writer(settings.database_url):
+        db = _people(settings)
+        user = _find(db, options.login)
+        password_hash = passwords.hash_now(password)
+        with db.tx() as tx:
+            actions.set_password(tx, user.id, password_hash=password_hash, actor=ACTOR)
+        db.close()
+    _say(settings, "密码已更换,所有登录已失效。", "The password is set; all sessions have ended.")
+    return 0
+
+
+def _user_disable(settings: Settings, options: argparse.Namespace) -> int:
+    return _set_active(settings, options.login, active=False)
+
+
+def _user_enable(settings: Settings, options: argparse.Namespace) -> int:
+    return _set_active(settings, options.login, active=True)
+
+
+def _set_active(settings: Settings, login: str, *, active: bool) -> int:
+    with sole_writer(settings.database_url):
+        db = _people(settings)
+        user = _find(db, login)
+        with db.tx() as tx:
+            actions.set_active(tx, user.id, active=active, actor=ACTOR)
+        db.close()
+    _say(settings, f"{login} 已{'启用' if active else '停用'}。", f"{login} is {'enabled' if active else 'disabled'}.")
+    return 0
+
+
+def _user_totp(settings: Settings, options: argparse.Namespace) -> int:
+    """Show the secret once, and enrol it by a first code."""
+    keys = _ring(settings)
+    with sole_writer(settings.database_url):
+        db = _people(settings)
+        user = _find(db, options.login)
+        with db.tx() as tx:
+            enrolment = actions.begin_totp(tx, user.id, keys=keys, shop=settings.shop_name)
+        print(enrolment.secret)
+        print(enrolment.uri)
+        totp = input("6 位动态码 / 6-digit code: ").strip()
+        with db.tx() as tx:
+            actions.confirm_totp(tx, user.id, totp=totp, keys=keys, actor=ACTOR)
+        db.close()
+    _say(settings, f"{options.login} 已启用动态码。", f"{options.login} has a second factor now.")
+    return 0
+
+
+def _find(db: Database, login: str) -> User:
+    with db.read() as tx:
+        user = queries.user_by_login(tx, login)
+    if user is None:
+        raise NotFound
+    return user
+
+
+def _new_password(options: argparse.Namespace) -> str:
+    """From `--generate`, the keyboard (twice), or the first line of standard input."""
+    if options.generate:
+        password = secrets.token_urlsafe(15)
+        print(password)
+    elif sys.stdin.isatty():
+        password = getpass.getpass("密码 / password: ")
+        if getpass.getpass("再输入一次 / again: ") != password:
+            raise BadField(field="password", reason="两次不一致 / not the same")
+    else:
+        password = sys.stdin.readline().rstrip("\r\n")
+    passwords.judge(password, login=options.login)
+    return password
+
+
+def _say(settings: Settings, zh: str, en: str) -> None:
+    print(en if settings.language == "en" else zh)
