@@ -23,7 +23,7 @@ def supplier_terms() -> Subquery:
 
 def supplier_names(tx: Tx) -> dict[UUID, str]:
     """Names of all suppliers by id; there are tens of them, not thousands."""
-    return dict(tx.execute(select(Supplier.id, Supplier.name)).tuples().all())
+    return dict(tx.execute(select(Supplier.id, Supplier.name)).all())
 
 
 def supplier_by_name(tx: Tx, name: str) -> UUID | None:
