@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
+from uuid import UUID
 
 from server import app, invariants, migrations, serving, telemetry
 from server.context import Context
@@ -22,7 +23,6 @@ from server.crypto import KeyRing
 from server.db import Database
 from server.exclusive import sole_writer
 from server.identity import actions, passwords, queries
-from server.identity.model import User
 from server.settings import Settings
 from shared.errors import BadField, KamengError, NotFound
 from shared.permissions import Role
@@ -133,9 +133,9 @@ def _add_user(parser: argparse.ArgumentParser) -> None:
 
 def _serve(settings: Settings, options: argparse.Namespace) -> int:
     split = options.only is not None or options.no_worker
-    if split and _is_sqlite(settings):
+    if split and settings.sqlite_file is not None:
         raise NeedsServerDatabase(command="serve --only / --no-worker")
-    with sole_writer(settings.database_url):
+    with sole_writer(settings.sqlite_file):
         ctx = _assembled(settings)
         listener = serving.take_port(settings)
         print(settings, file=sys.stderr)
@@ -145,7 +145,7 @@ def _serve(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _work(settings: Settings, _options: argparse.Namespace) -> int:
-    if _is_sqlite(settings):
+    if settings.sqlite_file is not None:
         raise NeedsServerDatabase(command="work")
     ctx = _assembled(settings)
     stopping = threading.Event()
@@ -171,15 +171,11 @@ def _assembled(settings: Settings) -> Context:
     return ctx
 
 
-def _is_sqlite(settings: Settings) -> bool:
-    return settings.database_url.startswith("sqlite")
-
-
 # --- database ---
 
 
 def _migrate(settings: Settings, _options: argparse.Namespace) -> int:
-    with sole_writer(settings.database_url):
+    with sole_writer(settings.sqlite_file):
         db = Database(settings.database_url)
         before = migrations.current(db)
         migrations.upgrade(db)
@@ -294,7 +290,7 @@ def _user_add(settings: Settings, options: argparse.Namespace) -> int:
     if (role is Role.SUPPLIER) != (options.supplier is not None):
         raise BadField(field="--supplier", reason="role=supplier ⇔ --supplier")
     password = _new_password(options)
-    with sole_writer(settings.database_url):
+    with sole_writer(settings.sqlite_file):
         db = _people(settings)
         password_hash = passwords.hash_now(password)
         with db.tx() as tx:
@@ -319,12 +315,12 @@ def _user_add(settings: Settings, options: argparse.Namespace) -> int:
 
 def _user_password(settings: Settings, options: argparse.Namespace) -> int:
     password = _new_password(options)
-    with sole_writer(settings.database_url):
+    with sole_writer(settings.sqlite_file):
         db = _people(settings)
-        user = _find(db, options.login)
+        user_id = _find(db, options.login)
         password_hash = passwords.hash_now(password)
         with db.tx() as tx:
-            actions.set_password(tx, user.id, password_hash=password_hash, actor=ACTOR)
+            actions.set_password(tx, user_id, password_hash=password_hash, actor=ACTOR)
         db.close()
     _say(settings, "密码已更换,所有登录已失效。", "The password is set; all sessions have ended.")
     return 0
@@ -339,11 +335,11 @@ def _user_enable(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _set_active(settings: Settings, login: str, *, active: bool) -> int:
-    with sole_writer(settings.database_url):
+    with sole_writer(settings.sqlite_file):
         db = _people(settings)
-        user = _find(db, login)
+        user_id = _find(db, login)
         with db.tx() as tx:
-            actions.set_active(tx, user.id, active=active, actor=ACTOR)
+            actions.set_active(tx, user_id, active=active, actor=ACTOR)
         db.close()
     _say(settings, f"{login} 已{'启用' if active else '停用'}。", f"{login} is {'enabled' if active else 'disabled'}.")
     return 0
@@ -352,27 +348,27 @@ def _set_active(settings: Settings, login: str, *, active: bool) -> int:
 def _user_totp(settings: Settings, options: argparse.Namespace) -> int:
     """Show the secret once, and enrol it by a first code."""
     keys = _ring(settings)
-    with sole_writer(settings.database_url):
+    with sole_writer(settings.sqlite_file):
         db = _people(settings)
-        user = _find(db, options.login)
+        user_id = _find(db, options.login)
         with db.tx() as tx:
-            enrolment = actions.begin_totp(tx, user.id, keys=keys, shop=settings.shop_name)
+            enrolment = actions.begin_totp(tx, user_id, keys=keys, shop=settings.shop_name)
         print(enrolment.secret)
         print(enrolment.uri)
         totp = input("6 位动态码 / 6-digit code: ").strip()
         with db.tx() as tx:
-            actions.confirm_totp(tx, user.id, totp=totp, keys=keys, actor=ACTOR)
+            actions.confirm_totp(tx, user_id, totp=totp, keys=keys, actor=ACTOR)
         db.close()
     _say(settings, f"{options.login} 已启用动态码。", f"{options.login} has a second factor now.")
     return 0
 
 
-def _find(db: Database, login: str) -> User:
+def _find(db: Database, login: str) -> UUID:
     with db.read() as tx:
         user = queries.user_by_login(tx, login)
     if user is None:
         raise NotFound
-    return user
+    return user.id
 
 
 def _new_password(options: argparse.Namespace) -> str:

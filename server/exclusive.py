@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from sqlalchemy import make_url
-
 from shared.errors import Conflict
 
 
@@ -26,13 +24,11 @@ class DatabaseInUse(Conflict):
 
 
 @contextmanager
-def sole_writer(database_url: str) -> Iterator[None]:
-    """Be the only writing process of a SQLite file for the body. Raises DatabaseInUse; others pass through."""
-    url = make_url(database_url)
-    if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
+def sole_writer(path: Path | None) -> Iterator[None]:
+    """Be the only writing process of a SQLite file for the body. Raises DatabaseInUse. None: a server database."""
+    if path is None:
         yield
         return
-    path = Path(url.database)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with path.with_name(path.name + ".lock").open("a+b") as file:
         try:

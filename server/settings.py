@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 import stat
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
@@ -97,6 +98,12 @@ class Settings:
         """Scheme, host and port of the shop as browsers send it in `Origin`."""
         parts = urlsplit(self.base_url)
         return f"{parts.scheme}://{parts.netloc}"
+
+    @property
+    def sqlite_file(self) -> Path | None:
+        """The database's file when it is SQLite, which has one writing process; None for a server database."""
+        scheme, _, path = self.database_url.partition(":///")
+        return Path(path.partition("?")[0]) if scheme.startswith("sqlite") and path else None
 
     def redacted(self) -> dict[str, str]:
         """What may be printed and logged: secrets are masked, a database's password too."""
@@ -291,3 +298,15 @@ def _without_password(url: str) -> str:
     if parts.password is None:
         return url
     return url.replace(f":{parts.password}@", ":•••@", 1)
+
+
+def as_environment(settings: Settings) -> dict[str, str]:
+    """The environment for a child process that is to have these settings, with all else as it is here."""
+    values = {item.name: getattr(settings, item.name) for item in fields(settings)}
+    ours = {PREFIX + name.upper(): str(value) for name, value in values.items() if value is not None}
+    return {**os.environ, **ours}
+
+
+def has_display() -> bool:
+    """Whether a window can be shown on this machine."""
+    return sys.platform in {"win32", "darwin"} or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
