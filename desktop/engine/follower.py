@@ -15,7 +15,7 @@ from desktop.engine import planner
 from desktop.engine.events import EVERYTHING, Connection
 from desktop.engine.session import Account, SignedSession
 from desktop.engine.stores import Stores
-from desktop.engine.transport import Call, is_passing, retry_after_seconds
+from desktop.engine.transport import Call, code_of, is_passing, retry_after_seconds
 from shared.contracts.sync import Changes
 from shared.errors import KamengError, NotSignedIn
 
@@ -115,7 +115,7 @@ class Follower:
         try:
             changes = await self._session.ask(call, Changes)
         except KamengError as error:
-            if error.code != "resync_required" and error.params.get("code") != "resync_required":
+            if code_of(error) != "resync_required":
                 raise
             # Our position is older than the feed keeps: start from now and read every list again.
             greeting = await self._session.greet()

@@ -207,6 +207,11 @@ class SignedSession:
             assert known is not None
         return known
 
+    async def forget_import_key(self) -> None:
+        """The server does not take chunks sealed to this key any more: ask for the new one next time."""
+        if self.account is not None:
+            await self._keep_account(self.account.model_copy(update={"import_key": None}))
+
     async def sign_out(self) -> None:
         """End the session on the server if it can be reached, and forget the token in any case."""
         account, transport = self.account, self._transport

@@ -104,6 +104,11 @@ def is_foreign(error: KamengError) -> bool:
     return isinstance(error, _FOREIGN)
 
 
+def code_of(error: KamengError) -> str:
+    """The code the server gave, also when this version has no class for it."""
+    return str(error.params.get("code", error.code))
+
+
 def retry_after_seconds(error: KamengError) -> float:
     """How long the server asked to wait; 0 when it did not ask."""
     asked = error.params.get("retry_after_seconds", 0)

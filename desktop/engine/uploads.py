@@ -21,7 +21,7 @@ from desktop.engine.events import ImportProgressed, ImportStage
 from desktop.engine.planner import STUBBORN_FAULT_REST_SECONDS, jitter
 from desktop.engine.session import SignedSession
 from desktop.engine.stores import Stores
-from desktop.engine.transport import Call, Refused, is_foreign, is_passing, retry_after_seconds
+from desktop.engine.transport import Call, Refused, code_of, is_foreign, is_passing, retry_after_seconds
 from desktop.store.outbox import Outbox, Upload, UploadState
 from shared import clock
 from shared.contracts.stock import Import, NewImport
@@ -129,7 +129,7 @@ class Uploads:
                 await self._send_missing(upload, seen)
                 seen = await self._patiently(upload, lambda: self._look(upload))
             else:
-                seen = await self._patiently(upload, lambda: self._commit(upload))
+                seen = await self._patiently(upload, lambda: self._commit_or_look(upload))
         return await self._follow(upload, seen)
 
     # --- the four calls ---------------------------------------------------------------------------------------
@@ -158,6 +158,14 @@ class Uploads:
 
     async def _commit(self, upload: Upload) -> Import:
         return await self._session.ask(Call("POST", f"/sync/v1/imports/{upload.id}/commit"), Import)
+
+    async def _commit_or_look(self, upload: Upload) -> Import:
+        try:
+            return await self._commit(upload)
+        except KamengError as error:
+            if code_of(error) != "import_incomplete":
+                raise
+            return await self._look(upload)  # it lost chunks since it told us: it says which
 
     async def _put(self, upload: Upload, n: int) -> None:
         chunk = await self._stores.outbox(lambda outbox: outbox.chunk(upload.id, n))
@@ -255,6 +263,8 @@ class Uploads:
         return ended
 
     async def _fail(self, upload: Upload, error: KamengError) -> Upload:
+        if code_of(error) == "import_key_changed":
+            await self._session.forget_import_key()
         reason = (error.code, error.sentence())
         ended = await self._stores.outbox(lambda outbox: outbox.finish(upload.id, UploadState.FAILED, error=reason))
         self._tell(describe(ended, why=error))

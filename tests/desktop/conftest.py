@@ -1,0 +1,99 @@
+"""Fixtures of the console's tests: a running shop, and consoles that connect to it.
+
+`live_shop` serves a new world; `console(...)` makes a started engine in a data folder of its own, with every event it
+sent in `Console.events`; all of them are stopped after the test.
+"""
+
+import threading
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from desktop.credentials import MemoryVault, Vault
+from desktop.engine.engine import Engine
+from desktop.engine.uploads import Pace
+from desktop.operations import session
+from desktop.paths import Folders
+from tests.desktop.live import Shop, shop
+from tests.world import PASSWORD
+
+
+@dataclass
+class Console:
+    """An engine, its folders, its vault, and what it told."""
+
+    engine: Engine
+    folders: Folders
+    vault: Vault
+    events: list = field(default_factory=list)
+    _told: threading.Condition = field(default_factory=threading.Condition)
+
+    def hear(self, event) -> None:
+        """The engine's callback."""
+        with self._told:
+            self.events.append(event)
+            self._told.notify_all()
+
+    def run(self, work):
+        """An operation's answer."""
+        return self.engine.run(work, timeout_seconds=60)
+
+    def sign_in(self, server: str, login: str):
+        """Sign in with the world's password."""
+        return self.run(session.sign_in(self.engine, server=server, login=login, password=SecretStr(PASSWORD)))
+
+    def wait_for(self, is_it: Callable, seconds: float = 30):
+        """The first event, past or future, that `is_it`."""
+        with self._told:
+            found = self._told.wait_for(lambda: [event for event in self.events if is_it(event)], seconds)
+        assert found, self.events
+        return found[0]
+
+    def told(self, kind: type) -> list:
+        """All events of a kind so far."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+@pytest.fixture
+def console(tmp_path: Path):
+    """`console(name="a", vault=None, **engine options)`: a started engine. The same name shares its folder."""
+    made: list[Console] = []
+
+    def make(name: str = "a", *, vault: Vault | None = None, start: bool = True, **options) -> Console:
+        folders = Folders(tmp_path / f"home-{name}")
+        vault = vault or MemoryVault()
+        # Without jitter a retry comes at once: tests wait for events, not for time.
+        options.setdefault("pace", Pace(chance=lambda: 0.0))
+        one = Console(engine=None, folders=folders, vault=vault)
+        one.engine = Engine(folders=folders, vault=vault, on_event=one.hear, **options)
+        made.append(one)
+        if start:
+            one.engine.start()
+        return one
+
+    yield make
+    for one in made:
+        one.engine.stop()
+
+
+@pytest.fixture
+def live_shop(tmp_path: Path) -> Shop:
+    """A world behind a real server on loopback."""
+    with shop(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def in_shop(tmp_path: Path):
+    """`with in_shop(wrap=...) as shop`: a shop whose app is wrapped, for tests that stop it in the middle."""
+
+    @contextmanager
+    def open_shop(**options):
+        with shop(tmp_path, **options) as running:
+            yield running
+
+    return open_shop
