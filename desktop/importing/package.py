@@ -69,6 +69,7 @@ class SheetFacts:
     """What the fast reader does not report about one sheet. Lines count from 1, columns from 0."""
 
     name: str
+    part: str
     hidden: bool = False
     has_cells: bool = False
     hidden_rows: array[int] = field(default_factory=lambda: array("I"))
@@ -114,6 +115,14 @@ def scan(path: Path, step: Callable[[float], None] = lambda _: None) -> list[She
         if facts.last_column * facts.last_row > MAX_SHEET_CELLS:
             raise SheetTooWide(sheet=facts.name, rows=facts.last_row, columns=facts.last_column)
     return list(sheets.values())
+
+
+def blocks(path: Path, part: str) -> Iterator[bytes]:
+    """One part of a package that passed `scan`, in blocks of at most 1 MiB. Nothing when there is no such part."""
+    with path.open("rb") as file:
+        found = _parts(path, file).get(part)
+        if found is not None:
+            yield from _inflate(file, found, _Budget(path.name, found.compressed or 1, lambda _: None))
 
 
 class _Budget:
@@ -209,24 +218,30 @@ def _check_prolog(name: str, part: str, block: bytes) -> None:
 
 
 def _read_small(file: BinaryIO, part: _Part, budget: _Budget) -> ET.Element:
+    return parse_small(_inflate(file, part, budget), name=budget.name, part=part.name)
+
+
+def parse_small(content: Iterator[bytes], *, name: str, part: str) -> ET.Element:
+    """The tree of a part of at most 8 MiB that came through `_inflate`."""
     pieces: list[bytes] = []
-    for block in _inflate(file, part, budget):
+    for block in content:
         pieces.append(block)
-        if len(pieces) > _SMALL_PART // _BLOCK:
-            raise FileExplodes(name=budget.name, part=part.name)
+        if sum(map(len, pieces)) > _SMALL_PART:
+            raise FileExplodes(name=name, part=part)
     try:
         return ET.fromstring(b"".join(pieces))  # noqa: S314 - no DOCTYPE, so no entities: checked by _inflate
     except ET.ParseError as error:
-        raise FileDamaged(name=budget.name, detail=part.name) from error
+        raise FileDamaged(name=name, detail=part) from error
 
 
-def _local(name: str) -> str:
+def local_name(name: str) -> str:
     """A tag or attribute without its namespace, whichever of the two standards it is of."""
     return name.rpartition("}")[2].rpartition(":")[2]
 
 
-def _attributes(element: ET.Element) -> dict[str, str]:
-    return {_local(name): value for name, value in element.attrib.items()}
+def attributes(element: ET.Element) -> dict[str, str]:
+    """The attributes of an element by their names without namespace."""
+    return {local_name(name): value for name, value in element.attrib.items()}
 
 
 def _sheet_parts(name: str, file: BinaryIO, parts: dict[str, _Part], budget: _Budget) -> dict[str, SheetFacts]:
@@ -237,18 +252,18 @@ def _sheet_parts(name: str, file: BinaryIO, parts: dict[str, _Part], budget: _Bu
         raise FileDamaged(name=name, detail="workbook.xml")
     targets = {
         facts.get("Id", ""): posixpath.normpath(posixpath.join("/xl", facts.get("Target", ""))).lstrip("/")
-        for facts in map(_attributes, _read_small(file, relations, budget))
+        for facts in map(attributes, _read_small(file, relations, budget))
         if facts.get("Type", "").endswith("/worksheet")
     }
     found: dict[str, SheetFacts] = {}
     for element in _read_small(file, workbook, budget).iter():
-        if _local(element.tag) != "sheet":
+        if local_name(element.tag) != "sheet":
             continue
-        facts = _attributes(element)
+        facts = attributes(element)
         part = targets.get(facts.get("id", ""))
         if part is not None and part in parts:
             found[part] = SheetFacts(
-                facts.get("name", ""), hidden=facts.get("state", "visible") in {"hidden", "veryHidden"}
+                facts.get("name", ""), part, hidden=facts.get("state", "visible") in {"hidden", "veryHidden"}
             )
     return found
 
@@ -267,7 +282,7 @@ def _scan_sheet(file: BinaryIO, part: _Part, facts: SheetFacts, budget: _Budget)
         try:
             for block in _inflate(file, part, budget):
                 exact.feed(block)
-        except expat.ExpatError as error:
+        except (expat.ExpatError, ValueError) as error:
             raise FileDamaged(name=budget.name, detail=part.name) from error
 
 

@@ -141,7 +141,7 @@ class SheetSource:
         self._height: int = self._grid.end[0] + 2 - self._first_line
         self.total: int | None = self._height
         self.merged = [_ordered(area) for area in self._grid.merged_cell_ranges or []]
-        self._formats = NumberFormats(path, chosen.name)
+        self._formats = NumberFormats(path, chosen, self._first_line + self._height)
         self._remark(every, chosen)
 
     def _remark(self, every: list[package.SheetFacts], chosen: package.SheetFacts) -> None:
@@ -187,7 +187,7 @@ class SheetSource:
         return self._done / self._height
 
     def number_format(self, line: int, column: int) -> str:
-        """By openpyxl, in step with the rows."""
+        """From the workbook's styles."""
         return self._formats.at(line, column)
 
     def usual_length(self, column: int) -> int:
@@ -236,6 +236,10 @@ def _load(path: Path, sheet: str) -> Any:
             return book.get_sheet_by_name(sheet)
     except (python_calamine.CalamineError, OSError, ValueError) as error:
         raise FileDamaged(name=path.name, detail=type(error).__name__) from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # the reader's own word for a file it did not foresee
+            raise
+        raise FileDamaged(name=path.name, detail="reader") from error
 
 
 def _ordered(area: Any) -> tuple[tuple[int, int], tuple[int, int]]:
