@@ -22,7 +22,7 @@ from uuid import UUID
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
@@ -343,3 +343,8 @@ def _new_rsa_pem() -> str:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     ).decode()
+
+
+def seal_chunk(public_key: bytes, packed: bytes, *, import_id: UUID, n: int) -> bytes:
+    """Seal a chunk as a console does, for stock that the server's own machine brings (the demo shop)."""
+    return _SUITE.encrypt(packed, X25519PublicKey.from_public_bytes(public_key), chunk_info(import_id, n))
