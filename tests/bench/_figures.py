@@ -1,0 +1,85 @@
+"""What every bench shares: its arguments, its last line, medians and peaks of memory.
+
+The last line of a bench is one JSON object; a process that a bench starts ends with one too, and `run` reads it.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+CACHE = ROOT / "build" / "bench"
+"""Input files that are costly to make; safe to delete."""
+
+CORRECTNESS = ("oversold", "doubled", "lost")
+
+
+def parser(about: str | None) -> argparse.ArgumentParser:
+    """An argument parser that says what the bench is about in its own words."""
+    return argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
+def finish(figures: Mapping[str, Any]) -> int:
+    """Print the last line; returns the exit status: 1 when something was oversold, doubled or lost."""
+    print(json.dumps(dict(figures), ensure_ascii=False), flush=True)
+    return int(any(figures.get(name) for name in CORRECTNESS))
+
+
+def say(text: str) -> None:
+    """Tell a person who watches what is being done; not on the stream that is read."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def last_line(text: str) -> dict[str, Any]:
+    """The JSON object that a process printed last."""
+    found = json.loads(text.strip().splitlines()[-1])
+    assert isinstance(found, dict)
+    return found
+
+
+def run(
+    module: str, *arguments: object, seconds: float, environment: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Run a part of a bench as a process of its own and return what it printed last. Raises when it fails."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, *map(str, arguments)],
+        cwd=ROOT,
+        env=None if environment is None else dict(environment),
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=seconds,
+        check=True,
+    )
+    return last_line(done.stdout)
+
+
+def median(values: Sequence[float], *, digits: int = 3) -> float:
+    """The median, rounded for people."""
+    return round(statistics.median(values), digits)
+
+
+def quantile_ms(seconds: Sequence[float], share: float) -> float:
+    """The value that `share` of the durations do not exceed, in milliseconds."""
+    ordered = sorted(seconds)
+    return round(ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000, 2)
+
+
+def own_peak_mib() -> float:
+    """The largest resident set of this process so far."""
+    return _mib(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+
+def children_peak_mib() -> float:
+    """The largest resident set of any child that has ended."""
+    return _mib(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+
+
+def _mib(maxrss: int) -> float:
+    # Linux counts KiB, macOS bytes.
+    return round(maxrss / (1024 * 1024 if sys.platform == "darwin" else 1024), 1)

@@ -1,0 +1,135 @@
+"""A shop for a bench: a new database with people and goods, and the real server process on it.
+
+`prepared` makes the database with the real actions (tests.world) and lets go of it; `serving` runs
+`python -m server serve` on it with its default settings until the block ends.
+"""
+
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID
+
+from server.crypto import KeyRing
+from tests import engines
+from tests.bench._figures import ROOT
+from tests.world import MERCHANT, World, world
+
+START_SECONDS = 60
+STOP_SECONDS = 40
+
+
+@dataclass
+class Shop:
+    """A database that nobody is connected to, and what has to be known to work with it."""
+
+    folder: Path
+    database_url: str
+    skus: dict[str, UUID]
+    products: dict[str, UUID]
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def keys(self) -> KeyRing:
+        """The shop's key ring."""
+        return KeyRing.load(self.folder / "data" / "keyring.json")
+
+
+@dataclass
+class Served:
+    """A running server process. `peak_mib` is filled when it has ended."""
+
+    url: str
+    port: int
+    process: subprocess.Popen[bytes]
+    log: Path
+    peak_mib: float = 0.0
+
+
+def prepared(kind: engines.Kind, session: Path, folder: Path, fill: Callable[[World], object] | None = None) -> Shop:
+    """Make a shop on a new database of the session's engine. `fill` may add stock to it."""
+    folder.mkdir(parents=True)
+    database_url = engines.url(kind, folder=session)
+    with world(database_url, folder) as shop:
+        if fill is not None:
+            fill(shop)
+        skus = {code: terms.sku_id for code, terms in shop.skus.items()}
+        products = {code: terms.product_id for code, terms in shop.skus.items()}
+    return Shop(folder=folder, database_url=database_url, skus=skus, products=products)
+
+
+def free_port() -> int:
+    """A port that nobody listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def serving(shop: Shop) -> Iterator[Served]:
+    """Run the server; on leaving it is told to stop and waited for. Raises when it does not start."""
+    port = free_port()
+    environment = _clean_environment() | {
+        "KAMENG_DATA": str(shop.folder / "data"),
+        "KAMENG_DATABASE_URL": shop.database_url,
+        "KAMENG_PORT": str(port),
+        "KAMENG_SANDBOX_MERCHANT": MERCHANT,
+        **shop.environment,
+    }
+    log = shop.folder / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "server", "serve"], cwd=ROOT, env=environment, stdout=output, stderr=output
+        )
+        served = Served(url=f"http://127.0.0.1:{port}", port=port, process=process, log=log)
+        try:
+            wait_until_answering(process, port, log)
+            yield served
+        finally:
+            served.peak_mib = _peak_mib(process)
+            end(process)
+
+
+def _clean_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("KAMENG_")}
+
+
+def wait_until_answering(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    """Return when the process answers /livez. Raises with the end of its log when it does not."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+            connection.request("GET", "/livez")
+            if connection.getresponse().status == 200:
+                return
+        except OSError:
+            time.sleep(0.02)
+        finally:
+            connection.close()
+    raise RuntimeError(f"the server did not start:\n{log.read_text(errors='replace')[-3000:]}")
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Ask the process to stop, and see to it."""
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _peak_mib(process: subprocess.Popen[bytes]) -> float:
+    """The process's largest resident set so far; 0 where /proc does not tell."""
+    status = Path(f"/proc/{process.pid}/status")
+    if not status.exists():
+        return 0.0
+    lines = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
+    return round(int(lines.get("VmHWM", "0 kB").split()[0]) / 1024, 1)
