@@ -1,0 +1,56 @@
+"""Words that several screens need in the language of the window: ages, states, faults.
+
+Functions, because they are asked again after each change of language.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import IntEnum, StrEnum
+
+from PySide6.QtCore import QCoreApplication
+
+from desktop.presenters.formats import age, moment
+from desktop.widgets.live import language
+from shared import clock, states
+from shared.errors import KamengError
+
+
+def how_old(instant: datetime) -> str:
+    """`刚刚`, `5 分钟前`, `3 小时前`, `2 天前`."""
+    since = age(instant, now=clock.now())
+    match since.unit:
+        case "days":
+            return QCoreApplication.translate("Words", "%n 天前", None, since.number)
+        case "hours":
+            return QCoreApplication.translate("Words", "%n 小时前", None, since.number)
+        case "minutes":
+            return QCoreApplication.translate("Words", "%n 分钟前", None, since.number)
+        case _:
+            return QCoreApplication.translate("Words", "刚刚")
+
+
+def as_of(instant: datetime | None) -> str:
+    """How old a list is, in words; empty while it was not read."""
+    if instant is None:
+        return ""
+    return QCoreApplication.translate("Words", "数据:{age}").format(age=how_old(instant))
+
+
+def exactly(instant: datetime | None) -> str:
+    """The same instant to the second, for a tip."""
+    return moment(instant) if instant is not None else ""
+
+
+def state_word(state: StrEnum | IntEnum) -> str:
+    """The word for a state in the language of the window."""
+    return states.label(state, language())
+
+
+def sentence(error: Exception) -> str:
+    """What went wrong and what to do. An error nobody expected says that much and no more: it may quote data."""
+    if isinstance(error, KamengError):
+        return error.sentence(language())
+    return QCoreApplication.translate("Words", "程序内部出错({kind}),详情已记入日志。").format(
+        kind=type(error).__name__
+    )
