@@ -12,6 +12,8 @@ import hashlib
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import UUID
 
 import msgspec
@@ -40,6 +42,7 @@ from shared.contracts.catalog import MoveProduct, NewCategory, NewProduct, NewSk
 from shared.contracts.stock import FileFigures, NewImport, chunk_info
 from shared.permissions import Role
 from shared.states import ProductState
+from tests import engines
 
 PASSWORD = "correct horse battery"
 ANNA, BEN, CARA = (UUID(int=0xA00 + n) for n in range(3))
@@ -181,20 +184,53 @@ class World:
 
 @contextmanager
 def world(database_url: str, folder):
-    """A shop on a new database, its batcher running and its jobs run by hand (`World.work`)."""
+    """A shop on a database of the same engine, its batcher running and its jobs run by hand (`World.work`).
+
+    People and goods are made once a run and engine; each world is a copy of that database.
+    """
+    template = _template(database_url.partition(":")[0])
+    copied = engines.copy(template.url)
+    ctx = _assembled(copied, folder)
+    ctx.batch.start()
+    try:
+        yield World(ctx=ctx, suppliers=template.suppliers, users=template.users, skus=template.skus)
+    finally:
+        ctx.batch.close()
+        ctx.db.close()
+        engines.drop(copied)
+
+
+def _assembled(database_url: str, folder) -> Context:
     settings = Settings.from_environment(
         {"KAMENG_DATA": str(folder / "data"), "KAMENG_DATABASE_URL": database_url, "KAMENG_SANDBOX_MERCHANT": MERCHANT}
     )
     settings.prepare_data_folder()
     KeyRing.create(settings.key_ring_file)
-    ctx = app.assemble(settings)
-    migrations.upgrade(ctx.db)
-    ctx.batch.start()
-    try:
-        yield _people_and_goods(ctx)
-    finally:
-        ctx.batch.close()
+    return app.assemble(settings)
+
+
+@dataclass(frozen=True)
+class _Template:
+    """A database with people and goods, and their names."""
+
+    url: str
+    suppliers: dict[str, UUID]
+    users: dict[str, UUID]
+    skus: dict[str, catalog_queries.SaleTerms]
+
+
+@cache
+def _template(backend: str) -> _Template:
+    url = engines.url(_KINDS[backend])
+    with TemporaryDirectory() as folder:
+        ctx = _assembled(url, Path(folder))
+        migrations.upgrade(ctx.db)
+        built = _people_and_goods(ctx)
         ctx.db.close()
+    return _Template(url=url, suppliers=built.suppliers, users=built.users, skus=built.skus)
+
+
+_KINDS: dict[str, engines.Kind] = {"sqlite": "sqlite", "postgresql+psycopg": "postgres", "mariadb+pymysql": "mariadb"}
 
 
 @cache

@@ -23,7 +23,8 @@ class _Stopped(Exception):
 
 def run(settings: Settings, *, sandbox_port: int, console: bool) -> int:
     """Start everything, say where it is, and wait until somebody stops it."""
-    signal.signal(signal.SIGTERM, _stop)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
     settings = prepared(settings)
     serving.take_port(settings).close()
     serving.take_port(replace(settings, port=sandbox_port)).close()
@@ -34,7 +35,7 @@ def run(settings: Settings, *, sandbox_port: int, console: bool) -> int:
             if console and has_display():
                 started.start("console", ["desktop", "--server", settings.base_url], settings=settings)
             _wait(started)
-        except (KeyboardInterrupt, _Stopped):
+        except _Stopped:
             print("\n正在停止… / stopping …", flush=True)
     return 0
 
