@@ -87,8 +87,8 @@ def _write_sheet(part: IO[bytes], count: int) -> None:
     part.write(f'{_XML}<worksheet xmlns="{_MAIN}"><dimension ref="A1:B{count + 1}"/><sheetData>'.encode())
     for start in range(0, count + 1, _STEP):
         rows = (
-            f'<row r="{n + 1}"><c r="A{n + 1}" t="s"><v>{2 * n}</v></c><c r="B{n + 1}" t="s"><v>{2 * n + 1}</v></c></row>'
-            for n in range(start, min(start + _STEP, count + 1))
+            f'<row r="{n}"><c r="A{n}" t="s"><v>{2 * n - 2}</v></c><c r="B{n}" t="s"><v>{2 * n - 1}</v></c></row>'
+            for n in range(start + 1, min(start + _STEP, count + 1) + 1)
         )
         part.write("".join(rows).encode())
     part.write(b"</sheetData></worksheet>")

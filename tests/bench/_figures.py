@@ -50,7 +50,6 @@ def run(
     done = subprocess.run(
         [sys.executable, "-m", module, *map(str, arguments)],
         cwd=ROOT,
-        env=None if environment is None else dict(environment),
         stdout=subprocess.PIPE,
         text=True,
         timeout=seconds,

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import UUID
 
 from server.crypto import KeyRing
@@ -32,7 +33,6 @@ class Shop:
     folder: Path
     database_url: str
     skus: dict[str, UUID]
-    products: dict[str, UUID]
     environment: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -52,16 +52,31 @@ class Served:
     peak_mib: float = 0.0
 
 
-def prepared(kind: engines.Kind, session: Path, folder: Path, fill: Callable[[World], object] | None = None) -> Shop:
-    """Make a shop on a new database of the session's engine. `fill` may add stock to it."""
+@contextmanager
+def durable_engines() -> Iterator[Path]:
+    """Engines that flush at each commit, for the body; yields a folder for the bench's own files on the same disk."""
+    with engines.session(durable=True) as session, TemporaryDirectory(dir=session) as scratch:
+        os.environ[engines.SESSION_VARIABLE] = str(session)
+        try:
+            yield Path(scratch)
+        finally:
+            del os.environ[engines.SESSION_VARIABLE]
+
+
+def prepared(kind: engines.Kind, folder: Path, fill: Callable[[World], object] | None = None) -> Shop:
+    """Make a shop on a new database, which the caller drops. `fill` may add stock to it."""
     folder.mkdir(parents=True)
-    database_url = engines.url(kind, folder=session)
-    with world(database_url, folder) as shop:
+    empty = engines.url(kind)
+    with world(empty, folder) as shop:
         if fill is not None:
             fill(shop)
         skus = {code: terms.sku_id for code, terms in shop.skus.items()}
-        products = {code: terms.product_id for code, terms in shop.skus.items()}
-    return Shop(folder=folder, database_url=database_url, skus=skus, products=products)
+        # The world's own database goes with it, and a database is copied while nobody is connected to it.
+        shop.ctx.batch.close()
+        shop.ctx.db.close()
+        database_url = engines.copy(shop.ctx.settings.database_url)
+    engines.drop(empty)
+    return Shop(folder=folder, database_url=database_url, skus=skus)
 
 
 def free_port() -> int:

@@ -7,7 +7,6 @@ the file: `lost` and `doubled` count cards.
 """  # noqa: N999 - `make bench NAME=import` names the job
 
 import sys
-import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -36,17 +35,17 @@ def main() -> int:
     file = _cards.workbook(given.rows)
     ours: list[dict[str, Any]] = []
     floors: list[dict[str, Any]] = []
-    with engines.session(durable=True) as session, tempfile.TemporaryDirectory(dir=session) as scratch:
+    with _shop.durable_engines() as scratch:
         for n in range(given.rounds):
-            floors.append(_floor_round(given.engine, session, Path(scratch) / f"floor-{n}", file))
+            floors.append(_floor_round(given.engine, scratch / f"floor-{n}", file))
             _figures.say(f"floor {n + 1}: {floors[-1]}")
-            ours.append(_our_round(given.engine, session, Path(scratch) / f"ours-{n}", file, given.rows))
+            ours.append(_our_round(given.engine, scratch / f"ours-{n}", file, given.rows))
             _figures.say(f"ours  {n + 1}: {ours[-1]}")
     return _figures.finish(_told(given.engine, given.rows, ours, floors))
 
 
-def _floor_round(kind: engines.Kind, session: Path, folder: Path, file: Path) -> dict[str, Any]:
-    shop = _shop.prepared(kind, session, folder)
+def _floor_round(kind: engines.Kind, folder: Path, file: Path) -> dict[str, Any]:
+    shop = _shop.prepared(kind, folder)
     found = _figures.run(
         "tests.bench._import_floor", "--database", shop.database_url, "--file", file, seconds=ROUND_SECONDS
     )
@@ -54,8 +53,8 @@ def _floor_round(kind: engines.Kind, session: Path, folder: Path, file: Path) ->
     return found
 
 
-def _our_round(kind: engines.Kind, session: Path, folder: Path, file: Path, rows: int) -> dict[str, Any]:
-    shop = _shop.prepared(kind, session, folder)
+def _our_round(kind: engines.Kind, folder: Path, file: Path, rows: int) -> dict[str, Any]:
+    shop = _shop.prepared(kind, folder)
     with _shop.serving(shop) as server:
         arguments = {"server": server.url, "login": LOGIN, "sku": SKU, "home": folder / "console", "file": file}
         words = [word for name, value in arguments.items() for word in (f"--{name}", value)]
@@ -66,7 +65,7 @@ def _our_round(kind: engines.Kind, session: Path, folder: Path, file: Path, rows
 
 
 def _compare(shop: _shop.Shop, rows: int) -> tuple[int, int]:
-    """Open every card that has a unit in stock; answers how many of the file are missing and how many are there twice."""
+    """Open every card that is in stock; answers how many of the file are missing, and how many are there twice."""
     database = Database(shop.database_url)
     sku_id = shop.skus[SKU]
     keys = shop.keys
