@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 T = TypeVar("T")
 
@@ -13,6 +13,14 @@ class Request(BaseModel):
     """A body that comes in. An unknown field is an error: it is a typo or an attack."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+    @field_validator("*")
+    @classmethod
+    def _can_be_stored(cls, value: Any) -> Any:
+        # PostgreSQL has no place for U+0000 in a text, and nobody types one.
+        if isinstance(value, str) and "\0" in value:
+            raise ValueError("U+0000")
+        return value
 
 
 class Answer(BaseModel):

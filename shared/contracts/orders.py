@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import Field
 
 from shared.contracts.base import Answer, Code, Request
+from shared.money import MAX_FEN
 from shared.pricing import MAX_QUANTITY
 from shared.states import AttemptState, ExceptionKind, OrderState
 
@@ -19,8 +20,8 @@ class PlaceOrder(Request):
     """`POST /api/orders`. `amount_fen` is the total of the review page: the price never changes after it."""
 
     sku: Code
-    quantity: Annotated[int, Field(ge=1, le=MAX_QUANTITY)]
-    amount_fen: Annotated[int, Field(ge=1)]
+    quantity: Annotated[int, Field(strict=True, ge=1, le=MAX_QUANTITY)]
+    amount_fen: Annotated[int, Field(strict=True, ge=1, le=MAX_FEN)]
     channel: Annotated[str, Field(pattern=r"^[a-z]{2,16}$")]
 
 

@@ -16,6 +16,9 @@ CHUNK_ROWS = 5_000
 CHUNK_BYTES = 4 * 1024 * 1024
 MAX_ROWS = 5_000_000
 
+Rows = Annotated[int, Field(ge=0, le=10**9)]
+"""Rows of a file. A text file has no limit of its own; a count has the database's."""
+
 Sha256Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -27,11 +30,11 @@ def chunk_info(import_id: UUID, n: int) -> bytes:
 class FileFigures(Request):
     """The ledger of the file as the console judged it: read = valid + duplicates + refused + skipped."""
 
-    read: Annotated[int, Field(ge=0)]
-    valid: Annotated[int, Field(ge=0)]
-    duplicates: Annotated[int, Field(ge=0)]
-    refused: Annotated[int, Field(ge=0)]
-    skipped: Annotated[int, Field(ge=0)]
+    read: Rows
+    valid: Rows
+    duplicates: Rows
+    refused: Rows
+    skipped: Rows
 
     @model_validator(mode="after")
     def _adds_up(self) -> FileFigures:
