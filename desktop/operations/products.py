@@ -68,6 +68,11 @@ async def list_products(
     return await look(engine, list_name=name_of("products", **query), call=call, answer=_PAGE)
 
 
+async def list_all(engine: Engine) -> list[Product]:
+    """Every product the person may see, from the server."""
+    return await every_page(engine, "/api/products", _PAGE, {})
+
+
 async def recall_products(engine: Engine) -> Seen[Page[Product]] | None:
     """The first page as it was last seen, without asking the server."""
     return await recall(engine, list_name="products", answer=_PAGE)

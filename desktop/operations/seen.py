@@ -74,7 +74,9 @@ def _read(remembered: SeenList | None, answer: TypeAdapter[T]) -> Seen[T] | None
     return Seen(value=value, as_of=remembered.as_of, live=False)
 
 
-async def every_page(engine: Engine, path: str, answer: TypeAdapter[Page[T]], query: Mapping[str, str]) -> list[T]:
+async def every_page(
+    engine: Engine, path: str, answer: TypeAdapter[Page[T]], query: Mapping[str, str | None]
+) -> list[T]:
     """All rows of a keyset-paged list, in order. A page that points at itself ends it."""
     rows: list[T] = []
     after: str | None = None

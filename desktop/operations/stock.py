@@ -6,7 +6,7 @@ from pydantic import TypeAdapter
 
 from desktop.engine.engine import Engine
 from desktop.engine.transport import Call
-from desktop.operations.seen import Seen, look, name_of, recall
+from desktop.operations.seen import Seen, every_page, look, name_of, recall
 from shared.contracts.base import Page
 from shared.contracts.stock import Lot, SkuStock, Unit
 from shared.states import UnitState
@@ -21,6 +21,11 @@ async def list_stock(engine: Engine, *, q: str | None = None, after: str | None 
     query = {"q": q, "after": after}
     call = Call("GET", "/api/stock", query=query)
     return await look(engine, list_name=name_of("stock", **query), call=call, answer=_STOCK)
+
+
+async def list_all(engine: Engine, *, q: str | None = None) -> list[SkuStock]:
+    """The counts of every SKU the person may see, from the server."""
+    return await every_page(engine, "/api/stock", _STOCK, {"q": q})
 
 
 async def recall_stock(engine: Engine) -> Seen[Page[SkuStock]] | None:
