@@ -25,7 +25,7 @@ def run(settings: Settings, *, sandbox_port: int, console: bool) -> int:
     """Start everything, say where it is, and wait until somebody stops it."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
-    settings = prepared(settings)
+    prepare(settings)
     serving.take_port(settings).close()
     serving.take_port(replace(settings, port=sandbox_port)).close()
     with children(settings.data / "logs") as started:
@@ -40,8 +40,8 @@ def run(settings: Settings, *, sandbox_port: int, console: bool) -> int:
     return 0
 
 
-def prepared(settings: Settings) -> Settings:
-    """Data folder, key ring and schema, made where they are missing."""
+def prepare(settings: Settings) -> None:
+    """Make the data folder, key ring and schema where they are missing."""
     settings.prepare_data_folder()
     if settings.key_ring is None and not settings.key_ring_file.exists():
         KeyRing.create(settings.key_ring_file)
@@ -50,7 +50,6 @@ def prepared(settings: Settings) -> Settings:
         if migrations.current(db) != migrations.head():
             migrations.upgrade(db)
         db.close()
-    return settings
 
 
 def open_shop(started: Children, settings: Settings, *, sandbox_port: int) -> tuple[Settings, dict[str, str]]:
