@@ -32,6 +32,7 @@ from shared.errors import BadInput, KamengError
 from shared.ids import random_bytes
 
 _SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+_KEY_BYTES = 32
 _NONCE_PREFIX_BYTES = 8
 _NONCE_BYTES = 12
 _MOST_PER_PREFIX = 2**32
@@ -154,10 +155,9 @@ class LotCipher:
         """The clear card. Raises CardUnreadable when the row was moved or changed or the key is another one."""
         place = b"card|" + sku_id.bytes + self._lot + seq.to_bytes(8, "big")
         try:
-            text = self._aead.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], place)
+            return Secret(_opened(self._aead, sealed, place).decode())
         except InvalidTag:
             raise CardUnreadable from None
-        return Secret(text.decode())
 
 
 class KeyRing:
@@ -166,14 +166,15 @@ class KeyRing:
     def __init__(self, ring: dict[str, Any], *, path: Path | None) -> None:
         self._path = path
         try:
-            self._masters = {int(v): base64.b64decode(k) for v, k in ring["masters"].items()}
+            self._masters = {int(v): _key(k) for v, k in ring["masters"].items()}
             self._active: int = ring["active_master"]
-            self._mac_key = base64.b64decode(ring["mac"])
-            self.fingerprinter = Fingerprinter(base64.b64decode(ring["fingerprint"]))
+            _ = self._masters[self._active]  # a missing key is found now, not at the next import
+            self._mac_key = _key(ring["mac"])
+            self.fingerprinter = Fingerprinter(_key(ring["fingerprint"]))
             self.import_key_id: str = ring["import"]["id"]
-            self._import_key = X25519PrivateKey.from_private_bytes(base64.b64decode(ring["import"]["private"]))
-            self._channels: dict[str, dict[str, str]] = ring["channels"]
-        except (KeyError, ValueError, TypeError) as error:
+            self._import_key = X25519PrivateKey.from_private_bytes(_key(ring["import"]["private"]))
+            self._channels: dict[str, dict[str, str]] = dict(ring["channels"].items())
+        except (AttributeError, KeyError, ValueError, TypeError) as error:
             raise KeyRingDamaged(reason=type(error).__name__) from None
         self._ring = ring
 
@@ -206,11 +207,11 @@ class KeyRing:
             raise KeyRingMissing(path=str(path)) from None
         if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise KeyRingExposed(path=str(path))
-        return cls.parse(path.read_text(), path=path)
+        return cls.parse(path.read_bytes(), path=path)
 
     @classmethod
-    def parse(cls, text: str, *, path: Path | None = None) -> KeyRing:
-        """The ring from its JSON, for a ring that is given in the environment."""
+    def parse(cls, text: str | bytes, *, path: Path | None = None) -> KeyRing:
+        """The ring from its JSON, for a ring that is given in the environment. Raises KeyRingDamaged."""
         try:
             ring = json.loads(text)
         except ValueError:
@@ -233,9 +234,8 @@ class KeyRing:
         master = self._masters.get(key.master_version)
         if master is None:
             raise CardUnreadable
-        nonce, wrapped = key.wrapped[:_NONCE_BYTES], key.wrapped[_NONCE_BYTES:]
         try:
-            data_key = AESGCM(master).decrypt(nonce, wrapped, b"lot|" + lot_id.bytes)
+            data_key = _opened(AESGCM(master), key.wrapped, b"lot|" + lot_id.bytes)
         except InvalidTag:
             raise CardUnreadable from None
         return LotCipher(lot_id, data_key)
@@ -271,9 +271,8 @@ class KeyRing:
 
     def open_small(self, purpose: str, place: bytes, sealed: bytes) -> bytes:
         """The secret that `seal_small` sealed. Raises SecretUnreadable when row or ring are others."""
-        nonce, text = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
         try:
-            return AESGCM(self.mac(f"seal|{purpose}", b"")).decrypt(nonce, text, place)
+            return _opened(AESGCM(self.mac(f"seal|{purpose}", b"")), sealed, place)
         except InvalidTag:
             raise SecretUnreadable from None
 
@@ -290,8 +289,10 @@ class KeyRing:
             raise BadInput(reason="RSA >= 2048")
         known = self._channels.get(channel, {})
         private = known.get("private") or _new_rsa_pem()
-        self._channels[channel] = {"merchant_id": merchant_id, "public": public_pem.decode(), "private": private}
-        self._save()
+        added = {"merchant_id": merchant_id, "public": public_pem.decode(), "private": private}
+        ring = self._ring | {"channels": self._channels | {channel: added}}
+        self._save(ring)
+        self._ring, self._channels = ring, ring["channels"]
 
     def merchant_id(self, channel: str) -> str:
         """Our merchant number at a channel. Raises ChannelKeyMissing."""
@@ -322,16 +323,31 @@ class KeyRing:
         except KeyError:
             raise ChannelKeyMissing(channel=channel) from None
 
-    def _save(self) -> None:
+    def _save(self, ring: dict[str, Any]) -> None:
         if self._path is None:
             raise BadInput(reason="the key ring comes from the environment; add the key there")
         fresh = self._path.with_suffix(".new")
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
-            json.dump(self._ring, file, indent=1)
+            json.dump(ring, file, indent=1)
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(self._path)
+
+
+def _opened(aead: AESGCM, sealed: bytes, place: bytes) -> bytes:
+    """What nonce || ciphertext || tag hold. Raises InvalidTag, also for a row that was cut short."""
+    if len(sealed) < _NONCE_BYTES:
+        raise InvalidTag
+    return aead.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], place)
+
+
+def _key(text: str) -> bytes:
+    """A key of 32 bytes from its base64. Raises ValueError for anything else."""
+    key = base64.b64decode(text, validate=True)
+    if len(key) != _KEY_BYTES:
+        raise ValueError("a key has 32 bytes")
+    return key
 
 
 def _b64(data: bytes) -> str:
