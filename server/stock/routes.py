@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import Query, Request
+from fastapi import Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 
 from server import context, policy
@@ -101,7 +101,7 @@ def declare_import(request: Request, body: wire.NewImport) -> wire.Import:
 
 
 @router.put("/sync/v1/imports/{import_id}/chunks/{n}", allow=Permission.STOCK_IMPORT_CREATE, status_code=204)
-async def receive_chunk(request: Request, import_id: UUID, n: int) -> None:
+async def receive_chunk(request: Request, import_id: UUID, n: Annotated[int, Path(ge=0, le=wire.MAX_ROWS)]) -> None:
     """Take one sealed chunk as it is. `Content-Digest` is checked, so that a broken line shows as such.
 
     `async`, because the body is read here and not by the framework; the database work happens in a thread.
@@ -171,7 +171,7 @@ def _check_digest(header: str | None, sealed: bytes) -> None:
         raise BadField(field=name, reason="sha-256=:…:")
     try:
         stated = base64.b64decode(header[9:-1], validate=True)
-    except binascii.Error:
+    except ValueError:  # of base64: not its alphabet, or not ASCII at all
         raise BadField(field=name, reason="base64") from None
     if not hmac.compare_digest(stated, hashlib.sha256(sealed).digest()):
         raise BadField(field=name, reason="≠")
