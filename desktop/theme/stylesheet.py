@@ -97,6 +97,7 @@ QComboBox::drop-down, QDateEdit::drop-down { border: none; width: 22px; }
 QComboBox::down-arrow, QDateEdit::down-arrow { image: url($chevron); width: 12px; height: 12px; }
 QComboBox QAbstractItemView { background: $raised; border: 1px solid $line; outline: none; padding: 4px;
     selection-background-color: $accent_soft; selection-color: $on_accent_soft; }
+QComboBox QLineEdit { border: none; padding: 0; margin: 0; min-height: 0; background: transparent; }
 QSpinBox::up-button, QSpinBox::down-button { width: 0; border: none; }
 QCheckBox { spacing: 8px; }
 QCheckBox:focus { color: $accent; }
@@ -111,8 +112,9 @@ QListView::item:hover { background: $hover; }
 QListView::item:selected { background: $accent_soft; color: $on_accent_soft; }
 QHeaderView { background: $surface; border: none; }
 QHeaderView::section { background: $surface; color: $muted; border: none; border-bottom: 1px solid $line;
-    padding: 6px 10px; font-size: 9pt; }
+    padding: 6px 13px; font-size: 9pt; }
 QTableCornerButton::section { background: $surface; border: none; }
+QFrame[role="sheet"] QListView { background: transparent; }
 QTableView[role="raw"] { background: $raised; border: 1px solid $line; border-radius: $radius; }
 QTableView[role="raw"] QHeaderView, QTableView[role="raw"] QHeaderView::section { background: $raised; }
 
@@ -144,6 +146,7 @@ QSplitter::handle { background: $line; }
 QSplitter::handle:horizontal { width: 1px; }
 QSplitter::handle:vertical { height: 1px; }
 QScrollArea { background: transparent; border: none; }
+QScrollArea > QWidget > QWidget { background: transparent; }
 QScrollArea > QWidget > QWidget[role="page"] { background: $surface; }
 QCalendarWidget QWidget { background: $raised; }
 QCalendarWidget QAbstractItemView { selection-background-color: $accent; selection-color: $on_accent; }

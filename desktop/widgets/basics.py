@@ -169,7 +169,7 @@ class Notice(QFrame):
         self._glyph = Glyph("info", size=16)
         self._text = label(wrap=True)
         self._text.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
-        layout.addWidget(self._glyph, 0, Qt.AlignmentFlag.AlignTop)
+        layout.addWidget(self._glyph)
         layout.addWidget(self._text, 1)
         self.buttons = row(gap=6)
         layout.addLayout(self.buttons)

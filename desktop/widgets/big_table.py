@@ -21,7 +21,7 @@ from PySide6.QtCore import (
     Qt,
     Signal,
 )
-from PySide6.QtGui import QColor, QFocusEvent, QGuiApplication, QKeyEvent, QKeySequence, QPainter, QPen
+from PySide6.QtGui import QColor, QFocusEvent, QFontMetrics, QGuiApplication, QKeyEvent, QKeySequence, QPainter, QPen
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -33,6 +33,7 @@ from PySide6.QtWidgets import (
 )
 
 from desktop import theme
+from desktop.theme.apply import key_font
 from desktop.theme.tokens import tone_colours
 from desktop.widgets.rows_model import TONE_ROLE, RowsModel
 
@@ -56,9 +57,14 @@ class BadgeDelegate(QStyledItemDelegate):
         if isinstance(view, QWidget):
             view.style().drawControl(QStyle.ControlElement.CE_ItemViewItem, blank, painter, view)
         text, ground = tone_colours(theme.current(), tone)
-        width = min(option.fontMetrics.horizontalAdvance(word) + 16, option.rect.width() - 12)
-        height = option.fontMetrics.height() + 4
-        pill = QRect(option.rect.left() + 8, option.rect.center().y() - height // 2 + 1, width, height)
+        if option.state & QStyle.StateFlag.State_Selected:
+            ground = theme.current().raised  # a soft ground would drown in the selection
+        room = option.rect.width() - 16
+        word = option.fontMetrics.elidedText(word, Qt.TextElideMode.ElideRight, room - 16)
+        width = min(option.fontMetrics.horizontalAdvance(word) + 18, room)
+        height = min(option.fontMetrics.height() + 5, option.rect.height() - 4)
+        top = option.rect.top() + (option.rect.height() - height) // 2
+        pill = QRect(option.rect.left() + 10, top, width, height)
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(Qt.PenStyle.NoPen)
@@ -192,12 +198,13 @@ class BigTable(QTableView):
 
     def _measure_columns(self, model: RowsModel) -> None:
         header = self.horizontalHeader()
-        metrics = self.fontMetrics()
+        metrics, keys = self.fontMetrics(), QFontMetrics(key_font())
         wide = any(column.stretch for column in model.listing.columns)
         header.setStretchLastSection(not wide)
         for at, column in enumerate(model.listing.columns):
             title = str(model.headerData(at, Qt.Orientation.Horizontal))
-            width = max(metrics.horizontalAdvance(column.sample), metrics.horizontalAdvance(title)) + 28
+            face = keys if column.code else metrics
+            width = max(face.horizontalAdvance(column.sample), metrics.horizontalAdvance(title)) + 30
             header.setSectionResizeMode(
                 at, QHeaderView.ResizeMode.Stretch if column.stretch else QHeaderView.ResizeMode.Interactive
             )

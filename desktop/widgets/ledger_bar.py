@@ -109,7 +109,9 @@ class LedgerBar(QWidget):
         self._sum = row(gap=2)
         layout.addLayout(self._sum)
         self._shares = _Shares()
-        layout.addWidget(self._shares)
+        under = row(margins=(10, 0, 0, 0))  # the bar begins where the first figure does
+        under.addWidget(self._shares)
+        layout.addLayout(under)
         self._group = QButtonGroup(self)
         self._group.setExclusive(False)
         self._group.buttonClicked.connect(self._pressed)

@@ -120,7 +120,7 @@ class PaletteDialog(Live, QDialog):
         body = column(frame, gap=6, margins=(10, 10, 10, 8))
         self.field = QLineEdit()
         self.field.setClearButtonEnabled(True)
-        self.say(self.field.setPlaceholderText, lambda: self.tr("想做什么?输入名称或拼音首字母,# 加订单号查订单"))
+        self.say(self.field.setPlaceholderText, lambda: self.tr("想做什么？输入名称或拼音首字母，# 加订单号查订单"))
         self.say(self.field.setAccessibleName, lambda: self.tr("查找命令"))
         self.field.textChanged.connect(self._search)
         self.field.installEventFilter(self)

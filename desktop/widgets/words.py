@@ -10,7 +10,7 @@ from enum import IntEnum, StrEnum
 
 from PySide6.QtCore import QCoreApplication
 
-from desktop.presenters.formats import age, moment
+from desktop.presenters.formats import age, count, moment
 from desktop.widgets.live import language
 from shared import clock, states
 from shared.errors import KamengError
@@ -34,12 +34,17 @@ def as_of(instant: datetime | None) -> str:
     """How old a list is, in words; empty while it was not read."""
     if instant is None:
         return ""
-    return QCoreApplication.translate("Words", "数据:{age}").format(age=how_old(instant))
+    return QCoreApplication.translate("Words", "数据：{age}").format(age=how_old(instant))
 
 
 def exactly(instant: datetime | None) -> str:
     """The same instant to the second, for a tip."""
     return moment(instant) if instant is not None else ""
+
+
+def counted(words: str, number: int) -> str:
+    """`words` of a plural `tr("%n ...")` with the number written in groups of three."""
+    return words.replace(str(number), count(number), 1)
 
 
 def state_word(state: StrEnum | IntEnum) -> str:
@@ -51,6 +56,6 @@ def sentence(error: Exception) -> str:
     """What went wrong and what to do. An error nobody expected says that much and no more: it may quote data."""
     if isinstance(error, KamengError):
         return error.sentence(language())
-    return QCoreApplication.translate("Words", "程序内部出错({kind}),详情已记入日志。").format(
+    return QCoreApplication.translate("Words", "程序内部出错（{kind}），详情已记入日志。").format(
         kind=type(error).__name__
     )

@@ -1,0 +1,307 @@
+"""The table of commands and of places. Ids are `noun.verb`, the same in the palette, in logs and in tests.
+
+A command is enabled when the signed-in person has its permission and its handler says that there is something to do.
+Single letters never fire inside a text field: Qt gives a field that takes text the first right to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from PySide6.QtCore import QCoreApplication
+
+from shared.permissions import Permission
+
+translate = QCoreApplication.translate
+
+
+@dataclass(frozen=True)
+class Command:
+    """One thing a person can do.
+
+    `keys` are QKeySequence texts in portable form. `permission` None means anybody, `signed_in` False also nobody.
+    """
+
+    id: str
+    title: Callable[[], str]
+    group: str
+    keys: tuple[str, ...] = ()
+    permission: Permission | None = None
+    icon: str = "command"
+    signed_in: bool = True
+
+
+@dataclass(frozen=True)
+class Place:
+    """One entry of the navigation, shown to those who have `permission`."""
+
+    id: str
+    title: Callable[[], str]
+    icon: str
+    permission: Permission
+    command: str
+
+
+ALL: tuple[Command, ...] = (
+    Command(
+        "place.imports",
+        lambda: translate("Commands", "转到：导入卡密"),
+        "go",
+        keys=("Ctrl+1",),
+        permission=Permission.STOCK_IMPORT_CREATE,
+        icon="import",
+    ),
+    Command(
+        "place.products",
+        lambda: translate("Commands", "转到：商品"),
+        "go",
+        keys=("Ctrl+2",),
+        permission=Permission.CATALOG_PRODUCT_READ,
+        icon="product",
+    ),
+    Command(
+        "place.stock",
+        lambda: translate("Commands", "转到：库存"),
+        "go",
+        keys=("Ctrl+3",),
+        permission=Permission.STOCK_LOT_READ,
+        icon="stock",
+    ),
+    Command(
+        "place.orders",
+        lambda: translate("Commands", "转到：订单"),
+        "go",
+        keys=("Ctrl+4",),
+        permission=Permission.ORDERS_ORDER_READ,
+        icon="order",
+    ),
+    Command(
+        "place.reconciliation",
+        lambda: translate("Commands", "转到：对账"),
+        "go",
+        keys=("Ctrl+5",),
+        permission=Permission.REPORTS_DAY_EXPORT,
+        icon="reconcile",
+    ),
+    Command(
+        "import.choose",
+        lambda: translate("Commands", "选择文件导入…"),
+        "import",
+        keys=("Ctrl+O",),
+        permission=Permission.STOCK_IMPORT_CREATE,
+        icon="folder",
+    ),
+    Command(
+        "import.paste",
+        lambda: translate("Commands", "粘贴卡密导入"),
+        "import",
+        keys=("Ctrl+Shift+V",),
+        permission=Permission.STOCK_IMPORT_CREATE,
+        icon="paste",
+    ),
+    Command(
+        "import.begin",
+        lambda: translate("Commands", "开始导入"),
+        "import",
+        keys=("Ctrl+Return",),
+        permission=Permission.STOCK_IMPORT_CREATE,
+        icon="import",
+    ),
+    Command(
+        "import.switch_encoding",
+        lambda: translate("Commands", "换一种编码预览"),
+        "import",
+        keys=("Ctrl+E",),
+        permission=Permission.STOCK_IMPORT_CREATE,
+        icon="refresh",
+    ),
+    Command(
+        "import.cancel",
+        lambda: translate("Commands", "取消导入"),
+        "import",
+        permission=Permission.STOCK_IMPORT_CREATE,
+        icon="close",
+    ),
+    Command(
+        "import.export_refused",
+        lambda: translate("Commands", "导出问题行"),
+        "import",
+        keys=("Ctrl+Shift+E",),
+        permission=Permission.STOCK_IMPORT_CREATE,
+        icon="export",
+    ),
+    Command(
+        "product.create",
+        lambda: translate("Commands", "新建商品"),
+        "product",
+        keys=("Ctrl+N",),
+        permission=Permission.CATALOG_PRODUCT_EDIT,
+        icon="plus",
+    ),
+    Command(
+        "product.publish",
+        lambda: translate("Commands", "上架所选商品"),
+        "product",
+        keys=("Ctrl+Shift+P",),
+        permission=Permission.CATALOG_PRODUCT_PUBLISH,
+        icon="check",
+    ),
+    Command(
+        "product.take_down",
+        lambda: translate("Commands", "下架所选商品"),
+        "product",
+        keys=("Ctrl+Shift+D",),
+        permission=Permission.CATALOG_PRODUCT_PUBLISH,
+        icon="minus",
+    ),
+    Command(
+        "order.copy_code",
+        lambda: translate("Commands", "复制订单号"),
+        "order",
+        keys=("Ctrl+Shift+C",),
+        permission=Permission.ORDERS_ORDER_READ,
+        icon="order",
+    ),
+    Command(
+        "day.previous",
+        lambda: translate("Commands", "前一天"),
+        "reconcile",
+        keys=("Alt+Left",),
+        permission=Permission.REPORTS_DAY_EXPORT,
+        icon="chevron-left",
+    ),
+    Command(
+        "day.next",
+        lambda: translate("Commands", "后一天"),
+        "reconcile",
+        keys=("Alt+Right",),
+        permission=Permission.REPORTS_DAY_EXPORT,
+        icon="chevron-right",
+    ),
+    Command(
+        "day.export",
+        lambda: translate("Commands", "导出对账工作簿"),
+        "reconcile",
+        keys=("Ctrl+S",),
+        permission=Permission.REPORTS_DAY_EXPORT,
+        icon="export",
+    ),
+    Command(
+        "list.refresh",
+        lambda: translate("Commands", "刷新"),
+        "list",
+        keys=("F5",),
+        icon="refresh",
+    ),
+    Command(
+        "list.find",
+        lambda: translate("Commands", "筛选"),
+        "list",
+        keys=(
+            "/",
+            "Ctrl+F",
+        ),
+        icon="search",
+    ),
+    Command(
+        "window.palette",
+        lambda: translate("Commands", "命令面板"),
+        "window",
+        keys=("Ctrl+K",),
+        icon="command",
+        signed_in=False,
+    ),
+    Command(
+        "window.keys",
+        lambda: translate("Commands", "快捷键一览"),
+        "window",
+        keys=(
+            "?",
+            "F1",
+        ),
+        icon="keyboard",
+        signed_in=False,
+    ),
+    Command(
+        "window.theme_light",
+        lambda: translate("Commands", "浅色主题"),
+        "window",
+        icon="sun",
+        signed_in=False,
+    ),
+    Command(
+        "window.theme_dark",
+        lambda: translate("Commands", "深色主题"),
+        "window",
+        icon="moon",
+        signed_in=False,
+    ),
+    Command(
+        "window.theme_system",
+        lambda: translate("Commands", "主题跟随系统"),
+        "window",
+        icon="display",
+        signed_in=False,
+    ),
+    Command(
+        "window.language_zh",
+        lambda: translate("Commands", "切换到简体中文"),
+        "window",
+        icon="language",
+        signed_in=False,
+    ),
+    Command(
+        "window.language_en",
+        lambda: translate("Commands", "切换到 English"),
+        "window",
+        icon="language",
+        signed_in=False,
+    ),
+    Command(
+        "session.end",
+        lambda: translate("Commands", "退出登录"),
+        "window",
+        icon="sign-out",
+    ),
+    Command(
+        "window.quit",
+        lambda: translate("Commands", "退出卡盟"),
+        "window",
+        keys=("Ctrl+Q",),
+        icon="close",
+        signed_in=False,
+    ),
+)
+
+BY_ID: dict[str, Command] = {command.id: command for command in ALL}
+
+PLACES: tuple[Place, ...] = (
+    Place("imports", lambda: translate("Places", "导入"), "import", Permission.STOCK_IMPORT_CREATE, "place.imports"),
+    Place(
+        "products", lambda: translate("Places", "商品"), "product", Permission.CATALOG_PRODUCT_READ, "place.products"
+    ),
+    Place("stock", lambda: translate("Places", "库存"), "stock", Permission.STOCK_LOT_READ, "place.stock"),
+    Place("orders", lambda: translate("Places", "订单"), "order", Permission.ORDERS_ORDER_READ, "place.orders"),
+    Place(
+        "reconciliation",
+        lambda: translate("Places", "对账"),
+        "reconcile",
+        Permission.REPORTS_DAY_EXPORT,
+        "place.reconciliation",
+    ),
+)
+
+
+def title_of_group(group: str) -> str:
+    """The heading of a group on the key sheet."""
+    titles = {
+        "go": translate("Commands", "去哪里"),
+        "import": translate("Commands", "导入"),
+        "product": translate("Commands", "商品"),
+        "order": translate("Commands", "订单"),
+        "reconcile": translate("Commands", "对账"),
+        "list": translate("Commands", "列表"),
+        "window": translate("Commands", "窗口"),
+    }
+    return titles[group]

@@ -1,0 +1,120 @@
+"""A list that the server gives page after page: it grows when its end is looked at, and says whether there is more.
+
+Used where the server counts nothing beforehand (orders, exceptions, units, products). Rows already here never move;
+changes elsewhere mark the list stale and a person asks for the new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from desktop.engine.engine import Engine
+from desktop.operations.seen import Seen
+from desktop.presenters.listing import Column, Listing
+from desktop.presenters.ports import Ask, Latest
+from desktop.presenters.watching import Watched
+from shared.contracts.base import Page
+
+T = TypeVar("T")
+
+Fetch = Callable[[Engine, str | None], Coroutine[Any, Any, Seen[Page[T]]]]
+"""Makes the operation that reads one page: engine and the `after` of the page before, None for the first."""
+
+
+class Feed(Watched, Generic[T]):
+    """One keyset list.
+
+    Attributes:
+        listing: what the table shows.
+        rows: everything that is here, in order.
+        as_of: when the first page was read; None before.
+        live: whether the server answered, or this is what was seen last.
+        loading: whether a page is on its way.
+        more: whether the server has more rows.
+        error: why the last page did not come.
+    """
+
+    def __init__(self, ask: Ask, columns: Sequence[Column[T]]) -> None:
+        super().__init__()
+        self.listing: Listing[T] = Listing(columns)
+        self.listing.near_end = self._wanted
+        self.rows: list[T] = []
+        self.as_of: datetime | None = None
+        self.live = True
+        self.loading = False
+        self.more = False
+        self.error: Exception | None = None
+        self._ask = ask
+        self._fetch: Fetch[T] | None = None
+        self._next: str | None = None
+        self._latest = Latest()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the list was read and has no rows."""
+        return self.as_of is not None and not self.rows and not self.loading
+
+    def show(self, fetch: Fetch[T]) -> None:
+        """Show the list that `fetch` reads, from its start. What is shown stays until the first page is here."""
+        self._fetch = fetch
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the list again from its start."""
+        fetch = self._fetch
+        if fetch is None:
+            return
+        self.loading, self.error = True, None
+        then = self._latest.only(self._first_page)
+        self._ask(lambda engine: fetch(engine, None), then, self._latest.also(self._failed))
+        self.changed()
+
+    def clear(self) -> None:
+        """Show nothing; answers under way are dropped."""
+        self._latest.only(self._failed)
+        self._fetch, self._next = None, None
+        self.rows, self.as_of, self.loading, self.more, self.error = [], None, False, False, None
+        self.listing.show_rows(self.rows)
+        self.changed()
+
+    def renew(self, *, is_own: bool) -> None:
+        """Rows changed. What this console did itself is shown at once; others' changes wait until a person asks."""
+        if self.as_of is None:
+            return
+        if is_own:
+            self.reload()
+        else:
+            self.listing.mark_stale()
+            self.changed()
+
+    def _wanted(self) -> None:
+        """The end of what is here is being looked at."""
+        fetch, after = self._fetch, self._next
+        if fetch is None or after is None or self.loading or self.error is not None:
+            return
+        self.loading = True
+        then = self._latest.only(self._next_page)
+        self._ask(lambda engine: fetch(engine, after), then, self._latest.also(self._failed))
+
+    def _first_page(self, seen: Seen[Page[T]]) -> None:
+        self.rows = list(seen.value.items)
+        self.as_of, self.live = seen.as_of, seen.live
+        self._settle(seen.value.next)
+        self.listing.show_rows(self.rows)
+        self.changed()
+
+    def _next_page(self, seen: Seen[Page[T]]) -> None:
+        self.rows.extend(seen.value.items)
+        # A page that points at itself would be read for ever.
+        self._settle(seen.value.next if seen.value.next != self._next else None)
+        self.listing.grow(len(self.rows))
+        self.changed()
+
+    def _settle(self, following: str | None) -> None:
+        self.loading, self._next, self.more = False, following, following is not None
+
+    def _failed(self, error: Exception) -> None:
+        self.loading, self.error = False, error
+        self.changed()

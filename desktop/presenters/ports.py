@@ -1,0 +1,56 @@
+"""How presenters reach the engine: one port, so that they know neither Qt nor threads.
+
+The window's bridge implements it over the engine's thread; tests implement it by waiting for the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol, TypeVar
+
+from desktop.engine.engine import Engine
+
+T = TypeVar("T")
+
+
+class Ask(Protocol):
+    """Runs an operation in the engine and answers in the caller's thread, later or at once, exactly once.
+
+    `work(engine)` makes the operation; `then` gets what it returns, `otherwise` what it raised. A presenter that asked
+    twice must expect answers in any order.
+    """
+
+    def __call__(
+        self,
+        work: Callable[[Engine], Coroutine[Any, Any, T]],
+        then: Callable[[T], None],
+        otherwise: Callable[[Exception], None],
+    ) -> None: ...
+
+
+class Latest:
+    """Sorts out late answers: only the answer to the newest question of its kind counts."""
+
+    def __init__(self) -> None:
+        self._asked = 0
+
+    def only(self, then: Callable[[T], None]) -> Callable[[T], None]:
+        """`then` for a new question; answers to older questions are dropped from now on."""
+        self._asked += 1
+        number = self._asked
+
+        def answered(value: T) -> None:
+            if number == self._asked:
+                then(value)
+
+        return answered
+
+    def also(self, then: Callable[[T], None]) -> Callable[[T], None]:
+        """`then` for the other outcome of the question that `only` was called for last."""
+        number = self._asked
+
+        def answered(value: T) -> None:
+            if number == self._asked:
+                then(value)
+
+        return answered

@@ -1,0 +1,262 @@
+"""The sheet that checks one file before it is imported. Enter imports; every guess can be changed.
+
+Keys are covered; a line shows itself while the mouse is on it, or while the keyboard is and Space is held down.
+"""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QCompleter,
+    QFrame,
+    QHBoxLayout,
+    QLineEdit,
+    QScrollArea,
+    QStackedWidget,
+    QWidget,
+)
+
+from desktop.presenters import formats
+from desktop.presenters.check import Check
+from desktop.presenters.imports import Imports
+from desktop.theme.tokens import SPACE
+from desktop.views.imports.reading import ReadingBar
+from desktop.views.imports.sample import SampleTable
+from desktop.widgets.basics import Glyph, Notice, button, column, label, restyle, row
+from desktop.widgets.empty import EmptyState
+from desktop.widgets.live import Live, language
+from desktop.widgets.words import sentence
+
+
+class CheckSheet(Live, QWidget):
+    """See the file's head."""
+
+    def __init__(self, presenter: Imports) -> None:
+        super().__init__()
+        self.presenter = presenter
+        self._check: Check | None = None
+        layout = column(self, gap=0)
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.say(area.setAccessibleName, lambda: self.tr("检查文件"))
+        inner = QWidget()
+        inner.setProperty("role", "page")
+        area.setWidget(inner)
+        body = column(inner, gap=SPACE + 2, margins=(24, 0, 24, 8))
+        body.addLayout(self._head())
+        self.problem = Notice()
+        self._repeat = button()
+        self.say(self._repeat.setText, lambda: self.tr("仍要导入"))
+        self._repeat.clicked.connect(self._start)
+        self.problem.buttons.addWidget(self._repeat)
+        body.addWidget(self.problem)
+        self.reading = ReadingBar()
+        body.addWidget(self.reading)
+        body.addWidget(self._decisions())
+        self.remarks = column(gap=4)
+        self._shown_remarks: list[Notice] = []
+        body.addLayout(self.remarks)
+        self._stack = QStackedWidget()
+        self.sample = SampleTable()
+        self._stack.addWidget(self.sample)
+        self.nothing = EmptyState("file")
+        self._stack.addWidget(self.nothing)
+        self._stack.setMinimumHeight(220)
+        body.addWidget(self._stack, 1)
+        layout.addWidget(area, 1)
+        layout.addWidget(self._foot())
+        presenter.watch(self.look)
+        self.on_words(self._write)
+
+    def _head(self) -> QHBoxLayout:
+        line = row(gap=10)
+        line.addWidget(Glyph("file", tint="accent", size=26), 0, Qt.AlignmentFlag.AlignTop)
+        words = column(gap=1)
+        self.name = label(role="heading")
+        self.facts = label(role="muted")
+        words.addWidget(self.name)
+        words.addWidget(self.facts)
+        line.addLayout(words, 1)
+        side = column(gap=2)
+        title = label(role="caption")
+        self.say(title.setText, lambda: self.tr("导入到哪个规格"))
+        self.sku = QComboBox()
+        self.sku.setMinimumWidth(330)
+        self.sku.setEditable(True)
+        self.sku.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        completer = QCompleter(self.sku.model(), self.sku)
+        completer.setFilterMode(Qt.MatchFlag.MatchContains)
+        completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        completer.setCompletionMode(QCompleter.CompletionMode.PopupCompletion)
+        field = QLineEdit()
+        self.sku.setLineEdit(field)
+        self.sku.setCompleter(completer)
+        self.say(self.sku.setAccessibleName, lambda: self.tr("导入到哪个规格"))
+        self.say(field.setPlaceholderText, lambda: self.tr("选择规格，可输入筛选"))
+        self.sku.activated.connect(self._sku_chosen)
+        title.setBuddy(self.sku)
+        side.addWidget(title)
+        side.addWidget(self.sku)
+        line.addLayout(side)
+        return line
+
+    def _decisions(self) -> QWidget:
+        self.decisions = QFrame()
+        self.decisions.setProperty("role", "card")
+        layout = column(self.decisions, gap=6, margins=(14, 10, 14, 10))
+        title = label(role="heading")
+        self.say(title.setText, lambda: self.tr("需要您决定"))
+        layout.addWidget(title)
+        self.damaged = QCheckBox()
+        self.say(self.damaged.setText, lambda: self.tr("位数不足的数字原样导入（不勾选则拒绝这些行）"))
+        self.damaged.toggled.connect(lambda on: self._decide(damaged="accept" if on else "refuse"))
+        self.hidden = QCheckBox()
+        self.say(self.hidden.setText, lambda: self.tr("隐藏的行也导入（不勾选则跳过）"))
+        self.hidden.toggled.connect(lambda on: self._decide(hidden_rows="include" if on else "skip"))
+        for box in (self.damaged, self.hidden):
+            layout.addWidget(box)
+        return self.decisions
+
+    def _foot(self) -> QWidget:
+        bar = QFrame()
+        bar.setProperty("role", "bar")
+        layout = row(bar, gap=SPACE, margins=(24, 10, 20, 10))
+        self.repairs = QCheckBox()
+        self.say(self.repairs.setText, lambda: self.tr("自动修整：去首尾空白与不可见字符、全角转半角（逐项计数）"))
+        self.repairs.toggled.connect(lambda on: self._decide(repairs="accept" if on else "refuse"))
+        layout.addWidget(self.repairs)
+        layout.addStretch(1)
+        self.why = label(role="muted")
+        layout.addWidget(self.why)
+        self.leave = button()
+        self.leave.clicked.connect(self.presenter.skip)
+        layout.addWidget(self.leave)
+        self.go = button(role="primary", icon_name="import")
+        self.go.setDefault(True)
+        self.go.clicked.connect(self._start)
+        self.say(self.go.setToolTip, lambda: self.tr("Enter 或 Ctrl+Enter"))
+        layout.addWidget(self.go)
+        return bar
+
+    def start_here(self) -> None:
+        """Put the keyboard where the next decision is."""
+        check = self.presenter.check
+        (self.sku if check is not None and not check.sku else self.go).setFocus()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Enter imports from anywhere on the sheet, Escape leaves it."""
+        if event.key() in {Qt.Key.Key_Return, Qt.Key.Key_Enter} and self.go.isEnabled():
+            self._start()
+        elif event.key() == Qt.Key.Key_Escape:
+            self.presenter.skip()
+        else:
+            super().keyPressEvent(event)
+
+    def look(self) -> None:
+        """Another file, or the same one read anew."""
+        check = self.presenter.check
+        if check is not self._check:
+            if self._check is not None:
+                self._check.unwatch(self._write)
+            self._check = check
+            self.reading.show_check(check)
+            if check is not None:
+                check.watch(self._write)
+        self._write()
+
+    def _write(self) -> None:
+        check = self._check
+        if check is None:
+            self.sample.show_lines(())
+            return
+        preview = check.preview
+        self.name.setText(check.title)
+        self.facts.setText(self._fact_words(check))
+        self._write_skus(check)
+        tone = "warning" if check.may_repeat else "danger"
+        self.problem.tell(sentence(check.error) if check.error is not None else "", tone=tone)
+        self._repeat.setVisible(check.may_repeat)
+        self.reading.look()
+        self.decisions.setVisible(check.is_damaged or check.has_hidden_rows)
+        for box, shown, on in (
+            (self.damaged, check.is_damaged, check.options.damaged == "accept"),
+            (self.hidden, check.has_hidden_rows, check.options.hidden_rows == "include"),
+            (self.repairs, preview is not None, check.options.repairs == "accept"),
+        ):
+            box.setVisible(shown)
+            box.blockSignals(True)
+            box.setChecked(on)
+            box.blockSignals(False)
+        self._write_remarks(check)
+        if preview is not None:
+            self.sample.show_lines(preview.lines)
+            self._stack.setCurrentWidget(self.sample)
+        else:
+            title = self.tr("正在看文件的内容…") if check.looking else self.tr("这个文件读不了")
+            hint = "" if check.looking else self.tr("上面写了原因和办法；也可以换一种编码再看 (Ctrl+E)。")
+            self.nothing.tell(title, hint)
+            self._stack.setCurrentWidget(self.nothing)
+        self.go.setEnabled(check.is_ready)
+        self.go.setText(self.tr("正在开始…") if check.starting else self.tr("开始导入"))
+        self.why.setText("" if check.sku or preview is None else self.tr("先选择规格"))
+        self.leave.setText(self.tr("跳过这个文件") if self.presenter.waiting else self.tr("取消"))
+
+    def _fact_words(self, check: Check) -> str:
+        preview = check.preview
+        if preview is None:
+            return ""
+        facts = [{"xlsx": "Excel", "csv": "CSV", "txt": "TXT"}.get(preview.kind, preview.kind)]
+        facts.append(formats.size(preview.bytes))
+        if preview.total is not None:
+            facts.append(self.tr("约 {rows} 行").format(rows=formats.count(preview.total)))
+        return " · ".join(facts)
+
+    def _write_skus(self, check: Check) -> None:
+        wanted = [(one.code, f"{one.code} · {one.title}") for one in check.skus]
+        if check.sku and check.sku not in {code for code, _ in wanted}:
+            wanted.append((check.sku, check.sku))
+        if wanted != [(self.sku.itemData(at), self.sku.itemText(at)) for at in range(self.sku.count())]:
+            self.sku.clear()
+            for code, words in wanted:
+                self.sku.addItem(words, code)
+        at = self.sku.findData(check.sku) if check.sku else -1
+        if self.sku.currentIndex() != at or at < 0:
+            self.sku.setCurrentIndex(at)
+        restyle(self.sku, "wrong", "true" if check.preview is not None and not check.sku else "false")
+
+    def _write_remarks(self, check: Check) -> None:
+        texts = [one.sentence(language()) for one in check.notices]
+        shown = self._shown_remarks
+        if [one.text for one in shown] == texts:
+            return
+        for old in shown:
+            self.remarks.removeWidget(old)
+            old.deleteLater()
+        self._shown_remarks = []
+        for one, text in zip(check.notices, texts, strict=True):
+            made = Notice()
+            self.remarks.addWidget(made)
+            self._shown_remarks.append(made)
+            made.tell(text, tone="warning" if one.code in _URGENT else "info")
+
+    def _sku_chosen(self, at: int) -> None:
+        if self._check is not None and at >= 0:
+            self._check.choose_sku(self.sku.itemData(at) or "")
+
+    def _decide(self, **options: str) -> None:
+        if self._check is not None:
+            self._check.decide(**options)
+
+    def _start(self) -> None:
+        if self._check is not None:
+            self._check.start()
+
+
+_URGENT = frozenset(
+    {"zeros_lost", "digits_short", "formulas", "cells_merged", "rows_hidden", "encoding_guessed", "columns_guessed"}
+)

@@ -1,0 +1,105 @@
+"""A `Feed` on screen: the table, or why it is empty, or what went wrong; and under it how much of the list is here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QStackedWidget, QWidget
+
+from desktop.presenters.feed import Feed
+from desktop.presenters.formats import count
+from desktop.widgets.basics import button, column, label, row
+from desktop.widgets.big_table import BigTable
+from desktop.widgets.empty import EmptyState
+from desktop.widgets.live import Live
+from desktop.widgets.rows_model import RowsModel
+from desktop.widgets.words import exactly, how_old, sentence
+
+
+class FeedView(Live, QWidget):
+    """One list.
+
+    Signals:
+        retry(): the person wants to try again.
+    """
+
+    retry = Signal()
+
+    def __init__(
+        self,
+        feed: Feed[Any],
+        *,
+        name: Callable[[], str],
+        titles: Callable[[], list[str]],
+        empty_icon: str,
+        empty: Callable[[], tuple[str, ...]],
+    ) -> None:
+        super().__init__()
+        self._feed = feed
+        self._empty_words = empty
+        self._titles = titles
+        layout = column(self, gap=0)
+        self._stack = QStackedWidget()
+        inset = column(margins=(11, 0, 8, 0))  # the first column's text stands under the heading's
+        inset.addWidget(self._stack)
+        layout.addLayout(inset, 1)
+        self.table = BigTable()
+        self.say(self.table.setAccessibleName, name)
+        self.model = RowsModel(feed.listing, titles, self)
+        self.table.show_rows(self.model)
+        self._stack.addWidget(self.table)
+        self.empty = EmptyState(empty_icon)
+        self._stack.addWidget(self.empty)
+        self.trouble = EmptyState("offline")
+        self.trouble.action.clicked.connect(self.retry)
+        self._stack.addWidget(self.trouble)
+        foot = row(gap=8, margins=(24, 5, 20, 6))
+        self.count = label(role="caption")
+        foot.addWidget(self.count)
+        foot.addStretch(1)
+        self._fresh = button(role="link")
+        self._fresh.clicked.connect(self.retry)
+        foot.addWidget(self._fresh)
+        layout.addLayout(foot)
+        self.retry.connect(feed.reload)
+        feed.watch(self.look)
+        self.on_words(self._speak)
+        self.look()
+
+    def _speak(self) -> None:
+        self.model.speak_again()
+        self.table.fit_titles(self._titles)
+        self.look()
+
+    def look(self) -> None:
+        """Show what the list has become."""
+        feed = self._feed
+        if feed.error is not None and not feed.rows:
+            self.trouble.tell(self.tr("现在读不到数据"), sentence(feed.error), self.tr("重试"))
+            self._stack.setCurrentWidget(self.trouble)
+        elif feed.is_empty:
+            self.empty.tell(*self._empty_words())
+            self._stack.setCurrentWidget(self.empty)
+        else:
+            self._stack.setCurrentWidget(self.table)
+        self.count.setText(self._count_words())
+        self.count.setToolTip(exactly(feed.as_of))
+        stale = bool(feed.listing.stale)
+        self._fresh.setVisible(stale or (feed.error is not None and bool(feed.rows)))
+        self._fresh.setText(self.tr("有新的变化，刷新") if stale else self.tr("没有读全，重试"))
+
+    def _count_words(self) -> str:
+        feed = self._feed
+        if feed.as_of is None:
+            return self.tr("正在读取…") if feed.loading else ""
+        here = count(len(feed.rows))
+        words = (
+            self.tr("已载入 {rows} 行，向下滚动继续载入").format(rows=here)
+            if feed.more
+            else self.tr("共 {rows} 行").format(rows=here)
+        )
+        if not feed.live:
+            words += " · " + self.tr("离线，这是 {age} 的数据").format(age=how_old(feed.as_of))
+        return words

@@ -1,0 +1,103 @@
+"""What every screen has: a heading, the age of its data, a place for a notice, a body, the commands it carries out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QWidget
+
+from desktop.theme.tokens import SPACE
+from desktop.widgets.basics import Notice, column, label, name_tool, row, tool
+from desktop.widgets.live import Live
+from desktop.widgets.words import as_of, exactly
+
+
+@dataclass(frozen=True)
+class Handler:
+    """How a screen carries out one command, and whether there is something to do now."""
+
+    run: Callable[[], None]
+    when: Callable[[], bool]
+
+
+class Page(Live, QWidget):
+    """A screen.
+
+    Attributes:
+        handlers: the commands of `desktop.commands` that this screen carries out.
+
+    Signals:
+        changed(): another set of commands may be enabled, or the age changed.
+        told(text, tone): short news for the person.
+        wanted(place, what): another screen should come to the front and look at `what`.
+    """
+
+    changed = Signal()
+    told = Signal(str, str)
+    wanted = Signal(str, object)
+
+    def __init__(self, place: str) -> None:
+        super().__init__()
+        self.place = place
+        self.setProperty("role", "page")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.handlers: dict[str, Handler] = {}
+        self.data_as_of: datetime | None = None
+        outer = column(self, gap=0)
+        self._head = row(gap=SPACE, margins=(24, 18, 20, 12))
+        words = column(gap=2)
+        self.title = label(role="title")
+        self.subtitle = label(role="muted")
+        words.addWidget(self.title)
+        words.addWidget(self.subtitle)
+        self._head.addLayout(words)
+        self._head.addStretch(1)
+        self.tools = row(gap=SPACE)
+        self._head.addLayout(self.tools)
+        outer.addLayout(self._head)
+        notices = column(gap=SPACE, margins=(24, 0, 24, 0))
+        self.notice = Notice()
+        notices.addWidget(self.notice)
+        notices.addSpacing(4)
+        outer.addLayout(notices)
+        self.body = column(gap=0)
+        outer.addLayout(self.body, 1)
+
+    def handle(self, command: str, run: Callable[[], None], *, when: Callable[[], bool] = lambda: True) -> None:
+        """Carry out `command` while this screen is in front."""
+        self.handlers[command] = Handler(run, when)
+
+    def add_refresh(self) -> None:
+        """Put the age of the data and a refresh button into the heading; `refresh` must be handled."""
+        self._age = label(role="caption")
+        self.tools.addWidget(self._age)
+        again = tool("refresh")
+        self.say(lambda words: name_tool(again, words), lambda: self.tr("刷新 (F5)"))
+        again.clicked.connect(self.refresh)
+        self.tools.addWidget(again)
+        self.handle("list.refresh", self.refresh)
+        self.on_words(self.tick)
+
+    def show_age(self, instant: datetime | None) -> None:
+        """The data in front was read at `instant`."""
+        self.data_as_of = instant
+        self.tick()
+        self.changed.emit()
+
+    def tick(self) -> None:
+        """Time went by: write ages anew."""
+        if "_age" in self.__dict__:
+            self._age.setText(as_of(self.data_as_of))
+            self._age.setToolTip(exactly(self.data_as_of))
+
+    def refresh(self) -> None:
+        """Read what is shown again."""
+
+    def enter(self) -> None:
+        """The screen came to the front."""
+
+    def look_at(self, what: object) -> None:
+        """Another screen sent the person here for `what`."""

@@ -1,0 +1,317 @@
+"""The window: sign-in or the screens of the signed-in person, with keys, palette, news and dropped files over all.
+
+It carries out the commands that are about the window and hands the others to the screen in front.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDropEvent, QKeySequence
+from PySide6.QtWidgets import QMainWindow, QStackedWidget, QWidget
+
+from desktop.commands import ALL, BY_ID, Command
+from desktop.presenters.palette import Entry, Palette
+from desktop.presenters.status import Status
+from desktop.theme.icons import application_icon
+from desktop.views.page import Handler, Page
+from desktop.views.shell.foot import Foot
+from desktop.views.shell.keys import KeySheet, native
+from desktop.views.shell.navigation import Navigation
+from desktop.widgets.basics import column, row
+from desktop.widgets.drop_overlay import DropOverlay
+from desktop.widgets.live import Live
+from desktop.widgets.palette import PaletteDialog
+from desktop.widgets.toast import Toasts
+from shared.contracts.identity import Person
+from shared.permissions import Permission
+
+SMALLEST = (960, 600)
+
+
+class Window(Live, QMainWindow):
+    """The one window.
+
+    Signals:
+        asked(command): a command about the program itself: theme, language, session, quit.
+        dropped(paths): files were dropped, on whatever screen.
+        closing(): the person closes the window.
+    """
+
+    asked = Signal(str)
+    dropped = Signal(list)
+    closing = Signal()
+
+    def __init__(self, status: Status, sign_in: QWidget) -> None:
+        super().__init__()
+        self._status = status
+        self._person: Person | None = None
+        self._pages: dict[str, Page] = {}
+        self._places: list[str] = []
+        self._recent: list[str] = []
+        self._build(sign_in)
+        self._actions = {command.id: self._action(command) for command in ALL}
+        self.toasts = Toasts(self._whole)
+        self._overlay = DropOverlay(self._whole)
+        self._palette = PaletteDialog(self)
+        self._palette.picked.connect(self._picked)
+        self.setAcceptDrops(True)
+        self.setWindowIcon(application_icon())
+        self.setMinimumSize(*SMALLEST)
+        self.resize(1280, 800)
+        self.say(self.setWindowTitle, self._window_title)
+        self.on_words(self._speak)
+        self._renew()
+
+    def _build(self, sign_in: QWidget) -> None:
+        self._whole = QStackedWidget()
+        self.setCentralWidget(self._whole)
+        self._sign_in = sign_in
+        self._whole.addWidget(sign_in)
+        desk = QWidget()
+        self._desk = desk
+        outer = column(desk, gap=0)
+        middle = row(gap=0)
+        self.navigation = Navigation()
+        self.navigation.chosen.connect(self.go)
+        self.navigation.sign_out.connect(lambda: self.asked.emit("session.end"))
+        middle.addWidget(self.navigation)
+        self._stack = QStackedWidget()
+        middle.addWidget(self._stack, 1)
+        outer.addLayout(middle, 1)
+        self.foot = Foot(self._status)
+        self.foot.asked.connect(self.run)
+        outer.addWidget(self.foot)
+        self._whole.addWidget(desk)
+        self._ticking = QTimer(self)
+        self._ticking.timeout.connect(self._tick)
+        self._ticking.start(10_000)
+
+    # --- who is here ------------------------------------------------------------------------------------------
+
+    def welcome(self, person: Person, pages: Sequence[Page]) -> None:
+        """Show the screens of this person; the first place they may go to is in front."""
+        self.clear_pages()
+        self._person = person
+        self._places = self.navigation.show_person(person)
+        for page in pages:
+            self._pages[page.place] = page
+            self._stack.addWidget(page)
+            page.changed.connect(self._renew)
+            page.told.connect(lambda text, tone: self.toasts.tell(text, tone=tone))
+            page.wanted.connect(self._wanted)
+        self._whole.setCurrentWidget(self._desk)
+        if self._places:
+            self.go(self._places[0])
+        self._renew()
+
+    def farewell(self) -> None:
+        """Nobody is signed in: show the sign-in."""
+        self._person = None
+        self._whole.setCurrentWidget(self._sign_in)
+        self.clear_pages()
+        self._sign_in.setFocus()
+        self._renew()
+
+    def clear_pages(self) -> None:
+        """Take the screens of the last person down."""
+        for page in self._pages.values():
+            self._stack.removeWidget(page)
+            page.deleteLater()
+        self._pages, self._places = {}, []
+
+    @property
+    def page(self) -> Page | None:
+        """The screen in front, or None while nobody is signed in."""
+        shown = self._stack.currentWidget()
+        return shown if isinstance(shown, Page) and self._person is not None else None
+
+    def go(self, place: str) -> None:
+        """Bring a screen to the front."""
+        page = self._pages.get(place)
+        if page is None:
+            return
+        self._stack.setCurrentWidget(page)
+        self.navigation.mark(place)
+        page.enter()
+        self._renew()
+
+    # --- commands ---------------------------------------------------------------------------------------------
+
+    def run(self, command_id: str) -> None:
+        """Carry out a command if it is enabled."""
+        if command_id.startswith("order:"):
+            self._wanted("orders", command_id.removeprefix("order:"))
+            return
+        command = BY_ID.get(command_id)
+        if command is None:  # a button's shorthand, such as theme.next
+            self.asked.emit(command_id)
+        elif self.can(command):
+            handler = self._handler(command)
+            if handler is not None:
+                handler.run()
+
+    def can(self, command: Command) -> bool:
+        """Whether the command is allowed and there is something to do."""
+        handler = self._handler(command)
+        return self.may(command) and handler is not None and handler.when()
+
+    def may(self, command: Command) -> bool:
+        """Whether the signed-in person could ever run the command."""
+        if self._person is None:
+            return not command.signed_in
+        return command.permission is None or command.permission in frozenset[Permission](self._person.permissions)
+
+    def _handler(self, command: Command) -> Handler | None:
+        own: Mapping[str, Callable[[], None]] = {
+            "window.palette": self.show_palette,
+            "window.keys": self.show_keys,
+        }
+        if command.id in own:
+            return Handler(own[command.id], lambda: True)
+        if command.id.startswith("place."):
+            return Handler(partial(self.go, command.id.removeprefix("place.")), lambda: True)
+        if command.group == "window":
+            return Handler(partial(self.asked.emit, command.id), lambda: True)
+        page = self.page
+        if page is not None and command.id in page.handlers:
+            return page.handlers[command.id]
+        if command.group == "import" and command.id in {"import.choose", "import.paste"} and "imports" in self._pages:
+            return Handler(partial(self._from_elsewhere, "imports", command.id), lambda: True)
+        return None
+
+    def _from_elsewhere(self, place: str, command_id: str) -> None:
+        self.go(place)
+        self._pages[place].handlers[command_id].run()
+
+    def _action(self, command: Command) -> QAction:
+        action = QAction(command.title(), self)
+        action.setShortcuts([QKeySequence(keys) for keys in command.keys])
+        action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
+        action.triggered.connect(lambda _checked=False: self.run(command.id))
+        self.addAction(action)
+        return action
+
+    def _renew(self) -> None:
+        """Other commands may be enabled now."""
+        for command in ALL:
+            # A key of a disabled action goes to nobody; of two with the same key only one is ever enabled.
+            self._actions[command.id].setEnabled(self.can(command))
+        page = self.page
+        self._status.show_age(page.data_as_of if page is not None else None)
+
+    def show_palette(self) -> None:
+        """Open the palette with what can be done now."""
+        entries = [
+            Entry(
+                command.id,
+                command.title(),
+                keys=native(command.keys[0]) if command.keys else "",
+                icon=command.icon,
+                enabled=self.can(command),
+            )
+            for command in ALL
+            if command.id != "window.palette"
+        ]
+        self._palette.open_with(Palette(entries, self._recent))
+
+    def show_keys(self) -> None:
+        """Open the key sheet."""
+        sheet = KeySheet(self, may=self.may)
+        sheet.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        sheet.open()
+
+    def _picked(self, command_id: str) -> None:
+        # The palette is still closing; a command that opens something must not be under it.
+        QTimer.singleShot(0, self, partial(self.run, command_id))
+
+    def _wanted(self, place: str, what: object) -> None:
+        if place in self._pages:
+            self.go(place)
+            self._pages[place].look_at(what)
+
+    def _tick(self) -> None:
+        page = self.page
+        if page is not None:
+            page.tick()
+
+    def _window_title(self) -> str:
+        return self.tr("卡盟控制台")
+
+    def _speak(self) -> None:
+        for command in ALL:
+            self._actions[command.id].setText(command.title())
+
+    # --- files dropped anywhere ---------------------------------------------------------------------------------
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Say what letting go will do."""
+        files = _files(event)
+        if not files:
+            event.ignore()
+            return
+        may = "imports" in self._pages
+        if may:
+            title = self.tr("松开鼠标，预览并导入 %n 个文件", None, len(files))
+        elif self._person is None:
+            title = self.tr("请先登录，再导入文件")
+        else:
+            title = self.tr("您的账号不能导入卡密")
+        names = "\n".join(f"{path.name} · {kind_word(path)}" for path in files[:5])
+        if len(files) > 5:
+            names += "\n" + self.tr("还有 %n 个", None, len(files) - 5)
+        self._overlay.offer(title, names, welcome=may)
+        if may:
+            event.acceptProposedAction()
+        else:
+            event.setDropAction(Qt.DropAction.IgnoreAction)
+            event.accept()
+
+    def dragLeaveEvent(self, _event: QDragLeaveEvent) -> None:
+        """They went away."""
+        self._overlay.hide()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Import them."""
+        self._overlay.hide()
+        files = _files(event)
+        if files and "imports" in self._pages:
+            event.acceptProposedAction()
+            self.take_files(files)
+
+    def take_files(self, files: Sequence[Path]) -> None:
+        """Import files that came from anywhere: a drop, a second start of the program."""
+        if "imports" not in self._pages:
+            text = self.tr("请先登录，再导入文件") if self._person is None else self.tr("您的账号不能导入卡密")
+            self.toasts.tell(text, tone="warning")
+            return
+        self.go("imports")
+        self._pages["imports"].look_at(list(files))
+
+    @property
+    def overlay_text(self) -> str:
+        """What the drop overlay says, or nothing while it is hidden."""
+        return "" if self._overlay.isHidden() else self._overlay.text
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Let the program end in order."""
+        self.closing.emit()
+        super().closeEvent(event)
+
+
+def kind_word(path: Path) -> str:
+    """What kind of file a name promises; its content is looked at when it is read."""
+    return {
+        ".xlsx": "Excel",
+        ".xlsm": "Excel",
+        ".csv": "CSV",
+        ".tsv": "TSV",
+        ".txt": "TXT",
+    }.get(path.suffix.lower(), path.suffix.lstrip(".").upper() or "?")
+
+
+def _files(event: QDropEvent) -> list[Path]:
+    return [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]

@@ -1,0 +1,1 @@
+"""What is in stock, by SKU, by lot, by card."""
