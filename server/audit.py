@@ -14,7 +14,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, func, insert, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 
 from server.db import Base, BigInt, Database, Instant, Tx, Uid, big_text, blob, exact, table_of
@@ -74,12 +75,19 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What `verify` found; `broken_block` is the first block that does not hold, or None."""
+    """What `verify` found. `broken_block` is the first block that does not hold, or None; `loose` counts rows that no
+    block holds and that do not wait for one, and waiting ones that are gone: slipped in, or cut out."""
 
     blocks: int
     events: int
     pending: int
+    loose: int
     broken_block: int | None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the log is as it was written."""
+        return self.broken_block is None and self.loose == 0
 
 
 def append(tx: Tx, **entry: Any) -> None:
@@ -109,8 +117,11 @@ def seal(db: Database) -> int:
     """Seal waiting rows into blocks; answers how many rows. Safe beside itself: the loser of a race seals nothing."""
     total = 0
     while True:
-        with db.tx() as tx:
-            sealed = _seal_block(tx)
+        try:
+            with db.tx() as tx:
+                sealed = _seal_block(tx)
+        except IntegrityError:
+            return total  # another sealer took the number; what it left waits for the next turn
         total += sealed
         if sealed < BLOCK_ROWS:
             return total
@@ -145,11 +156,15 @@ def _seal_block(tx: Tx) -> int:
 
 
 def verify(db: Database) -> Verification:
-    """Recompute every block. A row that was changed or removed, or a block that was replaced, breaks the chain."""
+    """Recompute every block. A row that was changed or removed, or a block that was replaced, breaks the chain.
+
+    The chain cannot know of last blocks that were removed with all their rows: keep a copy of its end elsewhere.
+    """
     before, blocks, events, broken = _GENESIS, 0, 0, None
     with db.read() as tx:
-        pending = len(tx.scalars(select(AuditPending.event_id)).all())
-        for block in tx.scalars(select(AuditBlock).order_by(AuditBlock.n)).yield_per(20):
+        # One statement sees one moment on every engine: what is sealed after it is left to the next verification.
+        last, settled, pending, lost = tx.execute(_MOMENT).one()
+        for block in tx.scalars(select(AuditBlock).where(AuditBlock.n <= last).order_by(AuditBlock.n)).yield_per(20):
             blocks += 1
             members = [UUID(bytes=block.events[at : at + 16]) for at in range(0, len(block.events), 16)]
             rows = tx.scalars(select(AuditEvent).where(AuditEvent.id.in_(members)).order_by(AuditEvent.id)).all()
@@ -159,7 +174,19 @@ def verify(db: Database) -> Verification:
                 broken = blocks
                 break
             before = block.after
-    return Verification(blocks=blocks, events=events, pending=pending, broken_block=broken)
+    loose = lost + (settled - events if broken is None else 0)
+    return Verification(blocks=blocks, events=events, pending=pending, loose=loose, broken_block=broken)
+
+
+_waits = select(AuditPending.event_id).where(AuditPending.event_id == AuditEvent.id).correlate(AuditEvent).exists()
+_is_there = select(AuditEvent.id).where(AuditEvent.id == AuditPending.event_id).correlate(AuditPending).exists()
+_MOMENT = select(
+    select(func.coalesce(func.max(AuditBlock.n), 0)).scalar_subquery(),
+    select(func.count()).select_from(AuditEvent).where(~_waits).scalar_subquery(),
+    select(func.count()).select_from(AuditPending).scalar_subquery(),
+    select(func.count()).select_from(AuditPending).where(~_is_there).scalar_subquery(),
+)
+"""The last block; rows that do not wait; rows that wait; waiting ones that are gone."""
 
 
 def _hash(before: bytes, events: Sequence[AuditEvent]) -> bytes:

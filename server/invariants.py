@@ -65,6 +65,9 @@ def check(db: Database) -> Report:
     if chain.broken_block is not None:
         rows = (f"block {chain.broken_block}",)
         findings.append(Finding("L11", "审计链断裂 / the audit chain is broken", rows))
+    if chain.loose:
+        rows = (f"{chain.loose}",)
+        findings.append(Finding("L11", "审计链之外的记录 / audit rows were slipped in or cut out", rows))
     return Report(figures=figures, findings=tuple(findings))
 
 
