@@ -34,7 +34,7 @@ from desktop.engine.events import (
 from desktop.engine.follower import Follower
 from desktop.engine.session import Account, SignedSession
 from desktop.engine.stores import Stores
-from desktop.engine.uploads import Pace, ReadingInterrupted, Uploads, describe
+from desktop.engine.uploads import Pace, ReadingInterrupted, Uploads, describe, written_down
 from desktop.importing.ledger import Ledger
 from desktop.locks import Presence, is_running
 from desktop.paths import Folders
@@ -224,7 +224,7 @@ class Engine:
     async def end_interrupted(self, upload: Upload) -> None:
         """End an upload whose reader is gone: its chunks are incomplete and the file has to be chosen again."""
         error = ReadingInterrupted(file=upload.file_name)
-        reason = (error.code, error.sentence())
+        reason = written_down(error)
         ended = await self.stores.outbox(lambda outbox: outbox.finish(upload.id, UploadState.FAILED, error=reason))
         self.tell(describe(ended, why=error))
 

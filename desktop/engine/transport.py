@@ -60,6 +60,7 @@ class ProxyUnusable(KamengError):
     """The proxy that the environment names cannot be used."""
 
     code = "proxy_unusable"
+    status = 503
     zh = "系统设置的代理无法使用:{reason}。请检查 HTTP_PROXY / HTTPS_PROXY / ALL_PROXY。"
     en = "The proxy of this machine cannot be used: {reason}. Check HTTP_PROXY, HTTPS_PROXY and ALL_PROXY."
 
@@ -254,7 +255,7 @@ class Transport:
             params.setdefault("retry_after_seconds", waits)
         known = error_for(problem.code)
         if known is None or known.status != problem.status:
-            return Refused(**params, code=problem.code)
+            return Refused(**params, code=problem.code, status=problem.status)
         return known(**params)
 
     def _refusal_without_words(self, response: httpx.Response) -> KamengError:

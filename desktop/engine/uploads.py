@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -265,7 +266,7 @@ class Uploads:
     async def _fail(self, upload: Upload, error: KamengError) -> Upload:
         if code_of(error) == "import_key_changed":
             await self._session.forget_import_key()
-        reason = (error.code, error.sentence())
+        reason = written_down(error)
         ended = await self._stores.outbox(lambda outbox: outbox.finish(upload.id, UploadState.FAILED, error=reason))
         self._tell(describe(ended, why=error))
         return ended
@@ -298,7 +299,7 @@ _STAGES = {state: ImportStage(state.value) for state in UploadState}
 def describe(upload: Upload, *, why: KamengError | None = None) -> ImportProgressed:
     """The upload as the window and the command line see it. `why` overrides the stored reason."""
     if why is None and upload.error_code is not None:
-        why = _remembered(upload.error_code, upload.error_text or "")
+        why = _remembered(upload.error_code, upload.error_params or "{}")
     return ImportProgressed(
         id=upload.id,
         fraction=_fraction(upload),
@@ -328,12 +329,15 @@ def _fraction(upload: Upload) -> float:
     return 0.0
 
 
-def _remembered(code: str, text: str) -> KamengError:
-    """An error of an earlier run, with the sentence it had then."""
+def written_down(error: KamengError) -> tuple[str, str]:
+    """Code and parameters of an error, for a row of the outbox: the sentence is made when somebody reads it."""
+    return code_of(error), json.dumps(error.params, default=str)
+
+
+def _remembered(code: str, params: str) -> KamengError:
+    """The error of an earlier moment or run."""
     known = error_for(code)
-    error = Refused(detail=text)
-    error.params["code"] = code if known is None else known.code
-    return error
+    return Refused(**{"detail": code, **json.loads(params)}) if known is None else known(**json.loads(params))
 
 
 def _first(group: BaseExceptionGroup[KamengError]) -> KamengError:

@@ -22,7 +22,7 @@ from pydantic import TypeAdapter
 
 from desktop.engine.engine import Engine
 from desktop.engine.events import ImportProgressed, ImportRead, ImportStage
-from desktop.engine.uploads import describe
+from desktop.engine.uploads import describe, written_down
 from desktop.importing import (
     Chunk,
     Failed,
@@ -238,7 +238,7 @@ async def _read_and_send(engine: Engine, upload: Upload, job: Job) -> Upload:
             raise NothingToImport(file=upload.file_name, ledger=ledger.sentence(engine.language))
     except KamengError as error:
         to = UploadState.CANCELLED if isinstance(error, ImportCancelled) else UploadState.FAILED
-        reason = (error.code, error.sentence(engine.language))
+        reason = written_down(error)
         ended = await engine.stores.outbox(lambda outbox: outbox.finish(upload.id, to, error=reason))
         engine.tell(describe(ended, why=error))
         raise

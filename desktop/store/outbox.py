@@ -79,7 +79,7 @@ _UPLOAD = Table(
     Column("stock_duplicates", Integer, nullable=False, default=0),
     Column("stock_refused", Integer, nullable=False, default=0),
     Column("error_code", String),
-    Column("error_text", String),
+    Column("error_params", String),
     Column("created_at", Instant, nullable=False),
     Column("finished_at", Instant),
 )
@@ -105,7 +105,7 @@ _SETTING = Table(
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One row of the upload list. `error_code` and `error_text` say why it failed, or why it is paused by a fault."""
+    """One row of the upload list. `error_code` and `error_params` (JSON) say why it failed."""
 
     id: UUID
     account: str
@@ -124,7 +124,7 @@ class Upload:
     stock_duplicates: int
     stock_refused: int
     error_code: str | None
-    error_text: str | None
+    error_params: str | None
     created_at: datetime
     finished_at: datetime | None
 
@@ -236,11 +236,9 @@ class Outbox:
             lambda connection: connection.execute(update(_UPLOAD).where(_UPLOAD.c.id == upload_id).values(owner=owner))
         )
 
-    def pause(self, upload_id: UUID, *, paused: bool, error: tuple[str, str] | None = None) -> None:
-        """Hold an unfinished upload, or let it go on. `error` is (code, sentence) when a fault holds it."""
-        code, words = error or (None, None)
-        values = {"paused": paused, "error_code": code, "error_text": words}
-        self._run(lambda connection: self._move(connection, upload_id, set(UploadState) - OVER, values))
+    def pause(self, upload_id: UUID, *, paused: bool) -> None:
+        """Hold an unfinished upload, or let it go on."""
+        self._run(lambda connection: self._move(connection, upload_id, set(UploadState) - OVER, {"paused": paused}))
 
     def mark_sent(self, upload_id: UUID, numbers: Iterable[int]) -> None:
         """The server has these chunks."""
@@ -270,12 +268,12 @@ class Outbox:
     def finish(self, upload_id: UUID, to: UploadState, *, error: tuple[str, str] | None = None) -> Upload:
         """End an upload and delete its chunks in the same transaction; a repeat changes nothing."""
         assert to in OVER
-        code, words = error or (None, None)
+        code, params = error or (None, None)
         values = {
             "state": to.value,
             "paused": False,
             "error_code": code,
-            "error_text": words,
+            "error_params": params,
             "finished_at": clock.now(),
         }
 
@@ -380,7 +378,7 @@ def _upload(row: Row[tuple[object, ...]]) -> Upload:
         stock_duplicates=facts["stock_duplicates"],
         stock_refused=facts["stock_refused"],
         error_code=facts["error_code"],
-        error_text=facts["error_text"],
+        error_params=facts["error_params"],
         created_at=facts["created_at"],
         finished_at=facts["finished_at"],
     )

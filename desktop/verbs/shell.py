@@ -111,7 +111,8 @@ class Shell:
     def fail(self, error: KamengError) -> int:
         """One clear sentence on standard error; answers the exit status."""
         self.err.write(f"kameng: {error.sentence(self.language)}\n")
-        return BAD_INPUT if error.status in _BAD_INPUT_STATUSES else FAILED
+        status = error.params.get("status", error.status)  # a refusal this version has no class for carries its own
+        return BAD_INPUT if status in _BAD_INPUT_STATUSES else FAILED
 
     # --- secrets ----------------------------------------------------------------------------------------------
 
