@@ -6,6 +6,7 @@ the highest position they saw lose nothing (sync.md 2.2). Rows carry no payload.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Index, delete, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 
 from server.db import Base, BigInt, Database, Instant, Tx, Uid, exact, table_of
@@ -20,6 +22,7 @@ from shared import clock, ids
 from shared.contracts.sync import Change, ChangeOp, Changes
 
 STEP_ROWS = 2_000
+_log = logging.getLogger("kameng.changes")
 
 
 class ChangeInbox(Base):
@@ -104,18 +107,25 @@ def advance(db: Database) -> int:
     while True:
         with db.tx() as tx:
             # The lock is a statement of its own: the rows must be read after it is held.
-            head = tx.scalars(select(ChangeHead).with_for_update()).first()
-            given, taken = _step(tx, head or _first_head(tx))
+            head = _locked_head(tx)
+            given, taken = _step(tx, head)
         total += given
         if taken < STEP_ROWS:
             return total
 
 
-def _first_head(tx: Tx) -> ChangeHead:
-    head = ChangeHead(id=1, pos=0, epoch=ids.new_id())
-    tx.add(head)
-    tx.flush()
-    return head
+def _locked_head(tx: Tx) -> ChangeHead:
+    """The head, locked; made by whoever needs it first, also when two do at once."""
+    query = select(ChangeHead).with_for_update()
+    head = tx.scalars(query).first()
+    if head is not None:
+        return head
+    try:
+        with tx.begin_nested():
+            tx.execute(insert(table_of(ChangeHead)), {"id": 1, "pos": 0, "epoch": ids.new_id()})
+    except IntegrityError:
+        _log.debug("another process made the head")
+    return tx.scalars(query).one()
 
 
 def _step(tx: Tx, head: ChangeHead) -> tuple[int, int]:
@@ -150,7 +160,7 @@ def _step(tx: Tx, head: ChangeHead) -> tuple[int, int]:
 def epoch(db: Database) -> tuple[UUID, int]:
     """The feed's epoch and its last position; made on first use."""
     with db.tx() as tx:
-        head = tx.scalars(select(ChangeHead).with_for_update()).first() or _first_head(tx)
+        head = _locked_head(tx)
         return head.epoch, head.pos
 
 
