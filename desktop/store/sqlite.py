@@ -39,8 +39,8 @@ class StoreDamaged(KamengError):
 
     code = "store_damaged"
     status = 500
-    zh = "本机数据“{path}”已损坏。"
-    en = "The local data “{path}” is damaged."
+    zh = "本机数据“{path}”已损坏。请将它改名后重新打开;未传完的导入需要重新选择文件,已入库的卡密不受影响。"
+    en = "“{path}” is damaged. Rename it and start again: unfinished imports need their files again, stock is safe."
 
 
 class DiskFull(KamengError):
