@@ -103,7 +103,7 @@ def _ledger(tx: Tx, span: _Day) -> list[wire.LedgerTotal]:
             .where(span.has(LedgerJournal.occurred_at))
             .group_by(LedgerAccount.kind)
         )
-        for kind, amount in tx.execute(query).tuples():
+        for kind, amount in tx.execute(query):
             totals.setdefault(kind, [0, 0])[n] = int(amount)
     return [
         wire.LedgerTotal(account=kind, debits_fen=debits, credits_fen=credits)
@@ -201,7 +201,7 @@ def day_payments(tx: Tx, day: date, *, after: str | None, limit: int) -> Page[wi
     if at is not None:
         later = and_(PaymentAttempt.paid_at == at[0], PaymentAttempt.id > at[1])
         query = query.where(or_(PaymentAttempt.paid_at > at[0], later))
-    rows = tx.execute(query.order_by(PaymentAttempt.paid_at, PaymentAttempt.id).limit(limit + 1)).tuples().all()
+    rows = tx.execute(query.order_by(PaymentAttempt.paid_at, PaymentAttempt.id).limit(limit + 1)).all()
     items = []
     for attempt, delivered_at, is_troubled in rows[:limit]:
         assert attempt.paid_at is not None
@@ -291,12 +291,12 @@ def _sold(start: datetime, end: datetime | None) -> Select[Delivery]:
 
 def _by_sku(tx: Tx, rows: Select[StockCursor], total: ColumnElement[int], ids: Sequence[UUID]) -> dict[UUID, int]:
     query = rows.with_only_columns(StockCursor.sku_id, total).where(StockCursor.sku_id.in_(ids))
-    return {sku_id: int(count) for sku_id, count in tx.execute(query.group_by(StockCursor.sku_id)).tuples()}
+    return {sku_id: int(count) for sku_id, count in tx.execute(query.group_by(StockCursor.sku_id))}
 
 
 def _sold_by_sku(tx: Tx, start: datetime, end: datetime | None, ids: Sequence[UUID]) -> dict[UUID, int]:
     query = _sold(start, end).with_only_columns(Delivery.sku_id, func.count()).where(Delivery.sku_id.in_(ids))
-    return {sku_id: int(count) for sku_id, count in tx.execute(query.group_by(Delivery.sku_id)).tuples()}
+    return {sku_id: int(count) for sku_id, count in tx.execute(query.group_by(Delivery.sku_id))}
 
 
 # --- keys of pages: an instant in microseconds and an id, opaque to clients ---

@@ -143,9 +143,9 @@ def signed(raw: bytes, *, timestamp: int | None = None) -> dict[str, str]:
 
 
 @contextmanager
-def opened(folder, **settings):
-    """A site on a new SQLite database; `settings` replaces fields of the world's."""
-    with world(engines.url("sqlite"), folder) as shop, anyio.from_thread.start_blocking_portal() as portal:
+def opened(folder, url=None, **settings):
+    """A site on a new database, SQLite without `url`; `settings` replaces fields of the world's."""
+    with world(url or engines.url("sqlite"), folder) as shop, anyio.from_thread.start_blocking_portal() as portal:
         shop.ctx = replace(
             shop.ctx,
             settings=replace(shop.ctx.settings, sandbox_url=DEAD_SANDBOX, **settings),

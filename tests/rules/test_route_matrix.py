@@ -1,0 +1,226 @@
+"""Every route of the app against every kind of party, by a literal table: a new route without a line fails here.
+
+The row "own" is the supplier whose goods are asked for, "foreign" another one; "anna" bought the order, "ben" did
+not. What is refused must leave every row of every table as it was.
+"""
+
+import base64
+import hashlib
+import json
+import secrets
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select
+
+from server import migrations
+from shared import clock, ids
+from tests.server.conftest import opened, signed
+from tests.world import ANNA, BEN, PASSWORD
+
+PARTIES = {
+    "nobody": {},
+    "anna": {"buyer": ANNA},
+    "ben": {"buyer": BEN},
+    "admin": {"by": "wang"},
+    "operator": {"by": "li"},
+    "finance": {"by": "zhou"},
+    "own": {"by": "chen"},
+    "foreign": {"by": "zhao"},
+}
+
+# nobody anna ben | admin operator finance | own foreign
+ALL = "200 200 200 200 200 200 200 200"
+NONE = "404 404 404 404 404 404 404 404"
+STAFF = "401 401 401 200 200 200 200 200"
+SCOPED = "401 401 401 200 200 200 200 404"
+REPORT = "401 401 401 200 403 200 403 403"
+BOUGHT = "404 200 404 404 404 404 404 404"
+
+MATRIX = {
+    "GET /livez": ALL,
+    "GET /readyz": ALL,
+    "GET /metrics": "401 401 401 401 401 401 401 401",  # asked through a proxy
+    "POST /pay/{channel}/notify": "400 400 400 400 400 400 400 400",  # signed, and of nothing
+    # the shop
+    "GET /": ALL,
+    "GET /c/{code}": ALL,
+    "GET /p/{code}": ALL,
+    "GET /static/{name:path}": NONE,
+    "GET /review": ALL,
+    "POST /orders": "303 303 303 303 303 303 303 303",
+    "POST /api/orders": "201 201 201 201 201 201 201 201",
+    "GET /o/{code}": BOUGHT,
+    "GET /o/{code}/status": BOUGHT,
+    "POST /o/{code}/refresh": "404 303 404 404 404 404 404 404",
+    "GET /o/{code}/keys.txt": BOUGHT,
+    "GET /o/{code}/k/{token}": NONE,  # with a wrong token
+    "GET /lookup": ALL,
+    "POST /lookup": ALL,
+    # people
+    "POST /api/session": "201 201 201 201 201 201 201 201",
+    "GET /api/session": STAFF,
+    "DELETE /api/session": "401 401 401 204 204 204 204 204",
+    "POST /sync/v1/hello": STAFF,
+    "GET /sync/v1/changes": STAFF,
+    "GET /api/users": "401 401 401 200 200 403 403 403",
+    "POST /api/users": "401 401 401 201 403 403 403 403",
+    "GET /api/suppliers": STAFF,
+    "POST /api/suppliers": "401 401 401 201 403 403 403 403",
+    # goods
+    "GET /api/categories": STAFF,
+    "POST /api/categories": "401 401 401 201 201 403 403 403",
+    "GET /api/products": STAFF,
+    "POST /api/products": "401 401 401 201 201 403 201 422",  # for the supplier "own"
+    "GET /api/products/{product_id}": SCOPED,
+    "POST /api/products/{product_id}/state": "401 401 401 200 200 403 403 403",
+    "GET /api/stock": STAFF,
+    "GET /api/stock/{sku}/lots": SCOPED,
+    "GET /api/stock/{sku}/units": "401 401 401 200 200 403 200 404",
+    "POST /sync/v1/imports": "401 401 401 201 403 403 201 404",
+    "PUT /sync/v1/imports/{import_id}/chunks/{n}": "401 401 401 204 403 403 204 404",
+    "GET /sync/v1/imports/{import_id}": "401 401 401 200 403 403 200 404",
+    "POST /sync/v1/imports/{import_id}/commit": "401 401 401 200 403 403 200 404",
+    "GET /sync/v1/imports/{import_id}/refused": "401 401 401 200 403 403 200 404",
+    # money
+    "GET /api/orders": STAFF,
+    "GET /api/orders/{code}": SCOPED,
+    "GET /api/exceptions": "401 401 401 200 200 200 403 403",
+    "GET /api/reports/days/{day}": REPORT,
+    "GET /api/reports/days/{day}/orders": REPORT,
+    "GET /api/reports/days/{day}/payments": REPORT,
+    "GET /api/reports/days/{day}/movements": REPORT,
+}
+
+
+@dataclass
+class Stage:
+    """A world with one order of anna's delivered, one import of the supplier "own" complete, and all signed in."""
+
+    site: Any
+    code: str
+    product: UUID
+    imported: Any
+    sealed: list
+
+    def address(self, template: str) -> str:
+        """The concrete address that a template stands for: always of the supplier "own" and of anna's order."""
+        day = clock.shop_day(clock.now())
+        path = template.replace("{name:path}", "none.0.css").replace("{token}", "A" * 22)
+        path = path.replace("/c/{code}", "/c/games").replace("/p/{code}", "/p/steam").replace("{code}", self.code)
+        for name, value in (
+            ("channel", "sandbox"),
+            ("product_id", self.product),
+            ("sku", "STEAM-50"),
+            ("import_id", self.imported.id),
+            ("n", 0),
+            ("day", day),
+        ):
+            path = path.replace(f"{{{name}}}", str(value))
+        return path + ("?sku=STEAM-50" if template == "/review" else "")
+
+    def options(self, route: str, party: str) -> dict[str, Any]:
+        """A request that would succeed if the party were allowed, new for each call where it writes."""
+        make = REQUESTS.get(route)
+        return make(self, secrets.token_hex(4), PARTIES[party].get("by", "wang")) if make else {}
+
+    def device(self, login: str) -> dict[str, str]:
+        """The machine a person works on, as sign-in describes it."""
+        return {"id": str(self.site.device(login)), "name": "test", "platform": "test"}
+
+    def move(self) -> dict[str, Any]:
+        """The next legal move of the product, from its current version."""
+        shown = self.site.get(f"/api/products/{self.product}", by="wang").json()
+        return {"to": "off_shelf" if shown["state"] == "published" else "published", "version": shown["version"]}
+
+    def draft(self, tag: str) -> dict[str, Any]:
+        """A new product of the supplier "own"."""
+        sku = {"code": f"S-{tag}", "name": "规格", "unit_price": 100}
+        supplier = str(self.site.world.suppliers["xinghe"])
+        return {"category": "games", "code": f"p{tag}", "name": "商品", "supplier_id": supplier, "skus": [sku]}
+
+    def declaration(self, tag: str) -> dict[str, Any]:
+        """A new import."""
+        body, _ = self.site.world.declare("STEAM-50", [f"NEW-{tag}-{n}" for n in range(3)], import_id=ids.new_id())
+        return json.loads(body.model_dump_json())
+
+    def rows(self) -> str:
+        """One hash over every row of every table."""
+        found = hashlib.sha256()
+        with self.site.world.ctx.db.read() as tx:
+            for table in migrations.METADATA.sorted_tables:
+                lines = sorted(repr(tuple(row)) for row in tx.execute(select(table)))
+                found.update(f"{table.name}\n{lines}".encode())
+        return found.hexdigest()
+
+
+ORDER = {"sku": "STEAM-50", "quantity": 1, "amount_fen": 4_500, "channel": "sandbox"}
+PERSON = {"name": "新人", "role": "operator", "password": "seven green boats"}
+
+# What a route needs besides its address: made from the stage, a tag that is new each time, and who asks.
+REQUESTS = {
+    "GET /metrics": lambda _stage, _tag, _by: {"headers": {"x-forwarded-for": "203.0.113.9"}},
+    "POST /pay/{channel}/notify": lambda _stage, _tag, _by: {"content": b"{}", "headers": signed(b"{}")},
+    "POST /api/orders": lambda _stage, tag, _by: {"json": ORDER, "headers": {"idempotency-key": f"key-{tag}"}},
+    "POST /orders": lambda _stage, tag, _by: {"data": ORDER | {"agreed": "yes", "idempotency_key": f"key-{tag}-01234"}},
+    "POST /lookup": lambda stage, _tag, _by: {"data": {"code": stage.code}},
+    "POST /api/session": lambda stage, _tag, by: {
+        "json": {"login": by, "password": PASSWORD, "device": stage.device(by)}
+    },
+    "POST /sync/v1/hello": lambda stage, _tag, by: {
+        "json": {"protocol": 1, "device_id": stage.device(by)["id"], "app_version": "1"}
+    },
+    "POST /api/users": lambda _stage, tag, _by: {"json": PERSON | {"login": f"u{tag}"}},
+    "POST /api/suppliers": lambda _stage, tag, _by: {"json": {"name": f"供应商 {tag}", "fee_ppm": 0}},
+    "POST /api/categories": lambda _stage, tag, _by: {"json": {"code": f"c{tag}", "name": "分类"}},
+    "POST /api/products": lambda stage, tag, _by: {"json": stage.draft(tag)},
+    "POST /api/products/{product_id}/state": lambda stage, _tag, _by: {"json": stage.move()},
+    "POST /sync/v1/imports": lambda stage, tag, _by: {"json": stage.declaration(tag)},
+    "PUT /sync/v1/imports/{import_id}/chunks/{n}": lambda stage, _tag, _by: {
+        "content": stage.sealed[0],
+        "headers": {"content-digest": _digest(stage.sealed[0])},
+    },
+}
+
+
+def _digest(content: bytes) -> str:
+    return f"sha-256=:{base64.b64encode(hashlib.sha256(content).digest()).decode()}:"
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory):
+    with opened(tmp_path_factory.mktemp("matrix")) as site:
+        shop = site.world
+        shop.stock("STEAM-50", 40)
+        bought = shop.buy(ANNA, "STEAM-50")
+        imported, sealed = shop.declare("STEAM-50", shop.keys("STEAM-50", 3, start=500))
+        assert site.post("/sync/v1/imports", by="chen", json=json.loads(imported.model_dump_json())).status_code == 201
+        headers = {"content-digest": _digest(sealed[0])}
+        path = f"/sync/v1/imports/{imported.id}/chunks/0"
+        assert site.request("PUT", path, by="chen", content=sealed[0], headers=headers).status_code == 204
+        yield Stage(site, bought.order.code, shop.skus["STEAM-50"].product_id, imported, sealed)
+
+
+def test_every_route_of_the_app_has_its_line(stage):
+    routes = {f"{method} {route.path}" for route in stage.site.app.routes for method in route.methods}
+    assert routes == set(MATRIX)
+
+
+@pytest.mark.parametrize("route", MATRIX)
+def test_each_party_gets_what_its_line_says_and_refusals_change_nothing(stage, route):
+    method, template = route.split(" ")
+    expected = dict(zip(PARTIES, map(int, MATRIX[route].split()), strict=True))
+    got = {}
+    for party, who in PARTIES.items():
+        if "by" in who:
+            stage.site.token(who["by"])  # before the rows are looked at: a session is a row
+        options = stage.options(route, party)
+        before = stage.rows()
+        got[party] = stage.site.request(method, stage.address(template), **who, **options).status_code
+        if got[party] >= 400:
+            assert stage.rows() == before, f"{route} refused {party} and changed something"
+        if route in {"DELETE /api/session", "POST /sync/v1/hello"}:
+            stage.site.tokens.clear()
+    assert got == expected

@@ -1,0 +1,195 @@
+"""The business day: what the pages list adds up to the summary, and both to the ledger, to the fen."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from shared import clock
+from tests.world import ANNA, BEN, CARA
+
+DAY = date(2026, 7, 1)
+NEXT = date(2026, 7, 2)
+MORNING = datetime(2026, 7, 1, 1, 0, tzinfo=UTC)  # 09:00 in the shop
+LAST_MINUTE = datetime(2026, 7, 1, 15, 59, 30, tzinfo=UTC)  # 23:59:30 in the shop
+AFTER_MIDNIGHT = datetime(2026, 7, 1, 16, 0, 20, tzinfo=UTC)  # 00:00:20, 20 seconds into the next day
+NEXT_NOON = datetime(2026, 7, 2, 4, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def days(site):
+    """Two days: three sales, one unpaid order, one order paid after midnight, one payment without an order's amount."""
+    shop = site.world
+    with clock.fixed(MORNING):
+        shop.stock("STEAM-50", 6)
+        shop.stock("OFFICE-1Y", 40)
+        shop.buy(ANNA, "STEAM-50", 2)
+        shop.buy(BEN, "OFFICE-1Y", 30)
+        shop.place(CARA, "STEAM-50", 1)
+        odd = shop.place(CARA, "STEAM-50", 1)
+        shop.apply(shop.fact(odd, amount_fen=1))
+    with clock.fixed(LAST_MINUTE):
+        shop.buy(BEN, "STEAM-50", 1)
+        late = shop.place(ANNA, "STEAM-50", 1)
+    with clock.fixed(AFTER_MIDNIGHT):
+        shop.apply(shop.fact(late))
+    return site
+
+
+def ask(site, path, by="zhou"):
+    with clock.fixed(NEXT_NOON):
+        answer = site.get(f"/api/reports/days/{path}", by=by)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def everything(site, path, limit):
+    items, after, pages = [], "", 0
+    while True:
+        page = ask(site, f"{path}?limit={limit}{after}")
+        items += page["items"]
+        pages += 1
+        if page["next"] is None:
+            return items, pages
+        after = f"&after={page['next']}"
+
+
+def test_the_summary_of_a_day_to_the_fen(days):
+    summary = ask(days, f"{DAY}")
+    assert summary == {
+        "day": "2026-07-01",
+        "as_of": "2026-07-02T04:00:00Z",
+        "orders_placed": 6,
+        "orders_paid": 3,
+        "orders_delivered": 3,
+        "paid_fen": 9_000 + 105 + 4_500,
+        "delivered_fen": 9_000 + 105 + 4_500,
+        "supplier_fen": 8_550 + 95 + 4_275,
+        "fee_fen": 450 + 10 + 225,
+        "units_imported": 46,
+        "units_sold": 2 + 30 + 1,
+        "exceptions_open": 1,
+        "ledger": [
+            {"account": "escrow", "debits_fen": 13_605, "credits_fen": 13_605},
+            {"account": "fee", "debits_fen": 0, "credits_fen": 685},
+            {"account": "psp", "debits_fen": 13_605, "credits_fen": 0},
+            {"account": "supplier_pending", "debits_fen": 0, "credits_fen": 12_920},
+        ],
+    }
+    with clock.fixed(MORNING):  # when its holds were young
+        days.world.check()
+
+
+def test_midnight_in_the_shop_parts_the_days(days):
+    summary = ask(days, f"{NEXT}")
+    assert {name: summary[name] for name in ("orders_placed", "orders_paid", "orders_delivered", "units_imported")} == {
+        "orders_placed": 0,
+        "orders_paid": 1,
+        "orders_delivered": 1,
+        "units_imported": 0,
+    }
+    assert (summary["paid_fen"], summary["delivered_fen"], summary["units_sold"]) == (4_500, 4_500, 1)
+    [late] = ask(days, f"{NEXT}/orders")["items"]
+    assert (late["created_at"], late["paid_at"]) == ("2026-07-01T15:59:30Z", "2026-07-01T16:00:20Z")
+    assert len(ask(days, f"{NEXT}/payments")["items"]) == 1
+
+
+def test_the_order_lines_of_a_day_add_up_to_its_summary(days):
+    lines, _ = everything(days, f"{DAY}/orders", 100)
+    summary = ask(days, f"{DAY}")
+    assert [(line["sku"], line["quantity"], line["state"]) for line in lines] == [
+        ("STEAM-50", 2, "delivered"),
+        ("OFFICE-1Y", 30, "delivered"),
+        ("STEAM-50", 1, "pending_payment"),
+        ("STEAM-50", 1, "pending_payment"),
+        ("STEAM-50", 1, "delivered"),
+        ("STEAM-50", 1, "delivered"),  # delivered the day after
+    ]
+    start, end = (instant.isoformat().replace("+00:00", "Z") for instant in clock.day_bounds(DAY))
+    delivered = [line for line in lines if line["delivered_at"] and start <= line["delivered_at"] < end]
+    for name, column in (("delivered_fen", "amount_fen"), ("supplier_fen", "supplier_fen"), ("fee_fen", "fee_fen")):
+        assert sum(line[column] for line in delivered) == summary[name]
+    assert sum(line["quantity"] for line in delivered) == summary["units_sold"]
+    assert all(line["amount_fen"] == line["supplier_fen"] + line["fee_fen"] for line in lines)
+    assert {line["supplier"] for line in lines} == {"星河数码", "北辰软件"}
+
+
+def test_the_payments_of_a_day_add_up_to_its_summary_and_its_ledger(days):
+    payments, _ = everything(days, f"{DAY}/payments", 100)
+    summary = ask(days, f"{DAY}")
+    assert [(one["amount_fen"], one["delivered"], one["channel"]) for one in payments] == [
+        (9_000, True, "sandbox"),
+        (105, True, "sandbox"),
+        (4_500, True, "sandbox"),
+    ]
+    paid = sum(one["amount_fen"] for one in payments)
+    psp = next(total for total in summary["ledger"] if total["account"] == "psp")
+    assert paid == summary["paid_fen"] == psp["debits_fen"]
+    assert all(len(one["provider_no"]) > 10 and len(one["out_trade_no"]) == 32 for one in payments)
+
+
+def test_movements_tell_what_came_went_and_was_left_at_close(days):
+    assert ask(days, f"{DAY}/movements")["items"] == [
+        {
+            "sku": sku,
+            "title": title,
+            "supplier": supplier,
+            "imported": imported,
+            "sold": sold,
+            "void": 0,
+            "free_at_close": left,
+        }
+        for sku, title, supplier, imported, sold, left in (
+            ("MUSIC-30", "音乐会员 · Music-30", "星河数码", 0, 0, 0),
+            ("OFFICE-1Y", "办公套件 · Office-1Y", "北辰软件", 40, 30, 10),
+            ("STEAM-50", "Steam 充值卡 · Steam-50", "星河数码", 6, 3, 3),
+        )
+    ]
+    after = {row["sku"]: row for row in ask(days, f"{NEXT}/movements")["items"]}
+    assert (after["STEAM-50"]["sold"], after["STEAM-50"]["free_at_close"]) == (1, 2)
+    before = ask(days, f"{DAY - timedelta(days=1)}/movements")["items"]
+    assert {row["free_at_close"] for row in before} == {0}
+
+
+def test_money_that_was_not_delivered_shows_as_such(site):
+    shop = site.world
+    with clock.fixed(MORNING):
+        shop.stock("STEAM-50", 2)
+        bought = shop.buy(ANNA, "STEAM-50")
+        shop.apply(shop.fact(bought, provider_no="S-second-payment-0001"))  # the channel took it twice
+    summary = ask(site, f"{DAY}")
+    assert summary["exceptions_open"] == 1
+    payments = ask(site, f"{DAY}/payments")["items"]
+    assert sum(one["amount_fen"] for one in payments) == summary["paid_fen"]
+    psp = next(total for total in summary["ledger"] if total["account"] == "psp")
+    assert psp["debits_fen"] == summary["paid_fen"]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_pages_of_any_size_give_every_row_once(days, limit):
+    for path in (f"{DAY}/orders", f"{NEXT}/orders", f"{DAY}/payments", f"{DAY}/movements"):
+        whole, _ = everything(days, path, 1_000)
+        parts, pages = everything(days, path, limit)
+        assert parts == whole
+        assert pages == max(1, -(-len(whole) // limit))
+
+
+def test_a_day_without_business_is_all_zero(site):
+    summary = ask(site, "2020-02-29")
+    assert {value for name, value in summary.items() if name.endswith("fen") or "orders" in name} == {0}
+    assert summary["ledger"] == []
+    assert ask(site, "2020-02-29/orders") == {"items": [], "next": None}
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["yesterday", "2026-02-30", f"{DAY}/orders?after=nonsense", f"{DAY}/orders?limit=0", f"{DAY}/payments?after=-"],
+)
+def test_a_day_or_page_that_cannot_be_is_refused(site, path):
+    assert site.get(f"/api/reports/days/{path}", by="zhou").status_code == 422
+
+
+def test_reports_hold_no_key(days):
+    keys = days.world.keys("STEAM-50", 6) + days.world.keys("OFFICE-1Y", 40)
+    pages = ("", "/orders", "/payments", "/movements")
+    told = "".join(days.get(f"/api/reports/days/{DAY}{path}", by="zhou").text for path in pages)
+    assert not any(key in told for key in keys)
