@@ -13,6 +13,7 @@ import hmac
 import json
 import os
 import stat
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ _KEY_BYTES = 32
 _NONCE_PREFIX_BYTES = 8
 _NONCE_BYTES = 12
 _MOST_PER_PREFIX = 2**32
+_COUNTER, _NUMBER = struct.Struct(">I"), struct.Struct(">Q")
 
 
 class Secret:
@@ -145,15 +147,15 @@ class LotCipher:
         prefix = random_bytes(_NONCE_PREFIX_BYTES)
         seal = self._aead.encrypt
         place = b"card|" + sku_id.bytes + self._lot
-        sealed = []
-        for n, text in enumerate(texts):
-            nonce = prefix + n.to_bytes(4, "big")
-            sealed.append(nonce + seal(nonce, text, place + (first_seq + n).to_bytes(8, "big")))
-        return sealed
+        count, number = _COUNTER.pack, _NUMBER.pack
+        return [
+            (nonce := prefix + count(n)) + seal(nonce, text, place + number(seq))
+            for n, (seq, text) in enumerate(zip(range(first_seq, first_seq + len(texts)), texts, strict=True))
+        ]
 
     def open(self, sku_id: UUID, seq: int, sealed: bytes) -> Secret:
         """The clear card. Raises CardUnreadable when the row was moved or changed or the key is another one."""
-        place = b"card|" + sku_id.bytes + self._lot + seq.to_bytes(8, "big")
+        place = b"card|" + sku_id.bytes + self._lot + _NUMBER.pack(seq)
         try:
             return Secret(_opened(self._aead, sealed, place).decode())
         except InvalidTag:

@@ -318,10 +318,15 @@ def bulk_insert(
     fixed = tuple(_bound(connection, table, name)(value) for name, value in constants.items())
     binders = [_bound(connection, table, name) for name in columns]
     if any(binder is not _as_it_is for binder in binders):
-        rows = [tuple(bind(value) for bind, value in zip(binders, row, strict=True)) for row in rows]
+        values = zip(*rows, strict=True)
+        bound = [
+            column if bind is _as_it_is else map(bind, column) for bind, column in zip(binders, values, strict=True)
+        ]
+        rows = list(zip(*bound, strict=True))
     cursor = connection.connection.cursor()
     try:
         if connection.dialect.name == "postgresql":
+            fixed = tuple(value.hex if isinstance(value, UUID) else value for value in fixed)
             with cursor.copy(f"COPY {table.name} ({', '.join(names)}) FROM STDIN") as copy:
                 for row in rows:
                     copy.write_row(fixed + row)
@@ -343,8 +348,9 @@ def _as_it_is(value: Any) -> Any:
 def _bound(connection: Connection, table: Table, name: str) -> Callable[[Any], Any]:
     """How a value of a column goes to the driver; `_as_it_is` when nothing has to be done."""
     column_type, dialect = table.c[name].type, connection.dialect
-    if isinstance(column_type, Digest16) and dialect.name != "postgresql":
-        return _as_it_is
+    if isinstance(column_type, Digest16):
+        # COPY reads text: the hex digits are a uuid already, and cost a fifth of making one.
+        return bytes.hex if dialect.name == "postgresql" else _as_it_is
     if not isinstance(column_type, TypeDecorator):
         return _as_it_is
     return column_type.dialect_impl(dialect).bind_processor(dialect) or _as_it_is

@@ -11,11 +11,12 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 import msgspec
 from sqlalchemy import insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from server import audit, changes, jobs
 from server.context import Context
@@ -220,12 +221,8 @@ def _take_range(tx: Tx, sku_id: UUID, count: int) -> int:
     return first
 
 
-class _Line(NamedTuple):
-    """One line of a chunk that the server takes for good."""
-
-    line: int
-    text: str
-    fingerprint: bytes
+_Line = tuple[int, str, bytes]
+"""One line of a chunk that the server takes for good: its number in the file, the canonical text, the fingerprint."""
 
 
 def ingest(tx: Tx, keys: KeyRing, args: dict[str, Any]) -> None:
@@ -240,10 +237,9 @@ def ingest(tx: Tx, keys: KeyRing, args: dict[str, Any]) -> None:
     assert lot is not None
     stop = min(found.next_chunk + CHUNKS_PER_STEP, found.chunk_count)
     lines, refused = _read_chunks(tx, keys, import_id, range(found.next_chunk, stop))
-    fresh, duplicates = _without_known(tx, found.product_id, lines)
-    if cursor.end_seq + len(fresh) > cursor.first_seq + found.valid_rows:
+    if cursor.end_seq + len(lines) > cursor.first_seq + found.valid_rows:
         raise ChunkUnreadable(n=stop - 1)  # more lines than were declared would run into another lot's numbers
-    _store(tx, keys, lot, cursor.end_seq, fresh)
+    fresh, duplicates = _store_new(tx, keys, lot, cursor.end_seq, lines)
     cursor.end_seq += len(fresh)
     cursor.imported += len(fresh)
     cursor.free += len(fresh)
@@ -278,18 +274,25 @@ def _read_chunks(tx: Tx, keys: KeyRing, import_id: UUID, numbers: range) -> tupl
     chunks = select(ImportChunk.n, ImportChunk.sealed).where(
         ImportChunk.import_id == import_id, ImportChunk.n >= numbers.start, ImportChunk.n < numbers.stop
     )
-    good: dict[bytes, _Line] = {}
+    lines: list[int] = []
+    texts: list[str] = []
     refused: dict[int, LineResult] = {}
     for n, sealed in tx.execute(chunks.order_by(ImportChunk.n)):
         assert sealed is not None
-        for number, text in _judge(_decode(keys.open_chunk(sealed, import_id=import_id, n=n), n)):
-            if text is None:
-                refused[number] = LineResult.REFUSED
-                continue
-            fingerprint = keys.fingerprinter.of(text)
-            if good.setdefault(fingerprint, _Line(number, text, fingerprint)).line != number:
-                refused[number] = LineResult.REFUSED
-    return list(good.values()), refused
+        rows = _decode(keys.open_chunk(sealed, import_id=import_id, n=n), n)
+        judged, good = _judge(rows)
+        lines += judged
+        texts += good
+        if len(judged) != len(rows):
+            refused |= dict.fromkeys({row[0] for row in rows}.difference(judged), LineResult.REFUSED)
+    found = list(zip(lines, texts, keys.fingerprinter.of_all(texts), strict=True))
+    if len({fingerprint for _, _, fingerprint in found}) == len(found):
+        return found, refused
+    first: dict[bytes, _Line] = {}
+    for line in found:
+        if first.setdefault(line[2], line) is not line:
+            refused[line[0]] = LineResult.REFUSED
+    return list(first.values()), refused
 
 
 def _decode(packed: bytes, n: int) -> list[tuple[int, str, str]]:
@@ -299,22 +302,40 @@ def _decode(packed: bytes, n: int) -> list[tuple[int, str, str]]:
         raise ChunkUnreadable(n=n) from None
 
 
-def _judge(lines: Sequence[tuple[int, str, str]]) -> list[tuple[int, str | None]]:
-    """The canonical text of each line, or None for one that the rule of both sides does not admit."""
-    texts = [cardkey.canonical(cardkey.Card(number, secret)) for _, number, secret in lines]
+def _judge(rows: Sequence[tuple[int, str, str]]) -> tuple[list[int], list[str]]:
+    """The lines that the rule of both sides admits, and the canonical text of each."""
+    texts = [f"{number}{cardkey.SEPARATOR}{secret}" for _, number, secret in rows]
     if cardkey.all_clean(texts):
-        return [(line[0], text) for line, text in zip(lines, texts, strict=True)]
-    judged: list[tuple[int, str | None]] = []
-    for line, number, secret in lines:
+        return [row[0] for row in rows], texts
+    lines, good = [], []
+    for line, number, secret in rows:
         verdict = cardkey.admit(number, secret)
-        taken = verdict.reason is None and verdict.card == (number, secret)
-        judged.append((line, cardkey.canonical(verdict.card) if taken else None))
-    return judged
+        if verdict.reason is None and verdict.card == (number, secret):
+            lines.append(line)
+            good.append(cardkey.canonical(verdict.card))
+    return lines, good
+
+
+def _store_new(
+    tx: Tx, keys: KeyRing, lot: StockLot, first_seq: int, lines: list[_Line]
+) -> tuple[list[_Line], dict[int, LineResult]]:
+    """Store the lines whose keys the product never had, of any supplier; answers them, and the others with why.
+
+    Nearly every file is new to the shop: all lines are tried at once, and looked up only when the unique fingerprint
+    refuses one.
+    """
+    try:
+        with tx.begin_nested():
+            _store(tx, keys, lot, first_seq, lines)
+    except IntegrityError:
+        fresh, known = _without_known(tx, lot.product_id, lines)
+        _store(tx, keys, lot, first_seq, fresh)
+        return fresh, known
+    return lines, {}
 
 
 def _without_known(tx: Tx, product_id: UUID, lines: list[_Line]) -> tuple[list[_Line], dict[int, LineResult]]:
-    """Leave out the keys that the product has or had, of any supplier; answers those lines and why."""
-    by_fingerprint = {line.fingerprint: line for line in lines}
+    by_fingerprint = {fingerprint: line for line, _, fingerprint in lines}
     known: dict[int, LineResult] = {}
     wanted = sorted(by_fingerprint)
     for at in range(0, len(wanted), _LOOK_UP):
@@ -326,25 +347,26 @@ def _without_known(tx: Tx, product_id: UUID, lines: list[_Line]) -> tuple[list[_
         for fingerprint, state in tx.execute(query):
             sold = state == UnitState.SOLD
             result = LineResult.DUPLICATE_SOLD if sold else LineResult.DUPLICATE_IN_STOCK
-            known[by_fingerprint.pop(fingerprint).line] = result
-    return [line for line in lines if line.fingerprint in by_fingerprint], known
+            known[by_fingerprint.pop(fingerprint)] = result
+    return [line for line in lines if line[2] in by_fingerprint], known
 
 
 def _store(tx: Tx, keys: KeyRing, lot: StockLot, first_seq: int, lines: list[_Line]) -> None:
     cipher = keys.lot(lot.id, LotKey(wrapped=lot.wrapped_key, master_version=lot.master_version))
-    sealed = cipher.seal_all(lot.sku_id, first_seq, [line.text.encode() for line in lines])
+    sealed = cipher.seal_all(lot.sku_id, first_seq, [text.encode() for _, text, _ in lines])
+    seqs = range(first_seq, first_seq + len(lines))
     bulk_insert(
         tx,
         CardSecret,
         ("seq", "fingerprint", "sealed"),
-        [(first_seq + n, line.fingerprint, box) for n, (line, box) in enumerate(zip(lines, sealed, strict=True))],
+        list(zip(seqs, [line[2] for line in lines], sealed, strict=True)),
         constants={"sku_id": lot.sku_id, "product_id": lot.product_id},
     )
     bulk_insert(
         tx,
         StockUnit,
         ("seq",),
-        [(first_seq + n,) for n in range(len(lines))],
+        list(zip(seqs, strict=True)),
         constants={"sku_id": lot.sku_id, "lot_id": lot.id, "state": int(UnitState.FREE)},
     )
 
