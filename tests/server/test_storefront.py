@@ -1,0 +1,455 @@
+"""Buying in the shop over HTTP, JavaScript off: what a buyer sees, and what nobody else ever does."""
+
+import asyncio
+import queue
+import re
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select
+
+from server.catalog import actions as catalog
+from server.orders.model import Order
+from server.payments import checkout
+from server.payments.actions import Outcome
+from server.policy import SYSTEM
+from server.stock.model import RevealLog
+from shared import clock, ids
+from shared.contracts.catalog import MoveProduct
+from shared.states import AttemptState, OrderState, ProductState
+from tests.server.sandbox.peer import Merchant, SandboxProcess
+from tests.server.shopping import Document, Shop
+from tests.world import BEN, MERCHANT, world
+
+
+@pytest.fixture(scope="module")
+def merchant(tmp_path_factory):
+    process = SandboxProcess(tmp_path_factory.mktemp("sandbox"), "--retry-seconds", "0")
+    yield (peer := Merchant(process, merchant_id=MERCHANT).register())
+    peer.http.close()
+    assert process.stop()[0] == 0
+
+
+@pytest.fixture
+def shop(merchant, tmp_path):
+    with world(f"sqlite:///{tmp_path / 'shop.db'}", tmp_path) as built:
+        yield Shop(built, merchant)
+
+
+def count(shop, model):
+    with shop.ctx.db.read() as tx:
+        return tx.scalar(select(func.count()).select_from(model))
+
+
+def fact(shop, code, **other):
+    """What the channel says once the order of a code is paid."""
+    holder = type("Checkout", (), {"attempt": shop.attempt(code)})
+    return shop.world.fact(holder, **other)
+
+
+# --- the straight line ---
+
+
+def test_a_buyer_without_javascript_gets_the_keys(shop):
+    shop.world.stock("STEAM-50", [("8800120045671029", "K7M2O0QX4R9T1lI8"), ("", "ABCDE-F0HJK")])
+    anna = shop.visitor()
+    [card] = [link for link in anna.page("/").links if link.startswith("/p/") and "steam" in link]
+    product = anna.page(card)
+    assert product.form("/review") == {"sku": "STEAM-50", "quantity": "1"}
+
+    review = anna.page("/review?sku=STEAM-50&quantity=2")
+    assert "¥ 90 .00" in review.text
+    assert "星河数码" in review.text
+    form = review.form("/orders")
+    assert (form["amount_fen"], form["channel"], "agreed" in form) == ("9000", "sandbox", False)
+    answer = anna.post("/orders", form | {"agreed": "yes"})
+    assert answer.status_code == 303
+    code = answer.headers["location"].removeprefix("/o/")
+
+    waiting = anna.page(f"/o/{code}")
+    assert "待支付" in waiting.text
+    assert ids.speak_order_code(code) in waiting.text
+    assert waiting.keys == []
+    assert anna.get(f"/o/{code}/status").json() == {"code": code, "state": "pending_payment", "attempt": "pending"}
+
+    anna.pay(code)
+    delivered = anna.page(f"/o/{code}")
+    assert delivered.keys == ["8800120045671029", "K7M2O0QX4R9T1lI8", "ABCDE-F0HJK"]
+    assert "http-equiv" not in delivered.html
+    assert anna.get(f"/o/{code}/status").json() == {"code": code, "state": "delivered", "attempt": "paid"}
+    assert count(shop, RevealLog) == 1
+    shop.world.check()
+
+
+def test_the_text_file_holds_the_keys_raw(shop):
+    shop.world.stock("STEAM-50", [("88001200", "K7M2O0QX4R9T"), ("", "ABCDE-F0HJK")])
+    anna = shop.visitor()
+    code = anna.order("STEAM-50", 2)
+    assert anna.get(f"/o/{code}/keys.txt").status_code == 404
+    anna.pay(code)
+    answer = anna.get(f"/o/{code}/keys.txt")
+    assert answer.headers["content-disposition"] == f'attachment; filename="{code}.txt"'
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.content.decode("utf-8-sig").split("\r\n") == [
+        f"# 订单号 {ids.speak_order_code(code)}",
+        "# Steam 充值卡 · Steam-50 × 2",
+        "88001200\tK7M2O0QX4R9T",
+        "ABCDE-F0HJK",
+        "",
+    ]
+    assert count(shop, RevealLog) == 1
+
+
+def test_a_page_without_javascript_asks_again_more_slowly(shop):
+    shop.world.stock("STEAM-50", 1)
+    anna = shop.visitor()
+    code = anna.order("STEAM-50")
+    for n, seconds in ((0, 3), (4, 3), (5, 5), (11, 5), (12, 10), (99, 10)):
+        page = anna.page(f"/o/{code}?n={n}")
+        [again] = [meta["content"] for meta in page.all("meta") if "http-equiv" in meta]
+        assert again == f"{seconds};url=/o/{code}?n={n + 1}"
+
+
+# --- who may see ---
+
+
+def test_keys_are_on_their_buyers_page_and_nowhere_else(shop):
+    shop.world.stock("STEAM-50", ["K7M2O0QX4R9T1lI8"])
+    shop.world.stock("MUSIC-30", 1)
+    anna, ben = shop.visitor(), shop.visitor()
+    code = anna.order("STEAM-50")
+    anna.pay(code)
+    answers = [anna.get(path) for path in ("/", "/c/games", "/p/steam", "/review?sku=MUSIC-30", f"/o/{code}/status")]
+    answers += [anna.post("/lookup", {"code": code}), ben.post("/lookup", {"code": code})]
+    answers += [ben.get(f"/o/{code}{tail}") for tail in ("", "/status", "/keys.txt")]
+    answers += [ben.post(f"/o/{code}/refresh", {}), ben.get("/"), ben.get(f"/o/{code}/k/{'A' * 22}")]
+    for answer in answers:
+        assert "K7M2" not in answer.text
+        assert "K7M2O0QX4R9T1lI8" not in "".join(Document(answer.text).texts if "<html" in answer.text else answer.text)
+    own = anna.get(f"/o/{code}")
+    assert Document(own.text).keys == ["K7M2O0QX4R9T1lI8"]
+    assert own.headers["cache-control"] == "no-store"
+    assert "content-encoding" not in own.headers
+
+
+def test_foreign_unknown_and_wrong_codes_look_the_same(shop):
+    shop.world.stock("STEAM-50", 1)
+    anna, ben = shop.visitor(), shop.visitor()
+    code = anna.order("STEAM-50")
+    anna.pay(code)
+    told = set()
+    for tried in (code, ids.new_order_code(), "AAAAAAAAAAAA", "nonsense"):
+        answer = ben.get(f"/o/{tried}")
+        assert (answer.status_code, answer.headers["cache-control"]) == (404, "no-store")
+        told.add(answer.text.replace(tried, "CODE"))
+        assert ben.get(f"/o/{tried}/status").status_code == 404
+        assert ben.post(f"/o/{tried}/refresh", {}).status_code == 404
+    assert len(told) == 1
+
+
+def test_the_secret_link_opens_the_order_on_another_device(shop):
+    shop.world.stock("STEAM-50", 1)
+    anna, ben = shop.visitor(), shop.visitor()
+    code = anna.order("STEAM-50")
+    anna.pay(code)
+    link = re.search(rf"/o/{code}/k/[\w-]{{22}}", anna.get(f"/o/{code}").text)[0]
+    wrong = link[:-1] + ("A" if link[-1] != "A" else "B")
+    assert ben.get(wrong).status_code == 404
+    assert ben.get(f"/o/{code}").status_code == 404
+    answer = ben.get(link)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/o/{code}")
+    assert ben.page(f"/o/{code}").keys == shop.world.keys("STEAM-50", 1)
+
+
+def test_a_spoken_code_shows_the_state_only(shop):
+    shop.world.stock("STEAM-50", 1)
+    anna, ben = shop.visitor(), shop.visitor()
+    code = anna.order("STEAM-50")
+    spoken = ids.speak_order_code(code).lower().replace("0", "o")
+    page = Document(ben.post("/lookup", {"code": f" {spoken} "}).text)
+    assert "待支付" in page.text
+    assert "45" not in page.text.replace(ids.speak_order_code(code), "")
+    assert f"/o/{code}" not in page.links
+    assert f"/o/{code}" in Document(anna.post("/lookup", {"code": spoken}).text).links
+    told = set()
+    for wrong in (ids.new_order_code(), code[:-1] + ("2" if code[-1] != "2" else "3"), "", "x" * 500):
+        answer = ben.post("/lookup", {"code": wrong})
+        assert answer.status_code == 404
+        page = Document(answer.text)
+        assert page.named("code")["value"] == wrong[:40]
+        told.add(page.text)
+    assert len(told) == 1
+
+
+def test_guessing_codes_is_slowed_down(shop):
+    ben = shop.visitor()
+    statuses = [ben.post("/lookup", {"code": ids.new_order_code()}).status_code for _ in range(21)]
+    assert statuses == [404] * 20 + [429]
+    assert "稍等" in ben.post("/lookup", {"code": "x"}).text
+
+
+# --- the form ---
+
+
+def test_a_form_sent_twice_is_one_order(shop):
+    shop.world.stock("STEAM-50", 5)
+    anna = shop.visitor()
+    form = anna.review("STEAM-50", 2)
+    answers = [*anna.post_all("/orders", [form] * 4), anna.post("/orders", form)]
+    assert {(answer.status_code, answer.headers["location"]) for answer in answers} == {
+        (303, answers[0].headers["location"])
+    }
+    assert count(shop, Order) == 1
+    level = shop.world.level("STEAM-50")
+    assert (level.free, level.held) == (3, 2)
+
+
+def test_the_same_key_with_other_content_is_asked_again(shop):
+    shop.world.stock("STEAM-50", 5)
+    anna = shop.visitor()
+    form = anna.review("STEAM-50", 1)
+    anna.post("/orders", form)
+    other = anna.review("STEAM-50", 2) | {"idempotency_key": form["idempotency_key"]}
+    answer = anna.post("/orders", other)
+    assert answer.status_code == 422
+    again = Document(answer.text).form("/orders")
+    assert again["idempotency_key"] != form["idempotency_key"]
+    assert (again["quantity"], "agreed" in again) == ("2", False)
+    assert count(shop, Order) == 1
+
+
+def test_a_changed_price_is_shown_before_it_is_paid(shop):
+    shop.world.stock("STEAM-50", 5)
+    anna = shop.visitor()
+    form = anna.review("STEAM-50", 2) | {"amount_fen": "8000"}
+    answer = anna.post("/orders", form)
+    assert answer.status_code == 409
+    page = Document(answer.text)
+    assert "¥90.00" in page.text
+    again = page.form("/orders")
+    assert (again["amount_fen"], "agreed" in again) == ("9000", False)
+    assert again["idempotency_key"] != form["idempotency_key"]
+    assert count(shop, Order) == 0
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("0", "0"),
+        ("-1", "-1"),
+        ("1o", "1o"),
+        ("2.5", "2.5"),
+        ("", ""),
+        ("101", "101"),
+        ("９", "９"),
+        ("9" * 40, "999999"),
+    ],
+)
+def test_a_bad_quantity_is_kept_and_explained(shop, typed, kept):
+    shop.world.stock("STEAM-50", 5)
+    anna = shop.visitor()
+    answer = anna.get(f"/review?sku=STEAM-50&quantity={typed}")
+    assert answer.status_code == 422
+    page = Document(answer.text)
+    assert page.named("quantity")["value"] == kept
+    assert page.named("quantity")["aria-invalid"] == "true"
+    assert "#quantity" in page.links
+    assert page.text.count("1 到 100 的整数") == 2
+    assert page.faults() == []
+    form = anna.review("STEAM-50") | {"quantity": typed}
+    assert anna.post("/orders", form).status_code in {409, 422}
+    assert count(shop, Order) == 0
+
+
+def test_too_many_for_the_stock_says_how_many_are_left(shop):
+    shop.world.stock("STEAM-50", 3)
+    anna = shop.visitor()
+    form = anna.review("STEAM-50", 3)
+    shop.world.place(BEN, "STEAM-50", 1)
+    answer = anna.post("/orders", form)
+    assert answer.status_code == 409
+    page = Document(answer.text)
+    assert "2 件" in page.text
+    assert page.form("/review") == {"sku": "STEAM-50", "quantity": "3"}
+    assert count(shop, Order) == 1
+
+
+def test_sold_out_is_said_on_every_page(shop):
+    shop.world.stock("STEAM-50", 1)
+    anna = shop.visitor()
+    form = anna.review("STEAM-50")
+    shop.world.buy(BEN, "STEAM-50")
+    assert "暂时售罄" in anna.page("/").text
+    product = anna.page("/p/steam")
+    assert "这件商品暂时售罄" in product.text
+    assert "quantity" not in product.form("/review")
+    assert anna.get("/review?sku=STEAM-50").status_code == 422
+    answer = anna.post("/orders", form)
+    assert answer.status_code == 409
+    assert "这件商品暂时售罄" in Document(answer.text).text
+
+
+@pytest.mark.parametrize(
+    ("label", "changes", "status", "field"),
+    [
+        ("policy not ticked", {"agreed": ""}, 422, "agreed"),
+        ("no channel", {"channel": ""}, 422, "channel"),
+        ("a channel we do not have", {"channel": "bitcoin"}, 422, "channel"),
+    ],
+)
+def test_a_form_with_a_gap_is_shown_again(shop, label, changes, status, field):
+    shop.world.stock("STEAM-50", 5)
+    anna = shop.visitor()
+    form = anna.review("STEAM-50", 2) | changes
+    answer = anna.post("/orders", form)
+    assert answer.status_code == status, label
+    page = Document(answer.text)
+    assert f"#{field}" in page.links
+    assert page.faults() == []
+    again = page.form("/orders")
+    assert (again["quantity"], again["idempotency_key"]) == ("2", form["idempotency_key"])
+    assert count(shop, Order) == 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"idempotency_key": ""},
+        {"idempotency_key": "x" * 65},
+        {"amount_fen": "45.00"},
+        {"amount_fen": "²"},
+        {"sku": "?"},
+    ],
+)
+def test_a_forged_form_is_refused_without_a_trace(shop, changes):
+    shop.world.stock("STEAM-50", 5)
+    anna = shop.visitor()
+    answer = anna.post("/orders", anna.review("STEAM-50") | changes)
+    assert answer.status_code in {400, 404, 409}
+    assert Document(answer.text).faults() == []
+    assert count(shop, Order) == 0
+
+
+def test_another_site_cannot_order_in_a_buyers_name(shop):
+    shop.world.stock("STEAM-50", 5)
+    anna = shop.visitor()
+    assert anna.post("/orders", anna.review("STEAM-50"), sec_fetch_site="cross-site").status_code == 403
+    assert count(shop, Order) == 0
+
+
+def test_what_is_off_the_shelf_is_gone_for_buyers(shop):
+    shop.world.stock("STEAM-50", 5)
+    anna = shop.visitor()
+    form = anna.review("STEAM-50")
+    with shop.ctx.db.tx() as tx:
+        move = MoveProduct(to=ProductState.OFF_SHELF, version=2)
+        catalog.move_product(tx, shop.world.skus["STEAM-50"].product_id, move, actor=SYSTEM)
+    assert [anna.get(path).status_code for path in ("/p/steam", "/c/games", "/review?sku=STEAM-50")] == [404] * 3
+    assert "steam" not in anna.get("/").text.lower()
+    assert anna.post("/orders", form).status_code in {404, 409}
+    assert count(shop, Order) == 0
+
+
+# --- honest words when something goes wrong ---
+
+
+def test_a_silent_channel_keeps_the_order_and_says_so(shop, merchant):
+    shop.world.stock("STEAM-50", 1)
+    anna = shop.visitor()
+    form = anna.review("STEAM-50")
+    shop.ctx.gateways["sandbox"]._origin = "http://127.0.0.1:9"
+    code = anna.post("/orders", form).headers["location"].removeprefix("/o/")
+    page = anna.page(f"/o/{code}")
+    assert "正在联系支付渠道" in page.text
+    assert shop.attempt(code).state == AttemptState.UNKNOWN
+    shop.ctx.gateways["sandbox"]._origin = merchant.sandbox.url
+    anna.post(f"/o/{code}/refresh", {})
+    [address] = [link for link in anna.page(f"/o/{code}").links if "/pay/" in link]
+    merchant.pay(address)
+    # The button asks the channel once in three seconds; the shop's own sweep would come next.
+    shop.world.apply(asyncio.run(shop.ctx.gateways["sandbox"].query(shop.attempt(code).out_trade_no)))
+    assert anna.page(f"/o/{code}").keys == shop.world.keys("STEAM-50", 1)
+
+
+def placed_long_ago(shop, anna):
+    """An order of this visitor whose time is over and whom nobody has looked after yet."""
+    with clock.fixed(clock.now() - timedelta(minutes=16)):
+        return shop.world.place(anna.device, "STEAM-50").order.code
+
+
+def test_an_expired_order_says_that_nothing_was_paid(shop):
+    shop.world.stock("STEAM-50", 1)
+    anna = shop.visitor()
+    code = placed_long_ago(shop, anna)
+    page = anna.page(f"/o/{code}")
+    assert "正在向支付渠道确认" in page.text
+    assert "http-equiv" in page.html
+    checkout.sweep(shop.ctx)
+    page = anna.page(f"/o/{code}")
+    assert "订单已过期" in page.text
+    assert "/p/steam" in page.links
+    assert "http-equiv" not in page.html
+    assert shop.world.level("STEAM-50").free == 1
+
+
+def test_money_that_does_not_fit_is_never_called_unpaid(shop):
+    shop.world.stock("STEAM-50", 1)
+    anna = shop.visitor()
+    code = anna.order("STEAM-50")
+    assert shop.world.apply(fact(shop, code, amount_fen=1)) is Outcome.EXCEPTION
+    for state in (OrderState.PENDING_PAYMENT, OrderState.EXPIRED):
+        assert shop.order(code).state == state
+        page = anna.page(f"/o/{code}")
+        assert "人工核对" in page.text
+        assert "不会丢失" in page.text
+        assert "没有收到付款" not in page.text
+        assert not any("/pay/" in link for link in page.links)
+        with clock.fixed(shop.order(code).expires_at + timedelta(minutes=11)):
+            checkout.sweep(shop.ctx)
+
+
+def test_paid_late_without_stock_is_told_as_it_is(shop):
+    shop.world.stock("STEAM-50", 1)
+    anna = shop.visitor()
+    code = placed_long_ago(shop, anna)
+    checkout.sweep(shop.ctx)
+    shop.world.buy(BEN, "STEAM-50")
+    shop.world.apply(fact(shop, code))
+    assert shop.order(code).state == OrderState.DELIVERY_FAILED
+    page = anna.page(f"/o/{code}")
+    assert "已收到付款，还没能发货" in page.text
+    assert "原路退款" in page.text
+    assert page.keys == []
+    assert anna.get(f"/o/{code}/keys.txt").status_code == 404
+
+
+def test_paying_twice_shows_the_keys_and_the_second_payment(shop):
+    shop.world.stock("STEAM-50", 1)
+    anna = shop.visitor()
+    code = anna.order("STEAM-50")
+    paid = fact(shop, code)
+    shop.world.apply(paid)
+    assert "您多付了一笔" not in anna.page(f"/o/{code}").text
+    shop.world.apply(fact(shop, code, provider_no="S-second"))
+    page = anna.page(f"/o/{code}")
+    assert page.keys == shop.world.keys("STEAM-50", 1)
+    assert "您多付了一笔" in page.text
+
+
+def test_a_full_queue_keeps_the_form(shop, monkeypatch):
+    shop.world.stock("STEAM-50", 1)
+    anna = shop.visitor()
+    form = anna.review("STEAM-50")
+    full = queue.Queue(maxsize=1)
+    full.put(None)
+    with monkeypatch.context() as patch:
+        patch.setattr(shop.ctx.batch, "_queue", full)
+        answer = anna.post("/orders", form)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    assert Document(answer.text).form("/orders") == form
+    assert anna.post("/orders", form).status_code == 303
+
+
+def test_a_machine_that_asks_for_json_gets_a_problem_document(shop):
+    answer = shop.visitor().get("/p/nothing", accept="application/json")
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
