@@ -265,9 +265,9 @@ class Transport:
             case 401:
                 return NotSignedIn()
             case 429:
-                return TooMany(retry_after_seconds=waits or 5)
+                return TooMany(retry_after_seconds=5 if waits is None else waits)
             case 502 | 503 | 504:
-                return Busy(retry_after_seconds=waits or 5)
+                return Busy(retry_after_seconds=5 if waits is None else waits)
         return NotKameng(server=self.server, http_status=response.status_code)
 
     def _note_clock(self, response: httpx.Response) -> None:

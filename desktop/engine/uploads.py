@@ -31,7 +31,7 @@ from shared.states import ImportState
 
 SENDERS = 2
 """Two chunks travel at a time: one fills the line while the other waits for its answer."""
-_FIRST_LOOK_SECONDS = 0.2
+_SHORTEST_LOOK_SECONDS = 0.1
 _LONGEST_LOOK_SECONDS = 2.0
 
 T = TypeVar("T")
@@ -205,12 +205,11 @@ class Uploads:
 
     async def _follow(self, upload: Upload, seen: Import) -> Upload:
         """Wait for the server to store what it received, telling its figures."""
-        rest = _FIRST_LOOK_SECONDS
+        since = clock.monotonic_seconds()
         await self._stores.outbox(lambda outbox: outbox.move(upload.id, UploadState.INGESTING))
         while seen.state is ImportState.INGESTING:
             await self._note(upload, seen)
-            await self._rest(rest)
-            rest = min(rest * 1.5, _LONGEST_LOOK_SECONDS)
+            await self._rest(_look_again_seconds(upload, seen, clock.monotonic_seconds() - since))
             seen = await self._patiently(upload, lambda: self._look(upload))
         await self._note(upload, seen)
         if seen.state is ImportState.CANCELLED:
@@ -291,6 +290,16 @@ def _rest_seconds(error: KamengError, failures: int, chance: float) -> float:
     if is_foreign(error):
         return STUBBORN_FAULT_REST_SECONDS
     return max(jitter(failures, chance), retry_after_seconds(error))
+
+
+def _look_again_seconds(upload: Upload, seen: Import, waited: float) -> float:
+    """How long to rest before the next look: half of what the rest should take, by how fast it went so far.
+
+    So that the end is seen soon after it comes, with few looks in between.
+    """
+    done = seen.stored + seen.duplicates + seen.refused
+    left = waited * (upload.figures.valid - done) / done if done else 0.0
+    return min(max(left / 2, _SHORTEST_LOOK_SECONDS), _LONGEST_LOOK_SECONDS)
 
 
 _STAGES = {state: ImportStage(state.value) for state in UploadState}

@@ -4,9 +4,10 @@
 sent in `Console.events`; all of them are stopped after the test.
 """
 
+import sqlite3
 import threading
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,6 +53,12 @@ class Console:
             found = self._told.wait_for(lambda: [event for event in self.events if is_it(event)], seconds)
         assert found, self.events
         return found[0]
+
+    @contextmanager
+    def engine_outbox(self):
+        """The outbox's file, for tests that change what is in it behind the engine's back."""
+        with closing(sqlite3.connect(self.folders.outbox_file)) as db, db:
+            yield db
 
     def told(self, kind: type) -> list:
         """All events of a kind so far."""
