@@ -38,7 +38,10 @@ _log = logging.getLogger("kameng.jobs")
 
 
 class Job(Base):
-    """One piece of work. `unique_key` is emptied on completion, because MariaDB has no partial unique index."""
+    """One piece of work. `unique_key` is emptied when a worker takes it, because MariaDB has no partial unique index.
+
+    Not when it is done: what happens after the worker has looked must be looked at again.
+    """
 
     __tablename__ = "job"
     __table_args__ = (Index("ix_job_due", "state", "run_at"),)
@@ -83,7 +86,7 @@ def enqueue(
     key: str | None = None,
     max_attempts: int = MAX_ATTEMPTS,
 ) -> None:
-    """Add a job to the caller's transaction. With `key`, a live job of that key makes this a no-op."""
+    """Add a job to the caller's transaction. With `key`, a job of that key that nobody has begun makes this a no-op."""
     now = clock.now()
     row = {
         "id": ids.new_id(),
@@ -225,15 +228,20 @@ class Jobs:
         with self._db.tx() as tx:
             jobs = list(tx.scalars(due.with_for_update(skip_locked=True)).all())
             for job in jobs:
+                job.unique_key = None
+                if job.attempt >= job.max_attempts:  # only one that took its worker with it each time comes so far
+                    job.state, job.last_error, job.lease_until = JobState.DEAD.value, "abandoned by its worker", None
+                    _log.error("job is dead", extra={"kind": job.kind, "job": str(job.id)})
+                    continue
                 job.state, job.worker, job.lease_until = JobState.RUNNING.value, self._worker, lease
                 job.attempt += 1
             tx.flush()
             tx.expunge_all()
-        return jobs
+        return [job for job in jobs if job.state == JobState.RUNNING.value]
 
     def _run(self, job: Job) -> None:
-        args = json.loads(job.args)
         try:
+            args = json.loads(job.args)
             if job.kind in self._outside:
                 self._outside[job.kind](args)
                 with self._db.tx() as tx:
@@ -257,7 +265,7 @@ class Jobs:
         done = tx.execute(
             update(Job)
             .where(Job.id == job.id, Job.state == JobState.RUNNING.value, Job.worker == self._worker)
-            .values(state=JobState.DONE.value, finished_at=clock.now(), unique_key=None, lease_until=None)
+            .values(state=JobState.DONE.value, finished_at=clock.now(), lease_until=None)
         )
         if rows_changed(done) != 1:
             raise LeaseLost(job.kind)
