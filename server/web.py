@@ -15,11 +15,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from ipaddress import ip_address, ip_network
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
@@ -42,6 +43,7 @@ from shared.errors import BadField, BadInput, Busy, CrossOrigin, KamengError, No
 from shared.ids import new_id
 
 _log = logging.getLogger("kameng.web")
+B = TypeVar("B", bound=BaseModel)
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 BODY_LIMIT_BYTES = 1024 * 1024
@@ -408,6 +410,18 @@ def client_network(request: HTTPConnection) -> str:
     except ValueError:
         return client
     return client if address.version == 4 else str(ip_network(f"{client}/64", strict=False))
+
+
+async def read_json(request: Request, model: type[B]) -> B:
+    """The body as a contract, for hot routes: read and judged in one step. Raises what FastAPI would."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise BadInput(reason="Content-Type: application/json")
+    try:
+        return model.model_validate_json(await request.body())
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_input=False)
+        raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in wrong]) from None
 
 
 def json_response(model: BaseModel, status: int = 200) -> Response:

@@ -12,7 +12,7 @@ from datetime import date
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Header, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from server import context, policy, web
 from server.db import Tx
@@ -38,15 +38,13 @@ _IDEMPOTENCY_KEY = re.compile(r"^[A-Za-z0-9_-]{8,64}$")
 
 
 @router.post("/api/orders", allow=BUYER, status_code=201, response_model=wire.Placed)
-async def place_order(
-    request: Request,
-    body: wire.PlaceOrder,
-    idempotency_key: Annotated[str | None, Header(alias=wire.IDEMPOTENCY_HEADER)] = None,
-) -> Response:
+async def place_order(request: Request) -> Response:
     """Place an order and open its payment. The same key with the same body answers the same order."""
     ctx, buyer = context.of(request), policy.actor(request)
     assert buyer.id is not None  # the guard made or found the device
-    if idempotency_key is None or not _IDEMPOTENCY_KEY.match(idempotency_key):
+    body = await web.read_json(request, wire.PlaceOrder)
+    idempotency_key = request.headers.get(wire.IDEMPOTENCY_HEADER, "")
+    if not _IDEMPOTENCY_KEY.match(idempotency_key):
         raise BadField(field=wire.IDEMPOTENCY_HEADER, reason="A-Z a-z 0-9 _ - (8…64)")
     command = PlaceOrder(
         buyer_id=buyer.id,
