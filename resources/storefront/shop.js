@@ -85,7 +85,7 @@
   // Waiting page: ask our own server each second, later less often; turn the page as soon as the state differs.
   const waiting = one("[data-poll]");
   if (waiting) {
-    const { poll, seen, ask } = waiting.dataset;
+    const { poll, seen, ask, askAfter } = waiting.dataset;
     const hint = one("[data-hint]");
     const began = Date.now();
     let asked = began;
@@ -94,8 +94,8 @@
       clearTimeout(timer);
       const waited = Date.now() - began;
       try {
-        // A callback may be lost: after half a minute our server asks the payment channel itself now and then.
-        if (waited > 30000 && Date.now() - asked > 10000) {
+        // A callback may be lost, or the channel was silent: our server asks it again now and then.
+        if (Date.now() - asked > (asked === began ? Number(askAfter) * 1000 : 10000)) {
           asked = Date.now();
           await fetch(ask, { method: "POST", redirect: "manual" });
         }

@@ -32,7 +32,7 @@ def merchant(tmp_path_factory):
 
 @pytest.fixture
 def shop(merchant, tmp_path):
-    with world(f"sqlite:///{tmp_path / 'shop.db'}", tmp_path) as built:
+    with world("sqlite://", tmp_path) as built:
         yield Shop(built, merchant)
 
 
