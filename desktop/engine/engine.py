@@ -289,12 +289,14 @@ class Engine:
             task.result()
 
     async def _close(self) -> None:
+        session: SignedSession | None = getattr(self, "session", None)
+        if session is not None:
+            await session.settle()
         current = asyncio.current_task()
         others = [task for task in asyncio.all_tasks() if task is not current]
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
-        session: SignedSession | None = getattr(self, "session", None)
         if session is not None:
             await session.close()
         self.stores.close()

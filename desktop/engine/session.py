@@ -13,6 +13,7 @@ import platform
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter, ValidationError
 
@@ -27,6 +28,7 @@ from shared.errors import KamengError, NotSignedIn
 APP_VERSION = "0.1.0"
 _ACCOUNT_SETTING = "account"
 _LOCK_PAUSE_SECONDS = 0.05
+_SETTLE_SECONDS = 5.0
 
 T = TypeVar("T")
 
@@ -46,6 +48,15 @@ class ProtocolTooOld(KamengError):
     status = 409
     zh = "服务器需要更新版本的 Kameng 控制台(服务器协议 {theirs},本程序 {ours})。请安装新版本。"
     en = "The server needs a newer console (its protocol is {theirs}, this one speaks {ours}). Install the new version."
+
+
+class TokenOnlyReads(KamengError):
+    """A borrowed token cannot be rotated here: the server would take it for stolen and end it."""
+
+    code = "token_only_reads"
+    status = 409
+    zh = "KAMENG_TOKEN 只能用于查询。导入请另设 KAMENG_DEVICE(取得该令牌时的设备号),或改用 KAMENG_PASSWORD_FILE。"
+    en = "KAMENG_TOKEN alone only reads. To import set KAMENG_DEVICE (its device's id), or use KAMENG_PASSWORD_FILE."
 
 
 class ImportKey(BaseModel):
@@ -114,6 +125,9 @@ class SignedSession:
         self._ended = ended
         self._transport: Transport | None = None
         self._greeting = asyncio.Lock()
+        self._rotation: asyncio.Task[Greeting] | None = None
+        self._borrowed = False
+        self._device_id: UUID | None = None
 
     @property
     def place(self) -> Place:
@@ -166,9 +180,14 @@ class SignedSession:
         session = await transport.ask(Call("POST", "/api/session", body=body), Session)
         return await self._accept(server, session.person, session.token.get_secret_value())
 
-    async def adopt(self, *, server: str, token: str) -> Account:
-        """Work with a token that somebody else obtained (KAMENG_TOKEN). Only without `remember`."""
+    async def adopt(self, *, server: str, token: str, device_id: UUID | None) -> Account:
+        """Work with a token that somebody else obtained (KAMENG_TOKEN). Only without `remember`.
+
+        A token is bound to the device it was made for: only with its id may this session say hello, which uses the
+        token up.
+        """
         assert not self.remember
+        self._device_id, self._borrowed = device_id, True
         transport = await self._connect(server)
         transport.token = token
         person = await transport.ask(Call("GET", "/api/session"), Person)
@@ -176,28 +195,17 @@ class SignedSession:
 
     async def greet(self, cursor: int = 0) -> Greeting:
         """Say hello: rotates the token and brings rights, limits and the import key up to date."""
-        account, transport = self.require_account(), self._require_transport()
-        async with self._greeting:
-            lock = FileLock(self._folders.locks / "token.lock")
-            while not lock.try_acquire():  # noqa: ASYNC110 - the holder is another program: no event reaches us
-                await asyncio.sleep(_LOCK_PAUSE_SECONDS)
-            try:
-                await self._take_newest_token(account, transport)
-                answer = await self._hello(transport, cursor)
-                await self._keep_token(account.name, answer.token.get_secret_value())
-            finally:
-                lock.release()
-            transport.token = answer.token.get_secret_value()
-        key = ImportKey(
-            key_id=answer.import_key_id,
-            public_key=answer.import_public_key,
-            chunk_rows=answer.chunk_rows,
-            chunk_bytes=answer.chunk_bytes,
-        )
-        changed = Account(server=account.server, person=answer.person, import_key=key, epoch=str(answer.epoch))
-        if changed != account:
-            await self._keep_account(changed)
-        return Greeting(account=changed, cursor=answer.cursor)
+        if self._borrowed and self._device_id is None:
+            raise TokenOnlyReads
+        # The server forgets the old token when it answers: whoever stops waiting, the new one is still stored.
+        self._rotation = asyncio.create_task(self._rotate(cursor))
+        self._rotation.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(self._rotation)
+
+    async def settle(self) -> None:
+        """Before the engine ends: let a rotation that is under way store its token, for a few seconds."""
+        if self._rotation is not None:
+            await asyncio.wait({self._rotation}, timeout=_SETTLE_SECONDS)
 
     async def import_key(self) -> ImportKey:
         """The key that chunks are sealed to: the last one heard of, or asked now. Works offline after a first hello."""
@@ -258,8 +266,32 @@ class SignedSession:
             await self._end(account)
             raise SessionEnded from None
 
+    async def _rotate(self, cursor: int) -> Greeting:
+        account, transport = self.require_account(), self._require_transport()
+        async with self._greeting:
+            lock = FileLock(self._folders.locks / "token.lock")
+            while not lock.try_acquire():  # noqa: ASYNC110 - the holder is another program: no event reaches us
+                await asyncio.sleep(_LOCK_PAUSE_SECONDS)
+            try:
+                await self._take_newest_token(account, transport)
+                answer = await self._hello(transport, cursor)
+                await self._keep_token(account.name, answer.token.get_secret_value())
+            finally:
+                lock.release()
+            transport.token = answer.token.get_secret_value()
+        key = ImportKey(
+            key_id=answer.import_key_id,
+            public_key=answer.import_public_key,
+            chunk_rows=answer.chunk_rows,
+            chunk_bytes=answer.chunk_bytes,
+        )
+        changed = Account(server=account.server, person=answer.person, import_key=key, epoch=str(answer.epoch))
+        if changed != account:
+            await self._keep_account(changed)
+        return Greeting(account=changed, cursor=answer.cursor)
+
     async def _hello(self, transport: Transport, cursor: int) -> HelloAnswer:
-        device_id = await self._stores.outbox(lambda outbox: outbox.device_id())
+        device_id = self._device_id or await self._stores.outbox(lambda outbox: outbox.device_id())
         body = Hello(protocol=PROTOCOL, device_id=device_id, app_version=APP_VERSION, cursor=cursor)
         try:
             answer = await transport.ask(Call("POST", "/sync/v1/hello", body=body), HelloAnswer)

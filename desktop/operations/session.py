@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from pydantic import SecretStr
 
@@ -47,10 +48,17 @@ async def sign_in(
     return await _tell(engine, account)
 
 
-async def sign_in_with_token(engine: Engine, *, server: str, token: SecretStr, allow_plain: bool = False) -> SignedInAs:
-    """Work with a token obtained elsewhere, for this run only. Needs an engine with `remember=False`."""
+async def sign_in_with_token(
+    engine: Engine, *, server: str, token: SecretStr, device_id: UUID | None = None, allow_plain: bool = False
+) -> SignedInAs:
+    """Work with a token obtained elsewhere, for this run only. Needs an engine with `remember=False`.
+
+    Without the id of the device that the token was made for it can read but not import (TokenOnlyReads).
+    """
     account = await engine.session.adopt(
-        server=normalise_server(server, allow_plain=allow_plain), token=token.get_secret_value()
+        server=normalise_server(server, allow_plain=allow_plain),
+        token=token.get_secret_value(),
+        device_id=device_id,
     )
     return await _tell(engine, account)
 

@@ -2,6 +2,7 @@
 
 A run signs in by the first of: KAMENG_TOKEN, KAMENG_PASSWORD_FILE (with KAMENG_USER), the remembered sign-in of
 `kameng login`. The first two are for machines: nothing of them is stored, and a session made for the run ends with it.
+A token alone reads; with KAMENG_DEVICE (the device it was made for) it also imports, which uses it up.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
+from uuid import UUID
 
 from pydantic import SecretStr
 
@@ -25,7 +27,7 @@ from desktop.engine.events import Event
 from desktop.engine.uploads import Pace
 from desktop.operations import session
 from desktop.paths import Folders
-from shared.errors import BadInput, KamengError, NotSignedIn
+from shared.errors import BadField, BadInput, KamengError, NotSignedIn
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 _BAD_INPUT_STATUSES = frozenset({400, 413, 422})
@@ -181,7 +183,13 @@ class Shell:
         server = self._needed("KAMENG_SERVER")
         if token := env.get("KAMENG_TOKEN"):
             engine.run(
-                session.sign_in_with_token(engine, server=server, token=SecretStr(token), allow_plain=self.allow_plain)
+                session.sign_in_with_token(
+                    engine,
+                    server=server,
+                    token=SecretStr(token),
+                    device_id=self._device(),
+                    allow_plain=self.allow_plain,
+                )
             )
             return
         engine.run(
@@ -194,6 +202,15 @@ class Shell:
                 allow_plain=self.allow_plain,
             )
         )
+
+    def _device(self) -> UUID | None:
+        given = self.environment.get("KAMENG_DEVICE")
+        if not given:
+            return None
+        try:
+            return UUID(given)
+        except ValueError as error:
+            raise BadField(field="KAMENG_DEVICE", reason="UUID") from error
 
     def _needed(self, name: str) -> str:
         value = self.environment.get(name)

@@ -206,6 +206,23 @@ def test_a_run_that_cannot_sign_in_says_why(kameng, environment, status, words):
     assert err.count("\n") == 1
 
 
+def test_a_borrowed_token_reads_and_imports_only_as_its_device(kameng, live_shop, tmp_path, console):
+    lender = console(follow=False)
+    lender.sign_in(live_shop.url, "chen")
+    token = lender.vault.load(f"chen@{live_shop.url}")
+    device = lender.run(lender.engine.stores.outbox(lambda outbox: outbox.device_id()))
+    env = {"KAMENG_TOKEN": token, "KAMENG_SERVER": live_shop.url}
+    file = keys_file(tmp_path, live_shop.world.keys("STEAM-50", 3))
+    assert kameng("stock", **env)[0] == 0
+    status, _, err = kameng("import", file, "--sku", "STEAM-50", **env)
+    assert (status, "KAMENG_DEVICE" in err) == (1, True)
+    assert kameng("stock", **env)[0] == 0
+    status, _, err = kameng("import", file, "--sku", "STEAM-50", **env, KAMENG_DEVICE="mine")
+    assert (status, "KAMENG_DEVICE" in err) == (2, True), err
+    assert kameng("import", file, "--sku", "STEAM-50", **env, KAMENG_DEVICE=str(device))[0] == 0
+    assert live_shop.world.level("STEAM-50").free == 3
+
+
 def test_a_wrong_token_is_said_so(kameng, live_shop):
     got, _, err = kameng("stock", KAMENG_TOKEN="x" * 43, KAMENG_SERVER=live_shop.url)
     assert (got, err) == (1, "kameng: 请先登录。\n")

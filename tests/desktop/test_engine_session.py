@@ -1,7 +1,9 @@
 """Signing in, rotating, ending: against the real server, through real sockets and real files."""
 
+import asyncio
 import json
 import sqlite3
+import threading
 from datetime import UTC, datetime
 
 import pytest
@@ -108,6 +110,29 @@ def test_a_lost_answer_to_hello_does_not_lock_the_user_out(live_shop, console):
         assert a.run(stock.list_stock(a.engine)).live
 
 
+@pytest.mark.parametrize("round_", range(3))
+def test_closing_the_window_in_the_middle_of_a_hello_keeps_the_new_token(in_shop, console, round_):
+    reached, release = threading.Event(), threading.Event()
+
+    def slow_hello(asgi):
+        async def slow(scope, receive, send):
+            if scope["type"] == "http" and scope["path"] == "/sync/v1/hello":
+                reached.set()
+                await asyncio.to_thread(release.wait, 30)
+            await asgi(scope, receive, send)
+
+        return slow
+
+    with in_shop(wrap=slow_hello) as shop:
+        a = console()
+        a.sign_in(shop.url, "chen")
+        before = a.vault.load(account_of(shop.url, "chen"))
+        assert reached.wait(30)
+        threading.Timer(0.05 * round_, release.set).start()
+        a.engine.stop()
+        assert a.vault.load(account_of(shop.url, "chen")) != before
+
+
 def test_a_session_ended_on_the_server_ends_here(live_shop, console):
     vault = MemoryVault()
     a = console(vault=vault)
@@ -175,6 +200,7 @@ def test_the_console_opens_offline_with_what_it_saw_last(live_shop, console):
     with Line(live_shop.port) as line:
         a = console(vault=vault)
         a.sign_in(line.url, "chen")
+        a.wait_for(lambda e: isinstance(e, ConnectionChanged) and e.state is Connection.ONLINE)
         with clock.fixed(datetime(2026, 11, 21, 1, 42, tzinfo=UTC)):
             seen = a.run(products.list_products(a.engine))
         assert seen.live
