@@ -440,10 +440,12 @@ def test_a_full_queue_keeps_the_form(shop, monkeypatch):
     shop.world.stock("STEAM-50", 1)
     anna = shop.visitor()
     form = anna.review("STEAM-50")
-    full = queue.Queue(maxsize=1)
-    full.put(None)
+
+    def full(_waiting):
+        raise queue.Full
+
     with monkeypatch.context() as patch:
-        patch.setattr(shop.ctx.batch, "_queue", full)
+        patch.setattr(shop.ctx.batch._queue, "put_nowait", full)
         answer = anna.post("/orders", form)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
     assert Document(answer.text).form("/orders") == form
