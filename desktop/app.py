@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from PySide6.QtWidgets import QApplication, QInputDialog, QLineEdit
 
 from desktop import crash, paths
 from desktop.bridge import Bridge
+from desktop.commands import PLACES
 from desktop.credentials import Place, open_vault
 from desktop.engine.engine import Engine
 from desktop.presenters.console import Console, Desk
@@ -106,10 +108,11 @@ class Program:
         self.settings.setValue("window/server", self.console.sign_in.server)
         self.settings.setValue("window/login", self.console.sign_in.login)
         self.settings.sync()
+        self.console.close()
         if self.engine is not None:
             self.engine.stop()
             self.engine = None
-        Pasted(self.folders).forget_all()
+        pasted_place(self.folders).forget_all()
 
     def run(self, command: str) -> None:
         """Carry out a command about the program itself."""
@@ -152,7 +155,7 @@ class Program:
             window.farewell()
         if console.rebuilt:
             console.rebuilt = False
-            window.toasts.tell(window.tr("本机缓存已损坏并重建，列表会从服务器重新读取。"), tone="warning")
+            window.tell_rebuilt()
 
 
 class Starter(QObject):
@@ -189,14 +192,22 @@ class Starter(QObject):
 
 
 def pages_of(desk: Desk) -> list[Page]:
-    """The screens over the presenters of one person."""
-    return [
-        ImportsPage(desk.imports),
-        ProductsPage(desk.products),
-        StockPage(desk.stock),
-        OrdersPage(desk.orders),
-        ReconciliationPage(desk.reconciliation),
-    ]
+    """The screens that this person may see, over the presenters."""
+    makers: dict[str, Callable[[], Page]] = {
+        "imports": lambda: ImportsPage(desk.imports),
+        "products": lambda: ProductsPage(desk.products),
+        "stock": lambda: StockPage(desk.stock),
+        "orders": lambda: OrdersPage(desk.orders),
+        "reconciliation": lambda: ReconciliationPage(desk.reconciliation),
+    }
+    return [makers[place.id]() for place in PLACES if place.permission in desk.person.permissions]
+
+
+def pasted_place(folders: paths.Folders) -> Pasted:
+    """Where pasted lines wait to be read: in memory where the system has such a folder for this user."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    usable = bool(runtime) and Path(runtime).is_dir() and os.access(runtime, os.W_OK)
+    return Pasted(Path(runtime) if usable else folders.home)
 
 
 def build(application: QApplication, folders: paths.Folders) -> Program:
@@ -208,7 +219,7 @@ def build(application: QApplication, folders: paths.Folders) -> Program:
     mode = Mode(stored) if stored in set(Mode) else Mode.SYSTEM
     worn = install(application, mode=mode)
     bridge = Bridge()
-    pasted = Pasted(folders)
+    pasted = pasted_place(folders)
     pasted.forget_all()
     console = Console(
         bridge.ask,
@@ -276,11 +287,7 @@ def make_application(argv: Sequence[str]) -> QApplication:
 
 def _run(program: Program, instance: Instance, options: argparse.Namespace, crashed: Path | None) -> int:
     window = program.window
-    program.bridge.fault.connect(
-        lambda kind: window.toasts.tell(
-            window.tr("程序内部出错（{kind}），详情已记入日志。").format(kind=kind), tone="danger"
-        )
-    )
+    program.bridge.fault.connect(window.tell_fault)
     instance.handed.connect(partial(_handed, window))
     window.show()
     if options.smoke:
@@ -289,7 +296,7 @@ def _run(program: Program, instance: Instance, options: argparse.Namespace, cras
         return check(program)
     program.start_engine()
     if crashed is not None:
-        window.toasts.tell(window.tr("上次没有正常退出，记录在 {path}").format(path=crashed), tone="warning")
+        window.tell_crash(crashed)
     if options.files:
         program.console.on_desk(lambda: window.take_files(options.files))
     return program.application.exec()

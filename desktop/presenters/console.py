@@ -10,7 +10,7 @@ from desktop.operations import session
 from desktop.presenters.imports import Imports
 from desktop.presenters.orders import Orders
 from desktop.presenters.pasted import Pasted
-from desktop.presenters.ports import Ask
+from desktop.presenters.ports import Ask, Door
 from desktop.presenters.products import Products
 from desktop.presenters.reconciliation import Reconciliation
 from desktop.presenters.sign_in import SignIn
@@ -25,11 +25,17 @@ class Desk:
 
     def __init__(self, ask: Ask, person: Person, pasted: Pasted) -> None:
         self.person = person
+        self._door = Door(ask)
+        ask = self._door
         self.imports = Imports(ask, pasted)
         self.products = Products(ask, person)
         self.stock = Stock(ask, person)
         self.orders = Orders(ask, person)
         self.reconciliation = Reconciliation(ask)
+
+    def close(self) -> None:
+        """The person left: answers that are still under way reach nobody."""
+        self._door.shut()
 
     def hear(self, event: Event) -> None:
         """Take in one event."""
@@ -93,13 +99,14 @@ class Console(Watched):
             case SignedIn():
                 self.sign_in.place = event.place
                 if self.desk is None or self.desk.person != event.person:
+                    self._leave_desk()
                     self.desk = Desk(self._ask, event.person, self._pasted)
                     self.changed()
                     waiting, self._when_on_desk = self._when_on_desk, []
                     for act in waiting:
                         act()
             case SignedOut():
-                self.desk = None
+                self._leave_desk()
                 self._pasted.forget_all()
                 self.sign_in.ended(event.why)
                 self.changed()
@@ -109,6 +116,15 @@ class Console(Watched):
             case _:
                 if self.desk is not None:
                     self.desk.hear(event)
+
+    def close(self) -> None:
+        """The window goes away."""
+        self._leave_desk()
+
+    def _leave_desk(self) -> None:
+        if self.desk is not None:
+            self.desk.close()
+            self.desk = None
 
     def sign_out(self) -> None:
         """End the session; unfinished imports stay."""

@@ -43,12 +43,12 @@ def _when(order: Order) -> str:
 
 COLUMNS = (
     Column[Order]("code", lambda order: speak_order_code(order.code), code=True, sample="7K3M-9QX2-H4TD"),
-    Column[Order]("created", _when, sample="2026-03-02 10:00", tip=lambda order: formats.moment(order.created_at)),
+    Column[Order]("created", _when, sample="03-02 10:00:00", tip=lambda order: formats.moment(order.created_at)),
     Column[Order]("goods", goods, stretch=True),
     Column[Order]("amount", lambda order: formats.money(order.amount_fen), numeric=True, sample="¥12,345.00"),
     Column[Order]("channel", lambda order: order.channel or "–", sample="sandbox"),
     Column[Order](
-        "state", lambda order: word(order.state), tone=lambda order: tone(order.state), sample="Partially delivered 0"
+        "state", lambda order: word(order.state), tone=lambda order: tone(order.state), sample="Awaiting payment"
     ),
 )
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from desktop.paths import Folders
 from shared import clock, ids
 
 _PREFIX = "kameng-pasted-"
@@ -18,13 +17,14 @@ _PREFIX = "kameng-pasted-"
 class Pasted:
     """The pasted texts of this run."""
 
-    def __init__(self, folders: Folders) -> None:
-        self._folders = folders
+    def __init__(self, place: Path) -> None:
+        """`place` is a folder of this user alone, best one that no disk keeps."""
+        self._place = place
         self._kept: dict[Path, str] = {}
 
     def keep(self, text: str) -> Path:
         """Write `text` down and return where."""
-        file = self._place() / f"{_PREFIX}{ids.new_id().hex}.txt"
+        file = self._place / f"{_PREFIX}{ids.new_id().hex}.txt"
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as opened:
             opened.write(text)
         self._kept[file] = f"{clock.shop_time(clock.now()):%m-%d %H:%M:%S}"
@@ -42,14 +42,8 @@ class Pasted:
     def forget_all(self) -> None:
         """Remove everything pasted, also what a run that died left behind."""
         self._kept.clear()
-        for left in self._place().glob(f"{_PREFIX}*.txt"):
+        for left in self._place.glob(f"{_PREFIX}*.txt"):
             _destroy(left)
-
-    def _place(self) -> Path:
-        runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-        if runtime and Path(runtime).is_dir() and os.access(runtime, os.W_OK):
-            return Path(runtime)
-        return self._folders.home
 
 
 def _destroy(file: Path) -> None:

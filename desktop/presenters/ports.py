@@ -28,6 +28,35 @@ class Ask(Protocol):
     ) -> None: ...
 
 
+class Door:
+    """Asks for a desk until it is shut: answers that come later reach nobody, because their screens are gone."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self._is_open = True
+
+    def __call__(
+        self,
+        work: Callable[[Engine], Coroutine[Any, Any, T]],
+        then: Callable[[T], None],
+        otherwise: Callable[[Exception], None],
+    ) -> None:
+        """Ask, as long as it is open."""
+        if self._is_open:
+            self._ask(work, self._while_open(then), self._while_open(otherwise))
+
+    def shut(self) -> None:
+        """Let no answer in any more."""
+        self._is_open = False
+
+    def _while_open(self, hear: Callable[[T], None]) -> Callable[[T], None]:
+        def answered(value: T) -> None:
+            if self._is_open:
+                hear(value)
+
+        return answered
+
+
 class Latest:
     """Sorts out late answers: only the answer to the newest question of its kind counts."""
 

@@ -13,11 +13,27 @@ from desktop.presenters import formats
 from desktop.presenters.listing import Column, Listing
 from desktop.presenters.ports import Ask, Latest
 from desktop.presenters.watching import Watched
+from desktop.presenters.words import language
 from shared.clock import now, shop_day
 from shared.contracts.reports import DaySummary, LedgerTotal
 
+ACCOUNTS = {
+    "psp": ("渠道待到账", "Receivable from channels"),
+    "escrow": ("买家已付待发货", "Escrow of buyers"),
+    "supplier_pending": ("应付供货商", "Payable to suppliers"),
+    "fee": ("平台服务费收入", "Platform fees"),
+}
+"""What the ledger's account kinds are called; one that is not here shows its code."""
+
+
+def account_word(total: LedgerTotal) -> str:
+    """The name of an account in the language of the window."""
+    zh, en = ACCOUNTS.get(total.account, (total.account, total.account))
+    return en if language().startswith("en") else zh
+
+
 COLUMNS = (
-    Column[LedgerTotal]("account", lambda total: total.account, stretch=True),
+    Column[LedgerTotal]("account", account_word, stretch=True, tip=lambda total: total.account),
     Column[LedgerTotal](
         "debits", lambda total: formats.money(total.debits_fen), numeric=True, sample="¥123,456,789.00"
     ),

@@ -12,7 +12,6 @@ from PySide6.QtWidgets import QWidget
 from desktop.theme.tokens import SPACE
 from desktop.widgets.basics import Notice, column, label, name_tool, row, tool
 from desktop.widgets.live import Live
-from desktop.widgets.words import as_of, exactly
 
 
 @dataclass(frozen=True)
@@ -71,27 +70,17 @@ class Page(Live, QWidget):
         self.handlers[command] = Handler(run, when)
 
     def add_refresh(self) -> None:
-        """Put the age of the data and a refresh button into the heading; `refresh` must be handled."""
-        self._age = label(role="caption")
-        self.tools.addWidget(self._age)
+        """Put a refresh button into the heading."""
         again = tool("refresh")
         self.say(lambda words: name_tool(again, words), lambda: self.tr("刷新 (F5)"))
         again.clicked.connect(self.refresh)
         self.tools.addWidget(again)
         self.handle("list.refresh", self.refresh)
-        self.on_words(self.tick)
 
     def show_age(self, instant: datetime | None) -> None:
         """The data in front was read at `instant`."""
         self.data_as_of = instant
-        self.tick()
         self.changed.emit()
-
-    def tick(self) -> None:
-        """Time went by: write ages anew."""
-        if "_age" in self.__dict__:
-            self._age.setText(as_of(self.data_as_of))
-            self._age.setToolTip(exactly(self.data_as_of))
 
     def refresh(self) -> None:
         """Read what is shown again."""

@@ -9,8 +9,11 @@ from PySide6.QtWidgets import QLayout, QLayoutItem, QWidget
 class FlowLayout(QLayout):
     """Left to right, then down. Hidden widgets take no room."""
 
-    def __init__(self, parent: QWidget, *, gap: int) -> None:
-        super().__init__(parent)
+    def __init__(self, parent: QWidget | None = None, *, gap: int) -> None:
+        if parent is None:
+            super().__init__()
+        else:
+            super().__init__(parent)
         self._items: list[QLayoutItem] = []
         self.setSpacing(gap)
         self.setContentsMargins(0, 0, 0, 0)

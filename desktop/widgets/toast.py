@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QCoreApplication, QEvent, QObject, QTimer
+from PySide6.QtCore import QCoreApplication, QEvent, QObject, QTimer, Signal
 from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent, QColor
 from PySide6.QtWidgets import QFrame, QGraphicsDropShadowEffect, QVBoxLayout, QWidget
 
@@ -16,21 +16,21 @@ from desktop.widgets.basics import Glyph, button, label, row, tool
 
 SHOWN_MS = 6_000
 MOST = 3
+WIDTH = 440
 _ICONS = {"success": "check", "info": "info", "warning": "alert", "danger": "alert"}
 
 
 class _Toast(QFrame):
     """One piece of news."""
 
+    gone = Signal()
+
     def __init__(self, text: str, *, tone: str, action: str, run: Callable[[], None] | None) -> None:
         super().__init__()
         self.setProperty("role", "sheet")
         layout = row(self, gap=10, margins=(14, 10, 8, 10))
         layout.addWidget(Glyph(_ICONS[tone], tint=tone, size=18))
-        words = label(text, wrap=True)
-        words.setMaximumWidth(420)
-        words.setMinimumWidth(min(420, words.fontMetrics().horizontalAdvance(text) + 4))
-        layout.addWidget(words, 1)
+        layout.addWidget(label(text, wrap=True), 1)
         if run is not None:
             press = button(action, role="link")
             press.clicked.connect(run)
@@ -54,6 +54,7 @@ class _Toast(QFrame):
         """Go away."""
         self._timer.stop()
         self.hide()
+        self.gone.emit()
         self.deleteLater()
 
 
@@ -76,7 +77,7 @@ class Toasts(QWidget):
             old.dismiss()
         toast = _Toast(text, tone=tone, action=action, run=run)
         self._stack.addWidget(toast)
-        toast.destroyed.connect(self._settle)
+        toast.gone.connect(self._settle)
         QAccessible.updateAccessibility(QAccessibleAnnouncementEvent(self._host, text))
         self._settle()
 
@@ -99,6 +100,8 @@ class Toasts(QWidget):
             return
         self.show()
         self.raise_()
-        self.adjustSize()
         edge = 3 * SPACE
-        self.move(self._host.width() - self.width() - edge, self._host.height() - self.height() - edge - 28)
+        width = min(WIDTH, self._host.width() - 2 * edge)
+        height = self._stack.totalHeightForWidth(width)
+        left, bottom = self._host.width() - width - edge, self._host.height() - edge - 28
+        self.setGeometry(left, bottom - height, width, height)

@@ -21,13 +21,14 @@ def how_old(instant: datetime) -> str:
     since = age(instant, now=clock.now())
     match since.unit:
         case "days":
-            return QCoreApplication.translate("Words", "%n 天前", None, since.number)
+            words = QCoreApplication.translate("Words", "{n} 天前")
         case "hours":
-            return QCoreApplication.translate("Words", "%n 小时前", None, since.number)
+            words = QCoreApplication.translate("Words", "{n} 小时前")
         case "minutes":
-            return QCoreApplication.translate("Words", "%n 分钟前", None, since.number)
+            words = QCoreApplication.translate("Words", "{n} 分钟前")
         case _:
-            return QCoreApplication.translate("Words", "刚刚")
+            words = QCoreApplication.translate("Words", "刚刚")
+    return words.format(n=since.number)
 
 
 def as_of(instant: datetime | None) -> str:

@@ -72,6 +72,7 @@ class CheckSheet(Live, QWidget):
         layout.addWidget(self._foot())
         presenter.watch(self.look)
         self.on_words(self._write)
+        self._write()
 
     def _head(self) -> QHBoxLayout:
         line = row(gap=10)
@@ -171,6 +172,8 @@ class CheckSheet(Live, QWidget):
 
     def _write(self) -> None:
         check = self._check
+        self.leave.setText(self.tr("跳过这个文件") if self.presenter.waiting else self.tr("取消"))
+        self.go.setText(self.tr("正在开始…") if check is not None and check.starting else self.tr("开始导入"))
         if check is None:
             self.sample.show_lines(())
             return
@@ -202,9 +205,7 @@ class CheckSheet(Live, QWidget):
             self.nothing.tell(title, hint)
             self._stack.setCurrentWidget(self.nothing)
         self.go.setEnabled(check.is_ready)
-        self.go.setText(self.tr("正在开始…") if check.starting else self.tr("开始导入"))
         self.why.setText("" if check.sku or preview is None else self.tr("先选择规格"))
-        self.leave.setText(self.tr("跳过这个文件") if self.presenter.waiting else self.tr("取消"))
 
     def _fact_words(self, check: Check) -> str:
         preview = check.preview

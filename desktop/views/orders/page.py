@@ -6,14 +6,17 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QButtonGroup, QPushButton, QSplitter, QStackedWidget, QTabBar, QWidget
 
-from desktop.presenters.orders import FILTERS, Orders
+from desktop.presenters.orders import COLUMNS, FILTERS, Orders
 from desktop.views.listing import FeedView
 from desktop.views.orders.peek import OrderPeek
 from desktop.views.page import Page
 from desktop.widgets.basics import column, row
+from desktop.widgets.flow import FlowLayout
 from desktop.widgets.search import SearchField
 from desktop.widgets.words import sentence, state_word
 from shared.ids import speak_order_code
+
+_CREATED, _CHANNEL = (next(at for at, one in enumerate(COLUMNS) if one.key == key) for key in ("created", "channel"))
 
 
 class OrdersPage(Page):
@@ -53,12 +56,11 @@ class OrdersPage(Page):
     def _orders(self) -> QWidget:
         made = QWidget()
         layout = column(made, gap=0)
-        tools = row(gap=6, margins=(24, 0, 20, 10))
+        tools = FlowLayout(gap=6)
         self.search = SearchField(width=230)
         self.say(self.search.name, lambda: self.tr("订单号或渠道单号 ( / )"))
         self.search.asked.connect(lambda text: self.presenter.show(state=self.presenter.state, query=text))
         tools.addWidget(self.search)
-        tools.addSpacing(6)
         self._group = QButtonGroup(self)
         self._filters: list[QPushButton] = []
         for state in FILTERS:
@@ -73,8 +75,9 @@ class OrdersPage(Page):
             self._group.addButton(chip)
             self._filters.append(chip)
             tools.addWidget(chip)
-        tools.addStretch(1)
-        layout.addLayout(tools)
+        above = column(margins=(24, 0, 20, 10))
+        above.addLayout(tools)
+        layout.addLayout(above)
         self.list = FeedView(
             self.presenter.feed,
             name=lambda: self.tr("订单列表"),
@@ -171,6 +174,9 @@ class OrdersPage(Page):
             words = self.tr("异常")
             self.tabs.setTabText(1, f"{words} ({waiting})" if waiting else words)
         self.peek.show_order(presenter.opened)
+        # The peek tells both; without them what was bought stays readable beside it.
+        for hidden in (_CREATED, _CHANNEL):
+            self.table.setColumnHidden(hidden, presenter.opened is not None)
         self.notice.tell(sentence(presenter.error) if presenter.error is not None else "", tone="warning")
         for state, chip in zip(FILTERS, self._filters, strict=True):
             chip.setChecked(state is presenter.state)

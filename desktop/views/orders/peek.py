@@ -82,7 +82,7 @@ class OrderPeek(Live, QFrame):
         layout.addWidget(label(self.tr("经过"), role="heading"))
         words = {
             "placed": self.tr("下单"),
-            "paid": self.tr("支付"),
+            "paid": self.tr("付款"),
             "delivered": self.tr("发货"),
             "expires": self.tr("支付截止"),
         }
@@ -92,18 +92,19 @@ class OrderPeek(Live, QFrame):
         layout.addLayout(grid)
         layout.addWidget(rule())
         layout.addWidget(label(self.tr("支付"), role="heading"))
-        grid = _grid()
         facts_of_payment = (
             (self.tr("渠道"), order.channel),
             (self.tr("商户单号"), order.out_trade_no),
             (self.tr("渠道流水号"), order.provider_no),
         )
-        for at, (words_of, value) in enumerate(facts_of_payment):
-            shown = label(value or "–", selectable=True, wrap=True)
+        for words_of, value in facts_of_payment:
+            pair = column(gap=0)
+            pair.addWidget(label(words_of, role="caption"))
+            shown = label(value or "–", selectable=True)
             shown.setFont(key_font())
             shown.setAccessibleName(words_of)
-            _add(grid, at, words_of, shown)
-        layout.addLayout(grid)
+            pair.addWidget(shown)
+            layout.addLayout(pair)
         layout.addStretch(1)
         self._area.setWidget(inner)
 

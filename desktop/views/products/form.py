@@ -65,6 +65,7 @@ class ProductForm(Live, QDialog):
         form = QFormLayout()
         form.setHorizontalSpacing(16)
         form.setVerticalSpacing(SPACE)
+        form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
         for field, words in (
             (self.name, self.tr("名称")),
@@ -82,9 +83,10 @@ class ProductForm(Live, QDialog):
         """One more line for a SKU."""
         at = len(self._skus) + 1
         code, name, price = QLineEdit(), QLineEdit(), QLineEdit()
-        code.setPlaceholderText("STEAM-100")
-        name.setPlaceholderText(self.tr("100 元面值"))
-        price.setPlaceholderText("98.50")
+        if at == 1:
+            code.setPlaceholderText("STEAM-100")
+            name.setPlaceholderText(self.tr("100 元面值"))
+            price.setPlaceholderText("98.50")
         price.setAlignment(Qt.AlignmentFlag.AlignRight)
         code.setMaximumWidth(150)
         price.setMaximumWidth(110)

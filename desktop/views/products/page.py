@@ -106,7 +106,11 @@ class ProductsPage(Page):
     def begin_product(self) -> None:
         """Open the form."""
         self._form = ProductForm(self.presenter, self.window())
+        self._form.finished.connect(self._form_closed)
         self._form.open()
+
+    def _form_closed(self) -> None:
+        self._form = None
 
     def _move(self, to: ProductState) -> None:
         product = self.picked()
@@ -123,7 +127,7 @@ class ProductsPage(Page):
             }
             self.told.emit(words[what].format(name=product.name), "success")
         error = self.presenter.error
-        is_in_form = self._form is not None and self._form.isVisible()
+        is_in_form = self._form is not None  # then the form says it
         self.notice.tell(sentence(error) if error is not None and not is_in_form else "", tone="danger")
         self._look()
 

@@ -101,7 +101,7 @@ class ReconciliationPage(Page):
         area.setWidget(inner)
         layout = column(inner, gap=14, margins=(24, 0, 24, 20))
         figures = row(gap=14)
-        self._figures: dict[str, tuple[QLabel, QLabel]] = {}
+        self._figures: dict[str, QLabel] = {}
         for key, words in (
             ("paid", lambda: self.tr("收款")),
             ("delivered", lambda: self.tr("已发货")),
@@ -127,11 +127,11 @@ class ReconciliationPage(Page):
 
     def _figure(self, key: str, words: Callable[[], str]) -> QWidget:
         card = Card(margin=14, gap=2)
-        title, number, under = label(role="muted"), label("–", role="figure"), label(role="caption")
+        title, number = label(role="muted"), label("–", role="figure")
         self.say(title.setText, words)
-        for widget in (title, number, under):
-            card.body.addWidget(widget)
-        self._figures[key] = (number, under)
+        card.body.addWidget(title)
+        card.body.addWidget(number)
+        self._figures[key] = number
         return card
 
     def _proof_card(self) -> QWidget:
@@ -251,7 +251,7 @@ class ReconciliationPage(Page):
             if summary is not None
             else {}
         )
-        for key, (number, _under) in self._figures.items():
+        for key, number in self._figures.items():
             number.setText(formats.money(money.get(key)))
         for key, number in self._counts.items():
             number.setText(formats.count(getattr(summary, key)) if summary is not None else "–")

@@ -86,9 +86,6 @@ class Window(Live, QMainWindow):
         self.foot.asked.connect(self.run)
         outer.addWidget(self.foot)
         self._whole.addWidget(desk)
-        self._ticking = QTimer(self)
-        self._ticking.timeout.connect(self._tick)
-        self._ticking.start(10_000)
 
     # --- who is here ------------------------------------------------------------------------------------------
 
@@ -233,17 +230,26 @@ class Window(Live, QMainWindow):
             self.go(place)
             self._pages[place].look_at(what)
 
-    def _tick(self) -> None:
-        page = self.page
-        if page is not None:
-            page.tick()
-
     def _window_title(self) -> str:
         return self.tr("卡盟控制台")
 
     def _speak(self) -> None:
         for command in ALL:
             self._actions[command.id].setText(command.title())
+
+    # --- news about the program itself -----------------------------------------------------------------------------
+
+    def tell_rebuilt(self) -> None:
+        """The local lists were damaged."""
+        self.toasts.tell(self.tr("本机缓存已损坏并重建，列表会从服务器重新读取。"), tone="warning")
+
+    def tell_fault(self, kind: str) -> None:
+        """The program has a fault; the log has it in full."""
+        self.toasts.tell(self.tr("程序内部出错（{kind}），详情已记入日志。").format(kind=kind), tone="danger")
+
+    def tell_crash(self, path: Path) -> None:
+        """The run before this one ended hard."""
+        self.toasts.tell(self.tr("上次没有正常退出，记录在 {path}").format(path=path), tone="warning")
 
     # --- files dropped anywhere ---------------------------------------------------------------------------------
 

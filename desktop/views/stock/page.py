@@ -190,7 +190,7 @@ class StockPage(Page):
         return [self.tr("入库"), self.tr("可售"), self.tr("锁定"), self.tr("已售"), self.tr("作废")]
 
     def _unit_titles(self) -> list[str]:
-        return [self.tr("序号"), self.tr("卡密"), self.tr("批次"), self.tr("状态")]
+        return [self.tr("序号"), self.tr("卡密（已遮盖）"), self.tr("所属批次"), self.tr("状态")]
 
     def _empty_words(self) -> tuple[str, ...]:
         if self.presenter.query:

@@ -1,0 +1,1629 @@
+<?xml version="1.0" encoding="utf-8"?>
+<!DOCTYPE TS>
+<TS version="2.1" language="en" sourcelanguage="zh_CN">
+<context>
+    <name>CheckSheet</name>
+    <message>
+        <source>检查文件</source>
+        <translation>Check the file</translation>
+    </message>
+    <message>
+        <source>仍要导入</source>
+        <translation>Import anyway</translation>
+    </message>
+    <message>
+        <source>导入到哪个规格</source>
+        <translation>Import into which SKU</translation>
+    </message>
+    <message>
+        <source>选择规格，可输入筛选</source>
+        <translation>Choose a SKU; type to filter</translation>
+    </message>
+    <message>
+        <source>需要您决定</source>
+        <translation>Your decision</translation>
+    </message>
+    <message>
+        <source>位数不足的数字原样导入（不勾选则拒绝这些行）</source>
+        <translation>Import numbers that are too short as they are (unticked: refuse those lines)</translation>
+    </message>
+    <message>
+        <source>隐藏的行也导入（不勾选则跳过）</source>
+        <translation>Import hidden rows too (unticked: skip them)</translation>
+    </message>
+    <message>
+        <source>自动修整：去首尾空白与不可见字符、全角转半角（逐项计数）</source>
+        <translation>Tidy up: trim, drop invisible characters, full-width to half-width (each is counted)</translation>
+    </message>
+    <message>
+        <source>Enter 或 Ctrl+Enter</source>
+        <translation>Enter or Ctrl+Enter</translation>
+    </message>
+    <message>
+        <source>正在看文件的内容…</source>
+        <translation>Looking into the file…</translation>
+    </message>
+    <message>
+        <source>这个文件读不了</source>
+        <translation>This file cannot be read</translation>
+    </message>
+    <message>
+        <source>上面写了原因和办法；也可以换一种编码再看 (Ctrl+E)。</source>
+        <translation>The reason and a remedy are above; you can also try another encoding (Ctrl+E).</translation>
+    </message>
+    <message>
+        <source>正在开始…</source>
+        <translation>Starting…</translation>
+    </message>
+    <message>
+        <source>开始导入</source>
+        <translation>Start import</translation>
+    </message>
+    <message>
+        <source>先选择规格</source>
+        <translation>Choose a SKU first</translation>
+    </message>
+    <message>
+        <source>跳过这个文件</source>
+        <translation>Skip this file</translation>
+    </message>
+    <message>
+        <source>取消</source>
+        <translation>Cancel</translation>
+    </message>
+    <message>
+        <source>约 {rows} 行</source>
+        <translation>about {rows} rows</translation>
+    </message>
+</context>
+<context>
+    <name>Commands</name>
+    <message>
+        <source>转到：导入卡密</source>
+        <translation>Go to: Import keys</translation>
+    </message>
+    <message>
+        <source>转到：商品</source>
+        <translation>Go to: Products</translation>
+    </message>
+    <message>
+        <source>转到：库存</source>
+        <translation>Go to: Stock</translation>
+    </message>
+    <message>
+        <source>转到：订单</source>
+        <translation>Go to: Orders</translation>
+    </message>
+    <message>
+        <source>转到：对账</source>
+        <translation>Go to: Reconciliation</translation>
+    </message>
+    <message>
+        <source>选择文件导入…</source>
+        <translation>Choose files to import…</translation>
+    </message>
+    <message>
+        <source>粘贴卡密导入</source>
+        <translation>Import pasted keys</translation>
+    </message>
+    <message>
+        <source>开始导入</source>
+        <translation>Start import</translation>
+    </message>
+    <message>
+        <source>换一种编码预览</source>
+        <translation>Preview in another encoding</translation>
+    </message>
+    <message>
+        <source>取消导入</source>
+        <translation>Cancel import</translation>
+    </message>
+    <message>
+        <source>导出问题行</source>
+        <translation>Export the lines left out</translation>
+    </message>
+    <message>
+        <source>新建商品</source>
+        <translation>New product</translation>
+    </message>
+    <message>
+        <source>上架所选商品</source>
+        <translation>Publish the selected product</translation>
+    </message>
+    <message>
+        <source>下架所选商品</source>
+        <translation>Take the selected product off sale</translation>
+    </message>
+    <message>
+        <source>复制订单号</source>
+        <translation>Copy order code</translation>
+    </message>
+    <message>
+        <source>前一天</source>
+        <translation>Previous day</translation>
+    </message>
+    <message>
+        <source>后一天</source>
+        <translation>Next day</translation>
+    </message>
+    <message>
+        <source>导出对账工作簿</source>
+        <translation>Export workbook</translation>
+    </message>
+    <message>
+        <source>刷新</source>
+        <translation>Refresh</translation>
+    </message>
+    <message>
+        <source>筛选</source>
+        <translation>Filter</translation>
+    </message>
+    <message>
+        <source>命令面板</source>
+        <translation>Command palette</translation>
+    </message>
+    <message>
+        <source>快捷键一览</source>
+        <translation>Keyboard shortcuts</translation>
+    </message>
+    <message>
+        <source>浅色主题</source>
+        <translation>Light theme</translation>
+    </message>
+    <message>
+        <source>深色主题</source>
+        <translation>Dark theme</translation>
+    </message>
+    <message>
+        <source>主题跟随系统</source>
+        <translation>Theme follows the system</translation>
+    </message>
+    <message>
+        <source>切换到简体中文</source>
+        <translation>Switch to 简体中文</translation>
+    </message>
+    <message>
+        <source>切换到 English</source>
+        <translation>Switch to English</translation>
+    </message>
+    <message>
+        <source>退出登录</source>
+        <translation>Sign out</translation>
+    </message>
+    <message>
+        <source>退出卡盟</source>
+        <translation>Quit Kameng</translation>
+    </message>
+    <message>
+        <source>去哪里</source>
+        <translation>Go to</translation>
+    </message>
+    <message>
+        <source>导入</source>
+        <translation>Import</translation>
+    </message>
+    <message>
+        <source>商品</source>
+        <translation>Products</translation>
+    </message>
+    <message>
+        <source>订单</source>
+        <translation>Orders</translation>
+    </message>
+    <message>
+        <source>对账</source>
+        <translation>Reconciliation</translation>
+    </message>
+    <message>
+        <source>列表</source>
+        <translation>Lists</translation>
+    </message>
+    <message>
+        <source>窗口</source>
+        <translation>Window</translation>
+    </message>
+</context>
+<context>
+    <name>FeedView</name>
+    <message>
+        <source>现在读不到数据</source>
+        <translation>The data cannot be read now</translation>
+    </message>
+    <message>
+        <source>重试</source>
+        <translation>Try again</translation>
+    </message>
+    <message>
+        <source>有新的变化，刷新</source>
+        <translation>There are changes; refresh</translation>
+    </message>
+    <message>
+        <source>没有读全，重试</source>
+        <translation>Not everything was read; try again</translation>
+    </message>
+    <message>
+        <source>正在读取…</source>
+        <translation>Reading…</translation>
+    </message>
+    <message>
+        <source>已载入 {rows} 行，向下滚动继续载入</source>
+        <translation>{rows} rows loaded; scroll down for more</translation>
+    </message>
+    <message>
+        <source>共 {rows} 行</source>
+        <translation>{rows} rows</translation>
+    </message>
+    <message>
+        <source>离线，这是 {age} 的数据</source>
+        <translation>offline; this was read {age}</translation>
+    </message>
+</context>
+<context>
+    <name>Foot</name>
+    <message>
+        <source>命令 Ctrl+K</source>
+        <translation>Commands Ctrl+K</translation>
+    </message>
+    <message>
+        <source>快捷键 ?</source>
+        <translation>Shortcuts ?</translation>
+    </message>
+    <message>
+        <source>打开命令面板</source>
+        <translation>Open the command palette</translation>
+    </message>
+    <message>
+        <source>快捷键一览</source>
+        <translation>Keyboard shortcuts</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n 个导入进行中</source>
+        <translation>
+            <numerusform>%n import under way</numerusform>
+            <numerusform>%n imports under way</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>本机时钟与服务器相差较大，请校准</source>
+        <translation>This computer&apos;s clock is far off; please set it</translation>
+    </message>
+    <message>
+        <source>浅色</source>
+        <translation>Light</translation>
+    </message>
+    <message>
+        <source>深色</source>
+        <translation>Dark</translation>
+    </message>
+    <message>
+        <source>跟随系统</source>
+        <translation>System</translation>
+    </message>
+    <message>
+        <source>主题：{name}，点击切换</source>
+        <translation>Theme: {name}; click to change</translation>
+    </message>
+    <message>
+        <source>语言：{name}，点击切换</source>
+        <translation>Language: {name}; click to change</translation>
+    </message>
+    <message>
+        <source>未登录</source>
+        <translation>Signed out</translation>
+    </message>
+    <message>
+        <source>正在连接…</source>
+        <translation>Connecting…</translation>
+    </message>
+    <message>
+        <source>已连接</source>
+        <translation>Connected</translation>
+    </message>
+    <message>
+        <source>离线</source>
+        <translation>Offline</translation>
+    </message>
+</context>
+<context>
+    <name>ImportDetail</name>
+    <message>
+        <source>导入进度</source>
+        <translation>Import progress</translation>
+    </message>
+    <message>
+        <source>文件的账：读取等于各项之和</source>
+        <translation>The file&apos;s sum: read equals all parts</translation>
+    </message>
+    <message>
+        <source>服务器的账：可导入等于各项之和</source>
+        <translation>The server&apos;s sum: valid equals all parts</translation>
+    </message>
+    <message>
+        <source>没有导入的行</source>
+        <translation>Lines not imported</translation>
+    </message>
+    <message>
+        <source>返回导入记录</source>
+        <translation>Back to the imports</translation>
+    </message>
+    <message>
+        <source>暂停</source>
+        <translation>Pause</translation>
+    </message>
+    <message>
+        <source>继续</source>
+        <translation>Resume</translation>
+    </message>
+    <message>
+        <source>取消导入</source>
+        <translation>Cancel import</translation>
+    </message>
+    <message>
+        <source>导出为 Excel</source>
+        <translation>Export to Excel</translation>
+    </message>
+    <message>
+        <source>第 1 步，共 3 步：在本机读取、检查并加密（{percent}）</source>
+        <translation>Step 1 of 3: reading, checking and sealing on this computer ({percent})</translation>
+    </message>
+    <message>
+        <source>等待上传</source>
+        <translation>Waiting to upload</translation>
+    </message>
+    <message>
+        <source>第 2 步，共 3 步：上传加密的数据块（{sent} / {all}）</source>
+        <translation>Step 2 of 3: uploading sealed chunks ({sent} of {all})</translation>
+    </message>
+    <message>
+        <source>第 3 步，共 3 步：服务器入库（{percent}）</source>
+        <translation>Step 3 of 3: the server is storing ({percent})</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n 张卡密已入库</source>
+        <translation>
+            <numerusform>%n key is in stock</numerusform>
+            <numerusform>%n keys are in stock</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>已暂停，进度已保存，可以关闭窗口</source>
+        <translation>Paused. Progress is kept; you may close the window</translation>
+    </message>
+    <message>
+        <source>没有导入任何内容</source>
+        <translation>Nothing was imported</translation>
+    </message>
+    <message>
+        <source>导入没有完成</source>
+        <translation>The import was not completed</translation>
+    </message>
+    <message>
+        <source>导入已取消，没有入库任何卡密</source>
+        <translation>The import was cancelled; no key was stored</translation>
+    </message>
+    <message>
+        <source>读取</source>
+        <translation>Read</translation>
+    </message>
+    <message>
+        <source>可导入</source>
+        <translation>Valid</translation>
+    </message>
+    <message>
+        <source>重复</source>
+        <translation>Duplicates</translation>
+    </message>
+    <message>
+        <source>拒绝</source>
+        <translation>Refused</translation>
+    </message>
+    <message>
+        <source>跳过</source>
+        <translation>Skipped</translation>
+    </message>
+    <message>
+        <source>已入库</source>
+        <translation>Stored</translation>
+    </message>
+    <message>
+        <source>与库存重复</source>
+        <translation>In stock already</translation>
+    </message>
+    <message>
+        <source>服务器拒绝</source>
+        <translation>Refused by server</translation>
+    </message>
+    <message>
+        <source>处理中</source>
+        <translation>In progress</translation>
+    </message>
+    <message>
+        <source>只列出前 {rows} 行，导出的 Excel 里有全部</source>
+        <translation>Only the first {rows} are listed; the exported workbook has all</translation>
+    </message>
+    <message>
+        <source>正在写文件…</source>
+        <translation>Writing the file…</translation>
+    </message>
+    <message>
+        <source>要导出，请在本次打开期间导入的文件上操作，并保留原文件。</source>
+        <translation>Export works for files imported since the window was opened, while the file is still there.</translation>
+    </message>
+    <message>
+        <source>正在检查…</source>
+        <translation>Checking…</translation>
+    </message>
+    <message>
+        <source>读完后，没有导入的每一行都会列在这里，并写明原因。</source>
+        <translation>When the file is read, every line that was not imported is listed here with its reason.</translation>
+    </message>
+    <message>
+        <source>可导入的卡密不在这里列出</source>
+        <translation>Valid keys are not listed here</translation>
+    </message>
+    <message>
+        <source>它们在本机加密后直接上传，界面上不保留内容。</source>
+        <translation>They are sealed on this computer and uploaded; the screen keeps none of them.</translation>
+    </message>
+    <message>
+        <source>这里没有逐行记录</source>
+        <translation>No lines are recorded here</translation>
+    </message>
+    <message>
+        <source>逐行的原因只在读取文件的那次打开期间保留；数字如上。</source>
+        <translation>Reasons by line are kept only while the window that read the file is open; the figures are above.</translation>
+    </message>
+    <message>
+        <source>没有这样的行</source>
+        <translation>No such lines</translation>
+    </message>
+    <message>
+        <source>每一行都有去处。</source>
+        <translation>Every line is accounted for.</translation>
+    </message>
+    <message>
+        <source>行</source>
+        <translation>Line</translation>
+    </message>
+    <message>
+        <source>单元格</source>
+        <translation>Cell</translation>
+    </message>
+    <message>
+        <source>结果</source>
+        <translation>Result</translation>
+    </message>
+    <message>
+        <source>卡密（已遮盖）</source>
+        <translation>Key (covered)</translation>
+    </message>
+    <message>
+        <source>原因</source>
+        <translation>Reason</translation>
+    </message>
+</context>
+<context>
+    <name>ImportsHome</name>
+    <message>
+        <source>本机的导入记录</source>
+        <translation>Imports on this computer</translation>
+    </message>
+    <message>
+        <source>把卡密文件拖到窗口任意位置</source>
+        <translation>Drop key files anywhere on the window</translation>
+    </message>
+    <message>
+        <source>支持 .xlsx、.csv、.txt；编码、分隔符和列会自动识别，导入前先给您看</source>
+        <translation>.xlsx, .csv and .txt; encoding, separator and columns are recognised and shown to you first</translation>
+    </message>
+    <message>
+        <source>选择文件…</source>
+        <translation>Choose files…</translation>
+    </message>
+    <message>
+        <source>粘贴卡密…</source>
+        <translation>Paste keys…</translation>
+    </message>
+    <message>
+        <source>接下来的文件将导入到 {sku}</source>
+        <translation>The next file goes into {sku}</translation>
+    </message>
+    <message>
+        <source>还没有导入过</source>
+        <translation>Nothing imported yet</translation>
+    </message>
+    <message>
+        <source>导入的每个文件都会留在这里，随时可以看到每一行的去向。</source>
+        <translation>Every imported file stays here, with what became of each line.</translation>
+    </message>
+    <message>
+        <source>文件</source>
+        <translation>File</translation>
+    </message>
+    <message>
+        <source>规格编码</source>
+        <translation>SKU</translation>
+    </message>
+    <message>
+        <source>时间</source>
+        <translation>Time</translation>
+    </message>
+    <message>
+        <source>读取</source>
+        <translation>Read</translation>
+    </message>
+    <message>
+        <source>已入库</source>
+        <translation>Stored</translation>
+    </message>
+    <message>
+        <source>未导入</source>
+        <translation>Left out</translation>
+    </message>
+    <message>
+        <source>状态</source>
+        <translation>State</translation>
+    </message>
+</context>
+<context>
+    <name>ImportsPage</name>
+    <message>
+        <source>导入卡密</source>
+        <translation>Import keys</translation>
+    </message>
+    <message>
+        <source>未导入的行-{file}.xlsx</source>
+        <translation>not-imported-{file}.xlsx</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n 张卡密已入库</source>
+        <translation>
+            <numerusform>%n key is in stock</numerusform>
+            <numerusform>%n keys are in stock</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>“{file}”没有导入成功</source>
+        <translation>“{file}” was not imported</translation>
+    </message>
+    <message numerus="yes">
+        <source>后面还有 %n 个文件等待检查</source>
+        <translation>
+            <numerusform>%n more file is waiting</numerusform>
+            <numerusform>%n more files are waiting</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>卡密在本机检查并加密后才上传；导入完成后，程序不保留明文</source>
+        <translation>Keys are checked and sealed on this computer before they travel; afterwards nothing is kept in clear</translation>
+    </message>
+    <message numerus="yes">
+        <source>已导出 %n 行到 {path}</source>
+        <translation>
+            <numerusform>%n line exported to {path}</numerusform>
+            <numerusform>%n lines exported to {path}</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
+    <name>KeySheet</name>
+    <message>
+        <source>快捷键一览</source>
+        <translation>Keyboard shortcuts</translation>
+    </message>
+    <message>
+        <source>所有操作也都在命令面板里(Ctrl+K)。</source>
+        <translation>All of it is in the command palette, too (Ctrl+K).</translation>
+    </message>
+    <message>
+        <source>下一行 / 上一行</source>
+        <translation>Next / previous row</translation>
+    </message>
+    <message>
+        <source>预览详情</source>
+        <translation>Peek at details</translation>
+    </message>
+    <message>
+        <source>打开</source>
+        <translation>Open</translation>
+    </message>
+    <message>
+        <source>首行 / 末行</source>
+        <translation>First / last row</translation>
+    </message>
+    <message>
+        <source>复制所选行</source>
+        <translation>Copy the selected rows</translation>
+    </message>
+    <message>
+        <source>表格中</source>
+        <translation>In tables</translation>
+    </message>
+    <message>
+        <source>关闭</source>
+        <translation>Close</translation>
+    </message>
+</context>
+<context>
+    <name>Language</name>
+    <message>
+        <source>zh</source>
+        <comment>the code of this language: write en</comment>
+        <translation>en</translation>
+    </message>
+</context>
+<context>
+    <name>Navigation</name>
+    <message>
+        <source>导航</source>
+        <translation>Navigation</translation>
+    </message>
+    <message>
+        <source>卡盟</source>
+        <translation>Kameng</translation>
+    </message>
+    <message>
+        <source>退出登录</source>
+        <translation>Sign out</translation>
+    </message>
+</context>
+<context>
+    <name>OrderPeek</name>
+    <message>
+        <source>关闭预览</source>
+        <translation>Close preview</translation>
+    </message>
+    <message>
+        <source>订单详情</source>
+        <translation>Order details</translation>
+    </message>
+    <message>
+        <source>内容</source>
+        <translation>Content</translation>
+    </message>
+    <message>
+        <source>供货商所得</source>
+        <translation>Supplier&apos;s share</translation>
+    </message>
+    <message>
+        <source>平台服务费</source>
+        <translation>Platform fee</translation>
+    </message>
+    <message>
+        <source>经过</source>
+        <translation>Timeline</translation>
+    </message>
+    <message>
+        <source>下单</source>
+        <translation>Placed</translation>
+    </message>
+    <message>
+        <source>付款</source>
+        <translation>Paid</translation>
+    </message>
+    <message>
+        <source>支付</source>
+        <translation>Payment</translation>
+    </message>
+    <message>
+        <source>发货</source>
+        <translation>Delivered</translation>
+    </message>
+    <message>
+        <source>支付截止</source>
+        <translation>Pay until</translation>
+    </message>
+    <message>
+        <source>渠道</source>
+        <translation>Channel</translation>
+    </message>
+    <message>
+        <source>商户单号</source>
+        <translation>Merchant no.</translation>
+    </message>
+    <message>
+        <source>渠道流水号</source>
+        <translation>Channel no.</translation>
+    </message>
+</context>
+<context>
+    <name>OrdersPage</name>
+    <message>
+        <source>订单</source>
+        <translation>Orders</translation>
+    </message>
+    <message>
+        <source>空格键预览一笔订单，斜杠键按订单号查找</source>
+        <translation>Space peeks at an order, slash finds one by its code</translation>
+    </message>
+    <message>
+        <source>订单或异常</source>
+        <translation>Orders or exceptions</translation>
+    </message>
+    <message>
+        <source>订单号或渠道单号 ( / )</source>
+        <translation>Order code or number ( / )</translation>
+    </message>
+    <message>
+        <source>订单列表</source>
+        <translation>Orders</translation>
+    </message>
+    <message>
+        <source>异常列表</source>
+        <translation>Exceptions</translation>
+    </message>
+    <message>
+        <source>没有异常</source>
+        <translation>No exceptions</translation>
+    </message>
+    <message>
+        <source>收到的每一笔钱都有去处。</source>
+        <translation>All money received has found its place.</translation>
+    </message>
+    <message>
+        <source>已复制订单号 {code}</source>
+        <translation>Copied order code {code}</translation>
+    </message>
+    <message>
+        <source>全部</source>
+        <translation>All</translation>
+    </message>
+    <message>
+        <source>异常</source>
+        <translation>Exceptions</translation>
+    </message>
+    <message>
+        <source>订单号</source>
+        <translation>Order code</translation>
+    </message>
+    <message>
+        <source>下单时间</source>
+        <translation>Placed at</translation>
+    </message>
+    <message>
+        <source>内容</source>
+        <translation>Content</translation>
+    </message>
+    <message>
+        <source>金额</source>
+        <translation>Amount</translation>
+    </message>
+    <message>
+        <source>渠道</source>
+        <translation>Channel</translation>
+    </message>
+    <message>
+        <source>状态</source>
+        <translation>State</translation>
+    </message>
+    <message>
+        <source>原因</source>
+        <translation>Reason</translation>
+    </message>
+    <message>
+        <source>时间</source>
+        <translation>Time</translation>
+    </message>
+    <message>
+        <source>渠道单号</source>
+        <translation>Merchant no.</translation>
+    </message>
+    <message>
+        <source>应收</source>
+        <translation>Expected</translation>
+    </message>
+    <message>
+        <source>实收</source>
+        <translation>Received</translation>
+    </message>
+    <message>
+        <source>没有符合条件的订单</source>
+        <translation>No orders match</translation>
+    </message>
+    <message>
+        <source>换个状态，或清空查找。</source>
+        <translation>Try another state, or clear the search.</translation>
+    </message>
+    <message>
+        <source>还没有订单</source>
+        <translation>No orders yet</translation>
+    </message>
+    <message>
+        <source>买家在店铺下单后会立即出现在这里。</source>
+        <translation>They appear here as soon as buyers place them.</translation>
+    </message>
+</context>
+<context>
+    <name>Page</name>
+    <message>
+        <source>刷新 (F5)</source>
+        <translation>Refresh (F5)</translation>
+    </message>
+</context>
+<context>
+    <name>PaletteDialog</name>
+    <message>
+        <source>想做什么？输入名称或拼音首字母，# 加订单号查订单</source>
+        <translation>What would you like to do? # and a code finds an order</translation>
+    </message>
+    <message>
+        <source>查找命令</source>
+        <translation>Find a command</translation>
+    </message>
+    <message>
+        <source>找到的命令</source>
+        <translation>Commands found</translation>
+    </message>
+    <message>
+        <source>没有这样的命令</source>
+        <translation>There is no such command</translation>
+    </message>
+    <message>
+        <source>命令面板</source>
+        <translation>Command palette</translation>
+    </message>
+</context>
+<context>
+    <name>Passphrases</name>
+    <message>
+        <source>凭据文件的口令</source>
+        <translation>Passphrase of the credentials file</translation>
+    </message>
+    <message>
+        <source>卡盟</source>
+        <translation>Kameng</translation>
+    </message>
+</context>
+<context>
+    <name>PasteDialog</name>
+    <message>
+        <source>粘贴卡密</source>
+        <translation>Paste keys</translation>
+    </message>
+    <message>
+        <source>每行一张卡；卡号和卡密之间可以用 ---- 、制表符、逗号或空格隔开。下一步会预览。</source>
+        <translation>One card a line; number and secret may be separated by ----, a tab, a comma or a space. You see a preview next.</translation>
+    </message>
+    <message>
+        <source>每行一张卡</source>
+        <translation>One card a line</translation>
+    </message>
+    <message>
+        <source>取消</source>
+        <translation>Cancel</translation>
+    </message>
+    <message>
+        <source>预览</source>
+        <translation>Preview</translation>
+    </message>
+    <message>
+        <source>{lines} 行</source>
+        <translation>{lines} lines</translation>
+    </message>
+</context>
+<context>
+    <name>Places</name>
+    <message>
+        <source>导入</source>
+        <translation>Import</translation>
+    </message>
+    <message>
+        <source>商品</source>
+        <translation>Products</translation>
+    </message>
+    <message>
+        <source>库存</source>
+        <translation>Stock</translation>
+    </message>
+    <message>
+        <source>订单</source>
+        <translation>Orders</translation>
+    </message>
+    <message>
+        <source>对账</source>
+        <translation>Reconciliation</translation>
+    </message>
+</context>
+<context>
+    <name>ProductForm</name>
+    <message>
+        <source>新建商品</source>
+        <translation>New product</translation>
+    </message>
+    <message>
+        <source>保存为草稿；运营上架后买家才看得到。</source>
+        <translation>It is saved as a draft; buyers see it once an operator publishes it.</translation>
+    </message>
+    <message>
+        <source>规格（每个规格有自己的编码、单价和库存）</source>
+        <translation>SKUs (each has its own code, price and stock)</translation>
+    </message>
+    <message>
+        <source>编码</source>
+        <translation>Code</translation>
+    </message>
+    <message>
+        <source>名称</source>
+        <translation>Name</translation>
+    </message>
+    <message>
+        <source>单价（元）</source>
+        <translation>Price (yuan)</translation>
+    </message>
+    <message>
+        <source>再加一个规格</source>
+        <translation>Add another SKU</translation>
+    </message>
+    <message>
+        <source>取消</source>
+        <translation>Cancel</translation>
+    </message>
+    <message>
+        <source>保存草稿</source>
+        <translation>Save draft</translation>
+    </message>
+    <message>
+        <source>分类</source>
+        <translation>Category</translation>
+    </message>
+    <message>
+        <source>一句话介绍</source>
+        <translation>Summary</translation>
+    </message>
+    <message>
+        <source>100 元面值</source>
+        <translation>100 yuan value</translation>
+    </message>
+    <message>
+        <source>去掉第 {n} 个规格</source>
+        <translation>Remove SKU {n}</translation>
+    </message>
+    <message>
+        <source>第 {n} 个规格：{field}</source>
+        <translation>SKU {n}: {field}</translation>
+    </message>
+    <message>
+        <source>需要填写</source>
+        <translation>is needed</translation>
+    </message>
+    <message>
+        <source>只能用字母、数字、点、横线和下划线</source>
+        <translation>may have letters, digits, dots, dashes and underscores only</translation>
+    </message>
+    <message>
+        <source>请填写大于 0 的金额，最多四位小数</source>
+        <translation>needs an amount above 0 with at most four decimals</translation>
+    </message>
+    <message>
+        <source>与上面的规格编码相同</source>
+        <translation>is the same as a code above</translation>
+    </message>
+    <message>
+        <source>还有没填的内容，已用红框标出。</source>
+        <translation>Something is missing; it is marked in red.</translation>
+    </message>
+</context>
+<context>
+    <name>ProductsPage</name>
+    <message>
+        <source>商品</source>
+        <translation>Products</translation>
+    </message>
+    <message>
+        <source>新建草稿，由运营上架</source>
+        <translation>You draft products, an operator publishes them</translation>
+    </message>
+    <message>
+        <source>供货商的商品，上架后立即可买</source>
+        <translation>Suppliers&apos; products; published ones sell at once</translation>
+    </message>
+    <message>
+        <source>上架</source>
+        <translation>Publish</translation>
+    </message>
+    <message>
+        <source>下架</source>
+        <translation>Take off sale</translation>
+    </message>
+    <message>
+        <source>新建商品</source>
+        <translation>New product</translation>
+    </message>
+    <message>
+        <source>按名称或编码筛选 ( / )</source>
+        <translation>Filter by name or code ( / )</translation>
+    </message>
+    <message>
+        <source>商品列表</source>
+        <translation>Products</translation>
+    </message>
+    <message>
+        <source>“{name}”已存为草稿，等待运营上架</source>
+        <translation>“{name}” is saved as a draft and waits for an operator</translation>
+    </message>
+    <message>
+        <source>“{name}”已上架</source>
+        <translation>“{name}” is on sale</translation>
+    </message>
+    <message>
+        <source>“{name}”已下架</source>
+        <translation>“{name}” is off sale</translation>
+    </message>
+    <message>
+        <source>名称</source>
+        <translation>Name</translation>
+    </message>
+    <message>
+        <source>编码</source>
+        <translation>Code</translation>
+    </message>
+    <message>
+        <source>分类</source>
+        <translation>Category</translation>
+    </message>
+    <message>
+        <source>供货商</source>
+        <translation>Supplier</translation>
+    </message>
+    <message>
+        <source>单价</source>
+        <translation>Price</translation>
+    </message>
+    <message>
+        <source>规格数</source>
+        <translation>SKUs</translation>
+    </message>
+    <message>
+        <source>可售</source>
+        <translation>Free</translation>
+    </message>
+    <message>
+        <source>状态</source>
+        <translation>State</translation>
+    </message>
+    <message>
+        <source>没有符合“{query}”的商品</source>
+        <translation>No product matches “{query}”</translation>
+    </message>
+    <message>
+        <source>换个词，或清空筛选。</source>
+        <translation>Try another word, or clear the filter.</translation>
+    </message>
+    <message>
+        <source>先建一个商品和它的规格，就可以导入卡密了。</source>
+        <translation>Draft a product with its SKUs, then you can import keys.</translation>
+    </message>
+    <message>
+        <source>还没有商品</source>
+        <translation>No products yet</translation>
+    </message>
+    <message>
+        <source>供货商新建的商品会出现在这里，等您上架。</source>
+        <translation>Products that suppliers draft appear here, for you to publish.</translation>
+    </message>
+</context>
+<context>
+    <name>ReadingBar</name>
+    <message>
+        <source>编码</source>
+        <translation>Encoding</translation>
+    </message>
+    <message>
+        <source>分隔符</source>
+        <translation>Separator</translation>
+    </message>
+    <message>
+        <source>工作表</source>
+        <translation>Sheet</translation>
+    </message>
+    <message>
+        <source>标题行</source>
+        <translation>Heading</translation>
+    </message>
+    <message>
+        <source>卡密列</source>
+        <translation>Secret</translation>
+    </message>
+    <message>
+        <source>卡号列</source>
+        <translation>Card number</translation>
+    </message>
+    <message>
+        <source>有效期列</source>
+        <translation>Expiry</translation>
+    </message>
+    <message>
+        <source>没有</source>
+        <translation>None</translation>
+    </message>
+    <message numerus="yes">
+        <source>前 %n 行</source>
+        <translation>
+            <numerusform>First line</numerusform>
+            <numerusform>First %n lines</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>制表符</source>
+        <translation>Tab</translation>
+    </message>
+    <message>
+        <source>空格</source>
+        <translation>Space</translation>
+    </message>
+    <message>
+        <source>整行一张卡</source>
+        <translation>Whole line</translation>
+    </message>
+</context>
+<context>
+    <name>ReconciliationPage</name>
+    <message>
+        <source>对账</source>
+        <translation>Reconciliation</translation>
+    </message>
+    <message>
+        <source>打开所在文件夹</source>
+        <translation>Open folder</translation>
+    </message>
+    <message>
+        <source>前一天 (Alt+←)</source>
+        <translation>Previous day (Alt+←)</translation>
+    </message>
+    <message>
+        <source>后一天 (Alt+→)</source>
+        <translation>Next day (Alt+→)</translation>
+    </message>
+    <message>
+        <source>业务日</source>
+        <translation>Business day</translation>
+    </message>
+    <message>
+        <source>当天的数字</source>
+        <translation>Figures of the day</translation>
+    </message>
+    <message>
+        <source>收款</source>
+        <translation>Received</translation>
+    </message>
+    <message>
+        <source>已发货</source>
+        <translation>Delivered</translation>
+    </message>
+    <message>
+        <source>供货商所得</source>
+        <translation>Supplier&apos;s share</translation>
+    </message>
+    <message>
+        <source>平台服务费</source>
+        <translation>Platform fee</translation>
+    </message>
+    <message>
+        <source>总账各科目发生额</source>
+        <translation>Ledger by account</translation>
+    </message>
+    <message>
+        <source>签字前的核对</source>
+        <translation>Before you sign</translation>
+    </message>
+    <message>
+        <source>笔数与卡密</source>
+        <translation>Counts</translation>
+    </message>
+    <message>
+        <source>下单</source>
+        <translation>Placed</translation>
+    </message>
+    <message>
+        <source>支付</source>
+        <translation>Paid</translation>
+    </message>
+    <message>
+        <source>发货</source>
+        <translation>Delivered</translation>
+    </message>
+    <message>
+        <source>入库卡密</source>
+        <translation>Keys imported</translation>
+    </message>
+    <message>
+        <source>售出卡密</source>
+        <translation>Keys sold</translation>
+    </message>
+    <message>
+        <source>正在导出…</source>
+        <translation>Exporting…</translation>
+    </message>
+    <message>
+        <source>导出对账工作簿</source>
+        <translation>Export workbook</translation>
+    </message>
+    <message>
+        <source>正在读取…</source>
+        <translation>Reading…</translation>
+    </message>
+    <message>
+        <source>这一天还没有结束，数字会变</source>
+        <translation>The day is not over; figures will change</translation>
+    </message>
+    <message>
+        <source>数字全部对得上，可以签字</source>
+        <translation>Everything adds up; ready to sign</translation>
+    </message>
+    <message>
+        <source>有对不上的地方，请先查明</source>
+        <translation>Something does not add up; find out first</translation>
+    </message>
+    <message>
+        <source>已写入 {path}，共 {rows} 行明细。数据指纹 SHA-256：{hash}…</source>
+        <translation>Written to {path}, {rows} detail rows. Data SHA-256: {hash}…</translation>
+    </message>
+    <message>
+        <source>总账借贷平衡</source>
+        <translation>The ledger balances</translation>
+    </message>
+    <message>
+        <source>总账借贷不平</source>
+        <translation>The ledger does not balance</translation>
+    </message>
+    <message>
+        <source>发货额 = 供货商所得 + 服务费</source>
+        <translation>Delivered = supplier&apos;s share + fee</translation>
+    </message>
+    <message>
+        <source>发货额与分账之和不等</source>
+        <translation>Delivered differs from its parts</translation>
+    </message>
+    <message>
+        <source>收到的钱都已发货</source>
+        <translation>All money received was delivered</translation>
+    </message>
+    <message>
+        <source>收款与发货不等：有跨日或未发货的订单</source>
+        <translation>Received differs from delivered: orders over midnight, or undelivered</translation>
+    </message>
+    <message>
+        <source>没有待处理的异常</source>
+        <translation>No open exceptions</translation>
+    </message>
+    <message>
+        <source>有异常等待处理</source>
+        <translation>Exceptions are waiting</translation>
+    </message>
+    <message>
+        <source>科目</source>
+        <translation>Account</translation>
+    </message>
+    <message>
+        <source>借方发生额</source>
+        <translation>Debits</translation>
+    </message>
+    <message>
+        <source>贷方发生额</source>
+        <translation>Credits</translation>
+    </message>
+</context>
+<context>
+    <name>Roles</name>
+    <message>
+        <source>管理员</source>
+        <translation>Administrator</translation>
+    </message>
+    <message>
+        <source>运营</source>
+        <translation>Operator</translation>
+    </message>
+    <message>
+        <source>财务</source>
+        <translation>Finance</translation>
+    </message>
+    <message>
+        <source>供货商</source>
+        <translation>Supplier</translation>
+    </message>
+</context>
+<context>
+    <name>SampleTable</name>
+    <message>
+        <source>文件的前几行：原文与读取结果</source>
+        <translation>First lines of the file: as they are and as read</translation>
+    </message>
+    <message>
+        <source>行</source>
+        <translation>Line</translation>
+    </message>
+    <message>
+        <source>文件中的原文</source>
+        <translation>As in the file</translation>
+    </message>
+    <message>
+        <source>卡号</source>
+        <translation>Number</translation>
+    </message>
+    <message>
+        <source>卡密</source>
+        <translation>Secret</translation>
+    </message>
+    <message>
+        <source>结果</source>
+        <translation>Result</translation>
+    </message>
+    <message>
+        <source>可导入</source>
+        <translation>Valid</translation>
+    </message>
+</context>
+<context>
+    <name>SignInView</name>
+    <message>
+        <source>主题</source>
+        <translation>Theme</translation>
+    </message>
+    <message>
+        <source>切换主题</source>
+        <translation>Change theme</translation>
+    </message>
+    <message>
+        <source>卡盟控制台</source>
+        <translation>Kameng Console</translation>
+    </message>
+    <message>
+        <source>登录后导入卡密、查看库存与订单</source>
+        <translation>Sign in to import keys and see stock and orders</translation>
+    </message>
+    <message>
+        <source>服务器地址</source>
+        <translation>Server address</translation>
+    </message>
+    <message>
+        <source>登录名</source>
+        <translation>Login name</translation>
+    </message>
+    <message>
+        <source>密码</source>
+        <translation>Password</translation>
+    </message>
+    <message>
+        <source>动态码（6 位）</source>
+        <translation>One-time code (6 digits)</translation>
+    </message>
+    <message>
+        <source>正在登录…</source>
+        <translation>Signing in…</translation>
+    </message>
+    <message>
+        <source>登录</source>
+        <translation>Sign in</translation>
+    </message>
+    <message>
+        <source>登录凭据保存在系统密钥环中，下次打开无需再登录。</source>
+        <translation>Your sign-in is kept in the system&apos;s keyring; you need not sign in again next time.</translation>
+    </message>
+    <message>
+        <source>登录凭据保存在用口令加密的文件中。</source>
+        <translation>Your sign-in is kept in a file sealed by your passphrase.</translation>
+    </message>
+    <message>
+        <source>这台电脑没有可用的系统密钥环：凭据只留在内存里，关闭窗口后需要重新登录。</source>
+        <translation>This computer has no usable keyring: your sign-in stays in memory only, and you will sign in again after closing the window.</translation>
+    </message>
+</context>
+<context>
+    <name>StockPage</name>
+    <message>
+        <source>库存</source>
+        <translation>Stock</translation>
+    </message>
+    <message>
+        <source>入库 = 可售 + 锁定 + 已售 + 作废</source>
+        <translation>Imported = free + held + sold + void</translation>
+    </message>
+    <message>
+        <source>按名称或编码筛选 ( / )</source>
+        <translation>Filter by name or code ( / )</translation>
+    </message>
+    <message>
+        <source>各规格库存</source>
+        <translation>Stock by SKU</translation>
+    </message>
+    <message>
+        <source>导入到此规格</source>
+        <translation>Import into this SKU</translation>
+    </message>
+    <message>
+        <source>关闭详情</source>
+        <translation>Close details</translation>
+    </message>
+    <message>
+        <source>该规格的卡密去向</source>
+        <translation>Where this SKU&apos;s keys are</translation>
+    </message>
+    <message>
+        <source>批次</source>
+        <translation>Lots</translation>
+    </message>
+    <message>
+        <source>卡密</source>
+        <translation>Keys</translation>
+    </message>
+    <message>
+        <source>批次或卡密</source>
+        <translation>Lots or keys</translation>
+    </message>
+    <message>
+        <source>批次列表</source>
+        <translation>Lots</translation>
+    </message>
+    <message>
+        <source>还没有批次</source>
+        <translation>No lots yet</translation>
+    </message>
+    <message>
+        <source>导入的每个文件是一个批次。</source>
+        <translation>Each imported file is a lot.</translation>
+    </message>
+    <message>
+        <source>卡密列表，内容已隐藏</source>
+        <translation>Keys, covered</translation>
+    </message>
+    <message>
+        <source>没有这种状态的卡密</source>
+        <translation>No keys in this state</translation>
+    </message>
+    <message>
+        <source>入库</source>
+        <translation>Imported</translation>
+    </message>
+    <message>
+        <source>规格</source>
+        <translation>SKU</translation>
+    </message>
+    <message>
+        <source>编码</source>
+        <translation>Code</translation>
+    </message>
+    <message>
+        <source>商品</source>
+        <translation>Product</translation>
+    </message>
+    <message>
+        <source>文件</source>
+        <translation>File</translation>
+    </message>
+    <message>
+        <source>导入时间</source>
+        <translation>Imported at</translation>
+    </message>
+    <message>
+        <source>状态</source>
+        <translation>State</translation>
+    </message>
+    <message>
+        <source>可售</source>
+        <translation>Free</translation>
+    </message>
+    <message>
+        <source>锁定</source>
+        <translation>Held</translation>
+    </message>
+    <message>
+        <source>已售</source>
+        <translation>Sold</translation>
+    </message>
+    <message>
+        <source>作废</source>
+        <translation>Void</translation>
+    </message>
+    <message>
+        <source>序号</source>
+        <translation>No.</translation>
+    </message>
+    <message>
+        <source>卡密（已遮盖）</source>
+        <translation>Key (covered)</translation>
+    </message>
+    <message>
+        <source>所属批次</source>
+        <translation>Lot</translation>
+    </message>
+    <message>
+        <source>没有符合“{query}”的规格</source>
+        <translation>No SKU matches “{query}”</translation>
+    </message>
+    <message>
+        <source>换个词，或清空筛选。</source>
+        <translation>Try another word, or clear the filter.</translation>
+    </message>
+    <message>
+        <source>还没有库存</source>
+        <translation>No stock yet</translation>
+    </message>
+    <message>
+        <source>把卡密文件拖到窗口任意位置，就会开始导入。</source>
+        <translation>Drop a file of keys anywhere on the window to import it.</translation>
+    </message>
+    <message>
+        <source>导入卡密</source>
+        <translation>Import keys</translation>
+    </message>
+    <message>
+        <source>供货商导入卡密后会出现在这里。</source>
+        <translation>It appears here once suppliers import keys.</translation>
+    </message>
+</context>
+<context>
+    <name>Toast</name>
+    <message>
+        <source>关闭通知</source>
+        <translation>Dismiss</translation>
+    </message>
+</context>
+<context>
+    <name>Window</name>
+    <message>
+        <source>卡盟控制台</source>
+        <translation>Kameng Console</translation>
+    </message>
+    <message>
+        <source>本机缓存已损坏并重建，列表会从服务器重新读取。</source>
+        <translation>The local cache was damaged and made anew; lists are read from the server again.</translation>
+    </message>
+    <message>
+        <source>程序内部出错（{kind}），详情已记入日志。</source>
+        <translation>The program has a fault ({kind}); the log has the details.</translation>
+    </message>
+    <message>
+        <source>上次没有正常退出，记录在 {path}</source>
+        <translation>The last run did not end properly; the trace is in {path}</translation>
+    </message>
+    <message numerus="yes">
+        <source>松开鼠标，预览并导入 %n 个文件</source>
+        <translation>
+            <numerusform>Let go to preview and import %n file</numerusform>
+            <numerusform>Let go to preview and import %n files</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>请先登录，再导入文件</source>
+        <translation>Sign in first, then import files</translation>
+    </message>
+    <message>
+        <source>您的账号不能导入卡密</source>
+        <translation>Your account cannot import keys</translation>
+    </message>
+    <message numerus="yes">
+        <source>还有 %n 个</source>
+        <translation>
+            <numerusform>and %n more</numerusform>
+            <numerusform>and %n more</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
+    <name>Words</name>
+    <message>
+        <source>{n} 天前</source>
+        <translation>{n} d ago</translation>
+    </message>
+    <message>
+        <source>{n} 小时前</source>
+        <translation>{n} h ago</translation>
+    </message>
+    <message>
+        <source>{n} 分钟前</source>
+        <translation>{n} min ago</translation>
+    </message>
+    <message>
+        <source>刚刚</source>
+        <translation>just now</translation>
+    </message>
+    <message>
+        <source>数据：{age}</source>
+        <translation>Data: {age}</translation>
+    </message>
+    <message>
+        <source>程序内部出错（{kind}），详情已记入日志。</source>
+        <translation>The program has a fault ({kind}); the log has the details.</translation>
+    </message>
+</context>
+</TS>
