@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, insert, or_, select, update
 from sqlalchemy.orm.attributes import set_committed_value
 
 from server import audit, changes
@@ -73,8 +73,9 @@ class OpenAttempt:
 
 @dataclass(slots=True)
 class _Work:
-    """What a batch of facts does, gathered before it is written set by set."""
+    """What a batch of facts does, gathered before it is written set by set; all of it happens at one instant."""
 
+    at: datetime
     sold: list[tuple[Order, list[OrderLine]]] = field(default_factory=list)
     moves: list[orders.Move] = field(default_factory=list)
     journals: list[ledger.Journal] = field(default_factory=list)
@@ -168,7 +169,7 @@ def apply(tx: Tx, commands: Sequence[ApplyPayment]) -> list[Outcome]:
     attempts = _lock_orders_and_attempts(tx, {command.fact.out_trade_no for command in commands})
     held_orders = orders.lock(tx, [attempt.order_id for attempt in attempts.values()]) if attempts else {}
     lines = orders.lines_of(tx, list(held_orders)) if held_orders else {}
-    work = _Work(numbers=_provider_numbers(tx, commands))
+    work = _Work(at=clock.now(), numbers=_provider_numbers(tx, commands))
     outcomes = []
     for command in commands:
         if command.raw is not None and command.raw.digest in seen:
@@ -258,7 +259,7 @@ def _decide(
         return _exception(work, ExceptionKind.PAID_TWICE, fact, attempt)
     assert attempt.state in _PAYABLE, attempt.state
     work.paid.append((attempt, fact))
-    work.journals.append(_pay_journal(order, attempt, fact))
+    work.journals.append(_pay_journal(order, attempt, fact, at=work.at))
     set_committed_value(attempt, "state", AttemptState.PAID.value)
     set_committed_value(attempt, "provider_no", fact.provider_no)
     if order.state not in _UNPAID_ORDER or order.id in work.paid_orders:
@@ -276,23 +277,23 @@ def _deliver(
         return _exception(work, ExceptionKind.PAID_NO_STOCK, fact, attempt)
     work.sold.append((order, lines))
     work.moves.append(orders.Move(order, OrderState.DELIVERED))
-    work.journals.append(_sale_journal(order, lines))
+    work.journals.append(_sale_journal(order, lines, at=work.at))
     return Outcome.APPLIED
 
 
-def _pay_journal(order: Order, attempt: PaymentAttempt, fact: PaymentFact) -> ledger.Journal:
+def _pay_journal(order: Order, attempt: PaymentAttempt, fact: PaymentFact, *, at: datetime) -> ledger.Journal:
     """PAY: the channel owes us what the buyer put into escrow."""
     psp, escrow = ledger.Account("psp", attempt.channel), ledger.Account("escrow")
     return ledger.Journal(
         key=f"payment:{attempt.channel}:{fact.provider_no}:pay",
         code="PAY",
         order_id=order.id,
-        occurred_at=fact.paid_at or clock.now(),
+        occurred_at=fact.paid_at or at,
         transfers=(ledger.Transfer(debit=psp, credit=escrow, amount=attempt.amount_fen),),
     )
 
 
-def _sale_journal(order: Order, lines: Sequence[OrderLine]) -> ledger.Journal:
+def _sale_journal(order: Order, lines: Sequence[OrderLine], *, at: datetime) -> ledger.Journal:
     """SALE: escrow goes to the suppliers and the platform, in the transaction that delivers."""
     escrow, fee = ledger.Account("escrow"), ledger.Account("fee")
     transfers = []
@@ -305,7 +306,7 @@ def _sale_journal(order: Order, lines: Sequence[OrderLine]) -> ledger.Journal:
         key=f"order:{order.code}:sale",
         code="SALE",
         order_id=order.id,
-        occurred_at=clock.now(),
+        occurred_at=at,
         transfers=tuple(transfers),
     )
 
@@ -324,7 +325,7 @@ def _exception(work: _Work, kind: ExceptionKind, fact: PaymentFact, attempt: Pay
             "provider_no": fact.provider_no,
             "expected_fen": attempt.amount_fen if attempt else None,
             "received_fen": fact.amount_fen,
-            "created_at": clock.now(),
+            "created_at": work.at,
         }
     )
     return Outcome.EXCEPTION
@@ -332,7 +333,7 @@ def _exception(work: _Work, kind: ExceptionKind, fact: PaymentFact, attempt: Pay
 
 def _write(tx: Tx, work: _Work) -> None:
     """Write what was decided: stock, orders, attempts, exceptions, and the ledger last."""
-    at = clock.now()
+    at = work.at
     if work.sold:
         units = [unit for order, lines in work.sold for unit in orders.units_of(lines)]
         stock.sell(tx, units, at=at)
@@ -366,7 +367,8 @@ def _write_paid(tx: Tx, paid: Sequence[tuple[PaymentAttempt, PaymentFact]], *, a
     table = table_of(PaymentAttempt)
     statement = (
         update(table)
-        .where(table.c.id == bindparam("attempt"), table.c.state.in_(sorted(_PAYABLE)))
+        # Spelt out: an IN of a list cannot be executed for many parameter sets.
+        .where(table.c.id == bindparam("attempt"), or_(*(table.c.state == state for state in sorted(_PAYABLE))))
         .values(
             state=AttemptState.PAID.value, provider_no=bindparam("number"), paid_at=bindparam("instant"), query_at=None
         )

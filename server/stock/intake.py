@@ -11,17 +11,18 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from server import audit, changes, jobs
 from server.context import Context
 from server.crypto import ChunkUnreadable, KeyRing, LotKey
-from server.db import Tx, bulk_insert, table_of
+from server.db import Database, Tx, bulk_insert, table_of
 from server.stock.model import (
     CardSecret,
     ImportChunk,
@@ -40,6 +41,8 @@ from shared.states import ImportState, LotState, UnitState
 INGEST = "stock.ingest"
 CHUNKS_PER_STEP = 4
 """About 20,000 rows a transaction: big enough for the index, small enough that checkouts wait a blink."""
+
+ABANDONED_AFTER_DAYS = 7
 
 _LOOK_UP = 1_000
 _Lines = msgspec.msgpack.Decoder(list[tuple[int, str, str]])
@@ -72,6 +75,7 @@ class ChunkDiffers(Conflict):
 def register(ctx: Context) -> None:
     """Wire the job that stores chunks; called once by `app`."""
     ctx.jobs.within(INGEST, lambda tx, args: ingest(tx, ctx.keys, args))
+    ctx.jobs.every("stock.forget_abandoned", 3_600, lambda: forget_abandoned(ctx.db))
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +211,21 @@ def missing_chunks(tx: Tx, import_id: UUID) -> list[int]:
     """The numbers of the chunks that have not arrived."""
     missing = (ImportChunk.import_id == import_id, ImportChunk.sealed.is_(None))
     return list(tx.scalars(select(ImportChunk.n).where(*missing).order_by(ImportChunk.n)).all())
+
+
+def forget_abandoned(db: Database) -> int:
+    """Cancel uploads that nobody finished for a week and drop their sealed chunks; answers how many."""
+    before = clock.now() - timedelta(days=ABANDONED_AFTER_DAYS)
+    with db.tx() as tx:
+        abandoned = (StockImport.state == ImportState.RECEIVING.value, StockImport.created_at < before)
+        found = tx.scalars(select(StockImport).where(*abandoned).limit(100).with_for_update()).all()
+        for one in found:
+            one.state, one.finished_at = ImportState.CANCELLED.value, clock.now()
+            tx.execute(delete(ImportChunk).where(ImportChunk.import_id == one.id))
+            audit.append(tx, actor="system", action="import.cancel", entity="import", entity_id=str(one.id))
+            _changed(tx, one)
+        tx.flush()
+    return len(found)
 
 
 def _take_range(tx: Tx, sku_id: UUID, count: int) -> int:
