@@ -53,6 +53,11 @@ def narrow_umask() -> None:
     os.umask(0o077)
 
 
+def environment() -> Mapping[str, str]:
+    """The environment of this process, for what takes one as an argument; nobody else of the console reads it."""
+    return os.environ
+
+
 def locate(environment: Mapping[str, str] | None = None, platform: str = sys.platform) -> Folders:
     """The folders of this user, not yet created. Pure: reads the given environment, touches no disk."""
     env = os.environ if environment is None else environment

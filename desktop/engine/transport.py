@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import ssl
+import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC
@@ -278,6 +279,16 @@ class Transport:
             except ValueError:
                 return
             self.clock_off_seconds = round((clock.now() - there.astimezone(UTC)).total_seconds())
+
+
+def system_proxies() -> dict[str, str]:
+    """The proxies of this machine's settings by scheme, as httpx would use them."""
+    return {scheme: url for scheme, url in urllib.request.getproxies().items() if scheme != "no"}
+
+
+def bypasses_proxy(host: str) -> bool:
+    """Whether this machine's settings except `host` from its proxies."""
+    return bool(urllib.request.proxy_bypass(host))
 
 
 def _json(body: BaseModel) -> bytes:

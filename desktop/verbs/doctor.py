@@ -10,7 +10,6 @@ import asyncio
 import os
 import shutil
 import urllib.parse
-import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,9 +17,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from desktop import paths
 from desktop.credentials import PLACE_VARIABLE, Place, Vault, find_keyring
 from desktop.engine.session import APP_VERSION, Account
-from desktop.engine.transport import Call, Transport
+from desktop.engine.transport import Call, Transport, bypasses_proxy, system_proxies
 from desktop.paths import Folders
 from desktop.store.outbox import Outbox
 from desktop.store.replica import Replica
@@ -59,7 +59,7 @@ def examine(
     folders: Folders, *, server: str | None, vault: Callable[[], Vault], environment: Mapping[str, str] | None = None
 ) -> list[Finding]:
     """All findings, in the order of the report. `server` overrides the account's; may take 20 s without a network."""
-    env = os.environ if environment is None else environment
+    env = paths.environment() if environment is None else environment
     findings = [_folder(folders), _disk(folders), _keyring(env)]
     outbox, account = _outbox(folders)
     findings += [outbox, _replica(folders)]
@@ -143,11 +143,11 @@ def _replica(folders: Folders) -> Finding:
 
 
 def _proxy(server: str | None) -> Finding:
-    proxies = {scheme: _without_password(url) for scheme, url in urllib.request.getproxies().items() if scheme != "no"}
+    proxies = {scheme: _without_password(url) for scheme, url in system_proxies().items()}
     if not proxies:
         return Finding("proxy", Health.OK, "没有设置代理。", "none set.")
     host = urllib.parse.urlsplit(server or "").hostname
-    if host and urllib.request.proxy_bypass(host):
+    if host and bypasses_proxy(host):
         return Finding("proxy", Health.OK, f"不经代理访问 {host}。", f"{host} is reached without it.")
     shown = ", ".join(f"{scheme}={url}" for scheme, url in sorted(proxies.items()))
     return Finding("proxy", Health.OK, f"使用 {shown}。", f"in use: {shown}.")

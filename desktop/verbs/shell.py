@@ -8,7 +8,6 @@ A token alone reads; with KAMENG_DEVICE (the device it was made for) it also imp
 from __future__ import annotations
 
 import getpass
-import os
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -69,7 +68,7 @@ class Shell:
 
     out: TextIO = field(default_factory=lambda: sys.stdout)
     err: TextIO = field(default_factory=lambda: sys.stderr)
-    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    environment: Mapping[str, str] = field(default_factory=paths.environment)
 
     @property
     def language(self) -> str:

@@ -10,7 +10,6 @@ from pathlib import Path
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import select
 
 from server.catalog import actions as catalog
 from server.catalog import queries as catalog_queries
@@ -19,7 +18,7 @@ from server.crypto import seal_chunk
 from server.demo.goods import CATEGORIES, GOODS, PEOPLE, SUPPLIERS
 from server.identity import actions as identity
 from server.identity import passwords
-from server.identity.model import User
+from server.identity import queries as identity_queries
 from server.policy import SYSTEM
 from server.stock import intake
 from shared import ids
@@ -79,7 +78,7 @@ def seed(ctx: Context, *, stock: bool = True) -> dict[str, str]:
 def is_seeded(ctx: Context) -> bool:
     """Whether somebody can sign in already."""
     with ctx.db.read() as tx:
-        return tx.scalars(select(User.id).limit(1)).first() is not None
+        return bool(identity_queries.users(tx, limit=1).items)
 
 
 def made_up_keys(sku: str, count: int) -> list[str]:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
 
@@ -86,15 +86,9 @@ def tell(settings: Settings, *, folder: Path | None) -> int:
     began = time.monotonic()
     folder = folder or Path(tempfile.mkdtemp(prefix="kameng-demo-"))
     port, sandbox_port = _free_ports(2)
-    settings = replace(
-        settings,
-        data=folder / "data",
-        key_ring=None,
-        key_ring_file=folder / "data" / "keyring.json",
-        database_url=f"sqlite:///{folder / 'data' / 'kameng.db'}",
-        sandbox_url=None,
-        port=port,
-        base_url=f"http://127.0.0.1:{port}",
+    # All else is the default: an embedded database in a folder of its own, whatever this machine's shop uses.
+    settings = Settings.from_environment(
+        {"KAMENG_DATA": str(folder / "data"), "KAMENG_PORT": str(port), "KAMENG_LANGUAGE": settings.language}
     )
     prepare(settings)
     with children(folder / "logs") as started:

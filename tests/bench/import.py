@@ -4,7 +4,7 @@ Ours: the real server process and the console's own engine in another one (with 
 this machine, on an empty database with the engine's full durability. The floor does the bare work in one process
 (see _import_floor). Rounds take turns; figures are medians. Afterwards every stored card is opened and compared with
 the file: `lost` and `doubled` count cards.
-"""  # noqa: N999 - `make bench NAME=import` names the job
+"""  # noqa: N999 - the file is named for the job that make bench runs
 
 import sys
 from collections import Counter
