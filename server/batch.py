@@ -66,6 +66,8 @@ class Batch:
         self._handlers: dict[type, tuple[int, Handler]] = {}
         self._threads: list[threading.Thread] = []
         self._after_commit: list[Callable[[], None]] = []
+        self._gate = threading.Lock()
+        self._closed = False
         self.figures = Figures()
 
     def register(self, command_type: type, handler: Handler, *, rank: int) -> None:
@@ -78,7 +80,7 @@ class Batch:
         self._after_commit.append(wake)
 
     async def submit(self, command: Any) -> Any:
-        """The command's result, after its commit. Raises its refusal, or Busy when the queue is full."""
+        """The command's result, after its commit. Raises its refusal, or Busy when the queue is full or closed."""
         loop = asyncio.get_running_loop()
         waiting = _Waiting(command, clock.monotonic_seconds() + PATIENCE_SECONDS, loop, loop.create_future())
         self._accept(waiting)
@@ -94,10 +96,13 @@ class Batch:
 
     def _accept(self, waiting: _Waiting) -> None:
         assert type(waiting.command) in self._handlers, type(waiting.command)
-        try:
-            self._queue.put_nowait(waiting)
-        except queue.Full:
-            raise Busy(retry_after_seconds=2) from None
+        with self._gate:
+            if self._closed:  # nobody would ever answer
+                raise Busy(retry_after_seconds=2)
+            try:
+                self._queue.put_nowait(waiting)
+            except queue.Full:
+                raise Busy(retry_after_seconds=2) from None
 
     def start(self) -> None:
         """Start the lanes."""
@@ -107,7 +112,9 @@ class Batch:
             self._threads.append(thread)
 
     def close(self) -> None:
-        """Finish what was accepted, then stop. Call after the last `submit`."""
+        """Finish what was accepted, then stop; what comes later is refused as Busy."""
+        with self._gate:
+            self._closed = True
         for _ in self._threads:
             self._queue.put(None)
         for thread in self._threads:
@@ -161,7 +168,10 @@ class Batch:
         self.figures.by_size[1 << (len(items) - 1).bit_length()] += 1
         _resolve(items)
         for wake in self._after_commit:
-            wake()
+            try:
+                wake()
+            except Exception:  # noqa: BLE001 - the lane outlives a broken bell; whoever it wakes polls as well
+                _log.exception("waking failed")
 
     def _commit_with_retries(self, lane: int, items: list[_Waiting]) -> None:
         """Commit the batch; on a deadlock, serialization failure or lost connection run it again from the start.

@@ -283,8 +283,12 @@ def _prepare_mariadb(connection: Any, _record: object) -> None:
 
 # --- what the engines do differently ---------------------------------------------------------------------
 
-_RETRYABLE = {"40001", "40P01", "55P03", 1205, 1213, 1020}
-"""Serialization failure, deadlock, lock time-out: PostgreSQL's SQLSTATEs and MariaDB's error numbers."""
+_RETRYABLE = {"40001", "40P01", "55P03", 1205, 1213, 1020, 1305}
+"""Serialization failure, deadlock, lock time-out: PostgreSQL's SQLSTATEs and MariaDB's error numbers.
+
+1305 is how a deadlock inside a savepoint shows on MariaDB: it has rolled back everything, so that going back to the
+savepoint finds none. Going on would commit a part and answer for the whole.
+"""
 
 
 def is_retryable(error: DBAPIError) -> bool:
