@@ -56,6 +56,7 @@ class Settings:
     sandbox_url: str | None = None
     sandbox_merchant: str = "kameng-demo"
     shop_name: str = DEMO_SHOP_NAME
+    support: str | None = None
     language: str = "zh"
     log_level: str = "INFO"
     trusted_proxies: str = "127.0.0.1"
@@ -258,6 +259,12 @@ def _refuse_weak(settings: Settings, given: Mapping[str, str]) -> None:
         )
     if "shop_name" not in given or settings.shop_name == DEMO_SHOP_NAME:
         _refuse("shop_name", "请填写店铺名称", "give the shop its name")
+    if not settings.support:
+        _refuse(
+            "support",
+            "请填写买家联系商家的方式（电话或邮箱）",
+            "say how buyers reach you: a phone number or an address",
+        )
     if settings.metrics_token is not None and len(settings.metrics_token) < 24:
         _refuse("metrics_token", "至少 24 个字符", "use at least 24 characters")
     if settings.trusted_proxies.strip() == "*":

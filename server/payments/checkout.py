@@ -46,6 +46,9 @@ CLOSE_GRACE_MINUTES = 10
 """How long an expired order waits for an unreachable channel to close; then its units go back on sale, and money
 that still comes is delivered from fresh stock or becomes an exception."""
 
+_ASKABLE = frozenset({OrderState.PENDING_PAYMENT.value, OrderState.EXPIRED.value})
+"""Orders for which the channel may still know of money: also one whose time is over."""
+
 _log = logging.getLogger("kameng.payments")
 
 
@@ -105,7 +108,7 @@ def register(ctx: Context) -> None:
     ctx.batch.register(EndUnpaid, _end_unpaid, rank=20)
     ctx.batch.register(actions.OpenAttempt, actions.open_attempts, rank=30)
     ctx.batch.register(LogReveal, _log_reveals, rank=40)
-    ctx.batch.register(orders.PlaceOrder, partial(actions.checkout, hold_minutes=hold), rank=90)
+    ctx.batch.register(orders.PlaceOrder, partial(actions.checkout, hold_minutes=hold), rank=90, lane=1)
     ctx.jobs.outside(RECHECK, lambda args: _recheck(ctx, args["out_trade_no"], args["channel"]))
     ctx.jobs.every("payments.sweep", SWEEP_SECONDS, lambda: sweep(ctx))
     ctx.jobs.every("orders.complete", 60.0, lambda: _complete(ctx))
@@ -210,7 +213,7 @@ def _recheck(ctx: Context, out_trade_no: str, channel: str) -> None:
 
 
 async def refresh(ctx: Context, code: str) -> None:
-    """The buyer's "I have paid": ask the channel, at most once in three seconds for an attempt.
+    """The buyer's "I have paid": ask the channel, at most once in three seconds for an attempt, also after expiry.
 
     Opens the payment again where the channel had not answered. An unreachable channel changes nothing.
     """
@@ -231,7 +234,7 @@ async def refresh(ctx: Context, code: str) -> None:
 def _open_attempt_of(ctx: Context, code: str) -> PaymentAttempt | None:
     with ctx.db.read() as tx:
         order = order_queries.find(tx, code)
-        if order is None or order.state != OrderState.PENDING_PAYMENT:
+        if order is None or order.state not in _ASKABLE:
             return None
         return queries.current_attempt(tx, order.id)
 

@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from server import context, web
+from server.settings import Settings
 from server.storefront import language as languages
 from server.storefront.assets import FOREVER, Assets
 from server.storefront.language import ENGLISH, Language, marked
@@ -63,13 +64,10 @@ def _environment(language: Language) -> Environment:
     return environment
 
 
-def render(template: str, language: Language, *, shop_name: str, other_url: str, shown: Mapping[str, Any]) -> str:
+def render(template: str, language: Language, *, settings: Settings, other_url: str, shown: Mapping[str, Any]) -> str:
     """One whole page. `other_url` is the same page in the other language."""
-    return (
-        _environment(language)
-        .get_template(template)
-        .render(shop_name=shop_name, other_language_url=other_url, **dict(shown))
-    )
+    shop = {"shop_name": settings.shop_name, "support": settings.support}
+    return _environment(language).get_template(template).render(other_language_url=other_url, **shop, **dict(shown))
 
 
 def page(
@@ -86,7 +84,7 @@ def page(
     html = render(
         template,
         language,
-        shop_name=context.of(request).settings.shop_name,
+        settings=context.of(request).settings,
         other_url=_with_language(request, language.other, address),
         shown=shown,
     )
@@ -147,7 +145,7 @@ def render_problem(request: Request, problem: Problem) -> str:
     return render(
         "problem.html",
         language,
-        shop_name=context.of(request).settings.shop_name,
+        settings=context.of(request).settings,
         other_url=_with_language(request, language.other, "/"),
         shown={"heading": language.text(heading), "sentence": sentence, "number": problem.request_id},
     )

@@ -364,6 +364,7 @@ NOTICE_TELLING: dict[OrderState, Telling] = {
         tone="calm",
         icon="clock",
         next_steps=(marked("如果您在关闭前已经付款：支付渠道通知我们之后，会在本页发货或者退款。"), _KEEP_CODE),
+        can_ask=True,
         may_buy_again=True,
     ),
     OrderState.CANCELLED: Telling(

@@ -13,6 +13,7 @@ LIVE = {
     "KAMENG_MODE": "live",
     "KAMENG_BASE_URL": "https://shop.kami.cn",
     "KAMENG_SHOP_NAME": "卡密小铺",
+    "KAMENG_SUPPORT": "400-800-1234",
     "KAMENG_DATABASE_URL": "postgresql+psycopg://shop:G7-long-and-random@db.internal/kameng",
 }
 
@@ -75,6 +76,7 @@ def test_what_cannot_work_is_refused_with_its_name_and_a_way_out(name, value, sa
         ("play money", {"KAMENG_SANDBOX_URL": "https://sandbox.kami.cn"}),
         ("no name", {"KAMENG_SHOP_NAME": ""}),
         ("the demo's name", {"KAMENG_SHOP_NAME": "卡盟演示店"}),
+        ("no way to reach it", {"KAMENG_SUPPORT": ""}),
         ("short token", {"KAMENG_METRICS_TOKEN": "short"}),
         ("every proxy", {"KAMENG_TRUSTED_PROXIES": "*"}),
         ("no password", {"KAMENG_DATABASE_URL": "postgresql+psycopg://shop@db/kameng"}),

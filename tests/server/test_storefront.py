@@ -377,6 +377,20 @@ def placed_long_ago(shop, anna):
         return shop.world.place(anna.device, "STEAM-50").order.code
 
 
+def test_money_the_channel_kept_quiet_about_is_found_by_the_buyer_after_expiry(shop, merchant):
+    shop.world.stock("STEAM-50", 1)
+    anna = shop.visitor()
+    code = anna.post("/orders", anna.review("STEAM-50")).headers["location"].removeprefix("/o/")
+    [address] = [link for link in anna.page(f"/o/{code}").links if "/pay/" in link]
+    merchant.pay(address, fault_drop="1")
+    order = shop.order(code)
+    shop.ctx.batch.call(checkout.EndUnpaid(order.id, OrderState.EXPIRED, ()))
+    assert "订单已过期" in anna.page(f"/o/{code}").text
+    anna.post(f"/o/{code}/refresh", {})
+    assert anna.page(f"/o/{code}").keys == shop.world.keys("STEAM-50", 1)
+    shop.world.check()
+
+
 def test_an_expired_order_says_that_nothing_was_paid(shop):
     shop.world.stock("STEAM-50", 1)
     anna = shop.visitor()
@@ -441,11 +455,11 @@ def test_a_full_queue_keeps_the_form(shop, monkeypatch):
     anna = shop.visitor()
     form = anna.review("STEAM-50")
 
-    def full(_waiting):
+    def full(_queue, _waiting):
         raise queue.Full
 
     with monkeypatch.context() as patch:
-        patch.setattr(shop.ctx.batch._queue, "put_nowait", full)
+        patch.setattr(shop.ctx.batch._queues[0], "put_nowait", full)
         answer = anna.post("/orders", form)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
     assert Document(answer.text).form("/orders") == form
