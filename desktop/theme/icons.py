@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from PySide6.QtCore import QByteArray, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QIcon, QIconEngine, QPainter, QPixmap
+from PySide6.QtGui import QColor, QGuiApplication, QIcon, QIconEngine, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
 
 import resources
@@ -51,17 +51,18 @@ class _TintedEngine(QIconEngine):
         """Draw centred in `rect`."""
         device = painter.device()
         scale = device.devicePixelRatio() if device is not None else 1.0
-        painter.drawPixmap(rect, self.scaledPixmap(rect.size(), mode, state, scale))
+        painter.drawPixmap(rect, self._drawn(rect.size(), mode, state, scale))
 
     def pixmap(self, size: QSize, mode: QIcon.Mode, state: QIcon.State) -> QPixmap:
-        """The pixmap at scale 1."""
-        return self.scaledPixmap(size, mode, state, 1.0)
+        """What a button paints. Qt asks in logical pixels and sets the ratio by the size it gets."""
+        application = QGuiApplication.instance()
+        scale = application.devicePixelRatio() if isinstance(application, QGuiApplication) else 1.0
+        return self._drawn(size, mode, state, scale)
 
-    def scaledPixmap(self, size: QSize, mode: QIcon.Mode, state: QIcon.State, scale: float) -> QPixmap:  # noqa: N802 - Qt
-        """The pixmap a button paints; `size` is in device pixels when Qt asks for a scale."""
-        tint = "outline" if mode is QIcon.Mode.Disabled else self._tints[state]
-        colour = QColor(str(getattr(apply.current(), tint))).name()
-        side = max(1, round(min(size.width(), size.height()) / scale))
+    def _drawn(self, size: QSize, mode: QIcon.Mode, state: QIcon.State, scale: float) -> QPixmap:
+        token = "outline" if mode is QIcon.Mode.Disabled else self._tints[state]
+        colour = QColor(str(getattr(apply.current(), token))).name()
+        side = max(1, min(size.width(), size.height()))
         return _draw(self._name, colour, side, side, scale)
 
     def clone(self) -> QIconEngine:

@@ -15,6 +15,9 @@ QWidget[role="navigation"] { background: $canvas; border: none; border-right: 1p
 QFrame[role="card"] { background: $raised; border: 1px solid $line; border-radius: 8px; }
 QFrame[role="card"][current="true"] { border-color: $accent; }
 QFrame[role="sheet"] { background: $raised; border: 1px solid $line; border-radius: 10px; }
+QFrame[role="toast"] { background: $raised; border: 1px solid $outline; border-radius: 8px; }
+QFrame[role="toast"][tone="danger"] { border-color: $danger; }
+QFrame[role="toast"][tone="warning"] { border-color: $warning; }
 QFrame[role="peek"] { background: $raised; border: none; border-left: 1px solid $line; }
 QFrame[role="rule"] { background: $line; border: none; max-height: 1px; min-height: 1px; }
 QFrame[role="bar"] { background: $canvas; border: none; border-top: 1px solid $line; }

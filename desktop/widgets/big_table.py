@@ -204,7 +204,9 @@ class BigTable(QTableView):
         for at, column in enumerate(model.listing.columns):
             title = str(model.headerData(at, Qt.Orientation.Horizontal))
             face = keys if column.code else metrics
-            width = max(face.horizontalAdvance(column.sample), metrics.horizontalAdvance(title)) + 30
+            width = max(face.horizontalAdvance(column.sample), metrics.horizontalAdvance(title)) + (
+                40 if column.tone else 30
+            )
             header.setSectionResizeMode(
                 at, QHeaderView.ResizeMode.Stretch if column.stretch else QHeaderView.ResizeMode.Interactive
             )

@@ -87,9 +87,12 @@ class _Figure(QPushButton):
         restyle(self._number, "tone", voice)
         self._title.setText(part.title)
         self.setAccessibleName(f"{part.title} {count(part.number)}")
-        self.setMinimumSize(self._inner.sizeHint())
+        self.updateGeometry()
 
     def sizeHint(self) -> QSize:
+        return self._inner.sizeHint()
+
+    def minimumSizeHint(self) -> QSize:
         return self._inner.sizeHint()
 
 
@@ -105,6 +108,7 @@ class LedgerBar(QWidget):
     def __init__(self, *, name: str = "") -> None:
         super().__init__()
         self.setAccessibleName(name)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         layout = column(self, gap=8)
         self._sum = row(gap=2)
         layout.addLayout(self._sum)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import QCoreApplication, QEvent, QObject, QTimer, Signal
-from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent, QColor
-from PySide6.QtWidgets import QFrame, QGraphicsDropShadowEffect, QVBoxLayout, QWidget
+from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent
+from PySide6.QtWidgets import QFrame, QWidget
 
 from desktop.theme.tokens import SPACE
 from desktop.widgets.basics import Glyph, button, label, row, tool
@@ -17,6 +17,7 @@ from desktop.widgets.basics import Glyph, button, label, row, tool
 SHOWN_MS = 6_000
 MOST = 3
 WIDTH = 440
+FOOT = 92  # above the foot of the window and above a screen's own row of buttons
 _ICONS = {"success": "check", "info": "info", "warning": "alert", "danger": "alert"}
 
 
@@ -27,7 +28,8 @@ class _Toast(QFrame):
 
     def __init__(self, text: str, *, tone: str, action: str, run: Callable[[], None] | None) -> None:
         super().__init__()
-        self.setProperty("role", "sheet")
+        self.setProperty("role", "toast")
+        self.setProperty("tone", tone)
         layout = row(self, gap=10, margins=(14, 10, 8, 10))
         layout.addWidget(Glyph(_ICONS[tone], tint=tone, size=18))
         layout.addWidget(label(text, wrap=True), 1)
@@ -39,11 +41,6 @@ class _Toast(QFrame):
         close = tool("close", name=QCoreApplication.translate("Toast", "关闭通知"), size=12)
         close.clicked.connect(self.dismiss)
         layout.addWidget(close)
-        shadow = QGraphicsDropShadowEffect(self)
-        shadow.setBlurRadius(24)
-        shadow.setOffset(0, 4)
-        shadow.setColor(QColor(0, 0, 0, 60))
-        self.setGraphicsEffect(shadow)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.dismiss)
@@ -64,9 +61,6 @@ class Toasts(QWidget):
     def __init__(self, host: QWidget) -> None:
         super().__init__(host)
         self._host = host
-        self._stack = QVBoxLayout(self)
-        self._stack.setContentsMargins(0, 0, 0, 0)
-        self._stack.setSpacing(SPACE)
         host.installEventFilter(self)
         self.hide()
 
@@ -76,7 +70,8 @@ class Toasts(QWidget):
         for old in shown[: max(0, len(shown) - MOST + 1)]:
             old.dismiss()
         toast = _Toast(text, tone=tone, action=action, run=run)
-        self._stack.addWidget(toast)
+        toast.setParent(self)
+        toast.show()
         toast.gone.connect(self._settle)
         QAccessible.updateAccessibility(QAccessibleAnnouncementEvent(self._host, text))
         self._settle()
@@ -102,6 +97,11 @@ class Toasts(QWidget):
         self.raise_()
         edge = 3 * SPACE
         width = min(WIDTH, self._host.width() - 2 * edge)
-        height = self._stack.totalHeightForWidth(width)
-        left, bottom = self._host.width() - width - edge, self._host.height() - edge - 28
-        self.setGeometry(left, bottom - height, width, height)
+        top = 0
+        for toast in self._shown():
+            toast.ensurePolished()
+            height = toast.heightForWidth(width)
+            toast.setGeometry(0, top, width, height)
+            top += height + SPACE
+        left, bottom = self._host.width() - width - edge, self._host.height() - FOOT
+        self.setGeometry(left, bottom - top, width, top)

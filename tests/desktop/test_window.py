@@ -82,6 +82,17 @@ def test_the_name_test_can_fail(program):
     bare.deleteLater()
 
 
+def test_tab_walks_the_sign_in_in_reading_order(program, qtbot):
+    view = program.sign_in
+    program.window.activateWindow()
+    view.server.setFocus()
+    walked = []
+    for _ in range(4):
+        walked.append(QApplication.focusWidget())
+        qtbot.keyClick(walked[-1], Qt.Key.Key_Tab)
+    assert walked == [view.server, view.login, view.password, view.enter]
+
+
 @pytest.mark.parametrize("role", list(Role))
 def test_a_role_sees_its_places_and_no_others(program, role):
     desk_of(program, role)

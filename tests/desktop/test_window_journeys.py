@@ -138,6 +138,31 @@ def test_the_server_has_the_last_word_on_duplicates(program, live_shop, world, q
     assert "内容相同" in program.window.page.sheet.problem.text
 
 
+def test_a_few_letters_choose_the_sku_and_the_next_enter_imports(program, live_shop, world, qtbot, tmp_path):
+    file = tmp_path / "keys.txt"
+    file.write_text("AAAA-1111\nBBBB-2222\n", "utf-8")
+    sign_in(qtbot, program, live_shop.url, "chen")
+    desk, window = program.console.desk, program.window
+    qtbot.waitUntil(lambda: bool(desk.imports._skus), timeout=WAIT_MS)
+    drop(window, [file])
+    check = checked(qtbot, desk)
+    sheet = window.page.sheet
+    assert (check.sku, sheet.go.isEnabled(), sheet.why.text()) == ("", False, "先选择规格")
+    field = sheet.sku.lineEdit()
+    window.activateWindow()
+    field.setFocus()
+    qtbot.keyClicks(field, "no such")
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert (check.sku, field.text()) == ("", "")
+    field.setFocus()
+    qtbot.keyClicks(field, "music-")
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert (check.sku, desk.imports.imports) == ("MUSIC-30", []), "choosing is not importing"
+    qtbot.keyClick(sheet.go, Qt.Key.Key_Return)
+    assert ended(qtbot, desk).stored == 2
+    assert world.level("MUSIC-30").free == 2
+
+
 def test_a_file_that_cannot_be_read_says_why_and_imports_nothing(program, live_shop, qtbot, tmp_path):
     file = tmp_path / "keys.xlsx"
     file.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))

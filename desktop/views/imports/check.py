@@ -100,6 +100,7 @@ class CheckSheet(Live, QWidget):
         self.say(self.sku.setAccessibleName, lambda: self.tr("导入到哪个规格"))
         self.say(field.setPlaceholderText, lambda: self.tr("选择规格，可输入筛选"))
         self.sku.activated.connect(self._sku_chosen)
+        field.editingFinished.connect(self._sku_typed)
         title.setBuddy(self.sku)
         side.addWidget(title)
         side.addWidget(self.sku)
@@ -151,7 +152,10 @@ class CheckSheet(Live, QWidget):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Enter imports from anywhere on the sheet, Escape leaves it."""
-        if event.key() in {Qt.Key.Key_Return, Qt.Key.Key_Enter} and self.go.isEnabled():
+        is_enter = event.key() in {Qt.Key.Key_Return, Qt.Key.Key_Enter}
+        if is_enter and self._is_choosing_sku():
+            self.go.setFocus()  # this Enter chose the SKU; the next one imports
+        elif is_enter and self.go.isEnabled():
             self._start()
         elif event.key() == Qt.Key.Key_Escape:
             self.presenter.skip()
@@ -248,6 +252,24 @@ class CheckSheet(Live, QWidget):
     def _sku_chosen(self, at: int) -> None:
         if self._check is not None and at >= 0:
             self._check.choose_sku(self.sku.itemData(at) or "")
+
+    def _is_choosing_sku(self) -> bool:
+        field = self.sku.lineEdit()
+        return field is not None and field.hasFocus()
+
+    def _sku_typed(self) -> None:
+        """A few letters are enough when only one SKU has them; anything else is put back."""
+        field = self.sku.lineEdit()
+        if field is None or self._check is None:
+            return
+        wanted = field.text().strip().casefold()
+        found = [at for at in range(self.sku.count()) if wanted in self.sku.itemText(at).casefold()]
+        exact = [at for at in found if self.sku.itemText(at).casefold() == wanted]
+        if wanted and len(exact or found) == 1:
+            self.sku.setCurrentIndex((exact or found)[0])
+            self._sku_chosen((exact or found)[0])
+        else:
+            field.setText(self.sku.itemText(self.sku.currentIndex()))
 
     def _decide(self, **options: str) -> None:
         if self._check is not None:

@@ -112,7 +112,7 @@ class SampleTable(Live, QTableView):
         header.setHighlightSections(False)
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         wide = self.fontMetrics().horizontalAdvance("0")
-        for at, characters in ((LINE, 7), (NUMBER, 20), (SECRET, 24), (VERDICT, 30)):
+        for at, characters in ((LINE, 6), (NUMBER, 17), (SECRET, 24), (VERDICT, 27)):
             header.resizeSection(at, characters * wide + 20)
         header.setSectionResizeMode(RAW, QHeaderView.ResizeMode.Stretch)
         self.setItemDelegateForColumn(VERDICT, BadgeDelegate(self))

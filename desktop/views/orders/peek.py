@@ -15,7 +15,7 @@ from desktop.widgets.words import state_word
 from shared.contracts.orders import Order
 from shared.ids import speak_order_code
 
-WIDTH = 340
+WIDTH = 300
 
 
 class OrderPeek(Live, QFrame):
