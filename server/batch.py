@@ -1,8 +1,11 @@
 """Group commit: commands of many requests share one transaction, and each is answered after its commit.
 
-A bounded queue feeds writer lanes. A lane takes one command and whatever else already waits, up to 256,
+Bounded queues feed writer lanes, one each. A lane takes one command and whatever else already waits, up to 256,
 with no timer: while one batch commits, the next one fills. Each command type has one handler that does the
 whole group in set-based statements and answers one result a command; a refusal is a returned KamengError.
+
+A type always goes to the same lane. Groups of two types in one transaction take their locks one after the other, so
+two lanes that both mixed them would lock crosswise all day, and PostgreSQL needs a second to notice each time.
 """
 
 from __future__ import annotations
@@ -57,23 +60,28 @@ class Figures:
 
 
 class Batch:
-    """The queue and its lanes. `register` everything, then `start`; `close` drains what was accepted."""
+    """The queues and their lanes. `register` everything, then `start`; `close` drains what was accepted."""
 
     def __init__(self, db: Database, *, lanes: int | None = None) -> None:
         self._db = db
         self._lanes = lanes or (1 if db.is_sqlite else 2)
-        self._queue: queue.Queue[_Waiting | None] = queue.Queue(CAPACITY)
+        self._queues: list[queue.Queue[_Waiting | None]] = [queue.Queue(CAPACITY) for _ in range(self._lanes)]
         self._handlers: dict[type, tuple[int, Handler]] = {}
+        self._lane_of: dict[type, int] = {}
         self._threads: list[threading.Thread] = []
         self._after_commit: list[Callable[[], None]] = []
         self._gate = threading.Lock()
         self._closed = False
         self.figures = Figures()
 
-    def register(self, command_type: type, handler: Handler, *, rank: int) -> None:
-        """Say who handles a type. Within a batch, groups run by rank: existing orders first, new ones last."""
+    def register(self, command_type: type, handler: Handler, *, rank: int, lane: int = 0) -> None:
+        """Say who handles a type. Within a batch, groups run by rank: existing orders first, new ones last.
+
+        Types that lock in one order share a lane; where there are fewer lanes (SQLite has one) they share those.
+        """
         assert command_type not in self._handlers
         self._handlers[command_type] = (rank, handler)
+        self._lane_of[command_type] = lane % self._lanes
 
     def after_commit(self, wake: Callable[[], None]) -> None:
         """Call `wake` after each committed batch, for the worker that polls the job table."""
@@ -100,7 +108,7 @@ class Batch:
             if self._closed:  # nobody would ever answer
                 raise Busy(retry_after_seconds=2)
             try:
-                self._queue.put_nowait(waiting)
+                self._queues[self._lane_of[type(waiting.command)]].put_nowait(waiting)
             except queue.Full:
                 raise Busy(retry_after_seconds=2) from None
 
@@ -115,8 +123,8 @@ class Batch:
         """Finish what was accepted, then stop; what comes later is refused as Busy."""
         with self._gate:
             self._closed = True
-        for _ in self._threads:
-            self._queue.put(None)
+        for line in self._queues[: len(self._threads)]:
+            line.put(None)
         for thread in self._threads:
             thread.join()
         self._threads.clear()
@@ -128,19 +136,20 @@ class Batch:
 
     @property
     def depth(self) -> int:
-        """How many commands wait."""
-        return self._queue.qsize()
+        """How many commands wait in the longest queue: the one that would be full first."""
+        return max(line.qsize() for line in self._queues)
 
     def _run_lane(self, lane: int) -> None:
+        line = self._queues[lane]
         while True:
-            first = self._queue.get()
+            first = line.get()
             if first is None:
                 return
             items = [first]
             stop = False
             while len(items) < MOST_PER_BATCH:
                 try:
-                    item = self._queue.get_nowait()
+                    item = line.get_nowait()
                 except queue.Empty:
                     break
                 if item is None:
