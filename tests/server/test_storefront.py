@@ -459,7 +459,7 @@ def test_a_full_queue_keeps_the_form(shop, monkeypatch):
         raise queue.Full
 
     with monkeypatch.context() as patch:
-        patch.setattr(shop.ctx.batch._queues[0], "put_nowait", full)
+        patch.setattr(queue.Queue, "put_nowait", full)
         answer = anna.post("/orders", form)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
     assert Document(answer.text).form("/orders") == form
