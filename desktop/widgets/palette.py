@@ -1,6 +1,6 @@
 """The command palette: type a few letters, press Enter. Lists what can be done now, with the key that does it.
 
-`#` and an order code goes to the order. It floats over the window and goes away with Escape or a click elsewhere.
+`#` and an order code goes to the order. It lies over the window and goes away with Escape or a click elsewhere.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from PySide6.QtCore import (
     Qt,
     Signal,
 )
-from PySide6.QtGui import QColor, QKeyEvent, QPainter
+from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import (
-    QDialog,
+    QApplication,
     QFrame,
     QGraphicsDropShadowEffect,
     QLineEdit,
@@ -35,6 +35,8 @@ from desktop.theme.icons import pixmap
 from desktop.widgets.basics import column, label
 from desktop.widgets.live import Live
 
+_WIDTH = 600
+_MOST_ROWS = 11
 _ENTRY_ROLE = int(Qt.ItemDataRole.UserRole) + 1
 _NOWHERE = QModelIndex()
 _STEPS = {Qt.Key.Key_Down: 1, Qt.Key.Key_Up: -1, Qt.Key.Key_PageDown: 8, Qt.Key.Key_PageUp: -8}
@@ -94,8 +96,8 @@ class _EntryDelegate(QStyledItemDelegate):
         painter.drawText(inner, middle | int(Qt.AlignmentFlag.AlignRight), entry.keys or entry.hint)
 
 
-class PaletteDialog(Live, QDialog):
-    """The palette of one window.
+class PalettePanel(Live, QWidget):
+    """The palette of one window, a layer inside it: no compositor is needed, and nothing is under another window.
 
     Signals:
         picked(id): the entry to run; `order:<text>` for a search that starts with `#`.
@@ -103,21 +105,19 @@ class PaletteDialog(Live, QDialog):
 
     picked = Signal(str)
 
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent, Qt.WindowType.Popup | Qt.WindowType.FramelessWindowHint)
-        self.setAttribute(Qt.WidgetAttribute.WA_TranslucentBackground)
-        self._over = parent
+    def __init__(self, over: QWidget) -> None:
+        super().__init__(over)
+        self._over = over
+        self._before: QWidget | None = None
         self._palette = Palette([])
-        outer = column(self, margins=(24, 16, 24, 32))
-        frame = QFrame()
-        frame.setProperty("role", "sheet")
-        outer.addWidget(frame)
-        shadow = QGraphicsDropShadowEffect(frame)
+        self._frame = QFrame(self)
+        self._frame.setProperty("role", "sheet")
+        shadow = QGraphicsDropShadowEffect(self._frame)
         shadow.setBlurRadius(36)
         shadow.setOffset(0, 8)
         shadow.setColor(QColor(0, 0, 0, 70))
-        frame.setGraphicsEffect(shadow)
-        body = column(frame, gap=6, margins=(10, 10, 10, 8))
+        self._frame.setGraphicsEffect(shadow)
+        body = column(self._frame, gap=6, margins=(10, 10, 10, 8))
         self.field = QLineEdit()
         self.field.setClearButtonEnabled(True)
         self.say(self.field.setPlaceholderText, lambda: self.tr("想做什么？输入名称或拼音首字母，# 加订单号查订单"))
@@ -137,25 +137,36 @@ class PaletteDialog(Live, QDialog):
         self._nothing = label(role="muted")
         self._nothing.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.say(self._nothing.setText, lambda: self.tr("没有这样的命令"))
-        self._nothing.setMinimumHeight(80)
+        self._nothing.setMinimumHeight(60)
         body.addWidget(self._nothing)
-        self.say(self.setWindowTitle, lambda: self.tr("命令面板"))
+        over.installEventFilter(self)
+        self.hide()
 
     def open_with(self, palette: Palette) -> None:
         """Show what `palette` offers."""
+        if not self.isVisible():
+            self._before = QApplication.focusWidget()
         self._palette = palette
+        self.setGeometry(self._over.rect())
+        self.raise_()
+        self.show()
         self.field.clear()
         self._search("")
-        parent = self._over
-        self.resize(min(640, parent.width() - 40), min(470, parent.height() - 80))
-        self.move(parent.mapToGlobal(parent.rect().topLeft()) + parent.rect().center() - self.rect().center())
-        self.move(self.x(), parent.mapToGlobal(parent.rect().topLeft()).y() + 56)
-        self.show()
         self.field.setFocus()
 
+    def leave(self) -> None:
+        """Go away and give the keyboard back to where it was."""
+        self.hide()
+        if self._before is not None and self._before.isVisible():
+            self._before.setFocus()
+        self._before = None
+
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Arrow keys and Enter work while the field has the focus."""
-        if watched is self.field and isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
+        """Arrow keys and Enter work while the field has the focus; the layer is as large as the window."""
+        if watched is self._over and event.type() == QEvent.Type.Resize:
+            self.setGeometry(self._over.rect())
+            self._fit()
+        elif watched is self.field and isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
             step = _STEPS.get(Qt.Key(event.key()))
             if step is not None and self._entries.entries:
                 row = max(0, min(self.list.currentIndex().row() + step, len(self._entries.entries) - 1))
@@ -164,7 +175,21 @@ class PaletteDialog(Live, QDialog):
             if event.key() in {Qt.Key.Key_Return, Qt.Key.Key_Enter}:
                 self._run()
                 return True
+            if event.key() in {Qt.Key.Key_Escape, Qt.Key.Key_Tab}:
+                self.leave()
+                return True
         return super().eventFilter(watched, event)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """A click beside the sheet closes it."""
+        if not self._frame.geometry().contains(event.position().toPoint()):
+            self.leave()
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        """Dim the window."""
+        veil = QColor(theme.current().canvas)
+        veil.setAlpha(150)
+        QPainter(self).fillRect(self.rect(), veil)
 
     def _search(self, text: str) -> None:
         found = [] if text.startswith("#") else self._palette.find(text)
@@ -173,15 +198,26 @@ class PaletteDialog(Live, QDialog):
         self.list.setVisible(bool(found))
         if found:
             self.list.setCurrentIndex(self._entries.index(0))
+        self._fit()
+
+    def _fit(self) -> None:
+        """As tall as what was found, within the window."""
+        rows = len(self._entries.entries)
+        if rows:
+            self.list.setFixedHeight(min(rows, _MOST_ROWS) * self.list.sizeHintForRow(0) + 8)
+        width = min(_WIDTH, self.width() - 40)
+        self._frame.setFixedWidth(width)
+        self._frame.adjustSize()
+        self._frame.move((self.width() - width) // 2, 56)
 
     def _run(self) -> None:
         text = self.field.text().strip()
         row = self.list.currentIndex().row()
         if text.startswith("#") and len(text) > 1:
-            self.hide()
+            self.leave()
             self.picked.emit(f"order:{text[1:].strip()}")
         elif 0 <= row < len(self._entries.entries):
             chosen = self._entries.entries[row]
             self._palette.used(chosen.id)
-            self.hide()
+            self.leave()
             self.picked.emit(chosen.id)

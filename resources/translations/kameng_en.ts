@@ -841,7 +841,7 @@
     </message>
 </context>
 <context>
-    <name>PaletteDialog</name>
+    <name>PalettePanel</name>
     <message>
         <source>想做什么？输入名称或拼音首字母，# 加订单号查订单</source>
         <translation>What would you like to do? # and a code finds an order</translation>
@@ -857,10 +857,6 @@
     <message>
         <source>没有这样的命令</source>
         <translation>There is no such command</translation>
-    </message>
-    <message>
-        <source>命令面板</source>
-        <translation>Command palette</translation>
     </message>
 </context>
 <context>

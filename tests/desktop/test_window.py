@@ -196,7 +196,8 @@ def test_the_palette_finds_by_initials_and_runs(program, qtbot):
     assert palette.list.model().index(0, 0).data() == "转到：订单", "what was used last comes first"
     qtbot.keyClicks(palette.field, "zzzzzz")
     assert palette.list.model().rowCount() == 0
-    palette.hide()
+    qtbot.keyClick(palette.field, Qt.Key.Key_Escape)
+    assert not palette.isVisible()
 
 
 def test_the_key_sheet_shows_what_this_person_can_do(program):

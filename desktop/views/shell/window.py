@@ -24,7 +24,7 @@ from desktop.views.shell.navigation import Navigation
 from desktop.widgets.basics import column, row
 from desktop.widgets.drop_overlay import DropOverlay
 from desktop.widgets.live import Live
-from desktop.widgets.palette import PaletteDialog
+from desktop.widgets.palette import PalettePanel
 from desktop.widgets.toast import Toasts
 from shared.contracts.identity import Person
 from shared.permissions import Permission
@@ -56,7 +56,7 @@ class Window(Live, QMainWindow):
         self._actions = {command.id: self._action(command) for command in ALL}
         self.toasts = Toasts(self._whole)
         self._overlay = DropOverlay(self._whole)
-        self._palette = PaletteDialog(self)
+        self._palette = PalettePanel(self._whole)
         self._palette.picked.connect(self._picked)
         self.setAcceptDrops(True)
         self.setWindowIcon(application_icon())
