@@ -171,7 +171,7 @@ def every_unit_has_its_secret(tx: Tx) -> Finding | None:
 
 
 def no_free_unit_is_forgotten(tx: Tx) -> Finding | None:
-    """S6: a free unit lies before its cursor only when the given-back list names it, and that list only names such."""
+    """S6: a free unit that lies before its cursor is on the list of those given back, or nobody would sell it."""
     behind = and_(
         StockCursor.lot_id == StockUnit.lot_id,
         StockUnit.seq < StockCursor.next_seq,
@@ -185,6 +185,32 @@ def no_free_unit_is_forgotten(tx: Tx) -> Finding | None:
         .where(StockReturned.seq.is_(None))
     )
     return _found(tx, "S6", "可售卡密被遗漏 / a free unit nobody would sell", query)
+
+
+def given_back_units_are_free(tx: Tx) -> Finding | None:
+    """S6: the list of units given back names free ones only, or it would offer what is taken."""
+    free = and_(
+        StockUnit.sku_id == StockReturned.sku_id, StockUnit.seq == StockReturned.seq, StockUnit.state == UnitState.FREE
+    )
+    query = select(StockReturned.sku_id, StockReturned.seq).outerjoin(StockUnit, free).where(StockUnit.seq.is_(None))
+    return _found(tx, "S6", "退回清单中有不可售的卡密 / given back but not free", query)
+
+
+def pending_orders_hold_what_they_promise(tx: Tx) -> Finding | None:
+    """S7: an order that waits for its payment holds as many units as it will deliver."""
+    held = (
+        select(StockUnit.order_line_id.label("line_id"), func.count().label("units"))
+        .where(StockUnit.state == UnitState.HELD)
+        .group_by(StockUnit.order_line_id)
+        .subquery()
+    )
+    query = (
+        select(Order.code)
+        .join(OrderLine, OrderLine.order_id == Order.id)
+        .outerjoin(held, held.c.line_id == OrderLine.id)
+        .where(Order.state == OrderState.PENDING_PAYMENT.value, func.coalesce(held.c.units, 0) != OrderLine.quantity)
+    )
+    return _found(tx, "S7", "待支付订单锁定的数量不对 / a pending order holds another quantity", query)
 
 
 # --- ledger ---
@@ -219,8 +245,32 @@ def balances_are_their_transfers(tx: Tx) -> Finding | None:
     return _found(tx, "L2", "余额与流水不符 / a balance is not its transfers", query)
 
 
+def balances_keep_their_floor(tx: Tx) -> Finding | None:
+    """L3: a spendable account never has less than its floor; the database's own check says the same."""
+    query = (
+        select(LedgerAccount.kind, LedgerAccount.owner)
+        .join(LedgerBalance, LedgerBalance.account_id == LedgerAccount.id)
+        .where(LedgerBalance.credits_fen - LedgerBalance.debits_fen < LedgerBalance.floor_fen)
+    )
+    return _found(tx, "L3", "余额低于下限 / a balance below its floor", query)
+
+
+def paid_attempts_are_booked(tx: Tx) -> Finding | None:
+    """L4: each paid attempt put exactly its amount into escrow, under its own journal."""
+    key = literal("payment:") + PaymentAttempt.channel + ":" + PaymentAttempt.provider_no + ":pay"
+    query = (
+        select(PaymentAttempt.out_trade_no)
+        .outerjoin(LedgerJournal, LedgerJournal.key == key)
+        .outerjoin(LedgerTransfer, LedgerTransfer.journal_id == LedgerJournal.id)
+        .where(PaymentAttempt.state == AttemptState.PAID.value)
+        .group_by(PaymentAttempt.id, PaymentAttempt.out_trade_no, PaymentAttempt.amount_fen)
+        .having(func.coalesce(func.sum(LedgerTransfer.amount_fen), 0) != PaymentAttempt.amount_fen)
+    )
+    return _found(tx, "L4", "收款没有入账 / a payment that is not booked", query)
+
+
 def delivered_orders_leave_no_escrow(tx: Tx) -> Finding | None:
-    """L4 and L5: of each delivered order, what went into escrow for its payment came out by its sale, to the fen."""
+    """L5: of each delivered order, its amount left escrow by its sale, to the fen."""
     query = (
         select(Order.code)
         .join(LedgerJournal, LedgerJournal.order_id == Order.id)
@@ -271,8 +321,12 @@ CHECKS: tuple[Callable[[Tx], Finding | None], ...] = (
     lot_counts_are_true,
     every_unit_has_its_secret,
     no_free_unit_is_forgotten,
+    given_back_units_are_free,
+    pending_orders_hold_what_they_promise,
     balances_sum_to_zero,
     balances_are_their_transfers,
+    balances_keep_their_floor,
+    paid_attempts_are_booked,
     delivered_orders_leave_no_escrow,
     delivered_orders_have_their_journals,
     paid_money_is_somewhere,
