@@ -210,8 +210,8 @@ def pasted_place(folders: paths.Folders) -> Pasted:
     return Pasted(Path(runtime) if usable else folders.home)
 
 
-def build(application: QApplication, folders: paths.Folders) -> Program:
-    """Put the window together; nothing is started yet. `folders` are prepared."""
+def build(application: QApplication, folders: paths.Folders, *, server: str = "") -> Program:
+    """Put the window together; nothing is started yet. `folders` are prepared; `server` is offered at sign-in."""
     settings = QSettings(str(folders.home / "window.ini"), QSettings.Format.IniFormat)
     language = str(settings.value("window/language", "zh"))
     speech = Speech(application, language if language in {"zh", "en"} else "zh")
@@ -224,7 +224,7 @@ def build(application: QApplication, folders: paths.Folders) -> Program:
     console = Console(
         bridge.ask,
         pasted,
-        server=str(settings.value("window/server", "")),
+        server=server or str(settings.value("window/server", "")),
         login=str(settings.value("window/login", "")),
     )
     sign_in = SignInView(console.sign_in)
@@ -261,7 +261,7 @@ def main(argv: Sequence[str]) -> int:
         return EXIT_UNUSABLE
     crash_file = crash.CrashFile(folders)
     handler = crash.start_log(folders)
-    program = build(application, folders)
+    program = build(application, folders, server=options.server)
     crash.catch_everything(partial(_tell_fault, program.bridge))
     qInstallMessageHandler(_qt_message)
     try:
@@ -322,5 +322,10 @@ def _qt_message(kind: QtMsgType, _context: object, text: str) -> None:
 def _options(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="kameng", description="卡盟控制台 / the Kameng console")
     parser.add_argument("files", nargs="*", type=Path, help="要导入的文件 / files to import")
+    parser.add_argument("--server", default="", metavar="URL", help="登录到这台服务器 / the server to sign in to")
     parser.add_argument("--smoke", action="store_true", help="open every part once, print the result and end")
-    return parser.parse_args(list(argv))
+    options = parser.parse_args(list(argv))
+    for file in options.files:
+        if not file.exists():  # a mistyped verb, most likely
+            parser.error(f"没有文件或命令“{file}” / there is no file or command “{file}”")
+    return options
