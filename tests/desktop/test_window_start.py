@@ -42,6 +42,7 @@ def test_the_smoke_run_touches_every_part_and_ends_clean(tmp_path):
 
 
 def test_a_second_start_hands_its_files_to_the_first_and_ends(qtbot, folders, tmp_path):
+    (tmp_path / "a.xlsx").touch()
     first = Instance(folders.home)
     assert first.is_first()
     assert not Instance(folders.home).is_first()
