@@ -50,11 +50,12 @@ class Outbound:
     def __init__(self, *, total_seconds: float = TOTAL_SECONDS, max_answer_bytes: int = MAX_ANSWER_BYTES) -> None:
         self._total_seconds = total_seconds
         self._max_answer_bytes = max_answer_bytes
+        self._timeouts = httpx.Timeout(total_seconds, connect=CONNECT_SECONDS).as_dict()
         self._trust: ssl.SSLContext | None = None
-        self._kept: tuple[asyncio.AbstractEventLoop, httpx.AsyncClient] | None = None
+        self._kept: tuple[asyncio.AbstractEventLoop, httpx.AsyncHTTPTransport] | None = None
 
     async def __aenter__(self) -> Outbound:
-        self._kept = (asyncio.get_running_loop(), self._client())
+        self._kept = (asyncio.get_running_loop(), self._line())
         return self
 
     async def __aexit__(
@@ -72,16 +73,16 @@ class Outbound:
         kept = self._kept
         if kept is not None and kept[0] is asyncio.get_running_loop():
             return await self._bounded(kept[1], method, url, headers=headers, body=body)
-        async with self._client() as client:
-            return await self._bounded(client, method, url, headers=headers, body=body)
+        async with self._line() as line:
+            return await self._bounded(line, method, url, headers=headers, body=body)
 
     async def _bounded(
-        self, client: httpx.AsyncClient, method: str, url: str, *, headers: Mapping[str, str], body: bytes
+        self, line: httpx.AsyncHTTPTransport, method: str, url: str, *, headers: Mapping[str, str], body: bytes
     ) -> Reply:
         try:
             # httpx limits each wait; a peer that drips one byte a second needs a limit on the whole.
             async with asyncio.timeout(self._total_seconds):
-                return await self._send(client, method, url, headers=headers, body=body)
+                return await self._send(line, method, url, headers=headers, body=body)
         except TimeoutError as error:
             raise Unanswered("time-out") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -89,30 +90,31 @@ class Outbound:
             raise Unanswered(type(error).__name__) from error
 
     async def _send(
-        self, client: httpx.AsyncClient, method: str, url: str, *, headers: Mapping[str, str], body: bytes
+        self, line: httpx.AsyncHTTPTransport, method: str, url: str, *, headers: Mapping[str, str], body: bytes
     ) -> Reply:
         sent = {"User-Agent": "Kameng", "Accept-Encoding": "identity"} | dict(headers)
-        async with client.stream(method, url, headers=sent, content=body) as response:
+        request = httpx.Request(method, url, headers=sent, content=body, extensions={"timeout": self._timeouts})
+        response = await line.handle_async_request(request)
+        try:
             received = bytearray()
             async for piece in response.aiter_raw():
                 received += piece
                 if len(received) > self._max_answer_bytes:
                     raise Unanswered("answer too large")
-            names = {name.lower(): value for name, value in response.headers.items()}
-            return Reply(status=response.status_code, headers=names, body=bytes(received))
+        finally:
+            await response.aclose()
+        return Reply(status=response.status_code, headers=dict(response.headers), body=bytes(received))
 
-    def _client(self) -> httpx.AsyncClient:
+    def _line(self) -> httpx.AsyncHTTPTransport:
+        """httpx without its client, whose redirects, cookies and defaults we do not want and would pay for."""
         if self._trust is None:
             # Reading the certificate store costs tens of milliseconds: once per process, not per client.
             self._trust = httpx.create_ssl_context(trust_env=False)
-        return httpx.AsyncClient(
-            timeout=httpx.Timeout(self._total_seconds, connect=CONNECT_SECONDS),
-            transport=httpx.AsyncHTTPTransport(
-                verify=self._trust,
-                trust_env=False,
-                retries=1,  # of connecting only: nothing was sent yet
-                limits=httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=16, keepalive_expiry=30),
-            ),
+        return httpx.AsyncHTTPTransport(
+            verify=self._trust,
             trust_env=False,
-            follow_redirects=False,
+            retries=1,  # of connecting only: nothing was sent yet
+            limits=httpx.Limits(
+                max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS, keepalive_expiry=30
+            ),
         )
