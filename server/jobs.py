@@ -26,6 +26,9 @@ from shared.states import JobState
 
 LEASE_SECONDS = 120
 POLL_SECONDS = 0.5
+PAUSE_SECONDS = 0.05
+"""Between two looks at least: a busy shop commits, and rings, hundreds of times a second."""
+
 CLAIM_MOST = 20
 MAX_ATTEMPTS = 25
 """With the fourth power of the attempt as seconds between tries, 25 of them span about three weeks."""
@@ -119,6 +122,7 @@ class Jobs:
         self._within: dict[str, Within] = {}
         self._outside: dict[str, Outside] = {}
         self._schedules: list[_Schedule] = []
+        self._not_before: dict[str, datetime] = {}
         self._worker = ids.new_id()
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -172,7 +176,7 @@ class Jobs:
             except Exception:  # noqa: BLE001 - a database that is away comes back; the worker stays
                 _log.exception("worker could not look for jobs")
                 busy = 0
-            if not busy:
+            if not busy and not self._stopping.wait(PAUSE_SECONDS):
                 self._wake.wait(POLL_SECONDS)
 
     # --- schedules ---
@@ -192,9 +196,12 @@ class Jobs:
 
     def _take_turn(self, schedule: _Schedule) -> bool:
         now = clock.now()
+        if self._not_before.get(schedule.name, now) > now:
+            return False  # others only ever move it on
         with self._db.read() as tx:
             next_at = tx.scalars(select(JobSchedule.next_at).where(JobSchedule.name == schedule.name)).first()
         if next_at is not None and next_at > now:
+            self._not_before[schedule.name] = next_at
             return False
         try:
             with self._db.tx() as tx:
