@@ -142,14 +142,23 @@ def _stands(one: orders.Placed | KamengError) -> bool:
 
 def open_attempts(tx: Tx, commands: Sequence[OpenAttempt]) -> list[None]:
     """The handler of `OpenAttempt`. A fact that came before the channel's answer stands: paid stays paid."""
-    for command in commands:
-        to = AttemptState.PENDING if command.pay_url else AttemptState.UNKNOWN
-        guard = (
-            PaymentAttempt.id == command.attempt_id,
-            PaymentAttempt.state.in_([AttemptState.CREATED.value, AttemptState.UNKNOWN.value]),
-        )
-        values = {"state": to.value, "pay_url": command.pay_url, "qr_text": command.qr_text}
-        tx.execute(update(PaymentAttempt).where(*guard).values(**values))
+    table = table_of(PaymentAttempt)
+    unopened = or_(table.c.state == AttemptState.CREATED.value, table.c.state == AttemptState.UNKNOWN.value)
+    statement = (
+        update(table)
+        .where(table.c.id == bindparam("attempt"), unopened)
+        .values(state=bindparam("to"), pay_url=bindparam("url"), qr_text=bindparam("qr"))
+    )
+    rows = [
+        {
+            "attempt": command.attempt_id,
+            "to": (AttemptState.PENDING if command.pay_url else AttemptState.UNKNOWN).value,
+            "url": command.pay_url,
+            "qr": command.qr_text,
+        }
+        for command in commands
+    ]
+    tx.connection().execute(statement, rows)
     return [None] * len(commands)
 
 
@@ -166,8 +175,7 @@ def close(tx: Tx, attempt_ids: Sequence[UUID]) -> None:
 def apply(tx: Tx, commands: Sequence[ApplyPayment]) -> list[Outcome]:
     """The handler of `ApplyPayment`. Lock order: orders, then stock, then ledger; callbacks are kept as they came."""
     seen = _keep_callbacks(tx, commands)
-    attempts = _lock_orders_and_attempts(tx, {command.fact.out_trade_no for command in commands})
-    held_orders = orders.lock(tx, [attempt.order_id for attempt in attempts.values()]) if attempts else {}
+    held_orders, attempts = _lock_orders_and_attempts(tx, {command.fact.out_trade_no for command in commands})
     lines = orders.lines_of(tx, list(held_orders)) if held_orders else {}
     work = _Work(at=clock.now(), numbers=_provider_numbers(tx, commands))
     outcomes = []
@@ -214,16 +222,16 @@ def _keep_callbacks(tx: Tx, commands: Sequence[ApplyPayment]) -> set[str]:
     return {digest for digest, state in stored.items() if state == "applied"}
 
 
-def _lock_orders_and_attempts(tx: Tx, numbers: set[str]) -> dict[str, PaymentAttempt]:
-    """The attempts of our numbers. Orders are locked before attempts, as everywhere."""
+def _lock_orders_and_attempts(tx: Tx, numbers: set[str]) -> tuple[dict[UUID, Order], dict[str, PaymentAttempt]]:
+    """The orders and attempts of our numbers. Orders are locked before attempts, as everywhere."""
     wanted = PaymentAttempt.out_trade_no.in_(numbers)
     order_ids = tx.scalars(select(PaymentAttempt.order_id).where(wanted)).all()
     if not order_ids:
-        return {}
-    orders.lock(tx, order_ids)
+        return {}, {}
+    held = orders.lock(tx, order_ids)
     query = select(PaymentAttempt).where(wanted).order_by(PaymentAttempt.id).with_for_update()
     attempts = tx.scalars(query.execution_options(populate_existing=True))
-    return {attempt.out_trade_no: attempt for attempt in attempts}
+    return held, {attempt.out_trade_no: attempt for attempt in attempts}
 
 
 def _provider_numbers(tx: Tx, commands: Sequence[ApplyPayment]) -> dict[tuple[str, str | None], str]:
