@@ -87,8 +87,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(shop: Shop) -> Iterator[Served]:
-    """Run the server; on leaving it is told to stop and waited for. Raises when it does not start."""
+def serving(shop: Shop, *, module: str = "server") -> Iterator[Served]:
+    """Run the server, or `module` with the same settings, until the block ends. Raises when it does not start."""
     port = free_port()
     environment = _clean_environment() | {
         "KAMENG_DATA": str(shop.folder / "data"),
@@ -97,10 +97,11 @@ def serving(shop: Shop) -> Iterator[Served]:
         "KAMENG_SANDBOX_MERCHANT": MERCHANT,
         **shop.environment,
     }
+    words = ["server", "serve"] if module == "server" else [module]
     log = shop.folder / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "server", "serve"], cwd=ROOT, env=environment, stdout=output, stderr=output
+            [sys.executable, "-m", *words], cwd=ROOT, env=environment, stdout=output, stderr=output
         )
         served = Served(url=f"http://127.0.0.1:{port}", port=port, process=process, log=log)
         try:
