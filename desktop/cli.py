@@ -12,6 +12,8 @@ KAMENG_SERVER with KAMENG_TOKEN, or with KAMENG_USER and KAMENG_PASSWORD_FILE, i
 
 from __future__ import annotations
 
+import multiprocessing
+import sys
 from collections.abc import Sequence
 
 VERBS = frozenset(
@@ -20,11 +22,15 @@ VERBS = frozenset(
 """First arguments that are for the command line; anything else is for the window."""
 
 
-def main(argv: Sequence[str]) -> int:
-    """Run one verb and answer the exit status. `--help` and unknown arguments end the program as argparse does."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb and answer the exit status. `--help` and unknown arguments end the program as argparse does.
+
+    Without `argv` it is a program of its own (`kameng-cli` of the bundle), whose reader process starts here too.
+    """
+    multiprocessing.freeze_support()
     # Imported when a verb runs: the window looks at VERBS and must not wait for all of this.
     from desktop.paths import narrow_umask
     from desktop.verbs.parser import run
 
     narrow_umask()
-    return run(argv)
+    return run(sys.argv[1:] if argv is None else argv)
