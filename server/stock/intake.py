@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from server import audit, changes, jobs
@@ -44,7 +46,11 @@ CHUNKS_PER_STEP = 4
 
 ABANDONED_AFTER_DAYS = 7
 
+LAST_LINE = 10**9
+"""No file has more lines; what a console states is bounded by it."""
+
 _LOOK_UP = 1_000
+_log = logging.getLogger("kameng.stock")
 _Lines = msgspec.msgpack.Decoder(list[tuple[int, str, str]])
 
 
@@ -52,7 +58,7 @@ class ImportKeyChanged(Conflict):
     """The chunks are sealed to another key than this server's."""
 
     code = "import_key_changed"
-    zh = "服务器的导入密钥已更换,请重新导入文件。"
+    zh = "服务器的导入密钥已更换，请重新导入文件。"
     en = "The server's import key has changed; please import the file again."
 
 
@@ -60,7 +66,7 @@ class ImportIncomplete(Conflict):
     """Chunks are missing."""
 
     code = "import_incomplete"
-    zh = "还有 {count} 个数据块没有收到,上传会自动继续。"
+    zh = "还有 {count} 个数据块没有收到，上传会自动继续。"
     en = "{count} chunks have not arrived yet; the upload will go on by itself."
 
 
@@ -68,7 +74,7 @@ class ChunkDiffers(Conflict):
     """The bytes are not those that were declared."""
 
     code = "chunk_differs"
-    zh = "第 {n} 个数据块与声明的内容不一致,请重新导入文件。"
+    zh = "第 {n} 个数据块与声明的内容不一致，请重新导入文件。"
     en = "Chunk {n} is not what was declared; please import the file again."
 
 
@@ -91,7 +97,7 @@ class Shelf:
 def declare(tx: Tx, keys: KeyRing, body: NewImport, shelf: Shelf, *, actor: str) -> StockImport:
     """Accept an import's declaration. The same again answers the same; other content under its id is refused."""
     if body.figures.valid > MAX_ROWS or body.figures.valid > len(body.chunks) * CHUNK_ROWS:
-        raise BadField(field="chunks", reason=f"每块最多 {CHUNK_ROWS} 行,每次最多 {MAX_ROWS} 行")
+        raise BadField(field="chunks", reason=f"每块最多 {CHUNK_ROWS} 行，每次最多 {MAX_ROWS} 行")
     declared = hashlib.sha256(json.dumps(body.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
     known = tx.get(StockImport, body.id)
     if known is not None:
@@ -124,8 +130,11 @@ def declare(tx: Tx, keys: KeyRing, body: NewImport, shelf: Shelf, *, actor: str)
         created_by=actor,
         created_at=clock.now(),
     )
-    tx.add(new)
-    tx.flush()
+    try:
+        with tx.begin_nested():
+            tx.add(new)
+    except IntegrityError:  # the same declaration came twice at once; the other one is committed
+        return declare(tx, keys, body, shelf, actor=actor)
     chunks = [{"import_id": body.id, "n": n, "sha256": sha256} for n, sha256 in enumerate(body.chunks)]
     tx.execute(insert(table_of(ImportChunk)), chunks)
     audit.append(
@@ -139,10 +148,22 @@ def declare(tx: Tx, keys: KeyRing, body: NewImport, shelf: Shelf, *, actor: str)
     return new
 
 
-def receive(tx: Tx, import_id: UUID, n: int, sealed: bytes) -> None:
-    """Keep one chunk, still sealed. The same bytes again are harmless; others raise ChunkDiffers."""
+def inspect(keys: KeyRing, import_id: UUID, n: int, sealed: bytes) -> None:
+    """Open a chunk as it arrives, so that its sender hears at once, and not the job, that it cannot be used.
+
+    Raises TooLarge, or ChunkUnreadable unless it is sealed to us for this place and holds lines whose numbers rise.
+    """
     if len(sealed) > CHUNK_BYTES:
         raise TooLarge(limit_bytes=CHUNK_BYTES)
+    rows = _decode(keys.open_chunk(sealed, import_id=import_id, n=n), n)
+    numbers = [row[0] for row in rows]
+    rising = all(one < other for one, other in pairwise([0, *numbers, LAST_LINE + 1]))
+    if len(rows) > CHUNK_ROWS or not rising:
+        raise ChunkUnreadable(n=n)
+
+
+def receive(tx: Tx, import_id: UUID, n: int, sealed: bytes) -> None:
+    """Keep one chunk, still sealed. The same bytes again are harmless; others raise ChunkDiffers."""
     state = tx.scalars(select(StockImport.state).where(StockImport.id == import_id)).first()
     declared = tx.scalars(
         select(ImportChunk.sha256).where(ImportChunk.import_id == import_id, ImportChunk.n == n)
@@ -232,9 +253,12 @@ def _take_range(tx: Tx, sku_id: UUID, count: int) -> int:
     """Take `count` numbers of the SKU; answers the first. A lot's units are dense within its range."""
     series = tx.get(StockSeries, sku_id, with_for_update=True)
     if series is None:
-        series = StockSeries(sku_id=sku_id, next_seq=1)
-        tx.add(series)
-        tx.flush()
+        try:
+            with tx.begin_nested():
+                tx.execute(insert(table_of(StockSeries)), {"sku_id": sku_id, "next_seq": 1})
+        except IntegrityError:
+            _log.debug("another import of the SKU was first")
+        series = tx.get_one(StockSeries, sku_id, with_for_update=True)
     first = series.next_seq
     series.next_seq = first + count
     return first
@@ -256,15 +280,19 @@ def ingest(tx: Tx, keys: KeyRing, args: dict[str, Any]) -> None:
     assert lot is not None
     stop = min(found.next_chunk + CHUNKS_PER_STEP, found.chunk_count)
     lines, refused = _read_chunks(tx, keys, import_id, range(found.next_chunk, stop))
-    if cursor.end_seq + len(lines) > cursor.first_seq + found.valid_rows:
-        raise ChunkUnreadable(n=stop - 1)  # more lines than were declared would run into another lot's numbers
+    # More lines than were declared would run into another lot's numbers: the surplus is refused.
+    room = max(0, found.valid_rows - found.stored - found.duplicates - found.refused)
+    refused |= dict.fromkeys((line[0] for line in lines[room:]), LineResult.REFUSED)
+    lines = lines[:room]
     fresh, duplicates = _store_new(tx, keys, lot, cursor.end_seq, lines)
     cursor.end_seq += len(fresh)
     cursor.imported += len(fresh)
     cursor.free += len(fresh)
     refusals = refused | duplicates
     if refusals:
-        rows = [(line, result.value) for line, result in sorted(refusals.items())]
+        told = tx.scalar(select(func.max(ImportRefusal.line)).where(ImportRefusal.import_id == import_id)) or 0
+        # Numbers rise through the file; one that does not was made up, and is counted but not listed again.
+        rows = [(line, result.value) for line, result in sorted(refusals.items()) if line > told]
         bulk_insert(tx, ImportRefusal, ("line", "result"), rows, constants={"import_id": import_id})
     found.stored += len(fresh)
     found.duplicates += len(duplicates)

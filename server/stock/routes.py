@@ -159,6 +159,7 @@ def _import(tx: Tx, who: Actor, import_id: UUID) -> StockImport:
 def _receive(request: Request, import_id: UUID, n: int, sealed: bytes) -> None:
     ctx: Context = context.of(request)
     _check_digest(request.headers.get("content-digest"), sealed)
+    intake.inspect(ctx.keys, import_id, n, sealed)
     with ctx.db.tx() as tx:
         _import(tx, policy.actor(request), import_id)
         intake.receive(tx, import_id, n, sealed)
