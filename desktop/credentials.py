@@ -56,7 +56,7 @@ class NoKeyring(KamengError):
 
     code = "no_keyring"
     status = 409
-    zh = "这台电脑上没有可用的系统密钥环。请设置 KAMENG_CREDENTIALS=file(口令加密文件)或 memory(仅本次有效)。"
+    zh = "这台电脑上没有可用的系统密钥环。请设置 KAMENG_CREDENTIALS=file（口令加密文件）或 memory（仅本次有效）。"
     en = (
         "This machine has no usable keyring. Set KAMENG_CREDENTIALS=file (sealed by a passphrase) or memory (this run)."
     )
@@ -67,7 +67,7 @@ class WrongPassphrase(KamengError):
 
     code = "wrong_passphrase"
     status = 401
-    zh = "口令不正确,或凭据文件“{path}”已损坏。请重试;忘记口令时删除该文件并重新登录。"
+    zh = "口令不正确，或凭据文件“{path}”已损坏。请重试；忘记口令时删除该文件并重新登录。"
     en = "Wrong passphrase, or “{path}” is damaged. Try again; if it is forgotten, delete the file and sign in again."
 
 
@@ -76,7 +76,7 @@ class NoPassphrase(KamengError):
 
     code = "no_passphrase"
     status = 401
-    zh = "凭据文件需要口令:请在终端中运行,或用 KAMENG_PASSPHRASE_FILE 指定存放口令的文件。"
+    zh = "凭据文件需要口令：请在终端中运行，或用 KAMENG_PASSPHRASE_FILE 指定存放口令的文件。"
     en = "The credentials file needs a passphrase: run in a terminal, or name a file in KAMENG_PASSPHRASE_FILE."
 
 

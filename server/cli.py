@@ -35,7 +35,7 @@ class NeedsServerDatabase(KamengError):
     """SQLite has one server process with its worker inside."""
 
     code = "needs_server_database"
-    zh = "SQLite 只能由一个服务器进程使用,{command} 需要 PostgreSQL 或 MariaDB(KAMENG_DATABASE_URL)。"
+    zh = "SQLite 只能由一个服务器进程使用，{command} 需要 PostgreSQL 或 MariaDB(KAMENG_DATABASE_URL)。"
     en = "SQLite serves one server process; {command} needs PostgreSQL or MariaDB (KAMENG_DATABASE_URL)."
 
 
@@ -43,7 +43,7 @@ class SchemaBehind(KamengError):
     """The database has another version than the code."""
 
     code = "schema_behind"
-    zh = "数据库版本与程序不一致,请先运行 kameng-server migrate。"
+    zh = "数据库版本与程序不一致，请先运行 kameng-server migrate。"
     en = "The database is not at this program's version; run `kameng-server migrate` first."
 
 
@@ -110,8 +110,10 @@ def _add_user(parser: argparse.ArgumentParser) -> None:
     add.add_argument("login")
     add.add_argument("--name", required=True)
     add.add_argument("--role", required=True, choices=[role.value for role in Role])
-    add.add_argument("--supplier", help="供应商名称(role=supplier)/ the supplier's name")
-    add.add_argument("--fee-ppm", type=int, help="新供应商的平台费率,百万分之一 / rate of a new supplier in millionths")
+    add.add_argument("--supplier", help="供应商名称（role=supplier）/ the supplier's name")
+    add.add_argument(
+        "--fee-ppm", type=int, help="新供应商的平台费率，百万分之一 / rate of a new supplier in millionths"
+    )
     add.set_defaults(run=_user_add)
     password = verbs.add_parser("password", help="重设密码 / set a new password")
     password.add_argument("login")
@@ -181,7 +183,7 @@ def _migrate(settings: Settings, _options: argparse.Namespace) -> int:
         migrations.upgrade(db)
         after = migrations.current(db)
         db.close()
-    _say(settings, f"数据库版本:{before or '-'} → {after}", f"Database version: {before or '-'} → {after}")
+    _say(settings, f"数据库版本：{before or '-'} → {after}", f"Database version: {before or '-'} → {after}")
     return 0
 
 
@@ -215,7 +217,7 @@ def _keys_init(settings: Settings, _options: argparse.Namespace) -> int:
         raise RingExists(path=str(settings.key_ring_file)) from None
     _say(
         settings,
-        f"已新建密钥环 {settings.key_ring_file}。请立即备份,并与数据库备份分开保存。",
+        f"已新建密钥环 {settings.key_ring_file}。请立即备份，并与数据库备份分开保存。",
         f"Made the key ring {settings.key_ring_file}. Back it up now, apart from the database's backups.",
     )
     print(ring)
@@ -226,7 +228,7 @@ class RingExists(KamengError):
     """A ring is never replaced: stock sealed by it would be lost."""
 
     code = "ring_exists"
-    zh = "密钥环 {path} 已存在,不会覆盖。"
+    zh = "密钥环 {path} 已存在，不会覆盖。"
     en = "The key ring {path} exists and is not replaced."
 
 
@@ -254,7 +256,7 @@ def _keys_add(settings: Settings, options: argparse.Namespace) -> int:
     # The public half of our pair is what the channel needs, and nothing else goes to stdout: it can be piped.
     print(ring.our_public_key_pem(options.channel).decode(), end="")
     told = (
-        f"已登记渠道 {options.channel}(商户号 {merchant})。请把上面的公钥提交给渠道;运行中的服务器需要重启。",
+        f"已登记渠道 {options.channel}（商户号 {merchant}）。请把上面的公钥提交给渠道；运行中的服务器需要重启。",
         f"Added {options.channel} (merchant {merchant}). Give the key above to the channel; restart a running server.",
     )
     print(told[settings.language == "en"], file=sys.stderr)
@@ -278,7 +280,7 @@ def _user_list(settings: Settings, _options: argparse.Namespace) -> int:
         with db.read() as tx:
             page = queries.users(tx, after=after)
         for user in page.items:
-            state = "" if user.active else "(停用 / disabled)"
+            state = "" if user.active else "（停用 / disabled）"
             print(f"{user.login:24} {user.role.value:10} {user.name} {user.supplier or ''} {state}".rstrip())
         if page.next is None:
             return 0
@@ -322,7 +324,7 @@ def _user_password(settings: Settings, options: argparse.Namespace) -> int:
         with db.tx() as tx:
             actions.set_password(tx, user_id, password_hash=password_hash, actor=ACTOR)
         db.close()
-    _say(settings, "密码已更换,所有登录已失效。", "The password is set; all sessions have ended.")
+    _say(settings, "密码已更换，所有登录已失效。", "The password is set; all sessions have ended.")
     return 0
 
 

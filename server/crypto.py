@@ -75,7 +75,7 @@ class KeyRingExposed(KamengError):
 
     code = "key_ring_exposed"
     status = 500
-    zh = "密钥环 {path} 可被其他用户读取,已拒绝使用。请执行 chmod 600 {path}。"
+    zh = "密钥环 {path} 可被其他用户读取，已拒绝使用。请执行 chmod 600 {path}。"
     en = "The key ring {path} can be read by other users and is refused. Run `chmod 600 {path}`."
 
 
@@ -84,7 +84,7 @@ class KeyRingDamaged(KamengError):
 
     code = "key_ring_damaged"
     status = 500
-    zh = "密钥环无法读取:{reason}。请从备份恢复。"
+    zh = "密钥环无法读取：{reason}。请从备份恢复。"
     en = "The key ring cannot be read: {reason}. Restore it from its backup."
 
 
@@ -102,7 +102,7 @@ class ChunkUnreadable(BadInput):
 
     code = "chunk_unreadable"
     status = 422
-    zh = "第 {n} 个数据块无法解密:它不是为本服务器加密的,或已损坏。请重新导入文件。"
+    zh = "第 {n} 个数据块无法解密：它不是为本服务器加密的，或已损坏。请重新导入文件。"
     en = "Chunk {n} cannot be opened: it was not sealed to this server or is damaged. Import the file again."
 
 
@@ -111,7 +111,7 @@ class CardUnreadable(KamengError):
 
     code = "card_unreadable"
     status = 500
-    zh = "卡密暂时无法显示,我们已收到告警。"
+    zh = "卡密暂时无法显示，我们已收到告警。"
     en = "The card key cannot be shown right now; we have been alerted."
 
 
@@ -120,7 +120,7 @@ class SecretUnreadable(KamengError):
 
     code = "secret_unreadable"
     status = 500
-    zh = "服务器无法读取已保存的密钥,我们已收到告警。"
+    zh = "服务器无法读取已保存的密钥，我们已收到告警。"
     en = "A stored secret cannot be read; we have been alerted."
 
 

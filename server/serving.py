@@ -30,7 +30,7 @@ class PortTaken(KamengError):
     """Another program listens there."""
 
     code = "port_taken"
-    zh = "端口 {host}:{port} 已被其他程序占用。请关闭它,或用 KAMENG_PORT 换一个端口。"
+    zh = "端口 {host}:{port} 已被其他程序占用。请关闭它，或用 KAMENG_PORT 换一个端口。"
     en = "Another program listens on {host}:{port}. Stop it, or choose another port with KAMENG_PORT."
 
 
@@ -38,7 +38,7 @@ class PortRefused(KamengError):
     """The system does not let us listen there."""
 
     code = "port_refused"
-    zh = "无法监听 {host}:{port}({reason})。"
+    zh = "无法监听 {host}:{port}（{reason}）。"
     en = "Cannot listen on {host}:{port} ({reason})."
 
 
@@ -46,7 +46,7 @@ class DidNotStart(KamengError):
     """The app failed while starting; the log says why."""
 
     code = "did_not_start"
-    zh = "服务器没有启动成功,原因见上面的日志。"
+    zh = "服务器没有启动成功，原因见上面的日志。"
     en = "The server did not start; the log above says why."
 
 

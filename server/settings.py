@@ -30,7 +30,7 @@ class BadSetting(KamengError):
 
     code = "bad_setting"
     status = 500
-    zh = "设置 {name} 有误:{reason}"
+    zh = "设置 {name} 有误：{reason}"
     en = "Setting {name} is not usable: {reason_en}"
 
 
@@ -135,14 +135,14 @@ class Settings:
             if any(self.data.iterdir()):
                 _refuse(
                     "data",
-                    f"文件夹 {self.data} 对其他用户可读,请执行 chmod 700 {self.data}",
+                    f"文件夹 {self.data} 对其他用户可读，请执行 chmod 700 {self.data}",
                     f"the folder {self.data} can be read by other users; run chmod 700 {self.data}",
                 )
             self.data.chmod(0o700)
         except OSError as error:
             _refuse(
                 "data",
-                f"无法使用文件夹 {self.data}({error.strerror})",
+                f"无法使用文件夹 {self.data}（{error.strerror}）",
                 f"the folder {self.data} cannot be used ({error.strerror})",
             )
 
@@ -165,7 +165,7 @@ def _refuse_misspelt(env: Mapping[str, str]) -> None:
         if near:
             _refuse(
                 variable.removeprefix(PREFIX),
-                f"没有这个设置,您是不是要写 {near[0]}?",
+                f"没有这个设置，您是不是要写 {near[0]}?",
                 f"there is no such setting; did you mean {near[0]}?",
             )
 
@@ -210,7 +210,7 @@ def _base_url(name: str, text: str) -> str:
     if urlsplit(address).path:
         # Cookies named __Host- and every link assume the root.
         _refuse(
-            name, "不能带路径,店铺必须位于域名根目录", "it must have no path: the shop lives at the root of its host"
+            name, "不能带路径，店铺必须位于域名根目录", "it must have no path: the shop lives at the root of its host"
         )
     return address
 
@@ -254,7 +254,7 @@ def _refuse_weak(settings: Settings, given: Mapping[str, str]) -> None:
     if settings.sandbox_url is not None:
         _refuse(
             "sandbox_url",
-            "沙箱渠道收的不是真钱,正式环境请删除此设置",
+            "沙箱渠道收的不是真钱，正式环境请删除此设置",
             "the sandbox takes play money; remove this setting in live mode",
         )
     if "shop_name" not in given or settings.shop_name == DEMO_SHOP_NAME:
@@ -270,7 +270,7 @@ def _refuse_weak(settings: Settings, given: Mapping[str, str]) -> None:
     if settings.trusted_proxies.strip() == "*":
         _refuse(
             "trusted_proxies",
-            "不能信任所有来源的转发地址,请列出代理的 IP",
+            "不能信任所有来源的转发地址，请列出代理的 IP",
             "do not trust everybody's X-Forwarded-For; list the proxy's addresses",
         )
     database = urlsplit(settings.database_url)
@@ -278,7 +278,7 @@ def _refuse_weak(settings: Settings, given: Mapping[str, str]) -> None:
     if database.hostname and weak:
         _refuse(
             "database_url",
-            "数据库密码为空或过于常见,请更换",
+            "数据库密码为空或过于常见，请更换",
             "the database password is empty or a common one; change it",
         )
 

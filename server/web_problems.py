@@ -19,7 +19,7 @@ class InternalError(KamengError):
 
     code = "internal_error"
     status = 500
-    zh = "服务器出了点问题,我们已记录。请稍后再试;如需帮助,请告诉客服这个编号。"
+    zh = "服务器出了点问题，我们已记录。请稍后再试；如需帮助，请告诉客服这个编号。"
     en = "Something went wrong on our side and was recorded. Please try again; support can find it by this number."
 
 
@@ -74,7 +74,7 @@ def default_page(problem: Problem, *, english: bool) -> str:
     """A page that needs nothing but itself: for when the shop's own error page is not there."""
     return _PAGE.format(
         lang="en" if english else "zh-CN",
-        title=html.escape(f"{problem.status} {problem.title}" if english else f"出错了({problem.status})"),
+        title=html.escape(f"{problem.status} {problem.title}" if english else f"出错了（{problem.status}）"),
         detail=html.escape(problem.detail),
         number="Number" if english else "编号",
         id=html.escape(problem.request_id),

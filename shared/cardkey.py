@@ -43,17 +43,17 @@ REASONS: dict[str, Sentence] = {
     "empty": Sentence("卡密为空", "The card secret is empty"),
     "too_long": Sentence("超过 512 个字符", "Longer than 512 characters"),
     "control_character": Sentence(
-        "中间含有控制字符(制表符、换行等)", "Contains a control character (tab, line break, ...)"
+        "中间含有控制字符（制表符、换行等）", "Contains a control character (tab, line break, ...)"
     ),
     "inner_invisible": Sentence(
-        "中间含有看不见的字符(零宽字符、全角空格等)",
+        "中间含有看不见的字符（零宽字符、全角空格等）",
         "Contains an invisible character (zero-width, no-break space, ...)",
     ),
     "broken_character": Sentence(
-        "含有乱码字符,文件在别处已经损坏", "Contains a broken character: the file was damaged elsewhere"
+        "含有乱码字符，文件在别处已经损坏", "Contains a broken character: the file was damaged elsewhere"
     ),
     "exponent": Sentence(
-        "是科学计数法,Excel 已经丢掉末尾数字,请把列设为文本后重新导出",
+        "是科学计数法，Excel 已经丢掉末尾数字，请把列设为文本后重新导出",
         "Is in scientific notation: Excel has lost digits; set the column to text and export again",
     ),
     "error_value": Sentence("是 Excel 的错误值", "Is an Excel error value"),

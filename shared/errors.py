@@ -65,7 +65,7 @@ class BadInput(KamengError):
 
     code = "bad_input"
     status = 400
-    zh = "无法理解提交的内容:{reason}"
+    zh = "无法理解提交的内容：{reason}"
     en = "The input could not be understood: {reason}"
 
 
@@ -74,7 +74,7 @@ class BadField(BadInput):
 
     code = "bad_field"
     status = 422
-    zh = "“{field}”填写有误:{reason}"
+    zh = "“{field}”填写有误：{reason}"
     en = "“{field}” is not valid: {reason}"
 
 
@@ -83,7 +83,7 @@ class TooLarge(BadInput):
 
     code = "too_large"
     status = 413
-    zh = "内容过大,最多 {limit_bytes} 字节。"
+    zh = "内容过大，最多 {limit_bytes} 字节。"
     en = "The content is too large; the limit is {limit_bytes} bytes."
 
 
@@ -101,7 +101,7 @@ class NotAllowed(KamengError):
 
     code = "not_allowed"
     status = 403
-    zh = "您没有权限执行此操作(需要“{permission}”)。"
+    zh = "您没有权限执行此操作（需要“{permission}”）。"
     en = "You are not allowed to do this (needs “{permission}”)."
 
 
@@ -109,7 +109,7 @@ class CrossOrigin(NotAllowed):
     """A browser sent an unsafe request from another site."""
 
     code = "cross_origin"
-    zh = "请求来自其他网站,已拒绝。请在本站页面上操作。"
+    zh = "请求来自其他网站，已拒绝。请在本站页面上操作。"
     en = "The request came from another site and was refused. Please use this site's own pages."
 
 
@@ -135,7 +135,7 @@ class IllegalMove(Conflict):
     """A step that the table in `shared.states` does not have."""
 
     code = "illegal_move"
-    zh = "{machine} 当前为“{state}”,不能变为“{to}”。"
+    zh = "{machine} 当前为“{state}”，不能变为“{to}”。"
     en = "{machine} is “{state}” and cannot become “{to}”."
 
 
@@ -144,7 +144,7 @@ class IdempotencyReused(KamengError):
 
     code = "idempotency_reused"
     status = 422
-    zh = "同一个幂等键用于了不同的内容,请换一个新的键重试。"
+    zh = "同一个幂等键用于了不同的内容，请换一个新的键重试。"
     en = "The same idempotency key was used with other content; use a new key."
 
 
@@ -153,7 +153,7 @@ class Busy(KamengError):
 
     code = "busy"
     status = 503
-    zh = "现在排队的人较多,请 {retry_after_seconds} 秒后再试。"
+    zh = "现在排队的人较多，请 {retry_after_seconds} 秒后再试。"
     en = "The server is busy; please try again in {retry_after_seconds} s."
 
 
@@ -162,5 +162,5 @@ class TooMany(KamengError):
 
     code = "too_many"
     status = 429
-    zh = "操作过于频繁,请 {retry_after_seconds} 秒后再试。"
+    zh = "操作过于频繁，请 {retry_after_seconds} 秒后再试。"
     en = "Too many tries; please wait {retry_after_seconds} s."

@@ -71,7 +71,7 @@ def parse_unit_price(text: str) -> UnitPrice:
 def _parse(text: str, *, digits: int) -> int:
     match = _YUAN.match(text.strip().removeprefix("¥").replace(",", ""))
     if match is None:
-        raise ValueError("请填写金额,例如 9.90")
+        raise ValueError("请填写金额，例如 9.90")
     part = match["part"] or ""
     if len(part.rstrip("0")) > digits:
         raise ValueError(f"最多 {digits} 位小数")

@@ -37,7 +37,7 @@ class SessionEnded(NotSignedIn):
     """The server does not accept the token any more."""
 
     code = "session_ended"
-    zh = "登录已失效,请重新登录。未完成的导入会保留,登录后自动继续。"
+    zh = "登录已失效，请重新登录。未完成的导入会保留，登录后自动继续。"
     en = "The sign-in has ended; please sign in again. Unfinished imports are kept and go on afterwards."
 
 
@@ -46,7 +46,7 @@ class ProtocolTooOld(KamengError):
 
     code = "protocol_too_old"
     status = 409
-    zh = "服务器需要更新版本的 Kameng 控制台(服务器协议 {theirs},本程序 {ours})。请安装新版本。"
+    zh = "服务器需要更新版本的 Kameng 控制台（服务器协议 {theirs}，本程序 {ours}）。请安装新版本。"
     en = "The server needs a newer console (its protocol is {theirs}, this one speaks {ours}). Install the new version."
 
 
@@ -55,7 +55,7 @@ class TokenOnlyReads(KamengError):
 
     code = "token_only_reads"
     status = 409
-    zh = "KAMENG_TOKEN 只能用于查询。导入请另设 KAMENG_DEVICE(取得该令牌时的设备号),或改用 KAMENG_PASSWORD_FILE。"
+    zh = "KAMENG_TOKEN 只能用于查询。导入请另设 KAMENG_DEVICE（取得该令牌时的设备号），或改用 KAMENG_PASSWORD_FILE。"
     en = "KAMENG_TOKEN alone only reads. To import set KAMENG_DEVICE (its device's id), or use KAMENG_PASSWORD_FILE."
 
 

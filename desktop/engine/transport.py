@@ -36,7 +36,7 @@ class Unreachable(KamengError):
 
     code = "unreachable"
     status = 503
-    zh = "无法连接服务器 {server}:{reason}。请检查网络;恢复后会自动继续。"
+    zh = "无法连接服务器 {server}:{reason}。请检查网络；恢复后会自动继续。"
     en = "The server {server} cannot be reached: {reason}. Check the network; work goes on by itself afterwards."
 
 
@@ -44,7 +44,7 @@ class NoAnswer(Unreachable):
     """The server took the request and stayed silent: whether it acted is unknown."""
 
     code = "no_answer"
-    zh = "服务器 {server} 没有及时响应,稍后会自动重试。"
+    zh = "服务器 {server} 没有及时响应，稍后会自动重试。"
     en = "The server {server} did not answer in time; it will be tried again."
 
 
@@ -53,7 +53,7 @@ class CertificateRefused(KamengError):
 
     code = "certificate_refused"
     status = 495
-    zh = "服务器 {server} 的证书无效:{reason}。请核对地址与本机时间,不要继续输入密码。"
+    zh = "服务器 {server} 的证书无效：{reason}。请核对地址与本机时间，不要继续输入密码。"
     en = "The certificate of {server} is not valid: {reason}. Check the address and this machine's clock."
 
 
@@ -62,7 +62,7 @@ class ProxyUnusable(KamengError):
 
     code = "proxy_unusable"
     status = 503
-    zh = "系统设置的代理无法使用:{reason}。请检查 HTTP_PROXY / HTTPS_PROXY / ALL_PROXY。"
+    zh = "系统设置的代理无法使用：{reason}。请检查 HTTP_PROXY / HTTPS_PROXY / ALL_PROXY。"
     en = "The proxy of this machine cannot be used: {reason}. Check HTTP_PROXY, HTTPS_PROXY and ALL_PROXY."
 
 
@@ -71,7 +71,7 @@ class NotKameng(KamengError):
 
     code = "not_kameng"
     status = 502
-    zh = "{server} 的回应不是 Kameng 服务器的格式(HTTP {http_status})。请核对服务器地址与代理设置。"
+    zh = "{server} 的回应不是 Kameng 服务器的格式（HTTP {http_status}）。请核对服务器地址与代理设置。"
     en = "{server} did not answer as a Kameng server does (HTTP {http_status}). Check the address and the proxy."
 
 
@@ -80,7 +80,7 @@ class ServerFault(KamengError):
 
     code = "server_fault"
     status = 500
-    zh = "服务器内部出错(请求号 {request_id}),稍后会自动重试。"
+    zh = "服务器内部出错（请求号 {request_id}），稍后会自动重试。"
     en = "The server has a fault of its own (request {request_id}); it will be tried again."
 
 
@@ -130,10 +130,10 @@ def normalise_server(text: str, *, allow_plain: bool = False) -> str:
     except ValueError as error:
         raise BadField(field="server", reason="端口不正确 / bad port") from error
     if not host or parts.username or parts.query or parts.fragment or parts.scheme not in {"", "http", "https"}:
-        raise BadField(field="server", reason="请填写服务器地址,例如 https://shop.example.com / an address is needed")
+        raise BadField(field="server", reason="请填写服务器地址，例如 https://shop.example.com / an address is needed")
     scheme = parts.scheme or ("http" if _is_this_machine(host) else "https")
     if scheme == "http" and not (_is_this_machine(host) or allow_plain):
-        raise BadField(field="server", reason="必须使用 https,否则密码会明文传输 / https is required")
+        raise BadField(field="server", reason="必须使用 https，否则密码会明文传输 / https is required")
     shown = f"[{host}]" if ":" in host else host
     return urlunsplit((scheme, shown if port is None else f"{shown}:{port}", parts.path, "", ""))
 

@@ -42,7 +42,7 @@ class ChunksLost(KamengError):
 
     code = "chunks_lost"
     status = 409
-    zh = "本机缺少“{file}”的部分加密数据,无法继续上传。请重新导入该文件;已入库的卡密不会重复。"
+    zh = "本机缺少“{file}”的部分加密数据，无法继续上传。请重新导入该文件；已入库的卡密不会重复。"
     en = "Part of the sealed data of “{file}” is missing here. Import the file again; nothing will be stored twice."
 
 
@@ -51,7 +51,7 @@ class ReadingInterrupted(KamengError):
 
     code = "reading_interrupted"
     status = 409
-    zh = "读取“{file}”时程序中断,没有上传任何内容。请重新选择该文件。"
+    zh = "读取“{file}”时程序中断，没有上传任何内容。请重新选择该文件。"
     en = "The program ended while reading “{file}”; nothing was sent. Choose the file again."
 
 
@@ -60,7 +60,7 @@ class WaitedTooLong(KamengError):
 
     code = "waited_too_long"
     status = 503
-    zh = "网络或服务器暂时不可用,“{file}”尚未传完。进度已保存,再次运行同一命令即可继续。"
+    zh = "网络或服务器暂时不可用，“{file}”尚未传完。进度已保存，再次运行同一命令即可继续。"
     en = "The server could not be reached in time; “{file}” is not finished. Run the same command again to go on."
 
 
@@ -282,7 +282,7 @@ class LedgersDisagree(KamengError):
 
     code = "ledgers_disagree"
     status = 500
-    zh = "服务器的入库数字与文件“{file}”的 {valid} 行有效卡密对不上。请勿重复导入,并联系技术人员。"
+    zh = "服务器的入库数字与文件“{file}”的 {valid} 行有效卡密对不上。请勿重复导入，并联系技术人员。"
     en = "The server's figures do not account for the {valid} valid rows of “{file}”. Do not import again; get help."
 
 

@@ -136,12 +136,12 @@ def _picture(match: re.Match[str]) -> str:
 
 _TEMPLATE_TITLES = (Sentence("卡号", "Card number"), Sentence("卡密", "Secret"), Sentence("有效期", "Expiry"))
 _TEMPLATE_HELP = (
-    Sentence("每行一张卡。卡号可以不填,卡密必填。", "One card a line. The number may be empty, the secret may not."),
+    Sentence("每行一张卡。卡号可以不填，卡密必填。", "One card a line. The number may be empty, the secret may not."),
     Sentence(
-        "三列都已设为文本:长数字不会变成科学计数法,开头的 0 不会丢失。",
+        "三列都已设为文本：长数字不会变成科学计数法，开头的 0 不会丢失。",
         "All three columns are text: long numbers keep their digits and leading zeros stay.",
     ),
-    Sentence("有效期写成 2027-08-31;长期有效的留空。", "Write the expiry as 2027-08-31; leave it empty for none."),
+    Sentence("有效期写成 2027-08-31；长期有效的留空。", "Write the expiry as 2027-08-31; leave it empty for none."),
     Sentence(
         "粘贴时请用“选择性粘贴 - 数值”或“匹配目标格式”。", "Paste as values, or match the destination's formatting."
     ),

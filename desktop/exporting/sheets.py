@@ -138,10 +138,10 @@ ORDERS: Page[OrderLineRow] = Page(
         Column("商品", "Product", Kind.TEXT, 32, lambda r: r.line.title),
         Column("供货商", "Supplier", Kind.TEXT, 18, lambda r: r.line.supplier),
         Column("数量", "Quantity", Kind.COUNT, 8, lambda r: r.line.quantity),
-        Column("单价(元)", "Unit price", Kind.PRICE, 12, lambda r: price(r.line.unit_price)),
-        Column("金额(元)", "Amount", Kind.AMOUNT, 14, lambda r: yuan(r.line.amount_fen)),
-        Column("供货商应得(元)", "Supplier's share", Kind.AMOUNT, 16, lambda r: yuan(r.line.supplier_fen)),
-        Column("平台服务费(元)", "Platform fee", Kind.AMOUNT, 16, lambda r: yuan(r.line.fee_fen)),
+        Column("单价（元）", "Unit price", Kind.PRICE, 12, lambda r: price(r.line.unit_price)),
+        Column("金额（元）", "Amount", Kind.AMOUNT, 14, lambda r: yuan(r.line.amount_fen)),
+        Column("供货商应得（元）", "Supplier's share", Kind.AMOUNT, 16, lambda r: yuan(r.line.supplier_fen)),
+        Column("平台服务费（元）", "Platform fee", Kind.AMOUNT, 16, lambda r: yuan(r.line.fee_fen)),
         Column("计单", "Counts", Kind.COUNT, 6, lambda r: int(r.first)),
     ),
 )
@@ -154,7 +154,7 @@ PAYMENTS: Page[DayPayment] = Page(
         Column("渠道流水号", "Channel's number", Kind.TEXT, 34, lambda r: r.provider_no),
         Column("订单号", "Order", Kind.TEXT, 16, lambda r: r.order_code),
         Column("状态", "State", Kind.TEXT, 12, lambda r: r.state),
-        Column("金额(元)", "Amount", Kind.AMOUNT, 14, lambda r: yuan(r.amount_fen)),
+        Column("金额（元）", "Amount", Kind.AMOUNT, 14, lambda r: yuan(r.amount_fen)),
         Column("已发货", "Delivered", Kind.TEXT, 10, lambda r: r.delivered),
     ),
 )
@@ -174,7 +174,7 @@ ACCOUNTS: Page[LedgerTotal] = Page(
     ("账户", "Accounts"),
     (
         Column("账户", "Account", Kind.TEXT, 32, lambda r: r.account),
-        Column("借方(元)", "Debits", Kind.AMOUNT, 16, lambda r: yuan(r.debits_fen)),
-        Column("贷方(元)", "Credits", Kind.AMOUNT, 16, lambda r: yuan(r.credits_fen)),
+        Column("借方（元）", "Debits", Kind.AMOUNT, 16, lambda r: yuan(r.debits_fen)),
+        Column("贷方（元）", "Credits", Kind.AMOUNT, 16, lambda r: yuan(r.credits_fen)),
     ),
 )

@@ -32,7 +32,7 @@ class TargetBusy(KamengError):
 
     code = "export.target_busy"
     status = 409
-    zh = "“{file}”正被 Excel 或 WPS 打开,无法覆盖。请先关闭它,或换一个文件名。"
+    zh = "“{file}”正被 Excel 或 WPS 打开，无法覆盖。请先关闭它，或换一个文件名。"
     en = "“{file}” is open in Excel or WPS and cannot be replaced. Close it first, or choose another name."
 
 
@@ -40,7 +40,7 @@ class FolderMissing(KamengError):
     """The folder of the file does not exist."""
 
     code = "export.folder_missing"
-    zh = "文件夹“{folder}”不存在,请先创建,或换一个位置。"
+    zh = "文件夹“{folder}”不存在，请先创建，或换一个位置。"
     en = "The folder “{folder}” does not exist. Create it first, or choose another place."
 
 
@@ -48,7 +48,7 @@ class TargetUnwritable(KamengError):
     """The operating system refuses to write there."""
 
     code = "export.target_unwritable"
-    zh = "无法写入“{file}”:{reason}。没有留下任何文件。"
+    zh = "无法写入“{file}”：{reason}。没有留下任何文件。"
     en = "“{file}” cannot be written: {reason}. No file was left behind."
 
 
@@ -58,8 +58,8 @@ class BooksDiffer(KamengError):
     code = "export.books_differ"
     status = 409
     zh = (
-        "{day} 的明细与账簿不一致,未生成对账单:{figure} 明细合计 {details},账簿 {ledger}。"
-        "请稍后重试;再次出现请联系技术人员。"
+        "{day} 的明细与账簿不一致，未生成对账单：{figure} 明细合计 {details}，账簿 {ledger}。"
+        "请稍后重试；再次出现请联系技术人员。"
     )
     en = (
         "No workbook: the details of {day} do not add up to the ledger. {figure}: details {details}, ledger {ledger}. "
@@ -259,15 +259,15 @@ _WORDS: dict[bool, dict[str, str]] = {
         "sha256": "明细行 SHA-256",
         "exceptions": "未处理异常",
         "figure": "项目",
-        "details": "明细合计(公式)",
+        "details": "明细合计（公式）",
         "ledger": "账簿",
         "check": "核对",
         "same": "一致",
         "differs": "不一致",
         "all_same": "全部一致",
         "overall": "结论",
-        "hash_rule": "SHA-256 按工作表顺序对每个明细行计算:各列文字以制表符连接,以换行结尾;"
-        "时间为 ISO 8601,金额不带千分位和尾零。",
+        "hash_rule": "SHA-256 按工作表顺序对每个明细行计算：各列文字以制表符连接，以换行结尾；"
+        "时间为 ISO 8601，金额不带千分位和尾零。",
     },
     True: {
         "summary": "Summary",

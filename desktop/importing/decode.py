@@ -39,7 +39,7 @@ class EncodingUncertain(BadInput):
     """It looks like UTF-16 without a mark; a wrong guess would import nonsense, so somebody must choose."""
 
     code = "import.encoding_uncertain"
-    zh = "“{name}”像是没有标记的 {encoding} 编码,请确认:选择编码 {encoding} 后重试。"
+    zh = "“{name}”像是没有标记的 {encoding} 编码，请确认：选择编码 {encoding} 后重试。"
     en = "“{name}” looks like {encoding} without a mark; choose the encoding {encoding} to confirm."
 
 
@@ -47,7 +47,7 @@ class FileUndecodable(BadInput):
     """No rung of the ladder holds."""
 
     code = "import.file_undecodable"
-    zh = "“{name}”第 {line} 行不是有效的 {encoding} 文字(字节 {shown})。请选择正确的编码,或另存为 UTF-8。"
+    zh = "“{name}”第 {line} 行不是有效的 {encoding} 文字（字节 {shown}）。请选择正确的编码，或另存为 UTF-8。"
     en = "Line {line} of “{name}” is not valid {encoding} (bytes {shown}). Choose its encoding or save it as UTF-8."
 
 
@@ -63,7 +63,7 @@ class LineTooLong(BadInput):
     """More than a mebibyte without a line break."""
 
     code = "import.line_too_long"
-    zh = "“{name}”超过 1 MB 没有换行,不像卡密列表。"
+    zh = "“{name}”超过 1 MB 没有换行，不像卡密列表。"
     en = "“{name}” has more than 1 MB without a line break; that is not a list of keys."
 
 

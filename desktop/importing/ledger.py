@@ -27,7 +27,7 @@ class LedgerMismatch(KamengError):
 
     code = "import.ledger_mismatch"
     status = 500
-    zh = "账目对不上:读取 {read} 行,归类 {sorted} 行。没有导入任何内容,请报告此问题。"
+    zh = "账目对不上：读取 {read} 行，归类 {sorted} 行。没有导入任何内容，请报告此问题。"
     en = "The figures do not add up: {read} lines read, {sorted} sorted. Nothing was imported; please report this."
 
 
@@ -58,8 +58,8 @@ class Problem:
         if language.startswith("en"):
             where = f"Line {self.line}" + (f" (cell {self.address})" if self.address else "")
             return f"{where}: {what[0].lower()}{what[1:]}."
-        where = f"第 {self.line} 行" + (f"({self.address} 单元格)" if self.address else "")
-        return f"{where}:{what}。"
+        where = f"第 {self.line} 行" + (f"（{self.address} 单元格）" if self.address else "")
+        return f"{where}：{what}。"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,7 +44,7 @@ class FileExplodes(BadInput):
     """A zip bomb, or a workbook too large to hold."""
 
     code = "import.file_explodes"
-    zh = "“{name}”解压后过大({part}),已拒绝。请删除多余的工作表和列,或拆成几个文件。"
+    zh = "“{name}”解压后过大（{part}），已拒绝。请删除多余的工作表和列，或拆成几个文件。"
     en = "“{name}” inflates to far too much ({part}) and was refused. Remove other sheets and columns, or split it."
 
 
@@ -52,7 +52,7 @@ class FileWithDoctype(BadInput):
     """XML with a document type: Excel never writes one, attackers do."""
 
     code = "import.file_with_doctype"
-    zh = "“{name}”含有不允许的 XML 定义(DOCTYPE),已拒绝。请在 Excel 中另存后再导入。"
+    zh = "“{name}”含有不允许的 XML 定义（DOCTYPE），已拒绝。请在 Excel 中另存后再导入。"
     en = "“{name}” contains a forbidden XML definition (DOCTYPE) and was refused. Save it again in Excel."
 
 
@@ -60,7 +60,7 @@ class SheetTooWide(BadInput):
     """Two cells in far corners make a range that no reader can hold."""
 
     code = "import.sheet_too_wide"
-    zh = "工作表“{sheet}”的数据范围达到 {rows} 行 {columns} 列,无法读取。请删除远处多余的单元格后另存。"
+    zh = "工作表“{sheet}”的数据范围达到 {rows} 行 {columns} 列，无法读取。请删除远处多余的单元格后另存。"
     en = "Sheet “{sheet}” spans {rows} rows by {columns} columns, too many to read. Delete the far cells and save."
 
 

@@ -37,7 +37,7 @@ class WorkerFailed(KamengError):
 
     code = "import.worker_failed"
     status = 500
-    zh = "读取文件的进程意外结束({detail})。没有导入任何内容,请重试;再次发生请报告此问题。"
+    zh = "读取文件的进程意外结束（{detail}）。没有导入任何内容，请重试；再次发生请报告此问题。"
     en = "The process that reads the file ended unexpectedly ({detail}). Nothing was imported; please try again."
 
 

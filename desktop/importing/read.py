@@ -34,7 +34,7 @@ class SheetMissing(BadInput):
     """The chosen sheet is not in the workbook."""
 
     code = "import.sheet_missing"
-    zh = "“{name}”里没有工作表“{sheet}”。现有:{sheets}。"
+    zh = "“{name}”里没有工作表“{sheet}”。现有：{sheets}。"
     en = "There is no sheet “{sheet}” in “{name}”. It has: {sheets}."
 
 

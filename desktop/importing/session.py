@@ -44,7 +44,7 @@ class FileChanged(BadInput):
     """The file was written to while it was being read."""
 
     code = "import.file_changed"
-    zh = "“{name}”在读取时被修改了,没有导入。请保存并关闭后重试。"
+    zh = "“{name}”在读取时被修改了，没有导入。请保存并关闭后重试。"
     en = "“{name}” changed while it was being read; nothing was imported. Save and close it, then try again."
 
 
@@ -60,7 +60,7 @@ class TooManyRows(BadInput):
     """More rows than one import may have."""
 
     code = "import.too_many_rows"
-    zh = "“{name}”超过 {limit} 行,请拆成几个文件。"
+    zh = "“{name}”超过 {limit} 行，请拆成几个文件。"
     en = "“{name}” has more than {limit} lines; split it."
 
 

@@ -26,7 +26,7 @@ class FileNotReadable(BadInput):
     """The operating system refuses: another program holds it, or rights are missing."""
 
     code = "import.file_not_readable"
-    zh = "无法打开“{name}”:它可能正被 Excel 打开,或者您没有读取权限。"
+    zh = "无法打开“{name}”：它可能正被 Excel 打开，或者您没有读取权限。"
     en = "“{name}” cannot be opened: Excel may hold it open, or you may not read it."
 
 
@@ -34,7 +34,7 @@ class FileEmpty(BadInput):
     """No bytes, or no rows."""
 
     code = "import.file_empty"
-    zh = "“{name}”是空的,没有可读取的行。"
+    zh = "“{name}”是空的，没有可读取的行。"
     en = "“{name}” is empty; there are no lines to read."
 
 
@@ -42,7 +42,7 @@ class FileEncrypted(BadInput):
     """A workbook with a password."""
 
     code = "import.file_encrypted"
-    zh = "“{name}”设有打开密码。请在 Excel 中打开,另存为不带密码的 .xlsx 后再导入。"
+    zh = "“{name}”设有打开密码。请在 Excel 中打开，另存为不带密码的 .xlsx 后再导入。"
     en = "“{name}” is protected by a password. Open it in Excel and save it as .xlsx without one."
 
 
@@ -58,7 +58,7 @@ class FileOfOtherKind(BadInput):
     """Something else altogether."""
 
     code = "import.file_of_other_kind"
-    zh = "“{name}”的内容是{found},不是卡密文件。请提供 .xlsx、.csv 或 .txt。"
+    zh = "“{name}”的内容是{found}，不是卡密文件。请提供 .xlsx、.csv 或 .txt。"
     en = "“{name}” is {found_en}, not a file of card keys. Please give an .xlsx, .csv or .txt file."
 
 
@@ -66,7 +66,7 @@ class FileDamaged(BadInput):
     """It began like a workbook and is not whole."""
 
     code = "import.file_damaged"
-    zh = "“{name}”已损坏或不完整({detail})。请重新下载,或在 Excel 中打开后另存。"
+    zh = "“{name}”已损坏或不完整（{detail}）。请重新下载，或在 Excel 中打开后另存。"
     en = "“{name}” is damaged or incomplete ({detail}). Download it again, or open it in Excel and save it."
 
 
@@ -104,10 +104,10 @@ _MAGIC: tuple[tuple[bytes, str, str], ...] = (
 # Systems that offer "export to Excel" often write a web page and call it .xls.
 _MARKUP = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*(?:<\?xml|<!doctype|<html|<table|<meta|<head)", re.IGNORECASE)
 _ZIP_KINDS: tuple[tuple[str, str, str], ...] = (
-    ("xl/workbook.bin", "二进制工作簿(.xlsb),请另存为 .xlsx", "a binary workbook (.xlsb), save it as .xlsx"),
+    ("xl/workbook.bin", "二进制工作簿（.xlsb），请另存为 .xlsx", "a binary workbook (.xlsb), save it as .xlsx"),
     ("word/document.xml", "Word 文档", "a Word document"),
     ("ppt/presentation.xml", "PowerPoint 文档", "a PowerPoint document"),
-    ("content.xml", "OpenDocument 表格(.ods),请另存为 .xlsx", "an OpenDocument file (.ods), save it as .xlsx"),
+    ("content.xml", "OpenDocument 表格（.ods），请另存为 .xlsx", "an OpenDocument file (.ods), save it as .xlsx"),
 )
 
 
@@ -132,7 +132,7 @@ def sniff(path: Path) -> Kind:
     if _MARKUP.match(head):
         raise FileOfOtherKind(
             name=path.name,
-            found="网页或 XML(有些系统把网页导出成 .xls),请用 Excel 打开后另存为 .xlsx",
+            found="网页或 XML（有些系统把网页导出成 .xls），请用 Excel 打开后另存为 .xlsx",
             found_en="a web page or XML (some systems export one as .xls; open it in Excel and save it as .xlsx)",
         )
     return Kind.TEXT

@@ -53,7 +53,7 @@ class NothingToImport(BadInput):
     """The file was read and has no valid row."""
 
     code = "import.nothing_valid"
-    zh = "“{file}”中没有可导入的卡密:{ledger}。"
+    zh = "“{file}”中没有可导入的卡密：{ledger}。"
     en = "There is nothing to import in “{file}”: {ledger}."
 
 
@@ -61,7 +61,7 @@ class ImportedBefore(Conflict):
     """The same bytes were imported for the same SKU before."""
 
     code = "import.imported_before"
-    zh = "“{file}”已于 {when} 导入到 {sku}(内容相同)。确要再次导入请明确选择;重复的卡密不会重复入库。"
+    zh = "“{file}”已于 {when} 导入到 {sku}（内容相同）。确要再次导入请明确选择；重复的卡密不会重复入库。"
     en = "“{file}” was imported into {sku} on {when} already (same content). Choose to import again if you mean it."
 
 
@@ -69,7 +69,7 @@ class ImportRunning(Conflict):
     """The same file is being imported right now, here or in another program of this user."""
 
     code = "import.running"
-    zh = "“{file}”正在导入到 {sku},请等它完成。"
+    zh = "“{file}”正在导入到 {sku}，请等它完成。"
     en = "“{file}” is being imported into {sku} right now; wait until it is done."
 
 
@@ -77,7 +77,7 @@ class TooLateToCancel(Conflict):
     """The server has everything and stores it."""
 
     code = "import.too_late_to_cancel"
-    zh = "“{file}”已全部上传,服务器正在入库,不能再取消。"
+    zh = "“{file}”已全部上传，服务器正在入库，不能再取消。"
     en = "“{file}” was sent completely and is being stored; it cannot be cancelled any more."
 
 

@@ -25,7 +25,7 @@ class ProductUnknown(NotFound):
     """No product of this code is visible to the person."""
 
     code = "product_unknown"
-    zh = "没有编码为“{product}”的商品(或您无权查看)。用 kameng product list 查看全部。"
+    zh = "没有编码为“{product}”的商品（或您无权查看）。用 kameng product list 查看全部。"
     en = "There is no product “{product}” (or you may not see it). `kameng product list` shows all."
 
 
@@ -33,7 +33,7 @@ class SupplierUnknown(NotFound):
     """No supplier of this name is visible to the person."""
 
     code = "supplier_unknown"
-    zh = "没有名为“{supplier}”的供货商(或您无权查看)。"
+    zh = "没有名为“{supplier}”的供货商（或您无权查看）。"
     en = "There is no supplier “{supplier}” (or you may not see it)."
 
 
@@ -134,7 +134,7 @@ def parse_sku(text: str) -> NewSku:
     name, _, price = rest.rpartition(":")
     if not (code and name and price):
         raise BadField(
-            field=f"--sku {text}", reason="应为 编码:名称:单价,例如 A100:100元卡:98.50 / use CODE:NAME:PRICE"
+            field=f"--sku {text}", reason="应为 编码:名称:单价，例如 A100:100元卡:98.50 / use CODE:NAME:PRICE"
         )
     try:
         return NewSku(code=code.strip(), name=name, unit_price=parse_unit_price(price))

@@ -34,7 +34,7 @@ class DayStillMoving(Conflict):
     """Orders kept coming in while the day was exported."""
 
     code = "export.day_still_moving"
-    zh = "{day} 仍有新的交易,{tries} 次尝试中数字都在变化,未生成对账单。请在业务日结束后导出。"
+    zh = "{day} 仍有新的交易，{tries} 次尝试中数字都在变化，未生成对账单。请在业务日结束后导出。"
     en = "{day} still has new business: its figures changed in each of {tries} tries. Export it when the day is over."
 
 

@@ -30,7 +30,7 @@ class StoreTooNew(KamengError):
 
     code = "store_too_new"
     status = 409
-    zh = "本机数据“{path}”由更新版本的 Kameng 写入(数据版本 {found},本程序支持到 {known})。请安装新版本后再打开。"
+    zh = "本机数据“{path}”由更新版本的 Kameng 写入（数据版本 {found}，本程序支持到 {known}）。请安装新版本后再打开。"
     en = "“{path}” was written by a newer Kameng (data {found}; this one reads {known}). Install the new version."
 
 
@@ -39,7 +39,7 @@ class StoreDamaged(KamengError):
 
     code = "store_damaged"
     status = 500
-    zh = "本机数据“{path}”已损坏。请将它改名后重新打开;未传完的导入需要重新选择文件,已入库的卡密不受影响。"
+    zh = "本机数据“{path}”已损坏。请将它改名后重新打开；未传完的导入需要重新选择文件，已入库的卡密不受影响。"
     en = "“{path}” is damaged. Rename it and start again: unfinished imports need their files again, stock is safe."
 
 
@@ -48,7 +48,7 @@ class DiskFull(KamengError):
 
     code = "disk_full"
     status = 507
-    zh = "磁盘已满,无法写入“{path}”。请释放空间后重试;已上传的部分不会丢失。"
+    zh = "磁盘已满，无法写入“{path}”。请释放空间后重试；已上传的部分不会丢失。"
     en = "The disk is full; “{path}” cannot be written. Free some space and try again; nothing sent is lost."
 
 
@@ -57,7 +57,7 @@ class StoreUnusable(KamengError):
 
     code = "store_unusable"
     status = 500
-    zh = "无法读写本机数据“{path}”:{reason}。请检查文件夹权限。"
+    zh = "无法读写本机数据“{path}”：{reason}。请检查文件夹权限。"
     en = "The local data “{path}” cannot be read or written: {reason}. Check the rights of the folder."
 
 

@@ -79,8 +79,8 @@ def _folder(folders: Folders) -> Finding:
     loose = [path for path in (home, *home.iterdir()) if os.name != "nt" and path.stat().st_mode & 0o077]
     if loose:
         names = ", ".join(str(path) for path in loose[:3])
-        return Finding("folder", Health.WARN, f"其他用户可以读取:{names}。", f"Other users may read: {names}.")
-    return Finding("folder", Health.OK, f"{home},仅本用户可读。", f"{home}, readable by this user only.")
+        return Finding("folder", Health.WARN, f"其他用户可以读取：{names}。", f"Other users may read: {names}.")
+    return Finding("folder", Health.OK, f"{home}，仅本用户可读。", f"{home}, readable by this user only.")
 
 
 def _disk(folders: Folders) -> Finding:
@@ -95,13 +95,13 @@ def _keyring(env: Mapping[str, str]) -> Finding:
     found = find_keyring()
     if found is not None:
         name = type(found).__module__
-        return Finding("keyring", Health.OK, f"可用({name})。", f"works ({name}).")
+        return Finding("keyring", Health.OK, f"可用（{name}）。", f"works ({name}).")
     if wanted in {Place.MEMORY, Place.FILE}:
-        return Finding("keyring", Health.OK, f"没有密钥环;按设置使用 {wanted}。", f"none; {wanted} is used, as set.")
+        return Finding("keyring", Health.OK, f"没有密钥环；按设置使用 {wanted}。", f"none; {wanted} is used, as set.")
     return Finding(
         "keyring",
         Health.WARN,
-        "没有可用的系统密钥环:登录只在本次有效。可设置 KAMENG_CREDENTIALS=file。",
+        "没有可用的系统密钥环：登录只在本次有效。可设置 KAMENG_CREDENTIALS=file。",
         "There is no usable keyring: a sign-in lasts for one run. KAMENG_CREDENTIALS=file keeps it.",
     )
 
@@ -124,7 +124,7 @@ def _outbox(folders: Folders) -> tuple[Finding, Account | None]:
     finally:
         outbox.close()
     size = _megabytes(folders.outbox_file)
-    zh, en = f"完好,{size},{waiting} 个导入未完成。", f"sound, {size}, {waiting} imports unfinished."
+    zh, en = f"完好，{size}，{waiting} 个导入未完成。", f"sound, {size}, {waiting} imports unfinished."
     return Finding("outbox.db", Health.OK, zh, en), account
 
 
@@ -139,7 +139,7 @@ def _replica(folders: Folders) -> Finding:
     size = _megabytes(folders.replica_file)
     if damaged:
         return Finding("replica.db", Health.WARN, "已损坏并重建。", "was damaged and made anew.")
-    return Finding("replica.db", Health.OK, f"完好,{size}。", f"sound, {size}.")
+    return Finding("replica.db", Health.OK, f"完好，{size}。", f"sound, {size}.")
 
 
 def _proxy(server: str | None) -> Finding:
@@ -188,7 +188,7 @@ async def _sign_in(transport: Transport, account: Account, vault: Callable[[], V
         person = await transport.ask(Call("GET", "/api/session"), Person)
     except KamengError as error:
         return _failed("sign-in", error)
-    zh = f"{person.name}({person.login},{person.role})已登录。"
+    zh = f"{person.name}（{person.login},{person.role}）已登录。"
     return Finding("sign-in", Health.OK, zh, f"{person.name} ({person.login}, {person.role}) is signed in.")
 
 

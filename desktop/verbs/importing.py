@@ -50,7 +50,7 @@ def add_import(verbs: argparse._SubParsersAction[argparse.ArgumentParser], shell
     verb.add_argument("--separator")
     verb.add_argument("--sheet")
     verb.add_argument("--header-lines", type=int)
-    verb.add_argument("--secret-column", type=int, help=words("卡密在第几列(从 1 数)", "column of the key, from 1"))
+    verb.add_argument("--secret-column", type=int, help=words("卡密在第几列（从 1 数）", "column of the key, from 1"))
     verb.add_argument("--number-column", type=int, help=words("卡号在第几列", "column of the card number"))
     verb.add_argument("--expiry-column", type=int, help=words("有效期在第几列", "column of the expiry date"))
     verb.add_argument("--again", action="store_true", help=words("同一文件再次导入", "import the same file again"))
@@ -181,10 +181,10 @@ def _print(shell: Shell, outcome: ImportOutcome, lines: list[RefusedLine]) -> No
         f"in stock + {progress.refused_by_server:,} refused by the server",
     )
     for line in lines[:_SHOWN_LINES]:
-        shell.say(f"  第 {line.line} 行:{_RESULTS[line.result][0]}", f"  line {line.line}: {_RESULTS[line.result][1]}")
+        shell.say(f"  第 {line.line} 行：{_RESULTS[line.result][0]}", f"  line {line.line}: {_RESULTS[line.result][1]}")
     if len(lines) > _SHOWN_LINES:
         more = len(lines) - _SHOWN_LINES
-        shell.say(f"  ……另有 {more:,} 行,加 --json 查看全部", f"  ... and {more:,} more; --json lists all")
+        shell.say(f"  ……另有 {more:,} 行，加 --json 查看全部", f"  ... and {more:,} more; --json lists all")
 
 
 def _file_ledger(shell: Shell, figures: FileFigures) -> str:

@@ -37,7 +37,7 @@ def run(argv: Sequence[str], shell: Shell | None = None) -> int:
         return shell.fail(error)
     except KeyboardInterrupt:
         shell.note(
-            "已中断。已读取的导入会保留,再次运行同一命令即可继续。", "Interrupted. Run the same command to go on."
+            "已中断。已读取的导入会保留，再次运行同一命令即可继续。", "Interrupted. Run the same command to go on."
         )
         return INTERRUPTED
 
@@ -62,8 +62,8 @@ def _login(shell: Shell, arguments: argparse.Namespace) -> int:
             # Nothing keeps the token for the next command: end the session instead of leaving it behind.
             engine.run(session.sign_out(engine))
             shell.note(
-                "用户名和密码正确,但这台电脑没有可用的密钥环,登录无法保留。"
-                "请设置 KAMENG_CREDENTIALS=file 后重试,或在每次运行时设置 KAMENG_PASSWORD_FILE。",
+                "用户名和密码正确，但这台电脑没有可用的密钥环，登录无法保留。"
+                "请设置 KAMENG_CREDENTIALS=file 后重试，或在每次运行时设置 KAMENG_PASSWORD_FILE。",
                 "Name and password are right, but this machine has no usable keyring to keep the sign-in. "
                 "Set KAMENG_CREDENTIALS=file and try again, or set KAMENG_PASSWORD_FILE for each run.",
             )
@@ -73,7 +73,7 @@ def _login(shell: Shell, arguments: argparse.Namespace) -> int:
             Place.FILE: str(shell.folders.credentials_file),
         }[who.place]
     shell.say(
-        f"已登录 {who.server}:{who.person.name}({who.person.login},{who.person.role})。登录凭据保存在{where}。",
+        f"已登录 {who.server}：{who.person.name}（{who.person.login}，{who.person.role}）。登录凭据保存在{where}。",
         f"Signed in to {who.server} as {who.person.name} ({who.person.login}, {who.person.role}). "
         f"The token is kept in {where}.",
     )
@@ -112,8 +112,8 @@ def _product_add(shell: Shell, arguments: argparse.Namespace) -> int:
             raise BadField(field=".".join(map(str, first["loc"])), reason=first["msg"]) from error
         product = engine.run(products.add(engine, wanted)).product
     shell.say(
-        f"已创建草稿 {product.code}({product.name}),{len(product.skus)} 个 SKU。"
-        f"上架:kameng product publish {product.code}",
+        f"已创建草稿 {product.code}（{product.name}），{len(product.skus)} 个 SKU。"
+        f"上架：kameng product publish {product.code}",
         f"Draft {product.code} ({product.name}) with {len(product.skus)} SKUs. "
         f"To publish it: kameng product publish {product.code}",
     )
@@ -147,7 +147,7 @@ def _product_publish(shell: Shell, arguments: argparse.Namespace) -> int:
     with shell.engine() as engine:
         product = engine.run(products.find(engine, arguments.code))
         moved = engine.run(products.move(engine, product, ProductState.PUBLISHED)).product
-    shell.say(f"{moved.code}({moved.name})已上架。", f"{moved.code} ({moved.name}) is on sale.")
+    shell.say(f"{moved.code}（{moved.name}）已上架。", f"{moved.code} ({moved.name}) is on sale.")
     return DONE
 
 
@@ -189,10 +189,10 @@ def _orders(shell: Shell, arguments: argparse.Namespace) -> int:
         ]
         for order in page.items
     ]
-    shell.table(shell.words("订单号 下单时间 状态 商品 金额(元)", "Order Placed State Goods Amount").split(), rows)
+    shell.table(shell.words("订单号 下单时间 状态 商品 金额（元）", "Order Placed State Goods Amount").split(), rows)
     if page.next is not None:
         shell.note(
-            f"只显示最新 {len(rows)} 笔,请用 --day 或 --q 缩小范围。",
+            f"只显示最新 {len(rows)} 笔，请用 --day 或 --q 缩小范围。",
             f"Only the newest {len(rows)}; narrow by --day or --q.",
         )
     return DONE
@@ -206,8 +206,8 @@ def _export_reconciliation(shell: Shell, arguments: argparse.Namespace) -> int:
         written = engine.run(reconciliation.export_workbook(engine, day=arguments.date, target=Path(arguments.out)))
     day, rows, figures = written.day.isoformat(), sum(written.rows.values()), written.summary
     shell.say(
-        f"{day} 对账单:收款 {format_fen(figures.paid_fen)} 元,发货 {format_fen(figures.delivered_fen)} 元,"
-        f"售出 {figures.units_sold:,} 张;明细 {rows:,} 行与账簿一致。",
+        f"{day} 对账单：收款 {format_fen(figures.paid_fen)} 元，发货 {format_fen(figures.delivered_fen)} 元，"
+        f"售出 {figures.units_sold:,} 张；明细 {rows:,} 行与账簿一致。",
         f"Workbook of {day}: received {format_fen(figures.paid_fen)}, delivered {format_fen(figures.delivered_fen)}, "
         f"{figures.units_sold:,} cards sold; {rows:,} rows agree with the ledger.",
     )
@@ -246,7 +246,7 @@ def _parser(shell: Shell) -> argparse.ArgumentParser:
     login.add_argument("--server", required=True)
     login.add_argument("--user", required=True)
     login.add_argument(
-        "--password-file", help=words("存放密码的文件,- 表示标准输入", "file with the password, - for stdin")
+        "--password-file", help=words("存放密码的文件，- 表示标准输入", "file with the password, - for stdin")
     )
     login.add_argument("--totp", help=words("六位动态码", "the six digits of the second factor"))
     login.set_defaults(run=_login)
@@ -266,7 +266,7 @@ def _parser(shell: Shell) -> argparse.ArgumentParser:
 
     export = verbs.add_parser("export", help=words("导出", "exports"))
     kinds = export.add_subparsers(required=True, metavar=words("种类", "KIND"))
-    day = kinds.add_parser("reconciliation", help=words("日对账单(Excel)", "the day's workbook"))
+    day = kinds.add_parser("reconciliation", help=words("日对账单（Excel）", "the day's workbook"))
     day.add_argument("--date", required=True, type=_day(shell), help="YYYY-MM-DD | today | yesterday")
     day.add_argument("--out", required=True, help="FILE.xlsx")
     day.set_defaults(run=_export_reconciliation)
@@ -289,7 +289,7 @@ def _add_product(verbs: argparse._SubParsersAction[argparse.ArgumentParser], she
     add.add_argument("--sku", required=True, action="append", metavar="CODE:NAME:PRICE")
     add.add_argument("--summary", default="")
     add.add_argument("--description", default="")
-    add.add_argument("--supplier", help=words("供货商名称(运营人员填写)", "the supplier's name, for operators"))
+    add.add_argument("--supplier", help=words("供货商名称（运营人员填写）", "the supplier's name, for operators"))
     add.set_defaults(run=_product_add)
     kinds.add_parser("list", help=words("列出", "list them")).set_defaults(run=_product_list)
     publish = kinds.add_parser("publish", help=words("上架", "put on sale"))
@@ -307,7 +307,7 @@ def _day(shell: Shell) -> Callable[[str], date]:
             return date.fromisoformat(text)
         except ValueError:
             raise argparse.ArgumentTypeError(
-                shell.words(f"“{text}”不是日期,请写成 2026-11-21", f"“{text}” is not a date; write 2026-11-21")
+                shell.words(f"“{text}”不是日期，请写成 2026-11-21", f"“{text}” is not a date; write 2026-11-21")
             ) from None
 
     return parse

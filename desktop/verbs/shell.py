@@ -36,7 +36,7 @@ class PasswordUnreadable(BadInput):
     """The password file cannot be read, or nobody can be asked."""
 
     code = "password_unreadable"
-    zh = "无法读取密码:{reason}。请用 --password-file 指定文件(- 表示标准输入),或在终端中运行。"
+    zh = "无法读取密码：{reason}。请用 --password-file 指定文件（- 表示标准输入），或在终端中运行。"
     en = "The password cannot be read: {reason}. Name a file with --password-file (- for stdin) or use a terminal."
 
 
@@ -128,7 +128,7 @@ class Shell:
             raise PasswordUnreadable(reason=f"{file}: {getattr(error, 'strerror', None) or 'UTF-8'}") from error
         if not sys.stdin.isatty():
             raise PasswordUnreadable(reason=self.words("没有终端", "no terminal"))
-        return SecretStr(getpass.getpass(self.words("密码:", "Password: ")))
+        return SecretStr(getpass.getpass(self.words("密码：", "Password: ")))
 
     def vault(self) -> Vault:
         """Where tokens are kept on this machine; asks for the passphrase of a credentials file when it is needed."""
@@ -136,7 +136,7 @@ class Shell:
         def ask() -> str:
             if not sys.stdin.isatty():
                 return ""
-            return getpass.getpass(self.words("凭据文件口令:", "Passphrase of the credentials file: "))
+            return getpass.getpass(self.words("凭据文件口令：", "Passphrase of the credentials file: "))
 
         return open_vault(self.folders, ask=ask, environment=self.environment)
 

@@ -612,7 +612,7 @@
         <translation>Keyboard shortcuts</translation>
     </message>
     <message>
-        <source>所有操作也都在命令面板里(Ctrl+K)。</source>
+        <source>所有操作也都在命令面板里（Ctrl+K）。</source>
         <translation>All of it is in the command palette, too (Ctrl+K).</translation>
     </message>
     <message>

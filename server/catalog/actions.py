@@ -24,7 +24,7 @@ class CodeTaken(Conflict):
     """A code that must be unique in the shop is in use."""
 
     code = "code_taken"
-    zh = "编号“{taken}”已被使用,请换一个。"
+    zh = "编号“{taken}”已被使用，请换一个。"
     en = "The code “{taken}” is already in use; choose another."
 
 
@@ -32,7 +32,7 @@ class ProductChanged(Conflict):
     """Somebody changed the product after the person looked at it."""
 
     code = "product_changed"
-    zh = "商品已被他人修改(当前版本 {version}),请刷新后重试。"
+    zh = "商品已被他人修改（当前版本 {version}），请刷新后重试。"
     en = "The product was changed meanwhile (now version {version}); reload and try again."
 
 

@@ -20,7 +20,7 @@ class UnexpectedPage(KamengError):
 
     code = "unexpected_page"
     status = 500
-    zh = "页面 {url} 与预期不符({reason})。"
+    zh = "页面 {url} 与预期不符（{reason}）。"
     en = "The page {url} is not as expected ({reason})."
 
 

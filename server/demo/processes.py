@@ -29,7 +29,7 @@ class ChildFailed(KamengError):
 
     code = "child_failed"
     status = 500
-    zh = "{name} 没有启动成功。日志:{log}"
+    zh = "{name} 没有启动成功。日志：{log}"
     en = "{name} did not start. Its log: {log}"
 
 

@@ -123,7 +123,7 @@ class ChannelRefused(KamengError):
 
     code = "channel_refused"
     status = 502
-    zh = "支付渠道“{channel}”拒绝了这次请求({reason_code})。请换一种支付方式，或稍后再试。"
+    zh = "支付渠道“{channel}”拒绝了这次请求（{reason_code}）。请换一种支付方式，或稍后再试。"
     en = "The payment channel “{channel}” refused the request ({reason_code}). Use another one, or try again later."
 
     def __init__(self, *, channel: str, reason_code: str) -> None:
@@ -140,7 +140,7 @@ class BadSignature(KamengError):
 
     code = "bad_signature"
     status = 401
-    zh = "通知的签名无效({reason})。"
+    zh = "通知的签名无效（{reason}）。"
     en = "The notification's signature is not valid ({reason})."
 
     def __init__(self, *, reason: str) -> None:

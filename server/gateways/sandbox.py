@@ -17,7 +17,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from cryptography.exceptions import InvalidSignature
@@ -45,6 +45,10 @@ from shared import clock, ids
 
 CHANNEL = "sandbox"
 _NUMBER = re.compile(r"[0-9A-Za-z_-]{6,32}")
+
+
+_Word = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,64}$")]
+"""A number or name as it is stored and shown; control characters are neither."""
 
 
 class _Wire(BaseModel):
@@ -86,11 +90,11 @@ class _Refusal(_Wire):
 
 
 class _Notice(_Wire):
-    event_id: str = Field(min_length=1, max_length=64)
+    event_id: _Word
     event: Literal["payment.paid"]
-    merchant_id: str = Field(min_length=1, max_length=64)
-    out_trade_no: str = Field(min_length=1, max_length=64)
-    trade_no: str = Field(min_length=1, max_length=64)
+    merchant_id: _Word
+    out_trade_no: _Word
+    trade_no: _Word
     amount_fen: int = Field(strict=True)
     currency: str = Field(min_length=1, max_length=8)
     paid_at: AwareDatetime

@@ -56,7 +56,7 @@ class LastAdmin(Conflict):
     """Disabling the last administrator would lock everybody out."""
 
     code = "last_admin"
-    zh = "这是最后一位管理员,不能停用。"
+    zh = "这是最后一位管理员，不能停用。"
     en = "This is the last administrator and cannot be disabled."
 
 
@@ -83,7 +83,7 @@ class TotpWrong(KamengError):
 
     code = "totp_wrong"
     status = 401
-    zh = "动态码不正确或已使用过,请等待下一个。"
+    zh = "动态码不正确或已使用过，请等待下一个。"
     en = "The code is not right or was used already; wait for the next one."
 
 
@@ -92,7 +92,7 @@ class TotpMustEnrol(KamengError):
 
     code = "totp_must_enrol"
     status = 403
-    zh = "正式环境中,管理员和财务必须先启用动态码。请在服务器上运行 kameng-server user totp {login}。"
+    zh = "正式环境中，管理员和财务必须先启用动态码。请在服务器上运行 kameng-server user totp {login}。"
     en = "In a live shop administrators and finance need a second factor first: `kameng-server user totp {login}`."
 
 

@@ -64,7 +64,7 @@ class JournalConflict(KamengError):
 
     code = "journal_conflict"
     status = 500
-    zh = "账目 {key} 已存在且内容不同,已停止处理并告警。"
+    zh = "账目 {key} 已存在且内容不同，已停止处理并告警。"
     en = "Journal {key} exists with other content; processing stopped and an alarm was raised."
 
 

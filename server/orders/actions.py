@@ -40,7 +40,7 @@ class NotOnSale(Conflict):
     """The SKU is unknown to buyers, or its product is not published."""
 
     code = "not_on_sale"
-    zh = "该商品已下架,请看看其他商品。"
+    zh = "该商品已下架，请看看其他商品。"
     en = "This product is no longer on sale."
 
 
@@ -48,7 +48,7 @@ class SoldOut(Conflict):
     """Fewer units are free than were asked for; nothing is held."""
 
     code = "sold_out"
-    zh = "库存不足,目前还剩 {left} 件。请减少数量后重试。"
+    zh = "库存不足，目前还剩 {left} 件。请减少数量后重试。"
     en = "Not enough in stock: {left} left. Please choose a smaller quantity."
 
 
@@ -56,7 +56,7 @@ class PriceChanged(Conflict):
     """The total is another one than the buyer saw on the review page."""
 
     code = "price_changed"
-    zh = "价格已变为 ¥{amount},请重新确认后下单。"
+    zh = "价格已变为 ¥{amount}，请重新确认后下单。"
     en = "The price is now ¥{amount}. Please review the order again."
 
 

@@ -56,7 +56,7 @@ class ChannelOff(Conflict):
     """The shop does not take this channel."""
 
     code = "channel_off"
-    zh = "暂不支持该支付方式,请换一种。"
+    zh = "暂不支持该支付方式，请换一种。"
     en = "This payment method is not available; please choose another."
 
 

@@ -78,7 +78,7 @@ async def notify(request: Request, channel: str) -> Response:
     except (BadSignature, MalformedNotice) as refusal:
         ctx.metrics.denied(refusal.code)
         web.note_denial(request, refusal)
-        reply = ctx.gateways[channel].refused(refusal.code.upper())
+        reply = ctx.gateways[channel].refused(refusal.code)
     return _as_response(reply)
 
 

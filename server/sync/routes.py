@@ -34,7 +34,7 @@ class ProtocolUnsupported(Conflict):
     """The console speaks a version that this server does not."""
 
     code = "protocol_unsupported"
-    zh = "客户端版本过旧或过新(协议 {asked},服务器支持 {spoken}),请更新后重试。"
+    zh = "客户端版本过旧或过新（协议 {asked}，服务器支持 {spoken}），请更新后重试。"
     en = "This console speaks protocol {asked}, the server speaks {spoken}; please update."
 
 

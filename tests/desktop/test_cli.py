@@ -103,8 +103,8 @@ def test_the_same_file_twice_needs_a_decision(kameng, live_shop, tmp_path):
     status, out, err = kameng("import", renamed, "--sku", "STEAM-50", user="chen")
     assert (status, out) == (1, "")
     assert err == (
-        "kameng: “other name.txt”已于 2026-11-02 09:30 导入到 STEAM-50(内容相同)。"
-        "确要再次导入请明确选择;重复的卡密不会重复入库。\n"
+        "kameng: “other name.txt”已于 2026-11-02 09:30 导入到 STEAM-50（内容相同）。"
+        "确要再次导入请明确选择；重复的卡密不会重复入库。\n"
     )
     status, out, _ = kameng("import", renamed, "--sku", "STEAM-50", "--again", "--json", user="chen")
     assert (status, json.loads(out)["server_ledger"]) == (0, {"stored": 0, "duplicates": 3, "refused": 0})
@@ -141,7 +141,7 @@ def test_a_login_is_kept_in_a_file_under_a_passphrase(kameng, live_shop, tmp_pat
     status, out, err = kameng(*login, **env)
     assert (status, err) == (0, "")
     assert out == (
-        f"已登录 {live_shop.url}:陈星(chen,supplier)。登录凭据保存在{tmp_path / 'home' / 'credentials.json'}。\n"
+        f"已登录 {live_shop.url}：陈星（chen，supplier）。登录凭据保存在{tmp_path / 'home' / 'credentials.json'}。\n"
     )
     assert kameng("stock", **env)[0] == 0
     (tmp_path / "passphrase").write_text("another passphrase\n")
@@ -160,7 +160,7 @@ def test_a_login_that_nothing_can_keep_says_so(kameng, live_shop, tmp_path):
     login = ("login", "--server", live_shop.url, "--user", "chen", "--password-file", tmp_path / "password")
     status, out, err = kameng(*login)
     assert (status, out) == (1, "")
-    assert "没有可用的密钥环,登录无法保留" in err
+    assert "没有可用的密钥环，登录无法保留" in err
     with live_shop.world.ctx.db.read() as tx:
         from server.identity.model import Session
 
@@ -244,10 +244,10 @@ def test_a_product_is_drafted_and_published(kameng, live_shop):
         "GX-2:次卡:0.0350",
         user="chen",
     )
-    assert (status, out) == (0, "已创建草稿 game-x(游戏 X),2 个 SKU。上架:kameng product publish game-x\n")
+    assert (status, out) == (0, "已创建草稿 game-x（游戏 X），2 个 SKU。上架：kameng product publish game-x\n")
     status, _, err = kameng("product", "publish", "game-x", user="chen")
     assert (status, "没有权限" in err) == (1, True)
-    assert kameng("product", "publish", "game-x", user="li")[:2] == (0, "game-x(游戏 X)已上架。\n")
+    assert kameng("product", "publish", "game-x", user="li")[:2] == (0, "game-x（游戏 X）已上架。\n")
     status, _, err = kameng("product", "publish", "game-x", user="li")
     assert (status, "published" in err) == (1, True)
     rows = [line.split() for line in kameng("product", "list", user="chen")[1].splitlines()]
@@ -259,7 +259,7 @@ def test_an_operator_names_the_supplier_of_a_draft(kameng):
     draft = ("product", "add", "--code", "b-1", "--category", "software", "--name", "B", "--sku", "B-1:B:1")
     assert kameng(*draft, user="li")[0] == 2
     status, _, err = kameng(*draft, "--supplier", "没有这家", user="li")
-    assert (status, err) == (1, "kameng: 没有名为“没有这家”的供货商(或您无权查看)。\n")
+    assert (status, err) == (1, "kameng: 没有名为“没有这家”的供货商（或您无权查看）。\n")
     assert kameng(*draft, "--supplier", "北辰软件", user="li")[0] == 0
     assert "b-1" in kameng("product", "list", user="zhao")[1]
 
@@ -292,7 +292,7 @@ def test_a_day_of_sales_becomes_orders_and_a_workbook(kameng, live_shop, tmp_pat
     status, out, err = kameng("export", "reconciliation", "--date", "2026-11-21", "--out", target, user="zhou")
     assert (status, err) == (0, "")
     assert out.splitlines()[0] == (
-        "2026-11-21 对账单:收款 135.00 元,发货 135.00 元,售出 3 张;明细 "
+        "2026-11-21 对账单：收款 135.00 元，发货 135.00 元，售出 3 张；明细 "
         f"{3 + 2 + 3 + len(list(openpyxl.load_workbook(target)['账户'].rows)) - 1} 行与账簿一致。"
     )
     book = openpyxl.load_workbook(target)
@@ -328,7 +328,7 @@ def test_doctor_finds_a_sound_machine(kameng, live_shop, tmp_path):
         "sign-in",
     ]
     assert {topic: f["health"] for topic, f in findings.items() if f["health"] != "ok" and topic != "disk"} == {}
-    assert findings["sign-in"]["zh"] == "陈星(chen,supplier)已登录。"
+    assert findings["sign-in"]["zh"] == "陈星（chen,supplier）已登录。"
 
 
 def test_doctor_finds_what_is_broken(kameng, live_shop, tmp_path):

@@ -35,14 +35,14 @@ def test_refused_and_duplicate_rows_come_back_with_reasons(tmp_path: Path) -> No
     assert write_refused(source, Options(), target) == 4
     assert read_back(target) == [
         ("行号", "单元格", "结果", "原因", "卡号", "卡密", "备注"),
-        (3, "B3", "拒绝", "是小数,不是卡密", "0002", "1.5", "x"),
+        (3, "B3", "拒绝", "是小数，不是卡密", "0002", "1.5", "x"),
         (4, None, "重复", "与第 2 行重复", "0001", "AAAA1111", None),
-        (6, "B6", "拒绝", "中间含有看不见的字符(零宽字符、全角空格等)", "0003", "AB\u200bCD", "+1"),
+        (6, "B6", "拒绝", "中间含有看不见的字符（零宽字符、全角空格等）", "0003", "AB\u200bCD", "+1"),
         (
             7,
             "B7",
             "拒绝",
-            "是科学计数法,Excel 已经丢掉末尾数字,请把列设为文本后重新导出",
+            "是科学计数法，Excel 已经丢掉末尾数字，请把列设为文本后重新导出",
             "123456789012345",
             "1.5E+11",
             None,
@@ -101,7 +101,7 @@ def test_the_template_keeps_leading_zeros_and_imports_as_it_is(tmp_path: Path) -
     book.save(path)
     imported = Imported(path)
     assert imported.rows == [(2, "0001", "AAAA1111")]
-    assert imported.notices == ["工作表“说明”没有读取;需要时请选择它再导入一次。"]
+    assert imported.notices == ["工作表“说明”没有读取；需要时请选择它再导入一次。"]
     assert plan(path).columns.expiry == 2
 
 

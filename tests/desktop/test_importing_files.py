@@ -43,14 +43,14 @@ def refusal(path: Path, options: Options | None = None) -> KamengError:
 @pytest.mark.parametrize(
     ("name", "content", "kind", "sentence"),
     [
-        ("empty.xlsx", b"", FileEmpty, "“empty.xlsx”是空的,没有可读取的行。"),
-        ("blank.txt", b"\n \n\t\n", FileEmpty, "“blank.txt”是空的,没有可读取的行。"),
-        ("bom.csv", b"\xef\xbb\xbf", FileEmpty, "“bom.csv”是空的,没有可读取的行。"),
+        ("empty.xlsx", b"", FileEmpty, "“empty.xlsx”是空的，没有可读取的行。"),
+        ("blank.txt", b"\n \n\t\n", FileEmpty, "“blank.txt”是空的，没有可读取的行。"),
+        ("bom.csv", b"\xef\xbb\xbf", FileEmpty, "“bom.csv”是空的，没有可读取的行。"),
         (
             "secret.xlsx",
             ole("EncryptionInfo", "EncryptedPackage"),
             FileEncrypted,
-            "“secret.xlsx”设有打开密码。请在 Excel 中打开,另存为不带密码的 .xlsx 后再导入。",
+            "“secret.xlsx”设有打开密码。请在 Excel 中打开，另存为不带密码的 .xlsx 后再导入。",
         ),
         (
             "old.xls",
@@ -68,20 +68,20 @@ def refusal(path: Path, options: Options | None = None) -> KamengError:
             "keys.doc",
             ole("WordDocument"),
             FileOfOtherKind,
-            "“keys.doc”的内容是旧版 Office 文档,不是卡密文件。请提供 .xlsx、.csv 或 .txt。",
+            "“keys.doc”的内容是旧版 Office 文档，不是卡密文件。请提供 .xlsx、.csv 或 .txt。",
         ),
         (
             "keys.csv",
             b"%PDF-1.7\n",
             FileOfOtherKind,
-            "“keys.csv”的内容是PDF 文档,不是卡密文件。请提供 .xlsx、.csv 或 .txt。",
+            "“keys.csv”的内容是PDF 文档，不是卡密文件。请提供 .xlsx、.csv 或 .txt。",
         ),
         (
             "page.xls",
             b"<html><table><tr><td>1</td></tr></table>",
             FileOfOtherKind,
             (
-                "“page.xls”的内容是网页或 XML(有些系统把网页导出成 .xls),请用 Excel 打开后另存为 .xlsx,"
+                "“page.xls”的内容是网页或 XML（有些系统把网页导出成 .xls），请用 Excel 打开后另存为 .xlsx，"
                 "不是卡密文件。请提供 .xlsx、.csv 或 .txt。"
             ),
         ),
@@ -89,13 +89,13 @@ def refusal(path: Path, options: Options | None = None) -> KamengError:
             "keys.zip",
             zipped(keys_dot_txt=b"A"),
             FileOfOtherKind,
-            "“keys.zip”的内容是ZIP 压缩包,不是卡密文件。请提供 .xlsx、.csv 或 .txt。",
+            "“keys.zip”的内容是ZIP 压缩包，不是卡密文件。请提供 .xlsx、.csv 或 .txt。",
         ),
         (
             "keys.xlsx",
             zipped(word__document_dot_xml=b"<a/>"),
             FileOfOtherKind,
-            "“keys.xlsx”的内容是Word 文档,不是卡密文件。请提供 .xlsx、.csv 或 .txt。",
+            "“keys.xlsx”的内容是Word 文档，不是卡密文件。请提供 .xlsx、.csv 或 .txt。",
         ),
         ("cut.xlsx", b"PK\x03\x04" + bytes(100), FileDamaged, None),
         ("picture.txt", b"\x89PNG\r\n\x1a\n" + bytes(50), FileOfOtherKind, None),
@@ -104,7 +104,7 @@ def refusal(path: Path, options: Options | None = None) -> KamengError:
             "long.txt",
             b"A" * 3_000_000,
             LineTooLong,
-            "“long.txt”超过 1 MB 没有换行,不像卡密列表。",
+            "“long.txt”超过 1 MB 没有换行，不像卡密列表。",
         ),
     ],
 )
@@ -130,7 +130,7 @@ def test_a_workbook_with_a_wrong_extension_is_read_by_its_content(tmp_path: Path
     assert imported.figures == (3, 2, 0, 0, 1)
     assert imported.rows == CARDS
     suffix = Path(name).suffix
-    assert imported.notices == [f"文件名以“{suffix}”结尾,内容是Excel 工作簿,已按内容读取。"]
+    assert imported.notices == [f"文件名以“{suffix}”结尾，内容是Excel 工作簿，已按内容读取。"]
 
 
 def test_a_text_file_called_xlsx_is_read_by_its_content(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_text_file_called_xlsx_is_read_by_its_content(tmp_path: Path) -> None:
     path.write_text(TEXT, encoding="utf-8")
     imported = Imported(path)
     assert imported.rows == CARDS
-    assert imported.notices == ["文件名以“.xlsx”结尾,内容是文本,已按内容读取。"]
+    assert imported.notices == ["文件名以“.xlsx”结尾，内容是文本，已按内容读取。"]
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_utf16_without_a_mark_asks_and_then_reads(tmp_path: Path, encoding: str)
     path.write_bytes(("card,key\n" + TEXT.partition("\n")[2]).encode(encoding))
     error = refusal(path)
     assert type(error) is EncodingUncertain
-    assert error.sentence() == f"“keys.csv”像是没有标记的 {encoding} 编码,请确认:选择编码 {encoding} 后重试。"
+    assert error.sentence() == f"“keys.csv”像是没有标记的 {encoding} 编码，请确认：选择编码 {encoding} 后重试。"
     assert Imported(path, Options(encoding=encoding)).rows == CARDS
 
 
@@ -190,7 +190,7 @@ def test_short_chinese_that_is_valid_utf8_by_chance_is_read_as_gb18030_and_said_
     preview = plan(path)
     assert (preview.encoding, preview.encoding_certain) == ("gb18030", False)
     assert preview.lines[0].raw == "目录,A-1"
-    assert preview.notices[0].zh == "中文很少,编码按 gb18030 猜测,请核对前几行。"
+    assert preview.notices[0].zh == "中文很少，编码按 gb18030 猜测，请核对前几行。"
     assert plan(path, Options(encoding="utf-8")).lines[0].raw == "Ŀ¼,A-1"
 
 
@@ -200,7 +200,7 @@ def test_broken_bytes_are_shown_never_replaced(tmp_path: Path) -> None:
     error = refusal(path)
     assert type(error) is FileUndecodable
     assert error.sentence() == (
-        "“keys.txt”第 2 行不是有效的 gb18030 文字(字节 ff ff 32 0a)。请选择正确的编码,或另存为 UTF-8。"
+        "“keys.txt”第 2 行不是有效的 gb18030 文字（字节 ff ff 32 0a）。请选择正确的编码，或另存为 UTF-8。"
     )
     path.write_text(TEXT, encoding="gbk")
     assert refusal(path, Options(encoding="utf-8")).params["line"] == 1
@@ -212,7 +212,7 @@ def test_an_unknown_sheet_or_column_is_named(tmp_path: Path) -> None:
     path = workbook(tmp_path / "keys.xlsx", ROWS)
     error = refusal(path, Options(sheet="Sheet9"))
     assert type(error) is SheetMissing
-    assert error.sentence() == "“keys.xlsx”里没有工作表“Sheet9”。现有:卡密。"
+    assert error.sentence() == "“keys.xlsx”里没有工作表“Sheet9”。现有：卡密。"
     error = refusal(path, Options(columns=Columns(secret=7)))
     assert type(error) is ColumnMissing
     assert error.sentence() == "“keys.xlsx”没有第 8 列。"
@@ -239,7 +239,7 @@ def test_a_zip_bomb_is_refused_before_a_reader_opens_it(tmp_path: Path) -> None:
     error = refusal(with_sheet(tmp_path, sheet_xml(b'<row r="1"/>' + b" " * 40_000_000)))
     assert type(error) is FileExplodes
     assert error.sentence() == (
-        "“keys.xlsx”解压后过大(xl/worksheets/sheet1.xml),已拒绝。请删除多余的工作表和列,或拆成几个文件。"
+        "“keys.xlsx”解压后过大（xl/worksheets/sheet1.xml），已拒绝。请删除多余的工作表和列，或拆成几个文件。"
     )
 
 
@@ -276,7 +276,7 @@ def test_two_cells_in_far_corners_are_refused_in_either_order(tmp_path: Path) ->
         error = refusal(with_sheet(tmp_path, sheet_xml(rows)))
         assert type(error) is SheetTooWide
         assert error.sentence() == (
-            "工作表“卡密”的数据范围达到 1048576 行 16384 列,无法读取。请删除远处多余的单元格后另存。"
+            "工作表“卡密”的数据范围达到 1048576 行 16384 列，无法读取。请删除远处多余的单元格后另存。"
         )
 
 
@@ -300,4 +300,4 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None
 
     with pytest.raises(KamengError) as error:
         run(path, None, scribble)
-    assert error.value.sentence() == "“keys.csv”在读取时被修改了,没有导入。请保存并关闭后重试。"
+    assert error.value.sentence() == "“keys.csv”在读取时被修改了，没有导入。请保存并关闭后重试。"

@@ -160,7 +160,7 @@ def test_a_refused_file_is_the_same_error_in_the_parent(tmp_path: Path) -> None:
     assert isinstance(last, Failed)
     error = last.error()
     assert type(error) is FileEncrypted
-    assert error.sentence() == "“secret.xlsx”设有打开密码。请在 Excel 中打开,另存为不带密码的 .xlsx 后再导入。"
+    assert error.sentence() == "“secret.xlsx”设有打开密码。请在 Excel 中打开，另存为不带密码的 .xlsx 后再导入。"
 
 
 def test_a_worker_stops_when_asked(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_a_worker_that_dies_becomes_a_sentence(tmp_path: Path) -> None:
     assert isinstance(last, Failed)
     error = last.error()
     assert type(error) is WorkerFailed
-    assert error.sentence() == ("读取文件的进程意外结束(exit -9)。没有导入任何内容,请重试;再次发生请报告此问题。")
+    assert error.sentence() == ("读取文件的进程意外结束（exit -9）。没有导入任何内容，请重试；再次发生请报告此问题。")
 
 
 def test_an_unexpected_error_tells_its_place_but_not_its_text() -> None:
@@ -231,8 +231,8 @@ def test_a_full_sheet_worth_of_rows_passes_as_csv(tmp_path: Path) -> None:
         0,
     )
     assert [problem.sentence() for problem in ledger.problems] == [
-        "第 1048575 行:与第 6 行重复。",
-        "第 1048576 行:卡密为空。",
+        "第 1048575 行：与第 6 行重复。",
+        "第 1048576 行：卡密为空。",
     ]
     assert rows == [5_000] * 209 + [3_574]
 

@@ -46,13 +46,13 @@ def test_the_ledger_of_a_mixed_file_adds_up_with_every_line_named(tmp_path: Path
     assert imported.ledger.sentence("en") == "13 read = 3 valid + 2 duplicates + 5 refused + 3 skipped"
     assert imported.rows == [(2, "0001", "AAAA1111"), (3, "0002", "BBBB2222"), (7, "0004", "CCCC3333")]
     assert imported.problems == [
-        "第 5 行:中间含有看不见的字符(零宽字符、全角空格等)。",
-        "第 6 行:与第 2 行重复。",
-        "第 8 行:卡密为空。",
-        "第 9 行:是科学计数法,Excel 已经丢掉末尾数字,请把列设为文本后重新导出。",
-        "第 10 行:与第 3 行重复。",
-        "第 12 行:列数与其他行不同。",
-        "第 13 行:列数与其他行不同。",
+        "第 5 行：中间含有看不见的字符（零宽字符、全角空格等）。",
+        "第 6 行：与第 2 行重复。",
+        "第 8 行：卡密为空。",
+        "第 9 行：是科学计数法，Excel 已经丢掉末尾数字，请把列设为文本后重新导出。",
+        "第 10 行：与第 3 行重复。",
+        "第 12 行：列数与其他行不同。",
+        "第 13 行：列数与其他行不同。",
     ]
     assert imported.ledger.problems[1].sentence("en") == "Line 6: is the same as line 2."
     assert imported.ledger.problems[1].shown == "•••• / ••••11"
@@ -72,7 +72,7 @@ def test_repairs_can_be_refused(tmp_path: Path) -> None:
     path = text_file(tmp_path, "AAAA1111\n BBBB2222\nＣＣＣＣ３３３３\n")
     imported = Imported(path, Options(repairs="refuse"))
     assert imported.figures == (3, 1, 0, 2, 0)
-    assert imported.problems[0] == "第 2 行:需要修整,而您选择了不修整。"
+    assert imported.problems[0] == "第 2 行：需要修整，而您选择了不修整。"
     assert imported.repairs == {}
 
 
@@ -88,7 +88,7 @@ def test_a_file_without_a_valid_row_says_so(tmp_path: Path) -> None:
     imported = Imported(text_file(tmp_path, "卡号,卡密\n0001,\n0002,\n0003,\n\n"))
     assert imported.figures == (5, 0, 0, 3, 2)
     assert imported.chunks == []
-    assert imported.notices == ["没有可导入的卡密:读取 5 行,重复 0,拒绝 3,跳过 2。"]
+    assert imported.notices == ["没有可导入的卡密：读取 5 行，重复 0，拒绝 3，跳过 2。"]
 
 
 # Sheets: what Excel does to cells.
@@ -124,29 +124,29 @@ def test_every_kind_of_damaged_cell_is_refused_with_its_address(tmp_path: Path) 
     imported = Imported(path)
     assert imported.figures == (15, 2, 0, 12, 1)
     assert imported.rows == [(2, "0001", "AAAA-1111"), (15, "0014", "CCCC-3333")]
-    lost = "是超过 15 位的数字,Excel 已改掉末尾数字,请把列设为文本后重新导出。"
+    lost = "是超过 15 位的数字，Excel 已改掉末尾数字，请把列设为文本后重新导出。"
     assert imported.problems == [
-        f"第 3 行(B3 单元格):{lost}",
-        "第 4 行(B4 单元格):是小数,不是卡密。",
-        "第 5 行(B5 单元格):是日期或时间单元格,不是文本。",
-        "第 6 行(B6 单元格):是日期或时间单元格,不是文本。",
-        "第 7 行(B7 单元格):是逻辑值(TRUE/FALSE)单元格,不是文本。",
-        "第 8 行(B8 单元格):是公式,请复制后选择性粘贴为数值。",
-        f"第 9 行(B9 单元格):{lost}",
-        "第 10 行(B10 单元格):是错误值单元格。",
-        "第 11 行(B11 单元格):是负数,不是卡密。",
-        "第 12 行(B12 单元格):是带显示格式的数字,看到的和存的不一样,请把列设为文本。",
-        "第 13 行(B13 单元格):是带显示格式的数字,看到的和存的不一样,请把列设为文本。",
-        f"第 14 行(A14 单元格):{lost}",
+        f"第 3 行（B3 单元格）：{lost}",
+        "第 4 行（B4 单元格）：是小数，不是卡密。",
+        "第 5 行（B5 单元格）：是日期或时间单元格，不是文本。",
+        "第 6 行（B6 单元格）：是日期或时间单元格，不是文本。",
+        "第 7 行（B7 单元格）：是逻辑值（TRUE/FALSE）单元格，不是文本。",
+        "第 8 行（B8 单元格）：是公式，请复制后选择性粘贴为数值。",
+        f"第 9 行（B9 单元格）：{lost}",
+        "第 10 行（B10 单元格）：是错误值单元格。",
+        "第 11 行（B11 单元格）：是负数，不是卡密。",
+        "第 12 行（B12 单元格）：是带显示格式的数字，看到的和存的不一样，请把列设为文本。",
+        "第 13 行（B13 单元格）：是带显示格式的数字，看到的和存的不一样，请把列设为文本。",
+        f"第 14 行（A14 单元格）：{lost}",
     ]
-    assert imported.notices == ["卡密列有 1 个公式单元格,会被拒绝:B8。"]
+    assert imported.notices == ["卡密列有 1 个公式单元格，会被拒绝：B8。"]
 
 
 def test_a_formula_outside_of_the_key_columns_does_no_harm(tmp_path: Path) -> None:
     path = workbook(tmp_path / "keys.xlsx", [(*HEAD, "面值"), ("0001", "AAAA1111", "=50*2"), ("0002", "BBBB2222", 1)])
     imported = Imported(path)
     assert imported.figures == (3, 2, 0, 0, 1)
-    assert imported.notices == ["没有使用的列:面值。"]
+    assert imported.notices == ["没有使用的列：面值。"]
 
 
 def test_leading_zeros_are_rebuilt_from_the_number_format(tmp_path: Path) -> None:
@@ -164,14 +164,14 @@ def test_leading_zeros_are_rebuilt_from_the_number_format(tmp_path: Path) -> Non
 def test_lost_leading_zeros_need_a_decision(tmp_path: Path) -> None:
     rows = [HEAD, *((100000 + n, f"SECRET{n:04}") for n in range(8)), (1234, "SECRET0008"), (99, "SECRET0009")]
     path = workbook(tmp_path / "keys.xlsx", rows)
-    notice = "“卡号”列是数字而不是文本,2 个位数不足,开头的 0 可能已丢失:A10, A11。请选择拒绝或原样导入。"
+    notice = "“卡号”列是数字而不是文本，2 个位数不足，开头的 0 可能已丢失：A10, A11。请选择拒绝或原样导入。"
     assert [said.zh for said in plan(path).notices] == [notice]
     refused = Imported(path)
     assert refused.figures == (11, 8, 0, 2, 1)
     assert refused.notices == [notice]
     assert refused.problems == [
-        "第 10 行(A10 单元格):是数字,位数比同批少,开头的 0 可能已被 Excel 去掉。",
-        "第 11 行(A11 单元格):是数字,位数比同批少,开头的 0 可能已被 Excel 去掉。",
+        "第 10 行（A10 单元格）：是数字，位数比同批少，开头的 0 可能已被 Excel 去掉。",
+        "第 11 行（A11 单元格）：是数字，位数比同批少，开头的 0 可能已被 Excel 去掉。",
     ]
     assert refused.ledger.damaged == Counted(count=2, addresses=("A10", "A11"))
     accepted = Imported(path, Options(damaged="accept"))
@@ -186,7 +186,7 @@ def test_short_numbers_in_a_csv_are_remarked_on(tmp_path: Path) -> None:
     lines[3], lines[30] = "12345", "77"
     imported = Imported(text_file(tmp_path, "\n".join(lines), "keys.csv"))
     assert imported.figures == (40, 40, 0, 0, 0)
-    assert imported.notices == ["有 2 行的纯数字卡密比其他行短,开头的 0 可能在导出 CSV 时丢失:第 4, 31 行。"]
+    assert imported.notices == ["有 2 行的纯数字卡密比其他行短，开头的 0 可能在导出 CSV 时丢失：第 4, 31 行。"]
 
 
 def test_merged_cells_of_a_key_column_are_refused(tmp_path: Path) -> None:
@@ -211,10 +211,10 @@ def test_merged_cells_of_a_key_column_are_refused(tmp_path: Path) -> None:
     assert imported.figures == (7, 3, 0, 2, 2)
     assert [row[0] for row in imported.rows] == [3, 4, 7]
     assert imported.problems == [
-        "第 5 行(A5 单元格):属于合并单元格,请先取消合并。",
-        "第 6 行(A6 单元格):属于合并单元格,请先取消合并。",
+        "第 5 行（A5 单元格）：属于合并单元格，请先取消合并。",
+        "第 6 行（A6 单元格）：属于合并单元格，请先取消合并。",
     ]
-    assert imported.notices == ["有 2 处合并单元格:A1:C1, A4:A6。卡密列里被合并的行会被拒绝。"]
+    assert imported.notices == ["有 2 处合并单元格：A1:C1, A4:A6。卡密列里被合并的行会被拒绝。"]
 
 
 def test_hidden_rows_and_sheets_are_skipped_and_said_so(tmp_path: Path) -> None:
@@ -239,9 +239,9 @@ def test_hidden_rows_and_sheets_are_skipped_and_said_so(tmp_path: Path) -> None:
     assert imported.reasons["hidden_row"] == (1, ("3",))
     assert imported.notices == [
         "隐藏的工作表“旧卡”没有读取。",
-        "工作表“其他”没有读取;需要时请选择它再导入一次。",
+        "工作表“其他”没有读取；需要时请选择它再导入一次。",
         "工作表“空表”是空的。",
-        "有 1 个隐藏行,默认跳过:3。",
+        "有 1 个隐藏行，默认跳过：3。",
     ]
     assert Imported(path, Options(hidden_rows="include")).figures == (4, 3, 0, 0, 1)
     assert Imported(path, Options(sheet="旧卡")).rows == [(2, "", "OLD11111")]
@@ -254,7 +254,7 @@ def test_a_table_that_starts_in_the_middle_keeps_its_addresses(tmp_path: Path) -
     )
     imported = Imported(path)
     assert imported.rows == [(4, "0001", "AAAA1111")]
-    assert imported.problems == ["第 5 行(D5 单元格):是小数,不是卡密。"]
+    assert imported.problems == ["第 5 行（D5 单元格）：是小数，不是卡密。"]
     preview = plan(path)
     assert (preview.columns.number, preview.columns.secret) == (2, 3)
     assert preview.titles == ("A", "B", "卡号", "卡密")
@@ -337,7 +337,7 @@ def test_separators_and_columns_are_guessed(
         (("Card No.", "Key", "Valid until"), 0, 1, 2),
         (("serial number", "PIN"), 0, 1, None),
         (("卡号",), None, 0, None),
-        (("卡号(必填)", "卡密(必填)"), 0, 1, None),
+        (("卡号（必填）", "卡密（必填）"), 0, 1, None),
         (("序列号", "卡号", "卡密"), 1, 2, None),
     ],
 )
@@ -359,7 +359,7 @@ def test_quotes_of_a_csv_are_undone_and_stray_ones_hurt_one_line_only(tmp_path: 
     )
     imported = Imported(path, Options(separator=","))
     assert imported.rows[:4] == [(2, "1", "AA,11"), (3, "2", 'BB"22'), (6, "4", 'DD"44'), (7, "5", "=EE55")]
-    assert imported.problems[0] == "第 5 行:引号没有配对。"
+    assert imported.problems[0] == "第 5 行：引号没有配对。"
     assert imported.figures == (106, 104, 0, 1, 1)
 
 
@@ -382,7 +382,7 @@ def test_case_and_pattern_are_rules_of_the_product(tmp_path: Path) -> None:
     path = text_file(tmp_path, "ABCD\nabcd\nABCDE\nAB-D\n")
     assert Imported(path).figures == (4, 4, 0, 0, 0)
     folded = Imported(path, Options(ignore_case=True))
-    assert folded.problems == ["第 2 行:与第 1 行重复。"]
+    assert folded.problems == ["第 2 行：与第 1 行重复。"]
     ruled = Imported(path, Options(pattern=Pattern(min_length=4, max_length=4, alphabet="ABCD")))
     assert ruled.rows == [(1, "", "ABCD")]
     assert [problem.reason for problem in ruled.ledger.problems] == [
@@ -400,7 +400,7 @@ def test_expired_cards_are_refused_and_the_range_is_shown(tmp_path: Path) -> Non
     with clock.fixed(dt.datetime(2026, 8, 31, 16, 0, tzinfo=dt.UTC)):  # 1 September in the shop
         imported = Imported(path)
     assert [row[0] for row in imported.rows] == [3, 4, 6]
-    assert imported.problems == ["第 2 行:已过有效期。", "第 5 行:有效期无法识别。"]
+    assert imported.problems == ["第 2 行：已过有效期。", "第 5 行：有效期无法识别。"]
     assert (imported.ledger.expires_first, imported.ledger.expires_last) == (
         dt.date(2026, 9, 1),
         dt.date(2028, 2, 29),

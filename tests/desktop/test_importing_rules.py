@@ -93,7 +93,7 @@ def test_a_ledger_that_does_not_add_up_is_not_given_out() -> None:
     tally.problem(Problem(line=2, outcome=Outcome.REFUSED, reason="empty"))
     with pytest.raises(LedgerMismatch) as error:
         tally.close("")
-    assert error.value.sentence().startswith("账目对不上:读取 3 行,归类 2 行。")
+    assert error.value.sentence().startswith("账目对不上：读取 3 行，归类 2 行。")
     tally.read, tally.rows_sealed = 2, 0
     with pytest.raises(LedgerMismatch):
         tally.close("")

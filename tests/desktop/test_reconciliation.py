@@ -49,7 +49,7 @@ def test_orders_over_midnight_belong_to_the_day_of_each_step(live_shop, finance,
         )
         checks = checks_of(openpyxl.load_workbook(written.path))
         assert {verdict for _, _, verdict in checks.values()} == {"一致"}
-        assert int(checks["收款金额(元)"][0] * 100) == paid_fen
+        assert int(checks["收款金额（元）"][0] * 100) == paid_fen
     assert [path.name for path in sorted(tmp_path.glob("*.xlsx*"))] == ["21.xlsx", "22.xlsx"]
 
 
@@ -64,7 +64,7 @@ def test_details_that_differ_from_the_ledger_are_not_exported(live_shop, finance
     with pytest.raises(BooksDiffer) as caught:
         finance.run(reconciliation.export_workbook(finance.engine, day=DAY, target=tmp_path / "day.xlsx"))
     assert (caught.value.params["figure"], caught.value.params["details"], caught.value.params["ledger"]) == (
-        "发货数量(张)",
+        "发货数量（张）",
         "2",
         "1",
     )

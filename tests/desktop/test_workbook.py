@@ -259,14 +259,14 @@ EXPECTED = {
     "下单数": Decimal(3),
     "付款订单数": Decimal(3),
     "发货订单数": Decimal(2),
-    "收款金额(元)": Decimal("29.76"),
-    "发货金额(元)": Decimal("19.81"),
-    "供货商应得(元)": Decimal("18.82"),
-    "平台服务费(元)": Decimal("0.99"),
-    "入库卡密(张)": Decimal(5_000),
-    "售出卡密(张)": Decimal(5),
-    "发货数量(张)": Decimal(5),
-    "借方合计 = 贷方合计(元)": Decimal("49.57"),
+    "收款金额（元）": Decimal("29.76"),
+    "发货金额（元）": Decimal("19.81"),
+    "供货商应得（元）": Decimal("18.82"),
+    "平台服务费（元）": Decimal("0.99"),
+    "入库卡密（张）": Decimal(5_000),
+    "售出卡密（张）": Decimal(5),
+    "发货数量（张）": Decimal(5),
+    "借方合计 = 贷方合计（元）": Decimal("49.57"),
 }
 
 
@@ -285,7 +285,7 @@ def test_a_changed_detail_turns_its_verdict(tmp_path: Path) -> None:
     book = openpyxl.load_workbook(tmp_path / "day.xlsx")
     book["订单"]["K2"].value = 9.86
     verdicts = {title: verdict for title, (_, _, verdict) in checks_of(book).items()}
-    assert verdicts == dict.fromkeys(EXPECTED, "一致") | {"发货金额(元)": "不一致"}
+    assert verdicts == dict.fromkeys(EXPECTED, "一致") | {"发货金额（元）": "不一致"}
     overall = next(row for row in book["汇总"].iter_rows(values_only=True) if row[0] == "结论")
     assert evaluate(book, overall[3]) == "不一致"
 
@@ -304,10 +304,10 @@ def test_ids_are_text_times_are_dates_amounts_are_numbers(tmp_path: Path) -> Non
         "商品",
         "供货商",
         "数量",
-        "单价(元)",
-        "金额(元)",
-        "供货商应得(元)",
-        "平台服务费(元)",
+        "单价（元）",
+        "金额（元）",
+        "供货商应得（元）",
+        "平台服务费（元）",
         "计单",
     ]
     assert [cell.value for cell in first] == [
@@ -425,12 +425,12 @@ def test_english_readers_get_english_words(tmp_path: Path) -> None:
         ("下单数", "orders_placed", "3", "4"),
         ("付款订单数", "orders_paid", "3", "4"),
         ("发货订单数", "orders_delivered", "2", "3"),
-        ("收款金额(元)", "paid_fen", "29.76", "29.77"),
-        ("发货金额(元)", "delivered_fen", "19.81", "19.82"),
-        ("供货商应得(元)", "supplier_fen", "18.82", "18.83"),
-        ("平台服务费(元)", "fee_fen", "0.99", "1.00"),
-        ("入库卡密(张)", "units_imported", "5,000", "5,001"),
-        ("售出卡密(张)", "units_sold", "5", "6"),
+        ("收款金额（元）", "paid_fen", "29.76", "29.77"),
+        ("发货金额（元）", "delivered_fen", "19.81", "19.82"),
+        ("供货商应得（元）", "supplier_fen", "18.82", "18.83"),
+        ("平台服务费（元）", "fee_fen", "0.99", "1.00"),
+        ("入库卡密（张）", "units_imported", "5,000", "5,001"),
+        ("售出卡密（张）", "units_sold", "5", "6"),
     ],
 )
 def test_a_figure_that_differs_is_named_and_nothing_is_left(
@@ -454,7 +454,7 @@ def test_a_ledger_that_does_not_balance_is_named(tmp_path: Path) -> None:
     ledger = [*SUMMARY.ledger[:-1], LedgerTotal(account="platform_fee", debits_fen=0, credits_fen=98)]
     with pytest.raises(BooksDiffer) as caught:
         export(tmp_path / "day.xlsx", summary=SUMMARY.model_copy(update={"ledger": ledger}))
-    assert caught.value.params["figure"] == "借方合计 = 贷方合计(元)"
+    assert caught.value.params["figure"] == "借方合计 = 贷方合计（元）"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -282,7 +282,7 @@ def test_permissions_are_area_thing_verb_in_alphabetical_order():
 
 def test_an_error_makes_its_sentence_also_when_a_value_is_missing():
     refused = errors.TooLarge(limit_bytes=7)
-    assert refused.sentence() == "内容过大,最多 7 字节。"
+    assert refused.sentence() == "内容过大，最多 7 字节。"
     assert refused.sentence("en-GB") == "The content is too large; the limit is 7 bytes."
     assert errors.TooLarge().sentence("en") == "The content is too large; the limit is ? bytes."
     assert errors.error_for("too_large") is errors.TooLarge

@@ -27,7 +27,7 @@ class KeySheet(Live, QDialog):
         self.setWindowTitle(self.tr("快捷键一览"))
         outer = column(self, gap=SPACE, margins=(24, 20, 24, 18))
         outer.addWidget(label(self.tr("快捷键一览"), role="title"))
-        outer.addWidget(label(self.tr("所有操作也都在命令面板里(Ctrl+K)。"), role="muted"))
+        outer.addWidget(label(self.tr("所有操作也都在命令面板里（Ctrl+K）。"), role="muted"))
         area = QScrollArea()
         area.setWidgetResizable(True)
         area.setAccessibleName(self.tr("快捷键一览"))
