@@ -151,10 +151,8 @@ def declare(tx: Tx, keys: KeyRing, body: NewImport, shelf: Shelf, *, actor: str)
 def inspect(keys: KeyRing, import_id: UUID, n: int, sealed: bytes) -> None:
     """Open a chunk as it arrives, so that its sender hears at once, and not the job, that it cannot be used.
 
-    Raises TooLarge, or ChunkUnreadable unless it is sealed to us for this place and holds lines whose numbers rise.
+    Raises ChunkUnreadable unless it is sealed to us for this place and holds lines whose numbers rise.
     """
-    if len(sealed) > CHUNK_BYTES:
-        raise TooLarge(limit_bytes=CHUNK_BYTES)
     rows = _decode(keys.open_chunk(sealed, import_id=import_id, n=n), n)
     numbers = [row[0] for row in rows]
     rising = all(one < other for one, other in pairwise([0, *numbers, LAST_LINE + 1]))
@@ -162,8 +160,10 @@ def inspect(keys: KeyRing, import_id: UUID, n: int, sealed: bytes) -> None:
         raise ChunkUnreadable(n=n)
 
 
-def receive(tx: Tx, import_id: UUID, n: int, sealed: bytes) -> None:
-    """Keep one chunk, still sealed. The same bytes again are harmless; others raise ChunkDiffers."""
+def require_declared(tx: Tx, import_id: UUID, n: int, sealed: bytes) -> ImportState:
+    """The import's state, if these bytes are what it declared as chunk `n`. Raises TooLarge, NotFound or ChunkDiffers."""
+    if len(sealed) > CHUNK_BYTES:
+        raise TooLarge(limit_bytes=CHUNK_BYTES)
     state = tx.scalars(select(StockImport.state).where(StockImport.id == import_id)).first()
     declared = tx.scalars(
         select(ImportChunk.sha256).where(ImportChunk.import_id == import_id, ImportChunk.n == n)
@@ -172,7 +172,12 @@ def receive(tx: Tx, import_id: UUID, n: int, sealed: bytes) -> None:
         raise NotFound
     if hashlib.sha256(sealed).hexdigest() != declared:
         raise ChunkDiffers(n=n)
-    if state == ImportState.RECEIVING:
+    return ImportState(state)
+
+
+def receive(tx: Tx, import_id: UUID, n: int, sealed: bytes) -> None:
+    """Keep one chunk, still sealed. The same bytes again are harmless; others raise ChunkDiffers."""
+    if require_declared(tx, import_id, n, sealed) is ImportState.RECEIVING:
         chunk = (ImportChunk.import_id == import_id, ImportChunk.n == n, ImportChunk.sealed.is_(None))
         tx.execute(update(ImportChunk).where(*chunk).values(sealed=sealed))
 

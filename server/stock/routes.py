@@ -159,9 +159,11 @@ def _import(tx: Tx, who: Actor, import_id: UUID) -> StockImport:
 def _receive(request: Request, import_id: UUID, n: int, sealed: bytes) -> None:
     ctx: Context = context.of(request)
     _check_digest(request.headers.get("content-digest"), sealed)
-    intake.inspect(ctx.keys, import_id, n, sealed)
-    with ctx.db.tx() as tx:
+    with ctx.db.read() as tx:
         _import(tx, policy.actor(request), import_id)
+        intake.require_declared(tx, import_id, n, sealed)
+    intake.inspect(ctx.keys, import_id, n, sealed)  # between the transactions: it takes milliseconds
+    with ctx.db.tx() as tx:
         intake.receive(tx, import_id, n, sealed)
 
 
