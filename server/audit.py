@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -95,22 +95,29 @@ def append(tx: Tx, **entry: Any) -> None:
     append_many(tx, [Entry(**entry)])
 
 
+_INSERT, _INSERT_PENDING = insert(table_of(AuditEvent)), insert(table_of(AuditPending))
+
+
 def append_many(tx: Tx, entries: Sequence[Entry]) -> None:
     """Append rows with the change they describe; set-based."""
     if not entries:
         return
     at = clock.now()
     rows = [
-        asdict(entry)
-        | {
+        {
             "id": ids.new_id(),
             "at": at,
+            "actor": entry.actor,
+            "action": entry.action,
+            "entity": entry.entity,
+            "entity_id": entry.entity_id,
+            "request_id": entry.request_id,
             "detail": json.dumps(entry.detail, ensure_ascii=False, sort_keys=True) if entry.detail else None,
         }
         for entry in entries
     ]
-    tx.execute(insert(table_of(AuditEvent)), rows)
-    tx.execute(insert(table_of(AuditPending)), [{"event_id": row["id"]} for row in rows])
+    tx.execute(_INSERT, rows)
+    tx.execute(_INSERT_PENDING, [{"event_id": row["id"]} for row in rows])
 
 
 def seal(db: Database) -> int:

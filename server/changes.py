@@ -81,6 +81,9 @@ def append(
     append_many(tx, [Changed(entity=entity, entity_id=entity_id, domain=domain, supplier_id=supplier_id, op=op)])
 
 
+_INSERT = insert(table_of(ChangeInbox))
+
+
 def append_many(tx: Tx, changed: Iterable[Changed]) -> None:
     """Append changes; several of one row in one transaction become one."""
     rows = [
@@ -95,7 +98,7 @@ def append_many(tx: Tx, changed: Iterable[Changed]) -> None:
         for one in dict.fromkeys(changed)
     ]
     if rows:
-        tx.execute(insert(table_of(ChangeInbox)), rows)
+        tx.execute(_INSERT, rows)
 
 
 def advance(db: Database) -> int:

@@ -68,16 +68,19 @@ class JournalConflict(KamengError):
     en = "Journal {key} exists with other content; processing stopped and an alarm was raised."
 
 
+_INSERT_JOURNALS, _INSERT_TRANSFERS = insert(table_of(LedgerJournal)), insert(table_of(LedgerTransfer))
+
+
 def post(tx: Tx, journals: Sequence[Journal]) -> None:
     """Post what is not posted yet. A repeat is a no-op; other content under a used key raises JournalConflict."""
     fresh = _without_posted(tx, journals)
     if not fresh:
         return
-    accounts = _accounts(tx, {a for j in fresh for t in j.transfers if t.amount for a in (t.debit, t.credit)})
+    accounts = _accounts(tx, {a for j, _ in fresh for t in j.transfers if t.amount for a in (t.debit, t.credit)})
     posted_at = clock.now()
     headers, lines = [], []
     sums: dict[UUID, list[Fen]] = defaultdict(lambda: [0, 0])
-    for journal in fresh:
+    for journal, content in fresh:
         journal_id = ids.new_id()
         headers.append(
             {
@@ -85,7 +88,7 @@ def post(tx: Tx, journals: Sequence[Journal]) -> None:
                 "key": journal.key,
                 "code": journal.code,
                 "order_id": journal.order_id,
-                "content_sha256": _content(journal),
+                "content_sha256": content,
                 "occurred_at": journal.occurred_at,
                 "posted_at": posted_at,
             }
@@ -104,21 +107,26 @@ def post(tx: Tx, journals: Sequence[Journal]) -> None:
             )
             sums[debit][0] += transfer.amount
             sums[credit][1] += transfer.amount
-    tx.execute(insert(table_of(LedgerJournal)), headers)
+    tx.execute(_INSERT_JOURNALS, headers)
     if lines:
-        tx.execute(insert(table_of(LedgerTransfer)), lines)
+        tx.execute(_INSERT_TRANSFERS, lines)
         _add_to_balances(tx, sums, {row.id: row.slots for row in accounts.values()})
 
 
-def _without_posted(tx: Tx, journals: Sequence[Journal]) -> list[Journal]:
-    by_key: dict[str, Journal] = {}
+_POSTED = select(LedgerJournal.key, LedgerJournal.content_sha256).where(
+    LedgerJournal.key.in_(bindparam("keys", expanding=True))
+)
+
+
+def _without_posted(tx: Tx, journals: Sequence[Journal]) -> list[tuple[Journal, str]]:
+    """The journals that are new, each with the hash of its content."""
+    by_key: dict[str, tuple[Journal, str]] = {}
     for journal in journals:
-        twin = by_key.setdefault(journal.key, journal)
-        if _content(twin) != _content(journal):
+        content = _content(journal)
+        if by_key.setdefault(journal.key, (journal, content))[1] != content:
             raise JournalConflict(key=journal.key)
-    query = select(LedgerJournal.key, LedgerJournal.content_sha256).where(LedgerJournal.key.in_(by_key))
-    for key, content in tx.execute(query):
-        if content != _content(by_key.pop(key)):
+    for key, content in tx.execute(_POSTED, {"keys": list(by_key)}):
+        if content != by_key.pop(key)[1]:
             raise JournalConflict(key=key)
     return list(by_key.values())
 
@@ -145,9 +153,13 @@ def _accounts(tx: Tx, wanted: Iterable[Account]) -> dict[Account, LedgerAccount]
     return found | _select_accounts(tx, missing) if missing else found
 
 
+_NAMED = select(LedgerAccount).where(
+    tuple_(LedgerAccount.kind, LedgerAccount.owner).in_(bindparam("names", expanding=True))
+)
+
+
 def _select_accounts(tx: Tx, names: list[tuple[str, str]]) -> dict[Account, LedgerAccount]:
-    query = select(LedgerAccount).where(tuple_(LedgerAccount.kind, LedgerAccount.owner).in_(names))
-    return {Account(row.kind, row.owner): row for row in tx.scalars(query)}
+    return {Account(row.kind, row.owner): row for row in tx.scalars(_NAMED, {"names": names})}
 
 
 def _open(tx: Tx, kind: str, owner: str) -> None:
@@ -163,21 +175,23 @@ def _open(tx: Tx, kind: str, owner: str) -> None:
     )
 
 
+_BALANCE = table_of(LedgerBalance)
+_ADD = (
+    update(_BALANCE)
+    .where(_BALANCE.c.account_id == bindparam("a"), _BALANCE.c.slot == bindparam("s"))
+    .values(
+        debits_fen=_BALANCE.c.debits_fen + bindparam("debits"),
+        credits_fen=_BALANCE.c.credits_fen + bindparam("credits"),
+    )
+)
+
+
 def _add_to_balances(tx: Tx, sums: dict[UUID, list[Fen]], slots: dict[UUID, int]) -> None:
     """One update a slot, in (account, slot) order. Each writer lane has its own slot of a busy account."""
     lane = int(tx.info.get("slot", 0))
-    balance = table_of(LedgerBalance)
     rows = [
         {"a": account_id, "s": lane % slots[account_id], "debits": debits, "credits": credits}
         for account_id, (debits, credits) in sorted(sums.items(), key=lambda item: item[0].bytes)
     ]
-    statement = (
-        update(balance)
-        .where(balance.c.account_id == bindparam("a"), balance.c.slot == bindparam("s"))
-        .values(
-            debits_fen=balance.c.debits_fen + bindparam("debits"),
-            credits_fen=balance.c.credits_fen + bindparam("credits"),
-        )
-    )
-    changed = rows_changed(tx.connection().execute(statement, rows))
+    changed = rows_changed(tx.connection().execute(_ADD, rows))
     assert changed == len(rows), "a balance slot is missing"

@@ -11,13 +11,13 @@ import hashlib
 import hmac
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select, tuple_, update
+from sqlalchemy import bindparam, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -133,14 +133,18 @@ def place(tx: Tx, commands: Sequence[PlaceOrder], *, hold_minutes: int) -> list[
     return [result for result in results if result is not None]
 
 
+# Statements of the hot path are made once: making one costs as much as running it.
+_KNOWN = (
+    select(Order, OrderLine.title)
+    .join(OrderLine, OrderLine.order_id == Order.id)
+    .where(tuple_(Order.buyer_id, Order.idempotency_key).in_(bindparam("keys", expanding=True)), OrderLine.n == 0)
+)
+
+
 def _known(tx: Tx, commands: Sequence[PlaceOrder]) -> dict[tuple[UUID, str], tuple[Order, str]]:
     keys = [(command.buyer_id, command.idempotency_key) for command in commands]
-    query = (
-        select(Order, OrderLine.title)
-        .join(OrderLine, OrderLine.order_id == Order.id)
-        .where(tuple_(Order.buyer_id, Order.idempotency_key).in_(keys), OrderLine.n == 0)
-    )
-    return {(order.buyer_id, order.idempotency_key): (order, title) for order, title in tx.execute(query)}
+    found = tx.execute(_KNOWN, {"keys": keys})
+    return {(order.buyer_id, order.idempotency_key): (order, title) for order, title in found}
 
 
 def _repeat(known: tuple[Order, str], command: PlaceOrder) -> Placed | KamengError:
@@ -205,16 +209,17 @@ def _line(order_id: UUID, terms: catalog.SaleTerms, quote: LineQuote) -> dict[st
     }
 
 
+_INSERT_ORDERS, _INSERT_LINES = insert(table_of(Order)), insert(table_of(OrderLine))
+
+
 def _insert(tx: Tx, drafts: list[_Draft]) -> None:
     if not drafts:
         return
-    tx.execute(insert(table_of(Order)), [draft.order for draft in drafts])
-    tx.execute(insert(table_of(OrderLine)), [draft.line for draft in drafts])
-    changes.append_many(tx, [c for draft in drafts for c in _changed(draft.order["id"], [draft.line["supplier_id"]])])
-    changes.append_many(
-        tx,
-        {changes.Changed("sku", d.line["sku_id"], domain="stock", supplier_id=d.line["supplier_id"]) for d in drafts},
-    )
+    tx.execute(_INSERT_ORDERS, [draft.order for draft in drafts])
+    tx.execute(_INSERT_LINES, [draft.line for draft in drafts])
+    placed = [c for draft in drafts for c in _changed(draft.order["id"], [draft.line["supplier_id"]])]
+    taken = [_sku_changed(draft.line["sku_id"], draft.line["supplier_id"]) for draft in drafts]
+    changes.append_many(tx, placed + taken)
     audit.append_many(
         tx,
         [
@@ -249,29 +254,47 @@ class Move:
     to: OrderState
 
 
+_LOCK = (
+    select(Order)
+    .where(Order.id.in_(bindparam("ids", expanding=True)))
+    .order_by(Order.id)
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
+
+
 def lock(tx: Tx, order_ids: Sequence[UUID]) -> dict[UUID, Order]:
     """The orders, locked in the order of their ids: existing orders are the first lock of any transaction."""
-    query = (
-        select(Order)
-        .where(Order.id.in_(list(order_ids)))
-        .order_by(Order.id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
-    return {order.id: order for order in tx.scalars(query)}
+    return {order.id: order for order in tx.scalars(_LOCK, {"ids": list(order_ids)})}
+
+
+_LINES_OF = (
+    select(OrderLine)
+    .where(OrderLine.order_id.in_(bindparam("ids", expanding=True)))
+    .order_by(OrderLine.order_id, OrderLine.n)
+)
 
 
 def lines_of(tx: Tx, order_ids: Sequence[UUID]) -> dict[UUID, list[OrderLine]]:
     """The lines of each order in their order."""
     lines: dict[UUID, list[OrderLine]] = defaultdict(list)
-    query = select(OrderLine).where(OrderLine.order_id.in_(list(order_ids))).order_by(OrderLine.order_id, OrderLine.n)
-    for line in tx.scalars(query):
+    for line in tx.scalars(_LINES_OF, {"ids": list(order_ids)}):
         lines[line.order_id].append(line)
     return lines
 
 
-def move(tx: Tx, moves: Sequence[Move], *, at: datetime, actor: str) -> None:
-    """Move each locked order by the state table, compare-and-set. Raises IllegalMove, which names the state."""
+def move(
+    tx: Tx,
+    moves: Sequence[Move],
+    *,
+    at: datetime,
+    actor: str,
+    lines: Mapping[UUID, Sequence[OrderLine]] | None = None,
+) -> None:
+    """Move each locked order by the state table, compare-and-set. Raises IllegalMove, which names the state.
+
+    `lines` of all these orders, from a caller that has them, save reading them again.
+    """
     if not moves:
         return
     # Orders of one target differ in what they set only by having been paid before: that is part of the group.
@@ -294,7 +317,7 @@ def move(tx: Tx, moves: Sequence[Move], *, at: datetime, actor: str) -> None:
         for order in orders:
             for name, value in {"state": to.value, "version": order.version + 1, **_instants(to, at, order)}.items():
                 set_committed_value(order, name, value)
-    _note(tx, moves, actor=actor)
+    _note(tx, moves, lines_of(tx, [one.order.id for one in moves]) if lines is None else lines, actor=actor)
 
 
 def _instants(to: OrderState, at: datetime, order: Order) -> dict[str, Any]:
@@ -312,16 +335,10 @@ def _instants(to: OrderState, at: datetime, order: Order) -> dict[str, Any]:
     return table.get(to, {"due_at": None})
 
 
-def _note(tx: Tx, moves: Sequence[Move], *, actor: str) -> None:
-    orders = {one.order.id: one for one in moves}
-    suppliers = lines_of(tx, list(orders))
+def _note(tx: Tx, moves: Sequence[Move], lines: Mapping[UUID, Sequence[OrderLine]], *, actor: str) -> None:
+    orders = {one.order.id for one in moves}
     changes.append_many(
-        tx,
-        [
-            changed
-            for order_id in orders
-            for changed in _changed(order_id, [line.supplier_id for line in suppliers[order_id]])
-        ],
+        tx, [changed for order in orders for changed in _changed(order, [line.supplier_id for line in lines[order]])]
     )
     audit.append_many(
         tx,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, bindparam, select
 
 from server.db import Tx
 from server.orders.model import Order, OrderGrant, OrderLine
@@ -18,12 +18,16 @@ from shared.states import OrderState
 
 def find(tx: Tx, code: str) -> Order | None:
     """The order of a canonical code. Callers decide by `may_see_keys` and `policy` what of it is shown."""
-    return tx.scalars(select(Order).where(Order.code == code)).first()
+    return tx.scalars(_FIND, {"code": code}).first()
+
+
+_FIND = select(Order).where(Order.code == bindparam("code"))
+_LINES = select(OrderLine).where(OrderLine.order_id == bindparam("order")).order_by(OrderLine.n)
 
 
 def lines(tx: Tx, order_id: UUID) -> list[OrderLine]:
     """The lines of an order, in their order."""
-    return list(tx.scalars(select(OrderLine).where(OrderLine.order_id == order_id).order_by(OrderLine.n)).all())
+    return list(tx.scalars(_LINES, {"order": order_id}).all())
 
 
 def may_see_keys(tx: Tx, order: Order, buyer_id: UUID | None) -> bool:

@@ -6,14 +6,14 @@ callback, query or bill. Money that cannot be delivered becomes an exception wit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, insert, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, insert, or_, select, update
 from sqlalchemy.orm.attributes import set_committed_value
 
 from server import audit, changes
@@ -76,6 +76,7 @@ class _Work:
     """What a batch of facts does, gathered before it is written set by set; all of it happens at one instant."""
 
     at: datetime
+    lines: dict[UUID, list[OrderLine]]
     sold: list[tuple[Order, list[OrderLine]]] = field(default_factory=list)
     moves: list[orders.Move] = field(default_factory=list)
     journals: list[ledger.Journal] = field(default_factory=list)
@@ -87,6 +88,9 @@ class _Work:
 
 
 # --- attempts ---
+
+
+_INSERT_ATTEMPTS = insert(table_of(PaymentAttempt))
 
 
 def start(tx: Tx, placed: Sequence[orders.Placed], channels: Sequence[str]) -> list[PaymentAttempt]:
@@ -111,7 +115,7 @@ def start(tx: Tx, placed: Sequence[orders.Placed], channels: Sequence[str]) -> l
         for order, title, channel in fresh
     ]
     if rows:
-        tx.execute(insert(table_of(PaymentAttempt)), rows)
+        tx.execute(_INSERT_ATTEMPTS, rows)
     attempts = {row["order_id"]: PaymentAttempt(**row) for row in rows}
     repeated = [one.order.id for one in placed if not one.is_new and one.order.id not in attempts]
     if repeated:
@@ -140,15 +144,23 @@ def _stands(one: orders.Placed | KamengError) -> bool:
     return isinstance(one, orders.Placed)
 
 
+_ATTEMPT = table_of(PaymentAttempt)
+
+
+def _in_state(states: Iterable[str]) -> ColumnElement[bool]:
+    """Spelt out: an IN of a list cannot be executed for many parameter sets."""
+    return or_(*(_ATTEMPT.c.state == state for state in sorted(states)))
+
+
+_OPEN = (
+    update(_ATTEMPT)
+    .where(_ATTEMPT.c.id == bindparam("attempt"), _in_state({AttemptState.CREATED.value, AttemptState.UNKNOWN.value}))
+    .values(state=bindparam("to"), pay_url=bindparam("url"), qr_text=bindparam("qr"))
+)
+
+
 def open_attempts(tx: Tx, commands: Sequence[OpenAttempt]) -> list[None]:
     """The handler of `OpenAttempt`. A fact that came before the channel's answer stands: paid stays paid."""
-    table = table_of(PaymentAttempt)
-    unopened = or_(table.c.state == AttemptState.CREATED.value, table.c.state == AttemptState.UNKNOWN.value)
-    statement = (
-        update(table)
-        .where(table.c.id == bindparam("attempt"), unopened)
-        .values(state=bindparam("to"), pay_url=bindparam("url"), qr_text=bindparam("qr"))
-    )
     rows = [
         {
             "attempt": command.attempt_id,
@@ -158,7 +170,7 @@ def open_attempts(tx: Tx, commands: Sequence[OpenAttempt]) -> list[None]:
         }
         for command in commands
     ]
-    tx.connection().execute(statement, rows)
+    tx.connection().execute(_OPEN, rows)
     return [None] * len(commands)
 
 
@@ -177,7 +189,7 @@ def apply(tx: Tx, commands: Sequence[ApplyPayment]) -> list[Outcome]:
     seen = _keep_callbacks(tx, commands)
     held_orders, attempts = _lock_orders_and_attempts(tx, {command.fact.out_trade_no for command in commands})
     lines = orders.lines_of(tx, list(held_orders)) if held_orders else {}
-    work = _Work(at=clock.now(), numbers=_provider_numbers(tx, commands))
+    work = _Work(at=clock.now(), lines=lines, numbers=_provider_numbers(tx, commands))
     outcomes = []
     for command in commands:
         if command.raw is not None and command.raw.digest in seen:
@@ -185,11 +197,17 @@ def apply(tx: Tx, commands: Sequence[ApplyPayment]) -> list[Outcome]:
             continue
         attempt = attempts.get(command.fact.out_trade_no)
         order = held_orders.get(attempt.order_id) if attempt else None
-        outcomes.append(_decide(tx, work, command, attempt, order, lines))
+        outcomes.append(_decide(tx, work, command, attempt, order))
         if command.raw is not None:
             seen.add(command.raw.digest)
     _write(tx, work)
     return outcomes
+
+
+_STORED = select(PaymentCallback.digest, PaymentCallback.state).where(
+    PaymentCallback.digest.in_(bindparam("digests", expanding=True))
+)
+_INSERT_CALLBACKS = insert(table_of(PaymentCallback))
 
 
 def _keep_callbacks(tx: Tx, commands: Sequence[ApplyPayment]) -> set[str]:
@@ -197,8 +215,7 @@ def _keep_callbacks(tx: Tx, commands: Sequence[ApplyPayment]) -> set[str]:
     raws = {c.raw.digest: c for c in commands if c.raw is not None}
     if not raws:
         return set()
-    query = select(PaymentCallback.digest, PaymentCallback.state).where(PaymentCallback.digest.in_(raws))
-    stored = {digest: state for digest, state in tx.execute(query)}  # noqa: C416 - typed rows
+    stored = {row.digest: row.state for row in tx.execute(_STORED, {"digests": list(raws)})}
     now = clock.now()
     rows = [
         {
@@ -215,29 +232,42 @@ def _keep_callbacks(tx: Tx, commands: Sequence[ApplyPayment]) -> set[str]:
         if digest not in stored and command.raw is not None
     ]
     if rows:
-        tx.execute(insert(table_of(PaymentCallback)), rows)
+        tx.execute(_INSERT_CALLBACKS, rows)
     deferred = [digest for digest, state in stored.items() if state == "deferred"]
     if deferred:
         tx.execute(update(PaymentCallback).where(PaymentCallback.digest.in_(deferred)).values(state="applied"))
     return {digest for digest, state in stored.items() if state == "applied"}
 
 
+_OF_NUMBERS = PaymentAttempt.out_trade_no.in_(bindparam("numbers", expanding=True))
+_ORDERS_OF_NUMBERS = select(PaymentAttempt.order_id).where(_OF_NUMBERS)
+_LOCK_ATTEMPTS = (
+    select(PaymentAttempt)
+    .where(_OF_NUMBERS)
+    .order_by(PaymentAttempt.id)
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
+
+
 def _lock_orders_and_attempts(tx: Tx, numbers: set[str]) -> tuple[dict[UUID, Order], dict[str, PaymentAttempt]]:
     """The orders and attempts of our numbers. Orders are locked before attempts, as everywhere."""
-    wanted = PaymentAttempt.out_trade_no.in_(numbers)
-    order_ids = tx.scalars(select(PaymentAttempt.order_id).where(wanted)).all()
+    wanted = {"numbers": list(numbers)}
+    order_ids = tx.scalars(_ORDERS_OF_NUMBERS, wanted).all()
     if not order_ids:
         return {}, {}
     held = orders.lock(tx, order_ids)
-    query = select(PaymentAttempt).where(wanted).order_by(PaymentAttempt.id).with_for_update()
-    attempts = tx.scalars(query.execution_options(populate_existing=True))
-    return held, {attempt.out_trade_no: attempt for attempt in attempts}
+    return held, {attempt.out_trade_no: attempt for attempt in tx.scalars(_LOCK_ATTEMPTS, wanted)}
+
+
+_PROVIDER_NUMBERS = select(PaymentAttempt.channel, PaymentAttempt.provider_no, PaymentAttempt.out_trade_no).where(
+    PaymentAttempt.provider_no.in_(bindparam("numbers", expanding=True))
+)
 
 
 def _provider_numbers(tx: Tx, commands: Sequence[ApplyPayment]) -> dict[tuple[str, str | None], str]:
     wanted = {command.fact.provider_no for command in commands if command.fact.provider_no is not None}
-    query = select(PaymentAttempt.channel, PaymentAttempt.provider_no, PaymentAttempt.out_trade_no)
-    rows = tx.execute(query.where(PaymentAttempt.provider_no.in_(wanted)))
+    rows = tx.execute(_PROVIDER_NUMBERS, {"numbers": list(wanted)})
     return {(channel, provider_no): out_trade_no for channel, provider_no, out_trade_no in rows}
 
 
@@ -247,7 +277,6 @@ def _decide(
     command: ApplyPayment,
     attempt: PaymentAttempt | None,
     order: Order | None,
-    lines: dict[UUID, list[OrderLine]],
 ) -> Outcome:
     """What one fact does, in the order in which things can be wrong with it."""
     fact = command.fact
@@ -273,12 +302,11 @@ def _decide(
     if order.state not in _UNPAID_ORDER or order.id in work.paid_orders:
         return _exception(work, ExceptionKind.PAID_TWICE, fact, attempt)
     work.paid_orders.add(order.id)
-    return _deliver(tx, work, fact, attempt, order, lines[order.id])
+    return _deliver(tx, work, fact, attempt, order)
 
 
-def _deliver(
-    tx: Tx, work: _Work, fact: PaymentFact, attempt: PaymentAttempt, order: Order, lines: list[OrderLine]
-) -> Outcome:
+def _deliver(tx: Tx, work: _Work, fact: PaymentFact, attempt: PaymentAttempt, order: Order) -> Outcome:
+    lines = work.lines[order.id]
     late = order.state != OrderState.PENDING_PAYMENT
     if late and not orders.deliver_late(tx, order, lines):
         work.moves.append(orders.Move(order, OrderState.DELIVERY_FAILED))
@@ -346,7 +374,7 @@ def _write(tx: Tx, work: _Work) -> None:
         units = [unit for order, lines in work.sold for unit in orders.units_of(lines)]
         stock.sell(tx, units, at=at)
     actor = "system"
-    orders.move(tx, work.moves, at=at, actor=actor)
+    orders.move(tx, work.moves, at=at, actor=actor, lines=work.lines)
     _write_paid(tx, work.paid, at=at)
     _write_exceptions(tx, work.exceptions)
     ledger.post(tx, work.journals)
@@ -369,22 +397,20 @@ def _write(tx: Tx, work: _Work) -> None:
     )
 
 
+_PAY = (
+    update(_ATTEMPT)
+    .where(_ATTEMPT.c.id == bindparam("attempt"), _in_state(_PAYABLE))
+    .values(state=AttemptState.PAID.value, provider_no=bindparam("number"), paid_at=bindparam("instant"), query_at=None)
+)
+
+
 def _write_paid(tx: Tx, paid: Sequence[tuple[PaymentAttempt, PaymentFact]], *, at: datetime) -> None:
     if not paid:
         return
-    table = table_of(PaymentAttempt)
-    statement = (
-        update(table)
-        # Spelt out: an IN of a list cannot be executed for many parameter sets.
-        .where(table.c.id == bindparam("attempt"), or_(*(table.c.state == state for state in sorted(_PAYABLE))))
-        .values(
-            state=AttemptState.PAID.value, provider_no=bindparam("number"), paid_at=bindparam("instant"), query_at=None
-        )
-    )
     rows = [
         {"attempt": attempt.id, "number": fact.provider_no, "instant": fact.paid_at or at} for attempt, fact in paid
     ]
-    changed = rows_changed(tx.connection().execute(statement, rows))
+    changed = rows_changed(tx.connection().execute(_PAY, rows))
     assert changed == len(rows), "a locked attempt changed its state"
 
 

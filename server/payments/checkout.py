@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from server import jobs
 from server.context import Context
@@ -380,6 +380,15 @@ def reveal(ctx: Context, order: Order, *, actor: str, request_id: str) -> list[R
     ]
 
 
+_INSERT_REVEALS = insert(table_of(RevealLog))
+_ORDER = table_of(Order)
+_FIRST_VIEW = (
+    update(_ORDER)
+    .where(_ORDER.c.id.in_(bindparam("orders", expanding=True)), _ORDER.c.first_viewed_at.is_(None))
+    .values(first_viewed_at=bindparam("at"))
+)
+
+
 def _log_reveals(tx: Tx, commands: Sequence[LogReveal]) -> list[None]:
     now = clock.now()
     rows = [
@@ -395,11 +404,8 @@ def _log_reveals(tx: Tx, commands: Sequence[LogReveal]) -> list[None]:
         for line in command.lines
     ]
     if rows:
-        tx.execute(insert(table_of(RevealLog)), rows)
+        tx.execute(_INSERT_REVEALS, rows)
     first = [command.order.id for command in commands if command.order.first_viewed_at is None]
     if first:
-        guard = (Order.id.in_(first), Order.first_viewed_at.is_(None))
-        tx.execute(
-            update(Order).where(*guard).values(first_viewed_at=now), execution_options={"synchronize_session": False}
-        )
+        tx.connection().execute(_FIRST_VIEW, {"orders": first, "at": now})
     return [None] * len(commands)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import or_, select
+from sqlalchemy import bindparam, or_, select
 
 from server.db import Tx
 from server.payments.model import PaymentAttempt, PaymentException
@@ -25,11 +25,17 @@ def current_attempt(tx: Tx, order_id: UUID) -> PaymentAttempt | None:
     return counting[-1] if counting else None
 
 
+_ATTEMPTS = (
+    select(PaymentAttempt)
+    .where(PaymentAttempt.order_id.in_(bindparam("orders", expanding=True)))
+    .order_by(PaymentAttempt.id)
+)
+
+
 def attempts_of(tx: Tx, order_ids: Sequence[UUID]) -> dict[UUID, list[PaymentAttempt]]:
     """All attempts of each order, oldest first."""
     found: dict[UUID, list[PaymentAttempt]] = {order_id: [] for order_id in order_ids}
-    query = select(PaymentAttempt).where(PaymentAttempt.order_id.in_(list(order_ids))).order_by(PaymentAttempt.id)
-    for attempt in tx.scalars(query):
+    for attempt in tx.scalars(_ATTEMPTS, {"orders": list(order_ids)}):
         found[attempt.order_id].append(attempt)
     return found
 
@@ -48,8 +54,12 @@ def due_for_query(tx: Tx, *, now: datetime, limit: int) -> list[PaymentAttempt]:
 
 def open_kinds(tx: Tx, order_id: UUID) -> set[ExceptionKind]:
     """Why people are still looking at this order's money; empty for nearly all. The order page says it honestly."""
-    of_order = (PaymentException.closed_at.is_(None), PaymentException.order_id == order_id)
-    return {ExceptionKind(kind) for kind in tx.scalars(select(PaymentException.kind).where(*of_order))}
+    return {ExceptionKind(kind) for kind in tx.scalars(_OPEN_KINDS, {"order": order_id})}
+
+
+_OPEN_KINDS = select(PaymentException.kind).where(
+    PaymentException.closed_at.is_(None), PaymentException.order_id == bindparam("order")
+)
 
 
 def exceptions(tx: Tx, *, open_only: bool, after: UUID | None, limit: int) -> Page[wire.PaymentException]:

@@ -52,6 +52,13 @@ class StockOutOfStep(RuntimeError):
     """A guarded update did not match the rows it must: a fault of ours. The transaction is rolled back."""
 
 
+_HOLD = (
+    update(_UNIT)
+    .where(_UNIT.c.sku_id == bindparam("s"), _UNIT.c.seq == bindparam("q"), _UNIT.c.state == UnitState.FREE)
+    .values(state=UnitState.HELD, order_line_id=bindparam("line"))
+)
+
+
 def hold(tx: Tx, wants: Sequence[Want]) -> list[Held]:
     """Hold all units of each line or none, earlier lines first. FREE -> HELD. Caller runs inside the batcher."""
     shelves = _lock_shelves(tx, {want.sku_id for want in wants})
@@ -74,37 +81,52 @@ def hold(tx: Tx, wants: Sequence[Want]) -> list[Held]:
             granted[n] = Held(seqs=tuple(mine), left=left[sku_id])
             rows += [{"s": sku_id, "q": seq, "line": want.order_line_id} for seq in mine]
     if rows:
-        guard = (_UNIT.c.sku_id == bindparam("s"), _UNIT.c.seq == bindparam("q"), _UNIT.c.state == UnitState.FREE)
-        statement = update(_UNIT).where(*guard).values(state=UnitState.HELD, order_line_id=bindparam("line"))
-        _exactly(tx, statement, rows)
+        _exactly(tx, _HOLD, rows)
     tx.flush()
     return [granted[n] for n in range(len(wants))]
+
+
+_LOCK_SHELVES = (
+    select(StockCursor)
+    .where(
+        StockCursor.sku_id.in_(bindparam("skus", expanding=True)), StockCursor.selling.is_(True), StockCursor.free > 0
+    )
+    .order_by(StockCursor.sku_id, StockCursor.rank)
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
 
 
 def _lock_shelves(tx: Tx, sku_ids: Iterable[UUID]) -> dict[UUID, list[StockCursor]]:
     """The selling lots of each SKU in the order they sell, locked in that order."""
     shelves: dict[UUID, list[StockCursor]] = defaultdict(list)
-    query = (
-        select(StockCursor)
-        .where(StockCursor.sku_id.in_(sorted(sku_ids)), StockCursor.selling.is_(True), StockCursor.free > 0)
-        .order_by(StockCursor.sku_id, StockCursor.rank)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
-    for cursor in tx.scalars(query):
+    for cursor in tx.scalars(_LOCK_SHELVES, {"skus": sorted(sku_ids)}):
         shelves[cursor.sku_id].append(cursor)
     return shelves
+
+
+_RETURNED = (
+    select(StockReturned.seq, StockReturned.lot_id)
+    .where(StockReturned.sku_id == bindparam("sku"), StockReturned.lot_id.in_(bindparam("lots", expanding=True)))
+    .order_by(StockReturned.seq)
+    .limit(bindparam("count"))
+)
+_FRESH = (
+    select(StockUnit.seq)
+    .where(
+        StockUnit.sku_id == bindparam("sku"),
+        StockUnit.seq >= bindparam("start"),
+        StockUnit.seq < bindparam("stop"),
+        StockUnit.state == UnitState.FREE,
+    )
+    .order_by(StockUnit.seq)
+)
 
 
 def _take(tx: Tx, sku_id: UUID, cursors: list[StockCursor], count: int) -> list[int]:
     """The next `count` free numbers of a SKU: given-back ones first, then from the cursors in rank order."""
     by_lot = {cursor.lot_id: cursor for cursor in cursors}
-    returned = tx.execute(
-        select(StockReturned.seq, StockReturned.lot_id)
-        .where(StockReturned.sku_id == sku_id, StockReturned.lot_id.in_(by_lot))
-        .order_by(StockReturned.seq)
-        .limit(count)
-    ).all()
+    returned = tx.execute(_RETURNED, {"sku": sku_id, "lots": list(by_lot), "count": count}).all()
     for _, lot_id in returned:
         _move(by_lot[lot_id], UnitState.FREE, UnitState.HELD, 1)
     seqs: list[int] = [seq for seq, _ in returned]
@@ -116,10 +138,7 @@ def _take(tx: Tx, sku_id: UUID, cursors: list[StockCursor], count: int) -> list[
         while len(seqs) < count and cursor.next_seq < cursor.end_seq:
             stop = min(cursor.next_seq + count - len(seqs), cursor.end_seq)
             # A voided unit inside the range is not free: the cursor passes it by.
-            in_range = (StockUnit.sku_id == sku_id, StockUnit.seq >= cursor.next_seq, StockUnit.seq < stop)
-            fresh = tx.scalars(
-                select(StockUnit.seq).where(*in_range, StockUnit.state == UnitState.FREE).order_by(StockUnit.seq)
-            ).all()
+            fresh = tx.scalars(_FRESH, {"sku": sku_id, "start": cursor.next_seq, "stop": stop}).all()
             cursor.next_seq = stop
             _move(cursor, UnitState.FREE, UnitState.HELD, len(fresh))
             seqs += fresh
@@ -128,11 +147,14 @@ def _take(tx: Tx, sku_id: UUID, cursors: list[StockCursor], count: int) -> list[
     return seqs
 
 
+_INSERT_DELIVERIES = insert(table_of(Delivery))
+
+
 def sell(tx: Tx, lines: Sequence[LineUnits], *, at: datetime) -> None:
     """Sell the held units of each line: HELD -> SOLD and one delivery a unit. Caller holds the orders."""
     _change_held(tx, lines, to=UnitState.SOLD)
     tx.execute(
-        insert(table_of(Delivery)),
+        _INSERT_DELIVERIES,
         [
             {"sku_id": line.sku_id, "seq": seq, "order_line_id": line.order_line_id, "delivered_at": at}
             for line in lines
@@ -150,6 +172,28 @@ def release(tx: Tx, lines: Sequence[LineUnits]) -> None:
     )
 
 
+_LOTS_OF_UNITS = select(StockUnit.seq, StockUnit.lot_id).where(
+    StockUnit.sku_id == bindparam("sku"), StockUnit.seq.in_(bindparam("seqs", expanding=True))
+)
+_LOCK_CURSORS = (
+    select(StockCursor)
+    .where(StockCursor.lot_id.in_(bindparam("lots", expanding=True)))
+    .order_by(StockCursor.sku_id, StockCursor.rank)
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
+_HELD_BY_LINE = update(_UNIT).where(
+    _UNIT.c.sku_id == bindparam("s"),
+    _UNIT.c.seq == bindparam("q"),
+    _UNIT.c.state == UnitState.HELD,
+    _UNIT.c.order_line_id == bindparam("line"),
+)
+_MOVE_HELD = {
+    UnitState.SOLD: _HELD_BY_LINE.values(state=UnitState.SOLD),
+    UnitState.FREE: _HELD_BY_LINE.values(state=UnitState.FREE, order_line_id=None),
+}
+
+
 def _change_held(tx: Tx, lines: Sequence[LineUnits], *, to: UnitState) -> dict[tuple[UUID, int], UUID]:
     """Move held units to `to`, guarded by the line that holds them; answers the lot of each."""
     wanted: dict[UUID, list[int]] = defaultdict(list)
@@ -157,34 +201,16 @@ def _change_held(tx: Tx, lines: Sequence[LineUnits], *, to: UnitState) -> dict[t
         wanted[line.sku_id] += line.seqs
     lots: dict[tuple[UUID, int], UUID] = {}
     for sku_id in sorted(wanted, key=lambda sku_id: sku_id.bytes):
-        units = tx.execute(
-            select(StockUnit.seq, StockUnit.lot_id).where(
-                StockUnit.sku_id == sku_id, StockUnit.seq.in_(sorted(wanted[sku_id]))
-            )
-        )
+        units = tx.execute(_LOTS_OF_UNITS, {"sku": sku_id, "seqs": sorted(wanted[sku_id])})
         lots |= {(sku_id, seq): lot_id for seq, lot_id in units}
     counts: dict[UUID, int] = defaultdict(int)
     for lot_id in lots.values():
         counts[lot_id] += 1
-    cursors = tx.scalars(
-        select(StockCursor)
-        .where(StockCursor.lot_id.in_(counts))
-        .order_by(StockCursor.sku_id, StockCursor.rank)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
-    for cursor in cursors:
+    for cursor in tx.scalars(_LOCK_CURSORS, {"lots": list(counts)}):
         _move(cursor, UnitState.HELD, to, counts[cursor.lot_id])
     tx.flush()
-    line_id = None if to is UnitState.FREE else StockUnit.order_line_id
-    guard = (
-        _UNIT.c.sku_id == bindparam("s"),
-        _UNIT.c.seq == bindparam("q"),
-        _UNIT.c.state == UnitState.HELD,
-        _UNIT.c.order_line_id == bindparam("line"),
-    )
     rows = [{"s": line.sku_id, "q": seq, "line": line.order_line_id} for line in lines for seq in line.seqs]
-    _exactly(tx, update(_UNIT).where(*guard).values(state=to, order_line_id=line_id), rows)
+    _exactly(tx, _MOVE_HELD[to], rows)
     return lots
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
 from server.crypto import KeyRing, LotKey, Secret
 from server.db import Tx
@@ -128,6 +128,20 @@ def refused_lines(tx: Tx, import_id: UUID, *, after: int, limit: int) -> Page[Re
     return Page(items=items, next=str(items[-1].line) if len(rows) > limit else None)
 
 
+_DELIVERED = (
+    select(CardSecret.seq, CardSecret.sealed, StockLot)
+    .join(StockUnit, (StockUnit.sku_id == CardSecret.sku_id) & (StockUnit.seq == CardSecret.seq))
+    .join(StockLot, StockLot.id == StockUnit.lot_id)
+    .where(
+        CardSecret.sku_id == bindparam("sku"),
+        CardSecret.seq.in_(bindparam("seqs", expanding=True)),
+        StockUnit.state == int(UnitState.SOLD),
+        StockUnit.order_line_id == bindparam("line"),
+    )
+    .order_by(CardSecret.seq)
+)
+
+
 def delivered_cards(tx: Tx, keys: KeyRing, lines: Sequence[LineUnits]) -> dict[UUID, list[Secret]]:
     """The clear keys of sold units by order line, in the order of their numbers.
 
@@ -135,22 +149,11 @@ def delivered_cards(tx: Tx, keys: KeyRing, lines: Sequence[LineUnits]) -> dict[U
     """
     cards: dict[UUID, list[Secret]] = {}
     for line in lines:
-        query = (
-            select(CardSecret.seq, CardSecret.sealed, StockLot)
-            .join(StockUnit, (StockUnit.sku_id == CardSecret.sku_id) & (StockUnit.seq == CardSecret.seq))
-            .join(StockLot, StockLot.id == StockUnit.lot_id)
-            .where(
-                CardSecret.sku_id == line.sku_id,
-                CardSecret.seq.in_(line.seqs),
-                StockUnit.state == int(UnitState.SOLD),
-                StockUnit.order_line_id == line.order_line_id,
-            )
-            .order_by(CardSecret.seq)
-        )
+        wanted = {"sku": line.sku_id, "seqs": line.seqs, "line": line.order_line_id}
         cards[line.order_line_id] = [
             keys.lot(lot.id, LotKey(wrapped=lot.wrapped_key, master_version=lot.master_version)).open(
                 line.sku_id, seq, sealed
             )
-            for seq, sealed, lot in tx.execute(query)
+            for seq, sealed, lot in tx.execute(_DELIVERED, wanted)
         ]
     return cards
