@@ -161,7 +161,7 @@ def inspect(keys: KeyRing, import_id: UUID, n: int, sealed: bytes) -> None:
 
 
 def require_declared(tx: Tx, import_id: UUID, n: int, sealed: bytes) -> ImportState:
-    """The import's state, if these bytes are what it declared as chunk `n`. Raises TooLarge, NotFound or ChunkDiffers."""
+    """The import's state, if it declared these bytes as chunk `n`. Raises TooLarge, NotFound or ChunkDiffers."""
     if len(sealed) > CHUNK_BYTES:
         raise TooLarge(limit_bytes=CHUNK_BYTES)
     state = tx.scalars(select(StockImport.state).where(StockImport.id == import_id)).first()
