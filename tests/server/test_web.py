@@ -115,7 +115,7 @@ def test_a_bearer_is_exempt_without_cookies_only(site):
 
 def test_notifications_are_signed_and_need_no_origin(site):
     answer = site.post("/pay/sandbox/notify", content=b"{}", headers=CROSS)
-    assert answer.status_code == 400
+    assert answer.status_code == 401
     assert "cross_origin" not in answer.text
 
 
