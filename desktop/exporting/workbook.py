@@ -181,7 +181,7 @@ class DayWorkbook:
             (words["at"], wall_clock(self._cover.exported_at), FORMATS[Kind.TIME]),
             (words["server"], plain(self._cover.server), FORMATS[Kind.TEXT]),
             *[
-                (f"{words['rows']}:{table.page.name(self._language)}", rows[name], FORMATS[Kind.COUNT])
+                (f"{words['rows']}{table.page.name(self._language)}", rows[name], FORMATS[Kind.COUNT])
                 for name, table in self._tables.items()
             ],
             (words["sha256"], digest, FORMATS[Kind.TEXT]),
@@ -255,7 +255,7 @@ _WORDS: dict[bool, dict[str, str]] = {
         "by": "导出人",
         "at": "导出时间",
         "server": "服务器",
-        "rows": "行数",
+        "rows": "行数：",
         "sha256": "明细行 SHA-256",
         "exceptions": "未处理异常",
         "figure": "项目",
@@ -277,7 +277,7 @@ _WORDS: dict[bool, dict[str, str]] = {
         "by": "Exported by",
         "at": "Exported at",
         "server": "Server",
-        "rows": "Rows",
+        "rows": "Rows: ",
         "sha256": "SHA-256 of the rows",
         "exceptions": "Open exceptions",
         "figure": "Figure",

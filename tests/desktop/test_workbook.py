@@ -362,7 +362,7 @@ def test_the_cover_names_who_when_and_the_hash_of_the_rows(tmp_path: Path) -> No
     assert cover["导出时间"] == at("2026-11-22 02:00:00")
     assert cover["服务器"] == "https://shop.example"
     assert cover["未处理异常"] == 1
-    assert [cover[f"行数:{name}"] for name in ("订单", "收款", "卡密出入库", "账户")] == [5, 4, 2, 4]
+    assert [cover[f"行数：{name}"] for name in ("订单", "收款", "卡密出入库", "账户")] == [5, 4, 2, 4]
     assert written.rows == {"订单": 5, "收款": 4, "卡密出入库": 2, "账户": 4}
     assert cover["明细行 SHA-256"] == written.sha256 == hash_of_rows(book)
 
