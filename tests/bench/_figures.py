@@ -4,11 +4,14 @@ The last line of a bench is one JSON object; a process that a bench starts ends 
 """
 
 import argparse
+import contextlib
 import json
+import os
 import resource
 import statistics
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -71,14 +74,44 @@ def quantile_ms(seconds: Sequence[float], share: float) -> float:
 
 def own_peak_mib() -> float:
     """The largest resident set of this process so far."""
-    return _mib(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-
-
-def children_peak_mib() -> float:
-    """The largest resident set of any child that has ended."""
-    return _mib(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-
-
-def _mib(maxrss: int) -> float:
     # Linux counts KiB, macOS bytes.
-    return round(maxrss / (1024 * 1024 if sys.platform == "darwin" else 1024), 1)
+    counted = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(counted / (1024 * 1024 if sys.platform == "darwin" else 1024), 1)
+
+
+class ChildrenPeak:
+    """The largest resident set of any child of this process, sampled while the block runs; 0 where /proc is missing.
+
+    What wait4 says of a child includes what its parent was when it was started.
+    """
+
+    def __init__(self) -> None:
+        self.mib = 0.0
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+
+    def __enter__(self) -> "ChildrenPeak":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _sample(self) -> None:
+        own = Path(f"/proc/{os.getpid()}/task")
+        while not self._done.wait(0.02) and own.exists():
+            for task in own.iterdir():
+                with contextlib.suppress(OSError):  # threads and children end at any moment
+                    for child in (task / "children").read_text().split():
+                        self.mib = max(self.mib, peak_mib(int(child)))
+
+
+def peak_mib(pid: int) -> float:
+    """The largest resident set of a running process so far; 0 where /proc does not tell."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    kib = next((line.split()[1] for line in lines if line.startswith("VmHWM:")), "0")
+    return round(int(kib) / 1024, 1)

@@ -22,7 +22,7 @@ def main() -> int:
     from desktop.engine.events import Event, ImportRead
     from desktop.operations import imports, session
     from desktop.paths import Folders
-    from tests.bench._figures import children_peak_mib, finish, own_peak_mib, parser
+    from tests.bench._figures import ChildrenPeak, finish, own_peak_mib, parser
     from tests.world import PASSWORD
 
     options = parser(__doc__)
@@ -44,7 +44,8 @@ def main() -> int:
         engine.run(session.sign_in(engine, server=given.server, login=given.login, password=SecretStr(PASSWORD)))
         started = time.perf_counter()
         begun = engine.run(imports.start(engine, file=given.file, sku=given.sku))
-        outcome = engine.run(imports.wait(engine, begun.id), timeout_seconds=IMPORT_SECONDS)
+        with ChildrenPeak() as reader:
+            outcome = engine.run(imports.wait(engine, begun.id), timeout_seconds=IMPORT_SECONDS)
         ended = time.perf_counter()
     finally:
         engine.stop()
@@ -56,7 +57,7 @@ def main() -> int:
             "store_seconds": round(ended - read_at[0], 3),
             "seconds": round(ended - started, 3),
             "peak_mib": own_peak_mib(),
-            "reader_peak_mib": children_peak_mib(),
+            "reader_peak_mib": reader.mib,
         }
     )
 

@@ -19,7 +19,7 @@ from uuid import UUID
 
 from server.crypto import KeyRing
 from tests import engines
-from tests.bench._figures import ROOT
+from tests.bench._figures import ROOT, peak_mib
 from tests.world import MERCHANT, World, world
 
 START_SECONDS = 60
@@ -108,7 +108,7 @@ def serving(shop: Shop, *, module: str = "server") -> Iterator[Served]:
             wait_until_answering(process, port, log)
             yield served
         finally:
-            served.peak_mib = _peak_mib(process)
+            served.peak_mib = peak_mib(process.pid)
             end(process)
 
 
@@ -140,12 +140,3 @@ def end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def _peak_mib(process: subprocess.Popen[bytes]) -> float:
-    """The process's largest resident set so far; 0 where /proc does not tell."""
-    status = Path(f"/proc/{process.pid}/status")
-    if not status.exists():
-        return 0.0
-    lines = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
-    return round(int(lines.get("VmHWM", "0 kB").split()[0]) / 1024, 1)
