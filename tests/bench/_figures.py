@@ -74,7 +74,10 @@ def quantile_ms(seconds: Sequence[float], share: float) -> float:
 
 def own_peak_mib() -> float:
     """The largest resident set of this process so far."""
-    # Linux counts KiB, macOS bytes.
+    told = peak_mib(os.getpid())
+    if told:
+        return told
+    # Elsewhere rusage has to do; on Linux it would count what the parent was when it started us. macOS counts bytes.
     counted = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(counted / (1024 * 1024 if sys.platform == "darwin" else 1024), 1)
 
