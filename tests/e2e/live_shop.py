@@ -33,6 +33,7 @@ class LiveShop:
     url: str
     sandbox_url: str
     environment: dict[str, str]
+    log: Path
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess:
         """Run `kameng-server` beside the shop, as its operator would."""
@@ -48,7 +49,19 @@ class LiveShop:
 
 @contextmanager
 def live_shop(folder: Path):
-    """A running shop with the stock above; both processes end in good order."""
+    """A running shop with the stock above; both processes end in good order and the books are proved."""
+    with prepared_shop(folder) as shop:
+        server = start_server(shop)
+        try:
+            yield shop
+        finally:
+            stop_server(shop, server)
+        prove(shop)
+
+
+@contextmanager
+def prepared_shop(folder: Path):
+    """The shop's data and its running sandbox, keys exchanged; no server yet."""
     data = folder / "data"
     with world("sqlite://", folder) as seeded:
         for sku, keys in STOCK.items():
@@ -67,22 +80,36 @@ def live_shop(folder: Path):
             "KAMENG_SANDBOX_URL": sandbox.url,
             "KAMENG_SANDBOX_MERCHANT": MERCHANT,
         },
+        log=folder / "server.log",
     )
-    exchanged = shop.command("keys", "add", "sandbox", "--file", sandbox.ready["public_key"], "--merchant", MERCHANT)
-    assert exchanged.returncode == 0, exchanged.stderr.decode()
-    (sandbox.data / "merchants" / f"{MERCHANT}.pem").write_bytes(exchanged.stdout)
-    with (folder / "server.log").open("wb") as log:
+    try:
+        ring = ("keys", "add", "sandbox", "--file", sandbox.ready["public_key"], "--merchant", MERCHANT)
+        exchanged = shop.command(*ring)
+        assert exchanged.returncode == 0, exchanged.stderr.decode()
+        (sandbox.data / "merchants" / f"{MERCHANT}.pem").write_bytes(exchanged.stdout)
+        yield shop
+    finally:
+        sandbox.stop()
+
+
+def start_server(shop: LiveShop) -> subprocess.Popen:
+    """Start `kameng-server serve` and wait until it is ready."""
+    with shop.log.open("ab") as log:
         server = subprocess.Popen(
             [sys.executable, "-m", "server", "serve"], env=shop.environment, cwd=ROOT, stdout=log, stderr=log
         )
-    try:
-        _wait_until_ready(shop, server, folder / "server.log")
-        yield shop
-    finally:
-        server.send_signal(signal.SIGTERM)
-        status = server.wait(PATIENCE_SECONDS)
-        sandbox.stop()
-    assert status == 0, (folder / "server.log").read_text()
+    _wait_until_ready(shop, server)
+    return server
+
+
+def stop_server(shop: LiveShop, server: subprocess.Popen) -> None:
+    """Stop it in good order."""
+    server.send_signal(signal.SIGTERM)
+    assert server.wait(PATIENCE_SECONDS) == 0, shop.log.read_text()
+
+
+def prove(shop: LiveShop) -> None:
+    """The books hold, as the operator's own command says."""
     books = shop.command("check")
     assert books.returncode == 0, books.stdout.decode() + books.stderr.decode()
 
@@ -93,11 +120,11 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _wait_until_ready(shop: LiveShop, server: subprocess.Popen, log: Path) -> None:
+def _wait_until_ready(shop: LiveShop, server: subprocess.Popen) -> None:
     give_up_at = time.monotonic() + PATIENCE_SECONDS
     while True:
-        assert server.poll() is None, log.read_text()
-        assert time.monotonic() < give_up_at, log.read_text()
+        assert server.poll() is None, shop.log.read_text()
+        assert time.monotonic() < give_up_at, shop.log.read_text()
         try:
             if httpx.get(f"{shop.url}/readyz", trust_env=False).status_code == 200:
                 return
