@@ -33,7 +33,7 @@ class SignInView(Live, QWidget):
         card = self._card()
         outer.addWidget(card, 0, Qt.AlignmentFlag.AlignHCenter)
         outer.addStretch(3)
-        self.setFocusProxy(self.server if not presenter.server else self.login)
+        self.setFocusProxy(self._first_missing())
         presenter.watch(self.look)
         self.on_words(self.look)
         self.look()
@@ -69,7 +69,6 @@ class SignInView(Live, QWidget):
         words.addWidget(what)
         brand.addLayout(words, 1)
         card.body.addLayout(brand)
-        card.body.addSpacing(8)
         self.problem = Notice()
         card.body.addWidget(self.problem)
         self._form(card)
@@ -101,6 +100,7 @@ class SignInView(Live, QWidget):
             (self.totp, self._totp_label, lambda: self.tr("动态码（6 位）")),
         ):
             title.setBuddy(field)
+            title.setContentsMargins(0, 8, 0, 0)  # closer to its own field than to the one above
             self.say(title.setText, words)
             self.say(field.setAccessibleName, words)
             form.addRow(title, field)
@@ -153,4 +153,7 @@ class SignInView(Live, QWidget):
     def focusInEvent(self, event: QFocusEvent) -> None:
         """Start typing where something is missing."""
         super().focusInEvent(event)
-        (self.login if self.server.text() else self.server).setFocus()
+        self._first_missing().setFocus()
+
+    def _first_missing(self) -> QLineEdit:
+        return next((one for one in (self.server, self.login) if not one.text()), self.password)
