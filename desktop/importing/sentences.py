@@ -67,8 +67,8 @@ _NOTICES: dict[str, Sentence] = {
     ),
     "columns_unused": Sentence("没有使用的列：{columns}。", "Columns not used: {columns}."),
     "separator_not_unanimous": Sentence(
-        "前 {sample} 行中有 {odd} 行的列数不同，这些行会被拒绝。",
-        "{odd} of the first {sample} lines have another number of columns; such lines are refused.",
+        "前 {sample} 行中有 {odd} 行的列数不同，其中不能对应到卡密列的会被拒绝。",
+        "{odd} of the first {sample} lines have another number of columns; those that do not fit are refused.",
     ),
     "sheet_hidden": Sentence("隐藏的工作表“{sheet}”没有读取。", "The hidden sheet “{sheet}” was not read."),
     "sheet_not_read": Sentence(

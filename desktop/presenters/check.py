@@ -7,12 +7,14 @@ Every guess of the reader is shown and can be changed; each change reads the fir
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from desktop.importing import Columns, Options, Preview, PreviewLine
+from desktop.importing.decode import EncodingUncertain, EncodingUnknown, FileUndecodable, LineTooLong
 from desktop.importing.sentences import REASONS, REPAIRS, Notice
 from desktop.operations import imports
 from desktop.presenters.formats import MASK
@@ -28,6 +30,8 @@ ENCODINGS = ("utf-8", "gb18030", "utf-16-le", "utf-16-be")
 SEPARATORS = ("----", "\t", ",", ";", "|", " ", "")
 _SHAPE = re.compile(r"\w")
 _SHOWN_TAIL = 4
+_OF_ENCODING = (EncodingUncertain, EncodingUnknown, FileUndecodable, LineTooLong)
+_REFUSING = frozenset(REASONS) - {"duplicate", "empty_row", "header", "hidden_row"}
 
 
 def shape(text: str) -> str:
@@ -144,6 +148,18 @@ class Check(Watched):
     def has_hidden_rows(self) -> bool:
         """Whether the sheet has hidden rows: a decision is due."""
         return self._has_notice("rows_hidden") or self.options.hidden_rows == "include"
+
+    @property
+    def may_be_encoding(self) -> bool:
+        """Whether the file cannot be read, and another encoding might help."""
+        return self.preview is None and isinstance(self.error, _OF_ENCODING)
+
+    @property
+    def refusals(self) -> list[tuple[str, int]]:
+        """Why lines of the preview are refused, in the language of the window, and how many; most frequent first."""
+        lines = self.preview.lines if self.preview is not None else ()
+        counted = Counter(verdict(one, lines) for one in lines if one.reason in _REFUSING)
+        return counted.most_common()
 
     @property
     def notices(self) -> tuple[Notice, ...]:

@@ -8,19 +8,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from desktop.engine.events import Connection, ConnectionChanged, Event, ImportProgressed, SignedOut
+from desktop.engine.events import Connection, ConnectionChanged, Event, ImportProgressed, ImportStage, SignedOut
 from desktop.presenters.watching import Watched
 from shared import clock
 from shared.errors import KamengError
 
 CLOCK_WARNING_SECONDS = 300
 
-__all__ = ["Connection", "Status", "Uploading"]
+_ORDER = (ImportStage.READING, ImportStage.UPLOADING, ImportStage.INGESTING)
+
+__all__ = ["Connection", "Status", "Uploading", "overall"]
 
 
 @dataclass(frozen=True, slots=True)
 class Uploading:
-    """Imports that are on their way: how many, and the share of their chunks that the server has, 0 to 100."""
+    """Imports that are on their way: how many, and how far they are on average, 0 to 100."""
 
     imports: int
     percent: int
@@ -56,9 +58,8 @@ class Status(Watched):
     def uploading(self) -> Uploading:
         """The imports that are not over."""
         open_ones = [one for one in self._imports.values() if not one.is_over]
-        chunks = sum(one.chunks for one in open_ones)
-        sent = sum(one.chunks_sent for one in open_ones)
-        return Uploading(len(open_ones), 100 * sent // chunks if chunks else 0)
+        done = sum(overall(one) for one in open_ones)
+        return Uploading(len(open_ones), int(100 * done / len(open_ones)) if open_ones else 0)
 
     def hear(self, event: Event) -> None:
         """Take in one event of the engine."""
@@ -79,3 +80,12 @@ class Status(Watched):
         """The list in front was read at `as_of`."""
         self.as_of = as_of
         self.changed()
+
+
+def overall(one: ImportProgressed) -> float:
+    """0 to 1 over the three steps: reading is a third of the way, sending another, storing the last."""
+    if one.stage is ImportStage.DONE:
+        return 1.0
+    if one.stage in _ORDER:
+        return (_ORDER.index(one.stage) + one.fraction) / 3
+    return (1 + (one.chunks_sent / one.chunks if one.chunks else 0)) / 3

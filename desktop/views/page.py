@@ -88,5 +88,11 @@ class Page(Live, QWidget):
     def enter(self) -> None:
         """The screen came to the front."""
 
+    def start_here(self) -> None:
+        """Take the keyboard unless something on this screen has it; else Qt leaves it on the sign-out button."""
+        held = self.focusWidget() if self.isVisible() else None
+        if held is None or not held.hasFocus():
+            self.setFocus()
+
     def look_at(self, what: object) -> None:
         """Another screen sent the person here for `what`."""

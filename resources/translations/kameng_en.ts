@@ -48,8 +48,19 @@
         <translation>This file cannot be read</translation>
     </message>
     <message>
+        <source>上面写了原因和办法。</source>
+        <translation>The reason and a remedy are above.</translation>
+    </message>
+    <message>
         <source>上面写了原因和办法；也可以换一种编码再看 (Ctrl+E)。</source>
         <translation>The reason and a remedy are above; you can also try another encoding (Ctrl+E).</translation>
+    </message>
+    <message numerus="yes">
+        <source>预览中有 %n 行不能导入：{why}。</source>
+        <translation>
+            <numerusform>%n line of the preview cannot be imported: {why}.</numerusform>
+            <numerusform>%n lines of the preview cannot be imported: {why}.</numerusform>
+        </translation>
     </message>
     <message>
         <source>正在开始…</source>
@@ -478,8 +489,8 @@
         <translation>No such lines</translation>
     </message>
     <message>
-        <source>每一行都有去处。</source>
-        <translation>Every line is accounted for.</translation>
+        <source>读取的每一行都已计入上面的数字。</source>
+        <translation>Every line that was read is in the figures above.</translation>
     </message>
     <message>
         <source>行</source>

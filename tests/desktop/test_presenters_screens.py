@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from desktop.credentials import Place
-from desktop.engine.events import ChangesArrived, Connection, ConnectionChanged, SignedIn, SignedOut
+from desktop.engine.events import (
+    ChangesArrived,
+    Connection,
+    ConnectionChanged,
+    ImportProgressed,
+    SignedIn,
+    SignedOut,
+)
 from desktop.importing import plan
 from desktop.operations import orders
 from desktop.operations.seen import Seen
@@ -20,8 +27,9 @@ from desktop.presenters.pasted import Pasted
 from desktop.presenters.products import ProductDraft, Products, SkuDraft
 from desktop.presenters.reconciliation import Reconciliation, proofs
 from desktop.presenters.status import Status
-from shared import clock
+from shared import clock, ids
 from shared.contracts.reports import DaySummary, LedgerTotal
+from shared.contracts.stock import FileFigures
 from shared.errors import KamengError
 from shared.money import UNITS_PER_FEN
 from shared.permissions import Role
@@ -323,3 +331,24 @@ def test_the_foot_knows_the_connection_and_a_wrong_clock():
     status.hear(ConnectionChanged(Connection.OFFLINE, "https://shop.example.com", NOON, clock_off_seconds=-300))
     assert (status.clock_is_wrong, status.uploading.imports) == (False, 0)
     assert looks == [Connection.ONLINE, Connection.OFFLINE]
+
+
+@pytest.mark.parametrize(
+    ("stage", "sent", "fraction", "percent"),
+    [
+        (ImportStage.READING, 0, 0.6, 20),
+        (ImportStage.UPLOADING, 2, 0.5, 50),
+        (ImportStage.INGESTING, 4, 0.25, 75),
+        (ImportStage.PAUSED, 1, 0.0, 41),
+        (ImportStage.DONE, 4, 1.0, 0),
+    ],
+)
+def test_the_foot_counts_all_three_steps_of_an_import(stage, sent, fraction, percent):
+    status = Status()
+    figures = FileFigures(read=9, valid=9, duplicates=0, refused=0, skipped=0)
+    status.hear(
+        ImportProgressed(
+            ids.new_id(), "STEAM-50", "keys.txt", stage, figures, 4, sent, 0, 0, 0, NOON, fraction=fraction
+        )
+    )
+    assert status.uploading.percent == percent

@@ -59,6 +59,7 @@ def test_a_wrong_password_is_told_and_the_right_one_opens_the_desk(program, live
     sign_in(qtbot, program, live_shop.url, "chen")
     assert view.password.text() == "", "nothing secret stays in the form"
     assert program.window.page.place == "imports"
+    assert program.window.focusWidget() is program.window.page, "not the button that signs out"
     qtbot.waitUntil(lambda: program.window.foot.connection.text() == "已连接", timeout=WAIT_MS)
     program.run("session.end")
     qtbot.waitUntil(lambda: program.window.page is None, timeout=WAIT_MS)
@@ -174,9 +175,35 @@ def test_a_file_that_cannot_be_read_says_why_and_imports_nothing(program, live_s
     assert check.preview is None
     assert sheet.problem.text == check.error.sentence("zh")
     assert not sheet.go.isEnabled()
+    assert not sheet.reading.box("encoding").isVisible(), "no encoding makes keys of a picture"
+    assert "Ctrl+E" not in texts(sheet)
     qtbot.keyClick(sheet, Qt.Key.Key_Escape)
     assert desk.imports.check is None
     assert desk.imports.imports == []
+
+
+def test_escape_skips_one_file_after_the_other(program, live_shop, qtbot, tmp_path):
+    first = tmp_path / "keys.txt"
+    first.write_text("AAAA-1111\nBBBB-2222\n", "utf-8")
+    damaged = workbook(
+        tmp_path / "damaged.xlsx", [["卡号", "卡密"], *(["N1", 12345678901234567 + n] for n in range(3))]
+    )
+    sign_in(qtbot, program, live_shop.url, "chen")
+    desk, window = program.console.desk, program.window
+    qtbot.waitUntil(lambda: bool(desk.imports._skus), timeout=WAIT_MS)
+    drop(window, [first, damaged])
+    checked(qtbot, desk)
+    sheet = window.page.sheet
+    assert window.focusWidget() is sheet.sku
+    qtbot.keyClick(window.focusWidget(), Qt.Key.Key_Escape)
+    check = checked(qtbot, desk)
+    assert check.refusals == [("是超过 15 位的数字，Excel 已改掉末尾数字，请把列设为文本后重新导出", 3)]
+    why = "预览中有 3 行不能导入：是超过 15 位的数字，Excel 已改掉末尾数字，请把列设为文本后重新导出。"
+    assert sheet._shown_remarks[0].text == why
+    assert window.focusWidget() is sheet.sku
+    qtbot.keyClick(window.focusWidget(), Qt.Key.Key_Escape)
+    assert desk.imports.check is None
+    assert window.focusWidget() is window.page.home
 
 
 def test_files_are_welcome_only_where_they_can_be_imported(program, qtbot, tmp_path):

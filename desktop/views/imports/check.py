@@ -148,7 +148,8 @@ class CheckSheet(Live, QWidget):
     def start_here(self) -> None:
         """Put the keyboard where the next decision is."""
         check = self.presenter.check
-        (self.sku if check is not None and not check.sku else self.go).setFocus()
+        wanted = self.sku if check is not None and not check.sku else self.go
+        (wanted if wanted.isEnabled() else self).setFocus()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Enter imports from anywhere on the sheet, Escape leaves it."""
@@ -205,9 +206,13 @@ class CheckSheet(Live, QWidget):
             self._stack.setCurrentWidget(self.sample)
         else:
             title = self.tr("正在看文件的内容…") if check.looking else self.tr("这个文件读不了")
-            hint = "" if check.looking else self.tr("上面写了原因和办法；也可以换一种编码再看 (Ctrl+E)。")
+            hint = "" if check.looking else self.tr("上面写了原因和办法。")
+            if check.may_be_encoding:
+                hint = self.tr("上面写了原因和办法；也可以换一种编码再看 (Ctrl+E)。")
             self.nothing.tell(title, hint)
             self._stack.setCurrentWidget(self.nothing)
+        if self.go.hasFocus() and not check.is_ready:
+            self.setFocus()  # Qt would hand the keyboard to whatever comes next
         self.go.setEnabled(check.is_ready)
         self.why.setText("" if check.sku or preview is None else self.tr("先选择规格"))
 
@@ -235,19 +240,23 @@ class CheckSheet(Live, QWidget):
         restyle(self.sku, "wrong", "true" if check.preview is not None and not check.sku else "false")
 
     def _write_remarks(self, check: Check) -> None:
-        texts = [one.sentence(language()) for one in check.notices]
+        remarks = [
+            (self.tr("预览中有 %n 行不能导入：{why}。", None, lines).format(why=why), "danger")
+            for why, lines in check.refusals
+        ]
+        remarks += [(one.sentence(language()), "warning" if one.code in _URGENT else "info") for one in check.notices]
         shown = self._shown_remarks
-        if [one.text for one in shown] == texts:
+        if [one.text for one in shown] == [text for text, _tone in remarks]:
             return
         for old in shown:
             self.remarks.removeWidget(old)
             old.deleteLater()
         self._shown_remarks = []
-        for one, text in zip(check.notices, texts, strict=True):
+        for text, tone in remarks:
             made = Notice()
             self.remarks.addWidget(made)
             self._shown_remarks.append(made)
-            made.tell(text, tone="warning" if one.code in _URGENT else "info")
+            made.tell(text, tone=tone)
 
     def _sku_chosen(self, at: int) -> None:
         if self._check is not None and at >= 0:

@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QStackedWidget, QWidget
 
 from desktop.presenters import formats
 from desktop.presenters.imports import PROBLEMS_KEPT, STAGE_WORDS, ImportProgressed, Imports, ImportStage, stage_word
+from desktop.presenters.status import overall
 from desktop.theme.tokens import SPACE
 from desktop.widgets.basics import Badge, Card, Notice, button, column, label, name_tool, row, tool
 from desktop.widgets.big_table import BigTable
@@ -15,8 +16,6 @@ from desktop.widgets.ledger_bar import LedgerBar, Part
 from desktop.widgets.live import Live
 from desktop.widgets.rows_model import RowsModel
 from desktop.widgets.words import counted, sentence
-
-_ORDER = (ImportStage.READING, ImportStage.UPLOADING, ImportStage.INGESTING)
 
 
 class ImportDetail(Live, QWidget):
@@ -122,7 +121,7 @@ class ImportDetail(Live, QWidget):
         self.why.tell(sentence(one.why) if one.why is not None else "", tone=tone)
         self.stage.setText(self._stage_words(one))
         self.bar.setVisible(not one.is_over)
-        self.bar.setValue(round(1000 * _overall(one)))
+        self.bar.setValue(round(1000 * overall(one)))
         self._show_ledgers(one)
         self._show_list(one)
 
@@ -200,7 +199,7 @@ class ImportDetail(Live, QWidget):
             return title, self.tr("它们在本机加密后直接上传，界面上不保留内容。")
         if self.presenter.ledger is None and one.figures.read != one.figures.valid:
             return self.tr("这里没有逐行记录"), self.tr("逐行的原因只在读取文件的那次打开期间保留；数字如上。")
-        return self.tr("没有这样的行"), self.tr("每一行都有去处。")
+        return self.tr("没有这样的行"), self.tr("读取的每一行都已计入上面的数字。")
 
     def _chosen(self, figure: str) -> None:
         self.presenter.filter(figure)
@@ -215,12 +214,3 @@ class ImportDetail(Live, QWidget):
 
     def _titles(self) -> list[str]:
         return [self.tr("行"), self.tr("单元格"), self.tr("结果"), self.tr("卡密（已遮盖）"), self.tr("原因")]
-
-
-def _overall(one: ImportProgressed) -> float:
-    """0 to 1 over the three steps: reading is a third of the way, sending another, storing the last."""
-    if one.stage is ImportStage.DONE:
-        return 1.0
-    if one.stage in _ORDER:
-        return (_ORDER.index(one.stage) + one.fraction) / 3
-    return (1 + (one.chunks_sent / one.chunks if one.chunks else 0)) / 3

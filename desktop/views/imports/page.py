@@ -65,6 +65,7 @@ class ImportsPage(Page):
         self.handle("import.export_refused", self.export_refused, when=lambda: presenter.may_export)
         self.handle("list.refresh", self.refresh)
         self._told_export: object = None
+        self._checked: object = None
         self._opened = False
         presenter.watch(self._look)
         self.on_words(self._look)
@@ -136,8 +137,11 @@ class ImportsPage(Page):
         elif presenter.progress is not None:
             shown = self.detail
         self._stack.setCurrentWidget(shown)
-        if shown is not before and shown is self.sheet:
-            self.sheet.start_here()
+        if presenter.check is not None and presenter.check is not self._checked:
+            self.sheet.start_here()  # also for the next of several files
+        elif shown is not before and self.isVisible():
+            shown.setFocus()
+        self._checked = presenter.check
         waiting = len(presenter.waiting)
         self.subtitle.setText(
             self.tr("后面还有 %n 个文件等待检查", None, waiting)

@@ -61,7 +61,7 @@ class ReadingBar(Live, QWidget):
         check = self._check
         preview = check.preview if check is not None else None
         if check is None or preview is None:
-            is_text = check is not None and check.error is not None
+            is_text = check is not None and check.may_be_encoding
             for key, (holder, _box) in self._boxes.items():
                 holder.setVisible(is_text and key == "encoding")
             if is_text and check is not None:

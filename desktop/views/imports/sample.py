@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QEvent, QModelIndex, QPersistentModelIndex, Qt
-from PySide6.QtGui import QKeyEvent, QMouseEvent
+from PySide6.QtGui import QFontMetrics, QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
 from desktop.presenters.check import PreviewLine, shape, verdict, verdict_tone
+from desktop.presenters.formats import MASK
 from desktop.theme.apply import key_font
 from desktop.widgets.big_table import BadgeDelegate
 from desktop.widgets.live import Live
@@ -17,6 +18,7 @@ from desktop.widgets.rows_model import TONE_ROLE
 
 _NOWHERE = QModelIndex()
 LINE, RAW, NUMBER, SECRET, VERDICT = range(5)
+SHORTEST, LONGEST = 12, 24  # characters of a card that its column shows
 
 
 class SampleModel(QAbstractTableModel):
@@ -112,7 +114,7 @@ class SampleTable(Live, QTableView):
         header.setHighlightSections(False)
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         wide = self.fontMetrics().horizontalAdvance("0")
-        for at, characters in ((LINE, 6), (NUMBER, 17), (SECRET, 24), (VERDICT, 27)):
+        for at, characters in ((LINE, 6), (VERDICT, 27)):
             header.resizeSection(at, characters * wide + 20)
         header.setSectionResizeMode(RAW, QHeaderView.ResizeMode.Stretch)
         self.setItemDelegateForColumn(VERDICT, BadgeDelegate(self))
@@ -125,6 +127,10 @@ class SampleTable(Live, QTableView):
         self.lines.show_lines(lines)
         is_single = all(not line.number for line in lines)
         self.setColumnHidden(NUMBER, is_single)
+        wide = max(QFontMetrics(key_font()).horizontalAdvance(one) for one in ("0", MASK))
+        for at, texts in ((NUMBER, [one.number for one in lines]), (SECRET, [one.secret for one in lines])):
+            characters = min(max(map(len, texts), default=0), LONGEST)
+            self.horizontalHeader().resizeSection(at, max(characters, SHORTEST) * wide + 30)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         """Uncover the line under the mouse."""

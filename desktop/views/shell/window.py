@@ -134,6 +134,7 @@ class Window(Live, QMainWindow):
         self._stack.setCurrentWidget(page)
         self.navigation.mark(place)
         page.enter()
+        page.start_here()
         self._renew()
 
     # --- commands ---------------------------------------------------------------------------------------------
