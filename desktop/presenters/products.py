@@ -36,7 +36,7 @@ COLUMNS = (
     Column[Product]("code", lambda p: p.code, code=True, sample="steam-wallet-100"),
     Column[Product]("category", lambda p: p.category, sample="game-cards"),
     Column[Product]("supplier", lambda p: p.supplier, sample="星河数码供货商"),
-    Column[Product]("price", price_range, numeric=True, sample="¥9.90 – ¥998.50"),
+    Column[Product]("price", price_range, numeric=True, sample="¥1,000.00 – ¥9,998.50"),
     Column[Product]("skus", lambda p: formats.count(len(p.skus)), numeric=True, sample="SKU 12"),
     Column[Product]("free", lambda p: formats.count(sum(sku.free for sku in p.skus)), numeric=True, sample="1,234,567"),
     Column[Product]("state", lambda p: word(p.state), tone=lambda p: tone(p.state), sample="Off shelf 000"),
