@@ -18,7 +18,7 @@ from desktop.operations.seen import Seen, look, name_of
 from shared import clock
 from shared.contracts.base import Page
 from shared.contracts.reports import DayMovement, DayOrder, DayPayment, DaySummary
-from shared.errors import Conflict
+from shared.errors import BadInput, Conflict
 
 _SUMMARY: TypeAdapter[DaySummary] = TypeAdapter(DaySummary)
 _ORDERS: TypeAdapter[Page[DayOrder]] = TypeAdapter(Page[DayOrder])
@@ -36,6 +36,14 @@ class DayStillMoving(Conflict):
     code = "export.day_still_moving"
     zh = "{day} 仍有新的交易，{tries} 次尝试中数字都在变化，未生成对账单。请在业务日结束后导出。"
     en = "{day} still has new business: its figures changed in each of {tries} tries. Export it when the day is over."
+
+
+class DayNotBegun(BadInput):
+    """There are no books of a day that is yet to come."""
+
+    code = "export.day_not_begun"
+    zh = "{day} 还没有到，没有可导出的账目。"
+    en = "{day} is yet to come; there is nothing to export."
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +66,11 @@ async def day_summary(engine: Engine, day: date) -> Seen[DaySummary]:
 async def export_workbook(engine: Engine, *, day: date, target: Path) -> WorkbookWritten:
     """Write the workbook of a day to `target` (.xlsx). Details stream through; memory stays flat.
 
-    Raises BooksDiffer when details and ledger disagree, DayStillMoving when business goes on, TargetBusy,
+    Raises DayNotBegun, BooksDiffer when details and ledger disagree, DayStillMoving when business goes on, TargetBusy,
     FolderMissing, TargetUnwritable, BadField for the name, and what the server refuses. Then no file is left.
     """
+    if day > clock.shop_day(clock.now()):
+        raise DayNotBegun(day=day)
     account = engine.session.require_account()
     target = await asyncio.to_thread(check_target, target)
     cover = Cover(

@@ -16,7 +16,7 @@ from desktop.exporting.workbook import check_target
 from desktop.importing import Columns, Ledger, Options
 from desktop.importing.sentences import REASONS, REPAIRS
 from desktop.operations import imports
-from desktop.operations.imports import ImportOutcome, NothingToImport
+from desktop.operations.imports import ImportedBefore, ImportOutcome, NothingToImport
 from desktop.verbs.shell import DONE, FAILED, Shell
 from shared.contracts.stock import FileFigures, LineResult, RefusedLine
 from shared.errors import KamengError
@@ -71,6 +71,9 @@ def _run(shell: Shell, arguments: argparse.Namespace) -> int:
     try:
         with shell.engine(on_event=progress.hear, patience_seconds=arguments.patience) as engine:
             outcome, lines = engine.run(_import(engine, shell, arguments, options))
+    except ImportedBefore:
+        shell.note("确要再次导入，请加 --again。", "Add --again to import it once more.")
+        raise
     except NothingToImport:
         if refused is not None:
             _write_refused(shell, arguments.file, options, refused)
@@ -85,7 +88,14 @@ def _run(shell: Shell, arguments: argparse.Namespace) -> int:
     else:
         _print(shell, outcome, lines)
         if refused is not None:
-            shell.say(f"未导入的 {written} 行已写入 {refused}", f"{written} rows left out were written to {refused}")
+            if written:
+                shell.say(
+                    f"未导入的 {written} 行已写入 {refused}", f"{written} rows left out were written to {refused}"
+                )
+            else:
+                shell.say(
+                    f"没有未导入的行，{refused} 中只有标题。", f"No row was left out; {refused} has its heading only."
+                )
     done = outcome.progress.stage is ImportStage.DONE and outcome.progress.adds_up
     if not done and outcome.progress.why is not None:
         return shell.fail(outcome.progress.why) or FAILED

@@ -103,6 +103,7 @@ def test_the_same_file_twice_needs_a_decision(kameng, live_shop, tmp_path):
     status, out, err = kameng("import", renamed, "--sku", "STEAM-50", user="chen")
     assert (status, out) == (1, "")
     assert err == (
+        "确要再次导入，请加 --again。\n"
         "kameng: “other name.txt”已于 2026-11-02 09:30 导入到 STEAM-50（内容相同）。"
         "确要再次导入请明确选择；重复的卡密不会重复入库。\n"
     )
@@ -299,6 +300,10 @@ def test_a_day_of_sales_becomes_orders_and_a_workbook(kameng, live_shop, tmp_pat
     assert sorted(row[10].value for row in book["订单"].iter_rows(min_row=2)) == [45, 45, 90]
     assert out.splitlines()[1] == str(target)
     assert kameng("orders", "--day", "2026-11-20", user="zhou")[1].count("\n") == 1
+    later = tmp_path / "later.xlsx"
+    status, _, err = kameng("export", "reconciliation", "--date", "9999-01-01", "--out", later, user="zhou")
+    assert (status, err) == (2, "kameng: 9999-01-01 还没有到，没有可导出的账目。\n")
+    assert not later.exists()
     status, _, err = kameng("export", "reconciliation", "--date", "2026-11-21", "--out", target, user="chen")
     assert (status, "没有权限" in err) == (1, True)
 
