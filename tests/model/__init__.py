@@ -1,0 +1,1 @@
+"""The shop against reference models, driven by Hypothesis."""

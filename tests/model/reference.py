@@ -1,0 +1,96 @@
+"""What a shop of one SKU does, said in a page: no database, no batches, one thing after the other."""
+
+from dataclasses import dataclass, field
+
+PENDING, DELIVERED, EXPIRED, CANCELLED, FAILED, COMPLETED = (
+    "pending_payment", "delivered", "expired", "cancelled", "delivery_failed", "completed",
+)  # fmt: skip
+
+
+@dataclass
+class Order:
+    """One order: what it asked for, the keys it has, and the number it was paid with."""
+
+    content: tuple
+    quantity: int
+    amount: int
+    keys: list[int]
+    due: int
+    state: str = PENDING
+    paid_with: str | None = None
+    delivered: int = 0
+
+
+@dataclass
+class Shop:
+    """Keys are numbers; `free` is in the order of their arrival, which is the order they are sold in."""
+
+    price: int
+    hold: int = 15
+    now: int = 0
+    arrived: list[int] = field(default_factory=list)
+    free: list[int] = field(default_factory=list)
+    orders: dict[tuple, Order] = field(default_factory=dict)
+    told: set[str] = field(default_factory=set)
+    exceptions: set[tuple] = field(default_factory=set)
+
+    def bring(self, keys) -> tuple[int, int, int]:
+        """Answers how many were stored, known before, and twice in the file."""
+        once = list(dict.fromkeys(keys))
+        fresh = [key for key in once if key not in self.arrived]
+        self.arrived += fresh
+        self.free += fresh
+        return len(fresh), len(once) - len(fresh), len(keys) - len(once)
+
+    def place(self, name, quantity, amount):
+        """Answers the order, or the name of the refusal and what is left."""
+        content = (quantity, amount)
+        if name in self.orders:
+            return self.orders[name] if self.orders[name].content == content else "IdempotencyReused"
+        if amount != quantity * self.price:
+            return "PriceChanged"
+        if quantity > len(self.free):
+            return "SoldOut", len(self.free)
+        self.orders[name] = Order(content, quantity, amount, self._take(quantity), self.now + self.hold)
+        return self.orders[name]
+
+    def pay(self, order, number, amount, *, ours, raw):
+        """Answers what became of a fact."""
+        if raw in self.told:
+            return "repeated"
+        if raw is not None:
+            self.told.add(raw)
+        if not ours or amount != order.amount:
+            return self._exception("amount_mismatch" if ours else "merchant_mismatch", number)
+        if order.paid_with == number:
+            return "repeated"
+        if order.paid_with or any(number == other.paid_with for other in self.orders.values()):
+            return self._exception("paid_twice", number)
+        order.paid_with = number
+        if order.state != PENDING:
+            if order.quantity > len(self.free):
+                order.state = FAILED
+                return self._exception("paid_no_stock", number)
+            order.keys = self._take(order.quantity)
+        order.state, order.delivered = DELIVERED, self.now
+        return "applied"
+
+    def end(self, order, state):
+        """Expire or cancel what is unpaid; its keys are the next to be sold again."""
+        if order.state == PENDING:
+            self.free = sorted(self.free + order.keys, key=self.arrived.index)
+            order.state, order.keys = state, []
+
+    def complete(self):
+        """Three days after its delivery an order is complete."""
+        for order in self.orders.values():
+            if order.state == DELIVERED and self.now - order.delivered >= 3 * 24 * 60:
+                order.state = COMPLETED
+
+    def _take(self, count):
+        taken, self.free = self.free[:count], self.free[count:]
+        return taken
+
+    def _exception(self, kind, number):
+        self.exceptions.add((kind, number))
+        return "exception"
