@@ -146,10 +146,18 @@ class Jobs:
 
     def start(self, *, threads: int = 1) -> None:
         """Run in background threads until `close`."""
+        if self._db.is_sqlite:
+            self._take_back()
         for n in range(threads):
             thread = threading.Thread(target=self._loop, name=f"jobs-{n}", daemon=True)
             thread.start()
             self._threads.append(thread)
+
+    def _take_back(self) -> None:
+        """SQLite has one worker process: what runs now ran in one that is gone, and need not wait for its lease."""
+        with self._db.tx() as tx:
+            running = update(Job).where(Job.state == JobState.RUNNING.value)
+            tx.execute(running.values(state=JobState.READY.value, lease_until=None))
 
     def close(self) -> None:
         """Finish the running jobs and stop."""

@@ -185,6 +185,22 @@ def test_a_worker_that_vanished_loses_its_job_after_the_lease_and_not_before(db)
     assert (only(db).id, only(db).state, only(db).attempt) == (lost.id, JobState.DONE, 2)
 
 
+def test_what_a_killed_process_was_doing_goes_on_at_once_where_there_is_only_one(db):
+    enqueue(db)
+    assert len(worker(db)._claim()) == 1
+    greeted = threading.Event()
+
+    def greet(tx, args):
+        effect(tx, args)
+        greeted.set()
+
+    restarted = worker(db, greet=greet)
+    restarted.start()
+    assert greeted.wait(timeout=20)  # the lease has two minutes
+    restarted.close()
+    assert (only(db).state, only(db).attempt) == (JobState.DONE, 2)
+
+
 def test_a_worker_that_lost_its_lease_undoes_what_it_did(db):
     enqueue(db, args={"n": 1})
     slow, quick = worker(db, greet=effect), worker(db, greet=effect)
