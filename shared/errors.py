@@ -20,6 +20,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from shared.permissions import label
+
 _BY_CODE: dict[str, type[KamengError]] = {}
 
 
@@ -103,6 +105,11 @@ class NotAllowed(KamengError):
     status = 403
     zh = "您没有权限执行此操作（需要“{permission}”）。"
     en = "You are not allowed to do this (needs “{permission}”)."
+
+    def sentence(self, language: str = "zh") -> str:
+        """The sentence with the right in words; `params` keep its code."""
+        named = {"permission": label(str(self.params.get("permission", "?")), language)}
+        return (self.en if language.startswith("en") else self.zh).format_map(_Params(self.params | named))
 
 
 class CrossOrigin(NotAllowed):

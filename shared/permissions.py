@@ -24,6 +24,30 @@ class Permission(StrEnum):
     SYNC_FEED_READ = "sync:feed:read"
 
 
+LABELS: dict[Permission, tuple[str, str]] = {
+    Permission.CATALOG_CATEGORY_EDIT: ("编辑分类", "edit categories"),
+    Permission.CATALOG_PRODUCT_EDIT: ("编辑商品", "edit products"),
+    Permission.CATALOG_PRODUCT_PUBLISH: ("上架与下架商品", "publish products"),
+    Permission.CATALOG_PRODUCT_READ: ("查看商品", "see products"),
+    Permission.IDENTITY_USER_EDIT: ("管理账号", "manage people"),
+    Permission.IDENTITY_USER_READ: ("查看账号", "see people"),
+    Permission.LEDGER_JOURNAL_READ: ("查看账簿", "see the ledger"),
+    Permission.ORDERS_ORDER_READ: ("查看订单", "see orders"),
+    Permission.PAYMENTS_EXCEPTION_READ: ("查看异常款项", "see payment exceptions"),
+    Permission.REPORTS_DAY_EXPORT: ("导出对账单", "export the day's workbook"),
+    Permission.STOCK_IMPORT_CREATE: ("导入卡密", "import card keys"),
+    Permission.STOCK_LOT_READ: ("查看库存", "see stock"),
+    Permission.STOCK_UNIT_READ: ("查看单张库存", "see single units"),
+    Permission.SYNC_FEED_READ: ("同步数据", "sync"),
+}
+
+
+def label(permission: str, language: str = "zh") -> str:
+    """What a person calls a right; an unknown one, of a newer server, stays as it is."""
+    known = {right.value: words for right, words in LABELS.items()}.get(permission)
+    return permission if known is None else known[language.startswith("en")]
+
+
 class Role(StrEnum):
     """What a person is here. A user has one role."""
 

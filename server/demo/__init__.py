@@ -34,7 +34,8 @@ def main(argv: Sequence[str]) -> int:
         if options.verb == "run":
             from server.demo.run import run
 
-            return run(settings, sandbox_port=options.sandbox_port, console=not options.no_console)
+            sandbox_port = options.sandbox_port or settings.port + 790
+            return run(settings, sandbox_port=sandbox_port, console=not options.no_console)
         from server.demo.story import tell
 
         return tell(settings, folder=options.folder)
@@ -47,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="kameng-server demo", description="演示店铺 / the demo shop")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     run = verbs.add_parser("run", help="启动店铺、支付沙箱和控制台 / start shop, payment sandbox and console")
-    run.add_argument("--sandbox-port", type=int, default=8790, help="支付沙箱端口 / the sandbox's port")
+    run.add_argument("--sandbox-port", type=int, help="支付沙箱端口 / the sandbox's port (default: the shop's + 790)")
     run.add_argument("--no-console", action="store_true", help="不打开控制台 / do not open the console")
     story = verbs.add_parser("story", help="一分钟讲完主流程 / tell the main job in a minute")
     story.add_argument("--folder", type=Path, help="放结果的文件夹 / where the results go (default: a new one)")

@@ -32,7 +32,9 @@ def run(settings: Settings, *, sandbox_port: int, console: bool) -> int:
         try:
             settings, passwords = open_shop(started, settings, sandbox_port=sandbox_port)
             _say_where(settings, passwords)
-            if console and has_display():
+            if not has_display():
+                print("  没有显示器，未打开控制台 / no display: the console was not opened\n", flush=True)
+            elif console:
                 started.start("console", ["desktop", "--server", settings.base_url], settings=settings)
             _wait(started)
         except _Stopped:
@@ -71,7 +73,7 @@ def _say_where(settings: Settings, passwords: dict[str, str]) -> None:
         f"  支付沙箱 / sandbox     {settings.sandbox_url}",
         f"  数据 / data            {settings.data}",
         "",
-        "  控制台登录 / console sign-ins(kameng --server " + settings.base_url + ")",
+        f"  控制台登录 / console sign-ins  (.venv/bin/kameng --server {settings.base_url})",
     ]
     lines += [
         f"    {person.login:10} {passwords[person.login]}    {person.name} · {person.role.value}"

@@ -54,6 +54,14 @@ _log = logging.getLogger("kameng.stock")
 _Lines = msgspec.msgpack.Decoder(list[tuple[int, str, str]])
 
 
+class UnknownSku(NotFound):
+    """No SKU of this code that the actor may bring stock for."""
+
+    code = "unknown_sku"
+    zh = "没有编号为“{sku}”的规格（或您无权查看），请核对编号。"
+    en = "There is no SKU “{sku}” (or it is not yours to see); check its code."
+
+
 class ImportKeyChanged(Conflict):
     """The chunks are sealed to another key than this server's."""
 

@@ -145,7 +145,7 @@ def list_refused(
 def _sku(tx: Tx, who: Actor, code: str) -> SaleTerms:
     terms = catalog.visible_sku(tx, who, code)
     if terms is None:
-        raise NotFound
+        raise intake.UnknownSku(sku=code)
     return terms
 
 

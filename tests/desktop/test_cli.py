@@ -120,8 +120,8 @@ def test_the_same_file_twice_needs_a_decision(kameng, live_shop, tmp_path):
         pytest.param(b"\n\n\n", "STEAM-50", 2, "是空的", id="blank lines"),
         pytest.param(b"%PDF-1.7", "STEAM-50", 2, "PDF", id="another kind"),
         pytest.param(None, "STEAM-50", 2, "找不到文件“keys.txt”", id="missing"),
-        pytest.param(b"ABCD-EFGH-0001\n", "OFFICE-1Y", 1, "没有找到", id="somebody else's SKU"),
-        pytest.param(b"ABCD-EFGH-0001\n", "NO-SUCH", 1, "没有找到", id="unknown SKU"),
+        pytest.param(b"ABCD-EFGH-0001\n", "OFFICE-1Y", 1, "没有编号为“", id="somebody else's SKU"),
+        pytest.param(b"ABCD-EFGH-0001\n", "NO-SUCH", 1, "没有编号为“", id="unknown SKU"),
     ],
 )
 def test_a_bad_import_is_one_sentence_and_changes_nothing(kameng, live_shop, tmp_path, content, sku, status, words):

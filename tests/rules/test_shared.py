@@ -14,6 +14,7 @@ from shared import clock, errors, ids, states
 from shared.contracts.catalog import NewCategory
 from shared.contracts.orders import PlaceOrder
 from shared.contracts.stock import FileFigures
+from shared.errors import NotAllowed
 from shared.money import (
     MAX_FEN,
     PPM,
@@ -24,7 +25,7 @@ from shared.money import (
     parse_unit_price,
     split,
 )
-from shared.permissions import ROLE_PERMISSIONS, Permission, Role, allows
+from shared.permissions import LABELS, ROLE_PERMISSIONS, Permission, Role, allows
 from shared.pricing import MAX_QUANTITY, quote_line
 from shared.states import AttemptState, OrderState, ProductState, UnitState
 
@@ -267,6 +268,15 @@ def test_roles_have_the_rights_that_were_decided():
     assert [role for role in Role if allows(role, Permission.REPORTS_DAY_EXPORT)] == [Role.ADMIN, Role.FINANCE]
     assert [role for role in Role if allows(role, Permission.CATALOG_PRODUCT_PUBLISH)] == [Role.ADMIN, Role.OPERATOR]
     assert [role for role in Role if allows(role, Permission.IDENTITY_USER_EDIT)] == [Role.ADMIN]
+
+
+def test_every_permission_has_words_and_a_refusal_says_them():
+    assert list(LABELS) == list(Permission)
+    refused = NotAllowed(permission=Permission.STOCK_IMPORT_CREATE.value)
+    assert refused.sentence("zh") == "您没有权限执行此操作（需要“导入卡密”）。"
+    assert refused.sentence("en") == "You are not allowed to do this (needs “import card keys”)."
+    assert "“stock:new:thing”" in NotAllowed(permission="stock:new:thing").sentence("zh")
+    assert refused.params == {"permission": "stock:import:create"}
 
 
 def test_permissions_are_area_thing_verb_in_alphabetical_order():
