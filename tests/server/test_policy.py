@@ -108,7 +108,8 @@ def test_outside_the_scope_a_row_does_not_exist_and_inside_the_right_decides(sit
         assert foreign.status_code == 404
         assert foreign.json()["code"] in {"not_found", "unknown_sku"}
         if "STEAM" in path:
-            assert foreign.json() | {"request_id": ""} == missing.json() | {"request_id": ""}
+            said = [answer.text.replace(answer.json()["request_id"], "") for answer in (foreign, missing)]
+            assert said[0].replace("STEAM-50", "NONE") == said[1]
     assert site.post(f"/api/products/{product}/state", by="chen", json=body).status_code == 403
     with site.world.ctx.db.read() as tx:
         assert tx.get(Product, product).state == "published"
