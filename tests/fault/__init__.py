@@ -1,1 +1,1 @@
-"""What survives when processes are killed."""
+"""Processes that are killed, and what must be there afterwards."""

@@ -1,0 +1,181 @@
+"""A shop that is a real process and may die at any moment, and buyers who do not give up.
+
+`Mortal` starts the server over a world's database and starts it again when it died. A `Buyer` does what a browser
+does: the same request again, with the same key, when there was no answer.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import httpx
+
+from server.identity import actions as identity
+from server.identity import queries as people
+from shared import ids
+from shared.contracts.identity import Device
+from tests.server.sandbox.peer import PATIENCE_SECONDS
+from tests.world import MERCHANT
+
+ROOT = Path(__file__).parents[2]
+
+
+class Mortal:
+    """One server process at a time on one port."""
+
+    def __init__(self, world, sandbox, folder):
+        self.world = world
+        self.deaths = 0
+        self._log = folder / "server.log"
+        self._process = None
+        self._moments = []
+        self._lock = threading.Lock()
+        with socket.socket() as chooser:
+            chooser.bind(("127.0.0.1", 0))
+            self.port = chooser.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        ctx = world.ctx
+        # Public keys are exchanged as with a real channel.
+        public = Path(sandbox.ready["public_key"]).read_bytes()
+        ctx.keys.add_channel("sandbox", public_pem=public, merchant_id=MERCHANT)
+        (sandbox.data / "merchants" / f"{MERCHANT}.pem").write_bytes(ctx.keys.our_public_key_pem("sandbox"))
+        self._environment = {name: value for name, value in os.environ.items() if not name.startswith("KAMENG_")} | {
+            "KAMENG_DATA": str(ctx.settings.data),
+            "KAMENG_DATABASE_URL": ctx.db.url.render_as_string(hide_password=False),
+            "KAMENG_PORT": str(self.port),
+            "KAMENG_BASE_URL": self.url,
+            "KAMENG_SANDBOX_URL": sandbox.url,
+            "KAMENG_SANDBOX_MERCHANT": MERCHANT,
+            "KAMENG_LOG_LEVEL": "WARNING",
+        }
+
+    def start(self, *moments):
+        """Start it; it will die at the first moment, its successor at the second, and so on."""
+        self._moments = list(moments)
+        self._start()
+
+    def _start(self):
+        dying = ["tests.fault.dying_server", self._moments.pop(0)] if self._moments else ["server"]
+        with self._log.open("a") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", *dying, "serve"], cwd=ROOT, env=self._environment, stdout=log, stderr=log
+            )
+        self._wait_until_ready()
+
+    def _wait_until_ready(self):
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                with socket.create_connection(("127.0.0.1", self.port), timeout=1):
+                    return
+            except OSError:
+                assert self._process.poll() is None, self._log.read_text()[-3000:]
+                assert time.monotonic() < deadline, self._log.read_text()[-3000:]
+                time.sleep(0.02)
+
+    def kill(self):
+        """`kill -9` from outside."""
+        self._process.send_signal(signal.SIGKILL)
+
+    def revive(self):
+        """Somebody got no answer: when the server is dead, start it again. It must have been killed, not fail."""
+        with self._lock:
+            try:
+                status = self._process.wait(timeout=0.2)
+            except subprocess.TimeoutExpired:
+                return
+            assert status == -signal.SIGKILL, self._log.read_text()[-3000:]
+            self.deaths += 1
+            self._start()
+
+    def stop(self):
+        """End it in order: what it accepted is finished."""
+        self._process.terminate()
+        assert self._process.wait(timeout=PATIENCE_SECONDS) == 0, self._log.read_text()[-3000:]
+
+    def end(self):
+        """End it however."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def token(self, login):
+        """A session of a person, made while no server runs."""
+        ctx = self.world.ctx
+        with ctx.db.tx() as tx:
+            device = Device(id=ids.new_id(), name="test", platform="test")
+            return identity.start_session(tx, people.user_by_login(tx, login), device, days=1).token
+
+
+class Persistent:
+    """Asks until there is an answer."""
+
+    def __init__(self, shop: Mortal, **options):
+        self.shop = shop
+        self.http = httpx.Client(base_url=shop.url, trust_env=False, timeout=PATIENCE_SECONDS, **options)
+
+    def ask(self, method, path, **options):
+        """One request, repeated as it is while the server is gone or busy."""
+        deadline = time.monotonic() + PATIENCE_SECONDS * 2
+        while True:
+            try:
+                answer = self.http.request(method, path, **options)
+                if answer.status_code != 503:
+                    return answer
+            except httpx.TransportError:
+                self.shop.revive()
+            assert time.monotonic() < deadline, (method, path)
+
+
+class Buyer(Persistent):
+    """One device that wants one key."""
+
+    def __init__(self, shop, merchant):
+        super().__init__(shop)
+        self.merchant = merchant
+        self.key = ids.new_token()
+        self.acknowledged = None
+        self.keys = []
+        # The review page makes the device; without one, a lost answer would lose the device with it.
+        assert self.ask("GET", "/review", params={"sku": "STEAM-50", "quantity": 1}).status_code == 200
+        assert len(self.http.cookies) == 1
+
+    def place(self):
+        """Place the order until there is an address to pay at; what was acknowledged once never changes."""
+        body = {"sku": "STEAM-50", "quantity": 1, "amount_fen": 4_500, "channel": "sandbox"}
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            answer = self.ask("POST", "/api/orders", json=body, headers={"idempotency-key": self.key})
+            assert answer.status_code == 201, answer.text
+            placed = answer.json()
+            assert placed["code"] == (self.acknowledged or placed["code"])
+            self.acknowledged = placed["code"]
+            if placed["pay_url"]:
+                return placed["pay_url"]
+            assert time.monotonic() < deadline, "the payment was never opened"
+
+    def fetch(self):
+        """Look at the order until the key is there."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            status = self.ask("GET", f"/o/{self.acknowledged}/status")
+            assert status.status_code == 200, status.text
+            if status.json()["state"] == "delivered":
+                break
+            assert status.json()["state"] == "pending_payment"
+            assert time.monotonic() < deadline, "the payment never arrived"
+            time.sleep(0.02)
+        shown = self.ask("GET", f"/o/{self.acknowledged}/keys.txt")
+        assert shown.status_code == 200, shown.text
+        self.keys = [word for word in shown.text.split() if word.startswith("STEAM-50-")]
+
+    def buy(self):
+        """The whole way."""
+        self.merchant.pay(self.place())
+        self.fetch()
+        self.http.close()
