@@ -281,7 +281,7 @@ def test_the_same_file_is_not_imported_by_two_at_once(in_shop, console, tmp_path
 
 @pytest.mark.parametrize(
     ("login", "code"),
-    [pytest.param("zhao", "not_found", id="another supplier"), pytest.param("li", "not_allowed", id="an operator")],
+    [pytest.param("zhao", "unknown_sku", id="another supplier"), pytest.param("li", "not_allowed", id="an operator")],
 )
 def test_a_refusal_ends_the_import_with_its_reason_over_restarts(live_shop, console, tmp_path, login, code):
     vault = MemoryVault()
