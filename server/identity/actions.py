@@ -234,20 +234,7 @@ def set_active(tx: Tx, user_id: UUID, *, active: bool, actor: str, request_id: s
 def start_session(tx: Tx, user: User, device: DeviceFacts, *, days: int, request_id: str | None = None) -> NewSession:
     """Give a person whose factors were checked a token for this device, and register the device if it is new."""
     now = clock.now()
-    known = tx.scalars(select(Device).where(Device.id == device.id, Device.user_id == user.id)).first()
-    if known is None:
-        tx.add(
-            Device(
-                id=device.id,
-                user_id=user.id,
-                name=device.name,
-                platform=device.platform,
-                created_at=now,
-                seen_at=now,
-            )
-        )
-    else:
-        known.name, known.platform, known.seen_at = device.name, device.platform, now
+    is_new = _register(tx, user, device, at=now)
     session = NewSession(id=new_id(), token=new_session_token(), expires_at=now + timedelta(days=days))
     tx.add(
         Session(
@@ -270,10 +257,26 @@ def start_session(tx: Tx, user: User, device: DeviceFacts, *, days: int, request
         action="session.start",
         entity="session",
         entity_id=str(session.id),
-        detail={"device": str(device.id), "new_device": known is None},
+        detail={"device": str(device.id), "new_device": is_new},
         request_id=request_id,
     )
     return session
+
+
+def _register(tx: Tx, user: User, facts: DeviceFacts, *, at: datetime) -> bool:
+    """Note the device with its present name; answers whether it is new, also to one of two who bring it at once."""
+    mine = (Device.id == facts.id, Device.user_id == user.id)
+    seen = update(Device).where(*mine).values(name=facts.name, platform=facts.platform, seen_at=at)
+    if rows_changed(tx.execute(seen)):
+        return False
+    device = Device(id=facts.id, user_id=user.id, name=facts.name, platform=facts.platform, created_at=at, seen_at=at)
+    try:
+        with tx.begin_nested():
+            tx.add(device)
+            tx.flush()
+    except IntegrityError:
+        return False
+    return True
 
 
 def end_session(tx: Tx, session_id: UUID, *, reason: str, actor: str, request_id: str | None = None) -> bool:
