@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from server.gateways.port import (
     CLOCK_SKEW_SECONDS,
@@ -51,6 +51,16 @@ _Word = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,64}$")]
 """A number or name as it is stored and shown; control characters are neither."""
 
 
+def _in_utc(instant: datetime) -> datetime:
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("no such instant in UTC") from None
+
+
+_Instant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+
+
 class _Wire(BaseModel):
     """What the sandbox writes. Numbers must be numbers; fields of a later version are ignored."""
 
@@ -59,18 +69,18 @@ class _Wire(BaseModel):
 
 class _Opened(_Wire):
     out_trade_no: str
-    pay_url: str = Field(pattern=r"^https?://")
-    qr_text: str = Field(min_length=1)
+    pay_url: str = Field(pattern=r"^https?://", max_length=512)
+    qr_text: str = Field(min_length=1, max_length=512)
 
 
 class _Payment(_Wire):
     out_trade_no: str
     state: Literal["pending", "paid", "closed"]
-    trade_no: str | None
+    trade_no: _Word | None
     amount_fen: int = Field(strict=True)
     currency: str
     merchant_id: str
-    paid_at: AwareDatetime | None
+    paid_at: _Instant | None
 
 
 class _Closed(_Wire):
@@ -97,7 +107,7 @@ class _Notice(_Wire):
     trade_no: _Word
     amount_fen: int = Field(strict=True)
     currency: str = Field(min_length=1, max_length=8)
-    paid_at: AwareDatetime
+    paid_at: _Instant
 
 
 W = TypeVar("W", bound=_Wire)
@@ -178,7 +188,7 @@ class SandboxGateway:
             amount_fen=payment.amount_fen,
             currency=payment.currency,
             state=payment.state,
-            paid_at=payment.paid_at.astimezone(UTC) if payment.paid_at else None,
+            paid_at=payment.paid_at,
             event_id=None,
         )
 
@@ -230,7 +240,7 @@ class SandboxGateway:
             amount_fen=notice.amount_fen,
             currency=notice.currency,
             state="paid",
-            paid_at=notice.paid_at.astimezone(UTC),
+            paid_at=notice.paid_at,
             event_id=notice.event_id,
         )
 

@@ -423,6 +423,8 @@ def test_what_was_signed_and_cannot_be_understood_is_refused(site):
         {"event": "payment.refunded"},
         {"paid_at": "yesterday"},
         {"paid_at": "2025-03-01T10:00:00"},
+        {"paid_at": "0001-01-01T00:00:00+08:00"},
+        {"paid_at": "9999-12-31T23:59:59-08:00"},
         {"out_trade_no": ""},
         {"out_trade_no": "KM-\0-0001"},
         {"trade_no": "S\n1"},
