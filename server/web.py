@@ -1,6 +1,6 @@
 """The edge of the server as pure ASGI: request ids, limits, origin check, security headers, errors, compression.
 
-`install` puts the layers around an app, outermost first: Envelope, OriginCheck, BodyLimit, Compress. What one
+`install` puts the layers around an app, outermost first: Envelope, AddressCheck, OriginCheck, BodyLimit, Compress. What one
 layer or the policy learns about a request travels in its `Facts`. Expected refusals (KamengError) become
 `application/problem+json`, or a page for a browser; anything else becomes a 500 with an id and nothing more.
 """
@@ -51,7 +51,7 @@ CHUNK_LIMIT_BYTES = CHUNK_BYTES + 64 * 1024  # HPKE adds a few bytes to a full c
 _CHUNK_PATH = re.compile(r"^/sync/v1/imports/[^/]+/chunks/[^/]+$")
 _NOTIFY_PATH = re.compile(r"^/pay/[^/]+/notify$")
 _MACHINE_PATHS = ("/api/", "/sync/", "/pay/", "/livez", "/readyz", "/metrics")
-_REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
+_REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,40}$")  # what the columns of audit and reveals hold
 
 RenderProblem = Callable[[Request, Problem], str]
 """What the storefront registers to show an error as a page of the shop."""
@@ -102,6 +102,7 @@ def install(app: FastAPI, settings: Settings, *, metrics: telemetry.Metrics) -> 
     app.add_middleware(Compress)
     app.add_middleware(BodyLimit)
     app.add_middleware(OriginCheck, own_origin=settings.origin)
+    app.add_middleware(AddressCheck)
     app.add_middleware(Envelope, headers=security_headers(settings), metrics=metrics)
 
 
@@ -195,6 +196,24 @@ class Envelope:
             "client": facts.client,
         }
         telemetry.decision("request", line)
+
+
+class AddressCheck:
+    """Refuses an address that holds U+0000: PostgreSQL has no place for it in a text, and nobody types one."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal: KamengError | None = None
+        if scope["type"] == "http" and "\0" in scope["path"]:
+            refusal = NotFound()
+        elif scope["type"] == "http" and b"%00" in scope["query_string"]:
+            refusal = BadInput(reason="U+0000")
+        if refusal is not None:
+            await respond(Request(scope), refusal)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
 
 
 class OriginCheck:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import date
 from typing import Annotated
 from uuid import UUID
 
@@ -24,7 +23,7 @@ from server.payments import checkout, queries
 from server.payments.model import PaymentAttempt
 from server.policy import BUYER, CHANNEL, Actor, Router
 from shared.contracts import orders as wire
-from shared.contracts.base import Page
+from shared.contracts.base import Day, Page
 from shared.errors import BadField, NotFound
 from shared.ids import parse_order_code
 from shared.permissions import Permission, Role
@@ -94,7 +93,7 @@ def list_orders(
     request: Request,
     state: OrderState | None = None,
     q: str | None = Query(default=None, max_length=64),
-    day: date | None = None,
+    day: Day | None = None,
     after: UUID | None = None,
     limit: int = Query(default=100, ge=1, le=500),
 ) -> Page[wire.Order]:

@@ -133,8 +133,9 @@ async def order(
 
 async def _place(request: Request, form: OrderForm) -> Response:
     ctx, language = context.of(request), languages.of(request)
-    if not _KEY.fullmatch(form.idempotency_key) or not form.amount_fen.isascii() or not form.amount_fen.isdecimal():
-        # Hidden fields: only a broken or forged form gets them wrong.
+    hidden = _KEY.fullmatch(form.idempotency_key) and form.amount_fen.isascii() and form.amount_fen.isdecimal()
+    if not hidden or "\0" in form.sku:
+        # Only a broken or forged form gets these wrong.
         raise BadInput(reason=language.text("表单不完整，请从商品页重新开始"))
     faults = _unfilled(ctx, form, language)
     if faults or not _WHOLE.fullmatch(form.quantity) or not 1 <= int(form.quantity) <= MAX_QUANTITY:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -55,6 +56,9 @@ class FieldProblem(Answer):
     field: str
     reason: str
 
+
+Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2999, 12, 31))]
+"""A business day that may be asked for. The calendar's first and last days have no midnight in UTC."""
 
 Name = Annotated[str, Field(min_length=1, max_length=120)]
 Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]

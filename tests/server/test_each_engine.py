@@ -1,5 +1,7 @@
 """One story through the API on SQLite, PostgreSQL and MariaDB: the same requests, the same answers."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from shared import clock
@@ -90,3 +92,43 @@ def test_the_day_and_the_feed_tell_the_same_everywhere(anywhere):
         assert [row["pos"] for row in rows] == sorted(row["pos"] for row in rows)
     assert site.get("/readyz").json()["schema"] == "ok"
     shop.check()
+
+
+DEVICE = {"id": "0190b8a0-0000-7000-8000-000000000002", "name": "柜台", "platform": "Linux"}
+
+
+def test_one_machine_that_signs_in_twice_at_once_is_let_in_twice(anywhere):
+    body = {"login": "zhou", "password": PASSWORD, "device": DEVICE}
+    with ThreadPoolExecutor(4) as together:
+        answers = list(together.map(lambda _: anywhere.post("/api/session", json=body), range(4)))
+    assert [answer.status_code for answer in answers] == [201] * 4
+
+
+def test_an_id_of_a_proxy_is_as_long_as_the_columns_that_keep_it(anywhere):
+    body = {"login": "zhou", "password": PASSWORD, "device": DEVICE}
+    for given, kept in (("r" * 40, True), ("r" * 64, False)):
+        answer = anywhere.post("/api/session", json=body, headers={"x-request-id": given})
+        assert (answer.status_code, answer.headers["x-request-id"] == given) == (201, kept)
+
+
+def test_what_no_text_of_a_database_can_hold_is_refused_before_it_gets_there(anywhere):
+    for path, status in (
+        ("/p/%00", 404),
+        ("/c/a%00", 404),
+        ("/o/%00", 404),
+        ("/p/steam?sku=%00", 400),
+        ("/review?sku=%00", 400),
+        ("/?lang=%00", 400),
+    ):
+        assert anywhere.get(path, buyer=ANNA).status_code == status, path
+    for path, status in (
+        ("/api/stock?q=%00", 400),
+        ("/api/stock?after=%00", 400),
+        ("/api/stock/%00/lots", 404),
+        ("/api/orders?q=%00", 400),
+        ("/api/orders?day=0001-01-01", 422),
+        ("/api/orders?day=9999-12-31", 422),
+    ):
+        assert anywhere.get(path, by="wang").status_code == status, path
+    form = {"sku": "\0", "quantity": "1", "amount_fen": "1", "channel": "sandbox", "agreed": "yes"}
+    assert anywhere.post("/orders", buyer=ANNA, data=form | {"idempotency_key": "k" * 20}).status_code == 400

@@ -182,7 +182,15 @@ def test_a_day_without_business_is_all_zero(site):
 
 @pytest.mark.parametrize(
     "path",
-    ["yesterday", "2026-02-30", f"{DAY}/orders?after=nonsense", f"{DAY}/orders?limit=0", f"{DAY}/payments?after=-"],
+    [
+        "yesterday",
+        "2026-02-30",
+        "0001-01-01",
+        "9999-12-31/orders",
+        f"{DAY}/orders?after=nonsense",
+        f"{DAY}/orders?limit=0",
+        f"{DAY}/payments?after=-",
+    ],
 )
 def test_a_day_or_page_that_cannot_be_is_refused(site, path):
     assert site.get(f"/api/reports/days/{path}", by="zhou").status_code == 422
