@@ -1,7 +1,7 @@
 """The edge of the server as pure ASGI: request ids, limits, origin check, security headers, errors, compression.
 
-`install` puts the layers around an app, outermost first: Envelope, AddressCheck, OriginCheck, BodyLimit, Compress. What one
-layer or the policy learns about a request travels in its `Facts`. Expected refusals (KamengError) become
+`install` puts the layers around an app, outermost first: Envelope, AddressCheck, OriginCheck, BodyLimit, Compress.
+What one layer or the policy learns about a request travels in its `Facts`. Expected refusals (KamengError) become
 `application/problem+json`, or a page for a browser; anything else becomes a 500 with an id and nothing more.
 """
 
