@@ -240,9 +240,15 @@ def _open_attempt_of(ctx: Context, code: str) -> PaymentAttempt | None:
 
 
 async def _ask(ctx: Context, attempt: PaymentAttempt) -> bool:
-    """Query the channel and apply what it says; whether money has arrived."""
+    """Query the channel and apply what it says; whether money has arrived.
+
+    What cannot be paid any more ends here, so that nobody asks about it for ever: also an attempt whose channel was
+    away when its order expired.
+    """
     gateway = ctx.gateways[attempt.channel]
     fact = await gateway.query(attempt.out_trade_no)
+    if (fact is None or fact.state == "closed") and attempt.expires_at <= clock.now():
+        await ctx.batch.submit(EndUnpaid(attempt.order_id, OrderState.EXPIRED, (attempt.id,)))
     if fact is None or fact.state != "paid":
         return False
     await ctx.batch.submit(actions.ApplyPayment(fact=fact, merchant_id=gateway.merchant_id))
@@ -292,6 +298,8 @@ async def _sweep(
                 await work
             except (ChannelUnknown, ChannelRefused) as error:
                 _log.warning("channel gave no answer", extra={"what": what, "error": str(error)})
+            except Exception:  # noqa: BLE001 - one that cannot be ended must not keep the others from it
+                _log.exception("left for the next sweep", extra={"what": what})
 
     await asyncio.gather(
         *(quietly(attempt.out_trade_no, _ask(ctx, attempt)) for attempt in asked if attempt.channel in ctx.gateways),
@@ -300,7 +308,10 @@ async def _sweep(
 
 
 async def _end(ctx: Context, order: Order, attempts: Sequence[PaymentAttempt]) -> None:
-    """Expire one order: close its attempts at their channels first, so that nobody pays for units given back."""
+    """Expire one order: close its attempts at their channels first, so that nobody pays for units given back.
+
+    Money that came first delivers the order. Money that does not fit it is an exception, and holds no units.
+    """
     closed: list[UUID] = []
     for attempt in attempts:
         if attempt.state == AttemptState.CLOSED or attempt.channel not in ctx.gateways:
@@ -308,9 +319,10 @@ async def _end(ctx: Context, order: Order, attempts: Sequence[PaymentAttempt]) -
         outcome = await _close(ctx.gateways[attempt.channel], attempt)
         if isinstance(outcome, PaymentFact):
             merchant_id = ctx.gateways[attempt.channel].merchant_id
-            await ctx.batch.submit(actions.ApplyPayment(fact=outcome, merchant_id=merchant_id))
-            return
-        if outcome:
+            applied = await ctx.batch.submit(actions.ApplyPayment(fact=outcome, merchant_id=merchant_id))
+            if applied is not actions.Outcome.EXCEPTION:
+                return
+        elif outcome:
             closed.append(attempt.id)
         elif clock.now() < order.expires_at + timedelta(minutes=CLOSE_GRACE_MINUTES):
             await asyncio.to_thread(_look_again_later, ctx, order)

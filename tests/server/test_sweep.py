@@ -1,0 +1,111 @@
+"""What the worker does with open payments and orders whose time is over, towards a channel that answers as told."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+
+from server.payments import checkout, queries
+from server.stock.model import StockUnit
+from shared import clock
+from shared.states import AttemptState, ExceptionKind, OrderState, UnitState
+from tests.server.channel import Channel
+from tests.world import ANNA, BEN, CARA, world
+
+LATER = timedelta(minutes=16)
+
+
+class Answers:
+    """The channel: refuses to close what is paid, and says of each number what the test wrote down."""
+
+    def __init__(self):
+        self.state = "closed"
+        self.amount_fen = 4_500
+        self.status = 200
+        self.asked = 0
+
+    def __call__(self, channel, request):
+        self.asked += 1
+        number = request.path.split("/")[3]
+        if request.path.endswith("/close"):
+            paid = self.state == "paid"
+            status, answer = (409, {"code": "ALREADY_PAID"}) if paid else (self.status, {"state": "closed"})
+        else:
+            status, answer = self.status, self.payment(number)
+        body = json.dumps(answer).encode()
+        request.send_response(status)
+        for name, value in channel.signed(body, at=int(clock.now().timestamp())).items():
+            request.send_header(name, value)
+        request.send_header("Content-Length", str(len(body)))
+        request.end_headers()
+        request.wfile.write(body)
+
+    def payment(self, number):
+        paid = self.state == "paid"
+        return {
+            "out_trade_no": number,
+            "state": self.state,
+            "trade_no": f"S{number[-20:]}" if paid else None,
+            "amount_fen": self.amount_fen,
+            "currency": "CNY",
+            "merchant_id": "shop-1",
+            "paid_at": clock.now().isoformat() if paid else None,
+        }
+
+
+@pytest.fixture
+def answers():
+    return Answers()
+
+
+@pytest.fixture
+def shop(answers, tmp_path):
+    channel = Channel()
+    with channel.serving(answers) as address, world("sqlite://", tmp_path) as built:
+        built.ctx.gateways["sandbox"] = channel.gateway(address)
+        yield built
+
+
+def test_money_of_another_amount_does_not_hold_the_units_for_ever(shop, answers):
+    shop.stock("STEAM-50", 1)
+    placed = shop.place(ANNA, "STEAM-50")
+    answers.state, answers.amount_fen = "paid", 4_499
+    with clock.fixed(placed.order.expires_at + LATER):
+        checkout.sweep(shop.ctx)
+        assert (shop.order(placed).state, shop.level("STEAM-50").free) == (OrderState.EXPIRED, 1)
+        with shop.ctx.db.read() as tx:
+            assert queries.open_kinds(tx, placed.order.id) == {ExceptionKind.AMOUNT_MISMATCH}
+        asked = answers.asked
+        checkout.sweep(shop.ctx)
+        assert answers.asked == asked
+        shop.check()
+
+
+def test_one_order_that_cannot_be_ended_keeps_no_other_from_it(shop):
+    shop.stock("STEAM-50", 3)
+    broken, *sound = [shop.place(buyer, "STEAM-50") for buyer in (ANNA, BEN, CARA)]
+    held = (StockUnit.order_line_id.is_not(None), StockUnit.seq == 1)
+    with shop.ctx.db.tx() as tx:
+        tx.execute(update(StockUnit).where(*held).values(state=UnitState.VOID))
+    with clock.fixed(broken.order.expires_at + LATER):
+        checkout.sweep(shop.ctx)
+    assert shop.order(broken).state == OrderState.PENDING_PAYMENT
+    assert {shop.order(one).state for one in sound} == {OrderState.EXPIRED}
+
+
+def test_a_payment_that_nobody_can_make_any_more_is_not_asked_about_for_ever(shop, answers):
+    shop.stock("STEAM-50", 1)
+    placed = shop.place(ANNA, "STEAM-50")
+    answers.status = 503  # away, until the units had to go back on sale without its answer
+    with clock.fixed(placed.order.expires_at + LATER):
+        checkout.sweep(shop.ctx)
+        assert (shop.order(placed).state, shop.attempt(placed).state) == (OrderState.EXPIRED, AttemptState.CREATED)
+    answers.status = 200
+    for hours, expected in ((1, True), (2, False)):
+        asked = answers.asked
+        with clock.fixed(placed.order.expires_at + timedelta(hours=hours)):
+            checkout.sweep(shop.ctx)
+        assert (answers.asked > asked) is expected
+    assert shop.attempt(placed).state == AttemptState.CLOSED
+    shop.check()
