@@ -477,8 +477,7 @@ def test_signed_money_that_no_column_can_hold_is_kept_and_the_channel_is_asked(s
     """Whatever breaks while a fact is applied: its bytes are kept before it is acknowledged, and a job asks."""
     code = new_order(site)
     attempt = attempt_of(site, code)
-    fact = site.world.fact(SimpleNamespace(attempt=attempt))
-    answer = notify(site, notice_of(fact, amount_fen=10**30))
+    answer = notify(site, notice_of(site.world.fact(SimpleNamespace(attempt=attempt)), amount_fen=10**30))
     assert (answer.status_code, answer.content) == (200, b'{"code":"SUCCESS"}')
     with site.world.ctx.db.read() as tx:
         kept = tx.query(PaymentCallback).filter(PaymentCallback.out_trade_no == attempt.out_trade_no).one()
