@@ -17,6 +17,8 @@ from pathlib import Path
 from types import FrameType
 from uuid import UUID
 
+from sqlalchemy.exc import OperationalError
+
 from server import app, invariants, migrations, serving, telemetry
 from server.context import Context
 from server.crypto import KeyRing
@@ -47,6 +49,14 @@ class SchemaBehind(KamengError):
     en = "The database is not at this program's version; run `kameng-server migrate` first."
 
 
+class DatabaseAway(KamengError):
+    """The database server does not answer, or does not let us in."""
+
+    code = "database_away"
+    zh = "无法使用数据库：{reason}。请检查 KAMENG_DATABASE_URL 和数据库服务。"
+    en = "The database cannot be used: {reason}. Check KAMENG_DATABASE_URL and the database server."
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     given = list(sys.argv[1:] if argv is None else argv)
@@ -70,6 +80,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run(settings, options)
     except KamengError as error:
         print(error.sentence(language), file=sys.stderr)
+        return USAGE
+    except OperationalError as error:
+        # What a driver says about a connection has host and login in it, never a password.
+        said = str(error.orig).strip().splitlines() or [type(error).__name__]
+        print(DatabaseAway(reason=said[0]).sentence(language), file=sys.stderr)
         return USAGE
 
 

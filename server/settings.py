@@ -16,7 +16,10 @@ from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import NoReturn
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
+
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from shared.errors import KamengError
 
@@ -215,6 +218,19 @@ def _base_url(name: str, text: str) -> str:
     return address
 
 
+def _database_url(name: str, text: str) -> str:
+    """Judged as the engine itself will read it; a password in it may hold any character but @."""
+    try:
+        make_url(text.strip()).get_dialect().import_dbapi()
+    except (ArgumentError, ImportError, AttributeError):
+        _refuse(
+            name,
+            "应为 postgresql+psycopg:// 或 mariadb+pymysql:// 开头的地址，并已安装对应的驱动",
+            "use an address that starts with postgresql+psycopg:// or mariadb+pymysql://, its driver installed",
+        )
+    return text.strip()
+
+
 def _choice(*allowed: str) -> Callable[[str, str], str]:
     def read(name: str, text: str) -> str:
         found = next((choice for choice in allowed if choice.lower() == text.strip().lower()), None)
@@ -228,6 +244,7 @@ def _choice(*allowed: str) -> Callable[[str, str], str]:
 _READERS: dict[str, Callable[[str, str], object]] = {
     "mode": _mode,
     "data": _path,
+    "database_url": _database_url,
     "key_ring_file": _path,
     "port": _number(1, 65_535),
     "base_url": _base_url,
@@ -273,9 +290,10 @@ def _refuse_weak(settings: Settings, given: Mapping[str, str]) -> None:
             "不能信任所有来源的转发地址，请列出代理的 IP",
             "do not trust everybody's X-Forwarded-For; list the proxy's addresses",
         )
-    database = urlsplit(settings.database_url)
-    weak = (database.password or "").lower() in WEAK_PASSWORDS | {(database.username or "").lower()}
-    if database.hostname and weak:
+    database = make_url(settings.database_url)
+    password = str(database.password or database.query.get("password", ""))
+    login = str(database.username or database.query.get("user", ""))
+    if settings.sqlite_file is None and password.lower() in WEAK_PASSWORDS | {login.lower()}:
         _refuse(
             "database_url",
             "数据库密码为空或过于常见，请更换",
@@ -301,10 +319,12 @@ def _shown_host(values: Mapping[str, object]) -> str:
 
 
 def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.password is None:
+    """The address with its password masked, wherever it stands: before the host, or among the driver's options."""
+    database = make_url(url)
+    masked = {name: "•••" if "pass" in name.lower() else value for name, value in database.query.items()}
+    if database.password is None and masked == database.query:
         return url
-    return url.replace(f":{parts.password}@", ":•••@", 1)
+    return unquote(database.set(query=masked).render_as_string().replace(":***@", ":•••@", 1))
 
 
 def as_environment(settings: Settings) -> dict[str, str]:

@@ -158,6 +158,17 @@ def test_settings_ring_and_schema_that_are_not_ready_are_sentences(shop):
     assert "run `kameng-server migrate` first" in err
 
 
+@pytest.mark.parametrize("command", ["migrate", "check", "serve"])
+def test_a_database_that_is_away_is_a_sentence_without_the_password(shop, command):
+    shop("keys", "init")
+    for driver in ("postgresql+psycopg", "mariadb+pymysql"):
+        address = f"{driver}://shop:G7-long-and-random@127.0.0.1:9/kameng"
+        status, out, err = shop(command, KAMENG_DATABASE_URL=address)
+        assert (status, "无法使用数据库" in err, "KAMENG_DATABASE_URL" in err) == (2, True, True)
+        assert "G7-long" not in out + err
+        assert "Traceback" not in err
+
+
 def test_usage_is_status_2_and_help_is_0(shop):
     for argv, status in (((), 2), (("dance",), 2), (("keys", "add", "sandbox"), 2), (("--help",), 0)):
         with pytest.raises(SystemExit) as ended:

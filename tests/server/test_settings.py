@@ -55,6 +55,9 @@ def test_a_sound_live_shop_is_accepted():
         ("KAMENG_LOG_LEVEL", "loud", "DEBUG"),
         ("KAMENG_HOLD_MINUTES", "0", "1 到 120"),
         ("KAMENG_LANGUAGE", "fr", "zh、en"),
+        ("KAMENG_DATABASE_URL", "kameng", "postgresql+psycopg://"),
+        ("KAMENG_DATABASE_URL", "oracle://u:p@db/kameng", "postgresql+psycopg://"),
+        ("KAMENG_DATABASE_URL", "mongo://u:p@db/kameng", "postgresql+psycopg://"),
         ("KAMENG_SHOPNAME", "x", "KAMENG_SHOP_NAME"),
     ],
 )
@@ -82,6 +85,8 @@ def test_what_cannot_work_is_refused_with_its_name_and_a_way_out(name, value, sa
         ("no password", {"KAMENG_DATABASE_URL": "postgresql+psycopg://shop@db/kameng"}),
         ("common password", {"KAMENG_DATABASE_URL": "mariadb+pymysql://shop:Password@db/kameng"}),
         ("login as password", {"KAMENG_DATABASE_URL": "mariadb+pymysql://shop:shop@db/kameng"}),
+        ("written in percents", {"KAMENG_DATABASE_URL": "mariadb+pymysql://shop:%61dmin@db/kameng"}),
+        ("among the options", {"KAMENG_DATABASE_URL": "postgresql+psycopg://db/kameng?user=shop&password=admin"}),
     ],
 )
 def test_live_refuses_what_is_weak(label, change):
@@ -97,6 +102,27 @@ def test_printing_settings_shows_no_secret():
     for shown in (str(settings), repr(settings), f"{settings}", str(settings.redacted())):
         assert not any(secret in shown for secret in (ring, "c2VjcmV0", token, password))
         assert "shop:•••@db.internal" in shown
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql+psycopg://shop:G7#long@db/kameng",
+        "postgresql+psycopg://shop:G7/long@db/kameng",
+        "postgresql+psycopg://shop:G7?long@db/kameng",
+        "postgresql+psycopg://shop:G7[long@db/kameng",
+        "postgresql+psycopg://shop:G7:long@db/kameng?sslmode=require",
+        "postgresql+psycopg://db/kameng?user=shop&password=G7-long",
+        "postgresql+psycopg://shop@db/kameng?sslpassword=G7-long",
+    ],
+)
+def test_no_way_to_write_a_password_shows_it(address):
+    settings = Settings.from_environment(LIVE | {"KAMENG_DATABASE_URL": address, "KAMENG_MODE": "demo"})
+    assert settings.database_url == address
+    for shown in (str(settings), repr(settings)):
+        assert "long" not in shown
+        assert "•••" in shown
+        assert "db/kameng" in shown
 
 
 def test_settings_are_frozen():
