@@ -27,7 +27,7 @@ from shared import clock
 from shared.contracts import reports as wire
 from shared.contracts.base import Page
 from shared.errors import BadField
-from shared.states import AttemptState, OrderState
+from shared.states import AttemptState, ExceptionKind, OrderState
 
 _SLACK = timedelta(hours=1)
 """A SALE journal and its order's delivery are one transaction; their instants may differ by its length."""
@@ -190,11 +190,19 @@ def _lines(tx: Tx, orders: Sequence[Order]) -> list[wire.DayOrder]:
 
 
 def day_payments(tx: Tx, day: date, *, after: str | None, limit: int) -> Page[wire.DayPayment]:
-    """The payments received that day, by their instant. `delivered` is False for money that became an exception."""
+    """The payments received that day, by their instant. `delivered` is whether this very money delivered its order.
+
+    Not a second payment of it. What else came in vain for the same attempt, such as a callback with another amount or
+    money that the channel took twice, is an exception of its own and takes nothing from the payment that counted.
+    """
     span, at = _Day.of(day), _parse_key(after)
-    troubled = exists().where(PaymentException.attempt_id == PaymentAttempt.id)
+    second = exists().where(
+        PaymentException.attempt_id == PaymentAttempt.id,
+        PaymentException.provider_no == PaymentAttempt.provider_no,
+        PaymentException.kind == ExceptionKind.PAID_TWICE.value,
+    )
     query = (
-        select(PaymentAttempt, Order.delivered_at, troubled)
+        select(PaymentAttempt, Order.delivered_at, second)
         .join(Order, Order.id == PaymentAttempt.order_id)
         .where(*_paid_attempts(span))
     )
@@ -203,7 +211,7 @@ def day_payments(tx: Tx, day: date, *, after: str | None, limit: int) -> Page[wi
         query = query.where(or_(PaymentAttempt.paid_at > at[0], later))
     rows = tx.execute(query.order_by(PaymentAttempt.paid_at, PaymentAttempt.id).limit(limit + 1)).all()
     items = []
-    for attempt, delivered_at, is_troubled in rows[:limit]:
+    for attempt, delivered_at, is_second in rows[:limit]:
         assert attempt.paid_at is not None
         assert attempt.provider_no is not None
         items.append(
@@ -215,7 +223,7 @@ def day_payments(tx: Tx, day: date, *, after: str | None, limit: int) -> Page[wi
                 order_code=attempt.order_code,
                 state=AttemptState(attempt.state),
                 amount_fen=attempt.amount_fen,
-                delivered=delivered_at is not None and not is_troubled,
+                delivered=delivered_at is not None and not is_second,
             )
         )
     more = None

@@ -4,7 +4,9 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from server.payments import checkout
 from shared import clock
+from shared.states import OrderState
 from tests.world import ANNA, BEN, CARA
 
 DAY = date(2026, 7, 1)
@@ -162,6 +164,22 @@ def test_money_that_was_not_delivered_shows_as_such(site):
     assert sum(one["amount_fen"] for one in payments) == summary["paid_fen"]
     psp = next(total for total in summary["ledger"] if total["account"] == "psp")
     assert psp["debits_fen"] == summary["paid_fen"]
+
+
+def test_a_payment_counts_as_delivered_by_what_became_of_its_own_money(site):
+    shop = site.world
+    with clock.fixed(MORNING):
+        shop.stock("STEAM-50", 3)
+        twice, misstated, in_vain = (shop.place(buyer, "STEAM-50") for buyer in (ANNA, BEN, CARA))
+        shop.apply(shop.fact(twice))
+        shop.apply(shop.fact(twice, provider_no="S-second-payment-0001"))
+        shop.apply(shop.fact(misstated, amount_fen=1))  # the callback was wrong,
+        shop.apply(shop.fact(misstated))  # the query right
+        shop.ctx.batch.call(checkout.EndUnpaid(in_vain.order.id, OrderState.EXPIRED, ()))
+        shop.buy(ANNA, "STEAM-50")
+        shop.apply(shop.fact(in_vain))
+    delivered = {one["order_code"]: one["delivered"] for one in ask(site, f"{DAY}/payments")["items"]}
+    assert [delivered[one.order.code] for one in (twice, misstated, in_vain)] == [True, True, False]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3])
