@@ -25,6 +25,11 @@ def line_amount(unit_price: UnitPrice, quantity: int) -> Fen:
     return (unit_price * quantity + UNITS_PER_FEN // 2) // UNITS_PER_FEN
 
 
+def least_quantity(unit_price: UnitPrice) -> int:
+    """The fewest pieces that cost a fen. `unit_price` is positive."""
+    return -(-(UNITS_PER_FEN // 2) // unit_price)
+
+
 def split(total: Fen, weights: Sequence[int]) -> list[Fen]:
     """Share `total` in proportion to `weights` by largest remainder; the parts sum to `total`.
 

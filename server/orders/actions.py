@@ -29,7 +29,7 @@ from server.orders.model import Order, OrderGrant, OrderLine
 from server.stock import actions as stock
 from shared import clock, ids
 from shared.errors import Conflict, IdempotencyReused, IllegalMove, KamengError
-from shared.money import Fen, format_fen
+from shared.money import Fen, format_fen, least_quantity
 from shared.pricing import LineQuote, quote_line
 from shared.states import OrderState, sources_of
 
@@ -66,6 +66,14 @@ class QuantityLimited(Conflict):
     code = "quantity_limited"
     zh = "每单最多购买 {most} 件。"
     en = "At most {most} pieces in one order."
+
+
+class TooLittle(Conflict):
+    """So few pieces of something so cheap that they cost less than half a fen: no channel takes nothing."""
+
+    code = "too_little"
+    zh = "金额不足 1 分，请至少购买 {least} 件。"
+    en = "This comes to less than one fen; please buy at least {least}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +178,8 @@ def _draft(
     if command.quantity > terms.max_quantity:
         return QuantityLimited(most=terms.max_quantity)
     quote = quote_line(unit_price=terms.unit_price, quantity=command.quantity, fee_ppm=terms.fee_ppm)
+    if quote.amount == 0:
+        return TooLittle(least=least_quantity(terms.unit_price))
     if quote.amount != command.amount_fen:
         return PriceChanged(amount=format_fen(quote.amount))
     order_id, expires_at = ids.new_id(), now + timedelta(minutes=hold_minutes)

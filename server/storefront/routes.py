@@ -29,7 +29,7 @@ from server.storefront.language import Language
 from shared import ids
 from shared.contracts.orders import OrderStatus
 from shared.errors import BadInput, Busy, IdempotencyReused, KamengError, NotFound
-from shared.money import line_amount
+from shared.money import least_quantity, line_amount
 from shared.pricing import MAX_QUANTITY
 from shared.states import AttemptState, OrderState
 
@@ -170,7 +170,7 @@ def _refused(request: Request, form: OrderForm, refusal: KamengError) -> Respons
     """A refusal as the page where the buyer can do something about it, with everything kept."""
     sentence = refusal.sentence(languages.of(request).code)
     match refusal:
-        case order_actions.SoldOut() | order_actions.QuantityLimited():
+        case order_actions.SoldOut() | order_actions.QuantityLimited() | order_actions.TooLittle():
             return _show_product(request, form, [views.Fault("quantity", sentence)], status=refusal.status)
         case order_actions.PriceChanged() | IdempotencyReused():
             # Another total is another order: agreed to again, under a new key.
@@ -217,6 +217,8 @@ def _quantity_fault(variant: views.Variant, typed: str, language: Language) -> v
     if not _WHOLE.fullmatch(typed) or not 1 <= int(typed) <= variant.most:
         sentence = language.text("数量请填写 1 到 %(most)s 的整数。", most=variant.most)
         return views.Fault("quantity", sentence)
+    if int(typed) < (least := least_quantity(variant.unit_price)):
+        return views.Fault("quantity", order_actions.TooLittle(least=least).sentence(language.code))
     if int(typed) > variant.left:
         return views.Fault("quantity", order_actions.SoldOut(left=variant.left).sentence(language.code))
     return None

@@ -20,6 +20,7 @@ from shared.money import (
     PPM,
     format_fen,
     format_unit_price,
+    least_quantity,
     line_amount,
     parse_fen,
     parse_unit_price,
@@ -80,6 +81,12 @@ def test_nothing_can_be_shared_among_nobody(weights):
 )
 def test_a_line_is_rounded_once_half_up(price, quantity, fen):
     assert line_amount(price, quantity) == fen
+
+
+@given(st.integers(1, 10**6))
+def test_the_least_quantity_is_the_first_that_costs_anything(price):
+    least = least_quantity(price)
+    assert line_amount(price, least) > 0 == line_amount(price, least - 1)
 
 
 @given(st.integers(0, 10**9), st.integers(1, MAX_QUANTITY), st.integers(0, PPM))

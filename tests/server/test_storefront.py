@@ -9,13 +9,15 @@ import pytest
 from sqlalchemy import func, select
 
 from server.catalog import actions as catalog
+from server.catalog import queries as catalog_queries
+from server.orders import actions as orders
 from server.orders.model import Order
 from server.payments import checkout
 from server.payments.actions import Outcome
 from server.policy import SYSTEM
 from server.stock.model import RevealLog
 from shared import clock, ids
-from shared.contracts.catalog import MoveProduct
+from shared.contracts.catalog import MoveProduct, NewProduct, NewSku
 from shared.states import AttemptState, OrderState, ProductState
 from tests.server.sandbox.peer import Merchant, SandboxProcess
 from tests.server.shopping import Document, Shop
@@ -259,6 +261,28 @@ def test_a_bad_quantity_is_kept_and_explained(shop, typed, kept):
     form = anna.review("STEAM-50") | {"quantity": typed}
     assert anna.post("/orders", form).status_code in {409, 422}
     assert count(shop, Order) == 0
+
+
+def test_what_costs_nothing_cannot_be_bought_and_says_how_many_do(shop):
+    world = shop.world
+    dot = NewProduct(category="games", code="dot", name="积分", skus=[NewSku(code="DOT", name="积分", unit_price=20)])
+    with shop.ctx.db.tx() as tx:
+        product_id = catalog.create_product(tx, dot, supplier_id=world.suppliers["xinghe"], actor=SYSTEM)
+        catalog.move_product(tx, product_id, MoveProduct(to=ProductState.PUBLISHED, version=1), actor=SYSTEM)
+    with shop.ctx.db.read() as tx:
+        world.skus["DOT"] = catalog_queries.sku_by_code(tx, "DOT")
+    world.stock("DOT", 10)
+    anna = shop.visitor()
+    page = anna.page("/review?sku=DOT&quantity=2", status=422)
+    assert page.text.count("请至少购买 3 件") == 2
+    form = anna.review("DOT", 3)
+    assert form["amount_fen"] == "1"
+    assert anna.post("/orders", form | {"quantity": "2", "amount_fen": "0"}).status_code == 409
+    assert count(shop, Order) == 0
+    with pytest.raises(orders.TooLittle):
+        world.place(BEN, "DOT", 2, amount=0)
+    assert world.level("DOT").held == 0
+    assert anna.post("/orders", form).status_code == 303
 
 
 def test_too_many_for_the_stock_says_how_many_are_left(shop):
