@@ -6,7 +6,7 @@ Pure: no request, no database. `routes` fills them from the domains' queries; te
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from io import BytesIO
 
@@ -219,7 +219,7 @@ def channel_choice(code: str, language: Language) -> ChannelChoice:
 class Run:
     """Neighbouring characters of a key that look alike in kind: digits have a colour of their own."""
 
-    text: str
+    text: str = field(repr=False)
     digits: bool
 
 
@@ -227,7 +227,7 @@ class Run:
 class KeyText:
     """A key for the eye: in groups of four when it is one long word, as it is when it has marks of its own."""
 
-    raw: str
+    raw: str = field(repr=False)
 
     @property
     def groups(self) -> list[list[Run]]:

@@ -19,6 +19,7 @@ from server.policy import SYSTEM
 from server.storefront import views
 from server.storefront.language import CHINESE, ENGLISH
 from server.storefront.rendering import TEMPLATES, assets
+from shared.cardkey import Card
 from shared.contracts.catalog import MoveProduct, NewProduct, NewSku
 from shared.states import OrderState, ProductState
 from tests.server.sandbox.peer import Merchant, SandboxProcess
@@ -256,6 +257,12 @@ def test_a_key_drawn_in_groups_is_the_raw_key(key):
         assert {sum(len(run.text) for run in group) for group in groups[:-1]} == {4}
     else:
         assert len(groups) == 1
+
+
+def test_a_key_on_its_way_to_the_page_prints_masked():
+    shown = repr(views.RevealedKeys("Steam", [views.KeyCard.of(Card("8800120045671029", "K7M2O0QX4R9T"))]))
+    shown += repr(views.KeyText("K7M2O0QX4R9T").groups)
+    assert not any(part in shown for part in ("8800", "1029", "K7M2", "4R9T", "O0QX"))
 
 
 @pytest.mark.parametrize(
