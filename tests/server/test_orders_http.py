@@ -76,7 +76,9 @@ def site(tmp_path_factory, sandbox, receiver):
         checkout.register(ctx)
         ctx.batch.start()
         built.world.ctx = ctx
-        yield Site(built.world, app.build(ctx.settings, ctx=ctx), built.portal)
+        shop = Site(built.world, app.build(ctx.settings, ctx=ctx), built.portal)
+        new_order(shop)  # one waits for its payment in every test
+        yield shop
         ctx.batch.close()
 
 
@@ -358,10 +360,8 @@ def test_a_payment_is_delivered_and_its_callback_may_come_ten_times(site, sandbo
         assert (answer.status_code, answer.content) == (200, b'{"code":"SUCCESS"}')
     assert order_of(site, code).version == order.version
     assert count(site.world.ctx.db, LedgerJournal) == journals
-    assert (
-        count(site.world.ctx.db, PaymentCallback, PaymentCallback.out_trade_no == attempt_of(site, code).out_trade_no)
-        == 1
-    )
+    kept = PaymentCallback.out_trade_no == attempt_of(site, code).out_trade_no
+    assert count(site.world.ctx.db, PaymentCallback, kept) == 1
     # The same event told in other bytes: kept as evidence, applied no more.
     again = json.dumps(json.loads(told.raw), indent=1).encode()
     assert notify(site, again).status_code == 200
@@ -369,13 +369,15 @@ def test_a_payment_is_delivered_and_its_callback_may_come_ten_times(site, sandbo
     site.world.check()
 
 
+@pytest.fixture(scope="module")
+def prize(site):
+    """The attempt of a pending order, made before anything is compared."""
+    return attempt_of(site, new_order(site))
+
+
 @pytest.mark.usefixtures("untouched")
-def test_what_the_channel_did_not_sign_is_refused_and_not_even_kept(site, sandbox):
-    # Orders of other tests are pending: any of their numbers is a prize.
-    with site.world.ctx.db.read() as tx:
-        number = tx.scalar(text("SELECT out_trade_no FROM payment_attempt WHERE state = 'pending'"))
-    fact = site.world.fact(SimpleNamespace(attempt=SimpleNamespace(out_trade_no=number, amount_fen=PRICE)))
-    raw = notice_of(fact)
+def test_what_the_channel_did_not_sign_is_refused_and_not_even_kept(site, sandbox, prize):
+    raw = notice_of(site.world.fact(SimpleNamespace(attempt=prize)))
     honest = signed(raw)
     forger = rsa.generate_private_key(65537, 2048)
     forged = {
