@@ -39,15 +39,21 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.types import TypeEngine
+
+from shared.errors import Busy
 
 Tx = Session
 """What actions and queries take. Actions never commit; queries never write."""
 
 POOL_SIZE = 8
 """More connections make a two-core database slower (performance.md): a pool of eight and a queue in front."""
+
+POOL_WAIT_SECONDS = 10.0
+"""How long a transaction waits for a connection on PostgreSQL and MariaDB; then it is Busy."""
 
 SQLITE_BUSY_SECONDS = 30
 
@@ -183,16 +189,19 @@ class Database:
     def tx(self) -> Iterator[Tx]:
         """A write transaction: commits when the body ends, rolls back when it raises.
 
-        Raises OperationalError when the engine asks for a retry (`is_retryable`); callers that can repeat, do.
+        Raises OperationalError when the engine asks for a retry (`is_retryable`); callers that can repeat, do. Raises
+        Busy when no connection is free.
         """
         with self._turn(), Session(self._writer, expire_on_commit=False, autoflush=False) as session:
+            _connect(session)
             yield session
             session.commit()
 
     @contextmanager
     def read(self) -> Iterator[Tx]:
-        """A read transaction; never writes (SQLite refuses it, the others roll back)."""
+        """A read transaction; never writes (SQLite refuses it, the others roll back). Raises Busy like `tx`."""
         with Session(self._reader, expire_on_commit=False, autoflush=False) as session:
+            _connect(session)
             yield session  # closing ends the transaction and leaves what was read usable
 
     @contextmanager
@@ -227,7 +236,7 @@ class Database:
                 pool_size=POOL_SIZE,
                 max_overflow=POOL_SIZE,
                 pool_pre_ping=True,
-                pool_timeout=10,
+                pool_timeout=POOL_WAIT_SECONDS,
             )
             if engine.dialect.name in {"mysql", "mariadb"}:
                 event.listen(engine, "connect", _prepare_mariadb)
@@ -245,6 +254,14 @@ class Database:
         event.listen(engine, "connect", _prepare_sqlite_reader if read_only else _prepare_sqlite_writer)
         event.listen(engine, "begin", _begin_read if read_only else _begin_write)
         return engine
+
+
+def _connect(session: Session) -> None:
+    """Take the connection now: one that cannot be had says so once, before anything was done, and not at each try."""
+    try:
+        session.connection()
+    except PoolTimeout:
+        raise Busy(retry_after_seconds=2) from None
 
 
 def _prepare_sqlite_writer(connection: Any, _record: object) -> None:

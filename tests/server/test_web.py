@@ -3,17 +3,21 @@
 import gzip
 import json
 import logging
+from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
 
 from server import app as wiring
-from server import context, telemetry
+from server import context, db, telemetry
 from server.limits import LIMITS, MOST_BUCKETS, Buckets
 from server.policy import PUBLIC, Router
 from server.web import BODY_LIMIT_BYTES, CHUNK_LIMIT_BYTES, Facts
 from shared import clock
 from shared.errors import Busy, TooMany
+from tests import engines
+from tests.absence import absent
+from tests.server.conftest import opened
 from tests.world import ANNA
 
 CARD = "STEAM-50-000000-0123456789AB"
@@ -287,6 +291,23 @@ def test_busy_says_when_to_come_again(site):
     wiring.include(site.app, [broken_routes()])
     answer = site.get("/broken/busy")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "7")
+
+
+@pytest.mark.parametrize("kind", ["postgres", "mariadb"])
+def test_a_database_with_no_connection_free_is_busy_and_nothing_is_tried_twice(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr(db, "POOL_WAIT_SECONDS", 0.2)
+    if reason := engines.missing(kind):
+        absent(reason)
+    with opened(tmp_path, engines.url(kind)) as site, ExitStack() as taken:
+        site.world.stock("STEAM-50", 3)
+        for _ in range(2 * db.POOL_SIZE):
+            taken.enter_context(site.world.ctx.db.read())
+        for answer in (site.get("/p/steam"), site.order(ANNA, "STEAM-50", 4_500, key="k" * 20)):
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+        taken.close()
+        assert site.order(ANNA, "STEAM-50", 4_500, key="k" * 20).status_code == 201
+        assert site.world.ctx.batch.figures.replayed == 0
+        assert site.world.level("STEAM-50").held == 1
 
 
 def test_an_error_page_that_fails_does_not_hide_the_error(site):
