@@ -7,6 +7,7 @@ import base64
 import json
 import secrets
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -51,9 +52,8 @@ def sandbox(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def receiver():
-    server = Receiver()
-    yield server
-    server.close()
+    with closing(Receiver()) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
@@ -262,8 +262,7 @@ def test_the_code_alone_shows_a_state_and_never_keys_or_where_to_pay(site, sandb
         answer = site.get(path, buyer=BEN, headers={"accept": "text/html"})
         assert answer.status_code == 404, path
         assert not any(key in answer.text for key in site.world.keys("STEAM-50", 300))
-    answer = site.post(f"/o/{code}/refresh", buyer=BEN, headers={"accept": "text/html"})
-    assert answer.status_code == 404
+    assert site.post(f"/o/{code}/refresh", buyer=BEN, headers={"accept": "text/html"}).status_code == 404
     answer = site.post("/lookup", buyer=BEN, data={"code": ids.speak_order_code(code)}, headers={"accept": "text/html"})
     assert answer.status_code == 200
     assert not any(key in answer.text for key in site.world.keys("STEAM-50", 300))
@@ -371,7 +370,6 @@ def test_a_payment_is_delivered_and_its_callback_may_come_ten_times(site, sandbo
 
 @pytest.fixture(scope="module")
 def prize(site):
-    """The attempt of a pending order, made before anything is compared."""
     return attempt_of(site, new_order(site))
 
 
@@ -477,8 +475,7 @@ def test_signed_money_that_does_not_fit_is_acknowledged_kept_for_a_person_and_de
 
 def test_signed_money_that_no_column_can_hold_is_kept_and_the_channel_is_asked(site):
     """Whatever breaks while a fact is applied: its bytes are kept before it is acknowledged, and a job asks."""
-    code = new_order(site)
-    attempt = attempt_of(site, code)
+    attempt = attempt_of(site, code := new_order(site))
     answer = notify(site, notice_of(site.world.fact(SimpleNamespace(attempt=attempt)), amount_fen=10**30))
     assert (answer.status_code, answer.content) == (200, b'{"code":"SUCCESS"}')
     with site.world.ctx.db.read() as tx:
