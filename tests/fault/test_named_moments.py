@@ -9,7 +9,7 @@ import hashlib
 import random
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 from sqlalchemy import update
@@ -36,20 +36,16 @@ def mortal_shop(kind, folder):
     reason = engines.missing(kind)
     if reason is not None:
         absent(reason)
-    sandbox = SandboxProcess(folder / "sandbox", "--retry-seconds", TELL_AGAIN)
-    merchant = Merchant(sandbox, MERCHANT)
-    url = engines.url(kind)
-    try:
-        with world(url, folder) as built:
-            shop = Mortal(built, sandbox, folder)
-            try:
-                yield shop, merchant
-            finally:
-                shop.end()
-    finally:
-        engines.drop(url)
-        merchant.http.close()
-        sandbox.kill()
+    with ExitStack() as ends:
+        url = engines.url(kind)
+        ends.callback(engines.drop, url)
+        sandbox = SandboxProcess(folder / "sandbox", "--retry-seconds", TELL_AGAIN)
+        ends.callback(sandbox.kill)
+        merchant = Merchant(sandbox, MERCHANT)
+        ends.callback(merchant.http.close)
+        shop = Mortal(ends.enter_context(world(url, folder)), sandbox, folder)
+        ends.callback(shop.end)
+        yield shop, merchant
 
 
 def require_sold(shop, buyers, *, stocked):
