@@ -21,7 +21,7 @@ from server.orders.model import Order, OrderLine
 from server.payments.model import PaymentAttempt, PaymentException
 from server.stock.model import CardSecret, Delivery, StockCursor, StockReturned, StockUnit
 from shared import clock
-from shared.states import AttemptState, OrderState, UnitState
+from shared.states import AttemptState, ExceptionKind, OrderState, UnitState
 
 NAMED_MOST = 10
 HOLD_GRACE = timedelta(minutes=15)
@@ -31,6 +31,12 @@ DELIVERED_STATES = (
     OrderState.PARTIALLY_DELIVERED.value,
     OrderState.DISPUTED.value,
 )
+NOT_OURS = (
+    ExceptionKind.AMOUNT_MISMATCH.value,
+    ExceptionKind.MERCHANT_MISMATCH.value,
+    ExceptionKind.UNKNOWN_PAYMENT.value,
+)
+"""Exceptions about what never became the payment of an attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +275,25 @@ def paid_attempts_are_booked(tx: Tx) -> Finding | None:
     return _found(tx, "L4", "收款没有入账 / a payment that is not booked", query)
 
 
+def bookings_are_of_paid_attempts(tx: Tx) -> Finding | None:
+    """L4: what was booked as received was paid: each PAY is that of a paid attempt of its order."""
+    key = literal("payment:") + PaymentAttempt.channel + ":" + PaymentAttempt.provider_no + ":pay"
+    paid = exists().where(
+        PaymentAttempt.order_id == LedgerJournal.order_id,
+        PaymentAttempt.state == AttemptState.PAID.value,
+        key == LedgerJournal.key,
+    )
+    query = select(LedgerJournal.key).where(LedgerJournal.code == "PAY", ~paid)
+    return _found(tx, "L4", "入账却没有收款 / booked, but nobody paid", query)
+
+
+def sales_are_of_delivered_orders(tx: Tx) -> Finding | None:
+    """L9: money left escrow for a delivery only."""
+    delivered = exists().where(Order.id == LedgerJournal.order_id, Order.delivered_at.is_not(None))
+    query = select(LedgerJournal.key).where(LedgerJournal.code == "SALE", ~delivered)
+    return _found(tx, "L9", "已分账的订单没有发货 / a sale without a delivery", query)
+
+
 def delivered_orders_leave_no_escrow(tx: Tx) -> Finding | None:
     """L5: of each delivered order, its amount left escrow by its sale, to the fen."""
     query = (
@@ -304,8 +329,15 @@ def delivered_orders_have_their_journals(tx: Tx) -> Finding | None:
 
 
 def paid_money_is_somewhere(tx: Tx) -> Finding | None:
-    """Money paid is never lost: each paid attempt's order is delivered, or an open exception names it."""
-    named = exists().where(PaymentException.attempt_id == PaymentAttempt.id)
+    """Money paid is never lost: each paid attempt's order is delivered, or an exception names this very money.
+
+    Not one about other money for the same attempt, such as a callback with a wrong amount before the right one.
+    """
+    named = exists().where(
+        PaymentException.attempt_id == PaymentAttempt.id,
+        PaymentException.provider_no == PaymentAttempt.provider_no,
+        PaymentException.kind.not_in(NOT_OURS),
+    )
     query = (
         select(PaymentAttempt.out_trade_no, literal(" "), Order.code)
         .join(Order, Order.id == PaymentAttempt.order_id)
@@ -327,7 +359,9 @@ CHECKS: tuple[Callable[[Tx], Finding | None], ...] = (
     balances_are_their_transfers,
     balances_keep_their_floor,
     paid_attempts_are_booked,
+    bookings_are_of_paid_attempts,
     delivered_orders_leave_no_escrow,
     delivered_orders_have_their_journals,
+    sales_are_of_delivered_orders,
     paid_money_is_somewhere,
 )

@@ -13,7 +13,7 @@ from server.payments import checkout
 from server.payments.model import PaymentAttempt, PaymentException
 from server.stock.model import CardSecret, Delivery, StockCursor, StockReturned, StockUnit
 from shared import clock, ids
-from shared.states import AttemptState, OrderState, UnitState
+from shared.states import AttemptState, ExceptionKind, OrderState, UnitState
 from tests import engines
 from tests.databases import tampering
 from tests.world import ANNA, BEN, CARA, world
@@ -214,6 +214,18 @@ def test_l4_a_payment_that_was_booked_with_another_amount(shop, found):
     assert rows == {"L4": (shop.late.attempt.out_trade_no,)}
 
 
+def test_l4_money_that_was_booked_and_never_paid(shop, found):
+    attempt = update(PaymentAttempt).where(PaymentAttempt.id == shop.late.attempt.id)
+    rows = found(attempt.values(state=AttemptState.PENDING.value))
+    assert rows == {"L4": (f"payment:sandbox:{shop.fact(shop.late).provider_no}:pay",)}
+
+
+def test_l9_a_sale_of_what_was_not_delivered(shop, found):
+    undelivered = {"state": OrderState.DELIVERY_FAILED.value, "delivered_at": None}
+    rows = found(update(Order).where(Order.id == shop.delivered.order.id).values(undelivered))
+    assert rows["L9"] == (f"order:{shop.delivered.order.code}:sale",)
+
+
 def test_l9_an_order_that_was_called_delivered(shop, found):
     called = update(Order).where(Order.id == shop.expired.order.id).values(state=OrderState.DELIVERED.value)
     assert shop.expired.order.code in found(called)["L9"]
@@ -222,6 +234,8 @@ def test_l9_an_order_that_was_called_delivered(shop, found):
 def test_p1_money_that_is_nowhere(shop, found):
     attempt = shop.late.attempt.out_trade_no
     assert found(delete(PaymentException)) == {"P1": (f"{attempt}   {shop.late.order.code}",)}
+    other = update(PaymentException).values(kind=ExceptionKind.AMOUNT_MISMATCH.value)
+    assert found(other) == {"P1": (f"{attempt}   {shop.late.order.code}",)}
     paid = update(PaymentAttempt).where(PaymentAttempt.id == shop.held.attempt.id)
     rows = found(paid.values(state=AttemptState.PAID.value))
     assert [row.split()[-1] for row in rows["P1"]] == [shop.held.order.code]
