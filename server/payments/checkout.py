@@ -32,7 +32,7 @@ from server.stock import queries as stock_queries
 from server.stock.model import RevealLog
 from shared import clock, ids
 from shared.cardkey import Card, parse_canonical
-from shared.errors import Conflict, KamengError, NotFound, TooMany
+from shared.errors import Busy, Conflict, NotFound, TooMany
 from shared.money import Fen
 from shared.states import AttemptState, OrderState
 
@@ -179,8 +179,8 @@ async def notice(ctx: Context, channel: str, headers: Mapping[str, str], body: b
     command = actions.ApplyPayment(fact=fact, merchant_id=gateway.merchant_id, raw=raw)
     try:
         await ctx.batch.submit(command)
-    except KamengError:
-        raise  # a full queue: the channel tells again
+    except Busy:
+        raise  # nothing was tried: the channel tells again
     except Exception:  # noqa: BLE001 - whatever broke, signed bytes are kept before they are acknowledged
         _log.exception("notification could not be applied; kept for later", extra={"channel": channel})
         await asyncio.to_thread(_defer, ctx, command)

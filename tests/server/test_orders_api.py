@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
+from server.ledger.actions import Account, Journal, Transfer, post
 from server.payments.model import PaymentCallback
 from shared import clock, ids
 from shared.states import ExceptionKind
@@ -135,6 +136,20 @@ def test_a_signed_but_unreadable_notification_is_a_refusal_never_a_500(site, raw
 
 def test_a_notification_for_no_channel_of_ours_is_404(site):
     assert site.post("/pay/wechat/notify", content=b"{}").status_code == 404
+
+
+def test_money_that_the_books_refuse_is_kept_before_it_is_acknowledged(site):
+    """A refusal of ours inside the writer is a fault of ours: the channel must not have to tell until it gives up."""
+    site.world.stock("STEAM-50", 1)
+    fact = fact_of(site, site.order(ANNA, "STEAM-50", 4_500).json()["code"])
+    other = Transfer(debit=Account("psp", "sandbox"), credit=Account("escrow"), amount=1)
+    with site.world.ctx.db.tx() as tx:
+        key = f"payment:sandbox:{fact.provider_no}:pay"
+        post(tx, [Journal(key=key, code="PAY", order_id=None, occurred_at=clock.now(), transfers=(other,))])
+    assert site.notify(fact).json() == {"code": "SUCCESS"}
+    with site.world.ctx.db.read() as tx:
+        assert tx.scalars(select(PaymentCallback.state)).all() == ["deferred"]
+    assert site.world.level("STEAM-50").held == 1
 
 
 @pytest.mark.parametrize(
