@@ -18,13 +18,14 @@ from server import audit
 from server.db import Database, Tx
 from server.ledger.model import LedgerAccount, LedgerBalance, LedgerJournal, LedgerTransfer
 from server.orders.model import Order, OrderLine
-from server.payments.model import PaymentAttempt, PaymentException
+from server.payments.model import PaymentAttempt, PaymentCallback, PaymentException
 from server.stock.model import CardSecret, Delivery, StockCursor, StockReturned, StockUnit
 from shared import clock
 from shared.states import AttemptState, ExceptionKind, OrderState, UnitState
 
 NAMED_MOST = 10
 HOLD_GRACE = timedelta(minutes=15)
+ASK_GRACE = timedelta(hours=1)
 DELIVERED_STATES = (
     OrderState.DELIVERED.value,
     OrderState.COMPLETED.value,
@@ -346,6 +347,13 @@ def paid_money_is_somewhere(tx: Tx) -> Finding | None:
     return _found(tx, "P1", "已付款却未发货也不在异常列表 / paid, neither delivered nor an exception", query)
 
 
+def kept_callbacks_are_asked_about(tx: Tx) -> Finding | None:
+    """P2: a callback that could not be applied is soon settled by what its channel says when asked."""
+    waiting = (PaymentCallback.state == "deferred", PaymentCallback.received_at < clock.now() - ASK_GRACE)
+    query = select(PaymentCallback.channel, PaymentCallback.out_trade_no).where(*waiting)
+    return _found(tx, "P2", "支付通知尚未核实 / a payment notification that nobody could confirm", query)
+
+
 CHECKS: tuple[Callable[[Tx], Finding | None], ...] = (
     sold_units_are_delivered_once,
     deliveries_are_of_sold_units,
@@ -364,4 +372,5 @@ CHECKS: tuple[Callable[[Tx], Finding | None], ...] = (
     delivered_orders_have_their_journals,
     sales_are_of_delivered_orders,
     paid_money_is_somewhere,
+    kept_callbacks_are_asked_about,
 )

@@ -458,3 +458,9 @@ def defer(tx: Tx, command: ApplyPayment) -> None:
             "received_at": clock.now(),
         },
     )
+
+
+def settle_deferred(tx: Tx, channel: str, digest: str, *, confirmed: bool) -> None:
+    """The channel was asked about a kept callback: it said the same, or knows of no such money."""
+    kept = (PaymentCallback.channel == channel, PaymentCallback.digest == digest, PaymentCallback.state == "deferred")
+    tx.execute(update(PaymentCallback).where(*kept).values(state="applied" if confirmed else "refused"))

@@ -109,7 +109,7 @@ def register(ctx: Context) -> None:
     ctx.batch.register(actions.OpenAttempt, actions.open_attempts, rank=30)
     ctx.batch.register(LogReveal, _log_reveals, rank=40)
     ctx.batch.register(orders.PlaceOrder, partial(actions.checkout, hold_minutes=hold), rank=90, lane=1)
-    ctx.jobs.outside(RECHECK, lambda args: _recheck(ctx, args["out_trade_no"], args["channel"]))
+    ctx.jobs.outside(RECHECK, lambda args: _recheck(ctx, **args))
     ctx.jobs.every("payments.sweep", SWEEP_SECONDS, lambda: sweep(ctx))
     ctx.jobs.every("orders.complete", 60.0, lambda: _complete(ctx))
 
@@ -193,20 +193,25 @@ def _is_evidence(name: str) -> bool:
 
 
 def _defer(ctx: Context, command: actions.ApplyPayment) -> None:
-    fact = command.fact
+    assert command.raw is not None
+    fact, digest = command.fact, command.raw.digest
     with ctx.db.tx() as tx:
         actions.defer(tx, command)
-        args = {"out_trade_no": fact.out_trade_no, "channel": fact.channel}
-        jobs.enqueue(tx, RECHECK, args, key=f"{RECHECK}:{fact.out_trade_no}"[:120])
+        args = {"out_trade_no": fact.out_trade_no, "channel": fact.channel, "digest": digest}
+        jobs.enqueue(tx, RECHECK, args, key=f"{RECHECK}:{digest}")
     ctx.jobs.wake()
 
 
-def _recheck(ctx: Context, out_trade_no: str, channel: str) -> None:
+def _recheck(ctx: Context, *, out_trade_no: str, channel: str, digest: str) -> None:
     """The job behind a kept callback: the channel is asked, and its answer applied. Safe to repeat."""
     gateway = ctx.gateways[channel]
     fact = asyncio.run(gateway.query(out_trade_no))
+    if fact is not None and fact.state != "paid":
+        fact = None
     if fact is not None:
         ctx.batch.call(actions.ApplyPayment(fact=fact, merchant_id=gateway.merchant_id))
+    with ctx.db.tx() as tx:
+        actions.settle_deferred(tx, channel, digest, confirmed=fact is not None)
 
 
 # --- we ask ---

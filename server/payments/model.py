@@ -41,7 +41,11 @@ class PaymentAttempt(Base):
 
 
 class PaymentCallback(Base):
-    """One notification as it came, byte for byte, once. `state` is received, applied, repeated, deferred or refused."""
+    """One notification as it came, byte for byte, once.
+
+    `state` is applied; deferred while it could not be applied and the channel has not been asked; refused when the
+    channel, asked, did not confirm it.
+    """
 
     __tablename__ = "payment_callback"
     __table_args__ = (UniqueConstraint("channel", "digest", name="uq_payment_callback_digest"),)

@@ -10,7 +10,7 @@ from server.db import table_of
 from server.ledger.model import LedgerBalance, LedgerJournal, LedgerTransfer
 from server.orders.model import Order
 from server.payments import checkout
-from server.payments.model import PaymentAttempt, PaymentException
+from server.payments.model import PaymentAttempt, PaymentCallback, PaymentException
 from server.stock.model import CardSecret, Delivery, StockCursor, StockReturned, StockUnit
 from shared import clock, ids
 from shared.states import AttemptState, ExceptionKind, OrderState, UnitState
@@ -239,6 +239,14 @@ def test_p1_money_that_is_nowhere(shop, found):
     paid = update(PaymentAttempt).where(PaymentAttempt.id == shop.held.attempt.id)
     rows = found(paid.values(state=AttemptState.PAID.value))
     assert [row.split()[-1] for row in rows["P1"]] == [shop.held.order.code]
+
+
+def test_p2_a_notification_that_nobody_could_confirm(shop, found):
+    shop.apply(shop.fact(shop.held, state="pending", provider_no=None, paid_at=None), raw=b"kept")
+    number = shop.held.attempt.out_trade_no
+    kept = update(PaymentCallback).where(PaymentCallback.out_trade_no == number).values(state="deferred")
+    assert found(kept) == {}
+    assert found(kept.values(received_at=clock.now() - timedelta(hours=2))) == {"P2": (f"sandbox {number}",)}
 
 
 def test_a_finding_names_ten_rows_at_most(shop, found):

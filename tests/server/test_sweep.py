@@ -1,12 +1,14 @@
 """What the worker does with open payments and orders whose time is over, towards a channel that answers as told."""
 
+import asyncio
 import json
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from server.payments import checkout, queries
+from server.payments.model import PaymentCallback
 from server.stock.model import StockUnit
 from shared import clock
 from shared.states import AttemptState, ExceptionKind, OrderState, UnitState
@@ -63,6 +65,7 @@ def answers():
 def shop(answers, tmp_path):
     channel = Channel()
     with channel.serving(answers) as address, world("sqlite://", tmp_path) as built:
+        built.channel = channel
         built.ctx.gateways["sandbox"] = channel.gateway(address)
         yield built
 
@@ -92,6 +95,30 @@ def test_one_order_that_cannot_be_ended_keeps_no_other_from_it(shop):
         checkout.sweep(shop.ctx)
     assert shop.order(broken).state == OrderState.PENDING_PAYMENT
     assert {shop.order(one).state for one in sound} == {OrderState.EXPIRED}
+
+
+@pytest.mark.parametrize(("answer", "settled"), [("paid", "applied"), ("closed", "refused")])
+def test_a_kept_notification_is_settled_by_what_the_channel_says(shop, answers, answer, settled):
+    shop.stock("STEAM-50", 1)
+    placed = shop.place(ANNA, "STEAM-50")
+    body = json.dumps(
+        answers.payment(placed.attempt.out_trade_no)
+        | {"event_id": "E1", "event": "payment.paid", "trade_no": "S1", "paid_at": clock.now().isoformat()}
+        | {"amount_fen": 10**30}  # no column can hold it: the writer fails
+    ).encode()
+    headers = shop.channel.signed(body)
+    asyncio.run(checkout.notice(shop.ctx, "sandbox", headers, body))
+    with shop.ctx.db.read() as tx:
+        assert tx.scalars(select(PaymentCallback.state)).all() == ["deferred"]
+    answers.state, answers.status = answer, 503
+    shop.work()  # the channel is away: it is asked again
+    answers.status = 200
+    with clock.fixed(clock.now() + timedelta(minutes=1)):
+        shop.work()
+    with shop.ctx.db.read() as tx:
+        assert tx.scalars(select(PaymentCallback.state)).all() == [settled]
+    assert (shop.order(placed).state == OrderState.DELIVERED) is (answer == "paid")
+    shop.check()
 
 
 def test_a_payment_that_nobody_can_make_any_more_is_not_asked_about_for_ever(shop, answers):
