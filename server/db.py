@@ -206,7 +206,7 @@ class Database:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        """One writer at a time on SQLite: a fair queue in memory instead of its busy loop, which starves."""
+        """One writer at a time on SQLite: they wait in memory instead of in its busy loop, which starves."""
         if self._writer_lock is None:
             yield
             return
