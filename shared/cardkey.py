@@ -14,8 +14,9 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -62,6 +63,7 @@ REASONS: dict[str, Sentence] = {
     "not_in_alphabet": Sentence(
         "含有该商品卡密不使用的字符", "Contains a character that this product's keys never use"
     ),
+    "wrong_check_digit": Sentence("校验位不对，可能抄错或被改动", "Its check digit is wrong: mistyped or changed"),
 }
 """Why a card is refused. The code is stable: it travels, and is counted."""
 
@@ -155,6 +157,16 @@ def mask(card: Card) -> str:
     return f"••••{_tail(card.number)} / {secret}" if card.number else secret
 
 
+def tail(card: Card) -> str:
+    """The only part of a card that is kept readable: the end of its number, or of its secret if it has none."""
+    return _tail(card.number or card.secret)
+
+
+def tails(canonical_texts: Iterable[str]) -> list[str]:
+    """`tail` of many cards, by their canonical texts."""
+    return [_tail(text.partition(SEPARATOR)[0] or text[1:]) for text in canonical_texts]
+
+
 def _tail(text: str) -> str:
     shown = 4 if len(text) >= 12 else 2 if len(text) >= 6 else 0
     return text[len(text) - shown :]
@@ -246,6 +258,14 @@ def all_clean(canonical_texts: Sequence[str]) -> bool:
     return joined.count("\n") + 1 == len(canonical_texts) and _ARE_CLEAN.fullmatch(joined) is not None
 
 
+class CheckDigit(StrEnum):
+    """How the end of a key proves the rest of it."""
+
+    NONE = "none"
+    LUHN = "luhn"
+    MOD_97 = "mod_97"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pattern:
     """What the secrets of one product look like. `alphabet` lists the allowed characters; empty allows any."""
@@ -253,6 +273,7 @@ class Pattern:
     min_length: int = 1
     max_length: int = MAX_LENGTH
     alphabet: str = ""
+    check_digit: CheckDigit = CheckDigit.NONE
 
     def judge(self, secret: str) -> str | None:
         """The code of what does not fit, or None."""
@@ -260,11 +281,36 @@ class Pattern:
             return "too_short_for_product"
         if len(secret) > self.max_length:
             return "too_long_for_product"
-        return None if self.fits(secret) else "not_in_alphabet"
+        if _compiled(self).fullmatch(secret) is None:
+            return "not_in_alphabet"
+        return None if _PROOFS[self.check_digit](secret) else "wrong_check_digit"
 
     def fits(self, secret: str) -> bool:
-        """Whether length and alphabet fit; the cheap form of `judge` for bulk."""
-        return _compiled(self).fullmatch(secret) is not None
+        """Whether length, alphabet and check digit fit; the cheap form of `judge` for bulk."""
+        return _compiled(self).fullmatch(secret) is not None and _PROOFS[self.check_digit](secret)
+
+
+def _luhn(text: str) -> bool:
+    """ISO/IEC 7812-1: every second digit from the right doubled, its digits added, the sum a multiple of ten."""
+    if not (text.isascii() and text.isdigit()):
+        return False
+    doubled = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+    digits = [int(digit) for digit in reversed(text)]
+    return (sum(digits[::2]) + sum(doubled[digit] for digit in digits[1::2])) % 10 == 0
+
+
+def _mod_97(text: str) -> bool:
+    """ISO/IEC 7064 MOD 97-10: letters count 10 to 35, and the whole number leaves 1."""
+    if not (text.isascii() and text.isalnum()):
+        return False
+    return int("".join(str(int(letter, 36)) for letter in text)) % 97 == 1
+
+
+_PROOFS: dict[CheckDigit, Callable[[str], bool]] = {
+    CheckDigit.NONE: lambda _: True,
+    CheckDigit.LUHN: _luhn,
+    CheckDigit.MOD_97: _mod_97,
+}
 
 
 @lru_cache(maxsize=64)

@@ -18,9 +18,13 @@ class Permission(StrEnum):
     ORDERS_ORDER_READ = "orders:order:read"
     PAYMENTS_EXCEPTION_READ = "payments:exception:read"
     REPORTS_DAY_EXPORT = "reports:day:export"
+    STOCK_ALERT_EDIT = "stock:alert:edit"
+    STOCK_ALERT_READ = "stock:alert:read"
     STOCK_IMPORT_CREATE = "stock:import:create"
+    STOCK_LOT_EDIT = "stock:lot:edit"
     STOCK_LOT_READ = "stock:lot:read"
     STOCK_UNIT_READ = "stock:unit:read"
+    STOCK_UNIT_REVEAL = "stock:unit:reveal"
     SYNC_FEED_READ = "sync:feed:read"
 
 
@@ -35,9 +39,13 @@ LABELS: dict[Permission, tuple[str, str]] = {
     Permission.ORDERS_ORDER_READ: ("查看订单", "see orders"),
     Permission.PAYMENTS_EXCEPTION_READ: ("查看异常款项", "see payment exceptions"),
     Permission.REPORTS_DAY_EXPORT: ("导出对账单", "export the day's workbook"),
+    Permission.STOCK_ALERT_EDIT: ("设置库存预警", "set stock alerts"),
+    Permission.STOCK_ALERT_READ: ("查看库存预警", "see stock alerts"),
     Permission.STOCK_IMPORT_CREATE: ("导入卡密", "import card keys"),
+    Permission.STOCK_LOT_EDIT: ("冻结、撤回与作废库存", "freeze, withdraw and void stock"),
     Permission.STOCK_LOT_READ: ("查看库存", "see stock"),
     Permission.STOCK_UNIT_READ: ("查看单张库存", "see single units"),
+    Permission.STOCK_UNIT_REVEAL: ("查看卡密明文", "reveal a card key"),
     Permission.SYNC_FEED_READ: ("同步数据", "sync"),
 }
 
@@ -70,8 +78,12 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
             P.IDENTITY_USER_READ,
             P.ORDERS_ORDER_READ,
             P.PAYMENTS_EXCEPTION_READ,
+            P.STOCK_ALERT_EDIT,
+            P.STOCK_ALERT_READ,
+            P.STOCK_LOT_EDIT,
             P.STOCK_LOT_READ,
             P.STOCK_UNIT_READ,
+            P.STOCK_UNIT_REVEAL,
             P.SYNC_FEED_READ,
         }
     ),
@@ -93,7 +105,10 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
             P.CATALOG_PRODUCT_EDIT,
             P.CATALOG_PRODUCT_READ,
             P.ORDERS_ORDER_READ,
+            P.STOCK_ALERT_EDIT,
+            P.STOCK_ALERT_READ,
             P.STOCK_IMPORT_CREATE,
+            P.STOCK_LOT_EDIT,
             P.STOCK_LOT_READ,
             P.STOCK_UNIT_READ,
             P.SYNC_FEED_READ,

@@ -31,6 +31,25 @@ class LotState(StrEnum):
     EXHAUSTED = "exhausted"
 
 
+class SaleOrder(StrEnum):
+    """Which lot of a product sells next, after those that expire first. Random also mixes the keys of a lot."""
+
+    FIRST_IN = "first_in"
+    RANDOM = "random"
+    LAST_IN = "last_in"
+
+
+class AlertKind(StrEnum):
+    """What a stock alert is about."""
+
+    SOLD_OUT = "sold_out"
+    LOW_STOCK = "low_stock"
+    LOW_COVER = "low_cover"
+    EXPIRING = "expiring"
+    OFFERED_ELSEWHERE = "offered_elsewhere"
+    REVEALED_OFTEN = "revealed_often"
+
+
 class OrderState(StrEnum):
     """One order of one buyer."""
 
@@ -212,6 +231,15 @@ LABELS: dict[StrEnum | IntEnum, tuple[str, str]] = {
     ProductState.DRAFT: ("草稿", "Draft"),
     ProductState.PUBLISHED: ("在售", "On sale"),
     ProductState.OFF_SHELF: ("已下架", "Off shelf"),
+    SaleOrder.FIRST_IN: ("先进先出", "First in, first out"),
+    SaleOrder.RANDOM: ("随机", "Random"),
+    SaleOrder.LAST_IN: ("后进先出", "Last in, first out"),
+    AlertKind.SOLD_OUT: ("已售罄", "Sold out"),
+    AlertKind.LOW_STOCK: ("库存不足", "Low stock"),
+    AlertKind.LOW_COVER: ("可售天数不足", "Few days left"),
+    AlertKind.EXPIRING: ("即将过期", "Expiring soon"),
+    AlertKind.OFFERED_ELSEWHERE: ("卡密与其他供应商重复", "Key of another supplier"),
+    AlertKind.REVEALED_OFTEN: ("查看明文过于频繁", "Many keys revealed"),
     ImportState.RECEIVING: ("上传中", "Receiving"),
     ImportState.INGESTING: ("入库中", "Ingesting"),
     ImportState.DONE: ("已完成", "Done"),

@@ -39,7 +39,7 @@ from server.stock import intake
 from server.stock import queries as stock_queries
 from shared import clock, ids
 from shared.contracts.catalog import MoveProduct, NewCategory, NewProduct, NewSku
-from shared.contracts.stock import FileFigures, NewImport, chunk_info
+from shared.contracts.stock import CommitImport, FileFigures, NewImport, chunk_info
 from shared.permissions import Role
 from shared.states import ProductState
 from tests import engines
@@ -67,43 +67,44 @@ class World:
         digest = [hashlib.sha256(f"{sku} {n}".encode()).hexdigest()[:12].upper() for n in range(start, start + count)]
         return [f"{sku}-{start + n:06d}-{text}" for n, text in enumerate(digest)]
 
-    def declare(self, sku: str, keys, *, import_id: UUID | None = None, per_chunk: int = 5_000):
-        """Declare an import of keys (texts, or (number, secret) pairs); answers its body and sealed chunks."""
+    def announce(self, sku: str, keys, *, terms=(None, None, 1), import_id: UUID | None = None, per_chunk: int = 5_000):
+        """The announcement, sealed chunks and commit of an import of keys (texts, or (number, secret) pairs).
+
+        `terms` are expiry, cost and uses of all of them.
+        """
         import_id = import_id or ids.new_id()
-        rows = [(n, *(key if isinstance(key, tuple) else ("", key))) for n, key in enumerate(keys, start=1)]
+        rows = [(n, *(key if isinstance(key, tuple) else ("", key)), 0) for n, key in enumerate(keys, start=1)]
         chunks = [rows[at : at + per_chunk] for at in range(0, len(rows), per_chunk)]
         public = X25519PublicKey.from_public_bytes(self.ctx.keys.import_public_key)
         sealed = [
-            _SEAL.encrypt(msgspec.msgpack.encode(chunk), public, chunk_info(import_id, n))
+            _SEAL.encrypt(msgspec.msgpack.encode([[terms], chunk]), public, chunk_info(import_id, n))
             for n, chunk in enumerate(chunks)
         ]
-        body = NewImport(
-            id=import_id,
-            sku=sku,
-            file_name=f"{sku}.txt",
-            file_sha256=hashlib.sha256(repr(rows).encode()).hexdigest(),
+        new = NewImport(id=import_id, sku=sku, file_name=f"{sku}.txt", key_id=self.ctx.keys.import_key_id)
+        commit = CommitImport(
             figures=FileFigures(read=len(rows), valid=len(rows), duplicates=0, refused=0, skipped=0),
-            chunks=[hashlib.sha256(one).hexdigest() for one in sealed],
-            key_id=self.ctx.keys.import_key_id,
+            file_sha256=hashlib.sha256(repr(rows).encode()).hexdigest(),
+            chunks=len(sealed),
+            root_sha256=hashlib.sha256(b"".join(hashlib.sha256(one).digest() for one in sealed)).hexdigest(),
         )
-        return body, sealed
+        return new, sealed, commit
 
     def shelf(self, sku: str) -> intake.Shelf:
         """Where keys of a SKU go."""
         terms = self.skus[sku]
         return intake.Shelf(terms.sku_id, terms.sku_code, terms.product_id, terms.supplier_id)
 
-    def stock(self, sku: str, keys=5, *, per_chunk: int = 5_000):
+    def stock(self, sku: str, keys=5, *, terms=(None, None, 1), per_chunk: int = 5_000):
         """Bring keys (or that many made-up ones) into stock; answers the finished import."""
         keys = self.keys(sku, keys) if isinstance(keys, int) else keys
-        body, sealed = self.declare(sku, keys, per_chunk=per_chunk)
+        body, sealed, commit = self.announce(sku, keys, terms=terms, per_chunk=per_chunk)
         with self.ctx.db.tx() as tx:
             intake.declare(tx, self.ctx.keys, body, self.shelf(sku), actor="system")
         for n, chunk in enumerate(sealed):
             with self.ctx.db.tx() as tx:
                 intake.receive(tx, body.id, n, chunk)
         with self.ctx.db.tx() as tx:
-            intake.commit(tx, self.ctx.keys, body.id, actor="system")
+            intake.commit(tx, body.id, commit, actor="system")
         self.work()
         with self.ctx.db.read() as tx:
             return stock_queries.as_import(tx, tx.get(intake.StockImport, body.id))

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.exc import IntegrityError
 
-from server import audit, changes
+from server import audit, changes, jobs
 from server.catalog.model import Category, Product, Sku
 from server.db import Tx, rows_changed
 from server.policy import Actor, visible
 from shared import clock
-from shared.contracts.catalog import MoveProduct, NewCategory, NewProduct
+from shared.contracts.catalog import ChangeRules, KeyRule, MoveProduct, NewCategory, NewProduct, SellingRule
 from shared.errors import BadField, Conflict, NotFound
 from shared.ids import new_id
 from shared.states import ProductState, require_move
 
 DOMAIN = "catalog"
+RULES_CHANGED = "catalog.rules_changed"
+"""The job that follows a change of a product's rules, with its `product_id`: stock above us arranges its lots anew."""
 
 
 class CodeTaken(Conflict):
@@ -75,8 +78,10 @@ def create_product(tx: Tx, new: NewProduct, *, supplier_id: UUID, actor: Actor, 
         picture=new.picture,
         fee_ppm=new.fee_ppm,
         state=ProductState.DRAFT.value,
+        emptied=False,
         version=1,
         created_at=clock.now(),
+        **_columns(new.key_rule, new.selling),
     )
     skus = [
         Sku(
@@ -118,7 +123,7 @@ def move_product(tx: Tx, product_id: UUID, move: MoveProduct, *, actor: Actor, r
     state = ProductState(row.state)
     require_move(state, move.to)
     now = clock.now()
-    values: dict[str, object] = {"state": move.to.value, "version": move.version + 1}
+    values: dict[str, object] = {"state": move.to.value, "version": move.version + 1, "emptied": False}
     if move.to is ProductState.PUBLISHED and row.published_at is None:
         values["published_at"] = now
     moved = tx.execute(
@@ -139,6 +144,78 @@ def move_product(tx: Tx, product_id: UUID, move: MoveProduct, *, actor: Actor, r
     )
     changes.append(tx, "product", product_id, domain=DOMAIN, supplier_id=row.supplier_id)
     return move.version + 1
+
+
+def leave_shelf(tx: Tx, product_id: UUID) -> bool:
+    """Take a sold-out product off the shelf where its rule says so; False when it does not, or it was not there."""
+    guard = (Product.state == ProductState.PUBLISHED.value, Product.off_shelf_when_empty.is_(True))
+    return _move_by_stock(tx, product_id, ProductState.OFF_SHELF, *guard)
+
+
+def return_to_shelf(tx: Tx, product_id: UUID) -> bool:
+    """Put a product back that left the shelf because it sold out; False when a person took it off since."""
+    guard = (Product.state == ProductState.OFF_SHELF.value, Product.emptied.is_(True))
+    return _move_by_stock(tx, product_id, ProductState.PUBLISHED, *guard)
+
+
+def _move_by_stock(tx: Tx, product_id: UUID, to: ProductState, *guard: ColumnElement[bool]) -> bool:
+    moved = tx.execute(
+        update(Product)
+        .where(Product.id == product_id, *guard)
+        .values(state=to.value, emptied=to is ProductState.OFF_SHELF, version=Product.version + 1)
+    )
+    if rows_changed(moved) != 1:
+        return False
+    row = tx.get_one(Product, product_id, populate_existing=True)
+    action = "product.sold_out" if to is ProductState.OFF_SHELF else "product.restocked"
+    audit.append(tx, actor="system", action=action, entity="product", entity_id=str(product_id))
+    changes.append(tx, "product", product_id, domain=DOMAIN, supplier_id=row.supplier_id)
+    return True
+
+
+def change_rules(tx: Tx, product_id: UUID, change: ChangeRules, *, actor: Actor, request_id: str | None = None) -> int:
+    """Say anew what the product's keys look like and how they sell; returns its new version.
+
+    Raises NotFound outside of the actor's scope, ProductChanged when `change.version` is not the current one, and
+    BadField when it would compare keys by another case than the stored ones were.
+    """
+    row = tx.scalars(visible(actor, Product).where(Product.id == product_id)).first()
+    if row is None:
+        raise NotFound
+    if change.key_rule.ignore_case != row.key_ignore_case:
+        raise BadField(field="key_rule.ignore_case", reason=str(row.key_ignore_case).lower())
+    changed = tx.execute(
+        update(Product)
+        .where(Product.id == product_id, Product.version == change.version)
+        .values(version=change.version + 1, **_columns(change.key_rule, change.selling))
+    )
+    if rows_changed(changed) != 1:
+        raise ProductChanged(version=row.version)
+    jobs.enqueue(tx, RULES_CHANGED, {"product_id": str(product_id)})
+    audit.append(
+        tx,
+        actor=actor.label,
+        action="product.rules",
+        entity="product",
+        entity_id=str(product_id),
+        detail={"version": change.version + 1} | change.model_dump(mode="json", exclude={"version"}),
+        request_id=request_id,
+    )
+    changes.append(tx, "product", product_id, domain=DOMAIN, supplier_id=row.supplier_id)
+    return change.version + 1
+
+
+def _columns(key_rule: KeyRule, selling: SellingRule) -> dict[str, Any]:
+    return {
+        "key_min_length": key_rule.min_length,
+        "key_max_length": key_rule.max_length,
+        "key_alphabet": key_rule.alphabet,
+        "key_check_digit": key_rule.check_digit.value,
+        "key_ignore_case": key_rule.ignore_case,
+        "sale_order": selling.sale_order.value,
+        "stop_days": selling.stop_days,
+        "off_shelf_when_empty": selling.off_shelf_when_empty,
+    }
 
 
 def _insert(tx: Tx, rows: list[Category | Product | Sku], *, codes: list[str]) -> None:

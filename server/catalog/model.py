@@ -25,7 +25,10 @@ class Category(Base):
 
 
 class Product(Base):
-    """A product of one supplier. `fee_ppm` overrides the supplier's rate; `version` grows with every write."""
+    """A product of one supplier. `fee_ppm` overrides the supplier's rate; `version` grows with every write.
+
+    `emptied` says that it left the shelf because it sold out. `key_*` say what its keys look like.
+    """
 
     __tablename__ = "product"
     __scope__: ClassVar = {Role.SUPPLIER: "supplier_id"}
@@ -45,6 +48,15 @@ class Product(Base):
     picture: Mapped[str | None] = mapped_column(exact(64))
     fee_ppm: Mapped[int | None] = mapped_column(Integer)
     state: Mapped[str] = mapped_column(exact(24))
+    sale_order: Mapped[str] = mapped_column(exact(16))
+    stop_days: Mapped[int] = mapped_column(Integer)
+    off_shelf_when_empty: Mapped[bool] = mapped_column()
+    emptied: Mapped[bool] = mapped_column(default=False)
+    key_min_length: Mapped[int] = mapped_column(Integer)
+    key_max_length: Mapped[int] = mapped_column(Integer)
+    key_alphabet: Mapped[str] = mapped_column(exact(128))
+    key_check_digit: Mapped[str] = mapped_column(exact(16))
+    key_ignore_case: Mapped[bool] = mapped_column()
     version: Mapped[int] = mapped_column(BigInt, default=1)
     created_at: Mapped[datetime] = mapped_column(Instant)
     published_at: Mapped[datetime | None] = mapped_column(Instant)

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, Select, bindparam, func, or_, select
@@ -14,10 +15,11 @@ from server.catalog.model import Category, Product, Sku
 from server.db import Tx
 from server.identity.queries import supplier_terms
 from server.policy import Actor, visible
+from shared.cardkey import CheckDigit
 from shared.contracts import catalog as wire
 from shared.contracts.base import Page
 from shared.money import UnitPrice
-from shared.states import ProductState
+from shared.states import ProductState, SaleOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class SaleTerms:
     max_quantity: int
     fee_ppm: int
     on_sale: bool
+    key_rule: wire.KeyRule
+    selling: wire.SellingRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,7 @@ def _terms_query() -> Select[*tuple[object, ...]]:
             Product.name.label("product_name"),
             Product.supplier_id,
             Product.state,
+            *_RULES,
             func.coalesce(Product.fee_ppm, supplier.c.fee_ppm).label("fee_ppm"),
         )
         .join(Product, Product.id == Sku.product_id)
@@ -143,6 +148,39 @@ def _terms(row: Row[*tuple[object, ...]]) -> SaleTerms:
         max_quantity=row.max_quantity,
         fee_ppm=row.fee_ppm,
         on_sale=row.state == ProductState.PUBLISHED.value,
+        key_rule=_key_rule(row),
+        selling=_selling(row),
+    )
+
+
+_RULES = (
+    Product.key_min_length,
+    Product.key_max_length,
+    Product.key_alphabet,
+    Product.key_check_digit,
+    Product.key_ignore_case,
+    Product.sale_order,
+    Product.stop_days,
+    Product.off_shelf_when_empty,
+)
+
+
+def _key_rule(row: Any) -> wire.KeyRule:
+    """The rule in the columns of a product. Stored rules were checked when they came in; orders read them often."""
+    return wire.KeyRule.model_construct(
+        min_length=row.key_min_length,
+        max_length=row.key_max_length,
+        alphabet=row.key_alphabet,
+        check_digit=CheckDigit(row.key_check_digit),
+        ignore_case=row.key_ignore_case,
+    )
+
+
+def _selling(row: Any) -> wire.SellingRule:
+    return wire.SellingRule.model_construct(
+        sale_order=SaleOrder(row.sale_order),
+        stop_days=row.stop_days,
+        off_shelf_when_empty=row.off_shelf_when_empty,
     )
 
 
@@ -336,6 +374,9 @@ def _listed(tx: Tx, found: Sequence[Product]) -> list[wire.Product]:
             version=row.version,
             created_at=row.created_at,
             skus=[_sku(sku) for sku in skus[row.id]],
+            key_rule=_key_rule(row),
+            selling=_selling(row),
+            emptied=row.emptied,
         )
         for row in found
     ]

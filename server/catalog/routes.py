@@ -83,6 +83,17 @@ def move_product(request: Request, product_id: UUID, body: wire.MoveProduct) -> 
         return _answer(ctx, tx, who, product_id)
 
 
+@router.put("/products/{product_id}/rules", allow=Permission.CATALOG_PRODUCT_EDIT)
+def change_rules(request: Request, product_id: UUID, body: wire.ChangeRules) -> wire.Product:
+    """What the product's keys look like and how they sell, from the version the person looked at."""
+    ctx, who = context.of(request), policy.actor(request)
+    with ctx.db.tx() as tx:
+        actions.change_rules(tx, product_id, body, actor=who, request_id=web.request_id(request))
+        answer = _answer(ctx, tx, who, product_id)
+    ctx.jobs.wake()
+    return answer
+
+
 def _supplier_of(tx: Tx, who: Actor, named: UUID | None) -> UUID:
     """Whose product it will be. A supplier that names another one learns nothing about whether it exists."""
     if who.role is Role.SUPPLIER:

@@ -23,7 +23,7 @@ from server.policy import SYSTEM
 from server.stock import intake
 from shared import ids
 from shared.contracts.catalog import MoveProduct, NewCategory, NewProduct, NewSku
-from shared.contracts.stock import FileFigures, NewImport
+from shared.contracts.stock import CommitImport, FileFigures, NewImport
 from shared.states import ProductState
 
 _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
@@ -93,21 +93,20 @@ def _group() -> str:
 def _stock(ctx: Context, sku: str, keys: list[str]) -> None:
     """Bring keys into stock by the same steps as a console's upload."""
     import_id = ids.new_id()
-    packed = msgspec.msgpack.encode([(line, "", key) for line, key in enumerate(keys, start=1)])
+    rows = [(line, "", key, 0) for line, key in enumerate(keys, start=1)]
+    packed = msgspec.msgpack.encode([[(None, None, 1)], rows])
     sealed = seal_chunk(ctx.keys.import_public_key, packed, import_id=import_id, n=0)
-    body = NewImport(
-        id=import_id,
-        sku=sku,
-        file_name=f"{sku}.txt",
-        file_sha256=hashlib.sha256(packed).hexdigest(),
+    new = NewImport(id=import_id, sku=sku, file_name=f"{sku}.txt", key_id=ctx.keys.import_key_id)
+    commit = CommitImport(
         figures=FileFigures(read=len(keys), valid=len(keys), duplicates=0, refused=0, skipped=0),
-        chunks=[hashlib.sha256(sealed).hexdigest()],
-        key_id=ctx.keys.import_key_id,
+        file_sha256=hashlib.sha256(packed).hexdigest(),
+        chunks=1,
+        root_sha256=hashlib.sha256(hashlib.sha256(sealed).digest()).hexdigest(),
     )
     with ctx.db.tx() as tx:
-        intake.declare(tx, ctx.keys, body, _shelf(ctx, sku), actor=SYSTEM.label)
+        intake.declare(tx, ctx.keys, new, _shelf(ctx, sku), actor=SYSTEM.label)
         intake.receive(tx, import_id, 0, sealed)
-        intake.commit(tx, ctx.keys, import_id, actor=SYSTEM.label)
+        intake.commit(tx, import_id, commit, actor=SYSTEM.label)
     while ctx.jobs.run_due():
         pass
 

@@ -17,7 +17,8 @@ class Order(Base):
     """One order of one buyer's device. Prices, titles and rates are frozen at creation.
 
     `content_sha256` is the hash of the body that the idempotency key came with. `due_at` is when the next timer
-    rings: the end of the hold, later the automatic completion.
+    rings: the end of the hold, later the automatic completion. `origin` is a keyed hash of the buyer's network, by
+    which unpaid holds are limited; it names nobody.
     """
 
     __tablename__ = "shop_order"
@@ -26,6 +27,7 @@ class Order(Base):
         Index("ix_shop_order_created_at", "created_at", "id"),
         Index("ix_shop_order_paid_at", "paid_at", "id"),
         Index("ix_shop_order_due", "state", "due_at"),
+        Index("ix_shop_order_origin", "origin", "created_at"),
     )
 
     id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
@@ -33,6 +35,7 @@ class Order(Base):
     buyer_id: Mapped[UUID] = mapped_column(Uid)
     idempotency_key: Mapped[str] = mapped_column(exact(64))
     content_sha256: Mapped[str] = mapped_column(exact(64))
+    origin: Mapped[str | None] = mapped_column(exact(32))
     state: Mapped[str] = mapped_column(exact(24))
     amount_fen: Mapped[int] = mapped_column(BigInt)
     created_at: Mapped[datetime] = mapped_column(Instant)

@@ -6,11 +6,11 @@ physical last line against selling a key twice.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, SmallInteger, UniqueConstraint
+from sqlalchemy import CheckConstraint, Date, Index, Integer, SmallInteger, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from server.db import Base, BigInt, Digest16, Instant, Uid, blob, exact
@@ -21,37 +21,62 @@ CLUSTERED: dict[str, Any] = {"sqlite_with_rowid": False}
 
 
 class StockLot(Base):
-    """One import of keys for one SKU. Its data key is wrapped by the master key named `master_version`."""
+    """Keys of one import for one SKU that share expiry, cost and uses.
+
+    Its units have the numbers from `first_seq`; unit `seq` shares the secret of number
+    `first_seq + (seq - first_seq) % stride`, which is its own unless the keys are reusable. `cost` of a unit is in
+    1/10000 yuan. The data key is wrapped by the master key named `master_version`; while a lot is re-encrypted, the
+    secrets below `resealed_to` are under the next key.
+    """
 
     __tablename__ = "stock_lot"
     __scope__: ClassVar = {Role.SUPPLIER: "supplier_id"}
-    __table_args__ = (Index("ix_stock_lot_sku_id", "sku_id", "id"),)
+    __table_args__ = (
+        Index("ix_stock_lot_sku_id", "sku_id", "id"),
+        Index("ix_stock_lot_import_id", "import_id"),
+        Index("ix_stock_lot_master_version", "master_version", "id"),
+    )
 
     id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
     sku_id: Mapped[UUID] = mapped_column(Uid)
     product_id: Mapped[UUID] = mapped_column(Uid)
     supplier_id: Mapped[UUID] = mapped_column(Uid)
+    import_id: Mapped[UUID | None] = mapped_column(Uid)
+    number: Mapped[int] = mapped_column(BigInt)
+    first_seq: Mapped[int] = mapped_column(BigInt)
+    stride: Mapped[int] = mapped_column(BigInt)
+    uses: Mapped[int] = mapped_column(Integer)
+    expires_on: Mapped[date | None] = mapped_column(Date)
+    cost: Mapped[int | None] = mapped_column(BigInt)
     state: Mapped[str] = mapped_column(exact(24))
+    state_reason: Mapped[str | None] = mapped_column(exact(200))
+    withdrawing: Mapped[bool] = mapped_column(default=False)
+    """Its units are being taken out of stock by a job."""
     file_name: Mapped[str] = mapped_column(exact(120))
     wrapped_key: Mapped[bytes] = mapped_column(blob())
     master_version: Mapped[int] = mapped_column(SmallInteger)
+    next_wrapped_key: Mapped[bytes | None] = mapped_column(blob())
+    next_master_version: Mapped[int | None] = mapped_column(SmallInteger)
+    resealed_to: Mapped[int | None] = mapped_column(BigInt)
     created_at: Mapped[datetime] = mapped_column(Instant)
     version: Mapped[int] = mapped_column(BigInt, default=1)
 
 
 class StockSeries(Base):
-    """The next free number of a SKU's units. Imports take ranges from it, so that a lot's numbers are dense."""
+    """Where the next lot of a SKU starts, and how many it has had: `ranking.LOT_NUMBERS` numbers belong to each."""
 
     __tablename__ = "stock_series"
 
     sku_id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
     next_seq: Mapped[int] = mapped_column(BigInt)
+    lots: Mapped[int] = mapped_column(BigInt, default=0)
 
 
 class StockCursor(Base):
     """Where the sale of a lot stands, with its exact counts. Claims of a SKU lock these rows in (sku, rank) order.
 
-    `next_seq` is the first number not yet offered, `end_seq` the number after the last stored unit.
+    `next_seq` is the first number not yet offered, `end_seq` the number after the last stored unit. A lot sells while
+    `selling` is true and `sell_until`, if there is one, has not come.
     """
 
     __tablename__ = "stock_cursor"
@@ -65,6 +90,7 @@ class StockCursor(Base):
     sku_id: Mapped[UUID] = mapped_column(Uid)
     rank: Mapped[int] = mapped_column(BigInt)
     selling: Mapped[bool] = mapped_column()
+    sell_until: Mapped[datetime | None] = mapped_column(Instant)
     first_seq: Mapped[int] = mapped_column(BigInt)
     next_seq: Mapped[int] = mapped_column(BigInt)
     end_seq: Mapped[int] = mapped_column(BigInt)
@@ -102,12 +128,31 @@ class StockReturned(Base):
     lot_id: Mapped[UUID] = mapped_column(Uid)
 
 
+class StockVoid(Base):
+    """Why a single unit is void. Units of a withdrawn lot have no row here: the lot says why."""
+
+    __tablename__ = "stock_void"
+    __table_args__ = CLUSTERED
+
+    sku_id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
+    seq: Mapped[int] = mapped_column(BigInt, primary_key=True, autoincrement=False)
+    lot_id: Mapped[UUID] = mapped_column(Uid)
+    reason: Mapped[str] = mapped_column(exact(200))
+    actor: Mapped[str] = mapped_column(exact(80))
+    voided_at: Mapped[datetime] = mapped_column(Instant)
+
+
 class CardSecret(Base):
-    """One sealed key: nonce, ciphertext and tag in `sealed`. The keyed fingerprint finds duplicates."""
+    """One sealed key: nonce, ciphertext and tag in `sealed`. The keyed fingerprint finds duplicates.
+
+    `tail` is the end of the card that lists show. A key withdrawn before anyone saw it is deleted, with its
+    fingerprint; no other row is.
+    """
 
     __tablename__ = "card_secret"
     __table_args__ = (
-        UniqueConstraint("product_id", "fingerprint", name="uq_card_secret_fingerprint"),
+        # The fingerprint first: a key is looked for in the whole shop, and may be once in each product.
+        UniqueConstraint("fingerprint", "product_id", name="uq_card_secret_fingerprint"),
         CLUSTERED,
     )
 
@@ -116,6 +161,7 @@ class CardSecret(Base):
     product_id: Mapped[UUID] = mapped_column(Uid)
     fingerprint: Mapped[bytes] = mapped_column(Digest16)
     sealed: Mapped[bytes] = mapped_column(blob())
+    tail: Mapped[str | None] = mapped_column(exact(8))
 
 
 class Delivery(Base):
@@ -131,13 +177,22 @@ class Delivery(Base):
 
 
 class RevealLog(Base):
-    """Who was shown the keys of an order line, when: written and committed before they are opened."""
+    """Who was shown a key, when: written and committed before it is opened.
+
+    For a buyer the order line says which; for staff `sku_id`, `seq` and their `reason` do.
+    """
 
     __tablename__ = "reveal_log"
-    __table_args__ = (Index("ix_reveal_log_order_line_id", "order_line_id"),)
+    __table_args__ = (
+        Index("ix_reveal_log_order_line_id", "order_line_id"),
+        Index("ix_reveal_log_unit", "sku_id", "seq"),
+    )
 
     id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
-    order_line_id: Mapped[UUID] = mapped_column(Uid)
+    order_line_id: Mapped[UUID | None] = mapped_column(Uid)
+    sku_id: Mapped[UUID | None] = mapped_column(Uid)
+    seq: Mapped[int | None] = mapped_column(BigInt)
+    reason: Mapped[str | None] = mapped_column(exact(200))
     actor: Mapped[str] = mapped_column(exact(80))
     units: Mapped[int] = mapped_column(BigInt)
     request_id: Mapped[str] = mapped_column(exact(40))
@@ -145,28 +200,32 @@ class RevealLog(Base):
 
 
 class StockImport(Base):
-    """One upload of a file of keys, from its declaration to the last stored line."""
+    """One upload of a file of keys, from its first chunk to the last stored line.
+
+    Chunks are stored as they come; `next_chunk` is the first that is not. The figures of the file, its hash and the
+    number of chunks are known when it is committed.
+    """
 
     __tablename__ = "stock_import"
     __scope__: ClassVar = {Role.SUPPLIER: "supplier_id"}
+    __table_args__ = (Index("ix_stock_import_supplier_id", "supplier_id", "id"),)
 
     id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
     sku_id: Mapped[UUID] = mapped_column(Uid)
     sku_code: Mapped[str] = mapped_column(exact(64))
     product_id: Mapped[UUID] = mapped_column(Uid)
     supplier_id: Mapped[UUID] = mapped_column(Uid)
-    lot_id: Mapped[UUID | None] = mapped_column(Uid)
     state: Mapped[str] = mapped_column(exact(24))
     file_name: Mapped[str] = mapped_column(exact(120))
-    file_sha256: Mapped[str] = mapped_column(exact(64))
+    file_sha256: Mapped[str | None] = mapped_column(exact(64))
     key_id: Mapped[str] = mapped_column(exact(32))
-    declared_sha256: Mapped[str] = mapped_column(exact(64))
-    read_rows: Mapped[int] = mapped_column(BigInt)
-    valid_rows: Mapped[int] = mapped_column(BigInt)
-    duplicate_rows: Mapped[int] = mapped_column(BigInt)
-    refused_rows: Mapped[int] = mapped_column(BigInt)
-    skipped_rows: Mapped[int] = mapped_column(BigInt)
-    chunk_count: Mapped[int] = mapped_column(BigInt)
+    root_sha256: Mapped[str | None] = mapped_column(exact(64))
+    read_rows: Mapped[int | None] = mapped_column(BigInt)
+    valid_rows: Mapped[int | None] = mapped_column(BigInt)
+    duplicate_rows: Mapped[int | None] = mapped_column(BigInt)
+    refused_rows: Mapped[int | None] = mapped_column(BigInt)
+    skipped_rows: Mapped[int | None] = mapped_column(BigInt)
+    chunk_count: Mapped[int | None] = mapped_column(BigInt)
     next_chunk: Mapped[int] = mapped_column(BigInt, default=0)
     stored: Mapped[int] = mapped_column(BigInt, default=0)
     duplicates: Mapped[int] = mapped_column(BigInt, default=0)
@@ -177,7 +236,7 @@ class StockImport(Base):
 
 
 class ImportChunk(Base):
-    """One declared chunk; `sealed` arrives by PUT and is emptied once its lines are stored."""
+    """One chunk that has arrived, by its hash; `sealed` is emptied once its lines are stored."""
 
     __tablename__ = "import_chunk"
 
@@ -195,3 +254,48 @@ class ImportRefusal(Base):
     import_id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
     line: Mapped[int] = mapped_column(BigInt, primary_key=True, autoincrement=False)
     result: Mapped[str] = mapped_column(exact(24))
+
+
+class AlertRule(Base):
+    """The alert rule of a SKU that somebody changed; `shared.contracts.alerts` has the defaults of all others."""
+
+    __tablename__ = "stock_alert_rule"
+
+    sku_id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
+    below: Mapped[int | None] = mapped_column(BigInt)
+    cover_days: Mapped[int | None] = mapped_column(Integer)
+    expiring_days: Mapped[int | None] = mapped_column(Integer)
+    changed_by: Mapped[str] = mapped_column(exact(80))
+    changed_at: Mapped[datetime] = mapped_column(Instant)
+
+
+class StockAlert(Base):
+    """One crossing of a rule. `live_key` (`kind:sku`) is unique while it stands and null once it is cleared."""
+
+    __tablename__ = "stock_alert"
+    __scope__: ClassVar = {Role.SUPPLIER: "supplier_id"}
+    __table_args__ = (
+        Index("ix_stock_alert_raised_at", "raised_at", "id"),
+        Index("ix_stock_alert_supplier_id", "supplier_id", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
+    sku_id: Mapped[UUID] = mapped_column(Uid)
+    supplier_id: Mapped[UUID] = mapped_column(Uid)
+    kind: Mapped[str] = mapped_column(exact(24))
+    live_key: Mapped[str | None] = mapped_column(exact(80), unique=True)
+    figure: Mapped[int] = mapped_column(BigInt)
+    raised_at: Mapped[datetime] = mapped_column(Instant)
+    cleared_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class StockDay(Base):
+    """The counts of a SKU as they last were on a business day: the pace of its sale, without counting deliveries."""
+
+    __tablename__ = "stock_day"
+    __table_args__ = (Index("ix_stock_day_day", "day"),)
+
+    sku_id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    free: Mapped[int] = mapped_column(BigInt)
+    sold: Mapped[int] = mapped_column(BigInt)

@@ -12,7 +12,7 @@ from server.crypto import KeyRing, LotKey, Secret
 from server.db import Tx
 from server.stock.actions import LineUnits
 from server.stock.intake import missing_chunks
-from server.stock.model import CardSecret, ImportRefusal, StockCursor, StockImport, StockLot, StockUnit
+from server.stock.model import CardSecret, ImportChunk, ImportRefusal, StockCursor, StockImport, StockLot, StockUnit
 from shared.contracts.base import Page
 from shared.contracts.stock import FileFigures, Import, LineResult, Lot, RefusedLine, Unit
 from shared.states import ImportState, LotState, UnitState
@@ -60,6 +60,8 @@ def lots(tx: Tx, sku_id: UUID, sku_code: str) -> list[Lot]:
     return [
         Lot(
             id=lot.id,
+            number=lot.number,
+            import_id=lot.import_id,
             sku=sku_code,
             state=_lot_state(lot, free=free, held=held, imported=imported),
             file_name=lot.file_name,
@@ -92,26 +94,37 @@ def units(tx: Tx, sku_id: UUID, *, state: UnitState | None, after: int, limit: i
 def as_import(tx: Tx, row: StockImport) -> Import:
     """An import as the console sees it."""
     state = ImportState(row.state)
+    receiving = state is ImportState.RECEIVING
+    arrived = select(func.count()).select_from(ImportChunk).where(ImportChunk.import_id == row.id)
+    lots = select(func.count()).select_from(StockLot).where(StockLot.import_id == row.id)
     return Import(
         id=row.id,
         sku=row.sku_code,
-        lot_id=row.lot_id,
         state=state,
         file_name=row.file_name,
-        figures=FileFigures(
-            read=row.read_rows,
-            valid=row.valid_rows,
-            duplicates=row.duplicate_rows,
-            refused=row.refused_rows,
-            skipped=row.skipped_rows,
-        ),
+        file_sha256=row.file_sha256,
+        figures=_figures(row),
         chunk_count=row.chunk_count,
-        missing=missing_chunks(tx, row.id) if state is ImportState.RECEIVING else [],
+        received=tx.scalar(arrived) or 0,
+        missing=missing_chunks(tx, row.id, None) if receiving else [],
+        lots=tx.scalar(lots) or 0,
         stored=row.stored,
         duplicates=row.duplicates,
         refused=row.refused,
         created_at=row.created_at,
         finished_at=row.finished_at,
+    )
+
+
+def _figures(row: StockImport) -> FileFigures | None:
+    if row.read_rows is None:
+        return None
+    return FileFigures(
+        read=row.read_rows,
+        valid=row.valid_rows or 0,
+        duplicates=row.duplicate_rows or 0,
+        refused=row.refused_rows or 0,
+        skipped=row.skipped_rows or 0,
     )
 
 
@@ -130,15 +143,20 @@ def refused_lines(tx: Tx, import_id: UUID, *, after: int, limit: int) -> Page[Re
 
 _DELIVERED = (
     select(CardSecret.seq, CardSecret.sealed, StockLot)
-    .join(StockUnit, (StockUnit.sku_id == CardSecret.sku_id) & (StockUnit.seq == CardSecret.seq))
+    .select_from(StockUnit)
     .join(StockLot, StockLot.id == StockUnit.lot_id)
+    .join(
+        CardSecret,
+        (CardSecret.sku_id == StockUnit.sku_id)
+        & (CardSecret.seq == StockLot.first_seq + (StockUnit.seq - StockLot.first_seq) % StockLot.stride),
+    )
     .where(
-        CardSecret.sku_id == bindparam("sku"),
-        CardSecret.seq.in_(bindparam("seqs", expanding=True)),
+        StockUnit.sku_id == bindparam("sku"),
+        StockUnit.seq.in_(bindparam("seqs", expanding=True)),
         StockUnit.state == int(UnitState.SOLD),
         StockUnit.order_line_id == bindparam("line"),
     )
-    .order_by(CardSecret.seq)
+    .order_by(StockUnit.seq)
 )
 
 

@@ -17,7 +17,7 @@ from server.catalog.queries import SaleTerms
 from server.context import Context
 from server.db import Tx
 from server.policy import Actor, Router, visible
-from server.stock import intake, queries
+from server.stock import ingest, intake, queries
 from server.stock.model import StockImport
 from shared.contracts import stock as wire
 from shared.contracts.base import Page
@@ -100,8 +100,19 @@ def declare_import(request: Request, body: wire.NewImport) -> wire.Import:
         return queries.as_import(tx, row)
 
 
+@router.delete("/sync/v1/imports/{import_id}", allow=Permission.STOCK_IMPORT_CREATE)
+def cancel_import(request: Request, import_id: UUID) -> wire.Import:
+    """Give an upload up before its commit; nothing of it is left in stock. Repeating changes nothing."""
+    ctx, who = context.of(request), policy.actor(request)
+    with ctx.db.tx() as tx:
+        _import(tx, who, import_id)
+        answer = queries.as_import(tx, intake.cancel(tx, import_id, actor=who.label))
+    ctx.jobs.wake()
+    return answer
+
+
 @router.put("/sync/v1/imports/{import_id}/chunks/{n}", allow=Permission.STOCK_IMPORT_CREATE, status_code=204)
-async def receive_chunk(request: Request, import_id: UUID, n: Annotated[int, Path(ge=0, le=wire.MAX_ROWS)]) -> None:
+async def receive_chunk(request: Request, import_id: UUID, n: Annotated[int, Path(ge=0, lt=wire.MAX_CHUNKS)]) -> None:
     """Take one sealed chunk as it is. `Content-Digest` is checked, so that a broken line shows as such.
 
     `async`, because the body is read here and not by the framework; the database work happens in a thread.
@@ -118,12 +129,12 @@ def read_import(request: Request, import_id: UUID) -> wire.Import:
 
 
 @router.post("/sync/v1/imports/{import_id}/commit", allow=Permission.STOCK_IMPORT_CREATE)
-def commit_import(request: Request, import_id: UUID) -> wire.Import:
-    """All chunks have arrived: store them. Repeating changes nothing."""
+def commit_import(request: Request, import_id: UUID, body: wire.CommitImport) -> wire.Import:
+    """The whole file has arrived: what is stored of it may sell. Repeating changes nothing."""
     ctx, who = context.of(request), policy.actor(request)
     with ctx.db.tx() as tx:
         _import(tx, who, import_id)
-        row = intake.commit(tx, ctx.keys, import_id, actor=who.label)
+        row = intake.commit(tx, import_id, body, actor=who.label)
         answer = queries.as_import(tx, row)
     ctx.jobs.wake()
     return answer
@@ -161,10 +172,10 @@ def _receive(request: Request, import_id: UUID, n: int, sealed: bytes) -> None:
     _check_digest(request.headers.get("content-digest"), sealed)
     with ctx.db.read() as tx:
         _import(tx, policy.actor(request), import_id)
-        intake.require_declared(tx, import_id, n, sealed)
-    intake.inspect(ctx.keys, import_id, n, sealed)  # between the transactions: it takes milliseconds
+    ingest.inspect(ctx.keys, import_id, n, sealed)  # between the transactions: it takes milliseconds
     with ctx.db.tx() as tx:
         intake.receive(tx, import_id, n, sealed)
+    ctx.jobs.wake()
 
 
 def _check_digest(header: str | None, sealed: bytes) -> None:

@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from shared.cardkey import MAX_LENGTH, CheckDigit, Pattern
 from shared.contracts.base import Answer, Code, Name, Request
 from shared.money import PPM
-from shared.states import ProductState
+from shared.states import ProductState, SaleOrder
 
 UnitPriceField = Annotated[int, Field(ge=1, le=10**11, description="1/10000 yuan")]
 
@@ -41,6 +42,40 @@ class NewSku(Request):
     max_quantity: Annotated[int, Field(ge=1, le=1000)] = 100
 
 
+class KeyRule(Request):
+    """What the secrets of a product look like, and whether two that differ in case only are the same key."""
+
+    min_length: Annotated[int, Field(ge=1, le=MAX_LENGTH)] = 1
+    max_length: Annotated[int, Field(ge=1, le=MAX_LENGTH)] = MAX_LENGTH
+    alphabet: Annotated[str, Field(max_length=128)] = ""
+    check_digit: CheckDigit = CheckDigit.NONE
+    ignore_case: bool = False
+
+    @model_validator(mode="after")
+    def _is_satisfiable(self) -> KeyRule:
+        if self.min_length > self.max_length:
+            raise ValueError("min_length must not be more than max_length")
+        return self
+
+    @property
+    def pattern(self) -> Pattern:
+        """The rule as `shared.cardkey` tests it."""
+        return Pattern(
+            min_length=self.min_length,
+            max_length=self.max_length,
+            alphabet=self.alphabet,
+            check_digit=self.check_digit,
+        )
+
+
+class SellingRule(Request):
+    """How a product's stock is sold. `stop_days` before its expiry a key is no longer offered."""
+
+    sale_order: SaleOrder = SaleOrder.FIRST_IN
+    stop_days: Annotated[int, Field(ge=0, le=3650)] = 0
+    off_shelf_when_empty: bool = False
+
+
 class NewProduct(Request):
     """`POST /api/products`: a draft with at least one SKU. Operators and admins name the supplier."""
 
@@ -53,6 +88,8 @@ class NewProduct(Request):
     supplier_id: UUID | None = None
     fee_ppm: Annotated[int, Field(ge=0, le=PPM)] | None = None
     skus: Annotated[list[NewSku], Field(min_length=1, max_length=50)]
+    key_rule: KeyRule = KeyRule()
+    selling: SellingRule = SellingRule()
 
 
 class Sku(Answer):
@@ -83,6 +120,10 @@ class Product(Answer):
     version: int
     created_at: datetime
     skus: list[Sku]
+    key_rule: KeyRule = KeyRule()
+    selling: SellingRule = SellingRule()
+    emptied: bool = False
+    """Off the shelf because it sold out; new stock puts it back."""
 
 
 class MoveProduct(Request):
@@ -90,3 +131,11 @@ class MoveProduct(Request):
 
     to: ProductState
     version: int
+
+
+class ChangeRules(Request):
+    """`PUT /api/products/{id}/rules`. `key_rule.ignore_case` must stay as it is: stored keys were compared by it."""
+
+    version: int
+    key_rule: KeyRule
+    selling: SellingRule

@@ -1,0 +1,208 @@
+"""Stock grows up: lots by expiry, cost and uses; selling and key rules; voids, alerts, staff reveals, hold limits."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+from server import db
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+LOT_NUMBERS = 2**32
+TIES = 2**40
+NEVER = 2**22 - 1
+
+
+def upgrade() -> None:
+    _product()
+    _lots()
+    _imports()
+    _secrets()
+    with op.batch_alter_table("reveal_log") as table:
+        table.alter_column("order_line_id", existing_type=db.Uid(), nullable=True)
+        table.add_column(sa.Column("sku_id", db.Uid()))
+        table.add_column(sa.Column("seq", db.BigInt))
+        table.add_column(sa.Column("reason", db.exact(200)))
+    op.create_index("ix_reveal_log_unit", "reveal_log", ["sku_id", "seq"])
+    op.add_column("shop_order", sa.Column("origin", db.exact(32)))
+    op.create_index("ix_shop_order_origin", "shop_order", ["origin", "created_at"])
+    _new_tables()
+
+
+def _product() -> None:
+    for column in (
+        sa.Column("sale_order", db.exact(16), nullable=False, server_default="first_in"),
+        sa.Column("stop_days", sa.Integer(), nullable=False, server_default="0"),
+        sa.Column("off_shelf_when_empty", sa.Boolean(), nullable=False, server_default=sa.false()),
+        sa.Column("emptied", sa.Boolean(), nullable=False, server_default=sa.false()),
+        sa.Column("key_min_length", sa.Integer(), nullable=False, server_default="1"),
+        sa.Column("key_max_length", sa.Integer(), nullable=False, server_default="512"),
+        sa.Column("key_alphabet", db.exact(128), nullable=False, server_default=""),
+        sa.Column("key_check_digit", db.exact(16), nullable=False, server_default="none"),
+        sa.Column("key_ignore_case", sa.Boolean(), nullable=False, server_default=sa.false()),
+    ):
+        op.add_column("product", column)
+
+
+def _lots() -> None:
+    """Lots of before had numbers one after the other; new ones start at the next 2**32, so none overlap."""
+    for column in (
+        sa.Column("import_id", db.Uid()),
+        sa.Column("number", db.BigInt, nullable=False, server_default="0"),
+        sa.Column("first_seq", db.BigInt, nullable=False, server_default="1"),
+        sa.Column("stride", db.BigInt, nullable=False, server_default=str(LOT_NUMBERS)),
+        sa.Column("uses", sa.Integer(), nullable=False, server_default="1"),
+        sa.Column("expires_on", sa.Date()),
+        sa.Column("cost", db.BigInt),
+        sa.Column("state_reason", db.exact(200)),
+        sa.Column("withdrawing", sa.Boolean(), nullable=False, server_default=sa.false()),
+        sa.Column("next_wrapped_key", db.blob()),
+        sa.Column("next_master_version", sa.SmallInteger()),
+        sa.Column("resealed_to", db.BigInt),
+    ):
+        op.add_column("stock_lot", column)
+    op.create_index("ix_stock_lot_import_id", "stock_lot", ["import_id"])
+    op.create_index("ix_stock_lot_master_version", "stock_lot", ["master_version", "id"])
+    op.add_column("stock_cursor", sa.Column("sell_until", db.Instant()))
+    op.add_column("stock_series", sa.Column("lots", db.BigInt, nullable=False, server_default="0"))
+    mine = "SELECT m.first_seq FROM stock_cursor m WHERE m.lot_id = stock_lot.id"
+    before = (
+        "SELECT COUNT(*) FROM stock_cursor o JOIN stock_cursor m ON m.sku_id = o.sku_id "
+        "WHERE m.lot_id = stock_lot.id AND o.first_seq < m.first_seq"
+    )
+    op.execute(f"UPDATE stock_lot SET first_seq = ({mine}), number = ({before})")
+    imported = "SELECT i.id FROM stock_import i WHERE i.lot_id = stock_lot.id"
+    op.execute(f"UPDATE stock_lot SET import_id = ({imported})")
+    number = "SELECT l.number FROM stock_lot l WHERE l.id = stock_cursor.lot_id"
+    op.execute(f"UPDATE stock_cursor SET {_quoted('rank')} = {NEVER * TIES} + ({number})")
+    lots = "SELECT COUNT(*) FROM stock_lot l WHERE l.sku_id = stock_series.sku_id"
+    op.execute(f"UPDATE stock_series SET next_seq = {LOT_NUMBERS}, lots = ({lots})")
+
+
+def _quoted(name: str) -> str:
+    return op.get_bind().dialect.identifier_preparer.quote(name)
+
+
+FIGURES = ("read_rows", "valid_rows", "duplicate_rows", "refused_rows", "skipped_rows", "chunk_count")
+
+
+def _imports() -> None:
+    op.execute(
+        "DELETE FROM import_chunk WHERE sealed IS NULL AND import_id IN "
+        "(SELECT id FROM stock_import WHERE state = 'receiving')"
+    )
+    with op.batch_alter_table("stock_import") as table:
+        table.drop_column("lot_id")
+        table.alter_column("declared_sha256", new_column_name="root_sha256", existing_type=db.exact(64), nullable=True)
+        table.alter_column("file_sha256", existing_type=db.exact(64), nullable=True)
+        for name in FIGURES:
+            table.alter_column(name, existing_type=db.BigInt, nullable=True)
+    op.create_index("ix_stock_import_supplier_id", "stock_import", ["supplier_id", "id"])
+
+
+def _secrets() -> None:
+    with op.batch_alter_table("card_secret", table_kwargs={"sqlite_with_rowid": False}) as table:
+        table.add_column(sa.Column("tail", db.exact(8)))
+        table.drop_constraint("uq_card_secret_fingerprint", type_="unique")
+        table.create_unique_constraint("uq_card_secret_fingerprint", ["fingerprint", "product_id"])
+
+
+def _new_tables() -> None:
+    op.create_table(
+        "stock_void",
+        sa.Column("sku_id", db.Uid(), nullable=False),
+        sa.Column("seq", db.BigInt, nullable=False, autoincrement=False),
+        sa.Column("lot_id", db.Uid(), nullable=False),
+        sa.Column("reason", db.exact(200), nullable=False),
+        sa.Column("actor", db.exact(80), nullable=False),
+        sa.Column("voided_at", db.Instant(), nullable=False),
+        sa.PrimaryKeyConstraint("sku_id", "seq", name="pk_stock_void"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "stock_alert_rule",
+        sa.Column("sku_id", db.Uid(), nullable=False),
+        sa.Column("below", db.BigInt),
+        sa.Column("cover_days", sa.Integer()),
+        sa.Column("expiring_days", sa.Integer()),
+        sa.Column("changed_by", db.exact(80), nullable=False),
+        sa.Column("changed_at", db.Instant(), nullable=False),
+        sa.PrimaryKeyConstraint("sku_id", name="pk_stock_alert_rule"),
+    )
+    op.create_table(
+        "stock_alert",
+        sa.Column("id", db.Uid(), nullable=False),
+        sa.Column("sku_id", db.Uid(), nullable=False),
+        sa.Column("supplier_id", db.Uid(), nullable=False),
+        sa.Column("kind", db.exact(24), nullable=False),
+        sa.Column("live_key", db.exact(80)),
+        sa.Column("figure", db.BigInt, nullable=False),
+        sa.Column("raised_at", db.Instant(), nullable=False),
+        sa.Column("cleared_at", db.Instant()),
+        sa.PrimaryKeyConstraint("id", name="pk_stock_alert"),
+        sa.UniqueConstraint("live_key", name="uq_stock_alert_live_key"),
+    )
+    op.create_index("ix_stock_alert_raised_at", "stock_alert", ["raised_at", "id"])
+    op.create_index("ix_stock_alert_supplier_id", "stock_alert", ["supplier_id", "id"])
+    op.create_table(
+        "stock_day",
+        sa.Column("sku_id", db.Uid(), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("free", db.BigInt, nullable=False),
+        sa.Column("sold", db.BigInt, nullable=False),
+        sa.PrimaryKeyConstraint("sku_id", "day", name="pk_stock_day"),
+    )
+    op.create_index("ix_stock_day_day", "stock_day", ["day"])
+
+
+def downgrade() -> None:
+    """Back to one lot an import. Lots of new numbers keep them; only what the old schema has no place for is lost."""
+    for name in ("stock_day", "stock_alert", "stock_alert_rule", "stock_void"):
+        op.drop_table(name)
+    op.drop_index("ix_shop_order_origin", "shop_order")
+    op.drop_column("shop_order", "origin")
+    op.drop_index("ix_reveal_log_unit", "reveal_log")
+    op.execute("DELETE FROM reveal_log WHERE order_line_id IS NULL")
+    with op.batch_alter_table("reveal_log") as table:
+        for name in ("sku_id", "seq", "reason"):
+            table.drop_column(name)
+        table.alter_column("order_line_id", existing_type=db.Uid(), nullable=False)
+    with op.batch_alter_table("card_secret", table_kwargs={"sqlite_with_rowid": False}) as table:
+        table.drop_column("tail")
+        table.drop_constraint("uq_card_secret_fingerprint", type_="unique")
+        table.create_unique_constraint("uq_card_secret_fingerprint", ["product_id", "fingerprint"])
+    _imports_back()
+    for name in ("ix_stock_lot_import_id", "ix_stock_lot_master_version"):
+        op.drop_index(name, "stock_lot")
+    op.drop_column("stock_cursor", "sell_until")
+    op.drop_column("stock_series", "lots")
+    for name in (
+        "import_id", "number", "first_seq", "stride", "uses", "expires_on", "cost", "state_reason", "withdrawing",
+        "next_wrapped_key", "next_master_version", "resealed_to",
+    ):  # fmt: skip
+        op.drop_column("stock_lot", name)
+    for name in (
+        "sale_order", "stop_days", "off_shelf_when_empty", "emptied", "key_min_length", "key_max_length",
+        "key_alphabet", "key_check_digit", "key_ignore_case",
+    ):  # fmt: skip
+        op.drop_column("product", name)
+
+
+def _imports_back() -> None:
+    op.execute("DELETE FROM import_chunk WHERE import_id IN (SELECT id FROM stock_import WHERE chunk_count IS NULL)")
+    op.execute("DELETE FROM stock_import WHERE chunk_count IS NULL")
+    op.drop_index("ix_stock_import_supplier_id", "stock_import")
+    with op.batch_alter_table("stock_import") as table:
+        table.add_column(sa.Column("lot_id", db.Uid()))
+        table.alter_column("root_sha256", new_column_name="declared_sha256", existing_type=db.exact(64), nullable=False)
+        table.alter_column("file_sha256", existing_type=db.exact(64), nullable=False)
+        for name in FIGURES:
+            table.alter_column(name, existing_type=db.BigInt, nullable=False)
+    first = "SELECT MIN(l.id) FROM stock_lot l WHERE l.import_id = stock_import.id"
+    if op.get_bind().dialect.name == "postgresql":  # no MIN of uuid before 18
+        first = "SELECT l.id FROM stock_lot l WHERE l.import_id = stock_import.id ORDER BY l.id LIMIT 1"
+    op.execute(f"UPDATE stock_import SET lot_id = ({first})")
