@@ -129,7 +129,10 @@ class StockReturned(Base):
 
 
 class StockVoid(Base):
-    """Why a single unit is void. Units of a withdrawn lot have no row here: the lot says why."""
+    """Why a single unit is void. Of a withdrawn lot only the units behind its cursor have a row: the lot says why.
+
+    Theirs has an empty reason, and is there so that they are found without walking over all that was sold.
+    """
 
     __tablename__ = "stock_void"
     __table_args__ = CLUSTERED
