@@ -34,7 +34,7 @@ from server.payments import routes as payment_routes
 from server.policy import OPERATIONS, PUBLIC, GuardedRoute, Router
 from server.reports import routes as report_routes
 from server.settings import Settings
-from server.stock import intake
+from server.stock import alerts, intake, watch
 from server.stock import queries as stock
 from server.stock import routes as stock_routes
 from server.storefront import rendering
@@ -81,6 +81,7 @@ def assemble(settings: Settings) -> Context:
         free_counts=stock.free_counts,
     )
     intake.register(ctx)
+    watch.register(ctx)
     checkout.register(ctx)
     ctx.batch.after_commit(ctx.jobs.wake)
     ctx.jobs.every("changes.advance", 1, lambda: changes.advance(db))
@@ -222,8 +223,13 @@ def _gauges(ctx: Context) -> list[telemetry.Gauge]:
     ]
     with ctx.db.read() as tx:
         counts = jobs.counts(tx)
+        standing = alerts.live_by_kind(tx)
     gauges += [
         telemetry.Gauge("kameng_jobs", count, "Live jobs by state", {"state": state})
         for state, count in sorted(counts.items())
+    ]
+    gauges += [
+        telemetry.Gauge("kameng_alerts", count, "Stock alerts that stand, by kind", {"kind": kind.value})
+        for kind, count in standing.items()
     ]
     return gauges + ctx.health.gauges()

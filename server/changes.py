@@ -167,16 +167,33 @@ def epoch(db: Database) -> tuple[UUID, int]:
         return head.epoch, head.pos
 
 
+def head(tx: Tx) -> int:
+    """The last position that was given."""
+    return tx.scalars(select(ChangeHead.pos)).first() or 0
+
+
+def named(tx: Tx, entities: set[str], *, after: int, up_to: int, limit: int) -> dict[str, set[UUID]] | None:
+    """The rows of these entities that the log names between two positions; None when it has more than `limit` lines."""
+    query = select(ChangeLog.entity, ChangeLog.entity_id).where(
+        ChangeLog.pos > after, ChangeLog.pos <= up_to, ChangeLog.entity.in_(sorted(entities))
+    )
+    found: dict[str, set[UUID]] = {entity: set() for entity in entities}
+    lines = tx.execute(query.limit(limit + 1)).all()
+    for entity, entity_id in lines:
+        found[entity].add(entity_id)
+    return found if len(lines) <= limit else None
+
+
 def read(tx: Tx, *, cursor: int, limit: int, supplier_id: UUID | None, domains: frozenset[str]) -> Changes:
     """Changes after `cursor` for a reader: of one supplier and the shop, or of all when `supplier_id` is None."""
     # The head is read first: what is logged between the two statements waits for the next read.
-    head = tx.scalars(select(ChangeHead.pos)).first() or 0
+    last = head(tx)
     query = select(ChangeLog).where(
-        ChangeLog.pos > cursor, ChangeLog.pos <= head, ChangeLog.domain.in_(sorted(domains))
+        ChangeLog.pos > cursor, ChangeLog.pos <= last, ChangeLog.domain.in_(sorted(domains))
     )
     if supplier_id is not None:
         query = query.where(or_(ChangeLog.supplier_id == supplier_id, ChangeLog.supplier_id.is_(None)))
     found = tx.scalars(query.order_by(ChangeLog.pos).limit(limit + 1)).all()
     page, complete = found[:limit], len(found) <= limit
     rows = [Change(pos=row.pos, entity=row.entity, entity_id=str(row.entity_id), op=ChangeOp(row.op)) for row in page]
-    return Changes(cursor=max(cursor, head if complete else page[-1].pos), complete=complete, rows=rows)
+    return Changes(cursor=max(cursor, last if complete else page[-1].pos), complete=complete, rows=rows)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, Row, Select, bindparam, func, or_, select
 
 from server.catalog.model import Category, Product, Sku
 from server.db import Tx
@@ -245,6 +245,73 @@ def skus(tx: Tx, who: Actor, *, q: str | None, after: str | None, limit: int) ->
         for row in rows[:limit]
     ]
     return Page[ListedSku](items=items, next=items[-1].code if len(rows) > limit else None)
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedSku:
+    """What the watch over the stock needs to know of a SKU.
+
+    `sold_here`: its product is on the shelf, or would be but that it sold out (`emptied`).
+    """
+
+    id: UUID
+    code: str
+    title: str
+    product_id: UUID
+    supplier_id: UUID
+    supplier: str
+    unit_price: UnitPrice
+    sold_here: bool
+    emptied: bool
+    leaves_shelf: bool
+
+
+def watched_skus(tx: Tx, sku_ids: Collection[UUID]) -> dict[UUID, WatchedSku]:
+    """SKUs of any supplier by id."""
+    return _watched(tx, Sku.id.in_(list(sku_ids)))
+
+
+def watched_products(tx: Tx, product_ids: Collection[UUID]) -> dict[UUID, WatchedSku]:
+    """All SKUs of these products by id."""
+    return _watched(tx, Product.id.in_(list(product_ids)))
+
+
+def _watched(tx: Tx, which: ColumnElement[bool]) -> dict[UUID, WatchedSku]:
+    supplier = supplier_terms()
+    query = (
+        select(
+            Sku.id,
+            Sku.code,
+            Sku.name,
+            Sku.unit_price,
+            Product.id.label("product_id"),
+            Product.name.label("product_name"),
+            Product.supplier_id,
+            supplier.c.name.label("supplier"),
+            Product.state,
+            Product.emptied,
+            Product.off_shelf_when_empty,
+        )
+        .join(Product, Product.id == Sku.product_id)
+        .join(supplier, supplier.c.id == Product.supplier_id)
+        .where(which)
+    )
+    found = {}
+    for row in tx.execute(query):
+        published = row.state == ProductState.PUBLISHED.value
+        found[row.id] = WatchedSku(
+            id=row.id,
+            code=row.code,
+            title=full_title(row.product_name, row.name),
+            product_id=row.product_id,
+            supplier_id=row.supplier_id,
+            supplier=row.supplier,
+            unit_price=row.unit_price,
+            sold_here=published or row.emptied,
+            emptied=row.emptied,
+            leaves_shelf=published and row.off_shelf_when_empty,
+        )
+    return found
 
 
 # --- storefront ---

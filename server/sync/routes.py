@@ -22,6 +22,8 @@ router = Router(prefix="/sync/v1")
 
 # The rows of a domain are announced to those who may read them.
 DOMAIN_PERMISSION: dict[str, Permission] = {
+    "alerts": Permission.STOCK_ALERT_READ,
+    "alerts_staff": Permission.STOCK_UNIT_REVEAL,
     "catalog": Permission.CATALOG_PRODUCT_READ,
     "identity": Permission.IDENTITY_USER_READ,
     "orders": Permission.ORDERS_ORDER_READ,
