@@ -10,14 +10,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import json
-import os
-import stat
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -27,6 +24,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
+from server.ringfile import KeyRingDamaged, Ring, RingFile, RingInUse, RingNotAFile, parse
+from shared import clock
 from shared.cardkey import Fingerprinter
 from shared.contracts.stock import chunk_info
 from shared.errors import BadInput, KamengError
@@ -59,33 +58,6 @@ class Secret:
 
     def __format__(self, _spec: str) -> str:
         return "•••"
-
-
-class KeyRingMissing(KamengError):
-    """There is no key ring yet."""
-
-    code = "key_ring_missing"
-    status = 500
-    zh = "找不到密钥环 {path}。请先运行 kameng-server keys init。"
-    en = "There is no key ring at {path}. Run `kameng-server keys init` first."
-
-
-class KeyRingExposed(KamengError):
-    """The file can be read by others."""
-
-    code = "key_ring_exposed"
-    status = 500
-    zh = "密钥环 {path} 可被其他用户读取，已拒绝使用。请执行 chmod 600 {path}。"
-    en = "The key ring {path} can be read by other users and is refused. Run `chmod 600 {path}`."
-
-
-class KeyRingDamaged(KamengError):
-    """The file or variable does not hold a key ring."""
-
-    code = "key_ring_damaged"
-    status = 500
-    zh = "密钥环无法读取：{reason}。请从备份恢复。"
-    en = "The key ring cannot be read: {reason}. Restore it from its backup."
 
 
 class ChannelKeyMissing(KamengError):
@@ -153,7 +125,7 @@ class LotCipher:
             for n, (seq, text) in enumerate(zip(range(first_seq, first_seq + len(texts)), texts, strict=True))
         ]
 
-    def open(self, sku_id: UUID, seq: int, sealed: bytes) -> Secret:
+    def unseal(self, sku_id: UUID, seq: int, sealed: bytes) -> Secret:
         """The clear card. Raises CardUnreadable when the row was moved or changed or the key is another one."""
         place = b"card|" + sku_id.bytes + self._lot + _NUMBER.pack(seq)
         try:
@@ -161,16 +133,37 @@ class LotCipher:
         except InvalidTag:
             raise CardUnreadable from None
 
+    def reseal(
+        self, old: LotCipher, sku_id: UUID, cards: Sequence[tuple[int, bytes]]
+    ) -> tuple[list[tuple[int, bytes]], list[int]]:
+        """Cards of this lot, (number, sealed), from its old key to this one; and the numbers that did not open.
+
+        What does not open in its place is left out: sealed again it would look right.
+        """
+        assert old._lot == self._lot
+        prefix = random_bytes(_NONCE_PREFIX_BYTES)
+        place = b"card|" + sku_id.bytes + self._lot
+        moved, damaged = [], []
+        for n, (seq, sealed) in enumerate(cards):
+            here, nonce = place + _NUMBER.pack(seq), prefix + _COUNTER.pack(n)
+            try:
+                moved.append((seq, nonce + self._aead.encrypt(nonce, _opened(old._aead, sealed, here), here)))
+            except InvalidTag:
+                damaged.append(seq)
+        return moved, damaged
+
 
 class KeyRing:
-    """All long-lived secrets of one shop. Immutable but for `add_channel`, which writes the file anew."""
+    """All long-lived secrets of one shop. Safe to use from any thread.
 
-    def __init__(self, ring: dict[str, Any], *, path: Path | None) -> None:
-        self._path = path
+    Commands change it by writing its file anew. A running process takes master keys that were added since over: when
+    it makes a lot, and when it meets a version that it does not know.
+    """
+
+    def __init__(self, ring: Ring, *, file: RingFile | None = None) -> None:
+        self._file = file
         try:
-            self._masters = {int(v): _key(k) for v, k in ring["masters"].items()}
-            self._active: int = ring["active_master"]
-            _ = self._masters[self._active]  # a missing key is found now, not at the next import
+            self._masters = _Masters.of(ring)
             self._mac_key = _key(ring["mac"])
             self.fingerprinter = Fingerprinter(_key(ring["fingerprint"]))
             self.import_key_id: str = ring["import"]["id"]
@@ -178,12 +171,10 @@ class KeyRing:
             self._channels: dict[str, dict[str, str]] = dict(ring["channels"].items())
         except (AttributeError, KeyError, ValueError, TypeError) as error:
             raise KeyRingDamaged(reason=type(error).__name__) from None
-        self._ring = ring
 
     @classmethod
     def create(cls, path: Path) -> KeyRing:
         """Make a new ring at `path` with mode 0600. Raises FileExistsError rather than replace one."""
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         ring = {
             "format": 1,
             "active_master": 1,
@@ -193,58 +184,111 @@ class KeyRing:
             "import": {"id": random_bytes(8).hex(), "private": _b64(random_bytes(32))},
             "channels": {},
         }
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(ring, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        return cls(ring, path=path)
+        RingFile(path).create(ring)
+        return cls.load(path)
 
     @classmethod
     def load(cls, path: Path) -> KeyRing:
         """Read the ring. Raises KeyRingMissing, KeyRingExposed or KeyRingDamaged."""
-        try:
-            mode = path.stat().st_mode
-        except FileNotFoundError:
-            raise KeyRingMissing(path=str(path)) from None
-        if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise KeyRingExposed(path=str(path))
-        return cls.parse(path.read_bytes(), path=path)
+        file = RingFile(path)
+        return cls(file.read(), file=file)
 
     @classmethod
-    def parse(cls, text: str | bytes, *, path: Path | None = None) -> KeyRing:
+    def parse(cls, text: str | bytes) -> KeyRing:
         """The ring from its JSON, for a ring that is given in the environment. Raises KeyRingDamaged."""
-        try:
-            ring = json.loads(text)
-        except ValueError:
-            raise KeyRingDamaged(reason="not JSON") from None
-        if not isinstance(ring, dict) or ring.get("format") != 1:
-            raise KeyRingDamaged(reason="unknown format")
-        return cls(ring, path=path)
+        return cls(parse(text))
 
     def __repr__(self) -> str:
-        return f"KeyRing(masters={sorted(self._masters)}, channels={sorted(self._channels)})"
+        return f"KeyRing(masters={self.masters}, channels={sorted(self._channels)})"
+
+    # --- master keys ---
+
+    @property
+    def masters(self) -> list[int]:
+        """The versions of the master keys, oldest first."""
+        return sorted(self._masters.keys)
+
+    @property
+    def active_master(self) -> int:
+        """The version that wraps new keys."""
+        return self._masters.active
+
+    @property
+    def active_since(self) -> datetime:
+        """When the active version became it; the beginning of time in a ring that never changed."""
+        return datetime.fromtimestamp(self._masters.since, UTC)
+
+    @property
+    def is_file(self) -> bool:
+        """Whether commands can change it: a ring from the environment they cannot."""
+        return self._file is not None
+
+    def add_master(self, version: int) -> None:
+        """Make a new master key. It wraps nothing before it is activated."""
+
+        def add(ring: Ring) -> Ring:
+            if str(version) in ring["masters"]:
+                raise RingInUse(path=str(self._file and self._file.path))
+            return ring | {"masters": ring["masters"] | {str(version): _b64(random_bytes(_KEY_BYTES))}}
+
+        self._change(add)
+
+    def activate_master(self, version: int) -> None:
+        """Wrap with this version from now on."""
+        at = int(clock.now().timestamp())
+        self._change(lambda ring: ring | {"active_master": version, "active_since": at})
+
+    def forget_master(self, version: int) -> None:
+        """Drop a master key for good. Callers know that nothing is wrapped by it."""
+        gone = str(version)
+        self._change(lambda ring: ring | {"masters": {v: key for v, key in ring["masters"].items() if v != gone}})
+
+    def rewrap(self, lot_id: UUID, key: LotKey) -> LotKey:
+        """The same data key, wrapped by the active master key. Raises CardUnreadable like `lot`."""
+        return self._wrap(lot_id, self._data_key(lot_id, key))
+
+    def _master(self, version: int) -> bytes:
+        """A master key. Raises CardUnreadable when neither this process nor the ring's file has it."""
+        if version not in self._masters.keys:
+            self._look_again()
+        try:
+            return self._masters.keys[version]
+        except KeyError:
+            raise CardUnreadable from None
+
+    def _look_again(self) -> None:
+        """Take over the master keys of the file when it was replaced since it was read; else it costs one look."""
+        ring = self._file.newer() if self._file else None
+        if ring is None:
+            return
+        try:
+            masters, same_shop = _Masters.of(ring), _key(ring["mac"]) == self._mac_key
+        except (AttributeError, KeyError, ValueError, TypeError):
+            same_shop = False
+        if same_shop:
+            self._masters = masters
 
     # --- lots and cards ---
 
     def new_lot_key(self, lot_id: UUID) -> LotKey:
-        """A fresh data key for a lot, wrapped by the active master key."""
-        return LotKey(wrapped=self._wrap(lot_id, random_bytes(32)), master_version=self._active)
+        """A fresh data key for a lot, wrapped by the master key that is active now."""
+        self._look_again()
+        return self._wrap(lot_id, random_bytes(_KEY_BYTES))
 
     def lot(self, lot_id: UUID, key: LotKey) -> LotCipher:
         """The cipher of a lot. Raises CardUnreadable when this ring did not wrap its key."""
-        master = self._masters.get(key.master_version)
-        if master is None:
-            raise CardUnreadable
+        return LotCipher(lot_id, self._data_key(lot_id, key))
+
+    def _data_key(self, lot_id: UUID, key: LotKey) -> bytes:
         try:
-            data_key = _opened(AESGCM(master), key.wrapped, b"lot|" + lot_id.bytes)
+            return _opened(AESGCM(self._master(key.master_version)), key.wrapped, b"lot|" + lot_id.bytes)
         except InvalidTag:
             raise CardUnreadable from None
-        return LotCipher(lot_id, data_key)
 
-    def _wrap(self, lot_id: UUID, data_key: bytes) -> bytes:
-        nonce = random_bytes(_NONCE_BYTES)
-        return nonce + AESGCM(self._masters[self._active]).encrypt(nonce, data_key, b"lot|" + lot_id.bytes)
+    def _wrap(self, lot_id: UUID, data_key: bytes) -> LotKey:
+        masters, nonce = self._masters, random_bytes(_NONCE_BYTES)
+        wrapped = nonce + AESGCM(masters.keys[masters.active]).encrypt(nonce, data_key, b"lot|" + lot_id.bytes)
+        return LotKey(wrapped, masters.active)
 
     # --- imports ---
 
@@ -289,12 +333,13 @@ class KeyRing:
             raise BadInput(reason="PEM") from None
         if not isinstance(key, rsa.RSAPublicKey) or key.key_size < 2048:
             raise BadInput(reason="RSA >= 2048")
-        known = self._channels.get(channel, {})
-        private = known.get("private") or _new_rsa_pem()
-        added = {"merchant_id": merchant_id, "public": public_pem.decode(), "private": private}
-        ring = self._ring | {"channels": self._channels | {channel: added}}
-        self._save(ring)
-        self._ring, self._channels = ring, ring["channels"]
+
+        def add(ring: Ring) -> Ring:
+            private = ring["channels"].get(channel, {}).get("private") or _new_rsa_pem()
+            added = {"merchant_id": merchant_id, "public": public_pem.decode(), "private": private}
+            return ring | {"channels": ring["channels"] | {channel: added}}
+
+        self._channels = self._change(add)["channels"]
 
     def merchant_id(self, channel: str) -> str:
         """Our merchant number at a channel. Raises ChannelKeyMissing."""
@@ -325,16 +370,35 @@ class KeyRing:
         except KeyError:
             raise ChannelKeyMissing(channel=channel) from None
 
-    def _save(self, ring: dict[str, Any]) -> None:
-        if self._path is None:
-            raise BadInput(reason="the key ring comes from the environment; add the key there")
-        fresh = self._path.with_suffix(".new")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(ring, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._path)
+    def _change(self, change: Callable[[Ring], Ring]) -> Ring:
+        """Change the file. Raises RingNotAFile, RingInUse."""
+        if self._file is None:
+            raise RingNotAFile
+
+        def judged(ring: Ring) -> Ring:
+            changed = change(ring)
+            KeyRing(changed)  # a ring that would be refused is never written
+            return changed
+
+        ring = self._file.change(judged)
+        self._masters = _Masters.of(ring)
+        return ring
+
+
+@dataclass(frozen=True, slots=True)
+class _Masters:
+    """The master keys and which of them is active: exchanged as one, so that no thread sees half a change."""
+
+    keys: dict[int, bytes]
+    active: int
+    since: int
+
+    @classmethod
+    def of(cls, ring: Ring) -> _Masters:
+        """Those of a ring. A missing key is found now, and not at the next import."""
+        keys = {int(version): _key(key) for version, key in ring["masters"].items()}
+        _ = keys[ring["active_master"]]
+        return cls(keys, ring["active_master"], int(ring.get("active_since", 0)))
 
 
 def _opened(aead: AESGCM, sealed: bytes, place: bytes) -> bytes:

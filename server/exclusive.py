@@ -1,7 +1,7 @@
-"""One writing process per SQLite file: a lock beside the database that the operating system gives up with the process.
+"""One process at a time for a file: a lock beside it that the operating system gives up with the process.
 
-The server holds it while it runs; commands that write take it for their moment or refuse. PostgreSQL and MariaDB
-need none.
+The server holds the lock of a SQLite database while it runs; commands that write take it for their moment or refuse.
+PostgreSQL and MariaDB need none. Commands that change the key ring take the ring's.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from shared.errors import Conflict
+from shared.errors import Conflict, KamengError
 
 
 class DatabaseInUse(Conflict):
@@ -30,11 +30,18 @@ def sole_writer(path: Path | None) -> Iterator[None]:
         yield
         return
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with sole_holder(path, DatabaseInUse(path=str(path))):
+        yield
+
+
+@contextmanager
+def sole_holder(path: Path, refusal: KamengError) -> Iterator[None]:
+    """Be the only process in such a body for this file; raises `refusal` when another one is."""
     with path.with_name(path.name + ".lock").open("a+b") as file:
         try:
             _lock(file)
         except OSError:
-            raise DatabaseInUse(path=str(path)) from None
+            raise refusal from None
         yield
 
 

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, select, update
 
 from server import jobs
 from server.context import Context
@@ -28,9 +28,8 @@ from server.orders.model import Order
 from server.payments import actions, queries
 from server.payments.model import PaymentAttempt
 from server.stock import actions as stock
-from server.stock import queries as stock_queries
-from server.stock.model import RevealLog
-from shared import clock, ids
+from server.stock import vault
+from shared import clock
 from shared.cardkey import Card, parse_canonical
 from shared.errors import Busy, Conflict, NotFound, TooMany
 from shared.money import Fen
@@ -384,9 +383,9 @@ def reveal(ctx: Context, order: Order, *, actor: str, request_id: str) -> list[R
     with ctx.db.read() as tx:
         lines = order_queries.lines(tx, order.id)
     units = tuple(orders.units_of(lines))
-    ctx.batch.call(LogReveal(order=order, lines=units, actor=actor, request_id=request_id))
+    views = ctx.batch.call(LogReveal(order=order, lines=units, actor=actor, request_id=request_id))
     with ctx.db.read() as tx:
-        cards = stock_queries.delivered_cards(tx, ctx.keys, units)
+        cards = vault.delivered(tx, ctx.keys, dict(zip(views, units, strict=True)))
     return [
         RevealedLine(
             title=line.title,
@@ -397,7 +396,6 @@ def reveal(ctx: Context, order: Order, *, actor: str, request_id: str) -> list[R
     ]
 
 
-_INSERT_REVEALS = insert(table_of(RevealLog))
 _ORDER = table_of(Order)
 _FIRST_VIEW = (
     update(_ORDER)
@@ -406,23 +404,15 @@ _FIRST_VIEW = (
 )
 
 
-def _log_reveals(tx: Tx, commands: Sequence[LogReveal]) -> list[None]:
-    now = clock.now()
-    rows = [
-        {
-            "id": ids.new_id(),
-            "order_line_id": line.order_line_id,
-            "actor": command.actor[:80],
-            "units": len(line.seqs),
-            "request_id": command.request_id[:40],
-            "revealed_at": now,
-        }
+def _log_reveals(tx: Tx, commands: Sequence[LogReveal]) -> list[list[UUID]]:
+    """Log the lines of each command; answers the rows of the reveal log, by which their keys are opened."""
+    views = [
+        vault.View(vault.Delivery(line), actor=command.actor, request_id=command.request_id)
         for command in commands
         for line in command.lines
     ]
-    if rows:
-        tx.execute(_INSERT_REVEALS, rows)
+    logged = iter(vault.log_views(tx, views))
     first = [command.order.id for command in commands if command.order.first_viewed_at is None]
     if first:
-        tx.connection().execute(_FIRST_VIEW, {"orders": first, "at": now})
-    return [None] * len(commands)
+        tx.connection().execute(_FIRST_VIEW, {"orders": first, "at": clock.now()})
+    return [[next(logged) for _ in command.lines] for command in commands]

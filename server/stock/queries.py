@@ -1,18 +1,16 @@
-"""Reading the stock: counts by SKU, lots, units without their keys, imports, and the keys of what was delivered."""
+"""Reading the stock: counts by SKU, lots, units without their keys, imports. Keys are opened in `vault`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import func, select
 
-from server.crypto import KeyRing, LotKey, Secret
 from server.db import Tx
-from server.stock.actions import LineUnits
 from server.stock.intake import missing_chunks
-from server.stock.model import CardSecret, ImportChunk, ImportRefusal, StockCursor, StockImport, StockLot, StockUnit
+from server.stock.model import ImportChunk, ImportRefusal, StockCursor, StockImport, StockLot, StockUnit
 from shared.contracts.base import Page
 from shared.contracts.stock import FileFigures, Import, LineResult, Lot, RefusedLine, Unit
 from shared.states import ImportState, LotState, UnitState
@@ -139,39 +137,3 @@ def refused_lines(tx: Tx, import_id: UUID, *, after: int, limit: int) -> Page[Re
     rows = tx.scalars(query).all()
     items = [RefusedLine(line=row.line, result=LineResult(row.result)) for row in rows[:limit]]
     return Page(items=items, next=str(items[-1].line) if len(rows) > limit else None)
-
-
-_DELIVERED = (
-    select(CardSecret.seq, CardSecret.sealed, StockLot)
-    .select_from(StockUnit)
-    .join(StockLot, StockLot.id == StockUnit.lot_id)
-    .join(
-        CardSecret,
-        (CardSecret.sku_id == StockUnit.sku_id)
-        & (CardSecret.seq == StockLot.first_seq + (StockUnit.seq - StockLot.first_seq) % StockLot.stride),
-    )
-    .where(
-        StockUnit.sku_id == bindparam("sku"),
-        StockUnit.seq.in_(bindparam("seqs", expanding=True)),
-        StockUnit.state == int(UnitState.SOLD),
-        StockUnit.order_line_id == bindparam("line"),
-    )
-    .order_by(StockUnit.seq)
-)
-
-
-def delivered_cards(tx: Tx, keys: KeyRing, lines: Sequence[LineUnits]) -> dict[UUID, list[Secret]]:
-    """The clear keys of sold units by order line, in the order of their numbers.
-
-    Only units that are sold to that very line are opened. Caller has committed the reveal log before.
-    """
-    cards: dict[UUID, list[Secret]] = {}
-    for line in lines:
-        wanted = {"sku": line.sku_id, "seqs": line.seqs, "line": line.order_line_id}
-        cards[line.order_line_id] = [
-            keys.lot(lot.id, LotKey(wrapped=lot.wrapped_key, master_version=lot.master_version)).open(
-                line.sku_id, seq, sealed
-            )
-            for seq, sealed, lot in tx.execute(_DELIVERED, wanted)
-        ]
-    return cards

@@ -149,7 +149,7 @@ class Floor:
         lot = card["lot"]
         if lot not in self.ciphers:
             self.ciphers[lot] = self.keys.lot(lot, LotKey(wrapped=card["wrapped"], master_version=card["version"]))
-        text = self.ciphers[lot].open(card["sku"], card["seq"], card["sealed"]).reveal()
+        text = self.ciphers[lot].unseal(card["sku"], card["seq"], card["sealed"]).reveal()
         return Response(text, media_type="text/html")
 
 

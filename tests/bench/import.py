@@ -81,7 +81,7 @@ def _compare(shop: _shop.Shop, rows: int) -> tuple[int, int]:
             .where(CardSecret.sku_id == sku_id)
         )
         for seq, sealed, lot_id in tx.execute(query).yield_per(10_000):
-            found[ciphers[lot_id].open(sku_id, seq, sealed).reveal()] += 1
+            found[ciphers[lot_id].unseal(sku_id, seq, sealed).reveal()] += 1
     database.close()
     wanted = {cardkey.canonical(cardkey.Card(*card)) for card in _cards.cards(rows)}
     return len(wanted - found.keys()), found.total() - len(found)

@@ -16,13 +16,11 @@ from server.crypto import (
     ChannelKeyMissing,
     ChunkUnreadable,
     KeyRing,
-    KeyRingDamaged,
-    KeyRingExposed,
-    KeyRingMissing,
     LotKey,
     Secret,
     SecretUnreadable,
 )
+from server.ringfile import KeyRingDamaged, KeyRingExposed, KeyRingMissing
 from shared.contracts.stock import chunk_info
 from shared.errors import BadInput
 
@@ -151,7 +149,7 @@ def lot(ring, lot_key):
 
 def test_a_card_opens_in_its_place_and_nowhere_else(ring, lot, lot_key):
     [first, second] = lot.seal_all(SKU, 7, [KEY, KEY])
-    assert lot.open(SKU, 7, first).reveal().encode() == lot.open(SKU, 8, second).reveal().encode() == KEY
+    assert lot.unseal(SKU, 7, first).reveal().encode() == lot.unseal(SKU, 8, second).reveal().encode() == KEY
     assert first != second
     for sku, seq, sealed in (
         (SKU, 8, first),  # another unit's row
@@ -166,10 +164,10 @@ def test_a_card_opens_in_its_place_and_nowhere_else(ring, lot, lot_key):
         (SKU, 7, first[:12]),
     ):
         with pytest.raises(CardUnreadable):
-            lot.open(sku, seq, sealed)
+            lot.unseal(sku, seq, sealed)
     other = ring.lot(OTHER_LOT, ring.new_lot_key(OTHER_LOT))
     with pytest.raises(CardUnreadable):
-        other.open(SKU, 7, first)  # another lot
+        other.unseal(SKU, 7, first)  # another lot
 
 
 def test_a_lot_key_opens_only_for_its_lot_its_version_and_its_ring(ring, lot_key, tmp_path):
@@ -202,7 +200,7 @@ def test_the_master_key_can_be_replaced_while_older_lots_still_open(ring, path, 
     held["masters"]["2"] = base64.b64encode(b"\x07" * 32).decode()
     held["active_master"] = 2
     rotated = KeyRing.parse(json.dumps(held))
-    assert rotated.lot(LOT, lot_key).open(SKU, 1, sealed).reveal().encode() == KEY
+    assert rotated.lot(LOT, lot_key).unseal(SKU, 1, sealed).reveal().encode() == KEY
     assert rotated.new_lot_key(LOT).master_version == 2
     with pytest.raises(CardUnreadable):
         ring.lot(LOT, rotated.new_lot_key(LOT))
@@ -281,7 +279,7 @@ def test_a_channel_gets_a_pair_of_ours_once_and_its_own_key_may_be_renewed(ring,
     assert again.channels() == ["wechat"]
     assert (again.our_public_key_pem("wechat"), again.gateway_public_key_pem("wechat")) == (ours, second)
     assert again.merchant_id("wechat") == "m2"
-    assert sorted(one.name for one in path.parent.iterdir()) == ["keyring.json"]
+    assert sorted(one.name for one in path.parent.iterdir()) == ["keyring.json", "keyring.json.lock"]
 
 
 def test_what_is_no_rsa_key_of_size_is_refused_and_changes_nothing(ring, path):
