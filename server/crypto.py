@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 from server.ringfile import KeyRingDamaged, Ring, RingFile, RingInUse, RingNotAFile, parse
 from shared import clock
 from shared.cardkey import Fingerprinter
-from shared.contracts.stock import chunk_info
+from shared.contracts.stock import chunk_info, find_info
 from shared.errors import BadInput, KamengError
 from shared.ids import random_bytes
 
@@ -76,6 +76,15 @@ class ChunkUnreadable(BadInput):
     status = 422
     zh = "第 {n} 个数据块无法解密：它不是为本服务器加密的，或已损坏。请重新导入文件。"
     en = "Chunk {n} cannot be opened: it was not sealed to this server or is damaged. Import the file again."
+
+
+class SearchUnreadable(BadInput):
+    """The keys somebody searches for were not sealed to this server, or are not a list of keys."""
+
+    code = "search_unreadable"
+    status = 422
+    zh = "服务器无法读取要查找的卡密，请重试；若仍不行，请重新登录。"
+    en = "The server cannot read the keys to look for; try again, and sign in anew if it persists."
 
 
 class CardUnreadable(KamengError):
@@ -303,6 +312,13 @@ class KeyRing:
             return _SUITE.decrypt(sealed, self._import_key, chunk_info(import_id, n))
         except (InvalidTag, ValueError):
             raise ChunkUnreadable(n=n) from None
+
+    def open_find(self, sealed: bytes, *, search_id: UUID) -> bytes:
+        """The msgpack of the keys that somebody searches for. Raises SearchUnreadable."""
+        try:
+            return _SUITE.decrypt(sealed, self._import_key, find_info(search_id))
+        except (InvalidTag, ValueError):
+            raise SearchUnreadable from None
 
     # --- cookies, links, channels ---
 
