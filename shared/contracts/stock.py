@@ -220,12 +220,46 @@ class VoidedUnits(Answer):
     left: list[int]
 
 
+class UnitOrder(StrEnum):
+    """How the units of a SKU are listed; a minus turns it round. By expiry, those that never expire come last."""
+
+    NUMBER = "seq"
+    NUMBER_DOWN = "-seq"
+    EXPIRY = "expiry"
+    EXPIRY_DOWN = "-expiry"
+
+
 class UnitWindow(Answer):
-    """Rows `position`... of a list of `total`: any place of millions is one request away, none is ever loaded whole."""
+    """Rows `position`... of a list of `total`: any place of millions is one request away, none is ever loaded whole.
+
+    A search by `tail` looks at a stretch of the list from `position` on; `next` is where to go on, or None at its end.
+    """
 
     items: list[Unit]
     position: int
     total: int
+    next: int | None = None
+
+
+class UnitEvent(Answer):
+    """Something that happened to a unit: `imported`, `voided`, `sold`, `delivered` (its key was shown to the buyer) or
+    `revealed` (to `actor`, a member of staff), `withdrawn` with its lot. `detail` is a file, its hash, or a reason.
+    """
+
+    at: datetime
+    what: str
+    actor: str = ""
+    detail: str = ""
+    file_sha256: str | None = None
+
+
+class UnitHistory(Answer):
+    """`GET /api/stock/{sku}/units/{seq}/history`: what is known of one unit, oldest first."""
+
+    sku: str
+    unit: Unit
+    import_id: UUID | None
+    events: list[UnitEvent]
 
 
 class FindKeys(Request):
@@ -245,11 +279,15 @@ class FoundKey(Answer):
 
 
 class FoundKeys(Answer):
-    """`asked` = those found + `missing`; a key that several products have is found more than once."""
+    """`asked` = those found + `missing`; a key that several products have is found more than once.
+
+    `doubled` are the places of keys that stand before in the same question; they are found or missing all the same.
+    """
 
     asked: int
     found: list[FoundKey]
     missing: list[int]
+    doubled: list[int] = []
 
 
 class RevealUnit(Request):
