@@ -59,7 +59,7 @@ class Pace:
         return for_sale * 10 * self.days // self.sold if self.sold else None
 
 
-def _supplies(now: datetime) -> Select[Any]:
+def _supplies(now: datetime) -> Select[*tuple[Any, ...]]:
     """One row a SKU: its id and the fields of Supply."""
     not_ended = or_(StockCursor.sell_until.is_(None), StockCursor.sell_until > now)
     for_sale = case((StockCursor.selling.is_(True) & not_ended, StockCursor.free), else_=0)
@@ -83,7 +83,7 @@ def _supplies(now: datetime) -> Select[Any]:
     )
 
 
-def _read(tx: Tx, query: Select[Any]) -> dict[UUID, Supply]:
+def _read(tx: Tx, query: Select[*tuple[Any, ...]]) -> dict[UUID, Supply]:
     return {
         sku_id: Supply(int(for_sale), int(free), int(held), int(sold), bool(stocked))
         for sku_id, for_sale, free, held, sold, stocked in tx.execute(query)
@@ -114,7 +114,8 @@ def ending(
     )
     found: dict[UUID, list[tuple[datetime, int]]] = defaultdict(list)
     for sku_id, until, units in tx.execute(query):
-        found[sku_id].append((until, int(units)))
+        assert until is not None
+        found[sku_id].append((until, units))
     return found
 
 

@@ -1,4 +1,4 @@
-"""HTTP of stock and of imports. Card keys come in sealed and never go out."""
+"""HTTP of stock, of its alerts and of imports. Card keys come in sealed and never go out."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from uuid import UUID
 from fastapi import Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 
-from server import context, policy
+from server import context, policy, web
 from server.catalog import queries as catalog
 from server.catalog.queries import SaleTerms
 from server.context import Context
 from server.db import Tx
 from server.policy import Actor, Router, visible
-from server.stock import ingest, intake, queries
+from server.stock import alerts, ingest, intake, queries
 from server.stock.model import StockImport
+from shared.contracts import alerts as alert_wire
 from shared.contracts import stock as wire
 from shared.contracts.base import Page
 from shared.errors import BadField, NotFound
@@ -79,6 +80,47 @@ def list_units(
     with context.of(request).db.read() as tx:
         terms = _sku(tx, policy.actor(request), sku)
         return queries.units(tx, terms.sku_id, state=state, after=after, limit=limit)
+
+
+@router.get("/api/alerts", allow=Permission.STOCK_ALERT_READ)
+def list_alerts(
+    request: Request,
+    live: bool = True,  # noqa: FBT001 - a word of the address
+    after: str | None = Query(default=None, max_length=64),
+    limit: int = Query(default=200, ge=1, le=1_000),
+) -> Page[alert_wire.Alert]:
+    """Alerts that stand, the costliest first; or, with `live=false`, those that were cleared, newest first."""
+    with context.of(request).db.read() as tx:
+        read = alerts.ranked if live else alerts.cleared
+        return read(tx, policy.actor(request), after=after, limit=limit)
+
+
+@router.post("/api/alerts/{alert_id}/clear", allow=Permission.STOCK_ALERT_EDIT)
+def clear_alert(request: Request, alert_id: UUID) -> alert_wire.Alert:
+    """Somebody has dealt with what happened. Alerts of counts clear by themselves. Repeating changes nothing."""
+    ctx, who = context.of(request), policy.actor(request)
+    with ctx.db.tx() as tx:
+        return alerts.one(tx, alerts.clear(tx, who, alert_id, request_id=web.request_id(request)))
+
+
+@router.get("/api/stock/{sku}/alerts", allow=Permission.STOCK_ALERT_READ)
+def read_alert_rule(request: Request, sku: str) -> alert_wire.AlertRule:
+    """The alert rule of one SKU: what somebody set, or the defaults."""
+    with context.of(request).db.read() as tx:
+        sku_id = _sku(tx, policy.actor(request), sku).sku_id
+        return alerts.rules(tx, [sku_id])[sku_id]
+
+
+@router.put("/api/stock/{sku}/alerts", allow=Permission.STOCK_ALERT_EDIT)
+def change_alert_rule(request: Request, sku: str, body: alert_wire.AlertRule) -> alert_wire.AlertRule:
+    """Set the alert rule of one SKU. The last one to come holds."""
+    ctx, who = context.of(request), policy.actor(request)
+    with ctx.db.tx() as tx:
+        terms = _sku(tx, who, sku)
+        alerts.change_rule(
+            tx, terms.sku_id, body, supplier_id=terms.supplier_id, who=who, request_id=web.request_id(request)
+        )
+    return body
 
 
 @router.post("/sync/v1/imports", allow=Permission.STOCK_IMPORT_CREATE, status_code=201)

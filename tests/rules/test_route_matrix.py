@@ -16,7 +16,9 @@ import pytest
 from sqlalchemy import select
 
 from server import migrations
-from shared import clock, ids
+from server.stock import alerts
+from shared import clock
+from shared.states import AlertKind
 from tests.server.conftest import opened, signed
 from tests.world import ANNA, BEN, PASSWORD
 
@@ -76,14 +78,20 @@ MATRIX = {
     "POST /api/products": "401 401 401 201 201 403 201 422",  # for the supplier "own"
     "GET /api/products/{product_id}": SCOPED,
     "POST /api/products/{product_id}/state": "401 401 401 200 200 403 403 403",
+    "PUT /api/products/{product_id}/rules": "401 401 401 200 200 403 200 404",
     "GET /api/stock": STAFF,
     "GET /api/stock/{sku}/lots": SCOPED,
     "GET /api/stock/{sku}/units": "401 401 401 200 200 403 200 404",
+    "GET /api/alerts": "401 401 401 200 200 403 200 200",
+    "POST /api/alerts/{alert_id}/clear": "401 401 401 200 200 403 404 404",  # staff alone
+    "GET /api/stock/{sku}/alerts": "401 401 401 200 200 403 200 404",
+    "PUT /api/stock/{sku}/alerts": "401 401 401 200 200 403 200 404",
     "POST /sync/v1/imports": "401 401 401 201 403 403 201 404",
     "PUT /sync/v1/imports/{import_id}/chunks/{n}": "401 401 401 204 403 403 204 404",
     "GET /sync/v1/imports/{import_id}": "401 401 401 200 403 403 200 404",
     "POST /sync/v1/imports/{import_id}/commit": "401 401 401 200 403 403 200 404",
     "GET /sync/v1/imports/{import_id}/refused": "401 401 401 200 403 403 200 404",
+    "DELETE /sync/v1/imports/{import_id}": "401 401 401 409 403 403 409 404",  # it is committed
     # money
     "GET /api/orders": STAFF,
     "GET /api/orders/{code}": SCOPED,
@@ -104,6 +112,8 @@ class Stage:
     product: UUID
     imported: Any
     sealed: list
+    commit: Any
+    alert: UUID
 
     def address(self, template: str) -> str:
         """The concrete address that a template stands for: always of the supplier "own" and of anna's order."""
@@ -115,6 +125,7 @@ class Stage:
             ("product_id", self.product),
             ("sku", "STEAM-50"),
             ("import_id", self.imported.id),
+            ("alert_id", self.alert),
             ("n", 0),
             ("day", day),
         ):
@@ -135,6 +146,12 @@ class Stage:
         shown = self.site.get(f"/api/products/{self.product}", by="wang").json()
         return {"to": "off_shelf" if shown["state"] == "published" else "published", "version": shown["version"]}
 
+    def rules(self) -> dict[str, Any]:
+        """Other rules for the product, from its current version."""
+        shown = self.site.get(f"/api/products/{self.product}", by="wang").json()
+        selling = shown["selling"] | {"stop_days": shown["selling"]["stop_days"] + 1}
+        return {"version": shown["version"], "key_rule": shown["key_rule"], "selling": selling}
+
     def draft(self, tag: str) -> dict[str, Any]:
         """A new product of the supplier "own"."""
         sku = {"code": f"S-{tag}", "name": "规格", "unit_price": 100}
@@ -143,7 +160,7 @@ class Stage:
 
     def declaration(self, tag: str) -> dict[str, Any]:
         """A new import."""
-        body, _ = self.site.world.declare("STEAM-50", [f"NEW-{tag}-{n}" for n in range(3)], import_id=ids.new_id())
+        body, _, _ = self.site.world.announce("STEAM-50", [f"NEW-{tag}-{n}" for n in range(3)])
         return json.loads(body.model_dump_json())
 
     def rows(self) -> str:
@@ -177,6 +194,11 @@ REQUESTS = {
     "POST /api/categories": lambda _stage, tag, _by: {"json": {"code": f"c{tag}", "name": "分类"}},
     "POST /api/products": lambda stage, tag, _by: {"json": stage.draft(tag)},
     "POST /api/products/{product_id}/state": lambda stage, _tag, _by: {"json": stage.move()},
+    "PUT /api/products/{product_id}/rules": lambda stage, _tag, _by: {"json": stage.rules()},
+    "PUT /api/stock/{sku}/alerts": lambda _stage, _tag, _by: {"json": {"below": 10}},
+    "POST /sync/v1/imports/{import_id}/commit": lambda stage, _tag, _by: {
+        "json": json.loads(stage.commit.model_dump_json())
+    },
     "POST /sync/v1/imports": lambda stage, tag, _by: {"json": stage.declaration(tag)},
     "PUT /sync/v1/imports/{import_id}/chunks/{n}": lambda stage, _tag, _by: {
         "content": stage.sealed[0],
@@ -195,12 +217,18 @@ def stage(tmp_path_factory):
         shop = site.world
         shop.stock("STEAM-50", 40)
         bought = shop.buy(ANNA, "STEAM-50")
-        imported, sealed = shop.declare("STEAM-50", shop.keys("STEAM-50", 3, start=500))
+        imported, sealed, commit = shop.announce("STEAM-50", shop.keys("STEAM-50", 3, start=500))
         assert site.post("/sync/v1/imports", by="chen", json=json.loads(imported.model_dump_json())).status_code == 201
         headers = {"content-digest": _digest(sealed[0])}
         path = f"/sync/v1/imports/{imported.id}/chunks/0"
         assert site.request("PUT", path, by="chen", content=sealed[0], headers=headers).status_code == 204
-        yield Stage(site, bought.order.code, shop.skus["STEAM-50"].product_id, imported, sealed)
+        steam = shop.skus["STEAM-50"]
+        with shop.ctx.db.tx() as tx:
+            alerts.raise_alert(
+                tx, AlertKind.OFFERED_ELSEWHERE, sku_id=steam.sku_id, supplier_id=steam.supplier_id, add=1
+            )
+            [alert] = alerts.standing(tx, [AlertKind.OFFERED_ELSEWHERE], [steam.sku_id]).values()
+        yield Stage(site, bought.order.code, steam.product_id, imported, sealed, commit, alert.id)
 
 
 def test_every_route_of_the_app_has_its_line(stage):
