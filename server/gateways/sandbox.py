@@ -13,23 +13,22 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import urlsplit
+from datetime import UTC, date, datetime
+from typing import Literal, TypeVar
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from server.gateways.port import (
     CLOCK_SKEW_SECONDS,
     BadSignature,
+    Bill,
+    BillKind,
     ChannelRefused,
     ChannelUnknown,
     CreatePayment,
@@ -38,56 +37,38 @@ from server.gateways.port import (
     NoticeReply,
     PaymentFact,
     PaymentOpened,
+    Product,
+    Reason,
     RefundFact,
 )
+from server.gateways.wire import Instant, Wire, Word, encode_json, our_number, split_address, where
 from server.outbound import Outbound, Reply, Unanswered
 from shared import clock, ids
 
 CHANNEL = "sandbox"
-_NUMBER = re.compile(r"[0-9A-Za-z_-]{6,32}")
 
 
-_Word = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,64}$")]
-"""A number or name as it is stored and shown; control characters are neither."""
-
-
-def _in_utc(instant: datetime) -> datetime:
-    try:
-        return instant.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("no such instant in UTC") from None
-
-
-_Instant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
-
-
-class _Wire(BaseModel):
-    """What the sandbox writes. Numbers must be numbers; fields of a later version are ignored."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class _Opened(_Wire):
+class _Opened(Wire):
     out_trade_no: str
     pay_url: str = Field(pattern=r"^https?://", max_length=512)
     qr_text: str = Field(min_length=1, max_length=512)
 
 
-class _Payment(_Wire):
+class _Payment(Wire):
     out_trade_no: str
     state: Literal["pending", "paid", "closed"]
-    trade_no: _Word | None
+    trade_no: Word | None
     amount_fen: int = Field(strict=True)
     currency: str
     merchant_id: str
-    paid_at: _Instant | None
+    paid_at: Instant | None
 
 
-class _Closed(_Wire):
+class _Closed(Wire):
     state: Literal["closed"]
 
 
-class _Refund(_Wire):
+class _Refund(Wire):
     out_refund_no: str
     refund_no: str
     out_trade_no: str
@@ -95,22 +76,22 @@ class _Refund(_Wire):
     state: Literal["processing", "succeeded", "failed"]
 
 
-class _Refusal(_Wire):
+class _Refusal(Wire):
     code: str = Field(pattern=r"^[A-Z0-9_]{1,64}$")
 
 
-class _Notice(_Wire):
-    event_id: _Word
+class _Notice(Wire):
+    event_id: Word
     event: Literal["payment.paid"]
-    merchant_id: _Word
-    out_trade_no: _Word
-    trade_no: _Word
+    merchant_id: Word
+    out_trade_no: Word
+    trade_no: Word
     amount_fen: int = Field(strict=True)
     currency: str = Field(min_length=1, max_length=8)
-    paid_at: _Instant
+    paid_at: Instant
 
 
-W = TypeVar("W", bound=_Wire)
+W = TypeVar("W", bound=Wire)
 
 
 class SandboxGateway:
@@ -129,11 +110,8 @@ class SandboxGateway:
         private, public = load_pem_private_key(private_key_pem, None), load_pem_public_key(channel_public_key_pem)
         if not isinstance(private, RSAPrivateKey) or not isinstance(public, RSAPublicKey):
             raise ValueError("the sandbox channel needs RSA keys")  # noqa: TRY004 - a setting, not a type, is wrong
-        parts = urlsplit(base_url)
-        if parts.scheme not in {"http", "https"} or not parts.netloc or parts.query:
-            raise ValueError("the sandbox's address must be http(s)://host[:port][/path]")
         self._private, self._public = private, public
-        self._origin, self._path = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
+        self._origin, self._path = split_address(CHANNEL, base_url)
         self._merchant_id = merchant_id
         self._outbound = outbound
 
@@ -146,6 +124,16 @@ class SandboxGateway:
     def merchant_id(self) -> str:
         """Our number at the sandbox."""
         return self._merchant_id
+
+    @property
+    def app_ids(self) -> frozenset[str]:
+        """The sandbox has no applications."""
+        return frozenset()
+
+    @property
+    def products(self) -> frozenset[Product]:
+        """One page serves all: opened, or scanned from another device."""
+        return frozenset({"qr", "h5", "page"})
 
     # --- calls ---------------------------------------------------------------------------------------------
 
@@ -172,7 +160,7 @@ class SandboxGateway:
     async def query(self, out_trade_no: str) -> PaymentFact | None:
         """See `port.Gateway.query`."""
         try:
-            payment = await self._ask(_Payment, "GET", f"/v1/payments/{_number(out_trade_no)}")
+            payment = await self._ask(_Payment, "GET", f"/v1/payments/{our_number(out_trade_no)}")
         except ChannelRefused as refusal:
             if refusal.reason_code == "NOT_FOUND":
                 return None
@@ -194,7 +182,7 @@ class SandboxGateway:
 
     async def close(self, out_trade_no: str) -> None:
         """See `port.Gateway.close`."""
-        await self._ask(_Closed, "POST", f"/v1/payments/{_number(out_trade_no)}/close")
+        await self._ask(_Closed, "POST", f"/v1/payments/{our_number(out_trade_no)}/close")
 
     async def refund(self, refund: CreateRefund) -> RefundFact:
         """See `port.Gateway.refund`."""
@@ -212,10 +200,15 @@ class SandboxGateway:
         _require_same(done.out_refund_no, refund.out_refund_no)
         return _refund_fact(done)
 
-    async def query_refund(self, out_refund_no: str) -> RefundFact | None:
+    async def query_refund(
+        self,
+        out_refund_no: str,
+        *,
+        out_trade_no: str | None = None,  # noqa: ARG002 - the number of the refund is enough here
+    ) -> RefundFact | None:
         """See `port.Gateway.query_refund`."""
         try:
-            refund = await self._ask(_Refund, "GET", f"/v1/refunds/{_number(out_refund_no)}")
+            refund = await self._ask(_Refund, "GET", f"/v1/refunds/{our_number(out_refund_no)}")
         except ChannelRefused as refusal:
             if refusal.reason_code == "NOT_FOUND":
                 return None
@@ -223,7 +216,20 @@ class SandboxGateway:
         _require_same(refund.out_refund_no, out_refund_no)
         return _refund_fact(refund)
 
+    async def download_bill(self, kind: BillKind, day: date) -> Bill | None:  # noqa: ARG002 - the port's names
+        """The sandbox of this protocol makes no bills."""
+        raise ChannelRefused(channel=CHANNEL, reason_code=Reason.PRODUCT_NOT_OFFERED)
+
     # --- notifications -------------------------------------------------------------------------------------
+
+    def verify_notify(self, headers: Mapping[str, str], body: bytes) -> PaymentFact:
+        """See `port.Gateway.verify_notify`. The sandbox tells of payments only."""
+        return self.verify(headers, body)
+
+    def verify_refund_notify(self, headers: Mapping[str, str], body: bytes) -> RefundFact:
+        """See `port.Gateway.verify_refund_notify`. The sandbox does not tell of refunds."""
+        self._check_signature(headers, body)
+        raise MalformedNotice(reason="event")
 
     def verify(self, headers: Mapping[str, str], body: bytes) -> PaymentFact:
         """See `port.Gateway.verify`."""
@@ -231,7 +237,7 @@ class SandboxGateway:
         try:
             notice = _Notice.model_validate_json(body)
         except ValidationError as error:
-            raise MalformedNotice(reason=_where(error)) from None  # the chained error would carry the values
+            raise MalformedNotice(reason=where(error)) from None  # the chained error would carry the values
         return PaymentFact(
             channel=CHANNEL,
             out_trade_no=notice.out_trade_no,
@@ -252,14 +258,14 @@ class SandboxGateway:
         """Any other status makes it tell again later."""
         return NoticeReply(
             status=401 if reason == BadSignature.code else 400,
-            body=_encode({"code": "FAIL", "message": reason}),
+            body=encode_json({"code": "FAIL", "message": reason}),
             media_type="application/json",
         )
 
     # --- signing and checking ------------------------------------------------------------------------------
 
     async def _ask(self, answer: type[W], method: str, path: str, content: Mapping[str, object] | None = None) -> W:
-        body = b"" if content is None else _encode(content)
+        body = b"" if content is None else encode_json(content)
         target = self._path + path
         try:
             reply = await self._outbound.exchange(
@@ -296,7 +302,7 @@ class SandboxGateway:
                 raise ChannelRefused(channel=CHANNEL, reason_code=refusal.code)
             return answer.model_validate_json(reply.body)
         except ValidationError as error:
-            raise ChannelUnknown(channel=CHANNEL, detail=f"answer malformed at {_where(error)}") from None
+            raise ChannelUnknown(channel=CHANNEL, detail=f"answer malformed at {where(error)}") from None
 
     def _check_signature(self, headers: Mapping[str, str], body: bytes) -> None:
         """Raise BadSignature unless the sandbox signed exactly this body within the last minutes."""
@@ -318,17 +324,6 @@ class SandboxGateway:
             raise BadSignature(reason="stale")
 
 
-def _number(ours: str) -> str:
-    """One of our numbers, fit for a path. They are made by us: another shape is a mistake of the program."""
-    assert _NUMBER.fullmatch(ours), "a number of ours has 6 to 32 of 0-9 A-Z a-z _ -"
-    return ours
-
-
-def _encode(content: Mapping[str, object]) -> bytes:
-    """Serialised once; the same bytes are signed and sent."""
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
-
-
 def _rfc3339(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
@@ -347,9 +342,3 @@ def _refund_fact(refund: _Refund) -> RefundFact:
         amount_fen=refund.amount_fen,
         state=refund.state,
     )
-
-
-def _where(error: ValidationError) -> str:
-    """The first part that is wrong: its name and the kind of fault, without its value."""
-    first: Any = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    return f"{'.'.join(map(str, first['loc'])) or 'body'} ({first['type']})"

@@ -110,7 +110,8 @@ HOMES = (
         what="encrypting and opening",
         names=("cryptography.hazmat.primitives.ciphers", "cryptography.hazmat.primitives.hpke", "cryptography.fernet"),
         within=_BOTH,
-        homes=("server/crypto.py", "desktop/credentials.py", "desktop/importing/"),
+        # A channel's sealed notifications are opened at its gateway, and nothing is sealed there.
+        homes=("server/crypto.py", "server/gateways/wechat_keys.py", "desktop/credentials.py", "desktop/importing/"),
         why="nonces, key versions and masking are right in one place; elsewhere a clear key travels as Secret",
         example="from cryptography.hazmat.primitives.ciphers.aead import AESGCM\n",
     ),

@@ -1,0 +1,98 @@
+"""What channels' messages have in common: words, instants, amounts as text, and what is wrong with one.
+
+Used by the gateways beside it. Nothing here names a value of a message in an error: only its part.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from shared.money import Fen
+
+_OUR_NUMBER = re.compile(r"[0-9A-Za-z_-]{6,32}")
+_YUAN = re.compile(r"(?P<yuan>[0-9]{1,11})(?:\.(?P<part>[0-9]{1,2}))?")
+
+NOT_SENT = frozenset({"ConnectError", "ConnectTimeout"})
+"""Reasons of `outbound.Unanswered` that say: there was no connection, so the request went nowhere."""
+
+
+class Wire(BaseModel):
+    """What a channel writes. Numbers must be numbers; fields of a later version are ignored."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+def _in_utc(instant: datetime) -> datetime:
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("no such instant in UTC") from None
+
+
+Word = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,64}$")]
+"""A number or name as it is stored and shown; control characters are neither."""
+
+Instant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+"""RFC 3339 with an offset, read as UTC."""
+
+
+def _none_of_blank(value: object) -> object:
+    return None if value == "" else value
+
+
+BlankIsNone = BeforeValidator(_none_of_blank)
+"""For what a channel leaves out, or writes as an empty text."""
+
+WireFen = Annotated[int, Field(strict=True)]
+"""An amount in fen as a JSON number without a fraction."""
+
+
+def where(error: ValidationError) -> str:
+    """The first part that is wrong: its name and the kind of fault, without its value."""
+    first: Any = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'body'} ({first['type']})"
+
+
+def our_number(ours: str) -> str:
+    """One of our numbers, fit for a path. They are made by us: another shape is a mistake of the program."""
+    assert _OUR_NUMBER.fullmatch(ours), "a number of ours has 6 to 32 of 0-9 A-Z a-z _ -"
+    return ours
+
+
+def encode_json(content: Mapping[str, object]) -> bytes:
+    """Serialised once; the same bytes are signed and sent."""
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def cut(text: str, *, most_bytes: int) -> str:
+    """As much of `text` as fits; a character is not cut in two."""
+    return text.encode()[:most_bytes].decode(errors="ignore")
+
+
+def fen_of_yuan(text: str) -> Fen:
+    """`12.5` as 1250. Raises ValueError for what is not a plain amount: a sign, an exponent, a third decimal."""
+    match = _YUAN.fullmatch(text)
+    if match is None:
+        raise ValueError("not an amount of yuan")
+    return int(match["yuan"]) * 100 + int((match["part"] or "").ljust(2, "0"))
+
+
+def yuan_of_fen(amount: Fen) -> str:
+    """1250 as `12.50`. `amount` is not negative."""
+    assert amount >= 0
+    return f"{amount // 100}.{amount % 100:02d}"
+
+
+def split_address(channel: str, address: str) -> tuple[str, str]:
+    """Origin and path (without a slash at its end) of a channel's address. Raises ValueError for what is none."""
+    parts = urlsplit(address)
+    if parts.scheme not in {"http", "https"} or not parts.netloc or "@" in parts.netloc or parts.query:
+        raise ValueError(f"the address of channel {channel} must be http(s)://host[:port][/path]")
+    return f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
