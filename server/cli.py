@@ -13,15 +13,14 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from types import FrameType
 from uuid import UUID
 
 from sqlalchemy.exc import OperationalError
 
-from server import app, invariants, migrations, serving, telemetry
+from server import app, cli_keys, invariants, migrations, serving, telemetry
+from server.cli_parts import ACTOR, SchemaBehind, database, ring, say
 from server.context import Context
-from server.crypto import KeyRing
 from server.db import Database
 from server.exclusive import sole_writer
 from server.identity import actions, passwords, queries
@@ -29,7 +28,6 @@ from server.settings import Settings
 from shared.errors import BadField, KamengError, NotFound
 from shared.permissions import Role
 
-ACTOR = "system"
 USAGE = 2
 
 
@@ -39,14 +37,6 @@ class NeedsServerDatabase(KamengError):
     code = "needs_server_database"
     zh = "SQLite 只能由一个服务器进程使用，{command} 需要 PostgreSQL 或 MariaDB(KAMENG_DATABASE_URL)。"
     en = "SQLite serves one server process; {command} needs PostgreSQL or MariaDB (KAMENG_DATABASE_URL)."
-
-
-class SchemaBehind(KamengError):
-    """The database has another version than the code."""
-
-    code = "schema_behind"
-    zh = "数据库版本与程序不一致，请先运行 kameng-server migrate。"
-    en = "The database is not at this program's version; run `kameng-server migrate` first."
 
 
 class DatabaseAway(KamengError):
@@ -102,20 +92,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("check", help="核对账目与库存 / prove the books and the stock").set_defaults(run=_check)
     commands.add_parser("sandbox", help="支付沙箱 / the payment sandbox", add_help=False)
     commands.add_parser("demo", help="演示店铺 / the demo shop", add_help=False)
-    _add_keys(commands.add_parser("keys", help="密钥环 / the key ring"))
+    cli_keys.add(commands.add_parser("keys", help="密钥环 / the key ring"))
     _add_user(commands.add_parser("user", help="员工与供应商账号 / people who sign in"))
     return parser
-
-
-def _add_keys(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
-    verbs.add_parser("init", help="新建密钥环 / make a new ring").set_defaults(run=_keys_init)
-    verbs.add_parser("show", help="查看公开部分 / show what is public").set_defaults(run=_keys_show)
-    add = verbs.add_parser("add", help="登记渠道公钥 / add a channel's public key")
-    add.add_argument("channel")
-    add.add_argument("--file", type=Path, required=True, help="PEM")
-    add.add_argument("--merchant", help="商户号 / our number at the channel")
-    add.set_defaults(run=_keys_add)
 
 
 def _add_user(parser: argparse.ArgumentParser) -> None:
@@ -198,7 +177,7 @@ def _migrate(settings: Settings, _options: argparse.Namespace) -> int:
         migrations.upgrade(db)
         after = migrations.current(db)
         db.close()
-    _say(settings, f"数据库版本：{before or '-'} → {after}", f"Database version: {before or '-'} → {after}")
+    say(settings, f"数据库版本：{before or '-'} → {after}", f"Database version: {before or '-'} → {after}")
     return 0
 
 
@@ -215,91 +194,28 @@ def _check(settings: Settings, _options: argparse.Namespace) -> int:
         for row in finding.rows:
             print(f"    {row}")
     if report.ok:
-        _say(settings, "核对通过。", "All invariants hold.")
+        say(settings, "核对通过。", "All invariants hold.")
         return 0
     count = len(report.findings)
-    _say(settings, f"发现 {count} 项不符。", f"{count} invariants do not hold.")
+    say(settings, f"发现 {count} 项不符。", f"{count} invariants do not hold.")
     return 1
-
-
-# --- keys ---
-
-
-def _keys_init(settings: Settings, _options: argparse.Namespace) -> int:
-    try:
-        ring = KeyRing.create(settings.key_ring_file)
-    except FileExistsError:
-        raise RingExists(path=str(settings.key_ring_file)) from None
-    _say(
-        settings,
-        f"已新建密钥环 {settings.key_ring_file}。请立即备份，并与数据库备份分开保存。",
-        f"Made the key ring {settings.key_ring_file}. Back it up now, apart from the database's backups.",
-    )
-    print(ring)
-    return 0
-
-
-class RingExists(KamengError):
-    """A ring is never replaced: stock sealed by it would be lost."""
-
-    code = "ring_exists"
-    zh = "密钥环 {path} 已存在，不会覆盖。"
-    en = "The key ring {path} exists and is not replaced."
-
-
-def _ring(settings: Settings) -> KeyRing:
-    return KeyRing.parse(settings.key_ring) if settings.key_ring else KeyRing.load(settings.key_ring_file)
-
-
-def _keys_show(settings: Settings, _options: argparse.Namespace) -> int:
-    ring = _ring(settings)
-    print(f"import {ring.import_key_id}")
-    for channel in ring.channels():
-        print(f"{channel} {ring.merchant_id(channel)}")
-        print(ring.our_public_key_pem(channel).decode(), end="")
-    return 0
-
-
-def _keys_add(settings: Settings, options: argparse.Namespace) -> int:
-    ring = _ring(settings)
-    try:
-        pem = options.file.read_bytes()
-    except OSError as error:
-        raise BadField(field="--file", reason=error.strerror or str(options.file)) from None
-    merchant = options.merchant or settings.sandbox_merchant
-    ring.add_channel(options.channel, public_pem=pem, merchant_id=merchant)
-    # The public half of our pair is what the channel needs, and nothing else goes to stdout: it can be piped.
-    print(ring.our_public_key_pem(options.channel).decode(), end="")
-    told = (
-        f"已登记渠道 {options.channel}（商户号 {merchant}）。请把上面的公钥提交给渠道；运行中的服务器需要重启。",
-        f"Added {options.channel} (merchant {merchant}). Give the key above to the channel; restart a running server.",
-    )
-    print(told[settings.language == "en"], file=sys.stderr)
-    return 0
 
 
 # --- people ---
 
 
-def _people(settings: Settings) -> Database:
-    db = Database(settings.database_url)
-    if not app.schema_is_current(db):
-        raise SchemaBehind
-    return db
-
-
 def _user_list(settings: Settings, _options: argparse.Namespace) -> int:
-    db = _people(settings)
     after = None
-    while True:
-        with db.read() as tx:
-            page = queries.users(tx, after=after)
-        for user in page.items:
-            state = "" if user.active else "（停用 / disabled）"
-            print(f"{user.login:24} {user.role.value:10} {user.name} {user.supplier or ''} {state}".rstrip())
-        if page.next is None:
-            return 0
-        after = page.items[-1].id
+    with database(settings) as db:
+        while True:
+            with db.read() as tx:
+                page = queries.users(tx, after=after)
+            for user in page.items:
+                state = "" if user.active else "（停用 / disabled）"
+                print(f"{user.login:24} {user.role.value:10} {user.name} {user.supplier or ''} {state}".rstrip())
+            if page.next is None:
+                return 0
+            after = page.items[-1].id
 
 
 def _user_add(settings: Settings, options: argparse.Namespace) -> int:
@@ -307,8 +223,7 @@ def _user_add(settings: Settings, options: argparse.Namespace) -> int:
     if (role is Role.SUPPLIER) != (options.supplier is not None):
         raise BadField(field="--supplier", reason="role=supplier ⇔ --supplier")
     password = _new_password(options)
-    with sole_writer(settings.sqlite_file):
-        db = _people(settings)
+    with sole_writer(settings.sqlite_file), database(settings) as db:
         password_hash = passwords.hash_now(password)
         with db.tx() as tx:
             supplier_id = queries.supplier_by_name(tx, options.supplier) if options.supplier else None
@@ -325,21 +240,18 @@ def _user_add(settings: Settings, options: argparse.Namespace) -> int:
                 supplier_id=supplier_id,
                 actor=ACTOR,
             )
-        db.close()
-    _say(settings, f"已新增 {options.login}。", f"Added {options.login}.")
+    say(settings, f"已新增 {options.login}。", f"Added {options.login}.")
     return 0
 
 
 def _user_password(settings: Settings, options: argparse.Namespace) -> int:
     password = _new_password(options)
-    with sole_writer(settings.sqlite_file):
-        db = _people(settings)
+    with sole_writer(settings.sqlite_file), database(settings) as db:
         user_id = _find(db, options.login)
         password_hash = passwords.hash_now(password)
         with db.tx() as tx:
             actions.set_password(tx, user_id, password_hash=password_hash, actor=ACTOR)
-        db.close()
-    _say(settings, "密码已更换，所有登录已失效。", "The password is set; all sessions have ended.")
+    say(settings, "密码已更换，所有登录已失效。", "The password is set; all sessions have ended.")
     return 0
 
 
@@ -352,21 +264,18 @@ def _user_enable(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _set_active(settings: Settings, login: str, *, active: bool) -> int:
-    with sole_writer(settings.sqlite_file):
-        db = _people(settings)
+    with sole_writer(settings.sqlite_file), database(settings) as db:
         user_id = _find(db, login)
         with db.tx() as tx:
             actions.set_active(tx, user_id, active=active, actor=ACTOR)
-        db.close()
-    _say(settings, f"{login} 已{'启用' if active else '停用'}。", f"{login} is {'enabled' if active else 'disabled'}.")
+    say(settings, f"{login} 已{'启用' if active else '停用'}。", f"{login} is {'enabled' if active else 'disabled'}.")
     return 0
 
 
 def _user_totp(settings: Settings, options: argparse.Namespace) -> int:
     """Show the secret once, and enrol it by a first code."""
-    keys = _ring(settings)
-    with sole_writer(settings.sqlite_file):
-        db = _people(settings)
+    keys = ring(settings)
+    with sole_writer(settings.sqlite_file), database(settings) as db:
         user_id = _find(db, options.login)
         with db.tx() as tx:
             enrolment = actions.begin_totp(tx, user_id, keys=keys, shop=settings.shop_name)
@@ -375,8 +284,7 @@ def _user_totp(settings: Settings, options: argparse.Namespace) -> int:
         totp = input("6 位动态码 / 6-digit code: ").strip()
         with db.tx() as tx:
             actions.confirm_totp(tx, user_id, totp=totp, keys=keys, actor=ACTOR)
-        db.close()
-    _say(settings, f"{options.login} 已启用动态码。", f"{options.login} has a second factor now.")
+    say(settings, f"{options.login} 已启用动态码。", f"{options.login} has a second factor now.")
     return 0
 
 
@@ -401,7 +309,3 @@ def _new_password(options: argparse.Namespace) -> str:
         password = sys.stdin.readline().rstrip("\r\n")
     passwords.judge(password, login=options.login)
     return password
-
-
-def _say(settings: Settings, zh: str, en: str) -> None:
-    print(en if settings.language == "en" else zh)
