@@ -35,6 +35,9 @@ MAX_ATTEMPTS = 25
 
 KEEP_DONE_DAYS = 7
 
+PAUSED_AFTER = timedelta(minutes=2)
+"""A schedule that comes later than this had stopped, with all processes that could have run it."""
+
 Within = Callable[[Tx, dict[str, Any]], None]
 Outside = Callable[[dict[str, Any]], None]
 _log = logging.getLogger("kameng.jobs")
@@ -65,12 +68,16 @@ class Job(Base):
 
 
 class JobSchedule(Base):
-    """When a repeated piece of work is due next; advanced by a guarded update."""
+    """When a repeated piece of work is due next, and since when it has come round without a long pause.
+
+    Advanced by a guarded update.
+    """
 
     __tablename__ = "job_schedule"
 
     name: Mapped[str] = mapped_column(exact(64), primary_key=True)
     next_at: Mapped[datetime] = mapped_column(Instant)
+    steady_since: Mapped[datetime | None] = mapped_column(Instant)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,10 +221,14 @@ class Jobs:
         try:
             with self._db.tx() as tx:
                 if next_at is None:
-                    tx.execute(insert(JobSchedule), {"name": schedule.name, "next_at": now + schedule.every})
+                    row = {"name": schedule.name, "next_at": now + schedule.every, "steady_since": now}
+                    tx.execute(insert(JobSchedule), row)
                     return True
                 guard = (JobSchedule.name == schedule.name, JobSchedule.next_at == next_at)
-                taken = tx.execute(update(JobSchedule).where(*guard).values(next_at=now + schedule.every))
+                values = {"next_at": now + schedule.every}
+                if now - next_at > PAUSED_AFTER:
+                    values["steady_since"] = now
+                taken = tx.execute(update(JobSchedule).where(*guard).values(values))
                 return rows_changed(taken) == 1
         except IntegrityError:
             return False

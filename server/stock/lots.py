@@ -71,7 +71,7 @@ def move(tx: Tx, lot_id: UUID, body: MoveLot, *, actor: Actor, request_id: str |
     if lot is None:
         raise NotFound
     _require_arrived(tx, [lot.import_id])
-    _move(tx, [lot], body.to, reason=body.reason)
+    _move(tx, [lot], body.to, reason=body.reason, actor=actor)
     audit.append(
         tx,
         actor=actor.label,
@@ -97,7 +97,7 @@ def withdraw_import(
     _require_arrived(tx, [import_id])
     unsold = (StockLot.import_id == import_id, StockLot.state != LotState.WITHDRAWN.value)
     lots = tx.scalars(select(StockLot).where(*unsold)).all()
-    cursors = _move(tx, lots, LotState.WITHDRAWN, reason=body.reason)
+    cursors = _move(tx, lots, LotState.WITHDRAWN, reason=body.reason, actor=actor)
     done = Withdrawn(
         lots=len(lots),
         units=sum(cursor.free for cursor in cursors),
@@ -125,10 +125,11 @@ def _require_arrived(tx: Tx, import_ids: Iterable[UUID | None]) -> None:
         raise LotArriving
 
 
-def _move(tx: Tx, lots: Sequence[StockLot], to: LotState, *, reason: str) -> list[StockCursor]:
+def _move(tx: Tx, lots: Sequence[StockLot], to: LotState, *, reason: str, actor: Actor) -> list[StockCursor]:
     """Move lots, their cursors locked first: a release that comes later sees the new state. Answers the cursors."""
     cursors = _locked(tx, StockCursor.lot_id.in_([lot.id for lot in lots])) if lots else []
     free = {cursor.lot_id: cursor.free for cursor in cursors}
+    why = {"state_reason": reason, "moved_by": actor.label, "moved_at": clock.now()}
     for lot in lots:
         before = LotState(lot.state)
         require_move(before, to)
@@ -136,7 +137,7 @@ def _move(tx: Tx, lots: Sequence[StockLot], to: LotState, *, reason: str) -> lis
         moved = tx.execute(
             update(StockLot)
             .where(StockLot.id == lot.id, StockLot.state == before.value)
-            .values(state=to.value, state_reason=reason, withdrawing=withdrawing, version=StockLot.version + 1)
+            .values(state=to.value, withdrawing=withdrawing, version=StockLot.version + 1, **why)
             .execution_options(synchronize_session=False)
         )
         if rows_changed(moved) != 1:  # somebody else moved it while we waited for its cursor

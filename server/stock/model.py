@@ -50,6 +50,8 @@ class StockLot(Base):
     cost: Mapped[int | None] = mapped_column(BigInt)
     state: Mapped[str] = mapped_column(exact(24))
     state_reason: Mapped[str | None] = mapped_column(exact(200))
+    moved_by: Mapped[str | None] = mapped_column(exact(80))
+    moved_at: Mapped[datetime | None] = mapped_column(Instant)
     withdrawing: Mapped[bool] = mapped_column(default=False)
     """Its units are being taken out of stock by a job."""
     file_name: Mapped[str] = mapped_column(exact(120))
@@ -239,7 +241,7 @@ class StockImport(Base):
 
 
 class ImportChunk(Base):
-    """One chunk that has arrived, by its hash; `sealed` is emptied once its lines are stored."""
+    """One chunk that has arrived, by its hash, with so many cards; `sealed` is emptied once its lines are stored."""
 
     __tablename__ = "import_chunk"
 
@@ -247,6 +249,8 @@ class ImportChunk(Base):
     n: Mapped[int] = mapped_column(BigInt, primary_key=True, autoincrement=False)
     sha256: Mapped[str] = mapped_column(exact(64))
     sealed: Mapped[bytes | None] = mapped_column(blob())
+    cards: Mapped[int] = mapped_column(Integer)
+    received_at: Mapped[datetime] = mapped_column(Instant)
 
 
 class ImportRefusal(Base):

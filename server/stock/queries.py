@@ -1,4 +1,4 @@
-"""Reading the stock: counts by SKU, lots, units without their keys, imports. Keys are opened in `vault`."""
+"""Reading the stock: counts by SKU, lots, imports. Single units are in `browse`; keys are opened in `vault`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 
 from server.db import Tx
+from server.stock.actions import sellable
 from server.stock.intake import missing_chunks
-from server.stock.model import ImportChunk, ImportRefusal, StockCursor, StockImport, StockLot, StockUnit
+from server.stock.model import ImportChunk, ImportRefusal, StockCursor, StockImport, StockLot
+from shared import clock
 from shared.contracts.base import Page
-from shared.contracts.stock import FileFigures, Import, LineResult, Lot, RefusedLine, Unit
-from shared.states import ImportState, LotState, UnitState
+from shared.contracts.stock import FileFigures, Import, LineResult, Lot, RefusedLine
+from shared.states import ImportState, LotState
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +30,10 @@ class Level:
 
 
 def free_counts(tx: Tx, sku_ids: Iterable[UUID]) -> dict[UUID, int]:
-    """Sellable units by SKU, for display; a sale never trusts it. SKUs without stock are missing."""
+    """Units by SKU that can be bought now, for display; a sale never trusts it. SKUs with none are missing."""
     query = (
         select(StockCursor.sku_id, func.sum(StockCursor.free))
-        .where(StockCursor.sku_id.in_(list(sku_ids)), StockCursor.selling.is_(True))
+        .where(StockCursor.sku_id.in_(list(sku_ids)), *sellable(clock.now()))
         .group_by(StockCursor.sku_id)
     )
     return {sku_id: int(free) for sku_id, free in tx.execute(query)}
@@ -48,45 +50,65 @@ _COUNTS = (StockCursor.imported, StockCursor.free, StockCursor.held, StockCursor
 
 
 def lots(tx: Tx, sku_id: UUID, sku_code: str) -> list[Lot]:
-    """The lots of a SKU, newest first."""
-    query = (
-        select(StockLot, *_COUNTS)
-        .join(StockCursor, StockCursor.lot_id == StockLot.id)
-        .where(StockLot.sku_id == sku_id)
-        .order_by(StockLot.id.desc())
+    """The lots of a SKU, newest first. What a cancelled import brought is no longer shown."""
+    query = _LOTS.where(StockLot.sku_id == sku_id, or_(StockImport.id.is_(None), StockImport.state != _CANCELLED))
+    return [_lot(*row, sku_code=sku_code) for row in tx.execute(query.order_by(StockLot.number.desc()))]
+
+
+def lot(tx: Tx, lot_id: UUID, sku_code: str) -> Lot:
+    """One lot as the console sees it."""
+    return _lot(*tx.execute(_LOTS.where(StockLot.id == lot_id)).one(), sku_code=sku_code)
+
+
+_CANCELLED = ImportState.CANCELLED.value
+_LOTS = (
+    select(StockLot, StockCursor, StockImport.state)
+    .join(StockCursor, StockCursor.lot_id == StockLot.id)
+    .outerjoin(StockImport, StockImport.id == StockLot.import_id)
+)
+
+
+def _lot(lot: StockLot, cursor: StockCursor, importing: str | None, *, sku_code: str) -> Lot:
+    working, done = _work(lot, cursor, importing)
+    return Lot(
+        id=lot.id,
+        number=lot.number,
+        import_id=lot.import_id,
+        sku=sku_code,
+        state=_lot_state(lot, cursor, working),
+        reason=lot.state_reason,
+        file_name=lot.file_name,
+        expires_on=lot.expires_on,
+        sell_until=cursor.sell_until,
+        cost=lot.cost,
+        uses=lot.uses,
+        imported=cursor.imported,
+        free=cursor.free,
+        held=cursor.held,
+        sold=cursor.sold,
+        void=cursor.void,
+        working=working,
+        done=done,
+        created_at=lot.created_at,
     )
-    return [
-        Lot(
-            id=lot.id,
-            number=lot.number,
-            import_id=lot.import_id,
-            sku=sku_code,
-            state=_lot_state(lot, free=free, held=held, imported=imported),
-            file_name=lot.file_name,
-            imported=imported,
-            free=free,
-            held=held,
-            sold=sold,
-            void=void,
-            created_at=lot.created_at,
-        )
-        for lot, imported, free, held, sold, void in tx.execute(query)
-    ]
 
 
-def _lot_state(lot: StockLot, *, free: int, held: int, imported: int) -> LotState:
+def _work(lot: StockLot, cursor: StockCursor, importing: str | None) -> tuple[str | None, int]:
+    """What is being done to a lot, and with how many of its units it is done."""
+    if importing is not None and importing != ImportState.DONE.value:
+        return "importing", cursor.imported
+    if lot.withdrawing:
+        return "withdrawing", cursor.imported - cursor.free
+    if lot.next_wrapped_key is not None:
+        keys = cursor.imported // lot.uses
+        return "reencrypting", min(max(0, (lot.resealed_to or 0) - lot.first_seq), keys) * lot.uses
+    return None, 0
+
+
+def _lot_state(lot: StockLot, cursor: StockCursor, working: str | None) -> LotState:
     state = LotState(lot.state)
-    return LotState.EXHAUSTED if state is LotState.OPEN and imported and not free and not held else state
-
-
-def units(tx: Tx, sku_id: UUID, *, state: UnitState | None, after: int, limit: int) -> Page[Unit]:
-    """Units of a SKU by number, without their keys; `after` is the last number of the page before."""
-    query = select(StockUnit).where(StockUnit.sku_id == sku_id, StockUnit.seq > after)
-    if state is not None:
-        query = query.where(StockUnit.state == int(state))
-    rows = tx.scalars(query.order_by(StockUnit.seq).limit(limit + 1)).all()
-    items = [Unit(seq=row.seq, state=UnitState(row.state), lot_id=row.lot_id) for row in rows[:limit]]
-    return Page(items=items, next=str(items[-1].seq) if len(rows) > limit else None)
+    used_up = cursor.imported > 0 and not cursor.free and not cursor.held and working != "importing"
+    return LotState.EXHAUSTED if state is LotState.OPEN and used_up else state
 
 
 def as_import(tx: Tx, row: StockImport) -> Import:

@@ -28,6 +28,7 @@ def upgrade() -> None:
         table.add_column(sa.Column("seq", db.BigInt))
         table.add_column(sa.Column("reason", db.exact(200)))
     op.create_index("ix_reveal_log_unit", "reveal_log", ["sku_id", "seq"])
+    op.add_column("job_schedule", sa.Column("steady_since", db.Instant()))
     op.add_column("shop_order", sa.Column("origin", db.exact(32)))
     op.create_index("ix_shop_order_origin", "shop_order", ["origin", "created_at"])
     _new_tables()
@@ -59,6 +60,8 @@ def _lots() -> None:
         sa.Column("expires_on", sa.Date()),
         sa.Column("cost", db.BigInt),
         sa.Column("state_reason", db.exact(200)),
+        sa.Column("moved_by", db.exact(80)),
+        sa.Column("moved_at", db.Instant()),
         sa.Column("withdrawing", sa.Boolean(), nullable=False, server_default=sa.false()),
         sa.Column("next_wrapped_key", db.blob()),
         sa.Column("next_master_version", sa.SmallInteger()),
@@ -91,10 +94,15 @@ FIGURES = ("read_rows", "valid_rows", "duplicate_rows", "refused_rows", "skipped
 
 
 def _imports() -> None:
-    op.execute(
-        "DELETE FROM import_chunk WHERE sealed IS NULL AND import_id IN "
-        "(SELECT id FROM stock_import WHERE state = 'receiving')"
-    )
+    # Consoles of before cannot finish their uploads, and nothing of those is in stock; what was committed goes on.
+    op.execute("UPDATE stock_import SET state = 'cancelled', finished_at = created_at WHERE state = 'receiving'")
+    op.execute("DELETE FROM import_chunk WHERE import_id IN (SELECT id FROM stock_import WHERE state = 'cancelled')")
+    op.add_column("import_chunk", sa.Column("cards", sa.Integer(), nullable=False, server_default="0"))
+    op.add_column("import_chunk", sa.Column("received_at", db.Instant()))
+    created = "SELECT i.created_at FROM stock_import i WHERE i.id = import_chunk.import_id"
+    op.execute(f"UPDATE import_chunk SET received_at = ({created})")
+    with op.batch_alter_table("import_chunk") as table:
+        table.alter_column("received_at", existing_type=db.Instant(), nullable=False)
     with op.batch_alter_table("stock_import") as table:
         table.drop_column("lot_id")
         table.alter_column("declared_sha256", new_column_name="root_sha256", existing_type=db.exact(64), nullable=True)
@@ -165,6 +173,7 @@ def downgrade() -> None:
         op.drop_table(name)
     op.drop_index("ix_shop_order_origin", "shop_order")
     op.drop_column("shop_order", "origin")
+    op.drop_column("job_schedule", "steady_since")
     op.drop_index("ix_reveal_log_unit", "reveal_log")
     op.execute("DELETE FROM reveal_log WHERE order_line_id IS NULL")
     with op.batch_alter_table("reveal_log") as table:
@@ -181,8 +190,8 @@ def downgrade() -> None:
     op.drop_column("stock_cursor", "sell_until")
     op.drop_column("stock_series", "lots")
     for name in (
-        "import_id", "number", "first_seq", "stride", "uses", "expires_on", "cost", "state_reason", "withdrawing",
-        "next_wrapped_key", "next_master_version", "resealed_to",
+        "import_id", "number", "first_seq", "stride", "uses", "expires_on", "cost", "state_reason", "moved_by", "moved_at",
+        "withdrawing", "next_wrapped_key", "next_master_version", "resealed_to",
     ):  # fmt: skip
         op.drop_column("stock_lot", name)
     for name in (
