@@ -34,7 +34,7 @@ from server.payments import routes as payment_routes
 from server.policy import OPERATIONS, PUBLIC, GuardedRoute, Router
 from server.reports import routes as report_routes
 from server.settings import Settings
-from server.stock import alerts, intake, watch
+from server.stock import alerts, intake, lots, watch
 from server.stock import queries as stock
 from server.stock import routes as stock_routes
 from server.storefront import rendering
@@ -81,6 +81,7 @@ def assemble(settings: Settings) -> Context:
         free_counts=stock.free_counts,
     )
     intake.register(ctx)
+    lots.register(ctx)
     watch.register(ctx)
     checkout.register(ctx)
     ctx.batch.after_commit(ctx.jobs.wake)

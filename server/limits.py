@@ -33,6 +33,11 @@ LIMITS: dict[str, Limit] = {
     # One attempt: the buyer's "I have paid" asks the channel at most each three seconds.
     "payment_query": Limit(burst=1, refill_seconds=3),
     "reveal": Limit(burst=60, refill_seconds=2),
+    # One person who looks for keys, up to a thousand at a time: what is in stock must not be guessed by asking.
+    "find": Limit(burst=20, refill_seconds=15),
+    # One member of staff: tries to see a key, also with a wrong code. The reveal log counts what was shown.
+    "staff_reveal": Limit(burst=10, refill_seconds=360),
+    "staff_reveal_alarm": Limit(burst=1, refill_seconds=3_600),
 }
 
 MOST_BUCKETS = 50_000

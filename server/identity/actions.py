@@ -96,6 +96,24 @@ class TotpMustEnrol(KamengError):
     en = "In a live shop administrators and finance need a second factor first: `kameng-server user totp {login}`."
 
 
+class TotpNotEnrolled(KamengError):
+    """What the person wants needs a second factor, which they do not have yet."""
+
+    code = "totp_not_enrolled"
+    status = 403
+    zh = "此操作需要动态码，您的账号尚未启用。请管理员在服务器上运行 kameng-server user totp {login}。"
+    en = "This needs a second factor, which you do not have yet: `kameng-server user totp {login}` on the server."
+
+
+class PresenceUnproved(KamengError):
+    """The code for one action is wrong or used; the session itself is as good as before."""
+
+    code = "presence_unproved"
+    status = 403
+    zh = "动态码不正确或已使用过，请等待下一个。"
+    en = "The code is not right or was used already; wait for the next one."
+
+
 @dataclass(frozen=True, slots=True)
 class NewSession:
     """A token as it is given out, once."""
@@ -103,6 +121,14 @@ class NewSession:
     id: UUID
     token: str
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """A person who has just proved to be there."""
+
+    login: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -432,6 +458,24 @@ def check_totp(tx: Tx, user: User, totp: str | None, *, keys: KeyRing) -> None:
     used = tx.execute(update(User).where(User.id == user.id, User.totp_last < step).values(totp_last=step))
     if rows_changed(used) != 1:
         raise TotpWrong
+
+
+def prove_presence(tx: Tx, user_id: UUID, totp: str, *, keys: KeyRing) -> Present:
+    """The person, whose code of the second factor was right just now and is used up; their row stays locked.
+
+    Raises NotFound, TotpNotEnrolled, PresenceUnproved.
+    """
+    query = select(User).where(User.id == user_id).with_for_update()
+    user = tx.scalars(query.execution_options(populate_existing=True)).first()
+    if user is None:
+        raise NotFound
+    if user.totp_sealed is None:
+        raise TotpNotEnrolled(login=user.login)
+    try:
+        check_totp(tx, user, totp, keys=keys)
+    except TotpWrong:
+        raise PresenceUnproved from None
+    return Present(login=user.login, name=user.name)
 
 
 def _step_of(secret: bytes, totp: str) -> int | None:

@@ -1,4 +1,4 @@
-"""HTTP of stock, of its alerts and of imports. Card keys come in sealed and never go out."""
+"""HTTP of stock, of its alerts and of imports. Card keys come in sealed; one goes out, to who is logged to see it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import hmac
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Path, Query, Request
+from fastapi import Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
 
 from server import context, policy, web
 from server.catalog import queries as catalog
@@ -17,7 +18,7 @@ from server.catalog.queries import SaleTerms
 from server.context import Context
 from server.db import Tx
 from server.policy import Actor, Router, visible
-from server.stock import alerts, ingest, intake, queries
+from server.stock import alerts, ingest, inspection, intake, queries
 from server.stock.model import StockImport
 from shared.contracts import alerts as alert_wire
 from shared.contracts import stock as wire
@@ -193,6 +194,23 @@ def list_refused(
     with context.of(request).db.read() as tx:
         _import(tx, policy.actor(request), import_id)
         return queries.refused_lines(tx, import_id, after=after, limit=limit)
+
+
+# --- keys ---
+
+
+@router.post(
+    "/api/stock/{sku}/units/{seq}/reveal", allow=Permission.STOCK_UNIT_REVEAL, response_model=wire.RevealedUnit
+)
+def reveal_unit(
+    request: Request, sku: str, seq: Annotated[int, Path(ge=0, le=2**62)], body: wire.RevealUnit
+) -> Response:
+    """One clear key, for who proves now that they are there and says why. Logged before it is opened."""
+    ctx, who = context.of(request), policy.actor(request)
+    with ctx.db.read() as tx:
+        terms = _sku(tx, who, sku)
+    shown = inspection.reveal(ctx, who, terms, seq, body, request_id=web.request_id(request))
+    return JSONResponse(shown.model_dump(mode="json"), headers={"cache-control": "no-store"})
 
 
 def _sku(tx: Tx, who: Actor, code: str) -> SaleTerms:

@@ -85,6 +85,9 @@ def _row(view: View) -> dict[str, Any]:
 
 # --- opening: one statement reads the card with the keys of its lot, so that both are of the same moment ---
 
+_OF_UNIT = (CardSecret.sku_id == StockUnit.sku_id) & (
+    CardSecret.seq == StockLot.first_seq + (StockUnit.seq - StockLot.first_seq) % StockLot.stride
+)
 _CARDS = (
     select(
         CardSecret.sku_id,
@@ -100,11 +103,7 @@ _CARDS = (
     .select_from(RevealLog)
     .join(StockUnit, StockUnit.sku_id == bindparam("sku"))
     .join(StockLot, StockLot.id == StockUnit.lot_id)
-    .join(
-        CardSecret,
-        (CardSecret.sku_id == StockUnit.sku_id)
-        & (CardSecret.seq == StockLot.first_seq + (StockUnit.seq - StockLot.first_seq) % StockLot.stride),
-    )
+    .join(CardSecret, _OF_UNIT)
     .where(RevealLog.id == bindparam("view"))
 )
 _DELIVERED = _CARDS.where(
@@ -139,6 +138,19 @@ def inspected(tx: Tx, keys: KeyRing, view_id: UUID) -> Secret | None:
         raise NotLogged
     found = tx.execute(_INSPECTED, {"view": view_id, "sku": sku_id}).all()
     return _opened(keys, found)[0] if found else None
+
+
+def has_card(tx: Tx, sku_id: UUID, seq: int) -> bool | None:
+    """Whether the key of a unit is still there; None when there is no such unit."""
+    query = (
+        select(CardSecret.seq)
+        .select_from(StockUnit)
+        .join(StockLot, StockLot.id == StockUnit.lot_id)
+        .join(CardSecret, _OF_UNIT, isouter=True)
+        .where(StockUnit.sku_id == sku_id, StockUnit.seq == seq)
+    )
+    found = tx.execute(query).first()
+    return None if found is None else found.seq is not None
 
 
 def _require_logged(tx: Tx, view_id: UUID, same: Any) -> None:

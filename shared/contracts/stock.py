@@ -301,7 +301,7 @@ class RevealedUnit(Answer):
     """One clear card, for the eyes of the person who asked. `watermark` is drawn over it."""
 
     seq: int
-    number: str
-    secret: str
+    number: str = Field(repr=False)
+    secret: str = Field(repr=False)
     watermark: str
     revealed_at: datetime
