@@ -34,7 +34,7 @@ from desktop.engine.events import (
 from desktop.engine.follower import Follower
 from desktop.engine.session import Account, SignedSession
 from desktop.engine.stores import Stores
-from desktop.engine.uploads import Pace, ReadingInterrupted, Uploads, describe, written_down
+from desktop.engine.uploads import Arrivals, Pace, ReadingInterrupted, Uploads, describe, written_down
 from desktop.importing.ledger import Ledger
 from desktop.locks import Presence, is_running
 from desktop.paths import Folders
@@ -88,6 +88,8 @@ class Engine:
         self._connection = ConnectionChanged(Connection.SIGNED_OUT, None, clock.now())
         self.ledgers: dict[UUID, Ledger] = {}
         """Of the files read in this run; masked, and never stored."""
+        self.ahead: dict[UUID, asyncio.Task[None]] = {}
+        """What sends the chunks of files that are still being read."""
         self._tasks: dict[UUID, asyncio.Task[Upload]] = {}
         self._background: set[asyncio.Task[None]] = set()  # the loop itself keeps only weak references
 
@@ -183,7 +185,31 @@ class Engine:
         upload = await self._uploads.drive(upload_id)
         if upload.is_over:
             self.announce("import", "lot", "stock", initiator="import.start")
+        if upload.cancel_owed:
+            await self.settle(upload_id)
         return upload
+
+    async def send_ahead(self, upload: Upload, arrived: Arrivals, tell: Callable[[KamengError], None]) -> None:
+        """Send what is read of a file while the rest is read (see `Uploads.send_ahead`)."""
+        await self._uploads.send_ahead(upload, arrived, tell)
+
+    async def give_up(self, upload: Upload, error: KamengError) -> Upload:
+        """End an upload that the server refused before its file was read to the end."""
+        ended = await self._uploads.fail(upload, error)
+        await self.settle(upload.id)
+        return ended
+
+    async def settle(self, upload_id: UUID) -> None:
+        """Tell the server that an upload ended here, if it is owed that; what cannot be told now is told later."""
+        upload = await self.stores.outbox(lambda outbox: outbox.upload(upload_id))
+        if upload.cancel_owed:
+            await self._uploads.tell_cancelled(upload)
+
+    async def settle_all(self, account: Account) -> None:
+        """Tell the server of every upload of the account that ended here without its knowing."""
+        for upload in await self.stores.outbox(lambda outbox: outbox.owing_cancel(account=account.name)):
+            if not await self._uploads.tell_cancelled(upload):
+                return
 
     def work_on(self, upload_id: UUID, work: Coroutine[Any, Any, Upload]) -> asyncio.Task[Upload]:
         """Make `work` the one task of an upload, so that `halt` and the engine's end reach it."""
@@ -319,9 +345,10 @@ class Engine:
         self._uploads.wake()
         account = self.session.account
         if account is not None:
-            task = asyncio.create_task(self.go_on(account))
-            self._background.add(task)
-            task.add_done_callback(self._background.discard)
+            for work in (self.go_on(account), self.settle_all(account)):
+                task = asyncio.create_task(work)
+                self._background.add(task)
+                task.add_done_callback(self._background.discard)
 
     def _show(self, state: Connection, why: KamengError | None) -> None:
         """Tell the connection when it differs from what was told last."""

@@ -1,7 +1,8 @@
 """Sending sealed chunks to the server: resumable, two at a time, each with its digest.
 
-An upload may be driven from any state after the file was read, by any program of this user, any number of times:
-declaring, sending and committing are all harmless to repeat, and the server has the last word on what is missing.
+Chunks travel while the file is still being read (`send_ahead`); after that an upload may be driven (`drive`) from any
+state, by any program of this user, any number of times: announcing, sending and committing are all harmless to repeat,
+and the server has the last word on what is missing. The commit proves the whole file by the hash over its chunks'.
 Passing faults are waited out (full jitter, shorter when the network comes back); anything else ends the upload with
 its reason. Chunks are deleted from this machine once the server said the import is done.
 """
@@ -10,12 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import json
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from desktop.engine.events import ImportProgressed, ImportStage
@@ -23,9 +25,9 @@ from desktop.engine.planner import STUBBORN_FAULT_REST_SECONDS, jitter
 from desktop.engine.session import SignedSession
 from desktop.engine.stores import Stores
 from desktop.engine.transport import Call, Refused, code_of, is_foreign, is_passing, retry_after_seconds
-from desktop.store.outbox import Outbox, Upload, UploadState
+from desktop.store.outbox import Upload, UploadState
 from shared import clock
-from shared.contracts.stock import Import, NewImport
+from shared.contracts.stock import CommitImport, Import, NewImport
 from shared.errors import KamengError, NotSignedIn, error_for
 from shared.states import ImportState
 
@@ -75,6 +77,31 @@ class Pace:
     chance: Callable[[], float] = random.random
 
 
+class Arrivals:
+    """The numbers of chunks as a reader stores them; `put` and `close` on the engine's loop. Ends when closed."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[int | None] = asyncio.Queue()
+
+    def put(self, n: int) -> None:
+        """Chunk `n` is in the outbox."""
+        self._queue.put_nowait(n)
+
+    def close(self) -> None:
+        """No more will come."""
+        self._queue.put_nowait(None)
+
+    def __aiter__(self) -> Arrivals:
+        return self
+
+    async def __anext__(self) -> int:
+        n = await self._queue.get()
+        if n is None:
+            self._queue.put_nowait(None)  # for the other lane
+            raise StopAsyncIteration
+        return n
+
+
 class Uploads:
     """Drives uploads of one engine. Use from the engine's loop only.
 
@@ -121,13 +148,45 @@ class Uploads:
         except KamengError as error:
             if error.code.startswith(("disk_", "store_")):
                 raise
-            return await self._fail(upload, error)
+            return await self.fail(upload, error)
+
+    async def send_ahead(self, upload: Upload, arrived: Arrivals, tell: Callable[[KamengError], None]) -> None:
+        """Announce an upload and send its chunks while its file is still being read, until no more will arrive.
+
+        `tell` hears what the network is waited for. Returns early when the session ended or patience did: what was
+        not sent is sent by `drive`. Raises what the server refuses, so that nobody reads on for nothing.
+        """
+
+        async def lane() -> None:
+            async for n in arrived:
+                await self._patiently(upload, partial(self._put, upload, n), tell)
+                now = await self._sent(upload.id, n)
+                if now.state is not UploadState.READING:
+                    await self._report_sending(upload.id)
+
+        try:
+            await self._patiently(upload, partial(self._announce, upload), tell)
+            await self._in_lanes(lane)
+        except (NotSignedIn, WaitedTooLong):
+            return
+
+    async def tell_cancelled(self, upload: Upload) -> bool:
+        """Tell the server that an upload ended here; whether that is settled. What it had stored of it leaves stock."""
+        try:
+            await self._session.ask(Call("DELETE", f"/sync/v1/imports/{upload.id}"), Import)
+        except KamengError as error:
+            if isinstance(error, NotSignedIn) or is_passing(error) or is_foreign(error):
+                return False  # later
+            # It never heard of it, or has stored it all: there is nothing left to tell.
+        await self._stores.outbox(lambda outbox: outbox.cancel_told(upload.id))
+        return True
 
     async def _take_to_end(self, upload: Upload) -> Upload:
-        seen = await self._patiently(upload, lambda: self._declare(upload))
+        seen = await self._patiently(upload, lambda: self._announce(upload))
         while seen.state is ImportState.RECEIVING:
-            if seen.missing:
-                await self._send_missing(upload, seen)
+            missing = _lacking(upload, seen)
+            if missing:
+                await self._send_missing(upload, missing)
                 seen = await self._patiently(upload, lambda: self._look(upload))
             else:
                 seen = await self._patiently(upload, lambda: self._commit_or_look(upload))
@@ -135,30 +194,29 @@ class Uploads:
 
     # --- the four calls ---------------------------------------------------------------------------------------
 
-    async def _declare(self, upload: Upload) -> Import:
-        hashes = await self._stores.outbox(lambda outbox: outbox.chunk_hashes(upload.id))
-        if len(hashes) != upload.chunks or not hashes:
-            # Somebody else finished it meanwhile, or the data is gone: the server knows which.
-            seen = await self._look(upload)
-            if seen.state is ImportState.RECEIVING and seen.missing:
-                raise ChunksLost(file=upload.file_name)
-            return seen
-        body = NewImport(
-            id=upload.id,
-            sku=upload.sku,
-            file_name=upload.file_name[:120],
-            file_sha256=upload.file_sha256,
-            figures=upload.figures,
-            chunks=hashes,
-            key_id=upload.key_id,
-        )
+    async def _announce(self, upload: Upload) -> Import:
+        await self._stores.outbox(lambda outbox: outbox.announce(upload.id))
+        body = NewImport(id=upload.id, sku=upload.sku, file_name=upload.file_name[:120], key_id=upload.key_id)
         return await self._session.ask(Call("POST", "/sync/v1/imports", body=body), Import)
 
     async def _look(self, upload: Upload) -> Import:
         return await self._session.ask(Call("GET", f"/sync/v1/imports/{upload.id}"), Import)
 
     async def _commit(self, upload: Upload) -> Import:
-        return await self._session.ask(Call("POST", f"/sync/v1/imports/{upload.id}/commit"), Import)
+        digests = await self._stores.outbox(lambda outbox: outbox.chunk_hashes(upload.id))
+        if len(digests) != upload.chunks or not digests:
+            # Somebody else finished it meanwhile, or the data is gone: the server knows which.
+            seen = await self._look(upload)
+            if seen.state is ImportState.RECEIVING:
+                raise ChunksLost(file=upload.file_name)
+            return seen
+        body = CommitImport(
+            figures=upload.figures,
+            file_sha256=upload.file_sha256,
+            chunks=upload.chunks,
+            root_sha256=hashlib.sha256(b"".join(map(bytes.fromhex, digests))).hexdigest(),
+        )
+        return await self._session.ask(Call("POST", f"/sync/v1/imports/{upload.id}/commit", body=body), Import)
 
     async def _commit_or_look(self, upload: Upload) -> Import:
         try:
@@ -184,24 +242,34 @@ class Uploads:
 
     # --- sending ----------------------------------------------------------------------------------------------
 
-    async def _send_missing(self, upload: Upload, seen: Import) -> None:
-        await self._stores.outbox(lambda outbox: outbox.move(upload.id, UploadState.UPLOADING))
-        await self._stores.outbox(lambda outbox: outbox.mark_missing(upload.id, seen.missing))
-        await self._report(upload.id)
-        waiting = iter(seen.missing)
+    async def _send_missing(self, upload: Upload, missing: list[int]) -> None:
+        await self._stores.outbox(lambda outbox: outbox.mark_missing(upload.id, missing))
+        await self._report_sending(upload.id)
+        waiting = iter(missing)
 
         async def lane() -> None:
             for n in waiting:  # both lanes draw from the same numbers
                 await self._patiently(upload, partial(self._put, upload, n))
-                await self._stores.outbox(partial(Outbox.mark_sent, upload_id=upload.id, numbers=[n]))
-                await self._report(upload.id)
+                await self._sent(upload.id, n)
+                await self._report_sending(upload.id)
 
+        await self._in_lanes(lane)
+
+    async def _in_lanes(self, lane: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
             async with asyncio.TaskGroup() as lanes:
                 for _ in range(SENDERS):
                     lanes.create_task(lane())
         except* KamengError as group:
             raise _first(group) from None
+
+    async def _sent(self, upload_id: UUID, n: int) -> Upload:
+        await self._stores.outbox(lambda outbox: outbox.mark_sent(upload_id, [n]))
+        return await self._load(upload_id)
+
+    async def _report_sending(self, upload_id: UUID) -> None:
+        await self._stores.outbox(lambda outbox: outbox.move(upload_id, UploadState.UPLOADING))
+        await self._report(upload_id)
 
     async def _follow(self, upload: Upload, seen: Import) -> Upload:
         """Wait for the server to store what it received, telling its figures."""
@@ -215,12 +283,14 @@ class Uploads:
         if seen.state is ImportState.CANCELLED:
             return await self._finish(upload, UploadState.CANCELLED)
         if seen.stored + seen.duplicates + seen.refused != upload.figures.valid:
-            return await self._fail(upload, LedgersDisagree(file=upload.file_name, valid=upload.figures.valid))
+            return await self.fail(upload, LedgersDisagree(file=upload.file_name, valid=upload.figures.valid))
         return await self._finish(upload, UploadState.DONE)
 
     # --- waiting ----------------------------------------------------------------------------------------------
 
-    async def _patiently(self, upload: Upload, attempt: Callable[[], Awaitable[T]]) -> T:
+    async def _patiently(
+        self, upload: Upload, attempt: Callable[[], Awaitable[T]], tell: Callable[[KamengError], None] | None = None
+    ) -> T:
         """Try until it works or is refused for good; between tries wait a random time that grows."""
         failures, since = 0, clock.monotonic_seconds()
         while True:
@@ -233,7 +303,11 @@ class Uploads:
                 patience = self._pace.patience_seconds
                 if patience is not None and clock.monotonic_seconds() - since >= patience:
                     raise WaitedTooLong(file=upload.file_name) from error
-                self._tell(describe(await self._load(upload.id), why=error))
+                now = await self._load(upload.id)
+                if tell is not None and now.state is UploadState.READING:
+                    tell(error)
+                else:
+                    self._tell(describe(now, why=error))
                 await self._rest(_rest_seconds(error, failures, self._pace.chance()))
 
     async def _rest(self, seconds: float) -> None:
@@ -262,7 +336,8 @@ class Uploads:
         self._tell(describe(ended))
         return ended
 
-    async def _fail(self, upload: Upload, error: KamengError) -> Upload:
+    async def fail(self, upload: Upload, error: KamengError) -> Upload:
+        """End an upload with the reason why."""
         if code_of(error) == "import_key_changed":
             await self._session.forget_import_key()
         reason = written_down(error)
@@ -284,6 +359,12 @@ class LedgersDisagree(KamengError):
     status = 500
     zh = "服务器的入库数字与文件“{file}”的 {valid} 行有效卡密对不上。请勿重复导入，并联系技术人员。"
     en = "The server's figures do not account for the {valid} valid rows of “{file}”. Do not import again; get help."
+
+
+def _lacking(upload: Upload, seen: Import) -> list[int]:
+    """The chunks that the server lacks: before the commit it knows only the numbers below the highest it has."""
+    highest = seen.received + len(seen.missing)
+    return [*seen.missing, *range(highest, upload.chunks)]
 
 
 def _rest_seconds(error: KamengError, failures: int, chance: float) -> float:

@@ -1,14 +1,16 @@
 """Valid rows become chunks of 5,000: one msgpack array each, sealed to the server before it leaves the process.
 
-The body is `[[line, number, secret], ...]`. Sealing is HPKE (RFC 9180: X25519, HKDF-SHA256, AES-256-GCM) with
-`shared.contracts.stock.chunk_info` as `info`, so a chunk cannot be moved to another place or import. A chunk of
-very long keys is cut smaller so that it stays within the server's limit. Used by `run`, in the worker process.
+The body is `[lots, rows]`: the terms of the lots the chunk touches as `[expiry or null, cost or null, uses]`, and
+`[line, number, secret, which of these lots]` of each row. Sealing is HPKE (RFC 9180: X25519, HKDF-SHA256,
+AES-256-GCM) with `shared.contracts.stock.chunk_info` as `info`, so a chunk cannot be moved to another place or
+import. A chunk of very long keys is cut smaller so that it stays within the server's limit. Used by `run`, in the
+worker process.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -16,13 +18,14 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from desktop.importing.options import SealTo
+from desktop.importing.terms import Terms
 from shared.contracts.stock import CHUNK_BYTES, CHUNK_ROWS, chunk_info
 
 _SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 _SEAL_OVERHEAD = 32 + 16  # the encapsulated key and the tag
 
-Row = tuple[int, str, str]
-"""Line, number, secret."""
+Row = tuple[int, str, str, int]
+"""Line, number, secret, and the lot by its number in the file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +48,10 @@ def seal(body: bytes, public_key_raw: bytes, info: bytes) -> bytes:
 class Chunker:
     """Collects valid rows and hands out full chunks. With `seal_to` None the bodies stay clear (tests, counting)."""
 
-    def __init__(self, give: Callable[[Chunk], None], seal_to: SealTo | None) -> None:
+    def __init__(self, give: Callable[[Chunk], None], seal_to: SealTo | None, lots: Sequence[Terms]) -> None:
+        """`lots` may grow while rows come."""
         self._give = give
+        self._lots = lots
         self._seal_to = seal_to
         self._encoder = msgspec.msgpack.Encoder()
         self._waiting: list[Row] = []
@@ -86,10 +91,17 @@ class Chunker:
 
     def _fitting(self, rows: list[Row]) -> Iterator[tuple[list[Row], bytes]]:
         """The rows in as few bodies as the server's limit allows; one row always fits."""
-        body = self._encoder.encode(rows)
+        body = self._encoded(rows)
         if len(body) + _SEAL_OVERHEAD <= CHUNK_BYTES:
             yield rows, body
             return
         half = len(rows) // 2
         yield from self._fitting(rows[:half])
         yield from self._fitting(rows[half:])
+
+    def _encoded(self, rows: list[Row]) -> bytes:
+        used = sorted({row[3] for row in rows})
+        if used[-1] != len(used) - 1:
+            places = {lot: n for n, lot in enumerate(used)}
+            rows = [(line, number, secret, places[lot]) for line, number, secret, lot in rows]
+        return self._encoder.encode(([self._lots[lot] for lot in used], rows))

@@ -27,6 +27,8 @@ _TITLES: dict[str, tuple[str, ...]] = {
         "有效期", "有效期至", "到期", "过期", "截止", "失效",
         "expiry", "expirydate", "expires", "expiresat", "expiration", "expirationdate", "validuntil", "validto",
     ),
+    "cost": ("成本", "成本价", "进价", "进货价", "采购价", "供货价", "cost", "costprice", "unitcost"),
+    "uses": ("可用次数", "使用次数", "可售次数", "次数", "uses", "maxuses", "usecount"),
 }  # fmt: skip
 _MAX_TITLE = 16
 
@@ -88,8 +90,9 @@ def _from_roles(roles: dict[str, int]) -> Columns:
     number, secret = roles.get("number"), roles.get("secret")
     if secret is None:
         assert number is not None  # a heading names one of them
-        return Columns(secret=number, expiry=roles.get("expiry"))
-    return Columns(secret=secret, number=number, expiry=roles.get("expiry"))
+        secret, number = number, None
+    terms = {role: roles.get(role) for role in ("expiry", "cost", "uses")}
+    return Columns(secret=secret, number=number, **terms)
 
 
 def _by_content(rows: list[Sequence[Any]]) -> Columns:

@@ -5,17 +5,31 @@ from __future__ import annotations
 import re
 from datetime import date, datetime, timedelta
 
-_FORMATS = (
-    re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:[ T].*)?", re.ASCII),
-    re.compile(r"(\d{4})年(\d{1,2})月(\d{1,2})日?(?:.*)?", re.ASCII),
-    re.compile(r"(\d{4})(\d{2})(\d{2})", re.ASCII),
+from desktop.importing.options import ExpiryOrder
+
+_YEAR_FIRST = (
+    re.compile(r"(?P<y>\d{4})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})(?:[ T].*)?", re.ASCII),
+    re.compile(r"(?P<y>\d{4})年(?P<m>\d{1,2})月(?P<d>\d{1,2})日?(?:.*)?", re.ASCII),
 )
+_FORMATS: dict[ExpiryOrder, tuple[re.Pattern[str], ...]] = {
+    "ymd": (*_YEAR_FIRST, re.compile(r"(?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})", re.ASCII)),
+    "dmy": (
+        *_YEAR_FIRST,
+        re.compile(r"(?P<d>\d{1,2})[-/.](?P<m>\d{1,2})[-/.](?P<y>\d{4})(?:[ T].*)?", re.ASCII),
+        re.compile(r"(?P<d>\d{2})(?P<m>\d{2})(?P<y>\d{4})", re.ASCII),
+    ),
+    "mdy": (
+        *_YEAR_FIRST,
+        re.compile(r"(?P<m>\d{1,2})[-/.](?P<d>\d{1,2})[-/.](?P<y>\d{4})(?:[ T].*)?", re.ASCII),
+        re.compile(r"(?P<m>\d{2})(?P<d>\d{2})(?P<y>\d{4})", re.ASCII),
+    ),
+}
 _NEVER = frozenset({"", "-", "/", "无", "长期", "长期有效", "永久", "永久有效", "不限", "none", "never", "n/a"})
 _EXCEL_EPOCH = date(1899, 12, 30)
 _EXCEL_SERIALS = range(20_000, 110_000)  # 1954 to 2201: a plausible day that lost its format
 
 
-def parse_expiry(value: object) -> date | None:
+def parse_expiry(value: object, order: ExpiryOrder = "ymd") -> date | None:
     """The last day a card is good, or None when it never expires. Raises ValueError when it cannot be told."""
     if isinstance(value, datetime):
         return value.date()
@@ -28,8 +42,8 @@ def parse_expiry(value: object) -> date | None:
     text = value.strip() if isinstance(value, str) else "a time, a truth value or a fraction"
     if text.lower() in _NEVER:
         return None
-    for pattern in _FORMATS:
+    for pattern in _FORMATS[order]:
         match = pattern.fullmatch(text)
         if match:
-            return date(int(match[1]), int(match[2]), int(match[3]))
+            return date(int(match["y"]), int(match["m"]), int(match["d"]))
     raise ValueError("not a date")

@@ -15,13 +15,13 @@ from itertools import repeat
 from typing import Any, NamedTuple
 
 from desktop.importing.chunk import Row
-from desktop.importing.expiry import parse_expiry
 from desktop.importing.ledger import Outcome, Problem, Tally
 from desktop.importing.numbers import Reading, read_number, refused
 from desktop.importing.options import Columns, Options
 from desktop.importing.package import column_letters
 from desktop.importing.read import Block, Source
 from desktop.importing.sentences import Notice, notice
+from desktop.importing.terms import Refusal, TermsReader
 from shared.cardkey import SEPARATOR, Card, Fingerprinter, admit, all_clean, canonical, fold, mask
 
 OnProblem = Callable[[Problem, Sequence[Any]], None]
@@ -37,6 +37,7 @@ class Fate(NamedTuple):
     outcome: Outcome = Outcome.REFUSED
     column: int | None = None
     first_line: int = 0
+    lot: int = 0
 
 
 _NO_CARD = Card("", "")
@@ -53,18 +54,17 @@ class Judge:
         self._columns: Columns = options.columns
         self._header_lines: int = options.header_lines
         self._tally = tally
-        self._today = today
         self._fingerprints = Fingerprinter.throw_away()
         self._first_lines: dict[bytes, int] = {}
         self._usual_lengths: dict[int, int] = {}
-        self._days: dict[Any, date | str | None] = {}
         self._titles: tuple[str, ...] | None = None
         self._heading_secret = ""
         self.on_problem: OnProblem | None = None
         shift = source.first_column
         self._secret = self._columns.secret - shift
         self._number = None if self._columns.number is None else self._columns.number - shift
-        self._expiry = None if self._columns.expiry is None else self._columns.expiry - shift
+        self.terms = TermsReader(options, self._columns, shift, today=today)
+        tally.lots = self.terms.lots
         self._hidden, self._marked, self._merged = self._marks()
         self._special = self._hidden.union(*self._marked.values(), *self._merged.values())
         self._short_digits = self._digits_of_text()
@@ -117,7 +117,7 @@ class Judge:
             cells = list(zip(*rows, strict=True))
         except ValueError:
             return None
-        if len(cells) <= max(self._secret, self._number or 0, self._expiry or 0):
+        if len(cells) <= max(self._secret, self._number or 0, *self.terms.indexes):
             return None
         if self._source.expected_columns is not None and len(cells) > self._source.expected_columns:
             return None
@@ -128,33 +128,25 @@ class Judge:
         texts = list(map(SEPARATOR.join, zip(numbers or repeat(""), secrets, strict=False)))
         if not all_clean(texts) or not self._quick_rules(cells, secrets):
             return None
+        lots = self.terms.of_block(cells, len(rows))
+        if lots is None:
+            return None
         digests = self._fingerprints.of_all(map(fold, texts) if self._options.ignore_case else texts)
         fresh = dict(zip(digests, lines, strict=True))
         if len(fresh) != len(rows) or not self._first_lines.keys().isdisjoint(fresh):
             return None
         self._first_lines.update(fresh)
-        if self._expiry is not None:
-            self._quick_days(set(cells[self._expiry]))
-        return list(zip(lines, numbers or repeat(""), secrets, strict=False))
+        self._tally.in_lots.update(lots)
+        return list(zip(lines, numbers or repeat(""), secrets, lots, strict=False))
 
     def _quick_rules(self, cells: list[tuple[Any, ...]], secrets: tuple[str, ...]) -> bool:
-        """Whether the product's pattern, the digits' length and the expiry leave nothing to say about any row."""
+        """Whether the product's pattern and the digits' length leave nothing to say about any row."""
         pattern = self._options.pattern
         if pattern is not None and not all(map(pattern.fits, secrets)):
             return False
         if any(min(map(len, cells[index])) < length for index, length in self._short_digits.items()):
             return False
-        if self._heading_secret in secrets:  # files that were put together from several
-            return False
-        if self._expiry is None:
-            return True
-        return not any(isinstance(self._day(cell), str) for cell in set(cells[self._expiry]))
-
-    def _quick_days(self, distinct: set[Any]) -> None:
-        for cell in distinct:
-            day = self._day(cell)
-            if isinstance(day, date):
-                self._tally.expires(day)
+        return self._heading_secret not in secrets  # files that were put together from several
 
     def _careful(self, block: Block) -> list[Row]:
         """Judge row by row."""
@@ -162,7 +154,8 @@ class Judge:
         for line, cells in zip(block.lines, block.rows, strict=True):
             fate = self.fate(line, cells, broken=line in block.broken)
             if fate.reason is None:
-                valid.append((line, fate.card.number, fate.card.secret))
+                valid.append((line, fate.card.number, fate.card.secret, fate.lot))
+                self._tally.in_lots[fate.lot] += 1
                 if fate.repairs:
                     self._tally.repaired(fate.repairs, self._address(line, fate.column) or str(line))
                 continue
@@ -260,22 +253,18 @@ class Judge:
         if reason is not None:
             return Fate(card, reason=reason, column=column)
         repairs += tuple(dict.fromkeys(reading.repair for reading in (number, secret) if reading.repair))
-        if repairs and self._options.repairs == "refuse":
+        if repairs and (self._options.repairs == "refuse" or not self._options.repairs_refused.isdisjoint(repairs)):
             return Fate(card, reason="repair_refused", column=repaired)
-        day: date | str | None = None
-        if self._expiry is not None and self._expiry < len(cells):
-            day = self._day(cells[self._expiry])
-            if isinstance(day, str):
-                return Fate(card, reason=day, column=self._columns.expiry)
+        lot = self.terms.of(cells)
+        if isinstance(lot, Refusal):
+            return Fate(card, reason=lot.reason, column=lot.column)
         text = canonical(card)
         digest = self._fingerprints.of(fold(text) if self._options.ignore_case else text)
         first_line = self._first_lines.setdefault(digest, line)
         if first_line != line:
             return Fate(card, reason="duplicate", outcome=Outcome.DUPLICATE, first_line=first_line)
-        if isinstance(day, date):
-            self._tally.expires(day)
         self._note_short(line, card)
-        return Fate(card, repairs, column=repaired)
+        return Fate(card, repairs, column=repaired, lot=lot)
 
     def _note_short(self, line: int, card: Card) -> None:
         for index, length in self._short_digits.items():
@@ -285,21 +274,6 @@ class Judge:
                 if len(self._short_lines) < 10:
                     self._short_lines.append(line)
                 return
-
-    def _day(self, cell: Any) -> date | str | None:
-        """The expiry of a cell: a day, None for never, or the code of why the row is refused."""
-        if cell not in self._days:
-            day: date | str | None
-            try:
-                day = parse_expiry(cell)
-                if day is not None and day < self._today:
-                    day = "expired"
-            except ValueError:
-                day = "expiry_unreadable"
-            if len(self._days) > 10_000:  # a column of distinct nonsense must not grow without bound
-                self._days.clear()
-            self._days[cell] = day
-        return self._days[cell]
 
     def notices(self, titles: Sequence[str]) -> list[Notice]:
         """What to say about the key columns after the rows that were judged so far."""

@@ -7,12 +7,14 @@ file when somebody exports them (`desktop.exporting.refused`).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
 from desktop.importing.sentences import REASONS, Notice
+from desktop.importing.terms import Terms, range_of
 from shared.errors import KamengError
 
 PROBLEMS_KEPT = 10_000
@@ -20,6 +22,10 @@ PROBLEMS_KEPT = 10_000
 
 ADDRESSES_KEPT = 10
 """Lines or cells that a notice names."""
+
+
+LOTS_KEPT = 50
+"""Lots that a ledger lists."""
 
 
 class LedgerMismatch(KamengError):
@@ -71,6 +77,14 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lot:
+    """Valid rows with the same terms."""
+
+    terms: Terms
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
     """The figures of one file, and everything that was skipped, refused, repaired or remarked."""
 
@@ -90,6 +104,9 @@ class Ledger:
     notices: tuple[Notice, ...]
     chunks: int
     file_sha256: str
+    lots: tuple[Lot, ...]
+    """What the valid rows are sold under, the biggest lot first, at most `LOTS_KEPT`."""
+    lot_count: int
     expires_first: date | None
     expires_last: date | None
 
@@ -134,8 +151,8 @@ class Tally:
         self._repairs: dict[str, _Counter] = {}
         self.damaged = _Counter()
         self._problems: list[Problem] = []
-        self._expires_first: date | None = None
-        self._expires_last: date | None = None
+        self.lots: list[Terms] = []
+        self.in_lots: Counter[int] = Counter()
 
     @property
     def duplicates(self) -> int:
@@ -160,16 +177,12 @@ class Tally:
         for code in codes:
             self._repairs.setdefault(code, _Counter()).add(address)
 
-    def expires(self, day: date) -> None:
-        """Widen the range of expiry dates of valid rows."""
-        self._expires_first = min(day, self._expires_first or day)
-        self._expires_last = max(day, self._expires_last or day)
-
     def close(self, file_sha256: str) -> Ledger:
         """The ledger. Raises `LedgerMismatch` when a row was lost or counted twice."""
         counted = self.valid + sum(self._outcomes.values())
         if counted != self.read or self.rows_sealed != self.valid:
             raise LedgerMismatch(read=self.read, sorted=counted)
+        first, last = range_of(self.lots[at] for at in self.in_lots)
         return Ledger(
             read=self.read,
             valid=self.valid,
@@ -183,8 +196,10 @@ class Tally:
             notices=tuple(self.notices),
             chunks=self.chunks,
             file_sha256=file_sha256,
-            expires_first=self._expires_first,
-            expires_last=self._expires_last,
+            lots=tuple(Lot(terms=self.lots[at], rows=rows) for at, rows in self.in_lots.most_common(LOTS_KEPT)),
+            lot_count=len(self.in_lots),
+            expires_first=first,
+            expires_last=last,
         )
 
 

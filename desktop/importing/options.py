@@ -11,6 +11,8 @@ from uuid import UUID
 
 from shared.cardkey import Pattern
 
+ExpiryOrder = Literal["ymd", "dmy", "mdy"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
@@ -19,11 +21,18 @@ class Columns:
     secret: int
     number: int | None = None
     expiry: int | None = None
+    cost: int | None = None
+    uses: int | None = None
 
     @property
     def keys(self) -> tuple[int, ...]:
         """The columns where a damaged cell means a wrong card: number, then secret."""
         return (self.secret,) if self.number is None else (self.number, self.secret)
+
+    @property
+    def used(self) -> tuple[int, ...]:
+        """Every column that means something."""
+        return tuple(at for at in (self.number, self.secret, self.expiry, self.cost, self.uses) if at is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +53,14 @@ class Options:
     """Number cells that may have lost leading zeros."""
     repairs: Literal["accept", "refuse"] = "accept"
     """Rows that are only good after a repair (trimmed, full-width made half-width, zeros rebuilt)."""
+    repairs_refused: frozenset[str] = frozenset()
+    """Kinds of repair (codes of `sentences.REPAIRS`) that are refused while the others are accepted."""
+    expiry_order: ExpiryOrder = "ymd"
+    """How days are written: 2027-08-31, 31/08/2027 or 08/31/2027. Day and month are never guessed."""
+    cost: int | None = None
+    """What one unit cost, in 1/10000 yuan, where no column or an empty cell says so."""
+    uses: int = 1
+    """How often each key may be sold, where no column or an empty cell says so."""
     pattern: Pattern | None = None
     """What the secrets of the product look like, tested on every row."""
     ignore_case: bool = False

@@ -35,7 +35,13 @@ REASONS: dict[str, Sentence] = cardkey.REASONS | {
     "broken_quotes": Sentence("引号没有配对", "Has a quote that is not closed"),
     "repair_refused": Sentence("需要修整，而您选择了不修整", "Would need a repair, and repairs were refused"),
     "expired": Sentence("已过有效期", "Has expired"),
-    "expiry_unreadable": Sentence("有效期无法识别", "Has an expiry date that cannot be read"),
+    "expiry_unreadable": Sentence(
+        "有效期无法识别，请核对日期写法", "Has an expiry date that cannot be read; check how days are written"
+    ),
+    "cost_unreadable": Sentence("成本不是金额，例如 8.70", "Has a cost that is not an amount such as 8.70"),
+    "uses_unreadable": Sentence(
+        "可用次数不是 1 到 10000 的整数", "Has a number of uses that is not a whole number from 1 to 10,000"
+    ),
     "duplicate": Sentence("与第 {first_line} 行重复", "Is the same as line {first_line}"),
     "empty_row": Sentence("空行", "Empty line"),
     "header": Sentence("标题行", "Heading"),

@@ -185,7 +185,7 @@ def run(
         filled, titles = _fill(path, source, options or Options(), source.sample())
         judge = Judge(source, filled, tally, today=_today())
         judge.on_problem = on_problem
-        chunker = Chunker(on_chunk, seal_to)
+        chunker = Chunker(on_chunk, seal_to, judge.terms.lots)
         checked = _SCAN_SHARE if source.facts is not None else 0.0
         with _no_garbage_collection():
             for block in source.blocks():
@@ -220,7 +220,7 @@ def _fill(path: Path, source: Source, options: Options, sample: list[RawLine]) -
     if source.expected_columns is not None:  # lines may lack the last columns of the heading
         source.expected_columns = max(source.expected_columns, len(titles))
     columns = options.columns or guess.columns
-    used = [column for column in (columns.number, columns.secret, columns.expiry) if column is not None]
+    used = columns.used
     for column in used:
         if not 0 <= column < width:
             raise ColumnMissing(name=path.name, column=column + 1)

@@ -1,9 +1,11 @@
 """Imports of card keys: preview, start, follow, pause, cancel; and the result with both ledgers.
 
-The line of an import: the file is read, judged and sealed in a worker process; sealed chunks are stored in the outbox;
-when the file is read to its end the import is declared with the hash of every chunk, the chunks travel two at a time,
-the import is committed and followed until the server has stored it. Clear text is never on this machine's disk. A
-crash at any point loses nothing that was read to its end: the next start goes on.
+The line of an import: a role without the right and an unknown SKU are refused before the file is opened; the file is
+read, judged and sealed in a worker process; sealed chunks are stored in the outbox and travel, two at a time, while
+the rest is read; when the file is read to its end the import is committed with its figures and the hash over all
+chunks, and followed until the server has stored it. Clear text is never on this machine's disk. A crash loses nothing
+that was read to its end: the next start goes on. What ends here without being committed is cancelled at the server
+too, later if it cannot be reached now.
 """
 
 from __future__ import annotations
@@ -11,42 +13,30 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import threading
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from uuid import UUID
 
 from pydantic import TypeAdapter
 
 from desktop.engine.engine import Engine
-from desktop.engine.events import ImportProgressed, ImportRead, ImportStage
+from desktop.engine.events import ImportProgressed
 from desktop.engine.uploads import describe, written_down
-from desktop.importing import (
-    Chunk,
-    Failed,
-    ImportCancelled,
-    ImportProcess,
-    Job,
-    Ledger,
-    Options,
-    Preview,
-    Progress,
-    SealTo,
-)
+from desktop.importing import Failed, ImportCancelled, ImportProcess, Job, Ledger, Options, Preview, SealTo
 from desktop.importing.process import WorkerFailed
-from desktop.importing.session import FileChanged
 from desktop.importing.sniff import FileMissing, FileNotReadable
+from desktop.operations import goods
+from desktop.operations.reading import Reading, Refusal, figures_of, stopped
 from desktop.operations.seen import every_page
-from desktop.store.outbox import Outbox, SealedChunk, Upload, UploadState
+from desktop.store.outbox import Upload, UploadState
 from shared import clock, ids
 from shared.contracts.base import Page
-from shared.contracts.stock import FileFigures, RefusedLine
+from shared.contracts.stock import RefusedLine
 from shared.errors import BadInput, Conflict, KamengError
 
 _REFUSED: TypeAdapter[Page[RefusedLine]] = TypeAdapter(Page[RefusedLine])
-_RECEIVE_SECONDS = 0.1
+_OPTIONS: TypeAdapter[Options] = TypeAdapter(Options)
 
 
 class NothingToImport(BadInput):
@@ -116,14 +106,17 @@ async def preview(file: Path, options: Options | None = None) -> Preview:
 
 
 async def start(
-    engine: Engine, *, file: Path, sku: str, options: Options | None = None, again: bool = False
+    engine: Engine, *, file: Path, sku: str, options: Options | None = None, again: bool = False, title: str = ""
 ) -> ImportStarted:
     """Begin an import, or go on with the unfinished one of the same file. Events tell progress, `wait` waits.
 
-    Needs the server once per account, for its key; afterwards files can be read offline and travel later.
-    Raises FileMissing or FileNotReadable, ImportRunning, ImportedBefore unless `again`, and connection errors.
+    `title` names the import where the file's name says nothing. Needs the server once per account, for its key;
+    afterwards files can be read offline and travel later. Raises NotAllowed, SkuUnknown, FileMissing or
+    FileNotReadable, ImportRunning, ImportedBefore unless `again`, and connection errors; nothing was read then.
     """
     account = engine.session.require_account()
+    goods.require_importer(engine)
+    wanted = goods.ruled(options or Options(), await goods.look_up(engine, sku))
     file, digest = await asyncio.to_thread(_identify, file)
     begun = await _begun_before(engine, file=file, digest=digest, sku=sku, again=again)
     if begun is not None:
@@ -139,16 +132,16 @@ async def start(
             account=account.name,
             sku=sku,
             file=file,
+            file_name=title or file.name,
             file_sha256=digest,
             key_id=key.key_id,
             owner=owner,
+            options=_OPTIONS.dump_json(wanted).decode(),
         )
     )
     seal_to = SealTo(public_key=base64.b64decode(key.public_key), import_id=upload_id)
     engine.tell(describe(upload))
-    engine.work_on(
-        upload_id, _read_and_send(engine, upload, Job(path=file, options=options or Options(), seal_to=seal_to))
-    )
+    engine.work_on(upload_id, _read_and_send(engine, upload, Job(path=file, options=wanted, seal_to=seal_to)))
     return ImportStarted(id=upload_id, resumed=False)
 
 
@@ -172,7 +165,10 @@ async def list_imports(engine: Engine) -> list[ImportProgressed]:
 
 
 async def pause(engine: Engine, upload_id: UUID) -> ImportProgressed:
-    """Stop sending until `resume`, also over restarts. A file that is still being read is read on first."""
+    """Stop sending until `resume`, also over restarts. A file that is still being read is read on, and kept here."""
+    sending = engine.ahead.get(upload_id)
+    if sending is not None:
+        sending.cancel()
     if await _state(engine, upload_id) is not UploadState.READING:
         await engine.halt(upload_id)
     await engine.stores.outbox(lambda outbox: outbox.pause(upload_id, paused=True))
@@ -188,16 +184,18 @@ async def resume(engine: Engine, upload_id: UUID) -> ImportProgressed:
 
 
 async def cancel(engine: Engine, upload_id: UUID) -> ImportProgressed:
-    """Give an import up and delete its chunks here. Raises TooLateToCancel once the server stores it.
+    """Give an import up, delete its chunks here and have the server take out what it has of it.
 
-    What the server received and was not told to store, it throws away by itself.
+    Without a connection the server is told later. Raises TooLateToCancel once the import is committed.
     """
     upload = await engine.stores.outbox(lambda outbox: outbox.upload(upload_id))
     if upload.state is UploadState.INGESTING:
         raise TooLateToCancel(file=upload.file_name)
     await engine.halt(upload_id)
     await engine.stores.outbox(lambda outbox: outbox.finish(upload_id, UploadState.CANCELLED))
-    return await _tell(engine, upload_id)
+    told = await _tell(engine, upload_id)
+    await engine.settle(upload_id)
+    return told
 
 
 async def refused_lines(engine: Engine, upload_id: UUID) -> list[RefusedLine]:
@@ -230,87 +228,34 @@ async def _begun_before(engine: Engine, *, file: Path, digest: str, sku: str, ag
 
 async def _read_and_send(engine: Engine, upload: Upload, job: Job) -> Upload:
     """The whole life of an import as one task."""
+    reading = Reading(engine, upload, job)
+    sending = asyncio.create_task(engine.send_ahead(upload, reading.arrived, reading.waits_for))
+    engine.ahead[upload.id] = sending
     try:
-        ledger = await _read(engine, upload, job)
-        if ledger.file_sha256 != upload.file_sha256:
-            raise FileChanged(name=upload.file_name)
+        ledger = await reading.finish(sending)
         if ledger.valid == 0:
             raise NothingToImport(file=upload.file_name, ledger=ledger.sentence(engine.language))
+        ready = await engine.stores.outbox(lambda outbox: outbox.complete(upload.id, figures_of(ledger)))
+        engine.tell(describe(ready))
+        await asyncio.wait({sending})  # a refusal it met is met again, and written down, by `send`
+        if (await engine.stores.outbox(lambda outbox: outbox.upload(upload.id))).paused:
+            return ready
+        return await engine.send(upload.id)
+    except Refusal as refusal:
+        return await engine.give_up(upload, refusal.error)
     except KamengError as error:
+        if (await engine.stores.outbox(lambda outbox: outbox.upload(upload.id))).state is not UploadState.READING:
+            raise  # it was read: what stopped it is not about the file
         to = UploadState.CANCELLED if isinstance(error, ImportCancelled) else UploadState.FAILED
         reason = written_down(error)
         ended = await engine.stores.outbox(lambda outbox: outbox.finish(upload.id, to, error=reason))
         engine.tell(describe(ended, why=error))
+        await stopped(sending)
+        await engine.settle(upload.id)
         raise
-    figures = FileFigures(
-        read=ledger.read,
-        valid=ledger.valid,
-        duplicates=ledger.duplicates,
-        refused=ledger.refused,
-        skipped=ledger.skipped,
-    )
-    ready = await engine.stores.outbox(lambda outbox: outbox.complete(upload.id, figures))
-    engine.tell(describe(ready))
-    return ready if ready.paused else await engine.send(upload.id)
-
-
-async def _read(engine: Engine, upload: Upload, job: Job) -> Ledger:
-    """Run the worker in a thread of its own; cancelling this coroutine stops the worker before it returns."""
-    stop = threading.Event()
-    reading = asyncio.get_running_loop().run_in_executor(None, _read_in_thread, engine, upload, job, stop)
-    try:
-        ledger = await asyncio.shield(reading)
-    except asyncio.CancelledError:
-        stop.set()
-        await asyncio.wait({reading})
-        reading.exception()  # it was heard: the worker's own ImportCancelled
-        raise
-    engine.ledgers[upload.id] = ledger
-    engine.tell(ImportRead(upload.id, ledger))
-    return ledger
-
-
-def _read_in_thread(engine: Engine, upload: Upload, job: Job, stop: threading.Event) -> Ledger:
-    with ImportProcess(job) as worker:
-        while True:
-            if stop.is_set():
-                worker.cancel()
-            match worker.receive(_RECEIVE_SECONDS):
-                case Chunk() as chunk if not stop.is_set():
-                    sealed = SealedChunk(n=chunk.n, sha256=chunk.sha256, sealed=chunk.body)
-                    engine.stores.outbox_from_thread(partial(Outbox.add_chunks, upload_id=upload.id, chunks=[sealed]))
-                case Progress() as progress:
-                    engine.tell(_reading(upload, progress))
-                case Failed() as failed:
-                    raise failed.error()
-                case Ledger() as ledger:
-                    return ledger
-
-
-def _reading(upload: Upload, progress: Progress) -> ImportProgressed:
-    sorted_rows = progress.valid + progress.duplicates + progress.refused
-    skipped = max(0, progress.read - sorted_rows)
-    figures = FileFigures(
-        read=sorted_rows + skipped,
-        valid=progress.valid,
-        duplicates=progress.duplicates,
-        refused=progress.refused,
-        skipped=skipped,
-    )
-    return ImportProgressed(
-        id=upload.id,
-        sku=upload.sku,
-        file_name=upload.file_name,
-        stage=ImportStage.READING,
-        figures=figures,
-        chunks=0,
-        chunks_sent=0,
-        stored=0,
-        duplicates_in_stock=0,
-        refused_by_server=0,
-        created_at=upload.created_at,
-        fraction=progress.fraction,
-    )
+    finally:
+        engine.ahead.pop(upload.id, None)
+        await stopped(sending)
 
 
 async def _state(engine: Engine, upload_id: UUID) -> UploadState:

@@ -29,6 +29,7 @@ from sqlalchemy import (
     delete,
     func,
     select,
+    text,
     update,
 )
 from sqlalchemy.dialects.sqlite import insert
@@ -37,7 +38,7 @@ from desktop.store.sqlite import Instant, errors_in_words, open_file
 from shared import clock, ids
 from shared.contracts.stock import FileFigures
 
-VERSION = 1_000
+VERSION = 1_001
 T = TypeVar("T")
 
 
@@ -82,6 +83,9 @@ _UPLOAD = Table(
     Column("error_params", String),
     Column("created_at", Instant, nullable=False),
     Column("finished_at", Instant),
+    Column("announced", Boolean, nullable=False, server_default=text("0")),
+    Column("cancel_owed", Boolean, nullable=False, server_default=text("0")),
+    Column("options", String),
 )
 _CHUNK = Table(
     "upload_chunk",
@@ -91,6 +95,13 @@ _CHUNK = Table(
     Column("sha256", String, nullable=False),
     Column("sent", Boolean, nullable=False, default=False),
     Column("sealed", LargeBinary, nullable=False),
+)
+_HABIT = Table(
+    "import_habit",
+    _METADATA,
+    Column("account", String, primary_key=True),
+    Column("goods", String, primary_key=True),
+    Column("options", String, nullable=False),
 )
 _DEVICE = Table(
     "device",
@@ -105,7 +116,11 @@ _SETTING = Table(
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One row of the upload list. `error_code` and `error_params` (JSON) say why it failed."""
+    """One row of the upload list. `error_code` and `error_params` (JSON) say why it failed.
+
+    `announced`: the server may know of it. `cancel_owed`: it ended here, and the server still has to be told.
+    `options` (JSON) are how the file is read.
+    """
 
     id: UUID
     account: str
@@ -127,6 +142,9 @@ class Upload:
     error_params: str | None
     created_at: datetime
     finished_at: datetime | None
+    announced: bool
+    cancel_owed: bool
+    options: str | None
 
     @property
     def is_over(self) -> bool:
@@ -190,7 +208,17 @@ class Outbox:
     # --- uploads ----------------------------------------------------------------------------------------------
 
     def begin(
-        self, *, upload_id: UUID, account: str, sku: str, file: Path, file_sha256: str, key_id: str, owner: str
+        self,
+        *,
+        upload_id: UUID,
+        account: str,
+        sku: str,
+        file: Path,
+        file_name: str,
+        file_sha256: str,
+        key_id: str,
+        owner: str,
+        options: str,
     ) -> Upload:
         """Start a new upload in state READING; `owner` is the presence name of the program that reads the file."""
         values = {
@@ -198,11 +226,12 @@ class Outbox:
             "account": account,
             "sku": sku,
             "file_path": str(file),
-            "file_name": file.name,
+            "file_name": file_name,
             "file_sha256": file_sha256,
             "key_id": key_id,
             "state": UploadState.READING.value,
             "owner": owner,
+            "options": options,
             "created_at": clock.now(),
         }
         self._run(lambda connection: connection.execute(insert(_UPLOAD).values(values)))
@@ -265,17 +294,35 @@ class Outbox:
             lambda connection: connection.execute(update(_UPLOAD).where(_UPLOAD.c.id == upload_id).values(values))
         )
 
+    def announce(self, upload_id: UUID) -> None:
+        """The server is about to hear of it: from now on a cancellation has to reach it too."""
+        self._run(
+            lambda connection: connection.execute(
+                update(_UPLOAD).where(_UPLOAD.c.id == upload_id).values(announced=True)
+            )
+        )
+
+    def cancel_told(self, upload_id: UUID) -> None:
+        """The server knows that it is over, or never can."""
+        told = update(_UPLOAD).where(_UPLOAD.c.id == upload_id).values(cancel_owed=False)
+        self._run(lambda connection: connection.execute(told))
+
     def finish(self, upload_id: UUID, to: UploadState, *, error: tuple[str, str] | None = None) -> Upload:
-        """End an upload and delete its chunks in the same transaction; a repeat changes nothing."""
+        """End an upload and delete its chunks in the same transaction; a repeat changes nothing.
+
+        Unless it is DONE, the server is owed a cancellation when it may know of it.
+        """
         assert to in OVER
         code, params = error or (None, None)
-        values = {
+        values: dict[str, object] = {
             "state": to.value,
             "paused": False,
             "error_code": code,
             "error_params": params,
             "finished_at": clock.now(),
         }
+        if to is not UploadState.DONE:
+            values["cancel_owed"] = _UPLOAD.c.announced
 
         def work(connection: Connection) -> None:
             self._move(connection, upload_id, set(UploadState) - OVER, values)
@@ -285,6 +332,25 @@ class Outbox:
         # Deleted pages are overwritten with zeros in the file; fold the log, which may still hold the old ones.
         self._fold_log()
         return self.upload(upload_id)
+
+    def owing_cancel(self, *, account: str) -> list[Upload]:
+        """The account's uploads whose end the server does not know."""
+        return self._select_uploads(_UPLOAD.c.account == account, _UPLOAD.c.cancel_owed)
+
+    # --- how files of a supplier's product are read --------------------------------------------------------------
+
+    def habit(self, *, account: str, goods: str) -> str | None:
+        """How the last file for these goods was read, as it was stored, or None."""
+        query = select(_HABIT.c.options).where(_HABIT.c.account == account, _HABIT.c.goods == goods)
+        return self._run(lambda connection: connection.execute(query).scalar_one_or_none())
+
+    def set_habit(self, *, account: str, goods: str, options: str) -> None:
+        """Remember how a file for these goods was read."""
+        fresh = insert(_HABIT).values(account=account, goods=goods, options=options)
+        kept = fresh.on_conflict_do_update(
+            index_elements=[_HABIT.c.account, _HABIT.c.goods], set_={"options": fresh.excluded.options}
+        )
+        self._run(lambda connection: connection.execute(kept))
 
     def forget(self, upload_id: UUID) -> None:
         """Delete an upload that never was ready, with its chunks."""
@@ -381,4 +447,7 @@ def _upload(row: Row[tuple[object, ...]]) -> Upload:
         error_params=facts["error_params"],
         created_at=facts["created_at"],
         finished_at=facts["finished_at"],
+        announced=facts["announced"],
+        cancel_owed=facts["cancel_owed"],
+        options=facts["options"],
     )

@@ -14,9 +14,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Dialect, Engine, Integer, MetaData, TypeDecorator, create_engine, event
+from sqlalchemy import Connection, Dialect, Engine, Integer, MetaData, TypeDecorator, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
+from sqlalchemy.schema import CreateColumn
 
 from desktop.paths import narrow
 from shared.errors import KamengError
@@ -107,8 +108,19 @@ def _check(engine: Engine, path: Path, metadata: MetaData, version: int) -> None
         if connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one() != "ok":
             raise StoreDamaged(path=path.name)
         metadata.create_all(connection)
+        _add_columns(connection, metadata)
         if found < version:
             connection.exec_driver_sql(f"PRAGMA user_version = {version:d}")
+
+
+def _add_columns(connection: Connection, metadata: MetaData) -> None:
+    """A file of an earlier minor version gets the columns that are new since; each has a default or may be empty."""
+    for table in metadata.sorted_tables:
+        have = {row[1] for row in connection.exec_driver_sql(f"PRAGMA table_info({table.name})")}
+        for column in table.columns:
+            if column.name not in have:
+                made = CreateColumn(column).compile(dialect=connection.dialect)
+                connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {made}")
 
 
 def _written(version: int) -> str:

@@ -63,7 +63,13 @@ class Imported:
 
     @property
     def rows(self) -> list[tuple[int, str, str]]:
-        return [tuple(row) for chunk in self.chunks for row in msgspec.msgpack.decode(chunk.body)]
+        return [tuple(row[:3]) for chunk in self.chunks for row in msgspec.msgpack.decode(chunk.body)[1]]
+
+    @property
+    def terms(self) -> list[tuple[str | None, int | None, int]]:
+        """Expiry, cost and uses of each row, as the server would open them."""
+        opened = [msgspec.msgpack.decode(chunk.body) for chunk in self.chunks]
+        return [tuple(lots[row[3]]) for lots, rows in opened for row in rows]
 
     @property
     def problems(self) -> list[str]:

@@ -54,7 +54,7 @@ def keys_file(tmp_path: Path, count: int) -> Path:
 
 
 def expected_rows(count: int) -> list[list[int | str]]:
-    return [[n + 1, f"NUMBER{n:07}", f"SECRET{n:07}"] for n in range(count)]
+    return [[n + 1, f"NUMBER{n:07}", f"SECRET{n:07}", 0] for n in range(count)]
 
 
 def test_chunks_are_sealed_to_the_server_their_import_and_their_place(
@@ -68,7 +68,8 @@ def test_chunks_are_sealed_to_the_server_their_import_and_their_place(
         (2, 2_345, 10_001, 12_345),
     ]
     opened = [SUITE.decrypt(chunk.body, server_key, info=chunk_info(IMPORT, chunk.n)) for chunk in chunks]
-    assert [row for body in opened for row in msgspec.msgpack.decode(body)] == expected_rows(12_345)
+    assert [row for body in opened for row in msgspec.msgpack.decode(body)[1]] == expected_rows(12_345)
+    assert [msgspec.msgpack.decode(body)[0] for body in opened] == [[[None, None, 1]]] * 3
     for chunk in chunks:
         assert chunk.sha256 == hashlib.sha256(chunk.body).hexdigest()
         assert b"SECRET" not in chunk.body
@@ -142,7 +143,7 @@ def test_a_worker_gives_what_run_gives(tmp_path: Path, server_key: X25519Private
     assert isinstance(last, Ledger)
     assert (last.read, last.valid, last.duplicates, last.skipped) == (7_002, 7_000, 1, 1)
     opened = [SUITE.decrypt(chunk.body, server_key, info=chunk_info(IMPORT, chunk.n)) for chunk in chunks]
-    assert [row[2] for body in opened for row in msgspec.msgpack.decode(body)] == [row[1] for row in rows[1:-1]]
+    assert [row[2] for body in opened for row in msgspec.msgpack.decode(body)[1]] == [row[1] for row in rows[1:-1]]
 
 
 def test_a_worker_gives_the_preview(tmp_path: Path) -> None:

@@ -400,7 +400,7 @@ def test_expired_cards_are_refused_and_the_range_is_shown(tmp_path: Path) -> Non
     with clock.fixed(dt.datetime(2026, 8, 31, 16, 0, tzinfo=dt.UTC)):  # 1 September in the shop
         imported = Imported(path)
     assert [row[0] for row in imported.rows] == [3, 4, 6]
-    assert imported.problems == ["第 2 行：已过有效期。", "第 5 行：有效期无法识别。"]
+    assert imported.problems == ["第 2 行：已过有效期。", "第 5 行：有效期无法识别，请核对日期写法。"]
     assert (imported.ledger.expires_first, imported.ledger.expires_last) == (
         dt.date(2026, 9, 1),
         dt.date(2028, 2, 29),

@@ -32,7 +32,10 @@ def outbox(tmp_path):
 
 def begin(outbox: Outbox, **other):
     facts = {"account": "chen@https://s", "sku": "A", "file": Path("/x/keys.txt"), "file_sha256": "ab" * 32}
-    return outbox.begin(**{"upload_id": ids.new_id(), "key_id": "k1", "owner": "me", **facts, **other})
+    return outbox.begin(
+        **{"upload_id": ids.new_id(), "key_id": "k1", "owner": "me", **facts, **other, "file_name": "keys.txt"},
+        options="{}",
+    )
 
 
 def chunks(count: int) -> list[SealedChunk]:
@@ -151,7 +154,7 @@ def test_settings_are_replaced_and_forgotten(outbox):
     assert outbox.setting("account") is None
 
 
-@pytest.mark.parametrize(("version", "opens"), [(1_000, True), (1_007, True), (2_000, False)])
+@pytest.mark.parametrize(("version", "opens"), [(1_001, True), (1_007, True), (2_000, False)])
 def test_a_newer_minor_opens_and_a_newer_major_is_refused(tmp_path, version, opens):
     path = tmp_path / "outbox.db"
     Outbox(path).close()
@@ -166,7 +169,7 @@ def test_a_newer_minor_opens_and_a_newer_major_is_refused(tmp_path, version, ope
         return
     with pytest.raises(StoreTooNew) as caught:
         Outbox(path)
-    assert caught.value.params == {"path": "outbox.db", "found": "2.0", "known": "1.0"}
+    assert caught.value.params == {"path": "outbox.db", "found": "2.0", "known": "1.1"}
     assert "请安装新版本" in caught.value.sentence("zh")
     # Refused means untouched.
     with sqlite3.connect(path) as db:
