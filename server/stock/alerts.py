@@ -193,7 +193,7 @@ def live_counts(tx: Tx, who: Actor, sku_ids: Collection[UUID]) -> dict[UUID, int
 def live_by_kind(tx: Tx) -> dict[AlertKind, int]:
     """How many alerts of each kind stand, for /metrics."""
     query = select(StockAlert.kind, func.count()).where(StockAlert.live_key.is_not(None)).group_by(StockAlert.kind)
-    counted: dict[str, int] = dict(tx.execute(query).tuples().all())
+    counted: dict[str, int] = dict(tx.execute(query).all())
     return {kind: counted.get(kind.value, 0) for kind in AlertKind}
 
 

@@ -105,7 +105,8 @@ class Watch:
             # What a SKU had sold before it was first seen is no pace: its past begins with what is true now.
             cover.write_days(tx, {x: supplies[x] for x in found.first_seen}, day=today - timedelta(days=1))
             cover.write_days(tx, {x: supplies[x] for x in found.days}, day=today)
-            _move_products(tx, found.products, now)
+            if found.products:
+                _move_products(tx, found.products, now)
 
 
 # --- what is found ---
