@@ -8,7 +8,8 @@ small tables; units that are held lie close behind the cursor.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -26,6 +27,7 @@ from server.stock.model import (
     StockUnit,
     StockVoid,
 )
+from shared.contracts.base import Page
 from shared.contracts.stock import Unit, UnitOrder, UnitWindow
 from shared.states import ImportState, LotState, UnitState
 
@@ -78,39 +80,43 @@ class _Lot(NamedTuple):
         return min(use * self.keys + min(key, self.keys), self.imported)
 
 
-def window(
-    tx: Tx,
-    sku_id: UUID,
-    *,
-    state: UnitState | None,
-    lot_id: UUID | None,
-    order: UnitOrder,
-    position: int,
-    limit: int,
-) -> UnitWindow:
-    """Rows `position`... of the units of a SKU in that order. The rows of a filter are of the moment of its counts."""
-    lots = _lots(tx, sku_id, lot_id, order)
+@dataclass(frozen=True, slots=True)
+class View:
+    """Which units of a SKU somebody looks at, in which order, and from which row."""
+
+    sku_id: UUID
+    state: UnitState | None = None
+    lot_id: UUID | None = None
+    order: UnitOrder = UnitOrder.NUMBER
+    position: int = 0
+    limit: int = 256
+
+    @property
+    def is_down(self) -> bool:
+        """Whether the list is turned round."""
+        return self.order in {UnitOrder.NUMBER_DOWN, UnitOrder.EXPIRY_DOWN}
+
+
+def window(tx: Tx, view: View) -> UnitWindow:
+    """The rows of a view, and how many the whole list has."""
+    lots, state = _lots(tx, view), view.state
     total = sum(lot.count(state) for lot in lots)
     seqs: list[int] = []
-    before = position
+    before = view.position
     for lot in lots:
         mine = lot.count(state)
         if before >= mine:
             before -= mine
             continue
-        count = min(mine - before, limit - len(seqs))
-        if _is_down(order):
-            seqs += reversed(_seqs(tx, sku_id, lot, state, mine - before - count, count))
+        count = min(mine - before, view.limit - len(seqs))
+        if view.is_down:
+            seqs += reversed(_seqs(tx, view.sku_id, lot, state, mine - before - count, count))
         else:
-            seqs += _seqs(tx, sku_id, lot, state, before, count)
+            seqs += _seqs(tx, view.sku_id, lot, state, before, count)
         before = 0
-        if len(seqs) >= limit:
+        if len(seqs) >= view.limit:
             break
-    return UnitWindow(items=rows(tx, sku_id, seqs), position=position, total=total)
-
-
-def _is_down(order: UnitOrder) -> bool:
-    return order.value.startswith("-")
+    return UnitWindow(items=rows(tx, view.sku_id, seqs), position=view.position, total=total)
 
 
 _LOTS = (
@@ -137,14 +143,15 @@ _LOTS = (
 )
 
 
-def _lots(tx: Tx, sku_id: UUID, lot_id: UUID | None, order: UnitOrder) -> list[_Lot]:
-    query = _LOTS.where(StockLot.sku_id == sku_id)
-    if lot_id is not None:
-        query = query.where(StockLot.id == lot_id)
+def _lots(tx: Tx, view: View) -> list[_Lot]:
+    """The lots of a view in its order."""
+    query = _LOTS.where(StockLot.sku_id == view.sku_id)
+    if view.lot_id is not None:
+        query = query.where(StockLot.id == view.lot_id)
     lots = [_Lot._make(row) for row in tx.execute(query)]
-    by_expiry = order in {UnitOrder.EXPIRY, UnitOrder.EXPIRY_DOWN}
+    by_expiry = view.order in {UnitOrder.EXPIRY, UnitOrder.EXPIRY_DOWN}
     lots.sort(key=lambda lot: ((lot.expires_on or date.max) if by_expiry else date.min, lot.first_seq))
-    return lots[::-1] if _is_down(order) else lots
+    return lots[::-1] if view.is_down else lots
 
 
 # --- which numbers ---
@@ -278,45 +285,45 @@ def _unit(row: Any) -> Unit:
     )
 
 
+def after(tx: Tx, sku_id: UUID, *, state: UnitState | None, seq: int, limit: int) -> Page[Unit]:
+    """Units of a SKU by number, those after `seq`: for who reads all of them one page after the other."""
+    query = _ROWS.where(StockUnit.sku_id == sku_id, StockUnit.seq > seq)
+    if state is not None:
+        query = query.where(StockUnit.state == state)
+    found = tx.execute(query.order_by(StockUnit.seq).limit(limit + 1)).all()
+    more = str(found[limit - 1].seq) if len(found) > limit else None
+    return Page[Unit](items=[_unit(row) for row in found[:limit]], next=more)
+
+
 # --- by the end of the key ---
 
 
-def search(
-    tx: Tx,
-    sku_id: UUID,
-    *,
-    tail: str,
-    state: UnitState | None,
-    lot_id: UUID | None,
-    order: UnitOrder,
-    position: int,
-    limit: int,
-) -> UnitWindow:
-    """Units whose card ends with `tail`, among a bounded stretch of the unfiltered list from `position` on."""
-    lots = _lots(tx, sku_id, lot_id, order)
+def search(tx: Tx, view: View, *, tail: str) -> UnitWindow:
+    """Units of a view whose card ends with `tail`, among a bounded stretch of the list of all states from its row on.
+
+    `next` of the answer is the row of that list where the search goes on.
+    """
+    start, at, runs = 0, view.position, 0
+    lots = _lots(tx, view)
     total = sum(lot.imported for lot in lots)
     items: list[Unit] = []
-    at, start, runs = position, 0, 0
     for lot in lots:
         while start <= at < start + lot.imported:
-            low, high, use = _run(lot, at - start, position + SEARCHED_UNITS - at, down=_is_down(order))
+            low, high, use = _run(lot, at - start, view.position + SEARCHED_UNITS - at, down=view.is_down)
             if runs == SEARCHED_RUNS or high <= low:
-                return UnitWindow(items=items, position=position, total=total, next=at)
-            found = _ending(tx, sku_id, lot, low - use * lot.keys, high - use * lot.keys, tail)
-            seqs = [seq + use * lot.stride for seq in found]
-            for unit in rows(tx, sku_id, seqs[::-1] if _is_down(order) else seqs):
-                if state is None or unit.state is state:
-                    items.append(unit)
-                    if len(items) == limit:
-                        place = lot.place_of(unit.seq)
-                        after = start + (lot.imported - place if _is_down(order) else place + 1)
-                        return UnitWindow(
-                            items=items, position=position, total=total, next=after if after < total else None
-                        )
+                return UnitWindow(items=items, position=view.position, total=total, next=at)
+            seqs = _ending(tx, view.sku_id, lot, low - use * lot.keys, high - use * lot.keys, tail)
+            seqs = [seq + use * lot.stride for seq in (seqs[::-1] if view.is_down else seqs)]
+            found = [unit for unit in rows(tx, view.sku_id, seqs) if view.state in {None, unit.state}]
+            if len(found) > (room := view.limit - len(items)):
+                place = lot.place_of(found[room].seq)
+                at = start + (lot.imported - place - 1 if view.is_down else place)
+                return UnitWindow(items=items + found[:room], position=view.position, total=total, next=at)
+            items += found
             at += high - low
             runs += 1
         start += lot.imported
-    return UnitWindow(items=items, position=position, total=total)
+    return UnitWindow(items=items, position=view.position, total=total)
 
 
 def _run(lot: _Lot, row: int, most: int, *, down: bool) -> tuple[int, int, int]:
@@ -330,7 +337,7 @@ def _run(lot: _Lot, row: int, most: int, *, down: bool) -> tuple[int, int, int]:
     return row, min(row + count, (use + 1) * lot.keys), use
 
 
-def _ending(tx: Tx, sku_id: UUID, lot: _Lot, low: int, high: int, tail: str) -> Iterable[int]:
+def _ending(tx: Tx, sku_id: UUID, lot: _Lot, low: int, high: int, tail: str) -> list[int]:
     """The secrets among keys [low, high) of a lot whose card ends so, as far as its stored tail tells."""
     within = CardSecret.seq.between(lot.first_seq + low, lot.first_seq + high - 1)
     length = func.length(CardSecret.tail)
