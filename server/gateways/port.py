@@ -34,7 +34,9 @@ Product = Literal["qr", "h5", "page", "jsapi", "mini_program"]
 System = Literal["ios", "android", "other"]
 
 PaymentState = Literal["pending", "paid", "closed", "refunded"]
-"""`refunded`: money came and some or all of it went back. Nothing is delivered on it; ask about the refunds."""
+"""`refunded`: money came and some or all of it went back. Nothing is delivered on it; ask about the refunds.
+
+Alipay says so only when all went back."""
 
 RefundOutcome = Literal["processing", "succeeded", "abnormal", "closed", "failed"]
 """`abnormal`: the payer's card cannot take it, somebody must act. `closed`, `failed`: it will never succeed."""
@@ -155,7 +157,7 @@ class RefundFact:
 
     `amount_fen` is None in a notification that names only `refunded_total_fen`, the sum of all refunds of the payment
     (Alipay): `query_refund` tells then. `refund_no` is the channel's; a channel without one gives its payment's number.
-    `merchant_id` is None where the channel does not say it.
+    `merchant_id` and `app_id` are None where the channel does not say them.
     """
 
     out_refund_no: str
@@ -167,6 +169,7 @@ class RefundFact:
     refunded_at: datetime | None = None
     refunded_total_fen: Fen | None = None
     event_id: str | None = None
+    app_id: str | None = None
 
 
 # --- bills ---

@@ -14,9 +14,11 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from shared import clock
 from shared.money import Fen
 
 _OUR_NUMBER = re.compile(r"[0-9A-Za-z_-]{6,32}")
+_LOCAL_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?")
 _YUAN = re.compile(r"(?P<yuan>[0-9]{1,11})(?:\.(?P<part>[0-9]{1,2}))?")
 
 NOT_SENT = frozenset({"ConnectError", "ConnectTimeout"})
@@ -52,6 +54,26 @@ BlankIsNone = BeforeValidator(_none_of_blank)
 
 WireFen = Annotated[int, Field(strict=True)]
 """An amount in fen as a JSON number without a fraction."""
+
+
+def _yuan(value: object) -> Fen:
+    if not isinstance(value, str):
+        raise ValueError("not an amount of yuan")  # noqa: TRY004 - pydantic makes its error of this one
+    return fen_of_yuan(value)
+
+
+Yuan = Annotated[Fen, BeforeValidator(_yuan)]
+"""An amount of yuan as text, read as fen; never by way of a float."""
+
+
+def _shop_time(value: object) -> datetime:
+    if not isinstance(value, str) or not _LOCAL_TIME.fullmatch(value):
+        raise ValueError("not a local time")
+    return _in_utc(datetime.fromisoformat(value).replace(tzinfo=clock.SHOP_ZONE))
+
+
+ShopTime = Annotated[datetime, BeforeValidator(_shop_time)]
+"""`yyyy-MM-dd HH:mm:ss` as a clock in Beijing shows it, read as UTC."""
 
 
 def where(error: ValidationError) -> str:

@@ -1,0 +1,344 @@
+"""The channel `alipay`: Alipay's gateway with RSA2 keys: codes to scan, a phone's and a computer's browser.
+
+Guarantees of this file: nothing Alipay says is believed before its signature over the raw text or bytes was checked,
+except a bill's file, which has none; an answer that is not signed leaves the outcome unknown, also when it says no.
+A phone's or a computer's page is an address that we sign and nobody is asked for: Alipay knows of the payment when the
+buyer opens it. A code is known when somebody scans it, so until then Alipay knows of no such number, and that means
+"not paid". Notifications have no time: an old genuine one can come at any time, and natural keys make it harmless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, timedelta
+from typing import TypeVar
+from urllib.parse import quote, urlencode
+
+from pydantic import ValidationError
+
+from server.gateways.alipay_signing import SIGN_TYPE, AlipayAccount, Answer, Keys, read_answer, read_notice
+from server.gateways.alipay_wire import (
+    CHANNEL,
+    DONE,
+    ENDED,
+    NO_BILL,
+    BillReady,
+    Closed,
+    Notice,
+    Opened,
+    Refunded,
+    RefundFound,
+    Trade,
+    Verdict,
+)
+from server.gateways.bill_files import DamagedBill, unzipped
+from server.gateways.port import (
+    BadSignature,
+    Bill,
+    BillKind,
+    ChannelRefused,
+    ChannelUnknown,
+    CreatePayment,
+    CreateRefund,
+    MalformedNotice,
+    NoticeReply,
+    PaymentFact,
+    PaymentOpened,
+    Product,
+    Reason,
+    RefundFact,
+)
+from server.gateways.wire import Wire, cut, encode_json, our_number, split_address, where, yuan_of_fen
+from server.outbound import Outbound, Unanswered
+from shared import clock
+
+GATEWAY_URL = "https://openapi.alipay.com/gateway.do"
+_CHARSET = "utf-8"
+_CODE_LIFE = timedelta(hours=2)
+_PAGES: dict[Product, tuple[str, str]] = {
+    "h5": ("alipay.trade.wap.pay", "QUICK_WAP_WAY"),
+    "page": ("alipay.trade.page.pay", "FAST_INSTANT_TRADE_PAY"),
+}
+_NOT_IN_A_SUBJECT = str.maketrans("/=&", "   ")
+
+W = TypeVar("W", bound=Wire)
+
+
+class AlipayGateway:
+    """`port.Gateway` for one application of one seller at Alipay."""
+
+    def __init__(
+        self,
+        account: AlipayAccount,
+        *,
+        outbound: Outbound,
+        downloads: Outbound | None = None,
+        base_url: str = GATEWAY_URL,
+        now: Callable[[], datetime] = clock.now,
+    ) -> None:
+        """Read all keys. `downloads` fetches bills: an Outbound with room and time for them.
+
+        Raises ValueError when a key is not an RSA key, or the address is not http(s).
+        """
+        self._account, self._keys = account, Keys(account)
+        self._url = "".join(split_address(CHANNEL, base_url))
+        self._outbound, self._downloads = outbound, downloads or outbound
+        self._now = now
+
+    @property
+    def channel(self) -> str:
+        """The channel's name."""
+        return CHANNEL
+
+    @property
+    def merchant_id(self) -> str:
+        """Our seller_id."""
+        return self._account.seller_id
+
+    @property
+    def app_ids(self) -> frozenset[str]:
+        """Our application."""
+        return frozenset({self._account.app_id})
+
+    @property
+    def products(self) -> frozenset[Product]:
+        """A code, a phone's page, a computer's page."""
+        return frozenset({"qr", "h5", "page"})
+
+    # --- payments ------------------------------------------------------------------------------------------
+
+    async def create(self, payment: CreatePayment) -> PaymentOpened:
+        """See `port.Gateway.create`."""
+        if payment.product not in self.products:
+            raise ChannelRefused(channel=CHANNEL, reason_code=Reason.PRODUCT_NOT_OFFERED)
+        content: dict[str, object] = {
+            "out_trade_no": our_number(payment.out_trade_no),
+            "total_amount": yuan_of_fen(payment.amount_fen),
+            "subject": cut(payment.subject.translate(_NOT_IN_A_SUBJECT), most_bytes=256),
+            "time_expire": _beijing(payment.expires_at),
+        }
+        if payment.product in _PAGES:
+            return PaymentOpened(pay_url=self._page(payment, content), qr_text=None)
+        opened = await self._ask(Opened, "alipay.trade.precreate", content, notify_url=payment.notify_url)
+        _require_same(opened.out_trade_no, payment.out_trade_no)
+        until = self._now() + _CODE_LIFE
+        return PaymentOpened(
+            pay_url=None, qr_text=opened.qr_code, valid_until=until if until < payment.expires_at else None
+        )
+
+    def _page(self, payment: CreatePayment, content: dict[str, object]) -> str:
+        """The address that the buyer's browser goes to."""
+        method, code = _PAGES[payment.product]
+        content = content | {"product_code": code}
+        if payment.product == "h5":
+            content["quit_url"] = payment.return_url
+        parameters = self._parameters(method, notify_url=payment.notify_url, return_url=payment.return_url)
+        parameters["biz_content"] = encode_json(content).decode()
+        return f"{self._url}?{_encoded(parameters | {'sign': self._keys.sign(parameters)})}"
+
+    async def query(self, out_trade_no: str) -> PaymentFact | None:
+        """See `port.Gateway.query`."""
+        try:
+            trade = await self._ask(Trade, "alipay.trade.query", {"out_trade_no": our_number(out_trade_no)})
+        except ChannelRefused as refusal:
+            if refusal.reason_code == Reason.NOT_FOUND:
+                return None
+            raise
+        # Answers do not name their request in what they sign: an old one played to us must not pass for this one.
+        _require_same(trade.out_trade_no, out_trade_no)
+        return trade.fact(seller_id=self.merchant_id, app_id=self._account.app_id)
+
+    async def close(self, out_trade_no: str) -> None:
+        """See `port.Gateway.close`. A code that nobody scanned is NOT_FOUND and takes no money after its time."""
+        try:
+            closed = await self._ask(Closed, "alipay.trade.close", {"out_trade_no": our_number(out_trade_no)})
+        except ChannelRefused as refusal:
+            if refusal.reason_code not in ENDED:
+                raise
+            await self._require_closed(out_trade_no)
+        else:
+            _require_same(closed.out_trade_no, out_trade_no)
+
+    async def _require_closed(self, out_trade_no: str) -> None:
+        """What does not wait for the buyer any more was paid or closed before: only the query tells."""
+        fact = await self.query(out_trade_no)
+        if fact is None:
+            raise ChannelRefused(channel=CHANNEL, reason_code=Reason.NOT_FOUND)
+        if fact.state in {"paid", "refunded"}:
+            raise ChannelRefused(channel=CHANNEL, reason_code=Reason.ALREADY_PAID)
+        if fact.state != "closed":
+            raise ChannelUnknown(channel=CHANNEL, detail="not closed, and still open")
+
+    # --- refunds -------------------------------------------------------------------------------------------
+
+    async def refund(self, refund: CreateRefund) -> RefundFact:
+        """See `port.Gateway.refund`. A repeat moves no money and is `processing`: query what the first did."""
+        content: dict[str, object] = {
+            "out_trade_no": our_number(refund.out_trade_no),
+            "out_request_no": our_number(refund.out_refund_no),
+            "refund_amount": yuan_of_fen(refund.amount_fen),
+        }
+        if refund.reason:
+            content["refund_reason"] = cut(refund.reason, most_bytes=256)
+        done = await self._ask(Refunded, "alipay.trade.refund", content)
+        _require_same(done.out_trade_no, refund.out_trade_no)
+        return RefundFact(
+            out_refund_no=refund.out_refund_no,
+            refund_no=done.trade_no,
+            out_trade_no=done.out_trade_no,
+            amount_fen=refund.amount_fen,
+            state="succeeded" if done.fund_change == "Y" else "processing",
+            refunded_total_fen=done.refund_fee,
+        )
+
+    async def query_refund(self, out_refund_no: str, *, out_trade_no: str | None = None) -> RefundFact | None:
+        """See `port.Gateway.query_refund`. None also for one that failed: the same number may be tried again."""
+        assert out_trade_no is not None, "Alipay finds a refund by its payment"
+        content: dict[str, object] = {
+            "out_trade_no": our_number(out_trade_no),
+            "out_request_no": our_number(out_refund_no),
+            "query_options": ["gmt_refund_pay"],
+        }
+        try:
+            found = await self._ask(RefundFound, "alipay.trade.fastpay.refund.query", content)
+        except ChannelRefused as refusal:
+            if refusal.reason_code == Reason.NOT_FOUND:
+                return None
+            raise
+        if found.refund_status is None:
+            return None
+        _require_same((found.out_trade_no, found.out_request_no), (out_trade_no, out_refund_no))
+        if found.trade_no is None or found.refund_amount is None:
+            raise ChannelUnknown(channel=CHANNEL, detail="refunded without a number or an amount")
+        return RefundFact(
+            out_refund_no=out_refund_no,
+            refund_no=found.trade_no,
+            out_trade_no=out_trade_no,
+            amount_fen=found.refund_amount,
+            state="succeeded" if found.refund_status == "REFUND_SUCCESS" else "processing",
+            refunded_at=found.gmt_refund_pay,
+        )
+
+    # --- notifications -------------------------------------------------------------------------------------
+
+    def verify_notify(self, headers: Mapping[str, str], body: bytes) -> PaymentFact | RefundFact:  # noqa: ARG002 - all is in the body
+        """See `port.Gateway.verify_notify`. Refunds are told at the address of the payment."""
+        fields = read_notice(self._keys, body)
+        try:
+            return Notice.model_validate(fields).fact()
+        except ValidationError as error:
+            raise MalformedNotice(reason=where(error)) from None  # the chained error would carry the values
+
+    def verify_refund_notify(self, headers: Mapping[str, str], body: bytes) -> RefundFact:
+        """See `port.Gateway.verify_refund_notify`."""
+        fact = self.verify_notify(headers, body)
+        if not isinstance(fact, RefundFact):
+            raise MalformedNotice(reason="refund_fee")
+        return fact
+
+    def verify(self, headers: Mapping[str, str], body: bytes) -> PaymentFact:
+        """See `port.Gateway.verify`."""
+        fact = self.verify_notify(headers, body)
+        if not isinstance(fact, PaymentFact):
+            raise MalformedNotice(reason="refund_fee")
+        return fact
+
+    def accepted(self) -> NoticeReply:
+        """The seven letters that stop Alipay from telling again."""
+        return NoticeReply(status=200, body=b"success", media_type="text/plain")
+
+    def refused(self, reason: str) -> NoticeReply:
+        """Anything else makes it tell again later."""
+        return NoticeReply(status=401 if reason == BadSignature.code else 400, body=b"failure", media_type="text/plain")
+
+    # --- bills ---------------------------------------------------------------------------------------------
+
+    async def download_bill(self, kind: BillKind, day: date) -> Bill | None:
+        """See `port.Gateway.download_bill`. The file is neither signed nor hashed: its own totals must be compared."""
+        content = {"bill_type": "trade" if kind == "trades" else "signcustomer", "bill_date": day.isoformat()}
+        try:
+            ready = await self._ask(BillReady, "alipay.data.dataservice.bill.downloadurl.query", content)
+        except ChannelRefused as refusal:
+            if refusal.reason_code == NO_BILL:
+                return None
+            raise
+        try:
+            reply = await self._downloads.exchange("GET", ready.bill_download_url, headers={})
+        except Unanswered as error:
+            raise ChannelUnknown(channel=CHANNEL, detail=error.reason) from error
+        if reply.status != 200:
+            raise ChannelUnknown(channel=CHANNEL, detail=f"bill answered status {reply.status}")
+        try:
+            parts = unzipped(reply.body)
+        except DamagedBill as damaged:
+            raise ChannelUnknown(channel=CHANNEL, detail=f"bill damaged: {damaged.reason}") from None
+        return Bill(channel=CHANNEL, kind=kind, day=day, original=reply.body, parts=parts)
+
+    # --- asking --------------------------------------------------------------------------------------------
+
+    def _parameters(self, method: str, **addresses: str) -> dict[str, str]:
+        return {
+            "app_id": self._account.app_id,
+            "method": method,
+            "format": "JSON",
+            "charset": _CHARSET,
+            "sign_type": SIGN_TYPE,
+            "timestamp": _beijing(self._now()),
+            "version": "1.0",
+            **addresses,
+        }
+
+    async def _ask(self, answer: type[W], method: str, content: Mapping[str, object], **addresses: str) -> W:
+        """What a signed answer says. Anything else than a signed yes or no leaves the outcome unknown."""
+        parameters = self._parameters(method, **addresses)
+        biz_content = encode_json(content).decode()
+        sign = self._keys.sign(parameters | {"biz_content": biz_content})
+        # In the address Alipay reads the charset before it decodes the body.
+        url = f"{self._url}?{_encoded(parameters | {'sign': sign})}"
+        headers = {"Content-Type": f"application/x-www-form-urlencoded;charset={_CHARSET}"}
+        body = _encoded({"biz_content": biz_content}).encode()
+        try:
+            reply = await self._outbound.exchange("POST", url, headers=headers, body=body)
+        except Unanswered as error:
+            raise ChannelUnknown(channel=CHANNEL, detail=error.reason) from error
+        if reply.status != 200:
+            raise ChannelUnknown(channel=CHANNEL, detail=f"status {reply.status}")
+        return self._read(answer, method, reply.body)
+
+    def _read(self, answer: type[W], method: str, body: bytes) -> W:
+        try:
+            given = read_answer(body.decode(_CHARSET), (method.replace(".", "_") + "_response", "error_response"))
+            verdict = Verdict.model_validate(given.content)
+        except ValidationError as error:
+            raise ChannelUnknown(channel=CHANNEL, detail=f"answer malformed at {where(error)}") from None
+        except (ValueError, RecursionError):
+            raise ChannelUnknown(channel=CHANNEL, detail="answer malformed") from None
+        self._check(given, verdict)
+        if verdict.is_unknown:
+            raise ChannelUnknown(channel=CHANNEL, detail=str(verdict))
+        if verdict.code != DONE:
+            raise ChannelRefused(channel=CHANNEL, reason_code=verdict.reason)
+        try:
+            return answer.model_validate(given.content)
+        except ValidationError as error:
+            raise ChannelUnknown(channel=CHANNEL, detail=f"answer malformed at {where(error)}") from None
+
+    def _check(self, given: Answer, verdict: Verdict) -> None:
+        try:
+            self._keys.check(given.raw.encode(), given.sign)
+        except BadSignature as error:
+            raise ChannelUnknown(channel=CHANNEL, detail=f"answer {error.reason}, {verdict}") from error
+
+
+def _encoded(parameters: Mapping[str, str]) -> str:
+    return urlencode(parameters, quote_via=quote, safe="")
+
+
+def _beijing(instant: datetime) -> str:
+    """As a clock in Beijing shows it, wherever this process runs."""
+    return clock.shop_time(instant).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _require_same(answered: object, asked: object) -> None:
+    if answered != asked:
+        raise ChannelUnknown(channel=CHANNEL, detail="answer to another question")
