@@ -44,6 +44,7 @@ from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.types import TypeEngine
 
+from server import bulk
 from shared.errors import Busy
 
 Tx = Session
@@ -182,8 +183,10 @@ class Database:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._writer_lock = threading.RLock() if self.is_sqlite else None
+        self._awaiting: set[int] = set()
         self._writer = self._make_engine(read_only=False)
         self._reader = self._make_engine(read_only=True) if self.is_sqlite else self._writer
+        self._listeners: list[Callable[[object], None]] = []
 
     @contextmanager
     def tx(self) -> Iterator[Tx]:
@@ -196,6 +199,13 @@ class Database:
             _connect(session)
             yield session
             session.commit()
+            for news in session.info.get(_NEWS, ()):
+                for listener in self._listeners:
+                    listener(news)
+
+    def listen(self, listener: Callable[[object], None]) -> None:
+        """Call `listener` with the news (`tell`) of each committed transaction of this process, on its thread."""
+        self._listeners.append(listener)
 
     @contextmanager
     def read(self) -> Iterator[Tx]:
@@ -210,8 +220,26 @@ class Database:
         if self._writer_lock is None:
             yield
             return
-        with self._writer_lock:
+        if not self._writer_lock.acquire(blocking=False):
+            self._awaiting.add(me := threading.get_ident())
+            try:
+                self._writer_lock.acquire()
+            finally:
+                self._awaiting.discard(me)
+        try:
             yield
+        finally:
+            self._writer_lock.release()
+
+    @property
+    def awaited(self) -> bool:
+        """Whether a writer of this process waits for the one that writes: long work may be cut short. Only SQLite."""
+        return bool(self._awaiting)
+
+    def give_way(self) -> None:
+        """Between two transactions of one piece of work: let those go first that wait. A lock gives no order."""
+        if self._awaiting:
+            time.sleep(0.001)
 
     def ping(self) -> None:
         """Raise if the database does not answer."""
@@ -308,6 +336,14 @@ savepoint finds none. Going on would commit a part and answer for the whole.
 """
 
 
+def tell(tx: Tx, news: object) -> None:
+    """Have this process's listeners told `news` once the transaction is committed; nobody when it is rolled back."""
+    tx.info.setdefault(_NEWS, {})[news] = None
+
+
+_NEWS = "news"
+
+
 def is_retryable(error: DBAPIError) -> bool:
     """Whether the same transaction may succeed when it is run again from its start."""
     if error.connection_invalidated:
@@ -331,31 +367,20 @@ def bulk_insert(
 
     `constants` are the same in each row and are bound once; `columns` name the values of each tuple. For tables
     with millions of rows, where SQLAlchemy's own insert takes four times as long (performance-measured.md 4).
+    Raises IntegrityError, after which the transaction, or the savepoint around this call, must be rolled back.
     """
     if not rows:
         return
     table, connection = table_of(model), tx.connection()
-    names = [*constants, *columns]
-    fixed = tuple(_bound(connection, table, name)(value) for name, value in constants.items())
+    insert = {"sqlite": bulk.in_blocks, "postgresql": bulk.copied}.get(connection.dialect.name, bulk.one_by_one)
     binders = [_bound(connection, table, name) for name in columns]
-    if any(binder is not _as_it_is for binder in binders):
+    if any(bind is not _as_it_is for bind in binders):
         values = zip(*rows, strict=True)
-        bound = [
-            column if bind is _as_it_is else map(bind, column) for bind, column in zip(binders, values, strict=True)
-        ]
-        rows = list(zip(*bound, strict=True))
+        rows = list(zip(*(map(bind, column) for bind, column in zip(binders, values, strict=True)), strict=True))
+    fixed = {name: _bound(connection, table, name)(value) for name, value in constants.items()}
     cursor = connection.connection.cursor()
     try:
-        if connection.dialect.name == "postgresql":
-            fixed = tuple(value.hex if isinstance(value, UUID) else value for value in fixed)
-            with cursor.copy(f"COPY {table.name} ({', '.join(names)}) FROM STDIN") as copy:
-                for row in rows:
-                    copy.write_row(fixed + row)
-        else:
-            mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
-            marks = ", ".join([mark] * len(names))
-            insert = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks})"  # noqa: S608 - our own names
-            cursor.executemany(insert, [fixed + row for row in rows])
+        insert(cursor, table.name, fixed, columns, rows)
     except connection.dialect.loaded_dbapi.Error as error:
         raise as_integrity_error(connection, error) from error
     finally:

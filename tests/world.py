@@ -102,7 +102,7 @@ class World:
             intake.declare(tx, self.ctx.keys, body, self.shelf(sku), actor="system")
         for n, chunk in enumerate(sealed):
             with self.ctx.db.tx() as tx:
-                intake.receive(tx, body.id, n, chunk)
+                intake.receive(tx, body.id, intake.inspect(self.ctx.keys, body.id, n, chunk))
         with self.ctx.db.tx() as tx:
             intake.commit(tx, body.id, commit, actor="system")
         self.work()

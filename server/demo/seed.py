@@ -105,7 +105,7 @@ def _stock(ctx: Context, sku: str, keys: list[str]) -> None:
     )
     with ctx.db.tx() as tx:
         intake.declare(tx, ctx.keys, new, _shelf(ctx, sku), actor=SYSTEM.label)
-        intake.receive(tx, import_id, 0, sealed)
+        intake.receive(tx, import_id, intake.inspect(ctx.keys, import_id, 0, sealed))
         intake.commit(tx, import_id, commit, actor=SYSTEM.label)
     while ctx.jobs.run_due():
         pass

@@ -15,16 +15,16 @@ from uuid import UUID
 from sqlalchemy import func, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from server import audit, jobs
+from server import audit
 from server.context import Context
 from server.crypto import KeyRing
 from server.db import Database, Tx, table_of
-from server.stock import ingest
+from server.stock import ingest, judging
 from server.stock.model import ImportChunk, StockImport
 from shared import clock
-from shared.contracts.stock import CHUNK_BYTES, CHUNK_ROWS, MAX_CHUNKS, MAX_ROWS, CommitImport, NewImport
+from shared.contracts.stock import CHUNK_BYTES, CHUNK_ROWS, MAX_CHUNKS, MAX_ROWS, CommitImport, FileFigures, NewImport
 from shared.errors import BadField, Conflict, IdempotencyReused, NotFound, TooLarge
-from shared.states import ImportState, require_move
+from shared.states import ImportState
 
 ABANDONED_AFTER_DAYS = 7
 
@@ -65,8 +65,8 @@ class ImportDiffers(Conflict):
     """The chunks that arrived are not those of the file that is committed."""
 
     code = "import_differs"
-    zh = "服务器收到的数据与文件不一致，没有导入任何卡密。请重新导入文件。"
-    en = "What the server received is not this file; nothing was imported. Please import the file again."
+    zh = "服务器收到的数据与文件不一致，其中的卡密不会上架。请取消这次导入，再重新导入文件。"
+    en = "What the server received is not this file, and none of it is sold. Cancel this import and import again."
 
 
 class ImportEnded(Conflict):
@@ -79,7 +79,7 @@ class ImportEnded(Conflict):
 
 def register(ctx: Context) -> None:
     """Wire the jobs that store chunks and forget uploads; called once by `app`."""
-    ctx.jobs.within(ingest.INGEST, lambda tx, args: ingest.ingest(tx, ctx.keys, args))
+    ctx.jobs.outside(ingest.INGEST, lambda args: ingest.ingest(ctx.db, ctx.keys, args))
     ctx.jobs.within(ingest.DISCARD, ingest.discard)
     ctx.jobs.every("stock.forget_abandoned", 3_600, lambda: forget_abandoned(ctx.db))
 
@@ -131,36 +131,54 @@ def declare(tx: Tx, keys: KeyRing, body: NewImport, shelf: Shelf, *, actor: str)
     return new
 
 
-def receive(tx: Tx, import_id: UUID, n: int, sealed: bytes) -> bool:
-    """Keep one chunk, still sealed; whether it was new. The same bytes again are harmless; others raise ChunkDiffers.
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A chunk as it came, opened once so that its sender hears at once, and not the job, that it cannot be used."""
 
-    Raises TooLarge and NotFound, and ImportEnded when the import does not receive any more. Callers have opened the
-    chunk once (`ingest.inspect`), so that its sender heard at once, and not the job, that it cannot be used.
-    """
+    n: int
+    sealed: bytes
+    sha256: str
+    cards: int
+
+
+def inspect(keys: KeyRing, import_id: UUID, n: int, sealed: bytes) -> Arrived:
+    """Open a chunk. Raises TooLarge, BadField, and ChunkUnreadable when it is not well formed or not for its place."""
     if len(sealed) > CHUNK_BYTES:
         raise TooLarge(limit_bytes=CHUNK_BYTES)
     if n >= MAX_CHUNKS:
         raise BadField(field="n", reason=f"< {MAX_CHUNKS}")
-    digest = hashlib.sha256(sealed).hexdigest()
-    known = tx.scalars(select(ImportChunk.sha256).where(ImportChunk.import_id == import_id, ImportChunk.n == n)).first()
+    cards = len(judging.opened(keys, import_id, n, sealed).rows)
+    return Arrived(n, sealed, hashlib.sha256(sealed).hexdigest(), cards)
+
+
+def receive(tx: Tx, import_id: UUID, chunk: Arrived) -> bool:
+    """Keep one chunk, still sealed; whether it was new. The same bytes again are harmless; others raise ChunkDiffers.
+
+    Raises NotFound, ImportEnded when the import does not receive any more, and BadField when it has too many rows.
+    """
+    of_import = ImportChunk.import_id == import_id
+    known = tx.scalars(select(ImportChunk.sha256).where(of_import, ImportChunk.n == chunk.n)).first()
     if known is not None:
-        if known != digest:
-            raise ChunkDiffers(n=n)
+        if known != chunk.sha256:
+            raise ChunkDiffers(n=chunk.n)
         return False
     # Not locked: a step that stores chunks holds the import's row, and receiving need not wait for it. A chunk that
-    # slips in behind a cancellation belongs to nothing, and is forgotten with it.
+    # slips in behind the commit or a cancellation belongs to nothing, and the job that it asks for forgets it.
     state = tx.scalars(select(StockImport.state).where(StockImport.id == import_id)).first()
     if state is None:
         raise NotFound
     if state != ImportState.RECEIVING:
         raise ImportEnded(state=state)
+    if chunk.n * CHUNK_ROWS >= MAX_ROWS:
+        rows = tx.scalar(select(func.sum(ImportChunk.cards)).where(of_import)) or 0
+        if rows + chunk.cards > MAX_ROWS:
+            raise BadField(field="rows", reason=f"<= {MAX_ROWS}")
+    row = {"import_id": import_id, "n": chunk.n, "sha256": chunk.sha256, "sealed": chunk.sealed}
     try:
         with tx.begin_nested():
-            tx.execute(
-                insert(table_of(ImportChunk)), {"import_id": import_id, "n": n, "sha256": digest, "sealed": sealed}
-            )
+            tx.execute(insert(table_of(ImportChunk)), row | {"cards": chunk.cards, "received_at": clock.now()})
     except IntegrityError:  # sent twice at once
-        return receive(tx, import_id, n, sealed)
+        return receive(tx, import_id, chunk)
     ingest.enqueue(tx, import_id)
     return True
 
@@ -168,54 +186,59 @@ def receive(tx: Tx, import_id: UUID, n: int, sealed: bytes) -> bool:
 def commit(tx: Tx, import_id: UUID, body: CommitImport, *, actor: str) -> StockImport:
     """The whole file is here: what is stored of it may sell as soon as all is. Repeating changes nothing.
 
-    Raises ImportIncomplete while chunks are missing, and ImportDiffers when they are not those of the file.
+    Raises ImportIncomplete while chunks are missing, ImportDiffers when they are not those of the file, ImportEnded
+    when it was cancelled, and IdempotencyReused when another file was committed under this id.
     """
-    found = tx.get(StockImport, import_id, with_for_update=True)
+    found = tx.get(StockImport, import_id, with_for_update=True, populate_existing=True)
     if found is None:
         raise NotFound
+    if found.state == ImportState.CANCELLED:
+        raise ImportEnded(state=found.state)
     if found.state != ImportState.RECEIVING:
-        if found.root_sha256 != body.root_sha256:
-            raise ImportEnded(state=found.state)
+        if _committed(found) != (body.file_sha256, body.root_sha256, body.chunks, *_rows(body.figures)):
+            raise IdempotencyReused
         return found
-    if body.figures.valid > MAX_ROWS or body.figures.valid > body.chunks * CHUNK_ROWS:
-        raise BadField(field="figures.valid", reason=f"<= {MAX_ROWS}, <= {CHUNK_ROWS} × chunks")
+    if body.figures.valid > MAX_ROWS:
+        raise BadField(field="figures.valid", reason=f"<= {MAX_ROWS}")
     missing = missing_chunks(tx, import_id, body.chunks)
     if missing:
         raise ImportIncomplete(count=len(missing))
-    digests = tx.scalars(select(ImportChunk.sha256).where(ImportChunk.import_id == import_id).order_by(ImportChunk.n))
-    root, count = hashlib.sha256(), 0
-    for digest in digests:
-        root.update(bytes.fromhex(digest))
-        count += 1
-    if count != body.chunks or root.hexdigest() != body.root_sha256:
+    arrived = select(ImportChunk.sha256, ImportChunk.cards).where(ImportChunk.import_id == import_id)
+    digests, cards = zip(*tx.execute(arrived.order_by(ImportChunk.n)).all(), strict=True)
+    root = hashlib.sha256(bytes.fromhex("".join(digests))).hexdigest()
+    if (len(digests), sum(cards), root) != (body.chunks, body.figures.valid, body.root_sha256):
         raise ImportDiffers
-    figures = body.figures
-    found.state, found.file_sha256, found.root_sha256 = ImportState.INGESTING, body.file_sha256, body.root_sha256
+    found.state, found.file_sha256, found.root_sha256 = ImportState.INGESTING.value, body.file_sha256, root
     found.chunk_count = body.chunks
-    found.read_rows, found.valid_rows = figures.read, figures.valid
-    found.duplicate_rows, found.refused_rows = figures.duplicates, figures.refused
-    found.skipped_rows = figures.skipped
+    figures = _rows(body.figures)
+    found.read_rows, found.valid_rows, found.duplicate_rows, found.refused_rows, found.skipped_rows = figures
     tx.flush()
     ingest.enqueue(tx, import_id)
-    detail = {"file": found.file_name, "sha256": body.file_sha256} | figures.model_dump()
+    detail = {"file": found.file_name, "sha256": body.file_sha256} | body.figures.model_dump()
     audit.append(tx, actor=actor, action="import.commit", entity="import", entity_id=str(import_id), detail=detail)
     ingest.changed(tx, found)
     return found
 
 
+def _rows(figures: FileFigures) -> tuple[int, int, int, int, int]:
+    return figures.read, figures.valid, figures.duplicates, figures.refused, figures.skipped
+
+
+def _committed(found: StockImport) -> tuple[object, ...]:
+    rows = (found.read_rows, found.valid_rows, found.duplicate_rows, found.refused_rows, found.skipped_rows)
+    return found.file_sha256, found.root_sha256, found.chunk_count, *rows
+
+
 def cancel(tx: Tx, import_id: UUID, *, actor: str) -> StockImport:
-    """Give an import up before its commit: what was stored of it is taken out again. Repeating changes nothing."""
-    found = tx.get(StockImport, import_id, with_for_update=True)
+    """Give an import up before its commit: what was stored of it is taken out again. Repeating changes nothing.
+
+    Raises NotFound, and IllegalMove after the commit.
+    """
+    found = tx.get(StockImport, import_id, with_for_update=True, populate_existing=True)
     if found is None:
         raise NotFound
-    if found.state == ImportState.CANCELLED:
-        return found
-    require_move(ImportState(found.state), ImportState.CANCELLED)
-    found.state, found.finished_at = ImportState.CANCELLED.value, clock.now()
-    tx.flush()
-    jobs.enqueue(tx, ingest.DISCARD, {"import_id": str(import_id)})
-    audit.append(tx, actor=actor, action="import.cancel", entity="import", entity_id=str(import_id))
-    ingest.changed(tx, found)
+    if found.state != ImportState.CANCELLED:
+        ingest.cancel(tx, found, actor=actor)
     return found
 
 
@@ -233,9 +256,10 @@ def missing_chunks(tx: Tx, import_id: UUID, count: int | None) -> list[int]:
 def forget_abandoned(db: Database) -> int:
     """Cancel uploads that nobody finished for a week; answers how many."""
     before = clock.now() - timedelta(days=ABANDONED_AFTER_DAYS)
+    abandoned = (StockImport.state == ImportState.RECEIVING.value, StockImport.created_at < before)
     with db.tx() as tx:
-        abandoned = (StockImport.state == ImportState.RECEIVING.value, StockImport.created_at < before)
-        found = tx.scalars(select(StockImport.id).where(*abandoned).limit(100)).all()
+        # One that is being committed or cancelled at this moment is not abandoned: it is left to the next hour.
+        found = tx.scalars(select(StockImport).where(*abandoned).limit(100).with_for_update(skip_locked=True)).all()
         for one in found:
-            cancel(tx, one, actor="system")
+            ingest.cancel(tx, one, actor="system")
     return len(found)

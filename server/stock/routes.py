@@ -18,7 +18,7 @@ from server.catalog.queries import SaleTerms
 from server.context import Context
 from server.db import Tx
 from server.policy import Actor, Router, visible
-from server.stock import alerts, ingest, inspection, intake, queries
+from server.stock import alerts, browse, finding, inspection, intake, lots, queries
 from server.stock.model import StockImport
 from shared.contracts import alerts as alert_wire
 from shared.contracts import stock as wire
@@ -40,7 +40,9 @@ def list_stock(
     """Counts by SKU, for the actor's SKUs, by code."""
     with context.of(request).db.read() as tx:
         page = catalog.skus(tx, policy.actor(request), q=q, after=after, limit=limit)
-        levels = queries.levels(tx, [sku.id for sku in page.items])
+        ids = [sku.id for sku in page.items]
+        levels, for_sale = queries.levels(tx, ids), queries.free_counts(tx, ids)
+        live = alerts.live_counts(tx, policy.actor(request), ids)
         items = []
         for sku in page.items:
             level = levels.get(sku.id, queries.Level())
@@ -56,6 +58,8 @@ def list_stock(
                     held=level.held,
                     sold=level.sold,
                     void=level.void,
+                    for_sale=for_sale.get(sku.id, 0),
+                    alerts=live.get(sku.id, 0),
                 )
             )
         return Page[wire.SkuStock](items=items, next=page.next)
@@ -80,7 +84,72 @@ def list_units(
     """Units of one SKU by number, without their keys."""
     with context.of(request).db.read() as tx:
         terms = _sku(tx, policy.actor(request), sku)
-        return queries.units(tx, terms.sku_id, state=state, after=after, limit=limit)
+        return browse.after(tx, terms.sku_id, state=state, seq=after, limit=limit)
+
+
+@router.get("/api/stock/{sku}/units/window", allow=Permission.STOCK_UNIT_READ)
+def look_at_units(
+    request: Request,
+    sku: str,
+    state: UnitState | None = None,
+    lot: UUID | None = None,
+    order: wire.UnitOrder = wire.UnitOrder.NUMBER,
+    position: int = Query(default=0, ge=0, le=2**62),
+    limit: int = Query(default=256, ge=1, le=1_000),
+    tail: str | None = Query(default=None, min_length=2, max_length=8),
+) -> wire.UnitWindow:
+    """Any rows of the list of a SKU's units, without their keys. With `tail`, those whose card ends so."""
+    with context.of(request).db.read() as tx:
+        sku_id = _sku(tx, policy.actor(request), sku).sku_id
+        view = browse.View(sku_id, state=state, lot_id=lot, order=order, position=position, limit=limit)
+        return browse.window(tx, view) if tail is None else browse.search(tx, view, tail=tail)
+
+
+@router.get("/api/stock/{sku}/units/{seq}/history", allow=Permission.STOCK_UNIT_READ)
+def tell_history(request: Request, sku: str, seq: Annotated[int, Path(ge=1, le=2**62)]) -> wire.UnitHistory:
+    """What happened to one unit: who brought it, who saw its key, and how it left."""
+    with context.of(request).db.read() as tx:
+        who = policy.actor(request)
+        return finding.history(tx, _sku(tx, who, sku), seq, actor=who)
+
+
+@router.post("/api/stock/{sku}/void", allow=Permission.STOCK_LOT_EDIT)
+def void_units(request: Request, sku: str, body: wire.VoidUnits) -> wire.VoidedUnits:
+    """Make single units void. Those that are not free are left as they are. Repeating changes nothing more."""
+    ctx, who = context.of(request), policy.actor(request)
+    with ctx.db.tx() as tx:
+        return lots.void_units(tx, _sku(tx, who, sku), body, actor=who, request_id=web.request_id(request))
+
+
+@router.post("/api/stock/find", allow=Permission.STOCK_UNIT_READ)
+def find_keys(request: Request, body: wire.FindKeys) -> wire.FoundKeys:
+    """Where these keys are, of the actor's own stock. They come in sealed; only their figures are written down."""
+    ctx, who = context.of(request), policy.actor(request)
+    ctx.buckets.take("find", who.label)
+    with ctx.db.tx() as tx:
+        return finding.find(tx, ctx.keys, body, actor=who, request_id=web.request_id(request))
+
+
+@router.post("/api/lots/{lot_id}/state", allow=Permission.STOCK_LOT_EDIT)
+def move_lot(request: Request, lot_id: UUID, body: wire.MoveLot) -> wire.Lot:
+    """Freeze a lot, release it, or withdraw what is unsold of it."""
+    ctx, who = context.of(request), policy.actor(request)
+    with ctx.db.tx() as tx:
+        lot = lots.move(tx, lot_id, body, actor=who, request_id=web.request_id(request))
+        sku = catalog.sku_terms(tx, [lot.sku_id])[lot.sku_id]
+        answer = queries.lot(tx, lot_id, sku.sku_code)
+    ctx.jobs.wake()
+    return answer
+
+
+@router.post("/api/imports/{import_id}/withdraw", allow=Permission.STOCK_LOT_EDIT)
+def withdraw_import(request: Request, import_id: UUID, body: wire.WithdrawImport) -> wire.Withdrawn:
+    """Withdraw what is unsold of all lots of one import. Repeating withdraws nothing."""
+    ctx, who = context.of(request), policy.actor(request)
+    with ctx.db.tx() as tx:
+        done = lots.withdraw_import(tx, import_id, body, actor=who, request_id=web.request_id(request))
+    ctx.jobs.wake()
+    return done
 
 
 @router.get("/api/alerts", allow=Permission.STOCK_ALERT_READ)
@@ -126,7 +195,7 @@ def change_alert_rule(request: Request, sku: str, body: alert_wire.AlertRule) ->
 
 @router.post("/sync/v1/imports", allow=Permission.STOCK_IMPORT_CREATE, status_code=201)
 def declare_import(request: Request, body: wire.NewImport) -> wire.Import:
-    """Declare a file and its chunks. The same again is harmless and answers what is still missing."""
+    """Announce a file: its chunks may follow. The same again is harmless and answers what is still missing."""
     ctx, who = context.of(request), policy.actor(request)
     with ctx.db.tx() as tx:
         terms = _sku(tx, who, body.sku)
@@ -232,9 +301,9 @@ def _receive(request: Request, import_id: UUID, n: int, sealed: bytes) -> None:
     _check_digest(request.headers.get("content-digest"), sealed)
     with ctx.db.read() as tx:
         _import(tx, policy.actor(request), import_id)
-    ingest.inspect(ctx.keys, import_id, n, sealed)  # between the transactions: it takes milliseconds
+    chunk = intake.inspect(ctx.keys, import_id, n, sealed)  # between the transactions: it takes milliseconds
     with ctx.db.tx() as tx:
-        intake.receive(tx, import_id, n, sealed)
+        intake.receive(tx, import_id, chunk)
     ctx.jobs.wake()
 
 

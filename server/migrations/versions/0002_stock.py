@@ -80,6 +80,9 @@ def _lots() -> None:
     op.execute(f"UPDATE stock_lot SET first_seq = ({mine}), number = ({before})")
     imported = "SELECT i.id FROM stock_import i WHERE i.lot_id = stock_lot.id"
     op.execute(f"UPDATE stock_lot SET import_id = ({imported})")
+    # Its numbers end where the next lot's begin: lines that were not declared must find no room.
+    declared = "SELECT i.valid_rows FROM stock_import i WHERE i.id = stock_lot.import_id"
+    op.execute(f"UPDATE stock_lot SET stride = ({declared}) WHERE ({declared}) > 0")
     number = "SELECT l.number FROM stock_lot l WHERE l.id = stock_cursor.lot_id"
     op.execute(f"UPDATE stock_cursor SET {_quoted('rank')} = {NEVER * TIES} + ({number})")
     lots = "SELECT COUNT(*) FROM stock_lot l WHERE l.sku_id = stock_series.sku_id"
@@ -190,8 +193,8 @@ def downgrade() -> None:
     op.drop_column("stock_cursor", "sell_until")
     op.drop_column("stock_series", "lots")
     for name in (
-        "import_id", "number", "first_seq", "stride", "uses", "expires_on", "cost", "state_reason", "moved_by", "moved_at",
-        "withdrawing", "next_wrapped_key", "next_master_version", "resealed_to",
+        "import_id", "number", "first_seq", "stride", "uses", "expires_on", "cost", "state_reason", "moved_by",
+        "moved_at", "withdrawing", "next_wrapped_key", "next_master_version", "resealed_to",
     ):  # fmt: skip
         op.drop_column("stock_lot", name)
     for name in (
@@ -202,8 +205,19 @@ def downgrade() -> None:
 
 
 def _imports_back() -> None:
-    op.execute("DELETE FROM import_chunk WHERE import_id IN (SELECT id FROM stock_import WHERE chunk_count IS NULL)")
+    # What was not committed has no place in the old schema; it never was for sale, so its keys may come again.
+    unfinished = "SELECT id FROM stock_import WHERE chunk_count IS NULL"
+    lots = f"SELECT id FROM stock_lot WHERE import_id IN ({unfinished})"
+    units = f"SELECT * FROM stock_unit u WHERE u.lot_id IN ({lots}) AND u.sku_id = card_secret.sku_id"
+    op.execute(f"DELETE FROM card_secret WHERE EXISTS ({units} AND u.seq = card_secret.seq)")
+    op.execute(f"DELETE FROM stock_unit WHERE lot_id IN ({lots})")
+    op.execute(f"DELETE FROM stock_cursor WHERE lot_id IN ({lots})")
+    op.execute(f"DELETE FROM stock_lot WHERE import_id IN ({unfinished})")
+    op.execute(f"DELETE FROM import_chunk WHERE import_id IN ({unfinished})")
     op.execute("DELETE FROM stock_import WHERE chunk_count IS NULL")
+    with op.batch_alter_table("import_chunk") as table:
+        table.drop_column("cards")
+        table.drop_column("received_at")
     op.drop_index("ix_stock_import_supplier_id", "stock_import")
     with op.batch_alter_table("stock_import") as table:
         table.add_column(sa.Column("lot_id", db.Uid()))
