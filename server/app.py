@@ -35,8 +35,8 @@ from server.policy import OPERATIONS, PUBLIC, GuardedRoute, Router
 from server.reports import routes as report_routes
 from server.settings import Settings
 from server.stock import alerts, intake, lots, watch
-from server.stock import queries as stock
 from server.stock import routes as stock_routes
+from server.stock.hints import Hints
 from server.storefront import rendering
 from server.storefront import routes as storefront_routes
 from server.sync import routes as sync_routes
@@ -78,7 +78,7 @@ def assemble(settings: Settings) -> Context:
         keys=keys,
         gateways=_gateways(settings, keys, outbound),
         outbound=outbound,
-        free_counts=stock.free_counts,
+        hints=Hints(),
     )
     intake.register(ctx)
     lots.register(ctx)
@@ -217,6 +217,7 @@ def _gauges(ctx: Context) -> list[telemetry.Gauge]:
         telemetry.Gauge("kameng_batch_largest", figures.largest, "Commands of the largest batch"),
         telemetry.Gauge("kameng_batch_replayed", figures.replayed, "Batches replayed one by one"),
         telemetry.Gauge("kameng_batch_retried", figures.retried, "Batches run again after a deadlock"),
+        telemetry.Gauge("kameng_orders_refused_from_memory", ctx.hints.refused, "Orders refused as probably sold out"),
     ]
     gauges += [
         telemetry.Gauge("kameng_batch_sizes", count, "Batches by size, up to a power of two", {"le": str(size)})

@@ -4,8 +4,9 @@ Bounded queues feed writer lanes, one each. A lane takes one command and whateve
 with no timer: while one batch commits, the next one fills. Each command type has one handler that does the
 whole group in set-based statements and answers one result a command; a refusal is a returned KamengError.
 
-A type always goes to the same lane. Groups of two types in one transaction take their locks one after the other, so
-two lanes that both mixed them would lock crosswise all day, and PostgreSQL needs a second to notice each time.
+A type always goes to the same lane. Where rows are locked, types that lock what others lock too (`alone`) have a
+transaction of their own, one after the other: two groups in one would take their locks in two rounds, and two
+processes doing that lock crosswise all day, which PostgreSQL needs a second to notice each time.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import queue
+import random
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -29,6 +32,9 @@ from shared.errors import Busy
 MOST_PER_BATCH = 256
 CAPACITY = 4_096
 TRIES = 3
+PAUSE_SECONDS = 0.02
+"""About how long a batch waits before it is tried again: whoever won the lock is to be through."""
+
 PATIENCE_SECONDS = 20.0
 """A command that waited longer is refused unexecuted: its buyer has given up."""
 
@@ -67,6 +73,7 @@ class Batch:
         self._lanes = lanes or (1 if db.is_sqlite else 2)
         self._queues: list[queue.Queue[_Waiting | None]] = [queue.Queue(CAPACITY) for _ in range(self._lanes)]
         self._handlers: dict[type, tuple[int, Handler]] = {}
+        self._alone: set[type] = set()
         self._lane_of: dict[type, int] = {}
         self._threads: list[threading.Thread] = []
         self._after_commit: list[Callable[[], None]] = []
@@ -74,14 +81,17 @@ class Batch:
         self._closed = False
         self.figures = Figures()
 
-    def register(self, command_type: type, handler: Handler, *, rank: int, lane: int = 0) -> None:
+    def register(self, command_type: type, handler: Handler, *, rank: int, lane: int = 0, alone: bool = False) -> None:
         """Say who handles a type. Within a batch, groups run by rank: existing orders first, new ones last.
 
-        Types that lock in one order share a lane; where there are fewer lanes (SQLite has one) they share those.
+        A type that is `alone` shares no transaction with another one that is, except on SQLite, where one transaction
+        writes at a time. Where there are fewer lanes (SQLite has one) types share those.
         """
         assert command_type not in self._handlers
         self._handlers[command_type] = (rank, handler)
         self._lane_of[command_type] = lane % self._lanes
+        if alone and not self._db.is_sqlite:
+            self._alone.add(command_type)
 
     def after_commit(self, wake: Callable[[], None]) -> None:
         """Call `wake` after each committed batch, for the worker that polls the job table."""
@@ -164,23 +174,32 @@ class Batch:
         now = clock.monotonic_seconds()
         for item in items:
             item.result = Busy(retry_after_seconds=2) if item.deadline < now else None
-        live = [item for item in items if item.result is None]
-        try:
-            self._commit_with_retries(lane, live)
-        except Exception as error:  # noqa: BLE001 - the lane outlives any fault, and every waiter is told of it
-            _log.exception("batch failed", extra={"commands": len(live)})
-            for item in live:
-                item.result = error
-        self.figures.batches += 1
+        _resolve([item for item in items if item.result is not None])
+        for share in self._shares([item for item in items if item.result is None]):
+            try:
+                self._commit_with_retries(lane, share)
+            except Exception as error:  # noqa: BLE001 - the lane outlives any fault, and every waiter is told of it
+                _log.exception("batch failed", extra={"commands": len(share)})
+                for item in share:
+                    item.result = _told(error)
+            self.figures.batches += 1
+            _resolve(share)
         self.figures.commands += len(items)
         self.figures.largest = max(self.figures.largest, len(items))
         self.figures.by_size[1 << (len(items) - 1).bit_length()] += 1
-        _resolve(items)
         for wake in self._after_commit:
             try:
                 wake()
             except Exception:  # noqa: BLE001 - the lane outlives a broken bell; whoever it wakes polls as well
                 _log.exception("waking failed")
+
+    def _shares(self, items: list[_Waiting]) -> list[list[_Waiting]]:
+        """What goes into one transaction each: the types that are alone, by rank, and all others together."""
+        shares: dict[type | None, list[_Waiting]] = {}
+        for item in sorted(items, key=lambda item: self._handlers[type(item.command)][0]):
+            kind = type(item.command)
+            shares.setdefault(kind if kind in self._alone else None, []).append(item)
+        return list(shares.values())
 
     def _commit_with_retries(self, lane: int, items: list[_Waiting]) -> None:
         """Commit the batch; on a deadlock, serialization failure or lost connection run it again from the start.
@@ -197,6 +216,7 @@ class Batch:
                 if tries_left == 0 or not is_retryable(error):
                     raise
                 self.figures.retried += 1
+                time.sleep(random.uniform(0, 2 * PAUSE_SECONDS))
             else:
                 return
 
@@ -228,6 +248,13 @@ class Batch:
                 item.result = error
             except Exception as error:  # noqa: BLE001 - told to the one who sent it
                 item.result = error
+
+
+def _told(error: Exception) -> Exception:
+    """What waiters hear of a batch that failed: Busy where the same may succeed a little later."""
+    if isinstance(error, DBAPIError) and is_retryable(error):
+        return Busy(retry_after_seconds=2)
+    return error
 
 
 def _run_in_savepoint(tx: Tx, handler: Handler, group: list[_Waiting]) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
 from server.batch import Batch
@@ -20,8 +20,32 @@ from server.telemetry import Health, Metrics
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
 
-FreeCounts = Callable[[Tx, Sequence[UUID]], dict[UUID, int]]
-"""Stock's counts of free units by SKU: catalog's routes show them, but catalog is below stock and may not import it."""
+
+class StockHints(Protocol):
+    """What `server.stock.hints` remembers. Catalog's routes show counts too, but catalog is below stock."""
+
+    @property
+    def refused(self) -> int:
+        """Orders refused from memory since the start."""
+
+    @property
+    def news(self) -> int:
+        """How often stock has come so far."""
+
+    def heard(self, news: object) -> None:
+        """The listener of the database."""
+
+    def fell_short(self, sku: str, left: int, *, news: int) -> None:
+        """A claim found only `left` units."""
+
+    def left_of(self, sku: str, quantity: int) -> int | None:
+        """How many were left when a claim fell short a moment ago, if so many are too few."""
+
+    def count_refused(self) -> None:
+        """Count one order that was refused from memory."""
+
+    def free_counts(self, tx: Tx, sku_ids: Sequence[UUID]) -> dict[UUID, int]:
+        """Sellable units by SKU for pages, at most two seconds old."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +59,7 @@ class Context:
     keys: KeyRing
     gateways: Mapping[str, Gateway]
     outbound: Outbound
-    free_counts: FreeCounts
+    hints: StockHints
     metrics: Metrics = field(default_factory=Metrics)
     health: Health = field(default_factory=Health)
     buckets: Buckets = field(default_factory=Buckets)

@@ -85,6 +85,7 @@ class _Schedule:
     name: str
     every: timedelta
     run: Callable[[], object]
+    apart: bool
 
 
 def enqueue(
@@ -143,9 +144,12 @@ class Jobs:
         """`handler(args)` runs outside of any transaction and must be safe to repeat."""
         self._outside[kind] = handler
 
-    def every(self, name: str, seconds: float, run: Callable[[], object]) -> None:
-        """Run `run()` about every `seconds`, in one process at a time."""
-        self._schedules.append(_Schedule(name=name, every=timedelta(seconds=seconds), run=run))
+    def every(self, name: str, seconds: float, run: Callable[[], object], *, apart: bool = False) -> None:
+        """Run `run()` about every `seconds`, in one process at a time.
+
+        What may take long is `apart`: it has a thread of its own, and holds up neither jobs nor other schedules.
+        """
+        self._schedules.append(_Schedule(name=name, every=timedelta(seconds=seconds), run=run, apart=apart))
 
     def wake(self) -> None:
         """Look for work now: called after commits."""
@@ -159,6 +163,13 @@ class Jobs:
             thread = threading.Thread(target=self._loop, name=f"jobs-{n}", daemon=True)
             thread.start()
             self._threads.append(thread)
+        for schedule in self._schedules:
+            if schedule.apart:
+                thread = threading.Thread(
+                    target=self._loop_apart, args=(schedule,), name=f"jobs-{schedule.name}", daemon=True
+                )
+                thread.start()
+                self._threads.append(thread)
 
     def _take_back(self) -> None:
         """SQLite has one worker process: what runs now ran in one that is gone, and need not wait for its lease."""
@@ -179,6 +190,11 @@ class Jobs:
         """Whether every thread runs."""
         return bool(self._threads) and all(thread.is_alive() for thread in self._threads)
 
+    @property
+    def stopping(self) -> bool:
+        """Whether the worker was told to stop: long work ends early then."""
+        return self._stopping.is_set()
+
     def wait(self) -> None:
         """Block until `close` is called from a signal handler: the body of `kameng-server work`."""
         self._stopping.wait()
@@ -194,20 +210,32 @@ class Jobs:
             if not busy and not self._stopping.wait(PAUSE_SECONDS):
                 self._wake.wait(POLL_SECONDS)
 
+    def _loop_apart(self, schedule: _Schedule) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._run_schedule(schedule)
+            except Exception:  # noqa: BLE001 - a database that is away comes back; the worker stays
+                _log.exception("worker could not look for its turn", extra={"schedule": schedule.name})
+            self._stopping.wait(POLL_SECONDS)
+
     # --- schedules ---
 
     def run_schedules(self) -> int:
         """Run what is due; answers how many ran. A failing schedule is logged and comes again in its turn."""
         ran = 0
         for schedule in self._schedules:
-            if self._stopping.is_set() or not self._take_turn(schedule):
-                continue
-            ran += 1
-            try:
-                schedule.run()
-            except Exception:  # noqa: BLE001 - one broken schedule must not stop the others
-                _log.exception("schedule failed", extra={"schedule": schedule.name})
+            if not schedule.apart or not self._threads:  # by hand, everything runs in turn
+                ran += self._run_schedule(schedule)
         return ran
+
+    def _run_schedule(self, schedule: _Schedule) -> int:
+        if self._stopping.is_set() or not self._take_turn(schedule):
+            return 0
+        try:
+            schedule.run()
+        except Exception:  # noqa: BLE001 - one broken schedule must not stop the others
+            _log.exception("schedule failed", extra={"schedule": schedule.name})
+        return 1
 
     def _take_turn(self, schedule: _Schedule) -> bool:
         now = clock.now()

@@ -41,7 +41,7 @@ class Unanswered(Exception):
 
 
 class Outbound:
-    """HTTP to other parties. `async with Outbound()` keeps connections for the loop that entered it.
+    """HTTP to other parties. `async with outbound:` keeps connections for the loop that enters it, once.
 
     Connections belong to one event loop. A call from another loop (a job's thread) or without entering works too and
     uses a connection of its own for that one exchange.
@@ -52,10 +52,10 @@ class Outbound:
         self._max_answer_bytes = max_answer_bytes
         self._timeouts = httpx.Timeout(total_seconds, connect=CONNECT_SECONDS).as_dict()
         self._trust: ssl.SSLContext | None = None
-        self._kept: tuple[asyncio.AbstractEventLoop, httpx.AsyncHTTPTransport] | None = None
+        self._kept: dict[asyncio.AbstractEventLoop, httpx.AsyncHTTPTransport] = {}
 
     async def __aenter__(self) -> Outbound:
-        self._kept = (asyncio.get_running_loop(), self._line())
+        self._kept[asyncio.get_running_loop()] = self._line()
         return self
 
     async def __aexit__(
@@ -64,15 +64,13 @@ class Outbound:
         _error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        kept, self._kept = self._kept, None
-        if kept is not None:
-            await kept[1].aclose()
+        await self._kept.pop(asyncio.get_running_loop()).aclose()
 
     async def exchange(self, method: str, url: str, *, headers: Mapping[str, str], body: bytes = b"") -> Reply:
         """Send exactly these bytes and return the answer, whatever its status. Raises Unanswered."""
-        kept = self._kept
-        if kept is not None and kept[0] is asyncio.get_running_loop():
-            return await self._bounded(kept[1], method, url, headers=headers, body=body)
+        kept = self._kept.get(asyncio.get_running_loop())
+        if kept is not None:
+            return await self._bounded(kept, method, url, headers=headers, body=body)
         async with self._line() as line:
             return await self._bounded(line, method, url, headers=headers, body=body)
 

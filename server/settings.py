@@ -65,6 +65,10 @@ class Settings:
     trusted_proxies: str = "127.0.0.1"
     metrics_token: str | None = field(default=None, repr=False)
     hold_minutes: int = 15
+    hold_orders_per_device: int = 5
+    hold_units_per_device: int = 200
+    hold_orders_per_address: int = 50
+    hold_units_per_address: int = 1_000
     session_idle_hours: int = 72
     session_days: int = 30
     threads: int = 32
@@ -252,6 +256,10 @@ _READERS: dict[str, Callable[[str, str], object]] = {
     "language": _choice("zh", "en"),
     "log_level": _choice("DEBUG", "INFO", "WARNING", "ERROR"),
     "hold_minutes": _number(1, 120),
+    "hold_orders_per_device": _number(0, 1_000_000),
+    "hold_units_per_device": _number(0, 1_000_000),
+    "hold_orders_per_address": _number(0, 1_000_000),
+    "hold_units_per_address": _number(0, 1_000_000),
     "session_idle_hours": _number(1, 24 * 30),
     "session_days": _number(1, 365),
     "threads": _number(4, 256),

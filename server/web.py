@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -429,6 +429,18 @@ def client_network(request: HTTPConnection) -> str:
     except ValueError:
         return client
     return client if address.version == 4 else str(ip_network(f"{client}/64", strict=False))
+
+
+def client_prefix(request: HTTPConnection) -> str:
+    """The network that unpaid orders are counted for: an IPv4 /24 or an IPv6 /48, as providers hand them out."""
+    client = facts_of(request).client
+    try:
+        address = ip_address(client)
+    except ValueError:
+        return client
+    if isinstance(address, IPv6Address):
+        address = address.ipv4_mapped or address
+    return str(ip_network(f"{address}/{24 if address.version == 4 else 48}", strict=False))
 
 
 async def read_json(request: Request, model: type[B]) -> B:

@@ -112,7 +112,7 @@ def _answer(ctx: Context, tx: Tx, who: Actor, product_id: UUID) -> wire.Product:
 
 
 def _with_counts(ctx: Context, tx: Tx, products: list[wire.Product]) -> list[wire.Product]:
-    free = ctx.free_counts(tx, [sku.id for product in products for sku in product.skus])
+    free = ctx.hints.free_counts(tx, [sku.id for product in products for sku in product.skus])
     return [
         product.model_copy(
             update={"skus": [sku.model_copy(update={"free": free.get(sku.id, 0)}) for sku in product.skus]}

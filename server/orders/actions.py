@@ -25,7 +25,9 @@ from server import audit, changes
 from server.catalog import queries as catalog
 from server.crypto import KeyRing
 from server.db import Tx, rows_changed, table_of
+from server.orders import unpaid
 from server.orders.model import Order, OrderGrant, OrderLine
+from server.orders.unpaid import Limits
 from server.stock import actions as stock
 from shared import clock, ids
 from shared.errors import Conflict, IdempotencyReused, IllegalMove, KamengError
@@ -78,7 +80,10 @@ class TooLittle(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class PlaceOrder:
-    """A buyer's order as it came in. `amount_fen` is the total of the review page."""
+    """A buyer's order as it came in. `amount_fen` is the total of the review page.
+
+    `origin` is the keyed hash of the buyer's network (`unpaid.origin_of`); without one only the device's limit counts.
+    """
 
     buyer_id: UUID
     idempotency_key: str
@@ -86,6 +91,7 @@ class PlaceOrder:
     quantity: int
     amount_fen: Fen
     channel: str
+    origin: str | None = None
 
     @property
     def content_sha256(self) -> str:
@@ -103,14 +109,16 @@ class Placed:
     is_new: bool
 
 
-def place(tx: Tx, commands: Sequence[PlaceOrder], *, hold_minutes: int) -> list[Placed | KamengError]:
+def place(
+    tx: Tx, commands: Sequence[PlaceOrder], *, hold_minutes: int, limits: Limits | None = None
+) -> list[Placed | KamengError]:
     """Place each order or say why not. Units are held for `hold_minutes`; prices are frozen."""
     known = _known(tx, commands)
     terms = catalog.sale_terms(tx, sorted({command.sku for command in commands}))
     now = clock.now()
     results: list[Placed | KamengError | None] = [None] * len(commands)
     first: dict[tuple[UUID, str], int] = {}
-    drafts: list[tuple[int, _Draft]] = []
+    drafts: dict[int, _Draft] = {}
     for n, command in enumerate(commands):
         key = (command.buyer_id, command.idempotency_key)
         if key in known:
@@ -123,15 +131,11 @@ def place(tx: Tx, commands: Sequence[PlaceOrder], *, hold_minutes: int) -> list[
             if isinstance(draft, KamengError):
                 results[n] = draft
             else:
-                drafts.append((n, draft))
-    wants = [stock.Want(d.line["id"], d.line["sku_id"], d.line["quantity"]) for _, d in drafts]
-    for (n, draft), held in zip(drafts, stock.hold(tx, wants), strict=True):
-        if not held.seqs:
-            results[n] = SoldOut(left=held.left)
-            continue
-        draft.line["seqs"] = list(held.seqs)
-        results[n] = Placed(order=Order(**draft.order), title=draft.line["title"], is_new=True)
-    _insert(tx, [draft for n, draft in drafts if isinstance(results[n], Placed)])
+                drafts[n] = draft
+    refused = _claim(tx, [*drafts.values()], limits or Limits(), now=now, since=now - _LONGEST_HOLD)
+    for n, draft in drafts.items():
+        results[n] = refused.get(draft.line["id"]) or Placed(Order(**draft.order), draft.line["title"], is_new=True)
+    _insert(tx, [draft for n, draft in drafts.items() if isinstance(results[n], Placed)])
     for n, command in enumerate(commands):
         if results[n] is None:
             original = results[first[command.buyer_id, command.idempotency_key]]
@@ -139,6 +143,35 @@ def place(tx: Tx, commands: Sequence[PlaceOrder], *, hold_minutes: int) -> list[
                 _repeat((original.order, original.title), command) if isinstance(original, Placed) else original
             )
     return [result for result in results if result is not None]
+
+
+_LONGEST_HOLD = timedelta(hours=3)
+"""No order stays unpaid for so long: the longest hold there is, and what the channel may be waited for after it."""
+
+
+def _claim(
+    tx: Tx, drafts: Sequence[_Draft], limits: Limits, *, now: datetime, since: datetime
+) -> dict[UUID, KamengError]:
+    """Hold the units of each draft, earlier ones first; answers the refusals by line."""
+    if not drafts:
+        return {}
+    refused: dict[UUID, KamengError] = {}
+    buyers, origins = [d.order["buyer_id"] for d in drafts], [d.order["origin"] for d in drafts]
+    held = unpaid.allowance(tx, limits, buyers=buyers, origins=origins, since=since)
+    wants = [stock.Want(d.line["id"], d.line["sku_id"], d.line["quantity"]) for d in drafts]
+    with stock.desk(tx, at=now, wants=wants) as desk:
+        for draft, want in zip(drafts, wants, strict=True):
+            whose = (draft.order["buyer_id"], draft.order["origin"], want.quantity)
+            if (refusal := held.refusal(*whose)) is not None:
+                refused[want.order_line_id] = refusal
+            elif not desk.reserve([want]):
+                refused[want.order_line_id] = SoldOut(left=desk.left[want.sku_id])
+            else:
+                held.add(*whose, draft.order["code"])
+        taken = desk.take()
+    for draft in drafts:
+        draft.line["seqs"] = list(taken.get(draft.line["id"], ()))
+    return refused
 
 
 # Statements of the hot path are made once: making one costs as much as running it.
@@ -189,6 +222,7 @@ def _draft(
         "buyer_id": command.buyer_id,
         "idempotency_key": command.idempotency_key,
         "content_sha256": command.content_sha256,
+        "origin": command.origin,
         "state": OrderState.PENDING_PAYMENT.value,
         "amount_fen": quote.amount,
         "created_at": now,
@@ -359,20 +393,9 @@ def _note(tx: Tx, moves: Sequence[Move], lines: Mapping[UUID, Sequence[OrderLine
     )
 
 
-def deliver_late(tx: Tx, order: Order, lines: Sequence[OrderLine]) -> bool:
-    """Hold fresh units for an order whose hold had ended. False, and nothing held, when stock does not reach."""
-    wants = [stock.Want(line.id, line.sku_id, line.quantity) for line in lines]
-    held = stock.hold(tx, wants)
-    if not all(one.seqs for one in held):
-        taken = [(line, one) for line, one in zip(lines, held, strict=True) if one.seqs]
-        if taken:
-            stock.release(tx, [stock.LineUnits(line.id, line.sku_id, one.seqs) for line, one in taken])
-        return False
-    for line, one in zip(lines, held, strict=True):
-        line.seqs = list(one.seqs)
-    tx.flush()
-    assert order.state in {OrderState.EXPIRED, OrderState.CANCELLED, OrderState.DELIVERY_FAILED}
-    return True
+def wants_of(lines: Sequence[OrderLine]) -> list[stock.Want]:
+    """The units that lines asked for: what an order whose hold had ended needs to be delivered after all."""
+    return [stock.Want(line.id, line.sku_id, line.quantity) for line in lines]
 
 
 def units_of(lines: Sequence[OrderLine]) -> list[stock.LineUnits]:
@@ -380,24 +403,48 @@ def units_of(lines: Sequence[OrderLine]) -> list[stock.LineUnits]:
     return [stock.LineUnits(line.id, line.sku_id, tuple(line.seqs)) for line in lines if line.seqs]
 
 
-def end_unpaid(tx: Tx, order_ids: Sequence[UUID], *, to: OrderState, actor: str) -> int:
-    """Expire or cancel what is still unpaid and give its units back; answers how many. Paid orders are left alone."""
-    orders = lock(tx, order_ids)
-    ending = [order for order in orders.values() if order.state == OrderState.PENDING_PAYMENT]
-    if not ending:
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """An order that is to expire or to be cancelled, if it is still unpaid."""
+
+    order_id: UUID
+    to: OrderState
+    actor: str = "system"
+
+
+def end_unpaid(tx: Tx, endings: Sequence[Ending]) -> int:
+    """End what is still unpaid and give its units back; answers how many. Paid orders are left alone."""
+    how = {ending.order_id: ending for ending in reversed(endings)}
+    held = lock(tx, list(how)).values()
+    ended = [order for order in held if order.state == OrderState.PENDING_PAYMENT]
+    if not ended:
         return 0
-    by_order = lines_of(tx, [order.id for order in ending])
-    lines = [line for order in ending for line in by_order[order.id]]
+    by_order = lines_of(tx, [order.id for order in ended])
+    lines = [line for order in ended for line in by_order[order.id]]
+    now = clock.now()
     if units := units_of(lines):
-        stock.release(tx, units)
+        with stock.desk(tx, at=now, held=units) as desk:
+            desk.release(units)
     for line in lines:
         line.seqs = []
     tx.flush()
-    move(tx, [Move(order, to) for order in ending], at=clock.now(), actor=actor)
+    for actor in sorted({how[order.id].actor for order in ended}):
+        mine = [Move(order, how[order.id].to) for order in ended if how[order.id].actor == actor]
+        move(tx, mine, at=now, actor=actor, lines=by_order)
     changes.append_many(
         tx, {changes.Changed("sku", x.sku_id, domain="stock", supplier_id=x.supplier_id) for x in lines}
     )
-    return len(ending)
+    return len(ended)
+
+
+def postpone(tx: Tx, order_ids: Sequence[UUID], *, until: datetime) -> None:
+    """Let the timers of unpaid orders ring later."""
+    held = [order.id for order in lock(tx, order_ids).values() if order.state == OrderState.PENDING_PAYMENT]
+    if held:
+        tx.execute(
+            update(Order).where(Order.id.in_(held)).values(due_at=until),
+            execution_options={"synchronize_session": False},
+        )
 
 
 def complete_due(tx: Tx, *, limit: int = 200) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy import Select, bindparam, select
@@ -21,6 +21,18 @@ def find(tx: Tx, code: str) -> Order | None:
     return tx.scalars(_FIND, {"code": code}).first()
 
 
+def is_placed(tx: Tx, buyer_id: UUID, idempotency_key: str) -> bool:
+    """Whether the device has an order of this key: one indexed read."""
+    return tx.scalars(_PLACED, {"buyer": buyer_id, "key": idempotency_key}).first() is not None
+
+
+def due_unpaid(tx: Tx, *, now: datetime, limit: int) -> list[Order]:
+    """Unpaid orders whose time is over, the longest overdue first."""
+    due = (Order.state == OrderState.PENDING_PAYMENT.value, Order.due_at <= now)
+    return list(tx.scalars(select(Order).where(*due).order_by(Order.due_at).limit(limit)))
+
+
+_PLACED = select(Order.id).where(Order.buyer_id == bindparam("buyer"), Order.idempotency_key == bindparam("key"))
 _FIND = select(Order).where(Order.code == bindparam("code"))
 _LINES = select(OrderLine).where(OrderLine.order_id == bindparam("order")).order_by(OrderLine.n)
 

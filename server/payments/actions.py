@@ -6,7 +6,8 @@ callback, query or bill. Money that cannot be delivered becomes an exception wit
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -22,6 +23,7 @@ from server.gateways.port import PaymentFact
 from server.ledger import actions as ledger
 from server.orders import actions as orders
 from server.orders.model import Order, OrderLine
+from server.orders.unpaid import Limits
 from server.payments.model import PaymentAttempt, PaymentCallback, PaymentException
 from server.stock import actions as stock
 from shared import clock, ids
@@ -32,6 +34,7 @@ CURRENCY = "CNY"
 FIRST_QUERY_SECONDS = 30
 
 _UNPAID_ORDER = frozenset({OrderState.PENDING_PAYMENT.value, OrderState.EXPIRED.value, OrderState.CANCELLED.value})
+_LATE = _UNPAID_ORDER - {OrderState.PENDING_PAYMENT.value}
 _PAYABLE = frozenset(state.value for state in sources_of(AttemptState.PAID))
 
 
@@ -83,6 +86,8 @@ class _Work:
     paid: list[tuple[PaymentAttempt, PaymentFact]] = field(default_factory=list)
     exceptions: list[dict[str, Any]] = field(default_factory=list)
     paid_orders: set[UUID] = field(default_factory=set)
+    late: list[OrderLine] = field(default_factory=list)
+    """Lines whose hold had ended, to be delivered from fresh stock."""
     numbers: dict[tuple[str, str | None], str] = field(default_factory=dict)
     """The attempt (our number) that each provider's number has paid already."""
 
@@ -132,9 +137,11 @@ class Checkout:
     attempt: PaymentAttempt
 
 
-def checkout(tx: Tx, commands: Sequence[orders.PlaceOrder], *, hold_minutes: int) -> list[Checkout | KamengError]:
+def checkout(
+    tx: Tx, commands: Sequence[orders.PlaceOrder], *, hold_minutes: int, limits: Limits | None = None
+) -> list[Checkout | KamengError]:
     """The handler of `PlaceOrder`: place the orders, then start an attempt for each."""
-    placed = orders.place(tx, commands, hold_minutes=hold_minutes)
+    placed = orders.place(tx, commands, hold_minutes=hold_minutes, limits=limits)
     standing = [(one, command.channel) for one, command in zip(placed, commands, strict=True) if _stands(one)]
     attempts = iter(start(tx, [one for one, _ in standing if isinstance(one, orders.Placed)], [c for _, c in standing]))
     return [Checkout(one.order, next(attempts)) if isinstance(one, orders.Placed) else one for one in placed]
@@ -168,7 +175,7 @@ def open_attempts(tx: Tx, commands: Sequence[OpenAttempt]) -> list[None]:
             "url": command.pay_url,
             "qr": command.qr_text,
         }
-        for command in commands
+        for command in sorted(commands, key=lambda command: command.attempt_id.bytes)  # as all lock attempts
     ]
     tx.connection().execute(_OPEN, rows)
     return [None] * len(commands)
@@ -176,8 +183,12 @@ def open_attempts(tx: Tx, commands: Sequence[OpenAttempt]) -> list[None]:
 
 def close(tx: Tx, attempt_ids: Sequence[UUID]) -> None:
     """Mark attempts closed that the channel closed. Paid ones are left alone."""
+    if not attempt_ids:
+        return
     open_states = [state.value for state in sources_of(AttemptState.CLOSED)]
-    guard = (PaymentAttempt.id.in_(list(attempt_ids)), PaymentAttempt.state.in_(open_states))
+    which = PaymentAttempt.id.in_(list(attempt_ids))
+    tx.execute(select(PaymentAttempt.id).where(which).order_by(PaymentAttempt.id).with_for_update())  # as all lock them
+    guard = (which, PaymentAttempt.state.in_(open_states))
     tx.execute(update(PaymentAttempt).where(*guard).values(state=AttemptState.CLOSED.value, query_at=None))
 
 
@@ -191,17 +202,31 @@ def apply(tx: Tx, commands: Sequence[ApplyPayment]) -> list[Outcome]:
     lines = orders.lines_of(tx, list(held_orders)) if held_orders else {}
     work = _Work(at=clock.now(), lines=lines, numbers=_provider_numbers(tx, commands))
     outcomes = []
-    for command in commands:
-        if command.raw is not None and command.raw.digest in seen:
-            outcomes.append(Outcome.REPEATED)
-            continue
-        attempt = attempts.get(command.fact.out_trade_no)
-        order = held_orders.get(attempt.order_id) if attempt else None
-        outcomes.append(_decide(tx, work, command, attempt, order))
-        if command.raw is not None:
-            seen.add(command.raw.digest)
+    with _desk(tx, work, held_orders) as desk:
+        for command in commands:
+            if command.raw is not None and command.raw.digest in seen:
+                outcomes.append(Outcome.REPEATED)
+                continue
+            attempt = attempts.get(command.fact.out_trade_no)
+            order = held_orders.get(attempt.order_id) if attempt else None
+            outcomes.append(_decide(desk, work, command, attempt, order))
+            if command.raw is not None:
+                seen.add(command.raw.digest)
+        _deliver_all(tx, desk, work)
     _write(tx, work)
     return outcomes
+
+
+def _desk(tx: Tx, work: _Work, held_orders: Mapping[UUID, Order]) -> AbstractContextManager[stock.Desk]:
+    """The stock of everything these facts may deliver: units that are held, and fresh ones for holds that ended."""
+    waiting = [order for order in held_orders.values() if order.state == OrderState.PENDING_PAYMENT]
+    late = [order for order in held_orders.values() if order.state in _LATE]
+    return stock.desk(
+        tx,
+        at=work.at,
+        held=[unit for order in waiting for unit in orders.units_of(work.lines[order.id])],
+        wants=[want for order in late for want in orders.wants_of(work.lines[order.id])],
+    )
 
 
 _STORED = select(PaymentCallback.digest, PaymentCallback.state).where(
@@ -272,7 +297,7 @@ def _provider_numbers(tx: Tx, commands: Sequence[ApplyPayment]) -> dict[tuple[st
 
 
 def _decide(
-    tx: Tx,
+    desk: stock.Desk,
     work: _Work,
     command: ApplyPayment,
     attempt: PaymentAttempt | None,
@@ -302,19 +327,29 @@ def _decide(
     if order.state not in _UNPAID_ORDER or order.id in work.paid_orders:
         return _exception(work, ExceptionKind.PAID_TWICE, fact, attempt)
     work.paid_orders.add(order.id)
-    return _deliver(tx, work, fact, attempt, order)
+    return _deliver(desk, work, fact, attempt, order)
 
 
-def _deliver(tx: Tx, work: _Work, fact: PaymentFact, attempt: PaymentAttempt, order: Order) -> Outcome:
+def _deliver(desk: stock.Desk, work: _Work, fact: PaymentFact, attempt: PaymentAttempt, order: Order) -> Outcome:
     lines = work.lines[order.id]
-    late = order.state != OrderState.PENDING_PAYMENT
-    if late and not orders.deliver_late(tx, order, lines):
-        work.moves.append(orders.Move(order, OrderState.DELIVERY_FAILED))
-        return _exception(work, ExceptionKind.PAID_NO_STOCK, fact, attempt)
+    if order.state in _LATE:
+        if not desk.reserve(orders.wants_of(lines)):
+            work.moves.append(orders.Move(order, OrderState.DELIVERY_FAILED))
+            return _exception(work, ExceptionKind.PAID_NO_STOCK, fact, attempt)
+        work.late += lines
     work.sold.append((order, lines))
     work.moves.append(orders.Move(order, OrderState.DELIVERED))
     work.journals.append(_sale_journal(order, lines, at=work.at))
     return Outcome.APPLIED
+
+
+def _deliver_all(tx: Tx, desk: stock.Desk, work: _Work) -> None:
+    """Sell what these facts pay for."""
+    taken = desk.take()
+    for line in work.late:
+        line.seqs = list(taken[line.id])
+    tx.flush()
+    desk.sell([unit for _, lines in work.sold for unit in orders.units_of(lines)])
 
 
 def _pay_journal(order: Order, attempt: PaymentAttempt, fact: PaymentFact, *, at: datetime) -> ledger.Journal:
@@ -368,11 +403,8 @@ def _exception(work: _Work, kind: ExceptionKind, fact: PaymentFact, attempt: Pay
 
 
 def _write(tx: Tx, work: _Work) -> None:
-    """Write what was decided: stock, orders, attempts, exceptions, and the ledger last."""
+    """Write what was decided, after the stock: orders, attempts, exceptions, and the ledger last."""
     at = work.at
-    if work.sold:
-        units = [unit for order, lines in work.sold for unit in orders.units_of(lines)]
-        stock.sell(tx, units, at=at)
     actor = "system"
     orders.move(tx, work.moves, at=at, actor=actor, lines=work.lines)
     _write_paid(tx, work.paid, at=at)

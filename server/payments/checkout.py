@@ -1,4 +1,4 @@
-"""The use cases between buyer, database and channel: place, notice, refresh, sweep, reveal.
+"""The use cases between buyer, database and channel: place, notice, refresh, reveal.
 
 Each talks to the channel only between transactions. What is acknowledged was committed. A time-out at the channel
 is the state `unknown` and is followed by a query under the same number, never by a second attempt.
@@ -10,41 +10,34 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from uuid import UUID
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, update
 
 from server import jobs
 from server.context import Context
 from server.db import Tx, table_of
-from server.gateways.port import ChannelRefused, ChannelUnknown, CreatePayment, Gateway, NoticeReply, PaymentFact
+from server.gateways.port import ChannelRefused, ChannelUnknown, CreatePayment, NoticeReply
 from server.orders import actions as orders
 from server.orders import queries as order_queries
 from server.orders.model import Order
-from server.payments import actions, queries
+from server.orders.unpaid import Limits
+from server.payments import actions, ending, queries
+from server.payments.ending import EndUnpaid, sweep
 from server.payments.model import PaymentAttempt
 from server.stock import actions as stock
 from server.stock import vault
 from shared import clock
 from shared.cardkey import Card, parse_canonical
-from shared.errors import Busy, Conflict, NotFound, TooMany
+from shared.errors import Busy, Conflict, KamengError, NotFound, TooMany
 from shared.money import Fen
 from shared.states import AttemptState, OrderState
 
 RECHECK = "payments.recheck"
-SWEEP_SECONDS = 5.0
-SWEEP_MOST = 50
-QUERY_AFTER_SECONDS = (30, 60, 120, 300, 600, 900)
-"""How long to wait for the next query of an open attempt, by how often it was asked (product.md J4)."""
-
-CLOSE_GRACE_MINUTES = 10
-"""How long an expired order waits for an unreachable channel to close; then its units go back on sale, and money
-that still comes is delivered from fresh stock or becomes an exception."""
-
 _ASKABLE = frozenset({OrderState.PENDING_PAYMENT.value, OrderState.EXPIRED.value})
 """Orders for which the channel may still know of money: also one whose time is over."""
 
@@ -73,15 +66,6 @@ class PlacedOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class EndUnpaid:
-    """Expire or cancel an order that is still unpaid; its attempts were closed at the channel, or gave no answer."""
-
-    order_id: UUID
-    to: OrderState
-    closed_attempts: tuple[UUID, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class LogReveal:
     """Note who is about to see the keys of an order."""
 
@@ -102,15 +86,39 @@ class RevealedLine:
 
 def register(ctx: Context) -> None:
     """Wire this domain's commands, jobs and schedules; called once by `app`."""
-    hold = ctx.settings.hold_minutes
-    ctx.batch.register(actions.ApplyPayment, actions.apply, rank=10)
-    ctx.batch.register(EndUnpaid, _end_unpaid, rank=20)
-    ctx.batch.register(actions.OpenAttempt, actions.open_attempts, rank=30)
-    ctx.batch.register(LogReveal, _log_reveals, rank=40)
-    ctx.batch.register(orders.PlaceOrder, partial(actions.checkout, hold_minutes=hold), rank=90, lane=1)
+    settings = ctx.settings
+    limits = Limits(
+        device_orders=settings.hold_orders_per_device,
+        device_units=settings.hold_units_per_device,
+        address_orders=settings.hold_orders_per_address,
+        address_units=settings.hold_units_per_address,
+    )
+    place_all = partial(actions.checkout, hold_minutes=settings.hold_minutes, limits=limits)
+    ctx.batch.register(actions.ApplyPayment, actions.apply, rank=10, alone=True)
+    ctx.batch.register(EndUnpaid, ending.end_unpaid, rank=20, alone=True)
+    # These two share a transaction: orders are locked before attempts, as everywhere.
+    ctx.batch.register(LogReveal, _log_reveals, rank=30)
+    ctx.batch.register(actions.OpenAttempt, actions.open_attempts, rank=40)
+    ctx.batch.register(orders.PlaceOrder, partial(_place_all, ctx, place_all), rank=90, lane=1, alone=True)
     ctx.jobs.outside(RECHECK, lambda args: _recheck(ctx, **args))
-    ctx.jobs.every("payments.sweep", SWEEP_SECONDS, lambda: sweep(ctx))
+    ctx.jobs.every("payments.sweep", ending.SWEEP_SECONDS, lambda: sweep(ctx), apart=True)
     ctx.jobs.every("orders.complete", 60.0, lambda: _complete(ctx))
+    ctx.db.listen(ctx.hints.heard)
+
+
+def _place_all(
+    ctx: Context,
+    place_all: Callable[[Tx, Sequence[orders.PlaceOrder]], list[actions.Checkout | KamengError]],
+    tx: Tx,
+    commands: Sequence[orders.PlaceOrder],
+) -> list[actions.Checkout | KamengError]:
+    """The handler of `PlaceOrder`: remembers what could not be sold, so that a crowd need not come this far."""
+    news = ctx.hints.news
+    placed = place_all(tx, commands)
+    for command, one in zip(commands, placed, strict=True):
+        if isinstance(one, orders.SoldOut):
+            ctx.hints.fell_short(command.sku, int(one.params["left"]), news=news)
+    return placed
 
 
 # --- placing ---
@@ -120,6 +128,10 @@ async def place(ctx: Context, command: orders.PlaceOrder) -> PlacedOrder:
     """Place the order, then open its payment at the channel. Repeating with the same key answers the same order."""
     if command.channel not in ctx.gateways:
         raise ChannelOff
+    left = ctx.hints.left_of(command.sku, command.quantity)
+    if left is not None and not await asyncio.to_thread(_stands, ctx, command):
+        ctx.hints.count_refused()
+        raise orders.SoldOut(left=left)
     checkout: actions.Checkout = await ctx.batch.submit(command)
     order, attempt = checkout.order, checkout.attempt
     pay_url, qr_text = attempt.pay_url, attempt.qr_text
@@ -136,6 +148,12 @@ async def place(ctx: Context, command: orders.PlaceOrder) -> PlacedOrder:
         pay_url=pay_url,
         qr_text=qr_text,
     )
+
+
+def _stands(ctx: Context, command: orders.PlaceOrder) -> bool:
+    """Whether the order was placed before: then it is answered, whatever is left."""
+    with ctx.db.read() as tx:
+        return order_queries.is_placed(tx, command.buyer_id, command.idempotency_key)
 
 
 async def _open(ctx: Context, attempt: PaymentAttempt) -> actions.OpenAttempt:
@@ -229,7 +247,7 @@ async def refresh(ctx: Context, code: str) -> None:
     except TooMany:
         return
     try:
-        if not await _ask(ctx, attempt) and attempt.pay_url is None and attempt.expires_at > clock.now():
+        if not await ending.ask(ctx, attempt) and attempt.pay_url is None and attempt.expires_at > clock.now():
             await ctx.batch.submit(await _open(ctx, attempt))
     except (ChannelUnknown, ChannelRefused) as error:
         _log.warning("channel gave no answer", extra={"out_trade_no": attempt.out_trade_no, "error": str(error)})
@@ -241,130 +259,6 @@ def _open_attempt_of(ctx: Context, code: str) -> PaymentAttempt | None:
         if order is None or order.state not in _ASKABLE:
             return None
         return queries.current_attempt(tx, order.id)
-
-
-async def _ask(ctx: Context, attempt: PaymentAttempt) -> bool:
-    """Query the channel and apply what it says; whether money has arrived.
-
-    What cannot be paid any more ends here, so that nobody asks about it for ever: also an attempt whose channel was
-    away when its order expired.
-    """
-    gateway = ctx.gateways[attempt.channel]
-    fact = await gateway.query(attempt.out_trade_no)
-    if (fact is None or fact.state == "closed") and attempt.expires_at <= clock.now():
-        await ctx.batch.submit(EndUnpaid(attempt.order_id, OrderState.EXPIRED, (attempt.id,)))
-    if fact is None or fact.state != "paid":
-        return False
-    await ctx.batch.submit(actions.ApplyPayment(fact=fact, merchant_id=gateway.merchant_id))
-    return True
-
-
-def sweep(ctx: Context) -> int:
-    """Ask for open payments whose callback is overdue, and end unpaid orders whose time is over.
-
-    Runs every few seconds in one process at a time; answers how many attempts and orders it looked at.
-    """
-    now = clock.now()
-    with ctx.db.read() as tx:
-        asked = queries.due_for_query(tx, now=now, limit=SWEEP_MOST)
-        due = (Order.state == OrderState.PENDING_PAYMENT.value, Order.due_at <= now)
-        ending = list(tx.scalars(select(Order).where(*due).order_by(Order.due_at).limit(SWEEP_MOST)).all())
-        attempts = queries.attempts_of(tx, [order.id for order in ending])
-    if not asked and not ending:
-        return 0
-    _plan_next_query(ctx, asked, now)
-    asyncio.run(_sweep(ctx, asked, ending, attempts))
-    return len(asked) + len(ending)
-
-
-def _plan_next_query(ctx: Context, asked: Sequence[PaymentAttempt], now: datetime) -> None:
-    with ctx.db.tx() as tx:
-        for attempt in asked:
-            wait = QUERY_AFTER_SECONDS[min(attempt.queries + 1, len(QUERY_AFTER_SECONDS) - 1)]
-            tx.execute(
-                update(PaymentAttempt)
-                .where(PaymentAttempt.id == attempt.id)
-                .values(query_at=now + timedelta(seconds=wait), queries=PaymentAttempt.queries + 1)
-            )
-
-
-async def _sweep(
-    ctx: Context,
-    asked: Sequence[PaymentAttempt],
-    ending: Sequence[Order],
-    attempts: Mapping[UUID, Sequence[PaymentAttempt]],
-) -> None:
-    gate = asyncio.Semaphore(8)
-
-    async def quietly(what: str, work: Coroutine[None, None, object]) -> None:
-        async with gate:
-            try:
-                await work
-            except (ChannelUnknown, ChannelRefused) as error:
-                _log.warning("channel gave no answer", extra={"what": what, "error": str(error)})
-            except Exception:  # noqa: BLE001 - one that cannot be ended must not keep the others from it
-                _log.exception("left for the next sweep", extra={"what": what})
-
-    await asyncio.gather(
-        *(quietly(attempt.out_trade_no, _ask(ctx, attempt)) for attempt in asked if attempt.channel in ctx.gateways),
-        *(quietly(order.code, _end(ctx, order, attempts[order.id])) for order in ending),
-    )
-
-
-async def _end(ctx: Context, order: Order, attempts: Sequence[PaymentAttempt]) -> None:
-    """Expire one order: close its attempts at their channels first, so that nobody pays for units given back.
-
-    Money that came first delivers the order. Money that does not fit it is an exception, and holds no units.
-    """
-    closed: list[UUID] = []
-    for attempt in attempts:
-        if attempt.state == AttemptState.CLOSED or attempt.channel not in ctx.gateways:
-            continue
-        outcome = await _close(ctx.gateways[attempt.channel], attempt)
-        if isinstance(outcome, PaymentFact):
-            merchant_id = ctx.gateways[attempt.channel].merchant_id
-            applied = await ctx.batch.submit(actions.ApplyPayment(fact=outcome, merchant_id=merchant_id))
-            if applied is not actions.Outcome.EXCEPTION:
-                return
-        elif outcome:
-            closed.append(attempt.id)
-        elif clock.now() < order.expires_at + timedelta(minutes=CLOSE_GRACE_MINUTES):
-            await asyncio.to_thread(_look_again_later, ctx, order)
-            return
-    await ctx.batch.submit(EndUnpaid(order.id, OrderState.EXPIRED, tuple(closed)))
-
-
-async def _close(gateway: Gateway, attempt: PaymentAttempt) -> PaymentFact | bool:
-    """Close one attempt: True when it is closed, the fact when money came first, False when nobody knows."""
-    try:
-        await gateway.close(attempt.out_trade_no)
-    except ChannelUnknown:
-        return False
-    except ChannelRefused as refusal:
-        if refusal.reason_code == "NOT_FOUND":
-            return True  # the channel never opened it
-        try:
-            fact = await gateway.query(attempt.out_trade_no)
-        except (ChannelUnknown, ChannelRefused):
-            return False
-        if fact is not None and fact.state == "paid":
-            return fact
-        return fact is None or fact.state == "closed"
-    return True
-
-
-def _look_again_later(ctx: Context, order: Order) -> None:
-    with ctx.db.tx() as tx:
-        guard = (Order.id == order.id, Order.state == OrderState.PENDING_PAYMENT.value)
-        tx.execute(update(Order).where(*guard).values(due_at=clock.now() + timedelta(minutes=1)))
-
-
-def _end_unpaid(tx: Tx, commands: Sequence[EndUnpaid]) -> list[None]:
-    for to in {command.to for command in commands}:
-        mine = [command for command in commands if command.to is to]
-        orders.end_unpaid(tx, [command.order_id for command in mine], to=to, actor="system")
-        actions.close(tx, [attempt for command in mine for attempt in command.closed_attempts])
-    return [None] * len(commands)
 
 
 def _complete(ctx: Context) -> None:
@@ -399,7 +293,7 @@ def reveal(ctx: Context, order: Order, *, actor: str, request_id: str) -> list[R
 _ORDER = table_of(Order)
 _FIRST_VIEW = (
     update(_ORDER)
-    .where(_ORDER.c.id.in_(bindparam("orders", expanding=True)), _ORDER.c.first_viewed_at.is_(None))
+    .where(_ORDER.c.id == bindparam("order"), _ORDER.c.first_viewed_at.is_(None))
     .values(first_viewed_at=bindparam("at"))
 )
 
@@ -412,7 +306,7 @@ def _log_reveals(tx: Tx, commands: Sequence[LogReveal]) -> list[list[UUID]]:
         for line in command.lines
     ]
     logged = iter(vault.log_views(tx, views))
-    first = [command.order.id for command in commands if command.order.first_viewed_at is None]
+    first = sorted({command.order.id for command in commands if command.order.first_viewed_at is None})
     if first:
-        tx.connection().execute(_FIRST_VIEW, {"orders": first, "at": clock.now()})
+        tx.connection().execute(_FIRST_VIEW, [{"order": order_id, "at": clock.now()} for order_id in first])
     return [[next(logged) for _ in command.lines] for command in commands]

@@ -19,6 +19,7 @@ from server.gateways.port import BadSignature, MalformedNotice, NoticeReply
 from server.orders import queries as orders
 from server.orders.actions import PlaceOrder
 from server.orders.model import Order, OrderLine
+from server.orders.unpaid import origin_of
 from server.payments import checkout, queries
 from server.payments.model import PaymentAttempt
 from server.policy import BUYER, CHANNEL, Actor, Router
@@ -52,6 +53,7 @@ async def place_order(request: Request) -> Response:
         quantity=body.quantity,
         amount_fen=body.amount_fen,
         channel=body.channel,
+        origin=origin_of(ctx.keys, web.client_prefix(request)),
     )
     placed = await checkout.place(ctx, command)
     answer = wire.Placed(

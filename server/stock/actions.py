@@ -1,25 +1,35 @@
 """Claims: holding, selling and giving back units. One code path for three engines, set-based for a whole batch.
 
-The guard gives correctness: every unit moves by `WHERE ... AND state = ...` with an exact count. Lots of a SKU
-are sold in rank order from their cursors; units given back are served first. Callers run inside the batcher, hold
-existing orders before they come here, and post to the ledger after.
+A transaction opens one `Desk` for everything it does to stock. The desk locks the cursors of all lots concerned in
+one statement, in the order of their ids, which is the only order every engine keeps while it locks; what it decides,
+it decides under these locks. The guard gives correctness: every unit moves by `WHERE ... AND state = ...` with an
+exact count. Callers run inside the batcher, hold existing orders before they come here, and post to the ledger after.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, func, insert, or_, select, update
 
-from server.db import Tx, rows_changed, table_of
-from server.stock.model import Delivery, StockCursor, StockReturned, StockUnit
-from shared.states import UnitState
+from server.db import Tx, rows_changed, table_of, tell
+from server.stock import picking, withdrawal
+from server.stock.model import Delivery, StockCursor, StockLot, StockUnit
+from server.stock.picking import Lot
+from shared.states import LotState, UnitState
 
-_UNIT = table_of(StockUnit)
+_UNIT, _CURSOR = table_of(StockUnit), table_of(StockCursor)
+
+FIRST_LOTS = 8
+"""How many lots of a SKU a claim looks at first; when they do not reach, it looks at eight times as many, and so on."""
+
+
+StockOutOfStep = picking.StockOutOfStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +42,6 @@ class Want:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """The units an order line got, or none of them: `seqs` is empty when only `left` could be had."""
-
-    seqs: tuple[int, ...]
-    left: int
-
-
-@dataclass(frozen=True, slots=True)
 class LineUnits:
     """The units that belong to an order line."""
 
@@ -48,139 +50,282 @@ class LineUnits:
     seqs: tuple[int, ...]
 
 
-class StockOutOfStep(RuntimeError):
-    """A guarded update did not match the rows it must: a fault of ours. The transaction is rolled back."""
+@dataclass(frozen=True, slots=True)
+class StockCame:
+    """News of a committed transaction: a SKU may have more to sell than it had. Listeners forget what they knew."""
+
+    sku_id: UUID
+
+
+def sellable(now: object) -> tuple[ColumnElement[bool], ...]:
+    """What a cursor must be for its lot to be sold from at `now`, an instant or a bound parameter."""
+    over = or_(StockCursor.sell_until.is_(None), StockCursor.sell_until > now)
+    return (StockCursor.selling.is_(True), StockCursor.free > 0, over)
+
+
+@dataclass(slots=True)
+class Desk:
+    """The lots of one transaction under lock. `reserve` promises in memory, `take` holds what was promised."""
+
+    tx: Tx
+    at: datetime
+    lots: dict[UUID, Lot]
+    units: dict[tuple[UUID, int], UUID]
+    left: dict[UUID, int]
+    """What of each SKU can be sold to somebody else now; of SKUs that were asked for."""
+    _promised: list[Want] = field(default_factory=list)
+
+    def reserve(self, wants: Sequence[Want]) -> bool:
+        """Promise all these units, or none of them when stock does not reach."""
+        asked: dict[UUID, int] = defaultdict(int)
+        for want in wants:
+            asked[want.sku_id] += want.quantity
+        if any(count > self.left.get(sku_id, 0) for sku_id, count in asked.items()):
+            return False
+        for sku_id, count in asked.items():
+            self.left[sku_id] -= count
+        self._promised += wants
+        return True
+
+    def take(self) -> dict[UUID, tuple[int, ...]]:
+        """Hold what was promised, earlier lines first. FREE -> HELD. Answers the units of each line."""
+        by_sku: dict[UUID, list[Want]] = defaultdict(list)
+        for want in self._promised:
+            by_sku[want.sku_id].append(want)
+        self._promised = []
+        taken: dict[UUID, tuple[int, ...]] = {}
+        rows: list[dict[str, object]] = []
+        for sku_id, wants in by_sku.items():
+            shelf = [lot for lot in self.lots.values() if lot.sku_id == sku_id and self._sells(lot)]
+            picked = picking.next_units(self.tx, shelf, [want.quantity for want in wants])
+            for want, units in zip(wants, picked, strict=True):
+                taken[want.order_line_id] = tuple(seq for seq, _ in units)
+                rows += [{"s": sku_id, "q": seq, "line": want.order_line_id} for seq, _ in units]
+                self.units |= {(sku_id, seq): lot_id for seq, lot_id in units}
+        if rows:
+            _exactly(self.tx, _HOLD, rows)
+        return taken
+
+    def sell(self, lines: Sequence[LineUnits]) -> None:
+        """Sell the held units of each line: HELD -> SOLD and one delivery a unit."""
+        if not lines:
+            return
+        self._change_held(lines, UnitState.SOLD)
+        self.tx.execute(
+            _INSERT_DELIVERIES,
+            [
+                {"sku_id": line.sku_id, "seq": seq, "order_line_id": line.order_line_id, "delivered_at": self.at}
+                for line in lines
+                for seq in line.seqs
+            ],
+        )
+
+    def release(self, lines: Sequence[LineUnits]) -> None:
+        """Give the held units of each line back: HELD -> FREE; they are the next of their lot to be sold.
+
+        Those of a lot that was withdrawn meanwhile become void, as its other units did.
+        """
+        gone = self._withdrawn()
+        void = [self._only(line, gone, inside=True) for line in lines] if gone else []
+        back = [self._only(line, gone, inside=False) for line in lines] if gone else lines
+        if any(line.seqs for line in back):
+            self._change_held(back, UnitState.FREE)
+            self.tx.execute(
+                picking.INSERT_RETURNED,
+                [
+                    {"sku_id": line.sku_id, "seq": seq, "lot_id": self.units[line.sku_id, seq]}
+                    for line in back
+                    for seq in line.seqs
+                ],
+            )
+            came(self.tx, {line.sku_id for line in back})
+        if any(line.seqs for line in void):
+            self._change_held(void, UnitState.VOID)
+            seqs: dict[UUID, list[int]] = defaultdict(list)
+            for line in void:
+                for seq in line.seqs:
+                    seqs[self.units[line.sku_id, seq]].append(seq)
+            for lot_id in sorted(seqs):
+                withdrawal.left(self.tx, gone[lot_id], seqs[lot_id])
+
+    def write(self) -> None:
+        """Store where the cursors stand now; exactly these, which nobody else could change."""
+        rows = [
+            {"lot": lot.lot_id, "next": lot.next_seq} | {state.name: count for state, count in lot.change.items()}
+            for lot in self.lots.values()
+            if any(lot.change.values())
+        ]
+        if rows:
+            _exactly(self.tx, _WRITE_CURSOR, rows)
+
+    def _only(self, line: LineUnits, lots: Container[UUID], *, inside: bool) -> LineUnits:
+        seqs = (seq for seq in line.seqs if (self.units[line.sku_id, seq] in lots) is inside)
+        return LineUnits(line.order_line_id, line.sku_id, tuple(seqs))
+
+    def _sells(self, lot: Lot) -> bool:
+        return lot.selling and lot.free > 0 and (lot.sell_until is None or lot.sell_until > self.at)
+
+    def _withdrawn(self) -> dict[UUID, StockLot]:
+        """The locked lots that were withdrawn. A lot that sells is not: most transactions need not ask."""
+        asked = [lot.lot_id for lot in self.lots.values() if not lot.selling]
+        if not asked:
+            return {}
+        found = self.tx.scalars(
+            select(StockLot).where(StockLot.id.in_(asked), StockLot.state == LotState.WITHDRAWN.value),
+            execution_options={"populate_existing": True},
+        )
+        return {lot.id: lot for lot in found}
+
+    def _change_held(self, lines: Sequence[LineUnits], to: UnitState) -> None:
+        """Move held units to `to`, guarded by the line that holds them."""
+        rows: list[dict[str, object]] = []
+        for line in lines:
+            for seq in line.seqs:
+                rows.append({"s": line.sku_id, "q": seq, "line": line.order_line_id})
+                self.lots[self.units[line.sku_id, seq]].move(UnitState.HELD, to, 1)
+        _exactly(self.tx, _MOVE_HELD[to], rows)
+
+
+def came(tx: Tx, sku_ids: Iterable[UUID]) -> None:
+    """Say that these SKUs have more to sell once this transaction is committed."""
+    for sku_id in sku_ids:
+        tell(tx, StockCame(sku_id))
+
+
+@contextmanager
+def desk(tx: Tx, *, at: datetime, wants: Sequence[Want] = (), held: Sequence[LineUnits] = ()) -> Iterator[Desk]:
+    """The desk of this transaction, for lines that want units and for lines that hold some. Once a transaction.
+
+    Its cursors are written when the block ends well.
+    """
+    units = _lots_of(tx, held)
+    need: dict[UUID, int] = defaultdict(int)
+    for want in wants:
+        need[want.sku_id] += want.quantity
+    planned = _plan(tx, need, at)
+    lots = _lock(tx, set(units.values()) | {lot_id for lot_ids in planned.values() for lot_id in lot_ids})
+    opened = Desk(tx=tx, at=at, lots=lots, units=units, left={})
+    while True:
+        opened.left = dict.fromkeys(need, 0)
+        for lot in lots.values():
+            if lot.sku_id in need and opened._sells(lot):  # noqa: SLF001 - the desk is made here
+                opened.left[lot.sku_id] += lot.free
+        # Others sold from these lots while we waited for them: the next ones of the SKU, if there are any.
+        short = {sku_id: need[sku_id] for sku_id, left in opened.left.items() if left < need[sku_id]}
+        more = {lot_id for lot_ids in _plan(tx, short, at).values() for lot_id in lot_ids} - lots.keys()
+        if not more:
+            break
+        lots |= _lock(tx, more)
+    yield opened
+    opened.write()
+
+
+# Statements of the hot path are made once: making one costs as much as running it.
+_PLANNED = (
+    select(StockCursor.lot_id, StockCursor.free)
+    .where(StockCursor.sku_id == bindparam("sku"), *sellable(bindparam("now", type_=_CURSOR.c.sell_until.type)))
+    .order_by(StockCursor.rank)
+    .limit(bindparam("most"))
+)
+_RANKED = (
+    select(
+        StockCursor.sku_id,
+        StockCursor.lot_id,
+        StockCursor.free,
+        func.row_number().over(partition_by=StockCursor.sku_id, order_by=StockCursor.rank).label("place"),
+    )
+    .where(
+        StockCursor.sku_id.in_(bindparam("skus", expanding=True)),
+        *sellable(bindparam("now", type_=_CURSOR.c.sell_until.type)),
+    )
+    .subquery()
+)
+_PLANNED_TOGETHER = (
+    select(_RANKED.c.sku_id, _RANKED.c.lot_id, _RANKED.c.free)
+    .where(_RANKED.c.place <= FIRST_LOTS)
+    .order_by(_RANKED.c.sku_id, _RANKED.c.place)
+)
+
+
+def _plan(tx: Tx, need: dict[UUID, int], at: datetime) -> dict[UUID, list[UUID]]:
+    """The first lots of each SKU that reach, or all of them when they do not. Read without a lock, so only a plan."""
+    planned: dict[UUID, list[UUID]] = {}
+    if len(need) > 1:
+        seen: dict[UUID, list[tuple[UUID, int]]] = {sku_id: [] for sku_id in need}
+        for sku_id, lot_id, free in tx.execute(_PLANNED_TOGETHER, {"skus": list(need), "now": at}):
+            seen[sku_id].append((lot_id, free))
+        for sku_id, lots in seen.items():
+            if len(lots) < FIRST_LOTS or sum(free for _, free in lots) >= need[sku_id]:
+                planned[sku_id] = _reaching(lots, need[sku_id])
+    for sku_id in need.keys() - planned.keys():
+        most = FIRST_LOTS
+        while True:
+            found = tx.execute(_PLANNED, {"sku": sku_id, "now": at, "most": most}).all()
+            if len(found) < most or sum(free for _, free in found) >= need[sku_id]:
+                break
+            most *= 8
+        planned[sku_id] = _reaching([(lot_id, free) for lot_id, free in found], need[sku_id])
+    return planned
+
+
+def _reaching(lots: list[tuple[UUID, int]], need: int) -> list[UUID]:
+    chosen = []
+    for lot_id, free in lots:
+        if need <= 0:
+            break
+        chosen.append(lot_id)
+        need -= free
+    return chosen
+
+
+_LOCK_CURSORS = (
+    select(
+        _CURSOR.c.lot_id,
+        _CURSOR.c.sku_id,
+        _CURSOR.c.rank,
+        _CURSOR.c.selling,
+        _CURSOR.c.sell_until,
+        _CURSOR.c.first_seq,
+        _CURSOR.c.next_seq,
+        _CURSOR.c.end_seq,
+        _CURSOR.c.free,
+        _CURSOR.c.imported,
+    )
+    .where(_CURSOR.c.lot_id.in_(bindparam("lots", expanding=True)))
+    # PostgreSQL locks in this order; MariaDB locks while it reads, which is the order of the primary key: the same.
+    .order_by(_CURSOR.c.lot_id)
+    .with_for_update()
+)
+
+
+def _lock(tx: Tx, lot_ids: set[UUID]) -> dict[UUID, Lot]:
+    if not lot_ids:
+        return {}
+    return {row.lot_id: Lot(*row) for row in tx.execute(_LOCK_CURSORS, {"lots": sorted(lot_ids)})}
+
+
+_LOTS_OF_UNITS = select(StockUnit.seq, StockUnit.lot_id).where(
+    StockUnit.sku_id == bindparam("sku"), StockUnit.seq.in_(bindparam("seqs", expanding=True))
+)
+
+
+def _lots_of(tx: Tx, lines: Sequence[LineUnits]) -> dict[tuple[UUID, int], UUID]:
+    """The lot of each unit; a unit never changes its lot, so this needs no lock."""
+    wanted: dict[UUID, list[int]] = defaultdict(list)
+    for line in lines:
+        wanted[line.sku_id] += line.seqs
+    return {
+        (sku_id, seq): lot_id
+        for sku_id, seqs in wanted.items()
+        if seqs
+        for seq, lot_id in tx.execute(_LOTS_OF_UNITS, {"sku": sku_id, "seqs": sorted(seqs)})
+    }
 
 
 _HOLD = (
     update(_UNIT)
     .where(_UNIT.c.sku_id == bindparam("s"), _UNIT.c.seq == bindparam("q"), _UNIT.c.state == UnitState.FREE)
     .values(state=UnitState.HELD, order_line_id=bindparam("line"))
-)
-
-
-def hold(tx: Tx, wants: Sequence[Want]) -> list[Held]:
-    """Hold all units of each line or none, earlier lines first. FREE -> HELD. Caller runs inside the batcher."""
-    shelves = _lock_shelves(tx, {want.sku_id for want in wants})
-    granted: dict[int, Held] = {}
-    by_sku: dict[UUID, list[tuple[int, Want]]] = defaultdict(list)
-    left = {sku_id: sum(cursor.free for cursor in cursors) for sku_id, cursors in shelves.items()}
-    for n, want in enumerate(wants):
-        free = left.get(want.sku_id, 0)
-        if want.quantity > free:
-            granted[n] = Held(seqs=(), left=free)
-        else:
-            left[want.sku_id] = free - want.quantity
-            by_sku[want.sku_id].append((n, want))
-    rows = []
-    for sku_id in sorted(by_sku, key=lambda sku_id: sku_id.bytes):
-        lines = by_sku[sku_id]
-        seqs = _take(tx, sku_id, shelves[sku_id], sum(want.quantity for _, want in lines))
-        for n, want in lines:
-            mine, seqs = seqs[: want.quantity], seqs[want.quantity :]
-            granted[n] = Held(seqs=tuple(mine), left=left[sku_id])
-            rows += [{"s": sku_id, "q": seq, "line": want.order_line_id} for seq in mine]
-    if rows:
-        _exactly(tx, _HOLD, rows)
-    tx.flush()
-    return [granted[n] for n in range(len(wants))]
-
-
-_LOCK_SHELVES = (
-    select(StockCursor)
-    .where(
-        StockCursor.sku_id.in_(bindparam("skus", expanding=True)), StockCursor.selling.is_(True), StockCursor.free > 0
-    )
-    .order_by(StockCursor.sku_id, StockCursor.rank)
-    .with_for_update()
-    .execution_options(populate_existing=True)
-)
-
-
-def _lock_shelves(tx: Tx, sku_ids: Iterable[UUID]) -> dict[UUID, list[StockCursor]]:
-    """The selling lots of each SKU in the order they sell, locked in that order."""
-    shelves: dict[UUID, list[StockCursor]] = defaultdict(list)
-    for cursor in tx.scalars(_LOCK_SHELVES, {"skus": sorted(sku_ids)}):
-        shelves[cursor.sku_id].append(cursor)
-    return shelves
-
-
-_RETURNED = (
-    select(StockReturned.seq, StockReturned.lot_id)
-    .where(StockReturned.sku_id == bindparam("sku"), StockReturned.lot_id.in_(bindparam("lots", expanding=True)))
-    .order_by(StockReturned.seq)
-    .limit(bindparam("count"))
-)
-_FRESH = (
-    select(StockUnit.seq)
-    .where(
-        StockUnit.sku_id == bindparam("sku"),
-        StockUnit.seq >= bindparam("start"),
-        StockUnit.seq < bindparam("stop"),
-        StockUnit.state == UnitState.FREE,
-    )
-    .order_by(StockUnit.seq)
-)
-
-
-def _take(tx: Tx, sku_id: UUID, cursors: list[StockCursor], count: int) -> list[int]:
-    """The next `count` free numbers of a SKU: given-back ones first, then from the cursors in rank order."""
-    by_lot = {cursor.lot_id: cursor for cursor in cursors}
-    returned = tx.execute(_RETURNED, {"sku": sku_id, "lots": list(by_lot), "count": count}).all()
-    for _, lot_id in returned:
-        _move(by_lot[lot_id], UnitState.FREE, UnitState.HELD, 1)
-    seqs: list[int] = [seq for seq, _ in returned]
-    if seqs:
-        gone = tx.execute(delete(StockReturned).where(StockReturned.sku_id == sku_id, StockReturned.seq.in_(seqs)))
-        if rows_changed(gone) != len(seqs):
-            raise StockOutOfStep
-    for cursor in cursors:
-        while len(seqs) < count and cursor.next_seq < cursor.end_seq:
-            stop = min(cursor.next_seq + count - len(seqs), cursor.end_seq)
-            # A voided unit inside the range is not free: the cursor passes it by.
-            fresh = tx.scalars(_FRESH, {"sku": sku_id, "start": cursor.next_seq, "stop": stop}).all()
-            cursor.next_seq = stop
-            _move(cursor, UnitState.FREE, UnitState.HELD, len(fresh))
-            seqs += fresh
-    if len(seqs) != count:
-        raise StockOutOfStep
-    return seqs
-
-
-_INSERT_DELIVERIES = insert(table_of(Delivery))
-
-
-def sell(tx: Tx, lines: Sequence[LineUnits], *, at: datetime) -> None:
-    """Sell the held units of each line: HELD -> SOLD and one delivery a unit. Caller holds the orders."""
-    _change_held(tx, lines, to=UnitState.SOLD)
-    tx.execute(
-        _INSERT_DELIVERIES,
-        [
-            {"sku_id": line.sku_id, "seq": seq, "order_line_id": line.order_line_id, "delivered_at": at}
-            for line in lines
-            for seq in line.seqs
-        ],
-    )
-
-
-def release(tx: Tx, lines: Sequence[LineUnits]) -> None:
-    """Give the held units of each line back: HELD -> FREE; they are the next to be sold. Caller holds the orders."""
-    lots = _change_held(tx, lines, to=UnitState.FREE)
-    tx.execute(
-        insert(table_of(StockReturned)),
-        [{"sku_id": line.sku_id, "seq": seq, "lot_id": lots[line.sku_id, seq]} for line in lines for seq in line.seqs],
-    )
-
-
-_LOTS_OF_UNITS = select(StockUnit.seq, StockUnit.lot_id).where(
-    StockUnit.sku_id == bindparam("sku"), StockUnit.seq.in_(bindparam("seqs", expanding=True))
-)
-_LOCK_CURSORS = (
-    select(StockCursor)
-    .where(StockCursor.lot_id.in_(bindparam("lots", expanding=True)))
-    .order_by(StockCursor.sku_id, StockCursor.rank)
-    .with_for_update()
-    .execution_options(populate_existing=True)
 )
 _HELD_BY_LINE = update(_UNIT).where(
     _UNIT.c.sku_id == bindparam("s"),
@@ -191,39 +336,24 @@ _HELD_BY_LINE = update(_UNIT).where(
 _MOVE_HELD = {
     UnitState.SOLD: _HELD_BY_LINE.values(state=UnitState.SOLD),
     UnitState.FREE: _HELD_BY_LINE.values(state=UnitState.FREE, order_line_id=None),
+    UnitState.VOID: _HELD_BY_LINE.values(state=UnitState.VOID, order_line_id=None),
 }
-
-
-def _change_held(tx: Tx, lines: Sequence[LineUnits], *, to: UnitState) -> dict[tuple[UUID, int], UUID]:
-    """Move held units to `to`, guarded by the line that holds them; answers the lot of each."""
-    wanted: dict[UUID, list[int]] = defaultdict(list)
-    for line in lines:
-        wanted[line.sku_id] += line.seqs
-    lots: dict[tuple[UUID, int], UUID] = {}
-    for sku_id in sorted(wanted, key=lambda sku_id: sku_id.bytes):
-        units = tx.execute(_LOTS_OF_UNITS, {"sku": sku_id, "seqs": sorted(wanted[sku_id])})
-        lots |= {(sku_id, seq): lot_id for seq, lot_id in units}
-    counts: dict[UUID, int] = defaultdict(int)
-    for lot_id in lots.values():
-        counts[lot_id] += 1
-    for cursor in tx.scalars(_LOCK_CURSORS, {"lots": list(counts)}):
-        _move(cursor, UnitState.HELD, to, counts[cursor.lot_id])
-    tx.flush()
-    rows = [{"s": line.sku_id, "q": seq, "line": line.order_line_id} for line in lines for seq in line.seqs]
-    _exactly(tx, _MOVE_HELD[to], rows)
-    return lots
-
-
-_COUNTERS = {UnitState.FREE: "free", UnitState.HELD: "held", UnitState.SOLD: "sold", UnitState.VOID: "void"}
-
-
-def _move(cursor: StockCursor, source: UnitState, to: UnitState, count: int) -> None:
-    setattr(cursor, _COUNTERS[source], getattr(cursor, _COUNTERS[source]) - count)
-    setattr(cursor, _COUNTERS[to], getattr(cursor, _COUNTERS[to]) + count)
+_WRITE_CURSOR = (
+    update(_CURSOR)
+    .where(_CURSOR.c.lot_id == bindparam("lot"))
+    .values(
+        next_seq=bindparam("next"),
+        free=_CURSOR.c.free + bindparam("FREE"),
+        held=_CURSOR.c.held + bindparam("HELD"),
+        sold=_CURSOR.c.sold + bindparam("SOLD"),
+        void=_CURSOR.c.void + bindparam("VOID"),
+    )
+)
+_INSERT_DELIVERIES = insert(table_of(Delivery))
 
 
 def _exactly(tx: Tx, statement: object, rows: list[dict[str, object]]) -> None:
     """Run a guarded update for each row; each must match. Anything else is out of step and undoes the whole."""
     changed = rows_changed(tx.connection().execute(statement, rows))  # type: ignore[call-overload]
     if changed != len(rows):
-        raise StockOutOfStep(f"{changed} of {len(rows)} units were as expected")
+        raise StockOutOfStep(f"{changed} of {len(rows)} rows were as expected")

@@ -34,7 +34,7 @@ CHANNEL_ORDER = ("wechat", "alipay", "epay", "sandbox")
 def shelves(ctx: Context, tx: Tx) -> list[views.Shelf]:
     """Everything that is on sale, by category."""
     window = catalog.shop_window(tx)
-    free = ctx.free_counts(tx, [sku for shelf in window for item in shelf.items for sku in item.sku_ids])
+    free = ctx.hints.free_counts(tx, [sku for shelf in window for item in shelf.items for sku in item.sku_ids])
     return [
         views.Shelf(
             code=shelf.code,
@@ -64,7 +64,7 @@ def product(
     found = catalog.product_page(tx, code)
     if found is None:
         return None
-    free = ctx.free_counts(tx, [sku.id for sku in found.skus])
+    free = ctx.hints.free_counts(tx, [sku.id for sku in found.skus])
     variants = [
         views.Variant(
             code=sku.code,

@@ -20,6 +20,7 @@ from server import context, policy, web
 from server.catalog import queries as catalog
 from server.context import Context
 from server.orders import actions as order_actions
+from server.orders import unpaid
 from server.payments import checkout
 from server.payments import queries as payments
 from server.policy import BUYER, PUBLIC, Router
@@ -149,6 +150,7 @@ async def _place(request: Request, form: OrderForm) -> Response:
         quantity=int(form.quantity),
         amount_fen=int(form.amount_fen[:13]),
         channel=form.channel,
+        origin=unpaid.origin_of(ctx.keys, web.client_prefix(request)),
     )
     try:
         placed = await checkout.place(ctx, command)
@@ -172,6 +174,8 @@ def _refused(request: Request, form: OrderForm, refusal: KamengError) -> Respons
     match refusal:
         case order_actions.SoldOut() | order_actions.QuantityLimited() | order_actions.TooLittle():
             return _show_product(request, form, [views.Fault("quantity", sentence)], status=refusal.status)
+        case unpaid.TooManyUnpaid() | unpaid.TooManyUnpaidNearby():
+            return _show_review(request, form, [views.Fault(None, sentence)], status=refusal.status)
         case order_actions.PriceChanged() | IdempotencyReused():
             # Another total is another order: agreed to again, under a new key.
             fresh = OrderForm(sku=form.sku, quantity=form.quantity, channel=form.channel)

@@ -462,7 +462,7 @@ def test_what_can_never_succeed_is_given_up_after_three_tries_and_the_lane_goes_
 
     lanes.register(str, never, rank=1)
     lanes.start()
-    with pytest.raises(OperationalError):
+    with pytest.raises(Busy):  # the same may succeed a little later: never a fault of ours
         lanes.call("x")
     assert (len(tries), lanes.figures.retried) == (3, 2)
     assert lanes.call(Note("a")) == "a"
