@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -42,6 +43,12 @@ class NewSku(Request):
     max_quantity: Annotated[int, Field(ge=1, le=1000)] = 100
 
 
+_PROVABLE = {
+    CheckDigit.LUHN: frozenset(string.digits),
+    CheckDigit.MOD_97: frozenset(string.digits + string.ascii_letters),
+}
+
+
 class KeyRule(Request):
     """What the secrets of a product look like, and whether two that differ in case only are the same key."""
 
@@ -55,6 +62,9 @@ class KeyRule(Request):
     def _is_satisfiable(self) -> KeyRule:
         if self.min_length > self.max_length:
             raise ValueError("min_length must not be more than max_length")
+        provable = _PROVABLE.get(self.check_digit)
+        if self.alphabet and provable is not None and provable.isdisjoint(self.alphabet):
+            raise ValueError("no key of this alphabet can have this check digit")
         return self
 
     @property
