@@ -8,6 +8,7 @@ All have the password `PASSWORD`. Buyers are devices: ANNA, BEN, CARA. Keys come
 facts as a channel states them.
 """
 
+import base64
 import hashlib
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -39,7 +40,7 @@ from server.stock import intake
 from server.stock import queries as stock_queries
 from shared import clock, ids
 from shared.contracts.catalog import MoveProduct, NewCategory, NewProduct, NewSku
-from shared.contracts.stock import CommitImport, FileFigures, NewImport, chunk_info
+from shared.contracts.stock import CommitImport, FileFigures, NewImport, chunk_info, find_info
 from shared.permissions import Role
 from shared.states import ProductState
 from tests import engines
@@ -108,6 +109,14 @@ class World:
         self.work()
         with self.ctx.db.read() as tx:
             return stock_queries.as_import(tx, tx.get(intake.StockImport, body.id))
+
+    def search(self, pairs, *, search_id: UUID | None = None) -> dict[str, str]:
+        """The body of a search for keys, (number, secret) pairs, as a console seals it."""
+        search_id = search_id or ids.new_id()
+        public = X25519PublicKey.from_public_bytes(self.ctx.keys.import_public_key)
+        sealed = _SEAL.encrypt(msgspec.msgpack.encode(list(pairs)), public, find_info(search_id))
+        key_id = self.ctx.keys.import_key_id
+        return {"id": str(search_id), "key_id": key_id, "sealed": base64.b64encode(sealed).decode()}
 
     def level(self, sku: str) -> stock_queries.Level:
         """The counts of a SKU."""

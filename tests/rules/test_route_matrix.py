@@ -82,6 +82,12 @@ MATRIX = {
     "GET /api/stock": STAFF,
     "GET /api/stock/{sku}/lots": SCOPED,
     "GET /api/stock/{sku}/units": "401 401 401 200 200 403 200 404",
+    "GET /api/stock/{sku}/units/window": "401 401 401 200 200 403 200 404",
+    "GET /api/stock/{sku}/units/{seq}/history": "401 401 401 200 200 403 200 404",
+    "POST /api/stock/{sku}/void": "401 401 401 200 200 403 200 404",
+    "POST /api/stock/find": "401 401 401 200 200 403 200 200",  # finds the actor's own
+    "POST /api/lots/{lot_id}/state": "401 401 401 200 200 403 200 404",
+    "POST /api/imports/{import_id}/withdraw": "401 401 401 200 200 403 200 404",
     "GET /api/alerts": "401 401 401 200 200 403 200 200",
     "POST /api/alerts/{alert_id}/clear": "401 401 401 200 200 403 404 404",  # staff alone
     "GET /api/stock/{sku}/alerts": "401 401 401 200 200 403 200 404",
@@ -114,14 +120,18 @@ class Stage:
     sealed: list
     commit: Any
     alert: UUID
+    done: list
 
     def address(self, template: str) -> str:
         """The concrete address that a template stands for: always of the supplier "own" and of anna's order."""
         day = clock.shop_day(clock.now())
         path = template.replace("{name:path}", "none.0.css").replace("{token}", "A" * 22)
         path = path.replace("/c/{code}", "/c/games").replace("/p/{code}", "/p/steam").replace("{code}", self.code)
+        path = path.replace("/api/imports/{import_id}", f"/api/imports/{self.done[0].id}")
         for name, value in (
             ("channel", "sandbox"),
+            ("seq", 1),
+            ("lot_id", self.lot["id"]),
             ("product_id", self.product),
             ("sku", "STEAM-50"),
             ("import_id", self.imported.id),
@@ -136,6 +146,12 @@ class Stage:
         """A request that would succeed if the party were allowed, new for each call where it writes."""
         make = REQUESTS.get(route)
         return make(self, secrets.token_hex(4), PARTIES[party].get("by", "wang")) if make else {}
+
+    @property
+    def lot(self) -> dict[str, Any]:
+        """A lot that is neither sold from nor withdrawn here."""
+        lots = self.site.get("/api/stock/MUSIC-30/lots", by="wang").json()["items"]
+        return next(lot for lot in lots if lot["import_id"] == str(self.done[1].id))
 
     def device(self, login: str) -> dict[str, str]:
         """The machine a person works on, as sign-in describes it."""
@@ -195,6 +211,12 @@ REQUESTS = {
     "POST /api/products": lambda stage, tag, _by: {"json": stage.draft(tag)},
     "POST /api/products/{product_id}/state": lambda stage, _tag, _by: {"json": stage.move()},
     "PUT /api/products/{product_id}/rules": lambda stage, _tag, _by: {"json": stage.rules()},
+    "POST /api/stock/{sku}/void": lambda _stage, _tag, _by: {"json": {"seqs": [40], "reason": "坏卡"}},
+    "POST /api/stock/find": lambda stage, tag, _by: {"json": stage.site.world.search([("", f"KEY-{tag}")])},
+    "POST /api/lots/{lot_id}/state": lambda stage, _tag, _by: {
+        "json": {"to": "open" if stage.lot["state"] == "frozen" else "frozen", "reason": "核查"}
+    },
+    "POST /api/imports/{import_id}/withdraw": lambda _stage, _tag, _by: {"json": {"reason": "供应商撤回"}},
     "PUT /api/stock/{sku}/alerts": lambda _stage, _tag, _by: {"json": {"below": 10}},
     "POST /sync/v1/imports/{import_id}/commit": lambda stage, _tag, _by: {
         "json": json.loads(stage.commit.model_dump_json())
@@ -216,6 +238,7 @@ def stage(tmp_path_factory):
     with opened(tmp_path_factory.mktemp("matrix")) as site:
         shop = site.world
         shop.stock("STEAM-50", 40)
+        done = [shop.stock("MUSIC-30", shop.keys("MUSIC-30", 2, start=start)) for start in (0, 10)]
         bought = shop.buy(ANNA, "STEAM-50")
         imported, sealed, commit = shop.announce("STEAM-50", shop.keys("STEAM-50", 3, start=500))
         assert site.post("/sync/v1/imports", by="chen", json=json.loads(imported.model_dump_json())).status_code == 201
@@ -228,7 +251,7 @@ def stage(tmp_path_factory):
                 tx, AlertKind.OFFERED_ELSEWHERE, sku_id=steam.sku_id, supplier_id=steam.supplier_id, add=1
             )
             [alert] = alerts.standing(tx, [AlertKind.OFFERED_ELSEWHERE], [steam.sku_id]).values()
-        yield Stage(site, bought.order.code, steam.product_id, imported, sealed, commit, alert.id)
+        yield Stage(site, bought.order.code, steam.product_id, imported, sealed, commit, alert.id, done)
 
 
 def test_every_route_of_the_app_has_its_line(stage):
