@@ -21,7 +21,7 @@ from server.catalog import queries as catalog
 from server.context import Context
 from server.orders import actions as order_actions
 from server.orders import unpaid
-from server.payments import checkout
+from server.payments import checkout, ending
 from server.payments import queries as payments
 from server.policy import BUYER, PUBLIC, Router
 from server.storefront import language as languages
@@ -292,6 +292,20 @@ async def refresh(request: Request, code: str) -> Response:
     if canonical is None:
         return _closed(request)
     await checkout.refresh(ctx, canonical)
+    return RedirectResponse(f"/o/{canonical}", HTTPStatus.SEE_OTHER)
+
+
+@router.post("/o/{code}/cancel", allow=PUBLIC)
+async def cancel(request: Request, code: str) -> Response:
+    """The buyer does not want the unpaid order any more. A payment that came first wins, and the page shows its keys.
+
+    Raises NotCancelled when the channel gives no answer.
+    """
+    ctx, who = context.of(request), policy.actor(request)
+    canonical = await asyncio.to_thread(_own_code, ctx, code, who)
+    if canonical is None:
+        return _closed(request)
+    await ending.cancel(ctx, canonical, actor=who.label)
     return RedirectResponse(f"/o/{canonical}", HTTPStatus.SEE_OTHER)
 
 

@@ -57,6 +57,7 @@ MATRIX = {
     "GET /o/{code}": BOUGHT,
     "GET /o/{code}/status": BOUGHT,
     "POST /o/{code}/refresh": "404 303 404 404 404 404 404 404",
+    "POST /o/{code}/cancel": "404 303 404 404 404 404 404 404",
     "GET /o/{code}/keys.txt": BOUGHT,
     "GET /o/{code}/k/{token}": NONE,  # with a wrong token
     "GET /lookup": ALL,
@@ -88,6 +89,7 @@ MATRIX = {
     "POST /api/stock/find": "401 401 401 200 200 403 200 200",  # finds the actor's own
     "POST /api/lots/{lot_id}/state": "401 401 401 200 200 403 200 404",
     "POST /api/imports/{import_id}/withdraw": "401 401 401 200 200 403 200 404",
+    "POST /api/stock/{sku}/units/{seq}/reveal": "401 401 401 200 200 403 403 403",
     "GET /api/alerts": "401 401 401 200 200 403 200 200",
     "POST /api/alerts/{alert_id}/clear": "401 401 401 200 200 403 404 404",  # staff alone
     "GET /api/stock/{sku}/alerts": "401 401 401 200 200 403 200 404",
@@ -137,6 +139,7 @@ class Stage:
             ("import_id", self.imported.id),
             ("alert_id", self.alert),
             ("n", 0),
+            ("seq", 1),
             ("day", day),
         ):
             path = path.replace(f"{{{name}}}", str(value))
@@ -217,6 +220,10 @@ REQUESTS = {
         "json": {"to": "open" if stage.lot["state"] == "frozen" else "frozen", "reason": "核查"}
     },
     "POST /api/imports/{import_id}/withdraw": lambda _stage, _tag, _by: {"json": {"reason": "供应商撤回"}},
+    "POST /api/stock/{sku}/units/{seq}/reveal": lambda stage, _tag, by: {
+        # Only now: whoever has a second factor needs it at sign-in too.
+        "json": {"reason": "核对投诉", "totp": stage.site.world.enrol(by).at(clock.now())}
+    },
     "PUT /api/stock/{sku}/alerts": lambda _stage, _tag, _by: {"json": {"below": 10}},
     "POST /sync/v1/imports/{import_id}/commit": lambda stage, _tag, _by: {
         "json": json.loads(stage.commit.model_dump_json())
