@@ -47,6 +47,7 @@ _STOP_SECONDS = 10.0
 _CLOCK_STEP_SECONDS = 60
 
 T = TypeVar("T")
+ReadOn = Callable[["Engine", Upload], Coroutine[Any, Any, bool]]
 
 
 class Engine:
@@ -70,10 +71,12 @@ class Engine:
         follow: bool = True,
         remember: bool = True,
         pace: Pace | None = None,
+        read_on: ReadOn | None = None,
     ) -> None:
         """`follow`: stay connected, poll for changes and go on with unfinished uploads, as the window does.
 
-        The command line does not. `remember` false: keep who signs in out of the vault and the settings.
+        The command line does not. `remember` false: keep who signs in out of the vault and the settings. `read_on`
+        goes on with a file whose reading was cut off; without it such an import ends, and the file is chosen again.
         """
         self.folders = folders
         self.language = language
@@ -82,6 +85,7 @@ class Engine:
         self._follow = follow
         self._remember = remember
         self._pace = pace or Pace()
+        self._read_on = read_on
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opened: Future[None] = Future()
@@ -237,13 +241,16 @@ class Engine:
     async def go_on(self, account: Account) -> None:
         """Drive the account's unfinished uploads that nobody paused and no other program works on.
 
-        An upload whose reading was cut off by a crash ends as FAILED: its file has to be chosen again.
+        A file whose reading was cut off by a crash is read on, if it still is what it was.
         """
         for upload in await self.stores.outbox(lambda outbox: outbox.uploads(account=account.name)):
             if upload.is_over or upload.id in self._tasks or self.is_elsewhere(upload):
                 continue
             if upload.state is UploadState.READING:
-                await self.end_interrupted(upload)
+                if self._read_on is None:
+                    await self.end_interrupted(upload)
+                else:
+                    await self._read_on(self, upload)
             elif not upload.paused:
                 self.drive(upload.id)
 
@@ -253,6 +260,7 @@ class Engine:
         reason = written_down(error)
         ended = await self.stores.outbox(lambda outbox: outbox.finish(upload.id, UploadState.FAILED, error=reason))
         self.tell(describe(ended, why=error))
+        await self.settle(upload.id)
 
     # --- the thread -------------------------------------------------------------------------------------------
 

@@ -8,9 +8,10 @@ from desktop.importing.chunk import Chunk
 from desktop.importing.ledger import Counted, Ledger, Outcome, Problem
 from desktop.importing.options import Columns, Options, SealTo
 from desktop.importing.process import Failed, ImportProcess, Job
-from desktop.importing.session import ImportCancelled, Preview, PreviewLine, Progress, plan, run
+from desktop.importing.session import Again, ImportCancelled, Preview, PreviewLine, Progress, plan, run
 
 __all__ = [
+    "Again",
     "Chunk",
     "Columns",
     "Counted",

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 from desktop.importing.options import SealTo
 from desktop.importing.terms import Terms
 from shared.contracts.stock import CHUNK_BYTES, CHUNK_ROWS, chunk_info
+from shared.errors import KamengError
 
 _SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 _SEAL_OVERHEAD = 32 + 16  # the encapsulated key and the tag
@@ -28,14 +30,29 @@ Row = tuple[int, str, str, int]
 """Line, number, secret, and the lot by its number in the file."""
 
 
+class Held(NamedTuple):
+    """Which lines a chunk holds: what a repeated reading of the same file is compared by."""
+
+    rows: int
+    first_line: int
+    last_line: int
+
+
+class ReadDiffers(KamengError):
+    """The same file was cut into other chunks than before: another version of the program read it."""
+
+    code = "import.read_differs"
+    status = 409
+    zh = "这个文件上次没有读完，而本版程序的读法不同，无法接着导入。请重新选择该文件。"
+    en = "This file was not read to its end before, and this version reads it differently. Choose the file again."
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
     """One piece of an import, ready to upload. `n` counts from 0; `sha256` (hex) is of `body` as it is here."""
 
     n: int
-    rows: int
-    first_line: int
-    last_line: int
+    held: Held
     body: bytes
     sha256: str
 
@@ -48,9 +65,12 @@ def seal(body: bytes, public_key_raw: bytes, info: bytes) -> bytes:
 class Chunker:
     """Collects valid rows and hands out full chunks. With `seal_to` None the bodies stay clear (tests, counting)."""
 
-    def __init__(self, give: Callable[[Chunk], None], seal_to: SealTo | None, lots: Sequence[Terms]) -> None:
-        """`lots` may grow while rows come."""
+    def __init__(
+        self, give: Callable[[Chunk], None], seal_to: SealTo | None, lots: Sequence[Terms], kept: Sequence[Held] = ()
+    ) -> None:
+        """`lots` may grow while rows come. Chunks that are `kept` from an earlier reading are not given again."""
         self._give = give
+        self._kept = kept
         self._lots = lots
         self._seal_to = seal_to
         self._encoder = msgspec.msgpack.Encoder()
@@ -74,20 +94,18 @@ class Chunker:
     def _send(self, rows: list[Row]) -> None:
         for part, body in self._fitting(rows):
             n = self.chunks
+            held = Held(len(part), part[0][0], part[-1][0])
+            if n < len(self._kept):
+                if held != self._kept[n]:
+                    raise ReadDiffers
+                self.chunks += 1
+                self.rows += len(part)
+                continue
             if self._seal_to is not None:
                 body = seal(body, self._seal_to.public_key, chunk_info(self._seal_to.import_id, n))
             self.chunks += 1
             self.rows += len(part)
-            self._give(
-                Chunk(
-                    n=n,
-                    rows=len(part),
-                    first_line=part[0][0],
-                    last_line=part[-1][0],
-                    body=body,
-                    sha256=hashlib.sha256(body).hexdigest(),
-                )
-            )
+            self._give(Chunk(n=n, held=held, body=body, sha256=hashlib.sha256(body).hexdigest()))
 
     def _fitting(self, rows: list[Row]) -> Iterator[tuple[list[Row], bytes]]:
         """The rows in as few bodies as the server's limit allows; one row always fits."""

@@ -23,7 +23,7 @@ from desktop.importing import session
 from desktop.importing.chunk import Chunk
 from desktop.importing.ledger import Ledger
 from desktop.importing.options import Options, SealTo
-from desktop.importing.session import ImportCancelled, Preview, Progress
+from desktop.importing.session import Again, ImportCancelled, Preview, Progress
 from shared import clock
 from shared.errors import KamengError, error_for
 
@@ -43,12 +43,15 @@ class WorkerFailed(KamengError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What the worker does: only a preview, or the whole import."""
+    """What the worker does: only a preview, only a check of every row, or the whole import."""
 
     path: Path
     options: Options = field(default_factory=Options)
     seal_to: SealTo | None = None
     only_preview: bool = False
+    only_check: bool = False
+    """The ledger without the chunks."""
+    again: Again | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +172,15 @@ def _work(job: Job, sender: Connection, cancel: Event) -> None:
         if job.only_preview:
             last = session.plan(job.path, job.options)
         else:
-            last = session.run(job.path, job.options, sender.send, progress, cancel.is_set, seal_to=job.seal_to)
+            last = session.run(
+                job.path,
+                job.options,
+                (lambda _: None) if job.only_check else sender.send,
+                progress,
+                cancel.is_set,
+                seal_to=job.seal_to,
+                again=job.again,
+            )
     except KamengError as error:
         last = _failure(error)
     except BrokenPipeError:

@@ -16,7 +16,7 @@ from datetime import date
 from pathlib import Path
 
 from desktop.importing import columns as columns_guess
-from desktop.importing.chunk import Chunk, Chunker
+from desktop.importing.chunk import Chunk, Chunker, Held
 from desktop.importing.judge import Fate, Judge, OnProblem
 from desktop.importing.ledger import Ledger, Tally
 from desktop.importing.options import Columns, Options, SealTo
@@ -114,6 +114,14 @@ class Progress:
     refused: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """A reading that goes on: the day it began, which decides what has expired, and the chunks that are kept."""
+
+    today: date
+    kept: tuple[Held, ...]
+
+
 def plan(path: str | Path, options: Options | None = None) -> Preview:
     """Look at a file: format, encoding, columns, the first 20 lines and what would become of them.
 
@@ -156,11 +164,13 @@ def run(
     *,
     seal_to: SealTo | None = None,
     on_problem: OnProblem | None = None,
+    again: Again | None = None,
 ) -> Ledger:
     """Read, judge, chunk and seal a whole file. Options left open are guessed as `plan` does.
 
     `cancelled` is asked every 1,000 rows (and every MiB while a package is checked). Raises `ImportCancelled`, a
-    `BadInput` about the file, or `LedgerMismatch`; then the chunks that were given out must be thrown away.
+    `BadInput` about the file, or `LedgerMismatch`; then the chunks that were given out must be thrown away. `again`
+    goes on with a reading that was cut off: chunks that are kept of it are not given once more.
     """
     path = Path(path)
     tally = Tally()
@@ -183,9 +193,9 @@ def run(
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         filled, titles = _fill(path, source, options or Options(), source.sample())
-        judge = Judge(source, filled, tally, today=_today())
+        judge = Judge(source, filled, tally, today=again.today if again is not None else _today())
         judge.on_problem = on_problem
-        chunker = Chunker(on_chunk, seal_to, judge.terms.lots)
+        chunker = Chunker(on_chunk, seal_to, judge.terms.lots, again.kept if again is not None else ())
         checked = _SCAN_SHARE if source.facts is not None else 0.0
         with _no_garbage_collection():
             for block in source.blocks():

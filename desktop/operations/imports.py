@@ -13,17 +13,18 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from desktop.engine.engine import Engine
 from desktop.engine.events import ImportProgressed
 from desktop.engine.uploads import describe, written_down
-from desktop.importing import Failed, ImportCancelled, ImportProcess, Job, Ledger, Options, Preview, SealTo
+from desktop.importing import Again, Failed, ImportCancelled, ImportProcess, Job, Ledger, Options, Preview, SealTo
 from desktop.importing.process import WorkerFailed
 from desktop.importing.sniff import FileMissing, FileNotReadable
 from desktop.operations import goods
@@ -121,8 +122,11 @@ async def start(
     begun = await _begun_before(engine, file=file, digest=digest, sku=sku, again=again)
     if begun is not None:
         await engine.stores.outbox(lambda outbox: outbox.pause(begun.id, paused=False))
-        engine.drive(begun.id)
-        return ImportStarted(id=begun.id, resumed=True)
+        if begun.state is not UploadState.READING:
+            engine.drive(begun.id)
+            return ImportStarted(id=begun.id, resumed=True)
+        if await read_on(engine, begun, file=file):
+            return ImportStarted(id=begun.id, resumed=True)
     key = await engine.session.import_key()
     upload_id = ids.new_id()
     owner = engine.presence.name
@@ -143,6 +147,32 @@ async def start(
     engine.tell(describe(upload))
     engine.work_on(upload_id, _read_and_send(engine, upload, Job(path=file, options=wanted, seal_to=seal_to)))
     return ImportStarted(id=upload_id, resumed=False)
+
+
+async def read_on(engine: Engine, upload: Upload, *, file: Path | None = None) -> bool:
+    """Go on with an import whose file was not read to its end when its program died; whether that is possible.
+
+    The same bytes read the same way give the same chunks: those that are kept are neither read out nor sent again.
+    Otherwise the import ends as interrupted, and its file has to be chosen again.
+    """
+    path, owner = file or Path(upload.file_path), engine.presence.name
+    try:
+        _, digest = await asyncio.to_thread(_identify, path)
+        options = _OPTIONS.validate_json(upload.options or "")
+        key = await engine.session.import_key()
+    except (KamengError, ValidationError):
+        digest = ""
+    kept = await engine.stores.outbox(lambda outbox: outbox.held(upload.id))
+    if digest != upload.file_sha256 or kept is None or key.key_id != upload.key_id:
+        await engine.end_interrupted(upload)
+        return False
+    await engine.stores.outbox(lambda outbox: outbox.take_over(upload.id, owner))
+    unsent = await engine.stores.outbox(lambda outbox: outbox.unsent(upload.id))
+    seal_to = SealTo(public_key=base64.b64decode(key.public_key), import_id=upload.id)
+    again = Again(today=clock.shop_day(upload.created_at), kept=tuple(kept))
+    job = Job(path=path, options=options, seal_to=seal_to, again=again)
+    engine.work_on(upload.id, _read_and_send(engine, upload, job, unsent))
+    return True
 
 
 async def wait(engine: Engine, upload_id: UUID) -> ImportOutcome:
@@ -217,18 +247,18 @@ async def _begun_before(engine: Engine, *, file: Path, digest: str, sku: str, ag
             continue
         if engine.is_elsewhere(upload) or (upload.state is UploadState.READING and engine.task(upload.id)):
             raise ImportRunning(file=file.name, sku=sku)
-        if upload.state is not UploadState.READING:
-            return upload
-        await engine.end_interrupted(upload)
+        return upload
     done = next((upload for upload in earlier if upload.state is UploadState.DONE), None)
     if done is not None and not again:
         raise ImportedBefore(file=file.name, sku=sku, when=_when(done.finished_at or done.created_at))
     return None
 
 
-async def _read_and_send(engine: Engine, upload: Upload, job: Job) -> Upload:
-    """The whole life of an import as one task."""
+async def _read_and_send(engine: Engine, upload: Upload, job: Job, unsent: Sequence[int] = ()) -> Upload:
+    """The whole life of an import as one task. `unsent` chunks are here from an earlier reading."""
     reading = Reading(engine, upload, job)
+    for n in unsent:
+        reading.arrived.put(n)
     sending = asyncio.create_task(engine.send_ahead(upload, reading.arrived, reading.waits_for))
     engine.ahead[upload.id] = sending
     try:

@@ -78,7 +78,7 @@ class Reading:
                     worker.cancel()
                 match worker.receive(_RECEIVE_SECONDS):
                     case Chunk() as chunk if not self._stop.is_set():
-                        sealed = SealedChunk(n=chunk.n, sha256=chunk.sha256, sealed=chunk.body)
+                        sealed = SealedChunk(chunk.n, chunk.sha256, chunk.body, chunk.held)
                         stores.outbox_from_thread(partial(Outbox.add_chunks, upload_id=upload_id, chunks=[sealed]))
                         loop.call_soon_threadsafe(self.arrived.put, chunk.n)
                     case Progress() as progress:

@@ -34,6 +34,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.sqlite import insert
 
+from desktop.importing.chunk import Held
 from desktop.store.sqlite import Instant, errors_in_words, open_file
 from shared import clock, ids
 from shared.contracts.stock import FileFigures
@@ -95,6 +96,9 @@ _CHUNK = Table(
     Column("sha256", String, nullable=False),
     Column("sent", Boolean, nullable=False, default=False),
     Column("sealed", LargeBinary, nullable=False),
+    Column("rows", Integer),
+    Column("first_line", Integer),
+    Column("last_line", Integer),
 )
 _HABIT = Table(
     "import_habit",
@@ -154,11 +158,12 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class SealedChunk:
-    """Chunk `n` of an upload: sealed bytes and the SHA-256 of exactly these bytes, as hex."""
+    """Chunk `n` of an upload: sealed bytes and the SHA-256 of exactly these bytes, as hex; which lines it holds."""
 
     n: int
     sha256: str
     sealed: bytes
+    held: Held | None = None
 
 
 class Outbox:
@@ -239,7 +244,11 @@ class Outbox:
 
     def add_chunks(self, upload_id: UUID, chunks: Sequence[SealedChunk]) -> None:
         """Store sealed chunks of an upload that is still READING."""
-        rows = [{"upload_id": upload_id, "n": c.n, "sha256": c.sha256, "sealed": c.sealed} for c in chunks]
+        rows = [
+            {"upload_id": upload_id, "n": chunk.n, "sha256": chunk.sha256, "sealed": chunk.sealed}
+            | (chunk.held._asdict() if chunk.held is not None else {})
+            for chunk in chunks
+        ]
         self._run(lambda connection: connection.execute(insert(_CHUNK), rows))
 
     def complete(self, upload_id: UUID, figures: FileFigures) -> Upload:
@@ -378,6 +387,14 @@ class Outbox:
         query = select(_CHUNK.c.sha256).where(_CHUNK.c.upload_id == upload_id).order_by(_CHUNK.c.n)
         return self._run(lambda connection: list(connection.execute(query).scalars()))
 
+    def held(self, upload_id: UUID) -> list[Held] | None:
+        """Which lines the stored chunks hold, in order; None when one is missing in between or does not say."""
+        query = select(_CHUNK.c.n, _CHUNK.c.rows, _CHUNK.c.first_line, _CHUNK.c.last_line).order_by(_CHUNK.c.n)
+        rows = self._run(lambda connection: connection.execute(query.where(_CHUNK.c.upload_id == upload_id)).all())
+        if any(row.n != at or row.last_line is None for at, row in enumerate(rows)):
+            return None
+        return [Held(row.rows, row.first_line, row.last_line) for row in rows]
+
     def unsent(self, upload_id: UUID) -> list[int]:
         """The numbers of chunks that the server does not have as far as we know, in order."""
         query = select(_CHUNK.c.n).where(_CHUNK.c.upload_id == upload_id, _CHUNK.c.sent.is_(False))
@@ -389,7 +406,7 @@ class Outbox:
             _CHUNK.c.upload_id == upload_id, _CHUNK.c.n == n
         )
         row = self._run(lambda connection: connection.execute(query).one_or_none())
-        return None if row is None else SealedChunk(n=row.n, sha256=row.sha256, sealed=row.sealed)
+        return None if row is None else SealedChunk(row.n, row.sha256, row.sealed)
 
     def close(self) -> None:
         """Close the file; its write-ahead log is folded in."""

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from desktop.credentials import MemoryVault, Vault
 from desktop.engine.engine import Engine
 from desktop.engine.uploads import Pace
-from desktop.operations import session
+from desktop.operations import imports, session
 from desktop.paths import Folders
 from tests.desktop.live import Shop, shop
 from tests.world import PASSWORD
@@ -75,6 +75,7 @@ def console(tmp_path: Path):
         vault = vault or MemoryVault()
         # Without jitter a retry comes at once: tests wait for events, not for time.
         options.setdefault("pace", Pace(chance=lambda: 0.0))
+        options.setdefault("read_on", imports.read_on)
         one = Console(engine=None, folders=folders, vault=vault)
         one.engine = Engine(folders=folders, vault=vault, on_event=one.hear, **options)
         made.append(one)

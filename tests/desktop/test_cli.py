@@ -402,8 +402,8 @@ def test_a_killed_import_goes_on_and_every_key_is_stored_once(in_shop, tmp_path)
         killed.send_signal(signal.SIGKILL)
         killed.communicate()
         with sqlite3.connect(tmp_path / "home" / "outbox.db") as db:
-            assert db.execute("SELECT state, chunks FROM upload").fetchall() == [("uploading", 5)]
-            assert db.execute("SELECT count(*) FROM upload_chunk").fetchone() == (5,)
+            assert db.execute("SELECT announced FROM upload").fetchall() == [(1,)]
+            assert db.execute("SELECT count(*) >= 3 FROM upload_chunk").fetchone() == (1,)
         db.close()
         assert b"STEAM-50-000000" not in (tmp_path / "home" / "outbox.db").read_bytes()
         gate.open()

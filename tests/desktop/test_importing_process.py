@@ -62,7 +62,7 @@ def test_chunks_are_sealed_to_the_server_their_import_and_their_place(
 ) -> None:
     imported = Imported(keys_file(tmp_path, 12_345), seal_to=sealing(server_key))
     chunks = imported.chunks
-    assert [(chunk.n, chunk.rows, chunk.first_line, chunk.last_line) for chunk in chunks] == [
+    assert [(chunk.n, *chunk.held) for chunk in chunks] == [
         (0, CHUNK_ROWS, 1, 5_000),
         (1, CHUNK_ROWS, 5_001, 10_000),
         (2, 2_345, 10_001, 12_345),
@@ -87,7 +87,7 @@ def test_chunks_of_very_long_keys_stay_within_the_servers_limit(tmp_path: Path, 
     imported = Imported(path, seal_to=sealing(server_key))
     assert [chunk.n for chunk in imported.chunks] == list(range(len(imported.chunks)))
     assert max(len(chunk.body) for chunk in imported.chunks) <= CHUNK_BYTES
-    assert sum(chunk.rows for chunk in imported.chunks) == imported.ledger.valid == 6_000
+    assert sum(chunk.held.rows for chunk in imported.chunks) == imported.ledger.valid == 6_000
 
 
 def test_the_figures_fit_the_contract(tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ def test_a_full_sheet_worth_of_rows_passes_as_csv(tmp_path: Path) -> None:
         file.write(f"{5:012},K{5 * 7919:015}\r\n")
         file.write("last,\r\n")
     rows: list[int] = []
-    ledger = run(path, None, lambda chunk: rows.append(chunk.rows))
+    ledger = run(path, None, lambda chunk: rows.append(chunk.held.rows))
     assert (ledger.read, ledger.valid, ledger.duplicates, ledger.refused, ledger.skipped) == (
         count,
         count - 2,

@@ -18,6 +18,7 @@ from desktop.engine.events import (
 )
 from desktop.engine.uploads import Pace, WaitedTooLong
 from desktop.importing import Options
+from desktop.importing.chunk import ReadDiffers
 from desktop.operations import imports
 from desktop.operations.imports import ImportRunning, NothingToImport, TooLateToCancel
 from server.stock import queries as stock_queries
@@ -268,19 +269,72 @@ def test_cancelling_while_the_file_is_read_stops_the_worker(live_shop, console, 
     assert a.engine.task(begun.id) is None
 
 
-def test_a_reader_that_was_cut_off_is_told_and_the_file_starts_anew(live_shop, console, tmp_path):
+def cut_off(console):
+    """Make the newest import look as if its program had died while it read the file."""
+    with console.engine_outbox() as db:
+        db.execute("UPDATE upload SET state = 'reading', owner = 'a program that is gone', finished_at = NULL")
+
+
+def test_a_file_that_was_not_read_to_its_end_is_read_on_at_the_next_start(in_shop, console, tmp_path):
+    faults = Faults()
+    faults.hold_from = 2
+    with in_shop(wrap=faults) as shop:
+        vault = MemoryVault()
+        a = console(vault=vault, follow=False)
+        a.sign_in(shop.url, "chen")
+        file = keys_file(tmp_path, shop.world.keys("STEAM-50", 22_000))
+        begun = a.run(imports.start(a.engine, file=file, sku="STEAM-50"))
+        assert faults.held.wait(60)
+        a.wait_for(is_read)
+        a.engine.stop()
+        with sqlite3.connect(a.folders.outbox_file) as db:  # as a crash after four chunks had been read leaves it
+            db.execute("UPDATE upload SET state = 'reading', valid = 0, read = 0, chunks = 0")
+            db.execute("DELETE FROM upload_chunk WHERE n >= 4")
+        db.close()
+        faults.hold_from = None
+        faults.release.set()
+        again = console(vault=vault)
+        done = again.wait_for(lambda e: isinstance(e, ImportProgressed) and e.is_over, 60)
+        assert (done.id, done.stage, done.stored, done.figures.read) == (begun.id, ImportStage.DONE, 22_000, 22_000)
+        assert faults.puts.count(0) == faults.puts.count(1) == 1
+        shop.world.check()
+
+
+def test_a_file_that_changed_since_is_not_read_on(live_shop, console, tmp_path):
     a = console(follow=False)
     a.sign_in(live_shop.url, "chen")
     file = keys_file(tmp_path, live_shop.world.keys("STEAM-50", 10))
-    outcome = import_file(a, file)
-    with a.engine_outbox() as db:
-        db.execute("UPDATE upload SET state = 'reading', owner = 'a program that is gone', finished_at = NULL")
     begun = a.run(imports.start(a.engine, file=file, sku="STEAM-50"))
-    assert (begun.resumed, begun.id == outcome.progress.id) == (False, False)
-    cut_off = a.run(imports.list_imports(a.engine))[-1]
-    assert (cut_off.stage, cut_off.why.code) == (ImportStage.FAILED, "reading_interrupted")
-    assert "keys.txt" in cut_off.why.sentence("zh")
-    assert ledger_of(a.run(imports.wait(a.engine, begun.id))) == (ImportStage.DONE, 0, 10, 0)
+    a.run(imports.wait(a.engine, begun.id))
+    cut_off(a)
+    with file.open("a", encoding="utf-8") as opened:
+        opened.write("STEAM-50-ONE-MORE\n")
+    (upload,) = a.run(a.engine.stores.outbox(lambda outbox: outbox.uploads(account=a.engine.account.name)))
+    assert not a.run(imports.read_on(a.engine, upload))
+    (listed,) = a.run(imports.list_imports(a.engine))
+    assert (listed.stage, listed.why.code) == (ImportStage.FAILED, "reading_interrupted")
+    assert "keys.txt" in listed.why.sentence("zh")
+    assert live_shop.world.level("STEAM-50").free == 10
+
+
+def test_chunks_of_another_reading_are_not_gone_on_with(live_shop, console, tmp_path):
+    a = console(follow=False)
+    a.sign_in(live_shop.url, "chen")
+    file = keys_file(tmp_path, live_shop.world.keys("STEAM-50", 10))
+    begun = a.run(imports.start(a.engine, file=file, sku="STEAM-50"))
+    a.run(imports.wait(a.engine, begun.id))
+    cut_off(a)
+    with a.engine_outbox() as db:
+        db.execute(
+            "INSERT INTO upload_chunk (upload_id, n, sha256, sent, sealed, rows, first_line, last_line)"
+            " SELECT id, 0, '00', 1, x'00', 9, 1, 9 FROM upload"
+        )
+    again = a.run(imports.start(a.engine, file=file, sku="STEAM-50"))
+    assert (again.resumed, again.id) == (True, begun.id)
+    with pytest.raises(ReadDiffers):
+        a.run(imports.wait(a.engine, begun.id))
+    (listed,) = a.run(imports.list_imports(a.engine))
+    assert (listed.stage, listed.why.code) == (ImportStage.FAILED, "import.read_differs")
 
 
 def test_the_same_file_is_not_imported_by_two_at_once(in_shop, console, tmp_path):
