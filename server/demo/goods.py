@@ -1,10 +1,17 @@
-"""What the demo shop sells and who works there: tables, nothing else."""
+"""What the demo shop sells and who works there: tables, nothing else.
+
+Between them the goods show what stock can do: keys with a check digit, dates, costs and several uses, a product that
+leaves the shelf when it has sold out, and alerts from the first minute.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from shared.cardkey import CheckDigit
+from shared.contracts.catalog import KeyRule, SellingRule
 from shared.permissions import Role
+from shared.states import SaleOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +25,23 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class Batch:
+    """Made-up keys that come in together: how many, in how many days they expire, how often each is sold."""
+
+    keys: int
+    expires_in: int | None = None
+    uses: int = 1
+
+
+_ANY_KEY, _AS_USUAL = KeyRule(), SellingRule()
+
+
+@dataclass(frozen=True, slots=True)
 class Goods:
-    """One product with its SKUs as (code, name, price in 1/10000 yuan); `stock` keys are made up for each."""
+    """One product with its SKUs as (code, name, price in 1/10000 yuan), and the batches that each of them is given.
+
+    A key cost `cost_percent` of its price. `below` is the alert rule of its SKUs: fewer are too few.
+    """
 
     category: str
     code: str
@@ -29,7 +51,11 @@ class Goods:
     summary: str
     description: str
     skus: tuple[tuple[str, str, int], ...]
-    stock: int = 120
+    batches: tuple[Batch, ...] = (Batch(120),)
+    cost_percent: int = 90
+    key_rule: KeyRule = _ANY_KEY
+    selling: SellingRule = _AS_USUAL
+    below: int | None = None
 
 
 SUPPLIERS: dict[str, int] = {"星河数码": 50_000, "北辰软件": 80_000}
@@ -67,6 +93,8 @@ GOODS = (
         "三网通用的充值卡密",
         f"拨打运营商客服或在营业厅应用中输入卡密即可。\n\n{_HOW_TO}",
         (("TOPUP-50", "50 元", 497_000), ("TOPUP-100", "100 元", 990_000)),
+        cost_percent=98,
+        key_rule=KeyRule(min_length=18, max_length=18, alphabet="0123456789", check_digit=CheckDigit.LUHN),
     ),
     Goods(
         "media",
@@ -77,6 +105,8 @@ GOODS = (
         "高清、免广告，手机与电视都能用",
         f"在会员中心选择“兑换码”输入。\n\n{_HOW_TO}",
         (("VIDEO-M", "月卡", 198_000), ("VIDEO-Y", "年卡", 1_680_000)),
+        batches=(Batch(90, expires_in=400), Batch(30, expires_in=10)),
+        selling=SellingRule(stop_days=3),
     ),
     Goods(
         "media",
@@ -87,6 +117,9 @@ GOODS = (
         "无损音质，离线下载",
         _HOW_TO,
         (("MUSIC-M", "月卡", 125_000), ("MUSIC-Q", "季卡", 330_000)),
+        batches=(Batch(3),),
+        selling=SellingRule(sale_order=SaleOrder.RANDOM, off_shelf_when_empty=True),
+        below=10,
     ),
     Goods(
         "software",
@@ -117,6 +150,8 @@ GOODS = (
         "42 节视频与练习，永久观看",
         f"打开课程网站，用兑换码加入课程。\n\n{_HOW_TO}",
         (("COURSE-PY", "完整课程", 990_000),),
+        batches=(Batch(4, uses=50),),
+        cost_percent=0,
     ),
     Goods(
         "software",
@@ -127,6 +162,6 @@ GOODS = (
         "文件备份与同步空间",
         _HOW_TO,
         (("CLOUD-M", "1 TB 月卡", 150_000), ("CLOUD-Y", "1 TB 年卡", 1_280_000)),
-        stock=0,
+        batches=(),
     ),
 )

@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 import secrets
+import string
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -15,14 +17,15 @@ from server.catalog import actions as catalog
 from server.catalog import queries as catalog_queries
 from server.context import Context
 from server.crypto import seal_chunk
-from server.demo.goods import CATEGORIES, GOODS, PEOPLE, SUPPLIERS
+from server.demo.goods import CATEGORIES, GOODS, PEOPLE, SUPPLIERS, Goods
 from server.identity import actions as identity
 from server.identity import passwords
 from server.identity import queries as identity_queries
 from server.policy import SYSTEM
-from server.stock import intake
-from shared import ids
-from shared.contracts.catalog import MoveProduct, NewCategory, NewProduct, NewSku
+from server.stock import alerts, intake
+from shared import clock, ids
+from shared.contracts.alerts import AlertRule
+from shared.contracts.catalog import KeyRule, MoveProduct, NewCategory, NewProduct, NewSku
 from shared.contracts.stock import CommitImport, FileFigures, NewImport
 from shared.states import ProductState
 
@@ -64,14 +67,17 @@ def seed(ctx: Context, *, stock: bool = True) -> dict[str, str]:
                 description=goods.description,
                 picture=goods.picture,
                 skus=[NewSku(code=code, name=name, unit_price=price) for code, name, price in goods.skus],
+                key_rule=goods.key_rule,
+                selling=goods.selling,
             )
             product_id = catalog.create_product(tx, product, supplier_id=suppliers[goods.supplier], actor=SYSTEM)
             catalog.move_product(tx, product_id, MoveProduct(to=ProductState.PUBLISHED, version=1), actor=SYSTEM)
-    if stock:
-        for goods in GOODS:
-            for code, _, _ in goods.skus:
-                if goods.stock:
-                    _stock(ctx, code, made_up_keys(code, goods.stock))
+    for goods in GOODS:
+        for code, _, price in goods.skus:
+            if stock and goods.batches:
+                _stock(ctx, goods, code, cost=price * goods.cost_percent // 100)
+            if goods.below is not None:
+                _warn_below(ctx, code, goods.below)
     return given
 
 
@@ -90,11 +96,21 @@ def _group() -> str:
     return "".join(secrets.choice(_LETTERS) for _ in range(4))
 
 
-def _stock(ctx: Context, sku: str, keys: list[str]) -> None:
-    """Bring keys into stock by the same steps as a console's upload."""
-    import_id = ids.new_id()
-    rows = [(line, "", key, 0) for line, key in enumerate(keys, start=1)]
-    packed = msgspec.msgpack.encode([[(None, None, 1)], rows])
+def _numbers(count: int, rule: KeyRule) -> list[str]:
+    """Digits alone, with the check digit that the rule wants."""
+    stems = (f"{secrets.randbelow(10 ** (rule.min_length - 1)):0{rule.min_length - 1}}" for _ in range(count))
+    return [next(stem + last for last in string.digits if rule.pattern.fits(stem + last)) for stem in stems]
+
+
+def _stock(ctx: Context, goods: Goods, sku: str, *, cost: int) -> None:
+    """Bring a SKU's batches into stock by the same steps as a console's upload."""
+    import_id, today = ids.new_id(), clock.shop_day(clock.now())
+    lots = [(b.expires_in and (today + timedelta(days=b.expires_in)).isoformat(), cost, b.uses) for b in goods.batches]
+    lot_of = [lot for lot, batch in enumerate(goods.batches) for _ in range(batch.keys)]
+    digits = goods.key_rule.alphabet == string.digits
+    keys = _numbers(len(lot_of), goods.key_rule) if digits else made_up_keys(sku, len(lot_of))
+    rows = [(line, "", key, lot) for line, (key, lot) in enumerate(zip(keys, lot_of, strict=True), start=1)]
+    packed = msgspec.msgpack.encode([lots, rows])
     sealed = seal_chunk(ctx.keys.import_public_key, packed, import_id=import_id, n=0)
     new = NewImport(id=import_id, sku=sku, file_name=f"{sku}.txt", key_id=ctx.keys.import_key_id)
     commit = CommitImport(
@@ -109,6 +125,12 @@ def _stock(ctx: Context, sku: str, keys: list[str]) -> None:
         intake.commit(tx, import_id, commit, actor=SYSTEM.label)
     while ctx.jobs.run_due():
         pass
+
+
+def _warn_below(ctx: Context, sku: str, units: int) -> None:
+    shelf = _shelf(ctx, sku)
+    with ctx.db.tx() as tx:
+        alerts.change_rule(tx, shelf.sku_id, AlertRule(below=units), supplier_id=shelf.supplier_id, who=SYSTEM)
 
 
 def _shelf(ctx: Context, sku: str) -> intake.Shelf:
