@@ -115,8 +115,7 @@ class World:
     def search(self, pairs, *, search_id: UUID | None = None) -> dict[str, str]:
         """The body of a search for keys, (number, secret) pairs, as a console seals it."""
         search_id = search_id or ids.new_id()
-        public = X25519PublicKey.from_public_bytes(self.ctx.keys.import_public_key)
-        sealed = _SEAL.encrypt(msgspec.msgpack.encode(list(pairs)), public, find_info(search_id))
+        sealed = seal(self, list(pairs), find_info(search_id))
         key_id = self.ctx.keys.import_key_id
         return {"id": str(search_id), "key_id": key_id, "sealed": base64.b64encode(sealed).decode()}
 
@@ -203,6 +202,12 @@ class World:
         report = invariants.check(self.ctx.db)
         assert report.ok, report.findings
         return report
+
+
+def seal(shop: World, content, info: bytes) -> bytes:
+    """What a console sends sealed to the shop's import key."""
+    public = X25519PublicKey.from_public_bytes(shop.ctx.keys.import_public_key)
+    return _SEAL.encrypt(msgspec.msgpack.encode(content), public, info)
 
 
 @contextmanager
