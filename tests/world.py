@@ -47,6 +47,9 @@ from shared.permissions import Role
 from shared.states import ProductState
 from tests import engines
 
+NO_LIMITS = dict.fromkeys(
+    ("hold_orders_per_device", "hold_units_per_device", "hold_orders_per_address", "hold_units_per_address"), 0
+)
 PASSWORD = "correct horse battery"
 ANNA, BEN, CARA = (UUID(int=0xA00 + n) for n in range(3))
 MERCHANT = "kameng-test"
@@ -211,14 +214,15 @@ def seal(shop: World, content, info: bytes) -> bytes:
 
 
 @contextmanager
-def world(database_url: str, folder):
+def world(database_url: str, folder, **settings):
     """A shop on a database of the same engine, its batcher running and its jobs run by hand (`World.work`).
 
+    Anybody may hold as much unpaid as a test likes; `settings` say otherwise, by their names.
     People and goods are made once a run and engine; each world is a copy of that database.
     """
     template = _template(database_url.partition(":")[0])
     copied = engines.copy(template.url)
-    ctx = _assembled(copied, folder)
+    ctx = _assembled(copied, folder, **settings)
     ctx.batch.start()
     try:
         yield World(ctx=ctx, suppliers=template.suppliers, users=template.users, skus=template.skus)
@@ -228,10 +232,9 @@ def world(database_url: str, folder):
         engines.drop(copied)
 
 
-def _assembled(database_url: str, folder) -> Context:
-    settings = Settings.from_environment(
-        {"KAMENG_DATA": str(folder / "data"), "KAMENG_DATABASE_URL": database_url, "KAMENG_SANDBOX_MERCHANT": MERCHANT}
-    )
+def _assembled(database_url: str, folder, **given) -> Context:
+    facts = {"data": folder / "data", "database_url": database_url, "sandbox_merchant": MERCHANT} | NO_LIMITS | given
+    settings = Settings.from_environment({f"KAMENG_{name.upper()}": str(value) for name, value in facts.items()})
     settings.prepare_data_folder()
     KeyRing.create(settings.key_ring_file)
     return app.assemble(settings)

@@ -56,7 +56,15 @@ class Hints:
                 return
             if len(self._short) >= MOST:
                 self._short.clear()
+            if sku not in self._short:
+                self._counts.clear()  # pages say it as well
             self._short[sku] = (left, clock.monotonic_seconds() + SOLD_OUT_SECONDS)
+
+    def forget(self) -> None:
+        """Forget everything, as two seconds do."""
+        with self._lock:
+            self._short.clear()
+            self._counts.clear()
 
     def left_of(self, sku: str, quantity: int) -> int | None:
         """How many were left when a claim fell short a moment ago, if so many are too few; None is no answer."""

@@ -170,7 +170,7 @@ def test_a_spoken_code_shows_the_state_only(shop):
     spoken = ids.speak_order_code(code).lower().replace("0", "o")
     page = Document(ben.post("/lookup", {"code": f" {spoken} "}).text)
     assert "待支付" in page.text
-    assert "45" not in page.text.replace(ids.speak_order_code(code), "")
+    assert "¥" not in page.text
     assert f"/o/{code}" not in page.links
     assert f"/o/{code}" in Document(anna.post("/lookup", {"code": spoken}).text).links
     told = set()
@@ -303,6 +303,7 @@ def test_sold_out_is_said_on_every_page(shop):
     anna = shop.visitor()
     form = anna.review("STEAM-50")
     shop.world.buy(BEN, "STEAM-50")
+    shop.world.ctx.hints.forget()  # two seconds pass
     assert "暂时售罄" in anna.page("/").text
     product = anna.page("/p/steam")
     assert "这件商品暂时售罄" in product.text
