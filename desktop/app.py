@@ -24,10 +24,12 @@ from desktop.bridge import Bridge
 from desktop.commands import PLACES
 from desktop.credentials import Place, open_vault
 from desktop.engine.engine import Engine
+from desktop.operations import imports
 from desktop.presenters.console import Console, Desk
 from desktop.presenters.pasted import Pasted
 from desktop.theme import Mode, Theme, install
 from desktop.theme.icons import application_icon
+from desktop.views.alerts.page import AlertsPage
 from desktop.views.imports.page import ImportsPage
 from desktop.views.orders.page import OrdersPage
 from desktop.views.page import Page
@@ -182,7 +184,13 @@ class Starter(QObject):
     def _work(self) -> None:
         try:
             vault = open_vault(self._folders, ask=self._passphrases.ask)
-            engine = Engine(folders=self._folders, vault=vault, on_event=self._bridge.post, language=self._language)
+            engine = Engine(
+                folders=self._folders,
+                vault=vault,
+                on_event=self._bridge.post,
+                language=self._language,
+                read_on=imports.read_on,
+            )
             engine.start()
         except Exception as error:  # noqa: BLE001 - shown to the person, whatever it is
             self.failed.emit(error)
@@ -196,7 +204,8 @@ def pages_of(desk: Desk) -> list[Page]:
     makers: dict[str, Callable[[], Page]] = {
         "imports": lambda: ImportsPage(desk.imports),
         "products": lambda: ProductsPage(desk.products),
-        "stock": lambda: StockPage(desk.stock),
+        "stock": lambda: StockPage(desk.stock, desk.alerts),
+        "alerts": lambda: AlertsPage(desk.alerts),
         "orders": lambda: OrdersPage(desk.orders),
         "reconciliation": lambda: ReconciliationPage(desk.reconciliation),
     }

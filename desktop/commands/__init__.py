@@ -3,6 +3,7 @@
 `ALL` is the table of facts; who carries a command out is the window or the page in front, by the command's id.
 """
 
-from desktop.commands.table import ALL, BY_ID, PLACES, Command, Place, title_of_group
+from desktop.commands.command import Command
+from desktop.commands.table import ALL, BY_ID, PLACES, Place, title_of_group
 
 __all__ = ["ALL", "BY_ID", "PLACES", "Command", "Place", "title_of_group"]

@@ -11,25 +11,11 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QCoreApplication
 
+from desktop.commands.command import Command
+from desktop.commands.stock import STOCK
 from shared.permissions import Permission
 
 translate = QCoreApplication.translate
-
-
-@dataclass(frozen=True)
-class Command:
-    """One thing a person can do.
-
-    `keys` are QKeySequence texts in portable form. `permission` None means anybody, `signed_in` False also nobody.
-    """
-
-    id: str
-    title: Callable[[], str]
-    group: str
-    keys: tuple[str, ...] = ()
-    permission: Permission | None = None
-    icon: str = "command"
-    signed_in: bool = True
 
 
 @dataclass(frozen=True)
@@ -69,10 +55,18 @@ ALL: tuple[Command, ...] = (
         icon="stock",
     ),
     Command(
+        "place.alerts",
+        lambda: translate("Commands", "转到：库存预警"),
+        "go",
+        keys=("Ctrl+4",),
+        permission=Permission.STOCK_ALERT_READ,
+        icon="bell",
+    ),
+    Command(
         "place.orders",
         lambda: translate("Commands", "转到：订单"),
         "go",
-        keys=("Ctrl+4",),
+        keys=("Ctrl+5",),
         permission=Permission.ORDERS_ORDER_READ,
         icon="order",
     ),
@@ -80,7 +74,7 @@ ALL: tuple[Command, ...] = (
         "place.reconciliation",
         lambda: translate("Commands", "转到：对账"),
         "go",
-        keys=("Ctrl+5",),
+        keys=("Ctrl+6",),
         permission=Permission.REPORTS_DAY_EXPORT,
         icon="reconcile",
     ),
@@ -155,6 +149,15 @@ ALL: tuple[Command, ...] = (
         permission=Permission.CATALOG_PRODUCT_PUBLISH,
         icon="minus",
     ),
+    Command(
+        "product.change_rules",
+        lambda: translate("Commands", "修改所选商品的卡密规则"),
+        "product",
+        keys=("Ctrl+R",),
+        permission=Permission.CATALOG_PRODUCT_EDIT,
+        icon="lock",
+    ),
+    *STOCK,
     Command(
         "order.copy_code",
         lambda: translate("Commands", "复制订单号"),
@@ -282,6 +285,7 @@ PLACES: tuple[Place, ...] = (
         "products", lambda: translate("Places", "商品"), "product", Permission.CATALOG_PRODUCT_READ, "place.products"
     ),
     Place("stock", lambda: translate("Places", "库存"), "stock", Permission.STOCK_LOT_READ, "place.stock"),
+    Place("alerts", lambda: translate("Places", "库存预警"), "bell", Permission.STOCK_ALERT_READ, "place.alerts"),
     Place("orders", lambda: translate("Places", "订单"), "order", Permission.ORDERS_ORDER_READ, "place.orders"),
     Place(
         "reconciliation",
@@ -299,6 +303,8 @@ def title_of_group(group: str) -> str:
         "go": translate("Commands", "去哪里"),
         "import": translate("Commands", "导入"),
         "product": translate("Commands", "商品"),
+        "stock": translate("Commands", "库存"),
+        "alert": translate("Commands", "库存预警"),
         "order": translate("Commands", "订单"),
         "reconcile": translate("Commands", "对账"),
         "list": translate("Commands", "列表"),

@@ -10,7 +10,17 @@ from desktop.engine.engine import Engine
 from desktop.engine.transport import Call
 from desktop.operations.seen import Seen, every_page, look, name_of, recall
 from shared.contracts.base import Page
-from shared.contracts.catalog import Category, MoveProduct, NewCategory, NewProduct, NewSku, Product
+from shared.contracts.catalog import (
+    Category,
+    ChangeRules,
+    KeyRule,
+    MoveProduct,
+    NewCategory,
+    NewProduct,
+    NewSku,
+    Product,
+    SellingRule,
+)
 from shared.contracts.identity import Supplier
 from shared.errors import BadField, NotFound
 from shared.money import parse_unit_price
@@ -50,6 +60,13 @@ class ProductMoved:
 
     product: Product
     before: ProductState
+
+
+@dataclass(frozen=True, slots=True)
+class RulesChanged:
+    """A product's keys are judged, or sold, by other rules."""
+
+    product: Product
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +133,17 @@ async def move(engine: Engine, product: Product, to: ProductState) -> ProductMov
     moved = await engine.session.ask(Call("POST", f"/api/products/{product.id}/state", body=body), Product)
     engine.announce("product", initiator="product.move")
     return ProductMoved(product=moved, before=product.state)
+
+
+async def change_rules(engine: Engine, product: Product, *, key_rule: KeyRule, selling: SellingRule) -> RulesChanged:
+    """Say anew what a product's keys look like and how they sell, from the version that `product` shows.
+
+    Raises Conflict when somebody changed it since.
+    """
+    body = ChangeRules(version=product.version, key_rule=key_rule, selling=selling)
+    changed = await engine.session.ask(Call("PUT", f"/api/products/{product.id}/rules", body=body), Product)
+    engine.announce("product", "stock", "lot", initiator="product.rules")
+    return RulesChanged(changed)
 
 
 async def add_category(engine: Engine, category: NewCategory) -> CategoryAdded:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from desktop.credentials import Place
 from desktop.engine.events import ChangesArrived, Event, LocalDataRebuilt, SignedIn, SignedOut
 from desktop.operations import session
+from desktop.presenters.alerts import Alerts
 from desktop.presenters.imports import Imports
 from desktop.presenters.orders import Orders
 from desktop.presenters.pasted import Pasted
@@ -30,8 +31,10 @@ class Desk:
         self.imports = Imports(ask, pasted)
         self.products = Products(ask, person)
         self.stock = Stock(ask, person)
+        self.alerts = Alerts(ask, person)
         self.orders = Orders(ask, person)
         self.reconciliation = Reconciliation(ask)
+        self.alerts.open()  # their number is shown wherever the person is
 
     def close(self) -> None:
         """The person left: answers that are still under way reach nobody."""
@@ -46,11 +49,14 @@ class Desk:
                 (self.products.feed, ("product", "sku", "category")),
                 (stock.feed, ("stock", "sku", "lot", "unit")),
                 (stock.lots, ("stock", "lot", "unit")),
+                (stock.units.rows, ("stock", "lot", "unit")),
                 (orders.feed, ("order", "payment")),
                 (orders.exceptions, ("exception", "payment")),
             ):
                 if event.touches(*entities):
                     feed.renew(is_own=event.initiator is not None)
+            if event.touches("alert"):
+                self.alerts.renew()
 
 
 class Console(Watched):

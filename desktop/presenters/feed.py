@@ -52,6 +52,11 @@ class Feed(Watched, Generic[T]):
         self._latest = Latest()
 
     @property
+    def size(self) -> int:
+        """How many rows are here."""
+        return len(self.rows)
+
+    @property
     def is_empty(self) -> bool:
         """Whether the list was read and has no rows."""
         return self.as_of is not None and not self.rows and not self.loading
@@ -70,6 +75,10 @@ class Feed(Watched, Generic[T]):
         then = self._latest.only(self._first_page)
         self._ask(lambda engine: fetch(engine, None), then, self._latest.also(self._failed))
         self.changed()
+
+    def retry(self) -> None:
+        """Try what did not come once more."""
+        self.reload()
 
     def clear(self) -> None:
         """Show nothing; answers under way are dropped."""

@@ -31,6 +31,22 @@ def price(unit_price: int) -> str:
     return f"¥{format_unit_price(unit_price)}"
 
 
+def optional_price(unit_price: int | None) -> str:
+    """A price that may not be known."""
+    return "–" if unit_price is None else price(unit_price)
+
+
+def tenths(number: int) -> str:
+    """A count of tenths: `12` is `1.2`, `30` is `3`."""
+    whole, rest = divmod(number, 10)
+    return f"{whole:,}.{rest}" if rest else f"{whole:,}"
+
+
+def day(date_of: date | None) -> str:
+    """A day; a missing one is a dash."""
+    return "–" if date_of is None else date_of.isoformat()
+
+
 def moment(instant: datetime | None) -> str:
     """An instant in the shop's time to the second; a missing one is a dash."""
     return f"{shop_time(instant):%Y-%m-%d %H:%M:%S}" if instant is not None else "–"

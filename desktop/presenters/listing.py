@@ -36,6 +36,7 @@ class Column(Generic[T]):
     tip: Callable[[T], str] | None = None
     sample: str = "0000000000"  # as wide as a usual cell; columns are measured by it, never by all rows
     stretch: bool = False
+    sorts: bool = False  # a press on its title sorts the list by it
 
 
 class Source(Protocol):
@@ -145,6 +146,10 @@ class Listing(Generic[T]):
         if generation == self.generation:
             self._ordered.discard(page)
             self.error = error
+
+    def let_go(self, page: int) -> None:
+        """Nobody fetches an ordered page after all: it is ordered again when its rows are next looked at."""
+        self._ordered.discard(page)
 
     def replace(self, index: int, row: T) -> None:
         """One row is different now, and stays where it is."""

@@ -10,6 +10,7 @@ from desktop.operations import products
 from desktop.operations.seen import Seen
 from desktop.presenters import formats
 from desktop.presenters.feed import Feed
+from desktop.presenters.key_rules import RulesDraft
 from desktop.presenters.listing import Column
 from desktop.presenters.ports import Ask
 from desktop.presenters.watching import Watched
@@ -61,6 +62,7 @@ class ProductDraft:
     name: str = ""
     summary: str = ""
     skus: list[SkuDraft] = field(default_factory=lambda: [SkuDraft()])
+    rules: RulesDraft = field(default_factory=RulesDraft)
     wrong: dict[str, str] = field(default_factory=dict)
 
     def finish(self) -> NewProduct | None:
@@ -74,10 +76,21 @@ class ProductDraft:
         for at, code in enumerate(codes):
             if code and code in codes[:at]:
                 self.wrong[f"skus.{at}.code"] = "double"
-        if self.wrong:
+        rules = self.rules.finish()
+        self.wrong |= {f"rules.{name}": reason for name, reason in self.rules.wrong.items()}
+        if self.wrong or rules is None:
             return None
+        key_rule, selling = rules
         try:
-            return NewProduct(category=self.category, code=self.code, name=self.name, summary=self.summary, skus=skus)
+            return NewProduct(
+                category=self.category,
+                code=self.code,
+                name=self.name,
+                summary=self.summary,
+                skus=skus,
+                key_rule=key_rule,
+                selling=selling,
+            )
         except ValidationError as error:
             self.wrong = {".".join(str(part) for part in one["loc"]): "code" for one in error.errors()}
             return None
@@ -111,7 +124,7 @@ class Products(Watched):
         feed: the list.
         categories: the shelves a new product may stand on.
         busy: a change is on its way.
-        said: what the last change did, for a toast: (what, product) with what in added, published, off_shelf.
+        said: what the last change did, for a toast: (what, product); what is added, published, off_shelf or rules.
         error: why the last change failed.
     """
 
@@ -127,6 +140,7 @@ class Products(Watched):
         may = frozenset(person.permissions)
         # An operator would have to name the supplier; on this small screen suppliers draft their own.
         self.may_create = Permission.CATALOG_PRODUCT_EDIT in may and person.supplier_id is not None
+        self.may_edit = Permission.CATALOG_PRODUCT_EDIT in may
         self.may_publish = Permission.CATALOG_PRODUCT_PUBLISH in may
 
     def open(self) -> None:
@@ -153,6 +167,24 @@ class Products(Watched):
             lambda moved: self._done(to.value, moved.product),
             self._failed,
         )
+
+    def may_change_rules(self, product: Product | None) -> bool:
+        """Whether the rules of the picked product may be changed now."""
+        return product is not None and self.may_edit and not self.busy
+
+    def change_rules(self, product: Product, draft: RulesDraft) -> bool:
+        """Send other rules for a product. False, with `draft.wrong` filled, when they are not any."""
+        made = draft.finish()
+        if made is None:
+            return False
+        key_rule, selling = made
+        self._begin()
+        self._ask(
+            lambda engine: products.change_rules(engine, product, key_rule=key_rule, selling=selling),
+            lambda changed: self._done("rules", changed.product),
+            self._failed,
+        )
+        return True
 
     def create(self, draft: ProductDraft) -> bool:
         """Send a new product. False, with `draft.wrong` filled, when something is missing."""

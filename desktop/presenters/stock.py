@@ -1,4 +1,4 @@
-"""The Stock screen: counts per SKU that add up, and below the picked SKU its lots and its cards by number."""
+"""The Stock screen: counts per SKU that add up; of the picked SKU its lots and its units, and what is done to them."""
 
 from __future__ import annotations
 
@@ -6,67 +6,33 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from desktop.operations import stock
-from desktop.presenters import formats
+from desktop.operations.stock import UnitQuery
+from desktop.presenters.deeds import DeedKind, Deeds, Done
 from desktop.presenters.feed import Feed
-from desktop.presenters.listing import Column
+from desktop.presenters.finding import Finding
 from desktop.presenters.ports import Ask
+from desktop.presenters.revealing import Revealing
+from desktop.presenters.stock_columns import COLUMNS, LOT_COLUMNS
+from desktop.presenters.units import Units
 from desktop.presenters.watching import Watched
-from desktop.presenters.words import tone, word
-from shared.clock import now, shop_day
 from shared.contracts.identity import Person
-from shared.contracts.stock import Lot, SkuStock, Unit
+from shared.contracts.stock import Lot, SkuStock
 from shared.permissions import Permission
 from shared.states import UnitState
 
-_FIGURE = "1,234,567"
-
-COLUMNS = (
-    Column[SkuStock]("name", lambda s: s.name, stretch=True, sample="十二个汉字的规格名称大约这么宽"),
-    Column[SkuStock]("sku", lambda s: s.sku, code=True, sample="STEAM-W-100"),
-    Column[SkuStock]("product", lambda s: s.product, sample="Steam 钱包充值卡"),
-    Column[SkuStock]("imported", lambda s: formats.count(s.imported), numeric=True, sample=_FIGURE),
-    Column[SkuStock]("free", lambda s: formats.count(s.free), numeric=True, sample=_FIGURE),
-    Column[SkuStock]("held", lambda s: formats.count(s.held), numeric=True, sample="12,345"),
-    Column[SkuStock]("sold", lambda s: formats.count(s.sold), numeric=True, sample=_FIGURE),
-    Column[SkuStock]("void", lambda s: formats.count(s.void), numeric=True, sample="12,345"),
-)
-
-LOT_COLUMNS = (
-    Column[Lot]("file", lambda lot: lot.file_name, stretch=True, sample="2026-03-first-delivery.xlsx"),
-    Column[Lot](
-        "created",
-        lambda lot: formats.short_moment(lot.created_at, today=shop_day(now())),
-        sample="2026-03-02 10:00",
-        tip=lambda lot: formats.moment(lot.created_at),
-    ),
-    Column[Lot]("imported", lambda lot: formats.count(lot.imported), numeric=True, sample=_FIGURE),
-    Column[Lot]("free", lambda lot: formats.count(lot.free), numeric=True, sample=_FIGURE),
-    Column[Lot]("held", lambda lot: formats.count(lot.held), numeric=True, sample="12,345"),
-    Column[Lot]("sold", lambda lot: formats.count(lot.sold), numeric=True, sample=_FIGURE),
-    Column[Lot]("void", lambda lot: formats.count(lot.void), numeric=True, sample="12,345"),
-    Column[Lot]("state", lambda lot: word(lot.state), tone=lambda lot: tone(lot.state), sample="Withdrawn 00"),
-)
-
-
-def unit_columns(lots: dict[UUID, str]) -> tuple[Column[Unit], ...]:
-    """The columns of the cards; `lots` maps lot ids to file names and may fill later."""
-    return (
-        Column[Unit]("seq", lambda unit: formats.count(unit.seq), numeric=True, sample="12,345,678"),
-        Column[Unit]("key", lambda _unit: formats.MASK * 12, code=True, sample=formats.MASK * 14),
-        Column[Unit]("lot", lambda unit: lots.get(unit.lot_id, str(unit.lot_id)[:8]), stretch=True),
-        Column[Unit]("state", lambda unit: word(unit.state), tone=lambda unit: tone(unit.state), sample="Withdrawn 00"),
-    )
+__all__ = ["DeedKind", "Done", "Stock", "Sum"]
 
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """The counts of one SKU: imported = free + held + sold + void."""
+    """The counts of one SKU: imported = free + held + sold + void. `for_sale` of the free ones can be bought."""
 
     imported: int
     free: int
     held: int
     sold: int
     void: int
+    for_sale: int
 
     @property
     def adds_up(self) -> bool:
@@ -79,24 +45,32 @@ class Stock(Watched):
 
     Attributes:
         feed: counts per SKU.
-        lots, units: of the picked SKU; units are read when they are first looked at.
         picked: the SKU that is looked into, or None.
-        unit_state: which cards are listed; None for all.
+        lots: of the picked SKU; `lot` is the one a person is on.
+        units: of the picked SKU; read when they are first looked at.
+        deeds: what is proposed to be done.
+        finding: the search for pasted keys.
+        revealing: the one clear key that may be on screen.
     """
 
     def __init__(self, ask: Ask, person: Person) -> None:
         super().__init__()
+        may = frozenset(person.permissions)
+        self.may_see_units = Permission.STOCK_UNIT_READ in may
+        self.may_import = Permission.STOCK_IMPORT_CREATE in may
+        self.may_set_alerts = Permission.STOCK_ALERT_EDIT in may
         self.feed: Feed[SkuStock] = Feed(ask, COLUMNS)
-        self.lots: Feed[Lot] = Feed(ask, LOT_COLUMNS)
-        self._lot_names: dict[UUID, str] = {}
-        self.units: Feed[Unit] = Feed(ask, unit_columns(self._lot_names))
         self.picked: SkuStock | None = None
-        self.unit_state: UnitState | None = None
+        self.lots: Feed[Lot] = Feed(ask, LOT_COLUMNS)
+        self.lot: Lot | None = None
+        self.deeds = Deeds(ask, person)
+        self._lots_by_id: dict[UUID, Lot] = {}
+        self.units = Units(ask, self.deeds, self._lots_by_id)
+        self.finding = Finding(ask, person)
+        self.revealing = Revealing(ask, person)
         self.query = ""
-        self.may_see_units = Permission.STOCK_UNIT_READ in frozenset(person.permissions)
-        self.may_import = Permission.STOCK_IMPORT_CREATE in frozenset(person.permissions)
-        self._units_wanted = False
-        self.lots.watch(self._name_lots)
+        self._wanted = ""
+        self.lots.watch(self._follow_lots)
         self.feed.watch(self._follow_picked)
 
     def open(self) -> None:
@@ -109,15 +83,20 @@ class Stock(Watched):
         wanted = self.query or None
         self.feed.show(lambda engine, after: stock.list_stock(engine, q=wanted, after=after))
 
+    def look_for_sku(self, sku: str) -> None:
+        """Show this SKU, and look into it as soon as it is here."""
+        self._wanted = sku
+        self.search(sku)
+
     def pick(self, row: int) -> None:
         """Look into the SKU at `row`; -1 closes."""
         chosen = self.feed.rows[row] if 0 <= row < len(self.feed.rows) else None
         if chosen is not None and self.picked is not None and chosen.sku == self.picked.sku:
             self.picked = chosen
             return
-        self.picked = chosen
-        self._units_wanted = False
-        self.units.clear()
+        self.picked, self.lot = chosen, None
+        self.deeds.drop()
+        self.units.close()
         if chosen is None:
             self.lots.clear()
         else:
@@ -125,31 +104,61 @@ class Stock(Watched):
             self.lots.show(lambda engine, _after: stock.list_lots(engine, sku))
         self.changed()
 
-    def look_at_units(self, state: UnitState | None) -> None:
-        """List the cards of the picked SKU."""
-        self.unit_state = state
-        self._units_wanted = True
-        if self.picked is not None and self.may_see_units:
-            sku = self.picked.sku
-            self.units.show(lambda engine, after: stock.list_units(engine, sku, state=state, after=after))
+    def pick_lot(self, row: int) -> None:
+        """A person is on a lot."""
+        if 0 <= row < len(self.lots.rows) and self.lots.rows[row] != self.lot:
+            self.lot = self.lots.rows[row]
+            self.changed()
+
+    def look_at_units(self, state: UnitState | None = None, lot: UUID | None = None) -> None:
+        """List the units of the picked SKU."""
+        if self.picked is None or not self.may_see_units:
+            return
+        query = self.units.query
+        if query is None or query.sku != self.picked.sku:
+            self.units.show(UnitQuery(self.picked.sku, state=state, lot=lot))
+        else:
+            self.units.filter(state=state, lot=lot)
         self.changed()
 
     @property
     def sum(self) -> Sum | None:
         """The counts of the picked SKU."""
         one = self.picked
-        return None if one is None else Sum(one.imported, one.free, one.held, one.sold, one.void)
+        return None if one is None else Sum(one.imported, one.free, one.held, one.sold, one.void, one.for_sale)
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether the server does something to a lot that is shown: its progress is worth reading again."""
+        return any(lot.working is not None for lot in self.lots.rows)
 
     def refresh(self) -> None:
         """Read everything that is shown again."""
         self.feed.reload()
         if self.picked is not None:
             self.lots.reload()
-            if self._units_wanted:
-                self.units.reload()
+            if self.units.query is not None:
+                self.units.rows.reload()
+
+    def follow_work(self) -> None:
+        """Read again how far the server is."""
+        if self.is_at_work and not self.lots.loading and self.lots.live:
+            self.lots.reload()
+
+    def may(self, kind: DeedKind) -> bool:
+        """Whether something may be proposed for the lot a person is on."""
+        return self.deeds.may(kind, self.lot, self.lots.rows)
+
+    def propose(self, kind: DeedKind) -> None:
+        """Propose it."""
+        if self.lot is not None:
+            self.deeds.propose(kind, self.lot, self.lots.rows)
 
     def _follow_picked(self) -> None:
         """New counts came: the picked SKU's figures follow."""
+        if self._wanted and not self.feed.loading:
+            wanted, self._wanted = self._wanted, ""
+            self.pick(next((at for at, row in enumerate(self.feed.rows) if row.sku == wanted), -1))
         if self.picked is None:
             return
         for row in self.feed.rows:
@@ -157,9 +166,13 @@ class Stock(Watched):
                 self.picked = row
                 self.changed()
 
-    def _name_lots(self) -> None:
-        names = {lot.id: lot.file_name for lot in self.lots.rows}
-        if names != self._lot_names:
-            self._lot_names.clear()
-            self._lot_names.update(names)
-            self.units.listing.write_again()
+    def _follow_lots(self) -> None:
+        known = {lot.id: lot for lot in self.lots.rows}
+        if known != self._lots_by_id:
+            self._lots_by_id.clear()
+            self._lots_by_id.update(known)
+            self.units.rows.listing.write_again()
+        fresh = known.get(self.lot.id) if self.lot is not None else None
+        if self.lot is not None and fresh != self.lot and not self.lots.loading:
+            self.lot = fresh
+        self.changed()

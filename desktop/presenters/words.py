@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import IntEnum, StrEnum
 
 from shared import states
-from shared.states import AttemptState, LotState, OrderState, ProductState, UnitState
+from shared.states import AlertKind, AttemptState, LotState, OrderState, ProductState, UnitState
 
 _language = "zh"
 
@@ -29,6 +29,11 @@ def word(state: StrEnum | IntEnum) -> str:
     return states.label(state, _language)
 
 
+def in_words(pair: tuple[str, str]) -> str:
+    """The one of (zh, en) that the window speaks."""
+    return pair[1] if _language.startswith("en") else pair[0]
+
+
 TONES: dict[StrEnum | IntEnum, str] = {
     OrderState.PENDING_PAYMENT: "warning",
     OrderState.PAID: "info",
@@ -47,6 +52,12 @@ TONES: dict[StrEnum | IntEnum, str] = {
     AttemptState.UNKNOWN: "danger",
     ProductState.DRAFT: "warning",
     ProductState.PUBLISHED: "success",
+    AlertKind.SOLD_OUT: "danger",
+    AlertKind.LOW_STOCK: "warning",
+    AlertKind.LOW_COVER: "warning",
+    AlertKind.EXPIRING: "warning",
+    AlertKind.OFFERED_ELSEWHERE: "danger",
+    AlertKind.REVEALED_OFTEN: "danger",
 }
 """The voice of a state's badge; states that are not here are neutral."""
 

@@ -19,6 +19,7 @@ QFrame[role="toast"] { background: $raised; border: 1px solid $outline; border-r
 QFrame[role="toast"][tone="danger"] { border-color: $danger; }
 QFrame[role="toast"][tone="warning"] { border-color: $warning; }
 QFrame[role="peek"] { background: $raised; border: none; border-left: 1px solid $line; }
+QFrame[role="decision"] { background: $raised; border: none; border-top: 1px solid $line; }
 QFrame[role="rule"] { background: $line; border: none; max-height: 1px; min-height: 1px; }
 QFrame[role="bar"] { background: $canvas; border: none; border-top: 1px solid $line; }
 QFrame[role="notice"] { border-radius: $radius; background: $neutral_soft; border: 1px solid $line; }

@@ -1,21 +1,44 @@
-"""A `Feed` on screen: the table, or why it is empty, or what went wrong; and under it how much of the list is here."""
+"""A list on screen: the table, or why it is empty, or what went wrong; and under it how much of the list is here.
+
+A person's place survives when the same list is read again: the row they are on is found by its `key`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Hashable
+from datetime import datetime
+from typing import Any, Protocol
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QStackedWidget, QWidget
 
-from desktop.presenters.feed import Feed
-from desktop.presenters.formats import count
+from desktop.presenters.listing import PAGE_ROWS, Listing
 from desktop.widgets.basics import button, column, label, row
 from desktop.widgets.big_table import BigTable
 from desktop.widgets.empty import EmptyState
 from desktop.widgets.live import Live
 from desktop.widgets.rows_model import RowsModel
-from desktop.widgets.words import exactly, how_old, sentence
+from desktop.widgets.words import counted, exactly, how_old, sentence
+
+
+class Shown(Protocol):
+    """What a list must know to be shown: `desktop.presenters.feed.Feed` and `...windowed.Windowed` do."""
+
+    listing: Listing[Any]
+    as_of: datetime | None
+    loading: bool
+    error: Exception | None
+
+    @property
+    def size(self) -> int: ...
+    @property
+    def live(self) -> bool: ...
+    @property
+    def more(self) -> bool: ...
+    @property
+    def is_empty(self) -> bool: ...
+    def retry(self) -> None: ...
+    def watch(self, look: Callable[[], None]) -> None: ...
 
 
 class FeedView(Live, QWidget):
@@ -29,17 +52,20 @@ class FeedView(Live, QWidget):
 
     def __init__(
         self,
-        feed: Feed[Any],
+        feed: Shown,
         *,
         name: Callable[[], str],
         titles: Callable[[], list[str]],
         empty_icon: str,
         empty: Callable[[], tuple[str, ...]],
+        key: Callable[[Any], Hashable] | None = None,
     ) -> None:
         super().__init__()
         self._feed = feed
         self._empty_words = empty
         self._titles = titles
+        self._key = key
+        self._stood_on: Hashable = None
         layout = column(self, gap=0)
         self._stack = QStackedWidget()
         inset = column(margins=(11, 0, 8, 0))  # the first column's text stands under the heading's
@@ -63,7 +89,9 @@ class FeedView(Live, QWidget):
         self._fresh.clicked.connect(self.retry)
         foot.addWidget(self._fresh)
         layout.addLayout(foot)
-        self.retry.connect(feed.reload)
+        self.retry.connect(feed.retry)
+        self.table.row_changed.connect(self._stand)
+        self.model.modelReset.connect(self._stand_again)
         feed.watch(self.look)
         self.on_words(self._speak)
         self.look()
@@ -73,10 +101,29 @@ class FeedView(Live, QWidget):
         self.table.fit_titles(self._titles)
         self.look()
 
+    def _stand(self, row: int) -> None:
+        item = self._item(row) if row >= 0 and self._key is not None else None
+        if item is not None and self._key is not None:
+            self._stood_on = self._key(item)
+
+    def _item(self, row: int) -> Any:
+        self._feed.listing.cells(row)  # brings rows that are here already
+        return self._feed.listing.item(row)
+
+    def _stand_again(self) -> None:
+        """The list was read again: go back to the row that a person was on, if it is still there."""
+        if self._key is None or self._stood_on is None:
+            return
+        for at in range(min(self._feed.listing.count, PAGE_ROWS)):
+            item = self._item(at)
+            if item is not None and self._key(item) == self._stood_on:
+                self.table.go_to(at)
+                return
+
     def look(self) -> None:
         """Show what the list has become."""
         feed = self._feed
-        if feed.error is not None and not feed.rows:
+        if feed.error is not None and not feed.size:
             self.trouble.tell(self.tr("现在读不到数据"), sentence(feed.error), self.tr("重试"))
             self._stack.setCurrentWidget(self.trouble)
         elif feed.is_empty:
@@ -87,19 +134,21 @@ class FeedView(Live, QWidget):
         self.count.setText(self._count_words())
         self.count.setToolTip(exactly(feed.as_of))
         stale = bool(feed.listing.stale)
-        self._fresh.setVisible(stale or (feed.error is not None and bool(feed.rows)))
+        self._fresh.setVisible(stale or (feed.error is not None and bool(feed.size)))
         self._fresh.setText(self.tr("有新的变化，刷新") if stale else self.tr("没有读全，重试"))
 
     def _count_words(self) -> str:
         feed = self._feed
         if feed.as_of is None:
             return self.tr("正在读取…") if feed.loading else ""
-        here = count(len(feed.rows))
-        words = (
-            self.tr("已载入 {rows} 行，向下滚动继续载入").format(rows=here)
+        words = counted(
+            self.tr("已载入 %n 行，向下滚动继续载入", None, feed.size)
             if feed.more
-            else self.tr("共 {rows} 行").format(rows=here)
+            else self.tr("共 %n 行", None, feed.size),
+            feed.size,
         )
+        if feed.error is not None:
+            words += " · " + sentence(feed.error)
         if not feed.live:
             words += " · " + self.tr("离线，这是 {age} 的数据").format(age=how_old(feed.as_of))
         return words

@@ -31,12 +31,16 @@ class Page(Live, QWidget):
     Signals:
         changed(): another set of commands may be enabled, or the age changed.
         told(text, tone): short news for the person.
+        offered(text, action, run): news that something can be done about at once.
         wanted(place, what): another screen should come to the front and look at `what`.
+        counted(number): so many things on this screen wait for a person, wherever that person is.
     """
 
     changed = Signal()
     told = Signal(str, str)
+    offered = Signal(str, str, object)
     wanted = Signal(str, object)
+    counted = Signal(int)
 
     def __init__(self, place: str) -> None:
         super().__init__()

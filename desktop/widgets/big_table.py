@@ -47,7 +47,7 @@ class BadgeDelegate(QStyledItemDelegate):
         self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
     ) -> None:
         tone = index.data(TONE_ROLE)
-        if tone is None:
+        if not tone:
             super().paint(painter, option, index)
             return
         blank = QStyleOptionViewItem(option)
@@ -82,11 +82,15 @@ class BigTable(QTableView):
         opened(row): Enter or a double click on a row.
         peeked(row): Space, or the current row changed while a peek is open.
         row_changed(row): another row is the current one; -1 for none.
+        picked_changed(): other rows are selected.
+        sort_asked(key): the title of a column that sorts was pressed.
     """
 
     opened = Signal(int)
     peeked = Signal(int)
     row_changed = Signal(int)
+    picked_changed = Signal()
+    sort_asked = Signal(str)
 
     def __init__(self, *, name: str = "", parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -111,12 +115,28 @@ class BigTable(QTableView):
         titles.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self.doubleClicked.connect(lambda index: self.opened.emit(index.row()))
         self._badges = BadgeDelegate(self)
+        self._sort_keys: list[str] = []
+        self._sorted = (0, Qt.SortOrder.AscendingOrder)
 
     def show_rows(self, model: RowsModel) -> None:
         """Show `model`, with columns as wide as their samples."""
         self.setModel(model)
         model.modelReset.connect(self._rows_replaced)
         self._measure_columns(model)
+        self._sort_keys = [column.key if column.sorts else "" for column in model.listing.columns]
+        if any(self._sort_keys):
+            # Also ends Qt's habit of selecting every row when a title is pressed.
+            self.setSortingEnabled(True)
+            self.horizontalHeader().setSectionsClickable(True)
+            self.horizontalHeader().sectionClicked.connect(self._title_pressed)
+
+    def show_sorted(self, key: str, *, down: bool) -> None:
+        """Mark the column that the list is sorted by."""
+        self._sorted = (
+            self._sort_keys.index(key),
+            Qt.SortOrder.DescendingOrder if down else Qt.SortOrder.AscendingOrder,
+        )
+        self._mark_sorted()
 
     def setModel(self, model: QAbstractItemModel | None) -> None:
         """Also gives the header a selection model of its own: see the top of this file."""
@@ -125,6 +145,7 @@ class BigTable(QTableView):
             header = self.horizontalHeader()
             header.setSelectionModel(QItemSelectionModel(model, header))
             self.selectionModel().currentRowChanged.connect(self._current_changed)
+            self.selectionModel().selectionChanged.connect(lambda _now, _before: self.picked_changed.emit())
 
     def picked_ranges(self) -> list[tuple[int, int]]:
         """The selected rows as sorted ranges (first, last), both inclusive."""
@@ -219,6 +240,18 @@ class BigTable(QTableView):
         header, metrics = self.horizontalHeader(), self.fontMetrics()
         for at, title in enumerate(titles()):
             header.resizeSection(at, max(header.sectionSize(at), metrics.horizontalAdvance(title) + 28))
+
+    def _title_pressed(self, at: int) -> None:
+        self._mark_sorted()  # Qt has moved the mark already; the list says when it is sorted
+        if self._sort_keys[at]:
+            self.sort_asked.emit(self._sort_keys[at])
+
+    def _mark_sorted(self) -> None:
+        header = self.horizontalHeader()
+        header.blockSignals(True)
+        header.setSortIndicator(*self._sorted)
+        header.blockSignals(False)
+        header.viewport().update()
 
     def _rows_replaced(self) -> None:
         self.row_changed.emit(-1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QContextMenuEvent, QGuiApplication, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QLineEdit
 
 from desktop.theme.icons import icon
@@ -16,9 +16,11 @@ class SearchField(QLineEdit):
 
     Signals:
         asked(text): show what matches `text`.
+        lines_pasted(text): several lines were pasted; they do not go into the field.
     """
 
     asked = Signal(str)
+    lines_pasted = Signal(str)
 
     def __init__(self, *, width: int = 260) -> None:
         super().__init__()
@@ -39,6 +41,8 @@ class SearchField(QLineEdit):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Escape empties the field, or leaves it when it is empty."""
+        if event.matches(QKeySequence.StandardKey.Paste) and self._take_lines():
+            return
         if event.key() == Qt.Key.Key_Escape:
             if self.text():
                 self.clear()
@@ -46,6 +50,29 @@ class SearchField(QLineEdit):
                 self.focusNextChild()
             return
         super().keyPressEvent(event)
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        """Pasting by the menu is pasting."""
+        menu = self.createStandardContextMenu()
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        for action in menu.actions():
+            if action.objectName() == "edit-paste":
+                action.triggered.disconnect()
+                action.triggered.connect(self._paste)
+        menu.popup(event.globalPos())
+
+    def _paste(self) -> None:
+        if not self._take_lines():
+            self.paste()
+
+    def _take_lines(self) -> bool:
+        """Whether several lines are on the clipboard and somebody wants them: then they are handed on."""
+        text = QGuiApplication.clipboard().text()
+        is_lines = sum(1 for line in text.splitlines() if line.strip()) > 1
+        if is_lines and self.receivers("2lines_pasted(QString)") > 0:
+            self.lines_pasted.emit(text)
+            return True
+        return False
 
     def _ask(self) -> None:
         self._timer.stop()

@@ -4,14 +4,12 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from desktop.operations import stock
 from desktop.operations.seen import Seen
 from desktop.presenters import formats
 from desktop.presenters.feed import Feed
 from desktop.presenters.listing import KEPT_PAGES, PAGE_ROWS, Column, Listing
 from desktop.presenters.palette import Entry, Palette, initials
 from desktop.presenters.ports import Door, Latest
-from desktop.presenters.stock import unit_columns
 from shared import clock
 from shared.contracts.base import Page
 from shared.errors import Busy
@@ -148,22 +146,6 @@ def test_own_changes_show_at_once_and_those_of_others_when_asked_for():
     assert len(ask.asked) == 2
     ask.answer(1, page_of(1, 2))
     assert feed.listing.stale == 0
-
-
-def test_units_of_a_real_shop_come_page_by_page(live_shop, console):
-    live_shop.world.stock("STEAM-50", 1_100)
-    here = console()
-    here.sign_in(live_shop.url, "chen")
-
-    def ask(work, then, otherwise) -> None:
-        then(here.run(work(here.engine)))
-
-    feed = Feed(ask, unit_columns({}))
-    feed.show(lambda engine, after: stock.list_units(engine, "STEAM-50", after=after))
-    while feed.more:
-        feed.listing.cells(len(feed.rows) - 1)
-    assert [unit.seq for unit in feed.rows] == list(range(1, 1_101))
-    assert feed.listing.cells(1_099)[:2] == ("1,100", "••••••••••••")
 
 
 def test_a_shut_door_lets_no_answer_in():

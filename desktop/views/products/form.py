@@ -5,8 +5,10 @@ from __future__ import annotations
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QComboBox, QDialog, QFormLayout, QGridLayout, QLabel, QLineEdit, QToolButton, QWidget
 
+from desktop.presenters.key_rules import RulesDraft
 from desktop.presenters.products import ProductDraft, Products, SkuDraft
 from desktop.theme.tokens import SPACE
+from desktop.views.products.rules import RulesFields
 from desktop.widgets.basics import Notice, button, column, label, name_tool, restyle, row, tool
 from desktop.widgets.live import Live
 from desktop.widgets.words import sentence
@@ -40,6 +42,14 @@ class ProductForm(Live, QDialog):
         more = button(self.tr("再加一个规格"), role="link", icon_name="plus")
         more.clicked.connect(self.add_sku)
         outer.addWidget(more, 0, Qt.AlignmentFlag.AlignLeft)
+        outer.addSpacing(6)
+        self._switch = button(self.tr("卡密规则与销售方式"), role="link", icon_name="lock")
+        self._switch.setCheckable(True)
+        self._switch.toggled.connect(self._show_rules)
+        outer.addWidget(self._switch, 0, Qt.AlignmentFlag.AlignLeft)
+        self.rules = RulesFields(RulesDraft(), is_new=True)
+        self.rules.hide()
+        outer.addWidget(self.rules)
         outer.addStretch(1)
         foot = row(gap=SPACE)
         foot.addStretch(1)
@@ -79,6 +89,9 @@ class ProductForm(Live, QDialog):
             form.addRow(title, field)
         return form
 
+    def _show_rules(self, shown: bool) -> None:  # noqa: FBT001 - as the signal gives it
+        self.rules.setVisible(shown)
+
     def add_sku(self) -> None:
         """One more line for a SKU."""
         at = len(self._skus) + 1
@@ -116,6 +129,7 @@ class ProductForm(Live, QDialog):
             name=self.name.text(),
             summary=self.summary.text(),
             skus=[SkuDraft(code.text(), name.text(), price.text()) for code, name, price, _ in self._skus],
+            rules=self.rules.draft(),
         )
 
     def _save(self) -> None:
@@ -133,6 +147,13 @@ class ProductForm(Live, QDialog):
         fields: dict[str, QWidget] = {"name": self.name, "code": self.code, "category": self.category}
         for at, (code, name, price, _) in enumerate(self._skus):
             fields |= {f"skus.{at}.code": code, f"skus.{at}.name": name, f"skus.{at}.price": price}
+        of_rules = {key.removeprefix("rules."): why for key, why in wrong.items() if key.startswith("rules.")}
+        said = self.rules.mark(of_rules)
+        if of_rules:
+            self._switch.setChecked(True)
+            self.problem.tell(said, tone="warning")
+            if len(of_rules) == len(wrong):
+                return
         for key, field in fields.items():
             restyle(field, "wrong", "true" if key in wrong else "false")
             field.setToolTip(reasons[wrong[key]] if key in wrong else "")

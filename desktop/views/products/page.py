@@ -9,6 +9,7 @@ from desktop.theme.tokens import SPACE
 from desktop.views.listing import FeedView
 from desktop.views.page import Page
 from desktop.views.products.form import ProductForm
+from desktop.views.products.rules import RulesSheet
 from desktop.widgets.basics import button, row
 from desktop.widgets.search import SearchField
 from desktop.widgets.words import sentence
@@ -31,6 +32,9 @@ class ProductsPage(Page):
         )
         self._publish = button()
         self._take_down = button()
+        self._rules = button(icon_name="lock")
+        self.say(self._rules.setText, lambda: self.tr("卡密规则"))
+        self._rules.clicked.connect(self.change_rules)
         self._create = button(role="primary", icon_name="plus")
         self.say(self._publish.setText, lambda: self.tr("上架"))
         self.say(self._take_down.setText, lambda: self.tr("下架"))
@@ -42,6 +46,7 @@ class ProductsPage(Page):
         for press, shown in (
             (self._publish, presenter.may_publish),
             (self._take_down, presenter.may_publish),
+            (self._rules, presenter.may_edit),
             (self._create, presenter.may_create),
         ):
             press.setVisible(shown)
@@ -59,6 +64,7 @@ class ProductsPage(Page):
             titles=self._titles,
             empty_icon="product",
             empty=self._empty_words,
+            key=lambda product: product.id,
         )
         self.list.empty.action.clicked.connect(self.begin_product)
         self.table = self.list.table
@@ -77,6 +83,8 @@ class ProductsPage(Page):
             lambda: self._move(ProductState.OFF_SHELF),
             when=lambda: may(self.picked(), ProductState.OFF_SHELF),
         )
+        self.handle("product.change_rules", self.change_rules, when=lambda: presenter.may_change_rules(self.picked()))
+        self._sheet: RulesSheet | None = None
         presenter.watch(self._changed)
         presenter.feed.watch(self._look)
         self._form: ProductForm | None = None
@@ -109,6 +117,17 @@ class ProductsPage(Page):
         self._form.finished.connect(self._form_closed)
         self._form.open()
 
+    def change_rules(self) -> None:
+        """Open the rules of the picked product."""
+        product = self.picked()
+        if product is not None and self.presenter.may_change_rules(product):
+            self._sheet = RulesSheet(self.presenter, product, self.window())
+            self._sheet.finished.connect(self._sheet_closed)
+            self._sheet.open()
+
+    def _sheet_closed(self) -> None:
+        self._sheet = None
+
     def _form_closed(self) -> None:
         self._form = None
 
@@ -122,18 +141,20 @@ class ProductsPage(Page):
             what, product = self.presenter.said
             words = {
                 "added": self.tr("“{name}”已存为草稿，等待运营上架"),
+                "rules": self.tr("“{name}”的规则已保存"),
                 ProductState.PUBLISHED.value: self.tr("“{name}”已上架"),
                 ProductState.OFF_SHELF.value: self.tr("“{name}”已下架"),
             }
             self.told.emit(words[what].format(name=product.name), "success")
         error = self.presenter.error
-        is_in_form = self._form is not None  # then the form says it
+        is_in_form = self._form is not None or self._sheet is not None  # then the form says it
         self.notice.tell(sentence(error) if error is not None and not is_in_form else "", tone="danger")
         self._look()
 
     def _look(self) -> None:
         product = self.picked()
         self._publish.setEnabled(self.presenter.may_move(product, ProductState.PUBLISHED))
+        self._rules.setEnabled(self.presenter.may_change_rules(product))
         self._take_down.setEnabled(self.presenter.may_move(product, ProductState.OFF_SHELF))
         self.show_age(self.presenter.feed.as_of)
 

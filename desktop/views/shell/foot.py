@@ -63,6 +63,10 @@ class Foot(Live, QFrame):
         self.warning = label(role="caption")
         self.warning.setProperty("tone", "warning")
         layout.addWidget(self.warning)
+        self._waiting = 0
+        self.alerts = self._button("bell", "place.alerts")
+        self.alerts.hide()
+        layout.addWidget(self.alerts)
         layout.addStretch(1)
         self._palette = self._button("command", "window.palette")
         self._keys = self._button("keyboard", "window.keys")
@@ -87,6 +91,11 @@ class Foot(Live, QFrame):
         self.mode = mode
         self.look()
 
+    def show_alerts(self, number: int) -> None:
+        """So many stock alerts stand."""
+        self._waiting = number
+        self.look()
+
     def look(self) -> None:
         """Write everything anew."""
         status = self._status
@@ -100,6 +109,8 @@ class Foot(Live, QFrame):
         uploading = status.uploading
         text = self.tr("%n 个导入进行中", None, uploading.imports) + f" · {uploading.percent}%"
         self.uploads.setText(text if uploading.imports else "")
+        self.alerts.setText(self.tr("%n 个库存预警", None, self._waiting))
+        self.alerts.setVisible(self._waiting > 0)
         self.warning.setText(self.tr("本机时钟与服务器相差较大，请校准") if status.clock_is_wrong else "")
         names = {
             theme.Mode.LIGHT: ("sun", self.tr("浅色")),

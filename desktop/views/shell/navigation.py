@@ -6,8 +6,9 @@ from PySide6.QtCore import QCoreApplication, QSize, Qt, Signal
 from PySide6.QtWidgets import QButtonGroup, QPushButton, QWidget
 
 from desktop.commands import PLACES, Place
+from desktop.presenters.formats import count
 from desktop.theme.icons import icon
-from desktop.widgets.basics import Glyph, column, label, name_tool, row, tool
+from desktop.widgets.basics import Badge, Glyph, column, label, name_tool, row, tool
 from desktop.widgets.live import Live
 from shared.contracts.identity import Person
 from shared.permissions import Permission, Role
@@ -56,6 +57,7 @@ class Navigation(Live, QWidget):
         layout.addStretch(1)
         self._group = QButtonGroup(self)
         self._buttons: dict[str, QPushButton] = {}
+        self._numbers: dict[str, Badge] = {}
         self._shown: list[Place] = []
         self._person: Person | None = None
         foot = row(gap=8, margins=(8, 8, 2, 4))
@@ -78,7 +80,7 @@ class Navigation(Live, QWidget):
         for old in self._buttons.values():
             self._group.removeButton(old)
             old.deleteLater()
-        self._buttons = {}
+        self._buttons, self._numbers = {}, {}
         self._person = person
         may = frozenset[Permission](person.permissions)
         self._shown = [place for place in PLACES if place.permission in may]
@@ -93,6 +95,7 @@ class Navigation(Live, QWidget):
             self._group.addButton(press)
             self._places.addWidget(press)
             self._buttons[place.id] = press
+            self._numbers[place.id] = _number_on(press)
         self._speak()
         return [place.id for place in self._shown]
 
@@ -101,11 +104,32 @@ class Navigation(Live, QWidget):
         if place_id in self._buttons:
             self._buttons[place_id].setChecked(True)
 
+    def show_number(self, place_id: str, number: int) -> None:
+        """Show how many things wait at a place; 0 shows nothing."""
+        badge = self._numbers.get(place_id)
+        if badge is not None:
+            badge.show_word(count(number) if number < 100 else "99+", tone="danger")
+            badge.setVisible(number > 0)
+            self._speak()
+
     def _speak(self) -> None:
         for place in self._shown:
+            waiting = self._numbers[place.id]
             self._buttons[place.id].setText("  " + place.title())
-            self._buttons[place.id].setAccessibleName(place.title())
+            spoken = place.title() if waiting.isHidden() else f"{place.title()} {waiting.accessibleName()}"
+            self._buttons[place.id].setAccessibleName(spoken)
         if self._person is not None:
             self._name.setText(self._name.fontMetrics().elidedText(self._person.name, Qt.TextElideMode.ElideRight, 96))
             self._name.setToolTip(self._person.login)
             self._role.setText(role_word(self._person.role))
+
+
+def _number_on(press: QPushButton) -> Badge:
+    """A badge at the right end of a place, hidden while nothing waits there."""
+    badge = Badge()
+    badge.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+    badge.hide()
+    inside = row(press, margins=(0, 0, 10, 0))
+    inside.addStretch(1)
+    inside.addWidget(badge)
+    return badge

@@ -99,7 +99,9 @@ class Window(Live, QMainWindow):
             self._stack.addWidget(page)
             page.changed.connect(self._renew)
             page.told.connect(lambda text, tone: self.toasts.tell(text, tone=tone))
+            page.offered.connect(self._offered)
             page.wanted.connect(self._wanted)
+            page.counted.connect(partial(self._counted, page.place))
         self._whole.setCurrentWidget(self._desk)
         if self._places:
             self.go(self._places[0])
@@ -119,6 +121,7 @@ class Window(Live, QMainWindow):
             self._stack.removeWidget(page)
             page.deleteLater()
         self._pages, self._places = {}, []
+        self.foot.show_alerts(0)
 
     @property
     def page(self) -> Page | None:
@@ -230,6 +233,14 @@ class Window(Live, QMainWindow):
         if place in self._pages:
             self.go(place)
             self._pages[place].look_at(what)
+
+    def _offered(self, text: str, action: str, run: Callable[[], None]) -> None:
+        self.toasts.tell(text, tone="info", action=action, run=run)
+
+    def _counted(self, place: str, number: int) -> None:
+        self.navigation.show_number(place, number)
+        if place == "alerts":
+            self.foot.show_alerts(number)
 
     def _window_title(self) -> str:
         return self.tr("卡盟控制台")

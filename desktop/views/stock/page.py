@@ -1,122 +1,122 @@
-"""The Stock screen: counts per SKU above; below, the picked SKU as a sum that adds up, its lots and its cards."""
+"""The Stock screen: counts per SKU above, the picked SKU below; in front of both, when asked for, paste to find."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QSplitter, QStackedWidget, QTabBar, QWidget
+from functools import partial
 
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QSplitter, QStackedWidget, QWidget
+
+from desktop.presenters.alerts import Alerts
+from desktop.presenters.deeds import DeedKind, Done
 from desktop.presenters.stock import Stock
 from desktop.theme.tokens import SPACE
+from desktop.views.alerts.rule import RuleSheet
 from desktop.views.listing import FeedView
 from desktop.views.page import Page
-from desktop.widgets.basics import button, column, label, name_tool, row, tool
-from desktop.widgets.ledger_bar import LedgerBar, Part
+from desktop.views.stock.detail import StockDetail
+from desktop.views.stock.find import FindView
+from desktop.views.stock.reveal import RevealSheet
+from desktop.widgets.basics import button, column, row
 from desktop.widgets.search import SearchField
-from desktop.widgets.words import state_word
-from shared.states import UnitState
+from desktop.widgets.words import counted
+from shared.contracts.stock import Unit
 
-_STATES = {"free": UnitState.FREE, "held": UnitState.HELD, "sold": UnitState.SOLD, "void": UnitState.VOID}
+_DEEDS = {
+    "lot.freeze": DeedKind.FREEZE,
+    "lot.release": DeedKind.RELEASE,
+    "lot.withdraw": DeedKind.WITHDRAW,
+    "lot.withdraw_import": DeedKind.WITHDRAW_IMPORT,
+}
 
 
 class StockPage(Page):
     """See the file's head."""
 
-    def __init__(self, presenter: Stock) -> None:
+    def __init__(self, presenter: Stock, alerts: Alerts) -> None:
         super().__init__("stock")
         self.presenter = presenter
+        self.alerts = alerts
         self.say(self.title.setText, lambda: self.tr("库存"))
-        self.say(self.subtitle.setText, lambda: self.tr("入库 = 可售 + 锁定 + 已售 + 作废"))
+        self.say(self.subtitle.setText, lambda: self.tr("入库 = 未售 + 锁定 + 已售 + 作废"))
+        self._find = button(icon_name="search")
+        self.say(self._find.setText, lambda: self.tr("查找卡密"))
+        self._find.clicked.connect(self.begin_find)
+        self._find.setVisible(presenter.finding.may_find)
+        self.tools.addWidget(self._find)
         self.add_refresh()
+        self._stack = QStackedWidget()
+        self._stack.addWidget(self._overview())
+        self.finder = FindView(presenter.finding)
+        self.finder.left.connect(self._leave_find)
+        self.finder.sku_wanted.connect(self._found_sku)
+        self._stack.addWidget(self.finder)
+        self.body.addWidget(self._stack, 1)
+        self._handle()
+        presenter.watch(self._look)
+        presenter.feed.watch(self._look)
+        presenter.finding.watch(self._look)
+        presenter.deeds.watch(self._tell)
+        self.detail.changed.connect(self.changed)
+        self.on_words(self._look)
+        self._look()
+
+    def _overview(self) -> QWidget:
+        made = QWidget()
+        layout = column(made, gap=0)
         tools = row(gap=SPACE, margins=(24, 0, 20, 10))
-        self.search = SearchField()
-        self.say(self.search.name, lambda: self.tr("按名称或编码筛选 ( / )"))
-        self.search.asked.connect(presenter.search)
+        self.search = SearchField(width=300)
+        self.say(self.search.name, lambda: self.tr("按名称或编码筛选，或粘贴多行卡密 ( / )"))
+        self.search.asked.connect(self.presenter.search)
+        self.search.lines_pasted.connect(self.presenter.finding.look_for)
         tools.addWidget(self.search)
         tools.addStretch(1)
-        self.body.addLayout(tools)
+        layout.addLayout(tools)
         self.list = FeedView(
-            presenter.feed,
+            self.presenter.feed,
             name=lambda: self.tr("各规格库存"),
             titles=self._titles,
             empty_icon="stock",
             empty=self._empty_words,
+            key=lambda stock: stock.sku,
         )
         self.list.empty.action.clicked.connect(lambda: self.wanted.emit("imports", None))
         self.table = self.list.table
         self.split = QSplitter(Qt.Orientation.Vertical)
         self.split.setChildrenCollapsible(False)
         self.split.addWidget(self.list)
-        self.detail = self._detail()
+        self.detail = StockDetail(self.presenter)
         self.split.addWidget(self.detail)
-        self.split.setStretchFactor(0, 3)
-        self.split.setStretchFactor(1, 4)
+        self.split.setStretchFactor(0, 2)
+        self.split.setStretchFactor(1, 5)
         self.detail.hide()
-        self.body.addWidget(self.split, 1)
+        layout.addWidget(self.split, 1)
         self.table.row_changed.connect(self._row_changed)
-        self.handle("list.find", self.search.setFocus)
-        presenter.watch(self._look)
-        presenter.feed.watch(self._look)
-        self.on_words(self._look)
-        self._look()
-
-    def _detail(self) -> QWidget:
-        made = QFrame()
-        layout = column(made, gap=6, margins=(0, 8, 0, 0))
-        head = row(gap=SPACE, margins=(24, 0, 16, 0))
-        self.name = label(role="heading")
-        self.code = label(role="muted", selectable=True)
-        head.addWidget(self.name)
-        head.addWidget(self.code)
-        head.addStretch(1)
-        self._import = button(icon_name="import")
-        self.say(self._import.setText, lambda: self.tr("导入到此规格"))
-        self._import.clicked.connect(self._import_here)
-        self._import.setVisible(self.presenter.may_import)
-        head.addWidget(self._import)
-        close = tool("close")
-        self.say(lambda words: name_tool(close, words), lambda: self.tr("关闭详情"))
-        close.clicked.connect(self._close)
-        head.addWidget(close)
-        layout.addLayout(head)
-        self.ledger = LedgerBar()
-        self.say(self.ledger.setAccessibleName, lambda: self.tr("该规格的卡密去向"))
-        self.ledger.setContentsMargins(14, 0, 24, 2)
-        self.ledger.chosen.connect(self._figure_chosen)
-        layout.addWidget(self.ledger)
-        self.tabs = QTabBar()
-        self.tabs.setDrawBase(False)
-        self.tabs.setExpanding(False)
-        self.tabs.addTab("")
-        if self.presenter.may_see_units:
-            self.tabs.addTab("")
-        self.say(lambda words: self.tabs.setTabText(0, words), lambda: self.tr("批次"))
-        if self.presenter.may_see_units:
-            self.say(lambda words: self.tabs.setTabText(1, words), lambda: self.tr("卡密"))
-        self.say(self.tabs.setAccessibleName, lambda: self.tr("批次或卡密"))
-        line = row(margins=(24, 0, 24, 0))
-        line.addWidget(self.tabs)
-        line.addStretch(1)
-        layout.addLayout(line)
-        self._stack = QStackedWidget()
-        self.lots = FeedView(
-            self.presenter.lots,
-            name=lambda: self.tr("批次列表"),
-            titles=self._lot_titles,
-            empty_icon="stock",
-            empty=lambda: (self.tr("还没有批次"), self.tr("导入的每个文件是一个批次。")),
-        )
-        self.units = FeedView(
-            self.presenter.units,
-            name=lambda: self.tr("卡密列表，内容已隐藏"),
-            titles=self._unit_titles,
-            empty_icon="stock",
-            empty=lambda: (self.tr("没有这种状态的卡密"), ""),
-        )
-        self._stack.addWidget(self.lots)
-        self._stack.addWidget(self.units)
-        layout.addWidget(self._stack, 1)
-        self.tabs.currentChanged.connect(self._tab_changed)
+        self.table.opened.connect(lambda _row: self.detail.lots.table.setFocus())
+        self.detail.closed.connect(self._close)
+        self.detail.import_here.connect(self._import_here)
+        self.detail.set_alerts.connect(self.set_alerts)
+        self.detail.units.reveal.connect(self.reveal)
         return made
+
+    def _handle(self) -> None:
+        presenter, detail = self.presenter, self.detail
+        self.handle("list.find", self.search.setFocus, when=lambda: not presenter.finding.is_open)
+        self.handle("stock.find_keys", self.begin_find, when=lambda: presenter.finding.may_find)
+        self.handle("stock.import_here", self._import_here, when=lambda: presenter.picked is not None)
+        self.handle("stock.set_alerts", self.set_alerts, when=lambda: presenter.picked is not None)
+        for command, kind in _DEEDS.items():
+            self.handle(
+                command,
+                partial(presenter.propose, kind),
+                when=partial(self._may, kind),
+            )
+        units = detail.units
+        self.handle("unit.void", units.void_picked, when=lambda: detail.shows_units and units.may_void)
+        self.handle("unit.reveal", units.reveal_one, when=lambda: detail.shows_units and units.one is not None)
+
+    def _may(self, kind: DeedKind) -> bool:
+        return self.detail.isVisible() and self.presenter.may(kind)
 
     def enter(self) -> None:
         if self.presenter.feed.as_of is None:
@@ -126,9 +126,35 @@ class StockPage(Page):
         self.presenter.refresh()
 
     def look_at(self, what: object) -> None:
-        """Sent here for one SKU: show only that one."""
+        """Sent here for one SKU: show only that one, and look into it."""
         if isinstance(what, str):
+            self._leave_find()
             self.search.setText(what)
+            self.presenter.look_for_sku(what)
+
+    def begin_find(self) -> None:
+        """Look for keys."""
+        self.presenter.finding.open()
+        self.finder.field.setFocus()
+
+    def set_alerts(self) -> None:
+        """Change the alert rule of the picked SKU."""
+        picked = self.presenter.picked
+        if picked is not None:
+            RuleSheet(self.alerts, picked.sku, picked.name, self.window()).open()
+
+    def reveal(self, unit: Unit) -> None:
+        """Ask for the key of a unit."""
+        picked = self.presenter.picked
+        if picked is not None and self.presenter.revealing.may_reveal:
+            self.presenter.revealing.begin(picked.sku, unit)
+            RevealSheet(self.presenter.revealing, self.window()).open()
+
+    def _leave_find(self) -> None:
+        self.finder.forget()
+
+    def _found_sku(self, sku: str) -> None:
+        self.look_at(sku)
 
     def _row_changed(self, at: int) -> None:
         if at >= 0:
@@ -144,53 +170,45 @@ class StockPage(Page):
         if picked is not None:
             self.wanted.emit("imports", picked.sku)
 
-    def _figure_chosen(self, key: str) -> None:
-        if not self.presenter.may_see_units:
-            return
-        self.tabs.setCurrentIndex(1)
-        self.presenter.look_at_units(_STATES.get(key))
-
-    def _tab_changed(self, at: int) -> None:
-        self._stack.setCurrentIndex(at)
-        if at == 1 and self.presenter.units.as_of is None:
-            self.presenter.look_at_units(self.presenter.unit_state)
-
     def _look(self) -> None:
-        presenter = self.presenter
-        self.show_age(presenter.feed.as_of)
-        picked, total = presenter.picked, presenter.sum
-        if picked is None or total is None:
-            self.detail.hide()
-            return
-        is_new = self.code.text() != picked.sku
-        self.name.setText(picked.name)
-        self.code.setText(picked.sku)
-        self.ledger.show_sum(
-            Part("imported", self.tr("入库"), total.imported, "accent"),
-            [
-                Part("free", state_word(UnitState.FREE), total.free, "success"),
-                Part("held", state_word(UnitState.HELD), total.held, "warning"),
-                Part("sold", state_word(UnitState.SOLD), total.sold, "info"),
-                Part("void", state_word(UnitState.VOID), total.void, "neutral"),
-            ],
-        )
-        if is_new:
-            self.ledger.choose("")
-            if self.tabs.currentIndex() == 1:
-                presenter.look_at_units(None)
-        self.detail.show()
+        finding = self.presenter.finding
+        self._stack.setCurrentIndex(1 if finding.is_open else 0)
+        self._find.setVisible(finding.may_find and not finding.is_open)
+        at = next((n for n, one in enumerate(self.presenter.feed.rows) if one == self.presenter.picked), -1)
+        if at >= 0 and self.table.current_row() < 0:
+            self.table.go_to(at)
+        self.show_age(self.presenter.feed.as_of)
+
+    def _tell(self) -> None:
+        done = self.presenter.deeds.done
+        if done is not None:
+            self.told.emit(self._done_words(done), "success" if not done.left else "warning")
+        self.changed.emit()
+
+    def _done_words(self, done: Done) -> str:
+        words = {
+            DeedKind.FREEZE: self.tr("已冻结，%n 张停止销售", None, done.units),
+            DeedKind.RELEASE: self.tr("已解冻，%n 张恢复销售", None, done.units),
+            DeedKind.WITHDRAW: self.tr("正在撤回 %n 张", None, done.units),
+            DeedKind.WITHDRAW_IMPORT: self.tr("正在撤回 %n 张", None, done.units),
+            DeedKind.VOID: self.tr("已作废 %n 张", None, done.units),
+        }[done.deed.kind]
+        left = counted(self.tr("另有 %n 张刚被买走，没有动", None, done.left), done.left) if done.left else ""
+        return self.tr("；").join(part for part in (counted(words, done.units), left) if part)
 
     def _titles(self) -> list[str]:
-        return [self.tr("规格"), self.tr("编码"), self.tr("商品"), *self._figure_titles()]
-
-    def _lot_titles(self) -> list[str]:
-        return [self.tr("文件"), self.tr("导入时间"), *self._figure_titles(), self.tr("状态")]
-
-    def _figure_titles(self) -> list[str]:
-        return [self.tr("入库"), self.tr("可售"), self.tr("锁定"), self.tr("已售"), self.tr("作废")]
-
-    def _unit_titles(self) -> list[str]:
-        return [self.tr("序号"), self.tr("卡密（已遮盖）"), self.tr("所属批次"), self.tr("状态")]
+        return [
+            self.tr("规格"),
+            self.tr("编码"),
+            self.tr("商品"),
+            self.tr("供货商"),
+            self.tr("在售"),
+            self.tr("未售"),
+            self.tr("锁定"),
+            self.tr("已售"),
+            self.tr("作废"),
+            self.tr("预警"),
+        ]
 
     def _empty_words(self) -> tuple[str, ...]:
         if self.presenter.query:

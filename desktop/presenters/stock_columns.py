@@ -1,0 +1,128 @@
+"""The columns of the Stock screen's tables: SKUs, lots, units, and keys that were searched for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from uuid import UUID
+
+from desktop.presenters import formats
+from desktop.presenters.listing import Column
+from desktop.presenters.words import in_words, tone, word
+from shared.clock import now, shop_day
+from shared.contracts.stock import Lot, SkuStock, Unit
+
+LOT_NUMBERS = 2**32
+USE_STRIDE = 2**20
+"""How unit numbers are given out: each lot has its own range; in it a reusable key's uses are this far apart."""
+
+_FIGURE, _SMALL = "1,234,567", "12,345"
+
+WORKING = {
+    "importing": ("正在入库", "Storing"),
+    "withdrawing": ("正在撤回", "Withdrawing"),
+    "reencrypting": ("正在换密钥", "Re-encrypting"),
+}
+"""What is being done to a lot; something newer shows its own name."""
+
+
+def lot_name(number: int) -> str:
+    """How people call a lot: the first is #1."""
+    return f"#{number + 1}"
+
+
+def unit_name(unit: Unit, lots: Mapping[UUID, Lot]) -> str:
+    """A unit's place in its lot: `#2-15`, and `#2-15×3` for the third use of a reusable key."""
+    within = (unit.seq - 1) % LOT_NUMBERS
+    lot = lots.get(unit.lot_id)
+    if lot is not None and lot.uses > 1:
+        return f"{lot_name(unit.lot)}-{formats.count(within % USE_STRIDE + 1)}×{within // USE_STRIDE + 1}"
+    return f"{lot_name(unit.lot)}-{formats.count(within + 1)}"
+
+
+def covered(tail: str) -> str:
+    """A key of which only the end is known."""
+    return formats.MASK * 8 + tail
+
+
+def lot_state(lot: Lot) -> str:
+    """The state of a lot, or what is being done to it and how far that is."""
+    if lot.working is None:
+        return word(lot.state)
+    doing = in_words(WORKING.get(lot.working, (lot.working, lot.working)))
+    return f"{doing} {100 * lot.done // lot.imported}%" if lot.imported else doing
+
+
+def _lot_tone(lot: Lot) -> str:
+    return tone(lot.state) if lot.working is None else "info"
+
+
+def _last_day(lot: Lot) -> str:
+    """The last day on which its keys are offered."""
+    return "–" if lot.sell_until is None else formats.day(shop_day(lot.sell_until - timedelta(microseconds=1)))
+
+
+def _alerts(stock: SkuStock) -> str:
+    return formats.count(stock.alerts) if stock.alerts else ""
+
+
+COLUMNS = (
+    Column[SkuStock]("name", lambda s: s.name, stretch=True, sample="十二个汉字的规格名称大约这么宽"),
+    Column[SkuStock]("sku", lambda s: s.sku, code=True, sample="STEAM-W-100"),
+    Column[SkuStock]("product", lambda s: s.product, sample="steam-wallet"),
+    Column[SkuStock]("supplier", lambda s: s.supplier, sample="星河数码"),
+    Column[SkuStock]("for_sale", lambda s: formats.count(s.for_sale), numeric=True, sample=_FIGURE),
+    Column[SkuStock]("free", lambda s: formats.count(s.free), numeric=True, sample=_FIGURE),
+    Column[SkuStock]("held", lambda s: formats.count(s.held), numeric=True, sample=_SMALL),
+    Column[SkuStock]("sold", lambda s: formats.count(s.sold), numeric=True, sample=_FIGURE),
+    Column[SkuStock]("void", lambda s: formats.count(s.void), numeric=True, sample=_SMALL),
+    Column[SkuStock]("alerts", _alerts, tone=lambda s: "danger" if s.alerts else "", sample="99"),
+)
+
+LOT_COLUMNS = (
+    Column[Lot]("number", lambda lot: lot_name(lot.number), code=True, sample="#123"),
+    Column[Lot]("state", lot_state, tone=_lot_tone, tip=lambda lot: lot.reason or "", sample="Withdrawing 99%"),
+    Column[Lot]("file", lambda lot: lot.file_name, stretch=True, tip=lambda lot: lot.file_name),
+    Column[Lot]("expires", lambda lot: formats.day(lot.expires_on), sample="2026-03-02"),
+    Column[Lot]("last_day", _last_day, sample="2026-03-02", tip=lambda lot: formats.moment(lot.sell_until)),
+    Column[Lot]("cost", lambda lot: formats.optional_price(lot.cost), numeric=True, sample="¥98.50"),
+    Column[Lot]("uses", lambda lot: formats.count(lot.uses), numeric=True, sample="999"),
+    Column[Lot]("imported", lambda lot: formats.count(lot.imported), numeric=True, sample=_FIGURE),
+    Column[Lot]("free", lambda lot: formats.count(lot.free), numeric=True, sample=_FIGURE),
+    Column[Lot]("held", lambda lot: formats.count(lot.held), numeric=True, sample=_SMALL),
+    Column[Lot]("sold", lambda lot: formats.count(lot.sold), numeric=True, sample=_FIGURE),
+    Column[Lot]("void", lambda lot: formats.count(lot.void), numeric=True, sample=_SMALL),
+    Column[Lot](
+        "created",
+        lambda lot: formats.short_moment(lot.created_at, today=shop_day(now())),
+        sample="03-02 10:00:00",
+        tip=lambda lot: formats.moment(lot.created_at),
+    ),
+)
+
+
+def unit_columns(lots: Mapping[UUID, Lot]) -> tuple[Column[Unit], ...]:
+    """The columns of the units; `lots` may fill later."""
+    return (
+        Column[Unit]("seq", lambda unit: unit_name(unit, lots), code=True, sample="#12-1,234,567", sorts=True),
+        Column[Unit]("key", lambda unit: covered(unit.tail), code=True, sample=covered("WXYZ")),
+        Column[Unit]("expiry", lambda unit: formats.day(unit.expires_on), sample="2026-03-02 ▲", sorts=True),
+        Column[Unit]("file", lambda unit: _file_of(unit, lots), stretch=True),
+        Column[Unit](
+            "sold_at",
+            lambda unit: formats.short_moment(unit.sold_at, today=shop_day(now())),
+            sample="03-02 10:00:00",
+            tip=lambda unit: formats.moment(unit.sold_at),
+        ),
+        Column[Unit]("reason", lambda unit: unit.reason or "", sample="十个汉字的作废原因大约", tip=_reason),
+        Column[Unit]("state", lambda unit: word(unit.state), tone=lambda unit: tone(unit.state), sample="Withdrawn 0"),
+    )
+
+
+def _file_of(unit: Unit, lots: Mapping[UUID, Lot]) -> str:
+    lot = lots.get(unit.lot_id)
+    return "" if lot is None else lot.file_name
+
+
+def _reason(unit: Unit) -> str:
+    return unit.reason or ""

@@ -1,0 +1,174 @@
+"""The units of one SKU: filters by state and lot, sorting by number and expiry, selecting to void, one to reveal."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QComboBox, QWidget
+
+from desktop.presenters.formats import count
+from desktop.presenters.stock import Stock
+from desktop.presenters.stock_columns import lot_name
+from desktop.presenters.units import ORDERS
+from desktop.theme.tokens import SPACE
+from desktop.views.listing import FeedView
+from desktop.views.stock.history import HistoryPeek
+from desktop.widgets.basics import Notice, button, column, label, row
+from desktop.widgets.live import Live
+from desktop.widgets.words import sentence
+from shared.contracts.stock import Unit
+
+
+class UnitsView(Live, QWidget):
+    """The browser.
+
+    Signals:
+        picked_changed(): other units are selected: other commands may be enabled.
+        reveal(unit): the person wants to see the key of a unit.
+    """
+
+    picked_changed = Signal()
+    reveal = Signal(object)
+
+    def __init__(self, presenter: Stock) -> None:
+        super().__init__()
+        self.presenter = presenter
+        layout = column(self, gap=0)
+        self.problem = Notice()
+        layout.addWidget(self.problem)
+        self.list = FeedView(
+            presenter.units.rows,
+            name=lambda: self.tr("卡密列表，内容已隐藏"),
+            titles=self._titles,
+            empty_icon="stock",
+            empty=lambda: (self.tr("没有符合条件的卡密"), self.tr("换一个状态或批次看看。")),
+        )
+        self.table = self.list.table
+        self.table.picked_changed.connect(self._picked)
+        self.table.sort_asked.connect(presenter.units.sort)
+        self.list.model.modelAboutToBeReset.connect(self._remember_place)
+        self.list.model.modelReset.connect(self._return_to_place)
+        self._place = (0, -1)
+        line = row(gap=0)
+        line.addWidget(self.list, 1)
+        self.peek = HistoryPeek()
+        self.peek.closed.connect(lambda: presenter.units.look_into(None))
+        line.addWidget(self.peek)
+        layout.addLayout(line, 1)
+        self.table.peeked.connect(self._toggle_history)
+        self.table.row_changed.connect(self._follow_history)
+        presenter.units.watch(self._look)
+        presenter.lots.watch(self._fill_lots)
+        self._tools()
+        self.on_words(self._fill_lots)
+        self._look()
+
+    def _tools(self) -> None:
+        """What stands beside the tabs while this view is in front."""
+        self.tools = QWidget()
+        line = row(self.tools, gap=SPACE)
+        self.chosen = label(role="muted")
+        line.addWidget(self.chosen)
+        self.lot = QComboBox()
+        self.lot.setMaxVisibleItems(20)
+        self.lot.setMinimumWidth(170)
+        self.lot.setMaximumWidth(260)
+        self.say(self.lot.setAccessibleName, lambda: self.tr("只看一个批次"))
+        self.lot.activated.connect(lambda _at: self._lot_chosen())
+        line.addWidget(self.lot)
+        self._reveal = button(icon_name="eye")
+        self.say(self._reveal.setText, lambda: self.tr("查看明文"))
+        self._reveal.clicked.connect(self.reveal_one)
+        self._reveal.setVisible(self.presenter.revealing.may_reveal)
+        self._void = button(role="danger")
+        self.say(self._void.setText, lambda: self.tr("作废所选"))
+        self._void.clicked.connect(self.void_picked)
+        self._void.setVisible(self.presenter.deeds.may_edit)
+        line.addWidget(self._reveal)
+        line.addWidget(self._void)
+        self._fill_lots()
+
+    @property
+    def may_void(self) -> bool:
+        """Whether there is something selected that may be void."""
+        return self.presenter.units.may_void and self.table.picked_count() > 0
+
+    @property
+    def one(self) -> Unit | None:
+        """The unit that the person is on, if it is here."""
+        return self.presenter.units.unit_at(self.table.current_row())
+
+    def void_picked(self) -> None:
+        """Propose to void what is selected."""
+        self.presenter.units.propose_void(self.table.picked_ranges())
+
+    def reveal_one(self) -> None:
+        """Ask to see the key of the unit that the person is on."""
+        if self.one is not None and self.presenter.revealing.may_reveal:
+            self.reveal.emit(self.one)
+
+    def _toggle_history(self, at: int) -> None:
+        is_open = self.presenter.units.history is not None
+        self.presenter.units.look_into(None if is_open else self.presenter.units.unit_at(at))
+
+    def _follow_history(self, at: int) -> None:
+        if self.presenter.units.history is not None and at >= 0:
+            self.presenter.units.look_into(self.presenter.units.unit_at(at))
+
+    def _picked(self) -> None:
+        self._look()
+        self.picked_changed.emit()
+
+    def _look(self) -> None:
+        units = self.presenter.units
+        self.problem.tell(sentence(units.error) if units.error is not None else "", tone="danger")
+        picked = self.table.picked_count()
+        self.chosen.setText(self.tr("已选 {n} 张").format(n=count(picked)) if picked else "")
+        self.peek.show_history(units.history)
+        self._void.setEnabled(self.may_void)
+        self._reveal.setEnabled(self.one is not None)
+        query = units.query
+        if query is not None:
+            key, (_, down) = next((key, pair) for key, pair in ORDERS.items() if query.order in pair)
+            self.table.show_sorted(key, down=query.order is down)
+            self.lot.setCurrentIndex(max(self.lot.findData(query.lot), 0))
+
+    def _fill_lots(self) -> None:
+        lots = self.presenter.lots.rows
+        chosen = self.presenter.units.query.lot if self.presenter.units.query is not None else None
+        self.lot.clear()
+        self.lot.addItem(self.tr("全部批次"), None)
+        for lot in lots:
+            self.lot.addItem(f"{lot_name(lot.number)} · {lot.file_name}", lot.id)
+        self.lot.setCurrentIndex(max(self.lot.findData(chosen), 0))
+
+    def _lot_chosen(self) -> None:
+        query, chosen = self.presenter.units.query, self.lot.currentData()
+        state = query.state if query is not None else None
+        self.presenter.look_at_units(state, chosen if isinstance(chosen, UUID) else None)
+
+    def _remember_place(self) -> None:
+        self._place = (self.table.verticalScrollBar().value(), self.table.current_row())
+
+    def _return_to_place(self) -> None:
+        """The same list was read again, after something was done in it: the person stays where they were."""
+        scrolled, row_at = self._place
+        rows = self.list.model.rowCount()
+        if self.presenter.units.rows.kept and rows:
+            if row_at >= 0:
+                self.table.go_to(min(row_at, rows - 1))
+                self.table.clearSelection()
+            self.table.verticalScrollBar().setValue(scrolled)
+        self._picked()
+
+    def _titles(self) -> list[str]:
+        return [
+            self.tr("编号"),
+            self.tr("卡密（已遮盖）"),
+            self.tr("过期日"),
+            self.tr("文件"),
+            self.tr("售出时间"),
+            self.tr("作废原因"),
+            self.tr("状态"),
+        ]
