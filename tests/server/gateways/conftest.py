@@ -1,0 +1,16 @@
+"""One WeChat Pay and one Alipay for all tests here: their keys take a while to make."""
+
+import pytest
+
+from tests.server.gateways.alipay import Alipay
+from tests.server.gateways.wechat_pay import WechatPay
+
+
+@pytest.fixture(scope="session")
+def wechat():
+    return WechatPay()
+
+
+@pytest.fixture(scope="session")
+def alipay():
+    return Alipay()
