@@ -16,12 +16,23 @@ from sqlalchemy.orm import aliased
 
 from server import audit
 from server.db import Database, Tx
+from server.jobs import JobSchedule
 from server.ledger.model import LedgerAccount, LedgerBalance, LedgerJournal, LedgerTransfer
 from server.orders.model import Order, OrderLine
 from server.payments.model import PaymentAttempt, PaymentCallback, PaymentException
-from server.stock.model import CardSecret, Delivery, StockCursor, StockReturned, StockUnit
+from server.stock.model import (
+    CardSecret,
+    Delivery,
+    StockCursor,
+    StockImport,
+    StockLot,
+    StockReturned,
+    StockUnit,
+    StockVoid,
+)
+from server.stock.withdrawal import WITH_ITS_LOT
 from shared import clock
-from shared.states import AttemptState, ExceptionKind, OrderState, UnitState
+from shared.states import AttemptState, ExceptionKind, ImportState, LotState, OrderState, UnitState
 
 NAMED_MOST = 10
 HOLD_GRACE = timedelta(minutes=15)
@@ -138,58 +149,144 @@ def deliveries_are_of_sold_units(tx: Tx) -> Finding | None:
 
 
 def held_units_wait_for_payment(tx: Tx) -> Finding | None:
-    """S3: held units belong to unpaid orders whose hold has not ended long ago."""
-    live = and_(
-        Order.state == OrderState.PENDING_PAYMENT.value,
-        Order.due_at.is_not(None),
-        Order.due_at > clock.now() - HOLD_GRACE,
+    """S3: held units belong to unpaid orders whose hold has not ended long ago, as far as the sweep had its chance.
+
+    A hold is overdue when the sweep came round regularly for the whole grace after it was due: not because the shop
+    was off, nor while the sweep works off what came due meanwhile.
+    """
+    last, since = tx.execute(select(JobSchedule.next_at, JobSchedule.steady_since).where(_SWEEP)).first() or (
+        None,
+        None,
     )
+    seen = min(clock.now(), last or clock.now()) - HOLD_GRACE
+    live = and_(Order.state == OrderState.PENDING_PAYMENT.value, Order.due_at.is_not(None))
+    if since is None or since <= seen:
+        live = and_(live, Order.due_at > seen)
     query = (
         select(StockUnit.sku_id, StockUnit.seq)
+        .select_from(StockCursor)
+        .join(StockUnit, _behind_cursor())
         .outerjoin(OrderLine, OrderLine.id == StockUnit.order_line_id)
         .outerjoin(Order, Order.id == OrderLine.order_id)
-        .where(StockUnit.state == UnitState.HELD, or_(Order.id.is_(None), ~live))
+        .where(StockCursor.held > 0, StockUnit.state == UnitState.HELD, or_(Order.id.is_(None), ~live))
     )
     return _found(tx, "S3", "被锁定却没有待支付订单 / held without a live order", query)
 
 
+_SWEEP = JobSchedule.name == "payments.sweep"
+
+
+def _behind_cursor() -> ColumnElement[bool]:
+    """The units of a lot that were offered before: found by their numbers, which no index by lot is needed for."""
+    return and_(
+        StockUnit.sku_id == StockCursor.sku_id,
+        StockUnit.seq >= StockCursor.first_seq,
+        StockUnit.seq < StockCursor.next_seq,
+        StockUnit.lot_id == StockCursor.lot_id,
+    )
+
+
 def lot_counts_are_true(tx: Tx) -> Finding | None:
-    """S4: free + held + sold + void = imported, per lot, and each equals the units themselves."""
+    """S4: free + held + sold + void = imported, per lot, and each equals the units themselves, each use of a key once.
+
+    A lot that is being taken out, because its import was cancelled, is not looked at.
+    """
+    mine = and_(
+        StockUnit.sku_id == StockCursor.sku_id,
+        StockUnit.seq >= StockCursor.first_seq,
+        StockUnit.seq < StockCursor.end_seq,
+        StockUnit.lot_id == StockCursor.lot_id,
+        ((StockUnit.seq - StockLot.first_seq) % StockLot.stride) * StockLot.uses < StockCursor.imported,
+    )
 
     def counted(state: UnitState) -> ColumnElement[int]:
         return func.coalesce(func.sum(case((StockUnit.state == int(state), 1), else_=0)), 0)
 
     columns = (StockCursor.free, StockCursor.held, StockCursor.sold, StockCursor.void)
     differs = [counted(state) != column for state, column in zip(UnitState, columns, strict=True)]
+    sentence = "批次数量与卡密不符 / a lot's counts are not its units"
     query = (
         select(StockCursor.lot_id)
-        .outerjoin(StockUnit, StockUnit.lot_id == StockCursor.lot_id)
+        .join(StockLot, StockLot.id == StockCursor.lot_id)
+        .outerjoin(StockUnit, mine)
+        .where(StockCursor.lot_id.not_in(_discarded()))
         .group_by(StockCursor.lot_id, StockCursor.imported, *columns)
         .having(or_(func.count(StockUnit.seq) != StockCursor.imported, *differs))
     )
-    return _found(tx, "S4", "批次数量与卡密不符 / a lot's counts are not its units", query)
+    finding = _found(tx, "S4", sentence, query)
+    if finding is None and not tx.scalar(select(exists(_discarded()))):
+        counted_units, units = tx.scalar(select(func.sum(StockCursor.imported))) or 0, _count(tx, StockUnit)
+        if counted_units != units:
+            return Finding("S4", sentence, (f"{units} / {counted_units}",))
+    return finding
+
+
+def _discarded() -> Select[*tuple[Any, ...]]:
+    """Lots of cancelled imports: a job takes them out."""
+    cancelled = StockImport.state == ImportState.CANCELLED.value
+    return select(StockLot.id).join(StockImport, StockImport.id == StockLot.import_id).where(cancelled)
 
 
 def every_unit_has_its_secret(tx: Tx) -> Finding | None:
-    """S5: each unit has one sealed key; fingerprints are unique by the database itself."""
-    same = and_(CardSecret.sku_id == StockUnit.sku_id, CardSecret.seq == StockUnit.seq)
-    query = select(StockUnit.sku_id, StockUnit.seq).outerjoin(CardSecret, same).where(CardSecret.seq.is_(None))
-    return _found(tx, "S5", "库存缺少密文 / a unit without its sealed key", query)
+    """S5: each unit has a sealed key, but for those that left with their lot before anybody saw it.
+
+    Counted by lot; only where a count is not as it must be are the units looked at. That no key is twice in a product
+    is seen to by the database itself.
+    """
+    own = and_(
+        CardSecret.sku_id == StockCursor.sku_id,
+        CardSecret.seq >= StockLot.first_seq,
+        CardSecret.seq < StockLot.first_seq + StockLot.stride,
+        CardSecret.seq < StockCursor.end_seq,
+    )
+    wrong = (
+        select(StockLot.id)
+        .join(StockCursor, StockCursor.lot_id == StockLot.id)
+        .outerjoin(CardSecret, own)
+        .where(StockLot.state != LotState.WITHDRAWN.value, StockLot.id.not_in(_discarded()))
+        .group_by(StockLot.id, StockLot.uses, StockCursor.imported)
+        .having(func.count(CardSecret.seq) * StockLot.uses != StockCursor.imported)
+    )
+    lots = list(tx.scalars(wrong))
+    lots += tx.scalars(select(StockLot.id).where(StockLot.state == LotState.WITHDRAWN.value))
+    left_with_its_lot = and_(
+        StockLot.state == LotState.WITHDRAWN.value,
+        StockUnit.state == UnitState.VOID,
+        func.coalesce(StockVoid.reason, WITH_ITS_LOT) == WITH_ITS_LOT,
+    )
+    same = and_(
+        CardSecret.sku_id == StockUnit.sku_id,
+        CardSecret.seq == StockLot.first_seq + (StockUnit.seq - StockLot.first_seq) % StockLot.stride,
+    )
+    query = (
+        select(StockUnit.sku_id, StockUnit.seq)
+        .select_from(StockCursor)
+        .join(StockLot, StockLot.id == StockCursor.lot_id)
+        .join(
+            StockUnit,
+            and_(
+                StockUnit.sku_id == StockCursor.sku_id,
+                StockUnit.seq >= StockCursor.first_seq,
+                StockUnit.seq < StockCursor.end_seq,
+                StockUnit.lot_id == StockCursor.lot_id,
+            ),
+        )
+        .outerjoin(CardSecret, same)
+        .outerjoin(StockVoid, and_(StockVoid.sku_id == StockUnit.sku_id, StockVoid.seq == StockUnit.seq))
+        .where(StockCursor.lot_id.in_(lots), CardSecret.seq.is_(None), ~left_with_its_lot)
+    )
+    return _found(tx, "S5", "库存缺少密文 / a unit without its sealed key", query) if lots else None
 
 
 def no_free_unit_is_forgotten(tx: Tx) -> Finding | None:
     """S6: a free unit that lies before its cursor is on the list of those given back, or nobody would sell it."""
-    behind = and_(
-        StockCursor.lot_id == StockUnit.lot_id,
-        StockUnit.seq < StockCursor.next_seq,
-        StockUnit.state == UnitState.FREE,
-    )
     listed = and_(StockReturned.sku_id == StockUnit.sku_id, StockReturned.seq == StockUnit.seq)
     query = (
         select(StockUnit.sku_id, StockUnit.seq)
-        .join(StockCursor, behind)
+        .select_from(StockCursor)
+        .join(StockUnit, _behind_cursor())
         .outerjoin(StockReturned, listed)
-        .where(StockReturned.seq.is_(None))
+        .where(StockUnit.state == UnitState.FREE, StockReturned.seq.is_(None))
     )
     return _found(tx, "S6", "可售卡密被遗漏 / a free unit nobody would sell", query)
 
@@ -201,6 +298,26 @@ def given_back_units_are_free(tx: Tx) -> Finding | None:
     )
     query = select(StockReturned.sku_id, StockReturned.seq).outerjoin(StockUnit, free).where(StockUnit.seq.is_(None))
     return _found(tx, "S6", "退回清单中有不可售的卡密 / given back but not free", query)
+
+
+def named_void_units_are_void(tx: Tx) -> Finding | None:
+    """S8: a unit that somebody made void is void."""
+    void = and_(StockUnit.sku_id == StockVoid.sku_id, StockUnit.seq == StockVoid.seq, StockUnit.state == UnitState.VOID)
+    discarded = StockVoid.lot_id.not_in(_discarded())
+    query = select(StockVoid.sku_id, StockVoid.seq).outerjoin(StockUnit, void).where(StockUnit.seq.is_(None), discarded)
+    return _found(tx, "S8", "作废的卡密仍在库存 / voided but not void", query)
+
+
+def what_was_withdrawn_is_gone(tx: Tx) -> Finding | None:
+    """S8: a withdrawn lot sells nothing, and once the job that takes it out is done it has no free unit."""
+    selling = StockCursor.selling.is_(True)
+    left = and_(StockLot.state == LotState.WITHDRAWN.value, StockLot.withdrawing.is_(False), StockCursor.free > 0)
+    query = (
+        select(StockLot.id)
+        .join(StockCursor, StockCursor.lot_id == StockLot.id)
+        .where(or_(left, and_(StockLot.state != LotState.OPEN.value, selling)))
+    )
+    return _found(tx, "S8", "撤回或冻结的批次仍可售 / a lot that must not sell does", query)
 
 
 def pending_orders_hold_what_they_promise(tx: Tx) -> Finding | None:
@@ -362,6 +479,8 @@ CHECKS: tuple[Callable[[Tx], Finding | None], ...] = (
     every_unit_has_its_secret,
     no_free_unit_is_forgotten,
     given_back_units_are_free,
+    named_void_units_are_void,
+    what_was_withdrawn_is_gone,
     pending_orders_hold_what_they_promise,
     balances_sum_to_zero,
     balances_are_their_transfers,
