@@ -33,7 +33,9 @@ check: .venv/.test ## Check style, types, walls and house rules.
 
 bench: .venv/.test ## Measure: NAME=import [ROWS=200000] [ENGINE=postgres] [ARGS=...]; the last line is one JSON object.
 	@$(if $(NAME),,$(error Which one? make bench NAME=..., of these: $(BENCHES)))
-	@$(PYTHON_IN) -m tests.bench.$(NAME) $(if $(ROWS),--rows $(ROWS)) $(if $(ENGINE),--engine $(ENGINE)) $(ARGS)
+	@$(PYTHON_IN) -m tests.bench.$(NAME) $(if $(ROWS),--rows $(ROWS)) $(if $(ENGINE),--engine $(ENGINE)) \
+		$(if $(SKUS),--skus $(SKUS)) $(if $(STOCK),--stock $(STOCK)) $(if $(SNAPSHOT),--snapshot $(SNAPSHOT)) \
+		$(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
 
 build: ## Build the console's bundle for this system: dist/kameng.
 	@resources/setup/build.sh

@@ -1,0 +1,198 @@
+"""Stock for the claim bench, and the floor's claim: the same statements by the driver, group committed.
+
+The floor takes what waits and does it in one transaction, like server/batch.py: the plan of the lots, their cursors
+under lock, what was given back, the next free units, the held units, the cursors. Left out: commands, savepoints,
+retries, folding, the order of lots, limits, everything that is not a statement.
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select, text
+
+from server import migrations
+from server.db import Database, bulk_insert
+from server.stock.model import StockCursor, StockUnit
+from server.stock.ranking import LOT_NUMBERS
+from shared import ids
+from shared.states import UnitState
+
+LOTS = 4
+"""Lots of each SKU: a claim passes from one to the next."""
+
+_BLOCK = 100_000
+_MOST = 256
+_FREE, _HELD = int(UnitState.FREE), int(UnitState.HELD)
+
+_PLAN = (
+    "SELECT lot_id, free FROM stock_cursor WHERE sku_id = ? AND selling = {true} AND free > 0"
+    " AND (sell_until IS NULL OR sell_until > {now}) ORDER BY {rank} LIMIT 8"
+)
+_LOCK = (
+    "SELECT lot_id, first_seq, next_seq, end_seq, free, {rank} FROM stock_cursor WHERE lot_id IN ({marks})"
+    " ORDER BY lot_id{lock}"
+)
+_RETURNED = (
+    "SELECT seq FROM stock_returned WHERE sku_id = ? AND lot_id = ? AND seq >= ? AND seq < ? ORDER BY seq LIMIT ?"
+)
+_FRESH = (
+    f"SELECT seq FROM stock_unit WHERE sku_id = ? AND seq >= ? AND seq < ? AND state = {_FREE} ORDER BY seq LIMIT ?"
+)
+_HOLD = f"UPDATE stock_unit SET state = {_HELD}, order_line_id = ? WHERE sku_id = ? AND seq = ? AND state = {_FREE}"
+_MOVE = "UPDATE stock_cursor SET next_seq = ?, free = free - ?, held = held + ? WHERE lot_id = ?"
+
+
+def fill(url: str, skus: int, units: int) -> list[UUID]:
+    """An empty database with so many free units of so many SKUs, `LOTS` lots each; answers the SKUs."""
+    database = Database(url)
+    migrations.upgrade(database)
+    made = [ids.new_id() for _ in range(skus)]
+    each = max(1, units // skus // LOTS)
+    for sku_id in made:
+        for n in range(LOTS):
+            first, lot_id = max(1, n * LOT_NUMBERS), ids.new_id()
+            for at in range(first, first + each, _BLOCK):
+                seqs = range(at, min(at + _BLOCK, first + each))
+                constants = {"sku_id": sku_id, "lot_id": lot_id, "state": _FREE}
+                with database.tx() as tx:
+                    bulk_insert(tx, StockUnit, ("seq",), list(zip(seqs, strict=True)), constants=constants)
+            place = {"first_seq": first, "next_seq": first, "end_seq": first + each}
+            with database.tx() as tx:
+                tx.add(
+                    StockCursor(lot_id=lot_id, sku_id=sku_id, rank=n, selling=True, imported=each, free=each, **place)
+                )
+    if not database.is_sqlite:
+        with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            what = "ANALYZE" if database.engine.dialect.name == "postgresql" else "ANALYZE TABLE stock_unit"
+            connection.execute(text(what))
+    database.close()
+    return made
+
+
+def proof(url: str, granted: int) -> dict[str, int]:
+    """Hold what was granted against the database: cursors, units, and who holds them."""
+    database = Database(url)
+    with database.read() as tx:
+        counted = tx.execute(select(func.sum(StockCursor.free), func.sum(StockCursor.held))).one()
+        held = tx.scalar(select(func.count()).where(StockUnit.state == UnitState.HELD)) or 0
+        free = tx.scalar(select(func.count()).where(StockUnit.state == UnitState.FREE)) or 0
+    database.close()
+    return {
+        "oversold": max(0, granted - held),
+        "lost": abs(held - granted) + abs(int(counted[0]) - free) + abs(int(counted[1]) - held),
+    }
+
+
+@dataclass(slots=True)
+class _Task:
+    sku: UUID
+    line: UUID
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[int] = field(repr=False)
+
+
+class Floor:
+    """The raw group commit: one connection, one thread."""
+
+    def __init__(self, url: str) -> None:
+        self.database = Database(url)
+        self.dialect = self.database.engine.dialect.name
+        self.waiting: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        sqlite, postgres = self.dialect == "sqlite", self.dialect == "postgresql"
+        self.words = {
+            "rank": "rank" if sqlite or postgres else "`rank`",
+            "true": "true" if postgres else "1",
+            "now": "0" if sqlite else "NOW()",
+            "lock": "" if sqlite else " FOR UPDATE",
+        }
+        self.thread = threading.Thread(target=self._write, daemon=True)
+        self.thread.start()
+
+    async def claim(self, sku: UUID, line: UUID) -> int:
+        """One unit; its number after the commit."""
+        loop = asyncio.get_running_loop()
+        task = _Task(sku, line, loop, loop.create_future())
+        self.waiting.put(task)
+        return await task.future
+
+    def close(self) -> None:
+        """End the writer."""
+        self.waiting.put(None)
+        self.thread.join()
+        self.database.close()
+
+    def _write(self) -> None:
+        connection = self.database.engine.raw_connection()
+        while True:
+            tasks = [self.waiting.get()]
+            while len(tasks) < _MOST and not self.waiting.empty():
+                tasks.append(self.waiting.get())
+            mine = [task for task in tasks if task is not None]
+            if mine:
+                cursor = connection.cursor()
+                if self.dialect == "sqlite":
+                    cursor.execute("BEGIN IMMEDIATE")
+                answers = list(self._claim(cursor, mine))
+                connection.commit()
+                mine[0].loop.call_soon_threadsafe(_settle, answers)
+            if None in tasks:
+                connection.close()
+                return
+
+    def _claim(self, cursor: Any, tasks: list[_Task]) -> Iterator[tuple[_Task, int]]:
+        by_sku: dict[UUID, list[_Task]] = {}
+        for task in tasks:
+            by_sku.setdefault(task.sku, []).append(task)
+        lots: dict[UUID, list[Any]] = {}
+        for sku, wants in by_sku.items():
+            need, lots[sku] = len(wants), []
+            for lot, free in self._rows(cursor, _PLAN, self._id(sku)):
+                if need <= 0:
+                    break
+                lots[sku].append(lot)
+                need -= free
+        chosen = [lot for mine in lots.values() for lot in mine]
+        self.words["marks"] = ", ".join("?" * len(chosen))
+        locked = {row[0]: row for row in self._rows(cursor, _LOCK, *chosen)}
+        units, moves, answers = [], [], []
+        for sku, wants in by_sku.items():
+            seqs: list[int] = []
+            for lot in lots[sku]:
+                _, first, following, end, _, _ = locked[lot]
+                missing = len(wants) - len(seqs)
+                got = [seq for (seq,) in self._rows(cursor, _RETURNED, self._id(sku), lot, first, following, missing)]
+                fresh = self._rows(cursor, _FRESH, self._id(sku), following, end, missing - len(got))
+                got += [seq for (seq,) in fresh]
+                moves.append((got[-1] + 1 if got else end, len(got), len(got), lot))
+                seqs += got
+            for task, seq in zip(wants, seqs, strict=True):
+                units.append((self._id(task.line), self._id(sku), seq))
+                answers.append((task, seq))
+        self._all(cursor, _HOLD, units)
+        self._all(cursor, _MOVE, moves)
+        return iter(answers)
+
+    def _rows(self, cursor: Any, statement: str, *values: Any) -> list[Any]:
+        cursor.execute(self._said(statement), values)
+        return list(cursor.fetchall())
+
+    def _all(self, cursor: Any, statement: str, rows: list[tuple[Any, ...]]) -> None:
+        cursor.executemany(self._said(statement), rows)
+        assert cursor.rowcount == len(rows)
+
+    def _said(self, statement: str) -> str:
+        said = statement.format(**self.words) if "{" in statement else statement
+        return said if self.dialect == "sqlite" else said.replace("?", "%s")
+
+    def _id(self, value: UUID) -> Any:
+        return value if self.dialect == "postgresql" else value.bytes
+
+
+def _settle(answers: list[tuple[_Task, int]]) -> None:
+    for task, seq in answers:
+        task.future.set_result(seq)
