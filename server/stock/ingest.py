@@ -176,6 +176,7 @@ def _store(db: Database, tx: Tx, keys: KeyRing, found: StockImport, chunks: list
             break
     these = (ImportChunk.import_id == found.id, ImportChunk.n >= first, ImportChunk.n < found.next_chunk)
     tx.execute(update(ImportChunk).where(*these).values(sealed=None))
+    tx.flush()
     if elsewhere:
         alerts.raise_alert(
             tx, AlertKind.OFFERED_ELSEWHERE, sku_id=found.sku_id, supplier_id=found.supplier_id, add=elsewhere

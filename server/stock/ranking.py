@@ -15,10 +15,15 @@ LOT_NUMBERS = 2**32
 """Each lot has so many unit numbers of its SKU for itself: dense, and known before its size is."""
 
 USE_STRIDE = 2**20
-"""In a lot of reusable keys: the distance between two uses of the same key, and the most keys such a lot may have."""
+"""In a lot of reusable keys: the distance between two uses of the same key, at most."""
 
 _TIES = 2**40
 _NEVER = 2**22 - 1
+
+
+def stride(uses: int) -> int:
+    """The distance between two uses of a key, and so the most keys of its lot: all uses fit into the lot's numbers."""
+    return LOT_NUMBERS if uses == 1 else min(USE_STRIDE, LOT_NUMBERS // uses)
 
 
 def rank(*, number: int, expires_on: date | None, order: SaleOrder) -> int:

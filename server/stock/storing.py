@@ -20,7 +20,7 @@ from server.crypto import KeyRing, LotKey
 from server.db import Tx, Uid, bulk_insert, table_of
 from server.stock.judging import Batch, Terms
 from server.stock.model import CardSecret, StockCursor, StockImport, StockLot, StockSeries, StockUnit, StockVoid
-from server.stock.ranking import LOT_NUMBERS, USE_STRIDE, rank, sell_until
+from server.stock.ranking import LOT_NUMBERS, rank, sell_until, stride
 from shared import cardkey, clock, ids
 from shared.contracts.stock import MAX_LOTS, MAX_ROWS, LineResult
 from shared.states import LotState, SaleOrder, UnitState
@@ -107,7 +107,7 @@ def _new_lot(tx: Tx, keys: KeyRing, found: StockImport, terms: SaleTerms, one: T
         import_id=found.id,
         number=number,
         first_seq=first,
-        stride=LOT_NUMBERS if one.uses == 1 else USE_STRIDE,
+        stride=stride(one.uses),
         uses=one.uses,
         expires_on=one.expires_on,
         cost=one.cost,
@@ -148,7 +148,7 @@ def _take_numbers(tx: Tx, sku_id: UUID) -> tuple[int, int]:
             pass
         series = tx.get_one(StockSeries, sku_id, with_for_update=True, populate_existing=True)
     number, first = series.lots, series.next_seq
-    series.lots, series.next_seq = number + 1, (first // LOT_NUMBERS + 1) * LOT_NUMBERS
+    series.lots, series.next_seq = number + 1, ((first - 1) // LOT_NUMBERS + 1) * LOT_NUMBERS + 1
     return number, first
 
 

@@ -15,7 +15,7 @@ from server.cli import main
 from server.gateways.sandbox import SandboxGateway
 from server.orders.actions import PlaceOrder
 from server.payments import actions, checkout
-from server.stock import intake
+from server.stock import ingest, intake
 
 
 def die(*_):
@@ -86,7 +86,7 @@ MOMENTS = {
     "chunk stored, not committed": lambda: after(intake, "receive"),
     "import accepted, not committed": lambda: after(intake, "commit"),
     "job claimed": lambda: after(jobs.Jobs, "_claim"),
-    "second step stored, not committed": lambda: after(intake, "ingest", nth=2),
+    "second step stored, not committed": lambda: after(ingest, "take_in", nth=2),
 }
 
 

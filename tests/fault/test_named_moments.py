@@ -83,7 +83,7 @@ def test_one_order_survives_the_death_of_the_server_at_each_of_its_steps(kind, m
 @pytest.mark.parametrize(("kind", "moments"), [("sqlite", IMPORTING), ("postgres", IMPORTING[-1:])])
 def test_one_import_survives_the_death_of_the_server_at_each_of_its_steps(kind, moments, tmp_path):
     with mortal_shop(kind, tmp_path) as (shop, _):
-        body, chunks = shop.world.declare("STEAM-50", shop.world.keys("STEAM-50", 6), per_chunk=1)
+        body, chunks, whole = shop.world.announce("STEAM-50", shop.world.keys("STEAM-50", 6), per_chunk=1)
         console = Persistent(shop, headers={"authorization": f"Bearer {shop.token('chen')}"})
         shop.start(*moments)
         assert console.ask("POST", "/sync/v1/imports", json=body.model_dump(mode="json")).status_code == 201
@@ -93,7 +93,7 @@ def test_one_import_survives_the_death_of_the_server_at_each_of_its_steps(kind, 
             headers = {"content-digest": f"sha-256=:{mark}:"}
             assert console.ask("PUT", f"{path}/chunks/{number}", content=chunk, headers=headers).status_code == 204
         assert console.ask("GET", path).json()["missing"] == []
-        assert console.ask("POST", f"{path}/commit").status_code == 200
+        assert console.ask("POST", f"{path}/commit", json=whole.model_dump(mode="json")).status_code == 200
         deadline = time.monotonic() + PATIENCE_SECONDS
         while (seen := console.ask("GET", path).json())["state"] != "done":
             if shop.deaths == len(moments) and kind != "sqlite":

@@ -13,8 +13,7 @@ from server.orders import actions as orders
 from server.payments import checkout, queries
 from server.payments.actions import Outcome
 from server.payments.model import PaymentCallback
-from server.stock import intake
-from server.stock.model import ImportChunk, RevealLog, StockImport
+from server.stock.model import RevealLog
 from shared import clock, ids
 from shared.cardkey import Card
 from shared.contracts.stock import LineResult
@@ -302,19 +301,3 @@ def test_the_link_opens_the_order_on_another_device_and_a_wrong_one_does_not(sho
     with shop.ctx.db.read() as tx:
         assert may_see_keys(tx, placed.order, BEN)
         assert not may_see_keys(tx, placed.order, CARA)
-
-
-def test_an_upload_that_nobody_finished_is_forgotten_after_a_week(shop):
-    body, sealed = shop.declare("STEAM-50", shop.keys("STEAM-50", 3))
-    with shop.ctx.db.tx() as tx:
-        intake.declare(tx, shop.ctx.keys, body, shop.shelf("STEAM-50"), actor="system")
-        intake.receive(tx, body.id, 0, sealed[0])
-    assert intake.forget_abandoned(shop.ctx.db) == 0
-    with clock.fixed(clock.now() + timedelta(days=7, seconds=1)):
-        assert intake.forget_abandoned(shop.ctx.db) == 1
-        assert intake.forget_abandoned(shop.ctx.db) == 0
-    with shop.ctx.db.read() as tx:
-        assert tx.get(StockImport, body.id).state == ImportState.CANCELLED
-        assert tx.scalars(select(ImportChunk)).all() == []
-    with shop.ctx.db.tx() as tx:
-        assert intake.commit(tx, shop.ctx.keys, body.id, actor="system").lot_id is None

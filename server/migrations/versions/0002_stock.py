@@ -86,7 +86,7 @@ def _lots() -> None:
     number = "SELECT l.number FROM stock_lot l WHERE l.id = stock_cursor.lot_id"
     op.execute(f"UPDATE stock_cursor SET {_quoted('rank')} = {NEVER * TIES} + ({number})")
     lots = "SELECT COUNT(*) FROM stock_lot l WHERE l.sku_id = stock_series.sku_id"
-    op.execute(f"UPDATE stock_series SET next_seq = {LOT_NUMBERS}, lots = ({lots})")
+    op.execute(f"UPDATE stock_series SET next_seq = {LOT_NUMBERS + 1}, lots = ({lots})")
 
 
 def _quoted(name: str) -> str:
