@@ -86,7 +86,7 @@ MOMENTS = {
     "chunk stored, not committed": lambda: after(intake, "receive"),
     "import accepted, not committed": lambda: after(intake, "commit"),
     "job claimed": lambda: after(jobs.Jobs, "_claim"),
-    "second step stored, not committed": lambda: after(ingest, "take_in", nth=2),
+    "step stored, not committed": lambda: after(ingest, "take_in"),
 }
 
 
