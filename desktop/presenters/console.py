@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 from desktop.credentials import Place
@@ -34,7 +35,11 @@ class Desk:
         self.alerts = Alerts(ask, person)
         self.orders = Orders(ask, person)
         self.reconciliation = Reconciliation(ask)
+        self.alerts.live.watch(self._count_alerts)
         self.alerts.open()  # their number is shown wherever the person is
+
+    def _count_alerts(self) -> None:
+        self.stock.show_alerts(Counter(alert.sku for alert in self.alerts.live.rows))
 
     def close(self) -> None:
         """The person left: answers that are still under way reach nobody."""

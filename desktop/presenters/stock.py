@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from desktop.presenters.feed import Feed
 from desktop.presenters.finding import Finding
 from desktop.presenters.ports import Ask
 from desktop.presenters.revealing import Revealing
-from desktop.presenters.stock_columns import COLUMNS, LOT_COLUMNS
+from desktop.presenters.stock_columns import LOT_COLUMNS, columns
 from desktop.presenters.units import Units
 from desktop.presenters.watching import Watched
 from shared.contracts.identity import Person
@@ -59,7 +60,8 @@ class Stock(Watched):
         self.may_see_units = Permission.STOCK_UNIT_READ in may
         self.may_import = Permission.STOCK_IMPORT_CREATE in may
         self.may_set_alerts = Permission.STOCK_ALERT_EDIT in may
-        self.feed: Feed[SkuStock] = Feed(ask, COLUMNS)
+        self._alerts: dict[str, int] = {}
+        self.feed: Feed[SkuStock] = Feed(ask, columns(self._alerts))
         self.picked: SkuStock | None = None
         self.lots: Feed[Lot] = Feed(ask, LOT_COLUMNS)
         self.lot: Lot | None = None
@@ -82,6 +84,13 @@ class Stock(Watched):
         self.query = query.strip()
         wanted = self.query or None
         self.feed.show(lambda engine, after: stock.list_stock(engine, q=wanted, after=after))
+
+    def show_alerts(self, standing: Mapping[str, int]) -> None:
+        """So many alerts stand for each SKU."""
+        if standing != self._alerts:
+            self._alerts.clear()
+            self._alerts.update(standing)
+            self.feed.listing.write_again()
 
     def look_for_sku(self, sku: str) -> None:
         """Show this SKU, and look into it as soon as it is here."""

@@ -62,22 +62,30 @@ def _last_day(lot: Lot) -> str:
     return "–" if lot.sell_until is None else formats.day(shop_day(lot.sell_until - timedelta(microseconds=1)))
 
 
-def _alerts(stock: SkuStock) -> str:
-    return formats.count(stock.alerts) if stock.alerts else ""
+def columns(alerts: Mapping[str, int]) -> tuple[Column[SkuStock], ...]:
+    """The columns of the SKUs; `alerts` maps SKUs to how many alerts stand, and may change later."""
 
+    def number(stock: SkuStock) -> int:
+        return alerts.get(stock.sku, 0)
 
-COLUMNS = (
-    Column[SkuStock]("name", lambda s: s.name, stretch=True, sample="十二个汉字的规格名称大约这么宽"),
-    Column[SkuStock]("sku", lambda s: s.sku, code=True, sample="STEAM-W-100"),
-    Column[SkuStock]("product", lambda s: s.product, sample="steam-wallet"),
-    Column[SkuStock]("supplier", lambda s: s.supplier, sample="星河数码"),
-    Column[SkuStock]("for_sale", lambda s: formats.count(s.for_sale), numeric=True, sample=_FIGURE),
-    Column[SkuStock]("free", lambda s: formats.count(s.free), numeric=True, sample=_FIGURE),
-    Column[SkuStock]("held", lambda s: formats.count(s.held), numeric=True, sample=_SMALL),
-    Column[SkuStock]("sold", lambda s: formats.count(s.sold), numeric=True, sample=_FIGURE),
-    Column[SkuStock]("void", lambda s: formats.count(s.void), numeric=True, sample=_SMALL),
-    Column[SkuStock]("alerts", _alerts, tone=lambda s: "danger" if s.alerts else "", sample="99"),
-)
+    return (
+        Column[SkuStock]("name", lambda s: s.name, stretch=True, sample="十二个汉字的规格名称大约这么宽"),
+        Column[SkuStock]("sku", lambda s: s.sku, code=True, sample="STEAM-W-100"),
+        Column[SkuStock]("product", lambda s: s.product, sample="steam-wallet"),
+        Column[SkuStock]("supplier", lambda s: s.supplier, sample="星河数码"),
+        Column[SkuStock]("for_sale", lambda s: formats.count(s.for_sale), numeric=True, sample=_FIGURE),
+        Column[SkuStock]("free", lambda s: formats.count(s.free), numeric=True, sample=_FIGURE),
+        Column[SkuStock]("held", lambda s: formats.count(s.held), numeric=True, sample=_SMALL),
+        Column[SkuStock]("sold", lambda s: formats.count(s.sold), numeric=True, sample=_FIGURE),
+        Column[SkuStock]("void", lambda s: formats.count(s.void), numeric=True, sample=_SMALL),
+        Column[SkuStock](
+            "alerts",
+            lambda s: formats.count(number(s)) if number(s) else "",
+            tone=lambda s: "danger" if number(s) else "",
+            sample="99",
+        ),
+    )
+
 
 LOT_COLUMNS = (
     Column[Lot]("number", lambda lot: lot_name(lot.number), code=True, sample="#123"),

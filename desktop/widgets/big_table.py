@@ -21,7 +21,17 @@ from PySide6.QtCore import (
     Qt,
     Signal,
 )
-from PySide6.QtGui import QColor, QFocusEvent, QFontMetrics, QGuiApplication, QKeyEvent, QKeySequence, QPainter, QPen
+from PySide6.QtGui import (
+    QColor,
+    QFocusEvent,
+    QFontMetrics,
+    QGuiApplication,
+    QKeyEvent,
+    QKeySequence,
+    QPainter,
+    QPen,
+    QResizeEvent,
+)
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -116,7 +126,7 @@ class BigTable(QTableView):
         self.doubleClicked.connect(lambda index: self.opened.emit(index.row()))
         self._badges = BadgeDelegate(self)
         self._sort_keys: list[str] = []
-        self._sorted = (0, Qt.SortOrder.AscendingOrder)
+        self._stretched: dict[int, int] = {}
 
     def show_rows(self, model: RowsModel) -> None:
         """Show `model`, with columns as wide as their samples."""
@@ -127,16 +137,15 @@ class BigTable(QTableView):
         if any(self._sort_keys):
             # Also ends Qt's habit of selecting every row when a title is pressed.
             self.setSortingEnabled(True)
+            self.horizontalHeader().setSortIndicatorShown(False)  # the title says it
             self.horizontalHeader().setSectionsClickable(True)
             self.horizontalHeader().sectionClicked.connect(self._title_pressed)
 
     def show_sorted(self, key: str, *, down: bool) -> None:
         """Mark the column that the list is sorted by."""
-        self._sorted = (
-            self._sort_keys.index(key),
-            Qt.SortOrder.DescendingOrder if down else Qt.SortOrder.AscendingOrder,
-        )
-        self._mark_sorted()
+        model = self.model()
+        if isinstance(model, RowsModel):
+            model.mark_sorted(key, down=down)
 
     def setModel(self, model: QAbstractItemModel | None) -> None:
         """Also gives the header a selection model of its own: see the top of this file."""
@@ -234,6 +243,26 @@ class BigTable(QTableView):
             header.resizeSection(at, width)
             if column.tone is not None:
                 self.setItemDelegateForColumn(at, self._badges)
+            if column.stretch:
+                self._stretched[at] = width
+        self._share_width()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Columns that stretch do so while there is room to spare."""
+        super().resizeEvent(event)
+        self._share_width()
+
+    def _share_width(self) -> None:
+        """Let the wide columns fill the view; where all do not fit, they keep the width of their sample."""
+        header = self.horizontalHeader()
+        others = sum(header.sectionSize(at) for at in range(header.count()) if at not in self._stretched)
+        is_room = others + sum(self._stretched.values()) <= self.viewport().width()
+        mode = QHeaderView.ResizeMode.Stretch if is_room else QHeaderView.ResizeMode.Interactive
+        for at, width in self._stretched.items():
+            if header.sectionResizeMode(at) is not mode:
+                header.setSectionResizeMode(at, mode)
+                if not is_room:
+                    header.resizeSection(at, width)
 
     def fit_titles(self, titles: Callable[[], list[str]]) -> None:
         """Widen columns whose title needs more room now, after a change of language."""
@@ -242,16 +271,8 @@ class BigTable(QTableView):
             header.resizeSection(at, max(header.sectionSize(at), metrics.horizontalAdvance(title) + 28))
 
     def _title_pressed(self, at: int) -> None:
-        self._mark_sorted()  # Qt has moved the mark already; the list says when it is sorted
         if self._sort_keys[at]:
             self.sort_asked.emit(self._sort_keys[at])
-
-    def _mark_sorted(self) -> None:
-        header = self.horizontalHeader()
-        header.blockSignals(True)
-        header.setSortIndicator(*self._sorted)
-        header.blockSignals(False)
-        header.viewport().update()
 
     def _rows_replaced(self) -> None:
         self.row_changed.emit(-1)

@@ -36,6 +36,7 @@ class RowsModel(QAbstractTableModel):
         self.listing = listing
         self._titles = titles
         self._written_titles = titles()
+        self._sorted: tuple[str, bool] | None = None
         columns = listing.columns
         self._aligned = [_RIGHT if column.numeric else _LEFT for column in columns]
         self._key_font: QFont = key_font()
@@ -72,8 +73,19 @@ class RowsModel(QAbstractTableModel):
         if orientation is not Qt.Orientation.Horizontal or not 0 <= section < len(self._aligned):
             return None
         if role == _DISPLAY:
-            return self._written_titles[section]
+            return self._written_titles[section] + self._arrow(section)
         return self._aligned[section] if role == _ALIGN else None
+
+    def mark_sorted(self, key: str, *, down: bool) -> None:
+        """Say over the column `key` that the list is sorted by it."""
+        if self._sorted != (key, down):
+            self._sorted = (key, down)
+            self.headerDataChanged.emit(Qt.Orientation.Horizontal, 0, len(self._aligned) - 1)
+
+    def _arrow(self, section: int) -> str:
+        if self._sorted is None or self.listing.columns[section].key != self._sorted[0]:
+            return ""
+        return " ↓" if self._sorted[1] else " ↑"
 
     def speak_again(self) -> None:
         """The language changed: write titles and rows anew."""

@@ -2,6 +2,128 @@
 <!DOCTYPE TS>
 <TS version="2.1" language="en" sourcelanguage="zh_CN">
 <context>
+    <name>AlertsPage</name>
+    <message>
+        <source>库存预警</source>
+        <translation>Stock alerts</translation>
+    </message>
+    <message>
+        <source>当前</source>
+        <translation>Now</translation>
+    </message>
+    <message>
+        <source>历史</source>
+        <translation>History</translation>
+    </message>
+    <message>
+        <source>当前或历史</source>
+        <translation>Now or history</translation>
+    </message>
+    <message>
+        <source>当前预警</source>
+        <translation>Standing alerts</translation>
+    </message>
+    <message>
+        <source>每天可能损失</source>
+        <translation>At stake a day</translation>
+    </message>
+    <message>
+        <source>没有预警</source>
+        <translation>No alerts</translation>
+    </message>
+    <message>
+        <source>每个规格的库存都够卖。</source>
+        <translation>Every SKU has enough in stock.</translation>
+    </message>
+    <message>
+        <source>历史预警</source>
+        <translation>Past alerts</translation>
+    </message>
+    <message>
+        <source>解除时间</source>
+        <translation>Cleared</translation>
+    </message>
+    <message>
+        <source>还没有过预警</source>
+        <translation>There were no alerts yet</translation>
+    </message>
+    <message>
+        <source>看库存</source>
+        <translation>Open stock</translation>
+    </message>
+    <message>
+        <source>立即补货</source>
+        <translation>Import now</translation>
+    </message>
+    <message>
+        <source>预警规则</source>
+        <translation>Alert rule</translation>
+    </message>
+    <message>
+        <source>标记已处理</source>
+        <translation>Mark as done</translation>
+    </message>
+    <message>
+        <source>按每天可能损失的金额排列，合计 {loss}</source>
+        <translation>Ranked by what a day may cost, {loss} in all</translation>
+    </message>
+    <message>
+        <source>哪些快卖完、快过期，或不对劲</source>
+        <translation>What runs out, expires, or looks wrong</translation>
+    </message>
+    <message>
+        <source>“{name}”的预警已处理</source>
+        <translation>The alert of “{name}” is done</translation>
+    </message>
+    <message>
+        <source>{name} 的预警规则已保存</source>
+        <translation>The alert rule of {name} is saved</translation>
+    </message>
+    <message>
+        <source>{name}：{kind}</source>
+        <translation>{name}: {kind}</translation>
+    </message>
+    <message>
+        <source>、</source>
+        <translation>, </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n 个新的库存预警：{names}</source>
+        <translation>
+            <numerusform>%n new stock alert: {names}</numerusform>
+            <numerusform>%n new stock alerts: {names}</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>查看</source>
+        <translation>Show</translation>
+    </message>
+    <message>
+        <source>预警</source>
+        <translation>Alert</translation>
+    </message>
+    <message>
+        <source>规格</source>
+        <translation>SKU</translation>
+    </message>
+    <message>
+        <source>编码</source>
+        <translation>Code</translation>
+    </message>
+    <message>
+        <source>情况</source>
+        <translation>What is the matter</translation>
+    </message>
+    <message>
+        <source>供货商</source>
+        <translation>Supplier</translation>
+    </message>
+    <message>
+        <source>开始时间</source>
+        <translation>Since</translation>
+    </message>
+</context>
+<context>
     <name>CheckSheet</name>
     <message>
         <source>检查文件</source>
@@ -10,6 +132,10 @@
     <message>
         <source>仍要导入</source>
         <translation>Import anyway</translation>
+    </message>
+    <message>
+        <source>不能导入的行</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>导入到哪个规格</source>
@@ -55,6 +181,34 @@
         <source>上面写了原因和办法；也可以换一种编码再看 (Ctrl+E)。</source>
         <translation>The reason and a remedy are above; you can also try another encoding (Ctrl+E).</translation>
     </message>
+    <message>
+        <source>列同上次导入</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>按商品的卡密格式检查</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>行</source>
+        <translation>Line</translation>
+    </message>
+    <message>
+        <source>单元格</source>
+        <translation type="unfinished">Cell</translation>
+    </message>
+    <message>
+        <source>结果</source>
+        <translation>Result</translation>
+    </message>
+    <message>
+        <source>卡密（已遮盖）</source>
+        <translation>Key (covered)</translation>
+    </message>
+    <message>
+        <source>原因</source>
+        <translation>Reason</translation>
+    </message>
     <message numerus="yes">
         <source>预览中有 %n 行不能导入：{why}。</source>
         <translation>
@@ -88,6 +242,69 @@
     </message>
 </context>
 <context>
+    <name>CheckedRows</name>
+    <message>
+        <source>检查进度</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>文件的账：读取等于各项之和</source>
+        <translation type="unfinished">The file&apos;s sum: read equals all parts</translation>
+    </message>
+    <message>
+        <source>自动修整（取消勾选，则不导入需要它的行）</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>正在检查每一行（{percent}），不必等它，可以直接开始导入</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>读取</source>
+        <translation type="unfinished">Read</translation>
+    </message>
+    <message>
+        <source>可导入</source>
+        <translation type="unfinished">Valid</translation>
+    </message>
+    <message>
+        <source>重复</source>
+        <translation type="unfinished">Duplicates</translation>
+    </message>
+    <message>
+        <source>拒绝</source>
+        <translation type="unfinished">Refused</translation>
+    </message>
+    <message>
+        <source>跳过</source>
+        <translation type="unfinished">Skipped</translation>
+    </message>
+    <message>
+        <source>全部：{terms}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>有效期 {first} 至 {last}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>成本 ¥{costs}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>每张可用 {uses} 次</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>共 {lots} 批</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{rows} 行（{where}）</source>
+        <translation type="unfinished"></translation>
+    </message>
+</context>
+<context>
     <name>Commands</name>
     <message>
         <source>转到：导入卡密</source>
@@ -100,6 +317,10 @@
     <message>
         <source>转到：库存</source>
         <translation>Go to: Stock</translation>
+    </message>
+    <message>
+        <source>转到：库存预警</source>
+        <translation>Go to: stock alerts</translation>
     </message>
     <message>
         <source>转到：订单</source>
@@ -144,6 +365,10 @@
     <message>
         <source>下架所选商品</source>
         <translation>Take the selected product off sale</translation>
+    </message>
+    <message>
+        <source>修改所选商品的卡密规则</source>
+        <translation>Change the key rules of the selected product</translation>
     </message>
     <message>
         <source>复制订单号</source>
@@ -218,6 +443,14 @@
         <translation>Products</translation>
     </message>
     <message>
+        <source>库存</source>
+        <translation>Stock</translation>
+    </message>
+    <message>
+        <source>库存预警</source>
+        <translation>Stock alerts</translation>
+    </message>
+    <message>
         <source>订单</source>
         <translation>Orders</translation>
     </message>
@@ -232,6 +465,224 @@
     <message>
         <source>窗口</source>
         <translation>Window</translation>
+    </message>
+    <message>
+        <source>按卡密查找库存</source>
+        <translation>Find keys in stock</translation>
+    </message>
+    <message>
+        <source>导入到所选规格</source>
+        <translation>Import into the selected SKU</translation>
+    </message>
+    <message>
+        <source>设置所选规格的预警规则</source>
+        <translation>Set the alert rule of the selected SKU</translation>
+    </message>
+    <message>
+        <source>冻结所选批次</source>
+        <translation>Freeze the selected lot</translation>
+    </message>
+    <message>
+        <source>解冻所选批次</source>
+        <translation>Release the selected lot</translation>
+    </message>
+    <message>
+        <source>撤回所选批次</source>
+        <translation>Withdraw the selected lot</translation>
+    </message>
+    <message>
+        <source>撤回整个文件</source>
+        <translation>Withdraw the whole file</translation>
+    </message>
+    <message>
+        <source>作废所选卡密</source>
+        <translation>Void the selected keys</translation>
+    </message>
+    <message>
+        <source>查看所选卡密的明文</source>
+        <translation>Reveal the selected key</translation>
+    </message>
+    <message>
+        <source>查看预警规格的库存</source>
+        <translation>Open the stock of the alert</translation>
+    </message>
+    <message>
+        <source>为预警规格补货</source>
+        <translation>Import for the alert</translation>
+    </message>
+    <message>
+        <source>修改预警规则</source>
+        <translation>Change the alert rule</translation>
+    </message>
+    <message>
+        <source>标记预警已处理</source>
+        <translation>Mark the alert as done</translation>
+    </message>
+</context>
+<context>
+    <name>DecisionBar</name>
+    <message>
+        <source>取消</source>
+        <translation>Cancel</translation>
+    </message>
+    <message>
+        <source>原因</source>
+        <translation>Reason</translation>
+    </message>
+    <message>
+        <source>原因（必填，会记入操作日志）</source>
+        <translation>Reason (needed; it goes into the audit log)</translation>
+    </message>
+    <message>
+        <source>确定</source>
+        <translation>OK</translation>
+    </message>
+    <message>
+        <source>正在处理…</source>
+        <translation>Working…</translation>
+    </message>
+    <message>
+        <source>{held} 张已被锁定，付款后照常发货</source>
+        <translation>{held} held are delivered when paid</translation>
+    </message>
+    <message>
+        <source>{held} 张已被锁定，买家不付款才会下架</source>
+        <translation>{held} held leave when their buyers do not pay</translation>
+    </message>
+    <message>
+        <source>{sold} 张已售不受影响</source>
+        <translation>{sold} sold stay sold</translation>
+    </message>
+    <message>
+        <source>撤回后不能恢复，但这些卡密可以重新导入</source>
+        <translation>a withdrawal is final, but these keys may be imported again</translation>
+    </message>
+    <message>
+        <source>{free} 张立即停止销售</source>
+        <translation>{free} stop selling at once</translation>
+    </message>
+    <message>
+        <source>随时可以解冻</source>
+        <translation>you may release them any time</translation>
+    </message>
+    <message>
+        <source>冻结批次 {lot}（{file}）</source>
+        <translation>Freeze lot {lot} ({file})</translation>
+    </message>
+    <message>
+        <source>冻结</source>
+        <translation>Freeze</translation>
+    </message>
+    <message>
+        <source>{free} 张恢复销售</source>
+        <translation>{free} sell again</translation>
+    </message>
+    <message>
+        <source>解冻批次 {lot}（{file}）</source>
+        <translation>Release lot {lot} ({file})</translation>
+    </message>
+    <message>
+        <source>解冻</source>
+        <translation>Release</translation>
+    </message>
+    <message>
+        <source>{free} 张将下架</source>
+        <translation>{free} leave the stock</translation>
+    </message>
+    <message>
+        <source>撤回批次 {lot}（{file}）</source>
+        <translation>Withdraw lot {lot} ({file})</translation>
+    </message>
+    <message>
+        <source>撤回</source>
+        <translation>Withdraw</translation>
+    </message>
+    <message numerus="yes">
+        <source>撤回整个文件 {file}（%n 个批次）</source>
+        <translation>
+            <numerusform>Withdraw the whole file {file} (%n lot)</numerusform>
+            <numerusform>Withdraw the whole file {file} (%n lots)</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>全部撤回</source>
+        <translation>Withdraw all</translation>
+    </message>
+    <message>
+        <source>{free} 张将作废，不能恢复</source>
+        <translation>{free} become void for good</translation>
+    </message>
+    <message>
+        <source>{n} 张已被锁定</source>
+        <translation>{n} are held</translation>
+    </message>
+    <message>
+        <source>{n} 张已售</source>
+        <translation>{n} are sold</translation>
+    </message>
+    <message>
+        <source>{n} 张早已作废</source>
+        <translation>{n} are void already</translation>
+    </message>
+    <message>
+        <source>后面这些不受影响</source>
+        <translation>these stay as they are</translation>
+    </message>
+    <message>
+        <source>作废选中的 {n} 张卡密</source>
+        <translation>Void {n} selected keys</translation>
+    </message>
+    <message>
+        <source>作废 {n} 张</source>
+        <translation>Void {n}</translation>
+    </message>
+    <message>
+        <source>怀疑卡密泄露</source>
+        <translation>The keys may have leaked</translation>
+    </message>
+    <message>
+        <source>买家投诉较多，正在核实</source>
+        <translation>Many complaints; being checked</translation>
+    </message>
+    <message>
+        <source>供货商要求暂停</source>
+        <translation>The supplier asked to pause</translation>
+    </message>
+    <message>
+        <source>已核实，没有问题</source>
+        <translation>Checked; nothing wrong</translation>
+    </message>
+    <message>
+        <source>供货商要求恢复</source>
+        <translation>The supplier asked to go on</translation>
+    </message>
+    <message>
+        <source>买家反馈已被使用</source>
+        <translation>The buyer says it was used</translation>
+    </message>
+    <message>
+        <source>卡密错误</source>
+        <translation>Wrong keys</translation>
+    </message>
+    <message>
+        <source>供货商要求作废</source>
+        <translation>The supplier asked for it</translation>
+    </message>
+    <message>
+        <source>导入到了错误的规格</source>
+        <translation>Imported into the wrong SKU</translation>
+    </message>
+    <message>
+        <source>供货商要求撤回</source>
+        <translation>The supplier asked to withdraw</translation>
+    </message>
+    <message>
+        <source>；</source>
+        <translation>; </translation>
+    </message>
+    <message>
+        <source>。</source>
+        <translation>.</translation>
     </message>
 </context>
 <context>
@@ -256,17 +707,121 @@
         <source>正在读取…</source>
         <translation>Reading…</translation>
     </message>
-    <message>
-        <source>已载入 {rows} 行，向下滚动继续载入</source>
-        <translation>{rows} rows loaded; scroll down for more</translation>
+    <message numerus="yes">
+        <source>已载入 %n 行，向下滚动继续载入</source>
+        <translation>
+            <numerusform>%n row loaded; scroll for more</numerusform>
+            <numerusform>%n rows loaded; scroll for more</numerusform>
+        </translation>
     </message>
-    <message>
-        <source>共 {rows} 行</source>
-        <translation>{rows} rows</translation>
+    <message numerus="yes">
+        <source>共 %n 行</source>
+        <translation>
+            <numerusform>%n row</numerusform>
+            <numerusform>%n rows</numerusform>
+        </translation>
     </message>
     <message>
         <source>离线，这是 {age} 的数据</source>
         <translation>offline; this was read {age}</translation>
+    </message>
+</context>
+<context>
+    <name>FindView</name>
+    <message>
+        <source>返回库存</source>
+        <translation>Back to stock</translation>
+    </message>
+    <message>
+        <source>再找一批</source>
+        <translation>Find others</translation>
+    </message>
+    <message>
+        <source>粘贴要查找的卡密，每行一张，最多 {n} 张</source>
+        <translation>Paste the keys to find, one a line, at most {n}</translation>
+    </message>
+    <message>
+        <source>卡号和卡密写法与导入时相同。发出前先加密，只有服务器能打开；本机不保存，也不写入日志。</source>
+        <translation>Write number and key as they were imported. They are sealed before they leave; only the server can open them. Nothing is kept or logged here.</translation>
+    </message>
+    <message>
+        <source>要查找的卡密，每行一张</source>
+        <translation>Keys to find, one a line</translation>
+    </message>
+    <message>
+        <source>查找</source>
+        <translation>Find</translation>
+    </message>
+    <message>
+        <source>查找结果</source>
+        <translation>What was found</translation>
+    </message>
+    <message>
+        <source>粘贴</source>
+        <translation>Pasted</translation>
+    </message>
+    <message>
+        <source>找到</source>
+        <translation>Found</translation>
+    </message>
+    <message>
+        <source>没找到</source>
+        <translation>Not found</translation>
+    </message>
+    <message>
+        <source>重复粘贴</source>
+        <translation>Pasted twice</translation>
+    </message>
+    <message>
+        <source>找到的里面有 {n} 张已售出。</source>
+        <translation>{n} of those found are sold.</translation>
+    </message>
+    <message>
+        <source>没找到：不在您能看到的库存里，也可能是卡号与卡密的写法不同。</source>
+        <translation>Not found: not in the stock you may see, or number and key were written otherwise.</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n 行</source>
+        <translation>
+            <numerusform>%n line</numerusform>
+            <numerusform>%n lines</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>正在查找…</source>
+        <translation>Looking…</translation>
+    </message>
+    <message>
+        <source>行</source>
+        <translation>Line</translation>
+    </message>
+    <message>
+        <source>卡密（已遮盖）</source>
+        <translation>Key (covered)</translation>
+    </message>
+    <message>
+        <source>结果</source>
+        <translation>Result</translation>
+    </message>
+    <message>
+        <source>规格</source>
+        <translation>SKU</translation>
+    </message>
+    <message>
+        <source>编号</source>
+        <translation>Number</translation>
+    </message>
+    <message>
+        <source>过期日</source>
+        <translation>Expires</translation>
+    </message>
+    <message>
+        <source>售出时间</source>
+        <translation>Sold</translation>
+    </message>
+    <message>
+        <source>作废原因</source>
+        <translation>Why void</translation>
     </message>
 </context>
 <context>
@@ -292,6 +847,13 @@
         <translation>
             <numerusform>%n import under way</numerusform>
             <numerusform>%n imports under way</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n 个库存预警</source>
+        <translation>
+            <numerusform>%n stock alert</numerusform>
+            <numerusform>%n stock alerts</numerusform>
         </translation>
     </message>
     <message>
@@ -336,6 +898,41 @@
     </message>
 </context>
 <context>
+    <name>HistoryPeek</name>
+    <message>
+        <source>关闭经过</source>
+        <translation>Close the history</translation>
+    </message>
+    <message>
+        <source>这张卡密的经过</source>
+        <translation>What happened to this key</translation>
+    </message>
+    <message>
+        <source>入库</source>
+        <translation>Imported</translation>
+    </message>
+    <message>
+        <source>作废</source>
+        <translation>Void</translation>
+    </message>
+    <message>
+        <source>售出</source>
+        <translation>Sold</translation>
+    </message>
+    <message>
+        <source>买家查看</source>
+        <translation>Seen by the buyer</translation>
+    </message>
+    <message>
+        <source>员工查看明文</source>
+        <translation>Revealed to staff</translation>
+    </message>
+    <message>
+        <source>随批次撤回</source>
+        <translation>Withdrawn with its lot</translation>
+    </message>
+</context>
+<context>
     <name>ImportDetail</name>
     <message>
         <source>导入进度</source>
@@ -368,6 +965,10 @@
     <message>
         <source>取消导入</source>
         <translation>Cancel import</translation>
+    </message>
+    <message>
+        <source>按原因筛选</source>
+        <translation>Filter by reason</translation>
     </message>
     <message>
         <source>导出为 Excel</source>
@@ -457,8 +1058,12 @@
         <translation>Writing the file…</translation>
     </message>
     <message>
-        <source>要导出，请在本次打开期间导入的文件上操作，并保留原文件。</source>
-        <translation>Export works for files imported since the window was opened, while the file is still there.</translation>
+        <source>全部原因</source>
+        <translation>All reasons</translation>
+    </message>
+    <message>
+        <source>逐行的原因只在读取文件的那次打开期间列出；保留原文件即可导出全部。</source>
+        <translation>Reasons by line are listed only while the program that read the file is open; with the file at hand all of them can be exported.</translation>
     </message>
     <message>
         <source>正在检查…</source>
@@ -479,10 +1084,6 @@
     <message>
         <source>这里没有逐行记录</source>
         <translation>No lines are recorded here</translation>
-    </message>
-    <message>
-        <source>逐行的原因只在读取文件的那次打开期间保留；数字如上。</source>
-        <translation>Reasons by line are kept only while the window that read the file is open; the figures are above.</translation>
     </message>
     <message>
         <source>没有这样的行</source>
@@ -536,6 +1137,14 @@
         <translation>Paste keys…</translation>
     </message>
     <message>
+        <source>下载模板…</source>
+        <translation>Save a template…</translation>
+    </message>
+    <message>
+        <source>各列已设为文本的空白 Excel，长数字和开头的 0 不会丢</source>
+        <translation>An empty Excel file with text columns: long numbers and leading zeros stay</translation>
+    </message>
+    <message>
         <source>接下来的文件将导入到 {sku}</source>
         <translation>The next file goes into {sku}</translation>
     </message>
@@ -586,6 +1195,10 @@
         <source>未导入的行-{file}.xlsx</source>
         <translation>not-imported-{file}.xlsx</translation>
     </message>
+    <message>
+        <source>卡密导入模板.xlsx</source>
+        <translation>kameng-template.xlsx</translation>
+    </message>
     <message numerus="yes">
         <source>%n 张卡密已入库</source>
         <translation>
@@ -614,6 +1227,14 @@
             <numerusform>%n line exported to {path}</numerusform>
             <numerusform>%n lines exported to {path}</numerusform>
         </translation>
+    </message>
+    <message>
+        <source>（原文件已不在或已改动，只写出行号与原因）</source>
+        <translation> (the file is gone or changed: line numbers and reasons only)</translation>
+    </message>
+    <message>
+        <source>模板已保存到 {path}</source>
+        <translation>The template is saved to {path}</translation>
     </message>
 </context>
 <context>
@@ -661,6 +1282,89 @@
         <source>zh</source>
         <comment>the code of this language: write en</comment>
         <translation>en</translation>
+    </message>
+</context>
+<context>
+    <name>LotsView</name>
+    <message>
+        <source>批次列表</source>
+        <translation>Lots</translation>
+    </message>
+    <message>
+        <source>还没有批次</source>
+        <translation>No lots yet</translation>
+    </message>
+    <message>
+        <source>导入的文件按过期日、进价和可用次数分成批次。</source>
+        <translation>Imported files make lots by expiry, cost and uses.</translation>
+    </message>
+    <message>
+        <source>冻结</source>
+        <translation>Freeze</translation>
+    </message>
+    <message>
+        <source>解冻</source>
+        <translation>Release</translation>
+    </message>
+    <message>
+        <source>撤回批次</source>
+        <translation>Withdraw lot</translation>
+    </message>
+    <message>
+        <source>撤回整个文件</source>
+        <translation>Withdraw the whole file</translation>
+    </message>
+    <message>
+        <source>批次</source>
+        <translation>Lot</translation>
+    </message>
+    <message>
+        <source>状态</source>
+        <translation>State</translation>
+    </message>
+    <message>
+        <source>文件</source>
+        <translation>File</translation>
+    </message>
+    <message>
+        <source>过期日</source>
+        <translation>Expires</translation>
+    </message>
+    <message>
+        <source>最后销售日</source>
+        <translation>Last sale day</translation>
+    </message>
+    <message>
+        <source>进价</source>
+        <translation>Cost</translation>
+    </message>
+    <message>
+        <source>次数</source>
+        <translation>Uses</translation>
+    </message>
+    <message>
+        <source>入库</source>
+        <translation>Imported</translation>
+    </message>
+    <message>
+        <source>未售</source>
+        <translation>Unsold</translation>
+    </message>
+    <message>
+        <source>锁定</source>
+        <translation>Held</translation>
+    </message>
+    <message>
+        <source>已售</source>
+        <translation>Sold</translation>
+    </message>
+    <message>
+        <source>作废</source>
+        <translation>Void</translation>
+    </message>
+    <message>
+        <source>导入时间</source>
+        <translation>Imported at</translation>
     </message>
 </context>
 <context>
@@ -923,6 +1627,10 @@
         <translation>Stock</translation>
     </message>
     <message>
+        <source>库存预警</source>
+        <translation>Stock alerts</translation>
+    </message>
+    <message>
         <source>订单</source>
         <translation>Orders</translation>
     </message>
@@ -960,6 +1668,10 @@
     <message>
         <source>再加一个规格</source>
         <translation>Add another SKU</translation>
+    </message>
+    <message>
+        <source>卡密规则与销售方式</source>
+        <translation>Key rules and how it sells</translation>
     </message>
     <message>
         <source>取消</source>
@@ -1025,6 +1737,10 @@
         <translation>Suppliers&apos; products; published ones sell at once</translation>
     </message>
     <message>
+        <source>卡密规则</source>
+        <translation>Key rules</translation>
+    </message>
+    <message>
         <source>上架</source>
         <translation>Publish</translation>
     </message>
@@ -1047,6 +1763,10 @@
     <message>
         <source>“{name}”已存为草稿，等待运营上架</source>
         <translation>“{name}” is saved as a draft and waits for an operator</translation>
+    </message>
+    <message>
+        <source>“{name}”的规则已保存</source>
+        <translation>The rules of “{name}” are saved</translation>
     </message>
     <message>
         <source>“{name}”已上架</source>
@@ -1140,6 +1860,30 @@
         <translation>Expiry</translation>
     </message>
     <message>
+        <source>有效期写法</source>
+        <translation>Dates are written</translation>
+    </message>
+    <message>
+        <source>成本列</source>
+        <translation>Cost column</translation>
+    </message>
+    <message>
+        <source>可用次数列</source>
+        <translation>Uses column</translation>
+    </message>
+    <message>
+        <source>例如 8.70，可不填</source>
+        <translation>such as 8.70; may be empty</translation>
+    </message>
+    <message>
+        <source>每张成本（元）</source>
+        <translation>Cost of each (yuan)</translation>
+    </message>
+    <message>
+        <source>每张可用次数</source>
+        <translation>Uses of each</translation>
+    </message>
+    <message>
         <source>没有</source>
         <translation>None</translation>
     </message>
@@ -1161,6 +1905,18 @@
     <message>
         <source>整行一张卡</source>
         <translation>Whole line</translation>
+    </message>
+    <message>
+        <source>年-月-日</source>
+        <translation>year-month-day</translation>
+    </message>
+    <message>
+        <source>日/月/年</source>
+        <translation>day/month/year</translation>
+    </message>
+    <message>
+        <source>月/日/年</source>
+        <translation>month/day/year</translation>
     </message>
 </context>
 <context>
@@ -1311,6 +2067,57 @@
     </message>
 </context>
 <context>
+    <name>RevealSheet</name>
+    <message>
+        <source>查看卡密明文</source>
+        <translation>Reveal a key</translation>
+    </message>
+    <message>
+        <source>例如：买家反馈无法兑换，核对订单</source>
+        <translation>For example: the buyer cannot redeem it</translation>
+    </message>
+    <message>
+        <source>原因</source>
+        <translation>Reason</translation>
+    </message>
+    <message>
+        <source>6 位动态码</source>
+        <translation>6-digit code</translation>
+    </message>
+    <message>
+        <source>复制</source>
+        <translation>Copy</translation>
+    </message>
+    <message>
+        <source>关闭</source>
+        <translation>Close</translation>
+    </message>
+    <message>
+        <source>查看</source>
+        <translation>Reveal</translation>
+    </message>
+    <message>
+        <source>正在查看…</source>
+        <translation>Asking…</translation>
+    </message>
+    <message>
+        <source>明文已隐藏。需要时请重新输入动态码。</source>
+        <translation>The key is hidden. Type a new code to see it again.</translation>
+    </message>
+    <message>
+        <source>谁在何时因何查看，会先记入日志，再显示明文。</source>
+        <translation>Who looks, when and why is logged before the key is shown.</translation>
+    </message>
+    <message>
+        <source>{seconds} 秒后隐藏，切换到其他窗口时立即隐藏。查看时间 {when}</source>
+        <translation>Hidden in {seconds} s, and at once when you switch windows. Shown at {when}</translation>
+    </message>
+    <message>
+        <source>已复制，隐藏时会清空剪贴板</source>
+        <translation>copied; the clipboard is emptied with it</translation>
+    </message>
+</context>
+<context>
     <name>Roles</name>
     <message>
         <source>管理员</source>
@@ -1327,6 +2134,187 @@
     <message>
         <source>供货商</source>
         <translation>Supplier</translation>
+    </message>
+</context>
+<context>
+    <name>RuleSheet</name>
+    <message>
+        <source>预警规则</source>
+        <translation>Alert rule</translation>
+    </message>
+    <message>
+        <source>在售少于</source>
+        <translation>Fewer for sale than</translation>
+    </message>
+    <message>
+        <source>张</source>
+        <translation>keys</translation>
+    </message>
+    <message>
+        <source>按近 7 天的速度，够卖不到</source>
+        <translation>At the pace of 7 days, lasts less than</translation>
+    </message>
+    <message>
+        <source>天</source>
+        <translation>days</translation>
+    </message>
+    <message>
+        <source>有卡密要停售，还剩不到</source>
+        <translation>Keys stop selling in less than</translation>
+    </message>
+    <message>
+        <source>每次越过界线只提醒一次，明显回升后才会再提醒。卖空总会提醒。</source>
+        <translation>Told once each time a line is crossed, and again only after a clear recovery. Selling out is always told.</translation>
+    </message>
+    <message>
+        <source>取消</source>
+        <translation>Cancel</translation>
+    </message>
+    <message>
+        <source>保存规则</source>
+        <translation>Save rules</translation>
+    </message>
+</context>
+<context>
+    <name>RulesFields</name>
+    <message>
+        <source>卡密长度</source>
+        <translation>Length</translation>
+    </message>
+    <message>
+        <source>个字符</source>
+        <translation>characters</translation>
+    </message>
+    <message>
+        <source>允许的字符</source>
+        <translation>Characters</translation>
+    </message>
+    <message>
+        <source>校验位</source>
+        <translation>Check digit</translation>
+    </message>
+    <message>
+        <source>销售顺序</source>
+        <translation>Sale order</translation>
+    </message>
+    <message>
+        <source>到期前停售</source>
+        <translation>Stop before expiry</translation>
+    </message>
+    <message>
+        <source>天，临期卡密不再卖出</source>
+        <translation>days; keys that expire sooner do not sell</translation>
+    </message>
+    <message>
+        <source>最短</source>
+        <translation>Shortest</translation>
+    </message>
+    <message>
+        <source>最长</source>
+        <translation>Longest</translation>
+    </message>
+    <message>
+        <source>不限</source>
+        <translation>Any</translation>
+    </message>
+    <message>
+        <source>数字</source>
+        <translation>Digits</translation>
+    </message>
+    <message>
+        <source>大写字母 + 数字</source>
+        <translation>Capitals and digits</translation>
+    </message>
+    <message>
+        <source>大写字母 + 数字 + 横线</source>
+        <translation>Capitals, digits, dash</translation>
+    </message>
+    <message>
+        <source>大写字母 + 数字，不含 0 O 1 I</source>
+        <translation>Capitals and digits, no 0 O 1 I</translation>
+    </message>
+    <message>
+        <source>大小写字母 + 数字</source>
+        <translation>Letters and digits</translation>
+    </message>
+    <message>
+        <source>十六进制</source>
+        <translation>Hexadecimal</translation>
+    </message>
+    <message>
+        <source>自己填写</source>
+        <translation>Others</translation>
+    </message>
+    <message>
+        <source>自己填写允许的字符</source>
+        <translation>The characters, typed</translation>
+    </message>
+    <message>
+        <source>没有</source>
+        <translation>None</translation>
+    </message>
+    <message>
+        <source>Luhn（模 10）</source>
+        <translation>Luhn (mod 10)</translation>
+    </message>
+    <message>
+        <source>模 97（末两位）</source>
+        <translation>Mod 97 (last two)</translation>
+    </message>
+    <message>
+        <source>大小写不同算同一张卡密</source>
+        <translation>Keys that differ in case only are the same</translation>
+    </message>
+    <message>
+        <source>创建后不能修改</source>
+        <translation>Cannot be changed later</translation>
+    </message>
+    <message>
+        <source>已入库的卡密按它比较过，不能再改</source>
+        <translation>Stored keys were compared by it; it cannot change</translation>
+    </message>
+    <message>
+        <source>快到期的总是先卖</source>
+        <translation>What expires first always sells first</translation>
+    </message>
+    <message>
+        <source>到期前停售的天数</source>
+        <translation>Days before expiry</translation>
+    </message>
+    <message>
+        <source>卖完自动下架，补货后自动上架</source>
+        <translation>Off the shelf when sold out, back with new stock</translation>
+    </message>
+    <message>
+        <source>最短长度不能大于最长长度</source>
+        <translation>The shortest length is more than the longest</translation>
+    </message>
+    <message>
+        <source>请填写允许的字符，或选“不限”</source>
+        <translation>Type the characters, or choose “Any”</translation>
+    </message>
+    <message>
+        <source>用这些字符写不出带这种校验位的卡密</source>
+        <translation>No key of these characters can have this check digit</translation>
+    </message>
+</context>
+<context>
+    <name>RulesSheet</name>
+    <message>
+        <source>卡密规则</source>
+        <translation>Key rules</translation>
+    </message>
+    <message>
+        <source>长度、字符和校验位只用来检查以后导入的卡密；销售顺序和停售天数对现有库存也生效。</source>
+        <translation>Length, characters and check digit judge later imports only; sale order and days also apply to what is in stock.</translation>
+    </message>
+    <message>
+        <source>取消</source>
+        <translation>Cancel</translation>
+    </message>
+    <message>
+        <source>保存规则</source>
+        <translation>Save rules</translation>
     </message>
 </context>
 <context>
@@ -1354,6 +2342,10 @@
     <message>
         <source>结果</source>
         <translation>Result</translation>
+    </message>
+    <message>
+        <source>有效期 · 成本 · 次数</source>
+        <translation>Expiry · cost · uses</translation>
     </message>
     <message>
         <source>可导入</source>
@@ -1416,22 +2408,14 @@
     </message>
 </context>
 <context>
-    <name>StockPage</name>
+    <name>StockDetail</name>
     <message>
-        <source>库存</source>
-        <translation>Stock</translation>
+        <source>该规格的卡密去向</source>
+        <translation>Where the keys of this SKU went</translation>
     </message>
     <message>
-        <source>入库 = 可售 + 锁定 + 已售 + 作废</source>
-        <translation>Imported = free + held + sold + void</translation>
-    </message>
-    <message>
-        <source>按名称或编码筛选 ( / )</source>
-        <translation>Filter by name or code ( / )</translation>
-    </message>
-    <message>
-        <source>各规格库存</source>
-        <translation>Stock by SKU</translation>
+        <source>预警规则</source>
+        <translation>Alert rule</translation>
     </message>
     <message>
         <source>导入到此规格</source>
@@ -1440,10 +2424,6 @@
     <message>
         <source>关闭详情</source>
         <translation>Close details</translation>
-    </message>
-    <message>
-        <source>该规格的卡密去向</source>
-        <translation>Where this SKU&apos;s keys are</translation>
     </message>
     <message>
         <source>批次</source>
@@ -1458,28 +2438,27 @@
         <translation>Lots or keys</translation>
     </message>
     <message>
-        <source>批次列表</source>
-        <translation>Lots</translation>
-    </message>
-    <message>
-        <source>还没有批次</source>
-        <translation>No lots yet</translation>
-    </message>
-    <message>
-        <source>导入的每个文件是一个批次。</source>
-        <translation>Each imported file is a lot.</translation>
-    </message>
-    <message>
-        <source>卡密列表，内容已隐藏</source>
-        <translation>Keys, covered</translation>
-    </message>
-    <message>
-        <source>没有这种状态的卡密</source>
-        <translation>No keys in this state</translation>
+        <source>在售 {n}</source>
+        <translation>{n} for sale</translation>
     </message>
     <message>
         <source>入库</source>
         <translation>Imported</translation>
+    </message>
+    <message>
+        <source>未售</source>
+        <translation>Unsold</translation>
+    </message>
+</context>
+<context>
+    <name>StockPage</name>
+    <message>
+        <source>库存</source>
+        <translation>Stock</translation>
+    </message>
+    <message>
+        <source>各规格库存</source>
+        <translation>Stock by SKU</translation>
     </message>
     <message>
         <source>规格</source>
@@ -1494,22 +2473,6 @@
         <translation>Product</translation>
     </message>
     <message>
-        <source>文件</source>
-        <translation>File</translation>
-    </message>
-    <message>
-        <source>导入时间</source>
-        <translation>Imported at</translation>
-    </message>
-    <message>
-        <source>状态</source>
-        <translation>State</translation>
-    </message>
-    <message>
-        <source>可售</source>
-        <translation>Free</translation>
-    </message>
-    <message>
         <source>锁定</source>
         <translation>Held</translation>
     </message>
@@ -1522,16 +2485,71 @@
         <translation>Void</translation>
     </message>
     <message>
-        <source>序号</source>
-        <translation>No.</translation>
+        <source>入库 = 未售 + 锁定 + 已售 + 作废</source>
+        <translation>Imported = unsold + held + sold + void</translation>
     </message>
     <message>
-        <source>卡密（已遮盖）</source>
-        <translation>Key (covered)</translation>
+        <source>查找卡密</source>
+        <translation>Find keys</translation>
     </message>
     <message>
-        <source>所属批次</source>
-        <translation>Lot</translation>
+        <source>按名称或编码筛选，或粘贴多行卡密 ( / )</source>
+        <translation>Filter by name or code, or paste keys ( / )</translation>
+    </message>
+    <message numerus="yes">
+        <source>已冻结，%n 张停止销售</source>
+        <translation>
+            <numerusform>Frozen: %n key stopped selling</numerusform>
+            <numerusform>Frozen: %n keys stopped selling</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>已解冻，%n 张恢复销售</source>
+        <translation>
+            <numerusform>Released: %n key sells again</numerusform>
+            <numerusform>Released: %n keys sell again</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>正在撤回 %n 张</source>
+        <translation>
+            <numerusform>Withdrawing %n key</numerusform>
+            <numerusform>Withdrawing %n keys</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>已作废 %n 张</source>
+        <translation>
+            <numerusform>%n key is void now</numerusform>
+            <numerusform>%n keys are void now</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>另有 %n 张刚被买走，没有动</source>
+        <translation>
+            <numerusform>%n was just bought and stays</numerusform>
+            <numerusform>%n were just bought and stay</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>；</source>
+        <translation>; </translation>
+    </message>
+    <message>
+        <source>供货商</source>
+        <translation>Supplier</translation>
+    </message>
+    <message>
+        <source>在售</source>
+        <translation>For sale</translation>
+    </message>
+    <message>
+        <source>未售</source>
+        <translation>Unsold</translation>
+    </message>
+    <message>
+        <source>预警</source>
+        <translation>Alerts</translation>
     </message>
     <message>
         <source>没有符合“{query}”的规格</source>
@@ -1563,6 +2581,69 @@
     <message>
         <source>关闭通知</source>
         <translation>Dismiss</translation>
+    </message>
+</context>
+<context>
+    <name>UnitsView</name>
+    <message>
+        <source>卡密列表，内容已隐藏</source>
+        <translation>Keys, covered</translation>
+    </message>
+    <message>
+        <source>没有符合条件的卡密</source>
+        <translation>No keys like that</translation>
+    </message>
+    <message>
+        <source>换一个状态或批次看看。</source>
+        <translation>Try another state or lot.</translation>
+    </message>
+    <message>
+        <source>只看一个批次</source>
+        <translation>Only one lot</translation>
+    </message>
+    <message>
+        <source>查看明文</source>
+        <translation>Reveal</translation>
+    </message>
+    <message>
+        <source>作废所选</source>
+        <translation>Void selected</translation>
+    </message>
+    <message>
+        <source>已选 {n} 张</source>
+        <translation>{n} selected</translation>
+    </message>
+    <message>
+        <source>全部批次</source>
+        <translation>All lots</translation>
+    </message>
+    <message>
+        <source>编号</source>
+        <translation>Number</translation>
+    </message>
+    <message>
+        <source>卡密（已遮盖）</source>
+        <translation>Key (covered)</translation>
+    </message>
+    <message>
+        <source>过期日</source>
+        <translation>Expires</translation>
+    </message>
+    <message>
+        <source>文件</source>
+        <translation>File</translation>
+    </message>
+    <message>
+        <source>售出时间</source>
+        <translation>Sold</translation>
+    </message>
+    <message>
+        <source>作废原因</source>
+        <translation>Why void</translation>
+    </message>
+    <message>
+        <source>状态</source>
+        <translation>State</translation>
     </message>
 </context>
 <context>

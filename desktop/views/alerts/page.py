@@ -167,8 +167,8 @@ class AlertsPage(Page):
 
     def _tell_fresh(self, fresh: list[Alert]) -> None:
         first = fresh[0]
-        words = f"{first.name}: {state_word(first.kind)}" if len(fresh) == 1 else ""
-        if not words:
+        words = self.tr("{name}：{kind}").format(name=first.name, kind=state_word(first.kind))
+        if len(fresh) > 1:
             names = self.tr("、").join(dict.fromkeys(alert.name for alert in fresh[:3]))
             words = self.tr("%n 个新的库存预警：{names}", None, len(fresh)).format(names=names)
         self.offered.emit(words, self.tr("查看"), lambda: self.wanted.emit("alerts", None))

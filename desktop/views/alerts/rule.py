@@ -36,7 +36,7 @@ class RuleSheet(Live, QDialog):
         grid.setColumnStretch(3, 1)
         self.below = self._line(grid, 0, self.tr("在售少于"), self.tr("张"), 10**9)
         self.cover = self._line(grid, 1, self.tr("按近 7 天的速度，够卖不到"), self.tr("天"), 365)
-        self.expiring = self._line(grid, 2, self.tr("有卡密停售在"), self.tr("天之内"), 365)
+        self.expiring = self._line(grid, 2, self.tr("有卡密要停售，还剩不到"), self.tr("天"), 365)
         outer.addLayout(grid)
         hint = self.tr("每次越过界线只提醒一次，明显回升后才会再提醒。卖空总会提醒。")
         outer.addWidget(label(hint, role="muted", wrap=True))

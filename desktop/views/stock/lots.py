@@ -92,7 +92,7 @@ class LotsView(Live, QWidget):
             self.tr("过期日"),
             self.tr("最后销售日"),
             self.tr("进价"),
-            self.tr("可用次数"),
+            self.tr("次数"),
             self.tr("入库"),
             self.tr("未售"),
             self.tr("锁定"),

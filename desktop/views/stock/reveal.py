@@ -7,7 +7,7 @@ cannot be selected, dragged or undone. Copying is a button; what it copied leave
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QMimeData, QRectF, QSize, Qt, QTimer
-from PySide6.QtGui import QColor, QFont, QFontMetricsF, QGuiApplication, QPainter, QPaintEvent
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QGuiApplication, QPainter, QPaintEvent, QTransform
 from PySide6.QtWidgets import QDialog, QFormLayout, QFrame, QHBoxLayout, QLabel, QLineEdit, QSizePolicy, QWidget
 
 from desktop import theme
@@ -79,7 +79,7 @@ class KeySheetPaper(QWidget):
         painter.setFont(self.font())
         metrics = QFontMetricsF(self.font())
         width, height = metrics.horizontalAdvance(words) + 44, metrics.height() * 2.1
-        painter.translate(self.width() / 2, self.height() / 2)
+        painter.setTransform(QTransform.fromTranslate(self.width() / 2, self.height() / 2), combine=True)
         painter.rotate(_MARK_TURN)
         reach = self.width()
         for at, top in enumerate(range(-reach, reach, max(1, int(height)))):
