@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, or_, select
 from sqlalchemy.orm import aliased
@@ -187,16 +188,16 @@ def _behind_cursor() -> ColumnElement[bool]:
 
 
 def lot_counts_are_true(tx: Tx) -> Finding | None:
-    """S4: free + held + sold + void = imported, per lot, and each equals the units themselves, each use of a key once.
-
-    A lot that is being taken out, because its import was cancelled, is not looked at.
-    """
+    """S4: free + held + sold + void = imported, per lot, and each equals the units themselves, one a use of a key."""
     mine = and_(
         StockUnit.sku_id == StockCursor.sku_id,
         StockUnit.seq >= StockCursor.first_seq,
         StockUnit.seq < StockCursor.end_seq,
         StockUnit.lot_id == StockCursor.lot_id,
-        ((StockUnit.seq - StockLot.first_seq) % StockLot.stride) * StockLot.uses < StockCursor.imported,
+        or_(
+            StockLot.import_id.in_(_arriving()),  # further uses of its keys are still to come
+            ((StockUnit.seq - StockLot.first_seq) % StockLot.stride) * StockLot.uses < StockCursor.imported,
+        ),
     )
 
     def counted(state: UnitState) -> ColumnElement[int]:
@@ -209,22 +210,19 @@ def lot_counts_are_true(tx: Tx) -> Finding | None:
         select(StockCursor.lot_id)
         .join(StockLot, StockLot.id == StockCursor.lot_id)
         .outerjoin(StockUnit, mine)
-        .where(StockCursor.lot_id.not_in(_discarded()))
         .group_by(StockCursor.lot_id, StockCursor.imported, *columns)
         .having(or_(func.count(StockUnit.seq) != StockCursor.imported, *differs))
     )
     finding = _found(tx, "S4", sentence, query)
-    if finding is None and not tx.scalar(select(exists(_discarded()))):
-        counted_units, units = tx.scalar(select(func.sum(StockCursor.imported))) or 0, _count(tx, StockUnit)
-        if counted_units != units:
-            return Finding("S4", sentence, (f"{units} / {counted_units}",))
+    if finding is None:
+        units, told = _count(tx, StockUnit), int(tx.scalar(select(func.sum(StockCursor.imported))) or 0)
+        return None if units == told else Finding("S4", sentence, (f"{units} / {told}",))
     return finding
 
 
-def _discarded() -> Select[*tuple[Any, ...]]:
-    """Lots of cancelled imports: a job takes them out."""
-    cancelled = StockImport.state == ImportState.CANCELLED.value
-    return select(StockLot.id).join(StockImport, StockImport.id == StockLot.import_id).where(cancelled)
+def _arriving() -> Select[UUID]:
+    """Imports that are not complete, or are being taken out again."""
+    return select(StockImport.id).where(StockImport.state != ImportState.DONE.value)
 
 
 def every_unit_has_its_secret(tx: Tx) -> Finding | None:
@@ -243,7 +241,10 @@ def every_unit_has_its_secret(tx: Tx) -> Finding | None:
         select(StockLot.id)
         .join(StockCursor, StockCursor.lot_id == StockLot.id)
         .outerjoin(CardSecret, own)
-        .where(StockLot.state != LotState.WITHDRAWN.value, StockLot.id.not_in(_discarded()))
+        .where(
+            StockLot.state != LotState.WITHDRAWN.value,
+            or_(StockLot.import_id.is_(None), StockLot.import_id.not_in(_arriving())),
+        )
         .group_by(StockLot.id, StockLot.uses, StockCursor.imported)
         .having(func.count(CardSecret.seq) * StockLot.uses != StockCursor.imported)
     )
@@ -303,8 +304,7 @@ def given_back_units_are_free(tx: Tx) -> Finding | None:
 def named_void_units_are_void(tx: Tx) -> Finding | None:
     """S8: a unit that somebody made void is void."""
     void = and_(StockUnit.sku_id == StockVoid.sku_id, StockUnit.seq == StockVoid.seq, StockUnit.state == UnitState.VOID)
-    discarded = StockVoid.lot_id.not_in(_discarded())
-    query = select(StockVoid.sku_id, StockVoid.seq).outerjoin(StockUnit, void).where(StockUnit.seq.is_(None), discarded)
+    query = select(StockVoid.sku_id, StockVoid.seq).outerjoin(StockUnit, void).where(StockUnit.seq.is_(None))
     return _found(tx, "S8", "作废的卡密仍在库存 / voided but not void", query)
 
 

@@ -50,6 +50,7 @@ class _Lot(NamedTuple):
     state: str
     reason: str | None
     next_seq: int
+    end_seq: int
     imported: int
     free: int
     held: int
@@ -58,7 +59,9 @@ class _Lot(NamedTuple):
 
     @property
     def keys(self) -> int:
-        return self.imported // self.uses
+        """How many keys it has. While they come they have one use each, and then use follows on use."""
+        use, last = divmod(self.end_seq - 1 - self.first_seq, self.stride)
+        return self.imported if use == 0 else (self.imported - last - 1) // use
 
     @property
     def offered(self) -> int:
@@ -130,6 +133,7 @@ _LOTS = (
         StockLot.state,
         StockLot.state_reason,
         StockCursor.next_seq,
+        StockCursor.end_seq,
         StockCursor.imported,
         StockCursor.free,
         StockCursor.held,
