@@ -1,0 +1,115 @@
+"""`kill -9` of `keys rotate` and `keys reencrypt` at each of their moments: every key opens, the next run goes on.
+
+The real command in a process of its own, on SQLite with full durability, killed from inside at a named place.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from sqlalchemy import select
+
+from server.crypto import KeyRing
+from server.stock import vault
+from server.stock.model import StockLot
+from tests.server.sandbox.peer import PATIENCE_SECONDS, ROOT
+from tests.world import World, world
+
+SKU, CARDS, LOTS = "STEAM-50", 30, 3
+
+RUN = """
+import sys
+from pathlib import Path
+from server import cli, cli_keys, ringfile
+from server.crypto import KeyRing
+from server.stock import rekey
+from tests.fault.dying_server import after, die
+
+def before(owner, name):
+    setattr(owner, name, lambda *_, **__: die())
+
+rekey.LOTS_PER_STEP, rekey.CARDS_PER_STEP = 1, 4
+{moment}
+sys.exit(cli.main(["keys", *sys.argv[1:]]))
+"""
+
+# One after the other: each run goes on where the one before was killed.
+ROTATE = {
+    "a ring written, not in place": 'before(Path, "replace")',
+    "a ring in place, its folder not synced": 'before(ringfile, "_sync_folder")',
+    "a master made, not active": 'before(KeyRing, "activate_master")',
+    "a master active, no lot wrapped": 'before(rekey, "rewrap")',
+    "the second step wrapped, not committed": 'after(rekey, "rewrap", nth=2)',
+    "the next step committed, not told": 'after(cli_keys, "say", nth=2)',
+}
+REENCRYPT = {
+    "lots begun, not committed": 'after(rekey, "_note", nth=3)',
+    "lots begun, no card sealed": 'before(rekey, "reseal")',
+    "a card opened": 'before(rekey, "_store")',
+    "the third step stored, not committed": 'after(rekey, "_store", nth=3)',
+    "the next step committed, not told": 'before(cli_keys, "say")',
+    "a lot finished, not committed": 'after(rekey, "_note")',
+}
+
+
+@pytest.fixture
+def shop(tmp_path, new_database):
+    with world(new_database("sqlite"), tmp_path) as built:
+        for n in range(LOTS):
+            built.stock(SKU, built.keys(SKU, CARDS // LOTS, start=n * (CARDS // LOTS)))
+        built.ctx.db.close()
+        yield built
+
+
+def keys_command(shop: World, *argv: str, moment: str = "") -> int:
+    """The exit status of the command in a process of its own; dying at a moment, if one is given."""
+    environment = os.environ | {
+        "KAMENG_DATA": str(shop.ctx.settings.data),
+        "KAMENG_DATABASE_URL": shop.ctx.db.url.render_as_string(),
+    }
+    command = [sys.executable, "-c", RUN.format(moment=moment), *argv]
+    ended = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, timeout=PATIENCE_SECONDS, check=False
+    )
+    assert b"Traceback" not in ended.stderr, ended.stderr.decode()
+    return ended.returncode
+
+
+def require_all_open(shop: World) -> list[StockLot]:
+    """Every key opens for a process that starts now; answers the lots."""
+    keys, ctx = KeyRing.load(shop.ctx.settings.key_ring_file), shop.ctx
+    sku_id, found = shop.skus[SKU].sku_id, []
+    with ctx.db.read() as tx:
+        lots = list(tx.scalars(select(StockLot).order_by(StockLot.id)))
+    wanted = [lot.first_seq + n for lot in lots for n in range(CARDS // LOTS)]
+    with ctx.db.tx() as tx:
+        views = vault.log_views(tx, [vault.View(vault.Inspection(sku_id, seq, "x"), "staff:x", "-") for seq in wanted])
+    with ctx.db.read() as tx:
+        found = [vault.inspected(tx, keys, view).reveal() for view in views]
+    assert [text[-len(key) :] for text, key in zip(found, shop.keys(SKU, CARDS), strict=True)] == shop.keys(SKU, CARDS)
+    ctx.db.close()
+    return lots
+
+
+def test_a_rotation_that_is_killed_again_and_again_makes_one_master_and_ends(shop):
+    for name, moment in ROTATE.items():
+        assert (name, keys_command(shop, "rotate", moment=moment)) == (name, -signal.SIGKILL)
+        require_all_open(shop)
+    assert keys_command(shop, "rotate") == 0
+    assert [lot.master_version for lot in require_all_open(shop)] == [2] * LOTS
+    assert KeyRing.load(shop.ctx.settings.key_ring_file).masters == [1, 2]
+    shop.check()
+
+
+def test_a_reencryption_that_is_killed_again_and_again_loses_no_key_and_ends(shop):
+    before = {lot.wrapped_key for lot in require_all_open(shop)}
+    for name, moment in REENCRYPT.items():
+        assert (name, keys_command(shop, "reencrypt", "--sku", SKU, moment=moment)) == (name, -signal.SIGKILL)
+        require_all_open(shop)
+    assert keys_command(shop, "reencrypt", "--sku", SKU) == 0
+    lots = require_all_open(shop)
+    assert [lot.next_wrapped_key for lot in lots] == [None] * LOTS
+    assert before.isdisjoint(lot.wrapped_key for lot in lots)
+    shop.check()
