@@ -118,6 +118,15 @@ class ImportRead:
 
 
 @dataclass(frozen=True, slots=True)
+class FileChecked:
+    """How far the check of a file that may be imported is: `fraction` from 0 to 1, `read` rows so far."""
+
+    id: UUID
+    fraction: float
+    read: int
+
+
+@dataclass(frozen=True, slots=True)
 class ChangesArrived:
     """Rows of these entities changed, here or elsewhere ("product", "sku", "stock", "order", "import" ...).
 
@@ -140,4 +149,13 @@ class LocalDataRebuilt:
     moved_to: str | None
 
 
-Event = ConnectionChanged | SignedIn | SignedOut | ImportProgressed | ImportRead | ChangesArrived | LocalDataRebuilt
+Event = (
+    ConnectionChanged
+    | SignedIn
+    | SignedOut
+    | ImportProgressed
+    | ImportRead
+    | FileChecked
+    | ChangesArrived
+    | LocalDataRebuilt
+)

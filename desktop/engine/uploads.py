@@ -183,6 +183,8 @@ class Uploads:
 
     async def _take_to_end(self, upload: Upload) -> Upload:
         seen = await self._patiently(upload, lambda: self._announce(upload))
+        if seen.state is ImportState.RECEIVING:
+            await self._report_sending(upload.id)
         while seen.state is ImportState.RECEIVING:
             missing = _lacking(upload, seen)
             if missing:

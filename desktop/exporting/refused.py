@@ -8,7 +8,10 @@ files appear whole or not at all. Called by the console's import screen and by t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +22,10 @@ from openpyxl.styles import Alignment, Font
 from desktop.importing.ledger import Outcome, Problem
 from desktop.importing.options import Options
 from desktop.importing.read import shown_text
-from desktop.importing.sentences import REASONS
-from desktop.importing.session import Progress, run
+from desktop.importing.sentences import OF_SERVER, REASONS
+from desktop.importing.session import Again, Progress, run
 from shared.cardkey import Sentence
+from shared.contracts.stock import LineResult
 
 SHEET_ROWS = 1_048_576
 """What one sheet of an .xlsx can hold, the heading included."""
@@ -36,9 +40,11 @@ _OUTCOMES = {
     Outcome.REFUSED: Sentence("拒绝", "Refused"),
     Outcome.DUPLICATE: Sentence("重复", "Duplicate"),
 }
+_BY_SERVER = Sentence("服务器未接受", "Not taken by the server")
+_MASKED = Sentence("卡密（已遮盖，原文件不在了）", "Key (masked; the original file is gone)")
 _SHEET = Sentence("未导入的行", "Not imported")
 _ORIGINAL = Sentence("原第 {n} 列", "Original column {n}")
-_WIDTHS = (8, 10, 10, 48)
+_WIDTHS = (8, 10, 14, 48)
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -48,23 +54,61 @@ def write_refused(
     target: str | Path,
     *,
     language: str = "zh",
+    server_lines: Mapping[int, LineResult] | None = None,
+    today: date | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> int:
-    """Write every refused and duplicate row of `source` to the .xlsx `target`; returns how many.
+    """Write every row of `source` that was not imported to the .xlsx `target`, in its order; returns how many.
 
-    Raises what `importing.run` raises, and OSError when the target cannot be written.
+    Those are the refused and duplicate rows, as they were on the day `today`, and the `server_lines` that the server
+    did not take. Raises what `importing.run` raises, and OSError when the target cannot be written.
     """
+    told = server_lines or {}
     book = openpyxl.Workbook(write_only=True)
     pages = _Pages(book, language)
+    of_block: list[tuple[int, Callable[[], None]]] = []
 
     def note(problem: Problem, cells: Sequence[Any]) -> None:
         if problem.reason == "header" and not pages.written:
             pages.titles = tuple(map(shown_text, cells))
         elif problem.outcome is not Outcome.SKIPPED:
-            pages.write(problem, cells)
+            of_block.append((problem.line, partial(pages.write, problem, cells)))
 
-    run(source, options, on_progress=on_progress, cancelled=cancelled, on_problem=note)
+    def block_is_read(progress: Progress | None) -> None:
+        for _line, write in sorted(of_block, key=itemgetter(0)):
+            write()
+        of_block.clear()
+        if progress is not None:
+            on_progress(progress)
+
+    run(
+        source,
+        options,
+        on_progress=block_is_read,
+        cancelled=cancelled,
+        on_problem=note,
+        again=None if today is None else Again(today=today, kept=()),
+        watched=frozenset(told),
+        on_watched=lambda line, cells: of_block.append((line, partial(pages.write_told, line, told[line], cells))),
+    )
+    block_is_read(None)
+    pages.finish()
+    _save(book, Path(target))
+    return pages.written
+
+
+def write_lines(
+    problems: Sequence[Problem], server_lines: Mapping[int, LineResult], target: str | Path, *, language: str = "zh"
+) -> int:
+    """The same without the original cells, for a file that is gone: line numbers, masked keys and reasons."""
+    book = openpyxl.Workbook(write_only=True)
+    pages = _Pages(book, language)
+    pages.titles = (_MASKED.sentence(language),)
+    rows = [(one.line, partial(pages.write, one, (one.shown,))) for one in problems]
+    rows += [(line, partial(pages.write_told, line, result, ())) for line, result in server_lines.items()]
+    for _line, write in sorted(rows, key=itemgetter(0)):
+        write()
     pages.finish()
     _save(book, Path(target))
     return pages.written
@@ -83,18 +127,18 @@ class _Pages:
 
     def write(self, problem: Problem, cells: Sequence[Any]) -> None:
         """One row: where, what, why, and the original cells."""
+        reason = REASONS[problem.reason].sentence(self._language).format(first_line=problem.first_line)
+        self._append(problem.line, problem.address, _OUTCOMES[problem.outcome], reason, cells)
+
+    def write_told(self, line: int, result: LineResult, cells: Sequence[Any]) -> None:
+        """One row that the server did not take."""
+        self._append(line, "", _BY_SERVER, OF_SERVER[result].sentence(self._language), cells)
+
+    def _append(self, line: int, address: str, outcome: Sentence, reason: str, cells: Sequence[Any]) -> None:
         if self._sheet is None or self._rows == SHEET_ROWS:
             self._open(len(cells))
-        reason = REASONS[problem.reason].sentence(self._language).format(first_line=problem.first_line)
-        self._sheet.append(
-            [
-                problem.line,
-                problem.address,
-                _OUTCOMES[problem.outcome].sentence(self._language),
-                reason,
-                *(self._text(cell) for cell in cells),
-            ]
-        )
+        words = outcome.sentence(self._language)
+        self._sheet.append([line, address, words, reason, *(self._text(cell) for cell in cells)])
         self._rows += 1
         self.written += 1
 
@@ -134,29 +178,45 @@ def _picture(match: re.Match[str]) -> str:
     return chr(0x2400 + code) if code < 0x20 else "\ufffd"
 
 
-_TEMPLATE_TITLES = (Sentence("卡号", "Card number"), Sentence("卡密", "Secret"), Sentence("有效期", "Expiry"))
+_TEMPLATE_TITLES = (
+    Sentence("卡号", "Card number"),
+    Sentence("卡密", "Secret"),
+    Sentence("有效期", "Expiry"),
+    Sentence("成本", "Cost"),
+    Sentence("可用次数", "Uses"),
+)
 _TEMPLATE_HELP = (
     Sentence("每行一张卡。卡号可以不填，卡密必填。", "One card a line. The number may be empty, the secret may not."),
     Sentence(
-        "三列都已设为文本：长数字不会变成科学计数法，开头的 0 不会丢失。",
-        "All three columns are text: long numbers keep their digits and leading zeros stay.",
+        "各列都已设为文本：长数字不会变成科学计数法，开头的 0 不会丢失。",
+        "All columns are text: long numbers keep their digits and leading zeros stay.",
     ),
     Sentence("有效期写成 2027-08-31；长期有效的留空。", "Write the expiry as 2027-08-31; leave it empty for none."),
     Sentence(
+        "成本是每张的进价，单位元，例如 8.70；可以留空。", "The cost of one, in yuan, such as 8.70; may be empty."
+    ),
+    Sentence(
+        "可用次数用于能重复使用的卡密，例如 3；一次性的留空。",
+        "Uses is for keys that work several times, such as 3; leave it empty for single use.",
+    ),
+    Sentence(
         "粘贴时请用“选择性粘贴 - 数值”或“匹配目标格式”。", "Paste as values, or match the destination's formatting."
     ),
+    Sentence("不用的列可以整列删除。", "Delete the columns that you do not need."),
+    Sentence("示例（请勿导入）：", "Example (do not import):"),
 )
+_TEMPLATE_EXAMPLE = ("0000123456789012", "ABCD-EFGH-0001", "2027-08-31", "8.70", "")
 
 
 def write_template(target: str | Path, *, language: str = "zh") -> None:
-    """Write an empty .xlsx whose columns are text already, with a second sheet that explains them."""
+    """Write an empty .xlsx whose columns are text already, with a second sheet that explains them by an example."""
     book = openpyxl.Workbook()
     sheet = book.active
     sheet.title = Sentence("卡密", "Keys").sentence(language)
     sheet.freeze_panes = "A2"
     for index, title in enumerate(_TEMPLATE_TITLES, 1):
-        column = sheet.column_dimensions["ABC"[index - 1]]
-        column.width = 28
+        column = sheet.column_dimensions["ABCDE"[index - 1]]
+        column.width = 28 if index < 3 else 14
         column.number_format = "@"
         cell = sheet.cell(row=1, column=index, value=title.sentence(language))
         cell.font = Font(bold=True)
@@ -165,6 +225,12 @@ def write_template(target: str | Path, *, language: str = "zh") -> None:
     text.column_dimensions["A"].width = 80
     for row, line in enumerate(_TEMPLATE_HELP, 1):
         text.cell(row=row, column=1, value=line.sentence(language)).alignment = Alignment(wrap_text=True)
+    for index, example in enumerate(zip(_TEMPLATE_TITLES, _TEMPLATE_EXAMPLE, strict=True), 1):
+        for row, value in enumerate((example[0].sentence(language), example[1]), len(_TEMPLATE_HELP) + 1):
+            cell = text.cell(row=row, column=index, value=value)
+            cell.number_format = "@"
+        if index > 1:
+            text.column_dimensions["ABCDE"[index - 1]].width = 20
     _save(book, Path(target))
 
 

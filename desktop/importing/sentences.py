@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from shared import cardkey
 from shared.cardkey import Sentence
+from shared.contracts.stock import LineResult
 
 REASONS: dict[str, Sentence] = cardkey.REASONS | {
     "over_15_digits": Sentence(
@@ -57,6 +58,21 @@ REPAIRS: dict[str, Sentence] = cardkey.REPAIRS | {
     ),
 }
 """What was changed in a row that is imported."""
+
+OF_SERVER: dict[LineResult, Sentence] = {
+    LineResult.DUPLICATE_IN_STOCK: Sentence("库存中已有这张卡密", "Is in stock already"),
+    LineResult.DUPLICATE_SOLD: Sentence("这张卡密以前已经售出过", "Was sold before"),
+    LineResult.DUPLICATE_ELSEWHERE: Sentence(
+        "另一家供货商提供过这张卡密，已通知运营人员", "Another supplier brought this key; the operator was told"
+    ),
+    LineResult.WRONG_PATTERN: Sentence("不符合该商品的卡密格式", "Does not look like this product's keys"),
+    LineResult.EXPIRED: Sentence("已过有效期", "Has expired"),
+    LineResult.REFUSED: Sentence("服务器不接受这一行", "Is not accepted by the server"),
+}
+"""Why the server did not take a row."""
+
+OF_STOCK = frozenset({LineResult.DUPLICATE_IN_STOCK, LineResult.DUPLICATE_SOLD, LineResult.DUPLICATE_ELSEWHERE})
+"""The reasons that the server counts as duplicates; the others are refusals."""
 
 _NOTICES: dict[str, Sentence] = {
     "other_extension": Sentence(

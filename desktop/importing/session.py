@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import gc
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from desktop.importing import columns as columns_guess
 from desktop.importing.chunk import Chunk, Chunker, Held
@@ -23,6 +24,7 @@ from desktop.importing.options import Columns, Options, SealTo
 from desktop.importing.package import column_letters
 from desktop.importing.read import RawLine, Source, open_source, shown_text
 from desktop.importing.sentences import Notice, notice
+from desktop.importing.terms import Terms
 from shared import clock
 from shared.cardkey import mask
 from shared.contracts.stock import MAX_ROWS
@@ -77,6 +79,8 @@ class PreviewLine:
     repairs: tuple[str, ...]
     shown: str
     """The card, masked: what to show until somebody asks for more."""
+    terms: Terms | None = None
+    """What it would be sold under; None when it would not be imported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +138,7 @@ def plan(path: str | Path, options: Options | None = None) -> Preview:
         assert filled.columns is not None
         judge = Judge(source, filled, Tally(), today=_today())
         lines = [
-            _preview_line(line, judge.fate(line.line, line.cells[source.first_column :], broken=line.broken))
+            _preview_line(line, judge.fate(line.line, line.cells[source.first_column :], broken=line.broken), judge)
             for line in sample[:PREVIEW_LINES]
         ]
         return Preview(
@@ -165,12 +169,15 @@ def run(
     seal_to: SealTo | None = None,
     on_problem: OnProblem | None = None,
     again: Again | None = None,
+    watched: frozenset[int] = frozenset(),
+    on_watched: Callable[[int, Sequence[Any]], None] = lambda _line, _cells: None,
 ) -> Ledger:
     """Read, judge, chunk and seal a whole file. Options left open are guessed as `plan` does.
 
     `cancelled` is asked every 1,000 rows (and every MiB while a package is checked). Raises `ImportCancelled`, a
     `BadInput` about the file, or `LedgerMismatch`; then the chunks that were given out must be thrown away. `again`
     goes on with a reading that was cut off: chunks that are kept of it are not given once more.
+    `on_watched` gets the cells of the lines that are `watched`, whatever became of them.
     """
     path = Path(path)
     tally = Tally()
@@ -200,6 +207,10 @@ def run(
         with _no_garbage_collection():
             for block in source.blocks():
                 chunker.add(judge.block(block))
+                if not watched.isdisjoint(block.lines):
+                    for line, cells in zip(block.lines, block.rows, strict=True):
+                        if line in watched:
+                            on_watched(line, cells)
                 if tally.read > MAX_ROWS:
                     raise TooManyRows(name=path.name, limit=MAX_ROWS)
                 step(checked + (1 - checked) * source.fraction())
@@ -258,7 +269,7 @@ def _fill(path: Path, source: Source, options: Options, sample: list[RawLine]) -
     return filled, titles
 
 
-def _preview_line(line: RawLine, fate: Fate) -> PreviewLine:
+def _preview_line(line: RawLine, fate: Fate, judge: Judge) -> PreviewLine:
     return PreviewLine(
         line=line.line,
         raw=line.raw,
@@ -267,6 +278,7 @@ def _preview_line(line: RawLine, fate: Fate) -> PreviewLine:
         reason=fate.reason,
         repairs=fate.repairs,
         shown=mask(fate.card) if any(fate.card) else "",
+        terms=judge.terms.lots[fate.lot] if fate.reason is None else None,
     )
 
 

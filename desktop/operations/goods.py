@@ -15,6 +15,7 @@ from desktop.engine.transport import is_foreign, is_passing
 from desktop.importing import Columns, Options, Preview
 from desktop.importing.options import ExpiryOrder
 from desktop.operations import products, stock
+from shared.cardkey import Pattern
 from shared.contracts.catalog import KeyRule
 from shared.errors import KamengError, NotAllowed, NotFound
 from shared.permissions import Permission, allows
@@ -94,6 +95,11 @@ def ruled(options: Options, goods: Goods) -> Options:
     if goods.rule is None:
         return options
     return replace(options, pattern=goods.rule.pattern, ignore_case=goods.rule.ignore_case)
+
+
+def says_something(goods: Goods) -> bool:
+    """Whether the product's rule could refuse anything."""
+    return goods.rule is not None and goods.rule.pattern != Pattern()
 
 
 async def habit(engine: Engine, goods: Goods) -> Habit | None:

@@ -16,6 +16,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -24,6 +25,7 @@ from pydantic import TypeAdapter, ValidationError
 from desktop.engine.engine import Engine
 from desktop.engine.events import ImportProgressed
 from desktop.engine.uploads import describe, written_down
+from desktop.exporting.refused import write_lines, write_refused
 from desktop.importing import Again, Failed, ImportCancelled, ImportProcess, Job, Ledger, Options, Preview, SealTo
 from desktop.importing.process import WorkerFailed
 from desktop.importing.sniff import FileMissing, FileNotReadable
@@ -52,8 +54,11 @@ class ImportedBefore(Conflict):
     """The same bytes were imported for the same SKU before."""
 
     code = "import.imported_before"
-    zh = "“{file}”已于 {when} 导入到 {sku}（内容相同）。确要再次导入请明确选择；重复的卡密不会重复入库。"
-    en = "“{file}” was imported into {sku} on {when} already (same content). Choose to import again if you mean it."
+    zh = "您在 {when} 导入过这个文件（“{file}”，到 {sku}，内容相同）。确要再次导入请明确选择；重复的卡密不会重复入库。"
+    en = (
+        "You imported this file on {when} (“{file}” into {sku}, the same content). Choose to import again if you "
+        "mean it; no key is stored twice."
+    )
 
 
 class ImportRunning(Conflict):
@@ -231,6 +236,39 @@ async def cancel(engine: Engine, upload_id: UUID) -> ImportProgressed:
 async def refused_lines(engine: Engine, upload_id: UUID) -> list[RefusedLine]:
     """The lines of a finished import that the server did not store, in order of lines, with the reason."""
     return await every_page(engine, f"/sync/v1/imports/{upload_id}/refused", _REFUSED, {})
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """The lines left out were written down. `whole`: with the original cells; else the file is gone or changed."""
+
+    path: Path
+    rows: int
+    whole: bool
+
+
+async def export_refused(engine: Engine, upload_id: UUID, target: Path, *, language: str = "zh") -> Exported:
+    """Write every line of an import that is not stock, the server's included, with its reason into a workbook.
+
+    The file is read again for it, as it was read for the import. When it is gone or has changed, what this run of the
+    console knows of the lines is written without their cells. Raises OSError when the target cannot be written.
+    """
+    upload = await engine.stores.outbox(lambda outbox: outbox.upload(upload_id))
+    refused = upload.stock_duplicates + upload.stock_refused
+    told = {line.line: line.result for line in await refused_lines(engine, upload_id)} if refused else {}
+    options = _OPTIONS.validate_json(upload.options) if upload.options is not None else Options()
+    today = clock.shop_day(upload.created_at)
+    try:
+        file, digest = await asyncio.to_thread(_identify, Path(upload.file_path))
+    except BadInput:
+        digest = ""
+    if digest == upload.file_sha256:
+        write = partial(write_refused, file, options, target, language=language, server_lines=told, today=today)
+        return Exported(target, await asyncio.to_thread(write), whole=True)
+    ledger = engine.ledgers.get(upload_id)
+    known = () if ledger is None else ledger.problems
+    rows = await asyncio.to_thread(partial(write_lines, known, told, target, language=language))
+    return Exported(target, rows, whole=False)
 
 
 _OVER = frozenset({UploadState.DONE, UploadState.FAILED, UploadState.CANCELLED})

@@ -1,33 +1,57 @@
 """One file before it is imported: what it is, how it is read, which SKU it is for, and what has to be decided.
 
-Every guess of the reader is shown and can be changed; each change reads the first lines again. The clear keys of the
-20 preview lines live here only while the sheet is open, and the view shows them masked until somebody points at one.
+Every guess of the reader is shown and can be changed; each change reads the first lines again, and then checks every
+row, so that the ledger, the repairs and the rows left out are known before anything is sent. Nobody has to wait for
+that: importing stops the check. The clear keys of the 20 preview lines live here only while the sheet is open, and
+the view shows them masked until somebody points at one.
 """
 
 from __future__ import annotations
 
 import re
+import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from desktop.importing import Columns, Options, Preview, PreviewLine
+from desktop.engine.events import FileChecked
+from desktop.importing import Columns, Counted, Ledger, Options, Preview, PreviewLine
 from desktop.importing.decode import EncodingUncertain, EncodingUnknown, FileUndecodable, LineTooLong
+from desktop.importing.options import ExpiryOrder
 from desktop.importing.sentences import REASONS, REPAIRS, Notice
-from desktop.operations import imports
+from desktop.importing.terms import Terms, parse_cost
+from desktop.operations import checking, goods, imports
+from desktop.operations.checking import Checking
+from desktop.presenters import problems
 from desktop.presenters.formats import MASK
+from desktop.presenters.listing import Listing
 from desktop.presenters.ports import Ask, Latest
+from desktop.presenters.problems import ProblemRow
 from desktop.presenters.watching import Watched
 from desktop.presenters.words import language
+from shared import ids
 from shared.contracts.stock import SkuStock
-from shared.errors import KamengError
+from shared.errors import KamengError, NotAllowed
+from shared.money import format_unit_price
 
-__all__ = ["ENCODINGS", "SEPARATORS", "Check", "Columns", "PreviewLine", "SkuChoice"]
+__all__ = [
+    "ENCODINGS",
+    "EXPIRY_ORDERS",
+    "SEPARATORS",
+    "Check",
+    "Columns",
+    "Ledger",
+    "PreviewLine",
+    "SkuChoice",
+    "Terms",
+]
 
 ENCODINGS = ("utf-8", "gb18030", "utf-16-le", "utf-16-be")
 SEPARATORS = ("----", "\t", ",", ";", "|", " ", "")
+EXPIRY_ORDERS: tuple[ExpiryOrder, ...] = ("ymd", "dmy", "mdy")
+_OF_HABIT = frozenset({"columns", "header_lines", "separator", "sheet", "expiry_order"})
 _SHAPE = re.compile(r"\w")
 _SHOWN_TAIL = 4
 _OF_ENCODING = (EncodingUncertain, EncodingUnknown, FileUndecodable, LineTooLong)
@@ -64,6 +88,12 @@ class Check(Watched):
         may_repeat: the same file was imported before; importing it again has to be said.
         sku: where the keys go; empty until it is chosen.
         looking, starting: an answer is awaited.
+        ledger: what became of every row; None until the check is through.
+        checked: how far that is, from 0 to 1.
+        figure: which figure of the ledger filters the list of problems; empty shows the first lines.
+        problems: that list.
+        by_habit: the columns are those of the last file for these goods.
+        has_rule: the product says what its keys look like, and rows are tested by it.
     """
 
     def __init__(
@@ -80,8 +110,16 @@ class Check(Watched):
         self.error: Exception | None = None
         self.may_repeat = False
         self.looking = self.starting = False
+        self.by_habit = self.has_rule = False
+        self.ledger: Ledger | None = None
+        self.checked = 0.0
+        self.figure = ""
+        self.problems: Listing[ProblemRow] = Listing(problems.COLUMNS)
         self.skus: list[SkuChoice] = []
         self.sku = sku
+        self._habits = True
+        self._checking: Checking | None = None
+        self._repairs: dict[str, Counted] = {}
         self.offer(skus)
 
     def offer(self, skus: list[SkuChoice]) -> None:
@@ -89,6 +127,8 @@ class Check(Watched):
         self.skus = skus
         if not self.sku:
             self.sku = self._guess_sku()
+            if self.sku and (self.preview is not None or self.looking):
+                self.look()  # by the product's rule
         self.changed()
 
     def _guess_sku(self) -> str:
@@ -98,27 +138,45 @@ class Check(Watched):
         return self.skus[0].code if len(self.skus) == 1 else ""
 
     def look(self) -> None:
-        """Read the first lines with the options as they are."""
-        self.looking = True
+        """Read the first lines with the options as they are, then check every row."""
+        self._stop_checking()
+        self.looking, self.ledger, self.checked = True, None, 0.0
         self.changed()
-        file, options = self.file, self.options
-        then = self._latest.only(self._previewed)
-        self._ask(lambda _engine: imports.preview(file, options), then, self._latest.also(self._unreadable))
+        file, options, sku, habits = self.file, self.options, self.sku, self._habits
+        then = self._latest.only(self._looked)
+        self._ask(
+            lambda engine: checking.look(engine, file, options, sku=sku, habits=habits),
+            then,
+            self._latest.also(self._unreadable),
+        )
 
     def decide(self, **options: Any) -> None:
         """Change fields of `Options` and read the first lines again."""
         changed = replace(self.options, **options)
         if changed != self.options:
+            if not options.keys().isdisjoint(_OF_HABIT):
+                self._habits, self.by_habit = False, False
             self.options = changed
             self.look()
+
+    def refuse_repair(self, code: str, *, refused: bool) -> None:
+        """Leave out, or take in again, the rows that need this kind of repair."""
+        self.decide(repairs_refused=self.options.repairs_refused ^ {code})
+        assert (code in self.options.repairs_refused) is refused
+
+    def leave(self) -> None:
+        """The sheet is put away: nobody waits for the check."""
+        self._latest.only(lambda _: None)
+        self._stop_checking()
 
     def choose_sku(self, code: str) -> None:
         """Put the keys into this SKU."""
         if code != self.sku:
             self.sku, self.may_repeat = code, False
-            if self.preview is not None:
-                self.error = None
-            self.changed()
+            if self.by_habit:  # it was another product's
+                self.options = replace(self.options, columns=None, header_lines=None, separator=None)
+                self.options = replace(self.options, expiry_order="ymd")
+            self.look()
 
     def next_encoding(self) -> None:
         """Read the same bytes in the next encoding of the list."""
@@ -128,16 +186,59 @@ class Check(Watched):
         at = next((n for n, name in enumerate(ENCODINGS) if now.startswith(name)), -1)
         self.decide(encoding=ENCODINGS[(at + 1) % len(ENCODINGS)])
 
-    def use_columns(self, *, number: int | None, secret: int, expiry: int | None) -> None:
-        """Say which columns hold what. A column cannot be two things: the secret wins."""
-        number = None if number == secret else number
-        expiry = None if expiry in {secret, number} else expiry
-        self.decide(columns=Columns(secret=secret, number=number, expiry=expiry))
+    def next_separator(self) -> None:
+        """Cut the same lines by the next separator of the list."""
+        if self.preview is None or self.preview.separator is None:
+            return
+        at = SEPARATORS.index(self.preview.separator) if self.preview.separator in SEPARATORS else -1
+        self.decide(separator=SEPARATORS[(at + 1) % len(SEPARATORS)], columns=None)
+
+    def use_columns(self, *, secret: int, **others: int | None) -> None:
+        """Say which columns hold what: number, expiry, cost, uses. A column cannot be two things: the first wins."""
+        taken, columns = {secret}, dict[str, int]()
+        for role in ("number", "expiry", "cost", "uses"):
+            column = others.get(role)
+            if column is not None and column not in taken:
+                taken.add(column)
+                columns[role] = column
+        self.decide(columns=Columns(secret=secret, **columns))
+
+    def use_cost(self, text: str) -> bool:
+        """What each unit cost, in yuan as typed, where no column says so; whether that is an amount."""
+        try:
+            self.decide(cost=parse_cost(text))
+        except ValueError:
+            return False
+        return True
+
+    def filter(self, figure: str) -> None:
+        """List the rows that one figure counts; the first lines again with an empty one."""
+        self.figure = figure if figure != "valid" else ""
+        self._list_problems()
+        self.changed()
+
+    def hear(self, told: FileChecked) -> None:
+        """The check went on."""
+        if self._checking is not None and told.id == self._checking.id:
+            self.checked = told.fraction
+            self.changed()
 
     @property
     def is_ready(self) -> bool:
         """Whether the import may begin."""
         return self.preview is not None and bool(self.sku) and not self.looking and not self.starting
+
+    @property
+    def repairs(self) -> list[tuple[str, Counted, bool]]:
+        """Each kind of repair, where it is needed, and whether it is made; most frequent first."""
+        known = dict(self._repairs)
+        ranked = sorted(known.items(), key=lambda item: -item[1].count)
+        return [(code, counted, code not in self.options.repairs_refused) for code, counted in ranked]
+
+    @property
+    def is_checking(self) -> bool:
+        """Whether rows are still being checked."""
+        return self._checking is not None
 
     @property
     def is_damaged(self) -> bool:
@@ -163,18 +264,21 @@ class Check(Watched):
 
     @property
     def notices(self) -> tuple[Notice, ...]:
-        """What else is to be known about the file."""
+        """What else is to be known about the file: of every row, once they are checked."""
+        if self.ledger is not None:
+            return self.ledger.notices
         return self.preview.notices if self.preview is not None else ()
 
     def start(self) -> None:
         """Import it. `may_repeat` says afterwards whether the server would see it a second time."""
         if not self.is_ready or self.preview is None:
             return
+        self._stop_checking()
         self.starting, self.error = True, None
         self.changed()
-        file, sku, options, again = self.file, self.sku, self.preview.options, self.may_repeat
+        file, sku, preview, again, title = self.file, self.sku, self.preview, self.may_repeat, self.title
         self._ask(
-            lambda engine: imports.start(engine, file=file, sku=sku, options=options, again=again),
+            lambda engine: checking.begin(engine, file=file, sku=sku, preview=preview, again=again, title=title),
             self._begun,
             self._refused,
         )
@@ -182,12 +286,55 @@ class Check(Watched):
     def _has_notice(self, code: str) -> bool:
         return any(one.code == code for one in self.notices)
 
-    def _previewed(self, preview: Preview) -> None:
-        self.looking, self.preview, self.error = False, preview, None
+    def _looked(self, look: checking.Look) -> None:
+        self.looking, self.preview, self.error = False, look.preview, None
+        self.by_habit, self.has_rule = look.by_habit, look.has_rule
+        if look.by_habit:
+            read = look.preview.options
+            self.options = replace(
+                self.options,
+                columns=read.columns,
+                header_lines=read.header_lines,
+                separator=read.separator,
+                expiry_order=read.expiry_order,
+            )
+        under_way = self._checking = Checking(ids.new_id(), threading.Event())
+        file, options = self.file, look.preview.options
+        self._ask(
+            lambda engine: checking.check(engine, file, options, under_way),
+            lambda ledger: self._checked(under_way, ledger),
+            lambda error: self._check_failed(under_way, error),
+        )
         self.changed()
 
+    def _checked(self, under_way: Checking, ledger: Ledger | None) -> None:
+        if self._checking is not under_way or ledger is None:
+            return
+        self._checking, self.ledger, self.checked = None, ledger, 1.0
+        for code in set(self._repairs) - self.options.repairs_refused:
+            del self._repairs[code]
+        self._repairs |= ledger.repairs
+        self._list_problems()
+        self.changed()
+
+    def _check_failed(self, under_way: Checking, error: Exception) -> None:
+        if self._checking is under_way:
+            self._checking, self.error = None, error
+            self.changed()
+
+    def _stop_checking(self) -> None:
+        if self._checking is not None:
+            self._checking.stop()
+            self._checking = None
+
+    def _list_problems(self) -> None:
+        rows = problems.from_file(self.ledger) if self.ledger is not None else []
+        self.problems.show_rows([row for row in rows if self.figure in {"read", row.kind}])
+
     def _unreadable(self, error: Exception) -> None:
-        self.looking, self.preview, self.error = False, None, error
+        self.looking, self.error = False, error
+        if not isinstance(error, goods.SkuUnknown | NotAllowed):
+            self.preview = None
         self.changed()
 
     def _begun(self, started: imports.ImportStarted) -> None:
@@ -199,6 +346,22 @@ class Check(Watched):
         self.starting, self.error = False, error
         self.may_repeat = isinstance(error, KamengError) and error.code == imports.ImportedBefore.code
         self.changed()
+
+
+def terms_words(terms: Terms) -> str:
+    """What a key would be sold under, in the language of the window; empty when there is nothing to say."""
+    is_english = language().startswith("en")
+    words = [] if terms.expires_on is None else [terms.expires_on.isoformat()]
+    if terms.cost is not None:
+        words.append(f"¥{format_unit_price(terms.cost)}")
+    if terms.uses > 1:
+        words.append(f"{terms.uses} uses" if is_english else f"{terms.uses} 次")
+    return " · ".join(words)
+
+
+def repair_words(code: str) -> str:
+    """What a kind of repair does, in the language of the window."""
+    return REPAIRS[code].sentence(language())
 
 
 def verdict(line: PreviewLine, lines: Sequence[PreviewLine]) -> str:

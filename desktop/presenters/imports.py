@@ -7,6 +7,7 @@ server's (valid = stored + duplicates in stock + refused by the server).
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,9 @@ from typing import Any
 from uuid import UUID
 
 from desktop.engine.engine import Engine
-from desktop.engine.events import ChangesArrived, Event, ImportProgressed, ImportRead, ImportStage
-from desktop.exporting.refused import write_refused
-from desktop.importing import Ledger, Options
+from desktop.engine.events import ChangesArrived, Event, FileChecked, ImportProgressed, ImportRead, ImportStage
+from desktop.exporting.refused import write_template
+from desktop.importing import Ledger
 from desktop.importing.ledger import PROBLEMS_KEPT
 from desktop.operations import imports, stock
 from desktop.operations.seen import Seen
@@ -89,7 +90,6 @@ class _Known:
     ledger: Ledger | None = None
     server_lines: list[RefusedLine] | None = None
     file: Path | None = None
-    options: Options | None = None
 
 
 class Imports(Watched):
@@ -104,7 +104,10 @@ class Imports(Watched):
         figure: which figure of the ledgers filters the list of problems; empty for all.
         problems: that list.
         error: why pausing, cancelling or exporting failed.
+        reason: which reason filters it further, by its code; empty for all.
+        reasons: the reasons under the figure, with their counts, most frequent first.
         exported: where the last list of problems was written.
+        template: where the last empty workbook was written.
         finished: the import that has just ended, for a toast.
     """
 
@@ -120,10 +123,12 @@ class Imports(Watched):
         self.imports: list[ImportProgressed] = []
         self.listing: Listing[ImportProgressed] = Listing(COLUMNS)
         self.opened: UUID | None = None
-        self.figure = ""
+        self.figure = self.reason = ""
+        self.reasons: list[tuple[str, int]] = []
         self.problems: Listing[ProblemRow] = Listing(problems.COLUMNS)
         self.error: Exception | None = None
-        self.exported: tuple[Path, int] | None = None
+        self.exported: imports.Exported | None = None
+        self.template: Path | None = None
         self.exporting = False
         self.finished: ImportProgressed | None = None
 
@@ -167,6 +172,8 @@ class Imports(Watched):
         self.changed()
 
     def _next_file(self) -> None:
+        if self.check is not None:
+            self.check.leave()
         self.check = None
         if self.waiting:
             file = self.waiting.pop(0)
@@ -182,9 +189,8 @@ class Imports(Watched):
 
     def _begun(self, started: imports.ImportStarted) -> None:
         check = self.check
-        if check is not None and check.preview is not None:
-            known = self._known.setdefault(started.id, _Known())
-            known.file, known.options = check.file, check.preview.options
+        if check is not None:
+            self._known.setdefault(started.id, _Known()).file = check.file
         self._sku_for_next = ""
         self._next_file()
         self.look_into(started.id)
@@ -193,7 +199,8 @@ class Imports(Watched):
 
     def look_into(self, upload_id: UUID | None) -> None:
         """Look into one import; None goes back to the list."""
-        self.opened, self.figure, self.error, self.exported = upload_id, "", None, None
+        self.opened, self.error, self.exported = upload_id, None, None
+        self.figure = self.reason = ""
         self._read_refused()
         self._list_problems()
         self.changed()
@@ -234,7 +241,13 @@ class Imports(Watched):
 
     def filter(self, figure: str) -> None:
         """List only the problems that one figure counts; all with an empty one."""
-        self.figure = figure
+        self.figure, self.reason = figure, ""
+        self._list_problems()
+        self.changed()
+
+    def filter_reason(self, code: str) -> None:
+        """List only what was left out for one reason; all with an empty one."""
+        self.reason = code
         self._list_problems()
         self.changed()
 
@@ -258,28 +271,42 @@ class Imports(Watched):
 
     @property
     def may_export(self) -> bool:
-        """Whether the lines that were not imported can be written out: the file is read again for it."""
-        known = self._known.get(self.opened) if self.opened is not None else None
-        if known is None or known.ledger is None or known.file is None or self.exporting:
+        """Whether there are lines that were not imported, to be written out."""
+        one, ledger = self.progress, self.ledger
+        if one is None or self.exporting or (ledger is None and not one.is_over):
             return False
-        return bool(known.ledger.refused + known.ledger.duplicates) and known.file.is_file()
+        of_file = ledger if ledger is not None else one.figures
+        return bool(of_file.refused + of_file.duplicates + one.duplicates_in_stock + one.refused_by_server)
 
     def export(self, target: Path) -> None:
-        """Write the refused and duplicate lines of the file, with their reasons, into the workbook `target`."""
-        known = self._known.get(self.opened) if self.opened is not None else None
-        if known is None or known.file is None or known.options is None or not self.may_export:
+        """Write every line of the file that was not imported, with its reason, into the workbook `target`."""
+        upload_id, words = self.opened, language()
+        if upload_id is None or not self.may_export:
             return
-        file, options, words = known.file, known.options, language()
         self.exporting, self.error = True, None
         self._ask(
-            lambda _engine: asyncio.to_thread(write_refused, file, options, target, language=words),
-            lambda rows: self._exported(target, rows),
+            lambda engine: imports.export_refused(engine, upload_id, target, language=words),
+            self._exported,
             self._export_failed,
         )
         self.changed()
 
-    def _exported(self, target: Path, rows: int) -> None:
-        self.exporting, self.exported = False, (target, rows)
+    def write_template(self, target: Path) -> None:
+        """Write an empty workbook with the columns as text."""
+        self.error = None
+        words = language()
+        self._ask(
+            lambda _engine: asyncio.to_thread(write_template, target, language=words),
+            lambda _none: self._template_written(target),
+            self._failed,
+        )
+
+    def _template_written(self, target: Path) -> None:
+        self.template = target
+        self.changed()
+
+    def _exported(self, exported: imports.Exported) -> None:
+        self.exporting, self.exported = False, exported
         self.changed()
 
     def _export_failed(self, error: Exception) -> None:
@@ -301,6 +328,9 @@ class Imports(Watched):
                 if event.id == self.opened:
                     self._list_problems()
                 self.changed()
+            case FileChecked():
+                if self.check is not None:
+                    self.check.hear(event)
             case ChangesArrived() if event.touches("sku", "product"):
                 self._ask(stock.list_stock, self._skus_read, self._ignored)
             case _:
@@ -364,6 +394,9 @@ class Imports(Watched):
             rows += problems.from_server(known.server_lines)
         if self.figure and self.figure != "read":
             rows = [row for row in rows if row.kind == self.figure]
+        self.reasons = Counter(row.code for row in rows).most_common()
+        if self.reason:
+            rows = [row for row in rows if row.code == self.reason]
         self.problems.show_rows(rows)
 
     def _failed(self, error: Exception) -> None:

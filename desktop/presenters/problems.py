@@ -6,17 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from desktop.importing import Ledger, Outcome
-from desktop.importing.sentences import REASONS
+from desktop.importing.sentences import OF_SERVER, OF_STOCK, REASONS
 from desktop.presenters import formats
 from desktop.presenters.listing import Column
 from desktop.presenters.words import language
 from shared.contracts.stock import LineResult, RefusedLine
 
-_SERVER_REASONS = {
-    LineResult.DUPLICATE_IN_STOCK: ("与库存中的卡密重复", "Is in stock already"),
-    LineResult.DUPLICATE_SOLD: ("与已售出的卡密重复", "Was sold already"),
-    LineResult.REFUSED: ("服务器拒绝了这张卡密", "The server refused it"),
-}
 _SKIPPED = ("header", "empty_row", "hidden_row")
 
 _KINDS = {
@@ -30,13 +25,16 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class ProblemRow:
-    """One line of the list. `kind` is the figure of the ledger that counts it; `where` is a line or the lines."""
+    """One line of the list. `kind` is the figure of the ledger that counts it; `where` is a line or the lines; `code`
+    is that of the reason.
+    """
 
     kind: str
     where: str
     address: str
     reason: tuple[str, str]
     shown: str
+    code: str = ""
 
 
 def _in_words(pair: tuple[str, str]) -> str:
@@ -73,6 +71,7 @@ def from_file(ledger: Ledger) -> list[ProblemRow]:
                 problem.address,
                 (reason[0], reason[1]),
                 problem.shown,
+                problem.reason,
             )
         )
     for code in _SKIPPED:
@@ -82,7 +81,8 @@ def from_file(ledger: Ledger) -> list[ProblemRow]:
             where = ", ".join(counted.addresses[:3]) + (" …" if counted.count > 3 else "")
             number = formats.count(counted.count)
             reason_zh = f"{words.sentence('zh')}，共 {number} 行"
-            rows.append(ProblemRow("skipped", where, "", (reason_zh, f"{words.sentence('en')}: {number} lines"), ""))
+            reason_en = f"{words.sentence('en')}: {number} lines"
+            rows.append(ProblemRow("skipped", where, "", (reason_zh, reason_en), "", code))
     return rows
 
 
@@ -90,11 +90,19 @@ def from_server(lines: Sequence[RefusedLine]) -> list[ProblemRow]:
     """What the server did not store."""
     return [
         ProblemRow(
-            "stock_refused" if line.result is LineResult.REFUSED else "stock_duplicates",
+            "stock_duplicates" if line.result in OF_STOCK else "stock_refused",
             formats.count(line.line),
             "",
-            _SERVER_REASONS[line.result],
+            (OF_SERVER[line.result].zh, OF_SERVER[line.result].en),
             "",
+            line.result.value,
         )
         for line in lines
     ]
+
+
+def reason_words(code: str) -> str:
+    """A reason by itself, in the language of the window."""
+    if code in REASONS:
+        return REASONS[code].sentence(language()).format(first_line="…")
+    return OF_SERVER[LineResult(code)].sentence(language())

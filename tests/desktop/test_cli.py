@@ -104,7 +104,7 @@ def test_the_same_file_twice_needs_a_decision(kameng, live_shop, tmp_path):
     assert (status, out) == (1, "")
     assert err == (
         "确要再次导入，请加 --again。\n"
-        "kameng: “other name.txt”已于 2026-11-02 09:30 导入到 STEAM-50（内容相同）。"
+        "kameng: 您在 2026-11-02 09:30 导入过这个文件（“other name.txt”，到 STEAM-50，内容相同）。"
         "确要再次导入请明确选择；重复的卡密不会重复入库。\n"
     )
     status, out, _ = kameng("import", renamed, "--sku", "STEAM-50", "--again", "--json", user="chen")

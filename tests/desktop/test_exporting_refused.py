@@ -8,7 +8,7 @@ import pytest
 
 from desktop.exporting import refused
 from desktop.exporting.refused import write_refused, write_template
-from desktop.importing import Options, plan
+from desktop.importing import Columns, Options, plan
 from shared.errors import KamengError
 from tests.desktop.files import Imported, workbook
 
@@ -95,19 +95,19 @@ def test_the_template_keeps_leading_zeros_and_imports_as_it_is(tmp_path: Path) -
     write_template(path)
     book = openpyxl.load_workbook(path)
     sheet = book["卡密"]
-    assert [sheet.column_dimensions[letter].number_format for letter in "ABC"] == ["@", "@", "@"]
-    assert [cell.value for cell in sheet[1]] == ["卡号", "卡密", "有效期"]
-    sheet.append(["0001", "AAAA1111", "2099-08-31"])
+    assert [sheet.column_dimensions[letter].number_format for letter in "ABCDE"] == ["@"] * 5
+    assert [cell.value for cell in sheet[1]] == ["卡号", "卡密", "有效期", "成本", "可用次数"]
+    sheet.append(["0001", "AAAA1111", "2099-08-31", "8.70", "3"])
     book.save(path)
     imported = Imported(path)
     assert imported.rows == [(2, "0001", "AAAA1111")]
     assert imported.notices == ["工作表“说明”没有读取；需要时请选择它再导入一次。"]
-    assert plan(path).columns.expiry == 2
+    assert imported.terms == [("2099-08-31", 87_000, 3)]
 
 
 def test_the_template_in_english(tmp_path: Path) -> None:
     path = tmp_path / "template.xlsx"
     write_template(path, language="en")
     preview = plan(path)
-    assert preview.titles == ("Card number", "Secret", "Expiry")
-    assert (preview.columns.number, preview.columns.secret, preview.columns.expiry) == (0, 1, 2)
+    assert preview.titles == ("Card number", "Secret", "Expiry", "Cost", "Uses")
+    assert preview.columns == Columns(number=0, secret=1, expiry=2, cost=3, uses=4)

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import openpyxl
 import pytest
 
 from desktop.credentials import Place
@@ -15,7 +16,8 @@ from desktop.engine.events import (
     SignedIn,
     SignedOut,
 )
-from desktop.importing import plan
+from desktop.importing import Columns, plan
+from desktop.operations.checking import Look
 from desktop.operations import orders
 from desktop.operations.seen import Seen
 from desktop.presenters import words
@@ -135,14 +137,14 @@ def test_changing_a_choice_reads_the_file_again_and_old_answers_are_dropped(tmp_
     check.look()
     check.decide(encoding="utf-16-le")
     assert (check.looking, len(ask.asked)) == (True, 2)
-    ask.answer(1, plan(file))
+    ask.answer(1, Look(plan(file), by_habit=False, has_rule=False))
     ask.fail(0, ValueError("late"))
     assert check.error is None
     assert check.preview.encoding == "gb18030"
     check.next_encoding()
     assert check.options.encoding == "utf-16-le"
-    check.use_columns(number=1, secret=1, expiry=1)
-    assert (check.options.columns.secret, check.options.columns.number, check.options.columns.expiry) == (1, None, None)
+    check.use_columns(number=1, secret=1, expiry=1, cost=0, uses=0)
+    assert check.options.columns == Columns(secret=1, cost=0), "a column is one thing"
     asked = len(ask.asked)
     check.decide(encoding="utf-16-le")
     assert len(ask.asked) == asked, "nothing changed, nothing is asked"
@@ -200,7 +202,16 @@ def test_an_import_from_the_first_line_to_the_last_word_of_the_server(live_shop,
     assert [imports.problems.cells(n)[0] for n in range(imports.problems.count)] == ["43"]
     assert (imports.may_cancel, imports.may_pause, imports.may_export) == (False, False, True)
     imports.export(tmp_path / "out.xlsx")
-    assert imports.exported == (tmp_path / "out.xlsx", 2)
+    assert (imports.exported.rows, imports.exported.whole) == (7, True), "the server's lines are among them"
+    sheet = openpyxl.load_workbook(tmp_path / "out.xlsx").active
+    assert [cell.value for cell in sheet["A"]] == ["行号", 1, 2, 3, 4, 5, 41, 43]
+    assert [sheet["E2"].value, sheet["D2"].value, sheet["C2"].value] == [keys[0], "库存中已有这张卡密", "服务器未接受"]
+    file.unlink()
+    imports.export(tmp_path / "lines.xlsx")
+    assert (imports.exported.rows, imports.exported.whole) == (7, False)
+    sheet = openpyxl.load_workbook(tmp_path / "lines.xlsx").active
+    assert [cell.value for cell in sheet["A"]] == ["行号", 1, 2, 3, 4, 5, 41, 43]
+    assert keys[7] not in [cell.value for row in sheet.rows for cell in row], "what is gone is not in the clear"
     imports.skip()
     assert imports.check is None
 

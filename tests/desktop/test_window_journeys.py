@@ -250,7 +250,7 @@ def test_refused_lines_are_exported_with_their_reasons(program, live_shop, qtbot
     ended(qtbot, desk)
     window.run("import.export_refused")
     qtbot.waitUntil(lambda: desk.imports.exported is not None, timeout=WAIT_MS)
-    assert desk.imports.exported == (target, 2)
+    assert (desk.imports.exported.path, desk.imports.exported.rows) == (target, 2)
     sheet = openpyxl.load_workbook(target).active
     assert [row[0] for row in sheet.iter_rows(min_row=2, values_only=True)] == [3, 4]
     assert any("已导出 2 行" in text for text in window.toasts.texts())

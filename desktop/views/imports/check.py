@@ -23,11 +23,14 @@ from desktop.presenters import formats
 from desktop.presenters.check import Check
 from desktop.presenters.imports import Imports
 from desktop.theme.tokens import SPACE
+from desktop.views.imports.checked import CheckedRows
 from desktop.views.imports.reading import ReadingBar
 from desktop.views.imports.sample import SampleTable
 from desktop.widgets.basics import Glyph, Notice, button, column, label, restyle, row
+from desktop.widgets.big_table import BigTable
 from desktop.widgets.empty import EmptyState
 from desktop.widgets.live import Live, language
+from desktop.widgets.rows_model import RowsModel
 from desktop.widgets.words import sentence
 
 
@@ -57,6 +60,8 @@ class CheckSheet(Live, QWidget):
         body.addWidget(self.problem)
         self.reading = ReadingBar()
         body.addWidget(self.reading)
+        self.checked = CheckedRows()
+        body.addWidget(self.checked)
         body.addWidget(self._decisions())
         self.remarks = column(gap=4)
         self._shown_remarks: list[Notice] = []
@@ -64,6 +69,9 @@ class CheckSheet(Live, QWidget):
         self._stack = QStackedWidget()
         self.sample = SampleTable()
         self._stack.addWidget(self.sample)
+        self.problems = BigTable()
+        self.say(self.problems.setAccessibleName, lambda: self.tr("不能导入的行"))
+        self._stack.addWidget(self.problems)
         self.nothing = EmptyState("file")
         self._stack.addWidget(self.nothing)
         self._stack.setMinimumHeight(220)
@@ -171,6 +179,10 @@ class CheckSheet(Live, QWidget):
                 self._check.unwatch(self._write)
             self._check = check
             self.reading.show_check(check)
+            self.checked.show_check(check)
+            if check is not None:
+                self.problems.show_rows(RowsModel(check.problems, self._titles, self))
+                self.problems.fit_titles(self._titles)
             if check is not None:
                 check.watch(self._write)
         self._write()
@@ -190,6 +202,7 @@ class CheckSheet(Live, QWidget):
         self.problem.tell(sentence(check.error) if check.error is not None else "", tone=tone)
         self._repeat.setVisible(check.may_repeat)
         self.reading.look()
+        self.checked.look()
         self.decisions.setVisible(check.is_damaged or check.has_hidden_rows)
         for box, shown, on in (
             (self.damaged, check.is_damaged, check.options.damaged == "accept"),
@@ -203,7 +216,7 @@ class CheckSheet(Live, QWidget):
         self._write_remarks(check)
         if preview is not None:
             self.sample.show_lines(preview.lines)
-            self._stack.setCurrentWidget(self.sample)
+            self._stack.setCurrentWidget(self.problems if check.figure and check.problems.count else self.sample)
         else:
             title = self.tr("正在看文件的内容…") if check.looking else self.tr("这个文件读不了")
             hint = "" if check.looking else self.tr("上面写了原因和办法。")
@@ -224,7 +237,14 @@ class CheckSheet(Live, QWidget):
         facts.append(formats.size(preview.bytes))
         if preview.total is not None:
             facts.append(self.tr("约 {rows} 行").format(rows=formats.count(preview.total)))
+        if check.by_habit:
+            facts.append(self.tr("列同上次导入"))
+        if check.has_rule:
+            facts.append(self.tr("按商品的卡密格式检查"))
         return " · ".join(facts)
+
+    def _titles(self) -> list[str]:
+        return [self.tr("行"), self.tr("单元格"), self.tr("结果"), self.tr("卡密（已遮盖）"), self.tr("原因")]
 
     def _write_skus(self, check: Check) -> None:
         wanted = [(one.code, f"{one.code} · {one.title}") for one in check.skus]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QStackedWidget, QWidget
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QProgressBar, QStackedWidget, QWidget
 
 from desktop.presenters import formats
 from desktop.presenters.imports import PROBLEMS_KEPT, STAGE_WORDS, ImportProgressed, Imports, ImportStage, stage_word
+from desktop.presenters.problems import reason_words
 from desktop.presenters.status import overall
 from desktop.theme.tokens import SPACE
 from desktop.widgets.basics import Badge, Card, Notice, button, column, label, name_tool, row, tool
@@ -100,6 +101,11 @@ class ImportDetail(Live, QWidget):
         line.addWidget(title)
         line.addWidget(self.shown)
         line.addStretch(1)
+        self.reasons = QComboBox()
+        self.reasons.setMinimumWidth(220)
+        self.say(self.reasons.setAccessibleName, lambda: self.tr("按原因筛选"))
+        self.reasons.activated.connect(lambda _at: self.presenter.filter_reason(self.reasons.currentData() or ""))
+        line.addWidget(self.reasons)
         self.write = button(icon_name="export")
         self.say(self.write.setText, lambda: self.tr("导出为 Excel"))
         self.write.clicked.connect(self.export)
@@ -178,17 +184,24 @@ class ImportDetail(Live, QWidget):
         words = self.tr("只列出前 {rows} 行，导出的 Excel 里有全部").format(rows=listed)
         self.shown.setText(words if self.presenter.is_cut_short else "")
         self.write.setEnabled(self.presenter.may_export)
-        self.write.setToolTip("" if self.presenter.may_export else self._why_not_export())
+        self.write.setToolTip(self.tr("正在写文件…") if self.presenter.exporting else "")
+        self._show_reasons()
         if rows:
             self._stack.setCurrentWidget(self.table)
             return
         self.empty.tell(*self._empty_words(one))
         self._stack.setCurrentWidget(self.empty)
 
-    def _why_not_export(self) -> str:
-        if self.presenter.exporting:
-            return self.tr("正在写文件…")
-        return self.tr("要导出，请在本次打开期间导入的文件上操作，并保留原文件。")
+    def _show_reasons(self) -> None:
+        offers = [(self.tr("全部原因"), "")]
+        offers += [(f"{reason_words(code)} ({formats.count(rows)})", code) for code, rows in self.presenter.reasons]
+        box = self.reasons
+        if [(box.itemText(at), box.itemData(at)) for at in range(box.count())] != offers:
+            box.clear()
+            for words, code in offers:
+                box.addItem(words, code)
+        box.setCurrentIndex(max(0, box.findData(self.presenter.reason)))
+        box.setVisible(len(offers) > 2)
 
     def _empty_words(self, one: ImportProgressed) -> tuple[str, str]:
         figure = self.presenter.figure
@@ -198,7 +211,9 @@ class ImportDetail(Live, QWidget):
             title = self.tr("可导入的卡密不在这里列出")
             return title, self.tr("它们在本机加密后直接上传，界面上不保留内容。")
         if self.presenter.ledger is None and one.figures.read != one.figures.valid:
-            return self.tr("这里没有逐行记录"), self.tr("逐行的原因只在读取文件的那次打开期间保留；数字如上。")
+            return self.tr("这里没有逐行记录"), self.tr(
+                "逐行的原因只在读取文件的那次打开期间列出；保留原文件即可导出全部。"
+            )
         return self.tr("没有这样的行"), self.tr("读取的每一行都已计入上面的数字。")
 
     def _chosen(self, figure: str) -> None:

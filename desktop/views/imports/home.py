@@ -38,11 +38,12 @@ class ImportsHome(Live, QWidget):
     """See the file's head.
 
     Signals:
-        choose(), paste(): the two buttons.
+        choose(), paste(), template(): the three buttons.
     """
 
     choose = Signal()
     paste = Signal()
+    template = Signal()
 
     def __init__(self, presenter: Imports) -> None:
         super().__init__()
@@ -98,6 +99,11 @@ class ImportsHome(Live, QWidget):
         paste.clicked.connect(self.paste)
         buttons.addWidget(choose)
         buttons.addWidget(paste)
+        template = button(icon_name="export")
+        self.say(template.setText, lambda: self.tr("下载模板…"))
+        self.say(template.setToolTip, lambda: self.tr("各列已设为文本的空白 Excel，长数字和开头的 0 不会丢"))
+        template.clicked.connect(self.template)
+        buttons.addWidget(template)
         buttons.addStretch(1)
         words.addLayout(buttons)
         words.addStretch(1)

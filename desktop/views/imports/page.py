@@ -56,6 +56,7 @@ class ImportsPage(Page):
         self.body.addWidget(self._stack, 1)
         self.home.choose.connect(self.choose)
         self.home.paste.connect(self.paste)
+        self.home.template.connect(self.write_template)
         self.detail.export.connect(self.export_refused)
         self.handle("import.choose", self.choose)
         self.handle("import.paste", self.paste)
@@ -65,6 +66,7 @@ class ImportsPage(Page):
         self.handle("import.export_refused", self.export_refused, when=lambda: presenter.may_export)
         self.handle("list.refresh", self.refresh)
         self._told_export: object = None
+        self._told_template: object = None
         self._checked: object = None
         self._opened = False
         presenter.watch(self._look)
@@ -109,6 +111,12 @@ class ImportsPage(Page):
         if target is not None:
             self.presenter.export(target)
 
+    def write_template(self) -> None:
+        """Write an empty workbook whose columns are text."""
+        target = self._ask_target(self, self.tr("卡密导入模板.xlsx"))
+        if target is not None:
+            self.presenter.write_template(target)
+
     def _begin(self) -> None:
         if self.presenter.check is not None:
             self.presenter.check.start()
@@ -150,9 +158,14 @@ class ImportsPage(Page):
         )
         self.notice.tell(sentence(presenter.error) if presenter.error is not None else "", tone="danger")
         if presenter.exported is not None and presenter.exported is not self._told_export:
-            path, rows = presenter.exported
-            text = self.tr("已导出 %n 行到 {path}", None, rows).format(path=path)
-            self.told.emit(text, "success")
+            done = presenter.exported
+            text = self.tr("已导出 %n 行到 {path}", None, done.rows).format(path=done.path)
+            if not done.whole:
+                text += self.tr("（原文件已不在或已改动，只写出行号与原因）")
+            self.told.emit(text, "success" if done.whole else "warning")
         self._told_export = presenter.exported
+        if presenter.template is not None and presenter.template is not self._told_template:
+            self.told.emit(self.tr("模板已保存到 {path}").format(path=presenter.template), "success")
+        self._told_template = presenter.template
         self._tell_end()
         self.changed.emit()

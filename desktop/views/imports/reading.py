@@ -1,17 +1,21 @@
-"""How the file is read, as a row of choices: encoding, separator, sheet, heading, and which column is what."""
+"""How the file is read, as a row of choices: encoding, separator, sheet, heading, which column is what, and what holds
+for the whole file.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from PySide6.QtWidgets import QComboBox, QWidget
+from PySide6.QtWidgets import QComboBox, QLineEdit, QSpinBox, QWidget
 
-from desktop.presenters.check import ENCODINGS, SEPARATORS, Check
+from desktop.presenters.check import ENCODINGS, EXPIRY_ORDERS, SEPARATORS, Check
+from desktop.presenters.formats import price
 from desktop.theme.tokens import SPACE
-from desktop.widgets.basics import column, label
+from desktop.widgets.basics import column, label, restyle
 from desktop.widgets.flow import FlowLayout
 from desktop.widgets.live import Live
+from shared.contracts.stock import MAX_USES
 
 
 class ReadingBar(Live, QWidget):
@@ -30,23 +34,43 @@ class ReadingBar(Live, QWidget):
             ("secret", lambda: self.tr("卡密列"), self._columns_chosen),
             ("number", lambda: self.tr("卡号列"), self._columns_chosen),
             ("expiry", lambda: self.tr("有效期列"), self._columns_chosen),
+            ("expiry_order", lambda: self.tr("有效期写法"), self._order_chosen),
+            ("cost", lambda: self.tr("成本列"), self._columns_chosen),
+            ("uses", lambda: self.tr("可用次数列"), self._columns_chosen),
         ):
             self._add(key, words, chosen)
+        self.cost = QLineEdit()
+        self.cost.setMaxLength(16)
+        self.cost.setFixedWidth(132)
+        self.say(self.cost.setPlaceholderText, lambda: self.tr("例如 8.70，可不填"))
+        self._cost_holder = self._hold(self.cost, lambda: self.tr("每张成本（元）"))
+        self.cost.editingFinished.connect(self._cost_typed)
+        self.cost.textEdited.connect(lambda _text: restyle(self.cost, "wrong", "false"))
+        self.uses = QSpinBox()
+        self.uses.setRange(1, MAX_USES)
+        self.uses.setKeyboardTracking(False)
+        self.uses.setFixedWidth(104)
+        self._uses_holder = self._hold(self.uses, lambda: self.tr("每张可用次数"))
+        self.uses.valueChanged.connect(self._uses_chosen)
         self.on_words(self.look)
 
-    def _add(self, key: str, words: Callable[[], str], chosen: Callable[[Any], None]) -> None:
+    def _hold(self, field: QWidget, words: Callable[[], str]) -> QWidget:
         holder = QWidget()
         layout = column(holder, gap=2)
-        title, box = label(role="caption"), QComboBox()
-        box.setMinimumWidth(104)
-        title.setBuddy(box)
+        title = label(role="caption")
+        title.setBuddy(field)
         self.say(title.setText, words)
-        self.say(box.setAccessibleName, words)
-        box.activated.connect(lambda _at, b=box: chosen(b.currentData()))
+        self.say(field.setAccessibleName, words)
         layout.addWidget(title)
-        layout.addWidget(box)
+        layout.addWidget(field)
         self._layout.addWidget(holder)
-        self._boxes[key] = (holder, box)
+        return holder
+
+    def _add(self, key: str, words: Callable[[], str], chosen: Callable[[Any], None]) -> None:
+        box = QComboBox()
+        box.setMinimumWidth(104)
+        box.activated.connect(lambda _at, b=box: chosen(b.currentData()))
+        self._boxes[key] = (self._hold(box, words), box)
 
     def box(self, key: str) -> QComboBox:
         """The choice called `key`."""
@@ -66,6 +90,8 @@ class ReadingBar(Live, QWidget):
                 holder.setVisible(is_text and key == "encoding")
             if is_text and check is not None:
                 self._fill("encoding", [(name.upper(), name) for name in ENCODINGS], check.options.encoding)
+            self._cost_holder.hide()
+            self._uses_holder.hide()
             return
         options = preview.options
         encodings = (
@@ -84,9 +110,21 @@ class ReadingBar(Live, QWidget):
         none = [(self.tr("没有"), None)]
         self._fill("secret", columns, preview.columns.secret)
         self._fill("number", [*none, *columns], preview.columns.number)
-        self._fill("expiry", [*none, *columns], preview.columns.expiry)
-        for key in ("secret", "number", "expiry"):
+        for key in ("expiry", "cost", "uses"):
+            self._fill(key, [*none, *columns], getattr(preview.columns, key))
+        self._fill("expiry_order", [(self._order_word(one), one) for one in EXPIRY_ORDERS], options.expiry_order)
+        for key in ("secret", "number"):
             self._boxes[key][0].setVisible(len(columns) > 1)
+        for key in ("expiry", "cost", "uses"):
+            self._boxes[key][0].setVisible(len(columns) > 1 + (preview.columns.number is not None))
+        self._boxes["expiry_order"][0].setVisible(preview.columns.expiry is not None)
+        self._cost_holder.setVisible(preview.columns.cost is None)
+        self._uses_holder.setVisible(preview.columns.uses is None)
+        if not self.cost.hasFocus():
+            self.cost.setText("" if options.cost is None else price(options.cost))
+        self.uses.blockSignals(True)
+        self.uses.setValue(options.uses)
+        self.uses.blockSignals(False)
 
     def _fill(self, key: str, offers: list[tuple[str, Any]], now: object) -> None:
         box = self._boxes[key][1]
@@ -99,6 +137,10 @@ class ReadingBar(Live, QWidget):
     def _separator_word(self, separator: str) -> str:
         named = {"\t": self.tr("制表符"), " ": self.tr("空格"), "": self.tr("整行一张卡")}
         return named.get(separator, separator)
+
+    def _order_word(self, order: str) -> str:
+        named = {"ymd": self.tr("年-月-日"), "dmy": self.tr("日/月/年"), "mdy": self.tr("月/日/年")}
+        return named[order]
 
     def _encoding_chosen(self, value: str) -> None:
         if self._check is not None:
@@ -122,4 +164,18 @@ class ReadingBar(Live, QWidget):
                 number=self.box("number").currentData(),
                 secret=self.box("secret").currentData(),
                 expiry=self.box("expiry").currentData(),
+                cost=self.box("cost").currentData(),
+                uses=self.box("uses").currentData(),
             )
+
+    def _order_chosen(self, value: str) -> None:
+        if self._check is not None:
+            self._check.decide(expiry_order=value)
+
+    def _cost_typed(self) -> None:
+        if self._check is not None:
+            restyle(self.cost, "wrong", "false" if self._check.use_cost(self.cost.text()) else "true")
+
+    def _uses_chosen(self, value: int) -> None:
+        if self._check is not None:
+            self._check.decide(uses=value)

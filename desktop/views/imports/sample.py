@@ -9,7 +9,7 @@ from PySide6.QtCore import QAbstractTableModel, QEvent, QModelIndex, QPersistent
 from PySide6.QtGui import QFontMetrics, QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
-from desktop.presenters.check import PreviewLine, shape, verdict, verdict_tone
+from desktop.presenters.check import PreviewLine, Terms, shape, terms_words, verdict, verdict_tone
 from desktop.presenters.formats import MASK
 from desktop.theme.apply import key_font
 from desktop.widgets.big_table import BadgeDelegate
@@ -17,7 +17,7 @@ from desktop.widgets.live import Live
 from desktop.widgets.rows_model import TONE_ROLE
 
 _NOWHERE = QModelIndex()
-LINE, RAW, NUMBER, SECRET, VERDICT = range(5)
+LINE, RAW, NUMBER, SECRET, TERMS, VERDICT = range(6)
 SHORTEST, LONGEST = 12, 24  # characters of a card that its column shows
 
 
@@ -27,7 +27,7 @@ class SampleModel(QAbstractTableModel):
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self._lines: Sequence[PreviewLine] = ()
-        self._titles = [""] * 5
+        self._titles = [""] * 6
         self._imported = ""
         self.uncovered = -1
         self._font = key_font()
@@ -41,9 +41,9 @@ class SampleModel(QAbstractTableModel):
 
     def speak(self, titles: list[str], imported: str) -> None:
         self._titles, self._imported = titles, imported
-        self.headerDataChanged.emit(Qt.Orientation.Horizontal, 0, 4)
+        self.headerDataChanged.emit(Qt.Orientation.Horizontal, 0, VERDICT)
         if self._lines:
-            self.dataChanged.emit(self.index(0, 0), self.index(len(self._lines) - 1, 4))
+            self.dataChanged.emit(self.index(0, 0), self.index(len(self._lines) - 1, VERDICT))
 
     def uncover(self, row: int) -> None:
         """Show the keys of one line; -1 covers all."""
@@ -57,12 +57,12 @@ class SampleModel(QAbstractTableModel):
         return 0 if parent.isValid() else len(self._lines)
 
     def columnCount(self, parent: QModelIndex | QPersistentModelIndex = _NOWHERE) -> int:
-        return 0 if parent.isValid() else 5
+        return 0 if parent.isValid() else 6
 
     def headerData(
         self, section: int, orientation: Qt.Orientation, role: int = int(Qt.ItemDataRole.DisplayRole)
     ) -> Any:
-        if role == int(Qt.ItemDataRole.DisplayRole) and orientation is Qt.Orientation.Horizontal and 0 <= section < 5:
+        if role == int(Qt.ItemDataRole.DisplayRole) and orientation is Qt.Orientation.Horizontal and 0 <= section < 6:
             return self._titles[section]
         return None
 
@@ -85,6 +85,8 @@ class SampleModel(QAbstractTableModel):
             return str(line.line)
         if at == VERDICT:
             return verdict(line, self._lines) or self._imported
+        if at == TERMS:
+            return terms_words(line.terms) if line.terms is not None else ""
         text = {RAW: line.raw, NUMBER: line.number, SECRET: line.secret}[at]
         return shape(text) if covered and line.reason != "header" else text
 
@@ -114,7 +116,7 @@ class SampleTable(Live, QTableView):
         header.setHighlightSections(False)
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         wide = self.fontMetrics().horizontalAdvance("0")
-        for at, characters in ((LINE, 6), (VERDICT, 27)):
+        for at, characters in ((LINE, 6), (TERMS, 26), (VERDICT, 27)):
             header.resizeSection(at, characters * wide + 20)
         header.setSectionResizeMode(RAW, QHeaderView.ResizeMode.Stretch)
         self.setItemDelegateForColumn(VERDICT, BadgeDelegate(self))
@@ -127,6 +129,7 @@ class SampleTable(Live, QTableView):
         self.lines.show_lines(lines)
         is_single = all(not line.number for line in lines)
         self.setColumnHidden(NUMBER, is_single)
+        self.setColumnHidden(TERMS, all(line.terms is None or line.terms == Terms() for line in lines))
         wide = max(QFontMetrics(key_font()).horizontalAdvance(one) for one in ("0", MASK))
         for at, texts in ((NUMBER, [one.number for one in lines]), (SECRET, [one.secret for one in lines])):
             characters = min(max(map(len, texts), default=0), LONGEST)
@@ -158,5 +161,6 @@ class SampleTable(Live, QTableView):
         super().keyReleaseEvent(event)
 
     def _speak(self) -> None:
-        titles = [self.tr("行"), self.tr("文件中的原文"), self.tr("卡号"), self.tr("卡密"), self.tr("结果")]
+        titles = [self.tr("行"), self.tr("文件中的原文"), self.tr("卡号"), self.tr("卡密")]
+        titles += [self.tr("有效期 · 成本 · 次数"), self.tr("结果")]
         self.lines.speak(titles, self.tr("可导入"))
