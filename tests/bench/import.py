@@ -1,9 +1,11 @@
 """Import: a workbook of card keys on the desktop becomes durable, encrypted, deduplicated stock on the server.
 
 Ours: the real server process and the console's own engine in another one (with its reader process), everything on
-this machine, on an empty database with the engine's full durability. The floor does the bare work in one process
-(see _import_floor). Rounds take turns; figures are medians. Afterwards every stored card is opened and compared with
-the file: `lost` and `doubled` count cards.
+this machine, on an empty database (or one with `ONTO` other cards of the SKU) with the engine's full durability. The
+file is read, sent and stored at the same time: `read_seconds` end when the console has read and judged all of it,
+`store_seconds` are what is left until it is for sale. The floor does the bare work in one process (see _import_floor).
+Rounds take turns; figures are medians. Afterwards every stored card is opened and compared with the file: `lost` and
+`doubled` count cards.
 """  # noqa: N999 - the file is named for the job that make bench runs
 
 import sys
@@ -19,9 +21,11 @@ from server.stock.model import CardSecret, StockLot, StockUnit
 from shared import cardkey
 from tests import engines
 from tests.bench import _cards, _figures, _shop
+from tests.world import World
 
 SKU, LOGIN = "STEAM-50", "chen"
 ROUND_SECONDS = 900
+STEP = 100_000
 
 
 def main() -> int:
@@ -30,6 +34,7 @@ def main() -> int:
     options.add_argument("--rows", type=int, default=200_000)
     options.add_argument("--engine", choices=engines.KINDS, default="sqlite")
     options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--onto", type=int, default=0)
     given = options.parse_args()
     _figures.say(f"making a workbook of {given.rows} rows, unless it is there")
     file = _cards.workbook(given.rows)
@@ -37,15 +42,23 @@ def main() -> int:
     floors: list[dict[str, Any]] = []
     with _shop.durable_engines() as scratch:
         for n in range(given.rounds):
-            floors.append(_floor_round(given.engine, scratch / f"floor-{n}", file))
+            floors.append(_floor_round(given.engine, scratch / f"floor-{n}", file, given.onto))
             _figures.say(f"floor {n + 1}: {floors[-1]}")
-            ours.append(_our_round(given.engine, scratch / f"ours-{n}", file, given.rows))
+            ours.append(_our_round(given.engine, scratch / f"ours-{n}", file, given.rows, given.onto))
             _figures.say(f"ours  {n + 1}: {ours[-1]}")
-    return _figures.finish(_told(given.engine, given.rows, ours, floors))
+    return _figures.finish(_told(given.engine, given.rows, given.onto, ours, floors))
 
 
-def _floor_round(kind: engines.Kind, folder: Path, file: Path) -> dict[str, Any]:
-    shop = _shop.prepared(kind, folder)
+def _stocked(kind: engines.Kind, folder: Path, onto: int) -> _shop.Shop:
+    def fill(shop: World) -> None:
+        for start in range(0, onto, STEP):
+            shop.stock(SKU, shop.keys(SKU, min(STEP, onto - start), start=start))
+
+    return _shop.prepared(kind, folder, fill)
+
+
+def _floor_round(kind: engines.Kind, folder: Path, file: Path, onto: int) -> dict[str, Any]:
+    shop = _stocked(kind, folder, onto)
     found = _figures.run(
         "tests.bench._import_floor", "--database", shop.database_url, "--file", file, seconds=ROUND_SECONDS
     )
@@ -53,8 +66,8 @@ def _floor_round(kind: engines.Kind, folder: Path, file: Path) -> dict[str, Any]
     return found
 
 
-def _our_round(kind: engines.Kind, folder: Path, file: Path, rows: int) -> dict[str, Any]:
-    shop = _shop.prepared(kind, folder)
+def _our_round(kind: engines.Kind, folder: Path, file: Path, rows: int, onto: int) -> dict[str, Any]:
+    shop = _stocked(kind, folder, onto)
     with _shop.serving(shop) as server:
         arguments = {"server": server.url, "login": LOGIN, "sku": SKU, "home": folder / "console", "file": file}
         words = [word for name, value in arguments.items() for word in (f"--{name}", value)]
@@ -87,7 +100,7 @@ def _compare(shop: _shop.Shop, rows: int) -> tuple[int, int]:
     return len(wanted - found.keys()), found.total() - len(found)
 
 
-def _told(kind: str, rows: int, ours: list[dict[str, Any]], floors: list[dict[str, Any]]) -> dict[str, Any]:
+def _told(kind: str, rows: int, onto: int, ours: list[dict[str, Any]], floors: list[dict[str, Any]]) -> dict[str, Any]:
     def of(rounds: list[dict[str, Any]], name: str) -> float:
         return _figures.median([one[name] for one in rounds])
 
@@ -96,6 +109,7 @@ def _told(kind: str, rows: int, ours: list[dict[str, Any]], floors: list[dict[st
         "name": "import",
         "engine": kind,
         "n": rows,
+        "onto": onto,
         "rounds": len(ours),
         "seconds": seconds,
         "read_seconds": of(ours, "read_seconds"),
