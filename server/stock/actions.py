@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, bindparam, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Update, bindparam, func, insert, or_, select, update
 
-from server.db import Tx, rows_changed, table_of, tell
+from server.db import Tx, table_of, tell, update_many
 from server.stock import picking, withdrawal
 from server.stock.model import Delivery, StockCursor, StockLot, StockUnit
 from server.stock.picking import Lot
@@ -70,7 +70,8 @@ class Desk:
     tx: Tx
     at: datetime
     lots: dict[UUID, Lot]
-    units: dict[tuple[UUID, int], UUID]
+    units: dict[UUID, dict[int, UUID]]
+    """The lot of each unit of this transaction, by SKU."""
     left: dict[UUID, int]
     """What of each SKU can be sold to somebody else now; of SKUs that were asked for."""
     _promised: list[Want] = field(default_factory=list)
@@ -101,7 +102,7 @@ class Desk:
             for want, units in zip(wants, picked, strict=True):
                 taken[want.order_line_id] = tuple(seq for seq, _ in units)
                 rows += [{"s": sku_id, "q": seq, "line": want.order_line_id} for seq, _ in units]
-                self.units |= {(sku_id, seq): lot_id for seq, lot_id in units}
+                self.units.setdefault(sku_id, {}).update(units)
         if rows:
             _exactly(self.tx, _HOLD, rows)
         return taken
@@ -133,7 +134,7 @@ class Desk:
             self.tx.execute(
                 picking.INSERT_RETURNED,
                 [
-                    {"sku_id": line.sku_id, "seq": seq, "lot_id": self.units[line.sku_id, seq]}
+                    {"sku_id": line.sku_id, "seq": seq, "lot_id": self.units[line.sku_id][seq]}
                     for line in back
                     for seq in line.seqs
                 ],
@@ -144,7 +145,7 @@ class Desk:
             seqs: dict[UUID, list[int]] = defaultdict(list)
             for line in void:
                 for seq in line.seqs:
-                    seqs[self.units[line.sku_id, seq]].append(seq)
+                    seqs[self.units[line.sku_id][seq]].append(seq)
             for lot_id in sorted(seqs):
                 withdrawal.left(self.tx, gone[lot_id], seqs[lot_id])
 
@@ -159,7 +160,7 @@ class Desk:
             _exactly(self.tx, _WRITE_CURSOR, rows)
 
     def _only(self, line: LineUnits, lots: Container[UUID], *, inside: bool) -> LineUnits:
-        seqs = (seq for seq in line.seqs if (self.units[line.sku_id, seq] in lots) is inside)
+        seqs = (seq for seq in line.seqs if (self.units[line.sku_id][seq] in lots) is inside)
         return LineUnits(line.order_line_id, line.sku_id, tuple(seqs))
 
     def _sells(self, lot: Lot) -> bool:
@@ -182,7 +183,7 @@ class Desk:
         for line in lines:
             for seq in line.seqs:
                 rows.append({"s": line.sku_id, "q": seq, "line": line.order_line_id})
-                self.lots[self.units[line.sku_id, seq]].move(UnitState.HELD, to, 1)
+                self.lots[self.units[line.sku_id][seq]].move(UnitState.HELD, to, 1)
         _exactly(self.tx, _MOVE_HELD[to], rows)
 
 
@@ -203,7 +204,8 @@ def desk(tx: Tx, *, at: datetime, wants: Sequence[Want] = (), held: Sequence[Lin
     for want in wants:
         need[want.sku_id] += want.quantity
     planned = _plan(tx, need, at)
-    lots = _lock(tx, set(units.values()) | {lot_id for lot_ids in planned.values() for lot_id in lot_ids})
+    concerned = {lot_id for lots_of_units in units.values() for lot_id in lots_of_units.values()}
+    lots = _lock(tx, concerned.union(*planned.values()))
     opened = Desk(tx=tx, at=at, lots=lots, units=units, left={})
     while True:
         opened.left = dict.fromkeys(need, 0)
@@ -309,16 +311,15 @@ _LOTS_OF_UNITS = select(StockUnit.seq, StockUnit.lot_id).where(
 )
 
 
-def _lots_of(tx: Tx, lines: Sequence[LineUnits]) -> dict[tuple[UUID, int], UUID]:
-    """The lot of each unit; a unit never changes its lot, so this needs no lock."""
+def _lots_of(tx: Tx, lines: Sequence[LineUnits]) -> dict[UUID, dict[int, UUID]]:
+    """The lot of each unit, by SKU; a unit never changes its lot, so this needs no lock."""
     wanted: dict[UUID, list[int]] = defaultdict(list)
     for line in lines:
         wanted[line.sku_id] += line.seqs
     return {
-        (sku_id, seq): lot_id
+        sku_id: dict(tx.execute(_LOTS_OF_UNITS, {"sku": sku_id, "seqs": sorted(seqs)}).all())
         for sku_id, seqs in wanted.items()
         if seqs
-        for seq, lot_id in tx.execute(_LOTS_OF_UNITS, {"sku": sku_id, "seqs": sorted(seqs)})
     }
 
 
@@ -352,8 +353,8 @@ _WRITE_CURSOR = (
 _INSERT_DELIVERIES = insert(table_of(Delivery))
 
 
-def _exactly(tx: Tx, statement: object, rows: list[dict[str, object]]) -> None:
+def _exactly(tx: Tx, statement: Update, rows: list[dict[str, object]]) -> None:
     """Run a guarded update for each row; each must match. Anything else is out of step and undoes the whole."""
-    changed = rows_changed(tx.connection().execute(statement, rows))  # type: ignore[call-overload]
+    changed = update_many(tx, statement, rows)
     if changed != len(rows):
         raise StockOutOfStep(f"{changed} of {len(rows)} rows were as expected")

@@ -197,7 +197,7 @@ def _dead_tuples(url: str) -> dict[str, Any]:
             query = (
                 "SELECT relname, n_dead_tup FROM pg_stat_user_tables WHERE relname LIKE 'stock_%' AND n_dead_tup > 0"
             )
-            dead = dict(tx.execute(text(query)).tuples().all())
+            dead = dict(tx.execute(text(query)).all())
     database.close()
     return {"dead_tuples": dead} if dead else {}
 
