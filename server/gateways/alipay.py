@@ -153,7 +153,7 @@ class AlipayGateway:
         try:
             closed = await self._ask(Closed, "alipay.trade.close", {"out_trade_no": our_number(out_trade_no)})
         except ChannelRefused as refusal:
-            if refusal.reason_code not in ENDED:
+            if refusal.reason_code not in {*ENDED, Reason.ALREADY_CLOSED}:
                 raise
             await self._require_closed(out_trade_no)
         else:

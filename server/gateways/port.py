@@ -300,7 +300,10 @@ class Gateway(Protocol):
         """What can be created, as this channel is set up."""
 
     async def create(self, payment: CreatePayment) -> PaymentOpened:
-        """Open a payment. The same number with the same content answers the same again."""
+        """Open a payment. The same number with the same content answers the same again.
+
+        Raises ChannelRefused(`ALREADY_PAID`) when money came for it before; query then.
+        """
 
     async def query(self, out_trade_no: str) -> PaymentFact | None:
         """What the channel knows of our number; None when it knows of none."""

@@ -192,7 +192,11 @@ class WechatGateway:
     async def close(self, out_trade_no: str) -> None:
         """See `port.Gateway.close`. WeChat Pay says yes for any number, also an unknown one: only the query decides."""
         target = f"/v3/pay/transactions/out-trade-no/{our_number(out_trade_no)}/close"
-        await self._answer("POST", target, {"mchid": self.merchant_id})
+        try:
+            await self._answer("POST", target, {"mchid": self.merchant_id})
+        except ChannelRefused as refusal:
+            if refusal.reason_code != Reason.ALREADY_CLOSED:
+                raise
         fact = await self.query(out_trade_no)
         if fact is None:
             raise ChannelRefused(channel=CHANNEL, reason_code=Reason.NOT_FOUND)

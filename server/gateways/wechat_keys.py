@@ -134,7 +134,10 @@ class ChannelKeys:
             raise BadSignature(reason="probe")  # wrong on purpose, and perhaps not even base64
         timestamp, nonce = given.get("wechatpay-timestamp", ""), given.get("wechatpay-nonce", "")
         serial = given.get("wechatpay-serial", "")
-        if not (signed and nonce and serial and timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
+        # A line break in one of them would move the border between what is named and what is told.
+        if not (nonce.isprintable() and timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
+            raise BadSignature(reason="incomplete")
+        if not (signed and nonce and serial):
             raise BadSignature(reason="incomplete")
         if given.get("wechatpay-signature-type", SCHEME) != SCHEME:
             raise BadSignature(reason="unknown_key")

@@ -19,7 +19,7 @@ from shared.money import Fen
 
 _OUR_NUMBER = re.compile(r"[0-9A-Za-z_-]{6,32}")
 _LOCAL_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?")
-_YUAN = re.compile(r"(?P<yuan>[0-9]{1,11})(?:\.(?P<part>[0-9]{1,2}))?")
+_YUAN = re.compile(r"(?P<yuan>[0-9]{1,12})(?:\.(?P<part>[0-9]{1,2}))?")
 
 NOT_SENT = frozenset({"ConnectError", "ConnectTimeout"})
 """Reasons of `outbound.Unanswered` that say: there was no connection, so the request went nowhere."""

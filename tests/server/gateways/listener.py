@@ -1,5 +1,6 @@
 """A real HTTP server that keeps every request byte for byte and answers as its test says."""
 
+import json
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -74,3 +75,9 @@ def listening(answer):
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def unsigned(status, content):
+    """The answer of nobody we know."""
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return lambda _asked: Said(status, {}, body)

@@ -123,6 +123,15 @@ def test_a_subject_has_no_character_that_alipay_refuses(alipay):
     assert json.loads(parameters["biz_content"])["subject"] == "A B C D" + "卡" * 83
 
 
+def test_a_refusal_of_a_question_is_not_taken_for_an_answer(alipay):
+    with listening(alipay.no("isv.insufficient-isv-permissions", code="40006")) as server:
+        gateway = alipay.gateway(server.url)
+        for question in (gateway.query(NUMBER), gateway.query_refund("R-00000001", out_trade_no=NUMBER)):
+            with pytest.raises(ChannelRefused) as refusal:
+                run(question)
+            assert refusal.value.reason_code == "isv.insufficient-isv-permissions"
+
+
 def test_a_number_that_is_not_ours_never_leaves(alipay):
     for work in (alipay.gateway().query("x"), alipay.gateway().create(payment("page", out_trade_no="卡" * 8))):
         with pytest.raises(AssertionError):
@@ -185,7 +194,9 @@ def test_closing(alipay):
     assert (given, method, content) == (None, "alipay.trade.close", {"out_trade_no": NUMBER})
 
 
-@pytest.mark.parametrize("sub_code", ["ACQ.TRADE_STATUS_ERROR", "ACQ.REASON_TRADE_STATUS_INVALID"])
+@pytest.mark.parametrize(
+    "sub_code", ["ACQ.TRADE_STATUS_ERROR", "ACQ.REASON_TRADE_STATUS_INVALID", "ACQ.TRADE_HAS_CLOSE"]
+)
 @pytest.mark.parametrize(
     ("label", "then", "error"),
     [
@@ -205,6 +216,13 @@ def test_what_does_not_wait_any_more_is_asked_about(alipay, label, then, error, 
                 run(gateway.close(NUMBER))
             assert error[1] in vars(refusal.value).values(), label
     assert [alipay.parameters(one)["method"] for one in server.asked] == ["alipay.trade.close", "alipay.trade.query"]
+
+
+def test_what_does_not_wait_and_is_not_known_is_not_found(alipay):
+    answers = [alipay.no("ACQ.TRADE_STATUS_ERROR"), alipay.no("ACQ.TRADE_NOT_EXIST")]
+    with listening(answers) as server, pytest.raises(ChannelRefused) as refusal:
+        run(alipay.gateway(server.url).close(NUMBER))
+    assert refusal.value.reason_code == "NOT_FOUND"
 
 
 # --- refunds ---
@@ -284,6 +302,19 @@ def test_a_refund_that_did_not_succeed(alipay, label, content, expected):
     assert (work[0] and work[0].state) == expected, label
 
 
+def test_a_refund_of_what_alipay_does_not_know_is_none(alipay):
+    answer = alipay.no("ACQ.TRADE_NOT_EXIST")
+    assert asked_of(alipay, answer, lambda g: g.query_refund("R-00000001", out_trade_no=NUMBER))[0] is None
+
+
+def test_a_refund_needs_no_reason_and_its_question_needs_the_payment(alipay):
+    plain = replace(REFUND, reason="")
+    _, [(_, content, _)] = asked_of(alipay, alipay.says(REFUNDED), lambda gateway: gateway.refund(plain))
+    assert "refund_reason" not in content
+    with pytest.raises(AssertionError):
+        run(alipay.gateway().query_refund("R-00000001"))
+
+
 @pytest.mark.parametrize(
     "changes", [{"out_request_no": "R-00000002"}, {"out_trade_no": "KM-00000002"}, {"refund_amount": ""}]
 )
@@ -351,6 +382,7 @@ def test_the_raw_text_is_what_is_signed(alipay):
         ("is nested without end", lambda a: raw("[" * 200_000), "answer malformed"),
         ("has more behind it", lambda a: raw('{"alipay_trade_query_response":{"code":"10000"}}{}'), "answer malformed"),
         ("has a node twice", lambda a: raw('{"sign":"","sign":""}'), "answer malformed"),
+        ("is a list", lambda a: a.says("[]"), "answer malformed"),
         ("is of another method", lambda a: a.says(TRADE, node="alipay_trade_refund_response"), "answer malformed"),
         ("is not signed", lambda a: a.says(TRADE, sign=False), "answer incomplete, 10000"),
         ("says no unsigned", lambda a: a.no("isv.invalid-signature", sign=False), "answer incomplete, isv.invalid-sig"),
@@ -364,6 +396,7 @@ def test_the_raw_text_is_what_is_signed(alipay):
         ("is an error on the way", lambda a: a.no("aop.ACQ.SYSTEM_ERROR"), "aop.ACQ.SYSTEM_ERROR"),
         ("is about another payment", lambda a: a.says(TRADE | {"out_trade_no": "KM-00000002"}), "answer to another"),
         ("has no amount", lambda a: a.says(TRADE | {"total_amount": "1e2"}), "answer malformed at total_amount"),
+        ("has no amount at all", lambda a: a.says(TRADE | {"total_amount": True}), "answer malformed at total_amount"),
         ("is paid at no time", lambda a: a.says(TRADE | {"send_pay_date": ""}), "answer malformed at body (paid"),
         ("has a code that is none", lambda a: a.says({"code": "<b>"}), "answer malformed at code"),
     ],

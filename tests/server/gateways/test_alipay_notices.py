@@ -203,7 +203,7 @@ def test_two_keys_are_believed_while_one_is_changed(alipay):
 
 
 @pytest.mark.parametrize(
-    "amount", ["", "1e1", "-1.00", "+1", "12.345", "1,000.00", " 1.00", "NaN", "0x10", "1.", ".5", "１.00", "9" * 12]
+    "amount", ["", "1e1", "-1.00", "+1", "12.345", "1,000.00", " 1.00", "NaN", "0x10", "1.", ".5", "１.00", "9" * 13]
 )
 def test_an_amount_that_is_none_names_its_field_only(alipay, gateway, amount):
     with pytest.raises(MalformedNotice) as refusal:
@@ -232,6 +232,13 @@ def test_a_part_that_cannot_be_read_is_named_and_not_shown(alipay, gateway, labe
         gateway.verify_notify({}, alipay.notice(**changes))
     assert refusal.value.params["reason"].startswith(part), label
     assert not any(value in str(refusal.value) for value in ("KM-00000001", "99.00", SELLER, "2026-02-30"))
+
+
+def test_a_charset_that_is_not_the_one_is_not_guessed(alipay, gateway):
+    sign = quote_plus(alipay.sign(b"charset=utf-8&subject=\xd6\xa7\xb8\xb6"))
+    with pytest.raises(MalformedNotice) as refusal:
+        gateway.verify_notify({}, f"charset=utf-8&subject=%D6%A7%B8%B6&sign={sign}".encode())
+    assert refusal.value.params == {"reason": "charset"}
 
 
 @pytest.mark.parametrize("charset", ["utf-16", "utf-7", "rot13", "../x"])

@@ -169,6 +169,16 @@ def test_a_bill_of_alipay_that_is_not_one_is_refused(alipay, label, behaviour, d
     assert unknown.value.detail == detail, label
 
 
+def test_a_file_nobody_sends_is_unknown(alipay):
+    server, answers = alipay_bill(alipay)
+    with listening(answers) as listener:
+        server.append(listener)
+        gateway = alipay.gateway(listener.url, downloads=Outbound(max_answer_bytes=10))
+        with pytest.raises(ChannelUnknown) as unknown:
+            run(gateway.download_bill("trades", DAY))
+    assert unknown.value.detail == "answer too large"
+
+
 def test_alipay_has_no_bill_yet(alipay):
     with listening(alipay.no("isp.bill_not_exist")) as server:
         assert run(alipay.gateway(server.url).download_bill("trades", DAY)) is None

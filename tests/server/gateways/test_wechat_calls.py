@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import padding
 
 from server.gateways.port import (
     ChannelRefused,
@@ -19,10 +19,8 @@ from server.gateways.port import (
     PaymentOpened,
     RefundFact,
 )
-from server.gateways.wechat import WechatGateway
-from server.outbound import Outbound
-from tests.server.gateways.listener import Said, listening
-from tests.server.gateways.wechat_pay import API_V3_KEY, NONCE, NOW, PAID, REFUNDED, new_certificate
+from tests.server.gateways.listener import Said, listening, unsigned
+from tests.server.gateways.wechat_pay import NONCE, NOW, PAID, REFUNDED
 
 NUMBER = "KM-00000001"
 BODY = (
@@ -232,6 +230,16 @@ def test_what_wechat_pay_does_not_know_is_none(wechat, code):
     assert asked_of(wechat, answer, lambda gateway: gateway.query_refund("R-00000001"))[0] is None
 
 
+def test_a_refusal_of_a_question_is_not_taken_for_an_answer(wechat):
+    with listening(wechat.says({"code": "NO_AUTH"}, 403)) as server:
+        gateway = wechat.gateway(server.url)
+        for question in (gateway.query(NUMBER), gateway.query_refund("R-00000001"), gateway.close(NUMBER)):
+            with pytest.raises(ChannelRefused) as refusal:
+                run(question)
+            assert refusal.value.reason_code == "NO_AUTH"
+    assert len(server.asked) == 3
+
+
 def test_an_answer_by_either_key_is_believed(wechat):
     answer = wechat.says(PAID, serial=wechat.certificate_serial)
     assert asked_of(wechat, answer, lambda gateway: gateway.query(NUMBER))[0] == FACT
@@ -258,6 +266,18 @@ def test_a_yes_to_closing_is_worth_what_the_query_says(wechat, label, then, reas
             assert refusal.value.reason_code == reason, label
     assert server.targets == [CLOSE, QUERY]
     assert server.asked[0].body == b'{"mchid":"1900000109"}'
+
+
+def test_what_was_closed_before_is_closed(wechat):
+    with listening([wechat.says({"code": "ORDER_CLOSED"}, 400), wechat.says(state("CLOSED"))]) as server:
+        assert run(wechat.gateway(server.url).close(NUMBER)) is None
+    assert server.targets == [CLOSE, QUERY]
+
+
+def test_opening_what_is_paid_says_so(wechat):
+    with listening(wechat.says({"code": "ORDERPAID"}, 400)) as server, pytest.raises(ChannelRefused) as refusal:
+        run(wechat.gateway(server.url).create(payment()))
+    assert refusal.value.reason_code == "ALREADY_PAID"
 
 
 def test_closed_and_still_open_is_unknown(wechat):
@@ -333,11 +353,6 @@ def test_a_signed_no_is_a_refusal(wechat, code, status, reason):
 # --- answers nobody can vouch for ---
 
 
-def unsigned(status, content):
-    body = content if isinstance(content, bytes) else json.dumps(content).encode()
-    return lambda _asked: Said(status, {}, body)
-
-
 def without_a_header(wechat, name):
     def answer(asked):
         said = wechat.says(PAID)(asked)
@@ -390,105 +405,3 @@ def test_the_answer_to_another_refund_is_unknown(wechat, changes):
     with listening(wechat.says(REFUND_ANSWER | changes)) as server, pytest.raises(ChannelUnknown) as unknown:
         run(wechat.gateway(server.url).refund(REFUND))
     assert unknown.value.detail == "answer to another question"
-
-
-# --- hosts ---
-
-
-@pytest.fixture
-def nobody():
-    with listening(unsigned(200, b"")) as server:
-        pass
-    return server.url
-
-
-def test_the_spare_host_hears_what_the_main_one_could_not(wechat, nobody):
-    with listening(wechat.says(PAID)) as spare:
-        assert run(wechat.gateway(nobody, spare_url=spare.url).query(NUMBER)) == FACT
-    assert spare.targets == [QUERY]
-    wechat.check(spare.asked[0])
-
-
-def test_nobody_at_either_host_is_unknown(wechat, nobody):
-    with pytest.raises(ChannelUnknown) as unknown:
-        run(wechat.gateway(nobody, spare_url=nobody).query(NUMBER))
-    assert unknown.value.detail == "ConnectError"
-
-
-@pytest.mark.parametrize(
-    ("label", "answer"),
-    [
-        ("hangs up in the middle", lambda w: lambda asked: Said(200, {}, b"{", length=500)),
-        ("fails", lambda w: w.says({"code": "SYSTEM_ERROR"}, 503)),
-        ("is not signed", lambda w: unsigned(200, {"code_url": "weixin://wxpay/x"})),
-    ],
-)
-def test_a_request_that_may_have_arrived_is_sent_nowhere_else(wechat, label, answer):
-    with listening(answer(wechat)) as main, listening(wechat.says({"code_url": "weixin://wxpay/x"})) as spare:
-        gateway = wechat.gateway(main.url, spare_url=spare.url, outbound=Outbound(total_seconds=1))
-        with pytest.raises(ChannelUnknown):
-            run(gateway.create(payment()))
-    assert (len(main.asked), spare.asked) == (1, []), label
-
-
-def test_a_path_below_a_host_is_signed_too(wechat):
-    with listening(wechat.says(PAID)) as server:
-        assert run(wechat.gateway(f"{server.url}/wechat/").query(NUMBER)) == FACT
-    assert server.targets == [QUERY.replace("/v3", "/wechat/v3")]
-    wechat.check(server.asked[0])
-
-
-@pytest.mark.parametrize(
-    "address", ["ftp://api.mch.weixin.qq.com", "api.mch.weixin.qq.com", "https://a@b", "https://a?b"]
-)
-def test_an_address_is_http(wechat, address):
-    with pytest.raises(ValueError, match="wechat"):
-        wechat.gateway(address)
-
-
-def test_a_real_clock_and_nonce_are_there_when_none_is_given(wechat):
-    with listening(unsigned(200, PAID)) as server:
-        gateway = WechatGateway(wechat.account(), outbound=Outbound(), base_url=server.url, spare_url=None)
-        with pytest.raises(ChannelUnknown):
-            run(gateway.query(NUMBER))
-    authorization = server.asked[0].headers["authorization"]
-    assert NONCE not in authorization
-    assert f'timestamp="{int(NOW.timestamp())}"' not in authorization
-
-
-# --- certificates ---
-
-
-def certificates(wechat, pem, *, serial, key=API_V3_KEY):
-    sealed = wechat.sealed(pem, key=key, about="certificate")
-    listed = {"serial_no": serial, "effective_time": "2026-11-21T17:14:03+08:00", "encrypt_certificate": sealed}
-    return {"data": [listed]}
-
-
-def test_new_certificates_are_believed_beside_the_old_ones(wechat):
-    new_key = rsa.generate_private_key(65537, 2048)
-    pem = new_certificate(new_key, serial=0xBEEF)
-    body = wechat.notice(PAID)
-    by_new = wechat.signed(body, key=new_key, serial="BEEF")
-    with listening(wechat.says(certificates(wechat, pem, serial="BEEF"), key=new_key, serial="BEEF")) as server:
-        gateway = wechat.gateway(server.url, account=wechat.account(public_key_id=None, public_key_pem=None))
-        assert run(gateway.refresh_certificates()) == (pem,)
-    assert server.targets == ["GET /v3/certificates"]
-    assert gateway.verify_notify(by_new, body).out_trade_no == NUMBER
-    assert gateway.verify_notify(wechat.signed(body, serial=wechat.certificate_serial), body).out_trade_no == NUMBER
-
-
-@pytest.mark.parametrize(
-    ("label", "key", "signer"),
-    [("sealed by a stranger", b"x" * 32, "new"), ("signed by a stranger", API_V3_KEY, "merchant")],
-)
-def test_certificates_of_a_stranger_are_not_believed(wechat, label, key, signer):
-    new_key = rsa.generate_private_key(65537, 2048)
-    pem = new_certificate(new_key, serial=0xBEEF)
-    by = new_key if signer == "new" else wechat.merchant_key
-    with listening(wechat.says(certificates(wechat, pem, serial="BEEF", key=key), key=by, serial="BEEF")) as server:
-        gateway = wechat.gateway(server.url)
-        held = gateway._keys.serials
-        with pytest.raises(ChannelUnknown):
-            run(gateway.refresh_certificates())
-    assert gateway._keys.serials == held, label

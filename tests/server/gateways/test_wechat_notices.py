@@ -5,9 +5,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from server.gateways.port import BadSignature, MalformedNotice, NoticeReply, PaymentFact, RefundFact, UnopenableNotice
+from tests.server.channel import pem_of, public_pem_of
 from tests.server.gateways.wechat_pay import (
     API_V3_KEY,
     NEXT_API_V3_KEY,
@@ -145,6 +146,7 @@ def without(headers, *names):
         ("signature not base64", lambda h, b: (h | {"Wechatpay-Signature": "签名"}, b), "unreadable"),
         ("time in other digits", lambda h, b: (h | {"Wechatpay-Timestamp": "１７"}, b), "incomplete"),
         ("time beyond years", lambda h, b: (h | {"Wechatpay-Timestamp": "9" * 40}, b), "incomplete"),
+        ("a line break in the nonce", lambda h, b: (h | {"Wechatpay-Nonce": "a\nb"}, b), "incomplete"),
         ("no signature", lambda h, b: (without(h, "Wechatpay-Signature"), b), "incomplete"),
         ("no time", lambda h, b: (without(h, "Wechatpay-Timestamp"), b), "incomplete"),
         ("no nonce", lambda h, b: (without(h, "Wechatpay-Nonce"), b), "incomplete"),
@@ -278,6 +280,7 @@ def test_nothing_may_be_bound_to_it(wechat, gateway):
         ("no number", PAID | {"transaction_id": ""}, "body (paid_incomplete)"),
         ("no time", {name: value for name, value in PAID.items() if name != "success_time"}, "body (paid_incomplete)"),
         ("a time of nowhere", PAID | {"success_time": "2026-11-22T17:14:01"}, "success_time"),
+        ("a time before time", PAID | {"success_time": "0001-01-01T00:00:00+08:00"}, "success_time"),
         ("a new state", PAID | {"trade_state": "HALF"}, "trade_state"),
         ("a control character", PAID | {"out_trade_no": "KM\u0000"}, "out_trade_no"),
         ("not an object", b"[]", "body"),
@@ -345,6 +348,8 @@ def test_no_key_is_ever_printed(wechat, gateway):
         ({"public_key_pem": None, "certificates_pem": ()}, "public key or a platform certificate"),
         ({"certificates_pem": (b"no certificate",)}, "PEM"),
         ({"private_key_pem": b"no key"}, None),
+        ({"private_key_pem": pem_of(ec.generate_private_key(ec.SECP256R1()))}, "RSA key of the merchant"),
+        ({"public_key_pem": public_pem_of(ec.generate_private_key(ec.SECP256R1()))}, "signs with RSA keys"),
     ],
 )
 def test_wrong_keys_are_found_at_the_start(wechat, changes, words):

@@ -1,0 +1,125 @@
+"""Which of WeChat Pay's hosts hears what, and how new platform certificates come to be believed."""
+
+import asyncio
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from server.gateways.port import ChannelUnknown
+from server.gateways.wechat import WechatGateway
+from server.outbound import Outbound
+from tests.server.gateways.listener import Said, listening, unsigned
+from tests.server.gateways.test_wechat_calls import FACT, NUMBER, QUERY, payment
+from tests.server.gateways.wechat_pay import API_V3_KEY, NONCE, NOW, PAID, new_certificate
+
+
+def run(work):
+    return asyncio.run(work)
+
+
+# --- hosts ---
+
+
+@pytest.fixture
+def nobody():
+    with listening(unsigned(200, b"")) as server:
+        pass
+    return server.url
+
+
+def test_the_spare_host_hears_what_the_main_one_could_not(wechat, nobody):
+    with listening(wechat.says(PAID)) as spare:
+        assert run(wechat.gateway(nobody, spare_url=spare.url).query(NUMBER)) == FACT
+    assert spare.targets == [QUERY]
+    wechat.check(spare.asked[0])
+
+
+def test_nobody_at_either_host_is_unknown(wechat, nobody):
+    with pytest.raises(ChannelUnknown) as unknown:
+        run(wechat.gateway(nobody, spare_url=nobody).query(NUMBER))
+    assert unknown.value.detail == "ConnectError"
+
+
+@pytest.mark.parametrize(
+    ("label", "answer"),
+    [
+        ("hangs up in the middle", lambda _: lambda _asked: Said(200, {}, b"{", length=500)),
+        ("fails", lambda w: w.says({"code": "SYSTEM_ERROR"}, 503)),
+        ("is not signed", lambda _: unsigned(200, {"code_url": "weixin://wxpay/x"})),
+    ],
+)
+def test_a_request_that_may_have_arrived_is_sent_nowhere_else(wechat, label, answer):
+    with listening(answer(wechat)) as main, listening(wechat.says({"code_url": "weixin://wxpay/x"})) as spare:
+        gateway = wechat.gateway(main.url, spare_url=spare.url, outbound=Outbound(total_seconds=1))
+        with pytest.raises(ChannelUnknown):
+            run(gateway.create(payment()))
+    assert (len(main.asked), spare.asked) == (1, []), label
+
+
+def test_a_path_below_a_host_is_signed_too(wechat):
+    with listening(wechat.says(PAID)) as server:
+        assert run(wechat.gateway(f"{server.url}/wechat/").query(NUMBER)) == FACT
+    assert server.targets == [QUERY.replace("/v3", "/wechat/v3")]
+    wechat.check(server.asked[0])
+
+
+@pytest.mark.parametrize(
+    "address", ["ftp://api.mch.weixin.qq.com", "api.mch.weixin.qq.com", "https://a@b", "https://a?b"]
+)
+def test_an_address_is_http(wechat, address):
+    with pytest.raises(ValueError, match="wechat"):
+        wechat.gateway(address)
+
+
+def test_a_real_clock_and_nonce_are_there_when_none_is_given(wechat):
+    with listening(unsigned(200, PAID)) as server:
+        gateway = WechatGateway(wechat.account(), outbound=Outbound(), base_url=server.url, spare_url=None)
+        with pytest.raises(ChannelUnknown):
+            run(gateway.query(NUMBER))
+    authorization = server.asked[0].headers["authorization"]
+    assert NONCE not in authorization
+    assert f'timestamp="{int(NOW.timestamp())}"' not in authorization
+
+
+# --- certificates ---
+
+
+def certificates(wechat, pem, *, serial, key=API_V3_KEY):
+    sealed = wechat.sealed(pem, key=key, about="certificate")
+    listed = {"serial_no": serial, "effective_time": "2026-11-21T17:14:03+08:00", "encrypt_certificate": sealed}
+    return {"data": [listed]}
+
+
+def test_new_certificates_are_believed_beside_the_old_ones(wechat):
+    new_key = rsa.generate_private_key(65537, 2048)
+    pem = new_certificate(new_key, serial=0xBEEF)
+    body = wechat.notice(PAID)
+    by_new = wechat.signed(body, key=new_key, serial="BEEF")
+    with listening(wechat.says(certificates(wechat, pem, serial="BEEF"), key=new_key, serial="BEEF")) as server:
+        gateway = wechat.gateway(server.url, account=wechat.account(public_key_id=None, public_key_pem=None))
+        assert run(gateway.refresh_certificates()) == (pem,)
+    assert server.targets == ["GET /v3/certificates"]
+    assert gateway.verify_notify(by_new, body).out_trade_no == NUMBER
+    assert gateway.verify_notify(wechat.signed(body, serial=wechat.certificate_serial), body).out_trade_no == NUMBER
+
+
+@pytest.mark.parametrize(
+    ("label", "key", "signer"),
+    [("sealed by a stranger", b"x" * 32, "new"), ("signed by a stranger", API_V3_KEY, "merchant")],
+)
+def test_certificates_of_a_stranger_are_not_believed(wechat, label, key, signer):
+    new_key = rsa.generate_private_key(65537, 2048)
+    pem = new_certificate(new_key, serial=0xBEEF)
+    by = new_key if signer == "new" else wechat.merchant_key
+    with listening(wechat.says(certificates(wechat, pem, serial="BEEF", key=key), key=by, serial="BEEF")) as server:
+        gateway = wechat.gateway(server.url)
+        held = gateway._keys.serials
+        with pytest.raises(ChannelUnknown):
+            run(gateway.refresh_certificates())
+    assert gateway._keys.serials == held, label
+
+
+def test_certificates_that_are_refused_change_nothing(wechat):
+    with listening(wechat.says({"code": "NO_AUTH"}, 403)) as server, pytest.raises(ChannelUnknown) as unknown:
+        run(wechat.gateway(server.url).refresh_certificates())
+    assert unknown.value.detail == "status 403"
