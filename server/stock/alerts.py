@@ -253,9 +253,11 @@ def _listed(tx: Tx, rows: Sequence[StockAlert]) -> list[wire.Alert]:
     supplies = cover.supplies(tx, sku_ids, now=clock.now())
     own_rules = rules(tx, sku_ids)
     paces = _paces(tx, rows, supplies)
+    expiring = cover.expiring(tx, {x: rule.expiring_days or 0 for x, rule in own_rules.items()}, now=clock.now())
     listed = []
     for row in rows:
         sku, supply, pace = skus[row.sku_id], supplies.get(row.sku_id, Supply()), paces.get(row.id, Pace())
+        figure = _figure(row, supply, pace, expiring.get(row.sku_id))
         listed.append(
             wire.Alert(
                 id=row.id,
@@ -263,15 +265,27 @@ def _listed(tx: Tx, rows: Sequence[StockAlert]) -> list[wire.Alert]:
                 name=sku.title,
                 supplier=sku.supplier,
                 kind=AlertKind(row.kind),
-                figure=row.figure,
+                figure=figure,
                 for_sale=supply.for_sale,
                 daily=pace.tenths,
-                loss_fen=_loss_fen(row, sku.unit_price, pace, own_rules[row.sku_id]),
+                loss_fen=_loss_fen(row.kind, figure, sku.unit_price, pace, own_rules[row.sku_id]),
                 raised_at=row.raised_at,
                 cleared_at=row.cleared_at,
             )
         )
     return listed
+
+
+def _figure(row: StockAlert, supply: Supply, pace: Pace, expiring: int | None) -> int:
+    """What crossed: as it is now while the alert stands, as it was noted once it is cleared."""
+    if row.live_key is None:
+        return row.figure
+    now = {
+        AlertKind.LOW_STOCK.value: supply.for_sale,
+        AlertKind.LOW_COVER.value: pace.cover_tenths(supply.for_sale),
+        AlertKind.EXPIRING.value: expiring,
+    }.get(row.kind)
+    return row.figure if now is None else now
 
 
 def _paces(tx: Tx, rows: Sequence[StockAlert], supplies: dict[UUID, Supply]) -> dict[UUID, Pace]:
@@ -289,8 +303,8 @@ def _paces(tx: Tx, rows: Sequence[StockAlert], supplies: dict[UUID, Supply]) -> 
     return paces
 
 
-def _loss_fen(row: StockAlert, unit_price: int, pace: Pace, rule: wire.AlertRule) -> int:
+def _loss_fen(kind: str, figure: int, unit_price: int, pace: Pace, rule: wire.AlertRule) -> int:
     """The revenue of a day at stake: of what sells a day, or of what expires, spread over the days until then."""
-    if row.kind == AlertKind.EXPIRING.value:
-        return unit_price * row.figure // (100 * (rule.expiring_days or wire.DEFAULT_EXPIRING_DAYS))
+    if kind == AlertKind.EXPIRING.value:
+        return unit_price * figure // (100 * (rule.expiring_days or wire.DEFAULT_EXPIRING_DAYS))
     return unit_price * pace.sold // (100 * pace.days)

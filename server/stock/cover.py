@@ -101,22 +101,22 @@ def next_supplies(tx: Tx, *, after: UUID | None, limit: int, now: datetime) -> d
     return _read(tx, query if after is None else query.where(StockCursor.sku_id > after))
 
 
-def ending(
-    tx: Tx, sku_ids: Collection[UUID], *, now: datetime, within_days: int
-) -> dict[UUID, list[tuple[datetime, int]]]:
-    """When lots of these SKUs stop selling, within so many days, and how many units each still has."""
+def expiring(tx: Tx, within_days: Mapping[UUID, int], *, now: datetime) -> dict[UUID, int]:
+    """How many units of each SKU, free or held, stop selling within its number of days; those without are missing."""
+    furthest = max(within_days.values(), default=0)
     query = select(StockCursor.sku_id, StockCursor.sell_until, StockCursor.free + StockCursor.held).where(
-        StockCursor.sku_id.in_(list(sku_ids)),
+        StockCursor.sku_id.in_(list(within_days)),
         StockCursor.selling.is_(True),
         StockCursor.sell_until > now,
-        StockCursor.sell_until <= now + timedelta(days=within_days),
+        StockCursor.sell_until <= now + timedelta(days=furthest),
         StockCursor.free + StockCursor.held > 0,
     )
-    found: dict[UUID, list[tuple[datetime, int]]] = defaultdict(list)
+    found: dict[UUID, int] = defaultdict(int)
     for sku_id, until, units in tx.execute(query):
         assert until is not None
-        found[sku_id].append((until, units))
-    return found
+        if until <= now + timedelta(days=within_days[sku_id]):
+            found[sku_id] += units
+    return dict(found)
 
 
 # --- pace ---

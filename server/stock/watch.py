@@ -150,13 +150,10 @@ def _assess(tx: Tx, supplies: Mapping[UUID, Supply], now: datetime) -> _Findings
     rules = alerts.rules(tx, supplies)
     standing = alerts.standing(tx, KINDS, supplies)
     paces = cover.paces(tx, {x: supply.sold for x, supply in supplies.items()}, today=clock.shop_day(now))
-    furthest = max((rule.expiring_days or 0 for rule in rules.values()), default=0)
-    ending = cover.ending(tx, supplies, now=now, within_days=furthest)
+    expiring = cover.expiring(tx, {x: rule.expiring_days or 0 for x, rule in rules.items()}, now=now)
     for sku_id, supply in supplies.items():
-        sku, rule = skus[sku_id], rules[sku_id]
-        until = now + timedelta(days=rule.expiring_days or 0)
-        expiring = sum(units for end, units in ending.get(sku_id, ()) if end <= until)
-        readings = _readings(sku, supply, paces.get(sku_id, Pace()), rule, expiring)
+        sku, pace = skus[sku_id], paces.get(sku_id, Pace())
+        readings = _readings(sku, supply, pace, rules[sku_id], expiring.get(sku_id, 0))
         for kind, reading in readings.items():
             _compare(found, sku, kind, reading, standing.get((sku_id, kind)))
         if (sku.leaves_shelf and supply.is_empty and supply.stocked) or (sku.emptied and supply.for_sale):

@@ -30,7 +30,8 @@ class AlertRule(Request):
 class Alert(Answer):
     """One crossing of a rule, raised once and cleared when the figure is well back.
 
-    `figure` is what crossed: units left, days of cover in tenths, units expiring, keys offered, keys revealed.
+    `figure` is what crossed: units left, days of cover in tenths, units expiring, keys offered, keys revealed; as it is
+    now while the alert stands, as it was noted once it is cleared.
     `sold_out` (figure 0) is raised when nothing is for sale and nothing held, and takes the place of the low ones.
     `loss_fen` is the revenue of a day that is at stake, by which alerts are ranked: what sells a day, or what expires,
     spread over the rule's days; `for_sale` and `daily` (sold a day, in tenths; of what has sold out, in its last week)

@@ -153,6 +153,11 @@ def test_days_of_cover_follow_from_the_pace_of_the_last_seven_days(shop):
         assert history(shop, "STEAM-50") == [("low_cover", 20, True)]
         [alert] = ranked(shop)
         assert (alert.figure, alert.for_sale, alert.daily, alert.loss_fen) == (20, 10, 50, 22_500)
+        shop.buy(ANNA, "STEAM-50", 2)
+        [alert] = ranked(shop)
+        assert (alert.figure, alert.for_sale, alert.daily) == (15, 8, 52)  # 37 in seven days
+        shop.stock("STEAM-50", shop.keys("STEAM-50", 4, start=300))
+        watch.look()
         shop.stock("STEAM-50", shop.keys("STEAM-50", 9, start=100))
         watch.look()
         assert history(shop, "STEAM-50") == [("low_cover", 20, True)]  # 3.8 days
@@ -227,6 +232,8 @@ def test_keys_that_stop_selling_soon_are_told_of_and_more_of_them_too(shop):
         shop.buy(ANNA, "STEAM-50", 8)
         watch.look()
         assert (history(shop, "STEAM-50"), len(announced(shop))) == ([("expiring", 11, True)], 2)
+        [alert] = ranked(shop)
+        assert (alert.figure, alert.for_sale, alert.daily, alert.loss_fen) == (3, 3, 40, 3 * 4_500 // 14)
     with clock.fixed(noticed + timedelta(days=14)):
         watch.look()
         assert history(shop, "STEAM-50") == [("expiring", 11, False), ("sold_out", 0, True)]
