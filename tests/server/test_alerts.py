@@ -10,12 +10,13 @@ from server.catalog import queries as catalog_queries
 from server.orders import actions as orders
 from server.payments import checkout
 from server.policy import SYSTEM
-from server.stock import intake
-from server.stock.model import StockDay
+from server.stock import intake, lots
+from server.stock.model import StockDay, StockLot
 from server.stock.watch import Watch
 from shared import clock
 from shared.contracts.catalog import MoveProduct, NewProduct, NewSku, SellingRule
-from shared.states import OrderState, ProductState
+from shared.contracts.stock import MoveLot
+from shared.states import LotState, OrderState, ProductState
 from tests.server.alerting import announced, audited, history, leaves_shelf, move, product, ranked, rule
 from tests.world import ANNA, BEN, world
 
@@ -121,6 +122,24 @@ def test_what_is_not_in_the_shop_is_neither_low_nor_sold_out(shop):
     move(shop, "MUSIC-30", ProductState.OFF_SHELF)
     watch.look()
     assert history(shop, "MUSIC-30") == [("low_stock", 3, False)]
+
+
+def test_frozen_stock_is_not_for_sale(shop):
+    watch = Watch(shop.ctx.db)
+    rule(shop, "STEAM-50")
+    imported = shop.stock("STEAM-50", 3)
+    watch.look()
+    for to, reason in ((LotState.FROZEN, "核对中"), (LotState.OPEN, "核对无误")):
+        with shop.ctx.db.tx() as tx:
+            [lot_id] = tx.scalars(select(StockLot.id).where(StockLot.import_id == imported.id))
+            lots.move(tx, lot_id, MoveLot(to=to, reason=reason), actor=SYSTEM)
+        watch.look()
+        assert history(shop, "STEAM-50") == [("sold_out", 0, to is LotState.FROZEN)]
+    with shop.ctx.db.tx() as tx:
+        lots.move(tx, lot_id, MoveLot(to=LotState.WITHDRAWN, reason="供应商要求"), actor=SYSTEM)
+    shop.work()
+    watch.look()
+    assert history(shop, "STEAM-50") == [("sold_out", 0, False), ("sold_out", 0, True)]
 
 
 def test_a_rule_that_is_turned_off_clears_what_it_raised(shop):
