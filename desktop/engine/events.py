@@ -97,6 +97,8 @@ class ImportProgressed:
     finished_at: datetime | None = None
     fraction: float = 0.0
     why: KamengError | None = None
+    cancel_owed: bool = False
+    """It ended here, and the server has not been told yet."""
 
     @property
     def is_over(self) -> bool:

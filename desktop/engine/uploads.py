@@ -179,6 +179,7 @@ class Uploads:
                 return False  # later
             # It never heard of it, or has stored it all: there is nothing left to tell.
         await self._stores.outbox(lambda outbox: outbox.cancel_told(upload.id))
+        await self._report(upload.id)
         return True
 
     async def _take_to_end(self, upload: Upload) -> Upload:
@@ -407,6 +408,7 @@ def describe(upload: Upload, *, why: KamengError | None = None) -> ImportProgres
         created_at=upload.created_at,
         finished_at=upload.finished_at,
         why=why,
+        cancel_owed=upload.cancel_owed,
     )
 
 

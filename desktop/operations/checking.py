@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID
 
@@ -94,6 +94,7 @@ async def begin(
     engine: Engine, *, file: Path, sku: str, preview: Preview, again: bool = False, title: str = ""
 ) -> imports.ImportStarted:
     """Import the file as the preview shows it, and remember its columns for the next file of these goods."""
-    begun = await imports.start(engine, file=file, sku=sku, options=preview.options, again=again, title=title)
+    options = replace(preview.options, pattern=None, ignore_case=False)  # of the SKU it is for now, not of another one
+    begun = await imports.start(engine, file=file, sku=sku, options=options, again=again, title=title)
     await goods.remember(engine, await goods.look_up(engine, sku), preview)
     return begun

@@ -228,9 +228,9 @@ async def cancel(engine: Engine, upload_id: UUID) -> ImportProgressed:
         raise TooLateToCancel(file=upload.file_name)
     await engine.halt(upload_id)
     await engine.stores.outbox(lambda outbox: outbox.finish(upload_id, UploadState.CANCELLED))
-    told = await _tell(engine, upload_id)
+    await _tell(engine, upload_id)
     await engine.settle(upload_id)
-    return told
+    return await _tell(engine, upload_id)
 
 
 async def refused_lines(engine: Engine, upload_id: UUID) -> list[RefusedLine]:

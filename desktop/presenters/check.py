@@ -21,7 +21,7 @@ from desktop.importing import Columns, Counted, Ledger, Options, Preview, Previe
 from desktop.importing.decode import EncodingUncertain, EncodingUnknown, FileUndecodable, LineTooLong
 from desktop.importing.options import ExpiryOrder
 from desktop.importing.sentences import REASONS, REPAIRS, Notice
-from desktop.importing.terms import Terms, parse_cost
+from desktop.importing.terms import Terms, parse_cost, parse_uses
 from desktop.operations import checking, goods, imports
 from desktop.operations.checking import Checking
 from desktop.presenters import problems
@@ -128,7 +128,7 @@ class Check(Watched):
         if not self.sku:
             self.sku = self._guess_sku()
             if self.sku and (self.preview is not None or self.looking):
-                self.look()  # by the product's rule
+                self.look(in_place=True)  # by the product's rule
         self.changed()
 
     def _guess_sku(self) -> str:
@@ -137,10 +137,13 @@ class Check(Watched):
             return max(named, key=len)
         return self.skus[0].code if len(self.skus) == 1 else ""
 
-    def look(self) -> None:
-        """Read the first lines with the options as they are, then check every row."""
+    def look(self, *, in_place: bool = False) -> None:
+        """Read the first lines with the options as they are, then check every row.
+
+        `in_place`: what is shown stays good enough to begin with, as when only the SKU is another one.
+        """
         self._stop_checking()
-        self.looking, self.ledger, self.checked = True, None, 0.0
+        self.looking, self.ledger, self.checked = not (in_place and self.preview is not None), None, 0.0
         self.changed()
         file, options, sku, habits = self.file, self.options, self.sku, self._habits
         then = self._latest.only(self._looked)
@@ -176,7 +179,7 @@ class Check(Watched):
             if self.by_habit:  # it was another product's
                 self.options = replace(self.options, columns=None, header_lines=None, separator=None)
                 self.options = replace(self.options, expiry_order="ymd")
-            self.look()
+            self.look(in_place=not self.by_habit)
 
     def next_encoding(self) -> None:
         """Read the same bytes in the next encoding of the list."""
@@ -207,6 +210,14 @@ class Check(Watched):
         """What each unit cost, in yuan as typed, where no column says so; whether that is an amount."""
         try:
             self.decide(cost=parse_cost(text))
+        except ValueError:
+            return False
+        return True
+
+    def use_uses(self, text: str) -> bool:
+        """How often each key may be sold, where no column says so; whether that is a number of uses."""
+        try:
+            self.decide(uses=parse_uses(text) or 1)
         except ValueError:
             return False
         return True
@@ -273,7 +284,7 @@ class Check(Watched):
         """Import it. `may_repeat` says afterwards whether the server would see it a second time."""
         if not self.is_ready or self.preview is None:
             return
-        self._stop_checking()
+        self.leave()
         self.starting, self.error = True, None
         self.changed()
         file, sku, preview, again, title = self.file, self.sku, self.preview, self.may_repeat, self.title

@@ -8,13 +8,11 @@ from __future__ import annotations
 from PySide6.QtWidgets import QCheckBox, QFrame, QProgressBar, QWidget
 
 from desktop.presenters import formats
-from desktop.presenters.check import Check, Ledger, Terms, repair_words, terms_words
+from desktop.presenters.check import Check, Ledger, repair_words
+from desktop.views.imports.facts import NAMED, LedgerFacts
 from desktop.widgets.basics import Card, column, label
 from desktop.widgets.ledger_bar import LedgerBar, Part
 from desktop.widgets.live import Live
-from shared.money import format_unit_price
-
-_NAMED = 3  # addresses of a repair that its line names
 
 
 class CheckedRows(Live, QWidget):
@@ -34,11 +32,11 @@ class CheckedRows(Live, QWidget):
         self.ledger = LedgerBar()
         self.say(self.ledger.setAccessibleName, lambda: self.tr("文件的账：读取等于各项之和"))
         self.ledger.chosen.connect(self._chosen)
-        self.terms = label(role="muted", wrap=True)
+        self.terms = LedgerFacts(repairs=False)
         for widget in (self.under_way, self.bar, self.ledger, self.terms):
             card.body.addWidget(widget)
         self.repairs = QFrame()
-        inner = column(self.repairs, gap=4)
+        inner = column(self.repairs, gap=4, margins=(10, 2, 0, 0))
         self.repairs_title = label(role="caption")
         self.say(self.repairs_title.setText, lambda: self.tr("自动修整（取消勾选，则不导入需要它的行）"))
         inner.addWidget(self.repairs_title)
@@ -78,9 +76,7 @@ class CheckedRows(Live, QWidget):
         if ledger is not None:
             self._write_ledger(ledger)
             self.ledger.choose(check.figure)
-        words = "" if ledger is None else self._terms_words(ledger)
-        self.terms.setText(words)
-        self.terms.setVisible(bool(words))
+        self.terms.show_ledger(ledger)
         self._write_repairs(check)
 
     def _write_ledger(self, ledger: Ledger) -> None:
@@ -94,29 +90,6 @@ class CheckedRows(Live, QWidget):
             ],
         )
 
-    def _terms_words(self, ledger: Ledger) -> str:
-        """Expiry from first to last, costs, uses, and the lots they make; empty when there is nothing to say."""
-        terms = [lot.terms for lot in ledger.lots]
-        if set(terms) <= {Terms()}:
-            return ""
-        if ledger.lot_count == 1:
-            return self.tr("全部：{terms}").format(terms=terms_words(terms[0]))
-        facts = []
-        if ledger.expires_first is not None:
-            facts.append(
-                self.tr("有效期 {first} 至 {last}").format(first=ledger.expires_first, last=ledger.expires_last)
-            )
-        costs = sorted({one.cost for one in terms if one.cost is not None})
-        if costs:
-            ends = dict.fromkeys(format_unit_price(one) for one in (costs[0], costs[-1]))
-            facts.append(self.tr("成本 ¥{costs}").format(costs=" – ".join(ends)))
-        uses = sorted({one.uses for one in terms})
-        if uses[-1] > 1:
-            ends = dict.fromkeys(map(formats.count, (uses[0], uses[-1])))
-            facts.append(self.tr("每张可用 {uses} 次").format(uses=" – ".join(ends)))
-        facts.append(self.tr("共 {lots} 批").format(lots=formats.count(ledger.lot_count)))
-        return " · ".join(facts)
-
     def _write_repairs(self, check: Check) -> None:
         self.repairs.setVisible(bool(check.repairs) and check.options.repairs == "accept")
         for code, counted, made in check.repairs:
@@ -125,7 +98,7 @@ class CheckedRows(Live, QWidget):
                 box = self._boxes[code] = QCheckBox()
                 box.toggled.connect(lambda on, repair=code: self._decide(repair, made=on))
                 self._lines.addWidget(box)
-            where = "、".join(counted.addresses[:_NAMED]) + ("…" if counted.count > _NAMED else "")
+            where = "、".join(counted.addresses[:NAMED]) + ("…" if counted.count > NAMED else "")
             rows = self.tr("{rows} 行（{where}）").format(rows=formats.count(counted.count), where=where)
             box.setText(f"{repair_words(code)}　{rows}")
             box.setEnabled(not check.looking)

@@ -10,6 +10,7 @@ from desktop.presenters.imports import PROBLEMS_KEPT, STAGE_WORDS, ImportProgres
 from desktop.presenters.problems import reason_words
 from desktop.presenters.status import overall
 from desktop.theme.tokens import SPACE
+from desktop.views.imports.facts import LedgerFacts
 from desktop.widgets.basics import Badge, Card, Notice, button, column, label, name_tool, row, tool
 from desktop.widgets.big_table import BigTable
 from desktop.widgets.empty import EmptyState
@@ -47,7 +48,11 @@ class ImportDetail(Live, QWidget):
         self.file_ledger = LedgerBar()
         self.say(self.file_ledger.setAccessibleName, lambda: self.tr("文件的账：读取等于各项之和"))
         self.file_ledger.chosen.connect(self._chosen)
+        self.hint = label(role="muted", wrap=True)
+        card.body.addWidget(self.hint)
         card.body.addWidget(self.file_ledger)
+        self.facts = LedgerFacts(repairs=True)
+        card.body.addWidget(self.facts)
         self.server_ledger = LedgerBar()
         self.say(self.server_ledger.setAccessibleName, lambda: self.tr("服务器的账：可导入等于各项之和"))
         self.server_ledger.chosen.connect(self._chosen)
@@ -102,7 +107,7 @@ class ImportDetail(Live, QWidget):
         line.addWidget(self.shown)
         line.addStretch(1)
         self.reasons = QComboBox()
-        self.reasons.setMinimumWidth(220)
+        self.reasons.setFixedWidth(280)
         self.say(self.reasons.setAccessibleName, lambda: self.tr("按原因筛选"))
         self.reasons.activated.connect(lambda _at: self.presenter.filter_reason(self.reasons.currentData() or ""))
         line.addWidget(self.reasons)
@@ -128,7 +133,11 @@ class ImportDetail(Live, QWidget):
         self.stage.setText(self._stage_words(one))
         self.bar.setVisible(not one.is_over)
         self.bar.setValue(round(1000 * overall(one)))
+        hint = self._hint_words(one)
+        self.hint.setText(hint)
+        self.hint.setVisible(bool(hint))
         self._show_ledgers(one)
+        self.facts.show_ledger(self.presenter.ledger)
         self._show_list(one)
 
     def _stage_words(self, one: ImportProgressed) -> str:
@@ -151,8 +160,18 @@ class ImportDetail(Live, QWidget):
                 return self.tr("已暂停，进度已保存，可以关闭窗口")
             case ImportStage.FAILED:
                 return self.tr("没有导入任何内容") if not one.stored else self.tr("导入没有完成")
+            case _ if one.cancel_owed:
+                return self.tr("导入已取消；连上服务器后，会清除它已收到的部分")
             case _:
                 return self.tr("导入已取消，没有入库任何卡密")
+
+    def _hint_words(self, one: ImportProgressed) -> str:
+        """What closing the window would do."""
+        if one.stage in {ImportStage.READING, ImportStage.READY, ImportStage.UPLOADING}:
+            return self.tr("可以关闭窗口：导入会停下，下次打开时自动继续。本机只保存加密后的数据。")
+        if one.stage is ImportStage.INGESTING:
+            return self.tr("可以关闭窗口：服务器会自己完成入库。")
+        return ""
 
     def _show_ledgers(self, one: ImportProgressed) -> None:
         figures = one.figures

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from PySide6.QtWidgets import QComboBox, QLineEdit, QSpinBox, QWidget
+from PySide6.QtWidgets import QComboBox, QLineEdit, QWidget
 
 from desktop.presenters.check import ENCODINGS, EXPIRY_ORDERS, SEPARATORS, Check
 from desktop.presenters.formats import price
@@ -15,7 +15,6 @@ from desktop.theme.tokens import SPACE
 from desktop.widgets.basics import column, label, restyle
 from desktop.widgets.flow import FlowLayout
 from desktop.widgets.live import Live
-from shared.contracts.stock import MAX_USES
 
 
 class ReadingBar(Live, QWidget):
@@ -46,12 +45,12 @@ class ReadingBar(Live, QWidget):
         self._cost_holder = self._hold(self.cost, lambda: self.tr("每张成本（元）"))
         self.cost.editingFinished.connect(self._cost_typed)
         self.cost.textEdited.connect(lambda _text: restyle(self.cost, "wrong", "false"))
-        self.uses = QSpinBox()
-        self.uses.setRange(1, MAX_USES)
-        self.uses.setKeyboardTracking(False)
+        self.uses = QLineEdit()
+        self.uses.setMaxLength(5)
         self.uses.setFixedWidth(104)
         self._uses_holder = self._hold(self.uses, lambda: self.tr("每张可用次数"))
-        self.uses.valueChanged.connect(self._uses_chosen)
+        self.uses.editingFinished.connect(self._uses_typed)
+        self.uses.textEdited.connect(lambda _text: restyle(self.uses, "wrong", "false"))
         self.on_words(self.look)
 
     def _hold(self, field: QWidget, words: Callable[[], str]) -> QWidget:
@@ -122,9 +121,8 @@ class ReadingBar(Live, QWidget):
         self._uses_holder.setVisible(preview.columns.uses is None)
         if not self.cost.hasFocus():
             self.cost.setText("" if options.cost is None else price(options.cost))
-        self.uses.blockSignals(True)
-        self.uses.setValue(options.uses)
-        self.uses.blockSignals(False)
+        if not self.uses.hasFocus():
+            self.uses.setText(str(options.uses))
 
     def _fill(self, key: str, offers: list[tuple[str, Any]], now: object) -> None:
         box = self._boxes[key][1]
@@ -176,6 +174,6 @@ class ReadingBar(Live, QWidget):
         if self._check is not None:
             restyle(self.cost, "wrong", "false" if self._check.use_cost(self.cost.text()) else "true")
 
-    def _uses_chosen(self, value: int) -> None:
+    def _uses_typed(self) -> None:
         if self._check is not None:
-            self._check.decide(uses=value)
+            restyle(self.uses, "wrong", "false" if self._check.use_uses(self.uses.text()) else "true")
