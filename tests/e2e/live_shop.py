@@ -98,7 +98,7 @@ def start_server(shop: LiveShop) -> subprocess.Popen:
         server = subprocess.Popen(
             [sys.executable, "-m", "server", "serve"], env=shop.environment, cwd=ROOT, stdout=log, stderr=log
         )
-    _wait_until_ready(shop, server)
+    wait_until_ready(shop, server)
     return server
 
 
@@ -120,7 +120,8 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _wait_until_ready(shop: LiveShop, server: subprocess.Popen) -> None:
+def wait_until_ready(shop: LiveShop, server: subprocess.Popen) -> None:
+    """Wait until the server answers that it is ready."""
     give_up_at = time.monotonic() + PATIENCE_SECONDS
     while True:
         assert server.poll() is None, shop.log.read_text()
