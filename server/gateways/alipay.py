@@ -48,7 +48,7 @@ from server.gateways.port import (
     Reason,
     RefundFact,
 )
-from server.gateways.wire import Wire, cut, encode_json, our_number, split_address, where, yuan_of_fen
+from server.gateways.wire import Wire, encode_json, our_number, plain, split_address, where, yuan_of_fen
 from server.outbound import Outbound, Unanswered
 from shared import clock
 
@@ -114,7 +114,7 @@ class AlipayGateway:
         content: dict[str, object] = {
             "out_trade_no": our_number(payment.out_trade_no),
             "total_amount": yuan_of_fen(payment.amount_fen),
-            "subject": cut(payment.subject.translate(_NOT_IN_A_SUBJECT), most_bytes=256),
+            "subject": plain(payment.subject.translate(_NOT_IN_A_SUBJECT), most_bytes=256) or payment.out_trade_no,
             "time_expire": _beijing(payment.expires_at),
         }
         if payment.product in _PAGES:
@@ -178,8 +178,8 @@ class AlipayGateway:
             "out_request_no": our_number(refund.out_refund_no),
             "refund_amount": yuan_of_fen(refund.amount_fen),
         }
-        if refund.reason:
-            content["refund_reason"] = cut(refund.reason, most_bytes=256)
+        if reason := plain(refund.reason, most_bytes=256):
+            content["refund_reason"] = reason
         done = await self._ask(Refunded, "alipay.trade.refund", content)
         _require_same(done.out_trade_no, refund.out_trade_no)
         return RefundFact(

@@ -53,7 +53,7 @@ from server.gateways.wechat_wire import (
     Sealed,
     Transaction,
 )
-from server.gateways.wire import NOT_SENT, Wire, cut, encode_json, our_number, split_address, where
+from server.gateways.wire import NOT_SENT, Wire, encode_json, our_number, plain, split_address, where
 from server.outbound import Outbound, Reply, Unanswered
 from shared import clock, ids
 
@@ -161,7 +161,7 @@ class WechatGateway:
         return {
             "appid": self._app_id(payment.product),
             "mchid": self.merchant_id,
-            "description": cut(payment.subject, most_bytes=127),
+            "description": plain(payment.subject, most_bytes=127) or payment.out_trade_no,
             "out_trade_no": our_number(payment.out_trade_no),
             "time_expire": clock.shop_time(payment.expires_at).isoformat(timespec="seconds"),
             "notify_url": payment.notify_url,
@@ -215,8 +215,8 @@ class WechatGateway:
             "out_refund_no": our_number(refund.out_refund_no),
             "amount": {"refund": refund.amount_fen, "total": refund.total_fen, "currency": "CNY"},
         }
-        if refund.reason:
-            content["reason"] = cut(refund.reason, most_bytes=80)
+        if reason := plain(refund.reason, most_bytes=80):
+            content["reason"] = reason
         if refund.notify_url is not None:
             content["notify_url"] = refund.notify_url
         done = await self._ask(Refund, "POST", "/v3/refund/domestic/refunds", content)

@@ -44,6 +44,7 @@ REASONS: dict[str, Reason] = {
     "NOTENOUGH": Reason.NOT_ENOUGH_BALANCE,
     "FREQUENCY_LIMITED": Reason.TOO_OFTEN,
     "FREQUENCY_LIMIT_EXCEED": Reason.TOO_OFTEN,
+    "RATE_LIMITED": Reason.TOO_OFTEN,
     "RATELIMIT_EXCEEDED": Reason.TOO_OFTEN,
 }
 # A refusal that leaves open what happened: the same request is sent again.

@@ -93,9 +93,10 @@ def encode_json(content: Mapping[str, object]) -> bytes:
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def cut(text: str, *, most_bytes: int) -> str:
-    """As much of `text` as fits; a character is not cut in two."""
-    return text.encode()[:most_bytes].decode(errors="ignore")
+def plain(text: str, *, most_bytes: int) -> str:
+    """As much of `text` as fits and as channels take: they refuse characters of four bytes (emoji) and control ones."""
+    kept = "".join(character for character in text if character <= "\uffff" and character.isprintable())
+    return kept.strip().encode()[:most_bytes].decode(errors="ignore").strip()
 
 
 def fen_of_yuan(text: str) -> Fen:

@@ -21,7 +21,7 @@ from server.gateways.port import (
     UnopenableNotice,
 )
 from server.gateways.wechat_wire import REASONS as WECHAT_REASONS
-from server.gateways.wire import cut, fen_of_yuan, our_number, yuan_of_fen
+from server.gateways.wire import fen_of_yuan, our_number, plain, yuan_of_fen
 from shared.money import MAX_FEN
 from tests.server.channel import Channel
 
@@ -53,11 +53,27 @@ def test_a_negative_amount_is_never_written():
 
 
 @given(st.text(max_size=60), st.integers(0, 120))
-def test_a_cut_text_fits_and_is_a_beginning(text, most_bytes):
-    short = cut(text, most_bytes=most_bytes)
-    assert text.startswith(short)
+def test_a_plain_text_fits_and_has_no_character_that_is_refused(text, most_bytes):
+    short = plain(text, most_bytes=most_bytes)
     assert len(short.encode()) <= most_bytes
-    assert len(text.encode()) > most_bytes or short == text
+    assert all(len(character.encode()) <= 3 and character.isprintable() for character in short)
+    assert plain(short, most_bytes=most_bytes) == short == short.strip()
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("🎮 A\n充值", "A充值"),
+        ("卡卡卡卡", "卡卡卡"),
+        ("𠮷野家", "野家"),
+        ("🎮", ""),
+        (" a ", "a"),
+        ("12345678 9", "12345678 9"),
+        ("123456789 1", "123456789"),
+    ],
+)
+def test_what_is_kept_of_a_text(text, kept):
+    assert plain(text, most_bytes=10) == kept
 
 
 @pytest.mark.parametrize(

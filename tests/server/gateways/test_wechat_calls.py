@@ -136,10 +136,11 @@ def test_an_iphone_pays_everywhere_else(wechat):
     assert asked_of(wechat, answer, lambda gateway: gateway.create(wanted))[0].invoke
 
 
-def test_a_subject_is_cut_between_characters(wechat):
-    wanted = payment(subject="卡" * 100)
+@pytest.mark.parametrize(("subject", "description"), [("卡" * 100, "卡" * 42), ("🎮 卡", "卡"), ("🎮", NUMBER)])
+def test_a_subject_is_cut_between_characters_and_has_none_that_is_refused(wechat, subject, description):
+    wanted = payment(subject=subject)
     _, server = asked_of(wechat, wechat.says({"code_url": "weixin://wxpay/x"}), lambda g: g.create(wanted))
-    assert json.loads(server.asked[0].body)["description"] == "卡" * 42
+    assert json.loads(server.asked[0].body)["description"] == description
 
 
 @pytest.mark.parametrize(
@@ -337,6 +338,7 @@ def test_a_finished_refund_has_its_time_in_utc(wechat):
     [
         ("NOT_ENOUGH", 403, "NOT_ENOUGH_BALANCE"),
         ("FREQUENCY_LIMITED", 429, "TOO_OFTEN"),
+        ("RATE_LIMITED", 429, "TOO_OFTEN"),
         ("RESOURCE_NOT_EXISTS", 404, "NOT_FOUND"),
         ("USER_ACCOUNT_ABNORMAL", 403, "USER_ACCOUNT_ABNORMAL"),
         ("INVALID_REQUEST", 400, "INVALID_REQUEST"),
