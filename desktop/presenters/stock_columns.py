@@ -114,16 +114,16 @@ def unit_columns(lots: Mapping[UUID, Lot]) -> tuple[Column[Unit], ...]:
     return (
         Column[Unit]("seq", lambda unit: unit_name(unit, lots), code=True, sample="#12-1,234,567", sorts=True),
         Column[Unit]("key", lambda unit: covered(unit.tail), code=True, sample=covered("WXYZ")),
-        Column[Unit]("expiry", lambda unit: formats.day(unit.expires_on), sample="2026-03-02 ▲", sorts=True),
-        Column[Unit]("file", lambda unit: _file_of(unit, lots), stretch=True),
+        Column[Unit]("state", lambda unit: word(unit.state), tone=lambda unit: tone(unit.state), sample="Void 000"),
+        Column[Unit]("expiry", lambda unit: formats.day(unit.expires_on), sample="2026-03-02", sorts=True),
         Column[Unit](
             "sold_at",
             lambda unit: formats.short_moment(unit.sold_at, today=shop_day(now())),
             sample="03-02 10:00:00",
             tip=lambda unit: formats.moment(unit.sold_at),
         ),
-        Column[Unit]("reason", lambda unit: unit.reason or "", sample="十个汉字的作废原因大约", tip=_reason),
-        Column[Unit]("state", lambda unit: word(unit.state), tone=lambda unit: tone(unit.state), sample="Withdrawn 0"),
+        Column[Unit]("reason", _reason, sample="八个汉字的作废原因", tip=_reason),
+        Column[Unit]("file", lambda unit: _file_of(unit, lots), stretch=True),
     )
 
 

@@ -146,7 +146,8 @@ def style_sheet(tokens: Tokens) -> str:
     """The one style sheet, filled with `tokens`."""
     values = {name: getattr(tokens, name) for name in Tokens.__dataclass_fields__} | {
         "radius": f"{RADIUS}px",
-        # A style sheet can only name a file, so this one icon exists once per theme.
+        # A style sheet can only name a file, so these icons exist once per theme.
         "chevron": resources.path("icons", f"chevron-down-{tokens.name}.svg").as_posix(),
+        "tick": resources.path("icons", f"tick-{tokens.name}.svg").as_posix(),
     }
     return Template(stylesheet.TEMPLATE).substitute(values)

@@ -105,7 +105,12 @@ QComboBox QLineEdit, QComboBox QLineEdit:focus, QSpinBox QLineEdit, QSpinBox QLi
     border: none; padding: 0; margin: 0; min-height: 0;
     background: transparent; }
 QSpinBox::up-button, QSpinBox::down-button { width: 0; border: none; }
+QSpinBox QLineEdit, QSpinBox QLineEdit:focus { padding: 0 6px; }
 QCheckBox { spacing: 8px; }
+QCheckBox::indicator { width: 14px; height: 14px; border: 1px solid $outline; border-radius: 3px; background: $raised; }
+QCheckBox::indicator:checked { background: $accent; border-color: $accent; image: url($tick); }
+QCheckBox::indicator:disabled { background: $canvas; border-color: $line; }
+QCheckBox::indicator:focus { border: 2px solid $focus; width: 12px; height: 12px; }
 QCheckBox:focus { color: $accent; }
 
 /* Tables and lists */

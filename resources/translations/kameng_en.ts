@@ -280,26 +280,6 @@
         <translation type="unfinished">Skipped</translation>
     </message>
     <message>
-        <source>全部：{terms}</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>有效期 {first} 至 {last}</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>成本 ¥{costs}</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>每张可用 {uses} 次</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
-        <source>共 {lots} 批</source>
-        <translation type="unfinished"></translation>
-    </message>
-    <message>
         <source>{rows} 行（{where}）</source>
         <translation type="unfinished"></translation>
     </message>
@@ -1010,8 +990,20 @@
         <translation>The import was not completed</translation>
     </message>
     <message>
+        <source>导入已取消；连上服务器后，会清除它已收到的部分</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
         <source>导入已取消，没有入库任何卡密</source>
         <translation>The import was cancelled; no key was stored</translation>
+    </message>
+    <message>
+        <source>可以关闭窗口：导入会停下，下次打开时自动继续。本机只保存加密后的数据。</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>可以关闭窗口：服务器会自己完成入库。</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
         <source>读取</source>
@@ -1282,6 +1274,37 @@
         <source>zh</source>
         <comment>the code of this language: write en</comment>
         <translation>en</translation>
+    </message>
+</context>
+<context>
+    <name>LedgerFacts</name>
+    <message>
+        <source>全部：{terms}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>有效期 {first} 至 {last}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>成本 ¥{costs}</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>每张可用 {uses} 次</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>共 {lots} 批</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>{rows} 行（{where}）</source>
+        <translation type="unfinished"></translation>
+    </message>
+    <message>
+        <source>自动修整：{repairs}</source>
+        <translation type="unfinished"></translation>
     </message>
 </context>
 <context>

@@ -133,7 +133,7 @@ class StockDetail(Live, QFrame):
             tools.setVisible(index == at)
         if at == UNITS and self.presenter.units.query is None:
             self.presenter.look_at_units()
-        self.changed.emit()
+        self._look()
 
     def _look(self) -> None:
         picked, total = self.presenter.picked, self.presenter.sum

@@ -166,9 +166,9 @@ class UnitsView(Live, QWidget):
         return [
             self.tr("编号"),
             self.tr("卡密（已遮盖）"),
+            self.tr("状态"),
             self.tr("过期日"),
-            self.tr("文件"),
             self.tr("售出时间"),
             self.tr("作废原因"),
-            self.tr("状态"),
+            self.tr("文件"),
         ]

@@ -1,0 +1,317 @@
+"""A person at the stock, a real shop behind it: browse, freeze, withdraw, void, find pasted keys, reveal one."""
+
+import logging
+from datetime import date
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QCoreApplication, QEvent, QItemSelection, QItemSelectionModel, Qt
+from PySide6.QtWidgets import QApplication
+
+from desktop import theme
+from desktop.presenters.deeds import DeedKind
+from desktop.views.stock.reveal import RevealSheet
+from shared.permissions import Role
+from shared.states import LotState, UnitState
+from tests.desktop.window_program import desk_of, open_window, sign_in, texts
+from tests.world import ANNA, BEN
+
+pytestmark = pytest.mark.qt_log_ignore("This plugin does not support", extend=True)  # the offscreen platform says so
+
+WAIT_MS = 30_000
+
+
+class Counting:
+    """The shop's app with a list of what was asked of it, and the bodies that came in."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.bodies: list[bytes] = []
+
+    def __call__(self, asgi):
+        async def counted(scope, receive, send):
+            if scope["type"] == "http":
+                self.asked.append(f"{scope['path']}?{scope['query_string'].decode()}")
+
+            async def receiving():
+                message = await receive()
+                self.bodies.append(message.get("body", b""))
+                return message
+
+            await asgi(scope, receiving, send)
+
+        return counted
+
+    def windows(self) -> list[str]:
+        """The windows of units that were asked for."""
+        return [one for one in self.asked if "/units/window" in one]
+
+
+@pytest.fixture
+def counting() -> Counting:
+    return Counting()
+
+
+@pytest.fixture
+def shop(in_shop, counting):
+    with in_shop(wrap=counting) as running:
+        yield running
+
+
+@pytest.fixture
+def program(qtbot, qapp, tmp_path, monkeypatch):
+    monkeypatch.setenv("KAMENG_CREDENTIALS", "memory")
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    with open_window(qtbot, qapp, tmp_path / "home") as running:
+        running.choose_theme(theme.Mode.LIGHT)
+        yield running
+
+
+@pytest.fixture
+def at_stock(qtbot, program, shop):
+    """`at_stock(login)`: that person looks at the stock of STEAM-50."""
+
+    def go(login: str):
+        sign_in(qtbot, program, shop.url, login)
+        stock = program.console.desk.stock
+        program.window.go("stock")
+        qtbot.waitUntil(lambda: stock.feed.as_of is not None, timeout=WAIT_MS)
+        program.window.page.table.go_to([row.sku for row in stock.feed.rows].index("STEAM-50"))
+        qtbot.waitUntil(lambda: bool(stock.lots.rows), timeout=WAIT_MS)
+        return program.window.page, stock
+
+    return go
+
+
+def pick_rows(table, first: int, last: int) -> None:
+    model = table.model()
+    table.selectionModel().select(
+        QItemSelection(model.index(first, 0), model.index(last, 0)),
+        QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows,
+    )
+
+
+def cells(table, row: int) -> list[str]:
+    return [table.model().index(row, at).data() for at in range(table.model().columnCount())]
+
+
+def decide(qtbot, page, reason: str) -> None:
+    """Give a reason and press Enter."""
+    field = page.detail.decision.field
+    assert not page.detail.decision.go.isEnabled(), "nothing is done without a reason"
+    field.setText(reason)  # an input method would put it there
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+
+
+def test_stock_shows_a_sum_that_adds_up_and_units_without_keys(at_stock, shop, qtbot):
+    keys = shop.world.keys("STEAM-50", 600)
+    shop.world.stock("STEAM-50", keys)
+    shop.world.buy(ANNA, "STEAM-50", 3)
+    page, stock = at_stock("chen")
+    assert page.detail.ledger.adds_up
+    assert (stock.sum.imported, stock.sum.free, stock.sum.sold, stock.sum.for_sale) == (600, 597, 3, 597)
+    rows, table = stock.units.rows, page.detail.units.table
+    qtbot.mouseClick(page.detail.ledger.figure("sold"), Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: rows.as_of is not None and rows.size == 3, timeout=WAIT_MS)
+    assert {cells(table, n)[2] for n in range(3)} == {"已售"}
+    qtbot.mouseClick(page.detail.ledger.figure("sold"), Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: rows.size == 600, timeout=WAIT_MS)
+    assert table.model().rowCount() == 600, "all of them at once"
+    assert cells(table, 0)[:2] == ["#1-1", "••••••••" + keys[0][-4:]]
+    assert not any(key in texts(page) for key in keys[:3])
+
+
+def test_the_end_of_the_list_is_one_key_away_and_little_is_read(at_stock, shop, counting, qtbot):
+    shop.world.stock("STEAM-50", 9_000)
+    page, stock = at_stock("chen")
+    page.detail.show_units()
+    qtbot.waitUntil(lambda: stock.units.rows.size == 9_000, timeout=WAIT_MS)
+    table = page.detail.units.table
+    table.setFocus()
+    qtbot.keyClick(table, Qt.Key.Key_End)
+    table.grab()
+    qtbot.waitUntil(lambda: cells(table, 8_999)[0] == "#1-9,000", timeout=WAIT_MS)
+    assert table.current_row() == 8_999
+    assert len(counting.windows()) <= 6, "of 36 windows"
+    asked = len(counting.windows())
+    page.detail.units.table.sort_asked.emit("seq")
+    qtbot.waitUntil(lambda: cells(table, 0)[0] == "#1-9,000", timeout=WAIT_MS)
+    assert table.model().headerData(0, Qt.Orientation.Horizontal) == "编号 ↓"
+    assert len(counting.windows()) <= asked + 3
+
+
+def test_units_keep_the_rules_of_qt(at_stock, shop, qtbot, qtmodeltester):
+    shop.world.stock("STEAM-50", 300)
+    page, stock = at_stock("chen")
+    page.detail.show_units()
+    qtbot.waitUntil(lambda: stock.units.rows.size == 300, timeout=WAIT_MS)
+    qtmodeltester.check(page.detail.units.table.model())
+
+
+def test_a_lot_is_frozen_released_and_withdrawn_by_keys(program, at_stock, shop, qtbot):
+    shop.world.stock("STEAM-50", 40)
+    shop.world.buy(ANNA, "STEAM-50", 5)
+    shop.world.place(BEN, "STEAM-50", 2)
+    page, stock = at_stock("chen")
+    window = program.window
+    lots = page.detail.lots.table
+    lots.go_to(0)
+    assert not window._actions["lot.release"].isEnabled()
+    window.run("lot.freeze")
+    effect = page.detail.decision.effect.text()
+    assert effect == "33 张立即停止销售；2 张已被锁定，付款后照常发货；5 张已售不受影响；随时可以解冻。"
+    assert shop.world.level("STEAM-50").free == 33
+    decide(qtbot, page, "怀疑泄露")
+    qtbot.waitUntil(lambda: stock.lots.rows[0].state is LotState.FROZEN, timeout=WAIT_MS)
+    assert page.detail.decision.isHidden()
+    assert lots.current_row() == 0, "the person stays where they were"
+    qtbot.waitUntil(lambda: stock.sum.for_sale == 0, timeout=WAIT_MS)
+    window.run("lot.release")
+    decide(qtbot, page, "已核实")
+    qtbot.waitUntil(lambda: stock.lots.rows[0].state is LotState.OPEN, timeout=WAIT_MS)
+    window.run("lot.withdraw")
+    qtbot.keyClick(page.detail.decision.field, Qt.Key.Key_Escape)
+    assert stock.deeds.pending is None
+    window.run("lot.withdraw")
+    decide(qtbot, page, "导错规格")
+    qtbot.waitUntil(lambda: stock.lots.rows[0].state is LotState.WITHDRAWN, timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: shop.world.level("STEAM-50").void == 33, timeout=WAIT_MS)
+    level = shop.world.level("STEAM-50")
+    assert (level.free, level.held, level.sold) == (0, 2, 5)
+    assert not any(stock.may(kind) for kind in DeedKind)
+    assert any("正在撤回 33 张" in text for text in window.toasts.texts())
+
+
+def test_selected_units_become_void_and_the_others_stay(program, at_stock, shop, qtbot):
+    shop.world.stock("STEAM-50", 700)
+    shop.world.buy(ANNA, "STEAM-50", 2)
+    page, stock = at_stock("li")
+    page.detail.show_units()
+    qtbot.waitUntil(lambda: stock.units.rows.size == 700, timeout=WAIT_MS)
+    table = page.detail.units.table
+    pick_rows(table, 0, 599)
+    program.window.activateWindow()
+    qtbot.waitUntil(program.window.isActiveWindow, timeout=WAIT_MS)
+    table.setFocus()
+    qtbot.keyClick(table, Qt.Key.Key_Delete)
+    qtbot.waitUntil(lambda: stock.deeds.pending is not None, timeout=WAIT_MS)
+    assert page.detail.decision.effect.text() == "598 张将作废，不能恢复；2 张已售；后面这些不受影响。"
+    decide(qtbot, page, "卡密错误")
+    qtbot.waitUntil(lambda: shop.world.level("STEAM-50").void == 598, timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: stock.deeds.pending is None, timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: cells(table, 5)[5] == "卡密错误", timeout=WAIT_MS)
+    assert cells(table, 5)[2] == "作废"
+    assert shop.world.level("STEAM-50").free == 100
+    assert any("已作废 598 张" in text for text in program.window.toasts.texts())
+
+
+def test_pasted_keys_are_found_and_leave_no_trace(program, at_stock, shop, counting, qtbot, caplog, tmp_path):
+    caplog.set_level(logging.DEBUG)
+    keys = shop.world.keys("STEAM-50", 20)
+    shop.world.stock("STEAM-50", keys)
+    shop.world.buy(ANNA, "STEAM-50", 1)
+    page, stock = at_stock("li")
+    QApplication.clipboard().setText("\n".join([*keys, "NO-SUCH-KEY-0001", keys[4]]))
+    page.search.setFocus()
+    qtbot.keySequence(page.search, "Ctrl+V")
+    assert page.search.text() == "", "keys never stand in the filter"
+    qtbot.waitUntil(lambda: stock.finding.pasted is not None, timeout=WAIT_MS)
+    assert stock.finding.error is None
+    assert page.finder.ledger.adds_up
+    assert [stock.finding.count(one) for one in ("found", "missing", "doubled")] == [20, 1, 1]
+    assert stock.finding.sold() == 1
+    table = page.finder.table
+    qtbot.mouseClick(page.finder.ledger.figure("missing"), Qt.MouseButton.LeftButton)
+    assert table.model().rowCount() == 1
+    assert cells(table, 0)[:3] == ["21", "••••0001", "没有找到"]
+    qtbot.mouseClick(page.finder.ledger.figure("found"), Qt.MouseButton.LeftButton)
+    assert cells(table, 0)[3:5] == ["STEAM-50", "#1-1"]
+    table.go_to(0)
+    qtbot.keyClick(table, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: not stock.finding.is_open and stock.picked is not None, timeout=WAIT_MS)
+    assert stock.finding.rows == []
+    sent = b"".join(counting.bodies)
+    kept = b"".join(file.read_bytes() for file in Path(tmp_path / "home").rglob("*") if file.is_file())
+    for key in keys:
+        assert key.encode() not in sent
+        assert key.encode() not in kept
+        assert key not in caplog.text
+        assert key not in texts(page)
+
+
+def sheet_of() -> RevealSheet:
+    return next(one for one in QApplication.topLevelWidgets() if isinstance(one, RevealSheet) and one.isVisible())
+
+
+def test_a_key_is_revealed_for_a_reason_and_goes_by_itself(program, at_stock, shop, qtbot, caplog):
+    caplog.set_level(logging.DEBUG)
+    keys = shop.world.keys("STEAM-50", 3)
+    shop.world.stock("STEAM-50", [("N1", key) for key in keys])
+    page, stock = at_stock("li")
+    factor = shop.world.enrol("li")
+    page.detail.show_units()
+    qtbot.waitUntil(lambda: stock.units.rows.size == 3, timeout=WAIT_MS)
+    page.detail.units.table.go_to(1)
+    program.window.run("unit.reveal")
+    sheet = sheet_of()
+    sheet.reason.setText("买家反馈无法兑换")
+    wrong = "000000" if factor.now() != "000000" else "111111"
+    qtbot.keyClicks(sheet.code, wrong)
+    qtbot.keyClick(sheet.code, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: stock.revealing.error is not None, timeout=WAIT_MS)
+    assert (stock.revealing.shown, sheet.code.text(), sheet.paper.isVisible()) == (None, "", False)
+    qtbot.keyClicks(sheet.code, factor.now())
+    qtbot.keyClick(sheet.code, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: stock.revealing.shown is not None, timeout=WAIT_MS)
+    shown = stock.revealing.shown
+    assert (shown.card.number, shown.card.secret) == ("N1", keys[1])
+    assert "李航" in shown.watermark
+    assert keys[1] not in texts(sheet), "painted, not written"
+    assert keys[1] not in repr(shown)
+    assert sheet.paper._lines() == ["N1", keys[1]]
+    QApplication.clipboard().setText("before")
+    sheet.copy.click()
+    assert QApplication.clipboard().text() == f"N1----{keys[1]}"
+    sheet.left = 1
+    sheet.tick()
+    assert (stock.revealing.shown, sheet.paper.isVisible(), sheet.paper._lines()) == (None, False, [])
+    assert QApplication.clipboard().text() == ""
+    sheet.reject()
+    assert keys[1] not in caplog.text
+
+
+def test_a_revealed_key_goes_when_the_window_does(program, qtbot):
+    desk = desk_of(program, Role.OPERATOR)
+    from desktop.operations.keys import Revealed
+    from shared import clock, ids
+    from shared.cardkey import Card
+    from shared.contracts.stock import Unit
+
+    revealing = desk.stock.revealing
+    revealing.begin("STEAM-50", Unit(seq=1, state=UnitState.FREE, lot_id=ids.new_id()))
+    sheet = RevealSheet(revealing, program.window)
+    sheet.open()
+    revealing.shown = Revealed(1, "李航", clock.now(), Card("", "K3J9-22MX"))
+    revealing.changed()
+    assert sheet.paper.isVisible()
+    assert not sheet.paper.grab().isNull()
+    program.window.activateWindow()
+    QCoreApplication.sendEvent(sheet, QEvent(QEvent.Type.ActivationChange))
+    if sheet.isActiveWindow():  # the offscreen platform may keep it in front
+        revealing.hide()
+    assert revealing.shown is None
+    assert not sheet.paper.isVisible()
+    sheet.reject()
+
+
+def test_finance_sees_counts_and_nothing_to_do(program, at_stock, shop):
+    shop.world.stock("STEAM-50", 5, terms=(date(2027, 1, 1), 380_000, 1))
+    page, stock = at_stock("zhou")
+    assert page.detail.tabs.count() == 1
+    assert (stock.lots.rows[0].cost, stock.lots.rows[0].expires_on) == (380_000, date(2027, 1, 1))
+    page.detail.lots.table.go_to(0)
+    for command in ("lot.freeze", "lot.withdraw", "unit.void", "unit.reveal", "stock.find_keys", "stock.set_alerts"):
+        program.window.run(command)
+        assert not program.window._actions[command].isEnabled()
+    assert stock.deeds.pending is None
+    assert not stock.finding.is_open
