@@ -191,13 +191,13 @@ class Database:
         self._listeners: list[Callable[[object], None]] = []
 
     @contextmanager
-    def tx(self) -> Iterator[Tx]:
+    def tx(self, *, patient: bool = False) -> Iterator[Tx]:
         """A write transaction: commits when the body ends, rolls back when it raises.
 
         Raises OperationalError when the engine asks for a retry (`is_retryable`); callers that can repeat, do. Raises
-        Busy when no connection is free.
+        Busy when no connection is free. `patient` waits its turn without being `awaited`.
         """
-        with self._turn(), Session(self._writer, expire_on_commit=False, autoflush=False) as session:
+        with self._turn(patient=patient), Session(self._writer, expire_on_commit=False, autoflush=False) as session:
             _connect(session)
             yield session
             session.commit()
@@ -217,12 +217,14 @@ class Database:
             yield session  # closing ends the transaction and leaves what was read usable
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
+    def _turn(self, *, patient: bool) -> Iterator[None]:
         """One writer at a time on SQLite: they wait in memory instead of in its busy loop, which starves."""
         if self._writer_lock is None:
             yield
             return
-        if not self._writer_lock.acquire(blocking=False):
+        if patient:
+            self._writer_lock.acquire()
+        elif not self._writer_lock.acquire(blocking=False):
             self._awaiting.add(me := threading.get_ident())
             try:
                 self._writer_lock.acquire()

@@ -302,7 +302,7 @@ def _receive(request: Request, import_id: UUID, n: int, sealed: bytes) -> None:
     with ctx.db.read() as tx:
         _import(tx, policy.actor(request), import_id)
     chunk = intake.inspect(ctx.keys, import_id, n, sealed)  # between the transactions: it takes milliseconds
-    with ctx.db.tx() as tx:
+    with ctx.db.tx(patient=True) as tx:  # nobody looks at it: the step that stores chunks before it is not cut short
         intake.receive(tx, import_id, chunk)
     ctx.jobs.wake()
 
