@@ -52,6 +52,7 @@ def enrolled(shop: LiveShop, login: str) -> pyotp.TOTP:
         command, env=shop.environment, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
     ) as run:
         factor = pyotp.TOTP(run.stdout.readline().strip())
+        time.sleep(max(0, time.time() % 30 - 27))  # not while one half minute ends
         run.communicate(factor.at(int(time.time()) - 30) + "\n", timeout=PATIENCE_SECONDS)
     assert run.returncode == 0
     return factor
