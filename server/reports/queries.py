@@ -7,6 +7,7 @@ the SALE journals, whose index knows the day; an order is then taken by its own 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -22,12 +23,12 @@ from server.ledger.model import LedgerAccount, LedgerJournal, LedgerTransfer
 from server.orders.model import Order, OrderLine
 from server.payments.model import PaymentAttempt, PaymentException
 from server.policy import Actor
-from server.stock.model import Delivery, StockCursor, StockLot
+from server.stock.model import Delivery, StockCursor, StockLot, StockUnit, StockVoid
 from shared import clock
 from shared.contracts import reports as wire
 from shared.contracts.base import Page
 from shared.errors import BadField
-from shared.states import AttemptState, ExceptionKind, OrderState
+from shared.states import AttemptState, ExceptionKind, LotState, OrderState
 
 _SLACK = timedelta(hours=1)
 """A SALE journal and its order's delivery are one transaction; their instants may differ by its length."""
@@ -241,33 +242,84 @@ def day_movements(tx: Tx, who: Actor, day: date, *, after: str | None, limit: in
     """What came in and went out of each SKU that day, by SKU code.
 
     `free_at_close` is what was unsold at the day's end, held units included: imported until then, less what had been
-    sold by then, less void. What was sold by then is what is sold now less what was sold since. `void` is 0: no
-    action of this version voids a unit; the one that will keeps its instant.
+    sold and what had become void by then. Both are what is now, less what came since.
     """
     span = _Day.of(day)
     page = catalog.skus(tx, who, q=None, after=after, limit=limit)
     ids = [sku.id for sku in page.items]
     imported = _by_sku(tx, _imported(span), func.sum(StockCursor.imported), ids)
     sold = _sold_by_sku(tx, span.start, span.end, ids)
+    void = _void_by_sku(tx, span.start, span.end, ids)
     until_close = _by_sku(tx, _lots().where(StockLot.created_at < span.end), func.sum(StockCursor.imported), ids)
-    sold_now = _by_sku(tx, _lots(), func.sum(StockCursor.sold), ids)
-    void_now = _by_sku(tx, _lots().where(StockLot.created_at < span.end), func.sum(StockCursor.void), ids)
+    gone_now = _by_sku(tx, _lots(), func.sum(StockCursor.sold + StockCursor.void), ids)
     sold_since = _sold_by_sku(tx, span.end, None, ids)
-    items = [
-        wire.DayMovement(
-            sku=sku.code,
-            title=sku.title,
-            supplier=sku.supplier,
-            imported=imported.get(sku.id, 0),
-            sold=sold.get(sku.id, 0),
-            void=0,
-            free_at_close=until_close.get(sku.id, 0)
-            - (sold_now.get(sku.id, 0) - sold_since.get(sku.id, 0))
-            - void_now.get(sku.id, 0),
+    void_since = _void_by_sku(tx, span.end, None, ids)
+    money = _sold_fen(tx, span, ids)
+    costs = _costs(tx, span, [sku_id for sku_id in ids if sku_id in sold])
+    items = []
+    for sku in page.items:
+        gone_since = sold_since.get(sku.id, 0) + void_since.get(sku.id, 0)
+        cost = costs.get(sku.id) if sku.id in sold else 0
+        amount = money.get(sku.id, 0)
+        items.append(
+            wire.DayMovement(
+                sku=sku.code,
+                title=sku.title,
+                supplier=sku.supplier,
+                imported=imported.get(sku.id, 0),
+                sold=sold.get(sku.id, 0),
+                void=void.get(sku.id, 0),
+                free_at_close=until_close.get(sku.id, 0) - (gone_now.get(sku.id, 0) - gone_since),
+                sold_fen=amount,
+                cost_fen=cost,
+                margin_fen=None if cost is None else amount - cost,
+            )
         )
-        for sku in page.items
-    ]
     return Page[wire.DayMovement](items=items, next=page.next)
+
+
+def _void_by_sku(tx: Tx, start: datetime, end: datetime | None, ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Units that became void in an interval: those that are named, and the others of lots withdrawn in it."""
+    named = select(StockVoid.sku_id, func.count()).where(StockVoid.sku_id.in_(ids), StockVoid.voided_at >= start)
+    own = select(func.count()).select_from(StockVoid)
+    own = own.where(StockVoid.sku_id == StockLot.sku_id, StockVoid.lot_id == StockLot.id)
+    withdrawn = (
+        select(StockLot.sku_id, func.sum(StockCursor.void - own.scalar_subquery()))
+        .join(StockCursor, StockCursor.lot_id == StockLot.id)
+        .where(StockLot.sku_id.in_(ids), StockLot.state == LotState.WITHDRAWN.value, StockLot.moved_at >= start)
+    )
+    if end is not None:
+        named, withdrawn = named.where(StockVoid.voided_at < end), withdrawn.where(StockLot.moved_at < end)
+    found: dict[UUID, int] = defaultdict(int)
+    for query, sku_id in ((named, StockVoid.sku_id), (withdrawn, StockLot.sku_id)):
+        for owner, count in tx.execute(query.group_by(sku_id)):
+            found[owner] += int(count)
+    return found
+
+
+def _sold_fen(tx: Tx, span: _Day, ids: Sequence[UUID]) -> dict[UUID, int]:
+    """What was paid for the units sold in the day, by SKU."""
+    lines = select(OrderLine.sku_id, func.sum(OrderLine.amount_fen)).where(
+        OrderLine.order_id.in_(_delivered_in(span)), OrderLine.sku_id.in_(ids)
+    )
+    return {sku_id: int(amount) for sku_id, amount in tx.execute(lines.group_by(OrderLine.sku_id))}
+
+
+def _costs(tx: Tx, span: _Day, ids: Sequence[UUID]) -> dict[UUID, int | None]:
+    """What the units sold in the day had cost, in fen, by SKU; None where some came without a cost."""
+    query = (
+        _sold(span.start, span.end)
+        .join(StockUnit, and_(StockUnit.sku_id == Delivery.sku_id, StockUnit.seq == Delivery.seq))
+        .join(StockLot, StockLot.id == StockUnit.lot_id)
+        .with_only_columns(Delivery.sku_id, func.count(), func.count(StockLot.cost), func.sum(StockLot.cost))
+        .where(Delivery.sku_id.in_(ids))
+        .group_by(Delivery.sku_id)
+    )
+    # A cost is in 1/10000 yuan: a hundred of them are a fen, rounded once.
+    return {
+        sku_id: (int(cost or 0) + 50) // 100 if units == costed else None
+        for sku_id, units, costed, cost in tx.execute(query)
+    }
 
 
 def _lots() -> Select[StockCursor]:

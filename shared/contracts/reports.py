@@ -66,7 +66,11 @@ class DayPayment(Answer):
 
 
 class DayMovement(Answer):
-    """Card movements of one SKU that day."""
+    """Card movements of one SKU that day.
+
+    `sold_fen` is what buyers paid for the sold ones. Their cost, and so the margin, is known when each of them came
+    with one; else both are None.
+    """
 
     sku: str
     title: str
@@ -75,3 +79,6 @@ class DayMovement(Answer):
     sold: int
     void: int
     free_at_close: int
+    sold_fen: int = 0
+    cost_fen: int | None = None
+    margin_fen: int | None = None

@@ -7,6 +7,7 @@ import pytest
 from server.payments import checkout
 from shared import clock
 from shared.states import OrderState
+from tests.server import stocking
 from tests.world import ANNA, BEN, CARA
 
 DAY = date(2026, 7, 1)
@@ -139,17 +140,61 @@ def test_movements_tell_what_came_went_and_was_left_at_close(days):
             "sold": sold,
             "void": 0,
             "free_at_close": left,
+            "sold_fen": paid,
+            "cost_fen": None if sold else 0,
+            "margin_fen": None if sold else 0,
         }
-        for sku, title, supplier, imported, sold, left in (
-            ("MUSIC-30", "音乐会员 · Music-30", "星河数码", 0, 0, 0),
-            ("OFFICE-1Y", "办公套件 · Office-1Y", "北辰软件", 40, 30, 10),
-            ("STEAM-50", "Steam 充值卡 · Steam-50", "星河数码", 6, 3, 3),
+        for sku, title, supplier, imported, sold, left, paid in (
+            ("MUSIC-30", "音乐会员 · Music-30", "星河数码", 0, 0, 0, 0),
+            ("OFFICE-1Y", "办公套件 · Office-1Y", "北辰软件", 40, 30, 10, 105),
+            ("STEAM-50", "Steam 充值卡 · Steam-50", "星河数码", 6, 3, 3, 13_500),
         )
     ]
     after = {row["sku"]: row for row in ask(days, f"{NEXT}/movements")["items"]}
     assert (after["STEAM-50"]["sold"], after["STEAM-50"]["free_at_close"]) == (1, 2)
     before = ask(days, f"{DAY - timedelta(days=1)}/movements")["items"]
     assert {row["free_at_close"] for row in before} == {0}
+
+
+def test_movements_know_what_became_void_on_which_day(site):
+    shop = site.world
+    with clock.fixed(MORNING):
+        shop.stock("STEAM-50", 10)
+        shop.stock("STEAM-50", shop.keys("STEAM-50", 6, start=20))
+        shop.buy(ANNA, "STEAM-50", 2)
+        held = shop.place(BEN, "STEAM-50")
+        stocking.void(shop, "STEAM-50", 9)
+    with clock.fixed(MORNING + timedelta(days=1)):
+        stocking.void(shop, "STEAM-50", 2**32 + 1)
+        stocking.move(shop, stocking.lots_of(shop, "STEAM-50")[0], "withdrawn")
+    with clock.fixed(MORNING + timedelta(days=2)):
+        stocking.end(shop, held)
+        shop.work()
+    days = [DAY + timedelta(days=n) for n in range(-1, 4)]
+    steam = [ask(site, f"{day}/movements")["items"][2] for day in days]
+    assert [(row["imported"], row["sold"], row["void"], row["free_at_close"]) for row in steam] == [
+        (0, 0, 0, 0), (16, 2, 1, 13), (0, 0, 7, 6), (0, 0, 1, 5), (0, 0, 0, 5),
+    ]  # fmt: skip
+    shop.check()
+
+
+def test_a_margin_is_told_when_all_that_was_sold_had_a_cost(site):
+    shop = site.world
+    with clock.fixed(MORNING):
+        shop.stock("STEAM-50", 2, terms=(None, 300_033, 1))
+        shop.stock("STEAM-50", shop.keys("STEAM-50", 1, start=20), terms=(None, 299_999, 2))
+        shop.stock("STEAM-50", shop.keys("STEAM-50", 2, start=40))
+        shop.buy(ANNA, "STEAM-50", 3)
+
+    def money():
+        row = ask(site, f"{DAY}/movements")["items"][2]
+        return row["sold_fen"], row["cost_fen"], row["margin_fen"]
+
+    cost = (2 * 300_033 + 299_999 + 50) // 100
+    assert money() == (13_500, cost, 13_500 - cost)
+    with clock.fixed(MORNING):
+        shop.buy(ANNA, "STEAM-50", 2)
+    assert money() == (22_500, None, None)
 
 
 def test_money_that_was_not_delivered_shows_as_such(site):
