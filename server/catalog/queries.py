@@ -114,6 +114,11 @@ def sku_terms(tx: Tx, sku_ids: Sequence[UUID]) -> dict[UUID, SaleTerms]:
     return {row.id: _terms(row) for row in tx.execute(_terms_query().where(Sku.id.in_(set(sku_ids))))}
 
 
+def some_ignore_case(tx: Tx) -> bool:
+    """Whether the shop has a product whose keys are compared without looking at their case."""
+    return tx.scalars(select(Product.id).where(Product.key_ignore_case.is_(True)).limit(1)).first() is not None
+
+
 def _terms_query() -> Select[*tuple[object, ...]]:
     supplier = supplier_terms()
     return (

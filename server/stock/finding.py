@@ -49,29 +49,33 @@ class _Place(NamedTuple):
     seq: int
 
 
-def find(tx: Tx, keys: KeyRing, body: FindKeys, *, actor: Actor, request_id: str | None = None) -> FoundKeys:
+def find(tx: Tx, keys: KeyRing, body: FindKeys, *, actor: Actor) -> FoundKeys:
     """Where each asked key is, among the actor's own stock; of a reusable key its first use is told.
 
     Keys are normalised as at an import. Raises SearchKeyChanged and SearchUnreadable, and BadField for more than
-    MAX_FOUND keys. The audit row has counts only; callers take from the actor's bucket before.
+    MAX_FOUND keys. Callers take from the actor's bucket before, and `note` the search before they answer.
     """
     asked = _opened(keys, body)
     texts = [_canonical(number, secret) for number, secret in asked]
     first: dict[str, int] = {}
     doubled = [n for n, text in enumerate(texts) if text is not None and first.setdefault(text, n) != n]
-    places = _places(tx, keys, texts, actor)
-    found = _told(tx, places)
+    found = _told(tx, _places(tx, keys, texts, actor))
     missing = sorted(set(range(len(asked))) - {one.n for one in found})
+    return FoundKeys(asked=len(asked), found=found, missing=missing, doubled=doubled)
+
+
+def note(tx: Tx, body: FindKeys, found: FoundKeys, *, actor: Actor, request_id: str | None = None) -> None:
+    """Write down that somebody searched, and how much they found; nothing of a key."""
+    missing = len(found.missing)
     audit.append(
         tx,
         actor=actor.label,
         action="stock.find",
         entity="stock",
         entity_id=str(body.id),
-        detail={"asked": len(asked), "found": len(asked) - len(missing), "missing": len(missing)},
+        detail={"asked": found.asked, "found": found.asked - missing, "missing": missing},
         request_id=request_id,
     )
-    return FoundKeys(asked=len(asked), found=found, missing=missing, doubled=doubled)
 
 
 def _opened(keys: KeyRing, body: FindKeys) -> list[tuple[str, str]]:
@@ -97,10 +101,12 @@ def _places(tx: Tx, keys: KeyRing, texts: Sequence[str | None], actor: Actor) ->
     """Which stored secrets the texts are: exactly, or but for their case in products that do not look at it."""
     exact: dict[bytes, list[int]] = defaultdict(list)
     folded: dict[bytes, list[int]] = defaultdict(list)
+    some_fold = catalog.some_ignore_case(tx)
     for n, text in enumerate(texts):
         if text is not None:
             exact[keys.fingerprinter.of(text)].append(n)
-            folded[keys.fingerprinter.of(cardkey.fold(text))].append(n)
+            if some_fold:
+                folded[keys.fingerprinter.of(cardkey.fold(text))].append(n)
     mine = visible(actor, StockLot).with_only_columns(StockLot.id)
     hits: list[tuple[UUID, int, bytes]] = []
     wanted = sorted(exact.keys() | folded.keys())

@@ -126,8 +126,11 @@ def find_keys(request: Request, body: wire.FindKeys) -> wire.FoundKeys:
     """Where these keys are, of the actor's own stock. They come in sealed; only their figures are written down."""
     ctx, who = context.of(request), policy.actor(request)
     ctx.buckets.take("find", who.label)
+    with ctx.db.read() as tx:
+        found = finding.find(tx, ctx.keys, body, actor=who)
     with ctx.db.tx() as tx:
-        return finding.find(tx, ctx.keys, body, actor=who, request_id=web.request_id(request))
+        finding.note(tx, body, found, actor=who, request_id=web.request_id(request))
+    return found
 
 
 @router.post("/api/lots/{lot_id}/state", allow=Permission.STOCK_LOT_EDIT)
