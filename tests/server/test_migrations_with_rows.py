@@ -1,0 +1,172 @@
+"""Going from the first schema to the second and back with a shop's rows in it, an import under way among them."""
+
+import hashlib
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import select, text
+
+from server import db as kinds
+from server import migrations
+from server.crypto import seal_chunk
+from server.stock import ingest, queries
+from server.stock.model import ImportChunk, StockCursor, StockImport, StockLot
+from server.stock.ranking import LOT_NUMBERS
+from shared import cardkey, clock, ids
+from shared.states import ImportState, UnitState
+from tests.server.test_imports import Upload, cards
+from tests.world import ANNA, BEN, world
+
+OLD, NEW = "0001", "0002"
+SKU = "OFFICE-1Y"
+
+
+@pytest.fixture
+def shop(database_url, tmp_path):
+    """A shop with orders at the first schema."""
+    with world(database_url, tmp_path) as built:
+        built.stock("STEAM-50", 4)
+        built.buy(ANNA, "STEAM-50", 2)
+        built.place(BEN, "STEAM-50")
+        migrations.downgrade(built.ctx.db, OLD)
+        yield built
+
+
+def put(tx, table, **values):
+    """A row of the first schema, which no class describes any more."""
+    columns = [sa.column(name, _kind(name, value)) for name, value in values.items()]
+    tx.execute(sa.insert(sa.table(table, *columns)), values)
+
+
+def _kind(name, value):
+    if name == "fingerprint":
+        return kinds.Digest16()
+    return {"UUID": kinds.Uid(), "datetime": kinds.Instant()}.get(type(value).__name__)
+
+
+def put_lot(tx, shop, keys, *, first, selling=True):
+    """A lot as the first version made it: its numbers follow those of the lot before. Answers its id."""
+    terms, ring, lot_id = shop.skus[SKU], shop.ctx.keys, ids.new_id()
+    key = ring.new_lot_key(lot_id)
+    texts = [cardkey.canonical(cardkey.Card("", one)) for one in keys]
+    sealed = ring.lot(lot_id, key).seal_all(terms.sku_id, first, [one.encode() for one in texts])
+    mine = {"sku_id": terms.sku_id, "product_id": terms.product_id}
+    put(
+        tx,
+        "stock_lot",
+        **mine,
+        id=lot_id,
+        supplier_id=terms.supplier_id,
+        state="open",
+        file_name="old.txt",
+        wrapped_key=key.wrapped,
+        master_version=key.master_version,
+        created_at=clock.now(),
+        version=1,
+    )
+    counts = {"imported": len(keys), "free": len(keys), "held": 0, "sold": 0, "void": 0}
+    put(
+        tx,
+        "stock_cursor",
+        lot_id=lot_id,
+        sku_id=terms.sku_id,
+        rank=first,
+        selling=selling,
+        first_seq=first,
+        next_seq=first,
+        end_seq=first + len(keys),
+        **counts,
+    )
+    prints = ring.fingerprinter.of_all(texts)
+    for seq, fingerprint, one in zip(range(first, first + len(keys)), prints, sealed, strict=True):
+        put(tx, "card_secret", **mine, seq=seq, fingerprint=fingerprint, sealed=one)
+        put(tx, "stock_unit", sku_id=terms.sku_id, seq=seq, lot_id=lot_id, state=int(UnitState.FREE))
+    return lot_id
+
+
+def put_import(tx, shop, keys, *, lot_id, state, stored):
+    """An import of the first version, two keys a chunk; the chunks behind `stored` keys have come."""
+    terms, import_id, n = shop.skus[SKU], ids.new_id(), len(keys)
+    rows = [(line, "", key) for line, key in enumerate(keys, start=1)]
+    put(
+        tx,
+        "stock_import",
+        id=import_id,
+        sku_id=terms.sku_id,
+        sku_code=SKU,
+        product_id=terms.product_id,
+        supplier_id=terms.supplier_id,
+        lot_id=lot_id,
+        state=state,
+        file_name="old.txt",
+        file_sha256="0" * 64,
+        key_id=shop.ctx.keys.import_key_id,
+        declared_sha256="1" * 64,
+        read_rows=n,
+        valid_rows=n,
+        duplicate_rows=0,
+        refused_rows=0,
+        skipped_rows=0,
+        chunk_count=n // 2,
+        next_chunk=stored // 2,
+        stored=stored,
+        duplicates=0,
+        refused=0,
+        created_by="chen",
+        created_at=clock.now(),
+    )
+    for at in range(n // 2):
+        packed = msgspec.msgpack.encode(rows[2 * at : 2 * at + 2])
+        sealed = seal_chunk(shop.ctx.keys.import_public_key, packed, import_id=import_id, n=at)
+        done = 2 * at < stored
+        digest = hashlib.sha256(sealed).hexdigest()
+        put(tx, "import_chunk", import_id=import_id, n=at, sha256=digest, sealed=None if done else sealed)
+    return import_id
+
+
+def test_a_shop_with_an_import_under_way_goes_up_down_and_up_again(shop):
+    database, terms = shop.ctx.db, shop.skus[SKU]
+    keys = shop.keys(SKU, 10)
+    with database.tx() as tx:
+        first = put_lot(tx, shop, keys[:2], first=1)
+        running = put_lot(tx, shop, keys[2:4], first=3)
+        put(tx, "stock_series", sku_id=terms.sku_id, next_seq=9)
+        put_import(tx, shop, keys[:2], lot_id=first, state="done", stored=2)
+        ingesting = put_import(tx, shop, keys[2:8], lot_id=running, state="ingesting", stored=2)
+        receiving = put_import(tx, shop, keys[8:], lot_id=None, state="receiving", stored=0)
+    migrations.upgrade(database, NEW)
+    shop.check()
+    with database.tx() as tx:
+        ingest.enqueue(tx, ingesting)  # its job was waiting, or running when the old server ended
+    shop.work()
+    shop.check()
+    with database.read() as tx:
+        ended = queries.as_import(tx, tx.get(StockImport, ingesting))
+        assert (ended.state, ended.stored, ended.refused) == (ImportState.DONE, 6, 0)
+        assert tx.get(StockImport, receiving).state == ImportState.CANCELLED
+        assert tx.scalars(select(ImportChunk.n).where(ImportChunk.import_id == receiving)).all() == []
+        lots = {lot.id: lot for lot in tx.scalars(select(StockLot).where(StockLot.sku_id == terms.sku_id))}
+        cursors = tx.scalars(select(StockCursor).where(StockCursor.sku_id == terms.sku_id).order_by(StockCursor.rank))
+        assert [(one.lot_id, one.first_seq, one.end_seq) for one in cursors] == [(first, 1, 3), (running, 3, 9)]
+    assert [(lots[one].number, lots[one].import_id is not None) for one in (first, running)] == [(0, True), (1, True)]
+    assert [cards(shop, lots[one]) for one in (first, running)] == [keys[:2], keys[2:8]]
+    assert Upload(shop, keys, sku=SKU).end().figures == (ImportState.DONE, 2, 8, 0)  # a new lot beside the old ones
+    with database.read() as tx:
+        starts = tx.scalars(select(StockLot.first_seq).where(StockLot.sku_id == terms.sku_id)).all()
+    assert sorted(starts) == [1, 3, LOT_NUMBERS + 1]
+    unfinished = Upload(shop, shop.keys(SKU, 4, start=50), sku=SKU, per_chunk=2).send(0)
+    shop.work()
+    assert unfinished.seen.stored == 2
+    before = shop.level(SKU)
+    migrations.downgrade(database, OLD)
+    with database.read() as tx:  # what was not committed is gone, and of the rest nothing
+        counted = {name: tx.scalar(text(f"SELECT COUNT(*) FROM {name}")) for name in ("stock_unit", "card_secret")}
+    assert counted == {"stock_unit": 14, "card_secret": 14}
+    migrations.upgrade(database, NEW)
+    shop.check()
+    after = shop.level(SKU)
+    assert (after.imported, after.free) == (before.imported - 2, before.free - 2) == (10, 10)
+    shop.buy(ANNA, SKU, 9)
+    shop.work()
+    shop.check()
