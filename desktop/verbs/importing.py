@@ -1,61 +1,76 @@
-"""`kameng import`: a file of card keys into stock, with both ledgers that add up."""
+"""`kameng import`: files of card keys into stock, with both ledgers that add up; and the template to fill in."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import time
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from desktop.engine.engine import Engine
-from desktop.engine.events import Event, ImportProgressed, ImportStage
-from desktop.engine.transport import is_foreign, is_passing
-from desktop.exporting.refused import write_refused
+from desktop.engine.events import ImportStage
+from desktop.exporting.refused import write_template
 from desktop.exporting.workbook import check_target
-from desktop.importing import Columns, Ledger, Options
-from desktop.importing.sentences import REASONS, REPAIRS
-from desktop.operations import imports
+from desktop.importing import Columns, Options, Preview
+from desktop.importing.sentences import REPAIRS
+from desktop.importing.terms import parse_cost, parse_uses
+from desktop.operations import checking, goods, imports
 from desktop.operations.imports import ImportedBefore, ImportOutcome, NothingToImport
+from desktop.verbs.import_report import ProgressLine, as_json, print_outcome
 from desktop.verbs.shell import DONE, FAILED, Shell
-from shared.contracts.stock import FileFigures, LineResult, RefusedLine
-from shared.errors import KamengError
+from shared.contracts.stock import RefusedLine
+from shared.errors import BadField, KamengError
 
-_SHOWN_LINES = 10
 _PATIENCE_SECONDS = 600.0
-_TOLD_EVERY_SECONDS = 0.2
-
-_RESULTS = {
-    LineResult.DUPLICATE_IN_STOCK: ("库存中已有", "in stock already"),
-    LineResult.DUPLICATE_SOLD: ("已售出过", "sold before"),
-    LineResult.REFUSED: ("服务器拒绝", "refused by the server"),
-}
-_STAGES = {
-    ImportStage.READING: ("读取", "reading"),
-    ImportStage.UPLOADING: ("上传", "uploading"),
-    ImportStage.INGESTING: ("入库", "storing"),
+_PREVIEWED_LINES = 5
+_ROLES = {
+    "number": "number",
+    "卡号": "number",
+    "secret": "secret",
+    "卡密": "secret",
+    "expiry": "expiry",
+    "有效期": "expiry",
+    "cost": "cost",
+    "成本": "cost",
+    "uses": "uses",
+    "次数": "uses",
+    "可用次数": "uses",
 }
 
 
 def add_import(verbs: argparse._SubParsersAction[argparse.ArgumentParser], shell: Shell) -> None:
     """Add the verb and its arguments."""
     words = shell.words
-    verb = verbs.add_parser("import", help=words("导入卡密文件", "import a file of card keys"))
-    verb.add_argument("file", type=Path)
-    verb.add_argument("--sku", required=True)
+    verb = verbs.add_parser("import", help=words("导入卡密文件", "import files of card keys"))
+    verb.add_argument("files", type=Path, nargs="*", metavar="FILE")
+    verb.add_argument("--sku", help=words("导入到哪个规格", "where the keys go"))
+    verb.add_argument(
+        "--columns",
+        metavar="number,secret,expiry,cost,uses",
+        help=words("各列依次是什么，- 表示不用", "what each column is, in order; - for none"),
+    )
+    verb.add_argument("--cost", help=words("每张成本（元），如 8.70", "the cost of each, in yuan, such as 8.70"))
+    verb.add_argument("--uses", help=words("每张可用次数", "how often each key may be sold"))
+    verb.add_argument("--expiry-order", choices=("ymd", "dmy", "mdy"), default=None)
     verb.add_argument("--damaged", choices=("refuse", "accept"), default="refuse")
     verb.add_argument("--repairs", choices=("accept", "refuse"), default="accept")
+    verb.add_argument("--refuse-repair", action="append", choices=sorted(REPAIRS), default=[])
     verb.add_argument("--hidden-rows", choices=("skip", "include"), default="skip")
     verb.add_argument("--encoding", help="utf-8 | gb18030 | utf-16-le ...")
     verb.add_argument("--separator")
     verb.add_argument("--sheet")
     verb.add_argument("--header-lines", type=int)
-    verb.add_argument("--secret-column", type=int, help=words("卡密在第几列（从 1 数）", "column of the key, from 1"))
-    verb.add_argument("--number-column", type=int, help=words("卡号在第几列", "column of the card number"))
-    verb.add_argument("--expiry-column", type=int, help=words("有效期在第几列", "column of the expiry date"))
     verb.add_argument("--again", action="store_true", help=words("同一文件再次导入", "import the same file again"))
+    verb.add_argument("--yes", action="store_true", help=words("不询问，直接导入", "ask nothing"))
     verb.add_argument(
         "--refused", type=Path, metavar="OUT.xlsx", help=words("导出未导入的行", "write the rows left out")
+    )
+    verb.add_argument(
+        "--template", type=Path, metavar="OUT.xlsx", help=words("写出空白模板", "write an empty template")
     )
     verb.add_argument(
         "--patience", type=float, default=_PATIENCE_SECONDS, help=words("断网时最多等待秒数", "seconds to bear")
@@ -64,179 +79,222 @@ def add_import(verbs: argparse._SubParsersAction[argparse.ArgumentParser], shell
     verb.set_defaults(run=_run)
 
 
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """One file of the command."""
+
+    file: Path
+    sku: str
+    options: Options
+    refused: Path | None
+    again: bool
+    asks: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """What became of it. `written` rows are in the workbook of those left out."""
+
+    outcome: ImportOutcome
+    lines: list[RefusedLine]
+    written: int | None
+
+    @property
+    def is_good(self) -> bool:
+        return self.outcome.progress.stage is ImportStage.DONE and self.outcome.progress.adds_up
+
+
 def _run(shell: Shell, arguments: argparse.Namespace) -> int:
-    options = _options(arguments)
-    refused = None if arguments.refused is None else check_target(arguments.refused)
-    progress = _Progress(shell)
-    try:
-        with shell.engine(on_event=progress.hear, patience_seconds=arguments.patience) as engine:
-            outcome, lines = engine.run(_import(engine, shell, arguments, options))
-    except ImportedBefore:
-        shell.note("确要再次导入，请加 --again。", "Add --again to import it once more.")
-        raise
-    except NothingToImport:
-        if refused is not None:
-            _write_refused(shell, arguments.file, options, refused)
-        raise
-    finally:
-        progress.end()
-    written = None
-    if refused is not None:
-        written = _write_refused(shell, arguments.file, options, refused)
-    if arguments.json:
-        shell.line(json.dumps(_as_json(outcome, lines, refused, written), ensure_ascii=False, indent=1))
-    else:
-        _print(shell, outcome, lines)
-        if refused is not None:
-            if written:
-                shell.say(
-                    f"未导入的 {written} 行已写入 {refused}", f"{written} rows left out were written to {refused}"
-                )
+    if arguments.template is not None:
+        target = check_target(arguments.template)
+        write_template(target, language=shell.language)
+        shell.say(f"模板已写入 {target}", f"The template was written to {target}")
+        return DONE
+    orders = _orders(shell, arguments)
+    progress = ProgressLine(shell)
+    told: list[dict[str, Any]] = []
+    status = DONE
+    with shell.engine(on_event=progress.hear, patience_seconds=arguments.patience) as engine:
+        for order in orders:
+            try:
+                result = _import(engine, shell, order, progress)
+            except KamengError as error:
+                if len(orders) == 1:
+                    raise
+                status = max(status, shell.fail(error))
+                continue
+            finally:
+                progress.end()
+            if result is None:
+                status = max(status, FAILED)
+            elif not arguments.json:
+                _tell(shell, order, result)
             else:
-                shell.say(
-                    f"没有未导入的行，{refused} 中只有标题。", f"No row was left out; {refused} has its heading only."
-                )
-    done = outcome.progress.stage is ImportStage.DONE and outcome.progress.adds_up
-    if not done and outcome.progress.why is not None:
-        return shell.fail(outcome.progress.why) or FAILED
-    return DONE if done else FAILED
+                told.append(as_json(result.outcome, result.lines, order.refused, result.written))
+            if result is not None and not result.is_good:
+                why = result.outcome.progress.why
+                status = max(status, FAILED if why is None else shell.fail(why) or FAILED)
+    if arguments.json and told:
+        shell.line(json.dumps(told[0] if len(orders) == 1 else told, ensure_ascii=False, indent=1))
+    return status
 
 
-async def _import(
-    engine: Engine, shell: Shell, arguments: argparse.Namespace, options: Options
-) -> tuple[ImportOutcome, list[RefusedLine]]:
-    begun = await imports.start(engine, file=arguments.file, sku=arguments.sku, options=options, again=arguments.again)
-    if begun.resumed:
-        shell.note("继续上次未完成的导入。", "Going on with the unfinished import of this file.")
-    outcome = await imports.wait(engine, begun.id)
-    progress = outcome.progress
-    left_out = progress.duplicates_in_stock + progress.refused_by_server
-    lines = await imports.refused_lines(engine, begun.id) if left_out else []
-    return outcome, lines
+def _orders(shell: Shell, arguments: argparse.Namespace) -> list[_Order]:
+    """Raises BadField for what is missing or cannot be meant."""
+    if not arguments.files:
+        raise BadField(field="FILE", reason=shell.words("请给出要导入的文件", "name the files to import"))
+    if not arguments.sku:
+        raise BadField(field="--sku", reason=shell.words("请给出规格编号", "name the SKU"))
+    options = _options(arguments)
+    asks = not arguments.yes and not arguments.json and sys.stdin.isatty() and shell.out.isatty()
+    orders = []
+    for file in arguments.files:
+        refused = arguments.refused
+        if refused is not None:
+            name = refused.name if len(arguments.files) == 1 else f"{refused.stem}-{file.stem}{refused.suffix}"
+            refused = check_target(refused.with_name(name))
+        orders.append(_Order(file, arguments.sku, options, refused, arguments.again, asks))
+    return orders
 
 
 def _options(arguments: argparse.Namespace) -> Options:
-    columns = None
-    if arguments.secret_column is not None:
-        columns = Columns(
-            secret=arguments.secret_column - 1,
-            number=None if arguments.number_column is None else arguments.number_column - 1,
-            expiry=None if arguments.expiry_column is None else arguments.expiry_column - 1,
-        )
+    try:
+        cost = None if arguments.cost is None else parse_cost(arguments.cost)
+    except ValueError as error:
+        raise BadField(field="--cost", reason=str(error)) from None
+    try:
+        uses = 1 if arguments.uses is None else parse_uses(arguments.uses) or 1
+    except ValueError as error:
+        raise BadField(field="--uses", reason=str(error)) from None
     return Options(
         encoding=arguments.encoding,
         separator=arguments.separator,
         sheet=arguments.sheet,
-        columns=columns,
+        columns=None if arguments.columns is None else _columns(arguments.columns),
         header_lines=arguments.header_lines,
         hidden_rows=arguments.hidden_rows,
         damaged=arguments.damaged,
         repairs=arguments.repairs,
+        repairs_refused=frozenset(arguments.refuse_repair),
+        expiry_order=arguments.expiry_order or "ymd",
+        cost=cost,
+        uses=uses,
     )
 
 
-def _write_refused(shell: Shell, file: Path, options: Options, target: Path) -> int:
-    return write_refused(file, options, target, language=shell.language)
+def _columns(text: str) -> Columns:
+    """`number,secret,-,expiry`: what the columns are, from the left."""
+    found: dict[str, int] = {}
+    for at, word in enumerate(text.split(",")):
+        name = word.strip().lower()
+        if name in {"", "-"}:
+            continue
+        role = _ROLES.get(name)
+        if role is None or role in found:
+            raise BadField(field="--columns", reason=f"{word.strip()}: number | secret | expiry | cost | uses | -")
+        found[role] = at
+    if "secret" not in found:
+        raise BadField(field="--columns", reason="secret / 卡密 ?")
+    return Columns(**found)
 
 
-# --- telling ------------------------------------------------------------------------------------------------------
+# --- one file -------------------------------------------------------------------------------------------------------
 
 
-class _Progress:
-    """One line on a terminal that is written over; silent when nobody watches."""
-
-    def __init__(self, shell: Shell) -> None:
-        self._shell = shell
-        self._watched = shell.err.isatty()
-        self._told_at = 0.0
-        self._fault: str | None = None
-
-    def hear(self, event: Event) -> None:
-        """Called on the engine's thread."""
-        if not isinstance(event, ImportProgressed):
-            return
-        self._tell_fault(event.why)
-        now = time.monotonic()
-        if not self._watched or event.stage not in _STAGES or now - self._told_at < _TOLD_EVERY_SECONDS:
-            return
-        self._told_at = now
-        stage = self._shell.words(*_STAGES[event.stage])
-        self._shell.err.write(f"\r\033[K{stage} {event.fraction:.0%} ({event.figures.read:,})")
-        self._shell.err.flush()
-
-    def _tell_fault(self, why: KamengError | None) -> None:
-        """Once per kind of fault, while the import waits for the network."""
-        if why is not None and why.code != self._fault and (is_passing(why) or is_foreign(why)):
-            self._shell.err.write(f"kameng: {why.sentence(self._shell.language)}\n")
-        self._fault = None if why is None else why.code
-
-    def end(self) -> None:
-        """Wipe the line."""
-        if self._watched:
-            self._shell.err.write("\r\033[K")
+def _import(engine: Engine, shell: Shell, order: _Order, progress: ProgressLine) -> _Result | None:
+    """None when the person at the terminal said no."""
+    look = engine.run(_look(engine, order))
+    if order.asks and look is not None and not _agreed(shell, look.preview, order):
+        return None
+    begun = _started(engine, shell, order, look)
+    if begun is None:
+        return None
+    if begun.resumed:
+        shell.note("继续上次未完成的导入。", "Going on with the unfinished import of this file.")
+    try:
+        outcome, lines = engine.run(_follow(engine, begun.id))
+    except NothingToImport:
+        _write_refused(engine, shell, order, begun.id)
+        raise
+    progress.end()
+    return _Result(outcome, lines, _write_refused(engine, shell, order, begun.id))
 
 
-def _print(shell: Shell, outcome: ImportOutcome, lines: list[RefusedLine]) -> None:
-    progress = outcome.progress
-    shell.line(f"{progress.file_name} → {progress.sku}")
-    shell.line(_file_ledger(shell, progress.figures))
-    if outcome.ledger is not None:
-        _print_reasons(shell, outcome.ledger)
-    if progress.stage is not ImportStage.DONE:
-        return
-    shell.say(
-        f"可导入 {progress.figures.valid:,} = 已入库 {progress.stored:,} + 库存重复 {progress.duplicates_in_stock:,}"
-        f" + 服务器拒绝 {progress.refused_by_server:,}",
-        f"{progress.figures.valid:,} valid = {progress.stored:,} stored + {progress.duplicates_in_stock:,} duplicates "
-        f"in stock + {progress.refused_by_server:,} refused by the server",
-    )
-    for line in lines[:_SHOWN_LINES]:
-        shell.say(f"  第 {line.line} 行：{_RESULTS[line.result][0]}", f"  line {line.line}: {_RESULTS[line.result][1]}")
-    if len(lines) > _SHOWN_LINES:
-        more = len(lines) - _SHOWN_LINES
-        shell.say(f"  ……另有 {more:,} 行，加 --json 查看全部", f"  ... and {more:,} more; --json lists all")
+def _started(engine: Engine, shell: Shell, order: _Order, look: checking.Look | None) -> imports.ImportStarted | None:
+    try:
+        return engine.run(_begin(engine, order, look, again=order.again))
+    except ImportedBefore as error:
+        if not order.asks:
+            shell.note("确要再次导入，请加 --again。", "Add --again to import it once more.")
+            raise
+        shell.line(error.sentence(shell.language))
+    return engine.run(_begin(engine, order, look, again=True)) if _yes(shell) else None
 
 
-def _file_ledger(shell: Shell, figures: FileFigures) -> str:
-    return shell.words(
-        f"读取 {figures.read:,} = 可导入 {figures.valid:,} + 重复 {figures.duplicates:,}"
-        f" + 拒绝 {figures.refused:,} + 跳过 {figures.skipped:,}",
-        f"{figures.read:,} read = {figures.valid:,} valid + {figures.duplicates:,} duplicates"
-        f" + {figures.refused:,} refused + {figures.skipped:,} skipped",
-    )
+def _write_refused(engine: Engine, shell: Shell, order: _Order, upload_id: UUID) -> int | None:
+    if order.refused is None:
+        return None
+    work = imports.export_refused(engine, upload_id, order.refused, language=shell.language)
+    return engine.run(work).rows
 
 
-def _print_reasons(shell: Shell, ledger: Ledger) -> None:
-    for table, sentences in ((ledger.reasons, REASONS), (ledger.repairs, REPAIRS)):
-        for code, counted in table.items():
-            what = sentences[code].sentence(shell.language).format(first_line="…")
-            where = ", ".join(counted.addresses[:3])
-            more = " …" if counted.count > 3 else ""
-            shell.line(f"  {counted.count:,} × {what} ({where}{more})")
-    for notice in ledger.notices:
+async def _look(engine: Engine, order: _Order) -> checking.Look | None:
+    """A look at the first lines where one is needed: to ask, to remember given columns, or to use remembered ones."""
+    goods.require_importer(engine)
+    wanted = await goods.look_up(engine, order.sku)
+    given = order.options.columns is not None
+    if order.asks or given or await goods.habit(engine, wanted) is not None:
+        return await checking.look(engine, order.file, order.options, sku=order.sku, habits=not given)
+    return None
+
+
+async def _begin(engine: Engine, order: _Order, look: checking.Look | None, *, again: bool) -> imports.ImportStarted:
+    if look is None:
+        return await imports.start(engine, file=order.file, sku=order.sku, options=order.options, again=again)
+    return await checking.begin(engine, file=order.file, sku=order.sku, preview=look.preview, again=again)
+
+
+async def _follow(engine: Engine, upload_id: UUID) -> tuple[ImportOutcome, list[RefusedLine]]:
+    outcome = await imports.wait(engine, upload_id)
+    left_out = outcome.progress.duplicates_in_stock + outcome.progress.refused_by_server
+    return outcome, await imports.refused_lines(engine, upload_id) if left_out else []
+
+
+def _agreed(shell: Shell, preview: Preview, order: _Order) -> bool:
+    """Show how the file would be read, keys masked, and ask."""
+    shell.line(f"{preview.name} → {order.sku}")
+    columns = preview.columns
+    named = (("number", "卡号"), ("secret", "卡密"), ("expiry", "有效期"), ("cost", "成本"), ("uses", "可用次数"))
+    for role, zh in named:
+        at = getattr(columns, role)
+        if at is not None:
+            shell.line(f"  {shell.words(zh, role)}: {preview.titles[at]}")
+    for line in [one for one in preview.lines if one.reason is None][:_PREVIEWED_LINES]:
+        shell.line(f"  {line.line:>6}  {line.shown}")
+    for notice in preview.notices:
         shell.line(f"  {notice.sentence(shell.language)}")
+    return _yes(shell)
 
 
-def _as_json(
-    outcome: ImportOutcome, lines: list[RefusedLine], refused: Path | None, written: int | None
-) -> dict[str, Any]:
-    progress, ledger = outcome.progress, outcome.ledger
-    return {
-        "id": str(progress.id),
-        "sku": progress.sku,
-        "file": progress.file_name,
-        "state": progress.stage.value,
-        "error": None if progress.why is None else progress.why.code,
-        "file_ledger": progress.figures.model_dump(),
-        "server_ledger": {
-            "stored": progress.stored,
-            "duplicates": progress.duplicates_in_stock,
-            "refused": progress.refused_by_server,
-        },
-        "adds_up": progress.adds_up,
-        "reasons": {} if ledger is None else {code: counted.count for code, counted in ledger.reasons.items()},
-        "repairs": {} if ledger is None else {code: counted.count for code, counted in ledger.repairs.items()},
-        "server_lines": [line.model_dump(mode="json") for line in lines],
-        "refused_file": None if refused is None else str(refused),
-        "refused_rows": written,
-    }
+def _yes(shell: Shell) -> bool:
+    shell.out.write(shell.words("导入吗？[y/N] ", "Import? [y/N] "))
+    shell.out.flush()
+    with suppress(EOFError):
+        return sys.stdin.readline().strip().lower() in {"y", "yes", "是"}
+    return False
+
+
+def _tell(shell: Shell, order: _Order, result: _Result) -> None:
+    print_outcome(shell, result.outcome, result.lines)
+    if order.refused is None:
+        return
+    if result.written:
+        shell.say(
+            f"未导入的 {result.written} 行已写入 {order.refused}",
+            f"{result.written} rows left out were written to {order.refused}",
+        )
+    else:
+        shell.say(
+            f"没有未导入的行，{order.refused} 中只有标题。",
+            f"No row was left out; {order.refused} has its heading only.",
+        )

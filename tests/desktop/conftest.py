@@ -4,6 +4,7 @@
 sent in `Console.events`; all of them are stopped after the test.
 """
 
+import io
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from desktop.engine.engine import Engine
 from desktop.engine.uploads import Pace
 from desktop.operations import imports, session
 from desktop.paths import Folders
+from desktop.verbs.parser import run
+from desktop.verbs.shell import Shell
 from tests.desktop.live import Shop, shop
 from tests.world import PASSWORD
 
@@ -105,3 +108,23 @@ def in_shop(tmp_path: Path):
             yield running
 
     return open_shop
+
+
+@pytest.fixture
+def kameng(tmp_path: Path, live_shop):
+    """`kameng("stock", user="chen")` runs a verb and answers (exit status, output, errors)."""
+    password = tmp_path / "password"
+    password.write_text(PASSWORD + "\n")
+
+    def call(*arguments: object, user: str | None = None, home: str = "home", **environment: str):
+        env = {"KAMENG_HOME": str(tmp_path / home), "KAMENG_LANG": "zh", **environment}
+        if user is not None:
+            env |= {"KAMENG_SERVER": live_shop.url, "KAMENG_USER": user, "KAMENG_PASSWORD_FILE": str(password)}
+        out, err = io.StringIO(), io.StringIO()
+        try:
+            status = run([str(one) for one in arguments], Shell(out=out, err=err, environment=env))
+        except SystemExit as ended:
+            status = ended.code
+        return status, out.getvalue(), err.getvalue()
+
+    return call

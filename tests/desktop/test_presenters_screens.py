@@ -17,8 +17,8 @@ from desktop.engine.events import (
     SignedOut,
 )
 from desktop.importing import Columns, plan
-from desktop.operations.checking import Look
 from desktop.operations import orders
+from desktop.operations.checking import Look
 from desktop.operations.seen import Seen
 from desktop.presenters import words
 from desktop.presenters.check import Check, SkuChoice, shape, verdict, verdict_tone
