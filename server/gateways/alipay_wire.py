@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from server.gateways.port import PaymentFact, PaymentState, Reason, RefundFact
-from server.gateways.wire import BlankIsNone, ShopTime, Wire, Word, Yuan
+from server.gateways.wire import BlankIsNone, Currency, ShopTime, Wire, Word, Yuan
 
 CHANNEL = "alipay"
 CURRENCY = "CNY"
@@ -78,7 +78,7 @@ class Trade(Wire):
     trade_status: _Status
     total_amount: Yuan
     buyer_pay_amount: Annotated[Yuan | None, BlankIsNone] = None
-    trans_currency: _Optional = None
+    trans_currency: Annotated[Currency | None, BlankIsNone] = None
     send_pay_date: Annotated[ShopTime | None, BlankIsNone] = None
 
     @model_validator(mode="after")
@@ -152,7 +152,7 @@ class Notice(Wire):
     trade_status: _Status
     total_amount: Yuan
     buyer_pay_amount: Annotated[Yuan | None, BlankIsNone] = None
-    trans_currency: _Optional = None
+    trans_currency: Annotated[Currency | None, BlankIsNone] = None
     gmt_payment: Annotated[ShopTime | None, BlankIsNone] = None
     gmt_refund: Annotated[ShopTime | None, BlankIsNone] = None
     refund_fee: Annotated[Yuan | None, BlankIsNone] = None

@@ -41,7 +41,7 @@ from server.gateways.port import (
     Reason,
     RefundFact,
 )
-from server.gateways.wire import Instant, Wire, Word, encode_json, our_number, split_address, where
+from server.gateways.wire import Instant, Wire, WireFen, Word, encode_json, our_number, split_address, where
 from server.outbound import Outbound, Reply, Unanswered
 from shared import clock, ids
 
@@ -58,7 +58,7 @@ class _Payment(Wire):
     out_trade_no: str
     state: Literal["pending", "paid", "closed"]
     trade_no: Word | None
-    amount_fen: int = Field(strict=True)
+    amount_fen: WireFen
     currency: str
     merchant_id: str
     paid_at: Instant | None
@@ -72,7 +72,7 @@ class _Refund(Wire):
     out_refund_no: str
     refund_no: str
     out_trade_no: str
-    amount_fen: int = Field(strict=True)
+    amount_fen: WireFen
     state: Literal["processing", "succeeded", "failed"]
 
 
@@ -86,7 +86,7 @@ class _Notice(Wire):
     merchant_id: Word
     out_trade_no: Word
     trade_no: Word
-    amount_fen: int = Field(strict=True)
+    amount_fen: WireFen
     currency: str = Field(min_length=1, max_length=8)
     paid_at: Instant
 

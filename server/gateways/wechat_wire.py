@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from server.gateways.port import PaymentFact, PaymentState, Reason, RefundFact, RefundOutcome
-from server.gateways.wire import BlankIsNone, Instant, Wire, WireFen, Word
+from server.gateways.wire import BlankIsNone, Currency, Instant, Wire, WireFen, Word
 
 CHANNEL = "wechat"
 
@@ -79,7 +79,7 @@ class JsapiOpened(Wire):
 class _Amount(Wire):
     total: WireFen | None = None
     payer_total: WireFen | None = None
-    currency: str = Field(default="CNY", min_length=1, max_length=8)
+    currency: Currency = "CNY"
 
 
 class Transaction(Wire):

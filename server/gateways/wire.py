@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from shared import clock
-from shared.money import Fen
+from shared.money import MAX_FEN, Fen
 
 _OUR_NUMBER = re.compile(r"[0-9A-Za-z_-]{6,32}")
 _LOCAL_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?")
@@ -52,8 +52,11 @@ def _none_of_blank(value: object) -> object:
 BlankIsNone = BeforeValidator(_none_of_blank)
 """For what a channel leaves out, or writes as an empty text."""
 
-WireFen = Annotated[int, Field(strict=True)]
-"""An amount in fen as a JSON number without a fraction."""
+WireFen = Annotated[int, Field(strict=True, ge=0, le=MAX_FEN)]
+"""An amount in fen as a JSON number without a fraction, as large as a book can hold."""
+
+Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+"""ISO 4217. Another one than ours can be read, so that it can be refused with its name."""
 
 
 def _yuan(value: object) -> Fen:
