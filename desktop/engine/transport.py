@@ -6,8 +6,10 @@ that is not Kameng's. `is_passing` tells faults that a later try may cure from a
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import json
+import socket
 import ssl
 import urllib.request
 from collections.abc import Mapping
@@ -28,6 +30,9 @@ from shared.errors import BadField, Busy, KamengError, NotSignedIn, TooMany, err
 _TIMEOUT = httpx.Timeout(connect=10, read=45, write=30, pool=30)
 _LIMITS = httpx.Limits(max_connections=6, max_keepalive_connections=6)
 
+# None: several addresses were tried, and each failed in its own way.
+_NOBODY = frozenset({None, errno.ECONNREFUSED, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EHOSTDOWN})
+
 T = TypeVar("T")
 
 
@@ -38,6 +43,20 @@ class Unreachable(KamengError):
     status = 503
     zh = "无法连接服务器 {server}:{reason}。请检查网络；恢复后会自动继续。"
     en = "The server {server} cannot be reached: {reason}. Check the network; work goes on by itself afterwards."
+
+    REASONS: ClassVar = {
+        "nobody_listens": ("该地址没有服务应答，或网络不通", "nothing answers at this address, or the network is down"),
+        "name_unknown": ("域名解析失败", "its name has no address"),
+    }
+    """What the system calls otherwise on each machine; another reason is shown as the system gives it."""
+
+    def sentence(self, language: str = "zh") -> str:
+        """The sentence, with a known reason in its language."""
+        pair = self.REASONS.get(str(self.params.get("reason")))
+        if pair is None:
+            return super().sentence(language)
+        words = self.en if language.startswith("en") else self.zh
+        return words.format_map(self.params | {"reason": pair[language.startswith("en")]})
 
 
 class NoAnswer(Unreachable):
@@ -236,7 +255,11 @@ class Transport:
             return NoAnswer(server=self.server)
         if isinstance(error, httpx.DecodingError | httpx.TooManyRedirects):
             return NotKameng(server=self.server, http_status=0)
+        if _cause(error, socket.gaierror) is not None:
+            return Unreachable(server=self.server, reason="name_unknown")
         system = _cause(error, OSError)
+        if isinstance(error, httpx.ConnectError) and (system is None or system.errno in _NOBODY):
+            return Unreachable(server=self.server, reason="nobody_listens")
         reason = (system.strerror if system is not None else None) or str(error) or type(error).__name__
         return Unreachable(server=self.server, reason=reason)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -114,6 +115,11 @@ async def find(engine: Engine, code: str) -> Product:
         if product.code == code:
             return product
     raise ProductUnknown(product=code)
+
+
+async def one(engine: Engine, product_id: UUID) -> Product:
+    """A product as the server has it now."""
+    return await engine.session.ask(Call("GET", f"/api/products/{product_id}"), Product)
 
 
 async def add(engine: Engine, product: NewProduct) -> ProductAdded:

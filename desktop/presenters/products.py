@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
+from desktop.engine.transport import code_of
 from desktop.operations import products
 from desktop.operations.seen import Seen
 from desktop.presenters import formats
@@ -18,6 +20,7 @@ from desktop.presenters.words import tone, word
 from shared.contracts.base import Page
 from shared.contracts.catalog import Category, NewProduct, NewSku, Product
 from shared.contracts.identity import Person
+from shared.errors import KamengError
 from shared.money import parse_unit_price
 from shared.permissions import Permission
 from shared.states import ProductState, may_move
@@ -168,6 +171,11 @@ class Products(Watched):
             self._failed,
         )
 
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the last change failed because somebody else had changed the product."""
+        return isinstance(self.error, KamengError) and code_of(self.error) == "product_changed"
+
     def may_change_rules(self, product: Product | None) -> bool:
         """Whether the rules of the picked product may be changed now."""
         return product is not None and self.may_edit and not self.busy
@@ -185,6 +193,17 @@ class Products(Watched):
             self._failed,
         )
         return True
+
+    def read_again(self, product: Product, then: Callable[[Product], None]) -> None:
+        """Hand `then` the product as the server has it now: somebody else changed it."""
+        self._begin()
+
+        def read(newest: Product) -> None:
+            self.busy = False
+            self.changed()
+            then(newest)
+
+        self._ask(lambda engine: products.one(engine, product.id), read, self._failed)
 
     def create(self, draft: ProductDraft) -> bool:
         """Send a new product. False, with `draft.wrong` filled, when something is missing."""

@@ -2025,6 +2025,10 @@
         <translation>Export workbook</translation>
     </message>
     <message>
+        <source>连不上服务器，下面是{age}的数字。</source>
+        <translation>The server cannot be reached; these are figures of {age}.</translation>
+    </message>
+    <message>
         <source>正在读取…</source>
         <translation>Reading…</translation>
     </message>
@@ -2328,6 +2332,10 @@
         <translation>Key rules</translation>
     </message>
     <message>
+        <source>载入最新的规则</source>
+        <translation>Load the newest rules</translation>
+    </message>
+    <message>
         <source>长度、字符和校验位只用来检查以后导入的卡密；销售顺序和停售天数对现有库存也生效。</source>
         <translation>Length, characters and check digit judge later imports only; sale order and days also apply to what is in stock.</translation>
     </message>
@@ -2338,6 +2346,10 @@
     <message>
         <source>保存规则</source>
         <translation>Save rules</translation>
+    </message>
+    <message>
+        <source>这是最新的规则，请核对后再保存。</source>
+        <translation>These are the newest rules; check them before you save.</translation>
     </message>
 </context>
 <context>

@@ -43,7 +43,7 @@ class RulesFields(Live, QWidget):
         for at, (words, line) in enumerate(lines):
             grid.addWidget(label(words), at, 0)
             grid.addLayout(line, at, 1)
-        self._fill(draft)
+        self.fill(draft)
 
     def _build_key_rule(self) -> None:
         self.shortest, self.longest = QSpinBox(), QSpinBox()
@@ -105,7 +105,8 @@ class RulesFields(Live, QWidget):
         line.addStretch(1)
         return line
 
-    def _fill(self, draft: RulesDraft) -> None:
+    def fill(self, draft: RulesDraft) -> None:
+        """Put rules into the fields."""
         self.shortest.setValue(draft.min_length)
         self.longest.setValue(draft.max_length)
         self.alphabet.setCurrentIndex(self.alphabet.findData(draft.preset))
@@ -159,6 +160,10 @@ class RulesSheet(Live, QDialog):
         outer.addWidget(label(self.tr("卡密规则"), role="title"))
         outer.addWidget(label(f"{product.name} · {product.code}", role="muted"))
         self.problem = Notice()
+        self.newest = button(self.tr("载入最新的规则"), role="link")
+        self.newest.clicked.connect(self._load_newest)
+        self.newest.hide()
+        self.problem.buttons.addWidget(self.newest)
         outer.addWidget(self.problem)
         self.fields = RulesFields(RulesDraft.of(product), is_new=False)
         outer.addWidget(self.fields)
@@ -193,10 +198,21 @@ class RulesSheet(Live, QDialog):
         if presenter.error is not None:
             self._sent = False
             self.problem.tell(sentence(presenter.error), tone="danger")
+            self.newest.setVisible(presenter.is_outdated)
         elif not presenter.busy:
             self.accept()
         else:
             self.problem.tell("")
+
+    def _load_newest(self) -> None:
+        self.newest.hide()
+        self._presenter.read_again(self._product, self._take_newest)
+
+    def _take_newest(self, product: Product) -> None:
+        """Somebody else's rules are in the fields now; what was typed here was never sent."""
+        self._product = product
+        self.fields.fill(RulesDraft.of(product))
+        self.problem.tell(self.tr("这是最新的规则，请核对后再保存。"), tone="info")
 
     def done(self, result: int) -> None:
         """The presenter outlives the sheet."""

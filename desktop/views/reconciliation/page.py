@@ -17,7 +17,7 @@ from desktop.views.page import Page
 from desktop.widgets.basics import Card, Glyph, Notice, button, column, label, name_tool, restyle, row, tool
 from desktop.widgets.big_table import BigTable
 from desktop.widgets.rows_model import RowsModel
-from desktop.widgets.words import sentence
+from desktop.widgets.words import how_old, sentence
 from shared.contracts.reports import DaySummary
 
 AskTarget = Callable[[QWidget, str], Path | None]
@@ -215,10 +215,21 @@ class ReconciliationPage(Page):
         self.subtitle.setText(self._day_words())
         self.export_button.setText(self.tr("正在导出…") if presenter.exporting else self.tr("导出对账工作簿"))
         self.export_button.setEnabled(summary is not None and not presenter.exporting)
-        self.notice.tell(sentence(presenter.error) if presenter.error is not None else "", tone="danger")
+        self._tell_trouble()
         self._show_written()
         self._show_figures(summary)
         self.show_age(presenter.as_of)
+
+    def _tell_trouble(self) -> None:
+        """Why the figures did not come, or that they are old ones."""
+        presenter = self.presenter
+        if presenter.error is not None:
+            self.notice.tell(sentence(presenter.error), tone="danger")
+        elif presenter.as_of is not None and not presenter.live and not presenter.loading:
+            words = self.tr("连不上服务器，下面是{age}的数字。").format(age=how_old(presenter.as_of))
+            self.notice.tell(words, tone="warning")
+        else:
+            self.notice.tell("")
 
     def _day_words(self) -> str:
         presenter = self.presenter
