@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qsl, urlsplit
@@ -121,6 +122,23 @@ def test_a_subject_has_no_character_that_alipay_refuses(alipay):
     opened = run(alipay.gateway().create(payment("page", subject="A/B=C&D" + "卡" * 100)))
     parameters = dict(parse_qsl(urlsplit(opened.pay_url).query))
     assert json.loads(parameters["biz_content"])["subject"] == "A B C D" + "卡" * 83
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="this system cannot change a process's zone")
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Pacific/Kiritimati"])
+def test_it_is_beijing_wherever_we_run(alipay, monkeypatch, zone):
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        opened = run(alipay.gateway().create(payment("page")))
+        fact, _ = asked_of(alipay, alipay.says(TRADE), lambda gateway: gateway.query(NUMBER))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    parameters = dict(parse_qsl(urlsplit(opened.pay_url).query))
+    assert parameters["timestamp"] == "2026-11-23 00:30:05"
+    assert json.loads(parameters["biz_content"])["time_expire"] == "2026-11-23 00:45:05"
+    assert fact == FACT
 
 
 def test_a_refusal_of_a_question_is_not_taken_for_an_answer(alipay):

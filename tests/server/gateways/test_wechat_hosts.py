@@ -1,11 +1,12 @@
 """Which of WeChat Pay's hosts hears what, and how new platform certificates come to be believed."""
 
 import asyncio
+import logging
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from server.gateways.port import ChannelUnknown
+from server.gateways.port import ChannelRefused, ChannelUnknown
 from server.gateways.wechat import WechatGateway
 from server.outbound import Outbound
 from tests.server.gateways.listener import Said, listening, unsigned
@@ -79,6 +80,23 @@ def test_a_real_clock_and_nonce_are_there_when_none_is_given(wechat):
     authorization = server.asked[0].headers["authorization"]
     assert NONCE not in authorization
     assert f'timestamp="{int(NOW.timestamp())}"' not in authorization
+
+
+def test_nothing_secret_is_logged_on_the_way(wechat, caplog):
+    caplog.set_level(logging.DEBUG)
+    body = wechat.notice(PAID)
+    answers = [wechat.says({"prepay_id": "wx2014"}), wechat.says(PAID), wechat.says({"code": "NO_AUTH"}, 403)]
+    with listening(answers) as server:
+        gateway = wechat.gateway(server.url)
+        run(gateway.create(payment("jsapi")))
+        run(gateway.query(NUMBER))
+        with pytest.raises(ChannelRefused):
+            run(gateway.query(NUMBER))
+    gateway.verify_notify(wechat.signed(body), body)
+    signatures = [one.headers["authorization"].partition('signature="')[2].rstrip('"') for one in server.asked]
+    secrets = [API_V3_KEY.decode(), "PRIVATE KEY", "oUpF8uMuAJO", "prepay_id", *signatures]
+    assert all(len(secret) > 8 for secret in secrets)
+    assert not [secret for secret in secrets if secret in caplog.text]
 
 
 # --- certificates ---
