@@ -7,10 +7,11 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
-from server.payments import checkout, queries
+from server.ledger import actions as ledger
+from server.payments import checkout, ending, queries
 from server.payments.model import PaymentCallback
 from server.stock.model import StockUnit
-from shared import clock
+from shared import clock, ids
 from shared.states import AttemptState, ExceptionKind, OrderState, UnitState
 from tests.server.channel import Channel
 from tests.world import ANNA, BEN, CARA, world
@@ -98,16 +99,17 @@ def test_one_order_that_cannot_be_ended_keeps_no_other_from_it(shop):
 
 
 @pytest.mark.parametrize(("answer", "settled"), [("paid", "applied"), ("closed", "refused")])
-def test_a_kept_notification_is_settled_by_what_the_channel_says(shop, answers, answer, settled):
+def test_a_kept_notification_is_settled_by_what_the_channel_says(shop, answers, answer, settled, monkeypatch):
     shop.stock("STEAM-50", 1)
     placed = shop.place(ANNA, "STEAM-50")
     body = json.dumps(
         answers.payment(placed.attempt.out_trade_no)
         | {"event_id": "E1", "event": "payment.paid", "trade_no": "S1", "paid_at": clock.now().isoformat()}
-        | {"amount_fen": 10**30}  # no column can hold it: the writer fails
     ).encode()
     headers = shop.channel.signed(body)
-    asyncio.run(checkout.notice(shop.ctx, "sandbox", headers, body))
+    with monkeypatch.context() as broken:
+        broken.setattr(ledger, "post", None)  # the writer fails
+        asyncio.run(checkout.notice(shop.ctx, "sandbox", headers, body))
     with shop.ctx.db.read() as tx:
         assert tx.scalars(select(PaymentCallback.state)).all() == ["deferred"]
     answers.state, answers.status = answer, 503
@@ -135,4 +137,33 @@ def test_a_payment_that_nobody_can_make_any_more_is_not_asked_about_for_ever(sho
             checkout.sweep(shop.ctx)
         assert (answers.asked > asked) is expected
     assert shop.attempt(placed).state == AttemptState.CLOSED
+    shop.check()
+
+
+def test_a_flood_of_unpaid_orders_is_ended_in_one_sweep(shop, answers, monkeypatch):
+    monkeypatch.setattr(ending, "SWEEP_PAGE", 20)
+    shop.stock("STEAM-50", 90)
+    placed = [shop.place(ids.new_id(), "STEAM-50") for _ in range(90)]
+    with clock.fixed(placed[-1].order.expires_at + timedelta(seconds=1)):
+        checkout.sweep(shop.ctx)
+        assert {shop.order(one).state for one in placed} == {OrderState.EXPIRED}
+    assert shop.level("STEAM-50").free == 90
+    shop.check()
+
+
+def test_a_channel_that_is_away_costs_a_few_waits_and_not_one_an_order(shop, answers):
+    shop.stock("STEAM-50", 90)
+    placed = [shop.place(ids.new_id(), "STEAM-50") for _ in range(90)]
+    answers.status = 503
+    with clock.fixed(placed[-1].order.expires_at + timedelta(seconds=1)):
+        checkout.sweep(shop.ctx)
+        assert answers.asked <= ending.AWAY_AFTER + 2 * ending.AT_ONCE
+        assert {shop.order(one).state for one in placed} == {OrderState.PENDING_PAYMENT}
+        asked = answers.asked
+        checkout.sweep(shop.ctx)  # they are looked at again in a minute
+        assert answers.asked == asked
+    answers.status = 200
+    with clock.fixed(placed[-1].order.expires_at + timedelta(minutes=2)):
+        checkout.sweep(shop.ctx)
+        assert {shop.order(one).state for one in placed} == {OrderState.EXPIRED}
     shop.check()
