@@ -348,15 +348,20 @@ class Engine:
     def _stir(self) -> None:
         self._follower.stir()
         self._uploads.wake()
+        if self.session.account is not None:
+            self._in_background(self.settle_all(self.session.account))
 
     def _greeted(self) -> None:
         self._uploads.wake()
         account = self.session.account
         if account is not None:
-            for work in (self.go_on(account), self.settle_all(account)):
-                task = asyncio.create_task(work)
-                self._background.add(task)
-                task.add_done_callback(self._background.discard)
+            self._in_background(self.go_on(account))
+            self._in_background(self.settle_all(account))
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
     def _show(self, state: Connection, why: KamengError | None) -> None:
         """Tell the connection when it differs from what was told last."""
