@@ -30,7 +30,6 @@ from shared.states import LotState, UnitState, require_move
 
 _STOCK: TypeAdapter[Page[SkuStock]] = TypeAdapter(Page[SkuStock])
 _LOTS: TypeAdapter[Page[Lot]] = TypeAdapter(Page[Lot])
-_UNITS: TypeAdapter[Page[Unit]] = TypeAdapter(Page[Unit])
 
 WINDOW_ROWS = 256
 """Rows of one window of units: what a screen shows, and a little before and after it."""
@@ -83,15 +82,6 @@ async def list_lots(engine: Engine, sku: str) -> Seen[Page[Lot]]:
     """The lots of a SKU, newest first."""
     call = Call("GET", f"/api/stock/{sku}/lots")
     return await look(engine, list_name=name_of(f"lots/{sku}"), call=call, answer=_LOTS)
-
-
-async def list_units(
-    engine: Engine, sku: str, *, state: UnitState | None = None, after: str | None = None
-) -> Seen[Page[Unit]]:
-    """One page of the units of a SKU by number; the keys stay in the vault."""
-    query = {"state": None if state is None else state.value, "after": after}
-    call = Call("GET", f"/api/stock/{sku}/units", query=query)
-    return await look(engine, list_name=name_of(f"units/{sku}", **query), call=call, answer=_UNITS)
 
 
 async def unit_window(engine: Engine, query: UnitQuery, *, position: int = 0, limit: int = WINDOW_ROWS) -> UnitWindow:

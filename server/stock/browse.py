@@ -27,7 +27,6 @@ from server.stock.model import (
     StockUnit,
     StockVoid,
 )
-from shared.contracts.base import Page
 from shared.contracts.stock import Unit, UnitOrder, UnitWindow
 from shared.states import ImportState, LotState, UnitState
 
@@ -287,16 +286,6 @@ def _unit(row: Any) -> Unit:
         reason=(row.reason or with_lot) if state is UnitState.VOID else None,
         sold_at=row.delivered_at,
     )
-
-
-def after(tx: Tx, sku_id: UUID, *, state: UnitState | None, seq: int, limit: int) -> Page[Unit]:
-    """Units of a SKU by number, those after `seq`: for who reads all of them one page after the other."""
-    query = _ROWS.where(StockUnit.sku_id == sku_id, StockUnit.seq > seq)
-    if state is not None:
-        query = query.where(StockUnit.state == state)
-    found = tx.execute(query.order_by(StockUnit.seq).limit(limit + 1)).all()
-    more = str(found[limit - 1].seq) if len(found) > limit else None
-    return Page[Unit](items=[_unit(row) for row in found[:limit]], next=more)
 
 
 # --- by the end of the key ---

@@ -73,20 +73,6 @@ def list_lots(request: Request, sku: str) -> Page[wire.Lot]:
         return Page[wire.Lot](items=queries.lots(tx, terms.sku_id, terms.sku_code))
 
 
-@router.get("/api/stock/{sku}/units", allow=Permission.STOCK_UNIT_READ)
-def list_units(
-    request: Request,
-    sku: str,
-    state: UnitState | None = None,
-    after: int = Query(default=0, ge=0, le=2**62),
-    limit: int = Query(default=500, ge=1, le=5_000),
-) -> Page[wire.Unit]:
-    """Units of one SKU by number, without their keys."""
-    with context.of(request).db.read() as tx:
-        terms = _sku(tx, policy.actor(request), sku)
-        return browse.after(tx, terms.sku_id, state=state, seq=after, limit=limit)
-
-
 @router.get("/api/stock/{sku}/units/window", allow=Permission.STOCK_UNIT_READ)
 def look_at_units(
     request: Request,

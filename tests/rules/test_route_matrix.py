@@ -82,7 +82,6 @@ MATRIX = {
     "PUT /api/products/{product_id}/rules": "401 401 401 200 200 403 200 404",
     "GET /api/stock": STAFF,
     "GET /api/stock/{sku}/lots": SCOPED,
-    "GET /api/stock/{sku}/units": "401 401 401 200 200 403 200 404",
     "GET /api/stock/{sku}/units/window": "401 401 401 200 200 403 200 404",
     "GET /api/stock/{sku}/units/{seq}/history": "401 401 401 200 200 403 200 404",
     "POST /api/stock/{sku}/void": "401 401 401 200 200 403 200 404",

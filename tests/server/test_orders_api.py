@@ -245,9 +245,9 @@ def test_a_file_of_keys_is_announced_sent_in_any_order_and_stored(site):
     assert (stock["STEAM-50"]["imported"], stock["STEAM-50"]["free"], stock["MUSIC-30"]["imported"]) == (5, 5, 0)
     [lot] = site.get("/api/stock/STEAM-50/lots", by="chen").json()["items"]
     assert (lot["imported"], lot["free"], lot["state"]) == (5, 5, "open")
-    units = site.get("/api/stock/STEAM-50/units?limit=3", by="chen").json()
+    units = site.get("/api/stock/STEAM-50/units/window?limit=3", by="chen").json()
     assert [unit["seq"] for unit in units["items"]] == [1, 2, 3]
-    rest = site.get(f"/api/stock/STEAM-50/units?limit=3&after={units['next']}", by="chen").json()
+    rest = site.get("/api/stock/STEAM-50/units/window?limit=3&position=3", by="chen").json()
     assert ([unit["seq"] for unit in rest["items"]], rest["next"]) == ([4, 5], None)
 
 
@@ -255,7 +255,8 @@ def test_no_answer_about_stock_holds_a_key(site):
     keys = site.world.keys("STEAM-50", 3)
     site.world.stock("STEAM-50", keys)
     site.world.buy(ANNA, "STEAM-50")
-    paths = ("/api/stock", "/api/stock/STEAM-50/lots", "/api/stock/STEAM-50/units", "/api/orders", "/api/products")
+    steam = "/api/stock/STEAM-50"
+    paths = ("/api/stock", f"{steam}/lots", f"{steam}/units/window", "/api/orders", "/api/products")
     for by in ("wang", "li", "chen"):
         everything = "".join(site.get(path, by=by).text for path in paths)
         assert not any(key in everything for key in keys)

@@ -102,7 +102,7 @@ def test_the_guard_comes_before_the_body_and_before_the_parameters(site):
 def test_outside_the_scope_a_row_does_not_exist_and_inside_the_right_decides(site):
     product = site.world.skus["STEAM-50"].product_id
     body = {"to": "off_shelf", "version": 2}
-    for path in (f"/api/products/{product}", "/api/stock/STEAM-50/lots", "/api/stock/STEAM-50/units"):
+    for path in (f"/api/products/{product}", "/api/stock/STEAM-50/lots", "/api/stock/STEAM-50/units/window"):
         assert site.get(path, by="chen").status_code == 200
         foreign, missing = site.get(path, by="zhao"), site.get(path.replace("STEAM-50", "NONE"), by="zhao")
         assert foreign.status_code == 404
