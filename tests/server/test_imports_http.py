@@ -4,24 +4,38 @@ clear anywhere on the disk."""
 import base64
 import hashlib
 import logging
-from collections import Counter
-from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 from sqlalchemy import text
 
-from server import migrations, telemetry
-from server.stock import queries
-from shared import clock, ids
+from server import telemetry
+from shared import ids
 from shared.contracts.stock import CHUNK_BYTES, CHUNK_ROWS, MAX_CHUNKS, MAX_LOTS, MAX_ROWS, MAX_USES, chunk_info
 from tests.server.conftest import opened
-
-HPKE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+from tests.server.uploading import (
+    HPKE,
+    ONE_LOT,
+    announced,
+    announcement,
+    begun,
+    commit,
+    commitment,
+    digest,
+    done,
+    figures,
+    free_for_sale,
+    problem,
+    progress,
+    put,
+    refused,
+    seal,
+    send,
+    state,
+)
 
 
 @pytest.fixture(scope="module")
@@ -40,106 +54,6 @@ def fresh(site, request):
         return [f"{stem}-{n:05d}" for n in range(start, start + count)]
 
     return keys
-
-
-def state(site):
-    """How many rows every table has: what must not change when something is refused."""
-    with site.world.ctx.db.read() as tx:
-        return Counter(
-            {name: tx.scalar(text(f"SELECT COUNT(*) FROM {name}")) for name in sorted(migrations.METADATA.tables)}
-        )
-
-
-ONE_LOT = ((None, None, 1),)
-
-
-def seal(site, rows, import_id, n, *, lots=ONE_LOT, key=None):
-    """A chunk as a console seals it; rows without a lot are of the first."""
-    public = key or X25519PublicKey.from_public_bytes(site.world.ctx.keys.import_public_key)
-    rows = [(*row, 0) if isinstance(row, tuple) and len(row) == 3 else row for row in rows]
-    return HPKE.encrypt(msgspec.msgpack.encode([lots, rows]), public, chunk_info(import_id, n))
-
-
-def announcement(site, import_id, *, sku="STEAM-50", **changes):
-    body = {"id": str(import_id), "sku": sku, "file_name": "keys.xlsx", "key_id": site.world.ctx.keys.import_key_id}
-    return body | changes
-
-
-def announced(site, *, by="chen", **changes):
-    """The id of an import that may receive chunks."""
-    import_id = ids.new_id()
-    answer = site.post("/sync/v1/imports", by=by, json=announcement(site, import_id, **changes))
-    assert answer.status_code == 201, answer.text
-    return import_id
-
-
-def commitment(chunks, *, valid, **changes):
-    return {
-        "figures": {"read": valid, "valid": valid, "duplicates": 0, "refused": 0, "skipped": 0},
-        "file_sha256": "0" * 64,
-        "chunks": len(chunks),
-        "root_sha256": hashlib.sha256(b"".join(hashlib.sha256(one).digest() for one in chunks)).hexdigest(),
-    } | changes
-
-
-def digest(content):
-    return {"content-digest": f"sha-256=:{base64.b64encode(hashlib.sha256(content).digest()).decode()}:"}
-
-
-def put(site, import_id, n, content, *, by="chen", headers=None):
-    path = f"/sync/v1/imports/{import_id}/chunks/{n}"
-    return site.request("PUT", path, by=by, content=content, headers=digest(content) if headers is None else headers)
-
-
-def cut(keys, per_chunk):
-    rows = [(line, "", key) for line, key in enumerate(keys, start=1)]
-    return [rows[at : at + per_chunk] for at in range(0, len(rows), per_chunk)]
-
-
-def begun(site, keys, *, per_chunk=4, by="chen", lots=ONE_LOT, **changes):
-    """An import of these keys that was announced; answers its id, its sealed chunks and what commits it."""
-    import_id = announced(site, by=by, **changes)
-    chunks = [seal(site, part, import_id, n, lots=lots) for n, part in enumerate(cut(keys, per_chunk))]
-    return import_id, chunks, commitment(chunks, valid=len(keys))
-
-
-def commit(site, import_id, body, *, by="chen"):
-    answer = site.post(f"/sync/v1/imports/{import_id}/commit", by=by, json=body)
-    site.world.work()
-    return answer
-
-
-def send(site, import_id, chunks, *, by="chen"):
-    for n, chunk in enumerate(chunks):
-        assert put(site, import_id, n, chunk, by=by).status_code == 204
-
-
-def done(site, keys, *, by="chen", **options):
-    """An import from its announcement to its end; answers how it ended."""
-    import_id, chunks, body = begun(site, keys, by=by, **options)
-    send(site, import_id, chunks, by=by)
-    answer = commit(site, import_id, body, by=by)
-    assert answer.status_code == 200, answer.text
-    return progress(site, import_id, by=by).json()
-
-
-def figures(ended):
-    return ended["state"], ended["stored"], ended["duplicates"], ended["refused"]
-
-
-def refused(site, import_id, *, by="chen"):
-    page = site.get(f"/sync/v1/imports/{import_id}/refused", by=by, params={"limit": 10_000}).json()
-    return {one["line"]: one["result"] for one in page["items"]}
-
-
-def progress(site, import_id, *, by="chen"):
-    return site.get(f"/sync/v1/imports/{import_id}", by=by)
-
-
-def problem(answer):
-    """Status and code of a refusal, which must be a problem document."""
-    assert answer.headers["content-type"] == "application/problem+json", answer.text
-    return answer.status_code, answer.json()["code"]
 
 
 # --- the straight way, and each step again ---
@@ -199,12 +113,6 @@ def test_chunks_are_stored_while_others_still_come_and_none_sells_before_the_com
     with site.world.ctx.db.read() as tx:
         rows = {"id": import_id.bytes}
         assert tx.scalar(text("SELECT COUNT(*) FROM import_chunk WHERE import_id = :id AND sealed IS NULL"), rows) == 2
-
-
-def free_for_sale(site, sku="STEAM-50"):
-    sku_id = site.world.skus[sku].sku_id
-    with site.world.ctx.db.read() as tx:
-        return queries.free_counts(tx, [sku_id]).get(sku_id, 0)
 
 
 def test_lines_that_were_not_taken_are_told_by_number_and_reason(site, fresh):
@@ -434,89 +342,6 @@ def test_line_numbers_that_start_anew_in_a_later_chunk_stop_nothing(site, fresh)
     commit(site, import_id, commitment(chunks, valid=12))
     assert figures(progress(site, import_id).json()) == ("done", 6, 0, 6)
     assert refused(site, import_id) == {1: "refused"}
-    site.world.check()
-
-
-# --- given up ---
-
-
-def test_a_cancelled_import_leaves_nothing_and_its_keys_may_come_again(site, fresh):
-    keys, before, level = fresh(8), state(site), site.world.level("STEAM-50")
-    import_id, chunks, body = begun(site, keys)
-    path = f"/sync/v1/imports/{import_id}"
-    assert put(site, import_id, 0, chunks[0]).status_code == 204
-    site.world.work()
-    assert progress(site, import_id).json()["stored"] == 4
-    assert put(site, import_id, 1, chunks[1]).status_code == 204
-    cancelled = site.request("DELETE", path, by="chen")
-    assert (cancelled.status_code, cancelled.json()["state"]) == (200, "cancelled")
-    assert site.request("DELETE", path, by="chen").json() == cancelled.json()
-    assert problem(commit(site, import_id, body)) == (409, "import_ended")
-    assert problem(put(site, import_id, 2, seal(site, [(9, "", "Z")], import_id, 2))) == (409, "import_ended")
-    again = site.post("/sync/v1/imports", by="chen", json=announcement(site, import_id))
-    assert (again.status_code, again.json()["state"]) == (201, "cancelled")
-    site.world.work()
-    assert problem(put(site, import_id, 0, chunks[0])) == (409, "import_ended")  # nothing is known of it any more
-    after = state(site)
-    for table in ("card_secret", "stock_unit", "stock_lot", "stock_cursor", "import_chunk", "import_refusal"):
-        assert after[table] == before[table], table
-    assert site.world.level("STEAM-50") == level
-    site.world.check()
-    assert figures(done(site, keys)) == ("done", 8, 0, 0)
-
-
-def test_a_file_that_comes_again_while_its_first_import_is_taken_out_loses_no_key(site, fresh):
-    keys = fresh(8)
-    import_id, chunks, _ = begun(site, keys)
-    send(site, import_id, chunks)
-    site.world.work()
-    again, chunks, body = begun(site, keys)
-    send(site, again, chunks)
-    commit(site, again, body)
-    # The first is not committed: whose keys these are is not known yet, so the second waits.
-    assert figures(progress(site, again).json()) == ("ingesting", 0, 0, 0)
-    assert site.request("DELETE", f"/sync/v1/imports/{import_id}", by="chen").status_code == 200
-    site.world.work()
-    with clock.fixed(clock.now() + timedelta(seconds=2)):
-        site.world.work()
-    assert figures(progress(site, again).json()) == ("done", 8, 0, 0)
-    site.world.check()
-
-
-def test_an_upload_that_fell_silent_gives_way_to_the_same_file(site, fresh):
-    keys = fresh(4)
-    silent, chunks, _ = begun(site, keys)
-    send(site, silent, chunks)
-    site.world.work()
-    again, chunks, body = begun(site, keys)
-    send(site, again, chunks)
-    commit(site, again, body)
-    with clock.fixed(clock.now() + timedelta(minutes=9)):
-        site.world.work()
-        assert progress(site, silent).json()["state"] == "receiving"
-    with clock.fixed(clock.now() + timedelta(minutes=11)):
-        site.world.work()
-        assert progress(site, silent).json()["state"] == "cancelled"
-    with clock.fixed(clock.now() + timedelta(minutes=12)):
-        site.world.work()
-    assert figures(progress(site, again).json()) == ("done", 4, 0, 0)
-    site.world.check()
-
-
-def test_of_two_uploads_of_the_same_keys_the_committed_one_has_them(site, fresh):
-    keys = fresh(8)
-    one, chunks, body = begun(site, keys)
-    two, others, other_body = begun(site, keys)
-    send(site, one, chunks[:1])
-    site.world.work()
-    send(site, two, others)
-    assert commit(site, two, other_body).json()["state"] == "ingesting"
-    send(site, one, chunks)
-    commit(site, one, body)
-    with clock.fixed(clock.now() + timedelta(seconds=2)):
-        site.world.work()
-    assert figures(progress(site, one).json()) == ("done", 8, 0, 0)
-    assert figures(progress(site, two).json()) == ("done", 0, 8, 0)
     site.world.check()
 
 

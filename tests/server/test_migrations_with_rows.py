@@ -15,7 +15,7 @@ from server.stock.model import ImportChunk, StockCursor, StockImport, StockLot
 from server.stock.ranking import LOT_NUMBERS
 from shared import cardkey, clock, ids
 from shared.states import ImportState, UnitState
-from tests.server.test_imports import Upload, cards
+from tests.server.importing import Upload, cards
 from tests.world import ANNA, BEN, world
 
 OLD, NEW = "0001", "0002"
