@@ -111,6 +111,21 @@ ALL: tuple[Command, ...] = (
         icon="refresh",
     ),
     Command(
+        "import.switch_separator",
+        lambda: translate("Commands", "换一种分隔符预览"),
+        "import",
+        keys=("Ctrl+D",),
+        permission=Permission.STOCK_IMPORT_CREATE,
+        icon="refresh",
+    ),
+    Command(
+        "import.template",
+        lambda: translate("Commands", "下载导入模板…"),
+        "import",
+        permission=Permission.STOCK_IMPORT_CREATE,
+        icon="export",
+    ),
+    Command(
         "import.cancel",
         lambda: translate("Commands", "取消导入"),
         "import",

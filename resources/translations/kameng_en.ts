@@ -135,7 +135,7 @@
     </message>
     <message>
         <source>不能导入的行</source>
-        <translation type="unfinished"></translation>
+        <translation>Rows that cannot be imported</translation>
     </message>
     <message>
         <source>导入到哪个规格</source>
@@ -183,11 +183,11 @@
     </message>
     <message>
         <source>列同上次导入</source>
-        <translation type="unfinished"></translation>
+        <translation>columns as in the last import</translation>
     </message>
     <message>
         <source>按商品的卡密格式检查</source>
-        <translation type="unfinished"></translation>
+        <translation>tested by the product&apos;s key rule</translation>
     </message>
     <message>
         <source>行</source>
@@ -245,7 +245,7 @@
     <name>CheckedRows</name>
     <message>
         <source>检查进度</source>
-        <translation type="unfinished"></translation>
+        <translation>Progress of the check</translation>
     </message>
     <message>
         <source>文件的账：读取等于各项之和</source>
@@ -253,11 +253,11 @@
     </message>
     <message>
         <source>自动修整（取消勾选，则不导入需要它的行）</source>
-        <translation type="unfinished"></translation>
+        <translation>Repairs (uncheck one to leave out the rows that need it)</translation>
     </message>
     <message>
         <source>正在检查每一行（{percent}），不必等它，可以直接开始导入</source>
-        <translation type="unfinished"></translation>
+        <translation>Checking every row ({percent}); no need to wait, the import can begin now</translation>
     </message>
     <message>
         <source>读取</source>
@@ -281,7 +281,7 @@
     </message>
     <message>
         <source>{rows} 行（{where}）</source>
-        <translation type="unfinished"></translation>
+        <translation>{rows} rows ({where})</translation>
     </message>
 </context>
 <context>
@@ -325,6 +325,14 @@
     <message>
         <source>换一种编码预览</source>
         <translation>Preview in another encoding</translation>
+    </message>
+    <message>
+        <source>换一种分隔符预览</source>
+        <translation>Preview with the next separator</translation>
+    </message>
+    <message>
+        <source>下载导入模板…</source>
+        <translation>Save an import template…</translation>
     </message>
     <message>
         <source>取消导入</source>
@@ -991,7 +999,7 @@
     </message>
     <message>
         <source>导入已取消；连上服务器后，会清除它已收到的部分</source>
-        <translation type="unfinished"></translation>
+        <translation>Cancelled; once connected, the server drops what it has received</translation>
     </message>
     <message>
         <source>导入已取消，没有入库任何卡密</source>
@@ -999,11 +1007,11 @@
     </message>
     <message>
         <source>可以关闭窗口：导入会停下，下次打开时自动继续。本机只保存加密后的数据。</source>
-        <translation type="unfinished"></translation>
+        <translation>The window may be closed: the import pauses and goes on by itself at the next start. Only sealed data is kept here.</translation>
     </message>
     <message>
         <source>可以关闭窗口：服务器会自己完成入库。</source>
-        <translation type="unfinished"></translation>
+        <translation>The window may be closed: the server finishes by itself.</translation>
     </message>
     <message>
         <source>读取</source>
@@ -1280,31 +1288,31 @@
     <name>LedgerFacts</name>
     <message>
         <source>全部：{terms}</source>
-        <translation type="unfinished"></translation>
+        <translation>All: {terms}</translation>
     </message>
     <message>
         <source>有效期 {first} 至 {last}</source>
-        <translation type="unfinished"></translation>
+        <translation>expiry {first} to {last}</translation>
     </message>
     <message>
         <source>成本 ¥{costs}</source>
-        <translation type="unfinished"></translation>
+        <translation>cost ¥{costs}</translation>
     </message>
     <message>
         <source>每张可用 {uses} 次</source>
-        <translation type="unfinished"></translation>
+        <translation>{uses} uses each</translation>
     </message>
     <message>
         <source>共 {lots} 批</source>
-        <translation type="unfinished"></translation>
+        <translation>{lots} lots</translation>
     </message>
     <message>
         <source>{rows} 行（{where}）</source>
-        <translation type="unfinished"></translation>
+        <translation>{rows} rows ({where})</translation>
     </message>
     <message>
         <source>自动修整：{repairs}</source>
-        <translation type="unfinished"></translation>
+        <translation>Repaired: {repairs}</translation>
     </message>
 </context>
 <context>

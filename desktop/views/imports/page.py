@@ -62,6 +62,8 @@ class ImportsPage(Page):
         self.handle("import.paste", self.paste)
         self.handle("import.begin", self._begin, when=lambda: presenter.check is not None and presenter.check.is_ready)
         self.handle("import.switch_encoding", self._switch_encoding, when=lambda: presenter.check is not None)
+        self.handle("import.switch_separator", self._switch_separator, when=self._has_separator)
+        self.handle("import.template", self.write_template)
         self.handle("import.cancel", self._cancel, when=lambda: presenter.may_cancel and presenter.check is None)
         self.handle("import.export_refused", self.export_refused, when=lambda: presenter.may_export)
         self.handle("list.refresh", self.refresh)
@@ -124,6 +126,14 @@ class ImportsPage(Page):
     def _switch_encoding(self) -> None:
         if self.presenter.check is not None:
             self.presenter.check.next_encoding()
+
+    def _has_separator(self) -> bool:
+        check = self.presenter.check
+        return check is not None and check.preview is not None and check.preview.separator is not None
+
+    def _switch_separator(self) -> None:
+        if self.presenter.check is not None:
+            self.presenter.check.next_separator()
 
     def _cancel(self) -> None:
         self.presenter.cancel()
