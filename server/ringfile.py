@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import stat
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -118,15 +119,17 @@ class RingFile:
     def change(self, change: Callable[[Ring], Ring]) -> Ring:
         """Put in place what `change` makes of what it holds now; two commands at once lose nothing.
 
-        Raises RingInUse, what `read` raises, and what `change` raises; then nothing is written.
+        Its owner stays, so that a command of root does not take it from the server. Raises RingInUse, what `read`
+        raises, and what `change` raises; then nothing is written.
         """
         with sole_holder(self.path, RingInUse(path=str(self.path))), self._lock:
             ring = change(self.read())
-            fresh = self.path.with_suffix(".new")
+            place = self.path.resolve()  # a link to it stays a link
+            fresh = place.with_suffix(".new")
             fresh.unlink(missing_ok=True)
-            _write(fresh, ring)
-            fresh.replace(self.path)
-            _sync_folder(self.path.parent)
+            _write(fresh, ring, owner=place.stat())
+            fresh.replace(place)
+            _sync_folder(place.parent)
             self._mark = self._look()
         return ring
 
@@ -139,9 +142,11 @@ class RingFile:
         return found.st_mtime_ns, found.st_ino, found.st_size
 
 
-def _write(path: Path, ring: Ring) -> None:
+def _write(path: Path, ring: Ring, *, owner: os.stat_result | None = None) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
+        if sys.platform != "win32" and owner is not None and owner.st_uid != os.geteuid():
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
         json.dump(ring, file, indent=1)
         file.flush()
         os.fsync(file.fileno())

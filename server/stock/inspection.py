@@ -7,6 +7,7 @@ before anything is opened.
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -14,7 +15,7 @@ from sqlalchemy import func, select
 from server import audit, telemetry
 from server.catalog.queries import SaleTerms
 from server.context import Context
-from server.db import Tx
+from server.db import Tx, retrying
 from server.identity import actions as identity
 from server.identity.actions import Present
 from server.policy import Actor
@@ -46,15 +47,12 @@ def reveal(
 
     Raises NotFound, KeyForgotten, TooMany, TotpNotEnrolled, PresenceUnproved; then nothing was opened.
     """
-    assert who.id is not None
     with ctx.db.read() as tx:
         _require_key(tx, terms.sku_id, seq)
     _take_a_try(ctx, who, terms, request_id)
     wanted = vault.Inspection(sku_id=terms.sku_id, seq=seq, reason=body.reason)
     try:
-        with ctx.db.tx() as tx:
-            person = identity.prove_presence(tx, who.id, body.totp, keys=ctx.keys)
-            view_id = _log(tx, who, terms, wanted, request_id)
+        person, view_id = retrying(ctx.db, partial(_admit, ctx, who, terms, wanted, body.totp, request_id))
     except KamengError as refusal:
         told: dict[str, telemetry.Fact] = {"actor": who.label, "request_id": request_id, "outcome": refusal.code}
         telemetry.decision("staff reveal refused", told)
@@ -71,6 +69,15 @@ def reveal(
         watermark=_watermark(person, request_id),
         revealed_at=now,
     )
+
+
+def _admit(
+    ctx: Context, who: Actor, terms: SaleTerms, wanted: vault.Inspection, totp: str, request_id: str, tx: Tx
+) -> tuple[Present, UUID]:
+    """Use the code up and log the view, both or neither."""
+    assert who.id is not None
+    person = identity.prove_presence(tx, who.id, totp, keys=ctx.keys)
+    return person, _log(tx, who, terms, wanted, request_id)
 
 
 def _require_key(tx: Tx, sku_id: UUID, seq: int) -> None:

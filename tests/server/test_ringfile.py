@@ -1,6 +1,7 @@
 """The key ring's file: replaced whole, read again when another process changed it, and never trusted blindly."""
 
 import json
+import os
 import threading
 from uuid import UUID
 
@@ -153,6 +154,16 @@ def test_what_a_crash_left_beside_the_ring_is_in_nobodys_way(ring, path):
     ring.add_master(2)
     assert KeyRing.load(path).masters == [1, 2]
     assert not path.with_suffix(".new").exists()
+
+
+def test_its_owner_and_a_link_to_it_stay(ring, path, tmp_path):
+    owner = 12_345 if os.geteuid() == 0 else os.geteuid()  # only root's commands could take it away
+    os.chown(path, owner, -1)
+    link = tmp_path / "link.json"
+    link.symlink_to(path)
+    KeyRing.load(link).add_master(2)
+    assert (path.stat().st_uid, path.stat().st_mode & 0o777, path.is_symlink()) == (owner, 0o600, False)
+    assert (link.is_symlink(), KeyRing.load(path).masters) == (True, [1, 2])
 
 
 def test_a_ring_without_a_file_is_not_changed(ring, path):
