@@ -195,7 +195,7 @@
     </message>
     <message>
         <source>单元格</source>
-        <translation type="unfinished">Cell</translation>
+        <translation>Cell</translation>
     </message>
     <message>
         <source>结果</source>
@@ -249,7 +249,7 @@
     </message>
     <message>
         <source>文件的账：读取等于各项之和</source>
-        <translation type="unfinished">The file&apos;s sum: read equals all parts</translation>
+        <translation>The file&apos;s sum: read equals all parts</translation>
     </message>
     <message>
         <source>自动修整（取消勾选，则不导入需要它的行）</source>
@@ -261,23 +261,23 @@
     </message>
     <message>
         <source>读取</source>
-        <translation type="unfinished">Read</translation>
+        <translation>Read</translation>
     </message>
     <message>
         <source>可导入</source>
-        <translation type="unfinished">Valid</translation>
+        <translation>Valid</translation>
     </message>
     <message>
         <source>重复</source>
-        <translation type="unfinished">Duplicates</translation>
+        <translation>Duplicates</translation>
     </message>
     <message>
         <source>拒绝</source>
-        <translation type="unfinished">Refused</translation>
+        <translation>Refused</translation>
     </message>
     <message>
         <source>跳过</source>
-        <translation type="unfinished">Skipped</translation>
+        <translation>Skipped</translation>
     </message>
     <message>
         <source>{rows} 行（{where}）</source>
