@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
@@ -405,7 +405,7 @@ class KeyRing:
 class _Masters:
     """The master keys and which of them is active: exchanged as one, so that no thread sees half a change."""
 
-    keys: dict[int, bytes]
+    keys: dict[int, bytes] = field(repr=False)
     active: int
     since: int
 

@@ -126,6 +126,7 @@ def test_neither_ring_nor_secret_prints_what_it_holds(ring, path, caplog):
     held = json.loads(path.read_text())
     assert repr(ring) == "KeyRing(masters=[1], channels=[])"
     assert not any(value in repr(ring) for value in (held["mac"], held["fingerprint"], held["masters"]["1"]))
+    assert repr(base64.b64decode(held["masters"]["1"])) not in repr(ring._masters)
     secret = Secret("ABCD-1234")
     logging.getLogger("test").warning("%s %r", secret, [secret])
     shown = [repr(secret), str(secret), f"{secret}", f"{secret:>40}", str({"key": secret}), caplog.text]

@@ -175,6 +175,9 @@ def test_a_lot_that_does_not_open_is_named_and_the_others_are_wrapped(shop):
     status, _, err = shop.run("rotate")
     assert (status, str(damaged.id) in err) == (1, True)
     assert [lot.master_version for lot in shop.lots()] == [1, 2]
+    assert (shop.run("rotate")[0], sorted(shop.ring()["masters"])) == (1, ["1", "2"])  # it is not finished
+    assert (shop.run("rotate", "--again")[0], sorted(shop.ring()["masters"])) == (1, ["1", "2", "3"])
+    assert [lot.master_version for lot in shop.lots()] == [1, 3]
 
 
 def test_an_old_master_is_forgotten_only_when_nothing_needs_it(shop):
