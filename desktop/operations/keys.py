@@ -16,13 +16,13 @@ import msgspec
 
 from desktop.engine.engine import Engine
 from desktop.engine.session import ImportKey
-from desktop.engine.transport import Call
+from desktop.engine.transport import Call, code_of
 from desktop.importing import separators
 from desktop.importing.chunk import seal
 from shared import ids
 from shared.cardkey import Card, mask, normalise
 from shared.contracts.stock import MAX_FOUND, FindKeys, FoundKeys, RevealedUnit, RevealUnit, find_info
-from shared.errors import BadInput
+from shared.errors import BadInput, KamengError
 
 
 class TooManyKeys(BadInput):
@@ -76,8 +76,18 @@ async def find(engine: Engine, asked: Sequence[Asked]) -> FoundKeys:
 
     `n` of the answer counts those. Raises what the server refuses, and connection errors.
     """
-    key = await engine.session.import_key()
     cards = [one.card for one in asked if not one.first_line]
+    try:
+        return await _find(engine, cards)
+    except KamengError as error:
+        if code_of(error) != "search_key_changed":
+            raise
+    await engine.session.forget_import_key()
+    return await _find(engine, cards)
+
+
+async def _find(engine: Engine, cards: Sequence[Card]) -> FoundKeys:
+    key = await engine.session.import_key()
     body = await asyncio.to_thread(_sealed, key, cards)
     return await engine.session.ask(Call("POST", "/api/stock/find", body=body), FoundKeys)
 

@@ -14,7 +14,7 @@ from shared.contracts.stock import Lot, SkuStock, Unit
 
 LOT_NUMBERS = 2**32
 USE_STRIDE = 2**20
-"""How unit numbers are given out: each lot has its own range; in it a reusable key's uses are this far apart."""
+"""How unit numbers are given out: each lot has its own range; in it a reusable key's uses are so far apart, at most."""
 
 _FIGURE, _SMALL = "1,234,567", "12,345"
 
@@ -36,7 +36,8 @@ def unit_name(unit: Unit, lots: Mapping[UUID, Lot]) -> str:
     within = (unit.seq - 1) % LOT_NUMBERS
     lot = lots.get(unit.lot_id)
     if lot is not None and lot.uses > 1:
-        return f"{lot_name(unit.lot)}-{formats.count(within % USE_STRIDE + 1)}×{within // USE_STRIDE + 1}"
+        use, key = divmod(within, min(USE_STRIDE, LOT_NUMBERS // lot.uses))
+        return f"{lot_name(unit.lot)}-{formats.count(key + 1)}×{use + 1}"
     return f"{lot_name(unit.lot)}-{formats.count(within + 1)}"
 
 

@@ -6,16 +6,21 @@ state's list, the list by expiry, and for 500 pasted keys of which 100 are unkno
 by the driver, from a place it is told: a bare keyset query, and a bare look-up of 500 fingerprints; no HTTP, no rights,
 no joins. `p50_ms` and `p99_ms` are over all windows, `ratio` is their median against the floor's.
 
+`window` is the console's own Stock screen over the same server, offscreen (see _table_window).
+
 `lost` counts rows that an answer lacks or that stand elsewhere than where the numbers of the lots say.
 """
 
 import base64
 import http.client
 import json
+import os
 import random
+import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import text
@@ -83,6 +88,7 @@ def main() -> int:
             people = [Asking(server.port, login) for login in PEOPLE]
             views, lost = _windows(people[0], given.rounds)
             found, missed = _finds(people, kept[0], given.rows)
+            window = _window(server.url, scratch / "console")
         floor = _floor(shop, given.rounds, given.rows)
     times = [one for name, seconds in views.items() if name != "tail" for one in seconds]
     p50 = _figures.quantile_ms(times, 0.5)
@@ -99,10 +105,28 @@ def main() -> int:
             "ratio": round(p50 / floor["page"], 2),
             "views": {name: _told(seconds) for name, seconds in views.items()},
             "find_500": _told(found) | {"floor_ms": floor["find"]},
-            "peak_mib": {"server": server.peak_mib},
+            "window": window,
+            "peak_mib": {"server": server.peak_mib, "window": window.pop("peak_mib")},
             "lost": lost + missed,
         }
     )
+
+
+def _window(url: str, home: Path) -> dict[str, Any]:
+    """What the console makes of it, in a process of its own (see _table_window)."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("KAMENG_")}
+    arguments = ["--server", url, "--home", str(home), "--sku", _table_stock.SKU]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench._table_window", *arguments],
+        cwd=_figures.ROOT,
+        env=environment | {"QT_QPA_PLATFORM": "offscreen"},
+        stdout=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    return _figures.last_line(done.stdout)
 
 
 def _told(seconds: list[float]) -> dict[str, float]:
