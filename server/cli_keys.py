@@ -260,6 +260,8 @@ def _forget(settings: Settings, options: argparse.Namespace) -> int:
 
 def _reencrypt(settings: Settings, options: argparse.Namespace) -> int:
     with _vault(settings) as (keys, db):
+        if options.all_of_master is not None and options.all_of_master not in keys.masters:
+            raise NotFound
         chosen = _chosen(db, options)
         if chosen.master == keys.active_master:
             _renew(db, keys, again=True)  # what leaked must not wrap the new data keys

@@ -405,7 +405,8 @@ def test_cards_that_do_not_open_stop_it_until_somebody_decides(shop, monkeypatch
 
 
 def test_what_there_is_not_is_not_reencrypted(shop):
-    for argv in (("--lot", "00000000-0000-0000-0000-000000000001"), ("--sku", "NO-SUCH")):
+    missing = (("--lot", "00000000-0000-0000-0000-000000000001"), ("--sku", "NO-SUCH"), ("--all-of-master", 7))
+    for argv in missing:
         status, _, err = shop.run("reencrypt", *argv)
         assert (argv, status, "not found" in err) == (argv, 2, True)
     for argv in ((), ("--lot", "x"), ("--sku", "A", "--all-of-master", "1")):
