@@ -75,7 +75,7 @@ class SkuChoice:
 
 def choices(rows: Sequence[SkuStock]) -> list[SkuChoice]:
     """The SKUs, each with the words a person knows it by."""
-    return [SkuChoice(row.sku, f"{row.product} · {row.name}") for row in rows]
+    return [SkuChoice(row.sku, row.name) for row in rows]
 
 
 class Check(Watched):
@@ -276,8 +276,11 @@ class Check(Watched):
     @property
     def notices(self) -> tuple[Notice, ...]:
         """What else is to be known about the file: of every row, once they are checked."""
-        if self.ledger is not None:
-            return self.ledger.notices
+        of_file = () if self.ledger is None else self.ledger.notices
+        told = {one.code for one in of_file}
+        return of_file + tuple(one for one in self._first_notices() if one.code not in told)
+
+    def _first_notices(self) -> tuple[Notice, ...]:
         return self.preview.notices if self.preview is not None else ()
 
     def start(self) -> None:

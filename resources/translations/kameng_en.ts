@@ -1904,7 +1904,7 @@
     </message>
     <message>
         <source>例如 8.70，可不填</source>
-        <translation>such as 8.70; may be empty</translation>
+        <translation>optional, as 8.70</translation>
     </message>
     <message>
         <source>每张成本（元）</source>

@@ -1,0 +1,152 @@
+"""The import sheet at the window: columns and terms, every row checked before it is sent, what is refused and why."""
+
+import openpyxl
+import pytest
+
+from desktop import theme
+from desktop.presenters.imports import ImportStage
+from server.stock.model import StockLot
+from tests.desktop.files import workbook
+from tests.desktop.window_program import drop, open_window, sign_in, texts
+
+pytestmark = pytest.mark.qt_log_ignore("This plugin does not support", extend=True)  # the offscreen platform says so
+
+WAIT_MS = 30_000
+
+
+@pytest.fixture
+def program(qtbot, qapp, tmp_path, monkeypatch):
+    monkeypatch.setenv("KAMENG_CREDENTIALS", "memory")
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    with open_window(qtbot, qapp, tmp_path / "home") as running:
+        running.choose_theme(theme.Mode.LIGHT)
+        yield running
+
+
+def checked(qtbot, desk):
+    """Wait until every row of the file on the sheet was checked."""
+    qtbot.waitUntil(lambda: (one := desk.imports.check) is not None and one.ledger is not None, timeout=WAIT_MS)
+    return desk.imports.check
+
+
+def choose(box, value):
+    """Choose in a combo box as a person does."""
+    at = box.findData(value)
+    box.setCurrentIndex(at)
+    box.activated.emit(at)
+
+
+def test_the_sheet_shows_what_becomes_of_every_row_and_one_repair_can_be_refused(program, live_shop, qtbot, tmp_path):
+    keys = live_shop.world.keys("STEAM-50", 40)
+    rows = [("卡号", "卡密", "有效期", "成本", "可用次数")]
+    for n, key in enumerate(keys):
+        damaged = f"{key} " if n % 10 == 1 else key
+        rows.append((f"N{n}", damaged, ("2099-08-31", "2099-12-31")[n % 2], "8.70", "3" if n == 0 else ""))
+    rows += [("A", keys[3], "2099-08-31", "8.70", ""), ("B", "ＡBCD-1", "31/12/2099", "x", "")]
+    rows[41] = ("N3", keys[3], "2099-08-31", "8.70", "")
+    live_shop.world.stock("STEAM-50", [(f"N{n}", keys[n]) for n in range(2)])
+    sign_in(qtbot, program, live_shop.url, "chen")
+    desk = program.console.desk
+    drop(program.window, [workbook(tmp_path / "STEAM-50.xlsx", rows)])
+    check = checked(qtbot, desk)
+    sheet = program.window.page.sheet
+    read = texts(sheet.checked)
+    assert "有效期 2099-08-31 至 2099-12-31 · 成本 ¥8.70 · 每张可用 1 – 3 次 · 共 3 批" in read
+    assert "去掉首尾空白　4 行（B3、B13、B23…）" in read
+    figures = {key: sheet.checked.ledger.figure(key) for key in ("read", "valid", "duplicates", "refused", "skipped")}
+    names = [figure.accessibleName() for figure in figures.values()]
+    assert names == ["读取 43", "可导入 40", "重复 1", "拒绝 1", "跳过 1"]
+
+    figures["refused"].click()
+    assert sheet.problems.isVisible()
+    assert sheet.problems.model().index(0, 4).data() == "有效期无法识别，请核对日期写法"
+    figures["duplicates"].click()
+    assert sheet.problems.model().index(0, 4).data() == "与第 5 行重复"
+    figures["duplicates"].click()
+    assert sheet.sample.isVisible()
+
+    sheet.checked.box("spaces").click()
+    qtbot.waitUntil(lambda: check.ledger is not None and check.ledger.refused == 5, timeout=WAIT_MS)
+    assert not sheet.checked.box("spaces").isChecked(), "it is still there to be taken back"
+    check.start()
+    qtbot.waitUntil(lambda: (one := desk.imports.progress) is not None and one.is_over, timeout=WAIT_MS)
+    one = desk.imports.progress
+    assert (one.figures.valid, one.stored, one.duplicates_in_stock) == (36, 35, 1)
+    with live_shop.world.ctx.db.read() as tx:
+        lots = [(str(lot.expires_on), lot.cost, lot.uses) for lot in tx.query(StockLot).all() if lot.cost is not None]
+    assert sorted(lots) == [("2099-08-31", 87_000, 1), ("2099-12-31", 87_000, 1)], "the key of three uses was here"
+
+    detail = program.window.page.detail
+    qtbot.waitUntil(lambda: desk.imports.problems.count == 8, timeout=WAIT_MS)
+    assert detail.reasons.isVisible()
+    choose(detail.reasons, "repair_refused")
+    assert desk.imports.problems.count == 4
+    detail.server_ledger.figure("stock_duplicates").click()
+    assert [desk.imports.problems.cells(at)[4] for at in range(desk.imports.problems.count)] == ["库存中已有这张卡密"]
+    assert not desk.imports.is_cut_short
+
+
+def test_lost_figures_of_the_server_are_exported_with_their_own_cells(program, live_shop, qtbot, tmp_path):
+    keys = live_shop.world.keys("STEAM-50", 6)
+    live_shop.world.stock("STEAM-50", [("", key) for key in keys[2:4]])
+    file = tmp_path / "STEAM-50.txt"
+    file.write_text("\n".join([*keys, keys[0]]), "utf-8")
+    sign_in(qtbot, program, live_shop.url, "chen")
+    desk = program.console.desk
+    drop(program.window, [file])
+    checked(qtbot, desk).start()
+    qtbot.waitUntil(lambda: (one := desk.imports.progress) is not None and one.is_over, timeout=WAIT_MS)
+    page = program.window.page
+    page._ask_target = lambda _parent, _name: tmp_path / "left.xlsx"
+    page.detail.write.click()
+    qtbot.waitUntil(lambda: desk.imports.exported is not None, timeout=WAIT_MS)
+    left = openpyxl.load_workbook(tmp_path / "left.xlsx").active
+    told = [[cell.value for cell in row] for row in left.iter_rows(min_row=2)]
+    assert told == [
+        [3, None, "服务器未接受", "库存中已有这张卡密", keys[2]],
+        [4, None, "服务器未接受", "库存中已有这张卡密", keys[3]],
+        [7, None, "重复", "与第 1 行重复", keys[0]],
+    ]
+
+
+def test_costs_uses_and_separators_are_said_for_a_whole_file(program, live_shop, qtbot, tmp_path):
+    file = tmp_path / "STEAM-50.txt"
+    file.write_text("A,1;ABCD-1\nB,2;ABCD-2\n", "utf-8")
+    sign_in(qtbot, program, live_shop.url, "chen")
+    desk, window = program.console.desk, program.window
+    drop(window, [file])
+    check = checked(qtbot, desk)
+    bar = window.page.sheet.reading
+    seen = [check.preview.separator]
+    for _ in range(7):
+        before = check.preview
+        window.run("import.switch_separator")
+        qtbot.waitUntil(lambda old=before: check.preview is not old, timeout=WAIT_MS)
+        seen.append(check.preview.separator)
+    assert sorted(set(seen)) == sorted(("----", "\t", ",", ";", "|", " ", ""))
+    choose(bar.box("separator"), ";")
+    bar.cost.setText("8.7x")
+    bar.cost.editingFinished.emit()
+    assert (bar.cost.property("wrong"), check.options.cost) == ("true", None)
+    bar.cost.setText("8.70")
+    bar.cost.editingFinished.emit()
+    bar.uses.setText("3")
+    bar.uses.editingFinished.emit()
+    qtbot.waitUntil(lambda: check.preview is not None and check.preview.options.uses == 3, timeout=WAIT_MS)
+    checked(qtbot, desk)
+    assert "全部：¥8.70 · 3 次" in texts(window.page.sheet.checked)
+    assert check.preview.separator == ";"
+    check.start()
+    qtbot.waitUntil(lambda: (one := desk.imports.progress) is not None and one.is_over, timeout=WAIT_MS)
+    assert desk.imports.progress.stage is ImportStage.DONE
+    assert live_shop.world.level("STEAM-50").free == 6
+
+
+def test_the_template_is_saved_where_a_person_says(program, live_shop, qtbot, tmp_path):
+    sign_in(qtbot, program, live_shop.url, "chen")
+    program.window.go("imports")
+    program.window.page._ask_target = lambda _parent, name: tmp_path / name
+    program.window.run("import.template")
+    qtbot.waitUntil((tmp_path / "卡密导入模板.xlsx").exists, timeout=WAIT_MS)
+    book = openpyxl.load_workbook(tmp_path / "卡密导入模板.xlsx")
+    assert [cell.value for cell in book["卡密"][1]] == ["卡号", "卡密", "有效期", "成本", "可用次数"]
