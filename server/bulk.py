@@ -14,6 +14,8 @@ from itertools import chain
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy.exc import IntegrityError, OperationalError
+
 _BLOCK_PARAMETERS = 250
 """Bound values of one statement of many rows: beyond that it gets no faster, and old SQLite allows 999."""
 
@@ -94,3 +96,9 @@ def _as_copy_text(value: Any) -> str:
 
 _ESCAPES = {"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"}
 _NEEDS_ESCAPE = re.compile(r"[\\\t\n\r]")
+
+
+def as_raised(dbapi: Any, error: Exception) -> Exception:
+    """The driver's error as SQLAlchemy's, so that callers catch IntegrityError whichever path they took."""
+    kind = IntegrityError if isinstance(error, dbapi.IntegrityError) else OperationalError
+    return kind("bulk insert", None, error)

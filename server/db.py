@@ -10,16 +10,18 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from sqlalchemy import (
+    ARRAY,
     BINARY,
     BigInteger,
+    ColumnElement,
     Connection,
     CursorResult,
     DateTime,
@@ -34,13 +36,15 @@ from sqlalchemy import (
     TypeDecorator,
     Update,
     Uuid,
+    any_,
     create_engine,
     event,
+    literal,
     make_url,
     text,
 )
 from sqlalchemy.dialects import mysql
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import QueuePool
@@ -407,9 +411,8 @@ def bulk_insert(
 ) -> None:
     """Insert many rows the fastest way the engine has: COPY on PostgreSQL, a driver's executemany elsewhere.
 
-    `constants` are the same in each row and are bound once; `columns` name the values of each tuple. For tables
-    with millions of rows, where SQLAlchemy's own insert takes four times as long (performance-measured.md 4).
-    Raises IntegrityError, after which the transaction, or the savepoint around this call, must be rolled back.
+    SQLAlchemy's own takes four times as long. `constants` are the same in each row; `columns` name the values of each
+    tuple. Raises IntegrityError: the transaction, or the savepoint around this call, must then be rolled back.
     """
     if not rows:
         return
@@ -420,13 +423,12 @@ def bulk_insert(
         values = zip(*rows, strict=True)
         rows = list(zip(*(map(bind, column) for bind, column in zip(binders, values, strict=True)), strict=True))
     fixed = {name: _bound(connection, table, name)(value) for name, value in constants.items()}
-    cursor = connection.connection.cursor()
-    try:
-        insert(cursor, table.name, fixed, columns, rows)
-    except connection.dialect.loaded_dbapi.Error as error:
-        raise as_integrity_error(connection, error) from error
-    finally:
-        cursor.close()
+    dbapi = connection.dialect.loaded_dbapi
+    with closing(connection.connection.cursor()) as cursor:
+        try:
+            insert(cursor, table.name, fixed, columns, rows)
+        except dbapi.Error as error:
+            raise bulk.as_raised(dbapi, error) from error
 
 
 def _as_it_is(value: Any) -> Any:
@@ -444,11 +446,11 @@ def _bound(connection: Connection, table: Table, name: str) -> Callable[[Any], A
     return column_type.dialect_impl(dialect).bind_processor(dialect) or _as_it_is
 
 
-def as_integrity_error(connection: Connection, error: Exception) -> Exception:
-    """The driver's error as SQLAlchemy's, so that callers catch IntegrityError whichever path they took."""
-    dbapi = connection.dialect.loaded_dbapi
-    kind = IntegrityError if isinstance(error, dbapi.IntegrityError) else OperationalError
-    return kind("bulk insert", None, error)
+def among(tx: Tx, column: Any, values: Sequence[Any]) -> ColumnElement[bool]:
+    """Whether a column is one of many values: as one array where there are arrays, as a list of them costs a lot."""
+    arrays = tx.get_bind().dialect.name == "postgresql"
+    found: Any = column == any_(literal(list(values), ARRAY(column.type))) if arrays else column.in_(list(values))
+    return cast(ColumnElement[bool], found)
 
 
 _APPEND_ONLY = {

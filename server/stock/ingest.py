@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from server import audit, changes, jobs
 from server.catalog import queries as catalog
 from server.crypto import KeyRing
-from server.db import Database, Tx, bulk_insert, is_retryable
+from server.db import Database, Tx, among, bulk_insert, is_retryable
 from server.stock import alerts
 from server.stock.actions import came
 from server.stock.judging import Batch, Judged, judge, opened
@@ -42,7 +42,8 @@ COMPARED_ELSEWHERE_FROM = 12
 SILENT_FOR = timedelta(minutes=10)
 """An upload that sent nothing for so long gives way to another one that brings the same keys."""
 
-_LOOK_UP = 1_000
+_LOOK_UP = 2_500
+_A_MOMENT = timedelta(minutes=1)
 _TRIES = 5
 _LIVE = (ImportState.RECEIVING, ImportState.INGESTING)
 _DUPLICATES = {LineResult.DUPLICATE_IN_STOCK, LineResult.DUPLICATE_SOLD, LineResult.DUPLICATE_ELSEWHERE}
@@ -107,7 +108,7 @@ def _run(db: Database, keys: KeyRing, import_id: UUID) -> None:
         except _Undecided as undecided:
             with db.tx() as tx:
                 undecided.resolve(tx)
-                enqueue(tx, import_id, in_seconds=1)
+                enqueue(tx, import_id, in_seconds=undecided.in_seconds)
             return
         else:
             waiting, tries = waiting[done:], 0
@@ -133,6 +134,10 @@ def _judge_next(db: Database, keys: KeyRing, import_id: UUID) -> list[Judged]:
         if n != found.next_chunk + len(judged) or sealed is None:
             break
         judged.append(judge(opened(keys, import_id, n, sealed), n, rule, keys.fingerprinter, today))
+    with db.read() as tx:
+        if tx.scalar(select(exists().where(StockLot.supplier_id != found.supplier_id))):
+            for chunk in judged:
+                _refuse_elsewhere(tx, found, chunk)
     return judged
 
 
@@ -166,18 +171,16 @@ def _store(db: Database, tx: Tx, keys: KeyRing, found: StockImport, chunks: list
     terms = catalog.sku_terms(tx, [found.sku_id])[found.sku_id]
     shelves = Shelves(tx, keys, found, terms)
     shelves.make(one for chunk in chunks for one in chunk.good)
-    others = bool(tx.scalar(select(exists().where(StockLot.supplier_id != found.supplier_id))))
+    if _contested(tx, found):
+        for chunk in chunks:
+            _refuse_elsewhere(tx, found, chunk)
     told = tx.scalar(select(func.max(ImportRefusal.line)).where(ImportRefusal.import_id == found.id)) or 0
     first, elsewhere = found.next_chunk, 0
     for chunk in chunks:
         refused = dict(chunk.refused)
+        elsewhere += sum(why is LineResult.DUPLICATE_ELSEWHERE for why in refused.values())
         for one, batch in chunk.good.items():
-            known: dict[int, LineResult] = {}
-            if others:
-                known = _elsewhere(tx, found, batch)
-                elsewhere += len(known)
-            if careful:
-                known = _known(tx, found, batch) | known
+            known = _known(tx, found, batch) if careful else {}
             refused |= known
             found.stored += shelves.put(one, batch.without(known) if known else batch, refused)
         duplicates = sum(why in _DUPLICATES for why in refused.values())
@@ -248,6 +251,7 @@ class _Undecided(Exception):
 
     def __init__(self, import_ids: Iterable[UUID]) -> None:
         self._import_ids = sorted(import_ids)
+        self.in_seconds = 5 if self._import_ids else 1
 
     def resolve(self, tx: Tx) -> None:
         """Give up those uploads that fell silent; the others will be committed, or cancelled by their people."""
@@ -272,40 +276,52 @@ _OWNED = (
 def _known(tx: Tx, found: StockImport, batch: Batch) -> dict[int, LineResult]:
     """Lines whose key the product has or had, and which of both. Raises _Undecided."""
     lines = dict(zip(batch.fingerprints, batch.lines, strict=True))
-    wanted = sorted(lines)
     known: dict[int, LineResult] = {}
-    undecided: set[UUID] = set()
-    for at in range(0, len(wanted), _LOOK_UP):
-        query = _OWNED.where(
-            CardSecret.product_id == found.product_id, CardSecret.fingerprint.in_(wanted[at : at + _LOOK_UP])
-        )
+    undecided, leaving = set[UUID](), False
+    for some in _parts(lines):
+        query = _OWNED.where(CardSecret.product_id == found.product_id, among(tx, CardSecret.fingerprint, some))
         for fingerprint, unit, withdrawing, owner, state in tx.execute(query):
-            leaving = withdrawing and unit == UnitState.FREE
-            if leaving or (owner != found.id and state in {ImportState.RECEIVING, ImportState.CANCELLED}):
+            if owner != found.id and state == ImportState.RECEIVING:
                 undecided.add(owner)
+            leaving |= state == ImportState.CANCELLED or (withdrawing and unit == UnitState.FREE)
             sold = unit == UnitState.SOLD
             known[lines[fingerprint]] = LineResult.DUPLICATE_SOLD if sold else LineResult.DUPLICATE_IN_STOCK
-    if undecided:
+    if undecided or leaving:
         raise _Undecided(undecided)
     return known
 
 
-def _elsewhere(tx: Tx, found: StockImport, batch: Batch) -> dict[int, LineResult]:
-    """Lines whose key another supplier brought before, for whatever product."""
-    long = {
-        fingerprint: line
-        for fingerprint, line, text in zip(batch.fingerprints, batch.lines, batch.texts, strict=True)
-        if len(text) > COMPARED_ELSEWHERE_FROM
-    }
-    wanted = sorted(long)
-    known: dict[int, LineResult] = {}
+def _contested(tx: Tx, found: StockImport) -> bool:
+    """Whether another supplier brings keys at this time: those that came after ours were judged must be seen too."""
+    now = or_(StockImport.state.in_(_LIVE), StockImport.finished_at > clock.now() - _A_MOMENT)
+    return bool(tx.scalar(select(exists().where(StockImport.supplier_id != found.supplier_id, now))))
+
+
+def _refuse_elsewhere(tx: Tx, found: StockImport, chunk: Judged) -> None:
+    """Refuse the lines of a chunk whose key another supplier brought before, for whatever product."""
     brought = or_(StockImport.state.is_(None), StockImport.state != ImportState.CANCELLED.value)
+    for terms, batch in chunk.good.items():
+        long = {
+            fingerprint: line
+            for fingerprint, line, text in zip(batch.fingerprints, batch.lines, batch.texts, strict=True)
+            if len(text) > COMPARED_ELSEWHERE_FROM
+        }
+        known: dict[int, LineResult] = {}
+        for some in _parts(long):
+            query = _OWNED.with_only_columns(CardSecret.fingerprint).where(
+                among(tx, CardSecret.fingerprint, some), StockLot.supplier_id != found.supplier_id, brought
+            )
+            known |= {long[fingerprint]: LineResult.DUPLICATE_ELSEWHERE for fingerprint in tx.scalars(query)}
+        if known:
+            chunk.refused |= known
+            chunk.good[terms] = batch.without(known)
+
+
+def _parts(fingerprints: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """As many as one statement may ask for, in the order of the index."""
+    wanted = sorted(fingerprints)
     for at in range(0, len(wanted), _LOOK_UP):
-        query = _OWNED.with_only_columns(CardSecret.fingerprint).where(
-            CardSecret.fingerprint.in_(wanted[at : at + _LOOK_UP]), StockLot.supplier_id != found.supplier_id, brought
-        )
-        known |= {long[fingerprint]: LineResult.DUPLICATE_ELSEWHERE for fingerprint in tx.scalars(query)}
-    return known
+        yield wanted[at : at + _LOOK_UP]
 
 
 # --- a cancelled import ---

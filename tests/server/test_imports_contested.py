@@ -73,7 +73,7 @@ def test_withdrawn_keys_may_come_again(shop):
     # The keys are on their way out; whether they come first or later, none is lost.
     again.commit()
     shop.work()
-    with clock.fixed(clock.now() + timedelta(seconds=2)):
+    with clock.fixed(clock.now() + timedelta(seconds=6)):
         shop.work()
     assert again.figures == (ImportState.DONE, 3, 1, 0)
     assert again.refused == {1: "duplicate_sold"}
@@ -100,7 +100,7 @@ def test_a_run_that_fails_stores_nothing_and_the_next_one_goes_on(shop, monkeypa
     assert upload.figures == (ImportState.INGESTING, 0, 0, 0)
     assert [count(shop, model) for model in (CardSecret, StockUnit, StockLot, StockCursor)] == [0] * 4
     shop.check()
-    with clock.fixed(clock.now() + timedelta(seconds=2)):
+    with clock.fixed(clock.now() + timedelta(seconds=6)):
         shop.work()
     assert upload.figures == (ImportState.DONE, 6, 0, 0)
     shop.check()
@@ -240,7 +240,7 @@ def test_the_same_steps_at_once_do_each_thing_once(kind, new_database, tmp_path)
         for step in (declare, Upload.send, store, Upload.commit, store):
             assert together(step, uploads) == []
         for later in range(4):
-            with clock.fixed(clock.now() + timedelta(seconds=2 * later)):
+            with clock.fixed(clock.now() + timedelta(seconds=6 * later)):
                 shop.work()
         assert {one.seen.state for one in uploads} == {ImportState.DONE}
         assert sum(one.seen.stored for one in uploads) == 9

@@ -80,7 +80,7 @@ def test_a_file_that_comes_again_while_its_first_import_is_taken_out_loses_no_ke
     assert figures(progress(site, again).json()) == ("ingesting", 0, 0, 0)
     assert site.request("DELETE", f"/sync/v1/imports/{import_id}", by="chen").status_code == 200
     site.world.work()
-    with clock.fixed(clock.now() + timedelta(seconds=2)):
+    with clock.fixed(clock.now() + timedelta(seconds=6)):
         site.world.work()
     assert figures(progress(site, again).json()) == ("done", 8, 0, 0)
     site.world.check()
@@ -116,7 +116,7 @@ def test_of_two_uploads_of_the_same_keys_the_committed_one_has_them(site, fresh)
     assert commit(site, two, other_body).json()["state"] == "ingesting"
     send(site, one, chunks)
     commit(site, one, body)
-    with clock.fixed(clock.now() + timedelta(seconds=2)):
+    with clock.fixed(clock.now() + timedelta(seconds=6)):
         site.world.work()
     assert figures(progress(site, one).json()) == ("done", 8, 0, 0)
     assert figures(progress(site, two).json()) == ("done", 0, 8, 0)
