@@ -132,7 +132,7 @@ def place(
                 results[n] = draft
             else:
                 drafts[n] = draft
-    refused = _claim(tx, [*drafts.values()], limits or Limits(), now=now, since=now - _LONGEST_HOLD)
+    refused = _claim(tx, [*drafts.values()], limits or Limits(), now=now)
     for n, draft in drafts.items():
         results[n] = refused.get(draft.line["id"]) or Placed(Order(**draft.order), draft.line["title"], is_new=True)
     _insert(tx, [draft for n, draft in drafts.items() if isinstance(results[n], Placed)])
@@ -145,19 +145,13 @@ def place(
     return [result for result in results if result is not None]
 
 
-_LONGEST_HOLD = timedelta(hours=3)
-"""No order stays unpaid for so long: the longest hold there is, and what the channel may be waited for after it."""
-
-
-def _claim(
-    tx: Tx, drafts: Sequence[_Draft], limits: Limits, *, now: datetime, since: datetime
-) -> dict[UUID, KamengError]:
+def _claim(tx: Tx, drafts: Sequence[_Draft], limits: Limits, *, now: datetime) -> dict[UUID, KamengError]:
     """Hold the units of each draft, earlier ones first; answers the refusals by line."""
     if not drafts:
         return {}
     refused: dict[UUID, KamengError] = {}
     buyers, origins = [d.order["buyer_id"] for d in drafts], [d.order["origin"] for d in drafts]
-    held = unpaid.allowance(tx, limits, buyers=buyers, origins=origins, since=since)
+    held = unpaid.allowance(tx, limits, buyers=buyers, origins=origins)
     wants = [stock.Want(d.line["id"], d.line["sku_id"], d.line["quantity"]) for d in drafts]
     with stock.desk(tx, at=now, wants=wants) as desk:
         for draft, want in zip(drafts, wants, strict=True):

@@ -27,7 +27,7 @@ class Order(Base):
         Index("ix_shop_order_created_at", "created_at", "id"),
         Index("ix_shop_order_paid_at", "paid_at", "id"),
         Index("ix_shop_order_due", "state", "due_at"),
-        Index("ix_shop_order_origin", "origin", "created_at"),
+        Index("ix_shop_order_origin", "origin", "state"),
     )
 
     id: Mapped[UUID] = mapped_column(Uid, primary_key=True)

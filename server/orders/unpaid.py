@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import bindparam, func, select
@@ -100,24 +99,21 @@ _OF_NETWORKS = (
     .join(OrderLine, OrderLine.order_id == Order.id)
     .where(
         Order.origin.in_(bindparam("origins", expanding=True)),
-        Order.created_at >= bindparam("since"),
         Order.state == OrderState.PENDING_PAYMENT.value,
     )
     .group_by(Order.origin)
 )
 
 
-def allowance(
-    tx: Tx, limits: Limits, *, buyers: Iterable[UUID], origins: Iterable[str | None], since: datetime
-) -> Allowance:
-    """What these devices and networks hold now. No unpaid order is older than `since`."""
+def allowance(tx: Tx, limits: Limits, *, buyers: Iterable[UUID], origins: Iterable[str | None]) -> Allowance:
+    """What these devices and networks hold now."""
     found = Allowance(limits)
     if (limits.device_orders or limits.device_units) and (wanted := sorted(set(buyers))):
         for buyer_id, orders, units, code in tx.execute(_OF_DEVICES, {"buyers": wanted}):
             found.devices[buyer_id] = _Held(orders, int(units), code)
     known = sorted({origin for origin in origins if origin})
     if (limits.address_orders or limits.address_units) and known:
-        for origin, orders, units, code in tx.execute(_OF_NETWORKS, {"origins": known, "since": since}):
+        for origin, orders, units, code in tx.execute(_OF_NETWORKS, {"origins": known}):
             found.networks[str(origin)] = _Held(orders, int(units), code)
     return found
 

@@ -16,6 +16,7 @@ from server.gateways.sandbox import SandboxGateway
 from server.orders.actions import PlaceOrder
 from server.payments import actions, checkout
 from server.stock import ingest, intake
+from server.stock.actions import Desk
 
 
 def die(*_):
@@ -70,6 +71,7 @@ def unanswered(command_type):
 
 MOMENTS = {
     # a buyer places,
+    "units claimed, order not stored": lambda: after(Desk, "take"),
     "order claimed, not committed": lambda: after(actions, "checkout"),
     "order committed, not answered": lambda: unanswered(PlaceOrder),
     "channel about to be asked": lambda: before(SandboxGateway, "create"),

@@ -4,6 +4,7 @@
 does: the same request again, with the same key, when there was no answer.
 """
 
+import itertools
 import os
 import signal
 import socket
@@ -19,8 +20,9 @@ from server.identity import actions as identity
 from server.identity import queries as people
 from shared import ids
 from shared.contracts.identity import Device
+from tests.fault.history import History
 from tests.server.sandbox.peer import PATIENCE_SECONDS
-from tests.world import MERCHANT
+from tests.world import MERCHANT, NO_LIMITS
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,7 +54,10 @@ class Mortal:
             "KAMENG_SANDBOX_URL": sandbox.url,
             "KAMENG_SANDBOX_MERCHANT": MERCHANT,
             "KAMENG_LOG_LEVEL": "WARNING",
+            # Buyers that the kills made give up leave their orders unpaid.
+            **{f"KAMENG_{name.upper()}": str(value) for name, value in NO_LIMITS.items()},
         }
+        self._worker = None
 
     def start(self, *moments):
         """Start it; it will die at the first moment, its successor at the second, and so on."""
@@ -82,6 +87,16 @@ class Mortal:
         """`kill -9` from outside."""
         self._process.send_signal(signal.SIGKILL)
 
+    def replace_worker(self):
+        """`kill -9` of a worker process beside the server, and the next one: not on SQLite, which has no other."""
+        if self._worker is not None:
+            self._worker.kill()
+            assert self._worker.wait(PATIENCE_SECONDS) == -signal.SIGKILL, self._log.read_text()[-3000:]
+        with self._log.open("a") as log:
+            self._worker = subprocess.Popen(
+                [sys.executable, "-m", "server", "work"], cwd=ROOT, env=self._environment, stdout=log, stderr=log
+            )
+
     def revive(self):
         """Somebody got no answer: when the server is dead, start it again. It must have been killed, not fail."""
         with self._lock:
@@ -100,9 +115,10 @@ class Mortal:
 
     def end(self):
         """End it however."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+        for process in (self._process, self._worker):
+            if process is not None:
+                process.kill()
+                process.wait()
 
     def token(self, login):
         """A session of a person, made while no server runs."""
@@ -110,6 +126,9 @@ class Mortal:
         with ctx.db.tx() as tx:
             device = Device(id=ids.new_id(), name="test", platform="test")
             return identity.start_session(tx, people.user_by_login(tx, login), device, days=1).token
+
+
+ORDER = {"sku": "STEAM-50", "quantity": 1, "amount_fen": 4_500, "channel": "sandbox"}
 
 
 class Persistent:
@@ -135,10 +154,11 @@ class Persistent:
 class Buyer(Persistent):
     """One device that wants one key."""
 
-    def __init__(self, shop, merchant):
+    def __init__(self, shop, merchant, history=None):
         super().__init__(shop)
         self.merchant = merchant
         self.key = ids.new_token()
+        self.wish = (history or History()).invoke(self.key)
         self.acknowledged = None
         self.keys = []
         # The review page makes the device; without one, a lost answer would lose the device with it.
@@ -147,22 +167,24 @@ class Buyer(Persistent):
 
     def place(self):
         """Place the order until there is an address to pay at; what was acknowledged once never changes."""
-        body = {"sku": "STEAM-50", "quantity": 1, "amount_fen": 4_500, "channel": "sandbox"}
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
-            answer = self.ask("POST", "/api/orders", json=body, headers={"idempotency-key": self.key})
+            answer = self.ask("POST", "/api/orders", json=ORDER, headers={"idempotency-key": self.key})
             assert answer.status_code == 201, answer.text
             placed = answer.json()
             assert placed["code"] == (self.acknowledged or placed["code"])
-            self.acknowledged = placed["code"]
+            self.acknowledged = self.wish.code = placed["code"]
+            self.wish.placed = "ok"
             if placed["pay_url"]:
                 return placed["pay_url"]
             assert time.monotonic() < deadline, "the payment was never opened"
 
     def fetch(self):
-        """Look at the order until the key is there."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while True:
+        """Look at the order until the key is there; press "I have paid" now and then, as the page does."""
+        deadline = time.monotonic() + PATIENCE_SECONDS * 2
+        for look in itertools.count(1):
+            if look % 100 == 0:
+                self.ask("POST", f"/o/{self.acknowledged}/refresh")
             status = self.ask("GET", f"/o/{self.acknowledged}/status")
             assert status.status_code == 200, status.text
             if status.json()["state"] == "delivered":
@@ -176,6 +198,20 @@ class Buyer(Persistent):
 
     def buy(self):
         """The whole way."""
-        self.merchant.pay(self.place())
+        address = self.place()
+        self.wish.paid = "unknown"
+        self.merchant.pay(address)
         self.fetch()
+        self.wish.paid = "ok"
+        self.http.close()
+
+    def try_once(self):
+        """Order, and give up when there is no answer: then nobody knows."""
+        try:
+            answer = self.http.post("/api/orders", json=ORDER, headers={"idempotency-key": self.key})
+        except httpx.TransportError:
+            self.shop.revive()
+        else:
+            if answer.status_code == 201:
+                self.wish.placed, self.wish.code = "ok", answer.json()["code"]
         self.http.close()

@@ -30,7 +30,7 @@ def upgrade() -> None:
     op.create_index("ix_reveal_log_unit", "reveal_log", ["sku_id", "seq"])
     op.add_column("job_schedule", sa.Column("steady_since", db.Instant()))
     op.add_column("shop_order", sa.Column("origin", db.exact(32)))
-    op.create_index("ix_shop_order_origin", "shop_order", ["origin", "created_at"])
+    op.create_index("ix_shop_order_origin", "shop_order", ["origin", "state"])
     _new_tables()
 
 
