@@ -40,6 +40,7 @@ from desktop.views.shell.speech import Speech
 from desktop.views.shell.window import Window
 from desktop.views.sign_in.view import SignInView
 from desktop.views.stock.page import StockPage
+from desktop.widgets import widths
 
 log = logging.getLogger("kameng.window")
 
@@ -222,6 +223,7 @@ def pasted_place(folders: paths.Folders) -> Pasted:
 def build(application: QApplication, folders: paths.Folders, *, server: str = "") -> Program:
     """Put the window together; nothing is started yet. `folders` are prepared; `server` is offered at sign-in."""
     settings = QSettings(str(folders.home / "window.ini"), QSettings.Format.IniFormat)
+    widths.keep_in(settings)
     language = str(settings.value("window/language", "zh"))
     speech = Speech(application, language if language in {"zh", "en"} else "zh")
     stored = str(settings.value("window/theme", Mode.SYSTEM.value))

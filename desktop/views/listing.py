@@ -59,6 +59,7 @@ class FeedView(Live, QWidget):
         empty_icon: str,
         empty: Callable[[], tuple[str, ...]],
         key: Callable[[Any], Hashable] | None = None,
+        remembered_as: str = "",
     ) -> None:
         super().__init__()
         self._feed = feed
@@ -74,7 +75,7 @@ class FeedView(Live, QWidget):
         self.table = BigTable()
         self.say(self.table.setAccessibleName, name)
         self.model = RowsModel(feed.listing, titles, self)
-        self.table.show_rows(self.model)
+        self.table.show_rows(self.model, remembered_as=remembered_as)
         self._stack.addWidget(self.table)
         self.empty = EmptyState(empty_icon)
         self._stack.addWidget(self.empty)

@@ -45,6 +45,7 @@ from PySide6.QtWidgets import (
 from desktop import theme
 from desktop.theme.apply import key_font
 from desktop.theme.tokens import tone_colours
+from desktop.widgets import widths
 from desktop.widgets.rows_model import TONE_ROLE, RowsModel
 
 COPY_LIMIT_ROWS = 20_000  # a clipboard is for people; whole lists are exported
@@ -126,11 +127,14 @@ class BigTable(QTableView):
         self.doubleClicked.connect(lambda index: self.opened.emit(index.row()))
         self._badges = BadgeDelegate(self)
         self._sort_keys: list[str] = []
+        self._name = ""
         self._stretched: dict[int, int] = {}
 
-    def show_rows(self, model: RowsModel) -> None:
-        """Show `model`, with columns as wide as their samples."""
+    def show_rows(self, model: RowsModel, *, remembered_as: str = "") -> None:
+        """Show `model`, with columns as wide as their samples, or as somebody left them under that name."""
+        self._name = remembered_as
         self.setModel(model)
+        self.horizontalHeader().sectionResized.connect(self._resized)
         model.modelReset.connect(self._rows_replaced)
         self._measure_columns(model)
         self._sort_keys = [column.key if column.sorts else "" for column in model.listing.columns]
@@ -240,6 +244,7 @@ class BigTable(QTableView):
             header.setSectionResizeMode(
                 at, QHeaderView.ResizeMode.Stretch if column.stretch else QHeaderView.ResizeMode.Interactive
             )
+            width = widths.kept(self._name, column.key) or width
             header.resizeSection(at, width)
             if column.tone is not None:
                 self.setItemDelegateForColumn(at, self._badges)
@@ -263,6 +268,13 @@ class BigTable(QTableView):
                 header.setSectionResizeMode(at, mode)
                 if not is_room:
                     header.resizeSection(at, width)
+
+    def _resized(self, at: int, _before: int, now: int) -> None:
+        """Keep what a person dragged; Qt and we resize without the mouse."""
+        model = self.model()
+        dragging = bool(QGuiApplication.mouseButtons() & Qt.MouseButton.LeftButton)
+        if dragging and isinstance(model, RowsModel) and not model.listing.columns[at].stretch:
+            widths.keep(self._name, model.listing.columns[at].key, now)
 
     def fit_titles(self, titles: Callable[[], list[str]]) -> None:
         """Widen columns whose title needs more room now, after a change of language."""

@@ -3,10 +3,12 @@
 from collections import Counter
 
 import pytest
-from PySide6.QtCore import QItemSelectionModel, Qt
+from PySide6.QtCore import QItemSelectionModel, QSettings, Qt
+from PySide6.QtGui import QGuiApplication
 
 from desktop import theme
 from desktop.presenters.listing import PAGE_ROWS, Column, Listing
+from desktop.widgets import widths
 from desktop.widgets.big_table import BigTable
 from desktop.widgets.rows_model import PLACEHOLDER, TONE_ROLE, RowsModel
 
@@ -180,3 +182,22 @@ def test_a_child_of_a_row_has_no_rows(table):
     model = table.model()
     assert model.rowCount(model.index(0, 0)) == 0
     assert model.columnCount(model.index(0, 0)) == 0
+
+
+def test_a_width_that_somebody_dragged_is_kept(qapp, qtbot, listing, tmp_path, monkeypatch):
+    widths.keep_in(QSettings(str(tmp_path / "window.ini"), QSettings.Format.IniFormat))
+    made = []
+    for _ in range(2):
+        table = BigTable(name="卡密")
+        qtbot.addWidget(table)
+        table.show_rows(RowsModel(listing, titles), remembered_as="units")
+        made.append(table)
+        before = table.columnWidth(1)
+        table.horizontalHeader().resizeSection(1, before + 40)  # by the program: nobody's wish
+        monkeypatch.setattr(QGuiApplication, "mouseButtons", lambda: Qt.MouseButton.LeftButton)
+        table.horizontalHeader().resizeSection(1, 321)
+        monkeypatch.undo()
+    assert before == 321, "the second table begins where the first was left"
+    assert made[0].columnWidth(0) == made[1].columnWidth(0)
+    widths.keep("units", "key", 5)
+    assert widths.kept("units", "key") is None, "a column nobody could find again"

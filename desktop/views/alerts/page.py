@@ -45,6 +45,7 @@ class AlertsPage(Page):
             name=lambda: self.tr("当前预警"),
             titles=lambda: [self.tr("每天可能损失"), *self._usual_titles()],
             empty_icon="check",
+            remembered_as="alerts",
             empty=lambda: (self.tr("没有预警"), self.tr("每个规格的库存都够卖。")),
             key=lambda alert: alert.id,
         )
@@ -53,6 +54,7 @@ class AlertsPage(Page):
             name=lambda: self.tr("历史预警"),
             titles=lambda: [*self._usual_titles(), self.tr("解除时间")],
             empty_icon="bell",
+            remembered_as="past_alerts",
             empty=lambda: (self.tr("还没有过预警"), ""),
             key=lambda alert: alert.id,
         )

@@ -83,6 +83,7 @@ class OrdersPage(Page):
             name=lambda: self.tr("订单列表"),
             titles=self._titles,
             empty_icon="order",
+            remembered_as="orders",
             empty=self._empty_words,
         )
         self.table = self.list.table
@@ -107,6 +108,7 @@ class OrdersPage(Page):
             name=lambda: self.tr("异常列表"),
             titles=self._exception_titles,
             empty_icon="check",
+            remembered_as="exceptions",
             empty=lambda: (self.tr("没有异常"), self.tr("收到的每一笔钱都有去处。")),
         )
         self.exceptions.table.opened.connect(self._open_exception)

@@ -63,6 +63,7 @@ class ProductsPage(Page):
             name=lambda: self.tr("商品列表"),
             titles=self._titles,
             empty_icon="product",
+            remembered_as="products",
             empty=self._empty_words,
             key=lambda product: product.id,
         )

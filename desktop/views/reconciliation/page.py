@@ -120,7 +120,7 @@ class ReconciliationPage(Page):
         self.table = BigTable()
         self.say(self.table.setAccessibleName, lambda: self.tr("总账各科目发生额"))
         self.model = RowsModel(self.presenter.accounts, self._titles, self)
-        self.table.show_rows(self.model)
+        self.table.show_rows(self.model, remembered_as="accounts")
         self.table.setMinimumHeight(self.table.verticalHeader().defaultSectionSize() * 6)
         layout.addWidget(self.table, 1)
         return area

@@ -102,7 +102,7 @@ class FindView(Live, QWidget):
         self.table = BigTable()
         self.say(self.table.setAccessibleName, lambda: self.tr("查找结果"))
         self.model = RowsModel(self.presenter.listing, self._titles, self)
-        self.table.show_rows(self.model)
+        self.table.show_rows(self.model, remembered_as="found")
         self.table.opened.connect(self._open)
         inset = column(margins=(11, 0, 8, 8))
         inset.addWidget(self.table)

@@ -34,6 +34,7 @@ class LotsView(Live, QWidget):
             name=lambda: self.tr("批次列表"),
             titles=self._titles,
             empty_icon="stock",
+            remembered_as="lots",
             empty=lambda: (
                 self.tr("还没有批次"),
                 self.tr("导入的文件按过期日、进价和可用次数分成批次。"),

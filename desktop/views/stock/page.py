@@ -77,6 +77,7 @@ class StockPage(Page):
             name=lambda: self.tr("各规格库存"),
             titles=self._titles,
             empty_icon="stock",
+            remembered_as="stock",
             empty=self._empty_words,
             key=lambda stock: stock.sku,
         )

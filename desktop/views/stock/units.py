@@ -42,6 +42,7 @@ class UnitsView(Live, QWidget):
             name=lambda: self.tr("卡密列表，内容已隐藏"),
             titles=self._titles,
             empty_icon="stock",
+            remembered_as="units",
             empty=lambda: (self.tr("没有符合条件的卡密"), self.tr("换一个状态或批次看看。")),
         )
         self.table = self.list.table
