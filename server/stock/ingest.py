@@ -28,7 +28,7 @@ from server.stock.judging import Batch, Judged, judge, opened
 from server.stock.model import CardSecret, ImportChunk, ImportRefusal, StockCursor, StockImport, StockLot, StockUnit
 from server.stock.storing import Shelves, add_uses, remove_empty, take_out
 from shared import clock
-from shared.contracts.stock import LineResult
+from shared.contracts.stock import MAX_CHUNKS, LineResult
 from shared.states import AlertKind, ImportState, LotState, UnitState, require_move
 
 INGEST = "stock.ingest"
@@ -153,12 +153,13 @@ def take_in(
     if found is None or found.state not in _LIVE:
         _sweep(tx, found)
         return len(waiting)
-    ours = [chunk for chunk in waiting if found.chunk_count is None or chunk.n < found.chunk_count]
-    late = sum(chunk.n < found.next_chunk for chunk in ours)
-    stored = 0
-    if ours[late:] and ours[late].n == found.next_chunk:
-        stored = _store(db, tx, keys, found, ours[late:], careful=careful or found.duplicates > 0)
-    done = len(waiting) - len(ours) + late + stored
+    stop = MAX_CHUNKS if found.chunk_count is None else found.chunk_count
+    ours = [chunk for chunk in waiting if found.next_chunk <= chunk.n < stop]
+    done = len(waiting)
+    if ours and ours[0].n == found.next_chunk:
+        stored = _store(db, tx, keys, found, ours, careful=careful or found.duplicates > 0)
+        if stored < len(ours):
+            done = ours[stored].n - waiting[0].n  # their numbers follow each other
     if done == len(waiting):
         _go_on(tx, found)
     tx.flush()

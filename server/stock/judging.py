@@ -67,12 +67,6 @@ class Batch:
         """Those whose line numbers are not among `lines`."""
         return self.at([at for at, line in enumerate(self.lines) if line not in lines])
 
-    def cut(self, length: int) -> list[int]:
-        """Keep the first `length` of them; answers the line numbers of the others."""
-        surplus = self.lines[length:]
-        del self.lines[length:], self.texts[length:], self.fingerprints[length:]
-        return surplus
-
 
 @dataclass(slots=True)
 class Judged:

@@ -73,7 +73,9 @@ class Shelves:
         filling = self._have.get(terms)
         room = 0 if filling is None else min(filling.room, self._units // terms.uses)
         if room < len(batch.lines):
-            refused |= dict.fromkeys(batch.cut(max(0, room)), LineResult.REFUSED)
+            room = max(0, room)
+            refused |= dict.fromkeys(batch.lines[room:], LineResult.REFUSED)
+            batch = batch.at(range(room))
         if filling is None or not batch.lines:
             return 0
         if self._terms.selling.sale_order is SaleOrder.RANDOM:

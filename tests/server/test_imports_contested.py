@@ -81,6 +81,18 @@ def test_withdrawn_keys_may_come_again(shop):
     shop.check()
 
 
+def test_a_step_that_is_done_again_counts_every_line_once(shop, monkeypatch):
+    keys = shop.keys("STEAM-50", 5)
+    Upload(shop, keys[2:3]).end()
+    monkeypatch.setattr(storing, "MAX_ROWS", 3)  # so that lines are also refused for want of room
+    upload = Upload(shop, keys).end()
+    assert upload.figures == (ImportState.DONE, 3, 1, 1)
+    assert upload.refused == {3: "duplicate_in_stock", 5: "refused"}
+    [(lot, _)] = lots_of(shop, upload)
+    assert cards(shop, lot) == [keys[0], keys[1], keys[3]]
+    shop.check()
+
+
 # --- interruptions, and several at once ---
 
 
