@@ -23,7 +23,7 @@ from shared.states import UnitState
 WITHDRAW = "stock.withdraw"
 FORGET = "stock.forget_keys"
 STEP_UNITS = 4_000
-"""Units a transaction: few enough that checkouts wait a blink, as each deletes its key from an index of random order."""
+"""Units a transaction: few enough that checkouts wait a blink. Each key is deleted from an index of random order."""
 
 WITH_ITS_LOT = ""
 """The reason of a void unit that left with its lot: the lot says why."""
