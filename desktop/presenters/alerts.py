@@ -57,7 +57,7 @@ def _cleared(alert: Alert) -> str:
 _KIND = Column[Alert]("kind", lambda a: word(a.kind), tone=lambda a: tone(a.kind), sample="Key of another supplier")
 _NAME = Column[Alert]("name", lambda a: a.name, sample="十个汉字的规格名称大约")
 _SKU = Column[Alert]("sku", lambda a: a.sku, code=True, sample="STEAM-W-100")
-_SAYS = Column[Alert]("says", says, stretch=True, tip=says)
+_SAYS = Column[Alert]("says", says, stretch=True, tip=says, sample="12,345 张快到停售日，在售共 12,345 张")
 _SUPPLIER = Column[Alert]("supplier", lambda a: a.supplier, sample="星河数码")
 _RAISED = Column[Alert]("raised", _when, sample="03-02 10:00:00", tip=lambda a: formats.moment(a.raised_at))
 _LOSS = Column[Alert](

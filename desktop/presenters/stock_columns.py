@@ -71,6 +71,12 @@ def columns(alerts: Mapping[str, int]) -> tuple[Column[SkuStock], ...]:
 
     return (
         Column[SkuStock]("name", lambda s: s.name, stretch=True, sample="十二个汉字的规格名称大约这么宽"),
+        Column[SkuStock](
+            "alerts",
+            lambda s: formats.count(number(s)) if number(s) else "",
+            tone=lambda s: "danger" if number(s) else "",
+            sample="99",
+        ),
         Column[SkuStock]("sku", lambda s: s.sku, code=True, sample="STEAM-W-100"),
         Column[SkuStock]("product", lambda s: s.product, sample="steam-wallet"),
         Column[SkuStock]("supplier", lambda s: s.supplier, sample="星河数码"),
@@ -79,19 +85,15 @@ def columns(alerts: Mapping[str, int]) -> tuple[Column[SkuStock], ...]:
         Column[SkuStock]("held", lambda s: formats.count(s.held), numeric=True, sample=_SMALL),
         Column[SkuStock]("sold", lambda s: formats.count(s.sold), numeric=True, sample=_FIGURE),
         Column[SkuStock]("void", lambda s: formats.count(s.void), numeric=True, sample=_SMALL),
-        Column[SkuStock](
-            "alerts",
-            lambda s: formats.count(number(s)) if number(s) else "",
-            tone=lambda s: "danger" if number(s) else "",
-            sample="99",
-        ),
     )
 
 
 LOT_COLUMNS = (
     Column[Lot]("number", lambda lot: lot_name(lot.number), code=True, sample="#123"),
     Column[Lot]("state", lot_state, tone=_lot_tone, tip=lambda lot: lot.reason or "", sample="Withdrawing 99%"),
-    Column[Lot]("file", lambda lot: lot.file_name, stretch=True, tip=lambda lot: lot.file_name),
+    Column[Lot](
+        "file", lambda lot: lot.file_name, stretch=True, sample="2026-03-01.xlsx", tip=lambda lot: lot.file_name
+    ),
     Column[Lot]("expires", lambda lot: formats.day(lot.expires_on), sample="2026-03-02"),
     Column[Lot]("last_day", _last_day, sample="2026-03-02", tip=lambda lot: formats.moment(lot.sell_until)),
     Column[Lot]("cost", lambda lot: formats.optional_price(lot.cost), numeric=True, sample="¥98.50"),

@@ -9,7 +9,17 @@ from typing import ClassVar
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QSpinBox,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from desktop import theme
 from desktop.theme.icons import icon, pixmap
@@ -70,6 +80,17 @@ def name_tool(made: QToolButton, name: str) -> None:
     """Give an icon-only button its name, spoken and shown."""
     made.setAccessibleName(name)
     made.setToolTip(name)
+
+
+def number_box(least: int, most: int, *, name: str, width: int = 80) -> QSpinBox:
+    """A field for a whole number."""
+    made = QSpinBox()
+    made.setRange(least, most)
+    made.setGroupSeparatorShown(True)
+    made.setMinimumWidth(width)
+    made.setAccessibleName(name)
+    made.lineEdit().setTextMargins(6, 0, 6, 0)  # a style sheet does not reach the text of this one
+    return made
 
 
 def rule() -> QFrame:

@@ -155,11 +155,11 @@ def test_language_changes_everything_that_is_on_screen(program, qtbot):
     window.go("stock")
     table = window.page.table
     assert window.page.title.text() == "库存"
-    assert table.model().headerData(4, Qt.Orientation.Horizontal) == "在售"
+    assert table.model().headerData(5, Qt.Orientation.Horizontal) == "在售"
     program.choose_language("en")
     qtbot.waitUntil(lambda: window.page.title.text() == "Stock")
     assert window.windowTitle() == "Kameng Console"
-    assert table.model().headerData(4, Qt.Orientation.Horizontal) == "For sale"
+    assert table.model().headerData(5, Qt.Orientation.Horizontal) == "For sale"
     assert window.page is not None
     assert desk.stock is window.page.presenter, "the screen is the same one: nothing typed is lost"
     for place in PLACES_OF[Role.ADMIN]:

@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QCheckBox, QDialog, QGridLayout, QSpinBox, QWidget
 
 from desktop.presenters.alerts import Alerts
 from desktop.theme.tokens import SPACE
-from desktop.widgets.basics import Notice, button, column, label, row
+from desktop.widgets.basics import Notice, button, column, label, number_box, row
 from desktop.widgets.live import Live
 from desktop.widgets.words import sentence
 from shared.contracts.alerts import DEFAULT_COVER_DAYS, DEFAULT_EXPIRING_DAYS, AlertRule
@@ -56,11 +56,7 @@ class RuleSheet(Live, QDialog):
         self._look()
 
     def _line(self, grid: QGridLayout, at: int, before: str, after: str, most: int) -> tuple[QCheckBox, QSpinBox]:
-        switch, number = QCheckBox(before), QSpinBox()
-        number.setRange(1, most)
-        number.setGroupSeparatorShown(True)
-        number.setMinimumWidth(110)
-        number.setAccessibleName(f"{before} … {after}")
+        switch, number = QCheckBox(before), number_box(1, most, name=f"{before} … {after}", width=110)
         number.setEnabled(False)
         switch.toggled.connect(number.setEnabled)
         for column_at, widget in enumerate((switch, number, label(after))):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QCheckBox, QComboBox, QDialog, QGridLayout, QHBoxLayout, QLineEdit, QSpinBox, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QDialog, QGridLayout, QHBoxLayout, QLineEdit, QWidget
 
 from desktop.presenters.key_rules import CHECK_DIGITS, ORDERS, OWN, PRESETS, RulesDraft
 from desktop.presenters.products import Products
 from desktop.theme.apply import key_font
 from desktop.theme.tokens import SPACE
-from desktop.widgets.basics import Notice, button, column, label, restyle, row
+from desktop.widgets.basics import Notice, button, column, label, number_box, restyle, row
 from desktop.widgets.live import Live
 from desktop.widgets.words import sentence, state_word
 from shared.cardkey import MAX_LENGTH, CheckDigit
@@ -46,11 +46,8 @@ class RulesFields(Live, QWidget):
         self.fill(draft)
 
     def _build_key_rule(self) -> None:
-        self.shortest, self.longest = QSpinBox(), QSpinBox()
-        for number, words in ((self.shortest, self.tr("最短")), (self.longest, self.tr("最长"))):
-            number.setRange(1, MAX_LENGTH)
-            number.setMinimumWidth(70)
-            number.setAccessibleName(words)
+        self.shortest = number_box(1, MAX_LENGTH, name=self.tr("最短"))
+        self.longest = number_box(1, MAX_LENGTH, name=self.tr("最长"))
         self.alphabet = QComboBox()
         names = {
             "any": self.tr("不限"),
@@ -92,10 +89,7 @@ class RulesFields(Live, QWidget):
             self.order.addItem(state_word(order), order)
         self.order.setAccessibleName(self.tr("销售顺序"))
         self.order.setToolTip(self.tr("快到期的总是先卖"))
-        self.stop_days = QSpinBox()
-        self.stop_days.setRange(0, _MOST_STOP_DAYS)
-        self.stop_days.setMinimumWidth(70)
-        self.stop_days.setAccessibleName(self.tr("到期前停售的天数"))
+        self.stop_days = number_box(0, _MOST_STOP_DAYS, name=self.tr("到期前停售的天数"))
         self.off_shelf = QCheckBox(self.tr("卖完自动下架，补货后自动上架"))
 
     def _line(self, *widgets: QWidget) -> QHBoxLayout:

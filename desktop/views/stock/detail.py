@@ -17,6 +17,7 @@ from desktop.widgets.words import state_word
 from shared.states import UnitState
 
 LOTS, UNITS = 0, 1
+LOW = 720
 _STATES = {"free": UnitState.FREE, "held": UnitState.HELD, "sold": UnitState.SOLD, "void": UnitState.VOID}
 
 
@@ -52,13 +53,13 @@ class StockDetail(Live, QFrame):
         self.stack.addWidget(self.lots)
         self.stack.addWidget(self.units)
         layout.addWidget(self.stack, 1)
-        self.decision = DecisionBar(presenter.deeds)
-        layout.addWidget(self.decision)
+        self.decision = DecisionBar(presenter.deeds)  # the page puts it under everything: it must never be cut off
         self.tabs.currentChanged.connect(self._tab_changed)
         self.lots.opened.connect(self._open_lot)
         self.units.picked_changed.connect(self.changed)
         presenter.watch(self._look)
         presenter.units.watch(self._look)
+        presenter.deeds.watch(self._make_room)
         self.on_words(self._look)
         self._look()
 
@@ -134,6 +135,11 @@ class StockDetail(Live, QFrame):
         if at == UNITS and self.presenter.units.query is None:
             self.presenter.look_at_units()
         self._look()
+
+    def _make_room(self) -> None:
+        """In a low window the sum makes room for what is about to be done."""
+        is_low = self.window().height() < LOW
+        self.ledger.setVisible(self.presenter.deeds.pending is None or not is_low)
 
     def _look(self) -> None:
         picked, total = self.presenter.picked, self.presenter.sum

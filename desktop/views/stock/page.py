@@ -92,6 +92,7 @@ class StockPage(Page):
         self.split.setStretchFactor(1, 5)
         self.detail.hide()
         layout.addWidget(self.split, 1)
+        layout.addWidget(self.detail.decision)
         self.table.row_changed.connect(self._row_changed)
         self.table.opened.connect(lambda _row: self.detail.lots.table.setFocus())
         self.detail.closed.connect(self._close)
@@ -200,6 +201,7 @@ class StockPage(Page):
     def _titles(self) -> list[str]:
         return [
             self.tr("规格"),
+            self.tr("预警"),
             self.tr("编码"),
             self.tr("商品"),
             self.tr("供货商"),
@@ -208,7 +210,6 @@ class StockPage(Page):
             self.tr("锁定"),
             self.tr("已售"),
             self.tr("作废"),
-            self.tr("预警"),
         ]
 
     def _empty_words(self) -> tuple[str, ...]:
