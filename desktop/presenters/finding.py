@@ -160,7 +160,8 @@ class Finding(Watched):
         self.choose("")
 
     def _failed(self, error: Exception) -> None:
-        self.busy, self.error = False, error
+        # Its frames had the clear keys.
+        self.busy, self.error = False, error.with_traceback(None)
         self.changed()
 
 

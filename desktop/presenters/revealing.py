@@ -75,5 +75,6 @@ class Revealing(Watched):
         self.changed()
 
     def _failed(self, error: Exception) -> None:
-        self.busy, self.error = False, error
+        # Its frames had the code.
+        self.busy, self.error = False, error.with_traceback(None)
         self.changed()

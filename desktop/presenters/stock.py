@@ -21,6 +21,9 @@ from shared.contracts.stock import Lot, SkuStock
 from shared.permissions import Permission
 from shared.states import UnitState
 
+_KEY_LENGTH = 10
+"""A pasted word with digits that is no shorter may be a key."""
+
 __all__ = ["DeedKind", "Done", "Stock", "Sum"]
 
 
@@ -84,6 +87,14 @@ class Stock(Watched):
         self.query = query.strip()
         wanted = self.query or None
         self.feed.show(lambda engine, after: stock.list_stock(engine, q=wanted, after=after))
+
+    def looks_like_key(self, text: str) -> bool:
+        """Whether pasted text may be a card key: such a thing must not become a filter, which travels in an address."""
+        wanted = text.strip().casefold()
+        is_one = len(wanted) >= _KEY_LENGTH and not any(character.isspace() for character in wanted)
+        if not (is_one and wanted.isascii() and any(character.isdigit() for character in wanted)):
+            return False
+        return not any(wanted in f"{row.sku} {row.name} {row.product}".casefold() for row in self.feed.rows)
 
     def show_alerts(self, standing: Mapping[str, int]) -> None:
         """So many alerts stand for each SKU."""

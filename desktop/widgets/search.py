@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QContextMenuEvent, QGuiApplication, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QLineEdit
@@ -16,7 +18,7 @@ class SearchField(QLineEdit):
 
     Signals:
         asked(text): show what matches `text`.
-        lines_pasted(text): several lines were pasted; they do not go into the field.
+        lines_pasted(text): several lines were pasted, or a line that is `secret`; they do not go into the field.
     """
 
     asked = Signal(str)
@@ -27,6 +29,7 @@ class SearchField(QLineEdit):
         self.setClearButtonEnabled(True)
         self.setFixedWidth(width)
         self.addAction(icon("search", tint="muted"), QLineEdit.ActionPosition.LeadingPosition)
+        self.is_secret: Callable[[str], bool] = lambda _text: False
         self._asked = ""
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -66,10 +69,10 @@ class SearchField(QLineEdit):
             self.paste()
 
     def _take_lines(self) -> bool:
-        """Whether several lines are on the clipboard and somebody wants them: then they are handed on."""
+        """Whether what is on the clipboard is not for the field, and somebody wants it: then it is handed on."""
         text = QGuiApplication.clipboard().text()
         is_lines = sum(1 for line in text.splitlines() if line.strip()) > 1
-        if is_lines and self.receivers("2lines_pasted(QString)") > 0:
+        if (is_lines or self.is_secret(text)) and self.receivers("2lines_pasted(QString)") > 0:
             self.lines_pasted.emit(text)
             return True
         return False

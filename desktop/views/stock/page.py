@@ -68,6 +68,7 @@ class StockPage(Page):
         self.search = SearchField(width=300)
         self.say(self.search.name, lambda: self.tr("按名称或编码筛选，或粘贴多行卡密 ( / )"))
         self.search.asked.connect(self.presenter.search)
+        self.search.is_secret = self.presenter.looks_like_key
         self.search.lines_pasted.connect(self.presenter.finding.look_for)
         tools.addWidget(self.search)
         tools.addStretch(1)
