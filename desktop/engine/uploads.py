@@ -57,6 +57,18 @@ class ReadingInterrupted(KamengError):
     en = "The program ended while reading “{file}”; nothing was sent. Choose the file again."
 
 
+class CancelledElsewhere(KamengError):
+    """The server gave the upload up: it was silent for too long, or somebody cancelled it from another machine."""
+
+    code = "import.cancelled_elsewhere"
+    status = 409
+    zh = "“{file}”的上传已在服务器上取消：太久没有继续，或在别处取消了。没有入库任何卡密，请重新导入该文件。"
+    en = (
+        "The upload of “{file}” was cancelled at the server: it was silent for too long, or cancelled elsewhere. "
+        "Nothing of it is stock; import the file again."
+    )
+
+
 class WaitedTooLong(KamengError):
     """The caller's patience ended before the server could be reached. The upload is kept."""
 
@@ -284,7 +296,7 @@ class Uploads:
             seen = await self._patiently(upload, lambda: self._look(upload))
         await self._note(upload, seen)
         if seen.state is ImportState.CANCELLED:
-            return await self._finish(upload, UploadState.CANCELLED)
+            return await self.fail(upload, CancelledElsewhere(file=upload.file_name))
         if seen.stored + seen.duplicates + seen.refused != upload.figures.valid:
             return await self.fail(upload, LedgersDisagree(file=upload.file_name, valid=upload.figures.valid))
         return await self._finish(upload, UploadState.DONE)

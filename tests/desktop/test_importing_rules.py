@@ -1,6 +1,7 @@
 """Guarantees of the small rules of desktop.importing: numbers, formats, days, separators, the ledger's sum."""
 
 import datetime as dt
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from desktop.importing.ledger import LedgerMismatch, Outcome, Problem, Tally
 from desktop.importing.numbers import NumberFormats, _ByOpenpyxl, read_number
 from desktop.importing.package import scan
 from desktop.importing.separators import vote
+from desktop.importing.terms import parse_cost, parse_uses
 from tests.desktop.files import workbook
 
 
@@ -97,3 +99,69 @@ def test_a_ledger_that_does_not_add_up_is_not_given_out() -> None:
     tally.read, tally.rows_sealed = 2, 0
     with pytest.raises(LedgerMismatch):
         tally.close("")
+
+
+def outcome(read: Callable[..., object], *given: Any) -> object:
+    """What a reader makes of a cell, or that it refuses it."""
+    try:
+        return read(*given)
+    except ValueError:
+        return "refused"
+
+
+@pytest.mark.parametrize(
+    ("order", "value", "day"),
+    [
+        ("ymd", "2027-08-31", dt.date(2027, 8, 31)),
+        ("dmy", "31/08/2027", dt.date(2027, 8, 31)),
+        ("dmy", "01.02.2027", dt.date(2027, 2, 1)),
+        ("mdy", "01/02/2027", dt.date(2027, 1, 2)),
+        ("mdy", "12312027", dt.date(2027, 12, 31)),
+        ("dmy", "2027-08-31", dt.date(2027, 8, 31)),
+        ("dmy", "2027年8月31日", dt.date(2027, 8, 31)),
+        ("ymd", "31/08/2027", None),
+        ("mdy", "31/08/2027", None),
+        ("dmy", "08/31/2027", None),
+        ("dmy", "20270831", None),
+    ],
+)
+def test_day_and_month_are_read_as_a_person_said_and_never_guessed(order: Any, value: str, day: dt.date | None) -> None:
+    assert outcome(parse_expiry, value, order) == (day or "refused")
+
+
+@pytest.mark.parametrize(
+    ("cell", "cost"),
+    [
+        ("8.70", 87_000),
+        ("¥8.7", 87_000),
+        ("８．７０元", 87_000),
+        ("1,234.5", 12_345_000),
+        ("0.0350", 350),
+        (8.7, 87_000),
+        (0.1 + 0.2, 3_000),
+        (12.0, 120_000),
+        (0.035, 350),
+        (0, 0),
+        ("", None),
+        (" - ", None),
+        ("0.00001", "refused"),
+        (1e-7, "refused"),
+        ("-1", "refused"),
+        ("1e3", "refused"),
+        (True, "refused"),
+        (dt.date(2027, 8, 31), "refused"),
+        (float("nan"), "refused"),
+        ("99999999999", "refused"),
+    ],
+)
+def test_a_cost_is_the_digits_that_are_shown(cell: Any, cost: int | str | None) -> None:
+    assert outcome(parse_cost, cell) == cost
+
+
+@pytest.mark.parametrize(
+    ("cell", "uses"),
+    [("3", 3), (3.0, 3), ("３次", 3), ("", None), (10_000, 10_000)]
+    + [(cell, "refused") for cell in ("0", "10001", "1.5", 2.5, "-1", True, "many", "9" * 30)],
+)
+def test_uses_are_a_whole_number(cell: Any, uses: int | str | None) -> None:
+    assert outcome(parse_uses, cell) == uses

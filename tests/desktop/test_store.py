@@ -131,6 +131,31 @@ def test_an_upload_never_goes_back(outbox):
     assert (done.state, done.chunks, done.chunks_sent) == (UploadState.DONE, 1, 1)
 
 
+def test_an_outbox_of_the_first_version_gets_the_columns_that_are_new(tmp_path):
+    path = tmp_path / "outbox.db"
+    first = Outbox(path)
+    upload = begin(first)
+    first.close()
+    with sqlite3.connect(path) as db:
+        for column in ("announced", "cancel_owed", "options"):
+            db.execute(f"ALTER TABLE upload DROP COLUMN {column}")
+        for column in ("rows", "first_line", "last_line"):
+            db.execute(f"ALTER TABLE upload_chunk DROP COLUMN {column}")
+        db.execute("DROP TABLE import_habit")
+        db.execute("PRAGMA user_version = 1000")
+    db.close()
+    again = Outbox(path)
+    try:
+        kept = again.upload(upload.id)
+        assert (kept.file_name, kept.announced, kept.cancel_owed, kept.options) == ("keys.txt", False, False, None)
+        again.add_chunks(upload.id, chunks(1))
+        assert again.held(upload.id) is None, "an old chunk does not say which lines it holds"
+        again.set_habit(account="a", goods="g", options="{}")
+        assert (again.habit(account="a", goods="g"), again.habit(account="b", goods="g")) == ("{}", None)
+    finally:
+        again.close()
+
+
 def test_uploads_are_found_by_file_and_listed_by_account(outbox):
     mine, other = begin(outbox), begin(outbox, account="li@https://s")
     again = begin(outbox, file=Path("/y/renamed.txt"))

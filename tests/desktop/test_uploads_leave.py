@@ -82,6 +82,27 @@ def test_a_cancellation_without_a_connection_is_told_later(live_shop, console, t
         assert drained(live_shop).imported == 0
 
 
+def test_an_upload_that_the_server_gave_up_says_so_and_the_file_can_be_imported_again(in_shop, console, tmp_path):
+    faults = Faults()
+    faults.hold_from = 1
+    with in_shop(wrap=faults) as shop:
+        a = console(follow=False)
+        a.sign_in(shop.url, "chen")
+        file = keys_file(tmp_path, shop.world.keys("STEAM-50", 12_000))
+        begun = a.run(imports.start(a.engine, file=file, sku="STEAM-50"))
+        assert faults.held.wait(60)
+        a.wait_for(lambda e: isinstance(e, ImportProgressed) and e.stage is ImportStage.READY)
+        a.run(imports.pause(a.engine, begun.id))
+        a.run(a.engine.session.ask(Call("DELETE", f"/sync/v1/imports/{begun.id}"), Import))
+        faults.hold_from = None
+        faults.release.set()
+        a.run(imports.resume(a.engine, begun.id))
+        ended = a.run(imports.wait(a.engine, begun.id)).progress
+        assert (ended.stage, ended.why.code) == (ImportStage.FAILED, "import.cancelled_elsewhere")
+        assert ledger_of(import_file(a, file)) == (ImportStage.DONE, 12_000, 0, 0)
+        shop.world.check()
+
+
 def test_a_pause_while_the_file_is_read_holds_what_was_not_sent(in_shop, console, tmp_path):
     faults = Faults()
     faults.hold_from = 0
