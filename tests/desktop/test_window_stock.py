@@ -9,10 +9,15 @@ from PySide6.QtCore import QCoreApplication, QEvent, QItemSelection, QItemSelect
 from PySide6.QtWidgets import QApplication
 
 from desktop import theme
+from desktop.operations.keys import Revealed
 from desktop.presenters.deeds import DeedKind
 from desktop.views.stock.reveal import RevealSheet
+from shared import clock, ids
+from shared.cardkey import Card
+from shared.contracts.stock import Unit
 from shared.permissions import Role
 from shared.states import LotState, UnitState
+from tests.desktop.live import Line
 from tests.desktop.window_program import desk_of, open_window, sign_in, texts
 from tests.world import ANNA, BEN
 
@@ -239,6 +244,74 @@ def test_pasted_keys_are_found_and_leave_no_trace(program, at_stock, shop, count
         assert key not in texts(page)
 
 
+def test_space_tells_what_happened_to_a_unit(at_stock, shop, qtbot):
+    keys = shop.world.keys("STEAM-50", 3)
+    shop.world.stock("STEAM-50", keys)
+    shop.world.buy(ANNA, "STEAM-50", 1)
+    page, stock = at_stock("li")
+    page.detail.show_units()
+    qtbot.waitUntil(lambda: stock.units.rows.size == 3, timeout=WAIT_MS)
+    table = page.detail.units.table
+    table.go_to(0)
+    qtbot.keyClick(table, Qt.Key.Key_Space)
+    qtbot.waitUntil(lambda: stock.units.history is not None, timeout=WAIT_MS)
+    assert [event.what for event in stock.units.history.events] == ["imported", "sold"]
+    words = texts(page.detail.units.peek)
+    assert "售出" in words
+    assert "STEAM-50.txt" in words
+    assert keys[0] not in words
+    qtbot.keyClick(table, Qt.Key.Key_J)
+    qtbot.waitUntil(lambda: len(stock.units.history.events) == 1, timeout=WAIT_MS)
+    qtbot.keyClick(table, Qt.Key.Key_Space)
+    assert stock.units.history is None
+    assert page.detail.units.peek.isHidden()
+
+
+def test_rows_that_do_not_come_say_so_and_come_when_asked_again(program, shop, qtbot):
+    shop.world.stock("STEAM-50", 2_000)
+    with Line(shop.port) as line:
+        sign_in(qtbot, program, line.url, "li")
+        stock = program.console.desk.stock
+        program.window.go("stock")
+        qtbot.waitUntil(lambda: stock.feed.as_of is not None, timeout=WAIT_MS)
+        page = program.window.page
+        page.table.go_to([row.sku for row in stock.feed.rows].index("STEAM-50"))
+        page.detail.show_units()
+        qtbot.waitUntil(lambda: stock.units.rows.size == 2_000, timeout=WAIT_MS)
+        table, view = page.detail.units.table, page.detail.units.list
+        line.cut()
+        qtbot.keyClick(table, Qt.Key.Key_End)
+        table.grab()
+        qtbot.waitUntil(lambda: stock.units.rows.error is not None, timeout=WAIT_MS)
+        assert cells(table, 1_999)[0] == "…"
+        assert "没有服务应答" in view.count.text()
+        assert view._fresh.text() == "没有读全，重试"
+        line.mend()
+        view._fresh.click()
+        table.grab()
+        qtbot.waitUntil(lambda: cells(table, 1_999)[0] == "#1-2,000", timeout=WAIT_MS)
+        assert stock.units.rows.error is None
+        assert table.current_row() == 1_999
+
+
+def test_one_pasted_key_is_no_filter_but_a_code_is(program, at_stock, shop, counting, qtbot):
+    keys = shop.world.keys("STEAM-50", 2)
+    shop.world.stock("STEAM-50", keys)
+    page, stock = at_stock("li")
+    QApplication.clipboard().setText(f" {keys[0]}\n")
+    qtbot.keySequence(page.search, "Ctrl+V")
+    qtbot.waitUntil(lambda: stock.finding.pasted == 1, timeout=WAIT_MS)
+    assert (stock.finding.count("found"), page.search.text()) == (1, "")
+    page.finder.left.emit()
+    assert not stock.finding.is_open
+    QApplication.clipboard().setText("office-1y")
+    qtbot.keySequence(page.search, "Ctrl+V")
+    assert page.search.text() == "office-1y"
+    assert not stock.looks_like_key("STEAM-50")
+    assert not stock.looks_like_key("十个汉字的规格名称100")
+    assert not any(keys[0] in asked for asked in counting.asked)
+
+
 def sheet_of() -> RevealSheet:
     return next(one for one in QApplication.topLevelWidgets() if isinstance(one, RevealSheet) and one.isVisible())
 
@@ -281,13 +354,7 @@ def test_a_key_is_revealed_for_a_reason_and_goes_by_itself(program, at_stock, sh
 
 
 def test_a_revealed_key_goes_when_the_window_does(program, qtbot):
-    desk = desk_of(program, Role.OPERATOR)
-    from desktop.operations.keys import Revealed
-    from shared import clock, ids
-    from shared.cardkey import Card
-    from shared.contracts.stock import Unit
-
-    revealing = desk.stock.revealing
+    revealing = desk_of(program, Role.OPERATOR).stock.revealing
     revealing.begin("STEAM-50", Unit(seq=1, state=UnitState.FREE, lot_id=ids.new_id()))
     sheet = RevealSheet(revealing, program.window)
     sheet.open()
