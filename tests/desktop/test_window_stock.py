@@ -5,8 +5,8 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QCoreApplication, QEvent, QItemSelection, QItemSelectionModel, Qt
-from PySide6.QtWidgets import QApplication
+from PySide6.QtCore import QItemSelection, QItemSelectionModel, Qt
+from PySide6.QtWidgets import QApplication, QWidget
 
 from desktop import theme
 from desktop.operations.keys import Revealed
@@ -362,10 +362,14 @@ def test_a_revealed_key_goes_when_the_window_does(program, qtbot):
     revealing.changed()
     assert sheet.paper.isVisible()
     assert not sheet.paper.grab().isNull()
-    program.window.activateWindow()
-    QCoreApplication.sendEvent(sheet, QEvent(QEvent.Type.ActivationChange))
-    if sheet.isActiveWindow():  # the offscreen platform may keep it in front
-        revealing.hide()
+    sheet.activateWindow()
+    qtbot.waitUntil(sheet.isActiveWindow, timeout=WAIT_MS)
+    assert sheet.paper.isVisible()
+    other = QWidget()  # another program's window, as far as the sheet can tell
+    qtbot.addWidget(other)
+    other.show()
+    other.activateWindow()
+    qtbot.waitUntil(lambda: not sheet.isActiveWindow(), timeout=WAIT_MS)
     assert revealing.shown is None
     assert not sheet.paper.isVisible()
     sheet.reject()
