@@ -15,15 +15,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Update, bindparam, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, func, insert, or_, select, update
 
 from server.db import Tx, table_of, tell, update_many
-from server.stock import picking, withdrawal
+from server.stock import marking, picking, withdrawal
 from server.stock.model import Delivery, StockCursor, StockLot, StockUnit
 from server.stock.picking import Lot
 from shared.states import LotState, UnitState
 
-_UNIT, _CURSOR = table_of(StockUnit), table_of(StockCursor)
+_CURSOR = table_of(StockCursor)
 
 FIRST_LOTS = 8
 """How many lots of a SKU a claim looks at first; when they do not reach, it looks at eight times as many, and so on."""
@@ -95,16 +95,15 @@ class Desk:
             by_sku[want.sku_id].append(want)
         self._promised = []
         taken: dict[UUID, tuple[int, ...]] = {}
-        rows: list[dict[str, object]] = []
-        for sku_id, wants in by_sku.items():
+        for sku_id, wants in sorted(by_sku.items()):
+            pairs: list[marking.Pair] = []
             shelf = [lot for lot in self.lots.values() if lot.sku_id == sku_id and self._sells(lot)]
             picked = picking.next_units(self.tx, shelf, [want.quantity for want in wants])
             for want, units in zip(wants, picked, strict=True):
                 taken[want.order_line_id] = tuple(seq for seq, _ in units)
-                rows += [{"s": sku_id, "q": seq, "line": want.order_line_id} for seq, _ in units]
+                pairs += [(seq, want.order_line_id) for seq, _ in units]
                 self.units.setdefault(sku_id, {}).update(units)
-        if rows:
-            _exactly(self.tx, _HOLD, rows)
+            _require(marking.hold(self.tx, sku_id, pairs), len(pairs))
         return taken
 
     def sell(self, lines: Sequence[LineUnits]) -> None:
@@ -157,7 +156,7 @@ class Desk:
             if any(lot.change.values())
         ]
         if rows:
-            _exactly(self.tx, _WRITE_CURSOR, rows)
+            _require(update_many(self.tx, _WRITE_CURSOR, rows), len(rows))
 
     def _only(self, line: LineUnits, lots: Container[UUID], *, inside: bool) -> LineUnits:
         seqs = (seq for seq in line.seqs if (self.units[line.sku_id][seq] in lots) is inside)
@@ -179,12 +178,22 @@ class Desk:
 
     def _change_held(self, lines: Sequence[LineUnits], to: UnitState) -> None:
         """Move held units to `to`, guarded by the line that holds them."""
-        rows: list[dict[str, object]] = []
+        pairs: dict[UUID, list[marking.Pair]] = defaultdict(list)
         for line in lines:
             for seq in line.seqs:
-                rows.append({"s": line.sku_id, "q": seq, "line": line.order_line_id})
+                pairs[line.sku_id].append((seq, line.order_line_id))
                 self.lots[self.units[line.sku_id][seq]].move(UnitState.HELD, to, 1)
-        _exactly(self.tx, _MOVE_HELD[to], rows)
+        for sku_id in sorted(pairs):
+            mine = pairs[sku_id]
+            sold = to is UnitState.SOLD
+            moved = marking.sell(self.tx, sku_id, mine) if sold else marking.let_go(self.tx, sku_id, mine, to)
+            _require(moved, len(mine))
+
+
+def _require(moved: int, expected: int) -> None:
+    """Each guarded row must match. Anything else is out of step and undoes the whole."""
+    if moved != expected:
+        raise StockOutOfStep(f"{moved} of {expected} rows were as expected")
 
 
 def came(tx: Tx, sku_ids: Iterable[UUID]) -> None:
@@ -323,22 +332,6 @@ def _lots_of(tx: Tx, lines: Sequence[LineUnits]) -> dict[UUID, dict[int, UUID]]:
     }
 
 
-_HOLD = (
-    update(_UNIT)
-    .where(_UNIT.c.sku_id == bindparam("s"), _UNIT.c.seq == bindparam("q"), _UNIT.c.state == UnitState.FREE)
-    .values(state=UnitState.HELD, order_line_id=bindparam("line"))
-)
-_HELD_BY_LINE = update(_UNIT).where(
-    _UNIT.c.sku_id == bindparam("s"),
-    _UNIT.c.seq == bindparam("q"),
-    _UNIT.c.state == UnitState.HELD,
-    _UNIT.c.order_line_id == bindparam("line"),
-)
-_MOVE_HELD = {
-    UnitState.SOLD: _HELD_BY_LINE.values(state=UnitState.SOLD),
-    UnitState.FREE: _HELD_BY_LINE.values(state=UnitState.FREE, order_line_id=None),
-    UnitState.VOID: _HELD_BY_LINE.values(state=UnitState.VOID, order_line_id=None),
-}
 _WRITE_CURSOR = (
     update(_CURSOR)
     .where(_CURSOR.c.lot_id == bindparam("lot"))
@@ -351,10 +344,3 @@ _WRITE_CURSOR = (
     )
 )
 _INSERT_DELIVERIES = insert(table_of(Delivery))
-
-
-def _exactly(tx: Tx, statement: Update, rows: list[dict[str, object]]) -> None:
-    """Run a guarded update for each row; each must match. Anything else is out of step and undoes the whole."""
-    changed = update_many(tx, statement, rows)
-    if changed != len(rows):
-        raise StockOutOfStep(f"{changed} of {len(rows)} rows were as expected")
