@@ -168,9 +168,9 @@ class Deeds(Watched):
 
 
 def _may(kind: DeedKind, lot: Lot) -> bool:
-    if kind is DeedKind.VOID or lot.working == "withdrawing":
+    if kind is DeedKind.VOID or lot.working in {"importing", "withdrawing"}:
         return False
-    if kind is DeedKind.WITHDRAW and lot.working is not None:
+    if kind in {DeedKind.WITHDRAW, DeedKind.WITHDRAW_IMPORT} and lot.working is not None:
         return False
     return lot.state is not _GOAL[kind] and may_move(lot.state, _GOAL[kind])
 

@@ -170,7 +170,9 @@ def lot(**change) -> Lot:
         ({}, {DeedKind.FREEZE, DeedKind.WITHDRAW, DeedKind.WITHDRAW_IMPORT}),
         ({"state": LotState.FROZEN}, {DeedKind.RELEASE, DeedKind.WITHDRAW, DeedKind.WITHDRAW_IMPORT}),
         ({"state": LotState.WITHDRAWN}, set()),
+        ({"working": "importing"}, set()),
         ({"working": "withdrawing"}, set()),
+        ({"working": "reencrypting"}, {DeedKind.FREEZE}),
         ({"import_id": None}, {DeedKind.FREEZE, DeedKind.WITHDRAW}),
     ],
 )
