@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -34,7 +35,10 @@ from shared.states import AlertKind, ImportState, LotState, UnitState, require_m
 INGEST = "stock.ingest"
 DISCARD = "stock.discard"
 MOST_CHUNKS = 12
-"""About 60,000 rows a run: with more a transaction writes few pages of the index less, and memory grows."""
+"""About 60,000 rows a piece: with more a transaction writes few pages of the index less, and memory grows."""
+
+MOST_PIECES = 8
+"""Pieces of so many chunks that one run stores: other jobs want their turn, and the run's lease has an end."""
 
 COMPARED_ELSEWHERE_FROM = 12
 """Characters of number and secret from which a key is compared with other suppliers': shorter ones meet by chance."""
@@ -91,7 +95,23 @@ def _uncollected() -> Iterator[None]:
 
 
 def _run(db: Database, keys: KeyRing, import_id: UUID) -> None:
-    waiting = _judge_next(db, keys, import_id)
+    """Store piece by piece. While an engine of its own process stores one, a thread judges the next."""
+    with ThreadPoolExecutor(1) as ahead:
+        waiting = _judge_next(db, keys, import_id)
+        for left in range(MOST_PIECES - 1, -1, -1):
+            following = None
+            # SQLite stores in this process: another busy thread would take the interpreter at each of its statements.
+            if waiting and left and not db.is_sqlite:
+                following = ahead.submit(_judge_next, db, keys, import_id, after=waiting[-1].n)
+            if not _store_all(db, keys, import_id, waiting) or following is None:
+                return
+            waiting = following.result()
+            if not waiting:
+                return
+
+
+def _store_all(db: Database, keys: KeyRing, import_id: UUID, waiting: list[Judged]) -> bool:
+    """Store judged chunks in as few transactions as there may be; whether the run may go on."""
     careful, tries = False, 0
     while True:
         try:
@@ -109,29 +129,30 @@ def _run(db: Database, keys: KeyRing, import_id: UUID) -> None:
             with db.tx() as tx:
                 undecided.resolve(tx)
                 enqueue(tx, import_id, in_seconds=undecided.in_seconds)
-            return
+            return False
         else:
             waiting, tries = waiting[done:], 0
             if not waiting:
-                return
+                return True
             db.give_way()
 
 
-def _judge_next(db: Database, keys: KeyRing, import_id: UUID) -> list[Judged]:
-    """Open and judge the next chunks in a row."""
+def _judge_next(db: Database, keys: KeyRing, import_id: UUID, *, after: int = -1) -> list[Judged]:
+    """Open and judge the next chunks in a row that are not stored, behind chunk `after`."""
     with db.read() as tx:
         found = tx.get(StockImport, import_id)
         if found is None or found.state not in _LIVE:
             return []
         rule = catalog.sku_terms(tx, [found.sku_id])[found.sku_id].key_rule
+        first = max(found.next_chunk, after + 1)
         query = select(ImportChunk.n, ImportChunk.sealed).where(
-            ImportChunk.import_id == import_id, ImportChunk.n >= found.next_chunk
+            ImportChunk.import_id == import_id, ImportChunk.n >= first
         )
         chunks = tx.execute(query.order_by(ImportChunk.n).limit(MOST_CHUNKS)).all()
     today = clock.shop_day(clock.now())
     judged: list[Judged] = []
     for n, sealed in chunks:
-        if n != found.next_chunk + len(judged) or sealed is None:
+        if n != first + len(judged) or sealed is None:
             break
         judged.append(judge(opened(keys, import_id, n, sealed), n, rule, keys.fingerprinter, today))
     with db.read() as tx:
