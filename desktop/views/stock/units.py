@@ -7,6 +7,7 @@ from uuid import UUID
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QComboBox, QWidget
 
+from desktop.operations.stock import UnitQuery
 from desktop.presenters.formats import count
 from desktop.presenters.stock import Stock
 from desktop.presenters.stock_columns import lot_name
@@ -51,6 +52,7 @@ class UnitsView(Live, QWidget):
         self.list.model.modelAboutToBeReset.connect(self._remember_place)
         self.list.model.modelReset.connect(self._return_to_place)
         self._place = (0, -1)
+        self._marked: UnitQuery | None = None  # what filters and titles show: looked at on every key press
         line = row(gap=0)
         line.addWidget(self.list, 1)
         self.peek = HistoryPeek()
@@ -130,7 +132,8 @@ class UnitsView(Live, QWidget):
         self._void.setEnabled(self.may_void)
         self._reveal.setEnabled(self.one is not None)
         query = units.query
-        if query is not None:
+        if query is not None and query != self._marked:
+            self._marked = query
             key, (_, down) = next((key, pair) for key, pair in ORDERS.items() if query.order in pair)
             self.table.show_sorted(key, down=query.order is down)
             self.lot.setCurrentIndex(max(self.lot.findData(query.lot), 0))
