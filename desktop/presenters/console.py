@@ -53,8 +53,8 @@ class Desk:
             for feed, entities in (
                 (self.products.feed, ("product", "sku", "category")),
                 (stock.feed, ("stock", "sku", "lot", "unit")),
-                (stock.lots, ("stock", "lot", "unit")),
-                (stock.units.rows, ("stock", "lot", "unit")),
+                (stock.lots, ("stock", "sku", "lot", "unit")),
+                (stock.units.rows, ("stock", "sku", "lot", "unit")),
                 (orders.feed, ("order", "payment")),
                 (orders.exceptions, ("exception", "payment")),
             ):

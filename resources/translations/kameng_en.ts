@@ -216,6 +216,13 @@
             <numerusform>%n lines of the preview cannot be imported: {why}.</numerusform>
         </translation>
     </message>
+    <message numerus="yes">
+        <source>有 %n 行不能导入：{why}。</source>
+        <translation>
+            <numerusform>%n line cannot be imported: {why}.</numerusform>
+            <numerusform>%n lines cannot be imported: {why}.</numerusform>
+        </translation>
+    </message>
     <message>
         <source>正在开始…</source>
         <translation>Starting…</translation>

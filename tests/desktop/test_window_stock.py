@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from desktop import theme
 from desktop.operations.keys import Revealed
+from desktop.operations.stock import move_lot
 from desktop.presenters.deeds import DeedKind
 from desktop.views.stock.reveal import RevealSheet
 from shared import clock, ids
@@ -185,6 +186,24 @@ def test_a_lot_is_frozen_released_and_withdrawn_by_keys(program, at_stock, shop,
     assert (level.free, level.held, level.sold) == (0, 2, 5)
     assert not any(stock.may(kind) for kind in DeedKind)
     assert any("正在撤回 33 张" in text for text in window.toasts.texts())
+
+
+def test_what_somebody_else_does_is_told_and_moves_nothing(program, at_stock, shop, qtbot, console):
+    shop.world.stock("STEAM-50", 10)
+    page, stock = at_stock("li")
+    page.detail.lots.table.go_to(0)
+    other = console("other", follow=False)
+    other.sign_in(shop.url, "chen")
+    other.run(move_lot(other.engine, stock.lots.rows[0], LotState.FROZEN, reason="怀疑泄露"))
+    program.engine.hint()
+    view = page.detail.lots.list
+    qtbot.waitUntil(view._fresh.isVisible, timeout=WAIT_MS)
+    assert view._fresh.text() == "有新的变化，刷新"
+    assert stock.lots.rows[0].state is LotState.OPEN
+    view._fresh.click()
+    qtbot.waitUntil(lambda: stock.lots.rows[0].state is LotState.FROZEN, timeout=WAIT_MS)
+    assert page.detail.lots.table.current_row() == 0
+    assert cells(page.detail.lots.table, 0)[1] == "冻结"
 
 
 def test_selected_units_become_void_and_the_others_stay(program, at_stock, shop, qtbot):
