@@ -268,7 +268,16 @@ class Check(Watched):
 
     @property
     def refusals(self) -> list[tuple[str, int]]:
-        """Why lines of the preview are refused, in the language of the window, and how many; most frequent first."""
+        """Why lines are refused, in the language of the window, and how many; most frequent first.
+
+        Those of the preview, until every row was checked.
+        """
+        if self.ledger is not None:
+            return [
+                (problems.reason_words(code), counted.count)
+                for code, counted in self.ledger.reasons.items()
+                if code in _REFUSING
+            ]
         lines = self.preview.lines if self.preview is not None else ()
         counted = Counter(verdict(one, lines) for one in lines if one.reason in _REFUSING)
         return counted.most_common()

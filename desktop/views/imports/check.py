@@ -31,7 +31,7 @@ from desktop.widgets.big_table import BigTable
 from desktop.widgets.empty import EmptyState
 from desktop.widgets.live import Live, language
 from desktop.widgets.rows_model import RowsModel
-from desktop.widgets.words import sentence
+from desktop.widgets.words import counted, sentence
 
 
 class CheckSheet(Live, QWidget):
@@ -260,10 +260,16 @@ class CheckSheet(Live, QWidget):
         restyle(self.sku, "wrong", "true" if check.preview is not None and not check.sku else "false")
 
     def _write_remarks(self, check: Check) -> None:
-        remarks = [
-            (self.tr("预览中有 %n 行不能导入：{why}。", None, lines).format(why=why), "danger")
-            for why, lines in check.refusals
-        ]
+        if check.ledger is None:
+            remarks = [
+                (self.tr("预览中有 %n 行不能导入：{why}。", None, lines).format(why=why), "danger")
+                for why, lines in check.refusals
+            ]
+        else:
+            remarks = [
+                (counted(self.tr("有 %n 行不能导入：{why}。", None, lines), lines).format(why=why), "danger")
+                for why, lines in check.refusals[:_REASONS_TOLD]
+            ]
         remarks += [(one.sentence(language()), "warning" if one.code in _URGENT else "info") for one in check.notices]
         shown = self._shown_remarks
         if [one.text for one in shown] == [text for text, _tone in remarks]:
@@ -309,6 +315,7 @@ class CheckSheet(Live, QWidget):
             self._check.start()
 
 
+_REASONS_TOLD = 4
 _URGENT = frozenset(
     {"zeros_lost", "digits_short", "formulas", "cells_merged", "rows_hidden", "encoding_guessed", "columns_guessed"}
 )

@@ -116,7 +116,8 @@ class SampleTable(Live, QTableView):
         header.setHighlightSections(False)
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         wide = self.fontMetrics().horizontalAdvance("0")
-        for at, characters in ((LINE, 6), (TERMS, 26), (VERDICT, 27)):
+        header.setMinimumSectionSize(11 * wide)
+        for at, characters in ((LINE, 6), (VERDICT, 27)):
             header.resizeSection(at, characters * wide + 20)
         header.setSectionResizeMode(RAW, QHeaderView.ResizeMode.Stretch)
         self.setItemDelegateForColumn(VERDICT, BadgeDelegate(self))
@@ -130,6 +131,8 @@ class SampleTable(Live, QTableView):
         is_single = all(not line.number for line in lines)
         self.setColumnHidden(NUMBER, is_single)
         self.setColumnHidden(TERMS, all(line.terms is None or line.terms == Terms() for line in lines))
+        longest = max((terms_words(line.terms) for line in lines if line.terms is not None), key=len, default="")
+        self.horizontalHeader().resizeSection(TERMS, self.fontMetrics().horizontalAdvance(longest) + 30)
         wide = max(QFontMetrics(key_font()).horizontalAdvance(one) for one in ("0", MASK))
         for at, texts in ((NUMBER, [one.number for one in lines]), (SECRET, [one.secret for one in lines])):
             characters = min(max(map(len, texts), default=0), LONGEST)
