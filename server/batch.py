@@ -79,6 +79,7 @@ class Batch:
         self._after_commit: list[Callable[[], None]] = []
         self._gate = threading.Lock()
         self._closed = False
+        self._chance = random.Random()
         self.figures = Figures()
 
     def register(self, command_type: type, handler: Handler, *, rank: int, lane: int = 0, alone: bool = False) -> None:
@@ -216,7 +217,7 @@ class Batch:
                 if tries_left == 0 or not is_retryable(error):
                     raise
                 self.figures.retried += 1
-                time.sleep(random.uniform(0, 2 * PAUSE_SECONDS))
+                time.sleep(self._chance.uniform(0, 2 * PAUSE_SECONDS))
             else:
                 return
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 from uuid import UUID
@@ -34,7 +33,6 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
-    Update,
     Uuid,
     any_,
     create_engine,
@@ -366,44 +364,6 @@ def rows_changed(result: object) -> int:
     """How many rows an UPDATE or DELETE matched; for many parameter sets, their sum."""
     assert isinstance(result, CursorResult)
     return result.rowcount
-
-
-def update_many(tx: Tx, statement: Update, rows: Sequence[Mapping[str, Any]]) -> int:
-    """Run an update once for each row of its bound values; answers how many rows matched in all.
-
-    For hot statements that are made once: SQLAlchemy's own way of binding many rows costs more than the rows do.
-    """
-    connection = tx.connection()
-    sql, names, fixed, processors = _prepared(statement, connection.dialect)
-    columns = [[process(row[name]) for row in rows] if process else [row[name] for row in rows]
-               for name, process in processors.items()]  # fmt: skip
-    if names is None:
-        many: Any = [fixed | dict(zip(processors, values, strict=True)) for values in zip(*columns, strict=True)]
-    else:
-        given = dict(zip(processors, columns, strict=True))
-        count = len(rows)
-        ordered = [given[name] if name in given else [fixed[name]] * count for name in names]
-        many = list(zip(*ordered, strict=True))
-    return rows_changed(connection.exec_driver_sql(sql, many))
-
-
-@lru_cache(maxsize=64)
-def _prepared(
-    statement: Update, dialect: Dialect
-) -> tuple[str, list[str] | None, dict[str, Any], dict[str, Callable[[Any], Any] | None]]:
-    """The driver's text of a statement, the names in its order (None where they are named), and how to bind them."""
-    compiled = statement.compile(dialect=dialect)
-    required = {name for name, bind in compiled.binds.items() if bind.required}
-    processors = {
-        name: bind.type.dialect_impl(dialect).bind_processor(dialect) for name, bind in compiled.binds.items()
-    }
-    fixed = {
-        name: process(bind.value) if (process := processors[name]) else bind.value
-        for name, bind in compiled.binds.items()
-        if name not in required
-    }
-    names = list(compiled.positiontup) if compiled.positiontup is not None else None
-    return str(compiled), names, fixed, {name: processors[name] for name in sorted(required)}
 
 
 def bulk_insert(

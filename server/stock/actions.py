@@ -17,7 +17,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, bindparam, func, insert, or_, select, update
 
-from server.db import Tx, table_of, tell, update_many
+from server.db import Tx, rows_changed, table_of, tell
 from server.stock import marking, picking, withdrawal
 from server.stock.model import Delivery, StockCursor, StockLot, StockUnit
 from server.stock.picking import Lot
@@ -156,7 +156,7 @@ class Desk:
             if any(lot.change.values())
         ]
         if rows:
-            _require(update_many(self.tx, _WRITE_CURSOR, rows), len(rows))
+            _require(rows_changed(self.tx.connection().execute(_WRITE_CURSOR, rows)), len(rows))
 
     def _only(self, line: LineUnits, lots: Container[UUID], *, inside: bool) -> LineUnits:
         seqs = (seq for seq in line.seqs if (self.units[line.sku_id][seq] in lots) is inside)

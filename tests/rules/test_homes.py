@@ -193,6 +193,7 @@ _READERS = ("server/reports/", "server/reconcile/", "server/invariants.py", "ser
 _NEIGHBOURS = {
     ("server/payments/actions.py", "orders"),
     ("server/payments/checkout.py", "orders"),
+    ("server/payments/ending.py", "orders"),
     ("server/payments/routes.py", "orders"),
     ("server/storefront/pages.py", "orders"),
     ("server/storefront/pages.py", "payments"),

@@ -10,8 +10,6 @@ from sqlalchemy import func, select
 
 from server.catalog import actions as catalog
 from server.catalog import queries as catalog_queries
-from server.gateways.port import ChannelUnknown
-from server.gateways.sandbox import SandboxGateway
 from server.orders import actions as orders
 from server.orders.model import Order
 from server.payments import checkout
@@ -496,56 +494,3 @@ def test_a_full_queue_keeps_the_form(shop, monkeypatch):
 def test_a_machine_that_asks_for_json_gets_a_problem_document(shop):
     answer = shop.visitor().get("/p/nothing", accept="application/json")
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
-
-
-# --- cancelling ---
-
-
-def test_a_buyer_cancels_and_the_units_are_back_on_sale(shop, merchant):
-    shop.world.stock("STEAM-50", 1)
-    anna, ben = shop.visitor(), shop.visitor()
-    code = anna.order("STEAM-50")
-    page = anna.page(f"/o/{code}")
-    [address] = [link for link in page.links if "/pay/" in link]
-    assert page.form(f"/o/{code}/cancel") == {}
-    assert ben.post(f"/o/{code}/cancel", {}).status_code == 404
-    assert shop.order(code).state == OrderState.PENDING_PAYMENT
-    answer = anna.post(f"/o/{code}/cancel", {})
-    assert (answer.status_code, answer.headers["location"]) == (303, f"/o/{code}")
-    page = anna.page(f"/o/{code}")
-    assert "订单已取消" in page.text
-    assert "/cancel" not in page.html
-    assert shop.attempt(code).state == AttemptState.CLOSED
-    assert shop.world.level("STEAM-50").free == 1
-    assert anna.post(f"/o/{code}/cancel", {}).status_code == 303  # nothing is left to cancel
-    assert address not in page.links
-    assert ben.order("STEAM-50") != code
-    shop.world.check()
-
-
-def test_a_payment_that_comes_before_the_cancellation_wins(shop, merchant):
-    shop.world.stock("STEAM-50", 1)
-    anna = shop.visitor()
-    code = anna.order("STEAM-50")
-    [address] = [link for link in anna.page(f"/o/{code}").links if "/pay/" in link]
-    merchant.pay(address, fault_drop="1")  # the channel has the money and has not told
-    assert anna.post(f"/o/{code}/cancel", {}).status_code == 303
-    assert shop.order(code).state == OrderState.DELIVERED
-    assert anna.page(f"/o/{code}").keys == shop.world.keys("STEAM-50", 1)
-    shop.world.check()
-
-
-def test_an_order_is_not_cancelled_while_the_channel_is_away(shop, monkeypatch):
-    shop.world.stock("STEAM-50", 1)
-    anna = shop.visitor()
-    code = anna.order("STEAM-50")
-
-    async def away(_self, _number):
-        raise ChannelUnknown(channel="sandbox", detail="time-out")
-
-    monkeypatch.setattr(SandboxGateway, "close", away)
-    answer = anna.post(f"/o/{code}/cancel", {})
-    assert answer.status_code == 503
-    assert "订单还没有取消" in Document(answer.text).text
-    assert shop.order(code).state == OrderState.PENDING_PAYMENT
-    assert shop.world.level("STEAM-50").held == 1
