@@ -30,6 +30,7 @@ from shared.states import LotState, UnitState, require_move
 
 _STOCK: TypeAdapter[Page[SkuStock]] = TypeAdapter(Page[SkuStock])
 _LOTS: TypeAdapter[Page[Lot]] = TypeAdapter(Page[Lot])
+_WINDOW: TypeAdapter[UnitWindow] = TypeAdapter(UnitWindow)
 
 WINDOW_ROWS = 256
 """Rows of one window of units: what a screen shows, and a little before and after it."""
@@ -93,7 +94,7 @@ async def unit_window(engine: Engine, query: UnitQuery, *, position: int = 0, li
         "position": position,
         "limit": limit,
     }
-    return await engine.session.ask(Call("GET", f"/api/stock/{query.sku}/units/window", query=asked), UnitWindow)
+    return await engine.session.ask(Call("GET", f"/api/stock/{query.sku}/units/window", query=asked), _WINDOW)
 
 
 async def units_at(engine: Engine, query: UnitQuery, ranges: Sequence[tuple[int, int]]) -> list[Unit]:
