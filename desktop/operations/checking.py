@@ -70,7 +70,11 @@ async def check(engine: Engine, file: Path, options: Options, checking: Checking
 
     Raises the BadInput about the file.
     """
-    return await asyncio.to_thread(_check, engine, Job(path=file, options=options, only_check=True), checking)
+    try:
+        return await asyncio.to_thread(_check, engine, Job(path=file, options=options, only_check=True), checking)
+    except asyncio.CancelledError:
+        checking.stop()  # the engine ends: its thread must not wait for a million rows
+        raise
 
 
 def _check(engine: Engine, job: Job, checking: Checking) -> Ledger | None:

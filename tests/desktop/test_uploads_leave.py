@@ -4,7 +4,7 @@ import sqlite3
 import threading
 
 from desktop.credentials import MemoryVault
-from desktop.engine.events import Connection, ConnectionChanged, ImportProgressed, ImportStage
+from desktop.engine.events import Connection, ConnectionChanged, FileChecked, ImportProgressed, ImportStage
 from desktop.engine.transport import Call
 from desktop.importing import Columns, Options
 from desktop.operations import checking, imports, products
@@ -165,6 +165,19 @@ def test_a_habit_is_for_files_with_the_same_titles_of_the_same_product(live_shop
     for file, sku in ((other, "STEAM-50"), (same, "MUSIC-30")):
         look = a.run(checking.look(a.engine, file, Options(), sku=sku))
         assert (look.by_habit, look.preview.columns == chosen.columns) == (False, False)
+
+
+def test_an_engine_that_stops_does_not_wait_for_a_check(console, live_shop, tmp_path):
+    a = console(follow=False)
+    a.sign_in(live_shop.url, "chen")
+    file = keys_file(tmp_path, live_shop.world.keys("STEAM-50", 400_000))
+    under_way = Checking(ids.new_id(), threading.Event())
+    answer = a.engine.submit(checking.check(a.engine, file, Options(), under_way))
+    told = a.wait_for(lambda e: isinstance(e, FileChecked))
+    assert (told.id, under_way.stopped.is_set()) == (under_way.id, False)
+    a.engine.stop()
+    assert under_way.stopped.is_set()
+    assert answer.cancelled()
 
 
 def test_a_check_reads_every_row_sends_nothing_and_stops_when_told(live_shop, console, tmp_path):
