@@ -9,6 +9,7 @@ is refused and the operator told. Only `intake` and the job table call this.
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -49,6 +50,7 @@ SILENT_FOR = timedelta(minutes=10)
 _LOOK_UP = 2_500
 _A_MOMENT = timedelta(minutes=1)
 _TRIES = 5
+_BLINKS, _BLINK_SECONDS = 6, 0.05
 _LIVE = (ImportState.RECEIVING, ImportState.INGESTING)
 _DUPLICATES = {LineResult.DUPLICATE_IN_STOCK, LineResult.DUPLICATE_SOLD, LineResult.DUPLICATE_ELSEWHERE}
 
@@ -96,6 +98,7 @@ def _uncollected() -> Iterator[None]:
 
 def _run(db: Database, keys: KeyRing, import_id: UUID) -> None:
     """Store piece by piece. While an engine of its own process stores one, a thread judges the next."""
+    _gather(db, import_id)
     with ThreadPoolExecutor(1) as ahead:
         waiting = _judge_next(db, keys, import_id)
         for left in range(MOST_PIECES - 1, -1, -1):
@@ -108,6 +111,22 @@ def _run(db: Database, keys: KeyRing, import_id: UUID) -> None:
             waiting = following.result()
             if not waiting:
                 return
+
+
+def _gather(db: Database, import_id: UUID) -> None:
+    """Wait a blink while chunks come fast: each transaction writes most pages of the index, however few its keys."""
+    chunks = select(func.count()).select_from(ImportChunk).where(ImportChunk.import_id == import_id)
+    before = 0
+    for _ in range(_BLINKS):
+        with db.read() as tx:
+            found = tx.get(StockImport, import_id)
+            if found is None or found.state != ImportState.RECEIVING:
+                return
+            here = tx.scalar(chunks.where(ImportChunk.n >= found.next_chunk)) or 0
+        if here >= MOST_CHUNKS or here <= before:
+            return
+        before = here
+        time.sleep(_BLINK_SECONDS)
 
 
 def _store_all(db: Database, keys: KeyRing, import_id: UUID, waiting: list[Judged]) -> bool:
