@@ -29,6 +29,9 @@ MAX_VOIDED = 1_000
 Rows = Annotated[int, Field(ge=0, le=10**9)]
 """Rows of a file. A text file has no limit of its own; a count has the database's."""
 
+UnitNumber = Annotated[int, Field(ge=0, le=2**62)]
+"""The number of a unit in its SKU: a column of 64 bits holds it."""
+
 Sha256Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Reason = Annotated[str, Field(min_length=2, max_length=200)]
 """Why a person did something, in their own words; it is kept in the audit log."""
@@ -195,7 +198,7 @@ class Withdrawn(Answer):
 class VoidUnits(Request):
     """`POST /api/stock/{sku}/void`: single units that must not be sold, by number."""
 
-    seqs: Annotated[list[int], Field(min_length=1, max_length=MAX_VOIDED)]
+    seqs: Annotated[list[UnitNumber], Field(min_length=1, max_length=MAX_VOIDED)]
     reason: Reason
 
 
@@ -287,7 +290,7 @@ class FoundKeys(Answer):
     asked: int
     found: list[FoundKey]
     missing: list[int]
-    doubled: list[int] = []
+    doubled: list[int] = Field(default_factory=list)
 
 
 class RevealUnit(Request):

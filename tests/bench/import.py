@@ -6,7 +6,7 @@ file is read, sent and stored at the same time: `read_seconds` end when the cons
 `store_seconds` are what is left until it is for sale. The floor does the bare work in one process (see _import_floor).
 Rounds take turns; figures are medians. Afterwards every stored card is opened and compared with the file: `lost` and
 `doubled` count cards.
-"""  # noqa: N999 - the file is named for the job that make bench runs
+"""
 
 import sys
 from collections import Counter
