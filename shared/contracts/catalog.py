@@ -14,6 +14,9 @@ from shared.contracts.base import Answer, Code, Name, Request
 from shared.money import PPM
 from shared.states import ProductState, SaleOrder
 
+Version = Annotated[int, Field(ge=1, le=2**62)]
+"""Which state of a row a person looked at."""
+
 UnitPriceField = Annotated[int, Field(ge=1, le=10**11, description="1/10000 yuan")]
 
 
@@ -140,12 +143,12 @@ class MoveProduct(Request):
     """`POST /api/products/{id}/state`: publish or take off the shelf, from the version the person looked at."""
 
     to: ProductState
-    version: int
+    version: Version
 
 
 class ChangeRules(Request):
     """`PUT /api/products/{id}/rules`. `key_rule.ignore_case` must stay as it is: stored keys were compared by it."""
 
-    version: int
+    version: Version
     key_rule: KeyRule
     selling: SellingRule
