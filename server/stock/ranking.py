@@ -38,8 +38,11 @@ def rank(*, number: int, expires_on: date | None, order: SaleOrder) -> int:
 
 
 def sell_until(expires_on: date | None, stop_days: int) -> datetime | None:
-    """When the keys of a lot are no longer offered: `stop_days` before the end of their last day in Beijing."""
-    if expires_on is None:
+    """When the keys of a lot are no longer offered: `stop_days` before the end of their last day in Beijing.
+
+    Never, for keys without an expiry and for those of the calendar's last year, by which files say the same.
+    """
+    if expires_on is None or expires_on.year == date.max.year:
         return None
     start, _ = clock.day_bounds(expires_on + timedelta(days=1 - stop_days))
     return start
