@@ -14,7 +14,7 @@ from datetime import date
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, or_, select
 
 from server.db import Tx
 from server.stock.model import (
@@ -333,11 +333,9 @@ def _run(lot: _Lot, row: int, most: int, *, down: bool) -> tuple[int, int, int]:
 def _ending(tx: Tx, sku_id: UUID, lot: _Lot, low: int, high: int, tail: str) -> list[int]:
     """The secrets among keys [low, high) of a lot whose card ends so, as far as its stored tail tells."""
     within = CardSecret.seq.between(lot.first_seq + low, lot.first_seq + high - 1)
-    length = func.length(CardSecret.tail)
-    longer = func.substr(CardSecret.tail, length - len(tail[-4:]) + 1) == tail[-4:]
-    # Of a short card fewer characters are kept; they must be the end of what is looked for.
-    shorter = (length == 2) & (CardSecret.tail == tail[-2:])
-    query = select(CardSecret.seq).where(
-        CardSecret.sku_id == sku_id, within, or_((length >= len(tail[-4:])) & longer, shorter)
-    )
-    return list(tx.scalars(query.order_by(CardSecret.seq)))
+    longer, shorter = tail[-4:], tail[-2:]  # of a short card fewer characters are kept
+    ending = or_(CardSecret.tail.endswith(longer, autoescape=True), CardSecret.tail == shorter)
+    query = select(CardSecret.seq, CardSecret.tail).where(CardSecret.sku_id == sku_id, within, ending)
+    found = tx.execute(query.order_by(CardSecret.seq))
+    # SQLite's LIKE does not look at case, and this does.
+    return [seq for seq, kept in found if kept is not None and (kept == shorter or kept.endswith(longer))]
