@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -98,18 +98,9 @@ def enqueue(
     max_attempts: int = MAX_ATTEMPTS,
 ) -> None:
     """Add a job to the caller's transaction. With `key`, a job of that key that nobody has begun makes this a no-op."""
-    now = clock.now()
-    row = {
-        "id": ids.new_id(),
-        "kind": kind,
-        "args": json.dumps(args, ensure_ascii=False, sort_keys=True),
-        "state": JobState.READY.value,
-        "run_at": run_at or now,
-        "attempt": 0,
-        "max_attempts": max_attempts,
-        "unique_key": key,
-        "created_at": now,
-    }
+    row = _row(kind, args) | {"max_attempts": max_attempts, "unique_key": key}
+    if run_at is not None:
+        row["run_at"] = run_at
     if key is None:
         tx.execute(insert(table_of(Job)), row)
         return
@@ -120,6 +111,26 @@ def enqueue(
             tx.execute(insert(table_of(Job)), row)
     except IntegrityError:
         _log.debug("job is queued already", extra={"kind": kind, "key": key})
+
+
+def enqueue_many(tx: Tx, kind: str, args: Sequence[dict[str, Any]]) -> None:
+    """Add a job for each of `args` to the caller's transaction, in one statement. There must be at least one."""
+    tx.execute(insert(table_of(Job)), [_row(kind, one) for one in args])
+
+
+def _row(kind: str, args: dict[str, Any]) -> dict[str, Any]:
+    now = clock.now()
+    return {
+        "id": ids.new_id(),
+        "kind": kind,
+        "args": json.dumps(args, ensure_ascii=False, sort_keys=True),
+        "state": JobState.READY.value,
+        "run_at": now,
+        "attempt": 0,
+        "max_attempts": MAX_ATTEMPTS,
+        "unique_key": None,
+        "created_at": now,
+    }
 
 
 class Jobs:
