@@ -19,7 +19,7 @@ from server.db import Tx, retrying
 from server.identity import actions as identity
 from server.identity.actions import Present
 from server.policy import Actor
-from server.stock import alerts, vault
+from server.stock import alerts, vault, withdrawal
 from server.stock.model import RevealLog
 from shared import clock
 from shared.cardkey import parse_canonical
@@ -74,9 +74,11 @@ def reveal(
 def _admit(
     ctx: Context, who: Actor, terms: SaleTerms, wanted: vault.Inspection, totp: str, request_id: str, tx: Tx
 ) -> tuple[Present, UUID]:
-    """Use the code up and log the view, both or neither."""
+    """Use the code up and log the view, both or neither, while no withdrawal forgets the key."""
     assert who.id is not None
     person = identity.prove_presence(tx, who.id, totp, keys=ctx.keys)
+    withdrawal.hold_off(tx, terms.sku_id, wanted.seq)
+    _require_key(tx, terms.sku_id, wanted.seq)
     return person, _log(tx, who, terms, wanted, request_id)
 
 

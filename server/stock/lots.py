@@ -29,6 +29,7 @@ from server.stock.ranking import rank, sell_until
 from shared import clock
 from shared.contracts.stock import MoveLot, VoidedUnits, VoidUnits, WithdrawImport, Withdrawn
 from shared.errors import BadField, Conflict, NotFound
+from shared.permissions import Role
 from shared.states import ImportState, LotState, UnitState, require_move
 
 BY_PEOPLE = (LotState.OPEN, LotState.FROZEN, LotState.WITHDRAWN)
@@ -48,6 +49,14 @@ class LotArriving(Conflict):
     en = "This lot is still being imported: wait until the import is complete, or cancel the import."
 
 
+class FrozenByShop(Conflict):
+    """A supplier would undo what the shop did, or withdraw the keys and bring them again."""
+
+    code = "frozen_by_shop"
+    zh = "该批次由店铺冻结，只能由店铺解冻或撤回，请与店铺联系。"
+    en = "The shop froze this lot: only the shop can release or withdraw it. Please contact the shop."
+
+
 def register(ctx: Context) -> None:
     """Wire what follows a change of a product's rules, and the withdrawal of lots; called once by `app`."""
     ctx.jobs.within(RULES_CHANGED, rearrange)
@@ -63,7 +72,7 @@ def move(tx: Tx, lot_id: UUID, body: MoveLot, *, actor: Actor, request_id: str |
     A frozen lot sells nothing from now on; units that buyers hold may still be paid for and are delivered. A withdrawn
     one leaves the sale in this transaction and its free units leave stock by a job; held ones follow when their buyers
     do not pay, sold ones stay. Raises NotFound outside of the actor's scope, LotArriving while the import is not
-    complete, and IllegalMove, which names the current state.
+    complete, FrozenByShop to a supplier, and IllegalMove, which names the current state.
     """
     if body.to not in BY_PEOPLE:
         raise BadField(field="to", reason=", ".join(BY_PEOPLE))
@@ -71,7 +80,8 @@ def move(tx: Tx, lot_id: UUID, body: MoveLot, *, actor: Actor, request_id: str |
     if lot is None:
         raise NotFound
     _require_arrived(tx, [lot.import_id])
-    _move(tx, [lot], body.to, reason=body.reason, actor=actor)
+    _move(tx, _under_lock(tx, StockLot.id == lot_id), body.to, reason=body.reason, actor=actor)
+    tx.refresh(lot)
     audit.append(
         tx,
         actor=actor.label,
@@ -89,22 +99,21 @@ def withdraw_import(
 ) -> Withdrawn:
     """Withdraw all lots of an import that are not yet; answers what they held before. Repeating withdraws nothing.
 
-    Raises NotFound outside of the actor's scope, and LotArriving while the import is not complete.
+    Raises NotFound outside of the actor's scope, LotArriving while the import is not complete, and FrozenByShop.
     """
     found = tx.scalars(visible(actor, StockImport).where(StockImport.id == import_id)).first()
     if found is None:
         raise NotFound
     _require_arrived(tx, [import_id])
-    unsold = (StockLot.import_id == import_id, StockLot.state != LotState.WITHDRAWN.value)
-    lots = tx.scalars(select(StockLot).where(*unsold)).all()
-    cursors = _move(tx, lots, LotState.WITHDRAWN, reason=body.reason, actor=actor)
+    held = [one for one in _under_lock(tx, StockLot.import_id == import_id) if one[0].state != LotState.WITHDRAWN.value]
     done = Withdrawn(
-        lots=len(lots),
-        units=sum(cursor.free for cursor in cursors),
-        held=sum(cursor.held for cursor in cursors),
-        sold=sum(cursor.sold for cursor in cursors),
+        lots=len(held),
+        units=sum(cursor.free for _, cursor in held),
+        held=sum(cursor.held for _, cursor in held),
+        sold=sum(cursor.sold for _, cursor in held),
     )
-    if lots:
+    _move(tx, held, LotState.WITHDRAWN, reason=body.reason, actor=actor)
+    if held:
         audit.append(
             tx,
             actor=actor.label,
@@ -125,36 +134,47 @@ def _require_arrived(tx: Tx, import_ids: Iterable[UUID | None]) -> None:
         raise LotArriving
 
 
-def _move(tx: Tx, lots: Sequence[StockLot], to: LotState, *, reason: str, actor: Actor) -> list[StockCursor]:
-    """Move lots, their cursors locked first: a release that comes later sees the new state. Answers the cursors."""
-    cursors = _locked(tx, StockCursor.lot_id.in_([lot.id for lot in lots])) if lots else []
-    free = {cursor.lot_id: cursor.free for cursor in cursors}
-    why = {"state_reason": reason, "moved_by": actor.label, "moved_at": clock.now()}
-    for lot in lots:
-        before = LotState(lot.state)
-        require_move(before, to)
-        withdrawing = to is LotState.WITHDRAWN and free[lot.id] > 0
+def _under_lock(tx: Tx, which: ColumnElement[bool]) -> list[tuple[StockLot, StockCursor]]:
+    """Lots with their cursors under lock, and as they are then: who moves a lot holds its cursor."""
+    lot_ids = list(tx.scalars(select(StockLot.id).where(which)))
+    cursors = {cursor.lot_id: cursor for cursor in _locked(tx, StockCursor.lot_id.in_(lot_ids))}
+    lots = select(StockLot).where(StockLot.id.in_(lot_ids)).order_by(StockLot.id)
+    return [(lot, cursors[lot.id]) for lot in tx.scalars(lots, execution_options={"populate_existing": True})]
+
+
+def _move(tx: Tx, held: Sequence[tuple[StockLot, StockCursor]], to: LotState, *, reason: str, actor: Actor) -> None:
+    """Move lots under lock, however many, in a few statements: a hold that ends later sees the new state."""
+    alike: dict[tuple[LotState, bool], list[UUID]] = defaultdict(list)
+    for lot, cursor in held:
+        if lot.frozen_by_shop and actor.role is Role.SUPPLIER:
+            raise FrozenByShop
+        require_move(LotState(lot.state), to)
+        cursor.selling = to is LotState.OPEN
+        alike[LotState(lot.state), to is LotState.WITHDRAWN and cursor.free > 0].append(lot.id)
+    tx.flush()
+    values = {
+        "state": to.value,
+        "state_reason": reason,
+        "moved_by": actor.label,
+        "moved_at": clock.now(),
+        "frozen_by_shop": to is LotState.FROZEN and actor.role is not Role.SUPPLIER,
+        "version": StockLot.version + 1,
+    }
+    for (before, withdrawing), lot_ids in alike.items():
         moved = tx.execute(
             update(StockLot)
-            .where(StockLot.id == lot.id, StockLot.state == before.value)
-            .values(state=to.value, withdrawing=withdrawing, version=StockLot.version + 1, **why)
-            .execution_options(synchronize_session=False)
+            .where(StockLot.id.in_(lot_ids), StockLot.state == before.value)
+            .values(withdrawing=withdrawing, **values),
+            execution_options={"synchronize_session": False},
         )
-        if rows_changed(moved) != 1:  # somebody else moved it while we waited for its cursor
-            tx.refresh(lot)
-            require_move(LotState(lot.state), to)
-            raise StockOutOfStep
-        tx.refresh(lot)
+        if rows_changed(moved) != len(lot_ids):
+            raise StockOutOfStep(f"lots are not {before} any more")
         if withdrawing:
-            withdrawal.enqueue(tx, lot.id)
-    for cursor in cursors:
-        cursor.selling = to is LotState.OPEN
-    tx.flush()
+            withdrawal.begin(tx, lot_ids)
     if to is LotState.OPEN:
-        came(tx, {lot.sku_id for lot in lots})
-    for sku_id, supplier_id in {(lot.sku_id, lot.supplier_id) for lot in lots}:
+        came(tx, {lot.sku_id for lot, _ in held})
+    for sku_id, supplier_id in {(lot.sku_id, lot.supplier_id) for lot, _ in held}:
         changes.append(tx, "sku", sku_id, domain="stock", supplier_id=supplier_id)
-    return cursors
 
 
 def _locked(tx: Tx, *which: ColumnElement[bool]) -> list[StockCursor]:
@@ -229,8 +249,10 @@ def rearrange(tx: Tx, args: dict[str, Any]) -> None:
     """
     product_id = UUID(args["product_id"])
     lots = {lot.id: lot for lot in tx.scalars(select(StockLot).where(StockLot.product_id == product_id))}
-    terms = catalog.sku_terms(tx, list({lot.sku_id for lot in lots.values()}))
-    for cursor in _locked(tx, StockCursor.sku_id.in_(terms)):
+    sku_ids = list({lot.sku_id for lot in lots.values()})
+    cursors = _locked(tx, StockCursor.sku_id.in_(sku_ids))
+    terms = catalog.sku_terms(tx, sku_ids)  # after the locks: of two jobs, the later one goes by the newest rules
+    for cursor in cursors:
         if (lot := lots.get(cursor.lot_id)) is not None:
             rule = terms[cursor.sku_id].selling
             cursor.rank = rank(number=lot.number, expires_on=lot.expires_on, order=rule.sale_order)

@@ -54,6 +54,8 @@ class StockLot(Base):
     moved_at: Mapped[datetime | None] = mapped_column(Instant)
     withdrawing: Mapped[bool] = mapped_column(default=False)
     """Its units are being taken out of stock by a job."""
+    frozen_by_shop: Mapped[bool] = mapped_column(default=False)
+    """Frozen, and not by its supplier, who then cannot move it."""
     file_name: Mapped[str] = mapped_column(exact(120))
     wrapped_key: Mapped[bytes] = mapped_column(blob())
     master_version: Mapped[int] = mapped_column(SmallInteger)

@@ -50,9 +50,14 @@ def left(tx: Tx, lot: StockLot, seqs: Sequence[int]) -> None:
     jobs.enqueue(tx, FORGET, {"lot_id": str(lot.id), "seqs": sorted(seqs)})
 
 
-def enqueue(tx: Tx, lot_id: UUID, *, after: int | None = None, key: int = 0) -> None:
-    """Have the units of a lot taken out: those from number `after`, then the shared keys from the `key`th."""
-    jobs.enqueue(tx, WITHDRAW, {"lot_id": str(lot_id), "after": after, "key": key}, key=f"{WITHDRAW}:{lot_id}")
+def begin(tx: Tx, lot_ids: Sequence[UUID]) -> None:
+    """Have the units of lots taken out that the transaction moves to WITHDRAWN, which happens to a lot once."""
+    jobs.enqueue_many(tx, WITHDRAW, [{"lot_id": str(lot_id), "after": None, "key": 0} for lot_id in lot_ids])
+
+
+def _go_on(tx: Tx, lot_id: UUID, *, after: int, key: int = 0) -> None:
+    """Go on with the units from number `after`, then with the shared keys from the `key`th."""
+    jobs.enqueue(tx, WITHDRAW, {"lot_id": str(lot_id), "after": after, "key": key})
 
 
 def step(tx: Tx, args: dict[str, Any]) -> None:
@@ -67,14 +72,14 @@ def step(tx: Tx, args: dict[str, Any]) -> None:
         _leave(tx, cursor, seqs)
         tx.execute(delete(StockReturned).where(StockReturned.sku_id == lot.sku_id, StockReturned.seq.in_(seqs)))
         _note(tx, lot.sku_id, lot.id, seqs)
-        enqueue(tx, lot.id, after=after)
+        _go_on(tx, lot.id, after=after)
     elif seqs := _unoffered(tx, cursor, after):
         _leave(tx, cursor, seqs)
-        enqueue(tx, lot.id, after=seqs[-1] + 1)
+        _go_on(tx, lot.id, after=seqs[-1] + 1)
     elif lot.uses > 1 and (at := int(args["key"])) < cursor.imported // lot.uses:
         stop = min(at + max(1, STEP_UNITS // lot.uses), cursor.imported // lot.uses)
         _forget(tx, lot, range(lot.first_seq + at, lot.first_seq + stop))
-        enqueue(tx, lot.id, after=after, key=stop)
+        _go_on(tx, lot.id, after=after, key=stop)
     elif cursor.free:
         raise LotOutOfStep(f"{cursor.free} units of lot {lot.id} are free and nowhere")
     else:
@@ -127,10 +132,21 @@ def _note(tx: Tx, sku_id: UUID, lot_id: UUID, seqs: Sequence[int]) -> None:
 # --- keys ---
 
 
+def hold_off(tx: Tx, sku_id: UUID, seq: int) -> None:
+    """Wait for the withdrawal of this unit's lot, and let none begin before this transaction ends.
+
+    Who logs a look at a key needs it: a key that is being forgotten is not shown, and one that was shown is kept.
+    """
+    lot_id = tx.scalars(select(StockUnit.lot_id).where(StockUnit.sku_id == sku_id, StockUnit.seq == seq)).first()
+    if lot_id is not None:
+        tx.get(StockCursor, lot_id, with_for_update=True)
+
+
 def _forget_left(tx: Tx, args: dict[str, Any]) -> None:
     """Forget the keys of units that left after their lot. Repeating changes nothing."""
+    cursor = tx.get(StockCursor, UUID(args["lot_id"]), with_for_update=True)
     lot = tx.get(StockLot, UUID(args["lot_id"]))
-    if lot is not None:
+    if cursor is not None and lot is not None:
         _forget(tx, lot, sorted({lot.first_seq + (seq - lot.first_seq) % lot.stride for seq in args["seqs"]}))
 
 

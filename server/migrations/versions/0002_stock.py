@@ -63,6 +63,7 @@ def _lots() -> None:
         sa.Column("moved_by", db.exact(80)),
         sa.Column("moved_at", db.Instant()),
         sa.Column("withdrawing", sa.Boolean(), nullable=False, server_default=sa.false()),
+        sa.Column("frozen_by_shop", sa.Boolean(), nullable=False, server_default=sa.false()),
         sa.Column("next_wrapped_key", db.blob()),
         sa.Column("next_master_version", sa.SmallInteger()),
         sa.Column("resealed_to", db.BigInt),
@@ -194,7 +195,7 @@ def downgrade() -> None:
     op.drop_column("stock_series", "lots")
     for name in (
         "import_id", "number", "first_seq", "stride", "uses", "expires_on", "cost", "state_reason", "moved_by",
-        "moved_at", "withdrawing", "next_wrapped_key", "next_master_version", "resealed_to",
+        "moved_at", "withdrawing", "frozen_by_shop", "next_wrapped_key", "next_master_version", "resealed_to",
     ):  # fmt: skip
         op.drop_column("stock_lot", name)
     for name in (
