@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from server import audit, changes
 from server.catalog import queries as catalog
-from server.db import Tx, table_of
+from server.db import Tx, rows_changed, table_of
 from server.policy import Actor, visible
 from server.stock import cover
 from server.stock.cover import Pace, Supply
@@ -52,11 +52,16 @@ class AlertStands(Conflict):
 def raise_alert(tx: Tx, kind: AlertKind, *, sku_id: UUID, supplier_id: UUID, add: int) -> None:
     """Raise an alert of something that happened, or count `add` more on the one that stands."""
     standing = StockAlert.live_key == _live_key(kind, sku_id)
-    alert_id = tx.scalars(select(StockAlert.id).where(standing)).first() or insert(tx, kind, sku_id, supplier_id, 0)
-    if alert_id is None:  # raised by another process at the same time
-        alert_id = tx.scalars(select(StockAlert.id).where(standing)).one()
-    tx.execute(update(StockAlert).where(StockAlert.id == alert_id).values(figure=StockAlert.figure + add))
-    announce(tx, alert_id, kind, supplier_id)
+    more = update(StockAlert).where(standing).values(figure=StockAlert.figure + add)
+    # By the live key: what somebody clears at this moment is not added to, but raised anew.
+    if rows_changed(tx.execute(more)) == 0:
+        alert_id = insert(tx, kind, sku_id, supplier_id, add)
+        if alert_id is not None:
+            announce(tx, alert_id, kind, supplier_id)
+            return
+        tx.execute(more)  # another process raised it at the same time
+    for alert_id in tx.scalars(select(StockAlert.id).where(standing)):
+        announce(tx, alert_id, kind, supplier_id)
 
 
 def insert(tx: Tx, kind: AlertKind, sku_id: UUID, supplier_id: UUID, figure: int) -> UUID | None:
