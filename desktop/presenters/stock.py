@@ -112,7 +112,9 @@ class Stock(Watched):
         """Look into the SKU at `row`; -1 closes."""
         chosen = self.feed.rows[row] if 0 <= row < len(self.feed.rows) else None
         if chosen is not None and self.picked is not None and chosen.sku == self.picked.sku:
-            self.picked = chosen
+            if chosen != self.picked:
+                self.picked = chosen
+                self.changed()
             return
         self.picked, self.lot = chosen, None
         self.deeds.drop()

@@ -13,6 +13,7 @@ from desktop.presenters.deeds import MOST_VOIDED, DeedKind, Deeds
 from desktop.presenters.finding import DOUBLED, FOUND, MISSING, Finding
 from desktop.presenters.key_rules import OWN, RulesDraft, preset_of
 from desktop.presenters.listing import PAGE_ROWS, Column
+from desktop.presenters.stock import Stock
 from desktop.presenters.stock_columns import lot_state, unit_name
 from desktop.presenters.units import Units
 from desktop.presenters.windowed import MOST_UNDER_WAY, MOST_WAITING, Windowed
@@ -20,7 +21,7 @@ from shared import ids
 from shared.cardkey import Card, CheckDigit
 from shared.contracts.alerts import Alert
 from shared.contracts.base import Page
-from shared.contracts.stock import FoundKey, FoundKeys, Lot, Unit, UnitOrder
+from shared.contracts.stock import FoundKey, FoundKeys, Lot, SkuStock, Unit, UnitOrder
 from shared.errors import Busy
 from shared.permissions import Role
 from shared.states import AlertKind, LotState, SaleOrder, UnitState
@@ -346,6 +347,28 @@ def test_an_alert_says_why(change, said):
 
 def test_every_kind_of_alert_has_words():
     assert all(says(alert(kind=kind)) for kind in AlertKind)
+
+
+# --- the picked SKU ---
+
+
+def test_figures_of_the_picked_sku_are_told_whoever_sees_the_new_row_first():
+    before = SkuStock(
+        sku_id=ids.new_id(), sku="GAME-50", name="50", product="game", supplier="星河", imported=9, free=9, held=0,
+        sold=0, void=0, for_sale=9,
+    )  # fmt: skip
+    after = before.model_copy(update={"free": 2, "void": 7, "for_sale": 2})
+    ask, told = Later(), []
+    stock = Stock(ask, person(Role.SUPPLIER))
+    stock.open()
+    ask.answer(0, Seen(Page[SkuStock](items=[before], next=None), NOON, live=True))
+    stock.pick(0)
+    stock.watch(lambda: told.append(stock.sum.void))
+    # The table puts its cursor back on the row before anybody else looks.
+    stock.feed.listing.watch(rows=lambda *_: None, reset=lambda: stock.pick(0), grown=lambda _: None)
+    stock.feed.reload()
+    ask.answer(-1, Seen(Page[SkuStock](items=[after], next=None), NOON, live=True))
+    assert told == [7]
 
 
 # --- rules of keys ---
