@@ -12,8 +12,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 from uuid import UUID
 
 from sqlalchemy import (
@@ -439,6 +441,27 @@ _APPEND_ONLY = {
         ),
     ),
 }
+
+
+class Spelling(NamedTuple):
+    """How the text of a hand-made statement is spelled for a driver. For hot paths; all others use expressions."""
+
+    mark: str
+    """Stands for a bound value."""
+    as_id: Callable[[UUID], Any]
+    """What the driver takes as an id."""
+    in_process: bool
+    """Whether the engine runs inside this process: a statement for each row costs less there than a long one."""
+
+
+@lru_cache(maxsize=8)
+def spelling(dialect: Dialect) -> Spelling:
+    """How the driver of `dialect` wants it."""
+    return Spelling(
+        mark="?" if dialect.paramstyle == "qmark" else "%s",
+        as_id=_as_it_is if dialect.name == "postgresql" else attrgetter("bytes"),
+        in_process=dialect.name == "sqlite",
+    )
 
 
 def append_only_ddl(dialect: str, table: str) -> list[str]:

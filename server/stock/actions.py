@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, bindparam, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, func, insert, or_, select, tuple_, update
 
 from server.db import Tx, rows_changed, table_of, tell
-from server.stock import marking, picking, withdrawal
+from server.stock import marking, picking, returned, withdrawal
 from server.stock.model import Delivery, StockCursor, StockLot, StockUnit
 from server.stock.picking import Lot
 from shared.states import LotState, UnitState
@@ -94,16 +94,22 @@ class Desk:
         for want in self._promised:
             by_sku[want.sku_id].append(want)
         self._promised = []
+        shelves: dict[UUID, list[Lot]] = defaultdict(list)
+        for lot in self.lots.values():
+            if self._sells(lot):
+                shelves[lot.sku_id].append(lot)
+        asked = [picking.Asked(shelves[sku_id], [want.quantity for want in wants]) for sku_id, wants in by_sku.items()]
         taken: dict[UUID, tuple[int, ...]] = {}
-        for sku_id, wants in sorted(by_sku.items()):
-            pairs: list[marking.Pair] = []
-            shelf = [lot for lot in self.lots.values() if lot.sku_id == sku_id and self._sells(lot)]
-            picked = picking.next_units(self.tx, shelf, [want.quantity for want in wants])
+        holders: dict[UUID, list[marking.Pair]] = {}
+        for (sku_id, wants), picked in zip(by_sku.items(), picking.next_units(self.tx, asked), strict=True):
+            pairs = holders[sku_id] = []
+            lots = self.units.setdefault(sku_id, {})
             for want, units in zip(wants, picked, strict=True):
-                taken[want.order_line_id] = tuple(seq for seq, _ in units)
-                pairs += [(seq, want.order_line_id) for seq, _ in units]
-                self.units.setdefault(sku_id, {}).update(units)
-            _require(marking.hold(self.tx, sku_id, pairs), len(pairs))
+                lots.update(units)
+                line_id = want.order_line_id
+                taken[line_id] = seqs = tuple([seq for seq, _ in units])
+                pairs += [(seq, line_id) for seq in seqs]
+        _require(marking.hold(self.tx, holders), sum(map(len, holders.values())))
         return taken
 
     def sell(self, lines: Sequence[LineUnits]) -> None:
@@ -131,7 +137,7 @@ class Desk:
         if any(line.seqs for line in back):
             self._change_held(back, UnitState.FREE)
             self.tx.execute(
-                picking.INSERT_RETURNED,
+                returned.INSERT,
                 [
                     {"sku_id": line.sku_id, "seq": seq, "lot_id": self.units[line.sku_id][seq]}
                     for line in back
@@ -183,11 +189,9 @@ class Desk:
             for seq in line.seqs:
                 pairs[line.sku_id].append((seq, line.order_line_id))
                 self.lots[self.units[line.sku_id][seq]].move(UnitState.HELD, to, 1)
-        for sku_id in sorted(pairs):
-            mine = pairs[sku_id]
-            sold = to is UnitState.SOLD
-            moved = marking.sell(self.tx, sku_id, mine) if sold else marking.let_go(self.tx, sku_id, mine, to)
-            _require(moved, len(mine))
+        sold = to is UnitState.SOLD
+        moved = marking.sell(self.tx, pairs) if sold else marking.let_go(self.tx, pairs, to)
+        _require(moved, sum(map(len, pairs.values())))
 
 
 def _require(moved: int, expected: int) -> None:
@@ -315,21 +319,23 @@ def _lock(tx: Tx, lot_ids: set[UUID]) -> dict[UUID, Lot]:
     return {row.lot_id: Lot(*row) for row in tx.execute(_LOCK_CURSORS, {"lots": sorted(lot_ids)})}
 
 
-_LOTS_OF_UNITS = select(StockUnit.seq, StockUnit.lot_id).where(
-    StockUnit.sku_id == bindparam("sku"), StockUnit.seq.in_(bindparam("seqs", expanding=True))
+_LOTS_OF_UNITS = select(StockUnit.sku_id, StockUnit.seq, StockUnit.lot_id).where(
+    tuple_(StockUnit.sku_id, StockUnit.seq).in_(bindparam("units", expanding=True))
 )
 
 
 def _lots_of(tx: Tx, lines: Sequence[LineUnits]) -> dict[UUID, dict[int, UUID]]:
     """The lot of each unit, by SKU; a unit never changes its lot, so this needs no lock."""
-    wanted: dict[UUID, list[int]] = defaultdict(list)
-    for line in lines:
-        wanted[line.sku_id] += line.seqs
-    return {
-        sku_id: dict(tx.execute(_LOTS_OF_UNITS, {"sku": sku_id, "seqs": sorted(seqs)}).all())
-        for sku_id, seqs in wanted.items()
-        if seqs
-    }
+    units = [(line.sku_id, seq) for line in lines for seq in line.seqs]
+    found: dict[UUID, dict[int, UUID]] = defaultdict(dict)
+    for at in range(0, len(units), _MOST_UNITS):
+        for sku_id, seq, lot_id in tx.execute(_LOTS_OF_UNITS, {"units": units[at : at + _MOST_UNITS]}):
+            found[sku_id][seq] = lot_id
+    return found
+
+
+_MOST_UNITS = 400
+"""Units of one statement: old SQLite binds 999 values."""
 
 
 _WRITE_CURSOR = (

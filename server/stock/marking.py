@@ -1,77 +1,113 @@
-"""Units moved from one state to another, many in one statement. The guard is in it: exact counts are the caller's.
+"""Units moved from one state to another, a whole batch at once. The guard is in it: exact counts are the caller's.
 
-One statement names each unit once and its order line by a CASE over the numbers. On an engine behind a socket that
-costs a tenth of one statement a unit; the text is made by hand, because making it by expressions costs more than it.
+On an engine behind a socket one statement names each unit once, and its order line by a CASE: that costs a tenth of
+one statement a unit. The text is made by hand, because making it by expressions costs more than running it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import Dialect
-
-from server.db import Tx, rows_changed, table_of
-from server.stock.model import StockUnit
+from server.db import Spelling, Tx, rows_changed, spelling
 from shared.states import UnitState
 
 Pair = tuple[int, UUID]
 """The number of a unit, and the order line that holds it or is to."""
 
+Units = Mapping[UUID, Sequence[Pair]]
+"""What to move, by SKU."""
+
 _MOST = 250
 """Units of one statement: old SQLite binds 999 values."""
 
 
-def hold(tx: Tx, sku_id: UUID, pairs: Sequence[Pair]) -> int:
+def hold(tx: Tx, units: Units) -> int:
     """FREE -> HELD for these lines; answers how many units were free."""
-    return _run(tx, sku_id, pairs, UnitState.FREE, UnitState.HELD, "{case}", guard="")
+    return _run(tx, units, UnitState.FREE, UnitState.HELD, "{line}", guard="")
 
 
-def sell(tx: Tx, sku_id: UUID, pairs: Sequence[Pair]) -> int:
+def sell(tx: Tx, units: Units) -> int:
     """HELD -> SOLD; answers how many units these lines held."""
-    return _run(tx, sku_id, pairs, UnitState.HELD, UnitState.SOLD, "order_line_id", guard=_GUARD)
+    return _run(tx, units, UnitState.HELD, UnitState.SOLD, "order_line_id", guard=_GUARD)
 
 
-def let_go(tx: Tx, sku_id: UUID, pairs: Sequence[Pair], to: UnitState) -> int:
+def let_go(tx: Tx, units: Units, to: UnitState) -> int:
     """HELD -> FREE or VOID; answers how many units these lines held."""
-    return _run(tx, sku_id, pairs, UnitState.HELD, to, "NULL", guard=_GUARD)
+    return _run(tx, units, UnitState.HELD, to, "NULL", guard=_GUARD)
 
 
-_GUARD = " AND order_line_id = {case}"
+_GUARD = " AND order_line_id = {line}"
 
 
-def _run(
-    tx: Tx, sku_id: UUID, pairs: Sequence[Pair], source: UnitState, to: UnitState, line: str, *, guard: str
-) -> int:
+def _run(tx: Tx, units: Units, source: UnitState, to: UnitState, line: str, *, guard: str) -> int:
     connection = tx.connection()
-    mark, as_id = _binding(connection.dialect)
+    engine = spelling(connection.dialect)
+    sql = (
+        f"UPDATE stock_unit SET state = {int(to)}, order_line_id = {line}"  # noqa: S608 - our own words
+        f" WHERE {{units}} AND state = {int(source)}{guard}"
+    )
+    if engine.in_process:
+        sql = sql.format(line=engine.mark, units=f"sku_id = {engine.mark} AND seq = {engine.mark}")
+        rows = list(_rows(engine, units, line_first=not guard))
+        return rows_changed(connection.exec_driver_sql(sql, rows)) if rows else 0
     moved = 0
-    for part in _parts(pairs):
-        # Numbers are written out: they are ours, and drivers take long to find hundreds of marks.
-        case = f"CASE seq {' '.join([f'WHEN {seq:d} THEN {mark}' for seq, _ in part])} END"
-        numbers = ", ".join([f"{seq:d}" for seq, _ in part])
-        sql = (
-            f"UPDATE stock_unit SET state = {int(to)}, order_line_id = {line}"  # noqa: S608 - our own words
-            f" WHERE sku_id = {mark} AND seq IN ({numbers}) AND state = {int(source)}{guard}"
-        ).replace("{case}", case)
-        lines = [as_id(line_id) for _, line_id in part]
-        bound = (as_id(sku_id), *lines) if guard else (*lines, as_id(sku_id))
-        moved += rows_changed(connection.exec_driver_sql(sql, bound))
+    for part in parts(units, most=_MOST):
+        condition, skus = named(engine, [(sku_id, [seq for seq, _ in pairs]) for sku_id, pairs in part])
+        lines = [engine.as_id(value) for sku_id, pairs in part for value in (sku_id, *[line for _, line in pairs])]
+        bound = (*skus, *lines) if guard else (*lines, *skus)
+        text = sql.format(line=_line_of(engine, part), units=condition)
+        moved += rows_changed(connection.exec_driver_sql(text, bound))
     return moved
 
 
-def _parts(pairs: Sequence[Pair]) -> Iterator[Sequence[Pair]]:
-    """In the order of the numbers: transactions that get past the cursors' locks lock units in one order."""
-    ordered = sorted(pairs)
-    for at in range(0, len(ordered), _MOST):
-        yield ordered[at : at + _MOST]
+T = TypeVar("T")
 
 
-@lru_cache(maxsize=8)
-def _binding(dialect: Dialect) -> tuple[str, Callable[[UUID], Any]]:
-    """How this driver marks a value, and what it takes as an id."""
-    process = table_of(StockUnit).c.sku_id.type.dialect_impl(dialect).bind_processor(dialect)
-    assert process is not None
-    return "?" if dialect.paramstyle == "qmark" else "%s", process
+def parts(units: Mapping[UUID, Sequence[T]], *, most: int) -> Iterator[list[tuple[UUID, Sequence[T]]]]:
+    """At most so many at a time, by SKU and number: transactions past the cursors' locks lock units in one order."""
+    part: list[tuple[UUID, Sequence[T]]] = []
+    room = most
+    for sku_id in sorted(units, key=_order):
+        ordered = sorted(units[sku_id])  # type: ignore[type-var]
+        while ordered:
+            some, ordered = ordered[:room], ordered[room:]
+            part.append((sku_id, some))
+            room -= len(some)
+            if not room:
+                yield part
+                part, room = [], most
+    if part:
+        yield part
+
+
+def _order(sku_id: UUID) -> int:
+    return sku_id.int
+
+
+def _rows(engine: Spelling, units: Units, *, line_first: bool) -> Iterator[tuple[object, ...]]:
+    as_id = engine.as_id
+    for sku_id, pairs in units.items():
+        sku = as_id(sku_id)
+        for seq, line in pairs:
+            yield (as_id(line), sku, seq) if line_first else (sku, seq, as_id(line))
+
+
+# Numbers are written out: they are ours, and drivers take long to find hundreds of marks.
+
+
+def named(engine: Spelling, part: Sequence[tuple[UUID, Sequence[int]]]) -> tuple[str, tuple[object, ...]]:
+    """The condition that names these units, by SKU, and what it binds."""
+    one = [f"sku_id = {engine.mark} AND seq IN ({', '.join([f'{seq:d}' for seq in seqs])})" for _, seqs in part]
+    return f"({' OR '.join(one)})", tuple([engine.as_id(sku_id) for sku_id, _ in part])
+
+
+def _line_of(engine: Spelling, part: Sequence[tuple[UUID, Sequence[Pair]]]) -> str:
+    """The order line of each unit."""
+    mark = engine.mark
+    of_sku = [
+        f"WHEN {mark} THEN CASE seq {' '.join([f'WHEN {seq:d} THEN {mark}' for seq, _ in pairs])} END"
+        for _, pairs in part
+    ]
+    return f"CASE sku_id {' '.join(of_sku)} END"

@@ -5,15 +5,18 @@ Works on lots whose cursors the transaction has locked (`server.stock.actions.de
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy import bindparam, select
 
-from server.db import Tx, rows_changed, table_of
-from server.stock.model import StockLot, StockReturned, StockUnit
+from server.db import Tx
+from server.stock import returned
+from server.stock.model import StockLot, StockUnit
 from shared.states import UnitState
 
 
@@ -57,19 +60,40 @@ Unit = tuple[int, UUID]
 """The number of a unit, and its lot."""
 
 
-def next_units(tx: Tx, shelf: Sequence[Lot], quantities: Sequence[int]) -> list[list[Unit]]:
-    """The next units of a SKU for each of its wants, earlier ones first. Raises StockOutOfStep when there are fewer."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the lines of a transaction want of one SKU, earlier ones first, and the lots it may come from."""
+
+    shelf: Sequence[Lot]
+    quantities: Sequence[int]
+
+
+def next_units(tx: Tx, asked: Sequence[Asked]) -> list[list[list[Unit]]]:
+    """The next units for each want of each SKU. Raises StockOutOfStep when there are fewer."""
+    dense = [(lot, sum(one.quantities)) for one in asked for lot in one.shelf if lot.is_dense]
+    found = returned.first(tx, [_behind(lot, most) for lot, most in dense])
+    back = {lot.lot_id: seqs for (lot, _), seqs in zip(dense, found, strict=True)}
+    taken: dict[UUID, list[int]] = defaultdict(list)
+    chosen = [_of_sku(tx, one, back, taken) for one in asked]
+    _take_back(tx, taken)
+    return chosen
+
+
+def _of_sku(tx: Tx, asked: Asked, back: dict[UUID, list[int]], taken: dict[UUID, list[int]]) -> list[list[Unit]]:
+    """Of one SKU. Those given back of its dense lots are in `back`; which of them were chosen goes to `taken`."""
+    quantities = asked.quantities
     got: list[list[Unit]] = [[] for _ in quantities]
-    for lot in sorted(shelf, key=lambda lot: lot.rank):
+    for lot in sorted(asked.shelf, key=lambda lot: lot.rank):
         short = [n for n, quantity in enumerate(quantities) if len(got[n]) < quantity]
         if not short:
             break
         if lot.is_dense:
-            seqs = _next(tx, lot, sum(quantities[n] - len(got[n]) for n in short))
+            count = sum([quantities[n] - len(got[n]) for n in short])
+            coming = iter(_next(tx, lot, count, back[lot.lot_id]))
+            if back[lot.lot_id]:
+                taken[lot.sku_id] += back[lot.lot_id][:count]
             for n in short:
-                missing = quantities[n] - len(got[n])
-                got[n] += [(seq, lot.lot_id) for seq in seqs[:missing]]
-                seqs = seqs[missing:]
+                got[n] += [(seq, lot.lot_id) for seq in islice(coming, quantities[n] - len(got[n]))]
         else:
             for n in short:
                 seqs = _different(tx, lot, min(quantities[n] - len(got[n]), lot.still_free))
@@ -79,13 +103,16 @@ def next_units(tx: Tx, shelf: Sequence[Lot], quantities: Sequence[int]) -> list[
     return got
 
 
-def _next(tx: Tx, lot: Lot, count: int) -> list[int]:
-    """The next numbers of a lot, at most `count`."""
-    seqs = _returned(tx, lot, count)
-    _take_back(tx, lot, seqs)
-    wanted = count - len(seqs)
-    if wanted and lot.next_seq < lot.end_seq:
-        fresh = _fresh(tx, lot, wanted)
+def _next(tx: Tx, lot: Lot, count: int, back: Sequence[int]) -> list[int]:
+    """The next numbers of a lot, at most `count`; `back` are the first `count` of those given back, or more."""
+    seqs = list(back[:count])
+    wanted, ahead = count - len(seqs), lot.end_seq - lot.next_seq
+    if wanted and ahead:
+        # These are all that were given back. When the other free ones are as many as lie ahead, it is all of those.
+        if lot.still_free - len(seqs) == ahead:
+            fresh = list(range(lot.next_seq, lot.next_seq + min(wanted, ahead)))
+        else:
+            fresh = _fresh(tx, lot, wanted)
         # Voided units and the gaps of reusable keys are passed by, however wide.
         lot.next_seq = fresh[-1] + 1 if len(fresh) == wanted else lot.end_seq
         seqs += fresh
@@ -99,10 +126,10 @@ def _different(tx: Tx, lot: Lot, count: int) -> list[int]:
         return []
     stride = tx.scalars(select(StockLot.stride).where(StockLot.id == lot.lot_id)).one()
     mine: dict[int, int] = {}
-    for seq in _returned(tx, lot, 4 * count + 64):
+    for seq in _back_of(tx, lot, 4 * count + 64):
         if len(mine) < count:
             mine.setdefault((seq - lot.first_seq) % stride, seq)
-    _take_back(tx, lot, list(mine.values()))
+    _take_back(tx, {lot.sku_id: list(mine.values())})
     passed = []
     for seq in _fresh(tx, lot, count) if len(mine) < count else ():
         if len(mine) == count:
@@ -111,24 +138,30 @@ def _different(tx: Tx, lot: Lot, count: int) -> list[int]:
             passed.append({"sku_id": lot.sku_id, "seq": seq, "lot_id": lot.lot_id})
         lot.next_seq = seq + 1
     if passed:  # free, and behind the cursor now: the next order's
-        tx.execute(INSERT_RETURNED, passed)
+        tx.execute(returned.INSERT, passed)
     lot.move(UnitState.FREE, UnitState.HELD, len(mine))
     seqs = list(mine.values())
-    return seqs + _next(tx, lot, count - len(seqs)) if len(seqs) < count else seqs
+    if missing := count - len(seqs):
+        back = _back_of(tx, lot, missing)
+        _take_back(tx, {lot.sku_id: back})
+        seqs += _next(tx, lot, missing, back)
+    return seqs
 
 
-INSERT_RETURNED = insert(table_of(StockReturned))
-_RETURNED = (
-    select(StockReturned.seq)
-    .where(
-        StockReturned.sku_id == bindparam("sku"),
-        StockReturned.lot_id == bindparam("lot"),
-        StockReturned.seq >= bindparam("start"),
-        StockReturned.seq < bindparam("stop"),
-    )
-    .order_by(StockReturned.seq)
-    .limit(bindparam("count"))
-)
+def _behind(lot: Lot, most: int) -> returned.Window:
+    return returned.Window(lot.sku_id, lot.first_seq, lot.next_seq, most)
+
+
+def _back_of(tx: Tx, lot: Lot, most: int) -> list[int]:
+    return returned.first(tx, [_behind(lot, most)])[0]
+
+
+def _take_back(tx: Tx, units: Mapping[UUID, Sequence[int]]) -> None:
+    """Take units out of those given back: they are about to be held."""
+    if returned.take(tx, units) != sum([len(seqs) for seqs in units.values()]):
+        raise StockOutOfStep("a unit given back was there and is not")
+
+
 _FRESH = (
     select(StockUnit.seq)
     .where(
@@ -142,20 +175,6 @@ _FRESH = (
 )
 
 
-def _returned(tx: Tx, lot: Lot, count: int) -> list[int]:
-    window = {"sku": lot.sku_id, "lot": lot.lot_id, "start": lot.first_seq, "stop": lot.next_seq, "count": count}
-    return list(tx.scalars(_RETURNED, window))
-
-
 def _fresh(tx: Tx, lot: Lot, count: int) -> list[int]:
     window = {"sku": lot.sku_id, "start": lot.next_seq, "stop": lot.end_seq, "count": count}
     return list(tx.scalars(_FRESH, window))
-
-
-def _take_back(tx: Tx, lot: Lot, seqs: list[int]) -> None:
-    """Take units out of those given back: they are about to be held."""
-    if not seqs:
-        return
-    gone = delete(StockReturned).where(StockReturned.sku_id == lot.sku_id, StockReturned.seq.in_(seqs))
-    if rows_changed(tx.execute(gone)) != len(seqs):
-        raise StockOutOfStep("a unit given back was there and is not")
