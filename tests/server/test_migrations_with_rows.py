@@ -10,11 +10,14 @@ from sqlalchemy import select, text
 from server import db as kinds
 from server import migrations
 from server.crypto import seal_chunk
-from server.stock import ingest, queries
+from server.db import retrying
+from server.policy import SYSTEM
+from server.stock import ingest, lots, queries, rekey
 from server.stock.model import ImportChunk, StockCursor, StockImport, StockLot
 from server.stock.ranking import LOT_NUMBERS
 from shared import cardkey, clock, ids
-from shared.states import ImportState, UnitState
+from shared.contracts.stock import MoveLot
+from shared.states import ImportState, LotState, UnitState
 from tests.server.importing import Upload, cards
 from tests.world import ANNA, BEN, world
 
@@ -170,3 +173,28 @@ def test_a_shop_with_an_import_under_way_goes_up_down_and_up_again(shop):
     shop.buy(ANNA, SKU, 9)
     shop.work()
     shop.check()
+
+
+def test_going_back_is_refused_while_it_would_lose_keys(database_url, tmp_path):
+    with world(database_url, tmp_path) as shop:
+        shop.stock(SKU, 3)
+        ring, db = shop.ctx.keys, shop.ctx.db
+
+        def refused():
+            with pytest.raises(RuntimeError, match=r"^1 lots"):
+                migrations.downgrade(db, OLD)
+            assert migrations.current(db) == NEW
+            shop.check()
+
+        with db.tx() as tx:
+            rekey.begin(tx, ring, rekey.Chosen(), actor="system")
+            lot_id = tx.scalars(select(StockLot.id)).one()
+        refused()
+        while retrying(db, lambda tx: rekey.reseal(tx, ring, lot_id, skip_damaged=False, actor="system")):
+            pass
+        with db.tx() as tx:
+            lots.move(tx, lot_id, MoveLot(to=LotState.WITHDRAWN, reason="撤回"), actor=SYSTEM)
+        refused()
+        shop.work()
+        shop.stock(SKU, 2, terms=(None, None, 3))
+        refused()

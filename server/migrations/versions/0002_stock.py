@@ -171,8 +171,21 @@ def _new_tables() -> None:
     op.create_index("ix_stock_day_day", "stock_day", ["day"])
 
 
+class KeysWouldBeLost(RuntimeError):
+    """The old schema cannot say how to open some keys. Nothing was changed."""
+
+
+def _keep_every_key() -> None:
+    """Raise KeysWouldBeLost while a lot has two data keys, units that share a key, or units that leave."""
+    lots = "SELECT COUNT(*) FROM stock_lot WHERE"
+    moving = f"{lots} next_wrapped_key IS NOT NULL OR uses > 1 OR withdrawing = {sa.true().compile(op.get_bind())}"
+    if count := op.get_bind().scalar(sa.text(moving)):
+        raise KeysWouldBeLost(f"{count} lots are being re-encrypted or withdrawn, or have reusable keys")
+
+
 def downgrade() -> None:
     """Back to one lot an import. Lots of new numbers keep them; only what the old schema has no place for is lost."""
+    _keep_every_key()
     for name in ("stock_day", "stock_alert", "stock_alert_rule", "stock_void"):
         op.drop_table(name)
     op.drop_index("ix_shop_order_origin", "shop_order")
