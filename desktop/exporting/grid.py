@@ -79,14 +79,19 @@ class Grid:
 
     def discard(self) -> None:
         """Remove what was streamed to temporary files; harmless after `save`."""
-        for sheet in self._book.worksheets:
-            writer = sheet._writer  # noqa: SLF001 - openpyxl offers no way to abandon a write-only workbook
-            if writer is None:
-                continue
-            if not sheet.closed:
-                sheet.close()
-            if Path(writer.out).exists():
-                writer.cleanup()
+        discard(self._book)
+
+
+def discard(book: Any) -> None:
+    """Remove what a write-only workbook streamed to temporary files; harmless after it was saved."""
+    for sheet in book.worksheets:
+        writer = sheet._writer  # noqa: SLF001 - openpyxl offers no way to abandon a write-only workbook
+        if writer is None:
+            continue
+        if not sheet.closed:
+            sheet.close()
+        if Path(writer.out).exists():
+            writer.cleanup()
 
 
 class Table:

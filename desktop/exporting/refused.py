@@ -8,7 +8,8 @@ files appear whole or not at all. Called by the console's import screen and by t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from functools import partial
 from operator import itemgetter
@@ -19,6 +20,8 @@ import openpyxl
 from openpyxl.cell import WriteOnlyCell
 from openpyxl.styles import Alignment, Font
 
+from desktop.exporting.grid import discard
+from desktop.exporting.target import errors_in_words
 from desktop.importing.ledger import Outcome, Problem
 from desktop.importing.options import Options
 from desktop.importing.read import shown_text
@@ -62,39 +65,38 @@ def write_refused(
     """Write every row of `source` that was not imported to the .xlsx `target`, in its order; returns how many.
 
     Those are the refused and duplicate rows, as they were on the day `today`, and the `server_lines` that the server
-    did not take. Raises what `importing.run` raises, and OSError when the target cannot be written.
+    did not take. Raises what `importing.run` raises, TargetBusy and TargetUnwritable.
     """
     told = server_lines or {}
-    book = openpyxl.Workbook(write_only=True)
-    pages = _Pages(book, language)
-    of_block: list[tuple[int, Callable[[], None]]] = []
+    with _streamed(Path(target)) as book:
+        pages = _Pages(book, language)
+        of_block: list[tuple[int, Callable[[], None]]] = []
 
-    def note(problem: Problem, cells: Sequence[Any]) -> None:
-        if problem.reason == "header" and not pages.written:
-            pages.titles = tuple(map(shown_text, cells))
-        elif problem.outcome is not Outcome.SKIPPED:
-            of_block.append((problem.line, partial(pages.write, problem, cells)))
+        def note(problem: Problem, cells: Sequence[Any]) -> None:
+            if problem.reason == "header" and not pages.written:
+                pages.titles = tuple(map(shown_text, cells))
+            elif problem.outcome is not Outcome.SKIPPED:
+                of_block.append((problem.line, partial(pages.write, problem, cells)))
 
-    def block_is_read(progress: Progress | None) -> None:
-        for _line, write in sorted(of_block, key=itemgetter(0)):
-            write()
-        of_block.clear()
-        if progress is not None:
-            on_progress(progress)
+        def block_is_read(progress: Progress | None) -> None:
+            for _line, write in sorted(of_block, key=itemgetter(0)):
+                write()
+            of_block.clear()
+            if progress is not None:
+                on_progress(progress)
 
-    run(
-        source,
-        options,
-        on_progress=block_is_read,
-        cancelled=cancelled,
-        on_problem=note,
-        again=None if today is None else Again(today=today, kept=()),
-        watched=frozenset(told),
-        on_watched=lambda line, cells: of_block.append((line, partial(pages.write_told, line, told[line], cells))),
-    )
-    block_is_read(None)
-    pages.finish()
-    _save(book, Path(target))
+        run(
+            source,
+            options,
+            on_progress=block_is_read,
+            cancelled=cancelled,
+            on_problem=note,
+            again=None if today is None else Again(today=today, kept=()),
+            watched=frozenset(told),
+            on_watched=lambda line, cells: of_block.append((line, partial(pages.write_told, line, told[line], cells))),
+        )
+        block_is_read(None)
+        pages.finish()
     return pages.written
 
 
@@ -102,15 +104,14 @@ def write_lines(
     problems: Sequence[Problem], server_lines: Mapping[int, LineResult], target: str | Path, *, language: str = "zh"
 ) -> int:
     """The same without the original cells, for a file that is gone: line numbers, masked keys and reasons."""
-    book = openpyxl.Workbook(write_only=True)
-    pages = _Pages(book, language)
-    pages.titles = (_MASKED.sentence(language),)
-    rows = [(one.line, partial(pages.write, one, (one.shown,))) for one in problems]
-    rows += [(line, partial(pages.write_told, line, result, ())) for line, result in server_lines.items()]
-    for _line, write in sorted(rows, key=itemgetter(0)):
-        write()
-    pages.finish()
-    _save(book, Path(target))
+    with _streamed(Path(target)) as book:
+        pages = _Pages(book, language)
+        pages.titles = (_MASKED.sentence(language),)
+        rows = [(one.line, partial(pages.write, one, (one.shown,))) for one in problems]
+        rows += [(line, partial(pages.write_told, line, result, ())) for line, result in server_lines.items()]
+        for _line, write in sorted(rows, key=itemgetter(0)):
+            write()
+        pages.finish()
     return pages.written
 
 
@@ -234,11 +235,23 @@ def write_template(target: str | Path, *, language: str = "zh") -> None:
     _save(book, Path(target))
 
 
+@contextmanager
+def _streamed(target: Path) -> Iterator[Any]:
+    """A workbook whose rows go to the disk as they come; saved at the end, else nothing of it stays."""
+    book = openpyxl.Workbook(write_only=True)
+    try:
+        yield book
+        _save(book, target)
+    finally:
+        discard(book)
+
+
 def _save(book: Any, target: Path) -> None:
     """Write beside the target and put it in place at once: nobody opens half a workbook."""
     beside = target.with_name(f".{target.name}.part")
-    try:
-        book.save(beside)
-        beside.replace(target)
-    finally:
-        beside.unlink(missing_ok=True)
+    with errors_in_words(target):
+        try:
+            book.save(beside)
+            beside.replace(target)
+        finally:
+            beside.unlink(missing_ok=True)

@@ -8,7 +8,6 @@ No network; used by `desktop.operations.reconciliation`.
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,36 +19,12 @@ from desktop.exporting import sheets
 from desktop.exporting.balance import CHECKS, Check, Ranges, Totals
 from desktop.exporting.grid import SHEET_ROWS, Grid, Table
 from desktop.exporting.sheets import FORMATS, Kind, Value, plain, wall_clock, yuan
+from desktop.exporting.target import check_target, errors_in_words
 from shared.contracts.reports import DayMovement, DayOrder, DayPayment, DaySummary
-from shared.errors import BadField, KamengError
+from shared.errors import KamengError
 from shared.money import format_fen
 
 _GENERAL = "General"
-
-
-class TargetBusy(KamengError):
-    """Another program holds the file."""
-
-    code = "export.target_busy"
-    status = 409
-    zh = "“{file}”正被 Excel 或 WPS 打开，无法覆盖。请先关闭它，或换一个文件名。"
-    en = "“{file}” is open in Excel or WPS and cannot be replaced. Close it first, or choose another name."
-
-
-class FolderMissing(KamengError):
-    """The folder of the file does not exist."""
-
-    code = "export.folder_missing"
-    zh = "文件夹“{folder}”不存在，请先创建，或换一个位置。"
-    en = "The folder “{folder}” does not exist. Create it first, or choose another place."
-
-
-class TargetUnwritable(KamengError):
-    """The operating system refuses to write there."""
-
-    code = "export.target_unwritable"
-    zh = "无法写入“{file}”：{reason}。没有留下任何文件。"
-    en = "“{file}” cannot be written: {reason}. No file was left behind."
 
 
 class BooksDiffer(KamengError):
@@ -83,22 +58,6 @@ class Written:
     path: Path
     rows: dict[str, int]
     sha256: str
-
-
-def check_target(target: Path) -> Path:
-    """The absolute path to write, after everything that can be refused beforehand. Raises KamengErrors."""
-    target = target.expanduser().absolute()
-    if target.suffix.lower() != ".xlsx":
-        raise BadField(field="out", reason="文件名应以 .xlsx 结尾 / the name must end in .xlsx")
-    if not target.parent.is_dir():
-        raise FolderMissing(folder=target.parent)
-    if target.is_dir():
-        raise TargetUnwritable(file=target.name, reason="是文件夹 / is a folder")
-    # Excel and WPS leave an owner file beside an open workbook, LibreOffice a lock file.
-    for beside in (f"~${target.name}", f".~lock.{target.name}#"):
-        if (target.parent / beside).exists():
-            raise TargetBusy(file=target.name)
-    return target
 
 
 class DayWorkbook:
@@ -217,22 +176,12 @@ class DayWorkbook:
     # --- the file ---------------------------------------------------------------------------------------------
 
     def _save(self) -> None:
-        try:
+        with errors_in_words(self._target):
             with os.fdopen(os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
                 self._grid.save(file)
                 file.flush()
                 os.fsync(file.fileno())
             self._part.replace(self._target)
-        except PermissionError as error:
-            # On Windows the replaced file is locked by the program that shows it.
-            raise TargetBusy(file=self._target.name) from error
-        except OSError as error:
-            raise self._unwritable(error) from error
-
-    def _unwritable(self, error: OSError) -> KamengError:
-        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-        reason = "磁盘已满 / the disk is full" if full else error.strerror or str(error)
-        return TargetUnwritable(file=self._target.name, reason=reason)
 
     def __enter__(self) -> DayWorkbook:
         return self

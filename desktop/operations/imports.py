@@ -26,6 +26,7 @@ from desktop.engine.engine import Engine
 from desktop.engine.events import ImportProgressed
 from desktop.engine.uploads import describe, written_down
 from desktop.exporting.refused import write_lines, write_refused
+from desktop.exporting.target import check_target
 from desktop.importing import Again, Failed, ImportCancelled, ImportProcess, Job, Ledger, Options, Preview, SealTo
 from desktop.importing.process import WorkerFailed
 from desktop.importing.sniff import FileMissing, FileNotReadable
@@ -251,9 +252,11 @@ async def export_refused(engine: Engine, upload_id: UUID, target: Path, *, langu
     """Write every line of an import that is not stock, the server's included, with its reason into a workbook.
 
     The file is read again for it, as it was read for the import. When it is gone or has changed, what this run of the
-    console knows of the lines is written without their cells. Raises OSError when the target cannot be written.
+    console knows of the lines is written without their cells. Raises what `check_target` does, also when the target is
+    the file itself, TargetBusy and TargetUnwritable.
     """
     upload = await engine.stores.outbox(lambda outbox: outbox.upload(upload_id))
+    target = await asyncio.to_thread(check_target, target, sources=[Path(upload.file_path)])
     refused = upload.stock_duplicates + upload.stock_refused
     told = {line.line: line.result for line in await refused_lines(engine, upload_id)} if refused else {}
     options = _OPTIONS.validate_json(upload.options) if upload.options is not None else Options()

@@ -13,7 +13,8 @@ from pydantic import TypeAdapter
 
 from desktop.engine.engine import Engine
 from desktop.engine.transport import Call
-from desktop.exporting.workbook import Cover, DayWorkbook, Written, check_target
+from desktop.exporting.target import check_target
+from desktop.exporting.workbook import Cover, DayWorkbook, Written
 from desktop.operations.seen import Seen, look, name_of
 from shared import clock
 from shared.contracts.base import Page

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from uuid import UUID
 from desktop.engine.engine import Engine
 from desktop.engine.events import ImportStage
 from desktop.exporting.refused import write_template
-from desktop.exporting.workbook import check_target
+from desktop.exporting.target import TargetExists, check_target
 from desktop.importing import Columns, Options, Preview
 from desktop.importing.sentences import REPAIRS
 from desktop.importing.terms import parse_cost, parse_uses
@@ -106,7 +107,9 @@ class _Result:
 
 def _run(shell: Shell, arguments: argparse.Namespace) -> int:
     if arguments.template is not None:
-        target = check_target(arguments.template)
+        target = check_target(arguments.template, field="--template")
+        if target.exists():
+            raise TargetExists(file=target.name)
         write_template(target, language=shell.language)
         shell.say(f"模板已写入 {target}", f"The template was written to {target}")
         return DONE
@@ -147,14 +150,22 @@ def _orders(shell: Shell, arguments: argparse.Namespace) -> list[_Order]:
         raise BadField(field="--sku", reason=shell.words("请给出规格编号", "name the SKU"))
     options = _options(arguments)
     asks = not arguments.yes and not arguments.json and sys.stdin.isatty() and shell.out.isatty()
-    orders = []
-    for file in arguments.files:
-        refused = arguments.refused
-        if refused is not None:
-            name = refused.name if len(arguments.files) == 1 else f"{refused.stem}-{file.stem}{refused.suffix}"
-            refused = check_target(refused.with_name(name))
-        orders.append(_Order(file, arguments.sku, options, refused, arguments.again, asks))
-    return orders
+    left_out = _workbooks(arguments.refused, arguments.files)
+    return [
+        _Order(file, arguments.sku, options, refused, arguments.again, asks)
+        for file, refused in zip(arguments.files, left_out, strict=True)
+    ]
+
+
+def _workbooks(wanted: Path | None, files: Sequence[Path]) -> list[Path | None]:
+    """Where the rows left out of each file go: a workbook each, and never the place of a file of keys."""
+    if wanted is None:
+        return [None] * len(files)
+    names = [wanted.name if len(files) == 1 else f"{wanted.stem}-{file.stem}{wanted.suffix}" for file in files]
+    for at, name in enumerate(names):
+        if name in names[:at]:  # files of one name in different folders
+            names[at] = f"{Path(name).stem}-{at + 1}{wanted.suffix}"
+    return [check_target(wanted.with_name(name), field="--refused", sources=files) for name in names]
 
 
 def _options(arguments: argparse.Namespace) -> Options:

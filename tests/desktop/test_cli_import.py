@@ -62,6 +62,39 @@ def test_several_files_are_imported_and_one_that_fails_does_not_stop_the_others(
     assert live_shop.world.level("STEAM-50").free == 3
 
 
+def test_the_rows_left_out_never_take_the_place_of_a_file_of_keys_or_of_one_another(kameng, live_shop, tmp_path):
+    (tmp_path / "b").mkdir()
+    files = [tmp_path / "keys.txt", tmp_path / "b" / "keys.txt"]
+    for n, file in enumerate(files):
+        file.write_text(f"ABCD-{n}\nABCD-{n}\n", "utf-8")
+    left = tmp_path / "left.xlsx"
+    assert kameng("import", *files, "--sku", "STEAM-50", "--refused", left, user="chen")[0] == 0
+    rows = [
+        openpyxl.load_workbook(tmp_path / name).active["E2"].value for name in ("left-keys.xlsx", "left-keys-2.xlsx")
+    ]
+    assert rows == ["ABCD-0", "ABCD-1"]
+
+    own = workbook(tmp_path / "own.xlsx", [("卡密",), ("ABCD-2",), ("ABCD-2",)])
+    before = own.read_bytes()
+    for other in (own, tmp_path / "b" / ".." / "own.xlsx"):
+        status, out, err = kameng("import", own, "--sku", "STEAM-50", "--refused", other, user="chen")
+        assert (status, out) == (1, "")
+        assert err == "kameng: “own.xlsx”就是要导入的卡密文件，不能覆盖。请换一个文件名。\n"
+    status, _, err = kameng("import", "--template", own)
+    assert (status, "“own.xlsx”已经存在，没有覆盖" in err) == (1, True)
+    assert own.read_bytes() == before
+    assert live_shop.world.level("STEAM-50").free == 2
+
+
+def test_a_disk_that_refuses_the_workbook_is_one_sentence(kameng, live_shop, tmp_path, monkeypatch):
+    (tmp_path / "keys.txt").write_text("ABCD-1\nABCD-1\n", "utf-8")
+    (tmp_path / ".left.xlsx.part").mkdir()  # nothing can be written there
+    arguments = ("import", tmp_path / "keys.txt", "--sku", "STEAM-50", "--refused", tmp_path / "left.xlsx")
+    status, _, err = kameng(*arguments, user="chen")
+    assert (status, err.startswith("kameng: 无法写入“left.xlsx”"), err.count("\n")) == (2, True, 1)
+    assert live_shop.world.level("STEAM-50").free == 1
+
+
 def test_the_template_can_be_filled_in_and_imported(kameng, live_shop, tmp_path):
     template = tmp_path / "template.xlsx"
     assert kameng("import", "--template", template)[:2] == (0, f"模板已写入 {template}\n")

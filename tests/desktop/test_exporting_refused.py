@@ -1,5 +1,6 @@
 """Guarantees of desktop.exporting.refused: every problem row with its reason, original cells as text."""
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ import pytest
 
 from desktop.exporting import refused
 from desktop.exporting.refused import write_refused, write_template
-from desktop.importing import Columns, Options, plan
+from desktop.exporting.target import TargetUnwritable
+from desktop.importing import Columns, ImportCancelled, Options, plan
 from shared.errors import KamengError
 from tests.desktop.files import Imported, workbook
 
@@ -88,6 +90,20 @@ def test_a_failed_export_leaves_neither_half_nor_old_file_changed(tmp_path: Path
         write_refused(tmp_path / "none.txt", Options(), target)
     assert target.read_text(encoding="utf-8") == "before"
     assert [path.name for path in tmp_path.iterdir()] == ["refused.xlsx"]
+
+
+def test_a_failed_export_leaves_no_key_in_temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (temporary := tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    source = tmp_path / "keys.txt"
+    source.write_text("PLANTED1\n" * 3_000, encoding="utf-8")
+    (tmp_path / ".left.xlsx.part").mkdir()
+    with pytest.raises(TargetUnwritable):
+        write_refused(source, Options(), tmp_path / "left.xlsx")
+    asked = iter([False, True])
+    with pytest.raises(ImportCancelled):
+        write_refused(source, Options(), tmp_path / "other.xlsx", cancelled=lambda: next(asked))
+    assert list(temporary.iterdir()) == []
 
 
 def test_the_template_keeps_leading_zeros_and_imports_as_it_is(tmp_path: Path) -> None:

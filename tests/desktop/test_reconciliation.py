@@ -6,7 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 import openpyxl
 import pytest
 
-from desktop.exporting.workbook import BooksDiffer, FolderMissing
+from desktop.exporting.target import FolderMissing
+from desktop.exporting.workbook import BooksDiffer
 from desktop.operations import reconciliation
 from desktop.operations.reconciliation import DayStillMoving
 from server.orders.model import OrderLine

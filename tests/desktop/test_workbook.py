@@ -15,7 +15,8 @@ import openpyxl
 import pytest
 from python_calamine import CalamineWorkbook
 
-from desktop.exporting.workbook import BooksDiffer, Cover, DayWorkbook, FolderMissing, TargetBusy, TargetUnwritable
+from desktop.exporting.target import FolderMissing, TargetBusy, TargetUnwritable
+from desktop.exporting.workbook import BooksDiffer, Cover, DayWorkbook
 from shared.contracts.reports import DayMovement, DayOrder, DayPayment, DaySummary, LedgerTotal
 from shared.errors import BadField, KamengError
 from shared.states import AttemptState, OrderState

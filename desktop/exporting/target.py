@@ -1,0 +1,96 @@
+"""Where a workbook is written: what can be refused before any work is done, and the sentences when the disk refuses.
+
+Used by everything that writes a workbook for a person, so that none of them replaces what it must not.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from shared.errors import BadField, Conflict, KamengError
+
+
+class TargetBusy(KamengError):
+    """Another program holds the file."""
+
+    code = "export.target_busy"
+    status = 409
+    zh = "“{file}”正被 Excel 或 WPS 打开，无法覆盖。请先关闭它，或换一个文件名。"
+    en = "“{file}” is open in Excel or WPS and cannot be replaced. Close it first, or choose another name."
+
+
+class TargetIsSource(Conflict):
+    """The workbook would replace the file it is made from."""
+
+    code = "export.target_is_source"
+    zh = "“{file}”就是要导入的卡密文件，不能覆盖。请换一个文件名。"
+    en = "“{file}” is the file of keys itself and is not replaced. Choose another name."
+
+
+class TargetExists(Conflict):
+    """There is a file of this name, and nobody said that it may go."""
+
+    code = "export.target_exists"
+    zh = "“{file}”已经存在，没有覆盖。请换一个文件名，或先移走它。"
+    en = "“{file}” exists and was not replaced. Choose another name, or move it away first."
+
+
+class FolderMissing(KamengError):
+    """The folder of the file does not exist."""
+
+    code = "export.folder_missing"
+    zh = "文件夹“{folder}”不存在，请先创建，或换一个位置。"
+    en = "The folder “{folder}” does not exist. Create it first, or choose another place."
+
+
+class TargetUnwritable(KamengError):
+    """The operating system refuses to write there."""
+
+    code = "export.target_unwritable"
+    zh = "无法写入“{file}”：{reason}。没有留下任何文件。"
+    en = "“{file}” cannot be written: {reason}. No file was left behind."
+
+
+def check_target(target: Path, *, field: str = "out", sources: Iterable[Path] = ()) -> Path:
+    """The absolute path to write, after everything that can be refused beforehand. Raises KamengErrors.
+
+    `field` is what the person called it; it may be none of the `sources`, by whatever path they are named.
+    """
+    target = target.expanduser().absolute()
+    if target.suffix.lower() != ".xlsx":
+        raise BadField(field=field, reason="文件名应以 .xlsx 结尾 / the name must end in .xlsx")
+    if not target.parent.is_dir():
+        raise FolderMissing(folder=target.parent)
+    if target.is_dir():
+        raise TargetUnwritable(file=target.name, reason="是文件夹 / is a folder")
+    if any(_is_same(target, source) for source in sources):
+        raise TargetIsSource(file=target.name)
+    # Excel and WPS leave an owner file beside an open workbook, LibreOffice a lock file.
+    for beside in (f"~${target.name}", f".~lock.{target.name}#"):
+        if (target.parent / beside).exists():
+            raise TargetBusy(file=target.name)
+    return target
+
+
+@contextmanager
+def errors_in_words(target: Path) -> Iterator[None]:
+    """Turn errors of the disk about `target` into KamengErrors."""
+    try:
+        yield
+    except PermissionError as error:
+        # On Windows the replaced file is locked by the program that shows it.
+        raise TargetBusy(file=target.name) from error
+    except OSError as error:
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        reason = "磁盘已满 / the disk is full" if full else error.strerror or str(error)
+        raise TargetUnwritable(file=target.name, reason=reason) from error
+
+
+def _is_same(target: Path, source: Path) -> bool:
+    try:
+        return target.samefile(source)
+    except OSError:  # one of them is not there
+        return False
