@@ -29,6 +29,9 @@ from shared.errors import BadField, Conflict, NotFound
 from shared.permissions import Role
 from shared.states import LotState, UnitState
 
+MOST_VIEWS = 100
+"""Views of a buyer that a history tells, the first ones: who reloads a page a thousand times adds nothing."""
+
 _LOOK_UP = 1_000
 _Asked = msgspec.msgpack.Decoder(list[tuple[str, str]])
 
@@ -147,8 +150,9 @@ def _told(tx: Tx, places: Iterable[_Place]) -> list[FoundKey]:
 def history(tx: Tx, terms: catalog.SaleTerms, seq: int, *, actor: Actor) -> UnitHistory:
     """What is known of one unit, oldest first. Caller has checked that the SKU is the actor's; raises NotFound.
 
-    Suppliers are told that a buyer saw the key, not which.
+    Suppliers are told that a buyer or a member of staff saw the key, not which, nor why: that may be about a buyer.
     """
+    hide = actor.role is Role.SUPPLIER
     units = browse.rows(tx, terms.sku_id, [seq])
     if not units:
         raise NotFound
@@ -168,14 +172,19 @@ def history(tx: Tx, terms: catalog.SaleTerms, seq: int, *, actor: Actor) -> Unit
     if sold is not None:
         events.append(UnitEvent(at=sold.delivered_at, what="sold"))
         shown = select(RevealLog).where(RevealLog.order_line_id == sold.order_line_id)
-        hide = actor.role is Role.SUPPLIER
+        shown = shown.order_by(RevealLog.revealed_at, RevealLog.id).limit(MOST_VIEWS)
         events += [
             UnitEvent(at=view.revealed_at, what="delivered", actor="buyer" if hide else view.actor)
             for view in tx.scalars(shown)
         ]
     seen = select(RevealLog).where(RevealLog.sku_id == terms.sku_id, RevealLog.seq.in_(_uses(lot, seq)))
     events += [
-        UnitEvent(at=view.revealed_at, what="revealed", actor=view.actor, detail=view.reason or "")
+        UnitEvent(
+            at=view.revealed_at,
+            what="revealed",
+            actor="staff" if hide else view.actor,
+            detail="" if hide else view.reason or "",
+        )
         for view in tx.scalars(seen)
     ]
     void = tx.get(StockVoid, (terms.sku_id, seq))

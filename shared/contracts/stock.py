@@ -246,7 +246,7 @@ class UnitWindow(Answer):
 
 class UnitEvent(Answer):
     """Something that happened to a unit: `imported`, `voided`, `sold`, `delivered` (its key was shown to the buyer) or
-    `revealed` (to `actor`, a member of staff), `withdrawn` with its lot. `detail` is a file, its hash, or a reason.
+    `revealed` (to `actor`, a member of staff), `withdrawn` with its lot. `detail` is a file or a reason.
     """
 
     at: datetime
