@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
-from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 from uuid import UUID
@@ -78,11 +77,20 @@ class Uid(TypeDecorator[UUID]):
             return dialect.type_descriptor(Uuid(as_uuid=True))
         return dialect.type_descriptor(BINARY(16))
 
-    def process_bind_param(self, value: UUID | None, dialect: Dialect) -> Any:
-        return value if value is None or dialect.name == "postgresql" else value.bytes
+    # Overridden whole, because ids are in most rows of most statements: it takes half as long as `process_...` do.
+    def bind_processor(self, dialect: Dialect) -> Any:
+        return super().bind_processor(dialect) if dialect.name == "postgresql" else _id_bytes
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> UUID | None:
-        return value if value is None or dialect.name == "postgresql" else UUID(bytes=bytes(value))
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        return super().result_processor(dialect, coltype) if dialect.name == "postgresql" else _id_of
+
+
+def _id_bytes(value: UUID | None) -> bytes | None:
+    return None if value is None else value.bytes
+
+
+def _id_of(value: bytes | None) -> UUID | None:
+    return None if value is None else UUID(bytes=bytes(value))
 
 
 class Digest16(TypeDecorator[bytes]):
@@ -459,7 +467,7 @@ def spelling(dialect: Dialect) -> Spelling:
     """How the driver of `dialect` wants it."""
     return Spelling(
         mark="?" if dialect.paramstyle == "qmark" else "%s",
-        as_id=_as_it_is if dialect.name == "postgresql" else attrgetter("bytes"),
+        as_id=_as_it_is if dialect.name == "postgresql" else _id_bytes,
         in_process=dialect.name == "sqlite",
     )
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, bindparam, func, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, bindparam, func, insert, or_, select, tuple_
 
-from server.db import Tx, rows_changed, table_of, tell
+from server.db import Tx, rows_changed, spelling, table_of, tell
 from server.stock import marking, picking, returned, withdrawal
 from server.stock.model import Delivery, StockCursor, StockLot, StockUnit
 from server.stock.picking import Lot
@@ -59,8 +59,8 @@ class StockCame:
 
 def sellable(now: object) -> tuple[ColumnElement[bool], ...]:
     """What a cursor must be for its lot to be sold from at `now`, an instant or a bound parameter."""
-    over = or_(StockCursor.sell_until.is_(None), StockCursor.sell_until > now)
-    return (StockCursor.selling.is_(True), StockCursor.free > 0, over)
+    over = or_(_CURSOR.c.sell_until.is_(None), _CURSOR.c.sell_until > now)
+    return (_CURSOR.c.selling.is_(True), _CURSOR.c.free > 0, over)
 
 
 @dataclass(slots=True)
@@ -156,13 +156,16 @@ class Desk:
 
     def write(self) -> None:
         """Store where the cursors stand now; exactly these, which nobody else could change."""
+        connection = self.tx.connection()
+        engine = spelling(connection.dialect)
         rows = [
-            {"lot": lot.lot_id, "next": lot.next_seq} | {state.name: count for state, count in lot.change.items()}
+            (lot.next_seq, *[lot.change[state] for state in _COUNTED], engine.as_id(lot.lot_id))
             for lot in self.lots.values()
             if any(lot.change.values())
         ]
         if rows:
-            _require(rows_changed(self.tx.connection().execute(_WRITE_CURSOR, rows)), len(rows))
+            written = connection.exec_driver_sql(_WRITE_CURSOR.format(mark=engine.mark), rows)
+            _require(rows_changed(written), len(rows))
 
     def _only(self, line: LineUnits, lots: Container[UUID], *, inside: bool) -> LineUnits:
         seqs = (seq for seq in line.seqs if (self.units[line.sku_id][seq] in lots) is inside)
@@ -235,51 +238,53 @@ def desk(tx: Tx, *, at: datetime, wants: Sequence[Want] = (), held: Sequence[Lin
     opened.write()
 
 
-# Statements of the hot path are made once: making one costs as much as running it.
+# Statements of the hot path are made once: making one costs as much as running it. They are of columns, not of
+# mapped classes, and run on the connection: a session would take as long again to find out that nothing is loaded.
+_AT = bindparam("now", type_=_CURSOR.c.sell_until.type)
 _PLANNED = (
-    select(StockCursor.lot_id, StockCursor.free)
-    .where(StockCursor.sku_id == bindparam("sku"), *sellable(bindparam("now", type_=_CURSOR.c.sell_until.type)))
-    .order_by(StockCursor.rank)
+    select(_CURSOR.c.lot_id, _CURSOR.c.free)
+    .where(_CURSOR.c.sku_id == bindparam("sku"), *sellable(_AT))
+    .order_by(_CURSOR.c.rank)
     .limit(bindparam("most"))
 )
 _RANKED = (
     select(
-        StockCursor.sku_id,
-        StockCursor.lot_id,
-        StockCursor.free,
-        func.row_number().over(partition_by=StockCursor.sku_id, order_by=StockCursor.rank).label("place"),
+        _CURSOR.c.sku_id,
+        _CURSOR.c.lot_id,
+        _CURSOR.c.free,
+        _CURSOR.c.rank.label("place"),
+        func.sum(_CURSOR.c.free)
+        .over(partition_by=_CURSOR.c.sku_id, order_by=_CURSOR.c.rank, rows=(None, -1))
+        .label("before"),
     )
-    .where(
-        StockCursor.sku_id.in_(bindparam("skus", expanding=True)),
-        *sellable(bindparam("now", type_=_CURSOR.c.sell_until.type)),
-    )
+    .where(_CURSOR.c.sku_id.in_(bindparam("skus", expanding=True)), *sellable(_AT))
     .subquery()
 )
 _PLANNED_TOGETHER = (
     select(_RANKED.c.sku_id, _RANKED.c.lot_id, _RANKED.c.free)
-    .where(_RANKED.c.place <= FIRST_LOTS)
+    .where(or_(_RANKED.c.before.is_(None), _RANKED.c.before < bindparam("need")))
     .order_by(_RANKED.c.sku_id, _RANKED.c.place)
 )
 
 
 def _plan(tx: Tx, need: dict[UUID, int], at: datetime) -> dict[UUID, list[UUID]]:
     """The first lots of each SKU that reach, or all of them when they do not. Read without a lock, so only a plan."""
-    planned: dict[UUID, list[UUID]] = {}
+    connection = tx.connection()
     if len(need) > 1:
-        seen: dict[UUID, list[tuple[UUID, int]]] = {sku_id: [] for sku_id in need}
-        for sku_id, lot_id, free in tx.execute(_PLANNED_TOGETHER, {"skus": list(need), "now": at}):
-            seen[sku_id].append((lot_id, free))
-        for sku_id, lots in seen.items():
-            if len(lots) < FIRST_LOTS or sum(free for _, free in lots) >= need[sku_id]:
-                planned[sku_id] = _reaching(lots, need[sku_id])
-    for sku_id in need.keys() - planned.keys():
+        found: dict[UUID, list[tuple[UUID, int]]] = defaultdict(list)
+        asked = {"skus": list(need), "now": at, "need": max(need.values())}
+        for sku_id, lot_id, free in connection.execute(_PLANNED_TOGETHER, asked):
+            found[sku_id].append((lot_id, free))
+        return {sku_id: _reaching(lots, need[sku_id]) for sku_id, lots in found.items()}
+    planned: dict[UUID, list[UUID]] = {}
+    for sku_id, count in need.items():
         most = FIRST_LOTS
         while True:
-            found = tx.execute(_PLANNED, {"sku": sku_id, "now": at, "most": most}).all()
-            if len(found) < most or sum(free for _, free in found) >= need[sku_id]:
+            lots = [(row[0], row[1]) for row in connection.execute(_PLANNED, {"sku": sku_id, "now": at, "most": most})]
+            if len(lots) < most or sum([free for _, free in lots]) >= count:
                 break
             most *= 8
-        planned[sku_id] = _reaching([(lot_id, free) for lot_id, free in found], need[sku_id])
+        planned[sku_id] = _reaching(lots, count)
     return planned
 
 
@@ -316,7 +321,7 @@ _LOCK_CURSORS = (
 def _lock(tx: Tx, lot_ids: set[UUID]) -> dict[UUID, Lot]:
     if not lot_ids:
         return {}
-    return {row.lot_id: Lot(*row) for row in tx.execute(_LOCK_CURSORS, {"lots": sorted(lot_ids)})}
+    return {row[0]: Lot(*row) for row in tx.connection().execute(_LOCK_CURSORS, {"lots": sorted(lot_ids)})}
 
 
 _LOTS_OF_UNITS = select(StockUnit.sku_id, StockUnit.seq, StockUnit.lot_id).where(
@@ -338,15 +343,9 @@ _MOST_UNITS = 400
 """Units of one statement: old SQLite binds 999 values."""
 
 
+_COUNTED = (UnitState.FREE, UnitState.HELD, UnitState.SOLD, UnitState.VOID)
 _WRITE_CURSOR = (
-    update(_CURSOR)
-    .where(_CURSOR.c.lot_id == bindparam("lot"))
-    .values(
-        next_seq=bindparam("next"),
-        free=_CURSOR.c.free + bindparam("FREE"),
-        held=_CURSOR.c.held + bindparam("HELD"),
-        sold=_CURSOR.c.sold + bindparam("SOLD"),
-        void=_CURSOR.c.void + bindparam("VOID"),
-    )
+    "UPDATE stock_cursor SET next_seq = {mark}, free = free + {mark}, held = held + {mark}, sold = sold + {mark},"
+    " void = void + {mark} WHERE lot_id = {mark}"
 )
 _INSERT_DELIVERIES = insert(table_of(Delivery))

@@ -7,7 +7,7 @@ one statement a unit. The text is made by hand, because making it by expressions
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from server.db import Spelling, Tx, rows_changed, spelling
@@ -25,41 +25,53 @@ _MOST = 250
 
 def hold(tx: Tx, units: Units) -> int:
     """FREE -> HELD for these lines; answers how many units were free."""
-    return _run(tx, units, UnitState.FREE, UnitState.HELD, "{line}", guard="")
+    return _run(tx, holding(spelling(tx.connection().dialect), units))
 
 
 def sell(tx: Tx, units: Units) -> int:
     """HELD -> SOLD; answers how many units these lines held."""
-    return _run(tx, units, UnitState.HELD, UnitState.SOLD, "order_line_id", guard=_GUARD)
+    engine = spelling(tx.connection().dialect)
+    return _run(tx, _statements(engine, units, UnitState.HELD, UnitState.SOLD, "order_line_id", guard=_GUARD))
 
 
 def let_go(tx: Tx, units: Units, to: UnitState) -> int:
     """HELD -> FREE or VOID; answers how many units these lines held."""
-    return _run(tx, units, UnitState.HELD, to, "NULL", guard=_GUARD)
+    engine = spelling(tx.connection().dialect)
+    return _run(tx, _statements(engine, units, UnitState.HELD, to, "NULL", guard=_GUARD))
 
 
 _GUARD = " AND order_line_id = {line}"
 
+Statement = tuple[str, Any]
+"""Text and what it binds: the values of one run, or a list of those for one run each."""
 
-def _run(tx: Tx, units: Units, source: UnitState, to: UnitState, line: str, *, guard: str) -> int:
+
+def holding(engine: Spelling, units: Units) -> Iterator[Statement]:
+    """What `hold` runs."""
+    return _statements(engine, units, UnitState.FREE, UnitState.HELD, "{line}", guard="")
+
+
+def _run(tx: Tx, statements: Iterator[Statement]) -> int:
     connection = tx.connection()
-    engine = spelling(connection.dialect)
+    return sum([rows_changed(connection.exec_driver_sql(text, bound)) for text, bound in statements])
+
+
+def _statements(
+    engine: Spelling, units: Units, source: UnitState, to: UnitState, line: str, *, guard: str
+) -> Iterator[Statement]:
     sql = (
         f"UPDATE stock_unit SET state = {int(to)}, order_line_id = {line}"  # noqa: S608 - our own words
         f" WHERE {{units}} AND state = {int(source)}{guard}"
     )
     if engine.in_process:
-        sql = sql.format(line=engine.mark, units=f"sku_id = {engine.mark} AND seq = {engine.mark}")
-        rows = list(_rows(engine, units, line_first=not guard))
-        return rows_changed(connection.exec_driver_sql(sql, rows)) if rows else 0
-    moved = 0
+        if rows := list(_rows(engine, units, line_first=not guard)):
+            yield sql.format(line=engine.mark, units=f"sku_id = {engine.mark} AND seq = {engine.mark}"), rows
+        return
     for part in parts(units, most=_MOST):
         condition, skus = named(engine, [(sku_id, [seq for seq, _ in pairs]) for sku_id, pairs in part])
         lines = [engine.as_id(value) for sku_id, pairs in part for value in (sku_id, *[line for _, line in pairs])]
         bound = (*skus, *lines) if guard else (*lines, *skus)
-        text = sql.format(line=_line_of(engine, part), units=condition)
-        moved += rows_changed(connection.exec_driver_sql(text, bound))
-    return moved
+        yield sql.format(line=_line_of(engine, part), units=condition), bound
 
 
 T = TypeVar("T")

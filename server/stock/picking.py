@@ -71,8 +71,10 @@ class Asked:
 def next_units(tx: Tx, asked: Sequence[Asked]) -> list[list[list[Unit]]]:
     """The next units for each want of each SKU. Raises StockOutOfStep when there are fewer."""
     dense = [(lot, sum(one.quantities)) for one in asked for lot in one.shelf if lot.is_dense]
-    found = returned.first(tx, [_behind(lot, most) for lot, most in dense])
-    back = {lot.lot_id: seqs for (lot, _), seqs in zip(dense, found, strict=True)}
+    some = returned.lots_with_any(tx, [lot.lot_id for lot, _ in dense])
+    asking = [(lot, most) for lot, most in dense if lot.lot_id in some]
+    found = returned.first(tx, [_behind(lot, most) for lot, most in asking])
+    back = {lot.lot_id: seqs for (lot, _), seqs in zip(asking, found, strict=True)}
     taken: dict[UUID, list[int]] = defaultdict(list)
     chosen = [_of_sku(tx, one, back, taken) for one in asked]
     _take_back(tx, taken)
@@ -89,9 +91,10 @@ def _of_sku(tx: Tx, asked: Asked, back: dict[UUID, list[int]], taken: dict[UUID,
             break
         if lot.is_dense:
             count = sum([quantities[n] - len(got[n]) for n in short])
-            coming = iter(_next(tx, lot, count, back[lot.lot_id]))
-            if back[lot.lot_id]:
-                taken[lot.sku_id] += back[lot.lot_id][:count]
+            given_back = back.get(lot.lot_id, [])[:count]
+            coming = iter(_next(tx, lot, count, given_back))
+            if given_back:
+                taken[lot.sku_id] += given_back
             for n in short:
                 got[n] += [(seq, lot.lot_id) for seq in islice(coming, quantities[n] - len(got[n]))]
         else:
@@ -104,8 +107,8 @@ def _of_sku(tx: Tx, asked: Asked, back: dict[UUID, list[int]], taken: dict[UUID,
 
 
 def _next(tx: Tx, lot: Lot, count: int, back: Sequence[int]) -> list[int]:
-    """The next numbers of a lot, at most `count`; `back` are the first `count` of those given back, or more."""
-    seqs = list(back[:count])
+    """The next numbers of a lot, at most `count`; `back` are the first of those given back, as many."""
+    seqs = list(back)
     wanted, ahead = count - len(seqs), lot.end_seq - lot.next_seq
     if wanted and ahead:
         # These are all that were given back. When the other free ones are as many as lie ahead, it is all of those.

@@ -9,16 +9,36 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import insert
+from sqlalchemy import bindparam, exists, insert, select
 
 from server.db import Tx, rows_changed, spelling, table_of
 from server.stock import marking
-from server.stock.model import StockReturned
+from server.stock.model import StockCursor, StockReturned
 
 _MOST_LOTS = 250
 """Lots of one statement: SQLite joins at most 500 queries."""
 
 _MOST_UNITS = 500
+
+_CURSOR, _RETURNED = table_of(StockCursor), table_of(StockReturned)
+
+
+_FEW = 4
+
+
+def lots_with_any(tx: Tx, lot_ids: Sequence[UUID]) -> set[UUID]:
+    """Those of these lots that may have such units: asking for their numbers costs more, and mostly there are none."""
+    return set(lot_ids) if len(lot_ids) <= _FEW else set(tx.connection().scalars(_WITH_ANY, {"lots": lot_ids}))
+
+
+_WITH_ANY = select(_CURSOR.c.lot_id).where(
+    _CURSOR.c.lot_id.in_(bindparam("lots", expanding=True)),
+    exists().where(
+        _RETURNED.c.sku_id == _CURSOR.c.sku_id,
+        _RETURNED.c.seq >= _CURSOR.c.first_seq,
+        _RETURNED.c.seq < _CURSOR.c.next_seq,
+    ),
+)
 
 
 class Window(NamedTuple):
@@ -59,8 +79,8 @@ def take(tx: Tx, units: Mapping[UUID, Sequence[int]]) -> int:
     gone = 0
     for part in marking.parts(units, most=_MOST_UNITS):
         named, skus = marking.named(engine, part)
-        gone += rows_changed(connection.exec_driver_sql(f"DELETE FROM stock_returned WHERE {named}", skus))  # noqa: S608
+        gone += rows_changed(connection.exec_driver_sql(f"DELETE FROM stock_returned WHERE {named}", skus))  # noqa: S608 - our own words
     return gone
 
 
-INSERT = insert(table_of(StockReturned))
+INSERT = insert(_RETURNED)

@@ -1,14 +1,15 @@
 """Stock for the claim bench, and the floor's claim: the same statements by the driver, group committed.
 
 The floor takes what waits and does it in one transaction, like server/batch.py: the plan of the lots, their cursors
-under lock, what was given back, the next free units, the held units, the cursors. Left out: commands, savepoints,
-retries, folding, the order of lots, limits, everything that is not a statement.
+under lock, what was given back, the held units (numbered from the cursor, since no lot here has gaps), the cursors.
+Left out: commands, savepoints, retries, limits, wants of several units, lots with gaps, everything that is no
+statement.
 """
 
 import asyncio
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -16,7 +17,8 @@ from uuid import UUID
 from sqlalchemy import func, select, text
 
 from server import migrations
-from server.db import Database, bulk_insert
+from server.db import Database, bulk_insert, spelling
+from server.stock import marking
 from server.stock.model import StockCursor, StockUnit
 from server.stock.ranking import LOT_NUMBERS
 from shared import ids
@@ -27,23 +29,27 @@ LOTS = 4
 
 _BLOCK = 100_000
 _MOST = 256
-_FREE, _HELD = int(UnitState.FREE), int(UnitState.HELD)
+_FREE = int(UnitState.FREE)
 
 _PLAN = (
     "SELECT lot_id, free FROM stock_cursor WHERE sku_id = ? AND selling = {true} AND free > 0"
     " AND (sell_until IS NULL OR sell_until > {now}) ORDER BY {rank} LIMIT 8"
 )
+_PLAN_TOGETHER = (
+    "SELECT sku_id, lot_id, free FROM (SELECT sku_id, lot_id, free, {rank}, SUM(free) OVER (PARTITION BY sku_id"
+    " ORDER BY {rank} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before_it FROM stock_cursor"
+    " WHERE sku_id IN ({marks}) AND selling = {true} AND free > 0 AND (sell_until IS NULL OR sell_until > {now})) AS r"
+    " WHERE before_it IS NULL OR before_it < ? ORDER BY sku_id, {rank}"
+)
 _LOCK = (
-    "SELECT lot_id, first_seq, next_seq, end_seq, free, {rank} FROM stock_cursor WHERE lot_id IN ({marks})"
+    "SELECT lot_id, sku_id, first_seq, next_seq, end_seq, free FROM stock_cursor WHERE lot_id IN ({marks})"
     " ORDER BY lot_id{lock}"
 )
-_RETURNED = (
-    "SELECT seq FROM stock_returned WHERE sku_id = ? AND lot_id = ? AND seq >= ? AND seq < ? ORDER BY seq LIMIT ?"
+_WITH_ANY = (
+    "SELECT lot_id FROM stock_cursor WHERE lot_id IN ({marks}) AND EXISTS (SELECT * FROM stock_returned AS r WHERE"
+    " r.sku_id = stock_cursor.sku_id AND r.seq >= first_seq AND r.seq < next_seq)"
 )
-_FRESH = (
-    f"SELECT seq FROM stock_unit WHERE sku_id = ? AND seq >= ? AND seq < ? AND state = {_FREE} ORDER BY seq LIMIT ?"
-)
-_HOLD = f"UPDATE stock_unit SET state = {_HELD}, order_line_id = ? WHERE sku_id = ? AND seq = ? AND state = {_FREE}"
+_RETURNED = "SELECT seq FROM stock_returned WHERE sku_id = ? AND seq >= ? AND seq < ? ORDER BY seq LIMIT ?"
 _MOVE = "UPDATE stock_cursor SET next_seq = ?, free = free - ?, held = held + ? WHERE lot_id = ?"
 
 
@@ -103,6 +109,7 @@ class Floor:
         self.database = Database(url)
         self.dialect = self.database.engine.dialect.name
         self.waiting: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self.engine = spelling(self.database.engine.dialect)
         sqlite, postgres = self.dialect == "sqlite", self.dialect == "postgresql"
         self.words = {
             "rank": "rank" if sqlite or postgres else "`rank`",
@@ -145,39 +152,51 @@ class Floor:
                 return
 
     def _claim(self, cursor: Any, tasks: list[_Task]) -> Iterator[tuple[_Task, int]]:
-        by_sku: dict[UUID, list[_Task]] = {}
+        by_sku: dict[Any, list[_Task]] = {}
         for task in tasks:
             by_sku.setdefault(task.sku, []).append(task)
-        lots: dict[UUID, list[Any]] = {}
-        for sku, wants in by_sku.items():
-            need, lots[sku] = len(wants), []
-            for lot, free in self._rows(cursor, _PLAN, self._id(sku)):
-                if need <= 0:
-                    break
-                lots[sku].append(lot)
-                need -= free
-        chosen = [lot for mine in lots.values() for lot in mine]
-        self.words["marks"] = ", ".join("?" * len(chosen))
-        locked = {row[0]: row for row in self._rows(cursor, _LOCK, *chosen)}
-        units, moves, answers = [], [], []
-        for sku, wants in by_sku.items():
-            seqs: list[int] = []
-            for lot in lots[sku]:
-                _, first, following, end, _, _ = locked[lot]
-                missing = len(wants) - len(seqs)
-                got = [seq for (seq,) in self._rows(cursor, _RETURNED, self._id(sku), lot, first, following, missing)]
-                fresh = self._rows(cursor, _FRESH, self._id(sku), following, end, missing - len(got))
-                got += [seq for (seq,) in fresh]
-                moves.append((got[-1] + 1 if got else end, len(got), len(got), lot))
-                seqs += got
-            for task, seq in zip(wants, seqs, strict=True):
-                units.append((self._id(task.line), self._id(sku), seq))
-                answers.append((task, seq))
-        self._all(cursor, _HOLD, units)
+        by_sku = {self._id(sku): wants for sku, wants in by_sku.items()}
+        chosen = self._plan(cursor, {sku: len(wants) for sku, wants in by_sku.items()})
+        locked = self._rows(cursor, _LOCK, *chosen, marks=chosen)
+        with_any = {lot for (lot,) in self._rows(cursor, _WITH_ANY, *chosen, marks=chosen)} if len(chosen) > 4 else None
+        units: dict[UUID, list[tuple[int, UUID]]] = {}
+        moves, answers = [], []
+        for (
+            lot,
+            sku,
+            first,
+            following,
+            end,
+            free,
+        ) in locked:  # first in, first out: a lot's id is younger than the last's
+            wants = by_sku[sku]
+            if with_any is None or lot in with_any:
+                assert not self._rows(cursor, _RETURNED, sku, first, following, len(wants)), "nobody gives back here"
+            assert free == end - following, "no lot of this bench has gaps"
+            seqs = range(following, min(end, following + len(wants)))
+            mine, by_sku[sku] = wants[: len(seqs)], wants[len(seqs) :]
+            units.setdefault(mine[0].sku, []).extend((seq, task.line) for seq, task in zip(seqs, mine, strict=True))
+            answers += list(zip(mine, seqs, strict=True))
+            moves.append((following + len(seqs), len(seqs), len(seqs), lot))
+        for hold, bound in marking.holding(self.engine, units):
+            (cursor.executemany if self.engine.in_process else cursor.execute)(hold, bound)
         self._all(cursor, _MOVE, moves)
         return iter(answers)
 
-    def _rows(self, cursor: Any, statement: str, *values: Any) -> list[Any]:
+    def _plan(self, cursor: Any, need: dict[Any, int]) -> list[Any]:
+        if len(need) == 1:
+            rows = [(sku, *row) for sku in need for row in self._rows(cursor, _PLAN, sku)]
+        else:
+            rows = self._rows(cursor, _PLAN_TOGETHER, *need, max(need.values()), marks=need)
+        chosen = []
+        for sku, lot, free in rows:
+            if need[sku] > 0:
+                chosen.append(lot)
+                need[sku] -= free
+        return chosen
+
+    def _rows(self, cursor: Any, statement: str, *values: Any, marks: Collection[Any] = ()) -> list[Any]:
+        self.words["marks"] = ", ".join("?" * len(marks))
         cursor.execute(self._said(statement), values)
         return list(cursor.fetchall())
 
@@ -190,7 +209,7 @@ class Floor:
         return said if self.dialect == "sqlite" else said.replace("?", "%s")
 
     def _id(self, value: UUID) -> Any:
-        return value if self.dialect == "postgresql" else value.bytes
+        return self.engine.as_id(value)
 
 
 def _settle(answers: list[tuple[_Task, int]]) -> None:
