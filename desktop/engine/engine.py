@@ -207,13 +207,20 @@ class Engine:
         """Tell the server that an upload ended here, if it is owed that; what cannot be told now is told later."""
         upload = await self.stores.outbox(lambda outbox: outbox.upload(upload_id))
         if upload.cancel_owed:
-            await self._uploads.tell_cancelled(upload)
+            await self._settle(upload)
 
     async def settle_all(self, account: Account) -> None:
         """Tell the server of every upload of the account that ended here without its knowing."""
         for upload in await self.stores.outbox(lambda outbox: outbox.owing_cancel(account=account.name)):
-            if not await self._uploads.tell_cancelled(upload):
+            if not await self._settle(upload):
                 return
+
+    async def _settle(self, upload: Upload) -> bool:
+        is_settled = await self._uploads.tell_cancelled(upload)
+        now = await self.stores.outbox(lambda outbox: outbox.upload(upload.id))
+        if not now.is_over:
+            self.drive(upload.id)  # the server had it all: what becomes of it is worth knowing
+        return is_settled
 
     def work_on(self, upload_id: UUID, work: Coroutine[Any, Any, Upload]) -> asyncio.Task[Upload]:
         """Make `work` the one task of an upload, so that `halt` and the engine's end reach it."""

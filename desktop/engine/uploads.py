@@ -28,7 +28,7 @@ from desktop.engine.transport import Call, Refused, code_of, is_foreign, is_pass
 from desktop.store.outbox import Upload, UploadState
 from shared import clock
 from shared.contracts.stock import CommitImport, Import, NewImport
-from shared.errors import KamengError, NotSignedIn, error_for
+from shared.errors import IllegalMove, KamengError, NotSignedIn, error_for
 from shared.states import ImportState
 
 SENDERS = 2
@@ -183,13 +183,18 @@ class Uploads:
             return
 
     async def tell_cancelled(self, upload: Upload) -> bool:
-        """Tell the server that an upload ended here; whether that is settled. What it had stored of it leaves stock."""
+        """Tell the server that an upload ended here; whether that is settled. What it had stored of it leaves stock.
+
+        A commit that was faster than a cancellation stands: then the upload is not over any more.
+        """
         try:
             await self._session.ask(Call("DELETE", f"/sync/v1/imports/{upload.id}"), Import)
         except KamengError as error:
             if isinstance(error, NotSignedIn) or is_passing(error) or is_foreign(error):
                 return False  # later
-            # It never heard of it, or has stored it all: there is nothing left to tell.
+            if code_of(error) == IllegalMove.code:
+                await self._stores.outbox(lambda outbox: outbox.cancel_refused(upload.id))
+            # Else it never heard of it: there is nothing left to tell.
         await self._stores.outbox(lambda outbox: outbox.cancel_told(upload.id))
         await self._report(upload.id)
         return True

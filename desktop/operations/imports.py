@@ -23,7 +23,7 @@ from uuid import UUID
 from pydantic import TypeAdapter, ValidationError
 
 from desktop.engine.engine import Engine
-from desktop.engine.events import ImportProgressed
+from desktop.engine.events import ImportProgressed, ImportStage
 from desktop.engine.uploads import describe, written_down
 from desktop.exporting.refused import write_lines, write_refused
 from desktop.exporting.target import check_target
@@ -202,12 +202,13 @@ async def list_imports(engine: Engine) -> list[ImportProgressed]:
 
 async def pause(engine: Engine, upload_id: UUID) -> ImportProgressed:
     """Stop sending until `resume`, also over restarts. A file that is still being read is read on, and kept here."""
+    # Written down first: a reading that ends at this moment looks there before it sends on.
+    await engine.stores.outbox(lambda outbox: outbox.pause(upload_id, paused=True))
     sending = engine.ahead.get(upload_id)
     if sending is not None:
         sending.cancel()
     if await _state(engine, upload_id) is not UploadState.READING:
         await engine.halt(upload_id)
-    await engine.stores.outbox(lambda outbox: outbox.pause(upload_id, paused=True))
     return await _tell(engine, upload_id)
 
 
@@ -222,7 +223,8 @@ async def resume(engine: Engine, upload_id: UUID) -> ImportProgressed:
 async def cancel(engine: Engine, upload_id: UUID) -> ImportProgressed:
     """Give an import up, delete its chunks here and have the server take out what it has of it.
 
-    Without a connection the server is told later. Raises TooLateToCancel once the import is committed.
+    Without a connection the server is told later, and has the last word. Raises TooLateToCancel once the import is
+    committed: it goes on then.
     """
     upload = await engine.stores.outbox(lambda outbox: outbox.upload(upload_id))
     if upload.state is UploadState.INGESTING:
@@ -231,7 +233,10 @@ async def cancel(engine: Engine, upload_id: UUID) -> ImportProgressed:
     await engine.stores.outbox(lambda outbox: outbox.finish(upload_id, UploadState.CANCELLED))
     await _tell(engine, upload_id)
     await engine.settle(upload_id)
-    return await _tell(engine, upload_id)
+    ended = await _tell(engine, upload_id)
+    if ended.stage is not ImportStage.CANCELLED and not upload.is_over:
+        raise TooLateToCancel(file=upload.file_name)
+    return ended
 
 
 async def refused_lines(engine: Engine, upload_id: UUID) -> list[RefusedLine]:
@@ -300,7 +305,10 @@ async def _read_and_send(engine: Engine, upload: Upload, job: Job, unsent: Seque
     reading = Reading(engine, upload, job)
     for n in unsent:
         reading.arrived.put(n)
+    is_paused = (await engine.stores.outbox(lambda outbox: outbox.upload(upload.id))).paused
     sending = asyncio.create_task(engine.send_ahead(upload, reading.arrived, reading.waits_for))
+    if is_paused:
+        sending.cancel()  # it is read on, and kept here
     engine.ahead[upload.id] = sending
     try:
         ledger = await reading.finish(sending)

@@ -263,7 +263,7 @@ class Outbox:
         return self.upload(upload_id)
 
     def move(self, upload_id: UUID, to: UploadState) -> None:
-        """READY to UPLOADING, UPLOADING to INGESTING; a repeat and a step back change nothing."""
+        """Forward to UPLOADING or INGESTING; a repeat and a step back change nothing."""
         order = [UploadState.READING, UploadState.READY, UploadState.UPLOADING, UploadState.INGESTING]
         earlier = set(order[: order.index(to)])
         self._run(lambda connection: self._move(connection, upload_id, earlier, {"state": to.value}))
@@ -310,6 +310,11 @@ class Outbox:
                 update(_UPLOAD).where(_UPLOAD.c.id == upload_id).values(announced=True)
             )
         )
+
+    def cancel_refused(self, upload_id: UUID) -> None:
+        """The server had committed it before it heard of the cancellation: it is being stored after all."""
+        values = {"state": UploadState.INGESTING.value, "finished_at": None, "cancel_owed": False}
+        self._run(lambda connection: self._move(connection, upload_id, {UploadState.CANCELLED}, values))
 
     def cancel_told(self, upload_id: UUID) -> None:
         """The server knows that it is over, or never can."""

@@ -1,7 +1,10 @@
 """What an import leaves behind: no clear key anywhere, nothing at the server that was given up, and what it learnt."""
 
+import asyncio
 import sqlite3
 import threading
+
+import pytest
 
 from desktop.credentials import MemoryVault
 from desktop.engine.events import Connection, ConnectionChanged, FileChecked, ImportProgressed, ImportStage
@@ -9,6 +12,7 @@ from desktop.engine.transport import Call
 from desktop.importing import Columns, Options
 from desktop.operations import checking, imports, products
 from desktop.operations.checking import Checking
+from desktop.operations.imports import TooLateToCancel
 from shared import ids
 from shared.contracts.catalog import ChangeRules, KeyRule, Product
 from shared.contracts.stock import Import
@@ -82,6 +86,47 @@ def test_a_cancellation_without_a_connection_is_told_later(live_shop, console, t
         assert drained(live_shop).imported == 0
 
 
+class SlowAnswer:
+    """Wraps the server: it takes a commit at once and answers when it is told to."""
+
+    def __init__(self):
+        self.taken, self.release = threading.Event(), threading.Event()
+
+    def __call__(self, asgi):
+        async def slow(scope, receive, send):
+            if scope["type"] != "http" or not scope["path"].endswith("/commit"):
+                await asgi(scope, receive, send)
+                return
+            answer = []
+
+            async def keep(message):
+                answer.append(message)
+
+            await asgi(scope, receive, keep)
+            self.taken.set()
+            await asyncio.to_thread(self.release.wait, 60)
+            for message in answer:
+                await send(message)
+
+        return slow
+
+
+def test_what_the_server_committed_is_never_called_cancelled(in_shop, console, tmp_path):
+    answer = SlowAnswer()
+    with in_shop(wrap=answer) as shop:
+        a = console(follow=False)
+        a.sign_in(shop.url, "chen")
+        file = keys_file(tmp_path, shop.world.keys("STEAM-50", 12))
+        begun = a.run(imports.start(a.engine, file=file, sku="STEAM-50"))
+        assert answer.taken.wait(60)
+        with pytest.raises(TooLateToCancel):
+            a.run(imports.cancel(a.engine, begun.id))
+        answer.release.set()
+        ended = a.run(imports.wait(a.engine, begun.id)).progress
+        assert (ended.stage, ended.stored, ended.cancel_owed, ended.adds_up) == (ImportStage.DONE, 12, False, True)
+        assert drained(shop).free == 12
+
+
 def test_an_upload_that_the_server_gave_up_says_so_and_the_file_can_be_imported_again(in_shop, console, tmp_path):
     faults = Faults()
     faults.hold_from = 1
@@ -101,6 +146,37 @@ def test_an_upload_that_the_server_gave_up_says_so_and_the_file_can_be_imported_
         assert (ended.stage, ended.why.code) == (ImportStage.FAILED, "import.cancelled_elsewhere")
         assert ledger_of(import_file(a, file)) == (ImportStage.DONE, 12_000, 0, 0)
         shop.world.check()
+
+
+def test_a_file_that_was_paused_while_it_was_read_is_read_on_but_not_sent(in_shop, console, tmp_path):
+    faults = Faults()
+    faults.hold_from = 0
+    with in_shop(wrap=faults) as shop:
+        vault = MemoryVault()
+        a = console(vault=vault, follow=False)
+        a.sign_in(shop.url, "chen")
+        file = keys_file(tmp_path, shop.world.keys("STEAM-50", 12_000))
+        begun = a.run(imports.start(a.engine, file=file, sku="STEAM-50"))
+        assert faults.held.wait(60)
+        a.wait_for(lambda e: isinstance(e, ImportProgressed) and e.stage is ImportStage.READY)
+        a.run(imports.pause(a.engine, begun.id))
+        a.engine.stop()
+        with sqlite3.connect(a.folders.outbox_file) as db:  # as a crash after two chunks leaves it
+            db.execute("UPDATE upload SET state = 'reading', valid = 0, read = 0, chunks = 0")
+            db.execute("DELETE FROM upload_chunk WHERE n >= 2")
+        db.close()
+        faults.puts.clear()
+        faults.hold_from = None
+        faults.release.set()
+        again = console(vault=vault)
+        paused = again.wait_for(
+            lambda e: isinstance(e, ImportProgressed) and e.stage is ImportStage.PAUSED and e.chunks
+        )
+        assert (paused.chunks, paused.figures.valid) == (3, 12_000)
+        again.run(imports.wait(again.engine, begun.id))
+        assert faults.puts == []
+        again.run(imports.resume(again.engine, begun.id))
+        assert ledger_of(again.run(imports.wait(again.engine, begun.id))) == (ImportStage.DONE, 12_000, 0, 0)
 
 
 def test_a_pause_while_the_file_is_read_holds_what_was_not_sent(in_shop, console, tmp_path):
