@@ -8,7 +8,7 @@ voided one by one, or that share a use with a buyer. Units that were held at the
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, select, update
@@ -24,6 +24,12 @@ WITHDRAW = "stock.withdraw"
 FORGET = "stock.forget_keys"
 STEP_UNITS = 4_000
 """Units a transaction: few enough that checkouts wait a blink. Each key is deleted from an index of random order."""
+
+_LOTS_A_JOB = 100
+"""An import has up to 2,000 lots, often small ones: a job for each would keep other jobs waiting."""
+
+_PIECES = 40
+"""Pieces of lots a transaction: each costs a few statements, also where a lot is small."""
 
 WITH_ITS_LOT = ""
 """The reason of a void unit that left with its lot: the lot says why."""
@@ -52,55 +58,81 @@ def left(tx: Tx, lot: StockLot, seqs: Sequence[int]) -> None:
 
 def begin(tx: Tx, lot_ids: Sequence[UUID]) -> None:
     """Have the units of lots taken out that the transaction moves to WITHDRAWN, which happens to a lot once."""
-    jobs.enqueue_many(tx, WITHDRAW, [{"lot_id": str(lot_id), "after": None, "key": 0} for lot_id in lot_ids])
+    waiting = [str(lot_id) for lot_id in sorted(lot_ids)]  # a step locks their cursors in the order of claims
+    parts = [waiting[at : at + _LOTS_A_JOB] for at in range(0, len(waiting), _LOTS_A_JOB)]
+    jobs.enqueue_many(tx, WITHDRAW, [{"lots": part, "after": None, "key": 0} for part in parts])
 
 
-def _go_on(tx: Tx, lot_id: UUID, *, after: int, key: int = 0) -> None:
-    """Go on with the units from number `after`, then with the shared keys from the `key`th."""
-    jobs.enqueue(tx, WITHDRAW, {"lot_id": str(lot_id), "after": after, "key": key})
+class _Gone(NamedTuple):
+    """What one piece took out of a lot, and where it goes on: at unit `after`, then at the `key`th shared key."""
+
+    units: int
+    after: int
+    key: int = 0
 
 
 def step(tx: Tx, args: dict[str, Any]) -> None:
-    """Take the next units of a lot out of stock, or finish. Runs in the transaction that completes the job."""
-    lot_id = UUID(args["lot_id"])
-    cursor = tx.get(StockCursor, lot_id, with_for_update=True)
-    lot = tx.get(StockLot, lot_id)
-    if cursor is None or lot is None or not lot.withdrawing:
-        return
-    after = cursor.next_seq if args["after"] is None else int(args["after"])
-    if seqs := _given_back(tx, lot):
+    """Take the next units of some lots out of stock, or finish. Runs in the transaction that completes the job."""
+    waiting, after, key = list(args["lots"]), args["after"], int(args["key"])
+    left, skus = STEP_UNITS, set[tuple[UUID, UUID]]()
+    for _ in range(_PIECES):
+        if not waiting or left <= 0:
+            break
+        lot_id = UUID(waiting[0])
+        cursor = tx.get(StockCursor, lot_id, with_for_update=True)
+        lot = tx.get(StockLot, lot_id)
+        gone = None
+        if cursor is not None and lot is not None and lot.withdrawing:
+            gone = _piece(tx, lot, cursor, cursor.next_seq if after is None else int(after), key, left)
+            lot.withdrawing = gone is not None
+            skus.add((lot.sku_id, lot.supplier_id))
+        if gone is None:
+            del waiting[0]
+            after, key = None, 0
+        else:
+            after, key, left = gone.after, gone.key, left - gone.units
+    tx.flush()
+    if waiting:
+        jobs.enqueue(tx, WITHDRAW, {"lots": waiting, "after": after, "key": key})
+    for sku_id, supplier_id in skus:
+        changes.append(tx, "sku", sku_id, domain="stock", supplier_id=supplier_id)
+
+
+def _piece(tx: Tx, lot: StockLot, cursor: StockCursor, after: int, key: int, most: int) -> _Gone | None:
+    """Take at most so many units of a lot out, or forget shared keys; None when the lot has neither any more."""
+    if seqs := _given_back(tx, lot, most):
         _leave(tx, cursor, seqs)
         tx.execute(delete(StockReturned).where(StockReturned.sku_id == lot.sku_id, StockReturned.seq.in_(seqs)))
         _note(tx, lot.sku_id, lot.id, seqs)
-        _go_on(tx, lot.id, after=after)
-    elif seqs := _unoffered(tx, cursor, after):
+        gone = _Gone(len(seqs), after)
+    elif seqs := _unoffered(tx, cursor, after, most):
         _leave(tx, cursor, seqs)
-        _go_on(tx, lot.id, after=seqs[-1] + 1)
-    elif lot.uses > 1 and (at := int(args["key"])) < cursor.imported // lot.uses:
-        stop = min(at + max(1, STEP_UNITS // lot.uses), cursor.imported // lot.uses)
-        _forget(tx, lot, range(lot.first_seq + at, lot.first_seq + stop))
-        _go_on(tx, lot.id, after=after, key=stop)
+        gone = _Gone(len(seqs), seqs[-1] + 1)
+    elif lot.uses > 1 and key < cursor.imported // lot.uses:
+        stop = min(key + max(1, most // lot.uses), cursor.imported // lot.uses)
+        _forget(tx, lot, range(lot.first_seq + key, lot.first_seq + stop))
+        return _Gone((stop - key) * lot.uses, after, stop)
     elif cursor.free:
         raise LotOutOfStep(f"{cursor.free} units of lot {lot.id} are free and nowhere")
     else:
-        lot.withdrawing = False
-    if seqs and lot.uses == 1:
+        return None
+    if lot.uses == 1:
         _forget(tx, lot, seqs)
-    tx.flush()
-    changes.append(tx, "sku", lot.sku_id, domain="stock", supplier_id=lot.supplier_id)
+    return gone
 
 
-def _given_back(tx: Tx, lot: StockLot) -> list[int]:
+def _given_back(tx: Tx, lot: StockLot, most: int) -> list[int]:
     """Free units behind the cursor: an `IN` list of them is sent, so fewer a step."""
     waiting = (StockReturned.sku_id == lot.sku_id, StockReturned.lot_id == lot.id)
-    return list(tx.scalars(select(StockReturned.seq).where(*waiting).order_by(StockReturned.seq).limit(_LOOK_UP)))
+    query = select(StockReturned.seq).where(*waiting).order_by(StockReturned.seq)
+    return list(tx.scalars(query.limit(min(most, _LOOK_UP))))
 
 
-def _unoffered(tx: Tx, cursor: StockCursor, after: int) -> list[int]:
+def _unoffered(tx: Tx, cursor: StockCursor, after: int, most: int) -> list[int]:
     """The next free units that the cursor had not reached. It stays where the sale ended: what lies behind is void."""
     fresh = (StockUnit.seq >= after, StockUnit.seq < cursor.end_seq, StockUnit.state == UnitState.FREE)
     query = select(StockUnit.seq).where(StockUnit.sku_id == cursor.sku_id, *fresh)
-    return list(tx.scalars(query.order_by(StockUnit.seq).limit(STEP_UNITS)))
+    return list(tx.scalars(query.order_by(StockUnit.seq).limit(most)))
 
 
 def _leave(tx: Tx, cursor: StockCursor, seqs: list[int]) -> None:

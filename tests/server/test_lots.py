@@ -250,13 +250,13 @@ def test_a_withdrawal_goes_on_where_it_stopped_and_steps_may_come_twice(plain, m
     assert (lots_of(shop, SKU)[0].done, len(secrets(shop, SKU))) == (2, 5)
     shop.check()  # half done is true as well
     with shop.ctx.db.tx() as tx:
-        withdrawal.step(tx, {"lot_id": str(lot.id), "after": None, "key": 0})
+        withdrawal.step(tx, {"lots": [str(lot.id)], "after": None, "key": 0})
     shop.work()
     assert (counts(shop, SKU), secrets(shop, SKU)) == ([(0, 0, 0, 7)], [])
     before = rows(shop)
     with shop.ctx.db.tx() as tx:
-        withdrawal.step(tx, {"lot_id": str(lot.id), "after": None, "key": 0})
-        withdrawal.step(tx, {"lot_id": str(new_id()), "after": None, "key": 0})
+        withdrawal.step(tx, {"lots": [str(lot.id)], "after": None, "key": 0})
+        withdrawal.step(tx, {"lots": [str(new_id())], "after": None, "key": 0})
     shop.work()
     assert rows(shop) == before
     with shop.ctx.db.read() as tx:
