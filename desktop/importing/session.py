@@ -195,8 +195,8 @@ def run(
             )
         )
 
+    before = _stamp(path)  # a workbook is read whole while it is opened
     with closing(open_source(path, options or Options(), lambda done: step(done * _SCAN_SHARE))) as source:
-        before = path.stat()
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         filled, titles = _fill(path, source, options or Options(), source.sample())
@@ -215,8 +215,7 @@ def run(
                     raise TooManyRows(name=path.name, limit=MAX_ROWS)
                 step(checked + (1 - checked) * source.fraction())
             chunker.finish()
-        after = path.stat()
-        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        if _stamp(path) != before:
             raise FileChanged(name=path.name)
         tally.rows_sealed, tally.chunks = chunker.rows, chunker.chunks
         tally.notices = source.notices + judge.notices(titles)
@@ -225,6 +224,15 @@ def run(
         return ledger
     counts = {name: getattr(ledger, name) for name in ("read", "duplicates", "refused", "skipped")}
     return replace(ledger, notices=(*ledger.notices, notice("nothing_valid", **counts)))
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """What changes when the file is written to; None for one that cannot be asked, which its reader then says."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_size, facts.st_mtime_ns
 
 
 def _today() -> date:

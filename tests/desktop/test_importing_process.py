@@ -29,10 +29,11 @@ from desktop.importing import (
     run,
 )
 from desktop.importing.process import WorkerFailed
+from desktop.importing.session import FileChanged
 from desktop.importing.sniff import FileEncrypted
 from shared.contracts.stock import CHUNK_BYTES, CHUNK_ROWS, FileFigures, chunk_info
 from shared.errors import KamengError
-from tests.desktop.files import Imported, large_workbook, ole
+from tests.desktop.files import Imported, large_workbook, ole, workbook
 
 IMPORT = UUID("0190f2a0-0000-7000-8000-000000000001")
 SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
@@ -111,6 +112,19 @@ def test_progress_reaches_the_end_and_never_goes_back(tmp_path: Path) -> None:
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
     assert seen[-1].read == seen[-1].valid == 9_500
+
+
+def test_a_workbook_that_changes_while_it_is_opened_is_refused(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "keys.xlsx", [("卡密",), ("AAAA1111",)])
+    other = workbook(tmp_path / "other.xlsx", [("卡密",), ("BBBB2222",), ("BBBB3333",)])
+    chunks: list[Chunk] = []
+
+    def saved_by_excel(_: Progress) -> None:
+        if other.exists():
+            other.replace(path)
+
+    with pytest.raises(FileChanged):
+        run(path, on_chunk=chunks.append, on_progress=saved_by_excel)
 
 
 def test_a_cancelled_run_stops_at_the_next_thousand_rows(tmp_path: Path) -> None:
