@@ -82,9 +82,12 @@ def look_at_units(
     order: wire.UnitOrder = wire.UnitOrder.NUMBER,
     position: int = Query(default=0, ge=0, le=2**62),
     limit: int = Query(default=256, ge=1, le=1_000),
-    tail: str | None = Query(default=None, min_length=2, max_length=8),
+    tail: str | None = Query(default=None, min_length=2, max_length=4),
 ) -> wire.UnitWindow:
-    """Any rows of the list of a SKU's units, without their keys. With `tail`, those whose card ends so."""
+    """Any rows of the list of a SKU's units, without their keys. With `tail`, those whose card ends so.
+
+    No more of the end than lists show is taken: a whole key has no place in an address.
+    """
     with context.of(request).db.read() as tx:
         sku_id = _sku(tx, policy.actor(request), sku).sku_id
         view = browse.View(sku_id, state=state, lot_id=lot, order=order, position=position, limit=limit)

@@ -111,6 +111,14 @@ def test_a_card_of_any_script_is_found_by_its_end(shop):
     }  # fmt: skip
 
 
+def test_a_whole_short_key_is_not_taken_in_an_address(anywhere):
+    site, shop = anywhere, anywhere.world
+    shop.stock(SKU, [("", "AB12CD34")])
+    answers = [site.get(f"/api/stock/{SKU}/units/window?tail={tail}", by="wang") for tail in ("AB12CD34", "CD34")]
+    assert [answer.status_code for answer in answers] == [422, 200]
+    assert [unit["tail"] for unit in answers[1].json()["items"]] == ["34"]
+
+
 # --- rights ---
 
 
