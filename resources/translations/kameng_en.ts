@@ -209,6 +209,10 @@
         <source>原因</source>
         <translation>Reason</translation>
     </message>
+    <message>
+        <source>；</source>
+        <translation>; </translation>
+    </message>
     <message numerus="yes">
         <source>预览中有 %n 行不能导入：{why}。</source>
         <translation>

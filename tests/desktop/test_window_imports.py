@@ -86,6 +86,21 @@ def test_the_sheet_shows_what_becomes_of_every_row_and_one_repair_can_be_refused
     assert not desk.imports.is_cut_short
 
 
+def test_every_reason_is_told_in_one_sentence_that_adds_up(program, live_shop, qtbot, tmp_path):
+    rows = [("卡密", "有效期", "成本", "次数"), ("ABCD-1", "", "", "")]
+    rows += [("ABCD-2", "2020-01-01", "", ""), ("ABCD-3", "soon", "", ""), ("ABCD-4", "", "x", "")]
+    rows += [("ABCD-5", "", "", "0"), ("AB\u200bCD-6", "", "", ""), ("ABCD-7", "", "y", "")]
+    sign_in(qtbot, program, live_shop.url, "chen")
+    drop(program.window, [workbook(tmp_path / "STEAM-50.xlsx", rows)])
+    check = checked(qtbot, program.console.desk)
+    (told,) = program.window.page.sheet._shown_remarks
+    assert check.ledger.refused == sum(lines for _why, lines in check.refusals) == 6
+    assert told.text == (
+        "有 6 行不能导入：成本不是金额，例如 8.70 ×2；已过有效期 ×1；有效期无法识别，请核对日期写法 ×1；"
+        "可用次数不是 1 到 10000 的整数 ×1；中间含有看不见的字符（零宽字符、全角空格等） ×1。"
+    )
+
+
 def test_lost_figures_of_the_server_are_exported_with_their_own_cells(program, live_shop, qtbot, tmp_path):
     keys = live_shop.world.keys("STEAM-50", 6)
     live_shop.world.stock("STEAM-50", [("", key) for key in keys[2:4]])

@@ -260,16 +260,7 @@ class CheckSheet(Live, QWidget):
         restyle(self.sku, "wrong", "true" if check.preview is not None and not check.sku else "false")
 
     def _write_remarks(self, check: Check) -> None:
-        if check.ledger is None:
-            remarks = [
-                (self.tr("预览中有 %n 行不能导入：{why}。", None, lines).format(why=why), "danger")
-                for why, lines in check.refusals
-            ]
-        else:
-            remarks = [
-                (counted(self.tr("有 %n 行不能导入：{why}。", None, lines), lines).format(why=why), "danger")
-                for why, lines in check.refusals[:_REASONS_TOLD]
-            ]
+        remarks = [(self._refused_words(check), "danger")] if check.refusals else []
         remarks += [(one.sentence(language()), "warning" if one.code in _URGENT else "info") for one in check.notices]
         shown = self._shown_remarks
         if [one.text for one in shown] == [text for text, _tone in remarks]:
@@ -283,6 +274,16 @@ class CheckSheet(Live, QWidget):
             self.remarks.addWidget(made)
             self._shown_remarks.append(made)
             made.tell(text, tone=tone)
+
+    def _refused_words(self, check: Check) -> str:
+        """Every reason why lines are refused, in one sentence: its figures add up to the ledger's."""
+        whys = [why for why, _lines in check.refusals]
+        lines = sum(count for _why, count in check.refusals)
+        if len(whys) > 1:
+            whys = [self.tr("；").join(f"{why} ×{formats.count(n)}" for why, n in check.refusals)]
+        of_file = self.tr("有 %n 行不能导入：{why}。", None, lines)
+        of_preview = self.tr("预览中有 %n 行不能导入：{why}。", None, lines)
+        return counted(of_preview if check.ledger is None else of_file, lines).format(why=whys[0])
 
     def _sku_chosen(self, at: int) -> None:
         if self._check is not None and at >= 0:
@@ -315,7 +316,6 @@ class CheckSheet(Live, QWidget):
             self._check.start()
 
 
-_REASONS_TOLD = 4
 _URGENT = frozenset(
     {"zeros_lost", "digits_short", "formulas", "cells_merged", "rows_hidden", "encoding_guessed", "columns_guessed"}
 )
