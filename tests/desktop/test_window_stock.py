@@ -220,6 +220,9 @@ def test_selected_units_become_void_and_the_others_stay(program, at_stock, shop,
     qtbot.keyClick(table, Qt.Key.Key_Delete)
     qtbot.waitUntil(lambda: stock.deeds.pending is not None, timeout=WAIT_MS)
     assert page.detail.decision.effect.text() == "598 张将作废，不能恢复；2 张已售；后面这些不受影响。"
+    program.choose_language("en")
+    qtbot.waitUntil(lambda: page.detail.units.chosen.text() == "600 selected", timeout=WAIT_MS)
+    program.choose_language("zh")
     decide(qtbot, page, "卡密错误")
     qtbot.waitUntil(lambda: shop.world.level("STEAM-50").void == 598, timeout=WAIT_MS)
     qtbot.waitUntil(lambda: stock.deeds.pending is None, timeout=WAIT_MS)

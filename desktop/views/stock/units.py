@@ -65,6 +65,7 @@ class UnitsView(Live, QWidget):
         presenter.lots.watch(self._fill_lots)
         self._tools()
         self.on_words(self._fill_lots)
+        self.on_words(self._look)
         self._look()
 
     def _tools(self) -> None:
