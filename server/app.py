@@ -34,9 +34,11 @@ from server.payments import routes as payment_routes
 from server.policy import OPERATIONS, PUBLIC, GuardedRoute, Router
 from server.reports import routes as report_routes
 from server.settings import Settings
-from server.stock import alerts, intake, lots, watch
+from server.stock import alerts, lots
 from server.stock import routes as stock_routes
-from server.stock.hints import Hints
+from server.stock.alerts import watch
+from server.stock.claims.hints import Hints
+from server.stock.imports import intake
 from server.storefront import rendering
 from server.storefront import routes as storefront_routes
 from server.sync import routes as sync_routes

@@ -21,8 +21,8 @@ from server.db import Database, Tx, retrying
 from server.exclusive import sole_writer
 from server.ringfile import RingNotAFile
 from server.settings import Settings
-from server.stock import rekey
-from server.stock.rekey import Chosen, Progress
+from server.stock.vault import rekey
+from server.stock.vault.rekey import Chosen, Progress
 from shared import clock
 from shared.errors import BadField, Conflict, KamengError, NotFound
 

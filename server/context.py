@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class StockHints(Protocol):
-    """What `server.stock.hints` remembers. Catalog's routes show counts too, but catalog is below stock."""
+    """What `server.stock.claims.hints` remembers. Catalog's routes show counts too, but catalog is below stock."""
 
     @property
     def refused(self) -> int:

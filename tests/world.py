@@ -38,8 +38,8 @@ from server.payments import actions as payments
 from server.payments.model import PaymentAttempt
 from server.policy import SYSTEM
 from server.settings import Settings
-from server.stock import intake
 from server.stock import queries as stock_queries
+from server.stock.imports import intake
 from shared import clock, ids
 from shared.contracts.catalog import MoveProduct, NewCategory, NewProduct, NewSku
 from shared.contracts.stock import CommitImport, FileFigures, NewImport, chunk_info, find_info

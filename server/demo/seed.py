@@ -22,7 +22,8 @@ from server.identity import actions as identity
 from server.identity import passwords
 from server.identity import queries as identity_queries
 from server.policy import SYSTEM
-from server.stock import alerts, intake
+from server.stock import alerts
+from server.stock.imports import intake
 from shared import clock, ids
 from shared.contracts.alerts import AlertRule
 from shared.contracts.catalog import KeyRule, MoveProduct, NewCategory, NewProduct, NewSku

@@ -18,9 +18,10 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, bindparam, func, insert, or_, select, tuple_
 
 from server.db import Tx, rows_changed, spelling, table_of, tell
-from server.stock import marking, picking, returned, withdrawal
+from server.stock import withdrawal
+from server.stock.claims import marking, picking, returned
+from server.stock.claims.picking import Lot
 from server.stock.model import Delivery, StockCursor, StockLot, StockUnit
-from server.stock.picking import Lot
 from shared.states import LotState, UnitState
 
 _CURSOR = table_of(StockCursor)

@@ -10,7 +10,7 @@ from sqlalchemy import func, or_, select
 
 from server.db import Tx
 from server.stock.actions import sellable
-from server.stock.intake import missing_chunks
+from server.stock.imports.intake import missing_chunks
 from server.stock.model import ImportChunk, ImportRefusal, StockCursor, StockImport, StockLot
 from shared import clock
 from shared.contracts.base import Page

@@ -18,8 +18,10 @@ from server.catalog.queries import SaleTerms
 from server.context import Context
 from server.db import Tx
 from server.policy import Actor, Router, visible
-from server.stock import alerts, browse, finding, inspection, intake, lots, queries
+from server.stock import alerts, browse, finding, lots, queries
+from server.stock.imports import intake
 from server.stock.model import StockImport
+from server.stock.vault import inspection
 from shared.contracts import alerts as alert_wire
 from shared.contracts import stock as wire
 from shared.contracts.base import Page

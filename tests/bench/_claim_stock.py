@@ -18,7 +18,7 @@ from sqlalchemy import func, select, text
 
 from server import migrations
 from server.db import Database, bulk_insert, spelling
-from server.stock import marking
+from server.stock.claims import marking
 from server.stock.model import StockCursor, StockUnit
 from server.stock.ranking import LOT_NUMBERS
 from shared import ids

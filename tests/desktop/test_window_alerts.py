@@ -8,7 +8,7 @@ from desktop import theme
 from desktop.operations import products
 from desktop.views.alerts.rule import RuleSheet
 from server.stock.alerts import rules
-from server.stock.watch import Watch
+from server.stock.alerts.watch import Watch
 from shared.cardkey import CheckDigit
 from shared.contracts.catalog import KeyRule, SellingRule
 from shared.states import AlertKind, SaleOrder

@@ -15,8 +15,8 @@ from server.cli import main
 from server.gateways.sandbox import SandboxGateway
 from server.orders.actions import PlaceOrder
 from server.payments import actions, checkout
-from server.stock import ingest, intake
 from server.stock.actions import Desk
+from server.stock.imports import ingest, intake
 
 
 def die(*_):

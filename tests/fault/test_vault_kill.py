@@ -24,7 +24,7 @@ import sys
 from pathlib import Path
 from server import cli, cli_keys, ringfile
 from server.crypto import KeyRing
-from server.stock import rekey
+from server.stock.vault import rekey
 from tests.fault.dying_server import after, die
 
 def before(owner, name):

@@ -119,7 +119,7 @@ HOMES = (
         what="opening a card key",
         names=(".unseal()",),
         within=("server",),
-        homes=("server/stock/vault.py",),
+        homes=("server/stock/vault/__init__.py",),
         why="the vault opens what a committed row of the reveal log names, and nothing else",
         example="def f(keys, lot, key, row):\n    return keys.lot(lot, key).unseal(row.sku_id, row.seq, row.sealed)\n",
     ),

@@ -7,7 +7,8 @@ from sqlalchemy import func, select, update
 
 from server.catalog.model import Product
 from server.crypto import LotKey, seal_chunk
-from server.stock import intake, queries
+from server.stock import queries
+from server.stock.imports import intake
 from server.stock.model import (
     CardSecret,
     StockCursor,

@@ -6,7 +6,8 @@ from sqlalchemy import func, select
 
 from server.payments import checkout, ending
 from server.policy import SYSTEM
-from server.stock import intake, lots, queries
+from server.stock import lots, queries
+from server.stock.imports import intake
 from server.stock.model import CardSecret, StockCursor, StockReturned, StockUnit, StockVoid
 from shared.contracts.stock import CommitImport, FileFigures, MoveLot, VoidUnits, WithdrawImport, chunk_info
 from shared.states import LotState, OrderState, UnitState

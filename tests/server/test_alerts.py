@@ -10,9 +10,10 @@ from server.catalog import queries as catalog_queries
 from server.orders import actions as orders
 from server.payments import checkout
 from server.policy import SYSTEM
-from server.stock import intake, lots
+from server.stock import lots
+from server.stock.alerts.watch import Watch
+from server.stock.imports import intake
 from server.stock.model import StockDay, StockLot
-from server.stock.watch import Watch
 from shared import clock
 from shared.contracts.catalog import MoveProduct, NewProduct, NewSku, SellingRule
 from shared.contracts.stock import MoveLot

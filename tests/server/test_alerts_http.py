@@ -10,7 +10,7 @@ from server import changes
 from server.changes import ChangeLog
 from server.db import retrying
 from server.stock import alerts
-from server.stock.watch import Watch
+from server.stock.alerts.watch import Watch
 from shared.states import AlertKind
 from tests.server.alerting import announced, audited, history, rule
 from tests.world import ANNA, world
@@ -210,7 +210,7 @@ def test_it_looks_at_all_when_the_feed_began_anew_or_is_too_long(shop, monkeypat
     shop.stock("STEAM-50", 3)
     watch.look()
     shop.buy(ANNA, "STEAM-50", 3)
-    monkeypatch.setattr("server.stock.watch.MOST_CHANGES", 0)
+    monkeypatch.setattr("server.stock.alerts.watch.MOST_CHANGES", 0)
     watch.look()
     assert history(shop, "STEAM-50")[-1] == ("sold_out", 0, True)
     shop.stock("STEAM-50", shop.keys("STEAM-50", 3, start=20))
@@ -223,7 +223,7 @@ def test_it_looks_at_all_when_the_feed_began_anew_or_is_too_long(shop, monkeypat
 
 
 def test_it_goes_through_all_skus_a_page_at_a_time(shop, monkeypatch):
-    monkeypatch.setattr("server.stock.watch.PAGE", 2)
+    monkeypatch.setattr("server.stock.alerts.watch.PAGE", 2)
     for sku in ("STEAM-50", "MUSIC-30", "OFFICE-1Y"):
         rule(shop, sku, below=5)
         shop.stock(sku, 3)

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import pytest
 from sqlalchemy import select, update
 
-from server.stock import storing
+from server.stock.imports import storing
 from server.stock.model import (
     CardSecret,
     ImportChunk,

@@ -8,7 +8,8 @@ from sqlalchemy import select, update
 
 from server.db import Database
 from server.policy import SYSTEM
-from server.stock import ingest, intake, lots, storing
+from server.stock import lots
+from server.stock.imports import ingest, intake, storing
 from server.stock.model import (
     CardSecret,
     ImportChunk,

@@ -15,9 +15,10 @@ from server.crypto import KeyRing
 from server.identity.model import User
 from server.orders import actions as orders
 from server.orders import queries as order_queries
-from server.stock import rekey, vault
-from server.stock.inspection import MOST_AN_HOUR
+from server.stock import vault
 from server.stock.model import CardSecret, RevealLog, StockAlert, StockLot, StockUnit
+from server.stock.vault import rekey
+from server.stock.vault.inspection import MOST_AN_HOUR
 from server.telemetry import JsonLines
 from shared import clock
 from shared.contracts.stock import RevealedUnit

@@ -8,7 +8,8 @@ from sqlalchemy import select
 from server.audit import AuditEvent
 from server.orders.actions import SoldOut
 from server.policy import SYSTEM
-from server.stock import intake, lots, vault, withdrawal
+from server.stock import lots, vault, withdrawal
+from server.stock.imports import intake
 from server.stock.model import StockLot
 from shared.contracts.stock import MoveLot, WithdrawImport
 from shared.errors import BadField, IllegalMove, NotFound

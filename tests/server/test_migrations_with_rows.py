@@ -12,9 +12,11 @@ from server import migrations
 from server.crypto import seal_chunk
 from server.db import retrying
 from server.policy import SYSTEM
-from server.stock import ingest, lots, queries, rekey
+from server.stock import lots, queries
+from server.stock.imports import ingest
 from server.stock.model import ImportChunk, StockCursor, StockImport, StockLot
 from server.stock.ranking import LOT_NUMBERS
+from server.stock.vault import rekey
 from shared import cardkey, clock, ids
 from shared.contracts.stock import MoveLot
 from shared.states import ImportState, LotState, UnitState

@@ -17,8 +17,9 @@ from server import cli, cli_keys
 from server.audit import AuditEvent
 from server.crypto import CardUnreadable, KeyRing, LotKey
 from server.exclusive import sole_writer
-from server.stock import rekey, vault
+from server.stock import vault
 from server.stock.model import CardSecret, StockImport, StockLot
+from server.stock.vault import rekey
 from shared import cardkey, clock
 from shared.states import ImportState
 from tests.world import ANNA, world

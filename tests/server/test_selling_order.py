@@ -8,7 +8,7 @@ import pytest
 from server.catalog import actions as catalog
 from server.catalog.model import Product
 from server.policy import SYSTEM
-from server.stock import intake
+from server.stock.imports import intake
 from shared import clock
 from shared.contracts.catalog import ChangeRules, KeyRule, SellingRule
 from shared.states import SaleOrder

@@ -148,7 +148,7 @@ def test_fewer_are_sold_from_what_is_left_and_the_memory_ends_by_itself(site, mo
     assert site.order(ANNA, "STEAM-50", 9_000, quantity=2).status_code == 201
     assert site.order(BEN, "STEAM-50", 4_500).status_code == 409
     assert hints.left_of("STEAM-50", 1) == 0
-    monkeypatch.setattr("server.stock.hints.clock.monotonic_seconds", lambda: 10.0**9)
+    monkeypatch.setattr("server.stock.claims.hints.clock.monotonic_seconds", lambda: 10.0**9)
     assert hints.left_of("STEAM-50", 1) is None
     hints.fell_short("STEAM-50", 0, news=hints.news - 1)  # stock has come since
     assert hints.left_of("STEAM-50", 1) is None

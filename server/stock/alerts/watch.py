@@ -19,8 +19,9 @@ from server.catalog import queries as goods
 from server.catalog.queries import WatchedSku
 from server.context import Context
 from server.db import Database, Tx
-from server.stock import alerts, cover
-from server.stock.cover import Pace, Supply
+from server.stock import alerts
+from server.stock.alerts import cover
+from server.stock.alerts.cover import Pace, Supply
 from server.stock.model import StockAlert
 from shared import clock
 from shared.contracts.alerts import AlertRule

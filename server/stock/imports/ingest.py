@@ -26,9 +26,9 @@ from server.crypto import KeyRing
 from server.db import Database, Tx, among, bulk_insert, is_retryable
 from server.stock import alerts
 from server.stock.actions import came
-from server.stock.judging import Batch, Judged, judge, opened
+from server.stock.imports.judging import Batch, Judged, judge, opened
+from server.stock.imports.storing import Shelves, add_uses, remove_empty, take_out
 from server.stock.model import CardSecret, ImportChunk, ImportRefusal, StockCursor, StockImport, StockLot, StockUnit
-from server.stock.storing import Shelves, add_uses, remove_empty, take_out
 from shared import clock
 from shared.contracts.stock import MAX_CHUNKS, LineResult
 from shared.states import AlertKind, ImportState, LotState, UnitState, require_move

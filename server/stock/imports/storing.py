@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from server.catalog.queries import SaleTerms
 from server.crypto import KeyRing, LotKey
 from server.db import Tx, Uid, bulk_insert, table_of
-from server.stock.judging import Batch, Terms
+from server.stock.imports.judging import Batch, Terms
 from server.stock.model import CardSecret, StockCursor, StockImport, StockLot, StockSeries, StockUnit, StockVoid
 from server.stock.ranking import LOT_NUMBERS, rank, sell_until, stride
 from shared import cardkey, clock, ids

@@ -19,7 +19,7 @@ from server import audit
 from server.context import Context
 from server.crypto import KeyRing
 from server.db import Database, Tx, table_of
-from server.stock import ingest, judging
+from server.stock.imports import ingest, judging
 from server.stock.model import ImportChunk, StockImport
 from shared import clock
 from shared.contracts.stock import CHUNK_BYTES, CHUNK_ROWS, MAX_CHUNKS, MAX_ROWS, CommitImport, FileFigures, NewImport

@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, exists, insert, select
 
 from server.db import Tx, rows_changed, spelling, table_of
-from server.stock import marking
+from server.stock.claims import marking
 from server.stock.model import StockCursor, StockReturned
 
 _MOST_LOTS = 250

@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, select
 
 from server.db import Tx
-from server.stock import returned
+from server.stock.claims import returned
 from server.stock.model import StockLot, StockUnit
 from shared.states import UnitState
 

@@ -18,8 +18,8 @@ from server import audit, changes
 from server.catalog import queries as catalog
 from server.db import Tx, rows_changed, table_of
 from server.policy import Actor, visible
-from server.stock import cover
-from server.stock.cover import Pace, Supply
+from server.stock.alerts import cover
+from server.stock.alerts.cover import Pace, Supply
 from server.stock.model import AlertRule, StockAlert
 from shared import clock, ids
 from shared.contracts import alerts as wire

@@ -1,0 +1,1 @@
+"""The parts of a claim that `server.stock.actions` puts together, and what a process remembers of their outcome."""

@@ -1,0 +1,1 @@
+"""Imports of card keys: announced and received (`intake`), judged once more, stored by a job (`ingest`)."""
