@@ -27,6 +27,7 @@ from desktop.engine.events import (
     Connection,
     ConnectionChanged,
     Event,
+    ImportProgressed,
     LocalDataRebuilt,
     SignedIn,
     SignedOut,
@@ -94,6 +95,8 @@ class Engine:
         """Of the files read in this run; masked, and never stored."""
         self.ahead: dict[UUID, asyncio.Task[None]] = {}
         """What sends the chunks of files that are still being read."""
+        self.readings: dict[UUID, ImportProgressed] = {}
+        """How far these files were read when it was told last; a pause does not take that back."""
         self._tasks: dict[UUID, asyncio.Task[Upload]] = {}
         self._background: set[asyncio.Task[None]] = set()  # the loop itself keeps only weak references
 

@@ -99,6 +99,8 @@ class ImportProgressed:
     why: KamengError | None = None
     cancel_owed: bool = False
     """It ended here, and the server has not been told yet."""
+    held: bool = False
+    """Sending is paused while the file is still being read."""
 
     @property
     def is_over(self) -> bool:

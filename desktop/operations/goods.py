@@ -6,7 +6,10 @@ server judges every line once more anyway.
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -15,10 +18,14 @@ from desktop.engine.transport import is_foreign, is_passing
 from desktop.importing import Columns, Options, Preview
 from desktop.importing.options import ExpiryOrder
 from desktop.operations import products, stock
+from desktop.operations.seen import pages
 from shared.cardkey import Pattern
 from shared.contracts.catalog import KeyRule
+from shared.contracts.stock import SkuStock
 from shared.errors import KamengError, NotAllowed, NotFound
 from shared.permissions import Permission, allows
+
+T = TypeVar("T")
 
 
 class SkuUnknown(NotFound):
@@ -68,6 +75,14 @@ def require_importer(engine: Engine) -> None:
         raise NotAllowed(permission=Permission.STOCK_IMPORT_CREATE.value)
 
 
+async def choices(engine: Engine) -> list[SkuStock]:
+    """Every SKU that the person may bring stock for, however many: from the server, or as it was seen last."""
+    rows: list[SkuStock] = []
+    async for page in pages(lambda after: stock.list_stock(engine, after=after)):
+        rows += page
+    return rows
+
+
 async def look_up(engine: Engine, sku: str) -> Goods:
     """The goods behind a SKU. Raises SkuUnknown when the server knows none of this code for the person."""
     for _try in range(_TRIES):  # one lost answer must not cost the rule
@@ -80,14 +95,25 @@ async def look_up(engine: Engine, sku: str) -> Goods:
 
 
 async def _look_up(engine: Engine, sku: str) -> Goods:
-    listed = (await stock.list_stock(engine, q=sku)).value.items
-    row = next((one for one in listed if one.sku == sku), None)
+    listed = pages(lambda after: stock.list_stock(engine, q=sku, after=after))
+    row = await _first(listed, lambda one: one.sku == sku)
     if row is None:
         raise SkuUnknown(sku=sku)
-    found = (await products.list_products(engine, q=row.product[:120])).value.items
-    product = next((one for one in found if any(own.code == sku for own in one.skus)), None)
+    code = row.product[:120]
+    found = pages(lambda after: products.list_products(engine, q=code, after=after))
+    product = await _first(found, lambda one: any(own.code == sku for own in one.skus))
     rule = None if product is None else product.key_rule
     return Goods(sku=sku, supplier=row.supplier, product=row.product, rule=rule)
+
+
+async def _first(rows: AsyncGenerator[list[T]], fits: Callable[[T], bool]) -> T | None:
+    """The first row that fits, reading no further than it."""
+    async with aclosing(rows):
+        async for page in rows:
+            for row in page:
+                if fits(row):
+                    return row
+    return None
 
 
 def ruled(options: Options, goods: Goods) -> Options:

@@ -14,7 +14,7 @@ import asyncio
 import base64
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -197,7 +197,7 @@ async def list_imports(engine: Engine) -> list[ImportProgressed]:
     """The account's imports on this machine, newest first. Works offline."""
     account = engine.session.require_account()
     uploads = await engine.stores.outbox(lambda outbox: outbox.uploads(account=account.name))
-    return [describe(upload) for upload in uploads]
+    return [engine.readings.get(upload.id) or describe(upload) for upload in uploads]
 
 
 async def pause(engine: Engine, upload_id: UUID) -> ImportProgressed:
@@ -302,10 +302,10 @@ async def _begun_before(engine: Engine, *, file: Path, digest: str, sku: str, ag
 
 async def _read_and_send(engine: Engine, upload: Upload, job: Job, unsent: Sequence[int] = ()) -> Upload:
     """The whole life of an import as one task. `unsent` chunks are here from an earlier reading."""
-    reading = Reading(engine, upload, job)
+    is_paused = (await engine.stores.outbox(lambda outbox: outbox.upload(upload.id))).paused
+    reading = Reading(engine, upload, job, held=is_paused)
     for n in unsent:
         reading.arrived.put(n)
-    is_paused = (await engine.stores.outbox(lambda outbox: outbox.upload(upload.id))).paused
     sending = asyncio.create_task(engine.send_ahead(upload, reading.arrived, reading.waits_for))
     if is_paused:
         sending.cancel()  # it is read on, and kept here
@@ -342,7 +342,10 @@ async def _state(engine: Engine, upload_id: UUID) -> UploadState:
 
 
 async def _tell(engine: Engine, upload_id: UUID) -> ImportProgressed:
-    progress = describe(await engine.stores.outbox(lambda outbox: outbox.upload(upload_id)))
+    upload = await engine.stores.outbox(lambda outbox: outbox.upload(upload_id))
+    progress, read = describe(upload), engine.readings.get(upload_id)
+    if read is not None and upload.state is UploadState.READING:
+        progress = engine.readings[upload_id] = replace(read, held=upload.paused)
     engine.tell(progress)
     return progress
 

@@ -29,19 +29,31 @@ class Refusal(Exception):
 
 
 class Reading:
-    """Reads the file of one upload. `arrived` gets each chunk's number as soon as it is in the outbox."""
+    """Reads the file of one upload. `arrived` gets each chunk's number as soon as it is in the outbox.
 
-    def __init__(self, engine: Engine, upload: Upload, job: Job) -> None:
+    `held`: sending is paused already.
+    """
+
+    def __init__(self, engine: Engine, upload: Upload, job: Job, *, held: bool) -> None:
         self.arrived = Arrivals()
         self._engine = engine
         self._upload = upload
         self._job = job
         self._stop = threading.Event()
-        self._last = describe(upload)
+        engine.readings[upload.id] = replace(describe(upload), stage=ImportStage.READING, held=held)
 
     def waits_for(self, why: KamengError) -> None:
         """Tell that sending waits, without taking back how far the reading is."""
-        self._engine.tell(replace(self._last, why=why))
+        here = self._engine.readings.get(self._upload.id)
+        if here is not None:
+            self._engine.tell(replace(here, why=why))
+
+    def _progressed(self, progress: Progress) -> None:
+        """Called on the engine's loop, where pausing happens too: neither takes the other back."""
+        before = self._engine.readings.get(self._upload.id)
+        if before is not None:  # else it was read to its end meanwhile
+            now = self._engine.readings[before.id] = replace(_reading(self._upload, progress), held=before.held)
+            self._engine.tell(now)
 
     async def finish(self, sending: asyncio.Task[None]) -> Ledger:
         """Read to the end, unless `sending` fails first. Cancelling this stops the worker before it returns.
@@ -63,6 +75,7 @@ class Reading:
                 reading.exception()  # it was heard: the worker's own ImportCancelled
             raise
         finally:
+            self._engine.readings.pop(self._upload.id, None)
             self.arrived.close()
         if ledger.file_sha256 != self._upload.file_sha256:
             raise FileChanged(name=self._upload.file_name)
@@ -82,8 +95,7 @@ class Reading:
                         stores.outbox_from_thread(partial(Outbox.add_chunks, upload_id=upload_id, chunks=[sealed]))
                         loop.call_soon_threadsafe(self.arrived.put, chunk.n)
                     case Progress() as progress:
-                        self._last = _reading(self._upload, progress)
-                        self._engine.tell(self._last)
+                        loop.call_soon_threadsafe(self._progressed, progress)
                     case Failed() as failed:
                         raise failed.error()
                     case Ledger() as ledger:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
@@ -87,6 +87,17 @@ async def every_page(
         if page.next is None or page.next == after:
             return rows
         after = page.next
+
+
+async def pages(page: Callable[[str | None], Awaitable[Seen[Page[T]]]]) -> AsyncGenerator[list[T]]:
+    """Page after page of a list that `page` reads after a key, for looking through it. Works offline as `page` does."""
+    after: str | None = None
+    while True:
+        here = (await page(after)).value
+        yield here.items
+        if here.next is None or here.next == after:
+            return
+        after = here.next
 
 
 def name_of(noun: str, **filters: str | int | None) -> str:

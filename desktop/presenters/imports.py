@@ -19,8 +19,7 @@ from desktop.engine.events import ChangesArrived, Event, FileChecked, ImportProg
 from desktop.exporting.refused import write_template
 from desktop.importing import Ledger
 from desktop.importing.ledger import PROBLEMS_KEPT
-from desktop.operations import imports, stock
-from desktop.operations.seen import Seen
+from desktop.operations import goods, imports
 from desktop.presenters import formats, problems
 from desktop.presenters.check import Check, SkuChoice, choices
 from desktop.presenters.listing import Column, Listing
@@ -30,7 +29,6 @@ from desktop.presenters.problems import ProblemRow
 from desktop.presenters.watching import Watched
 from desktop.presenters.words import language
 from shared.clock import now, shop_day
-from shared.contracts.base import Page
 from shared.contracts.stock import RefusedLine, SkuStock
 
 __all__ = ["PROBLEMS_KEPT", "STAGE_WORDS", "ImportProgressed", "ImportStage", "Imports"]
@@ -53,9 +51,15 @@ def stage_word(stage: ImportStage) -> str:
     return en if language().startswith("en") else zh
 
 
+def shown_stage(one: ImportProgressed) -> ImportStage:
+    """The stage as it is named: paused also while its file is still being read."""
+    return ImportStage.PAUSED if one.held else one.stage
+
+
 def _stage_cell(one: ImportProgressed) -> str:
-    is_moving = one.stage in {ImportStage.READING, ImportStage.UPLOADING, ImportStage.INGESTING}
-    return f"{stage_word(one.stage)} {one.fraction:.0%}" if is_moving else stage_word(one.stage)
+    stage = shown_stage(one)
+    is_moving = stage in {ImportStage.READING, ImportStage.UPLOADING, ImportStage.INGESTING}
+    return f"{stage_word(stage)} {one.fraction:.0%}" if is_moving else stage_word(stage)
 
 
 COLUMNS = (
@@ -78,7 +82,7 @@ COLUMNS = (
         sample="123,456",
     ),
     Column[ImportProgressed](
-        "stage", _stage_cell, tone=lambda one: STAGE_WORDS[one.stage][2], sample="Uploading 100% 0"
+        "stage", _stage_cell, tone=lambda one: STAGE_WORDS[shown_stage(one)][2], sample="Uploading 100% 0"
     ),
 )
 
@@ -109,6 +113,7 @@ class Imports(Watched):
         exported: where the last list of problems was written.
         template: where the last empty workbook was written.
         finished: the import that has just ended, for a toast.
+        resumed: an earlier import of the file goes on, by the choices made then; for a toast, told once.
     """
 
     def __init__(self, ask: Ask, pasted: Pasted) -> None:
@@ -131,11 +136,12 @@ class Imports(Watched):
         self.template: Path | None = None
         self.exporting = False
         self.finished: ImportProgressed | None = None
+        self.resumed = False
 
     def open(self) -> None:
         """Read the imports of this machine, and the SKUs there are to choose from."""
         self._ask(imports.list_imports, self._imports_read, self._failed)
-        self._ask(stock.list_stock, self._skus_read, self._ignored)
+        self._ask(goods.choices, self._skus_read, self._ignored)
 
     # --- files ------------------------------------------------------------------------------------------------
 
@@ -193,7 +199,9 @@ class Imports(Watched):
             self._known.setdefault(started.id, _Known()).file = check.file
         self._sku_for_next = ""
         self._next_file()
+        self.resumed = started.resumed
         self.look_into(started.id)
+        self.resumed = False
 
     # --- one import ---------------------------------------------------------------------------------------------
 
@@ -219,13 +227,14 @@ class Imports(Watched):
     def may_pause(self) -> bool:
         """Whether sending can stop for a while."""
         one = self.progress
-        return one is not None and one.stage in {ImportStage.READY, ImportStage.UPLOADING}
+        moving = {ImportStage.READING, ImportStage.READY, ImportStage.UPLOADING}
+        return one is not None and one.stage in moving and not one.held
 
     @property
     def may_resume(self) -> bool:
         """Whether sending can go on."""
         one = self.progress
-        return one is not None and one.stage is ImportStage.PAUSED
+        return one is not None and (one.stage is ImportStage.PAUSED or one.held)
 
     @property
     def may_cancel(self) -> bool:
@@ -332,7 +341,7 @@ class Imports(Watched):
                 if self.check is not None:
                     self.check.hear(event)
             case ChangesArrived() if event.touches("sku", "product"):
-                self._ask(stock.list_stock, self._skus_read, self._ignored)
+                self._ask(goods.choices, self._skus_read, self._ignored)
             case _:
                 return
 
@@ -360,8 +369,8 @@ class Imports(Watched):
         self.listing.show_rows(self.imports)
         self.changed()
 
-    def _skus_read(self, seen: Seen[Page[SkuStock]]) -> None:
-        self._skus = choices(seen.value.items)
+    def _skus_read(self, rows: list[SkuStock]) -> None:
+        self._skus = choices(rows)
         if self.check is not None:
             self.check.offer(self._skus)
         self.changed()

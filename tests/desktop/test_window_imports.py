@@ -5,8 +5,11 @@ import pytest
 
 from desktop import theme
 from desktop.presenters.imports import ImportStage
+from server.catalog.model import Sku
 from server.stock.model import StockLot
+from shared import ids
 from tests.desktop.files import workbook
+from tests.desktop.test_uploads import Faults, drained, keys_file
 from tests.desktop.window_program import drop, open_window, sign_in, texts
 
 pytestmark = pytest.mark.qt_log_ignore("This plugin does not support", extend=True)  # the offscreen platform says so
@@ -165,3 +168,86 @@ def test_the_template_is_saved_where_a_person_says(program, live_shop, qtbot, tm
     qtbot.waitUntil((tmp_path / "卡密导入模板.xlsx").exists, timeout=WAIT_MS)
     book = openpyxl.load_workbook(tmp_path / "卡密导入模板.xlsx")
     assert [cell.value for cell in book["卡密"][1]] == ["卡号", "卡密", "有效期", "成本", "可用次数"]
+
+
+def test_every_sku_can_be_chosen_also_beyond_the_first_page(program, live_shop, qtbot, tmp_path):
+    with live_shop.world.ctx.db.tx() as tx:
+        first = tx.query(Sku).filter_by(code="STEAM-50").one()
+        for n in range(450):
+            more = {"code": f"STEAM-W-{n:03}", "name": f"STEAM-W-449 {n}", "unit_price": 10_000, "max_quantity": 9}
+            tx.add(Sku(id=ids.new_id(), product_id=first.product_id, n=n + 1, **more))
+    sign_in(qtbot, program, live_shop.url, "chen")
+    desk, (key,) = program.console.desk, live_shop.world.keys("STEAM-50", 1)
+    file = tmp_path / "keys.txt"
+    file.write_text(key + "\n", "utf-8")
+    drop(program.window, [file])
+    qtbot.waitUntil(lambda: desk.imports.check is not None and len(desk.imports.check.skus) == 452, timeout=WAIT_MS)
+    box = program.window.page.sheet.sku
+    choose(box, "STEAM-W-449")  # also beyond the first page of what its own letters find
+    checked(qtbot, desk).start()
+    qtbot.waitUntil(lambda: (one := desk.imports.progress) is not None and one.is_over, timeout=WAIT_MS)
+    assert (desk.imports.progress.sku, desk.imports.progress.stored) == ("STEAM-W-449", 1)
+    assert live_shop.world.level("STEAM-50").imported == 0
+
+
+def test_an_import_is_paused_and_goes_on_while_its_file_is_read(program, in_shop, qtbot, tmp_path):
+    faults = Faults()
+    faults.hold_from = 0
+    with in_shop(wrap=faults) as shop:
+        file = keys_file(tmp_path, shop.world.keys("STEAM-50", 200_000), "STEAM-50.txt")
+        sign_in(qtbot, program, shop.url, "chen")
+        desk = program.console.desk
+        drop(program.window, [file])
+        qtbot.waitUntil(lambda: desk.imports.check is not None and desk.imports.check.is_ready, timeout=WAIT_MS)
+        desk.imports.check.start()
+        detail = program.window.page.detail
+        qtbot.waitUntil(lambda: faults.held.is_set() and detail.pause.isVisible(), timeout=WAIT_MS)
+        assert desk.imports.progress.stage is ImportStage.READING
+        detail.pause.click()
+        qtbot.waitUntil(detail.resume.isVisible, timeout=WAIT_MS)
+        assert (desk.imports.progress.stage, desk.imports.progress.held) == (ImportStage.READING, True)
+        read = desk.imports.progress.figures.read
+        qtbot.waitUntil(lambda: desk.imports.progress.figures.read > read, timeout=WAIT_MS)  # what is told next
+        assert (detail.resume.isVisible(), detail.pause.isVisible(), detail.badge.accessibleName()) == (
+            True,
+            False,
+            "已暂停",
+        )
+        assert detail.stage.text().startswith("上传已暂停；文件仍在本机读取、检查并加密（")
+        assert desk.imports.listing.cells(0)[-1] == "已暂停"
+        qtbot.waitUntil(lambda: desk.imports.progress.stage is ImportStage.PAUSED, timeout=2 * WAIT_MS)
+        assert set(faults.puts) <= {0, 1}, "nothing more was sent"
+        faults.release.set()
+        detail.cancel.click()
+        qtbot.waitUntil(lambda: desk.imports.progress.is_over, timeout=WAIT_MS)
+        assert desk.imports.progress.stage is ImportStage.CANCELLED
+        assert drained(shop).imported == 0
+
+
+def test_an_import_that_goes_on_says_that_its_earlier_choices_stay(program, in_shop, qtbot, tmp_path):
+    faults = Faults()
+    faults.hold_from = 0
+    with in_shop(wrap=faults) as shop:
+        file = keys_file(tmp_path, shop.world.keys("STEAM-50", 10), "STEAM-50.txt")
+        sign_in(qtbot, program, shop.url, "chen")
+        window, desk = program.window, program.console.desk
+        drop(window, [file])
+        checked(qtbot, desk).start()
+        qtbot.waitUntil(faults.held.is_set, timeout=WAIT_MS)
+        detail = window.page.detail
+        qtbot.waitUntil(lambda: desk.imports.progress.chunks == 1 and detail.pause.isVisible(), timeout=WAIT_MS)
+        detail.pause.click()
+        qtbot.waitUntil(detail.resume.isVisible, timeout=WAIT_MS)
+        said = "继续上次未完成的导入：列和其他选项仍是那次选择的。要改选，请先取消它，再重新导入。"
+        assert said not in window.toasts.texts()
+        faults.hold_from = None
+        faults.release.set()
+        drop(window, [file])
+        check = checked(qtbot, desk)
+        check.use_cost("9")
+        checked(qtbot, desk).start()
+        qtbot.waitUntil(lambda: (one := desk.imports.progress) is not None and one.is_over, timeout=WAIT_MS)
+        assert said in window.toasts.texts()
+        assert (len(desk.imports.imports), desk.imports.progress.stored) == (1, 10)
+        with shop.world.ctx.db.read() as tx:
+            assert [lot.cost for lot in tx.query(StockLot).all()] == [None], "as it was chosen first"

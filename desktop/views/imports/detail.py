@@ -6,7 +6,15 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QProgressBar, QStackedWidget, QWidget
 
 from desktop.presenters import formats
-from desktop.presenters.imports import PROBLEMS_KEPT, STAGE_WORDS, ImportProgressed, Imports, ImportStage, stage_word
+from desktop.presenters.imports import (
+    PROBLEMS_KEPT,
+    STAGE_WORDS,
+    ImportProgressed,
+    Imports,
+    ImportStage,
+    shown_stage,
+    stage_word,
+)
 from desktop.presenters.problems import reason_words
 from desktop.presenters.status import overall
 from desktop.theme.tokens import SPACE
@@ -124,7 +132,7 @@ class ImportDetail(Live, QWidget):
             return
         self.name.setText(one.file_name)
         self.sku.setText(one.sku)
-        self.badge.show_word(stage_word(one.stage), tone=STAGE_WORDS[one.stage][2])
+        self.badge.show_word(stage_word(shown_stage(one)), tone=STAGE_WORDS[shown_stage(one)][2])
         self.pause.setVisible(self.presenter.may_pause)
         self.resume.setVisible(self.presenter.may_resume)
         self.cancel.setVisible(self.presenter.may_cancel)
@@ -142,6 +150,10 @@ class ImportDetail(Live, QWidget):
 
     def _stage_words(self, one: ImportProgressed) -> str:
         match one.stage:
+            case ImportStage.READING if one.held:
+                return self.tr("上传已暂停；文件仍在本机读取、检查并加密（{percent}）").format(
+                    percent=f"{one.fraction:.0%}"
+                )
             case ImportStage.READING:
                 return self.tr("第 1 步，共 3 步：在本机读取、检查并加密（{percent}）").format(
                     percent=f"{one.fraction:.0%}"
@@ -167,6 +179,8 @@ class ImportDetail(Live, QWidget):
 
     def _hint_words(self, one: ImportProgressed) -> str:
         """What closing the window would do."""
+        if one.held:
+            return self.tr("可以关闭窗口：下次打开时读完文件，等您按“继续”才上传。本机只保存加密后的数据。")
         if one.stage in {ImportStage.READING, ImportStage.READY, ImportStage.UPLOADING}:
             return self.tr("可以关闭窗口：导入会停下，下次打开时自动继续。本机只保存加密后的数据。")
         if one.stage is ImportStage.INGESTING:

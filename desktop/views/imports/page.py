@@ -177,5 +177,8 @@ class ImportsPage(Page):
         if presenter.template is not None and presenter.template is not self._told_template:
             self.told.emit(self.tr("模板已保存到 {path}").format(path=presenter.template), "success")
         self._told_template = presenter.template
+        if presenter.resumed:
+            text = self.tr("继续上次未完成的导入：列和其他选项仍是那次选择的。要改选，请先取消它，再重新导入。")
+            self.told.emit(text, "warning")
         self._tell_end()
         self.changed.emit()
