@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from shared.errors import BadField, Conflict, KamengError
+from shared.errors import BadInput, Conflict, KamengError
 
 
 class TargetBusy(KamengError):
@@ -28,6 +28,22 @@ class TargetIsSource(Conflict):
     code = "export.target_is_source"
     zh = "“{file}”就是要导入的卡密文件，不能覆盖。请换一个文件名。"
     en = "“{file}” is the file of keys itself and is not replaced. Choose another name."
+
+
+class TargetNotWorkbook(BadInput):
+    """The name is not one of a workbook."""
+
+    code = "export.not_a_workbook"
+    zh = "{field}：“{file}”应以 .xlsx 结尾。"
+    en = "{field}: “{file}” has to end in .xlsx."
+
+
+class TargetIsFolder(Conflict):
+    """There is a folder of this name."""
+
+    code = "export.target_is_folder"
+    zh = "“{file}”是文件夹，请换一个文件名。"
+    en = "“{file}” is a folder; choose another name."
 
 
 class TargetExists(Conflict):
@@ -61,11 +77,11 @@ def check_target(target: Path, *, field: str = "out", sources: Iterable[Path] = 
     """
     target = target.expanduser().absolute()
     if target.suffix.lower() != ".xlsx":
-        raise BadField(field=field, reason="文件名应以 .xlsx 结尾 / the name must end in .xlsx")
+        raise TargetNotWorkbook(field=field, file=target.name)
     if not target.parent.is_dir():
         raise FolderMissing(folder=target.parent)
     if target.is_dir():
-        raise TargetUnwritable(file=target.name, reason="是文件夹 / is a folder")
+        raise TargetIsFolder(file=target.name)
     if any(_is_same(target, source) for source in sources):
         raise TargetIsSource(file=target.name)
     # Excel and WPS leave an owner file beside an open workbook, LibreOffice a lock file.

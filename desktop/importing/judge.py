@@ -119,6 +119,8 @@ class Judge:
             return None
         if len(cells) <= max(self._secret, self._number or 0, *self.terms.indexes):
             return None
+        if min(self._secret, self._number or 0) < 0:  # left of the sheet's first column: there is nothing
+            return None
         if self._source.expected_columns is not None and len(cells) > self._source.expected_columns:
             return None
         secrets = cells[self._secret]

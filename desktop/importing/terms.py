@@ -74,13 +74,13 @@ class TermsReader:
 
     def of(self, cells: Sequence[Any]) -> int | Refusal:
         """The lot of a row. Raises TooManyLots."""
-        return self._of(tuple(cells[at] if at < len(cells) else "" for at in self.indexes))
+        return self._of(tuple(cells[at] if 0 <= at < len(cells) else "" for at in self.indexes))
 
     def of_block(self, columns: Sequence[Sequence[Any]], rows: int) -> list[int] | None:
         """The lots of a block given by its columns; None when a row of it has to be looked at by itself."""
         if not self.indexes:
             return [self._of(())] * rows  # type: ignore[list-item]  # nothing to refuse without a column
-        mine = [columns[at] for at in self.indexes]
+        mine = [columns[at] if at >= 0 else ("",) * rows for at in self.indexes]
         if any(bool in set(map(type, cells)) for cells in mine):
             return None  # TRUE is equal to 1
         keys = list(zip(*mine, strict=True))
@@ -138,25 +138,27 @@ class TermsReader:
 
 
 def parse_cost(value: object) -> int | None:
-    """Yuan as written or as a number cell, in 1/10000 yuan; None for nothing. Raises ValueError."""
+    """Yuan as written or as a number cell, in 1/10000 yuan; None for nothing. Raises ValueError with a reason for
+    people.
+    """
     text = format(value, ".15g") if isinstance(value, float) else str(value).strip()
     text = text.translate(_PLAIN_DIGITS).removeprefix("¥").removesuffix("元").strip()
     if text in {"", "-", "/"}:
         return None
     cost = parse_unit_price(text)
     if cost > MAX_COST:
-        raise ValueError("too much")
+        raise ValueError("金额太大")
     return cost
 
 
 def parse_uses(value: object) -> int | None:
-    """A whole number of uses from 1, or None for nothing. Raises ValueError."""
+    """A whole number of uses from 1, or None for nothing. Raises ValueError with a reason for people."""
     text = format(value, ".15g") if isinstance(value, float) else str(value).strip()
     text = text.translate(_PLAIN_DIGITS).removesuffix("次").strip()
     if text in {"", "-", "/"}:
         return None
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MAX_USES and len(text) <= 9):
-        raise ValueError(f"1 to {MAX_USES}")
+        raise ValueError(f"请填写 1 到 {MAX_USES} 的整数")
     return int(text)
 
 

@@ -24,7 +24,7 @@ from desktop.importing.sentences import REASONS, REPAIRS, Notice
 from desktop.importing.terms import Terms, parse_cost, parse_uses
 from desktop.operations import checking, goods, imports
 from desktop.operations.checking import Checking
-from desktop.presenters import problems
+from desktop.presenters import formats, problems
 from desktop.presenters.formats import MASK
 from desktop.presenters.listing import Listing
 from desktop.presenters.ports import Ask, Latest
@@ -34,7 +34,6 @@ from desktop.presenters.words import language
 from shared import ids
 from shared.contracts.stock import SkuStock
 from shared.errors import KamengError, NotAllowed
-from shared.money import format_unit_price
 
 __all__ = [
     "ENCODINGS",
@@ -376,7 +375,7 @@ def terms_words(terms: Terms) -> str:
     is_english = language().startswith("en")
     words = [] if terms.expires_on is None else [terms.expires_on.isoformat()]
     if terms.cost is not None:
-        words.append(f"¥{format_unit_price(terms.cost)}")
+        words.append(formats.price(terms.cost))
     if terms.uses > 1:
         words.append(f"{terms.uses} uses" if is_english else f"{terms.uses} 次")
     return " · ".join(words)

@@ -27,8 +27,14 @@ def money(fen: int | None) -> str:
 
 
 def price(unit_price: int) -> str:
-    """1/10000 yuan as `¥9.90` or `¥0.035`."""
-    return f"¥{format_unit_price(unit_price)}"
+    """1/10000 yuan as `¥1,234.50` or `¥0.035`."""
+    whole, part = format_unit_price(unit_price).split(".")
+    return f"¥{int(whole):,}.{part}"
+
+
+def price_range(least: int, most: int) -> str:
+    """Two prices as `¥40.00 – ¥1,234.50`, or the one that both are."""
+    return price(least) if least == most else f"{price(least)} – {price(most)}"
 
 
 def optional_price(unit_price: int | None) -> str:

@@ -11,10 +11,10 @@ from desktop.engine.transport import is_foreign, is_passing
 from desktop.importing import Ledger
 from desktop.importing.sentences import OF_SERVER, REASONS, REPAIRS
 from desktop.operations.imports import ImportOutcome
+from desktop.presenters import formats
 from desktop.verbs.shell import Shell
 from shared.contracts.stock import FileFigures, RefusedLine
 from shared.errors import KamengError
-from shared.money import format_unit_price
 
 _SHOWN_LINES = 10
 _TOLD_EVERY_SECONDS = 0.2
@@ -94,13 +94,26 @@ def _file_ledger(shell: Shell, figures: FileFigures) -> str:
 def _print_reasons(shell: Shell, ledger: Ledger) -> None:
     for table, sentences in ((ledger.reasons, REASONS), (ledger.repairs, REPAIRS)):
         for code, counted in table.items():
-            what = sentences[code].sentence(shell.language).format(first_line="…")
+            if code == "duplicate":
+                _print_duplicates(shell, ledger)
+                continue
+            what = sentences[code].sentence(shell.language)
             where = ", ".join(counted.addresses[:3])
             more = " …" if counted.count > 3 else ""
             shell.line(f"  {counted.count:,} × {what} ({where}{more})")
     _print_terms(shell, ledger)
     for notice in ledger.notices:
         shell.line(f"  {notice.sentence(shell.language)}")
+
+
+def _print_duplicates(shell: Shell, ledger: Ledger) -> None:
+    """Both lines of each pair: the one that is imported and the one that repeats it."""
+    pairs = [(one.line, one.first_line) for one in ledger.problems if one.reason == "duplicate"][:_SHOWN_LINES]
+    for line, first in pairs:
+        shell.say(f"  第 {line} 行与第 {first} 行重复", f"  line {line} is the same as line {first}")
+    if ledger.duplicates > len(pairs):
+        more = ledger.duplicates - len(pairs)
+        shell.say(f"  ……另有 {more:,} 行重复，加 --refused 导出全部", f"  ... and {more:,} more; --refused writes all")
 
 
 def _print_terms(shell: Shell, ledger: Ledger) -> None:
@@ -111,8 +124,8 @@ def _print_terms(shell: Shell, ledger: Ledger) -> None:
         )
     costs = sorted({lot.terms.cost for lot in ledger.lots if lot.terms.cost is not None})
     if costs:
-        ends = " – ".join(dict.fromkeys(format_unit_price(one) for one in (costs[0], costs[-1])))
-        shell.say(f"  成本 ¥{ends}", f"  cost ¥{ends}")
+        ends = formats.price_range(costs[0], costs[-1])
+        shell.say(f"  成本 {ends}", f"  cost {ends}")
     uses = max((lot.terms.uses for lot in ledger.lots), default=1)
     if uses > 1:
         shell.say(f"  每张最多可用 {uses:,} 次", f"  each key up to {uses:,} times")

@@ -23,7 +23,7 @@ from desktop.operations import checking, goods, imports
 from desktop.operations.imports import ImportedBefore, ImportOutcome, NothingToImport
 from desktop.verbs.import_report import ProgressLine, as_json, print_outcome
 from desktop.verbs.shell import DONE, FAILED, Shell
-from shared.contracts.stock import RefusedLine
+from shared.contracts.stock import MAX_USES, RefusedLine
 from shared.errors import BadField, KamengError
 
 _PATIENCE_SECONDS = 600.0
@@ -148,7 +148,7 @@ def _orders(shell: Shell, arguments: argparse.Namespace) -> list[_Order]:
         raise BadField(field="FILE", reason=shell.words("请给出要导入的文件", "name the files to import"))
     if not arguments.sku:
         raise BadField(field="--sku", reason=shell.words("请给出规格编号", "name the SKU"))
-    options = _options(arguments)
+    options = _options(shell, arguments)
     asks = not arguments.yes and not arguments.json and sys.stdin.isatty() and shell.out.isatty()
     left_out = _workbooks(arguments.refused, arguments.files)
     return [
@@ -168,15 +168,17 @@ def _workbooks(wanted: Path | None, files: Sequence[Path]) -> list[Path | None]:
     return [check_target(wanted.with_name(name), field="--refused", sources=files) for name in names]
 
 
-def _options(arguments: argparse.Namespace) -> Options:
+def _options(shell: Shell, arguments: argparse.Namespace) -> Options:
     try:
         cost = None if arguments.cost is None else parse_cost(arguments.cost)
     except ValueError as error:
-        raise BadField(field="--cost", reason=str(error)) from None
+        said = "not an amount such as 8.70 with at most 4 decimals"
+        raise BadField(field="--cost", reason=shell.words(str(error), said)) from None
     try:
         uses = 1 if arguments.uses is None else parse_uses(arguments.uses) or 1
     except ValueError as error:
-        raise BadField(field="--uses", reason=str(error)) from None
+        said = f"not a whole number from 1 to {MAX_USES:,}"
+        raise BadField(field="--uses", reason=shell.words(str(error), said)) from None
     return Options(
         encoding=arguments.encoding,
         separator=arguments.separator,
@@ -221,7 +223,11 @@ def _import(engine: Engine, shell: Shell, order: _Order, progress: ProgressLine)
     if begun is None:
         return None
     if begun.resumed:
-        shell.note("继续上次未完成的导入。", "Going on with the unfinished import of this file.")
+        shell.note(
+            "继续上次未完成的导入：列和其他选项仍是那次选择的。要改选，请先在窗口中取消它。",
+            "Going on with the unfinished import of this file: columns and other options stay as they were chosen "
+            "then. To choose anew, cancel it in the window first.",
+        )
     try:
         outcome, lines = engine.run(_follow(engine, begun.id))
     except NothingToImport:

@@ -123,13 +123,54 @@ def test_one_kind_of_repair_is_refused_and_the_others_are_made(kameng, live_shop
         pytest.param(("keys.txt", "--sku", "S", "--columns", "number"), "secret / 卡密", id="no secret column"),
         pytest.param(("keys.txt", "--sku", "S", "--columns", "secret,colour"), "colour", id="unknown column"),
         pytest.param(("keys.txt", "--sku", "S", "--cost", "8.70000001"), "最多 4 位小数", id="too fine a cost"),
-        pytest.param(("keys.txt", "--sku", "S", "--uses", "0"), "1 to 10000", id="no use"),
+        pytest.param(
+            ("keys.txt", "--sku", "S", "--uses", "0"), "“--uses”填写有误：请填写 1 到 10000 的整数\n", id="no use"
+        ),
+        pytest.param(("keys.txt", "--sku", "S", "--cost", "99999999"), "金额太大\n", id="too dear"),
+        pytest.param(("keys.txt", "--sku", "S", "--refused", "out.csv"), "“out.csv”应以 .xlsx 结尾。\n", id="a CSV"),
     ],
 )
 def test_what_cannot_be_meant_is_one_sentence(kameng, arguments, words):
     status, out, err = kameng("import", *arguments, user="chen")
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert words in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--uses", "0"), "“--uses” is not valid: not a whole number from 1 to 10,000"),
+        (("--cost", "a"), "“--cost” is not valid: not an amount such as 8.70 with at most 4 decimals"),
+        (("--refused", "out.csv"), "--refused: “out.csv” has to end in .xlsx."),
+    ],
+)
+def test_what_cannot_be_meant_is_said_in_english_alone(kameng, arguments, sentence):
+    status, _, err = kameng("import", "keys.txt", "--sku", "S", *arguments, user="chen", KAMENG_LANG="en")
+    assert (status, err) == (2, f"kameng: {sentence}\n")
+
+
+def test_both_lines_of_a_duplicate_are_named(kameng, live_shop, tmp_path):
+    file = tmp_path / "keys.txt"
+    file.write_text("ABCD-1\nABCD-2\nABCD-3\nABCD-2\nABCD-1\n", "utf-8")
+    _, out, _ = kameng("import", file, "--sku", "STEAM-50", user="chen")
+    assert out.splitlines()[1:4] == [
+        "读取 5 = 可导入 3 + 重复 2 + 拒绝 0 + 跳过 0",
+        "  第 4 行与第 2 行重复",
+        "  第 5 行与第 1 行重复",
+    ]
+    file.write_text("ABCD-4\n" * 14, "utf-8")
+    _, out, _ = kameng("import", file, "--sku", "STEAM-50", user="chen", KAMENG_LANG="en")
+    told = out.splitlines()[2:]
+    assert told[:10] == [f"  line {line} is the same as line 1" for line in range(2, 12)]
+    assert told[10] == "  ... and 3 more; --refused writes all"
+    assert live_shop.world.level("STEAM-50").free == 4
+
+
+def test_costs_are_told_from_least_to_most_as_amounts(kameng, tmp_path):
+    file = tmp_path / "keys.csv"
+    file.write_text("卡密,成本\nABCD-1,1234.5\nABCD-2,40\n", "utf-8")
+    _, out, _ = kameng("import", file, "--sku", "STEAM-50", user="chen")
+    assert "  成本 ¥40.00 – ¥1,234.50" in out.splitlines()
 
 
 def test_finance_is_refused_before_the_file_is_looked_at(kameng, tmp_path):

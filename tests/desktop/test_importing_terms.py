@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from desktop.importing import Options
+from desktop.importing import Columns, Options
 from desktop.importing.terms import Terms, TooManyLots
 from shared.contracts.stock import MAX_LOTS
 from tests.desktop.files import Imported, workbook
@@ -64,3 +64,13 @@ def test_one_kind_of_repair_is_refused_by_itself(tmp_path: Path) -> None:
     assert imported.figures == (4, 1, 0, 2, 1)
     assert imported.reasons["repair_refused"] == (2, ("2", "4"))
     assert imported.repairs == {"full_width": (1, ("3",))}
+
+
+@pytest.mark.parametrize("rows", [[("ABCD-1", "5"), ("ABCD-2", "6")], [("ABCD-1 ", "5"), ("ABCD-2 ", "6")]])
+def test_a_column_left_of_what_the_sheet_holds_is_empty(tmp_path: Path, rows: list[tuple[str, str]]) -> None:
+    sheet = workbook(tmp_path / "keys.xlsx", [(None, None, *row) for row in rows])
+    columns = Columns(secret=2, cost=0, uses=1)
+    imported = Imported(sheet, Options(columns=columns, header_lines=0))
+    assert imported.terms == [(None, None, 1), (None, None, 1)], "not what the last column holds"
+    none = Imported(sheet, Options(columns=Columns(secret=0), header_lines=0))
+    assert (none.rows, none.ledger.refused) == ([], 2)

@@ -8,7 +8,6 @@ from desktop.presenters import formats
 from desktop.presenters.check import Ledger, Terms, repair_words, terms_words
 from desktop.widgets.basics import column, label
 from desktop.widgets.live import Live
-from shared.money import format_unit_price
 
 NAMED = 3
 """Addresses of a repair that its line names."""
@@ -55,8 +54,7 @@ class LedgerFacts(Live, QWidget):
             )
         costs = sorted({one.cost for one in terms if one.cost is not None})
         if costs:
-            ends = dict.fromkeys(format_unit_price(one) for one in (costs[0], costs[-1]))
-            facts.append(self.tr("成本 ¥{costs}").format(costs=" – ".join(ends)))
+            facts.append(self.tr("成本 {costs}").format(costs=formats.price_range(costs[0], costs[-1])))
         uses = sorted({one.uses for one in terms})
         if uses[-1] > 1:
             ends = dict.fromkeys(map(formats.count, (uses[0], uses[-1])))
