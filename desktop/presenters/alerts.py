@@ -57,7 +57,7 @@ def _cleared(alert: Alert) -> str:
 _KIND = Column[Alert]("kind", lambda a: word(a.kind), tone=lambda a: tone(a.kind), sample="Key of another supplier")
 _NAME = Column[Alert]("name", lambda a: a.name, sample="十个汉字的规格名称大约")
 _SKU = Column[Alert]("sku", lambda a: a.sku, code=True, sample="STEAM-W-100")
-_SAYS = Column[Alert]("says", says, stretch=True, tip=says, sample="12,345 张快到停售日，在售共 12,345 张")
+_SAYS = Column[Alert]("says", says, stretch=True, tip=says, sample="12,345 张快到停售日，在售")
 _SUPPLIER = Column[Alert]("supplier", lambda a: a.supplier, sample="星河数码")
 _RAISED = Column[Alert]("raised", _when, sample="03-02 10:00:00", tip=lambda a: formats.moment(a.raised_at))
 _LOSS = Column[Alert](
@@ -90,8 +90,9 @@ class Alerts(Watched):
         self.may_see = Permission.STOCK_ALERT_READ in may
         self.may_edit = Permission.STOCK_ALERT_EDIT in may
         self.may_import = Permission.STOCK_IMPORT_CREATE in may
-        self.live: Feed[Alert] = Feed(ask, COLUMNS)
-        self.past: Feed[Alert] = Feed(ask, PAST_COLUMNS)
+        self.tells_supplier = person.supplier_id is None
+        self.live: Feed[Alert] = Feed(ask, self._told(COLUMNS))
+        self.past: Feed[Alert] = Feed(ask, self._told(PAST_COLUMNS))
         self.fresh: list[Alert] = []
         self.rule_of: str | None = None
         self.rule: AlertRule | None = None
@@ -99,6 +100,10 @@ class Alerts(Watched):
         self.said: tuple[str, str] | None = None
         self.error: Exception | None = None
         self.live.watch(self._compare)
+
+    def _told(self, columns: tuple[Column[Alert], ...]) -> tuple[Column[Alert], ...]:
+        """A supplier sees only their own goods: whose they are need not be told."""
+        return tuple(one for one in columns if self.tells_supplier or one is not _SUPPLIER)
 
     def open(self) -> None:
         """Read what stands: the badge is shown wherever a person is."""

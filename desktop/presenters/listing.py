@@ -37,6 +37,7 @@ class Column(Generic[T]):
     sample: str = "0000000000"  # as wide as a usual cell; columns are measured by it, never by all rows
     stretch: bool = False
     sorts: bool = False  # a press on its title sorts the list by it
+    spare: bool = False  # left out where the table is too narrow for all; its row tells the same in a tip
 
 
 class Source(Protocol):

@@ -64,7 +64,8 @@ class Stock(Watched):
         self.may_import = Permission.STOCK_IMPORT_CREATE in may
         self.may_set_alerts = Permission.STOCK_ALERT_EDIT in may
         self._alerts: dict[str, int] = {}
-        self.feed: Feed[SkuStock] = Feed(ask, columns(self._alerts))
+        self.tells_supplier = person.supplier_id is None
+        self.feed: Feed[SkuStock] = Feed(ask, columns(self._alerts, supplier=self.tells_supplier))
         self.picked: SkuStock | None = None
         self.lots: Feed[Lot] = Feed(ask, LOT_COLUMNS)
         self.lot: Lot | None = None

@@ -63,14 +63,29 @@ def _last_day(lot: Lot) -> str:
     return "–" if lot.sell_until is None else formats.day(shop_day(lot.sell_until - timedelta(microseconds=1)))
 
 
-def columns(alerts: Mapping[str, int]) -> tuple[Column[SkuStock], ...]:
-    """The columns of the SKUs; `alerts` maps SKUs to how many alerts stand, and may change later."""
+def _file_tip(lot: Lot) -> str:
+    """The file, and when it was imported: a narrow table leaves that column out."""
+    return f"{lot.file_name}\n{in_words(('导入时间', 'Imported at'))} {formats.moment(lot.created_at)}"
+
+
+def _expiry_tip(lot: Lot) -> str:
+    """The last day on which its keys are offered: a narrow table leaves that column out."""
+    return f"{in_words(('最后销售日', 'Last sale day'))} {_last_day(lot)}"
+
+
+def columns(alerts: Mapping[str, int], *, supplier: bool = True) -> tuple[Column[SkuStock], ...]:
+    """The columns of the SKUs; `alerts` maps SKUs to how many alerts stand, and may change later.
+
+    `supplier`: whose they are is told; a supplier sees only their own.
+    """
 
     def number(stock: SkuStock) -> int:
         return alerts.get(stock.sku, 0)
 
-    return (
-        Column[SkuStock]("name", lambda s: s.name, stretch=True, sample="十二个汉字的规格名称大约这么宽"),
+    every = (
+        Column[SkuStock](
+            "name", lambda s: s.name, stretch=True, tip=lambda s: s.name, sample="十二个汉字的规格名称大约"
+        ),
         Column[SkuStock](
             "alerts",
             lambda s: formats.count(number(s)) if number(s) else "",
@@ -86,16 +101,15 @@ def columns(alerts: Mapping[str, int]) -> tuple[Column[SkuStock], ...]:
         Column[SkuStock]("sold", lambda s: formats.count(s.sold), numeric=True, sample=_FIGURE),
         Column[SkuStock]("void", lambda s: formats.count(s.void), numeric=True, sample=_SMALL),
     )
+    return tuple(one for one in every if supplier or one.key != "supplier")
 
 
 LOT_COLUMNS = (
     Column[Lot]("number", lambda lot: lot_name(lot.number), code=True, sample="#123"),
     Column[Lot]("state", lot_state, tone=_lot_tone, tip=lambda lot: lot.reason or "", sample="Withdrawing 99%"),
-    Column[Lot](
-        "file", lambda lot: lot.file_name, stretch=True, sample="2026-03-01.xlsx", tip=lambda lot: lot.file_name
-    ),
-    Column[Lot]("expires", lambda lot: formats.day(lot.expires_on), sample="2026-03-02"),
-    Column[Lot]("last_day", _last_day, sample="2026-03-02", tip=lambda lot: formats.moment(lot.sell_until)),
+    Column[Lot]("file", lambda lot: lot.file_name, stretch=True, sample="2026-03-01.xlsx", tip=_file_tip),
+    Column[Lot]("expires", lambda lot: formats.day(lot.expires_on), sample="2026-03-02", tip=_expiry_tip),
+    Column[Lot]("last_day", _last_day, sample="2026-03-02", spare=True, tip=lambda lot: formats.moment(lot.sell_until)),
     Column[Lot]("cost", lambda lot: formats.optional_price(lot.cost), numeric=True, sample="¥98.50"),
     Column[Lot]("uses", lambda lot: formats.count(lot.uses), numeric=True, sample="999"),
     Column[Lot]("imported", lambda lot: formats.count(lot.imported), numeric=True, sample=_FIGURE),
@@ -107,6 +121,7 @@ LOT_COLUMNS = (
         "created",
         lambda lot: formats.short_moment(lot.created_at, today=shop_day(now())),
         sample="03-02 10:00:00",
+        spare=True,
         tip=lambda lot: formats.moment(lot.created_at),
     ),
 )

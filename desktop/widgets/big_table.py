@@ -129,6 +129,7 @@ class BigTable(QTableView):
         self._sort_keys: list[str] = []
         self._name = ""
         self._stretched: dict[int, int] = {}
+        self._spare: dict[int, int] = {}
 
     def show_rows(self, model: RowsModel, *, remembered_as: str = "") -> None:
         """Show `model`, with columns as wide as their samples, or as somebody left them under that name."""
@@ -250,6 +251,8 @@ class BigTable(QTableView):
                 self.setItemDelegateForColumn(at, self._badges)
             if column.stretch:
                 self._stretched[at] = width
+            if column.spare:
+                self._spare[at] = width
         self._share_width()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -258,8 +261,11 @@ class BigTable(QTableView):
         self._share_width()
 
     def _share_width(self) -> None:
-        """Let the wide columns fill the view; where all do not fit, they keep the width of their sample."""
+        """Let the wide columns fill the view; where all do not fit, they keep the width of their sample, and columns
+        that can be spared are left out, the last one first.
+        """
         header = self.horizontalHeader()
+        self._leave_out(header)
         others = sum(header.sectionSize(at) for at in range(header.count()) if at not in self._stretched)
         is_room = others + sum(self._stretched.values()) <= self.viewport().width()
         mode = QHeaderView.ResizeMode.Stretch if is_room else QHeaderView.ResizeMode.Interactive
@@ -268,6 +274,17 @@ class BigTable(QTableView):
                 header.setSectionResizeMode(at, mode)
                 if not is_room:
                     header.resizeSection(at, width)
+
+    def _leave_out(self, header: QHeaderView) -> None:
+        for at in self._spare:
+            if not header.isSectionHidden(at):
+                self._spare[at] = header.sectionSize(at)
+        always = (at for at in range(header.count()) if at not in self._spare and at not in self._stretched)
+        wanted = sum(map(header.sectionSize, always)) + sum(self._stretched.values()) + sum(self._spare.values())
+        for at, width in sorted(self._spare.items(), reverse=True):
+            is_over = wanted > self.viewport().width()
+            wanted -= width if is_over else 0
+            header.setSectionHidden(at, is_over)
 
     def _resized(self, at: int, _before: int, now: int) -> None:
         """Keep what a person dragged; Qt and we resize without the mouse."""
@@ -280,7 +297,11 @@ class BigTable(QTableView):
         """Widen columns whose title needs more room now, after a change of language."""
         header, metrics = self.horizontalHeader(), self.fontMetrics()
         for at, title in enumerate(titles()):
-            header.resizeSection(at, max(header.sectionSize(at), metrics.horizontalAdvance(title) + 28))
+            width = max(header.sectionSize(at), self._spare.get(at, 0), metrics.horizontalAdvance(title) + 28)
+            header.resizeSection(at, width)  # of one that is left out, it is kept for later
+            if at in self._spare:
+                self._spare[at] = width
+        self._share_width()
 
     def _title_pressed(self, at: int) -> None:
         if self._sort_keys[at]:

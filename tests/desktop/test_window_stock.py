@@ -408,3 +408,36 @@ def test_finance_sees_counts_and_nothing_to_do(program, at_stock, shop):
         assert not program.window._actions[command].isEnabled()
     assert stock.deeds.pending is None
     assert not stock.finding.is_open
+
+
+@pytest.mark.parametrize("spoken", ["zh", "en"])
+@pytest.mark.parametrize("role", [Role.OPERATOR, Role.SUPPLIER])
+def test_no_figure_is_cut_off_in_a_narrow_window(program, qtbot, role, spoken):
+    program.choose_language(spoken)
+    desk_of(program, role)
+    window = program.window
+    window.resize(1180, 760)
+    window.go("alerts")
+    alerts = window.page.table
+    window.go("stock")
+    window.page.detail.show()
+    skus, lots = window.page.table, window.page.detail.lots.table
+    for place, tables in (("alerts", [alerts]), ("stock", [skus, lots])):
+        window.go(place)
+        for table in tables:
+            qtbot.waitUntil(lambda table=table: table.viewport().width() > 900, timeout=WAIT_MS)
+            assert table.horizontalHeader().length() <= table.viewport().width()
+    tells = {table: ({"供应商", "Supplier"} & set(titles_of(table))) != set() for table in (alerts, skus)}
+    assert set(tells.values()) == {role is Role.OPERATOR}
+    left_out = [title for at, title in enumerate(titles_of(lots)) if lots.horizontalHeader().isSectionHidden(at)]
+    assert left_out in (["最后销售日", "导入时间"], ["Last sale day", "Imported at"])
+    window.resize(1600, 900)
+    header = lots.horizontalHeader()
+    qtbot.waitUntil(lambda: not any(map(header.isSectionHidden, range(header.count()))), timeout=WAIT_MS)
+    assert all(header.sectionSize(at) > 40 for at in range(header.count()))
+
+
+def titles_of(table):
+    """The titles over a table's columns, those that are left out included."""
+    model = table.model()
+    return [model.headerData(at, Qt.Orientation.Horizontal) for at in range(model.columnCount())]

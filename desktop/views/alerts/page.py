@@ -188,6 +188,6 @@ class AlertsPage(Page):
             self.tr("规格"),
             self.tr("编码"),
             self.tr("情况"),
-            self.tr("供货商"),
+            *([self.tr("供应商")] if self.presenter.tells_supplier else []),
             self.tr("开始时间"),
         ]

@@ -205,7 +205,7 @@ class StockPage(Page):
             self.tr("预警"),
             self.tr("编码"),
             self.tr("商品"),
-            self.tr("供货商"),
+            *([self.tr("供应商")] if self.presenter.tells_supplier else []),
             self.tr("在售"),
             self.tr("未售"),
             self.tr("锁定"),
@@ -220,4 +220,4 @@ class StockPage(Page):
             )
         if self.presenter.may_import:
             return self.tr("还没有库存"), self.tr("把卡密文件拖到窗口任意位置，就会开始导入。"), self.tr("导入卡密")
-        return self.tr("还没有库存"), self.tr("供货商导入卡密后会出现在这里。")
+        return self.tr("还没有库存"), self.tr("供应商导入卡密后会出现在这里。")
