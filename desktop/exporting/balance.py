@@ -169,12 +169,12 @@ CHECKS: tuple[Check, ...] = (
         _sum_of_day("金额（元）", "发货时间", amount=True),
     ),
     Check(
-        "供货商应得（元）",
+        "供应商应得（元）",
         "Suppliers' share",
         Kind.AMOUNT,
         lambda t: t.supplier_fen,
         lambda s: s.supplier_fen,
-        _sum_of_day("供货商应得（元）", "发货时间", amount=True),
+        _sum_of_day("供应商应得（元）", "发货时间", amount=True),
     ),
     Check(
         "平台服务费（元）",

@@ -63,7 +63,7 @@ OF_SERVER: dict[LineResult, Sentence] = {
     LineResult.DUPLICATE_IN_STOCK: Sentence("库存中已有这张卡密", "Is in stock already"),
     LineResult.DUPLICATE_SOLD: Sentence("这张卡密以前已经售出过", "Was sold before"),
     LineResult.DUPLICATE_ELSEWHERE: Sentence(
-        "另一家供货商提供过这张卡密，已通知运营人员", "Another supplier brought this key; the operator was told"
+        "另一家供应商提供过这张卡密，已通知运营人员", "Another supplier brought this key; the operator was told"
     ),
     LineResult.WRONG_PATTERN: Sentence("不符合该商品的卡密格式", "Does not look like this product's keys"),
     LineResult.EXPIRED: Sentence("已过有效期", "Has expired"),

@@ -44,7 +44,7 @@ class SupplierUnknown(NotFound):
     """No supplier of this name is visible to the person."""
 
     code = "supplier_unknown"
-    zh = "没有名为“{supplier}”的供货商（或您无权查看）。"
+    zh = "没有名为“{supplier}”的供应商（或您无权查看）。"
     en = "There is no supplier “{supplier}” (or you may not see it)."
 
 

@@ -39,7 +39,7 @@ COLUMNS = (
     Column[Product]("name", lambda p: p.name, stretch=True, sample="十二个汉字的商品名称大约这么宽"),
     Column[Product]("code", lambda p: p.code, code=True, sample="steam-wallet-100"),
     Column[Product]("category", lambda p: p.category, sample="game-cards"),
-    Column[Product]("supplier", lambda p: p.supplier, sample="星河数码供货商"),
+    Column[Product]("supplier", lambda p: p.supplier, sample="星河数码供应商"),
     Column[Product]("price", price_range, numeric=True, sample="¥1,000.00 – ¥9,998.50"),
     Column[Product]("skus", lambda p: formats.count(len(p.skus)), numeric=True, sample="SKU 12"),
     Column[Product]("free", lambda p: formats.count(sum(sku.free for sku in p.skus)), numeric=True, sample="1,234,567"),

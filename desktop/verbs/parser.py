@@ -138,7 +138,7 @@ def _product_list(shell: Shell, _arguments: argparse.Namespace) -> int:
                 for sku in product.skus
             ]
     shell.table(
-        shell.words("编码 商品 供货商 状态 SKU 单价 可售", "Code Product Supplier State SKU Price Free").split(), rows
+        shell.words("编码 商品 供应商 状态 SKU 单价 可售", "Code Product Supplier State SKU Price Free").split(), rows
     )
     return DONE
 
@@ -169,7 +169,7 @@ def _stock(shell: Shell, arguments: argparse.Namespace) -> int:
     ]
     shell.table(
         shell.words(
-            "SKU 名称 供货商 入库 可售 锁定 已售 作废", "SKU Name Supplier Imported Free Held Sold Void"
+            "SKU 名称 供应商 入库 可售 锁定 已售 作废", "SKU Name Supplier Imported Free Held Sold Void"
         ).split(),
         rows,
     )
@@ -289,7 +289,7 @@ def _add_product(verbs: argparse._SubParsersAction[argparse.ArgumentParser], she
     add.add_argument("--sku", required=True, action="append", metavar="CODE:NAME:PRICE")
     add.add_argument("--summary", default="")
     add.add_argument("--description", default="")
-    add.add_argument("--supplier", help=words("供货商名称（运营人员填写）", "the supplier's name, for operators"))
+    add.add_argument("--supplier", help=words("供应商名称（运营人员填写）", "the supplier's name, for operators"))
     add.set_defaults(run=_product_add)
     kinds.add_parser("list", help=words("列出", "list them")).set_defaults(run=_product_list)
     publish = kinds.add_parser("publish", help=words("上架", "put on sale"))

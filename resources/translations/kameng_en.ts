@@ -115,7 +115,7 @@
         <translation>What is the matter</translation>
     </message>
     <message>
-        <source>供货商</source>
+        <source>供应商</source>
         <translation>Supplier</translation>
     </message>
     <message>
@@ -644,7 +644,7 @@
         <translation>Many complaints; being checked</translation>
     </message>
     <message>
-        <source>供货商要求暂停</source>
+        <source>供应商要求暂停</source>
         <translation>The supplier asked to pause</translation>
     </message>
     <message>
@@ -652,7 +652,7 @@
         <translation>Checked; nothing wrong</translation>
     </message>
     <message>
-        <source>供货商要求恢复</source>
+        <source>供应商要求恢复</source>
         <translation>The supplier asked to go on</translation>
     </message>
     <message>
@@ -664,7 +664,7 @@
         <translation>Wrong keys</translation>
     </message>
     <message>
-        <source>供货商要求作废</source>
+        <source>供应商要求作废</source>
         <translation>The supplier asked for it</translation>
     </message>
     <message>
@@ -672,7 +672,7 @@
         <translation>Imported into the wrong SKU</translation>
     </message>
     <message>
-        <source>供货商要求撤回</source>
+        <source>供应商要求撤回</source>
         <translation>The supplier asked to withdraw</translation>
     </message>
     <message>
@@ -974,6 +974,10 @@
         <translation>Export to Excel</translation>
     </message>
     <message>
+        <source>上传已暂停；文件仍在本机读取、检查并加密（{percent}）</source>
+        <translation>Sending is paused; the file is still being read, checked and encrypted here ({percent})</translation>
+    </message>
+    <message>
         <source>第 1 步，共 3 步：在本机读取、检查并加密（{percent}）</source>
         <translation>Step 1 of 3: reading, checking and sealing on this computer ({percent})</translation>
     </message>
@@ -1015,6 +1019,10 @@
     <message>
         <source>导入已取消，没有入库任何卡密</source>
         <translation>The import was cancelled; no key was stored</translation>
+    </message>
+    <message>
+        <source>可以关闭窗口：下次打开时读完文件，等您按“继续”才上传。本机只保存加密后的数据。</source>
+        <translation>You may close the window: the file is read to its end next time, and sent once you press “Resume”. Only encrypted data is kept here.</translation>
     </message>
     <message>
         <source>可以关闭窗口：导入会停下，下次打开时自动继续。本机只保存加密后的数据。</source>
@@ -1247,6 +1255,10 @@
         <source>模板已保存到 {path}</source>
         <translation>The template is saved to {path}</translation>
     </message>
+    <message>
+        <source>继续上次未完成的导入：列和其他选项仍是那次选择的。要改选，请先取消它，再重新导入。</source>
+        <translation>Going on with the unfinished import: columns and other options stay as they were chosen then. To choose anew, cancel it, then import again.</translation>
+    </message>
 </context>
 <context>
     <name>KeySheet</name>
@@ -1306,8 +1318,8 @@
         <translation>expiry {first} to {last}</translation>
     </message>
     <message>
-        <source>成本 ¥{costs}</source>
-        <translation>cost ¥{costs}</translation>
+        <source>成本 {costs}</source>
+        <translation>cost {costs}</translation>
     </message>
     <message>
         <source>每张可用 {uses} 次</source>
@@ -1439,7 +1451,7 @@
         <translation>Content</translation>
     </message>
     <message>
-        <source>供货商所得</source>
+        <source>供应商所得</source>
         <translation>Supplier&apos;s share</translation>
     </message>
     <message>
@@ -1775,7 +1787,7 @@
         <translation>You draft products, an operator publishes them</translation>
     </message>
     <message>
-        <source>供货商的商品，上架后立即可买</source>
+        <source>供应商的商品，上架后立即可买</source>
         <translation>Suppliers&apos; products; published ones sell at once</translation>
     </message>
     <message>
@@ -1831,7 +1843,7 @@
         <translation>Category</translation>
     </message>
     <message>
-        <source>供货商</source>
+        <source>供应商</source>
         <translation>Supplier</translation>
     </message>
     <message>
@@ -1867,7 +1879,7 @@
         <translation>No products yet</translation>
     </message>
     <message>
-        <source>供货商新建的商品会出现在这里，等您上架。</source>
+        <source>供应商新建的商品会出现在这里，等您上架。</source>
         <translation>Products that suppliers draft appear here, for you to publish.</translation>
     </message>
 </context>
@@ -1996,7 +2008,7 @@
         <translation>Delivered</translation>
     </message>
     <message>
-        <source>供货商所得</source>
+        <source>供应商所得</source>
         <translation>Supplier&apos;s share</translation>
     </message>
     <message>
@@ -2076,7 +2088,7 @@
         <translation>The ledger does not balance</translation>
     </message>
     <message>
-        <source>发货额 = 供货商所得 + 服务费</source>
+        <source>发货额 = 供应商所得 + 服务费</source>
         <translation>Delivered = supplier&apos;s share + fee</translation>
     </message>
     <message>
@@ -2178,7 +2190,7 @@
         <translation>Finance</translation>
     </message>
     <message>
-        <source>供货商</source>
+        <source>供应商</source>
         <translation>Supplier</translation>
     </message>
 </context>
@@ -2590,7 +2602,7 @@
         <translation>; </translation>
     </message>
     <message>
-        <source>供货商</source>
+        <source>供应商</source>
         <translation>Supplier</translation>
     </message>
     <message>
@@ -2626,7 +2638,7 @@
         <translation>Import keys</translation>
     </message>
     <message>
-        <source>供货商导入卡密后会出现在这里。</source>
+        <source>供应商导入卡密后会出现在这里。</source>
         <translation>It appears here once suppliers import keys.</translation>
     </message>
 </context>

@@ -237,7 +237,7 @@ def test_an_operator_names_the_supplier_of_a_draft(kameng):
     draft = ("product", "add", "--code", "b-1", "--category", "software", "--name", "B", "--sku", "B-1:B:1")
     assert kameng(*draft, user="li")[0] == 2
     status, _, err = kameng(*draft, "--supplier", "没有这家", user="li")
-    assert (status, err) == (1, "kameng: 没有名为“没有这家”的供货商（或您无权查看）。\n")
+    assert (status, err) == (1, "kameng: 没有名为“没有这家”的供应商（或您无权查看）。\n")
     assert kameng(*draft, "--supplier", "北辰软件", user="li")[0] == 0
     assert "b-1" in kameng("product", "list", user="zhao")[1]
 

@@ -15,10 +15,10 @@ import openpyxl
 import pytest
 from python_calamine import CalamineWorkbook
 
-from desktop.exporting.target import FolderMissing, TargetBusy, TargetUnwritable
+from desktop.exporting.target import FolderMissing, TargetBusy, TargetIsFolder, TargetNotWorkbook
 from desktop.exporting.workbook import BooksDiffer, Cover, DayWorkbook
 from shared.contracts.reports import DayMovement, DayOrder, DayPayment, DaySummary, LedgerTotal
-from shared.errors import BadField, KamengError
+from shared.errors import KamengError
 from shared.states import AttemptState, OrderState
 
 DAY = date(2026, 11, 21)
@@ -262,7 +262,7 @@ EXPECTED = {
     "发货订单数": Decimal(2),
     "收款金额（元）": Decimal("29.76"),
     "发货金额（元）": Decimal("19.81"),
-    "供货商应得（元）": Decimal("18.82"),
+    "供应商应得（元）": Decimal("18.82"),
     "平台服务费（元）": Decimal("0.99"),
     "入库卡密（张）": Decimal(5_000),
     "售出卡密（张）": Decimal(5),
@@ -303,11 +303,11 @@ def test_ids_are_text_times_are_dates_amounts_are_numbers(tmp_path: Path) -> Non
         "状态",
         "SKU",
         "商品",
-        "供货商",
+        "供应商",
         "数量",
         "单价（元）",
         "金额（元）",
-        "供货商应得（元）",
+        "供应商应得（元）",
         "平台服务费（元）",
         "计单",
     ]
@@ -428,7 +428,7 @@ def test_english_readers_get_english_words(tmp_path: Path) -> None:
         ("发货订单数", "orders_delivered", "2", "3"),
         ("收款金额（元）", "paid_fen", "29.76", "29.77"),
         ("发货金额（元）", "delivered_fen", "19.81", "19.82"),
-        ("供货商应得（元）", "supplier_fen", "18.82", "18.83"),
+        ("供应商应得（元）", "supplier_fen", "18.82", "18.83"),
         ("平台服务费（元）", "fee_fen", "0.99", "1.00"),
         ("入库卡密（张）", "units_imported", "5,000", "5,001"),
         ("售出卡密（张）", "units_sold", "5", "6"),
@@ -484,9 +484,9 @@ def _a_folder(folder: Path) -> Path:
     ("target", "error"),
     [
         pytest.param(_open_in_excel, TargetBusy, id="open in Excel"),
-        pytest.param(_a_folder, TargetUnwritable, id="is a folder"),
+        pytest.param(_a_folder, TargetIsFolder, id="is a folder"),
         pytest.param(lambda folder: folder / "missing" / "day.xlsx", FolderMissing, id="folder missing"),
-        pytest.param(lambda folder: folder / "day.csv", BadField, id="another ending"),
+        pytest.param(lambda folder: folder / "day.csv", TargetNotWorkbook, id="another ending"),
     ],
 )
 def test_a_target_that_cannot_be_written_is_refused_beforehand(

@@ -76,7 +76,7 @@ class OrderPeek(Live, QFrame):
             layout.addWidget(label(line.title, wrap=True))
             facts = f"{line.sku} · {formats.price(line.unit_price)} × {formats.count(line.quantity)}"
             layout.addLayout(_pair(facts, formats.money(line.amount_fen)))
-            layout.addLayout(_pair(self.tr("供货商所得"), formats.money(line.supplier_fen)))
+            layout.addLayout(_pair(self.tr("供应商所得"), formats.money(line.supplier_fen)))
             layout.addLayout(_pair(self.tr("平台服务费"), formats.money(line.fee_fen)))
         layout.addWidget(rule())
         layout.addWidget(label(self.tr("经过"), role="heading"))

@@ -27,7 +27,7 @@ class ProductsPage(Page):
         self.say(
             self.subtitle.setText,
             lambda: (
-                self.tr("新建草稿，由运营上架") if presenter.may_create else self.tr("供货商的商品，上架后立即可买")
+                self.tr("新建草稿，由运营上架") if presenter.may_create else self.tr("供应商的商品，上架后立即可买")
             ),
         )
         self._publish = button()
@@ -164,7 +164,7 @@ class ProductsPage(Page):
             self.tr("名称"),
             self.tr("编码"),
             self.tr("分类"),
-            self.tr("供货商"),
+            self.tr("供应商"),
             self.tr("单价"),
             self.tr("规格数"),
             self.tr("可售"),
@@ -179,4 +179,4 @@ class ProductsPage(Page):
         if self.presenter.may_create:
             hint = self.tr("先建一个商品和它的规格，就可以导入卡密了。")
             return self.tr("还没有商品"), hint, self.tr("新建商品")
-        return self.tr("还没有商品"), self.tr("供货商新建的商品会出现在这里，等您上架。")
+        return self.tr("还没有商品"), self.tr("供应商新建的商品会出现在这里，等您上架。")

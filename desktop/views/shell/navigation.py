@@ -22,7 +22,7 @@ def role_word(role: Role) -> str:
         Role.ADMIN: QCoreApplication.translate("Roles", "管理员"),
         Role.OPERATOR: QCoreApplication.translate("Roles", "运营"),
         Role.FINANCE: QCoreApplication.translate("Roles", "财务"),
-        Role.SUPPLIER: QCoreApplication.translate("Roles", "供货商"),
+        Role.SUPPLIER: QCoreApplication.translate("Roles", "供应商"),
     }
     return words[role]
 

@@ -164,12 +164,12 @@ class DecisionBar(Live, QFrame):
     def _usual(self, kind: DeedKind) -> list[str]:
         """Reasons that are given often."""
         if kind is DeedKind.FREEZE:
-            return [self.tr("怀疑卡密泄露"), self.tr("买家投诉较多，正在核实"), self.tr("供货商要求暂停")]
+            return [self.tr("怀疑卡密泄露"), self.tr("买家投诉较多，正在核实"), self.tr("供应商要求暂停")]
         if kind is DeedKind.RELEASE:
-            return [self.tr("已核实，没有问题"), self.tr("供货商要求恢复")]
+            return [self.tr("已核实，没有问题"), self.tr("供应商要求恢复")]
         if kind is DeedKind.VOID:
-            return [self.tr("买家反馈已被使用"), self.tr("卡密错误"), self.tr("供货商要求作废")]
-        return [self.tr("导入到了错误的规格"), self.tr("卡密错误"), self.tr("供货商要求撤回")]
+            return [self.tr("买家反馈已被使用"), self.tr("卡密错误"), self.tr("供应商要求作废")]
+        return [self.tr("导入到了错误的规格"), self.tr("卡密错误"), self.tr("供应商要求撤回")]
 
     def _one(self, parts: list[str]) -> str:
         return self.tr("；").join(part for part in parts if part) + self.tr("。")
