@@ -13,6 +13,7 @@ from pathlib import Path
 import openpyxl
 import pytest
 
+from server.stock.model import StockLot
 from shared import clock
 from tests.world import ANNA, PASSWORD
 
@@ -384,10 +385,14 @@ def test_a_killed_import_goes_on_and_every_key_is_stored_once(in_shop, tmp_path)
         db.close()
         assert b"STEAM-50-000000" not in (tmp_path / "home" / "outbox.db").read_bytes()
         gate.open()
-        again = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
+        again = subprocess.run(
+            [*command, "--cost", "9"], env=env, capture_output=True, text=True, timeout=120, check=False
+        )
         assert again.returncode == 0, again.stderr
-        assert "继续上次未完成的导入。" in again.stderr
+        assert "继续上次未完成的导入：列和其他选项仍是那次选择的。要改选，请先在窗口中取消它。\n" in again.stderr
         told = json.loads(again.stdout)
         assert told["server_ledger"] == {"stored": 22_000, "duplicates": 0, "refused": 0}
         assert shop.world.level("STEAM-50").free == 22_000
+        with shop.world.ctx.db.read() as tx:
+            assert {lot.cost for lot in tx.query(StockLot).all()} == {None}, "as it was chosen first"
         shop.world.check()
