@@ -287,7 +287,7 @@ class StockAndOrders(RuleBasedStateMachine):
 
 
 TestStockAndOrders = StockAndOrders.TestCase
-TestStockAndOrders.settings = hypothesis.settings(max_examples=40, stateful_step_count=25)
+TestStockAndOrders.settings = hypothesis.settings(max_examples=30, stateful_step_count=25)
 
 
 @pytest.mark.soak

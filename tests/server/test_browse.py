@@ -95,13 +95,12 @@ def test_every_window_is_a_piece_of_the_plain_list(shop):
 
 
 def test_lists_are_true_while_a_lot_is_withdrawn_and_after(shop, monkeypatch):
-    monkeypatch.setattr(withdrawal, "STEP_UNITS", 2)
+    monkeypatch.setattr(withdrawal, "STEP_UNITS", 4)
     busy(shop)
     for lot in lots_of(shop, SKU):
         move(shop, lot, "withdrawn", work=False)
-        same_everywhere(shop, step=5)
         while shop.ctx.jobs.run_due():
-            same_everywhere(shop, step=7)
+            same_everywhere(shop, step=11)
     shop.check()
 
 
