@@ -10,6 +10,7 @@ facts as a channel states them.
 
 import base64
 import hashlib
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -44,7 +45,7 @@ from shared import clock, ids
 from shared.contracts.catalog import MoveProduct, NewCategory, NewProduct, NewSku
 from shared.contracts.stock import CommitImport, FileFigures, NewImport, chunk_info, find_info
 from shared.permissions import Role
-from shared.states import ProductState
+from shared.states import ImportState, ProductState
 from tests import engines
 
 NO_LIMITS = dict.fromkeys(
@@ -112,8 +113,16 @@ class World:
         with self.ctx.db.tx() as tx:
             intake.commit(tx, body.id, commit, actor="system")
         self.work()
+        seen = self._import(body.id)
+        patience = time.monotonic() + 20
+        while seen.state is ImportState.INGESTING and self.ctx.jobs.alive and time.monotonic() < patience:
+            time.sleep(0.01)  # the shop's own worker was quicker to take the job, and is at it
+            seen = self._import(body.id)
+        return seen
+
+    def _import(self, import_id: UUID):
         with self.ctx.db.read() as tx:
-            return stock_queries.as_import(tx, tx.get(intake.StockImport, body.id))
+            return stock_queries.as_import(tx, tx.get(intake.StockImport, import_id))
 
     def search(self, pairs, *, search_id: UUID | None = None) -> dict[str, str]:
         """The body of a search for keys, (number, secret) pairs, as a console seals it."""
