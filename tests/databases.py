@@ -3,11 +3,11 @@
 `migrated(kind)` is for fixtures of a module's scope; `tampering` is what somebody with the database's password can do.
 """
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
-from server import migrations
+from server import invariants, migrations
 from server.db import Database, append_only_ddl
 from tests import engines
 from tests.absence import absent
@@ -48,3 +48,29 @@ def count(db, model, *where) -> int:
     """How many rows a table has."""
     with db.read() as tx:
         return tx.scalar(select(func.count()).select_from(model).where(*where))
+
+
+class _Undone(Exception):
+    """Ends the corruption of the books."""
+
+
+def findings_after(db: Database, *statements):
+    """Corrupt the books inside a transaction, look from within it, undo everything; answers rows by invariant."""
+    found = {}
+
+    def corrupt():
+        with tampering(db) as tx:
+            tx.execute(text("PRAGMA ignore_check_constraints = ON"))
+            for statement in statements:
+                tx.execute(statement)
+            tx.flush()
+            for check in invariants.CHECKS:
+                if (finding := check(tx)) is not None:
+                    found[finding.invariant] = finding.rows
+            raise _Undone
+
+    with suppress(_Undone):
+        corrupt()
+    with db.tx() as tx:
+        tx.execute(text("PRAGMA ignore_check_constraints = OFF"))
+    return found

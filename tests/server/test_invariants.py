@@ -1,9 +1,10 @@
 """Each invariant finds the corruption it is there for, names the row, and is silent on honest books."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
-from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy import delete, insert, select, update
 
 from server import invariants
 from server.db import table_of
@@ -15,7 +16,7 @@ from server.stock.model import CardSecret, Delivery, StockCursor, StockReturned,
 from shared import clock, ids
 from shared.states import AttemptState, ExceptionKind, OrderState, UnitState
 from tests import engines
-from tests.databases import tampering
+from tests.databases import findings_after, tampering
 from tests.world import ANNA, BEN, CARA, world
 
 
@@ -38,31 +39,8 @@ def shop(tmp_path_factory):
 
 @pytest.fixture
 def found(shop):
-    """Corrupt the books inside a transaction, look from within it, and undo everything."""
-
-    class Undone(Exception):
-        pass
-
-    def look(*statements):
-        reports = []
-
-        def run():
-            with tampering(shop.ctx.db) as tx:
-                tx.execute(text("PRAGMA ignore_check_constraints = ON"))
-                for statement in statements:
-                    tx.execute(statement)
-                tx.flush()
-                findings = [finding for check in invariants.CHECKS if (finding := check(tx)) is not None]
-                reports.append({finding.invariant: finding.rows for finding in findings})
-                raise Undone
-
-        with pytest.raises(Undone):
-            run()
-        with shop.ctx.db.tx() as tx:
-            tx.execute(text("PRAGMA ignore_check_constraints = OFF"))
-        return reports[0]
-
-    return look
+    """What the checks say of the books once some statements have corrupted them; all is undone."""
+    return partial(findings_after, shop.ctx.db)
 
 
 def steam(shop):

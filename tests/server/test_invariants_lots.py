@@ -1,9 +1,10 @@
 """What must hold of lots, voids, reusable keys and withdrawals: honest books pass, and each corruption is named."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
-from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy import delete, insert, select, update
 
 from server import invariants
 from server.db import table_of
@@ -14,7 +15,7 @@ from server.stock.model import CardSecret, StockCursor, StockLot, StockReturned,
 from shared import clock
 from shared.states import LotState, UnitState
 from tests import engines
-from tests.databases import tampering
+from tests.databases import findings_after
 from tests.server.stocking import end, lots_of, move, void
 from tests.world import ANNA, BEN, CARA, world
 
@@ -47,31 +48,8 @@ def shop(tmp_path_factory):
 
 @pytest.fixture
 def found(shop):
-    """Corrupt the books inside a transaction, look from within it, and undo everything."""
-
-    class Undone(Exception):
-        pass
-
-    def look(*statements):
-        reports = []
-
-        def run():
-            with tampering(shop.ctx.db) as tx:
-                tx.execute(text("PRAGMA ignore_check_constraints = ON"))
-                for statement in statements:
-                    tx.execute(statement)
-                tx.flush()
-                findings = [finding for check in invariants.CHECKS if (finding := check(tx)) is not None]
-                reports.append({finding.invariant: finding.rows for finding in findings})
-                raise Undone
-
-        with pytest.raises(Undone):
-            run()
-        with shop.ctx.db.tx() as tx:
-            tx.execute(text("PRAGMA ignore_check_constraints = OFF"))
-        return reports[0]
-
-    return look
+    """What the checks say of the books once some statements have corrupted them; all is undone."""
+    return partial(findings_after, shop.ctx.db)
 
 
 def unit(shop, seq):
