@@ -112,6 +112,7 @@ class Program:
         self.settings.setValue("window/login", self.console.sign_in.login)
         self.settings.sync()
         self.console.close()
+        self.bridge.close()
         if self.engine is not None:
             self.engine.stop()
             self.engine = None

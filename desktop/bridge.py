@@ -1,7 +1,8 @@
 """The one QObject through which the engine reaches the window. It lives in the window's thread.
 
 Engine to window: `post(event)` may be called from any thread; the event comes out of `arrived` in the window's thread,
-at most one `ImportProgressed` per import and 50 ms. Window to engine: `ask(work, then, otherwise)`.
+at most one `ImportProgressed` per import and 50 ms. Window to engine: `ask(work, then, otherwise)`. After `close()`
+nothing reaches the window any more: its widgets may be gone while the engine's last words are still queued.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Bridge(QObject):
         self._engine: Engine | None = None
         self._lock = threading.Lock()
         self._waiting: list[Event] = []
+        self._is_open = True
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(COALESCE_MS)
@@ -53,6 +55,11 @@ class Bridge(QObject):
     def serve(self, engine: Engine) -> None:
         """Ask this engine from now on."""
         self._engine = engine
+
+    def close(self) -> None:
+        """The window goes away: what was posted or asked and not yet delivered reaches nobody. In its thread."""
+        self._is_open = False
+        self._timer.stop()
 
     def post(self, event: Event) -> None:
         """Hand an event to the window. From any thread; never blocks."""
@@ -78,7 +85,7 @@ class Bridge(QObject):
 
     def _collect(self) -> None:
         """The first event of a burst: show it soon, with what comes meanwhile."""
-        if not self._timer.isActive():
+        if self._is_open and not self._timer.isActive():
             self._timer.start()
 
     def _deliver(self) -> None:
@@ -93,7 +100,8 @@ class Bridge(QObject):
                 self.arrived.emit(event)
 
     def _run_answer(self, answer: Callable[[], None]) -> None:
-        answer()
+        if self._is_open:
+            answer()
 
 
 def _answer(future: Future[T], then: Callable[[T], None], otherwise: Callable[[Exception], None]) -> None:

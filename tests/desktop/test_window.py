@@ -1,6 +1,7 @@
 """The window without a server: controls have names, keys do not clash, language and theme change at run time."""
 
 from collections import Counter
+from datetime import UTC, datetime
 
 import pytest
 from PySide6.QtCore import Qt
@@ -19,6 +20,7 @@ from PySide6.QtWidgets import (
 
 from desktop import theme
 from desktop.commands import ALL, PLACES
+from desktop.engine.events import Connection, ConnectionChanged
 from desktop.theme.tokens import DARK, LIGHT
 from shared.permissions import ROLE_PERMISSIONS, Role
 from tests.desktop.window_program import desk_of, open_window, texts
@@ -230,3 +232,20 @@ def test_every_screen_fits(program, size, language):
         program.window.go(place)
         wanted = program.window.minimumSizeHint()
         assert (wanted.width() <= size[0], wanted.height() <= size[1]) == (True, True), place
+
+
+async def _nothing(_engine):
+    return "done"
+
+
+def test_the_last_words_of_an_engine_reach_no_window_that_is_gone(program, qtbot):
+    said = ConnectionChanged(Connection.OFFLINE, "http://shop", datetime.now(UTC))
+    answers = []
+    program.bridge.post(said)
+    QApplication.processEvents()  # the burst is collected, its timer runs
+    program.bridge.ask(_nothing, answers.append, answers.append)
+    program.engine.run(_nothing(None))  # the answer before it is queued now
+    program.quit()
+    with qtbot.assertNotEmitted(program.bridge.arrived, wait=200):
+        program.bridge.post(said)
+    assert answers == []
