@@ -79,10 +79,16 @@ async def recall_stock(engine: Engine) -> Seen[Page[SkuStock]] | None:
     return await recall(engine, list_name="stock", answer=_STOCK)
 
 
-async def list_lots(engine: Engine, sku: str) -> Seen[Page[Lot]]:
-    """The lots of a SKU, newest first."""
-    call = Call("GET", f"/api/stock/{sku}/lots")
-    return await look(engine, list_name=name_of(f"lots/{sku}"), call=call, answer=_LOTS)
+async def list_lots(engine: Engine, sku: str, *, after: str | None = None) -> Seen[Page[Lot]]:
+    """One page of the lots of a SKU, newest first."""
+    query = {"after": after}
+    call = Call("GET", f"/api/stock/{sku}/lots", query=query)
+    return await look(engine, list_name=name_of(f"lots/{sku}", **query), call=call, answer=_LOTS)
+
+
+async def lots_of_import(engine: Engine, sku: str, import_id: UUID) -> list[Lot]:
+    """Every lot that one file brought, as it is on the server now."""
+    return await every_page(engine, f"/api/stock/{sku}/lots", _LOTS, {"import_id": str(import_id)})
 
 
 async def unit_window(engine: Engine, query: UnitQuery, *, position: int = 0, limit: int = WINDOW_ROWS) -> UnitWindow:

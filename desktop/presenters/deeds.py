@@ -1,6 +1,7 @@
 """What may be done to stock that is in it: freeze, release, withdraw, void. Told first, done after a reason is given.
 
 A deed is proposed, shown with what it will change, and carried out with a person's reason; nothing happens before.
+What a whole file would lose is read first: the list on screen may not have all of its lots yet.
 """
 
 from __future__ import annotations
@@ -8,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from desktop.engine.engine import Engine
 from desktop.operations import stock
-from desktop.presenters.ports import Ask
+from desktop.presenters.ports import Ask, Latest
 from desktop.presenters.watching import Watched
 from shared.contracts.identity import Person
 from shared.contracts.stock import Lot, Unit
+from shared.errors import Conflict
 from shared.permissions import Permission
 from shared.states import LotState, UnitState, may_move
 
@@ -68,6 +71,14 @@ class Deed:
         return self.lots[0].file_name if self.lots else ""
 
 
+class NothingLeft(Conflict):
+    """A whole file was to be withdrawn, and nothing of it can be."""
+
+    code = "import.nothing_left"
+    zh = "文件“{file}”已没有可撤回的批次。"
+    en = "Nothing of “{file}” is left to withdraw."
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """A deed that was carried out. `left` units of VOID stayed as they were."""
@@ -82,37 +93,63 @@ class Deeds(Watched):
 
     Attributes:
         pending: what is proposed, or None.
+        gathering: the lots of a file are being read, to tell what withdrawing it would do.
         busy: it is being carried out.
-        error: why that failed; the proposal stays.
+        error: why that failed; the proposal stays. Or why there is none.
         done: what was carried out, for a toast; told once.
     """
 
     def __init__(self, ask: Ask, person: Person) -> None:
         super().__init__()
         self._ask = ask
+        self._latest = Latest()
         self.may_edit = Permission.STOCK_LOT_EDIT in frozenset(person.permissions)
         self.pending: Deed | None = None
+        self.gathering = False
         self.busy = False
         self.error: Exception | None = None
         self.done: Done | None = None
 
-    def may(self, kind: DeedKind, lot: Lot | None, lots: Sequence[Lot] = ()) -> bool:
-        """Whether `kind` may be proposed for `lot`, of whose SKU `lots` are all."""
-        if lot is None or not self.may_edit or self.busy:
+    def may(self, kind: DeedKind, lot: Lot | None) -> bool:
+        """Whether `kind` may be proposed for `lot`. Of its file, other lots may be left when this one is not."""
+        if lot is None or not self.may_edit or self.busy or self.gathering:
             return False
         if kind is DeedKind.WITHDRAW_IMPORT:
-            return len(_of_import(lot, lots)) > 0 and lot.import_id is not None
+            return lot.import_id is not None and lot.working != "importing"
         return _may(kind, lot)
 
-    def propose(self, kind: DeedKind, lot: Lot, lots: Sequence[Lot] = ()) -> None:
-        """Propose something about a lot, or about all lots of its import."""
-        if not self.may(kind, lot, lots):
+    def propose(self, kind: DeedKind, lot: Lot) -> None:
+        """Propose something about a lot, or about all lots of its import as they are on the server now."""
+        if not self.may(kind, lot):
             return
-        about = tuple(_of_import(lot, lots)) if kind is DeedKind.WITHDRAW_IMPORT else (lot,)
+        if kind is not DeedKind.WITHDRAW_IMPORT:
+            self._propose_about(kind, (lot,))
+            return
+        sku, import_id, file_name = lot.sku, lot.import_id, lot.file_name
+        assert import_id is not None
+        self.gathering, self.pending, self.error = True, None, None
+        then = self._latest.only(partial(self._gathered, file_name))
+        work = partial(stock.lots_of_import, sku=sku, import_id=import_id)
+        self._ask(work, then, self._latest.also(self._not_gathered))
+        self.changed()
+
+    def _gathered(self, file_name: str, lots: Sequence[Lot]) -> None:
+        self.gathering = False
+        about = tuple(one for one in lots if _may(DeedKind.WITHDRAW, one))
+        if about:
+            self._propose_about(DeedKind.WITHDRAW_IMPORT, about)
+        else:
+            self._not_gathered(NothingLeft(file=file_name))
+
+    def _not_gathered(self, error: Exception) -> None:
+        self.gathering, self.error = False, error
+        self.changed()
+
+    def _propose_about(self, kind: DeedKind, about: tuple[Lot, ...]) -> None:
         self._propose(
             Deed(
                 kind,
-                lot.sku,
+                about[0].sku,
                 lots=about,
                 free=sum(one.free for one in about),
                 held=sum(one.held for one in about),
@@ -140,9 +177,11 @@ class Deeds(Watched):
 
     def drop(self) -> None:
         """Do not do it."""
-        if not self.busy and self.pending is not None:
-            self.pending, self.error = None, None
-            self.changed()
+        if self.busy or (self.pending is None and self.error is None and not self.gathering):
+            return
+        self._latest.only(self._failed)
+        self.pending, self.error, self.gathering = None, None, False
+        self.changed()
 
     def carry_out(self, reason: str) -> None:
         """Do it, for this reason."""
@@ -173,10 +212,6 @@ def _may(kind: DeedKind, lot: Lot) -> bool:
     if kind in {DeedKind.WITHDRAW, DeedKind.WITHDRAW_IMPORT} and lot.working is not None:
         return False
     return lot.state is not _GOAL[kind] and may_move(lot.state, _GOAL[kind])
-
-
-def _of_import(lot: Lot, lots: Sequence[Lot]) -> list[Lot]:
-    return [one for one in lots if one.import_id == lot.import_id and _may(DeedKind.WITHDRAW, one)]
 
 
 def _work(deed: Deed, reason: str) -> Callable[[Engine], Coroutine[Any, Any, Done]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from desktop.engine.engine import Engine
@@ -21,6 +22,21 @@ T = TypeVar("T")
 
 Fetch = Callable[[Engine, str | None], Coroutine[Any, Any, Seen[Page[T]]]]
 """Makes the operation that reads one page: engine and the `after` of the page before, None for the first."""
+
+
+MOST_AGAIN = 10
+"""Pages that are read again at once."""
+
+
+async def _several(fetch: Fetch[T], pages: int, engine: Engine) -> Seen[Page[T]]:
+    """The first pages of a list as one."""
+    seen = await fetch(engine, None)
+    rows, following = list(seen.value.items), seen.value.next
+    while following is not None and (pages := pages - 1):
+        page = (await fetch(engine, following)).value
+        rows += page.items
+        following = page.next if page.next != following else None
+    return Seen(value=Page(items=rows, next=following), as_of=seen.as_of, live=seen.live)
 
 
 class Feed(Watched, Generic[T]):
@@ -49,6 +65,7 @@ class Feed(Watched, Generic[T]):
         self._ask = ask
         self._fetch: Fetch[T] | None = None
         self._next: str | None = None
+        self._pages = 1
         self._latest = Latest()
 
     @property
@@ -64,21 +81,29 @@ class Feed(Watched, Generic[T]):
     def show(self, fetch: Fetch[T]) -> None:
         """Show the list that `fetch` reads, from its start. What is shown stays until the first page is here."""
         self._fetch = fetch
-        self.reload()
+        self._read(pages=1)
 
     def reload(self) -> None:
-        """Read the list again from its start."""
-        fetch = self._fetch
-        if fetch is None:
-            return
-        self.loading, self.error = True, None
-        then = self._latest.only(self._first_page)
-        self._ask(lambda engine: fetch(engine, None), then, self._latest.also(self._failed))
-        self.changed()
+        """Read the list again as far as it is here, so that nobody loses their place; at most MOST_AGAIN pages."""
+        self._read(pages=min(self._pages, MOST_AGAIN))
+
+    def read_on(self) -> None:
+        """Read the next page, if there is one."""
+        self._wanted()
 
     def retry(self) -> None:
         """Try what did not come once more."""
         self.reload()
+
+    def _read(self, *, pages: int) -> None:
+        fetch = self._fetch
+        if fetch is None:
+            return
+        self.loading, self.error = True, None
+        then = self._latest.only(partial(self._from_start, pages))
+        work = partial(_several, fetch, pages) if pages > 1 else lambda engine: fetch(engine, None)
+        self._ask(work, then, self._latest.also(self._failed))
+        self.changed()
 
     def clear(self) -> None:
         """Show nothing; answers under way are dropped."""
@@ -107,8 +132,8 @@ class Feed(Watched, Generic[T]):
         then = self._latest.only(self._next_page)
         self._ask(lambda engine: fetch(engine, after), then, self._latest.also(self._failed))
 
-    def _first_page(self, seen: Seen[Page[T]]) -> None:
-        self.rows = list(seen.value.items)
+    def _from_start(self, pages: int, seen: Seen[Page[T]]) -> None:
+        self.rows, self._pages = list(seen.value.items), pages
         self.as_of, self.live = seen.as_of, seen.live
         self._settle(seen.value.next)
         self.listing.show_rows(self.rows)
@@ -116,6 +141,7 @@ class Feed(Watched, Generic[T]):
 
     def _next_page(self, seen: Seen[Page[T]]) -> None:
         self.rows.extend(seen.value.items)
+        self._pages += 1
         # A page that points at itself would be read for ever.
         self._settle(seen.value.next if seen.value.next != self._next else None)
         self.listing.grow(len(self.rows))

@@ -61,7 +61,7 @@ COLUMNS = (
     Column[FoundRow]("sku", lambda row: row.sku, code=True, sample="STEAM-WALLET-100"),
     Column[FoundRow](
         "unit",
-        lambda row: "" if row.found is None else unit_name(row.found.unit, {}),
+        lambda row: "" if row.found is None else unit_name(row.found.unit),
         code=True,
         sample="#12-1,234,567",
     ),

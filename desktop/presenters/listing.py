@@ -70,6 +70,7 @@ class Listing(Generic[T]):
         self._ordered: set[int] = set()
         self._last_page = 0
         self._source: Source | None = None
+        self._here: Sequence[T] = ()
         self._watchers: list[Callable[[int, int], None]] = []
         self._reset_watchers: list[Callable[[], None]] = []
         self._growth_watchers: list[Callable[[int], None]] = []
@@ -84,8 +85,11 @@ class Listing(Generic[T]):
 
     def show(self, source: Source, count: int) -> None:
         """Show another list of `count` rows. Pages still under way for the old one will be ignored."""
+        self._show(source, count, here=())
+
+    def _show(self, source: Source, count: int, *, here: Sequence[T]) -> None:
         self.generation += 1
-        self._source, self.count = source, count
+        self._source, self.count, self._here = source, count, here
         self.stale, self.error, self.loading = 0, None, False
         self._forget_pages()
         for tell in self._reset_watchers:
@@ -93,7 +97,7 @@ class Listing(Generic[T]):
 
     def show_rows(self, rows: Sequence[T]) -> None:
         """Show rows that are all here: short lists."""
-        self.show(_Ready(self, rows), len(rows))
+        self._show(_Ready(self, rows), len(rows), here=rows)
 
     def grow(self, count: int) -> None:
         """The list turned out to have more rows at its end; a last page that was cut short is read again."""
@@ -111,6 +115,10 @@ class Listing(Generic[T]):
         if page is not None and within < len(page):
             return page[within]
         return None
+
+    def find(self, wanted: Callable[[T], bool]) -> int:
+        """The first row that is wanted, of a list whose rows are all here; -1 when it has none."""
+        return next((at for at, row in enumerate(self._here) if wanted(row)), -1)
 
     def cells(self, index: int) -> tuple[str, ...] | None:
         """The row at `index` as text per column, or None while it is on its way. Orders its page."""

@@ -70,8 +70,7 @@ class Stock(Watched):
         self.lots: Feed[Lot] = Feed(ask, LOT_COLUMNS)
         self.lot: Lot | None = None
         self.deeds = Deeds(ask, person)
-        self._lots_by_id: dict[UUID, Lot] = {}
-        self.units = Units(ask, self.deeds, self._lots_by_id)
+        self.units = Units(ask, self.deeds)
         self.finding = Finding(ask, person)
         self.revealing = Revealing(ask, person)
         self.query = ""
@@ -124,7 +123,7 @@ class Stock(Watched):
             self.lots.clear()
         else:
             sku = chosen.sku
-            self.lots.show(lambda engine, _after: stock.list_lots(engine, sku))
+            self.lots.show(lambda engine, after: stock.list_lots(engine, sku, after=after))
         self.changed()
 
     def pick_lot(self, row: int) -> None:
@@ -170,12 +169,12 @@ class Stock(Watched):
 
     def may(self, kind: DeedKind) -> bool:
         """Whether something may be proposed for the lot a person is on."""
-        return self.deeds.may(kind, self.lot, self.lots.rows)
+        return self.deeds.may(kind, self.lot)
 
     def propose(self, kind: DeedKind) -> None:
         """Propose it."""
         if self.lot is not None:
-            self.deeds.propose(kind, self.lot, self.lots.rows)
+            self.deeds.propose(kind, self.lot)
 
     def _follow_picked(self) -> None:
         """New counts came: the picked SKU's figures follow."""
@@ -190,12 +189,7 @@ class Stock(Watched):
                 self.changed()
 
     def _follow_lots(self) -> None:
-        known = {lot.id: lot for lot in self.lots.rows}
-        if known != self._lots_by_id:
-            self._lots_by_id.clear()
-            self._lots_by_id.update(known)
-            self.units.rows.listing.write_again()
-        fresh = known.get(self.lot.id) if self.lot is not None else None
-        if self.lot is not None and fresh != self.lot and not self.lots.loading:
-            self.lot = fresh
+        if self.lot is not None and not self.lots.loading:
+            standing = self.lot.id
+            self.lot = next((lot for lot in self.lots.rows if lot.id == standing), None)
         self.changed()

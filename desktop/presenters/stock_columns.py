@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from uuid import UUID
 
 from desktop.presenters import formats
 from desktop.presenters.listing import Column
@@ -31,12 +30,11 @@ def lot_name(number: int) -> str:
     return f"#{number + 1}"
 
 
-def unit_name(unit: Unit, lots: Mapping[UUID, Lot]) -> str:
+def unit_name(unit: Unit) -> str:
     """A unit's place in its lot: `#2-15`, and `#2-15×3` for the third use of a reusable key."""
     within = (unit.seq - 1) % LOT_NUMBERS
-    lot = lots.get(unit.lot_id)
-    if lot is not None and lot.uses > 1:
-        use, key = divmod(within, min(USE_STRIDE, LOT_NUMBERS // lot.uses))
+    if unit.uses > 1:
+        use, key = divmod(within, min(USE_STRIDE, LOT_NUMBERS // unit.uses))
         return f"{lot_name(unit.lot)}-{formats.count(key + 1)}×{use + 1}"
     return f"{lot_name(unit.lot)}-{formats.count(within + 1)}"
 
@@ -127,28 +125,21 @@ LOT_COLUMNS = (
 )
 
 
-def unit_columns(lots: Mapping[UUID, Lot]) -> tuple[Column[Unit], ...]:
-    """The columns of the units; `lots` may fill later."""
-    return (
-        Column[Unit]("seq", lambda unit: unit_name(unit, lots), code=True, sample="#12-1,234,567", sorts=True),
-        Column[Unit]("key", lambda unit: covered(unit.tail), code=True, sample=covered("WXYZ")),
-        Column[Unit]("state", lambda unit: word(unit.state), tone=lambda unit: tone(unit.state), sample="Void 000"),
-        Column[Unit]("expiry", lambda unit: formats.day(unit.expires_on), sample="2026-03-02", sorts=True),
-        Column[Unit](
-            "sold_at",
-            lambda unit: formats.short_moment(unit.sold_at, today=shop_day(now())),
-            sample="03-02 10:00:00",
-            tip=lambda unit: formats.moment(unit.sold_at),
-        ),
-        Column[Unit]("reason", _reason, sample="八个汉字的作废原因", tip=_reason),
-        Column[Unit]("file", lambda unit: _file_of(unit, lots), stretch=True),
-    )
-
-
-def _file_of(unit: Unit, lots: Mapping[UUID, Lot]) -> str:
-    lot = lots.get(unit.lot_id)
-    return "" if lot is None else lot.file_name
-
-
 def _reason(unit: Unit) -> str:
     return unit.reason or ""
+
+
+UNIT_COLUMNS = (
+    Column[Unit]("seq", unit_name, code=True, sample="#12-1,234,567", sorts=True),
+    Column[Unit]("key", lambda unit: covered(unit.tail), code=True, sample=covered("WXYZ")),
+    Column[Unit]("state", lambda unit: word(unit.state), tone=lambda unit: tone(unit.state), sample="Void 000"),
+    Column[Unit]("expiry", lambda unit: formats.day(unit.expires_on), sample="2026-03-02", sorts=True),
+    Column[Unit](
+        "sold_at",
+        lambda unit: formats.short_moment(unit.sold_at, today=shop_day(now())),
+        sample="03-02 10:00:00",
+        tip=lambda unit: formats.moment(unit.sold_at),
+    ),
+    Column[Unit]("reason", _reason, sample="八个汉字的作废原因", tip=_reason),
+    Column[Unit]("file", lambda unit: unit.file_name, stretch=True),
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from uuid import UUID
@@ -11,10 +11,10 @@ from desktop.operations import stock
 from desktop.operations.stock import UnitQuery
 from desktop.presenters.deeds import MOST_VOIDED, Deeds
 from desktop.presenters.ports import Ask, Latest
-from desktop.presenters.stock_columns import unit_columns
+from desktop.presenters.stock_columns import UNIT_COLUMNS
 from desktop.presenters.watching import Watched
 from desktop.presenters.windowed import Windowed
-from shared.contracts.stock import Lot, Unit, UnitHistory, UnitOrder
+from shared.contracts.stock import Unit, UnitHistory, UnitOrder
 from shared.errors import BadInput
 from shared.states import UnitState
 
@@ -44,12 +44,12 @@ class Units(Watched):
         error: why something did not come.
     """
 
-    def __init__(self, ask: Ask, deeds: Deeds, lots: Mapping[UUID, Lot]) -> None:
+    def __init__(self, ask: Ask, deeds: Deeds) -> None:
         super().__init__()
         self._ask = ask
         self._deeds = deeds
         self._latest = Latest()
-        self.rows: Windowed[Unit] = Windowed(ask, unit_columns(lots))
+        self.rows: Windowed[Unit] = Windowed(ask, UNIT_COLUMNS)
         self.query: UnitQuery | None = None
         self.gathering = False
         self.history: UnitHistory | None = None

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QStackedWidget, QWidget
 
-from desktop.presenters.listing import PAGE_ROWS, Listing
+from desktop.presenters.listing import Listing
 from desktop.widgets.basics import button, column, label, row
 from desktop.widgets.big_table import BigTable
 from desktop.widgets.empty import EmptyState
@@ -115,11 +115,8 @@ class FeedView(Live, QWidget):
         """The list was read again: go back to the row that a person was on, if it is still there."""
         if self._key is None or self._stood_on is None:
             return
-        for at in range(min(self._feed.listing.count, PAGE_ROWS)):
-            item = self._item(at)
-            if item is not None and self._key(item) == self._stood_on:
-                self.table.go_to(at)
-                return
+        key, stood_on = self._key, self._stood_on
+        self.table.go_to(self._feed.listing.find(lambda item: key(item) == stood_on))
 
     def look(self) -> None:
         """Show what the list has become."""

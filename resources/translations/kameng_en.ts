@@ -2684,6 +2684,10 @@
         <translation>All lots</translation>
     </message>
     <message>
+        <source>载入更多批次…</source>
+        <translation>Load more lots…</translation>
+    </message>
+    <message>
         <source>编号</source>
         <translation>Number</translation>
     </message>

@@ -32,7 +32,7 @@ class StockLot(Base):
     __tablename__ = "stock_lot"
     __scope__: ClassVar = {Role.SUPPLIER: "supplier_id"}
     __table_args__ = (
-        Index("ix_stock_lot_sku_id", "sku_id", "id"),
+        Index("ix_stock_lot_sku_id", "sku_id", "number"),
         Index("ix_stock_lot_import_id", "import_id"),
         Index("ix_stock_lot_master_version", "master_version", "id"),
     )

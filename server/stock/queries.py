@@ -49,10 +49,18 @@ def levels(tx: Tx, sku_ids: Iterable[UUID]) -> dict[UUID, Level]:
 _COUNTS = (StockCursor.imported, StockCursor.free, StockCursor.held, StockCursor.sold, StockCursor.void)
 
 
-def lots(tx: Tx, sku_id: UUID, sku_code: str) -> list[Lot]:
-    """The lots of a SKU, newest first. What a cancelled import brought is no longer shown."""
+def lots(
+    tx: Tx, sku_id: UUID, sku_code: str, *, import_id: UUID | None = None, after: int | None = None, limit: int
+) -> Page[Lot]:
+    """A page of a SKU's lots, newest first; `after` is a lot's number. What a cancelled import brought is not shown."""
     query = _LOTS.where(StockLot.sku_id == sku_id, or_(StockImport.id.is_(None), StockImport.state != _CANCELLED))
-    return [_lot(*row, sku_code=sku_code) for row in tx.execute(query.order_by(StockLot.number.desc()))]
+    if import_id is not None:
+        query = query.where(StockLot.import_id == import_id)
+    if after is not None:
+        query = query.where(StockLot.number < after)
+    rows = tx.execute(query.order_by(StockLot.number.desc()).limit(limit + 1)).all()
+    items = [_lot(*row, sku_code=sku_code) for row in rows[:limit]]
+    return Page(items=items, next=str(items[-1].number) if len(rows) > limit else None)
 
 
 def lot(tx: Tx, lot_id: UUID, sku_code: str) -> Lot:

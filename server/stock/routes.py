@@ -68,11 +68,17 @@ def list_stock(
 
 
 @router.get("/api/stock/{sku}/lots", allow=Permission.STOCK_LOT_READ)
-def list_lots(request: Request, sku: str) -> Page[wire.Lot]:
-    """The lots of one SKU, newest first."""
+def list_lots(
+    request: Request,
+    sku: str,
+    import_id: UUID | None = None,
+    after: int | None = Query(default=None, ge=0, le=2**62),
+    limit: int = Query(default=200, ge=1, le=1_000),
+) -> Page[wire.Lot]:
+    """The lots of one SKU, newest first; with `import_id`, those that one file brought."""
     with context.of(request).db.read() as tx:
         terms = _sku(tx, policy.actor(request), sku)
-        return Page[wire.Lot](items=queries.lots(tx, terms.sku_id, terms.sku_code))
+        return queries.lots(tx, terms.sku_id, terms.sku_code, import_id=import_id, after=after, limit=limit)
 
 
 @router.get("/api/stock/{sku}/units/window", allow=Permission.STOCK_UNIT_READ)

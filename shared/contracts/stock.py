@@ -203,12 +203,17 @@ class VoidUnits(Request):
 
 
 class Unit(Answer):
-    """One card in stock, by its number in the SKU; of the key itself no more than its `tail` is known."""
+    """One card in stock, by its number in the SKU; of the key itself no more than its `tail` is known.
+
+    `lot` is the number of its lot, `uses` how often each key of that may be sold, `file_name` what brought it.
+    """
 
     seq: int
     state: UnitState
     lot_id: UUID
     lot: int = 0
+    uses: int = 1
+    file_name: str = ""
     tail: str = ""
     expires_on: date | None = None
     reason: str | None = None

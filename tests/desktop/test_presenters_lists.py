@@ -1,5 +1,6 @@
 """Lists without a display: pages, growth, staleness, late answers; the palette; how figures and times are written."""
 
+import asyncio
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -95,6 +96,30 @@ def test_a_feed_grows_when_its_end_is_looked_at():
     assert (feed.rows, feed.more, feed.listing.count) == ([1, 2, 3, 4], False, 4)
     assert feed.listing.cells(3) == ("4",)
     assert len(ask.asked) == 2
+
+
+def test_a_feed_is_read_again_as_far_as_it_was_here():
+    ask, asked = Later(), []
+
+    async def fetch(_engine, after):
+        asked.append(after)
+        return page_of(after or "a", "x", following={None: "b", "b": "c", "c": "d"}[after])
+
+    feed = Feed(ask, [Column[str]("n", str)])
+    feed.show(fetch)
+    ask.answer(0, asyncio.run(ask.asked[0][0](None)))
+    for n in (1, 2):
+        feed.read_on()
+        ask.answer(n, asyncio.run(ask.asked[n][0](None)))
+    assert (feed.rows, feed.listing.find(lambda row: row == "c")) == (["a", "x", "b", "x", "c", "x"], 4)
+    asked.clear()
+    feed.reload()
+    assert feed.size == 6, "what is shown stays meanwhile"
+    ask.answer(3, asyncio.run(ask.asked[3][0](None)))
+    assert (asked, feed.rows, feed.more) == ([None, "b", "c"], ["a", "x", "b", "x", "c", "x"], True)
+    feed.show(fetch)
+    asyncio.run(ask.asked[4][0](None))
+    assert asked == [None, "b", "c", None], "another list begins with its first page"
 
 
 def test_a_feed_shows_the_answer_to_its_last_question_only():

@@ -170,18 +170,18 @@ def lot(**change) -> Lot:
     [
         ({}, {DeedKind.FREEZE, DeedKind.WITHDRAW, DeedKind.WITHDRAW_IMPORT}),
         ({"state": LotState.FROZEN}, {DeedKind.RELEASE, DeedKind.WITHDRAW, DeedKind.WITHDRAW_IMPORT}),
-        ({"state": LotState.WITHDRAWN}, set()),
+        ({"state": LotState.WITHDRAWN}, {DeedKind.WITHDRAW_IMPORT}),
         ({"working": "importing"}, set()),
-        ({"working": "withdrawing"}, set()),
-        ({"working": "reencrypting"}, {DeedKind.FREEZE}),
+        ({"working": "withdrawing"}, {DeedKind.WITHDRAW_IMPORT}),
+        ({"working": "reencrypting"}, {DeedKind.FREEZE, DeedKind.WITHDRAW_IMPORT}),
         ({"import_id": None}, {DeedKind.FREEZE, DeedKind.WITHDRAW}),
     ],
 )
 def test_what_may_be_done_to_a_lot(change, allowed):
     one = lot(**change)
     deeds = Deeds(Later(), person(Role.SUPPLIER))
-    assert {kind for kind in DeedKind if deeds.may(kind, one, [one])} == allowed
-    assert not any(Deeds(Later(), person(Role.FINANCE)).may(kind, one, [one]) for kind in DeedKind)
+    assert {kind for kind in DeedKind if deeds.may(kind, one)} == allowed
+    assert not any(Deeds(Later(), person(Role.FINANCE)).may(kind, one) for kind in DeedKind)
 
 
 def test_a_deed_is_told_first_and_needs_somebody_to_do_it():
@@ -189,21 +189,36 @@ def test_a_deed_is_told_first_and_needs_somebody_to_do_it():
     deeds = Deeds(ask, person(Role.OPERATOR))
     first = lot()
     second = lot(number=2, import_id=first.import_id, free=10, held=0, sold=0, imported=10)
-    other = lot(number=3)
-    deeds.propose(DeedKind.WITHDRAW_IMPORT, first, [first, second, other])
+    gone = lot(number=3, import_id=first.import_id, state=LotState.WITHDRAWN)
+    deeds.propose(DeedKind.WITHDRAW_IMPORT, gone)
+    assert (deeds.gathering, deeds.pending, deeds.may(DeedKind.FREEZE, first)) == (True, None, False)
+    ask.answer(0, [gone, second, first])
     deed = deeds.pending
     assert (len(deed.lots), deed.free, deed.held, deed.sold, deed.is_final) == (2, 4_310, 12, 55, True)
-    assert ask.asked == []
     deeds.drop()
     assert deeds.pending is None
     deeds.propose(DeedKind.FREEZE, first)
     deeds.carry_out("怀疑泄露")
-    assert (deeds.busy, len(ask.asked)) == (True, 1)
+    assert (deeds.busy, len(ask.asked)) == (True, 2)
     deeds.carry_out("怀疑泄露")
     deeds.drop()
-    assert (deeds.pending.kind, len(ask.asked)) == (DeedKind.FREEZE, 1), "not twice, and not half"
-    ask.fail(0, Busy(retry_after_seconds=1))
+    assert (deeds.pending.kind, len(ask.asked)) == (DeedKind.FREEZE, 2), "not twice, and not half"
+    ask.fail(1, Busy(retry_after_seconds=1))
     assert (deeds.busy, type(deeds.error), deeds.pending.kind) == (False, Busy, DeedKind.FREEZE)
+
+
+def test_a_file_of_which_nothing_is_left_is_told_and_a_late_answer_proposes_nothing():
+    ask = Later()
+    deeds = Deeds(ask, person(Role.OPERATOR))
+    gone = lot(state=LotState.WITHDRAWN)
+    deeds.propose(DeedKind.WITHDRAW_IMPORT, gone)
+    ask.answer(0, [gone])
+    assert (deeds.pending, deeds.gathering, deeds.error.code) == (None, False, "import.nothing_left")
+    deeds.propose(DeedKind.WITHDRAW_IMPORT, gone)
+    assert deeds.error is None
+    deeds.drop()
+    ask.answer(1, [lot()])
+    assert (deeds.pending, deeds.gathering, deeds.error) == (None, False, None)
 
 
 def test_only_free_units_are_sent_to_be_void():
@@ -219,7 +234,7 @@ def test_only_free_units_are_sent_to_be_void():
 
 def test_whoever_selects_everything_is_sent_to_the_lot():
     ask = Later()
-    units = Units(ask, Deeds(ask, person(Role.OPERATOR)), {})
+    units = Units(ask, Deeds(ask, person(Role.OPERATOR)))
     units.show(UnitQuery("STEAM-50"))
     units.propose_void([(0, MOST_VOIDED)])
     assert (units.gathering, units.error.code, len(ask.asked)) == (False, "unit.too_many_to_void", 1)
@@ -234,10 +249,9 @@ def test_whoever_selects_everything_is_sent_to_the_lot():
 
 
 def test_units_have_names_that_people_can_say():
-    one = lot(uses=3)
-    unit = Unit(seq=2**32 + 1 + 2 * 2**20 + 14, state=UnitState.FREE, lot_id=one.id, lot=1)
-    assert unit_name(unit, {one.id: one}) == "#2-15×3"
-    assert unit_name(replace_unit(unit, seq=2**32 + 1_235), {}) == "#2-1,235"
+    unit = Unit(seq=2**32 + 1 + 2 * 2**20 + 14, state=UnitState.FREE, lot_id=ids.new_id(), lot=1, uses=3)
+    assert unit_name(unit) == "#2-15×3"
+    assert unit_name(replace_unit(unit, seq=2**32 + 1_235, uses=1)) == "#2-1,235"
     assert lot_state(lot(working="withdrawing", done=2_183)) == "正在撤回 49%"
     assert lot_state(lot(state=LotState.FROZEN)) == "冻结"
 

@@ -20,6 +20,7 @@ from shared.permissions import Role
 from shared.states import LotState, UnitState
 from tests.desktop.live import Line
 from tests.desktop.window_program import desk_of, open_window, sign_in, texts
+from tests.server.stocking import stock_lots
 from tests.world import ANNA, BEN
 
 pytestmark = pytest.mark.qt_log_ignore("This plugin does not support", extend=True)  # the offscreen platform says so
@@ -184,8 +185,36 @@ def test_a_lot_is_frozen_released_and_withdrawn_by_keys(program, at_stock, shop,
     qtbot.waitUntil(lambda: shop.world.level("STEAM-50").void == 33, timeout=WAIT_MS)
     level = shop.world.level("STEAM-50")
     assert (level.free, level.held, level.sold) == (0, 2, 5)
-    assert not any(stock.may(kind) for kind in DeedKind)
+    assert [kind for kind in DeedKind if stock.may(kind)] == [DeedKind.WITHDRAW_IMPORT], "the file may have other lots"
     assert any("正在撤回 33 张" in text for text in window.toasts.texts())
+
+
+def test_lots_come_as_they_are_scrolled_to_and_a_file_is_told_whole(program, at_stock, shop, counting, qtbot):
+    brought = [((None, n, 1), shop.world.keys("STEAM-50", 1, start=n)) for n in range(230)]
+    stock_lots(shop.world, "STEAM-50", brought)
+    page, stock = at_stock("chen")
+    table = page.detail.lots.table
+    assert (stock.lots.size, stock.lots.more) == (200, True)
+    assert page.detail.units.lot.itemText(page.detail.units.lot.count() - 1) == "载入更多批次…"
+    table.setFocus()
+    qtbot.keyClick(table, Qt.Key.Key_End)
+    qtbot.waitUntil(lambda: stock.lots.size == 230, timeout=WAIT_MS)
+    qtbot.keyClick(table, Qt.Key.Key_End)
+    assert (stock.lot.number, stock.lots.more) == (0, False)
+    counting.asked.clear()
+    program.window.run("lot.withdraw_import")
+    qtbot.waitUntil(lambda: stock.deeds.pending is not None, timeout=WAIT_MS)
+    assert page.detail.decision.title.text() == "撤回整个文件 STEAM-50.txt（230 个批次）"
+    assert shop.world.level("STEAM-50").free == 230
+    decide(qtbot, page, "导错规格")
+    qtbot.waitUntil(lambda: stock.deeds.pending is None, timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: shop.world.level("STEAM-50").void == 230, timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: not stock.is_at_work and not stock.lots.loading, timeout=WAIT_MS)
+    assert (stock.lots.size, stock.lot.number, table.current_row()) == (230, 0, 229), "the person stays where they were"
+    program.window.run("lot.withdraw_import")
+    qtbot.waitUntil(lambda: stock.deeds.error is not None, timeout=WAIT_MS)
+    assert page.detail.lots.problem.isVisible()
+    assert "文件“STEAM-50.txt”已没有可撤回的批次。" in texts(page.detail.lots)
 
 
 def test_what_somebody_else_does_is_told_and_moves_nothing(program, at_stock, shop, qtbot, console):

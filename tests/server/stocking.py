@@ -17,7 +17,7 @@ from tests.world import ANNA, seal
 def lots_of(shop, sku):
     """The lots of a SKU as the console sees them, oldest first."""
     with shop.ctx.db.read() as tx:
-        return queries.lots(tx, shop.skus[sku].sku_id, sku)[::-1]
+        return queries.lots(tx, shop.skus[sku].sku_id, sku, limit=1_000).items[::-1]
 
 
 def move(shop, lot, to, *, reason="核查", work=True):

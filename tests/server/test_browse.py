@@ -137,6 +137,8 @@ def test_rows_say_what_a_list_shows_and_no_key(shop):
         "state": UnitState.VOID,
         "lot_id": lot.id,
         "lot": 0,
+        "uses": 1,
+        "file_name": f"{SKU}.txt",
         "tail": keys[9][-4:],
         "expires_on": MAY,
         "reason": "坏卡",

@@ -18,7 +18,7 @@ from shared.contracts.catalog import KeyRule, NewProduct, NewSku
 from shared.contracts.stock import MAX_FOUND, chunk_info, find_info
 from shared.states import AlertKind
 from tests.server.conftest import opened
-from tests.server.stocking import counts, end, rows
+from tests.server.stocking import counts, end, rows, stock_lots
 from tests.world import ANNA, BEN, seal
 
 SKU = "STEAM-50"
@@ -88,6 +88,27 @@ def test_a_lot_tells_its_terms_its_reason_and_its_progress(anywhere):
     detail = audited(site, "lot.withdraw")
     assert detail == [{"number": 0, "reason": "供应商要求撤回"}]
     shop.check()
+
+
+def test_lots_come_in_pages_and_those_of_one_file_alone(anywhere):
+    site, shop = anywhere, anywhere.world
+    many = stock_lots(shop, SKU, [((None, n, 1), shop.keys(SKU, 1, start=n)) for n in range(25)])
+    one = shop.stock(SKU, shop.keys(SKU, 3, start=40))
+    path, numbers, after = f"/api/stock/{SKU}/lots?limit=10", [], ""
+    while after is not None:
+        page = site.get(path + (f"&after={after}" if after else ""), by="chen").json()
+        numbers.append([lot["number"] for lot in page["items"]])
+        after = page["next"]
+    assert [len(part) for part in numbers] == [10, 10, 6]
+    assert [number for part in numbers for number in part] == list(range(25, -1, -1))
+    mine = site.get(f"{path}&import_id={many}&after=12", by="chen").json()
+    assert ([lot["number"] for lot in mine["items"]], mine["next"]) == (list(range(11, 1, -1)), "2")
+    [lot] = site.get(f"{path}&import_id={one.id}", by="li").json()["items"]
+    assert (lot["number"], lot["imported"]) == (25, 3)
+    units = windowed(site, "?limit=1").json()["items"]
+    assert (units[0]["uses"], units[0]["file_name"]) == (1, f"{SKU}.txt")
+    for wrong in ("limit=0", "limit=1001", "after=-1", "after=x", "import_id=x"):
+        assert site.get(f"/api/stock/{SKU}/lots?{wrong}", by="chen").status_code == 422
 
 
 def test_an_import_is_withdrawn_and_the_answer_counts_what_was_before(anywhere):

@@ -65,7 +65,7 @@ class HistoryPeek(Live, QFrame):
         if history is None:
             return
         unit = history.unit
-        self.name.setText(unit_name(unit, {}))
+        self.name.setText(unit_name(unit))
         self.badge.show_word(state_word(unit.state), tone=tone(unit.state))
         inner = QWidget()
         layout = column(inner, gap=10, margins=(16, 10, 14, 14))

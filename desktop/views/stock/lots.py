@@ -9,8 +9,9 @@ from desktop.presenters.deeds import DeedKind
 from desktop.presenters.stock import Stock
 from desktop.theme.tokens import SPACE
 from desktop.views.listing import FeedView
-from desktop.widgets.basics import button, column, row
+from desktop.widgets.basics import Notice, button, column, row
 from desktop.widgets.live import Live
+from desktop.widgets.words import sentence
 
 FOLLOW_MS = 2_000
 """While the server does something to a lot, its progress is read this often."""
@@ -29,6 +30,8 @@ class LotsView(Live, QWidget):
         super().__init__()
         self.presenter = presenter
         layout = column(self, gap=0)
+        self.problem = Notice()
+        layout.addWidget(self.problem)
         self.list = FeedView(
             presenter.lots,
             name=lambda: self.tr("批次列表"),
@@ -73,6 +76,9 @@ class LotsView(Live, QWidget):
             self._buttons[kind] = press
 
     def _look(self) -> None:
+        deeds = self.presenter.deeds
+        why_none = deeds.error if deeds.pending is None else None
+        self.problem.tell(sentence(why_none) if why_none is not None else "", tone="danger")
         for kind, press in self._buttons.items():
             press.setEnabled(self.presenter.may(kind))
         if self.presenter.is_at_work != self._timer.isActive():

@@ -115,7 +115,7 @@ class RevealSheet(Live, QDialog):
         self.setWindowTitle(self.tr("查看卡密明文"))
         outer = column(self, gap=SPACE, margins=(24, 20, 24, 18))
         outer.addWidget(label(self.tr("查看卡密明文"), role="title"))
-        outer.addWidget(label(f"{presenter.sku} · {unit_name(unit, {})} · {covered(unit.tail)}", role="muted"))
+        outer.addWidget(label(f"{presenter.sku} · {unit_name(unit)} · {covered(unit.tail)}", role="muted"))
         self.problem = Notice()
         outer.addWidget(self.problem)
         outer.addWidget(self._question())

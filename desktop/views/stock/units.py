@@ -20,6 +20,9 @@ from desktop.widgets.live import Live
 from desktop.widgets.words import sentence
 from shared.contracts.stock import Unit
 
+MORE = "more"
+"""The entry of the list of lots that reads more of them."""
+
 
 class UnitsView(Live, QWidget):
     """The browser.
@@ -146,10 +149,16 @@ class UnitsView(Live, QWidget):
         self.lot.addItem(self.tr("全部批次"), None)
         for lot in lots:
             self.lot.addItem(f"{lot_name(lot.number)} · {lot.file_name}", lot.id)
+        if self.presenter.lots.more:
+            self.lot.addItem(self.tr("载入更多批次…"), MORE)
         self.lot.setCurrentIndex(max(self.lot.findData(chosen), 0))
 
     def _lot_chosen(self) -> None:
         query, chosen = self.presenter.units.query, self.lot.currentData()
+        if chosen == MORE:
+            self._fill_lots()
+            self.presenter.lots.read_on()
+            return
         state = query.state if query is not None else None
         self.presenter.look_at_units(state, chosen if isinstance(chosen, UUID) else None)
 

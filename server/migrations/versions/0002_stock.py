@@ -69,6 +69,8 @@ def _lots() -> None:
         sa.Column("resealed_to", db.BigInt),
     ):
         op.add_column("stock_lot", column)
+    op.drop_index("ix_stock_lot_sku_id", "stock_lot")
+    op.create_index("ix_stock_lot_sku_id", "stock_lot", ["sku_id", "number"])
     op.create_index("ix_stock_lot_import_id", "stock_lot", ["import_id"])
     op.create_index("ix_stock_lot_master_version", "stock_lot", ["master_version", "id"])
     op.add_column("stock_cursor", sa.Column("sell_until", db.Instant()))
@@ -202,8 +204,9 @@ def downgrade() -> None:
         table.drop_constraint("uq_card_secret_fingerprint", type_="unique")
         table.create_unique_constraint("uq_card_secret_fingerprint", ["product_id", "fingerprint"])
     _imports_back()
-    for name in ("ix_stock_lot_import_id", "ix_stock_lot_master_version"):
+    for name in ("ix_stock_lot_sku_id", "ix_stock_lot_import_id", "ix_stock_lot_master_version"):
         op.drop_index(name, "stock_lot")
+    op.create_index("ix_stock_lot_sku_id", "stock_lot", ["sku_id", "id"])
     op.drop_column("stock_cursor", "sell_until")
     op.drop_column("stock_series", "lots")
     for name in (
