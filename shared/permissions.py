@@ -16,7 +16,14 @@ class Permission(StrEnum):
     IDENTITY_USER_READ = "identity:user:read"
     LEDGER_JOURNAL_READ = "ledger:journal:read"
     ORDERS_ORDER_READ = "orders:order:read"
+    PAYMENTS_CHANNEL_READ = "payments:channel:read"
+    PAYMENTS_CHANNEL_SWITCH = "payments:channel:switch"
+    PAYMENTS_EXCEPTION_HANDLE = "payments:exception:handle"
     PAYMENTS_EXCEPTION_READ = "payments:exception:read"
+    PAYMENTS_REFUND_ANSWER = "payments:refund:answer"
+    PAYMENTS_REFUND_CHECK = "payments:refund:check"
+    PAYMENTS_REFUND_DECIDE = "payments:refund:decide"
+    PAYMENTS_REFUND_READ = "payments:refund:read"
     REPORTS_DAY_EXPORT = "reports:day:export"
     STOCK_ALERT_EDIT = "stock:alert:edit"
     STOCK_ALERT_READ = "stock:alert:read"
@@ -37,7 +44,14 @@ LABELS: dict[Permission, tuple[str, str]] = {
     Permission.IDENTITY_USER_READ: ("查看账号", "see people"),
     Permission.LEDGER_JOURNAL_READ: ("查看账簿", "see the ledger"),
     Permission.ORDERS_ORDER_READ: ("查看订单", "see orders"),
+    Permission.PAYMENTS_CHANNEL_READ: ("查看支付渠道", "see payment channels"),
+    Permission.PAYMENTS_CHANNEL_SWITCH: ("启用与停用支付渠道", "switch payment channels"),
+    Permission.PAYMENTS_EXCEPTION_HANDLE: ("处理异常款项", "handle payment exceptions"),
     Permission.PAYMENTS_EXCEPTION_READ: ("查看异常款项", "see payment exceptions"),
+    Permission.PAYMENTS_REFUND_ANSWER: ("答复退款申请", "answer refund requests"),
+    Permission.PAYMENTS_REFUND_CHECK: ("复核退款", "check refunds"),
+    Permission.PAYMENTS_REFUND_DECIDE: ("裁定退款", "decide refunds"),
+    Permission.PAYMENTS_REFUND_READ: ("查看退款", "see refunds"),
     Permission.REPORTS_DAY_EXPORT: ("导出对账单", "export the day's workbook"),
     Permission.STOCK_ALERT_EDIT: ("设置库存预警", "set stock alerts"),
     Permission.STOCK_ALERT_READ: ("查看库存预警", "see stock alerts"),
@@ -77,7 +91,12 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
             P.CATALOG_PRODUCT_READ,
             P.IDENTITY_USER_READ,
             P.ORDERS_ORDER_READ,
+            P.PAYMENTS_CHANNEL_READ,
+            P.PAYMENTS_CHANNEL_SWITCH,
+            P.PAYMENTS_EXCEPTION_HANDLE,
             P.PAYMENTS_EXCEPTION_READ,
+            P.PAYMENTS_REFUND_DECIDE,
+            P.PAYMENTS_REFUND_READ,
             P.STOCK_ALERT_EDIT,
             P.STOCK_ALERT_READ,
             P.STOCK_LOT_EDIT,
@@ -93,7 +112,11 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
             P.CATALOG_PRODUCT_READ,
             P.LEDGER_JOURNAL_READ,
             P.ORDERS_ORDER_READ,
+            P.PAYMENTS_CHANNEL_READ,
+            P.PAYMENTS_EXCEPTION_HANDLE,
             P.PAYMENTS_EXCEPTION_READ,
+            P.PAYMENTS_REFUND_CHECK,
+            P.PAYMENTS_REFUND_READ,
             P.REPORTS_DAY_EXPORT,
             P.STOCK_LOT_READ,
             P.SYNC_FEED_READ,
@@ -105,6 +128,8 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
             P.CATALOG_PRODUCT_EDIT,
             P.CATALOG_PRODUCT_READ,
             P.ORDERS_ORDER_READ,
+            P.PAYMENTS_REFUND_ANSWER,
+            P.PAYMENTS_REFUND_READ,
             P.STOCK_ALERT_EDIT,
             P.STOCK_ALERT_READ,
             P.STOCK_IMPORT_CREATE,

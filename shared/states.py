@@ -126,6 +126,58 @@ class ExceptionKind(StrEnum):
     AMOUNT_MISMATCH = "amount_mismatch"
     MERCHANT_MISMATCH = "merchant_mismatch"
     UNKNOWN_PAYMENT = "unknown_payment"
+    BAD_SIGNATURES = "bad_signatures"
+    PAYMENT_UNKNOWN = "payment_unknown"
+    REFUND_STUCK = "refund_stuck"
+
+
+class ExceptionState(StrEnum):
+    """How far an exception is: `proposed` waits for a second person, `working` for a channel or a delivery."""
+
+    OPEN = "open"
+    PROPOSED = "proposed"
+    WORKING = "working"
+    CLOSED = "closed"
+
+
+class ExceptionAction(StrEnum):
+    """What can be done about an exception."""
+
+    DELIVER = "deliver"
+    REFUND = "refund"
+    ATTACH = "attach"
+    ASK_AGAIN = "ask_again"
+    DISMISS = "dismiss"
+
+
+class FoundBy(StrEnum):
+    """The four ways to learn that money came, and the person who saw it."""
+
+    CALLBACK = "callback"
+    PAGE = "page"
+    SWEEP = "sweep"
+    BILL = "bill"
+    PERSON = "person"
+
+
+class RefundCause(StrEnum):
+    """Why money goes back."""
+
+    BUYER = "buyer"
+    NO_STOCK = "no_stock"
+    PAID_TWICE = "paid_twice"
+    AMOUNT = "amount"
+    UNMATCHED = "unmatched"
+    SHOP = "shop"
+
+
+class RefundPolicy(StrEnum):
+    """When a wish for a refund is heard, frozen into the order. What cannot be delivered is always refunded."""
+
+    BEFORE_VIEW = "before_view"
+    UNUSED_ONLY = "unused_only"
+    DEFECT_ONLY = "defect_only"
+    NONE = "none"
 
 
 U, O, A, R = UnitState, OrderState, AttemptState, RefundState  # noqa: E741 - the tables below read as tables
@@ -172,13 +224,40 @@ REFUND: dict[RefundState, frozenset[RefundState]] = {
     R.REQUESTED: frozenset({R.SUPPLIER_WAIT, R.APPROVED, R.REFUSED, R.CLOSED}),
     R.SUPPLIER_WAIT: frozenset({R.APPROVED, R.REFUSED, R.CLOSED}),
     R.APPROVED: frozenset({R.SUBMITTED, R.CLOSED}),
-    R.SUBMITTED: frozenset({R.PROCESSING, R.SUCCEEDED, R.ABNORMAL}),
-    R.PROCESSING: frozenset({R.SUCCEEDED, R.ABNORMAL}),
+    R.SUBMITTED: frozenset({R.PROCESSING, R.SUCCEEDED, R.ABNORMAL, R.CLOSED}),
+    R.PROCESSING: frozenset({R.SUCCEEDED, R.ABNORMAL, R.CLOSED}),
     R.ABNORMAL: frozenset({R.SUBMITTED, R.SUCCEEDED, R.CLOSED}),
     R.REFUSED: frozenset(),
     R.SUCCEEDED: frozenset(),
     R.CLOSED: frozenset(),
 }
+
+X = ExceptionState
+
+EXCEPTION: dict[ExceptionState, frozenset[ExceptionState]] = {
+    X.OPEN: frozenset({X.PROPOSED, X.WORKING, X.CLOSED}),
+    X.PROPOSED: frozenset({X.OPEN, X.WORKING, X.CLOSED}),
+    X.WORKING: frozenset({X.OPEN, X.CLOSED}),
+    X.CLOSED: frozenset(),
+}
+
+_MONEY = (ExceptionAction.REFUND, ExceptionAction.ATTACH)
+
+EXCEPTION_ACTIONS: dict[ExceptionKind, tuple[ExceptionAction, ...]] = {
+    ExceptionKind.PAID_NO_STOCK: (ExceptionAction.DELIVER, ExceptionAction.REFUND),
+    ExceptionKind.PAID_AFTER_EXPIRY: (ExceptionAction.DELIVER, ExceptionAction.REFUND),
+    ExceptionKind.PAID_TWICE: (ExceptionAction.REFUND,),
+    ExceptionKind.AMOUNT_MISMATCH: _MONEY,
+    ExceptionKind.MERCHANT_MISMATCH: (ExceptionAction.DISMISS,),
+    ExceptionKind.UNKNOWN_PAYMENT: _MONEY,
+    ExceptionKind.BAD_SIGNATURES: (ExceptionAction.DISMISS,),
+    ExceptionKind.PAYMENT_UNKNOWN: (ExceptionAction.ASK_AGAIN, ExceptionAction.DISMISS),
+    ExceptionKind.REFUND_STUCK: (ExceptionAction.ASK_AGAIN, ExceptionAction.DISMISS),
+}
+"""What may be done about each kind; the first is proposed."""
+
+TWO_PEOPLE = frozenset({ExceptionAction.REFUND, ExceptionAction.ATTACH, ExceptionAction.DELIVER})
+"""Actions that move money or goods: one person proposes, another one approves."""
 
 PRODUCT: dict[ProductState, frozenset[ProductState]] = {
     ProductState.DRAFT: frozenset({ProductState.PUBLISHED}),
@@ -199,6 +278,7 @@ MACHINES: dict[type[StrEnum] | type[IntEnum], Mapping[Any, frozenset[Any]]] = {
     OrderState: ORDER,
     AttemptState: ATTEMPT,
     RefundState: REFUND,
+    ExceptionState: EXCEPTION,
     ProductState: PRODUCT,
     ImportState: IMPORT,
 }
@@ -250,6 +330,42 @@ LABELS: dict[StrEnum | IntEnum, tuple[str, str]] = {
     ExceptionKind.AMOUNT_MISMATCH: ("金额不符", "Amount mismatch"),
     ExceptionKind.MERCHANT_MISMATCH: ("商户不符", "Merchant mismatch"),
     ExceptionKind.UNKNOWN_PAYMENT: ("未知订单付款", "Payment without an order"),
+    ExceptionKind.BAD_SIGNATURES: ("伪造通知激增", "Burst of bad signatures"),
+    ExceptionKind.PAYMENT_UNKNOWN: ("支付结果未知", "Payment outcome unknown"),
+    ExceptionKind.REFUND_STUCK: ("退款受阻", "Refund stuck"),
+    X.OPEN: ("待处理", "Open"),
+    X.PROPOSED: ("待复核", "Waits for approval"),
+    X.WORKING: ("处理中", "In progress"),
+    X.CLOSED: ("已关闭", "Closed"),
+    ExceptionAction.DELIVER: ("补发卡密", "Deliver"),
+    ExceptionAction.REFUND: ("退款", "Refund"),
+    ExceptionAction.ATTACH: ("归入订单", "Attach to an order"),
+    ExceptionAction.ASK_AGAIN: ("再次查询", "Ask the channel again"),
+    ExceptionAction.DISMISS: ("关闭", "Close without action"),
+    FoundBy.CALLBACK: ("渠道通知", "Notification"),
+    FoundBy.PAGE: ("买家页面查询", "The buyer's page"),
+    FoundBy.SWEEP: ("定时查询", "Scheduled query"),
+    FoundBy.BILL: ("渠道账单", "The channel's bill"),
+    FoundBy.PERSON: ("人工确认", "A person"),
+    RefundCause.BUYER: ("买家申请", "Asked by the buyer"),
+    RefundCause.NO_STOCK: ("无货可发", "Nothing to deliver"),
+    RefundCause.PAID_TWICE: ("重复付款", "Paid twice"),
+    RefundCause.AMOUNT: ("金额不符", "Amount mismatch"),
+    RefundCause.UNMATCHED: ("无主款项", "Money without an order"),
+    RefundCause.SHOP: ("商家退款", "By the shop"),
+    RefundPolicy.BEFORE_VIEW: ("查看卡密前可退", "Refundable before the key is seen"),
+    RefundPolicy.UNUSED_ONLY: ("未使用可退", "Refundable while unused"),
+    RefundPolicy.DEFECT_ONLY: ("卡密有问题可退", "Refundable if the key is defective"),
+    RefundPolicy.NONE: ("售出不退", "Not refundable"),
+    R.REQUESTED: ("已申请", "Asked"),
+    R.SUPPLIER_WAIT: ("等待供应商确认", "With the supplier"),
+    R.APPROVED: ("已同意", "Approved"),
+    R.REFUSED: ("已拒绝", "Refused"),
+    R.SUBMITTED: ("已提交渠道", "Sent to the channel"),
+    R.PROCESSING: ("渠道处理中", "The channel is at it"),
+    R.SUCCEEDED: ("已退款", "Refunded"),
+    R.ABNORMAL: ("退款异常", "Needs attention"),
+    R.CLOSED: ("已关闭", "Closed"),
 }
 
 

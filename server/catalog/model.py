@@ -57,6 +57,7 @@ class Product(Base):
     key_alphabet: Mapped[str] = mapped_column(exact(128))
     key_check_digit: Mapped[str] = mapped_column(exact(16))
     key_ignore_case: Mapped[bool] = mapped_column()
+    refund_policy: Mapped[str] = mapped_column(exact(16), default="defect_only")
     version: Mapped[int] = mapped_column(BigInt, default=1)
     created_at: Mapped[datetime] = mapped_column(Instant)
     published_at: Mapped[datetime | None] = mapped_column(Instant)

@@ -20,9 +20,10 @@ from server.identity import model as identity
 from server.ledger import model as ledger
 from server.orders import model as orders
 from server.payments import model as payments
+from server.payments.refunds import model as refunds
 from server.stock import model as stock
 
-MODELS = (audit, catalog, changes, identity, jobs, ledger, orders, payments, stock)
+MODELS = (audit, catalog, changes, identity, jobs, ledger, orders, payments, refunds, stock)
 """Every file that declares tables: importing them fills the metadata."""
 
 METADATA = Base.metadata

@@ -18,7 +18,7 @@ class Order(Base):
 
     `content_sha256` is the hash of the body that the idempotency key came with. `due_at` is when the next timer
     rings: the end of the hold, later the automatic completion. `origin` is a keyed hash of the buyer's network, by
-    which unpaid holds are limited; it names nobody.
+    which unpaid holds are limited; it names nobody. `policy_version` names the refund rules the buyer agreed to.
     """
 
     __tablename__ = "shop_order"
@@ -45,6 +45,7 @@ class Order(Base):
     delivered_at: Mapped[datetime | None] = mapped_column(Instant)
     completed_at: Mapped[datetime | None] = mapped_column(Instant)
     first_viewed_at: Mapped[datetime | None] = mapped_column(Instant)
+    policy_version: Mapped[str | None] = mapped_column(exact(16))
     version: Mapped[int] = mapped_column(BigInt, default=1)
 
 
@@ -74,6 +75,7 @@ class OrderLine(Base):
     fee_fen: Mapped[int] = mapped_column(BigInt)
     fee_ppm: Mapped[int] = mapped_column(BigInt)
     seqs: Mapped[list[int]] = mapped_column(JSON)
+    refund_policy: Mapped[str] = mapped_column(exact(16), default="defect_only")
 
 
 class OrderGrant(Base):

@@ -5,14 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from server.db import Base, BigInt, Instant, Uid, blob, exact
+from server.db import Base, BigInt, Instant, Uid, big_text, blob, exact
 
 
 class PaymentAttempt(Base):
-    """One attempt to pay one order through one channel, under a number of ours that is never used again."""
+    """One attempt to pay one order through one channel, under a number of ours that is never used again.
+
+    `product` is how the buyer pays (`gateways.port.Product`); `invoke` is JSON that the page's script is called with.
+    `found_by` says which of the ways told that money came. `fee_fen` is estimated until the channel's bill names it.
+    """
 
     __tablename__ = "payment_attempt"
     __table_args__ = (
@@ -30,25 +34,35 @@ class PaymentAttempt(Base):
     amount_fen: Mapped[int] = mapped_column(BigInt)
     subject: Mapped[str] = mapped_column(exact(128))
     state: Mapped[str] = mapped_column(exact(24))
-    pay_url: Mapped[str | None] = mapped_column(exact(512))
-    qr_text: Mapped[str | None] = mapped_column(exact(512))
+    product: Mapped[str] = mapped_column(exact(16), default="qr")
+    pay_url: Mapped[str | None] = mapped_column(exact(2048))
+    qr_text: Mapped[str | None] = mapped_column(exact(1024))
+    invoke: Mapped[str | None] = mapped_column(big_text())
     provider_no: Mapped[str | None] = mapped_column(exact(64))
     created_at: Mapped[datetime] = mapped_column(Instant)
     expires_at: Mapped[datetime] = mapped_column(Instant)
     paid_at: Mapped[datetime | None] = mapped_column(Instant)
     query_at: Mapped[datetime | None] = mapped_column(Instant)
     queries: Mapped[int] = mapped_column(BigInt, default=0)
+    found_by: Mapped[str | None] = mapped_column(exact(16))
+    payer_total_fen: Mapped[int | None] = mapped_column(BigInt)
+    fee_fen: Mapped[int | None] = mapped_column(BigInt)
+    fee_is_final: Mapped[bool] = mapped_column(default=False)
 
 
 class PaymentCallback(Base):
     """One notification as it came, byte for byte, once.
 
     `state` is applied; deferred while it could not be applied and the channel has not been asked; refused when the
-    channel, asked, did not confirm it.
+    channel, asked, did not confirm it; rejected when nobody we know signed it, with the `reason`.
     """
 
     __tablename__ = "payment_callback"
-    __table_args__ = (UniqueConstraint("channel", "digest", name="uq_payment_callback_digest"),)
+    __table_args__ = (
+        UniqueConstraint("channel", "digest", name="uq_payment_callback_digest"),
+        Index("ix_payment_callback_event", "channel", "event_id"),
+        Index("ix_payment_callback_received_at", "received_at"),
+    )
 
     id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
     channel: Mapped[str] = mapped_column(exact(16))
@@ -58,13 +72,23 @@ class PaymentCallback(Base):
     headers: Mapped[bytes] = mapped_column(blob())
     body: Mapped[bytes] = mapped_column(blob())
     received_at: Mapped[datetime] = mapped_column(Instant)
+    event_id: Mapped[str | None] = mapped_column(exact(64))
+    reason: Mapped[str | None] = mapped_column(exact(64))
 
 
 class PaymentException(Base):
-    """Money or an order that needs a person. `key` makes each one once: a repeat of the cause adds nothing."""
+    """Money or an order that needs a person. `key` makes each one once: a repeat of the cause adds nothing.
+
+    `evidence` is JSON, a list of [name, value]. Somebody proposes an `action`, and another person approves it where
+    money moves. `due_at` is when the default policy acts by itself.
+    """
 
     __tablename__ = "payment_exception"
-    __table_args__ = (Index("ix_payment_exception_open", "closed_at", "id"),)
+    __table_args__ = (
+        Index("ix_payment_exception_open", "closed_at", "id"),
+        Index("ix_payment_exception_due", "state", "due_at"),
+        Index("ix_payment_exception_order_id", "order_id"),
+    )
 
     id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
     key: Mapped[str] = mapped_column(exact(120), unique=True)
@@ -79,3 +103,61 @@ class PaymentException(Base):
     received_fen: Mapped[int | None] = mapped_column(BigInt)
     created_at: Mapped[datetime] = mapped_column(Instant)
     closed_at: Mapped[datetime | None] = mapped_column(Instant)
+    state: Mapped[str] = mapped_column(exact(16), default="open")
+    unmatched_id: Mapped[UUID | None] = mapped_column(Uid)
+    refund_id: Mapped[UUID | None] = mapped_column(Uid)
+    evidence: Mapped[str | None] = mapped_column(big_text())
+    action: Mapped[str | None] = mapped_column(exact(24))
+    action_order_code: Mapped[str | None] = mapped_column(exact(16))
+    note: Mapped[str | None] = mapped_column(exact(400))
+    proposed_by: Mapped[str | None] = mapped_column(exact(80))
+    proposed_at: Mapped[datetime | None] = mapped_column(Instant)
+    approved_by: Mapped[str | None] = mapped_column(exact(80))
+    closed_by: Mapped[str | None] = mapped_column(exact(80))
+    due_at: Mapped[datetime | None] = mapped_column(Instant)
+    version: Mapped[int] = mapped_column(BigInt, default=1)
+
+
+class PaymentChannel(Base):
+    """What the shop decided about a channel, and how it was last seen. Without a row it is on and well.
+
+    A channel that is off takes no new attempts; its open ones are followed to their end. `away_since` is set by
+    whichever process found that it does not answer, and cleared by the next answer.
+    """
+
+    __tablename__ = "payment_channel"
+
+    code: Mapped[str] = mapped_column(exact(16), primary_key=True)
+    enabled: Mapped[bool] = mapped_column(default=True)
+    reason: Mapped[str | None] = mapped_column(exact(200))
+    changed_by: Mapped[str | None] = mapped_column(exact(80))
+    changed_at: Mapped[datetime | None] = mapped_column(Instant)
+    away_since: Mapped[datetime | None] = mapped_column(Instant)
+    away_why: Mapped[str | None] = mapped_column(exact(200))
+    answered_at: Mapped[datetime | None] = mapped_column(Instant)
+    version: Mapped[int] = mapped_column(BigInt, default=1)
+
+
+class UnmatchedPayment(Base):
+    """Money that a channel received for us and that pays no attempt: of a wrong amount, a second time, or an orphan.
+
+    It is in the ledger's suspense account until `state` is `returned` (refunded) or `attached` (it pays an order now).
+    """
+
+    __tablename__ = "payment_unmatched"
+    __table_args__ = (
+        UniqueConstraint("channel", "provider_no", name="uq_payment_unmatched_provider_no"),
+        CheckConstraint("amount_fen > 0", name="amount"),
+    )
+
+    id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
+    channel: Mapped[str] = mapped_column(exact(16))
+    provider_no: Mapped[str] = mapped_column(exact(64))
+    out_trade_no: Mapped[str] = mapped_column(exact(64))
+    attempt_id: Mapped[UUID | None] = mapped_column(Uid)
+    order_id: Mapped[UUID | None] = mapped_column(Uid)
+    amount_fen: Mapped[int] = mapped_column(BigInt)
+    paid_at: Mapped[datetime] = mapped_column(Instant)
+    found_by: Mapped[str] = mapped_column(exact(16))
+    state: Mapped[str] = mapped_column(exact(16))
+    created_at: Mapped[datetime] = mapped_column(Instant)

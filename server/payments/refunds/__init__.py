@@ -1,0 +1,1 @@
+"""Refunds: asked, answered, decided, given back by the channel and followed to their end."""

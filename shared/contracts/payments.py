@@ -1,0 +1,207 @@
+"""What staff see and do about money that needs them: exceptions, refunds, channels.
+
+Every change names the `version` it was decided on: a stale console gets a conflict instead of doing a thing twice.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from shared.contracts.base import Answer, Request
+from shared.money import MAX_FEN
+from shared.states import (
+    ExceptionAction,
+    ExceptionKind,
+    ExceptionState,
+    RefundCause,
+    RefundPolicy,
+    RefundState,
+)
+
+Note = Annotated[str, Field(min_length=1, max_length=400)]
+Version = Annotated[int, Field(strict=True, ge=1)]
+OrderCode = Annotated[str, Field(max_length=24)]
+
+
+# --- exceptions ---
+
+
+class Evidence(Answer):
+    """One fact that an exception is about: a name of `payments.evidence` and its value as text."""
+
+    name: str
+    value: str
+
+
+class PaymentException(Answer):
+    """One row of the exception list: money or an order that needs a person.
+
+    `actions` are what may be done now, the proposed one first. While `state` is `proposed`, `action`, `note`,
+    `proposed_by` say what waits for a second person. `due_at` is when the default policy acts by itself.
+    """
+
+    id: UUID
+    kind: ExceptionKind
+    state: ExceptionState
+    order_code: str | None
+    channel: str
+    out_trade_no: str
+    provider_no: str | None
+    expected_fen: int | None
+    received_fen: int | None
+    created_at: datetime
+    due_at: datetime | None
+    open: bool
+    actions: list[ExceptionAction]
+    action: ExceptionAction | None
+    action_order_code: str | None
+    note: str | None
+    proposed_by: str | None
+    approved_by: str | None
+    closed_by: str | None
+    closed_at: datetime | None
+    refund_id: UUID | None
+    evidence: list[Evidence]
+    version: int
+
+
+class ProposeAction(Request):
+    """`POST /api/exceptions/{id}/propose`. What needs one person only is done at once."""
+
+    action: ExceptionAction
+    note: Note
+    order_code: OrderCode | None = None
+    version: Version
+
+
+class ApproveAction(Request):
+    """`POST /api/exceptions/{id}/approve`, by another person than who proposed. `approved` false sends it back."""
+
+    approved: bool
+    note: Annotated[str, Field(max_length=400)] = ""
+    version: Version
+
+
+# --- refunds ---
+
+
+class RefundLine(Answer):
+    """What a refund takes back of one order line."""
+
+    order_line_id: UUID
+    title: str
+    quantity: int
+    amount_fen: int
+
+
+class RefundEvent(Answer):
+    """One step of a refund. `actor` is a person's name as this reader may see it: `buyer`, `shop`, `supplier`..."""
+
+    at: datetime
+    actor: str
+    what: str
+    note: str
+
+
+class Refund(Answer):
+    """One refund as staff see it; a supplier's person sees those of its own goods, without the payment's numbers.
+
+    `actions` are what this reader may do now: `answer`, `decide`, `check`, `retry`.
+    """
+
+    id: UUID
+    out_refund_no: str | None
+    order_code: str | None
+    channel: str | None
+    amount_fen: int
+    cause: RefundCause
+    reason: str
+    policy: RefundPolicy | None
+    viewed_at: datetime | None
+    wants_replacement: bool
+    state: RefundState
+    asked_at: datetime
+    due_at: datetime | None
+    ended_at: datetime | None
+    trouble: str | None
+    lines: list[RefundLine]
+    events: list[RefundEvent]
+    actions: list[Literal["answer", "decide", "check", "retry"]]
+    version: int
+
+
+class StartRefund(Request):
+    """`POST /api/orders/{code}/refunds`: the shop gives money back. `amount_fen` None is all that is left.
+
+    `quantity` of `order_line_id` where only some goods of it are meant.
+    """
+
+    order_line_id: UUID | None = None
+    quantity: Annotated[int, Field(strict=True, ge=1)] | None = None
+    amount_fen: Annotated[int, Field(strict=True, ge=1, le=MAX_FEN)] | None = None
+    reason: Note
+
+
+class AnswerRefund(Request):
+    """`POST /api/refunds/{id}/answer`: the supplier agrees, replaces the key, or refuses with evidence."""
+
+    answer: Literal["agree", "replace", "refuse"]
+    evidence: Annotated[str, Field(max_length=1000)] = ""
+    version: Version
+
+
+class DecideRefund(Request):
+    """`POST /api/refunds/{id}/decide`: the shop's decision where the supplier refused or kept silent."""
+
+    approve: bool
+    reason: Note
+    version: Version
+
+
+class CheckRefund(Request):
+    """`POST /api/refunds/{id}/check`: finance lets a refund above the limit go, or stops it. Another person."""
+
+    approve: bool
+    note: Annotated[str, Field(max_length=400)] = ""
+    version: Version
+
+
+class RetryRefund(Request):
+    """`POST /api/refunds/{id}/retry`: ask the channel once more under the same number, e.g. after a top-up."""
+
+    version: Version
+
+
+# --- channels ---
+
+
+class Channel(Answer):
+    """A payment channel as the shop uses it. `unknown` counts open attempts whose outcome nobody knows.
+
+    `clock_off_seconds` is our clock minus the channel's; None while it was not heard from.
+    """
+
+    code: str
+    enabled: bool
+    reason: str | None
+    changed_by: str | None
+    changed_at: datetime | None
+    away_since: datetime | None
+    away_why: str | None
+    answered_at: datetime | None
+    open_attempts: int
+    unknown: int
+    clock_off_seconds: int | None
+    version: int
+
+
+class SwitchChannel(Request):
+    """`PUT /api/channels/{code}`."""
+
+    enabled: bool
+    reason: Note
+    version: Version
