@@ -1,7 +1,7 @@
 """Bills are written as the channels write them, from what happened that day, with the differences a tester planted.
 
-The files in `tests/data/bills` are made-up data in the true layouts, written by another hand. What they say is read here
-and given to the sandbox, and what it writes is compared byte for byte.
+The files in `tests/data/bills` are made-up data in the true layouts, written by another hand. What they say is read
+here and given to the sandbox, and what it writes is compared byte for byte.
 """
 
 import gzip
