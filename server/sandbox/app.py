@@ -28,13 +28,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from server.sandbox.api import Api, Refused
-from server.sandbox.keys import KeyFileUnusable, MerchantRegister, SigningKey, load_or_make_own_key
-from server.sandbox.notify import RETRY_AFTER_SECONDS, Notifier
+from server.sandbox.connections import Connection
+from server.sandbox.database import Database
+from server.sandbox.dialect import Dialect
+from server.sandbox.engine import Engine
+from server.sandbox.keys import KeyFileUnusable
+from server.sandbox.notify import Notifier
+from server.sandbox.own import OwnDialect
 from server.sandbox.pages import Pages
-from server.sandbox.protocol import CHANNEL, SandboxDialect
 from server.sandbox.records import StoreInUse, StoreTooNew
-from server.sandbox.store import Store
 from server.sandbox.words import SENTENCES
 
 log = logging.getLogger("server.sandbox")
@@ -57,7 +59,7 @@ class Options:
     port: int
     base_url: str | None
     allow_public: bool
-    retry_after_seconds: Sequence[float]
+    retry_after_seconds: Sequence[float] | None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,13 +70,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         listener = _listen(options)
         with listener:
             base_url = options.base_url or _url_of(listener)
-            store = _open_store(options.data_folder)
+            database = _open_database(options.data_folder)
             try:
-                # After the store, whose lock makes sure that only one process makes keys here.
-                key = _open_keys(options.data_folder)
-                _serve(options, listener, store=store, key=key, base_url=base_url)
+                engine = Engine(database)
+                # After the database, whose lock makes sure that only one process makes keys here.
+                for dialect in _open_dialects(engine, options.data_folder, base_url):
+                    engine.dialects[dialect.channel] = dialect
+                _serve(options, listener, engine=engine, base_url=base_url)
             finally:
-                store.close()
+                database.close()
     except CannotStart as problem:
         sys.stderr.write(f"{problem}\n")
         return 2
@@ -82,19 +86,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def create_app(
+    engine: Engine,
     *,
-    store: Store,
-    key: SigningKey,
-    merchants: MerchantRegister,
     base_url: str,
-    retry_after_seconds: Sequence[float],
+    retry_after_seconds: Sequence[float] | None,
     on_ready: Callable[[], None],
     on_failure: Callable[[], None],
 ) -> Starlette:
     """Wire the parts. `on_ready` is called once deliveries run, `on_failure` should they ever stop by themselves."""
-    notifier = Notifier(store, {CHANNEL: SandboxDialect(key)}, retry_after_seconds=retry_after_seconds)
-    api = Api(store=store, key=key, merchants=merchants, base_url=base_url)
-    pages = Pages(store=store, merchants=merchants, notifier=notifier, base_url=base_url)
+    notifier = Notifier(engine.mailbox, engine.dialects, retry_after_seconds=retry_after_seconds)
+    engine.wake = notifier.wake
+    pages = Pages(engine, base_url=base_url)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -113,30 +115,26 @@ def create_app(
 
     async def refuse_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        if request.url.path.startswith("/v1/"):
-            known = {404: ("NOT_FOUND", "no_such_address"), 405: ("METHOD_NOT_ALLOWED", "wrong_method")}
-            code, message_key = known.get(error.status_code, ("PARAM_ERROR", "internal_error"))
-            return api.refuse(request, Refused(error.status_code, code, message_key))
+        for dialect in engine.dialects.values():
+            if request.url.path.startswith(dialect.prefix):
+                return dialect.lost(request, error.status_code)
         return pages.problem(request, error.status_code, "not_found")
 
     async def fail(request: Request, _error: Exception) -> Response:
         return pages.problem(request, 500, "wrong")
 
     return Starlette(
-        routes=[*api.routes(), *pages.routes()],
+        routes=[*(route for dialect in engine.dialects.values() for route in dialect.routes()), *pages.routes()],
         lifespan=lifespan,
         exception_handlers={HTTPException: refuse_http, Exception: fail},
     )
 
 
-def _serve(options: Options, listener: socket.socket, *, store: Store, key: SigningKey, base_url: str) -> None:
+def _serve(options: Options, listener: socket.socket, *, engine: Engine, base_url: str) -> None:
     def announce() -> None:
-        ready = {
-            "url": base_url,
-            "data": str(options.data_folder),
-            "public_key": str(options.data_folder / "sandbox_public.pem"),
-            "merchants": str(options.data_folder / "merchants"),
-        }
+        ready: dict[str, object] = {"url": base_url, "data": str(options.data_folder)}
+        for dialect in engine.dialects.values():
+            ready |= dialect.ready()
         sys.stdout.write(json.dumps(ready) + "\n")  # plain ASCII: any terminal and any pipe can carry it
         sys.stdout.flush()
 
@@ -144,9 +142,7 @@ def _serve(options: Options, listener: socket.socket, *, store: Store, key: Sign
         server.should_exit = True
 
     app = create_app(
-        store=store,
-        key=key,
-        merchants=MerchantRegister(options.data_folder / "merchants"),
+        engine,
         base_url=base_url,
         retry_after_seconds=options.retry_after_seconds,
         on_ready=announce,
@@ -155,6 +151,7 @@ def _serve(options: Options, listener: socket.socket, *, store: Store, key: Sign
     server = uvicorn.Server(
         uvicorn.Config(
             app,
+            http=Connection,
             access_log=False,
             log_level="warning",
             lifespan="on",
@@ -189,9 +186,8 @@ def _read_command_line(argv: Sequence[str] | None) -> Options:
     parser.add_argument(
         "--retry-seconds",
         type=_retry_seconds,
-        default=RETRY_AFTER_SECONDS,
         metavar="S,S,...",
-        help="通知重试间隔 / waits between deliveries of a notification (1,2,5,15,30,60,...)",
+        help="通知重试间隔 / waits between deliveries of a notification, instead of each channel's own",
     )
     read = parser.parse_args(argv)
     return Options(
@@ -256,11 +252,11 @@ def _url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _open_store(folder: Path) -> Store:
+def _open_database(folder: Path) -> Database:
     path = folder / "sandbox.db"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return Store(path)
+        return Database(path)
     except StoreInUse as error:
         raise CannotStart(_both("folder_in_use", folder=folder)) from error
     except StoreTooNew as error:
@@ -274,10 +270,10 @@ def _open_store(folder: Path) -> Store:
         raise CannotStart(_both("store_damaged", path=path, detail=error)) from error
 
 
-def _open_keys(folder: Path) -> SigningKey:
+def _open_dialects(engine: Engine, folder: Path, base_url: str) -> list[Dialect]:
+    """The channels; each makes its keys at the first start."""
     try:
-        (folder / "merchants").mkdir(exist_ok=True)
-        return load_or_make_own_key(folder)
+        return [OwnDialect(engine, folder, base_url)]
     except KeyFileUnusable as error:
         raise CannotStart(str(error)) from error
     except OSError as error:

@@ -1,8 +1,8 @@
 """Delivers notifications until the merchant acknowledges them, across restarts, for any channel.
 
 Guarantees at least once: a message leaves the store's waiting list only after its acknowledgement was read, so a crash
-between the two sends it again (merchants must recognise the repeated event). How a message is signed and what counts as
-an acknowledgement is its channel's `Dialect`. Started and stopped by `app.py`; woken by whoever queued something.
+between the two sends it again (merchants must recognise the repeated event). What a message looks like on the wire and
+what acknowledges it is said by its channel's `Dialect`. Started and stopped by `app.py`; woken by the `Engine`.
 """
 
 import asyncio
@@ -11,24 +11,22 @@ import logging
 import sqlite3
 import ssl
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import httpx
 
+from server.sandbox.dialect import Dialect
+from server.sandbox.mailbox import Mailbox
 from server.sandbox.moments import now_ms
 from server.sandbox.records import Notification
-from server.sandbox.store import Store
 
 log = logging.getLogger("server.sandbox.notify")
 
-# Waits before the second, third ... delivery: quick while somebody is looking, patient while a server is down.
-RETRY_AFTER_SECONDS: tuple[float, ...] = (1, 2, 5, 15, 30, 60, 60, 120, 300, 600, 900, 1800, 1800, 3600, 3600)
 # httpcore's pool does work that grows with the square of its connections at each request: 32 pools of two carry more
 # than twice what one pool of 64 does.
 _POOLS = 32
 _CONNECTIONS_OF_A_POOL = 2
 MOST_AT_ONCE = _POOLS * _CONNECTIONS_OF_A_POOL
-ANSWER_WITHIN_SECONDS = 10
+_LONGEST_STEP_SECONDS = 10
 _CONNECT_WITHIN_SECONDS = 3
 _LARGEST_ANSWER_BYTES = 4096
 _LONGEST_NAP_SECONDS = 60.0  # a clock set forward must not leave a message lying for hours
@@ -36,22 +34,17 @@ _AFTER_STORE_ERROR_SECONDS = 1.0
 _FINISH_WITHIN_SECONDS = 2.0
 
 
-class Dialect(Protocol):
-    """What differs between channels when a message is delivered."""
-
-    def headers(self, body: bytes, *, wrongly_signed: bool) -> dict[str, str]:
-        """Return the headers that go with `body`, freshly signed."""
-
-    def acknowledges(self, status: int, body: bytes) -> bool:
-        """Whether this answer means that the merchant has the message."""
-
-
 class Notifier:
     """The sender: one loop that finds what is due, at most `MOST_AT_ONCE` deliveries under way."""
 
-    def __init__(self, store: Store, dialects: Mapping[str, Dialect], *, retry_after_seconds: Sequence[float]) -> None:
-        """Deliver from `store`; a message refused more often than there are waits is given up."""
-        self._store = store
+    def __init__(
+        self, mailbox: Mailbox, dialects: Mapping[str, Dialect], *, retry_after_seconds: Sequence[float] | None = None
+    ) -> None:
+        """Deliver from `mailbox`; a message refused more often than there are waits is given up.
+
+        `retry_after_seconds` replaces the waits of every channel.
+        """
+        self._mailbox = mailbox
         self._dialects = dialects
         self._retry_after_seconds = retry_after_seconds
         self._under_way: dict[int, asyncio.Task[None]] = {}
@@ -92,7 +85,7 @@ class Notifier:
         now = now_ms()
         if self._free_connections:
             # Those under way are still waiting rows: ask for enough to see past them.
-            for notification_id in self._store.due_notifications(now_ms=now, limit=2 * MOST_AT_ONCE):
+            for notification_id in self._mailbox.due(now_ms=now, limit=2 * MOST_AT_ONCE):
                 if not self._free_connections:
                     break
                 if notification_id not in self._under_way:
@@ -101,19 +94,19 @@ class Notifier:
                     self._under_way[notification_id] = delivery
         if not self._free_connections:
             return _LONGEST_NAP_SECONDS  # whichever delivery ends first wakes the loop
-        next_at_ms = self._store.next_notification_at_ms(after_ms=now)
+        next_at_ms = self._mailbox.next_at_ms(after_ms=now)
         if next_at_ms is None:
             return _LONGEST_NAP_SECONDS
         return min((next_at_ms - now) / 1000, _LONGEST_NAP_SECONDS)
 
     async def _deliver(self, client: httpx.AsyncClient, notification_id: int) -> None:
         try:
-            notification = self._store.notification(notification_id)
+            notification = self._mailbox.get(notification_id)
             if notification is None or notification.state != "waiting":
                 return
             acknowledged, outcome = await self._post(client, notification)
             if acknowledged:
-                self._store.record_acknowledged(notification_id, outcome=outcome)
+                self._mailbox.record_acknowledged(notification_id, outcome=outcome)
             else:
                 self._record_refused(notification, outcome)
         except sqlite3.Error:
@@ -130,12 +123,12 @@ class Notifier:
         dialect = self._dialects.get(notification.channel)
         if dialect is None:  # written by a later version; kept for it
             return False, f"channel {notification.channel}?"
-        headers = dialect.headers(notification.body, wrongly_signed=bool(notification.wrongly_signed))
+        message = dialect.message(notification)
         try:
             # httpx limits each step; the whole exchange has a limit too, so that a trickling answer holds no slot.
             async with (
-                asyncio.timeout(ANSWER_WITHIN_SECONDS),
-                client.stream("POST", notification.url, content=notification.body, headers=headers) as answer,
+                asyncio.timeout(dialect.answer_within_seconds),
+                client.stream(message.method, message.url, content=message.body, headers=message.headers) as answer,
             ):
                 answer_body = b""
                 async for piece in answer.aiter_bytes():
@@ -150,9 +143,12 @@ class Notifier:
 
     def _record_refused(self, notification: Notification, outcome: str) -> None:
         retry_at_ms = None
-        if notification.attempts < len(self._retry_after_seconds):
-            retry_at_ms = now_ms() + int(self._retry_after_seconds[notification.attempts] * 1000)
-        self._store.record_refused(notification.id, outcome=outcome, retry_at_ms=retry_at_ms)
+        waits = self._retry_after_seconds
+        if waits is None:
+            waits = self._dialects[notification.channel].retry_after_seconds
+        if notification.attempts < len(waits):
+            retry_at_ms = now_ms() + int(waits[notification.attempts] * 1000)
+        self._mailbox.record_refused(notification.id, outcome=outcome, retry_at_ms=retry_at_ms)
         if retry_at_ms is None:
             log.warning(
                 "notification %s given up after %d deliveries", notification.event_id, notification.attempts + 1
@@ -172,7 +168,7 @@ def _new_pool(tls: ssl.SSLContext) -> httpx.AsyncClient:
     # trust_env off: a proxy of the machine must not see, or swallow, calls to a shop on loopback.
     return httpx.AsyncClient(
         verify=tls,
-        timeout=httpx.Timeout(ANSWER_WITHIN_SECONDS, connect=_CONNECT_WITHIN_SECONDS),
+        timeout=httpx.Timeout(_LONGEST_STEP_SECONDS, connect=_CONNECT_WITHIN_SECONDS),
         limits=httpx.Limits(max_connections=_CONNECTIONS_OF_A_POOL, max_keepalive_connections=_CONNECTIONS_OF_A_POOL),
         follow_redirects=False,
         trust_env=False,

@@ -1,6 +1,6 @@
 """Every sentence people read, in 简体中文 (default) and English, and the choice between the two.
 
-Used by `pages.py` (templates call `t("key")`), `api.py` (messages of refusals) and `app.py` (the command line).
+Used by `pages.py` (templates call `t("key")`), `own.py` (messages of refusals) and `app.py` (the command line).
 """
 
 import re
@@ -22,6 +22,9 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "refunded": ("已退款", "Refunded"),
     "pay": ("确认付款", "Pay now"),
     "cancel": ("取消", "Cancel"),
+    "insufficient": ("余额不足", "Balance too low"),
+    "pay_again": ("再付一次", "Pay once more"),
+    "pay_late": ("过期后付款", "Pay late"),
     "back_to_merchant": ("返回商家", "Back to the merchant"),
     "continue_paying": ("继续付款", "Continue to payment"),
     # The result page
@@ -35,6 +38,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "没有扣款。可以继续付款，也可以返回商家。",
         "Nothing was charged. You can still pay, or go back.",
     ),
+    "about_refused": (
+        "余额不足，没有扣款。可以换一种方式继续付款。",
+        "The balance is too low; nothing was charged. You can still pay.",
+    ),
     "about_closed": (
         "付款已过期或被商家关闭，没有扣款。",
         "It expired or was closed by the merchant. Nothing was charged.",
@@ -45,23 +52,12 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "留空表示正常。设置只对这一笔付款有效。",
         "Leave empty for normal behaviour. Settings apply to this payment only.",
     ),
-    "fault_group_callback": ("回调通知", "Callback"),
-    "fault_group_answers": ("结果与应答", "Results and answers"),
-    "fault_drop": ("丢弃通知", "Drop the callback"),
-    "fault_drop_hint": ("商家只能靠主动查询得知结果", "The merchant can only find out by asking"),
-    "fault_signature": ("错误签名", "Wrong signature"),
-    "fault_signature_hint": ("格式正确，但验签必须失败", "Well formed, but must not verify"),
-    "fault_copies": ("重复发送份数", "Copies, sent at once"),
-    "fault_delay_seconds": ("通知延迟（秒）", "Delayed by (s)"),
-    "fault_amount_fen": ("通知中的金额（分）", "Claimed amount (fen)"),
-    "fault_settle_seconds": ("稍后才到账（秒）", "Settles later (s)"),
-    "fault_answer_seconds": ("接口应答延迟（秒）", "API answers late (s)"),
-    "fault_refund_seconds": ("退款处理时长（秒）", "Refunds take (s)"),
     "pay_with_faults": ("带故障付款", "Pay with these faults"),
     # The delivery log
     "deliveries": ("通知记录（测试人员用）", "Callback log (for testers)"),
     "delivery_copy": ("第 {copy} 份", "Copy {copy}"),
     "delivery_attempts": ("已发送 {attempts} 次", "sent {attempts}×"),
+    "delivery_held": ("攒着等倒序", "held back"),
     "delivery_waiting": ("等待发送", "waiting"),
     "delivery_acknowledged": ("商家已确认", "acknowledged"),
     "delivery_given_up": ("已放弃", "given up"),
@@ -103,6 +99,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "already_paid": ("已经付款，不能关闭", "it is paid and cannot be closed"),
     "not_paid": ("还没有付款，不能退款", "it is not paid and cannot be refunded"),
     "amount_exceeded": ("退款总额超过已付金额", "the refunds would exceed what was paid"),
+    "balance_too_low": ("商户余额不足，不能退款", "the merchant's balance does not cover the refund"),
     "internal_error": ("沙箱内部错误", "the sandbox failed"),
     # The command line
     "not_loopback": (

@@ -6,30 +6,32 @@ Every signature is RSA-2048, PKCS#1 v1.5, SHA-256, in base64. Times are RFC 3339
   `Sandbox-Timestamp` (Unix seconds), `Sandbox-Nonce` (32 hex digits, single use) and `Sandbox-Signature`.
 * The sandbox signs `TIMESTAMP\\nNONCE\\nBODY\\n` of its answers and notifications, naming its key in `Sandbox-Serial`.
 
-Used by `api.py` (requests and answers) and `pages.py` (what a payment announces). `notify.py` sees only the dialect.
+Used by `own.py` alone.
 """
 
 import json
 import re
 import secrets
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
-from server.sandbox.keys import Merchant, MerchantRegister, SigningKey
+from server.sandbox.fault_facts import LARGEST_AMOUNT_FEN
+from server.sandbox.keys import SigningKey, has_signed, read_public_key
+from server.sandbox.merchants import Register
 from server.sandbox.moments import now_ms, rfc3339
-from server.sandbox.records import NewPayment, Payment
+from server.sandbox.records import NewPayment, Payment, Signing
 from server.sandbox.store import Store
 
 CHANNEL = "sandbox"
 TIMESTAMP_WINDOW_SECONDS = 300
-LARGEST_AMOUNT_FEN = 1_000_000_000  # ten million yuan: a typing slip in a test should be refused, not paid
 _NONCE = re.compile(r"[0-9a-fA-F]{32}")
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
+_NAME_LINE = re.compile(r"^Name:[ \t]*(\S.{0,39})", re.MULTILINE)
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -50,11 +52,31 @@ def encode(content: Mapping[str, object]) -> bytes:
 # Signing and verifying
 
 
-def sign_outgoing(key: SigningKey, body: bytes, *, wrongly: bool = False) -> dict[str, str]:
-    """Return the headers that prove an answer or a notification; `wrongly` makes a well-formed one that must fail."""
-    timestamp = str(int(time.time()))
+@dataclass(frozen=True, slots=True)
+class Merchant:
+    """A registered merchant: its id, the name buyers see, and the key its requests must be signed with."""
+
+    merchant_id: str
+    name: str
+    public_key: RSAPublicKey
+
+
+def read_merchant(merchant_id: str, content: bytes) -> Merchant | None:
+    """Read `merchants/<merchant id>.pem`: a public key; a line `Name: 演示小店` before it is the name buyers see."""
+    public_key = read_public_key(content)
+    if public_key is None:
+        return None
+    named = _NAME_LINE.search(content.decode("utf-8", errors="replace"))
+    return Merchant(merchant_id, named.group(1).strip() if named else merchant_id, public_key)
+
+
+def sign_outgoing(key: SigningKey, body: bytes, *, signing: Signing = "right", at_ms: int) -> dict[str, str]:
+    """Return the headers that prove an answer or a notification; signed wrongly, it is well formed and must fail."""
+    if signing == "none":
+        return {}
+    timestamp = str(at_ms // 1000)
     nonce = secrets.token_hex(16)
-    signed_body = body + b" " if wrongly else body
+    signed_body = body if signing == "right" else body + b" "
     return {
         "Sandbox-Timestamp": timestamp,
         "Sandbox-Nonce": nonce,
@@ -73,8 +95,12 @@ class IncomingRequest:
     body: bytes
 
 
-def authenticate(request: IncomingRequest, *, merchants: MerchantRegister, store: Store) -> Merchant:
+def authenticate(
+    request: IncomingRequest, *, merchants: Register[Merchant], store: Store, clock_ms: Callable[[str], int]
+) -> Merchant:
     """Return the merchant that signed `request` and use up its nonce. Raises SignatureRefused.
+
+    `clock_ms` is the sandbox's clock as a merchant meets it.
 
     The nonce is spent only by a request whose signature holds, so nobody else can spend a merchant's nonces.
     """
@@ -86,12 +112,12 @@ def authenticate(request: IncomingRequest, *, merchants: MerchantRegister, store
     if not _TIMESTAMP.fullmatch(timestamp) or not _NONCE.fullmatch(nonce):
         raise SignatureRefused("bad_signature_headers")
     now = now_ms()
-    if abs(now // 1000 - int(timestamp)) > TIMESTAMP_WINDOW_SECONDS:
+    if abs(clock_ms(merchant.merchant_id) // 1000 - int(timestamp)) > TIMESTAMP_WINDOW_SECONDS:
         raise SignatureRefused("stale_timestamp")
     message = b"\n".join(
         (request.method.encode(), request.target, timestamp.encode(), nonce.encode(), request.body, b"")
     )
-    if not merchant.has_signed(message, request.headers.get("sandbox-signature", "")):
+    if not has_signed(merchant.public_key, message, request.headers.get("sandbox-signature", "")):
         raise SignatureRefused("bad_signature")
 
     # Remembered a little longer than the window in which the same timestamp would still be accepted.
@@ -171,42 +197,19 @@ class CreateRefund(BaseModel):
 # What merchants are told
 
 
-def payment_announcement(
-    payment: Payment, *, event_id: str, trade_no: str, payer: str, paid_at_ms: int, amount_fen: int
-) -> bytes:
-    """Return the body of the notification `payment.paid`; `amount_fen` is an argument so that testers can lie."""
+def payment_announcement(claimed: Payment, *, event_id: str) -> bytes:
+    """Return the body of the notification `payment.paid`; `claimed` is a paid payment, or what testers make of it."""
+    assert claimed.paid_at_ms is not None
     return encode(
         {
             "event_id": event_id,
             "event": "payment.paid",
-            "merchant_id": payment.merchant_id,
-            "out_trade_no": payment.out_trade_no,
-            "trade_no": trade_no,
-            "amount_fen": amount_fen,
-            "currency": payment.currency,
-            "payer": payer,
-            "paid_at": rfc3339(paid_at_ms),
+            "merchant_id": claimed.merchant_id,
+            "out_trade_no": claimed.out_trade_no,
+            "trade_no": claimed.trade_no,
+            "amount_fen": claimed.paid_fen,
+            "currency": claimed.currency,
+            "payer": claimed.payer,
+            "paid_at": rfc3339(claimed.paid_at_ms),
         }
     )
-
-
-class SandboxDialect:
-    """How this channel signs a notification and recognises its acknowledgement; see `notify.Dialect`."""
-
-    def __init__(self, key: SigningKey) -> None:
-        """Sign with the sandbox's own key."""
-        self._key = key
-
-    def headers(self, body: bytes, *, wrongly_signed: bool) -> dict[str, str]:
-        """Return the headers of one delivery; each delivery has its own timestamp and nonce."""
-        return {"Content-Type": "application/json", **sign_outgoing(self._key, body, wrongly=wrongly_signed)}
-
-    def acknowledges(self, status: int, body: bytes) -> bool:
-        """Whether an answer means "I have it": 200 and `{"code":"SUCCESS"}`, nothing less."""
-        if status != 200:
-            return False
-        try:
-            answer = json.loads(body)
-        except ValueError:
-            return False
-        return isinstance(answer, dict) and answer.get("code") == "SUCCESS"
