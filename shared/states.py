@@ -129,6 +129,7 @@ class ExceptionKind(StrEnum):
     BAD_SIGNATURES = "bad_signatures"
     PAYMENT_UNKNOWN = "payment_unknown"
     REFUND_STUCK = "refund_stuck"
+    UNKNOWN_REFUND = "unknown_refund"
 
 
 class ExceptionState(StrEnum):
@@ -148,6 +149,28 @@ class ExceptionAction(StrEnum):
     ATTACH = "attach"
     ASK_AGAIN = "ask_again"
     DISMISS = "dismiss"
+
+
+class UnmatchedState(StrEnum):
+    """Money that a channel took and that pays no order: `returning` while its refund is under way.
+
+    `corrected`: the channel named another amount later, and the right one was booked.
+    """
+
+    HELD = "held"
+    RETURNING = "returning"
+    RETURNED = "returned"
+    ATTACHED = "attached"
+    CORRECTED = "corrected"
+
+
+class CallbackState(StrEnum):
+    """One notification as it was kept: `deferred` could not be applied yet, `rejected` was signed by nobody we know."""
+
+    DEFERRED = "deferred"
+    APPLIED = "applied"
+    REFUSED = "refused"
+    REJECTED = "rejected"
 
 
 class FoundBy(StrEnum):
@@ -180,12 +203,69 @@ class RefundPolicy(StrEnum):
     NONE = "none"
 
 
+class RefundReason(StrEnum):
+    """What a buyer says is wrong, besides own words."""
+
+    DEFECTIVE = "defective"
+    USED = "used"
+    UNWANTED = "unwanted"
+    OTHER = "other"
+
+
+class RefundTurn(StrEnum):
+    """Who has the ball. Nobody has it once a refund has ended."""
+
+    SUPPLIER = "supplier"
+    SHOP = "shop"
+    FINANCE = "finance"
+    CHANNEL = "channel"
+
+
+class RefundStep(StrEnum):
+    """What happened to a refund: the lines of its timeline."""
+
+    ASKED = "asked"
+    STARTED = "started"
+    AUTO_APPROVED = "auto_approved"
+    AUTO_REFUSED = "auto_refused"
+    SUPPLIER_AGREED = "supplier_agreed"
+    SUPPLIER_REFUSED = "supplier_refused"
+    SILENT = "silent"
+    REPLACED = "replaced"
+    SHOP_APPROVED = "shop_approved"
+    SHOP_REFUSED = "shop_refused"
+    CHECKED = "checked"
+    STOPPED = "stopped"
+    SUBMITTED = "submitted"
+    DELAYED = "delayed"
+    ACCEPTED = "accepted"
+    RETRIED = "retried"
+    ABNORMAL = "abnormal"
+    SUCCEEDED = "succeeded"
+    CLOSED = "closed"
+
+
+class RefundTrouble(StrEnum):
+    """Why a refund waits, or ended without money."""
+
+    NO_ANSWER = "no_answer"
+    TOO_SOON = "too_soon"
+    NOT_ENOUGH_BALANCE = "not_enough_balance"
+    ABNORMAL = "abnormal"
+    REFUSED = "refused"
+    DIFFERS = "differs"
+    TOO_LATE = "too_late"
+    TOO_MANY = "too_many"
+    CHANNEL_GONE = "channel_gone"
+
+
 U, O, A, R = UnitState, OrderState, AttemptState, RefundState  # noqa: E741 - the tables below read as tables
 
 UNIT: dict[UnitState, frozenset[UnitState]] = {
     U.FREE: frozenset({U.HELD, U.SOLD, U.VOID}),
     U.HELD: frozenset({U.FREE, U.SOLD, U.VOID}),
-    U.SOLD: frozenset(),
+    # A key that nobody has seen may come back when its money goes back.
+    U.SOLD: frozenset({U.FREE, U.VOID}),
     U.VOID: frozenset(),
 }
 
@@ -241,6 +321,21 @@ EXCEPTION: dict[ExceptionState, frozenset[ExceptionState]] = {
     X.CLOSED: frozenset(),
 }
 
+UNMATCHED: dict[UnmatchedState, frozenset[UnmatchedState]] = {
+    UnmatchedState.HELD: frozenset({UnmatchedState.RETURNING, UnmatchedState.ATTACHED, UnmatchedState.CORRECTED}),
+    UnmatchedState.RETURNING: frozenset({UnmatchedState.RETURNED, UnmatchedState.HELD}),
+    UnmatchedState.RETURNED: frozenset(),
+    UnmatchedState.ATTACHED: frozenset(),
+    UnmatchedState.CORRECTED: frozenset(),
+}
+
+CALLBACK: dict[CallbackState, frozenset[CallbackState]] = {
+    CallbackState.DEFERRED: frozenset({CallbackState.APPLIED, CallbackState.REFUSED}),
+    CallbackState.APPLIED: frozenset(),
+    CallbackState.REFUSED: frozenset(),
+    CallbackState.REJECTED: frozenset(),
+}
+
 _MONEY = (ExceptionAction.REFUND, ExceptionAction.ATTACH)
 
 EXCEPTION_ACTIONS: dict[ExceptionKind, tuple[ExceptionAction, ...]] = {
@@ -253,8 +348,12 @@ EXCEPTION_ACTIONS: dict[ExceptionKind, tuple[ExceptionAction, ...]] = {
     ExceptionKind.BAD_SIGNATURES: (ExceptionAction.DISMISS,),
     ExceptionKind.PAYMENT_UNKNOWN: (ExceptionAction.ASK_AGAIN, ExceptionAction.DISMISS),
     ExceptionKind.REFUND_STUCK: (ExceptionAction.ASK_AGAIN, ExceptionAction.DISMISS),
+    ExceptionKind.UNKNOWN_REFUND: (ExceptionAction.DISMISS,),
 }
 """What may be done about each kind; the first is proposed."""
+
+WITHOUT_MONEY = frozenset({ExceptionAction.ASK_AGAIN, ExceptionAction.DISMISS})
+"""What may be done about an exception that holds no money of ours: nothing can be given back or delivered for it."""
 
 TWO_PEOPLE = frozenset({ExceptionAction.REFUND, ExceptionAction.ATTACH, ExceptionAction.DELIVER})
 """Actions that move money or goods: one person proposes, another one approves."""
@@ -279,6 +378,8 @@ MACHINES: dict[type[StrEnum] | type[IntEnum], Mapping[Any, frozenset[Any]]] = {
     AttemptState: ATTEMPT,
     RefundState: REFUND,
     ExceptionState: EXCEPTION,
+    UnmatchedState: UNMATCHED,
+    CallbackState: CALLBACK,
     ProductState: PRODUCT,
     ImportState: IMPORT,
 }
@@ -333,6 +434,7 @@ LABELS: dict[StrEnum | IntEnum, tuple[str, str]] = {
     ExceptionKind.BAD_SIGNATURES: ("伪造通知激增", "Burst of bad signatures"),
     ExceptionKind.PAYMENT_UNKNOWN: ("支付结果未知", "Payment outcome unknown"),
     ExceptionKind.REFUND_STUCK: ("退款受阻", "Refund stuck"),
+    ExceptionKind.UNKNOWN_REFUND: ("渠道侧退款", "Refunded outside of the shop"),
     X.OPEN: ("待处理", "Open"),
     X.PROPOSED: ("待复核", "Waits for approval"),
     X.WORKING: ("处理中", "In progress"),
@@ -357,6 +459,65 @@ LABELS: dict[StrEnum | IntEnum, tuple[str, str]] = {
     RefundPolicy.UNUSED_ONLY: ("未使用可退", "Refundable while unused"),
     RefundPolicy.DEFECT_ONLY: ("卡密有问题可退", "Refundable if the key is defective"),
     RefundPolicy.NONE: ("售出不退", "Not refundable"),
+    RefundReason.DEFECTIVE: ("卡密无效", "The key does not work"),
+    RefundReason.USED: ("卡密已被使用", "The key was used before"),
+    RefundReason.UNWANTED: ("买错了或不想要了", "Bought by mistake, or not wanted"),
+    RefundReason.OTHER: ("其他原因", "Another reason"),
+    RefundTurn.SUPPLIER: ("供应商", "Supplier"),
+    RefundTurn.SHOP: ("店铺", "Shop"),
+    RefundTurn.FINANCE: ("财务", "Finance"),
+    RefundTurn.CHANNEL: ("支付渠道", "Payment channel"),
+    RefundStep.ASKED: ("买家申请退款", "The buyer asked"),
+    RefundStep.STARTED: ("发起退款", "Started"),
+    RefundStep.AUTO_APPROVED: ("按退款规则自动同意", "Approved by the refund rules"),
+    RefundStep.AUTO_REFUSED: ("按退款规则不能退款", "Refused by the refund rules"),
+    RefundStep.SUPPLIER_AGREED: ("供应商同意退款", "The supplier agreed"),
+    RefundStep.SUPPLIER_REFUSED: ("供应商不同意，由店铺裁定", "The supplier refused; the shop decides"),
+    RefundStep.SILENT: ("供应商未按时答复，由店铺裁定", "The supplier did not answer; the shop decides"),
+    RefundStep.REPLACED: ("已补发新的卡密", "A new key was delivered"),
+    RefundStep.SHOP_APPROVED: ("店铺同意退款", "The shop approved"),
+    RefundStep.SHOP_REFUSED: ("店铺不同意退款", "The shop refused"),
+    RefundStep.CHECKED: ("财务复核通过", "Checked by finance"),
+    RefundStep.STOPPED: ("财务复核未通过", "Stopped by finance"),
+    RefundStep.SUBMITTED: ("已提交支付渠道", "Sent to the payment channel"),
+    RefundStep.DELAYED: ("暂未提交，等待重试", "Waits for the next try"),
+    RefundStep.ACCEPTED: ("支付渠道已受理，尚未到账", "Accepted by the channel, not refunded yet"),
+    RefundStep.RETRIED: ("重新提交支付渠道", "Sent to the channel again"),
+    RefundStep.ABNORMAL: ("支付渠道退款异常，正在处理", "The channel could not refund; we are at it"),
+    RefundStep.SUCCEEDED: ("已退款", "Refunded"),
+    RefundStep.CLOSED: ("退款已关闭", "Closed"),
+    RefundTrouble.NO_ANSWER: ("支付渠道没有回应，将继续查询。", "The channel did not answer; it is asked again."),
+    RefundTrouble.TOO_SOON: (
+        "同一订单两次退款须间隔 1 分钟，到时间自动提交。",
+        "Two refunds of one order must be a minute apart; this one is sent by itself.",
+    ),
+    RefundTrouble.NOT_ENOUGH_BALANCE: (
+        "商户余额不足，请充值后重试，也会自动重试。",
+        "The merchant's balance is too low; top it up and try again. It is also tried again by itself.",
+    ),
+    RefundTrouble.ABNORMAL: (
+        "买家的收款账户无法入账。请在支付渠道的商户平台对这笔退款申请“异常退款”（退至其他银行卡），"
+        "本系统会继续查询，到账后自动完成。",
+        "The payer's account cannot take the money. Apply for an abnormal refund (to another card) in the channel's "
+        "own console; the outcome is followed here.",
+    ),
+    RefundTrouble.REFUSED: ("支付渠道拒绝了退款。", "The channel refused."),
+    RefundTrouble.DIFFERS: (
+        "支付渠道报告的退款金额与本店记录不同，请核对。",
+        "The channel reports another amount than ours; please compare.",
+    ),
+    RefundTrouble.TOO_LATE: (
+        "已超过支付渠道允许的退款期限，请线下处理。",
+        "The channel's time limit for refunds is over; settle it outside.",
+    ),
+    RefundTrouble.TOO_MANY: (
+        "该笔付款的退款次数已达支付渠道上限，请线下处理。",
+        "The channel allows no more refunds of this payment; settle it outside.",
+    ),
+    RefundTrouble.CHANNEL_GONE: (
+        "本店没有接入该支付渠道，请先配置渠道密钥。",
+        "This channel is not set up here; configure its keys first.",
+    ),
     R.REQUESTED: ("已申请", "Asked"),
     R.SUPPLIER_WAIT: ("等待供应商确认", "With the supplier"),
     R.APPROVED: ("已同意", "Approved"),

@@ -26,6 +26,7 @@ ACCOUNT_KINDS: dict[str, tuple[str, int, Fen | None]] = {
     # kind: side (A asset, L liability, I income, E expense), slots, floor of the balance
     "psp": ("A", 8, None),  # what a channel owes us; clears to zero when it pays our bank
     "escrow": ("L", 8, None),  # buyers' money until delivery
+    "suspense": ("L", 4, None),  # money that channels took for us and that pays no order
     "supplier_pending": ("L", 4, None),  # owed to a supplier, not yet released
     "fee": ("I", 8, None),  # the platform's share
 }

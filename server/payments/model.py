@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, Date, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from server.db import Base, BigInt, Instant, Uid, big_text, blob, exact
@@ -15,7 +15,8 @@ class PaymentAttempt(Base):
     """One attempt to pay one order through one channel, under a number of ours that is never used again.
 
     `product` is how the buyer pays (`gateways.port.Product`); `invoke` is JSON that the page's script is called with.
-    `found_by` says which of the ways told that money came. `fee_fen` is estimated until the channel's bill names it.
+    It can be paid until `valid_until` where the channel's link ends before the attempt does. `found_by` says which of
+    the ways told that money came. `fee_fen` is estimated until the channel's bill names it.
     """
 
     __tablename__ = "payment_attempt"
@@ -44,10 +45,17 @@ class PaymentAttempt(Base):
     paid_at: Mapped[datetime | None] = mapped_column(Instant)
     query_at: Mapped[datetime | None] = mapped_column(Instant)
     queries: Mapped[int] = mapped_column(BigInt, default=0)
+    valid_until: Mapped[datetime | None] = mapped_column(Instant)
+    paid_as: Mapped[str | None] = mapped_column(exact(64))
     found_by: Mapped[str | None] = mapped_column(exact(16))
     payer_total_fen: Mapped[int | None] = mapped_column(BigInt)
     fee_fen: Mapped[int | None] = mapped_column(BigInt)
     fee_is_final: Mapped[bool] = mapped_column(default=False)
+
+    @property
+    def channel_no(self) -> str:
+        """Our number as the channel knows this money: another one where two people attached money to the order."""
+        return self.paid_as or self.out_trade_no
 
 
 class PaymentCallback(Base):
@@ -122,7 +130,8 @@ class PaymentChannel(Base):
     """What the shop decided about a channel, and how it was last seen. Without a row it is on and well.
 
     A channel that is off takes no new attempts; its open ones are followed to their end. `away_since` is set by
-    whichever process found that it does not answer, and cleared by the next answer.
+    whichever process found that it does not answer, and cleared by the next answer. Its bills were read up to the
+    business day `billed_until`.
     """
 
     __tablename__ = "payment_channel"
@@ -135,13 +144,14 @@ class PaymentChannel(Base):
     away_since: Mapped[datetime | None] = mapped_column(Instant)
     away_why: Mapped[str | None] = mapped_column(exact(200))
     answered_at: Mapped[datetime | None] = mapped_column(Instant)
+    billed_until: Mapped[date | None] = mapped_column(Date)
     version: Mapped[int] = mapped_column(BigInt, default=1)
 
 
 class UnmatchedPayment(Base):
     """Money that a channel received for us and that pays no attempt: of a wrong amount, a second time, or an orphan.
 
-    It is in the ledger's suspense account until `state` is `returned` (refunded) or `attached` (it pays an order now).
+    It is in the ledger's suspense account while `state` is `held` or `returning` (`states.UnmatchedState`).
     """
 
     __tablename__ = "payment_unmatched"

@@ -27,6 +27,8 @@ def _attempts_and_callbacks() -> None:
         table.alter_column("qr_text", existing_type=db.exact(512), type_=db.exact(1024), existing_nullable=True)
         table.add_column(sa.Column("product", db.exact(16), nullable=False, server_default="qr"))
         table.add_column(sa.Column("invoke", db.big_text()))
+        table.add_column(sa.Column("valid_until", db.Instant()))
+        table.add_column(sa.Column("paid_as", db.exact(64)))
         table.add_column(sa.Column("found_by", db.exact(16)))
         table.add_column(sa.Column("payer_total_fen", db.BigInt))
         table.add_column(sa.Column("fee_fen", db.BigInt))
@@ -64,6 +66,7 @@ def _orders() -> None:
     op.add_column("product", sa.Column("refund_policy", db.exact(16), nullable=False, server_default="defect_only"))
     op.add_column("order_line", sa.Column("refund_policy", db.exact(16), nullable=False, server_default="defect_only"))
     op.add_column("shop_order", sa.Column("policy_version", db.exact(16)))
+    op.add_column("shop_order", sa.Column("refunded_fen", db.BigInt, nullable=False, server_default="0"))
 
 
 def _channels_and_unmatched() -> None:
@@ -77,6 +80,7 @@ def _channels_and_unmatched() -> None:
         sa.Column("away_since", db.Instant()),
         sa.Column("away_why", db.exact(200)),
         sa.Column("answered_at", db.Instant()),
+        sa.Column("billed_until", sa.Date()),
         sa.Column("version", db.BigInt, nullable=False),
     )
     op.create_table(
@@ -110,8 +114,11 @@ def _refunds() -> None:
         sa.Column("out_trade_no", db.exact(64), nullable=False),
         sa.Column("amount_fen", db.BigInt, nullable=False),
         sa.Column("cause", db.exact(16), nullable=False),
+        sa.Column("reason_kind", db.exact(16)),
         sa.Column("reason", db.exact(400), nullable=False),
         sa.Column("state", db.exact(16), nullable=False),
+        sa.Column("turn", db.exact(16)),
+        sa.Column("unseen", sa.Boolean(), nullable=False),
         sa.Column("wants_replacement", sa.Boolean(), nullable=False, server_default=sa.false()),
         sa.Column("supplier_id", db.Uid()),
         sa.Column("asked_by", db.exact(80), nullable=False),
@@ -124,14 +131,14 @@ def _refunds() -> None:
         sa.Column("ended_at", db.Instant()),
         sa.Column("query_at", db.Instant()),
         sa.Column("queries", db.BigInt, nullable=False, server_default="0"),
-        sa.Column("trouble", db.exact(200)),
+        sa.Column("trouble", db.exact(24)),
         sa.Column("version", db.BigInt, nullable=False, server_default="1"),
         sa.UniqueConstraint("out_refund_no", name="uq_payment_refund_out_refund_no"),
         sa.CheckConstraint("amount_fen > 0", name="ck_payment_refund_amount"),
     )
     op.create_index("ix_payment_refund_order_id", "payment_refund", ["order_id"])
     op.create_index("ix_payment_refund_attempt_id", "payment_refund", ["attempt_id"])
-    op.create_index("ix_payment_refund_state", "payment_refund", ["state", "due_at"])
+    op.create_index("ix_payment_refund_turn", "payment_refund", ["turn", "due_at"])
     op.create_index("ix_payment_refund_query", "payment_refund", ["query_at"])
     op.create_index("ix_payment_refund_supplier_id", "payment_refund", ["supplier_id", "id"])
     op.create_table(
@@ -175,6 +182,7 @@ def downgrade() -> None:
         "payment_channel",
     ):
         op.drop_table(gone)
+    op.drop_column("shop_order", "refunded_fen")
     op.drop_column("shop_order", "policy_version")
     op.drop_column("order_line", "refund_policy")
     op.drop_column("product", "refund_policy")
@@ -203,7 +211,16 @@ def downgrade() -> None:
         table.drop_column("reason")
         table.drop_column("event_id")
     with op.batch_alter_table("payment_attempt") as table:
-        for name in ("product", "invoke", "found_by", "payer_total_fen", "fee_fen", "fee_is_final"):
+        for name in (
+            "product",
+            "invoke",
+            "valid_until",
+            "paid_as",
+            "found_by",
+            "payer_total_fen",
+            "fee_fen",
+            "fee_is_final",
+        ):
             table.drop_column(name)
         table.alter_column("qr_text", existing_type=db.exact(1024), type_=db.exact(512), existing_nullable=True)
         table.alter_column("pay_url", existing_type=db.exact(2048), type_=db.exact(512), existing_nullable=True)
