@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
 from server.batch import Batch
+from server.breaker import Breakers
 from server.crypto import KeyRing
 from server.db import Database, Tx
 from server.gateways.port import Gateway
@@ -15,6 +16,7 @@ from server.jobs import Jobs
 from server.limits import Buckets
 from server.outbound import Outbound
 from server.settings import Settings
+from server.signals import Signals
 from server.telemetry import Health, Metrics
 
 if TYPE_CHECKING:
@@ -63,6 +65,8 @@ class Context:
     metrics: Metrics = field(default_factory=Metrics)
     health: Health = field(default_factory=Health)
     buckets: Buckets = field(default_factory=Buckets)
+    breakers: Breakers = field(default_factory=Breakers)
+    signals: Signals = field(default_factory=Signals)
 
 
 def of(connection: HTTPConnection) -> Context:
