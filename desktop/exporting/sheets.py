@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 
 from shared.clock import shop_time
 from shared.contracts.reports import DayMovement, DayOrder, DayPayment, LedgerTotal
-from shared.states import label
+from shared.labels import label
 
 Value = str | int | Decimal | datetime | None
 """What a cell holds. A state (StrEnum) and a bool become words of the workbook's language."""

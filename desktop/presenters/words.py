@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from enum import IntEnum, StrEnum
 
-from shared import states
+from shared import labels
 from shared.states import AlertKind, AttemptState, LotState, OrderState, ProductState, UnitState
 
 _language = "zh"
@@ -26,7 +26,7 @@ def language() -> str:
 
 def word(state: StrEnum | IntEnum) -> str:
     """The word for a state."""
-    return states.label(state, _language)
+    return labels.label(state, _language)
 
 
 def in_words(pair: tuple[str, str]) -> str:

@@ -22,8 +22,9 @@ from shared import clock
 from shared.contracts.catalog import NewProduct
 from shared.errors import BadField, KamengError
 from shared.ids import speak_order_code
+from shared.labels import label
 from shared.money import format_fen, format_unit_price
-from shared.states import OrderState, ProductState, label
+from shared.states import OrderState, ProductState
 
 
 def run(argv: Sequence[str], shell: Shell | None = None) -> int:

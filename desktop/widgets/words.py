@@ -12,7 +12,7 @@ from PySide6.QtCore import QCoreApplication
 
 from desktop.presenters.formats import age, count, moment
 from desktop.widgets.live import language
-from shared import clock, states
+from shared import clock, labels
 from shared.errors import KamengError
 
 
@@ -50,7 +50,7 @@ def counted(words: str, number: int) -> str:
 
 def state_word(state: StrEnum | IntEnum) -> str:
     """The word for a state in the language of the window."""
-    return states.label(state, language())
+    return labels.label(state, language())
 
 
 def sentence(error: Exception) -> str:

@@ -18,7 +18,8 @@ class Order(Base):
 
     `content_sha256` is the hash of the body that the idempotency key came with. `due_at` is when the next timer
     rings: the end of the hold, later the automatic completion. `origin` is a keyed hash of the buyer's network, by
-    which unpaid holds are limited; it names nobody. `policy_version` names the refund rules the buyer agreed to.
+    which unpaid holds are limited; it names nobody. `policy_version` names the refund rules the buyer agreed to;
+    `refunded_fen` is what of its amount the buyer has back.
     """
 
     __tablename__ = "shop_order"
@@ -46,6 +47,7 @@ class Order(Base):
     completed_at: Mapped[datetime | None] = mapped_column(Instant)
     first_viewed_at: Mapped[datetime | None] = mapped_column(Instant)
     policy_version: Mapped[str | None] = mapped_column(exact(16))
+    refunded_fen: Mapped[int] = mapped_column(BigInt, default=0)
     version: Mapped[int] = mapped_column(BigInt, default=1)
 
 

@@ -16,8 +16,9 @@ from markupsafe import Markup
 from server.storefront.language import Language, marked
 from shared import clock
 from shared.cardkey import Card
+from shared.labels import label
 from shared.money import Fen, UnitPrice, format_fen, format_unit_price
-from shared.states import OrderState, label
+from shared.states import OrderState
 
 FEW_LEFT = 10
 """Below this a buyer is told how many are left: a reason to hurry that is true."""

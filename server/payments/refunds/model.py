@@ -17,8 +17,9 @@ class Refund(Base):
     """Money on its way back to a buyer, of a paid attempt or of money that pays none.
 
     `out_refund_no` is ours and the same on every retry. `cause` is a `RefundCause`; `reason` is what the buyer or the
-    shop wrote. `due_at` is when silence is answered by the next person; `query_at` when the channel is asked next;
-    `trouble` says why it waits.
+    shop wrote. `turn` is who has the ball (`RefundTurn`), `due_at` until when a supplier has it. `unseen`: nobody had
+    seen its keys when it was approved, so they are withheld from then on. `query_at` is when the channel is asked next;
+    `trouble` (a `RefundTrouble`) says why it waits, or why it ended without money.
     """
 
     __tablename__ = "payment_refund"
@@ -26,7 +27,7 @@ class Refund(Base):
     __table_args__ = (
         Index("ix_payment_refund_order_id", "order_id"),
         Index("ix_payment_refund_attempt_id", "attempt_id"),
-        Index("ix_payment_refund_state", "state", "due_at"),
+        Index("ix_payment_refund_turn", "turn", "due_at"),
         Index("ix_payment_refund_query", "query_at"),
         Index("ix_payment_refund_supplier_id", "supplier_id", "id"),
         CheckConstraint("amount_fen > 0", name="amount"),
@@ -42,8 +43,11 @@ class Refund(Base):
     out_trade_no: Mapped[str] = mapped_column(exact(64))
     amount_fen: Mapped[int] = mapped_column(BigInt)
     cause: Mapped[str] = mapped_column(exact(16))
+    reason_kind: Mapped[str | None] = mapped_column(exact(16))
     reason: Mapped[str] = mapped_column(exact(400))
     state: Mapped[str] = mapped_column(exact(16))
+    turn: Mapped[str | None] = mapped_column(exact(16))
+    unseen: Mapped[bool] = mapped_column(default=False)
     wants_replacement: Mapped[bool] = mapped_column(default=False)
     supplier_id: Mapped[UUID | None] = mapped_column(Uid)
     asked_by: Mapped[str] = mapped_column(exact(80))
@@ -56,7 +60,7 @@ class Refund(Base):
     ended_at: Mapped[datetime | None] = mapped_column(Instant)
     query_at: Mapped[datetime | None] = mapped_column(Instant)
     queries: Mapped[int] = mapped_column(BigInt, default=0)
-    trouble: Mapped[str | None] = mapped_column(exact(200))
+    trouble: Mapped[str | None] = mapped_column(exact(24))
     version: Mapped[int] = mapped_column(BigInt, default=1)
 
 
@@ -76,7 +80,7 @@ class RefundLine(Base):
 
 
 class RefundEvent(Base):
-    """One step of a refund, as buyer and staff see it: who had the ball, what was said. Never changed."""
+    """One step of a refund (`what` is a `RefundStep`), with what was said. Never changed."""
 
     __tablename__ = "payment_refund_event"
     __table_args__ = (Index("ix_payment_refund_event_refund_id", "refund_id", "id"),)
