@@ -28,6 +28,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from server.sandbox.alipay import AlipayDialect
 from server.sandbox.connections import Connection
 from server.sandbox.database import Database
 from server.sandbox.dialect import Dialect
@@ -273,7 +274,7 @@ def _open_database(folder: Path) -> Database:
 def _open_dialects(engine: Engine, folder: Path, base_url: str) -> list[Dialect]:
     """The channels; each makes its keys at the first start."""
     try:
-        return [OwnDialect(engine, folder, base_url)]
+        return [OwnDialect(engine, folder, base_url), AlipayDialect(engine, folder, base_url)]
     except KeyFileUnusable as error:
         raise CannotStart(str(error)) from error
     except OSError as error:

@@ -99,6 +99,16 @@ CREATE TABLE fault (
     times_left INTEGER CHECK (times_left > 0)
 ) STRICT;
 
+CREATE TABLE bill_difference (
+    id INTEGER PRIMARY KEY,
+    channel TEXT NOT NULL,
+    merchant_id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    number TEXT NOT NULL,
+    amount_fen INTEGER,
+    day TEXT
+) STRICT;
+
 CREATE TABLE used_nonce (
     channel TEXT NOT NULL,
     merchant_id TEXT NOT NULL,

@@ -94,6 +94,9 @@ class Dialect(Protocol):
     def ready(self) -> dict[str, object]:
         """What the ready line says of it: paths of its public keys and of the folder for merchants' files."""
 
+    def return_url(self, payment: Payment) -> str:
+        """Where the buyer's page leads back to, now; empty when the merchant named nothing."""
+
     # Numbers
 
     def trade_no(self, payment: Payment, now_ms: int) -> str:

@@ -35,7 +35,7 @@ class Engine:
 
     def __init__(self, database: Database) -> None:
         """Start without a channel; `app.py` adds the dialects, and the notifier whom to wake."""
-        self._database = database
+        self.database = database
         self.store = Store(database)
         self.mailbox = Mailbox(database)
         self.faults = Faults(database)
@@ -55,7 +55,7 @@ class Engine:
     def pay(self, payment: Payment, *, late: bool = False) -> bool:
         """The buyer pays; `late` also what expired or was closed. False when it is no longer open."""
         now = now_ms()
-        with self._database.transaction():
+        with self.database.transaction():
             acceptance = self._acceptance(payment, now)
             taken = self.store.accept_payment(payment, acceptance, now_ms=now, late=late)
             if taken:
@@ -68,7 +68,7 @@ class Engine:
         now = now_ms()
         if payment.state_at(now) != "paid":
             return None
-        with self._database.transaction():
+        with self.database.transaction():
             acceptance = replace(self._acceptance(payment, now), paid_at_ms=now)
             token = secrets.token_urlsafe(24)
             again = self.store.repeat_payment(payment, acceptance, token=token, now_ms=now)
@@ -79,7 +79,7 @@ class Engine:
     def close(self, payment: Payment) -> None:
         """The merchant closes a payment; money on its way goes back. Raises AlreadyPaid."""
         about = about_payment(payment)
-        with self._database.transaction():
+        with self.database.transaction():
             if payment.state_at(now_ms()) == "pending" and self.faults.flag("paid_in_close", about):
                 self.pay(payment)
                 return
@@ -129,7 +129,7 @@ class Engine:
             outcome="abnormal" if outcome == "abnormal" else "closed" if outcome == "closed" else "succeeded",
             extra=extra,
         )
-        with self._database.transaction():
+        with self.database.transaction():
             refund = self.store.create_refund(payment, wanted, now_ms=now)
             if known is None:
                 self._tell_refunded(payment, refund)
@@ -139,7 +139,7 @@ class Engine:
     def retry_refund(self, refund: Refund) -> Refund:
         """An abnormal refund is sent another way and succeeds; the merchant is told once more."""
         payment, now = self.store.payment(refund.payment_id), now_ms()
-        with self._database.transaction():
+        with self.database.transaction():
             ends_at_ms = now + self.faults.milliseconds("refund_seconds", about_payment(payment))
             retried = self.store.end_refund(refund, "succeeded", at_ms=ends_at_ms)
             self._tell_refunded(payment, retried)

@@ -117,6 +117,10 @@ class OwnDialect:
             "merchants": str(self._data_folder / "merchants"),
         }
 
+    def return_url(self, payment: Payment) -> str:
+        """See `Dialect.return_url`."""
+        return payment.return_url
+
     def trade_no(self, payment: Payment, now_ms: int) -> str:  # noqa: ARG002 - other channels' numbers say more
         """See `Dialect.trade_no`."""
         return f"SP{now_ms}{secrets.randbelow(10**8):08d}"

@@ -156,6 +156,7 @@ class Pages:
             request,
             "result.html",
             payment=payment,
+            return_url=self._return_url(payment),
             state=payment.state_at(now_ms()),
             merchant_name=self._merchant_name(payment),
             refunded_fen=self._store.refunded_fen(payment),
@@ -176,6 +177,10 @@ class Pages:
     def _merchant_name(self, payment: Payment) -> str:
         dialect = self._engine.dialects.get(payment.channel)
         return dialect.merchant_name(payment.merchant_id) if dialect else payment.merchant_id
+
+    def _return_url(self, payment: Payment) -> str:
+        dialect = self._engine.dialects.get(payment.channel)
+        return dialect.return_url(payment) if dialect else payment.return_url
 
     def _to_result(self, payment: Payment, query: str = "") -> Response:
         address = f"{self._root}/pay/{payment.token}/result{query}"
