@@ -6,6 +6,7 @@ register their commands and jobs here; a route that does not say who is allowed 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -21,11 +22,12 @@ from server import audit, changes, context, invariants, jobs, migrations, teleme
 from server.batch import CAPACITY, Batch
 from server.catalog import routes as catalog_routes
 from server.context import Context
-from server.crypto import ChannelKeyMissing, KeyRing
+from server.crypto import KeyRing
 from server.db import Database
+from server.gateways import setup
+from server.gateways.clocks import TimedLine
 from server.gateways.port import Gateway
-from server.gateways.sandbox import CHANNEL as SANDBOX
-from server.gateways.sandbox import SandboxGateway
+from server.gateways.wechat import WechatGateway
 from server.identity import actions as identity
 from server.identity import routes as identity_routes
 from server.outbound import Outbound
@@ -51,6 +53,12 @@ INVARIANTS_SECONDS = 600
 BUSY_SHARE = 0.8
 """A queue fuller than this turns the process away from the balancer."""
 
+BILL_SECONDS, BILL_BYTES = 120.0, 64 * 1024 * 1024
+"""A day's bill may take its time, and be large."""
+
+RENEWAL_SECONDS = 15
+"""How soon certificates that somebody signed with are fetched."""
+
 health_routes = Router()
 
 ROUTERS: tuple[Router, ...] = (
@@ -71,16 +79,17 @@ def assemble(settings: Settings) -> Context:
     """The parts of a process, wired but not started. Raises what the key ring or the database refuses."""
     keys = KeyRing.parse(settings.key_ring) if settings.key_ring else KeyRing.load(settings.key_ring_file)
     db = Database(settings.database_url)
-    outbound = Outbound()
+    outbound, health = Outbound(), telemetry.Health()
     ctx = Context(
         settings=settings,
         db=db,
         batch=Batch(db),
         jobs=jobs.Jobs(db),
         keys=keys,
-        gateways=_gateways(settings, keys, outbound),
+        gateways=_gateways(settings, keys, outbound, health),
         outbound=outbound,
         hints=Hints(),
+        health=health,
     )
     intake.register(ctx)
     lots.register(ctx)
@@ -134,31 +143,44 @@ async def _run(ctx: Context, worker: bool, _app: FastAPI) -> AsyncIterator[None]
         ctx.batch.start()
         if worker:
             ctx.jobs.start()
+        renewing = asyncio.create_task(_renew_certificates(ctx))
         try:
             yield
         finally:
+            renewing.cancel()
             ctx.health.draining = True
             await run_in_threadpool(ctx.jobs.close)
             await run_in_threadpool(ctx.batch.close)
     ctx.db.close()
 
 
-def _gateways(settings: Settings, keys: KeyRing, outbound: Outbound) -> dict[str, Gateway]:
-    """The channels that can be paid through: those with an address and with keys."""
-    if settings.sandbox_url is None:
-        return {}
-    try:
-        sandbox: Gateway = SandboxGateway(
-            base_url=settings.sandbox_url,
-            merchant_id=keys.merchant_id(SANDBOX),
-            private_key_pem=keys.gateway_private_key_pem(SANDBOX),
-            channel_public_key_pem=keys.gateway_public_key_pem(SANDBOX),
-            outbound=outbound,
-        )
-    except ChannelKeyMissing as missing:
-        _log.warning(missing.sentence("en"))
-        return {}
-    return {SANDBOX: sandbox}
+def _gateways(settings: Settings, keys: KeyRing, outbound: Outbound, health: telemetry.Health) -> dict[str, Gateway]:
+    """The channels that can be paid through. One that cannot be used is told of and left out: the shop still opens."""
+    downloads = Outbound(total_seconds=BILL_SECONDS, max_answer_bytes=BILL_BYTES)
+    gateways: dict[str, Gateway] = {}
+    for channel in keys.channels():
+        heard = partial(health.record_clock, channel)
+        try:
+            gateways[channel] = setup.gateway_of(
+                channel,
+                keys.channel(channel),
+                settings,
+                calls=TimedLine(outbound, heard),
+                downloads=downloads,
+                keep=partial(setup.keep_certificates, keys, channel),
+            )
+        except setup.ChannelUnusable as problem:
+            _log.warning(problem.sentence("en"))
+    return gateways
+
+
+async def _renew_certificates(ctx: Context) -> None:
+    """For as long as the process serves: beside the requests, because a notification does not wait for a download."""
+    while True:
+        await asyncio.sleep(RENEWAL_SECONDS)
+        for gateway in ctx.gateways.values():
+            if isinstance(gateway, WechatGateway):
+                await gateway.renew_if_wanted()
 
 
 def _check_invariants(ctx: Context) -> None:
@@ -189,7 +211,12 @@ def readyz(request: Request) -> Response:
         "queue": lambda: ctx.batch.depth < CAPACITY * BUSY_SHARE,
     }
     ready, results = telemetry.readiness(checks)
-    shown = {"status": "ok" if ready else "failed", **results, "invariants": ctx.health.invariants()}
+    shown = {
+        "status": "ok" if ready else "failed",
+        **results,
+        "invariants": ctx.health.invariants(),
+        "clock": ctx.health.clock(),
+    }
     return web.plain_json(shown, 200 if ready else 503)
 
 

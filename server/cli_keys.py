@@ -1,4 +1,4 @@
-"""`kameng-server keys`: the key ring, its master keys, and the data keys of lots.
+"""`kameng-server keys`: the key ring, its master keys, and the data keys of lots; channels are `cli_channels`.
 
 Exit status 1 when something could not be done for some lots: they are named, and running again tries them again.
 """
@@ -6,14 +6,13 @@ Exit status 1 when something could not be done for some lots: they are named, an
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from uuid import UUID
 
+from server import cli_channels
 from server.catalog import queries as catalog
 from server.cli_parts import ACTOR, database, ring, say, tell
 from server.crypto import KeyRing
@@ -24,7 +23,7 @@ from server.settings import Settings
 from server.stock.vault import rekey
 from server.stock.vault.rekey import Chosen, Progress
 from shared import clock
-from shared.errors import BadField, Conflict, KamengError, NotFound
+from shared.errors import Conflict, KamengError, NotFound
 
 FORGET_AFTER = timedelta(minutes=10)
 """A server may still be storing a lot whose key it wrapped just before another master key became the active one."""
@@ -69,12 +68,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Add the verbs of `keys`."""
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     verbs.add_parser("init", help="新建密钥环 / make a new ring").set_defaults(run=_init)
-    verbs.add_parser("show", help="查看公开部分 / show what is public").set_defaults(run=_show)
-    channel = verbs.add_parser("add", help="登记渠道公钥 / add a channel's public key")
-    channel.add_argument("channel")
-    channel.add_argument("--file", type=Path, required=True, help="PEM")
-    channel.add_argument("--merchant", help="商户号 / our number at the channel")
-    channel.set_defaults(run=_add_channel)
+    cli_channels.add(verbs)
     verbs.add_parser("status", help="主密钥与批次 / masters, lots, re-encryptions").set_defaults(run=_status)
     rotate = verbs.add_parser("rotate", help="更换主密钥 / a new master key for all lots")
     rotate.add_argument(
@@ -111,33 +105,6 @@ def _init(settings: Settings, _options: argparse.Namespace) -> int:
         f"Made the key ring {settings.key_ring_file}. Back it up now, apart from the database's backups.",
     )
     print(keys)
-    return 0
-
-
-def _show(settings: Settings, _options: argparse.Namespace) -> int:
-    keys = ring(settings)
-    print(f"import {keys.import_key_id}")
-    for channel in keys.channels():
-        print(f"{channel} {keys.merchant_id(channel)}")
-        print(keys.our_public_key_pem(channel).decode(), end="")
-    return 0
-
-
-def _add_channel(settings: Settings, options: argparse.Namespace) -> int:
-    keys = ring(settings)
-    try:
-        pem = options.file.read_bytes()
-    except OSError as error:
-        raise BadField(field="--file", reason=error.strerror or str(options.file)) from None
-    merchant = options.merchant or settings.sandbox_merchant
-    keys.add_channel(options.channel, public_pem=pem, merchant_id=merchant)
-    # The public half of our pair is what the channel needs, and nothing else goes to stdout: it can be piped.
-    print(keys.our_public_key_pem(options.channel).decode(), end="")
-    told = (
-        f"已登记渠道 {options.channel}（商户号 {merchant}）。请把上面的公钥提交给渠道；运行中的服务器需要重启。",
-        f"Added {options.channel} (merchant {merchant}). Give the key above to the channel; restart a running server.",
-    )
-    print(told[settings.language == "en"], file=sys.stderr)
     return 0
 
 

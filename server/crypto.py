@@ -11,15 +11,13 @@ import base64
 import hashlib
 import hmac
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
@@ -60,13 +58,22 @@ class Secret:
         return "•••"
 
 
+class ChannelRecord(dict[str, str]):
+    """What we were given for a payment channel, by the names of `server.gateways.setup`. Printing it shows no value."""
+
+    def __repr__(self) -> str:
+        return f"ChannelRecord({sorted(self)})"
+
+    __str__ = __repr__
+
+
 class ChannelKeyMissing(KamengError):
-    """A payment channel has no public key in the ring."""
+    """A payment channel has no keys in the ring."""
 
     code = "channel_key_missing"
     status = 500
-    zh = "支付渠道“{channel}”还没有公钥。请运行 kameng-server keys add {channel} --file 公钥.pem。"
-    en = "Payment channel “{channel}” has no public key. Run `kameng-server keys add {channel} --file KEY.pem`."
+    zh = "支付渠道“{channel}”还没有登记。请运行 kameng-server keys add {channel}（参数见 docs/payments.md）。"
+    en = "Payment channel “{channel}” is not set up. Run `kameng-server keys add {channel}`; see docs/payments.md."
 
 
 class ChunkUnreadable(BadInput):
@@ -177,7 +184,7 @@ class KeyRing:
             self.fingerprinter = Fingerprinter(_key(ring["fingerprint"]))
             self.import_key_id: str = ring["import"]["id"]
             self._import_key = X25519PrivateKey.from_private_bytes(_key(ring["import"]["private"]))
-            self._channels: dict[str, dict[str, str]] = dict(ring["channels"].items())
+            self._channels = _channels(ring)
         except (AttributeError, KeyError, ValueError, TypeError) as error:
             raise KeyRingDamaged(reason=type(error).__name__) from None
 
@@ -338,53 +345,39 @@ class KeyRing:
         except InvalidTag:
             raise SecretUnreadable from None
 
-    def add_channel(self, channel: str, *, public_pem: bytes, merchant_id: str) -> None:
-        """Store a channel's public key and make our own key pair for it once. Needs a ring that is a file.
+    def change_channel(self, channel: str, change: Callable[[ChannelRecord], Mapping[str, str]]) -> ChannelRecord:
+        """Put in place what `change` makes of the channel's record as the file holds it now; two commands lose nothing.
 
-        Raises BadInput when the PEM is not an RSA public key of at least 2048 bits.
+        Needs a ring that is a file. A running server reads channels when it starts.
         """
-        try:
-            key = serialization.load_pem_public_key(public_pem)
-        except (ValueError, TypeError):
-            raise BadInput(reason="PEM") from None
-        if not isinstance(key, rsa.RSAPublicKey) or key.key_size < 2048:
-            raise BadInput(reason="RSA >= 2048")
 
-        def add(ring: Ring) -> Ring:
-            private = ring["channels"].get(channel, {}).get("private") or _new_rsa_pem()
-            added = {"merchant_id": merchant_id, "public": public_pem.decode(), "private": private}
-            return ring | {"channels": ring["channels"] | {channel: added}}
+        def put(ring: Ring) -> Ring:
+            changed = dict(change(ChannelRecord(ring["channels"].get(channel, {}))))
+            return ring | {"channels": ring["channels"] | {channel: changed}}
 
-        self._channels = self._change(add)["channels"]
+        self._channels = _channels(self._change(put))
+        return self._channels[channel]
 
-    def merchant_id(self, channel: str) -> str:
-        """Our merchant number at a channel. Raises ChannelKeyMissing."""
-        return self._channel(channel)["merchant_id"]
+    def drop_channel(self, channel: str) -> None:
+        """Forget a channel with our key for it, for good. Raises ChannelKeyMissing."""
 
-    def gateway_private_key_pem(self, channel: str) -> bytes:
-        """Our private key for a channel. Raises ChannelKeyMissing."""
-        return self._channel(channel)["private"].encode()
+        def drop(ring: Ring) -> Ring:
+            if channel not in ring["channels"]:
+                raise ChannelKeyMissing(channel=channel)
+            return ring | {"channels": {name: record for name, record in ring["channels"].items() if name != channel}}
 
-    def gateway_public_key_pem(self, channel: str) -> bytes:
-        """The channel's public key. Raises ChannelKeyMissing."""
-        return self._channel(channel)["public"].encode()
+        self._channels = _channels(self._change(drop))
 
-    def our_public_key_pem(self, channel: str) -> bytes:
-        """Our public key for a channel, to be handed to it. Raises ChannelKeyMissing."""
-        key = serialization.load_pem_private_key(self.gateway_private_key_pem(channel), password=None)
-        return key.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-
-    def channels(self) -> list[str]:
-        """The channels that have keys."""
-        return sorted(self._channels)
-
-    def _channel(self, channel: str) -> dict[str, str]:
+    def channel(self, channel: str) -> ChannelRecord:
+        """What we were given for a channel. Raises ChannelKeyMissing."""
         try:
             return self._channels[channel]
         except KeyError:
             raise ChannelKeyMissing(channel=channel) from None
+
+    def channels(self) -> list[str]:
+        """The channels that have a record, complete or not."""
+        return sorted(self._channels)
 
     def _change(self, change: Callable[[Ring], Ring]) -> Ring:
         """Change the file. Raises RingNotAFile, RingInUse."""
@@ -417,6 +410,14 @@ class _Masters:
         return cls(keys, ring["active_master"], int(ring.get("active_since", 0)))
 
 
+def _channels(ring: Ring) -> dict[str, ChannelRecord]:
+    """The channels of a ring. Raises TypeError for a record that holds other things than texts."""
+    records = {channel: ChannelRecord(record) for channel, record in ring["channels"].items()}
+    if not all(isinstance(text, str) for record in records.values() for text in record.values()):
+        raise TypeError("a channel's record holds texts")
+    return records
+
+
 def _opened(aead: AESGCM, sealed: bytes, place: bytes) -> bytes:
     """What nonce || ciphertext || tag hold. Raises InvalidTag, also for a row that was cut short."""
     if len(sealed) < _NONCE_BYTES:
@@ -434,13 +435,6 @@ def _key(text: str) -> bytes:
 
 def _b64(data: bytes) -> str:
     return base64.b64encode(data).decode()
-
-
-def _new_rsa_pem() -> str:
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ).decode()
 
 
 def seal_chunk(public_key: bytes, packed: bytes, *, import_id: UUID, n: int) -> bytes:

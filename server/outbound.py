@@ -14,6 +14,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Protocol
 
 import httpx
 
@@ -38,6 +39,13 @@ class Unanswered(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class Line(Protocol):
+    """A way out to another party: `Outbound` itself, or something that listens in and passes on."""
+
+    async def exchange(self, method: str, url: str, *, headers: Mapping[str, str], body: bytes = b"") -> Reply:
+        """Send exactly these bytes and return the answer, whatever its status. Raises Unanswered."""
 
 
 class Outbound:

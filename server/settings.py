@@ -274,7 +274,7 @@ def _refuse_weak(settings: Settings, given: Mapping[str, str]) -> None:
     """Refuse what is fine on a desk and dangerous in a shop. Raises BadSetting for the first one."""
     if not settings.is_https:
         _refuse("base_url", "正式环境必须使用 https:// 网址", "a live shop needs an https:// address")
-    if _is_local(urlsplit(settings.base_url).hostname or ""):
+    if is_local(urlsplit(settings.base_url).hostname or ""):
         _refuse("base_url", "正式环境不能使用本机地址或示例域名", "a live shop needs its public host name")
     if settings.sandbox_url is not None:
         _refuse(
@@ -309,7 +309,8 @@ def _refuse_weak(settings: Settings, given: Mapping[str, str]) -> None:
         )
 
 
-def _is_local(host: str) -> bool:
+def is_local(host: str) -> bool:
+    """Whether a host's name is not one of the public net: this machine, or a name kept for examples."""
     try:
         address = ip_address(host)
     except ValueError:

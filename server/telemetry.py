@@ -165,6 +165,9 @@ class _Gauges(Collector):
 
 INVARIANTS_STALE_AFTER = timedelta(minutes=15)
 
+CLOCK_OFF_SECONDS = 60
+"""A clock this far from a channel's is told to people: at five minutes no signature counts any more."""
+
 
 class Health:
     """Whether this process should get requests. `draining` is set when it was told to stop.
@@ -177,6 +180,7 @@ class Health:
         self.draining = False
         self._checked_at: datetime | None = None
         self._findings = 0
+        self._clocks: dict[str, float] = {}
 
     def record_invariants(self, *, findings: int) -> None:
         """Note the outcome of an invariant run."""
@@ -190,12 +194,33 @@ class Health:
             return "failed"
         return "stale" if clock.now() - self._checked_at > INVARIANTS_STALE_AFTER else "ok"
 
+    def record_clock(self, channel: str, ahead_seconds: float) -> None:
+        """Note by how much a channel's clock was ahead of ours at its last answer."""
+        self._clocks[channel] = ahead_seconds
+
+    @property
+    def clock_off_seconds(self) -> float:
+        """How far our clock is from the channels' (positive: ours is behind), 0 while one of them agrees with it.
+
+        When channels differ, the one that is nearest is right: it is their clock that is wrong then.
+        """
+        return min(self._clocks.values(), key=abs, default=0.0)
+
+    def clock(self) -> str:
+        """`ok` or `off`. A wrong clock turns no process away: others on the machine have the same."""
+        return "off" if abs(self.clock_off_seconds) >= CLOCK_OFF_SECONDS else "ok"
+
     def gauges(self) -> list[Gauge]:
-        """Findings of the last run and its age, for alarms."""
+        """Findings of the last run and its age, and how far off the clock is, for alarms."""
+        clocks = [
+            Gauge("kameng_clock_off_seconds", off, "Seconds a channel's clock is ahead of ours", {"channel": channel})
+            for channel, off in sorted(self._clocks.items())
+        ]
         if self._checked_at is None:
-            return []
+            return clocks
         age = (clock.now() - self._checked_at).total_seconds()
         return [
+            *clocks,
             Gauge("kameng_invariant_findings", self._findings, "Findings of the last invariant run"),
             Gauge("kameng_invariant_age_seconds", age, "Seconds since the last invariant run"),
         ]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from server.crypto import KeyRing
+from server.gateways.setup import our_public_pem
 from server.outbound import Outbound, Unanswered
 from server.settings import Settings, as_environment
 from shared.errors import KamengError
@@ -107,7 +108,7 @@ def start_sandbox(started: Children, settings: Settings, *, port: int) -> str:
     ready = json.loads(line)
     if SANDBOX not in KeyRing.load(settings.key_ring_file).channels():
         _exchange_keys(started, settings, Path(ready["public_key"]))
-    ours = KeyRing.load(settings.key_ring_file).our_public_key_pem(SANDBOX).decode()
+    ours = our_public_pem(KeyRing.load(settings.key_ring_file).channel(SANDBOX))
     merchant = Path(ready["merchants"]) / f"{settings.sandbox_merchant}.pem"
     known = f"Name: {settings.shop_name}\n{ours}"
     if not merchant.exists() or merchant.read_text() != known:
@@ -117,7 +118,16 @@ def start_sandbox(started: Children, settings: Settings, *, port: int) -> str:
 
 def _exchange_keys(started: Children, settings: Settings, channel_key: Path) -> None:
     """`kameng-server keys add sandbox`: the command a merchant uses for real channels."""
-    arguments = ["server", "keys", "add", SANDBOX, "--file", str(channel_key), "--merchant", settings.sandbox_merchant]
+    arguments = [
+        "server",
+        "keys",
+        "add",
+        SANDBOX,
+        "--public-key",
+        str(channel_key),
+        "--merchant",
+        settings.sandbox_merchant,
+    ]
     with started.log("keys") as log:
         added = subprocess.run(
             [sys.executable, "-m", *arguments],

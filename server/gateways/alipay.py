@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 from typing import TypeVar
-from urllib.parse import quote, urlencode
 
 from pydantic import ValidationError
 
@@ -48,8 +47,18 @@ from server.gateways.port import (
     Reason,
     RefundFact,
 )
-from server.gateways.wire import Wire, encode_json, our_number, plain, split_address, where, yuan_of_fen
-from server.outbound import Outbound, Unanswered
+from server.gateways.wire import (
+    Wire,
+    encode_form,
+    encode_json,
+    our_number,
+    plain,
+    refund_alone,
+    split_address,
+    where,
+    yuan_of_fen,
+)
+from server.outbound import Line, Unanswered
 from shared import clock
 
 GATEWAY_URL = "https://openapi.alipay.com/gateway.do"
@@ -71,12 +80,12 @@ class AlipayGateway:
         self,
         account: AlipayAccount,
         *,
-        outbound: Outbound,
-        downloads: Outbound | None = None,
+        outbound: Line,
+        downloads: Line | None = None,
         base_url: str = GATEWAY_URL,
         now: Callable[[], datetime] = clock.now,
     ) -> None:
-        """Read all keys. `downloads` fetches bills: an Outbound with room and time for them.
+        """Read all keys. `downloads` fetches bills: a line with room and time for them.
 
         Raises ValueError when a key is not an RSA key, or the address is not http(s).
         """
@@ -104,6 +113,11 @@ class AlipayGateway:
     def products(self) -> frozenset[Product]:
         """A code, a phone's page, a computer's page."""
         return frozenset({"qr", "h5", "page"})
+
+    @property
+    def notice_is_proof(self) -> bool:
+        """Only the channel can sign as it does."""
+        return True
 
     # --- payments ------------------------------------------------------------------------------------------
 
@@ -134,7 +148,7 @@ class AlipayGateway:
             content["quit_url"] = payment.return_url
         parameters = self._parameters(method, notify_url=payment.notify_url, return_url=payment.return_url)
         parameters["biz_content"] = encode_json(content).decode()
-        return f"{self._url}?{_encoded(parameters | {'sign': self._keys.sign(parameters)})}"
+        return f"{self._url}?{encode_form(parameters | {'sign': self._keys.sign(parameters)})}"
 
     async def query(self, out_trade_no: str) -> PaymentFact | None:
         """See `port.Gateway.query`."""
@@ -231,10 +245,7 @@ class AlipayGateway:
 
     def verify_refund_notify(self, headers: Mapping[str, str], body: bytes) -> RefundFact:
         """See `port.Gateway.verify_refund_notify`."""
-        fact = self.verify_notify(headers, body)
-        if not isinstance(fact, RefundFact):
-            raise MalformedNotice(reason="refund_fee")
-        return fact
+        return refund_alone(self.verify_notify(headers, body), told_by="refund_fee")
 
     def verify(self, headers: Mapping[str, str], body: bytes) -> PaymentFact:
         """See `port.Gateway.verify`."""
@@ -294,9 +305,9 @@ class AlipayGateway:
         biz_content = encode_json(content).decode()
         sign = self._keys.sign(parameters | {"biz_content": biz_content})
         # In the address Alipay reads the charset before it decodes the body.
-        url = f"{self._url}?{_encoded(parameters | {'sign': sign})}"
+        url = f"{self._url}?{encode_form(parameters | {'sign': sign})}"
         headers = {"Content-Type": f"application/x-www-form-urlencoded;charset={_CHARSET}"}
-        body = _encoded({"biz_content": biz_content}).encode()
+        body = encode_form({"biz_content": biz_content}).encode()
         try:
             reply = await self._outbound.exchange("POST", url, headers=headers, body=body)
         except Unanswered as error:
@@ -328,10 +339,6 @@ class AlipayGateway:
             self._keys.check(given.raw.encode(), given.sign)
         except BadSignature as error:
             raise ChannelUnknown(channel=CHANNEL, detail=f"answer {error.reason}, {verdict}") from error
-
-
-def _encoded(parameters: Mapping[str, str]) -> str:
-    return urlencode(parameters, quote_via=quote, safe="")
 
 
 def _beijing(instant: datetime) -> str:

@@ -13,7 +13,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -22,10 +21,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
 from server.gateways.port import BadSignature, MalformedNotice
+from server.gateways.wire import read_form
 
 SIGN_TYPE = "RSA2"
 _CHARSETS = frozenset({"utf-8", "gbk", "gb2312", "gb18030"})
-_MOST_FIELDS = 200
 # Numbers stay text: an amount must not become a float on its way to fen.
 _DECODER = json.JSONDecoder(parse_float=str, parse_int=str)
 
@@ -142,7 +141,7 @@ def read_notice(keys: Keys, body: bytes) -> dict[str, str]:
 
     The signature is over bytes, so it is checked before anybody believes which charset they are in.
     """
-    fields = _form(body)
+    fields = read_form(body)
     sign, sign_type = fields.pop(b"sign", b""), fields.pop(b"sign_type", SIGN_TYPE.encode())
     if sign_type != SIGN_TYPE.encode():
         raise BadSignature(reason="forged")
@@ -154,16 +153,3 @@ def read_notice(keys: Keys, body: bytes) -> dict[str, str]:
         return {name.decode(charset): value.decode(charset) for name, value in fields.items()}
     except UnicodeDecodeError:
         raise MalformedNotice(reason="charset") from None
-
-
-def _form(body: bytes) -> dict[bytes, bytes]:
-    """A form's fields, decoded once; blank ones are kept. A field that comes twice can mean two things: refused."""
-    fields: dict[bytes, bytes] = {}
-    pairs = body.split(b"&", _MOST_FIELDS) if body else []
-    for pair in pairs:
-        name, _, value = pair.replace(b"+", b" ").partition(b"=")
-        name = unquote_to_bytes(name)
-        if name in fields or len(fields) == _MOST_FIELDS:
-            raise BadSignature(reason="unreadable")
-        fields[name] = unquote_to_bytes(value)
-    return fields

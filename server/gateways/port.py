@@ -101,7 +101,8 @@ class PaymentOpened:
     """How the buyer pays, one or more ways: a page to open, a QR code's text, what the page's script is called with.
 
     At least one is given. `valid_until` is when the channel stops taking it, where that is before the payment expires:
-    create the same payment again then.
+    create the same payment again then. WeChat Pay opens its `pay_url` only for a browser that says where it comes from:
+    a link to it needs `referrerpolicy="origin"`.
     """
 
     pay_url: str | None = field(repr=False)
@@ -285,7 +286,7 @@ class Gateway(Protocol):
 
     @property
     def channel(self) -> str:
-        """The channel's name in URLs and tables: `sandbox`, `wechat`, `alipay`."""
+        """The channel's name in URLs and tables: `sandbox`, `wechat`, `alipay`, `epay`."""
 
     @property
     def merchant_id(self) -> str:
@@ -298,6 +299,10 @@ class Gateway(Protocol):
     @property
     def products(self) -> frozenset[Product]:
         """What can be created, as this channel is set up."""
+
+    @property
+    def notice_is_proof(self) -> bool:
+        """Whether a well-signed notification may be delivered on; where not, only a query of its number may."""
 
     async def create(self, payment: CreatePayment) -> PaymentOpened:
         """Open a payment. The same number with the same content answers the same again.
@@ -327,7 +332,8 @@ class Gateway(Protocol):
     def verify_notify(self, headers: Mapping[str, str], body: bytes) -> PaymentFact | RefundFact:
         """The fact a notification states, after its signature over the raw `body` was checked.
 
-        Channels may tell of refunds at the same address. `headers` has lower-case or case-insensitive names.
+        A notification that comes as GET has its raw query string as `body`: a form either way. Channels may tell of
+        refunds at the same address. `headers` has lower-case or case-insensitive names.
         Raises BadSignature or MalformedNotice.
         """
 

@@ -42,7 +42,7 @@ from server.gateways.port import (
     RefundFact,
 )
 from server.gateways.wire import Instant, Wire, WireFen, Word, encode_json, our_number, split_address, where
-from server.outbound import Outbound, Reply, Unanswered
+from server.outbound import Line, Reply, Unanswered
 from shared import clock, ids
 
 CHANNEL = "sandbox"
@@ -104,7 +104,7 @@ class SandboxGateway:
         merchant_id: str,
         private_key_pem: bytes,
         channel_public_key_pem: bytes,
-        outbound: Outbound,
+        outbound: Line,
     ) -> None:
         """Read both keys. Raises ValueError when one is not an RSA key, or `base_url` is not http(s)."""
         private, public = load_pem_private_key(private_key_pem, None), load_pem_public_key(channel_public_key_pem)
@@ -134,6 +134,11 @@ class SandboxGateway:
     def products(self) -> frozenset[Product]:
         """One page serves all: opened, or scanned from another device."""
         return frozenset({"qr", "h5", "page"})
+
+    @property
+    def notice_is_proof(self) -> bool:
+        """Only the channel can sign as it does."""
+        return True
 
     # --- calls ---------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ main one could not be reached at all, so that no request is sent twice. Amounts 
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 from typing import TypeVar
@@ -35,7 +36,14 @@ from server.gateways.port import (
     RefundFact,
     UnopenableNotice,
 )
-from server.gateways.wechat_keys import ChannelKeys, Signer, WechatAccount, api_v3_keys, open_resource
+from server.gateways.wechat_keys import (
+    ChannelKeys,
+    Signer,
+    WechatAccount,
+    api_v3_keys,
+    names_certificate,
+    open_resource,
+)
 from server.gateways.wechat_wire import (
     CHANNEL,
     NO_BILL,
@@ -53,14 +61,18 @@ from server.gateways.wechat_wire import (
     Sealed,
     Transaction,
 )
-from server.gateways.wire import NOT_SENT, Wire, encode_json, our_number, plain, split_address, where
-from server.outbound import Outbound, Reply, Unanswered
+from server.gateways.wire import NOT_SENT, Wire, encode_json, our_number, plain, refund_alone, split_address, where
+from server.outbound import Line, Reply, Unanswered
 from shared import clock, ids
+
+_log = logging.getLogger("kameng.gateways")
 
 MAIN_HOST = "https://api.mch.weixin.qq.com"
 SPARE_HOST = "https://api2.mch.weixin.qq.com"
 _CODE_LIFE = timedelta(hours=2)
 _H5_LIFE = timedelta(minutes=5)
+RENEW_AFTER = timedelta(minutes=10)
+"""How often certificates are fetched at most: a forged notification can name any key."""
 
 W = TypeVar("W", bound=Wire)
 
@@ -76,14 +88,15 @@ class WechatGateway:
         self,
         account: WechatAccount,
         *,
-        outbound: Outbound,
-        downloads: Outbound | None = None,
+        outbound: Line,
+        downloads: Line | None = None,
         base_url: str = MAIN_HOST,
         spare_url: str | None = SPARE_HOST,
         now: Callable[[], datetime] = clock.now,
         nonce: Callable[[], str] = _random_nonce,
+        keep: Callable[[tuple[bytes, ...]], None] = lambda _fetched: None,
     ) -> None:
-        """Read all keys. `downloads` fetches bills: an Outbound with room and time for them.
+        """Read all keys. `downloads` fetches bills: a line with room and time for them. `keep` stores new certificates.
 
         Raises ValueError when a key is not what WeChat Pay uses, or an address is not http(s).
         """
@@ -91,7 +104,9 @@ class WechatGateway:
         self._signer, self._keys, self._openers = Signer(account), ChannelKeys.of(account), api_v3_keys(account)
         self._hosts = [split_address(CHANNEL, url) for url in (base_url, spare_url) if url is not None]
         self._outbound, self._downloads = outbound, downloads or outbound
-        self._now, self._nonce = now, nonce
+        self._now, self._nonce, self._keep = now, nonce, keep
+        self._renewal_wanted = False
+        self._renewed_at: datetime | None = None
 
     @property
     def channel(self) -> str:
@@ -113,6 +128,11 @@ class WechatGateway:
         """All of WeChat Pay's but a computer's page: there the buyer scans."""
         everywhere: frozenset[Product] = frozenset({"qr", "h5", "jsapi"})
         return everywhere | {"mini_program"} if self._account.mini_app_id else everywhere
+
+    @property
+    def notice_is_proof(self) -> bool:
+        """Only the channel can sign as it does."""
+        return True
 
     # --- payments ------------------------------------------------------------------------------------------
 
@@ -241,7 +261,11 @@ class WechatGateway:
 
     def verify_notify(self, headers: Mapping[str, str], body: bytes) -> PaymentFact | RefundFact:
         """See `port.Gateway.verify_notify`."""
-        self._keys.check(headers, body, now=self._now())
+        try:
+            self._keys.check(headers, body, now=self._now())
+        except BadSignature as error:
+            self._renewal_wanted |= error.reason == "unknown_key" and names_certificate(headers)
+            raise
         try:
             notice = Notice.model_validate_json(body)
             clear = self._opened(notice.resource)
@@ -253,10 +277,7 @@ class WechatGateway:
 
     def verify_refund_notify(self, headers: Mapping[str, str], body: bytes) -> RefundFact:
         """See `port.Gateway.verify_refund_notify`."""
-        fact = self.verify_notify(headers, body)
-        if not isinstance(fact, RefundFact):
-            raise MalformedNotice(reason="event_type")
-        return fact
+        return refund_alone(self.verify_notify(headers, body), told_by="event_type")
 
     def verify(self, headers: Mapping[str, str], body: bytes) -> PaymentFact:
         """See `port.Gateway.verify`."""
@@ -313,8 +334,13 @@ class WechatGateway:
             raise ChannelUnknown(channel=CHANNEL, detail=f"bill answered status {reply.status}")
         return reply.body
 
-    async def refresh_certificates(self) -> tuple[bytes, ...]:
-        """Fetch the platform certificates, believe them from now on, and answer their PEM for the key ring.
+    @property
+    def believes_certificates(self) -> bool:
+        """Whether platform certificates are among the keys we were given; else there are none to renew."""
+        return bool(self._account.certificates_pem)
+
+    async def renew(self) -> tuple[bytes, ...]:
+        """Fetch the platform certificates, believe them from now on, keep and answer their PEM.
 
         They come sealed with our APIv3 key, which vouches for them, and the answer must be signed by one of them or by
         a key that we held. Not for the way of a notification: a forged one could make us ask. Raises as any call.
@@ -332,7 +358,35 @@ class WechatGateway:
         except (ValidationError, UnopenableNotice, ValueError):
             raise ChannelUnknown(channel=CHANNEL, detail="answer malformed at certificates") from None
         self._keys = keys
+        self._keep(fetched)
         return fetched
+
+    async def renew_if_wanted(self) -> bool:
+        """Fetch the certificates when somebody signed with one that we do not hold, at most every ten minutes.
+
+        Called beside the requests, again and again, never inside a notification's. Whether new ones came.
+        """
+        if not self._renewal_wanted:
+            return False
+        if self._renewed_at is not None and self._now() - self._renewed_at < RENEW_AFTER:
+            return False
+        self._renewed_at, self._renewal_wanted = self._now(), False
+        try:
+            await self.renew()
+        except ChannelUnknown as error:
+            _log.warning("certificates were not renewed", extra={"channel": CHANNEL, "why": error.detail})
+            return False
+        return True
+
+    async def _check(self, reply: Reply) -> None:
+        """Raise BadSignature unless WeChat Pay signed the answer; a new certificate is fetched first."""
+        try:
+            self._keys.check(reply.headers, reply.body, now=self._now())
+        except BadSignature as error:
+            self._renewal_wanted |= error.reason == "unknown_key" and names_certificate(reply.headers)
+            if not await self.renew_if_wanted():
+                raise
+            self._keys.check(reply.headers, reply.body, now=self._now())
 
     # --- asking --------------------------------------------------------------------------------------------
 
@@ -358,7 +412,7 @@ class WechatGateway:
             raise ChannelUnknown(channel=CHANNEL, detail=f"status {reply.status}")
         code = _refusal_code(reply)
         try:
-            self._keys.check(reply.headers, reply.body, now=self._now())
+            await self._check(reply)
         except BadSignature as error:
             said = f"answer {error.reason}, status {reply.status}" + (f", {code}" if code else "")
             raise ChannelUnknown(channel=CHANNEL, detail=said) from error

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,6 +27,7 @@ from server.gateways.port import CLOCK_SKEW_SECONDS, BadSignature, UnopenableNot
 
 SCHEME = "WECHATPAY2-SHA256-RSA2048"
 PUBLIC_KEY_PREFIX = "PUB_KEY_ID_"
+_CERTIFICATE_SERIAL = re.compile(r"[0-9A-Fa-f]{16,40}")
 _PROBE = "WECHATPAY/SIGNTEST/"
 _API_V3_KEY_BYTES = 32
 _NONCE_BYTES = 12
@@ -155,6 +157,12 @@ class ChannelKeys:
         # After the signature: only then a strange time says that a clock is wrong and not that someone knocks.
         if abs(now.timestamp() - int(timestamp)) >= CLOCK_SKEW_SECONDS:
             raise BadSignature(reason="stale")
+
+
+def names_certificate(headers: Mapping[str, str]) -> bool:
+    """Whether what is signed names a platform certificate: those can be fetched, a public key cannot."""
+    serial = next((value for name, value in headers.items() if name.lower() == "wechatpay-serial"), "")
+    return _CERTIFICATE_SERIAL.fullmatch(serial) is not None
 
 
 def api_v3_keys(account: WechatAccount) -> tuple[bytes, ...]:

@@ -10,15 +10,17 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote_to_bytes, urlencode, urlsplit
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from server.gateways.port import BadSignature, MalformedNotice, PaymentFact, RefundFact
 from shared import clock
 from shared.money import MAX_FEN, Fen
 
 _OUR_NUMBER = re.compile(r"[0-9A-Za-z_-]{6,32}")
 _LOCAL_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?")
+_MOST_FIELDS = 200
 _YUAN = re.compile(r"(?P<yuan>[0-9]{1,12})(?:\.(?P<part>[0-9]{1,2}))?")
 
 NOT_SENT = frozenset({"ConnectError", "ConnectTimeout"})
@@ -94,6 +96,31 @@ def our_number(ours: str) -> str:
 def encode_json(content: Mapping[str, object]) -> bytes:
     """Serialised once; the same bytes are signed and sent."""
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def encode_form(parameters: Mapping[str, str]) -> str:
+    """A form's body, or the query of an address."""
+    return urlencode(parameters, quote_via=quote, safe="")
+
+
+def read_form(body: bytes) -> dict[bytes, bytes]:
+    """A form's fields, decoded once; blank ones are kept. One that comes twice can mean two things: BadSignature."""
+    fields: dict[bytes, bytes] = {}
+    pairs = body.split(b"&", _MOST_FIELDS) if body else []
+    for pair in pairs:
+        name, _, value = pair.replace(b"+", b" ").partition(b"=")
+        name = unquote_to_bytes(name)
+        if name in fields or len(fields) == _MOST_FIELDS:
+            raise BadSignature(reason="unreadable")
+        fields[name] = unquote_to_bytes(value)
+    return fields
+
+
+def refund_alone(fact: PaymentFact | RefundFact, *, told_by: str) -> RefundFact:
+    """The fact, where only refunds are told. Raises MalformedNotice for a payment, as the part `told_by` says."""
+    if not isinstance(fact, RefundFact):
+        raise MalformedNotice(reason=told_by)
+    return fact
 
 
 def plain(text: str, *, most_bytes: int) -> str:

@@ -59,9 +59,10 @@ class Floor:
         self.database = Database(settings.database_url)
         self.book = sql.Book(self.database)
         self.reader = self.book.connect(read_only=True)
-        self.private = load_pem_private_key(self.keys.gateway_private_key_pem("sandbox"), None)
-        self.public = load_pem_public_key(self.keys.gateway_public_key_pem("sandbox"))
-        self.merchant = self.keys.merchant_id("sandbox")
+        record = self.keys.channel("sandbox")
+        self.private = load_pem_private_key(record["private"].encode(), None)
+        self.public = load_pem_public_key(record["public"].encode())
+        self.merchant = record["merchant_id"]
         self.channel_port = urlsplit(settings.sandbox_url or "").port or 0
         self.lines: list[Line] = []
         self.waiting: queue.SimpleQueue[Task] = queue.SimpleQueue()

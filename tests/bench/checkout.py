@@ -23,6 +23,7 @@ from server.stock.model import Delivery, StockUnit
 from shared.states import OrderState, UnitState
 from tests import engines
 from tests.bench import _buyers, _figures, _shop
+from tests.server.channel import add_sandbox
 from tests.world import MERCHANT
 
 SKU, AMOUNT_FEN = "STEAM-50", 4_500
@@ -95,7 +96,7 @@ def _stocked(kind: engines.Kind, folder: Path, count: int) -> _shop.Shop:
 
 
 def _with_channel(shop: _shop.Shop, channel: _buyers.Channel) -> _shop.Shop:
-    shop.keys.add_channel("sandbox", public_pem=channel.public_pem, merchant_id=MERCHANT)
+    add_sandbox(shop.keys, public_pem=channel.public_pem.decode(), merchant_id=MERCHANT)
     shop.environment["KAMENG_SANDBOX_URL"] = f"http://127.0.0.1:{channel.port}"
     return shop
 

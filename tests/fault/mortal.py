@@ -21,6 +21,7 @@ from server.identity import queries as people
 from shared import ids
 from shared.contracts.identity import Device
 from tests.fault.history import History
+from tests.server.channel import add_sandbox
 from tests.server.sandbox.peer import PATIENCE_SECONDS
 from tests.world import MERCHANT, NO_LIMITS
 
@@ -43,9 +44,8 @@ class Mortal:
         self.url = f"http://127.0.0.1:{self.port}"
         ctx = world.ctx
         # Public keys are exchanged as with a real channel.
-        public = Path(sandbox.ready["public_key"]).read_bytes()
-        ctx.keys.add_channel("sandbox", public_pem=public, merchant_id=MERCHANT)
-        (sandbox.data / "merchants" / f"{MERCHANT}.pem").write_bytes(ctx.keys.our_public_key_pem("sandbox"))
+        ours = add_sandbox(ctx.keys, public_pem=Path(sandbox.ready["public_key"]).read_text(), merchant_id=MERCHANT)
+        (sandbox.data / "merchants" / f"{MERCHANT}.pem").write_text(ours)
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith("KAMENG_")} | {
             "KAMENG_DATA": str(ctx.settings.data),
             "KAMENG_DATABASE_URL": ctx.db.url.render_as_string(hide_password=False),

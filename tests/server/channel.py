@@ -4,12 +4,14 @@ import base64
 import threading
 import time
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from server.gateways.sandbox import SandboxGateway
+from server.gateways.setup import merged, our_public_pem
 from server.outbound import Outbound
 
 
@@ -21,6 +23,12 @@ def pem_of(key):
 
 def public_pem_of(key):
     return key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def add_sandbox(keys, *, public_pem, merchant_id):
+    """Set the channel `sandbox` up in a key ring, as `keys add sandbox` does; answers our public key."""
+    given = {"public": public_pem, "merchant_id": merchant_id}
+    return our_public_pem(keys.change_channel("sandbox", partial(merged, "sandbox", given=given)))
 
 
 class Channel:

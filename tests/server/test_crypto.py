@@ -6,8 +6,6 @@ import logging
 from uuid import UUID
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
@@ -263,38 +261,34 @@ def test_a_small_secret_opens_for_its_row_and_purpose_only(ring, tmp_path):
             keys.open_small(purpose, place, box)
 
 
-def public_pem(key):
-    return key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-
-
-def test_a_channel_gets_a_pair_of_ours_once_and_its_own_key_may_be_renewed(ring, path):
-    for name in ("merchant_id", "gateway_private_key_pem", "gateway_public_key_pem", "our_public_key_pem"):
-        with pytest.raises(ChannelKeyMissing, match="keys add wechat"):
-            getattr(ring, name)("wechat")
-    first, second = (public_pem(rsa.generate_private_key(65537, 2048)) for _ in range(2))
-    ring.add_channel("wechat", public_pem=first, merchant_id="m1")
-    ours = ring.our_public_key_pem("wechat")
-    ring.add_channel("wechat", public_pem=second, merchant_id="m2")
+def test_a_channels_record_is_kept_changed_and_dropped_whole(ring, path):
+    with pytest.raises(ChannelKeyMissing, match="keys add wechat"):
+        ring.channel("wechat")
+    ring.change_channel("wechat", lambda held: held | {"merchant_id": "m1", "private": "SECRET"})
+    other = KeyRing.load(path)
+    other.change_channel("wechat", lambda held: held | {"app_id": "a1"})
+    ring.change_channel("wechat", lambda held: held | {"merchant_id": "m2"})  # loses nothing of the other's
     again = KeyRing.load(path)
     assert path.stat().st_mode & 0o777 == 0o600
     assert again.channels() == ["wechat"]
-    assert (again.our_public_key_pem("wechat"), again.gateway_public_key_pem("wechat")) == (ours, second)
-    assert again.merchant_id("wechat") == "m2"
+    assert again.channel("wechat") == {"merchant_id": "m2", "private": "SECRET", "app_id": "a1"}
+    assert f"{again.channel('wechat')!r} {again!r}".count("SECRET") == 0
     assert sorted(one.name for one in path.parent.iterdir()) == ["keyring.json", "keyring.json.lock"]
+    with pytest.raises(ChannelKeyMissing):
+        ring.drop_channel("alipay")
+    ring.drop_channel("wechat")
+    assert (ring.channels(), KeyRing.load(path).channels()) == ([], [])
 
 
-def test_what_is_no_rsa_key_of_size_is_refused_and_changes_nothing(ring, path):
+def test_a_record_that_holds_other_things_than_texts_is_never_written(ring, path):
     before = path.read_bytes()
-    small, curve = rsa.generate_private_key(65537, 1024), ec.generate_private_key(ec.SECP256R1())
-    for pem in (b"", b"nonsense", b"\xff\xfe", public_pem(small), public_pem(curve)):
-        with pytest.raises(BadInput):
-            ring.add_channel("wechat", public_pem=pem, merchant_id="m1")
-    assert path.read_bytes() == before
-    assert ring.channels() == []
+    with pytest.raises(KeyRingDamaged):
+        ring.change_channel("wechat", lambda _held: {"merchant_id": 7})
+    assert (path.read_bytes(), ring.channels()) == (before, [])
 
 
 def test_a_ring_from_the_environment_says_that_it_cannot_be_written(path, ring):
     given = KeyRing.parse(path.read_text())
     with pytest.raises(BadInput, match="environment"):
-        given.add_channel("wechat", public_pem=public_pem(rsa.generate_private_key(65537, 2048)), merchant_id="m1")
+        given.change_channel("wechat", lambda held: held | {"merchant_id": "m1"})
     assert given.channels() == []

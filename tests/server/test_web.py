@@ -420,6 +420,7 @@ def test_ready_while_all_is_well_and_red_while_draining_or_broken(site):
             "batch": "ok",
             "queue": "ok",
             "invariants": "unchecked",
+            "clock": "ok",
         },
     )
     site.world.ctx.health.draining = True
@@ -461,3 +462,16 @@ def test_the_context_of_a_request_is_the_apps_own(site):
     assert context.Context.__dataclass_params__.frozen
     assert site.app.state.context is site.world.ctx
     assert not hasattr(Facts("r", "c", english=False, wants_page=False), "__dict__")
+
+
+def test_a_clock_that_all_channels_find_wrong_shows_and_turns_nobody_away(site):
+    health = site.world.ctx.health
+    health.record_clock("wechat", 290.0)
+    health.record_clock("alipay", 289.0)
+    answer = site.get("/readyz")
+    assert (answer.status_code, answer.json()["clock"], health.clock_off_seconds) == (200, "off", 289.0)
+    figures = site.get("/metrics").text
+    assert 'kameng_clock_off_seconds{channel="alipay"} 289.0' in figures
+    assert 'kameng_clock_off_seconds{channel="wechat"} 290.0' in figures
+    health.record_clock("alipay", 0.0)  # then it is WeChat Pay's clock
+    assert (site.get("/readyz").json()["clock"], health.clock_off_seconds) == ("ok", 0.0)

@@ -50,7 +50,7 @@ def listening(answer):
             asked = Asked(self.command, self.path, headers, self.rfile.read(int(headers.get("content-length", "0"))))
             listener.asked.append(asked)
             said = (next(answers) if answers is not None else answer)(asked)
-            self.send_response(said.status)
+            (self.send_response_only if "Date" in said.headers else self.send_response)(said.status)
             for name, value in said.headers.items():
                 self.send_header(name, value)
             if said.status != 204:

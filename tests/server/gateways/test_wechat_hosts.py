@@ -115,7 +115,7 @@ def test_new_certificates_are_believed_beside_the_old_ones(wechat):
     by_new = wechat.signed(body, key=new_key, serial="BEEF")
     with listening(wechat.says(certificates(wechat, pem, serial="BEEF"), key=new_key, serial="BEEF")) as server:
         gateway = wechat.gateway(server.url, account=wechat.account(public_key_id=None, public_key_pem=None))
-        assert run(gateway.refresh_certificates()) == (pem,)
+        assert run(gateway.renew()) == (pem,)
     assert server.targets == ["GET /v3/certificates"]
     assert gateway.verify_notify(by_new, body).out_trade_no == NUMBER
     assert gateway.verify_notify(wechat.signed(body, serial=wechat.certificate_serial), body).out_trade_no == NUMBER
@@ -133,11 +133,11 @@ def test_certificates_of_a_stranger_are_not_believed(wechat, label, key, signer)
         gateway = wechat.gateway(server.url)
         held = gateway._keys.serials
         with pytest.raises(ChannelUnknown):
-            run(gateway.refresh_certificates())
+            run(gateway.renew())
     assert gateway._keys.serials == held, label
 
 
 def test_certificates_that_are_refused_change_nothing(wechat):
     with listening(wechat.says({"code": "NO_AUTH"}, 403)) as server, pytest.raises(ChannelUnknown) as unknown:
-        run(wechat.gateway(server.url).refresh_certificates())
+        run(wechat.gateway(server.url).renew())
     assert unknown.value.detail == "status 403"

@@ -1,0 +1,279 @@
+"""`kameng-server keys add|show|test|drop`: what a merchant was given for each payment channel.
+
+Secrets come from files or standard input, never from the command's own words, which every user of a machine can read;
+nothing secret is printed. Only our public key goes to stdout of `add`, so that it can be piped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from server.cli_parts import ring, say
+from server.crypto import ChannelRecord
+from server.gateways import pem, setup
+from server.gateways.clocks import TimedLine
+from server.gateways.port import ChannelRefused, ChannelUnknown, Gateway
+from server.gateways.setup import CHANNELS, Item, Kind
+from server.gateways.wechat import WechatGateway
+from server.outbound import Outbound
+from server.settings import Settings
+from server.telemetry import CLOCK_OFF_SECONDS
+from shared import ids
+from shared.errors import BadField
+
+_MOST_BYTES = 64 * 1024
+
+# What a channel's answer to the trial says about the set-up: a part of it, and what to do.
+_HINTS: tuple[tuple[str, str, str], ...] = (
+    (
+        "stale",
+        "应答的时间与本机相差太多：请校准本机时钟。",
+        "The answer's time is far from ours: set this machine's clock.",
+    ),
+    (
+        "SIGN_ERROR",
+        "渠道不认我方签名：检查商户号、证书序列号与私钥是否配套。",
+        "Our signature was not taken: merchant number, serial and private key must belong together.",
+    ),
+    (
+        "invalid-signature",
+        "渠道不认我方签名：检查上传的应用公钥与私钥是否一对。",
+        "Our signature was not taken: the key given to the channel must be the half of ours.",
+    ),
+    (
+        "invalid-app-id",
+        "渠道不认识这个 APPID。",
+        "The channel does not know this app id.",
+    ),
+    (
+        "MCH_NOT_EXISTS",
+        "渠道不认识这个商户号。",
+        "The channel does not know this merchant number.",
+    ),
+    (
+        "APPID_MCHID_NOT_MATCH",
+        "AppID 没有绑定到这个商户号。",
+        "The app id is not bound to this merchant number.",
+    ),
+    (
+        "NO_AUTH",
+        "商户号没有开通这个产品。",
+        "The merchant has not been given this product.",
+    ),
+    (
+        "unknown_key",
+        "渠道用另一把密钥签名：检查公钥 ID 或平台证书。",
+        "It signs with another key: check the public key's id, or the platform certificate.",
+    ),
+    (
+        "forged",
+        "应答的签名与登记的渠道公钥不符：检查渠道公钥文件。",
+        "The answer's signature does not fit the channel's key: check its public key.",
+    ),
+    (
+        "incomplete",
+        "应答没有签名：渠道没有认出我方，或应答来自别处。",
+        "The answer is not signed: the channel did not recognise us, or another answered.",
+    ),
+    (
+        "ConnectError",
+        "连接不上渠道：检查网络、DNS 与防火墙。",
+        "The channel cannot be reached: check network, DNS and firewall.",
+    ),
+    (
+        "ConnectTimeout",
+        "连接渠道超时：检查网络与防火墙。",
+        "Connecting took too long: check network and firewall.",
+    ),
+    (
+        "-3",
+        "平台不认我方密钥或签名。",
+        "The site did not take our secret or signature.",
+    ),
+)
+
+
+def add(verbs: Any) -> None:
+    """Add the verbs to `keys`; `verbs` are its subparsers."""
+    adding = verbs.add_parser("add", help="登记支付渠道 / set a payment channel up, or change its keys")
+    channels = adding.add_subparsers(required=True, metavar="CHANNEL", dest="channel")
+    for channel, facts in CHANNELS.items():
+        parser = channels.add_parser(channel)
+        for item in facts.items:
+            _add_option(parser, item)
+        parser.add_argument(
+            "--discard-previous", action="store_true", help="不保留更换前的密钥 / keep no key beside the new one"
+        )
+        parser.set_defaults(run=_add)
+    verbs.add_parser("show", help="查看公开部分 / show what is public").set_defaults(run=_show)
+    for verb, run, words in (
+        ("test", _test, "检查渠道配置（不产生交易）/ ask the channel a harmless question"),
+        ("drop", _drop, "删除渠道及其密钥 / forget a channel and our key for it"),
+    ):
+        parser = verbs.add_parser(verb, help=words)
+        parser.add_argument("channel")
+        parser.set_defaults(run=run)
+
+
+def _add_option(parser: argparse.ArgumentParser, item: Item) -> None:
+    words = f"{item.zh} / {item.en}"
+    if item.kind.from_file:
+        parser.add_argument(f"--{item.option}", dest=item.name, type=Path, metavar="FILE", help=f"{words} (- = stdin)")
+    elif item.choices:
+        parser.add_argument(f"--{item.option}", dest=item.name, choices=item.choices, help=words)
+    else:
+        parser.add_argument(f"--{item.option}", dest=item.name, help=words)
+
+
+def _add(settings: Settings, options: argparse.Namespace) -> int:
+    keys, channel = ring(settings), options.channel
+    facts = CHANNELS[channel]
+    given = {
+        item.name: _given(item, getattr(options, item.name)) for item in facts.items if getattr(options, item.name)
+    }
+    if channel == setup.SANDBOX:
+        given.setdefault("merchant_id", settings.sandbox_merchant)
+    put = partial(setup.merged, channel, given=given, discard_previous=options.discard_previous)
+    record = keys.change_channel(channel, put)
+    ours = setup.our_public_pem(record)
+    if ours is not None:
+        print(ours, end="", flush=True)
+    _tell(settings, *_what_is_next(channel, record))
+    if facts.warning is not None:
+        _tell(settings, *facts.warning)
+    return 0
+
+
+def _given(item: Item, value: str | Path) -> str:
+    """The text of an option. Raises BadField for a file that cannot be read, or is no text of a reasonable size."""
+    if not isinstance(value, Path):
+        return value
+    try:
+        if str(value) == "-":
+            return sys.stdin.read()
+        with value.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise BadField(field=f"--{item.option}", reason=error.strerror or str(value)) from None
+    if len(content) > _MOST_BYTES:
+        raise BadField(field=f"--{item.option}", reason=f"{value}: <= {_MOST_BYTES} B")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise BadField(field=f"--{item.option}", reason=f"{value}: UTF-8") from None
+
+
+def _what_is_next(channel: str, record: ChannelRecord) -> tuple[str, str]:
+    if missing := " ".join(CHANNELS[channel].missing(record)):
+        return (
+            f"已保存渠道 {channel}，还缺少 {missing}。上面的公钥可提交给渠道。",
+            f"Saved channel {channel}; {missing} is still to be given. The key above is for the channel.",
+        )
+    named, test = f"{channel}（商户号 {record['merchant_id']}）", f"kameng-server keys test {channel}"
+    return (
+        f"已登记渠道 {named}。上面的公钥可提交给渠道。检查：{test}；运行中的服务器需要重启。",
+        f"Added {channel} ({record['merchant_id']}); the key above is for it. Check: `{test}`; restart the server.",
+    )
+
+
+def _tell(settings: Settings, zh: str, en: str) -> None:
+    print(en if settings.language == "en" else zh, file=sys.stderr, flush=True)
+
+
+# --- show ---
+
+
+def _show(settings: Settings, _options: argparse.Namespace) -> int:
+    keys = ring(settings)
+    print(f"import {keys.import_key_id}")
+    for channel in keys.channels():
+        if channel in CHANNELS:
+            _show_channel(channel, keys.channel(channel))
+    return 0
+
+
+def _show_channel(channel: str, record: ChannelRecord) -> None:
+    """What is public in the clear; of keys that they are there, and our public half."""
+    print(f"{channel} {record.get('merchant_id', '-')}")
+    for item in CHANNELS[channel].items:
+        held = record.get(item.name)
+        if held is not None and item.name != "merchant_id":
+            print(f"  {item.option}: {_shown(item, held)}")
+        if item.previous is not None and item.previous in record:
+            print(f"  {item.option}: ••• (previous)")
+    if missing := CHANNELS[channel].missing(record):
+        print(f"  ! {' '.join(missing)}")
+    ours = setup.our_public_pem(record)
+    if ours is not None:
+        print(ours + pem.without_frame(ours))
+
+
+def _shown(item: Item, held: str) -> str:
+    if item.kind.is_secret:
+        return "•••"
+    if item.kind is Kind.PUBLIC_KEY:
+        return pem.without_frame(held)
+    return str(len(pem.split(held))) if item.kind is Kind.CERTIFICATES else held
+
+
+# --- test and drop ---
+
+
+def _test(settings: Settings, options: argparse.Namespace) -> int:
+    keys, channel = ring(settings), options.channel
+    offsets: list[float] = []
+    lines = TimedLine(Outbound(), offsets.append)
+    record = keys.channel(channel)
+    keep = partial(setup.keep_certificates, keys, channel)
+    gateway = setup.gateway_of(channel, record, settings, calls=lines, downloads=lines, keep=keep, trial=True)
+    said = asyncio.run(_ask(gateway))
+    for off in offsets[-1:]:
+        if abs(off) >= CLOCK_OFF_SECONDS:
+            say(
+                settings,
+                f"本机时钟与渠道相差 {off:+.0f} 秒，请校准。",
+                f"The channel's clock is {off:+.0f} s from ours; set it.",
+            )
+    if said is None:
+        say(
+            settings,
+            f"渠道 {channel} 配置正确：签名互认，查询正常。",
+            f"Channel {channel} is set up well: both sides' signatures hold, and a query was answered.",
+        )
+        return 0
+    say(settings, f"渠道 {channel} 没有通过检查：{said}", f"Channel {channel} did not pass: {said}")
+    for token, zh, en in _HINTS:
+        if token in said:
+            say(settings, zh, en)
+            break
+    return 1
+
+
+async def _ask(gateway: Gateway) -> str | None:
+    """What is wrong, by the answer to a question about a number that nobody has."""
+    number = f"TEST-{ids.random_bytes(10).hex()}"
+    try:
+        if await gateway.query(number) is not None:
+            return "answer to another question"
+        if isinstance(gateway, WechatGateway) and gateway.believes_certificates:
+            await gateway.renew()
+    except ChannelRefused as refusal:
+        return refusal.reason_code
+    except ChannelUnknown as unknown:
+        return unknown.detail
+    return None
+
+
+def _drop(settings: Settings, options: argparse.Namespace) -> int:
+    ring(settings).drop_channel(options.channel)
+    say(
+        settings,
+        f"已删除渠道 {options.channel} 的密钥；运行中的服务器需要重启。",
+        f"The keys of channel {options.channel} are gone; restart a running server.",
+    )
+    return 0
