@@ -38,6 +38,8 @@ from server.sandbox.notify import Notifier
 from server.sandbox.own import OwnDialect
 from server.sandbox.pages import Pages
 from server.sandbox.records import StoreInUse, StoreTooNew
+from server.sandbox.rendering import Rendering
+from server.sandbox.wechat import WechatDialect
 from server.sandbox.words import SENTENCES
 
 log = logging.getLogger("server.sandbox")
@@ -97,7 +99,8 @@ def create_app(
     """Wire the parts. `on_ready` is called once deliveries run, `on_failure` should they ever stop by themselves."""
     notifier = Notifier(engine.mailbox, engine.dialects, retry_after_seconds=retry_after_seconds)
     engine.wake = notifier.wake
-    pages = Pages(engine, base_url=base_url)
+    rendering = Rendering(base_url)
+    pages = Pages(engine, rendering)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -119,13 +122,14 @@ def create_app(
         for dialect in engine.dialects.values():
             if request.url.path.startswith(dialect.prefix):
                 return dialect.lost(request, error.status_code)
-        return pages.problem(request, error.status_code, "not_found")
+        return rendering.problem(request, error.status_code, "not_found")
 
     async def fail(request: Request, _error: Exception) -> Response:
-        return pages.problem(request, 500, "wrong")
+        return rendering.problem(request, 500, "wrong")
 
+    channels = [route for dialect in engine.dialects.values() for route in dialect.routes()]
     return Starlette(
-        routes=[*(route for dialect in engine.dialects.values() for route in dialect.routes()), *pages.routes()],
+        routes=[*channels, *pages.routes(), rendering.route()],
         lifespan=lifespan,
         exception_handlers={HTTPException: refuse_http, Exception: fail},
     )
@@ -274,7 +278,7 @@ def _open_database(folder: Path) -> Database:
 def _open_dialects(engine: Engine, folder: Path, base_url: str) -> list[Dialect]:
     """The channels; each makes its keys at the first start."""
     try:
-        return [OwnDialect(engine, folder, base_url), AlipayDialect(engine, folder, base_url)]
+        return [make(engine, folder, base_url) for make in (OwnDialect, WechatDialect, AlipayDialect)]
     except KeyFileUnusable as error:
         raise CannotStart(str(error)) from error
     except OSError as error:

@@ -67,11 +67,20 @@ def has_signed(key: rsa.RSAPublicKey, message: bytes, signature_base64: str) -> 
 
 
 def load_or_make_pair(folder: Path, name: str, *, about: Sequence[str] = ()) -> SigningKey:
-    """Return the sandbox's signing key of a name, making the pair at the first start.
+    """Return the sandbox's signing key of a name, and see to it that its public half lies beside it.
 
-    `about` are further lines before the public key. Raises KeyFileUnusable when the private key file is damaged: making
-    a new one silently would turn every merchant's stored public key stale. Raises OSError when the folder cannot be
-    written.
+    `about` are further lines before the public key. Raises as `load_or_make_key` does.
+    """
+    key = load_or_make_key(folder, name)
+    write_if_changed(folder / f"{name}_public.pem", marked(key.public_pem(), about))
+    return key
+
+
+def load_or_make_key(folder: Path, name: str) -> SigningKey:
+    """Return the sandbox's signing key of a name, making it at the first start.
+
+    Raises KeyFileUnusable when the private key file is damaged: making a new one silently would turn every merchant's
+    stored public key stale. Raises OSError when the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     private_path = folder / f"{name}_private.pem"
@@ -83,6 +92,7 @@ def load_or_make_pair(folder: Path, name: str, *, about: Sequence[str] = ()) -> 
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         write_whole(private_path, private_pem, mode=0o600)
+        return SigningKey(private_key)
 
     try:
         loaded = serialization.load_pem_private_key(private_pem, password=None)
@@ -90,10 +100,7 @@ def load_or_make_pair(folder: Path, name: str, *, about: Sequence[str] = ()) -> 
         raise _unusable(private_path) from error
     if not isinstance(loaded, rsa.RSAPrivateKey):
         raise _unusable(private_path)
-
-    key = SigningKey(loaded)
-    write_if_changed(folder / f"{name}_public.pem", marked(key.public_pem(), about))
-    return key
+    return SigningKey(loaded)
 
 
 def marked(pem: bytes, about: Sequence[str] = ()) -> bytes:

@@ -5,32 +5,19 @@ A field `fault_NAME` orders that fault (`fault_facts.py`) for this payment first
 that drive the sandbox post the same form. Wired by `app.py`; a 303 after paying is sent only after the store committed.
 """
 
-import hashlib
 from collections.abc import Callable
-from functools import partial
-from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from server.sandbox.engine import Engine, about_payment
 from server.sandbox.fault_facts import FAULTS, BadValue, fault_named
 from server.sandbox.faults import Order
-from server.sandbox.moments import beijing, now_ms
+from server.sandbox.moments import now_ms
 from server.sandbox.records import Payment
-from server.sandbox.web import PAGE_HEADERS, BodyTooLarge, read_body, reader_language
-from server.sandbox.words import sentence
-
-LARGEST_FORM_BYTES = 8_192
-_TEMPLATES = Path(__file__).parent / "templates"
-
-
-def yuan(amount_fen: int) -> str:
-    """Write an amount for people: 1234567 fen is `12,345.67`."""
-    return f"{amount_fen // 100:,}.{amount_fen % 100:02d}"
+from server.sandbox.rendering import Rendering
+from server.sandbox.web import BodyTooLarge, read_form, reader_language
 
 
 def _pay(engine: Engine, payment: Payment) -> None:
@@ -66,37 +53,29 @@ _ACTIONS: dict[str, Callable[[Engine, Payment], None]] = {
 class Pages:
     """The buyer's pages, over one engine."""
 
-    def __init__(self, engine: Engine, *, base_url: str) -> None:
-        """`base_url` may have a path, when a proxy serves the sandbox below one; links then start with it."""
+    def __init__(self, engine: Engine, rendering: Rendering) -> None:
+        """Show what `engine` knows."""
         self._engine = engine
         self._store = engine.store
-        self._root = urlsplit(base_url).path
-        self._style = (_TEMPLATES / "pay.css").read_bytes()
-        self._style_path = f"/assets/pay-{hashlib.sha256(self._style).hexdigest()[:12]}.css"
-        self._templates = Environment(
-            loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, auto_reload=False
-        )
-        self._templates.filters["yuan"] = yuan
-        self._templates.filters["beijing"] = beijing
+        self._rendering = rendering
 
     def routes(self) -> list[Route]:
-        """Return the addresses of the pages and of their one style sheet."""
+        """Return the addresses of the pages."""
         return [
             Route("/pay/{token}", self.show, methods=["GET"]),
             Route("/pay/{token}", self.submit, methods=["POST"]),
             Route("/pay/{token}/result", self.show_result, methods=["GET"]),
-            Route(self._style_path, self.show_style, methods=["GET"]),
         ]
 
     async def show(self, request: Request) -> Response:
         """Ask for the payment; once there is nothing left to ask, lead to the result."""
         payment = self._store.payment_by_token(request.path_params["token"])
         if payment is None:
-            return self.problem(request, 404, "not_found")
+            return self._problem(request, 404, "not_found")
         payment = self._store.mark_scanned(payment, now_ms=now_ms())
         if payment.state_at(now_ms()) != "pending":
             return self._to_result(payment)
-        return self._page(
+        return self._rendering.page(
             request,
             "pay.html",
             payment=payment,
@@ -107,23 +86,22 @@ class Pages:
     async def submit(self, request: Request) -> Response:
         """Do what a button says; see the file's docstring."""
         try:
-            body = await read_body(request, largest_bytes=LARGEST_FORM_BYTES)
-            form = dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=64))
+            form = await read_form(request)
         except BodyTooLarge:
-            return self.problem(request, 413, "bad_form", field="-")
+            return self._problem(request, 413, "bad_form", field="-")
         except ValueError:
-            return self.problem(request, 400, "bad_form", field="-")
+            return self._problem(request, 400, "bad_form", field="-")
         payment = self._store.payment_by_token(request.path_params["token"])
         if payment is None:
-            return self.problem(request, 404, "not_found")
+            return self._problem(request, 404, "not_found")
 
         action = _ACTIONS.get(form.get("action", ""))
         if action is None:
-            return self.problem(request, 400, "bad_form", field="action")
+            return self._problem(request, 400, "bad_form", field="action")
         try:
             self._order_faults(payment, form)
         except BadValue as bad:
-            return self.problem(request, 400, "bad_form", field=self._label(request, bad.name))
+            return self._problem(request, 400, "bad_form", field=self._label(request, bad.name))
         action(self._engine, payment)
         refused = "?refused=1" if form["action"] == "insufficient" else ""
         return self._to_result(payment, refused)
@@ -151,8 +129,8 @@ class Pages:
         """Say how the payment stands, lead back to the merchant, and show testers the deliveries."""
         payment = self._store.payment_by_token(request.path_params["token"])
         if payment is None:
-            return self.problem(request, 404, "not_found")
-        return self._page(
+            return self._problem(request, 404, "not_found")
+        return self._rendering.page(
             request,
             "result.html",
             payment=payment,
@@ -164,16 +142,6 @@ class Pages:
             deliveries=self._engine.mailbox.of(payment),
         )
 
-    async def show_style(self, _request: Request) -> Response:
-        """Serve the style sheet; its address changes with its content, so browsers may keep it for good."""
-        headers = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
-        return Response(self._style, media_type="text/css", headers=headers)
-
-    def problem(self, request: Request, status: int, about: str, **values: object) -> Response:
-        """Return a page that says what is wrong: `title_<about>` and `about_<about>` of `words.SENTENCES`."""
-        explanation = sentence(f"about_{about}", reader_language(request), **values)
-        return self._page(request, "problem.html", status=status, about=about, explanation=explanation)
-
     def _merchant_name(self, payment: Payment) -> str:
         dialect = self._engine.dialects.get(payment.channel)
         return dialect.merchant_name(payment.merchant_id) if dialect else payment.merchant_id
@@ -183,21 +151,7 @@ class Pages:
         return dialect.return_url(payment) if dialect else payment.return_url
 
     def _to_result(self, payment: Payment, query: str = "") -> Response:
-        address = f"{self._root}/pay/{payment.token}/result{query}"
-        return RedirectResponse(address, status_code=303, headers=PAGE_HEADERS)
+        return self._rendering.go_to(f"/pay/{payment.token}/result{query}")
 
-    def _page(self, request: Request, template: str, *, status: int = 200, **facts: object) -> Response:
-        language = reader_language(request)
-        html = self._templates.get_template(template).render(
-            t=partial(_say, language),
-            language="en" if language == "en" else "zh-CN",
-            root=self._root,
-            style_url=self._root + self._style_path,
-            **facts,
-        )
-        headers = {**PAGE_HEADERS, "Content-Language": "en" if language == "en" else "zh-CN"}
-        return Response(html, status_code=status, media_type="text/html", headers=headers)
-
-
-def _say(language: str, key: str, **values: object) -> str:
-    return sentence(key, "en" if language == "en" else "zh", **values)
+    def _problem(self, request: Request, status: int, about: str, **values: object) -> Response:
+        return self._rendering.problem(request, status, about, **values)

@@ -1,5 +1,7 @@
 """What the API and the pages both need of HTTP: bodies with a limit, and headers that keep a browser careful."""
 
+from urllib.parse import parse_qsl
+
 from starlette.requests import Request
 
 from server.sandbox.words import Language, choose_language
@@ -18,6 +20,10 @@ PAGE_HEADERS = {
 }
 
 
+LARGEST_FORM_BYTES = 8_192
+_MOST_FIELDS = 64
+
+
 class BodyTooLarge(Exception):
     """The request's body is larger than its address allows."""
 
@@ -32,6 +38,12 @@ async def read_body(request: Request, *, largest_bytes: int) -> bytes:
             raise BodyTooLarge
         pieces.append(piece)
     return b"".join(pieces)
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """Return the fields of a form. Raises BodyTooLarge, or ValueError when it is none."""
+    body = await read_body(request, largest_bytes=LARGEST_FORM_BYTES)
+    return dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=_MOST_FIELDS))
 
 
 def reader_language(request: Request) -> Language:

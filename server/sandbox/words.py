@@ -75,6 +75,36 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "“{field}”的值不在允许范围内，请返回修改。",
         "“{field}” is out of range; go back and correct it.",
     ),
+    "title_h5_expired": ("支付链接已过期", "The payment link has expired"),
+    "about_h5_expired": (
+        "h5_url 的有效期为 5 分钟，请返回商家重新发起支付。",
+        "An h5_url is good for five minutes; go back to the merchant and start again.",
+    ),
+    "title_h5_no_referrer": ("商家参数格式有误", "The merchant's page is not set up for this"),
+    "about_h5_no_referrer": (
+        "请求没有 Referer：打开 h5_url 的页面不能隐藏来源。",
+        "The request has no Referer: the page that opens an h5_url must not hide where it is.",
+    ),
+    "title_h5_inside_wechat": ("请在微信外打开", "Open this outside WeChat"),
+    "about_h5_inside_wechat": (
+        "H5 支付不能在微信内使用，请改用 JSAPI 支付。",
+        "This way of paying does not work inside WeChat; use JSAPI there.",
+    ),
+    "title_h5_other_domain": ("商家存在未配置的参数", "The merchant's domain is not registered"),
+    "about_h5_other_domain": (
+        "redirect_url 的域名没有登记。",
+        "The domain of redirect_url is not registered for this merchant.",
+    ),
+    "title_jsapi_expired": ("支付会话已过期", "The payment session has expired"),
+    "about_jsapi_expired": (
+        "prepay_id 的有效期为 2 小时，请重新下单。",
+        "A prepay_id is good for two hours; order again.",
+    ),
+    "title_jsapi_unsigned": ("支付验证签名失败", "The page's signature does not hold"),
+    "about_jsapi_unsigned": (
+        "paySign 与 appId、timeStamp、nonceStr、package 不符，或 signType 不是 RSA。",
+        "paySign does not fit appId, timeStamp, nonceStr and package, or signType is not RSA.",
+    ),
     "title_wrong": ("沙箱出错了", "The sandbox failed"),
     "about_wrong": ("请稍后再试；详情在沙箱的日志里。", "Try again later; the details are in the sandbox's log."),
     # Refusals of the API
