@@ -355,7 +355,7 @@ def move(
         for order in orders:
             for name, value in {"state": to.value, "version": order.version + 1, **_instants(to, at, order)}.items():
                 set_committed_value(order, name, value)
-    _note(tx, moves, lines_of(tx, [one.order.id for one in moves]) if lines is None else lines, actor=actor)
+    note(tx, moves, lines, actor=actor)
 
 
 def _instants(to: OrderState, at: datetime, order: Order) -> dict[str, Any]:
@@ -373,8 +373,10 @@ def _instants(to: OrderState, at: datetime, order: Order) -> dict[str, Any]:
     return table.get(to, {"due_at": None})
 
 
-def _note(tx: Tx, moves: Sequence[Move], lines: Mapping[UUID, Sequence[OrderLine]], *, actor: str) -> None:
+def note(tx: Tx, moves: Sequence[Move], lines: Mapping[UUID, Sequence[OrderLine]] | None = None, *, actor: str) -> None:
+    """Tell readers and the audit log of moved orders, or of ones that something happened to in their state."""
     orders = {one.order.id for one in moves}
+    lines = lines_of(tx, list(orders)) if lines is None else lines
     changes.append_many(
         tx, [changed for order in orders for changed in _changed(order, [line.supplier_id for line in lines[order]])]
     )

@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, bindparam, func, insert, or_, select, tuple_
+from sqlalchemy import ColumnElement, bindparam, delete, func, insert, or_, select, tuple_
 
 from server.db import Tx, rows_changed, spelling, table_of, tell
 from server.stock import withdrawal
 from server.stock.claims import marking, picking, returned
 from server.stock.claims.picking import Lot
-from server.stock.model import Delivery, StockCursor, StockLot, StockUnit
+from server.stock.model import Delivery, StockCursor, StockLot, StockUnit, StockVoid
 from shared.states import LotState, UnitState
 
 _CURSOR = table_of(StockCursor)
@@ -117,7 +117,7 @@ class Desk:
         """Sell the held units of each line: HELD -> SOLD and one delivery a unit."""
         if not lines:
             return
-        self._change_held(lines, UnitState.SOLD)
+        self._sell(lines)
         self.tx.execute(
             _INSERT_DELIVERIES,
             [
@@ -132,11 +132,31 @@ class Desk:
 
         Those of a lot that was withdrawn meanwhile become void, as its other units did.
         """
+        self._give_back(lines, UnitState.HELD)
+
+    def take_back(self, lines: Sequence[LineUnits]) -> None:
+        """Take sold units back that nobody has seen: as `release`, and as if they had never been delivered."""
+        self._undeliver(lines)
+        self._give_back(lines, UnitState.SOLD)
+
+    def discard(self, lines: Sequence[LineUnits], *, reason: str, actor: str) -> None:
+        """Make sold units void that may not be sold again: SOLD -> VOID. Their keys stay known."""
+        self._undeliver(lines)
+        self._let_go(lines, UnitState.SOLD, UnitState.VOID)
+        rows = [
+            {"sku_id": line.sku_id, "seq": seq, "lot_id": self.units[line.sku_id][seq]}
+            for line in lines
+            for seq in line.seqs
+        ]
+        said = {"reason": reason, "actor": actor, "voided_at": self.at}
+        self.tx.execute(insert(table_of(StockVoid)), [row | said for row in rows])
+
+    def _give_back(self, lines: Sequence[LineUnits], source: UnitState) -> None:
         gone = self._withdrawn()
         void = [self._only(line, gone, inside=True) for line in lines] if gone else []
         back = [self._only(line, gone, inside=False) for line in lines] if gone else lines
         if any(line.seqs for line in back):
-            self._change_held(back, UnitState.FREE)
+            self._let_go(back, source, UnitState.FREE)
             self.tx.execute(
                 returned.INSERT,
                 [
@@ -147,13 +167,19 @@ class Desk:
             )
             came(self.tx, {line.sku_id for line in back})
         if any(line.seqs for line in void):
-            self._change_held(void, UnitState.VOID)
+            self._let_go(void, source, UnitState.VOID)
             seqs: dict[UUID, list[int]] = defaultdict(list)
             for line in void:
                 for seq in line.seqs:
                     seqs[self.units[line.sku_id][seq]].append(seq)
             for lot_id in sorted(seqs):
                 withdrawal.left(self.tx, gone[lot_id], seqs[lot_id])
+
+    def _undeliver(self, lines: Sequence[LineUnits]) -> None:
+        for line in lines:
+            mine = (Delivery.sku_id == line.sku_id, Delivery.order_line_id == line.order_line_id)
+            gone = self.tx.execute(delete(Delivery).where(*mine, Delivery.seq.in_(line.seqs)))
+            _require(rows_changed(gone), len(line.seqs))
 
     def write(self) -> None:
         """Store where the cursors stand now; exactly these, which nobody else could change."""
@@ -186,16 +212,22 @@ class Desk:
         )
         return {lot.id: lot for lot in found}
 
-    def _change_held(self, lines: Sequence[LineUnits], to: UnitState) -> None:
-        """Move held units to `to`, guarded by the line that holds them."""
+    def _sell(self, lines: Sequence[LineUnits]) -> None:
+        pairs = self._moved(lines, UnitState.HELD, UnitState.SOLD)
+        _require(marking.sell(self.tx, pairs), sum(map(len, pairs.values())))
+
+    def _let_go(self, lines: Sequence[LineUnits], source: UnitState, to: UnitState) -> None:
+        pairs = self._moved(lines, source, to)
+        _require(marking.let_go(self.tx, pairs, source, to), sum(map(len, pairs.values())))
+
+    def _moved(self, lines: Sequence[LineUnits], source: UnitState, to: UnitState) -> dict[UUID, list[marking.Pair]]:
+        """Count units from one state to another; answers them with the line that guards each."""
         pairs: dict[UUID, list[marking.Pair]] = defaultdict(list)
         for line in lines:
             for seq in line.seqs:
                 pairs[line.sku_id].append((seq, line.order_line_id))
-                self.lots[self.units[line.sku_id][seq]].move(UnitState.HELD, to, 1)
-        sold = to is UnitState.SOLD
-        moved = marking.sell(self.tx, pairs) if sold else marking.let_go(self.tx, pairs, to)
-        _require(moved, sum(map(len, pairs.values())))
+                self.lots[self.units[line.sku_id][seq]].move(source, to, 1)
+        return pairs
 
 
 def _require(moved: int, expected: int) -> None:

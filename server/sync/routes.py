@@ -28,6 +28,7 @@ DOMAIN_PERMISSION: dict[str, Permission] = {
     "identity": Permission.IDENTITY_USER_READ,
     "orders": Permission.ORDERS_ORDER_READ,
     "payments": Permission.PAYMENTS_EXCEPTION_READ,
+    "refunds": Permission.PAYMENTS_REFUND_READ,
     "stock": Permission.STOCK_LOT_READ,
 }
 

@@ -19,7 +19,11 @@ from shared.states import (
     ExceptionState,
     RefundCause,
     RefundPolicy,
+    RefundReason,
     RefundState,
+    RefundStep,
+    RefundTrouble,
+    RefundTurn,
 )
 
 Note = Annotated[str, Field(min_length=1, max_length=400)]
@@ -93,24 +97,29 @@ class RefundLine(Answer):
     """What a refund takes back of one order line."""
 
     order_line_id: UUID
+    sku: str
     title: str
     quantity: int
+    seqs: list[int]
     amount_fen: int
 
 
 class RefundEvent(Answer):
-    """One step of a refund. `actor` is a person's name as this reader may see it: `buyer`, `shop`, `supplier`..."""
+    """One step of a refund. `actor` is a person's name where this reader may know it, else the party of the step:
+    `buyer`, `supplier`, `shop`, `finance`, `channel`, `system`."""
 
     at: datetime
     actor: str
-    what: str
+    what: RefundStep
     note: str
 
 
 class Refund(Answer):
     """One refund as staff see it; a supplier's person sees those of its own goods, without the payment's numbers.
 
-    `actions` are what this reader may do now: `answer`, `decide`, `check`, `retry`.
+    `actions` are what this reader may do now: `answer`, `decide`, `check`, `retry`. `turn` is who has the ball, until
+    `due_at` where there is a time for it. `viewed_at` is when a buyer first saw keys of the order; `seqs` of a line are
+    the units that are meant.
     """
 
     id: UUID
@@ -119,15 +128,17 @@ class Refund(Answer):
     channel: str | None
     amount_fen: int
     cause: RefundCause
+    reason_kind: RefundReason | None
     reason: str
     policy: RefundPolicy | None
     viewed_at: datetime | None
     wants_replacement: bool
     state: RefundState
+    turn: RefundTurn | None
     asked_at: datetime
     due_at: datetime | None
     ended_at: datetime | None
-    trouble: str | None
+    trouble: RefundTrouble | None
     lines: list[RefundLine]
     events: list[RefundEvent]
     actions: list[Literal["answer", "decide", "check", "retry"]]
@@ -155,9 +166,13 @@ class AnswerRefund(Request):
 
 
 class DecideRefund(Request):
-    """`POST /api/refunds/{id}/decide`: the shop's decision where the supplier refused or kept silent."""
+    """`POST /api/refunds/{id}/decide`: the shop's decision where the supplier refused or kept silent.
+
+    With `replace` another key is delivered instead of money.
+    """
 
     approve: bool
+    replace: bool = False
     reason: Note
     version: Version
 

@@ -34,10 +34,10 @@ def sell(tx: Tx, units: Units) -> int:
     return _run(tx, _statements(engine, units, UnitState.HELD, UnitState.SOLD, "order_line_id", guard=_GUARD))
 
 
-def let_go(tx: Tx, units: Units, to: UnitState) -> int:
-    """HELD -> FREE or VOID; answers how many units these lines held."""
+def let_go(tx: Tx, units: Units, source: UnitState, to: UnitState) -> int:
+    """HELD or SOLD -> FREE or VOID; answers how many units these lines had."""
     engine = spelling(tx.connection().dialect)
-    return _run(tx, _statements(engine, units, UnitState.HELD, to, "NULL", guard=_GUARD))
+    return _run(tx, _statements(engine, units, source, to, "NULL", guard=_GUARD))
 
 
 _GUARD = " AND order_line_id = {line}"

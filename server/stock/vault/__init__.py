@@ -140,6 +140,18 @@ def inspected(tx: Tx, keys: KeyRing, view_id: UUID) -> Secret | None:
     return _opened(keys, found)[0] if found else None
 
 
+def viewed_lines(tx: Tx, order_line_ids: Sequence[UUID]) -> set[UUID]:
+    """Those of these order lines of which a buyer was shown something."""
+    lines = RevealLog.order_line_id.in_(list(order_line_ids))
+    return {line_id for line_id in tx.scalars(select(RevealLog.order_line_id).where(lines).distinct()) if line_id}
+
+
+def inspected_units(tx: Tx, sku_id: UUID, seqs: Sequence[int]) -> set[int]:
+    """Those of these units that staff looked at, one by one."""
+    units = (RevealLog.sku_id == sku_id, RevealLog.seq.in_(list(seqs)))
+    return {seq for seq in tx.scalars(select(RevealLog.seq).where(*units)) if seq is not None}
+
+
 def has_card(tx: Tx, sku_id: UUID, seq: int) -> bool | None:
     """Whether the key of a unit is still there; None when there is no such unit."""
     query = (

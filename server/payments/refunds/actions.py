@@ -1,0 +1,230 @@
+"""Refunds as people and automatic policies start and decide them. Each takes a `tx` and locks the order first.
+
+What goes on at the channel is in `following`; how a refund moves in `moving`; new keys instead of money in `replacing`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import select
+
+from server.db import Tx
+from server.gateways.port import RefundFact
+from server.payments.callbacks import RawCallback
+from server.payments.model import PaymentAttempt, UnmatchedPayment
+from server.payments.refunds import making, moving, replacing
+from server.payments.refunds.model import Refund, RefundEvent
+from server.payments.refunds.moving import Held
+from server.policy import Actor, visible
+from shared import clock
+from shared.contracts import payments as wire
+from shared.errors import BadField, Conflict, NotFound
+from shared.labels import label
+from shared.money import Fen
+from shared.states import RefundCause, RefundState, RefundStep, RefundTurn
+
+
+class _AboutState(Conflict):
+    """A refusal that names the refund's state, and whose turn it is, in words; `params` keep their codes."""
+
+    def sentence(self, language: str = "zh") -> str:
+        """The sentence for a person."""
+        words = dict(self.params)
+        for name, kind in (("state", RefundState), ("turn", RefundTurn)):
+            if self.params.get(name) in set(kind):
+                words[name] = label(kind(self.params[name]), language)
+        return (self.en if language.startswith("en") else self.zh).format_map(words)
+
+
+class RefundChanged(_AboutState):
+    """Somebody, or the channel, moved the refund after the person looked at it."""
+
+    code = "refund_changed"
+    zh = "这笔退款已有变化（当前“{state}”，版本 {version}），请刷新后再操作。"
+    en = "The refund changed meanwhile (it is “{state}”, version {version}); reload and look again."
+
+
+class NotTheirTurn(_AboutState):
+    """Somebody else has the ball."""
+
+    code = "not_their_turn"
+    zh = "这笔退款现在由“{turn}”处理（当前“{state}”）。"
+    en = "The refund is with “{turn}” now (it is “{state}”)."
+
+
+class SamePerson(Conflict):
+    """Who started or decided a refund does not check it."""
+
+    code = "same_person"
+    zh = "发起或裁定退款的人不能自己复核，请由另一位同事复核。"
+    en = "Who started or decided a refund cannot check it: another person must."
+
+
+@dataclass(frozen=True, slots=True)
+class RefundHeard:
+    """What a channel says of a refund: told (with its raw bytes) or asked. `merchant_id` is ours there."""
+
+    channel: str
+    merchant_id: str
+    fact: RefundFact
+    raw: RawCallback | None = None
+
+
+# --- starting ---
+
+
+def start(
+    tx: Tx,
+    *,
+    cause: RefundCause,
+    source: PaymentAttempt | UnmatchedPayment,
+    reason: str,
+    actor: str,
+    checked_by: str | None = None,
+    check_above: Fen | None = None,
+) -> Refund:
+    """Give back all that is left of a payment: money twice, of a wrong amount, of no order, or with nothing to deliver.
+
+    Approved at once; an automatic policy (`actor` "system") and what two people decided (`checked_by`) wait for
+    nobody, else finance checks above `check_above`. A repeat answers the refund that is under way or done. Callers
+    hold the order of `source`, where it has one. Raises RefundTooLate, TooManyRefunds, NothingToRefund.
+    """
+    held = making.of_payment(tx, cause, source, reason=reason, actor=actor)
+    if held.refund.state == RefundState.REQUESTED:
+        held.refund.checked_by = checked_by
+        step = RefundStep.AUTO_APPROVED if actor == "system" else RefundStep.SHOP_APPROVED
+        moving.approve(tx, held, step, actor=actor, check_above=check_above)
+    return held.refund
+
+
+def start_by_shop(tx: Tx, order_id: UUID, body: wire.StartRefund, *, actor: Actor, check_above: Fen) -> Refund:
+    """The shop gives money of an order back. Above the limit another person checks.
+
+    Raises NotFound, NothingToRefund, RefundUnderWay, RefundTooLate, TooManyRefunds, BadField.
+    """
+    wanted = making.Portion(body.order_line_id, quantity=body.quantity, amount_fen=body.amount_fen)
+    held = making.of_order(tx, order_id, wanted, cause=RefundCause.SHOP, reason=body.reason, actor=actor.label)
+    moving.approve(tx, held, RefundStep.SHOP_APPROVED, actor=actor.label, note=body.reason, check_above=check_above)
+    return held.refund
+
+
+# --- deciding ---
+
+
+def answer(tx: Tx, refund_id: UUID, body: wire.AnswerRefund, *, actor: Actor, check_above: Fen) -> Refund:
+    """The supplier agrees, delivers another key, or refuses with evidence; then the shop decides.
+
+    Late is better than never: until the shop has decided. Raises NotFound outside of the actor's scope,
+    RefundChanged, NotTheirTurn, BadField without evidence, NothingToReplaceWith.
+    """
+    held = _held(tx, refund_id, body.version, actor)
+    _require_waiting(held, answered=_has_answered(tx, refund_id))
+    match body.answer:
+        case "agree":
+            moving.approve(
+                tx,
+                held,
+                RefundStep.SUPPLIER_AGREED,
+                actor=actor.label,
+                note=body.evidence,
+                check_above=check_above,
+            )
+        case "replace":
+            replacing.replace(tx, held, actor=actor.label, note=body.evidence)
+        case "refuse":
+            if not body.evidence:
+                raise BadField(field="evidence", reason="1…1000")
+            step = RefundStep.SUPPLIER_REFUSED
+            shop = RefundTurn.SHOP.value
+            moving.advance(tx, held, step, actor=actor.label, note=body.evidence, turn=shop, due_at=None)
+    return held.refund
+
+
+def decide(tx: Tx, refund_id: UUID, body: wire.DecideRefund, *, actor: Actor, check_above: Fen) -> Refund:
+    """The shop's decision where the supplier refused or kept silent.
+
+    Raises NotFound, RefundChanged, NotTheirTurn, NothingToReplaceWith.
+    """
+    held = _held(tx, refund_id, body.version, actor)
+    if held.refund.state != RefundState.SUPPLIER_WAIT or held.refund.turn != RefundTurn.SHOP:
+        raise _not_their_turn(held)
+    said = {"actor": actor.label, "note": body.reason}
+    if body.replace:
+        replacing.replace(tx, held, **said)
+    elif body.approve:
+        moving.approve(tx, held, RefundStep.SHOP_APPROVED, **said, check_above=check_above)
+    else:
+        moving.advance(tx, held, RefundStep.SHOP_REFUSED, **said, to=RefundState.REFUSED, decided_by=actor.label)
+    return held.refund
+
+
+def check(tx: Tx, refund_id: UUID, body: wire.CheckRefund, *, actor: Actor) -> Refund:
+    """Finance lets a refund above the limit go, or stops it.
+
+    Raises NotFound, RefundChanged, NotTheirTurn, and SamePerson for who started or decided it.
+    """
+    held = _held(tx, refund_id, body.version, actor)
+    refund = held.refund
+    if refund.state != RefundState.APPROVED or refund.turn != RefundTurn.FINANCE:
+        raise _not_their_turn(held)
+    if actor.label in {refund.asked_by, refund.decided_by}:
+        raise SamePerson
+    if body.approve:
+        moving.advance(tx, held, RefundStep.CHECKED, actor=actor.label, note=body.note, checked_by=actor.label)
+        moving.release(tx, held)
+    else:
+        moving.close(tx, held, RefundStep.STOPPED, actor=actor.label, note=body.note)
+        refund.checked_by = actor.label
+    return refund
+
+
+def retry(tx: Tx, refund_id: UUID, *, actor: Actor, version: int | None = None) -> Refund:
+    """Ask the channel once more under the same number: after a top-up, or to know at last.
+
+    Raises NotFound, RefundChanged when it is not of `version` any more, NotTheirTurn when it is not at the channel.
+    """
+    held = _held(tx, refund_id, version, actor)
+    refund = held.refund
+    if refund.query_at is None:
+        raise _not_their_turn(held)
+    to = RefundState.SUBMITTED if refund.state == RefundState.ABNORMAL else None
+    step, turn = RefundStep.RETRIED, RefundTurn.CHANNEL.value
+    moving.advance(tx, held, step, actor=actor.label, to=to, query_at=clock.now(), turn=turn)
+    moving.send(tx, refund.id)
+    return refund
+
+
+def _held(tx: Tx, refund_id: UUID, version: int | None, actor: Actor) -> Held:
+    """The refund under lock, if the actor may know it and it is as the actor saw it."""
+    if tx.scalars(visible(actor, Refund).where(Refund.id == refund_id)).first() is None:
+        raise NotFound
+    held = moving.lock(tx, refund_id)
+    if version is not None and held.refund.version != version:
+        raise RefundChanged(state=held.refund.state, version=held.refund.version)
+    return held
+
+
+def _require_waiting(held: Held, *, answered: bool) -> None:
+    if held.refund.state != RefundState.SUPPLIER_WAIT or held.refund.supplier_id is None or answered:
+        raise _not_their_turn(held)
+
+
+def _has_answered(tx: Tx, refund_id: UUID) -> bool:
+    refused = (RefundEvent.refund_id == refund_id, RefundEvent.what == RefundStep.SUPPLIER_REFUSED.value)
+    return tx.scalars(select(RefundEvent.id).where(*refused)).first() is not None
+
+
+def _not_their_turn(held: Held) -> NotTheirTurn:
+    return NotTheirTurn(turn=held.refund.turn or "-", state=held.refund.state)
+
+
+def silence(tx: Tx, *, limit: int = 200) -> int:
+    """Hand refunds whose supplier kept silent to the shop; answers how many."""
+    due = (Refund.turn == RefundTurn.SUPPLIER.value, Refund.due_at <= clock.now())
+    found = tx.scalars(select(Refund.id).where(*due).order_by(Refund.due_at).limit(limit)).all()
+    over = [held for held in moving.lock_all(tx, found).values() if held.refund.turn == RefundTurn.SUPPLIER]
+    for held in over:
+        moving.advance(tx, held, RefundStep.SILENT, actor="system", turn=RefundTurn.SHOP.value, due_at=None)
+    return len(over)

@@ -1,0 +1,278 @@
+"""How a refund moves: under the lock of its order, by the state table, with its journals, its events and its readers.
+
+Lock order as everywhere: order, attempt, refund, stock, ledger, jobs. Nobody but `moving` changes a refund's state.
+
+    release    approved and waiting for nobody: the sale's shares come back into escrow, the channel is next
+    succeed    the buyer has the money: escrow (or suspense) is paid out, the order counts it, unseen keys go back
+    close      it ends without money: what had come into escrow goes where it was
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import insert, select
+
+from server import audit, changes, jobs, signals
+from server.db import Tx, table_of
+from server.ledger import actions as ledger
+from server.orders import actions as orders
+from server.orders import refunding
+from server.orders.model import Order, OrderLine
+from server.payments import aside
+from server.payments.refunds.model import Refund, RefundEvent, RefundLine
+from server.stock import actions as stock
+from server.stock import vault
+from shared import clock, ids
+from shared.errors import NotFound
+from shared.money import Fen
+from shared.states import (
+    RefundCause,
+    RefundState,
+    RefundStep,
+    RefundTrouble,
+    RefundTurn,
+    UnmatchedState,
+    require_move,
+)
+
+PURSUE = "payments.refund"
+"""The job that takes a refund to its channel, with its `refund_id`."""
+
+DOMAIN = "refunds"
+SHOP_DOMAIN = "payments"
+"""Readers of what belongs to no supplier: those of exceptions."""
+
+ENDED = frozenset({RefundState.REFUSED.value, RefundState.SUCCEEDED.value, RefundState.CLOSED.value})
+WITHOUT_MONEY = frozenset({RefundState.REFUSED.value, RefundState.CLOSED.value})
+
+_AT_CHANNEL = frozenset({RefundState.SUBMITTED.value, RefundState.PROCESSING.value, RefundState.ABNORMAL.value})
+_SPOILT = "refunded, seen by staff"
+
+
+@dataclass(slots=True)
+class Held:
+    """A refund under the lock of its order; `order` is None for money that belongs to none."""
+
+    refund: Refund
+    order: Order | None
+    lines: list[RefundLine] = field(default_factory=list)
+
+    @property
+    def is_reversed(self) -> bool:
+        """Whether the shares of its sale have come back into escrow."""
+        released = self.refund.state == RefundState.APPROVED and self.refund.turn == RefundTurn.CHANNEL
+        return bool(self.lines) and (released or self.refund.state in _AT_CHANNEL)
+
+
+def lock(tx: Tx, refund_id: UUID) -> Held:
+    """One refund under lock. Raises NotFound."""
+    held = lock_all(tx, [refund_id])
+    if not held:
+        raise NotFound
+    return held[refund_id]
+
+
+def lock_all(tx: Tx, refund_ids: Sequence[UUID]) -> dict[UUID, Held]:
+    """Refunds under lock with their orders and lines, in the order in which all lock them."""
+    wanted = Refund.id.in_(list(refund_ids))
+    order_ids = {order_id for order_id in tx.scalars(select(Refund.order_id).where(wanted)) if order_id}
+    held_orders = orders.lock(tx, sorted(order_ids)) if order_ids else {}
+    query = select(Refund).where(wanted).order_by(Refund.id).with_for_update()
+    held = {
+        refund.id: Held(refund, held_orders.get(refund.order_id) if refund.order_id else None)
+        for refund in tx.scalars(query, execution_options={"populate_existing": True})
+    }
+    for line in tx.scalars(select(RefundLine).where(RefundLine.refund_id.in_(list(held)))):
+        held[line.refund_id].lines.append(line)
+    return held
+
+
+def advance(
+    tx: Tx, held: Held, step: RefundStep, *, actor: str, to: RefundState | None = None, note: str = "", **values: Any
+) -> None:
+    """Move a refund, or note a step that leaves its state as it is; `values` are set with it."""
+    refund = held.refund
+    if to is not None:
+        require_move(RefundState(refund.state), to)
+        refund.state = to.value
+        if to.value in ENDED:
+            refund.turn, refund.due_at, refund.query_at, refund.ended_at = None, None, None, clock.now()
+    for name, value in values.items():
+        setattr(refund, name, value)
+    refund.version += 1
+    tx.flush()
+    tx.execute(
+        insert(table_of(RefundEvent)),
+        {
+            "id": ids.new_id(),
+            "refund_id": refund.id,
+            "at": clock.now(),
+            "actor": actor,
+            "what": step.value,
+            "note": note[:1000],
+        },
+    )
+    domain = DOMAIN if refund.supplier_id else SHOP_DOMAIN
+    changes.append(tx, "refund", refund.id, domain=domain, supplier_id=refund.supplier_id)
+    audit.append(
+        tx,
+        actor=actor,
+        action=f"refund.{step.value}",
+        entity="refund",
+        entity_id=refund.out_refund_no,
+        detail={"order": refund.order_code, "fen": refund.amount_fen, "state": refund.state, "note": note[:400]},
+    )
+    if refund.order_id is not None:
+        signals.ring(tx, refund.order_id)
+
+
+# --- approved ---
+
+
+def approve(tx: Tx, held: Held, step: RefundStep, *, actor: str, note: str = "", check_above: Fen | None) -> None:
+    """Approve a refund. Above the limit finance has the ball; else it goes to its channel. None: nobody checks it."""
+    must_check = check_above is not None and held.refund.amount_fen > check_above
+    advance(
+        tx,
+        held,
+        step,
+        actor=actor,
+        to=RefundState.APPROVED,
+        note=note,
+        turn=(RefundTurn.FINANCE if must_check else RefundTurn.CHANNEL).value,
+        due_at=None,
+        unseen=_is_unseen(tx, held),
+        decided_by=actor,
+    )
+    if not must_check:
+        release(tx, held)
+
+
+def _is_unseen(tx: Tx, held: Held) -> bool:
+    """Whether no buyer has seen a key of its lines. A look is logged under the order's lock, which is held here."""
+    named = [line.order_line_id for line in held.lines if line.seqs]
+    return bool(named) and not vault.viewed_lines(tx, named)
+
+
+def release(tx: Tx, held: Held) -> None:
+    """Let an approved refund go to its channel: the shares of the sale come back, and a job takes it there."""
+    held.refund.turn, held.refund.query_at = RefundTurn.CHANNEL.value, clock.now()
+    tx.flush()
+    if held.lines:
+        _post(tx, held, "reverse", "REVERSE", _shares(tx, held, back=True), at=clock.now())
+    send(tx, held.refund.id)
+
+
+def send(tx: Tx, refund_id: UUID) -> None:
+    """Have the channel asked as soon as this is committed."""
+    jobs.enqueue(tx, PURSUE, {"refund_id": str(refund_id)}, key=f"{PURSUE}:{refund_id}")
+
+
+# --- ended ---
+
+
+def succeed(tx: Tx, held: Held, *, actor: str, provider_refund_no: str, at: datetime) -> None:
+    """The channel has given the money back, at `at`."""
+    refund = held.refund
+    advance(
+        tx,
+        held,
+        RefundStep.SUCCEEDED,
+        actor=actor,
+        to=RefundState.SUCCEEDED,
+        provider_refund_no=provider_refund_no,
+        trouble=None,
+    )
+    if held.order is not None and is_of_sale(refund):
+        refunding.count_back(tx, held.order, refund.amount_fen, at=clock.now(), actor=actor)
+    if refund.unseen:
+        _take_units_back(tx, held, actor=actor)
+    if refund.unmatched_id is not None:
+        aside.move(tx, refund.unmatched_id, UnmatchedState.RETURNED)
+    source = ledger.Account("suspense" if refund.unmatched_id else "escrow")
+    out = ledger.Transfer(debit=source, credit=ledger.Account("psp", refund.channel), amount=refund.amount_fen)
+    _post(tx, held, "paid", "REFUND", (out,), at=at)
+
+
+def close(
+    tx: Tx, held: Held, step: RefundStep, *, actor: str, trouble: RefundTrouble | None = None, note: str = ""
+) -> None:
+    """End a refund without money: the shares go back to where the sale had put them, its keys may be seen again."""
+    was_reversed = held.is_reversed
+    advance(
+        tx,
+        held,
+        step,
+        actor=actor,
+        to=RefundState.CLOSED,
+        note=note,
+        unseen=False,
+        trouble=trouble.value if trouble else None,
+    )
+    if held.refund.unmatched_id is not None:
+        aside.move(tx, held.refund.unmatched_id, UnmatchedState.HELD)
+    if was_reversed:
+        _post(tx, held, "restore", "RESTORE", _shares(tx, held, back=False), at=clock.now())
+
+
+def is_of_sale(refund: Refund) -> bool:
+    """Whether it takes back what the order cost, and not money that came besides."""
+    return refund.unmatched_id is None and refund.cause != RefundCause.PAID_TWICE
+
+
+def _take_units_back(tx: Tx, held: Held, *, actor: str) -> None:
+    """The keys that nobody saw return to stock; those that staff looked at meanwhile become void."""
+    assert held.order is not None
+    by_line = {line.order_line_id: line for line in held.lines if line.seqs}
+    fresh: list[stock.LineUnits] = []
+    spoilt: list[stock.LineUnits] = []
+    mine = [line for line in orders.lines_of(tx, [held.order.id])[held.order.id] if line.id in by_line]
+    for line in mine:
+        seqs = by_line[line.id].seqs
+        seen = vault.inspected_units(tx, line.sku_id, seqs)
+        for kind, some in ((fresh, set(seqs) - seen), (spoilt, seen)):
+            if some:
+                kind.append(stock.LineUnits(line.id, line.sku_id, tuple(sorted(some))))
+    with stock.desk(tx, at=clock.now(), held=[*fresh, *spoilt]) as desk:
+        desk.take_back(fresh)
+        if spoilt:
+            desk.discard(spoilt, reason=_SPOILT, actor=actor)
+    for line in mine:
+        refunding.without_units(tx, line, by_line[line.id].seqs)
+    touched = {changes.Changed("sku", line.sku_id, domain="stock", supplier_id=line.supplier_id) for line in mine}
+    changes.append_many(tx, touched)
+
+
+# --- the ledger ---
+
+
+def _shares(tx: Tx, held: Held, *, back: bool) -> tuple[ledger.Transfer, ...]:
+    """The suppliers' and the platform's shares of a refund: into escrow, or out of it again."""
+    escrow, fee = ledger.Account("escrow"), ledger.Account("fee")
+    suppliers = _suppliers(tx, held)
+    parts: list[tuple[ledger.Account, Fen]] = []
+    for line in sorted(held.lines, key=lambda line: line.order_line_id.bytes):
+        supplier = ledger.Account("supplier_pending", suppliers[line.order_line_id].hex)
+        parts += [(supplier, line.supplier_fen), (fee, line.fee_fen)]
+    return tuple(
+        ledger.Transfer(debit=share if back else escrow, credit=escrow if back else share, amount=amount)
+        for share, amount in parts
+    )
+
+
+def _suppliers(tx: Tx, held: Held) -> dict[UUID, UUID]:
+    ids_of_lines = [line.order_line_id for line in held.lines]
+    query = select(OrderLine.id, OrderLine.supplier_id).where(OrderLine.id.in_(ids_of_lines))
+    return dict(tx.execute(query).all())
+
+
+def _post(tx: Tx, held: Held, event: str, code: str, transfers: tuple[ledger.Transfer, ...], *, at: datetime) -> None:
+    refund = held.refund
+    key = f"refund:{refund.out_refund_no}:{event}"
+    journal = ledger.Journal(key=key, code=code, order_id=refund.order_id, occurred_at=at, transfers=transfers)
+    ledger.post(tx, [journal])

@@ -1,0 +1,65 @@
+"""Another key instead of money, which is the faster way: no money moves, the supplier gives one unit more."""
+
+from __future__ import annotations
+
+from sqlalchemy import insert
+
+from server import changes
+from server.db import Tx, table_of
+from server.orders import actions as orders
+from server.orders import refunding
+from server.orders.model import OrderLine
+from server.payments.refunds import moving
+from server.payments.refunds.model import Replacement
+from server.payments.refunds.moving import Held
+from server.stock import actions as stock
+from shared import clock
+from shared.errors import Conflict
+from shared.states import OrderState, RefundState, RefundStep
+
+
+class NothingToReplaceWith(Conflict):
+    """The SKU has too few free units; the refund stays as it was."""
+
+    code = "nothing_to_replace_with"
+    zh = "库存不足，无法补发（目前还剩 {left} 件）。可以补货后再补发，或者同意退款。"
+    en = "Not enough in stock for a replacement ({left} left). Bring in stock first, or agree to the refund."
+
+
+def replace(tx: Tx, held: Held, *, actor: str, note: str) -> None:
+    """Deliver a new unit of the same SKU for each unit of the refund, to the same line, and end the refund by it.
+
+    The old units stay sold and are marked; whoever was given them sees both. Raises NothingToReplaceWith.
+    """
+    assert held.order is not None
+    by_line = {line.order_line_id: line for line in held.lines if line.seqs}
+    lines = [line for line in orders.lines_of(tx, [held.order.id])[held.order.id] if line.id in by_line]
+    if not lines:
+        raise NothingToReplaceWith(left=0)
+    wants = [stock.Want(line.id, line.sku_id, len(by_line[line.id].seqs)) for line in lines]
+    now = clock.now()
+    with stock.desk(tx, at=now, wants=wants) as desk:
+        if not desk.reserve(wants):
+            raise NothingToReplaceWith(left=min(desk.left.values()))
+        taken = desk.take()
+        desk.sell([stock.LineUnits(line.id, line.sku_id, taken[line.id]) for line in lines])
+    for line in lines:
+        _deliver(tx, held, line, by_line[line.id].seqs, taken[line.id])
+    moving.advance(tx, held, RefundStep.REPLACED, actor=actor, to=RefundState.CLOSED, note=note, decided_by=actor)
+    orders.note(tx, [orders.Move(held.order, OrderState(held.order.state))], actor=actor)
+
+
+def _deliver(tx: Tx, held: Held, line: OrderLine, old: list[int], new: tuple[int, ...]) -> None:
+    refunding.with_units(tx, line, new)
+    rows = [
+        {
+            "order_line_id": line.id,
+            "seq": seq,
+            "refund_id": held.refund.id,
+            "new_seq": new_seq,
+            "replaced_at": clock.now(),
+        }
+        for seq, new_seq in zip(old, new, strict=True)
+    ]
+    tx.execute(insert(table_of(Replacement)), rows)
+    changes.append(tx, "sku", line.sku_id, domain="stock", supplier_id=line.supplier_id)
