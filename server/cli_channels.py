@@ -232,13 +232,13 @@ def _test(settings: Settings, options: argparse.Namespace) -> int:
     keep = partial(setup.keep_certificates, keys, channel)
     gateway = setup.gateway_of(channel, record, settings, calls=lines, downloads=lines, keep=keep, trial=True)
     said = asyncio.run(_ask(gateway))
-    for off in offsets[-1:]:
-        if abs(off) >= CLOCK_OFF_SECONDS:
-            say(
-                settings,
-                f"本机时钟与渠道相差 {off:+.0f} 秒，请校准。",
-                f"The channel's clock is {off:+.0f} s from ours; set it.",
-            )
+    off = round(offsets[-1]) if offsets else 0
+    if abs(off) >= CLOCK_OFF_SECONDS:
+        say(
+            settings,
+            f"本机时钟与渠道相差 {off:+d} 秒，请校准。",
+            f"This machine's clock is {off:+d} s from the channel's; set it.",
+        )
     if said is None:
         say(
             settings,

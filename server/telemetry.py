@@ -195,25 +195,24 @@ class Health:
         return "stale" if clock.now() - self._checked_at > INVARIANTS_STALE_AFTER else "ok"
 
     def record_clock(self, channel: str, ahead_seconds: float) -> None:
-        """Note by how much a channel's clock was ahead of ours at its last answer."""
+        """Note by how much our clock was ahead of a channel's at its last answer."""
         self._clocks[channel] = ahead_seconds
 
-    @property
-    def clock_off_seconds(self) -> float:
-        """How far our clock is from the channels' (positive: ours is behind), 0 while one of them agrees with it.
-
-        When channels differ, the one that is nearest is right: it is their clock that is wrong then.
-        """
-        return min(self._clocks.values(), key=abs, default=0.0)
+    def clock_off_from(self, channel: str) -> int | None:
+        """Our clock minus a channel's, in seconds; None while it was not heard from."""
+        return round(self._clocks[channel]) if channel in self._clocks else None
 
     def clock(self) -> str:
-        """`ok` or `off`. A wrong clock turns no process away: others on the machine have the same."""
-        return "off" if abs(self.clock_off_seconds) >= CLOCK_OFF_SECONDS else "ok"
+        """`ok`, or `off` when every channel finds our clock wrong: where they differ, one of theirs is.
+
+        It turns no process away: others on the machine have the same clock.
+        """
+        return "off" if min(map(abs, self._clocks.values()), default=0) >= CLOCK_OFF_SECONDS else "ok"
 
     def gauges(self) -> list[Gauge]:
         """Findings of the last run and its age, and how far off the clock is, for alarms."""
         clocks = [
-            Gauge("kameng_clock_off_seconds", off, "Seconds a channel's clock is ahead of ours", {"channel": channel})
+            Gauge("kameng_clock_off_seconds", off, "Seconds our clock is ahead of a channel's", {"channel": channel})
             for channel, off in sorted(self._clocks.items())
         ]
         if self._checked_at is None:

@@ -18,7 +18,7 @@ _NONE = timedelta(0)
 
 
 class TimedLine:
-    """`outbound.Line` that tells after each answer by how many seconds its sender's clock is ahead of ours.
+    """`outbound.Line` that tells after each answer by how many seconds our clock is ahead of its sender's.
 
     0 while the answer's second lies between asking and hearing: a slow answer is no wrong clock.
     """
@@ -32,7 +32,7 @@ class TimedLine:
         reply = await self._line.exchange(method, url, headers=headers, body=body)
         said = _date(reply)
         if said is not None:
-            ahead, behind = said - self._now(), asked - (said + _ONE_SECOND)
+            ahead, behind = asked - (said + _ONE_SECOND), said - self._now()
             self._told((max(ahead, _NONE) - max(behind, _NONE)).total_seconds())
         return reply
 

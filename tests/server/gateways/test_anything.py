@@ -20,9 +20,10 @@ from server.outbound import Outbound, Reply
 from shared.money import MAX_FEN
 from tests.server.gateways.alipay import PAID as ALIPAY_PAID
 from tests.server.gateways.alipay import TRADE, Alipay
+from tests.server.gateways.epay import NOTICE, ORDER, Epay
 from tests.server.gateways.wechat_pay import PAID, REFUNDED, WechatPay
 
-WECHAT, ALIPAY = WechatPay(), Alipay()
+WECHAT, ALIPAY, EPAY = WechatPay(), Alipay(), Epay(1)
 WORDS = st.text(max_size=20) | st.sampled_from(["", "0", "99.00", "TRADE_CLOSED", "CLOSED", "2026-11-23 00:00:00"])
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | WORDS,
@@ -81,6 +82,11 @@ def alipay_gateway():
     return ALIPAY.gateway()
 
 
+@pytest.fixture(scope="module")
+def epay_gateway():
+    return EPAY.gateway()
+
+
 @given(st.dictionaries(st.sampled_from(sorted(WECHAT.signed(b""))), st.text(max_size=30)), st.binary(max_size=200))
 def test_a_stranger_at_wechats_door(wechat_gateway, headers, body):
     with pytest.raises(BadSignature):
@@ -131,3 +137,20 @@ def test_anything_that_alipay_answers(alipay_gateway, content, whole):
 def test_anything_at_all_that_alipay_answers(alipay_gateway, body):
     alipay_gateway._outbound = Scripted(Reply(200, {}, body))
     answered(alipay_gateway)
+
+
+@given(st.binary(max_size=200))
+def test_a_stranger_at_epays_door(epay_gateway, query):
+    with pytest.raises(BadSignature):
+        epay_gateway.verify_notify({}, query)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(NOTICE)), WORDS, max_size=3))
+def test_anything_that_an_epay_site_signed(epay_gateway, changes):
+    told(epay_gateway, {}, EPAY.notice(NOTICE | changes))
+
+
+@given(changed(ORDER | {"code": 1}) | VALUES, st.sampled_from([200, 404, 500]))
+def test_anything_that_an_epay_site_answers(epay_gateway, content, status):
+    epay_gateway._outbound = Scripted(Reply(status, {}, json.dumps(content).encode()))
+    answered(epay_gateway)

@@ -91,7 +91,7 @@ def public(thing):
     return {name: member for name, member in vars(thing).items() if not name.startswith("_")}
 
 
-@pytest.mark.parametrize("name", ["wechat", "alipay", "sandbox"])
+@pytest.mark.parametrize("name", ["wechat", "alipay", "epay", "sandbox"])
 def test_every_channel_has_all_of_the_port_with_its_names(request, name):
     stand_in = request.getfixturevalue(name)
     gateway = stand_in.gateway("http://127.0.0.1:9")
@@ -104,7 +104,7 @@ def test_every_channel_has_all_of_the_port_with_its_names(request, name):
             assert inspect.iscoroutinefunction(own) == inspect.iscoroutinefunction(wanted), member
 
 
-@pytest.mark.parametrize("name", ["wechat", "alipay", "sandbox"])
+@pytest.mark.parametrize("name", ["wechat", "alipay", "epay", "sandbox"])
 def test_every_channel_says_yes_with_200_and_no_with_another_status(request, name):
     gateway = request.getfixturevalue(name).gateway("http://127.0.0.1:9")
     assert gateway.accepted().status == 200

@@ -6,8 +6,8 @@ import logging
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from server.gateways.port import ChannelRefused, ChannelUnknown
-from server.gateways.wechat import WechatGateway
+from server.gateways.port import BadSignature, ChannelRefused, ChannelUnknown
+from server.gateways.wechat import RENEW_AFTER, WechatGateway
 from server.outbound import Outbound
 from tests.server.gateways.listener import Said, listening, unsigned
 from tests.server.gateways.test_wechat_calls import FACT, NUMBER, QUERY, payment
@@ -141,3 +141,59 @@ def test_certificates_that_are_refused_change_nothing(wechat):
     with listening(wechat.says({"code": "NO_AUTH"}, 403)) as server, pytest.raises(ChannelUnknown) as unknown:
         run(wechat.gateway(server.url).renew())
     assert unknown.value.detail == "status 403"
+
+
+def test_an_unknown_certificate_is_fetched_beside_the_notification_once_in_a_while(wechat):
+    new_key, at, kept = rsa.generate_private_key(65537, 2048), [NOW], []
+    pem = new_certificate(new_key, serial=0xBEEF, days=(-1, 1825))
+    body, serial = wechat.notice(PAID), "000000000000BEEF"
+    by_new = wechat.signed(body, key=new_key, serial=serial)
+
+    def fetched(asked):
+        return wechat.says(certificates(wechat, pem, serial=serial), key=new_key, serial=serial, at=at[0])(asked)
+
+    with listening([unsigned(503, {}), fetched]) as server:
+        gateway = wechat.gateway(server.url, now=lambda: at[0], keep=kept.append)
+        assert run(gateway.renew_if_wanted()) is False
+        with pytest.raises(BadSignature, match="unknown_key"):
+            gateway.verify_notify(by_new, body)
+        assert server.asked == []  # not in the way of the notification
+        assert run(gateway.renew_if_wanted()) is False  # asked, and refused
+        for _ in range(3):
+            with pytest.raises(BadSignature):
+                gateway.verify_notify(by_new, body)
+            at[0] += RENEW_AFTER / 4
+            assert run(gateway.renew_if_wanted()) is False
+        assert (len(server.asked), kept) == (1, [])
+        at[0] = NOW + RENEW_AFTER
+        assert run(gateway.renew_if_wanted()) is True
+    assert (server.targets, kept) == (["GET /v3/certificates"] * 2, [(pem,)])
+    now = wechat.signed(body, key=new_key, serial=serial, at=at[0])
+    assert gateway.verify_notify(now, body).out_trade_no == NUMBER
+
+
+@pytest.mark.parametrize("serial", ["PUB_KEY_ID_0000", "BEEF", "not hex at all !!", ""])
+def test_what_names_no_certificate_makes_nobody_ask(wechat, serial):
+    body = wechat.notice(PAID)
+    gateway = wechat.gateway("http://127.0.0.1:9")
+    with pytest.raises(BadSignature):
+        gateway.verify_notify(wechat.signed(body, serial=serial), body)
+    assert run(gateway.renew_if_wanted()) is False
+
+
+def test_an_answer_by_a_new_certificate_is_believed_after_it_was_fetched(wechat):
+    new_key = rsa.generate_private_key(65537, 2048)
+    pem, serial = new_certificate(new_key, serial=0xBEEF), "000000000000BEEF"
+    by = {"key": new_key, "serial": serial}
+    answers = [wechat.says(PAID, **by), wechat.says(certificates(wechat, pem, serial=serial), **by)]
+    with listening(answers) as server:
+        assert run(wechat.gateway(server.url).query(NUMBER)) == FACT
+    assert server.targets == [QUERY, "GET /v3/certificates"]
+    stranger = {"key": wechat.merchant_key, "serial": "00000000DEADBEEF"}
+    answers = [wechat.says(PAID, **stranger), unsigned(403, {}), wechat.says(PAID, **stranger)]
+    with listening(answers) as server:
+        gateway = wechat.gateway(server.url)
+        for _ in range(2):
+            with pytest.raises(ChannelUnknown, match="unknown_key"):
+                run(gateway.query(NUMBER))
+    assert server.targets == [QUERY, "GET /v3/certificates", QUERY]
