@@ -93,13 +93,20 @@ class Receiver:
         class Handler(BaseHTTPRequestHandler):
             wbufsize = -1  # one write for each answer
 
+            def do_GET(self) -> None:
+                """A notification whose facts stand in the address: they are its body here, as they are for a shop."""
+                path, _, query = self.path.partition("?")
+                self._take(path, query.encode())
+
             def do_POST(self) -> None:
                 length = int(self.headers["Content-Length"])
                 raw = self.rfile.read(length)
-                if len(raw) < length:
-                    return  # its sender was killed in the middle of it
-                status, body = receiver._answer(self.path)
-                receiver._arrived[self.path].put(Callback({k.lower(): v for k, v in self.headers.items()}, raw))
+                if len(raw) == length:  # else its sender was killed in the middle of it
+                    self._take(self.path, raw)
+
+            def _take(self, path: str, raw: bytes) -> None:
+                status, body = receiver._answer(path)
+                receiver._arrived[path].put(Callback({k.lower(): v for k, v in self.headers.items()}, raw))
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
