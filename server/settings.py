@@ -69,6 +69,7 @@ class Settings:
     hold_units_per_device: int = 200
     hold_orders_per_address: int = 50
     hold_units_per_address: int = 1_000
+    refund_check_fen: int = 50_000
     session_idle_hours: int = 72
     session_days: int = 30
     threads: int = 32
@@ -260,6 +261,7 @@ _READERS: dict[str, Callable[[str, str], object]] = {
     "hold_units_per_device": _number(0, 1_000_000),
     "hold_orders_per_address": _number(0, 1_000_000),
     "hold_units_per_address": _number(0, 1_000_000),
+    "refund_check_fen": _number(0, 10**13),
     "session_idle_hours": _number(1, 24 * 30),
     "session_days": _number(1, 365),
     "threads": _number(4, 256),

@@ -17,7 +17,7 @@ from server.payments.model import PaymentAttempt, UnmatchedPayment
 from server.payments.refunds import making, moving, replacing
 from server.payments.refunds.model import Refund, RefundEvent
 from server.payments.refunds.moving import Held
-from server.policy import Actor, visible
+from server.policy import SYSTEM, Actor, visible
 from shared import clock
 from shared.contracts import payments as wire
 from shared.errors import BadField, Conflict, NotFound
@@ -93,9 +93,9 @@ def start(
     """
     held = making.of_payment(tx, cause, source, reason=reason, actor=actor)
     if held.refund.state == RefundState.REQUESTED:
+        step = RefundStep.AUTO_APPROVED if actor == SYSTEM.label else RefundStep.STARTED
         held.refund.checked_by = checked_by
-        step = RefundStep.AUTO_APPROVED if actor == "system" else RefundStep.SHOP_APPROVED
-        moving.approve(tx, held, step, actor=actor, check_above=check_above)
+        moving.approve(tx, held, step, actor=actor, note=reason, check_above=check_above)
     return held.refund
 
 
@@ -106,7 +106,7 @@ def start_by_shop(tx: Tx, order_id: UUID, body: wire.StartRefund, *, actor: Acto
     """
     wanted = making.Portion(body.order_line_id, quantity=body.quantity, amount_fen=body.amount_fen)
     held = making.of_order(tx, order_id, wanted, cause=RefundCause.SHOP, reason=body.reason, actor=actor.label)
-    moving.approve(tx, held, RefundStep.SHOP_APPROVED, actor=actor.label, note=body.reason, check_above=check_above)
+    moving.approve(tx, held, RefundStep.STARTED, actor=actor.label, note=body.reason, check_above=check_above)
     return held.refund
 
 
@@ -226,5 +226,5 @@ def silence(tx: Tx, *, limit: int = 200) -> int:
     found = tx.scalars(select(Refund.id).where(*due).order_by(Refund.due_at).limit(limit)).all()
     over = [held for held in moving.lock_all(tx, found).values() if held.refund.turn == RefundTurn.SUPPLIER]
     for held in over:
-        moving.advance(tx, held, RefundStep.SILENT, actor="system", turn=RefundTurn.SHOP.value, due_at=None)
+        moving.advance(tx, held, RefundStep.SILENT, actor=SYSTEM.label, turn=RefundTurn.SHOP.value, due_at=None)
     return len(over)

@@ -19,7 +19,7 @@ from server.orders import actions as orders
 from server.orders.model import Order, OrderLine
 from server.payments import aside
 from server.payments.model import PaymentAttempt, PaymentException, UnmatchedPayment
-from server.payments.refunds import moving, rules, splitting
+from server.payments.refunds import rules, splitting
 from server.payments.refunds.model import Refund, RefundLine, Replacement
 from server.payments.refunds.moving import ENDED, WITHOUT_MONEY, Held
 from server.payments.refunds.splitting import Shares
@@ -33,7 +33,6 @@ from shared.states import (
     RefundCause,
     RefundReason,
     RefundState,
-    RefundStep,
     UnmatchedState,
 )
 
@@ -57,6 +56,14 @@ class NothingToRefund(Conflict):
     code = "nothing_to_refund"
     zh = "没有可以退款的金额。"
     en = "There is nothing left to refund."
+
+
+class HasException(Conflict):
+    """The order's money waits in the list of exceptions, where it is delivered after all or goes back."""
+
+    code = "has_exception"
+    zh = "这张订单正在异常列表中等待处理，请在那里选择补发或退款。"
+    en = "This order waits in the list of exceptions: deliver it or refund it there."
 
 
 class RefundUnderWay(Conflict):
@@ -182,7 +189,7 @@ def of_order(
 ) -> Held:
     """A refund, requested, of an order or a portion of it. An order without a delivery is refunded as a whole.
 
-    Raises NotFound, NothingToRefund, RefundUnderWay, BadField, RefundTooLate, TooManyRefunds.
+    Raises NotFound, NothingToRefund, RefundUnderWay, HasException, BadField, RefundTooLate, TooManyRefunds.
     """
     order = orders.lock(tx, [order_id]).get(order_id)
     if order is None:
@@ -193,6 +200,9 @@ def of_order(
     if order.state in UNDELIVERED:
         if wanted != Portion():
             raise BadField(field="amount_fen", reason=str(order.amount_fen))
+        waits = (PaymentException.order_id == order.id, PaymentException.closed_at.is_(None))
+        if tx.scalars(select(PaymentException.id).where(*waits, PaymentException.unmatched_id.is_(None))).first():
+            raise HasException
         return of_payment(tx, cause, attempt, reason=reason, actor=actor, or_answer=False)
     if order.state not in DELIVERED:
         raise NothingToRefund
@@ -321,7 +331,4 @@ def _insert(tx: Tx, order: Order | None, row: dict[str, Any], *, cause: RefundCa
     )
     tx.add(refund)
     tx.flush()
-    held = Held(refund, order)
-    step = RefundStep.ASKED if cause is RefundCause.BUYER else RefundStep.STARTED
-    moving.advance(tx, held, step, actor=actor, note=reason)
-    return held
+    return Held(refund, order)

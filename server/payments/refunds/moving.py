@@ -24,6 +24,7 @@ from server.orders import actions as orders
 from server.orders import refunding
 from server.orders.model import Order, OrderLine
 from server.payments import aside
+from server.payments.exceptions import closing
 from server.payments.refunds.model import Refund, RefundEvent, RefundLine
 from server.stock import actions as stock
 from server.stock import vault
@@ -194,6 +195,7 @@ def succeed(tx: Tx, held: Held, *, actor: str, provider_refund_no: str, at: date
         _take_units_back(tx, held, actor=actor)
     if refund.unmatched_id is not None:
         aside.move(tx, refund.unmatched_id, UnmatchedState.RETURNED)
+    closing.refund_ended(tx, refund.id, succeeded=True)
     source = ledger.Account("suspense" if refund.unmatched_id else "escrow")
     out = ledger.Transfer(debit=source, credit=ledger.Account("psp", refund.channel), amount=refund.amount_fen)
     _post(tx, held, "paid", "REFUND", (out,), at=at)
@@ -216,6 +218,7 @@ def close(
     )
     if held.refund.unmatched_id is not None:
         aside.move(tx, held.refund.unmatched_id, UnmatchedState.HELD)
+    closing.refund_ended(tx, held.refund.id, succeeded=False)
     if was_reversed:
         _post(tx, held, "restore", "RESTORE", _shares(tx, held, back=False), at=clock.now())
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 
 from shared.errors import Conflict
-from shared.states import RefundPolicy, RefundReason
+from shared.states import RefundPolicy, RefundReason, RefundTrouble
 
 
 class RefundTooLate(Conflict):
@@ -79,15 +79,12 @@ class Verdict(IntEnum):
         return self >= Verdict.REFUSE_SEEN
 
 
-WHY: Mapping[Verdict, tuple[str, str]] = {
-    Verdict.REFUSE_SEEN: ("卡密已经查看，按退款规则不能无理由退款。", "The keys were seen; they are not taken back."),
-    Verdict.REFUSE_NOT_DEFECT: ("该商品只在卡密有问题时退款。", "Only defective keys of this product are refunded."),
-    Verdict.REFUSE_ALWAYS: (
-        "该商品售出不退，下单时已经确认。",
-        "This product is not refundable, as agreed when ordering.",
-    ),
+WHY: Mapping[Verdict, RefundTrouble] = {
+    Verdict.REFUSE_SEEN: RefundTrouble.KEYS_SEEN,
+    Verdict.REFUSE_NOT_DEFECT: RefundTrouble.NO_DEFECT,
+    Verdict.REFUSE_ALWAYS: RefundTrouble.NOT_REFUNDABLE,
 }
-"""The sentence for a refusal."""
+"""What a refusal is told as."""
 
 AUTO_WITHIN = timedelta(days=7)
 """An older purchase is looked at by a person, even when nobody has seen its keys."""

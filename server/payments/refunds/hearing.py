@@ -1,0 +1,149 @@
+"""What channels say of refunds, told or asked: applied once, in any order, only ever forwards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+
+from server.db import Tx
+from server.gateways.port import RefundFact
+from server.payments import callbacks
+from server.payments.exceptions import raising
+from server.payments.exceptions.raising import Raised
+from server.payments.model import PaymentAttempt
+from server.payments.refunds import moving
+from server.payments.refunds.actions import RefundHeard
+from server.payments.refunds.model import Refund
+from server.payments.refunds.moving import Held
+from shared import clock
+from shared.states import ExceptionKind, RefundState, RefundStep, RefundTrouble, RefundTurn, may_move
+
+_TO = {
+    "processing": RefundState.PROCESSING,
+    "succeeded": RefundState.SUCCEEDED,
+    "abnormal": RefundState.ABNORMAL,
+    "closed": RefundState.CLOSED,
+    "failed": RefundState.CLOSED,
+}
+"""The state that each outcome of the port means."""
+
+_KNOWN_THERE = frozenset({RefundState.SUBMITTED, RefundState.PROCESSING, RefundState.ABNORMAL})
+
+
+def hear(tx: Tx, commands: Sequence[RefundHeard]) -> list[None]:
+    """The handler of `RefundHeard`. Raw bytes are kept first; orders are locked before all else."""
+    told = [
+        callbacks.Kept(command.channel, command.raw, command.fact.out_trade_no, command.fact.event_id)
+        for command in commands
+        if command.raw is not None
+    ]
+    numbers = {command.fact.out_refund_no for command in commands}
+    ids = tx.scalars(select(Refund.id).where(Refund.out_refund_no.in_(numbers))).all()
+    held = {one.refund.out_refund_no: one for one in moving.lock_all(tx, ids).values()}
+    seen = callbacks.keep(tx, told)
+    for command in commands:
+        if command.raw is not None and command.raw.digest in seen:
+            continue
+        mine = held.get(command.fact.out_refund_no)
+        if mine is None or mine.refund.channel != command.channel:
+            _keep_orphan(tx, command)
+        else:
+            _apply(tx, mine, command)
+        if command.raw is not None:
+            seen.add(command.raw.digest)
+    return [None] * len(commands)
+
+
+def _apply(tx: Tx, held: Held, command: RefundHeard) -> None:
+    refund, fact = held.refund, command.fact
+    if refund.state not in _KNOWN_THERE:
+        return  # ended, or never sent: nothing that comes now undoes it
+    if fact.amount_fen is None:  # it names the sum of all refunds only: the channel is asked about this one
+        refund.query_at = clock.now()
+        tx.flush()
+        moving.send(tx, refund.id)
+        return
+    if not _is_ours(held, command):
+        if refund.trouble != RefundTrouble.DIFFERS:
+            trouble = RefundTrouble.DIFFERS.value
+            moving.advance(tx, held, RefundStep.DELAYED, actor=_channel(command), trouble=trouble)
+        raise_stuck(tx, held, RefundTrouble.DIFFERS, said=f"{fact.amount_fen}")
+        return
+    to = _TO[fact.state]
+    if not may_move(RefundState(refund.state), to):
+        return
+    if to is RefundState.SUCCEEDED:
+        at = fact.refunded_at or clock.now()
+        moving.succeed(tx, held, actor=_channel(command), provider_refund_no=fact.refund_no, at=at)
+    elif to is RefundState.PROCESSING:
+        step, number = RefundStep.ACCEPTED, fact.refund_no
+        moving.advance(tx, held, step, actor=_channel(command), to=to, provider_refund_no=number, trouble=None)
+    elif to is RefundState.ABNORMAL:
+        refund.provider_refund_no = fact.refund_no
+        said = {"turn": RefundTurn.SHOP.value, "trouble": RefundTrouble.ABNORMAL.value}
+        moving.advance(tx, held, RefundStep.ABNORMAL, actor=_channel(command), to=to, **said)
+        raise_stuck(tx, held, RefundTrouble.ABNORMAL)
+    else:
+        trouble = RefundTrouble.REFUSED
+        moving.close(tx, held, RefundStep.CLOSED, actor=_channel(command), trouble=trouble, note=fact.state)
+        raise_stuck(tx, held, trouble, said=fact.state)
+
+
+def _is_ours(held: Held, command: RefundHeard) -> bool:
+    """The signed words name our merchant, our payment and our amount, as far as the channel says them."""
+    fact, refund = command.fact, held.refund
+    same_merchant = fact.merchant_id is None or fact.merchant_id == command.merchant_id
+    return same_merchant and fact.out_trade_no == refund.out_trade_no and fact.amount_fen == refund.amount_fen
+
+
+def _channel(command: RefundHeard) -> str:
+    return f"channel:{command.channel}"
+
+
+# --- what people must look at ---
+
+
+def raise_stuck(tx: Tx, held: Held, trouble: RefundTrouble, *, said: str = "") -> None:
+    """Put a refund that does not get on by itself before people, once."""
+    refund = held.refund
+    attempt = tx.get(PaymentAttempt, refund.attempt_id) if refund.attempt_id else None
+    raised = Raised(
+        kind=ExceptionKind.REFUND_STUCK,
+        cause=refund.out_refund_no,
+        channel=refund.channel,
+        out_trade_no=refund.out_trade_no,
+        at=clock.now(),
+        attempt=attempt,
+        provider_no=refund.provider_refund_no,
+        expected_fen=refund.amount_fen,
+        evidence=(("out_refund_no", refund.out_refund_no), ("trouble", trouble.value), ("said", said or None)),
+        refund_id=refund.id,
+    )
+    raising.write(tx, [raised])
+
+
+def _keep_orphan(tx: Tx, command: RefundHeard) -> None:
+    """A refund that was made in the channel's own console: kept and shown, with the order it is of."""
+    fact: RefundFact = command.fact
+    query = select(PaymentAttempt).where(PaymentAttempt.out_trade_no == fact.out_trade_no)
+    attempt = tx.scalars(query).first()
+    amount = fact.amount_fen if fact.amount_fen is not None else fact.refunded_total_fen
+    raised = Raised(
+        kind=ExceptionKind.UNKNOWN_REFUND,
+        cause=f"{command.channel}:{fact.out_refund_no}:{fact.refund_no}",
+        channel=command.channel,
+        out_trade_no=fact.out_trade_no[:64],
+        at=clock.now(),
+        attempt=attempt,
+        provider_no=fact.refund_no[:64],
+        received_fen=amount,
+        evidence=(
+            ("out_refund_no", fact.out_refund_no),
+            ("refund_no", fact.refund_no),
+            ("state", fact.state),
+            ("refunded_at", fact.refunded_at),
+            ("refunded_total_fen", fact.refunded_total_fen),
+        ),
+    )
+    raising.write(tx, [raised])

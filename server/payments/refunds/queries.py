@@ -1,0 +1,304 @@
+"""Reading refunds: lists for staff and suppliers, the buyer's timeline, and which keys of an order are whose."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import select
+
+from server.db import Tx
+from server.identity import queries as people
+from server.orders.model import Order, OrderLine
+from server.payments.refunds.model import Refund, RefundEvent, RefundLine, Replacement
+from server.payments.refunds.moving import ENDED, WITHOUT_MONEY
+from server.policy import Actor, visible
+from shared.contracts import payments as wire
+from shared.contracts.base import Page
+from shared.money import Fen
+from shared.permissions import Permission, Role
+from shared.states import (
+    RefundCause,
+    RefundPolicy,
+    RefundReason,
+    RefundState,
+    RefundStep,
+    RefundTrouble,
+    RefundTurn,
+)
+
+Action = Literal["answer", "decide", "check", "retry"]
+
+PARTIES: dict[RefundStep, str] = {
+    RefundStep.ASKED: "buyer",
+    RefundStep.STARTED: "shop",
+    RefundStep.AUTO_APPROVED: "system",
+    RefundStep.AUTO_REFUSED: "system",
+    RefundStep.SUPPLIER_AGREED: "supplier",
+    RefundStep.SUPPLIER_REFUSED: "supplier",
+    RefundStep.SILENT: "system",
+    RefundStep.REPLACED: "supplier",
+    RefundStep.SHOP_APPROVED: "shop",
+    RefundStep.SHOP_REFUSED: "shop",
+    RefundStep.CHECKED: "finance",
+    RefundStep.STOPPED: "finance",
+    RefundStep.SUBMITTED: "system",
+    RefundStep.DELAYED: "channel",
+    RefundStep.ACCEPTED: "channel",
+    RefundStep.RETRIED: "shop",
+    RefundStep.ABNORMAL: "channel",
+    RefundStep.SUCCEEDED: "channel",
+    RefundStep.CLOSED: "channel",
+}
+"""Whose step it is: what everybody may know who may not know the person."""
+
+_SHOWN_TO_BUYERS = frozenset(RefundStep) - {RefundStep.DELAYED, RefundStep.RETRIED}
+_NOTES_FOR_BUYERS = frozenset(
+    {
+        RefundStep.ASKED,
+        RefundStep.SUPPLIER_AGREED,
+        RefundStep.SUPPLIER_REFUSED,
+        RefundStep.REPLACED,
+        RefundStep.SHOP_APPROVED,
+        RefundStep.SHOP_REFUSED,
+    }
+)
+_NOTES_FOR_SUPPLIERS = _NOTES_FOR_BUYERS
+
+
+# --- staff ---
+
+
+def page(
+    tx: Tx, who: Actor, *, state: RefundState | None, turn: RefundTurn | None, after: UUID | None, limit: int
+) -> Page[wire.Refund]:
+    """A page of the actor's refunds, newest first; `turn` narrows to those that one party has to act on."""
+    query = visible(who, Refund)
+    if state is not None:
+        query = query.where(Refund.state == state.value)
+    if turn is not None:
+        query = query.where(Refund.turn == turn.value)
+    if after is not None:
+        query = query.where(Refund.id < after)
+    rows = tx.scalars(query.order_by(Refund.id.desc()).limit(limit + 1)).all()
+    more = str(rows[limit - 1].id) if len(rows) > limit else None
+    return Page[wire.Refund](items=_answers(tx, who, rows[:limit]), next=more)
+
+
+def one(tx: Tx, who: Actor, refund_id: UUID) -> wire.Refund | None:
+    """One refund of the actor's scope; None when there is none."""
+    rows = tx.scalars(visible(who, Refund).where(Refund.id == refund_id)).all()
+    return next(iter(_answers(tx, who, rows)), None)
+
+
+def _answers(tx: Tx, who: Actor, rows: Sequence[Refund]) -> list[wire.Refund]:
+    if not rows:
+        return []
+    ids = [row.id for row in rows]
+    lines, events = _lines(tx, ids), _events(tx, ids)
+    orders = {row.order_id for row in rows if row.order_id}
+    viewed = dict(tx.execute(select(Order.id, Order.first_viewed_at).where(Order.id.in_(orders))).all())
+    names = {} if who.role is Role.SUPPLIER else _names(tx, events.values())
+    return [_answer(who, row, lines[row.id], events[row.id], viewed, names) for row in rows]
+
+
+def _answer(
+    who: Actor,
+    row: Refund,
+    lines: list[tuple[RefundLine, OrderLine]],
+    events: list[RefundEvent],
+    viewed: dict[UUID, datetime | None],
+    names: dict[str, str],
+) -> wire.Refund:
+    """A supplier's person sees nothing of the payment, and parties instead of the shop's people."""
+    supplier = who.role is Role.SUPPLIER
+    return wire.Refund(
+        id=row.id,
+        out_refund_no=None if supplier else row.out_refund_no,
+        order_code=row.order_code,
+        channel=None if supplier else row.channel,
+        amount_fen=row.amount_fen,
+        cause=RefundCause(row.cause),
+        reason_kind=RefundReason(row.reason_kind) if row.reason_kind else None,
+        reason=row.reason,
+        policy=RefundPolicy(lines[0][1].refund_policy) if lines else None,
+        viewed_at=viewed.get(row.order_id) if row.order_id else None,
+        wants_replacement=row.wants_replacement,
+        state=RefundState(row.state),
+        turn=RefundTurn(row.turn) if row.turn else None,
+        asked_at=row.asked_at,
+        due_at=row.due_at,
+        ended_at=row.ended_at,
+        trouble=RefundTrouble(row.trouble) if row.trouble else None,
+        lines=[
+            wire.RefundLine(
+                order_line_id=line.order_line_id,
+                sku=sold.sku_code,
+                title=sold.title,
+                quantity=line.quantity,
+                seqs=line.seqs,
+                amount_fen=line.amount_fen,
+            )
+            for line, sold in lines
+        ],
+        events=[_event(event, names, hides_notes=supplier) for event in events],
+        actions=_actions(who, row, {RefundStep(event.what) for event in events}),
+        version=row.version,
+    )
+
+
+def _event(event: RefundEvent, names: dict[str, str], *, hides_notes: bool) -> wire.RefundEvent:
+    step = RefundStep(event.what)
+    hidden = hides_notes and step not in _NOTES_FOR_SUPPLIERS
+    actor = names.get(event.actor, PARTIES[step])
+    return wire.RefundEvent(at=event.at, actor=actor, what=step, note="" if hidden else event.note)
+
+
+def _actions(who: Actor, row: Refund, steps: set[RefundStep]) -> list[Action]:
+    """What this reader may do now; the server decides again when it is asked to."""
+    waiting = row.state == RefundState.SUPPLIER_WAIT
+    unanswered = waiting and row.supplier_id is not None and RefundStep.SUPPLIER_REFUSED not in steps
+    checks = row.state == RefundState.APPROVED and row.turn == RefundTurn.FINANCE
+    possible: list[tuple[Action, bool, Permission]] = [
+        ("answer", unanswered, Permission.PAYMENTS_REFUND_ANSWER),
+        ("decide", waiting and row.turn == RefundTurn.SHOP, Permission.PAYMENTS_REFUND_DECIDE),
+        ("check", checks and who.label not in {row.asked_by, row.decided_by}, Permission.PAYMENTS_REFUND_CHECK),
+        ("retry", row.query_at is not None, Permission.PAYMENTS_EXCEPTION_HANDLE),
+    ]
+    return [name for name, may, permission in possible if may and who.may(permission)]
+
+
+def _lines(tx: Tx, refund_ids: Sequence[UUID]) -> dict[UUID, list[tuple[RefundLine, OrderLine]]]:
+    found: dict[UUID, list[tuple[RefundLine, OrderLine]]] = defaultdict(list)
+    query = select(RefundLine, OrderLine).join(OrderLine, OrderLine.id == RefundLine.order_line_id)
+    for line, sold in tx.execute(query.where(RefundLine.refund_id.in_(refund_ids)).order_by(OrderLine.n)):
+        found[line.refund_id].append((line, sold))
+    return found
+
+
+def _events(tx: Tx, refund_ids: Sequence[UUID]) -> dict[UUID, list[RefundEvent]]:
+    found: dict[UUID, list[RefundEvent]] = defaultdict(list)
+    for event in tx.scalars(select(RefundEvent).where(RefundEvent.refund_id.in_(refund_ids)).order_by(RefundEvent.id)):
+        found[event.refund_id].append(event)
+    return found
+
+
+def _names(tx: Tx, events: Iterable[list[RefundEvent]]) -> dict[str, str]:
+    """The names of staff by the label that events have of them."""
+    return people.names_of(tx, {event.actor for some in events for event in some})
+
+
+# --- the buyer ---
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of the buyer's timeline. `note` is what that party said to the buyer; `trouble` why it was refused."""
+
+    at: datetime
+    what: RefundStep
+    party: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A refund as its buyer reads it: who has the ball, until when, and all that happened."""
+
+    refund_id: UUID
+    state: RefundState
+    cause: RefundCause
+    amount_fen: Fen
+    units: int
+    turn: RefundTurn | None
+    due_at: datetime | None
+    trouble: RefundTrouble | None
+    steps: tuple[Step, ...]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something is still to come."""
+        return self.state.value not in ENDED
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether it ended with another key instead of money."""
+        return any(step.what is RefundStep.REPLACED for step in self.steps)
+
+
+_BUYERS_TROUBLES = frozenset({RefundTrouble.KEYS_SEEN, RefundTrouble.NO_DEFECT, RefundTrouble.NOT_REFUNDABLE})
+
+
+def timeline(tx: Tx, order: Order) -> list[Story]:
+    """The refunds of an order as its buyer reads them, oldest first; those of money that came twice too."""
+    rows = tx.scalars(select(Refund).where(Refund.order_id == order.id).order_by(Refund.id)).all()
+    ids = [row.id for row in rows]
+    events, lines = _events(tx, ids), _lines(tx, ids)
+    return [_story(row, events[row.id], sum(line.quantity for line, _ in lines[row.id])) for row in rows]
+
+
+def _story(row: Refund, events: list[RefundEvent], units: int) -> Story:
+    trouble = RefundTrouble(row.trouble) if row.trouble in _BUYERS_TROUBLES else None
+    return Story(
+        refund_id=row.id,
+        state=RefundState(row.state),
+        cause=RefundCause(row.cause),
+        amount_fen=row.amount_fen,
+        units=units,
+        turn=RefundTurn(row.turn) if row.turn else None,
+        due_at=row.due_at,
+        trouble=trouble,
+        steps=tuple(
+            Step(event.at, step, PARTIES[step], event.note if step in _NOTES_FOR_BUYERS else "")
+            for event in events
+            if (step := RefundStep(event.what)) in _SHOWN_TO_BUYERS
+        ),
+    )
+
+
+# --- keys ---
+
+
+class Mark(StrEnum):
+    """What became of a delivered key that its buyer had seen. It stays shown."""
+
+    REFUNDING = "refunding"
+    REFUNDED = "refunded"
+    REPLACED = "replaced"
+
+
+def withheld(tx: Tx, order_ids: Sequence[UUID]) -> dict[UUID, set[int]]:
+    """Units, by order line, that nobody had seen when their refund was approved: they are not shown any more."""
+    query = (
+        select(RefundLine.order_line_id, RefundLine.seqs)
+        .join(Refund, Refund.id == RefundLine.refund_id)
+        .where(Refund.order_id.in_(list(order_ids)), Refund.unseen.is_(True), Refund.state.not_in(WITHOUT_MONEY))
+    )
+    found: dict[UUID, set[int]] = defaultdict(set)
+    for line_id, seqs in tx.execute(query):
+        found[line_id].update(seqs)
+    return found
+
+
+def marks(tx: Tx, order_id: UUID) -> dict[tuple[UUID, int], Mark]:
+    """What became of keys of an order, by line and unit."""
+    found: dict[tuple[UUID, int], Mark] = {}
+    paid_out = RefundState.SUCCEEDED.value
+    query = select(RefundLine.order_line_id, RefundLine.seqs, Refund.state).join(
+        Refund, Refund.id == RefundLine.refund_id
+    )
+    approved = Refund.state.not_in([*WITHOUT_MONEY, RefundState.REQUESTED.value, RefundState.SUPPLIER_WAIT.value])
+    for line_id, seqs, state in tx.execute(query.where(Refund.order_id == order_id, approved)):
+        mark = Mark.REFUNDED if state == paid_out else Mark.REFUNDING
+        found |= {(line_id, seq): mark for seq in seqs}
+    replaced = (
+        select(Replacement.order_line_id, Replacement.seq)
+        .join(OrderLine, OrderLine.id == Replacement.order_line_id)
+        .where(OrderLine.order_id == order_id)
+    )
+    return found | {(row[0], row[1]): Mark.REPLACED for row in tx.execute(replaced)}
