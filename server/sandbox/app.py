@@ -33,13 +33,17 @@ from server.sandbox.connections import Connection
 from server.sandbox.database import Database
 from server.sandbox.dialect import Dialect
 from server.sandbox.engine import Engine
+from server.sandbox.epay import EpayDialect
 from server.sandbox.keys import KeyFileUnusable
 from server.sandbox.notify import Notifier
 from server.sandbox.own import OwnDialect
 from server.sandbox.pages import Pages
+from server.sandbox.panel import Panel
 from server.sandbox.records import StoreInUse, StoreTooNew
 from server.sandbox.rendering import Rendering
+from server.sandbox.testing_api import TestingApi
 from server.sandbox.wechat import WechatDialect
+from server.sandbox.wechat_refunds import GAP_SECONDS
 from server.sandbox.words import SENTENCES
 
 log = logging.getLogger("server.sandbox")
@@ -63,6 +67,7 @@ class Options:
     base_url: str | None
     allow_public: bool
     retry_after_seconds: Sequence[float] | None
+    refund_gap_seconds: float
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             try:
                 engine = Engine(database)
                 # After the database, whose lock makes sure that only one process makes keys here.
-                for dialect in _open_dialects(engine, options.data_folder, base_url):
+                for dialect in _open_dialects(engine, options, base_url):
                     engine.dialects[dialect.channel] = dialect
                 _serve(options, listener, engine=engine, base_url=base_url)
             finally:
@@ -100,7 +105,8 @@ def create_app(
     notifier = Notifier(engine.mailbox, engine.dialects, retry_after_seconds=retry_after_seconds)
     engine.wake = notifier.wake
     rendering = Rendering(base_url)
-    pages = Pages(engine, rendering)
+    testing = TestingApi(engine, base_url=base_url)
+    panel, pages = Panel(engine, rendering), Pages(engine, rendering)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -129,7 +135,7 @@ def create_app(
 
     channels = [route for dialect in engine.dialects.values() for route in dialect.routes()]
     return Starlette(
-        routes=[*channels, *pages.routes(), rendering.route()],
+        routes=[*channels, *testing.routes(), *panel.routes(), *pages.routes(), rendering.route()],
         lifespan=lifespan,
         exception_handlers={HTTPException: refuse_http, Exception: fail},
     )
@@ -194,6 +200,13 @@ def _read_command_line(argv: Sequence[str] | None) -> Options:
         metavar="S,S,...",
         help="通知重试间隔 / waits between deliveries of a notification, instead of each channel's own",
     )
+    parser.add_argument(
+        "--refund-gap-seconds",
+        type=_gap_seconds,
+        default=GAP_SECONDS,
+        metavar="S",
+        help=f"微信同一订单两次退款的间隔 / time between refunds of one payment at WeChat Pay ({GAP_SECONDS:.0f})",
+    )
     read = parser.parse_args(argv)
     return Options(
         data_folder=read.data.absolute(),
@@ -202,6 +215,7 @@ def _read_command_line(argv: Sequence[str] | None) -> Options:
         base_url=read.base_url,
         allow_public=read.allow_public,
         retry_after_seconds=read.retry_seconds,
+        refund_gap_seconds=read.refund_gap_seconds,
     )
 
 
@@ -224,6 +238,13 @@ def _retry_seconds(text: str) -> tuple[float, ...]:
     if len(waits) > 100 or not all(0 <= wait <= 86_400 for wait in waits):
         raise argparse.ArgumentTypeError("1..100 waits of 0..86400 seconds")
     return waits
+
+
+def _gap_seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds <= GAP_SECONDS:
+        raise argparse.ArgumentTypeError(f"0..{GAP_SECONDS:.0f}")
+    return seconds
 
 
 def _listen(options: Options) -> socket.socket:
@@ -275,10 +296,16 @@ def _open_database(folder: Path) -> Database:
         raise CannotStart(_both("store_damaged", path=path, detail=error)) from error
 
 
-def _open_dialects(engine: Engine, folder: Path, base_url: str) -> list[Dialect]:
+def _open_dialects(engine: Engine, options: Options, base_url: str) -> list[Dialect]:
     """The channels; each makes its keys at the first start."""
+    folder = options.data_folder
     try:
-        return [make(engine, folder, base_url) for make in (OwnDialect, WechatDialect, AlipayDialect)]
+        return [
+            OwnDialect(engine, folder, base_url),
+            WechatDialect(engine, folder, base_url, refund_gap_seconds=options.refund_gap_seconds),
+            AlipayDialect(engine, folder, base_url),
+            EpayDialect(engine, folder, base_url),
+        ]
     except KeyFileUnusable as error:
         raise CannotStart(str(error)) from error
     except OSError as error:

@@ -5,12 +5,11 @@ A field `fault_NAME` orders that fault (`fault_facts.py`) for this payment first
 that drive the sandbox post the same form. Wired by `app.py`; a 303 after paying is sent only after the store committed.
 """
 
-from collections.abc import Callable
-
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from server.sandbox.buyer import ACTIONS
 from server.sandbox.engine import Engine, about_payment
 from server.sandbox.fault_facts import FAULTS, BadValue, fault_named
 from server.sandbox.faults import Order
@@ -18,36 +17,6 @@ from server.sandbox.moments import now_ms
 from server.sandbox.records import Payment
 from server.sandbox.rendering import Rendering
 from server.sandbox.web import BodyTooLarge, read_form, reader_language
-
-
-def _pay(engine: Engine, payment: Payment) -> None:
-    engine.pay(payment)
-
-
-def _pay_late(engine: Engine, payment: Payment) -> None:
-    engine.pay(payment, late=True)
-
-
-def _pay_again(engine: Engine, payment: Payment) -> None:
-    engine.pay_again(payment)
-
-
-def _resend(engine: Engine, payment: Payment) -> None:
-    engine.resend(payment)
-
-
-def _leave(_engine: Engine, _payment: Payment) -> None:
-    """The buyer may come back: nothing changes."""
-
-
-_ACTIONS: dict[str, Callable[[Engine, Payment], None]] = {
-    "pay": _pay,
-    "late": _pay_late,
-    "again": _pay_again,
-    "resend": _resend,
-    "cancel": _leave,
-    "insufficient": _leave,
-}
 
 
 class Pages:
@@ -95,7 +64,7 @@ class Pages:
         if payment is None:
             return self._problem(request, 404, "not_found")
 
-        action = _ACTIONS.get(form.get("action", ""))
+        action = ACTIONS.get(form.get("action", ""))
         if action is None:
             return self._problem(request, 400, "bad_form", field="action")
         try:

@@ -82,9 +82,15 @@ class Store:
         assert payment is not None
         return payment
 
-    def recent_payments(self, *, limit: int) -> list[Payment]:
-        """Return the payments last asked for, newest first."""
-        rows = self._connection.execute("SELECT * FROM payment ORDER BY id DESC LIMIT ?", (limit,)).fetchall()
+    def payments_like(
+        self, *, channel: str = "", merchant_id: str = "", out_trade_no: str = "", limit: int
+    ) -> list[Payment]:
+        """Return payments, newest first; an empty word means any."""
+        rows = self._connection.execute(
+            "SELECT * FROM payment WHERE ? IN ('', channel) AND ? IN ('', merchant_id) AND ? IN ('', out_trade_no) "
+            "ORDER BY id DESC LIMIT ?",
+            (channel, merchant_id, out_trade_no, limit),
+        ).fetchall()
         return [Payment(**row) for row in rows]
 
     def accept_payment(self, payment: Payment, acceptance: Acceptance, *, now_ms: int, late: bool = False) -> bool:

@@ -51,7 +51,7 @@ class WechatDialect:
         self._keys = PlatformKeys(data_folder / "wechat")
         self._register = Register(data_folder / "merchants" / "wechat", suffix=".json", read=read_merchant)
         self._calls = WechatCalls(engine, self._keys, self._register)
-        address = base_url + ROOT
+        self._address = address = base_url + ROOT
         self._parts = (
             Orders(engine, self._calls, address=address),
             Refunds(engine, self._calls, self._keys, gap_seconds=refund_gap_seconds),
@@ -85,12 +85,11 @@ class WechatDialect:
     def ready(self) -> dict[str, object]:
         """See `Dialect.ready`."""
         return {
-            "wechat": {
-                "public_key_id": self._keys.serial("public_key"),
-                "public_key": str(self._keys.public_file("public_key")),
-                "certificate": str(self._keys.public_file("certificate")),
-                "merchants": str(self._register.folder),
-            }
+            "wechat_url": self._address,
+            "wechat_public_key_id": self._keys.serial("public_key"),
+            "wechat_public_key": str(self._keys.public_file("public_key")),
+            "wechat_certificate": str(self._keys.public_file("certificate")),
+            "wechat_merchants": str(self._register.folder),
         }
 
     # Numbers

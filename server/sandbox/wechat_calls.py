@@ -74,7 +74,7 @@ class WechatCalls:
         """Let only signed requests reach `endpoint`, and turn what it says into a signed response."""
 
         async def serve(request: Request) -> Response:
-            about = About(CHANNEL, call=call)
+            about = About(CHANNEL, _named(request), call=call)
             try:
                 body = await read_body(request, largest_bytes=LARGEST_REQUEST_BYTES)
                 asked = Asked(request, self.believed(request, body), body)
@@ -181,6 +181,12 @@ class WechatCalls:
             refund = store.find_refund(channel=CHANNEL, merchant_id=owner, out_refund_no=str(path["out_refund_no"]))
             return refund.out_trade_no if refund else ""
         return ""
+
+
+def _named(request: Request) -> str:
+    """The merchant that a request says it is from."""
+    authorization = read_authorization(request.headers.get("authorization", ""))
+    return authorization.mchid if authorization else ""
 
 
 def parsed(model: type[Body], body: bytes) -> Body:
