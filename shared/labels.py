@@ -158,6 +158,15 @@ LABELS: dict[StrEnum | IntEnum, tuple[str, str]] = {
         "本店没有接入该支付渠道，请先配置渠道密钥。",
         "This channel is not set up here; configure its keys first.",
     ),
+    RefundTrouble.KEYS_SEEN: (
+        "卡密已经查看，按退款规则不能无理由退款。",
+        "The keys were seen: by the refund rules they are not taken back without a reason.",
+    ),
+    RefundTrouble.NO_DEFECT: ("该商品只在卡密有问题时退款。", "Only defective keys of this product are refunded."),
+    RefundTrouble.NOT_REFUNDABLE: (
+        "该商品售出不退，下单时已经确认。",
+        "This product is not refundable, as agreed when ordering.",
+    ),
     RefundState.REQUESTED: ("已申请", "Asked"),
     RefundState.SUPPLIER_WAIT: ("等待供应商确认", "With the supplier"),
     RefundState.APPROVED: ("已同意", "Approved"),

@@ -257,6 +257,9 @@ class RefundTrouble(StrEnum):
     TOO_LATE = "too_late"
     TOO_MANY = "too_many"
     CHANNEL_GONE = "channel_gone"
+    KEYS_SEEN = "keys_seen"
+    NO_DEFECT = "no_defect"
+    NOT_REFUNDABLE = "not_refundable"
 
 
 U, O, A, R = UnitState, OrderState, AttemptState, RefundState  # noqa: E741 - the tables below read as tables

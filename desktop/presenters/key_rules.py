@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from shared.cardkey import MAX_LENGTH, CheckDigit
 from shared.contracts.catalog import KeyRule, Product, SellingRule
-from shared.states import SaleOrder
+from shared.states import RefundPolicy, SaleOrder
 
 OWN = "own"
 PRESETS: dict[str, str] = {
@@ -25,6 +25,7 @@ PRESETS: dict[str, str] = {
 
 CHECK_DIGITS = (CheckDigit.NONE, CheckDigit.LUHN, CheckDigit.MOD_97)
 ORDERS = (SaleOrder.FIRST_IN, SaleOrder.RANDOM, SaleOrder.LAST_IN)
+POLICIES = (RefundPolicy.BEFORE_VIEW, RefundPolicy.UNUSED_ONLY, RefundPolicy.DEFECT_ONLY, RefundPolicy.NONE)
 
 
 def preset_of(alphabet: str) -> str:
@@ -45,6 +46,7 @@ class RulesDraft:
     sale_order: SaleOrder = SaleOrder.FIRST_IN
     stop_days: int = 0
     off_shelf_when_empty: bool = False
+    refund_policy: RefundPolicy = RefundPolicy.DEFECT_ONLY
     wrong: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -61,6 +63,7 @@ class RulesDraft:
             sale_order=selling.sale_order,
             stop_days=selling.stop_days,
             off_shelf_when_empty=selling.off_shelf_when_empty,
+            refund_policy=selling.refund_policy,
         )
 
     def finish(self) -> tuple[KeyRule, SellingRule] | None:
@@ -86,6 +89,7 @@ class RulesDraft:
                     sale_order=self.sale_order,
                     stop_days=self.stop_days,
                     off_shelf_when_empty=self.off_shelf_when_empty,
+                    refund_policy=self.refund_policy,
                 ),
             )
         except ValidationError:

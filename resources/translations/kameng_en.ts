@@ -2264,6 +2264,10 @@
         <translation>days; keys that expire sooner do not sell</translation>
     </message>
     <message>
+        <source>退款规则</source>
+        <translation>Refund policy</translation>
+    </message>
+    <message>
         <source>最短</source>
         <translation>Shortest</translation>
     </message>
@@ -2342,6 +2346,10 @@
     <message>
         <source>卖完自动下架，补货后自动上架</source>
         <translation>Off the shelf when sold out, back with new stock</translation>
+    </message>
+    <message>
+        <source>按下单时的规则执行，修改只对新订单生效</source>
+        <translation>Frozen into each order: a change holds for new ones</translation>
     </message>
     <message>
         <source>最短长度不能大于最长长度</source>

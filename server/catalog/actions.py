@@ -215,6 +215,7 @@ def _columns(key_rule: KeyRule, selling: SellingRule) -> dict[str, Any]:
         "sale_order": selling.sale_order.value,
         "stop_days": selling.stop_days,
         "off_shelf_when_empty": selling.off_shelf_when_empty,
+        "refund_policy": selling.refund_policy.value,
     }
 
 

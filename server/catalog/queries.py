@@ -19,7 +19,7 @@ from shared.cardkey import CheckDigit
 from shared.contracts import catalog as wire
 from shared.contracts.base import Page
 from shared.money import UnitPrice
-from shared.states import ProductState, SaleOrder
+from shared.states import ProductState, RefundPolicy, SaleOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class PageSku:
 
 @dataclass(frozen=True, slots=True)
 class ProductPage:
-    """A published product as a buyer sees it. `version` changes with every edit."""
+    """A published product as a buyer sees it, with when its money goes back. `version` changes with every edit."""
 
     id: UUID
     code: str
@@ -86,6 +86,7 @@ class ProductPage:
     category_code: str
     category_name: str
     supplier: str
+    refund_policy: RefundPolicy
     version: int
     skus: tuple[PageSku, ...]
 
@@ -167,6 +168,7 @@ _RULES = (
     Product.sale_order,
     Product.stop_days,
     Product.off_shelf_when_empty,
+    Product.refund_policy,
 )
 
 
@@ -186,6 +188,7 @@ def _selling(row: Any) -> wire.SellingRule:
         sale_order=SaleOrder(row.sale_order),
         stop_days=row.stop_days,
         off_shelf_when_empty=row.off_shelf_when_empty,
+        refund_policy=RefundPolicy(row.refund_policy),
     )
 
 
@@ -375,6 +378,7 @@ def product_page(tx: Tx, code: str) -> ProductPage | None:
         category_code=row.shelf,
         category_name=row.shelf_name,
         supplier=row.name,
+        refund_policy=RefundPolicy(product.refund_policy),
         version=product.version,
         skus=tuple(
             PageSku(id=s.id, code=s.code, name=s.name, unit_price=s.unit_price, max_quantity=s.max_quantity)

@@ -37,6 +37,9 @@ from shared.states import OrderState, sources_of
 
 COMPLETE_AFTER_DAYS = 3
 
+POLICY_VERSION = "2026-11"
+"""The wording of the refund rules that buyers agree to now. Change it with the words."""
+
 
 class NotOnSale(Conflict):
     """The SKU is unknown to buyers, or its product is not published."""
@@ -222,6 +225,8 @@ def _draft(
         "created_at": now,
         "expires_at": expires_at,
         "due_at": expires_at,
+        "policy_version": POLICY_VERSION,
+        "refunded_fen": 0,
         "version": 1,
     }
     return _Draft(order=order, line=_line(order_id, terms, quote))
@@ -244,6 +249,7 @@ def _line(order_id: UUID, terms: catalog.SaleTerms, quote: LineQuote) -> dict[st
         "supplier_fen": quote.supplier,
         "fee_fen": quote.fee,
         "fee_ppm": terms.fee_ppm,
+        "refund_policy": terms.selling.refund_policy.value,
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import Select, bindparam, select
+from sqlalchemy import Select, bindparam, case, func, select
 
 from server.db import Tx
 from server.orders.model import Order, OrderGrant, OrderLine
@@ -40,6 +40,14 @@ _LINES = select(OrderLine).where(OrderLine.order_id == bindparam("order")).order
 def lines(tx: Tx, order_id: UUID) -> list[OrderLine]:
     """The lines of an order, in their order."""
     return list(tx.scalars(_LINES, {"order": order_id}).all())
+
+
+def history(tx: Tx, buyer_id: UUID) -> tuple[int, int]:
+    """How many paid orders a device has, and of how many money went back."""
+    refunded = func.sum(case((Order.refunded_fen > 0, 1), else_=0))
+    mine = (Order.buyer_id == buyer_id, Order.paid_at.is_not(None))
+    paid, back = tx.execute(select(func.count(), refunded).where(*mine)).one()
+    return int(paid), int(back or 0)
 
 
 def may_see_keys(tx: Tx, order: Order, buyer_id: UUID | None) -> bool:

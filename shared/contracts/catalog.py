@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from shared.cardkey import MAX_LENGTH, CheckDigit, Pattern
 from shared.contracts.base import Answer, Code, Name, Request
 from shared.money import PPM
-from shared.states import ProductState, SaleOrder
+from shared.states import ProductState, RefundPolicy, SaleOrder
 
 Version = Annotated[int, Field(ge=1, le=2**62)]
 """Which state of a row a person looked at."""
@@ -82,11 +82,15 @@ class KeyRule(Request):
 
 
 class SellingRule(Request):
-    """How a product's stock is sold. `stop_days` before its expiry a key is no longer offered."""
+    """How a product's stock is sold. `stop_days` before its expiry a key is no longer offered.
+
+    `refund_policy` is frozen into each order: a change holds for new ones.
+    """
 
     sale_order: SaleOrder = SaleOrder.FIRST_IN
     stop_days: Annotated[int, Field(ge=0, le=3650)] = 0
     off_shelf_when_empty: bool = False
+    refund_policy: RefundPolicy = RefundPolicy.DEFECT_ONLY
 
 
 class NewProduct(Request):

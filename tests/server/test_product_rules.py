@@ -16,9 +16,14 @@ from shared.contracts.catalog import MoveProduct
 from shared.states import ProductState, SaleOrder
 
 KEYS = {"min_length": 12, "max_length": 19, "alphabet": "0123456789", "check_digit": "luhn", "ignore_case": False}
-SELLING = {"sale_order": "random", "stop_days": 7, "off_shelf_when_empty": True}
+SELLING = {"sale_order": "random", "stop_days": 7, "off_shelf_when_empty": True, "refund_policy": "before_view"}
 PLAIN_KEYS = {"min_length": 1, "max_length": 512, "alphabet": "", "check_digit": "none", "ignore_case": False}
-PLAIN_SELLING = {"sale_order": "first_in", "stop_days": 0, "off_shelf_when_empty": False}
+PLAIN_SELLING = {
+    "sale_order": "first_in",
+    "stop_days": 0,
+    "off_shelf_when_empty": False,
+    "refund_policy": "defect_only",
+}
 
 
 def draft(site, sku="ARK", **rules):
@@ -134,6 +139,7 @@ def test_how_keys_are_compared_stays_as_it_was(quiet):
         ({}, {"stop_days": -1}, "selling.stop_days"),
         ({}, {"stop_days": 3651}, "selling.stop_days"),
         ({}, {"off_shelf_when_empty": "maybe"}, "selling.off_shelf_when_empty"),
+        ({}, {"refund_policy": "always"}, "selling.refund_policy"),
     ],
 )
 def test_rules_that_no_key_could_keep_are_refused_by_field(quiet, keys, selling, field):

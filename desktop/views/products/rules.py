@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QCheckBox, QComboBox, QDialog, QGridLayout, QHBoxLayout, QLineEdit, QWidget
 
-from desktop.presenters.key_rules import CHECK_DIGITS, ORDERS, OWN, PRESETS, RulesDraft
+from desktop.presenters.key_rules import CHECK_DIGITS, ORDERS, OWN, POLICIES, PRESETS, RulesDraft
 from desktop.presenters.products import Products
 from desktop.theme.apply import key_font
 from desktop.theme.tokens import SPACE
@@ -39,6 +39,7 @@ class RulesFields(Live, QWidget):
             (self.tr("销售顺序"), self._line(self.order)),
             (self.tr("到期前停售"), self._line(self.stop_days, label(self.tr("天，临期卡密不再卖出")))),
             ("", self._line(self.off_shelf)),
+            (self.tr("退款规则"), self._line(self.policy)),
         )
         for at, (words, line) in enumerate(lines):
             grid.addWidget(label(words), at, 0)
@@ -91,6 +92,11 @@ class RulesFields(Live, QWidget):
         self.order.setToolTip(self.tr("快到期的总是先卖"))
         self.stop_days = number_box(0, _MOST_STOP_DAYS, name=self.tr("到期前停售的天数"))
         self.off_shelf = QCheckBox(self.tr("卖完自动下架，补货后自动上架"))
+        self.policy = QComboBox()
+        for policy in POLICIES:
+            self.policy.addItem(state_word(policy), policy)
+        self.policy.setAccessibleName(self.tr("退款规则"))
+        self.policy.setToolTip(self.tr("按下单时的规则执行，修改只对新订单生效"))
 
     def _line(self, *widgets: QWidget) -> QHBoxLayout:
         line = row(gap=SPACE)
@@ -110,6 +116,7 @@ class RulesFields(Live, QWidget):
         self.order.setCurrentIndex(ORDERS.index(draft.sale_order))
         self.stop_days.setValue(draft.stop_days)
         self.off_shelf.setChecked(draft.off_shelf_when_empty)
+        self.policy.setCurrentIndex(POLICIES.index(draft.refund_policy))
         self._look()
 
     def draft(self) -> RulesDraft:
@@ -124,6 +131,7 @@ class RulesFields(Live, QWidget):
             sale_order=ORDERS[self.order.currentIndex()],
             stop_days=self.stop_days.value(),
             off_shelf_when_empty=self.off_shelf.isChecked(),
+            refund_policy=POLICIES[self.policy.currentIndex()],
         )
 
     def mark(self, wrong: dict[str, str]) -> str:
