@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from server.crypto import KeyRing
-from server.gateways.setup import our_public_pem
+from server.demo import channels
 from server.outbound import Outbound, Unanswered
 from server.settings import Settings, as_environment
 from shared.errors import KamengError
@@ -106,38 +105,11 @@ def start_sandbox(started: Children, settings: Settings, *, port: int) -> str:
     if not line.strip():
         raise started.failed(SANDBOX)
     ready = json.loads(line)
-    if SANDBOX not in KeyRing.load(settings.key_ring_file).channels():
-        _exchange_keys(started, settings, Path(ready["public_key"]))
-    ours = our_public_pem(KeyRing.load(settings.key_ring_file).channel(SANDBOX))
-    merchant = Path(ready["merchants"]) / f"{settings.sandbox_merchant}.pem"
-    known = f"Name: {settings.shop_name}\n{ours}"
-    if not merchant.exists() or merchant.read_text() != known:
-        merchant.write_text(known)
+    try:
+        channels.exchange(settings, ready, log=started.folder / "keys.log")
+    except channels.NotExchanged:
+        raise started.failed("keys") from None
     return str(ready["url"])
-
-
-def _exchange_keys(started: Children, settings: Settings, channel_key: Path) -> None:
-    """`kameng-server keys add sandbox`: the command a merchant uses for real channels."""
-    arguments = [
-        "server",
-        "keys",
-        "add",
-        SANDBOX,
-        "--public-key",
-        str(channel_key),
-        "--merchant",
-        settings.sandbox_merchant,
-    ]
-    with started.log("keys") as log:
-        added = subprocess.run(
-            [sys.executable, "-m", *arguments],
-            env=as_environment(settings),
-            stdout=log,
-            stderr=log,
-            check=False,
-        )
-    if added.returncode != 0:
-        raise started.failed("keys")
 
 
 def start_server(started: Children, settings: Settings) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from openpyxl import Workbook
 
 from server.demo.buyer import Buyer, Page, UnexpectedPage
-from server.demo.processes import children
+from server.demo.processes import SANDBOX, children
 from server.demo.run import open_shop, prepare
 from server.demo.seed import made_up_keys
 from server.settings import Settings, as_environment
@@ -130,7 +130,7 @@ def _buyer_buys(story: _Story) -> None:
     shop = story.settings.base_url
     product = buyer.open(f"{shop}/p/game-card")
     review = buyer.submit(product, product.form("/review"), sku=SKU, quantity="1")
-    order = buyer.submit(review, review.form("/orders"), agreed="yes")
+    order = buyer.submit(review, review.form("/orders"), channel=SANDBOX, agreed="yes")
     code = order.url.rsplit("/", 1)[1]
     till = next((link for link in order.links if link.startswith(str(story.settings.sandbox_url))), None)
     if till is None:

@@ -1,0 +1,73 @@
+"""The demo's clerk sets the sandbox's channels up by `keys add`; the shop opens with them, and a live one does not."""
+
+import logging
+from dataclasses import replace
+
+import pytest
+
+from server import app, cli
+from server.crypto import KeyRing
+from server.demo import channels
+from server.settings import Mode, Settings
+from tests.server.sandbox.peer import SandboxProcess
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory):
+    process = SandboxProcess(tmp_path_factory.mktemp("sandbox"))
+    yield process
+    assert process.stop() == (0, "")
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory, sandbox):
+    """A shop whose clerk was at the sandbox once."""
+    data = tmp_path_factory.mktemp("shop") / "data"
+    made = Settings.from_environment({"KAMENG_DATA": str(data), "KAMENG_SANDBOX_URL": sandbox.url})
+    data.mkdir(mode=0o700)
+    KeyRing.create(made.key_ring_file)
+    empty = app.assemble(made)
+    empty.db.close()
+    assert empty.gateways == {}
+    channels.exchange(made, sandbox.ready, log=data / "keys.log")
+    return made
+
+
+def test_keys_are_exchanged_once_and_every_channel_passes_its_trial(settings, sandbox, monkeypatch, capsys):
+    ring, log = settings.key_ring_file.read_bytes(), settings.data / "keys.log"
+    channels.exchange(settings, sandbox.ready, log=log)
+    assert settings.key_ring_file.read_bytes() == ring
+    assert "PRIVATE" not in log.read_text()
+    ctx = app.assemble(settings)
+    ctx.db.close()
+    assert set(ctx.gateways) == {"alipay", "sandbox", "wechat"}
+    assert ctx.gateways["wechat"].products == {"qr", "h5", "jsapi", "mini_program"}
+    monkeypatch.setenv("KAMENG_DATA", str(settings.data))
+    monkeypatch.setenv("KAMENG_SANDBOX_URL", sandbox.url)
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", root.handlers[:])
+    monkeypatch.setattr(root, "level", root.level)
+    for channel in ctx.gateways:
+        assert cli.main(["keys", "test", channel]) == 0, channel
+        assert "配置正确" in capsys.readouterr().out
+
+
+def test_a_key_of_the_sandbox_that_changed_is_exchanged_again(settings, sandbox):
+    ring = KeyRing.load(settings.key_ring_file)
+    before = ring.channel("wechat")
+    ring.change_channel("wechat", lambda held: held | {"public": ring.channel("alipay")["public"]})
+    channels.exchange(settings, sandbox.ready, log=settings.data / "keys.log")
+    assert KeyRing.load(settings.key_ring_file).channel("wechat") == before
+
+
+def test_a_live_shop_opens_without_them_and_says_why(settings, caplog):
+    KeyRing.load(settings.key_ring_file).change_channel("epay", lambda _held: {"merchant_id": "1001"})
+    ctx = app.assemble(replace(settings, mode=Mode.LIVE, sandbox_url=None))
+    ctx.db.close()
+    assert ctx.gateways == {}
+    said = [record.getMessage() for record in caplog.records]
+    refused = [one for one in said if "sandbox's keys, which a live shop does not use" in one]
+    assert [name for one, name in zip(refused, ("alipay", "sandbox", "wechat"), strict=True) if f"drop {name}" in one]
+    assert [one for one in said if one not in refused] == [
+        "Payment channel “epay” still lacks --url --key. Give it with `kameng-server keys add epay`."
+    ]
