@@ -15,9 +15,9 @@ another origin can send. Wired by `app.py`.
 """
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -28,9 +28,8 @@ from server.sandbox.fault_facts import FAULTS, BadValue
 from server.sandbox.faults import CALLS, About, Order
 from server.sandbox.moments import now_ms, rfc3339
 from server.sandbox.records import Notification, Payment
-from server.sandbox.web import BodyTooLarge, read_body
+from server.sandbox.web import NotUnderstood, read_json, refuse_json
 
-_LARGEST_BODY_BYTES = 8_192
 _MOST_LISTED = 200
 
 
@@ -93,13 +92,13 @@ class TestingApi:
 
     async def _order_fault(self, request: Request) -> Response:
         try:
-            wanted = OrderFault.model_validate_json(await _json(request))
+            wanted = await read_json(request, OrderFault)
             about = About(wanted.channel, wanted.merchant_id, wanted.out_trade_no, wanted.call)
             made = self._engine.faults.order(Order(about, wanted.name, wanted.value, wanted.times))
-        except (ValidationError, BodyTooLarge, _NoJson) as error:
-            return _bad(_reason(error))
+        except NotUnderstood as error:
+            return refuse_json(error.what)
         except BadValue as bad:
-            return _bad(bad.name)
+            return refuse_json(bad.name)
         return JSONResponse(_shown_order(made), 201)
 
     async def _end_faults(self, _request: Request) -> Response:
@@ -116,12 +115,12 @@ class TestingApi:
 
     async def _press(self, request: Request) -> Response:
         try:
-            wanted = PressButton.model_validate_json(await _json(request))
-        except (ValidationError, BodyTooLarge, _NoJson) as error:
-            return _bad(_reason(error))
+            wanted = await read_json(request, PressButton)
+        except NotUnderstood as error:
+            return refuse_json(error.what)
         action = ACTIONS.get(wanted.action)
         if action is None:
-            return _bad("action")
+            return refuse_json("action")
         owner = {"channel": wanted.channel, "merchant_id": wanted.merchant_id, "out_trade_no": wanted.out_trade_no}
         first = [payment for payment in self._payments(**owner) if payment.repeat == 0]
         if len(first) != 1:
@@ -161,27 +160,6 @@ class TestingApi:
             "repeat": payment.repeat,
             "page": f"{self._base_url}/pay/{payment.token}",
         }
-
-
-class _NoJson(Exception):
-    """The request does not say that it is JSON."""
-
-
-async def _json(request: Request) -> bytes:
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        raise _NoJson
-    return await read_body(request, largest_bytes=_LARGEST_BODY_BYTES)
-
-
-def _bad(what: str) -> Response:
-    return JSONResponse({"error": what}, 400)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        first: Any = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        return ".".join(map(str, first["loc"])) or "body"
-    return "content-type" if isinstance(error, _NoJson) else "body"
 
 
 def _shown_order(order: Order) -> dict[str, object]:
