@@ -12,7 +12,7 @@ from starlette.routing import Route
 from server.sandbox.alipay_apps import App
 from server.sandbox.alipay_protocol import DONE, Parameters, business
 from server.sandbox.alipay_trades import CHANNEL, Business, logon_of, wrong
-from server.sandbox.bill_days import BillDays
+from server.sandbox.bill_days import BillDays, BillOfDay
 from server.sandbox.bills import BillLine, is_through
 from server.sandbox.bills_alipay import file_name, fund_bill, trade_bill
 from server.sandbox.engine import Engine
@@ -52,7 +52,7 @@ class AlipayBills:
             raise wrong("bill_type")
         content = None
         if self._days.is_made(About(CHANNEL, app.seller_id, call="bill"), day):
-            content = self._content(app.seller_id, bill_type, day)
+            content = bill_of(self._days.of(CHANNEL, app.seller_id, day), app.seller_id, bill_type, day)
         if content is None:
             raise business("isp.bill_not_exist", "账单不存在")
         now = now_ms()
@@ -64,20 +64,20 @@ class AlipayBills:
         address = f"{self._base_url}/alipay/downloadBillFile.resource?{facts}&downloadFileName={name}&fileId={token}"
         return DONE | {"bill_download_url": address}
 
-    def _content(self, seller_id: str, bill_type: str, day: date) -> bytes | None:
-        of_day = self._days.of(CHANNEL, seller_id, day)
-        # A refund that failed is in no bill of Alipay's.
-        lines = [_shown(line) for line in of_day.lines if line.kind == "payment" or is_through(line)]
-        if bill_type == "trade":
-            return trade_bill(lines, seller_id=seller_id, day=day)
-        return fund_bill(lines, seller_id=seller_id, day=day, opening_fen=of_day.opening_fen)
-
     async def _download(self, request: Request) -> Response:
         ready = self._ready.get(request.query_params.get("fileId", ""))
         if ready is None or ready.until_ms <= now_ms():
             return Response("<html><body>链接已失效</body></html>", 403, media_type="text/html")
         headers = {"Content-Disposition": f'attachment; filename="{ready.name}"'}
         return Response(ready.content, headers=headers, media_type="application/octet-stream")
+
+
+def bill_of(of_day: BillOfDay, seller_id: str, bill_type: str, day: date) -> bytes | None:
+    """Return the zip of a day, or None when nothing moved; a refund that failed is in no bill of Alipay's."""
+    lines = [_shown(line) for line in of_day.lines if line.kind == "payment" or is_through(line)]
+    if bill_type == "trade":
+        return trade_bill(lines, seller_id=seller_id, day=day)
+    return fund_bill(lines, seller_id=seller_id, day=day, opening_fen=of_day.opening_fen)
 
 
 def _day(text: str) -> date:

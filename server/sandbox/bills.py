@@ -24,8 +24,13 @@ class NoSuchLine(Exception):
     """A difference names a number that no line has."""
 
 
-class AmountWanted(Exception):
-    """This kind of difference needs an amount."""
+class FieldWanted(Exception):
+    """This kind of difference needs a field that is missing; `name` says which."""
+
+    def __init__(self, name: str) -> None:
+        """Keep the field's name."""
+        super().__init__(name)
+        self.name = name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +89,9 @@ class Difference:
 
     def __post_init__(self) -> None:
         if self.kind in {"extra", "amount", "fee"} and self.amount_fen is None:
-            raise AmountWanted
+            raise FieldWanted("amount_fen")
+        if self.kind == "extra" and self.day is None:
+            raise FieldWanted("day")
 
 
 def fee_of(amount_fen: int, *, basis_points: int = FEE_BASIS_POINTS) -> int:

@@ -15,9 +15,9 @@ import pytest
 
 from server.sandbox import bills_alipay, bills_wechat
 from server.sandbox.bills import (
-    AmountWanted,
     BillLine,
     Difference,
+    FieldWanted,
     NoSuchLine,
     closing_fen,
     fee_of,
@@ -329,5 +329,7 @@ def test_a_planted_state_changes_no_figure():
 def test_a_difference_must_be_about_something():
     with pytest.raises(NoSuchLine, match="KM-00000009"):
         with_differences(LINES, [Difference(kind="missing", number="KM-00000009")])
-    with pytest.raises(AmountWanted):
+    with pytest.raises(FieldWanted, match="amount_fen"):
         Difference(kind="fee", number="KM-00000001")
+    with pytest.raises(FieldWanted, match="day"):
+        Difference(kind="extra", number="KM-00000001", amount_fen=1)
