@@ -15,8 +15,8 @@ from server.orders import actions as order_actions
 from server.orders import queries as orders
 from server.orders.model import Order
 from server.payments import queries as payments
-from server.payments.checkout import RevealedLine
 from server.payments.model import PaymentAttempt
+from server.payments.revealing import RevealedLine
 from server.storefront import views
 from server.storefront.language import Language
 from server.storefront.rendering import assets

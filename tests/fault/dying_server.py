@@ -14,7 +14,7 @@ from server import batch, jobs
 from server.cli import main
 from server.gateways.sandbox import SandboxGateway
 from server.orders.actions import PlaceOrder
-from server.payments import actions, checkout
+from server.payments import actions, attempts, checkout, notices, revealing
 from server.stock.actions import Desk
 from server.stock.imports import ingest, intake
 
@@ -72,18 +72,18 @@ def unanswered(command_type):
 MOMENTS = {
     # a buyer places,
     "units claimed, order not stored": lambda: after(Desk, "take"),
-    "order claimed, not committed": lambda: after(actions, "checkout"),
+    "order claimed, not committed": lambda: after(attempts, "checkout"),
     "order committed, not answered": lambda: unanswered(PlaceOrder),
     "channel about to be asked": lambda: before(SandboxGateway, "create"),
     "channel answered, nobody knows": lambda: after_awaiting(SandboxGateway, "create"),
-    "pay address stored, not answered": lambda: unanswered(actions.OpenAttempt),
+    "pay address stored, not answered": lambda: unanswered(attempts.OpenAttempt),
     # pays,
-    "callback arrived": lambda: before(checkout, "notice"),
+    "callback arrived": lambda: before(notices, "take"),
     "callback verified, not applied": lambda: before(actions, "apply"),
     "payment applied, not committed": lambda: after(actions, "apply"),
     "payment committed, not acknowledged": lambda: unanswered(actions.ApplyPayment),
     # and looks;
-    "keys about to be shown": lambda: unanswered(checkout.LogReveal),
+    "keys about to be shown": lambda: unanswered(revealing.LogReveal),
     # a supplier brings keys
     "chunk stored, not committed": lambda: after(intake, "receive"),
     "import accepted, not committed": lambda: after(intake, "commit"),

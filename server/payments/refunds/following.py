@@ -18,7 +18,8 @@ from sqlalchemy import select
 
 from server.context import Context
 from server.db import Tx, retrying
-from server.gateways.port import ChannelRefused, ChannelUnknown, CreateRefund, Gateway, Reason, RefundFact
+from server.gateways.port import ChannelRefused, ChannelUnknown, CreateRefund, Reason, RefundFact
+from server.payments import channels
 from server.payments.model import PaymentAttempt, UnmatchedPayment
 from server.payments.refunds import actions, hearing, making, moving, rules
 from server.payments.refunds.actions import RefundHeard
@@ -97,49 +98,38 @@ async def pursue(ctx: Context, refund_id: UUID) -> None:
     errand = await asyncio.to_thread(retrying, ctx.db, lambda tx: _prepare(ctx, tx, refund_id))
     if errand is None:
         return
-    gateway = ctx.gateways[errand.channel]
     try:
-        fact = await _run(ctx, gateway, errand)
+        fact = await _run(ctx, errand)
     except ChannelUnknown as error:
         _log.warning("channel gave no answer", extra={"what": errand.request.out_refund_no, "error": str(error)})
         await _delay(ctx, errand, RefundTrouble.NO_ANSWER)
     except ChannelRefused as refusal:
-        await _refused(ctx, gateway, errand, refusal)
+        await _refused(ctx, errand, refusal)
     else:
         if fact is None:  # it took the refund on, and says that it knows of none: people find out
             await _delay(ctx, errand, RefundTrouble.DIFFERS)
         else:
-            await _hear(ctx, gateway, errand, fact)
+            await _hear(ctx, errand, fact)
 
 
-async def _run(ctx: Context, gateway: Gateway, errand: Errand) -> RefundFact | None:
-    """The channel's word. An answer of any kind counts as one for the breaker."""
-    if not ctx.breakers.passes(errand.channel):
-        raise ChannelUnknown(channel=errand.channel, detail="breaker open")
-    try:
-        fact = await _ask(gateway, errand) if errand.asks_first else None
-        if fact is None and errand.may_send:
-            fact = await gateway.refund(errand.request)
-    except ChannelUnknown:
-        ctx.breakers.note(errand.channel, answered=False)
-        raise
-    except ChannelRefused:
-        ctx.breakers.note(errand.channel, answered=True)
-        raise
-    ctx.breakers.note(errand.channel, answered=True)
+async def _run(ctx: Context, errand: Errand) -> RefundFact | None:
+    """The channel's word: it is asked, and the refund made where it knows of none."""
+    fact = await _ask(ctx, errand) if errand.asks_first else None
+    if fact is None and errand.may_send:
+        fact = await channels.call(ctx, errand.channel, lambda gateway: gateway.refund(errand.request))
     return fact
 
 
-async def _ask(gateway: Gateway, errand: Errand) -> RefundFact | None:
-    request = errand.request
-    return await gateway.query_refund(request.out_refund_no, out_trade_no=request.out_trade_no)
+async def _ask(ctx: Context, errand: Errand) -> RefundFact | None:
+    number, payment = errand.request.out_refund_no, errand.request.out_trade_no
+    return await channels.call(ctx, errand.channel, lambda gateway: gateway.query_refund(number, out_trade_no=payment))
 
 
-async def _hear(ctx: Context, gateway: Gateway, errand: Errand, fact: RefundFact) -> None:
-    await ctx.batch.submit(RefundHeard(errand.channel, gateway.merchant_id, fact))
+async def _hear(ctx: Context, errand: Errand, fact: RefundFact) -> None:
+    await ctx.batch.submit(RefundHeard(errand.channel, ctx.gateways[errand.channel].merchant_id, fact))
 
 
-async def _refused(ctx: Context, gateway: Gateway, errand: Errand, refusal: ChannelRefused) -> None:
+async def _refused(ctx: Context, errand: Errand, refusal: ChannelRefused) -> None:
     """The channel said no: nothing happened now. What earlier requests did is asked before the refund is given up."""
     if refusal.reason_code == Reason.NOT_ENOUGH_BALANCE:
         await _delay(ctx, errand, RefundTrouble.NOT_ENOUGH_BALANCE, minutes=TOP_UP_MINUTES)
@@ -148,12 +138,12 @@ async def _refused(ctx: Context, gateway: Gateway, errand: Errand, refusal: Chan
         await _delay(ctx, errand, RefundTrouble.TOO_SOON, note=refusal.reason_code)
         return
     try:
-        fact = await _ask(gateway, errand)
+        fact = await _ask(ctx, errand)
     except (ChannelUnknown, ChannelRefused):
         await _delay(ctx, errand, RefundTrouble.NO_ANSWER, note=refusal.reason_code)
         return
     if fact is not None:
-        await _hear(ctx, gateway, errand, fact)
+        await _hear(ctx, errand, fact)
         return
     await asyncio.to_thread(retrying, ctx.db, lambda tx: _give_up(tx, errand, refusal.reason_code))
 
