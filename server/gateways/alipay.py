@@ -247,13 +247,6 @@ class AlipayGateway:
         """See `port.Gateway.verify_refund_notify`."""
         return refund_alone(self.verify_notify(headers, body), told_by="refund_fee")
 
-    def verify(self, headers: Mapping[str, str], body: bytes) -> PaymentFact:
-        """See `port.Gateway.verify`."""
-        fact = self.verify_notify(headers, body)
-        if not isinstance(fact, PaymentFact):
-            raise MalformedNotice(reason="refund_fee")
-        return fact
-
     def accepted(self) -> NoticeReply:
         """The seven letters that stop Alipay from telling again."""
         return NoticeReply(status=200, body=b"success", media_type="text/plain")

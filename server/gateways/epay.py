@@ -261,10 +261,6 @@ class EpayGateway:
         """See `port.Gateway.verify_refund_notify`. Sites do not tell of refunds."""
         return refund_alone(self.verify_notify(headers, body), told_by="trade_status")
 
-    def verify(self, headers: Mapping[str, str], body: bytes) -> PaymentFact:
-        """See `port.Gateway.verify`."""
-        return self.verify_notify(headers, body)
-
     def accepted(self) -> NoticeReply:
         """The word that stops the site from telling again."""
         return NoticeReply(status=200, body=self._account.acknowledgement.encode(), media_type="text/plain")

@@ -340,9 +340,6 @@ class Gateway(Protocol):
     def verify_refund_notify(self, headers: Mapping[str, str], body: bytes) -> RefundFact:
         """As `verify_notify`, where only refunds are told. Raises MalformedNotice for the notice of a payment."""
 
-    def verify(self, headers: Mapping[str, str], body: bytes) -> PaymentFact:
-        """As `verify_notify`, for who handles payments alone. Raises MalformedNotice for the notice of a refund."""
-
     async def download_bill(self, kind: BillKind, day: date) -> Bill | None:
         """The bill of one business day, checked as far as the channel lets us; None when there is none.
 

@@ -41,7 +41,17 @@ from server.gateways.port import (
     Reason,
     RefundFact,
 )
-from server.gateways.wire import Instant, Wire, WireFen, Word, encode_json, our_number, split_address, where
+from server.gateways.wire import (
+    Instant,
+    Wire,
+    WireFen,
+    Word,
+    encode_json,
+    our_number,
+    refund_alone,
+    split_address,
+    where,
+)
 from server.outbound import Line, Reply, Unanswered
 from shared import clock, ids
 
@@ -229,15 +239,6 @@ class SandboxGateway:
 
     def verify_notify(self, headers: Mapping[str, str], body: bytes) -> PaymentFact:
         """See `port.Gateway.verify_notify`. The sandbox tells of payments only."""
-        return self.verify(headers, body)
-
-    def verify_refund_notify(self, headers: Mapping[str, str], body: bytes) -> RefundFact:
-        """See `port.Gateway.verify_refund_notify`. The sandbox does not tell of refunds."""
-        self._check_signature(headers, body)
-        raise MalformedNotice(reason="event")
-
-    def verify(self, headers: Mapping[str, str], body: bytes) -> PaymentFact:
-        """See `port.Gateway.verify`."""
         self._check_signature(headers, body)
         try:
             notice = _Notice.model_validate_json(body)
@@ -254,6 +255,10 @@ class SandboxGateway:
             paid_at=notice.paid_at,
             event_id=notice.event_id,
         )
+
+    def verify_refund_notify(self, headers: Mapping[str, str], body: bytes) -> RefundFact:
+        """See `port.Gateway.verify_refund_notify`. The sandbox does not tell of refunds."""
+        return refund_alone(self.verify_notify(headers, body), told_by="event")
 
     def accepted(self) -> NoticeReply:
         """The one answer that stops the sandbox from telling again."""

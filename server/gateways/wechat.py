@@ -279,13 +279,6 @@ class WechatGateway:
         """See `port.Gateway.verify_refund_notify`."""
         return refund_alone(self.verify_notify(headers, body), told_by="event_type")
 
-    def verify(self, headers: Mapping[str, str], body: bytes) -> PaymentFact:
-        """See `port.Gateway.verify`."""
-        fact = self.verify_notify(headers, body)
-        if not isinstance(fact, PaymentFact):
-            raise MalformedNotice(reason="event_type")
-        return fact
-
     def accepted(self) -> NoticeReply:
         """The answer that stops WeChat Pay from telling again."""
         body = encode_json({"code": "SUCCESS", "message": "成功"})

@@ -144,7 +144,7 @@ def test_a_signed_notification_that_cannot_be_read_names_its_part_only(channel, 
     gateway = channel.gateway("http://127.0.0.1:9")
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
     with pytest.raises(MalformedNotice) as refusal:
-        gateway.verify(channel.signed(body), body)
+        gateway.verify_notify(channel.signed(body), body)
     assert refusal.value.params["reason"].startswith(where)
     assert not any(value in str(refusal.value) for value in ("KM-00000001", "9900", "999999", "安娜"))
     assert refusal.value.__suppress_context__
@@ -153,7 +153,7 @@ def test_a_signed_notification_that_cannot_be_read_names_its_part_only(channel, 
 def test_fields_of_a_later_version_do_not_disturb(channel):
     gateway = channel.gateway("http://127.0.0.1:9")
     body = json.dumps(NOTICE | {"coupon": {"fen": 1}}).encode()
-    fact = gateway.verify(channel.signed(body), body)
+    fact = gateway.verify_notify(channel.signed(body), body)
     assert fact.paid_at == datetime(2026, 11, 22, 9, 14, 3, 250_000, tzinfo=UTC)
     assert fact.provider_no == "T1"
 

@@ -219,11 +219,11 @@ def notice(gateway, merchant, receiver):
 
 
 def test_a_real_notification_states_the_fact(gateway, notice):
-    fact = gateway.verify(notice.headers, notice.raw)
+    fact = gateway.verify_notify(notice.headers, notice.raw)
     assert fact == replace(run(gateway.query("KM-notice-1")), event_id=notice.content["event_id"])
     assert (fact.state, fact.amount_fen, fact.merchant_id) == ("paid", 9_900, "shop-1")
     shouted = {name.upper(): value for name, value in notice.headers.items()}
-    assert gateway.verify(shouted, notice.raw) == fact
+    assert gateway.verify_notify(shouted, notice.raw) == fact
 
 
 def moved(notice, **headers):
@@ -248,7 +248,7 @@ def moved(notice, **headers):
 def test_a_tampered_notification_is_refused(gateway, notice, label, tamper, reason):
     headers, body = tamper(notice)
     with pytest.raises(BadSignature) as refusal:
-        gateway.verify(headers, body)
+        gateway.verify_notify(headers, body)
     assert refusal.value.reason == reason, label
 
 
@@ -257,10 +257,10 @@ def test_a_notification_is_trusted_for_five_minutes(gateway, notice, seconds, tr
     signed_at = datetime.fromtimestamp(int(notice.headers["sandbox-timestamp"]), UTC)
     with clock.fixed(signed_at + timedelta(seconds=seconds)):
         if trusted:
-            assert gateway.verify(notice.headers, notice.raw).state == "paid"
+            assert gateway.verify_notify(notice.headers, notice.raw).state == "paid"
         else:
             with pytest.raises(BadSignature) as refusal:
-                gateway.verify(notice.headers, notice.raw)
+                gateway.verify_notify(notice.headers, notice.raw)
             assert refusal.value.reason == "stale"
 
 
@@ -270,14 +270,14 @@ def test_faults_of_the_panel_reach_the_judge(gateway, merchant, receiver, number
     merchant.pay(opened.pay_url, fault_amount_fen=1, fault_copies=2)
     first, second = receiver.next(path), receiver.next(path)
     # Signed by the channel, so it is a fact; that it does not fit the order is for `payments` to find.
-    assert [gateway.verify(one.headers, one.raw).amount_fen for one in (first, second)] == [1, 1]
+    assert [gateway.verify_notify(one.headers, one.raw).amount_fen for one in (first, second)] == [1, 1]
 
     forged = f"{number}-f"
     opened = run(gateway.create(payment(forged, notify_url=receiver.url(f"/{forged}"))))
     merchant.pay(opened.pay_url, fault_signature=1)
     one = receiver.next(f"/{forged}")
     with pytest.raises(BadSignature):
-        gateway.verify(one.headers, one.raw)
+        gateway.verify_notify(one.headers, one.raw)
 
 
 def test_our_answers_mean_yes_and_no_to_the_channel(gateway, merchant, receiver, number):
