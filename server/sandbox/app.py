@@ -29,12 +29,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from server.sandbox.alipay import AlipayDialect
+from server.sandbox.bill_panel import BillPanel
 from server.sandbox.connections import Connection
 from server.sandbox.database import Database
 from server.sandbox.dialect import Dialect
 from server.sandbox.engine import Engine
 from server.sandbox.epay import EpayDialect
 from server.sandbox.keys import KeyFileUnusable
+from server.sandbox.live_keys import live_key_in
 from server.sandbox.notify import Notifier
 from server.sandbox.own import OwnDialect
 from server.sandbox.pages import Pages
@@ -68,6 +70,7 @@ class Options:
     allow_public: bool
     retry_after_seconds: Sequence[float] | None
     refund_gap_seconds: float
+    has_scenarios: bool
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -80,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             base_url = options.base_url or _url_of(listener)
             database = _open_database(options.data_folder)
             try:
-                engine = Engine(database)
+                engine = Engine(database, has_scenarios=options.has_scenarios)
                 # After the database, whose lock makes sure that only one process makes keys here.
                 for dialect in _open_dialects(engine, options, base_url):
                     engine.dialects[dialect.channel] = dialect
@@ -107,6 +110,7 @@ def create_app(
     rendering = Rendering(base_url)
     testing = TestingApi(engine, base_url=base_url)
     panel, pages = Panel(engine, rendering), Pages(engine, rendering)
+    bills = BillPanel(engine, rendering)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -135,7 +139,7 @@ def create_app(
 
     channels = [route for dialect in engine.dialects.values() for route in dialect.routes()]
     return Starlette(
-        routes=[*channels, *testing.routes(), *panel.routes(), *pages.routes(), rendering.route()],
+        routes=[*channels, *testing.routes(), *panel.routes(), *bills.routes(), *pages.routes(), rendering.route()],
         lifespan=lifespan,
         exception_handlers={HTTPException: refuse_http, Exception: fail},
     )
@@ -207,6 +211,9 @@ def _read_command_line(argv: Sequence[str] | None) -> Options:
         metavar="S",
         help=f"微信同一订单两次退款的间隔 / time between refunds of one payment at WeChat Pay ({GAP_SECONDS:.0f})",
     )
+    parser.add_argument(
+        "--scenarios", action="store_true", help="金额末三位选择故障 / the last digits of an amount choose a fault"
+    )
     read = parser.parse_args(argv)
     return Options(
         data_folder=read.data.absolute(),
@@ -216,6 +223,7 @@ def _read_command_line(argv: Sequence[str] | None) -> Options:
         allow_public=read.allow_public,
         retry_after_seconds=read.retry_seconds,
         refund_gap_seconds=read.refund_gap_seconds,
+        has_scenarios=read.scenarios,
     )
 
 
@@ -300,6 +308,9 @@ def _open_dialects(engine: Engine, options: Options, base_url: str) -> list[Dial
     """The channels; each makes its keys at the first start."""
     folder = options.data_folder
     try:
+        live = live_key_in(folder / "merchants")
+        if live is not None:
+            raise CannotStart(_both("live_keys", path=live))
         return [
             OwnDialect(engine, folder, base_url),
             WechatDialect(engine, folder, base_url, refund_gap_seconds=options.refund_gap_seconds),

@@ -12,7 +12,7 @@ from dataclasses import replace
 from server.sandbox.database import Database
 from server.sandbox.dialect import Dialect, Notice, Told
 from server.sandbox.fault_facts import MOST_COPIES
-from server.sandbox.faults import About, Faults
+from server.sandbox.faults import About, Faults, Order
 from server.sandbox.mailbox import Mailbox
 from server.sandbox.moments import now_ms
 from server.sandbox.records import (
@@ -25,6 +25,7 @@ from server.sandbox.records import (
     Refund,
     Signing,
 )
+from server.sandbox.scenarios import scenario_of
 from server.sandbox.store import Store
 
 _MOST_MESSAGES_OF_A_PAYMENT = 10 * MOST_COPIES
@@ -33,8 +34,12 @@ _MOST_MESSAGES_OF_A_PAYMENT = 10 * MOST_COPIES
 class Engine:
     """The store, the mailbox and the faults, and what moves between them."""
 
-    def __init__(self, database: Database) -> None:
-        """Start without a channel; `app.py` adds the dialects, and the notifier whom to wake."""
+    def __init__(self, database: Database, *, has_scenarios: bool = False) -> None:
+        """Start without a channel; `app.py` adds the dialects, and the notifier whom to wake.
+
+        With scenarios, amounts choose faults (`scenarios.py`).
+        """
+        self.has_scenarios = has_scenarios
         self.database = database
         self.store = Store(database)
         self.mailbox = Mailbox(database)
@@ -50,7 +55,13 @@ class Engine:
 
     def open(self, asked: NewPayment) -> Payment:
         """Open a payment, or return the one of the same number. Raises NumberUsed when its content differs."""
-        return self.store.create_payment(asked, token=secrets.token_urlsafe(24), now_ms=now_ms())
+        with self.database.transaction():
+            payment = self.store.create_payment(asked, token=secrets.token_urlsafe(24), now_ms=now_ms())
+            if payment.created_at_ms == payment.opened_at_ms and self.has_scenarios:
+                scenario = scenario_of(payment.amount_fen)
+                if scenario is not None:
+                    self.faults.order(Order(about_payment(payment), *scenario))
+        return payment
 
     def pay(self, payment: Payment, *, late: bool = False) -> bool:
         """The buyer pays; `late` also what expired or was closed. False when it is no longer open."""

@@ -49,6 +49,7 @@ class Pages:
             "pay.html",
             payment=payment,
             merchant_name=self._merchant_name(payment),
+            channel=self._channel(payment),
             quick_faults=[fault for fault in FAULTS if fault.quick],
         )
 
@@ -106,10 +107,15 @@ class Pages:
             return_url=self._return_url(payment),
             state=payment.state_at(now_ms()),
             merchant_name=self._merchant_name(payment),
+            channel=self._channel(payment),
             refunded_fen=self._store.refunded_fen(payment),
             refused="refused" in request.query_params,
             deliveries=self._engine.mailbox.of(payment),
         )
+
+    def _channel(self, payment: Payment) -> tuple[str, str]:
+        dialect = self._engine.dialects.get(payment.channel)
+        return dialect.label if dialect else (payment.channel, payment.channel)
 
     def _merchant_name(self, payment: Payment) -> str:
         dialect = self._engine.dialects.get(payment.channel)

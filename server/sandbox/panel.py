@@ -69,6 +69,8 @@ class Panel:
             groups=_grouped(FAULTS),
             scopes=self._scopes(request),
             calls=CALLS,
+            chosen=request.query_params.get("scope", ""),
+            number=request.query_params.get("out_trade_no", ""),
         )
 
     async def _submit(self, request: Request) -> Response:

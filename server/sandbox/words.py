@@ -52,6 +52,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "留空表示正常。设置只对这一笔付款有效。",
         "Leave empty for normal behaviour. Settings apply to this payment only.",
     ),
+    "more_faults": ("更多故障…", "More faults…"),
     "pay_with_faults": ("带故障付款", "Pay with these faults"),
     # The tester's page
     "panel": ("支付沙箱", "Payment sandbox"),
@@ -83,6 +84,28 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "about_payment": ("付款", "payment"),
     "about_refund": ("退款", "refund"),
     "replay": ("重放", "Replay"),
+    # The page of bills
+    "bills": ("账单", "Bills"),
+    "show": ("查看", "Show"),
+    "bill_day": ("账期（北京时间）", "Day (Beijing)"),
+    "bill_lines": ("这一天的明细", "Lines of the day"),
+    "no_bill_lines": ("这一天没有交易。", "Nothing happened that day."),
+    "bill_fee": ("手续费", "fee"),
+    "bill_trades": ("下载交易账单", "Download the bill of trades"),
+    "bill_funds": ("下载资金账单", "Download the bill of the account"),
+    "bill_differences": ("埋下的差异", "Planted differences"),
+    "no_bill_differences": ("没有：账单说的都是真的。", "None: the bills tell the truth."),
+    "bill_difference": ("差异", "Difference"),
+    "bill_number": ("商户订单号或退款号", "Order or refund no."),
+    "bill_amount_fen": ("金额（分）", "Amount (fen)"),
+    "plant": ("埋下差异", "Plant it"),
+    "difference_missing": ("少一行", "Line missing"),
+    "difference_extra": ("多一行", "Line that never was"),
+    "difference_amount": ("金额不同", "Another amount"),
+    "difference_fee": ("手续费不同", "Another fee"),
+    "difference_state": ("状态不同", "Another state"),
+    "difference_duplicate": ("重复一行", "Line twice"),
+    "difference_other_day": ("记到次日", "On the next day"),
     # The delivery log
     "deliveries": ("通知记录（测试人员用）", "Callback log (for testers)"),
     "delivery_copy": ("第 {copy} 份", "Copy {copy}"),
@@ -95,7 +118,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "delivery_void": ("已作废", "void"),
     "delivery_next": ("下次 {at}", "next {at}"),
     "delivery_last": ("最近结果 {outcome}", "last result {outcome}"),
-    "resend": ("补发一份正确的通知", "Resend correctly"),
+    "resend": ("补发通知", "Resend correctly"),
     "refresh": ("刷新", "Refresh"),
     # Pages that refuse
     "title_not_found": ("找不到这笔付款", "No such payment"),
@@ -135,6 +158,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "paySign 与 appId、timeStamp、nonceStr、package 不符，或 signType 不是 RSA。",
         "paySign does not fit appId, timeStamp, nonceStr and package, or signType is not RSA.",
     ),
+    "title_no_bill": ("没有账单", "No bill"),
+    "about_no_bill": ("这一天没有交易，或地址不完整。", "Nothing happened that day, or the link is incomplete."),
     "title_wrong": ("沙箱出错了", "The sandbox failed"),
     "about_wrong": ("请稍后再试；详情在沙箱的日志里。", "Try again later; the details are in the sandbox's log."),
     # Refusals of the API
@@ -175,6 +200,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "folder_in_use": (
         "另一个沙箱正在使用数据目录 {folder}。",
         "Another sandbox is using the data folder {folder}.",
+    ),
+    "live_keys": (
+        "{path} 里有真实商户的密钥或商户号。沙箱只认沙箱商户，请把它移走。",
+        "{path} holds a key or a number of a real merchant. The sandbox takes sandbox merchants only; move it away.",
     ),
     "store_too_new": (
         "数据目录 {folder} 由更新版本的沙箱写成，请升级后再用。",
