@@ -32,6 +32,14 @@ LIMITS: dict[str, Limit] = {
     "link": Limit(burst=20, refill_seconds=5),
     # One attempt: the buyer's "I have paid" asks the channel at most each three seconds.
     "payment_query": Limit(burst=1, refill_seconds=3),
+    # One order: each change of mind closes a payment at a channel and opens another.
+    "pay_again": Limit(burst=6, refill_seconds=20),
+    # Notifications that nobody we know signed are kept as evidence, of one address and of a channel so many.
+    "rejected_address": Limit(burst=20, refill_seconds=30),
+    "rejected_channel": Limit(burst=100, refill_seconds=30),
+    # More bad signatures, or stale ones, of one channel than this are told to people.
+    "bad_signatures": Limit(burst=20, refill_seconds=30),
+    "stale_notices": Limit(burst=5, refill_seconds=60),
     "reveal": Limit(burst=60, refill_seconds=2),
     # One person who looks for keys, up to a thousand at a time: what is in stock must not be guessed by asking.
     "find": Limit(burst=20, refill_seconds=15),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import stat
 import sys
 from collections.abc import Callable, Mapping
@@ -72,6 +73,8 @@ class Settings:
     refund_check_fen: int = 50_000
     session_idle_hours: int = 72
     session_days: int = 30
+    channel_fees: str = "alipay=6000 epay=6000 sandbox=6000 wechat=6000"
+    refund_after_minutes: int = 0
     threads: int = 32
     drain_seconds: int = 0
 
@@ -113,6 +116,11 @@ class Settings:
         """The database's file when it is SQLite, which has one writing process; None for a server database."""
         scheme, _, path = self.database_url.partition(":///")
         return Path(path.partition("?")[0]) if scheme.startswith("sqlite") and path else None
+
+    @property
+    def channel_fee_ppm(self) -> dict[str, int]:
+        """What each channel takes of a payment, in millionths, until its bill names the fee."""
+        return {channel: int(rate) for channel, _, rate in (word.partition("=") for word in self.channel_fees.split())}
 
     def redacted(self) -> dict[str, str]:
         """What may be printed and logged: secrets are masked, a database's password too."""
@@ -246,6 +254,16 @@ def _choice(*allowed: str) -> Callable[[str, str], str]:
     return read
 
 
+def _fees(name: str, text: str) -> str:
+    if not re.fullmatch(r"([a-z]+=[0-9]{1,6}\s*)*", text.strip()):
+        _refuse(
+            name,
+            "应为“渠道=百万分之几”，以空格分隔，如 wechat=6000",
+            "use channel=millionths separated by spaces, such as wechat=6000",
+        )
+    return text.strip()
+
+
 _READERS: dict[str, Callable[[str, str], object]] = {
     "mode": _mode,
     "data": _path,
@@ -264,6 +282,8 @@ _READERS: dict[str, Callable[[str, str], object]] = {
     "refund_check_fen": _number(0, 10**13),
     "session_idle_hours": _number(1, 24 * 30),
     "session_days": _number(1, 365),
+    "channel_fees": _fees,
+    "refund_after_minutes": _number(0, 7 * 24 * 60),
     "threads": _number(4, 256),
     "drain_seconds": _number(0, 120),
 }

@@ -10,7 +10,8 @@ from desktop.engine.engine import Engine
 from desktop.engine.transport import Call
 from desktop.operations.seen import Seen, look, name_of, recall
 from shared.contracts.base import Page
-from shared.contracts.orders import Order, PaymentException
+from shared.contracts.orders import Order
+from shared.contracts.payments import PaymentException
 from shared.errors import BadField
 from shared.ids import parse_order_code
 from shared.states import OrderState

@@ -14,7 +14,8 @@ from desktop.presenters.watching import Watched
 from desktop.presenters.words import tone, word
 from shared.clock import now, shop_day
 from shared.contracts.identity import Person
-from shared.contracts.orders import Order, PaymentException
+from shared.contracts.orders import Order
+from shared.contracts.payments import PaymentException
 from shared.ids import parse_order_code, speak_order_code
 from shared.permissions import Permission
 from shared.states import OrderState

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from sqlalchemy import Row, Subquery, select
 
 from server.db import Tx
 from server.identity.model import Supplier, User
-from server.policy import Actor, visible
+from server.policy import Actor, Kind, visible
 from shared.contracts import identity as wire
 from shared.contracts.base import Page
 from shared.errors import NotSignedIn
@@ -54,6 +54,16 @@ def suppliers(tx: Tx, who: Actor) -> list[wire.Supplier]:
 def user_by_login(tx: Tx, login: str) -> User | None:
     """The person of that login, active or not."""
     return tx.scalars(select(User).where(User.login == login)).first()
+
+
+def names_of(tx: Tx, labels: Iterable[str | None]) -> dict[str, str]:
+    """The names of people by how logs call them (`staff:<id>`); what is no person's label is missing."""
+    prefix = f"{Kind.STAFF.value}:"
+    wanted = {UUID(label.removeprefix(prefix)): label for label in labels if label and label.startswith(prefix)}
+    if not wanted:
+        return {}
+    found = tx.execute(select(User.id, User.name).where(User.id.in_(wanted)))
+    return {wanted[user_id]: name for user_id, name in found}
 
 
 def users(tx: Tx, *, after: UUID | None = None, limit: int = 200) -> Page[wire.User]:

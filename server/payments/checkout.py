@@ -1,60 +1,70 @@
-"""The use cases between buyer, database and channel: place, notice, refresh, reveal.
+"""The use cases between buyer, database and channel: place, pay again, refresh, reveal.
 
-Each talks to the channel only between transactions. What is acknowledged was committed. A time-out at the channel
-is the state `unknown` and is followed by a query under the same number, never by a second attempt.
+Each talks to the channel only between transactions. A time-out at the channel is the state `unknown` and is followed by
+a query under the same number, never by a second attempt beside it: an order has one open attempt.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
-from sqlalchemy import bindparam, update
-
-from server import jobs
 from server.context import Context
-from server.db import Tx, table_of
-from server.gateways.port import ChannelRefused, ChannelUnknown, CreatePayment, NoticeReply
+from server.db import Tx
+from server.gateways.port import ChannelRefused, ChannelUnknown, CreatePayment, Payer, PaymentFact, Product, Reason
 from server.orders import actions as orders
 from server.orders import queries as order_queries
 from server.orders.model import Order
 from server.orders.unpaid import Limits
-from server.payments import actions, ending, queries
-from server.payments.ending import EndUnpaid, sweep
+from server.payments import actions, asking, attempts, bills, channels, ending, notices, queries, revealing
+from server.payments.asking import sweep
+from server.payments.attempts import NotPayable
+from server.payments.channels import ChannelOff
+from server.payments.ending import EndUnpaid
+from server.payments.exceptions import acting, raising
 from server.payments.model import PaymentAttempt
-from server.stock import actions as stock
-from server.stock import vault
 from shared import clock
-from shared.cardkey import Card, parse_canonical
-from shared.errors import Busy, Conflict, KamengError, NotFound, TooMany
+from shared.errors import KamengError, NotFound, TooMany
 from shared.money import Fen
-from shared.states import AttemptState, OrderState
+from shared.states import AttemptState, FoundBy, OrderState
 
-RECHECK = "payments.recheck"
 _ASKABLE = frozenset({OrderState.PENDING_PAYMENT.value, OrderState.EXPIRED.value})
 """Orders for which the channel may still know of money: also one whose time is over."""
+
+_USED_UP = frozenset({Reason.ALREADY_CLOSED.value, Reason.OUT_TRADE_NO_USED.value})
+"""Refusals that mean: this number opens nothing any more."""
+
+BY_PREFERENCE = ("qr", "page", "h5")
+"""How somebody pays who does not say where the page is open."""
+
+ANYBODY = Payer()
 
 _log = logging.getLogger("kameng.payments")
 
 
-class ChannelOff(Conflict):
-    """The shop does not take this channel."""
+class StillOpen(KamengError):
+    """The channel of the first payment gave no answer, so that nobody knows whether it could be paid as well."""
 
-    code = "channel_off"
-    zh = "暂不支持该支付方式，请换一种。"
-    en = "This payment method is not available; please choose another."
+    code = "still_open"
+    status = 503
+    zh = "上一种支付方式暂时没有回应，为避免重复付款，还不能换用其他方式。请稍后再试，或继续用原方式支付。"
+    en = (
+        "The first payment method is not answering; so that you do not pay twice, another one cannot be opened yet. "
+        "Try again later, or pay with the first one."
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class PlacedOrder:
-    """What a buyer gets for placing an order; the pay URL is None while the channel has not answered."""
+    """What a buyer gets for placing an order; nothing to pay by while the channel has not answered.
+
+    `trouble` is why it has not: the channel's silence, or its refusal. Another way to pay is offered then.
+    """
 
     code: str
     state: OrderState
@@ -63,25 +73,7 @@ class PlacedOrder:
     link_token: str
     pay_url: str | None
     qr_text: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class LogReveal:
-    """Note who is about to see the keys of an order."""
-
-    order: Order
-    lines: tuple[stock.LineUnits, ...]
-    actor: str
-    request_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class RevealedLine:
-    """The keys of one order line, in the clear, for the page that shows them. Printing shows them masked."""
-
-    title: str
-    sku_code: str
-    cards: tuple[Card, ...]
+    trouble: KamengError | None = None
 
 
 def register(ctx: Context) -> None:
@@ -93,25 +85,33 @@ def register(ctx: Context) -> None:
         address_orders=settings.hold_orders_per_address,
         address_units=settings.hold_units_per_address,
     )
-    place_all = partial(actions.checkout, hold_minutes=settings.hold_minutes, limits=limits)
-    ctx.batch.register(actions.ApplyPayment, actions.apply, rank=10, alone=True)
+    terms = actions.Terms(
+        fee_ppm=settings.channel_fee_ppm, refund_after=timedelta(minutes=settings.refund_after_minutes)
+    )
+    place_all = partial(attempts.checkout, hold_minutes=settings.hold_minutes, limits=limits)
+    ctx.batch.register(actions.ApplyPayment, partial(actions.apply, terms=terms), rank=10, alone=True)
     ctx.batch.register(EndUnpaid, ending.end_unpaid, rank=20, alone=True)
+    ctx.batch.register(attempts.NextAttempt, attempts.next_attempts, rank=25, alone=True)
     # These two share a transaction: orders are locked before attempts, as everywhere.
-    ctx.batch.register(LogReveal, _log_reveals, rank=30)
-    ctx.batch.register(actions.OpenAttempt, actions.open_attempts, rank=40)
+    ctx.batch.register(revealing.LogReveal, revealing.log_reveals, rank=30)
+    ctx.batch.register(attempts.OpenAttempt, attempts.open_attempts, rank=40)
     ctx.batch.register(orders.PlaceOrder, partial(_place_all, ctx, place_all), rank=90, lane=1, alone=True)
-    ctx.jobs.outside(RECHECK, lambda args: _recheck(ctx, **args))
-    ctx.jobs.every("payments.sweep", ending.SWEEP_SECONDS, lambda: sweep(ctx), apart=True)
+    ctx.jobs.outside(notices.RECHECK, lambda args: notices.recheck(ctx, **args))
+    ctx.jobs.within(raising.DUE, lambda tx, args: acting.act_due(tx, UUID(args["id"])))
+    ctx.jobs.every("payments.sweep", asking.SWEEP_SECONDS, lambda: sweep(ctx), apart=True)
+    ctx.jobs.every("payments.bills", bills.LOOK_SECONDS, lambda: bills.read_due(ctx), apart=True)
     ctx.jobs.every("orders.complete", 60.0, lambda: _complete(ctx))
     ctx.db.listen(ctx.hints.heard)
+    ctx.db.listen(ctx.signals.heard)
+    ctx.metrics.watch(lambda: queries.gauges(ctx))
 
 
 def _place_all(
     ctx: Context,
-    place_all: Callable[[Tx, Sequence[orders.PlaceOrder]], list[actions.Checkout | KamengError]],
+    place_all: Callable[[Tx, Sequence[orders.PlaceOrder]], list[attempts.Checkout | KamengError]],
     tx: Tx,
     commands: Sequence[orders.PlaceOrder],
-) -> list[actions.Checkout | KamengError]:
+) -> list[attempts.Checkout | KamengError]:
     """The handler of `PlaceOrder`: remembers what could not be sold, so that a crowd need not come this far."""
     news = ctx.hints.news
     placed = place_all(tx, commands)
@@ -124,21 +124,26 @@ def _place_all(
 # --- placing ---
 
 
-async def place(ctx: Context, command: orders.PlaceOrder) -> PlacedOrder:
-    """Place the order, then open its payment at the channel. Repeating with the same key answers the same order."""
-    if command.channel not in ctx.gateways:
-        raise ChannelOff
+async def place(
+    ctx: Context, command: orders.PlaceOrder, *, product: Product | None = None, payer: Payer = ANYBODY
+) -> PlacedOrder:
+    """Place the order, then open its payment at the channel. Repeating with the same key answers the same order.
+
+    `product` is how this buyer pays, by where the page is open; None takes what the channel offers, a code first.
+    `payer` is what some products must know of the buyer. Raises ChannelOff for a channel, or a product of it, that the
+    shop does not take, and what placing refuses. A channel that does not answer is no error: see `trouble`.
+    """
+    chosen = product_of(ctx, command.channel, product)
     left = ctx.hints.left_of(command.sku, command.quantity)
     if left is not None and not await asyncio.to_thread(_stands, ctx, command):
         ctx.hints.count_refused()
         raise orders.SoldOut(left=left)
-    checkout: actions.Checkout = await ctx.batch.submit(command)
+    checkout: attempts.Checkout = await ctx.batch.submit(command)
     order, attempt = checkout.order, checkout.attempt
-    pay_url, qr_text = attempt.pay_url, attempt.qr_text
+    pay_url, qr_text, trouble = attempt.pay_url, attempt.qr_text, None
     if attempt.state in {AttemptState.CREATED, AttemptState.UNKNOWN} and order.state == OrderState.PENDING_PAYMENT:
-        opened = await _open(ctx, attempt)
-        await ctx.batch.submit(opened)
-        pay_url, qr_text = opened.pay_url, opened.qr_text
+        done, trouble = await _open(ctx, attempt, chosen, payer)
+        pay_url, qr_text = (done.opened.pay_url, done.opened.qr_text) if done.opened else (None, None)
     return PlacedOrder(
         code=order.code,
         state=OrderState(order.state),
@@ -147,7 +152,18 @@ async def place(ctx: Context, command: orders.PlaceOrder) -> PlacedOrder:
         link_token=orders.link_token(ctx.keys, order.id),
         pay_url=pay_url,
         qr_text=qr_text,
+        trouble=trouble,
     )
+
+
+def product_of(ctx: Context, channel: str, wished: str | None = None) -> Product:
+    """How to pay through this channel: as wished, or what it offers, a code to scan first. Raises ChannelOff."""
+    if channel in ctx.gateways:
+        offered = {str(product): product for product in ctx.gateways[channel].products}
+        for name in BY_PREFERENCE if wished is None else (wished,):
+            if name in offered:
+                return offered[name]
+    raise ChannelOff
 
 
 def _stands(ctx: Context, command: orders.PlaceOrder) -> bool:
@@ -156,101 +172,139 @@ def _stands(ctx: Context, command: orders.PlaceOrder) -> bool:
         return order_queries.is_placed(tx, command.buyer_id, command.idempotency_key)
 
 
-async def _open(ctx: Context, attempt: PaymentAttempt) -> actions.OpenAttempt:
-    """Ask the channel to open the payment; an unknown outcome is an answer without a URL."""
+# --- paying ---
+
+
+async def pay_again(
+    ctx: Context, code: str, channel: str, *, product: Product | None = None, payer: Payer = ANYBODY
+) -> KamengError | None:
+    """The buyer wants to pay an unpaid order, through this channel and in this way.
+
+    What is open and fits is left as it is, or made anew under its own number where the channel's link has ended. What
+    is open otherwise is closed at its channel, and asked about, before another attempt is opened: money that came first
+    delivers the order. Afterwards the order's page shows how to pay (`queries.pay_state`); answers the channel's
+    refusal or silence where there is nothing to show.
+
+    Raises NotFound, NotPayable when the order does not wait for money, ChannelOff, TooMany, and StillOpen when the
+    channel of the first attempt does not say that it is closed.
+    """
+    chosen = product_of(ctx, channel, product)
+    order, standing = await asyncio.to_thread(_order_and_open_attempts, ctx, code)
+    if order.state != OrderState.PENDING_PAYMENT or order.expires_at <= clock.now():
+        raise NotPayable(state=order.state)
+    same = next((one for one in standing if (one.channel, one.product) == (channel, chosen)), None)
+    if same is not None and same.state == AttemptState.PENDING and queries.link_is_alive(same, clock.now()):
+        return None
+    ctx.buckets.take("pay_again", order.code)
+    if same is not None:
+        done, trouble = await _open(ctx, same, chosen, payer)
+        if done.to is not AttemptState.CLOSED and not _is_used_up(trouble):
+            return trouble
+    closed: list[UUID] = []
+    for attempt in standing:
+        outcome = await ending.close(ctx, attempt)
+        if isinstance(outcome, PaymentFact):
+            await _apply(ctx, attempt.channel, outcome)
+            return None
+        if outcome is ending.Closing.UNKNOWN:
+            raise StillOpen
+        closed.append(attempt.id)
+    fresh = await ctx.batch.submit(attempts.NextAttempt(order.id, channel, chosen, tuple(closed)))
+    if fresh.state == AttemptState.CREATED:
+        _, trouble = await _open(ctx, fresh, chosen, payer)
+        return trouble
+    return None
+
+
+def _order_and_open_attempts(ctx: Context, code: str) -> tuple[Order, list[PaymentAttempt]]:
+    with ctx.db.read() as tx:
+        order = order_queries.find(tx, code)
+        if order is None:
+            raise NotFound
+        its = queries.attempts_of(tx, [order.id])[order.id]
+        return order, [attempt for attempt in its if attempt.state in attempts.OPEN_STATES]
+
+
+def _is_used_up(trouble: KamengError | None) -> bool:
+    return isinstance(trouble, ChannelRefused) and trouble.reason_code in _USED_UP
+
+
+async def _open(
+    ctx: Context, attempt: PaymentAttempt, product: Product, payer: Payer
+) -> tuple[attempts.OpenAttempt, KamengError | None]:
+    """Ask the channel to open the payment, and store what it says; with why it did not.
+
+    The same number with the same content: a repeat opens nothing twice. Money that came first is applied.
+    """
+    payment = _payment_of(ctx, attempt, product, payer)
+    trouble: KamengError | None = None
+    try:
+        opened = await channels.call(ctx, attempt.channel, lambda gateway: gateway.create(payment))
+        done = attempts.OpenAttempt(attempt, product, opened)
+    except ChannelUnknown as unknown:
+        trouble = unknown
+        done = attempts.OpenAttempt(attempt, product, opened=None)
+    except ChannelRefused as refusal:
+        trouble = refusal
+        if refusal.reason_code == Reason.ALREADY_PAID:
+            await _ask(ctx, attempt)
+        is_first = attempt.state == AttemptState.CREATED and refusal.reason_code not in {
+            Reason.ALREADY_PAID.value,
+            Reason.TOO_OFTEN.value,
+        }
+        done = attempts.OpenAttempt(attempt, product, opened=None, refused=is_first)
+    if trouble is not None:
+        _log.warning("payment not opened", extra={"out_trade_no": attempt.out_trade_no, "error": str(trouble)})
+    await ctx.batch.submit(done)
+    return done, trouble
+
+
+def _payment_of(ctx: Context, attempt: PaymentAttempt, product: Product, payer: Payer) -> CreatePayment:
     base = ctx.settings.base_url.rstrip("/")
-    payment = CreatePayment(
+    return CreatePayment(
         out_trade_no=attempt.out_trade_no,
         amount_fen=attempt.amount_fen,
         subject=attempt.subject,
         notify_url=f"{base}/pay/{attempt.channel}/notify",
         return_url=f"{base}/o/{attempt.order_code}",
         expires_at=attempt.expires_at,
+        product=product,
+        payer=payer,
     )
-    try:
-        opened = await ctx.gateways[attempt.channel].create(payment)
-    except (ChannelUnknown, ChannelRefused) as error:
-        _log.warning("payment not opened", extra={"out_trade_no": attempt.out_trade_no, "error": str(error)})
-        return actions.OpenAttempt(attempt.id, pay_url=None, qr_text=None)
-    return actions.OpenAttempt(attempt.id, pay_url=opened.pay_url, qr_text=opened.qr_text)
 
 
-# --- the channel tells ---
-
-
-async def notice(ctx: Context, channel: str, headers: Mapping[str, str], body: bytes) -> NoticeReply:
-    """A channel's notification: verified, applied, committed, and only then acknowledged.
-
-    Raises NotFound for an unknown channel, BadSignature or MalformedNotice for what the channel did not sign or
-    this version cannot read: both change nothing.
-    """
-    gateway = ctx.gateways.get(channel)
-    if gateway is None:
-        raise NotFound
-    fact = gateway.verify(headers, body)
-    raw = actions.RawCallback(
-        digest=hashlib.sha256(body).hexdigest(),
-        headers=json.dumps({name: value for name, value in headers.items() if _is_evidence(name)}).encode(),
-        body=body,
-    )
-    command = actions.ApplyPayment(fact=fact, merchant_id=gateway.merchant_id, raw=raw)
-    try:
-        await ctx.batch.submit(command)
-    except Busy:
-        raise  # nothing was tried: the channel tells again
-    except Exception:  # noqa: BLE001 - whatever broke, signed bytes are kept before they are acknowledged
-        _log.exception("notification could not be applied; kept for later", extra={"channel": channel})
-        await asyncio.to_thread(_defer, ctx, command)
-    return gateway.accepted()
-
-
-def _is_evidence(name: str) -> bool:
-    """Headers worth keeping with the bytes: the channel's own signature headers, not cookies or addresses."""
-    return any(word in name.lower() for word in ("signature", "timestamp", "nonce", "serial", "content-type"))
-
-
-def _defer(ctx: Context, command: actions.ApplyPayment) -> None:
-    assert command.raw is not None
-    fact, digest = command.fact, command.raw.digest
-    with ctx.db.tx() as tx:
-        actions.defer(tx, command)
-        args = {"out_trade_no": fact.out_trade_no, "channel": fact.channel, "digest": digest}
-        jobs.enqueue(tx, RECHECK, args, key=f"{RECHECK}:{digest}")
-    ctx.jobs.wake()
-
-
-def _recheck(ctx: Context, *, out_trade_no: str, channel: str, digest: str) -> None:
-    """The job behind a kept callback: the channel is asked, and its answer applied. Safe to repeat."""
-    gateway = ctx.gateways[channel]
-    fact = asyncio.run(gateway.query(out_trade_no))
-    if fact is not None and fact.state != "paid":
-        fact = None
-    if fact is not None:
-        ctx.batch.call(actions.ApplyPayment(fact=fact, merchant_id=gateway.merchant_id))
-    with ctx.db.tx() as tx:
-        actions.settle_deferred(tx, channel, digest, confirmed=fact is not None)
+async def _apply(ctx: Context, channel: str, fact: PaymentFact) -> None:
+    await ctx.batch.submit(actions.ApplyPayment.of(ctx.gateways[channel], fact, FoundBy.PAGE))
 
 
 # --- we ask ---
 
 
-async def refresh(ctx: Context, code: str) -> None:
-    """The buyer's "I have paid": ask the channel, at most once in three seconds for an attempt, also after expiry.
+async def refresh(ctx: Context, code: str, *, payer: Payer = ANYBODY) -> None:
+    """The buyer's "I have paid", and the return from the channel: ask it, also after expiry.
 
-    Opens the payment again where the channel had not answered. An unreachable channel changes nothing.
+    At most once in three seconds for an attempt. Opens the payment again where the channel had not answered. An
+    unreachable channel changes nothing, and what comes back from it in an address proves nothing: only its answer does.
     """
     attempt = await asyncio.to_thread(_open_attempt_of, ctx, code)
-    if attempt is None:
+    if attempt is None or attempt.channel not in ctx.gateways:
         return
     try:
         ctx.buckets.take("payment_query", attempt.out_trade_no)
     except TooMany:
         return
+    never_opened = attempt.state in {AttemptState.CREATED, AttemptState.UNKNOWN}
+    if not await _ask(ctx, attempt) and never_opened and attempt.expires_at > clock.now():
+        await _open(ctx, attempt, product_of(ctx, attempt.channel, attempt.product), payer)
+
+
+async def _ask(ctx: Context, attempt: PaymentAttempt) -> bool:
+    """Whether the channel says that money has come; its silence says nothing."""
     try:
-        if not await ending.ask(ctx, attempt) and attempt.pay_url is None and attempt.expires_at > clock.now():
-            await ctx.batch.submit(await _open(ctx, attempt))
+        return await asking.ask(ctx, attempt, FoundBy.PAGE)
     except (ChannelUnknown, ChannelRefused) as error:
         _log.warning("channel gave no answer", extra={"out_trade_no": attempt.out_trade_no, "error": str(error)})
+        return False
 
 
 def _open_attempt_of(ctx: Context, code: str) -> PaymentAttempt | None:
@@ -264,49 +318,3 @@ def _open_attempt_of(ctx: Context, code: str) -> PaymentAttempt | None:
 def _complete(ctx: Context) -> None:
     with ctx.db.tx() as tx:
         orders.complete_due(tx)
-
-
-# --- the buyer sees the keys ---
-
-
-def reveal(ctx: Context, order: Order, *, actor: str, request_id: str) -> list[RevealedLine]:
-    """The keys of a delivered order. The reveal log is committed before the first key is opened.
-
-    Callers have checked `orders.queries.may_see_keys`. Runs in a worker thread.
-    """
-    with ctx.db.read() as tx:
-        lines = order_queries.lines(tx, order.id)
-    units = tuple(orders.units_of(lines))
-    views = ctx.batch.call(LogReveal(order=order, lines=units, actor=actor, request_id=request_id))
-    with ctx.db.read() as tx:
-        cards = vault.delivered(tx, ctx.keys, dict(zip(views, units, strict=True)))
-    return [
-        RevealedLine(
-            title=line.title,
-            sku_code=line.sku_code,
-            cards=tuple(parse_canonical(secret.reveal()) for secret in cards.get(line.id, [])),
-        )
-        for line in lines
-    ]
-
-
-_ORDER = table_of(Order)
-_FIRST_VIEW = (
-    update(_ORDER)
-    .where(_ORDER.c.id == bindparam("order"), _ORDER.c.first_viewed_at.is_(None))
-    .values(first_viewed_at=bindparam("at"))
-)
-
-
-def _log_reveals(tx: Tx, commands: Sequence[LogReveal]) -> list[list[UUID]]:
-    """Log the lines of each command; answers the rows of the reveal log, by which their keys are opened."""
-    views = [
-        vault.View(vault.Delivery(line), actor=command.actor, request_id=command.request_id)
-        for command in commands
-        for line in command.lines
-    ]
-    logged = iter(vault.log_views(tx, views))
-    first = sorted({command.order.id for command in commands if command.order.first_viewed_at is None})
-    if first:
-        tx.connection().execute(_FIRST_VIEW, [{"order": order_id, "at": clock.now()} for order_id in first])
-    return [[next(logged) for _ in command.lines] for command in commands]

@@ -1,18 +1,23 @@
-"""Reading payments: attempts of an order, what is due for a query, and the exception list."""
+"""Reading payments: attempts of an order, how it can be paid now, what is due for a query, and figures."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import bindparam, or_, select
+from sqlalchemy import bindparam, func, or_, select
 
+from server.context import Context
 from server.db import Tx
+from server.orders.model import Order
 from server.payments.model import PaymentAttempt, PaymentException
-from shared.contracts import orders as wire
-from shared.contracts.base import Page
-from shared.states import AttemptState, ExceptionKind
+from server.telemetry import Gauge
+from shared import clock
+from shared.states import AttemptState, ExceptionKind, FoundBy, OrderState
 
 _ASKABLE = (AttemptState.CREATED.value, AttemptState.PENDING.value, AttemptState.UNKNOWN.value)
 
@@ -62,27 +67,92 @@ _OPEN_KINDS = select(PaymentException.kind).where(
 )
 
 
-def exceptions(tx: Tx, *, open_only: bool, after: UUID | None, limit: int) -> Page[wire.PaymentException]:
-    """Exceptions, oldest first; `after` is the last id of the page before."""
-    query = select(PaymentException)
-    if open_only:
-        query = query.where(PaymentException.closed_at.is_(None))
-    if after is not None:
-        query = query.where(PaymentException.id > after)
-    rows = tx.scalars(query.order_by(PaymentException.id).limit(limit + 1)).all()
-    items = [
-        wire.PaymentException(
-            id=row.id,
-            kind=ExceptionKind(row.kind),
-            order_code=row.order_code,
-            channel=row.channel,
-            out_trade_no=row.out_trade_no,
-            provider_no=row.provider_no,
-            expected_fen=row.expected_fen,
-            received_fen=row.received_fen,
-            created_at=row.created_at,
-            open=row.closed_at is None,
-        )
-        for row in rows[:limit]
+# --- how an order can be paid now ---
+
+
+class PayStage(StrEnum):
+    """What the page of an unpaid order shows.
+
+    opening     nobody knows yet whether the channel has opened the payment: wait, or choose another way
+    ready       how to pay: a link, a code, or what the page's script is called with
+    renew       the channel's link has ended: `checkout.pay_again` with the same channel makes it anew
+    choose      nothing is open: `checkout.pay_again` with a channel of the buyer's choice
+    confirming  the time is over, or money is said to have come: wait for the channel's answer
+    ended       the order does not wait for money
+    """
+
+    OPENING = "opening"
+    READY = "ready"
+    RENEW = "renew"
+    CHOOSE = "choose"
+    CONFIRMING = "confirming"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class PayState:
+    """How an order can be paid now: its stage, and the attempt that counts (None only before there is one)."""
+
+    stage: PayStage
+    attempt: PaymentAttempt | None
+
+    @property
+    def invoke(self) -> dict[str, str] | None:
+        """What the page's script is called with, for payments inside WeChat."""
+        return json.loads(self.attempt.invoke) if self.attempt and self.attempt.invoke else None
+
+
+def pay_state(tx: Tx, order: Order) -> PayState:
+    """How the order can be paid now. One read; callers have found the order for its device."""
+    attempt, now = current_attempt(tx, order.id), clock.now()
+    return PayState(_stage(order, attempt, now), attempt)
+
+
+def _stage(order: Order, attempt: PaymentAttempt | None, now: datetime) -> PayStage:
+    if order.state != OrderState.PENDING_PAYMENT:
+        return PayStage.ENDED
+    if order.expires_at <= now or (attempt is not None and attempt.state == AttemptState.PAID):
+        return PayStage.CONFIRMING
+    if attempt is None or attempt.state == AttemptState.CLOSED:
+        return PayStage.CHOOSE
+    if attempt.state != AttemptState.PENDING:
+        return PayStage.OPENING
+    return PayStage.READY if link_is_alive(attempt, now) else PayStage.RENEW
+
+
+def link_is_alive(attempt: PaymentAttempt, now: datetime) -> bool:
+    """Whether what the channel opened can still be used: its own link may end before the attempt does."""
+    return attempt.valid_until is None or now < attempt.valid_until
+
+
+# --- figures ---
+
+FOUND_WITHIN = timedelta(hours=24)
+
+
+def found_by(tx: Tx, *, since: datetime) -> dict[FoundBy, int]:
+    """How many payments each of the ways has found since then."""
+    counted = (
+        select(PaymentAttempt.found_by, func.count())
+        .where(PaymentAttempt.paid_at >= since, PaymentAttempt.found_by.is_not(None))
+        .group_by(PaymentAttempt.found_by)
+    )
+    counts: dict[str, int] = {str(way): n for way, n in tx.execute(counted)}
+    return {way: counts.get(way.value, 0) for way in FoundBy}
+
+
+def gauges(ctx: Context) -> list[Gauge]:
+    """For /metrics: which way found the money of the last day, and which channels are away."""
+    with ctx.db.read() as tx:
+        counts = found_by(tx, since=clock.now() - FOUND_WITHIN)
+    ways = [
+        Gauge("kameng_payments_found", n, "Payments of the last 24 hours by how we learnt of them", {"by": way.value})
+        for way, n in counts.items()
     ]
-    return Page(items=items, next=str(items[-1].id) if len(rows) > limit else None)
+    away = [
+        Gauge(
+            "kameng_channel_away", float(ctx.breakers.is_open(code)), "Channels that do not answer", {"channel": code}
+        )
+        for code in sorted(ctx.gateways)
+    ]
+    return ways + away

@@ -14,16 +14,18 @@ from uuid import UUID
 from fastapi import Query, Request, Response
 
 from server import context, policy, web
-from server.db import Tx
+from server.db import Tx, retrying
 from server.gateways.port import BadSignature, MalformedNotice, NoticeReply
 from server.orders import queries as orders
 from server.orders.actions import PlaceOrder
 from server.orders.model import Order, OrderLine
 from server.orders.unpaid import origin_of
-from server.payments import checkout, queries
+from server.payments import channels, checkout, notices, queries
+from server.payments.exceptions import acting, showing
 from server.payments.model import PaymentAttempt
 from server.policy import BUYER, CHANNEL, Actor, Router
 from shared.contracts import orders as wire
+from shared.contracts import payments as money
 from shared.contracts.base import Day, Page
 from shared.errors import BadField, NotFound
 from shared.ids import parse_order_code
@@ -72,12 +74,21 @@ async def place_order(request: Request) -> Response:
 @notifications.post("/pay/{channel}/notify", allow=CHANNEL, response_model=None)
 async def notify(request: Request, channel: str) -> Response:
     """A channel tells about money. What it gets back as accepted was committed before."""
+    return await _take(request, channel, await request.body())
+
+
+@notifications.get("/pay/{channel}/notify", allow=CHANNEL, response_model=None)
+async def notify_by_address(request: Request, channel: str) -> Response:
+    """The same from channels that tell in the address, as Epay does."""
+    return await _take(request, channel, request.scope["query_string"])
+
+
+async def _take(request: Request, channel: str, body: bytes) -> Response:
     ctx = context.of(request)
-    body = await request.body()
+    told = notices.Told(channel, request.headers, body, network=web.client_network(request))
     try:
-        reply = await checkout.notice(ctx, channel, request.headers, body)
+        reply = await notices.take(ctx, told)
     except (BadSignature, MalformedNotice) as refusal:
-        ctx.metrics.denied(refusal.code)
         web.note_denial(request, refusal)
         reply = ctx.gateways[channel].refused(refusal.code)
     return _as_response(reply)
@@ -119,18 +130,6 @@ def one_order(request: Request, code: str) -> wire.Order:
         if row is None:
             raise NotFound
         return _answers(tx, who, [row])[0]
-
-
-@router.get("/api/exceptions", allow=Permission.PAYMENTS_EXCEPTION_READ)
-def list_exceptions(
-    request: Request,
-    open_only: Annotated[bool, Query(alias="open")] = True,
-    after: UUID | None = None,
-    limit: int = Query(default=200, ge=1, le=500),
-) -> Page[wire.PaymentException]:
-    """Money and orders that need a person, oldest first."""
-    with context.of(request).db.read() as tx:
-        return queries.exceptions(tx, open_only=open_only, after=after, limit=limit)
 
 
 def _search(tx: Tx, q: str) -> list[UUID]:
@@ -177,3 +176,74 @@ def _answer(who: Actor, row: Order, lines: list[OrderLine], attempts: list[Payme
             for line in lines
         ],
     )
+
+
+# --- exceptions ---
+
+
+@router.get("/api/exceptions", allow=Permission.PAYMENTS_EXCEPTION_READ)
+def list_exceptions(
+    request: Request,
+    open_only: Annotated[bool, Query(alias="open")] = True,
+    after: UUID | None = None,
+    limit: int = Query(default=200, ge=1, le=500),
+) -> Page[money.PaymentException]:
+    """Money and orders that need a person, oldest first."""
+    with context.of(request).db.read() as tx:
+        return showing.page(tx, open_only=open_only, after=after, limit=limit)
+
+
+@router.get("/api/exceptions/{exception_id}", allow=Permission.PAYMENTS_EXCEPTION_READ)
+def one_exception(request: Request, exception_id: UUID) -> money.PaymentException:
+    """One of them, open or closed."""
+    with context.of(request).db.read() as tx:
+        return showing.one(tx, exception_id)
+
+
+@router.post("/api/exceptions/{exception_id}/propose", allow=Permission.PAYMENTS_EXCEPTION_HANDLE)
+def propose_action(request: Request, exception_id: UUID, body: money.ProposeAction) -> money.PaymentException:
+    """Say what should be done; another person approves it where money or goods move, else it is done at once."""
+    who, request_id = policy.actor(request), web.request_id(request)
+
+    def propose(tx: Tx) -> money.PaymentException:
+        acting.propose(tx, exception_id, body, actor=who, request_id=request_id)
+        return showing.one(tx, exception_id)
+
+    return retrying(context.of(request).db, propose)
+
+
+@router.post("/api/exceptions/{exception_id}/approve", allow=Permission.PAYMENTS_EXCEPTION_HANDLE)
+def approve_action(request: Request, exception_id: UUID, body: money.ApproveAction) -> money.PaymentException:
+    """The second person says yes, and it is done, or no, and it is open again."""
+    who, request_id = policy.actor(request), web.request_id(request)
+
+    def approve(tx: Tx) -> money.PaymentException:
+        acting.approve(tx, exception_id, body, actor=who, request_id=request_id)
+        return showing.one(tx, exception_id)
+
+    return retrying(context.of(request).db, approve)
+
+
+# --- channels ---
+
+
+@router.get("/api/channels", allow=Permission.PAYMENTS_CHANNEL_READ)
+def list_channels(request: Request) -> list[money.Channel]:
+    """The payment channels of the shop: which take new payments, and which do not answer."""
+    ctx = context.of(request)
+    with ctx.db.read() as tx:
+        return channels.listing(ctx, tx)
+
+
+@router.put("/api/channels/{code}", allow=Permission.PAYMENTS_CHANNEL_SWITCH)
+def switch_channel(request: Request, code: str, body: money.SwitchChannel) -> money.Channel:
+    """Take new payments through a channel, or not. What is open there goes on."""
+    ctx, who, request_id = context.of(request), policy.actor(request), web.request_id(request)
+
+    def switch(tx: Tx) -> money.Channel:
+        channels.one(ctx, tx, code)  # the shop must have it
+        channels.switch(tx, code, body, actor=who, request_id=request_id)
+        tx.expire_all()
+        return channels.one(ctx, tx, code)
+
+    return retrying(ctx.db, switch)

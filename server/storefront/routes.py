@@ -21,8 +21,9 @@ from server.catalog import queries as catalog
 from server.context import Context
 from server.orders import actions as order_actions
 from server.orders import unpaid
-from server.payments import checkout, ending
+from server.payments import checkout, ending, revealing
 from server.payments import queries as payments
+from server.payments.channels import ChannelOff
 from server.policy import BUYER, PUBLIC, Router
 from server.storefront import language as languages
 from server.storefront import pages, rendering, views
@@ -180,7 +181,7 @@ def _refused(request: Request, form: OrderForm, refusal: KamengError) -> Respons
             # Another total is another order: agreed to again, under a new key.
             fresh = OrderForm(sku=form.sku, quantity=form.quantity, channel=form.channel)
             return _show_review(request, fresh, [views.Fault(None, sentence)], status=refusal.status)
-        case checkout.ChannelOff():
+        case ChannelOff():
             return _show_review(request, form, [views.Fault("channel", sentence)], status=refusal.status)
         case Busy():
             response = _show_review(request, form, [views.Fault(None, sentence)], status=refusal.status)
@@ -259,7 +260,7 @@ def order_page(request: Request, code: str, n: int = 0) -> Response:
         return _closed(request)
     if page.stage == "keys":
         ctx.buckets.take("reveal", who.label)
-        revealed = checkout.reveal(ctx, found, actor=who.label, request_id=web.request_id(request))
+        revealed = revealing.reveal(ctx, found, actor=who.label, request_id=web.request_id(request))
         page = pages.with_keys(page, revealed)
     return rendering.page(request, "order.html", order=page)
 
@@ -324,7 +325,7 @@ def keys_file(request: Request, code: str) -> Response:
     if found is None or OrderState(found.state) not in views.KEYS_TELLING:
         raise NotFound
     ctx.buckets.take("reveal", who.label)
-    revealed = checkout.reveal(ctx, found, actor=who.label, request_id=web.request_id(request))
+    revealed = revealing.reveal(ctx, found, actor=who.label, request_id=web.request_id(request))
     return Response(
         pages.keys_file(found, revealed, languages.of(request)),
         media_type="text/plain; charset=utf-8",

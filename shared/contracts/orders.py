@@ -11,7 +11,7 @@ from pydantic import Field
 from shared.contracts.base import Answer, Code, Request
 from shared.money import MAX_FEN
 from shared.pricing import MAX_QUANTITY
-from shared.states import AttemptState, ExceptionKind, OrderState
+from shared.states import AttemptState, OrderState
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 
@@ -72,18 +72,3 @@ class Order(Answer):
     out_trade_no: str | None
     provider_no: str | None
     lines: list[OrderLine]
-
-
-class PaymentException(Answer):
-    """One row of the exception list: money or an order that needs a person."""
-
-    id: UUID
-    kind: ExceptionKind
-    order_code: str | None
-    channel: str
-    out_trade_no: str
-    provider_no: str | None
-    expected_fen: int | None
-    received_fen: int | None
-    created_at: datetime
-    open: bool

@@ -34,8 +34,50 @@ OrderCode = Annotated[str, Field(max_length=24)]
 # --- exceptions ---
 
 
+EVIDENCE: dict[str, tuple[str, str]] = {
+    "found_by": ("发现方式", "Found by"),
+    "order_code": ("订单号", "Order"),
+    "out_trade_no": ("商户订单号", "Our number"),
+    "other_out_trade_no": ("同一渠道单号的另一笔", "Our other number of this money"),
+    "provider_no": ("渠道单号", "The channel's number"),
+    "expected_fen": ("应收", "Expected"),
+    "received_fen": ("实收", "Received"),
+    "payer_total_fen": ("买家实付", "Paid by the buyer"),
+    "currency": ("币种", "Currency"),
+    "merchant_id": ("渠道商户号", "Merchant at the channel"),
+    "expected_merchant_id": ("本店商户号", "Our merchant number"),
+    "app_id": ("应用号", "Application"),
+    "expected_app_ids": ("本店应用号", "Our applications"),
+    "channel_state": ("渠道状态", "The channel says"),
+    "channel_answer": ("渠道应答", "The channel's answer"),
+    "attempt_state": ("支付状态", "State of the attempt"),
+    "set_aside": ("该款项此前已挂账", "The money was set aside before"),
+    "paid_at": ("支付时间", "Paid at"),
+    "opened_at": ("发起时间", "Opened at"),
+    "ended_at": ("失效时间", "Ended at"),
+    "event_id": ("通知编号", "Notification"),
+    "queries": ("已查询次数", "Times asked"),
+    "reason": ("原因", "Reason"),
+    "count_forged": ("伪造签名", "Forged"),
+    "count_stale": ("过期通知", "Stale"),
+    "count_incomplete": ("缺少签名", "Without a signature"),
+    "count_unreadable": ("签名无法识别", "Unreadable signatures"),
+    "count_unknown_key": ("未知密钥", "Unknown keys"),
+    "count_unopenable_notice": ("无法解密", "Cannot be decrypted"),
+    "count_malformed_notice": ("无法解析", "Not understood"),
+    "clock_off_seconds": ("本机时钟偏差（秒）", "Our clock is ahead by (seconds)"),
+    "proposed_by": ("提议人", "Proposed by"),
+    "approved_by": ("复核人", "Approved by"),
+    "note": ("说明", "Note"),
+    "out_refund_no": ("商户退款单号", "Our refund number"),
+    "trouble": ("受阻原因", "Trouble"),
+    "said": ("渠道说明", "The channel said"),
+}
+"""What each name of evidence is called. Names that end in `_fen` are amounts, in `_at` instants (RFC 3339)."""
+
+
 class Evidence(Answer):
-    """One fact that an exception is about: a name of `payments.evidence` and its value as text."""
+    """One fact that an exception is about: a name of `EVIDENCE` (or of a later version) and its value as text."""
 
     name: str
     value: str

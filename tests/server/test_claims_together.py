@@ -7,9 +7,10 @@ from contextlib import ExitStack
 import pytest
 
 from server import app
+from server.gateways.port import PaymentOpened
 from server.orders import actions as orders
 from server.payments import actions as payments
-from server.payments import checkout
+from server.payments import attempts, checkout
 from shared import ids
 from shared.errors import Busy
 from shared.states import OrderState
@@ -56,7 +57,7 @@ class Buyer(threading.Thread):
         placed = self.call(orders.PlaceOrder(ids.new_id(), ids.new_token(), sku, quantity, amount, "sandbox"))
         paid = payments.ApplyPayment(fact=self.shop.fact(placed), merchant_id=MERCHANT)
         ended = checkout.EndUnpaid(placed.order.id, OrderState.EXPIRED, (placed.attempt.id,))
-        opened = payments.OpenAttempt(placed.attempt.id, "http://pay", "qr")
+        opened = attempts.OpenAttempt(placed.attempt, "qr", PaymentOpened(pay_url="http://pay", qr_text="qr"))
         ways = ([opened, paid], [opened, paid, paid], [opened, ended], [ended, paid], [opened, ended, opened], [paid])
         for command in self.chance.choice(ways):
             self.call(command)

@@ -5,8 +5,10 @@ import hashlib
 import pytest
 from sqlalchemy import select
 
+from server.gateways.port import PaymentOpened
 from server.orders import actions as orders
 from server.payments import actions as payments
+from server.payments import attempts
 from server.payments.model import PaymentAttempt
 from shared import ids
 from shared.states import AttemptState, OrderState
@@ -25,11 +27,11 @@ def test_seven_buyers_in_one_batch_get_seven_keys(shop):
     shop.stock("STEAM-50", BUYERS + 1)
     wanted = [orders.PlaceOrder(ids.new_id(), ids.new_token(), "STEAM-50", 1, 4_500, "sandbox") for _ in range(BUYERS)]
     with shop.ctx.db.tx() as tx:
-        placed = payments.checkout(tx, wanted, hold_minutes=15)
+        placed = attempts.checkout(tx, wanted, hold_minutes=15)
     with shop.ctx.db.tx() as tx:
         urls = [None, *(f"http://pay/{n}" for n in range(1, BUYERS))]  # of the first, the channel said nothing
-        opened = [payments.OpenAttempt(one.attempt.id, url, url) for one, url in zip(placed, urls, strict=True)]
-        payments.open_attempts(tx, opened)
+        opened = [answered(one, url) for one, url in zip(placed, urls, strict=True)]
+        attempts.open_attempts(tx, opened)
     assert [shop.attempt(one).state for one in placed] == [AttemptState.UNKNOWN] + [AttemptState.PENDING] * (BUYERS - 1)
     assert [shop.attempt(one).pay_url for one in placed] == urls
 
@@ -48,9 +50,14 @@ def test_an_answer_of_the_channel_that_comes_after_the_money_changes_nothing(sho
     shop.stock("STEAM-50", 1)
     placed = shop.buy(ids.new_id(), "STEAM-50")
     with shop.ctx.db.tx() as tx:
-        payments.open_attempts(tx, [payments.OpenAttempt(placed.attempt.id, pay_url="http://late", qr_text="late")])
+        attempts.open_attempts(tx, [answered(placed, "http://late")])
     attempt = shop.attempt(placed)
     assert (attempt.state, attempt.pay_url) == (AttemptState.PAID, None)
+
+
+def answered(checkout, url):
+    """The command of a channel's answer: an address, or none at all."""
+    return attempts.OpenAttempt(checkout.attempt, "qr", PaymentOpened(pay_url=url, qr_text=url) if url else None)
 
 
 def paid(shop, checkout):

@@ -10,7 +10,7 @@ from server.orders import actions as orders
 from server.orders import unpaid
 from server.orders.model import Order
 from server.payments import actions as payments
-from server.payments import checkout
+from server.payments import attempts, checkout
 from shared import ids
 from shared.errors import KamengError
 from shared.states import OrderState
@@ -38,7 +38,7 @@ def command(buyer=None, quantity=1, origin=HERE):
 def place(shop, *commands):
     """Place all of them in one batch; answers the names of the refusals, and "" where an order stands."""
     with shop.ctx.db.tx() as tx:
-        placed = payments.checkout(tx, commands, hold_minutes=15, limits=LIMITS)
+        placed = attempts.checkout(tx, commands, hold_minutes=15, limits=LIMITS)
     return [one.code if isinstance(one, KamengError) else "" for one in placed]
 
 

@@ -1,0 +1,246 @@
+"""Attempts to pay: one an order at a time, each under a number of ours that is never used again.
+
+A row exists before its channel is asked, so that a notification which is quicker than the answer finds it. The
+handlers run inside the batcher. Orders are locked before attempts, and attempts in the order of their ids, as
+everywhere.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, bindparam, insert, or_, select, update
+
+from server import signals
+from server.db import Tx, table_of
+from server.gateways.port import PaymentOpened, Product
+from server.orders import actions as orders
+from server.orders import queries as order_queries
+from server.orders.model import Order
+from server.orders.unpaid import Limits
+from server.payments import channels
+from server.payments.channels import ChannelOff
+from server.payments.model import PaymentAttempt
+from shared import clock, ids
+from shared.errors import Conflict, KamengError
+from shared.states import AttemptState, OrderState, sources_of
+
+FIRST_QUERY_SECONDS = 30
+SUBJECT_LENGTH = 120
+
+OPEN_STATES = tuple(state.value for state in sources_of(AttemptState.CLOSED))
+"""Attempts that may still be paid."""
+
+
+class NotPayable(Conflict):
+    """The order is paid, or has ended: no payment is opened for it any more."""
+
+    code = "not_payable"
+    zh = "订单{state}，不能再支付。"
+    en = "The order is “{state}” and cannot be paid any more."
+
+
+# --- for new orders ---
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """A placed order with its attempt."""
+
+    order: Order
+    attempt: PaymentAttempt
+
+
+def checkout(
+    tx: Tx, commands: Sequence[orders.PlaceOrder], *, hold_minutes: int, limits: Limits | None = None
+) -> list[Checkout | KamengError]:
+    """The handler of `PlaceOrder`: place the orders, then start an attempt for each. A repeat answers as before."""
+    off = channels.switched_off(tx)
+    refused = {
+        n
+        for n, one in enumerate(commands)
+        if one.channel in off and not order_queries.is_placed(tx, one.buyer_id, one.idempotency_key)
+    }
+    taken = [one for n, one in enumerate(commands) if n not in refused]
+    placed = iter(orders.place(tx, taken, hold_minutes=hold_minutes, limits=limits) if taken else ())
+    standing = [ChannelOff() if n in refused else next(placed) for n in range(len(commands))]
+    pairs = [(one, command.channel) for one, command in zip(standing, commands, strict=True)]
+    made = [(one, channel) for one, channel in pairs if isinstance(one, orders.Placed)]
+    attempts = iter(start(tx, [one for one, _ in made], [channel for _, channel in made]))
+    return [Checkout(one.order, next(attempts)) if isinstance(one, orders.Placed) else one for one in standing]
+
+
+_INSERT = insert(table_of(PaymentAttempt))
+
+
+def start(tx: Tx, placed: Sequence[orders.Placed], codes: Sequence[str]) -> list[PaymentAttempt]:
+    """The attempt of each order: a new one for a new order, the latest one for a repeat."""
+    now = clock.now()
+    rows = [
+        _row(one.order, channel, one.title, at=now) for one, channel in zip(placed, codes, strict=True) if one.is_new
+    ]
+    if rows:
+        tx.execute(_INSERT, rows)
+    attempts = {row["order_id"]: PaymentAttempt(**row) for row in rows}
+    repeated = [one.order.id for one in placed if not one.is_new and one.order.id not in attempts]
+    if repeated:
+        query = select(PaymentAttempt).where(PaymentAttempt.order_id.in_(repeated)).order_by(PaymentAttempt.id)
+        attempts |= {attempt.order_id: attempt for attempt in tx.scalars(query)}
+    return [attempts[one.order.id] for one in placed]
+
+
+def _row(order: Order, channel: str, subject: str, *, at: datetime) -> dict[str, Any]:
+    return {
+        "id": ids.new_id(),
+        "order_id": order.id,
+        "order_code": order.code,
+        "channel": channel,
+        "out_trade_no": ids.new_id().hex,
+        "amount_fen": order.amount_fen,
+        "subject": subject[:SUBJECT_LENGTH],
+        "state": AttemptState.CREATED.value,
+        "product": "qr",
+        "created_at": at,
+        "expires_at": order.expires_at,
+        "query_at": at + timedelta(seconds=FIRST_QUERY_SECONDS),
+        "queries": 0,
+        "fee_is_final": False,
+    }
+
+
+# --- for orders that wait ---
+
+
+@dataclass(frozen=True, slots=True)
+class NextAttempt:
+    """Another way to pay an unpaid order. `closed` were closed at their channels before."""
+
+    order_id: UUID
+    channel: str
+    product: Product
+    closed: tuple[UUID, ...]
+
+
+def next_attempts(tx: Tx, commands: Sequence[NextAttempt]) -> list[PaymentAttempt | KamengError]:
+    """The handler of `NextAttempt`: a fresh attempt, or the open one somebody else has just made.
+
+    Answers NotPayable when the order is not waiting any more, ChannelOff when the channel takes no new payments.
+    """
+    held = orders.lock(tx, [command.order_id for command in commands])
+    close(tx, [attempt for command in commands for attempt in command.closed])
+    off, now = channels.switched_off(tx), clock.now()
+    answers: list[PaymentAttempt | KamengError] = []
+    made: dict[UUID, PaymentAttempt] = {}
+    for command in commands:
+        order = held[command.order_id]
+        of_it = select(PaymentAttempt).where(PaymentAttempt.order_id == order.id).order_by(PaymentAttempt.id.desc())
+        earlier = list(tx.scalars(of_it.execution_options(populate_existing=True)))
+        opened = made.get(order.id) or next((one for one in earlier if one.state in OPEN_STATES), None)
+        if order.state != OrderState.PENDING_PAYMENT or order.expires_at <= now:
+            answers.append(NotPayable(state=order.state))
+        elif opened is not None:
+            answers.append(opened)
+        elif command.channel in off:
+            answers.append(ChannelOff())
+        else:
+            row = _row(order, command.channel, earlier[0].subject, at=now) | {"product": command.product}
+            tx.execute(_INSERT, row)
+            made[order.id] = PaymentAttempt(**row)
+            answers.append(made[order.id])
+            signals.ring(tx, order.id)
+    return answers
+
+
+def close(tx: Tx, attempt_ids: Sequence[UUID]) -> None:
+    """Mark attempts closed that the channel closed. Paid ones are left alone."""
+    if not attempt_ids:
+        return
+    which = PaymentAttempt.id.in_(list(attempt_ids))
+    tx.execute(select(PaymentAttempt.id).where(which).order_by(PaymentAttempt.id).with_for_update())  # as all lock them
+    guard = (which, PaymentAttempt.state.in_(OPEN_STATES))
+    tx.execute(update(PaymentAttempt).where(*guard).values(state=AttemptState.CLOSED.value, query_at=None))
+
+
+# --- what the channel answered ---
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAttempt:
+    """What the channel answered when the attempt was opened; nothing `opened` means that nobody knows.
+
+    `refused`: it said no to the first try, so that nothing is open there.
+    """
+
+    attempt: PaymentAttempt
+    product: Product
+    opened: PaymentOpened | None = field(repr=False)
+    refused: bool = False
+
+    @property
+    def to(self) -> AttemptState:
+        """The state it leaves the attempt in, if no fact came first."""
+        if self.opened is not None:
+            return AttemptState.PENDING
+        return AttemptState.CLOSED if self.refused else AttemptState.UNKNOWN
+
+
+_ATTEMPT = table_of(PaymentAttempt)
+
+
+def in_state(states: Iterable[str]) -> ColumnElement[bool]:
+    """Spelt out: an IN of a list cannot be executed for many parameter sets."""
+    return or_(*(_ATTEMPT.c.state == state for state in sorted(states)))
+
+
+_OPENED = (
+    update(_ATTEMPT)
+    # One that is open already gets another link: the channel's own may end before the attempt does.
+    .where(_ATTEMPT.c.id == bindparam("attempt"), in_state({*sources_of(AttemptState.PENDING), AttemptState.PENDING}))
+    .values(
+        state=AttemptState.PENDING.value,
+        product=bindparam("how"),
+        pay_url=bindparam("url"),
+        qr_text=bindparam("qr"),
+        invoke=bindparam("script"),
+        valid_until=bindparam("until"),
+    )
+)
+_NOT_OPENED = (
+    update(_ATTEMPT)
+    .where(_ATTEMPT.c.id == bindparam("attempt"), _ATTEMPT.c.state == AttemptState.CREATED.value)
+    .values(state=bindparam("to"), product=bindparam("how"))
+)
+
+
+def open_attempts(tx: Tx, commands: Sequence[OpenAttempt]) -> list[None]:
+    """The handler of `OpenAttempt`. A fact that came before the channel's answer stands: paid stays paid."""
+    in_order = sorted(commands, key=lambda command: command.attempt.id.bytes)  # as all lock attempts
+    opened = [_link(one, one.opened) for one in in_order if one.opened is not None]
+    if opened:
+        tx.connection().execute(_OPENED, opened)
+    others = [{"attempt": one.attempt.id, "how": one.product, "to": one.to.value} for one in in_order if not one.opened]
+    if others:
+        tx.connection().execute(_NOT_OPENED, others)
+    for one in in_order:
+        signals.ring(tx, one.attempt.order_id)
+    return [None] * len(commands)
+
+
+def _link(command: OpenAttempt, opened: PaymentOpened) -> dict[str, Any]:
+    return {
+        "attempt": command.attempt.id,
+        "how": command.product,
+        "url": opened.pay_url,
+        "qr": opened.qr_text,
+        "script": _json_of(opened.invoke),
+        "until": opened.valid_until,
+    }
+
+
+def _json_of(invoke: Mapping[str, str] | None) -> str | None:
+    return None if invoke is None else json.dumps(dict(invoke))

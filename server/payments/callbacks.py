@@ -1,0 +1,110 @@
+"""Notifications as they came, byte for byte: kept once each, with what they caused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, bindparam, insert, or_, select, update
+
+from server.db import Tx, table_of
+from server.payments.model import PaymentCallback
+from shared import clock, ids
+from shared.states import CallbackState, sources_of
+
+
+@dataclass(frozen=True, slots=True)
+class RawCallback:
+    """A notification byte for byte, kept with what it caused. `digest` is the SHA-256 of its body.
+
+    Of what was rejected it is that of headers and body: the same body may come again, signed by its channel.
+    """
+
+    digest: str
+    headers: bytes
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A notification as its row: whom it came from, what it is about, and what it is called there."""
+
+    channel: str
+    raw: RawCallback
+    out_trade_no: str
+    event_id: str | None = None
+    reason: str | None = None
+
+
+_STORED = select(PaymentCallback.digest, PaymentCallback.state).where(
+    PaymentCallback.digest.in_(bindparam("digests", expanding=True))
+)
+_INSERT = insert(table_of(PaymentCallback))
+
+
+def keep(tx: Tx, told: Sequence[Kept]) -> set[str]:
+    """Store what is about to be applied, once each; answers the digests that were applied before."""
+    if not told:
+        return set()
+    stored = {row.digest: row.state for row in tx.execute(_STORED, {"digests": [one.raw.digest for one in told]})}
+    fresh = {one.raw.digest: one for one in told if one.raw.digest not in stored}
+    if fresh:
+        tx.execute(_INSERT, [_row(one, CallbackState.APPLIED) for one in fresh.values()])
+    deferred = [digest for digest, state in stored.items() if state == CallbackState.DEFERRED]
+    if deferred:
+        of_them = (PaymentCallback.digest.in_(deferred), _may_become(CallbackState.APPLIED))
+        tx.execute(update(PaymentCallback).where(*of_them).values(state=CallbackState.APPLIED.value))
+    return {digest for digest, state in stored.items() if state == CallbackState.APPLIED}
+
+
+def defer(tx: Tx, told: Kept) -> None:
+    """Keep what could not be applied, so that it may be acknowledged; a job asks the channel about it."""
+    _keep_once(tx, told, CallbackState.DEFERRED)
+
+
+def reject(tx: Tx, told: Kept) -> None:
+    """Keep what nobody we know signed, or what cannot be read, with the reason."""
+    _keep_once(tx, told, CallbackState.REJECTED)
+
+
+def settle(tx: Tx, channel: str, digest: str, *, confirmed: bool) -> None:
+    """The channel was asked about a kept notification: it said the same, or knows of no such thing."""
+    to = CallbackState.APPLIED if confirmed else CallbackState.REFUSED
+    kept = (PaymentCallback.channel == channel, PaymentCallback.digest == digest, _may_become(to))
+    tx.execute(update(PaymentCallback).where(*kept).values(state=to.value))
+
+
+def is_known(tx: Tx, channel: str, *, digest: str, event_id: str | None) -> bool:
+    """Whether this very notification, or this event, was taken before."""
+    same = [PaymentCallback.digest == digest]
+    if event_id is not None:
+        same.append(PaymentCallback.event_id == event_id)
+    query = select(PaymentCallback.id).where(
+        PaymentCallback.channel == channel, or_(*same), PaymentCallback.state != CallbackState.REJECTED.value
+    )
+    return tx.scalars(query.limit(1)).first() is not None
+
+
+def _keep_once(tx: Tx, told: Kept, state: CallbackState) -> None:
+    same = (PaymentCallback.channel == told.channel, PaymentCallback.digest == told.raw.digest)
+    if tx.scalars(select(PaymentCallback.id).where(*same)).first() is None:
+        tx.execute(_INSERT, _row(told, state))
+
+
+def _may_become(to: CallbackState) -> ColumnElement[bool]:
+    return PaymentCallback.state.in_([state.value for state in sources_of(to)])
+
+
+def _row(told: Kept, state: CallbackState) -> dict[str, object]:
+    return {
+        "id": ids.new_id(),
+        "channel": told.channel,
+        "digest": told.raw.digest,
+        "out_trade_no": told.out_trade_no[:64],
+        "state": state.value,
+        "headers": told.raw.headers,
+        "body": told.raw.body,
+        "received_at": clock.now(),
+        "event_id": told.event_id,
+        "reason": told.reason,
+    }

@@ -1,0 +1,106 @@
+"""Attaching money to the order it was meant for: the manual confirmation of a payment, by two people.
+
+The money becomes a paid attempt of the order, with a number of ours that no channel knows; `paid_as` is the number the
+channel does know, so that it can be given back like any other.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+
+from server.db import Tx
+from server.ledger import actions as ledger
+from server.orders import actions as orders
+from server.orders import queries as order_queries
+from server.orders.model import Order
+from server.payments import aside, booking
+from server.payments.exceptions import delivering, raising
+from server.payments.model import PaymentAttempt, UnmatchedPayment
+from shared import ids
+from shared.errors import Conflict
+from shared.money import format_fen
+from shared.states import AttemptState, ExceptionKind, FoundBy, OrderState, UnmatchedState
+
+UNPAID = frozenset({OrderState.PENDING_PAYMENT.value, OrderState.EXPIRED.value, OrderState.CANCELLED.value})
+
+
+class NotAttachable(Conflict):
+    """The order is paid, or costs another amount than came."""
+
+    code = "not_attachable"
+    zh = "不能归入订单 {order}（{state}，¥{amount}）：只能归入金额相同的未支付订单。"
+    en = "It cannot be attached to order {order} ({state}, ¥{amount}): only to an unpaid order of the same amount."
+
+
+def target(tx: Tx, code: str) -> UUID | None:
+    """The id of the order that money is to be attached to."""
+    order = order_queries.find(tx, code)
+    return order.id if order else None
+
+
+def require_attachable(order: Order, amount_fen: int) -> None:
+    """Raise NotAttachable unless the order waits for exactly this amount, or waited for it."""
+    if order.state not in UNPAID or order.amount_fen != amount_fen:
+        raise NotAttachable(order=order.code, state=order.state, amount=format_fen(order.amount_fen))
+
+
+def attach(tx: Tx, unmatched_id: UUID, order: Order, *, at: datetime, actor: str, evidence: raising.Evidence) -> None:
+    """Pay `order`, which the caller holds, with money that was set aside, and deliver it.
+
+    Without stock it is an exception of its own. Raises NotAttachable, IllegalMove when the money was used since.
+    """
+    money = tx.scalars(select(UnmatchedPayment).where(UnmatchedPayment.id == unmatched_id).with_for_update()).one()
+    require_attachable(order, money.amount_fen)
+    aside.move(tx, money.id, UnmatchedState.ATTACHED)
+    attempt = _paid_attempt(tx, money, order)
+    paid = booking.attach(order.id, money.channel, money.provider_no, money.amount_fen, at=at)
+    if delivering.deliver(tx, order, paid=paid, at=at, actor=actor):
+        return
+    orders.move(tx, [orders.Move(order, OrderState.DELIVERY_FAILED)], at=at, actor=actor)
+    raising.write(
+        tx,
+        [
+            raising.Raised(
+                kind=ExceptionKind.PAID_NO_STOCK,
+                cause=f"{money.channel}:{money.provider_no}",
+                channel=money.channel,
+                out_trade_no=attempt.out_trade_no,
+                at=at,
+                attempt=attempt,
+                provider_no=money.provider_no,
+                expected_fen=order.amount_fen,
+                received_fen=money.amount_fen,
+                holds_money=True,
+                evidence=evidence,
+            )
+        ],
+    )
+    ledger.post(tx, [paid])
+
+
+def _paid_attempt(tx: Tx, money: UnmatchedPayment, order: Order) -> PaymentAttempt:
+    [line, *_] = orders.lines_of(tx, [order.id])[order.id]
+    attempt = PaymentAttempt(
+        id=ids.new_id(),
+        order_id=order.id,
+        order_code=order.code,
+        channel=money.channel,
+        out_trade_no=ids.new_id().hex,
+        amount_fen=money.amount_fen,
+        subject=line.title[:120],
+        state=AttemptState.PAID.value,
+        product="qr",
+        provider_no=money.provider_no,
+        paid_as=money.out_trade_no,
+        created_at=money.created_at,
+        expires_at=order.expires_at,
+        paid_at=money.paid_at,
+        found_by=FoundBy.PERSON.value,
+        queries=0,
+    )
+    tx.add(attempt)
+    tx.flush()
+    return attempt

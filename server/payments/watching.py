@@ -1,0 +1,108 @@
+"""Waiting for money: what an order's open page hears, and the query its looking causes.
+
+A change that this process commits is told at once, one of another process within `LOOK_SECONDS`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import select
+
+from server.context import Context
+from server.gateways.port import ChannelRefused, ChannelUnknown
+from server.orders.model import Order
+from server.payments import asking, queries
+from server.payments.model import PaymentAttempt
+from shared import clock
+from shared.errors import TooMany
+from shared.states import AttemptState, FoundBy, OrderState
+
+WATCH_SECONDS = 55.0
+"""How long one stream lasts: less than proxies wait. The page opens the next one."""
+
+LOOK_SECONDS = 2.0
+PATIENCE_SECONDS = 2.0
+"""How long a look waits for its channel: usually the page hears of its money in the answer itself."""
+
+OVERDUE = timedelta(seconds=5)
+"""An attempt that has been open so long is asked about when its page looks (product.md J4)."""
+
+_log = logging.getLogger("kameng.payments")
+_asking: set[asyncio.Task[bool]] = set()
+"""Queries that outlast the look they were made for: the event loop keeps no reference of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where an order and the attempt that counts stand."""
+
+    order: OrderState
+    attempt: AttemptState | None
+
+    @property
+    def waits(self) -> bool:
+        """Whether something may still come by itself."""
+        return self.order is OrderState.PENDING_PAYMENT
+
+
+async def watch(ctx: Context, order_id: UUID, *, seconds: float = WATCH_SECONDS) -> AsyncIterator[Standing]:
+    """Where the order stands, now and after each change, until it waits no longer or the time is over.
+
+    While it is open the channel is asked as by `look`. Raises Busy when too many watch already; NotFound never: who
+    calls has found the order.
+    """
+    until = clock.monotonic_seconds() + seconds
+    last: Standing | None = None
+    async with ctx.signals.bell(order_id) as bell:
+        while True:
+            standing, attempt = await asyncio.to_thread(_standing, ctx, order_id)
+            if standing != last:
+                last = standing
+                yield standing
+            left = until - clock.monotonic_seconds()
+            if not standing.waits or left <= 0:
+                return
+            await look(ctx, attempt, patience_seconds=0)
+            await bell.heard(within_seconds=min(LOOK_SECONDS, left))
+
+
+async def look(ctx: Context, attempt: PaymentAttempt | None, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    """A page looks at its order: ask the channel if its answer is overdue, and wait for it a little.
+
+    At most once in three seconds an attempt, whoever looks. Channels that do not answer change nothing.
+    """
+    if attempt is None or attempt.state not in {AttemptState.PENDING, AttemptState.UNKNOWN}:
+        return
+    if attempt.channel not in ctx.gateways or attempt.created_at + OVERDUE > clock.now():
+        return
+    try:
+        ctx.buckets.take("payment_query", attempt.out_trade_no)
+    except TooMany:
+        return
+    task = asyncio.create_task(_ask(ctx, attempt))
+    _asking.add(task)
+    task.add_done_callback(_asking.discard)
+    await asyncio.wait({task}, timeout=patience_seconds)
+
+
+async def _ask(ctx: Context, attempt: PaymentAttempt) -> bool:
+    try:
+        return await asking.ask(ctx, attempt, FoundBy.PAGE)
+    except (ChannelUnknown, ChannelRefused) as error:
+        _log.warning("channel gave no answer", extra={"out_trade_no": attempt.out_trade_no, "error": str(error)})
+    except Exception:  # noqa: BLE001 - nobody waits for it: it is told here, and the sweep asks again
+        _log.exception("look failed", extra={"out_trade_no": attempt.out_trade_no})
+    return False
+
+
+def _standing(ctx: Context, order_id: UUID) -> tuple[Standing, PaymentAttempt | None]:
+    with ctx.db.read() as tx:
+        state = OrderState(tx.scalars(select(Order.state).where(Order.id == order_id)).one())
+        attempt = queries.current_attempt(tx, order_id)
+    return Standing(state, AttemptState(attempt.state) if attempt else None), attempt
