@@ -8,7 +8,7 @@ import gzip
 import io
 import re
 import zipfile
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,7 @@ from server.sandbox.bills import (
     with_fees_returned,
 )
 from server.sandbox.moments import BEIJING
+from tests.server.sandbox.alipay_shop import AlipayShop
 
 SAMPLES = Path(__file__).parents[2] / "data" / "bills"
 DAY = date(2026, 6, 1)
@@ -333,3 +334,148 @@ def test_a_difference_must_be_about_something():
         Difference(kind="fee", number="KM-00000001")
     with pytest.raises(FieldWanted, match="day"):
         Difference(kind="extra", number="KM-00000001", amount_fen=1)
+
+
+# --- over the wire ---
+
+
+TODAY = datetime.now(BEIJING).date()
+
+
+@pytest.fixture(scope="module")
+def shop(sandbox):
+    """A seller of its own: its bills have what these tests do and nothing else."""
+    shop = AlipayShop(sandbox, app_id="2021000122600002", seller_id="2088102146225136").register()
+    yield shop
+    shop.http.delete(f"{sandbox.url}/api/bill-differences")
+    shop.http.close()
+
+
+def bill_address(shop, bill_type="trade", day=None):
+    content = {"bill_type": bill_type, "bill_date": (day or TODAY).isoformat()}
+    return shop.sdk.server_api("alipay.data.dataservice.bill.downloadurl.query", content)
+
+
+def order_fault(shop, **fault):
+    answer = shop.http.post(f"{shop.sandbox.url}/api/faults", json={"merchant_id": shop.seller_id} | fault)
+    assert answer.status_code == 201, answer.text
+
+
+def plant(shop, **difference):
+    whose = {"channel": "alipay", "merchant_id": shop.seller_id}
+    return shop.http.post(f"{shop.sandbox.url}/api/bill-differences", json=whose | difference)
+
+
+def rows(zipped, name):
+    text = next(content for file, content in files_of(zipped).items() if file.endswith(f"_{name}.csv")).decode("gbk")
+    return [[cell.strip() for cell in row.split(",")] for row in text.split("\r\n") if row and row[0] != "#"][1:]
+
+
+def totals(zipped, name):
+    text = next(content for file, content in files_of(zipped).items() if file.endswith(f"_{name}.csv")).decode("gbk")
+    return [row for row in text.split("\r\n") if row.startswith("#") and "合计" in row]
+
+
+def test_a_bill_is_made_of_what_happened_and_of_what_was_planted(shop, sandbox):
+    assert bill_address(shop)["sub_code"] == "isp.bill_not_exist"  # the day is not over
+    order_fault(shop, name="bill_at_once")
+    assert bill_address(shop)["sub_code"] == "isp.bill_not_exist"  # nothing happened
+    for number, amount in (("BILL-0001", "100.00"), ("BILL-0002", "50.00")):
+        shop.paid(number, amount=amount)
+    shop.sdk.api_alipay_trade_refund("30.00", "BILL-0001", out_request_no="RBILL-0001", refund_reason="未发货")
+    shop.paid("BILL-0003", amount="9.90", refund_outcome="closed")
+    shop.sdk.api_alipay_trade_refund("1.00", "BILL-0003", out_request_no="RBILL-0003")  # fails: nothing moves
+    trade_no = shop.sdk.api_alipay_trade_query("BILL-0001")["trade_no"]
+
+    said = bill_address(shop)
+    assert said["code"] == "10000"
+    fetched = shop.http.get(said["bill_download_url"])
+    assert (fetched.status_code, fetched.headers["content-type"]) == (200, "application/octet-stream")
+    lines = rows(fetched.content, "业务明细")
+    assert [(line[1], line[2], line[11], line[21], line[22]) for line in lines] == [
+        ("BILL-0001", "交易", "100.00", "", "-0.60"),
+        ("BILL-0002", "交易", "50.00", "", "-0.30"),
+        ("BILL-0003", "交易", "9.90", "", "-0.06"),
+        ("BILL-0001", "退款", "-30.00", "RBILL-0001", "0.18"),
+    ]
+    assert (lines[0][0], lines[3][24]) == (trade_no, "未发货")
+    assert totals(fetched.content, "业务明细") == [
+        "#交易合计：3笔，商家实收共159.90元，商家优惠共0.00元",
+        "#退款合计：1笔，商家实收退款共-30.00元，商家优惠退款共0.00元",
+    ]
+    funds = shop.http.get(bill_address(shop, "signcustomer")["bill_download_url"]).content
+    assert rows(funds, "账务明细")[-1][8] == "100129.12"  # 100000 to begin with
+    assert shop.http.get(f"{sandbox.url}/alipay/downloadBillFile.resource?fileId=none").status_code == 403
+    assert bill_address(shop, day=date(2020, 1, 1))["sub_code"] == "isp.bill_not_exist"
+    wrong = shop.sdk.server_api("alipay.data.dataservice.bill.downloadurl.query", {"bill_type": "trade"})
+    assert wrong["sub_code"] == "ACQ.INVALID_PARAMETER"
+
+    planted = [
+        {"kind": "missing", "number": "BILL-0002"},
+        {"kind": "amount", "number": "BILL-0001", "amount_fen": 10010},
+        {"kind": "duplicate", "number": "RBILL-0001"},
+        {"kind": "extra", "number": "OTHER-0001", "amount_fen": 500, "day": TODAY.isoformat()},
+        {"kind": "other_day", "number": "BILL-0003"},
+    ]
+    assert [plant(shop, **one).status_code for one in planted] == [201] * 5
+    lied = shop.http.get(bill_address(shop)["bill_download_url"]).content
+    assert sorted((line[1], line[11]) for line in rows(lied, "业务明细")) == [
+        ("BILL-0001", "-30.00"),
+        ("BILL-0001", "-30.00"),
+        ("BILL-0001", "100.10"),
+        ("OTHER-0001", "5.00"),
+    ]
+    listed = {"channel": "alipay", "merchant_id": shop.seller_id, "day": (TODAY + timedelta(days=1)).isoformat()}
+    tomorrow = shop.http.get(f"{sandbox.url}/api/bills", params=listed).json()
+    assert [line["number"] for line in tomorrow["lines"]] == ["BILL-0003"]
+    assert [one["kind"] for one in tomorrow["differences"]] == [one["kind"] for one in planted]
+    shop.http.delete(f"{sandbox.url}/api/bill-differences/{tomorrow['differences'][0]['id']}")
+    shop.http.delete(f"{sandbox.url}/api/bill-differences")
+    again = shop.http.get(bill_address(shop)["bill_download_url"]).content
+    assert rows(again, "业务明细") == lines
+
+
+@pytest.mark.parametrize(
+    ("wanted", "wrong"),
+    [
+        ({"kind": "missing", "number": "NOBODY"}, "number"),
+        ({"kind": "gone", "number": "BILL-0001"}, "kind"),
+        ({"kind": "state", "number": "BILL-0001"}, "kind"),  # Alipay's bills name no state
+        ({"kind": "extra", "number": "OTHER", "amount_fen": 1}, "day"),
+        ({"kind": "amount", "number": "BILL-0001"}, "amount_fen"),
+        ({"kind": "amount", "number": "BILL-0001", "amount_fen": -1}, "amount_fen"),
+        ({"kind": "missing", "number": "BILL-0001", "channel": "sandbox"}, "channel"),
+        ({"kind": "missing", "number": "BILL-0001", "why": "x"}, "why"),
+    ],
+)
+def test_a_difference_that_makes_no_sense_is_refused(shop, wanted, wrong):
+    answer = plant(shop, **wanted)
+    assert (answer.status_code, answer.json()) == (400, {"error": wrong})
+    assert shop.http.post(f"{shop.sandbox.url}/api/bill-differences", content=b"{}").status_code == 400
+
+
+def test_a_person_plants_a_difference_and_takes_the_file_away(shop, sandbox):
+    shop.paid("PERSON-0001", amount="12.50")
+    merchant, day = f"alipay/{shop.seller_id}", TODAY.isoformat()
+    page = f"{sandbox.url}/bills?merchant={merchant}&day={day}"
+    assert "支付宝 · 晴川点卡专营店" in shop.http.get(page).text
+    form = {"merchant": merchant, "day": day, "action": "plant", "kind": "fee", "number": "PERSON-0001"}
+    assert shop.http.post(f"{sandbox.url}/bills", data=form).status_code == 400
+    planted = shop.http.post(f"{sandbox.url}/bills", data=form | {"amount_fen": "77"})
+    assert (planted.status_code, planted.headers["location"]) == (303, page.removeprefix(sandbox.url))
+    shown = shop.http.get(page).text
+    assert "手续费不同 · ¥0.77" in shown
+    english = shop.http.get(page, headers={"Accept-Language": "en"}).text
+    assert "Another fee · ¥0.77" in english
+
+    file = shop.http.get(f"{sandbox.url}/bills/{merchant}/{day}/trades")
+    assert file.headers["content-disposition"] == f'attachment; filename="{shop.seller_id}0156_{TODAY:%Y%m%d}.csv.zip"'
+    assert [line[22] for line in rows(file.content, "业务明细") if line[1] == "PERSON-0001"] == ["-0.77"]
+    assert files_of(shop.http.get(f"{sandbox.url}/bills/{merchant}/{day}/funds").content)
+    for nowhere in (f"{merchant}/2020-01-01/trades", f"{merchant}/{day}/nothing", f"epay/1001/{day}/trades"):
+        assert shop.http.get(f"{sandbox.url}/bills/{nowhere}").status_code == 404
+    end = re.search(r'name="id" value="(\d+)"', shown)[1]
+    assert shop.http.post(f"{sandbox.url}/bills", data=form | {"action": "end", "id": end}).status_code == 303
+    assert "账单说的都是真的" in shop.http.get(page).text
+    for bad in ({"merchant": "alipay/nobody"}, {"action": "burn"}, {"action": "end", "id": "x"}):
+        assert shop.http.post(f"{sandbox.url}/bills", data=form | bad).status_code == 400
