@@ -19,9 +19,10 @@ from server.gateways.port import (
     Reason,
     RefundFact,
 )
+from shared import clock
 from tests.server.channel import pem_of
-from tests.server.gateways.alipay import APP_ID, OUTBOUND, SELLER
-from tests.server.sandbox.alipay_shop import ACKNOWLEDGED, AlipayShop
+from tests.server.gateways.alipay import OUTBOUND
+from tests.server.sandbox.alipay_shop import ACKNOWLEDGED, APP_ID, SELLER, AlipayShop
 from tests.server.sandbox.peer import Receiver, SandboxProcess
 
 EXPIRES = timedelta(minutes=15)
@@ -45,7 +46,7 @@ class Shop:
     """A gateway and the buyer who pays through it."""
 
     def __init__(self, sandbox, receiver):
-        self.buyer = AlipayShop(sandbox, app_id=APP_ID, seller_id=SELLER).register()
+        self.buyer = AlipayShop(sandbox).register()
         self.receiver = receiver
         self.gateway = self.gateway_believing(sandbox.ready["alipay_public_key"])
 
@@ -105,6 +106,9 @@ class Shop:
 
     def query_refund(self, number, out_refund_no):
         return asyncio.run(self.gateway.query_refund(out_refund_no, out_trade_no=number))
+
+    def bill(self, kind, day):
+        return asyncio.run(self.gateway.download_bill(kind, day))
 
 
 @pytest.fixture(scope="module")
@@ -226,3 +230,23 @@ def test_a_notice_that_lies_is_read_as_it_says(shop):
     told = shop.told("KM-LIES-1")
     assert (told.amount_fen, told.merchant_id, told.currency) == (1, "2088000000000001", "USD")
     assert shop.query("KM-LIES-1").amount_fen == 12880
+
+
+def test_bills_of_both_kinds_come_whole(shop):
+    today = clock.shop_day(datetime.now(UTC))
+    assert (shop.bill("trades", today), shop.bill("funds", today)) == (None, None)  # not before tomorrow
+    ordered = {"name": "bill_at_once", "channel": "alipay", "merchant_id": SELLER}
+    assert shop.buyer.http.post(f"{shop.buyer.sandbox.url}/api/faults", json=ordered).status_code == 201
+    shop.paid("KM-BILL-1")
+    shop.refund("KM-BILL-1", "RKM-BILL-1-1", 3000)
+
+    account = f"{SELLER}0156_{today:%Y%m%d}"
+    trades, funds = shop.bill("trades", today), shop.bill("funds", today)
+    assert [part.name for part in trades.parts] == [f"{account}_业务明细.csv", f"{account}_业务明细(汇总).csv"]
+    assert [part.name for part in funds.parts] == [f"{account}_账务明细.csv", f"{account}_账务明细(汇总).csv"]
+    rows = trades.parts[0].content.decode("gb18030").split("\r\n")
+    ours = [row.split(",") for row in rows if "KM-BILL-1" in row]
+    assert [(row[0].strip(), row[11], row[21].strip()) for row in ours] == [
+        (shop.query("KM-BILL-1").provider_no, "128.80", ""),
+        (shop.query("KM-BILL-1").provider_no, "-30.00", "RKM-BILL-1-1"),
+    ]

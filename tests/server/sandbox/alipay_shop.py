@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.server.sandbox.peer import PATIENCE_SECONDS
 
-APP_ID, SELLER = "2021000122600001", "2088102146225135"
+APP_ID, SELLER = "9021000122600001", "2088102146225135"
 ACKNOWLEDGED = (200, b"success")
 
 

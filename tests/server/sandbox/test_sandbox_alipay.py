@@ -247,7 +247,7 @@ def test_whom_the_gateway_does_not_know_it_answers_unsigned(shop, number):
         pair.split("=", 1) for pair in shop.sdk.client_api("alipay.trade.query", {"out_trade_no": number}).split("&")
     )
     refusals = {
-        "isv.invalid-app-id": {"app_id": "2021000122609999"},
+        "isv.invalid-app-id": {"app_id": "9021000122609999"},
         "isv.invalid-signature-type": {"sign_type": "RSA"},
         "isv.invalid-signature": {"biz_content": "%7B%22out_trade_no%22%3A%22KM-2%22%7D"},
         "isv.invalid-method": {"method": "alipay.trade.nothing"},
@@ -318,7 +318,7 @@ def test_answers_go_wrong_on_request(shop, number):
     [
         ("amount_fen", 1, ("total_amount", "0.01")),
         ("merchant_id", "2088999999999999", ("seller_id", "2088999999999999")),
-        ("app_id", "2021999999999999", ("app_id", "2021999999999999")),
+        ("app_id", "9021999999999999", ("app_id", "9021999999999999")),
         ("currency", "USD", ("trans_currency", "USD")),
         ("coupon_fen", 880, ("buyer_pay_amount", "120.00")),
         ("charged_fen", 13000, ("total_amount", "130.00")),

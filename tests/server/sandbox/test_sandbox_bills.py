@@ -345,7 +345,7 @@ TODAY = datetime.now(BEIJING).date()
 @pytest.fixture(scope="module")
 def shop(sandbox):
     """A seller of its own: its bills have what these tests do and nothing else."""
-    shop = AlipayShop(sandbox, app_id="2021000122600002", seller_id="2088102146225136").register()
+    shop = AlipayShop(sandbox, app_id="9021000122600002", seller_id="2088102146225136").register()
     yield shop
     shop.http.delete(f"{sandbox.url}/api/bill-differences")
     shop.http.close()
