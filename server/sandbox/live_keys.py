@@ -13,7 +13,10 @@ from cryptography import x509
 
 _LARGEST_FILE_BYTES = 65_536
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
-_REAL_WECHAT_MCHID = re.compile(r"1[0-9]{7,9}")
+_REAL_NUMBERS = {
+    "wechat": re.compile(r"1[0-9]{7,9}"),
+    "alipay": re.compile(r"20[0-9]{14}"),  # applications; those of Alipay's own sandbox begin with 9021
+}
 
 
 def live_key_in(folder: Path) -> Path | None:
@@ -30,7 +33,8 @@ def _is_live(path: Path) -> bool:
     unescaped = content.replace(b"\\n", b"\n")
     if b"PRIVATE KEY-----" in content or any(_is_tenpays(pem) for pem in _CERTIFICATE.findall(unescaped)):
         return True
-    return path.parent.name == "wechat" and _REAL_WECHAT_MCHID.fullmatch(_mchid(path, content)) is not None
+    real = _REAL_NUMBERS.get(path.parent.name)
+    return real is not None and real.fullmatch(_number(path, content)) is not None
 
 
 def _is_tenpays(pem: bytes) -> bool:
@@ -42,7 +46,7 @@ def _is_tenpays(pem: bytes) -> bool:
     return any("tenpay" in name.lower() for name in names)
 
 
-def _mchid(path: Path, content: bytes) -> str:
+def _number(path: Path, content: bytes) -> str:
     try:
         read = json.loads(content)
     except ValueError:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from base64 import b64encode
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from Cryptodome.Hash import SHA256
 from Cryptodome.Signature import PKCS1_v1_5
 
 from tests.server.sandbox.alipay_shop import ACKNOWLEDGED, APP_ID, SELLER, AlipayShop, fields_of, query_of
+from tests.server.sandbox.peer import PATIENCE_SECONDS, ROOT, start_arguments
 
 BEIJING_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 
@@ -351,3 +353,15 @@ def test_seven_letters_and_nothing_else_end_the_telling(shop, receiver, number):
     assert receiver.waiting(path) == 0
     assert len({fields_of(call)["notify_id"] for call in calls}) == 1
     assert all(shop.is_genuine(call.raw.decode()) for call in calls)
+
+
+def test_it_refuses_the_number_of_a_real_application(tmp_path):
+    real = tmp_path / "merchants" / "alipay" / "2021000122600001.json"
+    real.parent.mkdir(parents=True)
+    real.write_text("{}")
+    arguments = start_arguments("--data", str(tmp_path), "--port", "0")
+    finished = subprocess.run(
+        arguments, capture_output=True, text=True, cwd=ROOT, timeout=PATIENCE_SECONDS, check=False
+    )
+    assert (finished.returncode, finished.stdout) == (2, "")
+    assert finished.stderr.startswith(f"{real} 里有真实商户的密钥或商户号")
