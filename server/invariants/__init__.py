@@ -1,0 +1,113 @@
+"""The continuous checks of stock, ledger, payments and refunds: one function each, set-based, read-only.
+
+`kameng-server check` prints them and the worker runs them; a violation names rows and never repairs anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Select, func, select
+
+from server import audit
+from server.db import Database, Tx
+from server.invariants import ledger, payments, refunds, stock
+from server.invariants.finding import Finding
+from server.ledger.model import LedgerBalance, LedgerJournal
+from server.orders.model import Order
+from server.payments.model import PaymentException
+from server.stock.model import Delivery, StockUnit
+from shared.states import UnitState
+
+CHECKS: tuple[Callable[[Tx], Finding | None], ...] = (
+    stock.sold_units_are_delivered_once,
+    stock.deliveries_are_of_sold_units,
+    stock.held_units_wait_for_payment,
+    stock.lot_counts_are_true,
+    stock.every_unit_has_its_secret,
+    stock.no_free_unit_is_forgotten,
+    stock.given_back_units_are_free,
+    stock.named_void_units_are_void,
+    stock.what_was_withdrawn_is_gone,
+    stock.pending_orders_hold_what_they_promise,
+    ledger.balances_sum_to_zero,
+    ledger.balances_are_their_transfers,
+    ledger.balances_keep_their_floor,
+    ledger.delivered_orders_leave_no_escrow,
+    ledger.delivered_orders_have_their_journals,
+    ledger.sales_are_of_delivered_orders,
+    payments.paid_attempts_are_booked,
+    payments.bookings_are_of_paid_attempts,
+    payments.escrow_clears,
+    payments.suspense_is_what_was_set_aside,
+    payments.money_set_aside_has_its_exception,
+    payments.paid_money_is_somewhere,
+    payments.kept_callbacks_are_asked_about,
+    refunds.refunds_stay_within_payments,
+    refunds.refunds_stay_within_lines,
+    refunds.lines_sum_to_their_refund,
+    refunds.orders_count_their_refunds,
+    refunds.refunds_have_their_journals,
+    refunds.journals_are_of_refunds,
+    refunds.refunds_are_followed,
+    refunds.replacements_are_delivered,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was counted and what is wrong. `ok` when nothing is."""
+
+    figures: dict[str, int]
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every invariant holds."""
+        return not self.findings
+
+
+def check(db: Database) -> Report:
+    """Check everything in one read transaction; the audit chain after it."""
+    with db.read() as tx:
+        figures = _figures(tx)
+        findings = [finding for check_one in CHECKS if (finding := check_one(tx)) is not None]
+    chain = audit.verify(db)
+    figures |= {"audit_blocks": chain.blocks, "audit_events": chain.events}
+    if chain.broken_block is not None:
+        rows = (f"block {chain.broken_block}",)
+        findings.append(Finding("L11", "审计链断裂 / the audit chain is broken", rows))
+    if chain.loose:
+        rows = (f"{chain.loose}",)
+        findings.append(Finding("L11", "审计链之外的记录 / audit rows were slipped in or cut out", rows))
+    return Report(figures=figures, findings=tuple(findings))
+
+
+def _figures(tx: Tx) -> dict[str, int]:
+    units = {UnitState(state).name.lower(): n for state, n in _counts(tx, StockUnit.state)}
+    orders = {f"orders_{state}": n for state, n in _counts(tx, Order.state)}
+    money = tx.execute(select(func.sum(LedgerBalance.debits_fen), func.sum(LedgerBalance.credits_fen))).one()
+    return {
+        "units_imported": sum(units.values()),
+        **{f"units_{state.name.lower()}": units.get(state.name.lower(), 0) for state in UnitState},
+        "deliveries": _count(tx, Delivery),
+        **orders,
+        "exceptions_open": tx.scalar(_open_exceptions()) or 0,
+        "journals": _count(tx, LedgerJournal),
+        "debits_fen": int(money[0] or 0),
+        "credits_fen": int(money[1] or 0),
+    }
+
+
+def _counts(tx: Tx, column: Any) -> list[tuple[Any, int]]:
+    return [(value, n) for value, n in tx.execute(select(column, func.count()).group_by(column))]
+
+
+def _count(tx: Tx, model: type) -> int:
+    return tx.scalar(select(func.count()).select_from(model)) or 0
+
+
+def _open_exceptions() -> Select[int]:
+    return select(func.count()).select_from(PaymentException).where(PaymentException.closed_at.is_(None))

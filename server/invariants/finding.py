@@ -1,0 +1,38 @@
+"""What a check says: the broken invariant, in a sentence, with the first rows that break it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Select
+
+from server.db import Tx
+from shared.states import OrderState
+
+NAMED_MOST = 10
+
+DELIVERED_STATES = (
+    OrderState.DELIVERED.value,
+    OrderState.COMPLETED.value,
+    OrderState.PARTIALLY_DELIVERED.value,
+    OrderState.PARTIALLY_REFUNDED.value,
+    OrderState.DISPUTED.value,
+)
+"""Orders whose buyer has goods."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One broken invariant with at most ten rows that break it."""
+
+    invariant: str
+    sentence: str
+    rows: tuple[str, ...]
+
+
+def found(tx: Tx, invariant: str, sentence: str, query: Select[*tuple[Any, ...]]) -> Finding | None:
+    """The rows of a query that must have none, or None."""
+    rows = tx.execute(query.limit(NAMED_MOST)).all()
+    named = tuple(" ".join(str(value) for value in row) for row in rows)
+    return Finding(invariant, sentence, named) if named else None

@@ -1,0 +1,92 @@
+"""The checks of the ledger: balances, floors, and each delivery with its journals (money-and-stock.md 2.4)."""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement, exists, func, or_, select
+from sqlalchemy.orm import aliased
+
+from server.db import Tx
+from server.invariants.finding import DELIVERED_STATES, Finding, found
+from server.ledger.model import LedgerAccount, LedgerBalance, LedgerJournal, LedgerTransfer
+from server.orders.model import Order, OrderLine
+from server.stock.model import Delivery
+
+
+def balances_sum_to_zero(tx: Tx) -> Finding | None:
+    """L1: over all balances, debits equal credits."""
+    debits, credits = func.sum(LedgerBalance.debits_fen), func.sum(LedgerBalance.credits_fen)
+    query = select(debits, credits).having(debits != credits)
+    return found(tx, "L1", "借贷不平 / debits are not credits", query)
+
+
+def balances_are_their_transfers(tx: Tx) -> Finding | None:
+    """L2: each account's slots sum to its transfers."""
+    debit, credit = aliased(LedgerTransfer), aliased(LedgerTransfer)
+    slots = (
+        select(
+            LedgerBalance.account_id.label("account_id"),
+            func.sum(LedgerBalance.debits_fen).label("debits"),
+            func.sum(LedgerBalance.credits_fen).label("credits"),
+        )
+        .group_by(LedgerBalance.account_id)
+        .subquery()
+    )
+    debited = select(func.coalesce(func.sum(debit.amount_fen), 0)).where(debit.debit_id == slots.c.account_id)
+    credited = select(func.coalesce(func.sum(credit.amount_fen), 0)).where(credit.credit_id == slots.c.account_id)
+    query = (
+        select(LedgerAccount.kind, LedgerAccount.owner)
+        .join(slots, slots.c.account_id == LedgerAccount.id)
+        .where(or_(slots.c.debits != debited.scalar_subquery(), slots.c.credits != credited.scalar_subquery()))
+    )
+    return found(tx, "L2", "余额与流水不符 / a balance is not its transfers", query)
+
+
+def balances_keep_their_floor(tx: Tx) -> Finding | None:
+    """L3: a spendable account never has less than its floor; the database's own check says the same."""
+    query = (
+        select(LedgerAccount.kind, LedgerAccount.owner)
+        .join(LedgerBalance, LedgerBalance.account_id == LedgerAccount.id)
+        .where(LedgerBalance.credits_fen - LedgerBalance.debits_fen < LedgerBalance.floor_fen)
+    )
+    return found(tx, "L3", "余额低于下限 / a balance below its floor", query)
+
+
+def sales_are_of_delivered_orders(tx: Tx) -> Finding | None:
+    """L9: money left escrow for a delivery only."""
+    delivered = exists().where(Order.id == LedgerJournal.order_id, Order.delivered_at.is_not(None))
+    query = select(LedgerJournal.key).where(LedgerJournal.code == "SALE", ~delivered)
+    return found(tx, "L9", "已分账的订单没有发货 / a sale without a delivery", query)
+
+
+def delivered_orders_leave_no_escrow(tx: Tx) -> Finding | None:
+    """L5: of each delivered order, its amount left escrow by its sale, to the fen."""
+    query = (
+        select(Order.code)
+        .join(LedgerJournal, LedgerJournal.order_id == Order.id)
+        .join(LedgerTransfer, LedgerTransfer.journal_id == LedgerJournal.id)
+        .where(Order.state.in_(DELIVERED_STATES), LedgerJournal.code == "SALE")
+        .group_by(Order.id, Order.code, Order.amount_fen)
+        .having(func.sum(LedgerTransfer.amount_fen) != Order.amount_fen)
+    )
+    return found(tx, "L5", "订单金额没有分完 / a sale's parts are not its amount", query)
+
+
+def delivered_orders_have_their_journals(tx: Tx) -> Finding | None:
+    """L9: each delivered order has its PAY (or ATTACH) and its SALE, and its sold units."""
+
+    def posted(*codes: str) -> ColumnElement[bool]:
+        return exists().where(LedgerJournal.order_id == Order.id, LedgerJournal.code.in_(codes))
+
+    units = (
+        select(func.count())
+        .select_from(Delivery)
+        .join(OrderLine, OrderLine.id == Delivery.order_line_id)
+        .where(OrderLine.order_id == Order.id)
+        .scalar_subquery()
+    )
+    wanted = select(func.sum(OrderLine.quantity)).where(OrderLine.order_id == Order.id).scalar_subquery()
+    query = select(Order.code).where(
+        Order.state.in_(DELIVERED_STATES),
+        or_(~posted("PAY", "ATTACH"), ~posted("SALE"), units != wanted),
+    )
+    return found(tx, "L9", "已发货订单缺少账目或卡密 / a delivered order lacks journals or units", query)

@@ -1,0 +1,135 @@
+"""The checks of refunds: never more than was paid, each with its journals, all of them followed to their end."""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement, and_, exists, func, literal, or_, select
+
+from server.db import Tx
+from server.invariants.finding import Finding, found
+from server.ledger.model import LedgerJournal, LedgerTransfer
+from server.orders.model import Order, OrderLine
+from server.payments.model import PaymentAttempt
+from server.payments.refunds.model import Refund, RefundLine, Replacement
+from server.stock.model import Delivery
+from shared.states import OrderState, RefundCause, RefundState
+
+_WITHOUT_MONEY = (RefundState.REFUSED.value, RefundState.CLOSED.value)
+_AT_CHANNEL = (RefundState.SUBMITTED.value, RefundState.PROCESSING.value, RefundState.ABNORMAL.value)
+_live = Refund.state.not_in(_WITHOUT_MONEY)
+_of_sale = and_(Refund.unmatched_id.is_(None), Refund.cause != RefundCause.PAID_TWICE.value)
+
+
+def refunds_stay_within_payments(tx: Tx) -> Finding | None:
+    """R1: the live refunds of a payment sum to no more than it."""
+    query = (
+        select(PaymentAttempt.out_trade_no)
+        .join(Refund, and_(Refund.attempt_id == PaymentAttempt.id, Refund.unmatched_id.is_(None)))
+        .where(_live)
+        .group_by(PaymentAttempt.id, PaymentAttempt.out_trade_no, PaymentAttempt.amount_fen)
+        .having(func.sum(Refund.amount_fen) > PaymentAttempt.amount_fen)
+    )
+    return found(tx, "R1", "退款超过付款 / refunded more than was paid", query)
+
+
+def refunds_stay_within_lines(tx: Tx) -> Finding | None:
+    """R1: of no line more comes back than its amount, its supplier's share, or the platform's."""
+    query = (
+        select(Order.code)
+        .join(OrderLine, OrderLine.order_id == Order.id)
+        .join(RefundLine, RefundLine.order_line_id == OrderLine.id)
+        .join(Refund, Refund.id == RefundLine.refund_id)
+        .where(_live)
+        .group_by(OrderLine.id, Order.code, OrderLine.supplier_fen, OrderLine.fee_fen)
+        .having(
+            or_(
+                func.sum(RefundLine.supplier_fen) > OrderLine.supplier_fen,
+                func.sum(RefundLine.fee_fen) > OrderLine.fee_fen,
+            )
+        )
+    )
+    return found(tx, "R1", "退款超过订单行 / refunded more than a line", query)
+
+
+def lines_sum_to_their_refund(tx: Tx) -> Finding | None:
+    """R2: what a refund takes of its lines is its amount, and each part has its shares."""
+    query = (
+        select(Refund.out_refund_no)
+        .join(RefundLine, RefundLine.refund_id == Refund.id)
+        .group_by(Refund.id, Refund.out_refund_no, Refund.amount_fen)
+        .having(
+            or_(
+                func.sum(RefundLine.amount_fen) != Refund.amount_fen,
+                func.sum(RefundLine.supplier_fen + RefundLine.fee_fen) != Refund.amount_fen,
+            )
+        )
+    )
+    return found(tx, "R2", "退款明细与金额不符 / a refund is not its lines", query)
+
+
+def orders_count_their_refunds(tx: Tx) -> Finding | None:
+    """R3: an order counts exactly the money that went back of its sale, and its state says so."""
+    back = (Refund.order_id == Order.id, Refund.state == RefundState.SUCCEEDED.value, _of_sale)
+    total = select(func.coalesce(func.sum(Refund.amount_fen), 0)).where(*back).scalar_subquery()
+    is_refunded = Order.state == OrderState.REFUNDED.value
+    query = select(Order.code).where(
+        or_(Order.refunded_fen > 0, is_refunded),
+        or_(
+            Order.refunded_fen != total,
+            and_(is_refunded, Order.refunded_fen != Order.amount_fen),
+            and_(~is_refunded, Order.refunded_fen == Order.amount_fen),
+        ),
+    )
+    finding = found(tx, "R3", "订单的退款合计不符 / an order counts its refunds wrongly", query)
+    uncounted = select(Refund.out_refund_no).join(Order, Order.id == Refund.order_id)
+    lost = uncounted.where(Refund.state == RefundState.SUCCEEDED.value, _of_sale, Order.refunded_fen == 0)
+    return finding or found(tx, "R3", "退款没有计入订单 / a refund that its order does not count", lost)
+
+
+def refunds_have_their_journals(tx: Tx) -> Finding | None:
+    """R4: what was refunded was booked, for its amount; what is at a channel came back into escrow."""
+    has_lines = exists().where(RefundLine.refund_id == Refund.id)
+    succeeded = Refund.state == RefundState.SUCCEEDED.value
+    reversed_ = and_(has_lines, or_(succeeded, Refund.state.in_(_AT_CHANNEL)))
+    closed = and_(Refund.state == RefundState.CLOSED.value, _booked("reverse") > 0)
+    query = select(Refund.out_refund_no).where(
+        or_(
+            and_(succeeded, _booked("paid") != Refund.amount_fen),
+            and_(~succeeded, _booked("paid") != 0),
+            and_(reversed_, _booked("reverse") != Refund.amount_fen),
+            and_(reversed_, _booked("restore") != 0),
+            and_(closed, _booked("restore") != _booked("reverse")),
+        )
+    )
+    return found(tx, "R4", "退款账目不符 / a refund lacks journals or has others", query)
+
+
+def _booked(event: str) -> ColumnElement[int]:
+    """What the journal of an event of a refund moved."""
+    key = literal("refund:") + Refund.out_refund_no + literal(f":{event}")
+    query = (
+        select(func.coalesce(func.sum(LedgerTransfer.amount_fen), 0))
+        .join(LedgerJournal, LedgerJournal.id == LedgerTransfer.journal_id)
+        .where(LedgerJournal.key == key)
+    )
+    return query.correlate(Refund).scalar_subquery()
+
+
+def journals_are_of_refunds(tx: Tx) -> Finding | None:
+    """R4: no money was booked as refunded but by a refund that succeeded."""
+    key = literal("refund:") + Refund.out_refund_no + literal(":paid")
+    made = exists().where(LedgerJournal.key == key, Refund.state == RefundState.SUCCEEDED.value)
+    query = select(LedgerJournal.key).where(LedgerJournal.code == "REFUND", ~made)
+    return found(tx, "R4", "账上有退款却没有退款单 / booked as refunded, but by no refund", query)
+
+
+def refunds_are_followed(tx: Tx) -> Finding | None:
+    """R5: a refund at its channel is asked about again, until its outcome is final."""
+    query = select(Refund.out_refund_no).where(Refund.state.in_(_AT_CHANNEL), Refund.query_at.is_(None))
+    return found(tx, "R5", "无人跟进的退款 / a refund that nobody asks about", query)
+
+
+def replacements_are_delivered(tx: Tx) -> Finding | None:
+    """R6: who gave up a key for another one has the other one."""
+    mine = and_(Delivery.order_line_id == Replacement.order_line_id, Delivery.seq == Replacement.new_seq)
+    query = select(Replacement.order_line_id, Replacement.seq).outerjoin(Delivery, mine).where(Delivery.seq.is_(None))
+    return found(tx, "R6", "补发的卡密没有交付 / a replacement that was not delivered", query)
