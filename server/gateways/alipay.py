@@ -54,6 +54,7 @@ from server.gateways.wire import (
     our_number,
     plain,
     refund_alone,
+    require_same,
     split_address,
     where,
     yuan_of_fen,
@@ -134,7 +135,7 @@ class AlipayGateway:
         if payment.product in _PAGES:
             return PaymentOpened(pay_url=self._page(payment, content), qr_text=None)
         opened = await self._ask(Opened, "alipay.trade.precreate", content, notify_url=payment.notify_url)
-        _require_same(opened.out_trade_no, payment.out_trade_no)
+        require_same(CHANNEL, opened.out_trade_no, payment.out_trade_no)
         until = self._now() + _CODE_LIFE
         return PaymentOpened(
             pay_url=None, qr_text=opened.qr_code, valid_until=until if until < payment.expires_at else None
@@ -158,8 +159,7 @@ class AlipayGateway:
             if refusal.reason_code == Reason.NOT_FOUND:
                 return None
             raise
-        # Answers do not name their request in what they sign: an old one played to us must not pass for this one.
-        _require_same(trade.out_trade_no, out_trade_no)
+        require_same(CHANNEL, trade.out_trade_no, out_trade_no)
         return trade.fact(seller_id=self.merchant_id, app_id=self._account.app_id)
 
     async def close(self, out_trade_no: str) -> None:
@@ -171,7 +171,7 @@ class AlipayGateway:
                 raise
             await self._require_closed(out_trade_no)
         else:
-            _require_same(closed.out_trade_no, out_trade_no)
+            require_same(CHANNEL, closed.out_trade_no, out_trade_no)
 
     async def _require_closed(self, out_trade_no: str) -> None:
         """What does not wait for the buyer any more was paid or closed before: only the query tells."""
@@ -195,7 +195,7 @@ class AlipayGateway:
         if reason := plain(refund.reason, most_bytes=256):
             content["refund_reason"] = reason
         done = await self._ask(Refunded, "alipay.trade.refund", content)
-        _require_same(done.out_trade_no, refund.out_trade_no)
+        require_same(CHANNEL, done.out_trade_no, refund.out_trade_no)
         return RefundFact(
             out_refund_no=refund.out_refund_no,
             refund_no=done.trade_no,
@@ -221,7 +221,7 @@ class AlipayGateway:
             raise
         if found.refund_status is None:
             return None
-        _require_same((found.out_trade_no, found.out_request_no), (out_trade_no, out_refund_no))
+        require_same(CHANNEL, (found.out_trade_no, found.out_request_no), (out_trade_no, out_refund_no))
         if found.trade_no is None or found.refund_amount is None:
             raise ChannelUnknown(channel=CHANNEL, detail="refunded without a number or an amount")
         return RefundFact(
@@ -337,8 +337,3 @@ class AlipayGateway:
 def _beijing(instant: datetime) -> str:
     """As a clock in Beijing shows it, wherever this process runs."""
     return clock.shop_time(instant).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _require_same(answered: object, asked: object) -> None:
-    if answered != asked:
-        raise ChannelUnknown(channel=CHANNEL, detail="answer to another question")

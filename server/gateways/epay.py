@@ -47,6 +47,7 @@ from server.gateways.wire import (
     plain,
     read_form,
     refund_alone,
+    require_same,
     split_address,
     where,
     yuan_of_fen,
@@ -163,7 +164,7 @@ class EpayGateway:
             order = self._believed(_Order, await self._exchange("GET", url), "1")
         if order is None:
             return None
-        _require_same(order.out_trade_no, out_trade_no)
+        require_same(CHANNEL, order.out_trade_no, out_trade_no)
         if order.status == _FROZEN:
             raise ChannelUnknown(channel=CHANNEL, detail="frozen by the site")
         state = _STATES[order.status]
@@ -203,8 +204,8 @@ class EpayGateway:
         done = await self._ask(_Refund, "refund", fields)
         if done is None:
             raise ChannelRefused(channel=CHANNEL, reason_code=Reason.NOT_FOUND)
-        _require_same(
-            (done.out_refund_no or refund.out_refund_no, done.money), (refund.out_refund_no, refund.amount_fen)
+        require_same(
+            CHANNEL, (done.out_refund_no or refund.out_refund_no, done.money), (refund.out_refund_no, refund.amount_fen)
         )
         return _refund_fact(done, refund.out_refund_no, refund.out_trade_no)
 
@@ -217,7 +218,7 @@ class EpayGateway:
         number = out_trade_no or found.out_trade_no
         if number is None:
             raise ChannelUnknown(channel=CHANNEL, detail="refunded without a payment")
-        _require_same((found.out_refund_no, found.out_trade_no or number), (out_refund_no, number))
+        require_same(CHANNEL, (found.out_refund_no, found.out_trade_no or number), (out_refund_no, number))
         return _refund_fact(found, out_refund_no, number)
 
     def _require_second(self) -> None:
@@ -343,8 +344,3 @@ def _refund_fact(refund: _Refund, out_refund_no: str, out_trade_no: str) -> Refu
         state="succeeded",
         refunded_at=refund.endtime,
     )
-
-
-def _require_same(answered: object, asked: object) -> None:
-    if answered != asked:
-        raise ChannelUnknown(channel=CHANNEL, detail="answer to another question")

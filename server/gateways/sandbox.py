@@ -49,6 +49,7 @@ from server.gateways.wire import (
     encode_json,
     our_number,
     refund_alone,
+    require_same,
     split_address,
     where,
 )
@@ -169,7 +170,7 @@ class SandboxGateway:
                 "expires_at": _rfc3339(payment.expires_at),
             },
         )
-        _require_same(opened.out_trade_no, payment.out_trade_no)
+        require_same(CHANNEL, opened.out_trade_no, payment.out_trade_no)
         return PaymentOpened(pay_url=opened.pay_url, qr_text=opened.qr_text)
 
     async def query(self, out_trade_no: str) -> PaymentFact | None:
@@ -180,7 +181,7 @@ class SandboxGateway:
             if refusal.reason_code == "NOT_FOUND":
                 return None
             raise
-        _require_same(payment.out_trade_no, out_trade_no)
+        require_same(CHANNEL, payment.out_trade_no, out_trade_no)
         if payment.state == "paid" and (payment.trade_no is None or payment.paid_at is None):
             raise ChannelUnknown(channel=CHANNEL, detail="paid without a number or a time")
         return PaymentFact(
@@ -212,7 +213,7 @@ class SandboxGateway:
                 "reason": refund.reason,
             },
         )
-        _require_same(done.out_refund_no, refund.out_refund_no)
+        require_same(CHANNEL, done.out_refund_no, refund.out_refund_no)
         return _refund_fact(done)
 
     async def query_refund(
@@ -228,7 +229,7 @@ class SandboxGateway:
             if refusal.reason_code == "NOT_FOUND":
                 return None
             raise
-        _require_same(refund.out_refund_no, out_refund_no)
+        require_same(CHANNEL, refund.out_refund_no, out_refund_no)
         return _refund_fact(refund)
 
     async def download_bill(self, kind: BillKind, day: date) -> Bill | None:  # noqa: ARG002 - the port's names
@@ -336,12 +337,6 @@ class SandboxGateway:
 
 def _rfc3339(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _require_same(answered: str, asked: str) -> None:
-    """Answers do not name their request in what they sign: an old one replayed to us must not pass for this one."""
-    if answered != asked:
-        raise ChannelUnknown(channel=CHANNEL, detail="answer to another question")
 
 
 def _refund_fact(refund: _Refund) -> RefundFact:

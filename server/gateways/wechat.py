@@ -61,7 +61,17 @@ from server.gateways.wechat_wire import (
     Sealed,
     Transaction,
 )
-from server.gateways.wire import NOT_SENT, Wire, encode_json, our_number, plain, refund_alone, split_address, where
+from server.gateways.wire import (
+    NOT_SENT,
+    Wire,
+    encode_json,
+    our_number,
+    plain,
+    refund_alone,
+    require_same,
+    split_address,
+    where,
+)
 from server.outbound import Line, Reply, Unanswered
 from shared import clock, ids
 
@@ -205,8 +215,7 @@ class WechatGateway:
             if refusal.reason_code == Reason.NOT_FOUND:
                 return None
             raise
-        # Answers do not name their request in what they sign: an old one played to us must not pass for this one.
-        _require_same(transaction.out_trade_no, out_trade_no)
+        require_same(CHANNEL, transaction.out_trade_no, out_trade_no)
         return transaction.fact(event_id=None)
 
     async def close(self, out_trade_no: str) -> None:
@@ -240,7 +249,8 @@ class WechatGateway:
         if refund.notify_url is not None:
             content["notify_url"] = refund.notify_url
         done = await self._ask(Refund, "POST", "/v3/refund/domestic/refunds", content)
-        _require_same(
+        require_same(
+            CHANNEL,
             (done.out_refund_no, done.out_trade_no, done.amount.refund),
             (refund.out_refund_no, refund.out_trade_no, refund.amount_fen),
         )
@@ -254,7 +264,9 @@ class WechatGateway:
             if refusal.reason_code == Reason.NOT_FOUND:
                 return None
             raise
-        _require_same((refund.out_refund_no, refund.out_trade_no), (out_refund_no, out_trade_no or refund.out_trade_no))
+        require_same(
+            CHANNEL, (refund.out_refund_no, refund.out_trade_no), (out_refund_no, out_trade_no or refund.out_trade_no)
+        )
         return refund.fact()
 
     # --- notifications -------------------------------------------------------------------------------------
@@ -448,8 +460,3 @@ def _refusal_code(reply: Reply) -> str | None:
         return Refusal.model_validate_json(reply.body).code
     except ValidationError:
         return None
-
-
-def _require_same(answered: object, asked: object) -> None:
-    if answered != asked:
-        raise ChannelUnknown(channel=CHANNEL, detail="answer to another question")

@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote_to_bytes, urlencode, urlsplit
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from server.gateways.port import BadSignature, MalformedNotice, PaymentFact, RefundFact
+from server.gateways.port import BadSignature, ChannelUnknown, MalformedNotice, PaymentFact, RefundFact
 from shared import clock
 from shared.money import MAX_FEN, Fen
 
@@ -114,6 +114,15 @@ def read_form(body: bytes) -> dict[bytes, bytes]:
             raise BadSignature(reason="unreadable")
         fields[name] = unquote_to_bytes(value)
     return fields
+
+
+def require_same(channel: str, answered: object, asked: object) -> None:
+    """Raise ChannelUnknown unless an answer names what was asked.
+
+    Answers do not name their request in what they sign: an old one played to us must not pass for this one.
+    """
+    if answered != asked:
+        raise ChannelUnknown(channel=channel, detail="answer to another question")
 
 
 def refund_alone(fact: PaymentFact | RefundFact, *, told_by: str) -> RefundFact:

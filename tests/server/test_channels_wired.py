@@ -1,15 +1,24 @@
 """The demo's clerk sets the sandbox's channels up by `keys add`; the shop opens with them, and a live one does not."""
 
+import asyncio
 import logging
+import threading
 from dataclasses import replace
+from functools import partial
 
+import httpx
 import pytest
 
 from server import app, cli
 from server.crypto import KeyRing
 from server.demo import channels
 from server.settings import Mode, Settings
+from tests import engines
+from tests.server.gateways.listener import listening
+from tests.server.gateways.test_wechat_hosts import certificates
+from tests.server.gateways.wechat_pay import PAID, WechatPay, new_certificate
 from tests.server.sandbox.peer import SandboxProcess
+from tests.world import world
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +80,28 @@ def test_a_live_shop_opens_without_them_and_says_why(settings, caplog):
     assert [one for one in said if one not in refused] == [
         "Payment channel “epay” still lacks --url --key. Give it with `kameng-server keys add epay`."
     ]
+
+
+def test_a_new_certificate_is_fetched_beside_the_notification_that_named_it(tmp_path, monkeypatch):
+    wechat, fetched = WechatPay(), threading.Event()
+    pem, by = new_certificate(wechat.key, serial=0xBEEF), {"serial": "000000000000BEEF", "key": wechat.key}
+    body = wechat.notice(PAID)
+    monkeypatch.setattr(app, "RENEWAL_SECONDS", 0.01)
+
+    def answer(asked):
+        return wechat.says(certificates(wechat, pem, serial=by["serial"]), **by)(asked)
+
+    async def told_twice(ctx):
+        built = app.build(ctx.settings, ctx=ctx, worker=False)
+        address = {"transport": httpx.ASGITransport(built), "base_url": "http://shop"}
+        async with built.router.lifespan_context(built), httpx.AsyncClient(**address) as channel:
+            told = partial(channel.post, "/pay/wechat/notify", content=body, headers=wechat.signed(body, **by))
+            refused = await told()
+            assert await asyncio.to_thread(fetched.wait, 30)
+            return refused.status_code, (await told()).status_code
+
+    with listening(answer) as server, world(engines.url("sqlite"), tmp_path) as shop:
+        gateway = wechat.gateway(server.url, keep=lambda _kept: fetched.set())
+        process = replace(app.assemble(shop.ctx.settings), gateways={"wechat": gateway})
+        assert asyncio.run(told_twice(process)) == (401, 200)
+    assert server.targets == ["GET /v3/certificates"]
