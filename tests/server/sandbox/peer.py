@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -36,12 +37,26 @@ def start_arguments(*arguments: str) -> list[str]:
 
 
 class SandboxProcess:
-    """The sandbox as its own process over one data folder; may be killed and started again."""
+    """The sandbox as its own process over one data folder; may be killed and started again.
+
+    All have the keys that the first one made: half a dozen RSA keys take longer than most tests.
+    """
+
+    _keys: ClassVar[dict[Path, bytes]] = {}
 
     def __init__(self, data: Path, *arguments: str) -> None:
         self.data = data
         self._arguments = arguments
+        for name, content in self._keys.items():
+            path = data / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.exists():
+                path.touch(mode=0o600)
+                path.write_bytes(content)
         self.start()
+        if not self._keys:
+            files = (path for path in data.rglob("*.pem") if "merchants" not in path.parts)
+            self._keys.update({path.relative_to(data): path.read_bytes() for path in files})
 
     def start(self) -> None:
         """Start it and wait until it says that it is ready."""

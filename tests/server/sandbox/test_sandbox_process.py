@@ -2,17 +2,23 @@
 
 import ast
 import itertools
+import json
 import socket
 import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
+from server.sandbox.keys import load_or_make_pair
 from tests.server.sandbox.peer import PATIENCE_SECONDS, ROOT, Merchant, start_arguments
 
 
@@ -78,8 +84,45 @@ def test_killed_in_the_middle_of_many_payments_every_accepted_one_is_announced(o
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no file modes")
-def test_the_private_key_is_for_its_owner_only(sandbox):
-    assert stat.S_IMODE((sandbox.data / "sandbox_private.pem").stat().st_mode) == 0o600
+def test_a_private_key_is_for_its_owner_only(tmp_path):
+    load_or_make_pair(tmp_path, "new")
+    assert stat.S_IMODE((tmp_path / "new_private.pem").stat().st_mode) == 0o600
+    assert (tmp_path / "new_public.pem").read_text().startswith("Kameng sandbox\n-----BEGIN PUBLIC KEY-----")
+
+
+def test_it_does_not_start_with_a_real_merchant(tmp_path):
+    merchants = tmp_path / "merchants"
+    (merchants / "wechat").mkdir(parents=True)
+    private = rsa.generate_private_key(65537, 2048).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    for name, content in (
+        ("shop-1.pem", private),
+        ("wechat/1900000109.json", b"{}"),
+        ("wechat/9012345678.json", b'{"mchid": "1900000109"}'),
+        ("wechat/9012345679.json", json.dumps({"public_key": _tenpays_certificate()}).encode()),
+    ):
+        path = merchants / name
+        path.write_bytes(content)
+        assert f"{path} holds a key or a number of a real merchant" in _refusal("--data", str(tmp_path), "--port", "0")
+        path.unlink()
+
+
+def _tenpays_certificate():
+    key = rsa.generate_private_key(65537, 2048)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Tenpay.com Root CA")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now)
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 
 def _refusal(*arguments):

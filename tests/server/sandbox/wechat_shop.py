@@ -9,8 +9,8 @@ import secrets
 import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from functools import cached_property
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import httpx
 from cryptography.hazmat.primitives import hashes, serialization
@@ -63,7 +63,7 @@ class WechatShop:
             .decode()
         )
 
-    @property
+    @cached_property
     def sdk(self):
         text = Path(self.sandbox.ready["wechat_public_key"]).read_text()
         pem = text[text.index("-----BEGIN") :]
@@ -175,5 +175,13 @@ def in_a_quarter():
     return in_beijing(datetime.now(BEIJING) + timedelta(minutes=15))
 
 
-def query_of(url):
-    return {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+def said(answer):
+    """Status and content of an answer of the SDK."""
+    status, text = answer
+    return status, json.loads(text) if text else None
+
+
+def refusal(answer):
+    """Status and code of a refusal."""
+    status, content = said(answer)
+    return status, content["code"]
