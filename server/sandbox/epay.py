@@ -97,7 +97,7 @@ class EpayDialect:
         """See `Dialect.refund_no`."""
         return refund_no_at(now_ms)
 
-    def payer(self, payment: Payment) -> str:  # noqa: ARG002
+    def payer(self, payment: Payment) -> str:  # noqa: ARG002 - anybody may pay
         """See `Dialect.payer`."""
         return f"2088{secrets.randbelow(10**12):012d}"
 
@@ -296,7 +296,7 @@ class EpayDialect:
         """See `Dialect.payment_notice`."""
         return Notice(payment.notify_url, json.dumps(self._facts(payment, told.claimed)).encode())
 
-    def refund_notice(self, payment: Payment, refund: Refund, told: Told) -> Notice | None:  # noqa: ARG002
+    def refund_notice(self, payment: Payment, refund: Refund, told: Told) -> Notice | None:  # noqa: ARG002 - the protocol has them
         """Sites tell of no refunds."""
         return None
 
