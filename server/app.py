@@ -33,6 +33,8 @@ from server.identity import routes as identity_routes
 from server.outbound import Outbound
 from server.payments import checkout
 from server.payments import routes as payment_routes
+from server.payments.refunds import following
+from server.payments.refunds import routes as refund_routes
 from server.policy import OPERATIONS, PUBLIC, GuardedRoute, Router
 from server.reports import routes as report_routes
 from server.settings import Settings
@@ -65,6 +67,7 @@ ROUTERS: tuple[Router, ...] = (
     health_routes,
     payment_routes.notifications,
     payment_routes.router,
+    refund_routes.router,
     storefront_routes.router,
     identity_routes.router,
     catalog_routes.router,
@@ -95,6 +98,7 @@ def assemble(settings: Settings) -> Context:
     lots.register(ctx)
     watch.register(ctx)
     checkout.register(ctx)
+    following.register(ctx)
     ctx.batch.after_commit(ctx.jobs.wake)
     ctx.jobs.every("changes.advance", 1, lambda: changes.advance(db))
     ctx.jobs.every("audit.seal", 5, lambda: audit.seal(db))

@@ -129,7 +129,7 @@ def test_s3_a_hold_is_overdue_only_when_the_sweep_had_its_chance(shop, found):
     with shop.ctx.db.read() as tx:
         seq = tx.scalars(select(StockUnit.seq).where(StockUnit.state == UnitState.HELD)).one()
     row = {"S3": (f"{shop.sku_id} {seq}",)}
-    now, grace, minute = clock.now(), invariants.HOLD_GRACE, timedelta(minutes=1)
+    now, grace, minute = clock.now(), invariants.stock.HOLD_GRACE, timedelta(minutes=1)
 
     def swept(due, *, last, since):
         """The hold was due then; the sweep came last then, and regularly since then."""

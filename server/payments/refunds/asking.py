@@ -146,7 +146,7 @@ def _decide(tx: Tx, held: Held, said: Verdict, *, actor: str) -> None:
             to=RefundState.SUPPLIER_WAIT,
             note=held.refund.reason,
             turn=(RefundTurn.SUPPLIER if has_one else RefundTurn.SHOP).value,
-            due_at=clock.now() + timedelta(hours=SUPPLIER_HOURS) if has_one else None,
+            due_at=held.refund.asked_at + timedelta(hours=SUPPLIER_HOURS) if has_one else None,
         )
         return
     moving.advance(tx, held, asked, actor=actor, note=held.refund.reason)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import exists, func, insert, select
 
 from server.db import Tx, table_of
 from server.orders import actions as orders
@@ -28,7 +28,6 @@ from shared.errors import BadField, Conflict, NotFound
 from shared.money import Fen
 from shared.states import (
     AttemptState,
-    ExceptionKind,
     OrderState,
     RefundCause,
     RefundReason,
@@ -281,15 +280,14 @@ def of_payment(
 
 
 def paying_attempt(tx: Tx, order: Order) -> PaymentAttempt | None:
-    """The attempt whose money the order was sold for: paid, and not a second time."""
-    second = select(PaymentException.attempt_id).where(
-        PaymentException.order_id == order.id,
-        PaymentException.kind == ExceptionKind.PAID_TWICE.value,
-        PaymentException.provider_no == PaymentAttempt.provider_no,
-        PaymentException.attempt_id == PaymentAttempt.id,
+    """The attempt whose money the order was sold for: paid, and not set aside as paid a second time."""
+    aside_still = exists().where(
+        UnmatchedPayment.channel == PaymentAttempt.channel,
+        UnmatchedPayment.provider_no == PaymentAttempt.provider_no,
+        UnmatchedPayment.state.in_((UnmatchedState.HELD, UnmatchedState.RETURNING, UnmatchedState.RETURNED)),
     )
     paid = (PaymentAttempt.order_id == order.id, PaymentAttempt.state == AttemptState.PAID.value)
-    query = select(PaymentAttempt).where(*paid, ~second.correlate(PaymentAttempt).exists())
+    query = select(PaymentAttempt).where(*paid, ~aside_still)
     return tx.scalars(query.order_by(PaymentAttempt.id)).first()
 
 

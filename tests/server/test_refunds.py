@@ -1,0 +1,257 @@
+"""Refunds from the buyer's wish to the last fen: who decides, who checks, what the ledger and the stock say after."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from server.payments.refunds import following
+from shared import clock
+from shared.states import OrderState, RefundState, RefundStep, RefundTurn, UnitState
+from tests.server.refunding import (
+    ask,
+    balances,
+    carry_out,
+    look,
+    policy,
+    post,
+    read,
+    shop_with_refunds,
+    story,
+    units,
+)
+from tests.world import ANNA, BEN
+
+SOLD_STEAM = {
+    ("psp", "sandbox"): 4_500,
+    ("escrow", ""): 0,
+    ("supplier_pending", "xinghe"): 4_275,
+    ("fee", ""): 225,
+}
+
+
+@pytest.fixture
+def site(tmp_path):
+    with shop_with_refunds(tmp_path) as built:
+        yield built
+
+
+def bought(site, sku="STEAM-50", quantity=1, *, by=ANNA, policy_=None):
+    if policy_:
+        policy(site, sku, policy_)
+    site.world.stock(sku, 5)
+    return site.world.buy(by, sku, quantity)
+
+
+def whats(refund):
+    return [event["what"] for event in refund["events"]]
+
+
+def test_an_unseen_key_is_refunded_without_a_person_and_sells_again(site):
+    order = bought(site, policy_="before_view")
+    refund_id = ask(site, order, "unwanted", text="点错了")
+    assert ask(site, order, "unwanted") == refund_id  # twice is once
+    refund = read(site, refund_id)
+    assert (refund["state"], refund["turn"], refund["policy"]) == ("approved", "channel", "before_view")
+    reversed_ = SOLD_STEAM | {("escrow", ""): 4_500, ("supplier_pending", "xinghe"): 0, ("fee", ""): 0}
+    assert balances(site) == reversed_
+    # From now on its key is nobody's: the page shows none, and nothing is logged as seen.
+    assert look(site, order) == []
+    assert site.world.order(order).first_viewed_at is None
+    carry_out(site)
+    assert read(site, refund_id)["state"] == "processing"
+    assert story(site, order)[0].steps[-1].what is RefundStep.ACCEPTED
+    assert (site.world.order(order).state, site.world.order(order).refunded_fen) == (OrderState.DELIVERED, 0)
+    site.desk.ends()
+    with clock.fixed(clock.now() + timedelta(seconds=61)):
+        carry_out(site)
+        carry_out(site)
+    refund = read(site, refund_id)
+    assert (refund["state"], refund["turn"], refund["due_at"]) == ("succeeded", None, None)
+    assert whats(refund) == ["asked", "auto_approved", "submitted", "accepted", "succeeded"]
+    assert (site.world.order(order).state, site.world.order(order).refunded_fen) == (OrderState.REFUNDED, 4_500)
+    assert balances(site) == dict.fromkeys(SOLD_STEAM, 0)
+    assert units(site, order) == ({}, [], [])
+    level = site.world.level("STEAM-50")
+    assert (level.free, level.sold, level.void) == (5, 0, 0)
+    [sent] = site.desk.requests
+    assert sent["out_refund_no"] == refund["out_refund_no"]
+    assert sent["amount_fen"] == 4_500
+    again = site.world.buy(BEN, "STEAM-50", 5)  # the returned key is sold once more, to one buyer only
+    assert site.world.order(again).state == OrderState.DELIVERED
+    site.world.check()
+
+
+def test_the_rules_refuse_at_once_and_say_why(site):
+    order = bought(site, policy_="none")
+    refund_id = ask(site, order)
+    refund = read(site, refund_id)
+    assert (refund["state"], refund["trouble"], whats(refund)) == (
+        "refused",
+        "not_refundable",
+        ["asked", "auto_refused"],
+    )
+    assert ask(site, order) == refund_id
+    carry_out(site)
+    assert (balances(site), site.desk.requests) == (SOLD_STEAM, [])
+    assert len(look(site, order)) == 1
+    site.world.check()
+
+
+def test_a_seen_key_goes_to_its_supplier_for_a_day_then_to_the_shop(site):
+    order = bought(site)
+    look(site, order)
+    refund_id = ask(site, order, text="提示已被使用", wants_replacement=True)
+    refund = read(site, refund_id, by="chen")
+    assert (refund["state"], refund["turn"], refund["actions"]) == ("supplier_wait", "supplier", ["answer"])
+    assert (refund["out_refund_no"], refund["channel"]) == (None, None)
+    asked = story(site, order)[0]
+    assert (asked.turn, asked.due_at - datetime.fromisoformat(refund["asked_at"])) == (
+        RefundTurn.SUPPLIER,
+        timedelta(hours=24),
+    )
+    assert site.get(f"/api/refunds/{refund_id}", by="zhao").status_code == 404
+    assert read(site, refund_id, by="li")["actions"] == []
+    post(site, refund_id, "decide", "li", approve=True, reason="太慢", status=409)
+    with clock.fixed(clock.now() + timedelta(hours=24, seconds=1)):
+        following.follow(site.world.ctx)
+        following.follow(site.world.ctx)
+    refund = read(site, refund_id, by="li")
+    assert (refund["state"], refund["turn"], refund["due_at"]) == ("supplier_wait", "shop", None)
+    assert (whats(refund), refund["actions"]) == (["asked", "silent"], ["decide"])
+    assert read(site, refund_id, by="chen")["actions"] == ["answer"]  # late is better than never
+    decided = post(site, refund_id, "decide", "li", approve=True, reason="供应商没有回应")
+    assert (decided["state"], decided["turn"]) == ("approved", "channel")  # below the limit
+    assert [event["actor"] for event in decided["events"]] == ["buyer", "system", "李航"]
+    assert [event["actor"] for event in read(site, refund_id, by="chen")["events"]] == ["buyer", "system", "shop"]
+    carry_out(site)
+    site.desk.ends()
+    with clock.fixed(clock.now() + timedelta(seconds=61)):
+        carry_out(site)
+    assert read(site, refund_id)["state"] == "succeeded"
+    # A key that was seen never returns: it stays sold, and shown.
+    states, delivered, seqs = units(site, order)
+    assert list(states.values()) == [UnitState.SOLD]
+    assert delivered == seqs == list(states)
+    assert site.world.level("STEAM-50").free == 4
+    site.world.check()
+
+
+def test_a_supplier_refuses_with_evidence_and_the_shop_has_the_last_word(site):
+    order = bought(site)
+    look(site, order)
+    refund_id = ask(site, order)
+    post(site, refund_id, "answer", "chen", answer="refuse", status=422)
+    post(site, refund_id, "answer", "chen", answer="refuse", evidence="12:31 已充值，见后台记录")
+    post(site, refund_id, "answer", "chen", answer="agree", status=409)
+    post(site, refund_id, "decide", "li", approve=False, reason="记录显示由买家使用")
+    refund = read(site, refund_id)
+    assert (refund["state"], refund["turn"]) == ("refused", None)
+    told = [(step.what, step.party, step.note) for step in story(site, order)[0].steps]
+    assert told == [
+        (RefundStep.ASKED, "buyer", ""),
+        (RefundStep.SUPPLIER_REFUSED, "supplier", "12:31 已充值，见后台记录"),
+        (RefundStep.SHOP_REFUSED, "shop", "记录显示由买家使用"),
+    ]
+    carry_out(site)
+    assert (balances(site), site.desk.requests) == (SOLD_STEAM, [])
+    assert ask(site, order) != refund_id  # a person's refusal may be asked about anew
+    site.world.check()
+
+
+def test_above_the_limit_another_person_checks(tmp_path):
+    with shop_with_refunds(tmp_path, refund_check_fen=4_499) as site:
+        order = bought(site)
+        look(site, order)
+        refund_id = ask(site, order)
+        agreed = post(site, refund_id, "answer", "chen", answer="agree")
+        assert (agreed["state"], agreed["turn"]) == ("approved", "finance")
+        carry_out(site)
+        assert (balances(site), site.desk.requests) == (SOLD_STEAM, [])
+        stale = agreed["version"]
+        refund = post(site, refund_id, "check", "zhou", approve=True, note="已核对")
+        assert (refund["state"], refund["turn"]) == ("approved", "channel")
+        late = post(site, refund_id, "check", "zhou", approve=True, version=stale, status=409)  # fault 52
+        assert (late["code"], late["params"]["state"]) == ("refund_changed", "approved")
+        carry_out(site)
+        assert read(site, refund_id)["state"] == "processing"
+        site.world.check()
+
+
+def test_who_starts_a_refund_does_not_check_it(tmp_path):
+    with shop_with_refunds(tmp_path, refund_check_fen=0) as site:
+        order = bought(site)
+        started = site.post(f"/api/orders/{order.order.code}/refunds", by="wang", json={"reason": "补偿"})
+        assert started.status_code == 201, started.text
+        refund = started.json()
+        assert (refund["state"], refund["turn"], refund["actions"]) == ("approved", "finance", [])
+        mine = post(site, refund["id"], "check", "wang", approve=True, status=409)
+        assert mine["code"] == "same_person"
+        stopped = post(site, refund["id"], "check", "zhou", approve=False, note="金额不对")
+        assert (stopped["state"], whats(stopped)) == ("closed", ["started", "stopped"])
+        carry_out(site)
+        assert (balances(site), site.desk.requests) == (SOLD_STEAM, [])
+        # Nobody had seen the key: while finance looked it was withheld, and now it is there again.
+        assert len(look(site, order)) == 1
+        site.world.check()
+
+
+def test_a_new_key_instead_of_money(site):
+    order = bought(site)
+    [old] = look(site, order)
+    refund_id = ask(site, order, wants_replacement=True)
+    done = post(site, refund_id, "answer", "chen", answer="replace", evidence="给您换一张")
+    assert (done["state"], whats(done)) == ("closed", ["asked", "replaced"])
+    [told] = story(site, order)
+    assert (told.is_replaced, told.is_open) == (True, False)
+    states, delivered, seqs = units(site, order)
+    assert list(states.values()) == [UnitState.SOLD] * 2
+    assert delivered == seqs == list(states)
+    both = look(site, order)
+    assert len(set(both)) == 2
+    assert old in both
+    assert balances(site) == SOLD_STEAM
+    assert site.world.level("STEAM-50").free == 3
+    assert (site.world.order(order).state, site.desk.requests) == (OrderState.DELIVERED, [])
+    site.world.check()
+    # The old key is done with; the new one may be asked about.
+    other = ask(site, order)
+    assert read(site, other)["lines"][0]["seqs"] == [max(seqs)]
+    # Nothing left to replace with: it says so, and the wish stands.
+    site.world.buy(BEN, "STEAM-50", 3)
+    refused = post(site, other, "answer", "chen", answer="replace", status=409)
+    assert (refused["code"], refused["params"]) == ("nothing_to_replace_with", {"left": 0})
+    assert read(site, other)["state"] == "supplier_wait"
+    site.world.check()
+
+
+def test_an_order_is_refunded_in_parts_until_nothing_is_left(site):
+    order = bought(site, "MUSIC-30", 3)  # 37.50, of it 35.63 to the supplier and 1.87 to the shop
+    look(site, order)
+    code = order.order.code
+    line = read(site, ask(site, order, seqs=(1,)))["lines"][0]
+    assert (line["quantity"], line["seqs"], line["amount_fen"]) == (1, [1], 1_250)
+    busy = site.post(f"/api/orders/{code}/refunds", by="li", json={"reason": "x", "amount_fen": 1})
+    assert (busy.status_code, busy.json()["code"]) == (409, "refund_under_way")
+    post(site, ask(site, order), "answer", "chen", answer="refuse", evidence="x")
+    post(site, ask(site, order), "decide", "li", approve=False, reason="x")
+    too_much = site.post(f"/api/orders/{code}/refunds", by="li", json={"reason": "x", "amount_fen": 3_751})
+    assert (too_much.status_code, too_much.json()["code"]) == (422, "bad_field")
+    for body in ({"quantity": 1}, {"amount_fen": 333}, {}):
+        answer = site.post(f"/api/orders/{code}/refunds", by="li", json={"reason": "x"} | body)
+        assert answer.status_code == 201, answer.text
+        carry_out(site)
+        site.desk.ends()
+        with clock.fixed(clock.now() + timedelta(seconds=61)):
+            carry_out(site)
+        site.world.check()
+    assert (site.world.order(order).state, site.world.order(order).refunded_fen) == (OrderState.REFUNDED, 3_750)
+    assert set(balances(site).values()) == {0}
+    assert [refund["amount_fen"] for refund in site.desk.requests] == [1_250, 333, 2_167]
+    more = site.post(f"/api/orders/{code}/refunds", by="li", json={"reason": "x"})
+    assert (more.status_code, more.json()["code"]) == (409, "nothing_to_refund")
+    listed = site.get("/api/refunds?state=succeeded&limit=2", by="zhou").json()
+    assert len(listed["items"]) == 2
+    last = site.get(f"/api/refunds?state=succeeded&limit=2&after={listed['next']}", by="zhou").json()
+    assert (len(last["items"]), last["next"]) == (1, None)
+    assert [row["amount_fen"] for row in listed["items"] + last["items"]] == [2_167, 333, 1_250]
+    assert RefundState.SUCCEEDED in {row["state"] for row in last["items"]}
