@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Mapping
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -81,6 +81,8 @@ MAIN_HOST = "https://api.mch.weixin.qq.com"
 SPARE_HOST = "https://api2.mch.weixin.qq.com"
 _CODE_LIFE = timedelta(hours=2)
 _H5_LIFE = timedelta(minutes=5)
+SPARE_FIRST = timedelta(minutes=5)
+"""How long the spare host is asked first after the main one could not be reached: each try costs a buyer seconds."""
 RENEW_AFTER = timedelta(minutes=10)
 """How often certificates are fetched at most: a forged notification can name any key."""
 
@@ -115,6 +117,7 @@ class WechatGateway:
         self._hosts = [split_address(CHANNEL, url) for url in (base_url, spare_url) if url is not None]
         self._outbound, self._downloads = outbound, downloads or outbound
         self._now, self._nonce, self._keep = now, nonce, keep
+        self._spare_until = datetime.min.replace(tzinfo=UTC)
         self._renewal_wanted = False
         self._renewed_at: datetime | None = None
 
@@ -429,15 +432,23 @@ class WechatGateway:
 
     async def _exchange(self, method: str, target: str, content: Mapping[str, object] | None) -> Reply:
         body = b"" if content is None else encode_json(content)
-        for origin, path in self._hosts:
-            headers = self._signed(method, path + target, body)
+        hosts = self._hosts[::-1] if self._now() < self._spare_until else self._hosts
+        for host in hosts:
             try:
-                return await self._outbound.exchange(method, origin + path + target, headers=headers, body=body)
+                reply = await self._send(host, method, target, body)
             except Unanswered as error:
-                if error.reason in NOT_SENT and (origin, path) != self._hosts[-1]:
+                if error.reason in NOT_SENT and host != hosts[-1]:
                     continue
                 raise ChannelUnknown(channel=CHANNEL, detail=error.reason) from error
+            if host != hosts[0]:
+                self._spare_until = self._now() + (timedelta(0) if host == self._hosts[0] else SPARE_FIRST)
+            return reply
         raise AssertionError("there is at least one host")
+
+    async def _send(self, host: tuple[str, str], method: str, target: str, body: bytes) -> Reply:
+        origin, path = host
+        headers = self._signed(method, path + target, body)
+        return await self._outbound.exchange(method, origin + path + target, headers=headers, body=body)
 
     def _signed(self, method: str, target: str, body: bytes) -> dict[str, str]:
         timestamp, nonce = int(self._now().timestamp()), self._nonce()

@@ -7,8 +7,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from server.gateways.port import BadSignature, ChannelRefused, ChannelUnknown
-from server.gateways.wechat import RENEW_AFTER, WechatGateway
-from server.outbound import Outbound
+from server.gateways.wechat import RENEW_AFTER, SPARE_FIRST, WechatGateway
+from server.outbound import Outbound, Unanswered
 from tests.server.gateways.listener import Said, listening, unsigned
 from tests.server.gateways.test_wechat_calls import FACT, NUMBER, QUERY, payment
 from tests.server.gateways.wechat_pay import API_V3_KEY, NONCE, NOW, PAID, new_certificate
@@ -33,6 +33,40 @@ def test_the_spare_host_hears_what_the_main_one_could_not(wechat, nobody):
         assert run(wechat.gateway(nobody, spare_url=spare.url).query(NUMBER)) == FACT
     assert spare.targets == [QUERY]
     wechat.check(spare.asked[0])
+
+
+def test_the_spare_host_is_asked_first_for_a_while_so_that_buyers_do_not_wait_for_the_main_one(wechat, nobody):
+    at = [NOW]
+
+    def answer(asked):
+        return wechat.says(PAID, at=at[0])(asked)
+
+    with listening(answer) as spare:
+        away, heard = {nobody}, []
+
+        class Line:
+            """Counts who is tried; those `away` cannot be reached."""
+
+            async def exchange(self, method, url, **rest):
+                host = next(one for one in (nobody, spare.url) if url.startswith(one))
+                heard.append("main" if host == nobody else "spare")
+                if host in away:
+                    raise Unanswered("ConnectTimeout")
+                return await Outbound().exchange(method, url.replace(nobody, spare.url), **rest)
+
+        gateway = wechat.gateway(nobody, spare_url=spare.url, outbound=Line(), now=lambda: at[0])
+        run(gateway.query(NUMBER))
+        run(gateway.query(NUMBER))
+        assert heard == ["main", "spare", "spare"]
+        away, _ = {spare.url}, heard.clear()
+        run(gateway.query(NUMBER))  # the spare one is away now, and the main one back
+        run(gateway.query(NUMBER))
+        assert heard == ["spare", "main", "main"]
+        away, _ = {nobody}, heard.clear()
+        run(gateway.query(NUMBER))
+        at[0] += SPARE_FIRST
+        run(gateway.query(NUMBER))
+        assert heard == ["main", "spare", "main", "spare"]
 
 
 def test_nobody_at_either_host_is_unknown(wechat, nobody):
