@@ -15,7 +15,7 @@ from server.sandbox.bills import FEE_BASIS_POINTS, BillLine, Flow, day_of, flows
 from server.sandbox.moments import beijing
 
 TradeBillType = Literal["ALL", "SUCCESS", "REFUND"]
-_PRODUCTS = {"qr": "NATIVE", "h5": "MWEB", "page": "NATIVE", "jsapi": "JSAPI", "mini_program": "JSAPI"}
+_PRODUCTS = {"qr": "NATIVE", "h5": "MWEB", "jsapi": "JSAPI"}
 _NO_NUMBER = "0"
 _NOTHING = "0.00"
 
