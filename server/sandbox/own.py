@@ -125,11 +125,11 @@ class OwnDialect:
         """See `Dialect.trade_no`."""
         return f"SP{now_ms}{secrets.randbelow(10**8):08d}"
 
-    def refund_no(self, payment: Payment, now_ms: int) -> str:  # noqa: ARG002
+    def refund_no(self, payment: Payment, now_ms: int) -> str:  # noqa: ARG002 - other channels' numbers say more
         """See `Dialect.refund_no`."""
         return f"SR{now_ms}{secrets.randbelow(10**8):08d}"
 
-    def payer(self, payment: Payment) -> str:  # noqa: ARG002
+    def payer(self, payment: Payment) -> str:  # noqa: ARG002 - a new person each time
         """See `Dialect.payer`."""
         return f"sandbox-buyer-{secrets.token_hex(4)}"
 
@@ -139,9 +139,8 @@ class OwnDialect:
         """See `Dialect.payment_notice`."""
         return Notice(payment.notify_url, payment_announcement(told.claimed, event_id=told.event_id))
 
-    def refund_notice(self, payment: Payment, refund: Refund, told: Told) -> Notice | None:  # noqa: ARG002
+    def refund_notice(self, payment: Payment, refund: Refund, told: Told) -> None:
         """This protocol tells of no refunds: merchants ask."""
-        return None
 
     def message(self, notification: Notification) -> Message:
         """See `Dialect.message`; each delivery has its own timestamp and nonce."""
@@ -342,12 +341,13 @@ def _public_state(payment: Payment, at_ms: int) -> str:
 
 
 def _refund_answer(refund: Refund, at_ms: int) -> Content:
+    state = refund.state_at(at_ms)
     return {
         "out_refund_no": refund.out_refund_no,
         "refund_no": refund.refund_no,
         "out_trade_no": refund.out_trade_no,
         "amount_fen": refund.amount_fen,
-        "state": refund.state_at(at_ms),
+        "state": "failed" if state in ("abnormal", "closed") else state,
     }
 
 

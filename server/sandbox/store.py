@@ -168,7 +168,10 @@ class Store:
         return self.payment(added.lastrowid)
 
     def _payment(self, where: str, *values: object) -> Payment | None:
-        row = self._connection.execute(f"SELECT * FROM payment WHERE {where}", values).fetchone()  # noqa: S608
+        row = self._connection.execute(
+            f"SELECT * FROM payment WHERE {where}",  # noqa: S608 - conditions of our own
+            values,
+        ).fetchone()
         return Payment(**row) if row else None
 
     # Refunds

@@ -161,7 +161,7 @@ class PlatformKeys:
 
     def decrypt(self, name: KeyName, sealed: str) -> bytes | None:
         """Return what a merchant encrypted for one of our keys (RSA-OAEP with SHA-1), or None."""
-        oaep = padding.OAEP(mgf=padding.MGF1(hashes.SHA1()), algorithm=hashes.SHA1(), label=None)  # noqa: S303
+        oaep = padding.OAEP(mgf=padding.MGF1(hashes.SHA1()), algorithm=hashes.SHA1(), label=None)  # noqa: S303 - WeChat Pay's
         try:
             return self._pair(name)[1].private_key.decrypt(base64.b64decode(sealed, validate=True), oaep)
         except (binascii.Error, ValueError):

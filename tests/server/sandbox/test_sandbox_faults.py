@@ -8,7 +8,7 @@ import pytest
 
 from server.sandbox.fault_facts import FAULTS
 from server.sandbox.scenarios import SCENARIOS
-from tests.server.sandbox.peer import PATIENCE_SECONDS, Merchant
+from tests.server.sandbox.peer import PATIENCE_SECONDS, ROOT, Merchant
 from tests.server.sandbox.wechat_shop import MCHID, WechatShop, refusal
 
 NATIVE = "/v3/pay/transactions/native"
@@ -38,6 +38,9 @@ class Api:
     def order(self, **wanted):
         return self.http.post(self.base + "/faults", json=wanted)
 
+    def press(self, number, action):
+        return self.http.post(self.base + "/payments", json={"out_trade_no": number, "action": action})
+
     def orders(self):
         return self.get("/faults")["orders"]
 
@@ -66,6 +69,16 @@ def test_every_fault_is_known_by_its_facts(api):
     assert [fault["name"] for fault in known] == [fault.name for fault in FAULTS]
     assert all(fault["zh"] and fault["en"] for fault in known)
     assert len({fault["name"] for fault in known}) == len(known)
+
+
+def test_the_manual_names_every_fault_and_every_scenario():
+    manual = (ROOT / "docs" / "sandbox.md").read_text("utf-8")
+    assert [fault.name for fault in FAULTS if f"`{fault.name}`" not in manual] == []
+    shown = {
+        digits: f"| {digits} | `{name}`" + ("" if value == "1" and name != "amount_fen" else f" {value}")
+        for digits, (name, value) in SCENARIOS.items()
+    }
+    assert [digits for digits, row in shown.items() if f"{row} |" not in manual] == []
 
 
 @pytest.mark.parametrize(
@@ -201,19 +214,16 @@ def test_money_that_comes_in_a_close_is_found_after_it(shop, number):
 
 
 def test_a_programs_finger_presses_the_buttons_and_reads_the_log(shop, api, receiver, number, told):
-    press = lambda action, which=number: api.http.post(  # noqa: E731
-        f"{api.base}/payments", json={"out_trade_no": which, "action": action}
-    )
     shop.native(number, receiver.url(told))
-    assert press("pay", "KM-nobody").status_code == 404
-    assert press("steal").status_code == 400
-    (paid,) = press("pay").json()["payments"]
+    assert api.press("KM-nobody", "pay").status_code == 404
+    assert api.press(number, "steal").status_code == 400
+    (paid,) = api.press(number, "pay").json()["payments"]
     assert (paid["state"], paid["trade_no"], paid["paid_fen"]) == (
         "paid",
         shop.query(number)["transaction_id"],
         12880,
     )
-    assert len(press("again").json()["payments"]) == 2
+    assert len(api.press(number, "again").json()["payments"]) == 2
     assert api.settled(number, 2) == [("acknowledged", 1)] * 2
     first, second = (receiver.next(told) for _ in range(2))
     log = api.get("/notifications", out_trade_no=number)["notifications"]
