@@ -1,7 +1,7 @@
 """A circuit breaker for each party we call: who gave no answer time after time is left alone for a while.
 
 Closed, calls pass. After `OPENS_AFTER` calls in a row without an answer it is open and calls are refused here, so that
-buyers do not wait for what nobody answers. Once in `PROBE_SECONDS` one call passes, and its answer closes it again. An
+buyers do not wait for what nobody answers. Once in 20 seconds (`PROBE`) one call passes, and its answer closes it again. An
 answer is any, also a refusal. Each process counts for itself. Safe to use from any thread.
 """
 
@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from shared import clock
 
 OPENS_AFTER = 3
-PROBE_SECONDS = 20.0
+PROBE = timedelta(seconds=20)
 
 
 @dataclass(slots=True)
 class _Circuit:
     silent: int = 0
-    probe_at: float = 0.0
+    probe_at: datetime | None = None
 
 
 class Breakers:
@@ -35,15 +36,15 @@ class Breakers:
             return self._of(name).silent >= OPENS_AFTER
 
     def passes(self, name: str) -> bool:
-        """Whether a call may be made now. Of an open breaker's, one each `PROBE_SECONDS`."""
-        now = clock.monotonic_seconds()
+        """Whether a call may be made now. Of an open breaker's, one each 20 seconds (`PROBE`)."""
+        now = clock.now()
         with self._lock:
             circuit = self._of(name)
             if circuit.silent < OPENS_AFTER:
                 return True
-            if now < circuit.probe_at:
+            if circuit.probe_at is not None and now < circuit.probe_at:
                 return False
-            circuit.probe_at = now + PROBE_SECONDS
+            circuit.probe_at = now + PROBE
             return True
 
     def note(self, name: str, *, answered: bool) -> bool:
@@ -54,7 +55,7 @@ class Breakers:
             circuit.silent = 0 if answered else circuit.silent + 1
             is_open = circuit.silent >= OPENS_AFTER
             if is_open and not was_open:
-                circuit.probe_at = clock.monotonic_seconds() + PROBE_SECONDS
+                circuit.probe_at = clock.now() + PROBE
             return is_open != was_open
 
     def _of(self, name: str) -> _Circuit:

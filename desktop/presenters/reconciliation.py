@@ -20,6 +20,7 @@ from shared.contracts.reports import DaySummary, LedgerTotal
 ACCOUNTS = {
     "psp": ("渠道待到账", "Receivable from channels"),
     "escrow": ("买家已付待发货", "Escrow of buyers"),
+    "suspense": ("挂账款项", "Set aside, pays no order"),
     "supplier_pending": ("应付供应商", "Payable to suppliers"),
     "fee": ("平台服务费收入", "Platform fees"),
 }

@@ -9,6 +9,7 @@ import hashlib
 import json
 import secrets
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -16,8 +17,12 @@ import pytest
 from sqlalchemy import select
 
 from server import migrations
+from server.payments.exceptions import acting
+from server.payments.model import PaymentException
+from server.policy import SYSTEM
 from server.stock import alerts
 from shared import clock
+from shared.contracts.payments import ProposeAction
 from shared.states import AlertKind
 from tests.server.conftest import opened, signed
 from tests.world import ANNA, BEN, PASSWORD
@@ -46,6 +51,7 @@ MATRIX = {
     "GET /readyz": ALL,
     "GET /metrics": "401 401 401 401 401 401 401 401",  # asked through a proxy
     "POST /pay/{channel}/notify": "400 400 400 400 400 400 400 400",  # signed, and of nothing
+    "GET /pay/{channel}/notify": "401 401 401 401 401 401 401 401",  # by nobody
     # the shop
     "GET /": ALL,
     "GET /c/{code}": ALL,
@@ -103,6 +109,11 @@ MATRIX = {
     "GET /api/orders": STAFF,
     "GET /api/orders/{code}": SCOPED,
     "GET /api/exceptions": "401 401 401 200 200 200 403 403",
+    "GET /api/exceptions/{exception_id}": "401 401 401 200 200 200 403 403",
+    "POST /api/exceptions/{exception_id}/propose": "401 401 401 200 200 200 403 403",
+    "POST /api/exceptions/{exception_id}/approve": "401 401 401 200 200 200 403 403",
+    "GET /api/channels": "401 401 401 200 200 200 403 403",
+    "PUT /api/channels/{code}": "401 401 401 200 200 403 403 403",
     "GET /api/reports/days/{day}": REPORT,
     "GET /api/reports/days/{day}/orders": REPORT,
     "GET /api/reports/days/{day}/payments": REPORT,
@@ -122,12 +133,33 @@ class Stage:
     commit: Any
     alert: UUID
     done: list
+    exceptions: list
+
+    def orphan(self, tag: str, *, proposed: bool) -> dict[str, Any]:
+        """The request about money without an order that has just come, and that somebody has `proposed` to refund."""
+        shop = self.site.world
+        checkout = SimpleNamespace(attempt=SimpleNamespace(out_trade_no=f"NOT-OURS-{tag}", amount_fen=4_500))
+        shop.apply(shop.fact(checkout))
+        with shop.ctx.db.tx() as tx:
+            row = tx.scalars(select(PaymentException).where(PaymentException.out_trade_no == f"NOT-OURS-{tag}")).one()
+            self.exceptions.append(row.id)
+            said = {"action": "refund", "note": "退回", "version": row.version}
+            if proposed:
+                acting.propose(tx, row.id, ProposeAction(**said), actor=SYSTEM, request_id=None)
+                return {"json": {"approved": False, "version": row.version}}
+        return {"json": said}
+
+    def switch(self) -> dict[str, Any]:
+        """A switch of the channel that leaves it on, from its current version."""
+        [sandbox] = self.site.get("/api/channels", by="wang").json()
+        return {"json": {"enabled": True, "reason": "恢复", "version": sandbox["version"]}}
 
     def address(self, route: str) -> str:
         """The concrete address that a route stands for: always of the supplier "own" and of anna's order."""
         method, template = route.split(" ")
         day = clock.shop_day(clock.now())
         path = template.replace("{name:path}", "none.0.css").replace("{token}", "A" * 22)
+        path = path.replace("/api/channels/{code}", "/api/channels/sandbox")
         path = path.replace("/c/{code}", "/c/games").replace("/p/{code}", "/p/steam").replace("{code}", self.code)
         path = path.replace("/api/imports/{import_id}", f"/api/imports/{self.done[0].id}")
         for name, value in (
@@ -137,6 +169,7 @@ class Stage:
             ("sku", "STEAM-50"),
             ("import_id", self.done[1].id if method == "DELETE" else self.imported.id),
             ("alert_id", self.alert),
+            ("exception_id", self.exceptions[-1]),
             ("n", 0),
             ("seq", 1),
             ("day", day),
@@ -186,6 +219,8 @@ class Stage:
         found = hashlib.sha256()
         with self.site.world.ctx.db.read() as tx:
             for table in migrations.METADATA.sorted_tables:
+                if table.name == "payment_callback":
+                    continue  # what a channel did not sign is kept as evidence
                 lines = sorted(repr(tuple(row)) for row in tx.execute(select(table)))
                 found.update(f"{table.name}\n{lines}".encode())
         return found.hexdigest()
@@ -224,6 +259,9 @@ REQUESTS = {
         "json": {"reason": "核对投诉", "totp": stage.site.world.enrol(by).at(clock.now())}
     },
     "PUT /api/stock/{sku}/alerts": lambda _stage, _tag, _by: {"json": {"below": 10}},
+    "POST /api/exceptions/{exception_id}/propose": lambda stage, tag, _by: stage.orphan(tag, proposed=False),
+    "POST /api/exceptions/{exception_id}/approve": lambda stage, tag, _by: stage.orphan(tag, proposed=True),
+    "PUT /api/channels/{code}": lambda stage, _tag, _by: stage.switch(),
     "POST /sync/v1/imports/{import_id}/commit": lambda stage, _tag, _by: {
         "json": json.loads(stage.commit.model_dump_json())
     },
@@ -257,7 +295,9 @@ def stage(tmp_path_factory):
                 tx, AlertKind.OFFERED_ELSEWHERE, sku_id=steam.sku_id, supplier_id=steam.supplier_id, add=1
             )
             [alert] = alerts.standing(tx, [AlertKind.OFFERED_ELSEWHERE], [steam.sku_id]).values()
-        yield Stage(site, bought.order.code, steam.product_id, imported, sealed, commit, alert.id, done)
+        stage = Stage(site, bought.order.code, steam.product_id, imported, sealed, commit, alert.id, done, [])
+        stage.orphan("0", proposed=False)
+        yield stage
 
 
 def test_every_route_of_the_app_has_its_line(stage):

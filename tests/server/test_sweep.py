@@ -7,8 +7,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
+from server import breaker
 from server.ledger import actions as ledger
-from server.payments import checkout, ending, queries
+from server.payments import asking, checkout, notices, queries
 from server.payments.model import PaymentCallback
 from server.stock.model import StockUnit
 from shared import clock, ids
@@ -109,7 +110,7 @@ def test_a_kept_notification_is_settled_by_what_the_channel_says(shop, answers, 
     headers = shop.channel.signed(body)
     with monkeypatch.context() as broken:
         broken.setattr(ledger, "post", None)  # the writer fails
-        asyncio.run(checkout.notice(shop.ctx, "sandbox", headers, body))
+        asyncio.run(notices.take(shop.ctx, notices.Told("sandbox", headers, body)))
     with shop.ctx.db.read() as tx:
         assert tx.scalars(select(PaymentCallback.state)).all() == ["deferred"]
     answers.state, answers.status = answer, 503
@@ -141,7 +142,7 @@ def test_a_payment_that_nobody_can_make_any_more_is_not_asked_about_for_ever(sho
 
 
 def test_a_flood_of_unpaid_orders_is_ended_in_one_sweep(shop, answers, monkeypatch):
-    monkeypatch.setattr(ending, "SWEEP_PAGE", 20)
+    monkeypatch.setattr(asking, "SWEEP_PAGE", 20)
     shop.stock("STEAM-50", 90)
     placed = [shop.place(ids.new_id(), "STEAM-50") for _ in range(90)]
     with clock.fixed(placed[-1].order.expires_at + timedelta(seconds=1)):
@@ -157,7 +158,7 @@ def test_a_channel_that_is_away_costs_a_few_waits_and_not_one_an_order(shop, ans
     answers.status = 503
     with clock.fixed(placed[-1].order.expires_at + timedelta(seconds=1)):
         checkout.sweep(shop.ctx)
-        assert answers.asked <= ending.AWAY_AFTER + 2 * ending.AT_ONCE
+        assert answers.asked <= breaker.OPENS_AFTER + 2 * asking.AT_ONCE
         assert {shop.order(one).state for one in placed} == {OrderState.PENDING_PAYMENT}
         asked = answers.asked
         checkout.sweep(shop.ctx)  # they are looked at again in a minute
