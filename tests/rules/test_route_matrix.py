@@ -19,11 +19,13 @@ from sqlalchemy import select
 from server import migrations
 from server.payments.exceptions import acting
 from server.payments.model import PaymentException
+from server.payments.refunds import actions as refunds
+from server.payments.refunds import asking
 from server.policy import SYSTEM
 from server.stock import alerts
 from shared import clock
-from shared.contracts.payments import ProposeAction
-from shared.states import AlertKind
+from shared.contracts.payments import AnswerRefund, ProposeAction, StartRefund
+from shared.states import AlertKind, RefundReason
 from tests.server.conftest import opened, signed
 from tests.world import ANNA, BEN, PASSWORD
 
@@ -112,6 +114,13 @@ MATRIX = {
     "GET /api/exceptions/{exception_id}": "401 401 401 200 200 200 403 403",
     "POST /api/exceptions/{exception_id}/propose": "401 401 401 200 200 200 403 403",
     "POST /api/exceptions/{exception_id}/approve": "401 401 401 200 200 200 403 403",
+    "GET /api/refunds": STAFF,
+    "GET /api/refunds/{refund_id}": SCOPED,
+    "POST /api/orders/{code}/refunds": "401 401 401 201 201 403 403 403",
+    "POST /api/refunds/{refund_id}/answer": "401 401 401 200 403 403 200 404",
+    "POST /api/refunds/{refund_id}/decide": "401 401 401 200 200 403 403 403",
+    "POST /api/refunds/{refund_id}/check": "401 401 401 200 403 200 403 403",
+    "POST /api/refunds/{refund_id}/retry": "401 401 401 200 200 200 403 403",
     "GET /api/channels": "401 401 401 200 200 200 403 403",
     "PUT /api/channels/{code}": "401 401 401 200 200 403 403 403",
     "GET /api/reports/days/{day}": REPORT,
@@ -134,6 +143,28 @@ class Stage:
     alert: UUID
     done: list
     exceptions: list
+    refund: Any = None
+    bought: str = ""
+
+    def refunded(self, waits_for: str) -> dict[str, Any]:
+        """The request about a refund of a key that anna has just bought, which waits for what it says."""
+        shop, said = self.site.world, REFUND_WORDS[waits_for]
+        order = shop.buy(ANNA, "STEAM-50").order
+        self.bought = order.code
+        if waits_for == "start":
+            return {"json": said}
+        with shop.ctx.db.tx() as tx:
+            if waits_for in {"answer", "decide"}:
+                wish = asking.Wish(order_id=order.id, reason=RefundReason.DEFECTIVE)
+                row = asking.ask(tx, wish, actor=f"buyer:{ANNA}")
+                if waits_for == "decide":
+                    no = AnswerRefund(answer="refuse", evidence="已使用", version=row.version)
+                    refunds.answer(tx, row.id, no, actor=SYSTEM, check_above=0)
+            else:
+                limit = 0 if waits_for == "check" else 10**6
+                row = refunds.start_by_shop(tx, order.id, StartRefund(reason="x"), actor=SYSTEM, check_above=limit)
+            self.refund = row.id
+            return {"json": said | {"version": row.version}}
 
     def orphan(self, tag: str, *, proposed: bool) -> dict[str, Any]:
         """The request about money without an order that has just come, and that somebody has `proposed` to refund."""
@@ -160,6 +191,7 @@ class Stage:
         day = clock.shop_day(clock.now())
         path = template.replace("{name:path}", "none.0.css").replace("{token}", "A" * 22)
         path = path.replace("/api/channels/{code}", "/api/channels/sandbox")
+        path = path.replace("/api/orders/{code}/refunds", f"/api/orders/{self.bought}/refunds")
         path = path.replace("/c/{code}", "/c/games").replace("/p/{code}", "/p/steam").replace("{code}", self.code)
         path = path.replace("/api/imports/{import_id}", f"/api/imports/{self.done[0].id}")
         for name, value in (
@@ -170,6 +202,7 @@ class Stage:
             ("import_id", self.done[1].id if method == "DELETE" else self.imported.id),
             ("alert_id", self.alert),
             ("exception_id", self.exceptions[-1]),
+            ("refund_id", self.refund),
             ("n", 0),
             ("seq", 1),
             ("day", day),
@@ -227,6 +260,13 @@ class Stage:
 
 
 ORDER = {"sku": "STEAM-50", "quantity": 1, "amount_fen": 4_500, "channel": "sandbox"}
+REFUND_WORDS = {
+    "start": {"reason": "补偿"},
+    "answer": {"answer": "agree"},
+    "decide": {"approve": False, "reason": "记录显示已使用"},
+    "check": {"approve": True},
+    "retry": {},
+}
 PERSON = {"name": "新人", "role": "operator", "password": "seven green boats"}
 
 # What a route needs besides its address: made from the stage, a tag that is new each time, and who asks.
@@ -261,6 +301,12 @@ REQUESTS = {
     "PUT /api/stock/{sku}/alerts": lambda _stage, _tag, _by: {"json": {"below": 10}},
     "POST /api/exceptions/{exception_id}/propose": lambda stage, tag, _by: stage.orphan(tag, proposed=False),
     "POST /api/exceptions/{exception_id}/approve": lambda stage, tag, _by: stage.orphan(tag, proposed=True),
+    "GET /api/refunds/{refund_id}": lambda stage, _tag, _by: _without_body(stage.refunded("answer")),
+    "POST /api/orders/{code}/refunds": lambda stage, _tag, _by: stage.refunded("start"),
+    "POST /api/refunds/{refund_id}/answer": lambda stage, _tag, _by: stage.refunded("answer"),
+    "POST /api/refunds/{refund_id}/decide": lambda stage, _tag, _by: stage.refunded("decide"),
+    "POST /api/refunds/{refund_id}/check": lambda stage, _tag, _by: stage.refunded("check"),
+    "POST /api/refunds/{refund_id}/retry": lambda stage, _tag, _by: stage.refunded("retry"),
     "PUT /api/channels/{code}": lambda stage, _tag, _by: stage.switch(),
     "POST /sync/v1/imports/{import_id}/commit": lambda stage, _tag, _by: {
         "json": json.loads(stage.commit.model_dump_json())
@@ -273,6 +319,11 @@ REQUESTS = {
 }
 
 
+def _without_body(_request: dict[str, Any]) -> dict[str, Any]:
+    """What is asked by address alone, of something that had to be there."""
+    return {}
+
+
 def _digest(content: bytes) -> str:
     return f"sha-256=:{base64.b64encode(hashlib.sha256(content).digest()).decode()}:"
 
@@ -281,7 +332,7 @@ def _digest(content: bytes) -> str:
 def stage(tmp_path_factory):
     with opened(tmp_path_factory.mktemp("matrix")) as site:
         shop = site.world
-        shop.stock("STEAM-50", 40)
+        shop.stock("STEAM-50", 100)
         done = [shop.stock("MUSIC-30", shop.keys("MUSIC-30", 2, start=start)) for start in (0, 10)]
         bought = shop.buy(ANNA, "STEAM-50")
         imported, sealed, commit = shop.announce("STEAM-50", shop.keys("STEAM-50", 3, start=500))
