@@ -213,7 +213,7 @@ _OPENED = (
 _NOT_OPENED = (
     update(_ATTEMPT)
     .where(_ATTEMPT.c.id == bindparam("attempt"), _ATTEMPT.c.state == AttemptState.CREATED.value)
-    .values(state=bindparam("to"), product=bindparam("how"))
+    .values(state=bindparam("to"), product=bindparam("how"), query_at=bindparam("ask_at"))
 )
 
 
@@ -223,7 +223,16 @@ def open_attempts(tx: Tx, commands: Sequence[OpenAttempt]) -> list[None]:
     opened = [_link(one, one.opened) for one in in_order if one.opened is not None]
     if opened:
         tx.connection().execute(_OPENED, opened)
-    others = [{"attempt": one.attempt.id, "how": one.product, "to": one.to.value} for one in in_order if not one.opened]
+    others = [
+        {
+            "attempt": one.attempt.id,
+            "how": one.product,
+            "to": one.to.value,
+            "ask_at": None if one.to is AttemptState.CLOSED else one.attempt.query_at,
+        }
+        for one in in_order
+        if not one.opened
+    ]
     if others:
         tx.connection().execute(_NOT_OPENED, others)
     for one in in_order:

@@ -11,7 +11,7 @@ from server import audit, changes
 from server.db import Tx
 from server.payments.model import PaymentException
 from shared import clock
-from shared.states import ExceptionKind, ExceptionState, may_move, require_move
+from shared.states import ExceptionAction, ExceptionKind, ExceptionState, may_move, require_move
 
 SYSTEM = "system"
 
@@ -57,7 +57,9 @@ def end(tx: Tx, row: PaymentException, *, closed_by: str) -> None:
 
 def _reopen(tx: Tx, row: PaymentException) -> None:
     require_move(ExceptionState(row.state), ExceptionState.OPEN)
-    row.state, row.action, row.note, row.refund_id = ExceptionState.OPEN.value, None, None, None
+    if row.action == ExceptionAction.REFUND or row.action is None:  # its refund failed: another one may be started
+        row.refund_id = None
+    row.state, row.action, row.note = ExceptionState.OPEN.value, None, None
     row.proposed_by, row.proposed_at, row.approved_by, row.due_at = None, None, None, None
     _told(tx, row, actor=SYSTEM)
 

@@ -1,0 +1,226 @@
+"""Paying an order: one open attempt at a time, another way to pay, links that end, and pages that wait for money."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from server.gateways.port import ChannelRefused, ChannelUnknown, Payer, Reason
+from server.orders import actions as orders
+from server.payments import actions, attempts, channels, checkout, queries, watching
+from server.payments.attempts import NotPayable
+from server.payments.queries import PayStage
+from shared import clock, ids
+from shared.errors import Busy, TooMany
+from shared.states import AttemptState, FoundBy, OrderState
+from tests.server.till import Till
+from tests.world import ANNA, world
+
+STEAM = 4_500
+
+
+@pytest.fixture
+def shop(tmp_path):
+    with world("sqlite://", tmp_path) as built:
+        built.stock("STEAM-50", 3)
+        built.wechat, built.alipay = Till("wechat", products=("qr", "h5", "jsapi")), Till("alipay")
+        built.ctx.gateways.update(wechat=built.wechat, alipay=built.alipay)
+        yield built
+
+
+def run(work):
+    return asyncio.run(work)
+
+
+def place(shop, channel="wechat", **how):
+    command = orders.PlaceOrder(ANNA, ids.new_token(), "STEAM-50", 1, STEAM, channel)
+    return run(checkout.place(shop.ctx, command, **how))
+
+
+def state_of(shop, placed):
+    with shop.ctx.db.read() as tx:
+        order = checkout.order_queries.find(tx, placed.code)
+        return order, queries.pay_state(tx, order), queries.attempts_of(tx, [order.id])[order.id]
+
+
+def pay_again(shop, placed, channel, **how):
+    return run(checkout.pay_again(shop.ctx, placed.code, channel, **how))
+
+
+def test_a_product_is_opened_as_the_buyer_is_and_a_code_alone_can_be_paid(shop):
+    placed = place(shop)
+    assert (placed.pay_url, placed.qr_text is not None, placed.trouble) == (None, True, None)
+    _, seen, [attempt] = state_of(shop, placed)
+    assert (seen.stage, attempt.state, attempt.product) == (PayStage.READY, AttemptState.PENDING, "qr")
+    sheet = place(shop, product="jsapi", payer=Payer(user_id="openid-1"))
+    _, seen, [attempt] = state_of(shop, sheet)
+    assert (seen.stage, seen.invoke, attempt.product) == (PayStage.READY, {"prepay_id": "openid-1"}, "jsapi")
+    with pytest.raises(channels.ChannelOff):
+        place(shop, channel="alipay", product="jsapi")
+    assert shop.level("STEAM-50").held == 2
+
+
+def test_another_channel_closes_the_first_payment_before_it_opens_its_own(shop):
+    placed = place(shop)
+    assert pay_again(shop, placed, "alipay") is None
+    _, seen, [first, second] = state_of(shop, placed)
+    assert (first.state, second.state, second.channel) == (AttemptState.CLOSED, AttemptState.PENDING, "alipay")
+    assert shop.wechat.payments[first.out_trade_no].state == "closed"
+    assert (seen.stage, seen.attempt.id) == (PayStage.READY, second.id)
+    assert pay_again(shop, placed, "alipay") is None  # the same again: what is open stays as it is
+    assert len(shop.alipay.created) == 1
+    shop.alipay.pay(second.out_trade_no)
+    run(checkout.refresh(shop.ctx, placed.code))
+    order, seen, [_, paid] = state_of(shop, placed)
+    assert (order.state, seen.stage, paid.found_by) == (OrderState.DELIVERED, PayStage.ENDED, FoundBy.PAGE)
+    with pytest.raises(NotPayable):
+        pay_again(shop, placed, "wechat")
+    shop.check()
+
+
+def test_money_that_came_first_wins_over_the_wish_to_pay_otherwise(shop):
+    placed = place(shop)
+    _, _, [first] = state_of(shop, placed)
+    shop.wechat.pay(first.out_trade_no)
+    assert pay_again(shop, placed, "alipay") is None
+    order, _, [paid] = state_of(shop, placed)
+    assert (order.state, paid.state, shop.alipay.created) == (OrderState.DELIVERED, AttemptState.PAID, [])
+    shop.check()
+
+
+def test_while_the_first_channel_says_nothing_no_second_payment_is_opened(shop):
+    placed = place(shop)
+    shop.wechat.silent = True
+    with pytest.raises(checkout.StillOpen):
+        pay_again(shop, placed, "alipay")
+    _, seen, [first] = state_of(shop, placed)
+    assert (first.state, seen.stage, shop.alipay.created) == (AttemptState.PENDING, PayStage.READY, [])
+
+
+def test_a_link_that_has_ended_is_made_anew_under_the_same_number(shop):
+    shop.wechat.valid_until = clock.now() + timedelta(minutes=5)
+    placed = place(shop, product="h5")
+    with clock.fixed(clock.now() + timedelta(minutes=6)):
+        assert state_of(shop, placed)[1].stage is PayStage.RENEW
+        shop.wechat.valid_until = None
+        assert pay_again(shop, placed, "wechat", product="h5") is None
+        _, seen, [only] = state_of(shop, placed)
+    assert (seen.stage, only.valid_until) == (PayStage.READY, None)
+    first, second = shop.wechat.created
+    assert first == second, "the same number with the same content"
+
+
+def test_a_channel_that_did_not_answer_is_asked_under_the_same_number_and_not_twice(shop):
+    shop.wechat.silent = True
+    placed = place(shop)
+    assert isinstance(placed.trouble, ChannelUnknown)
+    _, seen, [attempt] = state_of(shop, placed)
+    assert (attempt.state, seen.stage) == (AttemptState.UNKNOWN, PayStage.OPENING)
+    shop.wechat.silent = False
+    run(checkout.refresh(shop.ctx, placed.code))
+    _, seen, [same] = state_of(shop, placed)
+    assert (same.id, same.state, seen.stage) == (attempt.id, AttemptState.PENDING, PayStage.READY)
+    assert [one.out_trade_no for one in shop.wechat.created] == [attempt.out_trade_no]
+
+
+def test_a_channel_that_refuses_leaves_nothing_open_and_another_one_takes_over(shop):
+    shop.wechat.refuses = "NO_AUTH"
+    placed = place(shop)
+    assert isinstance(placed.trouble, ChannelRefused)
+    _, seen, [refused] = state_of(shop, placed)
+    assert (refused.state, refused.query_at, seen.stage) == (AttemptState.CLOSED, None, PayStage.CHOOSE)
+    assert pay_again(shop, placed, "alipay") is None
+    assert state_of(shop, placed)[1].stage is PayStage.READY
+
+
+def test_a_number_that_is_used_up_is_followed_by_a_new_one(shop):
+    shop.wechat.silent = True
+    placed = place(shop)
+    shop.wechat.silent, shop.wechat.refuses = False, Reason.OUT_TRADE_NO_USED
+    for tries in range(1, 7):
+        assert isinstance(pay_again(shop, placed, "wechat"), ChannelRefused)
+        its = state_of(shop, placed)[2]
+        assert ({one.state for one in its}, len(its)) == ({AttemptState.CLOSED}, tries + 1)
+    with pytest.raises(TooMany):
+        pay_again(shop, placed, "wechat")
+    assert len({one.out_trade_no for one in shop.wechat.created}) == len(its)
+
+
+def test_two_wishes_at_once_open_one_payment(shop):
+    placed = place(shop)
+
+    async def both():
+        wishes = (checkout.pay_again(shop.ctx, placed.code, "alipay") for _ in range(2))
+        return await asyncio.gather(*wishes, return_exceptions=True)
+
+    assert run(both()) == [None, None]
+    _, _, its = state_of(shop, placed)
+    assert [one.state for one in its] == [AttemptState.CLOSED, AttemptState.PENDING]
+    assert len({payment.out_trade_no for payment in shop.alipay.created}) == 1
+
+
+def test_both_attempts_paid_deliver_once_and_the_second_money_is_set_aside_to_go_back(shop):
+    placed = place(shop)
+    _, _, [first] = state_of(shop, placed)
+    pay_again(shop, placed, "alipay")
+    _, _, [_, second] = state_of(shop, placed)
+    facts = (shop.alipay.pay(second.out_trade_no), shop.wechat.pay(first.out_trade_no))
+    outcomes = [
+        shop.ctx.batch.call(actions.ApplyPayment.of(shop.ctx.gateways[fact.channel], fact, FoundBy.CALLBACK))
+        for fact in (*facts, *facts)
+    ]
+    kinds = actions.Outcome
+    assert outcomes == [kinds.APPLIED, kinds.EXCEPTION, kinds.REPEATED, kinds.REPEATED]
+    assert shop.level("STEAM-50").sold == 1
+    assert [one.state for one in state_of(shop, placed)[2]] == [AttemptState.PAID] * 2
+    shop.check()
+
+
+# --- waiting ---
+
+
+def test_a_page_that_waits_is_told_at_once_and_asks_the_channel_when_nobody_told(shop):
+    placed = place(shop)
+    order, _, [attempt] = state_of(shop, placed)
+    shop.wechat.pay(attempt.out_trade_no)
+
+    async def seen():
+        with clock.fixed(attempt.created_at + watching.OVERDUE):
+            return [standing async for standing in watching.watch(shop.ctx, order.id, seconds=20)]
+
+    first, last = run(seen())
+    assert (first.order, first.attempt) == (OrderState.PENDING_PAYMENT, AttemptState.PENDING)
+    assert (last.order, last.attempt, shop.ctx.signals.waiting) == (OrderState.DELIVERED, AttemptState.PAID, 0)
+    assert shop.wechat.asked == [attempt.out_trade_no]
+
+
+def test_a_look_too_soon_or_too_often_asks_nobody(shop):
+    placed = place(shop)
+    _, _, [attempt] = state_of(shop, placed)
+    run(watching.look(shop.ctx, attempt))
+    assert shop.wechat.asked == []
+    with clock.fixed(attempt.created_at + watching.OVERDUE):
+        for _ in range(3):
+            run(watching.look(shop.ctx, attempt))
+        run(checkout.refresh(shop.ctx, placed.code))
+    assert shop.wechat.asked == [attempt.out_trade_no]
+
+
+def test_so_many_pages_may_wait_and_no_more(shop, monkeypatch):
+    monkeypatch.setattr("server.signals.MOST_WAITING", 1)
+    order, _, _ = state_of(shop, place(shop))
+
+    async def two():
+        async with shop.ctx.signals.bell(order.id):
+            await anext(aiter(watching.watch(shop.ctx, order.id)))
+
+    with pytest.raises(Busy):
+        run(two())
+
+
+def test_an_open_attempt_is_found_by_its_product_too(shop):
+    placed = place(shop)
+    assert pay_again(shop, placed, "wechat", product="h5") is None
+    _, seen, [first, second] = state_of(shop, placed)
+    assert (first.state, second.product, seen.attempt.id) == (AttemptState.CLOSED, "h5", second.id)
+    assert attempts.OPEN_STATES == ("created", "pending", "unknown")

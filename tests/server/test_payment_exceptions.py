@@ -1,0 +1,273 @@
+"""Money and orders that need a person: seen with evidence, decided by two, done once; some are dealt with unasked."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import anyio.from_thread
+import pytest
+from sqlalchemy import func, select
+
+from server import app
+from server.audit import AuditEvent
+from server.changes import ChangeInbox
+from server.gateways.port import PaymentFact
+from server.ledger import queries as ledger
+from server.payments import checkout
+from server.payments.actions import ApplyPayment, Outcome
+from server.payments.exceptions import closing, raising
+from server.payments.model import PaymentAttempt, PaymentException, UnmatchedPayment
+from server.payments.refunds.model import Refund
+from shared import clock
+from shared.contracts.payments import EVIDENCE
+from shared.states import AttemptState, ExceptionKind, FoundBy, OrderState, UnmatchedState
+from tests import engines
+from tests.server.conftest import Site, opened
+from tests.world import ANNA, BEN, CARA, MERCHANT, world
+
+WEEK = 7 * 24 * 60
+
+
+@pytest.fixture
+def site(tmp_path):
+    """A shop where people have a week before money goes back by itself."""
+    with (
+        world(engines.url("sqlite"), tmp_path, refund_after_minutes=WEEK) as shop,
+        anyio.from_thread.start_blocking_portal() as portal,
+    ):
+        shop.stock("STEAM-50", 2)
+        yield Site(shop, app.build(shop.ctx.settings, ctx=shop.ctx), portal)
+
+
+def listed(site, **query):
+    answer = site.get("/api/exceptions", by="li", params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["items"]
+
+
+def propose(site, one, action, *, by="li", **more):
+    body = {"action": action, "note": "核对过渠道后台", "version": one["version"], **more}
+    return site.post(f"/api/exceptions/{one['id']}/propose", by=by, json=body)
+
+
+def approve(site, one, *, by="zhou", approved=True, version=None):
+    body = {"approved": approved, "version": version or one["version"]}
+    return site.post(f"/api/exceptions/{one['id']}/approve", by=by, json=body)
+
+
+def problem(answer):
+    return answer.status_code, answer.json()["code"]
+
+
+def money(site):
+    with site.world.ctx.db.read() as tx:
+        found = {}
+        for balance in ledger.balances(tx):
+            found[balance.account.kind] = found.get(balance.account.kind, 0) + balance.net
+    return {kind: net for kind, net in found.items() if net}
+
+
+def refunds(site):
+    with site.world.ctx.db.read() as tx:
+        return list(tx.scalars(select(Refund).order_by(Refund.id)))
+
+
+def fact(**other):
+    """What a channel says of 45.00 paid."""
+    told = PaymentFact("sandbox", "N-000001", "P-1", MERCHANT, 4_500, "CNY", "paid", clock.now(), None)
+    return replace(told, **other)
+
+
+def unsold(site):
+    """An order that was paid late, when nothing was left."""
+    shop = site.world
+    late = shop.place(ANNA, "STEAM-50", 2)
+    shop.ctx.batch.call(checkout.EndUnpaid(late.order.id, OrderState.EXPIRED, ()))
+    shop.buy(BEN, "STEAM-50", 2)
+    assert shop.apply(shop.fact(late)) is Outcome.EXCEPTION
+    return late
+
+
+def orphan(site, amount=4_500, **other):
+    """Money with a number that is not ours."""
+    told = fact(out_trade_no="NOT-OURS-000001", provider_no="S-orphan-1", amount_fen=amount, **other)
+    assert site.world.apply(told) is Outcome.EXCEPTION
+    return listed(site)[-1]
+
+
+def test_an_exception_says_what_happened_and_what_can_be_done(site):
+    late = unsold(site)
+    [one] = listed(site)
+    assert (one["kind"], one["state"], one["order_code"]) == ("paid_no_stock", "open", late.order.code)
+    assert one["actions"] == ["deliver", "refund"]
+    assert one["due_at"] is not None
+    told = {entry["name"]: entry["value"] for entry in one["evidence"]}
+    assert told["received_fen"] == told["expected_fen"] == "9000"
+    assert (told["found_by"], told["provider_no"]) == ("callback", site.world.fact(late).provider_no)
+    assert set(told) <= set(EVIDENCE), "every name has its words"
+    assert site.get(f"/api/exceptions/{one['id']}", by="zhou").json() == one
+    assert problem(site.get(f"/api/exceptions/{one['id']}", by="chen")) == (403, "not_allowed")
+    assert problem(site.get(f"/api/exceptions/{site.device('li')}", by="li")) == (404, "not_found")
+    site.world.check()
+
+
+def test_goods_move_when_two_people_say_so_whatever_their_role(site):
+    late = unsold(site)
+    [one] = listed(site)
+    assert problem(propose(site, one, "dismiss")) == (409, "action_not_possible")
+    proposed = propose(site, one, "deliver", by="wang").json()
+    assert (proposed["state"], proposed["proposed_by"], proposed["actions"]) == ("proposed", "王敏", [])
+    assert problem(approve(site, proposed, by="wang")) == (409, "proposed_by_you"), "an admin is not exempt"
+    assert problem(approve(site, one, version=one["version"])) == (409, "exception_changed")
+    assert problem(approve(site, proposed)) == (409, "still_no_stock")
+    assert listed(site)[0] == proposed, "what could not be done has changed nothing"
+    site.world.stock("STEAM-50", site.world.keys("STEAM-50", 2, start=50))
+    done = approve(site, proposed).json()
+    assert (done["state"], done["open"], done["approved_by"], done["closed_by"]) == ("closed", False, "周洁", "周洁")
+    assert site.world.order(late).state == OrderState.DELIVERED
+    assert money(site)["psp"] == 18_000
+    assert "escrow" not in money(site)
+    assert (listed(site), listed(site, open="false")) == ([], [done])
+    with site.world.ctx.db.read() as tx:
+        steps = select(AuditEvent.actor, AuditEvent.detail).where(AuditEvent.action == "exception.approve")
+        [(actor, detail)] = tx.execute(steps)
+        changed = select(func.count()).where(ChangeInbox.entity == "exception")
+        assert tx.scalar(changed) >= 3
+    users = site.world.users
+    assert actor == f"staff:{users['zhou']}"
+    assert json.loads(detail)["proposed_by"] == f"staff:{users['wang']}"
+    assert problem(approve(site, done)) == (409, "action_not_possible")
+    site.world.check()
+
+
+def test_what_the_second_person_does_not_approve_is_open_again(site):
+    unsold(site)
+    [one] = listed(site)
+    proposed = propose(site, one, "refund").json()
+    back = approve(site, proposed, approved=False).json()
+    assert (back["state"], back["action"], back["proposed_by"]) == ("open", None, None)
+    assert back["actions"] == ["deliver", "refund"]
+    assert refunds(site) == []
+    site.world.check()
+
+
+def test_money_of_no_order_goes_back_when_two_people_say_so_and_closes_with_its_refund(site):
+    one = orphan(site)
+    assert (one["kind"], one["actions"]) == ("unknown_payment", ["refund", "attach"])
+    assert money(site) == {"psp": 4_500, "suspense": 4_500}
+    working = approve(site, propose(site, one, "refund").json()).json()
+    assert (working["state"], working["actions"]) == ("working", [])
+    [refund] = refunds(site)
+    assert (str(refund.id), refund.amount_fen, refund.cause) == (working["refund_id"], 4_500, "unmatched")
+    assert (refund.out_trade_no, refund.asked_by) == ("NOT-OURS-000001", f"staff:{site.world.users['li']}")
+    with site.world.ctx.db.tx() as tx:
+        closing.refund_ended(tx, refund.id, succeeded=False)
+    assert (listed(site)[0]["state"], listed(site)[0]["refund_id"]) == ("open", None)
+
+
+def test_money_is_attached_to_the_order_it_was_meant_for(site):
+    shop = site.world
+    shop.stock("MUSIC-30", 1)
+    meant, dear = shop.place(ANNA, "STEAM-50"), shop.place(BEN, "STEAM-50")
+    shop.ctx.batch.call(checkout.EndUnpaid(meant.order.id, OrderState.EXPIRED, ()))
+    one = orphan(site)
+    assert problem(propose(site, one, "attach")) == (422, "bad_field")
+    assert problem(propose(site, one, "attach", order_code="7K3M9QX2H4TD")) == (422, "bad_field")
+    cheap = shop.place(CARA, "MUSIC-30")
+    assert problem(propose(site, one, "attach", order_code=cheap.order.code)) == (409, "not_attachable")
+    proposed = propose(site, one, "attach", order_code=meant.order.code).json()
+    assert proposed["action_order_code"] == meant.order.code
+    done = approve(site, proposed).json()
+    assert done["state"] == "closed"
+    assert (shop.order(meant).state, shop.order(dear).state) == (OrderState.DELIVERED, OrderState.PENDING_PAYMENT)
+    with shop.ctx.db.read() as tx:
+        paid = PaymentAttempt.order_id == meant.order.id, PaymentAttempt.state == AttemptState.PAID.value
+        attempt = tx.scalars(select(PaymentAttempt).where(*paid)).one()
+        assert tx.scalars(select(UnmatchedPayment.state)).one() == UnmatchedState.ATTACHED
+    assert (attempt.found_by, attempt.channel_no) == (FoundBy.PERSON, "NOT-OURS-000001")
+    # The same money told again pays nothing twice.
+    assert shop.apply(fact(out_trade_no="NOT-OURS-000001", provider_no="S-orphan-1")) is Outcome.EXCEPTION
+    assert shop.level("STEAM-50").sold == 1
+    assert "suspense" not in money(site)
+    shop.check()
+
+
+def test_the_channels_own_correction_undoes_what_was_set_aside(site):
+    shop = site.world
+    placed = shop.place(ANNA, "STEAM-50")
+    assert shop.apply(shop.fact(placed, amount_fen=1)) is Outcome.EXCEPTION
+    assert shop.apply(shop.fact(placed, amount_fen=1)) is Outcome.EXCEPTION
+    assert money(site) == {"psp": 1, "suspense": 1}
+    assert shop.apply(shop.fact(placed)) is Outcome.APPLIED
+    [one] = listed(site, open="false")
+    assert (one["kind"], one["state"], one["closed_by"]) == ("amount_mismatch", "closed", "system")
+    assert (money(site)["psp"], "suspense" in money(site)) == (4_500, False)
+    # Other content under a number that is booked is an alarm that books nothing.
+    assert shop.apply(shop.fact(placed, amount_fen=9_999)) is Outcome.EXCEPTION
+    [alarm] = listed(site)
+    assert (alarm["kind"], alarm["actions"], money(site)["psp"]) == ("amount_mismatch", ["dismiss"], 4_500)
+    assert propose(site, alarm, "dismiss").json()["state"] == "closed"
+    shop.check()
+
+
+def test_money_of_another_merchant_or_app_is_never_ours(site):
+    shop = site.world
+    placed = shop.place(ANNA, "STEAM-50")
+    strange = shop.fact(placed, app_id="wx-somebody-else")
+    command = ApplyPayment(strange, MERCHANT, app_ids=frozenset({"wx-ours"}))
+    assert shop.ctx.batch.call(command) is Outcome.EXCEPTION
+    [one] = listed(site)
+    assert (one["kind"], one["actions"], money(site)) == ("merchant_mismatch", ["dismiss"], {})
+    ours = ApplyPayment(replace(strange, app_id="wx-ours", payer_total_fen=4_000), MERCHANT, app_ids=command.app_ids)
+    assert shop.ctx.batch.call(ours) is Outcome.APPLIED
+    attempt = shop.attempt(placed)
+    assert (attempt.payer_total_fen, attempt.fee_fen, attempt.fee_is_final) == (4_000, 27, False)
+    shop.check()
+
+
+def test_money_that_went_back_without_us_delivers_nothing(site):
+    shop = site.world
+    placed = shop.place(ANNA, "STEAM-50")
+    gone = shop.fact(placed, state="refunded")
+    assert shop.apply(gone) is Outcome.EXCEPTION
+    [one] = listed(site)
+    assert (one["kind"], one["actions"]) == ("payment_unknown", ["ask_again", "dismiss"])
+    assert shop.order(placed).state == OrderState.PENDING_PAYMENT
+    paid = shop.buy(BEN, "STEAM-50")
+    assert shop.apply(shop.fact(paid, state="refunded")) is Outcome.NOTED
+    assert shop.order(paid).state == OrderState.DELIVERED, "nothing un-pays an order"
+    asked = propose(site, one, "ask_again").json()
+    assert asked["state"] == "working"
+    assert shop.attempt(placed).query_at <= clock.now()
+    shop.check()
+
+
+def test_nobody_needs_to_wait_for_people_where_the_policy_is_clear(tmp_path):
+    with opened(tmp_path) as site:
+        shop = site.world
+        shop.stock("STEAM-50", 2)
+        unsold(site)
+        shop.work()
+        one, stuck = listed(site)
+        assert (one["state"], one["due_at"], one["proposed_by"]) == ("working", None, None)
+        [refund] = refunds(site)
+        assert (refund.cause, refund.asked_by, refund.amount_fen) == ("no_stock", "system", 9_000)
+        assert (stuck["kind"], stuck["refund_id"]) == ("refund_stuck", one["refund_id"]), "no channel answers here"
+        shop.check()
+
+
+def test_stock_that_came_before_the_policy_acts_is_delivered(site):
+    late = unsold(site)
+    with site.world.ctx.db.read() as tx:
+        row = tx.scalars(select(PaymentException)).one()
+    assert (row.kind, row.due_at - row.created_at) == (ExceptionKind.PAID_NO_STOCK, timedelta(minutes=WEEK))
+    site.world.stock("STEAM-50", site.world.keys("STEAM-50", 2, start=50))
+    with clock.fixed(row.due_at):
+        site.world.work()
+    assert site.world.order(late).state == OrderState.DELIVERED
+    assert (listed(site), refunds(site)) == ([], [])
+    site.world.check()
+
+
+def test_every_kind_of_evidence_a_fact_leaves_has_its_words():
+    assert {name for name, _ in raising.evidence_of(fact(), None, FoundBy.BILL)} <= set(EVIDENCE)

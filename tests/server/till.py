@@ -1,0 +1,88 @@
+"""A channel in memory, for what the shop does between its calls: it keeps what it was asked and answers as told."""
+
+from dataclasses import replace
+
+from server.gateways.port import (
+    ChannelRefused,
+    ChannelUnknown,
+    NoticeReply,
+    PaymentFact,
+    PaymentOpened,
+    Reason,
+)
+from shared import clock
+from tests.world import MERCHANT
+
+
+class Till:
+    """`port.Gateway` without a wire. `silent` gives no answer; `refuses` is what creating is refused with."""
+
+    notice_is_proof = True
+
+    def __init__(self, channel, *, products=("qr", "h5", "page"), app_ids=()):
+        self.channel, self.merchant_id = channel, MERCHANT
+        self.products, self.app_ids = frozenset(products), frozenset(app_ids)
+        self.payments, self.created, self.asked, self.bills = {}, [], [], {}
+        self.silent, self.refuses, self.valid_until = False, None, None
+
+    def pay(self, number, **other):
+        """The buyer pays; answers the fact."""
+        paid = {"state": "paid", "provider_no": f"{self.channel[0].upper()}{number[-20:]}", "paid_at": clock.now()}
+        self.payments[number] = replace(self.payments[number], **(paid | other))
+        return self.payments[number]
+
+    async def create(self, payment):
+        self._answer()
+        self.created.append(payment)
+        if self.refuses:
+            raise ChannelRefused(channel=self.channel, reason_code=self.refuses)
+        self.payments.setdefault(
+            payment.out_trade_no,
+            PaymentFact(
+                channel=self.channel,
+                out_trade_no=payment.out_trade_no,
+                provider_no=None,
+                merchant_id=MERCHANT,
+                amount_fen=payment.amount_fen,
+                currency="CNY",
+                state="pending",
+                paid_at=None,
+                event_id=None,
+            ),
+        )
+        url = f"https://{self.channel}/{payment.product}/{payment.out_trade_no}"
+        if payment.product == "jsapi":
+            return PaymentOpened(pay_url=None, qr_text=None, invoke={"prepay_id": payment.payer.user_id})
+        return PaymentOpened(
+            pay_url=None if payment.product == "qr" else url, qr_text=url, valid_until=self.valid_until
+        )
+
+    async def query(self, number):
+        self._answer()
+        self.asked.append(number)
+        return self.payments.get(number)
+
+    async def close(self, number):
+        self._answer()
+        if number not in self.payments:
+            raise ChannelRefused(channel=self.channel, reason_code=Reason.NOT_FOUND)
+        if self.payments[number].state == "paid":
+            raise ChannelRefused(channel=self.channel, reason_code=Reason.ALREADY_PAID)
+        self.payments[number] = replace(self.payments[number], state="closed")
+
+    async def download_bill(self, kind, day):
+        self._answer()
+        return self.bills.get((kind, day))
+
+    def verify_notify(self, _headers, body):
+        return self.payments[body.decode()]
+
+    def accepted(self):
+        return NoticeReply(200, b"ok", "text/plain")
+
+    def refused(self, reason):
+        return NoticeReply(400, reason.encode(), "text/plain")
+
+    def _answer(self):
+        if self.silent:
+            raise ChannelUnknown(channel=self.channel, detail="no answer")
