@@ -30,7 +30,7 @@ from shared.contracts.base import Day, Page
 from shared.errors import BadField, NotFound
 from shared.ids import parse_order_code
 from shared.permissions import Permission, Role
-from shared.states import AttemptState, OrderState
+from shared.states import AttemptState, ExceptionKind, ExceptionState, FoundBy, OrderState
 
 router = Router()
 notifications = Router()
@@ -163,8 +163,12 @@ def _answer(who: Actor, row: Order, lines: list[OrderLine], attempts: list[Payme
         channel=attempt.channel if attempt else None,
         out_trade_no=attempt.out_trade_no if attempt else None,
         provider_no=attempt.provider_no if attempt else None,
+        found_by=FoundBy(attempt.found_by) if attempt and attempt.found_by else None,
+        channel_fee_fen=attempt.fee_fen if attempt else None,
+        channel_fee_is_final=attempt.fee_is_final if attempt else False,
         lines=[
             wire.OrderLine(
+                id=line.id,
                 sku=line.sku_code,
                 title=line.title,
                 unit_price=line.unit_price,
@@ -185,19 +189,23 @@ def _answer(who: Actor, row: Order, lines: list[OrderLine], attempts: list[Payme
 def list_exceptions(
     request: Request,
     open_only: Annotated[bool, Query(alias="open")] = True,
+    state: ExceptionState | None = None,
+    kind: ExceptionKind | None = None,
+    channel: str | None = Query(default=None, max_length=16),
     after: UUID | None = None,
     limit: int = Query(default=200, ge=1, le=500),
 ) -> Page[money.PaymentException]:
     """Money and orders that need a person, oldest first."""
+    only = showing.Only(open=open_only, state=state, kind=kind, channel=channel)
     with context.of(request).db.read() as tx:
-        return showing.page(tx, open_only=open_only, after=after, limit=limit)
+        return showing.page(tx, policy.actor(request), only=only, after=after, limit=limit)
 
 
 @router.get("/api/exceptions/{exception_id}", allow=Permission.PAYMENTS_EXCEPTION_READ)
 def one_exception(request: Request, exception_id: UUID) -> money.PaymentException:
     """One of them, open or closed."""
     with context.of(request).db.read() as tx:
-        return showing.one(tx, exception_id)
+        return showing.one(tx, policy.actor(request), exception_id)
 
 
 @router.post("/api/exceptions/{exception_id}/propose", allow=Permission.PAYMENTS_EXCEPTION_HANDLE)
@@ -207,7 +215,7 @@ def propose_action(request: Request, exception_id: UUID, body: money.ProposeActi
 
     def propose(tx: Tx) -> money.PaymentException:
         acting.propose(tx, exception_id, body, actor=who, request_id=request_id)
-        return showing.one(tx, exception_id)
+        return showing.one(tx, who, exception_id)
 
     return retrying(context.of(request).db, propose)
 
@@ -219,7 +227,7 @@ def approve_action(request: Request, exception_id: UUID, body: money.ApproveActi
 
     def approve(tx: Tx) -> money.PaymentException:
         acting.approve(tx, exception_id, body, actor=who, request_id=request_id)
-        return showing.one(tx, exception_id)
+        return showing.one(tx, who, exception_id)
 
     return retrying(context.of(request).db, approve)
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from shared.contracts.base import Answer, Code, Request
 from shared.money import MAX_FEN
 from shared.pricing import MAX_QUANTITY
-from shared.states import AttemptState, OrderState
+from shared.states import AttemptState, FoundBy, OrderState
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 
@@ -48,6 +48,7 @@ class OrderStatus(Answer):
 class OrderLine(Answer):
     """One line as it was sold."""
 
+    id: UUID
     sku: str
     title: str
     unit_price: int
@@ -58,7 +59,10 @@ class OrderLine(Answer):
 
 
 class Order(Answer):
-    """One order as staff see it."""
+    """One order as staff see it. `found_by` says which way told that its money came.
+
+    `channel_fee_fen` is what the channel keeps of it: estimated until its bill names it.
+    """
 
     id: UUID
     code: str
@@ -71,4 +75,7 @@ class Order(Answer):
     channel: str | None
     out_trade_no: str | None
     provider_no: str | None
+    found_by: FoundBy | None
+    channel_fee_fen: int | None
+    channel_fee_is_final: bool
     lines: list[OrderLine]

@@ -87,7 +87,8 @@ class PaymentException(Answer):
     """One row of the exception list: money or an order that needs a person.
 
     `actions` are what may be done now, the proposed one first. While `state` is `proposed`, `action`, `note`,
-    `proposed_by` say what waits for a second person. `due_at` is when the default policy acts by itself.
+    `proposed_by` say what waits for a second person; `proposed_by_reader`: who reads this cannot be that person.
+    `due_at` is when the default policy acts by itself.
     """
 
     id: UUID
@@ -107,6 +108,8 @@ class PaymentException(Answer):
     action_order_code: str | None
     note: str | None
     proposed_by: str | None
+    proposed_at: datetime | None
+    proposed_by_reader: bool
     approved_by: str | None
     closed_by: str | None
     closed_at: datetime | None

@@ -46,7 +46,7 @@ def page(
         (PaymentException.channel, only.channel),
     ):
         if wanted is not None:
-            query = query.where(column == wanted)
+            query = query.where(column == str(wanted))
     if after is not None:
         query = query.where(PaymentException.id > after)
     rows = tx.scalars(query.order_by(PaymentException.id).limit(limit + 1)).all()

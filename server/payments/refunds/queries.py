@@ -74,15 +74,24 @@ _NOTES_FOR_SUPPLIERS = _NOTES_FOR_BUYERS
 # --- staff ---
 
 
-def page(
-    tx: Tx, who: Actor, *, state: RefundState | None, turn: RefundTurn | None, after: UUID | None, limit: int
-) -> Page[wire.Refund]:
-    """A page of the actor's refunds, newest first; `turn` narrows to those that one party has to act on."""
+@dataclass(frozen=True, slots=True)
+class Only:
+    """Which refunds are wanted; `turns` are the parties one of which has to act. Nothing said is any."""
+
+    state: RefundState | None = None
+    turns: tuple[RefundTurn, ...] = ()
+    order_code: str | None = None
+
+
+def page(tx: Tx, who: Actor, *, only: Only, after: UUID | None, limit: int) -> Page[wire.Refund]:
+    """A page of the actor's refunds, newest first."""
     query = visible(who, Refund)
-    if state is not None:
-        query = query.where(Refund.state == state.value)
-    if turn is not None:
-        query = query.where(Refund.turn == turn.value)
+    if only.state is not None:
+        query = query.where(Refund.state == only.state.value)
+    if only.turns:
+        query = query.where(Refund.turn.in_([turn.value for turn in only.turns]))
+    if only.order_code is not None:
+        query = query.where(Refund.order_code == only.order_code)
     if after is not None:
         query = query.where(Refund.id < after)
     rows = tx.scalars(query.order_by(Refund.id.desc()).limit(limit + 1)).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import Query, Request
@@ -27,13 +28,18 @@ router = Router()
 def list_refunds(
     request: Request,
     state: RefundState | None = None,
-    turn: RefundTurn | None = None,
+    turn: Annotated[list[RefundTurn] | None, Query()] = None,
+    order: str | None = Query(default=None, max_length=24),
     after: UUID | None = None,
     limit: int = Query(default=100, ge=1, le=500),
 ) -> Page[wire.Refund]:
-    """Refunds of the actor's scope, newest first; `turn` asks for those that one party has to act on."""
+    """Refunds of the actor's scope, newest first, of one order or all.
+
+    `turn` asks for those that one of these parties has to act on.
+    """
+    only = queries.Only(state=state, turns=tuple(turn or ()), order_code=order and (parse_order_code(order) or order))
     with context.of(request).db.read() as tx:
-        return queries.page(tx, policy.actor(request), state=state, turn=turn, after=after, limit=limit)
+        return queries.page(tx, policy.actor(request), only=only, after=after, limit=limit)
 
 
 @router.get("/api/refunds/{refund_id}", allow=Permission.PAYMENTS_REFUND_READ)
