@@ -21,6 +21,7 @@ from server import audit, changes
 from server.context import Context
 from server.db import Tx, retrying, rows_changed
 from server.gateways.port import ChannelRefused, ChannelUnknown, Gateway, Reason
+from server.identity import queries as people
 from server.payments.model import PaymentAttempt, PaymentChannel
 from server.policy import Actor
 from shared import clock
@@ -228,8 +229,9 @@ def listing(ctx: Context, tx: Tx) -> list[wire.Channel]:
         .group_by(PaymentAttempt.channel, PaymentAttempt.state)
     )
     counts = {(channel, state): n for channel, state, n in tx.execute(counted)}
+    names = people.names_of(tx, [row.changed_by for row in rows.values()])
     return [
-        _answer(ctx, rows.get(code) or PaymentChannel(code=code, enabled=True, version=1), counts)
+        _answer(ctx, rows.get(code) or PaymentChannel(code=code, enabled=True, version=1), counts, names)
         for code in sorted({*ctx.gateways, *rows})
     ]
 
@@ -242,12 +244,14 @@ def one(ctx: Context, tx: Tx, channel: str) -> wire.Channel:
     return found
 
 
-def _answer(ctx: Context, row: PaymentChannel, counts: dict[tuple[str, str], int]) -> wire.Channel:
+def _answer(
+    ctx: Context, row: PaymentChannel, counts: dict[tuple[str, str], int], names: dict[str, str]
+) -> wire.Channel:
     return wire.Channel(
         code=row.code,
         enabled=row.enabled,
         reason=row.reason,
-        changed_by=row.changed_by,
+        changed_by=names.get(row.changed_by, row.changed_by) if row.changed_by else None,
         changed_at=row.changed_at,
         away_since=row.away_since,
         away_why=row.away_why,

@@ -1,7 +1,11 @@
 """A channel in memory, for what the shop does between its calls: it keeps what it was asked and answers as told."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 
+import anyio.from_thread
+
+from server import app
 from server.gateways.port import (
     ChannelRefused,
     ChannelUnknown,
@@ -11,7 +15,17 @@ from server.gateways.port import (
     Reason,
 )
 from shared import clock
-from tests.world import MERCHANT
+from tests import engines
+from tests.server.conftest import Site
+from tests.world import MERCHANT, world
+
+
+@contextmanager
+def site_with(folder, *tills, **settings):
+    """A site on a new database whose channels are these; `settings` are the deployment's, by their names."""
+    with world(engines.url("sqlite"), folder, **settings) as shop, anyio.from_thread.start_blocking_portal() as portal:
+        shop.ctx.gateways.update({till.channel: till for till in tills})
+        yield Site(shop, app.build(shop.ctx.settings, ctx=shop.ctx), portal)
 
 
 class Till:

@@ -1,0 +1,209 @@
+"""Channels switched, channels that are away, and the four ways to learn that money came."""
+
+import asyncio
+from datetime import date, timedelta
+
+import pytest
+from sqlalchemy import select
+
+from server import breaker
+from server.gateways.port import Bill, BillPart
+from server.orders import actions as orders
+from server.payments import asking, bills, channels, checkout, ending, queries
+from server.payments.model import PaymentAttempt, PaymentCallback, PaymentException
+from shared import clock, ids
+from shared.errors import IdempotencyReused
+from shared.states import AttemptState, CallbackState, ExceptionKind, ExceptionState, FoundBy, OrderState
+from tests.server.till import Till, site_with
+from tests.world import ANNA, BEN, CARA, MERCHANT
+
+STEAM = 4_500
+
+
+@pytest.fixture
+def site(tmp_path):
+    till = Till("wechat")
+    with site_with(tmp_path, till, Till("alipay")) as built:
+        built.till = till
+        built.world.stock("STEAM-50", 5)
+        yield built
+
+
+def place(site, buyer=ANNA, channel="wechat", key=None):
+    command = orders.PlaceOrder(buyer, key or ids.new_token(), "STEAM-50", 1, STEAM, channel)
+    return asyncio.run(checkout.place(site.world.ctx, command))
+
+
+def attempt_of(site, placed):
+    with site.world.ctx.db.read() as tx:
+        query = select(PaymentAttempt).where(PaymentAttempt.order_code == placed.code)
+        return tx.scalars(query.order_by(PaymentAttempt.id.desc())).first()
+
+
+def order_of(site, placed):
+    with site.world.ctx.db.read() as tx:
+        return checkout.order_queries.find(tx, placed.code)
+
+
+def shown(site, code="wechat"):
+    listed = site.get("/api/channels", by="zhou").json()
+    assert [one["code"] for one in listed] == ["alipay", "wechat"]
+    return next(one for one in listed if one["code"] == code)
+
+
+def switch(site, *, enabled, version, by="li", code="wechat"):
+    body = {"enabled": enabled, "reason": "渠道升级维护", "version": version}
+    return site.request("PUT", f"/api/channels/{code}", by=by, json=body)
+
+
+def sweep(site):
+    return asking.sweep(site.world.ctx)
+
+
+def test_a_channel_that_is_off_takes_no_new_payments_and_follows_its_open_ones_to_their_end(site):
+    open_one = place(site, key="k-of-anna-0001")
+    off = switch(site, enabled=False, version=shown(site)["version"])
+    assert (off.status_code, off.json()["enabled"], off.json()["changed_by"]) == (200, False, "李航")
+    assert switch(site, enabled=True, version=1).status_code == 409
+    assert switch(site, enabled=True, version=1, code="epay").status_code == 404
+    with pytest.raises(channels.ChannelOff):
+        place(site, BEN)
+    with pytest.raises(channels.ChannelOff):
+        asyncio.run(checkout.pay_again(site.world.ctx, place(site, BEN, "alipay").code, "wechat"))
+    assert place(site, key="k-of-anna-0001").code == open_one.code, "a repeat answers what stands"
+    with pytest.raises((IdempotencyReused, channels.ChannelOff)):
+        place(site, channel="alipay", key="k-of-anna-0001")
+    with site.world.ctx.db.read() as tx:
+        usable = {offer.code: offer.usable for offer in channels.offers(site.world.ctx, tx)}
+    assert usable == {"alipay": True, "wechat": False}
+    attempt = attempt_of(site, open_one)
+    site.till.pay(attempt.out_trade_no)
+    with clock.fixed(attempt.query_at):
+        sweep(site)
+    assert order_of(site, open_one).state == OrderState.DELIVERED
+    on = switch(site, enabled=True, version=off.json()["version"]).json()
+    assert (on["enabled"], on["open_attempts"], place(site, CARA).trouble) == (True, 0, None)
+    site.world.check()
+
+
+def test_a_channel_that_is_away_costs_nobody_a_wait_is_told_of_and_comes_back_by_itself(site):
+    waiting = place(site)
+    site.till.silent = True
+    for buyer in (ANNA, BEN, CARA):
+        assert place(site, buyer).trouble is not None
+    assert site.world.ctx.breakers.is_open("wechat")
+    site.till.silent = False
+    assert place(site).trouble is not None, "not even asked"
+    assert len(site.till.created) == 1
+    told = shown(site)
+    assert (told["away_why"], told["unknown"], told["open_attempts"]) == ("no answer", 4, 5)
+    assert "kameng_channel_away" in site.world.ctx.metrics.render().decode()
+    with clock.fixed(clock.now() + breaker.PROBE):
+        sweep(site)
+        assert (shown(site)["away_since"], site.world.ctx.breakers.is_open("wechat")) == (None, False)
+        assert channels.PROBE_NO in site.till.asked
+    site.till.pay(attempt_of(site, waiting).out_trade_no)
+    asyncio.run(checkout.refresh(site.world.ctx, waiting.code))
+    assert order_of(site, waiting).state == OrderState.DELIVERED
+
+
+# --- the four ways ---
+
+
+def test_each_way_of_learning_that_money_came_is_counted(site):
+    shop = site.world
+    told, looked, swept, billed = (attempt_of(site, place(site, buyer)) for buyer in (ANNA, ANNA, BEN, CARA))
+    for attempt in (told, looked, swept, billed):
+        site.till.pay(attempt.out_trade_no)
+    answer = site.post("/pay/wechat/notify", content=told.out_trade_no.encode())
+    assert (answer.status_code, answer.content) == (200, b"ok")
+    asyncio.run(checkout.refresh(shop.ctx, looked.order_code))
+    site.till.bills["trades", clock.shop_day(clock.now())] = wechat_bill(site, billed)
+    with clock.fixed(swept.query_at):
+        asyncio.run(asking.ask(shop.ctx, swept, FoundBy.SWEEP))
+        assert bills.read(shop.ctx, wechat_bill(site, told, billed)) == 1
+    with shop.ctx.db.read() as tx:
+        found = queries.found_by(tx, since=told.created_at - timedelta(hours=1))
+        fees = dict(tx.execute(select(PaymentAttempt.id, PaymentAttempt.fee_is_final)).all())
+    assert {way.value: n for way, n in found.items()} == {"callback": 1, "page": 1, "sweep": 1, "bill": 1, "person": 0}
+    assert (fees[billed.id], fees[told.id], fees[swept.id]) == (True, True, False)
+    assert 'kameng_payments_found{by="bill"} 1.0' in shop.ctx.metrics.render().decode()
+    shop.check()
+
+
+def wechat_bill(site, *attempts, day=date(2026, 3, 1)):
+    head = "交易时间,公众账号ID,商户号,微信订单号,商户订单号,交易状态,货币种类,手续费,订单金额,新的一列"
+    rows = [
+        f"`{clock.shop_time(clock.now()):%Y-%m-%d %H:%M:%S},`,`{MERCHANT},`{fact.provider_no},`{fact.out_trade_no}"
+        f",`SUCCESS,`CNY,`0.27000,`{fact.amount_fen / 100:.2f},`?"
+        for fact in (site.till.payments[attempt.out_trade_no] for attempt in attempts)
+    ]
+    text = "\r\n".join([head, *rows, "总交易单数,订单总金额", f"`{len(rows)},`0.00", ""])
+    return Bill("wechat", "trades", day, b"", (BillPart("bill.csv", b"\xef\xbb\xbf" + text.encode()),))
+
+
+def test_a_days_bill_is_read_once_after_ten_and_asked_for_until_it_is_there(site):
+    shop, attempt = site.world, attempt_of(site, place(site))
+    site.till.pay(attempt.out_trade_no)
+    day = clock.shop_day(clock.now())
+    ten = clock.day_bounds(day + timedelta(days=1))[0] + timedelta(hours=10)
+    bill = wechat_bill(site, attempt, day=day)
+    with clock.fixed(ten - timedelta(seconds=1)):
+        site.till.bills["trades", day] = bill
+        assert bills.read_due(shop.ctx) == 0
+    site.till.bills.clear()
+    with clock.fixed(ten):
+        assert bills.read_due(shop.ctx) == 0, "not made yet: neither read nor balanced"
+        site.till.bills["trades", day] = bill
+        assert bills.read_due(shop.ctx) == 1
+        site.till.bills.clear()
+        assert bills.read_due(shop.ctx) == 0
+    assert again(site, attempt).found_by == FoundBy.BILL
+    shop.check()
+
+
+def again(site, attempt):
+    """The attempt as it stands now."""
+    with site.world.ctx.db.read() as tx:
+        return tx.get(PaymentAttempt, attempt.id)
+
+
+def test_what_nobody_can_say_for_a_day_is_left_to_a_person_and_asked_again_when_that_person_wishes(site):
+    shop, placed = site.world, place(site)
+    attempt = attempt_of(site, placed)
+    site.till.silent = True
+    with clock.fixed(attempt.expires_at + ending.ITS_DAY):
+        for _ in range(breaker.OPENS_AFTER):
+            sweep(site)
+            shop.ctx.breakers.note("wechat", answered=True)
+    with shop.ctx.db.read() as tx:
+        [one] = tx.scalars(select(PaymentException)).all()
+    assert (one.kind, attempt_of(site, placed).query_at) == (ExceptionKind.PAYMENT_UNKNOWN, None)
+    body = {"action": "ask_again", "note": "客服核对", "version": one.version}
+    assert site.post(f"/api/exceptions/{one.id}/propose", by="zhou", json=body).json()["state"] == "working"
+    site.till.silent = False
+    site.till.pay(attempt.out_trade_no)
+    with clock.fixed(attempt.expires_at + ending.ITS_DAY + breaker.PROBE):
+        sweep(site)
+    assert order_of(site, placed).state == OrderState.DELIVERED, "from fresh stock"
+    with shop.ctx.db.read() as tx:
+        assert tx.get(PaymentException, one.id).state == ExceptionState.CLOSED
+    shop.check()
+
+
+def test_a_notification_that_is_no_proof_is_confirmed_by_a_query_before_anything_is_delivered(site):
+    shop = site.world
+    site.till.notice_is_proof = False
+    true, false = (attempt_of(site, place(site, buyer)) for buyer in (ANNA, BEN))
+    site.till.pay(true.out_trade_no)
+    for attempt in (true, false):
+        assert site.get(f"/pay/wechat/notify?{attempt.out_trade_no}").status_code == 200
+    with shop.ctx.db.read() as tx:
+        assert set(tx.scalars(select(PaymentCallback.state))) == {CallbackState.DEFERRED}
+    shop.work()
+    with shop.ctx.db.read() as tx:
+        kept = dict(tx.execute(select(PaymentCallback.out_trade_no, PaymentCallback.state)).all())
+    assert kept == {true.out_trade_no: CallbackState.APPLIED, false.out_trade_no: CallbackState.REFUSED}
+    states = [again(site, one).state for one in (true, false)]
+    assert states == [AttemptState.PAID, AttemptState.PENDING]
+    shop.check()
