@@ -158,6 +158,10 @@ LABELS: dict[StrEnum | IntEnum, tuple[str, str]] = {
         "本店没有接入该支付渠道，请先配置渠道密钥。",
         "This channel is not set up here; configure its keys first.",
     ),
+    RefundTrouble.NOT_OFFERED: (
+        "该支付渠道不支持由本店发起退款，请在渠道的商户后台处理。",
+        "This channel takes no refunds from us: make it in the channel's own console.",
+    ),
     RefundTrouble.KEYS_SEEN: (
         "卡密已经查看，按退款规则不能无理由退款。",
         "The keys were seen: by the refund rules they are not taken back without a reason.",

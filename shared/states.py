@@ -257,6 +257,7 @@ class RefundTrouble(StrEnum):
     TOO_LATE = "too_late"
     TOO_MANY = "too_many"
     CHANNEL_GONE = "channel_gone"
+    NOT_OFFERED = "not_offered"
     KEYS_SEEN = "keys_seen"
     NO_DEFECT = "no_defect"
     NOT_REFUNDABLE = "not_refundable"

@@ -134,6 +134,9 @@ async def _refused(ctx: Context, errand: Errand, refusal: ChannelRefused) -> Non
     if refusal.reason_code == Reason.NOT_ENOUGH_BALANCE:
         await _delay(ctx, errand, RefundTrouble.NOT_ENOUGH_BALANCE, minutes=TOP_UP_MINUTES)
         return
+    if refusal.reason_code == Reason.PRODUCT_NOT_OFFERED:  # our own side: nothing was asked, now or before
+        await _end(ctx, errand, RefundTrouble.NOT_OFFERED)
+        return
     if refusal.reason_code == Reason.TOO_OFTEN or not errand.may_send:
         await _delay(ctx, errand, RefundTrouble.TOO_SOON, note=refusal.reason_code)
         return
@@ -145,15 +148,18 @@ async def _refused(ctx: Context, errand: Errand, refusal: ChannelRefused) -> Non
     if fact is not None:
         await _hear(ctx, errand, fact)
         return
-    await asyncio.to_thread(retrying, ctx.db, lambda tx: _give_up(tx, errand, refusal.reason_code))
+    await _end(ctx, errand, RefundTrouble.REFUSED, note=refusal.reason_code)
 
 
-def _give_up(tx: Tx, errand: Errand, reason_code: str) -> None:
+async def _end(ctx: Context, errand: Errand, trouble: RefundTrouble, *, note: str = "") -> None:
+    await asyncio.to_thread(retrying, ctx.db, lambda tx: _give_up(tx, errand, trouble, note))
+
+
+def _give_up(tx: Tx, errand: Errand, trouble: RefundTrouble, note: str) -> None:
     held = moving.lock(tx, errand.refund_id)
     if held.refund.state == RefundState.SUBMITTED:
-        actor = f"channel:{errand.channel}"
-        moving.close(tx, held, RefundStep.CLOSED, actor=actor, trouble=RefundTrouble.REFUSED, note=reason_code)
-        hearing.raise_stuck(tx, held, RefundTrouble.REFUSED, said=reason_code)
+        moving.close(tx, held, RefundStep.CLOSED, actor=f"channel:{errand.channel}", trouble=trouble, note=note)
+        hearing.raise_stuck(tx, held, trouble, said=note)
 
 
 async def _delay(
