@@ -78,8 +78,8 @@ def _wechat(bill: Bill) -> Iterator[BillPayment]:
 
 def _wechat_rows(text: str) -> Iterator[Row]:
     """The rows between the header and the summary's header, which has no backtick either."""
-    lines = text.splitlines()
-    header = lines[0].split(",") if lines else []
+    lines = _lines(text)
+    header = lines[0].split(",")
     for line in lines[1:]:
         if not line.startswith("`"):
             return
@@ -111,7 +111,7 @@ def _alipay(bill: Bill) -> Iterator[BillPayment]:
 
 
 def _alipay_rows(text: str) -> Iterator[Row]:
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    lines = [line for line in _lines(text) if line.strip() and not line.startswith("#")]
     header = lines[0].split(",") if lines else []
     for line in lines[1:]:
         yield dict(zip(header, _joined([field.strip() for field in line.split(",")], header), strict=True))
@@ -132,6 +132,11 @@ def _joined(fields: list[str], header: list[str]) -> list[str]:
 
 
 # --- both ---
+
+
+def _lines(text: str) -> list[str]:
+    """Split where the channel ends a line: a product's name may hold other characters that pass for an end."""
+    return text.replace("\r\n", "\n").split("\n")
 
 
 def _payment(

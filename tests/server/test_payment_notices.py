@@ -1,0 +1,153 @@
+"""What is told and cannot be believed: kept as evidence within bounds, counted, and told to people if it is a burst."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from server.gateways.port import BadSignature, MalformedNotice, RefundFact, UnopenableNotice
+from server.limits import LIMITS
+from server.payments.model import PaymentCallback, PaymentException
+from server.payments.notices import KEPT_BYTES
+from shared import clock
+from shared.states import CallbackState, ExceptionKind, OrderState
+from tests.server.till import Till, site_with
+from tests.world import ANNA
+
+NOTIFY = "/pay/wechat/notify"
+
+
+class Suspicious(Till):
+    """A channel that finds fault with every notification: `finds` is what it raises."""
+
+    finds = None
+
+    def verify_notify(self, headers, body):
+        if self.finds is not None:
+            raise self.finds
+        return super().verify_notify(headers, body)
+
+
+@pytest.fixture
+def site(tmp_path):
+    till = Suspicious("wechat")
+    with site_with(tmp_path, till) as built:
+        built.till = till
+        built.world.stock("STEAM-50", 3)
+        yield built
+
+
+def kept(site):
+    with site.world.ctx.db.read() as tx:
+        return list(tx.scalars(select(PaymentCallback).order_by(PaymentCallback.id)))
+
+
+def exceptions(site):
+    with site.world.ctx.db.read() as tx:
+        return list(tx.scalars(select(PaymentException).order_by(PaymentException.id)))
+
+
+def tell(site, body, *, times=1):
+    headers = {"wechatpay-signature": "x", "cookie": "secret=1"}
+    answers = [site.post(NOTIFY, content=body + b"%d" % n, headers=headers) for n in range(times)]
+    return {(answer.status_code, answer.content) for answer in answers}
+
+
+def test_a_forged_notification_is_kept_with_its_reason_and_without_what_is_not_the_channels(site):
+    site.till.finds = BadSignature(reason="forged")
+    assert tell(site, b"x" * 5_000) == {(400, b"bad_signature")}
+    [row] = kept(site)
+    assert (row.state, row.reason, row.out_trade_no) == (CallbackState.REJECTED, "forged", "")
+    assert (len(row.body), json.loads(row.headers)) == (KEPT_BYTES, {"wechatpay-signature": "x"})
+    assert exceptions(site) == []
+
+
+def test_the_same_bytes_signed_well_are_taken_afterwards(site):
+    placed = site.world.place(ANNA, "STEAM-50")
+    site.till.payments[placed.attempt.out_trade_no] = site.world.fact(placed, channel="wechat")
+    site.till.finds = BadSignature(reason="forged")
+    number = placed.attempt.out_trade_no.encode()
+    assert site.post(NOTIFY, content=number).status_code == 400
+    site.till.finds = None
+    assert site.post(NOTIFY, content=number).status_code == 200
+    assert [row.state for row in kept(site)] == [CallbackState.REJECTED, CallbackState.APPLIED]
+
+
+def test_a_burst_is_told_once_an_hour_and_cannot_fill_the_disk(site):
+    site.till.finds = BadSignature(reason="forged")
+    most = LIMITS["bad_signatures"].burst
+    with clock.fixed(clock.now().replace(minute=10)):
+        tell(site, b"a", times=most)
+        assert exceptions(site) == []
+        tell(site, b"b", times=most)
+        [told] = exceptions(site)
+    assert (told.kind, told.channel, told.order_id) == (ExceptionKind.BAD_SIGNATURES, "wechat", None)
+    evidence = dict(json.loads(told.evidence))
+    assert (evidence["reason"], evidence["count_forged"]) == ("forged", str(LIMITS["rejected_address"].burst))
+    assert len(kept(site)) == LIMITS["rejected_address"].burst
+    with clock.fixed(clock.now() + timedelta(hours=1)):
+        tell(site, b"d")
+    assert len(exceptions(site)) == 2
+
+
+def test_a_probe_is_counted_and_nothing_more(site):
+    site.till.finds = BadSignature(reason="probe")
+    tell(site, b"probe", times=40)
+    assert (kept(site), exceptions(site)) == ([], [])
+    assert 'kameng_denied_total{reason="notice_probe"} 40.0' in site.world.ctx.metrics.render().decode()
+
+
+def test_many_stale_ones_are_a_warning_about_clocks_and_a_known_one_is_acknowledged(site):
+    site.till.finds = BadSignature(reason="stale")
+    site.world.ctx.health.record_clock("wechat", 400)
+    placed = site.world.place(ANNA, "STEAM-50")
+    fact = site.world.fact(placed, channel="wechat", event_id="EV-1")
+    body = json.dumps({"id": "EV-1", "resource": "sealed"}).encode()
+    assert site.post(NOTIFY, content=body).status_code == 400, "nobody has heard of it"
+    site.till.finds, site.till.payments[body.decode()] = None, fact
+    assert site.post(NOTIFY, content=body).status_code == 200
+    site.till.finds = BadSignature(reason="stale")
+    again = json.dumps({"id": "EV-1", "resource": "sealed anew"}).encode()
+    assert [site.post(NOTIFY, content=one).status_code for one in (body, again)] == [200, 200]
+    assert len(kept(site)) == 2
+    tell(site, b'{"id": "EV-2"}', times=LIMITS["stale_notices"].burst + 1)
+    [told] = [one for one in exceptions(site) if one.kind == ExceptionKind.BAD_SIGNATURES]
+    assert dict(json.loads(told.evidence))["clock_off_seconds"] == "400"
+
+
+@pytest.mark.parametrize(
+    ("found", "alarms"), [(UnopenableNotice(reason="resource"), 1), (MalformedNotice(reason="amount"), 0)]
+)
+def test_what_is_signed_and_cannot_be_read_is_kept_and_a_lost_key_is_told_at_once(site, found, alarms):
+    site.till.finds = found
+    tell(site, b"sealed")
+    assert [row.reason for row in kept(site)] == [found.code]
+    assert len(exceptions(site)) == alarms
+
+
+def test_a_refund_told_at_the_same_address_is_heard_and_kept(site):
+    site.till.payments["refund"] = RefundFact("R-000001", "CR-1", "N-000001", 100, "succeeded", event_id="EV-9")
+    for _ in range(2):
+        assert site.post(NOTIFY, content=b"refund").status_code == 200
+    [row] = kept(site)
+    assert (row.state, row.event_id) == (CallbackState.APPLIED, "EV-9")
+    [told] = exceptions(site)
+    assert told.kind == ExceptionKind.UNKNOWN_REFUND
+
+
+def test_a_refund_that_could_not_be_written_is_kept_and_asked_about(site, monkeypatch):
+    site.till.payments["refund"] = RefundFact("R-000001", "CR-1", "N-000001", 100, "succeeded")
+    asked = []
+
+    async def query_refund(number, *, out_trade_no=None):
+        asked.append((number, out_trade_no))
+
+    site.till.query_refund = query_refund
+    with monkeypatch.context() as broken:
+        broken.setattr("server.payments.exceptions.raising.write", None)
+        assert site.post(NOTIFY, content=b"refund").status_code == 200
+    assert [row.state for row in kept(site)] == [CallbackState.DEFERRED]
+    site.world.work()
+    assert (asked, [row.state for row in kept(site)]) == ([("R-000001", "N-000001")], [CallbackState.REFUSED])
+    assert site.world.order(site.world.place(ANNA, "STEAM-50")).state == OrderState.PENDING_PAYMENT
