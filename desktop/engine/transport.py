@@ -12,7 +12,7 @@ import json
 import socket
 import ssl
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -168,11 +168,11 @@ def _is_this_machine(host: str) -> bool:
 
 @dataclass(slots=True)
 class Call:
-    """One request. `body` is a contract or sealed bytes; `query` drops values that are None."""
+    """One request. `body` is a contract or sealed bytes; `query` drops values that are None and repeats lists."""
 
     method: str
     path: str
-    query: Mapping[str, str | int | None] = field(default_factory=dict)
+    query: Mapping[str, str | int | Sequence[str] | None] = field(default_factory=dict)
     body: Request | bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 

@@ -168,7 +168,6 @@ def _answer(who: Actor, row: Order, lines: list[OrderLine], attempts: list[Payme
         channel_fee_is_final=attempt.fee_is_final if attempt else False,
         lines=[
             wire.OrderLine(
-                id=line.id,
                 sku=line.sku_code,
                 title=line.title,
                 unit_price=line.unit_price,

@@ -38,17 +38,20 @@ class Placed(Answer):
 
 
 class OrderStatus(Answer):
-    """`GET /o/{code}/status`: what the order page polls. No key, no money, nothing personal."""
+    """`GET /o/{code}/status`: what the order page polls. No key, no money, nothing personal.
+
+    `seen` is another text whenever the page would show something else.
+    """
 
     code: str
     state: OrderState
     attempt: AttemptState | None
+    seen: str
 
 
 class OrderLine(Answer):
     """One line as it was sold."""
 
-    id: UUID
     sku: str
     title: str
     unit_price: int
