@@ -14,7 +14,7 @@ from server import batch, jobs
 from server.cli import main
 from server.gateways.sandbox import SandboxGateway
 from server.orders.actions import PlaceOrder
-from server.payments import actions, attempts, checkout, notices, revealing
+from server.payments import actions, attempts, notices, revealing
 from server.stock.actions import Desk
 from server.stock.imports import ingest, intake
 
