@@ -43,6 +43,8 @@ from server.stock import routes as stock_routes
 from server.stock.alerts import watch
 from server.stock.claims.hints import Hints
 from server.stock.imports import intake
+from server.storefront import order_routes as storefront_order_routes
+from server.storefront import refund_routes as storefront_refund_routes
 from server.storefront import rendering
 from server.storefront import routes as storefront_routes
 from server.sync import routes as sync_routes
@@ -69,6 +71,8 @@ ROUTERS: tuple[Router, ...] = (
     payment_routes.router,
     refund_routes.router,
     storefront_routes.router,
+    storefront_order_routes.router,
+    storefront_refund_routes.router,
     identity_routes.router,
     catalog_routes.router,
     stock_routes.router,

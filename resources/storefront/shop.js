@@ -82,46 +82,59 @@
     tick();
   }
 
-  // Waiting page: ask our own server each second, later less often; turn the page as soon as the state differs.
+  // Waiting page: ask our own server every two seconds, later less often; turn the page as soon as it has something new.
   const waiting = one("[data-poll]");
   if (waiting) {
-    const { poll, seen, ask, askAfter } = waiting.dataset;
+    const { poll, seen, ask } = waiting.dataset;
+    const slow = "slow" in waiting.dataset;
     const hint = one("[data-hint]");
     const began = Date.now();
-    let asked = began;
+    let asked = began - 7000;
     let timer = 0;
     const look = async () => {
       clearTimeout(timer);
       const waited = Date.now() - began;
       try {
-        // A callback may be lost, or the channel was silent: our server asks it again now and then.
-        if (Date.now() - asked > (asked === began ? Number(askAfter) * 1000 : 10000)) {
+        // The channel was silent when the payment was opened: our server tries again now and then.
+        if (ask && Date.now() - asked > 10000) {
           asked = Date.now();
           await fetch(ask, { method: "POST", redirect: "manual" });
         }
         const answer = await fetch(poll, { cache: "no-store", headers: { Accept: "application/json" } });
-        if (answer.ok) {
-          const now = await answer.json();
-          if (`${now.state}:${now.attempt ?? ""}` !== seen) return location.replace(location.pathname);
-        }
+        if (answer.ok && (await answer.json()).seen !== seen) return location.replace(location.pathname);
       } catch {
         // No network for a moment: the next look finds out.
       }
       if (hint && waited > 60000) hint.textContent = hint.dataset.after;
-      timer = setTimeout(look, document.hidden ? 5000 : waited < 120000 ? 1000 : 3000);
+      timer = setTimeout(look, slow ? 15000 : waited > 60000 || document.hidden ? 5000 : 2000);
     };
-    timer = setTimeout(look, 1000);
-    // Back from the payment app: look at once.
-    document.addEventListener("visibilitychange", () => document.hidden || look());
-    addEventListener("pageshow", (event) => event.persisted && look());
+    timer = setTimeout(look, slow ? 15000 : 1000);
+    // Back from the payment app: our server asks the channel at once, and the page says so.
+    let left = "";
+    for (const link of all("[data-back]")) link.addEventListener("click", () => (left = link.dataset.back));
+    const came = () => (left ? location.assign(left) : look());
+    document.addEventListener("visibilitychange", () => document.hidden || came());
+    addEventListener("pageshow", (event) => event.persisted && came());
+  }
+
+  // Inside WeChat its own sheet pays. What it says proves nothing: it only makes us ask.
+  for (const button of all("[data-invoke]")) {
+    button.hidden = false;
+    button.addEventListener("click", () => {
+      const pay = () =>
+        WeixinJSBridge.invoke("getBrandWCPayRequest", JSON.parse(button.dataset.invoke), (answer) => {
+          if (answer.err_msg === "get_brand_wcpay_request:ok") location.assign(button.dataset.back);
+        });
+      if (window.WeixinJSBridge) pay();
+      else document.addEventListener("WeixinJSBridgeReady", pay, { once: true });
+    });
   }
 
   // Keys: copied raw, with feedback that stays. Where the clipboard is not allowed the key is selected instead.
-  const keys = one("[data-keys]");
-  if (keys) {
-    const told = one("[data-told]", keys);
+  const told = one("[data-told]");
+  if (told) {
     const copied = new Set();
-    const buttons = all("[data-key] [data-copy]", keys);
+    const buttons = all("[data-key] [data-copy]");
     const select = (node) => {
       const range = document.createRange();
       range.selectNodeContents(node);
@@ -134,7 +147,7 @@
       field.value = text;
       field.readOnly = true;
       field.className = "unseen";
-      keys.append(field);
+      document.body.append(field);
       field.select();
       const done = document.execCommand("copy");
       field.remove();
@@ -171,13 +184,13 @@
         button.focus();
       });
     }
-    const everything = one("[data-copy-all]", keys);
-    everything.hidden = false;
-    everything.addEventListener("click", async () => {
-      const lines = all("[data-key]", keys).map((key) => all("code", key).map((code) => code.textContent).join("\t"));
+    const everything = one("[data-copy-all]");
+    if (everything) everything.hidden = false;
+    everything?.addEventListener("click", async () => {
+      const lines = all("[data-key]").map((key) => all("code", key).map((code) => code.textContent).join("\t"));
       const done = await put(lines.join("\n"));
       if (done) buttons.forEach(mark);
-      else select(one("ol", keys));
+      else select(one("[data-keys] ol"));
       told.textContent = done ? everything.dataset.done : told.dataset.byHand;
       everything.focus();
     });

@@ -266,7 +266,7 @@ def _payment_of(ctx: Context, attempt: PaymentAttempt, product: Product, payer: 
         amount_fen=attempt.amount_fen,
         subject=attempt.subject,
         notify_url=f"{base}/pay/{attempt.channel}/notify",
-        return_url=f"{base}/o/{attempt.order_code}",
+        return_url=f"{base}/o/{attempt.order_code}/back",
         expires_at=attempt.expires_at,
         product=product,
         payer=payer,

@@ -5,7 +5,9 @@ Counts of stock are shown, never trusted: the order decides again.
 
 from __future__ import annotations
 
-from dataclasses import replace
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from server.catalog import queries as catalog
@@ -14,19 +16,27 @@ from server.db import Tx
 from server.orders import actions as order_actions
 from server.orders import queries as orders
 from server.orders.model import Order
+from server.payments import channels
 from server.payments import queries as payments
 from server.payments.model import PaymentAttempt
+from server.payments.queries import PayStage, PayState
+from server.payments.refunds import asking, splitting
+from server.payments.refunds import queries as refunds
+from server.payments.refunds.asking import Offer
+from server.payments.refunds.queries import Story
+from server.payments.refunds.rules import Verdict
 from server.payments.revealing import RevealedLine
-from server.storefront import views
-from server.storefront.language import Language
+from server.storefront import paying, refund_views, telling, views
+from server.storefront.figures import Moment, Price
+from server.storefront.language import Language, marked
+from server.storefront.paying import Surroundings
+from server.storefront.refund_views import RefundStory
 from server.storefront.rendering import assets
 from shared import clock, ids
 from shared.cardkey import Card
+from shared.contracts.orders import OrderStatus
 from shared.money import line_amount
-from shared.states import AttemptState, ExceptionKind, OrderState
-
-CHANNEL_ORDER = ("wechat", "alipay", "epay", "sandbox")
-
+from shared.states import AttemptState, ExceptionKind, OrderState, RefundCause, RefundPolicy, RefundReason
 
 # --- the shop window ---
 
@@ -46,7 +56,7 @@ def shelves(ctx: Context, tx: Tx) -> list[views.Shelf]:
                     summary=item.summary,
                     picture=assets().picture_url(item.picture),
                     initial=item.name[0],
-                    price=views.Price.of_unit(item.from_price),
+                    price=Price.of_unit(item.from_price),
                     several=len(item.sku_ids) > 1,
                     sold_out=not any(free.get(sku, 0) for sku in item.sku_ids),
                 )
@@ -58,7 +68,7 @@ def shelves(ctx: Context, tx: Tx) -> list[views.Shelf]:
 
 
 def product(
-    ctx: Context, tx: Tx, code: str, *, chosen: str | None = None, quantity_text: str = "1"
+    ctx: Context, tx: Tx, code: str, language: Language, *, chosen: str | None = None, quantity_text: str = "1"
 ) -> views.ProductPage | None:
     """The detail page; the first variant in stock is chosen unless the buyer has. None for what is not on sale."""
     found = catalog.product_page(tx, code)
@@ -84,6 +94,7 @@ def product(
         picture=assets().picture_url(found.picture),
         initial=found.name[0],
         supplier=found.supplier,
+        policy=views.Policy.of(found.refund_policy, language),
         shelf_code=found.category_code,
         shelf_name=found.category_name,
         variants=variants,
@@ -92,11 +103,16 @@ def product(
     )
 
 
+def ways_to_pay(ctx: Context, tx: Tx, around: Surroundings, language: Language) -> list[paying.Way]:
+    """All ways to pay as they are offered where the page is open."""
+    return paying.ways(channels.offers(ctx, tx), around, language)
+
+
 def review(
     ctx: Context,
     page: views.ProductPage,
-    language: Language,
     *,
+    ways: list[paying.Way],
     sku: str,
     quantity: int,
     channel: str | None = None,
@@ -105,11 +121,6 @@ def review(
 ) -> views.Review:
     """The recap of one variant of a product page. The caller has checked the quantity and that `sku` is of the page."""
     variant = next(variant for variant in page.variants if variant.code == sku)
-    channels = [
-        views.channel_choice(code, language)
-        for code in sorted(ctx.gateways, key=lambda code: (CHANNEL_ORDER.index(code), code))
-    ]
-    known = {choice.code for choice in channels}
     return views.Review(
         sku_code=variant.code,
         sku_name=variant.name,
@@ -121,9 +132,9 @@ def review(
         unit_price=variant.unit_price,
         quantity=quantity,
         amount_fen=line_amount(variant.unit_price, quantity),
-        channels=channels,
-        # One way to pay needs no choosing; of several, none is chosen for the buyer.
-        channel=channel if channel in known else channels[0].code if len(channels) == 1 else None,
+        policy=page.policy,
+        ways=ways,
+        channel=channel,
         agreed=agreed,
         idempotency_key=idempotency_key or ids.new_token(),
         hold_minutes=ctx.settings.hold_minutes,
@@ -140,77 +151,217 @@ def own_order(tx: Tx, typed: str, buyer_id: UUID | None) -> Order | None:
     return order if order and orders.may_see_keys(tx, order, buyer_id) else None
 
 
-def seen_state(order: Order, attempt: PaymentAttempt | None) -> str:
-    """What the page's script compares with `/status` to know that the page is out of date."""
-    return f"{order.state}:{attempt.state if attempt else ''}"
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """All that decides what an order's page shows."""
+
+    order: Order
+    pay: PayState
+    kinds: set[ExceptionKind]
+    stories: list[Story]
+
+    @property
+    def seen(self) -> str:
+        """What the page's script compares, to know that the page is out of date. Tells nothing by itself."""
+        attempt = self.pay.attempt
+        facts = [self.order.state, self.pay.stage, *sorted(self.kinds)]
+        facts += [attempt.id.hex, attempt.state] if attempt else []
+        facts += [f"{story.refund_id.hex}{len(story.steps)}{story.turn}" for story in self.stories]
+        return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
 
 
-def order_page(ctx: Context, tx: Tx, order: Order, language: Language, *, refreshes: int) -> views.OrderPage:
+def _standing(tx: Tx, order: Order) -> _Standing:
+    kinds = payments.open_kinds(tx, order.id)
+    return _Standing(order, payments.pay_state(tx, order), kinds, refunds.timeline(tx, order))
+
+
+def status(tx: Tx, order: Order) -> tuple[OrderStatus, PayState]:
+    """What the page polls, and how the order can be paid."""
+    standing = _standing(tx, order)
+    attempt = standing.pay.attempt
+    answer = OrderStatus(
+        code=order.code,
+        state=OrderState(order.state),
+        attempt=AttemptState(attempt.state) if attempt else None,
+        seen=standing.seen,
+    )
+    return answer, standing.pay
+
+
+def is_waiting(order: Order) -> bool:
+    """Whether the order waits for money."""
+    return order.state == OrderState.PENDING_PAYMENT
+
+
+def order_page(
+    ctx: Context,
+    tx: Tx,
+    order: Order,
+    language: Language,
+    around: Surroundings,
+    *,
+    refreshes: int = 0,
+    back: bool = False,
+) -> views.OrderPage:
     """The order in its stage, keys not yet filled in (`with_keys` does that, after the reveal is logged)."""
-    attempt = payments.current_attempt(tx, order.id)
+    standing = _standing(tx, order)
     lines = orders.lines(tx, order.id)
+    stories = tuple(RefundStory.of(story, language) for story in standing.stories)
     page = views.OrderPage(
         code=order.code,
         spoken=ids.speak_order_code(order.code),
         stage="notice",
-        seen=seen_state(order, attempt),
+        seen=standing.seen,
         waits=False,
         heading="",
         lines=[views.Line(line.title, line.quantity) for line in lines],
-        amount=views.Price.of_fen(order.amount_fen),
-        created=views.Moment.of(order.created_at),
-        paid=views.Moment.of(order.paid_at) if order.paid_at else None,
-        expires=views.Moment.of(order.expires_at),
+        amount=Price.of_fen(order.amount_fen),
+        created=Moment.of(order.created_at),
+        policy=views.Policy.of(RefundPolicy(lines[0].refund_policy), language),
+        policy_version=order.policy_version,
+        paid=Moment.of(order.paid_at) if order.paid_at else None,
+        expires=Moment.of(order.expires_at),
         refreshes=refreshes,
+        back=back and is_waiting(order),
+        refunds=stories,
         link=f"{ctx.settings.base_url.rstrip('/')}/o/{order.code}/k/{order_actions.link_token(ctx.keys, order.id)}",
     )
     state = OrderState(order.state)
-    if state in views.KEYS_TELLING:
-        page = views.told(page, views.KEYS_TELLING[state], language)
-        return replace(page, stage="keys", paid_twice=ExceptionKind.PAID_TWICE in payments.open_kinds(tx, order.id))
-    troubled = bool(payments.open_kinds(tx, order.id))
-    if state is OrderState.PENDING_PAYMENT and not troubled:
-        return _unpaid(page, order, attempt, language)
-    telling = views.NOTICE_TELLING.get(state, views.MONEY_IN_QUESTION)
-    if troubled and state in _UNPAID:
-        telling = views.MONEY_IN_QUESTION
-    return views.told(page, telling, language, again_url=f"/p/{lines[0].product_code}" if lines else None)
+    if state in telling.KEYS:
+        return _delivered(tx, page, standing, language)
+    if state in _UNPAID and standing.kinds:
+        kind = next(iter(standing.kinds)) if len(standing.kinds) == 1 else None
+        said = telling.IN_QUESTION.get(kind, telling.MONEY_IN_QUESTION) if kind else telling.MONEY_IN_QUESTION
+        return views.told(page, said, language)
+    if state is OrderState.PENDING_PAYMENT:
+        ways = ways_to_pay(ctx, tx, around, language)
+        return _unpaid(page, standing, ways, around, language)
+    said = telling.NOTICE[state]
+    if state is OrderState.DELIVERY_FAILED and any(story.is_open for story in standing.stories):
+        said = telling.REFUNDING
+    return views.told(page, said, language, again_url=f"/p/{lines[0].product_code}" if lines else None)
 
 
 _UNPAID = frozenset({OrderState.PENDING_PAYMENT, OrderState.EXPIRED, OrderState.CANCELLED})
 
 
-def _unpaid(page: views.OrderPage, order: Order, attempt: PaymentAttempt | None, language: Language) -> views.OrderPage:
-    seconds_left = int((order.expires_at - clock.now()).total_seconds())
-    if seconds_left <= 0 or (attempt and attempt.state == AttemptState.PAID):
-        return views.told(page, views.CONFIRMING, language)
-    heading = language.text("支付订单")
-    if attempt is None or attempt.pay_url is None or attempt.qr_text is None:
-        return replace(page, stage="opening", waits=True, heading=heading)
+def _delivered(tx: Tx, page: views.OrderPage, standing: _Standing, language: Language) -> views.OrderPage:
+    order, offers = standing.order, asking.offers(tx, standing.order)
+    if not places(tx, order):
+        return views.told(page, telling.WITHHELD, language)
+    page = replace(page, may_ask=any(offer.may_ask for offer in offers), notes=tuple(_notes(standing, language)))
+    if order.first_viewed_at is None and any(_may_go_back_unseen(offer) for offer in offers):
+        return replace(views.told(page, telling.SEALED, language), stage="sealed")
+    return replace(views.told(page, telling.KEYS[OrderState(order.state)], language), stage="keys")
+
+
+def _may_go_back_unseen(offer: Offer) -> bool:
+    unwanted = offer.verdicts[RefundReason.UNWANTED]
+    return offer.may_ask and offer.policy is RefundPolicy.BEFORE_VIEW and unwanted is Verdict.APPROVE
+
+
+def is_sealed(tx: Tx, order: Order) -> bool:
+    """Whether nobody has seen the keys, and they may still be given back for that."""
+    return order.first_viewed_at is None and any(_may_go_back_unseen(offer) for offer in asking.offers(tx, order))
+
+
+def _notes(standing: _Standing, language: Language) -> list[views.Note]:
+    order, notes = standing.order, []
+    if order.delivered_at and order.delivered_at > order.expires_at:
+        heading = language.text("这笔付款是在订单过期后收到的")
+        notes.append(views.Note(heading, language.text("库存还有，所以照常发货，不用再买一次。"), icon="clock"))
+    is_returned = any(story.cause is RefundCause.PAID_TWICE for story in standing.stories)
+    if ExceptionKind.PAID_TWICE in standing.kinds and not is_returned:
+        sentence = language.text("同一张订单收到了两笔付款。多付的一笔会原路退回，不影响上面的卡密。")
+        notes.append(views.Note(language.text("您多付了一笔"), sentence, tone="warn"))
+    return notes
+
+
+_PAGE_OF = {PayStage.OPENING: "opening", PayStage.READY: "pay", PayStage.RENEW: "renew", PayStage.CHOOSE: "choose"}
+
+
+def _unpaid(
+    page: views.OrderPage, standing: _Standing, ways: Sequence[paying.Way], around: Surroundings, language: Language
+) -> views.OrderPage:
+    stage, attempt = standing.pay.stage, standing.pay.attempt
+    if stage is PayStage.CONFIRMING:
+        return views.told(page, telling.CONFIRMING, language)
+    if page.back and stage in {PayStage.READY, PayStage.RENEW}:
+        return views.told(page, telling.BACK, language)
+    panel = views.PayPanel(
+        channel=attempt.channel if attempt else "",
+        channel_name=paying.channel_name(attempt.channel, language) if attempt else "",
+        ways=tuple(ways),
+        on_computer=around.place is paying.Place.COMPUTER,
+        inside_wechat=around.place is paying.Place.WECHAT,
+    )
+    if stage is PayStage.READY and attempt is not None:
+        panel = _opened(panel, attempt, page.amount, language)
     return replace(
         page,
-        stage="pay",
+        stage=_PAGE_OF[stage],
         waits=True,
-        heading=heading,
-        seconds_left=seconds_left,
-        pay_url=attempt.pay_url,
-        qr=views.qr_svg(
-            attempt.qr_text, description=language.text("支付二维码，金额 %(amount)s", amount=str(page.amount))
-        ),
-        channel_name=views.channel_choice(attempt.channel, language).name,
+        back=False,
+        heading=language.text(_HEADINGS[stage]),
+        seconds_left=max(0, int((standing.order.expires_at - clock.now()).total_seconds())),
+        pay=panel,
     )
 
 
-def with_keys(page: views.OrderPage, revealed: list[RevealedLine]) -> views.OrderPage:
-    """The page with the keys that were opened for it."""
+_HEADINGS = {
+    PayStage.OPENING: marked("正在联系支付渠道"),
+    PayStage.READY: marked("支付订单"),
+    PayStage.RENEW: marked("支付链接已失效"),
+    PayStage.CHOOSE: marked("请选择支付方式"),
+}
+
+
+def _opened(panel: views.PayPanel, attempt: PaymentAttempt, amount: Price, language: Language) -> views.PayPanel:
+    """What the channel opened, as far as it can be used where the page is open."""
+    here = next((way.product for way in panel.ways if way.code == attempt.channel), None)
+    serves_all = attempt.pay_url is not None and attempt.qr_text is not None
+    fits = attempt.product == here or (serves_all and here is not None)
+    drawn = None
+    if attempt.qr_text is not None:
+        words = language.text("支付二维码，金额 %(amount)s", amount=str(amount))
+        drawn = views.qr_svg(attempt.qr_text, description=words)
     return replace(
-        page,
-        revealed=tuple(
-            views.RevealedKeys(line.title, [views.KeyCard.of(card) for card in line.cards])
-            for line in revealed
-            if line.cards
-        ),
+        panel,
+        wrong_place=not fits,
+        opens=paying.opening_words(attempt.channel, language),
+        url=attempt.pay_url if fits else None,
+        qr=drawn,
+        invoke=attempt.invoke if fits else None,
     )
+
+
+# --- keys ---
+
+
+def places(tx: Tx, order: Order) -> dict[tuple[UUID, int], int]:
+    """The place in the order, from 1, of each key that its buyer may see: what the pages call it."""
+    hidden = refunds.withheld(tx, [order.id])
+    shown = [
+        (line.id, seq)
+        for line in orders.lines(tx, order.id)
+        for seq in sorted(set(line.seqs) - hidden.get(line.id, set()))
+    ]
+    return {unit: n for n, unit in enumerate(shown, start=1)}
+
+
+def with_keys(page: views.OrderPage, revealed: list[RevealedLine], language: Language) -> views.OrderPage:
+    """The page with the keys that were opened for it."""
+    counted, lines = 0, []
+    for line in revealed:
+        shown = zip(line.cards, line.marks, strict=True)
+        keys = [
+            views.KeyCard.of(card, n, mark=mark, language=language)
+            for n, (card, mark) in enumerate(shown, start=counted + 1)
+        ]
+        counted += len(keys)
+        if keys:
+            lines.append(views.RevealedKeys(line.title, keys))
+    return replace(page, revealed=tuple(lines))
 
 
 def keys_file(order: Order, revealed: list[RevealedLine], language: Language) -> bytes:
@@ -225,6 +376,82 @@ def keys_file(order: Order, revealed: list[RevealedLine], language: Language) ->
 
 def _card_line(card: Card) -> str:
     return f"{card.number}\t{card.secret}" if card.number else card.secret
+
+
+# --- refunds ---
+
+
+def refund_list(tx: Tx, order: Order, language: Language, *, refreshes: int) -> views.RefundList:
+    """The refunds of an order, the newest first, and what may still be asked for."""
+    standing = _standing(tx, order)
+    stories = [RefundStory.of(story, language) for story in reversed(standing.stories)]
+    return views.RefundList(
+        code=order.code,
+        spoken=ids.speak_order_code(order.code),
+        seen=standing.seen,
+        waits=any(story.is_open for story in stories),
+        refunds=tuple(stories),
+        may_ask=refund_offer(tx, order) is not None,
+        refreshes=refreshes,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the form of a refund says, as typed: places of keys in the order, a reason, a wish, words."""
+
+    picked: frozenset[int] = frozenset()
+    reason: str = ""
+    wish: str = ""
+    text: str = ""
+
+
+def refund_offer(tx: Tx, order: Order) -> Offer | None:
+    """What may be asked for of this order now; None when there is nothing, or something is under way."""
+    return next((offer for offer in asking.offers(tx, order) if offer.may_ask), None)
+
+
+def units_of(tx: Tx, order: Order, offer: Offer) -> dict[int, int]:
+    """The unit numbers of what may be asked for, by their places in the order."""
+    return {
+        n: seq
+        for (line_id, seq), n in places(tx, order).items()
+        if line_id == offer.order_line_id and seq in offer.seqs
+    }
+
+
+def refund_form(tx: Tx, order: Order, offer: Offer, asked: Asked, language: Language) -> refund_views.RefundForm:
+    """The form, with what was picked and typed so far."""
+    units = tuple(units_of(tx, order, offer))
+    return refund_views.RefundForm(
+        code=order.code,
+        spoken=ids.speak_order_code(order.code),
+        title=offer.title,
+        policy_title=views.Policy.of(offer.policy, language).title,
+        units=units,
+        picked=frozenset(units) if len(units) == 1 else asked.picked,
+        reasons=refund_views.reasons(offer.verdicts, language, chosen=asked.reason),
+        wish=asked.wish,
+        text=asked.text,
+        longest_text=asking.LONGEST_TEXT,
+    )
+
+
+def refund_recap(order: Order, offer: Offer, asked: Asked, language: Language) -> refund_views.RefundRecap:
+    """What is about to be asked for. The caller has checked it."""
+    verdict = offer.verdicts[RefundReason(asked.reason)]
+    worth = splitting.of_units(offer.left_fen, units=len(asked.picked), of=len(offer.seqs))
+    [reason] = [one for one in refund_views.reasons(offer.verdicts, language, chosen=asked.reason) if one.chosen]
+    return refund_views.RefundRecap(
+        code=order.code,
+        title=offer.title,
+        units=tuple(sorted(asked.picked)),
+        reason=reason,
+        wish=asked.wish,
+        text=asked.text,
+        amount=Price.of_fen(worth),
+        at_once=verdict is Verdict.APPROVE,
+    )
 
 
 # --- looking up ---
@@ -242,6 +469,6 @@ def find_status(tx: Tx, typed: str, buyer_id: UUID | None, language: Language) -
         spoken=ids.speak_order_code(order.code),
         label=label,
         tone=tone,
-        created=views.Moment.of(order.created_at),
+        created=Moment.of(order.created_at),
         own=orders.may_see_keys(tx, order, buyer_id),
     )

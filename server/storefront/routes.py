@@ -1,7 +1,9 @@
-"""HTTP of the shop: pages, forms and static files. Thin: reads through `pages`, acts through `payments.checkout`.
+"""HTTP of the shop window, of ordering and of looking an order up: pages, forms and static files.
+
+Thin: reads through `pages`, acts through `payments.checkout`. An order's own pages are in `order_routes`.
 
 Every state has an address; forms are POST-redirect-GET with an idempotency key, so that refresh, back and a second
-tab are safe. Pages of an order are `no-store` and exist only for the device that bought it, or was given its link.
+tab are safe.
 """
 
 from __future__ import annotations
@@ -18,22 +20,18 @@ from fastapi.responses import RedirectResponse, Response
 
 from server import context, policy, web
 from server.catalog import queries as catalog
-from server.context import Context
+from server.gateways.port import Product
 from server.orders import actions as order_actions
 from server.orders import unpaid
-from server.payments import checkout, ending, revealing
-from server.payments import queries as payments
+from server.payments import checkout
 from server.payments.channels import ChannelOff
 from server.policy import BUYER, PUBLIC, Router
 from server.storefront import language as languages
-from server.storefront import pages, rendering, views
+from server.storefront import pages, paying, rendering, views
 from server.storefront.language import Language
-from shared import ids
-from shared.contracts.orders import OrderStatus
 from shared.errors import BadInput, Busy, IdempotencyReused, KamengError, NotFound
 from shared.money import least_quantity, line_amount
 from shared.pricing import MAX_QUANTITY
-from shared.states import AttemptState, OrderState
 
 router = Router()
 
@@ -70,7 +68,7 @@ def product(request: Request, code: str, sku: str | None = None, quantity: str =
     """The detail page; `sku` and `quantity` are what the buyer had chosen when coming back from the review."""
     ctx = context.of(request)
     with ctx.db.read() as tx:
-        page = pages.product(ctx, tx, code, chosen=sku, quantity_text=quantity[:6])
+        page = pages.product(ctx, tx, code, languages.of(request), chosen=sku, quantity_text=quantity[:6])
     if page is None:
         raise NotFound
     return rendering.page(request, "product.html", public=True, product=page, faults=[])
@@ -139,7 +137,9 @@ async def _place(request: Request, form: OrderForm) -> Response:
     if not hidden or "\0" in form.sku:
         # Only a broken or forged form gets these wrong.
         raise BadInput(reason=language.text("表单不完整，请从商品页重新开始"))
-    faults = _unfilled(ctx, form, language)
+    around = paying.surroundings(request)
+    product = paying.product_of(ctx, around, form.channel)
+    faults = _unfilled(form, product, language)
     if faults or not _WHOLE.fullmatch(form.quantity) or not 1 <= int(form.quantity) <= MAX_QUANTITY:
         return await asyncio.to_thread(_show_review, request, form, faults, status=422)
     buyer_id = policy.actor(request).id
@@ -154,15 +154,17 @@ async def _place(request: Request, form: OrderForm) -> Response:
         origin=unpaid.origin_of(ctx.keys, web.client_prefix(request)),
     )
     try:
-        placed = await checkout.place(ctx, command)
+        placed = await checkout.place(ctx, command, product=product, payer=around.payer)
     except KamengError as refusal:
         return await asyncio.to_thread(_refused, request, form, refusal)
-    return RedirectResponse(f"/o/{placed.code}", HTTPStatus.SEE_OTHER)
+    response = RedirectResponse(f"/o/{placed.code}", HTTPStatus.SEE_OTHER)
+    paying.remember(request, response, form.channel)
+    return response
 
 
-def _unfilled(ctx: Context, form: OrderForm, language: Language) -> list[views.Fault]:
+def _unfilled(form: OrderForm, product: Product | None, language: Language) -> list[views.Fault]:
     faults = []
-    if form.channel not in ctx.gateways:
+    if product is None:
         faults.append(views.Fault("channel", language.text("请选择支付方式。")))
     if not form.agreed:
         faults.append(views.Fault("agreed", language.text("请先勾选同意退款规则。")))
@@ -194,18 +196,21 @@ def _refused(request: Request, form: OrderForm, refusal: KamengError) -> Respons
 def _show_review(request: Request, form: OrderForm, faults: list[views.Fault], *, status: int) -> Response:
     """The review page, or the detail page when the choice itself cannot be bought. Raises NotFound for no such SKU."""
     ctx, language = context.of(request), languages.of(request)
-    page = _product_of(ctx, form)
+    page = _product_of(request, form)
     variant = next(variant for variant in page.variants if variant.code == form.sku)
     wrong = _quantity_fault(variant, form.quantity, language)
     if wrong is not None:
         return _show_product(request, form, [wrong], status=422)
+    around = paying.surroundings(request)
+    with ctx.db.read() as tx:
+        ways = pages.ways_to_pay(ctx, tx, around, language)
     shown = pages.review(
         ctx,
         page,
-        language,
+        ways=ways,
         sku=form.sku,
         quantity=int(form.quantity),
-        channel=form.channel or None,
+        channel=paying.chosen(ways, form.channel, around),
         agreed=form.agreed,
         idempotency_key=form.idempotency_key or None,
     )
@@ -230,124 +235,22 @@ def _quantity_fault(variant: views.Variant, typed: str, language: Language) -> v
 
 
 def _show_product(request: Request, form: OrderForm, faults: list[views.Fault], *, status: int) -> Response:
-    page = _product_of(context.of(request), form)
+    page = _product_of(request, form)
     address = f"/p/{page.code}?{urlencode({'sku': form.sku, 'quantity': form.quantity[:6]})}"
     return rendering.page(request, "product.html", status=status, address=address, product=page, faults=faults)
 
 
-def _product_of(ctx: Context, form: OrderForm) -> views.ProductPage:
+def _product_of(request: Request, form: OrderForm) -> views.ProductPage:
+    ctx = context.of(request)
     with ctx.db.read() as tx:
         terms = catalog.sku_by_code(tx, form.sku)
         page = None
         if terms is not None:
-            page = pages.product(ctx, tx, terms.product_code, chosen=form.sku, quantity_text=form.quantity[:6])
+            language, typed = languages.of(request), form.quantity[:6]
+            page = pages.product(ctx, tx, terms.product_code, language, chosen=form.sku, quantity_text=typed)
     if page is None:
         raise NotFound
     return page
-
-
-# --- an order ---
-
-
-@router.get("/o/{code}", allow=PUBLIC)
-def order_page(request: Request, code: str, n: int = 0) -> Response:
-    """The order in its state: where to pay, what is being waited for, or the keys. `n` counts reloads."""
-    ctx, language, who = context.of(request), languages.of(request), policy.actor(request)
-    with ctx.db.read() as tx:
-        found = pages.own_order(tx, code, who.id)
-        page = pages.order_page(ctx, tx, found, language, refreshes=max(0, min(n, 99))) if found else None
-    if found is None or page is None:
-        return _closed(request)
-    if page.stage == "keys":
-        ctx.buckets.take("reveal", who.label)
-        revealed = revealing.reveal(ctx, found, actor=who.label, request_id=web.request_id(request))
-        page = pages.with_keys(page, revealed)
-    return rendering.page(request, "order.html", order=page)
-
-
-def _closed(request: Request) -> Response:
-    """The same page for a wrong code, an unknown one and another device's order: it tells nobody which it was."""
-    return rendering.page(request, "closed.html", status=404)
-
-
-@router.get("/o/{code}/status", allow=PUBLIC)
-def order_status(request: Request, code: str) -> OrderStatus:
-    """What the waiting page polls: two states and nothing else."""
-    with context.of(request).db.read() as tx:
-        found = pages.own_order(tx, code, policy.actor(request).id)
-        attempt = payments.current_attempt(tx, found.id) if found else None
-    if found is None:
-        raise NotFound
-    return OrderStatus(
-        code=found.code,
-        state=OrderState(found.state),
-        attempt=AttemptState(attempt.state) if attempt else None,
-    )
-
-
-@router.post("/o/{code}/refresh", allow=PUBLIC)
-async def refresh(request: Request, code: str) -> Response:
-    """ "I have paid": asks the channel, then shows the order again."""
-    ctx, who = context.of(request), policy.actor(request)
-    canonical = await asyncio.to_thread(_own_code, ctx, code, who)
-    if canonical is None:
-        return _closed(request)
-    await checkout.refresh(ctx, canonical)
-    return RedirectResponse(f"/o/{canonical}", HTTPStatus.SEE_OTHER)
-
-
-@router.post("/o/{code}/cancel", allow=PUBLIC)
-async def cancel(request: Request, code: str) -> Response:
-    """The buyer does not want the unpaid order any more. A payment that came first wins, and the page shows its keys.
-
-    Raises NotCancelled when the channel gives no answer.
-    """
-    ctx, who = context.of(request), policy.actor(request)
-    canonical = await asyncio.to_thread(_own_code, ctx, code, who)
-    if canonical is None:
-        return _closed(request)
-    await ending.cancel(ctx, canonical, actor=who.label)
-    return RedirectResponse(f"/o/{canonical}", HTTPStatus.SEE_OTHER)
-
-
-def _own_code(ctx: Context, code: str, who: policy.Actor) -> str | None:
-    with ctx.db.read() as tx:
-        found = pages.own_order(tx, code, who.id)
-    return found.code if found else None
-
-
-@router.get("/o/{code}/keys.txt", allow=PUBLIC)
-def keys_file(request: Request, code: str) -> Response:
-    """The keys as a text file to keep. Revealing is logged like a view."""
-    ctx, who = context.of(request), policy.actor(request)
-    with ctx.db.read() as tx:
-        found = pages.own_order(tx, code, who.id)
-    if found is None or OrderState(found.state) not in views.KEYS_TELLING:
-        raise NotFound
-    ctx.buckets.take("reveal", who.label)
-    revealed = revealing.reveal(ctx, found, actor=who.label, request_id=web.request_id(request))
-    return Response(
-        pages.keys_file(found, revealed, languages.of(request)),
-        media_type="text/plain; charset=utf-8",
-        headers={
-            "cache-control": "no-store",
-            "content-disposition": f'attachment; filename="{found.code}.txt"',
-        },
-    )
-
-
-@router.get("/o/{code}/k/{token}", allow=BUYER)
-def exchange_link(request: Request, code: str, token: str) -> Response:
-    """Let this device open the order of a secret link; the redirect takes the token out of the address."""
-    ctx, who = context.of(request), policy.actor(request)
-    ctx.buckets.take("link", web.client_network(request))
-    canonical = ids.parse_order_code(code)
-    assert who.id is not None, "the route makes a device cookie"
-    if canonical is None or len(token) > 64:
-        return _closed(request)
-    with ctx.db.tx() as tx:
-        granted = order_actions.grant(tx, ctx.keys, code=canonical, token=token, buyer_id=who.id)
-    return RedirectResponse(f"/o/{canonical}", HTTPStatus.SEE_OTHER) if granted else _closed(request)
 
 
 # --- looking up ---

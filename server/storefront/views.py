@@ -7,62 +7,25 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from io import BytesIO
 
 import segno
 from markupsafe import Markup
 
+from server.payments.refunds.queries import Mark
+from server.storefront import telling
+from server.storefront.figures import Moment, Price
 from server.storefront.language import Language, marked
-from shared import clock
+from server.storefront.paying import Way
+from server.storefront.refund_views import RefundStory
+from server.storefront.telling import Telling
 from shared.cardkey import Card
 from shared.labels import label
-from shared.money import Fen, UnitPrice, format_fen, format_unit_price
-from shared.states import OrderState
+from shared.money import Fen, UnitPrice
+from shared.states import OrderState, RefundPolicy
 
 FEW_LEFT = 10
 """Below this a buyer is told how many are left: a reason to hurry that is true."""
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """An amount in two parts, so that the yuan can be large and the cents small: `12,345` and `.60`."""
-
-    whole: str
-    part: str
-
-    @classmethod
-    def of_fen(cls, amount: Fen) -> Price:
-        """A total."""
-        return cls._cut(format_fen(amount))
-
-    @classmethod
-    def of_unit(cls, price: UnitPrice) -> Price:
-        """The price of one piece, which may have up to four decimals."""
-        return cls._cut(format_unit_price(price))
-
-    @classmethod
-    def _cut(cls, text: str) -> Price:
-        whole, _, part = text.partition(".")
-        return cls(whole, f".{part}")
-
-    def __str__(self) -> str:
-        return f"¥{self.whole}{self.part}"
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """An instant as people in the shop read it: whole, as a clock, and for machines."""
-
-    text: str
-    clock: str
-    iso: str
-
-    @classmethod
-    def of(cls, instant: datetime) -> Moment:
-        """The instant in the shop's time zone."""
-        local = clock.shop_time(instant)
-        return cls(f"{local:%Y-%m-%d %H:%M:%S}", f"{local:%H:%M}", local.isoformat(timespec="seconds"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +34,20 @@ class Fault:
 
     field: str | None
     sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """When money goes back, in words: the product's own rule in one line, then all that holds."""
+
+    title: str
+    sentences: tuple[str, ...]
+
+    @classmethod
+    def of(cls, policy: RefundPolicy, language: Language) -> Policy:
+        """The words of a policy, as they are shown before and after it is agreed to."""
+        told = telling.POLICY[policy]
+        return cls(language.text(told.title), tuple(language.text(one) for one in (*told.sentences, *telling.ALWAYS)))
 
 
 # --- the shop window ---
@@ -136,6 +113,7 @@ class ProductPage:
     picture: str | None
     initial: str
     supplier: str
+    policy: Policy
     shelf_code: str
     shelf_name: str
     variants: list[Variant]
@@ -160,15 +138,6 @@ class ProductPage:
 
 
 @dataclass(frozen=True, slots=True)
-class ChannelChoice:
-    """One way to pay, as it is offered."""
-
-    code: str
-    name: str
-    hint: str
-
-
-@dataclass(frozen=True, slots=True)
 class Review:
     """The recap before an order. `amount_fen` is what the buyer agrees to: it does not change afterwards."""
 
@@ -182,7 +151,8 @@ class Review:
     unit_price: UnitPrice
     quantity: int
     amount_fen: Fen
-    channels: list[ChannelChoice]
+    policy: Policy
+    ways: list[Way]
     channel: str | None
     agreed: bool
     idempotency_key: str
@@ -197,20 +167,6 @@ class Review:
     def amount(self) -> Price:
         """The total."""
         return Price.of_fen(self.amount_fen)
-
-
-CHANNELS: dict[str, tuple[str, str]] = {
-    "sandbox": (marked("支付沙箱"), marked("演示用，不会真的扣款")),
-    "wechat": (marked("微信支付"), ""),
-    "alipay": (marked("支付宝"), ""),
-    "epay": (marked("聚合支付"), ""),
-}
-
-
-def channel_choice(code: str, language: Language) -> ChannelChoice:
-    """A channel with the words a buyer knows it by."""
-    name, hint = CHANNELS.get(code, (code, ""))
-    return ChannelChoice(code, language.text(name), language.text(hint) if hint else "")
 
 
 # --- an order ---
@@ -239,17 +195,37 @@ class KeyText:
         return [[Run(text, text[0].isdigit()) for text in re.findall(r"[0-9]+|[^0-9]+", part)] for part in parts]
 
 
+_MARKS: dict[Mark, tuple[str, str]] = {
+    Mark.REPLACED: (marked("已换新"), "warn"),
+    Mark.REFUNDING: (marked("退款中"), "warn"),
+    Mark.REFUNDED: (marked("已退款"), ""),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class KeyCard:
-    """One delivered key: its number, where it has one, and its secret."""
+    """One delivered key: its place in the order, its number, where it has one, and its secret.
 
+    `mark` and `tone` say what became of it: replaced by another one, or its money gone back.
+    """
+
+    n: int
     number: KeyText | None
     secret: KeyText
+    mark: str = ""
+    tone: str = ""
 
     @classmethod
-    def of(cls, card: Card) -> KeyCard:
+    def of(cls, card: Card, n: int = 1, *, mark: Mark | None = None, language: Language | None = None) -> KeyCard:
         """The card as it is shown."""
-        return cls(KeyText(card.number) if card.number else None, KeyText(card.secret))
+        words, tone = _MARKS[mark] if mark else ("", "")
+        return cls(
+            n=n,
+            number=KeyText(card.number) if card.number else None,
+            secret=KeyText(card.secret),
+            mark=language.text(words) if language and words else words,
+            tone=tone,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,11 +245,50 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class OrderPage:
-    """An order in one of its stages: `pay`, `opening` (no pay address yet), `keys` or `notice`.
+class PayPanel:
+    """How an unpaid order can be paid here, now. Of `url`, `qr` and `invoke` there is at least one when it is open.
 
-    `seen` is the state that the page shows; its script turns the page when the server's differs. `refreshes` counts
-    the reloads of a browser without JavaScript.
+    `opens` is what the button says; `wrong_place`: it was opened for another device, so this one should change it.
+    """
+
+    channel: str
+    channel_name: str
+    ways: tuple[Way, ...]
+    on_computer: bool = False
+    inside_wechat: bool = False
+    wrong_place: bool = False
+    opens: str = ""
+    url: str | None = None
+    qr: Markup | None = None
+    invoke: str | None = None
+
+    @property
+    def others(self) -> tuple[Way, ...]:
+        """The ways that the buyer may change to, and those that cannot be used just now."""
+        return tuple(way for way in self.ways if way.code != self.channel or (self.wrong_place and way.usable))
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something a page says beside its state, with where more is told."""
+
+    heading: str
+    sentence: str
+    tone: str = ""
+    icon: str = "alert"
+    more_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderPage:
+    """An order in one of its stages.
+
+        opening, renew, choose, pay   it waits for money: `pay` says how
+        sealed                        it is delivered, and nobody has seen the keys
+        keys, notice                  the keys; what happened
+
+    `seen` is what the page shows of the server's state; its script turns the page when that differs. `refreshes` counts
+    the reloads of a browser without JavaScript. `back`: the buyer has come back from the channel.
     """
 
     code: str
@@ -285,13 +300,14 @@ class OrderPage:
     lines: list[Line]
     amount: Price
     created: Moment
+    policy: Policy
+    policy_version: str | None
     paid: Moment | None = None
     expires: Moment | None = None
     refreshes: int = 0
+    back: bool = False
     seconds_left: int = 0
-    pay_url: str | None = None
-    qr: Markup | None = None
-    channel_name: str = ""
+    pay: PayPanel | None = None
     explanation: str = ""
     tone: str = ""
     icon: str = "check"
@@ -299,7 +315,9 @@ class OrderPage:
     can_ask: bool = False
     again_url: str | None = None
     revealed: tuple[RevealedKeys, ...] = ()
-    paid_twice: bool = False
+    refunds: tuple[RefundStory, ...] = ()
+    notes: tuple[Note, ...] = ()
+    may_ask: bool = False
     link: str = ""
 
     @property
@@ -308,121 +326,46 @@ class OrderPage:
         return 3 if self.refreshes < 5 else 5 if self.refreshes < 12 else 10
 
     @property
+    def refresh_url(self) -> str:
+        """Where it asks again."""
+        return f"/o/{self.code}?{'back=1&' if self.back else ''}n={self.refreshes + 1}"
+
+    @property
     def key_count(self) -> int:
         """How many keys are shown."""
         return sum(len(line.keys) for line in self.revealed)
 
+    @property
+    def is_unpaid(self) -> bool:
+        """Whether it waits for money and says how to give it."""
+        return self.pay is not None
+
 
 @dataclass(frozen=True, slots=True)
-class Telling:
-    """What an order's page says in one state. Sentences are in Chinese and translated where they are shown."""
+class RefundList:
+    """The refunds of an order, newest first, and how its page is kept up to date."""
 
-    heading: str
-    explanation: str
-    tone: str = ""
-    icon: str = "check"
-    next_steps: tuple[str, ...] = ()
-    waits: bool = False
-    can_ask: bool = False
-    may_buy_again: bool = False
-
-
-_MONEY_IS_SAFE = marked("款项已经记在这张订单上，不会丢失，也请不要再付一次。")
-_WILL_END = marked("结果只有两种：补发卡密，或者原路退款。都会显示在本页。")
-_KEEP_CODE = marked("需要联系商家时，请提供下面的订单号。")
-
-KEYS_TELLING: dict[OrderState, Telling] = {
-    OrderState.DELIVERED: Telling(marked("支付成功，卡密已发货"), marked("这就是您的卡密，可以马上使用。")),
-    OrderState.COMPLETED: Telling(marked("订单已完成"), marked("卡密会一直保留在这里。")),
-    OrderState.PARTIALLY_DELIVERED: Telling(marked("已发出一部分卡密"), marked("其余的正在补货；补不上的会原路退款。")),
-    OrderState.PARTIALLY_REFUNDED: Telling(marked("部分款项已退回"), marked("没有退款的卡密仍在这里。")),
-    OrderState.DISPUTED: Telling(marked("这张订单正在核实"), marked("核实期间，卡密仍在这里。")),
-}
-"""States in which the buyer sees keys."""
-
-NOTICE_TELLING: dict[OrderState, Telling] = {
-    OrderState.PAID: Telling(
-        marked("已收到付款，正在发货"),
-        marked("钱已收到，但卡密还没有发出，可能是库存刚好用完。我们正在处理。"),
-        tone="warn",
-        icon="clock",
-        next_steps=(_MONEY_IS_SAFE, _WILL_END, _KEEP_CODE),
-        waits=True,
-        can_ask=True,
-    ),
-    OrderState.DELIVERY_FAILED: Telling(
-        marked("已收到付款，还没能发货"),
-        marked("很抱歉，付款到账时库存已经用完。我们正在处理。"),
-        tone="warn",
-        icon="alert",
-        next_steps=(_MONEY_IS_SAFE, _WILL_END, _KEEP_CODE),
-        waits=True,
-        can_ask=True,
-    ),
-    OrderState.EXPIRED: Telling(
-        marked("订单已过期"),
-        marked("没有在时限内收到付款，这张订单已经关闭。"),
-        tone="calm",
-        icon="clock",
-        next_steps=(marked("如果您在关闭前已经付款：支付渠道通知我们之后，会在本页发货或者退款。"), _KEEP_CODE),
-        can_ask=True,
-        may_buy_again=True,
-    ),
-    OrderState.CANCELLED: Telling(
-        marked("订单已取消"),
-        marked("没有收到付款，这张订单已经关闭。"),
-        tone="calm",
-        icon="cross",
-        may_buy_again=True,
-    ),
-    OrderState.REFUNDED: Telling(
-        marked("款项已退回"),
-        marked("全部金额已原路退回，到账时间以支付渠道为准。"),
-        tone="calm",
-        icon="return",
-        may_buy_again=True,
-    ),
-}
-"""States in which the buyer reads what happened."""
-
-MONEY_IN_QUESTION = Telling(
-    marked("收到了付款，正在人工核对"),
-    marked("支付渠道报来的付款与这张订单对不上，需要我们的同事核对一下。"),
-    tone="warn",
-    icon="alert",
-    next_steps=(_MONEY_IS_SAFE, _WILL_END, _KEEP_CODE),
-    waits=True,
-    can_ask=True,
-)
-"""An unpaid, expired or cancelled order for which money came that does not fit it."""
-
-CONFIRMING = Telling(
-    marked("正在向支付渠道确认"),
-    marked("支付时间已到。我们正在确认有没有收到付款，很快就有结果。"),
-    tone="calm",
-    icon="clock",
-    next_steps=(
-        marked("已经付款的，不会丢失：确认后本页自动显示卡密。"),
-        marked("还没付款的，请不要再付，重新下单即可。"),
-    ),
-    waits=True,
-    can_ask=True,
-)
-"""The time to pay is over, and the order not yet closed."""
+    code: str
+    spoken: str
+    seen: str
+    waits: bool
+    refunds: tuple[RefundStory, ...]
+    may_ask: bool
+    refreshes: int
 
 
-def told(order: OrderPage, telling: Telling, language: Language, *, again_url: str | None = None) -> OrderPage:
+def told(order: OrderPage, said: Telling, language: Language, *, again_url: str | None = None) -> OrderPage:
     """The page with what its state has to say, in the buyer's language."""
     return replace(
         order,
-        heading=language.text(telling.heading),
-        explanation=language.text(telling.explanation),
-        tone=telling.tone,
-        icon=telling.icon,
-        next_steps=tuple(language.text(step) for step in telling.next_steps),
-        waits=telling.waits,
-        can_ask=telling.can_ask,
-        again_url=again_url if telling.may_buy_again else None,
+        heading=language.text(said.heading),
+        explanation=language.text(said.explanation),
+        tone=said.tone,
+        icon=said.icon,
+        next_steps=tuple(language.text(step) for step in said.next_steps),
+        waits=said.waits,
+        can_ask=said.can_ask,
+        again_url=again_url if said.may_buy_again else None,
     )
 
 

@@ -66,7 +66,14 @@ MATRIX = {
     "GET /o/{code}/status": BOUGHT,
     "POST /o/{code}/refresh": "404 303 404 404 404 404 404 404",
     "POST /o/{code}/cancel": "404 303 404 404 404 404 404 404",
+    "POST /o/{code}/pay": "404 303 404 404 404 404 404 404",
+    "GET /o/{code}/back": "404 303 404 404 404 404 404 404",
+    "POST /o/{code}/reveal": "404 303 404 404 404 404 404 404",
     "GET /o/{code}/keys.txt": BOUGHT,
+    "GET /o/{code}/refunds": BOUGHT,
+    "GET /o/{code}/refund": BOUGHT,
+    "POST /o/{code}/refund/check": "404 422 404 404 404 404 404 404",  # without a reason
+    "POST /o/{code}/refund": "404 422 404 404 404 404 404 404",
     "GET /o/{code}/k/{token}": NONE,  # with a wrong token
     "GET /lookup": ALL,
     "POST /lookup": ALL,

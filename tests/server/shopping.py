@@ -116,7 +116,7 @@ class Visitor:
         """Pay at the sandbox and press "I have paid"; the sandbox's callback has nowhere to go in these tests."""
         address = next(link for link in self.page(f"/o/{code}").links if "/pay/" in link)
         self.shop.merchant.pay(address)
-        assert self.post(f"/o/{code}/refresh", {}).headers["location"] == f"/o/{code}"
+        assert self.post(f"/o/{code}/refresh", {}).headers["location"] == f"/o/{code}?back=1"
 
 
 class Document(HTMLParser):

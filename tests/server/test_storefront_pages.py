@@ -16,12 +16,13 @@ import resources
 from server.catalog import actions as catalog
 from server.gateways.sandbox import CHANNEL
 from server.policy import SYSTEM
-from server.storefront import views
+from server.storefront import paying, telling, views
+from server.storefront.figures import Price
 from server.storefront.language import CHINESE, ENGLISH
 from server.storefront.rendering import TEMPLATES, assets
 from shared.cardkey import Card
 from shared.contracts.catalog import MoveProduct, NewProduct, NewSku
-from shared.states import OrderState, ProductState
+from shared.states import OrderState, ProductState, RefundCause, RefundPolicy, RefundReason, RefundState
 from tests.server.sandbox.peer import Merchant, SandboxProcess
 from tests.server.shopping import Document, Shop
 from tests.world import BEN, MERCHANT, world
@@ -206,15 +207,21 @@ def test_every_sentence_has_its_english():
         assert sorted(holes.findall(said_in_chinese)) == sorted(holes.findall(message.string))
 
 
-def test_every_state_of_an_order_has_its_words():
-    told = views.KEYS_TELLING.keys() | views.NOTICE_TELLING.keys() | {OrderState.PENDING_PAYMENT}
-    assert told == set(OrderState)
-    assert not views.KEYS_TELLING.keys() & views.NOTICE_TELLING.keys()
+def test_every_state_and_rule_has_its_words():
+    said = telling.KEYS.keys() | telling.NOTICE.keys() | {OrderState.PENDING_PAYMENT}
+    assert said == set(OrderState)
+    assert not telling.KEYS.keys() & telling.NOTICE.keys()
+    tables = [(telling.REFUND, RefundState), (telling.CAUSE, RefundCause), (telling.REASON, RefundReason)]
+    for table, kind in [*tables, (telling.POLICY, RefundPolicy)]:
+        assert table.keys() == set(kind)
     for language in (CHINESE, ENGLISH):
-        assert len({language.text(telling.heading) for telling in views.NOTICE_TELLING.values()}) == len(
-            views.NOTICE_TELLING
-        )
-    assert CHANNEL in views.CHANNELS
+        for table in (telling.NOTICE, telling.REFUND):
+            assert len({language.text(said.heading) for said in table.values()}) == len(table)
+        # Accepted is not refunded: only one state of a refund is called so.
+        done = language.text("已退款")
+        named = {state for state, said in telling.REFUND.items() if language.text(said.heading) == done}
+        assert named == {RefundState.SUCCEEDED}
+    assert all(paying.channel_name(code, CHINESE) != code for code in ("wechat", "alipay", "epay", CHANNEL))
 
 
 # --- input stays text ---
@@ -270,12 +277,12 @@ def test_a_key_on_its_way_to_the_page_prints_masked():
     ("fen", "shown"), [(4, "¥0.04"), (100, "¥1.00"), (123_456_789, "¥1,234,567.89"), (10**13, "¥100,000,000,000.00")]
 )
 def test_totals_are_shown_to_the_cent(fen, shown):
-    assert str(views.Price.of_fen(fen)) == shown
+    assert str(Price.of_fen(fen)) == shown
 
 
 @pytest.mark.parametrize(("price", "shown"), [(350, "¥0.035"), (95_000, "¥9.50"), (1, "¥0.0001"), (450_000, "¥45.00")])
 def test_unit_prices_are_shown_whole(price, shown):
-    assert str(views.Price.of_unit(price)) == shown
+    assert str(Price.of_unit(price)) == shown
 
 
 # --- what tired eyes need ---

@@ -246,6 +246,8 @@ _BUYERS_TROUBLES = frozenset({RefundTrouble.KEYS_SEEN, RefundTrouble.NO_DEFECT, 
 def timeline(tx: Tx, order: Order) -> list[Story]:
     """The refunds of an order as its buyer reads them, oldest first; those of money that came twice too."""
     rows = tx.scalars(select(Refund).where(Refund.order_id == order.id).order_by(Refund.id)).all()
+    if not rows:
+        return []
     ids = [row.id for row in rows]
     events, lines = _events(tx, ids), _lines(tx, ids)
     return [_story(row, events[row.id], sum(line.quantity for line, _ in lines[row.id])) for row in rows]

@@ -1,0 +1,228 @@
+"""HTTP of an order: to pay it here and now, to come back to it, and its keys. Thin, like `routes`.
+
+Everything here exists only for the device that bought the order, or was given its link; for everybody else there is
+the same page, whatever the code. What comes back from a channel in an address proves nothing: it makes us ask.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import Form, Request
+from fastapi.responses import RedirectResponse, Response
+
+from server import context, policy, web
+from server.orders import actions as order_actions
+from server.payments import checkout, ending, revealing, watching
+from server.payments import queries as payments
+from server.payments.attempts import NotPayable
+from server.payments.channels import ChannelOff
+from server.payments.queries import PayState
+from server.policy import BUYER, PUBLIC, Router
+from server.storefront import language as languages
+from server.storefront import pages, paying, rendering, telling, views
+from shared import ids
+from shared.contracts.orders import OrderStatus
+from shared.errors import KamengError, NotFound
+from shared.states import OrderState
+
+router = Router()
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """An order that this device may open, as the hot routes need it: its code and how it stands with its payment."""
+
+    code: str
+    state: OrderState
+    pay: PayState
+
+
+def owned(request: Request, code: str) -> Owned | None:
+    """The order of a code for this device. Wrong, unknown and foreign codes are all None."""
+    with context.of(request).db.read() as tx:
+        found = pages.own_order(tx, code, policy.actor(request).id)
+        return Owned(found.code, OrderState(found.state), payments.pay_state(tx, found)) if found else None
+
+
+def closed(request: Request) -> Response:
+    """The same page for a wrong code, an unknown one and another device's order: it tells nobody which it was."""
+    return rendering.page(request, "closed.html", status=404)
+
+
+def _to(code: str, *, back: bool = False) -> Response:
+    return RedirectResponse(f"/o/{code}?back=1" if back else f"/o/{code}", HTTPStatus.SEE_OTHER)
+
+
+# --- looking ---
+
+
+@router.get("/o/{code}", allow=PUBLIC)
+async def order_page(request: Request, code: str, n: int = 0, back: int = 0) -> Response:
+    """The order in its state: where to pay, what is being waited for, or the keys.
+
+    `n` counts reloads, `back` says that the buyer was at the channel. Looking makes us ask a channel whose answer is
+    overdue, so that a page without JavaScript finds lost money too.
+    """
+    found = await asyncio.to_thread(owned, request, code)
+    if found is None:
+        return closed(request)
+    if back and found.state is not OrderState.PENDING_PAYMENT:
+        return _to(found.code)
+    await watching.look(context.of(request), found.pay.attempt)
+    return await asyncio.to_thread(_show, request, found.code, refreshes=max(0, min(n, 99)), back=bool(back))
+
+
+def _show(
+    request: Request, code: str, *, refreshes: int = 0, back: bool = False, trouble: KamengError | None = None
+) -> Response:
+    """The order's page as it stands now, with what kept the buyer from what was wanted."""
+    ctx, language, who = context.of(request), languages.of(request), policy.actor(request)
+    around = paying.surroundings(request)
+    with ctx.db.read() as tx:
+        found = pages.own_order(tx, code, who.id)
+        if found is None:
+            return closed(request)
+        page = pages.order_page(ctx, tx, found, language, around, refreshes=refreshes, back=back)
+    if page.stage == "keys":
+        ctx.buckets.take("reveal", who.label)
+        revealed = revealing.reveal(ctx, found, actor=who.label, request_id=web.request_id(request))
+        page = pages.with_keys(page, revealed, language)
+    faults = [views.Fault(None, trouble.sentence(language.code))] if trouble else []
+    status = trouble.status if trouble else 200
+    return rendering.page(request, "order.html", status=status, address=f"/o/{code}", order=page, faults=faults)
+
+
+@router.get("/o/{code}/status", allow=PUBLIC)
+async def order_status(request: Request, code: str) -> OrderStatus:
+    """What the waiting page polls: two states, and whether the page shows what there is. Asks an overdue channel."""
+    status, pay = await asyncio.to_thread(_status, request, code)
+    if status.state is not OrderState.PENDING_PAYMENT:
+        return status
+    await watching.look(context.of(request), pay.attempt)
+    status, _ = await asyncio.to_thread(_status, request, code)
+    return status
+
+
+def _status(request: Request, code: str) -> tuple[OrderStatus, PayState]:
+    with context.of(request).db.read() as tx:
+        found = pages.own_order(tx, code, policy.actor(request).id)
+        if found is None:
+            raise NotFound
+        return pages.status(tx, found)
+
+
+# --- paying ---
+
+
+@router.post("/o/{code}/pay", allow=PUBLIC)
+async def change_way(request: Request, code: str, channel: Annotated[str, Form()] = "") -> Response:
+    """Pay in this way from now on: what was open is closed at its channel first, so that nobody pays twice."""
+    found = await asyncio.to_thread(owned, request, code)
+    if found is None:
+        return closed(request)
+    if found.state is not OrderState.PENDING_PAYMENT:
+        return _to(found.code)
+    ctx, around = context.of(request), paying.surroundings(request)
+    product = paying.product_of(ctx, around, channel)
+    try:
+        if product is None:
+            raise ChannelOff
+        await checkout.pay_again(ctx, found.code, channel, product=product, payer=around.payer)
+    except NotPayable:
+        return _to(found.code)
+    except KamengError as refusal:
+        return await asyncio.to_thread(_show, request, found.code, trouble=refusal)
+    response = _to(found.code)
+    paying.remember(request, response, channel)
+    return response
+
+
+@router.get("/o/{code}/back", allow=PUBLIC)
+async def come_back(request: Request, code: str) -> Response:
+    """Where channels lead the buyer back to: asks at once, and takes what they append out of the address."""
+    return await _ask(request, code)
+
+
+@router.post("/o/{code}/refresh", allow=PUBLIC)
+async def refresh(request: Request, code: str) -> Response:
+    """ "I have paid": asks the channel, then shows the order again."""
+    return await _ask(request, code)
+
+
+async def _ask(request: Request, code: str) -> Response:
+    found = await asyncio.to_thread(owned, request, code)
+    if found is None:
+        return closed(request)
+    await checkout.refresh(context.of(request), found.code, payer=paying.surroundings(request).payer)
+    return _to(found.code, back=found.state is OrderState.PENDING_PAYMENT)
+
+
+@router.post("/o/{code}/cancel", allow=PUBLIC)
+async def cancel(request: Request, code: str) -> Response:
+    """The buyer does not want the unpaid order any more. A payment that came first wins, and the page shows its keys.
+
+    Where the channel gives no answer the page says so.
+    """
+    found = await asyncio.to_thread(owned, request, code)
+    if found is None:
+        return closed(request)
+    try:
+        await ending.cancel(context.of(request), found.code, actor=policy.actor(request).label)
+    except ending.NotCancelled as refusal:
+        return await asyncio.to_thread(_show, request, found.code, trouble=refusal)
+    return _to(found.code)
+
+
+# --- keys ---
+
+
+@router.post("/o/{code}/reveal", allow=PUBLIC)
+def reveal(request: Request, code: str) -> Response:
+    """Look at keys that could be given back unseen: from now on they cannot."""
+    ctx, who = context.of(request), policy.actor(request)
+    with ctx.db.read() as tx:
+        found = pages.own_order(tx, code, who.id)
+    if found is None:
+        return closed(request)
+    if OrderState(found.state) in telling.KEYS:
+        ctx.buckets.take("reveal", who.label)
+        revealing.reveal(ctx, found, actor=who.label, request_id=web.request_id(request))
+    return _to(found.code)
+
+
+@router.get("/o/{code}/keys.txt", allow=PUBLIC)
+def keys_file(request: Request, code: str) -> Response:
+    """The keys as a text file to keep. Revealing is logged like a view."""
+    ctx, who = context.of(request), policy.actor(request)
+    with ctx.db.read() as tx:
+        found = pages.own_order(tx, code, who.id)
+        if found is None or OrderState(found.state) not in telling.KEYS or pages.is_sealed(tx, found):
+            raise NotFound
+    ctx.buckets.take("reveal", who.label)
+    revealed = revealing.reveal(ctx, found, actor=who.label, request_id=web.request_id(request))
+    return Response(
+        pages.keys_file(found, revealed, languages.of(request)),
+        media_type="text/plain; charset=utf-8",
+        headers={
+            "cache-control": "no-store",
+            "content-disposition": f'attachment; filename="{found.code}.txt"',
+        },
+    )
+
+
+@router.get("/o/{code}/k/{token}", allow=BUYER)
+def exchange_link(request: Request, code: str, token: str) -> Response:
+    """Let this device open the order of a secret link; the redirect takes the token out of the address."""
+    ctx, who = context.of(request), policy.actor(request)
+    ctx.buckets.take("link", web.client_network(request))
+    canonical = ids.parse_order_code(code)
+    assert who.id is not None, "the route makes a device cookie"
+    if canonical is None or len(token) > 64:
+        return closed(request)
+    with ctx.db.tx() as tx:
+        granted = order_actions.grant(tx, ctx.keys, code=canonical, token=token, buyer_id=who.id)
+    return _to(canonical) if granted else closed(request)

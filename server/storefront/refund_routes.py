@@ -1,0 +1,147 @@
+"""HTTP of refunds as buyers ask for them: the form, what the rules say to it, the request, and how it goes on.
+
+Asking shows no keys and reveals none: the form names them by their places in the order. What is typed never stands in
+an address. The rules that were frozen into the order decide, here for honest words and again when it is asked.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import Depends, Form, Request
+from fastapi.responses import RedirectResponse, Response
+
+from server import context, policy
+from server.db import Tx, retrying
+from server.payments.refunds import asking
+from server.payments.refunds.asking import Offer, Wish
+from server.policy import PUBLIC, Router
+from server.storefront import language as languages
+from server.storefront import pages, rendering, views
+from server.storefront.language import Language
+from server.storefront.order_routes import closed
+from shared.errors import KamengError
+from shared.states import RefundReason
+
+router = Router()
+
+WISHES = frozenset({"replacement", "money"})
+
+
+def _asked(
+    key: Annotated[list[int], Form(default_factory=list)],
+    reason: Annotated[str, Form()] = "",
+    wish: Annotated[str, Form()] = "",
+    text: Annotated[str, Form()] = "",
+) -> pages.Asked:
+    return pages.Asked(frozenset(key), reason, wish, text.strip())
+
+
+Asked = Annotated[pages.Asked, Depends(_asked)]
+
+
+@router.get("/o/{code}/refunds", allow=PUBLIC)
+def refund_list(request: Request, code: str, n: int = 0) -> Response:
+    """How the refunds of an order go on: times, who has the ball, and until when. Shows no key."""
+    ctx, language = context.of(request), languages.of(request)
+    with ctx.db.read() as tx:
+        found = pages.own_order(tx, code, policy.actor(request).id)
+        page = pages.refund_list(tx, found, language, refreshes=max(0, min(n, 99))) if found else None
+    if page is None:
+        return closed(request)
+    return rendering.page(request, "refunds.html", order=page)
+
+
+@router.get("/o/{code}/refund", allow=PUBLIC)
+def refund_form(request: Request, code: str, key: int = 0) -> Response:
+    """The form: which keys, why, and a new key or money. `key` is the place of the one that is meant."""
+    return _show_form(request, code, pages.Asked(picked=frozenset({key})), [])
+
+
+@router.post("/o/{code}/refund/check", allow=PUBLIC)
+def check_refund(request: Request, code: str, asked: Asked, edit: Annotated[str, Form()] = "") -> Response:
+    """What is about to be asked for and what comes of it; nothing has happened yet. With `edit` the form again."""
+    if edit:
+        return _show_form(request, code, asked, [])
+    ctx, language = context.of(request), languages.of(request)
+    with ctx.db.read() as tx:
+        found = pages.own_order(tx, code, policy.actor(request).id)
+        offer = pages.refund_offer(tx, found) if found else None
+        faults = _faults(pages.units_of(tx, found, offer), offer, asked, language) if found and offer else []
+        recap = pages.refund_recap(found, offer, asked, language) if found and offer and not faults else None
+    if recap is None:
+        return _show_form(request, code, asked, faults)
+    return rendering.page(request, "refund_check.html", address=f"/o/{recap.code}/refund", recap=recap, asked=asked)
+
+
+@router.post("/o/{code}/refund", allow=PUBLIC)
+def ask_refund(request: Request, code: str, asked: Asked) -> Response:
+    """Ask. Asking again for what is under way changes nothing and leads to the same page."""
+    ctx, language, who = context.of(request), languages.of(request), policy.actor(request)
+    with ctx.db.read() as tx:
+        found = pages.own_order(tx, code, who.id)
+    if found is None:
+        return closed(request)
+    ctx.buckets.take("refund_ask", found.code)
+
+    def ask(tx: Tx) -> list[views.Fault]:
+        offer = pages.refund_offer(tx, found)
+        if offer is None:
+            return []  # somebody asked already, or there is nothing: the list says which
+        units = pages.units_of(tx, found, offer)
+        if faults := _faults(units, offer, asked, language):
+            return faults
+        asking.ask(
+            tx,
+            Wish(
+                order_id=found.id,
+                reason=RefundReason(asked.reason),
+                text=asked.text,
+                order_line_id=offer.order_line_id,
+                seqs=tuple(sorted(units[n] for n in asked.picked)),
+                wants_replacement=asked.wish == "replacement",
+            ),
+            actor=who.label,
+        )
+        return []
+
+    try:
+        faults = retrying(ctx.db, ask)
+    except KamengError as refusal:
+        faults = [views.Fault(None, refusal.sentence(language.code))]
+    if faults:
+        return _show_form(request, code, asked, faults)
+    ctx.jobs.wake()
+    return RedirectResponse(f"/o/{found.code}/refunds", HTTPStatus.SEE_OTHER)
+
+
+def _show_form(request: Request, code: str, asked: pages.Asked, faults: list[views.Fault]) -> Response:
+    """The form with what is wrong; or how it stands, when there is nothing to ask for."""
+    ctx, language = context.of(request), languages.of(request)
+    with ctx.db.read() as tx:
+        found = pages.own_order(tx, code, policy.actor(request).id)
+        offer = pages.refund_offer(tx, found) if found else None
+        form = pages.refund_form(tx, found, offer, asked, language) if found and offer else None
+    if found is None:
+        return closed(request)
+    if form is None:
+        return RedirectResponse(f"/o/{found.code}/refunds", HTTPStatus.SEE_OTHER)
+    status = HTTPStatus.UNPROCESSABLE_ENTITY if faults else HTTPStatus.OK
+    address = f"/o/{found.code}/refund"
+    return rendering.page(request, "refund.html", status=status, address=address, form=form, faults=faults)
+
+
+def _faults(units: dict[int, int], offer: Offer, asked: pages.Asked, language: Language) -> list[views.Fault]:
+    """What the form lacks. The rules are asked here so that a refusal is said before anything is sent."""
+    faults = []
+    if not asked.picked or not asked.picked <= set(units):
+        faults.append(views.Fault("key", language.text("请勾选有问题的卡密。")))
+    known = {reason.value: verdict for reason, verdict in offer.verdicts.items()}
+    if asked.reason not in known or known[asked.reason].is_refusal:
+        faults.append(views.Fault("reason", language.text("请选择一个可以申请的原因。")))
+    if asked.wish not in WISHES:
+        faults.append(views.Fault("wish", language.text("请选择补发还是退款。")))
+    if len(asked.text) > asking.LONGEST_TEXT or "\0" in asked.text:
+        faults.append(views.Fault("text", language.text("说明请不要超过 %(n)s 个字。", n=asking.LONGEST_TEXT)))
+    return faults
