@@ -33,6 +33,7 @@ class Shop:
     orders: dict[tuple, Order] = field(default_factory=dict)
     told: set[str] = field(default_factory=set)
     exceptions: set[tuple] = field(default_factory=set)
+    aside: dict[str, tuple] = field(default_factory=dict)
 
     def bring(self, keys) -> tuple[int, int, int]:
         """Answers how many were stored, known before, and twice in the file."""
@@ -60,12 +61,19 @@ class Shop:
             return "repeated"
         if raw is not None:
             self.told.add(raw)
-        if not ours or amount != order.amount:
-            return self._exception("amount_mismatch" if ours else "merchant_mismatch", number)
+        if not ours:
+            return self._exception("merchant_mismatch", number)
+        if amount != order.amount:
+            return self._set_aside("amount_mismatch", order, number, amount)
         if order.paid_with == number:
             return "repeated"
-        if order.paid_with or any(number == other.paid_with for other in self.orders.values()):
+        if order.paid_with:
+            return self._set_aside("paid_twice", order, number, amount)
+        if self._has_paid(number):
             return self._exception("paid_twice", number)
+        if number in self.aside and self.aside[number][0] is not order:
+            return self._exception("amount_mismatch", number)
+        self.aside.pop(number, None)  # the channel corrects what it said of this money
         order.paid_with = number
         if order.state != PENDING:
             if order.quantity > len(self.free):
@@ -90,6 +98,17 @@ class Shop:
     def _take(self, count):
         taken, self.free = self.free[:count], self.free[count:]
         return taken
+
+    def _has_paid(self, number):
+        return any(number == order.paid_with for order in self.orders.values())
+
+    def _set_aside(self, kind, order, number, amount):
+        """Money that pays nothing is kept once; what contradicts it, or is booked as paid, is told and no more."""
+        if number not in self.aside and not self._has_paid(number):
+            self.aside[number] = (order, amount)
+        elif not self._has_paid(number) and self.aside[number][1] == amount:
+            return "exception"
+        return self._exception(kind, number)
 
     def _exception(self, kind, number):
         self.exceptions.add((kind, number))

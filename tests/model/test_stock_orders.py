@@ -58,7 +58,7 @@ PAY = st.fixed_dictionaries(
 
 @pytest.fixture(scope="module", autouse=True)
 def _shop(tmp_path_factory):
-    with world(engines.url("sqlite"), tmp_path_factory.mktemp("model")) as built:
+    with world(engines.url("sqlite"), tmp_path_factory.mktemp("model"), refund_after_minutes=10_080) as built:
         _shops.append(built)
         yield
         built.check()
@@ -181,10 +181,12 @@ class StockAndOrders(RuleBasedStateMachine):
     @invariant()
     def money_is_where_the_model_says(self):
         paid = [order for order in self.model.orders.values() if order.paid_with]
-        received = sum(order.amount for order in paid)
+        aside = sum(amount for _, amount in self.model.aside.values())
+        received = sum(order.amount for order in paid) + aside
         waiting = sum(order.amount for order in paid if order.state == reference.FAILED)
         now = self._money()
         assert now["psp"] - self.money_before.get("psp", 0) == received
+        assert now["suspense"] - self.money_before.get("suspense", 0) == aside
         assert now["escrow"] - self.money_before.get("escrow", 0) == waiting
         with self.shop.ctx.db.read() as tx:
             mine = select(PaymentException.kind, PaymentException.provider_no).where(
@@ -283,7 +285,7 @@ class StockAndOrders(RuleBasedStateMachine):
             found = {}
             for balance in balances(tx):
                 found[balance.account.kind] = found.get(balance.account.kind, 0) + balance.net
-        return {"psp": 0, "escrow": 0} | found
+        return {"psp": 0, "escrow": 0, "suspense": 0} | found
 
 
 TestStockAndOrders = StockAndOrders.TestCase

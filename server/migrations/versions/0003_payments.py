@@ -172,7 +172,19 @@ def _refunds() -> None:
     )
 
 
+class MoneyWouldBeLost(RuntimeError):
+    """The old schema cannot say where some money is. Nothing was changed."""
+
+
+def _keep_all_money() -> None:
+    """Raise MoneyWouldBeLost while money was set aside, given back, or is on its way back."""
+    for table, what in (("payment_unmatched", "payments of no order"), ("payment_refund", "refunds")):
+        if count := op.get_bind().scalar(sa.text(f"SELECT COUNT(*) FROM {table}")):  # noqa: S608 - names of ours
+            raise MoneyWouldBeLost(f"{count} {what} have no place in the schema before")
+
+
 def downgrade() -> None:
+    _keep_all_money()
     for gone in (
         "payment_replacement",
         "payment_refund_event",
