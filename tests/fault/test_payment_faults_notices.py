@@ -125,7 +125,7 @@ def test_fault_10_our_clock_is_wrong_and_people_are_told(shop):
     with clock.fixed(clock.now() + timedelta(seconds=120)):
         state, off = hear_all()
         assert state == "off"
-        assert off <= set(range(110, 121))
+        assert all(110 <= one <= 125 for one in off)
         assert shop.get("/readyz").status_code == 200  # others on this machine have the same clock
     assert hear_all() == ("ok", {0})
 
