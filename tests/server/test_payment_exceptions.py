@@ -265,3 +265,21 @@ def test_stock_that_came_before_the_policy_acts_is_delivered(site):
 
 def test_every_kind_of_evidence_a_fact_leaves_has_its_words():
     assert {name for name, _ in raising.evidence_of(fact(), None, FoundBy.BILL)} <= set(EVIDENCE)
+
+
+def test_money_is_set_aside_attached_corrected_and_given_back_on_every_engine(database_url, tmp_path):
+    with site_with(tmp_path, url=database_url) as site:
+        shop = site.world
+        shop.stock("STEAM-50", 2)
+        meant, misstated = shop.place(ANNA, "STEAM-50"), shop.place(BEN, "STEAM-50")
+        one = orphan(site)
+        proposed = propose(site, one, "attach", order_code=meant.order.code).json()
+        assert approve(site, proposed).json()["state"] == "closed"
+        for said in ({"amount_fen": 1}, {}, {"amount_fen": 2}, {"provider_no": "S-second"}):
+            shop.apply(shop.fact(misstated, **said))
+        assert {shop.order(one).state for one in (meant, misstated)} == {OrderState.DELIVERED}
+        assert money(site)["suspense"] == 4_500
+        shop.work()
+        [back] = [one for one in listed(site) if one["kind"] == "paid_twice"]
+        assert (back["state"], [refund.cause for refund in refunds(site)]) == ("working", ["paid_twice"])
+        shop.check()

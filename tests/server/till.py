@@ -21,9 +21,12 @@ from tests.world import MERCHANT, world
 
 
 @contextmanager
-def site_with(folder, *tills, **settings):
+def site_with(folder, *tills, url=None, **settings):
     """A site on a new database whose channels are these; `settings` are the deployment's, by their names."""
-    with world(engines.url("sqlite"), folder, **settings) as shop, anyio.from_thread.start_blocking_portal() as portal:
+    with (
+        world(url or engines.url("sqlite"), folder, **settings) as shop,
+        anyio.from_thread.start_blocking_portal() as portal,
+    ):
         shop.ctx.gateways.update({till.channel: till for till in tills})
         yield Site(shop, app.build(shop.ctx.settings, ctx=shop.ctx), portal)
 
