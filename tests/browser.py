@@ -20,6 +20,11 @@ if TYPE_CHECKING:  # imported when a browser is really wanted
     from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
 SIZE = {"width": 390, "height": 844}
+DESK = {"width": 1280, "height": 900}
+PHONE = (
+    "Mozilla/5.0 (Linux; Android 14; V2301A) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 "
+    "Mobile Safari/537.36"
+)
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 ARGUMENTS = (
     "--disable-gpu",
@@ -63,13 +68,16 @@ class Phones:
         self._browser = browser
         self._contexts: list[BrowserContext] = []
 
-    def __call__(self, *, javascript: bool = True, dark: bool = False) -> "Page":
-        """Return the empty page of a new visitor, who has no cookies."""
+    def __call__(
+        self, *, javascript: bool = True, dark: bool = False, computer: bool = False, agent: str | None = None
+    ) -> "Page":
+        """Return the empty page of a new visitor, who has no cookies: on a phone, whose browser may be an app's."""
         context = self._browser.new_context(
-            viewport=SIZE,
-            device_scale_factor=2,
-            is_mobile=True,
-            has_touch=True,
+            viewport=DESK if computer else SIZE,
+            device_scale_factor=1 if computer else 2,
+            is_mobile=not computer,
+            has_touch=not computer,
+            user_agent=None if computer else agent or PHONE,
             java_script_enabled=javascript,
             color_scheme="dark" if dark else "light",
             locale="zh-CN",

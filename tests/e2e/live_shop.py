@@ -16,6 +16,8 @@ from pathlib import Path
 
 import httpx
 
+from server.demo import channels
+from server.settings import Settings
 from tests.server.sandbox.peer import PATIENCE_SECONDS, ROOT, SandboxProcess
 from tests.world import MERCHANT, world
 
@@ -48,9 +50,9 @@ class LiveShop:
 
 
 @contextmanager
-def live_shop(folder: Path):
+def live_shop(folder: Path, *, every_channel: bool = False):
     """A running shop with the stock above; both processes end in good order and the books are proved."""
-    with prepared_shop(folder) as shop:
+    with prepared_shop(folder, every_channel=every_channel) as shop:
         server = start_server(shop)
         try:
             yield shop
@@ -60,8 +62,8 @@ def live_shop(folder: Path):
 
 
 @contextmanager
-def prepared_shop(folder: Path):
-    """The shop's data and its running sandbox, keys exchanged; no server yet."""
+def prepared_shop(folder: Path, *, every_channel: bool = False):
+    """The shop's data and its running sandbox, keys exchanged (of WeChat Pay and Alipay too, if wished); no server."""
     data = folder / "data"
     with world("sqlite://", folder) as seeded:
         for sku, keys in STOCK.items():
@@ -83,6 +85,10 @@ def prepared_shop(folder: Path):
         log=folder / "server.log",
     )
     try:
+        if every_channel:
+            channels.exchange(Settings.from_environment(shop.environment), sandbox.ready, log=folder / "keys.log")
+            yield shop
+            return
         ring = ("keys", "add", "sandbox", "--file", sandbox.ready["public_key"], "--merchant", MERCHANT)
         exchanged = shop.command(*ring)
         assert exchanged.returncode == 0, exchanged.stderr.decode()

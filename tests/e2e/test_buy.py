@@ -107,7 +107,7 @@ def test_a_lost_callback_is_found_by_the_button(shop, phone_page):
     page.locator("input[name=fault_drop]").check(force=True)
     page.locator("button[name=action][value=pay]").last.click()
     page.goto(order)
-    page.get_by_role("button", name="我已支付，刷新").click()
+    page.get_by_role("button", name="我已支付").click()
     expect(page.get_by_role("heading", name="支付成功，卡密已发货")).to_be_visible()
 
 
