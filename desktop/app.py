@@ -30,11 +30,14 @@ from desktop.presenters.pasted import Pasted
 from desktop.theme import Mode, Theme, install
 from desktop.theme.icons import application_icon
 from desktop.views.alerts.page import AlertsPage
+from desktop.views.channels.page import ChannelsPage
+from desktop.views.exceptions.page import ExceptionsPage
 from desktop.views.imports.page import ImportsPage
 from desktop.views.orders.page import OrdersPage
 from desktop.views.page import Page
 from desktop.views.products.page import ProductsPage
 from desktop.views.reconciliation.page import ReconciliationPage
+from desktop.views.refunds.page import RefundsPage
 from desktop.views.shell.instance import Instance
 from desktop.views.shell.speech import Speech
 from desktop.views.shell.window import Window
@@ -209,6 +212,9 @@ def pages_of(desk: Desk) -> list[Page]:
         "stock": lambda: StockPage(desk.stock, desk.alerts),
         "alerts": lambda: AlertsPage(desk.alerts),
         "orders": lambda: OrdersPage(desk.orders),
+        "exceptions": lambda: ExceptionsPage(desk.exceptions),
+        "refunds": lambda: RefundsPage(desk.refunds),
+        "channels": lambda: ChannelsPage(desk.channels),
         "reconciliation": lambda: ReconciliationPage(desk.reconciliation),
     }
     return [makers[place.id]() for place in PLACES if place.permission in desk.person.permissions]

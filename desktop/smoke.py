@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 from desktop.app import Program, pages_of
+from desktop.commands import PLACES
 from desktop.engine.stores import Stores
 from desktop.importing import ImportProcess, Job, Preview
 from desktop.presenters.console import Desk
@@ -32,7 +33,7 @@ def check(program: Program) -> int:
     lines = _preview_lines()
     painted = _paint(program)
     titles = {_title_in(program, language) for language in ("en", "zh")}
-    is_ok = lines == 3 and painted == 6 and len(titles) == 2
+    is_ok = lines == 3 and painted == len(PLACES) and len(titles) == 2
     report = {"ok": is_ok, "previewed_lines": lines, "painted": painted, "languages": len(titles)}
     sys.stdout.write(json.dumps(report) + "\n")
     return 0 if is_ok else 1
@@ -68,8 +69,8 @@ def _paint(program: Program) -> int:
     desk = Desk(lambda _work, _then, _otherwise: None, person, Pasted(program.folders.home))
     program.window.welcome(person, pages_of(desk))
     painted = 0
-    for place in ("imports", "products", "stock", "alerts", "orders", "reconciliation"):
-        program.window.go(place)
+    for place in PLACES:
+        program.window.go(place.id)
         painted += not program.window.grab().isNull()
     program.window.farewell()
     return painted

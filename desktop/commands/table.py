@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from PySide6.QtCore import QCoreApplication
 
 from desktop.commands.command import Command
+from desktop.commands.money import MONEY
 from desktop.commands.stock import STOCK
 from shared.permissions import Permission
 
@@ -71,10 +72,34 @@ ALL: tuple[Command, ...] = (
         icon="order",
     ),
     Command(
+        "place.exceptions",
+        lambda: translate("Commands", "转到：异常款项"),
+        "go",
+        keys=("Ctrl+6",),
+        permission=Permission.PAYMENTS_EXCEPTION_READ,
+        icon="alert",
+    ),
+    Command(
+        "place.refunds",
+        lambda: translate("Commands", "转到：退款"),
+        "go",
+        keys=("Ctrl+7",),
+        permission=Permission.PAYMENTS_REFUND_READ,
+        icon="refund",
+    ),
+    Command(
+        "place.channels",
+        lambda: translate("Commands", "转到：支付渠道"),
+        "go",
+        keys=("Ctrl+8",),
+        permission=Permission.PAYMENTS_CHANNEL_READ,
+        icon="channel",
+    ),
+    Command(
         "place.reconciliation",
         lambda: translate("Commands", "转到：对账"),
         "go",
-        keys=("Ctrl+6",),
+        keys=("Ctrl+9",),
         permission=Permission.REPORTS_DAY_EXPORT,
         icon="reconcile",
     ),
@@ -181,6 +206,15 @@ ALL: tuple[Command, ...] = (
         permission=Permission.ORDERS_ORDER_READ,
         icon="order",
     ),
+    Command(
+        "order.refund",
+        lambda: translate("Commands", "退还这张订单的钱"),
+        "order",
+        keys=("Ctrl+Shift+R",),
+        permission=Permission.PAYMENTS_REFUND_DECIDE,
+        icon="refund",
+    ),
+    *MONEY,
     Command(
         "day.previous",
         lambda: translate("Commands", "前一天"),
@@ -303,6 +337,21 @@ PLACES: tuple[Place, ...] = (
     Place("alerts", lambda: translate("Places", "库存预警"), "bell", Permission.STOCK_ALERT_READ, "place.alerts"),
     Place("orders", lambda: translate("Places", "订单"), "order", Permission.ORDERS_ORDER_READ, "place.orders"),
     Place(
+        "exceptions",
+        lambda: translate("Places", "异常款项"),
+        "alert",
+        Permission.PAYMENTS_EXCEPTION_READ,
+        "place.exceptions",
+    ),
+    Place("refunds", lambda: translate("Places", "退款"), "refund", Permission.PAYMENTS_REFUND_READ, "place.refunds"),
+    Place(
+        "channels",
+        lambda: translate("Places", "支付渠道"),
+        "channel",
+        Permission.PAYMENTS_CHANNEL_READ,
+        "place.channels",
+    ),
+    Place(
         "reconciliation",
         lambda: translate("Places", "对账"),
         "reconcile",
@@ -321,6 +370,9 @@ def title_of_group(group: str) -> str:
         "stock": translate("Commands", "库存"),
         "alert": translate("Commands", "库存预警"),
         "order": translate("Commands", "订单"),
+        "exception": translate("Commands", "异常款项"),
+        "refund": translate("Commands", "退款"),
+        "channel": translate("Commands", "支付渠道"),
         "reconcile": translate("Commands", "对账"),
         "list": translate("Commands", "列表"),
         "window": translate("Commands", "窗口"),

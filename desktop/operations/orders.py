@@ -1,4 +1,4 @@
-"""Orders and the exception list, as staff see them."""
+"""Orders, as staff see them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from desktop.engine.transport import Call
 from desktop.operations.seen import Seen, look, name_of, recall
 from shared.contracts.base import Page
 from shared.contracts.orders import Order
-from shared.contracts.payments import PaymentException
 from shared.errors import BadField
 from shared.ids import parse_order_code
 from shared.states import OrderState
 
 _ORDERS: TypeAdapter[Page[Order]] = TypeAdapter(Page[Order])
 _ORDER: TypeAdapter[Order] = TypeAdapter(Order)
-_EXCEPTIONS: TypeAdapter[Page[PaymentException]] = TypeAdapter(Page[PaymentException])
 
 
 async def list_orders(
@@ -48,9 +46,3 @@ async def find_order(engine: Engine, typed_code: str) -> Seen[Order]:
     return await look(
         engine, list_name=name_of(f"order/{code}"), call=Call("GET", f"/api/orders/{code}"), answer=_ORDER
     )
-
-
-async def list_exceptions(engine: Engine, *, after: str | None = None) -> Seen[Page[PaymentException]]:
-    """Money and orders that need a person."""
-    call = Call("GET", "/api/exceptions", query={"after": after})
-    return await look(engine, list_name=name_of("exceptions", after=after), call=call, answer=_EXCEPTIONS)

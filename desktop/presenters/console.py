@@ -9,12 +9,15 @@ from desktop.credentials import Place
 from desktop.engine.events import ChangesArrived, Event, LocalDataRebuilt, SignedIn, SignedOut
 from desktop.operations import session
 from desktop.presenters.alerts import Alerts
+from desktop.presenters.channels import Channels
+from desktop.presenters.exceptions import Exceptions
 from desktop.presenters.imports import Imports
 from desktop.presenters.orders import Orders
 from desktop.presenters.pasted import Pasted
 from desktop.presenters.ports import Ask, Door
 from desktop.presenters.products import Products
 from desktop.presenters.reconciliation import Reconciliation
+from desktop.presenters.refunds import Refunds
 from desktop.presenters.sign_in import SignIn
 from desktop.presenters.status import Status
 from desktop.presenters.stock import Stock
@@ -34,9 +37,16 @@ class Desk:
         self.stock = Stock(ask, person)
         self.alerts = Alerts(ask, person)
         self.orders = Orders(ask, person)
+        self.exceptions = Exceptions(ask, person)
+        self.refunds = Refunds(ask, person)
+        self.channels = Channels(ask, person)
         self.reconciliation = Reconciliation(ask)
         self.alerts.live.watch(self._count_alerts)
-        self.alerts.open()  # their number is shown wherever the person is
+        # Their numbers and troubles are shown wherever the person is.
+        self.alerts.open()
+        self.exceptions.count_waiting()
+        self.refunds.count_waiting()
+        self.channels.open()
 
     def _count_alerts(self) -> None:
         self.stock.show_alerts(Counter(alert.sku for alert in self.alerts.live.rows))
@@ -49,17 +59,22 @@ class Desk:
         """Take in one event."""
         self.imports.hear(event)
         if isinstance(event, ChangesArrived):
-            stock, orders = self.stock, self.orders
+            stock = self.stock
             for feed, entities in (
                 (self.products.feed, ("product", "sku", "category")),
                 (stock.feed, ("stock", "sku", "lot", "unit")),
                 (stock.lots, ("stock", "sku", "lot", "unit")),
                 (stock.units.rows, ("stock", "sku", "lot", "unit")),
-                (orders.feed, ("order", "payment")),
-                (orders.exceptions, ("exception", "payment")),
             ):
                 if event.touches(*entities):
                     feed.renew(is_own=event.initiator is not None)
+            if event.touches("order", "refund"):
+                self.orders.renew(is_own=event.initiator is not None)
+            for cases, entity in ((self.exceptions, "exception"), (self.refunds, "refund")):
+                if event.touches(entity):
+                    cases.renew(is_own=event.initiator is not None)
+            if event.touches("channel", "exception"):
+                self.channels.open()
             if event.touches("alert"):
                 self.alerts.renew()
 

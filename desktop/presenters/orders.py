@@ -1,22 +1,28 @@
-"""The Orders screen: orders by state or code, one order looked into, and the list of exceptions."""
+"""The Orders screen: orders by state or code; of one what it took, who paid how, and what goes back."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
-from desktop.operations import orders
+from desktop.operations import orders, refunds
 from desktop.operations.seen import Seen
 from desktop.presenters import formats
+from desktop.presenters.acting import Act, Acting, Entry, Work
 from desktop.presenters.feed import Feed
 from desktop.presenters.listing import Column
 from desktop.presenters.ports import Ask, Latest
 from desktop.presenters.watching import Watched
-from desktop.presenters.words import tone, word
+from desktop.presenters.words import channel_word, tone, word
 from shared.clock import now, shop_day
+from shared.contracts.base import Page
 from shared.contracts.identity import Person
 from shared.contracts.orders import Order
-from shared.contracts.payments import PaymentException
+from shared.contracts.payments import Refund
+from shared.errors import BadField
 from shared.ids import parse_order_code, speak_order_code
+from shared.money import parse_fen
 from shared.permissions import Permission
 from shared.states import OrderState
 
@@ -47,32 +53,10 @@ COLUMNS = (
     Column[Order]("created", _when, sample="03-02 10:00:00", tip=lambda order: formats.moment(order.created_at)),
     Column[Order]("goods", goods, stretch=True),
     Column[Order]("amount", lambda order: formats.money(order.amount_fen), numeric=True, sample="¥12,345.00"),
-    Column[Order]("channel", lambda order: order.channel or "–", sample="sandbox"),
+    Column[Order]("channel", lambda order: channel_word(order.channel), sample="WeChat Pay"),
     Column[Order](
         "state", lambda order: word(order.state), tone=lambda order: tone(order.state), sample="Awaiting payment"
     ),
-)
-
-EXCEPTION_COLUMNS = (
-    Column[PaymentException](
-        "kind",
-        lambda e: word(e.kind),
-        tone=lambda e: "danger" if e.open else "neutral",
-        sample="Payment without an order",
-    ),
-    Column[PaymentException](
-        "code", lambda e: speak_order_code(e.order_code) if e.order_code else "–", code=True, sample="7K3M-9QX2-H4TD"
-    ),
-    Column[PaymentException](
-        "created",
-        lambda e: formats.short_moment(e.created_at, today=shop_day(now())),
-        sample="2026-03-02 10:00",
-        tip=lambda e: formats.moment(e.created_at),
-    ),
-    Column[PaymentException]("channel", lambda e: e.channel, sample="sandbox"),
-    Column[PaymentException]("out_trade_no", lambda e: e.out_trade_no, code=True, stretch=True),
-    Column[PaymentException]("expected", lambda e: formats.money(e.expected_fen), numeric=True, sample="¥12,345.00"),
-    Column[PaymentException]("received", lambda e: formats.money(e.received_fen), numeric=True, sample="¥12,345.00"),
 )
 
 
@@ -93,38 +77,61 @@ def timeline(order: Order) -> list[Moment]:
     return happened
 
 
+REFUNDABLE = frozenset(
+    {
+        OrderState.PAID,
+        OrderState.DELIVERED,
+        OrderState.COMPLETED,
+        OrderState.DELIVERY_FAILED,
+        OrderState.PARTIALLY_REFUNDED,
+        OrderState.DISPUTED,
+    }
+)
+"""States of orders that have money which may go back."""
+
+_REASON = Entry(
+    "reason",
+    ("原因（必填，会记入操作日志）", "Reason (needed; it goes into the log)"),
+    usual=(
+        ("买家买错了", "Bought by mistake"),
+        ("卡密有问题", "The key does not work"),
+        ("与买家协商", "Agreed with the buyer"),
+    ),
+)
+_QUANTITY = Entry("quantity", ("张数（不填为全部）", "Units (all if empty)"), needed=False, most=6)
+_AMOUNT = Entry("amount", ("金额（不填为全部）", "Amount (all if empty)"), needed=False, most=14)
+
+
 class Orders(Watched):
     """The screen's state.
 
     Attributes:
         feed: the orders that match `state` and `query`.
-        exceptions: what needs a person; read when `open` is called.
         opened: the order that is looked into, or None.
+        refunds: its refunds, newest first; None while they are not known.
+        acting: giving its money back.
         error: why an order could not be found.
     """
 
     def __init__(self, ask: Ask, person: Person) -> None:
         super().__init__()
+        may = frozenset(person.permissions)
         self._ask = ask
         self._latest = Latest()
+        self._refunds_latest = Latest()
         self.feed: Feed[Order] = Feed(ask, COLUMNS)
-        self.exceptions: Feed[PaymentException] = Feed(ask, EXCEPTION_COLUMNS)
-        self.may_see_exceptions = Permission.PAYMENTS_EXCEPTION_READ in frozenset(person.permissions)
+        self.may_see_refunds = Permission.PAYMENTS_REFUND_READ in may
+        self.may_refund = Permission.PAYMENTS_REFUND_DECIDE in may
         self.state: OrderState | None = None
         self.query = ""
         self.opened: Order | None = None
+        self.refunds: list[Refund] | None = None
+        self.acting: Acting[Refund] = Acting(ask, lambda _started: self.read_again(), self.read_again)
         self.error: Exception | None = None
 
-    @property
-    def open_exceptions(self) -> int:
-        """How many of the exceptions that are here wait for a person."""
-        return sum(1 for one in self.exceptions.rows if one.open)
-
     def open(self) -> None:
-        """Read the list, and the exceptions where they may be seen."""
+        """Read the list."""
         self.show(state=self.state, query=self.query)
-        if self.may_see_exceptions:
-            self.exceptions.show(lambda engine, after: orders.list_exceptions(engine, after=after))
 
     def show(self, *, state: OrderState | None, query: str) -> None:
         """Show the orders of one state that match `query`. A whole order code is also looked into at once."""
@@ -145,21 +152,95 @@ class Orders(Watched):
     def look_into(self, order: Order | None) -> None:
         """Look into an order of the list; None closes it."""
         self._latest.only(self._found)
-        self.opened, self.error = order, None
-        self.changed()
+        self._show(order)
 
     def refresh(self) -> None:
         """Read everything that is shown again."""
         self.feed.reload()
-        if self.may_see_exceptions:
-            self.exceptions.reload()
+        self.read_again()
+
+    def read_again(self) -> None:
+        """The order in front may be old."""
         if self.opened is not None:
             self.find(self.opened.code)
 
-    def _found(self, seen: Seen[Order]) -> None:
-        self.opened, self.error = seen.value, None
+    def renew(self, *, is_own: bool) -> None:
+        """Orders or refunds changed, here or elsewhere."""
+        self.feed.renew(is_own=is_own)
+        if self.acting.chosen is None:
+            self.read_again()
+
+    def _show(self, order: Order | None) -> None:
+        if order is None or self.opened is None or order.id != self.opened.id:
+            self.refunds = None
+            self.acting.leave()
+        self.opened, self.error = order, None
+        if order is not None:
+            self.acting.offer([_give_back(order)] if self.may_refund and order.state in REFUNDABLE else [])
+            self._read_refunds(order.code)
         self.changed()
 
+    def _read_refunds(self, code: str) -> None:
+        if self.may_see_refunds:
+            then = self._refunds_latest.only(partial(self._refunds_read, code))
+            self._ask(lambda engine: refunds.list_refunds(engine, order_code=code), then, lambda _error: None)
+
+    def _refunds_read(self, code: str, seen: Seen[Page[Refund]]) -> None:
+        if self.opened is not None and self.opened.code == code:
+            self.refunds = seen.value.items
+            self.changed()
+
+    def _found(self, seen: Seen[Order]) -> None:
+        self._show(seen.value)
+
     def _not_found(self, error: Exception) -> None:
-        self.opened, self.error = None, error
+        self.opened, self.refunds, self.error = None, None, error
+        self.acting.leave()
         self.changed()
+
+
+def _give_back(order: Order) -> Act[Refund]:
+    """Starting a refund of an order. One without a delivery goes back as a whole."""
+    parts: tuple[Entry, ...] = ()
+    if order.state not in {OrderState.PAID, OrderState.DELIVERY_FAILED}:
+        several = sum(line.quantity for line in order.lines) > 1
+        parts = (_QUANTITY, _AMOUNT) if several else (_AMOUNT,)
+
+    def work(typed: Mapping[str, str]) -> Work[Refund]:
+        quantity, amount = _number(typed.get("quantity", "")), _fen(typed.get("amount", ""))
+        return lambda engine: refunds.start(
+            engine, order.code, reason=typed["reason"], quantity=quantity, amount_fen=amount
+        )
+
+    return Act(
+        key="refund",
+        words=("退款…", "Refund…"),
+        effect=(
+            "原路退回买家；超过复核金额时，先由另一位同事复核。看过的卡密作废，没看过的退回库存。",
+            (
+                "The money goes back the way it came; above the limit another person checks first. Keys that were seen"
+                " are void, others are sold again."
+            ),
+        ),
+        done=("已发起退款", "The refund has begun"),
+        work=work,
+        entries=(*parts, _REASON),
+        tone="danger",
+    )
+
+
+def _number(text: str) -> int | None:
+    if not text:
+        return None
+    if not text.isdecimal():
+        raise BadField(field="quantity", reason="1, 2, 3 …")
+    return int(text)
+
+
+def _fen(text: str) -> int | None:
+    if not text:
+        return None
+    try:
+        return parse_fen(text)
+    except ValueError as error:
+        raise BadField(field="amount", reason="12.50") from error

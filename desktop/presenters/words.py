@@ -5,10 +5,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 
 from shared import labels
-from shared.states import AlertKind, AttemptState, LotState, OrderState, ProductState, UnitState
+from shared.states import (
+    AlertKind,
+    AttemptState,
+    ExceptionState,
+    LotState,
+    OrderState,
+    ProductState,
+    RefundState,
+    UnitState,
+)
 
 _language = "zh"
 
@@ -58,6 +68,16 @@ TONES: dict[StrEnum | IntEnum, str] = {
     AlertKind.EXPIRING: "warning",
     AlertKind.OFFERED_ELSEWHERE: "danger",
     AlertKind.REVEALED_OFTEN: "danger",
+    ExceptionState.OPEN: "danger",
+    ExceptionState.PROPOSED: "warning",
+    ExceptionState.WORKING: "info",
+    RefundState.REQUESTED: "warning",
+    RefundState.SUPPLIER_WAIT: "warning",
+    RefundState.APPROVED: "info",
+    RefundState.SUBMITTED: "info",
+    RefundState.PROCESSING: "info",
+    RefundState.SUCCEEDED: "success",
+    RefundState.ABNORMAL: "danger",
 }
 """The voice of a state's badge; states that are not here are neutral."""
 
@@ -65,3 +85,30 @@ TONES: dict[StrEnum | IntEnum, str] = {
 def tone(state: StrEnum | IntEnum) -> str:
     """The tone of a state's badge."""
     return TONES.get(state, "neutral")
+
+
+CHANNELS: dict[str, tuple[str, str]] = {
+    "wechat": ("微信支付", "WeChat Pay"),
+    "alipay": ("支付宝", "Alipay"),
+    "epay": ("易支付", "Epay"),
+    "sandbox": ("沙箱", "Sandbox"),
+}
+"""What payment channels are called; one that is not here shows its code."""
+
+
+def channel_word(code: str | None) -> str:
+    """The name of a payment channel; a missing one is a dash."""
+    return "–" if code is None else in_words(CHANNELS.get(code, (code, code)))
+
+
+def time_left(due: datetime, *, now: datetime) -> str:
+    """How long it is until `due`, or that it is over: `剩 5 小时 12 分`, `已超时`."""
+    minutes = -((now - due) // timedelta(minutes=1))  # a part of a minute counts as one
+    if minutes <= 0:
+        return in_words(("已到时间", "time is up"))
+    hours, rest = divmod(minutes, 60)
+    if hours >= 48:
+        return in_words(("剩 {d} 天", "{d} days left")).format(d=hours // 24)
+    if hours:
+        return in_words(("剩 {h} 小时 {m} 分", "{h} h {m} min left")).format(h=hours, m=rest)
+    return in_words(("剩 {m} 分钟", "{m} min left")).format(m=rest)

@@ -34,6 +34,7 @@ class Page(Live, QWidget):
         offered(text, action, run): news that something can be done about at once.
         wanted(place, what): another screen should come to the front and look at `what`.
         counted(number): so many things on this screen wait for a person, wherever that person is.
+        warned(text): something is wrong that everybody at this window should see; empty when it is over.
     """
 
     changed = Signal()
@@ -41,6 +42,7 @@ class Page(Live, QWidget):
     offered = Signal(str, str, object)
     wanted = Signal(str, object)
     counted = Signal(int)
+    warned = Signal(str)
 
     def __init__(self, place: str) -> None:
         super().__init__()

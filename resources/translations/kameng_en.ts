@@ -2,6 +2,25 @@
 <!DOCTYPE TS>
 <TS version="2.1" language="en" sourcelanguage="zh_CN">
 <context>
+    <name>ActBar</name>
+    <message>
+        <source>取消</source>
+        <translation>Cancel</translation>
+    </message>
+    <message>
+        <source>确定</source>
+        <translation>Confirm</translation>
+    </message>
+    <message>
+        <source>正在处理…</source>
+        <translation>Working…</translation>
+    </message>
+    <message>
+        <source>确定{what}</source>
+        <translation>Confirm: {what}</translation>
+    </message>
+</context>
+<context>
     <name>AlertsPage</name>
     <message>
         <source>库存预警</source>
@@ -121,6 +140,61 @@
     <message>
         <source>开始时间</source>
         <translation>Since</translation>
+    </message>
+</context>
+<context>
+    <name>ChannelsPage</name>
+    <message>
+        <source>支付渠道</source>
+        <translation>Channels</translation>
+    </message>
+    <message>
+        <source>停用只影响新的付款：已发起的付款、通知和退款照常处理</source>
+        <translation>Off concerns new payments only: open ones, notifications and refunds go on</translation>
+    </message>
+    <message>
+        <source>渠道列表</source>
+        <translation>List of channels</translation>
+    </message>
+    <message>
+        <source>还没有支付渠道</source>
+        <translation>No payment channel yet</translation>
+    </message>
+    <message>
+        <source>由管理员在服务器上用 kameng-server keys 配置。</source>
+        <translation>An administrator sets them up on the server with kameng-server keys.</translation>
+    </message>
+    <message>
+        <source>；</source>
+        <translation>; </translation>
+    </message>
+    <message>
+        <source>渠道</source>
+        <translation>Channel</translation>
+    </message>
+    <message>
+        <source>状态</source>
+        <translation>State</translation>
+    </message>
+    <message>
+        <source>未完成</source>
+        <translation>Open</translation>
+    </message>
+    <message>
+        <source>待确认</source>
+        <translation>Unknown</translation>
+    </message>
+    <message>
+        <source>时钟相差</source>
+        <translation>Clock off by</translation>
+    </message>
+    <message>
+        <source>没有回应</source>
+        <translation>No answer since</translation>
+    </message>
+    <message>
+        <source>最近启停</source>
+        <translation>Last switched</translation>
     </message>
 </context>
 <context>
@@ -318,6 +392,18 @@
         <translation>Go to: Orders</translation>
     </message>
     <message>
+        <source>转到：异常款项</source>
+        <translation>Go to: Exceptions</translation>
+    </message>
+    <message>
+        <source>转到：退款</source>
+        <translation>Go to: Refunds</translation>
+    </message>
+    <message>
+        <source>转到：支付渠道</source>
+        <translation>Go to: Channels</translation>
+    </message>
+    <message>
         <source>转到：对账</source>
         <translation>Go to: Reconciliation</translation>
     </message>
@@ -372,6 +458,10 @@
     <message>
         <source>复制订单号</source>
         <translation>Copy order code</translation>
+    </message>
+    <message>
+        <source>退还这张订单的钱</source>
+        <translation>Refund this order</translation>
     </message>
     <message>
         <source>前一天</source>
@@ -454,6 +544,18 @@
         <translation>Orders</translation>
     </message>
     <message>
+        <source>异常款项</source>
+        <translation>Exceptions</translation>
+    </message>
+    <message>
+        <source>退款</source>
+        <translation>Refunds</translation>
+    </message>
+    <message>
+        <source>支付渠道</source>
+        <translation>Channels</translation>
+    </message>
+    <message>
         <source>对账</source>
         <translation>Reconciliation</translation>
     </message>
@@ -516,6 +618,86 @@
     <message>
         <source>标记预警已处理</source>
         <translation>Mark the alert as done</translation>
+    </message>
+    <message>
+        <source>同意这条异常的处理提议</source>
+        <translation>Approve what was proposed for this exception</translation>
+    </message>
+    <message>
+        <source>退回或撤回处理提议</source>
+        <translation>Send back or take back a proposal</translation>
+    </message>
+    <message>
+        <source>提议给这笔钱补发卡密</source>
+        <translation>Propose to deliver for this money</translation>
+    </message>
+    <message>
+        <source>提议退还这笔钱</source>
+        <translation>Propose to refund this money</translation>
+    </message>
+    <message>
+        <source>提议把这笔钱归入订单</source>
+        <translation>Propose to attach this money to an order</translation>
+    </message>
+    <message>
+        <source>就这条异常再问一次渠道</source>
+        <translation>Ask the channel again about this exception</translation>
+    </message>
+    <message>
+        <source>关闭这条异常</source>
+        <translation>Close this exception</translation>
+    </message>
+    <message>
+        <source>查看这条异常的订单</source>
+        <translation>See this exception&apos;s order</translation>
+    </message>
+    <message>
+        <source>待我处理的退款</source>
+        <translation>Refunds that wait for me</translation>
+    </message>
+    <message>
+        <source>供应商同意退款</source>
+        <translation>Supplier: agree to the refund</translation>
+    </message>
+    <message>
+        <source>供应商补发新卡密</source>
+        <translation>Supplier: replace the key</translation>
+    </message>
+    <message>
+        <source>供应商不同意退款</source>
+        <translation>Supplier: refuse the refund</translation>
+    </message>
+    <message>
+        <source>裁定退款</source>
+        <translation>Decide: refund</translation>
+    </message>
+    <message>
+        <source>裁定补发新卡密</source>
+        <translation>Decide: replace the key</translation>
+    </message>
+    <message>
+        <source>裁定不退款</source>
+        <translation>Decide: no refund</translation>
+    </message>
+    <message>
+        <source>退款复核通过</source>
+        <translation>Check: let the refund go</translation>
+    </message>
+    <message>
+        <source>退款复核不通过</source>
+        <translation>Check: stop the refund</translation>
+    </message>
+    <message>
+        <source>再次提交退款到渠道</source>
+        <translation>Send the refund to its channel again</translation>
+    </message>
+    <message>
+        <source>查看这笔退款的订单</source>
+        <translation>See this refund&apos;s order</translation>
+    </message>
+    <message>
+        <source>启用或停用所选支付渠道</source>
+        <translation>Switch the selected channel on or off</translation>
     </message>
 </context>
 <context>
@@ -682,6 +864,144 @@
     <message>
         <source>。</source>
         <translation>.</translation>
+    </message>
+</context>
+<context>
+    <name>ExceptionPanel</name>
+    <message>
+        <source>异常详情</source>
+        <translation>The exception</translation>
+    </message>
+    <message>
+        <source>{left}，到时系统按默认规则自动处理</source>
+        <translation>{left}; then the shop acts by its default rule</translation>
+    </message>
+    <message>
+        <source>证据</source>
+        <translation>Evidence</translation>
+    </message>
+    <message>
+        <source>渠道</source>
+        <translation>Channel</translation>
+    </message>
+    <message>
+        <source>经过</source>
+        <translation>What happened</translation>
+    </message>
+    <message>
+        <source>订单</source>
+        <translation>Order</translation>
+    </message>
+    <message>
+        <source>查看订单 {code}</source>
+        <translation>See order {code}</translation>
+    </message>
+    <message>
+        <source>状态</source>
+        <translation>State</translation>
+    </message>
+    <message>
+        <source>内容</source>
+        <translation>Items</translation>
+    </message>
+    <message>
+        <source>金额</source>
+        <translation>Amount</translation>
+    </message>
+    <message>
+        <source>下单</source>
+        <translation>Placed</translation>
+    </message>
+    <message>
+        <source>付款</source>
+        <translation>Paid</translation>
+    </message>
+    <message>
+        <source>发货</source>
+        <translation>Delivered</translation>
+    </message>
+    <message>
+        <source>查看退款进度</source>
+        <translation>See the refund</translation>
+    </message>
+</context>
+<context>
+    <name>ExceptionsPage</name>
+    <message>
+        <source>异常款项</source>
+        <translation>Exceptions</translation>
+    </message>
+    <message>
+        <source>每一笔收到的钱，最后都要发货、退款，或在这里有人处理</source>
+        <translation>All money that came ends delivered, refunded, or here with a person</translation>
+    </message>
+    <message>
+        <source>按原因筛选</source>
+        <translation>Filter by kind</translation>
+    </message>
+    <message>
+        <source>按渠道筛选</source>
+        <translation>Filter by channel</translation>
+    </message>
+    <message>
+        <source>异常列表</source>
+        <translation>List of exceptions</translation>
+    </message>
+    <message>
+        <source>未关闭</source>
+        <translation>Not closed</translation>
+    </message>
+    <message>
+        <source>您的提议在等另一位同事复核；您只能撤回。</source>
+        <translation>Your proposal waits for a second person; you can only take it back.</translation>
+    </message>
+    <message>
+        <source>全部原因</source>
+        <translation>All kinds</translation>
+    </message>
+    <message>
+        <source>全部渠道</source>
+        <translation>All channels</translation>
+    </message>
+    <message>
+        <source>原因</source>
+        <translation>Reason</translation>
+    </message>
+    <message>
+        <source>状态</source>
+        <translation>State</translation>
+    </message>
+    <message>
+        <source>金额</source>
+        <translation>Amount</translation>
+    </message>
+    <message>
+        <source>渠道</source>
+        <translation>Channel</translation>
+    </message>
+    <message>
+        <source>订单号</source>
+        <translation>Order</translation>
+    </message>
+    <message>
+        <source>时间</source>
+        <translation>Time</translation>
+    </message>
+    <message>
+        <source>没有符合条件的异常</source>
+        <translation>No exception matches</translation>
+    </message>
+    <message>
+        <source>换个状态、原因或渠道。</source>
+        <translation>Try another state, kind or channel.</translation>
+    </message>
+    <message>
+        <source>没有异常</source>
+        <translation>No exceptions</translation>
+    </message>
+    <message>
+        <source>收到的每一笔钱都有去处。</source>
+        <translation>All money that came has a place.</translation>
     </message>
 </context>
 <context>
@@ -1439,10 +1759,6 @@
 <context>
     <name>OrderPeek</name>
     <message>
-        <source>关闭预览</source>
-        <translation>Close preview</translation>
-    </message>
-    <message>
         <source>订单详情</source>
         <translation>Order details</translation>
     </message>
@@ -1475,6 +1791,14 @@
         <translation>Payment</translation>
     </message>
     <message>
+        <source>退款</source>
+        <translation>Refunds</translation>
+    </message>
+    <message>
+        <source>查看退款 {amount}</source>
+        <translation>See the refund of {amount}</translation>
+    </message>
+    <message>
         <source>发货</source>
         <translation>Delivered</translation>
     </message>
@@ -1485,6 +1809,18 @@
     <message>
         <source>渠道</source>
         <translation>Channel</translation>
+    </message>
+    <message>
+        <source>得知方式</source>
+        <translation>Found by</translation>
+    </message>
+    <message>
+        <source>{fee}（预估，以账单为准）</source>
+        <translation>{fee} (estimated until the bill)</translation>
+    </message>
+    <message>
+        <source>渠道手续费</source>
+        <translation>Channel&apos;s fee</translation>
     </message>
     <message>
         <source>商户单号</source>
@@ -1506,10 +1842,6 @@
         <translation>Space peeks at an order, slash finds one by its code</translation>
     </message>
     <message>
-        <source>订单或异常</source>
-        <translation>Orders or exceptions</translation>
-    </message>
-    <message>
         <source>订单号或渠道单号 ( / )</source>
         <translation>Order code or number ( / )</translation>
     </message>
@@ -1518,28 +1850,12 @@
         <translation>Orders</translation>
     </message>
     <message>
-        <source>异常列表</source>
-        <translation>Exceptions</translation>
-    </message>
-    <message>
-        <source>没有异常</source>
-        <translation>No exceptions</translation>
-    </message>
-    <message>
-        <source>收到的每一笔钱都有去处。</source>
-        <translation>All money received has found its place.</translation>
-    </message>
-    <message>
         <source>已复制订单号 {code}</source>
         <translation>Copied order code {code}</translation>
     </message>
     <message>
         <source>全部</source>
         <translation>All</translation>
-    </message>
-    <message>
-        <source>异常</source>
-        <translation>Exceptions</translation>
     </message>
     <message>
         <source>订单号</source>
@@ -1564,26 +1880,6 @@
     <message>
         <source>状态</source>
         <translation>State</translation>
-    </message>
-    <message>
-        <source>原因</source>
-        <translation>Reason</translation>
-    </message>
-    <message>
-        <source>时间</source>
-        <translation>Time</translation>
-    </message>
-    <message>
-        <source>渠道单号</source>
-        <translation>Merchant no.</translation>
-    </message>
-    <message>
-        <source>应收</source>
-        <translation>Expected</translation>
-    </message>
-    <message>
-        <source>实收</source>
-        <translation>Received</translation>
     </message>
     <message>
         <source>没有符合条件的订单</source>
@@ -1687,6 +1983,18 @@
     <message>
         <source>订单</source>
         <translation>Orders</translation>
+    </message>
+    <message>
+        <source>异常款项</source>
+        <translation>Exceptions</translation>
+    </message>
+    <message>
+        <source>退款</source>
+        <translation>Refunds</translation>
+    </message>
+    <message>
+        <source>支付渠道</source>
+        <translation>Channels</translation>
     </message>
     <message>
         <source>对账</source>
@@ -2125,6 +2433,144 @@
     </message>
 </context>
 <context>
+    <name>RefundPanel</name>
+    <message>
+        <source>退款详情</source>
+        <translation>The refund</translation>
+    </message>
+    <message>
+        <source>要退的内容</source>
+        <translation>What goes back</translation>
+    </message>
+    <message>
+        <source>、</source>
+        <translation>, </translation>
+    </message>
+    <message>
+        <source>原因</source>
+        <translation>Reason</translation>
+    </message>
+    <message>
+        <source>说明</source>
+        <translation>In words</translation>
+    </message>
+    <message>
+        <source>退款规则</source>
+        <translation>Refund rule</translation>
+    </message>
+    <message>
+        <source>没有看过</source>
+        <translation>Not seen</translation>
+    </message>
+    <message>
+        <source>买家看卡密</source>
+        <translation>Keys seen</translation>
+    </message>
+    <message>
+        <source>渠道</source>
+        <translation>Channel</translation>
+    </message>
+    <message>
+        <source>退款单号</source>
+        <translation>Refund number</translation>
+    </message>
+    <message>
+        <source>经过</source>
+        <translation>What happened</translation>
+    </message>
+    <message>
+        <source>{who}：{words}</source>
+        <translation>{who}: {words}</translation>
+    </message>
+    <message>
+        <source>查看订单 {code}</source>
+        <translation>See order {code}</translation>
+    </message>
+    <message>
+        <source>轮到：{whose}</source>
+        <translation>With: {whose}</translation>
+    </message>
+    <message>
+        <source>买家更想要一张新的卡密：补发比退款快，也不动钱。</source>
+        <translation>The buyer would rather have a new key: faster than a refund, and no money moves.</translation>
+    </message>
+</context>
+<context>
+    <name>RefundsPage</name>
+    <message>
+        <source>退款</source>
+        <translation>Refunds</translation>
+    </message>
+    <message>
+        <source>退款列表</source>
+        <translation>List of refunds</translation>
+    </message>
+    <message>
+        <source>待我处理 {n}</source>
+        <translation>With me {n}</translation>
+    </message>
+    <message>
+        <source>待我处理</source>
+        <translation>With me</translation>
+    </message>
+    <message>
+        <source>全部</source>
+        <translation>All</translation>
+    </message>
+    <message>
+        <source>买家说卡密有问题：核对后同意、补发或说明依据；到时不答复由店铺裁定</source>
+        <translation>Buyers say that a key is bad: agree, replace it, or give evidence; without an answer the shop decides</translation>
+    </message>
+    <message>
+        <source>谁在处理、还剩多久，一直跟到渠道说钱已退回</source>
+        <translation>Who has it and until when, until the channel says that the money is back</translation>
+    </message>
+    <message>
+        <source>申请时间</source>
+        <translation>Asked</translation>
+    </message>
+    <message>
+        <source>订单号</source>
+        <translation>Order</translation>
+    </message>
+    <message>
+        <source>内容</source>
+        <translation>Items</translation>
+    </message>
+    <message>
+        <source>金额</source>
+        <translation>Amount</translation>
+    </message>
+    <message>
+        <source>原因</source>
+        <translation>Reason</translation>
+    </message>
+    <message>
+        <source>轮到谁</source>
+        <translation>With</translation>
+    </message>
+    <message>
+        <source>状态</source>
+        <translation>State</translation>
+    </message>
+    <message>
+        <source>没有等您处理的退款</source>
+        <translation>No refund waits for you</translation>
+    </message>
+    <message>
+        <source>点“全部”查看其他退款。</source>
+        <translation>“All” shows the others.</translation>
+    </message>
+    <message>
+        <source>没有符合条件的退款</source>
+        <translation>No refund matches</translation>
+    </message>
+    <message>
+        <source>换个状态看看。</source>
+        <translation>Try another state.</translation>
+    </message>
+</context>
+<context>
     <name>RevealSheet</name>
     <message>
         <source>查看卡密明文</source>
@@ -2427,6 +2873,13 @@
     </message>
 </context>
 <context>
+    <name>SidePanel</name>
+    <message>
+        <source>关闭预览</source>
+        <translation>Close the panel</translation>
+    </message>
+</context>
+<context>
     <name>SignInView</name>
     <message>
         <source>主题</source>
@@ -2726,6 +3179,10 @@
 </context>
 <context>
     <name>Window</name>
+    <message>
+        <source>查看</source>
+        <translation>Look</translation>
+    </message>
     <message>
         <source>卡盟控制台</source>
         <translation>Kameng Console</translation>

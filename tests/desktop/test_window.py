@@ -29,10 +29,20 @@ pytestmark = pytest.mark.qt_log_ignore("This plugin does not support", extend=Tr
 
 CONTROLS = (QAbstractButton, QLineEdit, QPlainTextEdit, QComboBox, QAbstractItemView, QAbstractSpinBox, QTabBar)
 PLACES_OF = {
-    Role.ADMIN: ["imports", "products", "stock", "alerts", "orders", "reconciliation"],
-    Role.OPERATOR: ["products", "stock", "alerts", "orders"],
-    Role.FINANCE: ["products", "stock", "orders", "reconciliation"],
-    Role.SUPPLIER: ["imports", "products", "stock", "alerts", "orders"],
+    Role.ADMIN: [
+        "imports",
+        "products",
+        "stock",
+        "alerts",
+        "orders",
+        "exceptions",
+        "refunds",
+        "channels",
+        "reconciliation",
+    ],
+    Role.OPERATOR: ["products", "stock", "alerts", "orders", "exceptions", "refunds", "channels"],
+    Role.FINANCE: ["products", "stock", "orders", "exceptions", "refunds", "channels", "reconciliation"],
+    Role.SUPPLIER: ["imports", "products", "stock", "alerts", "orders", "refunds"],
 }
 
 

@@ -1,1 +1,1 @@
-"""Orders and the list of exceptions."""
+"""Orders."""

@@ -1,16 +1,19 @@
-"""The Orders screen: a list by state, a search by code, a peek at one order, and the exceptions that need a person."""
+"""The Orders screen: a list by state, a search by code, and a peek at one order with giving its money back."""
 
 from __future__ import annotations
 
+from functools import partial
+
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QButtonGroup, QPushButton, QSplitter, QStackedWidget, QTabBar, QWidget
+from PySide6.QtWidgets import QButtonGroup, QPushButton, QSplitter, QWidget
 
 from desktop.presenters.orders import COLUMNS, FILTERS, Orders
+from desktop.presenters.words import in_words
 from desktop.views.listing import FeedView
 from desktop.views.orders.peek import OrderPeek
 from desktop.views.page import Page
-from desktop.widgets.basics import column, row
+from desktop.widgets.basics import column
 from desktop.widgets.flow import FlowLayout
 from desktop.widgets.search import SearchField
 from desktop.widgets.words import sentence, state_word
@@ -28,28 +31,14 @@ class OrdersPage(Page):
         self.say(self.title.setText, lambda: self.tr("订单"))
         self.say(self.subtitle.setText, lambda: self.tr("空格键预览一笔订单，斜杠键按订单号查找"))
         self.add_refresh()
-        self.tabs = QTabBar()
-        self.tabs.setDrawBase(False)
-        self.tabs.setExpanding(False)
-        self.tabs.addTab("")
-        if presenter.may_see_exceptions:
-            self.tabs.addTab("")
-        self.tabs.setVisible(presenter.may_see_exceptions)
-        self.say(self.tabs.setAccessibleName, lambda: self.tr("订单或异常"))
-        line = row(margins=(24, 0, 24, 6))
-        line.addWidget(self.tabs)
-        line.addStretch(1)
-        self.body.addLayout(line)
-        self._stack = QStackedWidget()
-        self._stack.addWidget(self._orders())
-        self._stack.addWidget(self._exceptions())
-        self.body.addWidget(self._stack, 1)
-        self.tabs.currentChanged.connect(self._stack.setCurrentIndex)
+        self.body.addWidget(self._orders(), 1)
         self.handle("list.find", self._find)
+        acting = presenter.acting
+        self.handle("order.refund", partial(acting.choose, "refund"), when=lambda: acting.may("refund"))
         self.handle("order.copy_code", self._copy, when=lambda: self._code() is not None)
         presenter.watch(self._look)
         presenter.feed.watch(self._look)
-        presenter.exceptions.watch(self._look)
+        presenter.acting.watch(self._look_at_acting)
         self.on_words(self._speak)
         self._speak()
 
@@ -93,26 +82,14 @@ class OrdersPage(Page):
         self.split = QSplitter(Qt.Orientation.Horizontal)
         self.split.setChildrenCollapsible(False)
         self.split.addWidget(self.list)
-        self.peek = OrderPeek()
+        self.peek = OrderPeek(self.presenter)
+        self.peek.refund_wanted.connect(partial(self.wanted.emit, "refunds"))
         self.peek.closed.connect(lambda: self.presenter.look_into(None))
-        self.peek.hide()
         self.split.addWidget(self.peek)
         self.split.setStretchFactor(0, 1)
         self.split.setStretchFactor(1, 0)
         layout.addWidget(self.split, 1)
         return made
-
-    def _exceptions(self) -> QWidget:
-        self.exceptions = FeedView(
-            self.presenter.exceptions,
-            name=lambda: self.tr("异常列表"),
-            titles=self._exception_titles,
-            empty_icon="check",
-            remembered_as="exceptions",
-            empty=lambda: (self.tr("没有异常"), self.tr("收到的每一笔钱都有去处。")),
-        )
-        self.exceptions.table.opened.connect(self._open_exception)
-        return self.exceptions
 
     def enter(self) -> None:
         if self.presenter.feed.as_of is None:
@@ -124,11 +101,9 @@ class OrdersPage(Page):
     def look_at(self, what: object) -> None:
         """Sent here for one order, by its code."""
         if isinstance(what, str):
-            self.tabs.setCurrentIndex(0)
             self.presenter.find(what)
 
     def _find(self) -> None:
-        self.tabs.setCurrentIndex(0)
         self.search.setFocus()
         self.search.selectAll()
 
@@ -145,11 +120,6 @@ class OrdersPage(Page):
         """While a peek is open, walking the list walks the peek."""
         if self.presenter.opened is not None and 0 <= at < len(self.presenter.feed.rows):
             self._open(at)
-
-    def _open_exception(self, at: int) -> None:
-        code = self.presenter.exceptions.rows[at].order_code
-        if code is not None:
-            self.look_at(code)
 
     def _code(self) -> str | None:
         if self.presenter.opened is not None:
@@ -170,12 +140,6 @@ class OrdersPage(Page):
 
     def _look(self) -> None:
         presenter = self.presenter
-        self.tabs.setTabText(0, self.tr("订单"))
-        if presenter.may_see_exceptions:
-            waiting = presenter.open_exceptions
-            words = self.tr("异常")
-            self.tabs.setTabText(1, f"{words} ({waiting})" if waiting else words)
-        self.peek.show_order(presenter.opened)
         # The peek tells both; without them what was bought stays readable beside it.
         for hidden in (_CREATED, _CHANNEL):
             self.table.setColumnHidden(hidden, presenter.opened is not None)
@@ -183,6 +147,12 @@ class OrdersPage(Page):
         for state, chip in zip(FILTERS, self._filters, strict=True):
             chip.setChecked(state is presenter.state)
         self.show_age(presenter.feed.as_of)
+
+    def _look_at_acting(self) -> None:
+        said = self.presenter.acting.said
+        if said is not None:
+            self.told.emit(in_words(said), "success")
+        self.changed.emit()
 
     def _titles(self) -> list[str]:
         return [
@@ -192,17 +162,6 @@ class OrdersPage(Page):
             self.tr("金额"),
             self.tr("渠道"),
             self.tr("状态"),
-        ]
-
-    def _exception_titles(self) -> list[str]:
-        return [
-            self.tr("原因"),
-            self.tr("订单号"),
-            self.tr("时间"),
-            self.tr("渠道"),
-            self.tr("渠道单号"),
-            self.tr("应收"),
-            self.tr("实收"),
         ]
 
     def _empty_words(self) -> tuple[str, ...]:

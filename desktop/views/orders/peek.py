@@ -1,16 +1,19 @@
-"""One order at the side of the list: what was bought, who gets which part, when what happened, and the payment."""
+"""One order at the side of the list: what was bought, who gets which part, what happened, payment and refunds."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QScrollArea, QWidget
+from functools import partial
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QVBoxLayout
 
 from desktop.presenters import formats
-from desktop.presenters.orders import timeline
-from desktop.presenters.words import tone
+from desktop.presenters.orders import Orders, timeline
+from desktop.presenters.words import channel_word, tone
 from desktop.theme.apply import key_font
-from desktop.widgets.basics import Badge, column, label, name_tool, row, rule, tool
-from desktop.widgets.live import Live
+from desktop.views.acting import ActBar
+from desktop.views.side import SidePanel, add_fact, facts, pair
+from desktop.widgets.basics import Badge, button, column, label, row, rule
 from desktop.widgets.words import state_word
 from shared.contracts.orders import Order
 from shared.ids import speak_order_code
@@ -18,66 +21,50 @@ from shared.ids import speak_order_code
 WIDTH = 300
 
 
-class OrderPeek(Live, QFrame):
-    """The side panel; hidden while no order is looked into.
+class OrderPeek(SidePanel):
+    """The side panel of the Orders screen.
 
     Signals:
-        closed(): the person closed it.
+        refund_wanted(id): the person wants to see one of its refunds.
     """
 
-    closed = Signal()
+    refund_wanted = Signal(object)
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.setProperty("role", "peek")
-        self.setMinimumWidth(WIDTH)
-        self.setMaximumWidth(WIDTH + 120)
-        self._order: Order | None = None
-        outer = column(self, gap=0)
-        head = row(gap=8, margins=(18, 12, 10, 8))
-        self.code = label(role="heading", selectable=True)
-        self.badge = Badge()
-        head.addWidget(self.code)
-        head.addWidget(self.badge)
-        head.addStretch(1)
-        close = tool("close")
-        self.say(lambda words: name_tool(close, words), lambda: self.tr("关闭预览"))
-        close.clicked.connect(self.closed)
-        head.addWidget(close)
-        outer.addLayout(head)
-        outer.addWidget(rule())
-        self._area = QScrollArea()
-        self._area.setWidgetResizable(True)
-        self._area.setFrameShape(QFrame.Shape.NoFrame)
-        self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.say(self._area.setAccessibleName, lambda: self.tr("订单详情"))
-        outer.addWidget(self._area, 1)
+    def __init__(self, presenter: Orders) -> None:
+        super().__init__(width=WIDTH, most=WIDTH + 120)
+        self._presenter = presenter
+        self._written: object = None
+        self.say(self.area.setAccessibleName, lambda: self.tr("订单详情"))
+        self.bar = ActBar(presenter.acting)
+        self.body.addWidget(self.bar)
+        presenter.watch(self._look)
         self.on_words(self._write)
+        self.hide()
 
-    def show_order(self, order: Order | None) -> None:
-        """Show `order`; None hides the panel."""
-        if order != self._order:
-            self._order = order
+    def _look(self) -> None:
+        presenter = self._presenter
+        shown = (presenter.opened, presenter.refunds)
+        if shown != self._written:
+            self._written = shown
             self._write()
-        self.setVisible(order is not None)
+        self.setVisible(presenter.opened is not None)
 
     def _write(self) -> None:
-        order = self._order
+        order = self._presenter.opened
         if order is None:
             return
-        self.code.setFont(key_font())
-        self.code.setText(speak_order_code(order.code))
+        self.name.setFont(key_font())
+        self.name.setText(speak_order_code(order.code))
         self.badge.show_word(state_word(order.state), tone=tone(order.state))
-        inner = QWidget()
-        layout = column(inner, gap=8, margins=(18, 14, 18, 18))
+        inner, layout = self.new_page()
         layout.addWidget(label(formats.money(order.amount_fen), role="figure"))
         layout.addWidget(label(self.tr("内容"), role="heading"))
         for line in order.lines:
             layout.addWidget(label(line.title, wrap=True))
-            facts = f"{line.sku} · {formats.price(line.unit_price)} × {formats.count(line.quantity)}"
-            layout.addLayout(_pair(facts, formats.money(line.amount_fen)))
-            layout.addLayout(_pair(self.tr("供应商所得"), formats.money(line.supplier_fen)))
-            layout.addLayout(_pair(self.tr("平台服务费"), formats.money(line.fee_fen)))
+            each = f"{line.sku} · {formats.price(line.unit_price)} × {formats.count(line.quantity)}"
+            layout.addLayout(pair(each, formats.money(line.amount_fen)))
+            layout.addLayout(pair(self.tr("供应商所得"), formats.money(line.supplier_fen)))
+            layout.addLayout(pair(self.tr("平台服务费"), formats.money(line.fee_fen)))
         layout.addWidget(rule())
         layout.addWidget(label(self.tr("经过"), role="heading"))
         words = {
@@ -86,46 +73,52 @@ class OrderPeek(Live, QFrame):
             "delivered": self.tr("发货"),
             "expires": self.tr("支付截止"),
         }
-        grid = _grid()
-        for at, moment in enumerate(timeline(order)):
-            _add(grid, at, words[moment.key], label(moment.when))
-        layout.addLayout(grid)
+        table = facts()
+        for moment in timeline(order):
+            add_fact(table, words[moment.key], moment.when)
+        layout.addLayout(table)
+        if order.channel is not None:
+            self._write_payment(layout, order)
+        if self._presenter.refunds:
+            self._write_refunds(layout)
+        layout.addStretch(1)
+        self.turn_to(inner)
+
+    def _write_payment(self, layout: QVBoxLayout, order: Order) -> None:
         layout.addWidget(rule())
         layout.addWidget(label(self.tr("支付"), role="heading"))
-        facts_of_payment = (
-            (self.tr("渠道"), order.channel),
+        table = facts()
+        add_fact(table, self.tr("渠道"), channel_word(order.channel))
+        if order.found_by is not None:
+            add_fact(table, self.tr("得知方式"), state_word(order.found_by))
+        if order.channel_fee_fen is not None:
+            fee = formats.money(order.channel_fee_fen)
+            estimated = self.tr("{fee}（预估，以账单为准）").format(fee=fee)
+            add_fact(table, self.tr("渠道手续费"), fee if order.channel_fee_is_final else estimated)
+        layout.addLayout(table)
+        for words, number in (
             (self.tr("商户单号"), order.out_trade_no),
             (self.tr("渠道流水号"), order.provider_no),
-        )
-        for words_of, value in facts_of_payment:
-            pair = column(gap=0)
-            pair.addWidget(label(words_of, role="caption"))
-            shown = label(value or "–", selectable=True)
+        ):
+            both = column(gap=0)
+            both.addWidget(label(words, role="caption"))
+            shown = label(number or "–", selectable=True)
             shown.setFont(key_font())
-            shown.setAccessibleName(words_of)
-            pair.addWidget(shown)
-            layout.addLayout(pair)
-        layout.addStretch(1)
-        self._area.setWidget(inner)
+            shown.setAccessibleName(words)
+            both.addWidget(shown)
+            layout.addLayout(both)
 
-
-def _pair(left: str, right: str) -> QHBoxLayout:
-    line = row()
-    line.addWidget(label(left, role="muted", wrap=True), 1)
-    amount = label(right)
-    amount.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignTop)
-    line.addWidget(amount)
-    return line
-
-
-def _grid() -> QGridLayout:
-    made = QGridLayout()
-    made.setHorizontalSpacing(14)
-    made.setVerticalSpacing(5)
-    made.setColumnStretch(1, 1)
-    return made
-
-
-def _add(grid: QGridLayout, at: int, words: str, value: QLabel) -> None:
-    grid.addWidget(label(words, role="muted"), at, 0, Qt.AlignmentFlag.AlignTop)
-    grid.addWidget(value, at, 1)
+    def _write_refunds(self, layout: QVBoxLayout) -> None:
+        layout.addWidget(rule())
+        layout.addWidget(label(self.tr("退款"), role="heading"))
+        for refund in self._presenter.refunds or ():
+            line = row()
+            amount = formats.money(refund.amount_fen)
+            link = button(amount, role="link", name=self.tr("查看退款 {amount}").format(amount=amount))
+            link.clicked.connect(partial(self.refund_wanted.emit, refund.id))
+            line.addWidget(link)
+            line.addStretch(1)
+            state = Badge()
+            state.show_word(state_word(refund.state), tone=tone(refund.state))
+            line.addWidget(state)
+            layout.addLayout(line)

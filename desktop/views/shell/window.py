@@ -21,7 +21,7 @@ from desktop.views.page import Handler, Page
 from desktop.views.shell.foot import Foot
 from desktop.views.shell.keys import KeySheet, native
 from desktop.views.shell.navigation import Navigation
-from desktop.widgets.basics import column, row
+from desktop.widgets.basics import Notice, button, column, row
 from desktop.widgets.drop_overlay import DropOverlay
 from desktop.widgets.live import Live
 from desktop.widgets.palette import PalettePanel
@@ -79,13 +79,37 @@ class Window(Live, QMainWindow):
         self.navigation.chosen.connect(self.go)
         self.navigation.sign_out.connect(lambda: self.asked.emit("session.end"))
         middle.addWidget(self.navigation)
+        right = column(gap=0)
+        right.addWidget(self._banner())
         self._stack = QStackedWidget()
-        middle.addWidget(self._stack, 1)
+        right.addWidget(self._stack, 1)
+        middle.addLayout(right, 1)
         outer.addLayout(middle, 1)
         self.foot = Foot(self._status)
         self.foot.asked.connect(self.run)
         outer.addWidget(self.foot)
         self._whole.addWidget(desk)
+
+    def _banner(self) -> QWidget:
+        """What everybody at this window should see, and the way to the screen that knows more."""
+        self.banner = Notice()
+        self._warning_place = ""
+        look = button(role="link")
+        self.say(look.setText, lambda: self.tr("查看"))
+        look.clicked.connect(lambda: self.go(self._warning_place))
+        self.banner.buttons.addWidget(look)
+        around = QWidget()
+        around.setProperty("role", "page")
+        around.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        column(around, margins=(24, 12, 24, 0)).addWidget(self.banner)
+        self._around_banner = around
+        around.hide()
+        return around
+
+    def _warned(self, place: str, text: str) -> None:
+        self._warning_place = place
+        self.banner.tell(text, tone="warning")
+        self._around_banner.setVisible(bool(text))
 
     # --- who is here ------------------------------------------------------------------------------------------
 
@@ -102,6 +126,7 @@ class Window(Live, QMainWindow):
             page.offered.connect(self._offered)
             page.wanted.connect(self._wanted)
             page.counted.connect(partial(self._counted, page.place))
+            page.warned.connect(partial(self._warned, page.place))
         self._whole.setCurrentWidget(self._desk)
         if self._places:
             self.go(self._places[0])
@@ -122,6 +147,7 @@ class Window(Live, QMainWindow):
             page.deleteLater()
         self._pages, self._places = {}, []
         self.foot.show_alerts(0)
+        self._warned("", "")
 
     @property
     def page(self) -> Page | None:

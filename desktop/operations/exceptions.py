@@ -1,0 +1,68 @@
+"""Money and orders that need a person: the list, and what two people do about one."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from pydantic import TypeAdapter
+
+from desktop.engine.engine import Engine
+from desktop.engine.transport import Call
+from desktop.operations.once import send_once
+from desktop.operations.seen import Seen, look, name_of
+from shared.contracts.base import Page
+from shared.contracts.payments import ApproveAction, PaymentException, ProposeAction
+from shared.errors import BadField
+from shared.ids import parse_order_code
+from shared.states import ExceptionAction, ExceptionKind, ExceptionState
+
+_PAGE: TypeAdapter[Page[PaymentException]] = TypeAdapter(Page[PaymentException])
+_ONE: TypeAdapter[PaymentException] = TypeAdapter(PaymentException)
+_TOUCHED = ("exception", "refund", "order")
+
+
+async def list_exceptions(
+    engine: Engine,
+    *,
+    open_only: bool = True,
+    state: ExceptionState | None = None,
+    kind: ExceptionKind | None = None,
+    channel: str | None = None,
+    after: str | None = None,
+) -> Seen[Page[PaymentException]]:
+    """One page of exceptions, oldest first."""
+    query = {"open": str(open_only).lower(), "state": state, "kind": kind, "channel": channel, "after": after}
+    call = Call("GET", "/api/exceptions", query=query)
+    return await look(engine, list_name=name_of("exceptions", **query), call=call, answer=_PAGE)
+
+
+async def one(engine: Engine, exception_id: UUID) -> Seen[PaymentException]:
+    """One exception as it is now."""
+    call = Call("GET", f"/api/exceptions/{exception_id}")
+    return await look(engine, list_name=name_of(f"exception/{exception_id}"), call=call, answer=_ONE)
+
+
+async def propose(
+    engine: Engine, exception: PaymentException, action: ExceptionAction, *, note: str, order_code: str = ""
+) -> PaymentException:
+    """Say what should be done about `exception` as it was seen. What needs one person only is done at once.
+
+    Raises BadField for an order code that cannot be one, and what `send_once` does.
+    """
+    code = parse_order_code(order_code) if action is ExceptionAction.ATTACH else None
+    if action is ExceptionAction.ATTACH and code is None:
+        raise BadField(field="order_code", reason="不是有效的订单号，请核对每一位 / not an order code")
+    body = ProposeAction(action=action, note=note, order_code=code, version=exception.version)
+    call = Call("POST", f"/api/exceptions/{exception.id}/propose", body=body)
+    done = await send_once(engine, call, PaymentException)
+    engine.announce(*_TOUCHED, initiator="exception.propose")
+    return done
+
+
+async def approve(engine: Engine, exception: PaymentException, *, approved: bool, note: str) -> PaymentException:
+    """The second person says yes, and it is done, or sends it back. Raises what `send_once` does."""
+    body = ApproveAction(approved=approved, note=note, version=exception.version)
+    call = Call("POST", f"/api/exceptions/{exception.id}/approve", body=body)
+    done = await send_once(engine, call, PaymentException)
+    engine.announce(*_TOUCHED, initiator="exception.approve")
+    return done

@@ -1,0 +1,144 @@
+"""What a person may do about the one thing they look at: chosen, told what it will do, and carried out after that.
+
+For steps that move money or decide about it. Nothing happens at the first press; what was typed stays when it fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import ValidationError
+
+from desktop.engine.engine import Engine
+from desktop.presenters.ports import Ask, Latest
+from desktop.presenters.watching import Watched
+from shared.errors import BadField, KamengError
+
+T = TypeVar("T")
+
+Pair = tuple[str, str]
+"""A sentence in 简体中文 and in English."""
+
+Work = Callable[[Engine], Coroutine[Any, Any, T]]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Something that is typed for an act. `usual` is what is typed often; `most` characters fit."""
+
+    key: str
+    words: Pair
+    needed: bool = True
+    usual: tuple[Pair, ...] = ()
+    most: int = 400
+
+
+@dataclass(frozen=True)
+class Act(Generic[T]):
+    """One thing that may be done.
+
+    `key` names it, `words` are on its button, `effect` says what will happen, `done` that it did. `work` makes the
+    operation of what was typed, and may raise KamengError about it.
+    """
+
+    key: str
+    words: Pair
+    effect: Pair
+    done: Pair
+    work: Callable[[Mapping[str, str]], Work[T]]
+    entries: tuple[Entry, ...] = ()
+    tone: str = ""
+
+
+class Acting(Watched, Generic[T]):
+    """What may be done now, and how far the person is with it.
+
+    Attributes:
+        acts: what may be done, the usual thing first.
+        chosen: what the person is about to do, or None.
+        busy: it is on its way.
+        error: why it was not done; what was chosen stays.
+        said: what was done, for a toast; told once.
+    """
+
+    def __init__(self, ask: Ask, then: Callable[[T], None], otherwise: Callable[[], None]) -> None:
+        """`then` gets what the act answers; `otherwise` is called when it failed: what is shown may be old."""
+        super().__init__()
+        self._ask = ask
+        self._then, self._otherwise = then, otherwise
+        self._latest = Latest()
+        self.acts: tuple[Act[T], ...] = ()
+        self.chosen: Act[T] | None = None
+        self.busy = False
+        self.error: Exception | None = None
+        self.said: Pair | None = None
+
+    def offer(self, acts: Sequence[Act[T]]) -> None:
+        """These may be done now. Somebody who is about to do one goes on with it, as it is now, if it is still there.
+
+        Else they are told: it is dropped only with the error that they read.
+        """
+        self.acts = tuple(acts)
+        if self.chosen is not None and not self.busy:
+            self.chosen = self.act(self.chosen.key)
+        self.changed()
+
+    def leave(self) -> None:
+        """The person looks at something else: nothing is chosen, and answers under way do not come back to it."""
+        self._latest.only(self._failed)
+        self.acts, self.chosen, self.busy, self.error = (), None, False, None
+        self.changed()
+
+    def act(self, key: str) -> Act[T] | None:
+        """The act of that name, if it may be done now."""
+        return next((one for one in self.acts if one.key == key), None)
+
+    def may(self, key: str) -> bool:
+        """Whether that may be chosen now."""
+        return not self.busy and self.act(key) is not None
+
+    def choose(self, key: str) -> None:
+        """Be about to do it."""
+        if self.may(key):
+            self.chosen, self.error = self.act(key), None
+            self.changed()
+
+    def drop(self) -> None:
+        """Do not do it."""
+        if not self.busy and (self.chosen is not None or self.error is not None):
+            self.chosen, self.error = None, None
+            self.changed()
+
+    def carry_out(self, typed: Mapping[str, str]) -> None:
+        """Do what was chosen, with what was typed."""
+        act = self.chosen
+        if act is None or self.busy:
+            return
+        try:
+            work = act.work({key: text.strip() for key, text in typed.items()})
+        except KamengError as error:
+            self._refuse(error)
+            return
+        except ValidationError as error:
+            first = error.errors()[0]
+            self._refuse(BadField(field=".".join(map(str, first["loc"])), reason=first["msg"]))
+            return
+        self.busy, self.error = True, None
+        self._ask(work, self._latest.only(lambda answer: self._done(act, answer)), self._latest.also(self._failed))
+        self.changed()
+
+    def _done(self, act: Act[T], answer: T) -> None:
+        self.busy, self.chosen, self.error, self.said = False, None, None, act.done
+        self._then(answer)
+        self.changed()
+        self.said = None
+
+    def _refuse(self, error: Exception) -> None:
+        self.busy, self.error = False, error
+        self.changed()
+
+    def _failed(self, error: Exception) -> None:
+        self._refuse(error)
+        self._otherwise()

@@ -1,0 +1,250 @@
+"""The Refunds screen: money that goes back, whose turn it is until when, and what this person may say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Literal
+from uuid import UUID
+
+from desktop.engine.engine import Engine
+from desktop.operations import refunds
+from desktop.operations.seen import Seen
+from desktop.presenters import formats
+from desktop.presenters.acting import Act, Entry, Pair, Work
+from desktop.presenters.cases import Cases
+from desktop.presenters.listing import Column
+from desktop.presenters.ports import Ask
+from desktop.presenters.words import in_words, time_left, tone, word
+from shared.clock import now, shop_day
+from shared.contracts.identity import Person
+from shared.contracts.payments import Refund, RefundEvent
+from shared.ids import speak_order_code
+from shared.permissions import Permission
+from shared.states import RefundState, RefundTurn
+
+STATES: tuple[RefundState, ...] = (
+    RefundState.SUPPLIER_WAIT,
+    RefundState.APPROVED,
+    RefundState.PROCESSING,
+    RefundState.ABNORMAL,
+    RefundState.SUCCEEDED,
+    RefundState.REFUSED,
+)
+"""The states offered as filters, after those that are with the reader and all of them."""
+
+PARTIES: dict[str, Pair] = {
+    "buyer": ("买家", "The buyer"),
+    "supplier": ("供应商", "The supplier"),
+    "shop": ("店铺", "The shop"),
+    "finance": ("财务", "Finance"),
+    "channel": ("支付渠道", "The payment channel"),
+    "system": ("系统", "The system"),
+}
+"""Who did a step where the reader may not know the person."""
+
+_ENDED = frozenset({RefundState.SUCCEEDED, RefundState.REFUSED, RefundState.CLOSED})
+
+
+def goods(refund: Refund) -> str:
+    """What it takes back, in one line."""
+    return ", ".join(f"{line.title} × {formats.count(line.quantity)}" for line in refund.lines) or "–"
+
+
+def whose(refund: Refund) -> str:
+    """Who has the ball, and how long."""
+    if refund.turn is None:
+        return "–"
+    words = word(refund.turn)
+    if refund.due_at is not None and refund.state not in _ENDED:
+        words += " · " + time_left(refund.due_at, now=now())
+    return words
+
+
+def reason(refund: Refund) -> str:
+    """Why: what the buyer chose, else why the shop does it."""
+    return word(refund.reason_kind) if refund.reason_kind is not None else word(refund.cause)
+
+
+def party(event: RefundEvent) -> str:
+    """Who did a step."""
+    return in_words(PARTIES.get(event.actor, (event.actor, event.actor)))
+
+
+def _when(refund: Refund) -> str:
+    return formats.short_moment(refund.asked_at, today=shop_day(now()))
+
+
+def _code(refund: Refund) -> str:
+    return speak_order_code(refund.order_code) if refund.order_code else "–"
+
+
+COLUMNS = (
+    Column[Refund]("asked", _when, sample="03-02 10:00:00", tip=lambda r: formats.moment(r.asked_at), spare=True),
+    Column[Refund]("code", _code, code=True, sample="7K3M-9QX2-H4TD"),
+    Column[Refund]("goods", goods, stretch=True, tip=goods, sample="十个汉字的商品名称大约"),
+    Column[Refund]("amount", lambda r: formats.money(r.amount_fen), numeric=True, sample="¥12,345.00"),
+    Column[Refund]("reason", reason, sample="The key does not work", spare=True),
+    Column[Refund]("turn", whose, tip=whose, sample="Supplier · 23 h 59 min left"),
+    Column[Refund]("state", lambda r: word(r.state), tone=lambda r: tone(r.state), sample="The channel is at it"),
+)
+
+_EVIDENCE_USUAL: tuple[Pair, ...] = (
+    ("在发行方查到：该卡已被使用，充值时间 ", "The issuer says that it was used, at "),
+    ("在发行方查到：该卡有效，未使用", "The issuer says that it is valid and unused"),
+)
+_EVIDENCE = Entry(
+    "said",
+    ("依据（必填，店铺与买家都会看到）", "Evidence (needed; shop and buyer read it)"),
+    usual=_EVIDENCE_USUAL,
+    most=1000,
+)
+_WORDS = Entry("said", ("给买家的话（可不填）", "A word to the buyer (may be left out)"), needed=False, most=1000)
+_REASON = Entry("said", ("理由（必填，买家会看到）", "Reason (needed; the buyer reads it)"))
+_NOTE = Entry("said", ("说明（可不填）", "Note (may be left out)"), needed=False)
+
+AGREE, REPLACE, REFUSE = "agree", "replace", "refuse"
+APPROVE, REPLACE_BY_SHOP, DECLINE = "approve", "replace_by_shop", "decline"
+CHECK, STOP, RETRY = "check", "stop", "retry"
+
+
+class Refunds(Cases[Refund]):
+    """The screen's state.
+
+    Attributes:
+        mine: whether the list shows those that wait for this person.
+        state: else the state that it shows; None is all.
+    """
+
+    def __init__(self, ask: Ask, person: Person) -> None:
+        may = frozenset(person.permissions)
+        super().__init__(ask, COLUMNS, may_see=Permission.PAYMENTS_REFUND_READ in may)
+        self.is_supplier = person.supplier_id is not None
+        self.turns = tuple(
+            turn
+            for turn, is_mine in (
+                (RefundTurn.SUPPLIER, self.is_supplier and Permission.PAYMENTS_REFUND_ANSWER in may),
+                (RefundTurn.SHOP, Permission.PAYMENTS_REFUND_DECIDE in may),
+                (RefundTurn.FINANCE, Permission.PAYMENTS_REFUND_CHECK in may),
+            )
+            if is_mine
+        )
+        self.mine = True
+        self.state: RefundState | None = None
+
+    def show(self, *, mine: bool, state: RefundState | None = None) -> None:
+        """Show those that wait for this person, or those of a state."""
+        self.mine, self.state = mine, state
+        turns = self.turns if mine else ()
+        self.feed.show(lambda engine, after: refunds.list_refunds(engine, state=state, turns=turns, after=after))
+        self.changed()
+
+    def show_list(self) -> None:
+        self.show(mine=self.mine, state=self.state)
+
+    def count_waiting(self) -> None:
+        if self.may_see:
+            turns = self.turns
+            self.waiting.show(lambda engine, after: refunds.list_refunds(engine, turns=turns, after=after))
+
+    def waits(self, case: Refund) -> bool:
+        return bool(set(case.actions) - {"retry"})
+
+    def read_one(self, case_id: UUID) -> Callable[[Engine], Coroutine[Any, Any, Seen[Refund]]]:
+        return lambda engine: refunds.one(engine, case_id)
+
+    def acts_of(self, case: Refund) -> list[Act[Refund]]:
+        if "decide" in case.actions:  # whoever may decide need not answer for the supplier
+            return _decisions(case)
+        if "answer" in case.actions:
+            return _answers(case)
+        if "check" in case.actions:
+            return _checks(case)
+        return [_retry(case)] if "retry" in case.actions else []
+
+
+def _back(refund: Refund) -> Pair:
+    amount = formats.money(refund.amount_fen)
+    zh, en = f"{amount} 原路退回买家", f"{amount} go back to the buyer"
+    if refund.viewed_at is None:
+        return zh + "；卡密没人看过，退回库存。", en + "; nobody saw the key, so it is sold again."
+    return zh + "；卡密已被看过，作废。", en + "; the key was seen and is void from now on."
+
+
+_NEW_KEY: Pair = (
+    "马上给买家发一张新的卡密，不退款。比退款快：买家立刻可用。",
+    "A new key is delivered at once instead of money. The faster way: the buyer can use it now.",
+)
+
+
+def _replaceable(refund: Refund) -> bool:
+    return any(line.seqs for line in refund.lines)
+
+
+def _ordered(refund: Refund, yes: Act[Refund], replace: Act[Refund], no: Act[Refund]) -> list[Act[Refund]]:
+    """What the buyer hopes for comes first."""
+    if not _replaceable(refund):
+        return [yes, no]
+    return [replace, yes, no] if refund.wants_replacement else [yes, replace, no]
+
+
+def _answers(refund: Refund) -> list[Act[Refund]]:
+    def say(reply: Literal["agree", "replace", "refuse"]) -> Callable[[Mapping[str, str]], Work[Refund]]:
+        return lambda typed: lambda engine: refunds.answer(engine, refund, reply, evidence=typed["said"])
+
+    yes = Act(AGREE, ("同意退款", "Agree"), _back(refund), ("已同意退款", "Agreed"), say("agree"), (_WORDS,))
+    new = Act(REPLACE, ("补发新卡密", "Replace the key"), _NEW_KEY, ("已补发", "Replaced"), say("replace"), (_WORDS,))
+    effect = ("交给店铺裁定，买家看得到您的依据。", "The shop decides; the buyer reads your evidence.")
+    no = Act(
+        REFUSE, ("不同意…", "Refuse…"), effect, ("已交给店铺裁定", "The shop decides now"), say("refuse"), (_EVIDENCE,)
+    )
+    return _ordered(refund, yes, new, no)
+
+
+def _decisions(refund: Refund) -> list[Act[Refund]]:
+    def say(*, approve: bool, replace: bool = False) -> Callable[[Mapping[str, str]], Work[Refund]]:
+        return lambda typed: (
+            lambda engine: refunds.decide(engine, refund, approve=approve, replace=replace, reason=typed["said"])
+        )
+
+    entry = (_REASON,)
+    yes = Act(APPROVE, ("裁定退款", "Refund"), _back(refund), ("已裁定退款", "Approved"), say(approve=True), entry)
+    new = Act(
+        REPLACE_BY_SHOP,
+        ("裁定补发", "Replace the key"),
+        _NEW_KEY,
+        ("已补发", "Replaced"),
+        say(approve=True, replace=True),
+        entry,
+    )
+    no = Act(
+        DECLINE,
+        ("不退款…", "Refuse…"),
+        ("申请结束，钱不退，买家看得到理由。", "The request ends without money; the buyer reads the reason."),
+        ("已裁定不退款", "Refused"),
+        say(approve=False),
+        entry,
+    )
+    return _ordered(refund, yes, new, no)
+
+
+def _checks(refund: Refund) -> list[Act[Refund]]:
+    def say(*, approve: bool) -> Callable[[Mapping[str, str]], Work[Refund]]:
+        return lambda typed: lambda engine: refunds.check(engine, refund, approve=approve, note=typed["said"])
+
+    amount = formats.money(refund.amount_fen)
+    go = (f"{amount} 提交支付渠道，原路退回。", f"{amount} are sent to the payment channel.")
+    stop = ("这笔退款不执行，到此关闭。", "This refund is closed; no money goes back.")
+    return [
+        Act(CHECK, ("复核通过", "Approve"), go, ("已复核，提交渠道", "Approved"), say(approve=True), (_NOTE,)),
+        Act(STOP, ("不通过", "Stop"), stop, ("已关闭这笔退款", "Stopped"), say(approve=False), (_NOTE,)),
+    ]
+
+
+def _retry(refund: Refund) -> Act[Refund]:
+    return Act(
+        RETRY,
+        ("再次提交渠道", "Ask the channel again"),
+        ("用同一个退款单号再问一次，不会重复退款。", "The same number is used again: nothing is refunded twice."),
+        ("已再次提交", "Sent again"),
+        lambda _typed: lambda engine: refunds.retry(engine, refund),
+    )

@@ -1,0 +1,79 @@
+"""What to do about each kind of exception, in one breath: the line that stands above its evidence."""
+
+from __future__ import annotations
+
+from desktop.presenters.acting import Pair
+from shared.states import ExceptionKind
+
+RUNBOOK: dict[ExceptionKind, Pair] = {
+    ExceptionKind.PAID_NO_STOCK: (
+        "买家已付款，没有卡密可发。先补货，再选“补发卡密”；补不到货就退款。到时间无人处理，系统有货发货、无货退款。",
+        (
+            "The buyer has paid and there is no key. Bring stock in and deliver; or refund. When the time is"
+            " up, the shop delivers if it can and refunds if not."
+        ),
+    ),
+    ExceptionKind.PAID_AFTER_EXPIRY: (
+        "订单过期后钱才到，库存已放回。有货就补发，买家不想等就退款。",
+        (
+            "The money came after the order had expired and its stock was released. Deliver if there is stock,"
+            " or refund."
+        ),
+    ),
+    ExceptionKind.PAID_TWICE: (
+        "同一订单付了两次，多出的一笔已单独挂账，原订单不受影响。核对两个渠道单号后退还这一笔。",
+        (
+            "One order was paid twice; the second payment was set aside and the order is not touched. Compare"
+            " both numbers and refund this one."
+        ),
+    ),
+    ExceptionKind.AMOUNT_MISMATCH: (
+        "实收与应收不同，卡密没有发出。在渠道商户平台核对这笔付款：退还买家重付，或归入金额相同的未支付订单。",
+        (
+            "The amount is not the one of the order and no key was delivered. Check the payment in the"
+            " channel's console: refund it, or attach it to an unpaid order of that amount."
+        ),
+    ),
+    ExceptionKind.MERCHANT_MISMATCH: (
+        "通知里的商户号或应用号不是本店的，没有入账。核对渠道配置；若是别家的通知，记下原因后关闭。",
+        (
+            "The notification names another merchant or application; nothing was booked. Check the channel's"
+            " settings, and close it with the reason if it is somebody else's."
+        ),
+    ),
+    ExceptionKind.UNKNOWN_PAYMENT: (
+        "渠道收到了钱，本店没有对应的订单。按金额、时间、付款人找订单：找到就归入，找不到就退款。",
+        (
+            "The channel has money for which there is no order. Look for one by amount, time and payer: attach"
+            " it, or refund."
+        ),
+    ),
+    ExceptionKind.BAD_SIGNATURES: (
+        "短时间内收到大量签名不对的通知，均未入账。若渠道刚换过密钥，请先更新密钥；否则多半是试探，记录来源后关闭。",
+        (
+            "Many notifications with bad signatures came, none was booked. If the channel has new keys, install"
+            " them; else somebody is trying: note where from, and close."
+        ),
+    ),
+    ExceptionKind.PAYMENT_UNKNOWN: (
+        "问了多次，渠道仍没有说这笔钱到没到。不要让买家重付。再次查询；渠道长时间不可用时停用该渠道，等账单核对。",
+        (
+            "The channel does not say whether the money came. Do not let the buyer pay again. Ask again; if the"
+            " channel is away for long, switch it off and wait for its bill."
+        ),
+    ),
+    ExceptionKind.REFUND_STUCK: (
+        "退款卡在渠道。看“受阻原因”：余额不足先充值，再选“再次查询”，单号不变，不会重复退款。",
+        (
+            "A refund does not get through. See the trouble: top up where the balance is low, then ask again."
+            " The number stays the same, so nothing is refunded twice."
+        ),
+    ),
+    ExceptionKind.UNKNOWN_REFUND: (
+        "有人在渠道商户平台直接退了款，本店没有记录。核对是谁、为哪张订单退的，记下后关闭；今后请在这里退款。",
+        (
+            "Somebody refunded in the channel's own console. Find out who and for which order, note it and"
+            " close; refund from here next time."
+        ),
+    ),
+}

@@ -1,0 +1,197 @@
+"""What may be done about the thing in front: buttons; after one was pressed, what it will do, and a last button.
+
+Nothing is in the way: what is shown above can be read meanwhile. Escape goes back.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QComboBox, QFrame, QLineEdit, QPushButton, QSizePolicy, QWidget
+
+from desktop.presenters.acting import Act, Acting, Entry
+from desktop.presenters.words import in_words
+from desktop.theme.tokens import SPACE
+from desktop.widgets.basics import Notice, button, column, label, row
+from desktop.widgets.flow import FlowLayout
+from desktop.widgets.live import Live
+from desktop.widgets.words import sentence
+
+
+class ActBar(Live, QFrame):
+    """Shows an `Acting`; hidden while there is nothing to do and nothing to say."""
+
+    def __init__(self, presenter: Acting[Any]) -> None:
+        super().__init__()
+        self.setProperty("role", "decision")
+        self._presenter = presenter
+        self._shown: tuple[str, ...] = ()
+        self._asked = ""
+        self._hint = ""
+        self.buttons: dict[str, QPushButton] = {}
+        self.fields: dict[str, QLineEdit] = {}
+        outer = column(self, gap=SPACE, margins=(18, 10, 18, 12))
+        self.hint = label(role="muted", wrap=True)
+        outer.addWidget(self.hint)
+        self.problem = Notice()
+        outer.addWidget(self.problem)
+        self._choices = QWidget()
+        self._flow = FlowLayout(self._choices, gap=SPACE)
+        rule = self._choices.sizePolicy()
+        rule.setHeightForWidth(True)
+        rule.setVerticalPolicy(QSizePolicy.Policy.Minimum)
+        self._choices.setSizePolicy(rule)
+        outer.addWidget(self._choices)
+        self._form = QWidget()
+        outer.addWidget(self._form)
+        self._fill_form()
+        presenter.watch(self.look)
+        self.on_words(self._speak)
+        self.look()
+
+    def _fill_form(self) -> None:
+        layout = column(self._form, gap=SPACE)
+        self.title = label(role="heading")
+        self.effect = label(wrap=True)
+        layout.addWidget(self.title)
+        layout.addWidget(self.effect)
+        self._entries = column(gap=SPACE)
+        layout.addLayout(self._entries)
+        line = row(gap=SPACE)
+        line.addStretch(1)
+        self._leave = button()
+        self.say(self._leave.setText, lambda: self.tr("取消"))
+        self._leave.clicked.connect(self._presenter.drop)
+        self.go = button(role="primary")
+        self.say(self.go.setText, lambda: self.tr("确定"))
+        self.go.clicked.connect(self._do)
+        line.addWidget(self._leave)
+        line.addWidget(self.go)
+        layout.addLayout(line)
+
+    def tell(self, hint: str) -> None:
+        """Say something above the buttons; nothing hides the line."""
+        self._hint = hint
+        self.look()
+
+    def start(self) -> None:
+        """Take the keyboard where the next step is."""
+        if self._presenter.chosen is not None:
+            open_field = next((field for field in self.fields.values() if not field.text()), None)
+            (open_field if open_field is not None and not self.go.isEnabled() else self.go).setFocus()
+        elif self.buttons:
+            next(iter(self.buttons.values())).setFocus()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Escape goes back to the buttons."""
+        if event.key() == Qt.Key.Key_Escape and self._presenter.chosen is not None:
+            self._presenter.drop()
+            return
+        super().keyPressEvent(event)
+
+    def look(self) -> None:
+        """Show what may be done, or what is about to be."""
+        presenter = self._presenter
+        chosen = presenter.chosen
+        self._show_choices(() if chosen is not None else presenter.acts)
+        self._form.setVisible(chosen is not None)
+        if chosen is not None:
+            self._show_form(chosen)
+        else:
+            self._asked = ""
+        error = presenter.error
+        self.problem.tell(sentence(error) if error is not None else "", tone="danger")
+        self.hint.setText(self._hint)
+        self.hint.setVisible(bool(self._hint) and chosen is None)
+        self.setVisible(chosen is not None or bool(presenter.acts) or error is not None or bool(self._hint))
+
+    def _show_choices(self, acts: tuple[Act[Any], ...]) -> None:
+        self._choices.setVisible(bool(acts))
+        if self._shown != tuple(act.key for act in acts):
+            self._shown = tuple(act.key for act in acts)
+            for press in self.buttons.values():
+                self._flow.removeWidget(press)
+                press.hide()
+                press.deleteLater()
+            self.buttons = {act.key: self._choice(act, is_first=at == 0) for at, act in enumerate(acts)}
+        for act in acts:
+            self.buttons[act.key].setText(in_words(act.words))
+        self._flow.invalidate()
+
+    def _choice(self, act: Act[Any], *, is_first: bool) -> QPushButton:
+        made = button(role=act.tone or ("primary" if is_first else None))
+        made.clicked.connect(partial(self._presenter.choose, act.key))
+        self._flow.addWidget(made)
+        made.show()
+        return made
+
+    def _show_form(self, act: Act[Any]) -> None:
+        busy = self._presenter.busy
+        self.title.setText(in_words(act.words).rstrip("…"))
+        self.effect.setText(in_words(act.effect))
+        self.go.setText(self.tr("正在处理…") if busy else self.tr("确定{what}").format(what=self.title.text()))
+        self._leave.setEnabled(not busy)
+        is_new = act.key != self._asked
+        if is_new:
+            self._asked = act.key
+            self._ask(act.entries)
+        self._look_at_fields()
+        if is_new:
+            self._form.show()
+            self.show()
+            self.start()
+
+    def _ask(self, entries: tuple[Entry, ...]) -> None:
+        while self._entries.count():
+            old = self._entries.takeAt(0)
+            widget = old.widget() if old is not None else None
+            if widget is not None:
+                widget.hide()
+                widget.deleteLater()
+        self.fields = {entry.key: self._field(entry) for entry in entries}
+
+    def _field(self, entry: Entry) -> QLineEdit:
+        box: QComboBox | QLineEdit
+        if entry.usual:
+            box = QComboBox()
+            box.setEditable(True)
+            box.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            box.addItems([in_words(words) for words in entry.usual])
+            box.setCurrentIndex(-1)
+            field = box.lineEdit()
+            assert field is not None
+            field.clear()
+        else:
+            box = field = QLineEdit()
+        for one in (box, field):
+            one.setAccessibleName(in_words(entry.words))
+        field.setPlaceholderText(in_words(entry.words))
+        field.setMaxLength(entry.most)
+        field.textChanged.connect(self._look_at_fields)
+        field.returnPressed.connect(self._do)
+        self._entries.addWidget(box)
+        box.show()
+        return field
+
+    def _look_at_fields(self) -> None:
+        act = self._presenter.chosen
+        missing = act is None or any(
+            entry.needed and not self.fields[entry.key].text().strip() for entry in act.entries
+        )
+        self.go.setEnabled(not missing and not self._presenter.busy)
+
+    def _do(self) -> None:
+        if self.go.isEnabled():
+            self._presenter.carry_out({key: field.text() for key, field in self.fields.items()})
+
+    def _speak(self) -> None:
+        act = self._presenter.chosen
+        for entry in act.entries if act is not None else ():
+            field = self.fields[entry.key]
+            field.setPlaceholderText(in_words(entry.words))
+            field.setAccessibleName(in_words(entry.words))
+        self.look()

@@ -1,0 +1,119 @@
+"""A screen that people work through: filters, a list, and at its side the one they are on with what may be done."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtWidgets import QButtonGroup, QPushButton, QSplitter
+
+from desktop.presenters.cases import Cases
+from desktop.presenters.words import in_words
+from desktop.views.acting import ActBar
+from desktop.views.listing import FeedView
+from desktop.views.page import Page
+from desktop.views.side import SidePanel
+from desktop.widgets.basics import column
+from desktop.widgets.flow import FlowLayout
+from desktop.widgets.words import sentence
+
+TIMES_EVERY_MS = 30_000
+"""How often the time that is left is written anew."""
+
+
+class CasesPage(Page):
+    """What such screens share. A screen calls `build` once it has made its list and its panel."""
+
+    list: FeedView
+    panel: SidePanel
+    bar: ActBar
+
+    def __init__(self, place: str, presenter: Cases[Any]) -> None:
+        super().__init__(place)
+        self.cases = presenter
+        self.add_refresh()
+        self.filters = FlowLayout(gap=6)
+        above = column(margins=(24, 0, 20, 10))
+        above.addLayout(self.filters)
+        self.body.addLayout(above)
+        self._group = QButtonGroup(self)
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self._write_times)
+        self._timer.start(TIMES_EVERY_MS)
+
+    def chip(self) -> QPushButton:
+        """One more filter; exactly one is chosen."""
+        made = QPushButton()
+        made.setProperty("role", "filter")
+        made.setCheckable(True)
+        self._group.addButton(made)
+        self.filters.addWidget(made)
+        return made
+
+    def build(self, shown: FeedView, panel: SidePanel, bar: ActBar) -> None:
+        """Put the screen together."""
+        self.list, self.panel, self.bar, self.table = shown, panel, bar, shown.table
+        split = QSplitter(Qt.Orientation.Horizontal)
+        split.setChildrenCollapsible(False)
+        split.addWidget(shown)
+        split.addWidget(panel)
+        split.setStretchFactor(0, 1)
+        split.setStretchFactor(1, 0)
+        self.body.addWidget(split, 1)
+        self.table.row_changed.connect(self._follow)
+        self.table.peeked.connect(self._open)
+        self.table.opened.connect(self._open)
+        panel.closed.connect(partial(self.cases.look_into, None))
+        self.cases.watch(self.look)
+        self.cases.feed.watch(self.look)
+        self.cases.waiting.watch(self.look)
+        self.cases.acting.watch(self._look_at_acting)
+        self.on_words(self.look)
+        self.look()
+
+    def handle_act(self, command: str, key: str) -> None:
+        """A command stands for choosing this act."""
+        acting = self.cases.acting
+        self.handle(command, partial(acting.choose, key), when=lambda: acting.may(key))
+
+    def enter(self) -> None:
+        if self.cases.feed.as_of is None and not self.cases.feed.loading:
+            self.cases.show_list()
+
+    def refresh(self) -> None:
+        self.cases.refresh()
+
+    def look_at(self, what: object) -> None:
+        """Sent here for one, by its id."""
+        if isinstance(what, UUID):
+            self.cases.find(what)
+
+    def look(self) -> None:
+        """Show what has become of it."""
+        cases = self.cases
+        self.notice.tell(sentence(cases.error) if cases.error is not None else "", tone="danger")
+        self.panel.setVisible(cases.opened is not None)
+        self.counted.emit(cases.count)
+        if cases.opened is None and cases.error is None and cases.feed.rows and self.table.current_row() < 0:
+            self.table.go_to(0)
+        self.show_age(cases.feed.as_of)
+
+    def _look_at_acting(self) -> None:
+        said = self.cases.acting.said
+        if said is not None:
+            self.told.emit(in_words(said), "success")
+        self.changed.emit()
+
+    def _follow(self, at: int) -> None:
+        if 0 <= at < len(self.cases.feed.rows):
+            self.cases.look_into(self.cases.feed.rows[at])
+
+    def _open(self, at: int) -> None:
+        self._follow(at)
+        self.bar.start()
+
+    def _write_times(self) -> None:
+        self.cases.feed.listing.write_again()
+        self.cases.changed()

@@ -1,0 +1,1 @@
+"""Money and orders that need a person."""

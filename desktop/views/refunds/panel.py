@@ -1,0 +1,108 @@
+"""One refund: whose turn it is and until when, what goes back, what the rules say, and all that happened."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QVBoxLayout
+
+from desktop.presenters import formats
+from desktop.presenters.refunds import Refunds, party, reason, whose
+from desktop.presenters.words import channel_word, tone
+from desktop.views.side import SidePanel, add_fact, facts, pair
+from desktop.widgets.basics import Notice, button, label, row, rule
+from desktop.widgets.words import state_word
+from shared.contracts.payments import Refund
+from shared.ids import speak_order_code
+from shared.states import RefundTurn
+
+
+class RefundPanel(SidePanel):
+    """The side panel of the Refunds screen.
+
+    Signals:
+        order_wanted(code): the person wants to see the order.
+    """
+
+    order_wanted = Signal(object)
+
+    def __init__(self, presenter: Refunds) -> None:
+        super().__init__(width=380, most=520)
+        self._presenter = presenter
+        self._written: object = None
+        self.say(self.area.setAccessibleName, lambda: self.tr("退款详情"))
+        presenter.watch(self._look)
+        self.on_words(self._write)
+        self.hide()
+
+    @property
+    def order_code(self) -> str | None:
+        """The order whose money goes back."""
+        one = self._presenter.opened
+        return None if one is None else one.order_code
+
+    def open_order(self) -> None:
+        """Go to the order."""
+        if self.order_code is not None:
+            self.order_wanted.emit(self.order_code)
+
+    def _look(self) -> None:
+        one = self._presenter.opened
+        shown = (one, whose(one) if one is not None else "")
+        if shown != self._written:
+            self._written = shown
+            self._write()
+
+    def _write(self) -> None:
+        one = self._presenter.opened
+        if one is None:
+            return
+        self.name.setText(formats.money(one.amount_fen))
+        self.badge.show_word(state_word(one.state), tone=tone(one.state))
+        inner, layout = self.new_page()
+        self._write_turn(layout, one)
+        layout.addWidget(label(self.tr("要退的内容"), role="heading"))
+        for line in one.lines:
+            layout.addLayout(pair(f"{line.title} × {formats.count(line.quantity)}", formats.money(line.amount_fen)))
+            units = self.tr("、").join(f"#{seq}" for seq in line.seqs)
+            layout.addWidget(label(f"{line.sku} · {units}" if units else line.sku, role="caption", wrap=True))
+        table = facts()
+        add_fact(table, self.tr("原因"), reason(one))
+        if one.reason:
+            add_fact(table, self.tr("说明"), one.reason)
+        if one.policy is not None:
+            add_fact(table, self.tr("退款规则"), state_word(one.policy))
+        if one.order_code is not None:
+            seen = formats.moment(one.viewed_at) if one.viewed_at is not None else self.tr("没有看过")
+            add_fact(table, self.tr("买家看卡密"), seen)
+        if one.out_refund_no is not None:
+            add_fact(table, self.tr("渠道"), channel_word(one.channel))
+            add_fact(table, self.tr("退款单号"), one.out_refund_no, is_code=True)
+        layout.addLayout(table)
+        layout.addWidget(rule())
+        layout.addWidget(label(self.tr("经过"), role="heading"))
+        for event in one.events:
+            layout.addLayout(pair(state_word(event.what), formats.moment(event.at)))
+            who = party(event)
+            said = self.tr("{who}：{words}").format(who=who, words=event.note) if event.note else who
+            layout.addWidget(label(said, role="caption", wrap=True))
+        if one.order_code is not None:
+            line_of_link = row()
+            link = button(self.tr("查看订单 {code}").format(code=speak_order_code(one.order_code)), role="link")
+            link.clicked.connect(self.open_order)
+            line_of_link.addWidget(link)
+            line_of_link.addStretch(1)
+            layout.addLayout(line_of_link)
+        layout.addStretch(1)
+        self.turn_to(inner)
+
+    def _write_turn(self, layout: QVBoxLayout, one: Refund) -> None:
+        if one.turn is not None:
+            layout.addWidget(label(self.tr("轮到：{whose}").format(whose=whose(one)), role="heading", wrap=True))
+        if one.wants_replacement and one.turn in {RefundTurn.SUPPLIER, RefundTurn.SHOP}:
+            wish = Notice()
+            layout.addWidget(wish)
+            wish.tell(self.tr("买家更想要一张新的卡密：补发比退款快，也不动钱。"), tone="info")
+        if one.trouble is not None:
+            trouble = Notice()
+            layout.addWidget(trouble)
+            trouble.tell(state_word(one.trouble), tone="warning" if one.ended_at is None else "info")

@@ -1,0 +1,85 @@
+"""The panel at the side of a list: of one row a name, its state, and all that is known; below it what may be done."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+
+from desktop.theme.apply import key_font
+from desktop.widgets.basics import Badge, column, label, name_tool, row, rule, tool
+from desktop.widgets.live import Live
+
+
+class SidePanel(Live, QFrame):
+    """Hidden while nothing is looked into.
+
+    Signals:
+        closed(): the person closed it.
+    """
+
+    closed = Signal()
+
+    def __init__(self, *, width: int, most: int) -> None:
+        super().__init__()
+        self.setProperty("role", "peek")
+        self.setMinimumWidth(width)
+        self.setMaximumWidth(most)
+        self.body = column(self, gap=0)
+        head = row(gap=8, margins=(18, 12, 10, 8))
+        self.name = label(role="heading", selectable=True)
+        self.badge = Badge()
+        head.addWidget(self.name)
+        head.addWidget(self.badge)
+        head.addStretch(1)
+        close = tool("close")
+        self.say(lambda words: name_tool(close, words), lambda: self.tr("关闭预览"))
+        close.clicked.connect(self.closed)
+        head.addWidget(close)
+        self.body.addLayout(head)
+        self.body.addWidget(rule())
+        self.area = QScrollArea()
+        self.area.setWidgetResizable(True)
+        self.area.setFrameShape(QFrame.Shape.NoFrame)
+        self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.body.addWidget(self.area, 1)
+
+    def new_page(self) -> tuple[QWidget, QVBoxLayout]:
+        """An empty page for `turn_to`, and its layout."""
+        inner = QWidget()
+        return inner, column(inner, gap=8, margins=(18, 14, 18, 18))
+
+    def turn_to(self, inner: QWidget) -> None:
+        """Show a page, where the person had scrolled to."""
+        at = self.area.verticalScrollBar().value()
+        self.area.setWidget(inner)
+        self.area.verticalScrollBar().setValue(at)
+
+
+def pair(left: str, right: str) -> QHBoxLayout:
+    """A quiet word, and at the right end what it is."""
+    line = row()
+    line.addWidget(label(left, role="muted", wrap=True), 1)
+    value = label(right)
+    value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignTop)
+    line.addWidget(value)
+    return line
+
+
+def facts() -> QGridLayout:
+    """An empty table of facts, for `add_fact`."""
+    made = QGridLayout()
+    made.setHorizontalSpacing(14)
+    made.setVerticalSpacing(5)
+    made.setColumnStretch(1, 1)
+    return made
+
+
+def add_fact(table: QGridLayout, words: str, value: str, *, is_code: bool = False) -> None:
+    """One more line of a table of facts; `is_code` is read letter by letter."""
+    at = table.rowCount()
+    table.addWidget(label(words, role="muted"), at, 0, Qt.AlignmentFlag.AlignTop)
+    shown = label(value, wrap=True, selectable=True)
+    shown.setAccessibleName(f"{words} {value}")
+    if is_code:
+        shown.setFont(key_font())
+    table.addWidget(shown, at, 1)
