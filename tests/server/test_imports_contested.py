@@ -281,6 +281,44 @@ def together(step, uploads):
     return troubles
 
 
+def test_of_two_suppliers_who_store_one_key_at_once_one_has_it(shop, monkeypatch):
+    """The first has looked and is about to insert; the second looks, in whatever process, before that is committed."""
+    db, keys = shop.ctx.db, shop.ctx.keys
+    contested, first = shop.keys("STEAM-50", 3), threading.Event()
+    mine = Upload(shop, [*contested, *shop.keys("STEAM-50", 2, start=9)])
+    theirs = Upload(shop, [*contested, *shop.keys("OFFICE-1Y", 4)], sku="OFFICE-1Y")
+    judged = [(one.send(), ingest._judge_next(db, keys, one.id)) for one in (mine, theirs)]
+    real, stored = storing._store, []
+
+    def store(upload, waiting):
+        with db.tx(patient=True) as tx:
+            ingest.take_in(db, tx, keys, upload.id, waiting)
+        stored.append(upload)
+
+    second = threading.Thread(target=store, args=judged[1])
+
+    def gated(*args):
+        if not first.is_set():
+            first.set()
+            second.start()
+            second.join(1)  # it waits for the first by then, or is through
+            assert stored == []
+        real(*args)
+
+    monkeypatch.setattr(storing, "_store", gated)
+    store(*judged[0])
+    second.join(60)
+    assert stored == [mine, theirs]
+    for upload in stored:
+        upload.commit()
+    shop.work()
+    assert [one.figures for one in stored] == [(ImportState.DONE, 5, 0, 0), (ImportState.DONE, 4, 3, 0)]
+    assert theirs.refused == dict.fromkeys((1, 2, 3), "duplicate_elsewhere")
+    offered = StockAlert.kind == AlertKind.OFFERED_ELSEWHERE.value
+    assert rows(shop, select(StockAlert.figure).where(offered)) == [(3,)]
+    shop.check()
+
+
 def test_a_buyer_gets_a_turn_while_a_file_is_stored(new_database, tmp_path, monkeypatch):
     """SQLite has one writer: an import lets others in between its chunks."""
     with world(new_database("sqlite"), tmp_path) as shop:

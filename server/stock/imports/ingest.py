@@ -189,7 +189,7 @@ def take_in(
     Those that another process has stored meanwhile, or that nobody wants any more, are done. `careful` looks every key
     up first. Raises IntegrityError when one is there already; the caller rolls back and is careful.
     """
-    found = tx.get(StockImport, import_id, with_for_update=True, populate_existing=True)
+    found = _alone(tx, import_id)
     if found is None or found.state not in _LIVE:
         _sweep(tx, found)
         return len(waiting)
@@ -330,6 +330,21 @@ def _known(tx: Tx, found: StockImport, batch: Batch) -> dict[int, LineResult]:
     if undecided or leaving:
         raise _Undecided(undecided)
     return known
+
+
+def _alone(tx: Tx, import_id: UUID) -> StockImport | None:
+    """The import under lock, and with it those that other suppliers have under way: none of them stores meanwhile.
+
+    A key that both bring is then seen by the one that comes second; neither sees what the other has not committed, and
+    no constraint says that a key is of one supplier. Of two imports at least one was announced when the other began to
+    store, so that its lock is asked for. Locked in the order of their ids.
+    """
+    mine = select(StockImport.supplier_id).where(StockImport.id == import_id).scalar_subquery()
+    others = select(StockImport.id).where(StockImport.state.in_(_LIVE), StockImport.supplier_id != mine)
+    together = sorted([import_id, *tx.scalars(others)])
+    query = select(StockImport).where(StockImport.id.in_(together)).order_by(StockImport.id).with_for_update()
+    found = {one.id: one for one in tx.scalars(query, execution_options={"populate_existing": True})}
+    return found.get(import_id)
 
 
 def _contested(tx: Tx, found: StockImport) -> bool:
