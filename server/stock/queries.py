@@ -40,11 +40,19 @@ def free_counts(tx: Tx, sku_ids: Iterable[UUID]) -> dict[UUID, int]:
 
 
 def levels(tx: Tx, sku_ids: Iterable[UUID]) -> dict[UUID, Level]:
-    """The counts of each SKU over all its lots. SKUs without a lot are missing."""
-    sums = [func.sum(column) for column in _COUNTS]
-    query = select(StockCursor.sku_id, *sums).where(StockCursor.sku_id.in_(list(sku_ids))).group_by(StockCursor.sku_id)
+    """The counts of each SKU over all lots that are listed. SKUs without one are missing."""
+    query = (
+        select(StockCursor.sku_id, *[func.sum(column) for column in _COUNTS])
+        .join(StockLot, StockLot.id == StockCursor.lot_id)
+        .outerjoin(StockImport, StockImport.id == StockLot.import_id)
+        .where(StockCursor.sku_id.in_(list(sku_ids)), _LISTED)
+        .group_by(StockCursor.sku_id)
+    )
     return {row[0]: Level(*(int(value) for value in row[1:])) for row in tx.execute(query)}
 
+
+_LISTED = or_(StockImport.id.is_(None), StockImport.state != ImportState.CANCELLED.value)
+"""What a cancelled import brought is not shown: it is on its way out, but for keys that must not be forgotten."""
 
 _COUNTS = (StockCursor.imported, StockCursor.free, StockCursor.held, StockCursor.sold, StockCursor.void)
 
@@ -53,7 +61,7 @@ def lots(
     tx: Tx, sku_id: UUID, sku_code: str, *, import_id: UUID | None = None, after: int | None = None, limit: int
 ) -> Page[Lot]:
     """A page of a SKU's lots, newest first; `after` is a lot's number. What a cancelled import brought is not shown."""
-    query = _LOTS.where(StockLot.sku_id == sku_id, or_(StockImport.id.is_(None), StockImport.state != _CANCELLED))
+    query = _LOTS.where(StockLot.sku_id == sku_id, _LISTED)
     if import_id is not None:
         query = query.where(StockLot.import_id == import_id)
     if after is not None:
@@ -68,7 +76,6 @@ def lot(tx: Tx, lot_id: UUID, sku_code: str) -> Lot:
     return _lot(*tx.execute(_LOTS.where(StockLot.id == lot_id)).one(), sku_code=sku_code)
 
 
-_CANCELLED = ImportState.CANCELLED.value
 _LOTS = (
     select(StockLot, StockCursor, StockImport.state)
     .join(StockCursor, StockCursor.lot_id == StockLot.id)

@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 
 from server.db import Database
 from server.policy import SYSTEM
-from server.stock import lots
+from server.stock import lots, vault
 from server.stock.imports import ingest, intake, storing
 from server.stock.model import (
     CardSecret,
@@ -21,9 +21,10 @@ from server.stock.model import (
 )
 from server.stock.ranking import LOT_NUMBERS, stride
 from shared import clock
-from shared.contracts.stock import MAX_ROWS, MAX_USES, NewImport, WithdrawImport
+from shared.contracts.stock import MAX_ROWS, MAX_USES, NewImport, VoidUnits, WithdrawImport
 from shared.states import AlertKind, ImportState, UnitState
 from tests.server.importing import PLAIN, Upload, cards, count, lots_of, rows, sellable
+from tests.server.stocking import lots_of as shown_lots
 from tests.world import ANNA, BEN, world
 
 
@@ -209,6 +210,36 @@ def test_a_cancelled_import_is_taken_out_piece_by_piece_and_adds_up_at_each(shop
     shop.work()
     assert [count(shop, one) for one in (CardSecret, StockUnit, StockLot, StockCursor)] == [2, 2, 1, 1]
     assert [count(shop, one) for one in (ImportRefusal, ImportChunk)] == [0, 1]
+    shop.check()
+
+
+def test_a_key_that_staff_saw_of_a_cancelled_import_is_not_forgotten(shop, monkeypatch):
+    monkeypatch.setattr(storing, "_DISCARD_MOST", 3)
+    Upload(shop, shop.keys("STEAM-50", 2)).end()
+    keys = shop.keys("STEAM-50", 8, start=10)
+    upload = Upload(shop, keys).send()
+    shop.work()
+    sku_id, first = shop.skus["STEAM-50"].sku_id, 2**32 + 1
+    with shop.ctx.db.tx() as tx:
+        vault.log_views(tx, [vault.View(vault.Inspection(sku_id, first + 4, "核查"), actor="staff", request_id="r")])
+        lots.void_units(tx, shop.skus["STEAM-50"], VoidUnits(seqs=[first + 6], reason="坏卡"), actor=SYSTEM)
+    upload.cancel()
+    for _ in range(4):
+        shop.check()
+        shop.ctx.jobs.run_due()
+    shop.work()
+    shop.check()
+    left = (StockUnit.sku_id == sku_id, StockUnit.seq >= first)
+    assert rows(shop, select(StockUnit.seq, StockUnit.state).where(*left)) == [(first + 4, 3), (first + 6, 3)]
+    assert count(shop, CardSecret) == 4
+    [(lot, cursor)] = lots_of(shop, upload)
+    assert (lot.state, cursor.imported, cursor.void, cursor.selling) == ("withdrawn", 2, 2, False)
+    assert (shop.level("STEAM-50").imported, sellable(shop), len(shown_lots(shop, "STEAM-50"))) == (2, 2, 1)
+    again = Upload(shop, keys, per_chunk=3).end()
+    assert again.figures == (ImportState.DONE, 6, 2, 0)
+    assert again.refused == dict.fromkeys((5, 7), "duplicate_in_stock")
+    theirs = Upload(shop, [keys[4], "OTHER-" + keys[4]], sku="OFFICE-1Y").end()
+    assert theirs.refused == {1: "duplicate_elsewhere"}
     shop.check()
 
 

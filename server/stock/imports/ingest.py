@@ -324,7 +324,8 @@ def _known(tx: Tx, found: StockImport, batch: Batch) -> dict[int, LineResult]:
         for fingerprint, unit, withdrawing, owner, state in tx.execute(query):
             if owner != found.id and state == ImportState.RECEIVING:
                 undecided.add(owner)
-            leaving |= state == ImportState.CANCELLED or (withdrawing and unit == UnitState.FREE)
+            # What is void of a cancelled import was shown to staff, or reported, and stays.
+            leaving |= unit == UnitState.FREE and (withdrawing or state == ImportState.CANCELLED)
             sold = unit == UnitState.SOLD
             known[lines[fingerprint]] = LineResult.DUPLICATE_SOLD if sold else LineResult.DUPLICATE_IN_STOCK
     if undecided or leaving:
@@ -355,7 +356,8 @@ def _contested(tx: Tx, found: StockImport) -> bool:
 
 def _refuse_elsewhere(tx: Tx, found: StockImport, chunk: Judged) -> None:
     """Refuse the lines of a chunk whose key another supplier brought before, for whatever product."""
-    brought = or_(StockImport.state.is_(None), StockImport.state != ImportState.CANCELLED.value)
+    cancelled = StockImport.state == ImportState.CANCELLED.value
+    brought = or_(StockImport.state.is_(None), ~cancelled, StockUnit.state == UnitState.VOID)
     for terms, batch in chunk.good.items():
         long = {
             fingerprint: line
@@ -384,7 +386,7 @@ def _parts(fingerprints: Iterable[bytes]) -> Iterator[list[bytes]]:
 
 
 def discard(tx: Tx, args: dict[str, Any]) -> None:
-    """Take out what a cancelled import had stored, a piece a time: it never was for sale, so nothing is left of it."""
+    """Take out what a cancelled import had stored, a piece a time: it never was for sale."""
     found = tx.get(StockImport, UUID(args["import_id"]), with_for_update=True)
     if found is None or found.state != ImportState.CANCELLED:
         return
