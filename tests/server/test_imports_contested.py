@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 
 from server.db import Database
 from server.policy import SYSTEM
-from server.stock import lots, vault
+from server.stock import lots, vault, withdrawal
 from server.stock.imports import ingest, intake, storing
 from server.stock.model import (
     CardSecret,
@@ -24,6 +24,7 @@ from shared import clock
 from shared.contracts.stock import MAX_ROWS, MAX_USES, NewImport, VoidUnits, WithdrawImport
 from shared.states import AlertKind, ImportState, UnitState
 from tests.server.importing import PLAIN, Upload, cards, count, lots_of, rows, sellable
+from tests.server.stocking import end
 from tests.server.stocking import lots_of as shown_lots
 from tests.world import ANNA, BEN, world
 
@@ -80,6 +81,41 @@ def test_withdrawn_keys_may_come_again(shop):
     assert again.figures == (ImportState.DONE, 3, 1, 0)
     assert again.refused == {1: "duplicate_sold"}
     assert sellable(shop) == 3
+    shop.check()
+
+
+def test_reusable_keys_that_are_being_withdrawn_are_waited_for(shop, monkeypatch):
+    """Their first uses are void already, and their keys are not forgotten before all others are too."""
+    monkeypatch.setattr(withdrawal, "STEP_UNITS", 3)
+    keys = shop.keys("STEAM-50", 3)
+    first = Upload(shop, keys, terms=[(None, None, 2)]).end()
+    with shop.ctx.db.tx() as tx:
+        lots.withdraw_import(tx, first.id, WithdrawImport(reason="wrong batch"), actor=SYSTEM)
+    shop.ctx.jobs.run_due()
+    assert rows(shop, select(StockUnit.state).order_by(StockUnit.seq)) == [(3,), (3,), (3,), (0,), (0,), (0,)]
+    again = Upload(shop, keys).send()
+    ingest.ingest(shop.ctx.db, shop.ctx.keys, {"import_id": str(again.id)})
+    assert again.figures == (ImportState.RECEIVING, 0, 0, 0)
+    again.commit()
+    for later in (0, 6):
+        with clock.fixed(clock.now() + timedelta(seconds=later)):
+            shop.work()
+    assert again.figures == (ImportState.DONE, 3, 0, 0)
+    shop.check()
+
+
+def test_a_reusable_key_is_sold_when_any_of_its_uses_was(shop):
+    keys = shop.keys("STEAM-50", 1)
+    first = Upload(shop, keys, terms=[(None, None, 2)]).end()
+    held = shop.place(BEN, "STEAM-50")
+    shop.buy(ANNA, "STEAM-50")
+    with shop.ctx.db.tx() as tx:
+        lots.withdraw_import(tx, first.id, WithdrawImport(reason="wrong batch"), actor=SYSTEM)
+    end(shop, held)
+    shop.work()
+    assert rows(shop, select(StockUnit.state).order_by(StockUnit.seq)) == [(3,), (2,)]
+    again = Upload(shop, keys).end()
+    assert (again.figures, again.refused) == ((ImportState.DONE, 0, 1, 0), {1: "duplicate_sold"})
     shop.check()
 
 

@@ -17,7 +17,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, exists, func, or_, select, update
+from sqlalchemy import Row, delete, exists, func, or_, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from server import audit, changes, jobs
@@ -307,7 +307,17 @@ class _Undecided(Exception):
 
 
 _OWNED = (
-    select(CardSecret.fingerprint, StockUnit.state, StockLot.withdrawing, StockImport.id, StockImport.state)
+    select(
+        CardSecret.fingerprint,
+        CardSecret.sku_id,
+        CardSecret.seq,
+        StockUnit.state.label("unit"),
+        StockLot.stride,
+        StockLot.uses,
+        StockLot.withdrawing,
+        StockImport.id.label("owner"),
+        StockImport.state.label("importing"),
+    )
     .join(StockUnit, (StockUnit.sku_id == CardSecret.sku_id) & (StockUnit.seq == CardSecret.seq))
     .join(StockLot, StockLot.id == StockUnit.lot_id)
     .outerjoin(StockImport, StockImport.id == StockLot.import_id)
@@ -321,16 +331,37 @@ def _known(tx: Tx, found: StockImport, batch: Batch) -> dict[int, LineResult]:
     undecided, leaving = set[UUID](), False
     for some in _parts(lines):
         query = _OWNED.where(CardSecret.product_id == found.product_id, among(tx, CardSecret.fingerprint, some))
-        for fingerprint, unit, withdrawing, owner, state in tx.execute(query):
-            if owner != found.id and state == ImportState.RECEIVING:
-                undecided.add(owner)
-            # What is void of a cancelled import was shown to staff, or reported, and stays.
-            leaving |= unit == UnitState.FREE and (withdrawing or state == ImportState.CANCELLED)
-            sold = unit == UnitState.SOLD
-            known[lines[fingerprint]] = LineResult.DUPLICATE_SOLD if sold else LineResult.DUPLICATE_IN_STOCK
+        for card in tx.execute(query):
+            if card.owner != found.id and card.importing == ImportState.RECEIVING:
+                undecided.add(card.owner)
+            leaving |= _is_leaving(card)
+            sold = card.unit == UnitState.SOLD or (card.unit == UnitState.VOID and _was_sold_again(tx, card))
+            known[lines[card.fingerprint]] = LineResult.DUPLICATE_SOLD if sold else LineResult.DUPLICATE_IN_STOCK
     if undecided or leaving:
         raise _Undecided(undecided)
     return known
+
+
+def _is_leaving(card: Row[*tuple[Any, ...]]) -> bool:
+    """Whether a key may be forgotten soon.
+
+    Of a cancelled import what is free goes, and what is void was shown to staff, or reported, and stays. A lot that is
+    withdrawn makes the uses of its keys void one after the other before it forgets any, or not, because one was sold.
+    """
+    if card.withdrawing:
+        return card.unit in {UnitState.FREE, UnitState.VOID}
+    return bool(card.importing == ImportState.CANCELLED and card.unit == UnitState.FREE)
+
+
+def _was_sold_again(tx: Tx, card: Row[*tuple[Any, ...]]) -> bool:
+    """Whether a further use of a reusable key was sold, whose first one is void."""
+    uses = [card.seq + use * card.stride for use in range(1, card.uses)]
+    for at in range(0, len(uses), _LOOK_UP):
+        named = StockUnit.seq.in_(uses[at : at + _LOOK_UP])
+        sold = (StockUnit.sku_id == card.sku_id, named, StockUnit.state == UnitState.SOLD)
+        if tx.scalar(select(exists().where(*sold))):
+            return True
+    return False
 
 
 def _alone(tx: Tx, import_id: UUID) -> StockImport | None:
