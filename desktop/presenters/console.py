@@ -55,6 +55,7 @@ class Desk:
                 (stock.feed, ("stock", "sku", "lot", "unit")),
                 (stock.lots, ("stock", "sku", "lot", "unit")),
                 (stock.units.rows, ("stock", "sku", "lot", "unit")),
+                (stock.units.found, ("stock", "sku", "lot", "unit")),
                 (orders.feed, ("order", "payment")),
                 (orders.exceptions, ("exception", "payment")),
             ):

@@ -2664,6 +2664,22 @@
         <translation>Try another state or lot.</translation>
     </message>
     <message>
+        <source>以这几位结尾的卡密，内容已隐藏</source>
+        <translation>Card keys that end so, with their content hidden</translation>
+    </message>
+    <message>
+        <source>没有以“{tail}”结尾的卡密</source>
+        <translation>No card key ends with “{tail}”</translation>
+    </message>
+    <message>
+        <source>只比较末尾几位；有整张卡密时，请用“查找卡密”。</source>
+        <translation>Only the last characters are compared; for whole card keys, use “Find keys”.</translation>
+    </message>
+    <message>
+        <source>卡密末 2–4 位</source>
+        <translation>Key’s last 2–4</translation>
+    </message>
+    <message>
         <source>只看一个批次</source>
         <translation>Only one lot</translation>
     </message>
