@@ -257,7 +257,7 @@ def every_unit_has_its_secret(tx: Tx) -> Finding | None:
     )
     same = and_(
         CardSecret.sku_id == StockUnit.sku_id,
-        CardSecret.seq == StockLot.first_seq + (StockUnit.seq - StockLot.first_seq) % StockLot.stride,
+        CardSecret.seq == StockLot.key_of(StockUnit.seq),
     )
     query = (
         select(StockUnit.sku_id, StockUnit.seq)

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, Date, Index, Integer, SmallInteger, UniqueConstraint
+from sqlalchemy.ext.hybrid import hybrid_method
 from sqlalchemy.orm import Mapped, mapped_column
 
 from server.db import Base, BigInt, Digest16, Instant, Uid, blob, exact
@@ -23,10 +24,9 @@ CLUSTERED: dict[str, Any] = {"sqlite_with_rowid": False}
 class StockLot(Base):
     """Keys of one import for one SKU that share expiry, cost and uses.
 
-    Its units have the numbers from `first_seq`; unit `seq` shares the secret of number
-    `first_seq + (seq - first_seq) % stride`, which is its own unless the keys are reusable. `cost` of a unit is in
-    1/10000 yuan. The data key is wrapped by the master key named `master_version`; while a lot is re-encrypted, the
-    secrets below `resealed_to` are under the next key.
+    Its units have the numbers from `first_seq`; reusable keys have a unit for each use, `stride` apart. `cost` of a
+    unit is in 1/10000 yuan. The data key is wrapped by the master key named `master_version`; while a lot is
+    re-encrypted, the secrets below `resealed_to` are under the next key.
     """
 
     __tablename__ = "stock_lot"
@@ -64,6 +64,14 @@ class StockLot(Base):
     resealed_to: Mapped[int | None] = mapped_column(BigInt)
     created_at: Mapped[datetime] = mapped_column(Instant)
     version: Mapped[int] = mapped_column(BigInt, default=1)
+
+    @hybrid_method
+    def key_of(self, seq: Any) -> Any:
+        """The number of the secret that unit `seq` shares, which is its own unless the keys are reusable.
+
+        Of a loaded lot for a number, of the class for a column.
+        """
+        return self.first_seq + (seq - self.first_seq) % self.stride
 
 
 class StockSeries(Base):
