@@ -494,6 +494,10 @@
         <translation>Withdraw the whole file</translation>
     </message>
     <message>
+        <source>复制所选批次的编号</source>
+        <translation>Copy the selected lot’s id</translation>
+    </message>
+    <message>
         <source>作废所选卡密</source>
         <translation>Void the selected keys</translation>
     </message>
@@ -1351,6 +1355,10 @@
     <message>
         <source>导入的文件按过期日、进价和可用次数分成批次。</source>
         <translation>Imported files make lots by expiry, cost and uses.</translation>
+    </message>
+    <message>
+        <source>复制批次编号，供服务器命令使用</source>
+        <translation>Copy the lot’s id, for commands of the server</translation>
     </message>
     <message>
         <source>冻结</source>
@@ -2561,6 +2569,10 @@
     <message>
         <source>按名称或编码筛选，或粘贴多行卡密 ( / )</source>
         <translation>Filter by name or code, or paste keys ( / )</translation>
+    </message>
+    <message>
+        <source>已复制批次 {lot} 的编号</source>
+        <translation>Copied the id of lot {lot}</translation>
     </message>
     <message numerus="yes">
         <source>已冻结，%n 张停止销售</source>

@@ -18,10 +18,12 @@ from server.audit import AuditEvent
 from server.crypto import CardUnreadable, KeyRing, LotKey
 from server.exclusive import sole_writer
 from server.stock import vault
+from server.stock.imports import ingest
 from server.stock.model import CardSecret, StockImport, StockLot
 from server.stock.vault import rekey
 from shared import cardkey, clock
 from shared.states import ImportState
+from tests.server.importing import Upload
 from tests.world import ANNA, world
 
 STAFF = "staff:test"
@@ -302,19 +304,27 @@ def test_every_key_opens_between_all_steps_and_after_a_death_inside_one(shop, mo
         with pytest.raises(KeyboardInterrupt):
             shop.run("reencrypt", "--sku", "STEAM-50")
         assert shop.opened("STEAM-50", 25) == wanted
-    [lot] = shop.lots()
+    coming = Upload(shop.world, shop.world.keys("STEAM-50", 2, start=60)).send()
+    ingest.ingest(shop.ctx.db, shop.ctx.keys, {"import_id": str(coming.id)})
+    lot, arriving = shop.lots()
     assert (lot.resealed_to, "reencrypting" in shop.run("status")[1]) == (1, True)
+    listed = shop.run("status", "--sku", "STEAM-50")[1].splitlines()[-2:]
+    assert listed == [
+        f"lot {lot.id}  #1  master 1  cards 25  STEAM-50.txt",
+        f"lot {arriving.id}  #2  master 1  cards 2  STEAM-50.txt",
+    ]
+    assert shop.run("status", "--sku", "NO-SUCH")[0] == 2
     for done in (11, 21, 26):
         with shop.ctx.db.tx() as tx:
             assert rekey.reseal(tx, shop.ctx.keys, lot.id, skip_damaged=False, actor=STAFF)
         assert shop.lots()[0].resealed_to == done
         assert shop.opened("STEAM-50", 25) == wanted
         if done == 11:
-            assert f"STEAM-50 #{lot.number}  10/25" in shop.run("status")[1]
+            assert f"STEAM-50 #{lot.number + 1}  10/25" in shop.run("status")[1]
             assert shop.run("rotate")[0] == 0  # both keys of a lot follow a new master
             assert (shop.lots()[0].master_version, shop.lots()[0].next_master_version) == (2, 2)
-    status, out, _ = shop.run("reencrypt", "--sku", "STEAM-50")
-    assert (status, "Done: 1 lots." in out) == (0, True)
+    status, out, err = shop.run("reencrypt", "--sku", "STEAM-50")
+    assert (status, "Done: 1 lots." in out, "begun before" in out, str(arriving.id) in err) == (1, True, True, True)
     assert shop.lots()[0].next_wrapped_key is None
     assert shop.opened("STEAM-50", 25) == wanted
     assert [action for action, _ in shop.audited()].count("lot.reencrypt") == 1  # it was resumed, not begun again
