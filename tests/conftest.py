@@ -1,6 +1,6 @@
 """What every test may rely on: a fixed environment, databases on three engines, a browser, tidy windows.
 
-Fixtures: ``database_url`` (runs the test on each engine), ``new_database`` (a factory), ``browser`` and
+Fixtures: ``engine`` and ``database_url`` (run the test on each engine), ``new_database`` (a factory), ``browser`` and
 ``phone_page`` (tests/browser.py). Engines start when first asked for and end with the run (tests/engines.py).
 What a machine lacks skips its tests with one loud line; where ``CI`` is set it fails them (tests/absence.py).
 """
@@ -95,9 +95,15 @@ def new_database() -> Iterator[Callable[[engines.Kind], str]]:
 
 
 @pytest.fixture(params=engines.KINDS)
-def database_url(request: pytest.FixtureRequest, new_database: Callable[[engines.Kind], str]) -> str:
+def engine(request: pytest.FixtureRequest) -> engines.Kind:
+    """Run the test three times, on each engine: for shops (`world`, `opened`), which make their own databases."""
+    return request.param
+
+
+@pytest.fixture
+def database_url(engine: engines.Kind, new_database: Callable[[engines.Kind], str]) -> str:
     """Run the test three times, with the URL of a new, empty database on each engine."""
-    return new_database(request.param)
+    return new_database(engine)
 
 
 @pytest.fixture(autouse=True)

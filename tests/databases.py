@@ -4,6 +4,7 @@
 """
 
 from contextlib import contextmanager, suppress
+from functools import cache
 
 from sqlalchemy import func, select, text
 
@@ -13,16 +14,25 @@ from tests import engines
 from tests.absence import absent
 
 
-@contextmanager
-def migrated(kind):
-    """A new database with the newest schema; skips where the engine is missing."""
+@cache
+def schema(kind: engines.Kind) -> str:
+    """The URL of an empty database with the newest schema, to be copied only; skips where the engine is missing."""
     reason = engines.missing(kind)
     if reason is not None:
         absent(reason)
     url = engines.url(kind)
     db = Database(url)
+    migrations.upgrade(db)
+    db.close()
+    return url
+
+
+@contextmanager
+def migrated(kind: engines.Kind):
+    """A new database with the newest schema; skips where the engine is missing."""
+    url = engines.copy(schema(kind))
+    db = Database(url)
     try:
-        migrations.upgrade(db)
         yield db
     finally:
         db.close()

@@ -63,7 +63,7 @@ def live_shop(folder: Path):
 def prepared_shop(folder: Path):
     """The shop's data and its running sandbox, keys exchanged; no server yet."""
     data = folder / "data"
-    with world("sqlite://", folder) as seeded:
+    with world("sqlite", folder) as seeded:
         for sku, keys in STOCK.items():
             seeded.stock(sku, keys)
         with closing(sqlite3.connect(seeded.ctx.db.url.database)) as made:

@@ -55,8 +55,8 @@ REENCRYPT = {
 
 
 @pytest.fixture
-def shop(tmp_path, new_database):
-    with world(new_database("sqlite"), tmp_path) as built:
+def shop(tmp_path):
+    with world("sqlite", tmp_path) as built:
         for n in range(LOTS):
             built.stock(SKU, built.keys(SKU, CARDS // LOTS, start=n * (CARDS // LOTS)))
         built.ctx.db.close()

@@ -30,8 +30,8 @@ from tests.world import ANNA, BEN, world
 
 
 @pytest.fixture
-def shop(database_url, tmp_path):
-    with world(database_url, tmp_path) as built:
+def shop(engine, tmp_path):
+    with world(engine, tmp_path) as built:
         yield built
 
 
@@ -304,9 +304,9 @@ def test_an_import_of_which_no_key_is_new_ends_without_a_lot(shop):
 
 
 @pytest.mark.parametrize("kind", ["postgres", "mariadb"])
-def test_the_same_steps_at_once_do_each_thing_once(kind, new_database, tmp_path):
+def test_the_same_steps_at_once_do_each_thing_once(kind, tmp_path):
     """A console that lost the answer sends again while the first request still runs; workers take the same job."""
-    with world(new_database(kind), tmp_path) as shop:
+    with world(kind, tmp_path) as shop:
         uploads = [Upload(shop, shop.keys("STEAM-50", 6, start=at), per_chunk=2) for at in (0, 3)]
 
         def declare(upload):
@@ -386,9 +386,9 @@ def test_of_two_suppliers_who_store_one_key_at_once_one_has_it(shop, monkeypatch
     shop.check()
 
 
-def test_a_buyer_gets_a_turn_while_a_file_is_stored(new_database, tmp_path, monkeypatch):
+def test_a_buyer_gets_a_turn_while_a_file_is_stored(tmp_path, monkeypatch):
     """SQLite has one writer: an import lets others in between its chunks."""
-    with world(new_database("sqlite"), tmp_path) as shop:
+    with world("sqlite", tmp_path) as shop:
         shop.stock("MUSIC-30", 1)
         upload = Upload(shop, shop.keys("STEAM-50", 500), per_chunk=50).send().commit()
         seen = []

@@ -15,7 +15,6 @@ from server.payments.model import PaymentAttempt, PaymentCallback, PaymentExcept
 from server.stock.model import CardSecret, Delivery, StockCursor, StockReturned, StockUnit
 from shared import clock, ids
 from shared.states import AttemptState, ExceptionKind, OrderState, UnitState
-from tests import engines
 from tests.databases import findings_after, tampering
 from tests.world import ANNA, BEN, CARA, world
 
@@ -23,7 +22,7 @@ from tests.world import ANNA, BEN, CARA, world
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
     """A shop in which everything has happened once: delivered, held, expired, late without stock, paid wrongly."""
-    with world(engines.url("sqlite"), tmp_path_factory.mktemp("shop")) as built:
+    with world("sqlite", tmp_path_factory.mktemp("shop")) as built:
         built.stock("STEAM-50", 6)
         built.stock("MUSIC-30", 1)
         built.delivered = built.buy(ANNA, "STEAM-50", 2)
@@ -253,8 +252,7 @@ def test_l11_a_broken_audit_chain_is_a_finding_of_the_whole_check(shop):
 
 @pytest.mark.parametrize("kind", ["postgres", "mariadb"])
 def test_the_checks_run_on_every_engine(kind, tmp_path):
-    url = engines.url(kind)
-    with world(url, tmp_path) as other:
+    with world(kind, tmp_path) as other:
         other.stock("STEAM-50", 2)
         other.buy(ANNA, "STEAM-50")
         other.check()
@@ -262,4 +260,3 @@ def test_the_checks_run_on_every_engine(kind, tmp_path):
             tx.execute(delete(Delivery))
             tx.execute(delete(CardSecret))
         assert {finding.invariant for finding in invariants.check(other.ctx.db).findings} == {"S1", "S5", "L9"}
-    engines.drop(url)

@@ -25,8 +25,8 @@ SKU = "STEAM-50"
 
 
 @pytest.fixture
-def anywhere(database_url, tmp_path):
-    with opened(tmp_path, database_url) as built:
+def anywhere(engine, tmp_path):
+    with opened(tmp_path, engine) as built:
         yield built
 
 

@@ -78,8 +78,8 @@ def shop_on(tmp_path, monkeypatch, capsys):
     handlers, level = root.handlers[:], root.level
 
     @contextmanager
-    def on(url):
-        with world(url, tmp_path) as built:
+    def on(kind):
+        with world(kind, tmp_path) as built:
             yield Shop(built, monkeypatch, capsys)
 
     yield on
@@ -88,8 +88,8 @@ def shop_on(tmp_path, monkeypatch, capsys):
 
 
 @pytest.fixture
-def shop(shop_on, new_database):
-    with shop_on(new_database("sqlite")) as built:
+def shop(shop_on):
+    with shop_on("sqlite") as built:
         yield built
 
 
@@ -100,8 +100,8 @@ def texts(shop, sku, count, start=0):
 # --- master keys ---
 
 
-def test_rotation_wraps_every_lot_anew_and_touches_no_card(shop_on, database_url):
-    with shop_on(database_url) as shop:
+def test_rotation_wraps_every_lot_anew_and_touches_no_card(shop_on, engine):
+    with shop_on(engine) as shop:
         for n in range(3):
             shop.world.stock("STEAM-50", texts(shop, "STEAM-50", 4, start=4 * n))
         before, wrapped = shop.sealed(), {lot.wrapped_key for lot in shop.lots()}
@@ -203,8 +203,8 @@ def test_an_old_master_is_forgotten_only_when_nothing_needs_it(shop):
     assert shop.opened("STEAM-50", 1) == texts(shop, "STEAM-50", 1)
 
 
-def test_beside_running_servers_a_master_is_not_forgotten_in_a_hurry(shop_on, new_database):
-    with shop_on(new_database("postgres")) as shop:
+def test_beside_running_servers_a_master_is_not_forgotten_in_a_hurry(shop_on):
+    with shop_on("postgres") as shop:
         shop.world.stock("STEAM-50", 1)
         assert shop.run("rotate")[0] == 0
         status, _, err = shop.run("forget", 1, "--yes")
@@ -253,9 +253,9 @@ def test_commands_that_write_wait_for_no_server_on_sqlite(shop):
 # --- data keys ---
 
 
-def test_reencryption_seals_every_card_anew_and_the_old_data_key_opens_none(shop_on, database_url, monkeypatch):
+def test_reencryption_seals_every_card_anew_and_the_old_data_key_opens_none(shop_on, engine, monkeypatch):
     monkeypatch.setattr(rekey, "CARDS_PER_STEP", 10)
-    with shop_on(database_url) as shop:
+    with shop_on(engine) as shop:
         shop.world.stock("STEAM-50", 25)
         shop.world.stock("MUSIC-30", 3)
         shop.world.buy(ANNA, "STEAM-50")
@@ -330,9 +330,9 @@ def test_every_key_opens_between_all_steps_and_after_a_death_inside_one(shop, mo
     assert [action for action, _ in shop.audited()].count("lot.reencrypt") == 1  # it was resumed, not begun again
 
 
-def test_keys_are_read_on_every_engine_while_they_are_sealed_anew(shop_on, database_url, monkeypatch):
+def test_keys_are_read_on_every_engine_while_they_are_sealed_anew(shop_on, engine, monkeypatch):
     monkeypatch.setattr(rekey, "CARDS_PER_STEP", 20)
-    with shop_on(database_url) as shop:
+    with shop_on(engine) as shop:
         shop.world.stock("STEAM-50", 200)
         wanted, ended, failures = texts(shop, "STEAM-50", 200), threading.Event(), []
         sku_id = shop.world.skus["STEAM-50"].sku_id
@@ -425,9 +425,9 @@ def test_what_there_is_not_is_not_reencrypted(shop):
             shop.run("reencrypt", *argv)
 
 
-def test_two_commands_at_once_seal_each_card_once_more_and_lose_none(shop_on, new_database, monkeypatch):
+def test_two_commands_at_once_seal_each_card_once_more_and_lose_none(shop_on, monkeypatch):
     monkeypatch.setattr(rekey, "CARDS_PER_STEP", 7)
-    with shop_on(new_database("postgres")) as shop:
+    with shop_on("postgres") as shop:
         shop.world.stock("STEAM-50", 100)
         chosen = rekey.Chosen(sku_id=shop.world.skus["STEAM-50"].sku_id)
         with shop.ctx.db.tx() as tx:

@@ -23,21 +23,21 @@ TOO_MUCH = (2**70, 2**63, -1, -(2**70))
 
 
 @pytest.fixture
-def anywhere(database_url, tmp_path):
-    with opened(tmp_path, database_url) as built:
+def anywhere(engine, tmp_path):
+    with opened(tmp_path, engine) as built:
         yield built
 
 
 @pytest.fixture
-def shop(database_url, tmp_path):
-    with world(database_url, tmp_path) as built:
+def shop(engine, tmp_path):
+    with world(engine, tmp_path) as built:
         yield built
 
 
 @pytest.fixture(params=["postgres", "mariadb"])
-def crowded(request, new_database, tmp_path):
+def crowded(request, tmp_path):
     """A shop on an engine where two transactions write at once."""
-    with opened(tmp_path, new_database(request.param)) as built:
+    with opened(tmp_path, request.param) as built:
         yield built
 
 
@@ -278,8 +278,8 @@ def test_what_comes_while_an_alert_is_cleared_is_told(crowded):
 # --- cost ---
 
 
-def test_an_import_of_many_lots_is_withdrawn_in_a_few_statements(new_database, tmp_path):
-    with world(new_database("sqlite"), tmp_path) as shop:
+def test_an_import_of_many_lots_is_withdrawn_in_a_few_statements(tmp_path):
+    with world("sqlite", tmp_path) as shop:
         brought = stock_lots(shop, SKU, [((None, n, 1), shop.keys(SKU, 1, start=n)) for n in range(150)])
         with shop.ctx.db.tx() as tx:
             tx.execute(update(StockLot).where(StockLot.number < 20).values(state=LotState.FROZEN))

@@ -298,7 +298,7 @@ def test_a_database_with_no_connection_free_is_busy_and_nothing_is_tried_twice(k
     monkeypatch.setattr(db, "POOL_WAIT_SECONDS", 0.2)
     if reason := engines.missing(kind):
         absent(reason)
-    with opened(tmp_path, engines.url(kind)) as site, ExitStack() as taken:
+    with opened(tmp_path, kind) as site, ExitStack() as taken:
         site.world.stock("STEAM-50", 3)
         for _ in range(2 * db.POOL_SIZE):
             taken.enter_context(site.world.ctx.db.read())
