@@ -71,6 +71,7 @@ class Faults:
         self.busy: set[int] = set()
         self.hold_from: int | None = None
         self.held, self.release = threading.Event(), threading.Event()
+        self.when_put: dict[int, threading.Event] = {}
 
     def __call__(self, asgi):
         async def faulty(scope, receive, send):
@@ -78,6 +79,8 @@ class Faults:
                 return await asgi(scope, receive, send)
             n = int(scope["path"].rsplit("/", 1)[1])
             self.puts.append(n)
+            if n in self.when_put:
+                self.when_put[n].set()
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
             try:

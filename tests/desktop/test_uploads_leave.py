@@ -9,7 +9,7 @@ import pytest
 from desktop.credentials import MemoryVault
 from desktop.engine.events import Connection, ConnectionChanged, FileChecked, ImportProgressed, ImportStage
 from desktop.engine.transport import Call
-from desktop.importing import Columns, Options
+from desktop.importing import Chunk, Columns, ImportProcess, Options
 from desktop.operations import checking, imports, products
 from desktop.operations.checking import Checking
 from desktop.operations.imports import TooLateToCancel
@@ -194,6 +194,35 @@ def test_a_pause_while_the_file_is_read_holds_what_was_not_sent(in_shop, console
         faults.hold_from = None
         faults.release.set()
         a.run(imports.resume(a.engine, begun.id))
+        assert ledger_of(a.run(imports.wait(a.engine, begun.id))) == (ImportStage.DONE, 60_000, 0, 0)
+        shop.world.check()
+
+
+def test_an_import_that_is_resumed_while_its_file_is_read_travels_on(in_shop, console, tmp_path, monkeypatch):
+    faults, far, read = Faults(), threading.Event(), []
+    faults.hold_from = 0
+    real = ImportProcess.receive
+
+    def receive(process, timeout):
+        message = real(process, timeout)
+        if isinstance(message, Chunk):
+            read.append(message.n)
+            if len(read) == 6:
+                assert far.wait(60), "nothing is sent before the file is read to its end"
+        return message
+
+    monkeypatch.setattr(ImportProcess, "receive", receive)
+    with in_shop(wrap=faults) as shop:
+        a = console(vault=MemoryVault(), follow=False)
+        a.sign_in(shop.url, "chen")
+        file = keys_file(tmp_path, shop.world.keys("STEAM-50", 60_000))
+        begun = a.run(imports.start(a.engine, file=file, sku="STEAM-50"))
+        assert faults.held.wait(60)
+        assert a.run(imports.pause(a.engine, begun.id)).held
+        faults.when_put[4] = far
+        faults.hold_from = None
+        faults.release.set()
+        assert not a.run(imports.resume(a.engine, begun.id)).held
         assert ledger_of(a.run(imports.wait(a.engine, begun.id))) == (ImportStage.DONE, 60_000, 0, 0)
         shop.world.check()
 

@@ -232,6 +232,7 @@ def test_an_import_that_goes_on_says_that_its_earlier_choices_stay(program, in_s
         sign_in(qtbot, program, shop.url, "chen")
         window, desk = program.window, program.console.desk
         drop(window, [file])
+        checked(qtbot, desk).decide(encoding="gb18030")
         checked(qtbot, desk).start()
         qtbot.waitUntil(faults.held.is_set, timeout=WAIT_MS)
         detail = window.page.detail
@@ -244,6 +245,7 @@ def test_an_import_that_goes_on_says_that_its_earlier_choices_stay(program, in_s
         faults.release.set()
         drop(window, [file])
         check = checked(qtbot, desk)
+        assert (check.options.encoding, check.preview.options.encoding) == ("gb18030", "gb18030"), "as it was chosen"
         check.use_cost("9")
         checked(qtbot, desk).start()
         qtbot.waitUntil(lambda: (one := desk.imports.progress) is not None and one.is_over, timeout=WAIT_MS)
