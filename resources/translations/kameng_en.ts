@@ -1377,6 +1377,10 @@
         <translation>Withdraw the whole file</translation>
     </message>
     <message>
+        <source>该批次由店铺冻结，只能由店铺解冻或撤回，请与店铺联系。</source>
+        <translation>The shop froze this lot: only the shop can release or withdraw it. Please contact the shop.</translation>
+    </message>
+    <message>
         <source>批次</source>
         <translation>Lot</translation>
     </message>

@@ -92,6 +92,7 @@ def _lot(lot: StockLot, cursor: StockCursor, importing: str | None, *, sku_code:
         sku=sku_code,
         state=_lot_state(lot, cursor, working),
         reason=lot.state_reason,
+        frozen_by_shop=lot.frozen_by_shop,
         file_name=lot.file_name,
         expires_on=lot.expires_on,
         sell_until=cursor.sell_until,

@@ -17,6 +17,10 @@ FOLLOW_MS = 2_000
 """While the server does something to a lot, its progress is read this often."""
 
 
+_THE_SHOPS = (DeedKind.RELEASE, DeedKind.WITHDRAW)
+"""What a supplier may not do to a lot that the shop froze."""
+
+
 class LotsView(Live, QWidget):
     """The lots.
 
@@ -86,7 +90,10 @@ class LotsView(Live, QWidget):
         why_none = deeds.error if deeds.pending is None else None
         self.problem.tell(sentence(why_none) if why_none is not None else "", tone="danger")
         self._copy.setEnabled(self.presenter.lot is not None)
+        is_the_shops = deeds.is_the_shops(self.presenter.lot)
+        why_not = self.tr("该批次由店铺冻结，只能由店铺解冻或撤回，请与店铺联系。") if is_the_shops else ""
         for kind, press in self._buttons.items():
+            press.setToolTip(why_not if kind in _THE_SHOPS else "")
             press.setEnabled(self.presenter.may(kind))
         if self.presenter.is_at_work != self._timer.isActive():
             if self.presenter.is_at_work:
