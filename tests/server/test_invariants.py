@@ -8,6 +8,7 @@ from sqlalchemy import delete, insert, select, update
 
 from server import invariants
 from server.db import table_of
+from server.invariants_scope import NAMED_MOST
 from server.ledger.model import LedgerBalance, LedgerJournal, LedgerTransfer
 from server.orders.model import Order
 from server.payments import checkout
@@ -229,7 +230,7 @@ def test_p2_a_notification_that_nobody_could_confirm(shop, found):
 def test_a_finding_names_ten_rows_at_most(shop, found):
     shop.stock("OFFICE-1Y", 30)
     rows = found(delete(CardSecret).where(CardSecret.sku_id == shop.skus["OFFICE-1Y"].sku_id))
-    assert len(rows["S5"]) == invariants.NAMED_MOST == 10
+    assert len(rows["S5"]) == NAMED_MOST == 10
 
 
 def test_l11_a_broken_audit_chain_is_a_finding_of_the_whole_check(shop):
