@@ -10,13 +10,14 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
-from tests.server.sandbox.peer import PATIENCE_SECONDS, ROOT, SandboxProcess
+from tests.server.sandbox.peer import PATIENCE_SECONDS, ROOT, SandboxProcess, plain_client
 from tests.world import MERCHANT, world
 
 STOCK = {
@@ -98,7 +99,7 @@ def start_server(shop: LiveShop) -> subprocess.Popen:
         server = subprocess.Popen(
             [sys.executable, "-m", "server", "serve"], env=shop.environment, cwd=ROOT, stdout=log, stderr=log
         )
-    wait_until_ready(shop, server)
+    wait_until_ready(shop, lambda: server.poll() is None)
     return server
 
 
@@ -120,14 +121,15 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-def wait_until_ready(shop: LiveShop, server: subprocess.Popen) -> None:
-    """Wait until the server answers that it is ready."""
+def wait_until_ready(shop: LiveShop, alive: Callable[[], bool]) -> None:
+    """Wait until the server, whose process must be `alive`, answers that it is ready."""
     give_up_at = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        assert server.poll() is None, shop.log.read_text()
-        assert time.monotonic() < give_up_at, shop.log.read_text()
-        try:
-            if httpx.get(f"{shop.url}/readyz", trust_env=False).status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.05)
+    with plain_client() as http:
+        while True:
+            assert alive(), shop.log.read_text()
+            assert time.monotonic() < give_up_at, shop.log.read_text()
+            try:
+                if http.get(f"{shop.url}/readyz").status_code == 200:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.05)
