@@ -13,7 +13,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from server import audit, changes, jobs
+from server import audit, changes, invariants_look, jobs
 from server.catalog import model as catalog
 from server.db import Base, Database
 from server.identity import model as identity
@@ -22,7 +22,7 @@ from server.orders import model as orders
 from server.payments import model as payments
 from server.stock import model as stock
 
-MODELS = (audit, catalog, changes, identity, jobs, ledger, orders, payments, stock)
+MODELS = (audit, catalog, changes, identity, invariants_look, jobs, ledger, orders, payments, stock)
 """Every file that declares tables: importing them fills the metadata."""
 
 METADATA = Base.metadata

@@ -171,6 +171,15 @@ def _new_tables() -> None:
         sa.PrimaryKeyConstraint("sku_id", "day", name="pk_stock_day"),
     )
     op.create_index("ix_stock_day_day", "stock_day", ["day"])
+    op.create_table(
+        "invariant_look",
+        sa.Column("id", db.BigInt, nullable=False, autoincrement=False),
+        sa.Column("pos", db.BigInt, nullable=False),
+        sa.Column("looked_at", db.Instant(), nullable=False),
+        sa.Column("whole_at", db.Instant(), nullable=False),
+        sa.Column("findings", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_invariant_look"),
+    )
 
 
 class KeysWouldBeLost(RuntimeError):
@@ -188,7 +197,7 @@ def _keep_every_key() -> None:
 def downgrade() -> None:
     """Back to one lot an import. Lots of new numbers keep them; only what the old schema has no place for is lost."""
     _keep_every_key()
-    for name in ("stock_day", "stock_alert", "stock_alert_rule", "stock_void"):
+    for name in ("invariant_look", "stock_day", "stock_alert", "stock_alert_rule", "stock_void"):
         op.drop_table(name)
     op.drop_index("ix_shop_order_origin", "shop_order")
     op.drop_column("shop_order", "origin")
