@@ -210,7 +210,7 @@ class Batch:
         """
         for tries_left in range(TRIES - 1, -1, -1):
             try:
-                with self._db.tx() as tx:
+                with self._db.tx(by_key=True) as tx:
                     tx.info["slot"] = lane
                     self._handle(tx, items)
             except DBAPIError as error:

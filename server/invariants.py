@@ -12,7 +12,8 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, or_, select
+from sqlalchemy.orm import InstrumentedAttribute
 
 from server import audit
 from server import invariants_money as money
@@ -29,6 +30,7 @@ from server.stock.model import (
     StockImport,
     StockLot,
     StockReturned,
+    StockShelf,
     StockUnit,
     StockVoid,
 )
@@ -139,7 +141,7 @@ def held_units_wait_for_payment(tx: Tx, scope: Scope = EVERYTHING) -> Finding | 
     query = (
         select(StockUnit.sku_id, StockUnit.seq)
         .select_from(StockCursor)
-        .join(StockUnit, _behind_cursor())
+        .join(StockUnit, _units_to(StockCursor.next_seq))
         .outerjoin(OrderLine, OrderLine.id == StockUnit.order_line_id)
         .outerjoin(Order, Order.id == OrderLine.order_id)
         .where(StockCursor.held > 0, StockUnit.state == UnitState.HELD, or_(Order.id.is_(None), ~live))
@@ -151,12 +153,12 @@ def held_units_wait_for_payment(tx: Tx, scope: Scope = EVERYTHING) -> Finding | 
 _SWEEP = JobSchedule.name == "payments.sweep"
 
 
-def _behind_cursor() -> ColumnElement[bool]:
-    """The units of a lot that were offered before: found by their numbers, which no index by lot is needed for."""
+def _units_to(stop: ColumnElement[int] | InstrumentedAttribute[int]) -> ColumnElement[bool]:
+    """The units of a lot below `stop`: found by their numbers, which no index by lot is needed for."""
     return and_(
         StockUnit.sku_id == StockCursor.sku_id,
         StockUnit.seq >= StockCursor.first_seq,
-        StockUnit.seq < StockCursor.next_seq,
+        StockUnit.seq < stop,
         StockUnit.lot_id == StockCursor.lot_id,
     )
 
@@ -164,10 +166,7 @@ def _behind_cursor() -> ColumnElement[bool]:
 def lot_counts_are_true(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:
     """S4: free + held + sold + void = imported, per lot, and each equals the units themselves, one a use of a key."""
     mine = and_(
-        StockUnit.sku_id == StockCursor.sku_id,
-        StockUnit.seq >= StockCursor.first_seq,
-        StockUnit.seq < StockCursor.end_seq,
-        StockUnit.lot_id == StockCursor.lot_id,
+        _units_to(StockCursor.end_seq),
         or_(
             StockLot.import_id.in_(_arriving()),  # further uses of its keys are still to come
             ((StockUnit.seq - StockLot.first_seq) % StockLot.stride) * StockLot.uses < StockCursor.imported,
@@ -240,15 +239,7 @@ def every_unit_has_its_secret(tx: Tx, scope: Scope = EVERYTHING) -> Finding | No
         select(StockUnit.sku_id, StockUnit.seq)
         .select_from(StockCursor)
         .join(StockLot, StockLot.id == StockCursor.lot_id)
-        .join(
-            StockUnit,
-            and_(
-                StockUnit.sku_id == StockCursor.sku_id,
-                StockUnit.seq >= StockCursor.first_seq,
-                StockUnit.seq < StockCursor.end_seq,
-                StockUnit.lot_id == StockCursor.lot_id,
-            ),
-        )
+        .join(StockUnit, _units_to(StockCursor.end_seq))
         .outerjoin(CardSecret, same)
         .outerjoin(StockVoid, and_(StockVoid.sku_id == StockUnit.sku_id, StockVoid.seq == StockUnit.seq))
         .where(StockCursor.lot_id.in_(lots), CardSecret.seq.is_(None), ~left_with_its_lot)
@@ -257,16 +248,29 @@ def every_unit_has_its_secret(tx: Tx, scope: Scope = EVERYTHING) -> Finding | No
 
 
 def no_free_unit_is_forgotten(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:
-    """S6: a free unit that lies before its cursor is on the list of those given back, or nobody would sell it."""
-    listed = and_(StockReturned.sku_id == StockUnit.sku_id, StockReturned.seq == StockUnit.seq)
+    """S6: a free unit before its cursor is on the list of those given back, where its lot looks, or nobody sells it."""
+    listed = and_(
+        StockReturned.sku_id == StockUnit.sku_id,
+        StockReturned.seq == StockUnit.seq,
+        StockReturned.seq >= StockCursor.returned_from,
+    )
     query = (
         select(StockUnit.sku_id, StockUnit.seq)
         .select_from(StockCursor)
-        .join(StockUnit, _behind_cursor())
+        .join(StockUnit, _units_to(StockCursor.next_seq))
         .outerjoin(StockReturned, listed)
         .where(StockUnit.state == UnitState.FREE, StockReturned.seq.is_(None), scope.lots(StockCursor.lot_id))
     )
     return found(tx, "S6", "可售卡密被遗漏 / a free unit nobody would sell", query)
+
+
+def lots_that_sell_are_on_the_shelf(tx: Tx) -> Finding | None:
+    """S6: an open lot with something left is where claims look for lots."""
+    same = [getattr(StockShelf, name) == getattr(StockCursor, name) for name in ("sku_id", "rank", "lot_id")]
+    left = (StockCursor.selling.is_(True), StockCursor.free + StockCursor.held > 0)
+    lots = select(StockLot.id).join(StockCursor, StockCursor.lot_id == StockLot.id)
+    query = lots.where(StockLot.state == LotState.OPEN.value, *left, ~exists().where(*same))
+    return found(tx, "S6", "批次可售却无人取用 / a lot that nobody would sell from", query)
 
 
 def given_back_units_are_free(tx: Tx) -> Finding | None:
@@ -337,6 +341,7 @@ BY_LOT: tuple[Check, ...] = (lot_counts_are_true, every_unit_has_its_secret, no_
 """Those that can look at some lots alone; each reads all their units."""
 
 EACH_TIME: tuple[Check, ...] = (
+    lots_that_sell_are_on_the_shelf,
     given_back_units_are_free,
     named_void_units_are_void,
     what_was_withdrawn_is_gone,

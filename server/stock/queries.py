@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import func, or_, select
 
 from server.db import Tx
-from server.stock.actions import sellable
+from server.stock import shelf
 from server.stock.imports.intake import missing_chunks
 from server.stock.model import ImportChunk, ImportRefusal, StockCursor, StockImport, StockLot
 from shared import clock
@@ -31,12 +31,7 @@ class Level:
 
 def free_counts(tx: Tx, sku_ids: Iterable[UUID]) -> dict[UUID, int]:
     """Units by SKU that can be bought now, for display; a sale never trusts it. SKUs with none are missing."""
-    query = (
-        select(StockCursor.sku_id, func.sum(StockCursor.free))
-        .where(StockCursor.sku_id.in_(list(sku_ids)), *sellable(clock.now()))
-        .group_by(StockCursor.sku_id)
-    )
-    return {sku_id: int(free) for sku_id, free in tx.execute(query)}
+    return shelf.free_counts(tx, list(sku_ids), clock.now())
 
 
 def levels(tx: Tx, sku_ids: Iterable[UUID]) -> dict[UUID, Level]:

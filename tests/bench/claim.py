@@ -4,7 +4,8 @@ Ours is `server.batch` with the claim of `server.stock.actions` as its only comm
 statements by the driver (see _claim_stock). Both have a database of their own with the same stock, which flushes at
 each commit; levels take turns, ours and the floor; figures are medians over the rounds. SKUS=hot is one SKU, spread a
 hundred. SNAPSHOT=1 holds a read snapshot open from the start to the end. MINUTES=5 lets 128 buyers claim for so long
-after the levels and prints the rate of each minute and, on PostgreSQL, the dead tuples after it.
+after the levels and prints the rate of each minute and, on PostgreSQL, the dead tuples after it; `flat` is the rate of
+the last minute divided by that of the first.
 
 `doubled` counts units granted twice, `oversold` and `lost` what was granted and is not in the database, or the reverse.
 """
@@ -154,6 +155,7 @@ def main() -> int:
         "doubled": len(ours) - len(set(ours)),
         **proof,
         "peak_mib": {"bench": _figures.own_peak_mib()},
+        **({"flat": round(minutes[-1]["per_second"] / minutes[0]["per_second"], 3)} if minutes else {}),
         "minutes": minutes,
         "runs": runs,
     }
@@ -191,15 +193,15 @@ async def _minutes(side: Side, count: int) -> list[dict[str, Any]]:
 
 def _dead_tuples(url: str) -> dict[str, Any]:
     database = Database(url)
-    dead = {}
+    dead: list[tuple[str, int]] = []
     if database.engine.dialect.name == "postgresql":
         with database.read() as tx:
             query = (
                 "SELECT relname, n_dead_tup FROM pg_stat_user_tables WHERE relname LIKE 'stock_%' AND n_dead_tup > 0"
             )
-            dead = dict(tx.execute(text(query)).all())
+            dead = [(name, count) for name, count in tx.execute(text(query))]
     database.close()
-    return {"dead_tuples": dead} if dead else {}
+    return {"dead_tuples": dict(dead)} if dead else {}
 
 
 def _told(buyers: int, ours: list[Level], floors: list[Level]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from server.ledger.model import LedgerBalance, LedgerJournal, LedgerTransfer
 from server.orders.model import Order
 from server.payments import checkout
 from server.payments.model import PaymentAttempt, PaymentCallback, PaymentException
-from server.stock.model import CardSecret, Delivery, StockCursor, StockReturned, StockUnit
+from server.stock.model import CardSecret, Delivery, StockCursor, StockReturned, StockShelf, StockUnit
 from shared import clock, ids
 from shared.states import AttemptState, ExceptionKind, OrderState, UnitState
 from tests.databases import findings_after, tampering
@@ -123,7 +123,17 @@ def test_s5_a_unit_without_its_key(shop, found):
 def test_s6_a_free_unit_that_nobody_would_sell_again(shop, found):
     with shop.ctx.db.read() as tx:
         seq = tx.scalars(select(StockReturned.seq).where(StockReturned.sku_id == steam(shop))).one()
-    assert found(delete(StockReturned)) == {"S6": (f"{steam(shop)} {seq}",)}
+        lot = tx.scalars(select(StockCursor.lot_id).where(StockCursor.sku_id == steam(shop))).one()
+    forgotten = {"S6": (f"{steam(shop)} {seq}",)}
+    assert found(delete(StockReturned)) == forgotten
+    cursor = table_of(StockCursor)
+    assert found(update(cursor).where(cursor.c.lot_id == lot).values(returned_from=seq + 1)) == forgotten
+    assert found(update(cursor).where(cursor.c.lot_id == lot).values(returned_from=seq)) == {}
+    off_the_shelf = {"S6": (str(lot),)}
+    shelf = table_of(StockShelf)
+    mine = shelf.c.lot_id == lot
+    assert found(delete(shelf).where(mine)) == off_the_shelf
+    assert found(update(shelf).where(mine).values(rank=shelf.c.rank + 1)) == off_the_shelf
 
 
 def test_s6_a_given_back_unit_that_is_not_free(shop, found):

@@ -73,7 +73,7 @@ def _lots() -> None:
     op.create_index("ix_stock_lot_sku_id", "stock_lot", ["sku_id", "number"])
     op.create_index("ix_stock_lot_import_id", "stock_lot", ["import_id"])
     op.create_index("ix_stock_lot_master_version", "stock_lot", ["master_version", "id"])
-    op.add_column("stock_cursor", sa.Column("sell_until", db.Instant()))
+    _cursors()
     op.add_column("stock_series", sa.Column("lots", db.BigInt, nullable=False, server_default="0"))
     mine = "SELECT m.first_seq FROM stock_cursor m WHERE m.lot_id = stock_lot.id"
     before = (
@@ -87,9 +87,37 @@ def _lots() -> None:
     declared = "SELECT i.valid_rows FROM stock_import i WHERE i.id = stock_lot.import_id"
     op.execute(f"UPDATE stock_lot SET stride = ({declared}) WHERE ({declared}) > 0")
     number = "SELECT l.number FROM stock_lot l WHERE l.id = stock_cursor.lot_id"
-    op.execute(f"UPDATE stock_cursor SET {_quoted('rank')} = {NEVER * TIES} + ({number})")
+    rank = _quoted("rank")
+    op.execute(f"UPDATE stock_cursor SET {rank} = {NEVER * TIES} + ({number})")
+    op.create_table(
+        "stock_shelf",
+        sa.Column("sku_id", db.Uid(), nullable=False),
+        sa.Column("rank", db.BigInt, nullable=False, autoincrement=False),
+        sa.Column("lot_id", db.Uid(), nullable=False),
+        sa.PrimaryKeyConstraint("sku_id", "rank", "lot_id", name="pk_stock_shelf"),
+        sqlite_with_rowid=False,
+    )
+    for_sale = f"FROM stock_cursor WHERE selling = {sa.true().compile(op.get_bind())} AND free + held > 0"
+    op.execute(f"INSERT INTO stock_shelf (sku_id, {rank}, lot_id) SELECT sku_id, {rank}, lot_id {for_sale}")
     lots = "SELECT COUNT(*) FROM stock_lot l WHERE l.sku_id = stock_series.sku_id"
     op.execute(f"UPDATE stock_series SET next_seq = {LOT_NUMBERS + 1}, lots = ({lots})")
+
+
+def _cursors() -> None:
+    with op.batch_alter_table("stock_cursor") as table:
+        table.add_column(sa.Column("version", db.BigInt, nullable=False, server_default="0"))
+        table.add_column(sa.Column("sell_until", db.Instant()))
+        table.add_column(sa.Column("returned_from", db.BigInt, nullable=False, server_default="0"))
+        table.drop_constraint("pk_stock_cursor", type_="primary")
+        table.create_primary_key("pk_stock_cursor", ["lot_id", "version"])
+
+
+def _cursors_back() -> None:
+    with op.batch_alter_table("stock_cursor") as table:
+        table.drop_constraint("pk_stock_cursor", type_="primary")
+        table.create_primary_key("pk_stock_cursor", ["lot_id"])
+        for name in ("version", "sell_until", "returned_from"):
+            table.drop_column(name)
 
 
 def _quoted(name: str) -> str:
@@ -216,7 +244,8 @@ def downgrade() -> None:
     for name in ("ix_stock_lot_sku_id", "ix_stock_lot_import_id", "ix_stock_lot_master_version"):
         op.drop_index(name, "stock_lot")
     op.create_index("ix_stock_lot_sku_id", "stock_lot", ["sku_id", "id"])
-    op.drop_column("stock_cursor", "sell_until")
+    op.drop_table("stock_shelf")
+    _cursors_back()
     op.drop_column("stock_series", "lots")
     for name in (
         "import_id", "number", "first_seq", "stride", "uses", "expires_on", "cost", "state_reason", "moved_by",

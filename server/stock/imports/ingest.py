@@ -24,7 +24,7 @@ from server import audit, changes, jobs
 from server.catalog import queries as catalog
 from server.crypto import KeyRing
 from server.db import Database, Tx, among, bulk_insert, is_retryable
-from server.stock import alerts
+from server.stock import alerts, shelf
 from server.stock.actions import came
 from server.stock.imports.judging import Batch, Judged, judge, opened
 from server.stock.imports.storing import Shelves, add_uses, remove_empty, take_out
@@ -267,6 +267,7 @@ def _finish(tx: Tx, found: StockImport) -> None:
         update(StockCursor).where(StockCursor.lot_id.in_(lots)).values(selling=True),
         execution_options={"synchronize_session": False},
     )
+    shelf.put_on(tx, lots)
     if lots:
         came(tx, [found.sku_id])
     _sweep(tx, found)
