@@ -95,7 +95,6 @@ class OrdersPage(Page):
         self.split.addWidget(self.list)
         self.peek = OrderPeek()
         self.peek.closed.connect(lambda: self.presenter.look_into(None))
-        self.peek.hide()
         self.split.addWidget(self.peek)
         self.split.setStretchFactor(0, 1)
         self.split.setStretchFactor(1, 0)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QScrollArea, QWidget
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QWidget
 
 from desktop.presenters import formats
 from desktop.presenters.orders import timeline
 from desktop.presenters.words import tone
 from desktop.theme.apply import key_font
-from desktop.widgets.basics import Badge, column, label, name_tool, row, rule, tool
-from desktop.widgets.live import Live
+from desktop.widgets.basics import column, label, row, rule
+from desktop.widgets.side_panel import SidePanel
 from desktop.widgets.words import state_word
 from shared.contracts.orders import Order
 from shared.ids import speak_order_code
@@ -18,40 +18,14 @@ from shared.ids import speak_order_code
 WIDTH = 300
 
 
-class OrderPeek(Live, QFrame):
-    """The side panel; hidden while no order is looked into.
-
-    Signals:
-        closed(): the person closed it.
-    """
-
-    closed = Signal()
+class OrderPeek(SidePanel):
+    """The side panel; hidden while no order is looked into."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.setProperty("role", "peek")
+        super().__init__(name=lambda: self.tr("订单详情"), close=lambda: self.tr("关闭预览"))
         self.setMinimumWidth(WIDTH)
         self.setMaximumWidth(WIDTH + 120)
         self._order: Order | None = None
-        outer = column(self, gap=0)
-        head = row(gap=8, margins=(18, 12, 10, 8))
-        self.code = label(role="heading", selectable=True)
-        self.badge = Badge()
-        head.addWidget(self.code)
-        head.addWidget(self.badge)
-        head.addStretch(1)
-        close = tool("close")
-        self.say(lambda words: name_tool(close, words), lambda: self.tr("关闭预览"))
-        close.clicked.connect(self.closed)
-        head.addWidget(close)
-        outer.addLayout(head)
-        outer.addWidget(rule())
-        self._area = QScrollArea()
-        self._area.setWidgetResizable(True)
-        self._area.setFrameShape(QFrame.Shape.NoFrame)
-        self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.say(self._area.setAccessibleName, lambda: self.tr("订单详情"))
-        outer.addWidget(self._area, 1)
         self.on_words(self._write)
 
     def show_order(self, order: Order | None) -> None:
@@ -65,8 +39,8 @@ class OrderPeek(Live, QFrame):
         order = self._order
         if order is None:
             return
-        self.code.setFont(key_font())
-        self.code.setText(speak_order_code(order.code))
+        self.title.setFont(key_font())
+        self.title.setText(speak_order_code(order.code))
         self.badge.show_word(state_word(order.state), tone=tone(order.state))
         inner = QWidget()
         layout = column(inner, gap=8, margins=(18, 14, 18, 18))
@@ -106,7 +80,7 @@ class OrderPeek(Live, QFrame):
             pair.addWidget(shown)
             layout.addLayout(pair)
         layout.addStretch(1)
-        self._area.setWidget(inner)
+        self.show_inside(inner)
 
 
 def _pair(left: str, right: str) -> QHBoxLayout:
