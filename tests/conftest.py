@@ -60,6 +60,11 @@ def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
         WithoutQt(trouble).install()
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Say what `-n auto` means: one more than there are processors, for tests often wait for an engine or a process."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Open the run's folder of engines in the process that lasts longest, and leave the soak tests out."""
     if not config.option.markexpr:
@@ -67,7 +72,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         return  # a worker of pytest-xdist: it inherits the folder
     cleanup = ExitStack()
-    os.environ[engines.SESSION_VARIABLE] = str(cleanup.enter_context(engines.session()))
+    folder = cleanup.enter_context(engines.session())
+    os.environ[engines.SESSION_VARIABLE] = str(folder)
+    if sys.dont_write_bytecode:  # still nothing beside the sources, but the run's programs are compiled once
+        os.environ |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
     config.add_cleanup(cleanup.close)
 
 
