@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, insert, or_, select
+from sqlalchemy import ColumnElement, and_, bindparam, case, delete, exists, func, insert, or_, select
 
 from server.db import Tx, table_of
 from server.stock.model import StockCursor, StockShelf
@@ -37,10 +37,12 @@ def take_off(tx: Tx, places: Iterable[Place]) -> None:
 
 
 def put_on(tx: Tx, lot_ids: Sequence[UUID]) -> None:
-    """Put those of these lots on that belong there; none of them is there. Caller holds their cursors, as flushed."""
-    has_any = (_CURSOR.c.selling.is_(True), _CURSOR.c.free + _CURSOR.c.held > 0)
-    rows = select(_CURSOR.c.sku_id, _CURSOR.c.rank, _CURSOR.c.lot_id).where(_CURSOR.c.lot_id.in_(lot_ids), *has_any)
-    tx.execute(insert(_SHELF).from_select(["sku_id", "rank", "lot_id"], rows))
+    """Put those of these lots on that belong there and are not. Caller holds their cursors, as flushed."""
+    names = ["sku_id", "rank", "lot_id"]
+    there = exists().where(*[_SHELF.c[name] == _CURSOR.c[name] for name in names])
+    belong = (_CURSOR.c.lot_id.in_(lot_ids), _CURSOR.c.selling.is_(True), _CURSOR.c.free + _CURSOR.c.held > 0)
+    rows = select(*[_CURSOR.c[name] for name in names]).where(*belong, ~there)
+    tx.execute(insert(_SHELF).from_select(names, rows))
 
 
 _TAKE_OFF = delete(_SHELF).where(

@@ -424,7 +424,8 @@ def test_a_commit_whose_outcome_nobody_knows_is_resolved_by_its_keys(kind, tmp_p
     """The line breaks after the engine has committed and before we hear of it."""
     with world(kind, tmp_path) as shop:
         shop.stock("STEAM-50", 3)
-        dialect = shop.ctx.db.engine.dialect
+        with shop.ctx.db.tx(by_key=True) as tx:
+            dialect = tx.get_bind().dialect
         commit, lost = dialect.do_commit, []
 
         def commit_unheard(connection):
