@@ -183,7 +183,7 @@ async def _minutes(side: Side, count: int) -> list[dict[str, Any]]:
         level = await side.level(HEADLINE, 60.0)
         minute: dict[str, Any] = {"minute": n, "per_second": round(level.per_second, 1)}
         minute["p99_ms"] = _figures.quantile_ms(level.seconds, 0.99)
-        if before is not None:
+        if before:
             after, dead = await asyncio.to_thread(_pages, side.url), await asyncio.to_thread(_dead_tuples, side.url)
             read = {name: round((pages - before.get(name, 0)) / len(level.seconds), 2) for name, pages in after.items()}
             minute |= {"pages_per_claim": read, "dead_tuples": dead}
@@ -193,19 +193,19 @@ async def _minutes(side: Side, count: int) -> list[dict[str, Any]]:
     return told
 
 
-def _pages(url: str) -> dict[str, int] | None:
-    """Pages of each table and its indexes that were ever read; None where the engine does not count them."""
+def _pages(url: str) -> dict[str, int]:
+    """Pages of each table and its indexes that were ever read; empty where the engine does not count them."""
     blocks = "COALESCE(heap_blks_read + heap_blks_hit + idx_blks_read + idx_blks_hit, 0)"
     return _counted(url, f"SELECT relname, {blocks} FROM pg_statio_user_tables WHERE relname LIKE 'stock_%'")
 
 
-def _dead_tuples(url: str) -> dict[str, int] | None:
+def _dead_tuples(url: str) -> dict[str, int]:
     return _counted(url, "SELECT relname, n_dead_tup FROM pg_stat_user_tables WHERE relname LIKE 'stock_%'")
 
 
-def _counted(url: str, query: str) -> dict[str, int] | None:
+def _counted(url: str, query: str) -> dict[str, int]:
     database = Database(url)
-    counted = None
+    counted: dict[str, int] = {}
     if database.engine.dialect.name == "postgresql":
         with database.read() as tx:
             counted = {name: int(count) for name, count in tx.execute(text(query)) if count}
