@@ -58,6 +58,9 @@ Tx = Session
 POOL_SIZE = 8
 """More connections make a two-core database slower (performance.md): a pool of eight and a queue in front."""
 
+LANES = 2
+"""Lanes of `server.batch` on PostgreSQL and MariaDB. Each has a connection: who reads pages keeps no buyer out."""
+
 POOL_WAIT_SECONDS = 10.0
 """How long a transaction waits for a connection on PostgreSQL and MariaDB; then it is Busy."""
 
@@ -200,10 +203,7 @@ class Database:
         self._awaiting: set[int] = set()
         self._writer = self._make_engine(read_only=False)
         self._reader = self._make_engine(read_only=True) if self.is_sqlite else self._writer
-        self._by_key = self._writer
-        if self._writer.dialect.name == "postgresql":
-            self._by_key = self._make_engine(read_only=False)
-            event.listen(self._by_key, "connect", _prepare_by_key)
+        self._by_key = self._writer if self.is_sqlite else self._make_engine(read_only=False, by_key=True)
         self._listeners: list[Callable[[object], None]] = []
 
     @contextmanager
@@ -211,8 +211,8 @@ class Database:
         """A write transaction: commits when the body ends, rolls back when it raises.
 
         Raises OperationalError when the engine asks for a retry (`is_retryable`); callers that can repeat, do. Raises
-        Busy when no connection is free. `patient` waits its turn without being `awaited`. `by_key` finds each row by
-        a key, however few rows its table has.
+        Busy when no connection is free. `patient` waits its turn without being `awaited`. `by_key`, for the lanes of
+        the batch, has connections of its own and finds each row by a key, however few rows its table has.
         """
         engine = self._by_key if by_key else self._writer
         with self._turn(patient=patient), Session(engine, expire_on_commit=False, autoflush=False) as session:
@@ -278,18 +278,20 @@ class Database:
         """The writing engine, for migrations and tests."""
         return self._writer
 
-    def _make_engine(self, *, read_only: bool) -> Engine:
+    def _make_engine(self, *, read_only: bool, by_key: bool = False) -> Engine:
         if not self.is_sqlite:
             engine = create_engine(
                 self.url,
                 isolation_level="READ COMMITTED",
-                pool_size=POOL_SIZE,
-                max_overflow=POOL_SIZE,
+                pool_size=LANES if by_key else POOL_SIZE,
+                max_overflow=0 if by_key else POOL_SIZE,
                 pool_pre_ping=True,
                 pool_timeout=POOL_WAIT_SECONDS,
             )
             if engine.dialect.name in {"mysql", "mariadb"}:
                 event.listen(engine, "connect", _prepare_mariadb)
+            elif by_key:
+                event.listen(engine, "connect", _prepare_by_key)
             return engine
         path = Path(self.url.database or "")
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

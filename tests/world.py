@@ -265,7 +265,7 @@ class _Template:
 
     def share_statements(self, db: Database) -> None:
         """Compile each statement once a run, as a shop does that runs for days: it is a third of a test's work."""
-        for engine in (db._writer, db._reader):
+        for engine in (db._writer, db._by_key, db._reader):
             engine.dialect = self.dialect
             engine.update_execution_options(compiled_cache=self.statements)
 
