@@ -110,9 +110,17 @@ def _cursors() -> None:
         table.add_column(sa.Column("returned_from", db.BigInt, nullable=False, server_default="0"))
         table.drop_constraint("pk_stock_cursor", type_="primary")
         table.create_primary_key("pk_stock_cursor", ["lot_id", "version"])
+    _count_lots(0)
+
+
+def _count_lots(target: int) -> None:
+    """Knowing that rows lie in the order of lots, PostgreSQL would rather sort all versions of a lot than go backwards."""
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute(f"ALTER TABLE stock_cursor ALTER COLUMN lot_id SET STATISTICS {target}")
 
 
 def _cursors_back() -> None:
+    _count_lots(-1)
     with op.batch_alter_table("stock_cursor") as table:
         table.drop_constraint("pk_stock_cursor", type_="primary")
         table.create_primary_key("pk_stock_cursor", ["lot_id"])
