@@ -114,7 +114,7 @@ def _cursors() -> None:
 
 
 def _count_lots(target: int) -> None:
-    """Knowing that rows lie in the order of lots, PostgreSQL would rather sort all versions of a lot than go backwards."""
+    """Knowing that rows lie in the order of lots, PostgreSQL would rather sort all versions of one than go back."""
     if op.get_bind().dialect.name == "postgresql":
         op.execute(f"ALTER TABLE stock_cursor ALTER COLUMN lot_id SET STATISTICS {target}")
 
