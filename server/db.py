@@ -55,11 +55,9 @@ from shared.errors import Busy
 Tx = Session
 """What actions and queries take. Actions never commit; queries never write."""
 
-POOL_SIZE = 8
-"""More connections make a two-core database slower (performance.md): a pool of eight and a queue in front."""
-
-LANES = 2
-"""Lanes of `server.batch` on PostgreSQL and MariaDB. Each has a connection: who reads pages keeps no buyer out."""
+POOL_SIZE, LANES = 8, 2
+"""More connections make a two-core database slower (performance.md): a pool of eight and a queue in front. The lanes of
+`server.batch` have one each besides, on PostgreSQL and MariaDB: who reads pages keeps no buyer out."""
 
 POOL_WAIT_SECONDS = 10.0
 """How long a transaction waits for a connection on PostgreSQL and MariaDB; then it is Busy."""
