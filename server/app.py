@@ -162,6 +162,8 @@ def _gateways(settings: Settings, keys: KeyRing, outbound: Outbound) -> dict[str
 
 def _check_invariants(ctx: Context) -> None:
     report = invariants_look.look(ctx.db)
+    if report is None:
+        return
     ctx.health.record_invariants(findings=len(report.findings))
     for finding in report.findings:
         _log.error("invariant violated", extra={"invariant": finding.invariant, "rows": len(finding.rows)})

@@ -1,8 +1,9 @@
 """The frequent look at the books: what changed since the last one; everything once a night, and after anything wrong.
 
-The change feed says which orders and imports were touched: every transaction that touches one tells it. Where the last
-look stood is a row, so that a restart or another process goes on there. What a look finds makes it read everything,
-and so does each look after it until nothing is wrong: a fault is not forgotten because nobody touches it again.
+The change feed says which orders and imports were touched: every transaction that touches one tells it. Lots say
+themselves when they were moved, and void units when they became so. Where the last look stood is a row, so that a
+restart or another process goes on there. What a look finds makes it read everything, at once and then every ten minutes
+until nothing is wrong: a fault is not forgotten because nobody touches it again.
 """
 
 from __future__ import annotations
@@ -21,12 +22,18 @@ from server.db import Base, BigInt, Database, Instant, Tx
 from server.invariants import HOLD_GRACE, Report
 from server.invariants_scope import Finding, Scope
 from server.orders.model import Order, OrderLine
-from server.stock.model import StockCursor, StockLot, StockUnit
+from server.stock.model import StockCursor, StockLot, StockUnit, StockVoid
 from shared import clock
 from shared.states import OrderState
 
 NIGHT_ENDS = timedelta(hours=3)
 """Everything is read by the first look after three in the morning, the shop's time."""
+
+AGAIN = timedelta(minutes=10)
+"""How soon everything is read again while something is wrong: it may take as long as a minute does."""
+
+LATE = timedelta(minutes=10)
+"""What says its own instant may be seen so much later: its transaction took long, or its job, or clocks differ."""
 
 STEP = 5_000
 """Positions of the feed a read transaction."""
@@ -53,19 +60,24 @@ class InvariantLook(Base):
     findings: Mapped[int] = mapped_column(Integer)
 
 
-def look(db: Database) -> Report:
-    """Check what changed since the last look, or everything when it is time. Without figures when it is not."""
+def look(db: Database) -> Report | None:
+    """Check what changed since the last look, or everything when it is time. Without figures when it is not.
+
+    None while what the last one found is to stand a little longer.
+    """
     now = clock.now()
     with db.read() as tx:
         mark, head = tx.get(InvariantLook, 1), changes.head(tx)
     # A feed that is shorter than it was is that of a backup.
-    if mark is None or mark.findings or mark.pos > head or _night(mark.whole_at) < _night(now):
+    if mark is None or mark.pos > head or _night(mark.whole_at) < _night(now):
         return _whole(db, now, head)
+    if mark.findings:
+        return _whole(db, now, head) if now - mark.whole_at >= AGAIN else None
     pos = mark.pos
     while True:
         up_to = min(head, pos + STEP)
         with db.read() as tx:
-            scopes = _touched(tx, after=pos, up_to=up_to, since=mark.looked_at)
+            scopes = _touched(tx, after=pos, up_to=up_to, since=mark.looked_at - LATE)
             if any(True for _ in _findings(tx, scopes, is_last=up_to == head)):
                 break
         pos = up_to
@@ -101,7 +113,7 @@ def _findings(tx: Tx, scopes: Iterable[Scope], *, is_last: bool) -> Iterator[Fin
 
 
 def _touched(tx: Tx, *, after: int, up_to: int, since: datetime) -> Iterator[Scope]:
-    """The orders that the feed names, and those whose hold ended long ago; then their lots, and those that came."""
+    """The orders that the feed names, and those whose hold ended long ago; then their lots, and those that changed."""
     named = changes.named(tx, {"order", "import"}, after=after, up_to=up_to, limit=up_to - after)
     assert named is not None
     overdue = (Order.state == OrderState.PENDING_PAYMENT.value, Order.due_at < clock.now() - HOLD_GRACE)
@@ -115,6 +127,7 @@ def _touched(tx: Tx, *, after: int, up_to: int, since: datetime) -> Iterator[Sco
     for at in range(0, len(imports), LOTS):
         lots.update(tx.scalars(select(StockLot.id).where(StockLot.import_id.in_(imports[at : at + LOTS]))))
     lots.update(tx.scalars(select(StockLot.id).where(StockLot.moved_at >= since)))
+    lots.update(tx.scalars(select(StockVoid.lot_id).where(StockVoid.voided_at >= since).distinct()))
     yield from _of_lots(tx, sorted(lots))
 
 

@@ -9,11 +9,13 @@ from server import changes, invariants, invariants_look
 from server.invariants_look import InvariantLook
 from server.ledger.model import LedgerBalance
 from server.orders.model import Order
+from server.payments.actions import Outcome
+from server.payments.model import PaymentAttempt
 from server.stock.model import Delivery, StockCursor, StockLot, StockUnit
-from shared import clock
+from shared import clock, ids
 from shared.states import OrderState, UnitState
 from tests.databases import tampering
-from tests.server.stocking import end, lots_of, move
+from tests.server.stocking import end, lots_of, move, void
 from tests.world import ANNA, BEN, CARA, world
 
 SKU = "STEAM-50"
@@ -29,9 +31,10 @@ def shop(tmp_path):
 
 
 def look(shop):
-    """What one look tells, in the order of the checks."""
+    """What one look tells, in the order of the checks; None when it does not look."""
     changes.advance(shop.ctx.db)
-    return [one.invariant for one in invariants_look.look(shop.ctx.db).findings]
+    report = invariants_look.look(shop.ctx.db)
+    return None if report is None else [one.invariant for one in report.findings]
 
 
 def mark(shop):
@@ -72,10 +75,15 @@ def test_a_look_finds_what_is_wrong_with_what_was_touched(shop):
     corrupt(shop, update(Delivery).where(Delivery.seq == 3).values(seq=20))
     assert set(look(shop)) == {"S1", "S2"}
     assert mark(shop).findings == 2
-    # Nobody touches it again, and it is told until it is mended.
-    assert set(look(shop)) == {"S1", "S2"}
+    # Nobody touches it again, and it is told until it is mended; not each minute, which reading everything may take.
+    told = mark(shop).whole_at
+    with clock.fixed(told + invariants_look.AGAIN - timedelta(seconds=1)):
+        assert look(shop) is None
+    with clock.fixed(told + invariants_look.AGAIN):
+        assert set(look(shop)) == {"S1", "S2"}
     corrupt(shop, update(Delivery).where(Delivery.seq == 20).values(seq=3))
-    assert look(shop) == []
+    with clock.fixed(told + 2 * invariants_look.AGAIN):
+        assert look(shop) == []
     assert (mark(shop).findings, shop.order(bought).state) == (0, OrderState.DELIVERED)
 
 
@@ -109,10 +117,47 @@ def test_a_hold_that_nobody_ends_is_found_though_nobody_touches_it(shop):
     assert look(shop) == []
     with shop.ctx.db.read() as tx:
         due = tx.scalars(select(Order.due_at).where(Order.id == placed.order.id)).one()
-    with clock.fixed(due + invariants.HOLD_GRACE + timedelta(seconds=1)):
+    found = due + invariants.HOLD_GRACE + timedelta(seconds=1)
+    with clock.fixed(found):
         assert look(shop) == ["S3"]
         end(shop, placed)
+    with clock.fixed(found + invariants_look.AGAIN):
         assert look(shop) == []
+
+
+def test_a_lot_whose_move_was_committed_late_is_looked_at(shop):
+    """The move says when it began; a look came between that and its end."""
+    moved_at = clock.now()
+    with clock.fixed(moved_at + timedelta(seconds=5)):
+        assert look(shop) == []
+    corrupt(
+        shop,
+        update(StockLot).values(moved_at=moved_at),
+        update(StockCursor).values(held=1, free=StockCursor.free - 1),
+    )
+    with clock.fixed(moved_at + timedelta(seconds=65)):
+        assert look(shop) == ["S4"]
+
+
+def test_the_lot_of_a_unit_that_was_made_void_is_looked_at(shop):
+    void(shop, SKU, 9)
+    corrupt(shop, update(StockCursor).values(held=1, free=StockCursor.free - 1))
+    assert look(shop) == ["S4"]
+
+
+def test_a_second_payment_of_a_delivered_order_is_looked_at(shop):
+    bought = shop.buy(BEN, SKU)
+    with shop.ctx.db.tx() as tx:
+        first = tx.get(PaymentAttempt, bought.attempt.id)
+        values = {column.name: getattr(first, column.name) for column in PaymentAttempt.__table__.columns}
+        fresh = {"id": ids.new_id(), "out_trade_no": ids.new_id().hex, "state": "pending", "paid_at": None}
+        again = PaymentAttempt(**values | fresh | {"provider_no": None})
+        tx.add(again)
+    assert look(shop) == []
+    twice = shop.fact(bought, out_trade_no=again.out_trade_no, provider_no="S-TWICE")
+    assert shop.apply(twice) is Outcome.EXCEPTION
+    corrupt(shop, update(PaymentAttempt).where(PaymentAttempt.id == again.id).values(amount_fen=1))
+    assert look(shop) == ["L4"]
 
 
 def test_a_look_goes_through_the_feed_step_by_step_and_moves_on(shop, monkeypatch):
