@@ -1,12 +1,14 @@
 """What every test may rely on: a fixed environment, databases on three engines, a browser, tidy windows.
 
-Fixtures: ``engine`` and ``database_url`` (run the test on each engine), ``new_database`` (a factory), ``browser`` and
-``phone_page`` (tests/browser.py). Engines start when first asked for and end with the run (tests/engines.py).
+Fixtures: ``engine`` and ``database_url`` (run the test on each engine), ``any_engine`` (on one of them, by turns),
+``new_database`` (a factory), ``browser`` and ``phone_page`` (tests/browser.py). Engines start when first asked for and
+end with the run (tests/engines.py).
 What a machine lacks skips its tests with one loud line; where ``CI`` is set it fails them (tests/absence.py).
 """
 
 import os
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -107,6 +109,22 @@ def new_database() -> Iterator[Callable[[engines.Kind], str]]:
 def engine(request: pytest.FixtureRequest) -> engines.Kind:
     """Run the test three times, on each engine: for shops (`world`, `opened`), which make their own databases."""
     return request.param
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test of ``any_engine`` on one of them, and on the others in `make soak`; ``each_engine`` runs on all.
+
+    For what the engines hardly differ in: taking turns, each of them still sees a third of it on every run.
+    """
+    if "any_engine" not in metafunc.fixturenames:
+        return
+    turn = zlib.crc32(metafunc.function.__name__.encode()) % len(engines.KINDS)
+    everywhere = metafunc.definition.get_closest_marker("each_engine") is not None
+    kinds = [
+        kind if everywhere or n == turn else pytest.param(kind, marks=pytest.mark.soak)
+        for n, kind in enumerate(engines.KINDS)
+    ]
+    metafunc.parametrize("any_engine", kinds)
 
 
 @pytest.fixture

@@ -25,8 +25,8 @@ NOON = datetime(2026, 3, 2, 4, tzinfo=UTC)  # 12:00 in the shop
 
 
 @pytest.fixture
-def shop(engine, tmp_path):
-    with world(engine, tmp_path) as built:
+def shop(any_engine, tmp_path):
+    with world(any_engine, tmp_path) as built:
         yield built
 
 

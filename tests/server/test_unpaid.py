@@ -22,8 +22,8 @@ HERE, ELSEWHERE = "a" * 32, "b" * 32
 
 
 @pytest.fixture
-def shop(engine, tmp_path):
-    with world(engine, tmp_path) as built:
+def shop(any_engine, tmp_path):
+    with world(any_engine, tmp_path) as built:
         built.stock("STEAM-50", 60)
         yield built
 
