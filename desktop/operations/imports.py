@@ -317,7 +317,7 @@ async def _begun_before(engine: Engine, *, file: Path, digest: str, sku: str, ag
 
 async def _read_and_send(engine: Engine, upload: Upload, job: Job, unsent: Sequence[int] = ()) -> Upload:
     """The whole life of an import as one task. `unsent` chunks are here from an earlier reading."""
-    is_paused = (await engine.stores.outbox(lambda outbox: outbox.upload(upload.id))).paused
+    is_paused = await _is_paused(engine, upload.id)
     reading = Reading(engine, upload, job, held=is_paused)
     for n in unsent:
         reading.arrived.put(n)
@@ -331,9 +331,12 @@ async def _read_and_send(engine: Engine, upload: Upload, job: Job, unsent: Seque
             raise NothingToImport(file=upload.file_name, ledger=ledger.sentence(engine.language))
         ready = await engine.stores.outbox(lambda outbox: outbox.complete(upload.id, figures_of(ledger)))
         engine.tell(describe(ready))
-        if (await engine.stores.outbox(lambda outbox: outbox.upload(upload.id))).paused:
+        if await _is_paused(engine, upload.id):
+            await stopped(sending)
+        else:
+            await asyncio.wait({sending})  # a refusal it met is met again, and written down, by `send`
+        if await _is_paused(engine, upload.id):  # asked once more: who resumed it meanwhile left it to this task
             return ready
-        await asyncio.wait({sending})  # a refusal it met is met again, and written down, by `send`
         return await engine.send(upload.id)
     except Refusal as refusal:
         return await engine.give_up(upload, refusal.error)
@@ -350,6 +353,10 @@ async def _read_and_send(engine: Engine, upload: Upload, job: Job, unsent: Seque
     finally:
         engine.ahead.pop(upload.id, None)
         await stopped(sending)
+
+
+async def _is_paused(engine: Engine, upload_id: UUID) -> bool:
+    return (await engine.stores.outbox(lambda outbox: outbox.upload(upload_id))).paused
 
 
 async def _state(engine: Engine, upload_id: UUID) -> UploadState:

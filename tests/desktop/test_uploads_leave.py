@@ -219,6 +219,32 @@ def test_an_import_that_is_resumed_while_its_file_is_read_travels_on(in_shop, co
         shop.world.check()
 
 
+def test_an_import_that_is_resumed_as_its_reading_ends_travels_on(in_shop, console, tmp_path, monkeypatch):
+    faults, reading = Faults(), Reading(monkeypatch, 1)
+    faults.hold_from = 0
+    with in_shop(wrap=faults) as shop:
+        a = console(vault=MemoryVault(), follow=False)
+        a.sign_in(shop.url, "chen")
+        real, resumed = imports.stopped, []
+
+        async def stopped(sending):
+            """Somebody resumes at the moment when the reading, which was paused, lets go of its sending."""
+            if not resumed:
+                resumed.append(await imports.resume(a.engine, begun.id))
+            await real(sending)
+
+        monkeypatch.setattr(imports, "stopped", stopped)
+        file = keys_file(tmp_path, shop.world.keys("STEAM-50", 10_000))
+        begun = a.run(imports.start(a.engine, file=file, sku="STEAM-50"))
+        assert faults.held.wait(60)
+        a.run(imports.pause(a.engine, begun.id))
+        reading.let_past(1).set()
+        faults.hold_from = None
+        faults.release.set()
+        assert ledger_of(a.run(imports.wait(a.engine, begun.id))) == (ImportStage.DONE, 10_000, 0, 0)
+        assert len(resumed) == 1
+
+
 def test_chunks_travel_while_the_rest_of_the_file_is_read(in_shop, console, tmp_path, monkeypatch):
     faults, reading = Faults(), Reading(monkeypatch, 5)
     faults.when_put[4] = reading.let_past(5)
