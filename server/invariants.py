@@ -266,11 +266,19 @@ def no_free_unit_is_forgotten(tx: Tx, scope: Scope = EVERYTHING) -> Finding | No
 
 def lots_that_sell_are_on_the_shelf(tx: Tx) -> Finding | None:
     """S6: an open lot with something left is where claims look for lots."""
-    same = [getattr(StockShelf, name) == getattr(StockCursor, name) for name in ("sku_id", "rank", "lot_id")]
     left = (StockCursor.selling.is_(True), StockCursor.free + StockCursor.held > 0)
     lots = select(StockLot.id).join(StockCursor, StockCursor.lot_id == StockLot.id)
-    query = lots.where(StockLot.state == LotState.OPEN.value, *left, ~exists().where(*same))
+    query = lots.where(StockLot.state == LotState.OPEN.value, *left, ~exists().where(_IN_PLACE))
     return found(tx, "S6", "批次可售却无人取用 / a lot that nobody would sell from", query)
+
+
+def lots_are_on_the_shelf_once(tx: Tx) -> Finding | None:
+    """S6: claims look for a lot at its own place only, or they would count what it has twice and look no further."""
+    query = select(StockShelf.lot_id, StockShelf.rank).where(~exists().where(_IN_PLACE))
+    return found(tx, "S6", "货架上的批次位置不对 / a lot at a place that is not its own", query)
+
+
+_IN_PLACE = and_(*[getattr(StockShelf, name) == getattr(StockCursor, name) for name in ("sku_id", "rank", "lot_id")])
 
 
 def given_back_units_are_free(tx: Tx) -> Finding | None:
@@ -342,6 +350,7 @@ BY_LOT: tuple[Check, ...] = (lot_counts_are_true, every_unit_has_its_secret, no_
 
 EACH_TIME: tuple[Check, ...] = (
     lots_that_sell_are_on_the_shelf,
+    lots_are_on_the_shelf_once,
     given_back_units_are_free,
     named_void_units_are_void,
     what_was_withdrawn_is_gone,

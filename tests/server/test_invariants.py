@@ -133,7 +133,15 @@ def test_s6_a_free_unit_that_nobody_would_sell_again(shop, found):
     shelf = table_of(StockShelf)
     mine = shelf.c.lot_id == lot
     assert found(delete(shelf).where(mine)) == off_the_shelf
-    assert found(update(shelf).where(mine).values(rank=shelf.c.rank + 1)) == off_the_shelf
+
+
+def test_s6_a_lot_that_claims_find_at_another_place_than_its_own(shop, found):
+    with shop.ctx.db.read() as tx:
+        own = tx.scalars(select(StockShelf).where(StockShelf.sku_id == steam(shop))).one()
+    shelf = table_of(StockShelf)
+    elsewhere = {"S6": (f"{own.lot_id} {own.rank + 1}",)}
+    assert found(insert(shelf).values(sku_id=own.sku_id, rank=own.rank + 1, lot_id=own.lot_id)) == elsewhere
+    assert found(update(shelf).where(shelf.c.lot_id == own.lot_id).values(rank=own.rank + 1)) == elsewhere
 
 
 def test_s6_a_given_back_unit_that_is_not_free(shop, found):
