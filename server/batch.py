@@ -25,7 +25,7 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
-from server.db import Database, Tx, is_retryable
+from server.db import LANES, Database, Tx, is_retryable
 from shared import clock
 from shared.errors import Busy
 
@@ -70,7 +70,7 @@ class Batch:
 
     def __init__(self, db: Database, *, lanes: int | None = None) -> None:
         self._db = db
-        self._lanes = lanes or (1 if db.is_sqlite else 2)
+        self._lanes = lanes or (1 if db.is_sqlite else LANES)
         self._queues: list[queue.Queue[_Waiting | None]] = [queue.Queue(CAPACITY) for _ in range(self._lanes)]
         self._handlers: dict[type, tuple[int, Handler]] = {}
         self._alone: set[type] = set()
@@ -210,7 +210,7 @@ class Batch:
         """
         for tries_left in range(TRIES - 1, -1, -1):
             try:
-                with self._db.tx() as tx:
+                with self._db.tx(by_key=True) as tx:
                     tx.info["slot"] = lane
                     self._handle(tx, items)
             except DBAPIError as error:

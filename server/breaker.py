@@ -1,8 +1,8 @@
 """A circuit breaker for each party we call: who gave no answer time after time is left alone for a while.
 
 Closed, calls pass. After `OPENS_AFTER` calls in a row without an answer it is open and calls are refused here, so that
-buyers do not wait for what nobody answers. Once in 20 seconds (`PROBE`) one call passes, and its answer closes it again. An
-answer is any, also a refusal. Each process counts for itself. Safe to use from any thread.
+buyers do not wait for what nobody answers. Once in 20 seconds (`PROBE`) one call passes, and its answer closes it
+again. An answer is any, also a refusal. Each process counts for itself. Safe to use from any thread.
 """
 
 from __future__ import annotations

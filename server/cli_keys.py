@@ -69,7 +69,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     verbs.add_parser("init", help="新建密钥环 / make a new ring").set_defaults(run=_init)
     cli_channels.add(verbs)
-    verbs.add_parser("status", help="主密钥与批次 / masters, lots, re-encryptions").set_defaults(run=_status)
+    status = verbs.add_parser("status", help="主密钥与批次 / masters, lots, re-encryptions")
+    status.add_argument("--sku", metavar="CODE", help="列出该规格的批次编号 / list the lots of a SKU with their ids")
+    status.set_defaults(run=_status)
     rotate = verbs.add_parser("rotate", help="更换主密钥 / a new master key for all lots")
     rotate.add_argument(
         "--prepare",
@@ -121,17 +123,20 @@ def _vault(settings: Settings) -> Iterator[tuple[KeyRing, Database]]:
         yield keys, db
 
 
-def _status(settings: Settings, _options: argparse.Namespace) -> int:
+def _status(settings: Settings, options: argparse.Namespace) -> int:
     keys = ring(settings)
     with database(settings) as db, db.read() as tx:
         used = rekey.lots_by_master(tx)
         moving = rekey.under_way(tx, Chosen())
+        listed = rekey.lots_of(tx, _sku_id(tx, options.sku)) if options.sku is not None else []
     for version in sorted(used.keys() | set(keys.masters)):
         mark = "缺失 / MISSING" if version not in keys.masters else "当前 / active"
         shown = mark if version not in keys.masters or version == keys.active_master else ""
         print(f"master {version}  lots {used.get(version, 0)}  {shown}".rstrip())
     for lot in moving:
-        print(f"reencrypting {lot.lot_id}  {lot.sku} #{lot.number}  {lot.done}/{lot.cards}")
+        print(f"reencrypting {lot.lot_id}  {lot.sku} #{lot.number + 1}  {lot.done}/{lot.cards}")
+    for kept in listed:
+        print(f"lot {kept.lot_id}  #{kept.number + 1}  master {kept.master}  cards {kept.cards}  {kept.file_name}")
     return 1 if used.keys() - set(keys.masters) else 0
 
 
@@ -238,6 +243,14 @@ def _reencrypt(settings: Settings, options: argparse.Namespace) -> int:
         if not resumed or chosen.master is not None:
             left = retrying(db, lambda tx: rekey.begin(tx, keys, chosen, actor=ACTOR))
             finish.all(chosen)
+        else:
+            with db.read() as tx:
+                left = rekey.arriving(tx, chosen)
+            say(
+                settings,
+                "这次完成的是上次没有做完的批次；要全部重新加密，请再运行一次。",
+                "This finished what was begun before. Run it again to seal every lot anew.",
+            )
     if chosen.lot_id is not None and left:
         raise rekey.LotImporting(lot=chosen.lot_id)
     for lot_id in left:
@@ -250,13 +263,17 @@ def _chosen(db: Database, options: argparse.Namespace) -> Chosen:
     """What the options name. Raises NotFound for what there is not."""
     with db.read() as tx:
         if options.sku is not None:
-            terms = catalog.sku_by_code(tx, options.sku)
-            if terms is None:
-                raise NotFound
-            return Chosen(sku_id=terms.sku_id)
+            return Chosen(sku_id=_sku_id(tx, options.sku))
         if options.lot is not None and not rekey.lot_exists(tx, options.lot):
             raise NotFound
     return Chosen(lot_id=options.lot, master=options.all_of_master)
+
+
+def _sku_id(tx: Tx, code: str) -> UUID:
+    terms = catalog.sku_by_code(tx, code)
+    if terms is None:
+        raise NotFound
+    return terms.sku_id
 
 
 class _Finisher:

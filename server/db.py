@@ -55,8 +55,9 @@ from shared.errors import Busy
 Tx = Session
 """What actions and queries take. Actions never commit; queries never write."""
 
-POOL_SIZE = 8
-"""More connections make a two-core database slower (performance.md): a pool of eight and a queue in front."""
+POOL_SIZE, LANES = 8, 2
+"""More connections make a two-core database slower (performance.md): a pool of eight and a queue in front. The lanes of
+`server.batch` have one each besides, on PostgreSQL and MariaDB: who reads pages keeps no buyer out."""
 
 POOL_WAIT_SECONDS = 10.0
 """How long a transaction waits for a connection on PostgreSQL and MariaDB; then it is Busy."""
@@ -200,16 +201,19 @@ class Database:
         self._awaiting: set[int] = set()
         self._writer = self._make_engine(read_only=False)
         self._reader = self._make_engine(read_only=True) if self.is_sqlite else self._writer
+        self._by_key = self._writer if self.is_sqlite else self._make_engine(read_only=False, by_key=True)
         self._listeners: list[Callable[[object], None]] = []
 
     @contextmanager
-    def tx(self, *, patient: bool = False) -> Iterator[Tx]:
+    def tx(self, *, patient: bool = False, by_key: bool = False) -> Iterator[Tx]:
         """A write transaction: commits when the body ends, rolls back when it raises.
 
         Raises OperationalError when the engine asks for a retry (`is_retryable`); callers that can repeat, do. Raises
-        Busy when no connection is free. `patient` waits its turn without being `awaited`.
+        Busy when no connection is free. `patient` waits its turn without being `awaited`. `by_key`, for the lanes of
+        the batch, has connections of its own and finds each row by a key, however few rows its table has.
         """
-        with self._turn(patient=patient), Session(self._writer, expire_on_commit=False, autoflush=False) as session:
+        engine = self._by_key if by_key else self._writer
+        with self._turn(patient=patient), Session(engine, expire_on_commit=False, autoflush=False) as session:
             _connect(session)
             yield session
             session.commit()
@@ -264,26 +268,28 @@ class Database:
 
     def close(self) -> None:
         """Close all connections; on SQLite fold the write-ahead log into the file."""
-        self._writer.dispose()
-        self._reader.dispose()
+        for engine in (self._writer, self._by_key, self._reader):
+            engine.dispose()
 
     @property
     def engine(self) -> Engine:
         """The writing engine, for migrations and tests."""
         return self._writer
 
-    def _make_engine(self, *, read_only: bool) -> Engine:
+    def _make_engine(self, *, read_only: bool, by_key: bool = False) -> Engine:
         if not self.is_sqlite:
             engine = create_engine(
                 self.url,
                 isolation_level="READ COMMITTED",
-                pool_size=POOL_SIZE,
-                max_overflow=POOL_SIZE,
+                pool_size=LANES if by_key else POOL_SIZE,
+                max_overflow=0 if by_key else POOL_SIZE,
                 pool_pre_ping=True,
                 pool_timeout=POOL_WAIT_SECONDS,
             )
             if engine.dialect.name in {"mysql", "mariadb"}:
                 event.listen(engine, "connect", _prepare_mariadb)
+            elif by_key:
+                event.listen(engine, "connect", _prepare_by_key)
             return engine
         path = Path(self.url.database or "")
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -340,6 +346,13 @@ def _prepare_mariadb(connection: Any, _record: object) -> None:
         cursor.execute(
             "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00'"
         )
+
+
+def _prepare_by_key(connection: Any, _record: object) -> None:
+    # A connection keeps its plans: one made while a table was a page would read all of it when it has thousands.
+    # And compiling one takes longer than running it.
+    connection.execute("SET enable_seqscan = off; SET jit = off")
+    connection.commit()
 
 
 # --- what the engines do differently ---------------------------------------------------------------------
@@ -423,6 +436,11 @@ def among(tx: Tx, column: Any, values: Sequence[Any]) -> ColumnElement[bool]:
     return cast(ColumnElement[bool], found)
 
 
+def _before_each(refuse: str) -> tuple[str, ...]:
+    trigger = "CREATE TRIGGER {{table}}_keep_{} BEFORE {} ON {{table}} {}"
+    return tuple(trigger.format(what[0].lower(), what, refuse) for what in ("UPDATE", "DELETE"))
+
+
 _APPEND_ONLY = {
     "postgresql": (
         (
@@ -434,20 +452,8 @@ _APPEND_ONLY = {
             "FOR EACH ROW EXECUTE FUNCTION kameng_append_only()"
         ),
     ),
-    "sqlite": (
-        "CREATE TRIGGER {table}_keep_u BEFORE UPDATE ON {table} BEGIN SELECT RAISE(ABORT, 'append-only table'); END",
-        "CREATE TRIGGER {table}_keep_d BEFORE DELETE ON {table} BEGIN SELECT RAISE(ABORT, 'append-only table'); END",
-    ),
-    "mysql": (
-        (
-            "CREATE TRIGGER {table}_keep_u BEFORE UPDATE ON {table} FOR EACH ROW "
-            "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'append-only table'"
-        ),
-        (
-            "CREATE TRIGGER {table}_keep_d BEFORE DELETE ON {table} FOR EACH ROW "
-            "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'append-only table'"
-        ),
-    ),
+    "sqlite": _before_each("BEGIN SELECT RAISE(ABORT, 'append-only table'); END"),
+    "mysql": _before_each("FOR EACH ROW SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'append-only table'"),
 }
 
 
@@ -460,6 +466,8 @@ class Spelling(NamedTuple):
     """What the driver takes as an id."""
     in_process: bool
     """Whether the engine runs inside this process: a statement for each row costs less there than a long one."""
+    keeps_versions: bool
+    """Whether what a row was stays in its table, and in every index, while any transaction may look back at it."""
 
 
 @lru_cache(maxsize=8)
@@ -469,6 +477,7 @@ def spelling(dialect: Dialect) -> Spelling:
         mark="?" if dialect.paramstyle == "qmark" else "%s",
         as_id=_as_it_is if dialect.name == "postgresql" else _id_bytes,
         in_process=dialect.name == "sqlite",
+        keeps_versions=dialect.name == "postgresql",
     )
 
 

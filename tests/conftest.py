@@ -1,12 +1,14 @@
 """What every test may rely on: a fixed environment, databases on three engines, a browser, tidy windows.
 
-Fixtures: ``database_url`` (runs the test on each engine), ``new_database`` (a factory), ``browser`` and
-``phone_page`` (tests/browser.py). Engines start when first asked for and end with the run (tests/engines.py).
+Fixtures: ``engine`` and ``database_url`` (run the test on each engine), ``any_engine`` (on one of them, by turns),
+``new_database`` (a factory), ``browser`` and ``phone_page`` (tests/browser.py). Engines start when first asked for and
+end with the run (tests/engines.py).
 What a machine lacks skips its tests with one loud line; where ``CI`` is set it fails them (tests/absence.py).
 """
 
 import os
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -60,6 +62,12 @@ def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
         WithoutQt(trouble).install()
 
 
+@pytest.hookimpl(optionalhook=True)  # without pytest-xdist nobody asks
+def pytest_xdist_auto_num_workers() -> int:
+    """Say what `-n auto` means: one more than there are processors, for tests often wait for an engine or a process."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Open the run's folder of engines in the process that lasts longest, and leave the soak tests out."""
     if not config.option.markexpr:
@@ -67,7 +75,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         return  # a worker of pytest-xdist: it inherits the folder
     cleanup = ExitStack()
-    os.environ[engines.SESSION_VARIABLE] = str(cleanup.enter_context(engines.session()))
+    folder = cleanup.enter_context(engines.session())
+    os.environ[engines.SESSION_VARIABLE] = str(folder)
+    if sys.dont_write_bytecode:  # still nothing beside the sources, but the run's programs are compiled once
+        os.environ |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
     config.add_cleanup(cleanup.close)
 
 
@@ -95,9 +106,31 @@ def new_database() -> Iterator[Callable[[engines.Kind], str]]:
 
 
 @pytest.fixture(params=engines.KINDS)
-def database_url(request: pytest.FixtureRequest, new_database: Callable[[engines.Kind], str]) -> str:
+def engine(request: pytest.FixtureRequest) -> engines.Kind:
+    """Run the test three times, on each engine: for shops (`world`, `opened`), which make their own databases."""
+    return request.param
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test of ``any_engine`` on one of them, and on the others in `make soak`; ``each_engine`` runs on all.
+
+    For what the engines hardly differ in: taking turns, each of them still sees a third of it on every run.
+    """
+    if "any_engine" not in metafunc.fixturenames:
+        return
+    turn = zlib.crc32(metafunc.function.__name__.encode()) % len(engines.KINDS)
+    everywhere = metafunc.definition.get_closest_marker("each_engine") is not None
+    kinds = [
+        kind if everywhere or n == turn else pytest.param(kind, marks=pytest.mark.soak)
+        for n, kind in enumerate(engines.KINDS)
+    ]
+    metafunc.parametrize("any_engine", kinds)
+
+
+@pytest.fixture
+def database_url(engine: engines.Kind, new_database: Callable[[engines.Kind], str]) -> str:
     """Run the test three times, with the URL of a new, empty database on each engine."""
-    return new_database(request.param)
+    return new_database(engine)
 
 
 @pytest.fixture(autouse=True)

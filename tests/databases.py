@@ -4,6 +4,7 @@
 """
 
 from contextlib import contextmanager, suppress
+from functools import cache
 
 from sqlalchemy import func, select, text
 
@@ -13,16 +14,25 @@ from tests import engines
 from tests.absence import absent
 
 
-@contextmanager
-def migrated(kind):
-    """A new database with the newest schema; skips where the engine is missing."""
+@cache
+def schema(kind: engines.Kind) -> str:
+    """The URL of an empty database with the newest schema, to be copied only; skips where the engine is missing."""
     reason = engines.missing(kind)
     if reason is not None:
         absent(reason)
     url = engines.url(kind)
     db = Database(url)
+    migrations.upgrade(db)
+    db.close()
+    return url
+
+
+@contextmanager
+def migrated(kind: engines.Kind):
+    """A new database with the newest schema; skips where the engine is missing."""
+    url = engines.copy(schema(kind))
+    db = Database(url)
     try:
-        migrations.upgrade(db)
         yield db
     finally:
         db.close()
@@ -54,7 +64,11 @@ class _Undone(Exception):
     """Ends the corruption of the books."""
 
 
-def findings_after(db: Database, *statements):
+def _at_everything(tx):
+    return [finding for check in invariants.CHECKS if (finding := check(tx)) is not None]
+
+
+def findings_after(db: Database, *statements, look=_at_everything):
     """Corrupt the books inside a transaction, look from within it, undo everything; answers rows by invariant."""
     found = {}
 
@@ -64,9 +78,8 @@ def findings_after(db: Database, *statements):
             for statement in statements:
                 tx.execute(statement)
             tx.flush()
-            for check in invariants.CHECKS:
-                if (finding := check(tx)) is not None:
-                    found[finding.invariant] = finding.rows
+            for finding in look(tx):
+                found[finding.invariant] = finding.rows
             raise _Undone
 
     with suppress(_Undone):

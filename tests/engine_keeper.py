@@ -183,7 +183,7 @@ def connect_admin(kind: str, folder: Path) -> Any:
     import pymysql
 
     socket = str(folder / "socket")
-    return pymysql.connect(unix_socket=socket, user="root", autocommit=True, charset="utf8mb4")
+    return pymysql.connect(unix_socket=socket, user="root", autocommit=True, charset="utf8mb4", ssl_disabled=True)
 
 
 def _identity(engine: Engine) -> dict[str, Any]:

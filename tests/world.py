@@ -23,13 +23,14 @@ import msgspec
 import pyotp
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
-from sqlalchemy import select
+from sqlalchemy import Dialect, select
 
-from server import app, invariants, migrations
+from server import app, invariants
 from server.catalog import actions as catalog
 from server.catalog import queries as catalog_queries
 from server.context import Context
 from server.crypto import KeyRing
+from server.db import Database
 from server.gateways.port import PaymentFact
 from server.identity import actions as identity
 from server.identity import passwords
@@ -47,6 +48,7 @@ from shared.contracts.stock import CommitImport, FileFigures, NewImport, chunk_i
 from shared.permissions import Role
 from shared.states import ImportState, ProductState
 from tests import engines
+from tests.databases import schema
 
 NO_LIMITS = dict.fromkeys(
     ("hold_orders_per_device", "hold_units_per_device", "hold_orders_per_address", "hold_units_per_address"), 0
@@ -223,15 +225,16 @@ def seal(shop: World, content, info: bytes) -> bytes:
 
 
 @contextmanager
-def world(database_url: str, folder, **settings):
-    """A shop on a database of the same engine, its batcher running and its jobs run by hand (`World.work`).
+def world(kind: engines.Kind, folder, **settings):
+    """A shop on a new database of an engine, its batcher running and its jobs run by hand (`World.work`).
 
     Anybody may hold as much unpaid as a test likes; `settings` say otherwise, by their names.
-    People and goods are made once a run and engine; each world is a copy of that database.
+    People and goods are made once a run and engine; each world is a copy of that database. Skips without the engine.
     """
-    template = _template(database_url.partition(":")[0])
+    template = _template(kind)
     copied = engines.copy(template.url)
     ctx = _assembled(copied, folder, **settings)
+    template.share_statements(ctx.db)
     ctx.batch.start()
     try:
         yield World(ctx=ctx, suppliers=template.suppliers, users=template.users, skus=template.skus)
@@ -251,26 +254,31 @@ def _assembled(database_url: str, folder, **given) -> Context:
 
 @dataclass(frozen=True)
 class _Template:
-    """A database with people and goods, and their names."""
+    """A database with people and goods, their names, and the statements that were compiled for its engine."""
 
     url: str
     suppliers: dict[str, UUID]
     users: dict[str, UUID]
     skus: dict[str, catalog_queries.SaleTerms]
+    dialect: Dialect
+    statements: dict
+
+    def share_statements(self, db: Database) -> None:
+        """Compile each statement once a run, as a shop does that runs for days: it is a third of a test's work."""
+        for engine in (db._writer, db._by_key, db._reader):
+            engine.dialect = self.dialect
+            engine.update_execution_options(compiled_cache=self.statements)
 
 
 @cache
-def _template(backend: str) -> _Template:
-    url = engines.url(_KINDS[backend])
+def _template(kind: engines.Kind) -> _Template:
+    url = engines.copy(schema(kind))
     with TemporaryDirectory() as folder:
         ctx = _assembled(url, Path(folder))
-        migrations.upgrade(ctx.db)
         built = _people_and_goods(ctx)
         ctx.db.close()
-    return _Template(url=url, suppliers=built.suppliers, users=built.users, skus=built.skus)
-
-
-_KINDS: dict[str, engines.Kind] = {"sqlite": "sqlite", "postgresql+psycopg": "postgres", "mariadb+pymysql": "mariadb"}
+    names = {"suppliers": built.suppliers, "users": built.users, "skus": built.skus}
+    return _Template(url=url, dialect=ctx.db.engine.dialect, statements={}, **names)
 
 
 @cache

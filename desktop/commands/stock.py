@@ -66,6 +66,14 @@ STOCK: tuple[Command, ...] = (
         icon="file",
     ),
     Command(
+        "lot.copy_id",
+        lambda: translate("Commands", "复制所选批次的编号"),
+        "stock",
+        keys=("Ctrl+Shift+C",),
+        permission=Permission.STOCK_LOT_READ,
+        icon="paste",
+    ),
+    Command(
         "unit.void",
         lambda: translate("Commands", "作废所选卡密"),
         "stock",

@@ -93,8 +93,8 @@ class Engine:
         self._connection = ConnectionChanged(Connection.SIGNED_OUT, None, clock.now())
         self.ledgers: dict[UUID, Ledger] = {}
         """Of the files read in this run; masked, and never stored."""
-        self.ahead: dict[UUID, asyncio.Task[None]] = {}
-        """What sends the chunks of files that are still being read."""
+        self.ahead: dict[UUID, Arrivals] = {}
+        """The chunks of files that are still being read, on their way out."""
         self.readings: dict[UUID, ImportProgressed] = {}
         """How far these files were read when it was told last; a pause does not take that back."""
         self._tasks: dict[UUID, asyncio.Task[Upload]] = {}

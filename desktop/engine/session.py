@@ -225,6 +225,7 @@ class SignedSession:
         account, transport = self.account, self._transport
         if account is None or transport is None:
             return
+        self.account = None  # nothing more is asked from here on, and what was asked before ends nothing
         try:
             await transport.tell(Call("DELETE", "/api/session"))
         except KamengError:
@@ -275,6 +276,8 @@ class SignedSession:
             try:
                 await self._take_newest_token(account, transport)
                 answer = await self._hello(transport, cursor)
+                if self._left(account):
+                    raise NotSignedIn
                 await self._keep_token(account.name, answer.token.get_secret_value())
             finally:
                 lock.release()
@@ -331,7 +334,13 @@ class SignedSession:
             if stored is not None:
                 transport.token = stored
 
+    def _left(self, account: Account) -> bool:
+        """Whether the person signed out, and perhaps somebody else in, since this was their account."""
+        return self.account is None or self.account.name != account.name
+
     async def _end(self, account: Account) -> None:
+        if self._left(account):
+            return
         await self._forget(account, keep_lists=True)
         await self._ended(SessionEnded())
 

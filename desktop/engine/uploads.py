@@ -90,10 +90,27 @@ class Pace:
 
 
 class Arrivals:
-    """The numbers of chunks as a reader stores them; `put` and `close` on the engine's loop. Ends when closed."""
+    """The numbers of chunks as a reader stores them, given out while it is not held. Ends when closed.
+
+    All on the engine's loop.
+    """
 
     def __init__(self) -> None:
         self._queue: asyncio.Queue[int | None] = asyncio.Queue()
+        self._released = asyncio.Event()
+        self._released.set()
+
+    def hold(self) -> None:
+        """Give out nothing more for now."""
+        self._released.clear()
+
+    def release(self) -> None:
+        """Give out what is here, and what comes."""
+        self._released.set()
+
+    async def released(self) -> None:
+        """Wait until it is not held."""
+        await self._released.wait()
 
     def put(self, n: int) -> None:
         """Chunk `n` is in the outbox."""
@@ -111,6 +128,7 @@ class Arrivals:
         if n is None:
             self._queue.put_nowait(None)  # for the other lane
             raise StopAsyncIteration
+        await self.released()
         return n
 
 
@@ -177,6 +195,7 @@ class Uploads:
                     await self._report_sending(upload.id)
 
         try:
+            await arrived.released()
             await self._patiently(upload, partial(self._announce, upload), tell)
             await self._in_lanes(lane)
         except (NotSignedIn, WaitedTooLong):

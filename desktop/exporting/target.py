@@ -70,6 +70,14 @@ class TargetUnwritable(KamengError):
     en = "“{file}” cannot be written: {reason}. No file was left behind."
 
 
+class DiskFull(KamengError):
+    """There is no room for the file."""
+
+    code = "export.disk_full"
+    zh = "磁盘已满，“{file}”没有写成，也没有留下任何文件。请释放空间后重试，或换一个位置。"
+    en = "The disk is full: “{file}” was not written and nothing was left behind. Free some space or go elsewhere."
+
+
 def check_target(target: Path, *, field: str = "out", sources: Iterable[Path] = ()) -> Path:
     """The absolute path to write, after everything that can be refused beforehand. Raises KamengErrors.
 
@@ -100,9 +108,9 @@ def errors_in_words(target: Path) -> Iterator[None]:
         # On Windows the replaced file is locked by the program that shows it.
         raise TargetBusy(file=target.name) from error
     except OSError as error:
-        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-        reason = "磁盘已满 / the disk is full" if full else error.strerror or str(error)
-        raise TargetUnwritable(file=target.name, reason=reason) from error
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise DiskFull(file=target.name) from error
+        raise TargetUnwritable(file=target.name, reason=error.strerror or str(error)) from error
 
 
 def _is_same(target: Path, source: Path) -> bool:

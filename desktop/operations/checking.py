@@ -30,6 +30,8 @@ class Look:
     by_habit: bool
     has_rule: bool
     """Whether the product says what its keys look like."""
+    goes_on: bool = False
+    """An unfinished import of this file would go on: it is shown as that one reads it."""
 
 
 @dataclass(slots=True)
@@ -53,6 +55,10 @@ async def look(engine: Engine, file: Path, options: Options, *, sku: str = "", h
         return Look(await imports.preview(file, options), by_habit=False, has_rule=False)
     wanted = await goods.look_up(engine, sku)
     options, has_rule = goods.ruled(options, wanted), goods.says_something(wanted)
+    begun = await imports.unfinished(engine, file, sku) if habits else None
+    if begun is not None:
+        preview = await imports.preview(file, goods.ruled(begun, wanted))
+        return Look(preview, by_habit=False, has_rule=has_rule, goes_on=True)
     habit = await goods.habit(engine, wanted) if habits else None
     if habit is not None:
         try:

@@ -181,6 +181,20 @@ async def read_on(engine: Engine, upload: Upload, *, file: Path | None = None) -
     return True
 
 
+async def unfinished(engine: Engine, file: Path, sku: str) -> Options | None:
+    """How the unfinished import of the same bytes into the same SKU reads them; None where there is none to go on with.
+
+    Raises FileMissing and FileNotReadable.
+    """
+    account = engine.session.require_account()
+    _, digest = await asyncio.to_thread(_identify, file)
+    earlier = await engine.stores.outbox(
+        lambda outbox: outbox.uploads_of_file(account=account.name, file_sha256=digest, sku=sku)
+    )
+    begun = next((upload for upload in earlier if not upload.is_over and upload.options is not None), None)
+    return None if begun is None else _OPTIONS.validate_json(begun.options or "")
+
+
 async def wait(engine: Engine, upload_id: UUID) -> ImportOutcome:
     """Wait until nothing works on the import any more: it is over, paused, or nobody is signed in.
 
@@ -204,17 +218,18 @@ async def pause(engine: Engine, upload_id: UUID) -> ImportProgressed:
     """Stop sending until `resume`, also over restarts. A file that is still being read is read on, and kept here."""
     # Written down first: a reading that ends at this moment looks there before it sends on.
     await engine.stores.outbox(lambda outbox: outbox.pause(upload_id, paused=True))
-    sending = engine.ahead.get(upload_id)
-    if sending is not None:
-        sending.cancel()
+    if (arrived := engine.ahead.get(upload_id)) is not None:
+        arrived.hold()
     if await _state(engine, upload_id) is not UploadState.READING:
         await engine.halt(upload_id)
     return await _tell(engine, upload_id)
 
 
 async def resume(engine: Engine, upload_id: UUID) -> ImportProgressed:
-    """Go on sending."""
+    """Go on sending, also while the rest of the file is read."""
     await engine.stores.outbox(lambda outbox: outbox.pause(upload_id, paused=False))
+    if (arrived := engine.ahead.get(upload_id)) is not None:
+        arrived.release()
     if await _state(engine, upload_id) not in {UploadState.READING, *_OVER}:
         engine.drive(upload_id)
     return await _tell(engine, upload_id)
@@ -302,22 +317,25 @@ async def _begun_before(engine: Engine, *, file: Path, digest: str, sku: str, ag
 
 async def _read_and_send(engine: Engine, upload: Upload, job: Job, unsent: Sequence[int] = ()) -> Upload:
     """The whole life of an import as one task. `unsent` chunks are here from an earlier reading."""
-    is_paused = (await engine.stores.outbox(lambda outbox: outbox.upload(upload.id))).paused
+    is_paused = await _is_paused(engine, upload.id)
     reading = Reading(engine, upload, job, held=is_paused)
     for n in unsent:
         reading.arrived.put(n)
-    sending = asyncio.create_task(engine.send_ahead(upload, reading.arrived, reading.waits_for))
     if is_paused:
-        sending.cancel()  # it is read on, and kept here
-    engine.ahead[upload.id] = sending
+        reading.arrived.hold()  # it is read on, and kept here
+    engine.ahead[upload.id] = reading.arrived
+    sending = asyncio.create_task(engine.send_ahead(upload, reading.arrived, reading.waits_for))
     try:
         ledger = await reading.finish(sending)
         if ledger.valid == 0:
             raise NothingToImport(file=upload.file_name, ledger=ledger.sentence(engine.language))
         ready = await engine.stores.outbox(lambda outbox: outbox.complete(upload.id, figures_of(ledger)))
         engine.tell(describe(ready))
-        await asyncio.wait({sending})  # a refusal it met is met again, and written down, by `send`
-        if (await engine.stores.outbox(lambda outbox: outbox.upload(upload.id))).paused:
+        if await _is_paused(engine, upload.id):
+            await stopped(sending)
+        else:
+            await asyncio.wait({sending})  # a refusal it met is met again, and written down, by `send`
+        if await _is_paused(engine, upload.id):  # asked once more: who resumed it meanwhile left it to this task
             return ready
         return await engine.send(upload.id)
     except Refusal as refusal:
@@ -335,6 +353,10 @@ async def _read_and_send(engine: Engine, upload: Upload, job: Job, unsent: Seque
     finally:
         engine.ahead.pop(upload.id, None)
         await stopped(sending)
+
+
+async def _is_paused(engine: Engine, upload_id: UUID) -> bool:
+    return (await engine.stores.outbox(lambda outbox: outbox.upload(upload_id))).paused
 
 
 async def _state(engine: Engine, upload_id: UUID) -> UploadState:

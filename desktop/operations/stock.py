@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from desktop.engine.engine import Engine
 from desktop.engine.transport import Call
 from desktop.operations.seen import Seen, every_page, look, name_of, recall
+from shared import clock
 from shared.contracts.base import Page
 from shared.contracts.stock import (
     MAX_VOIDED,
@@ -93,14 +94,32 @@ async def lots_of_import(engine: Engine, sku: str, import_id: UUID) -> list[Lot]
 
 async def unit_window(engine: Engine, query: UnitQuery, *, position: int = 0, limit: int = WINDOW_ROWS) -> UnitWindow:
     """Rows `position`... of the units that match, and how many there are. Never kept on this machine."""
-    asked = {
+    place = _asked(query) | {"position": position, "limit": limit}
+    return await engine.session.ask(Call("GET", f"/api/stock/{query.sku}/units/window", query=place), _WINDOW)
+
+
+def _asked(query: UnitQuery) -> dict[str, str | int | None]:
+    return {
         "state": None if query.state is None else query.state.value,
         "lot": None if query.lot is None else str(query.lot),
         "order": query.order.value,
-        "position": position,
-        "limit": limit,
     }
-    return await engine.session.ask(Call("GET", f"/api/stock/{query.sku}/units/window", query=asked), _WINDOW)
+
+
+async def search_units(engine: Engine, query: UnitQuery, tail: str, *, after: str | None = None) -> Seen[Page[Unit]]:
+    """Units whose card ends with `tail` (2 to 4 characters), from the row `after` of their list on.
+
+    The server looks at a stretch of the list at a time: goes on until some are found, or the list ends.
+    """
+    place = _asked(query) | {"tail": tail, "limit": WINDOW_ROWS}
+    position = int(after or 0)
+    while True:
+        call = Call("GET", f"/api/stock/{query.sku}/units/window", query=place | {"position": position})
+        found = await engine.session.ask(call, _WINDOW)
+        if found.items or found.next is None:
+            following = None if found.next is None else str(found.next)
+            return Seen(Page(items=found.items, next=following), as_of=clock.now(), live=True)
+        position = found.next
 
 
 async def units_at(engine: Engine, query: UnitQuery, ranges: Sequence[tuple[int, int]]) -> list[Unit]:

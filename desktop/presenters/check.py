@@ -320,6 +320,8 @@ class Check(Watched):
                 separator=read.separator,
                 expiry_order=read.expiry_order,
             )
+        elif look.goes_on:
+            self.options = look.preview.options
         under_way = self._checking = Checking(ids.new_id(), threading.Event())
         file, options = self.file, look.preview.options
         self._ask(

@@ -65,6 +65,7 @@ class Desk:
                 (stock.feed, ("stock", "sku", "lot", "unit")),
                 (stock.lots, ("stock", "sku", "lot", "unit")),
                 (stock.units.rows, ("stock", "sku", "lot", "unit")),
+                (stock.units.found, ("stock", "sku", "lot", "unit")),
             ):
                 if event.touches(*entities):
                     feed.renew(is_own=event.initiator is not None)

@@ -104,6 +104,7 @@ class Deeds(Watched):
         self._ask = ask
         self._latest = Latest()
         self.may_edit = Permission.STOCK_LOT_EDIT in frozenset(person.permissions)
+        self._is_supplier = person.supplier_id is not None
         self.pending: Deed | None = None
         self.gathering = False
         self.busy = False
@@ -116,7 +117,11 @@ class Deeds(Watched):
             return False
         if kind is DeedKind.WITHDRAW_IMPORT:
             return lot.import_id is not None and lot.working != "importing"
-        return _may(kind, lot)
+        return _may(kind, lot) and not self.is_the_shops(lot)
+
+    def is_the_shops(self, lot: Lot | None) -> bool:
+        """Whether the shop froze it, and this person is its supplier: then only the shop can do more with it."""
+        return self._is_supplier and lot is not None and lot.frozen_by_shop
 
     def propose(self, kind: DeedKind, lot: Lot) -> None:
         """Propose something about a lot, or about all lots of its import as they are on the server now."""

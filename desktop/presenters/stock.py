@@ -161,6 +161,7 @@ class Stock(Watched):
             self.lots.reload()
             if self.units.query is not None:
                 self.units.rows.reload()
+                self.units.found.reload()
 
     def follow_work(self) -> None:
         """Read again how far the server is."""

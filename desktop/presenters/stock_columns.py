@@ -56,6 +56,12 @@ def _lot_tone(lot: Lot) -> str:
     return tone(lot.state) if lot.working is None else "info"
 
 
+def _state_tip(lot: Lot) -> str:
+    """Why it is in this state, and whether the shop put it there."""
+    by_shop = in_words(("由店铺冻结", "Frozen by the shop")) if lot.frozen_by_shop else ""
+    return "\n".join(part for part in (by_shop, lot.reason) if part)
+
+
 def _last_day(lot: Lot) -> str:
     """The last day on which its keys are offered."""
     return "–" if lot.sell_until is None else formats.day(shop_day(lot.sell_until - timedelta(microseconds=1)))
@@ -104,7 +110,7 @@ def columns(alerts: Mapping[str, int], *, supplier: bool = True) -> tuple[Column
 
 LOT_COLUMNS = (
     Column[Lot]("number", lambda lot: lot_name(lot.number), code=True, sample="#123"),
-    Column[Lot]("state", lot_state, tone=_lot_tone, tip=lambda lot: lot.reason or "", sample="Withdrawing 99%"),
+    Column[Lot]("state", lot_state, tone=_lot_tone, tip=_state_tip, sample="Withdrawing 99%"),
     Column[Lot]("file", lambda lot: lot.file_name, stretch=True, sample="2026-03-01.xlsx", tip=_file_tip),
     Column[Lot]("expires", lambda lot: formats.day(lot.expires_on), sample="2026-03-02", tip=_expiry_tip),
     Column[Lot]("last_day", _last_day, sample="2026-03-02", spare=True, tip=lambda lot: formats.moment(lot.sell_until)),

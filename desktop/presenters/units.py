@@ -10,6 +10,7 @@ from uuid import UUID
 from desktop.operations import stock
 from desktop.operations.stock import UnitQuery
 from desktop.presenters.deeds import MOST_VOIDED, Deeds
+from desktop.presenters.feed import Feed
 from desktop.presenters.ports import Ask, Latest
 from desktop.presenters.stock_columns import UNIT_COLUMNS
 from desktop.presenters.watching import Watched
@@ -25,6 +26,10 @@ ORDERS: dict[str, tuple[UnitOrder, UnitOrder]] = {
 """Columns that sort: up, down."""
 
 
+SHORTEST_TAIL, LONGEST_TAIL = 2, 4
+"""Characters of a card's end that may be searched for: no more of it is stored, or may be in an address."""
+
+
 class TooManyToVoid(BadInput):
     """More units were picked than one deed may void."""
 
@@ -38,7 +43,9 @@ class Units(Watched):
 
     Attributes:
         rows: the list.
-        query: what it shows, or None while no SKU is looked into.
+        tail: the end of a card that is searched for; empty when it is not.
+        found: the units of the list whose card ends so.
+        query: what both show, or None while no SKU is looked into.
         gathering: the picked units are being read, to tell what voiding them would do.
         history: what happened to the unit that is looked into, or None.
         error: why something did not come.
@@ -50,6 +57,8 @@ class Units(Watched):
         self._deeds = deeds
         self._latest = Latest()
         self.rows: Windowed[Unit] = Windowed(ask, UNIT_COLUMNS)
+        self.tail = ""
+        self.found: Feed[Unit] = Feed(ask, UNIT_COLUMNS)
         self.query: UnitQuery | None = None
         self.gathering = False
         self.history: UnitHistory | None = None
@@ -66,6 +75,8 @@ class Units(Watched):
         self.query, self.error, self.gathering = None, None, False
         self._latest.only(self._failed)
         self.look_into(None)
+        self.tail = ""
+        self.found.clear()
         self.rows.clear()
 
     def show(self, query: UnitQuery) -> None:
@@ -74,7 +85,23 @@ class Units(Watched):
             return
         self.query, self.error = query, None
         self.rows.show(lambda engine, position, limit: stock.unit_window(engine, query, position=position, limit=limit))
+        self._search_again()
         self.changed()
+
+    def search(self, text: str) -> None:
+        """Show the units whose card ends so; all of the list when the text is too short to tell them apart."""
+        end = text.strip()[-LONGEST_TAIL:]
+        tail = end if len(end) >= SHORTEST_TAIL else ""
+        if tail != self.tail:
+            self.tail = tail
+            self._search_again()
+            self.changed()
+
+    def _search_again(self) -> None:
+        query, tail = self.query, self.tail
+        self.found.clear()
+        if query is not None and tail:
+            self.found.show(lambda engine, after: stock.search_units(engine, query, tail, after=after))
 
     def filter(self, *, state: UnitState | None, lot: UUID | None) -> None:
         """Only units of this state and lot; None for all."""
@@ -96,6 +123,10 @@ class Units(Watched):
         if picked > MOST_VOIDED:
             self._failed(TooManyToVoid(picked=picked, most=MOST_VOIDED))
             return
+        if self.tail:
+            units = [unit for first, last in ranges for unit in self.found.rows[first : last + 1]]
+            self._deeds.propose_void(query.sku, units)
+            return
         self.gathering, self.error = True, None
         then = self._latest.only(partial(self._gathered, query.sku))
         self._ask(lambda engine: stock.units_at(engine, query, ranges), then, self._latest.also(self._failed))
@@ -103,7 +134,8 @@ class Units(Watched):
 
     def unit_at(self, row: int) -> Unit | None:
         """The unit in a row that is here."""
-        return self.rows.listing.item(row) if row >= 0 else None
+        listing = self.found.listing if self.tail else self.rows.listing
+        return listing.item(row) if row >= 0 else None
 
     def look_into(self, unit: Unit | None) -> None:
         """Read what happened to a unit; None closes."""

@@ -58,6 +58,7 @@ QPushButton[role="primary"]:hover { background: $accent_hover; border-color: $ac
 QPushButton[role="primary"]:focus { border: 2px solid $text; }
 QPushButton[role="primary"]:disabled { background: $neutral_soft; color: $muted; border-color: $line; }
 QPushButton[role="danger"] { color: $danger; border-color: $danger; }
+QPushButton[role="danger"]:disabled { color: $muted; border-color: $line; }
 QPushButton[role="link"] { background: transparent; border: none; color: $accent; padding: 4px 6px; }
 QPushButton[role="link"]:hover { text-decoration: underline; }
 QPushButton[role="link"]:focus { border: 2px solid $focus; padding: 2px 4px; }

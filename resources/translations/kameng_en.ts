@@ -596,6 +596,10 @@
         <translation>Withdraw the whole file</translation>
     </message>
     <message>
+        <source>复制所选批次的编号</source>
+        <translation>Copy the selected lot’s id</translation>
+    </message>
+    <message>
         <source>作废所选卡密</source>
         <translation>Void the selected keys</translation>
     </message>
@@ -1219,10 +1223,6 @@
 <context>
     <name>HistoryPeek</name>
     <message>
-        <source>关闭经过</source>
-        <translation>Close the history</translation>
-    </message>
-    <message>
         <source>这张卡密的经过</source>
         <translation>What happened to this key</translation>
     </message>
@@ -1673,6 +1673,10 @@
         <translation>Imported files make lots by expiry, cost and uses.</translation>
     </message>
     <message>
+        <source>复制批次编号，供服务器命令使用</source>
+        <translation>Copy the lot’s id, for commands of the server</translation>
+    </message>
+    <message>
         <source>冻结</source>
         <translation>Freeze</translation>
     </message>
@@ -1687,6 +1691,10 @@
     <message>
         <source>撤回整个文件</source>
         <translation>Withdraw the whole file</translation>
+    </message>
+    <message>
+        <source>该批次由店铺冻结，只能由店铺解冻或撤回，请与店铺联系。</source>
+        <translation>The shop froze this lot: only the shop can release or withdraw it. Please contact the shop.</translation>
     </message>
     <message>
         <source>批次</source>
@@ -3023,6 +3031,10 @@
         <source>按名称或编码筛选，或粘贴多行卡密 ( / )</source>
         <translation>Filter by name or code, or paste keys ( / )</translation>
     </message>
+    <message>
+        <source>已复制批次 {lot} 的编号</source>
+        <translation>Copied the id of lot {lot}</translation>
+    </message>
     <message numerus="yes">
         <source>已冻结，%n 张停止销售</source>
         <translation>
@@ -3123,6 +3135,22 @@
     <message>
         <source>换一个状态或批次看看。</source>
         <translation>Try another state or lot.</translation>
+    </message>
+    <message>
+        <source>以这几位结尾的卡密，内容已隐藏</source>
+        <translation>Card keys that end so, with their content hidden</translation>
+    </message>
+    <message>
+        <source>没有以“{tail}”结尾的卡密</source>
+        <translation>No card key ends with “{tail}”</translation>
+    </message>
+    <message>
+        <source>只比较末尾几位；有整张卡密时，请用“查找卡密”。</source>
+        <translation>Only the last characters are compared; for whole card keys, use “Find keys”.</translation>
+    </message>
+    <message>
+        <source>卡密末 2–4 位</source>
+        <translation>Key’s last 2–4</translation>
     </message>
     <message>
         <source>只看一个批次</source>

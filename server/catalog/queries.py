@@ -115,6 +115,11 @@ def sku_terms(tx: Tx, sku_ids: Sequence[UUID]) -> dict[UUID, SaleTerms]:
     return {row.id: _terms(row) for row in tx.execute(_terms_query().where(Sku.id.in_(set(sku_ids))))}
 
 
+def lock_sku(tx: Tx, sku_id: UUID) -> None:
+    """Let no two transactions at once write what a SKU has one of. Orders and imports of it do not wait."""
+    tx.execute(select(Sku.id).where(Sku.id == sku_id).with_for_update(key_share=True))
+
+
 def some_ignore_case(tx: Tx) -> bool:
     """Whether the shop has a product whose keys are compared without looking at their case."""
     return tx.scalars(select(Product.id).where(Product.key_ignore_case.is_(True)).limit(1)).first() is not None

@@ -1,6 +1,7 @@
 """The continuous checks of stock, ledger, payments and refunds: one function each, set-based, read-only.
 
 `kameng-server check` prints them and the worker runs them; a violation names rows and never repairs anything.
+Identifiers are those of money-and-stock.md 2.4 and 3.6. What changed lately is looked at by `look`.
 """
 
 from __future__ import annotations
@@ -21,30 +22,20 @@ from server.payments.model import PaymentException
 from server.stock.model import Delivery, StockUnit
 from shared.states import UnitState
 
-CHECKS: tuple[Callable[[Tx], Finding | None], ...] = (
+Check = Callable[..., Finding | None]
+
+BY_ORDER: tuple[Check, ...] = (
     stock.sold_units_are_delivered_once,
     stock.deliveries_are_of_sold_units,
     stock.held_units_wait_for_payment,
-    stock.lot_counts_are_true,
-    stock.every_unit_has_its_secret,
-    stock.no_free_unit_is_forgotten,
-    stock.given_back_units_are_free,
-    stock.named_void_units_are_void,
-    stock.what_was_withdrawn_is_gone,
     stock.pending_orders_hold_what_they_promise,
-    ledger.balances_sum_to_zero,
-    ledger.balances_are_their_transfers,
-    ledger.balances_keep_their_floor,
     ledger.delivered_orders_leave_no_escrow,
     ledger.delivered_orders_have_their_journals,
     ledger.sales_are_of_delivered_orders,
     payments.paid_attempts_are_booked,
     payments.bookings_are_of_paid_attempts,
     payments.escrow_clears,
-    payments.suspense_is_what_was_set_aside,
-    payments.money_set_aside_has_its_exception,
     payments.paid_money_is_somewhere,
-    payments.kept_callbacks_are_asked_about,
     refunds.refunds_stay_within_payments,
     refunds.refunds_stay_within_lines,
     refunds.lines_sum_to_their_refund,
@@ -54,6 +45,32 @@ CHECKS: tuple[Callable[[Tx], Finding | None], ...] = (
     refunds.refunds_are_followed,
     refunds.replacements_are_delivered,
 )
+"""Those that can look at some orders alone: `check(tx, scope)`. Refunds without an order wait for the night."""
+
+BY_LOT: tuple[Check, ...] = (
+    stock.lot_counts_are_true,
+    stock.every_unit_has_its_secret,
+    stock.no_free_unit_is_forgotten,
+)
+"""Those that can look at some lots alone; each reads all their units."""
+
+EACH_TIME: tuple[Check, ...] = (
+    stock.lots_that_sell_are_on_the_shelf,
+    stock.lots_are_on_the_shelf_once,
+    stock.given_back_units_are_free,
+    stock.named_void_units_are_void,
+    stock.what_was_withdrawn_is_gone,
+    ledger.balances_sum_to_zero,
+    ledger.balances_keep_their_floor,
+    payments.suspense_is_what_was_set_aside,
+    payments.money_set_aside_has_its_exception,
+)
+"""Those whose tables stay small."""
+
+AT_NIGHT: tuple[Check, ...] = (ledger.balances_are_their_transfers, payments.kept_callbacks_are_asked_about)
+"""Those that read all that ever was."""
+
+CHECKS = (*BY_ORDER, *BY_LOT, *EACH_TIME, *AT_NIGHT)
 
 
 @dataclass(frozen=True, slots=True)

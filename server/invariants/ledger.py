@@ -7,6 +7,7 @@ from sqlalchemy.orm import aliased
 
 from server.db import Tx
 from server.invariants.finding import DELIVERED_STATES, Finding, found
+from server.invariants.scope import EVERYTHING, Scope
 from server.ledger.model import LedgerAccount, LedgerBalance, LedgerJournal, LedgerTransfer
 from server.orders.model import Order, OrderLine
 from server.payments.refunds.model import Refund, RefundLine, Replacement
@@ -53,27 +54,28 @@ def balances_keep_their_floor(tx: Tx) -> Finding | None:
     return found(tx, "L3", "余额低于下限 / a balance below its floor", query)
 
 
-def sales_are_of_delivered_orders(tx: Tx) -> Finding | None:
+def sales_are_of_delivered_orders(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:
     """L9: money left escrow for a delivery only."""
     delivered = exists().where(Order.id == LedgerJournal.order_id, Order.delivered_at.is_not(None))
-    query = select(LedgerJournal.key).where(LedgerJournal.code == "SALE", ~delivered)
+    mine = scope.orders(LedgerJournal.order_id)
+    query = select(LedgerJournal.key).where(LedgerJournal.code == "SALE", ~delivered, mine)
     return found(tx, "L9", "已分账的订单没有发货 / a sale without a delivery", query)
 
 
-def delivered_orders_leave_no_escrow(tx: Tx) -> Finding | None:
+def delivered_orders_leave_no_escrow(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:
     """L5: of each delivered order, its amount left escrow by its sale, to the fen."""
     query = (
         select(Order.code)
         .join(LedgerJournal, LedgerJournal.order_id == Order.id)
         .join(LedgerTransfer, LedgerTransfer.journal_id == LedgerJournal.id)
-        .where(Order.state.in_(DELIVERED_STATES), LedgerJournal.code == "SALE")
+        .where(Order.state.in_(DELIVERED_STATES), LedgerJournal.code == "SALE", scope.orders(Order.id))
         .group_by(Order.id, Order.code, Order.amount_fen)
         .having(func.sum(LedgerTransfer.amount_fen) != Order.amount_fen)
     )
     return found(tx, "L5", "订单金额没有分完 / a sale's parts are not its amount", query)
 
 
-def delivered_orders_have_their_journals(tx: Tx) -> Finding | None:
+def delivered_orders_have_their_journals(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:
     """L9: each delivered order has its PAY (or ATTACH) and its SALE, and its sold units.
 
     More of them where some were replaced, fewer where some went back unseen.
@@ -96,6 +98,7 @@ def delivered_orders_have_their_journals(tx: Tx) -> Finding | None:
     returned = select(func.coalesce(func.sum(RefundLine.quantity), 0)).join(Refund, Refund.id == RefundLine.refund_id)
     fewer = returned.where(*back).scalar_subquery()
     query = select(Order.code).where(
+        scope.orders(Order.id),
         Order.state.in_(DELIVERED_STATES),
         or_(~posted("PAY", "ATTACH"), ~posted("SALE"), units != wanted + more - fewer),
     )

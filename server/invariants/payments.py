@@ -9,6 +9,7 @@ from sqlalchemy.orm import aliased
 
 from server.db import Tx
 from server.invariants.finding import DELIVERED_STATES, Finding, found
+from server.invariants.scope import EVERYTHING, Scope
 from server.ledger.model import LedgerAccount, LedgerBalance, LedgerJournal, LedgerTransfer
 from server.orders.model import Order
 from server.payments.model import PaymentAttempt, PaymentCallback, PaymentException, UnmatchedPayment
@@ -33,7 +34,7 @@ def _key(table: type[PaymentAttempt | UnmatchedPayment], code: str) -> ColumnEle
     return literal("payment:") + table.channel + ":" + table.provider_no + ":" + code
 
 
-def paid_attempts_are_booked(tx: Tx) -> Finding | None:
+def paid_attempts_are_booked(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:
     """L4: each paid attempt put exactly its amount into escrow, or aside where its order was paid already."""
     received = case((LedgerJournal.code == "CORRECT", -LedgerTransfer.amount_fen), else_=LedgerTransfer.amount_fen)
     its = or_(*(LedgerJournal.key == _key(PaymentAttempt, code) for code in ("pay", "suspense", "correct")))
@@ -41,25 +42,26 @@ def paid_attempts_are_booked(tx: Tx) -> Finding | None:
         select(PaymentAttempt.out_trade_no)
         .outerjoin(LedgerJournal, its)
         .outerjoin(LedgerTransfer, LedgerTransfer.journal_id == LedgerJournal.id)
-        .where(PaymentAttempt.state == AttemptState.PAID.value)
+        .where(PaymentAttempt.state == AttemptState.PAID.value, scope.orders(PaymentAttempt.order_id))
         .group_by(PaymentAttempt.id, PaymentAttempt.out_trade_no, PaymentAttempt.amount_fen)
         .having(func.coalesce(func.sum(received), 0) != PaymentAttempt.amount_fen)
     )
     return found(tx, "L4", "收款没有入账 / a payment that is not booked", query)
 
 
-def bookings_are_of_paid_attempts(tx: Tx) -> Finding | None:
+def bookings_are_of_paid_attempts(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:
     """L4: what was booked as received was paid: each PAY or ATTACH is that of a paid attempt of its order."""
     paid = exists().where(
         PaymentAttempt.order_id == LedgerJournal.order_id,
         PaymentAttempt.state == AttemptState.PAID.value,
         or_(*(LedgerJournal.key == _key(PaymentAttempt, code) for code in ("pay", "attach"))),
     )
-    query = select(LedgerJournal.key).where(LedgerJournal.code.in_(("PAY", "ATTACH")), ~paid)
+    mine = scope.orders(LedgerJournal.order_id)
+    query = select(LedgerJournal.key).where(LedgerJournal.code.in_(("PAY", "ATTACH")), ~paid, mine)
     return found(tx, "L4", "入账却没有收款 / booked, but nobody paid", query)
 
 
-def escrow_clears(tx: Tx) -> Finding | None:
+def escrow_clears(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:
     """L4: an order that waits for nothing has no money in escrow; one that was paid for nothing yet has all of it.
 
     An order with a refund under way is left out: its shares come back into escrow until the channel has paid.
@@ -71,7 +73,7 @@ def escrow_clears(tx: Tx) -> Finding | None:
         .join(LedgerTransfer, LedgerTransfer.journal_id == LedgerJournal.id)
         .join(credit, credit.id == LedgerTransfer.credit_id)
         .join(debit, debit.id == LedgerTransfer.debit_id)
-        .where(or_(credit.kind == "escrow", debit.kind == "escrow"))
+        .where(or_(credit.kind == "escrow", debit.kind == "escrow"), scope.orders(LedgerJournal.order_id))
         .group_by(LedgerJournal.order_id)
         .subquery()
     )
@@ -111,7 +113,7 @@ def money_set_aside_has_its_exception(tx: Tx) -> Finding | None:
     return found(tx, "P3", "挂账款项不在异常列表 / money set aside that nobody is to decide on", query)
 
 
-def paid_money_is_somewhere(tx: Tx) -> Finding | None:
+def paid_money_is_somewhere(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:
     """P1: money paid is never lost: its order is delivered or refunded, or an exception names this very money.
 
     Not one about other money for the same attempt, such as a callback with a wrong amount before the right one.
@@ -125,7 +127,7 @@ def paid_money_is_somewhere(tx: Tx) -> Finding | None:
     query = (
         select(PaymentAttempt.out_trade_no, literal(" "), Order.code)
         .join(Order, Order.id == PaymentAttempt.order_id)
-        .where(ended, ~named)
+        .where(ended, ~named, scope.orders(PaymentAttempt.order_id))
     )
     return found(tx, "P1", "已付款却未发货也不在异常列表 / paid, neither delivered nor an exception", query)
 

@@ -6,6 +6,7 @@ from sqlalchemy import ColumnElement, and_, exists, func, literal, or_, select
 
 from server.db import Tx
 from server.invariants.finding import Finding, found
+from server.invariants.scope import EVERYTHING, Scope
 from server.ledger.model import LedgerJournal, LedgerTransfer
 from server.orders.model import Order, OrderLine
 from server.payments.model import PaymentAttempt
@@ -19,26 +20,26 @@ _live = Refund.state.not_in(_WITHOUT_MONEY)
 _of_sale = and_(Refund.unmatched_id.is_(None), Refund.cause != RefundCause.PAID_TWICE.value)
 
 
-def refunds_stay_within_payments(tx: Tx) -> Finding | None:
+def refunds_stay_within_payments(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:
     """R1: the live refunds of a payment sum to no more than it."""
     query = (
         select(PaymentAttempt.out_trade_no)
         .join(Refund, and_(Refund.attempt_id == PaymentAttempt.id, Refund.unmatched_id.is_(None)))
-        .where(_live)
+        .where(_live, scope.orders(PaymentAttempt.order_id))
         .group_by(PaymentAttempt.id, PaymentAttempt.out_trade_no, PaymentAttempt.amount_fen)
         .having(func.sum(Refund.amount_fen) > PaymentAttempt.amount_fen)
     )
     return found(tx, "R1", "退款超过付款 / refunded more than was paid", query)
 
 
-def refunds_stay_within_lines(tx: Tx) -> Finding | None:
+def refunds_stay_within_lines(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:
     """R1: of no line more comes back than its amount, its supplier's share, or the platform's."""
     query = (
         select(Order.code)
         .join(OrderLine, OrderLine.order_id == Order.id)
         .join(RefundLine, RefundLine.order_line_id == OrderLine.id)
         .join(Refund, Refund.id == RefundLine.refund_id)
-        .where(_live)
+        .where(_live, scope.orders(Order.id))
         .group_by(OrderLine.id, Order.code, OrderLine.supplier_fen, OrderLine.fee_fen)
         .having(
             or_(
@@ -50,11 +51,12 @@ def refunds_stay_within_lines(tx: Tx) -> Finding | None:
     return found(tx, "R1", "退款超过订单行 / refunded more than a line", query)
 
 
-def lines_sum_to_their_refund(tx: Tx) -> Finding | None:
+def lines_sum_to_their_refund(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:
     """R2: what a refund takes of its lines is its amount, and each part has its shares."""
     query = (
         select(Refund.out_refund_no)
         .join(RefundLine, RefundLine.refund_id == Refund.id)
+        .where(scope.orders(Refund.order_id))
         .group_by(Refund.id, Refund.out_refund_no, Refund.amount_fen)
         .having(
             or_(
@@ -66,12 +68,13 @@ def lines_sum_to_their_refund(tx: Tx) -> Finding | None:
     return found(tx, "R2", "退款明细与金额不符 / a refund is not its lines", query)
 
 
-def orders_count_their_refunds(tx: Tx) -> Finding | None:
+def orders_count_their_refunds(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:
     """R3: an order counts exactly the money that went back of its sale, and its state says so."""
     back = (Refund.order_id == Order.id, Refund.state == RefundState.SUCCEEDED.value, _of_sale)
     total = select(func.coalesce(func.sum(Refund.amount_fen), 0)).where(*back).scalar_subquery()
     is_refunded = Order.state == OrderState.REFUNDED.value
     query = select(Order.code).where(
+        scope.orders(Order.id),
         or_(Order.refunded_fen > 0, is_refunded),
         or_(
             Order.refunded_fen != total,
@@ -82,23 +85,25 @@ def orders_count_their_refunds(tx: Tx) -> Finding | None:
     finding = found(tx, "R3", "订单的退款合计不符 / an order counts its refunds wrongly", query)
     uncounted = select(Refund.out_refund_no).join(Order, Order.id == Refund.order_id)
     lost = uncounted.where(Refund.state == RefundState.SUCCEEDED.value, _of_sale, Order.refunded_fen == 0)
+    lost = lost.where(scope.orders(Order.id))
     return finding or found(tx, "R3", "退款没有计入订单 / a refund that its order does not count", lost)
 
 
-def refunds_have_their_journals(tx: Tx) -> Finding | None:
+def refunds_have_their_journals(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:
     """R4: what was refunded was booked, for its amount; what is at a channel came back into escrow."""
     has_lines = exists().where(RefundLine.refund_id == Refund.id)
     succeeded = Refund.state == RefundState.SUCCEEDED.value
     reversed_ = and_(has_lines, or_(succeeded, Refund.state.in_(_AT_CHANNEL)))
     closed = and_(Refund.state == RefundState.CLOSED.value, _booked("reverse") > 0)
     query = select(Refund.out_refund_no).where(
+        scope.orders(Refund.order_id),
         or_(
             and_(succeeded, _booked("paid") != Refund.amount_fen),
             and_(~succeeded, _booked("paid") != 0),
             and_(reversed_, _booked("reverse") != Refund.amount_fen),
             and_(reversed_, _booked("restore") != 0),
             and_(closed, _booked("restore") != _booked("reverse")),
-        )
+        ),
     )
     return found(tx, "R4", "退款账目不符 / a refund lacks journals or has others", query)
 
@@ -114,22 +119,25 @@ def _booked(event: str) -> ColumnElement[int]:
     return query.correlate(Refund).scalar_subquery()
 
 
-def journals_are_of_refunds(tx: Tx) -> Finding | None:
+def journals_are_of_refunds(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:
     """R4: no money was booked as refunded but by a refund that succeeded."""
     key = literal("refund:") + Refund.out_refund_no + literal(":paid")
     made = exists().where(LedgerJournal.key == key, Refund.state == RefundState.SUCCEEDED.value)
-    query = select(LedgerJournal.key).where(LedgerJournal.code == "REFUND", ~made)
+    mine = scope.orders(LedgerJournal.order_id)
+    query = select(LedgerJournal.key).where(LedgerJournal.code == "REFUND", ~made, mine)
     return found(tx, "R4", "账上有退款却没有退款单 / booked as refunded, but by no refund", query)
 
 
-def refunds_are_followed(tx: Tx) -> Finding | None:
+def refunds_are_followed(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:
     """R5: a refund at its channel is asked about again, until its outcome is final."""
-    query = select(Refund.out_refund_no).where(Refund.state.in_(_AT_CHANNEL), Refund.query_at.is_(None))
+    asked = (Refund.state.in_(_AT_CHANNEL), Refund.query_at.is_(None))
+    query = select(Refund.out_refund_no).where(*asked, scope.orders(Refund.order_id))
     return found(tx, "R5", "无人跟进的退款 / a refund that nobody asks about", query)
 
 
-def replacements_are_delivered(tx: Tx) -> Finding | None:
+def replacements_are_delivered(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:
     """R6: who gave up a key for another one has the other one."""
     mine = and_(Delivery.order_line_id == Replacement.order_line_id, Delivery.seq == Replacement.new_seq)
-    query = select(Replacement.order_line_id, Replacement.seq).outerjoin(Delivery, mine).where(Delivery.seq.is_(None))
+    query = select(Replacement.order_line_id, Replacement.seq).outerjoin(Delivery, mine)
+    query = query.where(Delivery.seq.is_(None), scope.lines(Replacement.order_line_id))
     return found(tx, "R6", "补发的卡密没有交付 / a replacement that was not delivered", query)

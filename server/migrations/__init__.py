@@ -17,13 +17,14 @@ from server import audit, changes, jobs
 from server.catalog import model as catalog
 from server.db import Base, Database
 from server.identity import model as identity
+from server.invariants import look
 from server.ledger import model as ledger
 from server.orders import model as orders
 from server.payments import model as payments
 from server.payments.refunds import model as refunds
 from server.stock import model as stock
 
-MODELS = (audit, catalog, changes, identity, jobs, ledger, orders, payments, refunds, stock)
+MODELS = (audit, catalog, changes, identity, jobs, ledger, look, orders, payments, refunds, stock)
 """Every file that declares tables: importing them fills the metadata."""
 
 METADATA = Base.metadata

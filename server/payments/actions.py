@@ -341,9 +341,11 @@ def _write(tx: Tx, work: _Work) -> None:
     raising.write(tx, work.exceptions)
     ledger.post(tx, work.journals)
     stocked = {(line.sku_id, line.supplier_id) for _, lines in work.sold for line in lines}
-    changes.append_many(
-        tx, [changes.Changed("sku", sku, domain="stock", supplier_id=supplier) for sku, supplier in stocked]
-    )
+    told = [changes.Changed("sku", sku, domain="stock", supplier_id=supplier) for sku, supplier in stocked]
+    for order_id in {attempt.order_id for attempt, _ in work.paid} - {one.order.id for one in work.moves}:
+        suppliers = {line.supplier_id for line in work.lines[order_id]}
+        told += [changes.Changed("order", order_id, domain="orders", supplier_id=one) for one in suppliers]
+    changes.append_many(tx, told)
     for attempt, _ in work.paid:
         signals.ring(tx, attempt.order_id)
 

@@ -8,17 +8,19 @@ exact count. Callers run inside the batcher, hold existing orders before they co
 
 from __future__ import annotations
 
+import random
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, bindparam, delete, func, insert, or_, select, tuple_
+from sqlalchemy import ARRAY, bindparam, delete, func, insert, select, true, tuple_
 
-from server.db import Tx, rows_changed, spelling, table_of, tell
-from server.stock import withdrawal
+from server.db import Spelling, Tx, rows_changed, spelling, table_of, tell
+from server.stock import shelf, withdrawal
 from server.stock.claims import marking, picking, returned
 from server.stock.claims.picking import Lot
 from server.stock.model import Delivery, StockCursor, StockLot, StockUnit, StockVoid
@@ -28,6 +30,12 @@ _CURSOR = table_of(StockCursor)
 
 FIRST_LOTS = 8
 """How many lots of a SKU a claim looks at first; when they do not reach, it looks at eight times as many, and so on."""
+
+FIRST_LOTS_OF_EACH = 2
+"""How many it looks at first when it is for many SKUs: one nearly always reaches."""
+
+VERSION_WRITES = 8
+"""How often a cursor is written until its version goes up, about: each time would write all its index entries anew."""
 
 
 StockOutOfStep = picking.StockOutOfStep
@@ -56,12 +64,6 @@ class StockCame:
     """News of a committed transaction: a SKU may have more to sell than it had. Listeners forget what they knew."""
 
     sku_id: UUID
-
-
-def sellable(now: object) -> tuple[ColumnElement[bool], ...]:
-    """What a cursor must be for its lot to be sold from at `now`, an instant or a bound parameter."""
-    over = or_(_CURSOR.c.sell_until.is_(None), _CURSOR.c.sell_until > now)
-    return (_CURSOR.c.selling.is_(True), _CURSOR.c.free > 0, over)
 
 
 @dataclass(slots=True)
@@ -165,6 +167,9 @@ class Desk:
                     for seq in line.seqs
                 ],
             )
+            for line in back:
+                for seq in line.seqs:
+                    self.lots[self.units[line.sku_id][seq]].came_back(seq)
             came(self.tx, {line.sku_id for line in back})
         if any(line.seqs for line in void):
             self._let_go(void, source, UnitState.VOID)
@@ -185,14 +190,19 @@ class Desk:
         """Store where the cursors stand now; exactly these, which nobody else could change."""
         connection = self.tx.connection()
         engine = spelling(connection.dialect)
-        rows = [
-            (lot.next_seq, *[lot.change[state] for state in _COUNTED], engine.as_id(lot.lot_id))
-            for lot in self.lots.values()
-            if any(lot.change.values())
-        ]
+        moved = [lot for lot in self.lots.values() if lot.moved]
+        rows = []
+        for lot in moved:
+            key = engine.as_id(lot.lot_id), lot.version
+            raised = (lot.version + (not _CHANCE.randrange(VERSION_WRITES)),) if engine.keeps_versions else ()
+            rows.append((lot.next_seq, lot.returned_from, *[lot.change[state] for state in _COUNTED], *raised, *key))
         if rows:
-            written = connection.exec_driver_sql(_WRITE_CURSOR.format(mark=engine.mark), rows)
+            written = connection.exec_driver_sql(_write_cursor(engine), rows)
             _require(rows_changed(written), len(rows))
+        selling = [lot for lot in moved if lot.selling]
+        shelf.take_off(self.tx, [(lot.sku_id, lot.rank, lot.lot_id) for lot in selling if lot.is_used_up])
+        if revived := [lot.lot_id for lot in selling if lot.was_used_up and not lot.is_used_up]:
+            shelf.put_on(self.tx, revived)
 
     def _only(self, line: LineUnits, lots: Container[UUID], *, inside: bool) -> LineUnits:
         seqs = (seq for seq in line.seqs if (self.units[line.sku_id][seq] in lots) is inside)
@@ -271,54 +281,16 @@ def desk(tx: Tx, *, at: datetime, wants: Sequence[Want] = (), held: Sequence[Lin
     opened.write()
 
 
-# Statements of the hot path are made once: making one costs as much as running it. They are of columns, not of
-# mapped classes, and run on the connection: a session would take as long again to find out that nothing is loaded.
-_AT = bindparam("now", type_=_CURSOR.c.sell_until.type)
-_PLANNED = (
-    select(_CURSOR.c.lot_id, _CURSOR.c.free)
-    .where(_CURSOR.c.sku_id == bindparam("sku"), *sellable(_AT))
-    .order_by(_CURSOR.c.rank)
-    .limit(bindparam("most"))
-)
-_RANKED = (
-    select(
-        _CURSOR.c.sku_id,
-        _CURSOR.c.lot_id,
-        _CURSOR.c.free,
-        _CURSOR.c.rank.label("place"),
-        func.sum(_CURSOR.c.free)
-        .over(partition_by=_CURSOR.c.sku_id, order_by=_CURSOR.c.rank, rows=(None, -1))
-        .label("before"),
-    )
-    .where(_CURSOR.c.sku_id.in_(bindparam("skus", expanding=True)), *sellable(_AT))
-    .subquery()
-)
-_PLANNED_TOGETHER = (
-    select(_RANKED.c.sku_id, _RANKED.c.lot_id, _RANKED.c.free)
-    .where(or_(_RANKED.c.before.is_(None), _RANKED.c.before < bindparam("need")))
-    .order_by(_RANKED.c.sku_id, _RANKED.c.place)
-)
-
-
 def _plan(tx: Tx, need: dict[UUID, int], at: datetime) -> dict[UUID, list[UUID]]:
     """The first lots of each SKU that reach, or all of them when they do not. Read without a lock, so only a plan."""
-    connection = tx.connection()
-    if len(need) > 1:
-        found: dict[UUID, list[tuple[UUID, int]]] = defaultdict(list)
-        asked = {"skus": list(need), "now": at, "need": max(need.values())}
-        for sku_id, lot_id, free in connection.execute(_PLANNED_TOGETHER, asked):
-            found[sku_id].append((lot_id, free))
-        return {sku_id: _reaching(lots, need[sku_id]) for sku_id, lots in found.items()}
-    planned: dict[UUID, list[UUID]] = {}
-    for sku_id, count in need.items():
-        most = FIRST_LOTS
-        while True:
-            lots = [(row[0], row[1]) for row in connection.execute(_PLANNED, {"sku": sku_id, "now": at, "most": most})]
-            if len(lots) < most or sum([free for _, free in lots]) >= count:
-                break
-            most *= 8
-        planned[sku_id] = _reaching(lots, count)
-    return planned
+    found: dict[UUID, list[tuple[UUID, int]]] = {}
+    short, most = list(need), FIRST_LOTS if len(need) == 1 else FIRST_LOTS_OF_EACH
+    while short:
+        found |= shelf.first_lots(tx, short, at, most=most)
+        full = [sku_id for sku_id in short if len(found.get(sku_id, ())) == most]
+        short = [sku_id for sku_id in full if sum([free for _, free in found[sku_id]]) < need[sku_id]]
+        most *= 8
+    return {sku_id: _reaching(lots, need[sku_id]) for sku_id, lots in found.items()}
 
 
 def _reaching(lots: list[tuple[UUID, int]], need: int) -> list[UUID]:
@@ -326,35 +298,59 @@ def _reaching(lots: list[tuple[UUID, int]], need: int) -> list[UUID]:
     for lot_id, free in lots:
         if need <= 0:
             break
-        chosen.append(lot_id)
-        need -= free
+        if free:
+            chosen.append(lot_id)
+            need -= free
     return chosen
 
 
+# Statements of the hot path are made once: making one costs as much as running it. They are of columns, not of
+# mapped classes, and run on the connection: a session would take as long again to find out that nothing is loaded.
+_LOT = (
+    _CURSOR.c.lot_id,
+    _CURSOR.c.version,
+    _CURSOR.c.sku_id,
+    _CURSOR.c.rank,
+    _CURSOR.c.selling,
+    _CURSOR.c.sell_until,
+    _CURSOR.c.first_seq,
+    _CURSOR.c.next_seq,
+    _CURSOR.c.end_seq,
+    _CURSOR.c.returned_from,
+    _CURSOR.c.free,
+    _CURSOR.c.held,
+    _CURSOR.c.imported,
+)
 _LOCK_CURSORS = (
-    select(
-        _CURSOR.c.lot_id,
-        _CURSOR.c.sku_id,
-        _CURSOR.c.rank,
-        _CURSOR.c.selling,
-        _CURSOR.c.sell_until,
-        _CURSOR.c.first_seq,
-        _CURSOR.c.next_seq,
-        _CURSOR.c.end_seq,
-        _CURSOR.c.free,
-        _CURSOR.c.imported,
-    )
+    select(*_LOT)
     .where(_CURSOR.c.lot_id.in_(bindparam("lots", expanding=True)))
-    # PostgreSQL locks in this order; MariaDB locks while it reads, which is the order of the primary key: the same.
+    # MariaDB locks while it reads, which is the order of the primary key: the same.
     .order_by(_CURSOR.c.lot_id)
     .with_for_update()
 )
+_ASKED = (
+    func.unnest(bindparam("lots", type_=ARRAY(_CURSOR.c.lot_id.type)))
+    .table_valued(_CURSOR.c.lot_id)
+    .render_derived("asked")
+)
+_NEWEST = (
+    select(*_LOT)
+    .where(_CURSOR.c.lot_id == _ASKED.c.lot_id)
+    .order_by(*shelf.NEWEST)
+    .limit(1)
+    .with_for_update()
+    .lateral("newest")
+)
+_LOCK_NEWEST = select(_NEWEST).select_from(_ASKED.join(_NEWEST, true()))
+"""The same where old versions stay: one lot after the other as they are asked for, and of each the living one only."""
 
 
 def _lock(tx: Tx, lot_ids: set[UUID]) -> dict[UUID, Lot]:
     if not lot_ids:
         return {}
-    return {row[0]: Lot(*row) for row in tx.connection().execute(_LOCK_CURSORS, {"lots": sorted(lot_ids)})}
+    connection = tx.connection()
+    lock = _LOCK_NEWEST if spelling(connection.dialect).keeps_versions else _LOCK_CURSORS
+    return {row[0]: Lot(*row) for row in connection.execute(lock, {"lots": sorted(lot_ids)}).all()}
 
 
 _LOTS_OF_UNITS = select(StockUnit.sku_id, StockUnit.seq, StockUnit.lot_id).where(
@@ -377,8 +373,15 @@ _MOST_UNITS = 400
 
 
 _COUNTED = (UnitState.FREE, UnitState.HELD, UnitState.SOLD, UnitState.VOID)
-_WRITE_CURSOR = (
-    "UPDATE stock_cursor SET next_seq = {mark}, free = free + {mark}, held = held + {mark}, sold = sold + {mark},"
-    " void = void + {mark} WHERE lot_id = {mark}"
-)
+_CHANCE = random.Random()
+
+
+@lru_cache(maxsize=8)
+def _write_cursor(engine: Spelling) -> str:
+    raised = ", version = {mark}" if engine.keeps_versions else ""
+    counts = ", ".join([f"{name} = {name} + {{mark}}" for name in ("free", "held", "sold", "void")])
+    set_to = f"next_seq = {{mark}}, returned_from = {{mark}}, {counts}{raised}"
+    return f"UPDATE stock_cursor SET {set_to} WHERE lot_id = {{mark}} AND version = {{mark}}".format(mark=engine.mark)  # noqa: S608 - our own words
+
+
 _INSERT_DELIVERIES = insert(table_of(Delivery))

@@ -252,8 +252,7 @@ _ROWS = (
     .join(StockLot, StockLot.id == StockUnit.lot_id)
     .outerjoin(
         CardSecret,
-        (CardSecret.sku_id == StockUnit.sku_id)
-        & (CardSecret.seq == StockLot.first_seq + (StockUnit.seq - StockLot.first_seq) % StockLot.stride),
+        (CardSecret.sku_id == StockUnit.sku_id) & (CardSecret.seq == StockLot.key_of(StockUnit.seq)),
     )
     .outerjoin(Delivery, (Delivery.sku_id == StockUnit.sku_id) & (Delivery.seq == StockUnit.seq))
     .outerjoin(StockVoid, (StockVoid.sku_id == StockUnit.sku_id) & (StockVoid.seq == StockUnit.seq))

@@ -199,5 +199,5 @@ def history(tx: Tx, terms: catalog.SaleTerms, seq: int, *, actor: Actor) -> Unit
 
 def _uses(lot: StockLot, seq: int) -> list[int]:
     """The units that share the key of this one."""
-    key = lot.first_seq + (seq - lot.first_seq) % lot.stride
+    key = lot.key_of(seq)
     return [key + use * lot.stride for use in range(lot.uses)]

@@ -22,7 +22,7 @@ from server.catalog.queries import SaleTerms
 from server.context import Context
 from server.db import Tx, bulk_insert, rows_changed
 from server.policy import Actor, visible
-from server.stock import withdrawal
+from server.stock import shelf, withdrawal
 from server.stock.actions import StockOutOfStep, came
 from server.stock.model import StockCursor, StockImport, StockLot, StockReturned, StockUnit, StockVoid
 from server.stock.ranking import rank, sell_until
@@ -171,7 +171,9 @@ def _move(tx: Tx, held: Sequence[tuple[StockLot, StockCursor]], to: LotState, *,
             raise StockOutOfStep(f"lots are not {before} any more")
         if withdrawing:
             withdrawal.begin(tx, lot_ids)
+    shelf.take_off(tx, [shelf.place_of(cursor) for _, cursor in held])
     if to is LotState.OPEN:
+        shelf.put_on(tx, [lot.id for lot, _ in held])
         came(tx, {lot.sku_id for lot, _ in held})
     for sku_id, supplier_id in {(lot.sku_id, lot.supplier_id) for lot, _ in held}:
         changes.append(tx, "sku", sku_id, domain="stock", supplier_id=supplier_id)
@@ -214,6 +216,7 @@ def void_units(
             cursors[lot_id].free -= len(mine)
             cursors[lot_id].void += len(mine)
         tx.flush()
+        shelf.take_off(tx, [shelf.place_of(one) for one in cursors.values() if one.free + one.held == 0])
         audit.append(
             tx,
             actor=actor.label,
@@ -251,6 +254,7 @@ def rearrange(tx: Tx, args: dict[str, Any]) -> None:
     lots = {lot.id: lot for lot in tx.scalars(select(StockLot).where(StockLot.product_id == product_id))}
     sku_ids = list({lot.sku_id for lot in lots.values()})
     cursors = _locked(tx, StockCursor.sku_id.in_(sku_ids))
+    shelf.take_off(tx, [shelf.place_of(cursor) for cursor in cursors if cursor.selling])
     terms = catalog.sku_terms(tx, sku_ids)  # after the locks: of two jobs, the later one goes by the newest rules
     for cursor in cursors:
         if (lot := lots.get(cursor.lot_id)) is not None:
@@ -258,6 +262,7 @@ def rearrange(tx: Tx, args: dict[str, Any]) -> None:
             cursor.rank = rank(number=lot.number, expires_on=lot.expires_on, order=rule.sale_order)
             cursor.sell_until = sell_until(lot.expires_on, rule.stop_days)
     tx.flush()
+    shelf.put_on(tx, [cursor.lot_id for cursor in cursors if cursor.selling])
     came(tx, terms)
     for sku_id, sku in terms.items():
         changes.append(tx, "sku", sku_id, domain="stock", supplier_id=sku.supplier_id)

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, Date, Index, Integer, SmallInteger, UniqueConstraint
+from sqlalchemy.ext.hybrid import hybrid_method
 from sqlalchemy.orm import Mapped, mapped_column
 
 from server.db import Base, BigInt, Digest16, Instant, Uid, blob, exact
@@ -23,10 +24,9 @@ CLUSTERED: dict[str, Any] = {"sqlite_with_rowid": False}
 class StockLot(Base):
     """Keys of one import for one SKU that share expiry, cost and uses.
 
-    Its units have the numbers from `first_seq`; unit `seq` shares the secret of number
-    `first_seq + (seq - first_seq) % stride`, which is its own unless the keys are reusable. `cost` of a unit is in
-    1/10000 yuan. The data key is wrapped by the master key named `master_version`; while a lot is re-encrypted, the
-    secrets below `resealed_to` are under the next key.
+    Its units have the numbers from `first_seq`; reusable keys have a unit for each use, `stride` apart. `cost` of a
+    unit is in 1/10000 yuan. The data key is wrapped by the master key named `master_version`; while a lot is
+    re-encrypted, the secrets below `resealed_to` are under the next key.
     """
 
     __tablename__ = "stock_lot"
@@ -65,6 +65,14 @@ class StockLot(Base):
     created_at: Mapped[datetime] = mapped_column(Instant)
     version: Mapped[int] = mapped_column(BigInt, default=1)
 
+    @hybrid_method
+    def key_of(self, seq: Any) -> Any:
+        """The number of the secret that unit `seq` shares, which is its own unless the keys are reusable.
+
+        Of a loaded lot for a number, of the class for a column.
+        """
+        return self.first_seq + (seq - self.first_seq) % self.stride
+
 
 class StockSeries(Base):
     """Where the next lot of a SKU starts, and how many it has had: `ranking.LOT_NUMBERS` numbers belong to each."""
@@ -77,13 +85,19 @@ class StockSeries(Base):
 
 
 class StockCursor(Base):
-    """Where the sale of a lot stands, with its exact counts. Claims of a SKU lock these rows in (sku, rank) order.
+    """Where the sale of a lot stands, with its exact counts. Transactions lock these rows in the order of lots.
 
-    `next_seq` is the first number not yet offered, `end_seq` the number after the last stored unit. A lot sells while
-    `selling` is true and `sell_until`, if there is one, has not come.
+    `next_seq` is the first number not yet offered, `end_seq` the number after the last stored unit; no unit below
+    `returned_from` is in StockReturned. A lot sells while `selling` is true and `sell_until`, if there is one, has not
+    come.
+
+    A lot has one row. Where an engine keeps the old versions of a row as long as somebody may look back, each key has
+    an entry for each of them, and a unique key walks over all it finds. So the key ends with `version`, which goes up
+    every few writes: the newest entries of a lot are found first, and the way over the old ones stays short.
     """
 
     __tablename__ = "stock_cursor"
+    __mapper_args__ = {"primary_key": ("lot_id",)}  # noqa: RUF012 - the base class says what it is
     __table_args__ = (
         Index("ix_stock_cursor_sku_id_rank", "sku_id", "rank"),
         CheckConstraint("free >= 0 AND held >= 0 AND sold >= 0 AND void >= 0", name="counts"),
@@ -91,6 +105,7 @@ class StockCursor(Base):
     )
 
     lot_id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
+    version: Mapped[int] = mapped_column(BigInt, primary_key=True, autoincrement=False, default=0)
     sku_id: Mapped[UUID] = mapped_column(Uid)
     rank: Mapped[int] = mapped_column(BigInt)
     selling: Mapped[bool] = mapped_column()
@@ -98,11 +113,27 @@ class StockCursor(Base):
     first_seq: Mapped[int] = mapped_column(BigInt)
     next_seq: Mapped[int] = mapped_column(BigInt)
     end_seq: Mapped[int] = mapped_column(BigInt)
+    returned_from: Mapped[int] = mapped_column(BigInt, default=0)
     imported: Mapped[int] = mapped_column(BigInt, default=0)
     free: Mapped[int] = mapped_column(BigInt, default=0)
     held: Mapped[int] = mapped_column(BigInt, default=0)
     sold: Mapped[int] = mapped_column(BigInt, default=0)
     void: Mapped[int] = mapped_column(BigInt, default=0)
+
+
+class StockShelf(Base):
+    """The lots a claim may find something in, in the order in which they sell; `server.stock.shelf` keeps it.
+
+    Those that are open and have a unit that is free, or may be again because it is held. Rarely written, so that
+    looking for the next lot costs the same whatever has been sold. Who changes a row holds the cursor of its lot.
+    """
+
+    __tablename__ = "stock_shelf"
+    __table_args__ = CLUSTERED
+
+    sku_id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
+    rank: Mapped[int] = mapped_column(BigInt, primary_key=True, autoincrement=False)
+    lot_id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
 
 
 class StockUnit(Base):

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import func, or_, select
 
 from server.db import Tx
-from server.stock.actions import sellable
+from server.stock import shelf
 from server.stock.imports.intake import missing_chunks
 from server.stock.model import ImportChunk, ImportRefusal, StockCursor, StockImport, StockLot
 from shared import clock
@@ -31,20 +31,23 @@ class Level:
 
 def free_counts(tx: Tx, sku_ids: Iterable[UUID]) -> dict[UUID, int]:
     """Units by SKU that can be bought now, for display; a sale never trusts it. SKUs with none are missing."""
-    query = (
-        select(StockCursor.sku_id, func.sum(StockCursor.free))
-        .where(StockCursor.sku_id.in_(list(sku_ids)), *sellable(clock.now()))
-        .group_by(StockCursor.sku_id)
-    )
-    return {sku_id: int(free) for sku_id, free in tx.execute(query)}
+    return shelf.free_counts(tx, list(sku_ids), clock.now())
 
 
 def levels(tx: Tx, sku_ids: Iterable[UUID]) -> dict[UUID, Level]:
-    """The counts of each SKU over all its lots. SKUs without a lot are missing."""
-    sums = [func.sum(column) for column in _COUNTS]
-    query = select(StockCursor.sku_id, *sums).where(StockCursor.sku_id.in_(list(sku_ids))).group_by(StockCursor.sku_id)
+    """The counts of each SKU over all lots that are listed. SKUs without one are missing."""
+    query = (
+        select(StockCursor.sku_id, *[func.sum(column) for column in _COUNTS])
+        .join(StockLot, StockLot.id == StockCursor.lot_id)
+        .outerjoin(StockImport, StockImport.id == StockLot.import_id)
+        .where(StockCursor.sku_id.in_(list(sku_ids)), _LISTED)
+        .group_by(StockCursor.sku_id)
+    )
     return {row[0]: Level(*(int(value) for value in row[1:])) for row in tx.execute(query)}
 
+
+_LISTED = or_(StockImport.id.is_(None), StockImport.state != ImportState.CANCELLED.value)
+"""What a cancelled import brought is not shown: it is on its way out, but for keys that must not be forgotten."""
 
 _COUNTS = (StockCursor.imported, StockCursor.free, StockCursor.held, StockCursor.sold, StockCursor.void)
 
@@ -53,7 +56,7 @@ def lots(
     tx: Tx, sku_id: UUID, sku_code: str, *, import_id: UUID | None = None, after: int | None = None, limit: int
 ) -> Page[Lot]:
     """A page of a SKU's lots, newest first; `after` is a lot's number. What a cancelled import brought is not shown."""
-    query = _LOTS.where(StockLot.sku_id == sku_id, or_(StockImport.id.is_(None), StockImport.state != _CANCELLED))
+    query = _LOTS.where(StockLot.sku_id == sku_id, _LISTED)
     if import_id is not None:
         query = query.where(StockLot.import_id == import_id)
     if after is not None:
@@ -68,7 +71,6 @@ def lot(tx: Tx, lot_id: UUID, sku_code: str) -> Lot:
     return _lot(*tx.execute(_LOTS.where(StockLot.id == lot_id)).one(), sku_code=sku_code)
 
 
-_CANCELLED = ImportState.CANCELLED.value
 _LOTS = (
     select(StockLot, StockCursor, StockImport.state)
     .join(StockCursor, StockCursor.lot_id == StockLot.id)
@@ -85,6 +87,7 @@ def _lot(lot: StockLot, cursor: StockCursor, importing: str | None, *, sku_code:
         sku=sku_code,
         state=_lot_state(lot, cursor, working),
         reason=lot.state_reason,
+        frozen_by_shop=lot.frozen_by_shop,
         file_name=lot.file_name,
         expires_on=lot.expires_on,
         sell_until=cursor.sell_until,

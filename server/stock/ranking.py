@@ -37,6 +37,11 @@ def rank(*, number: int, expires_on: date | None, order: SaleOrder) -> int:
     return day * _TIES + tie
 
 
+def first_rank(day: date) -> int:
+    """Lots of lower rank expired before this day: they are past, whatever `stop_days` says."""
+    return day.toordinal() * _TIES
+
+
 def sell_until(expires_on: date | None, stop_days: int) -> datetime | None:
     """When the keys of a lot are no longer offered: `stop_days` before the end of their last day in Beijing.
 

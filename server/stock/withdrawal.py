@@ -179,7 +179,7 @@ def _forget_left(tx: Tx, args: dict[str, Any]) -> None:
     cursor = tx.get(StockCursor, UUID(args["lot_id"]), with_for_update=True)
     lot = tx.get(StockLot, UUID(args["lot_id"]))
     if cursor is not None and lot is not None:
-        _forget(tx, lot, sorted({lot.first_seq + (seq - lot.first_seq) % lot.stride for seq in args["seqs"]}))
+        _forget(tx, lot, sorted({lot.key_of(seq) for seq in args["seqs"]}))
 
 
 def _forget(tx: Tx, lot: StockLot, keys: Sequence[int]) -> None:
@@ -194,7 +194,7 @@ def _forget(tx: Tx, lot: StockLot, keys: Sequence[int]) -> None:
             .where(_among(StockVoid.seq, units)),
             select(RevealLog.seq).where(RevealLog.sku_id == lot.sku_id, _among(RevealLog.seq, units)),
         ):  # fmt: skip
-            kept |= {lot.first_seq + (seq - lot.first_seq) % lot.stride for seq in tx.scalars(query)}  # type: ignore[operator]
+            kept |= {lot.key_of(seq) for seq in tx.scalars(query)}
         gone = [key for key in part if key not in kept] if kept else part
         for some in _parts(gone, 1) if gone else ():
             tx.execute(delete(CardSecret).where(CardSecret.sku_id == lot.sku_id, _among(CardSecret.seq, some)))

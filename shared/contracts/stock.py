@@ -158,6 +158,8 @@ class Lot(Answer):
     import_id: UUID | None
     state: LotState
     reason: str | None = None
+    frozen_by_shop: bool = False
+    """Frozen, and not by its supplier, who then can neither release nor withdraw it."""
     file_name: str
     expires_on: date | None = None
     sell_until: datetime | None = None

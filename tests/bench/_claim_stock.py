@@ -8,6 +8,7 @@ statement.
 
 import asyncio
 import queue
+import random
 import threading
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
@@ -18,11 +19,12 @@ from sqlalchemy import func, select, text
 
 from server import migrations
 from server.db import Database, bulk_insert, spelling
+from server.stock.actions import VERSION_WRITES
 from server.stock.claims import marking
-from server.stock.model import StockCursor, StockUnit
-from server.stock.ranking import LOT_NUMBERS
-from shared import ids
-from shared.states import UnitState
+from server.stock.model import StockCursor, StockShelf, StockUnit
+from server.stock.ranking import LOT_NUMBERS, first_rank, rank
+from shared import clock, ids
+from shared.states import SaleOrder, UnitState
 
 LOTS = 4
 """Lots of each SKU: a claim passes from one to the next."""
@@ -31,26 +33,32 @@ _BLOCK = 100_000
 _MOST = 256
 _FREE = int(UnitState.FREE)
 
+_NEWEST = "FROM stock_cursor AS c WHERE c.lot_id = {lot} ORDER BY c.version DESC LIMIT 1"
+_FREE_OF = (
+    "(SELECT CASE WHEN NOT selling OR (sell_until IS NOT NULL AND sell_until <= {now}) THEN 0 ELSE free END "
+    + _NEWEST.format(lot="s.lot_id")
+    + ")"
+)
 _PLAN = (
-    "SELECT lot_id, free FROM stock_cursor WHERE sku_id = ? AND selling = {true} AND free > 0"
-    " AND (sell_until IS NULL OR sell_until > {now}) ORDER BY {rank} LIMIT 8"
+    f"SELECT sku_id, lot_id, {_FREE_OF} FROM stock_shelf AS s WHERE sku_id = ? AND {{rank}} >= ?"
+    " ORDER BY {rank} LIMIT ?"
 )
 _PLAN_TOGETHER = (
-    "SELECT sku_id, lot_id, free FROM (SELECT sku_id, lot_id, free, {rank}, SUM(free) OVER (PARTITION BY sku_id"
-    " ORDER BY {rank} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before_it FROM stock_cursor"
-    " WHERE sku_id IN ({marks}) AND selling = {true} AND free > 0 AND (sell_until IS NULL OR sell_until > {now})) AS r"
-    " WHERE before_it IS NULL OR before_it < ? ORDER BY sku_id, {rank}"
+    f"SELECT sku_id, lot_id, {_FREE_OF} FROM (SELECT sku_id, lot_id, ROW_NUMBER() OVER (PARTITION BY sku_id"
+    " ORDER BY {rank}) AS n FROM stock_shelf WHERE sku_id IN ({marks}) AND {rank} >= ?) AS s WHERE n <= ?"
+    " ORDER BY sku_id, n"
 )
-_LOCK = (
-    "SELECT lot_id, sku_id, first_seq, next_seq, end_seq, free FROM stock_cursor WHERE lot_id IN ({marks})"
-    " ORDER BY lot_id{lock}"
-)
-_WITH_ANY = (
-    "SELECT lot_id FROM stock_cursor WHERE lot_id IN ({marks}) AND EXISTS (SELECT * FROM stock_returned AS r WHERE"
-    " r.sku_id = stock_cursor.sku_id AND r.seq >= first_seq AND r.seq < next_seq)"
+_COLUMNS = "lot_id, version, sku_id, first_seq, next_seq, end_seq, returned_from, free"
+_LOCK = f"SELECT {_COLUMNS} FROM stock_cursor WHERE lot_id IN ({{marks}}) ORDER BY lot_id{{lock}}"
+_LOCK_NEWEST = (
+    "SELECT c.* FROM UNNEST(%s::uuid[]) AS asked(lot) JOIN LATERAL"
+    f" (SELECT {_COLUMNS} {_NEWEST.format(lot='asked.lot')} FOR UPDATE) AS c ON true"
 )
 _RETURNED = "SELECT seq FROM stock_returned WHERE sku_id = ? AND seq >= ? AND seq < ? ORDER BY seq LIMIT ?"
-_MOVE = "UPDATE stock_cursor SET next_seq = ?, free = free - ?, held = held + ? WHERE lot_id = ?"
+_MOVE = (
+    "UPDATE stock_cursor SET next_seq = ?, returned_from = ?, free = free - ?, held = held + ?{version}"
+    " WHERE lot_id = ? AND version = ?"
+)
 
 
 def fill(url: str, skus: int, units: int) -> list[UUID]:
@@ -59,6 +67,7 @@ def fill(url: str, skus: int, units: int) -> list[UUID]:
     migrations.upgrade(database)
     made = [ids.new_id() for _ in range(skus)]
     each = max(1, units // skus // LOTS)
+    ranks = [rank(number=n, expires_on=None, order=SaleOrder.FIRST_IN) for n in range(LOTS)]
     for sku_id in made:
         for n in range(LOTS):
             first, lot_id = max(1, n * LOT_NUMBERS), ids.new_id()
@@ -69,9 +78,8 @@ def fill(url: str, skus: int, units: int) -> list[UUID]:
                     bulk_insert(tx, StockUnit, ("seq",), list(zip(seqs, strict=True)), constants=constants)
             place = {"first_seq": first, "next_seq": first, "end_seq": first + each}
             with database.tx() as tx:
-                tx.add(
-                    StockCursor(lot_id=lot_id, sku_id=sku_id, rank=n, selling=True, imported=each, free=each, **place)
-                )
+                mine = {"sku_id": sku_id, "rank": ranks[n], "lot_id": lot_id}
+                tx.add_all([StockCursor(**mine, selling=True, imported=each, free=each, **place), StockShelf(**mine)])
     if not database.is_sqlite:
         with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             what = "ANALYZE" if database.engine.dialect.name == "postgresql" else "ANALYZE TABLE stock_unit"
@@ -113,10 +121,11 @@ class Floor:
         sqlite, postgres = self.dialect == "sqlite", self.dialect == "postgresql"
         self.words = {
             "rank": "rank" if sqlite or postgres else "`rank`",
-            "true": "true" if postgres else "1",
             "now": "0" if sqlite else "NOW()",
             "lock": "" if sqlite else " FOR UPDATE",
+            "version": ", version = ?" if self.engine.keeps_versions else "",
         }
+        self.chance = random.Random(1)
         self.thread = threading.Thread(target=self._write, daemon=True)
         self.thread.start()
 
@@ -135,6 +144,8 @@ class Floor:
 
     def _write(self) -> None:
         connection = self.database.engine.raw_connection()
+        if self.engine.keeps_versions:
+            connection.cursor().execute("SET enable_seqscan = off")
         while True:
             tasks = [self.waiting.get()]
             while len(tasks) < _MOST and not self.waiting.empty():
@@ -157,43 +168,42 @@ class Floor:
             by_sku.setdefault(task.sku, []).append(task)
         by_sku = {self._id(sku): wants for sku, wants in by_sku.items()}
         chosen = self._plan(cursor, {sku: len(wants) for sku, wants in by_sku.items()})
-        locked = self._rows(cursor, _LOCK, *chosen, marks=chosen)
-        with_any = {lot for (lot,) in self._rows(cursor, _WITH_ANY, *chosen, marks=chosen)} if len(chosen) > 4 else None
         units: dict[UUID, list[tuple[int, UUID]]] = {}
         moves, answers = [], []
-        for (
-            lot,
-            sku,
-            first,
-            following,
-            end,
-            free,
-        ) in locked:  # first in, first out: a lot's id is younger than the last's
-            wants = by_sku[sku]
-            if with_any is None or lot in with_any:
-                assert not self._rows(cursor, _RETURNED, sku, first, following, len(wants)), "nobody gives back here"
+        for lot, version, sku, first, following, end, back, free in self._locked(cursor, chosen):
+            wants = by_sku[sku]  # first in, first out: a lot's id is younger than the last's
+            if (back := max(first, back)) < following:
+                assert not self._rows(cursor, _RETURNED, sku, back, following, len(wants)), "nobody gives back here"
             assert free == end - following, "no lot of this bench has gaps"
             seqs = range(following, min(end, following + len(wants)))
             mine, by_sku[sku] = wants[: len(seqs)], wants[len(seqs) :]
             units.setdefault(mine[0].sku, []).extend((seq, task.line) for seq, task in zip(seqs, mine, strict=True))
             answers += list(zip(mine, seqs, strict=True))
-            moves.append((following + len(seqs), len(seqs), len(seqs), lot))
+            raised = (version + (self.chance.random() < 1 / VERSION_WRITES),) if self.engine.keeps_versions else ()
+            moves.append((seqs.stop, seqs.stop, len(seqs), len(seqs), *raised, lot, version))
         for hold, bound in marking.holding(self.engine, units):
             (cursor.executemany if self.engine.in_process else cursor.execute)(hold, bound)
         self._all(cursor, _MOVE, moves)
         return iter(answers)
 
     def _plan(self, cursor: Any, need: dict[Any, int]) -> list[Any]:
-        if len(need) == 1:
-            rows = [(sku, *row) for sku in need for row in self._rows(cursor, _PLAN, sku)]
-        else:
-            rows = self._rows(cursor, _PLAN_TOGETHER, *need, max(need.values()), marks=need)
-        chosen = []
-        for sku, lot, free in rows:
-            if need[sku] > 0:
-                chosen.append(lot)
-                need[sku] -= free
+        today = first_rank(clock.shop_day(clock.now()))
+        plan, most = (_PLAN, 8) if len(need) == 1 else (_PLAN_TOGETHER, 2)
+        chosen: list[Any] = []
+        while any(left > 0 for left in need.values()):
+            for sku, lot, free in self._rows(cursor, plan, *need, today, most, marks=need):
+                if need[sku] > 0 and free and lot not in chosen:
+                    chosen.append(lot)
+                    need[sku] -= free
+            most *= 8
+            assert most < 8**4, "the stock of this bench has run out: give it more"
         return chosen
+
+    def _locked(self, cursor: Any, lots: list[Any]) -> list[Any]:
+        if self.engine.keeps_versions:
+            cursor.execute(_LOCK_NEWEST, (sorted(lots),))
+            return list(cursor.fetchall())
+        return self._rows(cursor, _LOCK, *lots, marks=lots)
 
     def _rows(self, cursor: Any, statement: str, *values: Any, marks: Collection[Any] = ()) -> list[Any]:
         self.words["marks"] = ", ".join("?" * len(marks))

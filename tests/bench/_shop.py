@@ -66,8 +66,7 @@ def durable_engines() -> Iterator[Path]:
 def prepared(kind: engines.Kind, folder: Path, fill: Callable[[World], object] | None = None) -> Shop:
     """Make a shop on a new database, which the caller drops. `fill` may add stock to it."""
     folder.mkdir(parents=True)
-    empty = engines.url(kind)
-    with world(empty, folder) as shop:
+    with world(kind, folder) as shop:
         if fill is not None:
             fill(shop)
         skus = {code: terms.sku_id for code, terms in shop.skus.items()}
@@ -75,7 +74,6 @@ def prepared(kind: engines.Kind, folder: Path, fill: Callable[[World], object] |
         shop.ctx.batch.close()
         shop.ctx.db.close()
         database_url = engines.copy(shop.ctx.settings.database_url)
-    engines.drop(empty)
     return Shop(folder=folder, database_url=database_url, skus=skus)
 
 

@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from server.db import Database, bulk_insert
+from server.stock import shelf
 from server.stock.model import CardSecret, Delivery, StockCursor, StockLot, StockReturned, StockUnit, StockVoid
 from server.stock.ranking import LOT_NUMBERS, rank, stride
 from shared import cardkey, clock, ids
@@ -82,6 +83,8 @@ def _lot(shop: World, number: int, kind: str, size: int) -> None:
                 end_seq=first + (uses - 1) * step + keys, imported=size, **counts,
             )
         )  # fmt: skip
+        tx.flush()
+        shelf.put_on(tx, [lot_id])
 
 
 def _states(kind: str, keys: int, half: int) -> list[tuple[UnitState, int]]:

@@ -4,7 +4,9 @@ Ours is `server.batch` with the claim of `server.stock.actions` as its only comm
 statements by the driver (see _claim_stock). Both have a database of their own with the same stock, which flushes at
 each commit; levels take turns, ours and the floor; figures are medians over the rounds. SKUS=hot is one SKU, spread a
 hundred. SNAPSHOT=1 holds a read snapshot open from the start to the end. MINUTES=5 lets 128 buyers claim for so long
-after the levels and prints the rate of each minute and, on PostgreSQL, the dead tuples after it.
+after the levels and prints the rate of each minute and, on PostgreSQL, the pages that a claim read in it and the dead
+tuples after it; `flat` is the rate of the last minute divided by that of the first. Rates are also those of whatever
+else the machine does, the pages are not.
 
 `doubled` counts units granted twice, `oversold` and `lost` what was granted and is not in the database, or the reverse.
 """
@@ -16,7 +18,6 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -154,6 +155,7 @@ def main() -> int:
         "doubled": len(ours) - len(set(ours)),
         **proof,
         "peak_mib": {"bench": _figures.own_peak_mib()},
+        **({"flat": round(minutes[-1]["per_second"] / minutes[0]["per_second"], 3)} if minutes else {}),
         "minutes": minutes,
         "runs": runs,
     }
@@ -174,32 +176,41 @@ async def _levels(sides: dict[str, Side], seconds: float, rounds: int) -> dict[t
 
 
 async def _minutes(side: Side, count: int) -> list[dict[str, Any]]:
-    """The rate of each minute, and the dead tuples at its end where the engine has such."""
+    """The rate of each minute; where the engine tells, the pages a claim read in it, and the dead tuples at its end."""
     told = []
+    before = await asyncio.to_thread(_pages, side.url)
     for n in range(1, count + 1):
         level = await side.level(HEADLINE, 60.0)
-        minute = {
-            "minute": n,
-            "per_second": round(level.per_second, 1),
-            "p99_ms": _figures.quantile_ms(level.seconds, 0.99),
-            **await asyncio.to_thread(partial(_dead_tuples, side.url)),
-        }
+        minute: dict[str, Any] = {"minute": n, "per_second": round(level.per_second, 1)}
+        minute["p99_ms"] = _figures.quantile_ms(level.seconds, 0.99)
+        if before:
+            after, dead = await asyncio.to_thread(_pages, side.url), await asyncio.to_thread(_dead_tuples, side.url)
+            read = {name: round((pages - before.get(name, 0)) / len(level.seconds), 2) for name, pages in after.items()}
+            minute |= {"pages_per_claim": read, "dead_tuples": dead}
+            before = after
         _figures.say(str(minute))
         told.append(minute)
     return told
 
 
-def _dead_tuples(url: str) -> dict[str, Any]:
+def _pages(url: str) -> dict[str, int]:
+    """Pages of each table and its indexes that were ever read; empty where the engine does not count them."""
+    blocks = "COALESCE(heap_blks_read + heap_blks_hit + idx_blks_read + idx_blks_hit, 0)"
+    return _counted(url, f"SELECT relname, {blocks} FROM pg_statio_user_tables WHERE relname LIKE 'stock_%'")
+
+
+def _dead_tuples(url: str) -> dict[str, int]:
+    return _counted(url, "SELECT relname, n_dead_tup FROM pg_stat_user_tables WHERE relname LIKE 'stock_%'")
+
+
+def _counted(url: str, query: str) -> dict[str, int]:
     database = Database(url)
-    dead = {}
+    counted: dict[str, int] = {}
     if database.engine.dialect.name == "postgresql":
         with database.read() as tx:
-            query = (
-                "SELECT relname, n_dead_tup FROM pg_stat_user_tables WHERE relname LIKE 'stock_%' AND n_dead_tup > 0"
-            )
-            dead = dict(tx.execute(text(query)).all())
+            counted = {name: int(count) for name, count in tx.execute(text(query)) if count}
     database.close()
-    return {"dead_tuples": dead} if dead else {}
+    return counted
 
 
 def _told(buyers: int, ours: list[Level], floors: list[Level]) -> dict[str, Any]:

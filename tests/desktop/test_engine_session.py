@@ -114,16 +114,7 @@ def test_a_lost_answer_to_hello_does_not_lock_the_user_out(live_shop, console):
 def test_closing_the_window_in_the_middle_of_a_hello_keeps_the_new_token(in_shop, console, round_):
     reached, release = threading.Event(), threading.Event()
 
-    def slow_hello(asgi):
-        async def slow(scope, receive, send):
-            if scope["type"] == "http" and scope["path"] == "/sync/v1/hello":
-                reached.set()
-                await asyncio.to_thread(release.wait, 30)
-            await asgi(scope, receive, send)
-
-        return slow
-
-    with in_shop(wrap=slow_hello) as shop:
+    with in_shop(wrap=held_at("/sync/v1/hello", reached, release)) as shop:
         a = console()
         a.sign_in(shop.url, "chen")
         before = a.vault.load(account_of(shop.url, "chen"))
@@ -167,6 +158,38 @@ def test_signing_out_makes_the_token_worthless_and_forgets_the_lists(live_shop, 
     with sqlite3.connect(a.folders.replica_file) as db:
         assert db.execute("SELECT count(*) FROM seen").fetchone() == (0,)
     db.close()
+
+
+def held_at(path, reached, release):
+    """Wraps the server: what is asked at `path` waits to be looked at until it is released."""
+
+    def wrap(asgi):
+        async def slow(scope, receive, send):
+            if scope["type"] == "http" and scope["path"] == path:
+                reached.set()
+                await asyncio.to_thread(release.wait, 30)
+            await asgi(scope, receive, send)
+
+        return slow
+
+    return wrap
+
+
+@pytest.mark.parametrize("path", ["/api/products", "/sync/v1/hello"])
+def test_what_was_asked_before_a_person_left_says_nothing_afterwards(in_shop, console, path):
+    reached, release = threading.Event(), threading.Event()
+    with in_shop(wrap=held_at(path, reached, release)) as shop:
+        a = console(follow=False)
+        a.sign_in(shop.url, "chen")
+        greeting = path == "/sync/v1/hello"
+        asked = a.engine.submit(a.engine.session.greet() if greeting else products.list_products(a.engine))
+        assert reached.wait(30)
+        a.run(session.sign_out(a.engine))
+        release.set()
+        with pytest.raises(NotSignedIn):
+            asked.result(30)
+        assert [event.why for event in a.told(SignedOut)] == [None]
+        assert a.engine.account is None
 
 
 def test_signing_out_works_offline(live_shop, console):

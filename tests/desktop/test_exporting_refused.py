@@ -1,5 +1,7 @@
 """Guarantees of desktop.exporting.refused: every problem row with its reason, original cells as text."""
 
+import errno
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ import pytest
 
 from desktop.exporting import refused
 from desktop.exporting.refused import write_refused, write_template
-from desktop.exporting.target import TargetUnwritable
+from desktop.exporting.target import DiskFull, TargetUnwritable
 from desktop.importing import Columns, ImportCancelled, Options, plan
 from shared.errors import KamengError
 from tests.desktop.files import Imported, workbook
@@ -104,6 +106,21 @@ def test_a_failed_export_leaves_no_key_in_temporary_files(tmp_path: Path, monkey
     with pytest.raises(ImportCancelled):
         write_refused(source, Options(), tmp_path / "other.xlsx", cancelled=lambda: next(asked))
     assert list(temporary.iterdir()) == []
+
+
+def test_a_full_disk_is_told_in_the_language_of_the_person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_args: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    source = tmp_path / "keys.txt"
+    source.write_text("PLANTED1\n", encoding="utf-8")
+    monkeypatch.setattr(os, "replace", full)
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(DiskFull) as refused:
+        write_refused(source, Options(), tmp_path / "left.xlsx")
+    assert refused.value.sentence("zh").startswith("磁盘已满，“left.xlsx”没有写成")
+    assert refused.value.sentence("en").startswith("The disk is full: “left.xlsx” was not written")
+    assert [path.name for path in tmp_path.iterdir()] == ["keys.txt"]
 
 
 def test_the_template_keeps_leading_zeros_and_imports_as_it_is(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from desktop.presenters.finding import DOUBLED, FOUND, MISSING, Finding
 from desktop.presenters.key_rules import OWN, RulesDraft, preset_of
 from desktop.presenters.listing import PAGE_ROWS, Column
 from desktop.presenters.stock import Stock
-from desktop.presenters.stock_columns import lot_state, unit_name
+from desktop.presenters.stock_columns import LOT_COLUMNS, lot_state, unit_name
 from desktop.presenters.units import Units
 from desktop.presenters.windowed import MOST_UNDER_WAY, MOST_WAITING, Windowed
 from shared import ids
@@ -182,6 +182,15 @@ def test_what_may_be_done_to_a_lot(change, allowed):
     deeds = Deeds(Later(), person(Role.SUPPLIER))
     assert {kind for kind in DeedKind if deeds.may(kind, one)} == allowed
     assert not any(Deeds(Later(), person(Role.FINANCE)).may(kind, one) for kind in DeedKind)
+
+
+def test_what_the_shop_froze_only_the_shop_releases():
+    one = lot(state=LotState.FROZEN, frozen_by_shop=True, reason="核查")
+    chen, li = Deeds(Later(), person(Role.SUPPLIER)), Deeds(Later(), person(Role.OPERATOR))
+    assert {kind for kind in DeedKind if chen.may(kind, one)} == {DeedKind.WITHDRAW_IMPORT}
+    assert {kind for kind in DeedKind if li.may(kind, one)} >= {DeedKind.RELEASE, DeedKind.WITHDRAW}
+    assert (chen.is_the_shops(one), li.is_the_shops(one), chen.is_the_shops(lot())) == (True, False, False)
+    assert next(one for one in LOT_COLUMNS if one.key == "state").tip(one) == "由店铺冻结\n核查"
 
 
 def test_a_deed_is_told_first_and_needs_somebody_to_do_it():

@@ -17,7 +17,7 @@ from desktop.engine.events import (
     ImportStage,
 )
 from desktop.engine.uploads import Pace, WaitedTooLong
-from desktop.importing import Options
+from desktop.importing import Chunk, ImportProcess, Options
 from desktop.importing.chunk import ReadDiffers
 from desktop.operations import imports
 from desktop.operations.imports import ImportRunning, NothingToImport, TooLateToCancel
@@ -70,7 +70,8 @@ class Faults:
         self.at_once = self.most_at_once = 0
         self.busy: set[int] = set()
         self.hold_from: int | None = None
-        self.held, self.release = threading.Event(), threading.Event()
+        self.held, self.release, self.two_at_once = threading.Event(), threading.Event(), threading.Event()
+        self.when_put: dict[int, threading.Event] = {}
 
     def __call__(self, asgi):
         async def faulty(scope, receive, send):
@@ -78,6 +79,8 @@ class Faults:
                 return await asgi(scope, receive, send)
             n = int(scope["path"].rsplit("/", 1)[1])
             self.puts.append(n)
+            if n in self.when_put:
+                self.when_put[n].set()
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
             try:
@@ -87,6 +90,8 @@ class Faults:
                     return await send({"type": "http.response.body", "body": b""})
                 if self.hold_from is not None and n >= self.hold_from:
                     self.held.set()
+                    if self.at_once == 2:
+                        self.two_at_once.set()
                     await asyncio.to_thread(self.release.wait, 60)
                 return await asgi(scope, receive, send)
             finally:
@@ -95,13 +100,38 @@ class Faults:
         return faulty
 
 
+class Reading:
+    """Stops the reading of a file at some of its chunks, each until it is let past: no machine is too fast for it."""
+
+    def __init__(self, monkeypatch, *stops: int):
+        self._stops = {n: threading.Event() for n in stops}
+        real = ImportProcess.receive
+
+        def receive(process, timeout_seconds):
+            message = real(process, timeout_seconds)
+            if isinstance(message, Chunk) and message.n in self._stops:
+                assert self._stops[message.n].wait(60)
+            return message
+
+        monkeypatch.setattr(ImportProcess, "receive", receive)
+
+    def let_past(self, n: int) -> threading.Event:
+        """What to set to let the reading go on past a chunk."""
+        return self._stops[n]
+
+
 def test_chunks_travel_two_at_a_time_and_busy_ones_again(in_shop, console, tmp_path):
     faults = Faults()
-    faults.busy = {1, 4}
+    faults.busy, faults.hold_from = {1, 4}, 0
     with in_shop(wrap=faults) as shop:
         a = console(follow=False)
         a.sign_in(shop.url, "chen")
-        outcome = import_file(a, keys_file(tmp_path, shop.world.keys("STEAM-50", 28_000)))
+        file = keys_file(tmp_path, shop.world.keys("STEAM-50", 28_000))
+        begun = a.run(imports.start(a.engine, file=file, sku="STEAM-50"))
+        assert faults.two_at_once.wait(60)
+        faults.hold_from = None
+        faults.release.set()
+        outcome = a.run(imports.wait(a.engine, begun.id))
         assert ledger_of(outcome) == (ImportStage.DONE, 28_000, 0, 0)
         assert sorted(faults.puts) == [0, 1, 1, 2, 3, 4, 4, 5]
         assert faults.most_at_once == 2
@@ -257,13 +287,16 @@ def test_what_is_being_stored_cannot_be_cancelled(live_shop, console, tmp_path):
         a.run(imports.cancel(a.engine, outcome.progress.id))
 
 
-def test_cancelling_while_the_file_is_read_stops_the_worker(live_shop, console, tmp_path):
+def test_cancelling_while_the_file_is_read_stops_the_worker(live_shop, console, tmp_path, monkeypatch):
+    reading = Reading(monkeypatch, 2)
     a = console(follow=False)
     a.sign_in(live_shop.url, "chen")
-    file = keys_file(tmp_path, live_shop.world.keys("STEAM-50", 150_000))
+    file = keys_file(tmp_path, live_shop.world.keys("STEAM-50", 15_000))
     begun = a.run(imports.start(a.engine, file=file, sku="STEAM-50"))
     a.wait_for(lambda e: isinstance(e, ImportProgressed) and e.stage is ImportStage.READING and e.figures.read > 0)
-    assert a.run(imports.cancel(a.engine, begun.id)).stage is ImportStage.CANCELLED
+    cancelled = a.engine.submit(imports.cancel(a.engine, begun.id))
+    reading.let_past(2).set()
+    assert cancelled.result(60).stage is ImportStage.CANCELLED
     (listed,) = a.run(imports.list_imports(a.engine))
     assert (listed.stage, listed.chunks) == (ImportStage.CANCELLED, 0)
     assert a.engine.task(begun.id) is None

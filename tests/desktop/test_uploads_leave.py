@@ -9,7 +9,7 @@ import pytest
 from desktop.credentials import MemoryVault
 from desktop.engine.events import Connection, ConnectionChanged, FileChecked, ImportProgressed, ImportStage
 from desktop.engine.transport import Call
-from desktop.importing import Columns, Options
+from desktop.importing import Columns, ImportProcess, Ledger, Options
 from desktop.operations import checking, imports, products
 from desktop.operations.checking import Checking
 from desktop.operations.imports import TooLateToCancel
@@ -19,7 +19,7 @@ from shared.contracts.stock import Import
 from shared.states import ImportState
 from tests.desktop.files import large_workbook
 from tests.desktop.live import Line
-from tests.desktop.test_uploads import Faults, drained, for_sale, import_file, keys_file, ledger_of
+from tests.desktop.test_uploads import Faults, Reading, drained, for_sale, import_file, keys_file, ledger_of
 
 
 def written_below(*folders) -> bytes:
@@ -63,27 +63,29 @@ def test_no_clear_key_is_on_the_disk_while_chunks_travel_or_afterwards(in_shop, 
         db.close()
 
 
-def test_a_cancellation_without_a_connection_is_told_later(live_shop, console, tmp_path):
-    with Line(live_shop.port) as line:
+def test_a_cancellation_without_a_connection_is_told_later(in_shop, console, tmp_path):
+    faults = Faults()
+    faults.hold_from = 1
+    with in_shop(wrap=faults) as shop, Line(shop.port) as line:
         a = console()
         a.sign_in(line.url, "chen")
         a.wait_for(lambda e: isinstance(e, ConnectionChanged) and e.state is Connection.ONLINE)
-        a.run(a.engine.session.import_key())
-        file = keys_file(tmp_path, live_shop.world.keys("STEAM-50", 40_000))
+        file = keys_file(tmp_path, shop.world.keys("STEAM-50", 12_000))
         begun = a.run(imports.start(a.engine, file=file, sku="STEAM-50"))
-        a.wait_for(lambda e: isinstance(e, ImportProgressed) and e.stage is ImportStage.UPLOADING)
+        assert faults.held.wait(60)
         a.run(imports.pause(a.engine, begun.id))
         line.cut()
         cancelled = a.run(imports.cancel(a.engine, begun.id))
         assert (cancelled.stage, cancelled.cancel_owed) == (ImportStage.CANCELLED, True)
+        faults.release.set()
         line.mend()
         a.engine.hint()
         told = a.wait_for(lambda e: isinstance(e, ImportProgressed) and e.is_over and not e.cancel_owed)
         assert told.id == begun.id
         assert server_state(a, begun.id) is ImportState.CANCELLED
         a.engine.stop()
-        assert for_sale(live_shop) == 0
-        assert drained(live_shop).imported == 0
+        assert for_sale(shop) == 0
+        assert drained(shop).imported == 0
 
 
 class SlowAnswer:
@@ -179,33 +181,80 @@ def test_a_file_that_was_paused_while_it_was_read_is_read_on_but_not_sent(in_sho
         assert ledger_of(again.run(imports.wait(again.engine, begun.id))) == (ImportStage.DONE, 12_000, 0, 0)
 
 
-def test_a_pause_while_the_file_is_read_holds_what_was_not_sent(in_shop, console, tmp_path):
-    faults = Faults()
+def test_a_pause_while_the_file_is_read_holds_what_was_not_sent(in_shop, console, tmp_path, monkeypatch):
+    faults, reading = Faults(), Reading(monkeypatch, 3)
     faults.hold_from = 0
     with in_shop(wrap=faults) as shop:
         a = console(vault=MemoryVault(), follow=False)
         a.sign_in(shop.url, "chen")
-        file = keys_file(tmp_path, shop.world.keys("STEAM-50", 60_000))
+        file = keys_file(tmp_path, shop.world.keys("STEAM-50", 30_000))
         begun = a.run(imports.start(a.engine, file=file, sku="STEAM-50"))
         assert faults.held.wait(60), "the first chunks travel while the file is read"
         a.run(imports.pause(a.engine, begun.id))
+        reading.let_past(3).set()
         waited = a.run(imports.wait(a.engine, begun.id)).progress
-        assert (waited.stage, waited.chunks, waited.is_over) == (ImportStage.PAUSED, 12, False)
+        assert (waited.stage, waited.chunks, waited.is_over) == (ImportStage.PAUSED, 6, False)
         faults.hold_from = None
         faults.release.set()
         a.run(imports.resume(a.engine, begun.id))
-        assert ledger_of(a.run(imports.wait(a.engine, begun.id))) == (ImportStage.DONE, 60_000, 0, 0)
+        assert ledger_of(a.run(imports.wait(a.engine, begun.id))) == (ImportStage.DONE, 30_000, 0, 0)
         shop.world.check()
 
 
-def test_chunks_travel_while_the_rest_of_the_file_is_read(live_shop, console, tmp_path):
-    a = console(follow=False)
-    a.sign_in(live_shop.url, "chen")
-    file = keys_file(tmp_path, live_shop.world.keys("STEAM-50", 60_000))
-    begun = a.run(imports.start(a.engine, file=file, sku="STEAM-50"))
-    a.wait_for(lambda e: isinstance(e, ImportProgressed) and e.stage is ImportStage.READY)
-    assert a.run(a.engine.session.ask(Call("GET", f"/sync/v1/imports/{begun.id}"), Import)).received > 0
-    assert ledger_of(a.run(imports.wait(a.engine, begun.id))) == (ImportStage.DONE, 60_000, 0, 0)
+def test_an_import_that_is_resumed_while_its_file_is_read_travels_on(in_shop, console, tmp_path, monkeypatch):
+    faults, reading = Faults(), Reading(monkeypatch, 5)
+    faults.hold_from = 0
+    with in_shop(wrap=faults) as shop:
+        a = console(vault=MemoryVault(), follow=False)
+        a.sign_in(shop.url, "chen")
+        file = keys_file(tmp_path, shop.world.keys("STEAM-50", 30_000))
+        begun = a.run(imports.start(a.engine, file=file, sku="STEAM-50"))
+        assert faults.held.wait(60)
+        assert a.run(imports.pause(a.engine, begun.id)).held
+        faults.when_put[4] = reading.let_past(5)
+        faults.hold_from = None
+        faults.release.set()
+        assert not a.run(imports.resume(a.engine, begun.id)).held
+        assert ledger_of(a.run(imports.wait(a.engine, begun.id))) == (ImportStage.DONE, 30_000, 0, 0)
+        shop.world.check()
+
+
+def test_an_import_that_is_resumed_as_its_reading_ends_travels_on(in_shop, console, tmp_path, monkeypatch):
+    faults, reading = Faults(), Reading(monkeypatch, 1)
+    faults.hold_from = 0
+    with in_shop(wrap=faults) as shop:
+        a = console(vault=MemoryVault(), follow=False)
+        a.sign_in(shop.url, "chen")
+        real, resumed = imports.stopped, []
+
+        async def stopped(sending):
+            """Somebody resumes at the moment when the reading, which was paused, lets go of its sending."""
+            if not resumed:
+                resumed.append(await imports.resume(a.engine, begun.id))
+            await real(sending)
+
+        monkeypatch.setattr(imports, "stopped", stopped)
+        file = keys_file(tmp_path, shop.world.keys("STEAM-50", 10_000))
+        begun = a.run(imports.start(a.engine, file=file, sku="STEAM-50"))
+        assert faults.held.wait(60)
+        a.run(imports.pause(a.engine, begun.id))
+        reading.let_past(1).set()
+        faults.hold_from = None
+        faults.release.set()
+        assert ledger_of(a.run(imports.wait(a.engine, begun.id))) == (ImportStage.DONE, 10_000, 0, 0)
+        assert len(resumed) == 1
+
+
+def test_chunks_travel_while_the_rest_of_the_file_is_read(in_shop, console, tmp_path, monkeypatch):
+    faults, reading = Faults(), Reading(monkeypatch, 5)
+    faults.when_put[4] = reading.let_past(5)
+    with in_shop(wrap=faults) as shop:
+        a = console(follow=False)
+        a.sign_in(shop.url, "chen")
+        file = keys_file(tmp_path, shop.world.keys("STEAM-50", 30_000))
+        begun = a.run(imports.start(a.engine, file=file, sku="STEAM-50"))
+        assert ledger_of(a.run(imports.wait(a.engine, begun.id))) == (ImportStage.DONE, 30_000, 0, 0)
+        assert sorted(faults.puts) == [0, 1, 2, 3, 4, 5]
 
 
 def test_the_rule_of_the_product_judges_its_files_without_being_asked(live_shop, console, tmp_path):
@@ -243,10 +292,19 @@ def test_a_habit_is_for_files_with_the_same_titles_of_the_same_product(live_shop
         assert (look.by_habit, look.preview.columns == chosen.columns) == (False, False)
 
 
-def test_an_engine_that_stops_does_not_wait_for_a_check(console, live_shop, tmp_path):
+def test_an_engine_that_stops_does_not_wait_for_a_check(console, live_shop, tmp_path, monkeypatch):
+    real = ImportProcess.receive
+
+    def receive(process, timeout_seconds):
+        message = real(process, timeout_seconds)
+        if isinstance(message, Ledger):  # the check would be over
+            assert under_way.stopped.wait(60)
+        return message
+
+    monkeypatch.setattr(ImportProcess, "receive", receive)
     a = console(follow=False)
     a.sign_in(live_shop.url, "chen")
-    file = keys_file(tmp_path, live_shop.world.keys("STEAM-50", 400_000))
+    file = keys_file(tmp_path, live_shop.world.keys("STEAM-50", 40_000))
     under_way = Checking(ids.new_id(), threading.Event())
     answer = a.engine.submit(checking.check(a.engine, file, Options(), under_way))
     told = a.wait_for(lambda e: isinstance(e, FileChecked))

@@ -9,7 +9,7 @@ from server.catalog.model import Sku
 from server.stock.model import StockLot
 from shared import ids
 from tests.desktop.files import workbook
-from tests.desktop.test_uploads import Faults, drained, keys_file
+from tests.desktop.test_uploads import Faults, Reading, drained, keys_file
 from tests.desktop.window_program import drop, open_window, sign_in, texts
 
 pytestmark = pytest.mark.qt_log_ignore("This plugin does not support", extend=True)  # the offscreen platform says so
@@ -190,11 +190,11 @@ def test_every_sku_can_be_chosen_also_beyond_the_first_page(program, live_shop, 
     assert live_shop.world.level("STEAM-50").imported == 0
 
 
-def test_an_import_is_paused_and_goes_on_while_its_file_is_read(program, in_shop, qtbot, tmp_path):
-    faults = Faults()
+def test_an_import_is_paused_and_goes_on_while_its_file_is_read(program, in_shop, qtbot, tmp_path, monkeypatch):
+    faults, reading = Faults(), Reading(monkeypatch, 2, 4)
     faults.hold_from = 0
     with in_shop(wrap=faults) as shop:
-        file = keys_file(tmp_path, shop.world.keys("STEAM-50", 200_000), "STEAM-50.txt")
+        file = keys_file(tmp_path, shop.world.keys("STEAM-50", 30_000), "STEAM-50.txt")
         sign_in(qtbot, program, shop.url, "chen")
         desk = program.console.desk
         drop(program.window, [file])
@@ -207,6 +207,7 @@ def test_an_import_is_paused_and_goes_on_while_its_file_is_read(program, in_shop
         qtbot.waitUntil(detail.resume.isVisible, timeout=WAIT_MS)
         assert (desk.imports.progress.stage, desk.imports.progress.held) == (ImportStage.READING, True)
         read = desk.imports.progress.figures.read
+        reading.let_past(2).set()
         qtbot.waitUntil(lambda: desk.imports.progress.figures.read > read, timeout=WAIT_MS)  # what is told next
         assert (detail.resume.isVisible(), detail.pause.isVisible(), detail.badge.accessibleName()) == (
             True,
@@ -215,7 +216,8 @@ def test_an_import_is_paused_and_goes_on_while_its_file_is_read(program, in_shop
         )
         assert detail.stage.text().startswith("上传已暂停；文件仍在本机读取、检查并加密（")
         assert desk.imports.listing.cells(0)[-1] == "已暂停"
-        qtbot.waitUntil(lambda: desk.imports.progress.stage is ImportStage.PAUSED, timeout=2 * WAIT_MS)
+        reading.let_past(4).set()
+        qtbot.waitUntil(lambda: desk.imports.progress.stage is ImportStage.PAUSED, timeout=WAIT_MS)
         assert set(faults.puts) <= {0, 1}, "nothing more was sent"
         faults.release.set()
         detail.cancel.click()
@@ -232,6 +234,7 @@ def test_an_import_that_goes_on_says_that_its_earlier_choices_stay(program, in_s
         sign_in(qtbot, program, shop.url, "chen")
         window, desk = program.window, program.console.desk
         drop(window, [file])
+        checked(qtbot, desk).decide(encoding="gb18030")
         checked(qtbot, desk).start()
         qtbot.waitUntil(faults.held.is_set, timeout=WAIT_MS)
         detail = window.page.detail
@@ -244,6 +247,7 @@ def test_an_import_that_goes_on_says_that_its_earlier_choices_stay(program, in_s
         faults.release.set()
         drop(window, [file])
         check = checked(qtbot, desk)
+        assert (check.options.encoding, check.preview.options.encoding) == ("gb18030", "gb18030"), "as it was chosen"
         check.use_cost("9")
         checked(qtbot, desk).start()
         qtbot.waitUntil(lambda: (one := desk.imports.progress) is not None and one.is_over, timeout=WAIT_MS)

@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ import httpx
 
 from server.demo import channels
 from server.settings import Settings
-from tests.server.sandbox.peer import PATIENCE_SECONDS, ROOT, SandboxProcess
+from tests.server.sandbox.peer import PATIENCE_SECONDS, ROOT, SandboxProcess, plain_client
 from tests.world import MERCHANT, world
 
 STOCK = {
@@ -65,7 +66,7 @@ def live_shop(folder: Path, *, every_channel: bool = False):
 def prepared_shop(folder: Path, *, every_channel: bool = False):
     """The shop's data and its running sandbox, keys exchanged (of WeChat Pay and Alipay too, if wished); no server."""
     data = folder / "data"
-    with world("sqlite://", folder) as seeded:
+    with world("sqlite", folder) as seeded:
         for sku, keys in STOCK.items():
             seeded.stock(sku, keys)
         with closing(sqlite3.connect(seeded.ctx.db.url.database)) as made:
@@ -104,7 +105,7 @@ def start_server(shop: LiveShop) -> subprocess.Popen:
         server = subprocess.Popen(
             [sys.executable, "-m", "server", "serve"], env=shop.environment, cwd=ROOT, stdout=log, stderr=log
         )
-    wait_until_ready(shop, server)
+    wait_until_ready(shop, lambda: server.poll() is None)
     return server
 
 
@@ -126,14 +127,15 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-def wait_until_ready(shop: LiveShop, server: subprocess.Popen) -> None:
-    """Wait until the server answers that it is ready."""
+def wait_until_ready(shop: LiveShop, alive: Callable[[], bool]) -> None:
+    """Wait until the server, whose process must be `alive`, answers that it is ready."""
     give_up_at = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        assert server.poll() is None, shop.log.read_text()
-        assert time.monotonic() < give_up_at, shop.log.read_text()
-        try:
-            if httpx.get(f"{shop.url}/readyz", trust_env=False).status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.05)
+    with plain_client() as http:
+        while True:
+            assert alive(), shop.log.read_text()
+            assert time.monotonic() < give_up_at, shop.log.read_text()
+            try:
+                if http.get(f"{shop.url}/readyz").status_code == 200:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.05)

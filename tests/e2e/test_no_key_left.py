@@ -27,7 +27,8 @@ from shared.cardkey import SEPARATOR
 from shared.contracts.stock import find_info
 from tests.e2e.leaks import HALF, planted, traces, traces_below
 from tests.e2e.live_shop import LiveShop, prepared_shop, prove, start_server, stop_server, wait_until_ready
-from tests.server.sandbox.peer import PATIENCE_SECONDS, ROOT
+from tests.fault import dying_server
+from tests.server.sandbox.peer import PATIENCE_SECONDS, ROOT, plain_client
 from tests.world import _SEAL, PASSWORD
 
 COUNT = 500
@@ -81,14 +82,12 @@ def imported(shop: LiveShop, folder: Path, file: Path, sku: str) -> None:
 
 def killed_while_uploading(shop: LiveShop, folder: Path, file: Path, sku: str) -> None:
     """Both programs die when the server has stored the first chunk and nobody knows."""
-    dying = ["tests.fault.dying_server", "chunk stored, not committed", "serve"]
-    with shop.log.open("ab") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", *dying], env=shop.environment, cwd=ROOT, stdout=log, stderr=log
-        )
-    wait_until_ready(shop, server)
+    moment = "chunk stored, not committed"
+    server = dying_server.start(["serve"], environment=shop.environment, log=shop.log, moment=moment)
+    wait_until_ready(shop, server.is_alive)
     importing = console(shop, folder, file, sku)
-    assert server.wait(PATIENCE_SECONDS) == -9
+    server.join(PATIENCE_SECONDS)
+    assert server.exitcode == -9
     importing.kill()
     importing.wait()
 
@@ -100,14 +99,14 @@ def rows(shop: LiveShop, query: str) -> list:
 
 def bought(shop: LiveShop) -> tuple[httpx.Client, str]:
     """A buyer who has paid for old and planted keys, and the page of the order."""
-    buyer = httpx.Client(base_url=shop.url, trust_env=False, timeout=PATIENCE_SECONDS)
+    buyer = plain_client(base_url=shop.url)
     buyer.get("/review?sku=MUSIC-30").raise_for_status()
     body = {"sku": "MUSIC-30", "quantity": BOUGHT, "amount_fen": 1_250 * BOUGHT, "channel": "sandbox"}
     headers = {"Idempotency-Key": ids.new_token(), "Sec-Fetch-Site": "same-origin"}
     placed = buyer.post("/api/orders", json=body, headers=headers)
     assert placed.status_code == 201, placed.text
     code, pay_url = placed.json()["code"], placed.json()["pay_url"]
-    assert httpx.post(pay_url, data={"action": "pay"}, trust_env=False).status_code == 303
+    assert buyer.post(pay_url, data={"action": "pay"}).status_code == 303
     give_up_at = time.monotonic() + PATIENCE_SECONDS
     while buyer.get(f"/o/{code}/status").json()["state"] != "delivered":
         assert time.monotonic() < give_up_at, shop.log.read_text()[-3_000:]
@@ -119,7 +118,7 @@ def staff(shop: LiveShop, factor: pyotp.TOTP) -> httpx.Client:
     """The operator li, signed in with the code of now."""
     device = {"id": str(ids.new_id()), "name": "test", "platform": "test"}
     body = {"login": "li", "password": PASSWORD, "totp": factor.at(int(time.time())), "device": device}
-    person = httpx.Client(base_url=shop.url, trust_env=False, timeout=PATIENCE_SECONDS)
+    person = plain_client(base_url=shop.url)
     answer = person.post("/api/session", json=body)
     assert answer.status_code == 201, answer.text
     person.headers["authorization"] = f"Bearer {answer.json()['token']}"

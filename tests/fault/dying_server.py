@@ -1,25 +1,56 @@
 """`kameng-server` that kills itself with SIGKILL at a named moment: nothing is flushed, no handler runs.
 
-    python -m tests.fault.dying_server MOMENT serve
-
 Each moment is a place in the real code, wrapped from outside before the program starts; the program has no hook for it.
+The processes are forked from one that has imported the program and done nothing else: a dozen deaths would otherwise
+spend most of their time importing.
 """
 
+import multiprocessing
 import os
 import signal
 import sys
-from functools import wraps
+from functools import cache, wraps
+from pathlib import Path
 
-from server import batch, jobs
+from server import batch, cli_keys, jobs, ringfile
 from server.cli import main
+from server.crypto import KeyRing
 from server.gateways.sandbox import SandboxGateway
 from server.orders.actions import PlaceOrder
 from server.payments import actions, attempts, notices, revealing
 from server.stock.actions import Desk
 from server.stock.imports import ingest, intake
+from server.stock.vault import rekey
 
 
-def die(*_):
+def start(arguments, *, environment, log, moment=None):
+    """Run `kameng-server ARGUMENTS` in a new process, which dies at a moment, if one is named. It writes to `log`."""
+    process = _context().Process(target=_live, args=(arguments, environment, log, moment), daemon=True)
+    process.start()
+    return process
+
+
+@cache
+def _context():
+    """Where new processes come from; Unix only."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
+
+
+def _live(arguments, environment, log, moment):
+    """The whole life of such a process."""
+    os.environ.clear()
+    os.environ.update(environment)
+    written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(written, sys.stdout.fileno())
+    os.dup2(written, sys.stderr.fileno())
+    if moment is not None:
+        ALL_MOMENTS[moment]()
+    sys.exit(main(arguments))
+
+
+def die(*_, **__):
     """What a power cut looks like to a process."""
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -69,6 +100,16 @@ def unanswered(command_type):
     batch._resolve = dying
 
 
+def in_small_steps(owner_of_death):
+    """The vault's commands do their work a lot, and a few cards, at a time."""
+
+    def prepare():
+        rekey.LOTS_PER_STEP, rekey.CARDS_PER_STEP = 1, 4
+        owner_of_death()
+
+    return prepare
+
+
 MOMENTS = {
     # a buyer places,
     "units claimed, order not stored": lambda: after(Desk, "take"),
@@ -92,6 +133,24 @@ MOMENTS = {
 }
 
 
-if __name__ == "__main__":
-    MOMENTS[sys.argv[1]]()
-    sys.exit(main(sys.argv[2:]))
+# One after the other: each run goes on where the one before was killed.
+ROTATE = {
+    "a ring written, not in place": lambda: before(Path, "replace"),
+    "a ring in place, its folder not synced": lambda: before(ringfile, "_sync_folder"),
+    "a master made, not active": lambda: before(KeyRing, "activate_master"),
+    "a master active, no lot wrapped": lambda: before(rekey, "rewrap"),
+    "the second step wrapped, not committed": lambda: after(rekey, "rewrap", nth=2),
+    "the next step committed, not told": lambda: after(cli_keys, "say", nth=2),
+}
+REENCRYPT = {
+    "lots begun, not committed": lambda: after(rekey, "_note", nth=3),
+    "lots begun, no card sealed": lambda: before(rekey, "reseal"),
+    "a card opened": lambda: before(rekey, "_store"),
+    "the third step stored, not committed": lambda: after(rekey, "_store", nth=3),
+    "the next step committed, said nowhere": lambda: before(cli_keys, "say"),
+    "a lot finished, not committed": lambda: after(rekey, "_note"),
+}
+SMALL_STEPS = "small steps, no death"
+
+ALL_MOMENTS = MOMENTS | {SMALL_STEPS: in_small_steps(lambda: None)}
+ALL_MOMENTS |= {name: in_small_steps(death) for name, death in (ROTATE | REENCRYPT).items()}

@@ -32,7 +32,6 @@ from server.serving import take_port
 from server.stock.model import Delivery
 from shared import clock
 from shared.states import CallbackState, OrderState
-from tests import engines
 from tests.bench._shop import free_port
 from tests.server.channel import add_sandbox, pem_of
 from tests.server.conftest import Site
@@ -297,7 +296,7 @@ def market(folder):
     sandbox = SandboxProcess(folder / "sandbox", "--retry-seconds", "0,0,0", "--refund-gap-seconds", "0")
     port = free_port()
     settings = {"port": port, "base_url": f"http://127.0.0.1:{port}", "sandbox_url": sandbox.url}
-    with world(engines.url("sqlite"), folder, **settings) as shop:
+    with world("sqlite", folder, **settings) as shop:
         outbound = Outbound(total_seconds=PATIENCE_SECONDS)
         _exchange(shop.ctx, sandbox)
         shop.ctx.gateways.update(app._gateways(shop.ctx.settings, shop.ctx.keys, outbound, shop.ctx.health))

@@ -8,8 +8,6 @@ import itertools
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -20,12 +18,11 @@ from server.identity import actions as identity
 from server.identity import queries as people
 from shared import ids
 from shared.contracts.identity import Device
+from tests.fault import dying_server
 from tests.fault.history import History
 from tests.server.channel import add_sandbox
-from tests.server.sandbox.peer import PATIENCE_SECONDS
+from tests.server.sandbox.peer import PATIENCE_SECONDS, plain_client
 from tests.world import MERCHANT, NO_LIMITS
-
-ROOT = Path(__file__).parents[2]
 
 
 class Mortal:
@@ -65,12 +62,12 @@ class Mortal:
         self._start()
 
     def _start(self):
-        dying = ["tests.fault.dying_server", self._moments.pop(0)] if self._moments else ["server"]
-        with self._log.open("a") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", *dying, "serve"], cwd=ROOT, env=self._environment, stdout=log, stderr=log
-            )
+        moment = self._moments.pop(0) if self._moments else None
+        self._process = self._run("serve", moment)
         self._wait_until_ready()
+
+    def _run(self, command, moment=None):
+        return dying_server.start([command], environment=self._environment, log=self._log, moment=moment)
 
     def _wait_until_ready(self):
         deadline = time.monotonic() + PATIENCE_SECONDS
@@ -79,46 +76,44 @@ class Mortal:
                 with socket.create_connection(("127.0.0.1", self.port), timeout=1):
                     return
             except OSError:
-                assert self._process.poll() is None, self._log.read_text()[-3000:]
+                assert self._process.is_alive(), self._log.read_text()[-3000:]
                 assert time.monotonic() < deadline, self._log.read_text()[-3000:]
                 time.sleep(0.02)
 
     def kill(self):
         """`kill -9` from outside."""
-        self._process.send_signal(signal.SIGKILL)
+        self._process.kill()
 
     def replace_worker(self):
         """`kill -9` of a worker process beside the server, and the next one: not on SQLite, which has no other."""
         if self._worker is not None:
             self._worker.kill()
-            assert self._worker.wait(PATIENCE_SECONDS) == -signal.SIGKILL, self._log.read_text()[-3000:]
-        with self._log.open("a") as log:
-            self._worker = subprocess.Popen(
-                [sys.executable, "-m", "server", "work"], cwd=ROOT, env=self._environment, stdout=log, stderr=log
-            )
+            self._worker.join(PATIENCE_SECONDS)
+            assert self._worker.exitcode == -signal.SIGKILL, self._log.read_text()[-3000:]
+        self._worker = self._run("work")
 
     def revive(self):
         """Somebody got no answer: when the server is dead, start it again. It must have been killed, not fail."""
         with self._lock:
-            try:
-                status = self._process.wait(timeout=0.2)
-            except subprocess.TimeoutExpired:
+            self._process.join(0.2)
+            if self._process.is_alive():
                 return
-            assert status == -signal.SIGKILL, self._log.read_text()[-3000:]
+            assert self._process.exitcode == -signal.SIGKILL, self._log.read_text()[-3000:]
             self.deaths += 1
             self._start()
 
     def stop(self):
         """End it in order: what it accepted is finished."""
         self._process.terminate()
-        assert self._process.wait(timeout=PATIENCE_SECONDS) == 0, self._log.read_text()[-3000:]
+        self._process.join(PATIENCE_SECONDS)
+        assert self._process.exitcode == 0, self._log.read_text()[-3000:]
 
     def end(self):
         """End it however."""
         for process in (self._process, self._worker):
             if process is not None:
                 process.kill()
-                process.wait()
+                process.join()
 
     def token(self, login):
         """A session of a person, made while no server runs."""
@@ -136,7 +131,7 @@ class Persistent:
 
     def __init__(self, shop: Mortal, **options):
         self.shop = shop
-        self.http = httpx.Client(base_url=shop.url, trust_env=False, timeout=PATIENCE_SECONDS, **options)
+        self.http = plain_client(base_url=shop.url, **options)
 
     def ask(self, method, path, **options):
         """One request, repeated as it is while the server is gone or busy."""

@@ -24,10 +24,10 @@ ENGINES = pytest.mark.parametrize("kind", ["sqlite", "postgres", "mariadb"])
 
 
 @pytest.fixture
-def crowd(new_database, tmp_path, kind):
+def crowd(tmp_path, kind):
     """A shop, and the processes it can be bought from: one on SQLite, three elsewhere."""
     with ExitStack() as ends:
-        shop = ends.enter_context(world(new_database(kind), tmp_path))
+        shop = ends.enter_context(world(kind, tmp_path))
         contexts = [shop.ctx]
         for _ in range(0 if kind == "sqlite" else 2):
             other = app.assemble(shop.ctx.settings)

@@ -5,8 +5,6 @@ The real command in a process of its own, on SQLite with full durability, killed
 
 import os
 import signal
-import subprocess
-import sys
 
 import pytest
 from sqlalchemy import select
@@ -14,67 +12,32 @@ from sqlalchemy import select
 from server.crypto import KeyRing
 from server.stock import vault
 from server.stock.model import StockLot
-from tests.server.sandbox.peer import PATIENCE_SECONDS, ROOT
+from tests.fault.dying_server import REENCRYPT, ROTATE, SMALL_STEPS, start
+from tests.server.sandbox.peer import PATIENCE_SECONDS
 from tests.world import World, world
 
 SKU, CARDS, LOTS = "STEAM-50", 30, 3
 
-RUN = """
-import sys
-from pathlib import Path
-from server import cli, cli_keys, ringfile
-from server.crypto import KeyRing
-from server.stock.vault import rekey
-from tests.fault.dying_server import after, die
-
-def before(owner, name):
-    setattr(owner, name, lambda *_, **__: die())
-
-rekey.LOTS_PER_STEP, rekey.CARDS_PER_STEP = 1, 4
-{moment}
-sys.exit(cli.main(["keys", *sys.argv[1:]]))
-"""
-
-# One after the other: each run goes on where the one before was killed.
-ROTATE = {
-    "a ring written, not in place": 'before(Path, "replace")',
-    "a ring in place, its folder not synced": 'before(ringfile, "_sync_folder")',
-    "a master made, not active": 'before(KeyRing, "activate_master")',
-    "a master active, no lot wrapped": 'before(rekey, "rewrap")',
-    "the second step wrapped, not committed": 'after(rekey, "rewrap", nth=2)',
-    "the next step committed, not told": 'after(cli_keys, "say", nth=2)',
-}
-REENCRYPT = {
-    "lots begun, not committed": 'after(rekey, "_note", nth=3)',
-    "lots begun, no card sealed": 'before(rekey, "reseal")',
-    "a card opened": 'before(rekey, "_store")',
-    "the third step stored, not committed": 'after(rekey, "_store", nth=3)',
-    "the next step committed, not told": 'before(cli_keys, "say")',
-    "a lot finished, not committed": 'after(rekey, "_note")',
-}
-
 
 @pytest.fixture
-def shop(tmp_path, new_database):
-    with world(new_database("sqlite"), tmp_path) as built:
+def shop(tmp_path):
+    with world("sqlite", tmp_path) as built:
         for n in range(LOTS):
             built.stock(SKU, built.keys(SKU, CARDS // LOTS, start=n * (CARDS // LOTS)))
         built.ctx.db.close()
         yield built
 
 
-def keys_command(shop: World, *argv: str, moment: str = "") -> int:
+def keys_command(shop: World, *argv: str, moment: str = SMALL_STEPS) -> int:
     """The exit status of the command in a process of its own; dying at a moment, if one is given."""
-    environment = os.environ | {
-        "KAMENG_DATA": str(shop.ctx.settings.data),
-        "KAMENG_DATABASE_URL": shop.ctx.db.url.render_as_string(),
-    }
-    command = [sys.executable, "-c", RUN.format(moment=moment), *argv]
-    ended = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, timeout=PATIENCE_SECONDS, check=False
-    )
-    assert b"Traceback" not in ended.stderr, ended.stderr.decode()
-    return ended.returncode
+    data = shop.ctx.settings.data
+    address = shop.ctx.db.url.render_as_string()
+    environment = os.environ | {"KAMENG_DATA": str(data), "KAMENG_DATABASE_URL": address}
+    log = data.parent / "command.log"
+    command = start(["keys", *argv], environment=environment, log=log, moment=moment)
+    command.join(PATIENCE_SECONDS)
+    assert "Traceback" not in log.read_text(), log.read_text()
+    return command.exitcode
 
 
 def require_all_open(shop: World) -> list[StockLot]:
@@ -94,8 +57,8 @@ def require_all_open(shop: World) -> list[StockLot]:
 
 
 def test_a_rotation_that_is_killed_again_and_again_makes_one_master_and_ends(shop):
-    for name, moment in ROTATE.items():
-        assert (name, keys_command(shop, "rotate", moment=moment)) == (name, -signal.SIGKILL)
+    for moment in ROTATE:
+        assert (moment, keys_command(shop, "rotate", moment=moment)) == (moment, -signal.SIGKILL)
         require_all_open(shop)
     assert keys_command(shop, "rotate") == 0
     assert [lot.master_version for lot in require_all_open(shop)] == [2] * LOTS
@@ -105,8 +68,8 @@ def test_a_rotation_that_is_killed_again_and_again_makes_one_master_and_ends(sho
 
 def test_a_reencryption_that_is_killed_again_and_again_loses_no_key_and_ends(shop):
     before = {lot.wrapped_key for lot in require_all_open(shop)}
-    for name, moment in REENCRYPT.items():
-        assert (name, keys_command(shop, "reencrypt", "--sku", SKU, moment=moment)) == (name, -signal.SIGKILL)
+    for moment in REENCRYPT:
+        assert (moment, keys_command(shop, "reencrypt", "--sku", SKU, moment=moment)) == (moment, -signal.SIGKILL)
         require_all_open(shop)
     assert keys_command(shop, "reencrypt", "--sku", SKU) == 0
     lots = require_all_open(shop)

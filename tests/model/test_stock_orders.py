@@ -29,7 +29,6 @@ from shared import clock, ids
 from shared.contracts.catalog import MoveProduct, NewProduct, NewSku
 from shared.errors import KamengError
 from shared.states import OrderState, ProductState
-from tests import engines
 from tests.model import reference
 from tests.world import MERCHANT, world
 
@@ -58,7 +57,7 @@ PAY = st.fixed_dictionaries(
 
 @pytest.fixture(scope="module", autouse=True)
 def _shop(tmp_path_factory):
-    with world(engines.url("sqlite"), tmp_path_factory.mktemp("model"), refund_after_minutes=10_080) as built:
+    with world("sqlite", tmp_path_factory.mktemp("model"), refund_after_minutes=10_080) as built:
         _shops.append(built)
         yield
         built.check()

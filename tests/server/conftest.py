@@ -42,7 +42,9 @@ def _channel_key() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
-def _sandbox_gateway(shop: World) -> SandboxGateway:
+@cache
+def _sandbox_gateway() -> SandboxGateway:
+    """One for all sites: reading an RSA key takes as long as placing ten orders, and a gateway keeps nothing."""
     public = _channel_key().public_key()
     pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     private = _channel_key().private_bytes(
@@ -143,13 +145,13 @@ def signed(raw: bytes, *, timestamp: int | None = None) -> dict[str, str]:
 
 
 @contextmanager
-def opened(folder, url=None, **settings):
-    """A site on a new database, SQLite without `url`; `settings` replaces fields of the world's."""
-    with world(url or engines.url("sqlite"), folder) as shop, anyio.from_thread.start_blocking_portal() as portal:
+def opened(folder, kind: engines.Kind = "sqlite", **settings):
+    """A site on a new database of an engine; `settings` replaces fields of the world's."""
+    with world(kind, folder) as shop, anyio.from_thread.start_blocking_portal() as portal:
         shop.ctx = replace(
             shop.ctx,
             settings=replace(shop.ctx.settings, sandbox_url=DEAD_SANDBOX, **settings),
-            gateways={"sandbox": _sandbox_gateway(shop)},
+            gateways={"sandbox": _sandbox_gateway()},
         )
         yield Site(shop, app.build(shop.ctx.settings, ctx=shop.ctx), portal)
 

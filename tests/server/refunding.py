@@ -13,7 +13,6 @@ from server.payments.refunds import asking, following, queries
 from server.stock.model import Delivery, StockUnit
 from shared import clock
 from shared.states import RefundReason, UnitState
-from tests import engines
 from tests.server.channel import Channel
 from tests.server.conftest import Site
 from tests.server.shopping import Document
@@ -73,12 +72,12 @@ class RefundDesk:
 
 
 @contextmanager
-def shop_with_refunds(folder, *, url=None, channels=("sandbox",), **settings):
+def shop_with_refunds(folder, *, kind="sqlite", channels=("sandbox",), **settings):
     """A site whose channels refund; `site.desk` says how."""
     desk, channel = RefundDesk(), Channel()
     with (
         channel.serving(desk) as address,
-        world(url or engines.url("sqlite"), folder, **settings) as shop,
+        world(kind, folder, **settings) as shop,
         anyio.from_thread.start_blocking_portal() as portal,
     ):
         for name in channels:

@@ -25,8 +25,8 @@ NOON = datetime(2026, 3, 2, 4, tzinfo=UTC)  # 12:00 in the shop
 
 
 @pytest.fixture
-def shop(database_url, tmp_path):
-    with world(database_url, tmp_path) as built:
+def shop(any_engine, tmp_path):
+    with world(any_engine, tmp_path) as built:
         yield built
 
 
@@ -66,8 +66,8 @@ def test_low_stock_is_raised_once_a_crossing_and_cleared_well_above_it(shop):
 
 
 @pytest.mark.parametrize(("below", "well"), [(2, 3), (5, 6), (6, 8), (100, 120)])
-def test_well_above_is_a_fifth_more_or_one_unit(below, well, new_database, tmp_path):
-    with world(new_database("sqlite"), tmp_path) as shop:
+def test_well_above_is_a_fifth_more_or_one_unit(below, well, tmp_path):
+    with world("sqlite", tmp_path) as shop:
         watch = Watch(shop.ctx.db)
         rule(shop, "STEAM-50", below=below)
         shop.stock("STEAM-50", shop.keys("STEAM-50", below - 1))

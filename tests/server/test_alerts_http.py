@@ -17,8 +17,8 @@ from tests.world import ANNA, world
 
 
 @pytest.fixture
-def shop(database_url, tmp_path):
-    with world(database_url, tmp_path) as built:
+def shop(any_engine, tmp_path):
+    with world(any_engine, tmp_path) as built:
         yield built
 
 
@@ -49,6 +49,7 @@ def statements(shop):
 # --- what happened ---
 
 
+@pytest.mark.each_engine
 def test_what_happens_again_is_counted_on_the_alert_that_stands(shop):
     sku = shop.skus["STEAM-50"]
 
@@ -176,6 +177,7 @@ def test_the_rule_of_a_sku_is_its_owners_and_the_last_one_holds(site):
     assert feed(site, "chen").count("sku") == 1  # three changes of one row, folded
 
 
+@pytest.mark.each_engine
 def test_the_first_rule_of_two_people_at_once_is_the_last_one(shop):
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda below: rule(shop, "STEAM-50", below=below), range(1, 5)))

@@ -22,7 +22,6 @@ from server.payments.actions import Outcome
 from shared import clock
 from shared.errors import Busy, Conflict, IdempotencyReused
 from shared.states import OrderState
-from tests import engines
 from tests.databases import count, migrated
 from tests.world import ANNA, BEN, world
 
@@ -192,7 +191,7 @@ def idle_lanes(shop):
 
 
 def test_the_same_order_twice_in_one_batch_is_one_order(tmp_path):
-    with world(engines.url("sqlite"), tmp_path) as shop:
+    with world("sqlite", tmp_path) as shop:
         shop.stock("STEAM-50", 3)
         lanes = idle_lanes(shop)
 
@@ -218,7 +217,7 @@ def test_the_same_order_twice_in_one_batch_is_one_order(tmp_path):
 
 
 def test_a_refused_order_twice_in_one_batch_is_refused_twice(tmp_path):
-    with world(engines.url("sqlite"), tmp_path) as shop:
+    with world("sqlite", tmp_path) as shop:
         lanes = idle_lanes(shop)
         order = PlaceOrder(ANNA, "key-0001", "STEAM-50", 1, 4_500, "sandbox")
         answers = gathered(lanes, order, order)
@@ -355,8 +354,7 @@ def test_two_batches_that_lock_crosswise_both_succeed_whole(kind):
 @pytest.mark.parametrize("kind", ["postgres", "mariadb"])
 def test_buyers_of_many_goods_never_lock_crosswise(kind, tmp_path):
     """Placing and paying meet in the stock of the same goods; PostgreSQL would need a second for each deadlock."""
-    url = engines.url(kind)
-    with world(url, tmp_path) as shop:
+    with world(kind, tmp_path) as shop:
         for sku in shop.skus:
             shop.stock(sku, 144)
 
@@ -371,7 +369,6 @@ def test_buyers_of_many_goods_never_lock_crosswise(kind, tmp_path):
             thread.join()
         assert shop.check().figures["units_sold"] == 144
         assert (shop.ctx.batch.figures.retried, shop.ctx.batch.figures.replayed) == (0, 0)
-    engines.drop(url)
 
 
 def test_a_type_keeps_its_lane_and_lanes_run_beside_each_other():
@@ -425,10 +422,10 @@ def _end_connection(db, tx):
 @pytest.mark.parametrize("kind", ["postgres", "mariadb"])
 def test_a_commit_whose_outcome_nobody_knows_is_resolved_by_its_keys(kind, tmp_path, monkeypatch):
     """The line breaks after the engine has committed and before we hear of it."""
-    url = engines.url(kind)
-    with world(url, tmp_path) as shop:
+    with world(kind, tmp_path) as shop:
         shop.stock("STEAM-50", 3)
-        dialect = shop.ctx.db.engine.dialect
+        with shop.ctx.db.tx(by_key=True) as tx:
+            dialect = tx.get_bind().dialect
         commit, lost = dialect.do_commit, []
 
         def commit_unheard(connection):
@@ -450,7 +447,6 @@ def test_a_commit_whose_outcome_nobody_knows_is_resolved_by_its_keys(kind, tmp_p
         assert shop.place(ANNA, "STEAM-50", key="key-0001").order.code == placed.order.code
         assert shop.level("STEAM-50").sold == 1
         assert shop.check().figures["journals"] == 2
-    engines.drop(url)
 
 
 def test_what_can_never_succeed_is_given_up_after_three_tries_and_the_lane_goes_on(lanes, db):

@@ -75,8 +75,8 @@ def busy(shop):
 
 
 @pytest.fixture
-def shop(database_url, tmp_path):
-    with world(database_url, tmp_path) as built:
+def shop(any_engine, tmp_path):
+    with world(any_engine, tmp_path) as built:
         yield built
 
 
@@ -181,8 +181,8 @@ def test_a_search_by_the_end_of_the_card_goes_on_where_it_stopped(shop, monkeypa
         assert found("9999", limit=limit) == []
 
 
-def test_a_list_far_longer_than_a_window_costs_a_few_statements(new_database, tmp_path):
-    with world(new_database("sqlite"), tmp_path) as shop:
+def test_a_list_far_longer_than_a_window_costs_a_few_statements(tmp_path):
+    with world("sqlite", tmp_path) as shop:
         busy(shop)
         shop.stock(SKU, 300)
         with shop.ctx.db.read() as tx:

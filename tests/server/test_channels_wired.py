@@ -13,7 +13,6 @@ from server import app, cli
 from server.crypto import KeyRing
 from server.demo import channels
 from server.settings import Mode, Settings
-from tests import engines
 from tests.server.gateways.listener import listening
 from tests.server.gateways.test_wechat_hosts import certificates
 from tests.server.gateways.wechat_pay import PAID, WechatPay, new_certificate
@@ -100,7 +99,7 @@ def test_a_new_certificate_is_fetched_beside_the_notification_that_named_it(tmp_
             assert await asyncio.to_thread(fetched.wait, 30)
             return refused.status_code, (await told()).status_code
 
-    with listening(answer) as server, world(engines.url("sqlite"), tmp_path) as shop:
+    with listening(answer) as server, world("sqlite", tmp_path) as shop:
         gateway = wechat.gateway(server.url, keep=lambda _kept: fetched.set())
         process = replace(app.assemble(shop.ctx.settings), gateways={"wechat": gateway})
         assert asyncio.run(told_twice(process)) == (401, 200)

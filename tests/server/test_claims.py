@@ -19,8 +19,8 @@ from tests.world import ANNA, BEN, world
 
 
 @pytest.fixture
-def shop(database_url, tmp_path):
-    with world(database_url, tmp_path) as built:
+def shop(engine, tmp_path):
+    with world(engine, tmp_path) as built:
         yield built
 
 

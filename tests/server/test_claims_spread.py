@@ -13,8 +13,8 @@ SKUS = ("STEAM-50", "MUSIC-30", "OFFICE-1Y")
 
 
 @pytest.fixture
-def shop(database_url, tmp_path):
-    with world(database_url, tmp_path) as made:
+def shop(engine, tmp_path):
+    with world(engine, tmp_path) as made:
         yield made
 
 

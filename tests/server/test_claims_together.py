@@ -21,9 +21,9 @@ SKUS = ("STEAM-50", "MUSIC-30", "OFFICE-1Y")
 
 
 @pytest.fixture
-def processes(new_database, tmp_path, request):
+def processes(tmp_path, request):
     with ExitStack() as ends:
-        shop = ends.enter_context(world(new_database(request.param), tmp_path))
+        shop = ends.enter_context(world(request.param, tmp_path))
         contexts = [shop.ctx]
         for _ in range(PROCESSES - 1):
             other = app.assemble(shop.ctx.settings)

@@ -10,8 +10,8 @@ from tests.world import ANNA, BEN, PASSWORD
 
 
 @pytest.fixture
-def anywhere(database_url, tmp_path):
-    with opened(tmp_path, database_url) as built:
+def anywhere(engine, tmp_path):
+    with opened(tmp_path, engine) as built:
         yield built
 
 

@@ -20,8 +20,8 @@ from tests.world import ANNA, world
 
 
 @pytest.fixture
-def shop(database_url, tmp_path):
-    with world(database_url, tmp_path) as built:
+def shop(engine, tmp_path):
+    with world(engine, tmp_path) as built:
         yield built
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 
 from server.db import Database
 from server.policy import SYSTEM
-from server.stock import lots
+from server.stock import lots, vault, withdrawal
 from server.stock.imports import ingest, intake, storing
 from server.stock.model import (
     CardSecret,
@@ -21,15 +21,17 @@ from server.stock.model import (
 )
 from server.stock.ranking import LOT_NUMBERS, stride
 from shared import clock
-from shared.contracts.stock import MAX_ROWS, MAX_USES, NewImport, WithdrawImport
+from shared.contracts.stock import MAX_ROWS, MAX_USES, NewImport, VoidUnits, WithdrawImport
 from shared.states import AlertKind, ImportState, UnitState
 from tests.server.importing import PLAIN, Upload, cards, count, lots_of, rows, sellable
+from tests.server.stocking import end
+from tests.server.stocking import lots_of as shown_lots
 from tests.world import ANNA, BEN, world
 
 
 @pytest.fixture
-def shop(database_url, tmp_path):
-    with world(database_url, tmp_path) as built:
+def shop(engine, tmp_path):
+    with world(engine, tmp_path) as built:
         yield built
 
 
@@ -79,6 +81,41 @@ def test_withdrawn_keys_may_come_again(shop):
     assert again.figures == (ImportState.DONE, 3, 1, 0)
     assert again.refused == {1: "duplicate_sold"}
     assert sellable(shop) == 3
+    shop.check()
+
+
+def test_reusable_keys_that_are_being_withdrawn_are_waited_for(shop, monkeypatch):
+    """Their first uses are void already, and their keys are not forgotten before all others are too."""
+    monkeypatch.setattr(withdrawal, "STEP_UNITS", 3)
+    keys = shop.keys("STEAM-50", 3)
+    first = Upload(shop, keys, terms=[(None, None, 2)]).end()
+    with shop.ctx.db.tx() as tx:
+        lots.withdraw_import(tx, first.id, WithdrawImport(reason="wrong batch"), actor=SYSTEM)
+    shop.ctx.jobs.run_due()
+    assert rows(shop, select(StockUnit.state).order_by(StockUnit.seq)) == [(3,), (3,), (3,), (0,), (0,), (0,)]
+    again = Upload(shop, keys).send()
+    ingest.ingest(shop.ctx.db, shop.ctx.keys, {"import_id": str(again.id)})
+    assert again.figures == (ImportState.RECEIVING, 0, 0, 0)
+    again.commit()
+    for later in (0, 6):
+        with clock.fixed(clock.now() + timedelta(seconds=later)):
+            shop.work()
+    assert again.figures == (ImportState.DONE, 3, 0, 0)
+    shop.check()
+
+
+def test_a_reusable_key_is_sold_when_any_of_its_uses_was(shop):
+    keys = shop.keys("STEAM-50", 1)
+    first = Upload(shop, keys, terms=[(None, None, 2)]).end()
+    held = shop.place(BEN, "STEAM-50")
+    shop.buy(ANNA, "STEAM-50")
+    with shop.ctx.db.tx() as tx:
+        lots.withdraw_import(tx, first.id, WithdrawImport(reason="wrong batch"), actor=SYSTEM)
+    end(shop, held)
+    shop.work()
+    assert rows(shop, select(StockUnit.state).order_by(StockUnit.seq)) == [(3,), (2,)]
+    again = Upload(shop, keys).end()
+    assert (again.figures, again.refused) == ((ImportState.DONE, 0, 1, 0), {1: "duplicate_sold"})
     shop.check()
 
 
@@ -212,6 +249,36 @@ def test_a_cancelled_import_is_taken_out_piece_by_piece_and_adds_up_at_each(shop
     shop.check()
 
 
+def test_a_key_that_staff_saw_of_a_cancelled_import_is_not_forgotten(shop, monkeypatch):
+    monkeypatch.setattr(storing, "_DISCARD_MOST", 3)
+    Upload(shop, shop.keys("STEAM-50", 2)).end()
+    keys = shop.keys("STEAM-50", 8, start=10)
+    upload = Upload(shop, keys).send()
+    shop.work()
+    sku_id, first = shop.skus["STEAM-50"].sku_id, 2**32 + 1
+    with shop.ctx.db.tx() as tx:
+        vault.log_views(tx, [vault.View(vault.Inspection(sku_id, first + 4, "核查"), actor="staff", request_id="r")])
+        lots.void_units(tx, shop.skus["STEAM-50"], VoidUnits(seqs=[first + 6], reason="坏卡"), actor=SYSTEM)
+    upload.cancel()
+    for _ in range(4):
+        shop.check()
+        shop.ctx.jobs.run_due()
+    shop.work()
+    shop.check()
+    left = (StockUnit.sku_id == sku_id, StockUnit.seq >= first)
+    assert rows(shop, select(StockUnit.seq, StockUnit.state).where(*left)) == [(first + 4, 3), (first + 6, 3)]
+    assert count(shop, CardSecret) == 4
+    [(lot, cursor)] = lots_of(shop, upload)
+    assert (lot.state, cursor.imported, cursor.void, cursor.selling) == ("withdrawn", 2, 2, False)
+    assert (shop.level("STEAM-50").imported, sellable(shop), len(shown_lots(shop, "STEAM-50"))) == (2, 2, 1)
+    again = Upload(shop, keys, per_chunk=3).end()
+    assert again.figures == (ImportState.DONE, 6, 2, 0)
+    assert again.refused == dict.fromkeys((5, 7), "duplicate_in_stock")
+    theirs = Upload(shop, [keys[4], "OTHER-" + keys[4]], sku="OFFICE-1Y").end()
+    assert theirs.refused == {1: "duplicate_elsewhere"}
+    shop.check()
+
+
 def test_an_upload_that_nobody_finished_is_forgotten_after_a_week(shop):
     keys = shop.keys("STEAM-50", 4)
     upload = Upload(shop, keys, per_chunk=2).send(0)
@@ -237,9 +304,9 @@ def test_an_import_of_which_no_key_is_new_ends_without_a_lot(shop):
 
 
 @pytest.mark.parametrize("kind", ["postgres", "mariadb"])
-def test_the_same_steps_at_once_do_each_thing_once(kind, new_database, tmp_path):
+def test_the_same_steps_at_once_do_each_thing_once(kind, tmp_path):
     """A console that lost the answer sends again while the first request still runs; workers take the same job."""
-    with world(new_database(kind), tmp_path) as shop:
+    with world(kind, tmp_path) as shop:
         uploads = [Upload(shop, shop.keys("STEAM-50", 6, start=at), per_chunk=2) for at in (0, 3)]
 
         def declare(upload):
@@ -281,9 +348,47 @@ def together(step, uploads):
     return troubles
 
 
-def test_a_buyer_gets_a_turn_while_a_file_is_stored(new_database, tmp_path, monkeypatch):
+def test_of_two_suppliers_who_store_one_key_at_once_one_has_it(shop, monkeypatch):
+    """The first has looked and is about to insert; the second looks, in whatever process, before that is committed."""
+    db, keys = shop.ctx.db, shop.ctx.keys
+    contested, first = shop.keys("STEAM-50", 3), threading.Event()
+    mine = Upload(shop, [*contested, *shop.keys("STEAM-50", 2, start=9)])
+    theirs = Upload(shop, [*contested, *shop.keys("OFFICE-1Y", 4)], sku="OFFICE-1Y")
+    judged = [(one.send(), ingest._judge_next(db, keys, one.id)) for one in (mine, theirs)]
+    real, stored = storing._store, []
+
+    def store(upload, waiting):
+        with db.tx(patient=True) as tx:
+            ingest.take_in(db, tx, keys, upload.id, waiting)
+        stored.append(upload)
+
+    second = threading.Thread(target=store, args=judged[1])
+
+    def gated(*args):
+        if not first.is_set():
+            first.set()
+            second.start()
+            second.join(1)  # it waits for the first by then, or is through
+            assert stored == []
+        real(*args)
+
+    monkeypatch.setattr(storing, "_store", gated)
+    store(*judged[0])
+    second.join(60)
+    assert stored == [mine, theirs]
+    for upload in stored:
+        upload.commit()
+    shop.work()
+    assert [one.figures for one in stored] == [(ImportState.DONE, 5, 0, 0), (ImportState.DONE, 4, 3, 0)]
+    assert theirs.refused == dict.fromkeys((1, 2, 3), "duplicate_elsewhere")
+    offered = StockAlert.kind == AlertKind.OFFERED_ELSEWHERE.value
+    assert rows(shop, select(StockAlert.figure).where(offered)) == [(3,)]
+    shop.check()
+
+
+def test_a_buyer_gets_a_turn_while_a_file_is_stored(tmp_path, monkeypatch):
     """SQLite has one writer: an import lets others in between its chunks."""
-    with world(new_database("sqlite"), tmp_path) as shop:
+    with world("sqlite", tmp_path) as shop:
         shop.stock("MUSIC-30", 1)
         upload = Upload(shop, shop.keys("STEAM-50", 500), per_chunk=50).send().commit()
         seen = []

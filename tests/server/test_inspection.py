@@ -241,8 +241,8 @@ def test_guessing_codes_is_limited_and_reported_once(stocked):
     assert look(site, site.world.enrol("wang"), by="wang").status_code == 200  # one person's limit is theirs
 
 
-def test_parallel_tries_use_a_code_once_and_pass_the_limit_never(database_url, tmp_path, noon):
-    with opened(tmp_path, database_url) as site:
+def test_parallel_tries_use_a_code_once_and_pass_the_limit_never(engine, tmp_path, noon):
+    with opened(tmp_path, engine) as site:
         shop = site.world
         shop.stock("STEAM-50", shop.keys("STEAM-50", 20))
         factor, token = shop.enrol("li"), site.token("li")

@@ -13,10 +13,9 @@ from server.ledger.model import LedgerBalance, LedgerJournal, LedgerTransfer
 from server.orders.model import Order
 from server.payments import checkout
 from server.payments.model import PaymentAttempt, PaymentCallback, PaymentException
-from server.stock.model import CardSecret, Delivery, StockCursor, StockReturned, StockUnit
+from server.stock.model import CardSecret, Delivery, StockCursor, StockReturned, StockShelf, StockUnit
 from shared import clock, ids
 from shared.states import AttemptState, ExceptionKind, OrderState, UnitState
-from tests import engines
 from tests.databases import findings_after, tampering
 from tests.world import ANNA, BEN, CARA, world
 
@@ -24,7 +23,7 @@ from tests.world import ANNA, BEN, CARA, world
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
     """A shop in which everything has happened once: delivered, held, expired, late without stock, paid wrongly."""
-    with world(engines.url("sqlite"), tmp_path_factory.mktemp("shop")) as built:
+    with world("sqlite", tmp_path_factory.mktemp("shop")) as built:
         built.stock("STEAM-50", 6)
         built.stock("MUSIC-30", 1)
         built.delivered = built.buy(ANNA, "STEAM-50", 2)
@@ -124,7 +123,25 @@ def test_s5_a_unit_without_its_key(shop, found):
 def test_s6_a_free_unit_that_nobody_would_sell_again(shop, found):
     with shop.ctx.db.read() as tx:
         seq = tx.scalars(select(StockReturned.seq).where(StockReturned.sku_id == steam(shop))).one()
-    assert found(delete(StockReturned)) == {"S6": (f"{steam(shop)} {seq}",)}
+        lot = tx.scalars(select(StockCursor.lot_id).where(StockCursor.sku_id == steam(shop))).one()
+    forgotten = {"S6": (f"{steam(shop)} {seq}",)}
+    assert found(delete(StockReturned)) == forgotten
+    cursor = table_of(StockCursor)
+    assert found(update(cursor).where(cursor.c.lot_id == lot).values(returned_from=seq + 1)) == forgotten
+    assert found(update(cursor).where(cursor.c.lot_id == lot).values(returned_from=seq)) == {}
+    off_the_shelf = {"S6": (str(lot),)}
+    shelf = table_of(StockShelf)
+    mine = shelf.c.lot_id == lot
+    assert found(delete(shelf).where(mine)) == off_the_shelf
+
+
+def test_s6_a_lot_that_claims_find_at_another_place_than_its_own(shop, found):
+    with shop.ctx.db.read() as tx:
+        own = tx.scalars(select(StockShelf).where(StockShelf.sku_id == steam(shop))).one()
+    shelf = table_of(StockShelf)
+    elsewhere = {"S6": (f"{own.lot_id} {own.rank + 1}",)}
+    assert found(insert(shelf).values(sku_id=own.sku_id, rank=own.rank + 1, lot_id=own.lot_id)) == elsewhere
+    assert found(update(shelf).where(shelf.c.lot_id == own.lot_id).values(rank=own.rank + 1)) == elsewhere
 
 
 def test_s6_a_given_back_unit_that_is_not_free(shop, found):
@@ -254,8 +271,7 @@ def test_l11_a_broken_audit_chain_is_a_finding_of_the_whole_check(shop):
 
 @pytest.mark.parametrize("kind", ["postgres", "mariadb"])
 def test_the_checks_run_on_every_engine(kind, tmp_path):
-    url = engines.url(kind)
-    with world(url, tmp_path) as other:
+    with world(kind, tmp_path) as other:
         other.stock("STEAM-50", 2)
         other.buy(ANNA, "STEAM-50")
         other.check()
@@ -263,4 +279,3 @@ def test_the_checks_run_on_every_engine(kind, tmp_path):
             tx.execute(delete(Delivery))
             tx.execute(delete(CardSecret))
         assert {finding.invariant for finding in invariants.check(other.ctx.db).findings} == {"S1", "S5", "L9"}
-    engines.drop(url)

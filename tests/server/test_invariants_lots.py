@@ -14,7 +14,6 @@ from server.stock import withdrawal
 from server.stock.model import CardSecret, StockCursor, StockLot, StockReturned, StockUnit, StockVoid
 from shared import clock
 from shared.states import LotState, UnitState
-from tests import engines
 from tests.databases import findings_after
 from tests.server.stocking import end, lots_of, move, void
 from tests.world import ANNA, BEN, CARA, world
@@ -27,7 +26,7 @@ USE = 2**20
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
     """Three lots: a busy one, one of reusable keys, and one that was withdrawn while a buyer held of it."""
-    with world(engines.url("sqlite"), tmp_path_factory.mktemp("shop")) as built:
+    with world("sqlite", tmp_path_factory.mktemp("shop")) as built:
         built.stock(SKU, 5)
         built.buy(ANNA, SKU, 2)
         void(built, SKU, 4)
@@ -153,8 +152,8 @@ def test_s3_a_hold_is_overdue_only_when_the_sweep_had_its_chance(shop, found):
     assert found(alone)["S3"] == row["S3"]
 
 
-def test_a_schedule_knows_since_when_it_comes_round(new_database, tmp_path):
-    with world(new_database("sqlite"), tmp_path) as shop:
+def test_a_schedule_knows_since_when_it_comes_round(tmp_path):
+    with world("sqlite", tmp_path) as shop:
         jobs, start = shop.ctx.jobs, clock.now()
         jobs.every("test.round", 5, lambda: None)
 
@@ -171,9 +170,9 @@ def test_a_schedule_knows_since_when_it_comes_round(new_database, tmp_path):
         assert since() == timedelta(seconds=600)
 
 
-def test_the_checks_hold_at_each_step_of_a_withdrawal_on_every_engine(database_url, tmp_path, monkeypatch):
+def test_the_checks_hold_at_each_step_of_a_withdrawal_on_every_engine(engine, tmp_path, monkeypatch):
     monkeypatch.setattr(withdrawal, "STEP_UNITS", 2)
-    with world(database_url, tmp_path) as shop:
+    with world(engine, tmp_path) as shop:
         shop.stock(SKU, 5, terms=(None, None, 1))
         shop.stock(SKU, shop.keys(SKU, 3, start=20), terms=(None, None, 2))
         shop.buy(ANNA, SKU)

@@ -40,15 +40,15 @@ LOT = 2**32
 
 
 @pytest.fixture
-def shop(database_url, tmp_path):
-    with world(database_url, tmp_path) as built:
+def shop(any_engine, tmp_path):
+    with world(any_engine, tmp_path) as built:
         yield built
 
 
 @pytest.fixture
-def plain(new_database, tmp_path):
+def plain(tmp_path):
     """A shop on SQLite alone, for what no engine does otherwise."""
-    with world(new_database("sqlite"), tmp_path) as built:
+    with world("sqlite", tmp_path) as built:
         yield built
 
 

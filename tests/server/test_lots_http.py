@@ -25,8 +25,8 @@ SKU = "STEAM-50"
 
 
 @pytest.fixture
-def anywhere(database_url, tmp_path):
-    with opened(tmp_path, database_url) as built:
+def anywhere(any_engine, tmp_path):
+    with opened(tmp_path, any_engine) as built:
         yield built
 
 

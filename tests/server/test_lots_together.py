@@ -19,8 +19,8 @@ EACH, LOTS = 60, 4
 
 
 @pytest.fixture
-def shop(database_url, tmp_path):
-    with world(database_url, tmp_path) as built:
+def shop(engine, tmp_path):
+    with world(engine, tmp_path) as built:
         yield built
 
 
@@ -55,7 +55,7 @@ def test_lots_leave_while_buyers_come_and_go(shop, monkeypatch):
         uses = (None, None, 3) if n == 2 else (None, None, 1)
         shop.stock(SKU, shop.keys(SKU, EACH // uses[2], start=n * 1_000), terms=uses)
     first, second, third, fourth = lots_of(shop, SKU)
-    stopping = threading.Event()
+    stopping, sold, freeze_done = threading.Event(), threading.Event(), threading.Event()
     after_freeze: list[dict] = []
 
     def buy(buyer, pays):
@@ -68,6 +68,8 @@ def test_lots_leave_while_buyers_come_and_go(shop, monkeypatch):
                     continue
                 if pays:
                     shop.apply(shop.fact(placed))
+                    sold.set()
+                    freeze_done.wait(60)  # else everything might be sold before the first deed
                 else:
                     end(shop, placed)
 
@@ -81,9 +83,10 @@ def test_lots_leave_while_buyers_come_and_go(shop, monkeypatch):
 
     def manage():
         try:
-            time.sleep(0.02)
+            assert sold.wait(60)
             move(shop, first, LotState.FROZEN)
             after_freeze.append(states(shop, SKU))
+            freeze_done.set()
             for seq in range(fourth.number * 2**32, fourth.number * 2**32 + EACH, 7):
                 with shop.ctx.db.tx() as tx:
                     lots.void_units(tx, shop.skus[SKU], VoidUnits(seqs=[seq, seq + 1], reason="坏卡"), actor=SYSTEM)
@@ -91,6 +94,7 @@ def test_lots_leave_while_buyers_come_and_go(shop, monkeypatch):
             move(shop, third, LotState.WITHDRAWN)
             time.sleep(0.3)
         finally:
+            freeze_done.set()
             stopping.set()
 
     together(buy(ANNA, pays=True), buy(BEN, pays=False), buy(CARA, pays=False), work, manage)

@@ -28,9 +28,9 @@ SKU = "OFFICE-1Y"
 
 
 @pytest.fixture
-def shop(database_url, tmp_path):
+def shop(engine, tmp_path):
     """A shop with orders at the first schema."""
-    with world(database_url, tmp_path) as built:
+    with world(engine, tmp_path) as built:
         built.stock("STEAM-50", 4)
         built.buy(ANNA, "STEAM-50", 2)
         built.place(BEN, "STEAM-50")
@@ -177,8 +177,8 @@ def test_a_shop_with_an_import_under_way_goes_up_down_and_up_again(shop):
     shop.check()
 
 
-def test_going_back_is_refused_while_it_would_lose_keys(database_url, tmp_path):
-    with world(database_url, tmp_path) as shop:
+def test_going_back_is_refused_while_it_would_lose_keys(engine, tmp_path):
+    with world(engine, tmp_path) as shop:
         shop.stock(SKU, 3)
         ring, db = shop.ctx.keys, shop.ctx.db
 

@@ -21,7 +21,7 @@ STEAM = 4_500
 
 @pytest.fixture
 def shop(tmp_path):
-    with world("sqlite://", tmp_path) as built:
+    with world("sqlite", tmp_path) as built:
         built.stock("STEAM-50", 3)
         built.wechat, built.alipay = Till("wechat", products=("qr", "h5", "jsapi")), Till("alipay")
         built.ctx.gateways.update(wechat=built.wechat, alipay=built.alipay)

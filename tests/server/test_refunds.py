@@ -81,6 +81,22 @@ def test_an_unseen_key_is_refunded_without_a_person_and_sells_again(site):
     site.world.check()
 
 
+def test_the_last_key_of_a_lot_sells_again_once_it_went_back(site):
+    policy(site, "STEAM-50", "before_view")
+    site.world.stock("STEAM-50", 1)
+    order = site.world.buy(ANNA, "STEAM-50")
+    site.world.check()  # nothing is left: the lot is where no claim looks
+    ask(site, order, "unwanted")
+    site.desk.says = "succeeded"
+    carry_out(site)
+    assert site.world.level("STEAM-50").free == 1
+    site.world.check()
+    again = site.world.buy(BEN, "STEAM-50")
+    assert site.world.order(again).state == OrderState.DELIVERED
+    assert site.world.level("STEAM-50").free == 0
+    site.world.check()
+
+
 def test_the_rules_refuse_at_once_and_say_why(site):
     order = bought(site, policy_="none")
     refund_id = ask(site, order)

@@ -30,9 +30,9 @@ AT_ONCE = 4
 
 
 @pytest.fixture
-def shop(database_url, tmp_path):
+def shop(engine, tmp_path):
     desk, channel = RefundDesk(), Channel()
-    with channel.serving(desk) as address, world(database_url, tmp_path) as built:
+    with channel.serving(desk) as address, world(engine, tmp_path) as built:
         built.ctx.gateways["sandbox"] = channel.gateway(address)
         built.desk = desk
         yield built

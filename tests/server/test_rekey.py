@@ -18,10 +18,12 @@ from server.audit import AuditEvent
 from server.crypto import CardUnreadable, KeyRing, LotKey
 from server.exclusive import sole_writer
 from server.stock import vault
+from server.stock.imports import ingest
 from server.stock.model import CardSecret, StockImport, StockLot
 from server.stock.vault import rekey
 from shared import cardkey, clock
 from shared.states import ImportState
+from tests.server.importing import Upload
 from tests.world import ANNA, world
 
 STAFF = "staff:test"
@@ -76,8 +78,8 @@ def shop_on(tmp_path, monkeypatch, capsys):
     handlers, level = root.handlers[:], root.level
 
     @contextmanager
-    def on(url):
-        with world(url, tmp_path) as built:
+    def on(kind):
+        with world(kind, tmp_path) as built:
             yield Shop(built, monkeypatch, capsys)
 
     yield on
@@ -86,8 +88,8 @@ def shop_on(tmp_path, monkeypatch, capsys):
 
 
 @pytest.fixture
-def shop(shop_on, new_database):
-    with shop_on(new_database("sqlite")) as built:
+def shop(shop_on):
+    with shop_on("sqlite") as built:
         yield built
 
 
@@ -98,8 +100,8 @@ def texts(shop, sku, count, start=0):
 # --- master keys ---
 
 
-def test_rotation_wraps_every_lot_anew_and_touches_no_card(shop_on, database_url):
-    with shop_on(database_url) as shop:
+def test_rotation_wraps_every_lot_anew_and_touches_no_card(shop_on, engine):
+    with shop_on(engine) as shop:
         for n in range(3):
             shop.world.stock("STEAM-50", texts(shop, "STEAM-50", 4, start=4 * n))
         before, wrapped = shop.sealed(), {lot.wrapped_key for lot in shop.lots()}
@@ -201,8 +203,8 @@ def test_an_old_master_is_forgotten_only_when_nothing_needs_it(shop):
     assert shop.opened("STEAM-50", 1) == texts(shop, "STEAM-50", 1)
 
 
-def test_beside_running_servers_a_master_is_not_forgotten_in_a_hurry(shop_on, new_database):
-    with shop_on(new_database("postgres")) as shop:
+def test_beside_running_servers_a_master_is_not_forgotten_in_a_hurry(shop_on):
+    with shop_on("postgres") as shop:
         shop.world.stock("STEAM-50", 1)
         assert shop.run("rotate")[0] == 0
         status, _, err = shop.run("forget", 1, "--yes")
@@ -251,9 +253,9 @@ def test_commands_that_write_wait_for_no_server_on_sqlite(shop):
 # --- data keys ---
 
 
-def test_reencryption_seals_every_card_anew_and_the_old_data_key_opens_none(shop_on, database_url, monkeypatch):
+def test_reencryption_seals_every_card_anew_and_the_old_data_key_opens_none(shop_on, engine, monkeypatch):
     monkeypatch.setattr(rekey, "CARDS_PER_STEP", 10)
-    with shop_on(database_url) as shop:
+    with shop_on(engine) as shop:
         shop.world.stock("STEAM-50", 25)
         shop.world.stock("MUSIC-30", 3)
         shop.world.buy(ANNA, "STEAM-50")
@@ -302,27 +304,35 @@ def test_every_key_opens_between_all_steps_and_after_a_death_inside_one(shop, mo
         with pytest.raises(KeyboardInterrupt):
             shop.run("reencrypt", "--sku", "STEAM-50")
         assert shop.opened("STEAM-50", 25) == wanted
-    [lot] = shop.lots()
+    coming = Upload(shop.world, shop.world.keys("STEAM-50", 2, start=60)).send()
+    ingest.ingest(shop.ctx.db, shop.ctx.keys, {"import_id": str(coming.id)})
+    lot, arriving = shop.lots()
     assert (lot.resealed_to, "reencrypting" in shop.run("status")[1]) == (1, True)
+    listed = shop.run("status", "--sku", "STEAM-50")[1].splitlines()[-2:]
+    assert listed == [
+        f"lot {lot.id}  #1  master 1  cards 25  STEAM-50.txt",
+        f"lot {arriving.id}  #2  master 1  cards 2  STEAM-50.txt",
+    ]
+    assert shop.run("status", "--sku", "NO-SUCH")[0] == 2
     for done in (11, 21, 26):
         with shop.ctx.db.tx() as tx:
             assert rekey.reseal(tx, shop.ctx.keys, lot.id, skip_damaged=False, actor=STAFF)
         assert shop.lots()[0].resealed_to == done
         assert shop.opened("STEAM-50", 25) == wanted
         if done == 11:
-            assert f"STEAM-50 #{lot.number}  10/25" in shop.run("status")[1]
+            assert f"STEAM-50 #{lot.number + 1}  10/25" in shop.run("status")[1]
             assert shop.run("rotate")[0] == 0  # both keys of a lot follow a new master
             assert (shop.lots()[0].master_version, shop.lots()[0].next_master_version) == (2, 2)
-    status, out, _ = shop.run("reencrypt", "--sku", "STEAM-50")
-    assert (status, "Done: 1 lots." in out) == (0, True)
+    status, out, err = shop.run("reencrypt", "--sku", "STEAM-50")
+    assert (status, "Done: 1 lots." in out, "begun before" in out, str(arriving.id) in err) == (1, True, True, True)
     assert shop.lots()[0].next_wrapped_key is None
     assert shop.opened("STEAM-50", 25) == wanted
     assert [action for action, _ in shop.audited()].count("lot.reencrypt") == 1  # it was resumed, not begun again
 
 
-def test_keys_are_read_on_every_engine_while_they_are_sealed_anew(shop_on, database_url, monkeypatch):
+def test_keys_are_read_on_every_engine_while_they_are_sealed_anew(shop_on, engine, monkeypatch):
     monkeypatch.setattr(rekey, "CARDS_PER_STEP", 20)
-    with shop_on(database_url) as shop:
+    with shop_on(engine) as shop:
         shop.world.stock("STEAM-50", 200)
         wanted, ended, failures = texts(shop, "STEAM-50", 200), threading.Event(), []
         sku_id = shop.world.skus["STEAM-50"].sku_id
@@ -415,9 +425,9 @@ def test_what_there_is_not_is_not_reencrypted(shop):
             shop.run("reencrypt", *argv)
 
 
-def test_two_commands_at_once_seal_each_card_once_more_and_lose_none(shop_on, new_database, monkeypatch):
+def test_two_commands_at_once_seal_each_card_once_more_and_lose_none(shop_on, monkeypatch):
     monkeypatch.setattr(rekey, "CARDS_PER_STEP", 7)
-    with shop_on(new_database("postgres")) as shop:
+    with shop_on("postgres") as shop:
         shop.world.stock("STEAM-50", 100)
         chosen = rekey.Chosen(sku_id=shop.world.skus["STEAM-50"].sku_id)
         with shop.ctx.db.tx() as tx:

@@ -18,8 +18,8 @@ BUYERS = 7
 
 
 @pytest.fixture
-def shop(database_url, tmp_path):
-    with world(database_url, tmp_path) as built:
+def shop(engine, tmp_path):
+    with world(engine, tmp_path) as built:
         yield built
 
 

@@ -21,8 +21,8 @@ MARCH, APRIL, MAY = (date(2026, month, 10) for month in (3, 4, 5))
 
 
 @pytest.fixture
-def shop(database_url, tmp_path):
-    with clock.fixed(NOON), world(database_url, tmp_path) as built:
+def shop(any_engine, tmp_path):
+    with clock.fixed(NOON), world(any_engine, tmp_path) as built:
         yield built
 
 

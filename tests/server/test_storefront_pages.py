@@ -39,7 +39,7 @@ def shop(tmp_path_factory):
     process = SandboxProcess(tmp_path_factory.mktemp("sandbox"))
     merchant = Merchant(process, merchant_id=MERCHANT).register()
     folder = tmp_path_factory.mktemp("shop")
-    with world("sqlite://", folder) as built:
+    with world("sqlite", folder) as built:
         built.stock("STEAM-50", 120)
         built.stock("MUSIC-30", 3)
         yield Shop(built, merchant)

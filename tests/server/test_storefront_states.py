@@ -24,7 +24,7 @@ def merchant(tmp_path_factory):
 
 @pytest.fixture
 def shop(merchant, tmp_path):
-    with world("sqlite://", tmp_path) as built:
+    with world("sqlite", tmp_path) as built:
         yield Shop(built, merchant)
 
 

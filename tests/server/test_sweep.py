@@ -66,7 +66,7 @@ def answers():
 @pytest.fixture
 def shop(answers, tmp_path):
     channel = Channel()
-    with channel.serving(answers) as address, world("sqlite://", tmp_path) as built:
+    with channel.serving(answers) as address, world("sqlite", tmp_path) as built:
         built.channel = channel
         built.ctx.gateways["sandbox"] = channel.gateway(address)
         yield built

@@ -9,12 +9,10 @@ from sqlalchemy import event, select
 from server.orders import actions as orders
 from server.orders import unpaid
 from server.orders.model import Order
-from server.payments import actions as payments
 from server.payments import attempts, checkout
 from shared import ids
 from shared.errors import KamengError
 from shared.states import OrderState
-from tests import engines
 from tests.server.conftest import opened
 from tests.world import ANNA, BEN, world
 
@@ -23,8 +21,8 @@ HERE, ELSEWHERE = "a" * 32, "b" * 32
 
 
 @pytest.fixture
-def shop(database_url, tmp_path):
-    with world(database_url, tmp_path) as built:
+def shop(any_engine, tmp_path):
+    with world(any_engine, tmp_path) as built:
         built.stock("STEAM-50", 60)
         yield built
 
@@ -90,7 +88,7 @@ def test_an_order_keeps_a_hash_of_the_buyers_prefix(tmp_path, monkeypatch):
 
 
 def test_the_settings_of_the_shop_are_kept(tmp_path):
-    with world(engines.url("sqlite"), tmp_path, hold_orders_per_device=1) as shop:
+    with world("sqlite", tmp_path, hold_orders_per_device=1) as shop:
         shop.stock("STEAM-50", 3)
         first = shop.place(ANNA, "STEAM-50")
         with pytest.raises(unpaid.TooManyUnpaid) as refusal:

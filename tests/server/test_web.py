@@ -298,16 +298,21 @@ def test_a_database_with_no_connection_free_is_busy_and_nothing_is_tried_twice(k
     monkeypatch.setattr(db, "POOL_WAIT_SECONDS", 0.2)
     if reason := engines.missing(kind):
         absent(reason)
-    with opened(tmp_path, engines.url(kind)) as site, ExitStack() as taken:
+    with opened(tmp_path, kind) as site, ExitStack() as taken:
+        ctx = site.world.ctx
         site.world.stock("STEAM-50", 3)
         for _ in range(2 * db.POOL_SIZE):
-            taken.enter_context(site.world.ctx.db.read())
-        for answer in (site.get("/p/steam"), site.order(ANNA, "STEAM-50", 4_500, key="k" * 20)):
-            assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+            taken.enter_context(ctx.db.read())
+        busy = [site.get("/p/steam")]
+        assert site.order(ANNA, "STEAM-50", 4_500).status_code == 201, "readers never keep a buyer out"
+        for _ in range(db.LANES):
+            taken.enter_context(ctx.db.tx(by_key=True))
+        busy.append(site.order(ANNA, "STEAM-50", 4_500, key="k" * 20))
+        assert [(answer.status_code, answer.headers["retry-after"]) for answer in busy] == [(503, "2")] * 2
         taken.close()
         assert site.order(ANNA, "STEAM-50", 4_500, key="k" * 20).status_code == 201
-        assert site.world.ctx.batch.figures.replayed == 0
-        assert site.world.level("STEAM-50").held == 1
+        assert ctx.batch.figures.replayed == 0
+        assert site.world.level("STEAM-50").held == 2
 
 
 def test_an_error_page_that_fails_does_not_hide_the_error(site):

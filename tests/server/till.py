@@ -15,16 +15,15 @@ from server.gateways.port import (
     Reason,
 )
 from shared import clock
-from tests import engines
 from tests.server.conftest import Site
 from tests.world import MERCHANT, world
 
 
 @contextmanager
-def site_with(folder, *tills, url=None, **settings):
+def site_with(folder, *tills, kind="sqlite", **settings):
     """A site on a new database whose channels are these; `settings` are the deployment's, by their names."""
     with (
-        world(url or engines.url("sqlite"), folder, **settings) as shop,
+        world(kind, folder, **settings) as shop,
         anyio.from_thread.start_blocking_portal() as portal,
     ):
         shop.ctx.gateways.update({till.channel: till for till in tills})

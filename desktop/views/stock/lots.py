@@ -9,7 +9,7 @@ from desktop.presenters.deeds import DeedKind
 from desktop.presenters.stock import Stock
 from desktop.theme.tokens import SPACE
 from desktop.views.listing import FeedView
-from desktop.widgets.basics import Notice, button, column, row
+from desktop.widgets.basics import Notice, button, column, name_tool, row, tool
 from desktop.widgets.live import Live
 from desktop.widgets.words import sentence
 
@@ -17,14 +17,20 @@ FOLLOW_MS = 2_000
 """While the server does something to a lot, its progress is read this often."""
 
 
+_THE_SHOPS = (DeedKind.RELEASE, DeedKind.WITHDRAW)
+"""What a supplier may not do to a lot that the shop froze."""
+
+
 class LotsView(Live, QWidget):
     """The lots.
 
     Signals:
         opened(): the person wants to see the units of the lot they are on.
+        copy(): the person wants to name the lot they are on to somebody else.
     """
 
     opened = Signal()
+    copy = Signal()
 
     def __init__(self, presenter: Stock) -> None:
         super().__init__()
@@ -61,6 +67,10 @@ class LotsView(Live, QWidget):
         """What stands beside the tabs while this view is in front."""
         self.tools = QWidget()
         line = row(self.tools, gap=SPACE)
+        self._copy = tool("paste")
+        self.say(lambda words: name_tool(self._copy, words), lambda: self.tr("复制批次编号，供服务器命令使用"))
+        self._copy.clicked.connect(self.copy)
+        line.addWidget(self._copy)
         for kind, words in (
             (DeedKind.FREEZE, lambda: self.tr("冻结")),
             (DeedKind.RELEASE, lambda: self.tr("解冻")),
@@ -79,7 +89,11 @@ class LotsView(Live, QWidget):
         deeds = self.presenter.deeds
         why_none = deeds.error if deeds.pending is None else None
         self.problem.tell(sentence(why_none) if why_none is not None else "", tone="danger")
+        self._copy.setEnabled(self.presenter.lot is not None)
+        is_the_shops = deeds.is_the_shops(self.presenter.lot)
+        why_not = self.tr("该批次由店铺冻结，只能由店铺解冻或撤回，请与店铺联系。") if is_the_shops else ""
         for kind, press in self._buttons.items():
+            press.setToolTip(why_not if kind in _THE_SHOPS else "")
             press.setEnabled(self.presenter.may(kind))
         if self.presenter.is_at_work != self._timer.isActive():
             if self.presenter.is_at_work:

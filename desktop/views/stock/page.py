@@ -5,11 +5,13 @@ from __future__ import annotations
 from functools import partial
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QSplitter, QStackedWidget, QWidget
 
 from desktop.presenters.alerts import Alerts
 from desktop.presenters.deeds import DeedKind, Done
 from desktop.presenters.stock import Stock
+from desktop.presenters.stock_columns import lot_name
 from desktop.theme.tokens import SPACE
 from desktop.views.alerts.rule import RuleSheet
 from desktop.views.listing import FeedView
@@ -114,6 +116,8 @@ class StockPage(Page):
                 partial(presenter.propose, kind),
                 when=partial(self._may, kind),
             )
+        self.handle("lot.copy_id", self.copy_lot_id, when=lambda: detail.isVisible() and presenter.lot is not None)
+        detail.lots.copy.connect(self.copy_lot_id)
         units = detail.units
         self.handle("unit.void", units.void_picked, when=lambda: detail.shows_units and units.may_void)
         self.handle("unit.reveal", units.reveal_one, when=lambda: detail.shows_units and units.one is not None)
@@ -145,6 +149,13 @@ class StockPage(Page):
         picked = self.presenter.picked
         if picked is not None:
             RuleSheet(self.alerts, picked.sku, picked.name, self.window()).open()
+
+    def copy_lot_id(self) -> None:
+        """Put the id of the lot that the person is on onto the clipboard: commands of the server name lots by it."""
+        lot = self.presenter.lot
+        if lot is not None:
+            QGuiApplication.clipboard().setText(str(lot.id))
+            self.told.emit(self.tr("已复制批次 {lot} 的编号").format(lot=lot_name(lot.number)), "success")
 
     def reveal(self, unit: Unit) -> None:
         """Ask for the key of a unit."""

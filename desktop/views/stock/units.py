@@ -1,25 +1,28 @@
-"""The units of one SKU: filters by state and lot, sorting by number and expiry, selecting to void, one to reveal."""
+"""The units of one SKU: filters by state, lot and the end of the card, sorting, selecting to void, one to reveal."""
 
 from __future__ import annotations
 
 from uuid import UUID
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QComboBox, QWidget
+from PySide6.QtWidgets import QComboBox, QStackedWidget, QWidget
 
 from desktop.operations.stock import UnitQuery
 from desktop.presenters.formats import count
 from desktop.presenters.stock import Stock
 from desktop.presenters.stock_columns import lot_name
-from desktop.presenters.units import ORDERS
+from desktop.presenters.units import LONGEST_TAIL, ORDERS
 from desktop.theme.tokens import SPACE
 from desktop.views.listing import FeedView
 from desktop.views.stock.history import HistoryPeek
 from desktop.widgets.basics import Notice, button, column, label, row
+from desktop.widgets.big_table import BigTable
 from desktop.widgets.live import Live
+from desktop.widgets.search import SearchField
 from desktop.widgets.words import sentence
 from shared.contracts.stock import Unit
 
+TAIL_WIDTH = 160
 MORE = "more"
 """The entry of the list of lots that reads more of them."""
 
@@ -49,21 +52,35 @@ class UnitsView(Live, QWidget):
             remembered_as="units",
             empty=lambda: (self.tr("没有符合条件的卡密"), self.tr("换一个状态或批次看看。")),
         )
-        self.table = self.list.table
-        self.table.picked_changed.connect(self._picked)
-        self.table.sort_asked.connect(presenter.units.sort)
+        self.found = FeedView(
+            presenter.units.found,
+            name=lambda: self.tr("以这几位结尾的卡密，内容已隐藏"),
+            titles=self._titles,
+            empty_icon="search",
+            remembered_as="units",
+            empty=lambda: (
+                self.tr("没有以“{tail}”结尾的卡密").format(tail=presenter.units.tail),
+                self.tr("只比较末尾几位；有整张卡密时，请用“查找卡密”。"),
+            ),
+            key=lambda unit: unit.seq,
+        )
+        self._lists = QStackedWidget()
+        for one in (self.list, self.found):
+            self._lists.addWidget(one)
+            one.table.picked_changed.connect(self._picked)
+            one.table.sort_asked.connect(presenter.units.sort)
+            one.table.peeked.connect(self._toggle_history)
+            one.table.row_changed.connect(self._follow_history)
         self.list.model.modelAboutToBeReset.connect(self._remember_place)
         self.list.model.modelReset.connect(self._return_to_place)
         self._place = (0, -1)
         self._marked: UnitQuery | None = None  # what filters and titles show: looked at on every key press
         line = row(gap=0)
-        line.addWidget(self.list, 1)
+        line.addWidget(self._lists, 1)
         self.peek = HistoryPeek()
         self.peek.closed.connect(lambda: presenter.units.look_into(None))
         line.addWidget(self.peek)
         layout.addLayout(line, 1)
-        self.table.peeked.connect(self._toggle_history)
-        self.table.row_changed.connect(self._follow_history)
         presenter.units.watch(self._look)
         presenter.lots.watch(self._fill_lots)
         self._tools()
@@ -77,6 +94,11 @@ class UnitsView(Live, QWidget):
         line = row(self.tools, gap=SPACE)
         self.chosen = label(role="muted")
         line.addWidget(self.chosen)
+        self.search = SearchField(width=TAIL_WIDTH)
+        self.say(self.search.name, lambda: self.tr("卡密末 2–4 位"))
+        self.search.textChanged.connect(self._keep_the_end)
+        self.search.asked.connect(self.presenter.units.search)
+        line.addWidget(self.search)
         self.lot = QComboBox()
         self.lot.setMaxVisibleItems(20)
         self.lot.setMinimumWidth(170)
@@ -95,6 +117,16 @@ class UnitsView(Live, QWidget):
         line.addWidget(self._reveal)
         line.addWidget(self._void)
         self._fill_lots()
+
+    @property
+    def table(self) -> BigTable:
+        """The list in front: all of the units, or those that were searched for."""
+        return self.found.table if self.presenter.units.tail else self.list.table
+
+    def _keep_the_end(self, typed: str) -> None:
+        """Whoever pastes a whole card means its end, and the rest does not stay on screen."""
+        if len(typed) > LONGEST_TAIL:
+            self.search.setText(typed.strip()[-LONGEST_TAIL:])
 
     @property
     def may_void(self) -> bool:
@@ -136,10 +168,16 @@ class UnitsView(Live, QWidget):
         self._void.setEnabled(self.may_void)
         self._reveal.setEnabled(self.one is not None)
         query = units.query
-        if query is not None and query != self._marked:
+        self._lists.setCurrentWidget(self.found if units.tail else self.list)
+        if (query.sku if query is not None else "") != (self._marked.sku if self._marked is not None else ""):
+            self.search.clear()
+        if query is None:
+            self._marked = None
+        elif query != self._marked:
             self._marked = query
             key, (_, down) = next((key, pair) for key, pair in ORDERS.items() if query.order in pair)
-            self.table.show_sorted(key, down=query.order is down)
+            for one in (self.list, self.found):
+                one.table.show_sorted(key, down=query.order is down)
             self.lot.setCurrentIndex(max(self.lot.findData(query.lot), 0))
 
     def _fill_lots(self) -> None:
@@ -163,17 +201,19 @@ class UnitsView(Live, QWidget):
         self.presenter.look_at_units(state, chosen if isinstance(chosen, UUID) else None)
 
     def _remember_place(self) -> None:
-        self._place = (self.table.verticalScrollBar().value(), self.table.current_row())
+        table = self.list.table
+        self._place = (table.verticalScrollBar().value(), table.current_row())
 
     def _return_to_place(self) -> None:
         """The same list was read again, after something was done in it: the person stays where they were."""
         scrolled, row_at = self._place
         rows = self.list.model.rowCount()
         if self.presenter.units.rows.kept and rows:
+            table = self.list.table
             if row_at >= 0:
-                self.table.go_to(min(row_at, rows - 1))
-                self.table.clearSelection()
-            self.table.verticalScrollBar().setValue(scrolled)
+                table.go_to(min(row_at, rows - 1))
+                table.clearSelection()
+            table.verticalScrollBar().setValue(scrolled)
         self._picked()
 
     def _titles(self) -> list[str]:

@@ -73,7 +73,7 @@ def _lots() -> None:
     op.create_index("ix_stock_lot_sku_id", "stock_lot", ["sku_id", "number"])
     op.create_index("ix_stock_lot_import_id", "stock_lot", ["import_id"])
     op.create_index("ix_stock_lot_master_version", "stock_lot", ["master_version", "id"])
-    op.add_column("stock_cursor", sa.Column("sell_until", db.Instant()))
+    _cursors()
     op.add_column("stock_series", sa.Column("lots", db.BigInt, nullable=False, server_default="0"))
     mine = "SELECT m.first_seq FROM stock_cursor m WHERE m.lot_id = stock_lot.id"
     before = (
@@ -87,9 +87,45 @@ def _lots() -> None:
     declared = "SELECT i.valid_rows FROM stock_import i WHERE i.id = stock_lot.import_id"
     op.execute(f"UPDATE stock_lot SET stride = ({declared}) WHERE ({declared}) > 0")
     number = "SELECT l.number FROM stock_lot l WHERE l.id = stock_cursor.lot_id"
-    op.execute(f"UPDATE stock_cursor SET {_quoted('rank')} = {NEVER * TIES} + ({number})")
+    rank = _quoted("rank")
+    op.execute(f"UPDATE stock_cursor SET {rank} = {NEVER * TIES} + ({number})")
+    op.create_table(
+        "stock_shelf",
+        sa.Column("sku_id", db.Uid(), nullable=False),
+        sa.Column("rank", db.BigInt, nullable=False, autoincrement=False),
+        sa.Column("lot_id", db.Uid(), nullable=False),
+        sa.PrimaryKeyConstraint("sku_id", "rank", "lot_id", name="pk_stock_shelf"),
+        sqlite_with_rowid=False,
+    )
+    for_sale = f"FROM stock_cursor WHERE selling = {sa.true().compile(op.get_bind())} AND free + held > 0"
+    op.execute(f"INSERT INTO stock_shelf (sku_id, {rank}, lot_id) SELECT sku_id, {rank}, lot_id {for_sale}")
     lots = "SELECT COUNT(*) FROM stock_lot l WHERE l.sku_id = stock_series.sku_id"
     op.execute(f"UPDATE stock_series SET next_seq = {LOT_NUMBERS + 1}, lots = ({lots})")
+
+
+def _cursors() -> None:
+    with op.batch_alter_table("stock_cursor") as table:
+        table.add_column(sa.Column("version", db.BigInt, nullable=False, server_default="0"))
+        table.add_column(sa.Column("sell_until", db.Instant()))
+        table.add_column(sa.Column("returned_from", db.BigInt, nullable=False, server_default="0"))
+        table.drop_constraint("pk_stock_cursor", type_="primary")
+        table.create_primary_key("pk_stock_cursor", ["lot_id", "version"])
+    _count_lots(0)
+
+
+def _count_lots(target: int) -> None:
+    """Knowing that rows lie in the order of lots, PostgreSQL would rather sort all versions of one than go back."""
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute(f"ALTER TABLE stock_cursor ALTER COLUMN lot_id SET STATISTICS {target}")
+
+
+def _cursors_back() -> None:
+    _count_lots(-1)
+    with op.batch_alter_table("stock_cursor") as table:
+        table.drop_constraint("pk_stock_cursor", type_="primary")
+        table.create_primary_key("pk_stock_cursor", ["lot_id"])
+        for name in ("version", "sell_until", "returned_from"):
+            table.drop_column(name)
 
 
 def _quoted(name: str) -> str:
@@ -171,6 +207,15 @@ def _new_tables() -> None:
         sa.PrimaryKeyConstraint("sku_id", "day", name="pk_stock_day"),
     )
     op.create_index("ix_stock_day_day", "stock_day", ["day"])
+    op.create_table(
+        "invariant_look",
+        sa.Column("id", db.BigInt, nullable=False, autoincrement=False),
+        sa.Column("pos", db.BigInt, nullable=False),
+        sa.Column("looked_at", db.Instant(), nullable=False),
+        sa.Column("whole_at", db.Instant(), nullable=False),
+        sa.Column("findings", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_invariant_look"),
+    )
 
 
 class KeysWouldBeLost(RuntimeError):
@@ -188,7 +233,7 @@ def _keep_every_key() -> None:
 def downgrade() -> None:
     """Back to one lot an import. Lots of new numbers keep them; only what the old schema has no place for is lost."""
     _keep_every_key()
-    for name in ("stock_day", "stock_alert", "stock_alert_rule", "stock_void"):
+    for name in ("invariant_look", "stock_day", "stock_alert", "stock_alert_rule", "stock_void"):
         op.drop_table(name)
     op.drop_index("ix_shop_order_origin", "shop_order")
     op.drop_column("shop_order", "origin")
@@ -207,7 +252,8 @@ def downgrade() -> None:
     for name in ("ix_stock_lot_sku_id", "ix_stock_lot_import_id", "ix_stock_lot_master_version"):
         op.drop_index(name, "stock_lot")
     op.create_index("ix_stock_lot_sku_id", "stock_lot", ["sku_id", "id"])
-    op.drop_column("stock_cursor", "sell_until")
+    op.drop_table("stock_shelf")
+    _cursors_back()
     op.drop_column("stock_series", "lots")
     for name in (
         "import_id", "number", "first_seq", "stride", "uses", "expires_on", "cost", "state_reason", "moved_by",

@@ -179,7 +179,7 @@ class MoneyWouldBeLost(RuntimeError):
 def _keep_all_money() -> None:
     """Raise MoneyWouldBeLost while money was set aside, given back, or is on its way back."""
     for table, what in (("payment_unmatched", "payments of no order"), ("payment_refund", "refunds")):
-        if count := op.get_bind().scalar(sa.text(f"SELECT COUNT(*) FROM {table}")):  # noqa: S608 - names of ours
+        if count := op.get_bind().scalar(sa.text(f"SELECT COUNT(*) FROM {table}")):
             raise MoneyWouldBeLost(f"{count} {what} have no place in the schema before")
 
 

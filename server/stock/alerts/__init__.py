@@ -163,14 +163,9 @@ def change_rule(
     """Set the rule of a SKU; the last one to come holds. The watch looks at the SKU soon. Caller checked the scope."""
     values = rule.model_dump() | {"changed_by": who.label, "changed_at": clock.now()}
     changed = update(AlertRule).where(AlertRule.sku_id == sku_id).values(values)
-    if tx.get(AlertRule, sku_id) is None:
-        try:
-            with tx.begin_nested():
-                tx.execute(table_of(AlertRule).insert(), values | {"sku_id": sku_id})
-        except IntegrityError:  # somebody else set the first one just now
-            tx.execute(changed)
-    else:
-        tx.execute(changed)
+    catalog.lock_sku(tx, sku_id)  # two who both found none and both insert end in a deadlock on MariaDB
+    if rows_changed(tx.execute(changed)) == 0:
+        tx.execute(table_of(AlertRule).insert(), values | {"sku_id": sku_id})
     audit.append(
         tx,
         actor=who.label,

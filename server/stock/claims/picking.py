@@ -29,6 +29,7 @@ class Lot:
     """A locked cursor: where the lot's sale stands, and how this transaction changes its counts."""
 
     lot_id: UUID
+    version: int
     sku_id: UUID
     rank: int
     selling: bool
@@ -36,9 +37,12 @@ class Lot:
     first_seq: int
     next_seq: int
     end_seq: int
+    returned_from: int
     free: int
+    held: int
     imported: int
     change: dict[UnitState, int] = field(default_factory=lambda: dict.fromkeys(UnitState, 0))
+    moved: bool = False
 
     @property
     def is_dense(self) -> bool:
@@ -50,8 +54,23 @@ class Lot:
         """What this transaction has left of its free units."""
         return self.free + self.change[UnitState.FREE]
 
+    @property
+    def was_used_up(self) -> bool:
+        """Whether nothing of it was free or held when it was locked."""
+        return not self.free and not self.held
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether nothing of it is left to sell: what is neither free nor held stays as it is, unless taken back."""
+        return not self.still_free and not self.held + self.change[UnitState.HELD]
+
+    def came_back(self, seq: int) -> None:
+        """Note that a unit is among those given back."""
+        self.returned_from = min(self.returned_from, seq)
+
     def move(self, source: UnitState, to: UnitState, count: int) -> None:
         """Count units from one state to another."""
+        self.moved = True
         self.change[source] -= count
         self.change[to] += count
 
@@ -71,10 +90,8 @@ class Asked:
 def next_units(tx: Tx, asked: Sequence[Asked]) -> list[list[list[Unit]]]:
     """The next units for each want of each SKU. Raises StockOutOfStep when there are fewer."""
     dense = [(lot, sum(one.quantities)) for one in asked for lot in one.shelf if lot.is_dense]
-    some = returned.lots_with_any(tx, [lot.lot_id for lot, _ in dense])
-    asking = [(lot, most) for lot, most in dense if lot.lot_id in some]
-    found = returned.first(tx, [_behind(lot, most) for lot, most in asking])
-    back = {lot.lot_id: seqs for (lot, _), seqs in zip(asking, found, strict=True)}
+    found = returned.first(tx, [_behind(lot, most) for lot, most in dense])
+    back = {lot.lot_id: seqs for (lot, _), seqs in zip(dense, found, strict=True)}
     taken: dict[UUID, list[int]] = defaultdict(list)
     chosen = [_of_sku(tx, one, back, taken) for one in asked]
     _take_back(tx, taken)
@@ -91,7 +108,7 @@ def _of_sku(tx: Tx, asked: Asked, back: dict[UUID, list[int]], taken: dict[UUID,
             break
         if lot.is_dense:
             count = sum([quantities[n] - len(got[n]) for n in short])
-            given_back = back.get(lot.lot_id, [])[:count]
+            given_back = back[lot.lot_id][:count]
             coming = iter(_next(tx, lot, count, given_back))
             if given_back:
                 taken[lot.sku_id] += given_back
@@ -119,6 +136,7 @@ def _next(tx: Tx, lot: Lot, count: int, back: Sequence[int]) -> list[int]:
         # Voided units and the gaps of reusable keys are passed by, however wide.
         lot.next_seq = fresh[-1] + 1 if len(fresh) == wanted else lot.end_seq
         seqs += fresh
+    lot.returned_from = lot.next_seq if wanted else back[-1] + 1
     lot.move(UnitState.FREE, UnitState.HELD, len(seqs))
     return seqs
 
@@ -129,7 +147,8 @@ def _different(tx: Tx, lot: Lot, count: int) -> list[int]:
         return []
     stride = tx.scalars(select(StockLot.stride).where(StockLot.id == lot.lot_id)).one()
     mine: dict[int, int] = {}
-    for seq in _back_of(tx, lot, 4 * count + 64):
+    back = _back_of(tx, lot, 4 * count + 64)
+    for seq in back:
         if len(mine) < count:
             mine.setdefault((seq - lot.first_seq) % stride, seq)
     _take_back(tx, {lot.sku_id: list(mine.values())})
@@ -138,10 +157,13 @@ def _different(tx: Tx, lot: Lot, count: int) -> list[int]:
         if len(mine) == count:
             break
         if mine.setdefault((seq - lot.first_seq) % stride, seq) != seq:
-            passed.append({"sku_id": lot.sku_id, "seq": seq, "lot_id": lot.lot_id})
+            passed.append(seq)
         lot.next_seq = seq + 1
+    if not back:
+        lot.returned_from = lot.next_seq
     if passed:  # free, and behind the cursor now: the next order's
-        tx.execute(returned.INSERT, passed)
+        tx.execute(returned.INSERT, [{"sku_id": lot.sku_id, "seq": seq, "lot_id": lot.lot_id} for seq in passed])
+        lot.came_back(passed[0])
     lot.move(UnitState.FREE, UnitState.HELD, len(mine))
     seqs = list(mine.values())
     if missing := count - len(seqs):
@@ -152,7 +174,7 @@ def _different(tx: Tx, lot: Lot, count: int) -> list[int]:
 
 
 def _behind(lot: Lot, most: int) -> returned.Window:
-    return returned.Window(lot.sku_id, lot.first_seq, lot.next_seq, most)
+    return returned.Window(lot.sku_id, max(lot.first_seq, lot.returned_from), lot.next_seq, most)
 
 
 def _back_of(tx: Tx, lot: Lot, most: int) -> list[int]:

@@ -9,36 +9,16 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import bindparam, exists, insert, select
+from sqlalchemy import insert
 
 from server.db import Tx, rows_changed, spelling, table_of
 from server.stock.claims import marking
-from server.stock.model import StockCursor, StockReturned
+from server.stock.model import StockReturned
 
 _MOST_LOTS = 250
 """Lots of one statement: SQLite joins at most 500 queries."""
 
 _MOST_UNITS = 500
-
-_CURSOR, _RETURNED = table_of(StockCursor), table_of(StockReturned)
-
-
-_FEW = 4
-
-
-def lots_with_any(tx: Tx, lot_ids: Sequence[UUID]) -> set[UUID]:
-    """Those of these lots that may have such units: asking for their numbers costs more, and mostly there are none."""
-    return set(lot_ids) if len(lot_ids) <= _FEW else set(tx.connection().scalars(_WITH_ANY, {"lots": lot_ids}))
-
-
-_WITH_ANY = select(_CURSOR.c.lot_id).where(
-    _CURSOR.c.lot_id.in_(bindparam("lots", expanding=True)),
-    exists().where(
-        _RETURNED.c.sku_id == _CURSOR.c.sku_id,
-        _RETURNED.c.seq >= _CURSOR.c.first_seq,
-        _RETURNED.c.seq < _CURSOR.c.next_seq,
-    ),
-)
 
 
 class Window(NamedTuple):
@@ -83,4 +63,4 @@ def take(tx: Tx, units: Mapping[UUID, Sequence[int]]) -> int:
     return gone
 
 
-INSERT = insert(_RETURNED)
+INSERT = insert(table_of(StockReturned))

@@ -17,14 +17,14 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, exists, func, or_, select, update
+from sqlalchemy import Row, delete, exists, func, or_, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from server import audit, changes, jobs
 from server.catalog import queries as catalog
 from server.crypto import KeyRing
 from server.db import Database, Tx, among, bulk_insert, is_retryable
-from server.stock import alerts
+from server.stock import alerts, shelf
 from server.stock.actions import came
 from server.stock.imports.judging import Batch, Judged, judge, opened
 from server.stock.imports.storing import Shelves, add_uses, remove_empty, take_out
@@ -189,7 +189,7 @@ def take_in(
     Those that another process has stored meanwhile, or that nobody wants any more, are done. `careful` looks every key
     up first. Raises IntegrityError when one is there already; the caller rolls back and is careful.
     """
-    found = tx.get(StockImport, import_id, with_for_update=True, populate_existing=True)
+    found = _alone(tx, import_id)
     if found is None or found.state not in _LIVE:
         _sweep(tx, found)
         return len(waiting)
@@ -267,6 +267,7 @@ def _finish(tx: Tx, found: StockImport) -> None:
         update(StockCursor).where(StockCursor.lot_id.in_(lots)).values(selling=True),
         execution_options={"synchronize_session": False},
     )
+    shelf.put_on(tx, lots)
     if lots:
         came(tx, [found.sku_id])
     _sweep(tx, found)
@@ -307,7 +308,17 @@ class _Undecided(Exception):
 
 
 _OWNED = (
-    select(CardSecret.fingerprint, StockUnit.state, StockLot.withdrawing, StockImport.id, StockImport.state)
+    select(
+        CardSecret.fingerprint,
+        CardSecret.sku_id,
+        CardSecret.seq,
+        StockUnit.state.label("unit"),
+        StockLot.stride,
+        StockLot.uses,
+        StockLot.withdrawing,
+        StockImport.id.label("owner"),
+        StockImport.state.label("importing"),
+    )
     .join(StockUnit, (StockUnit.sku_id == CardSecret.sku_id) & (StockUnit.seq == CardSecret.seq))
     .join(StockLot, StockLot.id == StockUnit.lot_id)
     .outerjoin(StockImport, StockImport.id == StockLot.import_id)
@@ -321,15 +332,52 @@ def _known(tx: Tx, found: StockImport, batch: Batch) -> dict[int, LineResult]:
     undecided, leaving = set[UUID](), False
     for some in _parts(lines):
         query = _OWNED.where(CardSecret.product_id == found.product_id, among(tx, CardSecret.fingerprint, some))
-        for fingerprint, unit, withdrawing, owner, state in tx.execute(query):
-            if owner != found.id and state == ImportState.RECEIVING:
-                undecided.add(owner)
-            leaving |= state == ImportState.CANCELLED or (withdrawing and unit == UnitState.FREE)
-            sold = unit == UnitState.SOLD
-            known[lines[fingerprint]] = LineResult.DUPLICATE_SOLD if sold else LineResult.DUPLICATE_IN_STOCK
+        for card in tx.execute(query):
+            if card.owner != found.id and card.importing == ImportState.RECEIVING:
+                undecided.add(card.owner)
+            leaving |= _is_leaving(card)
+            sold = card.unit == UnitState.SOLD or (card.unit == UnitState.VOID and _was_sold_again(tx, card))
+            known[lines[card.fingerprint]] = LineResult.DUPLICATE_SOLD if sold else LineResult.DUPLICATE_IN_STOCK
     if undecided or leaving:
         raise _Undecided(undecided)
     return known
+
+
+def _is_leaving(card: Row[*tuple[Any, ...]]) -> bool:
+    """Whether a key may be forgotten soon.
+
+    Of a cancelled import what is free goes, and what is void was shown to staff, or reported, and stays. A lot that is
+    withdrawn makes the uses of its keys void one after the other before it forgets any, or not, because one was sold.
+    """
+    if card.withdrawing:
+        return card.unit in {UnitState.FREE, UnitState.VOID}
+    return bool(card.importing == ImportState.CANCELLED and card.unit == UnitState.FREE)
+
+
+def _was_sold_again(tx: Tx, card: Row[*tuple[Any, ...]]) -> bool:
+    """Whether a further use of a reusable key was sold, whose first one is void."""
+    uses = [card.seq + use * card.stride for use in range(1, card.uses)]
+    for at in range(0, len(uses), _LOOK_UP):
+        named = StockUnit.seq.in_(uses[at : at + _LOOK_UP])
+        sold = (StockUnit.sku_id == card.sku_id, named, StockUnit.state == UnitState.SOLD)
+        if tx.scalar(select(exists().where(*sold))):
+            return True
+    return False
+
+
+def _alone(tx: Tx, import_id: UUID) -> StockImport | None:
+    """The import under lock, and with it those that other suppliers have under way: none of them stores meanwhile.
+
+    A key that both bring is then seen by the one that comes second; neither sees what the other has not committed, and
+    no constraint says that a key is of one supplier. Of two imports at least one was announced when the other began to
+    store, so that its lock is asked for. Locked in the order of their ids.
+    """
+    mine = select(StockImport.supplier_id).where(StockImport.id == import_id).scalar_subquery()
+    others = select(StockImport.id).where(StockImport.state.in_(_LIVE), StockImport.supplier_id != mine)
+    together = sorted([import_id, *tx.scalars(others)])
+    query = select(StockImport).where(StockImport.id.in_(together)).order_by(StockImport.id).with_for_update()
+    found = {one.id: one for one in tx.scalars(query, execution_options={"populate_existing": True})}
+    return found.get(import_id)
 
 
 def _contested(tx: Tx, found: StockImport) -> bool:
@@ -340,7 +388,8 @@ def _contested(tx: Tx, found: StockImport) -> bool:
 
 def _refuse_elsewhere(tx: Tx, found: StockImport, chunk: Judged) -> None:
     """Refuse the lines of a chunk whose key another supplier brought before, for whatever product."""
-    brought = or_(StockImport.state.is_(None), StockImport.state != ImportState.CANCELLED.value)
+    cancelled = StockImport.state == ImportState.CANCELLED.value
+    brought = or_(StockImport.state.is_(None), ~cancelled, StockUnit.state == UnitState.VOID)
     for terms, batch in chunk.good.items():
         long = {
             fingerprint: line
@@ -369,7 +418,7 @@ def _parts(fingerprints: Iterable[bytes]) -> Iterator[list[bytes]]:
 
 
 def discard(tx: Tx, args: dict[str, Any]) -> None:
-    """Take out what a cancelled import had stored, a piece a time: it never was for sale, so nothing is left of it."""
+    """Take out what a cancelled import had stored, a piece a time: it never was for sale."""
     found = tx.get(StockImport, UUID(args["import_id"]), with_for_update=True)
     if found is None or found.state != ImportState.CANCELLED:
         return

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, literal, select
+from sqlalchemy import delete, exists, func, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
 
 from server.catalog.queries import SaleTerms
 from server.crypto import KeyRing, LotKey
 from server.db import Tx, Uid, bulk_insert, table_of
 from server.stock.imports.judging import Batch, Terms
-from server.stock.model import CardSecret, StockCursor, StockImport, StockLot, StockSeries, StockUnit, StockVoid
+from server.stock.model import CardSecret, RevealLog, StockCursor, StockImport, StockLot, StockSeries, StockUnit
 from server.stock.ranking import LOT_NUMBERS, rank, sell_until, stride
 from shared import cardkey, clock, ids
 from shared.contracts.stock import MAX_LOTS, MAX_ROWS, LineResult
@@ -29,6 +29,7 @@ STEP_UNITS = 50_000
 """Units of reusable keys a transaction: few enough that checkouts wait a blink."""
 
 _DISCARD_MOST = 20_000
+_NAMED = 500
 _shuffle = random.SystemRandom().shuffle
 
 
@@ -223,24 +224,43 @@ def remove_empty(tx: Tx, found: StockImport) -> None:
 
 
 def take_out(tx: Tx, found: StockImport) -> bool:
-    """Take the lots of an import out again, a piece at a time; whether nothing is left of them."""
+    """Take the lots of a cancelled import out again, a piece at a time; whether that is done.
+
+    A key that staff was shown, or reported, is not forgotten: its unit stays, void, in a withdrawn lot that no list
+    shows, and its fingerprint keeps the key from coming again unnoticed.
+    """
     for lot in tx.scalars(select(StockLot).where(StockLot.import_id == found.id).order_by(StockLot.id)).all():
-        of_lot = (StockUnit.sku_id == lot.sku_id, StockUnit.lot_id == lot.id)
+        cursor = _locked_cursors(tx, [lot.id])[lot.id]  # from here on no unit of it is shown or made void
+        of_lot = (StockUnit.sku_id == lot.sku_id, StockUnit.lot_id == lot.id, StockUnit.state == UnitState.FREE)
         in_lot = StockUnit.seq.between(lot.first_seq, lot.first_seq + LOT_NUMBERS - 1)
-        units = select(StockUnit.seq, StockUnit.state).where(*of_lot, in_lot).order_by(StockUnit.seq)
-        seqs, states = list[int](), list[int]()
-        for seq, state in tx.execute(units.limit(_DISCARD_MOST)):
-            seqs.append(seq)
-            states.append(state)
-        if seqs:
-            cursor = _locked_cursors(tx, [lot.id])[lot.id]
-            cursor.imported -= len(seqs)
-            cursor.free -= states.count(UnitState.FREE)
-            cursor.void -= states.count(UnitState.VOID)
-            tx.flush()
-            for model in (CardSecret, StockUnit, StockVoid):
-                tx.execute(delete(model).where(model.sku_id == lot.sku_id, model.seq.between(seqs[0], seqs[-1])))
+        units = select(StockUnit.seq).where(*of_lot, in_lot).order_by(StockUnit.seq)
+        if seqs := list(tx.scalars(units.limit(_DISCARD_MOST))):
+            _take_out_piece(tx, cursor, seqs)
             return False
-        tx.execute(delete(StockCursor).where(StockCursor.lot_id == lot.id))
-        tx.execute(delete(StockLot).where(StockLot.id == lot.id))
+        if cursor.imported:
+            lot.state, lot.moved_by, lot.moved_at = LotState.WITHDRAWN.value, "system", clock.now()
+            lot.version += 1
+            tx.flush()
+        else:
+            tx.execute(delete(StockCursor).where(StockCursor.lot_id == lot.id))
+            tx.execute(delete(StockLot).where(StockLot.id == lot.id))
     return True
+
+
+def _take_out_piece(tx: Tx, cursor: StockCursor, seqs: list[int]) -> None:
+    """Make void which of these free units were shown to staff; delete the others with their secrets."""
+    sku_id, first, last = cursor.sku_id, seqs[0], seqs[-1]
+    seen = set(tx.scalars(select(RevealLog.seq).where(RevealLog.sku_id == sku_id, RevealLog.seq.between(first, last))))
+    shown = [seq for seq in seqs if seq in seen]
+    cursor.imported -= len(seqs) - len(shown)
+    cursor.free -= len(seqs)
+    cursor.void += len(shown)
+    tx.flush()
+    free = (StockUnit.sku_id == sku_id, StockUnit.seq.between(first, last), StockUnit.state == UnitState.FREE)
+    for at in range(0, len(shown), _NAMED):
+        named = StockUnit.seq.in_(shown[at : at + _NAMED])
+        tx.execute(update(StockUnit).where(*free, named).values(state=int(UnitState.VOID)))
+    of_free = exists().where(*free, StockUnit.seq == CardSecret.seq)
+    secrets = (CardSecret.sku_id == sku_id, CardSecret.seq.between(first, last), of_free)
+    tx.execute(delete(CardSecret).where(*secrets), execution_options={"synchronize_session": False})
+    tx.execute(delete(StockUnit).where(*free), execution_options={"synchronize_session": False})

@@ -85,9 +85,7 @@ def _row(view: View) -> dict[str, Any]:
 
 # --- opening: one statement reads the card with the keys of its lot, so that both are of the same moment ---
 
-_OF_UNIT = (CardSecret.sku_id == StockUnit.sku_id) & (
-    CardSecret.seq == StockLot.first_seq + (StockUnit.seq - StockLot.first_seq) % StockLot.stride
-)
+_OF_UNIT = (CardSecret.sku_id == StockUnit.sku_id) & (CardSecret.seq == StockLot.key_of(StockUnit.seq))
 _CARDS = (
     select(
         CardSecret.sku_id,

@@ -20,7 +20,7 @@ from server.crypto import CardUnreadable, KeyRing, LotKey
 from server.db import Tx, rows_changed, table_of
 from server.stock.model import CardSecret, StockCursor, StockImport, StockLot
 from shared.errors import Conflict, KamengError
-from shared.states import ImportState
+from shared.states import ImportState, LotState
 
 LOTS_PER_STEP = 200
 CARDS_PER_STEP = 5_000
@@ -209,6 +209,26 @@ def _next_key(lot: StockLot) -> LotKey | None:
 # --- data keys ---
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A lot as the operator of the server names it."""
+
+    lot_id: UUID
+    number: int
+    master: int
+    cards: int
+    file_name: str
+
+
+def lots_of(tx: Tx, sku_id: UUID) -> list[Kept]:
+    """The lots of a SKU by number, with the master key that wraps the key of each."""
+    query = select(StockLot, StockCursor.imported).join(StockCursor, StockCursor.lot_id == StockLot.id)
+    return [
+        Kept(lot.id, lot.number, lot.master_version, imported // lot.uses, lot.file_name)
+        for lot, imported in tx.execute(query.where(StockLot.sku_id == sku_id).order_by(StockLot.number))
+    ]
+
+
 def lot_exists(tx: Tx, lot_id: UUID) -> bool:
     """Whether there is such a lot."""
     return tx.get(StockLot, lot_id) is not None
@@ -236,6 +256,18 @@ def under_way(tx: Tx, chosen: Chosen) -> list[Progress]:
     ]
 
 
+def _has_arrived(lot: StockLot, importing: str | None) -> bool:
+    """Whether all of a lot is here, or what is kept of it: while keys come in, they are sealed under its first key."""
+    return importing in {None, ImportState.DONE} or lot.state == LotState.WITHDRAWN
+
+
+def arriving(tx: Tx, chosen: Chosen) -> list[UUID]:
+    """The chosen lots that are being imported: they cannot be sealed anew yet."""
+    query = select(StockLot, StockImport.state).join(StockImport, StockImport.id == StockLot.import_id)
+    rows = tx.execute(query.where(*chosen.lots()).order_by(StockLot.id))
+    return [lot.id for lot, importing in rows if not _has_arrived(lot, importing)]
+
+
 def begin(tx: Tx, keys: KeyRing, chosen: Chosen, *, actor: str) -> list[UUID]:
     """Give the chosen lots a next data key; answers those that are being imported and were left alone.
 
@@ -251,7 +283,7 @@ def begin(tx: Tx, keys: KeyRing, chosen: Chosen, *, actor: str) -> list[UUID]:
     )
     left = []
     for lot, state in tx.execute(query).all():
-        if state not in {None, ImportState.DONE}:
+        if not _has_arrived(lot, state):
             left.append(lot.id)
             continue
         try:
