@@ -329,6 +329,7 @@ def _opened(panel: views.PayPanel, attempt: PaymentAttempt, amount: Price, langu
         panel,
         wrong_place=not fits,
         opens=paying.opening_words(attempt.channel, language),
+        scans=paying.scanning_app(attempt.channel, language),
         url=attempt.pay_url if fits else None,
         qr=drawn,
         invoke=attempt.invoke if fits else None,

@@ -117,7 +117,7 @@ def test_a_computer_changes_its_mind_and_what_is_paid_twice_goes_back(shop, phon
     assert page.get_by_role("link", name="打开微信支付").count() == 0
     first = payments(shop)[0]
     page.get_by_role("button", name="支付宝").click()
-    expect(page.get_by_role("heading", name="请用手机打开支付宝扫码")).to_be_visible()
+    expect(page.get_by_role("heading", name="请用支付宝扫一扫")).to_be_visible()
     second = payments(shop)[0]
     assert (first["channel"], second["channel"]) == ("wechat", "alipay")
     states = {one["out_trade_no"]: one["state"] for one in payments(shop)}
