@@ -1,12 +1,15 @@
 """Ways to pay and refunds over HTTP: what each place offers, a change of mind, dead links, and what attackers try."""
 
+import asyncio
+import json
 import re
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import func, select
 
-from server.payments import channels
+from server.gateways.port import Payer
+from server.payments import channels, checkout
 from server.payments.model import PaymentAttempt
 from server.payments.refunds.model import Refund
 from server.policy import SYSTEM
@@ -186,6 +189,20 @@ def test_coming_back_proves_nothing_but_makes_us_ask(site):
         visit(site, f"{order}/status")
         assert visit(site, f"{order}?back=1", status=303).headers["location"] == order
         assert len(page(site, order).keys) == 1
+
+
+def test_inside_wechat_its_own_sheet_is_called_where_there_is_one(site):
+    order = ordered(site, "wechat", agent="wechat")
+    payer = Payer(user_id="o-anna")
+    ctx = site.world.ctx
+    asyncio.run(checkout.pay_again(ctx, order.removeprefix("/o/"), "wechat", product="jsapi", payer=payer))
+    assert attempts(site) == [("wechat", "qr", "closed"), ("wechat", "jsapi", "pending")]
+    [button] = [one for one in page(site, order, agent="wechat").all("button") if "data-invoke" in one]
+    assert (json.loads(button["data-invoke"]), button["data-back"]) == ({"prepay_id": "o-anna"}, f"{order}/back")
+    # Elsewhere it cannot be used, and another way is offered instead.
+    elsewhere = page(site, order)
+    assert "另一台设备上打开的" in elsewhere.text
+    assert "微信支付 在这台手机上支付" in elsewhere.text
 
 
 # --- refunds ---
