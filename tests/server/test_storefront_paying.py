@@ -3,6 +3,8 @@
 import asyncio
 import json
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -189,6 +191,28 @@ def test_coming_back_proves_nothing_but_makes_us_ask(site):
         visit(site, f"{order}/status")
         assert visit(site, f"{order}?back=1", status=303).headers["location"] == order
         assert len(page(site, order).keys) == 1
+
+
+def test_a_page_that_waits_is_told_at_once_and_nobody_else_is(site):
+    order = ordered(site, "alipay")
+    [number] = site.alipay.payments
+    visit(site, f"{order}/events", buyer=BEN, status=404)
+    seen = visit(site, f"{order}/status").json()["seen"]
+
+    def pay_meanwhile():
+        while not site.world.ctx.signals.waiting:
+            time.sleep(0.005)
+        site.post("/pay/alipay/notify", content=site.alipay.pay(number).out_trade_no.encode())
+
+    with ThreadPoolExecutor(1) as other:
+        paid = other.submit(pay_meanwhile)
+        stream = visit(site, f"{order}/events")  # ends when there is nothing to wait for
+        paid.result()
+    assert stream.headers["content-type"].startswith("text/event-stream")
+    now = visit(site, f"{order}/status").json()["seen"]
+    assert re.findall(r"data: (\w+)\n\n", stream.text) == [seen, now]
+    assert now != seen
+    assert site.world.ctx.signals.waiting == 0
 
 
 def test_inside_wechat_its_own_sheet_is_called_where_there_is_one(site):
