@@ -56,10 +56,10 @@ def trouble(channel: Channel) -> str:
             )
         )
     if channel.unknown:
-        words = in_words(("{n} 单待确认", "{n} payments unknown"))
+        words = in_words(("{n} 单待确认", "unknown payments: {n}"))
         parts.append(words.format(n=formats.count(channel.unknown)))
         if channel.away_since is None:
-            parts[-1] = in_words(("{name}有 {it}", "{name}: {it}")).format(name=name, it=parts[-1])
+            parts[-1] = in_words(("{name}有 {it}", "{name}, {it}")).format(name=name, it=parts[-1])
     told = in_words(("，", ", ")).join(parts)
     if clock_is_off(channel):
         words = in_words(
@@ -149,23 +149,24 @@ class Channels(Watched):
 
 
 def _switch(channel: Channel) -> Act[Channel]:
+    """Each way is an act of its own: when somebody was quicker, the same press must not do the opposite."""
     enabled = not channel.enabled
     zh, en = CHANNELS.get(channel.code, (channel.code, channel.code))
-    entry = Entry(
-        "reason", ("原因（必填）", "Reason (needed)"), usual=_REASONS_ON if enabled else _REASONS_OFF, most=200
-    )
+    usual = _REASONS_ON if enabled else _REASONS_OFF
 
     def work(typed: Mapping[str, str]) -> Work[Channel]:
         return lambda engine: channels.switch(engine, channel, enabled=enabled, reason=typed["reason"])
 
-    if enabled:
-        words, effect = ("启用…", "Switch on…"), (f"买家又可以用{zh}付款。", f"Buyers can pay by {en} again.")
-        done = (f"{zh}已启用", f"{en} is on")
-    else:
-        words = ("停用…", "Switch off…")
-        effect = (
-            f"新订单不再能用{zh}付款；已发起的付款、通知和退款照常处理。",
-            f"New orders cannot be paid by {en}; open payments, notifications and refunds go on.",
-        )
-        done = (f"{zh}已停用", f"{en} is off")
-    return Act("switch", words, effect, done, work, (entry,))
+    off: Pair = (
+        f"新订单不再能用{zh}付款；已发起的付款、通知和退款照常处理。",
+        f"New orders cannot be paid by {en}; open payments, notifications and refunds go on.",
+    )
+    on: Pair = (f"买家又可以用{zh}付款。", f"Buyers can pay by {en} again.")
+    return Act(
+        key="on" if enabled else "off",
+        words=(f"启用{zh}…", f"Switch {en} on…") if enabled else (f"停用{zh}…", f"Switch {en} off…"),
+        effect=on if enabled else off,
+        done=(f"{zh}已启用", f"{en} is on") if enabled else (f"{zh}已停用", f"{en} is off"),
+        work=work,
+        entries=(Entry("reason", ("原因（必填）", "Reason (needed)"), usual=usual, most=200),),
+    )

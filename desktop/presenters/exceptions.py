@@ -88,10 +88,14 @@ COLUMNS = (
         "state", lambda e: word(e.state), tone=lambda e: tone(e.state), sample="Waits for approval"
     ),
     Column[PaymentException]("amount", _amounts, numeric=True, sample="¥12,345.00"),
-    Column[PaymentException]("channel", lambda e: channel_word(e.channel), sample="WeChat Pay"),
     Column[PaymentException](
-        "code", lambda e: speak_order_code(e.order_code) if e.order_code else "–", code=True, sample="7K3M-9QX2-H4TD"
+        "code",
+        lambda e: speak_order_code(e.order_code) if e.order_code else "–",
+        code=True,
+        sample="7K3M-9QX2-H4TD",
+        spare=True,
     ),
+    Column[PaymentException]("channel", lambda e: channel_word(e.channel), sample="WeChat Pay", spare=True),
     Column[PaymentException](
         "created", _when, sample="03-02 10:00:00", tip=lambda e: formats.moment(e.created_at), spare=True
     ),

@@ -46,8 +46,8 @@ _ENDED = frozenset({RefundState.SUCCEEDED, RefundState.REFUSED, RefundState.CLOS
 
 
 def goods(refund: Refund) -> str:
-    """What it takes back, in one line."""
-    return ", ".join(f"{line.title} × {formats.count(line.quantity)}" for line in refund.lines) or "–"
+    """What it takes back, in one line; money that pays for nothing says why it is here."""
+    return ", ".join(f"{line.title} × {formats.count(line.quantity)}" for line in refund.lines) or word(refund.cause)
 
 
 def whose(refund: Refund) -> str:
@@ -79,13 +79,15 @@ def _code(refund: Refund) -> str:
 
 
 COLUMNS = (
-    Column[Refund]("asked", _when, sample="03-02 10:00:00", tip=lambda r: formats.moment(r.asked_at), spare=True),
     Column[Refund]("code", _code, code=True, sample="7K3M-9QX2-H4TD"),
-    Column[Refund]("goods", goods, stretch=True, tip=goods, sample="十个汉字的商品名称大约"),
-    Column[Refund]("amount", lambda r: formats.money(r.amount_fen), numeric=True, sample="¥12,345.00"),
+    Column[Refund]("goods", goods, stretch=True, tip=goods, sample="八个汉字的名称大"),
+    Column[Refund]("amount", lambda r: formats.money(r.amount_fen), numeric=True, sample="¥1,234.00"),
+    Column[Refund]("turn", whose, tip=lambda r: f"{whose(r)} · {word(r.state)}", sample="供应商 · 剩 23 小时 59 分"),
+    Column[Refund](
+        "state", lambda r: word(r.state), tone=lambda r: tone(r.state), sample="With the supplier", spare=True
+    ),
     Column[Refund]("reason", reason, sample="The key does not work", spare=True),
-    Column[Refund]("turn", whose, tip=whose, sample="Supplier · 23 h 59 min left"),
-    Column[Refund]("state", lambda r: word(r.state), tone=lambda r: tone(r.state), sample="The channel is at it"),
+    Column[Refund]("asked", _when, sample="03-02 10:00:00", tip=lambda r: formats.moment(r.asked_at), spare=True),
 )
 
 _EVIDENCE_USUAL: tuple[Pair, ...] = (

@@ -110,5 +110,5 @@ def time_left(due: datetime, *, now: datetime) -> str:
     if hours >= 48:
         return in_words(("剩 {d} 天", "{d} days left")).format(d=hours // 24)
     if hours:
-        return in_words(("剩 {h} 小时 {m} 分", "{h} h {m} min left")).format(h=hours, m=rest)
+        return in_words(("剩 {h} 小时 {m} 分", "{h}h {m}m left")).format(h=hours, m=rest)
     return in_words(("剩 {m} 分钟", "{m} min left")).format(m=rest)

@@ -24,7 +24,7 @@ from desktop.widgets.words import sentence
 class ActBar(Live, QFrame):
     """Shows an `Acting`; hidden while there is nothing to do and nothing to say."""
 
-    def __init__(self, presenter: Acting[Any]) -> None:
+    def __init__(self, presenter: Acting[Any], *, margin: int = 18) -> None:
         super().__init__()
         self.setProperty("role", "decision")
         self._presenter = presenter
@@ -33,7 +33,7 @@ class ActBar(Live, QFrame):
         self._hint = ""
         self.buttons: dict[str, QPushButton] = {}
         self.fields: dict[str, QLineEdit] = {}
-        outer = column(self, gap=SPACE, margins=(18, 10, 18, 12))
+        outer = column(self, gap=SPACE, margins=(margin, 10, margin, 12))
         self.hint = label(role="muted", wrap=True)
         outer.addWidget(self.hint)
         self.problem = Notice()

@@ -55,6 +55,10 @@ class SidePanel(Live, QFrame):
         self.area.verticalScrollBar().setValue(at)
 
 
+CODE_BESIDE = 20
+"""Letters of a code that have room beside its name."""
+
+
 def pair(left: str, right: str) -> QHBoxLayout:
     """A quiet word, and at the right end what it is."""
     line = row()
@@ -75,11 +79,15 @@ def facts() -> QGridLayout:
 
 
 def add_fact(table: QGridLayout, words: str, value: str, *, is_code: bool = False) -> None:
-    """One more line of a table of facts; `is_code` is read letter by letter."""
+    """One more line of a table of facts. `is_code` is read letter by letter; a long one cannot break and goes below."""
     at = table.rowCount()
-    table.addWidget(label(words, role="muted"), at, 0, Qt.AlignmentFlag.AlignTop)
-    shown = label(value, wrap=True, selectable=True)
+    shown = label(value, wrap=not is_code, selectable=True)
     shown.setAccessibleName(f"{words} {value}")
     if is_code:
         shown.setFont(key_font())
-    table.addWidget(shown, at, 1)
+    if is_code and len(value) > CODE_BESIDE:
+        table.addWidget(label(words, role="muted"), at, 0, 1, 2)
+        table.addWidget(shown, at + 1, 0, 1, 2)
+    else:
+        table.addWidget(label(words, role="muted"), at, 0, Qt.AlignmentFlag.AlignTop)
+        table.addWidget(shown, at, 1)

@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QLayout, QLayoutItem, QWidget
 
 
 class FlowLayout(QLayout):
-    """Left to right, then down. Hidden widgets take no room."""
+    """Left to right, then down, each line on its middle. Hidden widgets take no room."""
 
     def __init__(self, parent: QWidget | None = None, *, gap: int) -> None:
         if parent is None:
@@ -54,15 +54,28 @@ class FlowLayout(QLayout):
         return size
 
     def _place(self, rect: QRect, *, move: bool) -> int:
-        x, y, tallest = rect.x(), rect.y(), 0
+        y = rect.y()
+        for at, line in enumerate(self._lines(rect.width())):
+            y += self.spacing() if at else 0
+            tallest = max(hint.height() for _, hint in line)
+            x = rect.x()
+            for item, hint in line if move else ():
+                item.setGeometry(QRect(QPoint(x, y + (tallest - hint.height()) // 2), hint))
+                x += hint.width() + self.spacing()
+            y += tallest
+        return y - rect.y()
+
+    def _lines(self, width: int) -> list[list[tuple[QLayoutItem, QSize]]]:
+        """What is to be seen, in lines that are no wider than this, or hold one thing."""
+        lines: list[list[tuple[QLayoutItem, QSize]]] = []
+        taken = 0
         for item in self._items:
             if item.isEmpty():
                 continue
             hint = item.sizeHint()
-            if tallest and x + hint.width() > rect.right() + 1:
-                x, y, tallest = rect.x(), y + tallest + self.spacing(), 0
-            if move:
-                item.setGeometry(QRect(QPoint(x, y), hint))
-            x += hint.width() + self.spacing()
-            tallest = max(tallest, hint.height())
-        return y + tallest - rect.y()
+            if not lines or taken + hint.width() > width:
+                lines.append([])
+                taken = 0
+            lines[-1].append((item, hint))
+            taken += hint.width() + self.spacing()
+        return lines

@@ -82,15 +82,18 @@
     tick();
   }
 
-  // Waiting page: ask our own server every two seconds, later less often; turn the page as soon as it has something new.
+  // Waiting page: our own server tells at once when there is something new, where streams pass; and is asked every two
+  // seconds, later less often.
   const waiting = one("[data-poll]");
   if (waiting) {
-    const { poll, seen, ask } = waiting.dataset;
+    const { poll, seen, ask, events } = waiting.dataset;
     const slow = "slow" in waiting.dataset;
     const hint = one("[data-hint]");
     const began = Date.now();
     let asked = began - 7000;
     let timer = 0;
+    const turned = (now) => now !== seen && (location.replace(location.pathname), true);
+    if (events) new EventSource(events).onmessage = (event) => turned(event.data);
     const look = async () => {
       clearTimeout(timer);
       const waited = Date.now() - began;
@@ -101,7 +104,7 @@
           await fetch(ask, { method: "POST", redirect: "manual" });
         }
         const answer = await fetch(poll, { cache: "no-store", headers: { Accept: "application/json" } });
-        if (answer.ok && (await answer.json()).seen !== seen) return location.replace(location.pathname);
+        if (answer.ok && turned((await answer.json()).seen)) return;
       } catch {
         // No network for a moment: the next look finds out.
       }

@@ -7,7 +7,7 @@ that pays no order is set aside as well; it is never lost, and nothing that come
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -109,24 +109,37 @@ class _Work:
 def apply(tx: Tx, commands: Sequence[ApplyPayment], *, terms: Terms = Terms()) -> list[Outcome]:
     """The handler of `ApplyPayment`. Lock order: orders, then stock, then ledger; callbacks are kept as they came."""
     seen = callbacks.keep(tx, [_kept(command, command.raw) for command in commands if command.raw is not None])
-    held_orders, found = _lock_orders_and_attempts(tx, {command.fact.out_trade_no for command in commands})
+    fresh = _not_applied(commands, seen)
+    if not fresh:
+        return [Outcome.REPEATED] * len(commands)
+    held_orders, found = _lock_orders_and_attempts(tx, {command.fact.out_trade_no for command in fresh.values()})
     lines = orders.lines_of(tx, list(held_orders)) if held_orders else {}
-    told = {number for command in commands if (number := aside.number_of(command.fact)) is not None}
+    told = {number for command in fresh.values() if (number := aside.number_of(command.fact)) is not None}
     work = _Work(at=clock.now(), terms=terms, lines=lines, numbers=Numbers(tx, told))
-    outcomes = []
+    outcomes = [Outcome.REPEATED] * len(commands)
     with _desk(tx, work, held_orders) as desk:
-        for command in commands:
-            if command.raw is not None and command.raw.digest in seen:
-                outcomes.append(Outcome.REPEATED)
-                continue
+        for n, command in fresh.items():
             attempt = found.get(command.fact.out_trade_no)
             order = held_orders.get(attempt.order_id) if attempt else None
-            outcomes.append(_decide(desk, work, command, attempt, order))
-            if command.raw is not None:
-                seen.add(command.raw.digest)
+            outcomes[n] = _decide(desk, work, command, attempt, order)
         _deliver_all(tx, desk, work)
     _write(tx, work)
     return outcomes
+
+
+def _not_applied(commands: Sequence[ApplyPayment], seen: Set[str]) -> dict[int, ApplyPayment]:
+    """By their places, the commands that say something new: of each notification the first, if none came before.
+
+    Channels tell ten times; what was told already locks nothing.
+    """
+    fresh: dict[int, ApplyPayment] = {}
+    told = set(seen)
+    for n, command in enumerate(commands):
+        if command.raw is None or command.raw.digest not in told:
+            fresh[n] = command
+        if command.raw is not None:
+            told.add(command.raw.digest)
+    return fresh
 
 
 def _kept(command: ApplyPayment, raw: RawCallback) -> callbacks.Kept:
@@ -239,6 +252,8 @@ def _set_aside(work: _Work, kind: ExceptionKind, command: ApplyPayment, attempt:
     fact, number = command.fact, aside.number_of(command.fact)
     assert number is not None
     known = work.numbers.aside(number)
+    if known is not None and known.state == UnmatchedState.ATTACHED and _is_same(known, fact):
+        return Outcome.REPEATED
     if work.numbers.paid_by(number) is not None or (known is not None and known.amount_fen != fact.amount_fen):
         return _contradicts(work, kind, command, attempt)
     if known is not None:
@@ -250,6 +265,11 @@ def _set_aside(work: _Work, kind: ExceptionKind, command: ApplyPayment, attempt:
     work.numbers.set_aside(number, row)
     work.journals.append(booking.set_aside(row.order_id, *number, row.amount_fen, at=row.paid_at))
     return _raise(work, kind, command, attempt, unmatched_id=row.id, holds_money=True)
+
+
+def _is_same(known: UnmatchedPayment, fact: PaymentFact) -> bool:
+    said = (fact.out_trade_no[:64], fact.amount_fen, fact.currency)
+    return (known.out_trade_no, known.amount_fen, CURRENCY) == said
 
 
 def _correct(work: _Work, slip: UnmatchedPayment, attempt: PaymentAttempt) -> bool:
@@ -280,7 +300,7 @@ def _refunded_elsewhere(work: _Work, command: ApplyPayment, attempt: PaymentAtte
     """Money came and went back without us: nothing is delivered on it, and a person looks, unless we know of it."""
     if attempt is None or attempt.state == AttemptState.PAID or not command.is_ours:
         return Outcome.NOTED
-    return _raise(work, ExceptionKind.PAYMENT_UNKNOWN, command, attempt, about=attempt.id.hex)
+    return _raise(work, ExceptionKind.UNKNOWN_REFUND, command, attempt, about=attempt.id.hex)
 
 
 def _raise(

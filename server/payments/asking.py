@@ -53,14 +53,20 @@ async def ask(ctx: Context, attempt: PaymentAttempt, found_by: FoundBy) -> bool:
     is_over = attempt.expires_at <= clock.now()
     if fact is not None and fact.state in {"paid", "refunded"}:
         command = actions.ApplyPayment.of(ctx.gateways[attempt.channel], fact, found_by)
-        await ctx.batch.submit(command)
+        outcome = await ctx.batch.submit(command)
         if fact.state == "paid":
+            if outcome is actions.Outcome.EXCEPTION and attempt.expires_at + ending.ITS_DAY <= clock.now():
+                await _end(ctx, attempt)  # its money is set aside, or not ours: people have it
             return True
     elif fact is not None and fact.state == "pending" and is_over:
         return await ending.close_late(ctx, attempt, found_by)
     if is_over:
-        await ctx.batch.submit(ending.EndUnpaid(attempt.order_id, OrderState.EXPIRED, (attempt.id,)))
+        await _end(ctx, attempt)
     return False
+
+
+async def _end(ctx: Context, attempt: PaymentAttempt) -> None:
+    await ctx.batch.submit(ending.EndUnpaid(attempt.order_id, OrderState.EXPIRED, (attempt.id,)))
 
 
 # --- the sweep ---

@@ -1,7 +1,8 @@
 """The fourth way to learn that money came: each channel's trade bill of the day before.
 
-Read after 10:00 of the shop's day, until it is there; what it names and we do not know is applied like any other fact.
-The fees it names replace the estimated ones.
+Read after 10:00 of the shop's day, until it is there or the next day's is due: a day without trade has none. What it
+names and we do not know is applied like any other fact, unless the channel says that it went back since. The fees it
+names replace the estimated ones.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Iterator, Sequence
+from dataclasses import replace
 from datetime import date, time, timedelta
 from functools import partial
 
@@ -17,7 +19,7 @@ from sqlalchemy import bindparam, select, update
 from server.context import Context
 from server.db import Tx, retrying, table_of
 from server.gateways.bill_lines import BillPayment, UnreadableBill, payments_of
-from server.gateways.port import Bill, ChannelRefused, ChannelUnknown, Gateway
+from server.gateways.port import Bill, ChannelRefused, ChannelUnknown, Gateway, PaymentFact
 from server.payments import channels
 from server.payments.actions import ApplyPayment
 from server.payments.model import PaymentAttempt, PaymentChannel
@@ -53,9 +55,13 @@ def _catch_up(ctx: Context, channel: str) -> int:
             _log.info("no bill yet", extra={"channel": channel, "day": day.isoformat(), "error": str(error)})
             return found
         if bill is None:
-            return found  # no trade that day or not made yet: nobody can tell, so it is asked for again
+            _log.info("no bill", extra={"channel": channel, "day": day.isoformat()})
+            continue  # no trade, or not made yet: asked for again until a later one was read, or it is too old
         try:
             found += read(ctx, bill)
+        except (ChannelRefused, ChannelUnknown) as error:
+            _log.warning("bill not read to its end", extra={"channel": channel, "error": str(error)})
+            return found
         except UnreadableBill as problem:
             _log.error("bill unreadable", extra={"channel": channel, "day": day.isoformat(), "reason": problem.reason})
             return found
@@ -82,17 +88,18 @@ def _days(ctx: Context, channel: str, *, until: date) -> list[date]:
 
 
 def read(ctx: Context, bill: Bill) -> int:
-    """Apply every payment of a bill; answers how many of them were news. Raises UnreadableBill, and then did nothing.
+    """Apply every payment of a bill; answers how many of them were news. Raises UnreadableBill, and then did nothing;
+    ChannelUnknown and ChannelRefused when the channel does not say how one of them stands now.
 
     Safe to repeat: what is known is known by the channel's number of it.
     """
     gateway, news = ctx.gateways[bill.channel], 0
     for page in _pages(payments_of(bill)):
         with ctx.db.read() as tx:
-            known = _known(tx, page)
+            known, unpaid = _known(tx, page), _unpaid(tx, page)
         for one in page:
             if (one.fact.out_trade_no, one.fact.provider_no) not in known:
-                ctx.batch.call(ApplyPayment.of(gateway, one.fact, FoundBy.BILL))
+                ctx.batch.call(ApplyPayment.of(gateway, _as_it_stands(ctx, one.fact, unpaid), FoundBy.BILL))
                 news += 1
         retrying(ctx.db, partial(_settle_fees, page=page))
     _log.info("bill read", extra={"channel": bill.channel, "day": bill.day.isoformat(), "news": news})
@@ -111,6 +118,26 @@ def _known(tx: Tx, page: Sequence[BillPayment]) -> set[tuple[str, str | None]]:
         PaymentAttempt.state == AttemptState.PAID.value,
     )
     return {(ours, theirs) for ours, theirs, amount in tx.execute(paid) if amounts.get((ours, theirs)) == amount}
+
+
+def _unpaid(tx: Tx, page: Sequence[BillPayment]) -> set[str]:
+    """Our numbers among these that no money is known of."""
+    numbers = PaymentAttempt.out_trade_no.in_([one.fact.out_trade_no for one in page])
+    return set(
+        tx.scalars(select(PaymentAttempt.out_trade_no).where(numbers, PaymentAttempt.state != AttemptState.PAID.value))
+    )
+
+
+def _as_it_stands(ctx: Context, fact: PaymentFact, unpaid: set[str]) -> PaymentFact:
+    """What a bill says of a payment, but for one that the merchant gave back at the channel since: nobody delivers it.
+
+    Raises ChannelUnknown, ChannelRefused: then the bill is read again later.
+    """
+    if fact.out_trade_no not in unpaid:
+        return fact
+    now = asyncio.run(channels.call(ctx, fact.channel, lambda gateway: gateway.query(fact.out_trade_no)))
+    is_gone = now is not None and now.state in {"refunded", "closed"}
+    return replace(fact, state="refunded") if is_gone else fact
 
 
 _ATTEMPT = table_of(PaymentAttempt)

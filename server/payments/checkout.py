@@ -202,7 +202,7 @@ async def pay_again(
             return trouble
     closed: list[UUID] = []
     for attempt in standing:
-        outcome = await ending.close(ctx, attempt)
+        outcome = await ending.close(ctx, attempt, FoundBy.PAGE)
         if isinstance(outcome, PaymentFact):
             await _apply(ctx, attempt.channel, outcome)
             return None

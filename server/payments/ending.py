@@ -124,7 +124,7 @@ async def _end(
     for attempt in its_attempts:
         if attempt.state not in attempts.OPEN_STATES or attempt.channel not in ctx.gateways:
             continue
-        outcome = await close(ctx, attempt)
+        outcome = await close(ctx, attempt, found_by)
         if isinstance(outcome, PaymentFact):
             command = actions.ApplyPayment.of(ctx.gateways[attempt.channel], outcome, found_by)
             if await ctx.batch.submit(command) is not actions.Outcome.EXCEPTION:
@@ -142,7 +142,7 @@ async def close_late(ctx: Context, attempt: PaymentAttempt, found_by: FoundBy) -
 
     One that cannot be closed is asked about for its day.
     """
-    outcome = await close(ctx, attempt)
+    outcome = await close(ctx, attempt, found_by)
     if isinstance(outcome, PaymentFact):
         await ctx.batch.submit(actions.ApplyPayment.of(ctx.gateways[attempt.channel], outcome, found_by))
         return True
@@ -152,8 +152,11 @@ async def close_late(ctx: Context, attempt: PaymentAttempt, found_by: FoundBy) -
     return False
 
 
-async def close(ctx: Context, attempt: PaymentAttempt) -> PaymentFact | Closing:
-    """Close one attempt at its channel, and ask it where it says no: the fact when money came first."""
+async def close(ctx: Context, attempt: PaymentAttempt, found_by: FoundBy) -> PaymentFact | Closing:
+    """Close one attempt at its channel, and ask it where it says no: the fact when money came first.
+
+    Money that came and went back without us is put before people; nothing is open there then.
+    """
     number = attempt.out_trade_no
     try:
         await channels.call(ctx, attempt.channel, lambda gateway: gateway.close(number))
@@ -163,7 +166,7 @@ async def close(ctx: Context, attempt: PaymentAttempt) -> PaymentFact | Closing:
     except ChannelRefused as refusal:
         if refusal.reason_code in _SAYS_IT_ALL:
             return _SAYS_IT_ALL[refusal.reason_code]
-        return await _ask_instead(ctx, attempt)
+        return await _ask_instead(ctx, attempt, found_by)
     return Closing.DONE
 
 
@@ -174,11 +177,13 @@ _SAYS_IT_ALL = {
 }
 
 
-async def _ask_instead(ctx: Context, attempt: PaymentAttempt) -> PaymentFact | Closing:
+async def _ask_instead(ctx: Context, attempt: PaymentAttempt, found_by: FoundBy) -> PaymentFact | Closing:
     try:
         fact = await channels.call(ctx, attempt.channel, lambda gateway: gateway.query(attempt.out_trade_no))
     except (ChannelUnknown, ChannelRefused):
         return Closing.UNKNOWN
     if fact is not None and fact.state == "paid":
         return fact
+    if fact is not None and fact.state == "refunded":
+        await ctx.batch.submit(actions.ApplyPayment.of(ctx.gateways[attempt.channel], fact, found_by))
     return Closing.UNKNOWN if fact is not None and fact.state == "pending" else Closing.DONE

@@ -7,12 +7,14 @@ the same page, whatever the code. What comes back from a channel in an address p
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import Form, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import RedirectResponse, Response, StreamingResponse
 
 from server import context, policy, web
 from server.orders import actions as order_actions
@@ -31,11 +33,14 @@ from shared.states import OrderState
 
 router = Router()
 
+_TURN_SECONDS = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class Owned:
     """An order that this device may open, as the hot routes need it: its code and how it stands with its payment."""
 
+    id: UUID
     code: str
     state: OrderState
     pay: PayState
@@ -45,7 +50,7 @@ def owned(request: Request, code: str) -> Owned | None:
     """The order of a code for this device. Wrong, unknown and foreign codes are all None."""
     with context.of(request).db.read() as tx:
         found = pages.own_order(tx, code, policy.actor(request).id)
-        return Owned(found.code, OrderState(found.state), payments.pay_state(tx, found)) if found else None
+        return Owned(found.id, found.code, OrderState(found.state), payments.pay_state(tx, found)) if found else None
 
 
 def closed(request: Request) -> Response:
@@ -113,6 +118,41 @@ def _status(request: Request, code: str) -> tuple[OrderStatus, PayState]:
         if found is None:
             raise NotFound
         return pages.status(tx, found)
+
+
+@router.get("/o/{code}/events", allow=PUBLIC, response_model=None)
+async def order_events(request: Request, code: str) -> Response:
+    """Tells a page that waits at once when it shows something else than there is: a stream of `OrderStatus.seen`.
+
+    It ends before proxies lose patience, and when this process is to stop; the browser opens the next one. Raises Busy
+    when too many watch: pages poll as well.
+    """
+    found = await asyncio.to_thread(owned, request, code)
+    if found is None:
+        raise NotFound
+    told = _seen(request, found)
+    first = await anext(told)
+    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    return StreamingResponse(_stream(first, told), media_type="text/event-stream", headers=headers)
+
+
+async def _stream(first: str, told: AsyncIterator[str]) -> AsyncIterator[str]:
+    yield first
+    async for line in told:
+        yield line
+
+
+async def _seen(request: Request, found: Owned) -> AsyncIterator[str]:
+    """An event for each change; in turns, so that nobody who stops this process waits for a page."""
+    ctx = context.of(request)
+    for _ in range(int(watching.WATCH_SECONDS / _TURN_SECONDS)):
+        async for standing in watching.watch(ctx, found.id, seconds=_TURN_SECONDS):
+            status, _pay = await asyncio.to_thread(_status, request, found.code)
+            yield f"data: {status.seen}\n\n"
+            if not standing.waits:
+                return
+        if ctx.health.draining:
+            return
 
 
 # --- paying ---

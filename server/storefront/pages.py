@@ -320,7 +320,8 @@ def _opened(panel: views.PayPanel, attempt: PaymentAttempt, amount: Price, langu
     """What the channel opened, as far as it can be used where the page is open."""
     here = next((way.product for way in panel.ways if way.code == attempt.channel), None)
     serves_all = attempt.pay_url is not None and attempt.qr_text is not None
-    fits = attempt.product == here or (serves_all and here is not None)
+    is_sheet = attempt.invoke is not None and panel.inside_wechat  # WeChat itself knows whose it is
+    fits = attempt.product == here or is_sheet or (serves_all and here is not None)
     drawn = None
     if attempt.qr_text is not None:
         words = language.text("支付二维码，金额 %(amount)s", amount=str(amount))
@@ -329,6 +330,7 @@ def _opened(panel: views.PayPanel, attempt: PaymentAttempt, amount: Price, langu
         panel,
         wrong_place=not fits,
         opens=paying.opening_words(attempt.channel, language),
+        scans=paying.scanning_app(attempt.channel, language),
         url=attempt.pay_url if fits else None,
         qr=drawn,
         invoke=attempt.invoke if fits else None,

@@ -126,6 +126,8 @@ _OPENS = {
     "alipay": marked("打开支付宝支付"),
 }
 _OPENS_PAGE = marked("打开支付页面")
+_SCANS = {"wechat": marked("微信"), "alipay": marked("支付宝")}
+_ANY_PHONE = marked("手机")
 _OWN_APP = {Place.WECHAT: "wechat", Place.ALIPAY: "alipay"}
 
 
@@ -170,6 +172,11 @@ def channel_name(code: str, language: Language) -> str:
 def opening_words(code: str, language: Language) -> str:
     """What the button says that opens this channel's app or page."""
     return language.text(_OPENS.get(code, _OPENS_PAGE))
+
+
+def scanning_app(code: str, language: Language) -> str:
+    """What reads this channel's code."""
+    return language.text(_SCANS.get(code, _ANY_PHONE))
 
 
 def ways(offers: Sequence[Offer], around: Surroundings, language: Language) -> list[Way]:

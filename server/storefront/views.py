@@ -248,7 +248,8 @@ class Line:
 class PayPanel:
     """How an unpaid order can be paid here, now. Of `url`, `qr` and `invoke` there is at least one when it is open.
 
-    `opens` is what the button says; `wrong_place`: it was opened for another device, so this one should change it.
+    `opens` is what the button says, `scans` the app that reads the code; `wrong_place`: it was opened for another
+    device, so this one should change it.
     """
 
     channel: str
@@ -258,6 +259,7 @@ class PayPanel:
     inside_wechat: bool = False
     wrong_place: bool = False
     opens: str = ""
+    scans: str = ""
     url: str | None = None
     qr: Markup | None = None
     invoke: str | None = None

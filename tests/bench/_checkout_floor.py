@@ -1,21 +1,16 @@
 """The floor of the checkout bench: the same steps by bare Starlette routes over the same tables, group committed.
 
-One writer thread takes what waits (like server/batch.py) and does it in driver statements, set by set: the order, its
-line, its attempt and the held unit; the channel's answer; the callback, the sale, the delivery and both journals; the
-reveal. The create call is signed and the callback's signature checked, as no shop could leave out. Left out: rights,
-contracts, prices and limits, idempotency, states and exceptions, late money, audit, the change feed, jobs, pages,
-headers and logs. Takes the server's settings; run by `_shop.serving(..., module=...)`.
+Written by driver statements, set by set: the order, its line, its attempt and the held unit; the channel's answer; the
+callback, the sale, the delivery and both journals; the reveal. The create call is signed and the callback's signature
+checked, as no shop could leave out. Left out: rights, contracts, prices and limits, idempotency, states and exceptions,
+late money, audit, the change feed, jobs, pages, headers and logs. Takes the server's settings; run by
+`_shop.serving(..., module=...)`.
 """
 
-import asyncio
 import base64
 import json
 import os
-import queue
 import sys
-import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -34,19 +29,8 @@ from server.db import Database
 from server.settings import Settings
 from shared import clock, ids
 from tests.bench import _checkout_sql as sql
+from tests.bench._group_commit import Writer
 from tests.bench._wire import Line
-
-MOST = 256
-
-
-@dataclass
-class Task:
-    """One command for the writer and the future of whoever waits."""
-
-    kind: str
-    facts: dict[str, Any]
-    loop: asyncio.AbstractEventLoop
-    future: asyncio.Future[Any] = field(repr=False)
 
 
 class Floor:
@@ -65,38 +49,10 @@ class Floor:
         self.merchant = record["merchant_id"]
         self.channel_port = urlsplit(settings.sandbox_url or "").port or 0
         self.lines: list[Line] = []
-        self.waiting: queue.SimpleQueue[Task] = queue.SimpleQueue()
         self.ciphers: dict[UUID, Any] = {}
-        threading.Thread(target=self.write, daemon=True).start()
-
-    # --- group commit ---
-
-    async def submit(self, kind: str, **facts: Any) -> Any:
-        loop = asyncio.get_running_loop()
-        task = Task(kind, facts, loop, loop.create_future())
-        self.waiting.put(task)
-        return await task.future
-
-    def write(self) -> None:
-        handlers: dict[str, Callable[[Any, list[dict[str, Any]]], list[Any]]] = {
-            "apply": self.book.apply,
-            "open": self.book.open,
-            "reveal": self.book.reveal,
-            "place": self.book.place,
-        }
-        connection = self.book.connect(read_only=False)
-        while True:
-            tasks = [self.waiting.get()]
-            while len(tasks) < MOST and not self.waiting.empty():
-                tasks.append(self.waiting.get())
-            cursor = self.book.begin(connection)
-            answers: list[tuple[Task, Any]] = []
-            for kind, handle in handlers.items():
-                mine = [task for task in tasks if task.kind == kind]
-                if mine:
-                    answers += zip(mine, handle(cursor, [task.facts for task in mine]), strict=True)
-            connection.commit()
-            tasks[0].loop.call_soon_threadsafe(settle, answers)
+        book = self.book
+        handlers = {"apply": book.apply, "open": book.open, "reveal": book.reveal, "place": book.place}
+        self.submit = Writer(book, handlers).submit
 
     # --- routes ---
 
@@ -152,12 +108,6 @@ class Floor:
             self.ciphers[lot] = self.keys.lot(lot, LotKey(wrapped=card["wrapped"], master_version=card["version"]))
         text = self.ciphers[lot].unseal(card["sku"], card["seq"], card["sealed"]).reveal()
         return Response(text, media_type="text/html")
-
-
-def settle(answers: list[tuple[Task, Any]]) -> None:
-    """Answer every waiter, in the event loop."""
-    for task, answer in answers:
-        task.future.set_result(answer)
 
 
 async def livez(_request: Request) -> Response:

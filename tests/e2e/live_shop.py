@@ -90,7 +90,7 @@ def prepared_shop(folder: Path, *, every_channel: bool = False):
             channels.exchange(Settings.from_environment(shop.environment), sandbox.ready, log=folder / "keys.log")
             yield shop
             return
-        ring = ("keys", "add", "sandbox", "--file", sandbox.ready["public_key"], "--merchant", MERCHANT)
+        ring = ("keys", "add", "sandbox", "--public-key", sandbox.ready["public_key"], "--merchant", MERCHANT)
         exchanged = shop.command(*ring)
         assert exchanged.returncode == 0, exchanged.stderr.decode()
         (sandbox.data / "merchants" / f"{MERCHANT}.pem").write_bytes(exchanged.stdout)

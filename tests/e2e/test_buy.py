@@ -51,7 +51,8 @@ def check_reach(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), page.url
     small = page.evaluate(
         """() => [...document.querySelectorAll(
-            "button, .button, .choice, .tick, .top a, .foot a, .crumbs a, summary, input:not([type=hidden])")]
+            "button, .button, .choice, .tick, .ask, .top a, .foot a, .crumbs a, summary, textarea," +
+            "input:not([type=hidden])")]
           .filter((e) => e.checkVisibility() && !e.closest(".choice, .tick")?.contains(e.matches("input") ? e : null))
           .map((e) => [e.outerHTML.slice(0, 80), e.getBoundingClientRect()])
           .filter(([, box]) => box.height < 44 || box.width < 44)
@@ -270,7 +271,10 @@ def test_a_tiny_screen_and_large_letters_hold(shop, phone_page, delivered, dark)
     page = phone_page(dark=dark)
     page.set_viewport_size(SMALL)
     page.context.add_cookies(cookies)
-    for path in ("/", "/c/games", "/p/steam", "/review?sku=STEAM-50&quantity=2", "/lookup", address, "/o/7K3M9QX2H4TD"):
+    page.goto(f"{shop.url}/review?sku=MUSIC-30&quantity=1")
+    agree_and_order(page)
+    orders = [page.url, f"{page.url}?back=1", address, f"{address}/refund?key=1", f"{address}/refunds"]
+    for path in ("/", "/c/games", "/p/steam", "/review?sku=STEAM-50&quantity=2", "/lookup", "/o/7K3M9QX2H4TD", *orders):
         for language in ("zh", "en"):
             page.goto(path if path.startswith("http") else shop.url + path)
             page.goto(page.url + ("&" if "?" in page.url else "?") + f"lang={language}")

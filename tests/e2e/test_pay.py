@@ -117,7 +117,7 @@ def test_a_computer_changes_its_mind_and_what_is_paid_twice_goes_back(shop, phon
     assert page.get_by_role("link", name="打开微信支付").count() == 0
     first = payments(shop)[0]
     page.get_by_role("button", name="支付宝").click()
-    expect(page.get_by_role("heading", name="请用手机打开支付宝扫码")).to_be_visible()
+    expect(page.get_by_role("heading", name="请用支付宝扫一扫")).to_be_visible()
     second = payments(shop)[0]
     assert (first["channel"], second["channel"]) == ("wechat", "alipay")
     states = {one["out_trade_no"]: one["state"] for one in payments(shop)}
@@ -154,12 +154,35 @@ def test_inside_wechat_the_order_can_be_carried_to_a_browser(shop, phone_page):
     expect(page.get_by_role("heading", name=PAID)).to_be_visible()
 
 
+def test_what_wechats_sheet_says_only_makes_us_ask(shop, phone_page):
+    page = phone_page(agent=INSIDE_WECHAT)
+    address = order(page, shop, "支付沙箱")
+    button = f"""<button data-invoke='{{"package":"prepay_id=1"}}' data-back="{address}/back" hidden>付款</button>"""
+
+    def with_sheet(route):
+        answer = route.fetch()
+        route.fulfill(
+            response=answer, body=answer.text().replace('<div class="stack">', f'<div class="stack">{button}')
+        )
+
+    page.route(address, with_sheet)
+    bridge = "window.WeixinJSBridge = {invoke: (name, asked, tell) => { window.asked = [name, asked]; tell(SAID); }}"
+    page.add_init_script(bridge.replace("SAID", "{err_msg: window.saying ?? 'get_brand_wcpay_request:cancel'}"))
+    page.goto(address)
+    page.get_by_role("button", name="付款").click()
+    assert page.evaluate("window.asked") == ["getBrandWCPayRequest", {"package": "prepay_id=1"}]
+    expect(page).to_have_url(address)
+    page.evaluate("window.saying = 'get_brand_wcpay_request:ok'")
+    page.get_by_role("button", name="付款").click()
+    expect(page.get_by_role("heading", name="正在确认您的付款")).to_be_visible()  # nobody has paid
+
+
 def test_a_refund_is_asked_for_without_javascript_and_followed_to_its_end(shop, phone_page):
     page = phone_page(javascript=False)
     address = order(page, shop, "微信支付", sku="STEAM-50")
     pay_on_the_phone(page, "打开微信支付")
     until(page, page.reload, PAID)
-    page.get_by_role("link", name="第 1 件卡密有问题").or_(page.get_by_role("link", name="这张卡有问题")).click()
+    page.get_by_role("link", name="这张卡有问题，第 1 件").click()
     page.get_by_role("button", name="下一步，核对").click()
     page.get_by_role("link", name="请选择补发还是退款。").click()
     page.get_by_role("radio", name="卡密无效").check()

@@ -64,6 +64,7 @@ MATRIX = {
     "POST /api/orders": "201 201 201 201 201 201 201 201",
     "GET /o/{code}": BOUGHT,
     "GET /o/{code}/status": BOUGHT,
+    "GET /o/{code}/events": BOUGHT,
     "POST /o/{code}/refresh": "404 303 404 404 404 404 404 404",
     "POST /o/{code}/cancel": "404 303 404 404 404 404 404 404",
     "POST /o/{code}/pay": "404 303 404 404 404 404 404 404",

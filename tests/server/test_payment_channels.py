@@ -10,7 +10,7 @@ from server import breaker
 from server.gateways.port import Bill, BillPart
 from server.orders import actions as orders
 from server.payments import asking, bills, channels, checkout, ending, queries
-from server.payments.model import PaymentAttempt, PaymentCallback, PaymentException
+from server.payments.model import PaymentAttempt, PaymentCallback, PaymentChannel, PaymentException
 from shared import clock, ids
 from shared.errors import IdempotencyReused
 from shared.states import AttemptState, CallbackState, ExceptionKind, ExceptionState, FoundBy, OrderState
@@ -206,4 +206,62 @@ def test_a_notification_that_is_no_proof_is_confirmed_by_a_query_before_anything
     assert kept == {true.out_trade_no: CallbackState.APPLIED, false.out_trade_no: CallbackState.REFUSED}
     states = [again(site, one).state for one in (true, false)]
     assert states == [AttemptState.PAID, AttemptState.PENDING]
+    shop.check()
+
+
+def test_a_day_without_trade_does_not_keep_later_bills_from_being_read(site):
+    shop, attempt = site.world, attempt_of(site, place(site))
+    site.till.pay(attempt.out_trade_no)
+    first = clock.shop_day(clock.now())
+    days = [first + timedelta(days=n) for n in range(4)]
+
+    def on(day):
+        with clock.fixed(clock.day_bounds(day + timedelta(days=1))[0] + timedelta(hours=11)):
+            return bills.read_due(shop.ctx)
+
+    site.till.bills["trades", days[0]] = wechat_bill(site, day=days[0])
+    assert on(days[0]) == 0
+    assert on(days[1]) == 0, "not there: no trade, or late"
+    site.till.bills["trades", days[2]] = wechat_bill(site, attempt, day=days[2])
+    assert on(days[2]) == 1
+    assert again(site, attempt).found_by == FoundBy.BILL
+    assert on(days[3]) == 0
+    site.till.bills["trades", days[3]] = wechat_bill(site, day=days[3])
+    assert on(days[3]) == 0
+    with shop.ctx.db.read() as tx:
+        assert tx.get(PaymentChannel, "wechat").billed_until == days[3]
+    shop.check()
+
+
+def test_money_that_the_merchant_gave_back_at_the_channel_delivers_nothing_and_stays_before_people(site):
+    """Nobody told us of the payment; by hand it went back; the sweep finds that, and the bill names the payment."""
+    shop, placed = site.world, place(site)
+    attempt = attempt_of(site, placed)
+    site.till.pay(attempt.out_trade_no, state="refunded")
+    with clock.fixed(attempt.expires_at):
+        sweep(site)
+        sweep(site)
+    assert order_of(site, placed).state == OrderState.EXPIRED
+    with shop.ctx.db.read() as tx:
+        [one] = tx.scalars(select(PaymentException)).all()
+    assert (one.kind, one.state, one.order_code) == (ExceptionKind.UNKNOWN_REFUND, ExceptionState.OPEN, placed.code)
+    assert bills.read(shop.ctx, wechat_bill(site, attempt)) == 1
+    assert (order_of(site, placed).state, again(site, attempt).state) == (OrderState.EXPIRED, AttemptState.CLOSED)
+    assert shop.level("STEAM-50").sold == 0
+    shop.check()
+
+
+def test_an_attempt_whose_money_is_set_aside_is_not_asked_about_for_ever(site):
+    shop, placed = site.world, place(site)
+    attempt = attempt_of(site, placed)
+    site.till.pay(attempt.out_trade_no, amount_fen=1)
+    with clock.fixed(attempt.expires_at):
+        sweep(site)
+    assert order_of(site, placed).state == OrderState.EXPIRED
+    with clock.fixed(attempt.expires_at + ending.ITS_DAY):
+        sweep(site)
+    assert (again(site, attempt).state, again(site, attempt).query_at) == (AttemptState.CLOSED, None)
+    with shop.ctx.db.read() as tx:
+        [one] = tx.scalars(select(PaymentException)).all()
+    assert (one.kind, one.state) == (ExceptionKind.AMOUNT_MISMATCH, ExceptionState.OPEN)
     shop.check()

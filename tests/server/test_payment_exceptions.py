@@ -180,7 +180,11 @@ def test_money_is_attached_to_the_order_it_was_meant_for(site):
         assert tx.scalars(select(UnmatchedPayment.state)).one() == UnmatchedState.ATTACHED
     assert (attempt.found_by, attempt.channel_no) == (FoundBy.PERSON, "NOT-OURS-000001")
     # The same money told again pays nothing twice.
-    assert shop.apply(fact(out_trade_no="NOT-OURS-000001", provider_no="S-orphan-1")) is Outcome.EXCEPTION
+    assert shop.apply(fact(out_trade_no="NOT-OURS-000001", provider_no="S-orphan-1")) is Outcome.REPEATED
+    assert listed(site) == [], "the next day's bill names it too"
+    # With other content it is an alarm.
+    assert shop.apply(fact(out_trade_no="NOT-OURS-000001", provider_no="S-orphan-1", amount_fen=1)) is Outcome.EXCEPTION
+    assert [told["actions"] for told in listed(site)] == [["dismiss"]]
     assert shop.level("STEAM-50").sold == 1
     assert "suspense" not in money(site)
     shop.check()
@@ -225,14 +229,14 @@ def test_money_that_went_back_without_us_delivers_nothing(site):
     gone = shop.fact(placed, state="refunded")
     assert shop.apply(gone) is Outcome.EXCEPTION
     [one] = listed(site)
-    assert (one["kind"], one["actions"]) == ("payment_unknown", ["ask_again", "dismiss"])
+    assert (one["kind"], one["actions"]) == ("unknown_refund", ["dismiss"])
     assert shop.order(placed).state == OrderState.PENDING_PAYMENT
     paid = shop.buy(BEN, "STEAM-50")
     assert shop.apply(shop.fact(paid, state="refunded")) is Outcome.NOTED
     assert shop.order(paid).state == OrderState.DELIVERED, "nothing un-pays an order"
-    asked = propose(site, one, "ask_again").json()
-    assert asked["state"] == "working"
-    assert shop.attempt(placed).query_at <= clock.now()
+    assert shop.apply(gone) is Outcome.EXCEPTION
+    assert propose(site, one, "dismiss").json()["state"] == "closed"
+    assert (listed(site), money(site)["psp"]) == ([], 4_500), "once, and the other buyer's money alone is in the books"
     shop.check()
 
 

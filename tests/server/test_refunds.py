@@ -271,3 +271,25 @@ def test_an_order_is_refunded_in_parts_until_nothing_is_left(site):
     assert (len(last["items"]), last["next"]) == (1, None)
     assert [row["amount_fen"] for row in listed["items"] + last["items"]] == [2_167, 333, 1_250]
     assert RefundState.SUCCEEDED in {row["state"] for row in last["items"]}
+
+
+def test_small_refunds_of_one_payment_that_come_above_the_limit_together_are_checked(tmp_path):
+    with shop_with_refunds(tmp_path, refund_check_fen=2_000) as site:
+        order = bought(site)
+        site.desk.says = "succeeded"
+
+        def give_back(amount):
+            body = {"amount_fen": amount, "reason": "补偿"}
+            return site.post(f"/api/orders/{order.order.code}/refunds", by="li", json=body).json()
+
+        assert give_back(2_000)["turn"] == "channel"
+        carry_out(site)
+        second = give_back(1)
+        assert (second["state"], second["turn"]) == ("approved", "finance")
+        carry_out(site)
+        assert [sent["amount_fen"] for sent in site.desk.requests] == [2_000]
+        assert post(site, second["id"], "check", "zhou", approve=True)["turn"] == "channel"
+        carry_out(site)
+        assert [sent["amount_fen"] for sent in site.desk.requests] == [2_000, 1]
+        assert give_back(1)["turn"] == "finance", "what was let go with a check does not excuse the rest"
+        site.world.check()

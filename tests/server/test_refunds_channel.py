@@ -342,3 +342,37 @@ def test_the_channels_limits_hold_before_it_is_asked(by_wechat, monkeypatch):
     late = read(site, waiting)
     assert (late["state"], late["trouble"], len(site.desk.requests)) == ("closed", "too_late", 1)
     site.world.check()
+
+
+@pytest.mark.parametrize(("ended", "says"), [("failed", "succeeded"), ("succeeded", "failed")])
+def test_a_channel_that_takes_back_its_last_word_moves_nothing_and_is_shown(site, ended, says):
+    """Money that left after all, or came back: the books stand, and a person settles it."""
+    _, refund_id = approved(site)
+    carry_out(site)
+    site.desk.ends(ended)
+    later(site, seconds=61)
+    before, books, shown = read(site, refund_id), balances(site), stuck(site)
+    assert before["state"] in {"closed", "succeeded"}
+    for word in ("processing", ended, says, says):
+        tell(site, refund_id, word)
+    assert (read(site, refund_id), balances(site)) == (before, books)
+    assert stuck(site) == [*shown, (ExceptionKind.REFUND_STUCK, refund_id, True)]
+    one = site.get("/api/exceptions", by="li").json()["items"][-1]
+    assert {"name": "said", "value": says} in one["evidence"]
+    site.world.check()
+
+
+def test_a_stuck_refund_that_was_asked_about_in_vain_is_open_again(site):
+    approved(site)
+    site.desk.says = "NOT_ENOUGH_BALANCE"
+    carry_out(site)
+    [one] = site.get("/api/exceptions", by="li").json()["items"]
+    body = {"action": "ask_again", "note": "已充值", "version": one["version"]}
+    answer = site.post(f"/api/exceptions/{one['id']}/propose", by="li", json=body).json()
+    assert (answer["state"], answer["actions"]) == ("working", [])
+    carry_out(site)
+    [again] = site.get("/api/exceptions", by="li").json()["items"]
+    assert (again["state"], again["actions"]) == ("open", ["ask_again", "dismiss"])
+    assert again["refund_id"] == one["refund_id"]
+    assert len(site.desk.requests) == 2
+    site.world.check()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from PySide6.QtCore import QTimer
 
 from desktop.presenters.channels import Channels
@@ -36,12 +34,12 @@ class ChannelsPage(Page):
         )
         self.table = self.list.table
         self.table.row_changed.connect(presenter.pick)
-        self.bar = ActBar(presenter.acting)
+        self.bar = ActBar(presenter.acting, margin=24)
         self.table.opened.connect(lambda _row: self.bar.start())
         self.body.addWidget(self.list, 1)
         self.body.addWidget(self.bar)
         acting = presenter.acting
-        self.handle("channel.switch", partial(acting.choose, "switch"), when=lambda: acting.may("switch"))
+        self.handle("channel.switch", self._switch, when=lambda: bool(acting.acts) and not acting.busy)
         self._timer = QTimer(self)
         self._timer.timeout.connect(presenter.open)
         self._timer.start(LOOK_EVERY_MS)
@@ -56,6 +54,9 @@ class ChannelsPage(Page):
 
     def refresh(self) -> None:
         self.presenter.open()
+
+    def _switch(self) -> None:
+        self.presenter.acting.choose(self.presenter.acting.acts[0].key)
 
     def _look(self) -> None:
         presenter = self.presenter

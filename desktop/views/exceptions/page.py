@@ -101,8 +101,8 @@ class ExceptionsPage(CasesPage):
             self.tr("原因"),
             self.tr("状态"),
             self.tr("金额"),
-            self.tr("渠道"),
             self.tr("订单号"),
+            self.tr("渠道"),
             self.tr("时间"),
         ]
 

@@ -29,7 +29,7 @@ class ExceptionPanel(SidePanel):
     refund_wanted = Signal(object)
 
     def __init__(self, presenter: Exceptions) -> None:
-        super().__init__(width=380, most=520)
+        super().__init__(width=360, most=520)
         self._presenter = presenter
         self._written: object = None
         self.runbook = Notice()  # kept: the page below it is made anew

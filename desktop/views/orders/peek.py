@@ -13,7 +13,7 @@ from desktop.presenters.words import channel_word, tone
 from desktop.theme.apply import key_font
 from desktop.views.acting import ActBar
 from desktop.views.side import SidePanel, add_fact, facts, pair
-from desktop.widgets.basics import Badge, button, column, label, row, rule
+from desktop.widgets.basics import Badge, button, label, row, rule
 from desktop.widgets.words import state_word
 from shared.contracts.orders import Order
 from shared.ids import speak_order_code
@@ -95,18 +95,9 @@ class OrderPeek(SidePanel):
             fee = formats.money(order.channel_fee_fen)
             estimated = self.tr("{fee}（预估，以账单为准）").format(fee=fee)
             add_fact(table, self.tr("渠道手续费"), fee if order.channel_fee_is_final else estimated)
+        add_fact(table, self.tr("商户单号"), order.out_trade_no or "–", is_code=True)
+        add_fact(table, self.tr("渠道流水号"), order.provider_no or "–", is_code=True)
         layout.addLayout(table)
-        for words, number in (
-            (self.tr("商户单号"), order.out_trade_no),
-            (self.tr("渠道流水号"), order.provider_no),
-        ):
-            both = column(gap=0)
-            both.addWidget(label(words, role="caption"))
-            shown = label(number or "–", selectable=True)
-            shown.setFont(key_font())
-            shown.setAccessibleName(words)
-            both.addWidget(shown)
-            layout.addLayout(both)
 
     def _write_refunds(self, layout: QVBoxLayout) -> None:
         layout.addWidget(rule())

@@ -76,13 +76,13 @@ class RefundsPage(CasesPage):
 
     def _titles(self) -> list[str]:
         return [
-            self.tr("申请时间"),
             self.tr("订单号"),
             self.tr("内容"),
             self.tr("金额"),
-            self.tr("原因"),
             self.tr("轮到谁"),
             self.tr("状态"),
+            self.tr("原因"),
+            self.tr("申请时间"),
         ]
 
     def _empty_words(self) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ class RefundPanel(SidePanel):
     order_wanted = Signal(object)
 
     def __init__(self, presenter: Refunds) -> None:
-        super().__init__(width=380, most=520)
+        super().__init__(width=360, most=520)
         self._presenter = presenter
         self._written: object = None
         self.say(self.area.setAccessibleName, lambda: self.tr("退款详情"))
@@ -60,7 +60,8 @@ class RefundPanel(SidePanel):
         self.badge.show_word(state_word(one.state), tone=tone(one.state))
         inner, layout = self.new_page()
         self._write_turn(layout, one)
-        layout.addWidget(label(self.tr("要退的内容"), role="heading"))
+        if one.lines:
+            layout.addWidget(label(self.tr("要退的内容"), role="heading"))
         for line in one.lines:
             layout.addLayout(pair(f"{line.title} × {formats.count(line.quantity)}", formats.money(line.amount_fen)))
             units = self.tr("、").join(f"#{seq}" for seq in line.seqs)

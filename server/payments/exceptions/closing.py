@@ -48,6 +48,14 @@ def still_unknown(tx: Tx, attempt_id: UUID) -> None:
         _reopen(tx, row)
 
 
+def still_stuck(tx: Tx, refund_id: UUID) -> None:
+    """The channel was asked about a refund again, as a person wished, and it does not get on."""
+    working = PaymentException.state == ExceptionState.WORKING.value
+    stuck = PaymentException.kind == ExceptionKind.REFUND_STUCK.value
+    for row in _rows(tx, PaymentException.refund_id == refund_id, working, stuck):
+        _reopen(tx, row)
+
+
 def end(tx: Tx, row: PaymentException, *, closed_by: str) -> None:
     """Close an exception that its caller holds."""
     require_move(ExceptionState(row.state), ExceptionState.CLOSED)

@@ -39,6 +39,9 @@ ASK_AFTER_MINUTES = (1, 1, 1, 1, 1, 5, 10, 20, 30)
 TOP_UP_MINUTES = 30
 """How long until a refund is tried again for which our balance was too low; a person may be quicker."""
 
+SILENT_HOURS = timedelta(hours=24)
+"""How long a refund may be without an answer before people look, as with payments (`ending.ITS_DAY`)."""
+
 _AT_CHANNEL = (RefundState.APPROVED, RefundState.SUBMITTED, RefundState.PROCESSING, RefundState.ABNORMAL)
 
 _log = logging.getLogger("kameng.refunds")
@@ -181,7 +184,8 @@ def _note(tx: Tx, errand: Errand, trouble: RefundTrouble, minutes: int | None, n
         moving.advance(tx, held, step, actor=f"channel:{errand.channel}", note=note, trouble=trouble.value, **again)
     elif again:
         held.refund.query_at = again["query_at"]
-    if trouble in {RefundTrouble.NOT_ENOUGH_BALANCE, RefundTrouble.DIFFERS}:
+    sent_at = held.refund.submitted_at or clock.now()
+    if trouble in {RefundTrouble.NOT_ENOUGH_BALANCE, RefundTrouble.DIFFERS} or sent_at + SILENT_HOURS <= clock.now():
         hearing.raise_stuck(tx, held, trouble, said=note)
 
 

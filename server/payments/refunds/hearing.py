@@ -9,7 +9,7 @@ from sqlalchemy import select
 from server.db import Tx
 from server.gateways.port import RefundFact
 from server.payments import callbacks
-from server.payments.exceptions import raising
+from server.payments.exceptions import closing, raising
 from server.payments.exceptions.raising import Raised
 from server.payments.model import PaymentAttempt
 from server.payments.refunds import moving
@@ -27,6 +27,12 @@ _TO = {
     "failed": RefundState.CLOSED,
 }
 """The state that each outcome of the port means."""
+
+_TAKEN_BACK = {
+    RefundState.CLOSED: frozenset({RefundState.SUCCEEDED}),
+    RefundState.SUCCEEDED: frozenset({RefundState.CLOSED}),
+}
+"""What says the opposite of an end. Anything else that comes then is only late."""
 
 _KNOWN_THERE = frozenset({RefundState.SUBMITTED, RefundState.PROCESSING, RefundState.ABNORMAL})
 
@@ -57,8 +63,10 @@ def hear(tx: Tx, commands: Sequence[RefundHeard]) -> list[None]:
 
 def _apply(tx: Tx, held: Held, command: RefundHeard) -> None:
     refund, fact = held.refund, command.fact
-    if refund.state not in _KNOWN_THERE:
-        return  # ended, or never sent: nothing that comes now undoes it
+    if refund.state not in _KNOWN_THERE:  # ended, or never sent: nothing that comes now undoes it
+        if _TO[fact.state] in _TAKEN_BACK.get(RefundState(refund.state), ()):
+            raise_stuck(tx, held, RefundTrouble.DIFFERS, said=fact.state, again=True)
+        return
     if fact.amount_fen is None:  # it names the sum of all refunds only: the channel is asked about this one
         refund.query_at = clock.now()
         tx.flush()
@@ -104,13 +112,16 @@ def _channel(command: RefundHeard) -> str:
 # --- what people must look at ---
 
 
-def raise_stuck(tx: Tx, held: Held, trouble: RefundTrouble, *, said: str = "") -> None:
-    """Put a refund that does not get on by itself before people, once."""
+def raise_stuck(tx: Tx, held: Held, trouble: RefundTrouble, *, said: str = "", again: bool = False) -> None:
+    """Put a refund that does not get on by itself before people, once; `again` when its end was taken back.
+
+    One that somebody had asked about, in vain as it turns out, is open again.
+    """
     refund = held.refund
     attempt = tx.get(PaymentAttempt, refund.attempt_id) if refund.attempt_id else None
     raised = Raised(
         kind=ExceptionKind.REFUND_STUCK,
-        cause=refund.out_refund_no,
+        cause=f"{refund.out_refund_no}:{said}" if again else refund.out_refund_no,
         channel=refund.channel,
         out_trade_no=refund.out_trade_no,
         at=clock.now(),
@@ -121,6 +132,7 @@ def raise_stuck(tx: Tx, held: Held, trouble: RefundTrouble, *, said: str = "") -
         refund_id=refund.id,
     )
     raising.write(tx, [raised])
+    closing.still_stuck(tx, refund.id)
 
 
 def _keep_orphan(tx: Tx, command: RefundHeard) -> None:

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 
 from server import audit, changes, jobs, signals
 from server.db import Tx, table_of
@@ -136,8 +136,11 @@ def advance(
 
 
 def approve(tx: Tx, held: Held, step: RefundStep, *, actor: str, note: str = "", check_above: Fen | None) -> None:
-    """Approve a refund. Above the limit finance has the ball; else it goes to its channel. None: nobody checks it."""
-    must_check = check_above is not None and held.refund.amount_fen > check_above
+    """Approve a refund. Above the limit finance has the ball; else it goes to its channel. None: nobody checks it.
+
+    The limit is for all of a payment that goes back unchecked: in parts it is no less.
+    """
+    must_check = check_above is not None and held.refund.amount_fen + _unchecked(tx, held.refund) > check_above
     advance(
         tx,
         held,
@@ -152,6 +155,15 @@ def approve(tx: Tx, held: Held, step: RefundStep, *, actor: str, note: str = "",
     )
     if not must_check:
         release(tx, held)
+
+
+def _unchecked(tx: Tx, refund: Refund) -> Fen:
+    """What other refunds of the same payment give back, or gave, that finance has not checked."""
+    if refund.unmatched_id is not None or refund.attempt_id is None:
+        return 0
+    others = (Refund.attempt_id == refund.attempt_id, Refund.unmatched_id.is_(None), Refund.id != refund.id)
+    gone = (Refund.decided_by.is_not(None), Refund.checked_by.is_(None), Refund.state.not_in(WITHOUT_MONEY))
+    return int(tx.scalar(select(func.coalesce(func.sum(Refund.amount_fen), 0)).where(*others, *gone)) or 0)
 
 
 def _is_unseen(tx: Tx, held: Held) -> bool:

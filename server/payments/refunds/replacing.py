@@ -15,7 +15,7 @@ from server.payments.refunds.moving import Held
 from server.stock import actions as stock
 from shared import clock
 from shared.errors import Conflict
-from shared.states import OrderState, RefundState, RefundStep
+from shared.states import RefundState, RefundStep
 
 
 class NothingToReplaceWith(Conflict):
@@ -46,7 +46,8 @@ def replace(tx: Tx, held: Held, *, actor: str, note: str) -> None:
     for line in lines:
         _deliver(tx, held, line, by_line[line.id].seqs, taken[line.id])
     moving.advance(tx, held, RefundStep.REPLACED, actor=actor, to=RefundState.CLOSED, note=note, decided_by=actor)
-    orders.note(tx, [orders.Move(held.order, OrderState(held.order.state))], actor=actor)
+    told = {changes.Changed("order", held.order.id, domain="orders", supplier_id=line.supplier_id) for line in lines}
+    changes.append_many(tx, told)
 
 
 def _deliver(tx: Tx, held: Held, line: OrderLine, old: list[int], new: tuple[int, ...]) -> None:
