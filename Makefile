@@ -19,7 +19,7 @@ demo: .venv/.run ## Tell the main job in a minute, without a screen: import, buy
 	@$(PYTHON_IN) -m server demo story
 
 test: .venv/.test ## Run all tests; ARGS="-k refund" passes arguments on to pytest.
-	@$(PYTHON_IN) -m pytest -n auto --maxprocesses 4 --dist loadgroup $(ARGS)
+	@$(PYTHON_IN) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 soak: .venv/.test ## Run the long tests that `make test` leaves out; ARGS as above.
 	@$(PYTHON_IN) -m pytest -m soak --hypothesis-profile soak $(ARGS)

@@ -11,7 +11,7 @@ _PAGE = """<!doctype html><meta charset=utf-8><title>店</title><p id=a>静</p>
 <script>document.getElementById('a').textContent =
   [navigator.language, innerWidth, matchMedia('(prefers-color-scheme: dark)').matches].join(' ')</script>"""
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):

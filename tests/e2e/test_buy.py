@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from shared.money import line_amount
 from tests.e2e.live_shop import STOCK, live_shop
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 expect.set_options(timeout=20_000)  # a slow machine is no mistake of the shop
 

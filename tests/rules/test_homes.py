@@ -9,8 +9,6 @@ import pytest
 
 from tests.rules.source import Source, require_none, sources
 
-pytestmark = pytest.mark.xdist_group("sources")  # one process parses them all, once
-
 
 @dataclass(frozen=True, kw_only=True)
 class Home:

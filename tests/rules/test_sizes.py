@@ -7,8 +7,6 @@ import pytest
 
 from tests.rules.source import PACKAGES, Source, require_none, sources
 
-pytestmark = pytest.mark.xdist_group("sources")  # one process parses them all, once
-
 FILE_LINES = 500
 FUNCTION_LINES = 70
 _WRITTEN_BY_HAND = (".py", ".html", ".css", ".js", ".sh")

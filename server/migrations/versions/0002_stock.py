@@ -100,7 +100,10 @@ def _lots() -> None:
     for_sale = f"FROM stock_cursor WHERE selling = {sa.true().compile(op.get_bind())} AND free + held > 0"
     op.execute(f"INSERT INTO stock_shelf (sku_id, {rank}, lot_id) SELECT sku_id, {rank}, lot_id {for_sale}")
     lots = "SELECT COUNT(*) FROM stock_lot l WHERE l.sku_id = stock_series.sku_id"
-    op.execute(f"UPDATE stock_series SET next_seq = {LOT_NUMBERS + 1}, lots = ({lots})")
+    # Up to the next start of a lot; a series that was here before, and went back, may stand at a later one.
+    after = f"(next_seq - 1) % {LOT_NUMBERS}"
+    start = f"CASE WHEN next_seq > 1 AND {after} = 0 THEN next_seq ELSE next_seq + {LOT_NUMBERS} - {after} END"
+    op.execute(f"UPDATE stock_series SET next_seq = {start}, lots = ({lots})")
 
 
 def _cursors() -> None:
