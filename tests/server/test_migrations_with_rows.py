@@ -23,7 +23,7 @@ from shared.states import ImportState, LotState, UnitState
 from tests.server.importing import Upload, cards
 from tests.world import ANNA, BEN, world
 
-OLD, NEW = "0001", "0003"
+OLD, NEW = "0001", "0002"
 SKU = "OFFICE-1Y"
 
 
