@@ -77,13 +77,15 @@ async def _download(ctx: Context, channel: str, day: date) -> Bill | None:
 
 
 def _days(ctx: Context, channel: str, *, until: date) -> list[date]:
+    of_it = select(PaymentAttempt.created_at).where(PaymentAttempt.channel == channel).order_by(PaymentAttempt.id)
     with ctx.db.read() as tx:
         row = tx.get(PaymentChannel, channel)
+        opened_at = tx.scalars(of_it.limit(1)).first()
     first = until - timedelta(days=DAYS_BACK - 1)
     if row is not None and row.billed_until is not None:
         first = max(first, row.billed_until + timedelta(days=1))
     else:
-        first = until
+        first = max(first, clock.shop_day(opened_at)) if opened_at else until
     return [first + timedelta(days=n) for n in range((until - first).days + 1)]
 
 

@@ -233,6 +233,20 @@ def test_a_day_without_trade_does_not_keep_later_bills_from_being_read(site):
     shop.check()
 
 
+def test_a_first_bill_that_nobody_could_fetch_on_its_day_is_read_with_the_next(site):
+    shop, attempt = site.world, attempt_of(site, place(site))
+    site.till.pay(attempt.out_trade_no)
+    day = clock.shop_day(clock.now())
+    site.till.bills["trades", day] = wechat_bill(site, attempt, day=day)
+    site.till.silent = True
+    with clock.fixed(clock.day_bounds(day + timedelta(days=1))[0] + timedelta(hours=11)):
+        assert bills.read_due(shop.ctx) == 0
+    site.till.silent = False
+    with clock.fixed(clock.day_bounds(day + timedelta(days=2))[0] + timedelta(hours=11)):
+        assert bills.read_due(shop.ctx) == 1
+    assert again(site, attempt).found_by == FoundBy.BILL
+
+
 def test_money_that_the_merchant_gave_back_at_the_channel_delivers_nothing_and_stays_before_people(site):
     """Nobody told us of the payment; by hand it went back; the sweep finds that, and the bill names the payment."""
     shop, placed = site.world, place(site)

@@ -376,3 +376,16 @@ def test_a_stuck_refund_that_was_asked_about_in_vain_is_open_again(site):
     assert again["refund_id"] == one["refund_id"]
     assert len(site.desk.requests) == 2
     site.world.check()
+
+
+def test_a_day_of_silence_is_put_before_people(site):
+    _, refund_id = approved(site)
+    site.desk.says = None
+    carry_out(site)
+    later(site, hours=23)
+    assert stuck(site) == []
+    site.world.ctx.breakers.note("sandbox", answered=True)
+    later(site, hours=24)
+    assert stuck(site) == [(ExceptionKind.REFUND_STUCK, refund_id, True)]
+    assert read(site, refund_id)["state"] == "submitted"
+    site.world.check()

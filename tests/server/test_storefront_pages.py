@@ -29,6 +29,7 @@ from tests.world import BEN, MERCHANT, world
 
 KILO = 1024
 BUDGETS = {"home": 14, "category": 14, "product": 14, "review": 10, "pay": 10, "keys": 8, "lookup": 8, "closed": 8}
+BUDGETS |= {"confirming": 8, "refund": 8, "refunds": 8}
 """Compressed kilobytes of HTML a page may have (product.md 5.2), inline QR code included."""
 
 SPITEFUL = "\"><script>alert(1)</script>'{{7*7}} %(x)s & <b>"
@@ -61,7 +62,10 @@ def places(shop):
         "sold_out": "/p/office",
         "review": "/review?sku=STEAM-50&quantity=2",
         "pay": f"/o/{waiting}",
+        "confirming": f"/o/{waiting}?back=1",
         "keys": f"/o/{delivered}",
+        "refund": f"/o/{delivered}/refund?key=3",
+        "refunds": f"/o/{delivered}/refunds",
         "lookup": "/lookup",
         "closed": "/o/7K3M9QX2H4TD",
         "missing": "/p/nothing",
@@ -76,7 +80,10 @@ NAMES = [
     "sold_out",
     "review",
     "pay",
+    "confirming",
     "keys",
+    "refund",
+    "refunds",
     "lookup",
     "closed",
     "missing",
@@ -155,7 +162,7 @@ def test_open_pages_revalidate_and_change_with_the_stock(shop):
     assert anna.get("/p/music", if_none_match=first.headers["etag"]).status_code == 200
 
 
-@pytest.mark.parametrize("name", ["review", "pay", "keys", "closed", "missing"])
+@pytest.mark.parametrize("name", ["review", "pay", "keys", "refund", "refunds", "closed", "missing"])
 def test_personal_pages_are_never_kept(places, name):
     anna, addresses = places
     answer = anna.get(addresses[name])
