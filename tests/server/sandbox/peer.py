@@ -107,7 +107,7 @@ class Receiver:
     def __init__(self) -> None:
         self.answers: dict[str, list[tuple[int, bytes]]] = defaultdict(list)
         self.always: dict[str, tuple[int, bytes]] = {}
-        self._arrived: dict[str, queue.Queue[Callback]] = defaultdict(queue.Queue)
+        self._arrived: dict[str, queue.Queue[Callback]] = {}
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -126,7 +126,7 @@ class Receiver:
 
             def _take(self, path: str, raw: bytes) -> None:
                 status, body = receiver._answer(path)
-                receiver._arrived[path].put(Callback({k.lower(): v for k, v in self.headers.items()}, raw))
+                receiver._inbox(path).put(Callback({k.lower(): v for k, v in self.headers.items()}, raw))
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -145,6 +145,10 @@ class Receiver:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
 
+    def _inbox(self, path: str) -> "queue.Queue[Callback]":
+        # In one step: a defaultdict would give a sender and the test a queue each when both come first.
+        return self._arrived.setdefault(path, queue.Queue())
+
     def _answer(self, path: str) -> tuple[int, bytes]:
         if path in self.always:
             return self.always[path]
@@ -155,11 +159,11 @@ class Receiver:
 
     def next(self, path: str) -> Callback:
         """Return the next delivery to `path`, waiting for it."""
-        return self._arrived[path].get(timeout=PATIENCE_SECONDS)
+        return self._inbox(path).get(timeout=PATIENCE_SECONDS)
 
     def waiting(self, path: str) -> int:
         """Return how many deliveries to `path` arrived and were not looked at."""
-        return self._arrived[path].qsize()
+        return self._inbox(path).qsize()
 
     def close(self) -> None:
         self._server.shutdown()
