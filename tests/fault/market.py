@@ -299,7 +299,7 @@ def market(folder):
     settings = {"port": port, "base_url": f"http://127.0.0.1:{port}", "sandbox_url": sandbox.url}
     with world(engines.url("sqlite"), folder, **settings) as shop:
         outbound = Outbound(total_seconds=PATIENCE_SECONDS)
-        _exchange(shop.ctx, sandbox)
+        exchange(shop.ctx.keys, sandbox)
         shop.ctx.gateways.update(app._gateways(shop.ctx.settings, shop.ctx.keys, outbound, shop.ctx.health))
         built = Market(shop, sandbox, outbound)
         with _serving(shop.ctx):
@@ -328,8 +328,8 @@ def _serving(ctx):
         listener.close()
 
 
-def _exchange(ctx, sandbox):
-    """Keys are exchanged, as `keys add` does it."""
+def exchange(keys, sandbox):
+    """Set every channel up at the sandbox in a key ring, as `keys add` does it, and the shop at the sandbox."""
     wechat, alipay, epay = WechatShop(sandbox), AlipayShop(sandbox), EpayShop(sandbox)
     known = {
         "wechat": {
@@ -351,9 +351,9 @@ def _exchange(ctx, sandbox):
         "epay": {"merchant_id": epay.pid, "url": "https://pay.example", "key": epay.key},
     }
     for channel, given in known.items():
-        ctx.keys.change_channel(channel, partial(merged, channel, given=given))
+        keys.change_channel(channel, partial(merged, channel, given=given))
     for shop in (wechat, alipay, epay):
         shop.register()
         shop.http.close()
-    ours = add_sandbox(ctx.keys, public_pem=Path(sandbox.ready["public_key"]).read_text(), merchant_id=MERCHANT)
+    ours = add_sandbox(keys, public_pem=Path(sandbox.ready["public_key"]).read_text(), merchant_id=MERCHANT)
     (sandbox.data / "merchants" / f"{MERCHANT}.pem").write_text(ours)
