@@ -64,7 +64,8 @@ class Line(asyncio.Protocol):
             waiting.set_result(Answer(int(head[9:12]), head, body))
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Called by the loop."""
+        """Called by the loop. Who asks after this fails at once."""
+        self._transport = None
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_exception(error or ConnectionResetError("the server hung up"))
 

@@ -4,6 +4,7 @@ The shop listens in this process, so that its clock can be moved (`later`) and i
 sandbox is its own process. What is asserted is read from the shop's database and from the sandbox's own log.
 """
 
+import asyncio
 import contextlib
 import json
 import threading
@@ -23,7 +24,7 @@ from server.ledger import queries as ledger
 from server.ledger.model import LedgerJournal
 from server.orders.model import Order
 from server.outbound import Outbound
-from server.payments import channels, checkout
+from server.payments import bills, channels, checkout
 from server.payments.asking import sweep
 from server.payments.model import PaymentAttempt, PaymentCallback, PaymentException, UnmatchedPayment
 from server.payments.refunds import following
@@ -86,6 +87,11 @@ class Market(Site):
         if buyer is not None:
             sent["cookie"] = self.cookie(buyer)
         return self.base.request(method, path, headers=sent, **options)
+
+    def close(self):
+        """Hang up."""
+        self.base.close()
+        self.testing.close()
 
     # --- the buyer ---
 
@@ -267,6 +273,11 @@ class Market(Site):
         finally:
             self.outbound._total_seconds = PATIENCE_SECONDS
 
+    def bill(self, channel, days=0):
+        """The bill of today as the channel gives it, or of a later day."""
+        day = clock.shop_day(clock.now()) + timedelta(days=days)
+        return asyncio.run(bills._download(self.ctx, channel, day))
+
     def sweep(self):
         """One turn of the sweep."""
         return sweep(self.ctx)
@@ -304,8 +315,7 @@ def market(folder):
         built = Market(shop, sandbox, outbound)
         with _serving(shop.ctx):
             yield built
-            built.base.close()
-        built.testing.close()
+            built.close()
     status, complaints = sandbox.stop()
     assert (status, [line for line in complaints.splitlines() if "given up after 4 deliveries" not in line]) == (0, [])
 
