@@ -15,6 +15,7 @@ from server.gateways.port import Gateway
 from server.jobs import Jobs
 from server.limits import Buckets
 from server.outbound import Outbound
+from server.recent import Recent
 from server.settings import Settings
 from server.signals import Signals
 from server.telemetry import Health, Metrics
@@ -67,6 +68,7 @@ class Context:
     buckets: Buckets = field(default_factory=Buckets)
     breakers: Breakers = field(default_factory=Breakers)
     signals: Signals = field(default_factory=Signals)
+    told: Recent = field(default_factory=Recent)
 
 
 def of(connection: HTTPConnection) -> Context:

@@ -76,10 +76,7 @@ class Acting(Watched, Generic[T]):
         self.said: Pair | None = None
 
     def offer(self, acts: Sequence[Act[T]]) -> None:
-        """These may be done now. Somebody who is about to do one goes on with it, as it is now, if it is still there.
-
-        Else they are told: it is dropped only with the error that they read.
-        """
+        """These may be done now. Who is about to do one goes on with it as it is now; one that is gone is dropped."""
         self.acts = tuple(acts)
         if self.chosen is not None and not self.busy:
             self.chosen = self.act(self.chosen.key)

@@ -88,6 +88,8 @@ RENEW_AFTER = timedelta(minutes=10)
 
 W = TypeVar("W", bound=Wire)
 
+_ACCEPTED = NoticeReply(200, encode_json({"code": "SUCCESS", "message": "成功"}), "application/json")
+
 
 def _random_nonce() -> str:
     return ids.random_bytes(16).hex()
@@ -296,8 +298,7 @@ class WechatGateway:
 
     def accepted(self) -> NoticeReply:
         """The answer that stops WeChat Pay from telling again."""
-        body = encode_json({"code": "SUCCESS", "message": "成功"})
-        return NoticeReply(status=200, body=body, media_type="application/json")
+        return _ACCEPTED
 
     def refused(self, reason: str) -> NoticeReply:
         """Any 4xx or 5xx makes it tell again later."""

@@ -259,7 +259,8 @@ def _set_aside(work: _Work, kind: ExceptionKind, command: ApplyPayment, attempt:
     if known is not None:
         return Outcome.EXCEPTION
     if fact.currency != CURRENCY or fact.amount_fen == 0:
-        return _raise(work, kind, command, attempt)
+        # Not by its number alone: what the channel says of it later may be money, which needs an exception of its own.
+        return _raise(work, kind, command, attempt, about=f"{fact.provider_no}:{fact.amount_fen}{fact.currency}")
     row = aside.row_of(fact, attempt, found_by=command.found_by, at=work.at)
     work.aside.append(row)
     work.numbers.set_aside(number, row)

@@ -54,9 +54,14 @@ class Told:
     network: str = ""
 
     @property
+    def digest(self) -> str:
+        """What it is recognised by: its body. Each repeat is signed anew."""
+        return hashlib.sha256(self.body).hexdigest()
+
+    @property
     def raw(self) -> RawCallback:
         """As it is kept, once by its body."""
-        return RawCallback(hashlib.sha256(self.body).hexdigest(), self.evidence, self.body)
+        return RawCallback(self.digest, self.evidence, self.body)
 
     @property
     def evidence(self) -> bytes:
@@ -85,6 +90,9 @@ async def take(ctx: Context, told: Told) -> NoticeReply:
         await asyncio.to_thread(_reject, ctx, told, refusal)
         raise
     raw = told.raw
+    known = f"{told.channel} {raw.digest}"
+    if known in ctx.told:
+        return gateway.accepted()  # channels tell ten times: what was committed here needs no database
     command: ApplyPayment | RefundHeard
     if isinstance(fact, RefundFact):
         command = RefundHeard(told.channel, gateway.merchant_id, fact, raw)
@@ -101,6 +109,8 @@ async def take(ctx: Context, told: Told) -> NoticeReply:
         _log.exception("notification could not be applied; kept for later", extra={"channel": told.channel})
         refund_no = fact.out_refund_no if isinstance(fact, RefundFact) else None
         await asyncio.to_thread(_defer, ctx, Kept(told.channel, raw, fact.out_trade_no, fact.event_id), refund_no)
+    else:
+        ctx.told.note(known)
     return gateway.accepted()
 
 
@@ -157,7 +167,7 @@ def _is_late_repeat(ctx: Context, told: Told, refusal: KamengError) -> bool:
     if not isinstance(refusal, BadSignature) or refusal.reason != "stale":
         return False
     with ctx.db.read() as tx:
-        return callbacks.is_known(tx, told.channel, digest=told.raw.digest, event_id=_event_of(told.body))
+        return callbacks.is_known(tx, told.channel, digest=told.digest, event_id=_event_of(told.body))
 
 
 def _event_of(body: bytes) -> str | None:

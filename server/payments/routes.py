@@ -72,19 +72,19 @@ async def place_order(request: Request) -> Response:
 
 
 @notifications.post("/pay/{channel}/notify", allow=CHANNEL, response_model=None)
-async def notify(request: Request, channel: str) -> Response:
+async def notify(request: Request) -> Response:
     """A channel tells about money. What it gets back as accepted was committed before."""
-    return await _take(request, channel, await request.body())
+    return await _take(request, await request.body())
 
 
 @notifications.get("/pay/{channel}/notify", allow=CHANNEL, response_model=None)
-async def notify_by_address(request: Request, channel: str) -> Response:
+async def notify_by_address(request: Request) -> Response:
     """The same from channels that tell in the address, as Epay does."""
-    return await _take(request, channel, request.scope["query_string"])
+    return await _take(request, request.scope["query_string"])
 
 
-async def _take(request: Request, channel: str, body: bytes) -> Response:
-    ctx = context.of(request)
+async def _take(request: Request, body: bytes) -> Response:
+    ctx, channel = context.of(request), request.path_params["channel"]
     told = notices.Told(channel, request.headers, body, network=web.client_network(request))
     try:
         reply = await notices.take(ctx, told)

@@ -60,7 +60,8 @@ def main() -> int:
     app = Starlette(
         routes=[Route("/livez", livez), Route("/pay/wechat/notify", floor.notify, methods=["POST"])],
     )
-    uvicorn.run(app, host="127.0.0.1", port=settings.port, access_log=False, log_level="warning")
+    port, patience = settings.port, 60  # a line may be silent for as long as a level lasts
+    uvicorn.run(app, host="127.0.0.1", port=port, access_log=False, log_level="warning", timeout_keep_alive=patience)
     return 0
 
 

@@ -110,6 +110,15 @@ class ChildrenPeak:
                         self.mib = max(self.mib, peak_mib(int(child)))
 
 
+def cpu_seconds(pid: int) -> float:
+    """What a running process and its threads have used of processors so far; 0 where /proc does not tell."""
+    try:
+        facts = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(facts[11]) + int(facts[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def peak_mib(pid: int) -> float:
     """The largest resident set of a running process so far; 0 where /proc does not tell."""
     try:

@@ -40,16 +40,10 @@ class Line(asyncio.Protocol):
         """Send a request and wait for its answer. `headers` are whole lines, each with its line end."""
         assert self._waiting is None
         assert self._transport is not None
-        assert self.is_open
         self._waiting = asyncio.get_running_loop().create_future()
         head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
         self._transport.write(head.encode() + body)
         return await self._waiting
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the server has not hung up: it does on a line that was silent for some seconds."""
-        return self._transport is not None and not self._transport.is_closing()
 
     def close(self) -> None:
         """Hang up."""
@@ -70,7 +64,8 @@ class Line(asyncio.Protocol):
             waiting.set_result(Answer(int(head[9:12]), head, body))
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Called by the loop."""
+        """Called by the loop. Who asks after this fails at once."""
+        self._transport = None
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_exception(error or ConnectionResetError("the server hung up"))
 

@@ -164,19 +164,35 @@ class Heard:
 
     seconds: list[float] = field(default_factory=list)
     took: float = 0.0
+    cpu_seconds: float = 0.0
 
     @property
     def per_second(self) -> float:
         """Acknowledged callbacks, by the clock."""
         return len(self.seconds) / self.took
 
+    @property
+    def cpu_us(self) -> float:
+        """What the server's process used of a processor for each: the figure that a busy machine changes least."""
+        return self.cpu_seconds / len(self.seconds) * 1e6
+
 
 class Teller:
     """Kept connections to one server."""
 
-    def __init__(self, side: Side, port: int) -> None:
-        self.side, self._port = side, port
+    def __init__(self, side: Side, served: _shop.Served) -> None:
+        self.side, self._served = side, served
         self._idle: list[Line] = []
+
+    async def level(self, how: "Level") -> Heard:
+        """Tell of the next payments in this way."""
+        messages = self.side.messages(how.payments, how.copies)
+        used = _figures.cpu_seconds(self._served.process.pid)
+        async with asyncio.timeout(LONGEST_SECONDS):
+            heard = await how.tell(self, messages)
+        heard.cpu_seconds = _figures.cpu_seconds(self._served.process.pid) - used
+        self._hang_up()
+        return heard
 
     async def paced(self, messages: Sequence[Message]) -> Heard:
         """Send each when it is due, whatever became of those before."""
@@ -207,16 +223,16 @@ class Teller:
         return heard
 
     async def _tell(self, message: Message) -> None:
-        self._idle = [line for line in self._idle if line.is_open]
-        line = self._idle.pop() if self._idle else await Line.to(self._port)
+        line = self._idle.pop() if self._idle else await Line.to(self._served.port)
         answer = await line.ask("POST", "/pay/wechat/notify", *message)
         self._idle.append(line)
         self.side.unacknowledged += answer.status != 200
 
-    def close(self) -> None:
-        """Hang up."""
+    def _hang_up(self) -> None:
+        """A server does it too, on lines that were silent for some seconds."""
         for line in self._idle:
             line.close()
+        self._idle.clear()
 
 
 # --- levels ---
@@ -241,8 +257,8 @@ def _measure(kind: engines.Kind, folder: Path, given: Any, peaks: dict[str, floa
     count = WARM_PAYMENTS + given.rounds * sum(level.payments for level in levels.values())
     sides = {name: _prepared(kind, folder / name, count) for name in ("floor", "ours")}
     with _shop.serving(sides["ours"].shop) as ours, _shop.serving(sides["floor"].shop, module=FLOOR) as floor:
-        ports = {"floor": floor.port, "ours": ours.port}
-        found = asyncio.run(_rounds(kind, sides, ports, levels, rounds=given.rounds))
+        tellers = {"floor": Teller(sides["floor"], floor), "ours": Teller(sides["ours"], ours)}
+        found = asyncio.run(_rounds(kind, tellers, levels, rounds=given.rounds))
     peaks[f"server_{kind}"] = ours.peak_mib
     proof = _prove(sides["ours"])
     for side in sides.values():
@@ -251,23 +267,18 @@ def _measure(kind: engines.Kind, folder: Path, given: Any, peaks: dict[str, floa
 
 
 async def _rounds(
-    kind: str, sides: dict[str, Side], ports: dict[str, int], levels: dict[str, Level], *, rounds: int
+    kind: str, tellers: dict[str, Teller], levels: dict[str, Level], *, rounds: int
 ) -> dict[tuple[str, str], list[Heard]]:
-    tellers = {name: Teller(side, ports[name]) for name, side in sides.items()}
     found: dict[tuple[str, str], list[Heard]] = defaultdict(list)
     for teller in tellers.values():
-        async with asyncio.timeout(LONGEST_SECONDS):
-            await teller.flat_out(teller.side.messages(WARM_PAYMENTS, 1))
+        await teller.level(Level(WARM_PAYMENTS, 1, Teller.flat_out))
     for _ in range(rounds):
         for level, how in levels.items():
             for name, teller in tellers.items():
-                async with asyncio.timeout(LONGEST_SECONDS):
-                    heard = await how.tell(teller, teller.side.messages(how.payments, how.copies))
+                heard = await teller.level(how)
                 found[name, level].append(heard)
                 p99 = _figures.quantile_ms(heard.seconds, 0.99)
-                _figures.say(f"{kind} {name} {level}: {heard.per_second:.0f}/s, p99 {p99} ms")
-    for teller in tellers.values():
-        teller.close()
+                _figures.say(f"{kind} {name} {level}: {heard.per_second:.0f}/s, {heard.cpu_us:.0f} us, p99 {p99} ms")
     return found
 
 
@@ -302,6 +313,8 @@ def _told(kind: str, level: str, ours: list[Heard], floors: list[Heard], proof: 
         "p99_ms": _figures.quantile_ms(seconds, 0.99),
         "floor_per_second": _figures.median([one.per_second for one in floors], digits=1),
         "floor_p99_ms": _figures.quantile_ms(floor_seconds, 0.99),
+        "cpu_us": _figures.median([one.cpu_us for one in ours], digits=0),
+        "floor_cpu_us": _figures.median([one.cpu_us for one in floors], digits=0),
         "ratio": _figures.median([floor.per_second / one.per_second for floor, one in pairs]),
         **proof,
     }

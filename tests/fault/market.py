@@ -4,6 +4,7 @@ The shop listens in this process, so that its clock can be moved (`later`) and i
 sandbox is its own process. What is asserted is read from the shop's database and from the sandbox's own log.
 """
 
+import asyncio
 import contextlib
 import json
 import threading
@@ -23,7 +24,7 @@ from server.ledger import queries as ledger
 from server.ledger.model import LedgerJournal
 from server.orders.model import Order
 from server.outbound import Outbound
-from server.payments import channels, checkout
+from server.payments import bills, channels, checkout
 from server.payments.asking import sweep
 from server.payments.model import PaymentAttempt, PaymentCallback, PaymentException, UnmatchedPayment
 from server.payments.refunds import following
@@ -85,6 +86,11 @@ class Market(Site):
         if buyer is not None:
             sent["cookie"] = self.cookie(buyer)
         return self.base.request(method, path, headers=sent, **options)
+
+    def close(self):
+        """Hang up."""
+        self.base.close()
+        self.testing.close()
 
     # --- the buyer ---
 
@@ -266,6 +272,11 @@ class Market(Site):
         finally:
             self.outbound._total_seconds = PATIENCE_SECONDS
 
+    def bill(self, channel, days=0):
+        """The bill of today as the channel gives it, or of a later day."""
+        day = clock.shop_day(clock.now()) + timedelta(days=days)
+        return asyncio.run(bills._download(self.ctx, channel, day))
+
     def sweep(self):
         """One turn of the sweep."""
         return sweep(self.ctx)
@@ -298,13 +309,12 @@ def market(folder):
     settings = {"port": port, "base_url": f"http://127.0.0.1:{port}", "sandbox_url": sandbox.url}
     with world("sqlite", folder, **settings) as shop:
         outbound = Outbound(total_seconds=PATIENCE_SECONDS)
-        _exchange(shop.ctx, sandbox)
+        exchange(shop.ctx.keys, sandbox)
         shop.ctx.gateways.update(app._gateways(shop.ctx.settings, shop.ctx.keys, outbound, shop.ctx.health))
         built = Market(shop, sandbox, outbound)
         with _serving(shop.ctx):
             yield built
-            built.base.close()
-        built.testing.close()
+            built.close()
     status, complaints = sandbox.stop()
     assert (status, [line for line in complaints.splitlines() if "given up after 4 deliveries" not in line]) == (0, [])
 
@@ -327,8 +337,8 @@ def _serving(ctx):
         listener.close()
 
 
-def _exchange(ctx, sandbox):
-    """Keys are exchanged, as `keys add` does it."""
+def exchange(keys, sandbox):
+    """Set every channel up at the sandbox in a key ring, as `keys add` does it, and the shop at the sandbox."""
     wechat, alipay, epay = WechatShop(sandbox), AlipayShop(sandbox), EpayShop(sandbox)
     known = {
         "wechat": {
@@ -350,9 +360,9 @@ def _exchange(ctx, sandbox):
         "epay": {"merchant_id": epay.pid, "url": "https://pay.example", "key": epay.key},
     }
     for channel, given in known.items():
-        ctx.keys.change_channel(channel, partial(merged, channel, given=given))
+        keys.change_channel(channel, partial(merged, channel, given=given))
     for shop in (wechat, alipay, epay):
         shop.register()
         shop.http.close()
-    ours = add_sandbox(ctx.keys, public_pem=Path(sandbox.ready["public_key"]).read_text(), merchant_id=MERCHANT)
+    ours = add_sandbox(keys, public_pem=Path(sandbox.ready["public_key"]).read_text(), merchant_id=MERCHANT)
     (sandbox.data / "merchants" / f"{MERCHANT}.pem").write_text(ours)

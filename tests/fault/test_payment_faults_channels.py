@@ -3,7 +3,6 @@
 What nobody answered is unknown and is asked about under the same number; a channel that is away costs buyers no waits.
 """
 
-import asyncio
 import json
 from contextlib import contextmanager
 from dataclasses import replace
@@ -133,12 +132,7 @@ def test_fault_37_an_answer_that_is_not_signed_is_no_answer(shop, channel, fault
 
 def read(shop, channel, days=0):
     """Read the bill of today, or of a later day; answers how much of it was news."""
-    return bills.read(shop.ctx, the_bill(shop, channel, days))
-
-
-def the_bill(shop, channel, days=0):
-    """The bill of today as the channel gives it, or of a later day."""
-    return asyncio.run(bills._download(shop.ctx, channel, clock.shop_day(clock.now()) + timedelta(days=days)))
+    return bills.read(shop.ctx, shop.bill(channel, days))
 
 
 def unheard(shop, channel):
@@ -187,7 +181,7 @@ def test_fault_43_a_bill_with_other_columns_is_read_by_their_names(shop):
     usual = merchant.read_text("utf-8")
     merchant.write_text(json.dumps(json.loads(usual) | {"is_old": True}, ensure_ascii=False), "utf-8")
     try:
-        bill = the_bill(shop, "wechat")
+        bill = shop.bill("wechat")
     finally:
         merchant.write_text(usual, "utf-8")
     header = bill.parts[0].content.decode("utf-8-sig").split("\r\n")[0].split(",")
@@ -249,7 +243,7 @@ def test_fault_45_the_fee_is_what_the_bill_says(shop, channel):
 def test_fault_46_what_is_no_amount_is_refused_with_its_whole_bill(shop, amount):
     bought = unheard(shop, "alipay")
     shop.fault("bill_at_once")
-    bill = the_bill(shop, "alipay")
+    bill = shop.bill("alipay")
     assert b"45.00" in bill.parts[0].content
     before = shop.state_of_all()
     with pytest.raises(UnreadableBill):

@@ -176,6 +176,22 @@ def test_fault_18_another_currency_is_no_money_of_ours(shop):
     assert shop.standing(bought) == DELIVERED
 
 
+def test_fault_15_and_18_of_the_same_money_are_two_exceptions(shop):
+    """The callback lies about the currency, the query tells that too little was charged: that money is in the list."""
+    bought = shop.opened()
+    shop.fault("charged_fen", 4_000, out_trade_no=bought.number)
+    lie = shop.fault("currency", "USD", out_trade_no=bought.number)
+    shop.press(bought.number)
+    assert shop.told(bought.number) == [ACKNOWLEDGED]
+    assert (shop.exceptions(bought), shop.aside(bought.number)) == ([("amount_mismatch", "open", 4_000)], [])
+    shop.end(lie)
+    with shop.later(seconds=31):
+        shop.sweep()
+    assert shop.aside(bought.number) == [("held", 4_000)]
+    assert shop.exceptions(bought) == [("amount_mismatch", "open", 4_000)] * 2
+    shop.world.check()
+
+
 @pytest.mark.parametrize("ending", ["attach", "refund"])
 def test_fault_20_money_for_a_number_that_is_not_ours_is_kept_as_an_orphan(shop, ending):
     bought, orphan = shop.opened(), f"KM-NOBODY-{ending}"

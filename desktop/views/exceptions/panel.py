@@ -28,11 +28,12 @@ class ExceptionPanel(SidePanel):
     order_wanted = Signal(object)
     refund_wanted = Signal(object)
 
+    runbook: Notice
+
     def __init__(self, presenter: Exceptions) -> None:
         super().__init__(width=360, most=520)
         self._presenter = presenter
         self._written: object = None
-        self.runbook = Notice()  # kept: the page below it is made anew
         self.say(self.area.setAccessibleName, lambda: self.tr("异常详情"))
         presenter.watch(self._look)
         self.on_words(self._write)
@@ -65,10 +66,9 @@ class ExceptionPanel(SidePanel):
         self.badge.show_word(state_word(one.state), tone=tone(one.state))
         inner, layout = self.new_page()
         layout.addWidget(label(formats.money(_first(one.received_fen, one.expected_fen)), role="figure"))
-        runbook = Notice()
-        layout.addWidget(runbook)
-        runbook.tell(in_words(RUNBOOK[one.kind]), tone="info")
-        self.runbook = runbook
+        self.runbook = Notice()
+        layout.addWidget(self.runbook)
+        self.runbook.tell(in_words(RUNBOOK[one.kind]), tone="info")
         if one.due_at is not None:
             words = self.tr("{left}，到时系统按默认规则自动处理").format(left=time_left(one.due_at, now=clock.now()))
             layout.addWidget(label(words, role="warning", wrap=True))
