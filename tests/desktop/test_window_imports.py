@@ -208,7 +208,7 @@ def test_an_import_is_paused_and_goes_on_while_its_file_is_read(program, in_shop
         assert (desk.imports.progress.stage, desk.imports.progress.held) == (ImportStage.READING, True)
         read = desk.imports.progress.figures.read
         reading.let_past(2).set()
-        qtbot.waitUntil(lambda: desk.imports.progress.figures.read > read, timeout=WAIT_MS)  # a worker tells now and then
+        qtbot.waitUntil(lambda: desk.imports.progress.figures.read > read, timeout=WAIT_MS)  # now and then
         assert (detail.resume.isVisible(), detail.pause.isVisible(), detail.badge.accessibleName()) == (
             True,
             False,
