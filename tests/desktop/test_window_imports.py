@@ -191,10 +191,10 @@ def test_every_sku_can_be_chosen_also_beyond_the_first_page(program, live_shop, 
 
 
 def test_an_import_is_paused_and_goes_on_while_its_file_is_read(program, in_shop, qtbot, tmp_path, monkeypatch):
-    faults, reading = Faults(), Reading(monkeypatch, 2, 4)
+    faults, reading = Faults(), Reading(monkeypatch, 2, 11)
     faults.hold_from = 0
     with in_shop(wrap=faults) as shop:
-        file = keys_file(tmp_path, shop.world.keys("STEAM-50", 30_000), "STEAM-50.txt")
+        file = keys_file(tmp_path, shop.world.keys("STEAM-50", 60_000), "STEAM-50.txt")
         sign_in(qtbot, program, shop.url, "chen")
         desk = program.console.desk
         drop(program.window, [file])
@@ -208,7 +208,7 @@ def test_an_import_is_paused_and_goes_on_while_its_file_is_read(program, in_shop
         assert (desk.imports.progress.stage, desk.imports.progress.held) == (ImportStage.READING, True)
         read = desk.imports.progress.figures.read
         reading.let_past(2).set()
-        qtbot.waitUntil(lambda: desk.imports.progress.figures.read > read, timeout=WAIT_MS)  # what is told next
+        qtbot.waitUntil(lambda: desk.imports.progress.figures.read > read, timeout=WAIT_MS)  # now and then
         assert (detail.resume.isVisible(), detail.pause.isVisible(), detail.badge.accessibleName()) == (
             True,
             False,
@@ -216,7 +216,7 @@ def test_an_import_is_paused_and_goes_on_while_its_file_is_read(program, in_shop
         )
         assert detail.stage.text().startswith("上传已暂停；文件仍在本机读取、检查并加密（")
         assert desk.imports.listing.cells(0)[-1] == "已暂停"
-        reading.let_past(4).set()
+        reading.let_past(11).set()
         qtbot.waitUntil(lambda: desk.imports.progress.stage is ImportStage.PAUSED, timeout=WAIT_MS)
         assert set(faults.puts) <= {0, 1}, "nothing more was sent"
         faults.release.set()

@@ -26,6 +26,8 @@ from tests.server.uploading import (
 def site(tmp_path_factory):
     """One shop for all tests here; each brings keys and import ids of its own."""
     with opened(tmp_path_factory.mktemp("site")) as built:
+        for login in built.world.users:
+            built.token(login)  # before a test counts rows, whichever test comes first
         yield built
 
 
