@@ -40,7 +40,7 @@ from tests.world import world
 MINUTES = float(os.environ.get("KAMENG_TEST_MINUTES", "5"))
 BUYERS = 8
 GOODS = (("STEAM-50", 4_500), ("STEAM-50", 4_500), ("STEAM-50", 4_500), ("MUSIC-30", 1_250))
-PLENTY, SCARCE = 30_000, 60
+PLENTY, SCARCE = 30_000, 8
 CHANNELS = ("wechat", "alipay")
 """Those with bills: money for a closed number that nobody tells of is found by nothing else."""
 
@@ -201,7 +201,7 @@ def disturb(shop, sandbox, kind, *, seconds):
         fault = {"name": name, "value": value, "times": chance.randint(1, 4), "channel": chance.choice(CHANNELS)}
         with contextlib.suppress(httpx.TransportError):
             testing.post("/api/faults", json=fault)
-        time.sleep(chance.uniform(0.2, 0.8))
+        time.sleep(chance.uniform(0.5, 2.0))
         if time.monotonic() > next_kill:
             kills[kill_one(shop, sandbox, chance.choice(("server", "sandbox", "worker")), kind)] += 1
             next_kill = time.monotonic() + chance.uniform(3, 10)
