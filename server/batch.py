@@ -172,6 +172,9 @@ class Batch:
                 return
 
     def _execute(self, lane: int, items: list[_Waiting]) -> None:
+        self.figures.commands += len(items)
+        self.figures.largest = max(self.figures.largest, len(items))
+        self.figures.by_size[1 << (len(items) - 1).bit_length()] += 1
         now = clock.monotonic_seconds()
         for item in items:
             item.result = Busy(retry_after_seconds=2) if item.deadline < now else None
@@ -185,9 +188,6 @@ class Batch:
                     item.result = _told(error)
             self.figures.batches += 1
             _resolve(share)
-        self.figures.commands += len(items)
-        self.figures.largest = max(self.figures.largest, len(items))
-        self.figures.by_size[1 << (len(items) - 1).bit_length()] += 1
         for wake in self._after_commit:
             try:
                 wake()
