@@ -53,6 +53,7 @@ def test_the_sheet_shows_what_becomes_of_every_row_and_one_repair_can_be_refused
     drop(program.window, [workbook(tmp_path / "STEAM-50.xlsx", rows)])
     check = checked(qtbot, desk)
     sheet = program.window.page.sheet
+    qtbot.waitUntil(lambda: "去掉首尾空白" in texts(sheet.checked), timeout=WAIT_MS)  # laid out a moment later
     read = texts(sheet.checked)
     assert "有效期 2099-08-31 至 2099-12-31 · 成本 ¥8.70 · 每张可用 1 – 3 次 · 共 3 批" in read
     assert "去掉首尾空白　4 行（B3、B13、B23…）" in read
