@@ -298,8 +298,15 @@ def _contradicts(
 
 
 def _refunded_elsewhere(work: _Work, command: ApplyPayment, attempt: PaymentAttempt | None) -> Outcome:
-    """Money came and went back without us: nothing is delivered on it, and a person looks, unless we know of it."""
+    """Money came and went back without us: nothing is delivered on it, and a person looks, unless we know of it.
+
+    What was set aside may have gone back by our own refund, or paid another order; while it is held, it was not us.
+    """
     if attempt is None or attempt.state == AttemptState.PAID or not command.is_ours:
+        return Outcome.NOTED
+    number = aside.number_of(command.fact)
+    slip = work.numbers.aside(number) if number is not None else None
+    if slip is not None and slip.state != UnmatchedState.HELD:
         return Outcome.NOTED
     return _raise(work, ExceptionKind.UNKNOWN_REFUND, command, attempt, about=attempt.id.hex)
 
