@@ -44,6 +44,7 @@ BY_ORDER: tuple[Check, ...] = (
     refunds.journals_are_of_refunds,
     refunds.refunds_are_followed,
     refunds.replacements_are_delivered,
+    refunds.exceptions_wait_for_live_refunds,
 )
 """Those that can look at some orders alone: `check(tx, scope)`. Refunds without an order wait for the night."""
 

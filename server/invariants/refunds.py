@@ -9,12 +9,13 @@ from server.invariants.finding import Finding, found
 from server.invariants.scope import EVERYTHING, Scope
 from server.ledger.model import LedgerJournal, LedgerTransfer
 from server.orders.model import Order, OrderLine
-from server.payments.model import PaymentAttempt
+from server.payments.model import PaymentAttempt, PaymentException
 from server.payments.refunds.model import Refund, RefundLine, Replacement
 from server.stock.model import Delivery
-from shared.states import OrderState, RefundCause, RefundState
+from shared.states import ExceptionState, OrderState, RefundCause, RefundState
 
 _WITHOUT_MONEY = (RefundState.REFUSED.value, RefundState.CLOSED.value)
+_ENDED = (*_WITHOUT_MONEY, RefundState.SUCCEEDED.value)
 _AT_CHANNEL = (RefundState.SUBMITTED.value, RefundState.PROCESSING.value, RefundState.ABNORMAL.value)
 _live = Refund.state.not_in(_WITHOUT_MONEY)
 _of_sale = and_(Refund.unmatched_id.is_(None), Refund.cause != RefundCause.PAID_TWICE.value)
@@ -141,3 +142,11 @@ def replacements_are_delivered(tx: Tx, scope: Scope = EVERYTHING) -> Finding | N
     query = select(Replacement.order_line_id, Replacement.seq).outerjoin(Delivery, mine)
     query = query.where(Delivery.seq.is_(None), scope.lines(Replacement.order_line_id))
     return found(tx, "R6", "补发的卡密没有交付 / a replacement that was not delivered", query)
+
+
+def exceptions_wait_for_live_refunds(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:
+    """R7: who waits for a refund waits for one that has not ended: else nobody ever looks again."""
+    waits = (PaymentException.state == ExceptionState.WORKING.value, Refund.state.in_(_ENDED))
+    query = select(PaymentException.key).join(Refund, Refund.id == PaymentException.refund_id)
+    query = query.where(*waits, scope.orders(PaymentException.order_id))
+    return found(tx, "R7", "异常在等一笔已结束的退款 / an exception that waits for a refund that is over", query)

@@ -13,7 +13,7 @@ from server.payments.model import PaymentCallback, PaymentException, UnmatchedPa
 from server.payments.refunds.model import Refund, RefundLine, Replacement
 from server.stock.model import StockUnit
 from shared import clock
-from shared.states import CallbackState, OrderState, RefundState, UnitState
+from shared.states import CallbackState, ExceptionState, OrderState, RefundState, UnitState
 from tests.databases import findings_after, tampering
 from tests.server.refunding import ask, carry_out, look, policy, post, shop_with_refunds
 from tests.world import ANNA, BEN, CARA
@@ -22,6 +22,9 @@ STEAM, MUSIC = "STEAM-50", "MUSIC-30"
 
 succeeded = Refund.state == RefundState.SUCCEEDED.value
 under_way = Refund.state == RefundState.PROCESSING.value
+_over = select(Refund.id).where(succeeded).limit(1).scalar_subquery()
+_of_over = select(Refund.order_id).where(succeeded).limit(1).scalar_subquery()
+_waits = {"state": ExceptionState.WORKING.value, "refund_id": _over, "order_id": _of_over}
 _back = select(RefundLine.refund_id).join(Refund, Refund.id == RefundLine.refund_id).where(succeeded)
 of_succeeded = RefundLine.refund_id.in_(_back.scalar_subquery())
 
@@ -67,6 +70,7 @@ CORRUPTIONS = {
     "R4 no refund": ("R4", update(Refund).where(succeeded).values(state=RefundState.CLOSED.value)),
     "R5": ("R5", update(Refund).where(under_way).values(query_at=None)),
     "R6": ("R6", update(Replacement).values(new_seq=99)),
+    "R7": ("R7", update(PaymentException).values(_waits)),
     "L4 in escrow": ("L4", update(Order).where(Order.state == OrderState.DELIVERED).values(state=OrderState.PAID)),
     "L4 in suspense": ("L4", update(UnmatchedPayment).values(amount_fen=2)),
     "P3": ("P3", delete(PaymentException).where(PaymentException.unmatched_id.is_not(None))),

@@ -389,3 +389,31 @@ def test_a_day_of_silence_is_put_before_people(site):
     assert stuck(site) == [(ExceptionKind.REFUND_STUCK, refund_id, True)]
     assert read(site, refund_id)["state"] == "submitted"
     site.world.check()
+
+
+def test_money_that_came_twice_does_not_answer_for_the_orders_own(tmp_path):
+    """One attempt, paid late and paid again: what goes back of the one is no refund of the other."""
+    with shop_with_refunds(tmp_path, refund_after_minutes=60) as site:
+        site.world.stock("STEAM-50", 1)
+        late = site.world.place(ANNA, "STEAM-50")
+        site.world.ctx.batch.call(EndUnpaid(late.order.id, OrderState.EXPIRED, (late.attempt.id,)))
+        site.world.buy(BEN, "STEAM-50")
+        site.world.apply(site.world.fact(late))
+        site.world.apply(site.world.fact(late, provider_no="S-second"))
+        [own, second] = site.get("/api/exceptions", by="li").json()["items"]
+        assert (own["kind"], second["kind"]) == ("paid_no_stock", "paid_twice")
+        body = {"action": "refund", "note": "没有货", "version": own["version"]}
+        own = site.post(f"/api/exceptions/{own['id']}/propose", by="li", json=body).json()
+        site.desk.says = "succeeded"
+        later(site, minutes=61)  # the second money goes back by itself
+        assert [refund["cause"] for refund in site.get("/api/refunds", by="zhou").json()["items"]] == ["paid_twice"]
+        body = {"approved": True, "version": own["version"]}
+        own = site.post(f"/api/exceptions/{own['id']}/approve", by="zhou", json=body).json()
+        assert own["state"] == "working"
+        site.world.check()
+        carry_out(site)
+        assert [sent["amount_fen"] for sent in site.desk.requests] == [4_500, 4_500]
+        assert site.get("/api/exceptions", by="li").json()["items"] == []
+        assert (site.world.order(late).state, site.world.order(late).refunded_fen) == (OrderState.REFUNDED, 4_500)
+        assert balances(site) == SOLD | {("suspense", ""): 0}  # the other buyer's alone
+        site.world.check()

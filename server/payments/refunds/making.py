@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import exists, func, insert, select
+from sqlalchemy import and_, exists, func, insert, select
 
 from server.db import Tx, table_of
 from server.orders import actions as orders
@@ -254,7 +254,10 @@ def of_payment(
     """
     order = orders.lock(tx, [source.order_id]).get(source.order_id) if source.order_id else None
     is_attempt = isinstance(source, PaymentAttempt)
-    of_source = Refund.attempt_id == source.id if is_attempt else Refund.unmatched_id == source.id
+    if is_attempt:  # what was set aside of the same attempt is money of its own
+        of_source = and_(Refund.attempt_id == source.id, Refund.unmatched_id.is_(None))
+    else:
+        of_source = Refund.unmatched_id == source.id
     if not is_attempt:
         tx.refresh(source, with_for_update=True)
     made = tx.scalars(select(Refund).where(of_source, Refund.state.not_in(WITHOUT_MONEY)).order_by(Refund.id)).all()
