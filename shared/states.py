@@ -130,6 +130,7 @@ class ExceptionKind(StrEnum):
     PAYMENT_UNKNOWN = "payment_unknown"
     REFUND_STUCK = "refund_stuck"
     UNKNOWN_REFUND = "unknown_refund"
+    BILL_MISSING = "bill_missing"
 
 
 class ExceptionState(StrEnum):
@@ -148,6 +149,8 @@ class ExceptionAction(StrEnum):
     REFUND = "refund"
     ATTACH = "attach"
     ASK_AGAIN = "ask_again"
+    CONFIRM = "confirm"
+    RECORD = "record"
     DISMISS = "dismiss"
 
 
@@ -241,8 +244,20 @@ class RefundStep(StrEnum):
     ACCEPTED = "accepted"
     RETRIED = "retried"
     ABNORMAL = "abnormal"
+    RECORDED = "recorded"
     SUCCEEDED = "succeeded"
     CLOSED = "closed"
+
+
+class BillTrouble(StrEnum):
+    """Why the bill of a day is not read yet."""
+
+    NOT_THERE = "not_there"
+    NO_ANSWER = "no_answer"
+    REFUSED = "refused"
+    DAMAGED = "damaged"
+    UNREADABLE = "unreadable"
+    UNSURE = "unsure"
 
 
 class RefundTrouble(StrEnum):
@@ -340,26 +355,33 @@ CALLBACK: dict[CallbackState, frozenset[CallbackState]] = {
     CallbackState.REJECTED: frozenset(),
 }
 
-_MONEY = (ExceptionAction.REFUND, ExceptionAction.ATTACH)
+_GOODS = (ExceptionAction.DELIVER, ExceptionAction.REFUND, ExceptionAction.RECORD)
+_MONEY = (ExceptionAction.REFUND, ExceptionAction.ATTACH, ExceptionAction.RECORD)
 
 EXCEPTION_ACTIONS: dict[ExceptionKind, tuple[ExceptionAction, ...]] = {
-    ExceptionKind.PAID_NO_STOCK: (ExceptionAction.DELIVER, ExceptionAction.REFUND),
-    ExceptionKind.PAID_AFTER_EXPIRY: (ExceptionAction.DELIVER, ExceptionAction.REFUND),
-    ExceptionKind.PAID_TWICE: (ExceptionAction.REFUND,),
+    ExceptionKind.PAID_NO_STOCK: _GOODS,
+    ExceptionKind.PAID_AFTER_EXPIRY: _GOODS,
+    ExceptionKind.PAID_TWICE: (ExceptionAction.REFUND, ExceptionAction.RECORD),
     ExceptionKind.AMOUNT_MISMATCH: _MONEY,
     ExceptionKind.MERCHANT_MISMATCH: (ExceptionAction.DISMISS,),
     ExceptionKind.UNKNOWN_PAYMENT: _MONEY,
     ExceptionKind.BAD_SIGNATURES: (ExceptionAction.DISMISS,),
-    ExceptionKind.PAYMENT_UNKNOWN: (ExceptionAction.ASK_AGAIN, ExceptionAction.DISMISS),
-    ExceptionKind.REFUND_STUCK: (ExceptionAction.ASK_AGAIN, ExceptionAction.DISMISS),
-    ExceptionKind.UNKNOWN_REFUND: (ExceptionAction.DISMISS,),
+    ExceptionKind.PAYMENT_UNKNOWN: (ExceptionAction.ASK_AGAIN, ExceptionAction.CONFIRM, ExceptionAction.DISMISS),
+    ExceptionKind.REFUND_STUCK: (
+        ExceptionAction.ASK_AGAIN,
+        ExceptionAction.REFUND,
+        ExceptionAction.RECORD,
+        ExceptionAction.DISMISS,
+    ),
+    ExceptionKind.UNKNOWN_REFUND: (ExceptionAction.RECORD, ExceptionAction.DISMISS),
+    ExceptionKind.BILL_MISSING: (ExceptionAction.DISMISS,),
 }
-"""What may be done about each kind; the first is proposed."""
+"""What may ever be done about each kind, the usual thing first; what may be done now is for the server to say."""
 
 WITHOUT_MONEY = frozenset({ExceptionAction.ASK_AGAIN, ExceptionAction.DISMISS})
 """What may be done about an exception that holds no money of ours: nothing can be given back or delivered for it."""
 
-TWO_PEOPLE = frozenset({ExceptionAction.REFUND, ExceptionAction.ATTACH, ExceptionAction.DELIVER})
+TWO_PEOPLE = frozenset(ExceptionAction) - WITHOUT_MONEY
 """Actions that move money or goods: one person proposes, another one approves."""
 
 PRODUCT: dict[ProductState, frozenset[ProductState]] = {

@@ -29,6 +29,7 @@ from shared.permissions import Permission
 from shared.states import (
     TWO_PEOPLE,
     AttemptState,
+    BillTrouble,
     ExceptionAction,
     ExceptionKind,
     ExceptionState,
@@ -120,6 +121,7 @@ _WORDED: dict[str, type[StrEnum]] = {
     "found_by": FoundBy,
     "attempt_state": AttemptState,
     "trouble": RefundTrouble,
+    "bill_trouble": BillTrouble,
 }
 """Evidence whose values have words."""
 

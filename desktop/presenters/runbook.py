@@ -69,6 +69,14 @@ RUNBOOK: dict[ExceptionKind, Pair] = {
             " The number stays the same, so nothing is refunded twice."
         ),
     ),
+    ExceptionKind.BILL_MISSING: (
+        "这一天的渠道账单没有读到，没人通知过的付款就查不出来。系统每半小时重试，读到会自动关闭。请在渠道商户平台核对当天收款：确实没有交易，或已人工核对，写明后关闭。",
+        (
+            "The channel's bill of this day is not read, so money that nobody told of stays unknown. It is tried again"
+            " each half hour and closes by itself. Compare that day in the channel's console: if there was no trade, or"
+            " all of it is here, note so and close."
+        ),
+    ),
     ExceptionKind.UNKNOWN_REFUND: (
         "有人在渠道商户平台直接退了款，本店没有记录。核对是谁、为哪张订单退的，记下后关闭；今后请在这里退款。",
         (

@@ -6,10 +6,10 @@ Every change names the `version` it was decided on: a stale console gets a confl
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from shared.contracts.base import Answer, Request
 from shared.money import MAX_FEN
@@ -29,6 +29,7 @@ from shared.states import (
 Note = Annotated[str, Field(min_length=1, max_length=400)]
 Version = Annotated[int, Field(strict=True, ge=1)]
 OrderCode = Annotated[str, Field(max_length=24)]
+ProviderNo = Annotated[str, Field(pattern=r"^[!-~]{4,64}$")]
 
 
 # --- exceptions ---
@@ -71,6 +72,8 @@ EVIDENCE: dict[str, tuple[str, str]] = {
     "note": ("说明", "Note"),
     "out_refund_no": ("商户退款单号", "Our refund number"),
     "trouble": ("受阻原因", "Trouble"),
+    "bill_day": ("账单日", "Bill of"),
+    "bill_trouble": ("账单情况", "The bill"),
     "said": ("渠道说明", "The channel said"),
 }
 """What each name of evidence is called. Names that end in `_fen` are amounts, in `_at` instants (RFC 3339)."""
@@ -106,6 +109,7 @@ class PaymentException(Answer):
     actions: list[ExceptionAction]
     action: ExceptionAction | None
     action_order_code: str | None
+    action_provider_no: str | None
     note: str | None
     proposed_by: str | None
     proposed_at: datetime | None
@@ -119,11 +123,17 @@ class PaymentException(Answer):
 
 
 class ProposeAction(Request):
-    """`POST /api/exceptions/{id}/propose`. What needs one person only is done at once."""
+    """`POST /api/exceptions/{id}/propose`. What needs one person only is done at once.
+
+    `order_code` is what money is attached to. `provider_no` is the channel's number of what a person has seen there: of
+    the refund that is recorded, of the payment that is confirmed, whose `amount_fen` must be what is expected.
+    """
 
     action: ExceptionAction
     note: Note
     order_code: OrderCode | None = None
+    provider_no: ProviderNo | None = None
+    amount_fen: Annotated[int, Field(strict=True, ge=1, le=MAX_FEN)] | None = None
     version: Version
 
 
@@ -191,15 +201,24 @@ class Refund(Answer):
 
 
 class StartRefund(Request):
-    """`POST /api/orders/{code}/refunds`: the shop gives money back. `amount_fen` None is all that is left.
+    """`POST /api/orders/{code}/refunds`: the shop gives money back, all that is left unless told otherwise.
 
-    `quantity` of `order_line_id` where only some goods of it are meant.
+    `quantity` goods of `order_line_id` for what they cost, or `amount_fen` and no goods. `version` is the order's; a
+    repeat under the same Idempotency-Key answers the refund that it made.
     """
 
     order_line_id: UUID | None = None
     quantity: Annotated[int, Field(strict=True, ge=1)] | None = None
     amount_fen: Annotated[int, Field(strict=True, ge=1, le=MAX_FEN)] | None = None
     reason: Note
+    version: Version
+
+    @model_validator(mode="after")
+    def _goods_or_money(self) -> Self:
+        """Some goods for another amount would take keys away for less than they cost."""
+        if self.quantity is not None and self.amount_fen is not None:
+            raise ValueError("张数与金额只填一项 / either quantity or amount_fen")
+        return self
 
 
 class AnswerRefund(Request):
