@@ -17,7 +17,7 @@ from server.cli_parts import ring, say
 from server.crypto import ChannelRecord
 from server.gateways import pem, setup
 from server.gateways.clocks import TimedLine
-from server.gateways.port import ChannelRefused, ChannelUnknown, Gateway
+from server.gateways.port import ChannelRefused, ChannelUnknown, Gateway, PayerDesk
 from server.gateways.setup import CHANNELS, Item, Kind
 from server.gateways.wechat import WechatGateway
 from server.outbound import Outbound
@@ -54,6 +54,21 @@ _HINTS: tuple[tuple[str, str, str], ...] = (
         "MCH_NOT_EXISTS",
         "渠道不认识这个商户号。",
         "The channel does not know this merchant number.",
+    ),
+    (
+        "WX_40125",
+        "AppSecret 不对：在公众平台核对或重置后再登记。",
+        "The AppSecret is wrong: check or reset it at the official account's platform.",
+    ),
+    (
+        "WX_40013",
+        "AppSecret 与公众号 AppID 不是一对。",
+        "The AppSecret does not belong to this appid.",
+    ),
+    (
+        "WX_40164",
+        "公众平台的 IP 白名单里没有本机地址。",
+        "This machine's address is not on the official account's IP allow-list.",
     ),
     (
         "APPID_MCHID_NOT_MATCH",
@@ -262,11 +277,22 @@ async def _ask(gateway: Gateway) -> str | None:
             return "answer to another question"
         if isinstance(gateway, WechatGateway) and gateway.believes_certificates:
             await gateway.renew()
+        if gateway.payers is not None:
+            return await _ask_for_payer(gateway.payers)
     except ChannelRefused as refusal:
         return refusal.reason_code
     except ChannelUnknown as unknown:
         return unknown.detail
     return None
+
+
+async def _ask_for_payer(payers: PayerDesk) -> str | None:
+    """What is wrong with the application's secret, by the answer to a code that nobody was given."""
+    try:
+        await payers.payer_of(f"TEST{ids.random_bytes(14).hex()}")
+    except ChannelRefused as refusal:
+        return None if refusal.reason_code == "WX_40029" else refusal.reason_code
+    return "answer to another question"
 
 
 def _drop(settings: Settings, options: argparse.Namespace) -> int:

@@ -104,7 +104,11 @@ def _wechat_options(_settings: Settings, ready: Ready) -> list[str]:
 
 def _wechat_fresh() -> dict[str, str]:
     """What a merchant gets from WeChat Pay's own tool and chooses on its pages."""
-    return {"private-key": pem.new_private_key(), "api-v3-key": f"SANDBOX{ids.random_bytes(16).hex()}"[:32]}
+    return {
+        "private-key": pem.new_private_key(),
+        "api-v3-key": f"SANDBOX{ids.random_bytes(16).hex()}"[:32],
+        "app-secret": ids.random_bytes(16).hex(),
+    }
 
 
 def _wechat_register(settings: Settings, ready: Ready, record: ChannelRecord) -> tuple[Path, str]:
@@ -115,6 +119,7 @@ def _wechat_register(settings: Settings, ready: Ready, record: ChannelRecord) ->
         "serial_no": _SERIAL,
         "public_key": our_public_pem(record),
         "api_v3_key": record["api_v3_key"],
+        "app_secrets": {_APP_ID: record["app_secret"]} if "app_secret" in record else {},
     }
     return Path(ready["wechat_merchants"]) / f"{_MCHID}.json", json.dumps(facts, ensure_ascii=False, indent=1)
 

@@ -30,7 +30,7 @@ from server.gateways.alipay_wire import (
     Trade,
     Verdict,
 )
-from server.gateways.bill_files import DamagedBill, unzipped
+from server.gateways.bill_files import DamagedFile, unzipped
 from server.gateways.port import (
     BadSignature,
     Bill,
@@ -39,6 +39,7 @@ from server.gateways.port import (
     ChannelUnknown,
     CreatePayment,
     CreateRefund,
+    DamagedBill,
     MalformedNotice,
     NoticeReply,
     PaymentFact,
@@ -119,6 +120,11 @@ class AlipayGateway:
     def notice_is_proof(self) -> bool:
         """Only the channel can sign as it does."""
         return True
+
+    @property
+    def payers(self) -> None:
+        """Nothing it offers must know who pays."""
+        return None
 
     # --- payments ------------------------------------------------------------------------------------------
 
@@ -274,8 +280,8 @@ class AlipayGateway:
             raise ChannelUnknown(channel=CHANNEL, detail=f"bill answered status {reply.status}")
         try:
             parts = unzipped(reply.body)
-        except DamagedBill as damaged:
-            raise ChannelUnknown(channel=CHANNEL, detail=f"bill damaged: {damaged.reason}") from None
+        except DamagedFile as damaged:
+            raise DamagedBill(channel=CHANNEL, detail=f"bill damaged: {damaged.reason}") from None
         return Bill(channel=CHANNEL, kind=kind, day=day, original=reply.body, parts=parts)
 
     # --- asking --------------------------------------------------------------------------------------------

@@ -130,6 +130,11 @@ class EpayGateway:
         return False
 
     @property
+    def payers(self) -> None:
+        """Nothing it offers must know who pays."""
+        return None
+
+    @property
     def _is_second(self) -> bool:
         return self._account.key is None
 
@@ -184,11 +189,12 @@ class EpayGateway:
         )
 
     async def close(self, out_trade_no: str) -> None:
-        """See `port.Gateway.close`. Sites cannot close: what is open there stays so, and its money may come late."""
+        """See `port.Gateway.close`. Sites cannot close: an address that we signed stays good, and money may come late.
+
+        So it does where the site knows of no such number yet: it is sent no time at which it ends.
+        """
         fact = await self.query(out_trade_no)
-        if fact is None:
-            raise ChannelRefused(channel=CHANNEL, reason_code=Reason.NOT_FOUND)
-        paid = fact.state in {"paid", "refunded"}
+        paid = fact is not None and fact.state in {"paid", "refunded"}
         raise ChannelRefused(channel=CHANNEL, reason_code=Reason.ALREADY_PAID if paid else Reason.PRODUCT_NOT_OFFERED)
 
     # --- refunds -------------------------------------------------------------------------------------------

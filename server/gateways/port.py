@@ -31,6 +31,9 @@ CLOCK_SKEW_SECONDS = 300
 Product = Literal["qr", "h5", "page", "jsapi", "mini_program"]
 """How the buyer pays: scans a code; a phone's browser; a computer's; inside WeChat; inside a mini program."""
 
+NEEDS_PAYER: frozenset[Product] = frozenset({"jsapi", "mini_program"})
+"""Products that are opened for one person: `Payer.user_id` names them."""
+
 System = Literal["ios", "android", "other"]
 
 PaymentState = Literal["pending", "paid", "closed", "refunded"]
@@ -226,6 +229,10 @@ class ChannelUnknown(KamengError):
         return f"{self.code}: {self.params['channel']}: {self.detail}"
 
 
+class DamagedBill(ChannelUnknown):
+    """The bill that came is not the one the channel made: it is cut off, changed, or has another hash. Fetch it again."""
+
+
 class ChannelRefused(KamengError):
     """The channel said no. `reason_code` is a `Reason` or the channel's own code."""
 
@@ -281,6 +288,20 @@ class UnopenableNotice(MalformedNotice):
     en = "The payment notification cannot be decrypted ({reason}); check the channel's key."
 
 
+class PayerDesk(Protocol):
+    """Asks a channel who a buyer is, by way of the buyer's own browser."""
+
+    @property
+    def scope(self) -> str:
+        """Whose ids they are: our application at the channel. Another one knows the same person by another id."""
+
+    def address(self, *, back_url: str, state: str) -> str:
+        """Where the browser goes; it comes back to `back_url` with `code` and this `state`, letters and digits."""
+
+    async def payer_of(self, code: str) -> str:
+        """The id for `Payer.user_id`. A code counts once. Raises ChannelRefused, ChannelUnknown."""
+
+
 class Gateway(Protocol):
     """One payment channel with our merchant's keys. Safe to use from many tasks of one event loop."""
 
@@ -304,6 +325,10 @@ class Gateway(Protocol):
     def notice_is_proof(self) -> bool:
         """Whether a well-signed notification may be delivered on; where not, only a query of its number may."""
 
+    @property
+    def payers(self) -> PayerDesk | None:
+        """Who tells what `jsapi` must know of the buyer; None where the channel, as it is set up, does not."""
+
     async def create(self, payment: CreatePayment) -> PaymentOpened:
         """Open a payment. The same number with the same content answers the same again.
 
@@ -317,7 +342,8 @@ class Gateway(Protocol):
         """Close an unpaid payment; returns when the channel says that it is closed.
 
         Raises ChannelRefused(`ALREADY_PAID`) when money came first; query then. ChannelRefused(`NOT_FOUND`) when the
-        channel knows of none; one that is still opened takes no money after its `expires_at`.
+        channel knows of none yet: a code or an address that is out may still be opened, and takes no money after its
+        `expires_at`. ChannelRefused(`PRODUCT_NOT_OFFERED`) when it cannot close, and may take money at any time.
         """
 
     async def refund(self, refund: CreateRefund) -> RefundFact:

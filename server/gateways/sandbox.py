@@ -151,6 +151,11 @@ class SandboxGateway:
         """Only the channel can sign as it does."""
         return True
 
+    @property
+    def payers(self) -> None:
+        """Nothing it offers must know who pays."""
+        return None
+
     # --- calls ---------------------------------------------------------------------------------------------
 
     async def create(self, payment: CreatePayment) -> PaymentOpened:

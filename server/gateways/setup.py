@@ -25,6 +25,7 @@ from server.gateways.port import Gateway
 from server.gateways.sandbox import SandboxGateway
 from server.gateways.wechat import MAIN_HOST, SPARE_HOST, WechatGateway
 from server.gateways.wechat_keys import WechatAccount
+from server.gateways.wechat_payer import AUTHORIZE_URL, TOKEN_URL, PayerDesk
 from server.outbound import Line
 from server.settings import Settings, is_local
 from shared.errors import BadField, KamengError
@@ -279,13 +280,23 @@ def _wechat(record: Record, wires: Wires) -> Gateway:
         certificates_pem=tuple(one.encode() for one in pem.split(record.get("certificates", ""))),
     )
     inside = wires.sandbox_url is not None
+    payers, own = None, f"{wires.sandbox_url}/wechat"
+    if (secret := record.get("app_secret")) is not None:
+        payers = PayerDesk(
+            app_id=record["app_id"],
+            app_secret=secret,
+            outbound=wires.calls,
+            authorize_url=f"{own}/connect/oauth2/authorize" if inside else AUTHORIZE_URL,
+            token_url=f"{own}/sns/oauth2/access_token" if inside else TOKEN_URL,
+        )
     return WechatGateway(
         account,
         outbound=wires.calls,
         downloads=wires.downloads,
-        base_url=f"{wires.sandbox_url}/wechat" if inside else MAIN_HOST,
+        base_url=own if inside else MAIN_HOST,
         spare_url=None if inside else SPARE_HOST,
         keep=wires.keep,
+        payers=payers,
     )
 
 
@@ -349,6 +360,14 @@ CHANNELS: dict[str, ChannelSetup] = {
             Item(name="merchant_id", option="mchid", shape=r"[0-9]{8,10}", zh="商户号", en="mchid, 8 to 10 digits"),
             Item(name="app_id", option="app-id", shape=_WX, zh="公众号 AppID", en="official account's appid, wx..."),
             Item(name="mini_app_id", option="mini-app-id", shape=_WX, zh="小程序 AppID", en="mini program's appid"),
+            Item(
+                name="app_secret",
+                option="app-secret",
+                kind=Kind.SECRET,
+                shape=r"[0-9A-Za-z]{32}",
+                zh="公众号 AppSecret 文件（没有它，微信里只能扫码支付）",
+                en="file with the official account's AppSecret; without it a buyer inside WeChat needs another device",
+            ),
             Item(
                 name="merchant_serial",
                 option="merchant-serial",

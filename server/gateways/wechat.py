@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import ValidationError
 
-from server.gateways.bill_files import DamagedBill, gunzipped
+from server.gateways.bill_files import DamagedFile, gunzipped
 from server.gateways.port import (
     BadSignature,
     Bill,
@@ -27,6 +27,7 @@ from server.gateways.port import (
     ChannelUnknown,
     CreatePayment,
     CreateRefund,
+    DamagedBill,
     MalformedNotice,
     NoticeReply,
     PaymentFact,
@@ -44,6 +45,7 @@ from server.gateways.wechat_keys import (
     names_certificate,
     open_resource,
 )
+from server.gateways.wechat_payer import PayerDesk
 from server.gateways.wechat_wire import (
     CHANNEL,
     NO_BILL,
@@ -109,8 +111,11 @@ class WechatGateway:
         now: Callable[[], datetime] = clock.now,
         nonce: Callable[[], str] = _random_nonce,
         keep: Callable[[tuple[bytes, ...]], None] = lambda _fetched: None,
+        payers: PayerDesk | None = None,
     ) -> None:
         """Read all keys. `downloads` fetches bills: a line with room and time for them. `keep` stores new certificates.
+
+        Without `payers` nothing can be paid on a page inside WeChat.
 
         Raises ValueError when a key is not what WeChat Pay uses, or an address is not http(s).
         """
@@ -119,6 +124,7 @@ class WechatGateway:
         self._hosts = [split_address(CHANNEL, url) for url in (base_url, spare_url) if url is not None]
         self._outbound, self._downloads = outbound, downloads or outbound
         self._now, self._nonce, self._keep = now, nonce, keep
+        self._payers = payers
         self._spare_until = datetime.min.replace(tzinfo=UTC)
         self._renewal_wanted = False
         self._renewed_at: datetime | None = None
@@ -141,13 +147,23 @@ class WechatGateway:
     @property
     def products(self) -> frozenset[Product]:
         """All of WeChat Pay's but a computer's page: there the buyer scans."""
-        everywhere: frozenset[Product] = frozenset({"qr", "h5", "jsapi"})
-        return everywhere | {"mini_program"} if self._account.mini_app_id else everywhere
+        needed: dict[Product, object] = {
+            "qr": True,
+            "h5": True,
+            "jsapi": self._payers,
+            "mini_program": self._account.mini_app_id,
+        }
+        return frozenset(product for product, given in needed.items() if given)
 
     @property
     def notice_is_proof(self) -> bool:
         """Only the channel can sign as it does."""
         return True
+
+    @property
+    def payers(self) -> PayerDesk | None:
+        """See `port.Gateway.payers`: the official account, where its secret was given."""
+        return self._payers
 
     # --- payments ------------------------------------------------------------------------------------------
 
@@ -322,10 +338,10 @@ class WechatGateway:
         packed = await self._download(ready.download_url)
         try:
             content = gunzipped(packed)
-        except DamagedBill as damaged:
-            raise ChannelUnknown(channel=CHANNEL, detail=f"bill damaged: {damaged.reason}") from None
+        except DamagedFile as damaged:
+            raise DamagedBill(channel=CHANNEL, detail=f"bill damaged: {damaged.reason}") from None
         if hashlib.sha1(content, usedforsecurity=False).hexdigest() != ready.hash_value.lower():
-            raise ChannelUnknown(channel=CHANNEL, detail="bill has another hash")
+            raise DamagedBill(channel=CHANNEL, detail="bill has another hash")
         part = BillPart(name=f"{self.merchant_id}_{kind}_{day:%Y%m%d}.csv", content=content)
         return Bill(channel=CHANNEL, kind=kind, day=day, original=packed, parts=(part,))
 

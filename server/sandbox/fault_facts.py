@@ -111,6 +111,14 @@ FAULTS: tuple[Fault, ...] = (
     Fault("away", "answers", "flag", "断开连接", "Breaks the connection"),
     Fault("answer_unsigned", "answers", "flag", "应答不签名", "Answers unsigned"),
     Fault("answer_signature", "answers", "flag", "应答签名错误", "Answers wrongly signed"),
+    Fault(
+        "oauth",
+        "answers",
+        "choice",
+        "微信网页授权",
+        "WeChat's web authorisation",
+        choices=("deny", "bad_code", "snapshot", "busy"),
+    ),
     # What happens to the money
     Fault("settle_seconds", "money", "seconds", "稍后才到账（秒）", "Settles later (s)", 0, _DELAY, quick=True),
     Fault("charged_fen", "money", "whole", "实际扣款（分）", "Really charged (fen)", 1, _AMOUNT),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from server.sandbox.database import Database
 from server.sandbox.fault_facts import BadValue, fault_named, milliseconds
 
-CALLS = ("create", "query", "close", "refund", "query_refund", "bill", "certificates")
+CALLS = ("create", "query", "close", "refund", "query_refund", "bill", "certificates", "authorize", "payer")
 """The calls of merchants that a fault may be limited to; each dialect's routes name theirs with these words."""
 
 

@@ -26,7 +26,8 @@ from server.sandbox.wechat_bills import Bills
 from server.sandbox.wechat_calls import ROOT, WechatCalls
 from server.sandbox.wechat_cashier import Cashier
 from server.sandbox.wechat_keys import KeyName, PlatformKeys, read_merchant, seal
-from server.sandbox.wechat_orders import Orders
+from server.sandbox.wechat_orders import Orders, payer_named
+from server.sandbox.wechat_payer import PayerPages
 from server.sandbox.wechat_refunds import GAP_SECONDS, Refunds
 from server.sandbox.wechat_wire import CHANNEL, REFUND_STATES, Refused, encode, notice, refund_told, transaction
 
@@ -57,12 +58,14 @@ class WechatDialect:
             Refunds(engine, self._calls, self._keys, gap_seconds=refund_gap_seconds),
             Bills(engine, self._calls, self._keys, address=address),
         )
-        self._cashier = Cashier(engine, self._register, Rendering(base_url))
+        rendering = Rendering(base_url)
+        self._cashier = Cashier(engine, self._register, rendering)
+        self._payers = PayerPages(engine, self._register, rendering)
 
     def routes(self) -> list[Route]:
         """See `Dialect.routes`."""
         calls = [route for root in (ROOT, "") for part in self._parts for route in part.routes(root)]
-        return [*calls, *self._cashier.routes(ROOT)]
+        return [*calls, *self._cashier.routes(ROOT), *self._payers.routes(ROOT)]
 
     def lost(self, request: Request, status: int) -> Response:
         """See `Dialect.lost`."""
@@ -104,9 +107,8 @@ class WechatDialect:
 
     def payer(self, payment: Payment) -> str:
         """See `Dialect.payer`: the openid that was named, or a new one."""
-        asked = cast("dict[str, dict[str, str]]", extra_of(payment)["asked"])
         if payment.product == "jsapi":
-            return asked["payer"]["openid"]
+            return payer_named(payment)
         return f"oSB{secrets.token_hex(12)}0"
 
     # Notifications

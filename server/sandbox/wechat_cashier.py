@@ -18,7 +18,8 @@ from server.sandbox.moments import now_ms
 from server.sandbox.records import Payment
 from server.sandbox.rendering import Rendering
 from server.sandbox.wechat_keys import WechatMerchant
-from server.sandbox.wechat_orders import PREPAY_PREFIX
+from server.sandbox.wechat_orders import PREPAY_PREFIX, payer_named
+from server.sandbox.wechat_payer import openid_of, person_of
 from server.sandbox.wechat_wire import CHANNEL
 
 _H5_LIFE_MS = 300_000
@@ -72,6 +73,9 @@ class Cashier:
         is_signed = has_signed(merchant.key, message, given.get("paySign", ""))
         if given.get("signType") != "RSA" or given.get("appId") != payment.app_id or not is_signed:
             return self._rendering.problem(request, 403, "jsapi_unsigned")
+        named = payer_named(payment)
+        if named.startswith("oSB") and named != openid_of(payment.app_id, person_of(request)):
+            return self._rendering.problem(request, 403, "jsapi_other_person")
         return self._rendering.go_to(f"/pay/{payment.token}")
 
     def _prepared(self, prepay_id: str, product: str) -> Payment | None:

@@ -46,7 +46,8 @@ class WechatMerchant(BaseModel):
     """`merchants/wechat/<mchid>.json`. The shapes of its numbers are the sandbox's own: real ones do not fit.
 
     `mode` is what its notifications are signed with: the public key, or the platform certificate as before.
-    `h5_domains` are those a buyer may be sent back to; empty means any. `is_old` gives bills the columns of old ones.
+    `h5_domains` and `oauth_domains` are those a buyer may be sent back to; empty means any. `app_secrets` are those of
+    its applications that ask who a buyer is. `is_old` gives bills the columns of old ones.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
@@ -59,6 +60,8 @@ class WechatMerchant(BaseModel):
     api_v3_key: Annotated[str, Field(pattern=r"^[!-~]{32}$")]
     mode: Literal["public_key", "certificate"] = "public_key"
     h5_domains: list[str] = []
+    oauth_domains: list[str] = []
+    app_secrets: dict[str, Annotated[str, Field(pattern=r"^[0-9A-Za-z]{32}$")]] = {}
     is_old: bool = False
 
     @property

@@ -5,6 +5,7 @@ refused. Source: design/payments.md 1.1. Used by `wechat.py`.
 """
 
 import json
+from typing import cast
 
 from starlette.routing import Route
 
@@ -125,6 +126,12 @@ class Orders:
 def prepay_id(payment: Payment) -> str:
     """Return the number that opens the cashier."""
     return PREPAY_PREFIX + payment.token
+
+
+def payer_named(payment: Payment) -> str:
+    """Return the openid that a payment inside WeChat was ordered for."""
+    asked = cast("dict[str, dict[str, str]]", extra_of(payment)["asked"])
+    return asked["payer"]["openid"]
 
 
 def _new_payment(wanted: Order, product: str, extra: str) -> NewPayment:

@@ -158,6 +158,23 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "paySign 与 appId、timeStamp、nonceStr、package 不符，或 signType 不是 RSA。",
         "paySign does not fit appId, timeStamp, nonceStr and package, or signType is not RSA.",
     ),
+    "title_jsapi_other_person": ("支付者与下单者不一致", "Another person ordered this"),
+    "about_jsapi_other_person": (
+        "下单时的 openid 不是这个微信用户的。",
+        "The openid it was ordered with is not that of this user of WeChat.",
+    ),
+    "title_oauth_unusable": ("该链接无法访问", "This link cannot be opened"),
+    "about_oauth_unusable": (
+        "参数的名称、顺序或内容不对，或者 appid 没有登记。",
+        "The parameters, their order or their content are wrong, or the appid is not registered.",
+    ),
+    "title_oauth_outside_wechat": ("请在微信客户端打开链接", "Open this link in WeChat"),
+    "about_oauth_outside_wechat": ("浏览器不是微信。", "The browser is not WeChat."),
+    "title_oauth_other_domain": ("redirect_uri 参数错误", "redirect_uri is wrong"),
+    "about_oauth_other_domain": (
+        "redirect_uri 的域名没有登记为网页授权域名（10003）。",
+        "The domain of redirect_uri is not registered for web authorisation (10003).",
+    ),
     "title_no_bill": ("没有账单", "No bill"),
     "about_no_bill": ("这一天没有交易，或地址不完整。", "Nothing happened that day, or the link is incomplete."),
     "title_wrong": ("沙箱出错了", "The sandbox failed"),

@@ -58,6 +58,13 @@ def test_keys_are_exchanged_once_and_every_channel_passes_its_trial(settings, sa
     for channel in ctx.gateways:
         assert cli.main(["keys", "test", channel]) == 0, channel
         assert "配置正确" in capsys.readouterr().out
+    wrong = settings.data / "wrong.txt"
+    wrong.write_text("0" * 32)
+    assert cli.main(["keys", "add", "wechat", "--app-secret", str(wrong)]) == 0
+    assert cli.main(["keys", "test", "wechat"]) == 1
+    said = capsys.readouterr()
+    assert ("WX_40125" in said.out, "0" * 32 in said.out + said.err) == (True, False)
+    settings.key_ring_file.write_bytes(ring)
 
 
 def test_a_key_of_the_sandbox_that_changed_is_exchanged_again(settings, sandbox):

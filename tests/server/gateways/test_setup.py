@@ -7,7 +7,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from server.gateways import pem, setup
+from server.gateways import pem, setup, wechat_payer
 from server.gateways.alipay import AlipayGateway
 from server.gateways.epay import EpayGateway
 from server.gateways.setup import CHANNELS, gateway_of, is_of_sandbox, merged, our_public_pem
@@ -193,15 +193,22 @@ def test_live_channels_ask_the_real_hosts():
     assert wechat._hosts == [("https://api.mch.weixin.qq.com", ""), ("https://api2.mch.weixin.qq.com", "")]
     assert alipay._url == "https://openapi.alipay.com/gateway.do"
     assert epay._url == "https://pay.example.cn"
-    assert (wechat.app_ids, wechat.products) == ({"wxd678efh567hg6787"}, {"qr", "h5", "jsapi"})
-    mini = made("wechat", WECHAT | {"mini_app_id": "wxmini67hg6787efh5"})
+    assert (wechat.app_ids, wechat.products, wechat.payers) == ({"wxd678efh567hg6787"}, {"qr", "h5"}, None)
+    mini = made("wechat", WECHAT | {"mini_app_id": "wxmini67hg6787efh5", "app_secret": "5e" * 16})
     assert mini.products == {"qr", "h5", "jsapi", "mini_program"}
+    asked = mini.payers.address(back_url="https://shop.example/", state="a")
+    assert (asked.split("?")[0], mini.payers.scope) == (wechat_payer.AUTHORIZE_URL, "wxd678efh567hg6787")
+    assert mini.payers._token_url == "https://api.weixin.qq.com/sns/oauth2/access_token"
     assert [one.notice_is_proof for one in (wechat, alipay, epay)] == [True, True, False]
 
 
 def test_with_a_sandbox_all_channels_ask_it_and_no_spare_host():
     wechat, alipay, epay = made("wechat", WECHAT, PLAY), made("alipay", ALIPAY, PLAY), made("epay", EPAY, PLAY)
     assert wechat._hosts == [("http://127.0.0.1:8790", "/wechat")]
+    payers = made("wechat", WECHAT | {"app_secret": "5e" * 16}, PLAY).payers
+    asked = payers.address(back_url="http://127.0.0.1:8000/", state="a")
+    assert asked.startswith("http://127.0.0.1:8790/wechat/connect/oauth2/authorize?")
+    assert payers._token_url == "http://127.0.0.1:8790/wechat/sns/oauth2/access_token"
     assert alipay._url == "http://127.0.0.1:8790/alipay/gateway.do"
     assert epay._url == "http://127.0.0.1:8790/epay"
     assert made("sandbox", {"merchant_id": "m", "public": PUBLIC}, PLAY).merchant_id == "m"

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
@@ -21,12 +22,14 @@ from server.gateways.port import (
 )
 from server.gateways.wechat import WechatGateway
 from server.gateways.wechat_keys import WechatAccount
+from server.gateways.wechat_payer import PayerDesk
 from shared import clock
 from tests.server.gateways.wechat_pay import OUTBOUND
 from tests.server.sandbox.peer import Receiver, SandboxProcess
 from tests.server.sandbox.wechat_shop import API_V3_KEY, APP_ID, MCHID, SERIAL, WechatShop
 
 _numbers = itertools.count(1)
+SECRET = "5e" * 16
 OTHER_KEY = "vutsrqponmlkjihgfedcba9876543210"
 
 
@@ -49,9 +52,17 @@ class Shop:
     """A gateway, the buyer who pays through it, and the tester who lets it go wrong."""
 
     def __init__(self, sandbox, receiver):
-        self.buyer = WechatShop(sandbox).register()
+        self.buyer = WechatShop(sandbox).register(app_secrets={APP_ID: SECRET})
         self.receiver = receiver
         self.ready = sandbox.ready
+        base = self.ready["wechat_url"]
+        self.payers = PayerDesk(
+            app_id=APP_ID,
+            app_secret=SECRET,
+            outbound=OUTBOUND,
+            authorize_url=f"{base}/connect/oauth2/authorize",
+            token_url=f"{base}/sns/oauth2/access_token",
+        )
         self.gateway = self.gateway_with()
 
     def gateway_with(self, **changes):
@@ -64,7 +75,7 @@ class Shop:
             "public_key_id": self.ready["wechat_public_key_id"],
             "public_key_pem": Path(self.ready["wechat_public_key"]).read_bytes(),
         }
-        wires = {"outbound": OUTBOUND, "base_url": self.ready["wechat_url"], "spare_url": None}
+        wires = {"outbound": OUTBOUND, "base_url": self.ready["wechat_url"], "spare_url": None, "payers": self.payers}
         return WechatGateway(WechatAccount(**account | changes), **wires)
 
     def payment(self, number, **changes):
@@ -191,6 +202,21 @@ def test_a_page_inside_wechat_opens_the_cashier_with_what_we_signed(shop, number
     led = shop.buyer.http.get(cashier, params=opened.invoke)
     assert led.status_code == 303, led.text
     shop.buyer.submit(shop.buyer.sandbox.url + led.headers["location"])
+    assert shop.verified(number).state == "paid"
+
+
+def test_who_is_recognised_inside_wechat_pays_there(shop, number):
+    back, inside = "http://127.0.0.1:9/o/ABC/wechat/back", {"User-Agent": "MicroMessenger/8.0.50"}
+    led = shop.buyer.http.get(shop.payers.address(back_url=back, state="ab12"), headers=inside)
+    given = dict(parse_qsl(urlsplit(led.headers["location"]).query))
+    assert (led.headers["location"].split("?")[0], given["state"]) == (back, "ab12")
+    openid = asyncio.run(shop.payers.payer_of(given["code"]))
+    with pytest.raises(ChannelRefused, match="WX_40163"):
+        asyncio.run(shop.payers.payer_of(given["code"]))
+    opened = shop.created(number, product="jsapi", payer=Payer(user_id=openid))
+    cashier = shop.buyer.http.get(f"{shop.ready['wechat_url']}/jsapi", params=opened.invoke, headers=inside)
+    assert cashier.status_code == 303, cashier.text
+    shop.buyer.submit(shop.buyer.sandbox.url + cashier.headers["location"])
     assert shop.verified(number).state == "paid"
 
 

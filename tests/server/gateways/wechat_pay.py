@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from server.gateways.wechat import WechatGateway
 from server.gateways.wechat_keys import WechatAccount
+from server.gateways.wechat_payer import PayerDesk
 from server.outbound import Outbound
 from tests.server.channel import pem_of, public_pem_of
 from tests.server.gateways.listener import Said
@@ -84,6 +85,7 @@ class WechatPay:
                 "spare_url": None,
                 "now": lambda: NOW,
                 "nonce": lambda: NONCE,
+                "payers": PayerDesk(app_id="wxd678efh567hg6787", app_secret="5e" * 16, outbound=OUTBOUND),
             }
             | changes,
         )

@@ -6,6 +6,7 @@ import re
 import secrets
 import time
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from cryptography import x509
@@ -211,6 +212,84 @@ def test_inside_wechat_the_payer_is_the_openid_that_ordered(shop, receiver, numb
     answer = shop.http.get(f"{shop.sandbox.url}/wechat/jsapi", params=signed)
     shop.submit(shop.sandbox.url + answer.headers["location"])
     assert shop.opened(receiver.next(told))["resource"]["payer"] == {"openid": "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o"}
+
+
+SECRET, INSIDE = "5a" * 16, "MicroMessenger/8.0.50"
+BACK = "https://shop.example/o/1/wechat/back"
+
+
+def authorised(shop, *, person="anna", agent=INSIDE, **changed):
+    """Where the browser of a person is led."""
+    asked = {"appid": APP_ID, "redirect_uri": BACK, "response_type": "code", "scope": "snsapi_base", "state": "s1"}
+    headers = {"User-Agent": f"{agent} SandboxPerson/{person}"}
+    address = f"{shop.sandbox.url}/wechat/connect/oauth2/authorize"
+    return shop.http.get(address, params=asked | changed, headers=headers)
+
+
+def code_of(shop, **options):
+    led = authorised(shop, **options)
+    assert (led.status_code, led.headers["location"].split("?")[0]) == (302, BACK), led.text
+    given = dict(parse_qsl(urlsplit(led.headers["location"]).query))
+    assert given.pop("state") == "s1"
+    return given["code"]
+
+
+def granted(shop, worth, **changed):
+    asked = {"appid": APP_ID, "secret": SECRET, "code": worth, "grant_type": "authorization_code"} | changed
+    answer = shop.http.get(f"{shop.sandbox.url}/wechat/sns/oauth2/access_token", params=asked)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/plain; charset=utf-8")
+    return answer.json()
+
+
+def test_a_person_is_known_by_a_code_that_counts_once_and_pays_alone(shop, number):
+    shop.register(app_secrets={APP_ID: SECRET}, oauth_domains=["shop.example"])
+    anna, again, ben = (granted(shop, code_of(shop, person=one))["openid"] for one in ("anna", "anna", "ben"))
+    assert (anna == again, anna == ben, len(anna)) == (True, False, 28)
+    code = code_of(shop)
+    for wrong, errcode in (
+        ({"appid": "wxsandbox99999999"}, 40013),
+        ({"secret": "x" * 32}, 40125),
+        ({"grant_type": "code"}, 40002),
+        ({"code": ""}, 41008),
+        ({"code": "f" * 32}, 40029),
+    ):
+        assert granted(shop, code, **wrong)["errcode"] == errcode
+    assert granted(shop, code)["openid"] == anna
+    assert granted(shop, code)["errcode"] == 40163
+    for fault, answer in (
+        ("busy", ("errcode", -1)),
+        ("bad_code", ("errcode", 40029)),
+        ("snapshot", ("is_snapshotuser", 1)),
+    ):
+        shop.fault("oauth", fault, times=1, call="payer")
+        assert granted(shop, code_of(shop))[answer[0]] == answer[1]
+    old = code_of(shop)
+    shop.fault("clock_seconds", "301")
+    assert granted(shop, old)["errcode"] == 40029
+    shop.end_faults()
+    shop.fault("oauth", "deny", times=1)
+    assert authorised(shop).headers["location"] == f"{BACK}?state=s1"
+    for changed in (
+        {"agent": "Chrome/130"},
+        {"redirect_uri": "https://evil.example/"},
+        {"redirect_uri": "javascript:alert(1)"},
+        {"appid": "wxsandbox99999999"},
+        {"scope": "all"},
+        {"state": "a-b"},
+        {"more": "1"},
+    ):
+        assert authorised(shop, **changed).status_code in {400, 403}, changed
+
+    order = shop.order(number, payer={"openid": anna})
+    package = f"prepay_id={shop.call('POST', '/v3/pay/transactions/jsapi', order).json()['prepay_id']}"
+    timestamp, nonce = str(int(time.time())), secrets.token_hex(16)
+    call = {"appId": APP_ID, "timeStamp": timestamp, "nonceStr": nonce, "package": package, "signType": "RSA"}
+    call["paySign"] = shop.sdk.sign([APP_ID, timestamp, nonce, package])
+    for person, status in (("ben", 403), ("anna", 303)):
+        headers = {"User-Agent": f"{INSIDE} SandboxPerson/{person}"}
+        answer = shop.http.get(f"{shop.sandbox.url}/wechat/jsapi", params=call, headers=headers)
+        assert answer.status_code == status, answer.text
+    shop.register()
 
 
 # --- who may ask, and who answers ---
