@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -145,8 +146,11 @@ def include(app: FastAPI, routers: Sequence[Router]) -> None:
 @asynccontextmanager
 async def _run(ctx: Context, worker: bool, _app: FastAPI) -> AsyncIterator[None]:  # noqa: FBT001 - bound by `partial`
     """Start lanes and worker; at the end finish what was accepted, jobs first, because they submit to the lanes."""
-    # Ordinary routes run in these threads; each may hold a database connection.
+    # Ordinary routes run in these threads, and what routes on the loop read (the loop's own pool would have six on two
+    # cores); each may hold a database connection.
     anyio.to_thread.current_default_thread_limiter().total_tokens = ctx.settings.threads
+    readers = ThreadPoolExecutor(ctx.settings.threads, thread_name_prefix="reader")
+    asyncio.get_running_loop().set_default_executor(readers)
     async with ctx.outbound:
         ctx.batch.start()
         if worker:

@@ -37,6 +37,7 @@ from server.identity import passwords
 from server.orders import actions as orders
 from server.orders.model import Order
 from server.payments import actions as payments
+from server.payments import revealing
 from server.payments.model import PaymentAttempt
 from server.policy import SYSTEM
 from server.settings import Settings
@@ -192,6 +193,11 @@ class World:
         """The attempt as it stands now."""
         with self.ctx.db.read() as tx:
             return tx.get(PaymentAttempt, checkout.attempt.id)
+
+    def reveal(self, order: Order, *, actor="buyer:test") -> list[revealing.RevealedLine]:
+        """The keys of an order as its page shows them, the look logged first."""
+        logged = self.ctx.batch.call(revealing.LogReveal(order_id=order.id, actor=actor, request_id="r1"))
+        return revealing.opened(self.ctx, order.id, logged)
 
     # --- people ---
 

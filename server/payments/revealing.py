@@ -58,16 +58,21 @@ class RevealedLine:
     marks: tuple[Mark | None, ...]
 
 
-def reveal(ctx: Context, order: Order, *, actor: str, request_id: str) -> list[RevealedLine]:
-    """The keys of a delivered order. The reveal log is committed before the first key is opened.
+async def log(ctx: Context, order_id: UUID, *, actor: str, request_id: str) -> list[Shown]:
+    """Log who is about to see the keys of a delivered order, and commit it; `opened` may open what this answers.
 
     Keys that nobody had seen when their refund was approved are left out. Callers have checked
-    `orders.queries.may_see_keys`. Runs in a worker thread.
+    `orders.queries.may_see_keys`. No thread waits for the commit.
     """
-    lines: list[Shown] = ctx.batch.call(LogReveal(order_id=order.id, actor=actor, request_id=request_id))
+    shown: list[Shown] = await ctx.batch.submit(LogReveal(order_id=order_id, actor=actor, request_id=request_id))
+    return shown
+
+
+def opened(ctx: Context, order_id: UUID, lines: Sequence[Shown]) -> list[RevealedLine]:
+    """The keys that a committed row of the reveal log names. Raises NotLogged for what was not logged."""
     with ctx.db.read() as tx:
         cards = vault.delivered(tx, ctx.keys, {line.view_id: line.units for line in lines})
-        marks = refunds.marks(tx, order.id)
+        marks = refunds.marks(tx, order_id)
     return [
         RevealedLine(
             order_line_id=line_id,
@@ -102,9 +107,13 @@ def log_reveals(tx: Tx, commands: Sequence[LogReveal]) -> list[list[Shown]]:
         for command in commands
     ]
     views = [
-        vault.View(vault.Delivery(units), actor=command.actor, request_id=command.request_id)
+        vault.View(
+            vault.Delivery(units, is_part=len(units.seqs) < len(line.seqs)),
+            actor=command.actor,
+            request_id=command.request_id,
+        )
         for command, plan in zip(commands, planned, strict=True)
-        for _, units in plan
+        for line, units in plan
         if units.seqs
     ]
     logged = iter(vault.log_views(tx, views))

@@ -72,23 +72,25 @@ async def watch(ctx: Context, order_id: UUID, *, seconds: float = WATCH_SECONDS)
             await bell.heard(within_seconds=min(LOOK_SECONDS, left))
 
 
-async def look(ctx: Context, attempt: PaymentAttempt | None, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
+async def look(ctx: Context, attempt: PaymentAttempt | None, *, patience_seconds: float = PATIENCE_SECONDS) -> bool:
     """A page looks at its order: ask the channel if its answer is overdue, and wait for it a little.
 
-    At most once in three seconds an attempt, whoever looks. Channels that do not answer change nothing.
+    At most once in three seconds an attempt, whoever looks. Channels that do not answer change nothing. Answers
+    whether it was asked: then the page is out of date, perhaps.
     """
     if attempt is None or attempt.state not in {AttemptState.PENDING, AttemptState.UNKNOWN}:
-        return
+        return False
     if attempt.channel not in ctx.gateways or attempt.created_at + OVERDUE > clock.now():
-        return
+        return False
     try:
         ctx.buckets.take("payment_query", attempt.out_trade_no)
     except TooMany:
-        return
+        return False
     task = asyncio.create_task(_ask(ctx, attempt))
     _asking.add(task)
     task.add_done_callback(_asking.discard)
     await asyncio.wait({task}, timeout=patience_seconds)
+    return True
 
 
 async def _ask(ctx: Context, attempt: PaymentAttempt) -> bool:

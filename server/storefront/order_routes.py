@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
@@ -18,8 +19,8 @@ from fastapi.responses import RedirectResponse, Response, StreamingResponse
 
 from server import context, policy, web
 from server.orders import actions as order_actions
+from server.orders.model import Order
 from server.payments import checkout, ending, revealing, watching
-from server.payments import queries as payments
 from server.payments.attempts import NotPayable
 from server.payments.channels import ChannelOff
 from server.payments.queries import PayState
@@ -38,19 +39,18 @@ _TURN_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Owned:
-    """An order that this device may open, as the hot routes need it: its code and how it stands with its payment."""
+    """An order that this device may open: all that a route needs before it acts."""
 
     id: UUID
     code: str
     state: OrderState
-    pay: PayState
 
 
 def owned(request: Request, code: str) -> Owned | None:
     """The order of a code for this device. Wrong, unknown and foreign codes are all None."""
     with context.of(request).db.read() as tx:
         found = pages.own_order(tx, code, policy.actor(request).id)
-        return Owned(found.id, found.code, OrderState(found.state), payments.pay_state(tx, found)) if found else None
+        return Owned(found.id, found.code, OrderState(found.state)) if found else None
 
 
 def closed(request: Request) -> Response:
@@ -72,43 +72,74 @@ async def order_page(request: Request, code: str, n: int = 0, back: int = 0) -> 
     `n` counts reloads, `back` says that the buyer was at the channel. Looking makes us ask a channel whose answer is
     overdue, so that a page without JavaScript finds lost money too.
     """
-    found = await asyncio.to_thread(owned, request, code)
+    read = partial(_read, request, code, refreshes=max(0, min(n, 99)), back=bool(back))
+    found = await asyncio.to_thread(read)
+    if found is not None and await watching.look(context.of(request), found.pay.attempt):
+        found = await asyncio.to_thread(read)
     if found is None:
         return closed(request)
     if back and found.state is not OrderState.PENDING_PAYMENT:
-        return _to(found.code)
-    await watching.look(context.of(request), found.pay.attempt)
-    return await asyncio.to_thread(_show, request, found.code, refreshes=max(0, min(n, 99)), back=bool(back))
+        return _to(found.page.code)
+    return await _show(request, found)
 
 
-def _show(
-    request: Request, code: str, *, refreshes: int = 0, back: bool = False, trouble: KamengError | None = None
-) -> Response:
-    """The order's page as it stands now, with what kept the buyer from what was wanted."""
-    ctx, language, who = context.of(request), languages.of(request), policy.actor(request)
-    around = paying.surroundings(request)
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """An order's page as it stands, without keys, and what is decided on before it is shown."""
+
+    id: UUID
+    state: OrderState
+    pay: PayState
+    page: views.OrderPage
+
+
+def _read(request: Request, code: str, *, refreshes: int = 0, back: bool = False) -> _Read | None:
+    ctx, language, around = context.of(request), languages.of(request), paying.surroundings(request)
     with ctx.db.read() as tx:
-        found = pages.own_order(tx, code, who.id)
+        found = pages.own_order(tx, code, policy.actor(request).id)
         if found is None:
-            return closed(request)
-        page = pages.order_page(ctx, tx, found, language, around, refreshes=refreshes, back=back)
-    if page.stage == "keys":
-        ctx.buckets.take("reveal", who.label)
-        revealed = revealing.reveal(ctx, found, actor=who.label, request_id=web.request_id(request))
-        page = pages.with_keys(page, revealed, language)
+            return None
+        standing = pages.stands(tx, found)
+        page = pages.order_page(ctx, tx, standing, language, around, refreshes=refreshes, back=back)
+    return _Read(found.id, OrderState(found.state), standing.pay, page)
+
+
+async def _show(request: Request, found: _Read | None, *, trouble: KamengError | None = None) -> Response:
+    """The order's page, with its keys once the reveal is committed, and with what kept the buyer from what was wanted.
+
+    No thread waits for the commit: they are few, and all pages need them.
+    """
+    if found is None:
+        return closed(request)
+    shown = await _log_reveal(request, found.id) if found.page.stage == "keys" else None
+    return await asyncio.to_thread(_render, request, found, shown, trouble)
+
+
+def _render(
+    request: Request, found: _Read, shown: list[revealing.Shown] | None, trouble: KamengError | None
+) -> Response:
+    ctx, language, page = context.of(request), languages.of(request), found.page
+    if shown is not None:
+        page = pages.with_keys(page, revealing.opened(ctx, found.id, shown), language)
     faults = [views.Fault(None, trouble.sentence(language.code))] if trouble else []
     status = trouble.status if trouble else 200
-    return rendering.page(request, "order.html", status=status, address=f"/o/{code}", order=page, faults=faults)
+    return rendering.page(request, "order.html", status=status, address=f"/o/{page.code}", order=page, faults=faults)
+
+
+async def _log_reveal(request: Request, order_id: UUID) -> list[revealing.Shown]:
+    """Raises TooMany for a device that looks at keys all the time."""
+    ctx, who = context.of(request), policy.actor(request).label
+    ctx.buckets.take("reveal", who)
+    return await revealing.log(ctx, order_id, actor=who, request_id=web.request_id(request))
 
 
 @router.get("/o/{code}/status", allow=PUBLIC)
 async def order_status(request: Request, code: str) -> OrderStatus:
     """What the waiting page polls: two states, and whether the page shows what there is. Asks an overdue channel."""
     status, pay = await asyncio.to_thread(_status, request, code)
-    if status.state is not OrderState.PENDING_PAYMENT:
-        return status
-    await watching.look(context.of(request), pay.attempt)
-    status, _ = await asyncio.to_thread(_status, request, code)
+    waits = status.state is OrderState.PENDING_PAYMENT
+    if waits and await watching.look(context.of(request), pay.attempt):
+        status, _ = await asyncio.to_thread(_status, request, code)
     return status
 
 
@@ -175,7 +206,7 @@ async def change_way(request: Request, code: str, channel: Annotated[str, Form()
     except NotPayable:
         return _to(found.code)
     except KamengError as refusal:
-        return await asyncio.to_thread(_show, request, found.code, trouble=refusal)
+        return await _show(request, await asyncio.to_thread(_read, request, code), trouble=refusal)
     response = _to(found.code)
     paying.remember(request, response, channel)
     return response
@@ -213,7 +244,7 @@ async def cancel(request: Request, code: str) -> Response:
     try:
         await ending.cancel(context.of(request), found.code, actor=policy.actor(request).label)
     except ending.NotCancelled as refusal:
-        return await asyncio.to_thread(_show, request, found.code, trouble=refusal)
+        return await _show(request, await asyncio.to_thread(_read, request, code), trouble=refusal)
     return _to(found.code)
 
 
@@ -221,37 +252,41 @@ async def cancel(request: Request, code: str) -> Response:
 
 
 @router.post("/o/{code}/reveal", allow=PUBLIC)
-def reveal(request: Request, code: str) -> Response:
+async def reveal(request: Request, code: str) -> Response:
     """Look at keys that could be given back unseen: from now on they cannot."""
-    ctx, who = context.of(request), policy.actor(request)
-    with ctx.db.read() as tx:
-        found = pages.own_order(tx, code, who.id)
+    found = await asyncio.to_thread(owned, request, code)
     if found is None:
         return closed(request)
-    if OrderState(found.state) in telling.KEYS:
-        ctx.buckets.take("reveal", who.label)
-        revealing.reveal(ctx, found, actor=who.label, request_id=web.request_id(request))
+    if found.state in telling.KEYS:
+        await _log_reveal(request, found.id)
     return _to(found.code)
 
 
 @router.get("/o/{code}/keys.txt", allow=PUBLIC)
-def keys_file(request: Request, code: str) -> Response:
+async def keys_file(request: Request, code: str) -> Response:
     """The keys as a text file to keep. Revealing is logged like a view."""
-    ctx, who = context.of(request), policy.actor(request)
-    with ctx.db.read() as tx:
-        found = pages.own_order(tx, code, who.id)
-        if found is None or OrderState(found.state) not in telling.KEYS or pages.is_sealed(tx, found):
-            raise NotFound
-    ctx.buckets.take("reveal", who.label)
-    revealed = revealing.reveal(ctx, found, actor=who.label, request_id=web.request_id(request))
+    order = await asyncio.to_thread(_unsealed, request, code)
+    shown = await _log_reveal(request, order.id)
     return Response(
-        pages.keys_file(found, revealed, languages.of(request)),
+        await asyncio.to_thread(_text_of, request, order, shown),
         media_type="text/plain; charset=utf-8",
         headers={
             "cache-control": "no-store",
-            "content-disposition": f'attachment; filename="{found.code}.txt"',
+            "content-disposition": f'attachment; filename="{order.code}.txt"',
         },
     )
+
+
+def _unsealed(request: Request, code: str) -> Order:
+    with context.of(request).db.read() as tx:
+        found = pages.own_order(tx, code, policy.actor(request).id)
+        if found is None or OrderState(found.state) not in telling.KEYS or pages.is_sealed(tx, found):
+            raise NotFound
+        return found
+
+
+def _text_of(request: Request, order: Order, shown: list[revealing.Shown]) -> bytes:
+    return pages.keys_file(order, revealing.opened(context.of(request), order.id, shown), languages.of(request))
 
 
 @router.get("/o/{code}/k/{token}", allow=BUYER)

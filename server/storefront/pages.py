@@ -15,7 +15,7 @@ from server.context import Context
 from server.db import Tx
 from server.orders import actions as order_actions
 from server.orders import queries as orders
-from server.orders.model import Order
+from server.orders.model import Order, OrderLine
 from server.payments import channels
 from server.payments import queries as payments
 from server.payments.model import PaymentAttempt
@@ -152,7 +152,7 @@ def own_order(tx: Tx, typed: str, buyer_id: UUID | None) -> Order | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Standing:
+class Standing:
     """All that decides what an order's page shows."""
 
     order: Order
@@ -170,14 +170,15 @@ class _Standing:
         return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
 
 
-def _standing(tx: Tx, order: Order) -> _Standing:
+def stands(tx: Tx, order: Order) -> Standing:
+    """How an order stands."""
     kinds = payments.open_kinds(tx, order.id)
-    return _Standing(order, payments.pay_state(tx, order), kinds, refunds.timeline(tx, order))
+    return Standing(order, payments.pay_state(tx, order), kinds, refunds.timeline(tx, order))
 
 
 def status(tx: Tx, order: Order) -> tuple[OrderStatus, PayState]:
     """What the page polls, and how the order can be paid."""
-    standing = _standing(tx, order)
+    standing = stands(tx, order)
     attempt = standing.pay.attempt
     answer = OrderStatus(
         code=order.code,
@@ -196,7 +197,7 @@ def is_waiting(order: Order) -> bool:
 def order_page(
     ctx: Context,
     tx: Tx,
-    order: Order,
+    standing: Standing,
     language: Language,
     around: Surroundings,
     *,
@@ -204,7 +205,7 @@ def order_page(
     back: bool = False,
 ) -> views.OrderPage:
     """The order in its stage, keys not yet filled in (`with_keys` does that, after the reveal is logged)."""
-    standing = _standing(tx, order)
+    order = standing.order
     lines = orders.lines(tx, order.id)
     stories = tuple(RefundStory.of(story, language) for story in standing.stories)
     page = views.OrderPage(
@@ -228,7 +229,7 @@ def order_page(
     )
     state = OrderState(order.state)
     if state in telling.KEYS:
-        return _delivered(tx, page, standing, language)
+        return _delivered(tx, page, standing, lines, language)
     if state in _UNPAID and standing.kinds:
         kind = next(iter(standing.kinds)) if len(standing.kinds) == 1 else None
         said = telling.IN_QUESTION.get(kind, telling.MONEY_IN_QUESTION) if kind else telling.MONEY_IN_QUESTION
@@ -245,27 +246,48 @@ def order_page(
 _UNPAID = frozenset({OrderState.PENDING_PAYMENT, OrderState.EXPIRED, OrderState.CANCELLED})
 
 
-def _delivered(tx: Tx, page: views.OrderPage, standing: _Standing, language: Language) -> views.OrderPage:
-    order, offers = standing.order, asking.offers(tx, standing.order)
-    if not places(tx, order):
+def _delivered(
+    tx: Tx, page: views.OrderPage, standing: Standing, lines: Sequence[OrderLine], language: Language
+) -> views.OrderPage:
+    order, is_untouched = standing.order, not standing.stories
+    if not is_untouched and not places(tx, order, lines):
         return views.told(page, telling.WITHHELD, language)
-    page = replace(page, may_ask=any(offer.may_ask for offer in offers), notes=tuple(_notes(standing, language)))
-    if order.first_viewed_at is None and any(_may_go_back_unseen(offer) for offer in offers):
+    may_ask, is_sealed = _refundable(tx, order, lines, is_untouched=is_untouched)
+    page = replace(page, may_ask=may_ask, notes=tuple(_notes(standing, language)))
+    if is_sealed:
         return replace(views.told(page, telling.SEALED, language), stage="sealed")
     return replace(views.told(page, telling.KEYS[OrderState(order.state)], language), stage="keys")
 
 
-def _may_go_back_unseen(offer: Offer) -> bool:
-    unwanted = offer.verdicts[RefundReason.UNWANTED]
-    return offer.may_ask and offer.policy is RefundPolicy.BEFORE_VIEW and unwanted is Verdict.APPROVE
+def _refundable(tx: Tx, order: Order, lines: Sequence[OrderLine], *, is_untouched: bool) -> tuple[bool, bool]:
+    """Whether anything may be asked for, and whether it may go back because nobody has seen the keys.
+
+    Nearly all pages are of orders that no refund touched, whose rules give nothing back unseen: they need no query.
+    """
+    if is_untouched and not _may_be_sealed(order, lines):
+        return asking.may_ask_for_all(order, lines), False
+    offers = asking.offers(tx, order, lines)
+    return any(offer.may_ask for offer in offers), any(_is_sealed(order, offer) for offer in offers)
 
 
 def is_sealed(tx: Tx, order: Order) -> bool:
     """Whether nobody has seen the keys, and they may still be given back for that."""
-    return order.first_viewed_at is None and any(_may_go_back_unseen(offer) for offer in asking.offers(tx, order))
+    lines = orders.lines(tx, order.id)
+    if not _may_be_sealed(order, lines):
+        return False
+    return any(_is_sealed(order, offer) for offer in asking.offers(tx, order, lines))
 
 
-def _notes(standing: _Standing, language: Language) -> list[views.Note]:
+def _may_be_sealed(order: Order, lines: Sequence[OrderLine]) -> bool:
+    return order.first_viewed_at is None and any(line.refund_policy == RefundPolicy.BEFORE_VIEW for line in lines)
+
+
+def _is_sealed(order: Order, offer: Offer) -> bool:
+    may_go_back = offer.may_ask and offer.policy is RefundPolicy.BEFORE_VIEW and order.first_viewed_at is None
+    return may_go_back and offer.verdicts[RefundReason.UNWANTED] is Verdict.APPROVE
+
+
+def _notes(standing: Standing, language: Language) -> list[views.Note]:
     order, notes = standing.order, []
     if order.delivered_at and order.delivered_at > order.expires_at:
         heading = language.text("这笔付款是在订单过期后收到的")
@@ -281,7 +303,7 @@ _PAGE_OF = {PayStage.OPENING: "opening", PayStage.READY: "pay", PayStage.RENEW: 
 
 
 def _unpaid(
-    page: views.OrderPage, standing: _Standing, ways: Sequence[paying.Way], around: Surroundings, language: Language
+    page: views.OrderPage, standing: Standing, ways: Sequence[paying.Way], around: Surroundings, language: Language
 ) -> views.OrderPage:
     stage, attempt = standing.pay.stage, standing.pay.attempt
     if stage is PayStage.CONFIRMING:
@@ -340,12 +362,12 @@ def _opened(panel: views.PayPanel, attempt: PaymentAttempt, amount: Price, langu
 # --- keys ---
 
 
-def places(tx: Tx, order: Order) -> dict[tuple[UUID, int], int]:
+def places(tx: Tx, order: Order, lines: Sequence[OrderLine] | None = None) -> dict[tuple[UUID, int], int]:
     """The place in the order, from 1, of each key that its buyer may see: what the pages call it."""
     hidden = refunds.withheld(tx, [order.id])
     shown = [
         (line.id, seq)
-        for line in orders.lines(tx, order.id)
+        for line in lines or orders.lines(tx, order.id)
         for seq in sorted(set(line.seqs) - hidden.get(line.id, set()))
     ]
     return {unit: n for n, unit in enumerate(shown, start=1)}
@@ -385,7 +407,7 @@ def _card_line(card: Card) -> str:
 
 def refund_list(tx: Tx, order: Order, language: Language, *, refreshes: int) -> views.RefundList:
     """The refunds of an order, the newest first, and what may still be asked for."""
-    standing = _standing(tx, order)
+    standing = stands(tx, order)
     stories = [RefundStory.of(story, language) for story in reversed(standing.stories)]
     return views.RefundList(
         code=order.code,

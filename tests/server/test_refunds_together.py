@@ -10,8 +10,7 @@ from sqlalchemy import func, select
 from server.catalog.model import Product
 from server.db import retrying
 from server.gateways.port import RefundFact
-from server.orders.model import OrderLine
-from server.payments import revealing
+from server.orders.model import Order, OrderLine
 from server.payments.refunds import actions, asking, following, queries
 from server.payments.refunds.actions import RefundHeard
 from server.payments.refunds.making import NothingToRefund, RefundUnderWay
@@ -38,6 +37,15 @@ def shop(engine, tmp_path):
         yield built
 
 
+def by_shop(tx, bought, *, key=None, **wish):
+    """The shop gives money back, knowing the order as it is now."""
+    version = tx.get(Order, bought.order.id, with_for_update=True).version
+    body = StartRefund(reason="x", version=version, **wish)
+    return actions.start_by_shop(
+        tx, bought.order.id, body, key=key or ids.new_token(), actor=SYSTEM, check_above=10**6
+    )
+
+
 def together(*work):
     """Run all at once, each in a thread of its own; answers what they answered or raised."""
     gate = Barrier(len(work))
@@ -58,11 +66,7 @@ def test_partial_refunds_at_once_never_sum_to_more_than_was_paid(shop):
     bought = shop.buy(ANNA, "MUSIC-30", 2)  # 25.00
 
     def give_back():
-        body = StartRefund(reason="x", amount_fen=1_000)
-        return retrying(
-            shop.ctx.db,
-            lambda tx: actions.start_by_shop(tx, bought.order.id, body, actor=SYSTEM, check_above=10**6).id,
-        )
+        return retrying(shop.ctx.db, lambda tx: by_shop(tx, bought, amount_fen=1_000).id)
 
     answers = []
     for _ in range(3):
@@ -88,7 +92,7 @@ def test_a_look_and_an_automatic_refund_exclude_each_other(shop):
         bought = shop.buy(ids.new_id(), "STEAM-50")
         wish = asking.Wish(order_id=bought.order.id, reason=RefundReason.UNWANTED)
         seen, refund_id = together(
-            partial(revealing.reveal, shop.ctx, shop.order(bought), actor="buyer", request_id="r"),
+            partial(shop.reveal, shop.order(bought)),
             lambda wish=wish: retrying(shop.ctx.db, lambda tx: asking.ask(tx, wish, actor="buyer").id),
         )
         with shop.ctx.db.read() as tx:
@@ -106,9 +110,8 @@ def test_a_look_and_an_automatic_refund_exclude_each_other(shop):
 def test_one_success_told_many_times_at_once_is_booked_once(shop):
     shop.stock("STEAM-50", 1)
     bought = shop.buy(ANNA, "STEAM-50")
-    body = StartRefund(reason="x")
     with shop.ctx.db.tx() as tx:
-        started = actions.start_by_shop(tx, bought.order.id, body, actor=SYSTEM, check_above=10**6)
+        started = by_shop(tx, bought)
         number, refund_id = started.out_refund_no, started.id
     shop.work()
     fact = RefundFact(

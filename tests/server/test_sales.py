@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from server.ledger.actions import Account, Journal, JournalConflict, Transfer, post
 from server.ledger.queries import balances
 from server.orders import actions as orders
-from server.payments import checkout, revealing
+from server.payments import checkout
 from server.payments.actions import Outcome
 from server.payments.exceptions import showing
 from server.payments.model import PaymentCallback
@@ -37,7 +37,7 @@ def net(shop):
 
 def reveal(shop, bought):
     order = shop.order(bought)
-    return revealing.reveal(shop.ctx, order, actor=f"buyer:{order.buyer_id}", request_id="r1")
+    return shop.reveal(order, actor=f"buyer:{order.buyer_id}")
 
 
 def exceptions(shop):

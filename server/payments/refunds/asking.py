@@ -64,11 +64,19 @@ class Offer:
         return bool(self.seqs) and self.left_fen > 0 and self.open_refund_id is None
 
 
-def offers(tx: Tx, order: Order) -> list[Offer]:
-    """What a buyer may ask for of each line of an order; none of one that was not delivered."""
+def may_ask_for_all(order: Order, lines: Sequence[OrderLine]) -> bool:
+    """Whether a buyer has anything to ask for of an order that never had a refund: what `offers` would say of it."""
+    return order.state in DELIVERED and any(line.seqs and line.amount_fen for line in lines)
+
+
+def offers(tx: Tx, order: Order, lines: Sequence[OrderLine] | None = None) -> list[Offer]:
+    """What a buyer may ask for of each line of an order; none of one that was not delivered.
+
+    `lines` of the order, from a caller that has them, save reading them again.
+    """
     if order.state not in DELIVERED:
         return []
-    lines = order_queries.lines(tx, order.id)
+    lines = lines or order_queries.lines(tx, order.id)
     viewed = vault.viewed_lines(tx, [line.id for line in lines])
     made = []
     for one in making.left_of(tx, lines):
