@@ -21,11 +21,11 @@ from server.gateways.port import ChannelRefused, ChannelUnknown
 from server.orders import actions as orders
 from server.orders import queries as order_queries
 from server.orders.model import Order
-from server.payments import actions, channels, ending, queries
+from server.payments import actions, attempts, channels, ending, queries
 from server.payments.exceptions import closing, raising
 from server.payments.model import PaymentAttempt
 from shared import clock
-from shared.states import AttemptState, ExceptionKind, FoundBy, OrderState
+from shared.states import AttemptState, ExceptionKind, FoundBy
 
 SWEEP_SECONDS = 5.0
 SWEEP_PAGE = 200
@@ -46,27 +46,30 @@ _log = logging.getLogger("kameng.payments")
 async def ask(ctx: Context, attempt: PaymentAttempt, found_by: FoundBy) -> bool:
     """Query the channel and apply what it says; whether money has arrived.
 
-    What cannot be paid any more ends here, so that nobody asks about it for ever: also an attempt whose channel was
-    away when its order expired. Raises ChannelUnknown, ChannelRefused.
+    What cannot be paid any more is closed here, so that nobody asks about it for ever, and its buyer can pay otherwise:
+    also what the channel closed without our having noted it, or was away for when its order expired.
+    Raises ChannelUnknown, ChannelRefused.
     """
     fact = await channels.call(ctx, attempt.channel, lambda gateway: gateway.query(attempt.out_trade_no))
     is_over = attempt.expires_at <= clock.now()
-    if fact is not None and fact.state in {"paid", "refunded"}:
-        command = actions.ApplyPayment.of(ctx.gateways[attempt.channel], fact, found_by)
-        outcome = await ctx.batch.submit(command)
-        if fact.state == "paid":
-            if outcome is actions.Outcome.EXCEPTION and attempt.expires_at + ending.ITS_DAY <= clock.now():
-                await _end(ctx, attempt)  # its money is set aside, or not ours: people have it
-            return True
-    elif fact is not None and fact.state == "pending" and is_over:
-        return await ending.close_late(ctx, attempt, found_by)
-    if is_over:
-        await _end(ctx, attempt)
-    return False
+    if fact is None or fact.state == "pending":
+        return await ending.close_late(ctx, attempt, found_by) if is_over else False
+    if fact.state == "closed":
+        await _close(ctx, attempt)
+        return False
+    outcome = await ctx.batch.submit(actions.ApplyPayment.of(ctx.gateways[attempt.channel], fact, found_by))
+    if fact.state == "refunded":
+        if is_over:
+            await _close(ctx, attempt)
+        return False
+    if outcome is actions.Outcome.EXCEPTION and attempt.expires_at + ending.ITS_DAY <= clock.now():
+        await _close(ctx, attempt)  # its money is set aside, or not ours: people have it
+    return True
 
 
-async def _end(ctx: Context, attempt: PaymentAttempt) -> None:
-    await ctx.batch.submit(ending.EndUnpaid(attempt.order_id, OrderState.EXPIRED, (attempt.id,)))
+async def _close(ctx: Context, attempt: PaymentAttempt) -> None:
+    if attempt.state in attempts.OPEN_STATES:
+        await ctx.batch.submit(ending.CloseAttempts(attempt.order_id, (attempt.id,)))
 
 
 # --- the sweep ---
@@ -94,8 +97,8 @@ def _due(ctx: Context, now: datetime) -> list[PaymentAttempt]:
 def _ending(ctx: Context, now: datetime) -> list[tuple[Order, list[PaymentAttempt]]]:
     with ctx.db.read() as tx:
         due = order_queries.due_unpaid(tx, now=now, limit=SWEEP_PAGE)
-        attempts = queries.attempts_of(tx, [order.id for order in due])
-        return [(order, attempts[order.id]) for order in due]
+        its = queries.attempts_of(tx, [order.id for order in due])
+        return [(order, its[order.id]) for order in due]
 
 
 async def _sweep(ctx: Context) -> int:
@@ -138,7 +141,7 @@ async def _page(
 
     await asyncio.gather(
         *(quietly(one.out_trade_no, _ask_quietly(ctx, one)) for one in asked),
-        *(quietly(order.code, ending.expire(ctx, order, attempts), order.id) for order, attempts in over),
+        *(quietly(order.code, ending.expire(ctx, order, its), order.id) for order, its in over),
     )
     return again
 

@@ -69,21 +69,18 @@ def checkout(
     taken = [one for n, one in enumerate(commands) if n not in refused]
     placed = iter(orders.place(tx, taken, hold_minutes=hold_minutes, limits=limits) if taken else ())
     standing = [ChannelOff() if n in refused else next(placed) for n in range(len(commands))]
-    pairs = [(one, command.channel) for one, command in zip(standing, commands, strict=True)]
-    made = [(one, channel) for one, channel in pairs if isinstance(one, orders.Placed)]
-    attempts = iter(start(tx, [one for one, _ in made], [channel for _, channel in made]))
+    made = [(one, command) for one, command in zip(standing, commands, strict=True) if isinstance(one, orders.Placed)]
+    attempts = iter(start(tx, made))
     return [Checkout(one.order, next(attempts)) if isinstance(one, orders.Placed) else one for one in standing]
 
 
 _INSERT = insert(table_of(PaymentAttempt))
 
 
-def start(tx: Tx, placed: Sequence[orders.Placed], codes: Sequence[str]) -> list[PaymentAttempt]:
+def start(tx: Tx, made: Sequence[tuple[orders.Placed, orders.PlaceOrder]]) -> list[PaymentAttempt]:
     """The attempt of each order: a new one for a new order, the latest one for a repeat."""
-    now = clock.now()
-    rows = [
-        _row(one.order, channel, one.title, at=now) for one, channel in zip(placed, codes, strict=True) if one.is_new
-    ]
+    now, placed = clock.now(), [one for one, _ in made]
+    rows = [_row(one.order, asked.channel, asked.product, one.title, at=now) for one, asked in made if one.is_new]
     if rows:
         tx.execute(_INSERT, rows)
     attempts = {row["order_id"]: PaymentAttempt(**row) for row in rows}
@@ -94,7 +91,7 @@ def start(tx: Tx, placed: Sequence[orders.Placed], codes: Sequence[str]) -> list
     return [attempts[one.order.id] for one in placed]
 
 
-def _row(order: Order, channel: str, subject: str, *, at: datetime) -> dict[str, Any]:
+def _row(order: Order, channel: str, product: str, subject: str, *, at: datetime) -> dict[str, Any]:
     return {
         "id": ids.new_id(),
         "order_id": order.id,
@@ -104,7 +101,7 @@ def _row(order: Order, channel: str, subject: str, *, at: datetime) -> dict[str,
         "amount_fen": order.amount_fen,
         "subject": subject[:SUBJECT_LENGTH],
         "state": AttemptState.CREATED.value,
-        "product": "qr",
+        "product": product,
         "created_at": at,
         "expires_at": order.expires_at,
         "query_at": at + timedelta(seconds=FIRST_QUERY_SECONDS),
@@ -118,12 +115,16 @@ def _row(order: Order, channel: str, subject: str, *, at: datetime) -> dict[str,
 
 @dataclass(frozen=True, slots=True)
 class NextAttempt:
-    """Another way to pay an unpaid order. `closed` were closed at their channels before."""
+    """Another way to pay an unpaid order. `closed` were closed at their channels before.
+
+    `left_open` could not be: they go on being asked about, and do not stand in the way.
+    """
 
     order_id: UUID
     channel: str
     product: Product
     closed: tuple[UUID, ...]
+    left_open: tuple[UUID, ...] = ()
 
 
 def next_attempts(tx: Tx, commands: Sequence[NextAttempt]) -> list[PaymentAttempt | KamengError]:
@@ -140,7 +141,8 @@ def next_attempts(tx: Tx, commands: Sequence[NextAttempt]) -> list[PaymentAttemp
         order = held[command.order_id]
         of_it = select(PaymentAttempt).where(PaymentAttempt.order_id == order.id).order_by(PaymentAttempt.id.desc())
         earlier = list(tx.scalars(of_it.execution_options(populate_existing=True)))
-        opened = made.get(order.id) or next((one for one in earlier if one.state in OPEN_STATES), None)
+        standing = (one for one in earlier if one.state in OPEN_STATES and one.id not in command.left_open)
+        opened = made.get(order.id) or next(standing, None)
         if order.state != OrderState.PENDING_PAYMENT or order.expires_at <= now:
             answers.append(NotPayable(state=order.state))
         elif opened is not None:
@@ -148,7 +150,7 @@ def next_attempts(tx: Tx, commands: Sequence[NextAttempt]) -> list[PaymentAttemp
         elif command.channel in off:
             answers.append(ChannelOff())
         else:
-            row = _row(order, command.channel, earlier[0].subject, at=now) | {"product": command.product}
+            row = _row(order, command.channel, command.product, earlier[0].subject, at=now)
             tx.execute(_INSERT, row)
             made[order.id] = PaymentAttempt(**row)
             answers.append(made[order.id])
@@ -173,13 +175,14 @@ def close(tx: Tx, attempt_ids: Sequence[UUID]) -> None:
 class OpenAttempt:
     """What the channel answered when the attempt was opened; nothing `opened` means that nobody knows.
 
-    `refused`: it said no to the first try, so that nothing is open there.
+    `refused`: it said no to the first try, so that nothing is open there. `payer_hash`: for whom it was to open it.
     """
 
     attempt: PaymentAttempt
     product: Product
     opened: PaymentOpened | None = field(repr=False)
     refused: bool = False
+    payer_hash: str | None = None
 
     @property
     def to(self) -> AttemptState:
@@ -208,12 +211,15 @@ _OPENED = (
         qr_text=bindparam("qr"),
         invoke=bindparam("script"),
         valid_until=bindparam("until"),
+        payer_hash=bindparam("whose"),
     )
 )
 _NOT_OPENED = (
     update(_ATTEMPT)
     .where(_ATTEMPT.c.id == bindparam("attempt"), _ATTEMPT.c.state == AttemptState.CREATED.value)
-    .values(state=bindparam("to"), product=bindparam("how"), query_at=bindparam("ask_at"))
+    .values(
+        state=bindparam("to"), product=bindparam("how"), query_at=bindparam("ask_at"), payer_hash=bindparam("whose")
+    )
 )
 
 
@@ -229,6 +235,7 @@ def open_attempts(tx: Tx, commands: Sequence[OpenAttempt]) -> list[None]:
             "how": one.product,
             "to": one.to.value,
             "ask_at": None if one.to is AttemptState.CLOSED else one.attempt.query_at,
+            "whose": one.payer_hash,
         }
         for one in in_order
         if not one.opened
@@ -248,6 +255,7 @@ def _link(command: OpenAttempt, opened: PaymentOpened) -> dict[str, Any]:
         "qr": opened.qr_text,
         "script": _json_of(opened.invoke),
         "until": opened.valid_until,
+        "whose": command.payer_hash,
     }
 
 

@@ -33,8 +33,8 @@ from shared.errors import KamengError, NotFound, TooMany
 from shared.money import Fen
 from shared.states import AttemptState, FoundBy, OrderState
 
-_ASKABLE = frozenset({OrderState.PENDING_PAYMENT.value, OrderState.EXPIRED.value})
-"""Orders for which the channel may still know of money: also one whose time is over."""
+_ASKABLE = frozenset({OrderState.PENDING_PAYMENT.value, OrderState.EXPIRED.value, OrderState.CANCELLED.value})
+"""Orders for which a channel may still know of money: not every channel can close what an order that ended had open."""
 
 _USED_UP = frozenset({Reason.ALREADY_CLOSED.value, Reason.OUT_TRADE_NO_USED.value})
 """Refusals that mean: this number opens nothing any more."""
@@ -91,6 +91,7 @@ def register(ctx: Context) -> None:
     place_all = partial(attempts.checkout, hold_minutes=settings.hold_minutes, limits=limits)
     ctx.batch.register(actions.ApplyPayment, partial(actions.apply, terms=terms), rank=10, alone=True)
     ctx.batch.register(EndUnpaid, ending.end_unpaid, rank=20, alone=True)
+    ctx.batch.register(ending.CloseAttempts, ending.close_attempts, rank=22, alone=True)
     ctx.batch.register(attempts.NextAttempt, attempts.next_attempts, rank=25, alone=True)
     # These two share a transaction: orders are locked before attempts, as everywhere.
     ctx.batch.register(revealing.LogReveal, revealing.log_reveals, rank=30)
@@ -134,6 +135,7 @@ async def place(
     shop does not take, and what placing refuses. A channel that does not answer is no error: see `trouble`.
     """
     chosen = product_of(ctx, command.channel, product)
+    command = replace(command, product=chosen)
     left = ctx.hints.left_of(command.sku, command.quantity)
     if left is not None and not await asyncio.to_thread(_stands, ctx, command):
         ctx.hints.count_refused()
@@ -182,17 +184,20 @@ async def pay_again(
 
     What is open and fits is left as it is, or made anew under its own number where the channel's link has ended. What
     is open otherwise is closed at its channel, and asked about, before another attempt is opened: money that came first
-    delivers the order. Afterwards the order's page shows how to pay (`queries.pay_state`); answers the channel's
-    refusal or silence where there is nothing to show.
+    delivers the order. What its channel cannot close stays open and is asked about beside it; paid twice goes back.
+    Afterwards the order's page shows how to pay (`queries.pay_state`); answers the channel's refusal or silence where
+    there is nothing to show.
 
     Raises NotFound, NotPayable when the order does not wait for money, ChannelOff, TooMany, and StillOpen when the
     channel of the first attempt does not say that it is closed.
     """
     chosen = product_of(ctx, channel, product)
-    order, standing = await asyncio.to_thread(_order_and_open_attempts, ctx, code)
+    order, its = await asyncio.to_thread(_order_and_attempts, ctx, code)
     if order.state != OrderState.PENDING_PAYMENT or order.expires_at <= clock.now():
         raise NotPayable(state=order.state)
-    same = next((one for one in standing if (one.channel, one.product) == (channel, chosen)), None)
+    standing = [one for one in its if one.state in attempts.OPEN_STATES]
+    # The latest one is the one that the page shows; an earlier one that could not be closed is nobody's wish any more.
+    same = next((one for one in standing if one is its[-1] and (one.channel, one.product) == (channel, chosen)), None)
     if same is not None and same.state == AttemptState.PENDING and queries.link_is_alive(same, clock.now()):
         return None
     ctx.buckets.take("pay_again", order.code)
@@ -201,28 +206,31 @@ async def pay_again(
         if done.to is not AttemptState.CLOSED and not _is_used_up(trouble):
             return trouble
     closed: list[UUID] = []
+    left_open: list[UUID] = []
     for attempt in standing:
         outcome = await ending.close(ctx, attempt, FoundBy.PAGE)
         if isinstance(outcome, PaymentFact):
             await _apply(ctx, attempt.channel, outcome)
             return None
         if outcome is ending.Closing.UNKNOWN:
+            if closed:
+                await ctx.batch.submit(ending.CloseAttempts(order.id, tuple(closed)))
             raise StillOpen
-        closed.append(attempt.id)
-    fresh = await ctx.batch.submit(attempts.NextAttempt(order.id, channel, chosen, tuple(closed)))
+        (closed if outcome.shuts(attempt) else left_open).append(attempt.id)
+    following = attempts.NextAttempt(order.id, channel, chosen, tuple(closed), tuple(left_open))
+    fresh = await ctx.batch.submit(following)
     if fresh.state == AttemptState.CREATED:
         _, trouble = await _open(ctx, fresh, chosen, payer)
         return trouble
     return None
 
 
-def _order_and_open_attempts(ctx: Context, code: str) -> tuple[Order, list[PaymentAttempt]]:
+def _order_and_attempts(ctx: Context, code: str) -> tuple[Order, list[PaymentAttempt]]:
     with ctx.db.read() as tx:
         order = order_queries.find(tx, code)
         if order is None:
             raise NotFound
-        its = queries.attempts_of(tx, [order.id])[order.id]
-        return order, [attempt for attempt in its if attempt.state in attempts.OPEN_STATES]
+        return order, queries.attempts_of(tx, [order.id])[order.id]
 
 
 def _is_used_up(trouble: KamengError | None) -> bool:
@@ -236,14 +244,17 @@ async def _open(
 
     The same number with the same content: a repeat opens nothing twice. Money that came first is applied.
     """
+    whose = payers.hash_of(ctx.keys, attempt.channel, product, payer)
+    if product in NEEDS_PAYER and whose is None:
+        return attempts.OpenAttempt(attempt, product, opened=None), None
     payment = _payment_of(ctx, attempt, product, payer)
     trouble: KamengError | None = None
     try:
         opened = await channels.call(ctx, attempt.channel, lambda gateway: gateway.create(payment))
-        done = attempts.OpenAttempt(attempt, product, opened)
+        done = attempts.OpenAttempt(attempt, product, opened, payer_hash=whose)
     except ChannelUnknown as unknown:
         trouble = unknown
-        done = attempts.OpenAttempt(attempt, product, opened=None)
+        done = attempts.OpenAttempt(attempt, product, opened=None, payer_hash=whose)
     except ChannelRefused as refusal:
         trouble = refusal
         if refusal.reason_code == Reason.ALREADY_PAID:
@@ -281,21 +292,30 @@ async def _apply(ctx: Context, channel: str, fact: PaymentFact) -> None:
 
 
 async def refresh(ctx: Context, code: str, *, payer: Payer = ANYBODY) -> None:
-    """The buyer's "I have paid", and the return from the channel: ask it, also after expiry.
+    """The buyer's "I have paid", and the return from the channel: ask it, also after the order ended.
 
-    At most once in three seconds for an attempt. Opens the payment again where the channel had not answered. An
-    unreachable channel changes nothing, and what comes back from it in an address proves nothing: only its answer does.
+    Every way that the buyer tried is asked about, each at most once in three seconds. Opens the payment again where the
+    channel had not answered. An unreachable channel changes nothing, and what comes back from it in an address proves
+    nothing: only its answer does. Raises NotFound.
     """
-    attempt = await asyncio.to_thread(_open_attempt_of, ctx, code)
-    if attempt is None or attempt.channel not in ctx.gateways:
+    order, its = await asyncio.to_thread(_order_and_attempts, ctx, code)
+    if order.state not in _ASKABLE:
         return
+    asked = [one for one in its if one.state != AttemptState.PAID and _may_be_asked(ctx, one)]
+    has_come = any(await asyncio.gather(*(_ask(ctx, one) for one in asked)))
+    if has_come or not asked or asked[-1] is not its[-1] or order.state != OrderState.PENDING_PAYMENT:
+        return
+    latest = asked[-1]
+    if latest.state in {AttemptState.CREATED, AttemptState.UNKNOWN} and latest.expires_at > clock.now():
+        await _open(ctx, latest, product_of(ctx, latest.channel, latest.product), payer)
+
+
+def _may_be_asked(ctx: Context, attempt: PaymentAttempt) -> bool:
     try:
         ctx.buckets.take("payment_query", attempt.out_trade_no)
     except TooMany:
-        return
-    never_opened = attempt.state in {AttemptState.CREATED, AttemptState.UNKNOWN}
-    if not await _ask(ctx, attempt) and never_opened and attempt.expires_at > clock.now():
-        await _open(ctx, attempt, product_of(ctx, attempt.channel, attempt.product), payer)
+        return False
+    return attempt.channel in ctx.gateways
 
 
 async def _ask(ctx: Context, attempt: PaymentAttempt) -> bool:
@@ -305,14 +325,6 @@ async def _ask(ctx: Context, attempt: PaymentAttempt) -> bool:
     except (ChannelUnknown, ChannelRefused) as error:
         _log.warning("channel gave no answer", extra={"out_trade_no": attempt.out_trade_no, "error": str(error)})
         return False
-
-
-def _open_attempt_of(ctx: Context, code: str) -> PaymentAttempt | None:
-    with ctx.db.read() as tx:
-        order = order_queries.find(tx, code)
-        if order is None or order.state not in _ASKABLE:
-            return None
-        return queries.current_attempt(tx, order.id)
 
 
 def _complete(ctx: Context) -> None:

@@ -51,11 +51,22 @@ class NotCancelled(KamengError):
 
 
 class Closing(StrEnum):
-    """What closing an attempt came to: `impossible` where a channel has no such call, and may take money late."""
+    """What closing an attempt came to.
+
+    done        the channel takes no money for it any more
+    unseen      the channel does not know of it yet: whoever holds its code or address may still open it, until its end
+    impossible  the channel has no such call: it may take money after its end too
+    unknown     the channel gave no answer
+    """
 
     DONE = "done"
+    UNSEEN = "unseen"
     IMPOSSIBLE = "impossible"
     UNKNOWN = "unknown"
+
+    def shuts(self, attempt: PaymentAttempt) -> bool:
+        """Whether nobody can pay `attempt` any more, so that it need not be asked about."""
+        return self is Closing.DONE or (self is Closing.UNSEEN and attempt.expires_at <= clock.now())
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +81,25 @@ class EndUnpaid:
 
 def end_unpaid(tx: Tx, commands: Sequence[EndUnpaid]) -> list[None]:
     """The handler of `EndUnpaid`. Lock order as everywhere: orders, attempts, stock."""
+    close_attempts(tx, [CloseAttempts(command.order_id, command.closed_attempts) for command in commands])
+    orders.end_unpaid(tx, [orders.Ending(command.order_id, command.to, command.actor) for command in commands])
+    return [None] * len(commands)
+
+
+@dataclass(frozen=True, slots=True)
+class CloseAttempts:
+    """Attempts of an order that nobody can pay any more, by what their channels say. The order itself stands."""
+
+    order_id: UUID
+    attempt_ids: tuple[UUID, ...]
+
+
+def close_attempts(tx: Tx, commands: Sequence[CloseAttempts]) -> list[None]:
+    """The handler of `CloseAttempts`. Paid ones are left alone."""
     orders.lock(tx, [command.order_id for command in commands])
-    closed = [attempt for command in commands for attempt in command.closed_attempts]
+    closed = [attempt for command in commands for attempt in command.attempt_ids]
     attempts.close(tx, closed)
     closing.answered(tx, closed)
-    orders.end_unpaid(tx, [orders.Ending(command.order_id, command.to, command.actor) for command in commands])
     for command in commands:
         signals.ring(tx, command.order_id)
     return [None] * len(commands)
@@ -117,7 +142,8 @@ async def _end(
     """End one order: close its attempts at their channels first, so that nobody pays for units given back.
 
     Money that came first delivers the order. Money that does not fit it is an exception, and holds no units. False
-    when a channel gives no answer; an order that expired a while ago does not wait for it.
+    when a channel gives no answer; an order that expired a while ago does not wait for it. What may still be paid at
+    a channel stays open here, and is asked about.
     """
     patient = clock.now() < order.expires_at + timedelta(minutes=CLOSE_GRACE_MINUTES)
     closed: list[UUID] = []
@@ -129,16 +155,18 @@ async def _end(
             command = actions.ApplyPayment.of(ctx.gateways[attempt.channel], outcome, found_by)
             if await ctx.batch.submit(command) is not actions.Outcome.EXCEPTION:
                 return True
-        elif outcome is Closing.DONE:
+        elif outcome.shuts(attempt):
             closed.append(attempt.id)
         elif outcome is Closing.UNKNOWN and patient:
+            if closed:
+                await ctx.batch.submit(CloseAttempts(order.id, tuple(closed)))
             return False
     await ctx.batch.submit(EndUnpaid(order.id, to, tuple(closed), actor))
     return True
 
 
 async def close_late(ctx: Context, attempt: PaymentAttempt, found_by: FoundBy) -> bool:
-    """Close one whose time is over and that its channel would still take money for; whether money came first.
+    """Close one whose time is over and that its channel may still take money for; whether money came first.
 
     One that cannot be closed is asked about for its day.
     """
@@ -147,8 +175,8 @@ async def close_late(ctx: Context, attempt: PaymentAttempt, found_by: FoundBy) -
         await ctx.batch.submit(actions.ApplyPayment.of(ctx.gateways[attempt.channel], outcome, found_by))
         return True
     its_day_is_over = attempt.expires_at + ITS_DAY <= clock.now()
-    if outcome is Closing.DONE or (outcome is Closing.IMPOSSIBLE and its_day_is_over):
-        await ctx.batch.submit(EndUnpaid(attempt.order_id, OrderState.EXPIRED, (attempt.id,)))
+    if outcome.shuts(attempt) or (outcome is Closing.IMPOSSIBLE and its_day_is_over):
+        await ctx.batch.submit(CloseAttempts(attempt.order_id, (attempt.id,)))
     return False
 
 
@@ -171,7 +199,7 @@ async def close(ctx: Context, attempt: PaymentAttempt, found_by: FoundBy) -> Pay
 
 
 _SAYS_IT_ALL = {
-    Reason.NOT_FOUND.value: Closing.DONE,  # the channel never opened it
+    Reason.NOT_FOUND.value: Closing.UNSEEN,
     Reason.ALREADY_CLOSED.value: Closing.DONE,
     Reason.PRODUCT_NOT_OFFERED.value: Closing.IMPOSSIBLE,
 }
@@ -182,8 +210,10 @@ async def _ask_instead(ctx: Context, attempt: PaymentAttempt, found_by: FoundBy)
         fact = await channels.call(ctx, attempt.channel, lambda gateway: gateway.query(attempt.out_trade_no))
     except (ChannelUnknown, ChannelRefused):
         return Closing.UNKNOWN
-    if fact is not None and fact.state == "paid":
+    if fact is None:
+        return Closing.UNSEEN
+    if fact.state == "paid":
         return fact
-    if fact is not None and fact.state == "refunded":
+    if fact.state == "refunded":
         await ctx.batch.submit(actions.ApplyPayment.of(ctx.gateways[attempt.channel], fact, found_by))
-    return Closing.UNKNOWN if fact is not None and fact.state == "pending" else Closing.DONE
+    return Closing.UNKNOWN if fact.state == "pending" else Closing.DONE

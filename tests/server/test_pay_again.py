@@ -4,11 +4,13 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 
 from server.gateways.port import ChannelRefused, ChannelUnknown, Payer, Reason
 from server.orders import actions as orders
-from server.payments import actions, attempts, channels, checkout, queries, watching
+from server.payments import actions, attempts, channels, checkout, ending, queries, watching
 from server.payments.attempts import NotPayable
+from server.payments.model import PaymentAttempt
 from server.payments.queries import PayStage
 from shared import clock, ids
 from shared.errors import Busy, TooMany
@@ -139,11 +141,12 @@ def test_a_number_that_is_used_up_is_followed_by_a_new_one(shop):
     shop.wechat.silent, shop.wechat.refuses = False, Reason.OUT_TRADE_NO_USED
     for tries in range(1, 7):
         assert isinstance(pay_again(shop, placed, "wechat"), ChannelRefused)
-        its = state_of(shop, placed)[2]
-        assert ({one.state for one in its}, len(its)) == ({AttemptState.CLOSED}, tries + 1)
+        first, *its = state_of(shop, placed)[2]
+        assert ({one.state for one in its}, len(its)) == ({AttemptState.CLOSED}, tries)
+        assert (first.state, first.query_at is None) == (AttemptState.UNKNOWN, False), "its first call may still arrive"
     with pytest.raises(TooMany):
         pay_again(shop, placed, "wechat")
-    assert len({one.out_trade_no for one in shop.wechat.created}) == len(its)
+    assert len({one.out_trade_no for one in shop.wechat.created}) == len(its) + 1
 
 
 def test_two_wishes_at_once_open_one_payment(shop):
@@ -174,6 +177,107 @@ def test_both_attempts_paid_deliver_once_and_the_second_money_is_set_aside_to_go
     assert shop.level("STEAM-50").sold == 1
     assert [one.state for one in state_of(shop, placed)[2]] == [AttemptState.PAID] * 2
     shop.check()
+
+
+# --- what a channel can still take money for ---
+
+
+def test_what_a_channel_cannot_close_is_asked_about_and_its_money_goes_back_or_delivers(shop):
+    """The buyer had Epay's page open, chose another way, and paid in the tab that was left; nobody told us."""
+    shop.epay = Till("epay")
+    shop.epay.closes = False
+    shop.ctx.gateways["epay"] = shop.epay
+    twice, once = place(shop, "epay"), place(shop, "epay")
+    for placed in (twice, once):
+        assert pay_again(shop, placed, "alipay") is None
+        _, seen, [left, second] = state_of(shop, placed)
+        assert (left.state, left.query_at is None, second.state) == (AttemptState.PENDING, False, AttemptState.PENDING)
+        assert (seen.stage, seen.attempt.id) == (PayStage.READY, second.id)
+        shop.epay.pay(left.out_trade_no)
+    assert pay_again(shop, once, "wechat") is None, "looked at once more: money that came first"
+    order, _, [paid, _] = state_of(shop, once)
+    assert (order.state, paid.state) == (OrderState.DELIVERED, AttemptState.PAID)
+    _, _, [left, second] = state_of(shop, twice)
+    shop.alipay.pay(second.out_trade_no)
+    run(checkout.refresh(shop.ctx, twice.code))
+    assert [one.state for one in state_of(shop, twice)[2]] == [AttemptState.PAID] * 2
+    assert shop.level("STEAM-50").sold == 2
+    shop.check()
+
+
+def test_a_code_that_nobody_scanned_yet_is_asked_about_until_it_ends(shop):
+    shop.alipay.knows_at_once = False
+    changed, cancelled = place(shop, "alipay"), place(shop, "alipay")
+    assert pay_again(shop, changed, "wechat") is None
+    run(ending.cancel(shop.ctx, cancelled.code, actor="buyer"))
+    assert state_of(shop, cancelled)[0].state == OrderState.CANCELLED
+    for placed in (changed, cancelled):
+        left = state_of(shop, placed)[2][0]
+        assert (left.state, left.query_at is None) == (AttemptState.PENDING, False)
+    assert pay_again(shop, changed, "alipay") is None, "another code: the page shows its latest way"
+    _, seen, [_, wechat, again] = state_of(shop, changed)
+    assert (wechat.state, seen.stage, seen.attempt.id) == (AttemptState.CLOSED, PayStage.READY, again.id)
+    shop.alipay.pay(state_of(shop, cancelled)[2][0].out_trade_no)
+    run(checkout.refresh(shop.ctx, cancelled.code))
+    order, _, [paid] = state_of(shop, cancelled)
+    assert (order.state, paid.found_by) == (OrderState.DELIVERED, FoundBy.PAGE), "late: from fresh stock"
+    with clock.fixed(again.expires_at):
+        checkout.sweep(shop.ctx)
+    order, _, its = state_of(shop, changed)
+    assert (order.state, {one.state for one in its}) == (OrderState.EXPIRED, {AttemptState.CLOSED})
+    shop.check()
+
+
+@pytest.mark.parametrize("end", ["cancelled", "expired"])
+def test_an_address_that_never_ends_is_asked_about_for_a_day_after_its_order_did(shop, end):
+    """Nobody had opened Epay's page when the order ended: the site knows nothing, and takes money all the same."""
+    shop.alipay.closes = shop.alipay.knows_at_once = False
+    paid, unpaid = place(shop, "alipay"), place(shop, "alipay")
+    over = state_of(shop, unpaid)[2][0].expires_at
+    if end == "cancelled":
+        for placed in (paid, unpaid):
+            run(ending.cancel(shop.ctx, placed.code, actor="buyer"))
+    with clock.fixed(over):
+        checkout.sweep(shop.ctx)
+    for placed in (paid, unpaid):
+        order, _, [attempt] = state_of(shop, placed)
+        assert (order.state, attempt.state, attempt.query_at is None) == (end, AttemptState.PENDING, False)
+    shop.alipay.pay(state_of(shop, paid)[2][0].out_trade_no)
+    with clock.fixed(over + timedelta(hours=2)):
+        checkout.sweep(shop.ctx)
+    order, _, [attempt] = state_of(shop, paid)
+    assert (order.state, attempt.found_by) == (OrderState.DELIVERED, FoundBy.SWEEP)
+    assert state_of(shop, unpaid)[2][0].state == AttemptState.PENDING
+    with clock.fixed(over + ending.ITS_DAY):
+        checkout.sweep(shop.ctx)
+    assert state_of(shop, unpaid)[2][0].state == AttemptState.CLOSED
+    shop.check()
+
+
+def test_what_its_channel_closed_without_our_noting_it_can_be_paid_otherwise(shop):
+    """Killed between the channel's answer and our commit, or closed by hand at the channel."""
+    placed = place(shop)
+    _, _, [first] = state_of(shop, placed)
+    run(shop.wechat.close(first.out_trade_no))
+    assert state_of(shop, placed)[1].stage is PayStage.READY
+    run(checkout.refresh(shop.ctx, placed.code))
+    order, seen, [closed] = state_of(shop, placed)
+    assert (order.state, seen.stage, closed.state) == (OrderState.PENDING_PAYMENT, PayStage.CHOOSE, AttemptState.CLOSED)
+    assert pay_again(shop, placed, "wechat") is None
+    assert state_of(shop, placed)[1].stage is PayStage.READY
+
+
+def test_what_was_closed_is_noted_though_the_next_one_gives_no_answer(shop):
+    placed = place(shop)
+    _, _, [first] = state_of(shop, placed)
+    shop.alipay.closes = False
+    pay_again(shop, placed, "alipay")
+    with shop.ctx.db.tx() as tx:  # as it is after a crash: both are open
+        tx.execute(update(PaymentAttempt).where(PaymentAttempt.id == first.id).values(state=AttemptState.PENDING))
+    shop.alipay.silent = True
+    with pytest.raises(checkout.StillOpen):
+        pay_again(shop, placed, "wechat", product="h5")
+    assert [one.state for one in state_of(shop, placed)[2]] == [AttemptState.CLOSED, AttemptState.PENDING]
 
 
 # --- waiting ---

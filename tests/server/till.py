@@ -31,41 +31,50 @@ def site_with(folder, *tills, kind="sqlite", **settings):
 
 
 class Till:
-    """`port.Gateway` without a wire. `silent` gives no answer; `refuses` is what creating is refused with."""
+    """`port.Gateway` without a wire. `silent` gives no answer; `refuses` is what creating is refused with.
+
+    `closes` is False for one that cannot, as Epay; `knows_at_once` for one that hears of a payment when the buyer opens
+    it, as Alipay: by `scan`, or by paying it.
+    """
 
     notice_is_proof = True
 
     def __init__(self, channel, *, products=("qr", "h5", "page"), app_ids=()):
         self.channel, self.merchant_id = channel, MERCHANT
         self.products, self.app_ids = frozenset(products), frozenset(app_ids)
-        self.payments, self.created, self.asked, self.bills = {}, [], [], {}
+        self.payments, self.created, self.asked, self.bills, self._out = {}, [], [], {}, {}
+        self.closes = self.knows_at_once = True
         self.silent, self.refuses, self.valid_until = False, None, None
 
     def pay(self, number, **other):
         """The buyer pays; answers the fact."""
         paid = {"state": "paid", "provider_no": f"{self.channel[0].upper()}{number[-20:]}", "paid_at": clock.now()}
+        self.scan(number)
         self.payments[number] = replace(self.payments[number], **(paid | other))
         return self.payments[number]
+
+    def scan(self, number):
+        """The buyer opens what was created."""
+        self.payments.setdefault(number, self._out[number])
 
     async def create(self, payment):
         self._answer()
         self.created.append(payment)
         if self.refuses:
             raise ChannelRefused(channel=self.channel, reason_code=self.refuses)
-        self.payments.setdefault(
-            payment.out_trade_no,
-            PaymentFact(
-                channel=self.channel,
-                out_trade_no=payment.out_trade_no,
-                provider_no=None,
-                merchant_id=MERCHANT,
-                amount_fen=payment.amount_fen,
-                currency="CNY",
-                state="pending",
-                paid_at=None,
-                event_id=None,
-            ),
+        self._out[payment.out_trade_no] = PaymentFact(
+            channel=self.channel,
+            out_trade_no=payment.out_trade_no,
+            provider_no=None,
+            merchant_id=MERCHANT,
+            amount_fen=payment.amount_fen,
+            currency="CNY",
+            state="pending",
+            paid_at=None,
+            event_id=None,
         )
+        if self.knows_at_once:
+            self.scan(payment.out_trade_no)
         url = f"https://{self.channel}/{payment.product}/{payment.out_trade_no}"
         if payment.product == "jsapi":
             return PaymentOpened(pay_url=None, qr_text=None, invoke={"prepay_id": payment.payer.user_id})
@@ -80,10 +89,12 @@ class Till:
 
     async def close(self, number):
         self._answer()
+        if number in self.payments and self.payments[number].state == "paid":
+            raise ChannelRefused(channel=self.channel, reason_code=Reason.ALREADY_PAID)
+        if not self.closes:
+            raise ChannelRefused(channel=self.channel, reason_code=Reason.PRODUCT_NOT_OFFERED)
         if number not in self.payments:
             raise ChannelRefused(channel=self.channel, reason_code=Reason.NOT_FOUND)
-        if self.payments[number].state == "paid":
-            raise ChannelRefused(channel=self.channel, reason_code=Reason.ALREADY_PAID)
         self.payments[number] = replace(self.payments[number], state="closed")
 
     async def download_bill(self, kind, day):
