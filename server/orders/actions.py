@@ -86,6 +86,7 @@ class PlaceOrder:
     """A buyer's order as it came in. `amount_fen` is the total of the review page.
 
     `origin` is the keyed hash of the buyer's network (`unpaid.origin_of`); without one only the device's limit counts.
+    `product` is how they pay: it follows from where the page is open, so another one is the same order.
     """
 
     buyer_id: UUID
@@ -95,6 +96,7 @@ class PlaceOrder:
     amount_fen: Fen
     channel: str
     origin: str | None = None
+    product: str = "qr"
 
     @property
     def content_sha256(self) -> str:

@@ -9,19 +9,28 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
 from server.context import Context
 from server.db import Tx
-from server.gateways.port import ChannelRefused, ChannelUnknown, CreatePayment, Payer, PaymentFact, Product, Reason
+from server.gateways.port import (
+    NEEDS_PAYER,
+    ChannelRefused,
+    ChannelUnknown,
+    CreatePayment,
+    Payer,
+    PaymentFact,
+    Product,
+    Reason,
+)
 from server.orders import actions as orders
 from server.orders import queries as order_queries
 from server.orders.model import Order
 from server.orders.unpaid import Limits
-from server.payments import actions, asking, attempts, bills, channels, ending, notices, queries, revealing
+from server.payments import actions, asking, attempts, bills, channels, ending, notices, payers, queries, revealing
 from server.payments.asking import sweep
 from server.payments.attempts import NotPayable
 from server.payments.channels import ChannelOff
@@ -197,7 +206,8 @@ async def pay_again(
         raise NotPayable(state=order.state)
     standing = [one for one in its if one.state in attempts.OPEN_STATES]
     # The latest one is the one that the page shows; an earlier one that could not be closed is nobody's wish any more.
-    same = next((one for one in standing if one is its[-1] and (one.channel, one.product) == (channel, chosen)), None)
+    latest = next((one for one in standing if one is its[-1] and (one.channel, one.product) == (channel, chosen)), None)
+    same = latest if latest and payers.fits(latest, payers.hash_of(ctx.keys, channel, chosen, payer)) else None
     if same is not None and same.state == AttemptState.PENDING and queries.link_is_alive(same, clock.now()):
         return None
     ctx.buckets.take("pay_again", order.code)
@@ -219,7 +229,7 @@ async def pay_again(
         (closed if outcome.shuts(attempt) else left_open).append(attempt.id)
     following = attempts.NextAttempt(order.id, channel, chosen, tuple(closed), tuple(left_open))
     fresh = await ctx.batch.submit(following)
-    if fresh.state == AttemptState.CREATED:
+    if fresh.state == AttemptState.CREATED and (fresh.channel, fresh.product) == (channel, chosen):
         _, trouble = await _open(ctx, fresh, chosen, payer)
         return trouble
     return None
@@ -242,7 +252,8 @@ async def _open(
 ) -> tuple[attempts.OpenAttempt, KamengError | None]:
     """Ask the channel to open the payment, and store what it says; with why it did not.
 
-    The same number with the same content: a repeat opens nothing twice. Money that came first is applied.
+    The same number with the same content: a repeat opens nothing twice. Money that came first is applied. Nothing is
+    asked, nor stored, while nobody knows who pays and the product must.
     """
     whose = payers.hash_of(ctx.keys, attempt.channel, product, payer)
     if product in NEEDS_PAYER and whose is None:

@@ -14,7 +14,8 @@ from server.db import Base, BigInt, Instant, Uid, big_text, blob, exact
 class PaymentAttempt(Base):
     """One attempt to pay one order through one channel, under a number of ours that is never used again.
 
-    `product` is how the buyer pays (`gateways.port.Product`); `invoke` is JSON that the page's script is called with.
+    `product` is how the buyer pays (`gateways.port.Product`); `invoke` is JSON that the page's script is called with,
+    for the person of `payer_hash` (`payments.payers`).
     It can be paid until `valid_until` where the channel's link ends before the attempt does. `found_by` says which of
     the ways told that money came. `fee_fen` is estimated until the channel's bill names it.
     """
@@ -39,6 +40,7 @@ class PaymentAttempt(Base):
     pay_url: Mapped[str | None] = mapped_column(exact(2048))
     qr_text: Mapped[str | None] = mapped_column(exact(1024))
     invoke: Mapped[str | None] = mapped_column(big_text())
+    payer_hash: Mapped[str | None] = mapped_column(exact(32))
     provider_no: Mapped[str | None] = mapped_column(exact(64))
     created_at: Mapped[datetime] = mapped_column(Instant)
     expires_at: Mapped[datetime] = mapped_column(Instant)
@@ -94,8 +96,10 @@ class PaymentException(Base):
     __tablename__ = "payment_exception"
     __table_args__ = (
         Index("ix_payment_exception_open", "closed_at", "id"),
-        Index("ix_payment_exception_due", "state", "due_at"),
         Index("ix_payment_exception_order_id", "order_id"),
+        Index("ix_payment_exception_attempt_id", "attempt_id"),
+        Index("ix_payment_exception_unmatched_id", "unmatched_id"),
+        Index("ix_payment_exception_refund_id", "refund_id"),
     )
 
     id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
@@ -117,6 +121,7 @@ class PaymentException(Base):
     evidence: Mapped[str | None] = mapped_column(big_text())
     action: Mapped[str | None] = mapped_column(exact(24))
     action_order_code: Mapped[str | None] = mapped_column(exact(16))
+    action_provider_no: Mapped[str | None] = mapped_column(exact(64))
     note: Mapped[str | None] = mapped_column(exact(400))
     proposed_by: Mapped[str | None] = mapped_column(exact(80))
     proposed_at: Mapped[datetime | None] = mapped_column(Instant)
@@ -130,8 +135,7 @@ class PaymentChannel(Base):
     """What the shop decided about a channel, and how it was last seen. Without a row it is on and well.
 
     A channel that is off takes no new attempts; its open ones are followed to their end. `away_since` is set by
-    whichever process found that it does not answer, and cleared by the next answer. Its bills were read up to the
-    business day `billed_until`.
+    whichever process found that it does not answer, and cleared by the next answer.
     """
 
     __tablename__ = "payment_channel"
@@ -144,8 +148,29 @@ class PaymentChannel(Base):
     away_since: Mapped[datetime | None] = mapped_column(Instant)
     away_why: Mapped[str | None] = mapped_column(exact(200))
     answered_at: Mapped[datetime | None] = mapped_column(Instant)
-    billed_until: Mapped[date | None] = mapped_column(Date)
     version: Mapped[int] = mapped_column(BigInt, default=1)
+
+
+class PaymentBill(Base):
+    """The bill of a channel's business day: read, or why it is not yet.
+
+    It is settled when it was read to its end, or taken for one of a day without trade. `trouble` (`states.BillTrouble`)
+    and `why` are of the last look, `trouble_since` of the first one in vain. What it named was counted: payments of
+    ours, how many of them nobody had told us of, and those of others who use the same merchant number.
+    """
+
+    __tablename__ = "payment_bill"
+
+    channel: Mapped[str] = mapped_column(exact(16), primary_key=True)
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    settled_at: Mapped[datetime | None] = mapped_column(Instant)
+    trouble: Mapped[str | None] = mapped_column(exact(16))
+    why: Mapped[str | None] = mapped_column(exact(200))
+    trouble_since: Mapped[datetime | None] = mapped_column(Instant)
+    payments: Mapped[int] = mapped_column(BigInt, default=0)
+    news: Mapped[int] = mapped_column(BigInt, default=0)
+    others: Mapped[int] = mapped_column(BigInt, default=0)
+    others_fen: Mapped[int] = mapped_column(BigInt, default=0)
 
 
 class UnmatchedPayment(Base):

@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, func, or_, select
 
 from server.context import Context
 from server.db import Tx
+from server.gateways.port import NEEDS_PAYER
 from server.orders.model import Order
 from server.payments.model import PaymentAttempt, PaymentException
 from server.telemetry import Gauge
@@ -73,6 +74,7 @@ _OPEN_KINDS = select(PaymentException.kind).where(
 class PayStage(StrEnum):
     """What the page of an unpaid order shows.
 
+    identify    the channel must say first who pays: by way of the buyer's browser
     opening     nobody knows yet whether the channel has opened the payment: wait, or choose another way
     ready       how to pay: a link, a code, or what the page's script is called with
     renew       the channel's link has ended: `checkout.pay_again` with the same channel makes it anew
@@ -81,6 +83,7 @@ class PayStage(StrEnum):
     ended       the order does not wait for money
     """
 
+    IDENTIFY = "identify"
     OPENING = "opening"
     READY = "ready"
     RENEW = "renew"
@@ -115,6 +118,8 @@ def _stage(order: Order, attempt: PaymentAttempt | None, now: datetime) -> PaySt
         return PayStage.CONFIRMING
     if attempt is None or attempt.state == AttemptState.CLOSED:
         return PayStage.CHOOSE
+    if attempt.state == AttemptState.CREATED and attempt.product in NEEDS_PAYER:
+        return PayStage.IDENTIFY
     if attempt.state != AttemptState.PENDING:
         return PayStage.OPENING
     return PayStage.READY if link_is_alive(attempt, now) else PayStage.RENEW

@@ -19,6 +19,7 @@ def upgrade() -> None:
     _orders()
     _channels_and_unmatched()
     _refunds()
+    _stock()
 
 
 def _attempts_and_callbacks() -> None:
@@ -27,6 +28,7 @@ def _attempts_and_callbacks() -> None:
         table.alter_column("qr_text", existing_type=db.exact(512), type_=db.exact(1024), existing_nullable=True)
         table.add_column(sa.Column("product", db.exact(16), nullable=False, server_default="qr"))
         table.add_column(sa.Column("invoke", db.big_text()))
+        table.add_column(sa.Column("payer_hash", db.exact(32)))
         table.add_column(sa.Column("valid_until", db.Instant()))
         table.add_column(sa.Column("paid_as", db.exact(64)))
         table.add_column(sa.Column("found_by", db.exact(16)))
@@ -49,6 +51,7 @@ def _exceptions() -> None:
             sa.Column("evidence", db.big_text()),
             sa.Column("action", db.exact(24)),
             sa.Column("action_order_code", db.exact(16)),
+            sa.Column("action_provider_no", db.exact(64)),
             sa.Column("note", db.exact(400)),
             sa.Column("proposed_by", db.exact(80)),
             sa.Column("proposed_at", db.Instant()),
@@ -58,8 +61,8 @@ def _exceptions() -> None:
             sa.Column("version", db.BigInt, nullable=False, server_default="1"),
         ):
             table.add_column(column)
-    op.create_index("ix_payment_exception_due", "payment_exception", ["state", "due_at"])
-    op.create_index("ix_payment_exception_order_id", "payment_exception", ["order_id"])
+    for what in ("order", "attempt", "unmatched", "refund"):
+        op.create_index(f"ix_payment_exception_{what}_id", "payment_exception", [f"{what}_id"])
 
 
 def _orders() -> None:
@@ -80,8 +83,20 @@ def _channels_and_unmatched() -> None:
         sa.Column("away_since", db.Instant()),
         sa.Column("away_why", db.exact(200)),
         sa.Column("answered_at", db.Instant()),
-        sa.Column("billed_until", sa.Date()),
         sa.Column("version", db.BigInt, nullable=False),
+    )
+    op.create_table(
+        "payment_bill",
+        sa.Column("channel", db.exact(16), primary_key=True),
+        sa.Column("day", sa.Date(), primary_key=True),
+        sa.Column("settled_at", db.Instant()),
+        sa.Column("trouble", db.exact(16)),
+        sa.Column("why", db.exact(200)),
+        sa.Column("trouble_since", db.Instant()),
+        sa.Column("payments", db.BigInt, nullable=False),
+        sa.Column("news", db.BigInt, nullable=False),
+        sa.Column("others", db.BigInt, nullable=False),
+        sa.Column("others_fen", db.BigInt, nullable=False),
     )
     op.create_table(
         "payment_unmatched",
@@ -116,6 +131,8 @@ def _refunds() -> None:
         sa.Column("cause", db.exact(16), nullable=False),
         sa.Column("reason_kind", db.exact(16)),
         sa.Column("reason", db.exact(400), nullable=False),
+        sa.Column("idempotency_key", db.exact(64)),
+        sa.Column("content_sha256", db.exact(64)),
         sa.Column("state", db.exact(16), nullable=False),
         sa.Column("turn", db.exact(16)),
         sa.Column("unseen", sa.Boolean(), nullable=False),
@@ -134,6 +151,7 @@ def _refunds() -> None:
         sa.Column("trouble", db.exact(24)),
         sa.Column("version", db.BigInt, nullable=False, server_default="1"),
         sa.UniqueConstraint("out_refund_no", name="uq_payment_refund_out_refund_no"),
+        sa.UniqueConstraint("order_id", "idempotency_key", name="uq_payment_refund_idempotency"),
         sa.CheckConstraint("amount_fen > 0", name="ck_payment_refund_amount"),
     )
     op.create_index("ix_payment_refund_order_id", "payment_refund", ["order_id"])
@@ -170,6 +188,25 @@ def _refunds() -> None:
         sa.Column("new_seq", db.BigInt, nullable=False),
         sa.Column("replaced_at", db.Instant(), nullable=False),
     )
+    op.create_index("ix_payment_replacement_replaced_at", "payment_replacement", ["replaced_at"])
+
+
+def _stock() -> None:
+    op.add_column("reveal_log", sa.Column("seqs", sa.JSON()))
+    op.create_table(
+        "undone_delivery",
+        sa.Column("id", db.Uid(), primary_key=True),
+        sa.Column("sku_id", db.Uid(), nullable=False),
+        sa.Column("seq", db.BigInt, nullable=False),
+        sa.Column("order_line_id", db.Uid(), nullable=False),
+        sa.Column("delivered_at", db.Instant(), nullable=False),
+        sa.Column("undone_at", db.Instant(), nullable=False),
+        sa.Column("actor", db.exact(80), nullable=False),
+        sa.Column("reason", db.exact(200), nullable=False),
+    )
+    op.create_index("ix_undone_delivery_order_line_id", "undone_delivery", ["order_line_id"])
+    op.create_index("ix_undone_delivery_unit", "undone_delivery", ["sku_id", "seq"])
+    op.create_index("ix_undone_delivery_undone_at", "undone_delivery", ["undone_at"])
 
 
 class MoneyWouldBeLost(RuntimeError):
@@ -185,21 +222,24 @@ def _keep_all_money() -> None:
 
 def downgrade() -> None:
     _keep_all_money()
+    op.drop_column("reveal_log", "seqs")
     for gone in (
+        "undone_delivery",
         "payment_replacement",
         "payment_refund_event",
         "payment_refund_line",
         "payment_refund",
         "payment_unmatched",
         "payment_channel",
+        "payment_bill",
     ):
         op.drop_table(gone)
     op.drop_column("shop_order", "refunded_fen")
     op.drop_column("shop_order", "policy_version")
     op.drop_column("order_line", "refund_policy")
     op.drop_column("product", "refund_policy")
-    op.drop_index("ix_payment_exception_order_id", "payment_exception")
-    op.drop_index("ix_payment_exception_due", "payment_exception")
+    for what in ("order", "attempt", "unmatched", "refund"):
+        op.drop_index(f"ix_payment_exception_{what}_id", "payment_exception")
     with op.batch_alter_table("payment_exception") as table:
         for name in (
             "state",
@@ -208,6 +248,7 @@ def downgrade() -> None:
             "evidence",
             "action",
             "action_order_code",
+            "action_provider_no",
             "note",
             "proposed_by",
             "proposed_at",
@@ -226,6 +267,7 @@ def downgrade() -> None:
         for name in (
             "product",
             "invoke",
+            "payer_hash",
             "valid_until",
             "paid_as",
             "found_by",
