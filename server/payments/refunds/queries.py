@@ -10,9 +10,9 @@ from enum import StrEnum
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
-from server.db import Tx
+from server.db import Tx, table_of
 from server.identity import queries as people
 from server.orders.model import Order, OrderLine
 from server.payments.refunds.model import Refund, RefundEvent, RefundLine, Replacement
@@ -52,6 +52,7 @@ PARTIES: dict[RefundStep, str] = {
     RefundStep.ACCEPTED: "channel",
     RefundStep.RETRIED: "shop",
     RefundStep.ABNORMAL: "channel",
+    RefundStep.RECORDED: "shop",
     RefundStep.SUCCEEDED: "channel",
     RefundStep.CLOSED: "channel",
 }
@@ -243,9 +244,12 @@ class Story:
 _BUYERS_TROUBLES = frozenset({RefundTrouble.KEYS_SEEN, RefundTrouble.NO_DEFECT, RefundTrouble.NOT_REFUNDABLE})
 
 
+_OF_ORDER = select(Refund).where(Refund.order_id == bindparam("order")).order_by(Refund.id)
+
+
 def timeline(tx: Tx, order: Order) -> list[Story]:
     """The refunds of an order as its buyer reads them, oldest first; those of money that came twice too."""
-    rows = tx.scalars(select(Refund).where(Refund.order_id == order.id).order_by(Refund.id)).all()
+    rows = tx.scalars(_OF_ORDER, {"order": order.id}).all()
     if not rows:
         return []
     ids = [row.id for row in rows]
@@ -283,15 +287,29 @@ class Mark(StrEnum):
     REPLACED = "replaced"
 
 
+# Made once, over the tables alone: every page with keys needs them, and making one costs more than running it.
+_REFUND, _LINE = table_of(Refund), table_of(RefundLine)
+_TAKEN = select(_LINE.c.order_line_id, _LINE.c.seqs, _REFUND.c.state).join(_REFUND, _REFUND.c.id == _LINE.c.refund_id)
+_WITHHELD = _TAKEN.with_only_columns(_LINE.c.order_line_id, _LINE.c.seqs, maintain_column_froms=True).where(
+    _REFUND.c.order_id.in_(bindparam("orders", expanding=True)),
+    _REFUND.c.unseen.is_(True),
+    _REFUND.c.state.not_in(WITHOUT_MONEY),
+)
+_APPROVED = _TAKEN.where(
+    _REFUND.c.order_id == bindparam("order"),
+    _REFUND.c.state.not_in([*WITHOUT_MONEY, RefundState.REQUESTED.value, RefundState.SUPPLIER_WAIT.value]),
+)
+_REPLACED = (
+    select(Replacement.order_line_id, Replacement.seq)
+    .join(OrderLine, OrderLine.id == Replacement.order_line_id)
+    .where(OrderLine.order_id == bindparam("order"))
+)
+
+
 def withheld(tx: Tx, order_ids: Sequence[UUID]) -> dict[UUID, set[int]]:
     """Units, by order line, that nobody had seen when their refund was approved: they are not shown any more."""
-    query = (
-        select(RefundLine.order_line_id, RefundLine.seqs)
-        .join(Refund, Refund.id == RefundLine.refund_id)
-        .where(Refund.order_id.in_(list(order_ids)), Refund.unseen.is_(True), Refund.state.not_in(WITHOUT_MONEY))
-    )
     found: dict[UUID, set[int]] = defaultdict(set)
-    for line_id, seqs in tx.execute(query):
+    for line_id, seqs in tx.execute(_WITHHELD, {"orders": list(order_ids)}):
         found[line_id].update(seqs)
     return found
 
@@ -300,16 +318,8 @@ def marks(tx: Tx, order_id: UUID) -> dict[tuple[UUID, int], Mark]:
     """What became of keys of an order, by line and unit."""
     found: dict[tuple[UUID, int], Mark] = {}
     paid_out = RefundState.SUCCEEDED.value
-    query = select(RefundLine.order_line_id, RefundLine.seqs, Refund.state).join(
-        Refund, Refund.id == RefundLine.refund_id
-    )
-    approved = Refund.state.not_in([*WITHOUT_MONEY, RefundState.REQUESTED.value, RefundState.SUPPLIER_WAIT.value])
-    for line_id, seqs, state in tx.execute(query.where(Refund.order_id == order_id, approved)):
+    for line_id, seqs, state in tx.execute(_APPROVED, {"order": order_id}):
         mark = Mark.REFUNDED if state == paid_out else Mark.REFUNDING
         found |= {(line_id, seq): mark for seq in seqs}
-    replaced = (
-        select(Replacement.order_line_id, Replacement.seq)
-        .join(OrderLine, OrderLine.id == Replacement.order_line_id)
-        .where(OrderLine.order_id == order_id)
-    )
-    return found | {(row[0], row[1]): Mark.REPLACED for row in tx.execute(replaced)}
+    replaced = tx.execute(_REPLACED, {"order": order_id})
+    return found | {(row[0], row[1]): Mark.REPLACED for row in replaced}
