@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import threading
 import time
+from datetime import datetime
 from uuid import UUID
 
 # Crockford's base 32: no I, L, O, U, so that a code survives the phone, handwriting and old eyes.
@@ -12,6 +14,8 @@ ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _VALUE = {c: n for n, c in enumerate(ALPHABET)} | {"O": 0, "I": 1, "L": 1}
 _BODY_LENGTH = 11  # 55 random bits: a guess hits one of a million orders once in 3.6e10 tries
 CODE_LENGTH = _BODY_LENGTH + 1
+
+_HEX_OF_ID = re.compile(r"[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}")
 
 _lock = threading.Lock()
 _last_ms = 0
@@ -36,6 +40,16 @@ def new_id() -> UUID:
         ms, sequence = _last_ms, _sequence
     value = (ms & 0xFFFF_FFFF_FFFF) << 80 | 0x7 << 76 | sequence << 64 | 0b10 << 62 | secrets.randbits(62)
     return UUID(int=value)
+
+
+def first_of(instant: datetime) -> UUID:
+    """The least id that can be made at this instant or later: where to begin in a table that is in order of them."""
+    return UUID(int=(int(instant.timestamp() * 1000) & 0xFFFF_FFFF_FFFF) << 80 | 0x7 << 76 | 0b10 << 62)
+
+
+def is_id(text: str) -> bool:
+    """Whether a text is an id of ours as numbers that leave the shop are written: 32 small hex digits, version 7."""
+    return _HEX_OF_ID.fullmatch(text) is not None
 
 
 def _check_value(body: str) -> int:

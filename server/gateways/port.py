@@ -230,7 +230,7 @@ class ChannelUnknown(KamengError):
 
 
 class DamagedBill(ChannelUnknown):
-    """The bill that came is not the one the channel made: it is cut off, changed, or has another hash. Fetch it again."""
+    """The bill that came is not the one the channel made: cut off, changed, or with another hash. Fetch it again."""
 
 
 class ChannelRefused(KamengError):

@@ -1,41 +1,45 @@
 """The fourth way to learn that money came: each channel's trade bill of the day before.
 
-Read after 10:00 of the shop's day, until it is there or the next day's is due: a day without trade has none. What it
-names and we do not know is applied like any other fact, unless the channel says that it went back since. The fees it
-names replace the estimated ones.
+Read after 10:00 of the shop's day, and asked for until its day is settled (`bill_days`). What it names and we do not
+know is applied as far as the channel, asked about it, confirms it: the file itself is not always signed. Payments of
+others who use the same merchant number are counted. The fees it names replace the estimated ones.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, time, timedelta
 from functools import partial
 
 from sqlalchemy import bindparam, select, update
 
+from server import changes
 from server.context import Context
 from server.db import Tx, retrying, table_of
 from server.gateways.bill_lines import BillPayment, UnreadableBill, payments_of
-from server.gateways.port import Bill, ChannelRefused, ChannelUnknown, Gateway, PaymentFact
-from server.payments import channels
+from server.gateways.port import Bill, ChannelRefused, ChannelUnknown, DamagedBill, Gateway, PaymentFact, Reason
+from server.payments import bill_days, channels
 from server.payments.actions import ApplyPayment
-from server.payments.model import PaymentAttempt, PaymentChannel
-from shared import clock
-from shared.states import AttemptState, FoundBy
+from server.payments.bill_days import Tally
+from server.payments.exceptions import raising
+from server.payments.model import PaymentAttempt
+from shared import clock, ids
+from shared.states import AttemptState, BillTrouble, ExceptionKind, FoundBy
 
 READY_AT = time(10, 0)
 """Channels promise their bills by then."""
 
 LOOK_SECONDS = 1_800.0
-DAYS_BACK = 7
-"""How far a shop that was shut catches up."""
 
 PAGE = 200
 
 _log = logging.getLogger("kameng.payments")
+
+
+# --- which bills ---
 
 
 def read_due(ctx: Context) -> int:
@@ -46,111 +50,193 @@ def read_due(ctx: Context) -> int:
 
 
 def _catch_up(ctx: Context, channel: str) -> int:
-    found = 0
-    yesterday = clock.shop_day(clock.now()) - timedelta(days=1)
-    for day in _days(ctx, channel, until=yesterday):
-        try:
-            bill = asyncio.run(_download(ctx, channel, day))
-        except (ChannelRefused, ChannelUnknown) as error:
-            _log.info("no bill yet", extra={"channel": channel, "day": day.isoformat(), "error": str(error)})
-            return found
-        if bill is None:
-            _log.info("no bill", extra={"channel": channel, "day": day.isoformat()})
-            continue  # no trade, or not made yet: asked for again until a later one was read, or it is too old
-        try:
-            found += read(ctx, bill)
-        except (ChannelRefused, ChannelUnknown) as error:
-            _log.warning("bill not read to its end", extra={"channel": channel, "error": str(error)})
-            return found
-        except UnreadableBill as problem:
-            _log.error("bill unreadable", extra={"channel": channel, "day": day.isoformat(), "reason": problem.reason})
-            return found
-        retrying(ctx.db, partial(channels.billed, channel=channel, until=day))
-    return found
+    """One channel's; whatever goes wrong with it is no reason to leave the others unread."""
+    news, yesterday = 0, clock.shop_day(clock.now()) - timedelta(days=1)
+    try:
+        with ctx.db.read() as tx:
+            days = bill_days.due(tx, channel, yesterday=yesterday)
+        for day in days:
+            news += _look(ctx, channel, day)
+    except _MakesNone:
+        return 0
+    except Exception:  # noqa: BLE001 - what is wrong with one channel keeps no other from being read
+        _log.exception("bills left for a later look", extra={"channel": channel})
+    return news
 
 
-async def _download(ctx: Context, channel: str, day: date) -> Bill | None:
-    def ask(gateway: Gateway) -> Awaitable[Bill | None]:
-        return gateway.download_bill("trades", day)
-
-    return await channels.call(ctx, channel, ask)
+class _MakesNone(Exception):
+    """The channel, as it is set up, makes no bills."""
 
 
-def _days(ctx: Context, channel: str, *, until: date) -> list[date]:
-    of_it = select(PaymentAttempt.created_at).where(PaymentAttempt.channel == channel).order_by(PaymentAttempt.id)
-    with ctx.db.read() as tx:
-        row = tx.get(PaymentChannel, channel)
-        opened_at = tx.scalars(of_it.limit(1)).first()
-    first = until - timedelta(days=DAYS_BACK - 1)
-    if row is not None and row.billed_until is not None:
-        first = max(first, row.billed_until + timedelta(days=1))
+def _look(ctx: Context, channel: str, day: date) -> int:
+    """Read the bill of one day, or note why that was not possible; answers how many payments were news."""
+    bill = _fetched(ctx, channel, day)
+    if bill is None:
+        _noted(ctx, channel, partial(bill_days.not_there, channel=channel, day=day))
+        return 0
+    tally, trouble, why = Tally(), BillTrouble.UNSURE, ""
+    if isinstance(bill, _Trouble):
+        trouble, why = bill.what, bill.why
     else:
-        first = max(first, clock.shop_day(opened_at)) if opened_at else until
-    return [first + timedelta(days=n) for n in range((until - first).days + 1)]
+        try:
+            tally = read(ctx, bill)
+        except UnreadableBill as problem:
+            trouble, why = BillTrouble.UNREADABLE, problem.reason
+        else:
+            if not tally.unsure:
+                _noted(ctx, channel, partial(bill_days.settle, channel=channel, day=day, tally=tally))
+                return tally.news
+            why = str(tally.unsure)
+    where = {"channel": channel, "day": day.isoformat(), "trouble": trouble.value, "why": why}
+    _log.warning("bill not read", extra=where)
+    _noted(ctx, channel, partial(bill_days.missed, channel=channel, day=day, trouble=trouble, why=why))
+    return tally.news
 
 
-def read(ctx: Context, bill: Bill) -> int:
-    """Apply every payment of a bill; answers how many of them were news. Raises UnreadableBill, and then did nothing;
-    ChannelUnknown and ChannelRefused when the channel does not say how one of them stands now.
+@dataclass(frozen=True, slots=True)
+class _Trouble:
+    """Why there is nothing to read."""
 
-    Safe to repeat: what is known is known by the channel's number of it.
+    what: BillTrouble
+    why: str
+
+
+def _fetched(ctx: Context, channel: str, day: date) -> Bill | _Trouble | None:
+    """The bill of a day; None when the channel says that it has none. Raises _MakesNone."""
+
+    async def ask(gateway: Gateway) -> Bill | DamagedBill | None:
+        try:
+            return await gateway.download_bill("trades", day)
+        except DamagedBill as damaged:  # the channel has answered
+            return damaged
+
+    try:
+        bill = asyncio.run(channels.call(ctx, channel, ask))
+    except ChannelRefused as refusal:
+        if refusal.reason_code == Reason.PRODUCT_NOT_OFFERED:
+            raise _MakesNone from None
+        return _Trouble(BillTrouble.REFUSED, refusal.reason_code)
+    except ChannelUnknown as error:
+        return _Trouble(BillTrouble.NO_ANSWER, error.detail)
+    return _Trouble(BillTrouble.DAMAGED, bill.detail) if isinstance(bill, DamagedBill) else bill
+
+
+def _noted(ctx: Context, channel: str, note: Callable[[Tx], bool]) -> None:
+    """Write what became of a look, and tell the consoles where it is news."""
+
+    def write(tx: Tx) -> None:
+        if note(tx):
+            changes.append(tx, "channel", channels.id_of(channel), domain="payments")
+
+    retrying(ctx.db, write)
+
+
+# --- reading one ---
+
+
+def read(ctx: Context, bill: Bill) -> Tally:
+    """Apply what a bill names and we do not know. Raises UnreadableBill, and then did nothing.
+
+    Safe to repeat: what is known is known by the channel's number of it. While some of it is unsure, because the
+    channel does not answer or it could not be applied, the bill has to be read again.
     """
-    gateway, news = ctx.gateways[bill.channel], 0
+    gateway, tally = ctx.gateways[bill.channel], Tally()
     for page in _pages(payments_of(bill)):
         with ctx.db.read() as tx:
-            known, unpaid = _known(tx, page), _unpaid(tx, page)
+            ours = _attempts(tx, page)
         for one in page:
-            if (one.fact.out_trade_no, one.fact.provider_no) not in known:
-                ctx.batch.call(ApplyPayment.of(gateway, _as_it_stands(ctx, one.fact, unpaid), FoundBy.BILL))
-                news += 1
+            attempt = ours.get(one.fact.out_trade_no)
+            if attempt is None and _is_of_others(gateway, one.fact):
+                tally.others, tally.others_fen = tally.others + 1, tally.others_fen + one.fact.amount_fen
+                continue
+            tally.payments += 1
+            if attempt is not None and _is_known(attempt, one.fact):
+                continue
+            try:
+                _apply(ctx, one.fact, attempt)
+            except (ChannelRefused, ChannelUnknown) as error:
+                _log.warning("payment of a bill not confirmed", extra={"channel": bill.channel, "error": str(error)})
+                tally.unsure += 1
+            except Exception:  # noqa: BLE001 - one that cannot be applied keeps no other from it
+                _log.exception("payment of a bill not applied", extra={"out_trade_no": one.fact.out_trade_no})
+                tally.unsure += 1
+            else:
+                tally.news += 1
         retrying(ctx.db, partial(_settle_fees, page=page))
-    _log.info("bill read", extra={"channel": bill.channel, "day": bill.day.isoformat(), "news": news})
-    return news
+    _log.info("bill read", extra={"channel": bill.channel, "day": bill.day.isoformat(), "news": tally.news})
+    return tally
 
 
 def _pages(rows: Sequence[BillPayment]) -> Iterator[Sequence[BillPayment]]:
     return (rows[at : at + PAGE] for at in range(0, len(rows), PAGE))
 
 
-def _known(tx: Tx, page: Sequence[BillPayment]) -> set[tuple[str, str | None]]:
-    """The payments that are paid attempts with the same number and amount."""
-    amounts = {(one.fact.out_trade_no, one.fact.provider_no): one.fact.amount_fen for one in page}
-    paid = select(PaymentAttempt.out_trade_no, PaymentAttempt.provider_no, PaymentAttempt.amount_fen).where(
-        PaymentAttempt.out_trade_no.in_([one.fact.out_trade_no for one in page]),
-        PaymentAttempt.state == AttemptState.PAID.value,
-    )
-    return {(ours, theirs) for ours, theirs, amount in tx.execute(paid) if amounts.get((ours, theirs)) == amount}
+def _attempts(tx: Tx, page: Sequence[BillPayment]) -> dict[str, PaymentAttempt]:
+    """Our attempts among these, by our number."""
+    numbers = [one.fact.out_trade_no for one in page]
+    its = tx.scalars(select(PaymentAttempt).where(PaymentAttempt.out_trade_no.in_(numbers)))
+    return {attempt.out_trade_no: attempt for attempt in its}
 
 
-def _unpaid(tx: Tx, page: Sequence[BillPayment]) -> set[str]:
-    """Our numbers among these that no money is known of."""
-    numbers = PaymentAttempt.out_trade_no.in_([one.fact.out_trade_no for one in page])
-    return set(
-        tx.scalars(select(PaymentAttempt.out_trade_no).where(numbers, PaymentAttempt.state != AttemptState.PAID.value))
-    )
+def _is_of_others(gateway: Gateway, fact: PaymentFact) -> bool:
+    """Whether it has nothing to do with this shop: a number that is not made here, or another application's."""
+    is_ours = ApplyPayment.of(gateway, fact, FoundBy.BILL).is_ours
+    return not is_ours or not ids.is_id(fact.out_trade_no)
 
 
-def _as_it_stands(ctx: Context, fact: PaymentFact, unpaid: set[str]) -> PaymentFact:
-    """What a bill says of a payment, but for one that the merchant gave back at the channel since: nobody delivers it.
+def _is_known(attempt: PaymentAttempt, fact: PaymentFact) -> bool:
+    is_paid = attempt.state == AttemptState.PAID
+    return is_paid and (attempt.provider_no, attempt.amount_fen) == (fact.provider_no, fact.amount_fen)
 
-    Raises ChannelUnknown, ChannelRefused: then the bill is read again later.
+
+def _apply(ctx: Context, fact: PaymentFact, attempt: PaymentAttempt | None) -> None:
+    """Apply a payment of the bill as the channel confirms it; what it does not confirm is put before people.
+
+    Nobody delivers what went back since by the merchant's own hand. Raises ChannelUnknown, ChannelRefused.
     """
-    if fact.out_trade_no not in unpaid:
-        return fact
+    gateway = ctx.gateways[fact.channel]
+    if attempt is not None and (attempt.state, attempt.provider_no) == (AttemptState.PAID, fact.provider_no):
+        ctx.batch.call(ApplyPayment.of(gateway, fact, FoundBy.BILL))  # another amount: an alarm that books nothing
+        return
     now = asyncio.run(channels.call(ctx, fact.channel, lambda gateway: gateway.query(fact.out_trade_no)))
-    is_gone = now is not None and now.state in {"refunded", "closed"}
-    return replace(fact, state="refunded") if is_gone else fact
+    is_this = now is not None and now.provider_no in {None, fact.provider_no}
+    if now is not None and now.state == "paid":
+        ctx.batch.call(ApplyPayment.of(gateway, now, FoundBy.BILL))
+    elif now is not None and is_this and now.state in {"refunded", "closed"}:
+        ctx.batch.call(ApplyPayment.of(gateway, replace(fact, state="refunded"), FoundBy.BILL))
+    else:
+        is_this = False
+    if not is_this:
+        retrying(ctx.db, lambda tx: raising.write(tx, [_unconfirmed(fact, attempt, now)]))
+
+
+def _unconfirmed(fact: PaymentFact, attempt: PaymentAttempt | None, now: PaymentFact | None) -> raising.Raised:
+    if attempt is None:
+        kind = ExceptionKind.UNKNOWN_PAYMENT
+    else:
+        kind = ExceptionKind.PAID_TWICE if attempt.state == AttemptState.PAID else ExceptionKind.PAYMENT_UNKNOWN
+    answer = "NOT_FOUND" if now is None else " ".join(filter(None, (now.state, now.provider_no)))
+    return raising.of_fact(
+        kind,
+        fact,
+        attempt,
+        found_by=FoundBy.BILL,
+        at=clock.now(),
+        about=f"bill:{fact.provider_no}",
+        more=[("channel_answer", answer)],
+    )
 
 
 _ATTEMPT = table_of(PaymentAttempt)
 _SETTLE = (
-    update(_ATTEMPT)
-    .where(_ATTEMPT.c.channel == bindparam("at"), _ATTEMPT.c.provider_no == bindparam("number"))
-    .values(fee_fen=bindparam("fee"), fee_is_final=True)
+    update(_ATTEMPT).where(_ATTEMPT.c.id == bindparam("attempt")).values(fee_fen=bindparam("fee"), fee_is_final=True)
 )
 
 
 def _settle_fees(tx: Tx, page: Sequence[BillPayment]) -> None:
-    in_order = sorted(page, key=lambda one: one.fact.out_trade_no)
-    rows = [{"at": one.fact.channel, "number": one.fact.provider_no, "fee": one.fee_fen} for one in in_order]
-    tx.connection().execute(_SETTLE, rows)
+    """The fees of the page's payments, locked by their ids, as everywhere."""
+    fees = {one.fact.provider_no: one.fee_fen for one in page}
+    its = (PaymentAttempt.channel == page[0].fact.channel, PaymentAttempt.provider_no.in_(fees))
+    paid = tx.execute(select(PaymentAttempt.id, PaymentAttempt.provider_no).where(*its).order_by(PaymentAttempt.id))
+    if rows := [{"attempt": attempt, "fee": fees[number]} for attempt, number in paid]:
+        tx.connection().execute(_SETTLE, rows)

@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import date
 from typing import TypeVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -22,12 +21,13 @@ from server.context import Context
 from server.db import Tx, retrying, rows_changed
 from server.gateways.port import ChannelRefused, ChannelUnknown, Gateway, Reason
 from server.identity import queries as people
+from server.payments import bill_days, queries
 from server.payments.model import PaymentAttempt, PaymentChannel
 from server.policy import Actor
 from shared import clock
 from shared.contracts import payments as wire
 from shared.errors import Conflict, NotFound
-from shared.states import AttemptState, sources_of
+from shared.states import AttemptState, FoundBy, sources_of
 
 PROBE_NO = "kameng-probe"
 """A number that no payment has: asking about it shows whether the channel answers."""
@@ -191,12 +191,6 @@ def switch(tx: Tx, channel: str, body: wire.SwitchChannel, *, actor: Actor, requ
     changes.append(tx, "channel", id_of(channel), domain="payments")
 
 
-def billed(tx: Tx, channel: str, *, until: date) -> None:
-    """Its bills were read up to this day."""
-    _locked(tx, channel).billed_until = until
-    tx.flush()
-
-
 def _locked(tx: Tx, channel: str) -> PaymentChannel:
     """The channel's row, made when it is first needed."""
     query = select(PaymentChannel).where(PaymentChannel.code == channel).with_for_update()
@@ -223,17 +217,33 @@ def listing(ctx: Context, tx: Tx) -> list[wire.Channel]:
     """All channels of the shop as staff see them, by their code."""
     rows = {row.code: row for row in tx.scalars(select(PaymentChannel))}
     open_states = [state.value for state in sources_of(AttemptState.CLOSED)]
+    was_asked = PaymentAttempt.queries > 0
     counted = (
-        select(PaymentAttempt.channel, PaymentAttempt.state, func.count())
+        select(PaymentAttempt.channel, PaymentAttempt.state, was_asked, func.count())
         .where(PaymentAttempt.state.in_(open_states))
-        .group_by(PaymentAttempt.channel, PaymentAttempt.state)
+        .group_by(PaymentAttempt.channel, PaymentAttempt.state, was_asked)
     )
-    counts = {(channel, state): n for channel, state, n in tx.execute(counted)}
-    names = people.names_of(tx, [row.changed_by for row in rows.values()])
+    now = clock.now()
+    known = _Known(
+        open={(channel, state, bool(asked)): n for channel, state, asked, n in tx.execute(counted)},
+        bills=bill_days.standing(tx, today=clock.shop_day(now)),
+        found=queries.found_lately(tx, since=now - queries.FOUND_WITHIN),
+        names=people.names_of(tx, [row.changed_by for row in rows.values()]),
+    )
     return [
-        _answer(ctx, rows.get(code) or PaymentChannel(code=code, enabled=True, version=1), counts, names)
+        _answer(ctx, rows.get(code) or PaymentChannel(code=code, enabled=True, version=1), known)
         for code in sorted({*ctx.gateways, *rows})
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of all channels. `open` counts open attempts by channel, state, and whether they were asked of."""
+
+    open: dict[tuple[str, str, bool], int]
+    bills: dict[str, bill_days.Standing]
+    found: dict[str, dict[FoundBy, int]]
+    names: dict[str, str]
 
 
 def one(ctx: Context, tx: Tx, channel: str) -> wire.Channel:
@@ -244,20 +254,24 @@ def one(ctx: Context, tx: Tx, channel: str) -> wire.Channel:
     return found
 
 
-def _answer(
-    ctx: Context, row: PaymentChannel, counts: dict[tuple[str, str], int], names: dict[str, str]
-) -> wire.Channel:
+def _answer(ctx: Context, row: PaymentChannel, known: _Known) -> wire.Channel:
+    its = {key[1:]: n for key, n in known.open.items() if key[0] == row.code}
+    bills = known.bills.get(row.code)
     return wire.Channel(
         code=row.code,
         enabled=row.enabled,
         reason=row.reason,
-        changed_by=names.get(row.changed_by, row.changed_by) if row.changed_by else None,
+        changed_by=known.names.get(row.changed_by, row.changed_by) if row.changed_by else None,
         changed_at=row.changed_at,
         away_since=row.away_since,
         away_why=row.away_why,
         answered_at=row.answered_at,
-        open_attempts=sum(n for (channel, _), n in counts.items() if channel == row.code),
-        unknown=counts.get((row.code, AttemptState.UNKNOWN.value), 0),
+        open_attempts=sum(its.values()),
+        unknown=sum(
+            n for (state, asked), n in its.items() if state == AttemptState.UNKNOWN or (asked and row.away_since)
+        ),
         clock_off_seconds=ctx.health.clock_off_from(row.code),
+        bills=wire.ChannelBills.model_validate(bills, from_attributes=True) if bills else None,
+        found=known.found.get(row.code, {}),
         version=row.version,
     )

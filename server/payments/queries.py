@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -144,6 +145,20 @@ def found_by(tx: Tx, *, since: datetime) -> dict[FoundBy, int]:
     )
     counts: dict[str, int] = {str(way): n for way, n in tx.execute(counted)}
     return {way: counts.get(way.value, 0) for way in FoundBy}
+
+
+FOUND_LATELY = 1_000
+
+
+def found_lately(tx: Tx, *, since: datetime) -> dict[str, dict[FoundBy, int]]:
+    """How the latest payments since then were learnt of, at most `FOUND_LATELY` of all channels, by channel."""
+    paid = select(PaymentAttempt.channel, PaymentAttempt.found_by).where(PaymentAttempt.paid_at >= since)
+    latest = paid.order_by(PaymentAttempt.paid_at.desc(), PaymentAttempt.id.desc()).limit(FOUND_LATELY)
+    found: dict[str, Counter[FoundBy]] = {}
+    for channel, way in tx.execute(latest):
+        if way is not None:
+            found.setdefault(channel, Counter())[FoundBy(way)] += 1
+    return {channel: dict(counts) for channel, counts in found.items()}
 
 
 def gauges(ctx: Context) -> list[Gauge]:

@@ -5,18 +5,20 @@ Every change names the `version` it was decided on: a stale console gets a confl
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Literal, Self
+from datetime import date, datetime
+from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from shared.contracts.base import Answer, Request
 from shared.money import MAX_FEN
 from shared.states import (
+    BillTrouble,
     ExceptionAction,
     ExceptionKind,
     ExceptionState,
+    FoundBy,
     RefundCause,
     RefundPolicy,
     RefundReason,
@@ -200,6 +202,9 @@ class Refund(Answer):
     version: int
 
 
+GOODS_OR_MONEY = "张数与金额只能填一项 / either units or an amount"
+
+
 class StartRefund(Request):
     """`POST /api/orders/{code}/refunds`: the shop gives money back, all that is left unless told otherwise.
 
@@ -213,12 +218,13 @@ class StartRefund(Request):
     reason: Note
     version: Version
 
-    @model_validator(mode="after")
-    def _goods_or_money(self) -> Self:
-        """Some goods for another amount would take keys away for less than they cost."""
-        if self.quantity is not None and self.amount_fen is not None:
-            raise ValueError("张数与金额只填一项 / either quantity or amount_fen")
-        return self
+    @field_validator("amount_fen")
+    @classmethod
+    def _no_goods_for_it(cls, amount: int | None, info: ValidationInfo) -> int | None:
+        """Goods for another amount than theirs would take keys away for less than they cost."""
+        if amount is not None and info.data.get("quantity") is not None:
+            raise ValueError(GOODS_OR_MONEY)
+        return amount
 
 
 class AnswerRefund(Request):
@@ -258,10 +264,28 @@ class RetryRefund(Request):
 # --- channels ---
 
 
+class ChannelBills(Answer):
+    """How the daily bills of a channel stand: all are read up to `read_until`.
+
+    `missing` days are not, the first one `since`, for `trouble`; `why` is the channel's word. `others` are the payments
+    in the last bill that belong to others with the same merchant number, together `others_fen`.
+    """
+
+    read_until: date | None
+    missing: int
+    since: date | None
+    trouble: BillTrouble | None
+    why: str | None
+    others: int
+    others_fen: int
+
+
 class Channel(Answer):
     """A payment channel as the shop uses it. `unknown` counts open attempts whose outcome nobody knows.
 
-    `clock_off_seconds` is our clock minus the channel's; None while it was not heard from.
+    While it is away these are all that were asked about. `clock_off_seconds` is our clock minus the channel's; None
+    while it was not heard from. `bills` is None where it makes none. `found`: by which way the latest payments of the
+    last 24 hours were learnt of.
     """
 
     code: str
@@ -275,6 +299,8 @@ class Channel(Answer):
     open_attempts: int
     unknown: int
     clock_off_seconds: int | None
+    bills: ChannelBills | None
+    found: dict[FoundBy, int]
     version: int
 
 

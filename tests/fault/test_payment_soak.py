@@ -243,7 +243,7 @@ def an_hour_and_a_bill(market):
     told = 0
     at_once = market.fault("bill_at_once")
     for channel in ("wechat", "alipay"):
-        told += bills.read(market.ctx, market.bill(channel))
+        told += bills.read(market.ctx, market.bill(channel)).news
     market.end(at_once)
     for minutes in (2, 8, 20, 45, 90, 150, 240):
         with market.later(minutes=minutes):

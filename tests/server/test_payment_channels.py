@@ -4,10 +4,10 @@ import asyncio
 from datetime import date, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from server import breaker
-from server.gateways.port import Bill, BillPart
+from server.gateways.port import Bill, BillPart, ChannelUnknown
 from server.orders import actions as orders
 from server.payments import asking, bills, channels, checkout, ending, queries
 from server.payments.model import PaymentAttempt, PaymentCallback, PaymentChannel, PaymentException
@@ -121,7 +121,7 @@ def test_each_way_of_learning_that_money_came_is_counted(site):
     site.till.bills["trades", clock.shop_day(clock.now())] = wechat_bill(site, billed)
     with clock.fixed(swept.query_at):
         asyncio.run(asking.ask(shop.ctx, swept, FoundBy.SWEEP))
-        assert bills.read(shop.ctx, wechat_bill(site, told, billed)) == 1
+        assert bills.read(shop.ctx, wechat_bill(site, told, billed)).news == 1
     with shop.ctx.db.read() as tx:
         found = queries.found_by(tx, since=told.created_at - timedelta(hours=1))
         fees = dict(tx.execute(select(PaymentAttempt.id, PaymentAttempt.fee_is_final)).all())
@@ -191,6 +191,48 @@ def test_what_nobody_can_say_for_a_day_is_left_to_a_person_and_asked_again_when_
     shop.check()
 
 
+def test_what_its_channel_calls_open_after_its_day_and_does_not_close_is_left_to_a_person(site, monkeypatch):
+    shop, placed = site.world, place(site)
+    attempt = attempt_of(site, placed)
+
+    async def unanswered(_number):
+        raise ChannelUnknown(channel="wechat", detail="closed, and still open")
+
+    monkeypatch.setattr(site.till, "close", unanswered)
+    with clock.fixed(attempt.expires_at + ending.ITS_DAY):
+        sweep(site)
+    with shop.ctx.db.read() as tx:
+        [one] = tx.scalars(select(PaymentException)).all()
+    assert (one.kind, again(site, attempt).query_at) == (ExceptionKind.PAYMENT_UNKNOWN, None)
+    assert "open after its day" in one.evidence
+    monkeypatch.undo()
+    site.till.silent = True  # whoever pressed first: the person's wish is followed once, and comes back unanswered
+    body = {"action": "ask_again", "note": "客服核对", "version": one.version}
+    working = site.post(f"/api/exceptions/{one.id}/propose", by="zhou", json=body).json()
+    with clock.fixed(attempt.expires_at + ending.ITS_DAY + timedelta(hours=1)):
+        sweep(site)
+    with shop.ctx.db.read() as tx:
+        reopened = tx.get(PaymentException, one.id)
+    assert (working["state"], reopened.state) == ("working", ExceptionState.OPEN)
+    with shop.ctx.db.tx() as tx:  # the bill settled it while the exception was on somebody's screen
+        tx.execute(update(PaymentAttempt).where(PaymentAttempt.id == attempt.id).values(state=AttemptState.CLOSED))
+    answer = site.post(f"/api/exceptions/{one.id}/propose", by="zhou", json=body | {"version": reopened.version})
+    assert (answer.json()["state"], again(site, attempt).query_at) == ("closed", None), "nothing would ever answer"
+
+
+def test_money_that_came_while_its_channel_was_given_up_leaves_nothing_open(site):
+    shop, placed = site.world, place(site)
+    attempt = attempt_of(site, placed)
+    site.till.pay(attempt.out_trade_no)
+    asyncio.run(checkout.refresh(shop.ctx, placed.code))
+    asking._give_up(shop.ctx, attempt, "time-out")  # the sweep's question was under way all the time
+    with shop.ctx.db.read() as tx:
+        assert tx.scalars(select(PaymentException)).all() == []
+    asking._plan_next(shop.ctx, [attempt], clock.now())
+    assert (again(site, attempt).query_at, again(site, attempt).queries) == (None, 0)
+    shop.check()
+
+
 def test_a_notification_that_is_no_proof_is_confirmed_by_a_query_before_anything_is_delivered(site):
     shop = site.world
     site.till.notice_is_proof = False
@@ -228,8 +270,7 @@ def test_a_day_without_trade_does_not_keep_later_bills_from_being_read(site):
     assert on(days[3]) == 0
     site.till.bills["trades", days[3]] = wechat_bill(site, day=days[3])
     assert on(days[3]) == 0
-    with shop.ctx.db.read() as tx:
-        assert tx.get(PaymentChannel, "wechat").billed_until == days[3]
+    assert shown(site)["bills"]["read_until"] == days[3].isoformat()
     shop.check()
 
 
@@ -259,7 +300,7 @@ def test_money_that_the_merchant_gave_back_at_the_channel_delivers_nothing_and_s
     with shop.ctx.db.read() as tx:
         [one] = tx.scalars(select(PaymentException)).all()
     assert (one.kind, one.state, one.order_code) == (ExceptionKind.UNKNOWN_REFUND, ExceptionState.OPEN, placed.code)
-    assert bills.read(shop.ctx, wechat_bill(site, attempt)) == 1
+    assert bills.read(shop.ctx, wechat_bill(site, attempt)).news == 1
     assert (order_of(site, placed).state, again(site, attempt).state) == (OrderState.EXPIRED, AttemptState.CLOSED)
     assert shop.level("STEAM-50").sold == 0
     shop.check()

@@ -2,27 +2,76 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, and_, select
 
 from server import audit, changes
 from server.db import Tx
 from server.payments.model import PaymentException
+from server.payments.refunds.model import Refund, RefundLine
 from shared import clock
-from shared.states import ExceptionAction, ExceptionKind, ExceptionState, may_move, require_move
+from shared.states import ExceptionKind, ExceptionState, RefundState, may_move, require_move
 
 SYSTEM = "system"
 
 
 def refund_ended(tx: Tx, refund_id: UUID, *, succeeded: bool) -> None:
-    """The refund that an exception waited for is over: its money is back, or people must look again."""
-    for row in _rows(tx, PaymentException.refund_id == refund_id):
-        if succeeded:
+    """The refund that an exception waited for is over: its money is back, or people must look again.
+
+    With its money went that of refunds before it which ended without: nothing is left to do about them.
+    """
+    if succeeded:
+        which = {refund_id, *_made_again(tx, refund_id)}
+        for row in _rows(tx, PaymentException.refund_id.in_(which)):
             end(tx, row, closed_by=SYSTEM)
-        elif may_move(ExceptionState(row.state), ExceptionState.OPEN):
+        return
+    for row in _rows(tx, PaymentException.refund_id == refund_id):
+        if may_move(ExceptionState(row.state), ExceptionState.OPEN):
             _reopen(tx, row)
+
+
+def money_used(tx: Tx, attempt_id: UUID) -> None:
+    """What was paid by an attempt bought goods after all: its refunds that failed are nobody's concern any more."""
+    failed = (Refund.attempt_id == attempt_id, Refund.unmatched_id.is_(None), Refund.state == RefundState.CLOSED.value)
+    stuck = PaymentException.kind == ExceptionKind.REFUND_STUCK.value
+    for row in _rows(tx, PaymentException.refund_id.in_(select(Refund.id).where(*failed)), stuck):
+        end(tx, row, closed_by=SYSTEM)
+
+
+def refund_known(tx: Tx, channel: str, refund_no: str) -> None:
+    """A refund that the channel told of, and nobody knew, is in the books now."""
+    its = (PaymentException.channel == channel, PaymentException.provider_no == refund_no)
+    for row in _rows(tx, PaymentException.kind == ExceptionKind.UNKNOWN_REFUND.value, *its):
+        end(tx, row, closed_by=SYSTEM)
+
+
+def _made_again(tx: Tx, refund_id: UUID) -> list[UUID]:
+    """The refunds that ended without money and took nothing but what this one has given back."""
+    now = tx.get_one(Refund, refund_id)
+    same_money = (
+        Refund.unmatched_id == now.unmatched_id
+        if now.unmatched_id is not None
+        else and_(Refund.attempt_id == now.attempt_id, Refund.unmatched_id.is_(None))
+    )
+    ended = select(Refund).where(same_money, Refund.state == RefundState.CLOSED.value, Refund.id != now.id)
+    before = {refund.id: refund for refund in tx.scalars(ended)}
+    lines: dict[UUID, dict[UUID, RefundLine]] = defaultdict(dict)
+    for line in tx.scalars(select(RefundLine).where(RefundLine.refund_id.in_([now.id, *before]))):
+        lines[line.refund_id][line.order_line_id] = line
+    return [one for one in before if _covers(lines[now.id], lines[one])]
+
+
+def _covers(now: dict[UUID, RefundLine], before: dict[UUID, RefundLine]) -> bool:
+    """Whether a refund took at least as much of the same goods."""
+    if bool(now) != bool(before):
+        return False
+    return all(
+        line_id in now and now[line_id].amount_fen >= line.amount_fen and set(now[line_id].seqs) >= set(line.seqs)
+        for line_id, line in before.items()
+    )
 
 
 def corrected(tx: Tx, unmatched_id: UUID) -> None:
@@ -56,6 +105,12 @@ def still_stuck(tx: Tx, refund_id: UUID) -> None:
         _reopen(tx, row)
 
 
+def over(tx: Tx, key: str) -> None:
+    """What this exception was raised for is over by itself."""
+    for row in _rows(tx, PaymentException.key == key):
+        end(tx, row, closed_by=SYSTEM)
+
+
 def end(tx: Tx, row: PaymentException, *, closed_by: str) -> None:
     """Close an exception that its caller holds."""
     require_move(ExceptionState(row.state), ExceptionState.CLOSED)
@@ -65,16 +120,27 @@ def end(tx: Tx, row: PaymentException, *, closed_by: str) -> None:
 
 def _reopen(tx: Tx, row: PaymentException) -> None:
     require_move(ExceptionState(row.state), ExceptionState.OPEN)
-    if row.action == ExceptionAction.REFUND or row.action is None:  # its refund failed: another one may be started
+    if row.kind != ExceptionKind.REFUND_STUCK:  # its refund failed: another one may be started
         row.refund_id = None
-    row.state, row.action, row.note = ExceptionState.OPEN.value, None, None
-    row.proposed_by, row.proposed_at, row.approved_by, row.due_at = None, None, None, None
+    forget(row)
+    row.state, row.due_at = ExceptionState.OPEN.value, None
     _told(tx, row, actor=SYSTEM)
 
 
+def forget(row: PaymentException) -> None:
+    """Nothing is proposed for it any more."""
+    row.action, row.action_order_code, row.action_provider_no, row.note = None, None, None, None
+    row.proposed_by, row.proposed_at, row.approved_by = None, None, None
+
+
 def _rows(tx: Tx, *which: ColumnElement[bool]) -> list[PaymentException]:
-    open_ones = select(PaymentException).where(*which, PaymentException.closed_at.is_(None))
-    in_order = open_ones.order_by(PaymentException.id).with_for_update()
+    """Open exceptions under lock. They are found without one: rows that people hold are not waited for in vain."""
+    is_open = PaymentException.closed_at.is_(None)
+    found = tx.scalars(select(PaymentException.id).where(*which, is_open)).all()
+    if not found:
+        return []
+    query = select(PaymentException).where(PaymentException.id.in_(found), is_open)
+    in_order = query.order_by(PaymentException.id).with_for_update()
     return list(tx.scalars(in_order.execution_options(populate_existing=True)))
 
 

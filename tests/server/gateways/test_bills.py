@@ -9,7 +9,7 @@ from datetime import date
 
 import pytest
 
-from server.gateways.bill_files import DamagedBill, gunzipped, unzipped
+from server.gateways.bill_files import DamagedFile, gunzipped, unzipped
 from server.gateways.port import Bill, BillPart, ChannelRefused, ChannelUnknown
 from server.outbound import Outbound
 from tests.server.gateways.listener import Said, listening
@@ -217,7 +217,7 @@ STORED = zipped(("a.csv", b"12345678"), method=zipfile.ZIP_STORED)
     ],
 )
 def test_an_archive_is_unpacked_with_care(label, packed, reason):
-    with pytest.raises(DamagedBill) as damaged:
+    with pytest.raises(DamagedFile) as damaged:
         unzipped(packed, most_bytes=1_000)
     assert damaged.value.reason == reason, label
 
@@ -230,7 +230,7 @@ def test_what_just_fits_is_unpacked():
 def test_a_bomb_does_not_go_off():
     bomb = gzip.compress(b"0" * 5_000_000)
     assert len(bomb) < 10_000
-    with pytest.raises(DamagedBill, match="too large"):
+    with pytest.raises(DamagedFile, match="too large"):
         gunzipped(bomb, most_bytes=1_000)
 
 
