@@ -31,6 +31,8 @@ class Totals:
     delivered_units: int = 0
     imported: int = 0
     sold: int = 0
+    returned: int = 0
+    replaced: int = 0
     debits_fen: int = 0
     credits_fen: int = 0
     _orders: set[str] = field(default_factory=set)
@@ -58,6 +60,8 @@ class Totals:
         """Count the movements of a SKU."""
         self.imported += row.imported
         self.sold += row.sold
+        self.returned += row.returned
+        self.replaced += row.replaced
 
     def account(self, row: LedgerTotal) -> None:
         """Count an account."""
@@ -202,6 +206,22 @@ CHECKS: tuple[Check, ...] = (
         lambda t: t.delivered_units,
         lambda s: s.units_sold,
         _sum_of_day("数量", "发货时间"),
+    ),
+    Check(
+        "退回卡密（张）",
+        "Cards returned",
+        Kind.COUNT,
+        lambda t: t.returned,
+        lambda s: s.units_returned,
+        _sum(MOVEMENTS, "退回"),
+    ),
+    Check(
+        "补发卡密（张）",
+        "Cards delivered for others",
+        Kind.COUNT,
+        lambda t: t.replaced,
+        lambda s: s.units_replaced,
+        _sum(MOVEMENTS, "补发"),
     ),
     Check(
         "借方合计 = 贷方合计（元）",

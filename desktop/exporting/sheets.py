@@ -166,6 +166,8 @@ MOVEMENTS: Page[DayMovement] = Page(
         Column("供应商", "Supplier", Kind.TEXT, 18, lambda r: r.supplier),
         Column("入库", "Imported", Kind.COUNT, 12, lambda r: r.imported),
         Column("售出", "Sold", Kind.COUNT, 12, lambda r: r.sold),
+        Column("退回", "Returned", Kind.COUNT, 12, lambda r: r.returned),
+        Column("补发", "Replaced", Kind.COUNT, 12, lambda r: r.replaced),
         Column("作废", "Void", Kind.COUNT, 12, lambda r: r.void),
         Column("日终可售", "Free at close", Kind.COUNT, 14, lambda r: r.free_at_close),
     ),

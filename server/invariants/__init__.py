@@ -44,6 +44,7 @@ BY_ORDER: tuple[Check, ...] = (
     refunds.journals_are_of_refunds,
     refunds.refunds_are_followed,
     refunds.replacements_are_delivered,
+    refunds.only_refunds_undo_deliveries,
     refunds.exceptions_wait_for_live_refunds,
 )
 """Those that can look at some orders alone: `check(tx, scope)`. Refunds without an order wait for the night."""
@@ -68,7 +69,11 @@ EACH_TIME: tuple[Check, ...] = (
 )
 """Those whose tables stay small."""
 
-AT_NIGHT: tuple[Check, ...] = (ledger.balances_are_their_transfers, payments.kept_callbacks_are_asked_about)
+AT_NIGHT: tuple[Check, ...] = (
+    ledger.balances_are_their_transfers,
+    payments.kept_callbacks_are_asked_about,
+    payments.open_attempts_are_asked_about,
+)
 """Those that read all that ever was."""
 
 CHECKS = (*BY_ORDER, *BY_LOT, *EACH_TIME, *AT_NIGHT)

@@ -15,9 +15,19 @@ from server.orders.model import Order
 from server.payments.model import PaymentAttempt, PaymentCallback, PaymentException, UnmatchedPayment
 from server.payments.refunds.model import Refund
 from shared import clock
-from shared.states import AttemptState, CallbackState, ExceptionKind, OrderState, RefundState, UnmatchedState
+from shared.states import (
+    AttemptState,
+    CallbackState,
+    ExceptionKind,
+    OrderState,
+    RefundState,
+    UnmatchedState,
+    sources_of,
+)
 
 ASK_GRACE = timedelta(hours=1)
+ASKED_FOR = timedelta(days=2)
+"""An open attempt is asked about for a day after its end (`payments.ending.ITS_DAY`); a sweep may come late."""
 NOT_OURS = (
     ExceptionKind.AMOUNT_MISMATCH.value,
     ExceptionKind.MERCHANT_MISMATCH.value,
@@ -25,6 +35,7 @@ NOT_OURS = (
 )
 """Exceptions about what never became the payment of an attempt."""
 
+_OPEN = tuple(state.value for state in sources_of(AttemptState.CLOSED))
 _IN_SUSPENSE = (UnmatchedState.HELD.value, UnmatchedState.RETURNING.value)
 _NOT_BACK_YET = (RefundState.SUCCEEDED.value, RefundState.REFUSED.value, RefundState.CLOSED.value)
 
@@ -133,6 +144,19 @@ def paid_money_is_somewhere(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None
 
 
 _USED = (*DELIVERED_STATES, OrderState.REFUNDED.value)
+
+
+def open_attempts_are_asked_about(tx: Tx) -> Finding | None:
+    """P4: whatever can still be paid is asked about until it cannot, or was put before people."""
+    given_up = exists().where(
+        PaymentException.attempt_id == PaymentAttempt.id,
+        PaymentException.kind == ExceptionKind.PAYMENT_UNKNOWN.value,
+    )
+    forgotten = or_(PaymentAttempt.query_at.is_(None), PaymentAttempt.expires_at < clock.now() - ASKED_FOR)
+    query = select(PaymentAttempt.channel, PaymentAttempt.out_trade_no).where(
+        PaymentAttempt.state.in_(_OPEN), forgotten, ~given_up
+    )
+    return found(tx, "P4", "未完结的支付没有人核实 / an open payment that nobody asks about", query)
 
 
 def kept_callbacks_are_asked_about(tx: Tx) -> Finding | None:

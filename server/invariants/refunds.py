@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, and_, exists, func, literal, or_, select
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, and_, exists, func, literal, or_, select
+from sqlalchemy.orm import InstrumentedAttribute
 
 from server.db import Tx
 from server.invariants.finding import Finding, found
@@ -11,7 +14,7 @@ from server.ledger.model import LedgerJournal, LedgerTransfer
 from server.orders.model import Order, OrderLine
 from server.payments.model import PaymentAttempt, PaymentException
 from server.payments.refunds.model import Refund, RefundLine, Replacement
-from server.stock.model import Delivery
+from server.stock.model import Delivery, UndoneDelivery
 from shared.states import ExceptionState, OrderState, RefundCause, RefundState
 
 _WITHOUT_MONEY = (RefundState.REFUSED.value, RefundState.CLOSED.value)
@@ -137,11 +140,34 @@ def refunds_are_followed(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:
 
 
 def replacements_are_delivered(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:
-    """R6: who gave up a key for another one has the other one."""
-    mine = and_(Delivery.order_line_id == Replacement.order_line_id, Delivery.seq == Replacement.new_seq)
-    query = select(Replacement.order_line_id, Replacement.seq).outerjoin(Delivery, mine)
-    query = query.where(Delivery.seq.is_(None), scope.lines(Replacement.order_line_id))
+    """R6: who gave up a key for another one has the other one, or had it before it went back."""
+
+    def is_in(table: type[Delivery | UndoneDelivery]) -> ColumnElement[bool]:
+        return exists().where(table.order_line_id == Replacement.order_line_id, table.seq == Replacement.new_seq)
+
+    query = select(Replacement.order_line_id, Replacement.seq).where(~is_in(Delivery), ~is_in(UndoneDelivery))
+    query = query.where(scope.lines(Replacement.order_line_id))
     return found(tx, "R6", "补发的卡密没有交付 / a replacement that was not delivered", query)
+
+
+def only_refunds_undo_deliveries(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:
+    """R8: units left an order because their refund succeeded unseen, or because others came for them; nothing else."""
+    undone = _per_order(select(func.count()).select_from(UndoneDelivery), UndoneDelivery.order_line_id)
+    units = select(func.coalesce(func.sum(RefundLine.quantity), 0)).join(Refund, Refund.id == RefundLine.refund_id)
+    unseen = (Refund.unseen.is_(True), Refund.state == RefundState.SUCCEEDED.value)
+    refunded = _per_order(units.where(*unseen), RefundLine.order_line_id)
+    same = (UndoneDelivery.order_line_id == Replacement.order_line_id, UndoneDelivery.seq == Replacement.seq)
+    replaced = select(func.count()).select_from(Replacement).where(exists().where(*same))
+    given_up = _per_order(replaced, Replacement.order_line_id)
+    touched = select(OrderLine.order_id).join(UndoneDelivery, UndoneDelivery.order_line_id == OrderLine.id)
+    query = select(Order.code).where(
+        or_(Order.refunded_fen > 0, Order.id.in_(touched)), undone != refunded + given_up, scope.orders(Order.id)
+    )
+    return found(tx, "R8", "退回的卡密与退款不符 / units that went back, but by no refund", query)
+
+
+def _per_order(count: Select[int], line_id: InstrumentedAttribute[UUID]) -> ColumnElement[int]:
+    return count.join(OrderLine, OrderLine.id == line_id).where(OrderLine.order_id == Order.id).scalar_subquery()
 
 
 def exceptions_wait_for_live_refunds(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:

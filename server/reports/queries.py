@@ -2,7 +2,8 @@
 
 Orders, payments and movements are told from their own tables, the totals of accounts from the ledger: that the two
 agree is what finance signs. A day is 00:00 to 24:00 in the shop's zone. What was delivered in it is found through
-the SALE journals, whose index knows the day; an order is then taken by its own instant.
+the SALE journals, whose index knows the day; an order is then taken by its own instant. What happens to an order later
+changes nothing of its day: units that go back, or replace others, are movements of the day on which they do.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
@@ -22,8 +24,9 @@ from server.identity.queries import supplier_names
 from server.ledger.model import LedgerAccount, LedgerJournal, LedgerTransfer
 from server.orders.model import Order, OrderLine
 from server.payments.model import PaymentAttempt, PaymentException
+from server.payments.refunds.model import Replacement
 from server.policy import Actor
-from server.stock.model import Delivery, StockCursor, StockLot, StockUnit, StockVoid
+from server.stock.model import Delivery, StockCursor, StockLot, StockUnit, StockVoid, UndoneDelivery
 from shared import clock
 from shared.contracts import reports as wire
 from shared.contracts.base import Page
@@ -78,7 +81,11 @@ def summary(tx: Tx, day: date) -> wire.DaySummary:
         supplier_fen=int(amounts[1]),
         fee_fen=int(amounts[2]),
         units_imported=_count(tx, _imported(span).with_only_columns(func.coalesce(func.sum(StockCursor.imported), 0))),
-        units_sold=_count(tx, _sold(span.start, span.end).with_only_columns(func.count())),
+        units_sold=sum(
+            sign * _count(tx, rows.with_only_columns(func.count())) for sign, _, rows in _sold(span.start, span.end)
+        ),
+        units_returned=_count(tx, _returned(span.start, span.end).with_only_columns(func.count())),
+        units_replaced=_count(tx, _replaced(span.start, span.end).with_only_columns(func.count())),
         exceptions_open=_count(
             tx,
             select(func.count())
@@ -242,23 +249,23 @@ def day_movements(tx: Tx, who: Actor, day: date, *, after: str | None, limit: in
     """What came in and went out of each SKU that day, by SKU code.
 
     `free_at_close` is what was unsold at the day's end, held units included: imported until then, less what had been
-    sold and what had become void by then. Both are what is now, less what came since.
+    sold, or replaced others, and what had become void by then, and with what had come back. All are what is now,
+    without what came since.
     """
     span = _Day.of(day)
     page = catalog.skus(tx, who, q=None, after=after, limit=limit)
     ids = [sku.id for sku in page.items]
     imported = _by_sku(tx, _imported(span), func.sum(StockCursor.imported), ids)
-    sold = _sold_by_sku(tx, span.start, span.end, ids)
-    void = _void_by_sku(tx, span.start, span.end, ids)
+    sold, gone = _sold_by_sku(tx, span.start, span.end, ids), _gone_by_sku(tx, span.start, span.end, ids)
     until_close = _by_sku(tx, _lots().where(StockLot.created_at < span.end), func.sum(StockCursor.imported), ids)
     gone_now = _by_sku(tx, _lots(), func.sum(StockCursor.sold + StockCursor.void), ids)
-    sold_since = _sold_by_sku(tx, span.end, None, ids)
-    void_since = _void_by_sku(tx, span.end, None, ids)
+    sold_since, gone_since = _sold_by_sku(tx, span.end, None, ids), _gone_by_sku(tx, span.end, None, ids)
     money = _sold_fen(tx, span, ids)
     costs = _costs(tx, span, [sku_id for sku_id in ids if sku_id in sold])
     items = []
     for sku in page.items:
-        gone_since = sold_since.get(sku.id, 0) + void_since.get(sku.id, 0)
+        since = gone_since[sku.id]
+        left_since = sold_since.get(sku.id, 0) + since.replaced + since.void - since.returned
         cost = costs.get(sku.id) if sku.id in sold else 0
         amount = money.get(sku.id, 0)
         items.append(
@@ -268,14 +275,47 @@ def day_movements(tx: Tx, who: Actor, day: date, *, after: str | None, limit: in
                 supplier=sku.supplier,
                 imported=imported.get(sku.id, 0),
                 sold=sold.get(sku.id, 0),
-                void=void.get(sku.id, 0),
-                free_at_close=until_close.get(sku.id, 0) - (gone_now.get(sku.id, 0) - gone_since),
+                returned=gone[sku.id].returned,
+                replaced=gone[sku.id].replaced,
+                void=gone[sku.id].void,
+                free_at_close=until_close.get(sku.id, 0) - (gone_now.get(sku.id, 0) - left_since),
                 sold_fen=amount,
                 cost_fen=cost,
                 margin_fen=None if cost is None else amount - cost,
             )
         )
     return Page[wire.DayMovement](items=items, next=page.next)
+
+
+@dataclass(frozen=True, slots=True)
+class _Moved:
+    """Units of a SKU that moved otherwise than by the sale of an order."""
+
+    returned: int
+    replaced: int
+    void: int
+
+
+def _gone_by_sku(tx: Tx, start: datetime, end: datetime | None, ids: Sequence[UUID]) -> dict[UUID, _Moved]:
+    counts = []
+    for sku_id, rows in ((UndoneDelivery.sku_id, _returned(start, end)), (OrderLine.sku_id, _replaced(start, end))):
+        query = rows.with_only_columns(sku_id, func.count()).where(sku_id.in_(ids)).group_by(sku_id)
+        counts.append(dict(tx.execute(query).all()))
+    void = _void_by_sku(tx, start, end, ids)
+    return {one: _Moved(counts[0].get(one, 0), counts[1].get(one, 0), void.get(one, 0)) for one in ids}
+
+
+def _returned(start: datetime, end: datetime | None) -> Select[UndoneDelivery]:
+    """Units that left their buyers in an interval: to stock, or void, which is told by itself."""
+    query = select(UndoneDelivery).where(UndoneDelivery.undone_at >= start)
+    return query if end is None else query.where(UndoneDelivery.undone_at < end)
+
+
+def _replaced(start: datetime, end: datetime | None) -> Select[Replacement]:
+    """Units that were delivered in an interval for others."""
+    query = select(Replacement).join(OrderLine, OrderLine.id == Replacement.order_line_id)
+    query = query.where(Replacement.replaced_at >= start)
+    return query if end is None else query.where(Replacement.replaced_at < end)
 
 
 def _void_by_sku(tx: Tx, start: datetime, end: datetime | None, ids: Sequence[UUID]) -> dict[UUID, int]:
@@ -307,19 +347,19 @@ def _sold_fen(tx: Tx, span: _Day, ids: Sequence[UUID]) -> dict[UUID, int]:
 
 def _costs(tx: Tx, span: _Day, ids: Sequence[UUID]) -> dict[UUID, int | None]:
     """What the units sold in the day had cost, in fen, by SKU; None where some came without a cost."""
-    query = (
-        _sold(span.start, span.end)
-        .join(StockUnit, and_(StockUnit.sku_id == Delivery.sku_id, StockUnit.seq == Delivery.seq))
-        .join(StockLot, StockLot.id == StockUnit.lot_id)
-        .with_only_columns(Delivery.sku_id, func.count(), func.count(StockLot.cost), func.sum(StockLot.cost))
-        .where(Delivery.sku_id.in_(ids))
-        .group_by(Delivery.sku_id)
-    )
+    sums: dict[UUID, list[int]] = defaultdict(lambda: [0, 0, 0])
+    for sign, seq, rows in _sold(span.start, span.end):
+        query = (
+            rows.join(StockUnit, and_(StockUnit.sku_id == OrderLine.sku_id, StockUnit.seq == seq))
+            .join(StockLot, StockLot.id == StockUnit.lot_id)
+            .with_only_columns(OrderLine.sku_id, func.count(), func.count(StockLot.cost), func.sum(StockLot.cost))
+            .where(OrderLine.sku_id.in_(ids))
+            .group_by(OrderLine.sku_id)
+        )
+        for sku_id, *found in tx.execute(query):
+            sums[sku_id] = [old + sign * int(new or 0) for old, new in zip(sums[sku_id], found, strict=True)]
     # A cost is in 1/10000 yuan: a hundred of them are a fen, rounded once.
-    return {
-        sku_id: (int(cost or 0) + 50) // 100 if units == costed else None
-        for sku_id, units, costed, cost in tx.execute(query)
-    }
+    return {sku_id: (cost + 50) // 100 if units == costed else None for sku_id, (units, costed, cost) in sums.items()}
 
 
 def _lots() -> Select[StockCursor]:
@@ -331,22 +371,36 @@ def _imported(span: _Day) -> Select[StockCursor]:
     return _lots().where(span.has(StockLot.created_at))
 
 
-def _sold(start: datetime, end: datetime | None) -> Select[Delivery]:
-    """The deliveries of orders delivered in an interval; without `end`, since its start."""
-    query = (
-        select(Delivery)
-        .join(OrderLine, OrderLine.id == Delivery.order_line_id)
+def _sold(start: datetime, end: datetime | None) -> list[tuple[int, _Seq, Select[Any]]]:
+    """The units sold by orders delivered in an interval; without `end`, since its start.
+
+    They are what these orders have, and what they had and gave back, without what came to them for another unit: three
+    parts, each with its sign and the column of its units' numbers. None of it changes when a sale is over.
+    """
+    parts: list[tuple[int, _Seq, Select[Any]]] = [
+        (1, Delivery.seq, _of_lines(select(Delivery), Delivery.order_line_id)),
+        (1, UndoneDelivery.seq, _of_lines(select(UndoneDelivery), UndoneDelivery.order_line_id)),
+        (-1, Replacement.new_seq, _of_lines(select(Replacement), Replacement.order_line_id)),
+    ]
+    when = [
+        LedgerJournal.code == "SALE",
+        LedgerJournal.occurred_at >= start - _SLACK,
+        Order.delivered_at >= start,
+    ]
+    if end is not None:
+        when += [LedgerJournal.occurred_at < end + _SLACK, Order.delivered_at < end]
+    return [(sign, seq, rows.where(*when)) for sign, seq, rows in parts]
+
+
+_Seq = InstrumentedAttribute[int]
+
+
+def _of_lines(rows: Select[Any], order_line_id: InstrumentedAttribute[UUID]) -> Select[Any]:
+    return (
+        rows.join(OrderLine, OrderLine.id == order_line_id)
         .join(Order, Order.id == OrderLine.order_id)
         .join(LedgerJournal, LedgerJournal.order_id == Order.id)
-        .where(
-            LedgerJournal.code == "SALE",
-            LedgerJournal.occurred_at >= start - _SLACK,
-            Order.delivered_at >= start,
-        )
     )
-    if end is not None:
-        query = query.where(LedgerJournal.occurred_at < end + _SLACK, Order.delivered_at < end)
-    return query
 
 
 def _by_sku(tx: Tx, rows: Select[StockCursor], total: ColumnElement[int], ids: Sequence[UUID]) -> dict[UUID, int]:
@@ -355,8 +409,12 @@ def _by_sku(tx: Tx, rows: Select[StockCursor], total: ColumnElement[int], ids: S
 
 
 def _sold_by_sku(tx: Tx, start: datetime, end: datetime | None, ids: Sequence[UUID]) -> dict[UUID, int]:
-    query = _sold(start, end).with_only_columns(Delivery.sku_id, func.count()).where(Delivery.sku_id.in_(ids))
-    return {sku_id: int(count) for sku_id, count in tx.execute(query.group_by(Delivery.sku_id))}
+    found: dict[UUID, int] = defaultdict(int)
+    for sign, _, rows in _sold(start, end):
+        query = rows.with_only_columns(OrderLine.sku_id, func.count()).where(OrderLine.sku_id.in_(ids))
+        for sku_id, count in tx.execute(query.group_by(OrderLine.sku_id)):
+            found[sku_id] += sign * int(count)
+    return found
 
 
 # --- keys of pages: an instant in microseconds and an id, opaque to clients ---

@@ -23,7 +23,8 @@ from server.db import Spelling, Tx, rows_changed, spelling, table_of, tell
 from server.stock import shelf, withdrawal
 from server.stock.claims import marking, picking, returned
 from server.stock.claims.picking import Lot
-from server.stock.model import Delivery, StockCursor, StockLot, StockUnit, StockVoid
+from server.stock.model import Delivery, StockCursor, StockLot, StockUnit, StockVoid, UndoneDelivery
+from shared import ids
 from shared.states import LotState, UnitState
 
 _CURSOR = table_of(StockCursor)
@@ -136,14 +137,14 @@ class Desk:
         """
         self._give_back(lines, UnitState.HELD)
 
-    def take_back(self, lines: Sequence[LineUnits]) -> None:
-        """Take sold units back that nobody has seen: as `release`, and as if they had never been delivered."""
-        self._undeliver(lines)
+    def take_back(self, lines: Sequence[LineUnits], *, reason: str, actor: str) -> None:
+        """Take sold units back that nobody has seen: as `release`, and their delivery is undone."""
+        self._undeliver(lines, reason, actor)
         self._give_back(lines, UnitState.SOLD)
 
     def discard(self, lines: Sequence[LineUnits], *, reason: str, actor: str) -> None:
-        """Make sold units void that may not be sold again: SOLD -> VOID. Their keys stay known."""
-        self._undeliver(lines)
+        """Undo a delivery whose units may not be sold again: SOLD -> VOID. Their keys stay known."""
+        self._undeliver(lines, reason, actor)
         self._let_go(lines, UnitState.SOLD, UnitState.VOID)
         rows = [
             {"sku_id": line.sku_id, "seq": seq, "lot_id": self.units[line.sku_id][seq]}
@@ -180,11 +181,29 @@ class Desk:
             for lot_id in sorted(seqs):
                 withdrawal.left(self.tx, gone[lot_id], seqs[lot_id])
 
-    def _undeliver(self, lines: Sequence[LineUnits]) -> None:
+    def _undeliver(self, lines: Sequence[LineUnits], reason: str, actor: str) -> None:
+        """Move deliveries to UndoneDelivery, so that a day that is over keeps what was sold on it."""
         for line in lines:
             mine = (Delivery.sku_id == line.sku_id, Delivery.order_line_id == line.order_line_id)
-            gone = self.tx.execute(delete(Delivery).where(*mine, Delivery.seq.in_(line.seqs)))
-            _require(rows_changed(gone), len(line.seqs))
+            those = (*mine, Delivery.seq.in_(line.seqs))
+            gone = self.tx.execute(select(Delivery.seq, Delivery.delivered_at).where(*those)).all()
+            _require(rows_changed(self.tx.execute(delete(Delivery).where(*those))), len(line.seqs))
+            self.tx.execute(
+                insert(table_of(UndoneDelivery)),
+                [
+                    {
+                        "id": ids.new_id(),
+                        "sku_id": line.sku_id,
+                        "seq": seq,
+                        "order_line_id": line.order_line_id,
+                        "delivered_at": delivered_at,
+                        "undone_at": self.at,
+                        "actor": actor,
+                        "reason": reason,
+                    }
+                    for seq, delivered_at in gone
+                ],
+            )
 
     def write(self) -> None:
         """Store where the cursors stand now; exactly these, which nobody else could change."""

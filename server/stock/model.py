@@ -10,7 +10,7 @@ from datetime import date, datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Date, Index, Integer, SmallInteger, UniqueConstraint
+from sqlalchemy import JSON, CheckConstraint, Date, Index, Integer, SmallInteger, UniqueConstraint
 from sqlalchemy.ext.hybrid import hybrid_method
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -214,10 +214,31 @@ class Delivery(Base):
     delivered_at: Mapped[datetime] = mapped_column(Instant)
 
 
+class UndoneDelivery(Base):
+    """A delivery that was undone before its buyer saw the key. What was sold when is told from both tables."""
+
+    __tablename__ = "undone_delivery"
+    __table_args__ = (
+        Index("ix_undone_delivery_order_line_id", "order_line_id"),
+        Index("ix_undone_delivery_unit", "sku_id", "seq"),
+        Index("ix_undone_delivery_undone_at", "undone_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
+    sku_id: Mapped[UUID] = mapped_column(Uid)
+    seq: Mapped[int] = mapped_column(BigInt)
+    order_line_id: Mapped[UUID] = mapped_column(Uid)
+    delivered_at: Mapped[datetime] = mapped_column(Instant)
+    undone_at: Mapped[datetime] = mapped_column(Instant)
+    actor: Mapped[str] = mapped_column(exact(80))
+    reason: Mapped[str] = mapped_column(exact(200))
+
+
 class RevealLog(Base):
     """Who was shown a key, when: written and committed before it is opened.
 
-    For a buyer the order line says which; for staff `sku_id`, `seq` and their `reason` do.
+    For a buyer the order line says which, and `seqs` where only some of its units were shown; for staff `sku_id`,
+    `seq` and their `reason` do.
     """
 
     __tablename__ = "reveal_log"
@@ -233,6 +254,7 @@ class RevealLog(Base):
     reason: Mapped[str | None] = mapped_column(exact(200))
     actor: Mapped[str] = mapped_column(exact(80))
     units: Mapped[int] = mapped_column(BigInt)
+    seqs: Mapped[list[int] | None] = mapped_column(JSON(none_as_null=True))
     request_id: Mapped[str] = mapped_column(exact(40))
     revealed_at: Mapped[datetime] = mapped_column(Instant)
 

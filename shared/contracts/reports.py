@@ -30,6 +30,8 @@ class DaySummary(Answer):
     fee_fen: int
     units_imported: int
     units_sold: int
+    units_returned: int = 0
+    units_replaced: int = 0
     exceptions_open: int
     ledger: list[LedgerTotal]
 
@@ -68,6 +70,8 @@ class DayPayment(Answer):
 class DayMovement(Answer):
     """Card movements of one SKU that day.
 
+    `sold` is what the orders delivered that day bought, whatever became of it later. `returned` left its buyer unseen:
+    to stock, or void, and then it is in `void` too. `replaced` was delivered for another unit.
     `sold_fen` is what buyers paid for the sold ones. Their cost, and so the margin, is known when each of them came
     with one; else both are None.
     """
@@ -77,6 +81,8 @@ class DayMovement(Answer):
     supplier: str
     imported: int
     sold: int
+    returned: int = 0
+    replaced: int = 0
     void: int
     free_at_close: int
     sold_fen: int = 0

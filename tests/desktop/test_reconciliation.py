@@ -11,10 +11,15 @@ from desktop.exporting.workbook import BooksDiffer
 from desktop.operations import reconciliation
 from desktop.operations.reconciliation import DayStillMoving
 from server.orders.model import OrderLine
+from server.payments.refunds import making, moving, replacing
+from server.payments.refunds.making import Portion
+from server.policy import SYSTEM
+from server.reports import queries as reports
 from shared import clock
 from shared.errors import NotAllowed
+from shared.states import RefundCause, RefundState, RefundStep
 from tests.desktop.test_workbook import checks_of
-from tests.world import ANNA, BEN
+from tests.world import ANNA, BEN, CARA
 
 DAY = date(2026, 11, 21)
 LATE = datetime(2026, 11, 21, 15, 59, 50, tzinfo=UTC)  # 23:59:50 in the shop
@@ -52,6 +57,70 @@ def test_orders_over_midnight_belong_to_the_day_of_each_step(live_shop, finance,
         assert {verdict for _, _, verdict in checks.values()} == {"一致"}
         assert int(checks["收款金额（元）"][0] * 100) == paid_fen
     assert [path.name for path in sorted(tmp_path.glob("*.xlsx*"))] == ["21.xlsx", "22.xlsx"]
+
+
+def give_back(world, bought, *, quantity, at):
+    """Some units of an order whose buyer did not look go back, and the money has arrived."""
+    with clock.fixed(at), world.ctx.db.tx() as tx:
+        whole, said = world.order(bought).id, {"cause": RefundCause.SHOP, "reason": "x", "actor": "staff:li"}
+        held = making.of_order(tx, whole, Portion(quantity=quantity), **said)
+        moving.approve(tx, held, RefundStep.STARTED, actor="staff:li", check_above=None)
+        moving.advance(tx, held, RefundStep.SUBMITTED, actor="system", to=RefundState.SUBMITTED)
+        moving.succeed(tx, held, actor="channel:sandbox", provider_refund_no="R1", at=at)
+
+
+def replace(world, bought, *, at):
+    """The supplier gives another key for each of an order."""
+    with clock.fixed(at), world.ctx.db.tx() as tx:
+        said = {"cause": RefundCause.BUYER, "reason": "x", "actor": f"buyer:{ANNA}"}
+        held = making.of_order(tx, world.order(bought).id, Portion(), **said)
+        replacing.replace(tx, held, actor="staff:chen", note="换一张")
+
+
+def test_what_comes_back_or_is_replaced_later_changes_nothing_of_a_day_that_is_over(live_shop, finance, tmp_path):
+    world, noon = live_shop.world, LATE - timedelta(hours=12)
+    with clock.fixed(noon):
+        world.stock("STEAM-50", 9, terms=(None, 300_000, 1))
+        unseen, replaced, seen = (world.buy(buyer, "STEAM-50", n) for buyer, n in ((ANNA, 2), (BEN, 1), (CARA, 1)))
+        world.reveal(world.order(seen))
+
+    def exported(day):
+        target = tmp_path / f"{day}.xlsx"
+        written = finance.run(reconciliation.export_workbook(finance.engine, day=day, target=target))
+        book = openpyxl.load_workbook(target)
+        return {sheet.title: [[cell.value for cell in row] for row in sheet] for sheet in book}, written.summary
+
+    def movements(day):
+        steam = next(row for row in exported(day)[0]["卡密出入库"] if row[0] == "STEAM-50")
+        return dict(zip(("入库", "售出", "退回", "补发", "作废", "日终可售"), steam[3:], strict=True))
+
+    def costs(day):
+        with world.ctx.db.read() as tx:
+            items = reports.day_movements(tx, SYSTEM, day, after=None, limit=9).items
+        return next((row.sold_fen, row.cost_fen, row.margin_fen) for row in items if row.sku == "STEAM-50")
+
+    (before, signed), cost = exported(DAY), costs(DAY)
+    assert (signed.units_sold, cost) == (4, (18_000, 12_000, 6_000))
+    give_back(world, unseen, quantity=1, at=noon + timedelta(hours=1))  # still on the day
+    give_back(world, unseen, quantity=1, at=noon + timedelta(days=1))
+    replace(world, replaced, at=noon + timedelta(days=1))
+    replace(world, seen, at=noon + timedelta(days=1))
+    after, told = exported(DAY)
+    assert (told.units_sold, told.units_returned, told.units_replaced, told.paid_fen) == (4, 1, 0, 18_000)
+    assert costs(DAY) == cost
+    assert movements(DAY) == {"入库": 9, "售出": 4, "退回": 1, "补发": 0, "作废": 0, "日终可售": 6}
+    # Orders tell their state as it is now, and the money that went back on the day is in its accounts: else as before.
+    assert [row[:4] + row[5:] for row in after["订单"]] == [row[:4] + row[5:] for row in before["订单"]]
+    assert after["收款"] == before["收款"]
+    # Of three units two were unseen: one returns to stock, one that was said to be bad is void; each was replaced.
+    next_day = DAY + timedelta(days=1)
+    assert movements(next_day) == {"入库": 0, "售出": 0, "退回": 2, "补发": 2, "作废": 1, "日终可售": 5}
+    assert world.level("STEAM-50").free == 5
+    for day in (DAY, next_day):
+        checks = checks_of(openpyxl.load_workbook(tmp_path / f"{day}.xlsx"))
+        assert {verdict for _, _, verdict in checks.values()} == {"一致"}
+        assert (checks["退回卡密（张）"][0], checks["补发卡密（张）"][0]) == ((1, 0) if day == DAY else (2, 2))
+    world.check()
 
 
 def test_details_that_differ_from_the_ledger_are_not_exported(live_shop, finance, tmp_path):

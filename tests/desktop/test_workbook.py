@@ -88,7 +88,9 @@ ORDERS = [
 PAYMENTS = [payment(1, amount_fen=996), payment(2), payment(3), payment(4, delivered=False, amount_fen=10)]
 MOVEMENTS = [
     DayMovement(sku="0010086", title="100元卡", supplier="甲方", imported=5_000, sold=2, void=1, free_at_close=4_997),
-    DayMovement(sku="A-2", title="-1", supplier="甲方", imported=0, sold=3, void=0, free_at_close=0),
+    DayMovement(
+        sku="A-2", title="-1", supplier="甲方", imported=0, sold=3, returned=2, replaced=1, void=0, free_at_close=1
+    ),
 ]
 SUMMARY = DaySummary(
     day=DAY,
@@ -102,6 +104,8 @@ SUMMARY = DaySummary(
     fee_fen=99,
     units_imported=5_000,
     units_sold=5,
+    units_returned=2,
+    units_replaced=1,
     exceptions_open=1,
     ledger=[
         LedgerTotal(account="channel:sandbox", debits_fen=2_976, credits_fen=0),
@@ -267,6 +271,8 @@ EXPECTED = {
     "入库卡密（张）": Decimal(5_000),
     "售出卡密（张）": Decimal(5),
     "发货数量（张）": Decimal(5),
+    "退回卡密（张）": Decimal(2),
+    "补发卡密（张）": Decimal(1),
     "借方合计 = 贷方合计（元）": Decimal("49.57"),
 }
 
@@ -342,7 +348,7 @@ def test_ids_are_text_times_are_dates_amounts_are_numbers(tmp_path: Path) -> Non
 def test_sheets_are_ready_to_read_and_print(tmp_path: Path) -> None:
     export(tmp_path / "day.xlsx")
     book = openpyxl.load_workbook(tmp_path / "day.xlsx")
-    for name, area in {"订单": "A1:N6", "收款": "A1:H5", "卡密出入库": "A1:G3", "账户": "A1:C5"}.items():
+    for name, area in {"订单": "A1:N6", "收款": "A1:H5", "卡密出入库": "A1:I3", "账户": "A1:C5"}.items():
         sheet = book[name]
         assert (sheet.freeze_panes, sheet.auto_filter.ref, sheet.print_title_rows) == ("A2", area, "$1:$1")
         assert (sheet.page_setup.orientation, sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight) == (
@@ -432,6 +438,8 @@ def test_english_readers_get_english_words(tmp_path: Path) -> None:
         ("平台服务费（元）", "fee_fen", "0.99", "1.00"),
         ("入库卡密（张）", "units_imported", "5,000", "5,001"),
         ("售出卡密（张）", "units_sold", "5", "6"),
+        ("退回卡密（张）", "units_returned", "2", "3"),
+        ("补发卡密（张）", "units_replaced", "1", "2"),
     ],
 )
 def test_a_figure_that_differs_is_named_and_nothing_is_left(

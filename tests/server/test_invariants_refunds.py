@@ -11,7 +11,7 @@ from server.ledger.model import LedgerJournal
 from server.orders.model import Order
 from server.payments.model import PaymentCallback, PaymentException, UnmatchedPayment
 from server.payments.refunds.model import Refund, RefundLine, Replacement
-from server.stock.model import StockUnit
+from server.stock.model import StockUnit, UndoneDelivery
 from shared import clock
 from shared.states import CallbackState, ExceptionState, OrderState, RefundState, UnitState
 from tests.databases import findings_after, tampering
@@ -70,6 +70,8 @@ CORRUPTIONS = {
     "R4 no refund": ("R4", update(Refund).where(succeeded).values(state=RefundState.CLOSED.value)),
     "R5": ("R5", update(Refund).where(under_way).values(query_at=None)),
     "R6": ("R6", update(Replacement).values(new_seq=99)),
+    "R8 no refund": ("R8", update(Refund).where(succeeded).values(unseen=False)),
+    "R8 no delivery": ("R8", delete(UndoneDelivery)),
     "R7": ("R7", update(PaymentException).values(_waits)),
     "L4 in escrow": ("L4", update(Order).where(Order.state == OrderState.DELIVERED).values(state=OrderState.PAID)),
     "L4 in suspense": ("L4", update(UnmatchedPayment).values(amount_fen=2)),

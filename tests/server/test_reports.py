@@ -70,6 +70,8 @@ def test_the_summary_of_a_day_to_the_fen(days):
         "fee_fen": 450 + 10 + 225,
         "units_imported": 46,
         "units_sold": 2 + 30 + 1,
+        "units_returned": 0,
+        "units_replaced": 0,
         "exceptions_open": 1,
         "ledger": [
             {"account": "escrow", "debits_fen": 13_605, "credits_fen": 13_605},
@@ -139,6 +141,8 @@ def test_movements_tell_what_came_went_and_was_left_at_close(days):
             "supplier": supplier,
             "imported": imported,
             "sold": sold,
+            "returned": 0,
+            "replaced": 0,
             "void": 0,
             "free_at_close": left,
             "sold_fen": paid,

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
-from sqlalchemy import JSON, CheckConstraint, Index, Integer
+from sqlalchemy import JSON, CheckConstraint, Index, Integer, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from server.db import Base, BigInt, Instant, Uid, exact
@@ -17,14 +17,16 @@ class Refund(Base):
     """Money on its way back to a buyer, of a paid attempt or of money that pays none.
 
     `out_refund_no` is ours and the same on every retry. `cause` is a `RefundCause`; `reason` is what the buyer or the
-    shop wrote. `turn` is who has the ball (`RefundTurn`), `due_at` until when a supplier has it. `unseen`: nobody had
-    seen its keys when it was approved, so they are withheld from then on. `query_at` is when the channel is asked next;
-    `trouble` (a `RefundTrouble`) says why it waits, or why it ended without money.
+    shop wrote. What the shop starts came with an `idempotency_key`; `content_sha256` is the hash of its body. `turn` is
+    who has the ball (`RefundTurn`), `due_at` until when a supplier has it. `unseen`: nobody had seen its keys when it
+    was approved, so they are withheld from then on. `query_at` is when the channel is asked next; `trouble` (a
+    `RefundTrouble`) says why it waits, or why it ended without money.
     """
 
     __tablename__ = "payment_refund"
     __scope__: ClassVar = {Role.SUPPLIER: "supplier_id"}
     __table_args__ = (
+        UniqueConstraint("order_id", "idempotency_key", name="uq_payment_refund_idempotency"),
         Index("ix_payment_refund_order_id", "order_id"),
         Index("ix_payment_refund_attempt_id", "attempt_id"),
         Index("ix_payment_refund_turn", "turn", "due_at"),
@@ -45,6 +47,8 @@ class Refund(Base):
     cause: Mapped[str] = mapped_column(exact(16))
     reason_kind: Mapped[str | None] = mapped_column(exact(16))
     reason: Mapped[str] = mapped_column(exact(400))
+    idempotency_key: Mapped[str | None] = mapped_column(exact(64))
+    content_sha256: Mapped[str | None] = mapped_column(exact(64))
     state: Mapped[str] = mapped_column(exact(16))
     turn: Mapped[str | None] = mapped_column(exact(16))
     unseen: Mapped[bool] = mapped_column(default=False)
@@ -94,9 +98,10 @@ class RefundEvent(Base):
 
 
 class Replacement(Base):
-    """A delivered unit for which the buyer got another one instead of money. Both stay sold."""
+    """A delivered unit for which the buyer got another one instead of money. It stays sold if the buyer had seen it."""
 
     __tablename__ = "payment_replacement"
+    __table_args__ = (Index("ix_payment_replacement_replaced_at", "replaced_at"),)
 
     order_line_id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
     seq: Mapped[int] = mapped_column(BigInt, primary_key=True, autoincrement=False)

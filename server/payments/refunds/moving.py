@@ -52,7 +52,7 @@ ENDED = frozenset({RefundState.REFUSED.value, RefundState.SUCCEEDED.value, Refun
 WITHOUT_MONEY = frozenset({RefundState.REFUSED.value, RefundState.CLOSED.value})
 
 _AT_CHANNEL = frozenset({RefundState.SUBMITTED.value, RefundState.PROCESSING.value, RefundState.ABNORMAL.value})
-_SPOILT = "refunded, seen by staff"
+_REFUNDED, _SPOILT = "refunded", "refunded, seen by staff"
 
 
 @dataclass(slots=True)
@@ -150,7 +150,7 @@ def approve(tx: Tx, held: Held, step: RefundStep, *, actor: str, note: str = "",
         note=note,
         turn=(RefundTurn.FINANCE if must_check else RefundTurn.CHANNEL).value,
         due_at=None,
-        unseen=_is_unseen(tx, held),
+        unseen=is_unseen(tx, held),
         decided_by=actor,
     )
     if not must_check:
@@ -166,7 +166,7 @@ def _unchecked(tx: Tx, refund: Refund) -> Fen:
     return int(tx.scalar(select(func.coalesce(func.sum(Refund.amount_fen), 0)).where(*others, *gone)) or 0)
 
 
-def _is_unseen(tx: Tx, held: Held) -> bool:
+def is_unseen(tx: Tx, held: Held) -> bool:
     """Whether no buyer has seen a key of its lines. A look is logged under the order's lock, which is held here."""
     named = [line.order_line_id for line in held.lines if line.seqs]
     return bool(named) and not vault.viewed_lines(tx, named)
@@ -242,25 +242,58 @@ def is_of_sale(refund: Refund) -> bool:
 
 def _take_units_back(tx: Tx, held: Held, *, actor: str) -> None:
     """The keys that nobody saw return to stock; those that staff looked at meanwhile become void."""
-    assert held.order is not None
-    by_line = {line.order_line_id: line for line in held.lines if line.seqs}
+    mine = units_of(tx, held)
     fresh: list[stock.LineUnits] = []
     spoilt: list[stock.LineUnits] = []
-    mine = [line for line in orders.lines_of(tx, [held.order.id])[held.order.id] if line.id in by_line]
-    for line in mine:
-        seqs = by_line[line.id].seqs
+    for line, seqs in mine:
         seen = vault.inspected_units(tx, line.sku_id, seqs)
         for kind, some in ((fresh, set(seqs) - seen), (spoilt, seen)):
             if some:
                 kind.append(stock.LineUnits(line.id, line.sku_id, tuple(sorted(some))))
     with stock.desk(tx, at=clock.now(), held=[*fresh, *spoilt]) as desk:
-        desk.take_back(fresh)
+        desk.take_back(fresh, reason=_REFUNDED, actor=actor)
         if spoilt:
             desk.discard(spoilt, reason=_SPOILT, actor=actor)
-    for line in mine:
-        refunding.without_units(tx, line, by_line[line.id].seqs)
-    touched = {changes.Changed("sku", line.sku_id, domain="stock", supplier_id=line.supplier_id) for line in mine}
-    changes.append_many(tx, touched)
+    note_undone(tx, held, mine, fresh, "stock.take_back", actor=actor)
+    note_undone(tx, held, mine, spoilt, "stock.discard", actor=actor)
+
+
+def units_of(tx: Tx, held: Held) -> list[tuple[OrderLine, list[int]]]:
+    """The order lines whose units the refund names, with these."""
+    assert held.order is not None
+    by_line = {line.order_line_id: line.seqs for line in held.lines if line.seqs}
+    lines = orders.lines_of(tx, [held.order.id])[held.order.id]
+    return [(line, by_line[line.id]) for line in lines if line.id in by_line]
+
+
+def note_undone(
+    tx: Tx,
+    held: Held,
+    mine: Sequence[tuple[OrderLine, list[int]]],
+    undone: Sequence[stock.LineUnits],
+    action: str,
+    *,
+    actor: str,
+) -> None:
+    """Take units whose delivery was undone from their lines, and write down that they left their buyer."""
+    gone = {one.order_line_id: one.seqs for one in undone}
+    for line, _ in mine:
+        if line.id in gone:
+            refunding.without_units(tx, line, gone[line.id])
+            audit.append(
+                tx,
+                actor=actor,
+                action=action,
+                entity="sku",
+                entity_id=line.sku_code,
+                detail={
+                    "order": held.refund.order_code,
+                    "refund": held.refund.out_refund_no,
+                    "units": len(gone[line.id]),
+                    "seqs": list(gone[line.id]),
+                },
+            )
+            changes.append(tx, "sku", line.sku_id, domain="stock", supplier_id=line.supplier_id)
 
 
 # --- the ledger ---

@@ -6,7 +6,6 @@ from sqlalchemy import insert
 
 from server import changes
 from server.db import Tx, table_of
-from server.orders import actions as orders
 from server.orders import refunding
 from server.orders.model import OrderLine
 from server.payments.refunds import moving
@@ -26,27 +25,34 @@ class NothingToReplaceWith(Conflict):
     en = "Not enough in stock for a replacement ({left} left). Bring in stock first, or agree to the refund."
 
 
+_REPLACED = "replaced"
+
+
 def replace(tx: Tx, held: Held, *, actor: str, note: str) -> None:
     """Deliver a new unit of the same SKU for each unit of the refund, to the same line, and end the refund by it.
 
-    The old units stay sold and are marked; whoever was given them sees both. Raises NothingToReplaceWith.
+    Old units that the buyer has seen stay sold and are marked, and both are shown. Those that nobody has seen leave
+    the buyer: they become void, because they were said to be bad. Raises NothingToReplaceWith.
     """
     assert held.order is not None
-    by_line = {line.order_line_id: line for line in held.lines if line.seqs}
-    lines = [line for line in orders.lines_of(tx, [held.order.id])[held.order.id] if line.id in by_line]
-    if not lines:
+    mine = moving.units_of(tx, held)
+    if not mine:
         raise NothingToReplaceWith(left=0)
-    wants = [stock.Want(line.id, line.sku_id, len(by_line[line.id].seqs)) for line in lines]
-    now = clock.now()
-    with stock.desk(tx, at=now, wants=wants) as desk:
+    wants = [stock.Want(line.id, line.sku_id, len(seqs)) for line, seqs in mine]
+    old = [stock.LineUnits(line.id, line.sku_id, tuple(seqs)) for line, seqs in mine]
+    unseen = old if moving.is_unseen(tx, held) else []
+    with stock.desk(tx, at=clock.now(), wants=wants, held=unseen) as desk:
         if not desk.reserve(wants):
             raise NothingToReplaceWith(left=min(desk.left.values()))
         taken = desk.take()
-        desk.sell([stock.LineUnits(line.id, line.sku_id, taken[line.id]) for line in lines])
-    for line in lines:
-        _deliver(tx, held, line, by_line[line.id].seqs, taken[line.id])
+        desk.sell([stock.LineUnits(line.id, line.sku_id, taken[line.id]) for line, _ in mine])
+        if unseen:
+            desk.discard(unseen, reason=_REPLACED, actor=actor)
+    for line, seqs in mine:
+        _deliver(tx, held, line, seqs, taken[line.id])
+    moving.note_undone(tx, held, mine, unseen, "stock.discard", actor=actor)
     moving.advance(tx, held, RefundStep.REPLACED, actor=actor, to=RefundState.CLOSED, note=note, decided_by=actor)
-    told = {changes.Changed("order", held.order.id, domain="orders", supplier_id=line.supplier_id) for line in lines}
+    told = {changes.Changed("order", held.order.id, domain="orders", supplier_id=line.supplier_id) for line, _ in mine}
     changes.append_many(tx, told)
 
 

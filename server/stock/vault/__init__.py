@@ -30,9 +30,10 @@ class NotLogged(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The keys of one order line, for the buyer who has paid for them."""
+    """The keys of one order line, for the buyer who has paid for them; `is_part` where some of them are withheld."""
 
     line: LineUnits
+    is_part: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +76,12 @@ def _row(view: View) -> dict[str, Any]:
         "seq": None,
         "reason": None,
         "units": 1,
+        "seqs": None,
     }
     if isinstance(view.purpose, Delivery):
         line = view.purpose.line
-        return row | {"order_line_id": line.order_line_id, "units": len(line.seqs)}
+        seqs = list(line.seqs) if view.purpose.is_part else None
+        return row | {"order_line_id": line.order_line_id, "units": len(line.seqs), "seqs": seqs}
     wanted = view.purpose
     return row | {"sku_id": wanted.sku_id, "seq": wanted.seq, "reason": wanted.reason}
 
