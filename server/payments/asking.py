@@ -16,7 +16,7 @@ from uuid import UUID
 from sqlalchemy import update
 
 from server.context import Context
-from server.db import Tx, retrying
+from server.db import Tx, retrying, rows_changed
 from server.gateways.port import ChannelRefused, ChannelUnknown
 from server.orders import actions as orders
 from server.orders import queries as order_queries
@@ -25,7 +25,7 @@ from server.payments import actions, attempts, channels, ending, queries
 from server.payments.exceptions import closing, raising
 from server.payments.model import PaymentAttempt
 from shared import clock
-from shared.states import AttemptState, ExceptionKind, FoundBy
+from shared.states import ExceptionKind, FoundBy
 
 SWEEP_SECONDS = 5.0
 SWEEP_PAGE = 200
@@ -163,7 +163,7 @@ def _plan_next(ctx: Context, asked: Sequence[PaymentAttempt], now: datetime) -> 
             wait = QUERY_AFTER_SECONDS[min(attempt.queries + 1, len(QUERY_AFTER_SECONDS) - 1)]
             tx.execute(
                 update(PaymentAttempt)
-                .where(PaymentAttempt.id == attempt.id)
+                .where(PaymentAttempt.id == attempt.id, PaymentAttempt.state.in_(attempts.OPEN_STATES))
                 .values(query_at=now + timedelta(seconds=wait), queries=PaymentAttempt.queries + 1)
             )
 
@@ -199,8 +199,9 @@ def _give_up(ctx: Context, attempt: PaymentAttempt, answer: str) -> None:
     )
 
     def stop(tx: Tx) -> None:
-        still_open = (PaymentAttempt.id == attempt.id, PaymentAttempt.state != AttemptState.PAID.value)
-        tx.execute(update(PaymentAttempt).where(*still_open).values(query_at=None))
+        still_open = (PaymentAttempt.id == attempt.id, PaymentAttempt.state.in_(attempts.OPEN_STATES))
+        if rows_changed(tx.execute(update(PaymentAttempt).where(*still_open).values(query_at=None))) != 1:
+            return  # it was paid, or closed, while the channel was asked
         closing.still_unknown(tx, attempt.id)
         raising.write(tx, [unknown])
 

@@ -168,7 +168,8 @@ async def _end(
 async def close_late(ctx: Context, attempt: PaymentAttempt, found_by: FoundBy) -> bool:
     """Close one whose time is over and that its channel may still take money for; whether money came first.
 
-    One that cannot be closed is asked about for its day.
+    One that cannot be closed is asked about for its day. Raises ChannelUnknown when the channel does not say by then
+    that it is closed.
     """
     outcome = await close(ctx, attempt, found_by)
     if isinstance(outcome, PaymentFact):
@@ -177,6 +178,8 @@ async def close_late(ctx: Context, attempt: PaymentAttempt, found_by: FoundBy) -
     its_day_is_over = attempt.expires_at + ITS_DAY <= clock.now()
     if outcome.shuts(attempt) or (outcome is Closing.IMPOSSIBLE and its_day_is_over):
         await ctx.batch.submit(CloseAttempts(attempt.order_id, (attempt.id,)))
+    elif its_day_is_over:
+        raise ChannelUnknown(channel=attempt.channel, detail="open after its day, and not to be closed")
     return False
 
 

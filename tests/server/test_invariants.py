@@ -212,7 +212,7 @@ def test_l4_a_payment_that_was_booked_with_another_amount(shop, found):
 
 def test_l4_money_that_was_booked_and_never_paid(shop, found):
     attempt = update(PaymentAttempt).where(PaymentAttempt.id == shop.late.attempt.id)
-    rows = found(attempt.values(state=AttemptState.PENDING.value))
+    rows = found(attempt.values(state=AttemptState.PENDING.value, query_at=clock.now()))
     assert rows == {"L4": (f"payment:sandbox:{shop.fact(shop.late).provider_no}:pay",)}
 
 
@@ -243,6 +243,14 @@ def test_p2_a_notification_that_nobody_could_confirm(shop, found):
     kept = update(PaymentCallback).where(PaymentCallback.out_trade_no == number).values(state="deferred")
     assert found(kept) == {}
     assert found(kept.values(received_at=clock.now() - timedelta(hours=2))) == {"P2": (f"sandbox {number}",)}
+
+
+def test_p4_an_open_payment_that_nobody_asks_about(shop, found):
+    number = shop.held.attempt.out_trade_no
+    mine = update(PaymentAttempt).where(PaymentAttempt.out_trade_no == number)
+    assert found(mine.values(query_at=None)) == {"P4": (f"sandbox {number}",)}
+    assert found(mine.values(expires_at=clock.now() - timedelta(days=2, seconds=1))) == {"P4": (f"sandbox {number}",)}
+    assert found(mine.values(state=AttemptState.CLOSED.value, query_at=None)) == {}
 
 
 def test_a_finding_names_ten_rows_at_most(shop, found):
