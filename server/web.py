@@ -37,11 +37,13 @@ from server.web_problems import (
     reads_english,
 )
 from shared.contracts.base import FieldProblem, Problem
+from shared.contracts.orders import IDEMPOTENCY_HEADER
 from shared.contracts.stock import CHUNK_BYTES
 from shared.errors import BadField, BadInput, Busy, CrossOrigin, KamengError, NotFound, NotSignedIn, TooLarge
 from shared.ids import new_id
 
 _log = logging.getLogger("kameng.web")
+_IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9_-]{8,64}")
 B = TypeVar("B", bound=BaseModel)
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -448,6 +450,14 @@ async def read_json(request: Request, model: type[B]) -> B:
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_input=False)
         raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in wrong]) from None
+
+
+def idempotency_key(request: HTTPConnection) -> str:
+    """What makes a repeat of this request the same wish. Raises BadField without one."""
+    key = request.headers.get(IDEMPOTENCY_HEADER, "")
+    if not _IDEMPOTENCY_KEY.fullmatch(key):
+        raise BadField(field=IDEMPOTENCY_HEADER, reason="A-Z a-z 0-9 _ - (8…64)")
+    return key
 
 
 def json_response(model: BaseModel, status: int = 200) -> Response:

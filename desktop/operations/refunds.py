@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from desktop.engine.transport import Call
 from desktop.operations.once import send_once
 from desktop.operations.seen import Seen, look, name_of
 from shared.contracts.base import Page, Request
+from shared.contracts.orders import IDEMPOTENCY_HEADER, Order
 from shared.contracts.payments import AnswerRefund, CheckRefund, DecideRefund, Refund, RetryRefund, StartRefund
 from shared.states import RefundState, RefundTurn
 
@@ -42,14 +43,21 @@ async def one(engine: Engine, refund_id: UUID) -> Seen[Refund]:
 
 
 async def start(
-    engine: Engine, order_code: str, *, reason: str, quantity: int | None = None, amount_fen: int | None = None
+    engine: Engine,
+    order: Order,
+    *,
+    key: str,
+    reason: str,
+    quantity: int | None = None,
+    amount_fen: int | None = None,
 ) -> Refund:
     """Give money of an order back: all that is left unless `quantity` or `amount_fen` say less.
 
-    Raises what `send_once` does.
+    Whoever tries again with the same `key` gets the refund that was made. Raises what `send_once` does.
     """
-    body = StartRefund(quantity=quantity, amount_fen=amount_fen, reason=reason)
-    return await _say(engine, f"/api/orders/{order_code}/refunds", body, initiator="refund.start")
+    body = StartRefund(quantity=quantity, amount_fen=amount_fen, reason=reason, version=order.version)
+    path, headers = f"/api/orders/{order.code}/refunds", {IDEMPOTENCY_HEADER: key}
+    return await _say(engine, path, body, initiator="refund.start", headers=headers)
 
 
 async def answer(
@@ -78,7 +86,9 @@ async def retry(engine: Engine, refund: Refund) -> Refund:
     return await _say(engine, f"/api/refunds/{refund.id}/retry", body, initiator="refund.retry")
 
 
-async def _say(engine: Engine, path: str, body: Request, *, initiator: str) -> Refund:
-    done = await send_once(engine, Call("POST", path, body=body), Refund)
+async def _say(
+    engine: Engine, path: str, body: Request, *, initiator: str, headers: Mapping[str, str] | None = None
+) -> Refund:
+    done = await send_once(engine, Call("POST", path, body=body, headers=headers or {}), Refund)
     engine.announce("refund", "order", "exception", initiator=initiator)
     return done

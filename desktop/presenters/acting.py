@@ -15,6 +15,7 @@ from desktop.engine.engine import Engine
 from desktop.presenters.ports import Ask, Latest
 from desktop.presenters.watching import Watched
 from shared.errors import BadField, KamengError
+from shared.ids import new_token
 
 T = TypeVar("T")
 
@@ -40,7 +41,8 @@ class Act(Generic[T]):
     """One thing that may be done.
 
     `key` names it, `words` are on its button, `effect` says what will happen, `done` that it did. `work` makes the
-    operation of what was typed, and may raise KamengError about it.
+    operation of what was typed, and may raise KamengError about it. `naming` says it with what was typed so far, for
+    who is about to press the last button.
     """
 
     key: str
@@ -50,6 +52,12 @@ class Act(Generic[T]):
     work: Callable[[Mapping[str, str]], Work[T]]
     entries: tuple[Entry, ...] = ()
     tone: str = ""
+    naming: Callable[[Mapping[str, str]], Pair] | None = None
+
+    def named(self, typed: Mapping[str, str]) -> Pair:
+        """What it is called on the last button."""
+        zh, en = self.words if self.naming is None else self.naming({key: text.strip() for key, text in typed.items()})
+        return zh.rstrip("…"), en.rstrip("…")
 
 
 class Acting(Watched, Generic[T]):
@@ -58,6 +66,8 @@ class Acting(Watched, Generic[T]):
     Attributes:
         acts: what may be done, the usual thing first.
         chosen: what the person is about to do, or None.
+        attempt: names what the person is about to do: another one whenever something is chosen, the same when it is
+            tried again.
         busy: it is on its way.
         error: why it was not done; what was chosen stays.
         said: what was done, for a toast; told once.
@@ -71,6 +81,7 @@ class Acting(Watched, Generic[T]):
         self._latest = Latest()
         self.acts: tuple[Act[T], ...] = ()
         self.chosen: Act[T] | None = None
+        self.attempt = ""
         self.busy = False
         self.error: Exception | None = None
         self.said: Pair | None = None
@@ -99,6 +110,8 @@ class Acting(Watched, Generic[T]):
     def choose(self, key: str) -> None:
         """Be about to do it."""
         if self.may(key):
+            if self.chosen is None or self.chosen.key != key:
+                self.attempt = new_token()
             self.chosen, self.error = self.act(key), None
             self.changed()
 

@@ -9,7 +9,7 @@ from functools import partial
 from desktop.operations import orders, refunds
 from desktop.operations.seen import Seen
 from desktop.presenters import formats
-from desktop.presenters.acting import Act, Acting, Entry, Work
+from desktop.presenters.acting import Act, Acting, Entry, Pair, Work
 from desktop.presenters.feed import Feed
 from desktop.presenters.listing import Column
 from desktop.presenters.ports import Ask, Latest
@@ -19,10 +19,10 @@ from shared.clock import now, shop_day
 from shared.contracts.base import Page
 from shared.contracts.identity import Person
 from shared.contracts.orders import Order
-from shared.contracts.payments import Refund
+from shared.contracts.payments import GOODS_OR_MONEY, Refund
 from shared.errors import BadField
 from shared.ids import parse_order_code, speak_order_code
-from shared.money import parse_fen
+from shared.money import Fen, parse_fen
 from shared.permissions import Permission
 from shared.states import OrderState
 
@@ -109,6 +109,7 @@ class Orders(Watched):
         feed: the orders that match `state` and `query`.
         opened: the order that is looked into, or None.
         refunds: its refunds, newest first; None while they are not known.
+        refunds_error: why they could not be read.
         acting: giving its money back.
         error: why an order could not be found.
     """
@@ -125,7 +126,8 @@ class Orders(Watched):
         self.state: OrderState | None = None
         self.query = ""
         self.opened: Order | None = None
-        self.refunds: list[Refund] | None = None
+        self.refunds: Seen[Page[Refund]] | None = None
+        self.refunds_error: Exception | None = None
         self.acting: Acting[Refund] = Acting(ask, lambda _started: self.read_again(), self.read_again)
         self.error: Exception | None = None
 
@@ -172,61 +174,102 @@ class Orders(Watched):
 
     def _show(self, order: Order | None) -> None:
         if order is None or self.opened is None or order.id != self.opened.id:
-            self.refunds = None
+            self.refunds = self.refunds_error = None
             self.acting.leave()
         self.opened, self.error = order, None
         if order is not None:
-            self.acting.offer([_give_back(order)] if self.may_refund and order.state in REFUNDABLE else [])
+            self._offer()
             self._read_refunds(order.code)
         self.changed()
+
+    def _offer(self) -> None:
+        """Money goes back only before the eyes of who sees what went back already."""
+        order = self.opened
+        may = self.may_refund and order is not None and order.state in REFUNDABLE and self.refunds is not None
+        self.acting.offer([_give_back(order, self.acting)] if order is not None and may else [])
 
     def _read_refunds(self, code: str) -> None:
         if self.may_see_refunds:
             then = self._refunds_latest.only(partial(self._refunds_read, code))
-            self._ask(lambda engine: refunds.list_refunds(engine, order_code=code), then, lambda _error: None)
+            failed = self._refunds_latest.also(partial(self._refunds_unread, code))
+            self._ask(lambda engine: refunds.list_refunds(engine, order_code=code), then, failed)
 
     def _refunds_read(self, code: str, seen: Seen[Page[Refund]]) -> None:
         if self.opened is not None and self.opened.code == code:
-            self.refunds = seen.value.items
+            self.refunds, self.refunds_error = seen, None
+            self._offer()
+            self.changed()
+
+    def _refunds_unread(self, code: str, error: Exception) -> None:
+        if self.opened is not None and self.opened.code == code:
+            self.refunds, self.refunds_error = None, error
+            self._offer()
             self.changed()
 
     def _found(self, seen: Seen[Order]) -> None:
         self._show(seen.value)
 
     def _not_found(self, error: Exception) -> None:
-        self.opened, self.refunds, self.error = None, None, error
+        self.opened, self.refunds, self.refunds_error, self.error = None, None, None, error
         self.acting.leave()
         self.changed()
 
 
-def _give_back(order: Order) -> Act[Refund]:
+def _give_back(order: Order, acting: Acting[Refund]) -> Act[Refund]:
     """Starting a refund of an order. One without a delivery goes back as a whole."""
     parts: tuple[Entry, ...] = ()
-    if order.state not in {OrderState.PAID, OrderState.DELIVERY_FAILED}:
+    is_delivered = order.state not in {OrderState.PAID, OrderState.DELIVERY_FAILED}
+    if is_delivered:
         several = sum(line.quantity for line in order.lines) > 1
         parts = (_QUANTITY, _AMOUNT) if several else (_AMOUNT,)
+    left = order.amount_fen - (order.refunded_fen or 0)
 
     def work(typed: Mapping[str, str]) -> Work[Refund]:
         quantity, amount = _number(typed.get("quantity", "")), _fen(typed.get("amount", ""))
-        return lambda engine: refunds.start(
-            engine, order.code, reason=typed["reason"], quantity=quantity, amount_fen=amount
-        )
+        if quantity is not None and amount is not None:
+            raise BadField(field="amount", reason=GOODS_OR_MONEY)
+        key, reason = acting.attempt, typed["reason"]
+        return lambda engine: refunds.start(engine, order, key=key, reason=reason, quantity=quantity, amount_fen=amount)
 
     return Act(
         key="refund",
         words=("退款…", "Refund…"),
-        effect=(
-            "原路退回买家；超过复核金额时，先由另一位同事复核。看过的卡密作废，没看过的退回库存。",
-            (
-                "The money goes back the way it came; above the limit another person checks first. Keys that were seen"
-                " are void, others are sold again."
-            ),
-        ),
+        effect=_effect(order, left, is_delivered=is_delivered),
         done=("已发起退款", "The refund has begun"),
         work=work,
         entries=(*parts, _REASON),
         tone="danger",
+        naming=lambda typed: _naming(typed, left),
     )
+
+
+def _effect(order: Order, left: Fen, *, is_delivered: bool) -> Pair:
+    """What starting a refund does, with how much is left."""
+    zh, en = f"最多可退 {formats.money(left)}", f"At most {formats.money(left)}"
+    if order.refunded_fen:
+        zh += f"，已退 {formats.money(order.refunded_fen)}"
+        en += f"; {formats.money(order.refunded_fen)} went back already"
+    zh += "。原路退回买家；超过复核金额时，先由另一位同事复核。"
+    en += ". The money goes back the way it came; above the limit another person checks first."
+    if is_delivered:
+        zh += "看过的卡密不再出售、标为已退款，没看过的退回库存；只退一部分金额时，卡密不动。"
+        en += (
+            " Keys that were seen are not sold again and marked as refunded, others return to stock; a part of the"
+            " money alone moves no key."
+        )
+    return zh, en
+
+
+def _naming(typed: Mapping[str, str], left: Fen) -> Pair:
+    """How much goes back by what was typed so far."""
+    try:
+        quantity, amount = _number(typed.get("quantity", "")), _fen(typed.get("amount", ""))
+    except BadField:
+        return "退款", "Refund"
+    if quantity is not None:
+        return f"退款 {formats.count(quantity)} 张", f"Refund {formats.count(quantity)} units"
+    shown = formats.money(left if amount is None else amount)
+    return f"退款 {shown}", f"Refund {shown}"
 
 
 def _number(text: str) -> int | None:

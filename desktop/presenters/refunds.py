@@ -169,7 +169,10 @@ def _back(refund: Refund) -> Pair:
     zh, en = f"{amount} 原路退回买家", f"{amount} go back to the buyer"
     if refund.viewed_at is None:
         return zh + "；卡密没人看过，退回库存。", en + "; nobody saw the key, so it is sold again."
-    return zh + "；卡密已被看过，作废。", en + "; the key was seen and is void from now on."
+    return (
+        zh + "；卡密已被看过，不再出售，标为已退款。",
+        en + "; the key was seen: it is never sold again, and marked as refunded.",
+    )
 
 
 _NEW_KEY: Pair = (

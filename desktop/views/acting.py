@@ -129,11 +129,8 @@ class ActBar(Live, QFrame):
         return made
 
     def _show_form(self, act: Act[Any]) -> None:
-        busy = self._presenter.busy
-        self.title.setText(in_words(act.words).rstrip("…"))
         self.effect.setText(in_words(act.effect))
-        self.go.setText(self.tr("正在处理…") if busy else self.tr("确定{what}").format(what=self.title.text()))
-        self._leave.setEnabled(not busy)
+        self._leave.setEnabled(not self._presenter.busy)
         is_new = act.key != self._asked
         if is_new:
             self._asked = act.key
@@ -182,11 +179,18 @@ class ActBar(Live, QFrame):
         missing = act is None or any(
             entry.needed and not self.fields[entry.key].text().strip() for entry in act.entries
         )
-        self.go.setEnabled(not missing and not self._presenter.busy)
+        busy = self._presenter.busy
+        self.go.setEnabled(not missing and not busy)
+        if act is not None:
+            self.title.setText(in_words(act.named(self._typed())))
+            self.go.setText(self.tr("正在处理…") if busy else self.tr("确定{what}").format(what=self.title.text()))
+
+    def _typed(self) -> dict[str, str]:
+        return {key: field.text() for key, field in self.fields.items()}
 
     def _do(self) -> None:
         if self.go.isEnabled():
-            self._presenter.carry_out({key: field.text() for key, field in self.fields.items()})
+            self._presenter.carry_out(self._typed())
 
     def _speak(self) -> None:
         act = self._presenter.chosen

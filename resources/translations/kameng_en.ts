@@ -1803,6 +1803,14 @@
         <translation>Refunds</translation>
     </message>
     <message>
+        <source>退款记录暂时读不到，请刷新后再操作。</source>
+        <translation>The refunds cannot be read just now; refresh before you go on.</translation>
+    </message>
+    <message>
+        <source>连不上服务器，这是 {when} 的记录。</source>
+        <translation>The server cannot be reached; this is from {when}.</translation>
+    </message>
+    <message>
         <source>查看退款 {amount}</source>
         <translation>See the refund of {amount}</translation>
     </message>

@@ -34,7 +34,17 @@ def count_back(tx: Tx, order: Order, amount: Fen, *, at: datetime, actor: str) -
     if order.state != to:
         move(tx, [Move(order, to)], at=at, actor=actor)
     else:
+        touch(tx, order)
         note(tx, [Move(order, to)], actor=actor)
+
+
+def touch(tx: Tx, order: Order) -> None:
+    """Another version of a locked order: who decides by an older one is told."""
+    tx.execute(
+        update(Order).where(Order.id == order.id).values(version=Order.version + 1),
+        execution_options={"synchronize_session": False},
+    )
+    set_committed_value(order, "version", order.version + 1)
 
 
 def without_units(tx: Tx, line: OrderLine, seqs: Collection[int]) -> None:

@@ -6,7 +6,6 @@ payments. The two hot routes are `async def`: they parse, await the batcher, and
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
@@ -27,7 +26,7 @@ from server.policy import BUYER, CHANNEL, Actor, Router
 from shared.contracts import orders as wire
 from shared.contracts import payments as money
 from shared.contracts.base import Day, Page
-from shared.errors import BadField, NotFound
+from shared.errors import NotFound
 from shared.ids import parse_order_code
 from shared.permissions import Permission, Role
 from shared.states import AttemptState, ExceptionKind, ExceptionState, FoundBy, OrderState
@@ -36,8 +35,6 @@ router = Router()
 notifications = Router()
 """The channels' notifications alone: what `kameng-server serve --only callbacks` answers."""
 
-_IDEMPOTENCY_KEY = re.compile(r"^[A-Za-z0-9_-]{8,64}$")
-
 
 @router.post("/api/orders", allow=BUYER, status_code=201, response_model=wire.Placed)
 async def place_order(request: Request) -> Response:
@@ -45,12 +42,9 @@ async def place_order(request: Request) -> Response:
     ctx, buyer = context.of(request), policy.actor(request)
     assert buyer.id is not None  # the guard made or found the device
     body = await web.read_json(request, wire.PlaceOrder)
-    idempotency_key = request.headers.get(wire.IDEMPOTENCY_HEADER, "")
-    if not _IDEMPOTENCY_KEY.match(idempotency_key):
-        raise BadField(field=wire.IDEMPOTENCY_HEADER, reason="A-Z a-z 0-9 _ - (8…64)")
     command = PlaceOrder(
         buyer_id=buyer.id,
-        idempotency_key=idempotency_key,
+        idempotency_key=web.idempotency_key(request),
         sku=body.sku,
         quantity=body.quantity,
         amount_fen=body.amount_fen,
@@ -156,6 +150,7 @@ def _answer(who: Actor, row: Order, lines: list[OrderLine], attempts: list[Payme
         code=row.code,
         state=OrderState(row.state),
         amount_fen=sum(line.amount_fen for line in lines) if supplier else row.amount_fen,
+        refunded_fen=None if supplier else row.refunded_fen,
         created_at=row.created_at,
         expires_at=row.expires_at,
         paid_at=row.paid_at,
@@ -178,6 +173,7 @@ def _answer(who: Actor, row: Order, lines: list[OrderLine], attempts: list[Payme
             )
             for line in lines
         ],
+        version=row.version,
     )
 
 

@@ -64,13 +64,15 @@ class OrderLine(Answer):
 class Order(Answer):
     """One order as staff see it. `found_by` says which way told that its money came.
 
-    `channel_fee_fen` is what the channel keeps of it: estimated until its bill names it.
+    `channel_fee_fen` is what the channel keeps of it: estimated until its bill names it. `refunded_fen` is what the
+    buyer has back of it (None for a supplier's person). `version` is another one whenever its state or its money moves.
     """
 
     id: UUID
     code: str
     state: OrderState
     amount_fen: int
+    refunded_fen: int | None
     created_at: datetime
     expires_at: datetime
     paid_at: datetime | None
@@ -82,3 +84,4 @@ class Order(Answer):
     channel_fee_fen: int | None
     channel_fee_is_final: bool
     lines: list[OrderLine]
+    version: int

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import uvicorn
 
 from server import app
+from shared.errors import KamengError
 from tests.world import World, world
 
 
@@ -146,3 +147,17 @@ class Line:
                     if lost:
                         return
                 key.data.sendall(data)
+
+
+def at_once(here):
+    """An `Ask` of presenters that waits for a real engine."""
+
+    def ask(work, then, otherwise) -> None:
+        try:
+            value = here.run(work(here.engine))
+        except KamengError as error:
+            otherwise(error)
+        else:
+            then(value)
+
+    return ask

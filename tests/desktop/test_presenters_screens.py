@@ -32,30 +32,16 @@ from desktop.presenters.status import Status
 from shared import clock, ids
 from shared.contracts.reports import DaySummary, LedgerTotal
 from shared.contracts.stock import FileFigures
-from shared.errors import KamengError
 from shared.money import UNITS_PER_FEN
 from shared.permissions import Role
 from shared.states import ProductState
+from tests.desktop.live import at_once
 from tests.desktop.test_presenters_lists import Later
 from tests.desktop.window_program import person
 from tests.world import ANNA, BEN
 
 NOON = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
 SKUS = [SkuChoice("STEAM-50", "Steam 充值卡"), SkuChoice("STEAM-5", "Steam 小额"), SkuChoice("MUSIC-30", "音乐会员")]
-
-
-def at_once(here):
-    """An `Ask` that waits for a real engine."""
-
-    def ask(work, then, otherwise) -> None:
-        try:
-            value = here.run(work(here.engine))
-        except KamengError as error:
-            otherwise(error)
-        else:
-            then(value)
-
-    return ask
 
 
 # --- products ---

@@ -10,6 +10,7 @@ from desktop import theme
 from desktop.engine.transport import code_of
 from desktop.operations import channels, exceptions, refunds
 from desktop.operations.once import OutcomeUnknown
+from desktop.presenters.orders import Orders
 from server.audit import AuditEvent
 from server.gateways.port import PaymentFact
 from server.payments.actions import Outcome
@@ -19,7 +20,7 @@ from server.payments.refunds.model import Refund
 from shared import clock
 from shared.errors import KamengError
 from shared.states import ExceptionAction, ExceptionState, FoundBy, OrderState, RefundReason, RefundState
-from tests.desktop.live import Line
+from tests.desktop.live import Line, at_once
 from tests.desktop.window_program import open_window, sign_in, texts
 from tests.server.channel import Channel
 from tests.world import ANNA, BEN, CARA, MERCHANT
@@ -221,6 +222,36 @@ def test_a_lost_answer_is_not_taken_for_a_no(world, live_shop, console):
         assert code_of(refusal.value) == "exception_changed"
 
 
+def test_a_refund_whose_answer_was_lost_is_tried_again_not_made_twice(world, live_shop, console):
+    world.stock("MUSIC-30", 3)
+    bought = world.buy(CARA, "MUSIC-30", 3)
+    with Line(live_shop.port) as line:
+        here = console(follow=False)
+        here.sign_in(line.url, "li")
+        screen = Orders(at_once(here), here.engine.session.require_account().person)
+        screen.find(bought.order.code)
+        typed = {"reason": "少发了一张", "quantity": "1", "amount": ""}
+        screen.acting.choose("refund")
+        line.lose_answers = 1
+        screen.acting.carry_out(typed)
+        assert isinstance(screen.acting.error, OutcomeUnknown)
+        assert how_many(world, Refund) == 1
+        assert screen.refunds.live
+        assert [one.amount_fen for one in screen.refunds.value.items] == [1_250], "what to look at is there"
+        screen.acting.carry_out(typed | {"quantity": "2"})
+        assert code_of(screen.acting.error) == "idempotency_reused"
+        screen.acting.carry_out(typed)
+        assert (screen.acting.chosen, screen.acting.error, how_many(world, Refund)) == (None, None, 1)
+        # Somebody else, who looked before.
+        other = console("wang", follow=False)
+        other.sign_in(live_shop.url, "wang")
+        old = screen.opened.model_copy(update={"version": screen.opened.version - 1})
+        with pytest.raises(KamengError) as refusal:
+            other.run(refunds.start(other.engine, old, key="another-console", reason="x", amount_fen=1))
+        assert code_of(refusal.value) == "order_changed"
+        assert how_many(world, Refund) == 1
+
+
 def test_a_supplier_answers_with_two_presses(program, live_shop, world, qtbot):
     world.stock("STEAM-50", 3)
     bought = world.buy(ANNA, "STEAM-50", 1)
@@ -297,7 +328,7 @@ def test_an_order_tells_how_its_money_was_found_and_gives_a_part_back(program, l
     page = arrived(qtbot, window, "orders")
     qtbot.keyClick(page.table, Qt.Key.Key_Down)
     qtbot.keyClick(page.table, Qt.Key.Key_Space)
-    qtbot.waitUntil(lambda: desk.orders.refunds == [], timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: desk.orders.acting.may("refund"), timeout=WAIT_MS)
     words = texts(page.peek)
     for told in ("得知方式", "定时查询", "¥0.81（预估，以账单为准）"):
         assert told in words
@@ -305,15 +336,21 @@ def test_an_order_tells_how_its_money_was_found_and_gives_a_part_back(program, l
     fields = page.peek.bar.fields
     assert list(fields) == ["quantity", "amount", "reason"]
     fields["reason"].setText("一张有问题")
-    fields["amount"].setText("一百")
-    page.peek.bar.go.click()
-    assert "12.50" in page.peek.bar.problem.text
-    assert how_many(world, Refund) == 0
+    bar = page.peek.bar
+    assert (bar.title.text(), "最多可退 ¥135.00。" in bar.effect.text()) == ("退款 ¥135.00", True)
+    for wrong, told in (("一百", "12.50"), ("0.01", "只能填一项")):
+        fields["amount"].setText(wrong)
+        fields["quantity"].setText("3")
+        bar.go.click()
+        assert told in bar.problem.text
+        fields["quantity"].clear()
+    assert (bar.go.text(), how_many(world, Refund)) == ("确定退款 ¥0.01", 0)
     fields["amount"].clear()
     qtbot.keyClicks(fields["quantity"], "1")
-    page.peek.bar.go.click()
-    qtbot.waitUntil(lambda: bool(desk.orders.refunds), timeout=WAIT_MS)
-    [refund] = desk.orders.refunds
+    assert bar.go.text() == "确定退款 1 张"
+    bar.go.click()
+    qtbot.waitUntil(lambda: bool(desk.orders.refunds.value.items), timeout=WAIT_MS)
+    [refund] = desk.orders.refunds.value.items
     assert (refund.amount_fen, refund.reason, [line.quantity for line in refund.lines]) == (4_500, "一张有问题", [1])
     assert "¥45.00" in texts(page.peek)
 

@@ -9,6 +9,7 @@ import pytest
 
 from server.payments.model import PaymentAttempt
 from tests.fault.market import DELIVERED, PRICE, SKU, UNPAID
+from tests.server.refunding import start
 from tests.world import ANNA, BEN
 
 pytestmark = pytest.mark.xdist_group("payment faults")
@@ -267,8 +268,7 @@ def test_fault_22_the_same_number_of_the_channel_pays_one_order_only(shop):
 
 def test_fault_23_what_comes_out_of_order_takes_nothing_back(shop):
     bought = shop.bought("alipay")
-    wish = {"reason": "客服补偿", "amount_fen": 1_000}
-    started = shop.post(f"/api/orders/{bought.order.code}/refunds", by="li", json=wish)
+    started = start(shop, bought, amount_fen=1_000)
     assert started.status_code == 201, started.text
     shop.work()
     shop.told(bought.number, about="refund")  # Alipay tells of it as TRADE_SUCCESS with a refund in it
@@ -324,8 +324,7 @@ def test_fault_51_a_channel_that_is_switched_off_still_ends_what_is_open(shop):
         shop.press(open_.number)
         assert shop.told(open_.number) == [ACKNOWLEDGED]
         assert shop.standing(open_) == DELIVERED
-        body = {"reason": "客服补偿"}
-        assert shop.post(f"/api/orders/{paid.order.code}/refunds", by="li", json=body).status_code == 201
+        assert start(shop, paid).status_code == 201
         shop.work()
         shop.told(paid.number, about="refund")
         assert shop.world.order(paid).state == "refunded"

@@ -17,13 +17,14 @@ import pytest
 from sqlalchemy import select
 
 from server import migrations
+from server.orders.model import Order
 from server.payments.exceptions import acting
 from server.payments.model import PaymentException
 from server.payments.refunds import actions as refunds
 from server.payments.refunds import asking
 from server.policy import SYSTEM
 from server.stock import alerts
-from shared import clock
+from shared import clock, ids
 from shared.contracts.payments import AnswerRefund, ProposeAction, StartRefund
 from shared.states import AlertKind, RefundReason
 from tests.server.conftest import opened, signed
@@ -160,7 +161,8 @@ class Stage:
         order = shop.buy(ANNA, "STEAM-50").order
         self.bought = order.code
         if waits_for == "start":
-            return {"json": said}
+            version = shop.order(SimpleNamespace(order=order)).version
+            return {"json": said | {"version": version}, "headers": {"idempotency-key": ids.new_token()}}
         with shop.ctx.db.tx() as tx:
             if waits_for in {"answer", "decide"}:
                 wish = asking.Wish(order_id=order.id, reason=RefundReason.DEFECTIVE)
@@ -170,7 +172,10 @@ class Stage:
                     refunds.answer(tx, row.id, no, actor=SYSTEM, check_above=0)
             else:
                 limit = 0 if waits_for == "check" else 10**6
-                row = refunds.start_by_shop(tx, order.id, StartRefund(reason="x"), actor=SYSTEM, check_above=limit)
+                version = tx.get_one(Order, order.id).version
+                body = StartRefund(reason="x", version=version)
+                key = ids.new_token()
+                row = refunds.start_by_shop(tx, order.id, body, key=key, actor=SYSTEM, check_above=limit)
             self.refund = row.id
             return {"json": said | {"version": row.version}}
 

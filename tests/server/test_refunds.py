@@ -6,6 +6,7 @@ import pytest
 
 from server.payments.refunds import following
 from shared import clock
+from shared.errors import Busy
 from shared.states import OrderState, RefundState, RefundStep, RefundTurn, UnitState
 from tests.server.refunding import (
     ask,
@@ -16,6 +17,7 @@ from tests.server.refunding import (
     post,
     read,
     shop_with_refunds,
+    start,
     story,
     units,
 )
@@ -196,7 +198,7 @@ def test_above_the_limit_another_person_checks(tmp_path):
 def test_who_starts_a_refund_does_not_check_it(tmp_path):
     with shop_with_refunds(tmp_path, refund_check_fen=0) as site:
         order = bought(site)
-        started = site.post(f"/api/orders/{order.order.code}/refunds", by="wang", json={"reason": "补偿"})
+        started = start(site, order, "wang")
         assert started.status_code == 201, started.text
         refund = started.json()
         assert (refund["state"], refund["turn"], refund["actions"]) == ("approved", "finance", [])
@@ -243,17 +245,18 @@ def test_a_new_key_instead_of_money(site):
 def test_an_order_is_refunded_in_parts_until_nothing_is_left(site):
     order = bought(site, "MUSIC-30", 3)  # 37.50, of it 35.63 to the supplier and 1.87 to the shop
     look(site, order)
-    code = order.order.code
     line = read(site, ask(site, order, seqs=(1,)))["lines"][0]
     assert (line["quantity"], line["seqs"], line["amount_fen"]) == (1, [1], 1_250)
-    busy = site.post(f"/api/orders/{code}/refunds", by="li", json={"reason": "x", "amount_fen": 1})
+    busy = start(site, order, amount_fen=1)
     assert (busy.status_code, busy.json()["code"]) == (409, "refund_under_way")
     post(site, ask(site, order), "answer", "chen", answer="refuse", evidence="x")
     post(site, ask(site, order), "decide", "li", approve=False, reason="x")
-    too_much = site.post(f"/api/orders/{code}/refunds", by="li", json={"reason": "x", "amount_fen": 3_751})
+    too_much = start(site, order, amount_fen=3_751)
     assert (too_much.status_code, too_much.json()["code"]) == (422, "bad_field")
+    both = start(site, order, quantity=3, amount_fen=1)  # three unseen keys for a fen
+    assert (both.status_code, [wrong["field"] for wrong in both.json()["fields"]]) == (422, ["amount_fen"])
     for body in ({"quantity": 1}, {"amount_fen": 333}, {}):
-        answer = site.post(f"/api/orders/{code}/refunds", by="li", json={"reason": "x"} | body)
+        answer = start(site, order, **body)
         assert answer.status_code == 201, answer.text
         carry_out(site)
         site.desk.ends()
@@ -263,7 +266,7 @@ def test_an_order_is_refunded_in_parts_until_nothing_is_left(site):
     assert (site.world.order(order).state, site.world.order(order).refunded_fen) == (OrderState.REFUNDED, 3_750)
     assert set(balances(site).values()) == {0}
     assert [refund["amount_fen"] for refund in site.desk.requests] == [1_250, 333, 2_167]
-    more = site.post(f"/api/orders/{code}/refunds", by="li", json={"reason": "x"})
+    more = start(site, order)
     assert (more.status_code, more.json()["code"]) == (409, "nothing_to_refund")
     listed = site.get("/api/refunds?state=succeeded&limit=2", by="zhou").json()
     assert len(listed["items"]) == 2
@@ -273,14 +276,54 @@ def test_an_order_is_refunded_in_parts_until_nothing_is_left(site):
     assert RefundState.SUCCEEDED in {row["state"] for row in last["items"]}
 
 
+def test_a_wish_of_the_shop_that_comes_again_is_one_refund(site, monkeypatch):
+    order = bought(site, "MUSIC-30", 3)
+    site.desk.says = "succeeded"
+    before = site.get(f"/api/orders/{order.order.code}", by="li").json()
+    assert before["refunded_fen"] == 0
+
+    def unread():
+        raise Busy(retry_after_seconds=2)
+
+    key, version = "the-console-made-this", before["version"]
+    with monkeypatch.context() as busy:  # what was done is answered by what did it
+        busy.setattr(site.world.ctx.jobs, "wake", lambda: busy.setattr(site.world.ctx.db, "read", unread))
+        made = start(site, order, key=key, version=version, quantity=1)
+    assert made.status_code == 201, made.text
+    carry_out(site)
+    after = site.get(f"/api/orders/{order.order.code}", by="li").json()
+    assert (after["state"], after["refunded_fen"]) == ("partially_refunded", 1_250)
+    assert after["version"] > version
+    assert site.get(f"/api/orders/{order.order.code}", by="chen").json()["refunded_fen"] is None
+    again = start(site, order, key=key, version=version, quantity=1)  # its answer was lost, and it is pressed again
+    assert (again.status_code, again.json()["id"], again.json()["state"]) == (201, made.json()["id"], "succeeded")
+    refused = {
+        "another wish": start(site, order, key=key, version=version, quantity=2),
+        "another person": start(site, order, "wang", key=key, version=version, quantity=1),
+        "old news": start(site, order, version=version, quantity=1),
+        "no key": start(site, order, key="short", quantity=1),
+    }
+    assert {name: (answer.status_code, answer.json()["code"]) for name, answer in refused.items()} == {
+        "another wish": (422, "idempotency_reused"),
+        "another person": (422, "idempotency_reused"),
+        "old news": (409, "order_changed"),
+        "no key": (422, "bad_field"),
+    }
+    assert refused["old news"].json()["params"] == {"refunded": "12.50"}
+    carry_out(site)
+    assert [sent["amount_fen"] for sent in site.desk.requests] == [1_250]
+    assert start(site, order, amount_fen=100).status_code == 201  # who has looked may go on
+    assert start(site, order, version=after["version"], amount_fen=100).json()["code"] == "order_changed"
+    site.world.check()
+
+
 def test_small_refunds_of_one_payment_that_come_above_the_limit_together_are_checked(tmp_path):
     with shop_with_refunds(tmp_path, refund_check_fen=2_000) as site:
         order = bought(site)
         site.desk.says = "succeeded"
 
         def give_back(amount):
-            body = {"amount_fen": amount, "reason": "补偿"}
-            return site.post(f"/api/orders/{order.order.code}/refunds", by="li", json=body).json()
+            return start(site, order, amount_fen=amount).json()
 
         assert give_back(2_000)["turn"] == "channel"
         carry_out(site)

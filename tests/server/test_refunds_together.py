@@ -41,9 +41,7 @@ def by_shop(tx, bought, *, key=None, **wish):
     """The shop gives money back, knowing the order as it is now."""
     version = tx.get(Order, bought.order.id, with_for_update=True).version
     body = StartRefund(reason="x", version=version, **wish)
-    return actions.start_by_shop(
-        tx, bought.order.id, body, key=key or ids.new_token(), actor=SYSTEM, check_above=10**6
-    )
+    return actions.start_by_shop(tx, bought.order.id, body, key=key or ids.new_token(), actor=SYSTEM, check_above=10**6)
 
 
 def together(*work):

@@ -43,7 +43,7 @@ class OrderPeek(SidePanel):
 
     def _look(self) -> None:
         presenter = self._presenter
-        shown = (presenter.opened, presenter.refunds)
+        shown = (presenter.opened, presenter.refunds, presenter.refunds_error)
         if shown != self._written:
             self._written = shown
             self._write()
@@ -79,8 +79,7 @@ class OrderPeek(SidePanel):
         layout.addLayout(table)
         if order.channel is not None:
             self._write_payment(layout, order)
-        if self._presenter.refunds:
-            self._write_refunds(layout)
+        self._write_refunds(layout)
         layout.addStretch(1)
         self.turn_to(inner)
 
@@ -100,9 +99,17 @@ class OrderPeek(SidePanel):
         layout.addLayout(table)
 
     def _write_refunds(self, layout: QVBoxLayout) -> None:
+        seen, error = self._presenter.refunds, self._presenter.refunds_error
+        if error is None and not (seen is not None and (seen.value.items or not seen.live)):
+            return
         layout.addWidget(rule())
         layout.addWidget(label(self.tr("退款"), role="heading"))
-        for refund in self._presenter.refunds or ():
+        if error is not None:
+            layout.addWidget(label(self.tr("退款记录暂时读不到，请刷新后再操作。"), role="error", wrap=True))
+        elif seen is not None and not seen.live:
+            old = self.tr("连不上服务器，这是 {when} 的记录。").format(when=formats.moment(seen.as_of))
+            layout.addWidget(label(old, role="muted", wrap=True))
+        for refund in seen.value.items if seen is not None else ():
             line = row()
             amount = formats.money(refund.amount_fen)
             link = button(amount, role="link", name=self.tr("查看退款 {amount}").format(amount=amount))

@@ -5,51 +5,45 @@ What goes on at the channel is in `following`; how a refund moves in `moving`; n
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
+from typing import ClassVar
 from uuid import UUID
 
 from sqlalchemy import select
 
 from server.db import Tx
 from server.gateways.port import RefundFact
+from server.orders import actions as orders
 from server.payments.callbacks import RawCallback
 from server.payments.model import PaymentAttempt, UnmatchedPayment
-from server.payments.refunds import making, moving, replacing
+from server.payments.refunds import making, moving, recording, replacing
 from server.payments.refunds.model import Refund, RefundEvent
 from server.payments.refunds.moving import Held
 from server.policy import SYSTEM, Actor, visible
 from shared import clock
 from shared.contracts import payments as wire
-from shared.errors import BadField, Conflict, NotFound
-from shared.labels import label
-from shared.money import Fen
+from shared.errors import BadField, Conflict, IdempotencyReused, NotFound
+from shared.labels import AboutState
+from shared.money import Fen, format_fen
 from shared.states import RefundCause, RefundState, RefundStep, RefundTurn
 
 
-class _AboutState(Conflict):
-    """A refusal that names the refund's state, and whose turn it is, in words; `params` keep their codes."""
-
-    def sentence(self, language: str = "zh") -> str:
-        """The sentence for a person."""
-        words = dict(self.params)
-        for name, kind in (("state", RefundState), ("turn", RefundTurn)):
-            if self.params.get(name) in set(kind):
-                words[name] = label(kind(self.params[name]), language)
-        return (self.en if language.startswith("en") else self.zh).format_map(words)
-
-
-class RefundChanged(_AboutState):
+class RefundChanged(AboutState):
     """Somebody, or the channel, moved the refund after the person looked at it."""
 
     code = "refund_changed"
+    words: ClassVar = {"state": RefundState}
     zh = "这笔退款已有变化（当前“{state}”，版本 {version}），请刷新后再操作。"
     en = "The refund changed meanwhile (it is “{state}”, version {version}); reload and look again."
 
 
-class NotTheirTurn(_AboutState):
+class NotTheirTurn(AboutState):
     """Somebody else has the ball."""
 
     code = "not_their_turn"
+    words: ClassVar = {"state": RefundState, "turn": RefundTurn}
     zh = "这笔退款现在由“{turn}”处理（当前“{state}”）。"
     en = "The refund is with “{turn}” now (it is “{state}”)."
 
@@ -60,6 +54,14 @@ class SamePerson(Conflict):
     code = "same_person"
     zh = "发起或裁定退款的人不能自己复核，请由另一位同事复核。"
     en = "Who started or decided a refund cannot check it: another person must."
+
+
+class OrderChanged(Conflict):
+    """Something happened to the order after the person looked at it: its state, or its money, moved."""
+
+    code = "order_changed"
+    zh = "这张订单已有变化（已退 ¥{refunded}），请看清最新状态后再操作。"
+    en = "The order changed meanwhile (¥{refunded} went back so far); look again before you go on."
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +101,46 @@ def start(
     return held.refund
 
 
-def start_by_shop(tx: Tx, order_id: UUID, body: wire.StartRefund, *, actor: Actor, check_above: Fen) -> Refund:
-    """The shop gives money of an order back. Above the limit another person checks.
+def start_by_shop(
+    tx: Tx, order_id: UUID, body: wire.StartRefund, *, key: str, actor: Actor, check_above: Fen
+) -> Refund:
+    """The shop gives money of an order back. Above the limit another person checks. A repeat answers the same refund.
 
-    Raises NotFound, NothingToRefund, RefundUnderWay, RefundTooLate, TooManyRefunds, BadField.
+    Raises NotFound, OrderChanged, IdempotencyReused for another wish under the same key, NothingToRefund,
+    RefundUnderWay, RefundTooLate, TooManyRefunds, BadField.
     """
+    order = orders.lock(tx, [order_id]).get(order_id)
+    if order is None:
+        raise NotFound
+    content = _content(body, actor)
+    known = tx.scalars(select(Refund).where(Refund.order_id == order_id, Refund.idempotency_key == key)).first()
+    if known is not None:
+        if known.content_sha256 != content:
+            raise IdempotencyReused
+        return known
+    if order.version != body.version:
+        raise OrderChanged(refunded=format_fen(order.refunded_fen))
     wanted = making.Portion(body.order_line_id, quantity=body.quantity, amount_fen=body.amount_fen)
     held = making.of_order(tx, order_id, wanted, cause=RefundCause.SHOP, reason=body.reason, actor=actor.label)
+    held.refund.idempotency_key, held.refund.content_sha256 = key, content
     moving.approve(tx, held, RefundStep.STARTED, actor=actor.label, note=body.reason, check_above=check_above)
+    return held.refund
+
+
+def _content(body: wire.StartRefund, actor: Actor) -> str:
+    """What must be the same when the idempotency key comes again: the wish, not the version it was read at."""
+    facts = [body.model_dump(mode="json", exclude={"version"}), actor.label]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def start_anew(tx: Tx, refund_id: UUID, *, reason: str, actor: str, checked_by: str | None) -> Refund:
+    """Another refund of what one was to give back that ended without money, as two people decided.
+
+    Raises NotFound, NothingToRefund, RefundUnderWay, RefundTooLate, TooManyRefunds.
+    """
+    held = recording.anew(tx, moving.lock(tx, refund_id), reason=reason, actor=actor)
+    held.refund.checked_by = checked_by
+    moving.approve(tx, held, RefundStep.STARTED, actor=actor, note=reason, check_above=None)
     return held.refund
 
 

@@ -6,16 +6,18 @@ at once never sum to more than was paid.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, exists, func, insert, select
+from sqlalchemy import ColumnElement, and_, exists, func, insert, select
 
 from server.db import Tx, table_of
 from server.orders import actions as orders
+from server.orders import refunding
 from server.orders.model import Order, OrderLine
 from server.payments import aside
 from server.payments.model import PaymentAttempt, PaymentException, UnmatchedPayment
@@ -28,10 +30,12 @@ from shared.errors import BadField, Conflict, NotFound
 from shared.money import Fen
 from shared.states import (
     AttemptState,
+    ExceptionKind,
     OrderState,
     RefundCause,
     RefundReason,
     RefundState,
+    RefundTrouble,
     UnmatchedState,
 )
 
@@ -61,8 +65,8 @@ class HasException(Conflict):
     """The order's money waits in the list of exceptions, where it is delivered after all or goes back."""
 
     code = "has_exception"
-    zh = "这张订单正在异常列表中等待处理，请在那里选择补发或退款。"
-    en = "This order waits in the list of exceptions: deliver it or refund it there."
+    zh = "这张订单正在异常列表中等待处理，请先在那里处理完。"
+    en = "This order waits in the list of exceptions: settle it there first."
 
 
 class RefundUnderWay(Conflict):
@@ -75,7 +79,7 @@ class RefundUnderWay(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Portion:
-    """What of an order is meant: all that is left, a line, some units of it, or an amount."""
+    """What of an order is meant: all that is left, of it or of a line; some units for what they cost; or an amount."""
 
     order_line_id: UUID | None = None
     seqs: tuple[int, ...] = ()
@@ -130,7 +134,7 @@ def take(left: Sequence[Left], wanted: Portion) -> list[Taken]:
             raise NotFound
     elif (wanted.seqs or wanted.quantity is not None) and len(left) != 1:
         raise BadField(field="order_line_id", reason="?")
-    if wanted.amount_fen is not None and not wanted.seqs and wanted.quantity is None:
+    if wanted.amount_fen is not None:
         taken = _by_amount(left, wanted.amount_fen)
     elif wanted.seqs or wanted.quantity is not None:
         taken = [_by_units(left[0], wanted)]
@@ -159,10 +163,7 @@ def _by_units(one: Left, wanted: Portion) -> Taken:
     if not set(seqs) <= set(one.seqs) or (wanted.quantity is not None and wanted.quantity != len(seqs)):
         raise BadField(field="quantity", reason=f"<= {len(one.seqs)}")
     worth = splitting.of_units(one.shares.amount, units=len(seqs), of=len(one.seqs))
-    amount = worth if wanted.amount_fen is None else wanted.amount_fen
-    if amount > one.shares.amount:
-        raise BadField(field="amount_fen", reason=f"<= {one.shares.amount}")
-    return Taken(one.line, seqs, one.shares.part(amount))
+    return Taken(one.line, seqs, one.shares.part(worth))
 
 
 def open_refund(tx: Tx, order_line_ids: Sequence[UUID]) -> Refund | None:
@@ -185,9 +186,11 @@ def of_order(
     actor: str,
     reason_kind: RefundReason | None = None,
     wants_replacement: bool = False,
+    by_hand: bool = False,
 ) -> Held:
     """A refund, requested, of an order or a portion of it. An order without a delivery is refunded as a whole.
 
+    `by_hand`: its channel is not asked, so that its limits do not hold.
     Raises NotFound, NothingToRefund, RefundUnderWay, HasException, BadField, RefundTooLate, TooManyRefunds.
     """
     order = orders.lock(tx, [order_id]).get(order_id)
@@ -208,6 +211,8 @@ def of_order(
     taken = take(left_of(tx, orders.lines_of(tx, [order.id])[order.id]), wanted)
     if open_refund(tx, [one.line.id for one in taken]) is not None:
         raise RefundUnderWay
+    if not by_hand and _is_in_doubt(tx, Refund.order_id == order.id, Refund.unmatched_id.is_(None)):
+        raise HasException
     suppliers = {one.line.supplier_id for one in taken}
     row = {
         "order_id": order.id,
@@ -220,7 +225,7 @@ def of_order(
         "reason_kind": reason_kind.value if reason_kind else None,
         "wants_replacement": wants_replacement,
     }
-    _require_possible(tx, attempt, row)
+    _require_possible(tx, attempt, row, by_hand=by_hand)
     held = _insert(tx, order, row, cause=cause, reason=reason, actor=actor)
     lines = [
         {
@@ -247,10 +252,11 @@ def of_payment(
     reason: str,
     actor: str,
     or_answer: bool = True,
+    by_hand: bool = False,
 ) -> Held:
     """A refund, requested, of all that is left of a payment; with `or_answer` the one that it has already.
 
-    Raises NothingToRefund, RefundUnderWay, RefundTooLate, TooManyRefunds.
+    Raises NothingToRefund, RefundUnderWay, HasException, RefundTooLate, TooManyRefunds.
     """
     order = orders.lock(tx, [source.order_id]).get(source.order_id) if source.order_id else None
     is_attempt = isinstance(source, PaymentAttempt)
@@ -267,6 +273,8 @@ def of_payment(
         return Held(made[0], order)
     if is_attempt and cause is not RefundCause.PAID_TWICE and (order is None or order.state not in UNDELIVERED):
         raise NothingToRefund  # delivered meanwhile: what goes back then reverses a sale
+    if not by_hand and _is_in_doubt(tx, of_source):
+        raise HasException
     row: dict[str, Any] = {
         "order_id": source.order_id,
         "order_code": order.code if order else None,
@@ -276,31 +284,54 @@ def of_payment(
         "out_trade_no": source.channel_no if isinstance(source, PaymentAttempt) else source.out_trade_no,
         "amount_fen": source.amount_fen,
     }
-    _require_possible(tx, source, row)
+    _require_possible(tx, source, row, by_hand=by_hand)
     if isinstance(source, UnmatchedPayment):
         aside.move(tx, source.id, UnmatchedState.RETURNING)
     return _insert(tx, order, row, cause=cause, reason=reason, actor=actor)
 
 
+def _is_in_doubt(tx: Tx, *which: ColumnElement[bool]) -> bool:
+    """Whether a channel says of such a refund, which ended without money here, that it has paid after all."""
+    query = (
+        select(PaymentException.evidence)
+        .join(Refund, Refund.id == PaymentException.refund_id)
+        .where(
+            *which,
+            Refund.state.in_(WITHOUT_MONEY),
+            PaymentException.kind == ExceptionKind.REFUND_STUCK.value,
+            PaymentException.closed_at.is_(None),
+        )
+    )
+    said = ["trouble", RefundTrouble.DIFFERS.value]
+    return any(said in json.loads(evidence or "[]") for evidence in tx.scalars(query))
+
+
+IS_SET_ASIDE = exists().where(
+    UnmatchedPayment.channel == PaymentAttempt.channel,
+    UnmatchedPayment.provider_no == PaymentAttempt.provider_no,
+    UnmatchedPayment.state.in_((UnmatchedState.HELD, UnmatchedState.RETURNING, UnmatchedState.RETURNED)),
+)
+"""Whether an attempt's money was set aside, as paid a second time: its order was not sold for it."""
+
+
 def paying_attempt(tx: Tx, order: Order) -> PaymentAttempt | None:
     """The attempt whose money the order was sold for: paid, and not set aside as paid a second time."""
-    aside_still = exists().where(
-        UnmatchedPayment.channel == PaymentAttempt.channel,
-        UnmatchedPayment.provider_no == PaymentAttempt.provider_no,
-        UnmatchedPayment.state.in_((UnmatchedState.HELD, UnmatchedState.RETURNING, UnmatchedState.RETURNED)),
-    )
     paid = (PaymentAttempt.order_id == order.id, PaymentAttempt.state == AttemptState.PAID.value)
-    query = select(PaymentAttempt).where(*paid, ~aside_still)
+    query = select(PaymentAttempt).where(*paid, ~IS_SET_ASIDE)
     return tx.scalars(query.order_by(PaymentAttempt.id)).first()
 
 
-def _require_possible(tx: Tx, source: PaymentAttempt | UnmatchedPayment, row: dict[str, Any]) -> None:
-    """Never more than was paid, and nothing that the channel will not do."""
+def _require_possible(
+    tx: Tx, source: PaymentAttempt | UnmatchedPayment, row: dict[str, Any], *, by_hand: bool = False
+) -> None:
+    """Never more than was paid, and nothing that the channel will not do, unless it need not."""
     if isinstance(source, PaymentAttempt):
         live = (Refund.attempt_id == source.id, Refund.unmatched_id.is_(None), Refund.state.not_in(WITHOUT_MONEY))
         spent = int(tx.scalar(select(func.coalesce(func.sum(Refund.amount_fen), 0)).where(*live)) or 0)
         if spent + row["amount_fen"] > source.amount_fen:
             raise NothingToRefund
+    if by_hand:
+        return
     now = clock.now()
     made, _ = requests_of(tx, row["channel"], row["out_trade_no"])
     rules.limits_of(row["channel"]).require(paid_at=source.paid_at or now, now=now, made=made)
@@ -332,4 +363,6 @@ def _insert(tx: Tx, order: Order | None, row: dict[str, Any], *, cause: RefundCa
     )
     tx.add(refund)
     tx.flush()
+    if order is not None:
+        refunding.touch(tx, order)
     return Held(refund, order)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from fastapi import Query, Request
 
-from server import context, policy
+from server import context, policy, web
 from server.db import Tx, retrying
 from server.orders import queries as orders
 from server.payments.refunds import actions, queries
@@ -51,8 +51,11 @@ def one_refund(request: Request, refund_id: UUID) -> wire.Refund:
 
 @router.post("/api/orders/{code}/refunds", allow=Permission.PAYMENTS_REFUND_DECIDE, status_code=201)
 def start_refund(request: Request, code: str, body: wire.StartRefund) -> wire.Refund:
-    """The shop gives money of an order back; above the limit another person checks."""
-    who = policy.actor(request)
+    """The shop gives money of an order back; above the limit another person checks.
+
+    The same key with the same body answers the same refund.
+    """
+    who, key = policy.actor(request), web.idempotency_key(request)
     limit = context.of(request).settings.refund_check_fen
 
     def start(tx: Tx) -> Refund:
@@ -60,7 +63,7 @@ def start_refund(request: Request, code: str, body: wire.StartRefund) -> wire.Re
         order = orders.find(tx, canonical) if canonical else None
         if order is None:
             raise NotFound
-        return actions.start_by_shop(tx, order.id, body, actor=who, check_above=limit)
+        return actions.start_by_shop(tx, order.id, body, key=key, actor=who, check_above=limit)
 
     return _do(request, start)
 
@@ -96,12 +99,11 @@ def retry_refund(request: Request, refund_id: UUID, body: wire.RetryRefund) -> w
 
 
 def _do(request: Request, act: Callable[[Tx], Refund]) -> wire.Refund:
-    """Act in one transaction, then answer the refund as it stands for this actor."""
+    """Act, and answer the refund as it stands for this actor: in one transaction, so that what was done is answered."""
     ctx = context.of(request)
-    refund_id = retrying(ctx.db, lambda tx: act(tx).id)
+    done = retrying(ctx.db, lambda tx: _answer(tx, request, act(tx).id))
     ctx.jobs.wake()
-    with ctx.db.read() as tx:
-        return _answer(tx, request, refund_id)
+    return done
 
 
 def _answer(tx: Tx, request: Request, refund_id: UUID) -> wire.Refund:
