@@ -17,7 +17,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, bindparam, insert, or_, select, update
 
 from server import signals
-from server.db import Tx, table_of
+from server.db import Tx, rows_changed, table_of
 from server.gateways.port import PaymentOpened, Product
 from server.orders import actions as orders
 from server.orders import queries as order_queries
@@ -214,6 +214,9 @@ _OPENED = (
         payer_hash=bindparam("whose"),
     )
 )
+_OPEN_OF = select(_ATTEMPT.c.id).where(
+    _ATTEMPT.c.id.in_(bindparam("attempts", expanding=True)), _ATTEMPT.c.state == AttemptState.PENDING.value
+)
 _NOT_OPENED = (
     update(_ATTEMPT)
     .where(_ATTEMPT.c.id == bindparam("attempt"), _ATTEMPT.c.state == AttemptState.CREATED.value)
@@ -223,12 +226,17 @@ _NOT_OPENED = (
 )
 
 
-def open_attempts(tx: Tx, commands: Sequence[OpenAttempt]) -> list[None]:
-    """The handler of `OpenAttempt`. A fact that came before the channel's answer stands: paid stays paid."""
+def open_attempts(tx: Tx, commands: Sequence[OpenAttempt]) -> list[bool]:
+    """The handler of `OpenAttempt`. A fact that came before the channel's answer stands: paid stays paid.
+
+    Answers whether the attempt took it. One that has ended meanwhile takes no link: it is nobody's to pay by.
+    """
     in_order = sorted(commands, key=lambda command: command.attempt.id.bytes)  # as all lock attempts
     opened = [_link(one, one.opened) for one in in_order if one.opened is not None]
-    if opened:
-        tx.connection().execute(_OPENED, opened)
+    took = {one.attempt.id for one in commands}
+    if opened and rows_changed(tx.connection().execute(_OPENED, opened)) != len(opened):
+        open_now = {"attempts": [one["attempt"] for one in opened]}
+        took -= set(open_now["attempts"]) - set(tx.scalars(_OPEN_OF, open_now))
     others = [
         {
             "attempt": one.attempt.id,
@@ -244,7 +252,7 @@ def open_attempts(tx: Tx, commands: Sequence[OpenAttempt]) -> list[None]:
         tx.connection().execute(_NOT_OPENED, others)
     for one in in_order:
         signals.ring(tx, one.attempt.order_id)
-    return [None] * len(commands)
+    return [one.attempt.id in took for one in commands]
 
 
 def _link(command: OpenAttempt, opened: PaymentOpened) -> dict[str, Any]:

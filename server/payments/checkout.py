@@ -252,8 +252,9 @@ async def _open(
 ) -> tuple[attempts.OpenAttempt, KamengError | None]:
     """Ask the channel to open the payment, and store what it says; with why it did not.
 
-    The same number with the same content: a repeat opens nothing twice. Money that came first is applied. Nothing is
-    asked, nor stored, while nobody knows who pays and the product must.
+    The same number with the same content: a repeat opens nothing twice. Money that came first is applied. A link of a
+    number that was closed meanwhile, by a request beside this one, is shown to nobody, and closed at its channel.
+    Nothing is asked, nor stored, while nobody knows who pays and the product must.
     """
     whose = payers.hash_of(ctx.keys, attempt.channel, product, payer)
     if product in NEEDS_PAYER and whose is None:
@@ -277,8 +278,21 @@ async def _open(
         done = attempts.OpenAttempt(attempt, product, opened=None, refused=is_first)
     if trouble is not None:
         _log.warning("payment not opened", extra={"out_trade_no": attempt.out_trade_no, "error": str(trouble)})
-    await ctx.batch.submit(done)
+    if not await ctx.batch.submit(done) and done.opened is not None:
+        return await _take_back(ctx, attempt, product)
     return done, trouble
+
+
+async def _take_back(
+    ctx: Context, attempt: PaymentAttempt, product: Product
+) -> tuple[attempts.OpenAttempt, KamengError | None]:
+    """The attempt has ended while its channel opened it: nothing may be paid by what the channel has answered."""
+    outcome = await ending.close(ctx, attempt, FoundBy.PAGE)
+    nothing = attempts.OpenAttempt(attempt, product, opened=None)
+    if isinstance(outcome, PaymentFact):
+        await _apply(ctx, attempt.channel, outcome)
+        return nothing, None
+    return nothing, ChannelUnknown(channel=attempt.channel, detail="closed while it was opened")
 
 
 def _payment_of(ctx: Context, attempt: PaymentAttempt, product: Product, payer: Payer) -> CreatePayment:

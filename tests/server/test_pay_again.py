@@ -179,6 +179,37 @@ def test_both_attempts_paid_deliver_once_and_the_second_money_is_set_aside_to_go
     shop.check()
 
 
+def test_a_link_of_a_number_that_was_closed_meanwhile_is_shown_to_nobody(shop, monkeypatch):
+    """A client repeats its request while the channel is slow, and the channel refuses the second one."""
+    command = orders.PlaceOrder(ANNA, ids.new_token(), "STEAM-50", 1, STEAM, "wechat")
+    create = shop.wechat.create
+
+    async def slow(payment):
+        monkeypatch.setattr(shop.wechat, "create", create)
+        opened = await create(payment)
+        shop.wechat.refuses = "INVALID_REQUEST"
+        assert isinstance((await checkout.place(shop.ctx, command)).trouble, ChannelRefused)
+        shop.wechat.refuses = None
+        return opened
+
+    monkeypatch.setattr(shop.wechat, "create", slow)
+    placed = run(checkout.place(shop.ctx, command))
+    assert (placed.pay_url, placed.qr_text, type(placed.trouble)) == (None, None, ChannelUnknown)
+    _, seen, [attempt] = state_of(shop, placed)
+    assert (seen.stage, attempt.state, attempt.qr_text) == (PayStage.CHOOSE, AttemptState.CLOSED, None)
+    assert shop.wechat.payments[attempt.out_trade_no].state == "closed"
+
+    async def paid_at_once(payment):
+        opened = await create(payment)
+        shop.ctx.batch.call(actions.ApplyPayment.of(shop.wechat, shop.wechat.pay(payment.out_trade_no), FoundBy.BILL))
+        return opened
+
+    monkeypatch.setattr(shop.wechat, "create", paid_at_once)
+    assert pay_again(shop, placed, "wechat") is None
+    assert state_of(shop, placed)[0].state == OrderState.DELIVERED
+    shop.check()
+
+
 # --- what a channel can still take money for ---
 
 
