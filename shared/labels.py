@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum, StrEnum
+from typing import ClassVar
 
+from shared.errors import Conflict
 from shared.states import (
     AlertKind,
     AttemptState,
@@ -144,6 +147,10 @@ LABELS: dict[StrEnum | IntEnum, tuple[str, str]] = {
         "同一订单两次退款须间隔 1 分钟，到时间自动提交。",
         "Two refunds of one order must be a minute apart; this one is sent by itself.",
     ),
+    RefundTrouble.SLOW: (
+        "支付渠道受理已超过 7 天，还没有结果。",
+        "The channel took it on more than 7 days ago and has no outcome yet.",
+    ),
     RefundTrouble.NOT_ENOUGH_BALANCE: (
         "商户余额不足，请充值后重试，也会自动重试。",
         "The merchant's balance is too low; top it up and try again. It is also tried again by itself.",
@@ -192,6 +199,20 @@ LABELS: dict[StrEnum | IntEnum, tuple[str, str]] = {
     RefundState.ABNORMAL: ("退款异常", "Needs attention"),
     RefundState.CLOSED: ("已关闭", "Closed"),
 }
+
+
+class AboutState(Conflict):
+    """A refusal that names states in words; `params` keep their codes. `words` says of which kind each of them is."""
+
+    words: ClassVar[Mapping[str, type[StrEnum]]] = {}
+
+    def sentence(self, language: str = "zh") -> str:
+        """The sentence for a person."""
+        said = dict(self.params)
+        for name, kind in self.words.items():
+            if self.params.get(name) in set(kind):
+                said[name] = label(kind(self.params[name]), language)
+        return (self.en if language.startswith("en") else self.zh).format_map(said)
 
 
 def label(state: StrEnum | IntEnum, language: str = "zh") -> str:

@@ -265,6 +265,7 @@ class RefundTrouble(StrEnum):
 
     NO_ANSWER = "no_answer"
     TOO_SOON = "too_soon"
+    SLOW = "slow"
     NOT_ENOUGH_BALANCE = "not_enough_balance"
     ABNORMAL = "abnormal"
     REFUSED = "refused"

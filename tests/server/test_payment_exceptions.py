@@ -93,7 +93,7 @@ def test_an_exception_says_what_happened_and_what_can_be_done(site):
     late = unsold(site)
     [one] = listed(site)
     assert (one["kind"], one["state"], one["order_code"]) == ("paid_no_stock", "open", late.order.code)
-    assert one["actions"] == ["deliver", "refund"]
+    assert one["actions"] == ["deliver", "refund", "record"]
     assert one["due_at"] is not None
     told = {entry["name"]: entry["value"] for entry in one["evidence"]}
     assert told["received_fen"] == told["expected_fen"] == "9000"
@@ -130,7 +130,7 @@ def test_goods_move_when_two_people_say_so_whatever_their_role(site):
     users = site.world.users
     assert actor == f"staff:{users['zhou']}"
     assert json.loads(detail)["proposed_by"] == f"staff:{users['wang']}"
-    assert problem(approve(site, done)) == (409, "action_not_possible")
+    assert problem(approve(site, done)) == (409, "nothing_proposed")
     site.world.check()
 
 
@@ -140,14 +140,14 @@ def test_what_the_second_person_does_not_approve_is_open_again(site):
     proposed = propose(site, one, "refund").json()
     back = approve(site, proposed, approved=False).json()
     assert (back["state"], back["action"], back["proposed_by"]) == ("open", None, None)
-    assert back["actions"] == ["deliver", "refund"]
+    assert back["actions"] == ["deliver", "refund", "record"]
     assert refunds(site) == []
     site.world.check()
 
 
 def test_money_of_no_order_goes_back_when_two_people_say_so_and_closes_with_its_refund(site):
     one = orphan(site)
-    assert (one["kind"], one["actions"]) == ("unknown_payment", ["refund", "attach"])
+    assert (one["kind"], one["actions"]) == ("unknown_payment", ["refund", "attach", "record"])
     assert money(site) == {"psp": 4_500, "suspense": 4_500}
     working = approve(site, propose(site, one, "refund").json()).json()
     assert (working["state"], working["actions"]) == ("working", [])

@@ -11,27 +11,28 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 from uuid import UUID
 
 from sqlalchemy import select, update
 
 from server import audit, changes
-from server.db import Tx
+from server.db import Tx, rows_changed
 from server.orders import actions as orders
 from server.orders.model import Order
-from server.payments.exceptions import attaching, delivering
+from server.payments import attempts
+from server.payments.exceptions import attaching, choosing, closing, delivering
 from server.payments.model import PaymentAttempt, PaymentException, UnmatchedPayment
 from server.payments.refunds import actions as refunds
+from server.payments.refunds import recording
 from server.policy import SYSTEM, Actor
 from shared import clock
 from shared.contracts import payments as wire
 from shared.errors import BadField, Conflict, KamengError, NotFound
 from shared.ids import parse_order_code
-from shared.labels import label
+from shared.labels import AboutState, label
 from shared.states import (
-    EXCEPTION_ACTIONS,
     TWO_PEOPLE,
-    WITHOUT_MONEY,
     ExceptionAction,
     ExceptionKind,
     ExceptionState,
@@ -46,26 +47,34 @@ CAUSES: dict[ExceptionKind, RefundCause] = {
     ExceptionKind.AMOUNT_MISMATCH: RefundCause.AMOUNT,
     ExceptionKind.UNKNOWN_PAYMENT: RefundCause.UNMATCHED,
 }
-_OF_ORDERS = frozenset({ExceptionKind.PAID_NO_STOCK, ExceptionKind.PAID_AFTER_EXPIRY})
-"""Kinds whose money is in the order's escrow."""
-
 _log = logging.getLogger("kameng.payments")
 
 
-class ExceptionChanged(Conflict):
+class ExceptionChanged(AboutState):
     """Somebody, or the channel, moved the exception after the person looked at it."""
 
     code = "exception_changed"
+    words: ClassVar = {"state": ExceptionState}
     zh = "这条异常已有变化（当前“{state}”，版本 {version}），请刷新后再操作。"
     en = "This exception changed meanwhile (it is “{state}”, version {version}); reload and look again."
 
 
-class NotPossible(Conflict):
+class NotPossible(AboutState):
     """The action is not one of those that can be taken now."""
 
     code = "action_not_possible"
+    words: ClassVar = {"state": ExceptionState, "action": ExceptionAction}
     zh = "现在不能对这条异常执行“{action}”（当前“{state}”）。"
     en = "“{action}” is not possible for this exception now (it is “{state}”)."
+
+
+class NothingProposed(AboutState):
+    """Nothing waits for a second person."""
+
+    code = "nothing_proposed"
+    words: ClassVar = {"state": ExceptionState}
+    zh = "这条异常没有等待复核的提议（当前“{state}”）。"
+    en = "Nothing waits for approval here (it is “{state}”)."
 
 
 class ProposedByYou(Conflict):
@@ -84,34 +93,24 @@ class StillNoStock(Conflict):
     en = "There is still not enough stock to deliver. Bring stock in first, or refund."
 
 
-def possible(row: PaymentException) -> list[ExceptionAction]:
-    """What may be proposed now, the usual thing first."""
-    if row.state != ExceptionState.OPEN:
-        return []
-    kind = ExceptionKind(row.kind)
-    holds_money = row.unmatched_id is not None or kind in _OF_ORDERS
-    allowed = [action for action in EXCEPTION_ACTIONS[kind] if holds_money or action in WITHOUT_MONEY]
-    return allowed or [ExceptionAction.DISMISS]
-
-
 # --- two people ---
 
 
 def propose(tx: Tx, exception_id: UUID, body: wire.ProposeAction, *, actor: Actor, request_id: str | None) -> None:
     """Say what should be done; what needs one person only is done at once.
 
-    Raises NotFound, ExceptionChanged, NotPossible, BadField and NotAttachable for an order it cannot be attached to,
-    and what the action itself refuses.
+    Raises NotFound, ExceptionChanged, NotPossible, BadField, NotAttachable for an order it cannot be attached to, and
+    what the action itself refuses.
     """
-    code = _target_code(body)
+    code, number = _target_code(body), _number(body)
     held = _hold(tx, exception_id, body.version, code)
     row = held.row
-    if body.action not in possible(row):
+    if body.action not in choosing.possible(row, choosing.about(tx, [row])[row.id]):
         raise NotPossible(action=body.action.value, state=row.state)
     if body.action is ExceptionAction.ATTACH:
         attaching.require_attachable(held.order_to_pay(), _money(tx, row).amount_fen)
-    row.action, row.action_order_code, row.note = body.action.value, code, body.note
-    row.proposed_by, row.proposed_at, row.due_at = actor.label, clock.now(), None
+    row.action, row.action_order_code, row.action_provider_no = body.action.value, code, number
+    row.note, row.proposed_by, row.proposed_at, row.due_at = body.note, actor.label, clock.now(), None
     if body.action in TWO_PEOPLE:
         _move(row, ExceptionState.PROPOSED)
     else:
@@ -122,13 +121,13 @@ def propose(tx: Tx, exception_id: UUID, body: wire.ProposeAction, *, actor: Acto
 def approve(tx: Tx, exception_id: UUID, body: wire.ApproveAction, *, actor: Actor, request_id: str | None) -> None:
     """The second person says yes, and it is done; or no, and it is open again.
 
-    Raises NotFound, ExceptionChanged, NotPossible when nothing waits for approval, ProposedByYou, and what the action
-    itself refuses: then nothing has changed.
+    Raises NotFound, ExceptionChanged, NothingProposed, ProposedByYou, and what the action itself refuses: then nothing
+    has changed.
     """
     held = _hold(tx, exception_id, body.version)
     row = held.row
     if row.state != ExceptionState.PROPOSED or row.action is None:
-        raise NotPossible(action="approve", state=row.state)
+        raise NothingProposed(state=row.state)
     if row.proposed_by == actor.label and body.approved:
         raise ProposedByYou
     detail = {"note": body.note, "proposed_by": row.proposed_by, "action": row.action}
@@ -137,7 +136,7 @@ def approve(tx: Tx, exception_id: UUID, body: wire.ApproveAction, *, actor: Acto
         _act(tx, held, actor=actor)
     else:
         _move(row, ExceptionState.OPEN)
-        row.action, row.action_order_code, row.proposed_by, row.proposed_at = None, None, None, None
+        closing.forget(row)
     _tell(tx, row, "approve" if body.approved else "send_back", actor, request_id, **detail)
 
 
@@ -214,22 +213,42 @@ def _delivered(tx: Tx, held: _Held, *, actor: Actor) -> bool:
     if not delivering.deliver(tx, held.order, at=clock.now(), actor=actor.label):
         return False
     _end(held.row, actor, at=clock.now())
+    if held.row.attempt_id is not None:
+        closing.money_used(tx, held.row.attempt_id)
     return True
 
 
 def _refund(tx: Tx, held: _Held, actor: Actor) -> None:
     row = held.row
-    source = _money(tx, row) if row.unmatched_id else tx.get_one(PaymentAttempt, row.attempt_id)
-    started = refunds.start(
-        tx,
-        cause=CAUSES[ExceptionKind(row.kind)],
-        source=source,
-        reason=row.note or label(ExceptionKind(row.kind)),
-        actor=row.proposed_by or actor.label,
-        checked_by=row.approved_by,
-    )
+    reason, by = row.note or label(ExceptionKind(row.kind)), row.proposed_by or actor.label
+    if row.kind == ExceptionKind.REFUND_STUCK:
+        started = refunds.start_anew(tx, _stuck(row), reason=reason, actor=by, checked_by=row.approved_by)
+    else:
+        cause = CAUSES[ExceptionKind(row.kind)]
+        source = _source(tx, row)
+        started = refunds.start(tx, cause=cause, source=source, reason=reason, actor=by, checked_by=row.approved_by)
     row.refund_id = started.id
     _move(row, ExceptionState.WORKING)
+
+
+def _record(tx: Tx, held: _Held, actor: Actor) -> None:
+    """It went back at the channel: booked as a refund that nobody asks the channel for."""
+    row = held.row
+    assert row.action_provider_no is not None
+    assert row.note is not None
+    given = recording.Given(row.action_provider_no, row.note, row.proposed_by or actor.label, actor.label)
+    _end(row, actor, at=clock.now())
+    tx.flush()  # what the refund's end closes is closed by nobody else
+    match ExceptionKind(row.kind):
+        case ExceptionKind.REFUND_STUCK:
+            made = recording.of_refund(tx, _stuck(row), given)
+        case ExceptionKind.UNKNOWN_REFUND:
+            if row.order_id is None or row.attempt_id is None or row.received_fen is None:
+                raise NotPossible(action=ExceptionAction.RECORD.value, state=row.state)
+            made = recording.of_order(tx, row.order_id, row.attempt_id, row.received_fen, given)
+        case kind:
+            made = recording.of_payment(tx, CAUSES[kind], _source(tx, row), given)
+    row.refund_id = made.id
 
 
 def _attach(tx: Tx, held: _Held, actor: Actor) -> None:
@@ -246,7 +265,10 @@ def _ask_again(tx: Tx, held: _Held, actor: Actor) -> None:
         refunds.retry(tx, row.refund_id, actor=actor)
     else:
         now = clock.now()
-        tx.execute(update(PaymentAttempt).where(PaymentAttempt.id == row.attempt_id).values(query_at=now))
+        still_open = (PaymentAttempt.id == row.attempt_id, PaymentAttempt.state.in_(attempts.OPEN_STATES))
+        if rows_changed(tx.execute(update(PaymentAttempt).where(*still_open).values(query_at=now))) != 1:
+            _end(row, actor, at=now)  # the channel has said it meanwhile: nothing would ever answer
+            return
     _move(row, ExceptionState.WORKING)
 
 
@@ -259,6 +281,7 @@ _ACTS: dict[ExceptionAction, Callable[[Tx, _Held, Actor], None]] = {
     ExceptionAction.REFUND: _refund,
     ExceptionAction.ATTACH: _attach,
     ExceptionAction.ASK_AGAIN: _ask_again,
+    ExceptionAction.RECORD: _record,
     ExceptionAction.DISMISS: _dismiss,
 }
 
@@ -270,6 +293,29 @@ def _target_code(body: wire.ProposeAction) -> str | None:
     if code is None:
         raise BadField(field="order_code", reason="不是有效的订单号 / not an order code")
     return code
+
+
+_NUMBERED = frozenset({ExceptionAction.RECORD, ExceptionAction.CONFIRM})
+"""What is said to have happened at the channel, and needs its number."""
+
+
+def _number(body: wire.ProposeAction) -> str | None:
+    if body.action not in _NUMBERED:
+        return None
+    if body.provider_no is None:
+        raise BadField(field="provider_no", reason="请填写渠道单号 / the channel's number is needed")
+    return body.provider_no
+
+
+def _stuck(row: PaymentException) -> UUID:
+    """The refund that does not get on."""
+    assert row.refund_id is not None, "only offered where there is one"
+    return row.refund_id
+
+
+def _source(tx: Tx, row: PaymentException) -> PaymentAttempt | UnmatchedPayment:
+    """The money that the exception holds."""
+    return _money(tx, row) if row.unmatched_id else tx.get_one(PaymentAttempt, row.attempt_id)
 
 
 def _money(tx: Tx, row: PaymentException) -> UnmatchedPayment:
@@ -290,7 +336,8 @@ def _tell(tx: Tx, row: PaymentException, what: str, actor: Actor, request_id: st
     row.version += 1
     tx.flush()
     changes.append(tx, "exception", row.id, domain="payments")
-    facts = {"kind": row.kind, "action": row.action, "order": row.action_order_code or row.order_code} | detail
+    facts = {"kind": row.kind, "action": row.action, "order": row.action_order_code or row.order_code}
+    facts |= {"provider_no": row.action_provider_no} | detail
     audit.append(
         tx,
         actor=actor.label,

@@ -7,6 +7,7 @@ channel does know, so that it can be given back like any other.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import ClassVar
 from uuid import UUID
 
 from sqlalchemy import select
@@ -20,17 +21,18 @@ from server.payments import aside, booking
 from server.payments.exceptions import delivering, raising
 from server.payments.model import PaymentAttempt, UnmatchedPayment
 from shared import ids
-from shared.errors import Conflict
+from shared.labels import AboutState
 from shared.money import format_fen
 from shared.states import AttemptState, ExceptionKind, FoundBy, OrderState, UnmatchedState
 
 UNPAID = frozenset({OrderState.PENDING_PAYMENT.value, OrderState.EXPIRED.value, OrderState.CANCELLED.value})
 
 
-class NotAttachable(Conflict):
+class NotAttachable(AboutState):
     """The order is paid, or costs another amount than came."""
 
     code = "not_attachable"
+    words: ClassVar = {"state": OrderState}
     zh = "不能归入订单 {order}（{state}，¥{amount}）：只能归入金额相同的未支付订单。"
     en = "It cannot be attached to order {order} ({state}, ¥{amount}): only to an unpaid order of the same amount."
 

@@ -97,12 +97,19 @@ def still_unknown(tx: Tx, attempt_id: UUID) -> None:
         _reopen(tx, row)
 
 
-def still_stuck(tx: Tx, refund_id: UUID) -> None:
-    """The channel was asked about a refund again, as a person wished, and it does not get on."""
-    working = PaymentException.state == ExceptionState.WORKING.value
+def still_stuck(tx: Tx, refund_id: UUID, *, evidence: str | None = None) -> bool:
+    """A refund does not get on: if people have it before them, it is open, with this `evidence`. Whether they have."""
     stuck = PaymentException.kind == ExceptionKind.REFUND_STUCK.value
-    for row in _rows(tx, PaymentException.refund_id == refund_id, working, stuck):
-        _reopen(tx, row)
+    rows = _rows(tx, PaymentException.refund_id == refund_id, stuck)
+    for row in rows:
+        is_news = evidence is not None and row.evidence != evidence
+        if is_news:
+            row.evidence = evidence
+        if row.state == ExceptionState.WORKING:
+            _reopen(tx, row)
+        elif is_news:
+            _told(tx, row, actor=SYSTEM)
+    return bool(rows)
 
 
 def over(tx: Tx, key: str) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from server.db import Tx
 from server.identity import queries as people
-from server.payments.exceptions import acting
+from server.payments.exceptions import choosing
 from server.payments.model import PaymentException
 from server.policy import Actor
 from shared.contracts import payments as wire
@@ -66,12 +66,16 @@ def _answers(tx: Tx, who: Actor, rows: Sequence[PaymentException]) -> list[wire.
     evidence = {row.id: json.loads(row.evidence or "[]") for row in rows}
     named = {label for row in rows for label in (row.proposed_by, row.approved_by, row.closed_by)}
     named |= {value for facts in evidence.values() for name, value in facts if name in _PEOPLE}
-    names = people.names_of(tx, named)
-    return [_answer(row, evidence[row.id], names, who) for row in rows]
+    names, about = people.names_of(tx, named), choosing.about(tx, rows)
+    return [_answer(row, evidence[row.id], about[row.id], names, who) for row in rows]
 
 
 def _answer(
-    row: PaymentException, evidence: list[tuple[str, str]], names: dict[str, str], who: Actor
+    row: PaymentException,
+    evidence: list[tuple[str, str]],
+    about: choosing.About,
+    names: dict[str, str],
+    who: Actor,
 ) -> wire.PaymentException:
     def name(label: str | None) -> str | None:
         return names.get(label, label) if label else None
@@ -89,9 +93,10 @@ def _answer(
         created_at=row.created_at,
         due_at=row.due_at,
         open=row.closed_at is None,
-        actions=acting.possible(row),
+        actions=choosing.possible(row, about),
         action=ExceptionAction(row.action) if row.action else None,
         action_order_code=row.action_order_code,
+        action_provider_no=row.action_provider_no,
         note=row.note,
         proposed_by=name(row.proposed_by),
         proposed_at=row.proposed_at,

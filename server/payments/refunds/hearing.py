@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from server.db import Tx
 from server.gateways.port import RefundFact
 from server.payments import callbacks
 from server.payments.exceptions import closing, raising
 from server.payments.exceptions.raising import Raised
-from server.payments.model import PaymentAttempt
+from server.payments.model import PaymentAttempt, PaymentException
 from server.payments.refunds import moving
 from server.payments.refunds.actions import RefundHeard
 from server.payments.refunds.model import Refund
@@ -34,6 +35,9 @@ _TAKEN_BACK = {
 }
 """What says the opposite of an end. Anything else that comes then is only late."""
 
+SLOW = timedelta(days=7)
+"""How long a channel may work on a refund: WeChat Pay names up to three working days for cards, and holidays come in."""
+
 _KNOWN_THERE = frozenset({RefundState.SUBMITTED, RefundState.PROCESSING, RefundState.ABNORMAL})
 
 
@@ -49,15 +53,16 @@ def hear(tx: Tx, commands: Sequence[RefundHeard]) -> list[None]:
     held = {one.refund.out_refund_no: one for one in moving.lock_all(tx, ids).values()}
     seen = callbacks.keep(tx, told)
     for command in commands:
-        if command.raw is not None and command.raw.digest in seen:
+        name = (command.channel, command.raw.digest) if command.raw is not None else None
+        if name in seen:
             continue
         mine = held.get(command.fact.out_refund_no)
         if mine is None or mine.refund.channel != command.channel:
             _keep_orphan(tx, command)
         else:
             _apply(tx, mine, command)
-        if command.raw is not None:
-            seen.add(command.raw.digest)
+        if name is not None:
+            seen.add(name)
     return [None] * len(commands)
 
 
@@ -79,6 +84,9 @@ def _apply(tx: Tx, held: Held, command: RefundHeard) -> None:
         raise_stuck(tx, held, RefundTrouble.DIFFERS, said=f"{fact.amount_fen}")
         return
     to = _TO[fact.state]
+    if to is RefundState.PROCESSING and refund.state == to:
+        _is_still_processing(tx, held, command)
+        return
     if not may_move(RefundState(refund.state), to):
         return
     if to is RefundState.SUCCEEDED:
@@ -98,6 +106,17 @@ def _apply(tx: Tx, held: Held, command: RefundHeard) -> None:
         raise_stuck(tx, held, trouble, said=fact.state)
 
 
+def _is_still_processing(tx: Tx, held: Held, command: RefundHeard) -> None:
+    """It was asked about and goes on; after more than the channel's own time people look why."""
+    refund = held.refund
+    if refund.submitted_at is None or clock.now() < refund.submitted_at + SLOW:
+        closing.still_stuck(tx, refund.id)
+        return
+    if refund.trouble != RefundTrouble.SLOW:
+        moving.advance(tx, held, RefundStep.DELAYED, actor=_channel(command), trouble=RefundTrouble.SLOW.value)
+    raise_stuck(tx, held, RefundTrouble.SLOW)
+
+
 def _is_ours(held: Held, command: RefundHeard) -> bool:
     """The signed words name our merchant, our payment and our amount, as far as the channel says them."""
     fact, refund = command.fact, held.refund
@@ -113,34 +132,55 @@ def _channel(command: RefundHeard) -> str:
 
 
 def raise_stuck(tx: Tx, held: Held, trouble: RefundTrouble, *, said: str = "", again: bool = False) -> None:
-    """Put a refund that does not get on by itself before people, once; `again` when its end was taken back.
+    """Put a refund that does not get on by itself before people; `again` when its end was taken back.
 
-    One that somebody had asked about, in vain as it turns out, is open again.
+    They have one exception of it at a time, which says what is the matter now; one that somebody had asked about, in
+    vain as it turns out, is open again. After it was closed, only something new opens another one.
     """
     refund = held.refund
+    evidence = (("out_refund_no", refund.out_refund_no), ("trouble", trouble.value), ("said", said or None))
+    its_own = (PaymentException.refund_id == refund.id, PaymentException.kind == ExceptionKind.REFUND_STUCK.value)
+    if closing.still_stuck(tx, refund.id, evidence=raising.written(evidence)):
+        return
+    before = len(tx.scalars(select(PaymentException.id).where(*its_own)).all())
+    which = said if again else before and str(before)
     attempt = tx.get(PaymentAttempt, refund.attempt_id) if refund.attempt_id else None
     raised = Raised(
         kind=ExceptionKind.REFUND_STUCK,
-        cause=f"{refund.out_refund_no}:{said}" if again else refund.out_refund_no,
+        cause=f"{refund.out_refund_no}:{which}" if which else refund.out_refund_no,
         channel=refund.channel,
         out_trade_no=refund.out_trade_no,
         at=clock.now(),
         attempt=attempt,
         provider_no=refund.provider_refund_no,
         expected_fen=refund.amount_fen,
-        evidence=(("out_refund_no", refund.out_refund_no), ("trouble", trouble.value), ("said", said or None)),
+        evidence=evidence,
         refund_id=refund.id,
     )
     raising.write(tx, [raised])
-    closing.still_stuck(tx, refund.id)
 
 
 def _keep_orphan(tx: Tx, command: RefundHeard) -> None:
-    """A refund that was made in the channel's own console: kept and shown, with the order it is of."""
+    """A refund that was made in the channel's own console: kept and shown, with the order it is of.
+
+    One that two people have recorded by the channel's number is known.
+    """
     fact: RefundFact = command.fact
-    query = select(PaymentAttempt).where(PaymentAttempt.out_trade_no == fact.out_trade_no)
-    attempt = tx.scalars(query).first()
-    amount = fact.amount_fen if fact.amount_fen is not None else fact.refunded_total_fen
+    of_channel = PaymentAttempt.channel == command.channel
+    attempt = tx.scalars(
+        select(PaymentAttempt).where(PaymentAttempt.out_trade_no == fact.out_trade_no, of_channel)
+    ).first()
+    done = (Refund.channel == command.channel, Refund.state == RefundState.SUCCEEDED.value)
+    of_payment = (*done, Refund.out_trade_no == fact.out_trade_no)
+    is_its_own = attempt is None or fact.refund_no != attempt.provider_no
+    if (
+        is_its_own
+        and tx.scalars(select(Refund.id).where(*of_payment, Refund.provider_refund_no == fact.refund_no)).all()
+    ):
+        return
+    amount = fact.amount_fen
+    if amount is None and fact.refunded_total_fen is not None:  # of which we have made some
+        amount = fact.refunded_total_fen - int(tx.scalar(select(func.sum(Refund.amount_fen)).where(*of_payment)) or 0)
     raised = Raised(
         kind=ExceptionKind.UNKNOWN_REFUND,
         cause=f"{command.channel}:{fact.out_refund_no}:{fact.refund_no}",

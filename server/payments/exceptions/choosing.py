@@ -1,0 +1,137 @@
+"""What may be done about an exception now: by its kind, by the money it holds, and by what has become of that."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import select
+
+from server.db import Tx
+from server.payments.model import PaymentAttempt, PaymentException
+from server.payments.refunds import making
+from server.payments.refunds.model import Refund, RefundLine
+from server.payments.refunds.moving import ENDED, WITHOUT_MONEY
+from shared.states import (
+    EXCEPTION_ACTIONS,
+    AttemptState,
+    ExceptionAction,
+    ExceptionKind,
+    ExceptionState,
+    RefundTrouble,
+)
+from shared.states import WITHOUT_MONEY as MOVES_NOTHING
+
+OF_ORDERS = frozenset({ExceptionKind.PAID_NO_STOCK, ExceptionKind.PAID_AFTER_EXPIRY})
+"""Kinds whose money is in the order's escrow."""
+
+_ALL = frozenset(ExceptionAction)
+_DISMISS = frozenset({ExceptionAction.DISMISS})
+_NEVER_THERE = frozenset({RefundTrouble.NOT_OFFERED.value, RefundTrouble.TOO_LATE.value, RefundTrouble.TOO_MANY.value})
+"""Why a channel would not take a new refund of the same money either."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What some exceptions are about, as far as it decides what can be done.
+
+    `refund` is the one that is stuck, and `held_elsewhere` that its money has an exception of its own, which decides.
+    `is_paid`: its attempt was paid; `is_spent`: and its order was sold for that money.
+    """
+
+    refund: Refund | None = None
+    held_elsewhere: bool = False
+    is_paid: bool = False
+    is_spent: bool = False
+
+
+def possible(row: PaymentException, about: About) -> list[ExceptionAction]:
+    """What may be proposed now, the usual thing first."""
+    if row.state != ExceptionState.OPEN:
+        return []
+    kind = ExceptionKind(row.kind)
+    fits = _fitting(kind, row, about)
+    return [action for action in EXCEPTION_ACTIONS[kind] if action in fits] or [ExceptionAction.DISMISS]
+
+
+def _fitting(kind: ExceptionKind, row: PaymentException, about: About) -> Set[ExceptionAction]:
+    if kind is ExceptionKind.REFUND_STUCK:
+        return _of_refund(row, about)
+    if kind is ExceptionKind.UNKNOWN_REFUND:
+        return _ALL if about.is_spent and row.received_fen else _DISMISS
+    if kind is ExceptionKind.PAYMENT_UNKNOWN:
+        return _DISMISS if about.is_paid else _ALL
+    holds_money = row.unmatched_id is not None or kind in OF_ORDERS
+    return _ALL if holds_money else MOVES_NOTHING
+
+
+def _of_refund(row: PaymentException, about: About) -> Set[ExceptionAction]:
+    """One that lives is asked about, and hidden from nobody; one that ended without money is made anew or recorded."""
+    refund = about.refund
+    if refund is None:
+        return _DISMISS
+    if refund.state not in ENDED:
+        gone = refund.trouble == RefundTrouble.CHANNEL_GONE
+        return {ExceptionAction.ASK_AGAIN} | ({ExceptionAction.RECORD} if gone else set())
+    if refund.state not in WITHOUT_MONEY or about.held_elsewhere:
+        return _DISMISS
+    paid_there = ["trouble", RefundTrouble.DIFFERS.value] in json.loads(row.evidence or "[]")
+    again = set() if paid_there or refund.trouble in _NEVER_THERE else {ExceptionAction.REFUND}
+    return _DISMISS | {ExceptionAction.RECORD} | again
+
+
+def about(tx: Tx, rows: Sequence[PaymentException]) -> dict[UUID, About]:
+    """What these exceptions are about, set by set; only open ones are looked into."""
+    waiting = [row for row in rows if row.state == ExceptionState.OPEN]
+    refunds = _refunds(tx, [row for row in waiting if row.kind == ExceptionKind.REFUND_STUCK])
+    elsewhere = _held_elsewhere(tx, [refund for refund in refunds.values() if refund.state in WITHOUT_MONEY])
+    asked = {ExceptionKind.UNKNOWN_REFUND.value, ExceptionKind.PAYMENT_UNKNOWN.value}
+    paid, spent = _paid(tx, {row.attempt_id for row in waiting if row.kind in asked and row.attempt_id})
+    found: dict[UUID, About] = {}
+    for row in rows:
+        refund = refunds.get(row.refund_id) if row.refund_id else None
+        found[row.id] = About(
+            refund=refund,
+            held_elsewhere=refund is not None and refund.id in elsewhere,
+            is_paid=row.attempt_id in paid,
+            is_spent=row.attempt_id in spent,
+        )
+    return found
+
+
+def _refunds(tx: Tx, stuck: Sequence[PaymentException]) -> dict[UUID, Refund]:
+    wanted = {row.refund_id for row in stuck if row.refund_id}
+    if not wanted:
+        return {}
+    return {refund.id: refund for refund in tx.scalars(select(Refund).where(Refund.id.in_(wanted)))}
+
+
+def _held_elsewhere(tx: Tx, ended: Sequence[Refund]) -> set[UUID]:
+    """Which of these refunds, all of money that bought nothing, have that money in an open exception of its own."""
+    if not ended:
+        return set()
+    of_goods = set(tx.scalars(select(RefundLine.refund_id).where(RefundLine.refund_id.in_([one.id for one in ended]))))
+    bare = [refund for refund in ended if refund.id not in of_goods]
+    attempts = {one.attempt_id for one in bare if one.attempt_id and one.unmatched_id is None}
+    aside = {one.unmatched_id for one in bare if one.unmatched_id}
+    its_kinds = PaymentException.kind.in_([kind.value for kind in OF_ORDERS])
+    in_escrow = its_kinds & PaymentException.attempt_id.in_(attempts)
+    is_open = PaymentException.closed_at.is_(None)
+    names = select(PaymentException.attempt_id, PaymentException.unmatched_id)
+    held = tx.execute(names.where(is_open, in_escrow | PaymentException.unmatched_id.in_(aside))).all()
+    held_attempts = {attempt_id for attempt_id, unmatched_id in held if unmatched_id is None}
+    held_aside = {unmatched_id for _, unmatched_id in held if unmatched_id}
+    return {one.id for one in bare if (one.unmatched_id or one.attempt_id) in held_attempts | held_aside}
+
+
+def _paid(tx: Tx, attempt_ids: Set[UUID]) -> tuple[set[UUID], set[UUID]]:
+    """Which of these attempts were paid, and which of those pay their order."""
+    if not attempt_ids:
+        return set(), set()
+    query = select(PaymentAttempt.id, making.IS_SET_ASIDE).where(
+        PaymentAttempt.id.in_(attempt_ids), PaymentAttempt.state == AttemptState.PAID.value
+    )
+    paid = dict(tx.execute(query).all())
+    return set(paid), {attempt_id for attempt_id, is_aside in paid.items() if not is_aside}

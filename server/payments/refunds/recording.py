@@ -1,0 +1,142 @@
+"""Refunds that the shop made in the channel's own console: recorded by two people, with the channel's number.
+
+Each is a refund like any other, with its number, journals and units; its channel is asked for nothing, so that neither
+the channel's limits hold for it nor does it matter whether the channel takes refunds from us at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import select
+
+from server.db import Tx
+from server.orders import actions as orders
+from server.payments.exceptions import closing
+from server.payments.model import PaymentAttempt, UnmatchedPayment
+from server.payments.refunds import making, moving
+from server.payments.refunds.making import Portion
+from server.payments.refunds.model import Refund
+from server.payments.refunds.moving import ENDED, Held
+from shared import clock
+from shared.errors import Conflict, NotFound
+from shared.money import Fen
+from shared.states import RefundCause, RefundState, RefundStep
+
+
+class RefundRecorded(Conflict):
+    """A refund with this number of the channel is in the books already."""
+
+    code = "refund_recorded"
+    zh = "渠道退款单号 {number} 已经登记过，不会重复入账。请核对单号。"
+    en = "The channel's refund {number} is in the books already and is not booked twice; check the number."
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What two people say of money that went back: the channel's number of it, why, and who they are."""
+
+    provider_no: str
+    note: str
+    proposed_by: str
+    approved_by: str
+
+
+def of_payment(tx: Tx, cause: RefundCause, source: PaymentAttempt | UnmatchedPayment, given: Given) -> Refund:
+    """All that is left of a payment went back. Raises NothingToRefund, RefundUnderWay, RefundRecorded."""
+    said = {"reason": given.note, "actor": given.proposed_by}
+    return _settle(tx, making.of_payment(tx, cause, source, **said, or_answer=False, by_hand=True), given)
+
+
+def of_order(tx: Tx, order_id: UUID, attempt_id: UUID, amount: Fen, given: Given) -> Refund:
+    """An amount of the money that this attempt paid for a delivered order went back.
+
+    Raises NothingToRefund for other money, BadField for more than is left, HasException, RefundUnderWay,
+    RefundRecorded.
+    """
+    order = orders.lock(tx, [order_id]).get(order_id)
+    paying = making.paying_attempt(tx, order) if order else None
+    if order is None or paying is None or paying.id != attempt_id:
+        raise making.NothingToRefund
+    if order.state in making.UNDELIVERED:
+        raise making.HasException  # all of it goes back there, or the goods are delivered
+    held = making.of_order(
+        tx,
+        order_id,
+        Portion(amount_fen=amount),
+        cause=RefundCause.SHOP,
+        reason=given.note,
+        actor=given.proposed_by,
+        by_hand=True,
+    )
+    return _settle(tx, held, given)
+
+
+def of_refund(tx: Tx, refund_id: UUID, given: Given) -> Refund:
+    """What a refund was to give back went back without it: one that waits ends so, one that ended is made anew.
+
+    Raises NothingToRefund, RefundUnderWay, RefundRecorded.
+    """
+    held = moving.lock(tx, refund_id)
+    if held.refund.state in ENDED:
+        held = anew(tx, held, reason=given.note, actor=given.proposed_by, by_hand=True)
+    return _settle(tx, held, given)
+
+
+def anew(tx: Tx, ended: Held, *, reason: str, actor: str, by_hand: bool = False) -> Held:
+    """Another refund, requested, of what one that ended without money was to give back.
+
+    Raises NothingToRefund, RefundUnderWay, RefundTooLate, TooManyRefunds, BadField when there is less left.
+    """
+    refund, cause = ended.refund, RefundCause(ended.refund.cause)
+    if not ended.lines or refund.order_id is None:
+        said = {"reason": reason, "actor": actor}
+        return making.of_payment(tx, cause, _source(tx, refund), **said, or_answer=False, by_hand=by_hand)
+    wanted = _portion(ended)
+    return making.of_order(tx, refund.order_id, wanted, cause=cause, reason=reason, actor=actor, by_hand=by_hand)
+
+
+def _portion(ended: Held) -> Portion:
+    """The same goods where it named some of one line, else the same amount."""
+    [line, *more] = ended.lines
+    if line.seqs and not more:
+        return Portion(line.order_line_id, seqs=tuple(line.seqs))
+    return Portion(None if more else line.order_line_id, amount_fen=ended.refund.amount_fen)
+
+
+def _source(tx: Tx, refund: Refund) -> PaymentAttempt | UnmatchedPayment:
+    found = (
+        tx.get(UnmatchedPayment, refund.unmatched_id)
+        if refund.unmatched_id is not None
+        else tx.get(PaymentAttempt, refund.attempt_id)
+    )
+    if found is None:
+        raise NotFound
+    return found
+
+
+def _settle(tx: Tx, held: Held, given: Given) -> Refund:
+    """Take a refund to its end as if the channel had been asked and had said yes; both people are written down."""
+    refund, now = held.refund, clock.now()
+    _require_new(tx, refund, given.provider_no)
+    refund.checked_by = given.approved_by
+    if refund.state == RefundState.REQUESTED:
+        said = {"actor": given.proposed_by, "note": given.note}
+        moving.approve(tx, held, RefundStep.STARTED, **said, check_above=None)
+    to = RefundState.SUBMITTED if refund.state == RefundState.APPROVED else None
+    sent_at = refund.submitted_at or now
+    by = {"actor": given.approved_by}
+    moving.advance(tx, held, RefundStep.RECORDED, **by, note=given.provider_no, to=to, submitted_at=sent_at)
+    moving.succeed(tx, held, **by, provider_refund_no=given.provider_no, at=now)
+    closing.refund_known(tx, refund.channel, given.provider_no)
+    return refund
+
+
+def _require_new(tx: Tx, refund: Refund, number: str) -> None:
+    """Channels without numbers of refunds give that of the payment, which says nothing."""
+    paid_as = _source(tx, refund).provider_no
+    done = Refund.state == RefundState.SUCCEEDED.value
+    known = select(Refund.id).where(Refund.channel == refund.channel, Refund.provider_refund_no == number, done)
+    if number != paid_as and tx.scalars(known).first() is not None:
+        raise RefundRecorded(number=number)
