@@ -8,7 +8,7 @@ many. Amounts are yuan as text. An unknown column is kept out; a bill without a 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
@@ -20,6 +20,7 @@ from shared.money import Fen
 
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
 _CENTS = Decimal("0.01")
+_ALIPAY_TOTALS = re.compile(r"^#交易合计：([0-9]{1,9})笔，商家实收共([0-9.]+)元", re.MULTILINE)
 _ALIPAY_ACCOUNT = re.compile(r"#账号：\[([0-9]{16})")
 
 
@@ -77,13 +78,19 @@ def _wechat(bill: Bill) -> Iterator[BillPayment]:
 
 
 def _wechat_rows(text: str) -> Iterator[Row]:
-    """The rows between the header and the summary's header, which has no backtick either."""
+    """The rows between the header and the summary's header, which has no backtick either.
+
+    That nothing is missing between them is what the signed hash of the file says.
+    """
     lines = _lines(text)
     header = lines[0].split(",")
     for line in lines[1:]:
         if not line.startswith("`"):
+            if not line.startswith("总交易单数"):
+                raise UnreadableBill("总交易单数")
             return
         yield dict(zip(header, line[1:].split(",`"), strict=True))
+    raise UnreadableBill("总交易单数")
 
 
 # --- Alipay ---
@@ -97,17 +104,26 @@ def _alipay(bill: Bill) -> Iterator[BillPayment]:
     account = _ALIPAY_ACCOUNT.search(text)
     if account is None:
         raise UnreadableBill("账号")
-    for row in _alipay_rows(text):
-        if row["业务类型"] == "交易":
-            yield _payment(
-                bill.channel,
-                out_trade_no=row["商户订单号"],
-                provider_no=row["支付宝交易号"],
-                merchant_id=account[1],
-                amount=row["订单金额（元）"],
-                fee=row["服务费（元）"],
-                paid_at=row["完成时间"],
-            )
+    rows = [row for row in _alipay_rows(text) if row["业务类型"] == "交易"]
+    _require_totals(text, rows)
+    for row in rows:
+        yield _payment(
+            bill.channel,
+            out_trade_no=row["商户订单号"],
+            provider_no=row["支付宝交易号"],
+            merchant_id=account[1],
+            amount=row["订单金额（元）"],
+            fee=row["服务费（元）"],
+            paid_at=row["完成时间"],
+        )
+
+
+def _require_totals(text: str, rows: Sequence[Row]) -> None:
+    """The file is neither signed nor hashed: its own totals are all that tells whether a row is missing or changed."""
+    totals = _ALIPAY_TOTALS.search(text)
+    came = sum(fen_of_yuan(row["商家实收（元）"]) for row in rows)
+    if totals is None or (int(totals[1]), fen_of_yuan(totals[2])) != (len(rows), came):
+        raise UnreadableBill("交易合计")
 
 
 def _alipay_rows(text: str) -> Iterator[Row]:
