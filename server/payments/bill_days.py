@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from server.db import Tx
 from server.payments.exceptions import closing, raising
@@ -63,7 +63,7 @@ def due(tx: Tx, channel: str, *, yesterday: date) -> list[date]:
     """The days whose bills are to be asked for, the oldest first."""
     earliest = yesterday - timedelta(days=DAYS_BACK - 1)
     rows = _rows(tx, earliest, channel=channel)
-    first = rows[0].day if rows else _opened(tx, channel, earliest) or yesterday
+    first = max(earliest, _first_looked_for(tx, channel) or _opened(tx, channel, earliest) or yesterday)
     settled = {_day_of(row) for row in rows if row.settled_at is not None} | _dismissed(tx, rows)
     return [day for day in _days(first, yesterday) if (channel, day) not in settled]
 
@@ -161,6 +161,10 @@ def _dismissed(tx: Tx, rows: Sequence[PaymentBill]) -> set[_Day]:
         PaymentException.key.in_(wanted), PaymentException.closed_at.is_not(None)
     )
     return {wanted[key] for key in tx.scalars(closed)}
+
+
+def _first_looked_for(tx: Tx, channel: str) -> date | None:
+    return tx.scalars(select(func.min(PaymentBill.day)).where(PaymentBill.channel == channel)).first()
 
 
 def _opened(tx: Tx, channel: str, earliest: date) -> date | None:

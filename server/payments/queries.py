@@ -16,6 +16,7 @@ from server.context import Context
 from server.db import Tx
 from server.gateways.port import NEEDS_PAYER
 from server.orders.model import Order
+from server.payments import bill_days
 from server.payments.model import PaymentAttempt, PaymentException
 from server.telemetry import Gauge
 from shared import clock
@@ -165,6 +166,11 @@ def gauges(ctx: Context) -> list[Gauge]:
     """For /metrics: which way found the money of the last day, and which channels are away."""
     with ctx.db.read() as tx:
         counts = found_by(tx, since=clock.now() - FOUND_WITHIN)
+        bills = bill_days.standing(tx, today=clock.shop_day(clock.now()))
+    missing = [
+        Gauge("kameng_bill_days_missing", its.missing, "Days whose bill is not read", {"channel": code})
+        for code, its in sorted(bills.items())
+    ]
     ways = [
         Gauge("kameng_payments_found", n, "Payments of the last 24 hours by how we learnt of them", {"by": way.value})
         for way, n in counts.items()
@@ -175,4 +181,4 @@ def gauges(ctx: Context) -> list[Gauge]:
         )
         for code in sorted(ctx.gateways)
     ]
-    return ways + away
+    return ways + away + missing

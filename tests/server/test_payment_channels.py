@@ -1,21 +1,21 @@
 """Channels switched, channels that are away, and the four ways to learn that money came."""
 
 import asyncio
-from datetime import date, timedelta
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select, update
 
 from server import breaker
-from server.gateways.port import Bill, BillPart, ChannelUnknown
+from server.gateways.port import ChannelUnknown
 from server.orders import actions as orders
 from server.payments import asking, bills, channels, checkout, ending, queries
-from server.payments.model import PaymentAttempt, PaymentCallback, PaymentChannel, PaymentException
+from server.payments.model import PaymentAttempt, PaymentCallback, PaymentException
 from shared import clock, ids
 from shared.errors import IdempotencyReused
 from shared.states import AttemptState, CallbackState, ExceptionKind, ExceptionState, FoundBy, OrderState
-from tests.server.till import Till, site_with
-from tests.world import ANNA, BEN, CARA, MERCHANT
+from tests.server.till import Till, bill_of, site_with
+from tests.world import ANNA, BEN, CARA
 
 STEAM = 4_500
 
@@ -107,6 +107,41 @@ def test_a_channel_that_is_away_costs_nobody_a_wait_is_told_of_and_comes_back_by
     assert order_of(site, waiting).state == OrderState.DELIVERED
 
 
+def test_who_found_a_channel_away_offers_it_again_when_it_may_be_tried(site):
+    """A process without a worker: another one hears that the channel is back, and tells the consoles."""
+    site.till.silent = True
+    for buyer in (ANNA, BEN, CARA):
+        place(site, buyer)
+    assert usable(site) == {"alipay"}
+    channels._told(site.world.ctx, "wechat", None)
+    site.till.silent = False
+    with clock.fixed(clock.now() + breaker.PROBE):
+        assert usable(site) == {"alipay", "wechat"}
+        assert place(site, CARA).trouble is None, "the next buyer is the probe"
+    assert usable(site) == {"alipay", "wechat"}
+
+
+def usable(site):
+    with site.world.ctx.db.read() as tx:
+        return {offer.code for offer in channels.offers(site.world.ctx, tx) if offer.usable}
+
+
+def test_a_breaker_goes_by_no_clock_that_somebody_may_set_right():
+    """Fault 10: a clock an hour ahead makes every answer stale; put right, the channel is not shut for an hour."""
+    seconds = [1_000.0]
+    breakers = breaker.Breakers(now=lambda: seconds[0])
+    with clock.fixed(clock.now() + timedelta(hours=1)):
+        opened = [breakers.note("wechat", answered=False) for _ in range(breaker.OPENS_AFTER)]
+    assert (opened, breakers.is_open("wechat"), breakers.passes("wechat")) == ([False, False, True], True, False)
+    seconds[0] += breaker.PROBE.total_seconds()
+    assert not breakers.is_open("wechat")
+    assert [breakers.passes("wechat") for _ in range(2)] == [True, False]
+    assert breakers.is_open("wechat"), "one tries, the others wait for what it hears"
+    assert breakers.note("wechat", answered=True)
+    assert (breakers.is_open("wechat"), breakers.passes("wechat")) == (False, True)
+    assert breaker.Breakers()._now is clock.monotonic_seconds
+
+
 # --- the four ways ---
 
 
@@ -118,47 +153,16 @@ def test_each_way_of_learning_that_money_came_is_counted(site):
     answer = site.post("/pay/wechat/notify", content=told.out_trade_no.encode())
     assert (answer.status_code, answer.content) == (200, b"ok")
     asyncio.run(checkout.refresh(shop.ctx, looked.order_code))
-    site.till.bills["trades", clock.shop_day(clock.now())] = wechat_bill(site, billed)
+    site.till.bills["trades", clock.shop_day(clock.now())] = bill_of(site.till, billed.out_trade_no)
     with clock.fixed(swept.query_at):
         asyncio.run(asking.ask(shop.ctx, swept, FoundBy.SWEEP))
-        assert bills.read(shop.ctx, wechat_bill(site, told, billed)).news == 1
+        assert bills.read(shop.ctx, bill_of(site.till, told.out_trade_no, billed.out_trade_no)).news == 1
     with shop.ctx.db.read() as tx:
         found = queries.found_by(tx, since=told.created_at - timedelta(hours=1))
         fees = dict(tx.execute(select(PaymentAttempt.id, PaymentAttempt.fee_is_final)).all())
     assert {way.value: n for way, n in found.items()} == {"callback": 1, "page": 1, "sweep": 1, "bill": 1, "person": 0}
     assert (fees[billed.id], fees[told.id], fees[swept.id]) == (True, True, False)
     assert 'kameng_payments_found{by="bill"} 1.0' in shop.ctx.metrics.render().decode()
-    shop.check()
-
-
-def wechat_bill(site, *attempts, day=date(2026, 3, 1)):
-    head = "交易时间,公众账号ID,商户号,微信订单号,商户订单号,交易状态,货币种类,手续费,订单金额,新的一列"
-    rows = [
-        f"`{clock.shop_time(clock.now()):%Y-%m-%d %H:%M:%S},`,`{MERCHANT},`{fact.provider_no},`{fact.out_trade_no}"
-        f",`SUCCESS,`CNY,`0.27000,`{fact.amount_fen / 100:.2f},`?"
-        for fact in (site.till.payments[attempt.out_trade_no] for attempt in attempts)
-    ]
-    text = "\r\n".join([head, *rows, "总交易单数,订单总金额", f"`{len(rows)},`0.00", ""])
-    return Bill("wechat", "trades", day, b"", (BillPart("bill.csv", b"\xef\xbb\xbf" + text.encode()),))
-
-
-def test_a_days_bill_is_read_once_after_ten_and_asked_for_until_it_is_there(site):
-    shop, attempt = site.world, attempt_of(site, place(site))
-    site.till.pay(attempt.out_trade_no)
-    day = clock.shop_day(clock.now())
-    ten = clock.day_bounds(day + timedelta(days=1))[0] + timedelta(hours=10)
-    bill = wechat_bill(site, attempt, day=day)
-    with clock.fixed(ten - timedelta(seconds=1)):
-        site.till.bills["trades", day] = bill
-        assert bills.read_due(shop.ctx) == 0
-    site.till.bills.clear()
-    with clock.fixed(ten):
-        assert bills.read_due(shop.ctx) == 0, "not made yet: neither read nor balanced"
-        site.till.bills["trades", day] = bill
-        assert bills.read_due(shop.ctx) == 1
-        site.till.bills.clear()
-        assert bills.read_due(shop.ctx) == 0
-    assert again(site, attempt).found_by == FoundBy.BILL
     shop.check()
 
 
@@ -251,43 +255,6 @@ def test_a_notification_that_is_no_proof_is_confirmed_by_a_query_before_anything
     shop.check()
 
 
-def test_a_day_without_trade_does_not_keep_later_bills_from_being_read(site):
-    shop, attempt = site.world, attempt_of(site, place(site))
-    site.till.pay(attempt.out_trade_no)
-    first = clock.shop_day(clock.now())
-    days = [first + timedelta(days=n) for n in range(4)]
-
-    def on(day):
-        with clock.fixed(clock.day_bounds(day + timedelta(days=1))[0] + timedelta(hours=11)):
-            return bills.read_due(shop.ctx)
-
-    site.till.bills["trades", days[0]] = wechat_bill(site, day=days[0])
-    assert on(days[0]) == 0
-    assert on(days[1]) == 0, "not there: no trade, or late"
-    site.till.bills["trades", days[2]] = wechat_bill(site, attempt, day=days[2])
-    assert on(days[2]) == 1
-    assert again(site, attempt).found_by == FoundBy.BILL
-    assert on(days[3]) == 0
-    site.till.bills["trades", days[3]] = wechat_bill(site, day=days[3])
-    assert on(days[3]) == 0
-    assert shown(site)["bills"]["read_until"] == days[3].isoformat()
-    shop.check()
-
-
-def test_a_first_bill_that_nobody_could_fetch_on_its_day_is_read_with_the_next(site):
-    shop, attempt = site.world, attempt_of(site, place(site))
-    site.till.pay(attempt.out_trade_no)
-    day = clock.shop_day(clock.now())
-    site.till.bills["trades", day] = wechat_bill(site, attempt, day=day)
-    site.till.silent = True
-    with clock.fixed(clock.day_bounds(day + timedelta(days=1))[0] + timedelta(hours=11)):
-        assert bills.read_due(shop.ctx) == 0
-    site.till.silent = False
-    with clock.fixed(clock.day_bounds(day + timedelta(days=2))[0] + timedelta(hours=11)):
-        assert bills.read_due(shop.ctx) == 1
-    assert again(site, attempt).found_by == FoundBy.BILL
-
-
 def test_money_that_the_merchant_gave_back_at_the_channel_delivers_nothing_and_stays_before_people(site):
     """Nobody told us of the payment; by hand it went back; the sweep finds that, and the bill names the payment."""
     shop, placed = site.world, place(site)
@@ -300,7 +267,7 @@ def test_money_that_the_merchant_gave_back_at_the_channel_delivers_nothing_and_s
     with shop.ctx.db.read() as tx:
         [one] = tx.scalars(select(PaymentException)).all()
     assert (one.kind, one.state, one.order_code) == (ExceptionKind.UNKNOWN_REFUND, ExceptionState.OPEN, placed.code)
-    assert bills.read(shop.ctx, wechat_bill(site, attempt)).news == 1
+    assert bills.read(shop.ctx, bill_of(site.till, attempt.out_trade_no)).news == 1
     assert (order_of(site, placed).state, again(site, attempt).state) == (OrderState.EXPIRED, AttemptState.CLOSED)
     assert shop.level("STEAM-50").sold == 0
     shop.check()
