@@ -250,11 +250,13 @@ class Jobs:
 
     def _take_turn(self, schedule: _Schedule) -> bool:
         now = clock.now()
-        if self._not_before.get(schedule.name, now) > now:
+        # A turn that lies further ahead than any was made by a clock that has been put right since: it is taken now.
+        furthest = now + schedule.every + PAUSED_AFTER
+        if now < self._not_before.get(schedule.name, now) <= furthest:
             return False  # others only ever move it on
         with self._db.read() as tx:
             next_at = tx.scalars(select(JobSchedule.next_at).where(JobSchedule.name == schedule.name)).first()
-        if next_at is not None and next_at > now:
+        if next_at is not None and now < next_at <= furthest:
             self._not_before[schedule.name] = next_at
             return False
         try:

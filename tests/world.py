@@ -255,7 +255,9 @@ def _assembled(database_url: str, folder, **given) -> Context:
     settings = Settings.from_environment({f"KAMENG_{name.upper()}": str(value) for name, value in facts.items()})
     settings.prepare_data_folder()
     KeyRing.create(settings.key_ring_file)
-    return app.assemble(settings)
+    ctx = app.assemble(settings)
+    ctx.breakers._now = lambda: clock.now().timestamp()  # a shop of tests has one clock, which tests move
+    return ctx
 
 
 @dataclass(frozen=True)

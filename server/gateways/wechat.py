@@ -393,7 +393,7 @@ class WechatGateway:
         """
         if not self._renewal_wanted:
             return False
-        if self._renewed_at is not None and self._now() - self._renewed_at < RENEW_AFTER:
+        if self._renewed_at is not None and abs(self._now() - self._renewed_at) < RENEW_AFTER:
             return False
         self._renewed_at, self._renewal_wanted = self._now(), False
         try:
@@ -449,7 +449,8 @@ class WechatGateway:
 
     async def _exchange(self, method: str, target: str, content: Mapping[str, object] | None) -> Reply:
         body = b"" if content is None else encode_json(content)
-        hosts = self._hosts[::-1] if self._now() < self._spare_until else self._hosts
+        is_spare_first = self._now() < self._spare_until <= self._now() + SPARE_FIRST
+        hosts = self._hosts[::-1] if is_spare_first else self._hosts
         for host in hosts:
             try:
                 reply = await self._send(host, method, target, body)

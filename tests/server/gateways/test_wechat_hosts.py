@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from datetime import timedelta
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -67,6 +68,9 @@ def test_the_spare_host_is_asked_first_for_a_while_so_that_buyers_do_not_wait_fo
         at[0] += SPARE_FIRST
         run(gateway.query(NUMBER))
         assert heard == ["main", "spare", "main", "spare"]
+        at[0] -= timedelta(hours=1)  # the clock was wrong, and is put right
+        run(gateway.query(NUMBER))
+        assert heard[4:] == ["main", "spare"]
 
 
 def test_nobody_at_either_host_is_unknown(wechat, nobody):
@@ -177,7 +181,8 @@ def test_certificates_that_are_refused_change_nothing(wechat):
     assert unknown.value.detail == "status 403"
 
 
-def test_an_unknown_certificate_is_fetched_beside_the_notification_once_in_a_while(wechat):
+@pytest.mark.parametrize("set_back", [False, True])
+def test_an_unknown_certificate_is_fetched_beside_the_notification_once_in_a_while(wechat, set_back):
     new_key, at, kept = rsa.generate_private_key(65537, 2048), [NOW], []
     pem = new_certificate(new_key, serial=0xBEEF, days=(-1, 1825))
     body, serial = wechat.notice(PAID), "000000000000BEEF"
@@ -199,7 +204,7 @@ def test_an_unknown_certificate_is_fetched_beside_the_notification_once_in_a_whi
             at[0] += RENEW_AFTER / 4
             assert run(gateway.renew_if_wanted()) is False
         assert (len(server.asked), kept) == (1, [])
-        at[0] = NOW + RENEW_AFTER
+        at[0] = NOW - RENEW_AFTER if set_back else NOW + RENEW_AFTER
         assert run(gateway.renew_if_wanted()) is True
     assert (server.targets, kept) == (["GET /v3/certificates"] * 2, [(pem,)])
     now = wechat.signed(body, key=new_key, serial=serial, at=at[0])
