@@ -27,6 +27,7 @@ from shared.states import (
     RefundTrouble,
     RefundTurn,
     SaleOrder,
+    UndoneReason,
     UnitState,
 )
 
@@ -46,6 +47,9 @@ LABELS: dict[StrEnum | IntEnum, tuple[str, str]] = {
     UnitState.HELD: ("已锁定", "Held"),
     UnitState.SOLD: ("已售", "Sold"),
     UnitState.VOID: ("作废", "Void"),
+    UndoneReason.REFUNDED: ("已退款，买家没有看过", "Refunded, the buyer had not seen it"),
+    UndoneReason.REFUNDED_SPOILT: ("已退款，员工看过", "Refunded, staff had seen it"),
+    UndoneReason.REPLACED: ("已补发，买家没有看过", "Replaced, the buyer had not seen it"),
     LotState.OPEN: ("在售", "Open"),
     LotState.FROZEN: ("冻结", "Frozen"),
     LotState.WITHDRAWN: ("已撤回", "Withdrawn"),

@@ -260,6 +260,14 @@ class BillTrouble(StrEnum):
     UNSURE = "unsure"
 
 
+class UndoneReason(StrEnum):
+    """Why a unit left its buyer, who had not seen it. What had been seen by staff, or replaced, became void."""
+
+    REFUNDED = "refunded"
+    REFUNDED_SPOILT = "refunded_spoilt"
+    REPLACED = "replaced"
+
+
 class RefundTrouble(StrEnum):
     """Why a refund waits, or ended without money."""
 

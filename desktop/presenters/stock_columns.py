@@ -10,6 +10,7 @@ from desktop.presenters.listing import Column
 from desktop.presenters.words import in_words, tone, word
 from shared.clock import now, shop_day
 from shared.contracts.stock import Lot, SkuStock, Unit
+from shared.states import UndoneReason
 
 LOT_NUMBERS = 2**32
 USE_STRIDE = 2**20
@@ -131,8 +132,14 @@ LOT_COLUMNS = (
 )
 
 
+def reason_words(reason: str) -> str:
+    """Why a unit is void or came back: what a person wrote, else the words of the reason."""
+    known = {one.value: one for one in UndoneReason}.get(reason)
+    return reason if known is None else word(known)
+
+
 def _reason(unit: Unit) -> str:
-    return unit.reason or ""
+    return reason_words(unit.reason or "")
 
 
 UNIT_COLUMNS = (

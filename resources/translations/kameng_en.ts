@@ -648,6 +648,14 @@
         <translation>Ask the channel again about this exception</translation>
     </message>
     <message>
+        <source>提议确认这笔钱已到账</source>
+        <translation>Propose to confirm that this money came</translation>
+    </message>
+    <message>
+        <source>提议登记已在渠道退的款</source>
+        <translation>Propose to record a refund made at the channel</translation>
+    </message>
+    <message>
         <source>关闭这条异常</source>
         <translation>Close this exception</translation>
     </message>
@@ -1245,6 +1253,10 @@
     <message>
         <source>员工查看明文</source>
         <translation>Revealed to staff</translation>
+    </message>
+    <message>
+        <source>退回</source>
+        <translation>Came back</translation>
     </message>
     <message>
         <source>随批次撤回</source>
@@ -2370,6 +2382,14 @@
     <message>
         <source>售出卡密</source>
         <translation>Keys sold</translation>
+    </message>
+    <message>
+        <source>退回卡密</source>
+        <translation>Cards returned</translation>
+    </message>
+    <message>
+        <source>补发卡密</source>
+        <translation>Cards delivered for others</translation>
     </message>
     <message>
         <source>正在导出…</source>

@@ -25,7 +25,7 @@ from server.stock.claims import marking, picking, returned
 from server.stock.claims.picking import Lot
 from server.stock.model import Delivery, StockCursor, StockLot, StockUnit, StockVoid, UndoneDelivery
 from shared import ids
-from shared.states import LotState, UnitState
+from shared.states import LotState, UndoneReason, UnitState
 
 _CURSOR = table_of(StockCursor)
 
@@ -137,12 +137,12 @@ class Desk:
         """
         self._give_back(lines, UnitState.HELD)
 
-    def take_back(self, lines: Sequence[LineUnits], *, reason: str, actor: str) -> None:
+    def take_back(self, lines: Sequence[LineUnits], reason: UndoneReason, *, actor: str) -> None:
         """Take sold units back that nobody has seen: as `release`, and their delivery is undone."""
         self._undeliver(lines, reason, actor)
         self._give_back(lines, UnitState.SOLD)
 
-    def discard(self, lines: Sequence[LineUnits], *, reason: str, actor: str) -> None:
+    def discard(self, lines: Sequence[LineUnits], reason: UndoneReason, *, actor: str) -> None:
         """Undo a delivery whose units may not be sold again: SOLD -> VOID. Their keys stay known."""
         self._undeliver(lines, reason, actor)
         self._let_go(lines, UnitState.SOLD, UnitState.VOID)
@@ -151,7 +151,7 @@ class Desk:
             for line in lines
             for seq in line.seqs
         ]
-        said = {"reason": reason, "actor": actor, "voided_at": self.at}
+        said = {"reason": reason.value, "actor": actor, "voided_at": self.at}
         self.tx.execute(insert(table_of(StockVoid)), [row | said for row in rows])
 
     def _give_back(self, lines: Sequence[LineUnits], source: UnitState) -> None:
@@ -181,7 +181,7 @@ class Desk:
             for lot_id in sorted(seqs):
                 withdrawal.left(self.tx, gone[lot_id], seqs[lot_id])
 
-    def _undeliver(self, lines: Sequence[LineUnits], reason: str, actor: str) -> None:
+    def _undeliver(self, lines: Sequence[LineUnits], reason: UndoneReason, actor: str) -> None:
         """Move deliveries to UndoneDelivery, so that a day that is over keeps what was sold on it."""
         for line in lines:
             mine = (Delivery.sku_id == line.sku_id, Delivery.order_line_id == line.order_line_id)
@@ -199,7 +199,7 @@ class Desk:
                         "delivered_at": delivered_at,
                         "undone_at": self.at,
                         "actor": actor,
-                        "reason": reason,
+                        "reason": reason.value,
                     }
                     for seq, delivered_at in gone
                 ],

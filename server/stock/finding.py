@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -22,14 +23,23 @@ from server.crypto import KeyRing, SearchUnreadable
 from server.db import Tx
 from server.policy import Actor, visible
 from server.stock import browse
-from server.stock.model import CardSecret, Delivery, RevealLog, StockImport, StockLot, StockUnit, StockVoid
+from server.stock.model import (
+    CardSecret,
+    Delivery,
+    RevealLog,
+    StockImport,
+    StockLot,
+    StockUnit,
+    StockVoid,
+    UndoneDelivery,
+)
 from shared import cardkey
 from shared.contracts.stock import MAX_FOUND, FindKeys, FoundKey, FoundKeys, UnitEvent, UnitHistory
 from shared.errors import BadField, Conflict, NotFound
 from shared.permissions import Role
 from shared.states import LotState, UnitState
 
-MOST_VIEWS = 100
+MOST_VIEWS, _MOST_READ = 100, 1_000
 """Views of a buyer that a history tells, the first ones: who reloads a page a thousand times adds nothing."""
 
 _LOOK_UP = 1_000
@@ -168,15 +178,14 @@ def history(tx: Tx, terms: catalog.SaleTerms, seq: int, *, actor: Actor) -> Unit
             file_sha256=arrival.file_sha256 if arrival else None,
         )
     ]
+    undone = (UndoneDelivery.sku_id == terms.sku_id, UndoneDelivery.seq == seq)
+    for gone in tx.scalars(select(UndoneDelivery).where(*undone)):
+        events += _sold(tx, gone, seq, until=gone.undone_at, hide=hide)
+        who = "" if hide else gone.actor
+        events.append(UnitEvent(at=gone.undone_at, what="returned", actor=who, detail=gone.reason))
     sold = tx.get(Delivery, (terms.sku_id, seq))
     if sold is not None:
-        events.append(UnitEvent(at=sold.delivered_at, what="sold"))
-        shown = select(RevealLog).where(RevealLog.order_line_id == sold.order_line_id)
-        shown = shown.order_by(RevealLog.revealed_at, RevealLog.id).limit(MOST_VIEWS)
-        events += [
-            UnitEvent(at=view.revealed_at, what="delivered", actor="buyer" if hide else view.actor)
-            for view in tx.scalars(shown)
-        ]
+        events += _sold(tx, sold, seq, hide=hide)
     seen = select(RevealLog).where(RevealLog.sku_id == terms.sku_id, RevealLog.seq.in_(_uses(lot, seq)))
     events += [
         UnitEvent(
@@ -195,6 +204,24 @@ def history(tx: Tx, terms: catalog.SaleTerms, seq: int, *, actor: Actor) -> Unit
         events.append(UnitEvent(at=moved_at, what="withdrawn", actor=moved_by, detail=lot.state_reason or ""))
     events.sort(key=lambda event: event.at)
     return UnitHistory(sku=terms.sku_code, unit=unit, import_id=lot.import_id, events=events)
+
+
+def _sold(
+    tx: Tx, sold: Delivery | UndoneDelivery, seq: int, *, until: datetime | None = None, hide: bool
+) -> list[UnitEvent]:
+    """A sale of the unit, and the buyer's looks at it: not at other units of the line, before it came or afterwards."""
+    mine = [RevealLog.order_line_id == sold.order_line_id, RevealLog.revealed_at >= sold.delivered_at]
+    if until is not None:
+        mine.append(RevealLog.revealed_at < until)
+    views = tx.scalars(select(RevealLog).where(*mine).order_by(RevealLog.revealed_at, RevealLog.id).limit(_MOST_READ))
+    of_unit = [view for view in views if view.seqs is None or seq in view.seqs]
+    return [
+        UnitEvent(at=sold.delivered_at, what="sold"),
+        *(
+            UnitEvent(at=view.revealed_at, what="delivered", actor="buyer" if hide else view.actor)
+            for view in of_unit[:MOST_VIEWS]
+        ),
+    ]
 
 
 def _uses(lot: StockLot, seq: int) -> list[int]:

@@ -215,7 +215,10 @@ class Delivery(Base):
 
 
 class UndoneDelivery(Base):
-    """A delivery that was undone before its buyer saw the key. What was sold when is told from both tables."""
+    """A delivery that was undone before its buyer saw the key, for an `UndoneReason`.
+
+    What was sold when is told from both tables.
+    """
 
     __tablename__ = "undone_delivery"
     __table_args__ = (
@@ -231,7 +234,7 @@ class UndoneDelivery(Base):
     delivered_at: Mapped[datetime] = mapped_column(Instant)
     undone_at: Mapped[datetime] = mapped_column(Instant)
     actor: Mapped[str] = mapped_column(exact(80))
-    reason: Mapped[str] = mapped_column(exact(200))
+    reason: Mapped[str] = mapped_column(exact(24))
 
 
 class RevealLog(Base):

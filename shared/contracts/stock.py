@@ -253,7 +253,8 @@ class UnitWindow(Answer):
 
 class UnitEvent(Answer):
     """Something that happened to a unit: `imported`, `voided`, `sold`, `delivered` (its key was shown to the buyer) or
-    `revealed` (to `actor`, a member of staff), `withdrawn` with its lot. `detail` is a file or a reason.
+    `revealed` (to `actor`, a member of staff), `returned` by a buyer who had not seen it, `withdrawn` with its lot.
+    `detail` is a file or a reason: an `UndoneReason` where no person wrote one.
     """
 
     at: datetime

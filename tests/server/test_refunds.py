@@ -1,9 +1,12 @@
 """Refunds from the buyer's wish to the last fen: who decides, who checks, what the ledger and the stock say after."""
 
+import json
 from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy import select
 
+from server.audit import AuditEvent
 from server.payments.refunds import following
 from shared import clock
 from shared.errors import Busy
@@ -240,6 +243,45 @@ def test_a_new_key_instead_of_money(site):
     assert (refused["code"], refused["params"]) == ("nothing_to_replace_with", {"left": 0})
     assert read(site, other)["state"] == "supplier_wait"
     site.world.check()
+
+
+def test_a_key_that_nobody_saw_leaves_its_buyer_when_another_one_comes(site):
+    order = bought(site, quantity=2)
+    refund_id = ask(site, order, seqs=(1,))
+    post(site, refund_id, "answer", "chen", answer="replace", evidence="整批有误")
+    states, delivered, seqs = units(site, order)
+    assert (states, delivered, seqs) == (dict.fromkeys((2, 3), UnitState.SOLD), [2, 3], [2, 3])
+    assert sorted(look(site, order)) == sorted(site.world.keys("STEAM-50", 3)[1:])
+    level = site.world.level("STEAM-50")
+    assert (level.free, level.void) == (2, 1)
+    site.world.check()
+
+    def history(seq, by="wang"):
+        told = site.get(f"/api/stock/STEAM-50/units/{seq}/history", by=by).json()
+        return [(one["what"], one["actor"], one["detail"]) for one in told["events"]][1:]
+
+    # It was sold, came back, and was never shown; who looked later looked at the other ones.
+    buyer, chen = f"buyer:{ANNA}", f"staff:{site.world.users['chen']}"
+    assert history(1) == [("sold", "", ""), ("returned", chen, "replaced"), ("voided", chen, "replaced")]
+    assert history(1, by="chen")[1] == ("returned", "", "replaced")
+    assert history(2) == history(3) == [("sold", "", ""), ("delivered", buyer, "")]
+    with site.world.ctx.db.read() as tx:
+        [event] = tx.scalars(select(AuditEvent).where(AuditEvent.action == "stock.discard"))
+    refund = read(site, refund_id)
+    assert (event.actor, event.entity_id) == (chen, "STEAM-50")
+    assert json.loads(event.detail) == {
+        "order": order.order.code, "refund": refund["out_refund_no"], "units": 1, "seqs": [1],
+    }  # fmt: skip
+
+
+def test_a_look_at_some_keys_of_a_line_is_no_look_at_the_withheld_ones(tmp_path):
+    with shop_with_refunds(tmp_path, refund_check_fen=0) as site:
+        order = bought(site, quantity=2)
+        start(site, order, quantity=1)  # waits for finance: its key is withheld
+        [shown] = look(site, order)
+        told = [site.get(f"/api/stock/STEAM-50/units/{seq}/history", by="wang").json() for seq in (1, 2)]
+        views = [[one["what"] for one in unit["events"]].count("delivered") for unit in told]
+        assert (views, shown) == ([1, 0], site.world.keys("STEAM-50", 4)[0])
 
 
 def test_an_order_is_refunded_in_parts_until_nothing_is_left(site):

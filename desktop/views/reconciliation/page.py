@@ -171,6 +171,8 @@ class ReconciliationPage(Page):
                 ("orders_delivered", lambda: self.tr("发货")),
                 ("units_imported", lambda: self.tr("入库卡密")),
                 ("units_sold", lambda: self.tr("售出卡密")),
+                ("units_returned", lambda: self.tr("退回卡密")),
+                ("units_replaced", lambda: self.tr("补发卡密")),
             )
         ):
             name, number = label(role="muted"), label("–")

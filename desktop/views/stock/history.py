@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtWidgets import QWidget
 
 from desktop.presenters import formats
-from desktop.presenters.stock_columns import covered, unit_name
+from desktop.presenters.stock_columns import covered, reason_words, unit_name
 from desktop.presenters.words import tone
 from desktop.theme.apply import key_font
 from desktop.views.side import SidePanel
@@ -58,13 +58,14 @@ class HistoryPeek(SidePanel):
             "sold": self.tr("售出"),
             "delivered": self.tr("买家查看"),
             "revealed": self.tr("员工查看明文"),
+            "returned": self.tr("退回"),
             "withdrawn": self.tr("随批次撤回"),
         }
         layout.addWidget(label(words.get(event.what, event.what)))
         who = " · ".join(part for part in (formats.moment(event.at), event.actor) if part)
         layout.addWidget(label(who, role="caption", wrap=True, selectable=True))
         if event.detail:
-            layout.addWidget(label(event.detail, role="muted", wrap=True, selectable=True))
+            layout.addWidget(label(reason_words(event.detail), role="muted", wrap=True, selectable=True))
         if event.file_sha256:
             hashed = label(f"SHA-256 {event.file_sha256[:16]}…", role="caption", selectable=True)
             hashed.setToolTip(event.file_sha256)

@@ -156,6 +156,7 @@ def _refunds() -> None:
     )
     op.create_index("ix_payment_refund_order_id", "payment_refund", ["order_id"])
     op.create_index("ix_payment_refund_attempt_id", "payment_refund", ["attempt_id"])
+    op.create_index("ix_payment_refund_out_trade_no", "payment_refund", ["out_trade_no"])
     op.create_index("ix_payment_refund_turn", "payment_refund", ["turn", "due_at"])
     op.create_index("ix_payment_refund_query", "payment_refund", ["query_at"])
     op.create_index("ix_payment_refund_supplier_id", "payment_refund", ["supplier_id", "id"])
@@ -202,7 +203,7 @@ def _stock() -> None:
         sa.Column("delivered_at", db.Instant(), nullable=False),
         sa.Column("undone_at", db.Instant(), nullable=False),
         sa.Column("actor", db.exact(80), nullable=False),
-        sa.Column("reason", db.exact(200), nullable=False),
+        sa.Column("reason", db.exact(24), nullable=False),
     )
     op.create_index("ix_undone_delivery_order_line_id", "undone_delivery", ["order_line_id"])
     op.create_index("ix_undone_delivery_unit", "undone_delivery", ["sku_id", "seq"])

@@ -37,6 +37,7 @@ from shared.states import (
     RefundStep,
     RefundTrouble,
     RefundTurn,
+    UndoneReason,
     UnmatchedState,
     require_move,
 )
@@ -52,7 +53,6 @@ ENDED = frozenset({RefundState.REFUSED.value, RefundState.SUCCEEDED.value, Refun
 WITHOUT_MONEY = frozenset({RefundState.REFUSED.value, RefundState.CLOSED.value})
 
 _AT_CHANNEL = frozenset({RefundState.SUBMITTED.value, RefundState.PROCESSING.value, RefundState.ABNORMAL.value})
-_REFUNDED, _SPOILT = "refunded", "refunded, seen by staff"
 
 
 @dataclass(slots=True)
@@ -251,9 +251,9 @@ def _take_units_back(tx: Tx, held: Held, *, actor: str) -> None:
             if some:
                 kind.append(stock.LineUnits(line.id, line.sku_id, tuple(sorted(some))))
     with stock.desk(tx, at=clock.now(), held=[*fresh, *spoilt]) as desk:
-        desk.take_back(fresh, reason=_REFUNDED, actor=actor)
+        desk.take_back(fresh, UndoneReason.REFUNDED, actor=actor)
         if spoilt:
-            desk.discard(spoilt, reason=_SPOILT, actor=actor)
+            desk.discard(spoilt, UndoneReason.REFUNDED_SPOILT, actor=actor)
     note_undone(tx, held, mine, fresh, "stock.take_back", actor=actor)
     note_undone(tx, held, mine, spoilt, "stock.discard", actor=actor)
 

@@ -14,7 +14,7 @@ from server.payments.refunds.moving import Held
 from server.stock import actions as stock
 from shared import clock
 from shared.errors import Conflict
-from shared.states import RefundState, RefundStep
+from shared.states import RefundState, RefundStep, UndoneReason
 
 
 class NothingToReplaceWith(Conflict):
@@ -23,9 +23,6 @@ class NothingToReplaceWith(Conflict):
     code = "nothing_to_replace_with"
     zh = "库存不足，无法补发（目前还剩 {left} 件）。可以补货后再补发，或者同意退款。"
     en = "Not enough in stock for a replacement ({left} left). Bring in stock first, or agree to the refund."
-
-
-_REPLACED = "replaced"
 
 
 def replace(tx: Tx, held: Held, *, actor: str, note: str) -> None:
@@ -47,7 +44,7 @@ def replace(tx: Tx, held: Held, *, actor: str, note: str) -> None:
         taken = desk.take()
         desk.sell([stock.LineUnits(line.id, line.sku_id, taken[line.id]) for line, _ in mine])
         if unseen:
-            desk.discard(unseen, reason=_REPLACED, actor=actor)
+            desk.discard(unseen, UndoneReason.REPLACED, actor=actor)
     for line, seqs in mine:
         _deliver(tx, held, line, seqs, taken[line.id])
     moving.note_undone(tx, held, mine, unseen, "stock.discard", actor=actor)
