@@ -1,33 +1,40 @@
 """A shop with a channel that refunds as it is told, and what the tests of refunds ask it: money, units, steps."""
 
+import hashlib
 import json
 import secrets
 from contextlib import contextmanager
+from datetime import timedelta
 
 import anyio.from_thread
 from sqlalchemy import select
 
 from server import app
+from server.gateways.port import RefundFact
 from server.ledger import queries as ledger
 from server.orders.model import OrderLine
+from server.payments.callbacks import RawCallback
+from server.payments.model import PaymentException
 from server.payments.refunds import asking, following, queries
+from server.payments.refunds.actions import RefundHeard
 from server.stock.model import Delivery, StockUnit
 from shared import clock
-from shared.states import RefundReason, UnitState
+from shared.states import ExceptionKind, RefundReason, UnitState
 from tests.server.channel import Channel
 from tests.server.conftest import Site
 from tests.server.shopping import Document
-from tests.world import ANNA, world
+from tests.world import ANNA, MERCHANT, world
 
 
 class RefundDesk:
     """The channel's side: `says` is what it answers to a refund, a state or a refusal in capitals; None is silence.
 
-    `requests` are the refunds it was sent, in order; `made` those it took on, by our number.
+    `refuses` is the code that it answers questions with. `requests` are the refunds it was sent, in order; `made` those
+    it took on, by our number.
     """
 
     def __init__(self):
-        self.says = "processing"
+        self.says, self.refuses = "processing", None
         self.requests = []
         self.made = {}
         self.asked = []
@@ -43,6 +50,7 @@ class RefundDesk:
             number = request.path.rpartition("/")[2]
             self.asked.append(number)
             status, answer = (200, self.made[number]) if number in self.made else (404, {"code": "NOT_FOUND"})
+            status, answer = (409, {"code": self.refuses}) if self.refuses else (status, answer)
         body = json.dumps(answer).encode()
         request.send_response(status)
         for name, value in channel.signed(body, at=int(clock.now().timestamp())).items():
@@ -173,3 +181,39 @@ def units(site, bought):
         found = tx.execute(select(StockUnit.seq, StockUnit.state).where(StockUnit.order_line_id == line.id)).all()
         delivered = tx.scalars(select(Delivery.seq).where(Delivery.order_line_id == line.id)).all()
     return {seq: UnitState(state) for seq, state in sorted(found)}, sorted(delivered), sorted(line.seqs)
+
+
+def approved(site):
+    """A bought key with a refund that goes to its channel; nothing was sent yet."""
+    policy(site, "STEAM-50", "before_view")
+    site.world.stock("STEAM-50", 3)
+    bought = site.world.buy(ANNA, "STEAM-50")
+    return bought, ask(site, bought, "unwanted")
+
+
+def later(site, **ago):
+    """Carry on when so much time has passed."""
+    with clock.fixed(clock.now() + timedelta(**ago)):
+        carry_out(site)
+
+
+def stuck(site):
+    """What people are asked to look at: kind, refund, and whether it is still open."""
+    with site.world.ctx.db.read() as tx:
+        rows = tx.scalars(select(PaymentException).order_by(PaymentException.id)).all()
+        return [(ExceptionKind(row.kind), row.refund_id, row.closed_at is None) for row in rows]
+
+
+def tell(site, refund_id, state, *, raw=None, **other):
+    """The channel says something of a refund; with `raw` in a notification."""
+    refund = read(site, refund_id)
+    attempt = site.desk.made.get(refund["out_refund_no"]) or {}
+    fact = {
+        "out_refund_no": refund["out_refund_no"],
+        "refund_no": "R1",
+        "out_trade_no": attempt.get("out_trade_no", ""),
+        "amount_fen": refund["amount_fen"],
+        "state": state,
+    } | other
+    kept = raw and RawCallback(hashlib.sha256(raw).hexdigest(), b"{}", raw)
+    site.world.ctx.batch.call(RefundHeard("sandbox", MERCHANT, RefundFact(**fact), kept or None))

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from server.context import Context
 from server.db import Tx, retrying
@@ -23,7 +23,7 @@ from server.payments import channels
 from server.payments.model import PaymentAttempt, UnmatchedPayment
 from server.payments.refunds import actions, hearing, making, moving, rules
 from server.payments.refunds.actions import RefundHeard
-from server.payments.refunds.model import Refund
+from server.payments.refunds.model import Refund, RefundEvent
 from server.payments.refunds.moving import Held
 from shared import clock
 from shared.money import Fen
@@ -43,6 +43,8 @@ SILENT_HOURS = timedelta(hours=24)
 """How long a refund may be without an answer before people look, as with payments (`ending.ITS_DAY`)."""
 
 _AT_CHANNEL = (RefundState.APPROVED, RefundState.SUBMITTED, RefundState.PROCESSING, RefundState.ABNORMAL)
+
+_KNOWN_THERE = (RefundState.PROCESSING, RefundState.ABNORMAL)
 
 _log = logging.getLogger("kameng.refunds")
 
@@ -87,13 +89,17 @@ async def _pursue_all(ctx: Context, refund_ids: Sequence[UUID]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """What is to be asked of a channel: first whether it knows the refund, and to make it where it does not."""
+    """What is to be asked of a channel: first whether it knows the refund, and to make it where it does not.
+
+    `is_known`: it has said that it took the refund on.
+    """
 
     refund_id: UUID
     channel: str
     request: CreateRefund
     asks_first: bool
     may_send: bool
+    is_known: bool
 
 
 async def pursue(ctx: Context, refund_id: UUID) -> None:
@@ -109,10 +115,12 @@ async def pursue(ctx: Context, refund_id: UUID) -> None:
     except ChannelRefused as refusal:
         await _refused(ctx, errand, refusal)
     else:
-        if fact is None:  # it took the refund on, and says that it knows of none: people find out
-            await _delay(ctx, errand, RefundTrouble.DIFFERS)
-        else:
+        if fact is not None:
             await _hear(ctx, errand, fact)
+        elif errand.is_known:  # it took the refund on, and says that it knows of none: people find out
+            await _delay(ctx, errand, RefundTrouble.DIFFERS)
+        else:  # it has not come there, and another one of the same payment was sent just now
+            await _delay(ctx, errand, RefundTrouble.TOO_SOON)
 
 
 async def _run(ctx: Context, errand: Errand) -> RefundFact | None:
@@ -140,7 +148,10 @@ async def _refused(ctx: Context, errand: Errand, refusal: ChannelRefused) -> Non
     if refusal.reason_code == Reason.PRODUCT_NOT_OFFERED:  # our own side: nothing was asked, now or before
         await _end(ctx, errand, RefundTrouble.NOT_OFFERED)
         return
-    if refusal.reason_code == Reason.TOO_OFTEN or not errand.may_send:
+    if not errand.may_send:  # it would not even be asked
+        await _delay(ctx, errand, RefundTrouble.NO_ANSWER, note=refusal.reason_code)
+        return
+    if refusal.reason_code == Reason.TOO_OFTEN:
         await _delay(ctx, errand, RefundTrouble.TOO_SOON, note=refusal.reason_code)
         return
     try:
@@ -217,6 +228,9 @@ def _prepare(ctx: Context, tx: Tx, refund_id: UUID) -> Errand | None:
     if is_first and is_early:
         _wait(tx, held, RefundTrouble.TOO_SOON, until=earliest)
         return None
+    if is_first and ctx.breakers.is_open(refund.channel):  # it would not be sent: nothing says that it was
+        _wait(tx, held, RefundTrouble.NO_ANSWER, until=now + timedelta(minutes=ASK_AFTER_MINUTES[0]))
+        return None
     _plan(tx, held, is_first=is_first, now=now)
     return Errand(
         refund_id=refund.id,
@@ -224,6 +238,7 @@ def _prepare(ctx: Context, tx: Tx, refund_id: UUID) -> Errand | None:
         request=_request(ctx, refund, total=source.amount_fen),
         asks_first=not is_first,
         may_send=is_first or (refund.state == RefundState.SUBMITTED and not is_early),
+        is_known=refund.state in _KNOWN_THERE,
     )
 
 
@@ -266,6 +281,14 @@ def _wait(tx: Tx, held: Held, trouble: RefundTrouble, *, until: datetime | None)
     else:
         held.refund.query_at = until
         tx.flush()
+        if _waits_since(tx, held.refund) + SILENT_HOURS <= clock.now():
+            hearing.raise_stuck(tx, held, trouble)
+
+
+def _waits_since(tx: Tx, refund: Refund) -> datetime:
+    """When it last took a step: to wait for what it waits for."""
+    last = tx.scalar(select(func.max(RefundEvent.at)).where(RefundEvent.refund_id == refund.id))
+    return last or clock.now()
 
 
 def _source(tx: Tx, refund: Refund) -> PaymentAttempt | UnmatchedPayment:

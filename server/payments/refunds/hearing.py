@@ -36,7 +36,7 @@ _TAKEN_BACK = {
 """What says the opposite of an end. Anything else that comes then is only late."""
 
 SLOW = timedelta(days=7)
-"""How long a channel may work on a refund: WeChat Pay names up to three working days for cards, and holidays come in."""
+"""How long a channel may work on a refund: WeChat Pay names three working days for cards, and there are holidays."""
 
 _KNOWN_THERE = frozenset({RefundState.SUBMITTED, RefundState.PROCESSING, RefundState.ABNORMAL})
 
@@ -110,6 +110,9 @@ def _is_still_processing(tx: Tx, held: Held, command: RefundHeard) -> None:
     """It was asked about and goes on; after more than the channel's own time people look why."""
     refund = held.refund
     if refund.submitted_at is None or clock.now() < refund.submitted_at + SLOW:
+        if refund.trouble == RefundTrouble.NO_ANSWER:
+            refund.trouble = None
+            tx.flush()
         closing.still_stuck(tx, refund.id)
         return
     if refund.trouble != RefundTrouble.SLOW:
