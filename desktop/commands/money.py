@@ -62,6 +62,22 @@ MONEY: tuple[Command, ...] = (
         icon="refresh",
     ),
     Command(
+        "exception.confirm",
+        lambda: translate("Commands", "提议确认这笔钱已到账"),
+        "exception",
+        keys=("C",),
+        permission=Permission.PAYMENTS_EXCEPTION_HANDLE,
+        icon="check",
+    ),
+    Command(
+        "exception.record",
+        lambda: translate("Commands", "提议登记已在渠道退的款"),
+        "exception",
+        keys=("E",),
+        permission=Permission.PAYMENTS_EXCEPTION_HANDLE,
+        icon="refund",
+    ),
+    Command(
         "exception.dismiss",
         lambda: translate("Commands", "关闭这条异常"),
         "exception",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from uuid import UUID
 
 from pydantic import TypeAdapter
@@ -11,9 +12,10 @@ from desktop.engine.transport import Call
 from desktop.operations.once import send_once
 from desktop.operations.seen import Seen, look, name_of
 from shared.contracts.base import Page
-from shared.contracts.payments import ApproveAction, PaymentException, ProposeAction
+from shared.contracts.payments import PROVIDER_NO, ApproveAction, PaymentException, ProposeAction
 from shared.errors import BadField
 from shared.ids import parse_order_code
+from shared.money import Fen
 from shared.states import ExceptionAction, ExceptionKind, ExceptionState
 
 _PAGE: TypeAdapter[Page[PaymentException]] = TypeAdapter(Page[PaymentException])
@@ -42,17 +44,38 @@ async def one(engine: Engine, exception_id: UUID) -> Seen[PaymentException]:
     return await look(engine, list_name=name_of(f"exception/{exception_id}"), call=call, answer=_ONE)
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What an action names, as it was typed: an order to pay; the channel's number of what was seen there, how much."""
+
+    order_code: str = ""
+    provider_no: str = ""
+    amount_fen: Fen | None = None
+
+
 async def propose(
-    engine: Engine, exception: PaymentException, action: ExceptionAction, *, note: str, order_code: str = ""
+    engine: Engine, exception: PaymentException, action: ExceptionAction, *, note: str, named: Named = Named()
 ) -> PaymentException:
     """Say what should be done about `exception` as it was seen. What needs one person only is done at once.
 
-    Raises BadField for an order code that cannot be one, and what `send_once` does.
+    Raises BadField for an order code or a number that cannot be one, and what `send_once` does.
     """
-    code = parse_order_code(order_code) if action is ExceptionAction.ATTACH else None
+    code = parse_order_code(named.order_code) if action is ExceptionAction.ATTACH else None
     if action is ExceptionAction.ATTACH and code is None:
         raise BadField(field="order_code", reason="不是有效的订单号，请核对每一位 / not an order code")
-    body = ProposeAction(action=action, note=note, order_code=code, version=exception.version)
+    number = named.provider_no or None
+    if number is not None and not PROVIDER_NO.fullmatch(number):
+        raise BadField(
+            field="provider_no", reason="4 到 64 位字母、数字、符号，中间没有空格 / 4 to 64 characters, no blanks"
+        )
+    body = ProposeAction(
+        action=action,
+        note=note,
+        order_code=code,
+        provider_no=number,
+        amount_fen=named.amount_fen,
+        version=exception.version,
+    )
     call = Call("POST", f"/api/exceptions/{exception.id}/propose", body=body)
     done = await send_once(engine, call, PaymentException)
     engine.announce(*_TOUCHED, initiator="exception.propose")

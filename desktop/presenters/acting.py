@@ -16,6 +16,7 @@ from desktop.presenters.ports import Ask, Latest
 from desktop.presenters.watching import Watched
 from shared.errors import BadField, KamengError
 from shared.ids import new_token
+from shared.money import parse_fen
 
 T = TypeVar("T")
 
@@ -23,6 +24,16 @@ Pair = tuple[str, str]
 """A sentence in 简体中文 and in English."""
 
 Work = Callable[[Engine], Coroutine[Any, Any, T]]
+
+
+def typed_fen(text: str) -> int | None:
+    """An amount as a person types it; None for nothing. Raises BadField."""
+    if not text:
+        return None
+    try:
+        return parse_fen(text)
+    except ValueError as error:
+        raise BadField(field="amount", reason="12.50") from error
 
 
 @dataclass(frozen=True, slots=True)

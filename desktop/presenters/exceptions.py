@@ -13,7 +13,7 @@ from desktop.engine.engine import Engine
 from desktop.operations import exceptions, orders
 from desktop.operations.seen import Seen
 from desktop.presenters import formats
-from desktop.presenters.acting import Act, Entry, Pair, Work
+from desktop.presenters.acting import Act, Entry, Pair, Work, typed_fen
 from desktop.presenters.cases import Cases
 from desktop.presenters.listing import Column
 from desktop.presenters.ports import Ask, Latest
@@ -48,6 +48,9 @@ STATES: tuple[ExceptionState | None, ...] = (
 
 _NOTE = Entry("note", ("说明（必填，会记入操作日志）", "Note (needed; it goes into the log)"))
 _ORDER = Entry("order_code", ("订单号", "Order code"), most=24)
+_REFUND_NO = Entry("provider_no", ("渠道退款单号（商户后台可查）", "The channel's number of the refund"), most=64)
+_PAYMENT_NO = Entry("provider_no", ("渠道交易单号（商户后台可查）", "The channel's number of the payment"), most=64)
+_RECEIVED = Entry("amount", ("渠道后台显示的金额（元）", "The amount that its console shows"), most=16)
 _REMARK = Entry("note", ("说明（可不填）", "Note (may be left out)"), needed=False)
 
 _EFFECTS: dict[ExceptionAction, Pair] = {
@@ -58,8 +61,23 @@ _EFFECTS: dict[ExceptionAction, Pair] = {
         "{amount} pay the order that you name, which is delivered if there is stock",
     ),
     ExceptionAction.ASK_AGAIN: ("立即再问一次渠道，不动钱", "The channel is asked at once; no money moves"),
+    ExceptionAction.CONFIRM: (
+        "按渠道后台所见，确认 {amount} 已经收到，订单有货即发货",
+        "{amount} were received, as the channel's console shows; the order is delivered if there is stock",
+    ),
+    ExceptionAction.RECORD: (
+        "{amount} 已在渠道后台退回买家：只记账，不再退一次",
+        "{amount} went back in the channel's own console: it is booked, and nothing is refunded again",
+    ),
     ExceptionAction.DISMISS: ("不动钱也不动货，只记下原因", "Nothing moves; the reason is kept"),
 }
+_ENTRIES: dict[ExceptionAction, tuple[Entry, ...]] = {
+    ExceptionAction.ATTACH: (_ORDER,),
+    ExceptionAction.CONFIRM: (_PAYMENT_NO, _RECEIVED),
+    ExceptionAction.RECORD: (_REFUND_NO,),
+}
+"""What is typed besides why."""
+
 _NEEDS_TWO: Pair = ("；另一位同事复核后才执行", "; another person must approve it first")
 _USUAL: dict[ExceptionAction, tuple[Pair, ...]] = {
     ExceptionAction.DELIVER: (("已补货", "Stock was brought in"),),
@@ -69,6 +87,8 @@ _USUAL: dict[ExceptionAction, tuple[Pair, ...]] = {
     ),
     ExceptionAction.ATTACH: (("付款人与买家核对一致", "Payer and buyer are the same"),),
     ExceptionAction.ASK_AGAIN: (("已在商户平台处理", "Settled in the channel's console"),),
+    ExceptionAction.CONFIRM: (("渠道查询与通知中断，后台可见到账", "Seen in the channel's console; its answers fail"),),
+    ExceptionAction.RECORD: (("已在商户平台退款", "Refunded in the channel's console"),),
     ExceptionAction.DISMISS: (("已核实，无需处理", "Looked into; nothing to do"),),
 }
 
@@ -148,8 +168,7 @@ def story(e: PaymentException) -> list[tuple[str, str]]:
     steps = [(formats.moment(e.created_at), in_words(("发现", "Found")))]
     if e.action is not None and e.proposed_by is not None:
         words = in_words(("{who} 提议{action}", "{who} proposed: {action}"))
-        target = f" {speak_order_code(e.action_order_code)}" if e.action_order_code else ""
-        told = words.format(who=e.proposed_by, action=word(e.action) + target)
+        told = words.format(who=e.proposed_by, action=word(e.action) + _target(e))
         steps.append((formats.moment(e.proposed_at), f"{told}\n{e.note}" if e.note else told))
     if e.approved_by is not None:
         steps.append(("", in_words(("{who} 复核通过", "{who} approved")).format(who=e.approved_by)))
@@ -157,6 +176,13 @@ def story(e: PaymentException) -> list[tuple[str, str]]:
         words = in_words(("{who} 关闭", "{who} closed it"))
         steps.append((formats.moment(e.closed_at), words.format(who=e.closed_by or in_words(("系统", "The system")))))
     return steps
+
+
+def _target(e: PaymentException) -> str:
+    """What the proposed action names: an order, or the channel's number of what a person saw there."""
+    if e.action_order_code is not None:
+        return f" {speak_order_code(e.action_order_code)}"
+    return f" {e.action_provider_no}" if e.action_provider_no else ""
 
 
 class Exceptions(Cases[PaymentException]):
@@ -244,8 +270,12 @@ def _proposal(case: PaymentException, action: ExceptionAction) -> Act[PaymentExc
         zh, en = zh + _NEEDS_TWO[0], en + _NEEDS_TWO[1]
 
     def work(typed: Mapping[str, str]) -> Work[PaymentException]:
-        note, code = typed["note"], typed.get("order_code", "")
-        return lambda engine: exceptions.propose(engine, case, action, note=note, order_code=code)
+        named = exceptions.Named(
+            order_code=typed.get("order_code", ""),
+            provider_no=typed.get("provider_no", ""),
+            amount_fen=typed_fen(typed.get("amount", "")),
+        )
+        return lambda engine: exceptions.propose(engine, case, action, note=typed["note"], named=named)
 
     names = LABELS[action]
     is_proposed = action in TWO_PEOPLE
@@ -257,7 +287,7 @@ def _proposal(case: PaymentException, action: ExceptionAction) -> Act[PaymentExc
         if is_proposed
         else ("已处理", "Done"),
         work=work,
-        entries=(*((_ORDER,) if action is ExceptionAction.ATTACH else ()), _note_for(action)),
+        entries=(*_ENTRIES.get(action, ()), _note_for(action)),
     )
 
 
@@ -270,6 +300,9 @@ def _answers(case: PaymentException) -> list[Act[PaymentException]]:
     assert case.action is not None
     names, amount = LABELS[case.action], _amounts(case)
     zh, en = (text.format(amount=amount) for text in _EFFECTS[case.action])
+    if case.action_provider_no is not None:
+        number = case.action_provider_no
+        zh, en = f"先在渠道后台核对单号 {number}。{zh}", f"Look for {number} in the channel's console first. {en}"
 
     def say(*, approved: bool) -> Callable[[Mapping[str, str]], Work[PaymentException]]:
         return lambda typed: lambda engine: exceptions.approve(engine, case, approved=approved, note=typed["note"])

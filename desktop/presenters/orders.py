@@ -9,7 +9,7 @@ from functools import partial
 from desktop.operations import orders, refunds
 from desktop.operations.seen import Seen
 from desktop.presenters import formats
-from desktop.presenters.acting import Act, Acting, Entry, Pair, Work
+from desktop.presenters.acting import Act, Acting, Entry, Pair, Work, typed_fen
 from desktop.presenters.feed import Feed
 from desktop.presenters.listing import Column
 from desktop.presenters.ports import Ask, Latest
@@ -22,7 +22,7 @@ from shared.contracts.orders import Order
 from shared.contracts.payments import GOODS_OR_MONEY, Refund
 from shared.errors import BadField
 from shared.ids import parse_order_code, speak_order_code
-from shared.money import Fen, parse_fen
+from shared.money import Fen
 from shared.permissions import Permission
 from shared.states import OrderState
 
@@ -225,7 +225,7 @@ def _give_back(order: Order, acting: Acting[Refund]) -> Act[Refund]:
     left = order.amount_fen - (order.refunded_fen or 0)
 
     def work(typed: Mapping[str, str]) -> Work[Refund]:
-        quantity, amount = _number(typed.get("quantity", "")), _fen(typed.get("amount", ""))
+        quantity, amount = _number(typed.get("quantity", "")), typed_fen(typed.get("amount", ""))
         if quantity is not None and amount is not None:
             raise BadField(field="amount", reason=GOODS_OR_MONEY)
         key, reason = acting.attempt, typed["reason"]
@@ -263,7 +263,7 @@ def _effect(order: Order, left: Fen, *, is_delivered: bool) -> Pair:
 def _naming(typed: Mapping[str, str], left: Fen) -> Pair:
     """How much goes back by what was typed so far."""
     try:
-        quantity, amount = _number(typed.get("quantity", "")), _fen(typed.get("amount", ""))
+        quantity, amount = _number(typed.get("quantity", "")), typed_fen(typed.get("amount", ""))
     except BadField:
         return "退款", "Refund"
     if quantity is not None:
@@ -278,12 +278,3 @@ def _number(text: str) -> int | None:
     if not text.isdecimal():
         raise BadField(field="quantity", reason="1, 2, 3 …")
     return int(text)
-
-
-def _fen(text: str) -> int | None:
-    if not text:
-        return None
-    try:
-        return parse_fen(text)
-    except ValueError as error:
-        raise BadField(field="amount", reason="12.50") from error

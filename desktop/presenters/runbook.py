@@ -21,10 +21,10 @@ RUNBOOK: dict[ExceptionKind, Pair] = {
         ),
     ),
     ExceptionKind.PAID_TWICE: (
-        "同一订单付了两次，多出的一笔已单独挂账，原订单不受影响。核对两个渠道单号后退还这一笔。",
+        "同一订单付了两次，多出的一笔已单独挂账，原订单不受影响。核对两个渠道单号后退还这一笔；已在渠道后台退了的，登记下来。",
         (
             "One order was paid twice; the second payment was set aside and the order is not touched. Compare"
-            " both numbers and refund this one."
+            " both numbers and refund this one; if it went back in the channel's console, record that."
         ),
     ),
     ExceptionKind.AMOUNT_MISMATCH: (
@@ -56,17 +56,25 @@ RUNBOOK: dict[ExceptionKind, Pair] = {
         ),
     ),
     ExceptionKind.PAYMENT_UNKNOWN: (
-        "问了多次，渠道仍没有说这笔钱到没到。不要让买家重付。再次查询；渠道长时间不可用时停用该渠道，等账单核对。",
         (
-            "The channel does not say whether the money came. Do not let the buyer pay again. Ask again; if the"
-            " channel is away for long, switch it off and wait for its bill."
+            "问了多次，渠道仍没有说这笔钱到没到。不要让买家重付。再次查询；渠道后台能看到到账的，由两个人确认到账；"
+            "渠道长时间不可用时停用该渠道，等账单核对。"
+        ),
+        (
+            "The channel does not say whether the money came. Do not let the buyer pay again. Ask again; what its"
+            " console shows as received can be confirmed by two people. If the channel is away for long, switch it"
+            " off and wait for its bill."
         ),
     ),
     ExceptionKind.REFUND_STUCK: (
-        "退款卡在渠道。看“受阻原因”：余额不足先充值，再选“再次查询”，单号不变，不会重复退款。",
         (
-            "A refund does not get through. See the trouble: top up where the balance is low, then ask again."
-            " The number stays the same, so nothing is refunded twice."
+            "退款卡在渠道。看“受阻原因”：余额不足先充值，再选“再次查询”，单号不变，不会重复退款。"
+            "退款已关闭的，重新退款；渠道不接受的，在渠道后台退给买家，再登记渠道退款单号。"
+        ),
+        (
+            "A refund does not get through. See the trouble: top up where the balance is low, then ask again;"
+            " the number stays the same, so nothing is refunded twice. One that is closed is made anew; what the"
+            " channel does not take is given back in its own console, and recorded with its number there."
         ),
     ),
     ExceptionKind.BILL_MISSING: (
@@ -78,10 +86,13 @@ RUNBOOK: dict[ExceptionKind, Pair] = {
         ),
     ),
     ExceptionKind.UNKNOWN_REFUND: (
-        "有人在渠道商户平台直接退了款，本店没有记录。核对是谁、为哪张订单退的，记下后关闭；今后请在这里退款。",
         (
-            "Somebody refunded in the channel's own console. Find out who and for which order, note it and"
-            " close; refund from here next time."
+            "有人在渠道商户平台直接退了款，本店没有记录。核对是谁、为哪张订单退的，再登记入账；与订单无关的，记下后关闭。"
+            "今后请在这里退款。"
+        ),
+        (
+            "Somebody refunded in the channel's own console. Find out who and for which order, and record it; close"
+            " what is of no order. Refund from here next time."
         ),
     ),
 }

@@ -29,6 +29,7 @@ from server.payments.callbacks import RawCallback
 from server.payments.exceptions import closing, raising
 from server.payments.exceptions.raising import Raised
 from server.payments.model import PaymentAttempt, UnmatchedPayment
+from server.settings import Settings
 from server.stock import actions as stock
 from shared import clock
 from shared.money import Fen
@@ -58,6 +59,11 @@ class Terms:
     fee_ppm: Mapping[str, int] = field(default_factory=dict)
     refund_after: timedelta = timedelta()
 
+    @classmethod
+    def of(cls, settings: Settings) -> Terms:
+        """The terms of a deployment."""
+        return cls(settings.channel_fee_ppm, timedelta(minutes=settings.refund_after_minutes))
+
     def fee_of(self, channel: str, amount: Fen) -> Fen:
         """The channel's fee as we expect it, half a fen rounded up; its bill has the last word."""
         return (amount * self.fee_ppm.get(channel, 0) + PPM // 2) // PPM
@@ -77,6 +83,13 @@ class ApplyPayment:
     def of(cls, gateway: Gateway, fact: PaymentFact, found_by: FoundBy, raw: RawCallback | None = None) -> ApplyPayment:
         """The command for what `gateway` said, one way or another."""
         return cls(fact=fact, merchant_id=gateway.merchant_id, raw=raw, app_ids=gateway.app_ids, found_by=found_by)
+
+    @property
+    def kept(self) -> callbacks.Kept | None:
+        """The notification it came by, as it is kept; None for what nobody told."""
+        if self.raw is None:
+            return None
+        return callbacks.Kept(self.fact.channel, self.raw, self.fact.out_trade_no, self.fact.event_id)
 
     @property
     def is_ours(self) -> bool:
@@ -108,14 +121,15 @@ class _Work:
 
 def apply(tx: Tx, commands: Sequence[ApplyPayment], *, terms: Terms = Terms()) -> list[Outcome]:
     """The handler of `ApplyPayment`. Lock order: orders, then stock, then ledger; callbacks are kept as they came."""
-    seen = callbacks.keep(tx, [_kept(command, command.raw) for command in commands if command.raw is not None])
+    told = [command.kept for command in commands]
+    seen = callbacks.keep(tx, [one for one in told if one is not None])
     fresh = _not_applied(commands, seen)
     if not fresh:
         return [Outcome.REPEATED] * len(commands)
     held_orders, found = _lock_orders_and_attempts(tx, {command.fact.out_trade_no for command in fresh.values()})
     lines = orders.lines_of(tx, list(held_orders)) if held_orders else {}
-    told = {number for command in fresh.values() if (number := aside.number_of(command.fact)) is not None}
-    work = _Work(at=clock.now(), terms=terms, lines=lines, numbers=Numbers(tx, told))
+    numbers = {number for command in fresh.values() if (number := aside.number_of(command.fact)) is not None}
+    work = _Work(at=clock.now(), terms=terms, lines=lines, numbers=Numbers(tx, numbers))
     outcomes = [Outcome.REPEATED] * len(commands)
     with _desk(tx, work, held_orders) as desk:
         for n, command in fresh.items():
@@ -127,7 +141,7 @@ def apply(tx: Tx, commands: Sequence[ApplyPayment], *, terms: Terms = Terms()) -
     return outcomes
 
 
-def _not_applied(commands: Sequence[ApplyPayment], seen: Set[str]) -> dict[int, ApplyPayment]:
+def _not_applied(commands: Sequence[ApplyPayment], seen: Set[callbacks.Name]) -> dict[int, ApplyPayment]:
     """By their places, the commands that say something new: of each notification the first, if none came before.
 
     Channels tell ten times; what was told already locks nothing.
@@ -135,15 +149,12 @@ def _not_applied(commands: Sequence[ApplyPayment], seen: Set[str]) -> dict[int, 
     fresh: dict[int, ApplyPayment] = {}
     told = set(seen)
     for n, command in enumerate(commands):
-        if command.raw is None or command.raw.digest not in told:
+        kept = command.kept
+        if kept is None or kept.name not in told:
             fresh[n] = command
-        if command.raw is not None:
-            told.add(command.raw.digest)
+        if kept is not None:
+            told.add(kept.name)
     return fresh
-
-
-def _kept(command: ApplyPayment, raw: RawCallback) -> callbacks.Kept:
-    return callbacks.Kept(command.fact.channel, raw, command.fact.out_trade_no, command.fact.event_id)
 
 
 def _desk(tx: Tx, work: _Work, held_orders: Mapping[UUID, Order]) -> AbstractContextManager[stock.Desk]:
@@ -410,7 +421,7 @@ def _write_paid(tx: Tx, work: _Work) -> None:
     ]
     changed = rows_changed(tx.connection().execute(_PAY, rows))
     assert changed == len(rows), "a locked attempt changed its state"
-    closing.answered(tx, [attempt.id for attempt, command in work.paid if attempt.queries])
+    closing.answered(tx, [attempt.id for attempt, _ in work.paid])
     audit.append_many(
         tx,
         [

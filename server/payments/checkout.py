@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from uuid import UUID
 
@@ -30,7 +30,19 @@ from server.orders import actions as orders
 from server.orders import queries as order_queries
 from server.orders.model import Order
 from server.orders.unpaid import Limits
-from server.payments import actions, asking, attempts, bills, channels, ending, notices, payers, queries, revealing
+from server.payments import (
+    actions,
+    applying,
+    asking,
+    attempts,
+    bills,
+    channels,
+    ending,
+    notices,
+    payers,
+    queries,
+    revealing,
+)
 from server.payments.asking import sweep
 from server.payments.attempts import NotPayable
 from server.payments.channels import ChannelOff
@@ -94,9 +106,7 @@ def register(ctx: Context) -> None:
         address_orders=settings.hold_orders_per_address,
         address_units=settings.hold_units_per_address,
     )
-    terms = actions.Terms(
-        fee_ppm=settings.channel_fee_ppm, refund_after=timedelta(minutes=settings.refund_after_minutes)
-    )
+    terms = actions.Terms.of(settings)
     place_all = partial(attempts.checkout, hold_minutes=settings.hold_minutes, limits=limits)
     ctx.batch.register(actions.ApplyPayment, partial(actions.apply, terms=terms), rank=10, alone=True)
     ctx.batch.register(EndUnpaid, ending.end_unpaid, rank=20, alone=True)
@@ -220,7 +230,7 @@ async def pay_again(
     for attempt in standing:
         outcome = await ending.close(ctx, attempt, FoundBy.PAGE)
         if isinstance(outcome, PaymentFact):
-            await _apply(ctx, attempt.channel, outcome)
+            await applying.apply(ctx, outcome, FoundBy.PAGE)
             return None
         if outcome is ending.Closing.UNKNOWN:
             if closed:
@@ -290,7 +300,7 @@ async def _take_back(
     outcome = await ending.close(ctx, attempt, FoundBy.PAGE)
     nothing = attempts.OpenAttempt(attempt, product, opened=None)
     if isinstance(outcome, PaymentFact):
-        await _apply(ctx, attempt.channel, outcome)
+        await applying.apply(ctx, outcome, FoundBy.PAGE)
         return nothing, None
     return nothing, ChannelUnknown(channel=attempt.channel, detail="closed while it was opened")
 
@@ -307,10 +317,6 @@ def _payment_of(ctx: Context, attempt: PaymentAttempt, product: Product, payer: 
         product=product,
         payer=payer,
     )
-
-
-async def _apply(ctx: Context, channel: str, fact: PaymentFact) -> None:
-    await ctx.batch.submit(actions.ApplyPayment.of(ctx.gateways[channel], fact, FoundBy.PAGE))
 
 
 # --- we ask ---

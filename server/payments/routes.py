@@ -20,6 +20,7 @@ from server.orders.actions import PlaceOrder
 from server.orders.model import Order, OrderLine
 from server.orders.unpaid import origin_of
 from server.payments import channels, checkout, notices, queries
+from server.payments.actions import Terms
 from server.payments.exceptions import acting, showing
 from server.payments.model import PaymentAttempt
 from server.policy import BUYER, CHANNEL, Actor, Router
@@ -218,13 +219,14 @@ def propose_action(request: Request, exception_id: UUID, body: money.ProposeActi
 @router.post("/api/exceptions/{exception_id}/approve", allow=Permission.PAYMENTS_EXCEPTION_HANDLE)
 def approve_action(request: Request, exception_id: UUID, body: money.ApproveAction) -> money.PaymentException:
     """The second person says yes, and it is done, or no, and it is open again."""
-    who, request_id = policy.actor(request), web.request_id(request)
+    ctx, who, request_id = context.of(request), policy.actor(request), web.request_id(request)
+    terms = Terms.of(ctx.settings)
 
     def approve(tx: Tx) -> money.PaymentException:
-        acting.approve(tx, exception_id, body, actor=who, request_id=request_id)
+        acting.approve(tx, exception_id, body, actor=who, request_id=request_id, terms=terms)
         return showing.one(tx, who, exception_id)
 
-    return retrying(context.of(request).db, approve)
+    return retrying(ctx.db, approve)
 
 
 # --- channels ---

@@ -5,6 +5,7 @@ Every change names the `version` it was decided on: a stale console gets a confl
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 from typing import Annotated, Literal
 from uuid import UUID
@@ -31,7 +32,9 @@ from shared.states import (
 Note = Annotated[str, Field(min_length=1, max_length=400)]
 Version = Annotated[int, Field(strict=True, ge=1)]
 OrderCode = Annotated[str, Field(max_length=24)]
-ProviderNo = Annotated[str, Field(pattern=r"^[!-~]{4,64}$")]
+PROVIDER_NO = re.compile(r"[!-~]{4,64}")
+"""A number of a channel as a person may type it."""
+ProviderNo = Annotated[str, Field(pattern=f"^{PROVIDER_NO.pattern}$")]
 
 
 # --- exceptions ---

@@ -110,7 +110,7 @@ def test_money_of_nobody_goes_back_when_two_people_say_so(program, live_shop, wo
     assert "找到就归入，找不到就退款" in page.panel.runbook.text
     for told in ("渠道单号", "S-orphan-1", "实收", "¥45.00", "渠道通知"):
         assert told in words
-    assert list(page.bar.buttons) == ["refund", "attach"], "what the server offers, the usual thing first"
+    assert list(page.bar.buttons) == ["refund", "attach", "record"], "what the server offers, the usual thing first"
     qtbot.keyClick(page.table, Qt.Key.Key_F)
     assert not page.bar.go.isEnabled(), "why is needed"
     page.bar.fields["note"].setText("已与渠道账单核对 ")
@@ -156,7 +156,7 @@ def test_what_changed_meanwhile_is_told_and_read_again(program, live_shop, world
     page.bar.go.click()
     qtbot.waitUntil(lambda: acting.error is not None and acting.chosen is None, timeout=WAIT_MS)
     assert "已有变化" in page.bar.problem.text
-    assert list(page.bar.buttons) == ["refund", "attach"], "as it is now"
+    assert list(page.bar.buttons) == ["refund", "attach", "record"], "as it is now"
     assert (stored(world, PaymentException, one).state, how_many(world, Refund)) == (ExceptionState.OPEN, 0)
 
 

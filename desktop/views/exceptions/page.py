@@ -22,6 +22,8 @@ _COMMANDS = {
     "exception.refund": ExceptionAction.REFUND.value,
     "exception.attach": ExceptionAction.ATTACH.value,
     "exception.ask_again": ExceptionAction.ASK_AGAIN.value,
+    "exception.confirm": ExceptionAction.CONFIRM.value,
+    "exception.record": ExceptionAction.RECORD.value,
     "exception.dismiss": ExceptionAction.DISMISS.value,
 }
 

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import ClassVar
 from uuid import UUID
 
 from sqlalchemy import select, update
 
-from server import audit, changes
+from server import audit, changes, jobs
 from server.db import Tx, rows_changed
 from server.orders import actions as orders
 from server.orders.model import Order
 from server.payments import attempts
-from server.payments.exceptions import attaching, choosing, closing, delivering
+from server.payments.actions import Terms
+from server.payments.exceptions import attaching, choosing, closing, confirming, delivering, raising
 from server.payments.model import PaymentAttempt, PaymentException, UnmatchedPayment
 from server.payments.refunds import actions as refunds
 from server.payments.refunds import recording
@@ -31,6 +32,7 @@ from shared.contracts import payments as wire
 from shared.errors import BadField, Conflict, KamengError, NotFound
 from shared.ids import parse_order_code
 from shared.labels import AboutState, label
+from shared.money import format_fen
 from shared.states import (
     TWO_PEOPLE,
     ExceptionAction,
@@ -107,19 +109,23 @@ def propose(tx: Tx, exception_id: UUID, body: wire.ProposeAction, *, actor: Acto
     row = held.row
     if body.action not in choosing.possible(row, choosing.about(tx, [row])[row.id]):
         raise NotPossible(action=body.action.value, state=row.state)
+    if body.action is ExceptionAction.CONFIRM and body.amount_fen != row.expected_fen:
+        raise BadField(field="amount_fen", reason=f"应收 / expected {format_fen(row.expected_fen or 0)}")
     if body.action is ExceptionAction.ATTACH:
         attaching.require_attachable(held.order_to_pay(), _money(tx, row).amount_fen)
     row.action, row.action_order_code, row.action_provider_no = body.action.value, code, number
-    row.note, row.proposed_by, row.proposed_at, row.due_at = body.note, actor.label, clock.now(), None
+    row.note, row.proposed_by, row.proposed_at = body.note, actor.label, clock.now()
     if body.action in TWO_PEOPLE:
         _move(row, ExceptionState.PROPOSED)
     else:
-        _act(tx, held, actor=actor)
+        _act(tx, held, actor=actor, terms=Terms())
     _tell(tx, row, "propose", actor, request_id, note=body.note)
 
 
-def approve(tx: Tx, exception_id: UUID, body: wire.ApproveAction, *, actor: Actor, request_id: str | None) -> None:
-    """The second person says yes, and it is done; or no, and it is open again.
+def approve(
+    tx: Tx, exception_id: UUID, body: wire.ApproveAction, *, actor: Actor, request_id: str | None, terms: Terms
+) -> None:
+    """The second person says yes, and it is done; or no, and it is open again: then the default policy goes on.
 
     Raises NotFound, ExceptionChanged, NothingProposed, ProposedByYou, and what the action itself refuses: then nothing
     has changed.
@@ -133,7 +139,7 @@ def approve(tx: Tx, exception_id: UUID, body: wire.ApproveAction, *, actor: Acto
     detail = {"note": body.note, "proposed_by": row.proposed_by, "action": row.action}
     if body.approved:
         row.approved_by = actor.label
-        _act(tx, held, actor=actor)
+        _act(tx, held, actor=actor, terms=terms)
     else:
         _move(row, ExceptionState.OPEN)
         closing.forget(row)
@@ -143,12 +149,33 @@ def approve(tx: Tx, exception_id: UUID, body: wire.ApproveAction, *, actor: Acto
 # --- the default policy ---
 
 
+FOR_THE_SECOND = timedelta(days=1)
+"""How much longer the default policy waits for who is to approve a proposal."""
+
+
+def acts_at(row: PaymentException) -> datetime | None:
+    """When the default policy acts by itself. Once people have begun it waits a day more, and no longer."""
+    if row.due_at is None or (row.state == ExceptionState.OPEN and row.due_at > clock.now()):
+        return row.due_at
+    return row.due_at + FOR_THE_SECOND
+
+
 def act_due(tx: Tx, exception_id: UUID) -> None:
-    """What the shop does where nobody has decided in time: deliver if there is stock now, else give the money back."""
+    """What the shop does where nobody has decided in time: deliver if there is stock now, else give the money back.
+
+    A proposal that nobody approves, or that is made and taken back, keeps nobody's money for ever.
+    """
     held = _hold(tx, exception_id)
     row = held.row
-    if row.state != ExceptionState.OPEN or row.due_at is None:
+    if row.due_at is None or row.state not in {ExceptionState.OPEN, ExceptionState.PROPOSED}:
         return  # people were quicker
+    last = row.due_at + FOR_THE_SECOND
+    if row.state == ExceptionState.PROPOSED and clock.now() < last:
+        jobs.enqueue(tx, raising.DUE, {"id": str(row.id)}, run_at=last)
+        return
+    if row.state == ExceptionState.PROPOSED:
+        _move(row, ExceptionState.OPEN)
+        closing.forget(row)
     row.due_at = None
     try:
         with tx.begin_nested():
@@ -164,11 +191,12 @@ def act_due(tx: Tx, exception_id: UUID) -> None:
 
 @dataclass(slots=True)
 class _Held:
-    """An exception under lock, with the orders it is about and that money is to be attached to."""
+    """An exception under lock, with the orders it is about and that its money is to pay, and the shop's terms."""
 
     row: PaymentException
     order: Order | None
     target: Order | None
+    terms: Terms = field(default_factory=Terms)
 
     def order_to_pay(self) -> Order:
         """The order that the proposed action names. Raises BadField when there is none."""
@@ -197,9 +225,10 @@ def _hold(tx: Tx, exception_id: UUID, version: int | None = None, code: str | No
     return _Held(row, held.get(order_id) if order_id else None, held.get(target_id) if target_id else None)
 
 
-def _act(tx: Tx, held: _Held, *, actor: Actor) -> None:
-    """Do what was decided."""
+def _act(tx: Tx, held: _Held, *, actor: Actor, terms: Terms) -> None:
+    """Do what was decided; the default policy has nothing more to do."""
     assert held.row.action is not None
+    held.row.due_at, held.terms = None, terms
     _ACTS[ExceptionAction(held.row.action)](tx, held, actor)
 
 
@@ -251,6 +280,15 @@ def _record(tx: Tx, held: _Held, actor: Actor) -> None:
     row.refund_id = made.id
 
 
+def _confirm(tx: Tx, held: _Held, actor: Actor) -> None:
+    row, now = held.row, clock.now()
+    assert row.action_provider_no is not None
+    assert row.attempt_id is not None
+    _end(row, actor, at=now)
+    tx.flush()  # what the payment answers is closed by nobody else
+    confirming.confirm(tx, row.attempt_id, row.action_provider_no, at=now, terms=held.terms)
+
+
 def _attach(tx: Tx, held: _Held, actor: Actor) -> None:
     row, order = held.row, held.order_to_pay()
     assert row.unmatched_id is not None
@@ -281,6 +319,7 @@ _ACTS: dict[ExceptionAction, Callable[[Tx, _Held, Actor], None]] = {
     ExceptionAction.REFUND: _refund,
     ExceptionAction.ATTACH: _attach,
     ExceptionAction.ASK_AGAIN: _ask_again,
+    ExceptionAction.CONFIRM: _confirm,
     ExceptionAction.RECORD: _record,
     ExceptionAction.DISMISS: _dismiss,
 }

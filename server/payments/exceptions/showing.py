@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from server.db import Tx
 from server.identity import queries as people
-from server.payments.exceptions import choosing
+from server.payments.exceptions import acting, choosing
 from server.payments.model import PaymentException
 from server.policy import Actor
 from shared.contracts import payments as wire
@@ -91,7 +91,7 @@ def _answer(
         expected_fen=row.expected_fen,
         received_fen=row.received_fen,
         created_at=row.created_at,
-        due_at=row.due_at,
+        due_at=acting.acts_at(row),
         open=row.closed_at is None,
         actions=choosing.possible(row, about),
         action=ExceptionAction(row.action) if row.action else None,

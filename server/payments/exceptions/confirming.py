@@ -1,0 +1,113 @@
+"""Confirming by hand that money came: two people have seen it in the channel's own console, which tells us nothing.
+
+What they say is applied like any other word of the channel, by the one writer: what the channel says later under the
+same number is a repeat, and under another one a second payment.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from server.db import Tx
+from server.gateways.port import PaymentFact
+from server.orders.model import Order
+from server.payments.actions import CURRENCY, ApplyPayment, Terms, apply
+from server.payments.exceptions import raising
+from server.payments.exceptions.attaching import UNPAID
+from server.payments.exceptions.raising import Raised
+from server.payments.model import PaymentAttempt, PaymentException
+from shared import clock
+from shared.errors import BadField, Conflict
+from shared.labels import AboutState
+from shared.states import AttemptState, ExceptionKind, FoundBy, OrderState
+
+
+class NotUnpaid(AboutState):
+    """Only an order that was never paid can still be."""
+
+    code = "not_unpaid"
+    words: ClassVar = {"state": OrderState}
+    zh = "订单 {order} 当前“{state}”，不是未支付的订单，不能确认到账。"
+    en = "Order {order} is “{state}”: only an unpaid order can be confirmed as paid."
+
+
+class NotConfirmed(Conflict):
+    """The payment is known already, or the number belongs to other money."""
+
+    code = "not_confirmed"
+    zh = "没有入账：这笔支付已经到账，或渠道单号 {number} 属于另一笔款项。请刷新后核对单号。"
+    en = "Nothing was booked: the payment has come already, or the number {number} is that of other money."
+
+
+def raise_for(tx: Tx, order: Order, channel: str) -> PaymentException:
+    """The open exception about the newest payment of an unpaid order, which the caller holds, by a channel.
+
+    One is raised where there is none. Raises NotUnpaid, BadField for a channel that was not tried.
+    """
+    if order.state not in UNPAID:
+        raise NotUnpaid(order=order.code, state=order.state)
+    mine = (PaymentAttempt.order_id == order.id, PaymentAttempt.channel == channel)
+    unpaid = PaymentAttempt.state != AttemptState.PAID.value
+    newest = select(PaymentAttempt).where(*mine, unpaid).order_by(PaymentAttempt.id.desc())
+    attempt = tx.scalars(newest.limit(1)).first()
+    if attempt is None:
+        raise BadField(field="channel", reason="没有用这个渠道付过款 / this channel was not tried")
+    its = (PaymentException.attempt_id == attempt.id, PaymentException.kind == ExceptionKind.PAYMENT_UNKNOWN.value)
+    query = select(PaymentException).where(*its)
+    found = tx.scalars(query.where(PaymentException.closed_at.is_(None))).first()
+    if found is not None:
+        return found
+    before = tx.scalar(select(func.count()).select_from(query.subquery())) or 0
+    made = _raised(attempt, order, before)
+    raising.write(tx, [made])
+    return tx.get_one(PaymentException, made.id)
+
+
+def _raised(attempt: PaymentAttempt, order: Order, before: int) -> Raised:
+    return Raised(
+        kind=ExceptionKind.PAYMENT_UNKNOWN,
+        cause=f"{attempt.channel}:{attempt.id.hex}:{before}",
+        channel=attempt.channel,
+        out_trade_no=attempt.out_trade_no,
+        at=clock.now(),
+        attempt=attempt,
+        expected_fen=attempt.amount_fen,
+        evidence=[
+            ("found_by", FoundBy.PERSON.value),
+            ("out_trade_no", attempt.out_trade_no),
+            ("order_code", order.code),
+            ("expected_fen", attempt.amount_fen),
+            ("attempt_state", attempt.state),
+            ("opened_at", attempt.created_at),
+            ("ended_at", attempt.expires_at),
+            ("queries", attempt.queries),
+        ],
+    )
+
+
+def confirm(tx: Tx, attempt_id: UUID, number: str, *, at: datetime, terms: Terms) -> None:
+    """Book the money of an attempt under the channel's number, and deliver its order as for any other payment.
+
+    Raises NotConfirmed.
+    """
+    attempt = tx.get_one(PaymentAttempt, attempt_id, populate_existing=True, with_for_update=True)
+    if attempt.state == AttemptState.PAID:
+        raise NotConfirmed(number=number)
+    fact = PaymentFact(
+        channel=attempt.channel,
+        out_trade_no=attempt.out_trade_no,
+        provider_no=number,
+        merchant_id="",
+        amount_fen=attempt.amount_fen,
+        currency=CURRENCY,
+        state="paid",
+        paid_at=at,
+        event_id=None,
+    )
+    apply(tx, [ApplyPayment(fact, merchant_id="", found_by=FoundBy.PERSON)], terms=terms)
+    if attempt.state != AttemptState.PAID:  # the number was booked for other money
+        raise NotConfirmed(number=number)
