@@ -21,10 +21,11 @@ from server.gateways.port import ChannelRefused, ChannelUnknown
 from server.orders import actions as orders
 from server.orders import queries as order_queries
 from server.orders.model import Order
-from server.payments import actions, attempts, channels, ending, queries
+from server.payments import actions, applying, attempts, channels, ending, queries
 from server.payments.exceptions import closing, raising
 from server.payments.model import PaymentAttempt
 from shared import clock
+from shared.errors import Busy
 from shared.states import ExceptionKind, FoundBy
 
 SWEEP_SECONDS = 5.0
@@ -57,7 +58,7 @@ async def ask(ctx: Context, attempt: PaymentAttempt, found_by: FoundBy) -> bool:
     if fact.state == "closed":
         await _close(ctx, attempt)
         return False
-    outcome = await ctx.batch.submit(actions.ApplyPayment.of(ctx.gateways[attempt.channel], fact, found_by))
+    outcome = await applying.apply(ctx, fact, found_by)
     if fact.state == "refunded":
         if is_over:
             await _close(ctx, attempt)
@@ -149,10 +150,17 @@ async def _page(
 async def _ask_quietly(ctx: Context, attempt: PaymentAttempt) -> None:
     try:
         await ask(ctx, attempt, FoundBy.SWEEP)
-    except (ChannelUnknown, ChannelRefused) as error:
-        _log.warning("channel gave no answer", extra={"what": attempt.out_trade_no, "error": str(error)})
+    except Busy:
+        raise  # there is no hurry: it comes again in its turn
+    except Exception as error:  # noqa: BLE001 - whatever keeps its money from us, its day ends
+        if isinstance(error, ChannelUnknown | ChannelRefused):
+            answer = str(error)
+            _log.warning("channel gave no answer", extra={"what": attempt.out_trade_no, "error": answer})
+        else:
+            answer = type(error).__name__
+            _log.exception("its answer could not be applied", extra={"what": attempt.out_trade_no})
         if attempt.expires_at + ending.ITS_DAY <= clock.now():
-            await asyncio.to_thread(_give_up, ctx, attempt, str(error))
+            await asyncio.to_thread(_give_up, ctx, attempt, answer)
 
 
 def _plan_next(ctx: Context, asked: Sequence[PaymentAttempt], now: datetime) -> None:

@@ -17,16 +17,16 @@ from uuid import UUID
 from server import signals
 from server.context import Context
 from server.db import Tx
-from server.gateways.port import ChannelRefused, ChannelUnknown, PaymentFact, Reason
+from server.gateways.port import NEEDS_PAYER, ChannelRefused, ChannelUnknown, PaymentFact, Reason
 from server.orders import actions as orders
 from server.orders import queries as order_queries
 from server.orders.model import Order
-from server.payments import actions, attempts, channels, queries
+from server.payments import actions, applying, attempts, channels, queries
 from server.payments.exceptions import closing
 from server.payments.model import PaymentAttempt
 from shared import clock
 from shared.errors import KamengError
-from shared.states import FoundBy, OrderState
+from shared.states import AttemptState, FoundBy, OrderState
 
 CLOSE_GRACE_MINUTES = 10
 """How long an expired order waits for an unreachable channel to close; then its units go back on sale, and money
@@ -65,8 +65,13 @@ class Closing(StrEnum):
     UNKNOWN = "unknown"
 
     def shuts(self, attempt: PaymentAttempt) -> bool:
-        """Whether nobody can pay `attempt` any more, so that it need not be asked about."""
-        return self is Closing.DONE or (self is Closing.UNSEEN and attempt.expires_at <= clock.now())
+        """Whether nobody can pay `attempt` any more, so that it need not be asked about.
+
+        Nor could anybody before its channel said who pays, where it must: nothing was opened for them.
+        """
+        nobodys = attempt.state == AttemptState.CREATED and attempt.product in NEEDS_PAYER
+        is_over = nobodys or attempt.expires_at <= clock.now()
+        return self is Closing.DONE or (self is Closing.UNSEEN and is_over)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +157,7 @@ async def _end(
             continue
         outcome = await close(ctx, attempt, found_by)
         if isinstance(outcome, PaymentFact):
-            command = actions.ApplyPayment.of(ctx.gateways[attempt.channel], outcome, found_by)
-            if await ctx.batch.submit(command) is not actions.Outcome.EXCEPTION:
+            if await applying.apply(ctx, outcome, found_by) is not actions.Outcome.EXCEPTION:
                 return True
         elif outcome.shuts(attempt):
             closed.append(attempt.id)
@@ -173,7 +177,7 @@ async def close_late(ctx: Context, attempt: PaymentAttempt, found_by: FoundBy) -
     """
     outcome = await close(ctx, attempt, found_by)
     if isinstance(outcome, PaymentFact):
-        await ctx.batch.submit(actions.ApplyPayment.of(ctx.gateways[attempt.channel], outcome, found_by))
+        await applying.apply(ctx, outcome, found_by)
         return True
     its_day_is_over = attempt.expires_at + ITS_DAY <= clock.now()
     if outcome.shuts(attempt) or (outcome is Closing.IMPOSSIBLE and its_day_is_over):
@@ -218,5 +222,5 @@ async def _ask_instead(ctx: Context, attempt: PaymentAttempt, found_by: FoundBy)
     if fact.state == "paid":
         return fact
     if fact.state == "refunded":
-        await ctx.batch.submit(actions.ApplyPayment.of(ctx.gateways[attempt.channel], fact, found_by))
+        await applying.apply(ctx, fact, found_by)
     return Closing.UNKNOWN if fact.state == "pending" else Closing.DONE

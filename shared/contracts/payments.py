@@ -13,6 +13,7 @@ from uuid import UUID
 from pydantic import Field, ValidationInfo, field_validator
 
 from shared.contracts.base import Answer, Request
+from shared.contracts.stock import Unit
 from shared.money import MAX_FEN
 from shared.states import (
     BillTrouble,
@@ -56,6 +57,7 @@ EVIDENCE: dict[str, tuple[str, str]] = {
     "expected_app_ids": ("本店应用号", "Our applications"),
     "channel_state": ("渠道状态", "The channel says"),
     "channel_answer": ("渠道应答", "The channel's answer"),
+    "not_applied": ("未能入账的原因", "Why it could not be booked"),
     "attempt_state": ("支付状态", "State of the attempt"),
     "set_aside": ("该款项此前已挂账", "The money was set aside before"),
     "paid_at": ("支付时间", "Paid at"),
@@ -153,14 +155,27 @@ class ApproveAction(Request):
 # --- refunds ---
 
 
+class RefundUnit(Unit):
+    """One card that a refund is about. `place` is what its buyer calls it: the keys on the order's page, from 1.
+
+    None for one that the page does not show any more.
+    """
+
+    place: int | None = None
+
+
 class RefundLine(Answer):
-    """What a refund takes back of one order line."""
+    """What a refund takes back of one order line; `units` are the first of `seqs` as stock knows them, to who may see.
+
+    Never the key: of that no more than its end.
+    """
 
     order_line_id: UUID
     sku: str
     title: str
     quantity: int
     seqs: list[int]
+    units: list[RefundUnit] = []
     amount_fen: int
 
 

@@ -9,8 +9,8 @@ from sqlalchemy import select, update
 
 from server import breaker
 from server.ledger import actions as ledger
-from server.payments import asking, checkout, notices, queries
-from server.payments.model import PaymentCallback
+from server.payments import asking, checkout, ending, notices, queries
+from server.payments.model import PaymentCallback, PaymentException
 from server.stock.model import StockUnit
 from shared import clock, ids
 from shared.states import AttemptState, ExceptionKind, OrderState, UnitState
@@ -97,6 +97,34 @@ def test_one_order_that_cannot_be_ended_keeps_no_other_from_it(shop):
         checkout.sweep(shop.ctx)
     assert shop.order(broken).state == OrderState.PENDING_PAYMENT
     assert {shop.order(one).state for one in sound} == {OrderState.EXPIRED}
+
+
+def test_money_that_cannot_be_applied_is_before_people_until_it_is(shop, answers, monkeypatch):
+    """At its expiry, and by the sweep for a day: nothing is known to a log alone, and nothing is asked for ever."""
+    shop.stock("STEAM-50", 2)
+    placed = shop.place(ANNA, "STEAM-50")
+    answers.state = "paid"
+    day_over = placed.attempt.expires_at + ending.ITS_DAY
+    with monkeypatch.context() as broken:
+        broken.setattr(ledger, "post", None)  # the writer fails
+        with clock.fixed(placed.order.expires_at + LATER):
+            checkout.sweep(shop.ctx)
+        assert shop.order(placed).state == OrderState.PENDING_PAYMENT
+        [told] = exceptions_of(shop)
+        assert (told.kind, told.state, told.received_fen) == (ExceptionKind.PAYMENT_UNKNOWN, "open", 4_500)
+        assert ["not_applied", "TypeError"] in json.loads(told.evidence)
+        with clock.fixed(day_over):
+            checkout.sweep(shop.ctx)
+        assert (len(exceptions_of(shop)), shop.attempt(placed).query_at) == (1, None)
+    with clock.fixed(day_over + LATER):
+        checkout.sweep(shop.ctx)  # the order's own turn comes again and again
+    assert (shop.order(placed).state, [one.state for one in exceptions_of(shop)]) == (OrderState.DELIVERED, ["closed"])
+    shop.check()
+
+
+def exceptions_of(shop):
+    with shop.ctx.db.read() as tx:
+        return list(tx.scalars(select(PaymentException)))
 
 
 @pytest.mark.parametrize(("answer", "settled"), [("paid", "applied"), ("closed", "refused")])
