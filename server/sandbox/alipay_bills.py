@@ -50,8 +50,8 @@ class AlipayBills:
         bill_type, day = biz.text("bill_type"), _day(biz.text("bill_date"))
         if bill_type not in {"trade", "signcustomer"}:
             raise wrong("bill_type")
-        content = None
-        if self._days.is_made(About(CHANNEL, app.seller_id, call="bill"), day):
+        content, about = None, About(CHANNEL, app.seller_id, call="bill")
+        if self._days.is_made(about, day):
             content = bill_of(self._days.of(CHANNEL, app.seller_id, day), app.seller_id, bill_type, day)
         if content is None:
             raise business("isp.bill_not_exist", "账单不存在")
@@ -59,7 +59,7 @@ class AlipayBills:
         self._ready = {token: ready for token, ready in self._ready.items() if ready.until_ms > now}
         token = secrets.token_urlsafe(24)
         name = file_name(seller_id=app.seller_id, day=day, bill_type=bill_type)
-        self._ready[token] = _Ready(now + _ADDRESS_LIFE_MS, name, content)
+        self._ready[token] = _Ready(now + _ADDRESS_LIFE_MS, name, self._days.sent(about, content))
         facts = f"bizType={bill_type}&userId={app.seller_id}0156&fileType=csv.zip&bizDates={day:%Y%m%d}"
         address = f"{self._base_url}/alipay/downloadBillFile.resource?{facts}&downloadFileName={name}&fileId={token}"
         return DONE | {"bill_download_url": address}

@@ -129,6 +129,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("balance_low", "money", "flag", "商户余额不足", "Merchant's balance too low"),
     # Bills
     Fault("bill_at_once", "bills", "flag", "账单立即可取", "Bills of any day at once"),
+    Fault("bill_damaged", "bills", "flag", "账单文件不完整", "Bills that are cut off"),
 )
 
 BY_NAME = {fault.name: fault for fault in FAULTS}

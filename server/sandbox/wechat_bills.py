@@ -103,7 +103,8 @@ class Bills:
         now = now_ms()
         self._ready = {token: ready for token, ready in self._ready.items() if ready.until_ms > now}
         token = secrets.token_urlsafe(32)
-        content = packed(bill) if tar_type else bill
+        about = About(CHANNEL, asked.merchant.mchid, call="bill")
+        content = self._days.sent(about, packed(bill) if tar_type else bill)
         self._ready[token] = _Ready(now + _ADDRESS_LIFE_MS, asked.merchant.mchid, content)
         return {
             "hash_type": "SHA1",

@@ -4,7 +4,6 @@ The shop listens in this process, so that its clock can be moved (`later`) and i
 sandbox is its own process. What is asserted is read from the shop's database and from the sandbox's own log.
 """
 
-import asyncio
 import contextlib
 import json
 import threading
@@ -275,7 +274,7 @@ class Market(Site):
     def bill(self, channel, days=0):
         """The bill of today as the channel gives it, or of a later day."""
         day = clock.shop_day(clock.now()) + timedelta(days=days)
-        return asyncio.run(bills._download(self.ctx, channel, day))
+        return bills._fetched(self.ctx, channel, day)
 
     def sweep(self):
         """One turn of the sweep."""

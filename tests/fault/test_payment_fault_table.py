@@ -11,9 +11,8 @@ FAULTS = range(1, 53)
 HOMES = {
     32: "tests/fault/test_kill.py::test_one_order_survives_the_death_of_the_server_at_each_of_its_steps",
     33: "tests/fault/test_kill.py::test_one_order_survives_the_death_of_the_server_at_each_of_its_steps",
-    42: "tests/server/gateways/test_bills.py::test_a_bill_of_wechat_pay_that_is_not_the_one_is_refused",
 }
-"""Proved elsewhere, for other reasons too: a server killed at each step, files that are not what they should be."""
+"""Proved elsewhere, for other reasons too: a server killed at each step."""
 
 NOT_BUILT = {
     48: "a settlement run twice",

@@ -10,12 +10,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from server.catalog.model import Sku
 from server.gateways.bill_lines import UnreadableBill
 from server.payments import bills
-from server.payments.model import PaymentAttempt, PaymentChannel
+from server.payments.model import PaymentAttempt
 from shared import clock
 from tests.fault.market import DELIVERED, PRICE, SKU, UNPAID
 from tests.server.sandbox.wechat_shop import MCHID
@@ -132,7 +132,7 @@ def test_fault_37_an_answer_that_is_not_signed_is_no_answer(shop, channel, fault
 
 def read(shop, channel, days=0):
     """Read the bill of today, or of a later day; answers how much of it was news."""
-    return bills.read(shop.ctx, shop.bill(channel, days))
+    return bills.read(shop.ctx, shop.bill(channel, days)).news
 
 
 def unheard(shop, channel):
@@ -152,26 +152,40 @@ def plant(shop, channel, kind, number, **more):
     assert planted.status_code == 201, planted.text
 
 
-def billed_until(shop, channel):
-    with shop.ctx.db.read() as tx:
-        return tx.scalars(select(PaymentChannel.billed_until).where(PaymentChannel.code == channel)).first()
+def bills_of(shop, channel):
+    """How the bills of a channel stand: read until, and what is wrong with the next."""
+    [one] = [one["bills"] for one in shop.get("/api/channels", by="zhou").json() if one["code"] == channel]
+    return one and (one["read_until"], one["trouble"])
 
 
-def test_fault_41_a_day_without_a_bill_is_asked_for_again_and_never_taken_for_balanced(shop):
+def alarms(shop):
+    return [state for kind, state, _ in shop.exceptions_named("-") if kind == "bill_missing"]
+
+
+def test_fault_41_and_42_a_bill_that_is_late_or_damaged_is_told_of_and_never_taken_for_balanced(shop):
     bought, today = unheard(shop, "alipay"), clock.shop_day(clock.now())
     _, midnight = clock.day_bounds(today)
     not_answering = shop.fault("fail", 503, call="bill", channel="alipay")
     with clock.fixed(midnight + timedelta(hours=11)):  # Alipay looks at no clock
         assert bills._catch_up(shop.ctx, "alipay") == 0
-        assert billed_until(shop, "alipay") is None
+        assert bills_of(shop, "alipay") == (None, "no_answer")
         shop.end(not_answering)
         assert bills._catch_up(shop.ctx, "alipay") == 0  # not made yet: the same words as for a day without trades
-        assert (billed_until(shop, "alipay"), shop.standing(bought)) == (None, UNPAID)
+        assert (bills_of(shop, "alipay"), shop.standing(bought)) == ((None, None), UNPAID)
         shop.fault("bill_at_once")
+        damaged = shop.fault("bill_damaged", channel="alipay")
+        assert bills._catch_up(shop.ctx, "alipay") == 0
+        assert (bills_of(shop, "alipay"), alarms(shop)) == ((None, "damaged"), [])
+    with clock.fixed(midnight + timedelta(hours=18)):
+        assert bills._catch_up(shop.ctx, "alipay") == 0
+        assert alarms(shop) == ["open"]
+        assert shop.standing(bought) == UNPAID
+        shop.end(damaged)
         assert bills._catch_up(shop.ctx, "alipay") >= 1
     assert (shop.standing(bought), shop.found_by(bought)) == (DELIVERED, "bill")
     assert shop.journals(bought) == ["PAY", "SALE"]
-    assert billed_until(shop, "alipay") == today
+    assert bills_of(shop, "alipay") == (today.isoformat(), None)
+    assert alarms(shop) == ["closed"]
 
 
 def test_fault_43_a_bill_with_other_columns_is_read_by_their_names(shop):
@@ -187,7 +201,7 @@ def test_fault_43_a_bill_with_other_columns_is_read_by_their_names(shop):
     header = bill.parts[0].content.decode("utf-8-sig").split("\r\n")[0].split(",")
     assert "总金额" in header
     assert "订单金额" not in header
-    assert bills.read(shop.ctx, bill) >= 1
+    assert bills.read(shop.ctx, bill).news >= 1
     assert (shop.standing(bought), shop.found_by(bought)) == (DELIVERED, "bill")
 
     before = shop.state_of_all()
