@@ -24,13 +24,15 @@ from shared.states import ExceptionKind, FoundBy
 async def apply(ctx: Context, fact: PaymentFact, found_by: FoundBy) -> actions.Outcome:
     """Apply a fact that a channel of ours answered. Raises what the writer raised, after people were told."""
     try:
-        return await ctx.batch.submit(actions.ApplyPayment.of(ctx.gateways[fact.channel], fact, found_by))
+        command = actions.ApplyPayment.of(ctx.gateways[fact.channel], fact, found_by)
+        outcome: actions.Outcome = await ctx.batch.submit(command)
     except Busy:
         raise  # nothing was tried
     except Exception as error:
         why = type(error).__name__  # its message may hold what nobody should read
         await asyncio.to_thread(retrying, ctx.db, lambda tx: not_applied(tx, fact, found_by, why=why))
         raise
+    return outcome
 
 
 def not_applied(tx: Tx, fact: PaymentFact, found_by: FoundBy, *, why: str) -> None:

@@ -225,6 +225,8 @@ async def pay_again(
         done, trouble = await _open(ctx, same, chosen, payer)
         if done.to is not AttemptState.CLOSED and not _is_used_up(trouble):
             return trouble
+    if (trouble := await asyncio.to_thread(_why_not, ctx, channel)) is not None:
+        return trouble
     closed: list[UUID] = []
     left_open: list[UUID] = []
     for attempt in standing:
@@ -243,6 +245,15 @@ async def pay_again(
         _, trouble = await _open(ctx, fresh, chosen, payer)
         return trouble
     return None
+
+
+def _why_not(ctx: Context, channel: str) -> KamengError | None:
+    """Why nothing can be opened through this channel now: what works must not be closed for it. Raises ChannelOff."""
+    with ctx.db.read() as tx:
+        offer = next(one for one in channels.offers(ctx, tx) if one.code == channel)
+    if not offer.enabled:
+        raise ChannelOff
+    return ChannelUnknown(channel=channel, detail="away, not asked") if offer.away else None
 
 
 def _order_and_attempts(ctx: Context, code: str) -> tuple[Order, list[PaymentAttempt]]:

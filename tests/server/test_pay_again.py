@@ -6,11 +6,12 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
+from server import breaker
 from server.gateways.port import ChannelRefused, ChannelUnknown, Payer, Reason
 from server.orders import actions as orders
 from server.payments import actions, attempts, channels, checkout, ending, queries, watching
 from server.payments.attempts import NotPayable
-from server.payments.model import PaymentAttempt
+from server.payments.model import PaymentAttempt, PaymentChannel
 from server.payments.queries import PayStage
 from shared import clock, ids
 from shared.errors import Busy, TooMany
@@ -97,6 +98,23 @@ def test_while_the_first_channel_says_nothing_no_second_payment_is_opened(shop):
         pay_again(shop, placed, "alipay")
     _, seen, [first] = state_of(shop, placed)
     assert (first.state, seen.stage, shop.alipay.created) == (AttemptState.PENDING, PayStage.READY, [])
+
+
+def test_what_works_is_not_closed_for_what_cannot_be_opened(shop):
+    """A page that has been open for a while offers a channel that was switched off since, or went away."""
+    placed = place(shop)
+    _, _, [first] = state_of(shop, placed)
+    for _ in range(breaker.OPENS_AFTER):
+        shop.ctx.breakers.note("alipay", answered=False)
+    assert isinstance(pay_again(shop, placed, "alipay"), ChannelUnknown)
+    shop.ctx.breakers.note("alipay", answered=True)
+    with shop.ctx.db.tx() as tx:
+        tx.add(PaymentChannel(code="alipay", enabled=False, version=1))
+    with pytest.raises(channels.ChannelOff):
+        pay_again(shop, placed, "alipay")
+    _, seen, its = state_of(shop, placed)
+    assert (seen.stage, [one.id for one in its]) == (PayStage.READY, [first.id])
+    assert shop.wechat.payments[first.out_trade_no].state == "pending"
 
 
 def test_a_link_that_has_ended_is_made_anew_under_the_same_number(shop):
