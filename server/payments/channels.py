@@ -14,7 +14,7 @@ from typing import TypeVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from sqlalchemy import func, select, update
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError
 
 from server import audit, changes
 from server.context import Context
@@ -139,7 +139,7 @@ async def _note(ctx: Context, channel: str, *, why: str | None = None) -> None:
     (_log.warning if why else _log.info)("channel is %s", "away" if why else "back", extra={"channel": channel})
     try:
         await asyncio.to_thread(_told, ctx, channel, why)
-    except SQLAlchemyError:  # the answer itself must not be lost for a banner
+    except Exception:  # noqa: BLE001 - the answer itself must not be lost for a banner, also when no connection is free
         _log.exception("could not tell of a channel", extra={"channel": channel})
 
 

@@ -12,7 +12,7 @@ from server.orders import actions as orders
 from server.payments import asking, bills, channels, checkout, ending, queries
 from server.payments.model import PaymentAttempt, PaymentCallback, PaymentException
 from shared import clock, ids
-from shared.errors import IdempotencyReused
+from shared.errors import Busy, IdempotencyReused
 from shared.states import AttemptState, CallbackState, ExceptionKind, ExceptionState, FoundBy, OrderState
 from tests.server.till import Till, bill_of, site_with
 from tests.world import ANNA, BEN, CARA
@@ -105,6 +105,21 @@ def test_a_channel_that_is_away_costs_nobody_a_wait_is_told_of_and_comes_back_by
     site.till.pay(attempt_of(site, waiting).out_trade_no)
     asyncio.run(checkout.refresh(site.world.ctx, waiting.code))
     assert order_of(site, waiting).state == OrderState.DELIVERED
+
+
+def test_an_answer_is_not_lost_for_the_banner_that_nobody_can_write(site, monkeypatch):
+    """Breakers open and close when a machine is overloaded, and then no connection is free either."""
+
+    def no_connection(*_):
+        raise Busy(retry_after_seconds=1)
+
+    monkeypatch.setattr(channels, "_told", no_connection)
+    site.till.silent = True
+    for buyer in (ANNA, BEN, CARA):
+        assert isinstance(place(site, buyer).trouble, ChannelUnknown)
+    site.till.silent = False
+    with clock.fixed(clock.now() + breaker.PROBE):
+        assert place(site).qr_text is not None
 
 
 def test_who_found_a_channel_away_offers_it_again_when_it_may_be_tried(site):
