@@ -46,6 +46,7 @@ from server.stock.alerts import watch
 from server.stock.claims.hints import Hints
 from server.stock.imports import intake
 from server.storefront import order_routes as storefront_order_routes
+from server.storefront import payer_routes as storefront_payer_routes
 from server.storefront import refund_routes as storefront_refund_routes
 from server.storefront import rendering
 from server.storefront import routes as storefront_routes
@@ -73,6 +74,7 @@ ROUTERS: tuple[Router, ...] = (
     refund_routes.router,
     storefront_routes.router,
     storefront_order_routes.router,
+    storefront_payer_routes.router,
     storefront_refund_routes.router,
     identity_routes.router,
     catalog_routes.router,

@@ -34,6 +34,8 @@ LIMITS: dict[str, Limit] = {
     "payment_query": Limit(burst=1, refill_seconds=3),
     # One order: each change of mind closes a payment at a channel and opens another.
     "pay_again": Limit(burst=6, refill_seconds=20),
+    # One order: ways there and back to learn who pays inside WeChat.
+    "identify": Limit(burst=6, refill_seconds=20),
     # One order: wishes for a refund, each of which somebody reads.
     "refund_ask": Limit(burst=5, refill_seconds=60),
     # Notifications that nobody we know signed are kept as evidence, of one address and of a channel so many.

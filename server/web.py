@@ -26,7 +26,7 @@ from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server import telemetry
+from server import audit, telemetry
 from server.settings import Settings
 from server.web_problems import (
     InternalError,
@@ -111,7 +111,9 @@ def security_headers(settings: Settings) -> list[tuple[bytes, bytes]]:
     """What every answer carries. Channels' pages are reached by links, so that no form leads anywhere else."""
     policy = (
         "default-src 'self'; script-src 'self'; object-src 'none'; base-uri 'none'; "
-        "frame-ancestors 'none'; form-action 'self'"
+        "frame-ancestors 'none'; form-action 'self'; "
+        # Older WeChat clients carry the calls of a page to their own payment sheet by frames of these schemes.
+        "frame-src weixin: weixinping:"
     )
     headers = {
         "content-security-policy": policy,
@@ -144,6 +146,7 @@ class Envelope:
             await self._app(scope, receive, send)
             return
         facts = scope[_FACTS] = _new_facts(scope)
+        audit.REQUEST.set(facts.request_id)
         started = time.perf_counter()
 
         async def outgoing(message: Message) -> None:

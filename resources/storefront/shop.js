@@ -114,22 +114,46 @@
     timer = setTimeout(look, slow ? 15000 : 1000);
     // Back from the payment app: our server asks the channel at once, and the page says so.
     let left = "";
-    for (const link of all("[data-back]")) link.addEventListener("click", () => (left = link.dataset.back));
+    for (const link of all("a[data-back]")) link.addEventListener("click", () => (left = link.dataset.back));
     const came = () => (left ? location.assign(left) : look());
     document.addEventListener("visibilitychange", () => document.hidden || came());
     addEventListener("pageshow", (event) => event.persisted && came());
   }
 
+  // Inside WeChat, which says who pays: there by itself, once. Coming back with the back button stays here.
+  const go = one("[data-go]");
+  if (go) {
+    history.replaceState(null, "", location.pathname);
+    location.assign(go.href);
+  }
+
   // Inside WeChat its own sheet pays. What it says proves nothing: it only makes us ask.
   for (const button of all("[data-invoke]")) {
+    const said = one("[data-sheet]");
+    const tell = (words) => {
+      button.removeAttribute("aria-disabled");
+      said.hidden = false;
+      said.textContent = words;
+    };
+    const pay = () =>
+      WeixinJSBridge.invoke("getBrandWCPayRequest", JSON.parse(button.dataset.invoke), (answer) => {
+        const outcome = answer.err_msg.split(":").pop();
+        if (outcome === "ok") location.assign(button.dataset.back);
+        else tell(outcome === "cancel" ? said.dataset.sheet : said.dataset.failed);
+      });
     button.hidden = false;
     button.addEventListener("click", () => {
-      const pay = () =>
-        WeixinJSBridge.invoke("getBrandWCPayRequest", JSON.parse(button.dataset.invoke), (answer) => {
-          if (answer.err_msg === "get_brand_wcpay_request:ok") location.assign(button.dataset.back);
-        });
-      if (window.WeixinJSBridge) pay();
-      else document.addEventListener("WeixinJSBridgeReady", pay, { once: true });
+      if (button.getAttribute("aria-disabled")) return;
+      button.setAttribute("aria-disabled", "true");
+      said.hidden = true;
+      if (window.WeixinJSBridge) return pay();
+      // WeChat puts its bridge in when it likes; where it never comes the buyer must not wait for it.
+      const timer = setTimeout(() => {
+        document.removeEventListener("WeixinJSBridgeReady", late);
+        tell(said.dataset.failed);
+      }, 3000);
+      const late = () => (clearTimeout(timer), pay());
+      document.addEventListener("WeixinJSBridgeReady", late, { once: true });
     });
   }
 

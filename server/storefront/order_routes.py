@@ -58,28 +58,31 @@ def closed(request: Request) -> Response:
     return rendering.page(request, "closed.html", status=404)
 
 
-def _to(code: str, *, back: bool = False) -> Response:
-    return RedirectResponse(f"/o/{code}?back=1" if back else f"/o/{code}", HTTPStatus.SEE_OTHER)
+def to_order(code: str, flag: str = "") -> Response:
+    """To the order's page; a `flag` says once how the buyer came there (`order_page`)."""
+    return RedirectResponse(f"/o/{code}?{flag}=1" if flag else f"/o/{code}", HTTPStatus.SEE_OTHER)
 
 
 # --- looking ---
 
 
 @router.get("/o/{code}", allow=PUBLIC)
-async def order_page(request: Request, code: str, n: int = 0, back: int = 0) -> Response:
+async def order_page(request: Request, code: str, n: int = 0, back: int = 0, sheet: int = 0, scan: int = 0) -> Response:
     """The order in its state: where to pay, what is being waited for, or the keys.
 
-    `n` counts reloads, `back` says that the buyer was at the channel. Looking makes us ask a channel whose answer is
-    overdue, so that a page without JavaScript finds lost money too.
+    `n` counts reloads, `back` says that the buyer was at the channel, `sheet` that they have just chosen to pay inside
+    WeChat, `scan` that it did not say who they are. Looking makes us ask a channel whose answer is overdue, so that a
+    page without JavaScript finds lost money too.
     """
-    read = partial(_read, request, code, refreshes=max(0, min(n, 99)), back=bool(back))
+    came = pages.Came(refreshes=max(0, min(n, 99)), back=bool(back), sheet=bool(sheet), scan=bool(scan))
+    read = partial(_read, request, code, came)
     found = await asyncio.to_thread(read)
     if found is not None and await watching.look(context.of(request), found.pay.attempt):
         found = await asyncio.to_thread(read)
     if found is None:
         return closed(request)
     if back and found.state is not OrderState.PENDING_PAYMENT:
-        return _to(found.page.code)
+        return to_order(found.page.code)
     return await _show(request, found)
 
 
@@ -93,15 +96,26 @@ class _Read:
     page: views.OrderPage
 
 
-def _read(request: Request, code: str, *, refreshes: int = 0, back: bool = False) -> _Read | None:
+def _read(request: Request, code: str, came: pages.Came = pages.HERE) -> _Read | None:
     ctx, language, around = context.of(request), languages.of(request), paying.surroundings(request)
     with ctx.db.read() as tx:
         found = pages.own_order(tx, code, policy.actor(request).id)
         if found is None:
             return None
         standing = pages.stands(tx, found)
-        page = pages.order_page(ctx, tx, standing, language, around, refreshes=refreshes, back=back)
+        page = pages.order_page(ctx, tx, standing, language, around, came)
     return _Read(found.id, OrderState(found.state), standing.pay, page)
+
+
+def stage_of(request: Request, code: str) -> str | None:
+    """Which of its stages the page of an order shows to this device, where it is open."""
+    found = _read(request, code)
+    return found.page.stage if found else None
+
+
+async def show(request: Request, code: str, *, trouble: KamengError) -> Response:
+    """The order's page as it stands now, with what kept the buyer from what was wanted."""
+    return await _show(request, await asyncio.to_thread(_read, request, code), trouble=trouble)
 
 
 async def _show(request: Request, found: _Read | None, *, trouble: KamengError | None = None) -> Response:
@@ -190,24 +204,29 @@ async def _seen(request: Request, found: Owned) -> AsyncIterator[str]:
 
 
 @router.post("/o/{code}/pay", allow=PUBLIC)
-async def change_way(request: Request, code: str, channel: Annotated[str, Form()] = "") -> Response:
-    """Pay in this way from now on: what was open is closed at its channel first, so that nobody pays twice."""
+async def change_way(
+    request: Request, code: str, channel: Annotated[str, Form()] = "", way: Annotated[str, Form()] = ""
+) -> Response:
+    """Pay in this way from now on: what was open is closed at its channel first, so that nobody pays twice.
+
+    `way` is `qr` where a code for another device is wanted instead of what is usual here.
+    """
     found = await asyncio.to_thread(owned, request, code)
     if found is None:
         return closed(request)
     if found.state is not OrderState.PENDING_PAYMENT:
-        return _to(found.code)
+        return to_order(found.code)
     ctx, around = context.of(request), paying.surroundings(request)
-    product = paying.product_of(ctx, around, channel)
+    product = paying.product_of(ctx, around, channel, wished=way)
     try:
         if product is None:
             raise ChannelOff
         await checkout.pay_again(ctx, found.code, channel, product=product, payer=around.payer)
     except NotPayable:
-        return _to(found.code)
+        return to_order(found.code)
     except KamengError as refusal:
-        return await _show(request, await asyncio.to_thread(_read, request, code), trouble=refusal)
-    response = _to(found.code)
+        return await show(request, code, trouble=refusal)
+    response = to_order(found.code, "sheet" if paying.asks_payer(around, product) else "")
     paying.remember(request, response, channel)
     return response
 
@@ -229,7 +248,7 @@ async def _ask(request: Request, code: str) -> Response:
     if found is None:
         return closed(request)
     await checkout.refresh(context.of(request), found.code, payer=paying.surroundings(request).payer)
-    return _to(found.code, back=found.state is OrderState.PENDING_PAYMENT)
+    return to_order(found.code, "back" if found.state is OrderState.PENDING_PAYMENT else "")
 
 
 @router.post("/o/{code}/cancel", allow=PUBLIC)
@@ -244,8 +263,8 @@ async def cancel(request: Request, code: str) -> Response:
     try:
         await ending.cancel(context.of(request), found.code, actor=policy.actor(request).label)
     except ending.NotCancelled as refusal:
-        return await _show(request, await asyncio.to_thread(_read, request, code), trouble=refusal)
-    return _to(found.code)
+        return await show(request, code, trouble=refusal)
+    return to_order(found.code)
 
 
 # --- keys ---
@@ -259,7 +278,7 @@ async def reveal(request: Request, code: str) -> Response:
         return closed(request)
     if found.state in telling.KEYS:
         await _log_reveal(request, found.id)
-    return _to(found.code)
+    return to_order(found.code)
 
 
 @router.get("/o/{code}/keys.txt", allow=PUBLIC)
@@ -300,4 +319,4 @@ def exchange_link(request: Request, code: str, token: str) -> Response:
         return closed(request)
     with ctx.db.tx() as tx:
         granted = order_actions.grant(tx, ctx.keys, code=canonical, token=token, buyer_id=who.id)
-    return _to(canonical) if granted else closed(request)
+    return to_order(canonical) if granted else closed(request)

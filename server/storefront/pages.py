@@ -16,23 +16,22 @@ from server.db import Tx
 from server.orders import actions as order_actions
 from server.orders import queries as orders
 from server.orders.model import Order, OrderLine
-from server.payments import channels
+from server.payments import channels, payers
 from server.payments import queries as payments
-from server.payments.model import PaymentAttempt
-from server.payments.queries import PayStage, PayState
+from server.payments.queries import PayState
 from server.payments.refunds import asking, splitting
 from server.payments.refunds import queries as refunds
 from server.payments.refunds.asking import Offer
 from server.payments.refunds.queries import Story
 from server.payments.refunds.rules import Verdict
 from server.payments.revealing import RevealedLine
-from server.storefront import paying, refund_views, telling, views
+from server.storefront import pay_panel, paying, refund_views, telling, views
 from server.storefront.figures import Moment, Price
-from server.storefront.language import Language, marked
+from server.storefront.language import Language
 from server.storefront.paying import Surroundings
 from server.storefront.refund_views import RefundStory
 from server.storefront.rendering import assets
-from shared import clock, ids
+from shared import ids
 from shared.cardkey import Card
 from shared.contracts.orders import OrderStatus
 from shared.money import line_amount
@@ -194,15 +193,21 @@ def is_waiting(order: Order) -> bool:
     return order.state == OrderState.PENDING_PAYMENT
 
 
+@dataclass(frozen=True, slots=True)
+class Came:
+    """How the buyer came to an order's page: `order_routes.order_page` says what each means."""
+
+    refreshes: int = 0
+    back: bool = False
+    sheet: bool = False
+    scan: bool = False
+
+
+HERE = Came()
+
+
 def order_page(
-    ctx: Context,
-    tx: Tx,
-    standing: Standing,
-    language: Language,
-    around: Surroundings,
-    *,
-    refreshes: int = 0,
-    back: bool = False,
+    ctx: Context, tx: Tx, standing: Standing, language: Language, around: Surroundings, came: Came = HERE
 ) -> views.OrderPage:
     """The order in its stage, keys not yet filled in (`with_keys` does that, after the reveal is logged)."""
     order = standing.order
@@ -222,8 +227,8 @@ def order_page(
         policy_version=order.policy_version,
         paid=Moment.of(order.paid_at) if order.paid_at else None,
         expires=Moment.of(order.expires_at),
-        refreshes=refreshes,
-        back=back and is_waiting(order),
+        refreshes=came.refreshes,
+        back=came.back and is_waiting(order),
         refunds=stories,
         link=f"{ctx.settings.base_url.rstrip('/')}/o/{order.code}/k/{order_actions.link_token(ctx.keys, order.id)}",
     )
@@ -236,7 +241,11 @@ def order_page(
         return views.told(page, said, language)
     if state is OrderState.PENDING_PAYMENT:
         ways = ways_to_pay(ctx, tx, around, language)
-        return _unpaid(page, standing, ways, around, language)
+        whose = payers.hash_of(ctx.keys, "wechat", "jsapi", around.payer)
+        page = replace(page, sheet=came.sheet)
+        return pay_panel.filled(
+            page, order, standing.pay, ways, around, language, whose=whose, is_unrecognised=came.scan
+        )
     said = telling.NOTICE[state]
     if state is OrderState.DELIVERY_FAILED and any(story.is_open for story in standing.stories):
         said = telling.REFUNDING
@@ -297,66 +306,6 @@ def _notes(standing: Standing, language: Language) -> list[views.Note]:
         sentence = language.text("同一张订单收到了两笔付款。多付的一笔会原路退回，不影响上面的卡密。")
         notes.append(views.Note(language.text("您多付了一笔"), sentence, tone="warn"))
     return notes
-
-
-_PAGE_OF = {PayStage.OPENING: "opening", PayStage.READY: "pay", PayStage.RENEW: "renew", PayStage.CHOOSE: "choose"}
-
-
-def _unpaid(
-    page: views.OrderPage, standing: Standing, ways: Sequence[paying.Way], around: Surroundings, language: Language
-) -> views.OrderPage:
-    stage, attempt = standing.pay.stage, standing.pay.attempt
-    if stage is PayStage.CONFIRMING:
-        return views.told(page, telling.CONFIRMING, language)
-    if page.back and stage in {PayStage.READY, PayStage.RENEW}:
-        return views.told(page, telling.BACK, language)
-    panel = views.PayPanel(
-        channel=attempt.channel if attempt else "",
-        channel_name=paying.channel_name(attempt.channel, language) if attempt else "",
-        ways=tuple(ways),
-        on_computer=around.place is paying.Place.COMPUTER,
-        inside_wechat=around.place is paying.Place.WECHAT,
-    )
-    if stage is PayStage.READY and attempt is not None:
-        panel = _opened(panel, attempt, page.amount, language)
-    return replace(
-        page,
-        stage=_PAGE_OF[stage],
-        waits=True,
-        back=False,
-        heading=language.text(_HEADINGS[stage]),
-        seconds_left=max(0, int((standing.order.expires_at - clock.now()).total_seconds())),
-        pay=panel,
-    )
-
-
-_HEADINGS = {
-    PayStage.OPENING: marked("正在联系支付渠道"),
-    PayStage.READY: marked("支付订单"),
-    PayStage.RENEW: marked("支付链接已失效"),
-    PayStage.CHOOSE: marked("请选择支付方式"),
-}
-
-
-def _opened(panel: views.PayPanel, attempt: PaymentAttempt, amount: Price, language: Language) -> views.PayPanel:
-    """What the channel opened, as far as it can be used where the page is open."""
-    here = next((way.product for way in panel.ways if way.code == attempt.channel), None)
-    serves_all = attempt.pay_url is not None and attempt.qr_text is not None
-    is_sheet = attempt.invoke is not None and panel.inside_wechat  # WeChat itself knows whose it is
-    fits = attempt.product == here or is_sheet or (serves_all and here is not None)
-    drawn = None
-    if attempt.qr_text is not None:
-        words = language.text("支付二维码，金额 %(amount)s", amount=str(amount))
-        drawn = views.qr_svg(attempt.qr_text, description=words)
-    return replace(
-        panel,
-        wrong_place=not fits,
-        opens=paying.opening_words(attempt.channel, language),
-        scans=paying.scanning_app(attempt.channel, language),
-        url=attempt.pay_url if fits else None,
-        qr=drawn,
-        invoke=attempt.invoke if fits else None,
-    )
 
 
 # --- keys ---

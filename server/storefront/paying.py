@@ -17,8 +17,9 @@ from starlette.responses import Response
 
 from server import context, web
 from server.context import Context
-from server.gateways.port import Payer, Product, System
+from server.gateways.port import NEEDS_PAYER, Payer, Product, System
 from server.payments.channels import Offer
+from server.storefront import payers
 from server.storefront.language import Language, marked
 
 LAST_USED = "channel"
@@ -47,14 +48,16 @@ class Surroundings:
 def surroundings(request: Request) -> Surroundings:
     """What the browser says of itself. Nothing depends on its truth but which buttons are shown."""
     agent = request.headers.get("user-agent", "")
-    payer = Payer(ip=web.facts_of(request).client, system=_system(agent))
-    return Surroundings(_place(agent), payer, request.cookies.get(LAST_USED))
+    place = _place(agent)
+    user_id = payers.known(request) if place is Place.WECHAT else None
+    payer = Payer(ip=web.facts_of(request).client, user_id=user_id, system=_system(agent))
+    return Surroundings(place, payer, request.cookies.get(LAST_USED))
 
 
 def _place(agent: str) -> Place:
     if re.search(r"WindowsWechat|MacWechat", agent):
         return Place.COMPUTER  # WeChat's own browser on a computer: its buyers scan
-    if "MicroMessenger" in agent:
+    if "MicroMessenger" in agent and "wxwork" not in agent:  # WeCom has no official account's sheet
         return Place.MINI_PROGRAM if "miniProgram" in agent else Place.WECHAT
     if "AlipayClient" in agent:
         return Place.ALIPAY
@@ -134,15 +137,23 @@ _OWN_APP = {Place.WECHAT: "wechat", Place.ALIPAY: "alipay"}
 def product_for(around: Surroundings, channel: str, products: frozenset[str]) -> Product | None:
     """The product of a channel that can be used here; None when none can."""
     for product in _SPECIAL.get((around.place, channel), _USUAL[around.place]):
-        if product in products and (product != "jsapi" or around.payer.user_id):
+        if product in products:
             return product
     return None
 
 
-def product_of(ctx: Context, around: Surroundings, channel: str) -> Product | None:
-    """The same for a channel that a form names: None also for one that we do not have."""
+def product_of(ctx: Context, around: Surroundings, channel: str, *, wished: str = "") -> Product | None:
+    """The same for a channel that a form names: None also for one that we do not have. `wished` may be a code."""
     gateway = ctx.gateways.get(channel)
-    return product_for(around, channel, gateway.products) if gateway else None
+    if gateway is None:
+        return None
+    usual = product_for(around, channel, gateway.products)
+    return "qr" if usual and wished == "qr" and "qr" in gateway.products else usual
+
+
+def asks_payer(around: Surroundings, product: Product | None) -> bool:
+    """Whether the channel must say first who this is."""
+    return product in NEEDS_PAYER and around.payer.user_id is None
 
 
 # --- what is offered ---

@@ -9,8 +9,9 @@ from server.payments.refunds.rules import Verdict
 from server.storefront import telling
 from server.storefront.figures import Moment, Price
 from server.storefront.language import Language, marked
+from shared import clock
 from shared.labels import label
-from shared.states import RefundCause, RefundReason, RefundStep, RefundTurn
+from shared.states import RefundCause, RefundReason, RefundStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class RefundStory:
     icon: str
     turn: str
     until: Moment | None
+    is_late: bool
     steps: tuple[RefundMoment, ...]
     is_open: bool
     cause: RefundCause
@@ -43,7 +45,9 @@ class RefundStory:
     @classmethod
     def of(cls, story: Story, language: Language) -> RefundStory:
         """The story in the buyer's words. Accepted is never called refunded."""
-        said = telling.REPLACED if story.is_replaced else telling.REFUND[story.state]
+        said = telling.REFUND[story.state]
+        if story.is_replaced or story.is_stopped:
+            said = telling.REPLACED if story.is_replaced else telling.STOPPED
         explanation = language.text(said.explanation)
         if story.trouble is not None:
             explanation = f"{label(story.trouble, language.code)}{explanation}"
@@ -56,7 +60,8 @@ class RefundStory:
             tone=said.tone,
             icon=said.icon,
             turn=label(story.turn, language.code) if story.turn else "",
-            until=Moment.of(story.due_at) if story.due_at and story.turn is RefundTurn.SUPPLIER else None,
+            until=Moment.of(story.due_at) if story.due_at else None,
+            is_late=story.due_at is not None and story.due_at < clock.now(),
             steps=tuple(
                 RefundMoment(Moment.of(step.at), _step_words(step.what, language), step.note) for step in story.steps
             ),

@@ -11,12 +11,11 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import Form, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import Response
 
 from server import context, policy, web
 from server.catalog import queries as catalog
@@ -29,6 +28,7 @@ from server.policy import BUYER, PUBLIC, Router
 from server.storefront import language as languages
 from server.storefront import pages, paying, rendering, views
 from server.storefront.language import Language
+from server.storefront.order_routes import to_order
 from shared.errors import BadInput, Busy, IdempotencyReused, KamengError, NotFound
 from shared.money import least_quantity, line_amount
 from shared.pricing import MAX_QUANTITY
@@ -157,7 +157,7 @@ async def _place(request: Request, form: OrderForm) -> Response:
         placed = await checkout.place(ctx, command, product=product, payer=around.payer)
     except KamengError as refusal:
         return await asyncio.to_thread(_refused, request, form, refusal)
-    response = RedirectResponse(f"/o/{placed.code}", HTTPStatus.SEE_OTHER)
+    response = to_order(placed.code, "sheet" if paying.asks_payer(around, product) else "")
     paying.remember(request, response, form.channel)
     return response
 

@@ -242,6 +242,11 @@ REFUND: dict[RefundState, Telling] = {
 REPLACED = Telling(marked("已补发新的卡密"), marked("新卡密在订单页上，有问题的那张标着“已换新”。"), "", "check")
 """A refund that ended with another key."""
 
+STOPPED = Telling(
+    marked("没有退款"), marked("财务复核没有通过，钱没有退回，原因见下。如有异议，请凭订单号联系商家。"), "calm", "cross"
+)
+"""A refund that had been approved and was stopped before it went to its channel."""
+
 REASON: dict[RefundReason, str] = {
     RefundReason.DEFECTIVE: marked("卡密无效"),
     RefundReason.USED: marked("卡密已被使用"),

@@ -285,6 +285,7 @@ class Note:
 class OrderPage:
     """An order in one of its stages.
 
+        identify                      WeChat must say who pays: `sheet`, its page leads there by itself
         opening, renew, choose, pay   it waits for money: `pay` says how
         sealed                        it is delivered, and nobody has seen the keys
         keys, notice                  the keys; what happened
@@ -308,6 +309,7 @@ class OrderPage:
     expires: Moment | None = None
     refreshes: int = 0
     back: bool = False
+    sheet: bool = False
     seconds_left: int = 0
     pay: PayPanel | None = None
     explanation: str = ""

@@ -18,6 +18,7 @@ from sqlalchemy import select
 
 from server import migrations
 from server.orders.model import Order
+from server.payments.ending import EndUnpaid
 from server.payments.exceptions import acting
 from server.payments.model import PaymentException
 from server.payments.refunds import actions as refunds
@@ -26,7 +27,7 @@ from server.policy import SYSTEM
 from server.stock import alerts
 from shared import clock, ids
 from shared.contracts.payments import AnswerRefund, ProposeAction, StartRefund
-from shared.states import AlertKind, RefundReason
+from shared.states import AlertKind, OrderState, RefundReason
 from tests.server.conftest import opened, signed
 from tests.world import ANNA, BEN, PASSWORD
 
@@ -70,6 +71,8 @@ MATRIX = {
     "POST /o/{code}/cancel": "404 303 404 404 404 404 404 404",
     "POST /o/{code}/pay": "404 303 404 404 404 404 404 404",
     "GET /o/{code}/back": "404 303 404 404 404 404 404 404",
+    "GET /o/{code}/wechat": "404 303 404 404 404 404 404 404",
+    "GET /o/{code}/wechat/back": "404 303 404 404 404 404 404 404",
     "POST /o/{code}/reveal": "404 303 404 404 404 404 404 404",
     "GET /o/{code}/keys.txt": BOUGHT,
     "GET /o/{code}/refunds": BOUGHT,
@@ -119,8 +122,11 @@ MATRIX = {
     # money
     "GET /api/orders": STAFF,
     "GET /api/orders/{code}": SCOPED,
+    "POST /api/orders/{code}/ask": "401 401 401 200 200 200 403 403",
+    "POST /api/orders/{code}/confirm": "401 401 401 200 200 200 403 403",
     "GET /api/exceptions": "401 401 401 200 200 200 403 403",
     "GET /api/exceptions/{exception_id}": "401 401 401 200 200 200 403 403",
+    "GET /api/exceptions/{exception_id}/candidates": "401 401 401 200 200 200 403 403",
     "POST /api/exceptions/{exception_id}/propose": "401 401 401 200 200 200 403 403",
     "POST /api/exceptions/{exception_id}/approve": "401 401 401 200 200 200 403 403",
     "GET /api/refunds": STAFF,
@@ -193,6 +199,15 @@ class Stage:
                 return {"json": {"approved": False, "version": row.version}}
         return {"json": said}
 
+    def unpaid(self, tag: str) -> dict[str, Any]:
+        """The request about an order of anna's that expired, and was paid as its channel's console shows."""
+        shop = self.site.world
+        order = shop.place(ANNA, "STEAM-50").order
+        shop.ctx.batch.call(EndUnpaid(order.id, OrderState.EXPIRED, ()))
+        self.bought = order.code
+        seen = {"channel": "sandbox", "provider_no": f"P-{tag}", "amount_fen": 4_500, "note": "后台可见到账"}
+        return {"json": seen}
+
     def switch(self) -> dict[str, Any]:
         """A switch of the channel that leaves it on, from its current version."""
         [sandbox] = self.site.get("/api/channels", by="wang").json()
@@ -204,7 +219,8 @@ class Stage:
         day = clock.shop_day(clock.now())
         path = template.replace("{name:path}", "none.0.css").replace("{token}", "A" * 22)
         path = path.replace("/api/channels/{code}", "/api/channels/sandbox")
-        path = path.replace("/api/orders/{code}/refunds", f"/api/orders/{self.bought}/refunds")
+        for act in ("refunds", "confirm"):
+            path = path.replace(f"/api/orders/{{code}}/{act}", f"/api/orders/{self.bought}/{act}")
         path = path.replace("/c/{code}", "/c/games").replace("/p/{code}", "/p/steam").replace("{code}", self.code)
         path = path.replace("/api/imports/{import_id}", f"/api/imports/{self.done[0].id}")
         for name, value in (
@@ -316,6 +332,7 @@ REQUESTS = {
     "POST /api/exceptions/{exception_id}/approve": lambda stage, tag, _by: stage.orphan(tag, proposed=True),
     "GET /api/refunds/{refund_id}": lambda stage, _tag, _by: _without_body(stage.refunded("answer")),
     "POST /api/orders/{code}/refunds": lambda stage, _tag, _by: stage.refunded("start"),
+    "POST /api/orders/{code}/confirm": lambda stage, tag, _by: stage.unpaid(tag),
     "POST /api/refunds/{refund_id}/answer": lambda stage, _tag, _by: stage.refunded("answer"),
     "POST /api/refunds/{refund_id}/decide": lambda stage, _tag, _by: stage.refunded("decide"),
     "POST /api/refunds/{refund_id}/check": lambda stage, _tag, _by: stage.refunded("check"),

@@ -137,6 +137,7 @@ def test_every_answer_carries_the_security_headers(site):
             "base-uri": "'none'",
             "frame-ancestors": "'none'",
             "form-action": "'self'",
+            "frame-src": "weixin: weixinping:",
         }
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["cross-origin-opener-policy"] == "same-origin"
