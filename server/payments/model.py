@@ -38,7 +38,7 @@ class PaymentAttempt(Base):
     state: Mapped[str] = mapped_column(exact(24))
     product: Mapped[str] = mapped_column(exact(16), default="qr")
     pay_url: Mapped[str | None] = mapped_column(exact(2048))
-    qr_text: Mapped[str | None] = mapped_column(exact(1024))
+    qr_text: Mapped[str | None] = mapped_column(exact(2048))
     invoke: Mapped[str | None] = mapped_column(big_text())
     payer_hash: Mapped[str | None] = mapped_column(exact(32))
     provider_no: Mapped[str | None] = mapped_column(exact(64))

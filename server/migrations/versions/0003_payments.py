@@ -25,7 +25,7 @@ def upgrade() -> None:
 def _attempts_and_callbacks() -> None:
     with op.batch_alter_table("payment_attempt") as table:
         table.alter_column("pay_url", existing_type=db.exact(512), type_=db.exact(2048), existing_nullable=True)
-        table.alter_column("qr_text", existing_type=db.exact(512), type_=db.exact(1024), existing_nullable=True)
+        table.alter_column("qr_text", existing_type=db.exact(512), type_=db.exact(2048), existing_nullable=True)
         table.add_column(sa.Column("product", db.exact(16), nullable=False, server_default="qr"))
         table.add_column(sa.Column("invoke", db.big_text()))
         table.add_column(sa.Column("payer_hash", db.exact(32)))
@@ -277,5 +277,5 @@ def downgrade() -> None:
             "fee_is_final",
         ):
             table.drop_column(name)
-        table.alter_column("qr_text", existing_type=db.exact(1024), type_=db.exact(512), existing_nullable=True)
+        table.alter_column("qr_text", existing_type=db.exact(2048), type_=db.exact(512), existing_nullable=True)
         table.alter_column("pay_url", existing_type=db.exact(2048), type_=db.exact(512), existing_nullable=True)
