@@ -1,7 +1,7 @@
-"""How many rows reach a driver fast, one function for each kind of it. Only `db.bulk_insert` calls them.
+"""How many rows reach a driver fast, one function for each kind of it, and are found fast. Only `server.db` calls them.
 
-All take a driver's cursor, a table, the columns whose value is the same in every row, and the others with their rows.
-Table and columns are our own names, so they are no way in for anybody.
+All that insert take a driver's cursor, a table, the columns whose value is the same in every row, and the others with
+their rows. Table and columns are our own names, so they are no way in for anybody.
 """
 # ruff: noqa: S608 - statements are made of our own names
 
@@ -14,7 +14,9 @@ from itertools import chain
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import BinaryExpression, Tuple
 from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.sql.compiler import SQLCompiler
 
 _BLOCK_PARAMETERS = 900
 """Bound values of one statement of many rows: old SQLite allows 999, and each gives up the interpreter."""
@@ -102,3 +104,19 @@ def as_raised(dbapi: Any, error: Exception) -> Exception:
     """The driver's error as SQLAlchemy's, so that callers catch IntegrityError whichever path they took."""
     kind = IntegrityError if isinstance(error, dbapi.IntegrityError) else OperationalError
     return kind("bulk insert", None, error)
+
+
+def finding_by_key(compiler: type[SQLCompiler]) -> type[SQLCompiler]:
+    """A compiler for SQLite, which reads the whole table for `(a, b) IN (VALUES ...)` of more than one row.
+
+    Selected from them, the same rows are found by the index on a and b.
+    """
+
+    class FindingByKey(compiler):  # type: ignore[misc, valid-type]
+        def visit_in_op_binary(self, binary: BinaryExpression[Any], _operator: object, **options: Any) -> str:
+            one_of, among = self.process(binary.left, **options), self.process(binary.right, **options)
+            if isinstance(binary.left, Tuple):
+                among = f"(SELECT * FROM {among})"
+            return f"{one_of} IN {among}"
+
+    return FindingByKey

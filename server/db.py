@@ -1,8 +1,8 @@
 """Engines, transactions and column types. The only file that names a SQL dialect and the only one that commits.
 
-Writers open `with db.tx() as tx:` inside the use case; readers `with db.read() as tx:`. Code that gets a
-`tx` never commits. On SQLite one transaction writes at a time (one process per file); on PostgreSQL and
-MariaDB transactions are READ COMMITTED and correctness comes from guarded updates with row counts.
+Writers open `with db.tx() as tx:` inside the use case; readers `with db.read() as tx:`. Code that gets a `tx` never
+commits. On SQLite one transaction writes at a time (one process per file); PostgreSQL and MariaDB are READ COMMITTED,
+and correctness comes from guarded updates with row counts.
 """
 
 from __future__ import annotations
@@ -301,6 +301,7 @@ class Database:
             pool_timeout=60,
             connect_args={"check_same_thread": False, "timeout": SQLITE_BUSY_SECONDS},
         )
+        engine.dialect.statement_compiler = bulk.finding_by_key(engine.dialect.statement_compiler)
         event.listen(engine, "connect", _prepare_sqlite_reader if read_only else _prepare_sqlite_writer)
         event.listen(engine, "begin", _begin_read if read_only else _begin_write)
         return engine
@@ -350,8 +351,7 @@ def _prepare_mariadb(connection: Any, _record: object) -> None:
 
 def _prepare_by_key(connection: Any, _record: object) -> None:
     # A connection keeps its plans: one made while a table was a page would read all of it when it has thousands.
-    # And compiling one takes longer than running it.
-    connection.execute("SET enable_seqscan = off; SET jit = off")
+    connection.execute("SET enable_seqscan = off; SET jit = off")  # compiling a plan takes longer than running it
     connection.commit()
 
 

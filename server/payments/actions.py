@@ -421,7 +421,7 @@ def _write_paid(tx: Tx, work: _Work) -> None:
     ]
     changed = rows_changed(tx.connection().execute(_PAY, rows))
     assert changed == len(rows), "a locked attempt changed its state"
-    closing.answered(tx, [attempt.id for attempt, _ in work.paid])
+    closing.paid(tx, {attempt.id: command.fact.provider_no for attempt, command in work.paid})
     audit.append_many(
         tx,
         [

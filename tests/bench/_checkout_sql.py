@@ -29,7 +29,7 @@ _TOLD = (
     " FROM payment_attempt a JOIN shop_order o ON o.id = a.order_id JOIN order_line l ON l.order_id = o.id"
     " WHERE a.out_trade_no IN ({marks})"
 )
-_SEEN_BEFORE = "SELECT digest FROM payment_callback WHERE digest IN ({marks})"
+_SEEN_BEFORE = "SELECT digest FROM payment_callback WHERE channel = 'sandbox' AND digest IN ({marks})"
 _SELL = f"UPDATE stock_unit SET state = {_SOLD} WHERE sku_id = ? AND seq = ? AND order_line_id = ? AND state = {_HELD}"
 _COUNT_SOLD = "UPDATE stock_cursor SET held = held - ?, sold = sold + ? WHERE sku_id = ?"
 _DELIVER = (

@@ -18,9 +18,9 @@ class Refund(Base):
 
     `out_refund_no` is ours and the same on every retry. `cause` is a `RefundCause`; `reason` is what the buyer or the
     shop wrote. What the shop starts came with an `idempotency_key`; `content_sha256` is the hash of its body. `turn` is
-    who has the ball (`RefundTurn`), `due_at` until when a supplier has it. `unseen`: nobody had seen its keys when it
-    was approved, so they are withheld from then on. `query_at` is when the channel is asked next; `trouble` (a
-    `RefundTrouble`) says why it waits, or why it ended without money.
+    who has the ball (`RefundTurn`), `due_at` until when. `unseen`: nobody had seen its keys when it was approved, so
+    they are withheld from then on. `query_at` is when the channel is asked next; `trouble` (a `RefundTrouble`) says why
+    it waits, or why it ended without money.
     """
 
     __tablename__ = "payment_refund"
@@ -29,6 +29,7 @@ class Refund(Base):
         UniqueConstraint("order_id", "idempotency_key", name="uq_payment_refund_idempotency"),
         Index("ix_payment_refund_order_id", "order_id"),
         Index("ix_payment_refund_attempt_id", "attempt_id"),
+        Index("ix_payment_refund_out_trade_no", "out_trade_no"),
         Index("ix_payment_refund_turn", "turn", "due_at"),
         Index("ix_payment_refund_query", "query_at"),
         Index("ix_payment_refund_supplier_id", "supplier_id", "id"),
