@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from server.gateways.alipay import GATEWAY_URL
 from server.gateways.port import (
     ChannelRefused,
     ChannelUnknown,
@@ -19,7 +20,10 @@ from server.gateways.port import (
     RefundFact,
 )
 from server.outbound import Outbound
-from tests.server.channel import public_pem_of
+from server.payments.attempts import SUBJECT_LENGTH
+from server.payments.model import PaymentAttempt
+from shared.money import MAX_FEN
+from tests.server.channel import pem_of, public_pem_of
 from tests.server.gateways.alipay import APP_ID, NOW, SELLER, TRADE
 from tests.server.gateways.listener import Said, listening
 
@@ -122,6 +126,16 @@ def test_a_subject_has_no_character_that_alipay_refuses(alipay):
     opened = run(alipay.gateway().create(payment("page", subject="A/B=C&D" + "卡" * 100)))
     parameters = dict(parse_qsl(urlsplit(opened.pay_url).query))
     assert json.loads(parameters["biz_content"])["subject"] == "A B C D" + "卡" * 83
+
+
+@pytest.mark.parametrize("product", ["h5", "page"])
+def test_the_longest_address_can_be_stored(alipay, product):
+    shop = f"https://{'shop.' * 8}example.com"
+    addresses = {"notify_url": f"{shop}/pay/alipay/notify", "return_url": f"{shop}/o/KM-7K3M-9Q2P-X/back"}
+    longest = payment(product, subject="卡" * SUBJECT_LENGTH, amount_fen=MAX_FEN, **addresses)
+    account = alipay.account(private_key_pem=pem_of(alipay.key))  # as long as a real one
+    opened = run(alipay.gateway(account=account, base_url=GATEWAY_URL).create(longest))
+    assert len(opened.pay_url) <= PaymentAttempt.__table__.c.pay_url.type.length
 
 
 @pytest.mark.skipif(not hasattr(time, "tzset"), reason="this system cannot change a process's zone")

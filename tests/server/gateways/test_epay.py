@@ -19,6 +19,10 @@ from server.gateways.port import (
     RefundFact,
 )
 from server.outbound import Outbound
+from server.payments.attempts import SUBJECT_LENGTH
+from server.payments.model import PaymentAttempt
+from shared.money import MAX_FEN
+from tests.server.channel import pem_of
 from tests.server.gateways.epay import NOTICE, NOW, ORDER, PID, REFUND, SECRET, Epay
 from tests.server.gateways.listener import Said, listening, unsigned
 
@@ -100,6 +104,20 @@ def test_a_payment_is_an_address_that_we_sign_and_nobody_is_asked_for(site, prod
     assert opened.valid_until == {1: None, 2: NOW + timedelta(minutes=5)}[site.version]
     short = run(site.gateway().create(payment(expires_at=NOW + timedelta(minutes=1))))
     assert short.valid_until is None
+
+
+def test_the_longest_address_can_be_stored(v2):
+    shop = f"https://{'shop.' * 12}example.com"
+    longest = payment(
+        "qr",
+        subject="卡" * SUBJECT_LENGTH,
+        amount_fen=MAX_FEN,
+        notify_url=f"{shop}/pay/epay/notify",
+        return_url=f"{shop}/o/KM-7K3M-9Q2P-X/back",
+    )
+    gateway = v2.gateway(f"https://{'pay.' * 12}example.com", private_key_pem=pem_of(v2.key))
+    opened = run(gateway.create(longest))
+    assert len(opened.qr_text) == len(opened.pay_url) <= PaymentAttempt.__table__.c.qr_text.type.length
 
 
 def test_there_is_no_page_inside_wechat(v1):
