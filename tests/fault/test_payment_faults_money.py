@@ -176,6 +176,7 @@ def test_fault_18_another_currency_is_no_money_of_ours(shop):
     with shop.later(seconds=31):
         shop.sweep()
     assert shop.standing(bought) == DELIVERED
+    assert shop.exceptions(bought) == [("amount_mismatch", "closed", PRICE)]
 
 
 def test_fault_15_and_18_of_the_same_money_are_two_exceptions(shop):

@@ -220,6 +220,12 @@ def test_money_of_another_merchant_or_app_is_never_ours(site):
     assert shop.ctx.batch.call(ours) is Outcome.APPLIED
     attempt = shop.attempt(placed)
     assert (attempt.payer_total_fen, attempt.fee_fen, attempt.fee_is_final) == (4_000, 27, False)
+    assert listed(site) == [], "what pays the order is the money that was in doubt"
+    assert listed(site, open="false")[0]["closed_by"] == "system"
+    other = replace(strange, provider_no="S-of-another")
+    assert shop.ctx.batch.call(replace(command, fact=other)) is Outcome.EXCEPTION
+    assert shop.ctx.batch.call(ours) is Outcome.REPEATED
+    assert len(listed(site)) == 1, "other money of the same attempt stays an alarm"
     shop.check()
 
 

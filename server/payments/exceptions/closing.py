@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import ColumnElement, and_, bindparam, select
 
 from server import audit, changes
 from server.db import Tx
@@ -78,6 +78,33 @@ def corrected(tx: Tx, unmatched_id: UUID) -> None:
     """The channel named the right amount, and it pays its order: nothing is left to decide."""
     for row in _rows(tx, PaymentException.unmatched_id == unmatched_id):
         end(tx, row, closed_by=SYSTEM)
+
+
+_ABOUT = select(PaymentException).where(
+    PaymentException.attempt_id.in_(bindparam("attempts", expanding=True)),
+    PaymentException.closed_at.is_(None),
+    PaymentException.unmatched_id.is_(None),
+)
+_OUTDONE = frozenset(
+    kind.value
+    for kind in (ExceptionKind.PAYMENT_UNKNOWN, ExceptionKind.AMOUNT_MISMATCH, ExceptionKind.MERCHANT_MISMATCH)
+)
+
+
+def paid(tx: Tx, numbers: Mapping[UUID, str | None]) -> None:
+    """These attempts are paid, each by the money of a number: nobody doubts any more what was said of that money.
+
+    What was said of other money of the same attempt stays: it is an alarm.
+    """
+    found = tx.scalars(_ABOUT, {"attempts": list(numbers)}).all()
+    about = [row.id for row in found if row.kind in _OUTDONE and _is_about(row, numbers)]
+    if about:
+        for row in _rows(tx, PaymentException.id.in_(about)):
+            end(tx, row, closed_by=SYSTEM)
+
+
+def _is_about(row: PaymentException, numbers: Mapping[UUID, str | None]) -> bool:
+    return row.attempt_id is not None and row.provider_no in {None, numbers[row.attempt_id]}
 
 
 def answered(tx: Tx, attempt_ids: Sequence[UUID]) -> None:
