@@ -6,6 +6,7 @@ payments. The two hot routes are `async def`: they parse, await the batcher, and
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
@@ -19,9 +20,9 @@ from server.orders import queries as orders
 from server.orders.actions import PlaceOrder
 from server.orders.model import Order, OrderLine
 from server.orders.unpaid import origin_of
-from server.payments import channels, checkout, notices, queries
+from server.payments import channels, checkout, notices, queries, watching
 from server.payments.actions import Terms
-from server.payments.exceptions import acting, showing
+from server.payments.exceptions import acting, guessing, showing
 from server.payments.model import PaymentAttempt
 from server.policy import BUYER, CHANNEL, Actor, Router
 from shared.contracts import orders as wire
@@ -127,6 +128,38 @@ def one_order(request: Request, code: str) -> wire.Order:
         return _answers(tx, who, [row])[0]
 
 
+@router.post("/api/orders/{code}/ask", allow=Permission.PAYMENTS_EXCEPTION_HANDLE)
+async def ask_about_order(request: Request, code: str) -> wire.Order:
+    """Ask the channels now about every payment of the order that has not come; answers the order as it stands then."""
+    order_id = await asyncio.to_thread(_id_of, request, code)
+    await watching.ask_all(context.of(request), order_id)
+    return await asyncio.to_thread(one_order, request, code)
+
+
+@router.post("/api/orders/{code}/confirm", allow=Permission.PAYMENTS_EXCEPTION_HANDLE)
+def confirm_payment(request: Request, code: str, body: money.ConfirmPayment) -> money.PaymentException:
+    """Propose that an order was paid, as the channel's own console shows; another person approves it."""
+    who, request_id = policy.actor(request), web.request_id(request)
+    order_id = _id_of(request, code)
+
+    def propose(tx: Tx) -> money.PaymentException:
+        raised = acting.propose_payment(tx, order_id, body, actor=who, request_id=request_id)
+        return showing.one(tx, who, raised)
+
+    return retrying(context.of(request).db, propose)
+
+
+def _id_of(request: Request, code: str) -> UUID:
+    """The order that the actor may know. Raises NotFound."""
+    canonical = parse_order_code(code)
+    with context.of(request).db.read() as tx:
+        found = orders.scoped(policy.actor(request)).where(Order.code == canonical)
+        order = tx.scalars(found).first() if canonical else None
+        if order is None:
+            raise NotFound
+        return order.id
+
+
 def _search(tx: Tx, q: str) -> list[UUID]:
     """The orders that a code or a payment number names."""
     canonical = parse_order_code(q)
@@ -202,6 +235,13 @@ def one_exception(request: Request, exception_id: UUID) -> money.PaymentExceptio
     """One of them, open or closed."""
     with context.of(request).db.read() as tx:
         return showing.one(tx, policy.actor(request), exception_id)
+
+
+@router.get("/api/exceptions/{exception_id}/candidates", allow=Permission.PAYMENTS_EXCEPTION_READ)
+def candidates(request: Request, exception_id: UUID) -> list[money.Candidate]:
+    """The unpaid orders that its money may be meant for, the nearest in time first."""
+    with context.of(request).db.read() as tx:
+        return guessing.candidates(tx, exception_id)
 
 
 @router.post("/api/exceptions/{exception_id}/propose", allow=Permission.PAYMENTS_EXCEPTION_HANDLE)

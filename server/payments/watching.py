@@ -93,6 +93,28 @@ async def look(ctx: Context, attempt: PaymentAttempt | None, *, patience_seconds
     return True
 
 
+async def ask_all(ctx: Context, order_id: UUID) -> None:
+    """A person asks about an order: query the channels of all its payments that have not come, closed ones too.
+
+    Raises TooMany for who asks again at once, ChannelUnknown or ChannelRefused where a channel gave no answer.
+    """
+    with_money = AttemptState.PAID.value
+    attempts = [one for one in await asyncio.to_thread(_attempts, ctx, order_id) if one.state != with_money]
+    for attempt in attempts:
+        ctx.buckets.take("payment_query", attempt.out_trade_no)
+    answers = await asyncio.gather(
+        *(asking.ask(ctx, attempt, FoundBy.PAGE) for attempt in attempts), return_exceptions=True
+    )
+    failed = [answer for answer in answers if isinstance(answer, BaseException)]
+    if failed:
+        raise failed[0]
+
+
+def _attempts(ctx: Context, order_id: UUID) -> list[PaymentAttempt]:
+    with ctx.db.read() as tx:
+        return queries.attempts_of(tx, [order_id])[order_id]
+
+
 async def _ask(ctx: Context, attempt: PaymentAttempt) -> bool:
     try:
         return await asking.ask(ctx, attempt, FoundBy.PAGE)

@@ -21,6 +21,7 @@ from shared.states import (
     ExceptionKind,
     ExceptionState,
     FoundBy,
+    OrderState,
     RefundCause,
     RefundPolicy,
     RefundReason,
@@ -144,6 +145,29 @@ class ProposeAction(Request):
     version: Version
 
 
+class ConfirmPayment(Request):
+    """`POST /api/orders/{code}/confirm`: the channel's console shows the order's payment, and nothing else tells of it.
+
+    Proposes it for another person to approve, as an exception. `amount_fen` must be what the order costs.
+    """
+
+    channel: Annotated[str, Field(min_length=1, max_length=16)]
+    provider_no: ProviderNo
+    amount_fen: Annotated[int, Field(strict=True, ge=1, le=MAX_FEN)]
+    note: Note
+
+
+class Candidate(Answer):
+    """An unpaid order that money without one may be meant for. `seconds` it was placed before the money came."""
+
+    code: str
+    state: OrderState
+    created_at: datetime
+    seconds: int
+    goods: str
+    channels: list[str]
+
+
 class ApproveAction(Request):
     """`POST /api/exceptions/{id}/approve`, by another person than who proposed. `approved` false sends it back."""
 
@@ -175,7 +199,7 @@ class RefundLine(Answer):
     title: str
     quantity: int
     seqs: list[int]
-    units: list[RefundUnit] = []
+    units: list[RefundUnit] = Field(default_factory=list)
     amount_fen: int
 
 
@@ -192,9 +216,9 @@ class RefundEvent(Answer):
 class Refund(Answer):
     """One refund as staff see it; a supplier's person sees those of its own goods, without the payment's numbers.
 
-    `actions` are what this reader may do now: `answer`, `decide`, `check`, `retry`. `turn` is who has the ball, until
-    `due_at` where there is a time for it. `viewed_at` is when a buyer first saw keys of the order; `seqs` of a line are
-    the units that are meant.
+    `actions` are what this reader may do now: `answer`, `decide`, `check` (who began it may only `stop` it), `retry`.
+    `turn` is who has the ball, until `due_at` where there is a time for it. `viewed_at` is when a buyer first saw keys
+    of the order; `seqs` of a line are the units that are meant.
     """
 
     id: UUID
@@ -216,7 +240,7 @@ class Refund(Answer):
     trouble: RefundTrouble | None
     lines: list[RefundLine]
     events: list[RefundEvent]
-    actions: list[Literal["answer", "decide", "check", "retry"]]
+    actions: list[Literal["answer", "decide", "check", "stop", "retry"]]
     version: int
 
 
@@ -264,13 +288,31 @@ class DecideRefund(Request):
     reason: Note
     version: Version
 
+    @field_validator("replace")
+    @classmethod
+    def _instead_of_money(cls, replace: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 - pydantic calls it
+        """A key instead of the money is an approval."""
+        if replace and info.data.get("approve") is False:
+            raise ValueError("不退款就不能补发 / a refusal brings no key")
+        return replace
+
 
 class CheckRefund(Request):
-    """`POST /api/refunds/{id}/check`: finance lets a refund above the limit go, or stops it. Another person."""
+    """`POST /api/refunds/{id}/check`: finance lets a refund above the limit go (another person), or stops it.
+
+    The buyer, who read that it was approved, is told why it was stopped.
+    """
 
     approve: bool
-    note: Annotated[str, Field(max_length=400)] = ""
+    note: Annotated[str, Field(max_length=400, validate_default=True)] = ""
     version: Version
+
+    @field_validator("note")
+    @classmethod
+    def _says_why(cls, note: str, info: ValidationInfo) -> str:
+        if not note and info.data.get("approve") is False:
+            raise ValueError("请写明原因，买家看得到 / say why: the buyer reads it")
+        return note
 
 
 class RetryRefund(Request):

@@ -122,6 +122,26 @@ def propose(tx: Tx, exception_id: UUID, body: wire.ProposeAction, *, actor: Acto
     _tell(tx, row, "propose", actor, request_id, note=body.note)
 
 
+def propose_payment(tx: Tx, order_id: UUID, body: wire.ConfirmPayment, *, actor: Actor, request_id: str | None) -> UUID:
+    """Propose that an unpaid order was paid, of which no channel tells; answers the exception it is proposed in.
+
+    Raises NotFound, NotUnpaid, BadField, NotPossible while something else is proposed about the same payment.
+    """
+    order = orders.lock(tx, [order_id]).get(order_id)
+    if order is None:
+        raise NotFound
+    row = confirming.raise_for(tx, order, body.channel)
+    proposal = wire.ProposeAction(
+        action=ExceptionAction.CONFIRM,
+        note=body.note,
+        provider_no=body.provider_no,
+        amount_fen=body.amount_fen,
+        version=row.version,
+    )
+    propose(tx, row.id, proposal, actor=actor, request_id=request_id)
+    return row.id
+
+
 def approve(
     tx: Tx, exception_id: UUID, body: wire.ApproveAction, *, actor: Actor, request_id: str | None, terms: Terms
 ) -> None:
@@ -179,7 +199,7 @@ def act_due(tx: Tx, exception_id: UUID) -> None:
     row.due_at = None
     try:
         with tx.begin_nested():
-            if not (row.kind == ExceptionKind.PAID_NO_STOCK and _delivered(tx, held, actor=SYSTEM)):
+            if not (row.kind in choosing.OF_ORDERS and _delivered(tx, held, actor=SYSTEM)):
                 _refund(tx, held, actor=SYSTEM)
     except KamengError as refusal:
         _log.warning("left for people", extra={"exception": str(row.id), "error": str(refusal)})

@@ -1,0 +1,180 @@
+"""Where a channel tells nothing: people ask it about an order, find its money, and two of them confirm it by hand."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select, update
+
+from server.orders.model import Order
+from server.payments.actions import Outcome
+from server.payments.ending import EndUnpaid
+from server.payments.model import PaymentException, UnmatchedPayment
+from server.payments.refunds.model import Refund
+from shared import clock
+from shared.states import FoundBy, OrderState
+from tests.server.till import Till, site_with
+from tests.world import ANNA, BEN, CARA
+
+WEEK = 7 * 24 * 60
+SEEN = {"channel": "sandbox", "provider_no": "P-console", "amount_fen": 4_500, "note": "商户后台可见到账"}
+
+
+@pytest.fixture
+def site(tmp_path):
+    """A shop with a channel whose word counts, and where people have a week before the default policy acts."""
+    till = Till("sandbox")
+    with site_with(tmp_path, till, refund_after_minutes=WEEK) as built:
+        built.till = till
+        built.world.stock("STEAM-50", 3)
+        yield built
+
+
+def listed(site, **query):
+    return site.get("/api/exceptions", by="li", params=query).json()["items"]
+
+
+def confirm(site, placed, *, by="li", **other):
+    return site.post(f"/api/orders/{placed.order.code}/confirm", by=by, json=SEEN | other)
+
+
+def approve(site, one, *, by="zhou", approved=True):
+    body = {"approved": approved, "version": one["version"]}
+    return site.post(f"/api/exceptions/{one['id']}/approve", by=by, json=body)
+
+
+def problem(answer):
+    return answer.status_code, answer.json()["code"]
+
+
+def expired(site, placed):
+    site.world.ctx.batch.call(EndUnpaid(placed.order.id, OrderState.EXPIRED, (placed.attempt.id,)))
+    return placed
+
+
+def test_two_people_confirm_what_the_channel_cannot_say_and_its_word_later_changes_nothing(site):
+    shop = site.world
+    placed = expired(site, shop.place(ANNA, "STEAM-50"))
+    assert problem(confirm(site, placed, amount_fen=4_501)) == (422, "bad_field")
+    assert problem(confirm(site, placed, channel="wechat")) == (422, "bad_field")
+    assert problem(confirm(site, placed, provider_no="no blanks here")) == (422, "bad_field")
+    assert problem(confirm(site, placed, by="chen")) == (403, "not_allowed")
+    assert (listed(site), shop.order(placed).state) == ([], OrderState.EXPIRED), "what is refused leaves nothing"
+    one = confirm(site, placed).json()
+    assert (one["kind"], one["state"], one["action"]) == ("payment_unknown", "proposed", "confirm")
+    assert (one["action_provider_no"], one["expected_fen"], one["proposed_by"]) == ("P-console", 4_500, "李航")
+    assert problem(confirm(site, placed, by="wang")) == (409, "action_not_possible"), "one proposal at a time"
+    assert problem(approve(site, one, by="li")) == (409, "proposed_by_you")
+    done = approve(site, one).json()
+    assert (done["state"], done["closed_by"], listed(site)) == ("closed", "周洁", [])
+    attempt = shop.attempt(placed)
+    assert shop.order(placed).state == OrderState.DELIVERED
+    assert (attempt.state, attempt.found_by, attempt.provider_no) == ("paid", FoundBy.PERSON, "P-console")
+    assert attempt.fee_fen == 27, "as of any payment"
+    assert problem(confirm(site, placed)) == (409, "not_unpaid")
+    assert "已发货" in confirm(site, placed).json()["detail"]
+    assert shop.apply(shop.fact(placed, provider_no="P-console")) is Outcome.REPEATED
+    assert shop.apply(shop.fact(placed, provider_no="P-other")) is Outcome.EXCEPTION
+    assert [told["kind"] for told in listed(site)] == ["paid_twice"]
+    # The same number does not pay another order, and a slip of the pen can be sent back and put right.
+    other = shop.place(BEN, "STEAM-50")
+    wrong = confirm(site, other).json()
+    assert problem(approve(site, wrong)) == (409, "not_confirmed")
+    assert shop.order(other).state == OrderState.PENDING_PAYMENT
+    approve(site, wrong, approved=False)
+    again = confirm(site, other, provider_no="P-right").json()
+    assert (again["id"], again["state"]) == (wrong["id"], "proposed"), "about the same payment"
+    # The callback comes before the second person: nothing is left to approve.
+    assert shop.apply(shop.fact(other, provider_no="P-right")) is Outcome.APPLIED
+    assert approve(site, again).status_code == 409
+    assert shop.level("STEAM-50").sold == 2
+    shop.check()
+
+
+def test_what_is_confirmed_and_cannot_be_delivered_waits_for_people_as_any_money(site):
+    shop = site.world
+    late = expired(site, shop.place(ANNA, "STEAM-50", 3))
+    shop.buy(BEN, "STEAM-50", 3)
+    approve(site, confirm(site, late, amount_fen=13_500).json())
+    [one] = listed(site)
+    assert (one["kind"], one["actions"]) == ("paid_after_expiry", ["deliver", "refund", "record"])
+    assert one["due_at"] is not None, "by the shop's terms"
+    assert shop.order(late).state == OrderState.DELIVERY_FAILED
+    shop.check()
+
+
+def test_an_order_is_asked_about_at_all_its_channels_now(site):
+    shop = site.world
+    placed = expired(site, shop.place(ANNA, "STEAM-50"))
+    asking = f"/api/orders/{placed.order.code}/ask"
+    answer = site.post(asking, by="li")
+    assert (answer.status_code, answer.json()["state"]) == (200, "expired")
+    assert problem(site.post(asking, by="zhou")) == (429, "too_many"), "not twice at once, whoever asks"
+    found, silent = expired(site, shop.place(BEN, "STEAM-50")), shop.place(CARA, "STEAM-50")
+    site.till.payments[found.attempt.out_trade_no] = shop.fact(found)
+    answer = site.post(f"/api/orders/{found.order.code}/ask", by="zhou").json()
+    assert (answer["state"], answer["provider_no"]) == ("delivered", shop.fact(found).provider_no)
+    asked = len(site.till.asked)
+    assert site.post(f"/api/orders/{found.order.code}/ask", by="zhou").status_code == 200
+    assert len(site.till.asked) == asked, "there is nothing left to ask about"
+    site.till.silent = True
+    assert problem(site.post(f"/api/orders/{silent.order.code}/ask", by="wang")) == (502, "channel_unknown")
+    assert problem(site.post(asking, by="chen")) == (403, "not_allowed")
+    assert problem(site.post("/api/orders/7K3M9QX2H4TD/ask", by="li")) == (404, "not_found")
+    shop.check()
+
+
+def test_candidates_are_unpaid_orders_of_that_amount_the_nearest_first(site):
+    shop = site.world
+    shop.stock("MUSIC-30", 1)
+    now = clock.now()
+    early, near, old = (shop.place(buyer, "STEAM-50") for buyer in (ANNA, BEN, CARA))
+    cheap = shop.place(ANNA, "MUSIC-30")
+    expired(site, early)
+    with shop.ctx.db.tx() as tx:
+        for placed, ago in ((early, timedelta(hours=3)), (near, timedelta(minutes=2)), (old, timedelta(hours=24))):
+            tx.execute(update(Order).where(Order.id == placed.order.id).values(created_at=now - ago))
+    shop.apply(shop.fact(near, out_trade_no="NOT-OURS-1", provider_no="S-orphan", paid_at=now))
+    [one] = listed(site)
+    path = f"/api/exceptions/{one['id']}/candidates"
+    found = site.get(path, by="li").json()
+    assert [(order["code"], order["state"], order["seconds"], order["channels"]) for order in found] == [
+        (near.order.code, "pending_payment", 120, ["sandbox"]),
+        (early.order.code, "expired", 3 * 3_600, ["sandbox"]),
+    ]
+    assert cheap.order.code not in str(found)
+    assert found[0]["goods"].endswith(" × 1")
+    shop.apply(shop.fact(near))
+    assert [order["code"] for order in site.get(path, by="zhou").json()] == [early.order.code], "still unpaid"
+    # What no money waits in has none.
+    with shop.ctx.db.tx() as tx:
+        tx.execute(update(UnmatchedPayment).values(state="returned"))
+    assert site.get(path, by="li").json() == []
+    assert problem(site.get(path, by="chen")) == (403, "not_allowed")
+
+
+@pytest.mark.parametrize("sent_back", [True, False])
+def test_a_proposal_delays_the_default_policy_by_a_day_and_no_more(site, sent_back):
+    shop = site.world
+    late = expired(site, shop.place(ANNA, "STEAM-50", 3))
+    shop.buy(BEN, "STEAM-50", 3)
+    shop.apply(shop.fact(late))
+    [one] = listed(site)
+    with shop.ctx.db.read() as tx:
+        due = tx.scalars(select(PaymentException.due_at)).one()
+    body = {"action": "deliver", "note": "等补货", "version": one["version"]}
+    proposed = site.post(f"/api/exceptions/{one['id']}/propose", by="li", json=body).json()
+    assert proposed["due_at"] != one["due_at"], "it says until when it waits for the second person"
+    if sent_back:
+        back = approve(site, proposed, by="li", approved=False).json()
+        assert back["due_at"] == one["due_at"]
+    with clock.fixed(due):
+        shop.work()
+    with shop.ctx.db.read() as tx:
+        assert len(tx.scalars(select(Refund)).all()) == int(sent_back)
+    with clock.fixed(due + timedelta(days=1)):
+        shop.work()
+    with shop.ctx.db.read() as tx:
+        [refund] = tx.scalars(select(Refund)).all()
+        row = tx.scalars(select(PaymentException).where(PaymentException.kind == "paid_after_expiry")).one()
+    assert (refund.asked_by, row.action, row.due_at) == ("system", None, None)
+    shop.check()
