@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -61,15 +62,19 @@ class AuditBlock(Base):
     sealed_at: Mapped[datetime] = mapped_column(Instant)
 
 
+REQUEST: ContextVar[str | None] = ContextVar("request", default=None)
+"""The id of the request that is being answered: what is done for it is found by it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row to append."""
+    """One row to append. `request_id` is that of this request unless the work was handed to another thread."""
 
     actor: str
     action: str
     entity: str
     entity_id: str
-    request_id: str | None = None
+    request_id: str | None = field(default_factory=REQUEST.get)
     detail: dict[str, Any] | None = None
 
 

@@ -235,6 +235,7 @@ class RefundStep(StrEnum):
     SUPPLIER_REFUSED = "supplier_refused"
     SILENT = "silent"
     REPLACED = "replaced"
+    REPLACED_BY_SHOP = "replaced_by_shop"
     SHOP_APPROVED = "shop_approved"
     SHOP_REFUSED = "shop_refused"
     CHECKED = "checked"

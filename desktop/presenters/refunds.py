@@ -25,10 +25,12 @@ from shared.states import RefundState, RefundTurn
 STATES: tuple[RefundState, ...] = (
     RefundState.SUPPLIER_WAIT,
     RefundState.APPROVED,
+    RefundState.SUBMITTED,
     RefundState.PROCESSING,
     RefundState.ABNORMAL,
     RefundState.SUCCEEDED,
     RefundState.REFUSED,
+    RefundState.CLOSED,
 )
 """The states offered as filters, after those that are with the reader and all of them."""
 
@@ -121,6 +123,7 @@ class Refunds(Cases[Refund]):
         may = frozenset(person.permissions)
         super().__init__(ask, COLUMNS, may_see=Permission.PAYMENTS_REFUND_READ in may)
         self.is_supplier = person.supplier_id is not None
+        self.may_see_units = Permission.STOCK_UNIT_READ in may
         self.turns = tuple(
             turn
             for turn, is_mine in (
@@ -149,7 +152,8 @@ class Refunds(Cases[Refund]):
             self.waiting.show(lambda engine, after: refunds.list_refunds(engine, turns=turns, after=after))
 
     def waits(self, case: Refund) -> bool:
-        return bool(set(case.actions) - {"retry"})
+        asked_again = "retry" in case.actions and case.turn in self.turns
+        return asked_again or bool(set(case.actions) - {"retry", "stop"})
 
     def read_one(self, case_id: UUID) -> Callable[[Engine], Coroutine[Any, Any, Seen[Refund]]]:
         return lambda engine: refunds.one(engine, case_id)
@@ -161,6 +165,8 @@ class Refunds(Cases[Refund]):
             return _answers(case)
         if "check" in case.actions:
             return _checks(case)
+        if "stop" in case.actions:
+            return [_stop(case)]
         return [_retry(case)] if "retry" in case.actions else []
 
 
@@ -175,10 +181,11 @@ def _back(refund: Refund) -> Pair:
     )
 
 
-_NEW_KEY: Pair = (
-    "马上给买家发一张新的卡密，不退款。比退款快：买家立刻可用。",
-    "A new key is delivered at once instead of money. The faster way: the buyer can use it now.",
-)
+def _new_key(refund: Refund) -> Pair:
+    zh, en = "马上给买家发一张新的卡密，不退款", "A new key is delivered at once instead of money"
+    if refund.viewed_at is None:
+        return zh + "；原来的没人看过，作废。", en + "; nobody saw the old one, and it is void from now on."
+    return zh + "。比退款快：买家立刻可用。", en + ". The faster way: the buyer can use it now."
 
 
 def _replaceable(refund: Refund) -> bool:
@@ -197,7 +204,9 @@ def _answers(refund: Refund) -> list[Act[Refund]]:
         return lambda typed: lambda engine: refunds.answer(engine, refund, reply, evidence=typed["said"])
 
     yes = Act(AGREE, ("同意退款", "Agree"), _back(refund), ("已同意退款", "Agreed"), say("agree"), (_WORDS,))
-    new = Act(REPLACE, ("补发新卡密", "Replace the key"), _NEW_KEY, ("已补发", "Replaced"), say("replace"), (_WORDS,))
+    new = Act(
+        REPLACE, ("补发新卡密", "Replace the key"), _new_key(refund), ("已补发", "Replaced"), say("replace"), (_WORDS,)
+    )
     effect = ("交给店铺裁定，买家看得到您的依据。", "The shop decides; the buyer reads your evidence.")
     no = Act(
         REFUSE, ("不同意…", "Refuse…"), effect, ("已交给店铺裁定", "The shop decides now"), say("refuse"), (_EVIDENCE,)
@@ -216,7 +225,7 @@ def _decisions(refund: Refund) -> list[Act[Refund]]:
     new = Act(
         REPLACE_BY_SHOP,
         ("裁定补发", "Replace the key"),
-        _NEW_KEY,
+        _new_key(refund),
         ("已补发", "Replaced"),
         say(approve=True, replace=True),
         entry,
@@ -233,16 +242,28 @@ def _decisions(refund: Refund) -> list[Act[Refund]]:
 
 
 def _checks(refund: Refund) -> list[Act[Refund]]:
-    def say(*, approve: bool) -> Callable[[Mapping[str, str]], Work[Refund]]:
-        return lambda typed: lambda engine: refunds.check(engine, refund, approve=approve, note=typed["said"])
+    def go_on(typed: Mapping[str, str]) -> Work[Refund]:
+        return lambda engine: refunds.check(engine, refund, approve=True, note=typed["said"])
 
     amount = formats.money(refund.amount_fen)
     go = (f"{amount} 提交支付渠道，原路退回。", f"{amount} are sent to the payment channel.")
-    stop = ("这笔退款不执行，到此关闭。", "This refund is closed; no money goes back.")
     return [
-        Act(CHECK, ("复核通过", "Approve"), go, ("已复核，提交渠道", "Approved"), say(approve=True), (_NOTE,)),
-        Act(STOP, ("不通过", "Stop"), stop, ("已关闭这笔退款", "Stopped"), say(approve=False), (_NOTE,)),
+        Act(CHECK, ("复核通过", "Approve"), go, ("已复核，提交渠道", "Approved"), go_on, (_NOTE,)),
+        _stop(refund),
     ]
+
+
+def _stop(refund: Refund) -> Act[Refund]:
+    """What the buyer had read as approved does not go back: so the buyer reads why."""
+
+    def work(typed: Mapping[str, str]) -> Work[Refund]:
+        return lambda engine: refunds.check(engine, refund, approve=False, note=typed["said"])
+
+    effect = (
+        "这笔退款不执行，到此关闭，钱不退，买家看得到原因。",
+        "This refund is closed; no money goes back, and the buyer reads why.",
+    )
+    return Act(STOP, ("不通过…", "Stop…"), effect, ("已关闭这笔退款", "Stopped"), work, (_REASON,))
 
 
 def _retry(refund: Refund) -> Act[Refund]:

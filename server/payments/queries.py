@@ -18,6 +18,7 @@ from server.gateways.port import NEEDS_PAYER
 from server.orders.model import Order
 from server.payments import bill_days
 from server.payments.model import PaymentAttempt, PaymentException
+from server.payments.refunds import queries as refunds
 from server.telemetry import Gauge
 from shared import clock
 from shared.states import AttemptState, ExceptionKind, FoundBy, OrderState
@@ -167,6 +168,7 @@ def gauges(ctx: Context) -> list[Gauge]:
     with ctx.db.read() as tx:
         counts = found_by(tx, since=clock.now() - FOUND_WITHIN)
         bills = bill_days.standing(tx, today=clock.shop_day(clock.now()))
+        late = refunds.late(tx)
     missing = [
         Gauge("kameng_bill_days_missing", its.missing, "Days whose bill is not read", {"channel": code})
         for code, its in sorted(bills.items())
@@ -181,4 +183,8 @@ def gauges(ctx: Context) -> list[Gauge]:
         )
         for code in sorted(ctx.gateways)
     ]
-    return ways + away + missing
+    waiting = [
+        Gauge("kameng_refunds_late", n, "Refunds that wait longer than they should", {"turn": turn.value})
+        for turn, n in late.items()
+    ]
+    return ways + away + missing + waiting

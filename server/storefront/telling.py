@@ -243,7 +243,10 @@ REPLACED = Telling(marked("已补发新的卡密"), marked("新卡密在订单�
 """A refund that ended with another key."""
 
 STOPPED = Telling(
-    marked("没有退款"), marked("财务复核没有通过，钱没有退回，原因见下。如有异议，请凭订单号联系商家。"), "calm", "cross"
+    marked("没有退款"),
+    marked("财务复核没有通过，钱没有退回，原因见下。如有异议，请凭订单号联系商家。"),
+    "calm",
+    "cross",
 )
 """A refund that had been approved and was stopped before it went to its channel."""
 

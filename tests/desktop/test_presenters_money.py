@@ -153,6 +153,7 @@ def test_an_old_answer_does_not_take_the_place_of_a_newer_one():
         ({"lines": []}, ["agree", "refuse"]),
         ({"actions": ["answer", "decide"]}, ["approve", "replace_by_shop", "decline"]),
         ({"actions": ["check"]}, ["check", "stop"]),
+        ({"actions": ["stop"]}, ["stop"]),
         ({"actions": ["retry"]}, ["retry"]),
         ({"actions": []}, []),
     ],
@@ -168,6 +169,11 @@ def test_whose_turn_it_is():
         assert whose(refund(turn=RefundTurn.CHANNEL, due_at=None)) == "支付渠道"
         assert whose(refund(turn=None)) == "–"
     mine = {role: Refunds(Later(), person(role)).turns for role in Role}
+    # One that its channel could not carry out waits for the shop, which can only ask again; not while it is on its way.
+    shop = Refunds(Later(), person(Role.OPERATOR))
+    hung = {"state": RefundState.ABNORMAL, "actions": ["retry"], "due_at": None}
+    assert shop.waits(refund(**hung, turn=RefundTurn.SHOP))
+    assert not shop.waits(refund(**hung | {"state": RefundState.PROCESSING}, turn=RefundTurn.CHANNEL))
     assert mine == {
         Role.ADMIN: (RefundTurn.SHOP, RefundTurn.FINANCE),
         Role.OPERATOR: (RefundTurn.SHOP,),

@@ -132,7 +132,7 @@ MATRIX = {
     "GET /api/refunds": STAFF,
     "GET /api/refunds/{refund_id}": SCOPED,
     "POST /api/orders/{code}/refunds": "401 401 401 201 201 403 403 403",
-    "POST /api/refunds/{refund_id}/answer": "401 401 401 200 403 403 200 404",
+    "POST /api/refunds/{refund_id}/answer": "401 401 401 403 403 403 200 404",
     "POST /api/refunds/{refund_id}/decide": "401 401 401 200 200 403 403 403",
     "POST /api/refunds/{refund_id}/check": "401 401 401 200 403 200 403 403",
     "POST /api/refunds/{refund_id}/retry": "401 401 401 200 200 200 403 403",

@@ -1,6 +1,7 @@
 """Refunds from the buyer's wish to the last fen: who decides, who checks, what the ledger and the stock say after."""
 
 import json
+import re
 from datetime import datetime, timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from sqlalchemy import select
 from server.audit import AuditEvent
 from server.payments.refunds import following
 from shared import clock
+from shared.clock import shop_time
 from shared.errors import Busy
 from shared.states import OrderState, RefundState, RefundStep, RefundTurn, UnitState
 from tests.server.refunding import (
@@ -45,6 +47,19 @@ def bought(site, sku="STEAM-50", quantity=1, *, by=ANNA, policy_=None):
         policy(site, sku, policy_)
     site.world.stock(sku, 5)
     return site.world.buy(by, sku, quantity)
+
+
+def late(site):
+    """How many refunds wait longer than they should, as /metrics tells."""
+    told = re.findall(r'kameng_refunds_late\{turn="(\w+)"\} (\S+)', site.world.ctx.metrics.render().decode())
+    return {turn: float(n) for turn, n in told}
+
+
+def refunds_page(site, order):
+    """What its buyer reads of the refunds of an order."""
+    page = site.get(f"/o/{order.order.code}/refunds", buyer=ANNA, headers={"accept": "text/html"})
+    assert page.status_code == 200
+    return page.text
 
 
 def whats(refund):
@@ -126,19 +141,28 @@ def test_a_seen_key_goes_to_its_supplier_for_a_day_then_to_the_shop(site):
     assert (refund["state"], refund["turn"], refund["actions"]) == ("supplier_wait", "supplier", ["answer"])
     assert (refund["out_refund_no"], refund["channel"]) == (None, None)
     asked = story(site, order)[0]
-    assert (asked.turn, asked.due_at - datetime.fromisoformat(refund["asked_at"])) == (
-        RefundTurn.SUPPLIER,
-        timedelta(hours=24),
-    )
+    waits = asked.due_at - datetime.fromisoformat(refund["asked_at"])
+    assert (asked.turn, waits // timedelta(hours=1)) == (RefundTurn.SUPPLIER, 24)
     assert site.get(f"/api/refunds/{refund_id}", by="zhao").status_code == 404
     assert read(site, refund_id, by="li")["actions"] == []
     post(site, refund_id, "decide", "li", approve=True, reason="太慢", status=409)
+    assert read(site, refund_id, by="wang")["actions"] == [], "nobody answers in a supplier's name"
+    post(site, refund_id, "answer", "wang", answer="agree", status=403)
+    with clock.fixed(clock.now() + timedelta(hours=25)):
+        assert late(site) == {"supplier": 1.0, "shop": 0.0, "finance": 0.0}
     with clock.fixed(clock.now() + timedelta(hours=24, seconds=1)):
         following.follow(site.world.ctx)
         following.follow(site.world.ctx)
     refund = read(site, refund_id, by="li")
-    assert (refund["state"], refund["turn"], refund["due_at"]) == ("supplier_wait", "shop", None)
+    assert (refund["state"], refund["turn"]) == ("supplier_wait", "shop")
+    asked_at, due_at = (datetime.fromisoformat(refund[name]) for name in ("asked_at", "due_at"))
+    assert timedelta(hours=72) < due_at - asked_at < timedelta(hours=72, minutes=1)
     assert (whats(refund), refund["actions"]) == (["asked", "silent"], ["decide"])
+    with clock.fixed(due_at + timedelta(seconds=1)):
+        assert late(site) == {"supplier": 0.0, "shop": 1.0, "finance": 0.0}
+        assert "已经超过约定时间" in refunds_page(site, order)
+    assert f"最迟 {shop_time(due_at):%Y-%m-%d %H:%M}" in refunds_page(site, order)
+    post(site, refund_id, "decide", "li", approve=False, replace=True, reason="?", status=422)
     assert read(site, refund_id, by="chen")["actions"] == ["answer"]  # late is better than never
     decided = post(site, refund_id, "decide", "li", approve=True, reason="供应商没有回应")
     assert (decided["state"], decided["turn"]) == ("approved", "channel")  # below the limit
@@ -204,11 +228,21 @@ def test_who_starts_a_refund_does_not_check_it(tmp_path):
         started = start(site, order, "wang")
         assert started.status_code == 201, started.text
         refund = started.json()
-        assert (refund["state"], refund["turn"], refund["actions"]) == ("approved", "finance", [])
+        assert (refund["state"], refund["turn"], refund["actions"]) == ("approved", "finance", ["stop"])
         mine = post(site, refund["id"], "check", "wang", approve=True, status=409)
         assert mine["code"] == "same_person"
-        stopped = post(site, refund["id"], "check", "zhou", approve=False, note="金额不对")
-        assert (stopped["state"], whats(stopped)) == ("closed", ["started", "stopped"])
+        assert datetime.fromisoformat(refund["due_at"]) - datetime.fromisoformat(refund["asked_at"]) >= timedelta(
+            hours=24
+        )
+        post(site, refund["id"], "check", "wang", approve=False, status=422)  # its buyer has read that it was approved
+        stopped = post(site, refund["id"], "check", "wang", approve=False, note="金额填错了")
+        assert (stopped["state"], stopped["due_at"], whats(stopped)) == ("closed", None, ["started", "stopped"])
+        told = refunds_page(site, order)
+        assert ("没有退款" in told, "财务复核没有通过" in told, "金额填错了" in told) == (True, True, True)
+        assert "会跟进" not in told
+        with site.world.ctx.db.read() as tx:
+            seen = select(AuditEvent.request_id).where(AuditEvent.action.in_(("refund.started", "refund.stopped")))
+            assert None not in set(tx.scalars(seen))
         carry_out(site)
         assert (balances(site), site.desk.requests) == (SOLD_STEAM, [])
         # Nobody had seen the key: while finance looked it was withheld, and now it is there again.
@@ -242,6 +276,12 @@ def test_a_new_key_instead_of_money(site):
     refused = post(site, other, "answer", "chen", answer="replace", status=409)
     assert (refused["code"], refused["params"]) == ("nothing_to_replace_with", {"left": 0})
     assert read(site, other)["state"] == "supplier_wait"
+    post(site, other, "answer", "chen", answer="refuse", evidence="没有第二张了")
+    site.world.stock("STEAM-50", site.world.keys("STEAM-50", 1, start=50))
+    decided = post(site, other, "decide", "li", approve=True, replace=True, reason="店铺从别处补了一张")
+    assert (decided["state"], whats(decided)[-1]) == ("closed", "replaced_by_shop")
+    last = story(site, order)[-1]
+    assert (last.is_replaced, last.steps[-1].party, last.steps[-1].note) == (True, "shop", "店铺从别处补了一张")
     site.world.check()
 
 
@@ -272,6 +312,35 @@ def test_a_key_that_nobody_saw_leaves_its_buyer_when_another_one_comes(site):
     assert json.loads(event.detail) == {
         "order": order.order.code, "refund": refund["out_refund_no"], "units": 1, "seqs": [1],
     }  # fmt: skip
+
+
+def test_a_supplier_is_told_which_key_is_meant_and_never_the_key_nor_what_the_shop_keeps_to_itself(site):
+    order, keys = bought(site, quantity=3), site.world.keys("STEAM-50", 3)
+    look(site, order)
+    [lot] = site.get("/api/stock/STEAM-50/lots", by="li").json()["items"]
+    refund_id = ask(site, order, seqs=(2, 3), text="第 2、3 件提示无效")
+    for by in ("chen", "li"):
+        [line] = read(site, refund_id, by=by)["lines"]
+        assert [(one["seq"], one["place"], one["tail"], one["state"]) for one in line["units"]] == [
+            (2, 2, keys[1][-4:], UnitState.SOLD),
+            (3, 3, keys[2][-4:], UnitState.SOLD),
+        ]
+        assert {(one["lot_id"], one["lot"], one["file_name"]) for one in line["units"]} == {
+            (lot["id"], 0, lot["file_name"])
+        }
+    assert read(site, refund_id, by="zhou")["lines"][0]["units"] == []  # finance does not look into stock
+    told = read(site, refund_id, by="chen")
+    assert (told["reason"], not any(key in json.dumps(told) for key in keys)) == ("第 2、3 件提示无效", True)
+    post(site, refund_id, "answer", "chen", answer="refuse", evidence="已核对，未使用")
+    post(site, refund_id, "decide", "li", approve=False, reason="请再试一次")
+    # What the shop starts by itself, and its purse, are no supplier's business.
+    site.desk.says = "NOT_ENOUGH_BALANCE"
+    own = start(site, order, quantity=1, reason="客诉升级，内部特批").json()["id"]
+    carry_out(site)
+    mine, theirs = read(site, own, by="chen"), read(site, own, by="li")
+    assert (theirs["reason"], theirs["trouble"]) == ("客诉升级，内部特批", "not_enough_balance")
+    assert (mine["reason"], mine["trouble"]) == ("", None)
+    assert not any(word in json.dumps(mine, ensure_ascii=False) for word in ("内部特批", "balance"))
 
 
 def test_a_look_at_some_keys_of_a_line_is_no_look_at_the_withheld_ones(tmp_path):

@@ -166,13 +166,12 @@ def answer(tx: Tx, refund_id: UUID, body: wire.AnswerRefund, *, actor: Actor, ch
                 check_above=check_above,
             )
         case "replace":
-            replacing.replace(tx, held, actor=actor.label, note=body.evidence)
+            replacing.replace(tx, held, RefundStep.REPLACED, actor=actor.label, note=body.evidence)
         case "refuse":
             if not body.evidence:
                 raise BadField(field="evidence", reason="1…1000")
-            step = RefundStep.SUPPLIER_REFUSED
-            shop = RefundTurn.SHOP.value
-            moving.advance(tx, held, step, actor=actor.label, note=body.evidence, turn=shop, due_at=None)
+            step, to_shop = RefundStep.SUPPLIER_REFUSED, moving.hand_to(RefundTurn.SHOP)
+            moving.advance(tx, held, step, actor=actor.label, note=body.evidence, **to_shop)
     return held.refund
 
 
@@ -186,7 +185,7 @@ def decide(tx: Tx, refund_id: UUID, body: wire.DecideRefund, *, actor: Actor, ch
         raise _not_their_turn(held)
     said = {"actor": actor.label, "note": body.reason}
     if body.replace:
-        replacing.replace(tx, held, **said)
+        replacing.replace(tx, held, RefundStep.REPLACED_BY_SHOP, **said)
     elif body.approve:
         moving.approve(tx, held, RefundStep.SHOP_APPROVED, **said, check_above=check_above)
     else:
@@ -197,15 +196,15 @@ def decide(tx: Tx, refund_id: UUID, body: wire.DecideRefund, *, actor: Actor, ch
 def check(tx: Tx, refund_id: UUID, body: wire.CheckRefund, *, actor: Actor) -> Refund:
     """Finance lets a refund above the limit go, or stops it.
 
-    Raises NotFound, RefundChanged, NotTheirTurn, and SamePerson for who started or decided it.
+    Raises NotFound, RefundChanged, NotTheirTurn, and SamePerson for who started or decided it: they may stop it.
     """
     held = _held(tx, refund_id, body.version, actor)
     refund = held.refund
     if refund.state != RefundState.APPROVED or refund.turn != RefundTurn.FINANCE:
         raise _not_their_turn(held)
-    if actor.label in {refund.asked_by, refund.decided_by}:
-        raise SamePerson
     if body.approve:
+        if actor.label in {refund.asked_by, refund.decided_by}:
+            raise SamePerson
         moving.advance(tx, held, RefundStep.CHECKED, actor=actor.label, note=body.note, checked_by=actor.label)
         moving.release(tx, held)
     else:
@@ -260,5 +259,5 @@ def silence(tx: Tx, *, limit: int = 200) -> int:
     found = tx.scalars(select(Refund.id).where(*due).order_by(Refund.due_at).limit(limit)).all()
     over = [held for held in moving.lock_all(tx, found).values() if held.refund.turn == RefundTurn.SUPPLIER]
     for held in over:
-        moving.advance(tx, held, RefundStep.SILENT, actor=SYSTEM.label, turn=RefundTurn.SHOP.value, due_at=None)
+        moving.advance(tx, held, RefundStep.SILENT, actor=SYSTEM.label, **moving.hand_to(RefundTurn.SHOP))
     return len(over)

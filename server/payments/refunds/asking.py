@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import select
@@ -23,9 +22,6 @@ from shared import clock
 from shared.errors import BadField, NotFound
 from shared.money import Fen
 from shared.states import RefundCause, RefundPolicy, RefundReason, RefundState, RefundStep, RefundTurn
-
-SUPPLIER_HOURS = 24
-"""How long a supplier has the ball (product.md C14-A2)."""
 
 LONGEST_TEXT = 400
 
@@ -153,8 +149,7 @@ def _decide(tx: Tx, held: Held, said: Verdict, *, actor: str) -> None:
             actor=actor,
             to=RefundState.SUPPLIER_WAIT,
             note=held.refund.reason,
-            turn=(RefundTurn.SUPPLIER if has_one else RefundTurn.SHOP).value,
-            due_at=held.refund.asked_at + timedelta(hours=SUPPLIER_HOURS) if has_one else None,
+            **moving.hand_to(RefundTurn.SUPPLIER if has_one else RefundTurn.SHOP),
         )
         return
     moving.advance(tx, held, asked, actor=actor, note=held.refund.reason)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -51,6 +51,9 @@ SHOP_DOMAIN = "payments"
 
 ENDED = frozenset({RefundState.REFUSED.value, RefundState.SUCCEEDED.value, RefundState.CLOSED.value})
 WITHOUT_MONEY = frozenset({RefundState.REFUSED.value, RefundState.CLOSED.value})
+
+HOURS = {RefundTurn.SUPPLIER: 24, RefundTurn.SHOP: 48, RefundTurn.FINANCE: 24}
+"""How long a party has the ball (product.md C14-A2). Then the shop has it for a supplier; the others are late."""
 
 _AT_CHANNEL = frozenset({RefundState.SUBMITTED.value, RefundState.PROCESSING.value, RefundState.ABNORMAL.value})
 
@@ -132,6 +135,12 @@ def advance(
         signals.ring(tx, refund.order_id)
 
 
+def hand_to(turn: RefundTurn) -> dict[str, Any]:
+    """Who has the ball from now on, and until when."""
+    hours = HOURS.get(turn)
+    return {"turn": turn.value, "due_at": clock.now() + timedelta(hours=hours) if hours else None}
+
+
 # --- approved ---
 
 
@@ -148,8 +157,7 @@ def approve(tx: Tx, held: Held, step: RefundStep, *, actor: str, note: str = "",
         actor=actor,
         to=RefundState.APPROVED,
         note=note,
-        turn=(RefundTurn.FINANCE if must_check else RefundTurn.CHANNEL).value,
-        due_at=None,
+        **hand_to(RefundTurn.FINANCE if must_check else RefundTurn.CHANNEL),
         unseen=is_unseen(tx, held),
         decided_by=actor,
     )
@@ -174,7 +182,8 @@ def is_unseen(tx: Tx, held: Held) -> bool:
 
 def release(tx: Tx, held: Held) -> None:
     """Let an approved refund go to its channel: the shares of the sale come back, and a job takes it there."""
-    held.refund.turn, held.refund.query_at = RefundTurn.CHANNEL.value, clock.now()
+    refund = held.refund
+    refund.turn, refund.due_at, refund.query_at = RefundTurn.CHANNEL.value, None, clock.now()
     tx.flush()
     if held.lines:
         _post(tx, held, "reverse", "REVERSE", _shares(tx, held, back=True), at=clock.now())

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
 
 from server.db import Tx, table_of
 from server.identity import queries as people
 from server.orders.model import Order, OrderLine
 from server.payments.refunds.model import Refund, RefundEvent, RefundLine, Replacement
-from server.payments.refunds.moving import ENDED, WITHOUT_MONEY
+from server.payments.refunds.moving import ENDED, HOURS, WITHOUT_MONEY
 from server.policy import Actor, visible
+from server.stock import browse
+from shared import clock
 from shared.contracts import payments as wire
 from shared.contracts.base import Page
 from shared.money import Fen
@@ -32,7 +34,7 @@ from shared.states import (
     RefundTurn,
 )
 
-Action = Literal["answer", "decide", "check", "retry"]
+Action = Literal["answer", "decide", "check", "stop", "retry"]
 
 PARTIES: dict[RefundStep, str] = {
     RefundStep.ASKED: "buyer",
@@ -43,6 +45,7 @@ PARTIES: dict[RefundStep, str] = {
     RefundStep.SUPPLIER_REFUSED: "supplier",
     RefundStep.SILENT: "system",
     RefundStep.REPLACED: "supplier",
+    RefundStep.REPLACED_BY_SHOP: "shop",
     RefundStep.SHOP_APPROVED: "shop",
     RefundStep.SHOP_REFUSED: "shop",
     RefundStep.CHECKED: "finance",
@@ -58,6 +61,7 @@ PARTIES: dict[RefundStep, str] = {
 }
 """Whose step it is: what everybody may know who may not know the person."""
 
+_REPLACEMENTS = frozenset({RefundStep.REPLACED, RefundStep.REPLACED_BY_SHOP})
 _SHOWN_TO_BUYERS = frozenset(RefundStep) - {RefundStep.DELAYED, RefundStep.RETRIED}
 _NOTES_FOR_BUYERS = frozenset(
     {
@@ -65,11 +69,18 @@ _NOTES_FOR_BUYERS = frozenset(
         RefundStep.SUPPLIER_AGREED,
         RefundStep.SUPPLIER_REFUSED,
         RefundStep.REPLACED,
+        RefundStep.REPLACED_BY_SHOP,
         RefundStep.SHOP_APPROVED,
         RefundStep.SHOP_REFUSED,
+        RefundStep.STOPPED,
     }
 )
 _NOTES_FOR_SUPPLIERS = _NOTES_FOR_BUYERS
+_BUYERS_TROUBLES = frozenset({RefundTrouble.KEYS_SEEN, RefundTrouble.NO_DEFECT, RefundTrouble.NOT_REFUNDABLE})
+"""What the rules said. Any other trouble is between the shop and its channel."""
+
+MOST_UNITS = 50
+"""Cards of a line that are told one by one."""
 
 
 # --- staff ---
@@ -114,7 +125,8 @@ def _answers(tx: Tx, who: Actor, rows: Sequence[Refund]) -> list[wire.Refund]:
     orders = {row.order_id for row in rows if row.order_id}
     viewed = dict(tx.execute(select(Order.id, Order.first_viewed_at).where(Order.id.in_(orders))).all())
     names = {} if who.role is Role.SUPPLIER else _names(tx, events.values())
-    return [_answer(who, row, lines[row.id], events[row.id], viewed, names) for row in rows]
+    units = _units(tx, lines.values()) if who.may(Permission.STOCK_UNIT_READ) else {}
+    return [_answer(who, row, lines[row.id], events[row.id], viewed, names, units) for row in rows]
 
 
 def _answer(
@@ -124,9 +136,11 @@ def _answer(
     events: list[RefundEvent],
     viewed: dict[UUID, datetime | None],
     names: dict[str, str],
+    units: _Units,
 ) -> wire.Refund:
-    """A supplier's person sees nothing of the payment, and parties instead of the shop's people."""
+    """A supplier's person sees nothing of the payment, parties instead of the shop's people, and no words of theirs."""
     supplier = who.role is Role.SUPPLIER
+    trouble = RefundTrouble(row.trouble) if row.trouble else None
     return wire.Refund(
         id=row.id,
         out_refund_no=None if supplier else row.out_refund_no,
@@ -135,7 +149,7 @@ def _answer(
         amount_fen=row.amount_fen,
         cause=RefundCause(row.cause),
         reason_kind=RefundReason(row.reason_kind) if row.reason_kind else None,
-        reason=row.reason,
+        reason="" if supplier and row.cause != RefundCause.BUYER else row.reason,
         policy=RefundPolicy(lines[0][1].refund_policy) if lines else None,
         viewed_at=viewed.get(row.order_id) if row.order_id else None,
         wants_replacement=row.wants_replacement,
@@ -144,7 +158,7 @@ def _answer(
         asked_at=row.asked_at,
         due_at=row.due_at,
         ended_at=row.ended_at,
-        trouble=RefundTrouble(row.trouble) if row.trouble else None,
+        trouble=None if supplier and trouble not in _BUYERS_TROUBLES else trouble,
         lines=[
             wire.RefundLine(
                 order_line_id=line.order_line_id,
@@ -152,6 +166,7 @@ def _answer(
                 title=sold.title,
                 quantity=line.quantity,
                 seqs=line.seqs,
+                units=[units[sold.id, seq] for seq in line.seqs if (sold.id, seq) in units],
                 amount_fen=line.amount_fen,
             )
             for line, sold in lines
@@ -172,12 +187,14 @@ def _event(event: RefundEvent, names: dict[str, str], *, hides_notes: bool) -> w
 def _actions(who: Actor, row: Refund, steps: set[RefundStep]) -> list[Action]:
     """What this reader may do now; the server decides again when it is asked to."""
     waiting = row.state == RefundState.SUPPLIER_WAIT
+    is_own = who.label in {row.asked_by, row.decided_by}
     unanswered = waiting and row.supplier_id is not None and RefundStep.SUPPLIER_REFUSED not in steps
     checks = row.state == RefundState.APPROVED and row.turn == RefundTurn.FINANCE
     possible: list[tuple[Action, bool, Permission]] = [
         ("answer", unanswered, Permission.PAYMENTS_REFUND_ANSWER),
         ("decide", waiting and row.turn == RefundTurn.SHOP, Permission.PAYMENTS_REFUND_DECIDE),
-        ("check", checks and who.label not in {row.asked_by, row.decided_by}, Permission.PAYMENTS_REFUND_CHECK),
+        ("check", checks and not is_own, Permission.PAYMENTS_REFUND_CHECK),
+        ("stop", checks and is_own, Permission.PAYMENTS_REFUND_CHECK),
         ("retry", row.query_at is not None, Permission.PAYMENTS_EXCEPTION_HANDLE),
     ]
     return [name for name, may, permission in possible if may and who.may(permission)]
@@ -191,6 +208,31 @@ def _lines(tx: Tx, refund_ids: Sequence[UUID]) -> dict[UUID, list[tuple[RefundLi
     return found
 
 
+_Units = dict[tuple[UUID, int], wire.RefundUnit]
+"""By order line and number."""
+
+
+def _units(tx: Tx, lines: Collection[list[tuple[RefundLine, OrderLine]]]) -> _Units:
+    """The cards that these lines name, as stock knows them, with their places on the pages of their orders."""
+    named = {
+        (sold.id, seq): sold.sku_id for some in lines for line, sold in some for seq in sorted(line.seqs)[:MOST_UNITS]
+    }
+    wanted: dict[UUID, set[int]] = defaultdict(set)
+    for (_, seq), sku_id in named.items():
+        wanted[sku_id].add(seq)
+    known = {
+        (sku_id, unit.seq): dict(unit)
+        for sku_id, seqs in wanted.items()
+        for unit in browse.rows(tx, sku_id, sorted(seqs))
+    }
+    at = places(tx, {sold.order_id for some in lines for _, sold in some})
+    return {
+        (line_id, seq): wire.RefundUnit(**known[sku_id, seq], place=at.get((line_id, seq)))
+        for (line_id, seq), sku_id in named.items()
+        if (sku_id, seq) in known
+    }
+
+
 def _events(tx: Tx, refund_ids: Sequence[UUID]) -> dict[UUID, list[RefundEvent]]:
     found: dict[UUID, list[RefundEvent]] = defaultdict(list)
     for event in tx.scalars(select(RefundEvent).where(RefundEvent.refund_id.in_(refund_ids)).order_by(RefundEvent.id)):
@@ -201,6 +243,16 @@ def _events(tx: Tx, refund_ids: Sequence[UUID]) -> dict[UUID, list[RefundEvent]]
 def _names(tx: Tx, events: Iterable[list[RefundEvent]]) -> dict[str, str]:
     """The names of staff by the label that events have of them."""
     return people.names_of(tx, {event.actor for some in events for event in some})
+
+
+def late(tx: Tx) -> dict[RefundTurn, int]:
+    """How many refunds wait longer than they should, by who has the ball. What a supplier lets lie goes to the shop."""
+    counted = select(Refund.turn, func.count()).where(Refund.turn.in_(_TIMED), Refund.due_at < clock.now())
+    found: dict[str | None, int] = dict(tx.execute(counted.group_by(Refund.turn)).tuples().all())
+    return {turn: found.get(turn.value, 0) for turn in HOURS}
+
+
+_TIMED = [turn.value for turn in HOURS]
 
 
 # --- the buyer ---
@@ -238,10 +290,12 @@ class Story:
     @property
     def is_replaced(self) -> bool:
         """Whether it ended with another key instead of money."""
-        return any(step.what is RefundStep.REPLACED for step in self.steps)
+        return any(step.what in _REPLACEMENTS for step in self.steps)
 
-
-_BUYERS_TROUBLES = frozenset({RefundTrouble.KEYS_SEEN, RefundTrouble.NO_DEFECT, RefundTrouble.NOT_REFUNDABLE})
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the shop itself ended it, and not its channel."""
+        return any(step.what is RefundStep.STOPPED for step in self.steps)
 
 
 _OF_ORDER = select(Refund).where(Refund.order_id == bindparam("order")).order_by(Refund.id)
@@ -306,11 +360,25 @@ _REPLACED = (
 )
 
 
-def withheld(tx: Tx, order_ids: Sequence[UUID]) -> dict[UUID, set[int]]:
+def withheld(tx: Tx, order_ids: Collection[UUID]) -> dict[UUID, set[int]]:
     """Units, by order line, that nobody had seen when their refund was approved: they are not shown any more."""
     found: dict[UUID, set[int]] = defaultdict(set)
     for line_id, seqs in tx.execute(_WITHHELD, {"orders": list(order_ids)}):
         found[line_id].update(seqs)
+    return found
+
+
+_ORDER_LINES = select(OrderLine).order_by(OrderLine.order_id, OrderLine.n)
+
+
+def places(tx: Tx, order_ids: Collection[UUID]) -> dict[tuple[UUID, int], int]:
+    """The place in its order, from 1, of each key that the buyer may see, by line and unit: what the pages call it."""
+    hidden, found = withheld(tx, order_ids), dict[tuple[UUID, int], int]()
+    counts: dict[UUID, int] = defaultdict(int)
+    for line in tx.scalars(_ORDER_LINES.where(OrderLine.order_id.in_(order_ids))):
+        for seq in sorted(set(line.seqs) - hidden[line.id]):
+            counts[line.order_id] += 1
+            found[line.id, seq] = counts[line.order_id]
     return found
 
 

@@ -25,7 +25,7 @@ class NothingToReplaceWith(Conflict):
     en = "Not enough in stock for a replacement ({left} left). Bring in stock first, or agree to the refund."
 
 
-def replace(tx: Tx, held: Held, *, actor: str, note: str) -> None:
+def replace(tx: Tx, held: Held, step: RefundStep, *, actor: str, note: str) -> None:
     """Deliver a new unit of the same SKU for each unit of the refund, to the same line, and end the refund by it.
 
     Old units that the buyer has seen stay sold and are marked, and both are shown. Those that nobody has seen leave
@@ -48,7 +48,7 @@ def replace(tx: Tx, held: Held, *, actor: str, note: str) -> None:
     for line, seqs in mine:
         _deliver(tx, held, line, seqs, taken[line.id])
     moving.note_undone(tx, held, mine, unseen, "stock.discard", actor=actor)
-    moving.advance(tx, held, RefundStep.REPLACED, actor=actor, to=RefundState.CLOSED, note=note, decided_by=actor)
+    moving.advance(tx, held, step, actor=actor, to=RefundState.CLOSED, note=note, decided_by=actor)
     told = {changes.Changed("order", held.order.id, domain="orders", supplier_id=line.supplier_id) for line, _ in mine}
     changes.append_many(tx, told)
 
