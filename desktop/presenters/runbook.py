@@ -14,10 +14,10 @@ RUNBOOK: dict[ExceptionKind, Pair] = {
         ),
     ),
     ExceptionKind.PAID_AFTER_EXPIRY: (
-        "订单过期后钱才到，库存已放回。有货就补发，买家不想等就退款。",
+        "订单过期或取消后钱才到，放回的库存已经卖完。先补货，再补发；补不到货就退款。到时间无人处理，系统有货发货、无货退款。",
         (
-            "The money came after the order had expired and its stock was released. Deliver if there is stock,"
-            " or refund."
+            "The money came after the order had expired or was cancelled, and its stock is sold. Bring stock in and"
+            " deliver; or refund. When the time is up, the shop delivers if it can and refunds if not."
         ),
     ),
     ExceptionKind.PAID_TWICE: (

@@ -244,7 +244,8 @@ def _deliver(desk: stock.Desk, work: _Work, command: ApplyPayment, attempt: Paym
     if order.state in _LATE:
         if not desk.reserve(orders.wants_of(lines)):
             work.moves.append(orders.Move(order, OrderState.DELIVERY_FAILED))
-            return _raise(work, ExceptionKind.PAID_NO_STOCK, command, attempt, holds_money=True)
+            its_end = [("ended_at", attempt.expires_at)]
+            return _raise(work, ExceptionKind.PAID_AFTER_EXPIRY, command, attempt, holds_money=True, more=its_end)
         work.late += lines
     work.sold.append((order, lines))
     work.moves.append(orders.Move(order, OrderState.DELIVERED))

@@ -74,13 +74,13 @@ def test_fault_04_money_after_the_order_expired_delivers_or_goes_back(shop, has_
             return
         assert shop.standing(bought) == ("delivery_failed", "paid")
         assert shop.journals(bought) == ["PAY"]
-        assert shop.exceptions(bought) == [("paid_no_stock", "open", PRICE)]
+        assert shop.exceptions(bought) == [("paid_after_expiry", "open", PRICE)]
         shop.work()
         shop.told(bought.number, about="refund")
         assert shop.standing(bought) == ("refunded", "paid")
         assert shop.paid_there(bought.number) == [("paid", PRICE, PRICE)]
         assert shop.journals(bought) == ["PAY", "REFUND"]
-        assert shop.exceptions(bought) == [("paid_no_stock", "closed", PRICE)]
+        assert shop.exceptions(bought) == [("paid_after_expiry", "closed", PRICE)]
 
 
 def test_fault_05_money_that_comes_while_the_order_is_being_closed_wins(shop):

@@ -78,7 +78,7 @@ class Shop:
         if order.state != PENDING:
             if order.quantity > len(self.free):
                 order.state = FAILED
-                return self._exception("paid_no_stock", number)
+                return self._exception("paid_after_expiry", number)
             order.keys = self._take(order.quantity)
         order.state, order.delivered = DELIVERED, self.now
         return "applied"

@@ -92,7 +92,7 @@ def orphan(site, amount=4_500, **other):
 def test_an_exception_says_what_happened_and_what_can_be_done(site):
     late = unsold(site)
     [one] = listed(site)
-    assert (one["kind"], one["state"], one["order_code"]) == ("paid_no_stock", "open", late.order.code)
+    assert (one["kind"], one["state"], one["order_code"]) == ("paid_after_expiry", "open", late.order.code)
     assert one["actions"] == ["deliver", "refund", "record"]
     assert one["due_at"] is not None
     told = {entry["name"]: entry["value"] for entry in one["evidence"]}
@@ -264,7 +264,7 @@ def test_stock_that_came_before_the_policy_acts_is_delivered(site):
     late = unsold(site)
     with site.world.ctx.db.read() as tx:
         row = tx.scalars(select(PaymentException)).one()
-    assert (row.kind, row.due_at - row.created_at) == (ExceptionKind.PAID_NO_STOCK, timedelta(minutes=WEEK))
+    assert (row.kind, row.due_at - row.created_at) == (ExceptionKind.PAID_AFTER_EXPIRY, timedelta(minutes=WEEK))
     site.world.stock("STEAM-50", site.world.keys("STEAM-50", 2, start=50))
     with clock.fixed(row.due_at):
         site.world.work()

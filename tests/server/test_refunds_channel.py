@@ -339,7 +339,7 @@ def test_money_that_came_twice_does_not_answer_for_the_orders_own(tmp_path):
         site.world.apply(site.world.fact(late))
         site.world.apply(site.world.fact(late, provider_no="S-second"))
         [own, second] = site.get("/api/exceptions", by="li").json()["items"]
-        assert (own["kind"], second["kind"]) == ("paid_no_stock", "paid_twice")
+        assert (own["kind"], second["kind"]) == ("paid_after_expiry", "paid_twice")
         body = {"action": "refund", "note": "没有货", "version": own["version"]}
         own = site.post(f"/api/exceptions/{own['id']}/propose", by="li", json=body).json()
         site.desk.says = "succeeded"

@@ -6,12 +6,14 @@ Where the shop's default policy says what to do (`AUTOMATIC`), a job does it whe
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import insert, select
+from sqlalchemy.exc import IntegrityError
 
 from server import audit, changes, jobs
 from server.db import Tx, table_of
@@ -23,10 +25,12 @@ from shared.states import ExceptionKind, ExceptionState, FoundBy
 DUE = "payments.exception_due"
 """The job that acts by the default policy."""
 
-AUTOMATIC = frozenset({ExceptionKind.PAID_NO_STOCK, ExceptionKind.PAID_TWICE})
+AUTOMATIC = frozenset({ExceptionKind.PAID_NO_STOCK, ExceptionKind.PAID_AFTER_EXPIRY, ExceptionKind.PAID_TWICE})
 """Kinds whose money goes back by itself: the buyer has paid for nothing, and nobody doubts it."""
 
 Evidence = Sequence[tuple[str, object]]
+
+_log = logging.getLogger("kameng.payments")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +141,15 @@ def write(tx: Tx, raised: Sequence[Raised]) -> None:
             for one in fresh
         ],
     )
+
+
+def once(tx: Tx, one: Raised) -> None:
+    """The same outside of the batch, where another process may raise it at the same instant."""
+    try:
+        with tx.begin_nested():
+            write(tx, [one])
+    except IntegrityError:
+        _log.info("another process told of it", extra={"kind": one.kind.value})
 
 
 def _row(one: Raised) -> dict[str, object]:
