@@ -53,7 +53,9 @@ class Numbers:
             query = select(UnmatchedPayment).where(
                 tuple_(UnmatchedPayment.channel, UnmatchedPayment.provider_no).in_(sorted(aside))
             )
-            rows = tx.scalars(query.order_by(UnmatchedPayment.id).with_for_update())
+            # As they are: a batch that is replayed has noted corrections of its first try, which were rolled back.
+            fresh = query.with_for_update().execution_options(populate_existing=True)
+            rows = tx.scalars(fresh.order_by(UnmatchedPayment.id))
             self._aside = {(row.channel, row.provider_no): row for row in rows}
 
     def paid_by(self, number: Number) -> str | None:

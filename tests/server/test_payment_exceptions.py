@@ -11,7 +11,7 @@ from server.audit import AuditEvent
 from server.changes import ChangeInbox
 from server.gateways.port import PaymentFact
 from server.ledger import queries as ledger
-from server.payments import checkout
+from server.payments import actions, checkout
 from server.payments.actions import ApplyPayment, Outcome
 from server.payments.exceptions import closing, raising
 from server.payments.model import PaymentAttempt, PaymentException, UnmatchedPayment
@@ -196,7 +196,13 @@ def test_the_channels_own_correction_undoes_what_was_set_aside(site):
     assert shop.apply(shop.fact(placed, amount_fen=1)) is Outcome.EXCEPTION
     assert shop.apply(shop.fact(placed, amount_fen=1)) is Outcome.EXCEPTION
     assert money(site) == {"psp": 1, "suspense": 1}
-    assert shop.apply(shop.fact(placed)) is Outcome.APPLIED
+    right = ApplyPayment(shop.fact(placed), MERCHANT)
+    with shop.ctx.db.tx() as tx:  # as the batcher replays a command: the first try is rolled back to its savepoint
+        still_held = tx.scalars(select(UnmatchedPayment)).all()  # by the frames of whatever went wrong
+        tried = tx.begin_nested()
+        actions.apply(tx, [right])
+        tried.rollback()
+        assert (len(still_held), actions.apply(tx, [right])) == (1, [Outcome.APPLIED])
     [one] = listed(site, open="false")
     assert (one["kind"], one["state"], one["closed_by"]) == ("amount_mismatch", "closed", "system")
     assert (money(site)["psp"], "suspense" in money(site)) == (4_500, False)
