@@ -207,6 +207,21 @@ ALL: tuple[Command, ...] = (
         icon="order",
     ),
     Command(
+        "order.ask",
+        lambda: translate("Commands", "向渠道查询这张订单的付款"),
+        "order",
+        keys=("Ctrl+Shift+Q",),
+        permission=Permission.PAYMENTS_EXCEPTION_HANDLE,
+        icon="refresh",
+    ),
+    Command(
+        "order.confirm",
+        lambda: translate("Commands", "提议确认这张订单已付款"),
+        "order",
+        permission=Permission.PAYMENTS_EXCEPTION_HANDLE,
+        icon="check",
+    ),
+    Command(
         "order.refund",
         lambda: translate("Commands", "退还这张订单的钱"),
         "order",

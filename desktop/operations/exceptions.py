@@ -12,7 +12,15 @@ from desktop.engine.transport import Call
 from desktop.operations.once import send_once
 from desktop.operations.seen import Seen, look, name_of
 from shared.contracts.base import Page
-from shared.contracts.payments import PROVIDER_NO, ApproveAction, PaymentException, ProposeAction
+from shared.contracts.orders import Order
+from shared.contracts.payments import (
+    PROVIDER_NO,
+    ApproveAction,
+    Candidate,
+    ConfirmPayment,
+    PaymentException,
+    ProposeAction,
+)
 from shared.errors import BadField
 from shared.ids import parse_order_code
 from shared.money import Fen
@@ -20,6 +28,7 @@ from shared.states import ExceptionAction, ExceptionKind, ExceptionState
 
 _PAGE: TypeAdapter[Page[PaymentException]] = TypeAdapter(Page[PaymentException])
 _ONE: TypeAdapter[PaymentException] = TypeAdapter(PaymentException)
+_CANDIDATES: TypeAdapter[list[Candidate]] = TypeAdapter(list[Candidate])
 _TOUCHED = ("exception", "refund", "order")
 
 
@@ -44,6 +53,12 @@ async def one(engine: Engine, exception_id: UUID) -> Seen[PaymentException]:
     return await look(engine, list_name=name_of(f"exception/{exception_id}"), call=call, answer=_ONE)
 
 
+async def candidates(engine: Engine, exception_id: UUID) -> Seen[list[Candidate]]:
+    """The unpaid orders that its money may be meant for, the nearest in time first."""
+    call = Call("GET", f"/api/exceptions/{exception_id}/candidates")
+    return await look(engine, list_name=name_of(f"exception/{exception_id}/candidates"), call=call, answer=_CANDIDATES)
+
+
 @dataclass(frozen=True, slots=True)
 class Named:
     """What an action names, as it was typed: an order to pay; the channel's number of what was seen there, how much."""
@@ -63,11 +78,7 @@ async def propose(
     code = parse_order_code(named.order_code) if action is ExceptionAction.ATTACH else None
     if action is ExceptionAction.ATTACH and code is None:
         raise BadField(field="order_code", reason="不是有效的订单号，请核对每一位 / not an order code")
-    number = named.provider_no or None
-    if number is not None and not PROVIDER_NO.fullmatch(number):
-        raise BadField(
-            field="provider_no", reason="4 到 64 位字母、数字、符号，中间没有空格 / 4 to 64 characters, no blanks"
-        )
+    number = _number(named.provider_no) if named.provider_no else None
     body = ProposeAction(
         action=action,
         note=note,
@@ -80,6 +91,29 @@ async def propose(
     done = await send_once(engine, call, PaymentException)
     engine.announce(*_TOUCHED, initiator="exception.propose")
     return done
+
+
+async def confirm_payment(
+    engine: Engine, order: Order, *, provider_no: str, amount_fen: Fen, note: str
+) -> PaymentException:
+    """Propose that an order was paid, as its channel's own console shows; another person approves it as an exception.
+
+    Raises BadField for what cannot be a number, and what `send_once` does.
+    """
+    body = ConfirmPayment(
+        channel=order.channel or "-", provider_no=_number(provider_no), amount_fen=amount_fen, note=note
+    )
+    call = Call("POST", f"/api/orders/{order.code}/confirm", body=body)
+    done = await send_once(engine, call, PaymentException)
+    engine.announce(*_TOUCHED, initiator="order.confirm")
+    return done
+
+
+def _number(typed: str) -> str:
+    if not PROVIDER_NO.fullmatch(typed):
+        why = "4 到 64 位字母、数字或符号，中间没有空格 / 4 to 64 characters without blanks"
+        raise BadField(field="provider_no", reason=why)
+    return typed
 
 
 async def approve(engine: Engine, exception: PaymentException, *, approved: bool, note: str) -> PaymentException:

@@ -33,6 +33,13 @@ async def list_orders(
     return await look(engine, list_name=name_of("orders", **query), call=call, answer=_ORDERS)
 
 
+async def ask(engine: Engine, order: Order) -> Order:
+    """Have its channels asked now about money that nobody told of; answers the order as it stands then."""
+    found = await engine.session.ask(Call("POST", f"/api/orders/{order.code}/ask"), Order)
+    engine.announce("order", "exception", initiator="order.ask")
+    return found
+
+
 async def recall_orders(engine: Engine) -> Seen[Page[Order]] | None:
     """The first page as it was last seen, without asking the server."""
     return await recall(engine, list_name="orders", answer=_ORDERS)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +23,7 @@ from desktop.presenters.words import channel_word, in_words, tone, word
 from shared.clock import now, shop_day
 from shared.contracts.identity import Person
 from shared.contracts.orders import Order
-from shared.contracts.payments import EVIDENCE, PaymentException
+from shared.contracts.payments import EVIDENCE, Candidate, PaymentException
 from shared.ids import speak_order_code
 from shared.labels import LABELS
 from shared.permissions import Permission
@@ -49,8 +50,8 @@ STATES: tuple[ExceptionState | None, ...] = (
 _NOTE = Entry("note", ("说明（必填，会记入操作日志）", "Note (needed; it goes into the log)"))
 _ORDER = Entry("order_code", ("订单号", "Order code"), most=24)
 _REFUND_NO = Entry("provider_no", ("渠道退款单号（商户后台可查）", "The channel's number of the refund"), most=64)
-_PAYMENT_NO = Entry("provider_no", ("渠道交易单号（商户后台可查）", "The channel's number of the payment"), most=64)
-_RECEIVED = Entry("amount", ("渠道后台显示的金额（元）", "The amount that its console shows"), most=16)
+PAYMENT_NO = Entry("provider_no", ("渠道交易单号（商户后台可查）", "The channel's number of the payment"), most=64)
+RECEIVED = Entry("amount", ("渠道后台显示的金额（元）", "The amount that its console shows"), most=16)
 _REMARK = Entry("note", ("说明（可不填）", "Note (may be left out)"), needed=False)
 
 _EFFECTS: dict[ExceptionAction, Pair] = {
@@ -73,7 +74,7 @@ _EFFECTS: dict[ExceptionAction, Pair] = {
 }
 _ENTRIES: dict[ExceptionAction, tuple[Entry, ...]] = {
     ExceptionAction.ATTACH: (_ORDER,),
-    ExceptionAction.CONFIRM: (_PAYMENT_NO, _RECEIVED),
+    ExceptionAction.CONFIRM: (PAYMENT_NO, RECEIVED),
     ExceptionAction.RECORD: (_REFUND_NO,),
 }
 """What is typed besides why."""
@@ -178,6 +179,14 @@ def story(e: PaymentException) -> list[tuple[str, str]]:
     return steps
 
 
+def before_its_money(one: Candidate) -> str:
+    """How long before the money came an order was placed."""
+    hours, minutes = divmod(one.seconds // 60, 60)
+    if hours:
+        return in_words(("到账前 {h} 小时 {m} 分下单", "placed {h}h {m}m before")).format(h=hours, m=minutes)
+    return in_words(("到账前 {m} 分钟下单", "placed {m} min before")).format(m=minutes)
+
+
 def _target(e: PaymentException) -> str:
     """What the proposed action names: an order, or the channel's number of what a person saw there."""
     if e.action_order_code is not None:
@@ -191,6 +200,7 @@ class Exceptions(Cases[PaymentException]):
     Attributes:
         state, kind, channel: what the list shows; None is any.
         order: the order that the one in front is about, or None.
+        candidates: unpaid orders that its money may be meant for; None while they are not known.
     """
 
     def __init__(self, ask: Ask, person: Person) -> None:
@@ -202,7 +212,9 @@ class Exceptions(Cases[PaymentException]):
         self.kind: ExceptionKind | None = None
         self.channel: str | None = None
         self.order: Order | None = None
+        self.candidates: list[Candidate] | None = None
         self._order_latest = Latest()
+        self._candidates_latest = Latest()
 
     def show(self, *, state: ExceptionState | None, kind: ExceptionKind | None, channel: str | None) -> None:
         """Show the exceptions of a state, a kind and a channel."""
@@ -251,11 +263,21 @@ class Exceptions(Cases[PaymentException]):
         before = self.order
         if before is None or before.code != case.order_code:
             self.order = None
+        if self.opened is None or self.opened.id != case.id:
+            self.candidates = None
         super()._show(case)
+        if ExceptionAction.ATTACH in case.actions:
+            then = self._candidates_latest.only(partial(self._candidates_read, case.id))
+            self._ask(lambda engine: exceptions.candidates(engine, case.id), then, lambda _error: None)
         if case.order_code is not None:
             code = case.order_code
             then = self._order_latest.only(self._order_read)
             self._ask(lambda engine: orders.find_order(engine, code), then, lambda _error: None)
+
+    def _candidates_read(self, case_id: UUID, seen: Seen[list[Candidate]]) -> None:
+        if self.opened is not None and self.opened.id == case_id:
+            self.candidates = seen.value
+            self.changed()
 
     def _order_read(self, seen: Seen[Order]) -> None:
         if self.opened is not None and self.opened.order_code == seen.value.code:

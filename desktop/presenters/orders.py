@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
-from desktop.operations import orders, refunds
+from desktop.operations import exceptions, orders, refunds
 from desktop.operations.seen import Seen
 from desktop.presenters import formats
 from desktop.presenters.acting import Act, Acting, Entry, Pair, Work, typed_fen
+from desktop.presenters.exceptions import PAYMENT_NO, RECEIVED
 from desktop.presenters.feed import Feed
 from desktop.presenters.listing import Column
 from desktop.presenters.ports import Ask, Latest
@@ -89,6 +91,9 @@ REFUNDABLE = frozenset(
 )
 """States of orders that have money which may go back."""
 
+UNPAID = frozenset({OrderState.PENDING_PAYMENT, OrderState.EXPIRED, OrderState.CANCELLED})
+"""States of orders whose money may still turn up."""
+
 _REASON = Entry(
     "reason",
     ("原因（必填，会记入操作日志）", "Reason (needed; it goes into the log)"),
@@ -110,7 +115,7 @@ class Orders(Watched):
         opened: the order that is looked into, or None.
         refunds: its refunds, newest first; None while they are not known.
         refunds_error: why they could not be read.
-        acting: giving its money back.
+        acting: giving its money back; asking for money that has not come.
         error: why an order could not be found.
     """
 
@@ -123,12 +128,13 @@ class Orders(Watched):
         self.feed: Feed[Order] = Feed(ask, COLUMNS)
         self.may_see_refunds = Permission.PAYMENTS_REFUND_READ in may
         self.may_refund = Permission.PAYMENTS_REFUND_DECIDE in may
+        self.may_handle = Permission.PAYMENTS_EXCEPTION_HANDLE in may
         self.state: OrderState | None = None
         self.query = ""
         self.opened: Order | None = None
         self.refunds: Seen[Page[Refund]] | None = None
         self.refunds_error: Exception | None = None
-        self.acting: Acting[Refund] = Acting(ask, lambda _started: self.read_again(), self.read_again)
+        self.acting: Acting[Any] = Acting(ask, lambda _done: self.read_again(), self.read_again)
         self.error: Exception | None = None
 
     def open(self) -> None:
@@ -184,9 +190,12 @@ class Orders(Watched):
 
     def _offer(self) -> None:
         """Money goes back only before the eyes of who sees what went back already."""
-        order = self.opened
-        may = self.may_refund and order is not None and order.state in REFUNDABLE and self.refunds is not None
-        self.acting.offer([_give_back(order, self.acting)] if order is not None and may else [])
+        order, acts = self.opened, []
+        if order is not None and self.may_refund and order.state in REFUNDABLE and self.refunds is not None:
+            acts.append(_give_back(order, self.acting))
+        if order is not None and self.may_handle and order.state in UNPAID and order.channel is not None:
+            acts += [_ask(order), _confirm(order)]
+        self.acting.offer(acts)
 
     def _read_refunds(self, code: str) -> None:
         if self.may_see_refunds:
@@ -213,6 +222,46 @@ class Orders(Watched):
         self.opened, self.refunds, self.refunds_error, self.error = None, None, None, error
         self.acting.leave()
         self.changed()
+
+
+def _ask(order: Order) -> Act[Any]:
+    """Asking the channel now, where nobody told of a payment."""
+    return Act(
+        key="ask",
+        words=("再查渠道", "Ask the channel"),
+        effect=(
+            "立即向支付渠道查询这张订单的付款：收到就发货，没有就照旧。",
+            "The channel is asked now whether this order was paid: it is delivered if so, else nothing changes.",
+        ),
+        done=("已查询，结果见订单状态", "Asked; see the order's state"),
+        work=lambda _typed: lambda engine: orders.ask(engine, order),
+    )
+
+
+def _confirm(order: Order) -> Act[Any]:
+    """Saying that money came which only the channel's own console shows."""
+
+    def work(typed: Mapping[str, str]) -> Work[Any]:
+        amount = typed_fen(typed["amount"]) or 0
+        number, note = typed["provider_no"], typed["reason"]
+        return lambda engine: exceptions.confirm_payment(
+            engine, order, provider_no=number, amount_fen=amount, note=note
+        )
+
+    return Act(
+        key="confirm",
+        words=("确认到账…", "Confirm the payment…"),
+        effect=(
+            "用于渠道的通知和查询都没有结果、商户后台却能看到这笔付款时。另一位同事在“异常款项”里复核后才入账、发货。",
+            (
+                "For money that the channel's own console shows and nothing else tells of. Another person approves it"
+                " among the exceptions; only then it is booked and delivered."
+            ),
+        ),
+        done=("已提议，请另一位同事在“异常款项”里复核", "Proposed; another person approves it among the exceptions"),
+        work=work,
+        entries=(PAYMENT_NO, RECEIVED, Entry(_REASON.key, _REASON.words)),
+    )
 
 
 def _give_back(order: Order, acting: Acting[Refund]) -> Act[Refund]:

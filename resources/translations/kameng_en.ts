@@ -460,6 +460,14 @@
         <translation>Copy order code</translation>
     </message>
     <message>
+        <source>向渠道查询这张订单的付款</source>
+        <translation>Ask the channel whether this order was paid</translation>
+    </message>
+    <message>
+        <source>提议确认这张订单已付款</source>
+        <translation>Propose to confirm that this order was paid</translation>
+    </message>
+    <message>
         <source>退还这张订单的钱</source>
         <translation>Refund this order</translation>
     </message>
@@ -907,6 +915,22 @@
     <message>
         <source>查看订单 {code}</source>
         <translation>See order {code}</translation>
+    </message>
+    <message>
+        <source>可能的订单</source>
+        <translation>Orders it may be for</translation>
+    </message>
+    <message>
+        <source>到账前 24 小时内，没有金额相同的未支付订单。</source>
+        <translation>No unpaid order of that amount was placed in the 24 hours before it came.</translation>
+    </message>
+    <message>
+        <source>归入…</source>
+        <translation>Attach…</translation>
+    </message>
+    <message>
+        <source>归入订单 {code}</source>
+        <translation>Attach to order {code}</translation>
     </message>
     <message>
         <source>状态</source>
@@ -2479,10 +2503,6 @@
         <translation>What goes back</translation>
     </message>
     <message>
-        <source>、</source>
-        <translation>, </translation>
-    </message>
-    <message>
         <source>原因</source>
         <translation>Reason</translation>
     </message>
@@ -2521,6 +2541,18 @@
     <message>
         <source>查看订单 {code}</source>
         <translation>See order {code}</translation>
+    </message>
+    <message>
+        <source>买家的第 {n} 件</source>
+        <translation>The buyer&apos;s no. {n}</translation>
+    </message>
+    <message>
+        <source>在库存中查看</source>
+        <translation>See it in stock</translation>
+    </message>
+    <message>
+        <source>还有 {n} 张</source>
+        <translation>{n} more</translation>
     </message>
     <message>
         <source>轮到：{whose}</source>

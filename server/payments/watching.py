@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from bisect import bisect_right
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,7 +21,7 @@ from server.orders.model import Order
 from server.payments import asking, queries
 from server.payments.model import PaymentAttempt
 from shared import clock
-from shared.errors import TooMany
+from shared.errors import Conflict, TooMany
 from shared.states import AttemptState, FoundBy, OrderState
 
 WATCH_SECONDS = 55.0
@@ -30,8 +31,14 @@ LOOK_SECONDS = 2.0
 PATIENCE_SECONDS = 2.0
 """How long a look waits for its channel: usually the page hears of its money in the answer itself."""
 
-OVERDUE = timedelta(seconds=5)
-"""An attempt that has been open so long is asked about when its page looks (product.md J4)."""
+LOOKS_AFTER_SECONDS = (5, 8, 13, 20, 30, 45, 60)
+"""How old an attempt is when its page's looking causes a query (product.md J4); later each 30 s. Most are paid, and
+told of, within a minute, and a thousand pages wait at once. A press, and coming back, waits for none of it."""
+
+OVERDUE = timedelta(seconds=LOOKS_AFTER_SECONDS[0])
+
+LOOKS_AT_ONCE = 16
+"""Queries caused by pages at a time: there is always a connection for who wants to pay."""
 
 _log = logging.getLogger("kameng.payments")
 _asking: set[asyncio.Task[bool]] = set()
@@ -75,17 +82,21 @@ async def watch(ctx: Context, order_id: UUID, *, seconds: float = WATCH_SECONDS)
 async def look(ctx: Context, attempt: PaymentAttempt | None, *, patience_seconds: float = PATIENCE_SECONDS) -> bool:
     """A page looks at its order: ask the channel if its answer is overdue, and wait for it a little.
 
-    At most once in three seconds an attempt, whoever looks. Channels that do not answer change nothing. Answers
-    whether it was asked: then the page is out of date, perhaps.
+    At most once in three seconds an attempt, whoever looks, and less often the older it is. Channels that do not answer
+    change nothing. Answers whether it was asked: then the page is out of date, perhaps.
     """
     if attempt is None or attempt.state not in {AttemptState.PENDING, AttemptState.UNKNOWN}:
         return False
     if attempt.channel not in ctx.gateways or attempt.created_at + OVERDUE > clock.now():
         return False
+    turn = f"{attempt.out_trade_no}:{_turn(attempt)}"
+    if turn in ctx.looked or len(_asking) >= LOOKS_AT_ONCE:
+        return False
     try:
         ctx.buckets.take("payment_query", attempt.out_trade_no)
     except TooMany:
         return False
+    ctx.looked.note(turn)
     task = asyncio.create_task(_ask(ctx, attempt))
     _asking.add(task)
     task.add_done_callback(_asking.discard)
@@ -93,10 +104,21 @@ async def look(ctx: Context, attempt: PaymentAttempt | None, *, patience_seconds
     return True
 
 
+class NotAnswered(Conflict):
+    """A channel that a person asked gave no answer."""
+
+    code = "not_answered"
+    zh = "支付渠道没有给出结果（{channel}），订单保持原样。请稍后再查；商户后台能看到到账的，可以确认到账。"
+    en = (
+        "The channel gave no answer ({channel}) and the order stays as it is. Ask again later; what its console shows"
+        " as received can be confirmed."
+    )
+
+
 async def ask_all(ctx: Context, order_id: UUID) -> None:
     """A person asks about an order: query the channels of all its payments that have not come, closed ones too.
 
-    Raises TooMany for who asks again at once, ChannelUnknown or ChannelRefused where a channel gave no answer.
+    Raises TooMany for who asks again at once, NotAnswered where a channel was silent or refused.
     """
     with_money = AttemptState.PAID.value
     attempts = [one for one in await asyncio.to_thread(_attempts, ctx, order_id) if one.state != with_money]
@@ -105,14 +127,22 @@ async def ask_all(ctx: Context, order_id: UUID) -> None:
     answers = await asyncio.gather(
         *(asking.ask(ctx, attempt, FoundBy.PAGE) for attempt in attempts), return_exceptions=True
     )
-    failed = [answer for answer in answers if isinstance(answer, BaseException)]
-    if failed:
-        raise failed[0]
+    for attempt, answer in zip(attempts, answers, strict=True):
+        if isinstance(answer, ChannelUnknown | ChannelRefused):
+            raise NotAnswered(channel=attempt.channel) from answer
+        if isinstance(answer, BaseException):
+            raise answer
 
 
 def _attempts(ctx: Context, order_id: UUID) -> list[PaymentAttempt]:
     with ctx.db.read() as tx:
         return queries.attempts_of(tx, [order_id])[order_id]
+
+
+def _turn(attempt: PaymentAttempt) -> int:
+    """Which of its looks an attempt is old enough for."""
+    age = (clock.now() - attempt.created_at).total_seconds()
+    return bisect_right(LOOKS_AFTER_SECONDS, age) + max(0, int(age - LOOKS_AFTER_SECONDS[-1]) // 30)
 
 
 async def _ask(ctx: Context, attempt: PaymentAttempt) -> bool:

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QPushButton
 from sqlalchemy import func, select, update
 
 from desktop import theme
@@ -19,6 +20,7 @@ from server.payments.refunds import asking
 from server.payments.refunds.model import Refund
 from shared import clock
 from shared.errors import KamengError
+from shared.ids import speak_order_code
 from shared.states import ExceptionAction, ExceptionState, FoundBy, OrderState, RefundReason, RefundState
 from tests.desktop.live import Line, at_once
 from tests.desktop.window_program import open_window, sign_in, texts
@@ -161,9 +163,9 @@ def test_what_changed_meanwhile_is_told_and_read_again(program, live_shop, world
 
 
 def test_money_is_attached_to_the_order_that_was_named(program, live_shop, world, colleague, qtbot):
-    one = orphan(world)
     world.stock("STEAM-50", 1)
     unpaid = world.place(ANNA, "STEAM-50")
+    one = orphan(world)
     sign_in(qtbot, program, live_shop.url, "zhou")
     desk = program.console.desk
     page = arrived(qtbot, program.window, "exceptions")
@@ -174,7 +176,13 @@ def test_money_is_attached_to_the_order_that_was_named(program, live_shop, world
     done(qtbot, desk.exceptions.acting)
     assert "不是有效的订单号" in page.bar.problem.text
     assert page.bar.fields["note"].text() == "付款人核对一致", "what was typed stays"
-    page.bar.fields["order_code"].setText(unpaid.order.code.lower())
+    # The order it is meant for is found by amount and time, and taken over.
+    spoken = speak_order_code(unpaid.order.code)
+    for told in ("可能的订单", spoken, "待支付 · 到账前 0 分钟下单"):
+        assert told in texts(page.panel)
+    [take] = [press for press in page.panel.findChildren(QPushButton) if press.accessibleName() == f"归入订单 {spoken}"]
+    take.click()
+    assert (page.bar.fields["order_code"].text(), page.bar.fields["note"].text()) == (spoken, "付款人核对一致")
     page.bar.go.click()
     done(qtbot, desk.exceptions.acting)
     assert desk.exceptions.acting.error is None
@@ -183,6 +191,43 @@ def test_money_is_attached_to_the_order_that_was_named(program, live_shop, world
     li.run(exceptions.approve(li.engine, theirs, approved=True, note=""))
     assert world.order(unpaid).state == OrderState.DELIVERED
     assert stored(world, PaymentException, one).state == ExceptionState.CLOSED
+
+
+def test_an_order_is_asked_about_and_confirmed_from_the_console(program, live_shop, world, colleague, qtbot):
+    world.stock("STEAM-50", 1)
+    unpaid = world.place(ANNA, "STEAM-50")
+    sign_in(qtbot, program, live_shop.url, "li")
+    desk, window = program.console.desk, program.window
+    page = arrived(qtbot, window, "orders")
+    qtbot.keyClick(page.table, Qt.Key.Key_Down)
+    qtbot.keyClick(page.table, Qt.Key.Key_Space)
+    acting, bar = desk.orders.acting, page.peek.bar
+    qtbot.waitUntil(lambda: list(bar.buttons) == ["ask", "confirm"], timeout=WAIT_MS)
+    window.run("order.ask")
+    bar.go.click()
+    done(qtbot, acting)
+    assert "没有给出结果" in bar.problem.text, "no channel answers here, and it is said so"
+    acting.drop()
+    window.run("order.confirm")
+    bar.fields["provider_no"].setText("后台单号")
+    bar.fields["amount"].setText("45")
+    bar.fields["reason"].setText("后台可见")
+    bar.go.click()
+    done(qtbot, acting)
+    assert "没有空格" in bar.problem.text
+    bar.fields["provider_no"].setText("4200002026")
+    bar.go.click()
+    done(qtbot, acting)
+    assert any("请另一位同事" in text for text in window.toasts.texts())
+    assert world.order(unpaid).state == OrderState.PENDING_PAYMENT
+    zhou = colleague("zhou")
+    [theirs] = zhou.run(exceptions.list_exceptions(zhou.engine)).value.items
+    assert (theirs.kind, theirs.action_provider_no) == ("payment_unknown", "4200002026")
+    zhou.run(exceptions.approve(zhou.engine, theirs, approved=True, note=""))
+    assert world.order(unpaid).state == OrderState.DELIVERED
+    desk.orders.refresh()
+    qtbot.waitUntil(lambda: list(bar.buttons) == ["refund"], timeout=WAIT_MS)
+    assert "人工确认" in texts(page.peek)
 
 
 def test_without_a_connection_nothing_is_sent_now_or_later(program, live_shop, world, qtbot):
@@ -263,6 +308,9 @@ def test_a_supplier_answers_with_two_presses(program, live_shop, world, qtbot):
     words = texts(page.panel)
     for told in ("轮到：供应商 · 剩", "卡密有问题可退", "没有看过", "提示卡密不存在"):
         assert told in words
+    key = world.keys("STEAM-50", 2)[1]
+    assert f"买家的第 1 件 · ••••••••{key[-4:]} · #1-2 · STEAM-50.txt" in words
+    assert key not in words
     assert "补发比退款快" in "".join(notice.text for notice in page.panel.findChildren(type(page.notice)))
     assert list(page.bar.buttons) == ["replace", "agree", "refuse"], "what the buyer hopes for comes first"
     assert "01a" not in words, "nothing of the payment"
@@ -282,9 +330,19 @@ def test_a_supplier_answers_with_two_presses(program, live_shop, world, qtbot):
     qtbot.keyClick(page.bar.fields["said"], Qt.Key.Key_Return)
     done(qtbot, desk.refunds.acting)
     row = stored(world, Refund, other)
-    assert (row.state, row.turn, row.due_at) == (RefundState.SUPPLIER_WAIT, "shop", None)
+    assert (row.state, row.turn) == (RefundState.SUPPLIER_WAIT, "shop")
     qtbot.waitUntil(lambda: desk.refunds.count == 0, timeout=WAIT_MS)
     assert "供应商：12:31 已充值" in texts(page.panel)
+    # Which key it was: in stock, among those of its lot that end so, with what happened to it.
+    link = next(one for one in page.panel.findChildren(QPushButton) if one.text() == "在库存中查看")
+    assert link.accessibleName() == "在库存中查看 #1-2"
+    link.click()
+    units = desk.stock.units
+    qtbot.waitUntil(lambda: units.history is not None and bool(units.found.rows), timeout=WAIT_MS)
+    assert (window.page.place, window.page.detail.shows_units) == ("stock", True)
+    assert window.page.detail.units.lot.currentText() == "#1 · STEAM-50.txt"
+    assert ([one.seq for one in units.found.rows], units.history.unit.seq) == ([2], 2)
+    assert [event.what for event in units.history.events] == ["imported", "sold"]
 
 
 def test_the_shop_decides_and_finance_checks(program, live_shop, world, colleague, qtbot):

@@ -117,7 +117,7 @@ def test_an_order_is_asked_about_at_all_its_channels_now(site):
     assert site.post(f"/api/orders/{found.order.code}/ask", by="zhou").status_code == 200
     assert len(site.till.asked) == asked, "there is nothing left to ask about"
     site.till.silent = True
-    assert problem(site.post(f"/api/orders/{silent.order.code}/ask", by="wang")) == (502, "channel_unknown")
+    assert problem(site.post(f"/api/orders/{silent.order.code}/ask", by="wang")) == (409, "not_answered")
     assert problem(site.post(asking, by="chen")) == (403, "not_allowed")
     assert problem(site.post("/api/orders/7K3M9QX2H4TD/ask", by="li")) == (404, "not_found")
     shop.check()

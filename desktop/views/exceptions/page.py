@@ -13,6 +13,7 @@ from desktop.views.cases import CasesPage
 from desktop.views.exceptions.panel import ExceptionPanel
 from desktop.views.listing import FeedView
 from desktop.widgets.words import state_word
+from shared.ids import speak_order_code
 from shared.states import ExceptionAction, ExceptionKind
 
 _COMMANDS = {
@@ -64,6 +65,7 @@ class ExceptionsPage(CasesPage):
         panel.body.addWidget(bar)
         panel.order_wanted.connect(partial(self.wanted.emit, "orders"))
         panel.refund_wanted.connect(partial(self.wanted.emit, "refunds"))
+        panel.attach_wanted.connect(self._attach)
         for command, key in _COMMANDS.items():
             self.handle_act(command, key)
         self.handle("exception.open_order", panel.open_order, when=lambda: panel.order_code is not None)
@@ -78,6 +80,14 @@ class ExceptionsPage(CasesPage):
         waits = presenter.waits_for_second
         self.bar.tell(self.tr("您的提议在等另一位同事复核；您只能撤回。") if waits else "")
         super().look()
+
+    def _attach(self, code: str) -> None:
+        """Be about to attach the money to this order."""
+        self.presenter.acting.choose(ExceptionAction.ATTACH.value)
+        field = self.bar.fields.get("order_code")
+        if field is not None:
+            field.setText(speak_order_code(code))
+            self.bar.start()
 
     def _narrow(self) -> None:
         kind, channel = self.kinds.currentData(), self.channels.currentData()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QVBoxLayout
 
 from desktop.presenters import formats
-from desktop.presenters.exceptions import Exceptions, evidence, story
+from desktop.presenters.exceptions import Exceptions, before_its_money, evidence, story
 from desktop.presenters.orders import goods
 from desktop.presenters.runbook import RUNBOOK
 from desktop.presenters.words import channel_word, in_words, time_left, tone
@@ -16,6 +18,7 @@ from desktop.widgets.words import state_word
 from shared import clock
 from shared.contracts.payments import PaymentException
 from shared.ids import speak_order_code
+from shared.states import ExceptionAction
 
 
 class ExceptionPanel(SidePanel):
@@ -23,10 +26,12 @@ class ExceptionPanel(SidePanel):
 
     Signals:
         order_wanted(code), refund_wanted(id): the person wants to see it.
+        attach_wanted(code): the person thinks that the money is meant for this order.
     """
 
     order_wanted = Signal(object)
     refund_wanted = Signal(object)
+    attach_wanted = Signal(object)
 
     runbook: Notice
 
@@ -53,7 +58,7 @@ class ExceptionPanel(SidePanel):
     def _look(self) -> None:
         one = self._presenter.opened
         left = time_left(one.due_at, now=clock.now()) if one is not None and one.due_at is not None else ""
-        shown = (one, self._presenter.order, left)
+        shown = (one, self._presenter.order, self._presenter.candidates, left)
         if shown != self._written:
             self._written = shown
             self._write()
@@ -78,6 +83,7 @@ class ExceptionPanel(SidePanel):
         for fact in evidence(one):
             add_fact(table, fact.words, fact.value, is_code=fact.is_code)
         layout.addLayout(table)
+        self._write_candidates(layout)
         layout.addWidget(rule())
         layout.addWidget(label(self.tr("经过"), role="heading"))
         told = facts()
@@ -87,6 +93,32 @@ class ExceptionPanel(SidePanel):
         self._write_links(layout, one)
         layout.addStretch(1)
         self.turn_to(inner)
+
+    def _write_candidates(self, layout: QVBoxLayout) -> None:
+        """Whose the money may be: each line can be seen, and taken into the proposal."""
+        found = self._presenter.candidates
+        if found is None or self._presenter.acting.act(ExceptionAction.ATTACH.value) is None:
+            return
+        layout.addWidget(rule())
+        layout.addWidget(label(self.tr("可能的订单"), role="heading"))
+        if not found:
+            words = self.tr("到账前 24 小时内，没有金额相同的未支付订单。")
+            layout.addWidget(label(words, role="muted", wrap=True))
+        for one in found:
+            code = speak_order_code(one.code)
+            line = row()
+            link = button(code, role="link", name=self.tr("查看订单 {code}").format(code=code))
+            link.clicked.connect(partial(self.order_wanted.emit, one.code))
+            take = button(self.tr("归入…"), name=self.tr("归入订单 {code}").format(code=code))
+            take.clicked.connect(partial(self.attach_wanted.emit, one.code))
+            line.addWidget(link)
+            line.addStretch(1)
+            line.addWidget(take)
+            layout.addLayout(line)
+            ago = before_its_money(one)
+            tried = " ".join(channel_word(channel) for channel in one.channels)
+            told = " · ".join((state_word(one.state), ago, tried, one.goods))
+            layout.addWidget(label(told, role="muted", wrap=True))
 
     def _write_links(self, layout: QVBoxLayout, one: PaymentException) -> None:
         order = self._presenter.order
