@@ -6,11 +6,15 @@ end with the run (tests/engines.py).
 What a machine lacks skips its tests with one loud line; where ``CI`` is set it fails them (tests/absence.py).
 """
 
+import gc
+import importlib
 import os
 import sys
+import warnings
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -80,6 +84,33 @@ def pytest_configure(config: pytest.Config) -> None:
     if sys.dont_write_bytecode:  # still nothing beside the sources, but the run's programs are compiled once
         os.environ |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
     config.add_cleanup(cleanup.close)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Let each worker begin with other files: rewriting their assertions takes longer than importing them.
+
+    What one has rewritten is bytecode to the others. What cannot be imported is told by the collection, which follows.
+    """
+    gc.disable()
+    place = getattr(session.config, "workerinput", None)
+    whole = Path(__file__).parent
+    if place is None or [Path(one).resolve() for one in session.config.args] != [whole]:
+        return
+    files = sorted(whole.rglob("test_*.py"))
+    start = int(place["workerid"].removeprefix("gw")) * len(files) // place["workercount"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for file in files[start:] + files[:start]:
+            with suppress(Exception, pytest.skip.Exception):
+                importlib.import_module(".".join(file.relative_to(whole.parent).with_suffix("").parts))
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage from here on, but not among a million objects that live as long as the run."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
