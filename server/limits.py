@@ -44,6 +44,8 @@ LIMITS: dict[str, Limit] = {
     # More bad signatures, or stale ones, of one channel than this are told to people.
     "bad_signatures": Limit(burst=20, refill_seconds=30),
     "stale_notices": Limit(burst=5, refill_seconds=60),
+    # One channel and kind of trouble: a burst that goes on writes once in a while, and not each time.
+    "notice_alarm": Limit(burst=1, refill_seconds=600),
     "reveal": Limit(burst=60, refill_seconds=2),
     # One person who looks for keys, up to a thousand at a time: what is in stock must not be guessed by asking.
     "find": Limit(burst=20, refill_seconds=15),

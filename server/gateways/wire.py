@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote_to_bytes, urlencode, urlsplit
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from server.gateways.port import BadSignature, ChannelUnknown, MalformedNotice, PaymentFact, RefundFact
+from server.gateways.port import BadSignature, MalformedNotice, PaymentFact, RefundFact, Unclear
 from shared import clock
 from shared.money import MAX_FEN, Fen
 
@@ -87,9 +87,14 @@ def where(error: ValidationError) -> str:
     return f"{'.'.join(map(str, first['loc'])) or 'body'} ({first['type']})"
 
 
+def is_our_number(number: str) -> bool:
+    """Whether a number could be one of ours. What another shop of the same merchant pays may look otherwise."""
+    return _OUR_NUMBER.fullmatch(number) is not None
+
+
 def our_number(ours: str) -> str:
     """One of our numbers, fit for a path. They are made by us: another shape is a mistake of the program."""
-    assert _OUR_NUMBER.fullmatch(ours), "a number of ours has 6 to 32 of 0-9 A-Z a-z _ -"
+    assert is_our_number(ours), "a number of ours has 6 to 32 of 0-9 A-Z a-z _ -"
     return ours
 
 
@@ -117,12 +122,12 @@ def read_form(body: bytes) -> dict[bytes, bytes]:
 
 
 def require_same(channel: str, answered: object, asked: object) -> None:
-    """Raise ChannelUnknown unless an answer names what was asked.
+    """Raise Unclear unless an answer names what was asked.
 
     Answers do not name their request in what they sign: an old one played to us must not pass for this one.
     """
     if answered != asked:
-        raise ChannelUnknown(channel=channel, detail="answer to another question")
+        raise Unclear(channel=channel, detail="answer to another question")
 
 
 def refund_alone(fact: PaymentFact | RefundFact, *, told_by: str) -> RefundFact:

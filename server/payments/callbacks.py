@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, bindparam, insert, or_, select, tuple_, update
+from sqlalchemy.exc import IntegrityError
 
 from server.db import Tx, table_of
 from server.payments.model import PaymentCallback
 from shared import clock, ids
 from shared.states import CallbackState, sources_of
+
+_log = logging.getLogger("kameng.payments")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +102,13 @@ def is_known(tx: Tx, channel: str, *, digest: str, event_id: str | None) -> bool
 
 def _keep_once(tx: Tx, told: Kept, state: CallbackState) -> None:
     same = (PaymentCallback.channel == told.channel, PaymentCallback.digest == told.raw.digest)
-    if tx.scalars(select(PaymentCallback.id).where(*same)).first() is None:
-        tx.execute(_INSERT, _row(told, state))
+    if tx.scalars(select(PaymentCallback.id).where(*same)).first() is not None:
+        return
+    try:
+        with tx.begin_nested():
+            tx.execute(_INSERT, _row(told, state))
+    except IntegrityError:
+        _log.info("another process keeps the same notification", extra={"channel": told.channel})
 
 
 def _may_become(to: CallbackState) -> ColumnElement[bool]:

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -19,12 +19,22 @@ from sqlalchemy import func, select
 from server import jobs
 from server.context import Context
 from server.db import Tx, retrying
-from server.gateways.port import BadSignature, Gateway, MalformedNotice, NoticeReply, RefundFact, UnopenableNotice
-from server.payments import callbacks
+from server.gateways.port import (
+    BadSignature,
+    Gateway,
+    MalformedNotice,
+    NoticeReply,
+    PaymentFact,
+    RefundFact,
+    UnopenableNotice,
+)
+from server.gateways.wire import is_our_number
+from server.payments import callbacks, channels
 from server.payments.actions import ApplyPayment
 from server.payments.callbacks import Kept, RawCallback
 from server.payments.exceptions import raising
-from server.payments.model import PaymentCallback
+from server.payments.exceptions.raising import Raised
+from server.payments.model import PaymentAttempt, PaymentCallback
 from server.payments.refunds.actions import RefundHeard
 from shared import clock
 from shared.errors import Busy, KamengError, NotFound, TooMany
@@ -87,7 +97,7 @@ async def take(ctx: Context, told: Told) -> NoticeReply:
     except (BadSignature, MalformedNotice) as refusal:
         if await asyncio.to_thread(_is_late_repeat, ctx, told, refusal):
             return gateway.accepted()
-        await asyncio.to_thread(_reject, ctx, told, refusal)
+        await _reject(ctx, told, refusal)
         raise
     raw = told.raw
     known = f"{told.channel} {raw.digest}"
@@ -99,16 +109,19 @@ async def take(ctx: Context, told: Told) -> NoticeReply:
     elif gateway.notice_is_proof:
         command = ApplyPayment.of(gateway, fact, FoundBy.CALLBACK, raw)
     else:
-        await asyncio.to_thread(_defer, ctx, Kept(told.channel, raw, fact.out_trade_no, fact.event_id), None)
+        await asyncio.to_thread(_defer, ctx, Kept(told.channel, raw, fact.out_trade_no, fact.event_id))
         return gateway.accepted()
     try:
         await ctx.batch.submit(command)
     except Busy:
         raise  # nothing was tried: the channel tells again
-    except Exception:  # noqa: BLE001 - whatever broke, signed bytes are kept before they are acknowledged
+    except Exception as error:  # noqa: BLE001 - whatever broke, signed bytes are kept before they are acknowledged
         _log.exception("notification could not be applied; kept for later", extra={"channel": told.channel})
-        refund_no = fact.out_refund_no if isinstance(fact, RefundFact) else None
-        await asyncio.to_thread(_defer, ctx, Kept(told.channel, raw, fact.out_trade_no, fact.event_id), refund_no)
+        kept = Kept(told.channel, raw, fact.out_trade_no, fact.event_id)
+        if isinstance(fact, RefundFact):
+            await asyncio.to_thread(_defer, ctx, kept, out_refund_no=fact.out_refund_no)
+        else:
+            await asyncio.to_thread(_defer, ctx, kept, doubt=(fact, error))
     else:
         ctx.told.note(known)
     return gateway.accepted()
@@ -117,9 +130,17 @@ async def take(ctx: Context, told: Told) -> NoticeReply:
 # --- kept, and asked about ---
 
 
-def _defer(ctx: Context, kept: Kept, out_refund_no: str | None) -> None:
+def _defer(
+    ctx: Context,
+    kept: Kept,
+    *,
+    out_refund_no: str | None = None,
+    doubt: tuple[PaymentFact, Exception] | None = None,
+) -> None:
     def keep(tx: Tx) -> None:
         callbacks.defer(tx, kept)
+        if doubt is not None and doubt[0].state == "paid":
+            raising.once(tx, _not_applied(tx, *doubt))
         digest = kept.raw.digest
         args = {"out_trade_no": kept.out_trade_no, "channel": kept.channel, "digest": digest}
         if out_refund_no is not None:
@@ -130,33 +151,69 @@ def _defer(ctx: Context, kept: Kept, out_refund_no: str | None) -> None:
     ctx.jobs.wake()
 
 
+def _not_applied(tx: Tx, fact: PaymentFact, error: Exception) -> Raised:
+    """People see at once that signed money could not be written; it ends by itself when it is applied after all."""
+    attempt = tx.scalars(select(PaymentAttempt).where(PaymentAttempt.out_trade_no == fact.out_trade_no)).first()
+    return raising.of_fact(
+        ExceptionKind.PAYMENT_UNKNOWN if attempt else ExceptionKind.UNKNOWN_PAYMENT,
+        fact,
+        attempt,
+        found_by=FoundBy.CALLBACK,
+        at=clock.now(),
+        about=attempt.id.hex if attempt else f"{fact.out_trade_no}:{fact.provider_no}",
+        more=[("error", type(error).__name__)],
+    )
+
+
 def recheck(ctx: Context, *, out_trade_no: str, channel: str, digest: str, out_refund_no: str | None = None) -> None:
     """The job behind a kept notification: the channel is asked, and its answer applied. Safe to repeat.
 
-    Not through the breaker: a channel that is away makes the job come again, which is what is wanted.
+    A channel that is away makes the job come again, without waiting for it each time.
     """
-    gateway = ctx.gateways[channel]
-    if out_refund_no is None:
-        confirmed = _ask_payment(ctx, gateway, out_trade_no)
+    if not is_our_number(out_trade_no):
+        confirmed = False  # nothing that could be asked about
+    elif out_refund_no is None:
+        confirmed = _ask_payment(ctx, channel, out_trade_no)
     else:
-        confirmed = _ask_refund(ctx, gateway, out_refund_no, out_trade_no)
-    retrying(ctx.db, lambda tx: callbacks.settle(tx, channel, digest, confirmed=confirmed))
+        confirmed = _ask_refund(ctx, channel, out_refund_no, out_trade_no)
+
+    def settle(tx: Tx) -> None:
+        callbacks.settle(tx, channel, digest, confirmed=confirmed)
+        if not is_our_number(out_trade_no):
+            raising.once(tx, _of_another_shop(channel, out_trade_no))
+
+    retrying(ctx.db, settle)
 
 
-def _ask_payment(ctx: Context, gateway: Gateway, out_trade_no: str) -> bool:
-    fact = asyncio.run(gateway.query(out_trade_no))
+def _ask_payment(ctx: Context, channel: str, out_trade_no: str) -> bool:
+    fact = asyncio.run(channels.call(ctx, channel, lambda gateway: gateway.query(out_trade_no)))
     if fact is None or fact.state != "paid":
         return False
-    ctx.batch.call(ApplyPayment.of(gateway, fact, FoundBy.CALLBACK))
+    ctx.batch.call(ApplyPayment.of(ctx.gateways[channel], fact, FoundBy.CALLBACK))
     return True
 
 
-def _ask_refund(ctx: Context, gateway: Gateway, out_refund_no: str, out_trade_no: str) -> bool:
-    fact = asyncio.run(gateway.query_refund(out_refund_no, out_trade_no=out_trade_no))
+def _ask_refund(ctx: Context, channel: str, out_refund_no: str, out_trade_no: str) -> bool:
+    def ask(gateway: Gateway) -> Awaitable[RefundFact | None]:
+        return gateway.query_refund(out_refund_no, out_trade_no=out_trade_no)
+
+    fact = asyncio.run(channels.call(ctx, channel, ask))
     if fact is None:
         return False
-    ctx.batch.call(RefundHeard(gateway.channel, gateway.merchant_id, fact))
+    ctx.batch.call(RefundHeard(channel, ctx.gateways[channel].merchant_id, fact))
     return True
+
+
+def _of_another_shop(channel: str, out_trade_no: str) -> Raised:
+    """Told with our merchant's key about a number that we never make: no channel can be asked about it by us."""
+    return Raised(
+        kind=ExceptionKind.UNKNOWN_PAYMENT,
+        cause=f"{channel}:{out_trade_no}",
+        channel=channel,
+        out_trade_no=out_trade_no,
+        at=clock.now(),
+        evidence=[("out_trade_no", out_trade_no)],
+    )
 
 
 # --- refused ---
@@ -179,15 +236,22 @@ def _event_of(body: bytes) -> str | None:
     return next((name for name in named if isinstance(name, str)), None)
 
 
-def _reject(ctx: Context, told: Told, refusal: KamengError) -> None:
-    """Count it, keep it if there is room, and tell people of a burst. A probe is only counted."""
+async def _reject(ctx: Context, told: Told, refusal: KamengError) -> None:
+    """Count it, keep it if there is room, and tell people of a burst. A probe is only counted.
+
+    Whoever floods us costs us neither the writer nor a thread: what happens in memory decides whether anything does.
+    """
     reason = refusal.reason if isinstance(refusal, BadSignature) else refusal.code
     ctx.metrics.denied(f"notice_{reason}")
     if reason == "probe":
         return
-    is_burst = isinstance(refusal, UnopenableNotice) or _overflows(ctx, _BURSTS.get(reason, "bad_signatures"), told)
-    has_room = not _overflows(ctx, "rejected_address", told) and not _overflows(ctx, "rejected_channel", told)
-    if not is_burst and not has_room:
+    is_unopenable = isinstance(refusal, UnopenableNotice)
+    trouble = UnopenableNotice.code if is_unopenable else _BURSTS.get(reason, "bad_signatures")
+    is_burst = is_unopenable or _overflows(ctx, trouble, told.channel)
+    is_alarm = is_burst and not _overflows(ctx, "notice_alarm", f"{told.channel}:{trouble}")
+    has_room = not _overflows(ctx, "rejected_address", told.network)
+    has_room = has_room and not _overflows(ctx, "rejected_channel", told.channel)
+    if not is_alarm and not has_room:
         return
 
     def write(tx: Tx) -> None:
@@ -195,15 +259,15 @@ def _reject(ctx: Context, told: Told, refusal: KamengError) -> None:
             digest = hashlib.sha256(b"rejected" + told.evidence + told.body).hexdigest()
             raw = RawCallback(digest, told.evidence[:KEPT_BYTES], told.body[:KEPT_BYTES])
             callbacks.reject(tx, Kept(told.channel, raw, "", reason=reason))
-        if is_burst:
+        if is_alarm:
             _alarm(ctx, tx, told.channel, reason)
 
-    retrying(ctx.db, write)
+    await asyncio.to_thread(retrying, ctx.db, write)
 
 
-def _overflows(ctx: Context, limit: str, told: Told) -> bool:
+def _overflows(ctx: Context, limit: str, whose: str) -> bool:
     try:
-        ctx.buckets.take(limit, told.network if limit == "rejected_address" else told.channel)
+        ctx.buckets.take(limit, whose)
     except TooMany:
         return True
     return False
@@ -222,7 +286,7 @@ def _alarm(ctx: Context, tx: Tx, channel: str, reason: str) -> None:
         .group_by(PaymentCallback.reason)
     )
     counts = {str(why): n for why, n in tx.execute(refused)}
-    told = raising.Raised(
+    told = Raised(
         kind=ExceptionKind.BAD_SIGNATURES,
         cause=f"{channel}:{now:%Y%m%d%H}:{_BURSTS.get(reason, reason if reason == UnopenableNotice.code else 'bad')}",
         channel=channel,
@@ -234,5 +298,5 @@ def _alarm(ctx: Context, tx: Tx, channel: str, reason: str) -> None:
             ("clock_off_seconds", ctx.health.clock_off_from(channel)),
         ],
     )
-    raising.write(tx, [told])
+    raising.once(tx, told)
     _log.error("notifications refused", extra={"channel": channel, "reason": reason, "counts": counts})

@@ -4,10 +4,12 @@ import json
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import false, select
 
 from server.gateways.port import BadSignature, MalformedNotice, RefundFact, UnopenableNotice
 from server.limits import LIMITS
+from server.payments import callbacks, notices
+from server.payments.exceptions import raising
 from server.payments.model import PaymentCallback, PaymentException
 from server.payments.notices import KEPT_BYTES
 from shared import clock
@@ -86,9 +88,47 @@ def test_a_burst_is_told_once_an_hour_and_cannot_fill_the_disk(site):
     evidence = dict(json.loads(told.evidence))
     assert (evidence["reason"], evidence["count_forged"]) == ("forged", str(LIMITS["rejected_address"].burst))
     assert len(kept(site)) == LIMITS["rejected_address"].burst
+    site.world.ctx.buckets.forget("notice_alarm", "wechat:bad_signatures")  # ten minutes and more have passed
     with clock.fixed(clock.now() + timedelta(hours=1)):
         tell(site, b"d")
     assert len(exceptions(site)) == 2
+
+
+def test_a_flood_costs_neither_the_writer_nor_a_thread(site, monkeypatch):
+    wrote = []
+    retrying = notices.retrying
+    monkeypatch.setattr(notices, "retrying", lambda db, work: wrote.append(retrying(db, work)))
+    site.till.finds = BadSignature(reason="forged")
+    assert tell(site, b"flood", times=200) == {(400, b"bad_signature")}
+    assert len(wrote) == LIMITS["rejected_address"].burst + 1  # what is kept of it, and the alarm
+    assert len(exceptions(site)) == 1
+    assert 'kameng_denied_total{reason="notice_forged"} 200.0' in site.world.ctx.metrics.render().decode()
+
+
+def test_the_same_refused_in_two_processes_at_once_is_kept_and_told_once(site, monkeypatch):
+    """The other process commits what this one has just looked for in vain."""
+    site.till.finds = UnopenableNotice(reason="resource")
+    tell(site, b"sealed")
+    [row], [told] = kept(site), exceptions(site)
+    with monkeypatch.context() as blind, site.world.ctx.db.tx() as tx:
+        blind.setattr(tx, "scalars", lambda *_: tx.execute(select(PaymentCallback.id).where(false())).scalars())
+        raw = callbacks.RawCallback(row.digest, row.headers, row.body)
+        callbacks.reject(tx, callbacks.Kept("wechat", raw, "", reason=row.reason))
+        again = {"kind": ExceptionKind(told.kind), "cause": told.key.partition(":")[2], "out_trade_no": "-"}
+        raising.once(tx, raising.Raised(channel="wechat", at=clock.now(), **again))
+    assert ([one.id for one in kept(site)], [one.id for one in exceptions(site)]) == ([row.id], [told.id])
+
+
+def test_money_for_another_shops_number_is_shown_and_asked_about_in_vain_only_once(site):
+    """The same merchant's other shop: its numbers may have a shape that no path of a channel takes from us."""
+    site.till.notice_is_proof = False
+    fact = site.world.fact(site.world.place(ANNA, "STEAM-50"), channel="wechat", out_trade_no="shop|7.1")
+    site.till.payments[fact.out_trade_no] = fact
+    assert site.post(NOTIFY, content=fact.out_trade_no.encode()).status_code == 200
+    site.world.work()
+    assert ([row.state for row in kept(site)], site.till.asked) == ([CallbackState.REFUSED], [])
+    [told] = exceptions(site)
+    assert (told.kind, told.out_trade_no, told.unmatched_id) == (ExceptionKind.UNKNOWN_PAYMENT, "shop|7.1", None)
 
 
 def test_a_probe_is_counted_and_nothing_more(site):

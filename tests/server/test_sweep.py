@@ -13,7 +13,7 @@ from server.payments import asking, checkout, ending, notices, queries
 from server.payments.model import PaymentCallback, PaymentException
 from server.stock.model import StockUnit
 from shared import clock, ids
-from shared.states import AttemptState, ExceptionKind, OrderState, UnitState
+from shared.states import AttemptState, ExceptionKind, ExceptionState, OrderState, UnitState
 from tests.server.channel import Channel
 from tests.world import ANNA, BEN, CARA, world
 
@@ -131,16 +131,18 @@ def exceptions_of(shop):
 def test_a_kept_notification_is_settled_by_what_the_channel_says(shop, answers, answer, settled, monkeypatch):
     shop.stock("STEAM-50", 1)
     placed = shop.place(ANNA, "STEAM-50")
-    body = json.dumps(
-        answers.payment(placed.attempt.out_trade_no)
-        | {"event_id": "E1", "event": "payment.paid", "trade_no": "S1", "paid_at": clock.now().isoformat()}
-    ).encode()
+    number = placed.attempt.out_trade_no
+    said = {"event_id": "E1", "event": "payment.paid", "trade_no": f"S{number[-20:]}"}
+    body = json.dumps(answers.payment(number) | said | {"paid_at": clock.now().isoformat()}).encode()
     headers = shop.channel.signed(body)
     with monkeypatch.context() as broken:
         broken.setattr(ledger, "post", None)  # the writer fails
         asyncio.run(notices.take(shop.ctx, notices.Told("sandbox", headers, body)))
     with shop.ctx.db.read() as tx:
         assert tx.scalars(select(PaymentCallback.state)).all() == ["deferred"]
+    [doubt] = exceptions_of(shop)
+    assert (doubt.kind, doubt.order_id) == (ExceptionKind.PAYMENT_UNKNOWN, placed.order.id)
+    assert ["error", "TypeError"] in json.loads(doubt.evidence)
     answers.state, answers.status = answer, 503
     shop.work()  # the channel is away: it is asked again
     answers.status = 200
@@ -149,6 +151,8 @@ def test_a_kept_notification_is_settled_by_what_the_channel_says(shop, answers, 
     with shop.ctx.db.read() as tx:
         assert tx.scalars(select(PaymentCallback.state)).all() == [settled]
     assert (shop.order(placed).state == OrderState.DELIVERED) is (answer == "paid")
+    [doubt] = exceptions_of(shop)
+    assert (doubt.state == ExceptionState.CLOSED) is (answer == "paid"), "signed, and denied: people decide"
     shop.check()
 
 
