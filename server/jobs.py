@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -30,6 +31,9 @@ PAUSE_SECONDS = 0.05
 """Between two looks at least: a busy shop commits, and rings, hundreds of times a second."""
 
 CLAIM_MOST = 20
+OUTSIDE_MOST = 5
+"""Each may wait for somebody else: all of them are done before their lease ends."""
+
 MAX_ATTEMPTS = 25
 """With the fourth power of the attempt as seconds between tries, 25 of them span about three weeks."""
 
@@ -143,7 +147,7 @@ class Jobs:
         self._schedules: list[_Schedule] = []
         self._not_before: dict[str, datetime] = {}
         self._worker = ids.new_id()
-        self._wake = threading.Event()
+        self._bells: list[threading.Event] = []
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -152,7 +156,10 @@ class Jobs:
         self._within[kind] = handler
 
     def outside(self, kind: str, handler: Outside) -> None:
-        """`handler(args)` runs outside of any transaction and must be safe to repeat."""
+        """`handler(args)` runs outside of any transaction and must be safe to repeat.
+
+        Such jobs have a thread of their own: whoever is slow to answer holds up nothing else.
+        """
         self._outside[kind] = handler
 
     def every(self, name: str, seconds: float, run: Callable[[], object], *, apart: bool = False) -> None:
@@ -164,23 +171,24 @@ class Jobs:
 
     def wake(self) -> None:
         """Look for work now: called after commits."""
-        self._wake.set()
+        for bell in self._bells:
+            bell.set()
 
     def start(self, *, threads: int = 1) -> None:
         """Run in background threads until `close`."""
         if self._db.is_sqlite:
             self._take_back()
         for n in range(threads):
-            thread = threading.Thread(target=self._loop, name=f"jobs-{n}", daemon=True)
-            thread.start()
-            self._threads.append(thread)
+            self._begin(f"jobs-{n}", self._loop, self._look_within)
+        self._begin("jobs-outside", self._loop, partial(self._run_claimed, outside=True))
         for schedule in self._schedules:
             if schedule.apart:
-                thread = threading.Thread(
-                    target=self._loop_apart, args=(schedule,), name=f"jobs-{schedule.name}", daemon=True
-                )
-                thread.start()
-                self._threads.append(thread)
+                self._begin(f"jobs-{schedule.name}", self._loop_apart, schedule)
+
+    def _begin(self, name: str, loop: Callable[[Any], None], argument: object) -> None:
+        thread = threading.Thread(target=loop, args=(argument,), name=name, daemon=True)
+        thread.start()
+        self._threads.append(thread)
 
     def _take_back(self) -> None:
         """SQLite has one worker process: what runs now ran in one that is gone, and need not wait for its lease."""
@@ -191,7 +199,7 @@ class Jobs:
     def close(self) -> None:
         """Finish the running jobs and stop."""
         self._stopping.set()
-        self._wake.set()
+        self.wake()
         for thread in self._threads:
             thread.join()
         self._threads.clear()
@@ -210,16 +218,21 @@ class Jobs:
         """Block until `close` is called from a signal handler: the body of `kameng-server work`."""
         self._stopping.wait()
 
-    def _loop(self) -> None:
+    def _look_within(self) -> int:
+        return self.run_schedules() + self._run_claimed(outside=False)
+
+    def _loop(self, look: Callable[[], int]) -> None:
+        bell = threading.Event()
+        self._bells.append(bell)
         while not self._stopping.is_set():
-            self._wake.clear()
+            bell.clear()
             try:
-                busy = self.run_schedules() + self.run_due()
+                busy = look()
             except Exception:  # noqa: BLE001 - a database that is away comes back; the worker stays
                 _log.exception("worker could not look for jobs")
                 busy = 0
             if not busy and not self._stopping.wait(PAUSE_SECONDS):
-                self._wake.wait(POLL_SECONDS)
+                bell.wait(POLL_SECONDS)
 
     def _loop_apart(self, schedule: _Schedule) -> None:
         while not self._stopping.is_set():
@@ -278,16 +291,21 @@ class Jobs:
 
     def run_due(self) -> int:
         """Claim and run what is due, once; answers how many jobs ran."""
-        claimed = self._claim()
+        return self._run_claimed(outside=False) + self._run_claimed(outside=True)
+
+    def _run_claimed(self, *, outside: bool) -> int:
+        claimed = self._claim(outside=outside)
         for job in claimed:
             self._run(job)
         return len(claimed)
 
-    def _claim(self) -> list[Job]:
+    def _claim(self, *, outside: bool) -> list[Job]:
+        mine = Job.kind.in_(self._outside) if outside else Job.kind.not_in(self._outside)
         now = clock.now()
         waiting = Job.state.in_([JobState.READY.value, JobState.RETRY.value]) & (Job.run_at <= now)
         abandoned = (Job.state == JobState.RUNNING.value) & (Job.lease_until < now)
-        due = select(Job).where(or_(waiting, abandoned)).order_by(Job.run_at).limit(CLAIM_MOST)
+        most = OUTSIDE_MOST if outside else CLAIM_MOST
+        due = select(Job).where(or_(waiting, abandoned), mine).order_by(Job.run_at).limit(most)
         with self._db.read() as tx:
             if tx.scalars(due.with_only_columns(Job.id)).first() is None:
                 return []

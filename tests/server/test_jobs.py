@@ -176,7 +176,7 @@ def test_work_outside_runs_without_a_transaction_and_may_be_repeated(db):
 
 def test_a_worker_that_vanished_loses_its_job_after_the_lease_and_not_before(db):
     enqueue(db)
-    [lost] = worker(db)._claim()
+    [lost] = worker(db)._claim(outside=False)
     other = worker(db, greet=effect)
     with later(LEASE_SECONDS):
         assert other.run_due() == 0
@@ -187,7 +187,7 @@ def test_a_worker_that_vanished_loses_its_job_after_the_lease_and_not_before(db)
 
 def test_what_a_killed_process_was_doing_goes_on_at_once_where_there_is_only_one(db):
     enqueue(db)
-    assert len(worker(db)._claim()) == 1
+    assert len(worker(db)._claim(outside=False)) == 1
     greeted = threading.Event()
 
     def greet(tx, args):
@@ -204,7 +204,7 @@ def test_what_a_killed_process_was_doing_goes_on_at_once_where_there_is_only_one
 def test_a_worker_that_lost_its_lease_undoes_what_it_did(db):
     enqueue(db, args={"n": 1})
     slow, quick = worker(db, greet=effect), worker(db, greet=effect)
-    [job] = slow._claim()
+    [job] = slow._claim(outside=False)
     with later(LEASE_SECONDS + 1):
         assert quick.run_due() == 1
         slow._run(job)
@@ -216,7 +216,7 @@ def test_a_job_that_kills_its_worker_each_time_is_dead_in_the_end(db):
     enqueue(db, max_attempts=3)
     for turn in range(3):
         with later(turn * (LEASE_SECONDS + 1)):
-            assert len(worker(db)._claim()) == 1
+            assert len(worker(db)._claim(outside=False)) == 1
     last = worker(db, greet=effect)
     with later(4 * (LEASE_SECONDS + 1)):
         assert last.run_due() == 0
@@ -377,6 +377,27 @@ def test_threads_wake_for_work_and_finish_it_before_they_end(db):
     both.close()
     assert not both.alive
     assert only(db).state == JobState.DONE
+
+
+def test_who_waits_for_somebody_else_holds_up_no_other_work(db):
+    asked, answered, greeted, swept = (threading.Event() for _ in range(4))
+
+    def ask(_args):
+        asked.set()
+        assert answered.wait(timeout=20)
+
+    slow = worker(db, greet=lambda *_: greeted.set())
+    slow.outside("ask", ask)
+    slow.every("sweep", 10, swept.set)
+    enqueue(db, kind="ask")
+    slow.start()
+    assert asked.wait(timeout=20)
+    enqueue(db)
+    slow.wake()
+    assert (greeted.wait(timeout=20), swept.wait(timeout=20)) == (True, True)
+    answered.set()
+    slow.close()
+    assert {row.state for row in rows(db)} == {JobState.DONE}
 
 
 def test_what_was_done_a_week_ago_is_forgotten_and_nothing_else(db):
