@@ -69,6 +69,7 @@ class Context:
     breakers: Breakers = field(default_factory=Breakers)
     signals: Signals = field(default_factory=Signals)
     told: Recent = field(default_factory=Recent)
+    looked: Recent = field(default_factory=Recent)
 
 
 def of(connection: HTTPConnection) -> Context:

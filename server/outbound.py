@@ -22,6 +22,9 @@ CONNECT_SECONDS = 3.0
 TOTAL_SECONDS = 10.0
 MAX_ANSWER_BYTES = 256 * 1024
 MAX_CONNECTIONS = 64
+PATIENCE_SECONDS = 3.0
+BUSY = "busy"
+"""`Unanswered.reason` where nothing was sent: all our connections were in use for `PATIENCE_SECONDS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,14 @@ class Line(Protocol):
         """Send exactly these bytes and return the answer, whatever its status. Raises Unanswered."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """The connections of one event loop, and how many of them are free."""
+
+    line: httpx.AsyncHTTPTransport
+    free: asyncio.Semaphore
+
+
 class Outbound:
     """HTTP to other parties. `async with outbound:` keeps connections for the loop that enters it, once.
 
@@ -60,10 +71,10 @@ class Outbound:
         self._max_answer_bytes = max_answer_bytes
         self._timeouts = httpx.Timeout(total_seconds, connect=CONNECT_SECONDS).as_dict()
         self._trust: ssl.SSLContext | None = None
-        self._kept: dict[asyncio.AbstractEventLoop, httpx.AsyncHTTPTransport] = {}
+        self._kept: dict[asyncio.AbstractEventLoop, _Kept] = {}
 
     async def __aenter__(self) -> Outbound:
-        self._kept[asyncio.get_running_loop()] = self._line()
+        self._kept[asyncio.get_running_loop()] = _Kept(self._line(), asyncio.Semaphore(MAX_CONNECTIONS))
         return self
 
     async def __aexit__(
@@ -72,15 +83,23 @@ class Outbound:
         _error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        await self._kept.pop(asyncio.get_running_loop()).aclose()
+        await self._kept.pop(asyncio.get_running_loop()).line.aclose()
 
     async def exchange(self, method: str, url: str, *, headers: Mapping[str, str], body: bytes = b"") -> Reply:
         """Send exactly these bytes and return the answer, whatever its status. Raises Unanswered."""
         kept = self._kept.get(asyncio.get_running_loop())
-        if kept is not None:
-            return await self._bounded(kept, method, url, headers=headers, body=body)
-        async with self._line() as line:
-            return await self._bounded(line, method, url, headers=headers, body=body)
+        if kept is None:
+            async with self._line() as line:
+                return await self._bounded(line, method, url, headers=headers, body=body)
+        try:  # our own queue is nobody's silence: the time of the other side begins when it is asked
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await kept.free.acquire()
+        except TimeoutError as error:
+            raise Unanswered(BUSY) from error
+        try:
+            return await self._bounded(kept.line, method, url, headers=headers, body=body)
+        finally:
+            kept.free.release()
 
     async def _bounded(
         self, line: httpx.AsyncHTTPTransport, method: str, url: str, *, headers: Mapping[str, str], body: bytes

@@ -47,6 +47,7 @@ from server.gateways.port import (
     Product,
     Reason,
     RefundFact,
+    Unclear,
 )
 from server.gateways.wire import (
     Wire,
@@ -187,7 +188,7 @@ class AlipayGateway:
         if fact.state in {"paid", "refunded"}:
             raise ChannelRefused(channel=CHANNEL, reason_code=Reason.ALREADY_PAID)
         if fact.state != "closed":
-            raise ChannelUnknown(channel=CHANNEL, detail="not closed, and still open")
+            raise Unclear(channel=CHANNEL, detail="not closed, and still open")
 
     # --- refunds -------------------------------------------------------------------------------------------
 
@@ -229,7 +230,7 @@ class AlipayGateway:
             return None
         require_same(CHANNEL, (found.out_trade_no, found.out_request_no), (out_trade_no, out_refund_no))
         if found.trade_no is None or found.refund_amount is None:
-            raise ChannelUnknown(channel=CHANNEL, detail="refunded without a number or an amount")
+            raise Unclear(channel=CHANNEL, detail="refunded without a number or an amount")
         return RefundFact(
             out_refund_no=out_refund_no,
             refund_no=found.trade_no,

@@ -81,12 +81,6 @@ class Trade(Wire):
     trans_currency: Annotated[Currency | None, BlankIsNone] = None
     send_pay_date: Annotated[ShopTime | None, BlankIsNone] = None
 
-    @model_validator(mode="after")
-    def _paid_is_complete(self) -> Self:
-        if self._state == "paid" and self.send_pay_date is None:
-            raise PydanticCustomError("paid_incomplete", "paid without a time")
-        return self
-
     @property
     def _state(self) -> PaymentState:
         return _state_of(self.trade_status, was_paid=self.send_pay_date is not None)

@@ -35,6 +35,7 @@ from server.gateways.port import (
     Product,
     Reason,
     RefundFact,
+    Unclear,
 )
 from server.gateways.wire import (
     BlankIsNone,
@@ -171,11 +172,9 @@ class EpayGateway:
             return None
         require_same(CHANNEL, order.out_trade_no, out_trade_no)
         if order.status == _FROZEN:
-            raise ChannelUnknown(channel=CHANNEL, detail="frozen by the site")
+            raise Unclear(channel=CHANNEL, detail="frozen by the site")
         state = _STATES[order.status]
         came = state in {"paid", "refunded"}
-        if came and order.endtime is None:
-            raise ChannelUnknown(channel=CHANNEL, detail="paid without a time")
         return PaymentFact(
             channel=CHANNEL,
             out_trade_no=order.out_trade_no,
@@ -223,7 +222,7 @@ class EpayGateway:
             return None
         number = out_trade_no or found.out_trade_no
         if number is None:
-            raise ChannelUnknown(channel=CHANNEL, detail="refunded without a payment")
+            raise Unclear(channel=CHANNEL, detail="refunded without a payment")
         require_same(CHANNEL, (found.out_refund_no, found.out_trade_no or number), (out_refund_no, number))
         return _refund_fact(found, out_refund_no, number)
 

@@ -118,10 +118,10 @@ class PaymentOpened:
 class PaymentFact:
     """What the channel says of one payment. The caller compares merchant, app, amount and currency with its attempt.
 
-    `provider_no` and `paid_at` are None until it is paid; `event_id` is None when we asked, and names the
-    notification when the channel told. `amount_fen` is 0 where the channel does not name the amount of what is not
-    paid. `app_id` is None where the channel does not say it. `payer_total_fen` is what the buyer paid after coupons of
-    the channel; the order's amount is always compared with `amount_fen`.
+    `provider_no` and `paid_at` are None until it is paid, `paid_at` also where the channel names no time. `event_id` is
+    None when we asked, and names the notification when the channel told. `amount_fen` is 0 where the channel does not
+    name the amount of what is not paid. `app_id` is None where the channel does not say it. `payer_total_fen` is what
+    the buyer paid after coupons of the channel; the order's amount is always compared with `amount_fen`.
     """
 
     channel: str
@@ -229,7 +229,11 @@ class ChannelUnknown(KamengError):
         return f"{self.code}: {self.params['channel']}: {self.detail}"
 
 
-class DamagedBill(ChannelUnknown):
+class Unclear(ChannelUnknown):
+    """The channel is there and has answered, but what it says of this one leaves the outcome open."""
+
+
+class DamagedBill(Unclear):
     """The bill that came is not the one the channel made: cut off, changed, or with another hash. Fetch it again."""
 
 

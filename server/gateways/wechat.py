@@ -35,6 +35,7 @@ from server.gateways.port import (
     Product,
     Reason,
     RefundFact,
+    Unclear,
     UnopenableNotice,
 )
 from server.gateways.wechat_keys import (
@@ -253,7 +254,7 @@ class WechatGateway:
         if fact.state in {"paid", "refunded"}:
             raise ChannelRefused(channel=CHANNEL, reason_code=Reason.ALREADY_PAID)
         if fact.state != "closed":
-            raise ChannelUnknown(channel=CHANNEL, detail="closed, and still open")
+            raise Unclear(channel=CHANNEL, detail="closed, and still open")
 
     # --- refunds -------------------------------------------------------------------------------------------
 

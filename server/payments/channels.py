@@ -19,8 +19,9 @@ from sqlalchemy.exc import IntegrityError
 from server import audit, changes
 from server.context import Context
 from server.db import Tx, retrying, rows_changed
-from server.gateways.port import ChannelRefused, ChannelUnknown, Gateway, Reason
+from server.gateways.port import ChannelRefused, ChannelUnknown, Gateway, Reason, Unclear
 from server.identity import queries as people
+from server.outbound import BUSY
 from server.payments import bill_days, queries
 from server.payments.model import PaymentAttempt, PaymentChannel
 from server.policy import Actor
@@ -91,7 +92,7 @@ def offers(ctx: Context, tx: Tx) -> list[Offer]:
 
 
 async def call(ctx: Context, channel: str, ask: Callable[[Gateway], Awaitable[T]]) -> T:
-    """What the channel answers to `ask`. Its silence and its answers are counted.
+    """What the channel answers to `ask`. Its silence and its answers are counted, and no waiting of our own.
 
     Raises ChannelUnknown, without asking, while the channel is away; ChannelUnknown and ChannelRefused from it.
     """
@@ -101,8 +102,12 @@ async def call(ctx: Context, channel: str, ask: Callable[[Gateway], Awaitable[T]
         raise ChannelUnknown(channel=channel, detail="away, not asked")
     try:
         answer = await ask(ctx.gateways[channel])
+    except Unclear:
+        await _note(ctx, channel)
+        raise
     except ChannelUnknown as error:
-        await _note(ctx, channel, why=error.detail)
+        if error.detail != BUSY:
+            await _note(ctx, channel, why=error.detail)
         raise
     except ChannelRefused as refusal:
         if refusal.reason_code not in _NOT_ASKED:

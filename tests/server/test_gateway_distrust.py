@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from server import outbound
 from server.gateways.port import ChannelRefused, ChannelUnknown, MalformedNotice
 from server.outbound import Outbound
 from tests.server.channel import Channel
@@ -47,6 +48,28 @@ def drip(_channel, handler):
             time.sleep(0.02)
     except OSError:
         return
+
+
+def test_who_waits_for_a_connection_of_ours_has_not_asked(channel, monkeypatch):
+    """A flood of our own is nobody's silence: the other side's time begins when it is asked."""
+    monkeypatch.setattr(outbound, "MAX_CONNECTIONS", 1)
+    monkeypatch.setattr(outbound, "PATIENCE_SECONDS", 0.05)
+    asked = []
+
+    def slow(channel, handler):
+        asked.append(handler.path)
+        silence(channel, handler)
+
+    async def both(address):
+        async with Outbound(total_seconds=0.5) as line:
+            calls = (line.exchange("GET", f"{address}/{n}", headers={}) for n in (1, 2))
+            together = await asyncio.gather(*calls, return_exceptions=True)
+            after = await asyncio.gather(line.exchange("GET", f"{address}/3", headers={}), return_exceptions=True)
+            return [one.reason for one in (*together, *after)]
+
+    with channel.serving(slow) as address:
+        assert asyncio.run(both(address)) == ["time-out", outbound.BUSY, "time-out"]
+    assert asked == ["/1", "/3"]
 
 
 GOOD = {

@@ -72,10 +72,13 @@ def test_another_channel_closes_the_first_payment_before_it_opens_its_own(shop):
     assert (seen.stage, seen.attempt.id) == (PayStage.READY, second.id)
     assert pay_again(shop, placed, "alipay") is None  # the same again: what is open stays as it is
     assert len(shop.alipay.created) == 1
-    shop.alipay.pay(second.out_trade_no)
-    run(checkout.refresh(shop.ctx, placed.code))
+    shop.alipay.pay(second.out_trade_no, paid_at=None)  # it does not say when: now, as far as we know
+    now = clock.now()
+    with clock.fixed(now):
+        run(checkout.refresh(shop.ctx, placed.code))
     order, seen, [_, paid] = state_of(shop, placed)
     assert (order.state, seen.stage, paid.found_by) == (OrderState.DELIVERED, PayStage.ENDED, FoundBy.PAGE)
+    assert paid.paid_at == now
     with pytest.raises(NotPayable):
         pay_again(shop, placed, "wechat")
     shop.check()
@@ -357,6 +360,31 @@ def test_a_look_too_soon_or_too_often_asks_nobody(shop):
             run(watching.look(shop.ctx, attempt))
         run(checkout.refresh(shop.ctx, placed.code))
     assert shop.wechat.asked == [attempt.out_trade_no]
+
+
+def test_a_page_asks_less_often_the_longer_it_waits_and_leaves_room_for_who_wants_to_pay(shop, monkeypatch):
+    _, _, [attempt] = state_of(shop, place(shop))
+    _, _, [other] = state_of(shop, place(shop))
+    asked_at = []
+    for age in range(1, 130):
+        shop.ctx.buckets.forget("payment_query", attempt.out_trade_no)
+        with clock.fixed(attempt.created_at + timedelta(seconds=age)):
+            if run(watching.look(shop.ctx, attempt)):
+                asked_at.append(age)
+    assert asked_at == [5, 8, 13, 20, 30, 45, 60, 90, 120]
+    shop.ctx.buckets.forget("payment_query", attempt.out_trade_no)
+    monkeypatch.setattr(watching, "LOOKS_AT_ONCE", 1)
+    query = shop.wechat.query
+
+    async def slow(number):
+        assert not await watching.look(shop.ctx, other), "the page asks again in two seconds"
+        return await query(number)
+
+    monkeypatch.setattr(shop.wechat, "query", slow)
+    with clock.fixed(attempt.created_at + timedelta(seconds=150)):
+        assert run(watching.look(shop.ctx, attempt))
+        assert run(watching.look(shop.ctx, other))
+    assert shop.wechat.asked[-2:] == [attempt.out_trade_no, other.out_trade_no]
 
 
 def test_so_many_pages_may_wait_and_no_more(shop, monkeypatch):

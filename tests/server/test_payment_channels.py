@@ -7,8 +7,9 @@ import pytest
 from sqlalchemy import select, update
 
 from server import breaker
-from server.gateways.port import ChannelUnknown
+from server.gateways.port import ChannelUnknown, Unclear
 from server.orders import actions as orders
+from server.outbound import BUSY
 from server.payments import asking, bills, channels, checkout, ending, queries
 from server.payments.model import PaymentAttempt, PaymentCallback, PaymentException
 from shared import clock, ids
@@ -105,6 +106,27 @@ def test_a_channel_that_is_away_costs_nobody_a_wait_is_told_of_and_comes_back_by
     site.till.pay(attempt_of(site, waiting).out_trade_no)
     asyncio.run(checkout.refresh(site.world.ctx, waiting.code))
     assert order_of(site, waiting).state == OrderState.DELIVERED
+
+
+def test_our_own_queue_and_an_unclear_answer_are_nobodys_silence(site):
+    ctx = site.world.ctx
+
+    def hear(error):
+        async def ask(_gateway):
+            raise error
+
+        with pytest.raises(type(error)):
+            asyncio.run(channels.call(ctx, "wechat", ask))
+
+    silence = ChannelUnknown(channel="wechat", detail="time-out")
+    for _ in range(breaker.OPENS_AFTER - 1):
+        hear(silence)
+    for _ in range(breaker.OPENS_AFTER):
+        hear(ChannelUnknown(channel="wechat", detail=BUSY))
+    assert not ctx.breakers.is_open("wechat")
+    hear(Unclear(channel="wechat", detail="closed, and still open"))
+    hear(silence)
+    assert not ctx.breakers.is_open("wechat"), "it was there in between"
 
 
 def test_an_answer_is_not_lost_for_the_banner_that_nobody_can_write(site, monkeypatch):
