@@ -49,6 +49,7 @@ B = TypeVar("B", bound=BaseModel)
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 BODY_LIMIT_BYTES = 1024 * 1024
 CHUNK_LIMIT_BYTES = CHUNK_BYTES + 64 * 1024  # HPKE adds a few bytes to a full chunk
+NOTICE_LIMIT_BYTES = 64 * 1024  # anybody may send one, and each is hashed, verified and perhaps kept
 _CHUNK_PATH = re.compile(r"^/sync/v1/imports/[^/]+/chunks/[^/]+$")
 _NOTIFY_PATH = re.compile(r"^/pay/[^/]+/notify$")
 _MACHINE_PATHS = ("/api/", "/sync/", "/pay/", "/livez", "/readyz", "/metrics")
@@ -263,7 +264,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = CHUNK_LIMIT_BYTES if _CHUNK_PATH.match(scope["path"]) else BODY_LIMIT_BYTES
+        limit = _limit_of(scope["path"])
         declared = Headers(scope=scope).get("content-length", "0")
         if not declared.isdecimal() or int(declared) > limit:
             await respond(Request(scope), TooLarge(limit_bytes=limit))(scope, receive, send)
@@ -281,6 +282,12 @@ class BodyLimit:
             return message
 
         await self._app(scope, counted, send)
+
+
+def _limit_of(path: str) -> int:
+    if _NOTIFY_PATH.match(path):
+        return NOTICE_LIMIT_BYTES
+    return CHUNK_LIMIT_BYTES if _CHUNK_PATH.match(path) else BODY_LIMIT_BYTES
 
 
 class Compress:

@@ -82,7 +82,7 @@ class PaymentCallback(Base):
     headers: Mapped[bytes] = mapped_column(blob())
     body: Mapped[bytes] = mapped_column(blob())
     received_at: Mapped[datetime] = mapped_column(Instant)
-    event_id: Mapped[str | None] = mapped_column(exact(64))
+    event_id: Mapped[str | None] = mapped_column(exact(128))
     reason: Mapped[str | None] = mapped_column(exact(64))
 
 

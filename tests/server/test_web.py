@@ -12,7 +12,7 @@ from server import app as wiring
 from server import context, db, telemetry
 from server.limits import LIMITS, MOST_BUCKETS, Buckets
 from server.policy import PUBLIC, Router
-from server.web import BODY_LIMIT_BYTES, CHUNK_LIMIT_BYTES, Facts
+from server.web import BODY_LIMIT_BYTES, CHUNK_LIMIT_BYTES, NOTICE_LIMIT_BYTES, Facts
 from shared import clock
 from shared.errors import Busy, TooMany
 from tests import engines
@@ -59,7 +59,7 @@ def chunked(size: int):
     ("method", "path", "limit"),
     [
         ("POST", "/api/orders", BODY_LIMIT_BYTES),
-        ("POST", "/pay/sandbox/notify", BODY_LIMIT_BYTES),
+        ("POST", "/pay/sandbox/notify", NOTICE_LIMIT_BYTES),
         ("POST", "/api/session", BODY_LIMIT_BYTES),
         ("POST", "/lookup", BODY_LIMIT_BYTES),
         ("PUT", "/sync/v1/imports/0190b8a0-0000-7000-8000-000000000000/chunks/0", CHUNK_LIMIT_BYTES),

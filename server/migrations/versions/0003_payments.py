@@ -36,7 +36,7 @@ def _attempts_and_callbacks() -> None:
         table.add_column(sa.Column("fee_fen", db.BigInt))
         table.add_column(sa.Column("fee_is_final", sa.Boolean(), nullable=False, server_default=sa.false()))
     with op.batch_alter_table("payment_callback") as table:
-        table.add_column(sa.Column("event_id", db.exact(64)))
+        table.add_column(sa.Column("event_id", db.exact(128)))
         table.add_column(sa.Column("reason", db.exact(64)))
     op.create_index("ix_payment_callback_event", "payment_callback", ["channel", "event_id"])
     op.create_index("ix_payment_callback_received_at", "payment_callback", ["received_at"])
