@@ -19,8 +19,8 @@ from tests.world import ANNA, BEN, world
 
 
 @pytest.fixture
-def shop(engine, tmp_path):
-    with world(engine, tmp_path) as built:
+def shop(any_engine, tmp_path):
+    with world(any_engine, tmp_path) as built:
         yield built
 
 
@@ -60,6 +60,7 @@ def move_lot(shop, lot, to):
         lots.move(tx, lot.id, MoveLot(to=to, reason="test"), actor=SYSTEM)
 
 
+@pytest.mark.each_engine
 def test_what_expires_first_sells_first_and_not_after_its_day(shop):
     today = clock.shop_day(clock.now())
     shop.stock("STEAM-50", shop.keys("STEAM-50", 2))
@@ -114,6 +115,7 @@ def test_an_order_of_reusable_keys_gets_different_ones_while_there_are(shop):
     assert rows(shop, select(StockReturned.seq)) == []
 
 
+@pytest.mark.each_engine
 def test_a_claim_locks_the_lots_it_needs_and_no_more(shop):
     for n in range(12):
         shop.stock("STEAM-50", shop.keys("STEAM-50", 2, start=2 * n))

@@ -24,8 +24,8 @@ SKU = "STEAM-50"
 
 
 @pytest.fixture
-def shop(engine, tmp_path):
-    with world(engine, tmp_path) as built:
+def shop(any_engine, tmp_path):
+    with world(any_engine, tmp_path) as built:
         yield built
 
 
@@ -88,6 +88,7 @@ def test_lots_that_will_never_sell_again_are_not_looked_at(shop):
     shop.check()
 
 
+@pytest.mark.each_engine
 def test_given_back_units_are_asked_for_where_there_may_be_some(shop):
     db, sku_id = shop.ctx.db, shop.skus[SKU].sku_id
     shop.stock(SKU, 6)
