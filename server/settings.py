@@ -75,6 +75,7 @@ class Settings:
     session_days: int = 30
     channel_fees: str = "alipay=6000 epay=6000 sandbox=6000 wechat=6000"
     refund_after_minutes: int = 0
+    refund_days: str = ""
     threads: int = 32
     drain_seconds: int = 0
 
@@ -120,7 +121,12 @@ class Settings:
     @property
     def channel_fee_ppm(self) -> dict[str, int]:
         """What each channel takes of a payment, in millionths, until its bill names the fee."""
-        return {channel: int(rate) for channel, _, rate in (word.partition("=") for word in self.channel_fees.split())}
+        return _numbers(self.channel_fees)
+
+    @property
+    def refund_days_of(self) -> dict[str, int]:
+        """For how many days after a payment its channel refunds it, where the contract says another time than usual."""
+        return _numbers(self.refund_days)
 
     def redacted(self) -> dict[str, str]:
         """What may be printed and logged: secrets are masked, a database's password too."""
@@ -254,14 +260,21 @@ def _choice(*allowed: str) -> Callable[[str, str], str]:
     return read
 
 
-def _fees(name: str, text: str) -> str:
-    if not re.fullmatch(r"([a-z]+=[0-9]{1,6}\s*)*", text.strip()):
-        _refuse(
-            name,
-            "应为“渠道=百万分之几”，以空格分隔，如 wechat=6000",
-            "use channel=millionths separated by spaces, such as wechat=6000",
-        )
-    return text.strip()
+def _numbers(text: str) -> dict[str, int]:
+    return {channel: int(number) for channel, _, number in (word.partition("=") for word in text.split())}
+
+
+def _by_channel(zh: str, en: str, example: str) -> Callable[[str, str], str]:
+    def read(name: str, text: str) -> str:
+        if not re.fullmatch(r"([a-z]+=[0-9]{1,6}(\s+|$))*", text.strip()):
+            _refuse(
+                name,
+                f"应为“渠道={zh}”，以空格分隔，如 {example}",
+                f"use channel={en} separated by spaces, such as {example}",
+            )
+        return text.strip()
+
+    return read
 
 
 _READERS: dict[str, Callable[[str, str], object]] = {
@@ -282,7 +295,8 @@ _READERS: dict[str, Callable[[str, str], object]] = {
     "refund_check_fen": _number(0, 10**13),
     "session_idle_hours": _number(1, 24 * 30),
     "session_days": _number(1, 365),
-    "channel_fees": _fees,
+    "channel_fees": _by_channel("百万分之几", "millionths", "wechat=6000"),
+    "refund_days": _by_channel("天数", "days", "alipay=365"),
     "refund_after_minutes": _number(0, 7 * 24 * 60),
     "threads": _number(4, 256),
     "drain_seconds": _number(0, 120),

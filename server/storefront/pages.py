@@ -274,7 +274,7 @@ def _refundable(tx: Tx, order: Order, lines: Sequence[OrderLine], *, is_untouche
     Nearly all pages are of orders that no refund touched, whose rules give nothing back unseen: they need no query.
     """
     if is_untouched and not _may_be_sealed(order, lines):
-        return asking.may_ask_for_all(order, lines), False
+        return asking.may_ask_for_all(tx, order, lines), False
     offers = asking.offers(tx, order, lines)
     return any(offer.may_ask for offer in offers), any(_is_sealed(order, offer) for offer in offers)
 

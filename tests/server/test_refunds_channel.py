@@ -270,8 +270,11 @@ def test_21_money_that_came_twice_goes_back_from_suspense(site):
 
 @pytest.fixture
 def by_wechat(tmp_path):
-    """A shop whose channel is called WeChat Pay, with an order of three that its buyer has seen."""
-    with shop_with_refunds(tmp_path, channels=("wechat",)) as site:
+    """A shop whose channel is called WeChat Pay, with an order of three that its buyer has seen.
+
+    It refunds for as long as the shop's contract says.
+    """
+    with shop_with_refunds(tmp_path, channels=("wechat",), refund_days="wechat=30") as site:
         site.world.stock("MUSIC-30", 3)
         site.bought = site.world.ctx.batch.call(PlaceOrder(CARA, "key-of-cara", "MUSIC-30", 3, 3_750, "wechat"))
         site.world.apply(site.world.fact(site.bought, channel="wechat"))
@@ -317,13 +320,22 @@ def test_the_channels_limits_hold_before_it_is_asked(by_wechat, monkeypatch):
     carry_out(site)
     refused = give_back(site, quantity=1)
     assert (refused["status"], refused["code"], refused["params"]) == (409, "too_many_refunds", {"most": 1})
-    monkeypatch.setitem(rules.LIMITS, "wechat", rules.ChannelLimits(within=timedelta(days=30)))
+    monkeypatch.undo()
     waiting = give_back(site, quantity=1)["id"]
+
+    def offered():
+        with site.world.ctx.db.read() as tx:
+            return len(asking.offers(tx, site.world.order(site.bought)))
+
+    with clock.fixed(clock.now() + timedelta(days=29)):
+        assert offered() == 1
     with clock.fixed(clock.now() + timedelta(days=30)):
         carry_out(site)
+        assert offered() == 0
         wish = asking.Wish(order_id=site.bought.order.id, reason=RefundReason.USED)
-        with site.world.ctx.db.tx() as tx, pytest.raises(rules.RefundTooLate):
+        with site.world.ctx.db.tx() as tx, pytest.raises(rules.RefundTooLate) as refusal:
             asking.ask(tx, wish, actor="buyer")
+    assert refusal.value.params == {"days": 30}
     late = read(site, waiting)
     assert (late["state"], late["trouble"], len(site.desk.requests)) == ("closed", "too_late", 1)
     site.world.check()

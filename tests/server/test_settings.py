@@ -37,6 +37,13 @@ def test_a_port_moves_the_address_and_an_address_loses_its_slash():
     assert Settings.from_environment({"KAMENG_BASE_URL": "https://a.cn/"}).base_url == "https://a.cn"
 
 
+def test_figures_of_channels_are_read_by_channel():
+    env = {"KAMENG_CHANNEL_FEES": "alipay=5500 wechat=6000", "KAMENG_REFUND_DAYS": " alipay=365 "}
+    settings = Settings.from_environment(env)
+    assert (settings.channel_fee_ppm, settings.refund_days_of) == ({"alipay": 5500, "wechat": 6000}, {"alipay": 365})
+    assert Settings.from_environment({}).refund_days_of == {}
+
+
 def test_a_sound_live_shop_is_accepted():
     settings = Settings.from_environment(LIVE)
     assert (settings.is_live, settings.is_https, settings.sqlite_file) == (True, True, None)
@@ -59,6 +66,8 @@ def test_a_sound_live_shop_is_accepted():
         ("KAMENG_DATABASE_URL", "oracle://u:p@db/kameng", "postgresql+psycopg://"),
         ("KAMENG_DATABASE_URL", "mongo://u:p@db/kameng", "postgresql+psycopg://"),
         ("KAMENG_SHOPNAME", "x", "KAMENG_SHOP_NAME"),
+        ("KAMENG_CHANNEL_FEES", "wechat=0.6%", "wechat=6000"),
+        ("KAMENG_REFUND_DAYS", "alipay", "alipay=365"),
     ],
 )
 def test_what_cannot_work_is_refused_with_its_name_and_a_way_out(name, value, says):

@@ -60,17 +60,18 @@ class Offer:
         return bool(self.seqs) and self.left_fen > 0 and self.open_refund_id is None
 
 
-def may_ask_for_all(order: Order, lines: Sequence[OrderLine]) -> bool:
+def may_ask_for_all(tx: Tx, order: Order, lines: Sequence[OrderLine]) -> bool:
     """Whether a buyer has anything to ask for of an order that never had a refund: what `offers` would say of it."""
-    return order.state in DELIVERED and any(line.seqs and line.amount_fen for line in lines)
+    has_any = order.state in DELIVERED and any(line.seqs and line.amount_fen for line in lines)
+    return has_any and not making.is_too_late(tx, order)
 
 
 def offers(tx: Tx, order: Order, lines: Sequence[OrderLine] | None = None) -> list[Offer]:
-    """What a buyer may ask for of each line of an order; none of one that was not delivered.
+    """What a buyer may ask for of each line of an order; none of one that was not delivered, or was paid too long ago.
 
     `lines` of the order, from a caller that has them, save reading them again.
     """
-    if order.state not in DELIVERED:
+    if order.state not in DELIVERED or making.is_too_late(tx, order):
         return []
     lines = lines or order_queries.lines(tx, order.id)
     viewed = vault.viewed_lines(tx, [line.id for line in lines])

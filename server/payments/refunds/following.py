@@ -51,6 +51,7 @@ _log = logging.getLogger("kameng.refunds")
 
 def register(ctx: Context) -> None:
     """Wire the commands, the job and the schedule of refunds; called once by `app`."""
+    rules.agree(ctx.settings.refund_days_of)
     ctx.batch.register(RefundHeard, hearing.hear, rank=15, alone=True)
     ctx.jobs.outside(moving.PURSUE, lambda args: asyncio.run(pursue(ctx, UUID(args["refund_id"]))))
     ctx.jobs.every("payments.refunds", FOLLOW_SECONDS, lambda: follow(ctx), apart=True)

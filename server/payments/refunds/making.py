@@ -306,6 +306,13 @@ def _is_in_doubt(tx: Tx, *which: ColumnElement[bool]) -> bool:
     return any(said in json.loads(evidence or "[]") for evidence in tx.scalars(query))
 
 
+def is_too_late(tx: Tx, order: Order) -> bool:
+    """Whether the channel of the order's payment refunds it no more."""
+    age = clock.now() - (order.paid_at or clock.now())
+    attempt = paying_attempt(tx, order) if age >= rules.shortest() else None
+    return attempt is not None and age >= rules.limits_of(attempt.channel).within
+
+
 IS_SET_ASIDE = exists().where(
     UnmatchedPayment.channel == PaymentAttempt.channel,
     UnmatchedPayment.provider_no == PaymentAttempt.provider_no,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
 
@@ -56,9 +56,24 @@ LIMITS: Mapping[str, ChannelLimits] = {
 }
 
 
+_contracted: dict[str, timedelta] = {}
+
+
+def agree(days: Mapping[str, int]) -> None:
+    """What this shop's contracts say of how long channels refund; told once, when the process starts."""
+    _contracted.clear()
+    _contracted.update({channel: timedelta(days=number) for channel, number in days.items()})
+
+
 def limits_of(channel: str) -> ChannelLimits:
     """The limits of a channel; those we do not know refuse for themselves."""
-    return LIMITS.get(channel, ChannelLimits())
+    usual = LIMITS.get(channel, ChannelLimits())
+    return replace(usual, within=_contracted[channel]) if channel in _contracted else usual
+
+
+def shortest() -> timedelta:
+    """Younger payments are refunded by every channel."""
+    return min(limits_of(channel).within for channel in {*LIMITS, *_contracted})
 
 
 # --- the product's policy ---
