@@ -25,7 +25,7 @@ from shared.contracts.identity import Person
 from shared.contracts.orders import Order
 from shared.contracts.payments import EVIDENCE, Candidate, PaymentException
 from shared.ids import speak_order_code
-from shared.labels import LABELS
+from shared.labels import words_of
 from shared.permissions import Permission
 from shared.states import (
     TWO_PEOPLE,
@@ -146,6 +146,23 @@ _WORDED: dict[str, type[StrEnum]] = {
 }
 """Evidence whose values have words."""
 
+_SAID: dict[str, Pair] = {
+    "pending": ("未支付", "not paid"),
+    "paid": ("已支付", "paid"),
+    "refunded": ("已退款", "refunded"),
+    "processing": ("退款处理中", "refund in progress"),
+    "succeeded": ("退款成功", "refund succeeded"),
+    "abnormal": ("退款异常", "refund abnormal"),
+    "failed": ("退款失败", "refund failed"),
+    "closed": ("已关闭", "closed"),
+    "held": ("挂账中", "set aside"),
+    "returning": ("退款中", "on its way back"),
+    "returned": ("已退回", "given back"),
+    "attached": ("已归入订单", "attached to an order"),
+    "corrected": ("渠道已更正", "corrected by the channel"),
+}
+"""What channels say of payments and refunds (`channel_state`, `said`), and where money set aside is."""
+
 
 def _fact(name: str, value: str) -> Fact:
     words = in_words(EVIDENCE.get(name, (name, name)))
@@ -161,6 +178,8 @@ def _fact(name: str, value: str) -> Fact:
     kind = _WORDED.get(name)
     if kind is not None and value in set(kind):
         return Fact(words, word(kind(value)))
+    if name in {"channel_state", "said", "set_aside"} and value in _SAID:
+        return Fact(words, in_words(_SAID[value]))
     return Fact(words, value, is_code=name.endswith(("_no", "_id", "_ids")))
 
 
@@ -181,7 +200,7 @@ def story(e: PaymentException) -> list[tuple[str, str]]:
 
 def before_its_money(one: Candidate) -> str:
     """How long before the money came an order was placed."""
-    hours, minutes = divmod(one.seconds // 60, 60)
+    hours, minutes = divmod(-(-one.seconds // 60), 60)  # a part of a minute counts as one
     if hours:
         return in_words(("到账前 {h} 小时 {m} 分下单", "placed {h}h {m}m before")).format(h=hours, m=minutes)
     return in_words(("到账前 {m} 分钟下单", "placed {m} min before")).format(m=minutes)
@@ -299,7 +318,7 @@ def _proposal(case: PaymentException, action: ExceptionAction) -> Act[PaymentExc
         )
         return lambda engine: exceptions.propose(engine, case, action, note=typed["note"], named=named)
 
-    names = LABELS[action]
+    names = words_of(action)
     is_proposed = action in TWO_PEOPLE
     return Act(
         key=action.value,
@@ -320,7 +339,7 @@ def _note_for(action: ExceptionAction) -> Entry:
 def _answers(case: PaymentException) -> list[Act[PaymentException]]:
     """What may be said to a proposal: by another person yes or no, by the proposer that it is taken back."""
     assert case.action is not None
-    names, amount = LABELS[case.action], _amounts(case)
+    names, amount = words_of(case.action), _amounts(case)
     zh, en = (text.format(amount=amount) for text in _EFFECTS[case.action])
     if case.action_provider_no is not None:
         number = case.action_provider_no

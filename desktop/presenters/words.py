@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
+from typing import Any
 
 from shared import labels
 from shared.states import (
@@ -44,47 +46,63 @@ def in_words(pair: tuple[str, str]) -> str:
     return pair[1] if _language.startswith("en") else pair[0]
 
 
-TONES: dict[StrEnum | IntEnum, str] = {
-    OrderState.PENDING_PAYMENT: "warning",
-    OrderState.PAID: "info",
-    OrderState.DELIVERED: "success",
-    OrderState.COMPLETED: "success",
-    OrderState.PARTIALLY_DELIVERED: "warning",
-    OrderState.DELIVERY_FAILED: "danger",
-    OrderState.DISPUTED: "danger",
-    UnitState.FREE: "success",
-    UnitState.HELD: "warning",
-    UnitState.SOLD: "info",
-    LotState.OPEN: "success",
-    LotState.FROZEN: "warning",
-    AttemptState.PENDING: "warning",
-    AttemptState.PAID: "success",
-    AttemptState.UNKNOWN: "danger",
-    ProductState.DRAFT: "warning",
-    ProductState.PUBLISHED: "success",
-    AlertKind.SOLD_OUT: "danger",
-    AlertKind.LOW_STOCK: "warning",
-    AlertKind.LOW_COVER: "warning",
-    AlertKind.EXPIRING: "warning",
-    AlertKind.OFFERED_ELSEWHERE: "danger",
-    AlertKind.REVEALED_OFTEN: "danger",
-    ExceptionState.OPEN: "danger",
-    ExceptionState.PROPOSED: "warning",
-    ExceptionState.WORKING: "info",
-    RefundState.REQUESTED: "warning",
-    RefundState.SUPPLIER_WAIT: "warning",
-    RefundState.APPROVED: "info",
-    RefundState.SUBMITTED: "info",
-    RefundState.PROCESSING: "info",
-    RefundState.SUCCEEDED: "success",
-    RefundState.ABNORMAL: "danger",
+TONES: dict[type[StrEnum] | type[IntEnum], Mapping[Any, str]] = {
+    OrderState: {
+        OrderState.PENDING_PAYMENT: "warning",
+        OrderState.PAID: "info",
+        OrderState.DELIVERED: "success",
+        OrderState.COMPLETED: "success",
+        OrderState.PARTIALLY_DELIVERED: "warning",
+        OrderState.DELIVERY_FAILED: "danger",
+        OrderState.DISPUTED: "danger",
+    },
+    UnitState: {
+        UnitState.FREE: "success",
+        UnitState.HELD: "warning",
+        UnitState.SOLD: "info",
+    },
+    LotState: {
+        LotState.OPEN: "success",
+        LotState.FROZEN: "warning",
+    },
+    AttemptState: {
+        AttemptState.PENDING: "warning",
+        AttemptState.PAID: "success",
+        AttemptState.UNKNOWN: "danger",
+    },
+    ProductState: {
+        ProductState.DRAFT: "warning",
+        ProductState.PUBLISHED: "success",
+    },
+    AlertKind: {
+        AlertKind.SOLD_OUT: "danger",
+        AlertKind.LOW_STOCK: "warning",
+        AlertKind.LOW_COVER: "warning",
+        AlertKind.EXPIRING: "warning",
+        AlertKind.OFFERED_ELSEWHERE: "danger",
+        AlertKind.REVEALED_OFTEN: "danger",
+    },
+    ExceptionState: {
+        ExceptionState.OPEN: "danger",
+        ExceptionState.PROPOSED: "warning",
+        ExceptionState.WORKING: "info",
+    },
+    RefundState: {
+        RefundState.REQUESTED: "warning",
+        RefundState.SUPPLIER_WAIT: "warning",
+        RefundState.APPROVED: "info",
+        RefundState.SUBMITTED: "info",
+        RefundState.PROCESSING: "info",
+        RefundState.SUCCEEDED: "success",
+        RefundState.ABNORMAL: "danger",
+    },
 }
-"""The voice of a state's badge; states that are not here are neutral."""
+"""The voice of a state's badge, by its kind as its word; states that are not here are neutral."""
 
 
 def tone(state: StrEnum | IntEnum) -> str:
     """The tone of a state's badge."""
-    return TONES.get(state, "neutral")
+    return TONES.get(type(state), {}).get(state, "neutral")
 
 
 CHANNELS: dict[str, tuple[str, str]] = {

@@ -256,9 +256,15 @@ def test_every_state_that_people_see_has_two_words():
     shown = (UnitState, states.LotState, OrderState, AttemptState, ProductState, states.ImportState)
     refunds = (states.RefundState, states.RefundStep, states.RefundTrouble, states.RefundTurn, states.RefundReason)
     money = (*refunds, states.RefundCause, states.RefundPolicy, states.ExceptionState, states.ExceptionAction)
-    for machine in (*shown, *money, states.ExceptionKind, states.FoundBy):
+    for machine in (*shown, *money, states.ExceptionKind, states.FoundBy, states.BillTrouble):
+        assert labels.LABELS[machine].keys() == set(machine)
+        assert {type(state) for state in labels.LABELS[machine]} == {machine}
         for state in machine:
             assert labels.label(state) != labels.label(state, "en") != str(state)
+    alike = (states.LotState.OPEN, states.ExceptionState.OPEN)
+    assert alike[0] == alike[1], "members that are written alike are equal, and have each its own word"
+    assert [labels.label(state) for state in alike] == ["在售", "待处理"]
+    assert labels.label(states.RefundTrouble.REFUSED) == "支付渠道拒绝了退款。"
 
 
 def test_states_fit_their_columns():
