@@ -8,14 +8,14 @@ import pytest
 from desktop.engine.transport import NoAnswer, ServerFault, Unreachable
 from desktop.operations.once import NotSent, OutcomeUnknown, send_once
 from desktop.operations.seen import Seen
-from desktop.presenters import words
+from desktop.presenters import channels, words
 from desktop.presenters.channels import trouble
 from desktop.presenters.exceptions import Exceptions, evidence
 from desktop.presenters.refunds import Refunds, whose
 from desktop.presenters.runbook import RUNBOOK
 from desktop.presenters.words import time_left
 from shared import clock, ids
-from shared.contracts.payments import Channel, Evidence, PaymentException, Refund, RefundLine
+from shared.contracts.payments import Channel, ChannelBills, Evidence, PaymentException, Refund, RefundLine
 from shared.errors import Busy, Conflict
 from shared.permissions import Role
 from shared.states import (
@@ -76,9 +76,17 @@ def refund(**other):
     return Refund.model_validate(facts | other)
 
 
+BILLS = dict.fromkeys(ChannelBills.model_fields) | {
+    "read_until": "2026-03-01",
+    "missing": 0,
+    "others": 0,
+    "others_fen": 0,
+}
+
+
 def channel(**other):
     facts = dict.fromkeys(Channel.model_fields)
-    facts |= {"code": "wechat", "enabled": True, "open_attempts": 14, "unknown": 0, "version": 1}
+    facts |= {"code": "wechat", "enabled": True, "open_attempts": 14, "unknown": 0, "found": {}, "version": 1}
     return Channel.model_validate(facts | other)
 
 
@@ -108,13 +116,22 @@ def test_every_kind_of_exception_says_what_to_do():
 
 def test_evidence_is_in_words_and_what_is_new_stands_as_it_is():
     told = [("found_by", "bill"), ("received_fen", "4500"), ("paid_at", NOON.isoformat()), ("provider_no", "42")]
-    told += [("trouble", "too_late"), ("weather", "rain"), ("expected_fen", "?"), ("ended_at", "never")]
+    told += [
+        ("channel_state", "refunded"),
+        ("said", "PAYMENT_GONE"),
+        ("trouble", "too_late"),
+        ("weather", "rain"),
+        ("expected_fen", "?"),
+        ("ended_at", "never"),
+    ]
     shown = evidence(exception(evidence=[Evidence(name=name, value=value) for name, value in told]))
     assert [(fact.words, fact.value, fact.is_code) for fact in shown] == [
         ("发现方式", "渠道账单", False),
         ("实收", "¥45.00", False),
         ("支付时间", "2026-03-02 12:00:00", False),
         ("渠道单号", "42", True),
+        ("渠道状态", "已退款", False),
+        ("渠道说明", "PAYMENT_GONE", False),
         ("受阻原因", "已超过支付渠道允许的退款期限，请线下处理。", False),
         ("weather", "rain", False),
         ("应收", "?", False),
@@ -182,12 +199,29 @@ def test_whose_turn_it_is():
     }
 
 
+def test_a_channel_shows_how_its_bills_stand_and_by_which_ways_its_money_was_learnt_of():
+    columns = {column.key: column for column in channels.COLUMNS}
+    well = channel(bills=BILLS | {"others": 3, "others_fen": 4_201}, found={"callback": 995, "sweep": 4, "bill": 1})
+    assert (columns["bill"].text(well), columns["state"].text(well)) == ("读至 03-01", "正常")
+    assert columns["bill"].tip(well) == "最近一份账单里有同一商户号的其他业务 3 笔，共 ¥42.01"
+    assert columns["found"].text(well) == "通知 99% · 定时 <1% · 账单 <1%"
+    missing = channel(bills=BILLS | {"missing": 1, "since": "2026-03-02", "trouble": "refused", "why": "NO_AUTH"})
+    assert (columns["bill"].text(missing), columns["state"].text(missing)) == ("缺 03-02", "账单未读到")
+    assert columns["bill"].tip(missing) == "微信支付 03-02 的账单未读到（渠道拒绝提供）\nNO_AUTH"
+    assert [columns[key].text(channel()) for key in ("bill", "found")] == ["–", "–"]
+
+
 @pytest.mark.parametrize(
     ("other", "told"),
     [
         ({}, ""),
         ({"unknown": 12}, "微信支付有 12 单待确认"),
         ({"away_since": NOON, "unknown": 12}, "微信支付查询异常（12:00:00 起），12 单待确认"),
+        ({"bills": BILLS}, ""),
+        (
+            {"bills": BILLS | {"missing": 2, "since": "2026-03-01", "trouble": "damaged"}, "unknown": 1},
+            "微信支付有 1 单待确认；微信支付 03-01 的账单未读到（文件损坏或校验不符），共 2 天",
+        ),
         ({"clock_off_seconds": 60}, ""),
         ({"clock_off_seconds": -61}, "服务器时钟与微信支付相差 61 秒，请校准，否则渠道会拒绝请求"),
     ],

@@ -71,7 +71,7 @@ def asked(world, bought, **wish):
     order = world.order(bought)
     with world.ctx.db.tx() as tx:
         made = asking.Wish(order_id=order.id, reason=RefundReason.DEFECTIVE, text="提示卡密不存在", **wish)
-        return asking.ask(tx, made, actor=f"buyer:{order.buyer_id}").id
+        return asking.ask(tx, world.ctx.keys, made, actor=f"buyer:{order.buyer_id}").id
 
 
 def stored(world, model, row_id):
@@ -178,7 +178,7 @@ def test_money_is_attached_to_the_order_that_was_named(program, live_shop, world
     assert page.bar.fields["note"].text() == "付款人核对一致", "what was typed stays"
     # The order it is meant for is found by amount and time, and taken over.
     spoken = speak_order_code(unpaid.order.code)
-    for told in ("可能的订单", spoken, "待支付 · 到账前 0 分钟下单"):
+    for told in ("可能的订单", spoken, "待支付 · 到账前 1 分钟下单"):
         assert told in texts(page.panel)
     [take] = [press for press in page.panel.findChildren(QPushButton) if press.accessibleName() == f"归入订单 {spoken}"]
     take.click()

@@ -51,6 +51,7 @@ class RefundsPage(CasesPage):
         panel, bar = RefundPanel(presenter), ActBar(presenter.acting)
         panel.body.addWidget(bar)
         panel.order_wanted.connect(partial(self.wanted.emit, "orders"))
+        panel.unit_wanted.connect(partial(self.wanted.emit, "stock"))
         for command, key in _COMMANDS.items():
             self.handle_act(command, key)
         self.handle("refund.open_order", panel.open_order, when=lambda: panel.order_code is not None)

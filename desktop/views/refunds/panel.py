@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QVBoxLayout
 
 from desktop.presenters import formats
 from desktop.presenters.refunds import Refunds, party, reason, whose
+from desktop.presenters.stock_columns import covered, unit_name
 from desktop.presenters.words import channel_word, tone
 from desktop.views.side import SidePanel, add_fact, facts, pair
 from desktop.widgets.basics import Notice, button, label, row, rule
 from desktop.widgets.words import state_word
-from shared.contracts.payments import Refund
+from shared.contracts.payments import Refund, RefundLine
 from shared.ids import speak_order_code
 from shared.states import RefundTurn
 
@@ -21,9 +24,11 @@ class RefundPanel(SidePanel):
 
     Signals:
         order_wanted(code): the person wants to see the order.
+        unit_wanted((sku, unit)): the person wants to see one of its cards in stock.
     """
 
     order_wanted = Signal(object)
+    unit_wanted = Signal(object)
 
     def __init__(self, presenter: Refunds) -> None:
         super().__init__(width=360, most=520)
@@ -64,8 +69,8 @@ class RefundPanel(SidePanel):
             layout.addWidget(label(self.tr("要退的内容"), role="heading"))
         for line in one.lines:
             layout.addLayout(pair(f"{line.title} × {formats.count(line.quantity)}", formats.money(line.amount_fen)))
-            units = self.tr("、").join(f"#{seq}" for seq in line.seqs)
-            layout.addWidget(label(f"{line.sku} · {units}" if units else line.sku, role="caption", wrap=True))
+            layout.addWidget(label(line.sku, role="caption", wrap=True))
+            self._write_units(layout, line)
         table = facts()
         add_fact(table, self.tr("原因"), reason(one))
         if one.reason:
@@ -95,6 +100,24 @@ class RefundPanel(SidePanel):
             layout.addLayout(line_of_link)
         layout.addStretch(1)
         self.turn_to(inner)
+
+    def _write_units(self, layout: QVBoxLayout, line: RefundLine) -> None:
+        """Which cards are meant: by what the buyer calls them, by their end, and where they are in stock."""
+        for unit in line.units:
+            told = [covered(unit.tail), unit_name(unit), unit.file_name]
+            if unit.place is not None:
+                told.insert(0, self.tr("买家的第 {n} 件").format(n=unit.place))
+            at = row()
+            at.addWidget(label(" · ".join(told), role="caption", wrap=True, selectable=True), 1)
+            if self._presenter.may_see_units:
+                link = button(self.tr("在库存中查看"), role="link")
+                link.setAccessibleName(f"{self.tr('在库存中查看')} {unit_name(unit)}")
+                link.clicked.connect(partial(self.unit_wanted.emit, (line.sku, unit)))
+                at.addWidget(link)
+            layout.addLayout(at)
+        left = len(line.seqs) - len(line.units)
+        if line.units and left > 0:
+            layout.addWidget(label(self.tr("还有 {n} 张").format(n=formats.count(left)), role="caption"))
 
     def _write_turn(self, layout: QVBoxLayout, one: Refund) -> None:
         if one.turn is not None:

@@ -14,6 +14,7 @@ from desktop.widgets.basics import button, column, label, name_tool, row, tool
 from desktop.widgets.ledger_bar import LedgerBar, Part
 from desktop.widgets.live import Live
 from desktop.widgets.words import state_word
+from shared.contracts.stock import Unit
 from shared.states import UnitState
 
 LOTS, UNITS = 0, 1
@@ -117,6 +118,14 @@ class StockDetail(Live, QFrame):
             query = self.presenter.units.query
             self.presenter.look_at_units(state, query.lot if query is not None else None)
             self.tabs.setCurrentIndex(UNITS)
+
+    def show_unit(self, unit: Unit) -> None:
+        """Bring one unit to the front, among those of its lot that end like it, and what happened to it."""
+        if self.presenter.may_see_units:
+            self.presenter.look_at_units(None, unit.lot_id)
+            self.tabs.setCurrentIndex(UNITS)
+            self.units.search.setText(unit.tail)
+            self.presenter.units.look_into(unit)
 
     def _open_lot(self) -> None:
         lot = self.presenter.lot

@@ -39,6 +39,7 @@ class StockPage(Page):
         super().__init__("stock")
         self.presenter = presenter
         self.alerts = alerts
+        self._unit: Unit | None = None
         self.say(self.title.setText, lambda: self.tr("库存"))
         self.say(self.subtitle.setText, lambda: self.tr("入库 = 未售 + 锁定 + 已售 + 作废"))
         self._find = button(icon_name="search")
@@ -133,11 +134,12 @@ class StockPage(Page):
         self.presenter.refresh()
 
     def look_at(self, what: object) -> None:
-        """Sent here for one SKU: show only that one, and look into it."""
-        if isinstance(what, str):
+        """Sent here for one SKU, or for one unit of it: show only that one, and look into it."""
+        sku, self._unit = what if isinstance(what, tuple) else (what, None)
+        if isinstance(sku, str):
             self._leave_find()
-            self.search.setText(what)
-            self.presenter.look_for_sku(what)
+            self.search.setText(sku)
+            self.presenter.look_for_sku(sku)
 
     def begin_find(self) -> None:
         """Look for keys."""
@@ -188,10 +190,18 @@ class StockPage(Page):
         finding = self.presenter.finding
         self._stack.setCurrentIndex(1 if finding.is_open else 0)
         self._find.setVisible(finding.may_find and not finding.is_open)
+        self._look_into_unit()
         at = next((n for n, one in enumerate(self.presenter.feed.rows) if one == self.presenter.picked), -1)
         if at >= 0 and self.table.current_row() < 0:
             self.table.go_to(at)
         self.show_age(self.presenter.feed.as_of)
+
+    def _look_into_unit(self) -> None:
+        """Its SKU is here: show the unit that the person was sent for."""
+        picked = self.presenter.picked
+        if self._unit is not None and picked is not None and picked.sku == self.presenter.query:
+            unit, self._unit = self._unit, None
+            self.detail.show_unit(unit)
 
     def _tell(self) -> None:
         done = self.presenter.deeds.done

@@ -178,7 +178,7 @@ class UnitsView(Live, QWidget):
             key, (_, down) = next((key, pair) for key, pair in ORDERS.items() if query.order in pair)
             for one in (self.list, self.found):
                 one.table.show_sorted(key, down=query.order is down)
-            self.lot.setCurrentIndex(max(self.lot.findData(query.lot), 0))
+            self._mark_lot(query.lot)
 
     def _fill_lots(self) -> None:
         lots = self.presenter.lots.rows
@@ -189,7 +189,12 @@ class UnitsView(Live, QWidget):
             self.lot.addItem(f"{lot_name(lot.number)} · {lot.file_name}", lot.id)
         if self.presenter.lots.more:
             self.lot.addItem(self.tr("载入更多批次…"), MORE)
-        self.lot.setCurrentIndex(max(self.lot.findData(chosen), 0))
+        self._mark_lot(chosen)
+
+    def _mark_lot(self, lot: UUID | None) -> None:
+        """Show which lot is filtered by. The box itself compares what it holds by identity."""
+        at = (at for at in range(self.lot.count()) if self.lot.itemData(at) == lot)
+        self.lot.setCurrentIndex(next(at, 0))
 
     def _lot_chosen(self) -> None:
         query, chosen = self.presenter.units.query, self.lot.currentData()

@@ -248,7 +248,7 @@ def _names(tx: Tx, events: Iterable[list[RefundEvent]]) -> dict[str, str]:
 def late(tx: Tx) -> dict[RefundTurn, int]:
     """How many refunds wait longer than they should, by who has the ball. What a supplier lets lie goes to the shop."""
     counted = select(Refund.turn, func.count()).where(Refund.turn.in_(_TIMED), Refund.due_at < clock.now())
-    found: dict[str | None, int] = dict(tx.execute(counted.group_by(Refund.turn)).tuples().all())
+    found: dict[str | None, int] = dict(tx.execute(counted.group_by(Refund.turn)).all())
     return {turn: found.get(turn.value, 0) for turn in HOURS}
 
 
