@@ -94,6 +94,7 @@ def ask_refund(request: Request, code: str, asked: Asked) -> Response:
             return faults
         asking.ask(
             tx,
+            ctx.keys,
             Wish(
                 order_id=found.id,
                 reason=RefundReason(asked.reason),

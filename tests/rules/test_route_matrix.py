@@ -172,10 +172,10 @@ class Stage:
         with shop.ctx.db.tx() as tx:
             if waits_for in {"answer", "decide"}:
                 wish = asking.Wish(order_id=order.id, reason=RefundReason.DEFECTIVE)
-                row = asking.ask(tx, wish, actor=f"buyer:{ANNA}")
+                row = asking.ask(tx, shop.ctx.keys, wish, actor=f"buyer:{ANNA}")
                 if waits_for == "decide":
                     no = AnswerRefund(answer="refuse", evidence="已使用", version=row.version)
-                    refunds.answer(tx, row.id, no, actor=SYSTEM, check_above=0)
+                    refunds.answer(tx, shop.ctx.keys, row.id, no, actor=SYSTEM, check_above=0)
             else:
                 limit = 0 if waits_for == "check" else 10**6
                 version = tx.get_one(Order, order.id).version

@@ -121,7 +121,7 @@ def ask(site, bought, reason="defective", **wish):
 
     def wished(tx):
         made = asking.Wish(order_id=order.id, reason=RefundReason(reason), **wish)
-        return asking.ask(tx, made, actor=f"buyer:{order.buyer_id}").id
+        return asking.ask(tx, site.world.ctx.keys, made, actor=f"buyer:{order.buyer_id}").id
 
     with site.world.ctx.db.tx() as tx:
         return wished(tx)

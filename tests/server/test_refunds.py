@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from server.audit import AuditEvent
 from server.payments.refunds import following
+from server.payments.refunds.model import Refund, RefundEvent
 from shared import clock
 from shared.clock import shop_time
 from shared.errors import Busy
@@ -341,6 +342,25 @@ def test_a_supplier_is_told_which_key_is_meant_and_never_the_key_nor_what_the_sh
     assert (theirs["reason"], theirs["trouble"]) == ("客诉升级，内部特批", "not_enough_balance")
     assert (mine["reason"], mine["trouble"]) == ("", None)
     assert not any(word in json.dumps(mine, ensure_ascii=False) for word in ("内部特批", "balance"))
+
+
+def test_a_key_that_somebody_quotes_is_masked_before_it_is_stored(site):
+    order = bought(site, quantity=2)
+    shown = look(site, order)
+    first, second = (key.replace("-", "") for key in shown)
+    spaced = " ".join(second[at : at + 4] for at in range(0, len(second), 4)).lower()
+    said = f"第一张 {shown[0]} 提示无效，第二张是 {spaced}，订单 {order.order.code}"
+    refund_id = ask(site, order, text=said)
+    post(site, refund_id, "answer", "chen", answer="refuse", evidence=f"{shown[1]} 已于 12:31 使用")
+    told = read(site, refund_id, by="li")
+    masked = f"第一张 ••••{first[-4:]} 提示无效，第二张是 ••••{second[-4:]}，订单 {order.order.code}"
+    assert (told["reason"], told["events"][0]["note"]) == (masked, masked)
+    assert told["events"][1]["note"] == f"••••{second[-4:]} 已于 12:31 使用"
+    with site.world.ctx.db.read() as tx:
+        audited = tx.scalars(select(AuditEvent.detail).where(AuditEvent.action.like("refund.%"))).all()
+        texts = [*audited, *tx.scalars(select(Refund.reason)), *tx.scalars(select(RefundEvent.note))]
+    assert not any(key in str(text) for key in shown for text in texts)
+    assert "note" not in json.loads(audited[0]), "a buyer's words stay with the refund"
 
 
 def test_a_look_at_some_keys_of_a_line_is_no_look_at_the_withheld_ones(tmp_path):

@@ -334,7 +334,7 @@ def test_the_channels_limits_hold_before_it_is_asked(by_wechat, monkeypatch):
         assert offered() == 0
         wish = asking.Wish(order_id=site.bought.order.id, reason=RefundReason.USED)
         with site.world.ctx.db.tx() as tx, pytest.raises(rules.RefundTooLate) as refusal:
-            asking.ask(tx, wish, actor="buyer")
+            asking.ask(tx, site.world.ctx.keys, wish, actor="buyer")
     assert refusal.value.params == {"days": 30}
     late = read(site, waiting)
     assert (late["state"], late["trouble"], len(site.desk.requests)) == ("closed", "too_late", 1)

@@ -91,7 +91,7 @@ def test_a_look_and_an_automatic_refund_exclude_each_other(shop):
         wish = asking.Wish(order_id=bought.order.id, reason=RefundReason.UNWANTED)
         seen, refund_id = together(
             partial(shop.reveal, shop.order(bought)),
-            lambda wish=wish: retrying(shop.ctx.db, lambda tx: asking.ask(tx, wish, actor="buyer").id),
+            lambda wish=wish: retrying(shop.ctx.db, lambda tx: asking.ask(tx, shop.ctx.keys, wish, actor="buyer").id),
         )
         with shop.ctx.db.read() as tx:
             state = RefundState(tx.get(Refund, refund_id).state)

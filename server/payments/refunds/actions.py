@@ -13,6 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from server.crypto import KeyRing
 from server.db import Tx
 from server.gateways.port import RefundFact
 from server.orders import actions as orders
@@ -22,6 +23,7 @@ from server.payments.refunds import making, moving, recording, replacing
 from server.payments.refunds.model import Refund, RefundEvent
 from server.payments.refunds.moving import Held
 from server.policy import SYSTEM, Actor, visible
+from server.stock.vault import quoting
 from shared import clock
 from shared.contracts import payments as wire
 from shared.errors import BadField, Conflict, IdempotencyReused, NotFound
@@ -147,7 +149,9 @@ def start_anew(tx: Tx, refund_id: UUID, *, reason: str, actor: str, checked_by: 
 # --- deciding ---
 
 
-def answer(tx: Tx, refund_id: UUID, body: wire.AnswerRefund, *, actor: Actor, check_above: Fen) -> Refund:
+def answer(
+    tx: Tx, keys: KeyRing, refund_id: UUID, body: wire.AnswerRefund, *, actor: Actor, check_above: Fen
+) -> Refund:
     """The supplier agrees, delivers another key, or refuses with evidence; then the shop decides.
 
     Late is better than never: until the shop has decided. Raises NotFound outside of the actor's scope,
@@ -155,6 +159,7 @@ def answer(tx: Tx, refund_id: UUID, body: wire.AnswerRefund, *, actor: Actor, ch
     """
     held = _held(tx, refund_id, body.version, actor)
     _require_waiting(held, answered=_has_answered(tx, refund_id))
+    said = _without_keys(tx, keys, held, body.evidence)
     match body.answer:
         case "agree":
             moving.approve(
@@ -162,20 +167,22 @@ def answer(tx: Tx, refund_id: UUID, body: wire.AnswerRefund, *, actor: Actor, ch
                 held,
                 RefundStep.SUPPLIER_AGREED,
                 actor=actor.label,
-                note=body.evidence,
+                note=said,
                 check_above=check_above,
             )
         case "replace":
-            replacing.replace(tx, held, RefundStep.REPLACED, actor=actor.label, note=body.evidence)
+            replacing.replace(tx, held, RefundStep.REPLACED, actor=actor.label, note=said)
         case "refuse":
             if not body.evidence:
                 raise BadField(field="evidence", reason="1…1000")
             step, to_shop = RefundStep.SUPPLIER_REFUSED, moving.hand_to(RefundTurn.SHOP)
-            moving.advance(tx, held, step, actor=actor.label, note=body.evidence, **to_shop)
+            moving.advance(tx, held, step, actor=actor.label, note=said, **to_shop)
     return held.refund
 
 
-def decide(tx: Tx, refund_id: UUID, body: wire.DecideRefund, *, actor: Actor, check_above: Fen) -> Refund:
+def decide(
+    tx: Tx, keys: KeyRing, refund_id: UUID, body: wire.DecideRefund, *, actor: Actor, check_above: Fen
+) -> Refund:
     """The shop's decision where the supplier refused or kept silent.
 
     Raises NotFound, RefundChanged, NotTheirTurn, NothingToReplaceWith.
@@ -183,7 +190,7 @@ def decide(tx: Tx, refund_id: UUID, body: wire.DecideRefund, *, actor: Actor, ch
     held = _held(tx, refund_id, body.version, actor)
     if held.refund.state != RefundState.SUPPLIER_WAIT or held.refund.turn != RefundTurn.SHOP:
         raise _not_their_turn(held)
-    said = {"actor": actor.label, "note": body.reason}
+    said = {"actor": actor.label, "note": _without_keys(tx, keys, held, body.reason)}
     if body.replace:
         replacing.replace(tx, held, RefundStep.REPLACED_BY_SHOP, **said)
     elif body.approve:
@@ -237,6 +244,12 @@ def _held(tx: Tx, refund_id: UUID, version: int | None, actor: Actor) -> Held:
     if version is not None and held.refund.version != version:
         raise RefundChanged(state=held.refund.state, version=held.refund.version)
     return held
+
+
+def _without_keys(tx: Tx, keys: KeyRing, held: Held, text: str) -> str:
+    """What somebody wrote, without the keys of the order: buyer, supplier and shop read it, each in a replica."""
+    lines = orders.lines_of(tx, [held.order.id])[held.order.id] if held.order else []
+    return quoting.masked(tx, keys, orders.units_of(lines), text)
 
 
 def _require_waiting(held: Held, *, answered: bool) -> None:

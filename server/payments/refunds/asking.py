@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from server.crypto import KeyRing
 from server.db import Tx
 from server.orders import actions as orders
 from server.orders import queries as order_queries
@@ -18,6 +19,7 @@ from server.payments.refunds.model import Refund, RefundLine
 from server.payments.refunds.moving import Held
 from server.payments.refunds.rules import Facts, Verdict
 from server.stock import vault
+from server.stock.vault import quoting
 from shared import clock
 from shared.errors import BadField, NotFound
 from shared.money import Fen
@@ -94,11 +96,11 @@ def offers(tx: Tx, order: Order, lines: Sequence[OrderLine] | None = None) -> li
     return made
 
 
-def ask(tx: Tx, wish: Wish, *, actor: str) -> Refund:
+def ask(tx: Tx, keys: KeyRing, wish: Wish, *, actor: str) -> Refund:
     """Ask, and hear at once what the rules decide: approved, refused with the reason, or it is the supplier's turn.
 
-    Asking again while one is open, or for what the rules refused, answers the same refund. Raises NotFound,
-    NothingToRefund, BadField, RefundTooLate, TooManyRefunds.
+    Keys that the buyer quotes are masked. Asking again while one is open, or for what the rules refused, answers the
+    same refund. Raises NotFound, NothingToRefund, BadField, RefundTooLate, TooManyRefunds.
     """
     order = orders.lock(tx, [wish.order_id]).get(wish.order_id)
     if order is None:
@@ -124,7 +126,7 @@ def ask(tx: Tx, wish: Wish, *, actor: str) -> Refund:
         order.id,
         Portion(lines[0].id if len(lines) == 1 else None, seqs=wish.seqs),
         cause=RefundCause.BUYER,
-        reason=wish.text,
+        reason=quoting.masked(tx, keys, orders.units_of(lines), wish.text),
         actor=actor,
         reason_kind=wish.reason,
         wants_replacement=wish.wants_replacement,

@@ -129,7 +129,12 @@ def advance(
         action=f"refund.{step.value}",
         entity="refund",
         entity_id=refund.out_refund_no,
-        detail={"order": refund.order_code, "fen": refund.amount_fen, "state": refund.state, "note": note[:400]},
+        detail={
+            "order": refund.order_code,
+            "fen": refund.amount_fen,
+            "state": refund.state,
+            **({} if step is RefundStep.ASKED else {"note": note[:400]}),  # a buyer's words stay with the refund
+        },
     )
     if refund.order_id is not None:
         signals.ring(tx, refund.order_id)

@@ -73,7 +73,8 @@ def answer_refund(request: Request, refund_id: UUID, body: wire.AnswerRefund) ->
     """The supplier agrees, delivers another key, or refuses with evidence."""
     who = policy.actor(request)
     limit = context.of(request).settings.refund_check_fen
-    return _do(request, lambda tx: actions.answer(tx, refund_id, body, actor=who, check_above=limit))
+    keys = context.of(request).keys
+    return _do(request, lambda tx: actions.answer(tx, keys, refund_id, body, actor=who, check_above=limit))
 
 
 @router.post("/api/refunds/{refund_id}/decide", allow=Permission.PAYMENTS_REFUND_DECIDE)
@@ -81,7 +82,8 @@ def decide_refund(request: Request, refund_id: UUID, body: wire.DecideRefund) ->
     """The shop decides where the supplier refused or kept silent."""
     who = policy.actor(request)
     limit = context.of(request).settings.refund_check_fen
-    return _do(request, lambda tx: actions.decide(tx, refund_id, body, actor=who, check_above=limit))
+    keys = context.of(request).keys
+    return _do(request, lambda tx: actions.decide(tx, keys, refund_id, body, actor=who, check_above=limit))
 
 
 @router.post("/api/refunds/{refund_id}/check", allow=Permission.PAYMENTS_REFUND_CHECK)
