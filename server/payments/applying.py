@@ -24,27 +24,45 @@ from shared.states import ExceptionKind, FoundBy
 async def apply(ctx: Context, fact: PaymentFact, found_by: FoundBy) -> actions.Outcome:
     """Apply a fact that a channel of ours answered. Raises what the writer raised, after people were told."""
     try:
-        command = actions.ApplyPayment.of(ctx.gateways[fact.channel], fact, found_by)
-        outcome: actions.Outcome = await ctx.batch.submit(command)
+        outcome: actions.Outcome = await ctx.batch.submit(_command(ctx, fact, found_by))
     except Busy:
         raise  # nothing was tried
     except Exception as error:
-        why = type(error).__name__  # its message may hold what nobody should read
-        await asyncio.to_thread(retrying, ctx.db, lambda tx: not_applied(tx, fact, found_by, why=why))
+        await asyncio.to_thread(_tell, ctx, fact, found_by, error)
         raise
     return outcome
 
 
-def not_applied(tx: Tx, fact: PaymentFact, found_by: FoundBy, *, why: str) -> None:
-    """Put before people, once for an attempt, that what its channel says cannot be applied."""
+def call(ctx: Context, fact: PaymentFact, found_by: FoundBy) -> actions.Outcome:
+    """The same for a worker thread, which waits."""
+    try:
+        outcome: actions.Outcome = ctx.batch.call(_command(ctx, fact, found_by))
+    except Busy:
+        raise
+    except Exception as error:
+        _tell(ctx, fact, found_by, error)
+        raise
+    return outcome
+
+
+def _command(ctx: Context, fact: PaymentFact, found_by: FoundBy) -> actions.ApplyPayment:
+    return actions.ApplyPayment.of(ctx.gateways[fact.channel], fact, found_by)
+
+
+def _tell(ctx: Context, fact: PaymentFact, found_by: FoundBy, error: Exception) -> None:
+    retrying(ctx.db, lambda tx: not_applied(tx, fact, found_by, error))
+
+
+def not_applied(tx: Tx, fact: PaymentFact, found_by: FoundBy, error: Exception) -> None:
+    """Put before people, once for an attempt, that money cannot be written. It ends when it is, after all."""
     attempt = tx.scalars(select(PaymentAttempt).where(PaymentAttempt.out_trade_no == fact.out_trade_no)).first()
     raised = raising.of_fact(
-        ExceptionKind.PAYMENT_UNKNOWN,
+        ExceptionKind.PAYMENT_UNKNOWN if attempt else ExceptionKind.UNKNOWN_PAYMENT,
         fact,
         attempt,
         found_by=found_by,
         at=clock.now(),
-        about=attempt.id.hex if attempt else fact.out_trade_no,
-        more=[("not_applied", why)],
+        about=attempt.id.hex if attempt else f"{fact.out_trade_no}:{fact.provider_no}",
+        more=[("not_applied", type(error).__name__)],  # its message may hold what nobody should read
     )
-    raising.write(tx, [raised])
+    raising.once(tx, raised)

@@ -29,12 +29,12 @@ from server.gateways.port import (
     UnopenableNotice,
 )
 from server.gateways.wire import is_our_number
-from server.payments import callbacks, channels
+from server.payments import applying, callbacks, channels
 from server.payments.actions import ApplyPayment
 from server.payments.callbacks import Kept, RawCallback
 from server.payments.exceptions import raising
 from server.payments.exceptions.raising import Raised
-from server.payments.model import PaymentAttempt, PaymentCallback
+from server.payments.model import PaymentCallback
 from server.payments.refunds.actions import RefundHeard
 from shared import clock
 from shared.errors import Busy, KamengError, NotFound, TooMany
@@ -140,7 +140,7 @@ def _defer(
     def keep(tx: Tx) -> None:
         callbacks.defer(tx, kept)
         if doubt is not None and doubt[0].state == "paid":
-            raising.once(tx, _not_applied(tx, *doubt))
+            applying.not_applied(tx, doubt[0], FoundBy.CALLBACK, doubt[1])
         digest = kept.raw.digest
         args = {"out_trade_no": kept.out_trade_no, "channel": kept.channel, "digest": digest}
         if out_refund_no is not None:
@@ -149,20 +149,6 @@ def _defer(
 
     retrying(ctx.db, keep)
     ctx.jobs.wake()
-
-
-def _not_applied(tx: Tx, fact: PaymentFact, error: Exception) -> Raised:
-    """People see at once that signed money could not be written; it ends by itself when it is applied after all."""
-    attempt = tx.scalars(select(PaymentAttempt).where(PaymentAttempt.out_trade_no == fact.out_trade_no)).first()
-    return raising.of_fact(
-        ExceptionKind.PAYMENT_UNKNOWN if attempt else ExceptionKind.UNKNOWN_PAYMENT,
-        fact,
-        attempt,
-        found_by=FoundBy.CALLBACK,
-        at=clock.now(),
-        about=attempt.id.hex if attempt else f"{fact.out_trade_no}:{fact.provider_no}",
-        more=[("error", type(error).__name__)],
-    )
 
 
 def recheck(ctx: Context, *, out_trade_no: str, channel: str, digest: str, out_refund_no: str | None = None) -> None:
@@ -189,7 +175,7 @@ def _ask_payment(ctx: Context, channel: str, out_trade_no: str) -> bool:
     fact = asyncio.run(channels.call(ctx, channel, lambda gateway: gateway.query(out_trade_no)))
     if fact is None or fact.state != "paid":
         return False
-    ctx.batch.call(ApplyPayment.of(ctx.gateways[channel], fact, FoundBy.CALLBACK))
+    applying.call(ctx, fact, FoundBy.CALLBACK)
     return True
 
 

@@ -142,7 +142,7 @@ def test_a_kept_notification_is_settled_by_what_the_channel_says(shop, answers, 
         assert tx.scalars(select(PaymentCallback.state)).all() == ["deferred"]
     [doubt] = exceptions_of(shop)
     assert (doubt.kind, doubt.order_id) == (ExceptionKind.PAYMENT_UNKNOWN, placed.order.id)
-    assert ["error", "TypeError"] in json.loads(doubt.evidence)
+    assert ["not_applied", "TypeError"] in json.loads(doubt.evidence)
     answers.state, answers.status = answer, 503
     shop.work()  # the channel is away: it is asked again
     answers.status = 200
