@@ -11,11 +11,12 @@ from desktop.presenters.feed import Feed
 from desktop.presenters.listing import Column
 from desktop.presenters.ports import Ask
 from desktop.presenters.watching import Watched
-from desktop.presenters.words import CHANNELS, channel_word, in_words
+from desktop.presenters.words import CHANNELS, channel_word, in_words, word
 from shared.clock import now, shop_day
 from shared.contracts.identity import Person
 from shared.contracts.payments import Channel
 from shared.permissions import Permission
+from shared.states import BillTrouble, FoundBy
 
 CLOCK_LIMIT_SECONDS = 60
 """A clock that is further off makes channels refuse us: WeChat Pay and Alipay allow five minutes, and it gets worse."""
@@ -36,6 +37,8 @@ def state_of(channel: Channel) -> tuple[str, str]:
         return in_words(("没有回应", "No answer")), "danger"
     if clock_is_off(channel):
         return in_words(("时钟不准", "Clock is off")), "warning"
+    if channel.bills is not None and channel.bills.missing:
+        return in_words(("账单未读到", "Bill missing")), "warning"
     return in_words(("正常", "Works")), "success"
 
 
@@ -69,7 +72,24 @@ def trouble(channel: Channel) -> str:
             )
         ).format(name=name, n=formats.count(abs(channel.clock_off_seconds or 0)))
         told = in_words(("；", "; ")).join(part for part in (told, words) if part)
+    return in_words(("；", "; ")).join(part for part in (told, missing_bills(channel)) if part)
+
+
+def missing_bills(channel: Channel) -> str:
+    """Which of its bills are not read, and why, in one sentence; empty when none is missing."""
+    bills = channel.bills
+    if bills is None or bills.trouble is None or bills.since is None:
+        return ""
+    words = in_words(("{name} {day} 的账单未读到（{why}）", "{name}'s bill of {day} is not read ({why})"))
+    told = words.format(name=channel_word(channel.code), day=f"{bills.since:%m-%d}", why=_why(bills.trouble))
+    if bills.missing > 1:
+        more = in_words(("，共 {n} 天", ", {n} days in all"))
+        told += more.format(n=formats.count(bills.missing))
     return told
+
+
+def _why(trouble: BillTrouble) -> str:
+    return word(trouble).rstrip("。.")
 
 
 def _away(channel: Channel) -> str:
@@ -89,11 +109,59 @@ def _clock(channel: Channel) -> str:
     return "–" if off is None else in_words(("{n} 秒", "{n} s")).format(n=f"{off:+,}" if off else "0")
 
 
+def _bill(channel: Channel) -> str:
+    bills = channel.bills
+    if bills is None:
+        return "–"
+    if bills.since is not None:
+        return in_words(("缺 {day}", "{day} missing")).format(day=f"{bills.since:%m-%d}")
+    return in_words(("读至 {day}", "to {day}")).format(day=f"{bills.read_until:%m-%d}") if bills.read_until else "–"
+
+
+def _bill_in_full(channel: Channel) -> str:
+    """What is missing, with the channel's own word, and what its last bill has of others."""
+    bills = channel.bills
+    parts = [missing_bills(channel)]
+    if bills is not None and bills.why:
+        parts.append(bills.why)
+    if bills is not None and bills.others:
+        words = in_words(
+            (
+                "最近一份账单里有同一商户号的其他业务 {n} 笔，共 {sum}",
+                "others on this merchant number: {n}, {sum} in all",
+            )
+        )
+        parts.append(words.format(n=formats.count(bills.others), sum=formats.money(bills.others_fen)))
+    return "\n".join(part for part in parts if part)
+
+
+_WAYS: dict[FoundBy, Pair] = {
+    FoundBy.CALLBACK: ("通知", "told"),
+    FoundBy.PAGE: ("页面", "page"),
+    FoundBy.SWEEP: ("定时", "sweep"),
+    FoundBy.BILL: ("账单", "bill"),
+    FoundBy.PERSON: ("人工", "person"),
+}
+
+
+def _found(channel: Channel) -> str:
+    """By which ways its latest payments were learnt of: a channel whose notifications get lost shows here first."""
+    total = sum(channel.found.values())
+    shares = ((in_words(words), 100 * channel.found.get(way, 0) / total) for way, words in _WAYS.items() if total)
+    return " · ".join(f"{way} {_percent(share)}" for way, share in shares if share) or "–"
+
+
+def _percent(share: float) -> str:
+    return "<1%" if share < 1 else f"{int(share)}%"
+
+
 COLUMNS = (
     Column[Channel]("name", lambda c: channel_word(c.code), sample="WeChat Pay", tip=lambda c: c.code),
     Column[Channel]("state", lambda c: state_of(c)[0], tone=lambda c: state_of(c)[1], sample="Clock is off"),
     Column[Channel]("open", lambda c: formats.count(c.open_attempts), numeric=True, sample="12,345"),
     Column[Channel]("unknown", lambda c: formats.count(c.unknown), numeric=True, sample="12,345"),
+    Column[Channel]("bill", _bill, sample="03-02 missing", tip=_bill_in_full),
+    Column[Channel]("found", _found, sample="told 97% · sweep 2%", tip=_found),
     Column[Channel]("clock", _clock, numeric=True, sample="+12,345 s"),
     Column[Channel]("away", _away, tip=_away, sample="03-02 10:00:00 · time-out after"),
     Column[Channel]("switched", _switched, stretch=True, tip=_switched, sample="03-02 10:00:00 · 渠道通知维护"),

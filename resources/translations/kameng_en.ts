@@ -185,6 +185,14 @@
         <translation>Unknown</translation>
     </message>
     <message>
+        <source>账单</source>
+        <translation>Bills</translation>
+    </message>
+    <message>
+        <source>近 24 小时得知方式</source>
+        <translation>Learnt of in 24 h</translation>
+    </message>
+    <message>
         <source>时钟相差</source>
         <translation>Clock off by</translation>
     </message>

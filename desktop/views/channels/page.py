@@ -77,6 +77,8 @@ class ChannelsPage(Page):
             self.tr("状态"),
             self.tr("未完成"),
             self.tr("待确认"),
+            self.tr("账单"),
+            self.tr("近 24 小时得知方式"),
             self.tr("时钟相差"),
             self.tr("没有回应"),
             self.tr("最近启停"),
