@@ -14,6 +14,7 @@ import multiprocessing
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from multiprocessing.context import BaseContext
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +31,8 @@ from shared.errors import KamengError, error_for
 CANCEL_SECONDS = 3.0
 """How long a worker may take to stop by itself."""
 _PROGRESS_SECONDS = 0.05
+_CONTEXT: BaseContext = multiprocessing.get_context("spawn")
+"""The same everywhere, and safe beside threads."""
 
 
 class WorkerFailed(KamengError):
@@ -80,10 +83,9 @@ class ImportProcess:
     """
 
     def __init__(self, job: Job) -> None:
-        context = multiprocessing.get_context("spawn")  # the same everywhere, and safe beside threads
-        self._receiver, sender = context.Pipe(duplex=False)
-        self._cancel: Event = context.Event()
-        self._process = context.Process(
+        self._receiver, sender = _CONTEXT.Pipe(duplex=False)
+        self._cancel: Event = _CONTEXT.Event()
+        self._process = _CONTEXT.Process(
             target=_work, args=(job, sender, self._cancel), name="kameng-import", daemon=True
         )
         self._kill_at: float | None = None

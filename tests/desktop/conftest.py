@@ -5,6 +5,7 @@ sent in `Console.events`; all of them are stopped after the test.
 """
 
 import io
+import multiprocessing
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -18,10 +19,12 @@ from pydantic import SecretStr
 from desktop.credentials import MemoryVault, Vault
 from desktop.engine.engine import Engine
 from desktop.engine.uploads import Pace
+from desktop.importing import process
 from desktop.operations import imports, session
 from desktop.paths import Folders
 from desktop.verbs.parser import run
 from desktop.verbs.shell import Shell
+from tests import forks
 from tests.desktop.live import Shop, shop
 from tests.world import PASSWORD
 
@@ -66,6 +69,13 @@ class Console:
     def told(self, kind: type) -> list:
         """All events of a kind so far."""
         return [event for event in self.events if isinstance(event, kind)]
+
+
+@pytest.fixture(autouse=True)
+def _readers_are_forked(request, monkeypatch):
+    """Those who read files start from one that has imported what they need. test_importing_process starts real ones."""
+    if "forkserver" in multiprocessing.get_all_start_methods() and "importing_process" not in request.module.__name__:
+        monkeypatch.setattr(process, "_CONTEXT", forks.context())
 
 
 @pytest.fixture

@@ -4,22 +4,21 @@
 """
 
 import os
-import signal
 import socket
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import httpx
 
 from server.demo import channels
 from server.settings import Settings
-from tests.server.sandbox.peer import PATIENCE_SECONDS, ROOT, SandboxProcess, plain_client
+from tests.fault import dying_server
+from tests.server.sandbox.peer import PATIENCE_SECONDS, SandboxProcess, plain_client
 from tests.world import MERCHANT, world
 
 STOCK = {
@@ -38,16 +37,13 @@ class LiveShop:
     environment: dict[str, str]
     log: Path
 
-    def command(self, *arguments: str) -> subprocess.CompletedProcess:
-        """Run `kameng-server` beside the shop, as its operator would."""
-        return subprocess.run(
-            [sys.executable, "-m", "server", *arguments],
-            env=self.environment,
-            cwd=ROOT,
-            capture_output=True,
-            timeout=PATIENCE_SECONDS,
-            check=False,
-        )
+    def command(self, *arguments: str) -> tuple[int, str]:
+        """Run `kameng-server` beside the shop, as its operator would; answers its exit status and what it said."""
+        said = self.log.with_name("command.log")
+        said.unlink(missing_ok=True)
+        process = dying_server.start(arguments, environment=self.environment, log=said)
+        process.join(PATIENCE_SECONDS)
+        return process.exitcode, said.read_text()
 
 
 @contextmanager
@@ -91,34 +87,32 @@ def prepared_shop(folder: Path, *, every_channel: bool = False):
             yield shop
             return
         ring = ("keys", "add", "sandbox", "--public-key", sandbox.ready["public_key"], "--merchant", MERCHANT)
-        exchanged = shop.command(*ring)
-        assert exchanged.returncode == 0, exchanged.stderr.decode()
-        (sandbox.data / "merchants" / f"{MERCHANT}.pem").write_bytes(exchanged.stdout)
+        status, said = shop.command(*ring)
+        assert status == 0, said
+        (sandbox.data / "merchants" / f"{MERCHANT}.pem").write_text(said[said.index("-----BEGIN") :])
         yield shop
     finally:
         sandbox.stop()
 
 
-def start_server(shop: LiveShop) -> subprocess.Popen:
+def start_server(shop: LiveShop) -> BaseProcess:
     """Start `kameng-server serve` and wait until it is ready."""
-    with shop.log.open("ab") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "server", "serve"], env=shop.environment, cwd=ROOT, stdout=log, stderr=log
-        )
-    wait_until_ready(shop, lambda: server.poll() is None)
+    server = dying_server.start(["serve"], environment=shop.environment, log=shop.log)
+    wait_until_ready(shop, server.is_alive)
     return server
 
 
-def stop_server(shop: LiveShop, server: subprocess.Popen) -> None:
+def stop_server(shop: LiveShop, server: BaseProcess) -> None:
     """Stop it in good order."""
-    server.send_signal(signal.SIGTERM)
-    assert server.wait(PATIENCE_SECONDS) == 0, shop.log.read_text()
+    server.terminate()
+    server.join(PATIENCE_SECONDS)
+    assert server.exitcode == 0, shop.log.read_text()
 
 
 def prove(shop: LiveShop) -> None:
     """The books hold, as the operator's own command says."""
-    books = shop.command("check")
-    assert books.returncode == 0, books.stdout.decode() + books.stderr.decode()
+    status, said = shop.command("check")
+    assert status == 0, said
 
 
 def _free_port() -> int:

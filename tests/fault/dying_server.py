@@ -1,15 +1,13 @@
 """`kameng-server` that kills itself with SIGKILL at a named moment: nothing is flushed, no handler runs.
 
 Each moment is a place in the real code, wrapped from outside before the program starts; the program has no hook for it.
-The processes are forked from one that has imported the program and done nothing else: a dozen deaths would otherwise
-spend most of their time importing.
+The processes are forked from one that has imported the program.
 """
 
-import multiprocessing
 import os
 import signal
 import sys
-from functools import cache, wraps
+from functools import wraps
 from pathlib import Path
 
 from server import batch, cli_keys, jobs, ringfile
@@ -21,21 +19,14 @@ from server.payments import actions, attempts, notices, revealing
 from server.stock.actions import Desk
 from server.stock.imports import ingest, intake
 from server.stock.vault import rekey
+from tests import forks
 
 
 def start(arguments, *, environment, log, moment=None):
     """Run `kameng-server ARGUMENTS` in a new process, which dies at a moment, if one is named. It writes to `log`."""
-    process = _context().Process(target=_live, args=(arguments, environment, log, moment), daemon=True)
+    process = forks.context().Process(target=_live, args=(arguments, environment, log, moment), daemon=True)
     process.start()
     return process
-
-
-@cache
-def _context():
-    """Where new processes come from; Unix only."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    return context
 
 
 def _live(arguments, environment, log, moment):

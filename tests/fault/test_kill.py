@@ -199,7 +199,7 @@ def _import_through_a_kill(shop, tmp_path):
         console = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log)
     _wait_for(shop, "SELECT COUNT(*) FROM stock_import WHERE file_name = 'keys.txt' AND stored > 0")
     server.kill()
-    server.wait(PATIENCE_SECONDS)
+    server.join(PATIENCE_SECONDS)
     server = start_server(shop)
     assert console.wait(120) == 0, (tmp_path / "import.log").read_text()
     stop_server(shop, server)
