@@ -21,7 +21,7 @@ from server.context import Context
 from server.db import Tx, retrying, table_of
 from server.gateways.bill_lines import BillPayment, UnreadableBill, payments_of
 from server.gateways.port import Bill, ChannelRefused, ChannelUnknown, DamagedBill, Gateway, PaymentFact, Reason
-from server.payments import bill_days, channels
+from server.payments import applying, bill_days, channels
 from server.payments.actions import ApplyPayment
 from server.payments.bill_days import Tally
 from server.payments.exceptions import raising
@@ -194,16 +194,15 @@ def _apply(ctx: Context, fact: PaymentFact, attempt: PaymentAttempt | None) -> N
 
     Nobody delivers what went back since by the merchant's own hand. Raises ChannelUnknown, ChannelRefused.
     """
-    gateway = ctx.gateways[fact.channel]
     if attempt is not None and (attempt.state, attempt.provider_no) == (AttemptState.PAID, fact.provider_no):
-        ctx.batch.call(ApplyPayment.of(gateway, fact, FoundBy.BILL))  # another amount: an alarm that books nothing
+        applying.call(ctx, fact, FoundBy.BILL)  # another amount: an alarm that books nothing
         return
     now = asyncio.run(channels.call(ctx, fact.channel, lambda gateway: gateway.query(fact.out_trade_no)))
     is_this = now is not None and now.provider_no in {None, fact.provider_no}
     if now is not None and now.state == "paid":
-        ctx.batch.call(ApplyPayment.of(gateway, now, FoundBy.BILL))
+        applying.call(ctx, now, FoundBy.BILL)
     elif now is not None and is_this and now.state in {"refunded", "closed"}:
-        ctx.batch.call(ApplyPayment.of(gateway, replace(fact, state="refunded"), FoundBy.BILL))
+        applying.call(ctx, replace(fact, state="refunded"), FoundBy.BILL)
     else:
         is_this = False
     if not is_this:

@@ -12,10 +12,10 @@ from server.gateways.port import ChannelRefused, DamagedBill, PaymentFact
 from server.ledger import queries as ledger
 from server.orders import actions as orders
 from server.payments import bill_days, bills, checkout
-from server.payments.model import PaymentAttempt, UnmatchedPayment
+from server.payments.model import PaymentAttempt, PaymentException, UnmatchedPayment
 from server.payments.refunds.model import Refund
 from shared import clock, ids
-from shared.states import AttemptState, FoundBy
+from shared.states import AttemptState, ExceptionKind, ExceptionState, FoundBy
 from tests.server.till import Till, bill_of, site_with
 from tests.world import ANNA, BEN, CARA, MERCHANT
 
@@ -216,6 +216,12 @@ def test_the_rows_of_another_shop_in_our_bill_are_counted_and_book_nothing(site)
     assert (listed(site), booked(site), site.till.asked) == ([], {}, [])
 
 
+def doubts(site, attempt):
+    with site.world.ctx.db.read() as tx:
+        query = select(PaymentException.kind, PaymentException.state).where(PaymentException.attempt_id == attempt.id)
+        return list(tx.execute(query))
+
+
 def test_a_bill_is_believed_as_far_as_its_channel_confirms_it(site, monkeypatch):
     shop = site.world
     unpaid, paid, true = placed(site), unheard(site, BEN), unheard(site, CARA)
@@ -235,9 +241,11 @@ def test_a_bill_is_believed_as_far_as_its_channel_confirms_it(site, monkeypatch)
     monkeypatch.setattr(shop.ctx.batch, "call", breaks)
     tally = bills.read(shop.ctx, bill)
     assert (tally.payments, tally.news, tally.unsure, tally.others) == (6, 4, 1, 0), "one fault keeps no other from it"
+    assert doubts(site, true) == [(ExceptionKind.PAYMENT_UNKNOWN, ExceptionState.OPEN)], "people see it meanwhile"
     monkeypatch.undo()
     tally = bills.read(shop.ctx, bill)
     assert (tally.unsure, again(site, true).state) == (0, AttemptState.PAID)
+    assert doubts(site, true) == [(ExceptionKind.PAYMENT_UNKNOWN, ExceptionState.CLOSED)]
     assert again(site, unpaid).state == AttemptState.PENDING
     shop.work()
     with shop.ctx.db.read() as tx:
