@@ -162,7 +162,7 @@ COLUMNS = (
     Column[Channel]("unknown", lambda c: formats.count(c.unknown), numeric=True, sample="12,345"),
     Column[Channel]("bill", _bill, sample="03-02 missing", tip=_bill_in_full),
     Column[Channel]("found", _found, sample="told 97% · sweep 2%", tip=_found),
-    Column[Channel]("clock", _clock, numeric=True, sample="+12,345 s"),
+    Column[Channel]("clock", _clock, numeric=True, sample="+12,345 s", spare=True),
     Column[Channel]("away", _away, tip=_away, sample="03-02 10:00:00 · time-out after"),
     Column[Channel]("switched", _switched, stretch=True, tip=_switched, sample="03-02 10:00:00 · 渠道通知维护"),
 )
