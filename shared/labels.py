@@ -118,7 +118,7 @@ LABELS: dict[type[StrEnum] | type[IntEnum], Mapping[Any, tuple[str, str]]] = {
         ExceptionAction.ATTACH: ("归入订单", "Attach to an order"),
         ExceptionAction.ASK_AGAIN: ("再次查询", "Ask the channel again"),
         ExceptionAction.CONFIRM: ("确认到账", "Confirm the payment"),
-        ExceptionAction.RECORD: ("登记已在渠道退款", "Record a refund made at the channel"),
+        ExceptionAction.RECORD: ("登记渠道退款", "Record a refund made at the channel"),
         ExceptionAction.DISMISS: ("关闭", "Close without action"),
     },
     FoundBy: {
@@ -221,8 +221,8 @@ LABELS: dict[type[StrEnum] | type[IntEnum], Mapping[Any, tuple[str, str]]] = {
             "This channel is not set up here; configure its keys first.",
         ),
         RefundTrouble.NOT_OFFERED: (
-            "该支付渠道不支持由本店发起退款，请在渠道的商户后台处理。",
-            "This channel takes no refunds from us: make it in the channel's own console.",
+            "该支付渠道不支持由本店发起退款。请在渠道的商户后台退给买家，再到异常款项登记渠道退款单号。",
+            "This channel takes no refunds from us: make it in its own console, then record its number there.",
         ),
         RefundTrouble.KEYS_SEEN: (
             "卡密已经查看，按退款规则不能无理由退款。",

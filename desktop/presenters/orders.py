@@ -250,7 +250,7 @@ def _confirm(order: Order) -> Act[Any]:
 
     return Act(
         key="confirm",
-        words=("确认到账…", "Confirm the payment…"),
+        words=("提议确认到账…", "Propose: confirm the payment…"),
         effect=(
             "用于渠道的通知和查询都没有结果、商户后台却能看到这笔付款时。另一位同事在“异常款项”里复核后才入账、发货。",
             (

@@ -178,6 +178,7 @@ def test_money_is_attached_to_the_order_that_was_named(program, live_shop, world
     assert page.bar.fields["note"].text() == "付款人核对一致", "what was typed stays"
     # The order it is meant for is found by amount and time, and taken over.
     spoken = speak_order_code(unpaid.order.code)
+    qtbot.waitUntil(lambda: bool(desk.exceptions.candidates), timeout=WAIT_MS)
     for told in ("可能的订单", spoken, "待支付 · 到账前 1 分钟下单"):
         assert told in texts(page.panel)
     [take] = [press for press in page.panel.findChildren(QPushButton) if press.accessibleName() == f"归入订单 {spoken}"]
@@ -396,6 +397,7 @@ def test_an_order_tells_how_its_money_was_found_and_gives_a_part_back(program, l
     fields["reason"].setText("一张有问题")
     bar = page.peek.bar
     assert (bar.title.text(), "最多可退 ¥135.00。" in bar.effect.text()) == ("退款 ¥135.00", True)
+    assert "看过的卡密不再出售、标为已退款，没看过的退回库存" in bar.effect.text()
     for wrong, told in (("一百", "12.50"), ("0.01", "只能填一项")):
         fields["amount"].setText(wrong)
         fields["quantity"].setText("3")

@@ -1,6 +1,7 @@
 """Refunds that the shop made in the channel's own console: recorded by two people, once, and the books close."""
 
 import hashlib
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import func, select
@@ -11,8 +12,9 @@ from server.payments.callbacks import RawCallback
 from server.payments.ending import EndUnpaid
 from server.payments.refunds.actions import RefundHeard
 from server.payments.refunds.model import Refund
+from shared import clock
 from shared.states import OrderState
-from tests.server.refunding import ask, balances, carry_out, policy, read, shop_with_refunds, start, story, units
+from tests.server.refunding import ask, balances, carry_out, look, policy, read, shop_with_refunds, start, story, units
 from tests.world import ANNA, BEN, MERCHANT
 
 WEEK = 7 * 24 * 60
@@ -137,12 +139,18 @@ def test_a_refund_no_channel_takes_is_recorded_with_its_units_and_never_asked_ab
     ask(site, bought, "unwanted")
     carry_out(site)
     [one] = listed(site)
-    assert (one["kind"], one["actions"]) == ("refund_stuck", ["record", "dismiss"])
+    assert (one["kind"], one["actions"]) == ("refund_stuck", ["record"])
+    assert look(site, bought) == [], "what goes back is not shown meanwhile"
     refused = say(site, one, "ask_again")
     assert problem(refused) == (409, "action_not_possible")
     assert refused.json()["detail"] == "现在不能对这条异常执行“再次查询”（当前“待处理”）。"
-    assert (balances(site), site.world.order(bought).state) == (SOLD, OrderState.DELIVERED)
-    done = record(site, one, "R-by-hand").json()
+    assert (balances(site)["escrow", ""], site.world.order(bought).state) == (4_500, OrderState.DELIVERED)
+    proposed = say(site, one, "record", provider_no="R-by-hand").json()
+    with clock.fixed(clock.now() + timedelta(minutes=31)):
+        carry_out(site)  # it is tried again, should the shop be allowed to meanwhile, and disturbs nobody
+        [still] = listed(site)
+    assert still == proposed
+    done = approve(site, still).json()
     assert (done["state"], listed(site)) == ("closed", [])
     assert (site.world.order(bought).state, balances(site)) == (OrderState.REFUNDED, NOTHING)
     assert (units(site, bought), site.world.level("STEAM-50").free) == (({}, [], []), 3), "nobody had seen the key"

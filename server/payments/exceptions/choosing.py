@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -29,6 +29,12 @@ OF_ORDERS = frozenset({ExceptionKind.PAID_NO_STOCK, ExceptionKind.PAID_AFTER_EXP
 
 _ALL = frozenset(ExceptionAction)
 _DISMISS = frozenset({ExceptionAction.DISMISS})
+_BY_TROUBLE: Mapping[str, Set[ExceptionAction]] = {
+    RefundTrouble.NOT_OFFERED.value: frozenset({ExceptionAction.RECORD}),
+    RefundTrouble.CHANNEL_GONE.value: frozenset({ExceptionAction.ASK_AGAIN, ExceptionAction.RECORD}),
+}
+"""What may be done about a refund under way that its channel is not asked for."""
+
 _NEVER_THERE = frozenset({RefundTrouble.NOT_OFFERED.value, RefundTrouble.TOO_LATE.value, RefundTrouble.TOO_MANY.value})
 """Why a channel would not take a new refund of the same money either."""
 
@@ -68,13 +74,15 @@ def _fitting(kind: ExceptionKind, row: PaymentException, about: About) -> Set[Ex
 
 
 def _of_refund(row: PaymentException, about: About) -> Set[ExceptionAction]:
-    """One that lives is asked about, and hidden from nobody; one that ended without money is made anew or recorded."""
+    """One that lives is asked about, and hidden from nobody; one that ended without money is made anew or recorded.
+
+    What the channel cannot be asked for goes back in its own console, and waits for that.
+    """
     refund = about.refund
     if refund is None:
         return _DISMISS
     if refund.state not in ENDED:
-        gone = refund.trouble == RefundTrouble.CHANNEL_GONE
-        return {ExceptionAction.ASK_AGAIN} | ({ExceptionAction.RECORD} if gone else set())
+        return _BY_TROUBLE.get(refund.trouble or "", frozenset({ExceptionAction.ASK_AGAIN}))
     if refund.state not in WITHOUT_MONEY or about.held_elsewhere:
         return _DISMISS
     paid_there = ["trouble", RefundTrouble.DIFFERS.value] in json.loads(row.evidence or "[]")

@@ -42,6 +42,9 @@ TOP_UP_MINUTES = 30
 SILENT_HOURS = timedelta(hours=24)
 """How long a refund may be without an answer before people look, as with payments (`ending.ITS_DAY`)."""
 
+_FOR_PEOPLE = frozenset({RefundTrouble.NOT_ENOUGH_BALANCE, RefundTrouble.NOT_OFFERED, RefundTrouble.DIFFERS})
+"""Why a refund waits that no time mends."""
+
 _AT_CHANNEL = (RefundState.APPROVED, RefundState.SUBMITTED, RefundState.PROCESSING, RefundState.ABNORMAL)
 
 _KNOWN_THERE = (RefundState.PROCESSING, RefundState.ABNORMAL)
@@ -146,8 +149,8 @@ async def _refused(ctx: Context, errand: Errand, refusal: ChannelRefused) -> Non
     if refusal.reason_code == Reason.NOT_ENOUGH_BALANCE:
         await _delay(ctx, errand, RefundTrouble.NOT_ENOUGH_BALANCE, minutes=TOP_UP_MINUTES)
         return
-    if refusal.reason_code == Reason.PRODUCT_NOT_OFFERED:  # our own side: nothing was asked, now or before
-        await _end(ctx, errand, RefundTrouble.NOT_OFFERED)
+    if refusal.reason_code == Reason.PRODUCT_NOT_OFFERED:  # nothing was asked: people make it there, and record it
+        await _delay(ctx, errand, RefundTrouble.NOT_OFFERED, minutes=TOP_UP_MINUTES)
         return
     if not errand.may_send:  # it would not even be asked
         await _delay(ctx, errand, RefundTrouble.NO_ANSWER, note=refusal.reason_code)
@@ -197,7 +200,7 @@ def _note(tx: Tx, errand: Errand, trouble: RefundTrouble, minutes: int | None, n
     elif again:
         held.refund.query_at = again["query_at"]
     sent_at = held.refund.submitted_at or clock.now()
-    if trouble in {RefundTrouble.NOT_ENOUGH_BALANCE, RefundTrouble.DIFFERS} or sent_at + SILENT_HOURS <= clock.now():
+    if trouble in _FOR_PEOPLE or sent_at + SILENT_HOURS <= clock.now():
         hearing.raise_stuck(tx, held, trouble, said=note)
 
 
