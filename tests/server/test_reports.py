@@ -1,5 +1,6 @@
 """The business day: what the pages list adds up to the summary, and both to the ledger, to the fen."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -175,12 +176,12 @@ def test_movements_know_what_became_void_on_which_day(site):
     with clock.fixed(MORNING + timedelta(days=2)):
         stocking.end(shop, held)
         shop.work()
+        shop.check()
     days = [DAY + timedelta(days=n) for n in range(-1, 4)]
     steam = [ask(site, f"{day}/movements")["items"][2] for day in days]
     assert [(row["imported"], row["sold"], row["void"], row["free_at_close"]) for row in steam] == [
         (0, 0, 0, 0), (16, 2, 1, 13), (0, 0, 7, 6), (0, 0, 1, 5), (0, 0, 0, 5),
     ]  # fmt: skip
-    shop.check()
 
 
 def test_a_margin_is_told_when_all_that_was_sold_had_a_cost(site):
@@ -230,6 +231,30 @@ def test_a_payment_counts_as_delivered_by_what_became_of_its_own_money(site):
         shop.apply(shop.fact(in_vain))
     delivered = {one["order_code"]: one["delivered"] for one in ask(site, f"{DAY}/payments")["items"]}
     assert [delivered[one.order.code] for one in (twice, misstated, in_vain)] == [True, True, False]
+
+
+def test_money_that_is_attached_later_is_a_payment_of_the_day_on_which_it_was(site):
+    shop = site.world
+    with clock.fixed(MORNING):
+        shop.stock("STEAM-50", 1)
+        meant = shop.place(ANNA, "STEAM-50")
+        shop.apply(replace(shop.fact(meant), out_trade_no="NOT-OURS-1"))
+    signed = ask(site, f"{DAY}")
+    assert (signed["paid_fen"], [row["account"] for row in signed["ledger"]]) == (0, ["psp", "suspense"])
+    with clock.fixed(NEXT_NOON):
+        [one] = site.get("/api/exceptions", by="li").json()["items"]
+        body = {"action": "attach", "order_code": meant.order.code, "note": "买家出示了账单", "version": one["version"]}
+        proposed = site.post(f"/api/exceptions/{one['id']}/propose", by="li", json=body).json()
+        body = {"approved": True, "version": proposed["version"]}
+        assert site.post(f"/api/exceptions/{one['id']}/approve", by="zhou", json=body).status_code == 200
+    assert ask(site, f"{DAY}") | {"exceptions_open": 1} == signed
+    assert ask(site, f"{DAY}/payments")["items"] == []
+    [payment] = ask(site, f"{NEXT}/payments")["items"]
+    assert (payment["order_code"], payment["paid_at"], payment["delivered"]) == (
+        meant.order.code, "2026-07-02T04:00:00Z", True,
+    )  # fmt: skip
+    summary = ask(site, f"{NEXT}")
+    assert summary["paid_fen"] == summary["delivered_fen"] == 4_500
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3])

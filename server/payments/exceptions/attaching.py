@@ -57,7 +57,7 @@ def attach(tx: Tx, unmatched_id: UUID, order: Order, *, at: datetime, actor: str
     money = tx.scalars(select(UnmatchedPayment).where(UnmatchedPayment.id == unmatched_id).with_for_update()).one()
     require_attachable(order, money.amount_fen)
     aside.move(tx, money.id, UnmatchedState.ATTACHED)
-    attempt = _paid_attempt(tx, money, order)
+    attempt = _paid_attempt(tx, money, order, at=at)
     paid = booking.attach(order.id, money.channel, money.provider_no, money.amount_fen, at=at)
     if delivering.deliver(tx, order, paid=paid, at=at, actor=actor):
         return
@@ -83,7 +83,8 @@ def attach(tx: Tx, unmatched_id: UUID, order: Order, *, at: datetime, actor: str
     ledger.post(tx, [paid])
 
 
-def _paid_attempt(tx: Tx, money: UnmatchedPayment, order: Order) -> PaymentAttempt:
+def _paid_attempt(tx: Tx, money: UnmatchedPayment, order: Order, *, at: datetime) -> PaymentAttempt:
+    """The payment is of now: the day on which the channel took the money may be signed. `money` keeps that instant."""
     [line, *_] = orders.lines_of(tx, [order.id])[order.id]
     attempt = PaymentAttempt(
         id=ids.new_id(),
@@ -99,7 +100,7 @@ def _paid_attempt(tx: Tx, money: UnmatchedPayment, order: Order) -> PaymentAttem
         paid_as=money.out_trade_no,
         created_at=money.created_at,
         expires_at=order.expires_at,
-        paid_at=money.paid_at,
+        paid_at=at,
         found_by=FoundBy.PERSON.value,
         queries=0,
     )
