@@ -92,7 +92,13 @@
     const began = Date.now();
     let asked = began - 7000;
     let timer = 0;
-    const turned = (now) => now !== seen && (location.replace(location.pathname), true);
+    const turned = (now) => now !== seen && !leaving && (location.replace(location.pathname), true);
+    // A page that is being left must not turn: what it is left for would be broken off.
+    let leaving = 0;
+    addEventListener("beforeunload", () => {
+      clearTimeout(leaving);
+      leaving = setTimeout(() => (leaving = 0), 15000);
+    });
     if (events) new EventSource(events).onmessage = (event) => turned(event.data);
     const look = async () => {
       clearTimeout(timer);

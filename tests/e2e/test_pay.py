@@ -35,8 +35,9 @@ def order(page: Page, shop, channel: str, *, sku="MUSIC-30") -> str:
     page.get_by_role("radio", name=channel).check()
     page.get_by_label("我已阅读并同意上面的退款规则").check()
     page.get_by_role("button", name="提交订单，去支付").click()
-    expect(page).to_have_url(re.compile(r"/o/[0-9A-Z]{12}$"))
-    return page.url
+    there = re.compile(r"(.*/o/[0-9A-Z]{12})(\?scan=1)?(#wechat_redirect)?")
+    expect(page).to_have_url(there)
+    return there.fullmatch(page.url)[1]
 
 
 def payments(shop) -> list[dict]:
@@ -138,12 +139,14 @@ def until(page: Page, again, words: str) -> None:
     raise AssertionError(page.locator("main").text_content())
 
 
-def test_inside_wechat_the_order_can_be_carried_to_a_browser(shop, phone_page):
+def test_inside_wechat_who_is_not_recognised_carries_the_order_to_a_browser(shop, phone_page):
     page = phone_page(agent=INSIDE_WECHAT)
     page.goto(f"{shop.url}/review?sku=MUSIC-30&quantity=1")
     expect(page.get_by_role("radio", name="支付宝")).to_be_disabled()
+    fault = ask(shop, "POST", "/api/faults", {"name": "oauth", "value": "busy", "channel": "wechat", "call": "payer"})
     address = order(page, shop, "微信支付")
-    expect(page.get_by_role("heading", name="在浏览器里打开更方便")).to_be_visible()
+    expect(page.get_by_role("heading", name="微信没有认出您")).to_be_visible()
+    ask(shop, "DELETE", f"/api/faults/{fault['id']}")
     link = page.locator("#link").text_content()
     browser = phone_page()
     browser.goto(link)
@@ -154,27 +157,52 @@ def test_inside_wechat_the_order_can_be_carried_to_a_browser(shop, phone_page):
     expect(page.get_by_role("heading", name=PAID)).to_be_visible()
 
 
-def test_what_wechats_sheet_says_only_makes_us_ask(shop, phone_page):
+BRIDGE = """window.WeixinJSBridge = {invoke: (name, asked, tell) => {
+    window.asked = [name, asked];
+    tell({err_msg: "get_brand_wcpay_request:" + (window.saying ?? "cancel")});
+}}"""
+
+
+def test_a_buyer_inside_wechat_pays_by_its_sheet_whose_word_proves_nothing(shop, phone_page):
     page = phone_page(agent=INSIDE_WECHAT)
-    address = order(page, shop, "支付沙箱")
-    button = f"""<button data-invoke='{{"package":"prepay_id=1"}}' data-back="{address}/back" hidden>付款</button>"""
-
-    def with_sheet(route):
-        answer = route.fetch()
-        route.fulfill(
-            response=answer, body=answer.text().replace('<div class="stack">', f'<div class="stack">{button}')
-        )
-
-    page.route(address, with_sheet)
-    bridge = "window.WeixinJSBridge = {invoke: (name, asked, tell) => { window.asked = [name, asked]; tell(SAID); }}"
-    page.add_init_script(bridge.replace("SAID", "{err_msg: window.saying ?? 'get_brand_wcpay_request:cancel'}"))
-    page.goto(address)
-    page.get_by_role("button", name="付款").click()
-    assert page.evaluate("window.asked") == ["getBrandWCPayRequest", {"package": "prepay_id=1"}]
-    expect(page).to_have_url(address)
-    page.evaluate("window.saying = 'get_brand_wcpay_request:ok'")
-    page.get_by_role("button", name="付款").click()
+    page.add_init_script(BRIDGE)
+    address = order(page, shop, "微信支付")  # to WeChat and back by itself
+    button = page.get_by_role("button", name="打开微信支付")
+    button.click()
+    expect(page.get_by_text("没有付款，可以再试一次。")).to_be_visible()
+    page.evaluate("window.saying = 'fail'")
+    button.click()
+    expect(page.get_by_text("微信没有打开支付。请再试一次，或者换另一台手机扫码。")).to_be_visible()
+    name, call = page.evaluate("window.asked")
+    assert (name, call["appId"], call["signType"]) == ("getBrandWCPayRequest", "wxsandboxkameng", "RSA")
+    page.evaluate("window.saying = 'ok'")
+    button.click()
     expect(page.get_by_role("heading", name="正在确认您的付款")).to_be_visible()  # nobody has paid
+    agents = {"user-agent": INSIDE_WECHAT}, {"user-agent": f"{INSIDE_WECHAT} SandboxPerson/friend"}
+    led, friend = (
+        httpx.get(f"{shop.sandbox_url}/wechat/jsapi", params=call, headers=agent, trust_env=False) for agent in agents
+    )
+    assert friend.status_code == 403
+    paid = httpx.post(shop.sandbox_url + led.headers["location"], data={"action": "pay"}, trust_env=False)
+    assert paid.status_code == 303
+    expect(page.get_by_role("heading", name=PAID)).to_be_visible()
+    expect(page).to_have_url(address)
+
+    # The next order asks WeChat nothing: the sheet is there at once, and its page needs scripts.
+    page.goto(f"{shop.url}/review?sku=MUSIC-30&quantity=1")
+    page.get_by_label("我已阅读并同意上面的退款规则").check()
+    page.get_by_role("button", name="提交订单，去支付").click()
+    expect(button).to_be_visible()
+    plain = phone_page(agent=INSIDE_WECHAT, javascript=False)
+    plain.goto(f"{shop.url}/review?sku=MUSIC-30&quantity=1")
+    plain.get_by_role("radio", name="微信支付").check()
+    plain.get_by_label("我已阅读并同意上面的退款规则").check()
+    plain.get_by_role("button", name="提交订单，去支付").click()
+    plain.get_by_role("link", name="打开微信支付").click()
+    expect(plain.get_by_role("button", name="我已支付")).to_be_visible()
+    assert "微信支付需要浏览器运行脚本。" in plain.content()
+    plain.get_by_role("button", name="换另一台手机扫码").click()
+    expect(plain.get_by_role("img", name="支付二维码，金额 ¥12.50")).to_be_visible()
 
 
 def test_a_refund_is_asked_for_without_javascript_and_followed_to_its_end(shop, phone_page):
