@@ -163,12 +163,32 @@ def found_lately(tx: Tx, *, since: datetime) -> dict[str, dict[FoundBy, int]]:
     return {channel: dict(counts) for channel, counts in found.items()}
 
 
+_OPEN_EXCEPTIONS = (
+    select(PaymentException.kind, func.count(), func.min(PaymentException.created_at))
+    .where(PaymentException.closed_at.is_(None))
+    .group_by(PaymentException.kind)
+)
+
+
+def _open_exceptions(tx: Tx, now: datetime) -> list[Gauge]:
+    """What waits for people, so that a shop without an open console hears of it too."""
+    found = {str(kind): (n, oldest) for kind, n, oldest in tx.execute(_OPEN_EXCEPTIONS)}
+    oldest = min((at for _, at in found.values()), default=now)
+    counts = [
+        Gauge("kameng_exceptions_open", found.get(kind.value, (0, now))[0], "Open exceptions", {"kind": kind.value})
+        for kind in ExceptionKind
+    ]
+    age = (now - oldest).total_seconds()
+    return [*counts, Gauge("kameng_exceptions_oldest_seconds", age, "Age of the oldest open exception")]
+
+
 def gauges(ctx: Context) -> list[Gauge]:
-    """For /metrics: which way found the money of the last day, and which channels are away."""
+    """For /metrics: by which ways money was found, which channels are away, and what waits for people."""
     with ctx.db.read() as tx:
         counts = found_by(tx, since=clock.now() - FOUND_WITHIN)
         bills = bill_days.standing(tx, today=clock.shop_day(clock.now()))
         late = refunds.late(tx)
+        exceptions = _open_exceptions(tx, clock.now())
     missing = [
         Gauge("kameng_bill_days_missing", its.missing, "Days whose bill is not read", {"channel": code})
         for code, its in sorted(bills.items())
@@ -187,4 +207,4 @@ def gauges(ctx: Context) -> list[Gauge]:
         Gauge("kameng_refunds_late", n, "Refunds that wait longer than they should", {"turn": turn.value})
         for turn, n in late.items()
     ]
-    return ways + away + missing + waiting
+    return ways + away + missing + waiting + exceptions

@@ -148,6 +148,10 @@ def test_a_bill_that_cannot_be_read_is_told_at_once_and_decided_in_the_evening(s
             look(site)
     [one] = listed(site)
     assert (one["kind"], one["channel"], one["actions"]) == ("bill_missing", "wechat", ["dismiss"])
+    with at(day, 19):
+        figures = shop.ctx.metrics.render().decode()
+    assert 'kameng_exceptions_open{kind="bill_missing"} 1.0' in figures
+    assert "kameng_exceptions_oldest_seconds 3600.0" in figures
     assert {fact["name"]: fact["value"] for fact in one["evidence"]} == {
         "bill_day": day.isoformat(),
         "bill_trouble": "damaged",

@@ -179,6 +179,22 @@ def test_a_breaker_goes_by_no_clock_that_somebody_may_set_right():
     assert breaker.Breakers()._now is clock.monotonic_seconds
 
 
+def test_open_payments_of_a_channel_that_is_away_are_counted(site):
+    """The outage this is for: payments were opened, then notifications and queries are dead; nothing says unknown."""
+    opened = [attempt_of(site, place(site, buyer)) for buyer in (ANNA, BEN, CARA)]
+    site.till.silent = True
+    with clock.fixed(opened[-1].query_at):
+        sweep(site)
+        told = shown(site)
+    assert (told["away_why"], told["unknown"], told["open_attempts"]) == ("no answer", 3, 3)
+    assert {again(site, one).state for one in opened} == {AttemptState.PENDING}
+    site.till.silent = False
+    with clock.fixed(opened[-1].query_at + breaker.PROBE):
+        sweep(site)
+        told = shown(site)
+    assert (told["away_since"], told["unknown"], told["open_attempts"]) == (None, 0, 3)
+
+
 # --- the four ways ---
 
 
