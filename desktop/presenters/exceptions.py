@@ -200,7 +200,7 @@ def story(e: PaymentException) -> list[tuple[str, str]]:
 
 def before_its_money(one: Candidate) -> str:
     """How long before the money came an order was placed."""
-    hours, minutes = divmod(-(-one.seconds // 60), 60)  # a part of a minute counts as one
+    hours, minutes = divmod(one.seconds // 60 + 1, 60)  # a minute that has begun counts
     if hours:
         return in_words(("到账前 {h} 小时 {m} 分下单", "placed {h}h {m}m before")).format(h=hours, m=minutes)
     return in_words(("到账前 {m} 分钟下单", "placed {m} min before")).format(m=minutes)
