@@ -217,5 +217,7 @@ def test_fault_52_a_console_with_old_news_is_told_of_the_conflict(shop):
     ):
         refused = post(shop, refund_id, verb, by, status=409, version=seen, **body)
         assert refused["code"] == "refund_changed"
+    again = start(shop, bought, version=1)
+    assert (again.status_code, again.json()["code"]) == (409, "order_changed")
     assert read(shop, refund_id) == done
     assert shop.paid_there(bought.number) == [("paid", PRICE, PRICE)]
