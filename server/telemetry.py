@@ -109,6 +109,9 @@ class Metrics:
             registry=self.registry,
         )
         self._denied = Counter("kameng_denied_total", "Requests refused by policy", ["reason"], registry=self.registry)
+        self._found = Counter(
+            "kameng_payments_found_total", "Payments by how we learnt of them", ["by"], registry=self.registry
+        )
 
     def request(self, *, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answered request."""
@@ -117,6 +120,10 @@ class Metrics:
     def denied(self, reason: str) -> None:
         """Count one denial: `not_signed_in`, `not_allowed`, `cross_origin`, `too_many`."""
         self._denied.labels(reason).inc()
+
+    def payment_found(self, by: str) -> None:
+        """Count one payment that was applied: `callback`, `page`, `sweep`, `bill`, `person`."""
+        self._found.labels(by).inc()
 
     def watch(self, read: Callable[[], Iterable[Gauge]]) -> None:
         """Ask `read` for gauges at each scrape."""

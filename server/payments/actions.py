@@ -18,7 +18,7 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm.attributes import set_committed_value
 
 from server import audit, changes, signals
-from server.db import Tx, rows_changed, table_of
+from server.db import Tx, rows_changed, table_of, tell
 from server.gateways.port import Gateway, PaymentFact
 from server.ledger import actions as ledger
 from server.orders import actions as orders
@@ -97,6 +97,14 @@ class ApplyPayment:
         if self.fact.merchant_id != self.merchant_id:
             return False
         return self.fact.app_id is None or not self.app_ids or self.fact.app_id in self.app_ids
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """News: an attempt was paid, and how we learnt of it."""
+
+    attempt_id: UUID
+    by: FoundBy
 
 
 @dataclass(slots=True)
@@ -386,8 +394,9 @@ def _write(tx: Tx, work: _Work) -> None:
         suppliers = {line.supplier_id for line in work.lines[order_id]}
         told += [changes.Changed("order", order_id, domain="orders", supplier_id=one) for one in suppliers]
     changes.append_many(tx, told)
-    for attempt, _ in work.paid:
+    for attempt, command in work.paid:
         signals.ring(tx, attempt.order_id)
+        tell(tx, Found(attempt.id, command.found_by))
 
 
 _ATTEMPT = table_of(PaymentAttempt)

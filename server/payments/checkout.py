@@ -123,7 +123,13 @@ def register(ctx: Context) -> None:
     ctx.jobs.every("orders.complete", 60.0, lambda: _complete(ctx))
     ctx.db.listen(ctx.hints.heard)
     ctx.db.listen(ctx.signals.heard)
+    ctx.db.listen(partial(_count, ctx))
     ctx.metrics.watch(lambda: queries.gauges(ctx))
+
+
+def _count(ctx: Context, news: object) -> None:
+    if isinstance(news, actions.Found):
+        ctx.metrics.payment_found(news.by.value)
 
 
 def _place_all(

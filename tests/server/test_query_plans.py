@@ -1,4 +1,4 @@
-"""What a buyer waits for finds its rows by an index, however many rows there will be after three years."""
+"""What people wait for finds its rows by an index, however many rows there will be after three years."""
 
 import re
 from dataclasses import replace
@@ -39,7 +39,7 @@ def scanned(db, statement, parameters):
     return {found[1] for step in plan if (found := re.match(r"SCAN (?:TABLE )?([a-z]\w+)", step[3]))}
 
 
-def test_nothing_that_buyers_wait_for_reads_a_whole_table(site):
+def test_nothing_that_people_wait_for_reads_a_whole_table(site):
     world, db = site.world, site.world.ctx.db
     world.stock("STEAM-50", 4)
     sent = statements_of(db)
@@ -63,6 +63,9 @@ def test_nothing_that_buyers_wait_for_reads_a_whole_table(site):
     world.ctx.batch.call(RefundHeard("sandbox", MERCHANT, refund))
     paths = (page, f"{page}/status", f"{page}/keys.txt", f"{page}/refunds", f"{page}/refund")
     assert [site.get(path, buyer=ANNA).status_code for path in paths] == [200] * len(paths)
+    for number in (facts[0].out_trade_no, facts[0].provider_no, one.order.code):
+        found = site.get("/api/orders", by="li", params={"q": number}).json()["items"]
+        assert [order["code"] for order in found] == [one.order.code]
     read = {one: given for one, given in sent.items() if re.match(r"(SELECT|UPDATE|DELETE)\b", one)}
     assert len(read) > 40, "what was looked at is the real thing"
     assert {one: tables for one, given in read.items() if (tables := scanned(db, one, given) - SMALL)} == {}
