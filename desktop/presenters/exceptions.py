@@ -26,6 +26,7 @@ from shared.contracts.orders import Order
 from shared.contracts.payments import EVIDENCE, Candidate, PaymentException
 from shared.ids import speak_order_code
 from shared.labels import words_of
+from shared.money import format_fen
 from shared.permissions import Permission
 from shared.states import (
     TWO_PEOPLE,
@@ -98,8 +99,21 @@ def _when(e: PaymentException) -> str:
     return formats.short_moment(e.created_at, today=shop_day(now()))
 
 
-def _amounts(e: PaymentException) -> str:
-    return formats.money(e.received_fen if e.received_fen is not None else e.expected_fen)
+_OURS = "CNY"
+
+
+def amount_of(e: PaymentException) -> str:
+    """What came, in the currency in which it came, else what was to come."""
+    return formats.money(e.expected_fen) if e.received_fen is None else _money(e.received_fen, _currency(e))
+
+
+def _currency(e: PaymentException) -> str:
+    return next((one.value for one in e.evidence if one.name == "currency"), _OURS)
+
+
+def _money(fen: int, currency: str) -> str:
+    """An amount of another currency is never shown as yuan: its number of hundredths, with its code."""
+    return formats.money(fen) if currency == _OURS else f"{currency} {format_fen(fen)}"
 
 
 COLUMNS = (
@@ -109,7 +123,7 @@ COLUMNS = (
     Column[PaymentException](
         "state", lambda e: word(e.state), tone=lambda e: tone(e.state), sample="Waits for approval"
     ),
-    Column[PaymentException]("amount", _amounts, numeric=True, sample="¥12,345.00"),
+    Column[PaymentException]("amount", amount_of, numeric=True, sample="¥12,345.00"),
     Column[PaymentException](
         "code",
         lambda e: speak_order_code(e.order_code) if e.order_code else "–",
@@ -135,7 +149,7 @@ class Fact:
 
 def evidence(e: PaymentException) -> list[Fact]:
     """What it is about, in the order that the server tells it; a name of a later version stands as it is."""
-    return [_fact(one.name, one.value) for one in e.evidence]
+    return [_fact(one.name, one.value, _currency(e)) for one in e.evidence]
 
 
 _WORDED: dict[str, type[StrEnum]] = {
@@ -164,10 +178,10 @@ _SAID: dict[str, Pair] = {
 """What channels say of payments and refunds (`channel_state`, `said`), and where money set aside is."""
 
 
-def _fact(name: str, value: str) -> Fact:
+def _fact(name: str, value: str, currency: str) -> Fact:
     words = in_words(EVIDENCE.get(name, (name, name)))
     if name.endswith("_fen") and value.lstrip("-").isdigit():
-        return Fact(words, formats.money(int(value)))
+        return Fact(words, _money(int(value), _OURS if name == "expected_fen" else currency))
     if name.endswith("_at"):
         try:
             return Fact(words, formats.moment(datetime.fromisoformat(value)))
@@ -305,7 +319,7 @@ class Exceptions(Cases[PaymentException]):
 
 
 def _proposal(case: PaymentException, action: ExceptionAction) -> Act[PaymentException]:
-    amount = _amounts(case)
+    amount = amount_of(case)
     zh, en = _EFFECTS[action]
     if action in TWO_PEOPLE:
         zh, en = zh + _NEEDS_TWO[0], en + _NEEDS_TWO[1]
@@ -339,7 +353,7 @@ def _note_for(action: ExceptionAction) -> Entry:
 def _answers(case: PaymentException) -> list[Act[PaymentException]]:
     """What may be said to a proposal: by another person yes or no, by the proposer that it is taken back."""
     assert case.action is not None
-    names, amount = words_of(case.action), _amounts(case)
+    names, amount = words_of(case.action), amount_of(case)
     zh, en = (text.format(amount=amount) for text in _EFFECTS[case.action])
     if case.action_provider_no is not None:
         number = case.action_provider_no

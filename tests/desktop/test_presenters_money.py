@@ -10,7 +10,7 @@ from desktop.operations.once import NotSent, OutcomeUnknown, send_once
 from desktop.operations.seen import Seen
 from desktop.presenters import channels, words
 from desktop.presenters.channels import trouble
-from desktop.presenters.exceptions import Exceptions, evidence
+from desktop.presenters.exceptions import Exceptions, amount_of, evidence
 from desktop.presenters.refunds import Refunds, whose
 from desktop.presenters.runbook import RUNBOOK
 from desktop.presenters.words import time_left
@@ -124,6 +124,10 @@ def test_evidence_is_in_words_and_what_is_new_stands_as_it_is():
         ("expected_fen", "?"),
         ("ended_at", "never"),
     ]
+    dollars = [Evidence(name=name, value=value) for name, value in (("currency", "USD"), ("received_fen", "4500"))]
+    foreign = exception(expected_fen=30_000, evidence=dollars)
+    assert (amount_of(foreign), [fact.value for fact in evidence(foreign)]) == ("USD 45.00", ["USD", "USD 45.00"])
+    assert amount_of(exception()) == "¥45.00"
     shown = evidence(exception(evidence=[Evidence(name=name, value=value) for name, value in told]))
     assert [(fact.words, fact.value, fact.is_code) for fact in shown] == [
         ("发现方式", "渠道账单", False),

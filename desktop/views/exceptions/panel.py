@@ -8,7 +8,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QVBoxLayout
 
 from desktop.presenters import formats
-from desktop.presenters.exceptions import Exceptions, before_its_money, evidence, story
+from desktop.presenters.exceptions import Exceptions, amount_of, before_its_money, evidence, story
 from desktop.presenters.orders import goods
 from desktop.presenters.runbook import RUNBOOK
 from desktop.presenters.words import channel_word, in_words, time_left, tone
@@ -70,7 +70,7 @@ class ExceptionPanel(SidePanel):
         self.name.setText(state_word(one.kind))
         self.badge.show_word(state_word(one.state), tone=tone(one.state))
         inner, layout = self.new_page()
-        layout.addWidget(label(formats.money(_first(one.received_fen, one.expected_fen)), role="figure"))
+        layout.addWidget(label(amount_of(one), role="figure"))
         self.runbook = Notice()
         layout.addWidget(self.runbook)
         self.runbook.tell(in_words(RUNBOOK[one.kind]), tone="info")
@@ -146,7 +146,3 @@ class ExceptionPanel(SidePanel):
             link = button(self.tr("查看退款进度"), role="link")
             link.clicked.connect(lambda: self.refund_wanted.emit(refund_id))
             layout.addWidget(link)
-
-
-def _first(received: int | None, expected: int | None) -> int | None:
-    return received if received is not None else expected
