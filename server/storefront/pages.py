@@ -259,7 +259,7 @@ def _delivered(
     tx: Tx, page: views.OrderPage, standing: Standing, lines: Sequence[OrderLine], language: Language
 ) -> views.OrderPage:
     order, is_untouched = standing.order, not standing.stories
-    if not is_untouched and not places(tx, order, lines):
+    if not is_untouched and not refunds.places(tx, lines):
         return views.told(page, telling.WITHHELD, language)
     may_ask, is_sealed = _refundable(tx, order, lines, is_untouched=is_untouched)
     page = replace(page, may_ask=may_ask, notes=tuple(_notes(standing, language)))
@@ -311,17 +311,6 @@ def _notes(standing: Standing, language: Language) -> list[views.Note]:
 # --- keys ---
 
 
-def places(tx: Tx, order: Order, lines: Sequence[OrderLine] | None = None) -> dict[tuple[UUID, int], int]:
-    """The place in the order, from 1, of each key that its buyer may see: what the pages call it."""
-    hidden = refunds.withheld(tx, [order.id])
-    shown = [
-        (line.id, seq)
-        for line in lines or orders.lines(tx, order.id)
-        for seq in sorted(set(line.seqs) - hidden.get(line.id, set()))
-    ]
-    return {unit: n for n, unit in enumerate(shown, start=1)}
-
-
 def with_keys(page: views.OrderPage, revealed: list[RevealedLine], language: Language) -> views.OrderPage:
     """The page with the keys that were opened for it."""
     counted, lines = 0, []
@@ -371,12 +360,16 @@ def refund_list(tx: Tx, order: Order, language: Language, *, refreshes: int) -> 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the form of a refund says, as typed: places of keys in the order, a reason, a wish, words."""
+    """What the form of a refund says, as typed: places of keys in the order, a reason, a wish, words.
+
+    `places` says which keys those places meant (`places_mark`): they shift when one goes back.
+    """
 
     picked: frozenset[int] = frozenset()
     reason: str = ""
     wish: str = ""
     text: str = ""
+    places: str = ""
 
 
 def refund_offer(tx: Tx, order: Order) -> Offer | None:
@@ -388,9 +381,15 @@ def units_of(tx: Tx, order: Order, offer: Offer) -> dict[int, int]:
     """The unit numbers of what may be asked for, by their places in the order."""
     return {
         n: seq
-        for (line_id, seq), n in places(tx, order).items()
+        for (line_id, seq), n in refunds.places(tx, orders.lines(tx, order.id)).items()
         if line_id == offer.order_line_id and seq in offer.seqs
     }
+
+
+def places_mark(offer: Offer, units: dict[int, int]) -> str:
+    """What is the same as long as each place means the same key. Tells nothing by itself."""
+    facts = [offer.order_line_id.hex, *(f"{n}={seq}" for n, seq in sorted(units.items()))]
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
 
 
 def refund_form(tx: Tx, order: Order, offer: Offer, asked: Asked, language: Language) -> refund_views.RefundForm:
@@ -410,7 +409,9 @@ def refund_form(tx: Tx, order: Order, offer: Offer, asked: Asked, language: Lang
     )
 
 
-def refund_recap(order: Order, offer: Offer, asked: Asked, language: Language) -> refund_views.RefundRecap:
+def refund_recap(
+    order: Order, offer: Offer, units: dict[int, int], asked: Asked, language: Language
+) -> refund_views.RefundRecap:
     """What is about to be asked for. The caller has checked it."""
     verdict = offer.verdicts[RefundReason(asked.reason)]
     worth = splitting.of_units(offer.left_fen, units=len(asked.picked), of=len(offer.seqs))
@@ -424,6 +425,7 @@ def refund_recap(order: Order, offer: Offer, asked: Asked, language: Language) -
         text=asked.text,
         amount=Price.of_fen(worth),
         at_once=verdict is Verdict.APPROVE,
+        places=places_mark(offer, units),
     )
 
 

@@ -59,6 +59,7 @@ def filled(
         ways=tuple(ways),
         on_computer=around.place is paying.Place.COMPUTER,
         inside_wechat=around.place is paying.Place.WECHAT,
+        unrecognised=is_unrecognised,
     )
     if stage is PayStage.READY and attempt is not None:
         panel = _opened(panel, attempt, page.amount, language)
@@ -70,7 +71,6 @@ def filled(
         heading=language.text(_HEADINGS[stage]),
         seconds_left=max(0, int((order.expires_at - clock.now()).total_seconds())),
         pay=panel,
-        notes=(_unrecognised(language),) if is_unrecognised and panel.inside_wechat and panel.qr else (),
     )
 
 
@@ -106,8 +106,3 @@ def _opened(panel: views.PayPanel, attempt: PaymentAttempt, amount: Price, langu
         qr=drawn,
         invoke=attempt.invoke if fits else None,
     )
-
-
-def _unrecognised(language: Language) -> views.Note:
-    sentence = language.text("请用另一台手机扫码，或者复制订单链接，在浏览器里打开。")
-    return views.Note(language.text("微信没有认出您"), sentence, tone="warn")

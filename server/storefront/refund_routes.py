@@ -34,8 +34,9 @@ def _asked(
     reason: Annotated[str, Form()] = "",
     wish: Annotated[str, Form()] = "",
     text: Annotated[str, Form()] = "",
+    places: Annotated[str, Form()] = "",
 ) -> pages.Asked:
-    return pages.Asked(frozenset(key), reason, wish, text.strip())
+    return pages.Asked(frozenset(key), reason, wish, text.strip(), places)
 
 
 Asked = Annotated[pages.Asked, Depends(_asked)]
@@ -68,8 +69,9 @@ def check_refund(request: Request, code: str, asked: Asked, edit: Annotated[str,
     with ctx.db.read() as tx:
         found = pages.own_order(tx, code, policy.actor(request).id)
         offer = pages.refund_offer(tx, found) if found else None
-        faults = _faults(pages.units_of(tx, found, offer), offer, asked, language) if found and offer else []
-        recap = pages.refund_recap(found, offer, asked, language) if found and offer and not faults else None
+        units = pages.units_of(tx, found, offer) if found and offer else {}
+        faults = _faults(units, offer, asked, language) if offer else []
+        recap = pages.refund_recap(found, offer, units, asked, language) if found and offer and not faults else None
     if recap is None:
         return _show_form(request, code, asked, faults)
     return rendering.page(request, "refund_check.html", address=f"/o/{recap.code}/refund", recap=recap, asked=asked)
@@ -77,13 +79,17 @@ def check_refund(request: Request, code: str, asked: Asked, edit: Annotated[str,
 
 @router.post("/o/{code}/refund", allow=PUBLIC)
 def ask_refund(request: Request, code: str, asked: Asked) -> Response:
-    """Ask. Asking again for what is under way changes nothing and leads to the same page."""
+    """Ask. Asking again for what is under way changes nothing and leads to the same page.
+
+    So does a form that was sent again when what it asked for is done: its places mean other keys by now.
+    """
     ctx, language, who = context.of(request), languages.of(request), policy.actor(request)
     with ctx.db.read() as tx:
         found = pages.own_order(tx, code, who.id)
     if found is None:
         return closed(request)
-    ctx.buckets.take("refund_ask", found.code)
+
+    status: int = HTTPStatus.UNPROCESSABLE_ENTITY
 
     def ask(tx: Tx) -> list[views.Fault]:
         offer = pages.refund_offer(tx, found)
@@ -92,6 +98,8 @@ def ask_refund(request: Request, code: str, asked: Asked) -> Response:
         units = pages.units_of(tx, found, offer)
         if faults := _faults(units, offer, asked, language):
             return faults
+        if asked.places != pages.places_mark(offer, units):
+            return []
         asking.ask(
             tx,
             ctx.keys,
@@ -108,16 +116,24 @@ def ask_refund(request: Request, code: str, asked: Asked) -> Response:
         return []
 
     try:
+        ctx.buckets.take("refund_ask", found.code)
         faults = retrying(ctx.db, ask)
     except KamengError as refusal:
-        faults = [views.Fault(None, refusal.sentence(language.code))]
+        faults, status = [views.Fault(None, refusal.sentence(language.code))], refusal.status
     if faults:
-        return _show_form(request, code, asked, faults)
+        return _show_form(request, code, asked, faults, status=status)
     ctx.jobs.wake()
     return RedirectResponse(f"/o/{found.code}/refunds", HTTPStatus.SEE_OTHER)
 
 
-def _show_form(request: Request, code: str, asked: pages.Asked, faults: list[views.Fault]) -> Response:
+def _show_form(
+    request: Request,
+    code: str,
+    asked: pages.Asked,
+    faults: list[views.Fault],
+    *,
+    status: int = HTTPStatus.UNPROCESSABLE_ENTITY,
+) -> Response:
     """The form with what is wrong; or how it stands, when there is nothing to ask for."""
     ctx, language = context.of(request), languages.of(request)
     with ctx.db.read() as tx:
@@ -128,9 +144,10 @@ def _show_form(request: Request, code: str, asked: pages.Asked, faults: list[vie
         return closed(request)
     if form is None:
         return RedirectResponse(f"/o/{found.code}/refunds", HTTPStatus.SEE_OTHER)
-    status = HTTPStatus.UNPROCESSABLE_ENTITY if faults else HTTPStatus.OK
     address = f"/o/{found.code}/refund"
-    return rendering.page(request, "refund.html", status=status, address=address, form=form, faults=faults)
+    return rendering.page(
+        request, "refund.html", status=status if faults else HTTPStatus.OK, address=address, form=form, faults=faults
+    )
 
 
 def _faults(units: dict[int, int], offer: Offer, asked: pages.Asked, language: Language) -> list[views.Fault]:

@@ -158,3 +158,4 @@ class RefundRecap:
     text: str
     amount: Price
     at_once: bool
+    places: str

@@ -249,7 +249,7 @@ class PayPanel:
     """How an unpaid order can be paid here, now. Of `url`, `qr` and `invoke` there is at least one when it is open.
 
     `opens` is what the button says, `scans` the app that reads the code; `wrong_place`: it was opened for another
-    device, so this one should change it.
+    device, so this one should change it. `unrecognised`: WeChat did not say who this is.
     """
 
     channel: str
@@ -258,6 +258,7 @@ class PayPanel:
     on_computer: bool = False
     inside_wechat: bool = False
     wrong_place: bool = False
+    unrecognised: bool = False
     opens: str = ""
     scans: str = ""
     url: str | None = None

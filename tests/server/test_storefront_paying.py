@@ -219,6 +219,12 @@ def test_a_page_that_waits_is_told_at_once_and_nobody_else_is(site):
 # --- refunds ---
 
 
+def asked(shop, code, form):
+    """Check what is about to be asked for, and send it."""
+    checked = page(shop, f"/o/{code}/refund/check", form=form).form(f"/o/{code}/refund")
+    return visit(shop, f"/o/{code}/refund", form=form | {"places": checked["places"]}, status=303)
+
+
 @pytest.fixture
 def shop(tmp_path):
     with shop_with_refunds(tmp_path) as built:
@@ -237,7 +243,7 @@ def test_unseen_keys_go_back_and_seen_ones_do_not(shop):
     form = {"key": "1", "reason": "unwanted", "wish": "money"}
     assert "马上原路退款 ¥45.00" in page(shop, f"/o/{given}/refund/check", form=form).text
     assert count(shop, Refund) == 0
-    assert visit(shop, f"/o/{given}/refund", form=form, status=303).headers["location"] == f"/o/{given}/refunds"
+    assert asked(shop, given, form).headers["location"] == f"/o/{given}/refunds"
     assert "已同意退款" in page(shop, f"/o/{given}/refunds").text
     assert "这张订单正在退款" in page(shop, f"/o/{given}").text
     visit(shop, f"/o/{kept}/reveal", form={}, status=303)
@@ -257,8 +263,9 @@ def test_accepted_is_not_refunded_and_a_replaced_key_is_marked(shop):
     assert page(shop, f"/o/{code}/refund?key=2").form(f"/o/{code}/refund/check")["key"] == "2"
     again = page(shop, f"/o/{code}/refund/check", form=form | {"edit": "yes"})
     assert "<b>" not in again.html
+    sent = page(shop, f"/o/{code}/refund/check", form=form).form(f"/o/{code}/refund")
     for _ in range(2):  # twice is once
-        visit(shop, f"/o/{code}/refund", form=form, status=303)
+        visit(shop, f"/o/{code}/refund", form=form | {"places": sent["places"]}, status=303)
     assert count(shop, Refund) == 1
     waiting = page(shop, f"/o/{code}/refunds")
     assert "现在由“供应商”处理" in waiting.text
@@ -272,7 +279,7 @@ def test_accepted_is_not_refunded_and_a_replaced_key_is_marked(shop):
     assert (after.text.count("已换新"), after.keys[:3]) == (2 + 1, shown.keys)  # the note says it too
     assert "已补发新的卡密" in page(shop, f"/o/{code}/refunds").text
 
-    visit(shop, f"/o/{code}/refund", form=form | {"key": "3", "wish": "money"}, status=303)
+    asked(shop, code, form | {"key": "3", "wish": "money"})
     with shop.world.ctx.db.read() as tx:
         refund_id = str(tx.scalars(select(Refund.id).order_by(Refund.id.desc())).first())
     post(shop, refund_id, "answer", "chen", answer="agree")
@@ -286,6 +293,24 @@ def test_accepted_is_not_refunded_and_a_replaced_key_is_marked(shop):
         carry_out(shop)
     assert "已原路退回" in page(shop, f"/o/{code}/refunds").text
     shop.world.check()
+
+
+def test_the_same_form_sent_once_more_does_not_refund_the_next_key(shop):
+    policy(shop, "STEAM-50", "before_view")
+    code = shop.world.buy(ANNA, "STEAM-50", 3).order.code
+    form = {"key": "1", "reason": "unwanted", "wish": "money"}
+    sent = page(shop, f"/o/{code}/refund/check", form=form).form(f"/o/{code}/refund")
+    for n in range(3):  # its answer was lost; meanwhile the first one has gone back
+        assert visit(shop, f"/o/{code}/refund", form=sent, status=303).headers["location"] == f"/o/{code}/refunds"
+        with clock.fixed(clock.now() + timedelta(minutes=2 * n)):
+            carry_out(shop)
+            shop.desk.ends()
+            carry_out(shop)
+        assert count(shop, Refund) == 1
+    asked(shop, code, form)  # looked at anew, the first of those that are left
+    assert count(shop, Refund) == 2
+    visit(shop, f"/o/{code}/refund", form=form, status=303)  # a form that does not say what it meant
+    assert count(shop, Refund) == 2
 
 
 def test_nothing_is_asked_for_that_is_not_there_or_by_others(shop):
@@ -302,6 +327,7 @@ def test_nothing_is_asked_for_that_is_not_there_or_by_others(shop):
         for tail in ("/check", ""):
             told = Document(visit(shop, f"/o/{code}/refund{tail}", form=right | wrong, status=422).text)
             assert f"#{field}" in told.links
+            assert any(f"{field}-problem" in one.get("aria-describedby", "") for _, one in told.elements)
             shop.world.ctx.buckets.forget("refund_ask", code)
     for path, form in [("/refunds", None), ("/refund", None), ("/refund/check", right), ("/refund", right)]:
         visit(shop, f"/o/{code}{path}", buyer=BEN, form=form, status=404)
