@@ -225,7 +225,8 @@ def _units(tx: Tx, lines: Collection[list[tuple[RefundLine, OrderLine]]]) -> _Un
         for sku_id, seqs in wanted.items()
         for unit in browse.rows(tx, sku_id, sorted(seqs))
     }
-    at = places(tx, {sold.order_id for some in lines for _, sold in some})
+    of_orders = OrderLine.order_id.in_({sold.order_id for some in lines for _, sold in some})
+    at = places(tx, tx.scalars(select(OrderLine).where(of_orders).order_by(OrderLine.n)).all())
     return {
         (line_id, seq): wire.RefundUnit(**known[sku_id, seq], place=at.get((line_id, seq)))
         for (line_id, seq), sku_id in named.items()
@@ -368,14 +369,15 @@ def withheld(tx: Tx, order_ids: Collection[UUID]) -> dict[UUID, set[int]]:
     return found
 
 
-_ORDER_LINES = select(OrderLine).order_by(OrderLine.order_id, OrderLine.n)
+def places(tx: Tx, lines: Collection[OrderLine]) -> dict[tuple[UUID, int], int]:
+    """The place in its order, from 1, of each key that the buyer may see, by line and unit: what the pages call it.
 
-
-def places(tx: Tx, order_ids: Collection[UUID]) -> dict[tuple[UUID, int], int]:
-    """The place in its order, from 1, of each key that the buyer may see, by line and unit: what the pages call it."""
-    hidden, found = withheld(tx, order_ids), dict[tuple[UUID, int], int]()
+    `lines` are all that their orders have, in their order.
+    """
+    hidden = withheld(tx, {line.order_id for line in lines})
     counts: dict[UUID, int] = defaultdict(int)
-    for line in tx.scalars(_ORDER_LINES.where(OrderLine.order_id.in_(order_ids))):
+    found: dict[tuple[UUID, int], int] = {}
+    for line in lines:
         for seq in sorted(set(line.seqs) - hidden[line.id]):
             counts[line.order_id] += 1
             found[line.id, seq] = counts[line.order_id]
