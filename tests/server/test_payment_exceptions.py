@@ -9,12 +9,13 @@ from sqlalchemy import func, select
 
 from server.audit import AuditEvent
 from server.changes import ChangeInbox
-from server.gateways.port import PaymentFact
+from server.gateways.port import PaymentFact, RefundFact
 from server.ledger import queries as ledger
 from server.payments import actions, checkout
 from server.payments.actions import ApplyPayment, Outcome
 from server.payments.exceptions import closing, raising
 from server.payments.model import PaymentAttempt, PaymentException, UnmatchedPayment
+from server.payments.refunds.actions import RefundHeard
 from server.payments.refunds.model import Refund
 from shared import clock
 from shared.contracts.payments import EVIDENCE
@@ -283,12 +284,14 @@ def test_every_kind_of_evidence_a_fact_leaves_has_its_words():
     assert {name for name, _ in raising.evidence_of(fact(), None, FoundBy.BILL)} <= set(EVIDENCE)
 
 
-def test_money_is_set_aside_attached_corrected_and_given_back_on_every_engine(engine, tmp_path):
+def test_money_is_set_aside_attached_confirmed_corrected_and_given_back_on_every_engine(engine, tmp_path):
     with site_with(tmp_path, kind=engine) as site:
         shop = site.world
-        shop.stock("STEAM-50", 2)
+        shop.stock("STEAM-50", 3)
         meant, misstated = shop.place(ANNA, "STEAM-50"), shop.place(BEN, "STEAM-50")
         one = orphan(site)
+        found = site.get(f"/api/exceptions/{one['id']}/candidates", by="li").json()
+        assert {order["code"] for order in found} == {meant.order.code, misstated.order.code}
         proposed = propose(site, one, "attach", order_code=meant.order.code).json()
         assert approve(site, proposed).json()["state"] == "closed"
         for said in ({"amount_fen": 1}, {}, {"amount_fen": 2}, {"provider_no": "S-second"}):
@@ -298,4 +301,20 @@ def test_money_is_set_aside_attached_corrected_and_given_back_on_every_engine(en
         shop.work()
         [back] = [one for one in listed(site) if one["kind"] == "paid_twice"]
         assert (back["state"], [refund.cause for refund in refunds(site)]) == ("working", ["paid_twice"])
+        # No channel answers here: people see to it in its console.
+        [stuck] = [one for one in listed(site) if one["kind"] == "refund_stuck"]
+        recorded = propose(site, stuck, "record", provider_no="R-by-hand").json()
+        assert approve(site, recorded).json()["state"] == "closed"
+        assert [one["kind"] for one in listed(site)] == ["amount_mismatch"], "the alarm of 0.02"
+        assert "suspense" not in money(site)
+        seen = {"channel": "sandbox", "provider_no": "P-seen", "amount_fen": 4_500, "note": "后台可见"}
+        unheard = shop.place(CARA, "STEAM-50")
+        proposed = site.post(f"/api/orders/{unheard.order.code}/confirm", by="li", json=seen).json()
+        assert approve(site, proposed).json()["state"] == "closed"
+        assert shop.order(unheard).state == OrderState.DELIVERED
+        told = RefundFact("console-1", "RC-1", unheard.attempt.out_trade_no, 1_000, "succeeded")
+        shop.ctx.batch.call(RefundHeard("sandbox", MERCHANT, told))
+        one = listed(site)[-1]
+        assert approve(site, propose(site, one, "record", provider_no="RC-1").json()).json()["state"] == "closed"
+        assert shop.order(unheard).refunded_fen == 1_000
         shop.check()
