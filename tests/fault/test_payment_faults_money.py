@@ -55,6 +55,30 @@ def test_fault_03_without_a_callback_the_page_or_the_sweep_finds_the_money(shop,
     assert shop.kept(looked.number) == shop.kept(left.number) == []
 
 
+@pytest.mark.parametrize("end", ["another way", "cancelled", "expired"])
+def test_fault_03_money_for_what_a_channel_cannot_close_is_found_though_nobody_tells(shop, end):
+    """Epay's address is good for ever: paid in a tab that was left open, or first opened after its order had ended."""
+    shop.stocked(2)
+    placed = shop.order(ANNA, SKU, PRICE, channel="epay").json()
+    bought = shop.of(placed["code"])
+    shop.fault("drop", out_trade_no=bought.number)
+    if end == "another way":
+        assert asyncio.run(shop.pay_by(bought, "alipay")) is None
+    elif end == "cancelled":
+        assert shop.post(f"/o/{bought.order.code}/cancel", buyer=ANNA).status_code == 303
+    else:
+        with shop.later(minutes=16):
+            shop.sweep()
+    unpaid = "pending_payment" if end == "another way" else end
+    assert shop.standing(bought) == (unpaid, "pending")
+    assert shop.testing.get(placed["pay_url"]).status_code == 302
+    shop.press(bought.number)
+    with shop.later(hours=2):
+        shop.sweep()
+    assert (shop.standing(bought), shop.found_by(bought)) == (DELIVERED, "sweep")
+    assert (shop.journals(bought), shop.exceptions(bought)) == (["PAY", "SALE"], [])
+
+
 @pytest.mark.parametrize("has_stock", [True, False])
 def test_fault_04_money_after_the_order_expired_delivers_or_goes_back(shop, has_stock):
     shop.sold_out()
