@@ -74,6 +74,7 @@ class Batch:
         self._queues: list[queue.Queue[_Waiting | None]] = [queue.Queue(CAPACITY) for _ in range(self._lanes)]
         self._handlers: dict[type, tuple[int, Handler]] = {}
         self._alone: set[type] = set()
+        self._single: set[type] = set()
         self._lane_of: dict[type, int] = {}
         self._threads: list[threading.Thread] = []
         self._after_commit: list[Callable[[], None]] = []
@@ -82,17 +83,29 @@ class Batch:
         self._chance = random.Random()
         self.figures = Figures()
 
-    def register(self, command_type: type, handler: Handler, *, rank: int, lane: int = 0, alone: bool = False) -> None:
+    def register(
+        self,
+        command_type: type,
+        handler: Handler,
+        *,
+        rank: int,
+        lane: int = 0,
+        alone: bool = False,
+        single: bool = False,
+    ) -> None:
         """Say who handles a type. Within a batch, groups run by rank: existing orders first, new ones last.
 
-        A type that is `alone` shares no transaction with another one that is, except on SQLite, where one transaction
-        writes at a time. Where there are fewer lanes (SQLite has one) types share those.
+        A type that is `alone` shares no transaction with another one that is. Each command of a `single` type has a
+        transaction of its own: where its last locks would come before the first ones of the next. Not so on SQLite,
+        where one transaction writes at a time. Where there are fewer lanes (SQLite has one) types share those.
         """
         assert command_type not in self._handlers
         self._handlers[command_type] = (rank, handler)
         self._lane_of[command_type] = lane % self._lanes
-        if alone and not self._db.is_sqlite:
+        if (alone or single) and not self._db.is_sqlite:
             self._alone.add(command_type)
+        if single and not self._db.is_sqlite:
+            self._single.add(command_type)
 
     def after_commit(self, wake: Callable[[], None]) -> None:
         """Call `wake` after each committed batch, for the worker that polls the job table."""
@@ -196,10 +209,11 @@ class Batch:
 
     def _shares(self, items: list[_Waiting]) -> list[list[_Waiting]]:
         """What goes into one transaction each: the types that are alone, by rank, and all others together."""
-        shares: dict[type | None, list[_Waiting]] = {}
-        for item in sorted(items, key=lambda item: self._handlers[type(item.command)][0]):
+        shares: dict[object, list[_Waiting]] = {}
+        for n, item in enumerate(sorted(items, key=lambda item: self._handlers[type(item.command)][0])):
             kind = type(item.command)
-            shares.setdefault(kind if kind in self._alone else None, []).append(item)
+            share = n if kind in self._single else kind if kind in self._alone else None
+            shares.setdefault(share, []).append(item)
         return list(shares.values())
 
     def _commit_with_retries(self, lane: int, items: list[_Waiting]) -> None:

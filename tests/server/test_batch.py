@@ -43,6 +43,13 @@ class Touch:
     names: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Single:
+    """Shares a transaction with nothing, not even with another of its type."""
+
+    n: int
+
+
 @pytest.fixture
 def db():
     with migrated("sqlite") as made:
@@ -382,11 +389,19 @@ def test_a_type_keeps_its_lane_and_lanes_run_beside_each_other():
             met.wait(20)
             return [None] * len(commands)
 
+        def one(tx, commands):
+            shares.append((len(commands), tx.connection().exec_driver_sql("SELECT pg_current_xact_id()").scalar()))
+            return [None] * len(commands)
+
+        shares = []
         lanes.register(Note, meet, rank=1)
         lanes.register(Touch, meet, rank=2, lane=1)
-        assert gathered(lanes, Note("a"), Touch(()), Note("b")) == [None, None, None]
+        lanes.register(Single, one, rank=3, single=True)
+        assert gathered(lanes, Note("a"), Touch(()), Single(1), Note("b"), Single(2)) == [None] * 5
         lanes.close()
         assert ran == {Note: {"batch-0"}, Touch: {"batch-1"}}
+        assert [size for size, _ in shares] == [1, 1], "whatever came with it"
+        assert len({transaction for _, transaction in shares}) == 2
 
 
 @pytest.mark.parametrize("kind", ["postgres", "mariadb"])

@@ -55,7 +55,8 @@ _log = logging.getLogger("kameng.refunds")
 def register(ctx: Context) -> None:
     """Wire the commands, the job and the schedule of refunds; called once by `app`."""
     rules.agree(ctx.settings.refund_days_of)
-    ctx.batch.register(RefundHeard, hearing.hear, rank=15, alone=True)
+    # One refund posts to the ledger, and the next one would lock stock after it.
+    ctx.batch.register(RefundHeard, hearing.hear, rank=15, single=True)
     ctx.jobs.outside(moving.PURSUE, lambda args: asyncio.run(pursue(ctx, UUID(args["refund_id"]))))
     ctx.jobs.every("payments.refunds", FOLLOW_SECONDS, lambda: follow(ctx), apart=True)
 
