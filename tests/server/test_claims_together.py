@@ -16,7 +16,7 @@ from shared.errors import Busy
 from shared.states import OrderState
 from tests.world import MERCHANT, world
 
-PROCESSES, BUYERS, ORDERS = 3, 12, 15
+PROCESSES, BUYERS, ORDERS = 3, 12, 10
 SKUS = ("STEAM-50", "MUSIC-30", "OFFICE-1Y")
 
 
@@ -80,4 +80,4 @@ def test_no_deadlock_reaches_anybody(processes):
     assert [fault for buyer in buyers for fault in buyer.faults] == []
     figures = shop.check().figures
     assert figures["units_imported"] == 3 * 160
-    assert figures["units_sold"] == figures["deliveries"] > 100
+    assert figures["units_sold"] == figures["deliveries"] > 60

@@ -1,4 +1,4 @@
-"""What imports become in stock, on every engine: lots by their terms, reusable keys, and lines judged by the rules."""
+"""What imports become in stock: lots by their terms, reusable keys, and lines judged by the rules."""
 
 from datetime import date, timedelta
 
@@ -20,14 +20,15 @@ from tests.world import ANNA, world
 
 
 @pytest.fixture
-def shop(engine, tmp_path):
-    with world(engine, tmp_path) as built:
+def shop(any_engine, tmp_path):
+    with world(any_engine, tmp_path) as built:
         yield built
 
 
 # --- lots ---
 
 
+@pytest.mark.each_engine
 def test_keys_of_equal_expiry_cost_and_uses_make_a_lot_each_and_sell_by_expiry(shop):
     keys = shop.keys("STEAM-50", 8)
     soon, late = clock.shop_day(clock.now()) + timedelta(days=9), date(2031, 5, 1)
@@ -166,6 +167,7 @@ def test_each_line_is_judged_by_the_rule_of_its_product(shop):
     shop.check()
 
 
+@pytest.mark.each_engine
 def test_a_product_may_hold_keys_equal_that_differ_in_case_only(shop):
     rule(shop, key_ignore_case=True)
     upload = Upload(shop, ["ABCD-EFGH-0001", "abcd-efgh-0001", "abcd-EFGH-0002"]).end()
@@ -179,6 +181,7 @@ def test_a_product_may_hold_keys_equal_that_differ_in_case_only(shop):
     assert music.figures == (ImportState.DONE, 2, 0, 0)
 
 
+@pytest.mark.each_engine
 def test_any_character_a_key_may_have_is_stored_as_it_is(shop):
     keys = [
         r"back\slash-\t\n\N\x41-\\",

@@ -1,4 +1,4 @@
-"""Keys that are known, given up, or brought by several at once, on every engine: none is stored twice, none is lost."""
+"""Keys that are known, given up, or brought by several at once: none is stored twice, none is lost."""
 
 import threading
 from datetime import timedelta
@@ -30,14 +30,15 @@ from tests.world import ANNA, BEN, world
 
 
 @pytest.fixture
-def shop(engine, tmp_path):
-    with world(engine, tmp_path) as built:
+def shop(any_engine, tmp_path):
+    with world(any_engine, tmp_path) as built:
         yield built
 
 
 # --- keys that are known ---
 
 
+@pytest.mark.each_engine
 def test_a_key_that_was_sold_or_is_held_or_void_never_comes_again(shop):
     keys = shop.keys("STEAM-50", 4)
     Upload(shop, keys).end()
@@ -184,6 +185,7 @@ def test_what_was_judged_for_an_import_that_is_cancelled_meanwhile_is_not_stored
     assert upload.figures == (ImportState.CANCELLED, 0, 0, 0)
 
 
+@pytest.mark.each_engine
 def test_what_another_process_stored_meanwhile_is_not_stored_again(shop):
     db, keys = shop.ctx.db, shop.ctx.keys
     upload = Upload(shop, shop.keys("STEAM-50", 6), per_chunk=2).send()
@@ -348,6 +350,7 @@ def together(step, uploads):
     return troubles
 
 
+@pytest.mark.each_engine
 def test_of_two_suppliers_who_store_one_key_at_once_one_has_it(shop, monkeypatch):
     """The first has looked and is about to insert; the second looks, in whatever process, before that is committed."""
     db, keys = shop.ctx.db, shop.ctx.keys

@@ -331,13 +331,13 @@ def test_every_key_opens_between_all_steps_and_after_a_death_inside_one(shop, mo
 
 
 def test_keys_are_read_on_every_engine_while_they_are_sealed_anew(shop_on, engine, monkeypatch):
-    monkeypatch.setattr(rekey, "CARDS_PER_STEP", 20)
+    monkeypatch.setattr(rekey, "CARDS_PER_STEP", 10)
     with shop_on(engine) as shop:
-        shop.world.stock("STEAM-50", 200)
-        wanted, ended, failures = texts(shop, "STEAM-50", 200), threading.Event(), []
+        shop.world.stock("STEAM-50", 100)
+        wanted, ended, failures = texts(shop, "STEAM-50", 100), threading.Event(), []
         sku_id = shop.world.skus["STEAM-50"].sku_id
         with shop.ctx.db.tx() as tx:
-            seen = [vault.View(vault.Inspection(sku_id, seq, "x"), STAFF, "-") for seq in range(1, 201)]
+            seen = [vault.View(vault.Inspection(sku_id, seq, "x"), STAFF, "-") for seq in range(1, 101)]
             views = vault.log_views(tx, seen)
 
         def reader():
@@ -350,11 +350,11 @@ def test_keys_are_read_on_every_engine_while_they_are_sealed_anew(shop_on, engin
                         except CardUnreadable:
                             failures.append(n)
 
-        readers = [threading.Thread(target=reader) for _ in range(3)]
+        readers = [threading.Thread(target=reader) for _ in range(2)]
         for thread in readers:
             thread.start()
         try:
-            for _ in range(3):
+            for _ in range(2):
                 assert shop.run("reencrypt", "--sku", "STEAM-50")[0] == 0
         finally:
             ended.set()
