@@ -7,6 +7,7 @@ replica, temporary and crash files are searched. The search proves on the same k
 
 import base64
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -114,6 +115,16 @@ def bought(shop: LiveShop) -> tuple[httpx.Client, str]:
     return buyer, f"/o/{code}"
 
 
+def complain(buyer: httpx.Client, page: str, words: str) -> None:
+    """Ask for a new key in these words, as a browser without scripts does."""
+    same = {"Sec-Fetch-Site": "same-origin"}
+    asked = {"key": ["1"], "reason": "defective", "wish": "replacement", "text": words}
+    checked = buyer.post(f"{page}/refund/check", data=asked, headers=same)
+    hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', checked.text))
+    assert hidden["text"] == words, checked.text
+    assert buyer.post(f"{page}/refund", data=hidden, headers=same).status_code == 303
+
+
 def staff(shop: LiveShop, factor: pyotp.TOTP) -> httpx.Client:
     """The operator li, signed in with the code of now."""
     device = {"id": str(ids.new_id()), "name": "test", "platform": "test"}
@@ -207,6 +218,10 @@ def test_no_key_is_left_anywhere(shop, tmp_path):
         revealed = person.post(f"/api/stock/STEAM-50/units/{first + 7}/reveal", json=body)
         assert (revealed.json()["number"], revealed.json()["secret"]) == (NUMBERS[7], SECRETS[7])
         assert len(search(shop, person)["found"]) == 200
+
+        complain(buyer, page, f"{SINGLES[0]} 提示无效，{' '.join(SINGLES[1])} 也是")
+        [[said]] = rows(shop, "SELECT reason FROM payment_refund")
+        assert said == f"••••{SINGLES[0][-4:]} 提示无效，••••{SINGLES[1][-4:]} 也是"
 
         break_a_sold_card(shop)
         assert (buyer.get(f"{page}/keys.txt").status_code, buyer.get(page).status_code) == (500, 500)
