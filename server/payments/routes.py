@@ -17,6 +17,7 @@ from server import context, policy, web
 from server.db import Tx, retrying
 from server.gateways.port import BadSignature, MalformedNotice, NoticeReply
 from server.orders import queries as orders
+from server.orders import selling
 from server.orders.actions import PlaceOrder
 from server.orders.model import Order, OrderLine
 from server.orders.unpaid import origin_of
@@ -44,6 +45,8 @@ async def place_order(request: Request) -> Response:
     ctx, buyer = context.of(request), policy.actor(request)
     assert buyer.id is not None  # the guard made or found the device
     body = await web.read_json(request, wire.PlaceOrder)
+    if not selling.is_sold(request.headers.get("user-agent", ""), mini_program=body.mini_program):
+        raise selling.NotSoldHere
     command = PlaceOrder(
         buyer_id=buyer.id,
         idempotency_key=web.idempotency_key(request),

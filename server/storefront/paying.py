@@ -18,6 +18,7 @@ from starlette.responses import Response
 from server import context, web
 from server.context import Context
 from server.gateways.port import NEEDS_PAYER, Payer, Product, System
+from server.orders.selling import NotSoldHere, is_sold
 from server.payments.channels import Offer
 from server.storefront import payers
 from server.storefront.language import Language, marked
@@ -38,11 +39,15 @@ class Place(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """Where the buyer is, and what a channel must know of it. `last_used` is how this device paid last time."""
+    """Where the buyer is, and what a channel must know of it. `last_used` is how this device paid last time.
+
+    `is_sold`: whether prices may be shown and goods be bought here at all.
+    """
 
     place: Place
     payer: Payer
     last_used: str | None = None
+    is_sold: bool = True
 
 
 def surroundings(request: Request) -> Surroundings:
@@ -51,7 +56,7 @@ def surroundings(request: Request) -> Surroundings:
     place = _place(agent)
     user_id = payers.known(request) if place is Place.WECHAT else None
     payer = Payer(ip=web.facts_of(request).client, user_id=user_id, system=_system(agent))
-    return Surroundings(place, payer, request.cookies.get(LAST_USED))
+    return Surroundings(place, payer, request.cookies.get(LAST_USED), is_sold(agent))
 
 
 def _place(agent: str) -> Place:
@@ -105,6 +110,8 @@ _NOT_HERE: dict[Place, str] = {
     Place.ALIPAY: marked("支付宝里打不开微信，请在浏览器里打开本页。"),
     Place.MINI_PROGRAM: marked("小程序内不能购买，请在浏览器里打开本页。"),
 }
+_NOT_ON_IOS = NotSoldHere.zh
+"""Inside a mini program there: nothing may hint at another way to pay."""
 _OFF = marked("暂停使用")
 _AWAY = marked("暂时没有回应，请换一种方式")
 _NOT_SET_UP = marked("这里不支持")
@@ -209,7 +216,7 @@ def _way(offer: Offer, around: Surroundings, language: Language) -> Way:
     if not offer.enabled:
         why_not = _OFF
     elif product is None:
-        why_not = _NOT_HERE.get(around.place, _NOT_SET_UP)
+        why_not = _NOT_HERE.get(around.place, _NOT_SET_UP) if around.is_sold else _NOT_ON_IOS
     elif offer.away:
         why_not = _AWAY
     hint = _CHANNEL_HINTS.get(offer.code) or (_HINTS.get(product, "") if product else "")

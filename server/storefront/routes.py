@@ -22,6 +22,7 @@ from server.catalog import queries as catalog
 from server.gateways.port import Product
 from server.orders import actions as order_actions
 from server.orders import unpaid
+from server.orders.selling import NotSoldHere
 from server.payments import checkout
 from server.payments.channels import ChannelOff
 from server.policy import BUYER, PUBLIC, Router
@@ -48,7 +49,8 @@ def home(request: Request) -> Response:
     ctx = context.of(request)
     with ctx.db.read() as tx:
         shelves = pages.shelves(ctx, tx)
-    return rendering.page(request, "home.html", public=True, shelves=shelves, current=None)
+    is_sold = paying.surroundings(request).is_sold
+    return rendering.page(request, "home.html", public=True, shelves=shelves, current=None, is_sold=is_sold)
 
 
 @router.get("/c/{code}", allow=PUBLIC)
@@ -60,7 +62,8 @@ def shelf(request: Request, code: str) -> Response:
     current = next((one for one in shelves if one.code == code), None)
     if current is None:
         raise NotFound
-    return rendering.page(request, "home.html", public=True, shelves=shelves, current=current)
+    is_sold = paying.surroundings(request).is_sold
+    return rendering.page(request, "home.html", public=True, shelves=shelves, current=current, is_sold=is_sold)
 
 
 @router.get("/p/{code}", allow=PUBLIC)
@@ -71,7 +74,8 @@ def product(request: Request, code: str, sku: str | None = None, quantity: str =
         page = pages.product(ctx, tx, code, languages.of(request), chosen=sku, quantity_text=quantity[:6])
     if page is None:
         raise NotFound
-    return rendering.page(request, "product.html", public=True, product=page, faults=[])
+    is_sold = paying.surroundings(request).is_sold
+    return rendering.page(request, "product.html", public=True, product=page, faults=[], is_sold=is_sold)
 
 
 @router.get("/static/{name:path}", allow=PUBLIC)
@@ -138,6 +142,8 @@ async def _place(request: Request, form: OrderForm) -> Response:
         # Only a broken or forged form gets these wrong.
         raise BadInput(reason=language.text("表单不完整，请从商品页重新开始"))
     around = paying.surroundings(request)
+    if not around.is_sold:
+        raise NotSoldHere
     product = paying.product_of(ctx, around, form.channel)
     faults = _unfilled(form, product, language)
     if faults or not _WHOLE.fullmatch(form.quantity) or not 1 <= int(form.quantity) <= MAX_QUANTITY:
@@ -202,6 +208,8 @@ def _show_review(request: Request, form: OrderForm, faults: list[views.Fault], *
     if wrong is not None:
         return _show_product(request, form, [wrong], status=422)
     around = paying.surroundings(request)
+    if not around.is_sold:
+        return _show_product(request, form, [], status=NotSoldHere.status)
     with ctx.db.read() as tx:
         ways = pages.ways_to_pay(ctx, tx, around, language)
     shown = pages.review(
@@ -237,7 +245,10 @@ def _quantity_fault(variant: views.Variant, typed: str, language: Language) -> v
 def _show_product(request: Request, form: OrderForm, faults: list[views.Fault], *, status: int) -> Response:
     page = _product_of(request, form)
     address = f"/p/{page.code}?{urlencode({'sku': form.sku, 'quantity': form.quantity[:6]})}"
-    return rendering.page(request, "product.html", status=status, address=address, product=page, faults=faults)
+    is_sold = paying.surroundings(request).is_sold
+    return rendering.page(
+        request, "product.html", status=status, address=address, product=page, faults=faults, is_sold=is_sold
+    )
 
 
 def _product_of(request: Request, form: OrderForm) -> views.ProductPage:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -17,12 +17,16 @@ IDEMPOTENCY_HEADER = "Idempotency-Key"
 
 
 class PlaceOrder(Request):
-    """`POST /api/orders`. `amount_fen` is the total of the review page: the price never changes after it."""
+    """`POST /api/orders`. `amount_fen` is the total of the review page: the price never changes after it.
+
+    `mini_program` is the system that a mini program runs on; nothing else names it.
+    """
 
     sku: Code
     quantity: Annotated[int, Field(strict=True, ge=1, le=MAX_QUANTITY)]
     amount_fen: Annotated[int, Field(strict=True, ge=1, le=MAX_FEN)]
     channel: Annotated[str, Field(pattern=r"^[a-z]{2,16}$")]
+    mini_program: Literal["ios", "android", "other"] | None = None
 
 
 class Placed(Answer):

@@ -25,7 +25,8 @@ AGENTS = {
     "computer": "Mozilla/5.0 (X11; Linux x86_64) Chrome/130",
     "phone": IPHONE,
     "wechat": f"{IPHONE} MicroMessenger/8.0.50",
-    "mini": f"{IPHONE} MicroMessenger/8.0.50 miniProgram/wx1",
+    "mini": "Mozilla/5.0 (Linux; Android 14) Chrome/130 Mobile MicroMessenger/8.0.50 miniProgram/wx1",
+    "mini on an iPhone": f"{IPHONE} MicroMessenger/8.0.50 miniProgram/wx1",
     "wechat on a computer": "Mozilla/5.0 (Windows NT 10.0) MicroMessenger/7.0 WindowsWechat",
     "alipay": f"{IPHONE} AlipayClient/10.6",
 }
@@ -109,6 +110,33 @@ def test_each_place_offers_what_works_there(site, agent, offered):
             assert attempts(site)[-1] == (code, product, "created" if product == "jsapi" else "pending")
         form = page(site, "/review?sku=STEAM-50&quantity=1", agent=agent).form("/orders") | {"agreed": "yes"}
     assert len(attempts(site)) == sum(product is not None for product in offered.values())
+
+
+def test_an_iphone_inside_a_mini_program_sees_no_price_and_no_way_round(site):
+    agent, rule = "mini on an iPhone", "由于相关规范，iOS 功能暂不可用。"
+    good = page(site, "/review?sku=STEAM-50&quantity=1").form("/orders") | {"agreed": "yes", "channel": "wechat"}
+    order = ordered(site, "wechat")
+    for path, status in (("/", 200), ("/c/games", 200), ("/p/steam", 200), ("/review?sku=STEAM-50&quantity=1", 403)):
+        shown = page(site, path, agent=agent, status=status)
+        found = [word for word in ("45", "¥", "立即购买", "浏览器", "扫码") if word in shown.text]
+        assert (found, rule in shown.text) == ([], path not in {"/", "/c/games"}), path
+        assert "data-unit" not in shown.html
+        assert "¥" in page(site, path, agent="wechat").text
+    told = Document(visit(site, "/orders", agent=agent, form=good, status=403).text)
+    assert rule in told.text
+    waiting = page(site, order, agent=agent)
+    assert (rule in waiting.text, "浏览器里打开" in waiting.text) == (True, False)
+    visit(site, f"{order}/pay", agent=agent, form={"channel": "wechat"}, status=409)
+    body = {"sku": "STEAM-50", "quantity": 1, "amount_fen": 4_500, "channel": "wechat"}
+    for said, agent_too, status in (("ios", "computer", 403), (None, agent, 403), ("android", "mini", 201)):
+        headers = {
+            "user-agent": AGENTS[agent_too],
+            "idempotency-key": f"k-{said}-{agent_too}".replace(" ", "-") + "0" * 9,
+        }
+        sent = body | ({} if said is None else {"mini_program": said})
+        answer = site.post("/api/orders", buyer=ANNA, json=sent, headers=headers)
+        assert answer.status_code == status, answer.text
+    assert len(attempts(site)) == 2
 
 
 def test_what_is_off_or_away_is_shown_with_the_reason_and_the_last_used_comes_first(site):
