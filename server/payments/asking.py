@@ -68,6 +68,17 @@ async def ask(ctx: Context, attempt: PaymentAttempt, found_by: FoundBy) -> bool:
     return True
 
 
+async def ask_for_page(ctx: Context, attempt: PaymentAttempt) -> bool:
+    """The same for a buyer's page, to which a fault of ours is as good as silence: the sweep asks again."""
+    try:
+        return await ask(ctx, attempt, FoundBy.PAGE)
+    except (ChannelUnknown, ChannelRefused) as error:
+        _log.warning("channel gave no answer", extra={"out_trade_no": attempt.out_trade_no, "error": str(error)})
+    except Exception:  # noqa: BLE001 - what could not be applied was told to people
+        _log.exception("its answer could not be applied", extra={"out_trade_no": attempt.out_trade_no})
+    return False
+
+
 async def _close(ctx: Context, attempt: PaymentAttempt) -> None:
     if attempt.state in attempts.OPEN_STATES:
         await ctx.batch.submit(ending.CloseAttempts(attempt.order_id, (attempt.id,)))

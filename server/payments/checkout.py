@@ -297,7 +297,7 @@ async def _open(
     except ChannelRefused as refusal:
         trouble = refusal
         if refusal.reason_code == Reason.ALREADY_PAID:
-            await _ask(ctx, attempt)
+            await asking.ask_for_page(ctx, attempt)
         is_first = attempt.state == AttemptState.CREATED and refusal.reason_code not in {
             Reason.ALREADY_PAID.value,
             Reason.TOO_OFTEN.value,
@@ -350,7 +350,7 @@ async def refresh(ctx: Context, code: str, *, payer: Payer = ANYBODY) -> None:
     if order.state not in _ASKABLE:
         return
     asked = [one for one in its if one.state != AttemptState.PAID and _may_be_asked(ctx, one)]
-    has_come = any(await asyncio.gather(*(_ask(ctx, one) for one in asked)))
+    has_come = any(await asyncio.gather(*(asking.ask_for_page(ctx, one) for one in asked)))
     if has_come or not asked or asked[-1] is not its[-1] or order.state != OrderState.PENDING_PAYMENT:
         return
     latest = asked[-1]
@@ -364,15 +364,6 @@ def _may_be_asked(ctx: Context, attempt: PaymentAttempt) -> bool:
     except TooMany:
         return False
     return attempt.channel in ctx.gateways
-
-
-async def _ask(ctx: Context, attempt: PaymentAttempt) -> bool:
-    """Whether the channel says that money has come; its silence says nothing."""
-    try:
-        return await asking.ask(ctx, attempt, FoundBy.PAGE)
-    except (ChannelUnknown, ChannelRefused) as error:
-        _log.warning("channel gave no answer", extra={"out_trade_no": attempt.out_trade_no, "error": str(error)})
-        return False
 
 
 def _complete(ctx: Context) -> None:

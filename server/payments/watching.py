@@ -97,7 +97,7 @@ async def look(ctx: Context, attempt: PaymentAttempt | None, *, patience_seconds
     except TooMany:
         return False
     ctx.looked.note(turn)
-    task = asyncio.create_task(_ask(ctx, attempt))
+    task = asyncio.create_task(asking.ask_for_page(ctx, attempt))
     _asking.add(task)
     task.add_done_callback(_asking.discard)
     await asyncio.wait({task}, timeout=patience_seconds)
@@ -143,16 +143,6 @@ def _turn(attempt: PaymentAttempt) -> int:
     """Which of its looks an attempt is old enough for."""
     age = (clock.now() - attempt.created_at).total_seconds()
     return bisect_right(LOOKS_AFTER_SECONDS, age) + max(0, int(age - LOOKS_AFTER_SECONDS[-1]) // 30)
-
-
-async def _ask(ctx: Context, attempt: PaymentAttempt) -> bool:
-    try:
-        return await asking.ask(ctx, attempt, FoundBy.PAGE)
-    except (ChannelUnknown, ChannelRefused) as error:
-        _log.warning("channel gave no answer", extra={"out_trade_no": attempt.out_trade_no, "error": str(error)})
-    except Exception:  # noqa: BLE001 - nobody waits for it: it is told here, and the sweep asks again
-        _log.exception("look failed", extra={"out_trade_no": attempt.out_trade_no})
-    return False
 
 
 def _standing(ctx: Context, order_id: UUID) -> tuple[Standing, PaymentAttempt | None]:

@@ -107,6 +107,7 @@ def test_money_that_cannot_be_applied_is_before_people_until_it_is(shop, answers
     day_over = placed.attempt.expires_at + ending.ITS_DAY
     with monkeypatch.context() as broken:
         broken.setattr(ledger, "post", None)  # the writer fails
+        asyncio.run(checkout.refresh(shop.ctx, placed.order.code))  # its page says that it is being looked into
         with clock.fixed(placed.order.expires_at + LATER):
             checkout.sweep(shop.ctx)
         assert shop.order(placed).state == OrderState.PENDING_PAYMENT
