@@ -19,8 +19,8 @@ from server.payments.model import PaymentAttempt, PaymentBill, PaymentException
 from shared import clock, ids
 from shared.states import BillTrouble, ExceptionKind
 
-DAYS_BACK = 90
-"""How far a shop that was shut catches up: WeChat Pay keeps its bills for three months."""
+DAYS_BACK = 88
+"""How far a shop that was shut catches up: WeChat Pay keeps its bills for three months, of 89 days at least."""
 
 EVENING = timedelta(hours=18)
 """When people are told of a bill of the day before that should be there."""

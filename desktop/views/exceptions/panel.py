@@ -70,7 +70,8 @@ class ExceptionPanel(SidePanel):
         self.name.setText(state_word(one.kind))
         self.badge.show_word(state_word(one.state), tone=tone(one.state))
         inner, layout = self.new_page()
-        layout.addWidget(label(amount_of(one), role="figure"))
+        if one.received_fen is not None or one.expected_fen is not None:
+            layout.addWidget(label(amount_of(one), role="figure"))
         self.runbook = Notice()
         layout.addWidget(self.runbook)
         self.runbook.tell(in_words(RUNBOOK[one.kind]), tone="info")
