@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from desktop.engine.engine import Engine
 from desktop.presenters.ports import Ask, Latest
 from desktop.presenters.watching import Watched
-from shared.errors import BadField, KamengError
+from shared.errors import BadField, BadInput, KamengError
 from shared.ids import new_token
 from shared.money import parse_fen
 
@@ -26,14 +26,22 @@ Pair = tuple[str, str]
 Work = Callable[[Engine], Coroutine[Any, Any, T]]
 
 
+class NotAnAmount(BadInput):
+    """What was typed is no amount of money."""
+
+    code = "typed.not_an_amount"
+    zh = "金额请填 12.50 这样的数。"
+    en = "An amount looks like 12.50."
+
+
 def typed_fen(text: str) -> int | None:
-    """An amount as a person types it; None for nothing. Raises BadField."""
+    """An amount as a person types it; None for nothing. Raises NotAnAmount."""
     if not text:
         return None
     try:
         return parse_fen(text)
     except ValueError as error:
-        raise BadField(field="amount", reason="12.50") from error
+        raise NotAnAmount from error
 
 
 @dataclass(frozen=True, slots=True)

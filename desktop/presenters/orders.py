@@ -21,8 +21,8 @@ from shared.clock import now, shop_day
 from shared.contracts.base import Page
 from shared.contracts.identity import Person
 from shared.contracts.orders import Order
-from shared.contracts.payments import GOODS_OR_MONEY, Refund
-from shared.errors import BadField
+from shared.contracts.payments import Refund
+from shared.errors import BadInput
 from shared.ids import parse_order_code, speak_order_code
 from shared.money import Fen
 from shared.permissions import Permission
@@ -264,6 +264,22 @@ def _confirm(order: Order) -> Act[Any]:
     )
 
 
+class NotACount(BadInput):
+    """What was typed is no number of units."""
+
+    code = "typed.not_a_count"
+    zh = "张数请填 1、2、3 这样的整数。"
+    en = "Units are a whole number: 1, 2, 3 …"
+
+
+class UnitsOrAmount(BadInput):
+    """Both were typed: units go back for what they cost."""
+
+    code = "refund.units_or_amount"
+    zh = "张数与金额只能填一项。"
+    en = "Fill in units or an amount, not both."
+
+
 def _give_back(order: Order, acting: Acting[Refund]) -> Act[Refund]:
     """Starting a refund of an order. One without a delivery goes back as a whole."""
     parts: tuple[Entry, ...] = ()
@@ -276,7 +292,7 @@ def _give_back(order: Order, acting: Acting[Refund]) -> Act[Refund]:
     def work(typed: Mapping[str, str]) -> Work[Refund]:
         quantity, amount = _number(typed.get("quantity", "")), typed_fen(typed.get("amount", ""))
         if quantity is not None and amount is not None:
-            raise BadField(field="amount", reason=GOODS_OR_MONEY)
+            raise UnitsOrAmount
         key, reason = acting.attempt, typed["reason"]
         return lambda engine: refunds.start(engine, order, key=key, reason=reason, quantity=quantity, amount_fen=amount)
 
@@ -313,7 +329,7 @@ def _naming(typed: Mapping[str, str], left: Fen) -> Pair:
     """How much goes back by what was typed so far."""
     try:
         quantity, amount = _number(typed.get("quantity", "")), typed_fen(typed.get("amount", ""))
-    except BadField:
+    except BadInput:
         return "退款", "Refund"
     if quantity is not None:
         return f"退款 {formats.count(quantity)} 张", f"Refund {formats.count(quantity)} units"
@@ -325,5 +341,5 @@ def _number(text: str) -> int | None:
     if not text:
         return None
     if not text.isdecimal():
-        raise BadField(field="quantity", reason="1, 2, 3 …")
+        raise NotACount
     return int(text)

@@ -244,9 +244,6 @@ class Refund(Answer):
     version: int
 
 
-GOODS_OR_MONEY = "张数与金额只能填一项 / either units or an amount"
-
-
 class StartRefund(Request):
     """`POST /api/orders/{code}/refunds`: the shop gives money back, all that is left unless told otherwise.
 
@@ -265,7 +262,7 @@ class StartRefund(Request):
     def _no_goods_for_it(cls, amount: int | None, info: ValidationInfo) -> int | None:
         """Goods for another amount than theirs would take keys away for less than they cost."""
         if amount is not None and info.data.get("quantity") is not None:
-            raise ValueError(GOODS_OR_MONEY)
+            raise ValueError("张数与金额只能填一项 / either units or an amount")
         return amount
 
 
