@@ -69,12 +69,15 @@ def test_the_day_and_the_feed_tell_the_same_everywhere(anywhere):
         "fee_fen": 460,
         "units_imported": 44,
         "units_sold": 32,
+        "units_returned": 0,
+        "units_replaced": 0,
         "exceptions_open": 1,
         "ledger": [
             {"account": "escrow", "debits_fen": 9_105, "credits_fen": 9_105},
             {"account": "fee", "debits_fen": 0, "credits_fen": 460},
-            {"account": "psp", "debits_fen": 9_105, "credits_fen": 0},
+            {"account": "psp", "debits_fen": 9_210, "credits_fen": 0},
             {"account": "supplier_pending", "debits_fen": 0, "credits_fen": 8_645},
+            {"account": "suspense", "debits_fen": 0, "credits_fen": 105},
         ],
     }
     lines, after = [], ""
