@@ -13,6 +13,7 @@ import logging
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from sqlalchemy import func, select
 
@@ -99,10 +100,14 @@ async def take(ctx: Context, told: Told) -> NoticeReply:
             return gateway.accepted()
         await _reject(ctx, told, refusal)
         raise
+    # Channels tell ten times, often at once: what was committed here, or is about to be, needs no database.
+    await ctx.told.once(f"{told.channel} {told.digest}", partial(_take, ctx, gateway, told, fact))
+    return gateway.accepted()
+
+
+async def _take(ctx: Context, gateway: Gateway, told: Told, fact: PaymentFact | RefundFact) -> bool:
+    """Apply what a channel signed, or keep it for later: in any case committed. Whether it was applied."""
     raw = told.raw
-    known = f"{told.channel} {raw.digest}"
-    if known in ctx.told:
-        return gateway.accepted()  # channels tell ten times: what was committed here needs no database
     command: ApplyPayment | RefundHeard
     if isinstance(fact, RefundFact):
         command = RefundHeard(told.channel, gateway.merchant_id, fact, raw)
@@ -110,7 +115,7 @@ async def take(ctx: Context, told: Told) -> NoticeReply:
         command = ApplyPayment.of(gateway, fact, FoundBy.CALLBACK, raw)
     else:
         await asyncio.to_thread(_defer, ctx, Kept(told.channel, raw, fact.out_trade_no, fact.event_id))
-        return gateway.accepted()
+        return False
     try:
         await ctx.batch.submit(command)
     except Busy:
@@ -122,9 +127,8 @@ async def take(ctx: Context, told: Told) -> NoticeReply:
             await asyncio.to_thread(_defer, ctx, kept, out_refund_no=fact.out_refund_no)
         else:
             await asyncio.to_thread(_defer, ctx, kept, doubt=(fact, error))
-    else:
-        ctx.told.note(known)
-    return gateway.accepted()
+        return False
+    return True
 
 
 # --- kept, and asked about ---
