@@ -76,6 +76,7 @@ class Settings:
     channel_fees: str = "alipay=6000 epay=6000 sandbox=6000 wechat=6000"
     refund_after_minutes: int = 0
     refund_days: str = ""
+    complete_after_days: int = 3
     threads: int = 32
     drain_seconds: int = 0
 
@@ -296,6 +297,7 @@ _READERS: dict[str, Callable[[str, str], object]] = {
     "session_idle_hours": _number(1, 24 * 30),
     "session_days": _number(1, 365),
     "channel_fees": _by_channel("百万分之几", "millionths", "wechat=6000"),
+    "complete_after_days": _number(1, 60),
     "refund_days": _by_channel("天数", "days", "alipay=365"),
     "refund_after_minutes": _number(0, 7 * 24 * 60),
     "threads": _number(4, 256),

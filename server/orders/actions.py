@@ -36,6 +36,7 @@ from shared.pricing import LineQuote, quote_line
 from shared.states import OrderState, sources_of
 
 COMPLETE_AFTER_DAYS = 3
+"""When a delivered order's timer rings; a shop that waits otherwise lets it ring so much earlier or later."""
 
 POLICY_VERSION = "2026-11"
 """The wording of the refund rules that buyers agree to now. Change it with the words."""
@@ -451,9 +452,10 @@ def postpone(tx: Tx, order_ids: Sequence[UUID], *, until: datetime) -> None:
         )
 
 
-def complete_due(tx: Tx, *, limit: int = 200) -> int:
+def complete_due(tx: Tx, *, after_days: int = COMPLETE_AFTER_DAYS, limit: int = 200) -> int:
     """Complete delivered orders whose time for a dispute has passed; answers how many."""
-    due = (Order.state == OrderState.DELIVERED.value, Order.due_at <= clock.now())
+    rung_by = clock.now() - timedelta(days=after_days - COMPLETE_AFTER_DAYS)
+    due = (Order.state == OrderState.DELIVERED.value, Order.due_at <= rung_by)
     found = tx.scalars(select(Order.id).where(*due).limit(limit)).all()
     orders = [order for order in lock(tx, found).values() if order.state == OrderState.DELIVERED]
     move(tx, [Move(order, OrderState.COMPLETED) for order in orders], at=clock.now(), actor="system")

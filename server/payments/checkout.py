@@ -368,4 +368,4 @@ def _may_be_asked(ctx: Context, attempt: PaymentAttempt) -> bool:
 
 def _complete(ctx: Context) -> None:
     with ctx.db.tx() as tx:
-        orders.complete_due(tx)
+        orders.complete_due(tx, after_days=ctx.settings.complete_after_days)

@@ -275,9 +275,18 @@ def test_a_large_file_is_stored_in_steps_and_sold_in_its_order(shop):
 def test_delivered_orders_complete_by_themselves_after_three_days(shop):
     shop.stock("STEAM-50", 1)
     placed = shop.buy(ANNA, "STEAM-50")
-    with clock.fixed(clock.now() + timedelta(days=3, seconds=1)), shop.ctx.db.tx() as tx:
-        assert orders.complete_due(tx) == 1
+
+    def completed(days, **after):
+        with clock.fixed(clock.now() + timedelta(days=days, seconds=1)), shop.ctx.db.tx() as tx:
+            return orders.complete_due(tx, **after)
+
+    assert (completed(2), completed(3, after_days=4)) == (0, 0), "a shop may wait longer"
+    assert completed(3) == 1
     assert shop.order(placed).state == OrderState.COMPLETED
+    shop.stock("MUSIC-30", 1)
+    soon = shop.buy(ANNA, "MUSIC-30")
+    assert (completed(1, after_days=2), completed(2, after_days=2)) == (0, 1)
+    assert shop.order(soon).state == OrderState.COMPLETED
     shop.check()
 
 
