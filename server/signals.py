@@ -7,7 +7,9 @@ whoever waits does anyway. Safe to ring from any thread.
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,8 +18,22 @@ from uuid import UUID
 from server.db import Tx, tell
 from shared.errors import Busy
 
-MOST_WAITING = 1_000
+
+def _most_waiting() -> int:
+    """A quarter of the files that this process may have open, and no more than a thousand."""
+    if sys.platform == "win32":
+        return 1_000
+    import resource
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 1_000 if soft == resource.RLIM_INFINITY else min(1_000, soft // 4)
+
+
+MOST_WAITING = _most_waiting()
 """Each holds a connection: more than these look again by themselves."""
+
+MOST_OF_DEVICE, MOST_OF_NETWORK = 4, 100
+"""Nobody takes all of them: the fifth page of a device looks again by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +80,7 @@ class Signals:
         self._lock = threading.Lock()
         self._bells: dict[UUID, list[Bell]] = {}
         self._waiting = 0
+        self._of: Counter[str] = Counter()
 
     @property
     def waiting(self) -> int:
@@ -79,19 +96,26 @@ class Signals:
                 bell.strike()
 
     @asynccontextmanager
-    async def bell(self, row: UUID) -> AsyncIterator[Bell]:
-        """A bell for `row` while the body runs. Raises Busy when too many wait already."""
+    async def bell(self, row: UUID, *, device: str = "", network: str = "") -> AsyncIterator[Bell]:
+        """A bell for `row` while the body runs. Raises Busy when too many wait already, of this device or network too.
+
+        Where they are not named nobody counts them: who waits is not a stranger.
+        """
         bell = Bell()
+        shares = [(device, MOST_OF_DEVICE), (network, MOST_OF_NETWORK)]
         with self._lock:
-            if self._waiting >= MOST_WAITING:
+            if self._waiting >= MOST_WAITING or any(name and self._of[name] >= most for name, most in shares):
                 raise Busy(retry_after_seconds=5)
             self._waiting += 1
+            self._of.update(name for name, _ in shares)
             self._bells.setdefault(row, []).append(bell)
         try:
             yield bell
         finally:
             with self._lock:
                 self._waiting -= 1
+                self._of.subtract(name for name, _ in shares)
+                self._of += Counter()  # forgets who waits no more
                 self._bells[row].remove(bell)
                 if not self._bells[row]:
                     del self._bells[row]

@@ -99,7 +99,17 @@
       clearTimeout(leaving);
       leaving = setTimeout(() => (leaving = 0), 15000);
     });
-    if (events) new EventSource(events).onmessage = (event) => turned(event.data);
+    // Browsers allow few connections to one host: a page that nobody sees gives its own back.
+    let source;
+    const listen = () => {
+      source?.close();
+      if (!events || document.hidden) return;
+      source = new EventSource(events);
+      source.onmessage = (event) => turned(event.data);
+    };
+    listen();
+    addEventListener("pagehide", () => source?.close());
+    document.addEventListener("visibilitychange", listen);
     const look = async () => {
       clearTimeout(timer);
       const waited = Date.now() - began;
@@ -123,7 +133,7 @@
     for (const link of all("a[data-back]")) link.addEventListener("click", () => (left = link.dataset.back));
     const came = () => (left ? location.assign(left) : look());
     document.addEventListener("visibilitychange", () => document.hidden || came());
-    addEventListener("pageshow", (event) => event.persisted && came());
+    addEventListener("pageshow", (event) => event.persisted && (listen(), came()));
   }
 
   // Inside WeChat, which says who pays: there by itself, once. Coming back with the back button stays here.

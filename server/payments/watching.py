@@ -16,10 +16,11 @@ from uuid import UUID
 from sqlalchemy import select
 
 from server.context import Context
-from server.gateways.port import ChannelRefused, ChannelUnknown
+from server.gateways.port import ChannelRefused, ChannelUnknown, Payer
 from server.orders.model import Order
-from server.payments import asking, queries
+from server.payments import asking, checkout, queries
 from server.payments.model import PaymentAttempt
+from server.signals import Bell
 from shared import clock
 from shared.errors import Conflict, TooMany
 from shared.states import AttemptState, FoundBy, OrderState
@@ -58,32 +59,38 @@ class Standing:
         return self.order is OrderState.PENDING_PAYMENT
 
 
-async def watch(ctx: Context, order_id: UUID, *, seconds: float = WATCH_SECONDS) -> AsyncIterator[Standing]:
+async def watch(ctx: Context, order_id: UUID, bell: Bell, *, seconds: float = WATCH_SECONDS) -> AsyncIterator[Standing]:
     """Where the order stands, now and after each change, until it waits no longer or the time is over.
 
-    While it is open the channel is asked as by `look`. Raises Busy when too many watch already; NotFound never: who
-    calls has found the order.
+    `bell` is one of the order, held for as long as somebody watches. While it is open the channel is asked as by
+    `look`. Never NotFound: who calls has found the order.
     """
     until = clock.monotonic_seconds() + seconds
     last: Standing | None = None
-    async with ctx.signals.bell(order_id) as bell:
-        while True:
-            standing, attempt = await asyncio.to_thread(_standing, ctx, order_id)
-            if standing != last:
-                last = standing
-                yield standing
-            left = until - clock.monotonic_seconds()
-            if not standing.waits or left <= 0:
-                return
-            await look(ctx, attempt, patience_seconds=0)
-            await bell.heard(within_seconds=min(LOOK_SECONDS, left))
+    while True:
+        standing, attempt = await asyncio.to_thread(_standing, ctx, order_id)
+        if standing != last:
+            last = standing
+            yield standing
+        left = until - clock.monotonic_seconds()
+        if not standing.waits or left <= 0:
+            return
+        await look(ctx, attempt, patience_seconds=0)
+        await bell.heard(within_seconds=min(LOOK_SECONDS, left))
 
 
-async def look(ctx: Context, attempt: PaymentAttempt | None, *, patience_seconds: float = PATIENCE_SECONDS) -> bool:
+async def look(
+    ctx: Context,
+    attempt: PaymentAttempt | None,
+    *,
+    patience_seconds: float = PATIENCE_SECONDS,
+    payer: Payer | None = None,
+) -> bool:
     """A page looks at its order: ask the channel if its answer is overdue, and wait for it a little.
 
     At most once in three seconds an attempt, whoever looks, and less often the older it is. Channels that do not answer
-    change nothing. Answers whether it was asked: then the page is out of date, perhaps.
+    change nothing. One that gave no answer before is asked once more to open the payment, for `payer`: a page without a
+    script cannot press anything by itself. Answers whether it was asked: then the page is out of date, perhaps.
     """
     if attempt is None or attempt.state not in {AttemptState.PENDING, AttemptState.UNKNOWN}:
         return False
@@ -92,15 +99,26 @@ async def look(ctx: Context, attempt: PaymentAttempt | None, *, patience_seconds
     turn = f"{attempt.out_trade_no}:{_turn(attempt)}"
     if turn in ctx.looked or len(_asking) >= LOOKS_AT_ONCE:
         return False
-    try:
-        ctx.buckets.take("payment_query", attempt.out_trade_no)
-    except TooMany:
-        return False
+    if attempt.state == AttemptState.UNKNOWN and payer is not None:
+        task = asyncio.create_task(_open_again(ctx, attempt, payer))
+    else:
+        try:
+            ctx.buckets.take("payment_query", attempt.out_trade_no)
+        except TooMany:
+            return False
+        task = asyncio.create_task(asking.ask_for_page(ctx, attempt))
     ctx.looked.note(turn)
-    task = asyncio.create_task(asking.ask_for_page(ctx, attempt))
     _asking.add(task)
     task.add_done_callback(_asking.discard)
     await asyncio.wait({task}, timeout=patience_seconds)
+    return True
+
+
+async def _open_again(ctx: Context, attempt: PaymentAttempt, payer: Payer) -> bool:
+    try:
+        await checkout.refresh(ctx, attempt.order_code, payer=payer)
+    except Exception:  # noqa: BLE001 - the page shows how the order stands, and looks again
+        _log.exception("payment not opened again", extra={"out_trade_no": attempt.out_trade_no})
     return True
 
 

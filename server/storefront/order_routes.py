@@ -77,7 +77,8 @@ async def order_page(request: Request, code: str, n: int = 0, back: int = 0, she
     came = pages.Came(refreshes=max(0, min(n, 99)), back=bool(back), sheet=bool(sheet), scan=bool(scan))
     read = partial(_read, request, code, came)
     found = await asyncio.to_thread(read)
-    if found is not None and await watching.look(context.of(request), found.pay.attempt):
+    payer = paying.surroundings(request).payer
+    if found is not None and await watching.look(context.of(request), found.pay.attempt, payer=payer):
         found = await asyncio.to_thread(read)
     if found is None:
         return closed(request)
@@ -170,7 +171,7 @@ async def order_events(request: Request, code: str) -> Response:
     """Tells a page that waits at once when it shows something else than there is: a stream of `OrderStatus.seen`.
 
     It ends before proxies lose patience, and when this process is to stop; the browser opens the next one. Raises Busy
-    when too many watch: pages poll as well.
+    when too many watch, or this device has too many pages open: pages poll as well.
     """
     found = await asyncio.to_thread(owned, request, code)
     if found is None:
@@ -190,14 +191,17 @@ async def _stream(first: str, told: AsyncIterator[str]) -> AsyncIterator[str]:
 async def _seen(request: Request, found: Owned) -> AsyncIterator[str]:
     """An event for each change; in turns, so that nobody who stops this process waits for a page."""
     ctx = context.of(request)
-    for _ in range(int(watching.WATCH_SECONDS / _TURN_SECONDS)):
-        async for standing in watching.watch(ctx, found.id, seconds=_TURN_SECONDS):
-            status, _pay = await asyncio.to_thread(_status, request, found.code)
-            yield f"data: {status.seen}\n\n"
-            if not standing.waits:
+    async with ctx.signals.bell(
+        found.id, device=policy.actor(request).label, network=web.client_network(request)
+    ) as bell:
+        for _ in range(int(watching.WATCH_SECONDS / _TURN_SECONDS)):
+            async for standing in watching.watch(ctx, found.id, bell, seconds=_TURN_SECONDS):
+                status, _pay = await asyncio.to_thread(_status, request, found.code)
+                yield f"data: {status.seen}\n\n"
+                if not standing.waits:
+                    return
+            if ctx.health.draining:
                 return
-        if ctx.health.draining:
-            return
 
 
 # --- paying ---

@@ -342,7 +342,8 @@ def test_a_page_that_waits_is_told_at_once_and_asks_the_channel_when_nobody_told
 
     async def seen():
         with clock.fixed(attempt.created_at + watching.OVERDUE):
-            return [standing async for standing in watching.watch(shop.ctx, order.id, seconds=20)]
+            async with shop.ctx.signals.bell(order.id) as bell:
+                return [standing async for standing in watching.watch(shop.ctx, order.id, bell, seconds=20)]
 
     first, last = run(seen())
     assert (first.order, first.attempt) == (OrderState.PENDING_PAYMENT, AttemptState.PENDING)
@@ -392,11 +393,12 @@ def test_so_many_pages_may_wait_and_no_more(shop, monkeypatch):
     order, _, _ = state_of(shop, place(shop))
 
     async def two():
-        async with shop.ctx.signals.bell(order.id):
-            await anext(aiter(watching.watch(shop.ctx, order.id)))
+        async with shop.ctx.signals.bell(order.id), shop.ctx.signals.bell(order.id):
+            raise AssertionError("there is room for one")
 
     with pytest.raises(Busy):
         run(two())
+    assert shop.ctx.signals.waiting == 0
 
 
 def test_an_open_attempt_is_found_by_its_product_too(shop):

@@ -3,7 +3,9 @@
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import func, select
@@ -12,9 +14,11 @@ from server.payments import channels
 from server.payments.model import PaymentAttempt
 from server.payments.refunds.model import Refund
 from server.policy import SYSTEM
+from server.signals import MOST_OF_DEVICE, MOST_OF_NETWORK
 from server.stock.model import RevealLog
 from shared import clock
 from shared.contracts.payments import SwitchChannel
+from shared.errors import Busy
 from tests.server.refunding import carry_out, policy, post, read, shop_with_refunds
 from tests.server.shopping import Document
 from tests.server.till import Till, site_with
@@ -182,6 +186,26 @@ def test_another_way_closes_the_first_and_a_silent_one_is_not_left(site):
     assert len(attempts(site)) == 3
 
 
+@pytest.mark.parametrize(
+    ("share", "most"), [({"device": f"buyer:{ANNA}"}, MOST_OF_DEVICE), ({"network": "127.0.0.1"}, MOST_OF_NETWORK)]
+)
+def test_one_device_or_network_does_not_take_all_streams(site, share, most):
+    order, signals = ordered(site, "alipay"), site.world.ctx.signals
+    with ExitStack() as others:
+        for _ in range(most):
+            others.enter_context(site.portal.wrap_async_context_manager(signals.bell(uuid4(), **share)))
+        visit(site, f"{order}/events", status=503)
+        with pytest.raises(Busy):
+            others.enter_context(site.portal.wrap_async_context_manager(signals.bell(uuid4(), **share)))
+        # Somebody else's first one passes, and the page asks by itself.
+        elsewhere = dict.fromkeys(share, "another")
+        others.enter_context(site.portal.wrap_async_context_manager(signals.bell(uuid4(), **elsewhere)))
+        assert visit(site, f"{order}/status").json()["state"] == "pending_payment"
+    assert (signals.waiting, signals._bells, signals._of) == (0, {}, {})
+    visit(site, f"{order}/cancel", form={}, status=303)
+    assert visit(site, f"{order}/events").text.startswith("data: ")
+
+
 def test_a_refused_channel_lets_the_buyer_choose_and_a_dead_link_is_made_anew(site):
     site.wechat.refuses = "PARAM_ERROR"
     order = ordered(site, "wechat")
@@ -201,6 +225,19 @@ def test_a_refused_channel_lets_the_buyer_choose_and_a_dead_link_is_made_anew(si
         visit(site, f"{order}/pay", form={"channel": "wechat"}, status=303)
         assert any("https://wechat/" in link for link in page(site, order).links)
     assert attempts(site) == [("wechat", "h5", "closed"), ("wechat", "h5", "pending")]
+
+
+def test_a_payment_that_its_channel_did_not_open_opens_by_itself_without_a_script(site):
+    site.alipay.silent = True
+    order = ordered(site, "alipay")
+    assert attempts(site) == [("alipay", "h5", "unknown")]
+    waiting = page(site, order)
+    assert ("正在联系支付渠道" in waiting.text, len(site.alipay.created)) == (True, 0)
+    site.alipay.silent = False
+    [again] = [meta["content"].partition("url=")[2] for meta in waiting.all("meta") if "http-equiv" in meta]
+    with clock.fixed(clock.now() + timedelta(seconds=5)):
+        assert any("https://alipay/" in link for link in page(site, again).links)
+    assert (attempts(site), len(site.alipay.created)) == ([("alipay", "h5", "pending")], 1)
 
 
 def test_coming_back_proves_nothing_but_makes_us_ask(site):
