@@ -4,7 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from server.payments.refunds import making, replacing
+from server.payments.refunds.making import Portion
 from shared import clock
+from shared.states import RefundCause, RefundStep
 from tests.server.conftest import opened
 from tests.world import ANNA, BEN, PASSWORD
 
@@ -57,6 +60,10 @@ def test_the_day_and_the_feed_tell_the_same_everywhere(anywhere):
     bought = shop.buy(BEN, "OFFICE-1Y", 30)
     shop.apply(shop.fact(bought, provider_no="S-second-payment-0001"))
     shop.place(ANNA, "STEAM-50", 1)
+    with shop.ctx.db.tx() as tx:
+        whose = {"cause": RefundCause.BUYER, "reason": "x", "actor": "buyer"}
+        held = making.of_order(tx, shop.order(bought).id, Portion(quantity=3), **whose)
+        replacing.replace(tx, held, RefundStep.REPLACED, actor="staff", note="x")
     day = clock.shop_day(clock.now())
     summary = site.get(f"/api/reports/days/{day}", by="zhou").json()
     assert {name: value for name, value in summary.items() if name not in {"day", "as_of"}} == {
@@ -69,8 +76,8 @@ def test_the_day_and_the_feed_tell_the_same_everywhere(anywhere):
         "fee_fen": 460,
         "units_imported": 44,
         "units_sold": 32,
-        "units_returned": 0,
-        "units_replaced": 0,
+        "units_returned": 3,
+        "units_replaced": 3,
         "exceptions_open": 1,
         "ledger": [
             {"account": "escrow", "debits_fen": 9_105, "credits_fen": 9_105},
@@ -89,6 +96,8 @@ def test_the_day_and_the_feed_tell_the_same_everywhere(anywhere):
     assert len(site.get(f"/api/reports/days/{day}/payments", by="zhou").json()["items"]) == 2
     moved = {row["sku"]: row for row in site.get(f"/api/reports/days/{day}/movements", by="zhou").json()["items"]}
     assert (moved["STEAM-50"]["sold"], moved["STEAM-50"]["free_at_close"]) == (2, 2)
+    figures = ("sold", "returned", "replaced", "void", "free_at_close")
+    assert [moved["OFFICE-1Y"][name] for name in figures] == [30, 3, 3, 3, 7]
     for by, entities in (("li", {"product", "sku", "order"}), ("zhao", {"product", "sku", "order"})):
         rows = site.get("/sync/v1/changes?cursor=0&limit=2000", by=by).json()["rows"]
         assert entities <= {row["entity"] for row in rows}
