@@ -74,8 +74,8 @@ def _covers(now: dict[UUID, RefundLine], before: dict[UUID, RefundLine]) -> bool
     )
 
 
-def corrected(tx: Tx, unmatched_id: UUID) -> None:
-    """The channel named the right amount, and it pays its order: nothing is left to decide."""
+def money_found(tx: Tx, unmatched_id: UUID) -> None:
+    """What was set aside pays an order, or was a slip of the channel: nothing is left to decide."""
     for row in _rows(tx, PaymentException.unmatched_id == unmatched_id):
         end(tx, row, closed_by=SYSTEM)
 
@@ -83,7 +83,6 @@ def corrected(tx: Tx, unmatched_id: UUID) -> None:
 _ABOUT = select(PaymentException).where(
     PaymentException.attempt_id.in_(bindparam("attempts", expanding=True)),
     PaymentException.closed_at.is_(None),
-    PaymentException.unmatched_id.is_(None),
 )
 _OUTDONE = frozenset(
     kind.value
@@ -97,14 +96,16 @@ def paid(tx: Tx, numbers: Mapping[UUID, str | None]) -> None:
     What was said of other money of the same attempt stays: it is an alarm.
     """
     found = tx.scalars(_ABOUT, {"attempts": list(numbers)}).all()
-    about = [row.id for row in found if row.kind in _OUTDONE and _is_about(row, numbers)]
+    about = [row.id for row in found if _is_outdone(row, numbers)]
     if about:
         for row in _rows(tx, PaymentException.id.in_(about)):
             end(tx, row, closed_by=SYSTEM)
 
 
-def _is_about(row: PaymentException, numbers: Mapping[UUID, str | None]) -> bool:
-    return row.attempt_id is not None and row.provider_no in {None, numbers[row.attempt_id]}
+def _is_outdone(row: PaymentException, numbers: Mapping[UUID, str | None]) -> bool:
+    if row.kind not in _OUTDONE or row.unmatched_id is not None or row.attempt_id is None:
+        return False
+    return row.provider_no in {None, numbers[row.attempt_id]}
 
 
 def answered(tx: Tx, attempt_ids: Sequence[UUID]) -> None:
