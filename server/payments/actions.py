@@ -71,13 +71,19 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class ApplyPayment:
-    """A verified fact, with its raw bytes where it was told. `merchant_id` and `app_ids` are ours at the channel."""
+    """A verified fact, with its raw bytes where it was told. `merchant_id` and `app_ids` are ours at the channel.
+
+    `by` is who says so where it is a person, and `evidence` what they add. It `attaches` money that was set aside.
+    """
 
     fact: PaymentFact
     merchant_id: str
     raw: RawCallback | None = None
     app_ids: frozenset[str] = frozenset()
     found_by: FoundBy = FoundBy.CALLBACK
+    by: str | None = None
+    evidence: raising.Evidence = ()
+    attaches: bool = False
 
     @classmethod
     def of(cls, gateway: Gateway, fact: PaymentFact, found_by: FoundBy, raw: RawCallback | None = None) -> ApplyPayment:
@@ -120,7 +126,7 @@ class _Work:
     journals: list[ledger.Journal] = field(default_factory=list)
     paid: list[tuple[PaymentAttempt, ApplyPayment]] = field(default_factory=list)
     aside: list[UnmatchedPayment] = field(default_factory=list)
-    corrected: list[UnmatchedPayment] = field(default_factory=list)
+    used: list[UnmatchedPayment] = field(default_factory=list)
     exceptions: list[Raised] = field(default_factory=list)
     paid_orders: set[UUID] = field(default_factory=set)
     late: list[OrderLine] = field(default_factory=list)
@@ -223,7 +229,7 @@ def _decide(
     if (other := work.numbers.paid_by(number)) is not None:
         return _contradicts(work, ExceptionKind.PAID_TWICE, command, attempt, more=[("other_out_trade_no", other)])
     is_second = order.state not in _UNPAID_ORDER or order.id in work.paid_orders
-    if (slip := work.numbers.aside(number)) is not None and (is_second or not _correct(work, slip, attempt)):
+    if (slip := work.numbers.aside(number)) is not None and (is_second or not _use(work, command, slip, attempt)):
         return _contradicts(work, ExceptionKind.AMOUNT_MISMATCH, command, attempt, more=[("set_aside", slip.state)])
     assert attempt.state in _PAYABLE, attempt.state
     if is_second:
@@ -241,8 +247,8 @@ def _pay(desk: stock.Desk, work: _Work, command: ApplyPayment, attempt: PaymentA
     """The order's first money: in escrow, and out of it again where the goods can be delivered."""
     fact = command.fact
     assert fact.provider_no is not None
-    at = fact.paid_at or work.at
-    work.journals.append(booking.pay(order.id, fact.channel, fact.provider_no, attempt.amount_fen, at=at))
+    at, book = fact.paid_at or work.at, booking.attach if command.attaches else booking.pay
+    work.journals.append(book(order.id, fact.channel, fact.provider_no, attempt.amount_fen, at=at))
     work.paid_orders.add(order.id)
     return _deliver(desk, work, command, attempt, order)
 
@@ -293,13 +299,20 @@ def _is_same(known: UnmatchedPayment, fact: PaymentFact) -> bool:
     return (known.out_trade_no, known.amount_fen, CURRENCY) == said
 
 
-def _correct(work: _Work, slip: UnmatchedPayment, attempt: PaymentAttempt) -> bool:
-    """The channel named another amount for this money before: undo what was set aside. Not if it was used since."""
-    if slip.out_trade_no != attempt.out_trade_no or not may_move(UnmatchedState(slip.state), UnmatchedState.CORRECTED):
+def _use(work: _Work, command: ApplyPayment, slip: UnmatchedPayment, attempt: PaymentAttempt) -> bool:
+    """Take what was set aside for this attempt, where that may be: not if it was used since.
+
+    People attach it; or the channel had named another amount for this money, and what was set aside is undone.
+    """
+    to = UnmatchedState.ATTACHED if command.attaches else UnmatchedState.CORRECTED
+    is_meant = command.attaches or slip.out_trade_no == attempt.out_trade_no
+    if not is_meant or not may_move(UnmatchedState(slip.state), to):
         return False
-    set_committed_value(slip, "state", UnmatchedState.CORRECTED.value)
-    work.corrected.append(slip)
-    work.journals.append(booking.correct(slip.order_id, slip.channel, slip.provider_no, slip.amount_fen, at=work.at))
+    set_committed_value(slip, "state", to.value)
+    work.used.append(slip)
+    if to is UnmatchedState.CORRECTED:
+        undone = booking.correct(slip.order_id, slip.channel, slip.provider_no, slip.amount_fen, at=work.at)
+        work.journals.append(undone)
     return True
 
 
@@ -353,7 +366,7 @@ def _raise(
             unmatched_id=unmatched_id,
             holds_money=holds_money,
             refund_after=work.terms.refund_after,
-            more=more,
+            more=[*more, *command.evidence],
         )
     )
     return Outcome.EXCEPTION
@@ -382,9 +395,9 @@ def _write(tx: Tx, work: _Work) -> None:
     """Write what was decided, after the stock: orders, attempts, money set aside, exceptions, and the ledger last."""
     orders.move(tx, work.moves, at=work.at, actor="system", lines=work.lines)
     _write_paid(tx, work)
-    for slip in work.corrected:
-        aside.move(tx, slip.id, UnmatchedState.CORRECTED)
-        closing.corrected(tx, slip.id)
+    for slip in work.used:
+        aside.move(tx, slip.id, UnmatchedState(slip.state))
+        closing.money_found(tx, slip.id)
     aside.write(tx, work.aside)
     raising.write(tx, work.exceptions)
     ledger.post(tx, work.journals)
@@ -436,7 +449,7 @@ def _write_paid(tx: Tx, work: _Work) -> None:
         tx,
         [
             audit.Entry(
-                actor=f"channel:{command.fact.channel}",
+                actor=command.by or f"channel:{command.fact.channel}",
                 action="payment.apply",
                 entity="attempt",
                 entity_id=attempt.out_trade_no,

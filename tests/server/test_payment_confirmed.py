@@ -98,6 +98,8 @@ def test_what_is_confirmed_and_cannot_be_delivered_waits_for_people_as_any_money
     [one] = listed(site)
     assert (one["kind"], one["actions"]) == ("paid_after_expiry", ["deliver", "refund", "record"])
     assert one["due_at"] is not None, "by the shop's terms"
+    said = {fact["name"]: fact["value"] for fact in one["evidence"]}
+    assert (said["found_by"], said["proposed_by"], said["approved_by"]) == ("person", "李航", "周洁")
     assert shop.order(late).state == OrderState.DELIVERY_FAILED
     shop.check()
 

@@ -179,7 +179,7 @@ def test_money_is_attached_to_the_order_it_was_meant_for(site):
         paid = PaymentAttempt.order_id == meant.order.id, PaymentAttempt.state == AttemptState.PAID.value
         attempt = tx.scalars(select(PaymentAttempt).where(*paid)).one()
         assert tx.scalars(select(UnmatchedPayment.state)).one() == UnmatchedState.ATTACHED
-    assert (attempt.found_by, attempt.channel_no) == (FoundBy.PERSON, "NOT-OURS-000001")
+    assert (attempt.found_by, attempt.channel_no, attempt.fee_fen) == (FoundBy.PERSON, "NOT-OURS-000001", 27)
     # The same money told again pays nothing twice.
     assert shop.apply(fact(out_trade_no="NOT-OURS-000001", provider_no="S-orphan-1")) is Outcome.REPEATED
     assert listed(site) == [], "the next day's bill names it too"

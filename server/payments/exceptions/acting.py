@@ -306,15 +306,20 @@ def _confirm(tx: Tx, held: _Held, actor: Actor) -> None:
     assert row.attempt_id is not None
     _end(row, actor, at=now)
     tx.flush()  # what the payment answers is closed by nobody else
-    confirming.confirm(tx, row.attempt_id, row.action_provider_no, at=now, terms=held.terms)
+    confirming.confirm(tx, row.attempt_id, row.action_provider_no, _said(held, actor, at=now))
+
+
+def _said(held: _Held, actor: Actor, *, at: datetime) -> confirming.Said:
+    row = held.row
+    return confirming.Said(row.note, row.proposed_by, actor.label, at, held.terms)
 
 
 def _attach(tx: Tx, held: _Held, actor: Actor) -> None:
-    row, order = held.row, held.order_to_pay()
+    row, order, now = held.row, held.order_to_pay(), clock.now()
     assert row.unmatched_id is not None
-    evidence = [("note", row.note), ("proposed_by", row.proposed_by), ("approved_by", actor.label)]
-    attaching.attach(tx, row.unmatched_id, order, at=clock.now(), actor=actor.label, evidence=evidence)
-    _end(row, actor, at=clock.now())
+    _end(row, actor, at=now)
+    tx.flush()  # what the payment answers is closed by nobody else
+    attaching.attach(tx, row.unmatched_id, order, _said(held, actor, at=now))
 
 
 def _ask_again(tx: Tx, held: _Held, actor: Actor) -> None:

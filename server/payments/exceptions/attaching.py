@@ -6,26 +6,21 @@ channel does know, so that it can be given back like any other.
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
 from sqlalchemy import select
 
 from server.db import Tx
-from server.ledger import actions as ledger
 from server.orders import actions as orders
 from server.orders import queries as order_queries
 from server.orders.model import Order
-from server.payments import aside, booking
-from server.payments.exceptions import delivering, raising
+from server.payments.exceptions.confirming import UNPAID, Said, apply_said
 from server.payments.model import PaymentAttempt, UnmatchedPayment
 from shared import ids
 from shared.labels import AboutState
 from shared.money import format_fen
-from shared.states import AttemptState, ExceptionKind, FoundBy, OrderState, UnmatchedState
-
-UNPAID = frozenset({OrderState.PENDING_PAYMENT.value, OrderState.EXPIRED.value, OrderState.CANCELLED.value})
+from shared.states import AttemptState, OrderState, UnmatchedState, require_move
 
 
 class NotAttachable(AboutState):
@@ -49,42 +44,21 @@ def require_attachable(order: Order, amount_fen: int) -> None:
         raise NotAttachable(order=order.code, state=order.state, amount=format_fen(order.amount_fen))
 
 
-def attach(tx: Tx, unmatched_id: UUID, order: Order, *, at: datetime, actor: str, evidence: raising.Evidence) -> None:
-    """Pay `order`, which the caller holds, with money that was set aside, and deliver it.
+def attach(tx: Tx, unmatched_id: UUID, order: Order, said: Said) -> None:
+    """Pay `order`, which the caller holds, with money that was set aside, and deliver it as for any other payment.
 
-    Without stock it is an exception of its own. Raises NotAttachable, IllegalMove when the money was used since.
+    Raises NotAttachable, IllegalMove when the money was used since.
     """
     money = tx.scalars(select(UnmatchedPayment).where(UnmatchedPayment.id == unmatched_id).with_for_update()).one()
     require_attachable(order, money.amount_fen)
-    aside.move(tx, money.id, UnmatchedState.ATTACHED)
-    attempt = _paid_attempt(tx, money, order, at=at)
-    paid = booking.attach(order.id, money.channel, money.provider_no, money.amount_fen, at=at)
-    if delivering.deliver(tx, order, paid=paid, at=at, actor=actor):
-        return
-    orders.move(tx, [orders.Move(order, OrderState.DELIVERY_FAILED)], at=at, actor=actor)
-    raising.write(
-        tx,
-        [
-            raising.Raised(
-                kind=ExceptionKind.PAID_NO_STOCK,
-                cause=f"{money.channel}:{money.provider_no}",
-                channel=money.channel,
-                out_trade_no=attempt.out_trade_no,
-                at=at,
-                attempt=attempt,
-                provider_no=money.provider_no,
-                expected_fen=order.amount_fen,
-                received_fen=money.amount_fen,
-                holds_money=True,
-                evidence=evidence,
-            )
-        ],
-    )
-    ledger.post(tx, [paid])
+    require_move(UnmatchedState(money.state), UnmatchedState.ATTACHED)
+    attempt = _attempt(tx, money, order)
+    apply_said(tx, attempt, money.provider_no, said, attaches=True)
+    assert attempt.state == AttemptState.PAID, "what was checked under lock was refused"
 
 
-def _paid_attempt(tx: Tx, money: UnmatchedPayment, order: Order, *, at: datetime) -> PaymentAttempt:
-    """The payment is of now: the day on which the channel took the money may be signed. `money` keeps that instant."""
+def _attempt(tx: Tx, money: UnmatchedPayment, order: Order) -> PaymentAttempt:
+    """The attempt that the money pays. It is of now: the day on which the channel took the money may be signed."""
     [line, *_] = orders.lines_of(tx, [order.id])[order.id]
     attempt = PaymentAttempt(
         id=ids.new_id(),
@@ -94,14 +68,11 @@ def _paid_attempt(tx: Tx, money: UnmatchedPayment, order: Order, *, at: datetime
         out_trade_no=ids.new_id().hex,
         amount_fen=money.amount_fen,
         subject=line.title[:120],
-        state=AttemptState.PAID.value,
+        state=AttemptState.CREATED.value,
         product="qr",
-        provider_no=money.provider_no,
         paid_as=money.out_trade_no,
         created_at=money.created_at,
         expires_at=order.expires_at,
-        paid_at=at,
-        found_by=FoundBy.PERSON.value,
         queries=0,
     )
     tx.add(attempt)

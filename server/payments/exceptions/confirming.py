@@ -6,6 +6,7 @@ same number is a repeat, and under another one a second payment.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
@@ -17,13 +18,14 @@ from server.gateways.port import PaymentFact
 from server.orders.model import Order
 from server.payments.actions import CURRENCY, ApplyPayment, Terms, apply
 from server.payments.exceptions import raising
-from server.payments.exceptions.attaching import UNPAID
 from server.payments.exceptions.raising import Raised
 from server.payments.model import PaymentAttempt, PaymentException
 from shared import clock
 from shared.errors import BadField, Conflict
 from shared.labels import AboutState
 from shared.states import AttemptState, ExceptionKind, FoundBy, OrderState
+
+UNPAID = frozenset({OrderState.PENDING_PAYMENT.value, OrderState.EXPIRED.value, OrderState.CANCELLED.value})
 
 
 class NotUnpaid(AboutState):
@@ -89,7 +91,23 @@ def _raised(attempt: PaymentAttempt, order: Order, before: int) -> Raised:
     )
 
 
-def confirm(tx: Tx, attempt_id: UUID, number: str, *, at: datetime, terms: Terms) -> None:
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What two people say: why, who they are, when, and the shop's terms for what comes of it."""
+
+    note: str | None
+    proposed_by: str | None
+    approved_by: str
+    at: datetime
+    terms: Terms
+
+    @property
+    def evidence(self) -> raising.Evidence:
+        """The same as evidence of what may go wrong then."""
+        return [("note", self.note), ("proposed_by", self.proposed_by), ("approved_by", self.approved_by)]
+
+
+def confirm(tx: Tx, attempt_id: UUID, number: str, said: Said) -> None:
     """Book the money of an attempt under the channel's number, and deliver its order as for any other payment.
 
     Raises NotConfirmed.
@@ -97,6 +115,13 @@ def confirm(tx: Tx, attempt_id: UUID, number: str, *, at: datetime, terms: Terms
     attempt = tx.get_one(PaymentAttempt, attempt_id, populate_existing=True, with_for_update=True)
     if attempt.state == AttemptState.PAID:
         raise NotConfirmed(number=number)
+    apply_said(tx, attempt, number, said)
+    if attempt.state != AttemptState.PAID:  # the number was booked for other money
+        raise NotConfirmed(number=number)
+
+
+def apply_said(tx: Tx, attempt: PaymentAttempt, number: str, said: Said, *, attaches: bool = False) -> None:
+    """Let the one writer of payments take that an attempt was paid, or that set-aside money is attached to it."""
     fact = PaymentFact(
         channel=attempt.channel,
         out_trade_no=attempt.out_trade_no,
@@ -105,9 +130,15 @@ def confirm(tx: Tx, attempt_id: UUID, number: str, *, at: datetime, terms: Terms
         amount_fen=attempt.amount_fen,
         currency=CURRENCY,
         state="paid",
-        paid_at=at,
+        paid_at=said.at,
         event_id=None,
     )
-    apply(tx, [ApplyPayment(fact, merchant_id="", found_by=FoundBy.PERSON)], terms=terms)
-    if attempt.state != AttemptState.PAID:  # the number was booked for other money
-        raise NotConfirmed(number=number)
+    command = ApplyPayment(
+        fact,
+        merchant_id="",
+        found_by=FoundBy.PERSON,
+        by=said.approved_by,
+        evidence=said.evidence,
+        attaches=attaches,
+    )
+    apply(tx, [command], terms=said.terms)

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from server.db import Tx
 from server.orders import actions as orders
 from server.orders.model import Order, OrderLine
-from server.payments.exceptions.attaching import UNPAID
+from server.payments.exceptions.confirming import UNPAID
 from server.payments.model import PaymentAttempt, PaymentException, UnmatchedPayment
 from shared.contracts import payments as wire
 from shared.errors import NotFound
