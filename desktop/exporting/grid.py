@@ -34,14 +34,17 @@ class Grid:
         self._book = Workbook(write_only=True)
         self._styles = _Styles(self._book)
 
-    def sheet(self, name: str, *, widths: Sequence[int]) -> Any:
-        """A new sheet after the others: landscape on A4, one page wide, named and numbered when printed."""
+    def sheet(self, name: str, *, widths: Sequence[int], pages: int = 0) -> Any:
+        """A new sheet after the others: landscape on A4, one page wide, named and numbered when printed.
+
+        At most `pages` high; 0 is as many as it needs.
+        """
         sheet = self._book.create_sheet(name)
         for letter, width in zip(_LETTERS, widths, strict=False):
             sheet.column_dimensions[letter].width = width
         sheet.page_setup.orientation = "landscape"
         sheet.page_setup.paperSize = _A4
-        sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight = 1, 0
+        sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight = 1, pages
         sheet.sheet_properties.pageSetUpPr.fitToPage = True
         sheet.oddHeader.center.text = f"{name} {self._header}"
         sheet.oddFooter.center.text = "&P / &N"

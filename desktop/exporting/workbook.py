@@ -78,7 +78,7 @@ class DayWorkbook:
         self._grid = Grid(header=day.isoformat(), language=language)
         self._totals = Totals(day)
         self._ranges = Ranges()
-        self._summary = self._grid.sheet(self._words["summary"], widths=(30, 26, 26, 14))
+        self._summary = self._grid.sheet(self._words["summary"], widths=(30, 26, 26, 14), pages=1)
         self._tables = {
             page.names[0]: Table(self._grid, page, self._ranges.add, sheet_rows=sheet_rows)
             for page in (sheets.ORDERS, sheets.PAYMENTS, sheets.MOVEMENTS, sheets.ACCOUNTS)

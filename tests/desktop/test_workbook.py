@@ -345,6 +345,7 @@ def test_sheets_are_ready_to_read_and_print(tmp_path: Path) -> None:
             0,
         )
         assert sheet.column_dimensions["A"].width >= 12
+    assert book["汇总"].page_setup.fitToHeight == 1, "what is signed is one page"
 
 
 def test_the_cover_names_who_when_and_the_hash_of_the_rows(tmp_path: Path) -> None:
