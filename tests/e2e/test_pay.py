@@ -15,7 +15,7 @@ from tests.e2e.live_shop import live_shop
 from tests.server.sandbox.peer import PATIENCE_SECONDS
 from tests.world import PASSWORD
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 expect.set_options(timeout=20_000)
 

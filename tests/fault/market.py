@@ -13,7 +13,6 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-import httpx
 import uvicorn
 from sqlalchemy import func, select
 
@@ -23,7 +22,7 @@ from server.ledger import queries as ledger
 from server.ledger.model import LedgerJournal
 from server.orders.model import Order
 from server.outbound import Outbound
-from server.payments import bills, channels, checkout
+from server.payments import bills, callbacks, channels, checkout
 from server.payments.asking import sweep
 from server.payments.model import PaymentAttempt, PaymentCallback, PaymentException, UnmatchedPayment
 from server.payments.refunds import following
@@ -37,7 +36,7 @@ from tests.server.channel import add_sandbox, pem_of
 from tests.server.conftest import Site
 from tests.server.sandbox.alipay_shop import AlipayShop
 from tests.server.sandbox.epay_shop import EpayShop
-from tests.server.sandbox.peer import PATIENCE_SECONDS, SandboxProcess
+from tests.server.sandbox.peer import PATIENCE_SECONDS, SandboxProcess, plain_client
 from tests.server.sandbox.wechat_shop import API_V3_KEY, APP_ID, SERIAL, WechatShop
 from tests.world import ANNA, BEN, MERCHANT, world
 
@@ -75,8 +74,8 @@ class Market(Site):
         super().__init__(shop, None, None)
         self.ctx, self.sandbox, self.outbound = shop.ctx, sandbox, outbound
         self.made = {}  # how many keys of each SKU
-        self.base = httpx.Client(base_url=shop.ctx.settings.base_url, trust_env=False, timeout=PATIENCE_SECONDS)
-        self.testing = httpx.Client(base_url=sandbox.url, trust_env=False, timeout=PATIENCE_SECONDS)
+        self.base = plain_client(base_url=shop.ctx.settings.base_url)
+        self.testing = plain_client(base_url=sandbox.url)
 
     def request(self, method, path, *, by=None, buyer=None, headers=None, **options):
         sent = dict(headers or {})
@@ -241,8 +240,9 @@ class Market(Site):
 
     def as_kept(self, number, n=0):
         """A notification as it came: its headers, and its body's bytes."""
-        row = self.rows(PaymentCallback, PaymentCallback.out_trade_no == number)[n]
-        return json.loads(row.headers), row.body
+        with self.ctx.db.read() as tx:
+            told = callbacks.of_number(tx, self.ctx.keys, number)[n]
+        return json.loads(told.headers), told.body
 
     def tell(self, channel, headers, body):
         """Post a notification; answers status and body."""

@@ -21,8 +21,6 @@ from tests.fault.market import DELIVERED, PRICE, SKU, UNPAID
 from tests.server.sandbox.wechat_shop import MCHID
 from tests.world import ANNA, BEN
 
-pytestmark = pytest.mark.xdist_group("payment faults")
-
 ACKNOWLEDGED = ("acknowledged", 1)
 
 

@@ -12,8 +12,6 @@ from tests.fault.market import DELIVERED, PRICE, SKU, UNPAID
 from tests.server.refunding import start
 from tests.world import ANNA, BEN
 
-pytestmark = pytest.mark.xdist_group("payment faults")
-
 ACKNOWLEDGED = ("acknowledged", 1)
 CHEAP, CHEAP_PRICE = "MUSIC-30", 1_250
 

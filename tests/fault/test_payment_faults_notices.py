@@ -19,8 +19,6 @@ from shared import clock
 from tests.fault.market import DELIVERED, UNPAID, wait_for
 from tests.world import ANNA
 
-pytestmark = pytest.mark.xdist_group("payment faults")
-
 ACKNOWLEDGED = ("acknowledged", 1)
 NEXT_API_V3_KEY = "vutsrqponmlkjihgfedcba9876543210"
 

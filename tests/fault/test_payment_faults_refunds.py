@@ -14,8 +14,6 @@ from shared.states import UnitState
 from tests.fault.market import PRICE, SKU
 from tests.server.refunding import ask, look, policy, post, read, start, units
 
-pytestmark = pytest.mark.xdist_group("payment faults")
-
 ACKNOWLEDGED = ("acknowledged", 1)
 
 
