@@ -210,10 +210,7 @@ def _apply(ctx: Context, fact: PaymentFact, attempt: PaymentAttempt | None) -> N
 
 
 def _unconfirmed(fact: PaymentFact, attempt: PaymentAttempt | None, now: PaymentFact | None) -> raising.Raised:
-    if attempt is None:
-        kind = ExceptionKind.UNKNOWN_PAYMENT
-    else:
-        kind = ExceptionKind.PAID_TWICE if attempt.state == AttemptState.PAID else ExceptionKind.PAYMENT_UNKNOWN
+    kind = ExceptionKind.UNKNOWN_PAYMENT if attempt is None else ExceptionKind.PAYMENT_UNKNOWN
     answer = "NOT_FOUND" if now is None else " ".join(filter(None, (now.state, now.provider_no)))
     return raising.of_fact(
         kind,

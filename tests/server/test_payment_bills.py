@@ -263,7 +263,7 @@ def test_a_bill_is_believed_as_far_as_its_channel_confirms_it(site, monkeypatch)
     }
     assert answers == {
         ("payment_unknown", "W-forged-1", "pending"),
-        ("paid_twice", "W-forged-2", f"paid {again(site, paid).provider_no}"),
+        ("payment_unknown", "W-forged-2", f"paid {again(site, paid).provider_no}"),
         ("unknown_payment", "W-nobody", "NOT_FOUND"),
     }
     actions = {one["provider_no"]: one["actions"] for one in listed(site)}
