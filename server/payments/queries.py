@@ -35,6 +35,11 @@ def current_attempt(tx: Tx, order_id: UUID) -> PaymentAttempt | None:
     return counting[-1] if counting else None
 
 
+def is_open_somewhere(tx: Tx, order_id: UUID) -> bool:
+    """Whether a channel may still take money for an order, whatever became of it."""
+    return any(attempt.state in _ASKABLE for attempt in attempts_of(tx, [order_id])[order_id])
+
+
 _ATTEMPTS = (
     select(PaymentAttempt)
     .where(PaymentAttempt.order_id.in_(bindparam("orders", expanding=True)))

@@ -247,6 +247,8 @@ def order_page(
             page, order, standing.pay, ways, around, language, whose=whose, is_unrecognised=came.scan
         )
     said = telling.NOTICE[state]
+    if state is OrderState.CANCELLED and payments.is_open_somewhere(tx, order.id):
+        said = telling.STILL_OPEN
     if state is OrderState.DELIVERY_FAILED and any(story.is_open for story in standing.stories):
         said = telling.REFUNDING
     return views.told(page, said, language, again_url=f"/p/{lines[0].product_code}" if lines else None)

@@ -101,6 +101,17 @@ NOTICE: dict[OrderState, Telling] = {
 }
 """States in which the buyer reads what happened."""
 
+STILL_OPEN = Telling(
+    marked("订单已取消"),
+    marked("还没有收到付款。这种支付方式不能撤销，请不要再到原来的支付页面付款。"),
+    tone="calm",
+    icon="cross",
+    next_steps=(marked("如果您已经付款：支付渠道通知我们之后，会在本页发货或者退款。也可以现在刷新查询。"), _KEEP_CODE),
+    can_ask=True,
+    may_buy_again=True,
+)
+"""Cancelled, and its channel could not close what it had opened: money may still come."""
+
 REFUNDING = Telling(
     marked("没能发货，正在原路退款"),
     marked("很抱歉，付款到账时库存已经用完。这笔钱正在退还给您，不需要您做什么。"),

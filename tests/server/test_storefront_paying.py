@@ -240,6 +240,23 @@ def test_a_payment_that_its_channel_did_not_open_opens_by_itself_without_a_scrip
     assert (attempts(site), len(site.alipay.created)) == ([("alipay", "h5", "pending")], 1)
 
 
+def test_money_for_a_cancelled_order_that_could_not_be_closed_is_found_by_its_buyer(site):
+    shut, order = ordered(site, "wechat"), ordered(site, "alipay")
+    site.alipay.closes = False
+    for one in (shut, order):
+        visit(site, f"{one}/cancel", form={}, status=303)
+    assert (attempts(site)[0][2], attempts(site)[1][2]) == ("closed", "pending")
+    assert "请不要再到原来的支付页面付款" not in page(site, shut).text
+    told = page(site, order)
+    assert ("请不要再到原来的支付页面付款" in told.text, "如果您已经付款" in told.text) == (True, True)
+    [number] = site.alipay.payments
+    site.alipay.pay(number)
+    told.form(f"{order}/refresh")
+    visit(site, f"{order}/refresh", form={}, status=303)
+    assert len(page(site, order).keys) == 1
+    site.world.check()
+
+
 def test_coming_back_proves_nothing_but_makes_us_ask(site):
     order = ordered(site, "alipay")
     back = visit(site, f"{order}/back?trade_status=TRADE_SUCCESS&total_amount=45.00", status=303)
