@@ -173,7 +173,7 @@ LABELS: dict[type[StrEnum] | type[IntEnum], Mapping[Any, tuple[str, str]]] = {
         RefundStep.ACCEPTED: ("支付渠道已受理，尚未到账", "Accepted by the channel, not refunded yet"),
         RefundStep.RETRIED: ("重新提交支付渠道", "Sent to the channel again"),
         RefundStep.ABNORMAL: ("支付渠道退款异常，正在处理", "The channel could not refund; we are at it"),
-        RefundStep.RECORDED: ("登记：已在支付渠道退回", "Recorded: given back at the channel"),
+        RefundStep.RECORDED: ("商家已在支付渠道后台退回", "The shop gave it back at the channel"),
         RefundStep.SUCCEEDED: ("已退款", "Refunded"),
         RefundStep.CLOSED: ("退款已关闭", "Closed"),
     },

@@ -141,6 +141,8 @@ def test_a_refund_no_channel_takes_is_recorded_with_its_units_and_never_asked_ab
     [one] = listed(site)
     assert (one["kind"], one["actions"]) == ("refund_stuck", ["record"])
     assert look(site, bought) == [], "what goes back is not shown meanwhile"
+    waiting = read(site, one["refund_id"])
+    assert (waiting["state"], waiting["turn"], waiting["trouble"]) == ("submitted", "shop", "not_offered")
     refused = say(site, one, "ask_again")
     assert problem(refused) == (409, "action_not_possible")
     assert refused.json()["detail"] == "现在不能对这条异常执行“再次查询”（当前“待处理”）。"

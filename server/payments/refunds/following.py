@@ -27,7 +27,7 @@ from server.payments.refunds.model import Refund, RefundEvent
 from server.payments.refunds.moving import Held
 from shared import clock
 from shared.money import Fen
-from shared.states import RefundState, RefundStep, RefundTrouble
+from shared.states import RefundState, RefundStep, RefundTrouble, RefundTurn
 
 FOLLOW_SECONDS = 10.0
 FOLLOW_MOST = 100
@@ -195,6 +195,8 @@ def _note(tx: Tx, errand: Errand, trouble: RefundTrouble, minutes: int | None, n
     again: dict[str, Any] = {}
     if minutes is not None:
         again["query_at"] = clock.now() + timedelta(minutes=minutes)
+    if trouble is RefundTrouble.NOT_OFFERED and held.refund.trouble != trouble:
+        again |= moving.hand_to(RefundTurn.SHOP)
     if held.refund.trouble != trouble:
         step = RefundStep.DELAYED
         moving.advance(tx, held, step, actor=f"channel:{errand.channel}", note=note, trouble=trouble.value, **again)

@@ -94,7 +94,8 @@ def _apply(tx: Tx, held: Held, command: RefundHeard) -> None:
         moving.succeed(tx, held, actor=_channel(command), provider_refund_no=fact.refund_no, at=at)
     elif to is RefundState.PROCESSING:
         step, number = RefundStep.ACCEPTED, fact.refund_no
-        moving.advance(tx, held, step, actor=_channel(command), to=to, provider_refund_no=number, trouble=None)
+        there = {"provider_refund_no": number, "trouble": None} | moving.hand_to(RefundTurn.CHANNEL)
+        moving.advance(tx, held, step, actor=_channel(command), to=to, **there)
     elif to is RefundState.ABNORMAL:
         refund.provider_refund_no = fact.refund_no
         said = {"turn": RefundTurn.SHOP.value, "trouble": RefundTrouble.ABNORMAL.value}

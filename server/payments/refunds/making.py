@@ -65,8 +65,8 @@ class HasException(Conflict):
     """The order's money waits in the list of exceptions, where it is delivered after all or goes back."""
 
     code = "has_exception"
-    zh = "这张订单正在异常列表中等待处理，请先在那里处理完。"
-    en = "This order waits in the list of exceptions: settle it there first."
+    zh = "这张订单有一笔款项正在人工核实，核实完才能退款；商家请在“异常款项”里处理。"
+    en = "Money of this order is being looked into; it can be refunded after that. Staff see to it among the exceptions."
 
 
 class RefundUnderWay(Conflict):
