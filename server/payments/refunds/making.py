@@ -66,7 +66,9 @@ class HasException(Conflict):
 
     code = "has_exception"
     zh = "这张订单有一笔款项正在人工核实，核实完才能退款；商家请在“异常款项”里处理。"
-    en = "Money of this order is being looked into; it can be refunded after that. Staff see to it among the exceptions."
+    en = (
+        "Money of this order is being looked into; it can be refunded after that. Staff see to it among the exceptions."
+    )
 
 
 class RefundUnderWay(Conflict):
