@@ -1,4 +1,4 @@
-"""`kameng-server`: serve, work, migrate, check, keys, user, sandbox, demo.
+"""`kameng-server`: serve, work, migrate, check, notices, keys, user, sandbox, demo.
 
 Prints sentences, not traces. Exit status 0 for success, 1 when `check` found something, 2 for what the person who
 typed can put right: usage, settings, a taken port, a missing key ring.
@@ -24,6 +24,8 @@ from server.context import Context
 from server.db import Database
 from server.exclusive import sole_writer
 from server.identity import actions, passwords, queries
+from server.payments import callbacks
+from server.payments import queries as payments
 from server.settings import Settings
 from shared.errors import BadField, KamengError, NotFound
 from shared.permissions import Role
@@ -90,6 +92,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("work", help="只运行后台任务 / run jobs only").set_defaults(run=_work)
     commands.add_parser("migrate", help="升级数据库 / bring the database up to date").set_defaults(run=_migrate)
     commands.add_parser("check", help="核对账目与库存 / prove the books and the stock").set_defaults(run=_check)
+    notices = commands.add_parser("notices", help="一笔支付的通知原文 / what channels told about a payment")
+    notices.add_argument("number", help="我方或渠道的支付单号 / our number of the payment, or the channel's")
+    notices.set_defaults(run=_notices)
     commands.add_parser("sandbox", help="支付沙箱 / the payment sandbox", add_help=False)
     commands.add_parser("demo", help="演示店铺 / the demo shop", add_help=False)
     cli_keys.add(commands.add_parser("keys", help="密钥环 / the key ring"))
@@ -199,6 +204,22 @@ def _check(settings: Settings, _options: argparse.Namespace) -> int:
     count = len(report.findings)
     say(settings, f"发现 {count} 项不符。", f"{count} invariants do not hold.")
     return 1
+
+
+def _notices(settings: Settings, options: argparse.Namespace) -> int:
+    """Print what was told about a payment, opened: evidence for a dispute. It names the payer."""
+    keys = ring(settings)
+    with database(settings) as db, db.read() as tx:
+        orders = payments.orders_by_number(tx, options.number)
+        its = [one.out_trade_no for some in payments.attempts_of(tx, orders).values() for one in some]
+        told = [one for number in its or [options.number] for one in callbacks.of_number(tx, keys, number)]
+    if not told:
+        raise NotFound
+    for one in told:
+        print(f"{one.received_at.isoformat()} {one.channel} {one.state.value}")
+        print(one.headers.decode(errors="replace"))
+        print(one.body.decode(errors="replace"), end="\n\n")
+    return 0
 
 
 # --- people ---

@@ -1,25 +1,37 @@
-"""Notifications as they came, byte for byte: kept once each, with what they caused."""
+"""Notifications as they came, byte for byte: kept once each, with what they caused, for three years.
+
+Their bodies name the payer, so they are sealed from the moment they are verified; `kameng-server notices` opens them.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, bindparam, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, bindparam, delete, insert, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
-from server.db import Tx, table_of
-from server.payments.model import PaymentCallback
+from server.crypto import KeyRing
+from server.db import Database, Tx, table_of
+from server.payments.model import PaymentAttempt, PaymentCallback
 from shared import clock, ids
 from shared.states import CallbackState, sources_of
+
+KEPT_FOR = timedelta(days=3 * 366)
+"""Three years, as the law wants of transactions (product.md F1)."""
+
+FORGET_MOST = 1_000
+_PURPOSE = "callback"
+_SETTLED = [state.value for state in CallbackState if state is not CallbackState.DEFERRED]
 
 _log = logging.getLogger("kameng.payments")
 
 
 @dataclass(frozen=True, slots=True)
 class RawCallback:
-    """A notification byte for byte, kept with what it caused. `digest` is the SHA-256 of its body.
+    """A notification byte for byte, kept with what it caused. `digest` is the SHA-256 of its body, which is sealed.
 
     Of what was rejected it is that of headers and body: the same body may come again, signed by its channel.
     """
@@ -27,6 +39,11 @@ class RawCallback:
     digest: str
     headers: bytes
     body: bytes
+
+
+def sealed(keys: KeyRing, digest: str, headers: bytes, body: bytes) -> RawCallback:
+    """A notification as it is kept."""
+    return RawCallback(digest, headers, keys.seal_small(_PURPOSE, digest.encode(), body))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +115,57 @@ def is_known(tx: Tx, channel: str, *, digest: str, event_id: str | None) -> bool
         PaymentCallback.channel == channel, or_(*same), PaymentCallback.state != CallbackState.REJECTED.value
     )
     return tx.scalars(query.limit(1)).first() is not None
+
+
+# --- read, and forgotten ---
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A kept notification as it came."""
+
+    received_at: datetime
+    channel: str
+    state: CallbackState
+    headers: bytes
+    body: bytes
+
+
+def of_number(tx: Tx, keys: KeyRing, out_trade_no: str) -> list[Opened]:
+    """What was told about a number, oldest first; one that is not ours is looked for among all that is kept.
+
+    Raises SecretUnreadable for another shop's key ring.
+    """
+    its = select(PaymentAttempt.created_at).where(PaymentAttempt.out_trade_no == out_trade_no)
+    about_it = [PaymentCallback.out_trade_no == out_trade_no]
+    if (opened_at := tx.scalars(its).first()) is not None:
+        about_it.append(PaymentCallback.received_at >= opened_at)
+    rows = tx.scalars(select(PaymentCallback).where(*about_it).order_by(PaymentCallback.received_at)).all()
+    return [
+        Opened(
+            row.received_at,
+            row.channel,
+            CallbackState(row.state),
+            row.headers,
+            keys.open_small(_PURPOSE, row.digest.encode(), row.body),
+        )
+        for row in rows
+    ]
+
+
+def forget_old(db: Database) -> int:
+    """Delete what was kept for its time, a little at a time; answers how many. What nobody has settled stays."""
+    forgotten = 0
+    while True:
+        with db.tx() as tx:
+            old = (PaymentCallback.received_at < clock.now() - KEPT_FOR, PaymentCallback.state.in_(_SETTLED))
+            found = tx.scalars(select(PaymentCallback.id).where(*old).limit(FORGET_MOST)).all()
+            if found:
+                tx.execute(delete(PaymentCallback).where(PaymentCallback.id.in_(found)))
+        forgotten += len(found)
+        if len(found) < FORGET_MOST:
+            return forgotten
+        db.give_way()
 
 
 def _keep_once(tx: Tx, told: Kept, state: CallbackState) -> None:

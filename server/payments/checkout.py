@@ -36,6 +36,7 @@ from server.payments import (
     asking,
     attempts,
     bills,
+    callbacks,
     channels,
     ending,
     notices,
@@ -120,6 +121,7 @@ def register(ctx: Context) -> None:
     ctx.jobs.within(raising.DUE, lambda tx, args: acting.act_due(tx, UUID(args["id"])))
     ctx.jobs.every("payments.sweep", asking.SWEEP_SECONDS, lambda: sweep(ctx), apart=True)
     ctx.jobs.every("payments.bills", bills.LOOK_SECONDS, lambda: bills.read_due(ctx), apart=True)
+    ctx.jobs.every("payments.forget", 3_600, lambda: callbacks.forget_old(ctx.db), apart=True)
     ctx.jobs.every("orders.complete", 60.0, lambda: _complete(ctx))
     ctx.db.listen(ctx.hints.heard)
     ctx.db.listen(ctx.signals.heard)

@@ -61,7 +61,7 @@ class PaymentAttempt(Base):
 
 
 class PaymentCallback(Base):
-    """One notification as it came, byte for byte, once.
+    """One notification as it came, byte for byte, once; its body is sealed, because it names the payer.
 
     `state` is applied; deferred while it could not be applied and the channel has not been asked; refused when the
     channel, asked, did not confirm it; rejected when nobody we know signed it, with the `reason`.

@@ -32,7 +32,7 @@ from server.gateways.port import (
 from server.gateways.wire import is_our_number
 from server.payments import applying, callbacks, channels
 from server.payments.actions import ApplyPayment
-from server.payments.callbacks import Kept, RawCallback
+from server.payments.callbacks import Kept
 from server.payments.exceptions import raising
 from server.payments.exceptions.raising import Raised
 from server.payments.model import PaymentCallback
@@ -70,11 +70,6 @@ class Told:
         return hashlib.sha256(self.body).hexdigest()
 
     @property
-    def raw(self) -> RawCallback:
-        """As it is kept, once by its body."""
-        return RawCallback(self.digest, self.evidence, self.body)
-
-    @property
     def evidence(self) -> bytes:
         """The headers worth keeping with the bytes: the channel's own, not cookies or addresses."""
         return json.dumps({name: value for name, value in self.headers.items() if _is_evidence(name)}).encode()
@@ -107,7 +102,7 @@ async def take(ctx: Context, told: Told) -> NoticeReply:
 
 async def _take(ctx: Context, gateway: Gateway, told: Told, fact: PaymentFact | RefundFact) -> bool:
     """Apply what a channel signed, or keep it for later: in any case committed. Whether it was applied."""
-    raw = told.raw
+    raw = callbacks.sealed(ctx.keys, told.digest, told.evidence, told.body)
     command: ApplyPayment | RefundHeard
     if isinstance(fact, RefundFact):
         command = RefundHeard(told.channel, gateway.merchant_id, fact, raw)
@@ -247,7 +242,7 @@ async def _reject(ctx: Context, told: Told, refusal: KamengError) -> None:
     def write(tx: Tx) -> None:
         if has_room:
             digest = hashlib.sha256(b"rejected" + told.evidence + told.body).hexdigest()
-            raw = RawCallback(digest, told.evidence[:KEPT_BYTES], told.body[:KEPT_BYTES])
+            raw = callbacks.sealed(ctx.keys, digest, told.evidence[:KEPT_BYTES], told.body[:KEPT_BYTES])
             callbacks.reject(tx, Kept(told.channel, raw, "", reason=reason))
         if is_alarm:
             _alarm(ctx, tx, told.channel, reason)

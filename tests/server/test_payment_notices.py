@@ -1,11 +1,13 @@
 """What is told and cannot be believed: kept as evidence within bounds, counted, and told to people if it is a burst."""
 
 import json
+from argparse import Namespace
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import false, select
 
+from server import cli
 from server.gateways.port import BadSignature, MalformedNotice, RefundFact, UnopenableNotice
 from server.limits import LIMITS
 from server.payments import callbacks, notices
@@ -13,6 +15,7 @@ from server.payments.exceptions import raising
 from server.payments.model import PaymentCallback, PaymentException
 from server.payments.notices import KEPT_BYTES
 from shared import clock
+from shared.errors import NotFound
 from shared.states import CallbackState, ExceptionKind, OrderState
 from tests.server.till import Till, site_with
 from tests.world import ANNA
@@ -61,8 +64,33 @@ def test_a_forged_notification_is_kept_with_its_reason_and_without_what_is_not_t
     assert tell(site, b"x" * 5_000) == {(400, b"bad_signature")}
     [row] = kept(site)
     assert (row.state, row.reason, row.out_trade_no) == (CallbackState.REJECTED, "forged", "")
-    assert (len(row.body), json.loads(row.headers)) == (KEPT_BYTES, {"wechatpay-signature": "x"})
+    assert json.loads(row.headers) == {"wechatpay-signature": "x"}
+    assert len(row.body) < KEPT_BYTES + 100
     assert exceptions(site) == []
+
+
+def test_what_names_the_payer_is_kept_sealed_for_three_years_and_opens_for_evidence(site, capsys):
+    world, keys = site.world, site.world.ctx.keys
+    placed = world.place(ANNA, "STEAM-50")
+    number = placed.attempt.out_trade_no
+    site.till.payments[number] = world.fact(placed, channel="wechat")
+    assert site.post(NOTIFY, content=number.encode()).status_code == 200
+    [row] = kept(site)
+    assert number.encode() not in row.body
+    with world.ctx.db.read() as tx:
+        [told] = callbacks.of_number(tx, keys, number)
+    assert (told.body, told.channel, told.state) == (number.encode(), "wechat", CallbackState.APPLIED)
+    assert cli._notices(world.ctx.settings, Namespace(number=number)) == 0
+    assert capsys.readouterr().out == f"{told.received_at.isoformat()} wechat applied\n{{}}\n{number}\n\n"
+    with pytest.raises(NotFound):
+        cli._notices(world.ctx.settings, Namespace(number="nobody's"))
+    with clock.fixed(row.received_at + callbacks.KEPT_FOR):
+        assert callbacks.forget_old(world.ctx.db) == 0
+    with clock.fixed(row.received_at + callbacks.KEPT_FOR + timedelta(seconds=1)):
+        with world.ctx.db.tx() as tx:
+            callbacks.defer(tx, callbacks.Kept("wechat", callbacks.RawCallback("d", b"{}", b"-"), "N"))
+        assert callbacks.forget_old(world.ctx.db) == 1
+    assert [one.digest for one in kept(site)] == ["d"]
 
 
 def test_the_same_bytes_signed_well_are_taken_afterwards(site):
