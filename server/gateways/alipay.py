@@ -123,6 +123,11 @@ class AlipayGateway:
         return True
 
     @property
+    def makes_bills(self) -> bool:
+        """Of trades and of funds."""
+        return True
+
+    @property
     def payers(self) -> None:
         """Nothing it offers must know who pays."""
         return None

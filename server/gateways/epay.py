@@ -131,6 +131,11 @@ class EpayGateway:
         return False
 
     @property
+    def makes_bills(self) -> bool:
+        """Sites make none."""
+        return False
+
+    @property
     def payers(self) -> None:
         """Nothing it offers must know who pays."""
         return None

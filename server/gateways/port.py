@@ -330,6 +330,10 @@ class Gateway(Protocol):
         """Whether a well-signed notification may be delivered on; where not, only a query of its number may."""
 
     @property
+    def makes_bills(self) -> bool:
+        """Whether the channel has a bill of each day; where not, `download_bill` is refused."""
+
+    @property
     def payers(self) -> PayerDesk | None:
         """Who tells what `jsapi` must know of the buyer; None where the channel, as it is set up, does not."""
 

@@ -152,6 +152,11 @@ class SandboxGateway:
         return True
 
     @property
+    def makes_bills(self) -> bool:
+        """The sandbox of this protocol makes none."""
+        return False
+
+    @property
     def payers(self) -> None:
         """Nothing it offers must know who pays."""
         return None

@@ -162,6 +162,11 @@ class WechatGateway:
         return True
 
     @property
+    def makes_bills(self) -> bool:
+        """Of trades and of funds."""
+        return True
+
+    @property
     def payers(self) -> PayerDesk | None:
         """See `port.Gateway.payers`: the official account, where its secret was given."""
         return self._payers

@@ -20,7 +20,7 @@ from server import changes
 from server.context import Context
 from server.db import Tx, retrying, table_of
 from server.gateways.bill_lines import BillPayment, UnreadableBill, payments_of
-from server.gateways.port import Bill, ChannelRefused, ChannelUnknown, DamagedBill, Gateway, PaymentFact, Reason
+from server.gateways.port import Bill, ChannelRefused, ChannelUnknown, DamagedBill, Gateway, PaymentFact
 from server.payments import applying, bill_days, channels
 from server.payments.actions import ApplyPayment
 from server.payments.bill_days import Tally
@@ -46,7 +46,7 @@ def read_due(ctx: Context) -> int:
     """Read the bills that are due and there; answers how many payments they told us of that we did not know."""
     if clock.shop_time(clock.now()).time() < READY_AT:
         return 0
-    return sum(_catch_up(ctx, channel) for channel in sorted(ctx.gateways))
+    return sum(_catch_up(ctx, channel) for channel, gateway in sorted(ctx.gateways.items()) if gateway.makes_bills)
 
 
 def _catch_up(ctx: Context, channel: str) -> int:
@@ -57,15 +57,9 @@ def _catch_up(ctx: Context, channel: str) -> int:
             days = bill_days.due(tx, channel, yesterday=yesterday)
         for day in days:
             news += _look(ctx, channel, day)
-    except _MakesNone:
-        return 0
     except Exception:  # noqa: BLE001 - what is wrong with one channel keeps no other from being read
         _log.exception("bills left for a later look", extra={"channel": channel})
     return news
-
-
-class _MakesNone(Exception):
-    """The channel, as it is set up, makes no bills."""
 
 
 def _look(ctx: Context, channel: str, day: date) -> int:
@@ -102,7 +96,7 @@ class _Trouble:
 
 
 def _fetched(ctx: Context, channel: str, day: date) -> Bill | _Trouble | None:
-    """The bill of a day; None when the channel says that it has none. Raises _MakesNone."""
+    """The bill of a day; None when the channel says that it has none."""
 
     async def ask(gateway: Gateway) -> Bill | DamagedBill | None:
         try:
@@ -113,8 +107,6 @@ def _fetched(ctx: Context, channel: str, day: date) -> Bill | _Trouble | None:
     try:
         bill = asyncio.run(channels.call(ctx, channel, ask))
     except ChannelRefused as refusal:
-        if refusal.reason_code == Reason.PRODUCT_NOT_OFFERED:
-            raise _MakesNone from None
         return _Trouble(BillTrouble.REFUSED, refusal.reason_code)
     except ChannelUnknown as error:
         return _Trouble(BillTrouble.NO_ANSWER, error.detail)

@@ -133,6 +133,8 @@ def test_a_first_bill_that_nobody_could_fetch_on_its_day_is_read_with_the_next(s
 def test_a_bill_that_cannot_be_read_is_told_at_once_and_decided_in_the_evening(site):
     shop, attempt = site.world, unheard(site)
     day = clock.shop_day(clock.now())
+    none = shop.ctx.gateways["none"] = Till("none")
+    none.makes_bills = False
     site.other_till.bills["trades", day] = RuntimeError("a fault of ours")
     site.till.bills["trades", day] = DamagedBill(channel="wechat", detail="bill has another hash")
     with at(day, 11):
@@ -140,6 +142,7 @@ def test_a_bill_that_cannot_be_read_is_told_at_once_and_decided_in_the_evening(s
         with shop.ctx.db.tx() as tx:
             assert "channel" in set(tx.scalars(select(ChangeInbox.entity)))
         assert told(site) == (None, 1, day.isoformat(), "damaged")
+        assert none.billed == []
         assert told(site, "alipay") is None, "its fault is logged, and keeps no other from being read"
         assert 'kameng_bill_days_missing{channel="wechat"} 1.0' in shop.ctx.metrics.render().decode()
     assert listed(site) == []

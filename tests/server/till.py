@@ -75,6 +75,7 @@ class Till:
     """
 
     notice_is_proof = True
+    makes_bills = True
 
     def __init__(self, channel, *, products=("qr", "h5", "page"), app_ids=()):
         self.channel, self.merchant_id = channel, MERCHANT

@@ -200,6 +200,7 @@ def test_live_channels_ask_the_real_hosts():
     assert (asked.split("?")[0], mini.payers.scope) == (wechat_payer.AUTHORIZE_URL, "wxd678efh567hg6787")
     assert mini.payers._token_url == "https://api.weixin.qq.com/sns/oauth2/access_token"
     assert [one.notice_is_proof for one in (wechat, alipay, epay)] == [True, True, False]
+    assert [one.makes_bills for one in (wechat, alipay, epay)] == [True, True, False]
 
 
 def test_with_a_sandbox_all_channels_ask_it_and_no_spare_host():
