@@ -59,11 +59,13 @@ RUNBOOK: dict[ExceptionKind, Pair] = {
         (
             "问了多次，渠道仍没有说这笔钱到没到。不要让买家重付。再次查询；渠道后台能看到到账的，由两个人确认到账；"
             "渠道长时间不可用时停用该渠道，等账单核对。"
+            "写有“未能入账的原因”的，是本系统没能记账：请管理员查日志，修好后再次查询。"
         ),
         (
             "The channel does not say whether the money came. Do not let the buyer pay again. Ask again; what its"
             " console shows as received can be confirmed by two people. If the channel is away for long, switch it"
-            " off and wait for its bill."
+            " off and wait for its bill. Where it says why it could not be booked the fault is ours: have the log"
+            " read, and ask again once it is mended."
         ),
     ),
     ExceptionKind.REFUND_STUCK: (
