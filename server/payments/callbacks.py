@@ -5,6 +5,7 @@ Their bodies name the payer, so they are sealed from the moment they are verifie
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -147,10 +148,16 @@ def of_number(tx: Tx, keys: KeyRing, out_trade_no: str) -> list[Opened]:
             row.channel,
             CallbackState(row.state),
             row.headers,
-            keys.open_small(_PURPOSE, row.digest.encode(), row.body),
+            _opened(keys, row),
         )
         for row in rows
     ]
+
+
+def _opened(keys: KeyRing, row: PaymentCallback) -> bytes:
+    if hashlib.sha256(row.body).hexdigest() == row.digest:
+        return row.body  # kept by a version that sealed nothing
+    return keys.open_small(_PURPOSE, row.digest.encode(), row.body)
 
 
 def forget_old(db: Database) -> int:

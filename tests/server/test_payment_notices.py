@@ -1,5 +1,6 @@
 """What is told and cannot be believed: kept as evidence within bounds, counted, and told to people if it is a burst."""
 
+import hashlib
 import json
 from argparse import Namespace
 from datetime import timedelta
@@ -88,9 +89,12 @@ def test_what_names_the_payer_is_kept_sealed_for_three_years_and_opens_for_evide
         assert callbacks.forget_old(world.ctx.db) == 0
     with clock.fixed(row.received_at + callbacks.KEPT_FOR + timedelta(seconds=1)):
         with world.ctx.db.tx() as tx:
-            callbacks.defer(tx, callbacks.Kept("wechat", callbacks.RawCallback("d", b"{}", b"-"), "N"))
+            digest = hashlib.sha256(b"of before").hexdigest()
+            callbacks.defer(tx, callbacks.Kept("wechat", callbacks.RawCallback(digest, b"{}", b"of before"), "N"))
         assert callbacks.forget_old(world.ctx.db) == 1
-    assert [one.digest for one in kept(site)] == ["d"]
+    with world.ctx.db.read() as tx:
+        assert [one.body for one in callbacks.of_number(tx, keys, "N")] == [b"of before"]
+    assert [one.state for one in kept(site)] == [CallbackState.DEFERRED]
 
 
 def test_the_same_bytes_signed_well_are_taken_afterwards(site):
