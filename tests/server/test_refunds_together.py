@@ -1,5 +1,7 @@
 """Refunds at the same moment, on every engine: no fen twice, no key both seen and returned."""
 
+import random
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Barrier
@@ -11,6 +13,8 @@ from server.catalog.model import Product
 from server.db import retrying
 from server.gateways.port import RefundFact
 from server.orders.model import Order, OrderLine
+from server.payments.actions import ApplyPayment, Outcome
+from server.payments.ending import EndUnpaid
 from server.payments.refunds import actions, asking, following, queries
 from server.payments.refunds.actions import RefundHeard
 from server.payments.refunds.making import NothingToRefund, RefundUnderWay
@@ -19,8 +23,8 @@ from server.policy import SYSTEM
 from server.stock.model import RevealLog
 from shared import ids
 from shared.contracts.payments import StartRefund
-from shared.errors import BadField
-from shared.states import OrderState, RefundReason, RefundState
+from shared.errors import BadField, KamengError
+from shared.states import AttemptState, OrderState, RefundReason, RefundState
 from tests.server.channel import Channel
 from tests.server.refunding import RefundDesk
 from tests.world import ANNA, MERCHANT, world
@@ -129,6 +133,44 @@ def test_one_wish_and_one_success_told_many_times_at_once_are_booked_once(shop):
     assert (shop.order(bought).state, shop.level("STEAM-50").free) == (OrderState.REFUNDED, 1)
     with shop.ctx.db.read() as tx:
         assert tx.get(Refund, refund_id).state == RefundState.SUCCEEDED
+    shop.check()
+
+
+@pytest.mark.parametrize("events", [99, pytest.param(1_000, marks=pytest.mark.soak)])
+def test_of_many_events_that_contradict_each_other_one_wins_and_the_books_are_right(shop, events):
+    """One order is paid, expired and cancelled all at once, and then given back by everybody."""
+    shop.stock("STEAM-50", 2)
+    placed = shop.place(ANNA, "STEAM-50")
+    pays = ApplyPayment(fact=shop.fact(placed), merchant_id=MERCHANT)
+    ends = [EndUnpaid(placed.order.id, to, (placed.attempt.id,)) for to in (OrderState.EXPIRED, OrderState.CANCELLED)]
+    mixed = [(pays, *ends)[n % 3] for n in range(events)]
+    random.Random(events).shuffle(mixed)
+
+    def give_back(version):
+        try:
+            return retrying(shop.ctx.db, lambda tx: by_shop(tx, placed, version=version).id)
+        except KamengError as refused:
+            return type(refused)
+
+    with ThreadPoolExecutor(16) as threads:
+        outcomes = Counter(threads.map(shop.ctx.batch.call, mixed))
+        order = shop.order(placed)
+        assert outcomes == {
+            Outcome.APPLIED: 1,
+            Outcome.REPEATED: mixed.count(pays) - 1,
+            None: events - mixed.count(pays),
+        }
+        assert (order.state, shop.attempt(placed).state) == (OrderState.DELIVERED, AttemptState.PAID)
+        assert (shop.level("STEAM-50").sold, shop.level("STEAM-50").free) == (1, 1)
+        given = Counter(threads.map(give_back, [order.version] * (events // 5)))
+    assert len([one for one in given if not isinstance(one, type)]) == 1, given
+    assert {one for one in given if isinstance(one, type)} <= {actions.OrderChanged, RefundUnderWay, NothingToRefund}
+    shop.desk.says = "succeeded"
+    shop.work()
+    following.follow(shop.ctx)
+    assert (shop.order(placed).state, shop.order(placed).refunded_fen) == (OrderState.REFUNDED, 4_500)
+    assert [sent["amount_fen"] for sent in shop.desk.requests] == [4_500]
+    assert (shop.level("STEAM-50").sold, shop.level("STEAM-50").free) == (0, 2)
     shop.check()
 
 
