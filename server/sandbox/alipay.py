@@ -9,6 +9,7 @@ import json
 import logging
 import secrets
 from collections.abc import Callable, Sequence
+from html import escape
 from pathlib import Path
 
 from starlette.requests import ClientDisconnect, Request
@@ -39,7 +40,7 @@ from server.sandbox.merchants import Register
 from server.sandbox.moments import beijing, now_ms
 from server.sandbox.records import Notification, Payment, Refund, Signing
 from server.sandbox.store import extra_of
-from server.sandbox.web import BodyTooLarge, read_body
+from server.sandbox.web import PAGE_HEADERS, BodyTooLarge, read_body
 
 log = logging.getLogger("server.sandbox.alipay")
 
@@ -212,8 +213,9 @@ class AlipayDialect:
             biz = read_business(asked.get("biz_content"))
             payment = self._trades.open(app, asked, biz)
         except Refused as refused:
-            page = f"<!doctype html><meta charset=utf-8><title>支付宝</title><p>{refused.content['sub_msg']}"
-            return Response(f"{page}<p><small>{refused.content['sub_code']}</small>", 400, media_type="text/html")
+            code, said = (escape(str(refused.content[name])) for name in ("sub_code", "sub_msg"))
+            page = f"<!doctype html><meta charset=utf-8><title>支付宝</title><p>{said}<p><small>{code}</small>"
+            return Response(page, 400, media_type="text/html", headers=PAGE_HEADERS)
         self._engine.store.mark_scanned(payment, now_ms=now_ms())
         return self._to_page(payment)
 

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from server.sandbox.keys import read_public_key
 
 _SELLER = re.compile(r"2088\d{12}", re.ASCII)
+_APP_ID = re.compile(r"9021\d{12}", re.ASCII)  # those of Alipay's own sandbox: never one of real money
 _LONGEST_NAME = 40
 
 
@@ -37,6 +38,6 @@ def read_app(app_id: str, content: bytes) -> App | None:
     if not public_key.startswith("-"):
         public_key = f"-----BEGIN PUBLIC KEY-----\n{public_key}\n-----END PUBLIC KEY-----\n"
     key = read_public_key(public_key.encode())
-    if key is None or not _SELLER.fullmatch(seller_id):
+    if key is None or not _SELLER.fullmatch(seller_id) or not _APP_ID.fullmatch(app_id):
         return None
     return App(app_id, seller_id, name[:_LONGEST_NAME] or app_id, key)

@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -33,6 +34,7 @@ from server.sandbox.bill_panel import BillPanel
 from server.sandbox.connections import Connection
 from server.sandbox.database import Database
 from server.sandbox.dialect import Dialect
+from server.sandbox.door import Door, load_or_make_token
 from server.sandbox.engine import Engine
 from server.sandbox.epay import EpayDialect
 from server.sandbox.keys import KeyFileUnusable
@@ -100,11 +102,15 @@ def create_app(
     engine: Engine,
     *,
     base_url: str,
+    token: str | None = None,
     retry_after_seconds: Sequence[float] | None,
     on_ready: Callable[[], None],
     on_failure: Callable[[], None],
 ) -> Starlette:
-    """Wire the parts. `on_ready` is called once deliveries run, `on_failure` should they ever stop by themselves."""
+    """Wire the parts. `on_ready` is called once deliveries run, `on_failure` should they ever stop by themselves.
+
+    With a `token` testers' pages ask for it: the sandbox is public.
+    """
     notifier = Notifier(engine.mailbox, engine.dialects, retry_after_seconds=retry_after_seconds)
     engine.wake = notifier.wake
     rendering = Rendering(base_url)
@@ -138,7 +144,10 @@ def create_app(
         return rendering.problem(request, 500, "wrong")
 
     channels = [route for dialect in engine.dialects.values() for route in dialect.routes()]
+    merchants = [*(dialect.prefix for dialect in engine.dialects.values()), "/v3/"]
+    door = Middleware(Door, base_url=base_url, merchants=merchants, rendering=rendering, token=token)
     return Starlette(
+        middleware=[door],
         routes=[*channels, *testing.routes(), *panel.routes(), *bills.routes(), *pages.routes(), rendering.route()],
         lifespan=lifespan,
         exception_handlers={HTTPException: refuse_http, Exception: fail},
@@ -146,8 +155,12 @@ def create_app(
 
 
 def _serve(options: Options, listener: socket.socket, *, engine: Engine, base_url: str) -> None:
+    token_file, token = load_or_make_token(options.data_folder) if options.allow_public else (None, None)
+
     def announce() -> None:
         ready: dict[str, object] = {"url": base_url, "data": str(options.data_folder)}
+        if token_file is not None:
+            ready["tester_token"] = str(token_file)
         for dialect in engine.dialects.values():
             ready |= dialect.ready()
         sys.stdout.write(json.dumps(ready) + "\n")  # plain ASCII: any terminal and any pipe can carry it
@@ -159,6 +172,7 @@ def _serve(options: Options, listener: socket.socket, *, engine: Engine, base_ur
     app = create_app(
         engine,
         base_url=base_url,
+        token=token,
         retry_after_seconds=options.retry_after_seconds,
         on_ready=announce,
         on_failure=stop,

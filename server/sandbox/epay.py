@@ -10,6 +10,7 @@ import json
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -38,7 +39,7 @@ from server.sandbox.merchants import Register
 from server.sandbox.moments import now_ms
 from server.sandbox.records import Notification, Payment, Refund, Signing
 from server.sandbox.store import extra_of
-from server.sandbox.web import BodyTooLarge, read_body
+from server.sandbox.web import PAGE_HEADERS, BodyTooLarge, read_body
 
 log = logging.getLogger("server.sandbox.epay")
 
@@ -136,8 +137,9 @@ class EpayDialect:
             except (BodyTooLarge, ClientDisconnect, ValueError):
                 return Response(status_code=400)
             except Refused as refused:
-                page = f"<!doctype html><meta charset=utf-8><h3>站点提示信息</h3>{refused.content['msg']}"
-                return Response(page, media_type="text/html")
+                said = escape(str(refused.content["msg"]))
+                page = f"<!doctype html><meta charset=utf-8><h3>站点提示信息</h3>{said}"
+                return Response(page, media_type="text/html", headers=PAGE_HEADERS)
             return RedirectResponse(f"{self._base_url}/pay/{payment.token}", 302)
 
         return open_page

@@ -123,6 +123,16 @@ SENTENCES: dict[str, tuple[str, str]] = {
     # Pages that refuse
     "title_not_found": ("找不到这笔付款", "No such payment"),
     "about_not_found": ("链接不完整，或付款不在这个沙箱里。", "The link is incomplete, or belongs to another sandbox."),
+    "title_other_site": ("请从沙箱自己的页面操作", "Use the sandbox's own pages"),
+    "about_other_site": (
+        "请求来自别的网站，或者用了别的域名访问。",
+        "The request came from another site, or by another name than this machine's.",
+    ),
+    "title_token": ("需要测试人员令牌", "The testers' token is wanted"),
+    "about_token": (
+        "沙箱对外公开时，这些页面要令牌：见数据目录的 tester.token，用 ?token= 打开一次。",
+        "A public sandbox asks for a token here: open this with ?token= and what tester.token (data folder) says.",
+    ),
     "title_bad_form": ("无法提交", "Cannot submit this"),
     "about_bad_form": (
         "“{field}”的值不在允许范围内，请返回修改。",

@@ -12,6 +12,8 @@ from alipay.exceptions import AliPayValidationError
 from Cryptodome.Hash import SHA256
 from Cryptodome.Signature import PKCS1_v1_5
 
+from server.sandbox.alipay_apps import read_app
+from server.sandbox.merchants import Register
 from tests.server.sandbox.alipay_shop import ACKNOWLEDGED, APP_ID, SELLER, AlipayShop, fields_of, query_of
 from tests.server.sandbox.peer import PATIENCE_SECONDS, ROOT, start_arguments
 
@@ -353,6 +355,18 @@ def test_seven_letters_and_nothing_else_end_the_telling(shop, receiver, number):
     assert receiver.waiting(path) == 0
     assert len({fields_of(call)["notify_id"] for call in calls}) == 1
     assert all(shop.is_genuine(call.raw.decode()) for call in calls)
+
+
+def test_what_comes_later_is_looked_at_too(shop, tmp_path):
+    known = (Path(shop.sandbox.ready["alipay_merchants"]) / f"{APP_ID}.json").read_bytes()
+    register = Register(tmp_path / "later", suffix=".json", read=read_app)
+    for name, content, taken in (
+        (APP_ID, known, True),
+        ("2021000122600001", known, False),
+        (APP_ID, known.replace(b"{", b'{"key": "-----BEGIN PRIVATE KEY-----", ', 1), False),
+    ):
+        (tmp_path / "later" / f"{name}.json").write_bytes(content)
+        assert (register.find(name) is not None) is taken, name
 
 
 def test_it_refuses_the_number_of_a_real_application(tmp_path):

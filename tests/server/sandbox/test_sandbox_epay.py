@@ -148,6 +148,9 @@ def test_what_is_not_signed_as_it_should_is_refused(shop, number):
         assert shop.post(address, fields) == refusal
     assert shop.query(number, key="wrong") == {"code": -3, "msg": "商户密钥错误"}
     assert "MD5签名校验失败" in shop.open_page("submit.php", signed | {"money": "0.01"}).text
+    told = shop.open_page("submit.php", signed | {"money": "0.01", "sign_type": "<script src=//evil.example>"})
+    assert ("<script" in told.text, "&lt;script src=" in told.text) == (False, True)
+    assert told.headers["content-security-policy"].startswith("default-src 'none'")
     assert shop.query(number) == {"code": -1, "msg": "订单号不存在"}
     assert shop.http.get(f"{shop.sandbox.ready['epay_url']}/api/pay/close").status_code == 404
 

@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from server.sandbox.keys import load_or_make_pair
-from tests.server.sandbox.peer import PATIENCE_SECONDS, ROOT, Merchant, start_arguments
+from tests.bench._shop import free_port
+from tests.server.sandbox.peer import PATIENCE_SECONDS, ROOT, Merchant, plain_client, start_arguments
 
 
 def test_a_killed_sandbox_forgets_nothing_it_accepted(own_sandbox, receiver, number):
@@ -154,9 +155,43 @@ def test_it_says_why_it_cannot_start(tmp_path, sandbox):
 
 
 def test_told_explicitly_it_listens_beyond_loopback_under_the_given_address(own_sandbox, number):
-    process = own_sandbox("--host", "0.0.0.0", "--allow-public", "--base-url", "https://pay.example/box/")
+    port = free_port()
+    options = ("--host", "0.0.0.0", "--allow-public", "--base-url", "https://pay.example/box/", "--port", str(port))
+    process = own_sandbox(*options)
     assert process.url == "https://pay.example/box"
+    # Then whoever orders faults or pays without a page's secret address must know the testers' token.
+    path = Path(process.ready["tester_token"])
+    token, own = path.read_text(), {"host": "pay.example"}
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with plain_client(base_url=f"http://127.0.0.1:{port}", headers=own) as http:
+        for address in ("/", "/bills", "/api/payments", "/?token=wrong", "/api/faults"):
+            assert http.get(address).status_code == 401, address
+        assert http.delete("/api/faults").status_code == 401
+        assert http.get("/api/payments", headers={"authorization": f"Bearer {token}"}).status_code == 200
+        assert [http.get(path).status_code for path in ("/pay/nothing", "/scan?code=x")] == [404, 404]
+        assert http.post("/v1/payments").status_code == 401  # a merchant's own address: it wants a signature
+        led = http.get(f"/?token={token}")
+        assert (led.status_code, led.headers["location"]) == (303, "/box/")
+        kept = led.headers["set-cookie"]
+        assert kept.endswith("; HttpOnly; Path=/; SameSite=strict; Secure")
+        assert http.get("/", headers={"cookie": kept.partition(";")[0]}).status_code == 200
     process.kill()
+
+
+def test_no_other_site_orders_faults_or_reads_what_is_paid(sandbox):
+    with plain_client(base_url=sandbox.url) as http:
+        for foreign in ({"sec-fetch-site": "cross-site"}, {"origin": "https://evil.example"}, {"origin": "null"}):
+            for path, form in (("/", {"action": "end_all"}), ("/bills", {}), ("/pay/nothing", {"action": "pay"})):
+                assert http.post(path, data=form, headers=foreign).status_code == 403, (path, foreign)
+            assert http.request("DELETE", "/api/faults", headers=foreign).status_code == 403
+        own = {"origin": sandbox.url}, {"sec-fetch-site": "same-origin"}, {}
+        assert [http.post("/", data={"action": "end_all"}, headers=one).status_code for one in own] == [303] * 3
+        for host in ("evil.example", "evil.example:80", "127.0.0.1.evil.example", ""):
+            for path in ("/", "/api/payments", "/bills"):
+                assert http.get(path, headers={"host": host}).status_code == 403, (path, host)
+        port = urlsplit(sandbox.url).port
+        for host in (f"localhost:{port}", f"[::1]:{port}"):
+            assert http.get("/", headers={"host": host}).status_code == 200
 
 
 def test_it_knows_nothing_of_the_shop():
