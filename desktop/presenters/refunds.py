@@ -14,10 +14,10 @@ from desktop.presenters.acting import Act, Entry, Pair, Work
 from desktop.presenters.cases import Cases
 from desktop.presenters.listing import Column
 from desktop.presenters.ports import Ask
-from desktop.presenters.words import in_words, time_left, tone, word
+from desktop.presenters.words import time_left, tone, word
 from shared.clock import now, shop_day
 from shared.contracts.identity import Person
-from shared.contracts.payments import Refund, RefundEvent
+from shared.contracts.payments import Refund
 from shared.ids import speak_order_code
 from shared.permissions import Permission
 from shared.states import RefundState, RefundTurn
@@ -33,16 +33,6 @@ STATES: tuple[RefundState, ...] = (
     RefundState.CLOSED,
 )
 """The states offered as filters, after those that are with the reader and all of them."""
-
-PARTIES: dict[str, Pair] = {
-    "buyer": ("买家", "The buyer"),
-    "supplier": ("供应商", "The supplier"),
-    "shop": ("店铺", "The shop"),
-    "finance": ("财务", "Finance"),
-    "channel": ("支付渠道", "The payment channel"),
-    "system": ("系统", "The system"),
-}
-"""Who did a step where the reader may not know the person."""
 
 _ENDED = frozenset({RefundState.SUCCEEDED, RefundState.REFUSED, RefundState.CLOSED})
 
@@ -65,11 +55,6 @@ def whose(refund: Refund) -> str:
 def reason(refund: Refund) -> str:
     """Why: what the buyer chose, else why the shop does it."""
     return word(refund.reason_kind) if refund.reason_kind is not None else word(refund.cause)
-
-
-def party(event: RefundEvent) -> str:
-    """Who did a step."""
-    return in_words(PARTIES.get(event.actor, (event.actor, event.actor)))
 
 
 def _when(refund: Refund) -> str:

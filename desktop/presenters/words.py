@@ -119,6 +119,26 @@ def channel_word(code: str | None) -> str:
     return "–" if code is None else in_words(CHANNELS.get(code, (code, code)))
 
 
+PARTIES: dict[str, tuple[str, str]] = {
+    "buyer": ("买家", "The buyer"),
+    "supplier": ("供应商", "The supplier"),
+    "shop": ("店铺", "The shop"),
+    "staff": ("员工", "Staff"),
+    "finance": ("财务", "Finance"),
+    "channel": ("支付渠道", "The payment channel"),
+    "system": ("系统", "The system"),
+}
+"""Who did something where the reader may not know the person."""
+
+
+def party_words(actor: str) -> str:
+    """Who did something: a person's name, or a party with or without which one of it (`buyer`, `channel:wechat`)."""
+    party, _, which = actor.partition(":")
+    if party == "channel" and which:
+        return channel_word(which)
+    return in_words(PARTIES.get(party, (actor, actor)))
+
+
 def time_left(due: datetime, *, now: datetime) -> str:
     """How long it is until `due`, or that it is over: `剩 5 小时 12 分`, `已超时`."""
     minutes = -((now - due) // timedelta(minutes=1))  # a part of a minute counts as one

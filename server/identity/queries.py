@@ -56,13 +56,17 @@ def user_by_login(tx: Tx, login: str) -> User | None:
     return tx.scalars(select(User).where(User.login == login)).first()
 
 
-def names_of(tx: Tx, labels: Iterable[str | None]) -> dict[str, str]:
-    """The names of people by how logs call them (`staff:<id>`); what is no person's label is missing."""
+def names_of(tx: Tx, labels: Iterable[str | None], *, supplier_id: UUID | None = None) -> dict[str, str]:
+    """The names of people by how logs call them (`staff:<id>`); what is no person's label is missing.
+
+    With a `supplier_id` only those of its own people.
+    """
     prefix = f"{Kind.STAFF.value}:"
     wanted = {UUID(label.removeprefix(prefix)): label for label in labels if label and label.startswith(prefix)}
     if not wanted:
         return {}
-    found = tx.execute(select(User.id, User.name).where(User.id.in_(wanted)))
+    query = select(User.id, User.name).where(User.id.in_(wanted))
+    found = tx.execute(query if supplier_id is None else query.where(User.supplier_id == supplier_id))
     return {wanted[user_id]: name for user_id, name in found}
 
 

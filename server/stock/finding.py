@@ -21,6 +21,7 @@ from server import audit
 from server.catalog import queries as catalog
 from server.crypto import KeyRing, SearchUnreadable
 from server.db import Tx
+from server.identity import queries as people
 from server.policy import Actor, visible
 from server.stock import browse
 from server.stock.model import (
@@ -160,9 +161,9 @@ def _told(tx: Tx, places: Iterable[_Place]) -> list[FoundKey]:
 def history(tx: Tx, terms: catalog.SaleTerms, seq: int, *, actor: Actor) -> UnitHistory:
     """What is known of one unit, oldest first. Caller has checked that the SKU is the actor's; raises NotFound.
 
-    Suppliers are told that a buyer or a member of staff saw the key, not which, nor why: that may be about a buyer.
+    Staff have their names. Suppliers are told that a buyer or a member of staff saw the key, not which, nor why: that
+    may be about a buyer; names they read of their own people.
     """
-    hide = actor.role is Role.SUPPLIER
     units = browse.rows(tx, terms.sku_id, [seq])
     if not units:
         raise NotFound
@@ -180,19 +181,18 @@ def history(tx: Tx, terms: catalog.SaleTerms, seq: int, *, actor: Actor) -> Unit
     ]
     undone = (UndoneDelivery.sku_id == terms.sku_id, UndoneDelivery.seq == seq)
     for gone in tx.scalars(select(UndoneDelivery).where(*undone)):
-        events += _sold(tx, gone, seq, until=gone.undone_at, hide=hide)
-        who = "" if hide else gone.actor
-        events.append(UnitEvent(at=gone.undone_at, what="returned", actor=who, detail=gone.reason))
+        events += _sold(tx, gone, seq, until=gone.undone_at)
+        events.append(UnitEvent(at=gone.undone_at, what="returned", actor=gone.actor, detail=gone.reason))
     sold = tx.get(Delivery, (terms.sku_id, seq))
     if sold is not None:
-        events += _sold(tx, sold, seq, hide=hide)
+        events += _sold(tx, sold, seq)
     seen = select(RevealLog).where(RevealLog.sku_id == terms.sku_id, RevealLog.seq.in_(_uses(lot, seq)))
     events += [
         UnitEvent(
             at=view.revealed_at,
             what="revealed",
-            actor="staff" if hide else view.actor,
-            detail="" if hide else view.reason or "",
+            actor=view.actor,
+            detail="" if actor.role is Role.SUPPLIER else view.reason or "",
         )
         for view in tx.scalars(seen)
     ]
@@ -203,12 +203,23 @@ def history(tx: Tx, terms: catalog.SaleTerms, seq: int, *, actor: Actor) -> Unit
         moved_at, moved_by = lot.moved_at or lot.created_at, lot.moved_by or ""
         events.append(UnitEvent(at=moved_at, what="withdrawn", actor=moved_by, detail=lot.state_reason or ""))
     events.sort(key=lambda event: event.at)
-    return UnitHistory(sku=terms.sku_code, unit=unit, import_id=lot.import_id, events=events)
+    told = _with_names(tx, events, actor)
+    return UnitHistory(sku=terms.sku_code, unit=unit, import_id=lot.import_id, events=told)
 
 
-def _sold(
-    tx: Tx, sold: Delivery | UndoneDelivery, seq: int, *, until: datetime | None = None, hide: bool
-) -> list[UnitEvent]:
+def _with_names(tx: Tx, events: Sequence[UnitEvent], actor: Actor) -> list[UnitEvent]:
+    """The events with people by their names; a supplier reads of others only what they are."""
+    names = people.names_of(tx, {event.actor for event in events}, supplier_id=actor.supplier_id)
+    hides = actor.role is Role.SUPPLIER
+    return [
+        event.model_copy(
+            update={"actor": names.get(event.actor) or (event.actor.partition(":")[0] if hides else event.actor)}
+        )
+        for event in events
+    ]
+
+
+def _sold(tx: Tx, sold: Delivery | UndoneDelivery, seq: int, *, until: datetime | None = None) -> list[UnitEvent]:
     """A sale of the unit, and the buyer's looks at it: not at other units of the line, before it came or afterwards."""
     mine = [RevealLog.order_line_id == sold.order_line_id, RevealLog.revealed_at >= sold.delivered_at]
     if until is not None:
@@ -217,10 +228,7 @@ def _sold(
     of_unit = [view for view in views if view.seqs is None or seq in view.seqs]
     return [
         UnitEvent(at=sold.delivered_at, what="sold"),
-        *(
-            UnitEvent(at=view.revealed_at, what="delivered", actor="buyer" if hide else view.actor)
-            for view in of_unit[:MOST_VIEWS]
-        ),
+        *(UnitEvent(at=view.revealed_at, what="delivered", actor=view.actor) for view in of_unit[:MOST_VIEWS]),
     ]
 
 

@@ -8,9 +8,9 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QVBoxLayout
 
 from desktop.presenters import formats
-from desktop.presenters.refunds import Refunds, party, reason, whose
+from desktop.presenters.refunds import Refunds, reason, whose
 from desktop.presenters.stock_columns import covered, unit_name
-from desktop.presenters.words import channel_word, tone
+from desktop.presenters.words import channel_word, party_words, tone
 from desktop.views.side import SidePanel, add_fact, facts, pair
 from desktop.widgets.basics import Notice, button, label, row, rule
 from desktop.widgets.words import state_word
@@ -88,7 +88,7 @@ class RefundPanel(SidePanel):
         layout.addWidget(label(self.tr("经过"), role="heading"))
         for event in one.events:
             layout.addLayout(pair(state_word(event.what), formats.moment(event.at)))
-            who = party(event)
+            who = party_words(event.actor)
             said = self.tr("{who}：{words}").format(who=who, words=event.note) if event.note else who
             layout.addWidget(label(said, role="caption", wrap=True))
         if one.order_code is not None:

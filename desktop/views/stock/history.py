@@ -6,7 +6,7 @@ from PySide6.QtWidgets import QWidget
 
 from desktop.presenters import formats
 from desktop.presenters.stock_columns import covered, reason_words, unit_name
-from desktop.presenters.words import tone
+from desktop.presenters.words import party_words, tone
 from desktop.theme.apply import key_font
 from desktop.views.side import SidePanel
 from desktop.widgets.basics import column, label
@@ -62,7 +62,7 @@ class HistoryPeek(SidePanel):
             "withdrawn": self.tr("随批次撤回"),
         }
         layout.addWidget(label(words.get(event.what, event.what)))
-        who = " · ".join(part for part in (formats.moment(event.at), event.actor) if part)
+        who = " · ".join(part for part in (formats.moment(event.at), party_words(event.actor)) if part)
         layout.addWidget(label(who, role="caption", wrap=True, selectable=True))
         if event.detail:
             layout.addWidget(label(reason_words(event.detail), role="muted", wrap=True, selectable=True))
