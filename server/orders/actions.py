@@ -14,10 +14,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, insert, select, tuple_, update
+from sqlalchemy import Update, bindparam, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -349,15 +350,13 @@ def move(
     for one in moves:
         groups[one.to, one.order.paid_at].append(one.order)
     for (to, _), orders in groups.items():
-        sources = [state.value for state in sources_of(to)]
+        sources = {state.value for state in sources_of(to)}
         for order in orders:
             if order.state not in sources:
                 raise IllegalMove(machine="order", state=order.state, to=to.value)
-        moved = tx.execute(
-            update(Order)
-            .where(Order.id.in_([order.id for order in orders]), Order.state.in_(sources))
-            .values(state=to.value, version=Order.version + 1, **_instants(to, at, orders[0])),
-            execution_options={"synchronize_session": False},
+        instants = {f"new_{name}": instant for name, instant in _instants(to, at, orders[0]).items()}
+        moved = tx.connection().execute(
+            _moving(to, tuple(instants)), {"ids": [order.id for order in orders]} | instants
         )
         if rows_changed(moved) != len(orders):
             raise IllegalMove(machine="order", state="?", to=to.value)
@@ -365,6 +364,18 @@ def move(
             for name, value in {"state": to.value, "version": order.version + 1, **_instants(to, at, order)}.items():
                 set_committed_value(order, name, value)
     note(tx, moves, lines, actor=actor)
+
+
+@cache
+def _moving(to: OrderState, new: tuple[str, ...]) -> Update:
+    """The guarded move to a state; `new` are the names of the values that are set besides."""
+    sources = _ORDER.c.state.in_([state.value for state in sources_of(to)])
+    values: dict[str, Any] = {name.removeprefix("new_"): bindparam(name) for name in new}
+    moved = update(_ORDER).where(_ORDER.c.id.in_(bindparam("ids", expanding=True)), sources)
+    return moved.values(state=to.value, version=_ORDER.c.version + 1, **values)
+
+
+_ORDER = table_of(Order)
 
 
 def _instants(to: OrderState, at: datetime, order: Order) -> dict[str, Any]:
