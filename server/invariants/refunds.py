@@ -159,9 +159,9 @@ def only_refunds_undo_deliveries(tx: Tx, scope: Scope = EVERYTHING) -> Finding |
     same = (UndoneDelivery.order_line_id == Replacement.order_line_id, UndoneDelivery.seq == Replacement.seq)
     replaced = select(func.count()).select_from(Replacement).where(exists().where(*same))
     given_up = _per_order(replaced, Replacement.order_line_id)
-    touched = select(OrderLine.order_id).join(UndoneDelivery, UndoneDelivery.order_line_id == OrderLine.id)
+    touched = exists().where(OrderLine.order_id == Order.id, UndoneDelivery.order_line_id == OrderLine.id)
     query = select(Order.code).where(
-        or_(Order.refunded_fen > 0, Order.id.in_(touched)), undone != refunded + given_up, scope.orders(Order.id)
+        or_(Order.refunded_fen > 0, touched), undone != refunded + given_up, scope.orders(Order.id)
     )
     return found(tx, "R8", "退回的卡密与退款不符 / units that went back, but by no refund", query)
 
