@@ -159,6 +159,39 @@ def test_a_refund_no_channel_takes_is_recorded_with_its_units_and_never_asked_ab
     site.world.check()
 
 
+def test_what_got_on_while_its_record_waited_is_not_recorded(site):
+    """The shop may refund there from now on, and does: what somebody has proposed meanwhile would pay twice."""
+    bought = site.world.buy(ANNA, "STEAM-50")
+    site.desk.says = "PRODUCT_NOT_OFFERED"
+    refund_id = ask(site, bought, "unwanted")
+    carry_out(site)
+    [one] = listed(site)
+    proposed = say(site, one, "record", provider_no="R-by-hand").json()
+    site.desk.says = "processing"
+    with clock.fixed(clock.now() + timedelta(minutes=31)):
+        carry_out(site)
+    refund = read(site, refund_id)
+    assert (refund["state"], refund["turn"], refund["trouble"]) == ("processing", "channel", None)
+    assert problem(approve(site, proposed)) == (409, "action_not_possible")
+    site.desk.ends()
+    with clock.fixed(clock.now() + timedelta(hours=2)):
+        carry_out(site)
+    assert (read(site, refund_id)["state"], listed(site), balances(site)) == ("succeeded", [], NOTHING)
+    # One that was recorded, and that the channel makes as well, is told: the money went back twice.
+    other = site.world.buy(BEN, "STEAM-50")
+    site.desk.says = "PRODUCT_NOT_OFFERED"
+    refund_id = start(site, other).json()["id"]
+    carry_out(site)
+    assert record(site, listed(site)[0], "R-by-hand").json()["state"] == "closed"
+    number = read(site, refund_id)["out_refund_no"]
+    for refund_no in ("R-by-hand", "R-of-channel"):
+        fact = RefundFact(number, refund_no, other.attempt.out_trade_no, 4_500, "succeeded")
+        site.world.ctx.batch.call(RefundHeard("sandbox", MERCHANT, fact))
+    [alarm] = listed(site)
+    assert (alarm["kind"], alarm["refund_id"], alarm["actions"]) == ("refund_stuck", refund_id, ["dismiss"])
+    site.world.check()
+
+
 def test_a_refund_that_failed_is_made_anew_from_its_exception_which_closes_with_it(site):
     shop = site.world
     bought = shop.buy(ANNA, "STEAM-50")

@@ -147,8 +147,8 @@ def approve(
 ) -> None:
     """The second person says yes, and it is done; or no, and it is open again: then the default policy goes on.
 
-    Raises NotFound, ExceptionChanged, NothingProposed, ProposedByYou, and what the action itself refuses: then nothing
-    has changed.
+    Raises NotFound, ExceptionChanged, NothingProposed, ProposedByYou, NotPossible, and what the action itself refuses:
+    then nothing has changed.
     """
     held = _hold(tx, exception_id, body.version)
     row = held.row
@@ -158,6 +158,8 @@ def approve(
         raise ProposedByYou
     detail = {"note": body.note, "proposed_by": row.proposed_by, "action": row.action}
     if body.approved:
+        if ExceptionAction(row.action) not in choosing.allowed(row, choosing.about(tx, [row])[row.id]):
+            raise NotPossible(action=row.action, state=row.state)  # things went on since it was proposed
         row.approved_by = actor.label
         _act(tx, held, actor=actor, terms=terms)
     else:

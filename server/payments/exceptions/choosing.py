@@ -55,8 +55,11 @@ class About:
 
 def possible(row: PaymentException, about: About) -> list[ExceptionAction]:
     """What may be proposed now, the usual thing first."""
-    if row.state != ExceptionState.OPEN:
-        return []
+    return allowed(row, about) if row.state == ExceptionState.OPEN else []
+
+
+def allowed(row: PaymentException, about: About) -> list[ExceptionAction]:
+    """What may be done as things stand, whether or not somebody has proposed it already."""
     kind = ExceptionKind(row.kind)
     fits = _fitting(kind, row, about)
     return [action for action in EXCEPTION_ACTIONS[kind] if action in fits] or [ExceptionAction.DISMISS]
@@ -91,8 +94,8 @@ def _of_refund(row: PaymentException, about: About) -> Set[ExceptionAction]:
 
 
 def about(tx: Tx, rows: Sequence[PaymentException]) -> dict[UUID, About]:
-    """What these exceptions are about, set by set; only open ones are looked into."""
-    waiting = [row for row in rows if row.state == ExceptionState.OPEN]
+    """What these exceptions are about, set by set; only those that wait for people are looked into."""
+    waiting = [row for row in rows if row.state in {ExceptionState.OPEN, ExceptionState.PROPOSED}]
     refunds = _refunds(tx, [row for row in waiting if row.kind == ExceptionKind.REFUND_STUCK])
     elsewhere = _held_elsewhere(tx, [refund for refund in refunds.values() if refund.state in WITHOUT_MONEY])
     asked = {ExceptionKind.UNKNOWN_REFUND.value, ExceptionKind.PAYMENT_UNKNOWN.value}

@@ -69,7 +69,9 @@ def hear(tx: Tx, commands: Sequence[RefundHeard]) -> list[None]:
 def _apply(tx: Tx, held: Held, command: RefundHeard) -> None:
     refund, fact = held.refund, command.fact
     if refund.state not in _KNOWN_THERE:  # ended, or never sent: nothing that comes now undoes it
-        if _TO[fact.state] in _TAKEN_BACK.get(RefundState(refund.state), ()):
+        to, was = _TO[fact.state], RefundState(refund.state)
+        is_another = to is was is RefundState.SUCCEEDED and fact.refund_no != refund.provider_refund_no
+        if to in _TAKEN_BACK.get(was, ()) or is_another:
             raise_stuck(tx, held, RefundTrouble.DIFFERS, said=fact.state, again=True)
         return
     if fact.amount_fen is None:  # it names the sum of all refunds only: the channel is asked about this one

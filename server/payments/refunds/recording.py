@@ -22,7 +22,10 @@ from server.payments.refunds.moving import ENDED, Held
 from shared import clock
 from shared.errors import Conflict, NotFound
 from shared.money import Fen
-from shared.states import RefundCause, RefundState, RefundStep
+from shared.states import RefundCause, RefundState, RefundStep, RefundTrouble
+
+BY_HAND = frozenset({RefundTrouble.NOT_OFFERED.value, RefundTrouble.CHANNEL_GONE.value})
+"""Why a refund under way can be made by hand: its channel is not asked for it. Any other may arrive by itself."""
 
 
 class RefundRecorded(Conflict):
@@ -79,6 +82,8 @@ def of_refund(tx: Tx, refund_id: UUID, given: Given) -> Refund:
     Raises NothingToRefund, RefundUnderWay, RefundRecorded.
     """
     held = moving.lock(tx, refund_id)
+    if held.refund.state not in ENDED and held.refund.trouble not in BY_HAND:
+        raise making.RefundUnderWay  # it got on after all
     if held.refund.state in ENDED:
         held = anew(tx, held, reason=given.note, actor=given.proposed_by, by_hand=True)
     return _settle(tx, held, given)
@@ -128,8 +133,8 @@ def _settle(tx: Tx, held: Held, given: Given) -> Refund:
     sent_at = refund.submitted_at or now
     by = {"actor": given.approved_by}
     moving.advance(tx, held, RefundStep.RECORDED, **by, note=given.provider_no, to=to, submitted_at=sent_at)
-    moving.succeed(tx, held, **by, provider_refund_no=given.provider_no, at=now)
     closing.refund_known(tx, refund.channel, given.provider_no)
+    moving.succeed(tx, held, **by, provider_refund_no=given.provider_no, at=now)
     return refund
 
 
