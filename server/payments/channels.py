@@ -76,7 +76,10 @@ class Offer:
 
 def switched_off(tx: Tx) -> set[str]:
     """The channels that take no new payments."""
-    return set(tx.scalars(select(PaymentChannel.code).where(PaymentChannel.enabled.is_(False))))
+    return set(tx.scalars(_OFF))
+
+
+_OFF = select(PaymentChannel.code).where(PaymentChannel.enabled.is_(False))
 
 
 def offers(ctx: Context, tx: Tx) -> list[Offer]:
