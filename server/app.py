@@ -28,6 +28,7 @@ from server.db import Database
 from server.gateways import setup
 from server.gateways.clocks import TimedLine
 from server.gateways.port import Gateway
+from server.gateways.unusable import ChannelUnusable
 from server.gateways.wechat import WechatGateway
 from server.identity import actions as identity
 from server.identity import routes as identity_routes
@@ -183,7 +184,7 @@ def _gateways(settings: Settings, keys: KeyRing, outbound: Outbound, health: tel
                 downloads=downloads,
                 keep=partial(setup.keep_certificates, keys, channel),
             )
-        except setup.ChannelUnusable as problem:
+        except ChannelUnusable as problem:
             _log.warning(problem.sentence("en"))
     return gateways
 

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from server.cli_parts import ring, say
+from server.cli_parts import database, ring, say
 from server.crypto import ChannelRecord
 from server.gateways import pem, setup
 from server.gateways.clocks import TimedLine
@@ -21,12 +21,29 @@ from server.gateways.port import ChannelRefused, ChannelUnknown, Gateway, PayerD
 from server.gateways.setup import CHANNELS, Item, Kind
 from server.gateways.wechat import WechatGateway
 from server.outbound import Outbound
+from server.payments import queries as payments
+from server.payments.refunds import queries as refunds
 from server.settings import Settings
 from server.telemetry import CLOCK_OFF_SECONDS
 from shared import ids
-from shared.errors import BadField
+from shared.errors import BadField, Conflict
 
 _MOST_BYTES = 64 * 1024
+
+
+class ChannelInUse(Conflict):
+    """Money is on its way through the channel: without its keys nobody hears of it, or can give it back."""
+
+    code = "channel_in_use"
+    zh = (
+        "支付渠道“{channel}”还有 {payments} 笔未了结的付款、{refunds} 笔未了结的退款。请先在控制台停用渠道，"
+        "等它们了结；确认要删除请加 --yes。"
+    )
+    en = (
+        "Channel “{channel}” has {payments} open payments and {refunds} open refunds. Switch it off in the console and "
+        "wait until they have ended, or repeat with --yes."
+    )
+
 
 # What a channel's answer to the trial says about the set-up: a part of it, and what to do.
 _HINTS: tuple[tuple[str, str, str], ...] = (
@@ -132,6 +149,8 @@ def add(verbs: Any) -> None:
     ):
         parser = verbs.add_parser(verb, help=words)
         parser.add_argument("channel")
+        if run is _drop:
+            parser.add_argument("--yes", action="store_true", help="即使还有未了结的款项 / although money is under way")
         parser.set_defaults(run=run)
 
 
@@ -296,10 +315,24 @@ async def _ask_for_payer(payers: PayerDesk) -> str | None:
 
 
 def _drop(settings: Settings, options: argparse.Namespace) -> int:
-    ring(settings).drop_channel(options.channel)
+    keys, channel = ring(settings), options.channel
+    keys.channel(channel)
+    if not options.yes:
+        _require_at_rest(settings, channel)
+    keys.drop_channel(channel)
     say(
         settings,
         f"已删除渠道 {options.channel} 的密钥；运行中的服务器需要重启。",
         f"The keys of channel {options.channel} are gone; restart a running server.",
     )
     return 0
+
+
+def _require_at_rest(settings: Settings, channel: str) -> None:
+    """Raise ChannelInUse while its money is under way. A shop whose database was never made has none."""
+    if settings.sqlite_file is not None and not settings.sqlite_file.exists():
+        return
+    with database(settings) as db, db.read() as tx:
+        open_payments, open_refunds = payments.open_of(tx, channel), refunds.unsettled_of(tx, channel)
+    if open_payments or open_refunds:
+        raise ChannelInUse(channel=channel, payments=open_payments, refunds=open_refunds)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from server.crypto import KeyRing
@@ -23,6 +24,14 @@ from server.gateways.epay import EpayGateway
 from server.gateways.epay_signing import EpayAccount
 from server.gateways.port import Gateway
 from server.gateways.sandbox import SandboxGateway
+from server.gateways.unusable import (
+    ChannelIncomplete,
+    ChannelUnusable,
+    InsecureChannel,
+    RealKeysWithSandbox,
+    RealMoneyWhenDemo,
+    SandboxKeysWhenLive,
+)
 from server.gateways.wechat import MAIN_HOST, SPARE_HOST, WechatGateway
 from server.gateways.wechat_keys import WechatAccount
 from server.gateways.wechat_payer import AUTHORIZE_URL, TOKEN_URL, PayerDesk
@@ -32,53 +41,6 @@ from shared.errors import BadField, KamengError
 
 Record = Mapping[str, str]
 _log = logging.getLogger("kameng.gateways")
-
-
-class ChannelUnusable(KamengError):
-    """A channel's record cannot be used; the shop runs without the channel."""
-
-    code = "channel_unusable"
-    status = 500
-    zh = "支付渠道“{channel}”的密钥或设置无法使用：{reason}。"
-    en = "The keys or settings of payment channel “{channel}” cannot be used: {reason}."
-
-
-class ChannelIncomplete(ChannelUnusable):
-    """Something was not given yet."""
-
-    code = "channel_incomplete"
-    zh = "支付渠道“{channel}”还缺少 {missing}。请运行 kameng-server keys add {channel} 补上。"
-    en = "Payment channel “{channel}” still lacks {missing}. Give it with `kameng-server keys add {channel}`."
-
-
-class SandboxKeysWhenLive(ChannelUnusable):
-    """Play money in a shop that sells."""
-
-    code = "sandbox_keys_when_live"
-    zh = "支付渠道“{channel}”登记的是沙箱密钥，正式环境不使用。请先运行 kameng-server keys drop {channel}。"
-    en = (
-        "Payment channel “{channel}” has the sandbox's keys, which a live shop does not use. Run `kameng-server keys "
-        "drop {channel}` first."
-    )
-
-
-class RealMoneyWhenDemo(ChannelUnusable):
-    """Real money in a shop for play."""
-
-    code = "real_money_when_demo"
-    zh = "演示模式不收真钱，未启用支付渠道“{channel}”。请设置 KAMENG_MODE=live，或用 KAMENG_SANDBOX_URL 指向沙箱。"
-    en = (
-        "A demo shop takes no real money: payment channel “{channel}” is off. Set KAMENG_MODE=live, or point "
-        "KAMENG_SANDBOX_URL to the sandbox."
-    )
-
-
-class InsecureChannel(ChannelUnusable):
-    """An address over which anybody could answer."""
-
-    code = "insecure_channel"
-    zh = "支付渠道“{channel}”的地址 {url} 不是公网 https 地址，正式环境不使用它。"
-    en = "The address of payment channel “{channel}”, {url}, is no public https address; a live shop does not use it."
 
 
 # --- what is given ---
@@ -205,10 +167,36 @@ def our_public_pem(record: Record) -> str | None:
     return pem.public_half(record["private"]) if record.get("private") else None
 
 
-def is_of_sandbox(record: Record) -> bool:
-    """Whether anything of it says that the sandbox made it: a number, or the words before a key."""
+_SANDBOX_NUMBERS = {"wechat": ("merchant_id", r"90[0-9]{8}"), "alipay": ("app_id", r"9021[0-9]{12}")}
+"""What the sandbox takes, and real merchants never have: a bare key says nothing of where it comes from."""
+
+
+def is_of_sandbox(channel: str, record: Record) -> bool:
+    """Whether anything of it says that it is the sandbox's: its number, or the words before a key."""
+    if _has_sandbox_number(channel, record):
+        return True
     shown = "\n".join(re.sub(r"-----BEGIN.*?-----END[^\n]*", "", text, flags=re.DOTALL) for text in record.values())
     return "sandbox" in shown.lower()
+
+
+def _has_sandbox_number(channel: str, record: Record) -> bool:
+    name, shape = _SANDBOX_NUMBERS.get(channel, ("", ""))
+    return re.fullmatch(shape, record.get(name, "")) is not None if name else False
+
+
+def _is_for_play(channel: str, record: Record) -> bool:
+    """Whether the sandbox may see it. A site of Epay's is known by its address: nobody's secret is sent elsewhere."""
+    if channel in _SANDBOX_NUMBERS:
+        return _has_sandbox_number(channel, record)
+    return channel == SANDBOX or is_local(urlsplit(record.get("url", "")).hostname or "")
+
+
+def _is_public(host: str) -> bool:
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return not is_local(host)
+    return address.is_global and not address.is_multicast
 
 
 # --- what is made of it ---
@@ -230,13 +218,15 @@ def gateway_of(
     setup = CHANNELS[channel]
     if missing := setup.missing(record):
         raise ChannelIncomplete(channel=channel, missing=" ".join(missing))
-    if settings.is_live and (channel == SANDBOX or is_of_sandbox(record)):
+    if settings.is_live and (channel == SANDBOX or is_of_sandbox(channel, record)):
         raise SandboxKeysWhenLive(channel=channel)
     if settings.sandbox_url is None and (channel == SANDBOX or not (settings.is_live or trial)):
         raise RealMoneyWhenDemo(channel=channel)
+    if settings.sandbox_url is not None and not _is_for_play(channel, record):
+        raise RealKeysWithSandbox(channel=channel)
     if settings.is_live and (url := record.get("url")) is not None:
         parts = urlsplit(url)
-        if parts.scheme != "https" or is_local(parts.hostname or ""):
+        if parts.scheme != "https" or not _is_public(parts.hostname or ""):
             raise InsecureChannel(channel=channel, url=url)
     wires = Wires(calls=calls, downloads=downloads, sandbox_url=settings.sandbox_url, keep=keep)
     try:

@@ -35,6 +35,12 @@ def current_attempt(tx: Tx, order_id: UUID) -> PaymentAttempt | None:
     return counting[-1] if counting else None
 
 
+def open_of(tx: Tx, channel: str) -> int:
+    """How many attempts this channel may still take money for."""
+    its = (PaymentAttempt.channel == channel, PaymentAttempt.state.in_(_ASKABLE))
+    return tx.scalar(select(func.count()).select_from(PaymentAttempt).where(*its)) or 0
+
+
 def is_open_somewhere(tx: Tx, order_id: UUID) -> bool:
     """Whether a channel may still take money for an order, whatever became of it."""
     return any(attempt.state in _ASKABLE for attempt in attempts_of(tx, [order_id])[order_id])

@@ -20,6 +20,7 @@ from tests.server.gateways.wechat_pay import (
     new_certificate,
 )
 from tests.server.test_cli import shop  # noqa: F401 - a fixture
+from tests.world import ANNA, MERCHANT, world
 
 PRIVATE, PUBLIC = pem_of(KEY).decode(), public_pem_of(OTHER).decode()
 
@@ -128,6 +129,7 @@ def no_such(wechat, **changes):
 def set_up(keys, wechat, **changes):
     files = FILES | {"pub_key.pem": public_pem_of(changes.get("key", wechat.key)).decode()}
     assert keys(*WECHAT, text=API_V3_KEY.decode(), files=files)[0] == 0
+    assert keys("add", "wechat", "--mchid", "9012345678")[0] == 0  # a stand-in sees no real merchant's keys
 
 
 def test_a_good_set_up_passes_its_trial_and_leaves_nothing_behind(keys, wechat):
@@ -173,6 +175,7 @@ def test_a_trial_in_certificate_mode_renews_the_certificates(keys, wechat):
         argv = [one for one in WECHAT if one not in {"--public-key-id", PUBLIC_KEY_ID, "--public-key", "pub_key.pem"}]
         files = FILES | {"old.pem": held}
         assert keys(*argv, "--platform-certificate", "old.pem", text=API_V3_KEY.decode(), files=files)[0] == 0
+        assert keys("add", "wechat", "--mchid", "9012345678")[0] == 0
         by = {"serial": wechat.certificate_serial, "at": clock.now()}
         answers = [
             wechat.says({"code": "ORDER_NOT_EXIST"}, 404, **by),
@@ -183,3 +186,19 @@ def test_a_trial_in_certificate_mode_renews_the_certificates(keys, wechat):
     assert server.targets[1] == "GET /wechat/v3/certificates"
     assert "platform-certificate: 2" in keys("show")[1]
     assert json.dumps(keys.ring().channel("wechat")).count("BEGIN CERTIFICATE") == 2
+
+
+def test_a_channel_is_not_dropped_while_its_money_is_under_way(keys, tmp_path):
+    with world("sqlite", tmp_path / "world") as built:
+        built.ctx.keys.change_channel("sandbox", lambda _none: {"merchant_id": MERCHANT, "public": PUBLIC})
+        built.stock("STEAM-50", 2)
+        built.buy(ANNA, "STEAM-50")
+        built.place(ANNA, "STEAM-50")
+        settings = built.ctx.settings
+        its = {"KAMENG_DATA": str(settings.data), "KAMENG_DATABASE_URL": settings.database_url}
+        before = settings.key_ring_file.read_bytes()
+        status, out, err = keys("drop", "sandbox", **its)
+        assert (status, out, "1 笔未了结的付款、0 笔未了结的退款" in err) == (2, "", True), err
+        assert settings.key_ring_file.read_bytes() == before
+        assert keys("drop", "sandbox", "--yes", **its)[0] == 0
+        assert KeyRing.load(settings.key_ring_file).channels() == []

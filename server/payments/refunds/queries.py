@@ -393,3 +393,9 @@ def marks(tx: Tx, order_id: UUID) -> dict[tuple[UUID, int], Mark]:
         found |= {(line_id, seq): mark for seq in seqs}
     replaced = tx.execute(_REPLACED, {"order": order_id})
     return found | {(row[0], row[1]): Mark.REPLACED for row in replaced}
+
+
+def unsettled_of(tx: Tx, channel: str) -> int:
+    """How many refunds that this channel must carry out have not ended, whoever has the ball."""
+    its = (Refund.channel == channel, Refund.state.not_in(ENDED))
+    return tx.scalar(select(func.count()).select_from(Refund).where(*its)) or 0

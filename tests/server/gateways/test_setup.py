@@ -7,7 +7,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from server.gateways import pem, setup, wechat_payer
+from server.gateways import pem, unusable, wechat_payer
 from server.gateways.alipay import AlipayGateway
 from server.gateways.epay import EpayGateway
 from server.gateways.setup import CHANNELS, gateway_of, is_of_sandbox, merged, our_public_pem
@@ -37,6 +37,11 @@ WECHAT = {
 }
 ALIPAY = {"app_id": "2021000122600000", "merchant_id": "2088102146225135", "private": PRIVATE, "public": PUBLIC}
 EPAY = {"merchant_id": "1001", "url": "https://pay.example.cn/", "key": "k" * 32}
+PLAYING = {
+    "wechat": WECHAT | {"merchant_id": "9012345678"},
+    "alipay": ALIPAY | {"app_id": "9021000122600000"},
+    "epay": EPAY | {"url": "https://pay.example/"},
+}
 LINE = Outbound()
 LIVE = Settings.from_environment(
     {
@@ -204,15 +209,22 @@ def test_live_channels_ask_the_real_hosts():
 
 
 def test_with_a_sandbox_all_channels_ask_it_and_no_spare_host():
-    wechat, alipay, epay = made("wechat", WECHAT, PLAY), made("alipay", ALIPAY, PLAY), made("epay", EPAY, PLAY)
+    wechat, alipay, epay = (made(channel, PLAYING[channel], PLAY) for channel in ("wechat", "alipay", "epay"))
     assert wechat._hosts == [("http://127.0.0.1:8790", "/wechat")]
-    payers = made("wechat", WECHAT | {"app_secret": "5e" * 16}, PLAY).payers
+    payers = made("wechat", PLAYING["wechat"] | {"app_secret": "5e" * 16}, PLAY).payers
     asked = payers.address(back_url="http://127.0.0.1:8000/", state="a")
     assert asked.startswith("http://127.0.0.1:8790/wechat/connect/oauth2/authorize?")
     assert payers._token_url == "http://127.0.0.1:8790/wechat/sns/oauth2/access_token"
     assert alipay._url == "http://127.0.0.1:8790/alipay/gateway.do"
     assert epay._url == "http://127.0.0.1:8790/epay"
     assert made("sandbox", {"merchant_id": "m", "public": PUBLIC}, PLAY).merchant_id == "m"
+
+
+@pytest.mark.parametrize(("channel", "record"), [("wechat", WECHAT), ("alipay", ALIPAY), ("epay", EPAY)])
+@pytest.mark.parametrize("trial", [True, False])
+def test_the_sandbox_never_sees_the_keys_of_a_real_merchant(channel, record, trial):
+    with pytest.raises(unusable.RealKeysWithSandbox):
+        made(channel, record, PLAY, trial=trial)
 
 
 MARK = "Kameng sandbox, play money\n"
@@ -225,11 +237,13 @@ MARK = "Kameng sandbox, play money\n"
         ("wechat", WECHAT | {"public_key_id": "PUB_KEY_ID_SANDBOX0000000001"}),
         ("wechat", WECHAT | {"public": MARK + PUBLIC}),
         ("alipay", ALIPAY | {"public": MARK + PUBLIC}),
+        ("alipay", ALIPAY | {"app_id": "9021000122600000"}),  # a bare key, as Alipay's page shows it
+        ("wechat", WECHAT | {"merchant_id": "9012345678"}),
         ("epay", EPAY | {"key": "SANDBOX" + "k" * 25}),
     ],
 )
 def test_a_live_shop_refuses_what_the_sandbox_made(channel, record):
-    with pytest.raises(setup.SandboxKeysWhenLive) as refusal:
+    with pytest.raises(unusable.SandboxKeysWhenLive) as refusal:
         made(channel, record)
     assert f"keys drop {channel}" in refusal.value.sentence("zh")
     assert f"keys drop {channel}" in refusal.value.sentence("en")
@@ -238,27 +252,33 @@ def test_a_live_shop_refuses_what_the_sandbox_made(channel, record):
 def test_real_keys_are_not_taken_for_the_sandboxs():
     # The word may stand in a key by chance: what is inside a frame is not looked at.
     text = PUBLIC.replace("\n", "\nSandbox", 1)
-    assert not is_of_sandbox(WECHAT | {"public": text})
-    assert is_of_sandbox(WECHAT | {"public": MARK + PUBLIC})
+    assert not is_of_sandbox("wechat", WECHAT | {"public": text})
+    assert is_of_sandbox("wechat", WECHAT | {"public": MARK + PUBLIC})
 
 
 @pytest.mark.parametrize(("channel", "record"), [("wechat", WECHAT), ("alipay", ALIPAY), ("epay", EPAY)])
 def test_a_demo_shop_takes_no_real_money_but_may_ask_a_harmless_question(channel, record):
-    with pytest.raises(setup.RealMoneyWhenDemo):
+    with pytest.raises(unusable.RealMoneyWhenDemo):
         made(channel, record, DEMO)
     assert made(channel, record, DEMO, trial=True).channel == channel
 
 
-@pytest.mark.parametrize("url", ["http://pay.example.cn", "https://127.0.0.1", "https://localhost:8443", "https://pay"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://pay.example.cn", "https://127.0.0.1", "https://localhost:8443", "https://pay", "https://10.0.0.5"),
+        *("https://[fd00::1]", "https://169.254.1.1", "https://224.0.0.1"),
+    ],
+)
 def test_a_live_shop_pays_over_https_in_the_open(url):
-    with pytest.raises(setup.InsecureChannel, match="https"):
+    with pytest.raises(unusable.InsecureChannel, match="https"):
         made("epay", EPAY | {"url": url})
 
 
 def test_what_cannot_be_used_says_why():
-    with pytest.raises(setup.ChannelIncomplete, match="--api-v3-key"):
+    with pytest.raises(unusable.ChannelIncomplete, match="--api-v3-key"):
         made("wechat", {name: text for name, text in WECHAT.items() if name != "api_v3_key"})
-    with pytest.raises(setup.ChannelUnusable):
+    with pytest.raises(unusable.ChannelUnusable):
         gateway_of("stripe", {}, LIVE, calls=LINE, downloads=LINE)
-    with pytest.raises(setup.ChannelUnusable, match="PEM"):
+    with pytest.raises(unusable.ChannelUnusable, match="PEM"):
         gateway_of("wechat", WECHAT | {"public": "damaged"}, LIVE, calls=LINE, downloads=LINE)
