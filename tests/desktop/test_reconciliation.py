@@ -74,7 +74,7 @@ def replace(world, bought, *, at):
     with clock.fixed(at), world.ctx.db.tx() as tx:
         said = {"cause": RefundCause.BUYER, "reason": "x", "actor": f"buyer:{ANNA}"}
         held = making.of_order(tx, world.order(bought).id, Portion(), **said)
-        replacing.replace(tx, held, actor="staff:chen", note="换一张")
+        replacing.replace(tx, held, RefundStep.REPLACED, actor="staff:chen", note="换一张")
 
 
 def test_what_comes_back_or_is_replaced_later_changes_nothing_of_a_day_that_is_over(live_shop, finance, tmp_path):
