@@ -19,7 +19,6 @@ from fastapi.responses import RedirectResponse, Response, StreamingResponse
 
 from server import context, policy, web
 from server.orders import actions as order_actions
-from server.orders.model import Order
 from server.payments import checkout, ending, revealing, watching
 from server.payments.attempts import NotPayable
 from server.payments.channels import ChannelOff
@@ -300,16 +299,16 @@ async def keys_file(request: Request, code: str) -> Response:
     )
 
 
-def _unsealed(request: Request, code: str) -> Order:
+def _unsealed(request: Request, code: str) -> Owned:
     with context.of(request).db.read() as tx:
         found = pages.own_order(tx, code, policy.actor(request).id)
         if found is None or OrderState(found.state) not in telling.KEYS or pages.is_sealed(tx, found):
             raise NotFound
-        return found
+        return Owned(found.id, found.code, OrderState(found.state))
 
 
-def _text_of(request: Request, order: Order, shown: list[revealing.Shown]) -> bytes:
-    return pages.keys_file(order, revealing.opened(context.of(request), order.id, shown), languages.of(request))
+def _text_of(request: Request, order: Owned, shown: list[revealing.Shown]) -> bytes:
+    return pages.keys_file(order.code, revealing.opened(context.of(request), order.id, shown), languages.of(request))
 
 
 @router.get("/o/{code}/k/{token}", allow=BUYER)

@@ -328,9 +328,9 @@ def with_keys(page: views.OrderPage, revealed: list[RevealedLine], language: Lan
     return replace(page, revealed=tuple(lines))
 
 
-def keys_file(order: Order, revealed: list[RevealedLine], language: Language) -> bytes:
+def keys_file(code: str, revealed: list[RevealedLine], language: Language) -> bytes:
     """The keys as a text file: one line each, number and secret apart by a tab. Opens well in Windows Notepad too."""
-    head = f"{language.text('订单号')} {ids.speak_order_code(order.code)}"
+    head = f"{language.text('订单号')} {ids.speak_order_code(code)}"
     lines = [f"# {head}"]
     for line in revealed:
         lines.append(f"# {line.title} × {len(line.cards)}")
