@@ -118,7 +118,7 @@ LABELS: dict[type[StrEnum] | type[IntEnum], Mapping[Any, tuple[str, str]]] = {
         ExceptionAction.ATTACH: ("归入订单", "Attach to an order"),
         ExceptionAction.ASK_AGAIN: ("再次查询", "Ask the channel again"),
         ExceptionAction.CONFIRM: ("确认到账", "Confirm the payment"),
-        ExceptionAction.RECORD: ("登记渠道退款", "Record a refund made at the channel"),
+        ExceptionAction.RECORD: ("登记渠道退款", "Record a refund"),
         ExceptionAction.DISMISS: ("关闭", "Close without action"),
     },
     FoundBy: {
