@@ -25,9 +25,9 @@ from server.payments import applying, bill_days, channels
 from server.payments.actions import ApplyPayment
 from server.payments.bill_days import Tally
 from server.payments.exceptions import raising
-from server.payments.model import PaymentAttempt
+from server.payments.model import PaymentAttempt, UnmatchedPayment
 from shared import clock, ids
-from shared.states import AttemptState, BillTrouble, ExceptionKind, FoundBy
+from shared.states import AttemptState, BillTrouble, ExceptionKind, FoundBy, UnmatchedState
 
 READY_AT = time(10, 0)
 """Channels promise their bills by then."""
@@ -135,14 +135,14 @@ def read(ctx: Context, bill: Bill) -> Tally:
     gateway, tally = ctx.gateways[bill.channel], Tally()
     for page in _pages(payments_of(bill)):
         with ctx.db.read() as tx:
-            ours = _attempts(tx, page)
+            ours, aside = _attempts(tx, page), _set_aside(tx, page)
         for one in page:
             attempt = ours.get(one.fact.out_trade_no)
             if attempt is None and _is_of_others(gateway, one.fact):
                 tally.others, tally.others_fen = tally.others + 1, tally.others_fen + one.fact.amount_fen
                 continue
             tally.payments += 1
-            if attempt is not None and _is_known(attempt, one.fact):
+            if (attempt is not None and _is_known(attempt, one.fact)) or _money(one.fact) in aside:
                 continue
             try:
                 _apply(ctx, one.fact, attempt)
@@ -168,6 +168,19 @@ def _attempts(tx: Tx, page: Sequence[BillPayment]) -> dict[str, PaymentAttempt]:
     numbers = [one.fact.out_trade_no for one in page]
     its = tx.scalars(select(PaymentAttempt).where(PaymentAttempt.out_trade_no.in_(numbers)))
     return {attempt.out_trade_no: attempt for attempt in its}
+
+
+def _set_aside(tx: Tx, page: Sequence[BillPayment]) -> set[tuple[str | None, int]]:
+    """What of it was set aside before: its channel's number and amount. Asked, the channel may name another payment."""
+    numbers = [one.fact.provider_no for one in page]
+    its = (UnmatchedPayment.channel == page[0].fact.channel, UnmatchedPayment.provider_no.in_(numbers))
+    stands = UnmatchedPayment.state != UnmatchedState.CORRECTED.value
+    found = tx.execute(select(UnmatchedPayment.provider_no, UnmatchedPayment.amount_fen).where(*its, stands))
+    return {(number, fen) for number, fen in found}
+
+
+def _money(fact: PaymentFact) -> tuple[str | None, int]:
+    return fact.provider_no, fact.amount_fen
 
 
 def _is_of_others(gateway: Gateway, fact: PaymentFact) -> bool:

@@ -12,6 +12,7 @@ from server.gateways.port import ChannelRefused, DamagedBill, PaymentFact
 from server.ledger import queries as ledger
 from server.orders import actions as orders
 from server.payments import bill_days, bills, checkout
+from server.payments.actions import ApplyPayment
 from server.payments.model import PaymentAttempt, PaymentException, UnmatchedPayment
 from server.payments.refunds.model import Refund
 from shared import clock, ids
@@ -221,6 +222,21 @@ def test_the_rows_of_another_shop_in_our_bill_are_counted_and_book_nothing(site)
     [shown] = [one["bills"] for one in site.get("/api/channels", by="zhou").json() if one["code"] == "wechat"]
     assert (shown["others"], shown["others_fen"], shown["read_until"]) == (3, 4_201, day.isoformat())
     assert (listed(site), booked(site), site.till.asked) == ([], {}, [])
+
+
+def test_money_that_was_set_aside_before_is_no_news_to_its_bill(site):
+    """Paid twice under one number: the channel answers one of them when it is asked, and its bill names both."""
+    shop, attempt = site.world, unheard(site)
+    first = site.till.payments[attempt.out_trade_no]
+    asyncio.run(checkout.refresh(shop.ctx, attempt.order_code))
+    second = fact(attempt.out_trade_no, "W-again")
+    shop.ctx.batch.call(ApplyPayment.of(site.till, second, FoundBy.CALLBACK))
+    site.till.payments[attempt.out_trade_no] = replace(first, state="refunded")
+    before, open_ones = booked(site), {one["kind"] for one in listed(site)}
+    tally = bills.read(shop.ctx, bill_of(site.till, more=[first, second]))
+    assert (tally.payments, tally.news, tally.unsure) == (2, 0, 0)
+    assert (booked(site), {one["kind"] for one in listed(site)}, open_ones) == (before, {"paid_twice"}, {"paid_twice"})
+    shop.check()
 
 
 def doubts(site, attempt):
