@@ -61,6 +61,9 @@ _ASKABLE = frozenset({OrderState.PENDING_PAYMENT.value, OrderState.EXPIRED.value
 _USED_UP = frozenset({Reason.ALREADY_CLOSED.value, Reason.OUT_TRADE_NO_USED.value})
 """Refusals that mean: this number opens nothing any more."""
 
+_STILL_OPEN = frozenset({Reason.ALREADY_PAID.value, Reason.TOO_OFTEN.value})
+"""Refusals that say nothing of the number."""
+
 BY_PREFERENCE = ("qr", "page", "h5")
 """How somebody pays who does not say where the page is open."""
 
@@ -231,7 +234,7 @@ async def pay_again(
     ctx.buckets.take("pay_again", order.code)
     if same is not None:
         done, trouble = await _open(ctx, same, chosen, payer)
-        if done.to is not AttemptState.CLOSED and not _is_used_up(trouble):
+        if done.to is not AttemptState.CLOSED and not _is_used_up(same, trouble):
             return trouble
     if (trouble := await asyncio.to_thread(_why_not, ctx, channel)) is not None:
         return trouble
@@ -272,8 +275,16 @@ def _order_and_attempts(ctx: Context, code: str) -> tuple[Order, list[PaymentAtt
         return order, queries.attempts_of(tx, [order.id])[order.id]
 
 
-def _is_used_up(trouble: KamengError | None) -> bool:
-    return isinstance(trouble, ChannelRefused) and trouble.reason_code in _USED_UP
+def _is_used_up(attempt: PaymentAttempt, trouble: KamengError | None) -> bool:
+    """Whether its number opens nothing any more.
+
+    What was open once is refused for what it says anew: WeChat Pay takes no repeat from another network, whose address
+    is a part of it.
+    """
+    if not isinstance(trouble, ChannelRefused):
+        return False
+    was_open = attempt.state == AttemptState.PENDING and trouble.reason_code not in _STILL_OPEN
+    return was_open or trouble.reason_code in _USED_UP
 
 
 async def _open(

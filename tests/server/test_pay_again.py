@@ -156,6 +156,26 @@ def test_a_channel_that_refuses_leaves_nothing_open_and_another_one_takes_over(s
     assert state_of(shop, placed)[1].stage is PayStage.READY
 
 
+def test_a_link_that_another_network_cannot_renew_is_followed_by_a_new_number(shop):
+    shop.wechat.valid_until = clock.now() + timedelta(minutes=5)
+    placed, create = place(shop, product="h5", payer=Payer(ip="203.0.113.7")), shop.wechat.create
+
+    async def compared(payment):
+        """WeChat Pay compares a repeat with what was asked first."""
+        for earlier in shop.wechat.created:
+            if earlier.out_trade_no == payment.out_trade_no and earlier.payer != payment.payer:
+                raise ChannelRefused(channel="wechat", reason_code="INVALID_REQUEST")
+        return await create(payment)
+
+    shop.wechat.create = compared
+    with clock.fixed(clock.now() + timedelta(minutes=6)):
+        shop.wechat.valid_until = None
+        assert pay_again(shop, placed, "wechat", product="h5", payer=Payer(ip="198.51.100.9")) is None
+        _, seen, [first, second] = state_of(shop, placed)
+    assert (first.state, second.state, seen.stage) == (AttemptState.CLOSED, AttemptState.PENDING, PayStage.READY)
+    assert shop.wechat.payments[first.out_trade_no].state == "closed", "closed at its channel before"
+
+
 def test_a_number_that_is_used_up_is_followed_by_a_new_one(shop):
     shop.wechat.silent = True
     placed = place(shop)
