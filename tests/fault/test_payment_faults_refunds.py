@@ -180,6 +180,17 @@ def test_fault_31_a_refund_made_at_the_channel_itself_is_shown_and_moves_nothing
     assert shop.refunds(bought.number) == []
     assert shop.state_of_all()[:3] == before[:3]
     assert shop.world.order(bought).state == "delivered"
+    # Two people link it to its order, under the channel's own number, and the books are as if it had been made here.
+    [one] = shop.get("/api/exceptions", by="li").json()["items"]
+    number = next(fact["value"] for fact in one["evidence"] if fact["name"] == "refund_no")
+    said = {"action": "record", "note": "客服在商户平台退的", "provider_no": number, "version": one["version"]}
+    proposed = shop.post(f"/api/exceptions/{one['id']}/propose", by="li", json=said).json()
+    yes = {"approved": True, "version": proposed["version"]}
+    assert shop.post(f"/api/exceptions/{one['id']}/approve", by="zhou", json=yes).json()["state"] == "closed"
+    assert [(made.state, made.provider_refund_no) for made in shop.refunds(bought.number)] == [("succeeded", number)]
+    assert shop.world.order(bought).refunded_fen == 1_000
+    assert shop.journals(bought) == ["PAY", "SALE", "REVERSE", "REFUND"]
+    shop.world.check()
 
 
 def test_fault_50_a_refund_takes_shares_back_by_journals_of_its_own(shop):
