@@ -54,7 +54,8 @@ def owned(request: Request, code: str) -> Owned | None:
 
 def closed(request: Request) -> Response:
     """The same page for a wrong code, an unknown one and another device's order: it tells nobody which it was."""
-    return rendering.page(request, "closed.html", status=404)
+    # Not the address that was asked for: it may take forms alone, or have a secret in it.
+    return rendering.page(request, "closed.html", status=404, address="/lookup")
 
 
 def to_order(code: str, flag: str = "") -> Response:

@@ -412,7 +412,10 @@ def test_nothing_is_asked_for_that_is_not_there_or_by_others(shop):
             assert any(f"{field}-problem" in one.get("aria-describedby", "") for _, one in told.elements)
             shop.world.ctx.buckets.forget("refund_ask", code)
     for path, form in [("/refunds", None), ("/refund", None), ("/refund/check", right), ("/refund", right)]:
-        visit(shop, f"/o/{code}{path}", buyer=BEN, form=form, status=404)
+        other = Document(visit(shop, f"/o/{code}{path}", buyer=BEN, form=form, status=404).text)
+        assert [link for link in other.links if "lang=" in link] == ["/lookup?lang=en"]
+    secret = Document(visit(shop, f"/o/{code}/k/wrong-token", buyer=BEN, status=404).text)
+    assert not any("wrong-token" in link for link in secret.links)
     for path, form in [("/pay", {"channel": "sandbox"}), ("/back", None), ("/reveal", {})]:
         visit(shop, f"/o/{code}{path}", buyer=BEN, form=form, status=404)
     assert count(shop, Refund) == 0
