@@ -8,8 +8,20 @@ PENDING, DELIVERED, EXPIRED, CANCELLED, FAILED, COMPLETED = (
 
 
 @dataclass
+class Attempt:
+    """One way to pay an order: the number it was paid with, and whether its channel takes no more."""
+
+    paid_with: str | None = None
+    is_closed: bool = False
+
+    @property
+    def is_open(self):
+        return self.paid_with is None and not self.is_closed
+
+
+@dataclass
 class Order:
-    """One order: what it asked for, the keys it has, and the number it was paid with."""
+    """One order: what it asked for, the keys it has, and how it may be paid."""
 
     content: tuple
     quantity: int
@@ -17,8 +29,12 @@ class Order:
     keys: list[int]
     due: int
     state: str = PENDING
-    paid_with: str | None = None
+    attempts: list[Attempt] = field(default_factory=lambda: [Attempt()])
     delivered: int = 0
+
+    @property
+    def is_paid(self):
+        return any(attempt.paid_with for attempt in self.attempts)
 
 
 @dataclass
@@ -55,7 +71,24 @@ class Shop:
         self.orders[name] = Order(content, quantity, amount, self._take(quantity), self.now + self.hold)
         return self.orders[name]
 
-    def pay(self, order, number, amount, *, ours, raw):
+    def next_way(self, order, *, closed, left_open):
+        """Answers the place of the attempt to be paid now, or the refusal. All others are `closed` or `left_open`."""
+        if closed:
+            self.close(order.attempts)
+        if order.state != PENDING:
+            return "NotPayable"
+        standing = [n for n, attempt in enumerate(order.attempts) if attempt.is_open and not left_open]
+        if standing:
+            return standing[-1]
+        order.attempts.append(Attempt())
+        return len(order.attempts) - 1
+
+    def close(self, attempts):
+        """Their channels take no more for them. What is paid stays paid."""
+        for attempt in attempts:
+            attempt.is_closed = attempt.is_closed or attempt.is_open
+
+    def pay(self, order, attempt, number, amount, *, ours, raw):
         """Answers what became of a fact."""
         if raw in self.told:
             return "repeated"
@@ -64,17 +97,21 @@ class Shop:
         if not ours:
             return self._exception("merchant_mismatch", number)
         if amount != order.amount:
-            return self._set_aside("amount_mismatch", order, number, amount)
-        if order.paid_with == number:
+            return self._set_aside("amount_mismatch", attempt, number, amount)
+        if attempt.paid_with == number:
             return "repeated"
-        if order.paid_with:
-            return self._set_aside("paid_twice", order, number, amount)
+        if attempt.paid_with:
+            return self._set_aside("paid_twice", attempt, number, amount)
         if self._has_paid(number):
             return self._exception("paid_twice", number)
-        if number in self.aside and self.aside[number][0] is not order:
+        if number in self.aside and (order.is_paid or self.aside[number][0] is not attempt):
             return self._exception("amount_mismatch", number)
+        if order.is_paid:
+            answer = self._set_aside("paid_twice", attempt, number, amount)
+            attempt.paid_with = number
+            return answer
         self.aside.pop(number, None)  # the channel corrects what it said of this money
-        order.paid_with = number
+        attempt.paid_with = number
         if order.state != PENDING:
             if order.quantity > len(self.free):
                 order.state = FAILED
@@ -100,12 +137,12 @@ class Shop:
         return taken
 
     def _has_paid(self, number):
-        return any(number == order.paid_with for order in self.orders.values())
+        return any(number == attempt.paid_with for order in self.orders.values() for attempt in order.attempts)
 
-    def _set_aside(self, kind, order, number, amount):
+    def _set_aside(self, kind, attempt, number, amount):
         """Money that pays nothing is kept once; what contradicts it, or is booked as paid, is told and no more."""
         if number not in self.aside and not self._has_paid(number):
-            self.aside[number] = (order, amount)
+            self.aside[number] = (attempt, amount)
         elif not self._has_paid(number) and self.aside[number][1] == amount:
             return "exception"
         return self._exception(kind, number)

@@ -22,13 +22,14 @@ from server.orders import actions as orders
 from server.orders.model import Order
 from server.payments import actions as payments
 from server.payments import attempts, checkout
+from server.payments.ending import CloseAttempts
 from server.payments.model import PaymentException
 from server.policy import SYSTEM
 from server.stock.queries import Level
 from shared import clock, ids
 from shared.contracts.catalog import MoveProduct, NewProduct, NewSku
 from shared.errors import KamengError
-from shared.states import OrderState, ProductState
+from shared.states import FoundBy, OrderState, ProductState
 from tests.model import reference
 from tests.world import MERCHANT, world
 
@@ -50,7 +51,8 @@ PAY = st.fixed_dictionaries(
         "what": st.sampled_from(
             ["right"] * 6 + ["a second time", "another's number", "a fen less", "another merchant"]
         ),
-        "callback": st.booleans(),
+        "attempt": st.sampled_from([0, 0, 1, 2]),
+        "found_by": st.sampled_from([FoundBy.CALLBACK] * 3 + [FoundBy.PAGE, FoundBy.SWEEP, FoundBy.BILL]),
     }
 )
 
@@ -75,6 +77,7 @@ class StockAndOrders(RuleBasedStateMachine):
         self.sku = f"MODEL-{self.n}"
         self.buyers = [ids.new_id(), ids.new_id()]
         self.placed = {}  # the model's name of an order -> the checkout that answered
+        self.attempts = {}  # and its attempts
         self.start = clock.now()
         self.steps = 0
         self.sent = []  # commands that may come again
@@ -137,6 +140,27 @@ class StockAndOrders(RuleBasedStateMachine):
         else:
             self._pay([command])
 
+    @rule(which=st.integers(0, 9), how=st.sampled_from(["closed", "left open", "asked for again", "close only"]))
+    def pay_otherwise(self, which, how):
+        """The buyer chooses anew; or a channel closes what stands, and nobody chooses."""
+        name = self._name(which)
+        order, known = self.model.orders[name], self.attempts[name]
+        order_id, every = self.placed[name].order.id, tuple(attempt.id for attempt in known)
+        if how == "close only":
+            self.shop.ctx.batch.call(CloseAttempts(order_id, every[:1]))
+            self.model.close(order.attempts[:1])
+            return
+        which_of = {"closed": every if how == "closed" else (), "left_open": every if how == "left open" else ()}
+        with self.shop.ctx.db.tx() as tx:
+            [answer] = attempts.next_attempts(tx, [attempts.NextAttempt(order_id, "sandbox", "qr", **which_of)])
+        expected = self.model.next_way(order, **{what: bool(given) for what, given in which_of.items()})
+        if isinstance(expected, str):
+            assert type(answer).__name__ == expected
+        elif expected < len(known):
+            assert answer.id == known[expected].id
+        else:
+            known.append(answer)
+
     @rule(what=st.sampled_from(["end", "end", "minutes", "minutes", "days", "work"]), which=st.integers(0, 9))
     def time_passes(self, what, which):
         """One rule for what is not asked for, so that orders and payments are most of an example."""
@@ -179,7 +203,7 @@ class StockAndOrders(RuleBasedStateMachine):
 
     @invariant()
     def money_is_where_the_model_says(self):
-        paid = [order for order in self.model.orders.values() if order.paid_with]
+        paid = [order for order in self.model.orders.values() if order.is_paid]
         aside = sum(amount for _, amount in self.model.aside.values())
         received = sum(order.amount for order in paid) + aside
         waiting = sum(order.amount for order in paid if order.state == reference.FAILED)
@@ -228,7 +252,8 @@ class StockAndOrders(RuleBasedStateMachine):
             if isinstance(expected, reference.Order):
                 assert isinstance(answer, attempts.Checkout), answer
                 before = self.placed.setdefault(name, answer)
-                assert (answer.order.code, answer.attempt.id) == (before.order.code, before.attempt.id)
+                newest = self.attempts.setdefault(name, [answer.attempt])[-1]
+                assert (answer.order.code, answer.attempt.id) == (before.order.code, newest.id)
             else:
                 if name not in self.model.orders:
                     refused_first[name] = expected
@@ -239,11 +264,15 @@ class StockAndOrders(RuleBasedStateMachine):
     def _pay(self, commands):
         with self.shop.ctx.db.tx() as tx:
             answers = payments.apply(tx, commands)
-        by_number = {checkout.attempt.out_trade_no: name for name, checkout in self.placed.items()}
+        by_number = {
+            attempt.out_trade_no: (self.model.orders[name], self.model.orders[name].attempts[n])
+            for name, known in self.attempts.items()
+            for n, attempt in enumerate(known)
+        }
         for command, answer in zip(commands, answers, strict=True):
             fact = command.fact
             expected = self.model.pay(
-                self.model.orders[by_number[fact.out_trade_no]],
+                *by_number[fact.out_trade_no],
                 fact.provider_no,
                 fact.amount_fen,
                 ours=fact.merchant_id == MERCHANT,
@@ -261,17 +290,21 @@ class StockAndOrders(RuleBasedStateMachine):
             channel="sandbox",
         )
 
-    def _pay_command(self, which, what, callback):
+    def _pay_command(self, which, what, attempt, found_by):
         name, other = self._name(which), self._name(which + 1)
+        n = attempt % len(self.attempts[name])
         own = list(self.placed).index(other if what == "another's number" else name)
-        fact = self.shop.fact(self.placed[name], provider_no=f"{self.n}-{own}{'-2' if what == 'a second time' else ''}")
+        number = f"{self.n}-{own}-{n}{'-2' if what == 'a second time' else ''}"
+        paid = attempts.Checkout(self.placed[name].order, self.attempts[name][n])
+        fact = self.shop.fact(paid, provider_no=number)
         if what == "a fen less":
             fact = replace(fact, amount_fen=fact.amount_fen - 1)
         if what == "another merchant":
             fact = replace(fact, merchant_id="somebody else")
         body = repr((fact.out_trade_no, fact.provider_no, fact.amount_fen, fact.merchant_id)).encode()
-        raw = payments.RawCallback(digest=f"{self.n}-{hash(body)}", headers=b"{}", body=body) if callback else None
-        return payments.ApplyPayment(fact=fact, merchant_id=MERCHANT, raw=raw)
+        told = found_by is FoundBy.CALLBACK
+        raw = payments.RawCallback(digest=f"{self.n}-{hash(body)}", headers=b"{}", body=body) if told else None
+        return payments.ApplyPayment(fact=fact, merchant_id=MERCHANT, raw=raw, found_by=found_by)
 
     def _name(self, which):
         return list(self.placed)[which % len(self.placed)]
