@@ -46,6 +46,9 @@ from tests.world import World
 
 SKU, AMOUNT_FEN = "STEAM-50", 4_500
 FLOOR = "tests.bench._callback_floor"
+TOLD = PAID | {"mchid": "9000000109"}
+"""A merchant of the sandbox's: a shop for play has no other."""
+
 COPIES, PACE, CONNECTIONS = 10, 200, 32
 NEAR = 40
 """Copies of so many payments are shuffled with one another."""
@@ -108,7 +111,7 @@ class Side:
             "success_time": now.isoformat(),
             "amount": {"total": AMOUNT_FEN, "payer_total": AMOUNT_FEN, "currency": "CNY", "payer_currency": "CNY"},
         }
-        envelope = json.loads(self.wechat.notice(PAID | paid)) | {"id": f"EV-{number[-30:]}"}
+        envelope = json.loads(self.wechat.notice(TOLD | paid)) | {"id": f"EV-{number[-30:]}"}
         body = json.dumps(envelope, ensure_ascii=False).encode()
         signed = self.wechat.signed(body, at=now)
         head = "".join(f"{name}: {value}\r\n" for name, value in signed.items())
@@ -121,8 +124,8 @@ def _prepared(kind: engines.Kind, folder: Path, count: int) -> Side:
     shop = _shop.prepared(kind, folder, lambda world: numbers.extend(asyncio.run(_place(world, count))))
     wechat = WechatPay()
     given = {
-        "merchant_id": PAID["mchid"],
-        "app_id": PAID["appid"],
+        "merchant_id": TOLD["mchid"],
+        "app_id": TOLD["appid"],
         "merchant_serial": MERCHANT_SERIAL,
         "private": pem_of(wechat.certificate_key).decode(),  # no call is signed with it here
         "api_v3_key": API_V3_KEY.decode(),
