@@ -44,6 +44,7 @@ from desktop.views.shell.window import Window
 from desktop.views.sign_in.view import SignInView
 from desktop.views.stock.page import StockPage
 from desktop.widgets import widths
+from desktop.widgets.garbage import Garbage
 
 log = logging.getLogger("kameng.window")
 
@@ -247,6 +248,7 @@ def build(application: QApplication, folders: paths.Folders, *, server: str = ""
     )
     sign_in = SignInView(console.sign_in)
     window = Window(console.status, sign_in)
+    Garbage(window)
     window.foot.show_mode(mode)
     program = Program(application, folders, settings, speech, worn, bridge, console, window, sign_in)
     window.asked.connect(program.run)

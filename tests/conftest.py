@@ -8,6 +8,7 @@ What a machine lacks skips its tests with one loud line; where ``CI`` is set it 
 
 import gc
 import importlib
+import itertools
 import os
 import sys
 import warnings
@@ -107,10 +108,19 @@ def pytest_collection(session: pytest.Session) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Look for garbage from here on, but not among a million objects that live as long as the run."""
+    """From here on garbage is looked for by `pytest_runtest_teardown`, not among what lives as long as the run."""
     gc.collect()
     gc.freeze()
-    gc.enable()
+
+
+_torn_down = itertools.count(1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Iterator[None]:
+    """Collect in the window's thread, as the console does (desktop/widgets/garbage.py): elsewhere Qt may lock up."""
+    yield
+    gc.collect(2 if next(_torn_down) % 50 == 0 else 1)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

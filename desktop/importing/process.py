@@ -14,7 +14,6 @@ import multiprocessing
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from multiprocessing.context import BaseContext
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from types import TracebackType
@@ -31,7 +30,7 @@ from shared.errors import KamengError, error_for
 CANCEL_SECONDS = 3.0
 """How long a worker may take to stop by itself."""
 _PROGRESS_SECONDS = 0.05
-_CONTEXT: BaseContext = multiprocessing.get_context("spawn")
+_CONTEXT = multiprocessing.get_context("spawn")
 """The same everywhere, and safe beside threads."""
 
 
