@@ -154,6 +154,7 @@ class World:
                 quantity=quantity,
                 amount_fen=amount,
                 channel="sandbox",
+                agreed_to=orders.POLICY_VERSION,
             )
         )
 

@@ -40,7 +40,15 @@ COMPLETE_AFTER_DAYS = 3
 """When a delivered order's timer rings; a shop that waits otherwise lets it ring so much earlier or later."""
 
 POLICY_VERSION = "2026-11"
-"""The wording of the refund rules that buyers agree to now. Change it with the words."""
+"""The wording of the refund rules that buyers agree to now: `storefront.telling.POLICY` has the words of each."""
+
+
+class RulesChanged(Conflict):
+    """The buyer agreed to other words than those that hold now."""
+
+    code = "rules_changed"
+    zh = "退款规则刚刚更新过（版本 {version}），请再看一遍，同意后重新提交。"
+    en = "The refund rules have just changed (version {version}). Please read them again, agree and submit once more."
 
 
 class NotOnSale(Conflict):
@@ -88,7 +96,8 @@ class PlaceOrder:
     """A buyer's order as it came in. `amount_fen` is the total of the review page.
 
     `origin` is the keyed hash of the buyer's network (`unpaid.origin_of`); without one only the device's limit counts.
-    `product` is how they pay: it follows from where the page is open, so another one is the same order.
+    `product` is how they pay: it follows from where the page is open, so another one is the same order. `agreed_to` is
+    the version of the refund rules that the buyer was shown and agreed to with the order; None where nobody asked.
     """
 
     buyer_id: UUID
@@ -99,6 +108,7 @@ class PlaceOrder:
     channel: str
     origin: str | None = None
     product: str = "qr"
+    agreed_to: str | None = None
 
     @property
     def content_sha256(self) -> str:
@@ -211,6 +221,8 @@ def _draft(
         return NotOnSale()
     if command.quantity > terms.max_quantity:
         return QuantityLimited(most=terms.max_quantity)
+    if command.agreed_to not in {None, POLICY_VERSION}:
+        return RulesChanged(version=POLICY_VERSION)
     quote = quote_line(unit_price=terms.unit_price, quantity=command.quantity, fee_ppm=terms.fee_ppm)
     if quote.amount == 0:
         return TooLittle(least=least_quantity(terms.unit_price))
@@ -229,7 +241,7 @@ def _draft(
         "created_at": now,
         "expires_at": expires_at,
         "due_at": expires_at,
-        "policy_version": POLICY_VERSION,
+        "policy_version": command.agreed_to,
         "refunded_fen": 0,
         "version": 1,
     }

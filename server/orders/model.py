@@ -18,8 +18,8 @@ class Order(Base):
 
     `content_sha256` is the hash of the body that the idempotency key came with. `due_at` is when the next timer
     rings: the end of the hold, later the automatic completion. `origin` is a keyed hash of the buyer's network, by
-    which unpaid holds are limited; it names nobody. `policy_version` names the refund rules the buyer agreed to;
-    `refunded_fen` is what of its amount the buyer has back.
+    which unpaid holds are limited; it names nobody. `policy_version` names the refund rules that the buyer
+    agreed to when it was created, None where nobody asked; `refunded_fen` is what of its amount the buyer has back.
     """
 
     __tablename__ = "shop_order"

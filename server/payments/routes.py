@@ -55,6 +55,7 @@ async def place_order(request: Request) -> Response:
         amount_fen=body.amount_fen,
         channel=body.channel,
         origin=origin_of(ctx.keys, web.client_prefix(request)),
+        agreed_to=body.agreed_to,
     )
     placed = await checkout.place(ctx, command)
     answer = wire.Placed(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -100,6 +100,7 @@ class OrderForm:
     agreed: bool = False
     amount_fen: str = ""
     idempotency_key: str = ""
+    policy_version: str = ""
 
     @property
     def address(self) -> str:
@@ -122,6 +123,7 @@ async def order(
     channel: Annotated[str, Form()] = "",
     idempotency_key: Annotated[str, Form()] = "",
     agreed: Annotated[str, Form()] = "",
+    policy_version: Annotated[str, Form()] = "",
 ) -> Response:
     """Place the order of a review page. The same form sent twice answers the same order."""
     form = OrderForm(
@@ -131,6 +133,7 @@ async def order(
         agreed=agreed == "yes",
         amount_fen=amount_fen,
         idempotency_key=idempotency_key,
+        policy_version=policy_version,
     )
     return await _place(request, form)
 
@@ -158,6 +161,7 @@ async def _place(request: Request, form: OrderForm) -> Response:
         amount_fen=int(form.amount_fen[:13]),
         channel=form.channel,
         origin=unpaid.origin_of(ctx.keys, web.client_prefix(request)),
+        agreed_to=form.policy_version,
     )
     try:
         placed = await checkout.place(ctx, command, product=product, payer=around.payer)
@@ -189,6 +193,9 @@ def _refused(request: Request, form: OrderForm, refusal: KamengError) -> Respons
             # Another total is another order: agreed to again, under a new key.
             fresh = OrderForm(sku=form.sku, quantity=form.quantity, channel=form.channel)
             return _show_review(request, fresh, [views.Fault(None, sentence)], status=refusal.status)
+        case order_actions.RulesChanged():
+            anew = replace(form, agreed=False)
+            return _show_review(request, anew, [views.Fault("agreed", sentence)], status=refusal.status)
         case ChannelOff():
             return _show_review(request, form, [views.Fault("channel", sentence)], status=refusal.status)
         case Busy():

@@ -193,24 +193,37 @@ class PolicyTelling:
 _DIGITAL = marked("卡密属于数字商品，显示后不适用七天无理由退货。")
 _DEFECT = marked("卡密无效、已被使用或与说明不符的：在订单页点“这张卡有问题”，供应商 24 小时内核实，补发或退款。")
 
-POLICY: dict[RefundPolicy, PolicyTelling] = {
-    RefundPolicy.BEFORE_VIEW: PolicyTelling(
-        marked("查看卡密前可退"), (marked("卡密显示之前，可以无理由退款，自动原路退回。"), _DIGITAL, _DEFECT)
-    ),
-    RefundPolicy.UNUSED_ONLY: PolicyTelling(
-        marked("未使用可退"),
-        (marked("卡密没有使用过的，可以申请退款；显示过的由供应商核实是否使用。"), _DIGITAL, _DEFECT),
-    ),
-    RefundPolicy.DEFECT_ONLY: PolicyTelling(marked("卡密有问题可退"), (_DIGITAL, _DEFECT)),
-    RefundPolicy.NONE: PolicyTelling(marked("售出不退"), (marked("卡密发出后不退不换，请确认后再购买。"), _DIGITAL)),
-}
-"""Frozen into the order: what the buyer ticked is what holds."""
 
-ALWAYS = (
-    marked("付款前可以随时放弃；超时未付的订单自动关闭，不扣款。"),
-    marked("付款后没能发货的，款项原路退回。"),
-)
-"""What holds for every product."""
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """All the refund rules as one version says them: by product, and what holds for every one."""
+
+    rules: dict[RefundPolicy, PolicyTelling]
+    always: tuple[str, ...]
+
+
+POLICY: dict[str, Wording] = {
+    "2026-11": Wording(
+        {
+            RefundPolicy.BEFORE_VIEW: PolicyTelling(
+                marked("查看卡密前可退"), (marked("卡密显示之前，可以无理由退款，自动原路退回。"), _DIGITAL, _DEFECT)
+            ),
+            RefundPolicy.UNUSED_ONLY: PolicyTelling(
+                marked("未使用可退"),
+                (marked("卡密没有使用过的，可以申请退款；显示过的由供应商核实是否使用。"), _DIGITAL, _DEFECT),
+            ),
+            RefundPolicy.DEFECT_ONLY: PolicyTelling(marked("卡密有问题可退"), (_DIGITAL, _DEFECT)),
+            RefundPolicy.NONE: PolicyTelling(
+                marked("售出不退"), (marked("卡密发出后不退不换，请确认后再购买。"), _DIGITAL)
+            ),
+        },
+        (marked("付款前可以随时放弃；超时未付的订单自动关闭，不扣款。"), marked("付款后没能发货的，款项原路退回。")),
+    ),
+}
+"""The words of every version that somebody agreed to: an order keeps its version, and its page says these words.
+
+A version's words never change; new words are a new version, which `orders.actions.POLICY_VERSION` then names.
+"""
 
 
 # --- refunds ---

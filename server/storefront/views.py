@@ -12,6 +12,7 @@ from io import BytesIO
 import segno
 from markupsafe import Markup
 
+from server.orders.actions import POLICY_VERSION
 from server.payments.refunds.queries import Mark
 from server.storefront import telling
 from server.storefront.figures import Moment, Price
@@ -44,10 +45,11 @@ class Policy:
     sentences: tuple[str, ...]
 
     @classmethod
-    def of(cls, policy: RefundPolicy, language: Language) -> Policy:
-        """The words of a policy, as they are shown before and after it is agreed to."""
-        told = telling.POLICY[policy]
-        return cls(language.text(told.title), tuple(language.text(one) for one in (*told.sentences, *telling.ALWAYS)))
+    def of(cls, policy: RefundPolicy, language: Language, *, version: str | None = None) -> Policy:
+        """The words of a policy, as they are shown before and after it is agreed to; of the version that was."""
+        words = telling.POLICY.get(version or POLICY_VERSION, telling.POLICY[POLICY_VERSION])
+        told = words.rules[policy]
+        return cls(language.text(told.title), tuple(language.text(one) for one in (*told.sentences, *words.always)))
 
 
 # --- the shop window ---
@@ -155,6 +157,7 @@ class Review:
     ways: list[Way]
     channel: str | None
     agreed: bool
+    policy_version: str
     idempotency_key: str
     hold_minutes: int
 

@@ -19,7 +19,9 @@ IDEMPOTENCY_HEADER = "Idempotency-Key"
 class PlaceOrder(Request):
     """`POST /api/orders`. `amount_fen` is the total of the review page: the price never changes after it.
 
-    `mini_program` is the system that a mini program runs on; nothing else names it.
+    `mini_program` is the system that a mini program runs on; nothing else names it. `agreed_to` is the version of the
+    refund rules that the buyer was shown and ticked: another one than holds now is refused, and an order without one
+    claims no consent.
     """
 
     sku: Code
@@ -27,6 +29,7 @@ class PlaceOrder(Request):
     amount_fen: Annotated[int, Field(strict=True, ge=1, le=MAX_FEN)]
     channel: Annotated[str, Field(pattern=r"^[a-z]{2,16}$")]
     mini_program: Literal["ios", "android", "other"] | None = None
+    agreed_to: Annotated[str, Field(pattern=r"^[0-9a-z.-]{1,16}$")] | None = None
 
 
 class Placed(Answer):

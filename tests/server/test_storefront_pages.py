@@ -15,6 +15,7 @@ from jinja2.ext import babel_extract
 import resources
 from server.catalog import actions as catalog
 from server.gateways.sandbox import CHANNEL
+from server.orders.actions import POLICY_VERSION
 from server.policy import SYSTEM
 from server.storefront import paying, telling, views
 from server.storefront.figures import Price
@@ -219,7 +220,7 @@ def test_every_state_and_rule_has_its_words():
     assert said == set(OrderState)
     assert not telling.KEYS.keys() & telling.NOTICE.keys()
     tables = [(telling.REFUND, RefundState), (telling.CAUSE, RefundCause), (telling.REASON, RefundReason)]
-    for table, kind in [*tables, (telling.POLICY, RefundPolicy)]:
+    for table, kind in [*tables, (telling.POLICY[POLICY_VERSION].rules, RefundPolicy)]:
         assert table.keys() == set(kind)
     for language in (CHINESE, ENGLISH):
         for table in (telling.NOTICE, telling.REFUND):

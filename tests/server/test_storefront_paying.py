@@ -1,5 +1,6 @@
 """Ways to pay and refunds over HTTP: what each place offers, a change of mind, dead links, and what attackers try."""
 
+import hashlib
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,15 +11,19 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import func, select
 
+from server.orders import actions as order_actions
 from server.payments import channels
 from server.payments.model import PaymentAttempt
 from server.payments.refunds.model import Refund
 from server.policy import SYSTEM
 from server.signals import MOST_OF_DEVICE, MOST_OF_NETWORK
 from server.stock.model import RevealLog
+from server.storefront import telling
+from server.storefront.language import CHINESE, ENGLISH
 from shared import clock
 from shared.contracts.payments import SwitchChannel
 from shared.errors import Busy
+from shared.states import RefundPolicy
 from tests.server.refunding import carry_out, policy, post, read, shop_with_refunds
 from tests.server.shopping import Document
 from tests.server.till import Till, site_with
@@ -434,3 +439,50 @@ def test_a_product_that_is_not_refunded_says_so_before_and_after(shop):
     assert "退款规则：售出不退" in order.text
     assert "下单时同意的版本：2026-11" in order.text
     assert "按下单时同意的规则，不能申请退款" in page(shop, f"/o/{code}/refund").text
+
+
+def test_an_order_says_what_was_agreed_to_and_claims_no_consent_that_nobody_gave(shop, monkeypatch):
+    form = page(shop, "/review?sku=STEAM-50&quantity=1").form("/orders") | {"agreed": "yes", "channel": "sandbox"}
+    assert form["policy_version"] == "2026-11"
+    body = {"sku": "STEAM-50", "quantity": 1, "amount_fen": 4_500, "channel": "sandbox"}
+
+    def placed(n, **more):
+        headers = {"idempotency-key": f"{n}" * 16}
+        return shop.post("/api/orders", buyer=ANNA, json=body | more, headers=headers)
+
+    agreed, silent = placed(1, agreed_to="2026-11").json()["code"], placed(2).json()["code"]
+    words = "供应商 24 小时内核实"
+    for code, version in ((agreed, "2026-11"), (silent, None)):
+        shown = page(shop, f"/o/{code}").text
+        assert (words in shown, "下单时同意的版本" in shown) == (True, version is not None)
+    # New words are a new version: what was agreed to stands, and nobody agrees to what they were not shown.
+    new = telling.POLICY["2026-11"].rules | {RefundPolicy.DEFECT_ONLY: telling.PolicyTelling("新规则", ("新的话。",))}
+    monkeypatch.setitem(telling.POLICY, "2027-01", telling.Wording(new, ()))
+    for module in ("server.orders.actions", "server.storefront.views"):
+        monkeypatch.setattr(f"{module}.POLICY_VERSION", "2027-01")
+    assert words in page(shop, f"/o/{agreed}").text
+    told = Document(visit(shop, "/orders", form=form, status=409).text)
+    assert ("#agreed" in told.links, "新的话。" in told.text, "2027-01" in told.text) == (True, True, True)
+    again = told.form("/orders")
+    assert (again.get("agreed"), again["policy_version"]) == (None, "2027-01")
+    assert visit(shop, "/orders", form=again | {"channel": "sandbox"}, status=422)
+    answer = placed(3, agreed_to="2026-11")
+    assert (answer.status_code, answer.json()["code"]) == (409, "rules_changed")
+    assert placed(1, agreed_to="2026-11").json()["code"] == agreed  # a repeat answers as before
+    order = visit(shop, "/orders", form=again | {"channel": "sandbox", "agreed": "yes"}, status=303)
+    assert "下单时同意的版本：2027-01" in page(shop, order.headers["location"]).text
+
+
+WORDS = {"2026-11": "43fe732f4866ebfd"}
+"""What each version says, in both languages, as a hash: words that somebody agreed to are never changed."""
+
+
+def test_the_words_of_a_version_never_change():
+    def said(version):
+        wording = telling.POLICY[version]
+        words = [text for one in wording.rules.values() for text in (one.title, *one.sentences)] + [*wording.always]
+        both = [language.text(text) for text in words for language in (CHINESE, ENGLISH)]
+        return hashlib.sha256("\n".join([*wording.rules, *both]).encode()).hexdigest()[:16]
+
+    assert {version: said(version) for version in telling.POLICY} == WORDS
+    assert max(telling.POLICY) == order_actions.POLICY_VERSION
