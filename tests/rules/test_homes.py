@@ -201,6 +201,8 @@ _NEIGHBOURS = {
     ("server/payments/", "orders"),
     ("server/storefront/pages.py", "orders"),
     ("server/storefront/pages.py", "payments"),
+    ("server/storefront/pay_panel.py", "orders"),
+    ("server/storefront/pay_panel.py", "payments"),
 }
 
 
