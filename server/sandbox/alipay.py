@@ -38,6 +38,7 @@ from server.sandbox.faults import About
 from server.sandbox.keys import SigningKey, has_signed, load_or_make_pair
 from server.sandbox.merchants import Register
 from server.sandbox.moments import beijing, now_ms
+from server.sandbox.people import number_of
 from server.sandbox.records import Notification, Payment, Refund, Signing
 from server.sandbox.store import extra_of
 from server.sandbox.web import PAGE_HEADERS, BodyTooLarge, read_body
@@ -109,9 +110,9 @@ class AlipayDialect:
         """Alipay numbers no refunds; the store wants something of its own."""
         return f"{payment.id}-{now_ms}-{secrets.token_hex(4)}"
 
-    def payer(self, payment: Payment) -> str:  # noqa: ARG002 - anybody may scan
+    def payer(self, payment: Payment, person: str) -> str:  # noqa: ARG002 - anybody may scan
         """See `Dialect.payer`."""
-        return f"2088{secrets.randbelow(10**12):012d}"
+        return f"2088{number_of(person, digits=12)}"
 
     # Addresses
 

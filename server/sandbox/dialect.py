@@ -105,8 +105,8 @@ class Dialect(Protocol):
     def refund_no(self, payment: Payment, now_ms: int) -> str:
         """A new number of the channel for money that goes back."""
 
-    def payer(self, payment: Payment) -> str:
-        """The channel's name for the buyer who pays now."""
+    def payer(self, payment: Payment, person: str) -> str:
+        """The channel's name for the person who pays now: the same for the same one."""
 
     # Notifications
 

@@ -102,7 +102,7 @@ class Engine:
         charged = self.faults.whole("charged_fen", about) or payment.amount_fen
         return Acceptance(
             trade_no=dialect.trade_no(payment, now),
-            payer=dialect.payer(payment),
+            payer=dialect.payer(payment, self.faults.word("payer", about) or secrets.token_hex(8)),
             paid_at_ms=now + self.faults.milliseconds("settle_seconds", about),
             paid_fen=charged,
             payer_fen=max(0, charged - (self.faults.whole("coupon_fen", about) or 0)),

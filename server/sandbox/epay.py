@@ -37,6 +37,7 @@ from server.sandbox.faults import About
 from server.sandbox.keys import load_or_make_pair
 from server.sandbox.merchants import Register
 from server.sandbox.moments import now_ms
+from server.sandbox.people import number_of
 from server.sandbox.records import Notification, Payment, Refund, Signing
 from server.sandbox.store import extra_of
 from server.sandbox.web import PAGE_HEADERS, BodyTooLarge, read_body
@@ -98,9 +99,9 @@ class EpayDialect:
         """See `Dialect.refund_no`."""
         return refund_no_at(now_ms)
 
-    def payer(self, payment: Payment) -> str:  # noqa: ARG002 - anybody may pay
+    def payer(self, payment: Payment, person: str) -> str:  # noqa: ARG002 - anybody may pay
         """See `Dialect.payer`."""
-        return f"2088{secrets.randbelow(10**12):012d}"
+        return f"2088{number_of(person, digits=12)}"
 
     # Addresses
 

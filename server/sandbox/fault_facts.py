@@ -120,6 +120,7 @@ FAULTS: tuple[Fault, ...] = (
         choices=("deny", "bad_code", "snapshot", "busy"),
     ),
     # What happens to the money
+    Fault("payer", "money", "text", "付款人（名字）", "Who pays (a name)", highest=32, quick=True),
     Fault("settle_seconds", "money", "seconds", "稍后才到账（秒）", "Settles later (s)", 0, _DELAY, quick=True),
     Fault("charged_fen", "money", "whole", "实际扣款（分）", "Really charged (fen)", 1, _AMOUNT),
     Fault("coupon_fen", "money", "whole", "其中优惠券（分）", "Paid by a coupon of the channel (fen)", 1, _AMOUNT),

@@ -37,6 +37,7 @@ from server.sandbox.own_wire import (
     read_merchant,
     sign_outgoing,
 )
+from server.sandbox.people import number_of
 from server.sandbox.records import (
     AlreadyPaid,
     AmountExceeded,
@@ -129,9 +130,9 @@ class OwnDialect:
         """See `Dialect.refund_no`."""
         return f"SR{now_ms}{secrets.randbelow(10**8):08d}"
 
-    def payer(self, payment: Payment) -> str:  # noqa: ARG002 - a new person each time
+    def payer(self, payment: Payment, person: str) -> str:  # noqa: ARG002 - anybody may pay
         """See `Dialect.payer`."""
-        return f"sandbox-buyer-{secrets.token_hex(4)}"
+        return f"sandbox-buyer-{number_of(person, digits=8)}"
 
     # Notifications
 

@@ -27,7 +27,7 @@ from server.sandbox.wechat_calls import ROOT, WechatCalls
 from server.sandbox.wechat_cashier import Cashier
 from server.sandbox.wechat_keys import KeyName, PlatformKeys, read_merchant, seal
 from server.sandbox.wechat_orders import Orders, payer_named
-from server.sandbox.wechat_payer import PayerPages
+from server.sandbox.wechat_payer import PayerPages, openid_of
 from server.sandbox.wechat_refunds import GAP_SECONDS, Refunds
 from server.sandbox.wechat_wire import CHANNEL, REFUND_STATES, Refused, encode, notice, refund_told, transaction
 
@@ -105,11 +105,9 @@ class WechatDialect:
         """See `Dialect.refund_no`."""
         return _number("5030", payment, now_ms)
 
-    def payer(self, payment: Payment) -> str:
-        """See `Dialect.payer`: the openid that was named, or a new one."""
-        if payment.product == "jsapi":
-            return payer_named(payment)
-        return f"oSB{secrets.token_hex(12)}0"
+    def payer(self, payment: Payment, person: str) -> str:
+        """See `Dialect.payer`: inside WeChat nobody but who was named."""
+        return payer_named(payment) if payment.product == "jsapi" else openid_of(payment.app_id, person)
 
     # Notifications
 

@@ -292,6 +292,16 @@ def test_a_person_is_known_by_a_code_that_counts_once_and_pays_alone(shop, numbe
     shop.register()
 
 
+def test_the_same_name_is_the_same_payer_and_without_one_somebody_new_pays(shop, receiver, number, told):
+    page = shop.page_of(shop.native(f"{number}0", receiver.url(told)))
+    assert 'name="fault_payer" maxlength="32"' in shop.http.get(page).text
+    seen = []
+    for n, person in enumerate(("小安", "小安", "小本", None, None)):
+        shop.paid(f"{number}{n + 1}", receiver.url(told), **({} if person is None else {"payer": person}))
+        seen.append(shop.opened(receiver.next(told))["resource"]["payer"]["openid"])
+    assert (seen[0] == seen[1], len(set(seen)), {len(one) for one in seen}) == (True, 4, {28})
+
+
 # --- who may ask, and who answers ---
 
 
