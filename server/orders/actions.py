@@ -6,9 +6,7 @@ of a buyer's wish (sold out, price changed) are returned values.
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import hmac
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -19,15 +17,13 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Update, bindparam, insert, select, tuple_, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm.attributes import set_committed_value
 
 from server import audit, changes
 from server.catalog import queries as catalog
-from server.crypto import KeyRing
 from server.db import Tx, rows_changed, table_of
 from server.orders import unpaid
-from server.orders.model import Order, OrderGrant, OrderLine
+from server.orders.model import Order, OrderLine
 from server.orders.unpaid import Limits
 from server.stock import actions as stock
 from shared import clock, ids
@@ -483,28 +479,3 @@ def complete_due(tx: Tx, *, after_days: int = COMPLETE_AFTER_DAYS, limit: int = 
     orders = [order for order in lock(tx, found).values() if order.state == OrderState.DELIVERED]
     move(tx, [Move(order, OrderState.COMPLETED) for order in orders], at=clock.now(), actor="system")
     return len(orders)
-
-
-# --- the link that opens the keys on another device ---
-
-
-def link_token(keys: KeyRing, order_id: UUID) -> str:
-    """The order's secret link token: 128 bits of a keyed code over its id, so nothing has to be stored."""
-    return base64.urlsafe_b64encode(keys.mac("order link", order_id.bytes)[:16]).rstrip(b"=").decode()
-
-
-def grant(tx: Tx, keys: KeyRing, *, code: str, token: str, buyer_id: UUID) -> bool:
-    """Let the device that opened the link see the order's keys. False for a wrong code or token alike."""
-    order = tx.scalars(select(Order).where(Order.code == code)).first()
-    expected = link_token(keys, order.id if order else UUID(int=0))
-    if not hmac.compare_digest(expected.encode(), token.encode()) or order is None:
-        return False
-    if order.buyer_id == buyer_id or tx.get(OrderGrant, (order.id, buyer_id)) is not None:
-        return True
-    try:
-        with tx.begin_nested():
-            tx.add(OrderGrant(order_id=order.id, buyer_id=buyer_id, granted_at=clock.now()))
-    except IntegrityError:
-        return True  # the same device opened the link twice at once
-    audit.append(tx, actor=f"buyer:{buyer_id}", action="order.grant", entity="order", entity_id=code)
-    return True

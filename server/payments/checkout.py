@@ -27,6 +27,7 @@ from server.gateways.port import (
     Reason,
 )
 from server.orders import actions as orders
+from server.orders import links
 from server.orders import queries as order_queries
 from server.orders.model import Order
 from server.orders.unpaid import Limits
@@ -181,7 +182,7 @@ async def place(
         state=OrderState(order.state),
         amount_fen=order.amount_fen,
         expires_at=order.expires_at,
-        link_token=orders.link_token(ctx.keys, order.id),
+        link_token=links.token_of(ctx.keys, order.id),
         pay_url=pay_url,
         qr_text=qr_text,
         trouble=trouble,

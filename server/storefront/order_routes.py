@@ -18,7 +18,7 @@ from fastapi import Form, Request
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
 
 from server import context, policy, web
-from server.orders import actions as order_actions
+from server.orders import links
 from server.payments import checkout, ending, revealing, watching
 from server.payments.attempts import NotPayable
 from server.payments.channels import ChannelOff
@@ -322,5 +322,5 @@ def exchange_link(request: Request, code: str, token: str) -> Response:
     if canonical is None or len(token) > 64:
         return closed(request)
     with ctx.db.tx() as tx:
-        granted = order_actions.grant(tx, ctx.keys, code=canonical, token=token, buyer_id=who.id)
+        granted = links.grant(tx, ctx.keys, code=canonical, token=token, buyer_id=who.id)
     return to_order(canonical) if granted else closed(request)

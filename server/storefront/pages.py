@@ -14,6 +14,7 @@ from server.catalog import queries as catalog
 from server.context import Context
 from server.db import Tx
 from server.orders import actions as order_actions
+from server.orders import links
 from server.orders import queries as orders
 from server.orders.model import Order, OrderLine
 from server.payments import channels, payers
@@ -231,7 +232,7 @@ def order_page(
         refreshes=came.refreshes,
         back=came.back and is_waiting(order),
         refunds=stories,
-        link=f"{ctx.settings.base_url.rstrip('/')}/o/{order.code}/k/{order_actions.link_token(ctx.keys, order.id)}",
+        link=f"{ctx.settings.base_url.rstrip('/')}/o/{order.code}/k/{links.token_of(ctx.keys, order.id)}",
     )
     state = OrderState(order.state)
     if state in telling.KEYS:

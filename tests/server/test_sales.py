@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from server.ledger.actions import Account, Journal, JournalConflict, Transfer, post
 from server.ledger.queries import balances
 from server.orders import actions as orders
+from server.orders import links
 from server.payments import checkout
 from server.payments.actions import Outcome
 from server.payments.exceptions import showing
@@ -306,17 +307,17 @@ def test_a_journal_key_is_used_once_and_other_content_is_an_alarm(shop):
 def test_the_link_opens_the_order_on_another_device_and_a_wrong_one_does_not(shop):
     shop.stock("STEAM-50", 1)
     placed = shop.buy(ANNA, "STEAM-50")
-    token = orders.link_token(shop.ctx.keys, placed.order.id)
+    token = links.token_of(shop.ctx.keys, placed.order.id)
     assert len(token) == 22
     with shop.ctx.db.tx() as tx:
-        assert not orders.grant(tx, shop.ctx.keys, code=placed.order.code, token=ids.new_token(), buyer_id=BEN)
-        assert not orders.grant(tx, shop.ctx.keys, code="000000000000", token=token, buyer_id=BEN)
+        assert not links.grant(tx, shop.ctx.keys, code=placed.order.code, token=ids.new_token(), buyer_id=BEN)
+        assert not links.grant(tx, shop.ctx.keys, code="000000000000", token=token, buyer_id=BEN)
     from server.orders.queries import may_see_keys
 
     with shop.ctx.db.read() as tx:
         assert not may_see_keys(tx, placed.order, BEN)
     with shop.ctx.db.tx() as tx:
-        assert orders.grant(tx, shop.ctx.keys, code=placed.order.code, token=token, buyer_id=BEN)
+        assert links.grant(tx, shop.ctx.keys, code=placed.order.code, token=token, buyer_id=BEN)
     with shop.ctx.db.read() as tx:
         assert may_see_keys(tx, placed.order, BEN)
         assert not may_see_keys(tx, placed.order, CARA)

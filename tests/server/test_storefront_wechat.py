@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from server.db import Base
 from server.gateways.port import ChannelRefused, ChannelUnknown, Reason
-from server.orders import actions as order_actions
+from server.orders import links
 from server.orders import queries as order_queries
 from server.payments.model import PaymentAttempt
 from shared import clock
@@ -65,8 +65,8 @@ def granted(site, order, buyer):
     ctx = site.world.ctx
     with ctx.db.tx() as tx:
         found = order_queries.find(tx, order.removeprefix("/o/"))
-        token = order_actions.link_token(ctx.keys, found.id)
-        assert order_actions.grant(tx, ctx.keys, code=found.code, token=token, buyer_id=buyer)
+        token = links.token_of(ctx.keys, found.id)
+        assert links.grant(tx, ctx.keys, code=found.code, token=token, buyer_id=buyer)
 
 
 def sheet(document):
