@@ -239,7 +239,8 @@ def test_an_import_that_goes_on_says_that_its_earlier_choices_stay(program, in_s
         checked(qtbot, desk).start()
         qtbot.waitUntil(faults.held.is_set, timeout=WAIT_MS)
         detail = window.page.detail
-        qtbot.waitUntil(lambda: desk.imports.progress.chunks == 1 and detail.pause.isVisible(), timeout=WAIT_MS)
+        qtbot.waitUntil(lambda: (one := desk.imports.progress) is not None and one.chunks == 1, timeout=WAIT_MS)
+        qtbot.waitUntil(detail.pause.isVisible, timeout=WAIT_MS)
         detail.pause.click()
         qtbot.waitUntil(detail.resume.isVisible, timeout=WAIT_MS)
         said = "继续上次未完成的导入：列和其他选项仍是那次选择的。要改选，请先取消它，再重新导入。"
