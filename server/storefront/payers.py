@@ -27,7 +27,7 @@ CHANNEL = "wechat"
 KEPT_FOR, STATE_LIVES_FOR = timedelta(days=30), timedelta(minutes=10)
 
 _PURPOSE = "payer"
-_STATE = re.compile(r"([0-9a-f]{8,12})([0-9a-f]{32})")
+_STATE = re.compile(r"([0-9a-f]{8})([0-9a-f]{32})")
 _KEPT = re.compile(r"([0-9]{1,12}) (\S{1,64}) (\S{1,128})")
 
 
@@ -80,15 +80,17 @@ def remember(request: Request, response: Response, *, scope: str, user_id: str) 
 
 def state_for(keys: KeyRing, *, code: str, buyer_id: UUID, at: datetime) -> str:
     """What WeChat gives back unchanged: the time, and that we made it for this order of this device."""
-    seconds = f"{int(at.timestamp()):08x}"
-    return seconds + keys.mac("payer state", f"{seconds} {code} {buyer_id.hex}".encode())[:16].hex()
+    return _signed(keys, f"{int(at.timestamp()):08x}", code, buyer_id)
 
 
 def is_state(keys: KeyRing, given: str, *, code: str, buyer_id: UUID, at: datetime) -> bool:
-    """Whether we made it for this order of this device, a moment ago."""
+    """Whether we made it for this order of this device, a moment ago. What others made is not read."""
     parts = _STATE.fullmatch(given)
-    if parts is None:
+    if parts is None or not hmac.compare_digest(_signed(keys, parts[1], code, buyer_id), given):
         return False
-    made_at = datetime.fromtimestamp(int(parts[1], 16), at.tzinfo)
-    right = state_for(keys, code=code, buyer_id=buyer_id, at=made_at)
-    return hmac.compare_digest(right, given) and timedelta(minutes=-1) <= at - made_at <= STATE_LIVES_FOR
+    age = at - datetime.fromtimestamp(int(parts[1], 16), at.tzinfo)
+    return timedelta(minutes=-1) <= age <= STATE_LIVES_FOR
+
+
+def _signed(keys: KeyRing, seconds: str, code: str, buyer_id: UUID) -> str:
+    return seconds + keys.mac("payer state", f"{seconds} {code} {buyer_id.hex}".encode())[:16].hex()

@@ -115,6 +115,8 @@ def test_nobody_is_led_into_a_payment_that_another_began(site):
         ("", ANNA),
         ("é", ANNA),
         ("x" * 40, ANNA),
+        ("f" * 12 + "0" * 32, ANNA),  # a time that no calendar has
+        ("f" * 8 + "0" * 32, ANNA),
         (state[:-1] + ("0" if state[-1] != "0" else "1"), ANNA),
         (sent(site, other), ANNA),  # their own, of another order
         (sent(site, theirs, buyer=BEN), ANNA),
