@@ -11,6 +11,8 @@ from server import db as kinds
 from server import migrations
 from server.crypto import seal_chunk
 from server.db import retrying
+from server.orders.model import Order
+from server.payments.model import PaymentAttempt
 from server.policy import SYSTEM
 from server.stock import lots, queries
 from server.stock.imports import ingest
@@ -163,8 +165,16 @@ def test_a_shop_with_an_import_under_way_goes_up_down_and_up_again(shop):
     unfinished = Upload(shop, shop.keys(SKU, 4, start=50), sku=SKU, per_chunk=2).send(0)
     shop.work()
     assert unfinished.seen.stored == 2
-    before = shop.level(SKU)
+    before, longest = shop.level(SKU), "https://openapi.example/" + "x" * 1_500
+    short, long = {"pay_url": longest[:512], "qr_text": None}, {"pay_url": longest, "qr_text": longest}
+    with database.tx() as tx:
+        for buyer, values in ((ANNA, short), (BEN, long)):
+            its = PaymentAttempt.order_id.in_(select(Order.id).where(Order.buyer_id == buyer))
+            tx.execute(sa.update(PaymentAttempt).where(its).values(values))
     migrations.downgrade(database, OLD)
+    with database.read() as tx:  # an address that has no room there is gone, and is not cut
+        addresses = tx.execute(text("SELECT state, pay_url, qr_text FROM payment_attempt ORDER BY state")).all()
+    assert addresses == [("created", None, None), ("paid", longest[:512], None)]
     with database.read() as tx:  # what was not committed is gone, and of the rest nothing
         counted = {name: tx.scalar(text(f"SELECT COUNT(*) FROM {name}")) for name in ("stock_unit", "card_secret")}
     assert counted == {"stock_unit": 14, "card_secret": 14}

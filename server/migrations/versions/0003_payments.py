@@ -221,8 +221,15 @@ def _keep_all_money() -> None:
             raise MoneyWouldBeLost(f"{count} {what} have no place in the schema before")
 
 
+def _drop_long_addresses() -> None:
+    """What the narrower columns cannot hold: where buyers pay. Money of theirs that comes all the same is known."""
+    for column in ("pay_url", "qr_text"):
+        op.execute(sa.text(f"UPDATE payment_attempt SET {column} = NULL WHERE LENGTH({column}) > 512"))
+
+
 def downgrade() -> None:
     _keep_all_money()
+    _drop_long_addresses()
     op.drop_column("reveal_log", "seqs")
     for gone in (
         "undone_delivery",
