@@ -64,35 +64,44 @@ def _catch_up(ctx: Context, channel: str) -> int:
 
 def _look(ctx: Context, channel: str, day: date) -> int:
     """Read the bill of one day, or note why that was not possible; answers how many payments were news."""
-    bill = _fetched(ctx, channel, day)
-    if bill is None:
+    found = _found(ctx, channel, day)
+    if found is None:
         _noted(ctx, channel, partial(bill_days.not_there, channel=channel, day=day))
         return 0
-    tally, trouble, why = Tally(), BillTrouble.UNSURE, ""
-    if isinstance(bill, _Trouble):
-        trouble, why = bill.what, bill.why
-    else:
-        try:
-            tally = read(ctx, bill)
-        except UnreadableBill as problem:
-            trouble, why = BillTrouble.UNREADABLE, problem.reason
-        else:
-            if not tally.unsure:
-                _noted(ctx, channel, partial(bill_days.settle, channel=channel, day=day, tally=tally))
-                return tally.news
-            why = str(tally.unsure)
-    where = {"channel": channel, "day": day.isoformat(), "trouble": trouble.value, "why": why}
+    if isinstance(found, Tally):
+        if not found.unsure:
+            _noted(ctx, channel, partial(bill_days.settle, channel=channel, day=day, tally=found))
+            return found.news
+        found = _Trouble(BillTrouble.UNSURE, str(found.unsure), found.news)
+    where = {"channel": channel, "day": day.isoformat(), "trouble": found.what.value, "why": found.why}
     _log.warning("bill not read", extra=where)
-    _noted(ctx, channel, partial(bill_days.missed, channel=channel, day=day, trouble=trouble, why=why))
-    return tally.news
+    _noted(ctx, channel, partial(bill_days.missed, channel=channel, day=day, trouble=found.what, why=found.why))
+    return found.news
 
 
 @dataclass(frozen=True, slots=True)
 class _Trouble:
-    """Why there is nothing to read."""
+    """Why there is nothing to read, or not all of it could be; `news` of it are known all the same."""
 
     what: BillTrouble
     why: str
+    news: int = 0
+
+
+def _found(ctx: Context, channel: str, day: date) -> Tally | _Trouble | None:
+    """What the bill of a day named; None when the channel says that it has none.
+
+    One that breaks this version is a trouble of that day, or the days behind it would wait for it unread, and nobody
+    would be told. Where it is the database that is away, the trouble cannot be noted either.
+    """
+    try:
+        bill = _fetched(ctx, channel, day)
+        return read(ctx, bill) if isinstance(bill, Bill) else bill
+    except UnreadableBill as problem:
+        return _Trouble(BillTrouble.UNREADABLE, problem.reason)
+    except Exception as error:
+        _log.exception("bill that this version cannot read", extra={"channel": channel, "day": day.isoformat()})
+        return _Trouble(BillTrouble.UNREADABLE, type(error).__name__)
 
 
 def _fetched(ctx: Context, channel: str, day: date) -> Bill | _Trouble | None:

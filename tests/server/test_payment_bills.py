@@ -144,9 +144,10 @@ def test_a_bill_that_cannot_be_read_is_told_at_once_and_decided_in_the_evening(s
             assert "channel" in set(tx.scalars(select(ChangeInbox.entity)))
         assert told(site) == (None, 1, day.isoformat(), "damaged")
         assert none.billed == []
-        assert told(site, "alipay") is None, "its fault is logged, and keeps no other from being read"
+        assert told(site, "alipay") == (None, 1, day.isoformat(), "unreadable"), "it keeps no other from being read"
         assert 'kameng_bill_days_missing{channel="wechat"} 1.0' in shop.ctx.metrics.render().decode()
     assert listed(site) == []
+    del site.other_till.bills["trades", day]
     for hours in (18, 18.5):
         with at(day, hours):
             look(site)
@@ -176,6 +177,7 @@ def test_a_bill_that_cannot_be_read_is_told_at_once_and_decided_in_the_evening(s
     [
         (ChannelRefused(channel="wechat", reason_code="NO_AUTH"), "refused"),
         ("unreadable", "unreadable"),
+        (RuntimeError("a fault of ours"), "unreadable"),
         (None, "not_there"),
     ],
 )
