@@ -19,6 +19,7 @@ import pytest
 from sqlalchemy import select
 
 from server import migrations
+from server.orders.actions import POLICY_VERSION
 from server.orders.model import Order
 from server.payments.ending import EndUnpaid
 from server.payments.exceptions import acting
@@ -297,6 +298,7 @@ class Stage:
 
 
 ORDER = {"sku": "STEAM-50", "quantity": 1, "amount_fen": 4_500, "channel": "sandbox"}
+AGREED = {"agreed": "yes", "policy_version": POLICY_VERSION}
 REFUND_WORDS = {
     "start": {"reason": "补偿"},
     "answer": {"answer": "agree"},
@@ -311,7 +313,7 @@ REQUESTS = {
     "GET /metrics": lambda _stage, _tag, _by: {"headers": {"x-forwarded-for": "203.0.113.9"}},
     "POST /pay/{channel}/notify": lambda _stage, _tag, _by: {"content": b"{}", "headers": signed(b"{}")},
     "POST /api/orders": lambda _stage, tag, _by: {"json": ORDER, "headers": {"idempotency-key": f"key-{tag}"}},
-    "POST /orders": lambda _stage, tag, _by: {"data": ORDER | {"agreed": "yes", "idempotency_key": f"key-{tag}-01234"}},
+    "POST /orders": lambda _stage, tag, _by: {"data": ORDER | AGREED | {"idempotency_key": f"key-{tag}-01234"}},
     "POST /lookup": lambda stage, _tag, _by: {"data": {"code": stage.code}},
     "POST /api/session": lambda stage, _tag, by: {
         "json": {"login": by, "password": PASSWORD, "device": stage.device(by)}
