@@ -21,7 +21,7 @@ from server.context import Context
 from server.db import Tx, retrying, table_of
 from server.gateways.bill_lines import BillPayment, UnreadableBill, payments_of
 from server.gateways.port import Bill, ChannelRefused, ChannelUnknown, DamagedBill, Gateway, PaymentFact
-from server.payments import applying, bill_days, channels
+from server.payments import applying, bill_days, channels, confirmed
 from server.payments.actions import ApplyPayment
 from server.payments.bill_days import Tally
 from server.payments.exceptions import raising
@@ -99,7 +99,7 @@ def _found(ctx: Context, channel: str, day: date) -> Tally | _Trouble | None:
         return read(ctx, bill) if isinstance(bill, Bill) else bill
     except UnreadableBill as problem:
         return _Trouble(BillTrouble.UNREADABLE, problem.reason)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is noted
         _log.exception("bill that this version cannot read", extra={"channel": channel, "day": day.isoformat()})
         return _Trouble(BillTrouble.UNREADABLE, type(error).__name__)
 
@@ -199,8 +199,8 @@ def _is_of_others(gateway: Gateway, fact: PaymentFact) -> bool:
 
 
 def _is_known(attempt: PaymentAttempt, fact: PaymentFact) -> bool:
-    is_paid = attempt.state == AttemptState.PAID
-    return is_paid and (attempt.provider_no, attempt.amount_fen) == (fact.provider_no, fact.amount_fen)
+    is_heard = attempt.state == AttemptState.PAID and not confirmed.is_unheard(attempt)
+    return is_heard and (attempt.provider_no, attempt.amount_fen) == (fact.provider_no, fact.amount_fen)
 
 
 def _apply(ctx: Context, fact: PaymentFact, attempt: PaymentAttempt | None) -> None:
@@ -209,7 +209,7 @@ def _apply(ctx: Context, fact: PaymentFact, attempt: PaymentAttempt | None) -> N
     Nobody delivers what went back since by the merchant's own hand. Raises ChannelUnknown, ChannelRefused.
     """
     if attempt is not None and (attempt.state, attempt.provider_no) == (AttemptState.PAID, fact.provider_no):
-        applying.call(ctx, fact, FoundBy.BILL)  # another amount: an alarm that books nothing
+        applying.call(ctx, fact, FoundBy.BILL)  # another amount, an alarm that books nothing; or people confirmed it
         return
     now = asyncio.run(channels.call(ctx, fact.channel, lambda gateway: gateway.query(fact.out_trade_no)))
     is_this = now is not None and now.provider_no in {None, fact.provider_no}
