@@ -45,10 +45,15 @@ def _key(table: type[PaymentAttempt | UnmatchedPayment], code: str) -> ColumnEle
     return literal("payment:") + table.channel + ":" + table.provider_no + ":" + code
 
 
+_PAY_CONFIRMED = literal("payment:") + PaymentAttempt.channel + ":" + PaymentAttempt.out_trade_no + ":pay"
+"""The key of what two people confirmed: booked under our own number, which nobody misreads."""
+
+
 def paid_attempts_are_booked(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:
     """L4: each paid attempt put exactly its amount into escrow, or aside where its order was paid already."""
     received = case((LedgerJournal.code == "CORRECT", -LedgerTransfer.amount_fen), else_=LedgerTransfer.amount_fen)
-    its = or_(*(LedgerJournal.key == _key(PaymentAttempt, code) for code in ("pay", "suspense", "correct")))
+    keys = (*(_key(PaymentAttempt, code) for code in ("pay", "suspense", "correct")), _PAY_CONFIRMED)
+    its = or_(*(LedgerJournal.key == key for key in keys))
     query = (
         select(PaymentAttempt.out_trade_no)
         .outerjoin(LedgerJournal, its)
@@ -62,10 +67,11 @@ def paid_attempts_are_booked(tx: Tx, scope: Scope = EVERYTHING) -> Finding | Non
 
 def bookings_are_of_paid_attempts(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:
     """L4: what was booked as received was paid: each PAY or ATTACH is that of a paid attempt of its order."""
+    keys = (*(_key(PaymentAttempt, code) for code in ("pay", "attach")), _PAY_CONFIRMED)
     paid = exists().where(
         PaymentAttempt.order_id == LedgerJournal.order_id,
         PaymentAttempt.state == AttemptState.PAID.value,
-        or_(*(LedgerJournal.key == _key(PaymentAttempt, code) for code in ("pay", "attach"))),
+        or_(*(LedgerJournal.key == key for key in keys)),
     )
     mine = scope.orders(LedgerJournal.order_id)
     query = select(LedgerJournal.key).where(LedgerJournal.code.in_(("PAY", "ATTACH")), ~paid, mine)

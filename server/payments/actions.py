@@ -23,9 +23,10 @@ from server.gateways.port import Gateway, PaymentFact
 from server.ledger import actions as ledger
 from server.orders import actions as orders
 from server.orders.model import Order, OrderLine
-from server.payments import aside, attempts, booking, callbacks
+from server.payments import aside, attempts, booking, callbacks, confirmed
 from server.payments.aside import Numbers
 from server.payments.callbacks import RawCallback
+from server.payments.confirmed import Heard
 from server.payments.exceptions import closing, raising
 from server.payments.exceptions.raising import Raised
 from server.payments.model import PaymentAttempt, UnmatchedPayment
@@ -127,6 +128,7 @@ class _Work:
     paid: list[tuple[PaymentAttempt, ApplyPayment]] = field(default_factory=list)
     aside: list[UnmatchedPayment] = field(default_factory=list)
     used: list[UnmatchedPayment] = field(default_factory=list)
+    heard: list[Heard] = field(default_factory=list)
     exceptions: list[Raised] = field(default_factory=list)
     paid_orders: set[UUID] = field(default_factory=set)
     late: list[OrderLine] = field(default_factory=list)
@@ -223,6 +225,8 @@ def _decide(
     if fact.amount_fen != attempt.amount_fen or fact.currency != CURRENCY:
         return _set_aside(work, ExceptionKind.AMOUNT_MISMATCH, command, attempt)
     if attempt.state == AttemptState.PAID:
+        if confirmed.is_unheard(attempt) and command.found_by is not FoundBy.PERSON:
+            return _hear(work, command, attempt)
         if attempt.provider_no == fact.provider_no:
             return Outcome.REPEATED
         return _set_aside(work, ExceptionKind.PAID_TWICE, command, attempt)
@@ -247,8 +251,11 @@ def _pay(desk: stock.Desk, work: _Work, command: ApplyPayment, attempt: PaymentA
     """The order's first money: in escrow, and out of it again where the goods can be delivered."""
     fact = command.fact
     assert fact.provider_no is not None
-    at, book = fact.paid_at or work.at, booking.attach if command.attaches else booking.pay
-    work.journals.append(book(order.id, fact.channel, fact.provider_no, attempt.amount_fen, at=at))
+    at, number = fact.paid_at or work.at, fact.provider_no
+    book = booking.attach if command.attaches else booking.pay
+    if command.found_by is FoundBy.PERSON and not command.attaches:
+        number = attempt.out_trade_no  # people may have misread the channel's, which is put right then
+    work.journals.append(book(order.id, fact.channel, number, attempt.amount_fen, at=at))
     work.paid_orders.add(order.id)
     return _deliver(desk, work, command, attempt, order)
 
@@ -265,6 +272,26 @@ def _deliver(desk: stock.Desk, work: _Work, command: ApplyPayment, attempt: Paym
     work.moves.append(orders.Move(order, OrderState.DELIVERED))
     work.journals.append(booking.sale(order, lines, at=work.at))
     return Outcome.APPLIED
+
+
+def _hear(work: _Work, command: ApplyPayment, attempt: PaymentAttempt) -> Outcome:
+    """The channel says at last what two people had confirmed. Another number than theirs is what they misread.
+
+    It is booked already, under our own number. Whatever comes after that is a second payment, as for any other.
+    """
+    fact, number = command.fact, aside.number_of(command.fact)
+    assert number is not None
+    assert attempt.provider_no is not None
+    was = attempt.provider_no
+    is_other = was != fact.provider_no
+    if is_other and (work.numbers.paid_by(number) is not None or work.numbers.aside(number) is not None):
+        more = [("confirmed_as", was)]
+        return _contradicts(work, ExceptionKind.PAID_TWICE, command, attempt, more=more)
+    work.heard.append(Heard(attempt, was, number[1], command.found_by))
+    work.numbers.pays(number, attempt.out_trade_no)
+    set_committed_value(attempt, "provider_no", number[1])
+    set_committed_value(attempt, "found_by", command.found_by.value)
+    return Outcome.APPLIED if is_other else Outcome.REPEATED
 
 
 # --- what is wrong with one ---
@@ -302,10 +329,12 @@ def _is_same(known: UnmatchedPayment, fact: PaymentFact) -> bool:
 def _use(work: _Work, command: ApplyPayment, slip: UnmatchedPayment, attempt: PaymentAttempt) -> bool:
     """Take what was set aside for this attempt, where that may be: not if it was used since.
 
-    People attach it; or the channel had named another amount for this money, and what was set aside is undone.
+    People attach it; or the channel had named another amount for this money, and what was set aside is undone. What the
+    channel has signed only the channel corrects: no two people do.
     """
     to = UnmatchedState.ATTACHED if command.attaches else UnmatchedState.CORRECTED
-    is_meant = command.attaches or slip.out_trade_no == attempt.out_trade_no
+    corrects = command.found_by is not FoundBy.PERSON and slip.out_trade_no == attempt.out_trade_no
+    is_meant = command.attaches or corrects
     if not is_meant or not may_move(UnmatchedState(slip.state), to):
         return False
     set_committed_value(slip, "state", to.value)
@@ -395,6 +424,7 @@ def _write(tx: Tx, work: _Work) -> None:
     """Write what was decided, after the stock: orders, attempts, money set aside, exceptions, and the ledger last."""
     orders.move(tx, work.moves, at=work.at, actor="system", lines=work.lines)
     _write_paid(tx, work)
+    confirmed.hear(tx, work.heard)
     for slip in work.used:
         aside.move(tx, slip.id, UnmatchedState(slip.state))
         closing.money_found(tx, slip.id)

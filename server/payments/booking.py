@@ -21,9 +21,9 @@ from shared.money import Fen
 ESCROW, SUSPENSE, FEE = Account("escrow"), Account("suspense"), Account("fee")
 
 
-def pay(order_id: UUID, channel: str, provider_no: str, amount: Fen, *, at: datetime) -> Journal:
-    """PAY: the channel owes us what the buyer put into escrow."""
-    return _one("PAY", channel, provider_no, order_id, Transfer(_psp(channel), ESCROW, amount), at)
+def pay(order_id: UUID, channel: str, number: str, amount: Fen, *, at: datetime) -> Journal:
+    """PAY: the channel owes us what the buyer put into escrow. What people confirmed has our own number."""
+    return _one("PAY", channel, number, order_id, Transfer(_psp(channel), ESCROW, amount), at)
 
 
 def set_aside(order_id: UUID | None, channel: str, provider_no: str, amount: Fen, *, at: datetime) -> Journal:

@@ -59,6 +59,7 @@ EVIDENCE: dict[str, tuple[str, str]] = {
     "channel_state": ("渠道状态", "The channel says"),
     "channel_answer": ("渠道应答", "The channel's answer"),
     "not_applied": ("未能入账的原因", "Why it could not be booked"),
+    "confirmed_as": ("人工确认时所填的渠道单号", "The number that people confirmed it by"),
     "attempt_state": ("支付状态", "State of the attempt"),
     "set_aside": ("该款项此前已挂账", "The money was set aside before"),
     "paid_at": ("支付时间", "Paid at"),

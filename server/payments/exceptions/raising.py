@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from server import audit, changes, jobs
@@ -150,6 +150,12 @@ def once(tx: Tx, one: Raised) -> None:
             write(tx, [one])
     except IntegrityError:
         _log.info("another process told of it", extra={"kind": one.kind.value})
+
+
+def renumber(tx: Tx, attempt_id: UUID, was: str, number: str) -> None:
+    """What people know by the number that was misread is known by the channel's from now on."""
+    its = (PaymentException.attempt_id == attempt_id, PaymentException.provider_no == was)
+    tx.execute(update(PaymentException).where(*its).values(provider_no=number))
 
 
 def _row(one: Raised) -> dict[str, object]:
