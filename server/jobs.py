@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -31,8 +32,6 @@ PAUSE_SECONDS = 0.05
 """Between two looks at least: a busy shop commits, and rings, hundreds of times a second."""
 
 CLAIM_MOST = 20
-OUTSIDE_MOST = 5
-"""Each may wait for somebody else: all of them are done before their lease ends."""
 
 MAX_ATTEMPTS = 25
 """With the fourth power of the attempt as seconds between tries, 25 of them span about three weeks."""
@@ -41,6 +40,17 @@ KEEP_DONE_DAYS = 7
 
 PAUSED_AFTER = timedelta(minutes=2)
 """A schedule that comes later than this had stopped, with all processes that could have run it."""
+
+
+class Lane(StrEnum):
+    """What jobs outside of transactions wait for. Each lane has a thread: they hold up their like, and nothing else."""
+
+    CHANNELS = "channels"
+    IMPORTS = "imports"
+
+
+LANE_MOST = {Lane.CHANNELS: 5, Lane.IMPORTS: 1}
+"""How many are claimed at a time: all of them are done before their lease ends."""
 
 Within = Callable[[Tx, dict[str, Any]], None]
 Outside = Callable[[dict[str, Any]], None]
@@ -144,6 +154,7 @@ class Jobs:
         self._db = db
         self._within: dict[str, Within] = {}
         self._outside: dict[str, Outside] = {}
+        self._lanes: dict[Lane, list[str]] = {}
         self._schedules: list[_Schedule] = []
         self._not_before: dict[str, datetime] = {}
         self._worker = ids.new_id()
@@ -155,12 +166,10 @@ class Jobs:
         """`handler(tx, args)` runs in the transaction that completes the job."""
         self._within[kind] = handler
 
-    def outside(self, kind: str, handler: Outside) -> None:
-        """`handler(args)` runs outside of any transaction and must be safe to repeat.
-
-        Such jobs have a thread of their own: whoever is slow to answer holds up nothing else.
-        """
+    def outside(self, kind: str, handler: Outside, *, lane: Lane = Lane.CHANNELS) -> None:
+        """`handler(args)` runs outside of any transaction, in the thread of its lane, and must be safe to repeat."""
         self._outside[kind] = handler
+        self._lanes.setdefault(lane, []).append(kind)
 
     def every(self, name: str, seconds: float, run: Callable[[], object], *, apart: bool = False) -> None:
         """Run `run()` about every `seconds`, in one process at a time.
@@ -180,7 +189,8 @@ class Jobs:
             self._take_back()
         for n in range(threads):
             self._begin(f"jobs-{n}", self._loop, self._look_within)
-        self._begin("jobs-outside", self._loop, partial(self._run_claimed, outside=True))
+        for lane in self._lanes:
+            self._begin(f"jobs-{lane}", self._loop, partial(self._run_claimed, lane))
         for schedule in self._schedules:
             if schedule.apart:
                 self._begin(f"jobs-{schedule.name}", self._loop_apart, schedule)
@@ -219,7 +229,7 @@ class Jobs:
         self._stopping.wait()
 
     def _look_within(self) -> int:
-        return self.run_schedules() + self._run_claimed(outside=False)
+        return self.run_schedules() + self._run_claimed()
 
     def _loop(self, look: Callable[[], int]) -> None:
         bell = threading.Event()
@@ -291,20 +301,21 @@ class Jobs:
 
     def run_due(self) -> int:
         """Claim and run what is due, once; answers how many jobs ran."""
-        return self._run_claimed(outside=False) + self._run_claimed(outside=True)
+        return self._run_claimed() + sum(self._run_claimed(lane) for lane in self._lanes)
 
-    def _run_claimed(self, *, outside: bool) -> int:
-        claimed = self._claim(outside=outside)
+    def _run_claimed(self, lane: Lane | None = None) -> int:
+        claimed = self._claim(lane)
         for job in claimed:
             self._run(job)
         return len(claimed)
 
-    def _claim(self, *, outside: bool) -> list[Job]:
-        mine = Job.kind.in_(self._outside) if outside else Job.kind.not_in(self._outside)
+    def _claim(self, lane: Lane | None = None) -> list[Job]:
+        """Those of a lane, or those that run in their transaction."""
+        mine = Job.kind.not_in(self._outside) if lane is None else Job.kind.in_(self._lanes[lane])
         now = clock.now()
         waiting = Job.state.in_([JobState.READY.value, JobState.RETRY.value]) & (Job.run_at <= now)
         abandoned = (Job.state == JobState.RUNNING.value) & (Job.lease_until < now)
-        most = OUTSIDE_MOST if outside else CLAIM_MOST
+        most = CLAIM_MOST if lane is None else LANE_MOST[lane]
         due = select(Job).where(or_(waiting, abandoned), mine).order_by(Job.run_at).limit(most)
         with self._db.read() as tx:
             if tx.scalars(due.with_only_columns(Job.id)).first() is None:

@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 from server import audit, jobs
 from server.audit import AuditEvent
 from server.db import table_of
-from server.jobs import LEASE_SECONDS, Job, Jobs, JobSchedule
+from server.jobs import LEASE_SECONDS, Job, Jobs, JobSchedule, Lane
 from shared import clock
 from shared.states import JobState
 from tests.databases import count, migrated
@@ -176,7 +176,7 @@ def test_work_outside_runs_without_a_transaction_and_may_be_repeated(db):
 
 def test_a_worker_that_vanished_loses_its_job_after_the_lease_and_not_before(db):
     enqueue(db)
-    [lost] = worker(db)._claim(outside=False)
+    [lost] = worker(db)._claim()
     other = worker(db, greet=effect)
     with later(LEASE_SECONDS):
         assert other.run_due() == 0
@@ -187,7 +187,7 @@ def test_a_worker_that_vanished_loses_its_job_after_the_lease_and_not_before(db)
 
 def test_what_a_killed_process_was_doing_goes_on_at_once_where_there_is_only_one(db):
     enqueue(db)
-    assert len(worker(db)._claim(outside=False)) == 1
+    assert len(worker(db)._claim()) == 1
     greeted = threading.Event()
 
     def greet(tx, args):
@@ -204,7 +204,7 @@ def test_what_a_killed_process_was_doing_goes_on_at_once_where_there_is_only_one
 def test_a_worker_that_lost_its_lease_undoes_what_it_did(db):
     enqueue(db, args={"n": 1})
     slow, quick = worker(db, greet=effect), worker(db, greet=effect)
-    [job] = slow._claim(outside=False)
+    [job] = slow._claim()
     with later(LEASE_SECONDS + 1):
         assert quick.run_due() == 1
         slow._run(job)
@@ -216,7 +216,7 @@ def test_a_job_that_kills_its_worker_each_time_is_dead_in_the_end(db):
     enqueue(db, max_attempts=3)
     for turn in range(3):
         with later(turn * (LEASE_SECONDS + 1)):
-            assert len(worker(db)._claim(outside=False)) == 1
+            assert len(worker(db)._claim()) == 1
     last = worker(db, greet=effect)
     with later(4 * (LEASE_SECONDS + 1)):
         assert last.run_due() == 0
@@ -380,24 +380,39 @@ def test_threads_wake_for_work_and_finish_it_before_they_end(db):
 
 
 def test_who_waits_for_somebody_else_holds_up_no_other_work(db):
-    asked, answered, greeted, swept = (threading.Event() for _ in range(4))
+    asked, answered, greeted, swept, stored, ended = (threading.Event() for _ in range(6))
 
     def ask(_args):
         asked.set()
         assert answered.wait(timeout=20)
 
+    def store(_args):
+        stored.set()
+        assert ended.wait(timeout=20)
+
     slow = worker(db, greet=lambda *_: greeted.set())
     slow.outside("ask", ask)
+    slow.outside("store", store, lane=Lane.IMPORTS)
     slow.every("sweep", 10, swept.set)
-    enqueue(db, kind="ask")
+    for kind in ("ask", "store", "store"):
+        enqueue(db, kind=kind)
     slow.start()
-    assert asked.wait(timeout=20)
+    assert (asked.wait(timeout=20), stored.wait(timeout=20)) == (True, True)
+    begun = {(row.kind, row.state, row.attempt) for row in rows(db)}  # what a long one keeps waiting has no lease yet
+    assert begun == {("ask", "running", 1), ("store", "running", 1), ("store", "ready", 0)}
     enqueue(db)
     slow.wake()
     assert (greeted.wait(timeout=20), swept.wait(timeout=20)) == (True, True)
     answered.set()
+    ended.set()
     slow.close()
-    assert {row.state for row in rows(db)} == {JobState.DONE}
+    while slow.run_due():
+        pass
+    assert {(row.kind, row.state, row.attempt) for row in rows(db)} == {
+        ("ask", "done", 1),
+        ("store", "done", 1),
+        ("greet", "done", 1),
+    }
 
 
 def test_what_was_done_a_week_ago_is_forgotten_and_nothing_else(db):

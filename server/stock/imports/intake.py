@@ -19,6 +19,7 @@ from server import audit
 from server.context import Context
 from server.crypto import KeyRing
 from server.db import Database, Tx, table_of
+from server.jobs import Lane
 from server.stock.imports import ingest, judging
 from server.stock.model import ImportChunk, StockImport
 from shared import clock
@@ -79,7 +80,7 @@ class ImportEnded(Conflict):
 
 def register(ctx: Context) -> None:
     """Wire the jobs that store chunks and forget uploads; called once by `app`."""
-    ctx.jobs.outside(ingest.INGEST, lambda args: ingest.ingest(ctx.db, ctx.keys, args))
+    ctx.jobs.outside(ingest.INGEST, lambda args: ingest.ingest(ctx.db, ctx.keys, args), lane=Lane.IMPORTS)
     ctx.jobs.within(ingest.DISCARD, ingest.discard)
     ctx.jobs.every("stock.forget_abandoned", 3_600, lambda: forget_abandoned(ctx.db))
 
