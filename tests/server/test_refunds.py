@@ -5,11 +5,12 @@ import re
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from server.audit import AuditEvent
 from server.payments.refunds import following
 from server.payments.refunds.model import Refund, RefundEvent
+from server.stock.model import CardSecret
 from shared import clock
 from shared.clock import shop_time
 from shared.errors import Busy
@@ -363,6 +364,16 @@ def test_a_key_that_somebody_quotes_is_masked_before_it_is_stored(site):
     assert "note" not in json.loads(audited[0]), "a buyer's words stay with the refund"
 
 
+def test_who_was_sold_a_key_that_does_not_open_can_ask_for_their_money(site, caplog):
+    order = bought(site, quantity=3)
+    shown = look(site, order)
+    with site.world.ctx.db.tx() as tx:
+        tx.execute(update(CardSecret).where(CardSecret.seq == 2).values(sealed=b""))
+    refund_id = ask(site, order, text=f"{shown[2]} 可以，第 2 件打不开")
+    assert read(site, refund_id, by="li")["reason"] == f"••••{shown[2][-4:]} 可以，第 2 件打不开"
+    assert [told.unit for told in caplog.records if told.message == "a stored key does not open"] == [2]
+
+
 def test_a_look_at_some_keys_of_a_line_is_no_look_at_the_withheld_ones(tmp_path):
     with shop_with_refunds(tmp_path, refund_check_fen=0) as site:
         order = bought(site, quantity=2)
@@ -371,6 +382,11 @@ def test_a_look_at_some_keys_of_a_line_is_no_look_at_the_withheld_ones(tmp_path)
         told = [site.get(f"/api/stock/STEAM-50/units/{seq}/history", by="wang").json() for seq in (1, 2)]
         views = [[one["what"] for one in unit["events"]].count("delivered") for unit in told]
         assert (views, shown) == ([1, 0], site.world.keys("STEAM-50", 4)[0])
+        [waiting] = site.get("/api/refunds", by="zhou").json()["items"]
+        post(site, waiting["id"], "check", "zhou", approve=False, note="不退")
+        both = site.world.keys("STEAM-50", 4)[:2]
+        asked = read(site, ask(site, order, text=" ".join(both)), by="li")
+        assert asked["reason"] == f"••••{shown[-4:]} {both[1]}", "nor is it opened to look for it in what they write"
 
 
 def test_an_order_is_refunded_in_parts_until_nothing_is_left(site):

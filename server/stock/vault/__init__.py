@@ -115,17 +115,20 @@ _DELIVERED = _CARDS.where(
 _INSPECTED = _CARDS.where(RevealLog.sku_id == StockUnit.sku_id, RevealLog.seq == StockUnit.seq)
 
 
-def delivered(tx: Tx, keys: KeyRing, views: Mapping[UUID, LineUnits]) -> dict[UUID, list[Secret]]:
+def delivered(
+    tx: Tx, keys: KeyRing, views: Mapping[UUID, LineUnits], *, skip_damaged: bool = False
+) -> dict[UUID, list[Secret]]:
     """The clear keys of order lines by line, each list in the order of its units' numbers; by rows of the reveal log.
 
-    Only units that are sold to the very line of the row are opened. Raises NotLogged, CardUnreadable.
+    Only units that are sold to the very line of the row are opened. Raises NotLogged, CardUnreadable; with
+    `skip_damaged` those that do not open are left out.
     """
     cards: dict[UUID, list[Secret]] = {}
     for view_id, line in views.items():
         found = tx.execute(_DELIVERED, {"view": view_id, "sku": line.sku_id, "seqs": line.seqs}).all()
         if not found:
             _require_logged(tx, view_id, RevealLog.order_line_id == line.order_line_id)
-        cards[line.order_line_id] = _opened(keys, found)
+        cards[line.order_line_id] = _opened(keys, found, skip_damaged=skip_damaged)
     return cards
 
 
@@ -171,7 +174,7 @@ def _require_logged(tx: Tx, view_id: UUID, same: Any) -> None:
         raise NotLogged
 
 
-def _opened(keys: KeyRing, rows: Sequence[Row[*tuple[Any, ...]]]) -> list[Secret]:
+def _opened(keys: KeyRing, rows: Sequence[Row[*tuple[Any, ...]]], *, skip_damaged: bool = False) -> list[Secret]:
     """The clear keys of rows of `_CARDS`."""
     ciphers: dict[tuple[UUID, bool], LotCipher] = {}
     secrets = []
@@ -184,5 +187,6 @@ def _opened(keys: KeyRing, rows: Sequence[Row[*tuple[Any, ...]]]) -> list[Secret
             secrets.append(ciphers[row.lot_id, resealed].unseal(row.sku_id, row.seq, row.sealed))
         except CardUnreadable:
             _log.error("a stored key does not open", extra={"lot": str(row.lot_id), "unit": row.seq})
-            raise
+            if not skip_damaged:
+                raise
     return secrets
