@@ -13,7 +13,7 @@ from server.policy import Actor, Kind, visible
 from shared.contracts import identity as wire
 from shared.contracts.base import Page
 from shared.errors import NotSignedIn
-from shared.permissions import Role
+from shared.permissions import Permission, Role, allows
 
 
 def supplier_terms() -> Subquery:
@@ -68,6 +68,15 @@ def names_of(tx: Tx, labels: Iterable[str | None], *, supplier_id: UUID | None =
     query = select(User.id, User.name).where(User.id.in_(wanted))
     found = tx.execute(query if supplier_id is None else query.where(User.supplier_id == supplier_id))
     return {wanted[user_id]: name for user_id, name in found}
+
+
+def may(tx: Tx, label: str | None, permission: Permission) -> bool:
+    """Whether the person whom logs call so (`staff:<id>`) has the right by the role of today."""
+    prefix = f"{Kind.STAFF.value}:"
+    if label is None or not label.startswith(prefix):
+        return False
+    role = tx.scalars(select(User.role).where(User.id == UUID(label.removeprefix(prefix)))).first()
+    return role is not None and allows(Role(role), permission)
 
 
 def users(tx: Tx, *, after: UUID | None = None, limit: int = 200) -> Page[wire.User]:

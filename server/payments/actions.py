@@ -24,7 +24,7 @@ from server.ledger import actions as ledger
 from server.orders import actions as orders
 from server.orders.model import Order, OrderLine
 from server.payments import aside, attempts, booking, callbacks, confirmed
-from server.payments.aside import Numbers
+from server.payments.aside import Number, Numbers
 from server.payments.callbacks import RawCallback
 from server.payments.confirmed import Heard
 from server.payments.exceptions import closing, raising
@@ -55,15 +55,20 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What the shop has settled: each channel's rate, and how soon money that bought nothing goes back by itself."""
+    """What the shop has settled: each channel's rate, and how soon money that bought nothing goes back by itself.
+
+    `check_above`: what people confirm above it needs one of finance.
+    """
 
     fee_ppm: Mapping[str, int] = field(default_factory=dict)
     refund_after: timedelta = timedelta()
+    check_above: Fen = 0
 
     @classmethod
     def of(cls, settings: Settings) -> Terms:
         """The terms of a deployment."""
-        return cls(settings.channel_fee_ppm, timedelta(minutes=settings.refund_after_minutes))
+        after = timedelta(minutes=settings.refund_after_minutes)
+        return cls(settings.channel_fee_ppm, after, settings.refund_check_fen)
 
     def fee_of(self, channel: str, amount: Fen) -> Fen:
         """The channel's fee as we expect it, half a fen rounded up; its bill has the last word."""
@@ -225,11 +230,7 @@ def _decide(
     if fact.amount_fen != attempt.amount_fen or fact.currency != CURRENCY:
         return _set_aside(work, ExceptionKind.AMOUNT_MISMATCH, command, attempt)
     if attempt.state == AttemptState.PAID:
-        if confirmed.is_unheard(attempt) and command.found_by is not FoundBy.PERSON:
-            return _hear(work, command, attempt)
-        if attempt.provider_no == fact.provider_no:
-            return Outcome.REPEATED
-        return _set_aside(work, ExceptionKind.PAID_TWICE, command, attempt)
+        return _again(work, command, attempt, number)
     if (other := work.numbers.paid_by(number)) is not None:
         return _contradicts(work, ExceptionKind.PAID_TWICE, command, attempt, more=[("other_out_trade_no", other)])
     is_second = order.state not in _UNPAID_ORDER or order.id in work.paid_orders
@@ -274,19 +275,21 @@ def _deliver(desk: stock.Desk, work: _Work, command: ApplyPayment, attempt: Paym
     return Outcome.APPLIED
 
 
-def _hear(work: _Work, command: ApplyPayment, attempt: PaymentAttempt) -> Outcome:
-    """The channel says at last what two people had confirmed. Another number than theirs is what they misread.
+def _again(work: _Work, command: ApplyPayment, attempt: PaymentAttempt, number: Number) -> Outcome:
+    """Money for an attempt that is paid: a repeat, or a second payment.
 
-    It is booked already, under our own number. Whatever comes after that is a second payment, as for any other.
+    Or the channel says at last what two people had confirmed. Another number than theirs is what they misread.
     """
-    fact, number = command.fact, aside.number_of(command.fact)
-    assert number is not None
-    assert attempt.provider_no is not None
     was = attempt.provider_no
-    is_other = was != fact.provider_no
+    assert was is not None
+    is_unheard = confirmed.is_unheard(attempt) and command.found_by is not FoundBy.PERSON
+    if not is_unheard:
+        if was == number[1]:
+            return Outcome.REPEATED
+        return _set_aside(work, ExceptionKind.PAID_TWICE, command, attempt)
+    is_other = was != number[1]
     if is_other and (work.numbers.paid_by(number) is not None or work.numbers.aside(number) is not None):
-        more = [("confirmed_as", was)]
-        return _contradicts(work, ExceptionKind.PAID_TWICE, command, attempt, more=more)
+        return _contradicts(work, ExceptionKind.PAID_TWICE, command, attempt, more=[("confirmed_as", was)])
     work.heard.append(Heard(attempt, was, number[1], command.found_by))
     work.numbers.pays(number, attempt.out_trade_no)
     set_committed_value(attempt, "provider_no", number[1])

@@ -49,7 +49,7 @@ from server.payments.asking import sweep
 from server.payments.attempts import NotPayable
 from server.payments.channels import ChannelOff
 from server.payments.ending import EndUnpaid
-from server.payments.exceptions import acting, raising
+from server.payments.exceptions import acting, checking, confirming, raising
 from server.payments.model import PaymentAttempt
 from shared import clock
 from shared.errors import KamengError, NotFound, TooMany
@@ -122,6 +122,7 @@ def register(ctx: Context) -> None:
     ctx.batch.register(attempts.OpenAttempt, attempts.open_attempts, rank=40)
     ctx.batch.register(orders.PlaceOrder, partial(_place_all, ctx, place_all), rank=90, lane=1, alone=True)
     ctx.jobs.outside(notices.RECHECK, lambda args: notices.recheck(ctx, **args))
+    ctx.jobs.outside(confirming.CHECK, lambda args: checking.afterwards(ctx, UUID(args["attempt_id"])))
     ctx.jobs.within(raising.DUE, lambda tx, args: acting.act_due(tx, UUID(args["id"])))
     ctx.jobs.every("payments.sweep", asking.SWEEP_SECONDS, lambda: sweep(ctx), apart=True)
     ctx.jobs.every("payments.bills", bills.LOOK_SECONDS, lambda: bills.read_due(ctx), apart=True)

@@ -23,7 +23,7 @@ from server.orders.model import Order, OrderLine
 from server.orders.unpaid import origin_of
 from server.payments import channels, checkout, notices, queries, watching
 from server.payments.actions import Terms
-from server.payments.exceptions import acting, guessing, showing
+from server.payments.exceptions import acting, checking, guessing, showing
 from server.payments.model import PaymentAttempt
 from server.policy import BUYER, CHANNEL, Actor, Router
 from shared.contracts import orders as wire
@@ -261,8 +261,11 @@ def propose_action(request: Request, exception_id: UUID, body: money.ProposeActi
 
 
 @router.post("/api/exceptions/{exception_id}/approve", allow=Permission.PAYMENTS_EXCEPTION_HANDLE)
-def approve_action(request: Request, exception_id: UUID, body: money.ApproveAction) -> money.PaymentException:
-    """The second person says yes, and it is done, or no, and it is open again."""
+async def approve_action(request: Request, exception_id: UUID, body: money.ApproveAction) -> money.PaymentException:
+    """The second person says yes, and it is done, or no, and it is open again.
+
+    A channel that can be asked has its say before people's word on a payment is taken.
+    """
     ctx, who, request_id = context.of(request), policy.actor(request), web.request_id(request)
     terms = Terms.of(ctx.settings)
 
@@ -270,7 +273,8 @@ def approve_action(request: Request, exception_id: UUID, body: money.ApproveActi
         acting.approve(tx, exception_id, body, actor=who, request_id=request_id, terms=terms)
         return showing.one(tx, who, exception_id)
 
-    return retrying(ctx.db, approve)
+    await checking.before(ctx, exception_id, body, actor=who)
+    return await asyncio.to_thread(retrying, ctx.db, approve)
 
 
 # --- channels ---

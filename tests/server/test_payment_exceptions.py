@@ -312,6 +312,8 @@ def test_money_is_set_aside_attached_confirmed_corrected_and_given_back_on_every
         proposed = site.post(f"/api/orders/{unheard.order.code}/confirm", by="li", json=seen).json()
         assert approve(site, proposed).json()["state"] == "closed"
         assert shop.order(unheard).state == OrderState.DELIVERED
+        assert shop.apply(shop.fact(unheard, provider_no="P-true")) is Outcome.APPLIED
+        assert (shop.attempt(unheard).provider_no, shop.attempt(unheard).found_by) == ("P-true", FoundBy.CALLBACK)
         told = RefundFact("console-1", "RC-1", unheard.attempt.out_trade_no, 1_000, "succeeded")
         shop.ctx.batch.call(RefundHeard("sandbox", MERCHANT, told))
         one = listed(site)[-1]

@@ -109,8 +109,10 @@ def propose(tx: Tx, exception_id: UUID, body: wire.ProposeAction, *, actor: Acto
     row = held.row
     if body.action not in choosing.possible(row, choosing.about(tx, [row])[row.id]):
         raise NotPossible(action=body.action.value, state=row.state)
-    if body.action is ExceptionAction.CONFIRM and body.amount_fen != row.expected_fen:
-        raise BadField(field="amount_fen", reason=f"应收 / expected {format_fen(row.expected_fen or 0)}")
+    if body.action is ExceptionAction.CONFIRM:
+        confirming.require_channels_own(number or "", row.out_trade_no)
+        if body.amount_fen != row.expected_fen:
+            raise BadField(field="amount_fen", reason=f"应收 / expected {format_fen(row.expected_fen or 0)}")
     if body.action is ExceptionAction.ATTACH:
         attaching.require_attachable(held.order_to_pay(), _money(tx, row).amount_fen)
     row.action, row.action_order_code, row.action_provider_no = body.action.value, code, number
@@ -306,6 +308,9 @@ def _confirm(tx: Tx, held: _Held, actor: Actor) -> None:
     row, now = held.row, clock.now()
     assert row.action_provider_no is not None
     assert row.attempt_id is not None
+    assert held.order is not None
+    if held.order.state not in confirming.UNPAID:
+        raise confirming.NotUnpaid(order=held.order.code, state=held.order.state)
     _end(row, actor, at=now)
     tx.flush()  # what the payment answers is closed by nobody else
     confirming.confirm(tx, row.attempt_id, row.action_provider_no, _said(held, actor, at=now))

@@ -1,31 +1,42 @@
 """Confirming by hand that money came: two people have seen it in the channel's own console, which tells us nothing.
 
-What they say is applied like any other word of the channel, by the one writer: what the channel says later under the
-same number is a repeat, and under another one a second payment.
+What they say is applied like any other word of the channel, by the one writer. What the channel says later of the same
+payment counts: it is asked before, and where nothing has named the payment two days later people are told (`checking`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar
 from uuid import UUID
 
 from sqlalchemy import func, select
 
+from server import jobs
 from server.db import Tx
 from server.gateways.port import PaymentFact
+from server.identity import queries as people
 from server.orders.model import Order
 from server.payments.actions import CURRENCY, ApplyPayment, Terms, apply
 from server.payments.exceptions import raising
 from server.payments.exceptions.raising import Raised
 from server.payments.model import PaymentAttempt, PaymentException
-from shared import clock
+from shared import clock, ids
 from shared.errors import BadField, Conflict
 from shared.labels import AboutState
+from shared.money import format_fen
+from shared.permissions import Permission
 from shared.states import AttemptState, ExceptionKind, FoundBy, OrderState
 
 UNPAID = frozenset({OrderState.PENDING_PAYMENT.value, OrderState.EXPIRED.value, OrderState.CANCELLED.value})
+
+
+CHECK = "payments.check_confirmed"
+"""The job that asks after what was confirmed."""
+
+FOR_ITS_BILL = timedelta(days=2)
+"""How long it waits: the bill of the day has come by then, if the channel makes one."""
 
 
 class NotUnpaid(AboutState):
@@ -43,6 +54,22 @@ class NotConfirmed(Conflict):
     code = "not_confirmed"
     zh = "没有入账：这笔支付已经到账，或渠道单号 {number} 属于另一笔款项。请刷新后核对单号。"
     en = "Nothing was booked: the payment has come already, or the number {number} is that of other money."
+
+
+class FinanceNeeded(Conflict):
+    """Above the shop's limit one of the two is of finance."""
+
+    code = "finance_needed"
+    zh = "金额超过 ¥{limit} 的到账确认，提议人和复核人中须有一位是财务（或管理员），请由财务复核。"
+    en = "Above ¥{limit} one of the two who confirm a payment must be of finance (or an admin)."
+
+
+def require_channels_own(number: str, out_trade_no: str) -> None:
+    """Raise BadField for a number of ours: consoles show it beside the channel's."""
+    if number == out_trade_no or ids.is_id(number):
+        raise BadField(
+            field="provider_no", reason="这是商户订单号，请填渠道的交易单号 / this is our own number, not the channel's"
+        )
 
 
 def raise_for(tx: Tx, order: Order, channel: str) -> PaymentException:
@@ -110,14 +137,22 @@ class Said:
 def confirm(tx: Tx, attempt_id: UUID, number: str, said: Said) -> None:
     """Book the money of an attempt under the channel's number, and deliver its order as for any other payment.
 
-    Raises NotConfirmed.
+    Raises NotConfirmed, FinanceNeeded.
     """
     attempt = tx.get_one(PaymentAttempt, attempt_id, populate_existing=True, with_for_update=True)
+    _require_finance(tx, attempt.amount_fen, said)
     if attempt.state == AttemptState.PAID:
         raise NotConfirmed(number=number)
     apply_said(tx, attempt, number, said)
     if attempt.state != AttemptState.PAID:  # the number was booked for other money
         raise NotConfirmed(number=number)
+    jobs.enqueue(tx, CHECK, {"attempt_id": str(attempt.id)}, run_at=said.at + FOR_ITS_BILL)
+
+
+def _require_finance(tx: Tx, amount_fen: int, said: Said) -> None:
+    right, limit = Permission.PAYMENTS_REFUND_CHECK, said.terms.check_above
+    if amount_fen > limit and not any(people.may(tx, one, right) for one in (said.approved_by, said.proposed_by)):
+        raise FinanceNeeded(limit=format_fen(limit))
 
 
 def apply_said(tx: Tx, attempt: PaymentAttempt, number: str, said: Said, *, attaches: bool = False) -> None:
