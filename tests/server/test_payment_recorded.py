@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import func, select
 
 from server.changes import ChangeInbox
+from server.gateways import alipay_wire
 from server.gateways.port import RefundFact
 from server.payments.callbacks import RawCallback
 from server.payments.ending import EndUnpaid
@@ -14,7 +15,19 @@ from server.payments.refunds.actions import RefundHeard
 from server.payments.refunds.model import Refund
 from shared import clock
 from shared.states import OrderState
-from tests.server.refunding import ask, balances, carry_out, look, policy, read, shop_with_refunds, start, story, units
+from tests.server.refunding import (
+    ask,
+    balances,
+    carry_out,
+    look,
+    policy,
+    read,
+    shop_with_refunds,
+    start,
+    story,
+    tell,
+    units,
+)
 from tests.world import ANNA, BEN, MERCHANT
 
 WEEK = 7 * 24 * 60
@@ -58,7 +71,7 @@ def record(site, one, number):
 def told(site, payment_no, refund_no, amount, state="succeeded"):
     """The channel tells of a refund that is not ours."""
     fact = RefundFact(f"console-{refund_no}", refund_no, payment_no, amount, state)
-    raw = f"{refund_no} {state}".encode()
+    raw = f"{refund_no} {state} {amount}".encode()
     site.world.ctx.batch.call(
         RefundHeard("sandbox", MERCHANT, fact, RawCallback(hashlib.sha256(raw).hexdigest(), b"{}", raw))
     )
@@ -254,4 +267,180 @@ def test_a_refund_that_nobody_knew_is_linked_to_its_order(site):
     told(site, open_one.attempt.out_trade_no, "RC-11", 4_500)
     told(site, "NOT-OURS-000001", "RC-12", 4_500)
     assert [one["actions"] for one in listed(site)[1:]] == [["dismiss"], ["dismiss"]]
+    shop.check()
+
+
+def test_a_recorded_refund_that_the_channel_did_not_make_after_all_is_shown(site):
+    """It was recorded while the channel worked on it, or with the words of another; the books stand."""
+    shop = site.world
+    bought = shop.buy(ANNA, "STEAM-50", 2)
+    number = bought.attempt.out_trade_no
+    told(site, number, "RC-1", 1_000, "processing")
+    assert record(site, listed(site)[0], "RC-1").json()["state"] == "closed"
+    told(site, number, "RC-1", 1_000)
+    assert listed(site) == [], "it says the same"
+    [made] = site.get("/api/refunds", by="zhou").json()["items"]
+    before = shop.order(bought).refunded_fen, balances(site)
+    for state in ("abnormal", "abnormal", "closed"):
+        told(site, number, "RC-1", 1_000, state)
+    [alarm] = listed(site)
+    facts = {fact["name"]: fact["value"] for fact in alarm["evidence"]}
+    assert (alarm["kind"], alarm["refund_id"], alarm["actions"]) == ("refund_stuck", made["id"], ["dismiss"])
+    assert (facts["trouble"], facts["said"], alarm["provider_no"]) == ("differs", "closed", "RC-1")
+    assert say(site, alarm, "dismiss").json()["state"] == "closed"
+    told(site, number, "RC-1", 900)
+    [other] = listed(site)
+    assert other["evidence"][2] == {"name": "said", "value": "900"}
+    assert say(site, other, "dismiss").json()["state"] == "closed"
+    # Of a refund that nobody recorded, only what gives money back can be; each change is before people, once.
+    for state, actions, fen in (
+        ("abnormal", ["dismiss"], None),
+        ("abnormal", ["dismiss"], None),
+        ("succeeded", ["record", "dismiss"], 500),
+        ("processing", ["record", "dismiss"], 500),
+        ("closed", ["dismiss"], None),
+    ):
+        told(site, number, "RC-2", 500, state)
+        [one] = listed(site)
+        assert (one["kind"], one["actions"], one["received_fen"]) == ("unknown_refund", actions, fen), state
+    assert len(listed(site, kind="unknown_refund", open="false")) == 4, "the recorded one, and three"
+    assert (shop.order(bought).refunded_fen, balances(site)) == before
+    shop.check()
+
+
+def summed(site, bought, total, name, *, after=0):
+    """Alipay tells of a refund made in its console, so many seconds from now, by the sum of all."""
+    at = (clock.now() + timedelta(seconds=after)).astimezone(clock.SHOP_ZONE)
+    attempt = site.world.attempt(bought)
+    fact = alipay_wire.Notice(
+        notify_id=f"N-{name}",
+        app_id="2021000000000000",
+        seller_id=MERCHANT,
+        out_trade_no=attempt.out_trade_no,
+        trade_no=attempt.provider_no,
+        trade_status="TRADE_SUCCESS",
+        total_amount=f"{attempt.amount_fen / 100:.2f}",
+        gmt_payment=at.strftime("%Y-%m-%d %H:%M:%S"),
+        gmt_refund=at.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3],
+        refund_fee=f"{total / 100:.2f}",
+        out_biz_no=name,
+    ).fact()
+    assert (fact.amount_fen, fact.refunded_total_fen, fact.refund_no) == (None, total, attempt.provider_no)
+    raw = f"{name} {total}".encode()
+    kept = RawCallback(hashlib.sha256(raw).hexdigest(), b"{}", raw)
+    site.world.ctx.batch.call(RefundHeard("sandbox", MERCHANT, fact, kept))
+
+
+def unknown(site):
+    return [(one["received_fen"], one["actions"]) for one in listed(site)]
+
+
+def paid_back(site, bought):
+    """What the order counts as given back, and how much of its money the channel still has."""
+    return site.world.order(bought).refunded_fen, balances(site)["psp", "sandbox"]
+
+
+BOTH = ["record", "dismiss"]
+
+
+def test_of_a_sum_that_a_channel_tells_only_what_is_not_booked_is_recorded(site):
+    """Ours is done there and we have not heard of it, when somebody refunds in the console: 20 + 10 is told as 30."""
+    bought = site.world.buy(ANNA, "STEAM-50", 2)
+    ours = start(site, bought, amount_fen=2_000).json()["id"]
+    carry_out(site)
+    summed(site, bought, 3_000, "X1", after=60)
+    assert unknown(site) == [(3_000, BOTH)]
+    number = site.world.attempt(bought).provider_no
+    assert problem(record(site, listed(site)[0], number)) == (409, "refund_under_way")
+    assert paid_back(site, bought) == (0, 9_000)
+    [seen] = listed(site)
+    tell(site, ours, "succeeded", refunded_at=clock.now())
+    [now] = listed(site)
+    assert (now["state"], now["received_fen"], paid_back(site, bought)) == ("proposed", 1_000, (2_000, 7_000))
+    assert problem(approve(site, seen)) == (409, "exception_changed")
+    assert approve(site, now).json()["state"] == "closed"
+    assert (listed(site), paid_back(site, bought)) == ([], (3_000, 6_000))
+    summed(site, bought, 3_000, "X1-again", after=60)
+    assert listed(site) == [], "it is in the books"
+    # One of ours that was made there only after the sum was told is not in it.
+    summed(site, bought, 3_500, "X2", after=90)
+    ours = start(site, bought, amount_fen=2_000).json()["id"]
+    carry_out(site)
+    tell(site, ours, "succeeded", refunded_at=clock.now() + timedelta(seconds=120))
+    assert (unknown(site), paid_back(site, bought)) == ([(500, BOTH)], (5_000, 4_000))
+    summed(site, bought, 5_500, "X2-told-last", after=150)
+    assert unknown(site) == [(500, BOTH), (500, BOTH)]
+    assert record(site, listed(site)[0], number).json()["state"] == "closed"
+    assert (listed(site), paid_back(site, bought)) == ([], (5_500, 3_500)), "both sums are explained by it"
+    site.world.check()
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_two_refunds_of_a_console_that_tells_sums_are_both_booked(site, first):
+    bought = site.world.buy(ANNA, "STEAM-50", 2)
+    number = site.world.attempt(bought).provider_no
+    summed(site, bought, 1_000, "X1")
+    summed(site, bought, 3_000, "X2", after=1)
+    assert unknown(site) == [(1_000, BOTH), (3_000, BOTH)]
+    assert record(site, listed(site)[first], number).json()["state"] == "closed"
+    if first == 0:
+        assert (unknown(site), paid_back(site, bought)) == ([(2_000, BOTH)], (1_000, 8_000))
+        assert record(site, listed(site)[0], number).json()["state"] == "closed"
+    assert (listed(site), paid_back(site, bought)) == ([], (3_000, 6_000))
+    # A third one without a number of its own, told late: one of ours was made since, and heard of before.
+    ours = start(site, bought, amount_fen=4_000).json()["id"]
+    carry_out(site)
+    tell(site, ours, "succeeded", refunded_at=clock.now() + timedelta(seconds=60))
+    summed(site, bought, 3_500, "", after=2)
+    assert unknown(site) == [(500, BOTH)]
+    assert record(site, listed(site)[0], number).json()["state"] == "closed"
+    assert (listed(site), paid_back(site, bought)) == ([], (7_500, 1_500))
+    site.world.check()
+
+
+def test_what_was_made_by_hand_and_recorded_is_in_every_sum(site):
+    bought = site.world.buy(ANNA, "STEAM-50")
+    site.desk.says = "PRODUCT_NOT_OFFERED"
+    start(site, bought, amount_fen=1_000)
+    carry_out(site)
+    assert record(site, listed(site)[0], site.world.attempt(bought).provider_no).json()["state"] == "closed"
+    summed(site, bought, 1_000, "X1", after=-60)
+    assert (listed(site), paid_back(site, bought)) == ([], (1_000, 3_500))
+    site.world.check()
+
+
+def test_another_refund_of_the_same_line_is_owed_besides(site):
+    """One failed, one was for something else: only what is made for it, or takes its units, ends its exception."""
+    shop = site.world
+    bought = shop.buy(ANNA, "STEAM-50", 2)
+    site.desk.says = "AMOUNT_EXCEEDED"
+    failed = start(site, bought, amount_fen=1_000).json()["id"]
+    carry_out(site)
+    site.desk.says = "succeeded"
+    start(site, bought, amount_fen=1_000)
+    carry_out(site)
+    [owed] = listed(site)
+    assert (owed["kind"], owed["refund_id"], owed["state"]) == ("refund_stuck", failed, "open")
+    assert paid_back(site, bought) == (1_000, 8_000)
+    # Made anew, which fails as well; and once more from there: then both are over.
+    site.desk.says = "AMOUNT_EXCEEDED"
+    assert approve(site, say(site, owed, "refund").json()).json()["state"] == "working"
+    carry_out(site)
+    again = [one for one in listed(site) if one["refund_id"] != failed]
+    assert [one["state"] for one in again] == ["open"]
+    site.desk.says = "succeeded"
+    assert approve(site, say(site, again[0], "refund").json()).json()["state"] == "working"
+    carry_out(site)
+    assert (listed(site), paid_back(site, bought)) == ([], (2_000, 7_000))
+    # Of two that fail, neither is owed any more once the buyer has got all back.
+    site.desk.says = "AMOUNT_EXCEEDED"
+    for fen in (500, 700):
+        start(site, bought, amount_fen=fen)
+        carry_out(site)
+    assert [one["expected_fen"] for one in listed(site)] == [500, 700]
+    site.desk.says = "succeeded"
+    start(site, bought)
+    carry_out(site)
+    assert (listed(site), shop.order(bought).state) == ([], OrderState.REFUNDED)
+    assert balances(site)["psp", "sandbox"] == 0
     shop.check()

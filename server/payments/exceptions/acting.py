@@ -25,7 +25,7 @@ from server.payments.actions import Terms
 from server.payments.exceptions import attaching, choosing, closing, confirming, delivering, raising
 from server.payments.model import PaymentAttempt, PaymentException, UnmatchedPayment
 from server.payments.refunds import actions as refunds
-from server.payments.refunds import recording
+from server.payments.refunds import making, recording, totals
 from server.policy import SYSTEM, Actor
 from shared import clock
 from shared.contracts import payments as wire
@@ -298,6 +298,8 @@ def _record(tx: Tx, held: _Held, actor: Actor) -> None:
         case ExceptionKind.UNKNOWN_REFUND:
             if row.order_id is None or row.attempt_id is None or row.received_fen is None:
                 raise NotPossible(action=ExceptionAction.RECORD.value, state=row.state)
+            if totals.told(row).total is not None and totals.is_open(tx, row.channel, row.out_trade_no):
+                raise making.RefundUnderWay  # is it in that sum?
             made = recording.of_order(tx, row.order_id, row.attempt_id, row.received_fen, given)
         case kind:
             made = recording.of_payment(tx, CAUSES[kind], _source(tx, row), given)

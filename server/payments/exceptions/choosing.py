@@ -69,7 +69,7 @@ def _fitting(kind: ExceptionKind, row: PaymentException, about: About) -> Set[Ex
     if kind is ExceptionKind.REFUND_STUCK:
         return _of_refund(row, about)
     if kind is ExceptionKind.UNKNOWN_REFUND:
-        return _ALL if about.is_spent and row.received_fen else _DISMISS
+        return _ALL if about.is_spent and row.received_fen is not None else _DISMISS
     if kind is ExceptionKind.PAYMENT_UNKNOWN:
         return _DISMISS if about.is_paid else _ALL
     holds_money = row.unmatched_id is not None or kind in OF_ORDERS

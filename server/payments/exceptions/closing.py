@@ -10,10 +10,12 @@ from sqlalchemy import ColumnElement, and_, bindparam, select
 
 from server import audit, changes
 from server.db import Tx
+from server.orders.model import Order
 from server.payments.model import PaymentException
+from server.payments.refunds import totals
 from server.payments.refunds.model import Refund, RefundLine
 from shared import clock
-from shared.states import ExceptionKind, ExceptionState, RefundState, may_move, require_move
+from shared.states import ExceptionKind, ExceptionState, OrderState, RefundState, may_move, require_move
 
 SYSTEM = "system"
 
@@ -21,12 +23,15 @@ SYSTEM = "system"
 def refund_ended(tx: Tx, refund_id: UUID, *, succeeded: bool) -> None:
     """The refund that an exception waited for is over: its money is back, or people must look again.
 
-    With its money went that of refunds before it which ended without: nothing is left to do about them.
+    With its money went that of refunds before it which ended without: nothing is left to do about them. And less is
+    unknown of the sums in which it is.
     """
     if succeeded:
-        which = {refund_id, *_made_again(tx, refund_id)}
+        refund = tx.get_one(Refund, refund_id)
+        which = {refund_id, *_made_again(tx, refund)}
         for row in _rows(tx, PaymentException.refund_id.in_(which)):
             end(tx, row, closed_by=SYSTEM)
+        _count_again(tx, refund)
         return
     for row in _rows(tx, PaymentException.refund_id == refund_id):
         if may_move(ExceptionState(row.state), ExceptionState.OPEN):
@@ -48,9 +53,27 @@ def refund_known(tx: Tx, channel: str, refund_no: str) -> None:
         end(tx, row, closed_by=SYSTEM)
 
 
-def _made_again(tx: Tx, refund_id: UUID) -> list[UUID]:
-    """The refunds that ended without money and took nothing but what this one has given back."""
-    now = tx.get_one(Refund, refund_id)
+def _count_again(tx: Tx, refund: Refund) -> None:
+    """What is still unknown of the sums that a channel told of this refund's payment."""
+    its = (PaymentException.channel == refund.channel, PaymentException.out_trade_no == refund.out_trade_no)
+    for row in _rows(tx, PaymentException.kind == ExceptionKind.UNKNOWN_REFUND.value, *its):
+        told = totals.told(row)
+        if told.total is None:
+            continue
+        left = totals.unbooked(tx, row.channel, row.out_trade_no, told.total, at=told.at)
+        if left <= 0:
+            end(tx, row, closed_by=SYSTEM)
+        elif left != row.received_fen:
+            row.received_fen = left
+            _told(tx, row, actor=SYSTEM)
+
+
+def _made_again(tx: Tx, now: Refund) -> list[UUID]:
+    """The refunds that ended without money and whose money this one has given back.
+
+    That is what it was made for, and what took the same units, or money of no line; another sum of the same line is
+    owed besides, until the buyer has got all back.
+    """
     same_money = (
         Refund.unmatched_id == now.unmatched_id
         if now.unmatched_id is not None
@@ -61,17 +84,34 @@ def _made_again(tx: Tx, refund_id: UUID) -> list[UUID]:
     lines: dict[UUID, dict[UUID, RefundLine]] = defaultdict(dict)
     for line in tx.scalars(select(RefundLine).where(RefundLine.refund_id.in_([now.id, *before]))):
         lines[line.refund_id][line.order_line_id] = line
-    return [one for one in before if _covers(lines[now.id], lines[one])]
+    made_for = _made_for(now, before)
+    is_all = now.order_id is not None and _is_all_back(tx, now.order_id)
+    return [one for one in before if one in made_for or is_all or _covers(lines[now.id], lines[one])]
+
+
+def _made_for(now: Refund, before: Mapping[UUID, Refund]) -> set[UUID]:
+    """Those in whose place it was made, one after the other."""
+    found: set[UUID] = set()
+    one: Refund | None = now
+    while one is not None and one.made_for is not None:
+        found.add(one.made_for)
+        one = before.get(one.made_for)
+    return found
+
+
+def _is_all_back(tx: Tx, order_id: UUID) -> bool:
+    return tx.get_one(Order, order_id).state == OrderState.REFUNDED
 
 
 def _covers(now: dict[UUID, RefundLine], before: dict[UUID, RefundLine]) -> bool:
-    """Whether a refund took at least as much of the same goods."""
-    if bool(now) != bool(before):
-        return False
-    return all(
-        line_id in now and now[line_id].amount_fen >= line.amount_fen and set(now[line_id].seqs) >= set(line.seqs)
-        for line_id, line in before.items()
-    )
+    """Whether a refund took at least as much, of lines with the same units: nobody gives those back twice."""
+    if not now or not before:
+        return not now and not before
+    return all(line_id in now and _takes_in(now[line_id], line) for line_id, line in before.items())
+
+
+def _takes_in(now: RefundLine, before: RefundLine) -> bool:
+    return bool(before.seqs) and set(now.seqs) >= set(before.seqs) and now.amount_fen >= before.amount_fen
 
 
 def money_found(tx: Tx, unmatched_id: UUID) -> None:

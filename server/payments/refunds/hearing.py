@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from server.db import Tx
 from server.gateways.port import RefundFact
@@ -13,7 +13,7 @@ from server.payments import callbacks
 from server.payments.exceptions import closing, raising
 from server.payments.exceptions.raising import Raised
 from server.payments.model import PaymentAttempt, PaymentException
-from server.payments.refunds import moving
+from server.payments.refunds import moving, totals
 from server.payments.refunds.actions import RefundHeard
 from server.payments.refunds.model import Refund
 from server.payments.refunds.moving import Held
@@ -37,6 +37,9 @@ _TAKEN_BACK = {
 
 SLOW = timedelta(days=7)
 """How long a channel may work on a refund: WeChat Pay names three working days for cards, and there are holidays."""
+
+_GIVES_BACK = frozenset({RefundState.PROCESSING, RefundState.SUCCEEDED})
+"""States in which a refund of the channel's own console moves money."""
 
 _KNOWN_THERE = frozenset({RefundState.SUBMITTED, RefundState.PROCESSING, RefundState.ABNORMAL})
 
@@ -93,7 +96,8 @@ def _apply(tx: Tx, held: Held, command: RefundHeard) -> None:
         return
     if to is RefundState.SUCCEEDED:
         at = fact.refunded_at or clock.now()
-        moving.succeed(tx, held, actor=_channel(command), provider_refund_no=fact.refund_no, at=at)
+        actor, number = _channel(command), fact.refund_no
+        moving.succeed(tx, held, actor=actor, provider_refund_no=number, at=at, refunded_at=at)
     elif to is RefundState.PROCESSING:
         step, number = RefundStep.ACCEPTED, fact.refund_no
         there = {"provider_refund_no": number, "trouble": None} | moving.hand_to(RefundTurn.CHANNEL)
@@ -169,33 +173,38 @@ def raise_stuck(tx: Tx, held: Held, trouble: RefundTrouble, *, said: str = "", a
 def _keep_orphan(tx: Tx, command: RefundHeard) -> None:
     """A refund that was made in the channel's own console: kept and shown, with the order it is of.
 
-    One that two people have recorded by the channel's number is known.
+    It is before people once, and anew when it gives money back that it did not, or gives none back after all. One
+    that two people have recorded is known. Of a sum, only what is not in the books yet is anybody's concern.
     """
     fact: RefundFact = command.fact
     of_channel = PaymentAttempt.channel == command.channel
     attempt = tx.scalars(
         select(PaymentAttempt).where(PaymentAttempt.out_trade_no == fact.out_trade_no, of_channel)
     ).first()
-    done = (Refund.channel == command.channel, Refund.state == RefundState.SUCCEEDED.value)
-    of_payment = (*done, Refund.out_trade_no == fact.out_trade_no)
-    is_its_own = attempt is None or fact.refund_no != attempt.provider_no
-    if (
-        is_its_own
-        and tx.scalars(select(Refund.id).where(*of_payment, Refund.provider_refund_no == fact.refund_no)).all()
-    ):
+    has_number = fact.amount_fen is not None and (attempt is None or fact.refund_no != attempt.provider_no)
+    if has_number and _is_recorded(tx, command):
         return
-    amount = fact.amount_fen
-    if amount is None and fact.refunded_total_fen is not None:  # of which we have made some
-        amount = fact.refunded_total_fen - int(tx.scalar(select(func.sum(Refund.amount_fen)).where(*of_payment)) or 0)
+    gives_back = _TO[fact.state] in _GIVES_BACK
+    amount, about = fact.amount_fen, f"{fact.out_refund_no}:{fact.refund_no}"
+    if amount is None and fact.refunded_total_fen is not None:
+        total, at = fact.refunded_total_fen, fact.refunded_at or clock.now()
+        amount, about = totals.unbooked(tx, command.channel, fact.out_trade_no, total, at=at), f"{total}:{about}"
+        if amount <= 0:
+            return
+    if has_number and (before := _told_before(tx, command)):
+        if (before[-1].received_fen is not None) == gives_back:
+            return
+        closing.over(tx, before[-1].key)
+        about = f"{len(before)}:{about}"
     raised = Raised(
         kind=ExceptionKind.UNKNOWN_REFUND,
-        cause=f"{command.channel}:{fact.out_refund_no}:{fact.refund_no}",
+        cause=f"{command.channel}:{about}",
         channel=command.channel,
         out_trade_no=fact.out_trade_no[:64],
         at=clock.now(),
         attempt=attempt,
         provider_no=fact.refund_no[:64],
-        received_fen=amount,
+        received_fen=amount if gives_back else None,
         evidence=(
             ("out_refund_no", fact.out_refund_no),
             ("refund_no", fact.refund_no),
@@ -205,3 +214,27 @@ def _keep_orphan(tx: Tx, command: RefundHeard) -> None:
         ),
     )
     raising.write(tx, [raised])
+
+
+def _is_recorded(tx: Tx, command: RefundHeard) -> bool:
+    """Whether it is in the books already; the channel may say by now that it gave nothing back, or something else."""
+    fact = command.fact
+    its = (Refund.channel == command.channel, Refund.out_trade_no == fact.out_trade_no)
+    done = (Refund.state == RefundState.SUCCEEDED.value, Refund.provider_refund_no == fact.refund_no)
+    found = tx.scalars(select(Refund.id).where(*its, *done)).first()
+    if found is None:
+        return False
+    held = moving.lock(tx, found)
+    if _TO[fact.state] not in _GIVES_BACK:
+        raise_stuck(tx, held, RefundTrouble.DIFFERS, said=fact.state, again=True)
+    elif fact.amount_fen != held.refund.amount_fen:
+        raise_stuck(tx, held, RefundTrouble.DIFFERS, said=f"{fact.amount_fen}", again=True)
+    return True
+
+
+def _told_before(tx: Tx, command: RefundHeard) -> Sequence[PaymentException]:
+    """What people were told of this refund, the latest last."""
+    fact = command.fact
+    its = (PaymentException.channel == command.channel, PaymentException.out_trade_no == fact.out_trade_no[:64])
+    same = (PaymentException.kind == ExceptionKind.UNKNOWN_REFUND.value, PaymentException.provider_no == fact.refund_no)
+    return tx.scalars(select(PaymentException).where(*its, *same).order_by(PaymentException.id)).all()

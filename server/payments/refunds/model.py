@@ -20,7 +20,8 @@ class Refund(Base):
     shop wrote. What the shop starts came with an `idempotency_key`; `content_sha256` is the hash of its body. `turn` is
     who has the ball (`RefundTurn`), `due_at` until when. `unseen`: nobody had seen its keys when it was approved, so
     they are withheld from then on. `query_at` is when the channel is asked next; `trouble` (a `RefundTrouble`) says why
-    it waits, or why it ended without money.
+    it waits, or why it ended without money. `made_for` is the refund, ended without money, in whose place it was made;
+    `refunded_at` is when the channel says it gave the money back; None for what was recorded.
     """
 
     __tablename__ = "payment_refund"
@@ -42,6 +43,7 @@ class Refund(Base):
     order_code: Mapped[str | None] = mapped_column(exact(16))
     attempt_id: Mapped[UUID | None] = mapped_column(Uid)
     unmatched_id: Mapped[UUID | None] = mapped_column(Uid)
+    made_for: Mapped[UUID | None] = mapped_column(Uid)
     channel: Mapped[str] = mapped_column(exact(16))
     out_trade_no: Mapped[str] = mapped_column(exact(64))
     amount_fen: Mapped[int] = mapped_column(BigInt)
@@ -62,6 +64,7 @@ class Refund(Base):
     checked_by: Mapped[str | None] = mapped_column(exact(80))
     provider_refund_no: Mapped[str | None] = mapped_column(exact(64))
     submitted_at: Mapped[datetime | None] = mapped_column(Instant)
+    refunded_at: Mapped[datetime | None] = mapped_column(Instant)
     ended_at: Mapped[datetime | None] = mapped_column(Instant)
     query_at: Mapped[datetime | None] = mapped_column(Instant)
     queries: Mapped[int] = mapped_column(BigInt, default=0)

@@ -203,8 +203,10 @@ def send(tx: Tx, refund_id: UUID) -> None:
 # --- ended ---
 
 
-def succeed(tx: Tx, held: Held, *, actor: str, provider_refund_no: str, at: datetime) -> None:
-    """The channel has given the money back, at `at`."""
+def succeed(
+    tx: Tx, held: Held, *, actor: str, provider_refund_no: str, at: datetime, refunded_at: datetime | None
+) -> None:
+    """The channel has given the money back, at `refunded_at` if it says so itself; it is booked at `at`."""
     refund = held.refund
     advance(
         tx,
@@ -213,6 +215,7 @@ def succeed(tx: Tx, held: Held, *, actor: str, provider_refund_no: str, at: date
         actor=actor,
         to=RefundState.SUCCEEDED,
         provider_refund_no=provider_refund_no,
+        refunded_at=refunded_at,
         trouble=None,
     )
     if held.order is not None and is_of_sale(refund):

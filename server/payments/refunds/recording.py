@@ -90,10 +90,16 @@ def of_refund(tx: Tx, refund_id: UUID, given: Given) -> Refund:
 
 
 def anew(tx: Tx, ended: Held, *, reason: str, actor: str, by_hand: bool = False) -> Held:
-    """Another refund, requested, of what one that ended without money was to give back.
+    """Another refund, requested, of what one that ended without money was to give back, in whose place it is.
 
     Raises NothingToRefund, RefundUnderWay, RefundTooLate, TooManyRefunds, BadField when there is less left.
     """
+    held = _requested_anew(tx, ended, reason=reason, actor=actor, by_hand=by_hand)
+    held.refund.made_for = ended.refund.id
+    return held
+
+
+def _requested_anew(tx: Tx, ended: Held, *, reason: str, actor: str, by_hand: bool) -> Held:
     refund, cause = ended.refund, RefundCause(ended.refund.cause)
     if not ended.lines or refund.order_id is None:
         said = {"reason": reason, "actor": actor}
@@ -124,7 +130,9 @@ def _source(tx: Tx, refund: Refund) -> PaymentAttempt | UnmatchedPayment:
 def _settle(tx: Tx, held: Held, given: Given) -> Refund:
     """Take a refund to its end as if the channel had been asked and had said yes; both people are written down."""
     refund, now = held.refund, clock.now()
-    _require_new(tx, refund, given.provider_no)
+    is_its_own = given.provider_no != _source(tx, refund).provider_no  # channels without such numbers give that
+    if is_its_own:
+        _require_new(tx, refund, given.provider_no)
     refund.checked_by = given.approved_by
     if refund.state == RefundState.REQUESTED:
         said = {"actor": given.proposed_by, "note": given.note}
@@ -133,15 +141,14 @@ def _settle(tx: Tx, held: Held, given: Given) -> Refund:
     sent_at = refund.submitted_at or now
     by = {"actor": given.approved_by}
     moving.advance(tx, held, RefundStep.RECORDED, **by, note=given.provider_no, to=to, submitted_at=sent_at)
-    closing.refund_known(tx, refund.channel, given.provider_no)
-    moving.succeed(tx, held, **by, provider_refund_no=given.provider_no, at=now)
+    if is_its_own:
+        closing.refund_known(tx, refund.channel, given.provider_no)
+    moving.succeed(tx, held, **by, provider_refund_no=given.provider_no, at=now, refunded_at=None)
     return refund
 
 
 def _require_new(tx: Tx, refund: Refund, number: str) -> None:
-    """Channels without numbers of refunds give that of the payment, which says nothing."""
-    paid_as = _source(tx, refund).provider_no
     done = Refund.state == RefundState.SUCCEEDED.value
     known = select(Refund.id).where(Refund.channel == refund.channel, Refund.provider_refund_no == number, done)
-    if number != paid_as and tx.scalars(known).first() is not None:
+    if tx.scalars(known).first() is not None:
         raise RefundRecorded(number=number)
