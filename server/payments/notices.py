@@ -91,7 +91,7 @@ async def take(ctx: Context, told: Told) -> NoticeReply:
     try:
         fact = gateway.verify_notify(told.headers, told.body)
     except (BadSignature, MalformedNotice) as refusal:
-        if await asyncio.to_thread(_is_late_repeat, ctx, told, refusal):
+        if _is_stale(refusal) and await asyncio.to_thread(_was_taken, ctx, told):
             return gateway.accepted()
         await _reject(ctx, told, refusal)
         raise
@@ -204,10 +204,13 @@ def _of_another_shop(channel: str, out_trade_no: str) -> Raised:
 # --- refused ---
 
 
-def _is_late_repeat(ctx: Context, told: Told, refusal: KamengError) -> bool:
-    """Whether an old notification that the channel really signed is about what was taken before."""
-    if not isinstance(refusal, BadSignature) or refusal.reason != "stale":
-        return False
+def _is_stale(refusal: KamengError) -> bool:
+    """Whether the channel really signed it, long ago."""
+    return isinstance(refusal, BadSignature) and refusal.reason == "stale"
+
+
+def _was_taken(ctx: Context, told: Told) -> bool:
+    """Whether this notification, or its event, was taken before."""
     with ctx.db.read() as tx:
         return callbacks.is_known(tx, told.channel, digest=told.digest, event_id=_event_of(told.body))
 

@@ -1,5 +1,6 @@
 """What is told and cannot be believed: kept as evidence within bounds, counted, and told to people if it is a burst."""
 
+import asyncio
 import hashlib
 import json
 from argparse import Namespace
@@ -127,12 +128,14 @@ def test_a_burst_is_told_once_an_hour_and_cannot_fill_the_disk(site):
 
 
 def test_a_flood_costs_neither_the_writer_nor_a_thread(site, monkeypatch):
-    wrote = []
-    retrying = notices.retrying
+    wrote, in_threads = [], []
+    retrying, to_thread = notices.retrying, asyncio.to_thread
     monkeypatch.setattr(notices, "retrying", lambda db, work: wrote.append(retrying(db, work)))
+    monkeypatch.setattr(asyncio, "to_thread", lambda work, *given: in_threads.append(work) or to_thread(work, *given))
     site.till.finds = BadSignature(reason="forged")
     assert tell(site, b"flood", times=200) == {(400, b"bad_signature")}
-    assert len(wrote) == LIMITS["rejected_address"].burst + 1  # what is kept of it, and the alarm
+    kept_most = LIMITS["rejected_address"].burst + 1  # what is kept of it, and the alarm
+    assert (len(wrote), len(in_threads)) == (kept_most, kept_most)
     assert len(exceptions(site)) == 1
     assert 'kameng_denied_total{reason="notice_forged"} 200.0' in site.world.ctx.metrics.render().decode()
 
