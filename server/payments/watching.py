@@ -136,12 +136,20 @@ class NotAnswered(Conflict):
 async def ask_all(ctx: Context, order_id: UUID) -> None:
     """A person asks about an order: query the channels of all its payments that have not come, closed ones too.
 
-    Raises TooMany for who asks again at once, NotAnswered where a channel was silent or refused.
+    What a page asked about a moment ago is left out. Raises TooMany where that is all of it, NotAnswered where a
+    channel was silent or refused.
     """
     with_money = AttemptState.PAID.value
-    attempts = [one for one in await asyncio.to_thread(_attempts, ctx, order_id) if one.state != with_money]
-    for attempt in attempts:
-        ctx.buckets.take("payment_query", attempt.out_trade_no)
+    attempts, refusal = [], None
+    for attempt in await asyncio.to_thread(_attempts, ctx, order_id):
+        try:
+            if attempt.state != with_money:
+                ctx.buckets.take("payment_query", attempt.out_trade_no)
+                attempts.append(attempt)
+        except TooMany as too_many:
+            refusal = too_many
+    if refusal is not None and not attempts:
+        raise refusal
     answers = await asyncio.gather(
         *(asking.ask(ctx, attempt, FoundBy.PAGE) for attempt in attempts), return_exceptions=True
     )

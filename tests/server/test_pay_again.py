@@ -383,6 +383,21 @@ def test_a_look_too_soon_or_too_often_asks_nobody(shop):
     assert shop.wechat.asked == [attempt.out_trade_no]
 
 
+def test_a_person_asks_about_all_that_no_page_has_just_asked_about(shop):
+    placed = place(shop)
+    pay_again(shop, placed, "alipay")
+    order, _, [first, second] = state_of(shop, placed)
+    for till in (shop.wechat, shop.alipay):
+        till.asked.clear()
+    with clock.fixed(second.created_at + watching.OVERDUE):
+        assert run(watching.look(shop.ctx, second))
+        run(watching.ask_all(shop.ctx, order.id))
+        assert (shop.wechat.asked, shop.alipay.asked) == ([first.out_trade_no], [second.out_trade_no])
+        with pytest.raises(TooMany):
+            run(watching.ask_all(shop.ctx, order.id))
+    assert (shop.wechat.asked, shop.alipay.asked) == ([first.out_trade_no], [second.out_trade_no])
+
+
 def test_a_page_asks_less_often_the_longer_it_waits_and_leaves_room_for_who_wants_to_pay(shop, monkeypatch):
     _, _, [attempt] = state_of(shop, place(shop))
     _, _, [other] = state_of(shop, place(shop))
