@@ -102,9 +102,9 @@ class Signals:
         Where they are not named nobody counts them: who waits is not a stranger.
         """
         bell = Bell()
-        shares = [(device, MOST_OF_DEVICE), (network, MOST_OF_NETWORK)]
+        shares = [(name, most) for name, most in ((device, MOST_OF_DEVICE), (network, MOST_OF_NETWORK)) if name]
         with self._lock:
-            if self._waiting >= MOST_WAITING or any(name and self._of[name] >= most for name, most in shares):
+            if self._waiting >= MOST_WAITING or any(self._of[name] >= most for name, most in shares):
                 raise Busy(retry_after_seconds=5)
             self._waiting += 1
             self._of.update(name for name, _ in shares)
