@@ -432,6 +432,7 @@ def _write(tx: Tx, work: _Work) -> None:
         aside.move(tx, slip.id, UnmatchedState(slip.state))
         closing.money_found(tx, slip.id)
     aside.write(tx, work.aside)
+    closing.set_aside(tx, work.aside)
     raising.write(tx, work.exceptions)
     ledger.post(tx, work.journals)
     stocked = {(line.sku_id, line.supplier_id) for _, lines in work.sold for line in lines}

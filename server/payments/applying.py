@@ -54,7 +54,10 @@ def _tell(ctx: Context, fact: PaymentFact, found_by: FoundBy, error: Exception) 
 
 
 def not_applied(tx: Tx, fact: PaymentFact, found_by: FoundBy, error: Exception) -> None:
-    """Put before people, once for an attempt, that money cannot be written. It ends when it is, after all."""
+    """Put before people that money cannot be written: once, and anew when it cannot although they have closed that.
+
+    It ends when it is written, after all.
+    """
     attempt = tx.scalars(select(PaymentAttempt).where(PaymentAttempt.out_trade_no == fact.out_trade_no)).first()
     raised = raising.of_fact(
         ExceptionKind.PAYMENT_UNKNOWN if attempt else ExceptionKind.UNKNOWN_PAYMENT,
@@ -62,7 +65,7 @@ def not_applied(tx: Tx, fact: PaymentFact, found_by: FoundBy, error: Exception) 
         attempt,
         found_by=found_by,
         at=clock.now(),
-        about=attempt.id.hex if attempt else f"{fact.out_trade_no}:{fact.provider_no}",
+        about=f"money:{fact.provider_no}",  # not the attempt alone: the sweep gives that up under its name
         more=[("not_applied", type(error).__name__)],  # its message may hold what nobody should read
     )
-    raising.once(tx, raised)
+    raising.again(tx, raised)

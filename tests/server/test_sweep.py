@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,11 +10,12 @@ from sqlalchemy import select, update
 
 from server import breaker
 from server.ledger import actions as ledger
-from server.payments import asking, checkout, ending, notices, queries
+from server.payments import applying, asking, checkout, ending, notices, queries
+from server.payments.exceptions import closing
 from server.payments.model import PaymentCallback, PaymentException
 from server.stock.model import StockUnit
 from shared import clock, ids
-from shared.states import AttemptState, ExceptionKind, ExceptionState, OrderState, UnitState
+from shared.states import AttemptState, ExceptionKind, ExceptionState, FoundBy, OrderState, UnitState
 from tests.server.channel import Channel
 from tests.world import ANNA, BEN, CARA, world
 
@@ -114,18 +116,67 @@ def test_money_that_cannot_be_applied_is_before_people_until_it_is(shop, answers
         [told] = exceptions_of(shop)
         assert (told.kind, told.state, told.received_fen) == (ExceptionKind.PAYMENT_UNKNOWN, "open", 4_500)
         assert ["not_applied", "TypeError"] in json.loads(told.evidence)
+        dismiss(shop, told)
+        for _ in range(2):
+            asyncio.run(asking.ask_for_page(shop.ctx, shop.attempt(placed)))
+        assert [one.state for one in exceptions_of(shop)] == ["closed", "open"], "it goes on: they are told again"
         with clock.fixed(day_over):
             checkout.sweep(shop.ctx)
-        assert (len(exceptions_of(shop)), shop.attempt(placed).query_at) == (1, None)
+        assert ([one.state for one in exceptions_of(shop)], shop.attempt(placed).query_at) == (
+            ["closed", "open", "open"],
+            None,
+        )
+        given_up = exceptions_of(shop)[2]
+        assert (given_up.provider_no, given_up.received_fen) == (None, None)
     with clock.fixed(day_over + LATER):
         checkout.sweep(shop.ctx)  # the order's own turn comes again and again
-    assert (shop.order(placed).state, [one.state for one in exceptions_of(shop)]) == (OrderState.DELIVERED, ["closed"])
+    assert shop.order(placed).state == OrderState.DELIVERED
+    assert {(one.kind, one.state) for one in exceptions_of(shop)} == {(ExceptionKind.PAYMENT_UNKNOWN, "closed")}
+    assert [one.closed_by for one in exceptions_of(shop)] == ["staff:li", "system", "system"]
     shop.check()
+
+
+def test_money_that_cannot_be_applied_after_its_day_is_told_though_it_was_given_up(shop, answers, monkeypatch):
+    shop.stock("STEAM-50", 2)
+    placed = shop.place(ANNA, "STEAM-50")
+    answers.status = 503  # away for a day
+    with clock.fixed(placed.attempt.expires_at + ending.ITS_DAY):
+        checkout.sweep(shop.ctx)
+        checkout.sweep(shop.ctx)
+    [given_up] = exceptions_of(shop)
+    assert (given_up.provider_no, shop.attempt(placed).query_at) == (None, None)
+    dismiss(shop, given_up)
+    of_us = shop.fact(placed, merchant_id=shop.ctx.gateways["sandbox"].merchant_id)
+    of_nobody = replace(of_us, out_trade_no=ids.new_id().hex, provider_no="S-of-nobody")
+    with monkeypatch.context() as broken:
+        broken.setattr(ledger, "post", None)  # the writer fails
+        for fact in (of_us, of_nobody, of_us, of_nobody):
+            with pytest.raises(TypeError):
+                applying.call(shop.ctx, fact, FoundBy.BILL)
+    assert [(one.kind, one.state, one.provider_no) for one in exceptions_of(shop)] == [
+        (ExceptionKind.PAYMENT_UNKNOWN, "closed", None),
+        (ExceptionKind.PAYMENT_UNKNOWN, "open", of_us.provider_no),
+        (ExceptionKind.UNKNOWN_PAYMENT, "open", "S-of-nobody"),
+    ]
+    assert {one.unmatched_id for one in exceptions_of(shop)} == {None}
+    for fact in (of_us, of_nobody):
+        applying.call(shop.ctx, fact, FoundBy.BILL)
+    assert shop.order(placed).state == OrderState.DELIVERED
+    *doubts, held = exceptions_of(shop)
+    assert [one.closed_by for one in doubts] == ["staff:li", "system", "system"]
+    assert (held.kind, held.state, held.received_fen) == (ExceptionKind.UNKNOWN_PAYMENT, "open", 4_500)
+    assert held.unmatched_id is not None
+    shop.check()
+
+
+def dismiss(shop, one):
+    with shop.ctx.db.tx() as tx:
+        closing.end(tx, tx.get_one(PaymentException, one.id), closed_by="staff:li")
 
 
 def exceptions_of(shop):
     with shop.ctx.db.read() as tx:
-        return list(tx.scalars(select(PaymentException)))
+        return list(tx.scalars(select(PaymentException).order_by(PaymentException.id)))
 
 
 @pytest.mark.parametrize(("answer", "settled"), [("paid", "applied"), ("closed", "refused")])

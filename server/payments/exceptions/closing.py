@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, select
 from server import audit, changes
 from server.db import Tx
 from server.orders.model import Order
-from server.payments.model import PaymentException
+from server.payments.model import PaymentException, UnmatchedPayment
 from server.payments.refunds import totals
 from server.payments.refunds.model import Refund, RefundLine
 from shared import clock
@@ -112,6 +112,19 @@ def _covers(now: dict[UUID, RefundLine], before: dict[UUID, RefundLine]) -> bool
 
 def _takes_in(now: RefundLine, before: RefundLine) -> bool:
     return bool(before.seqs) and set(now.seqs) >= set(before.seqs) and now.amount_fen >= before.amount_fen
+
+
+def set_aside(tx: Tx, money: Sequence[UnmatchedPayment]) -> None:
+    """Money of no attempt is in the books, and has an exception of its own: what doubted it before is over."""
+    for channel in {one.channel for one in money if one.attempt_id is None}:
+        numbers = [one.provider_no for one in money if one.attempt_id is None and one.channel == channel]
+        its = (PaymentException.channel == channel, PaymentException.provider_no.in_(numbers))
+        unknown = (
+            PaymentException.kind == ExceptionKind.UNKNOWN_PAYMENT.value,
+            PaymentException.unmatched_id.is_(None),
+        )
+        for row in _rows(tx, *its, *unknown):
+            end(tx, row, closed_by=SYSTEM)
 
 
 def money_found(tx: Tx, unmatched_id: UUID) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -156,6 +156,15 @@ def renumber(tx: Tx, attempt_id: UUID, was: str, number: str) -> None:
     """What people know by the number that was misread is known by the channel's from now on."""
     its = (PaymentException.attempt_id == attempt_id, PaymentException.provider_no == was)
     tx.execute(update(PaymentException).where(*its).values(provider_no=number))
+
+
+def again(tx: Tx, one: Raised) -> None:
+    """The same for what goes on: it is before people until it is over, and anew where they have closed it before."""
+    mine = (PaymentException.key == one.key) | PaymentException.key.startswith(f"{one.key}:", autoescape=True)
+    before = tx.scalars(select(PaymentException.closed_at).where(mine)).all()
+    if None in before:
+        return
+    once(tx, replace(one, cause=f"{one.cause}:{len(before)}") if before else one)
 
 
 def _row(one: Raised) -> dict[str, object]:
