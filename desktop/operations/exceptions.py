@@ -94,15 +94,13 @@ async def propose(
 
 
 async def confirm_payment(
-    engine: Engine, order: Order, *, provider_no: str, amount_fen: Fen, note: str
+    engine: Engine, order: Order, *, channel: str, provider_no: str, amount_fen: Fen, note: str
 ) -> PaymentException:
-    """Propose that an order was paid, as its channel's own console shows; another person approves it as an exception.
+    """Propose that an order was paid, as a channel's own console shows; another person approves it as an exception.
 
     Raises BadField for what cannot be a number, and what `send_once` does.
     """
-    body = ConfirmPayment(
-        channel=order.channel or "-", provider_no=_number(provider_no), amount_fen=amount_fen, note=note
-    )
+    body = ConfirmPayment(channel=channel, provider_no=_number(provider_no), amount_fen=amount_fen, note=note)
     call = Call("POST", f"/api/orders/{order.code}/confirm", body=body)
     done = await send_once(engine, call, PaymentException)
     engine.announce(*_TOUCHED, initiator="order.confirm")

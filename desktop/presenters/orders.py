@@ -16,7 +16,7 @@ from desktop.presenters.feed import Feed
 from desktop.presenters.listing import Column
 from desktop.presenters.ports import Ask, Latest
 from desktop.presenters.watching import Watched
-from desktop.presenters.words import channel_word, tone, word
+from desktop.presenters.words import CHANNELS, channel_word, tone, word
 from shared.clock import now, shop_day
 from shared.contracts.base import Page
 from shared.contracts.identity import Person
@@ -238,15 +238,31 @@ def _ask(order: Order) -> Act[Any]:
     )
 
 
+class NotTried(BadInput):
+    """What was typed is no channel that the order was to be paid through."""
+
+    code = "typed.not_tried"
+    zh = "请从列表里选付款的渠道：这张订单没有用过“{typed}”。"
+    en = "Choose the channel from the list: “{typed}” was not tried for this order."
+
+
 def _confirm(order: Order) -> Act[Any]:
-    """Saying that money came which only the channel's own console shows."""
+    """Saying that money came which only a channel's own console shows: where several were tried, through which."""
+    tried = order.channels or [order.channel or "-"]
 
     def work(typed: Mapping[str, str]) -> Work[Any]:
+        said = typed.get("channel", tried[0])
+        channel = next((code for code in tried if said in {code, *CHANNELS.get(code, ())}), None)
+        if channel is None:
+            raise NotTried(typed=said)
         amount = typed_fen(typed["amount"]) or 0
         number, note = typed["provider_no"], typed["reason"]
         return lambda engine: exceptions.confirm_payment(
-            engine, order, provider_no=number, amount_fen=amount, note=note
+            engine, order, channel=channel, provider_no=number, amount_fen=amount, note=note
         )
+
+    usual = tuple(CHANNELS.get(code, (code, code)) for code in tried)
+    which = (Entry("channel", ("付款渠道", "The channel that was paid"), usual=usual),) if len(tried) > 1 else ()
 
     return Act(
         key="confirm",
@@ -260,7 +276,7 @@ def _confirm(order: Order) -> Act[Any]:
         ),
         done=("已提议，请另一位同事在“异常款项”里复核", "Proposed; another person approves it among the exceptions"),
         work=work,
-        entries=(PAYMENT_NO, RECEIVED, Entry(_REASON.key, _REASON.words)),
+        entries=(*which, PAYMENT_NO, RECEIVED, Entry(_REASON.key, _REASON.words)),
     )
 
 

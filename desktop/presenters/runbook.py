@@ -60,23 +60,28 @@ RUNBOOK: dict[ExceptionKind, Pair] = {
             "问了多次，渠道仍没有说这笔钱到没到。不要让买家重付。再次查询；渠道后台能看到到账的，由两个人确认到账；"
             "渠道长时间不可用时停用该渠道，等账单核对。"
             "写有“未能入账的原因”的，是本系统没能记账：请管理员查日志，修好后再次查询。"
+            "写有“人工确认时所填的渠道单号”的，已按两个人的确认入账，渠道和账单却都没有：到渠道后台核对，查明后关闭。"
         ),
         (
             "The channel does not say whether the money came. Do not let the buyer pay again. Ask again; what its"
             " console shows as received can be confirmed by two people. If the channel is away for long, switch it"
             " off and wait for its bill. Where it says why it could not be booked the fault is ours: have the log"
-            " read, and ask again once it is mended."
+            " read, and ask again once it is mended. Where it shows the number that people confirmed it by, it is booked"
+            " on their word, and neither the channel nor its bill knows of it: look in the console, and close it then."
         ),
     ),
     ExceptionKind.REFUND_STUCK: (
         (
             "退款卡在渠道。看“受阻原因”：余额不足先充值，再选“再次查询”，单号不变，不会重复退款。"
             "退款已关闭的，重新退款；渠道不接受的，在渠道后台退给买家，再登记渠道退款单号。"
+            "账上已退、渠道却说没有退成的，在渠道后台重新退给买家，账不再动，写明新单号后关闭。"
         ),
         (
             "A refund does not get through. See the trouble: top up where the balance is low, then ask again;"
             " the number stays the same, so nothing is refunded twice. One that is closed is made anew; what the"
-            " channel does not take is given back in its own console, and recorded with its number there."
+            " channel does not take is given back in its own console, and recorded with its number there. Where the books"
+            " say that it went back and the channel that it did not, give it back in the console, leave the books as they"
+            " are, and close this with the new number."
         ),
     ),
     ExceptionKind.BILL_MISSING: (
@@ -90,11 +95,13 @@ RUNBOOK: dict[ExceptionKind, Pair] = {
     ExceptionKind.UNKNOWN_REFUND: (
         (
             "有人在渠道商户平台直接退了款，本店没有记录。核对是谁、为哪张订单退的，再登记入账；与订单无关的，记下后关闭。"
+            "支付宝只通知累计退款额，这里的金额已减去账上已退的；同一笔付款有退款在途时，等它结束再登记。"
             "今后请在这里退款。"
         ),
         (
             "Somebody refunded in the channel's own console. Find out who and for which order, and record it; close"
-            " what is of no order. Refund from here next time."
+            " what is of no order. Alipay tells the sum of all refunds only: what is in the books is taken off here, and"
+            " while a refund of the same payment is on its way nothing is recorded. Refund from here next time."
         ),
     ),
 }

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from server import audit, changes
 from server.db import Tx, rows_changed
@@ -21,6 +22,14 @@ def is_unheard(attempt: PaymentAttempt) -> bool:
     """Whether two people confirmed it and its channel has not said so yet. Money they attached had been told of."""
     is_paid = attempt.state == AttemptState.PAID
     return is_paid and attempt.found_by == FoundBy.PERSON and attempt.paid_as is None
+
+
+def is_in_doubt(tx: Tx, order_id: UUID | None) -> bool:
+    """Whether some payment of the order was confirmed, and its channel has not said so yet."""
+    paid = select(PaymentAttempt).where(
+        PaymentAttempt.order_id == order_id, PaymentAttempt.state == AttemptState.PAID.value
+    )
+    return any(is_unheard(attempt) for attempt in tx.scalars(paid))
 
 
 @dataclass(frozen=True, slots=True)

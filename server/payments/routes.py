@@ -194,6 +194,7 @@ def _answer(who: Actor, row: Order, lines: list[OrderLine], attempts: list[Payme
         paid_at=row.paid_at,
         delivered_at=row.delivered_at,
         channel=attempt.channel if attempt else None,
+        channels=[] if supplier else list(dict.fromkeys(one.channel for one in reversed(attempts))),
         out_trade_no=attempt.out_trade_no if attempt else None,
         provider_no=attempt.provider_no if attempt else None,
         found_by=FoundBy(attempt.found_by) if attempt and attempt.found_by else None,

@@ -71,8 +71,9 @@ class OrderLine(Answer):
 class Order(Answer):
     """One order as staff see it. `found_by` says which way told that its money came.
 
-    `channel_fee_fen` is what the channel keeps of it: estimated until its bill names it. `refunded_fen` is what the
-    buyer has back of it (None for a supplier's person). `version` is another one whenever its state or its money moves.
+    `channels` are all that were tried, the newest first. `channel_fee_fen` is what the channel keeps of it: estimated
+    until its bill names it. `refunded_fen` is what the buyer has back of it (None for a supplier's person). `version`
+    is another one whenever its state or its money moves.
     """
 
     id: UUID
@@ -85,6 +86,7 @@ class Order(Answer):
     paid_at: datetime | None
     delivered_at: datetime | None
     channel: str | None
+    channels: list[str] = Field(default_factory=list)
     out_trade_no: str | None
     provider_no: str | None
     found_by: FoundBy | None

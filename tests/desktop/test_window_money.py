@@ -15,6 +15,7 @@ from desktop.presenters.orders import Orders
 from server.audit import AuditEvent
 from server.gateways.port import PaymentFact
 from server.payments.actions import Outcome
+from server.payments.attempts import NextAttempt
 from server.payments.model import PaymentAttempt, PaymentChannel, PaymentException
 from server.payments.refunds import asking
 from server.payments.refunds.model import Refund
@@ -197,6 +198,7 @@ def test_money_is_attached_to_the_order_that_was_named(program, live_shop, world
 def test_an_order_is_asked_about_and_confirmed_from_the_console(program, live_shop, world, colleague, qtbot):
     world.stock("STEAM-50", 1)
     unpaid = world.place(ANNA, "STEAM-50")
+    world.ctx.batch.call(NextAttempt(unpaid.order.id, "wechat", "qr", closed=(unpaid.attempt.id,)))
     sign_in(qtbot, program, live_shop.url, "li")
     desk, window = program.console.desk, program.window
     page = arrived(qtbot, window, "orders")
@@ -210,9 +212,16 @@ def test_an_order_is_asked_about_and_confirmed_from_the_console(program, live_sh
     assert "没有给出结果" in bar.problem.text, "no channel answers here, and it is said so"
     acting.drop()
     window.run("order.confirm")
+    box = bar.fields["channel"].parent()
+    assert [box.itemText(n) for n in range(box.count())] == ["微信支付", "沙箱"], "all that were tried"
+    bar.fields["channel"].setText("支付宝")
     bar.fields["provider_no"].setText("后台单号")
     bar.fields["amount"].setText("45")
     bar.fields["reason"].setText("后台可见")
+    bar.go.click()
+    done(qtbot, acting)
+    assert "没有用过“支付宝”" in bar.problem.text
+    bar.fields["channel"].setText("沙箱")
     bar.go.click()
     done(qtbot, acting)
     assert "没有空格" in bar.problem.text
@@ -224,6 +233,7 @@ def test_an_order_is_asked_about_and_confirmed_from_the_console(program, live_sh
     zhou = colleague("zhou")
     [theirs] = zhou.run(exceptions.list_exceptions(zhou.engine)).value.items
     assert (theirs.kind, theirs.action_provider_no) == ("payment_unknown", "4200002026")
+    assert (theirs.channel, theirs.out_trade_no) == ("sandbox", unpaid.attempt.out_trade_no)
     zhou.run(exceptions.approve(zhou.engine, theirs, approved=True, note=""))
     assert world.order(unpaid).state == OrderState.DELIVERED
     desk.orders.refresh()

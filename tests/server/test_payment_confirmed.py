@@ -267,6 +267,32 @@ def test_what_nothing_names_in_two_days_is_put_before_people(site, said):
     shop.check()
 
 
+def test_what_was_confirmed_at_the_wrong_channel_gives_nothing_back_by_itself(tmp_path):
+    tills = {channel: Till(channel) for channel in ("wechat", "alipay")}
+    with site_with(tmp_path, *tills.values(), refund_after_minutes=0) as site:
+        shop = site.world
+        shop.stock("STEAM-50", 2)
+        command = orders.PlaceOrder(ANNA, ids.new_token(), "STEAM-50", 1, 4_500, "wechat")
+        code = asyncio.run(checkout.place(shop.ctx, command)).code
+        assert asyncio.run(checkout.pay_again(shop.ctx, code, "alipay")) is None
+        assert site.get(f"/api/orders/{code}", by="li").json()["channels"] == ["alipay", "wechat"]
+        assert site.get(f"/api/orders/{code}", by="chen").json()["channels"] == []
+        with shop.ctx.db.read() as tx:
+            first, _ = tx.scalars(select(PaymentAttempt).order_by(PaymentAttempt.id))
+        tills["alipay"].silent = True
+        said = SEEN | {"channel": "alipay"}
+        one = site.post(f"/api/orders/{code}/confirm", by="li", json=said).json()
+        assert (one["channel"], approve(site, one).json()["state"]) == ("alipay", "closed")
+        told = tills["wechat"].pay(first.out_trade_no, provider_no="P-console")
+        assert shop.apply(told) is Outcome.EXCEPTION
+        shop.work()
+        assert refunds(shop) == [], "it may be the only money that came"
+        [second] = listed(site)
+        assert (second["kind"], second["state"], second["due_at"]) == ("paid_twice", "open", None)
+        assert "refund" in second["actions"], "people may"
+        shop.check()
+
+
 def test_above_the_limit_one_of_the_two_is_of_finance(tmp_path):
     till = Till("sandbox")
     with site_with(tmp_path, till, refund_check_fen=4_499) as site:
@@ -279,7 +305,9 @@ def test_above_the_limit_one_of_the_two_is_of_finance(tmp_path):
         assert problem(approve(site, one, by="wang")) == (409, "finance_needed")
         assert (shop.order(placed).state, booked(shop)) == (OrderState.PENDING_PAYMENT, ([], {}))
         assert approve(site, one).json()["state"] == "closed"
-        assert approve(site, confirm(site, other, by="zhou", provider_no="P-other").json(), by="wang").status_code == 200
+        assert (
+            approve(site, confirm(site, other, by="zhou", provider_no="P-other").json(), by="wang").status_code == 200
+        )
         assert {shop.order(one).state for one in (placed, other)} == {OrderState.DELIVERED}
         shop.check()
 

@@ -20,7 +20,7 @@ from server import audit, changes, jobs
 from server.db import Tx, rows_changed
 from server.orders import actions as orders
 from server.orders.model import Order
-from server.payments import attempts
+from server.payments import attempts, confirmed
 from server.payments.actions import Terms
 from server.payments.exceptions import attaching, choosing, closing, confirming, delivering, raising
 from server.payments.model import PaymentAttempt, PaymentException, UnmatchedPayment
@@ -187,7 +187,8 @@ def acts_at(row: PaymentException) -> datetime | None:
 def act_due(tx: Tx, exception_id: UUID) -> None:
     """What the shop does where nobody has decided in time: deliver if there is stock now, else give the money back.
 
-    A proposal that nobody approves, or that is made and taken back, keeps nobody's money for ever.
+    A proposal that nobody approves, or that is made and taken back, keeps nobody's money for ever. A second payment may
+    be the only one where people alone have seen the first: that is left for them.
     """
     held = _hold(tx, exception_id)
     row = held.row
@@ -203,6 +204,8 @@ def act_due(tx: Tx, exception_id: UUID) -> None:
     row.due_at = None
     try:
         with tx.begin_nested():
+            if row.kind == ExceptionKind.PAID_TWICE and confirmed.is_in_doubt(tx, row.order_id):
+                raise NotPossible(action=ExceptionAction.REFUND.value, state=row.state)
             if not (row.kind in choosing.OF_ORDERS and _delivered(tx, held, actor=SYSTEM)):
                 _refund(tx, held, actor=SYSTEM)
     except KamengError as refusal:
