@@ -79,9 +79,9 @@ RUNBOOK: dict[ExceptionKind, Pair] = {
         (
             "A refund does not get through. See the trouble: top up where the balance is low, then ask again;"
             " the number stays the same, so nothing is refunded twice. One that is closed is made anew; what the"
-            " channel does not take is given back in its own console, and recorded with its number there. Where the books"
-            " say that it went back and the channel that it did not, give it back in the console, leave the books as they"
-            " are, and close this with the new number."
+            " channel does not take is given back in its own console, and recorded with its number there. Where the"
+            " books say that it went back and the channel that it did not, give it back in the console, leave the books"
+            " as they are, and close this with the new number."
         ),
     ),
     ExceptionKind.BILL_MISSING: (
@@ -100,8 +100,8 @@ RUNBOOK: dict[ExceptionKind, Pair] = {
         ),
         (
             "Somebody refunded in the channel's own console. Find out who and for which order, and record it; close"
-            " what is of no order. Alipay tells the sum of all refunds only: what is in the books is taken off here, and"
-            " while a refund of the same payment is on its way nothing is recorded. Refund from here next time."
+            " what is of no order. Alipay tells the sum of all refunds only: what is in the books is taken off here,"
+            " and nothing is recorded while a refund of the same payment is on its way. Refund from here next time."
         ),
     ),
 }
