@@ -3,17 +3,22 @@
 import re
 from dataclasses import replace
 
-from sqlalchemy import event
+import pytest
+from sqlalchemy import event, insert
 
 from server.db import table_of
 from server.gateways.port import RefundFact
 from server.identity.model import User
 from server.orders.actions import PlaceOrder
-from server.payments import actions, attempts
+from server.payments import actions, attempts, callbacks
 from server.payments.actions import ApplyPayment, Outcome
-from server.payments.callbacks import RawCallback
-from server.payments.model import PaymentChannel
+from server.payments.aside import Numbers
+from server.payments.callbacks import Kept, RawCallback
+from server.payments.model import PaymentAttempt, PaymentCallback, PaymentChannel, UnmatchedPayment
 from server.payments.refunds.actions import RefundHeard
+from shared import clock, ids
+from shared.states import CallbackState, UnmatchedState
+from tests.databases import migrated
 from tests.world import ANNA, BEN, MERCHANT
 
 SMALL = {table_of(PaymentChannel).name, table_of(User).name}
@@ -69,3 +74,71 @@ def test_nothing_that_people_wait_for_reads_a_whole_table(site):
     read = {one: given for one, given in sent.items() if re.match(r"(SELECT|UPDATE|DELETE)\b", one)}
     assert len(read) > 40, "what was looked at is the real thing"
     assert {one: tables for one, given in read.items() if (tables := scanned(db, one, given) - SMALL)} == {}
+
+
+MANY, TOLD = 2_000, 20
+"""Rows of a table, and how many of them a batch looks for."""
+
+COUNT = {"postgres": "ANALYZE", "mariadb": "ANALYZE TABLE"}
+"""How an engine is told to count the rows by which it chooses."""
+
+
+def filled(db, kind):
+    """Notifications, paid attempts and money of no order, all of one channel: only their numbers tell them apart."""
+    at = clock.now()
+    its = {"channel": "wechat", "created_at": at, "amount_fen": 1}
+    rows = {
+        PaymentCallback: {"state": CallbackState.DEFERRED.value, "headers": b"", "body": b"", "received_at": at},
+        PaymentAttempt: {
+            "order_id": ids.new_id(),
+            "order_code": "-",
+            "subject": "-",
+            "state": "paid",
+            "expires_at": at,
+        },
+        UnmatchedPayment: {"state": UnmatchedState.HELD.value, "paid_at": at, "found_by": "bill"},
+    }
+    with db.tx() as tx:
+        for model, values in rows.items():
+            columns = table_of(model).columns.keys()
+            same = {name: value for name, value in (its | values).items() if name in columns}
+            each = ({"id": ids.new_id(), **_named(model, n)} for n in range(MANY))
+            tx.execute(insert(table_of(model)), [same | one for one in each])
+    with db.engine.connect() as connection:
+        for model in rows:
+            connection.exec_driver_sql(f"{COUNT[kind]} {table_of(model).name}").close()
+        connection.commit()
+
+
+def _named(model, n):
+    if model is PaymentCallback:
+        return {"digest": f"{n:064x}", "out_trade_no": f"{n:032x}"}
+    return {"provider_no": f"P{n}", "out_trade_no": f"{n:032x}"}
+
+
+@pytest.mark.parametrize("kind", COUNT)
+def test_a_batch_finds_what_is_known_of_it_by_the_index_of_each_engine(kind):
+    with migrated(kind) as db:
+        filled(db, kind)
+        told = [Kept("wechat", RawCallback(f"{n:064x}", b"", b""), f"{n:032x}") for n in range(TOLD)]
+        numbers = [("wechat", f"P{n}") for n in range(TOLD)]
+        sent = statements_of(db)
+        with db.tx() as tx:
+            assert callbacks.keep(tx, told) == set()
+            assert callbacks.keep(tx, told) == {one.name for one in told}
+            assert [Numbers(tx, numbers).paid_by(number) for number in numbers] == [f"{n:032x}" for n in range(TOLD)]
+        read = {one: given for one, given in sent.items() if re.match(r"(SELECT|UPDATE)\b", one)}
+        assert len(read) == 4
+        with db.read() as tx:
+            connection = tx.connection()
+            plans = {
+                one: connection.exec_driver_sql(f"EXPLAIN {one}", given).mappings().all() for one, given in read.items()
+            }
+        assert {one: plan for one, plan in plans.items() if any(map(_reads_all, plan))} == {}
+
+
+def _reads_all(step):
+    """Whether a step of a plan reads a whole table, or an index of it."""
+    if "QUERY PLAN" in step:
+        return "Seq Scan" in step["QUERY PLAN"]
+    return step["type"] in {"ALL", "index"} and not step["table"].startswith("<")
