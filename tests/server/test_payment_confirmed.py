@@ -267,6 +267,25 @@ def test_what_nothing_names_in_two_days_is_put_before_people(site, said):
     shop.check()
 
 
+def test_another_amount_is_not_what_was_confirmed(site):
+    shop = site.world
+    placed = shop.place(ANNA, "STEAM-50")
+    site.till.silent = True
+    approve(site, confirm(site, placed).json())
+    site.till.silent = False
+    site.till.payments[placed.attempt.out_trade_no] = shop.fact(placed, provider_no="P-true", amount_fen=1)
+    with clock.fixed(clock.now() + timedelta(days=2, hours=1)):
+        shop.work()
+    assert [(one["kind"], one["provider_no"]) for one in listed(site)] == [
+        ("amount_mismatch", "P-true"),
+        ("payment_unknown", None),
+    ]
+    assert (shop.attempt(placed).provider_no, shop.attempt(placed).found_by) == ("P-console", FoundBy.PERSON)
+    assert booked(shop) == (["PAY", "SALE", "SUSPENSE"], {"psp": 4_501, "suspense": 1})
+    assert refunds(shop) == []
+    shop.check()
+
+
 def test_what_was_confirmed_at_the_wrong_channel_gives_nothing_back_by_itself(tmp_path):
     tills = {channel: Till(channel) for channel in ("wechat", "alipay")}
     with site_with(tmp_path, *tills.values(), refund_after_minutes=0) as site:

@@ -70,9 +70,8 @@ def afterwards(ctx: Context, attempt_id: UUID) -> None:
 
     Safe to repeat.
     """
-    with ctx.db.read() as tx:
-        attempt = tx.get_one(PaymentAttempt, attempt_id)
-    if not confirmed.is_unheard(attempt):
+    attempt = _unheard(ctx, attempt_id)
+    if attempt is None:
         return
     try:
         fact = asyncio.run(channels.call(ctx, attempt.channel, lambda gateway: gateway.query(attempt.out_trade_no)))
@@ -82,8 +81,14 @@ def afterwards(ctx: Context, attempt_id: UUID) -> None:
         answer = _answer(fact)
         if fact is not None and fact.state == "paid":
             applying.call(ctx, fact, FoundBy.SWEEP)
-            return
-    retrying(ctx.db, partial(_tell, attempt=attempt, answer=answer))
+    if _unheard(ctx, attempt_id) is not None:  # another amount is not what was confirmed
+        retrying(ctx.db, partial(_tell, attempt=attempt, answer=answer))
+
+
+def _unheard(ctx: Context, attempt_id: UUID) -> PaymentAttempt | None:
+    with ctx.db.read() as tx:
+        attempt = tx.get_one(PaymentAttempt, attempt_id)
+    return attempt if confirmed.is_unheard(attempt) else None
 
 
 def _tell(tx: Tx, attempt: PaymentAttempt, answer: str) -> None:
