@@ -191,7 +191,7 @@ def _keep_orphan(tx: Tx, command: RefundHeard) -> None:
         amount, about = totals.unbooked(tx, command.channel, fact.out_trade_no, total, at=at), f"{total}:{about}"
         if amount <= 0:
             return
-    if has_number and (before := _told_before(tx, command)):
+    if has_number and (before := _told_before(tx, command, attempt)):
         if (before[-1].received_fen is not None) == gives_back:
             return
         closing.over(tx, before[-1].key)
@@ -232,9 +232,10 @@ def _is_recorded(tx: Tx, command: RefundHeard) -> bool:
     return True
 
 
-def _told_before(tx: Tx, command: RefundHeard) -> Sequence[PaymentException]:
-    """What people were told of this refund, the latest last."""
+def _told_before(tx: Tx, command: RefundHeard, attempt: PaymentAttempt | None) -> Sequence[PaymentException]:
+    """What people were told of this refund, the latest last. By its attempt: no index has the channel's numbers."""
     fact = command.fact
-    its = (PaymentException.channel == command.channel, PaymentException.out_trade_no == fact.out_trade_no[:64])
+    is_of = PaymentException.attempt_id == (attempt.id if attempt else None)
+    its = (is_of, PaymentException.channel == command.channel, PaymentException.out_trade_no == fact.out_trade_no[:64])
     same = (PaymentException.kind == ExceptionKind.UNKNOWN_REFUND.value, PaymentException.provider_no == fact.refund_no)
     return tx.scalars(select(PaymentException).where(*its, *same).order_by(PaymentException.id)).all()
