@@ -277,6 +277,21 @@ def test_what_its_channel_calls_open_after_its_day_and_does_not_close_is_left_to
     assert (answer.json()["state"], again(site, attempt).query_at) == ("closed", None), "nothing would ever answer"
 
 
+def test_who_was_to_approve_reads_that_the_channel_closed_the_payment(site):
+    placed = place(site)
+    body = {"channel": "wechat", "provider_no": "4200" + "7" * 24, "amount_fen": STEAM, "note": "商户后台可见到账"}
+    one = site.post(f"/api/orders/{placed.code}/confirm", by="zhou", json=body).json()
+    asyncio.run(ending.cancel(site.world.ctx, placed.code, actor="buyer"))
+    [closed] = site.get("/api/exceptions", by="wang", params={"open": "false"}).json()["items"]
+    assert (one["state"], closed["id"]) == ("proposed", one["id"])
+    assert (closed["state"], closed["closed_by"]) == ("closed", "system")
+    told = [(fact["name"], fact["value"]) for fact in closed["evidence"]]
+    assert told == [*((fact["name"], fact["value"]) for fact in one["evidence"]), ("channel_answer", "closed")]
+    approval = {"approved": True, "version": closed["version"]}
+    assert site.post(f"/api/exceptions/{one['id']}/approve", by="wang", json=approval).status_code == 409
+    assert (order_of(site, placed).state, site.world.level("STEAM-50").sold) == (OrderState.CANCELLED, 0)
+
+
 def test_money_that_came_while_its_channel_was_given_up_leaves_nothing_open(site):
     shop, placed = site.world, place(site)
     attempt = attempt_of(site, placed)

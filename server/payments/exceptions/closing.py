@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from uuid import UUID
@@ -15,7 +16,7 @@ from server.payments.model import PaymentException, UnmatchedPayment
 from server.payments.refunds import totals
 from server.payments.refunds.model import Refund, RefundLine
 from shared import clock
-from shared.states import ExceptionKind, ExceptionState, OrderState, RefundState, may_move, require_move
+from shared.states import AttemptState, ExceptionKind, ExceptionState, OrderState, RefundState, may_move, require_move
 
 SYSTEM = "system"
 
@@ -162,11 +163,13 @@ def _is_outdone(row: PaymentException, numbers: Mapping[UUID, str | None]) -> bo
 
 
 def answered(tx: Tx, attempt_ids: Sequence[UUID]) -> None:
-    """The channel has said at last what became of these attempts."""
+    """The channel has said at last what became of these attempts: who proposed something for one reads why it ended."""
     if not attempt_ids:
         return
     unknown = PaymentException.kind == ExceptionKind.PAYMENT_UNKNOWN.value
     for row in _rows(tx, PaymentException.attempt_id.in_(list(attempt_ids)), unknown):
+        said = ["channel_answer", AttemptState.CLOSED.value]
+        row.evidence = json.dumps([*json.loads(row.evidence or "[]"), said], ensure_ascii=False)
         end(tx, row, closed_by=SYSTEM)
 
 
