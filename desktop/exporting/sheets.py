@@ -156,6 +156,7 @@ PAYMENTS: Page[DayPayment] = Page(
         Column("状态", "State", Kind.TEXT, 12, lambda r: r.state),
         Column("金额（元）", "Amount", Kind.AMOUNT, 14, lambda r: yuan(r.amount_fen)),
         Column("已发货", "Delivered", Kind.TEXT, 10, lambda r: r.delivered),
+        Column("入账依据", "Known by", Kind.TEXT, 14, lambda r: r.found_by),
     ),
 )
 MOVEMENTS: Page[DayMovement] = Page(

@@ -31,7 +31,7 @@ from shared import clock
 from shared.contracts import reports as wire
 from shared.contracts.base import Page
 from shared.errors import BadField
-from shared.states import AttemptState, ExceptionKind, LotState, OrderState
+from shared.states import AttemptState, ExceptionKind, FoundBy, LotState, OrderState
 
 _SLACK = timedelta(hours=1)
 """A SALE journal and its order's delivery are one transaction; their instants may differ by its length."""
@@ -232,6 +232,7 @@ def day_payments(tx: Tx, day: date, *, after: str | None, limit: int) -> Page[wi
                 state=AttemptState(attempt.state),
                 amount_fen=attempt.amount_fen,
                 delivered=delivered_at is not None and not is_second,
+                found_by=FoundBy(attempt.found_by) if attempt.found_by else None,
             )
         )
     more = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 
 from shared.contracts.base import Answer
-from shared.states import AttemptState, OrderState
+from shared.states import AttemptState, FoundBy, OrderState
 
 
 class LedgerTotal(Answer):
@@ -55,7 +55,7 @@ class DayOrder(Answer):
 
 
 class DayPayment(Answer):
-    """One payment received that day."""
+    """One payment received that day. `found_by` is `person` while two people alone say that it came."""
 
     paid_at: datetime
     channel: str
@@ -65,6 +65,7 @@ class DayPayment(Answer):
     state: AttemptState
     amount_fen: int
     delivered: bool
+    found_by: FoundBy | None = None
 
 
 class DayMovement(Answer):

@@ -19,7 +19,7 @@ from desktop.exporting.target import FolderMissing, TargetBusy, TargetIsFolder, 
 from desktop.exporting.workbook import BooksDiffer, Cover, DayWorkbook
 from shared.contracts.reports import DayMovement, DayOrder, DayPayment, DaySummary, LedgerTotal
 from shared.errors import KamengError
-from shared.states import AttemptState, OrderState
+from shared.states import AttemptState, FoundBy, OrderState
 
 DAY = date(2026, 11, 21)
 NOON = datetime(2026, 11, 21, 4, 0, tzinfo=UTC)  # 12:00 in the shop
@@ -59,6 +59,7 @@ def payment(n: int, **given: Any) -> DayPayment:
         "state": AttemptState.PAID,
         "amount_fen": 985,
         "delivered": True,
+        "found_by": FoundBy.CALLBACK,
     }
     return DayPayment(**facts | given)
 
@@ -85,7 +86,12 @@ ORDERS = [
         delivered_at=datetime(2026, 11, 21, 16, 0, tzinfo=UTC),
     ),
 ]
-PAYMENTS = [payment(1, amount_fen=996), payment(2), payment(3), payment(4, delivered=False, amount_fen=10)]
+PAYMENTS = [
+    payment(1, amount_fen=996),
+    payment(2),
+    payment(3),
+    payment(4, delivered=False, amount_fen=10, found_by=FoundBy.PERSON),
+]
 MOVEMENTS = [
     DayMovement(sku="0010086", title="100元卡", supplier="甲方", imported=5_000, sold=2, void=1, free_at_close=4_997),
     DayMovement(
@@ -329,14 +335,14 @@ def test_ids_are_text_times_are_dates_amounts_are_numbers(tmp_path: Path) -> Non
     assert (third[6].data_type, third[6].value, third[7].value) == ("s", "+1", "@供货\ufffd商")
     assert [second[n].value for n in (8, 9, 10, 11, 12, 13)] == [3, 0.035, 0.11, 0.1, 0.01, 0]
     raw = CalamineWorkbook.from_path(tmp_path / "day.xlsx").get_sheet_by_name("收款").to_python()
-    assert raw[1][1:] == ["sandbox", f"00{1:030d}", f"4200{1:024d}", "7K3M9QX2H4T1", "已支付", 9.96, "是"]
-    assert raw[4][7] == "否"
+    assert raw[1][1:] == ["sandbox", f"00{1:030d}", f"4200{1:024d}", "7K3M9QX2H4T1", "已支付", 9.96, "是", "渠道通知"]
+    assert raw[4][7:] == ["否", "人工确认"]
 
 
 def test_sheets_are_ready_to_read_and_print(tmp_path: Path) -> None:
     export(tmp_path / "day.xlsx")
     book = openpyxl.load_workbook(tmp_path / "day.xlsx")
-    for name, area in {"订单": "A1:N6", "收款": "A1:H5", "卡密出入库": "A1:I3", "账户": "A1:C5"}.items():
+    for name, area in {"订单": "A1:N6", "收款": "A1:I5", "卡密出入库": "A1:I3", "账户": "A1:C5"}.items():
         sheet = book[name]
         assert (sheet.freeze_panes, sheet.auto_filter.ref, sheet.print_title_rows) == ("A2", area, "$1:$1")
         assert (sheet.page_setup.orientation, sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight) == (

@@ -123,10 +123,10 @@ def test_the_order_lines_of_a_day_add_up_to_its_summary(days):
 def test_the_payments_of_a_day_add_up_to_its_summary_and_its_ledger(days):
     payments, _ = everything(days, f"{DAY}/payments", 100)
     summary = ask(days, f"{DAY}")
-    assert [(one["amount_fen"], one["delivered"], one["channel"]) for one in payments] == [
-        (9_000, True, "sandbox"),
-        (105, True, "sandbox"),
-        (4_500, True, "sandbox"),
+    assert [(one["amount_fen"], one["delivered"], one["channel"], one["found_by"]) for one in payments] == [
+        (9_000, True, "sandbox", "callback"),
+        (105, True, "sandbox", "callback"),
+        (4_500, True, "sandbox", "callback"),
     ]
     paid = sum(one["amount_fen"] for one in payments)
     psp = next(total for total in summary["ledger"] if total["account"] == "psp")
