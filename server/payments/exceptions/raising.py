@@ -160,8 +160,9 @@ def renumber(tx: Tx, attempt_id: UUID, was: str, number: str) -> None:
 
 def again(tx: Tx, one: Raised) -> None:
     """The same for what goes on: it is before people until it is over, and anew where they have closed it before."""
+    of_attempt = PaymentException.attempt_id == (one.attempt.id if one.attempt else None)  # has an index
     mine = (PaymentException.key == one.key) | PaymentException.key.startswith(f"{one.key}:", autoescape=True)
-    before = tx.scalars(select(PaymentException.closed_at).where(mine)).all()
+    before = tx.scalars(select(PaymentException.closed_at).where(of_attempt, mine)).all()
     if None in before:
         return
     once(tx, replace(one, cause=f"{one.cause}:{len(before)}") if before else one)
