@@ -66,8 +66,8 @@ RUNBOOK: dict[ExceptionKind, Pair] = {
             "The channel does not say whether the money came. Do not let the buyer pay again. Ask again; what its"
             " console shows as received can be confirmed by two people. If the channel is away for long, switch it"
             " off and wait for its bill. Where it says why it could not be booked the fault is ours: have the log"
-            " read, and ask again once it is mended. Where it shows the number that people confirmed it by, it is booked"
-            " on their word, and neither the channel nor its bill knows of it: look in the console, and close it then."
+            " read, and ask again once it is mended. Where it shows the number that people confirmed it by, it is"
+            " booked on their word alone, and the channel does not know of it: look in its console, then close."
         ),
     ),
     ExceptionKind.REFUND_STUCK: (
