@@ -86,12 +86,8 @@ ORDERS = [
         delivered_at=datetime(2026, 11, 21, 16, 0, tzinfo=UTC),
     ),
 ]
-PAYMENTS = [
-    payment(1, amount_fen=996),
-    payment(2),
-    payment(3),
-    payment(4, delivered=False, amount_fen=10, found_by=FoundBy.PERSON),
-]
+CONFIRMED = payment(4, delivered=False, amount_fen=10, found_by=FoundBy.PERSON)
+PAYMENTS = [payment(1, amount_fen=996), payment(2), payment(3), CONFIRMED]
 MOVEMENTS = [
     DayMovement(sku="0010086", title="100元卡", supplier="甲方", imported=5_000, sold=2, void=1, free_at_close=4_997),
     DayMovement(
