@@ -66,7 +66,7 @@ def give_back(world, bought, *, quantity, at):
         held = making.of_order(tx, whole, Portion(quantity=quantity), **said)
         moving.approve(tx, held, RefundStep.STARTED, actor="staff:li", check_above=None)
         moving.advance(tx, held, RefundStep.SUBMITTED, actor="system", to=RefundState.SUBMITTED)
-        moving.succeed(tx, held, actor="channel:sandbox", provider_refund_no="R1", at=at)
+        moving.succeed(tx, held, actor="channel:sandbox", provider_refund_no="R1", at=at, refunded_at=at)
 
 
 def replace(world, bought, *, at):
