@@ -29,6 +29,7 @@ class Telling:
 
 _MONEY_IS_SAFE = marked("款项已经记在这张订单上，不会丢失，也请不要再付一次。")
 _WILL_END = marked("结果只有两种：补发卡密，或者原路退款。都会显示在本页。")
+_PAID_BEFORE = marked("如果您在关闭前已经付款：支付渠道通知我们之后，会在本页发货或者退款。")
 _KEEP_CODE = marked("需要联系商家时，请提供下面的订单号。")
 
 KEYS: dict[OrderState, Telling] = {
@@ -80,7 +81,7 @@ NOTICE: dict[OrderState, Telling] = {
         marked("没有在时限内收到付款，这张订单已经关闭。"),
         tone="calm",
         icon="clock",
-        next_steps=(marked("如果您在关闭前已经付款：支付渠道通知我们之后，会在本页发货或者退款。"), _KEEP_CODE),
+        next_steps=(_PAID_BEFORE, _KEEP_CODE),
         can_ask=True,
         may_buy_again=True,
     ),
@@ -89,6 +90,8 @@ NOTICE: dict[OrderState, Telling] = {
         marked("没有收到付款，这张订单已经关闭。"),
         tone="calm",
         icon="cross",
+        next_steps=(_PAID_BEFORE, _KEEP_CODE),
+        can_ask=True,
         may_buy_again=True,
     ),
     OrderState.REFUNDED: Telling(
@@ -134,12 +137,12 @@ MONEY_IN_QUESTION = Telling(
 
 OUTCOME_UNKNOWN = Telling(
     marked("付款结果还没有查到"),
-    marked("支付渠道一直没有说明有没有收到您的付款，我们的同事正在核实。"),
+    marked("还不能确定有没有收到您的付款，我们的同事正在核实。"),
     tone="warn",
     icon="alert",
     next_steps=(
         marked("如果您已经付款：款项不会丢失，核实后在本页发货或者退款，请不要再付一次。"),
-        marked("如果您没有付款：不需要做什么。"),
+        marked("如果您没有付款：现在请不要付，核实之后本页会更新。"),
         _KEEP_CODE,
     ),
     waits=True,
