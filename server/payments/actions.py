@@ -428,12 +428,12 @@ def _write(tx: Tx, work: _Work) -> None:
     orders.move(tx, work.moves, at=work.at, actor="system", lines=work.lines)
     _write_paid(tx, work)
     confirmed.hear(tx, work.heard)
-    for slip in work.used:
-        aside.move(tx, slip.id, UnmatchedState(slip.state))
-        closing.money_found(tx, slip.id)
     aside.write(tx, work.aside)
     closing.set_aside(tx, work.aside)
     raising.write(tx, work.exceptions)
+    for slip in work.used:  # after what was set aside a moment ago, which may be used already
+        aside.move(tx, slip.id, UnmatchedState(slip.state))
+        closing.money_found(tx, slip.id)
     ledger.post(tx, work.journals)
     stocked = {(line.sku_id, line.supplier_id) for _, lines in work.sold for line in lines}
     told = [changes.Changed("sku", sku, domain="stock", supplier_id=supplier) for sku, supplier in stocked]

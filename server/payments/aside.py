@@ -102,9 +102,9 @@ _INSERT = insert(_UNMATCHED)
 
 
 def write(tx: Tx, rows: Sequence[UnmatchedPayment]) -> None:
-    """Insert rows of money that was set aside."""
+    """Insert rows of money that was set aside: as held, also those that something used in the same transaction."""
     if rows:
-        tx.execute(_INSERT, [_values(row) for row in rows])
+        tx.execute(_INSERT, [_values(row) | {"state": UnmatchedState.HELD.value} for row in rows])
 
 
 def move(tx: Tx, unmatched_id: UUID, to: UnmatchedState, **also: Any) -> None:

@@ -321,7 +321,7 @@ class StockAndOrders(RuleBasedStateMachine):
 
 
 TestStockAndOrders = StockAndOrders.TestCase
-TestStockAndOrders.settings = hypothesis.settings(max_examples=20, stateful_step_count=25)
+TestStockAndOrders.settings = hypothesis.settings(max_examples=15, stateful_step_count=25)
 
 
 @pytest.mark.soak

@@ -215,6 +215,20 @@ def test_the_channels_own_correction_undoes_what_was_set_aside(site):
     shop.check()
 
 
+def test_a_wrong_amount_and_its_correction_may_come_in_one_batch(site):
+    shop = site.world
+    placed = shop.place(ANNA, "STEAM-50")
+    both = [ApplyPayment(shop.fact(placed, **said), MERCHANT) for said in ({"amount_fen": 1}, {})]
+    with shop.ctx.db.tx() as tx:
+        assert actions.apply(tx, both) == [Outcome.EXCEPTION, Outcome.APPLIED]
+    with shop.ctx.db.read() as tx:
+        assert [one.state for one in tx.scalars(select(UnmatchedPayment))] == ["corrected"]
+    assert ([one["closed_by"] for one in listed(site, open="false")], listed(site)) == (["system"], [])
+    assert (money(site)["psp"], "suspense" in money(site)) == (4_500, False)
+    assert shop.order(placed).state == "delivered"
+    shop.check()
+
+
 def test_money_of_another_merchant_or_app_is_never_ours(site):
     shop = site.world
     placed = shop.place(ANNA, "STEAM-50")
