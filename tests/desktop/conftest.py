@@ -1,7 +1,7 @@
 """Fixtures of the console's tests: a running shop, and consoles that connect to it.
 
-`live_shop` serves a new world; `console(...)` makes a started engine in a data folder of its own, with every event it
-sent in `Console.events`; all of them are stopped after the test.
+`live_shop` serves a new world, which is `world`; `console(...)` makes a started engine in a data folder of its own,
+with every event it sent in `Console.events`; `program` is the console with its window. All are stopped after the test.
 """
 
 import io
@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from desktop import theme
 from desktop.credentials import MemoryVault, Vault
 from desktop.engine.engine import Engine
 from desktop.engine.uploads import Pace
@@ -26,6 +27,7 @@ from desktop.verbs.parser import run
 from desktop.verbs.shell import Shell
 from tests import forks
 from tests.desktop.live import Shop, shop
+from tests.desktop.window_program import open_window
 from tests.world import PASSWORD
 
 
@@ -138,3 +140,19 @@ def kameng(tmp_path: Path, live_shop):
         return status, out.getvalue(), err.getvalue()
 
     return call
+
+
+@pytest.fixture
+def world(live_shop):
+    """The world that `live_shop` serves."""
+    return live_shop.world
+
+
+@pytest.fixture
+def program(qtbot, qapp, tmp_path, monkeypatch):
+    """The console with its window, in a home of its own, in the light theme."""
+    monkeypatch.setenv("KAMENG_CREDENTIALS", "memory")
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    with open_window(qtbot, qapp, tmp_path / "home") as running:
+        running.choose_theme(theme.Mode.LIGHT)
+        yield running

@@ -23,7 +23,7 @@ from desktop.commands import ALL, PLACES
 from desktop.engine.events import Connection, ConnectionChanged
 from desktop.theme.tokens import DARK, LIGHT
 from shared.permissions import ROLE_PERMISSIONS, Role
-from tests.desktop.window_program import desk_of, open_window, texts
+from tests.desktop.window_program import desk_of, texts
 
 pytestmark = pytest.mark.qt_log_ignore("This plugin does not support", extend=True)  # the offscreen platform says so
 
@@ -44,14 +44,6 @@ PLACES_OF = {
     Role.FINANCE: ["products", "stock", "orders", "exceptions", "refunds", "channels", "reconciliation"],
     Role.SUPPLIER: ["imports", "products", "stock", "alerts", "orders", "refunds"],
 }
-
-
-@pytest.fixture
-def program(qtbot, qapp, tmp_path, monkeypatch):
-    monkeypatch.setenv("KAMENG_CREDENTIALS", "memory")
-    with open_window(qtbot, qapp, tmp_path / "home") as running:
-        running.choose_theme(theme.Mode.LIGHT)
-        yield running
 
 
 def is_ours(widget: QWidget) -> bool:

@@ -4,7 +4,6 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
 
-from desktop import theme
 from desktop.operations import products
 from desktop.views.alerts.rule import RuleSheet
 from server.stock.alerts import rules
@@ -13,26 +12,12 @@ from shared.cardkey import CheckDigit
 from shared.contracts.catalog import KeyRule, SellingRule
 from shared.states import AlertKind, SaleOrder
 from tests.desktop.live import Line
-from tests.desktop.window_program import open_window, sign_in
+from tests.desktop.window_program import sign_in
 from tests.world import ANNA
 
 pytestmark = pytest.mark.qt_log_ignore("This plugin does not support", extend=True)  # the offscreen platform says so
 
 WAIT_MS = 30_000
-
-
-@pytest.fixture
-def program(qtbot, qapp, tmp_path, monkeypatch):
-    monkeypatch.setenv("KAMENG_CREDENTIALS", "memory")
-    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
-    with open_window(qtbot, qapp, tmp_path / "home") as running:
-        running.choose_theme(theme.Mode.LIGHT)
-        yield running
-
-
-@pytest.fixture
-def world(live_shop):
-    return live_shop.world
 
 
 def test_an_alert_is_told_once_and_leads_to_its_sku(program, live_shop, world, qtbot):

@@ -3,27 +3,17 @@
 import openpyxl
 import pytest
 
-from desktop import theme
 from desktop.presenters.imports import ImportStage
 from server.catalog.model import Sku
 from server.stock.model import StockLot
 from shared import ids
 from tests.desktop.files import workbook
 from tests.desktop.test_uploads import Faults, Reading, drained, keys_file
-from tests.desktop.window_program import drop, open_window, sign_in, texts
+from tests.desktop.window_program import drop, sign_in, texts
 
 pytestmark = pytest.mark.qt_log_ignore("This plugin does not support", extend=True)  # the offscreen platform says so
 
 WAIT_MS = 30_000
-
-
-@pytest.fixture
-def program(qtbot, qapp, tmp_path, monkeypatch):
-    monkeypatch.setenv("KAMENG_CREDENTIALS", "memory")
-    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
-    with open_window(qtbot, qapp, tmp_path / "home") as running:
-        running.choose_theme(theme.Mode.LIGHT)
-        yield running
 
 
 def checked(qtbot, desk):

@@ -5,33 +5,18 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
 
-from desktop import theme
 from desktop.presenters.imports import ImportStage
 from desktop.views.imports.paste import PasteDialog
 from shared.permissions import Role
 from shared.states import ProductState
 from tests.desktop.files import workbook
 from tests.desktop.live import Line
-from tests.desktop.window_program import desk_of, drag, drop, open_window, sign_in, texts
+from tests.desktop.window_program import desk_of, drag, drop, sign_in, texts
 from tests.world import ANNA, BEN
 
 pytestmark = pytest.mark.qt_log_ignore("This plugin does not support", extend=True)  # the offscreen platform says so
 
 WAIT_MS = 30_000
-
-
-@pytest.fixture
-def program(qtbot, qapp, tmp_path, monkeypatch):
-    monkeypatch.setenv("KAMENG_CREDENTIALS", "memory")
-    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
-    with open_window(qtbot, qapp, tmp_path / "home") as running:
-        running.choose_theme(theme.Mode.LIGHT)
-        yield running
-
-
-@pytest.fixture
-def world(live_shop):
-    return live_shop.world
 
 
 def checked(qtbot, desk):

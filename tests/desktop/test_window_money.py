@@ -7,7 +7,6 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QPushButton
 from sqlalchemy import func, select, update
 
-from desktop import theme
 from desktop.engine.transport import code_of
 from desktop.operations import channels, exceptions, refunds
 from desktop.operations.once import OutcomeUnknown
@@ -24,27 +23,13 @@ from shared.errors import KamengError
 from shared.ids import speak_order_code
 from shared.states import ExceptionAction, ExceptionState, FoundBy, OrderState, RefundReason, RefundState
 from tests.desktop.live import Line, at_once
-from tests.desktop.window_program import open_window, sign_in, texts
+from tests.desktop.window_program import sign_in, texts
 from tests.server.channel import Channel
 from tests.world import ANNA, BEN, CARA, MERCHANT
 
 pytestmark = pytest.mark.qt_log_ignore("This plugin does not support", extend=True)  # the offscreen platform says so
 
 WAIT_MS = 30_000
-
-
-@pytest.fixture
-def program(qtbot, qapp, tmp_path, monkeypatch):
-    monkeypatch.setenv("KAMENG_CREDENTIALS", "memory")
-    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
-    with open_window(qtbot, qapp, tmp_path / "home") as running:
-        running.choose_theme(theme.Mode.LIGHT)
-        yield running
-
-
-@pytest.fixture
-def world(live_shop):
-    return live_shop.world
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import pytest
 from PySide6.QtCore import QItemSelection, QItemSelectionModel, Qt
 from PySide6.QtWidgets import QApplication, QWidget
 
-from desktop import theme
 from desktop.operations.keys import Revealed
 from desktop.operations.stock import move_lot
 from desktop.presenters.deeds import DeedKind
@@ -20,7 +19,7 @@ from shared.contracts.stock import Unit
 from shared.permissions import Role
 from shared.states import LotState, UnitState
 from tests.desktop.live import Line
-from tests.desktop.window_program import desk_of, open_window, sign_in, texts
+from tests.desktop.window_program import desk_of, sign_in, texts
 from tests.server.stocking import stock_lots
 from tests.world import ANNA, BEN
 
@@ -63,15 +62,6 @@ def counting() -> Counting:
 @pytest.fixture
 def shop(in_shop, counting):
     with in_shop(wrap=counting) as running:
-        yield running
-
-
-@pytest.fixture
-def program(qtbot, qapp, tmp_path, monkeypatch):
-    monkeypatch.setenv("KAMENG_CREDENTIALS", "memory")
-    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
-    with open_window(qtbot, qapp, tmp_path / "home") as running:
-        running.choose_theme(theme.Mode.LIGHT)
         yield running
 
 
