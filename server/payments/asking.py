@@ -26,7 +26,7 @@ from server.payments.exceptions import closing, raising
 from server.payments.model import PaymentAttempt
 from shared import clock
 from shared.errors import Busy
-from shared.states import ExceptionKind, FoundBy
+from shared.states import FoundBy
 
 SWEEP_SECONDS = 5.0
 SWEEP_PAGE = 200
@@ -197,31 +197,19 @@ def _look_again_later(ctx: Context, order_ids: Sequence[UUID]) -> None:
 
 def _give_up(ctx: Context, attempt: PaymentAttempt, answer: str) -> None:
     """Its day is over and nobody knows: the bill may still tell, and a person looks. It is not asked about again."""
-    unknown = raising.Raised(
-        kind=ExceptionKind.PAYMENT_UNKNOWN,
-        cause=f"{attempt.channel}:{attempt.id.hex}",
-        channel=attempt.channel,
-        out_trade_no=attempt.out_trade_no,
-        at=clock.now(),
-        attempt=attempt,
-        expected_fen=attempt.amount_fen,
-        evidence=[
-            ("out_trade_no", attempt.out_trade_no),
-            ("order_code", attempt.order_code),
-            ("expected_fen", attempt.amount_fen),
-            ("attempt_state", attempt.state),
-            ("opened_at", attempt.created_at),
-            ("ended_at", attempt.expires_at),
-            ("queries", attempt.queries + 1),
-            ("channel_answer", answer),
-        ],
-    )
+    more = [
+        ("attempt_state", attempt.state),
+        ("opened_at", attempt.created_at),
+        ("ended_at", attempt.expires_at),
+        ("queries", attempt.queries + 1),
+        ("channel_answer", answer),
+    ]
 
     def stop(tx: Tx) -> None:
         still_open = (PaymentAttempt.id == attempt.id, PaymentAttempt.state.in_(attempts.OPEN_STATES))
         if rows_changed(tx.execute(update(PaymentAttempt).where(*still_open).values(query_at=None))) != 1:
             return  # it was paid, or closed, while the channel was asked
         closing.still_unknown(tx, attempt.id)
-        raising.write(tx, [unknown])
+        raising.write(tx, [raising.unknown(attempt, more=more)])
 
     retrying(ctx.db, stop)

@@ -16,13 +16,11 @@ from server.db import Tx, retrying
 from server.gateways.port import ChannelRefused, ChannelUnknown, PaymentFact
 from server.payments import applying, channels, confirmed
 from server.payments.exceptions import raising
-from server.payments.exceptions.raising import Raised
 from server.payments.model import PaymentAttempt, PaymentException
 from server.policy import Actor
-from shared import clock
 from shared.contracts.payments import ApproveAction
 from shared.errors import Conflict
-from shared.states import AttemptState, ExceptionAction, ExceptionKind, ExceptionState, FoundBy
+from shared.states import AttemptState, ExceptionAction, ExceptionState, FoundBy
 
 
 class ChannelAnswered(Conflict):
@@ -92,27 +90,13 @@ def _unheard(ctx: Context, attempt_id: UUID) -> PaymentAttempt | None:
 
 
 def _tell(tx: Tx, attempt: PaymentAttempt, answer: str) -> None:
-    raising.once(
-        tx,
-        Raised(
-            kind=ExceptionKind.PAYMENT_UNKNOWN,
-            cause=f"{attempt.channel}:{attempt.id.hex}:unheard",
-            channel=attempt.channel,
-            out_trade_no=attempt.out_trade_no,
-            at=clock.now(),
-            attempt=attempt,
-            expected_fen=attempt.amount_fen,
-            evidence=[
-                ("found_by", FoundBy.PERSON.value),
-                ("out_trade_no", attempt.out_trade_no),
-                ("confirmed_as", attempt.provider_no),
-                ("order_code", attempt.order_code),
-                ("expected_fen", attempt.amount_fen),
-                ("paid_at", attempt.paid_at),
-                ("channel_answer", answer),
-            ],
-        ),
-    )
+    more = [
+        ("found_by", FoundBy.PERSON.value),
+        ("confirmed_as", attempt.provider_no),
+        ("paid_at", attempt.paid_at),
+        ("channel_answer", answer),
+    ]
+    raising.once(tx, raising.unknown(attempt, "unheard", more=more))
 
 
 def _answer(fact: PaymentFact | None) -> str:

@@ -22,7 +22,7 @@ from server.payments.actions import CURRENCY, ApplyPayment, Terms, apply
 from server.payments.exceptions import raising
 from server.payments.exceptions.raising import Raised
 from server.payments.model import PaymentAttempt, PaymentException
-from shared import clock, ids
+from shared import ids
 from shared.errors import BadField, Conflict
 from shared.labels import AboutState
 from shared.money import format_fen
@@ -91,31 +91,20 @@ def raise_for(tx: Tx, order: Order, channel: str) -> PaymentException:
     if found is not None:
         return found
     before = tx.scalar(select(func.count()).select_from(query.subquery())) or 0
-    made = _raised(attempt, order, before)
+    made = _raised(attempt, before)
     raising.write(tx, [made])
     return tx.get_one(PaymentException, made.id)
 
 
-def _raised(attempt: PaymentAttempt, order: Order, before: int) -> Raised:
-    return Raised(
-        kind=ExceptionKind.PAYMENT_UNKNOWN,
-        cause=f"{attempt.channel}:{attempt.id.hex}:{before}",
-        channel=attempt.channel,
-        out_trade_no=attempt.out_trade_no,
-        at=clock.now(),
-        attempt=attempt,
-        expected_fen=attempt.amount_fen,
-        evidence=[
-            ("found_by", FoundBy.PERSON.value),
-            ("out_trade_no", attempt.out_trade_no),
-            ("order_code", order.code),
-            ("expected_fen", attempt.amount_fen),
-            ("attempt_state", attempt.state),
-            ("opened_at", attempt.created_at),
-            ("ended_at", attempt.expires_at),
-            ("queries", attempt.queries),
-        ],
-    )
+def _raised(attempt: PaymentAttempt, before: int) -> Raised:
+    more = [
+        ("found_by", FoundBy.PERSON.value),
+        ("attempt_state", attempt.state),
+        ("opened_at", attempt.created_at),
+        ("ended_at", attempt.expires_at),
+        ("queries", attempt.queries),
+    ]
+    return raising.unknown(attempt, str(before), more=more)
 
 
 @dataclass(frozen=True, slots=True)

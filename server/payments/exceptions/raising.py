@@ -19,7 +19,7 @@ from server import audit, changes, jobs
 from server.db import Tx, table_of
 from server.gateways.port import PaymentFact
 from server.payments.model import PaymentAttempt, PaymentException
-from shared import ids
+from shared import clock, ids
 from shared.states import ExceptionKind, ExceptionState, FoundBy
 
 DUE = "payments.exception_due"
@@ -91,6 +91,25 @@ def of_fact(
         holds_money=holds_money,
         evidence=[*evidence_of(fact, attempt, found_by), *more],
         due_at=at + refund_after if acts else None,
+    )
+
+
+def unknown(attempt: PaymentAttempt, about: str = "", *, more: Evidence) -> Raised:
+    """Nobody but a person can say what became of an attempt; `about` where there is more than one reason to ask."""
+    return Raised(
+        kind=ExceptionKind.PAYMENT_UNKNOWN,
+        cause=":".join(filter(None, (attempt.channel, attempt.id.hex, about))),
+        channel=attempt.channel,
+        out_trade_no=attempt.out_trade_no,
+        at=clock.now(),
+        attempt=attempt,
+        expected_fen=attempt.amount_fen,
+        evidence=[
+            ("out_trade_no", attempt.out_trade_no),
+            ("order_code", attempt.order_code),
+            ("expected_fen", attempt.amount_fen),
+            *more,
+        ],
     )
 
 
