@@ -19,6 +19,7 @@ def upgrade() -> None:
     _orders()
     _channels_and_unmatched()
     _refunds()
+    _refund_parts()
     _stock()
 
 
@@ -162,6 +163,9 @@ def _refunds() -> None:
     op.create_index("ix_payment_refund_turn", "payment_refund", ["turn", "due_at"])
     op.create_index("ix_payment_refund_query", "payment_refund", ["query_at"])
     op.create_index("ix_payment_refund_supplier_id", "payment_refund", ["supplier_id", "id"])
+
+
+def _refund_parts() -> None:
     op.create_table(
         "payment_refund_line",
         sa.Column("refund_id", db.Uid(), primary_key=True),
