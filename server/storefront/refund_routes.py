@@ -72,6 +72,8 @@ def check_refund(request: Request, code: str, asked: Asked, edit: Annotated[str,
         units = pages.units_of(tx, found, offer) if found and offer else {}
         faults = _faults(units, offer, asked, language) if offer else []
         recap = pages.refund_recap(found, offer, units, asked, language) if found and offer and not faults else None
+    if found is not None and offer is None:  # whatever it is by the next read: what was asked for was not there
+        return RedirectResponse(f"/o/{found.code}/refunds", HTTPStatus.SEE_OTHER)
     if recap is None:
         return _show_form(request, code, asked, faults)
     return rendering.page(request, "refund_check.html", address=f"/o/{recap.code}/refund", recap=recap, asked=asked)
