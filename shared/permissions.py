@@ -14,6 +14,7 @@ class Permission(StrEnum):
     CATALOG_PRODUCT_READ = "catalog:product:read"
     IDENTITY_USER_EDIT = "identity:user:edit"
     IDENTITY_USER_READ = "identity:user:read"
+    LEDGER_ADJUSTMENT_EDIT = "ledger:adjustment:edit"
     LEDGER_JOURNAL_READ = "ledger:journal:read"
     ORDERS_ORDER_READ = "orders:order:read"
     PAYMENTS_CHANNEL_READ = "payments:channel:read"
@@ -24,7 +25,17 @@ class Permission(StrEnum):
     PAYMENTS_REFUND_CHECK = "payments:refund:check"
     PAYMENTS_REFUND_DECIDE = "payments:refund:decide"
     PAYMENTS_REFUND_READ = "payments:refund:read"
+    RECONCILE_BILL_ADD = "reconcile:bill:add"
+    RECONCILE_DAY_READ = "reconcile:day:read"
+    RECONCILE_DAY_SIGN = "reconcile:day:sign"
+    RECONCILE_DIFFERENCE_HANDLE = "reconcile:difference:handle"
     REPORTS_DAY_EXPORT = "reports:day:export"
+    SETTLEMENT_HOLD_EDIT = "settlement:hold:edit"
+    SETTLEMENT_PAYOUT_CHECK = "settlement:payout:check"
+    SETTLEMENT_PAYOUT_MAKE = "settlement:payout:make"
+    SETTLEMENT_STATEMENT_MAKE = "settlement:statement:make"
+    SETTLEMENT_STATEMENT_READ = "settlement:statement:read"
+    SETTLEMENT_TERMS_EDIT = "settlement:terms:edit"
     STOCK_ALERT_EDIT = "stock:alert:edit"
     STOCK_ALERT_READ = "stock:alert:read"
     STOCK_IMPORT_CREATE = "stock:import:create"
@@ -42,6 +53,7 @@ LABELS: dict[Permission, tuple[str, str]] = {
     Permission.CATALOG_PRODUCT_READ: ("查看商品", "see products"),
     Permission.IDENTITY_USER_EDIT: ("管理账号", "manage people"),
     Permission.IDENTITY_USER_READ: ("查看账号", "see people"),
+    Permission.LEDGER_ADJUSTMENT_EDIT: ("手工调账", "adjust the ledger"),
     Permission.LEDGER_JOURNAL_READ: ("查看账簿", "see the ledger"),
     Permission.ORDERS_ORDER_READ: ("查看订单", "see orders"),
     Permission.PAYMENTS_CHANNEL_READ: ("查看支付渠道", "see payment channels"),
@@ -52,7 +64,17 @@ LABELS: dict[Permission, tuple[str, str]] = {
     Permission.PAYMENTS_REFUND_CHECK: ("复核退款", "check refunds"),
     Permission.PAYMENTS_REFUND_DECIDE: ("裁定退款", "decide refunds"),
     Permission.PAYMENTS_REFUND_READ: ("查看退款", "see refunds"),
+    Permission.RECONCILE_BILL_ADD: ("导入渠道账单", "add bills of channels"),
+    Permission.RECONCILE_DAY_READ: ("查看对账", "see reconciliations"),
+    Permission.RECONCILE_DAY_SIGN: ("签署日结", "sign a day"),
+    Permission.RECONCILE_DIFFERENCE_HANDLE: ("处理对账差异", "handle differences"),
     Permission.REPORTS_DAY_EXPORT: ("导出对账单", "export the day's workbook"),
+    Permission.SETTLEMENT_HOLD_EDIT: ("暂缓与放行结算", "hold and let go what is to be settled"),
+    Permission.SETTLEMENT_PAYOUT_CHECK: ("复核打款", "check payouts"),
+    Permission.SETTLEMENT_PAYOUT_MAKE: ("发起打款", "make payouts"),
+    Permission.SETTLEMENT_STATEMENT_MAKE: ("生成结算单", "make statements"),
+    Permission.SETTLEMENT_STATEMENT_READ: ("查看结算单", "see statements"),
+    Permission.SETTLEMENT_TERMS_EDIT: ("设置结算条件", "set terms of settlement"),
     Permission.STOCK_ALERT_EDIT: ("设置库存预警", "set stock alerts"),
     Permission.STOCK_ALERT_READ: ("查看库存预警", "see stock alerts"),
     Permission.STOCK_IMPORT_CREATE: ("导入卡密", "import card keys"),
@@ -98,6 +120,7 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
             P.PAYMENTS_EXCEPTION_READ,
             P.PAYMENTS_REFUND_DECIDE,
             P.PAYMENTS_REFUND_READ,
+            P.SETTLEMENT_HOLD_EDIT,
             P.STOCK_ALERT_EDIT,
             P.STOCK_ALERT_READ,
             P.STOCK_LOT_EDIT,
@@ -111,6 +134,7 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.FINANCE: frozenset(
         {
             P.CATALOG_PRODUCT_READ,
+            P.LEDGER_ADJUSTMENT_EDIT,
             P.LEDGER_JOURNAL_READ,
             P.ORDERS_ORDER_READ,
             P.PAYMENTS_CHANNEL_READ,
@@ -118,7 +142,17 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
             P.PAYMENTS_EXCEPTION_READ,
             P.PAYMENTS_REFUND_CHECK,
             P.PAYMENTS_REFUND_READ,
+            P.RECONCILE_BILL_ADD,
+            P.RECONCILE_DAY_READ,
+            P.RECONCILE_DAY_SIGN,
+            P.RECONCILE_DIFFERENCE_HANDLE,
             P.REPORTS_DAY_EXPORT,
+            P.SETTLEMENT_HOLD_EDIT,
+            P.SETTLEMENT_PAYOUT_CHECK,
+            P.SETTLEMENT_PAYOUT_MAKE,
+            P.SETTLEMENT_STATEMENT_MAKE,
+            P.SETTLEMENT_STATEMENT_READ,
+            P.SETTLEMENT_TERMS_EDIT,
             P.STOCK_LOT_READ,
             P.SYNC_FEED_READ,
         }
@@ -131,6 +165,7 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
             P.ORDERS_ORDER_READ,
             P.PAYMENTS_REFUND_ANSWER,
             P.PAYMENTS_REFUND_READ,
+            P.SETTLEMENT_STATEMENT_READ,
             P.STOCK_ALERT_EDIT,
             P.STOCK_ALERT_READ,
             P.STOCK_IMPORT_CREATE,

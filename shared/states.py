@@ -11,6 +11,18 @@ from enum import IntEnum, StrEnum
 from typing import Any
 
 from shared.errors import IllegalMove
+from shared.finance import (
+    ADJUSTMENT,
+    DIFFERENCE,
+    DISPUTE,
+    PAYOUT,
+    STATEMENT,
+    AdjustmentState,
+    DifferenceState,
+    DisputeState,
+    PayoutState,
+    StatementState,
+)
 
 
 class UnitState(IntEnum):
@@ -418,6 +430,11 @@ MACHINES: dict[type[StrEnum] | type[IntEnum], Mapping[Any, frozenset[Any]]] = {
     CallbackState: CALLBACK,
     ProductState: PRODUCT,
     ImportState: IMPORT,
+    DifferenceState: DIFFERENCE,
+    StatementState: STATEMENT,
+    PayoutState: PAYOUT,
+    AdjustmentState: ADJUSTMENT,
+    DisputeState: DISPUTE,
 }
 
 
