@@ -1,0 +1,16 @@
+"""Money that cannot be wrong: accounts of everything, day closings, adjustments and disputes by two people."""
+
+from __future__ import annotations
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Nothing yet."""
+
+
+def downgrade() -> None:
+    """Nothing yet."""

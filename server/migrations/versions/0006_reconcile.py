@@ -1,0 +1,16 @@
+"""Reconciliation: bills as they came, what differs, sweeps to the bank, and signed days."""
+
+from __future__ import annotations
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Nothing yet."""
+
+
+def downgrade() -> None:
+    """Nothing yet."""

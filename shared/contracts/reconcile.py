@@ -1,0 +1,285 @@
+"""Reconciliation of a channel's business day: bills, their control totals, what differs, and the signed day.
+
+`/api/reconcile/bills...`, `/api/reconcile/days...`, `/api/reconcile/differences...`, `/api/reconcile/sweeps`.
+Amounts are fen; days are the shop's. Every list is in keyset pages.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from shared.contracts.base import Answer, Day, Request
+from shared.contracts.payments import Note, OrderCode, Version
+from shared.finance import BillKind, DayState, DifferenceAction, DifferenceKind, DifferenceState
+from shared.money import MAX_FEN
+
+Channel = Annotated[str, Field(min_length=1, max_length=16)]
+
+
+class BillTotal(Answer):
+    """One control figure: what the file prints, and what its rows add up to. Counts and fen alike."""
+
+    name: str
+    printed: int
+    read: int
+    is_amount: bool
+
+
+class BillFile(Answer):
+    """A bill that was fetched or dropped. `sha1` is of the uncompressed file, as the channel states it."""
+
+    id: UUID
+    channel: str
+    kind: BillKind
+    day: date
+    merchant_id: str
+    name: str
+    source: Literal["fetched", "dropped"]
+    added_by: str
+    added_at: datetime
+    bytes: int
+    rows: int
+    sha1: str
+    sha256: str
+    totals: list[BillTotal]
+    is_current: bool
+
+
+class FetchBills(Request):
+    """`POST /api/reconcile/days/{day}/{channel}/fetch`: ask the channel for what is missing. Empty on purpose."""
+
+
+class DaySide(Answer):
+    """One side's figures of a channel's day."""
+
+    payments: int
+    payments_fen: int
+    refunds: int
+    refunds_fen: int
+    fees_fen: int
+
+
+class DayDifferences(Answer):
+    """How many differences of a kind are open and closed, and what they amount to."""
+
+    kind: DifferenceKind
+    open: int
+    closed: int
+    open_fen: int
+
+
+class Balance(Answer):
+    """The fund bill's identity: opening + receipts - refunds - fees + others - withdrawals = closing, to the fen."""
+
+    opening_fen: int
+    receipts_fen: int
+    refunds_fen: int
+    fees_fen: int
+    fees_returned_fen: int
+    withdrawals_fen: int
+    others_fen: int
+    closing_fen: int
+    off_by_fen: int
+
+
+class Signature(Answer):
+    """Who signed a day, when, over what. `outputs_sha256` is over figures, matches and differences, in order."""
+
+    signed_by: str
+    signed_at: datetime
+    note: str
+    inputs_sha256: str
+    outputs_sha256: str
+
+
+class ReconciledDay(Answer):
+    """One channel's business day (`GET /api/reconcile/days?from=&to=`, and alone with `/{day}/{channel}`).
+
+    `net_fen` is what the channel owes us for the day: payments - refunds - fees. `arrived_fen` is what it paid out to
+    our bank for it. `actions`: `fetch`, `run`, `sign` as this reader may now; `sign_waits_for` says what is missing.
+    """
+
+    channel: str
+    day: date
+    state: DayState
+    bills: list[BillFile]
+    missing: list[BillKind]
+    trouble: str | None
+    run_at: datetime | None
+    ours: DaySide
+    theirs: DaySide
+    matched: int
+    matched_fen: int
+    date_shifts: int
+    differences: list[DayDifferences]
+    balance: Balance | None
+    net_fen: int
+    arrived_fen: int
+    signature: Signature | None
+    actions: list[str]
+    sign_waits_for: list[str]
+
+
+class Match(Answer):
+    """One pair (`GET /api/reconcile/days/{day}/{channel}/matches`), for the workbook's details, by bill row."""
+
+    order_code: str | None
+    out_trade_no: str
+    provider_no: str
+    paid_at: datetime | None
+    title: str
+    supplier: str
+    distributor: str
+    amount_fen: int
+    discount_fen: int
+    paid_fen: int
+    fee_fen: int
+    fee_ppm: int | None
+    net_fen: int
+    matched_by: Literal["provider_no", "out_trade_no", "date_shift"]
+    bill_row: int
+
+
+class RefundMatch(Answer):
+    """One refund of the day (`.../refunds`), ours with the channel's."""
+
+    order_code: str | None
+    asked_at: datetime | None
+    succeeded_at: datetime | None
+    out_trade_no: str
+    out_refund_no: str
+    provider_refund_no: str
+    amount_fen: int
+    fee_returned_fen: int
+    confirmed_by: str
+    confirmed_at: datetime | None
+    state: str
+    bill_row: int | None
+
+
+class FundRow(Answer):
+    """One movement of the fund bill (`.../funds`), with what it belongs to."""
+
+    bill_row: int
+    at: datetime
+    fund_no: str
+    provider_no: str
+    kind: str
+    amount_fen: int
+    balance_fen: int
+    out_trade_no: str
+    order_code: str | None
+    note: str
+
+
+class Difference(Answer):
+    """One difference. Both sides as they are, in words and in figures; `id` is the same in every run.
+
+    `proposed_action` is what the engine advises, `action` what people decided. `two_people`: money above the limit.
+    `actions` are what this reader may do now: actions of `DifferenceAction`, and `approve`, `send_back`.
+    """
+
+    id: UUID
+    number: str
+    channel: str
+    day: date
+    kind: DifferenceKind
+    ours_words: str
+    theirs_words: str
+    ours_fen: int | None
+    theirs_fen: int | None
+    off_by_fen: int
+    out_trade_no: str
+    provider_no: str
+    out_refund_no: str
+    order_code: str | None
+    bill_row: int | None
+    found_at: datetime
+    carried_from: date | None
+    state: DifferenceState
+    proposed_action: DifferenceAction
+    action: DifferenceAction | None
+    action_order_code: str | None
+    note: str
+    handled_by: str | None
+    handled_at: datetime | None
+    checked_by: str | None
+    checked_at: datetime | None
+    two_people: bool
+    actions: list[str]
+    version: int
+
+
+class SideFact(Answer):
+    """One named fact of a side, ready to show: the bill's column, or ours."""
+
+    name: str
+    value: str
+
+
+class DifferenceEvent(Answer):
+    """A moment in the story of a payment or refund: placed, asked, told, paid, in the bill, handled."""
+
+    at: datetime
+    who: str
+    what: str
+
+
+class DifferenceDetail(Answer):
+    """`GET /api/reconcile/differences/{id}`: both rows whole, the timeline, and orders the money may be meant for."""
+
+    difference: Difference
+    ours: list[SideFact]
+    theirs: list[SideFact]
+    events: list[DifferenceEvent]
+    candidates: list[str]
+
+
+class HandleDifference(Request):
+    """`POST /api/reconcile/differences/{id}/handle`: what one person decides; above the limit another one approves."""
+
+    action: DifferenceAction
+    note: Note
+    order_code: OrderCode | None = None
+    version: Version
+
+
+class CheckDifference(Request):
+    """`POST /api/reconcile/differences/{id}/check`, by another person. `approve` false sends it back."""
+
+    approve: bool
+    note: Annotated[str, Field(max_length=400)] = ""
+    version: Version
+
+
+class SignDay(Request):
+    """`POST /api/reconcile/days/{day}/{channel}/sign`: over exactly what the person saw; else 409 says what changed."""
+
+    outputs_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    note: Annotated[str, Field(max_length=400)] = ""
+
+
+class NewSweep(Request):
+    """`POST /api/reconcile/sweeps`: money of a channel arrived in our bank. `reference` is the bank's own number."""
+
+    channel: Channel
+    day: Day
+    amount_fen: Annotated[int, Field(strict=True, ge=1, le=MAX_FEN)]
+    reference: Annotated[str, Field(min_length=1, max_length=64)]
+    arrived_on: Day
+
+
+class Sweep(Answer):
+    """An arrival in our bank, booked once by its reference."""
+
+    channel: str
+    day: date
+    amount_fen: int
+    reference: str
+    arrived_on: date
+    recorded_by: str
+    recorded_at: datetime

@@ -1,0 +1,329 @@
+"""Settlement: on which terms suppliers are paid, what was released, the statements they can open, and the payouts.
+
+`/api/settlement/terms...`, `/api/settlement/due`, `/api/settlement/statements...`, `/api/settlement/payouts...`,
+`/api/settlement/holds...`, `/api/settlement/holidays...`. Suppliers see their own alone. Amounts are fen, rates ppm.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Field, model_validator
+
+from shared.contracts.base import Answer, Day, Request
+from shared.contracts.payments import Note, Version
+from shared.finance import Cycle, HoldReason, PayoutState, ReleaseFrom, ShareKind, StatementState
+from shared.money import MAX_FEN, PPM
+
+SettlementMode = Literal["profit_sharing", "purchase"]
+Tier = Annotated[str, Field(min_length=1, max_length=32)]
+
+
+class Terms(Answer):
+    """On which terms a supplier is paid, as of `valid_from`; older ones are kept."""
+
+    supplier_id: UUID
+    supplier: str
+    mode: SettlementMode
+    cycle: Cycle
+    n: int
+    cutoff: time
+    release_from: ReleaseFrom
+    hold_days: int
+    minimum_fen: int
+    payout_fee_fen: int
+    tier: str
+    valid_from: datetime
+    changed_by: str
+    version: int
+
+
+class EditTerms(Request):
+    """`PUT /api/settlement/terms/{supplier_id}`.
+
+    `n` is days for D+n and T+n, the weekday (1 Monday..7) of a weekly cycle, the day (1..28) of a monthly one.
+    `cutoff` is the shop's time until which D+0 takes the day's lines; lines after it wait for the next day.
+    """
+
+    mode: SettlementMode
+    cycle: Cycle
+    n: Annotated[int, Field(strict=True, ge=0, le=90)]
+    cutoff: time = time(17, 0)
+    release_from: ReleaseFrom = ReleaseFrom.COMPLETED
+    hold_days: Annotated[int, Field(strict=True, ge=0, le=180)] = 0
+    minimum_fen: Annotated[int, Field(strict=True, ge=0, le=MAX_FEN)] = 0
+    payout_fee_fen: Annotated[int, Field(strict=True, ge=0, le=100_000)] = 0
+    tier: Tier = "standard"
+    reason: Note
+    version: Annotated[int, Field(strict=True, ge=0)]
+
+    @model_validator(mode="after")
+    def _n_fits_the_cycle(self) -> EditTerms:
+        fits = {
+            Cycle.D0: self.n == 0,
+            Cycle.DAYS: self.n >= 1,
+            Cycle.WORKING_DAYS: self.n >= 1,
+            Cycle.WEEKLY: 1 <= self.n <= 7,
+            Cycle.MONTHLY: 1 <= self.n <= 28,
+        }
+        if not fits[self.cycle]:
+            raise ValueError("周期与天数不符 / the number does not fit the cycle")
+        return self
+
+
+class FeeRule(Answer):
+    """The platform's share: of a product, of a tier, of a product for a tier. The most particular rule counts."""
+
+    id: UUID
+    product: str | None
+    tier: str | None
+    kind: ShareKind
+    ppm: int
+    unit_price: int
+    valid_from: datetime
+    changed_by: str
+
+
+class NewFeeRule(Request):
+    """`POST /api/settlement/fee-rules`: percent by `ppm`, or `unit_price` (1/10000 yuan) for each piece."""
+
+    id: UUID
+    product: Annotated[str, Field(max_length=64)] | None = None
+    tier: Tier | None = None
+    kind: ShareKind
+    ppm: Annotated[int, Field(strict=True, ge=0, le=PPM)] = 0
+    unit_price: Annotated[int, Field(strict=True, ge=0, le=10**11)] = 0
+    reason: Note
+
+
+class DueLine(Answer):
+    """A delivered order line that is not on a statement yet: what is left of its share, when it is due, why not now."""
+
+    order_line_id: UUID
+    order_code: str
+    supplier: str
+    sku: str
+    title: str
+    quantity: int
+    delivered_at: datetime
+    share_fen: int
+    refunded_fen: int
+    net_fen: int
+    due_on: date | None
+    hold: HoldReason | None
+    hold_note: str
+
+
+class DueSupplier(Answer):
+    """`GET /api/settlement/due?day=`: one supplier's part of what could be released that day."""
+
+    supplier_id: UUID
+    supplier: str
+    lines: int
+    release_fen: int
+    deductions_fen: int
+    owed_fen: int
+    payable_fen: int
+    held_lines: int
+    held_fen: int
+    holds: dict[HoldReason, int]
+    blocked: HoldReason | None
+
+
+class MakeStatements(Request):
+    """`POST /api/settlement/statements`: freeze what is due on `day` into drafts, of these suppliers or of all.
+
+    A repeat under the same id makes nothing twice.
+    """
+
+    id: UUID
+    day: Day
+    suppliers: Annotated[list[UUID], Field(max_length=500)] | None = None
+
+
+class Statement(Answer):
+    """A numbered statement (结算单). `payable_fen` = release - deductions - owed - payout fee, never negative.
+
+    `actions`: what this reader may do now: `confirm`, `drop`, `pay`.
+    """
+
+    id: UUID
+    number: str
+    supplier_id: UUID
+    supplier: str
+    day: date
+    mode: SettlementMode
+    state: StatementState
+    lines: int
+    release_fen: int
+    deductions_fen: int
+    owed_fen: int
+    payout_fee_fen: int
+    payable_fen: int
+    made_by: str
+    made_at: datetime
+    confirmed_by: str | None
+    confirmed_at: datetime | None
+    paid_at: datetime | None
+    actions: list[str]
+    version: int
+
+
+class StatementLine(Answer):
+    """One line of a statement: an order line released once, or (negative) a refund after its release.
+
+    `payment_*` and `bill_*` lead on to the channel; None where there is no bill row yet. `lots` are import lots of the
+    keys, by their short names. A supplier's person does not see the payment's and bill's numbers of others.
+    """
+
+    order_line_id: UUID
+    kind: Literal["release", "deduction"]
+    order_code: str
+    sku: str
+    title: str
+    quantity: int
+    delivered_at: datetime
+    amount_fen: int
+    fee_fen: int
+    commission_fen: int
+    net_fen: int
+    refund_no: str | None
+    lots: list[str]
+    payment_channel: str | None
+    payment_no: str | None
+    provider_no: str | None
+    bill_day: date | None
+    bill_row: int | None
+
+
+class MoveStatement(Request):
+    """`POST /api/settlement/statements/{id}/{confirm|drop}`."""
+
+    note: Annotated[str, Field(max_length=400)] = ""
+    version: Version
+
+
+class NewPayout(Request):
+    """`POST /api/settlement/payouts`: pay confirmed statements of one supplier. By one person, checked by another."""
+
+    id: UUID
+    statements: Annotated[list[UUID], Field(min_length=1, max_length=100)]
+    note: Annotated[str, Field(max_length=400)] = ""
+
+
+class MovePayout(Request):
+    """`POST /api/settlement/payouts/{id}/{check|send|confirm|fail}`.
+
+    `approve` is for `check` (another person than who made it); `reference` is the bank's or channel's number.
+    """
+
+    approve: bool | None = None
+    reference: Annotated[str, Field(max_length=64)] = ""
+    note: Annotated[str, Field(max_length=400)] = ""
+    version: Version
+
+
+class Payout(Answer):
+    """An instruction to pay. `actions`: `check`, `send`, `confirm`, `fail`, `withdraw` as this reader may now."""
+
+    id: UUID
+    number: str
+    supplier_id: UUID
+    supplier: str
+    mode: SettlementMode
+    statements: list[str]
+    amount_fen: int
+    state: PayoutState
+    made_by: str
+    made_at: datetime
+    checked_by: str | None
+    checked_at: datetime | None
+    sent_at: datetime | None
+    ended_at: datetime | None
+    reference: str
+    note: str
+    actions: list[str]
+    version: int
+
+
+class PayoutResult(Request):
+    """One row of a result file of the bank or channel."""
+
+    number: Annotated[str, Field(min_length=1, max_length=32)]
+    amount_fen: Annotated[int, Field(strict=True, ge=1, le=MAX_FEN)]
+    succeeded: bool
+    reference: Annotated[str, Field(max_length=64)] = ""
+    reason: Annotated[str, Field(max_length=200)] = ""
+
+
+class PayoutResults(Request):
+    """`POST /api/settlement/payouts/results`: all rows of a file, or none when one does not fit."""
+
+    id: UUID
+    file_name: Annotated[str, Field(min_length=1, max_length=200)]
+    file_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    rows: Annotated[list[PayoutResult], Field(min_length=1, max_length=5_000)]
+
+
+class PayoutResultsTaken(Answer):
+    """What became of a result file."""
+
+    confirmed: int
+    failed: int
+    known_before: int
+
+
+class NewHold(Request):
+    """`POST /api/settlement/holds`: hold one order's lines back, or all of a supplier. The supplier reads `reason`."""
+
+    id: UUID
+    order_code: Annotated[str, Field(max_length=24)] | None = None
+    supplier_id: UUID | None = None
+    reason: Note
+    until: Day | None = None
+
+
+class Hold(Answer):
+    """A hold by a person, until it is let go."""
+
+    id: UUID
+    order_code: str | None
+    supplier: str | None
+    reason: str
+    until: date | None
+    held_by: str
+    held_at: datetime
+    freed_by: str | None
+    freed_at: datetime | None
+
+
+class Holiday(Answer):
+    """A day of the working-day calendar: `works` says whether people work; `known` that its year is known at all."""
+
+    day: date
+    works: bool
+    known: bool
+    name: str
+
+
+class EditHoliday(Request):
+    """`PUT /api/settlement/holidays/{day}`: for years that the calendar lacks, and for corrections of the State."""
+
+    works: bool
+    name: Annotated[str, Field(max_length=80)] = ""
+
+
+class SupplierAccount(Answer):
+    """`GET /api/settlement/accounts/{supplier_id}`: the supplier's own view; the same figures finance sees."""
+
+    supplier_id: UUID
+    supplier: str
+    pending_fen: int
+    available_fen: int
+    frozen_fen: int
+    owed_fen: int
+    in_payout_fen: int
+    paid_out_fen: int
+    next_due_on: date | None
