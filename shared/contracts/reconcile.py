@@ -1,7 +1,11 @@
 """Reconciliation of a channel's business day: bills, their control totals, what differs, and the signed day.
 
 `/api/reconcile/bills...`, `/api/reconcile/days...`, `/api/reconcile/differences...`, `/api/reconcile/sweeps`.
-Amounts are fen; days are the shop's. Every list is in keyset pages.
+Amounts are fen; days are the shop's. Every list is in keyset pages (`after`, `limit`).
+
+`POST .../bills?name=` takes one bill whole as its body; channel, kind and day are read in it. `POST .../fetch`, `.../run`
+and `.../sign` answer the day. `GET .../differences?day=&channel=&kind=&state=&open=` (`open=true`: what is not closed),
+oldest first; `.../handle` and `.../check` answer the difference. `GET .../sweeps?day=&channel=`.
 """
 
 from __future__ import annotations
@@ -100,7 +104,8 @@ class ReconciledDay(Answer):
     """One channel's business day (`GET /api/reconcile/days?from=&to=`, and alone with `/{day}/{channel}`).
 
     `net_fen` is what the channel owes us for the day: payments - refunds - fees. `arrived_fen` is what it paid out to
-    our bank for it. `actions`: `fetch`, `run`, `sign` as this reader may now; `sign_waits_for` says what is missing.
+    our bank for it. `outputs_sha256` is of the last run, None before one: `SignDay` names it. `actions`: `fetch`, `run`,
+    `sign` as this reader may now; `sign_waits_for` says what is missing, in the reader's language.
     """
 
     channel: str
@@ -119,6 +124,7 @@ class ReconciledDay(Answer):
     balance: Balance | None
     net_fen: int
     arrived_fen: int
+    outputs_sha256: str | None = None
     signature: Signature | None
     actions: list[str]
     sign_waits_for: list[str]
@@ -180,6 +186,7 @@ class Difference(Answer):
     """One difference. Both sides as they are, in words and in figures; `id` is the same in every run.
 
     `proposed_action` is what the engine advises, `action` what people decided. `two_people`: money above the limit.
+    `exception_id`: where the money waits in the exceptions, if it does.
     `actions` are what this reader may do now: actions of `DifferenceAction`, and `approve`, `send_back`.
     """
 
@@ -198,6 +205,7 @@ class Difference(Answer):
     out_refund_no: str
     order_code: str | None
     bill_row: int | None
+    exception_id: UUID | None = None
     found_at: datetime
     carried_from: date | None
     state: DifferenceState
