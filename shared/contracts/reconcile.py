@@ -3,8 +3,8 @@
 `/api/reconcile/bills...`, `/api/reconcile/days...`, `/api/reconcile/differences...`, `/api/reconcile/sweeps`.
 Amounts are fen; days are the shop's. Every list is in keyset pages (`after`, `limit`).
 
-`POST .../bills?name=` takes one bill whole as its body; channel, kind and day are read in it. `POST .../fetch`, `.../run`
-and `.../sign` answer the day. `GET .../differences?day=&channel=&kind=&state=&open=` (`open=true`: what is not closed),
+`POST .../bills?name=` takes one bill whole as its body; channel, kind and day are read in it. `POST .../fetch`,
+`.../run` and `.../sign` answer the day. `GET .../differences?day=&channel=&kind=&state=&open=` (`open=true`: what is not closed),
 oldest first; `.../handle` and `.../check` answer the difference. `GET .../sweeps?day=&channel=`.
 """
 
@@ -104,8 +104,8 @@ class ReconciledDay(Answer):
     """One channel's business day (`GET /api/reconcile/days?from=&to=`, and alone with `/{day}/{channel}`).
 
     `net_fen` is what the channel owes us for the day: payments - refunds - fees. `arrived_fen` is what it paid out to
-    our bank for it. `outputs_sha256` is of the last run, None before one: `SignDay` names it. `actions`: `fetch`, `run`,
-    `sign` as this reader may now; `sign_waits_for` says what is missing, in the reader's language.
+    our bank for it. `outputs_sha256` is of the last run, None before one: `SignDay` names it. `actions`: `fetch`,
+    `run`, `sign` as this reader may now; `sign_waits_for` says what is missing, in the reader's language.
     """
 
     channel: str
