@@ -4,8 +4,8 @@
 Amounts are fen; days are the shop's. Every list is in keyset pages (`after`, `limit`).
 
 `POST .../bills?name=` takes one bill whole as its body; channel, kind and day are read in it. `POST .../fetch`,
-`.../run` and `.../sign` answer the day. `GET .../differences?day=&channel=&kind=&state=&open=` (`open=true`: what is not closed),
-oldest first; `.../handle` and `.../check` answer the difference. `GET .../sweeps?day=&channel=`.
+`.../run` and `.../sign` answer the day. `GET .../differences?day=&channel=&kind=&state=&open=` (`open=true`: what is
+not closed), oldest first; `.../handle` and `.../check` answer the difference. `GET .../sweeps?day=&channel=`.
 """
 
 from __future__ import annotations
