@@ -436,7 +436,7 @@ def among(tx: Tx, column: Any, values: Sequence[Any]) -> ColumnElement[bool]:
     return cast(ColumnElement[bool], found)
 
 
-def _before_each(refuse: str) -> tuple[str, ...]:
+def _before(refuse: str) -> tuple[str, ...]:
     trigger = "CREATE TRIGGER {{table}}_keep_{} BEFORE {} ON {{table}} {}"
     return tuple(trigger.format(what[0].lower(), what, refuse) for what in ("UPDATE", "DELETE"))
 
@@ -449,11 +449,11 @@ _APPEND_ONLY = {
         ),
         (
             "CREATE TRIGGER {table}_keep BEFORE UPDATE OR DELETE ON {table} "
-            "FOR EACH ROW EXECUTE FUNCTION kameng_append_only()"
+            "FOR EACH ROW WHEN ({which}) EXECUTE FUNCTION kameng_append_only()"
         ),
     ),
-    "sqlite": _before_each("BEGIN SELECT RAISE(ABORT, 'append-only table'); END"),
-    "mysql": _before_each("FOR EACH ROW SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'append-only table'"),
+    "sqlite": _before("WHEN {which} BEGIN SELECT RAISE(ABORT, 'append-only table'); END"),
+    "mysql": _before("FOR EACH ROW IF {which} THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT='append-only'; END IF"),
 }
 
 
@@ -481,10 +481,10 @@ def spelling(dialect: Dialect) -> Spelling:
     )
 
 
-def append_only_ddl(dialect: str, table: str) -> list[str]:
-    """The statements that make `table` refuse UPDATE and DELETE. Dropping the table drops the triggers."""
-    statements = _APPEND_ONLY["mysql" if dialect == "mariadb" else dialect]
-    return [statement.format(table=table) for statement in statements]
+def append_only_ddl(dialect: str, table: str, *, once: str | None = None) -> list[str]:
+    """What makes `table` refuse UPDATE and DELETE, `once` this flag of a row is set. Dropped with the table."""
+    which, kind = f"OLD.{once}" if once else "1 = 1", "mysql" if dialect == "mariadb" else dialect
+    return [statement.format(table=table, which=which) for statement in _APPEND_ONLY[kind]]
 
 
 def retrying(database: Database, work: Callable[[Tx], T], *, tries: int = 3) -> T:

@@ -21,14 +21,32 @@ from server.invariants import look
 from server.ledger import model as ledger
 from server.orders import model as orders
 from server.payments import model as payments
+from server.payments.adjustments import model as adjustments
+from server.payments.disputes import model as disputes
 from server.payments.refunds import model as refunds
+from server.reconcile import model as reconcile
 from server.stock import model as stock
 
-MODELS = (audit, catalog, changes, identity, jobs, ledger, look, orders, payments, refunds, stock)
+MODELS = (
+    audit,
+    catalog,
+    changes,
+    identity,
+    jobs,
+    ledger,
+    look,
+    orders,
+    payments,
+    adjustments,
+    disputes,
+    reconcile,
+    refunds,
+    stock,
+)
 """Every file that declares tables: importing them fills the metadata."""
 
 METADATA = Base.metadata
-APPEND_ONLY = (*audit.APPEND_ONLY, *ledger.APPEND_ONLY)
+APPEND_ONLY = (*audit.APPEND_ONLY, *ledger.APPEND_ONLY, *reconcile.APPEND_ONLY)
 
 
 def upgrade(db: Database, revision: str = "head") -> None:

@@ -173,6 +173,46 @@ class PaymentBill(Base):
     others_fen: Mapped[int] = mapped_column(BigInt, default=0)
 
 
+class PaymentBillFile(Base):
+    """A bill as it came, fetched or dropped, kept for good. Of a channel's day and kind the newest is current.
+
+    `sha256` is of the file as it came, `sha1` of what was in it, as WeChat Pay states it. `totals` is JSON: what the
+    file prints of itself beside what its rows make. The file itself names payers: it is in sealed pieces.
+    """
+
+    __tablename__ = "payment_bill_file"
+    __table_args__ = (
+        UniqueConstraint("channel", "kind", "day", "sha256", name="uq_payment_bill_file_sha256"),
+        Index("ix_payment_bill_file_day", "day", "channel"),
+    )
+
+    id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
+    channel: Mapped[str] = mapped_column(exact(16))
+    kind: Mapped[str] = mapped_column(exact(16))
+    day: Mapped[date] = mapped_column(Date)
+    merchant_id: Mapped[str] = mapped_column(exact(64))
+    name: Mapped[str] = mapped_column(exact(200))
+    source: Mapped[str] = mapped_column(exact(16))
+    added_by: Mapped[str] = mapped_column(exact(80))
+    added_at: Mapped[datetime] = mapped_column(Instant)
+    size: Mapped[int] = mapped_column(BigInt)
+    row_count: Mapped[int] = mapped_column(BigInt)
+    sha1: Mapped[str] = mapped_column(exact(40))
+    sha256: Mapped[str] = mapped_column(exact(64))
+    totals: Mapped[str] = mapped_column(big_text())
+    is_current: Mapped[bool] = mapped_column(default=True)
+
+
+class PaymentBillPiece(Base):
+    """A piece of a kept bill: compressed, cut, and sealed by the key ring. All of them in order are the file."""
+
+    __tablename__ = "payment_bill_piece"
+
+    file_id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
+    n: Mapped[int] = mapped_column(BigInt, primary_key=True, autoincrement=False)
+    sealed: Mapped[bytes] = mapped_column(blob())
+
+
 class UnmatchedPayment(Base):
     """Money that a channel received for us and that pays no attempt: of a wrong amount, a second time, or an orphan.
 

@@ -74,4 +74,8 @@ def _sample(column):
         return clock.now()
     if name == "LargeBinary":
         return b"x"
+    if name == "Date":
+        return clock.shop_day(clock.now())
+    if name == "Date":
+        return clock.shop_day(clock.now())
     return 1 if kind is int else "x"

@@ -1,0 +1,158 @@
+"""Tables of reconciliation. Only `server.reconcile` writes them; reports, settlement's drill-down and invariants read.
+
+What was signed is kept by the database itself: signatures are append-only, and days and differences that a signature
+covers refuse to change (`FROZEN`).
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Date, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from server.db import Base, BigInt, Instant, Uid, big_text, exact
+
+APPEND_ONLY = ("reconcile_signature",)
+
+FROZEN = ("reconcile_day", "reconcile_difference")
+"""Tables whose rows the database refuses to change once their `is_signed` is set."""
+
+
+class ReconcileDay(Base):
+    """One channel's business day as its last run left it.
+
+    `figures` is JSON: both sides' sums, the pairs, and the fund bill's balance. The hashes are of what went into the
+    run and of what came out (`hashing`).
+    """
+
+    __tablename__ = "reconcile_day"
+    __table_args__ = (Index("ix_reconcile_day_day", "day", "channel"),)
+
+    channel: Mapped[str] = mapped_column(exact(16), primary_key=True)
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    run_at: Mapped[datetime] = mapped_column(Instant)
+    run_by: Mapped[str] = mapped_column(exact(80))
+    trades_file_id: Mapped[UUID | None] = mapped_column(Uid)
+    funds_file_id: Mapped[UUID | None] = mapped_column(Uid)
+    figures: Mapped[str] = mapped_column(big_text())
+    inputs_sha256: Mapped[str] = mapped_column(exact(64))
+    outputs_sha256: Mapped[str] = mapped_column(exact(64))
+    is_signed: Mapped[bool] = mapped_column(default=False)
+
+
+class ReconcileSignature(Base):
+    """Who signed a day, when, and over what. Never changed: corrections go to a day that is open."""
+
+    __tablename__ = "reconcile_signature"
+
+    channel: Mapped[str] = mapped_column(exact(16), primary_key=True)
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    signed_by: Mapped[str] = mapped_column(exact(80))
+    signed_at: Mapped[datetime] = mapped_column(Instant)
+    note: Mapped[str] = mapped_column(exact(400))
+    inputs_sha256: Mapped[str] = mapped_column(exact(64))
+    outputs_sha256: Mapped[str] = mapped_column(exact(64))
+
+
+class ReconcileRow(Base):
+    """One row of a kept bill, without what names its payer, and what of ours it was paired with.
+
+    `kind` is payment or refund in a trade bill, and a movement's kind in a fund bill, where `amount_fen` is negative
+    for what went out. `matched_id` is our attempt, money set aside, or refund; `matched_by` how it was found.
+    """
+
+    __tablename__ = "reconcile_row"
+    __table_args__ = (
+        Index("ix_reconcile_row_provider_no", "provider_no"),
+        Index("ix_reconcile_row_matched_id", "matched_id"),
+    )
+
+    file_id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
+    n: Mapped[int] = mapped_column(BigInt, primary_key=True, autoincrement=False)
+    kind: Mapped[str] = mapped_column(exact(16))
+    at: Mapped[datetime] = mapped_column(Instant)
+    ended_at: Mapped[datetime | None] = mapped_column(Instant)
+    provider_no: Mapped[str] = mapped_column(exact(64))
+    out_trade_no: Mapped[str] = mapped_column(exact(64))
+    refund_no: Mapped[str] = mapped_column(exact(64))
+    out_refund_no: Mapped[str] = mapped_column(exact(64))
+    amount_fen: Mapped[int] = mapped_column(BigInt)
+    fee_fen: Mapped[int] = mapped_column(BigInt)
+    balance_fen: Mapped[int | None] = mapped_column(BigInt)
+    fee_ppm: Mapped[int | None] = mapped_column(BigInt)
+    state: Mapped[str] = mapped_column(exact(16))
+    fund_no: Mapped[str] = mapped_column(exact(64))
+    note: Mapped[str] = mapped_column(exact(200))
+    matched_id: Mapped[UUID | None] = mapped_column(Uid)
+    matched_by: Mapped[str | None] = mapped_column(exact(16))
+
+
+class ReconcileDifference(Base):
+    """One difference of a day; its id is made of what it is about, so that every run finds the same.
+
+    `origin_id` is that of the day on which it was first found: where people carry it, the next open day has a row of
+    its own (`carried_from`). `ours_id` is our attempt, money or refund. `proposed` is the engine's advice; somebody
+    chooses an `action`, and another person checks it where `two_people` is set.
+    """
+
+    __tablename__ = "reconcile_difference"
+    __table_args__ = (
+        UniqueConstraint("origin_id", "day", name="uq_reconcile_difference_origin_id"),
+        Index("ix_reconcile_difference_day", "day", "channel"),
+        Index("ix_reconcile_difference_state", "state", "id"),
+        Index("ix_reconcile_difference_exception_id", "exception_id"),
+        CheckConstraint("checked_by IS NULL OR checked_by <> handled_by", name="two_people"),
+    )
+
+    id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
+    origin_id: Mapped[UUID] = mapped_column(Uid)
+    number: Mapped[str] = mapped_column(exact(32))
+    channel: Mapped[str] = mapped_column(exact(16))
+    day: Mapped[date] = mapped_column(Date)
+    kind: Mapped[str] = mapped_column(exact(24))
+    ours_id: Mapped[UUID | None] = mapped_column(Uid)
+    ours_fen: Mapped[int | None] = mapped_column(BigInt)
+    theirs_fen: Mapped[int | None] = mapped_column(BigInt)
+    ours_state: Mapped[str] = mapped_column(exact(24))
+    theirs_state: Mapped[str] = mapped_column(exact(24))
+    out_trade_no: Mapped[str] = mapped_column(exact(64))
+    provider_no: Mapped[str] = mapped_column(exact(64))
+    out_refund_no: Mapped[str] = mapped_column(exact(64))
+    order_code: Mapped[str | None] = mapped_column(exact(16))
+    file_id: Mapped[UUID | None] = mapped_column(Uid)
+    bill_row: Mapped[int | None] = mapped_column(BigInt)
+    found_at: Mapped[datetime] = mapped_column(Instant)
+    carried_from: Mapped[date | None] = mapped_column(Date)
+    state: Mapped[str] = mapped_column(exact(16))
+    proposed: Mapped[str] = mapped_column(exact(16))
+    action: Mapped[str | None] = mapped_column(exact(16))
+    action_order_code: Mapped[str | None] = mapped_column(exact(16))
+    note: Mapped[str] = mapped_column(exact(400))
+    handled_by: Mapped[str | None] = mapped_column(exact(80))
+    handled_at: Mapped[datetime | None] = mapped_column(Instant)
+    checked_by: Mapped[str | None] = mapped_column(exact(80))
+    checked_at: Mapped[datetime | None] = mapped_column(Instant)
+    exception_id: Mapped[UUID | None] = mapped_column(Uid)
+    is_signed: Mapped[bool] = mapped_column(default=False)
+    version: Mapped[int] = mapped_column(BigInt, default=1)
+
+
+class ReconcileSweep(Base):
+    """Money of a channel that arrived in our bank, once by the bank's number of it. `day` is the bill's."""
+
+    __tablename__ = "reconcile_sweep"
+    __table_args__ = (
+        Index("ix_reconcile_sweep_day", "day", "channel"),
+        CheckConstraint("amount_fen > 0", name="amount"),
+    )
+
+    channel: Mapped[str] = mapped_column(exact(16), primary_key=True)
+    reference: Mapped[str] = mapped_column(exact(64), primary_key=True)
+    id: Mapped[UUID] = mapped_column(Uid)
+    day: Mapped[date] = mapped_column(Date)
+    amount_fen: Mapped[int] = mapped_column(BigInt)
+    arrived_on: Mapped[date] = mapped_column(Date)
+    recorded_by: Mapped[str] = mapped_column(exact(80))
+    recorded_at: Mapped[datetime] = mapped_column(Instant)
