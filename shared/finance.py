@@ -20,6 +20,7 @@ class JournalCode(StrEnum):
     ATTACH = "ATTACH"
     CORRECT = "CORRECT"
     REVERSE = "REVERSE"
+    RESTORE = "RESTORE"
     REFUND = "REFUND"
     NOSTOCK = "NOSTOCK"
     RELEASE = "RELEASE"

@@ -271,6 +271,7 @@ LABELS: dict[type[StrEnum] | type[IntEnum], Mapping[Any, tuple[str, str]]] = {
         JournalCode.ATTACH: ("挂账归入订单", "Attached to an order"),
         JournalCode.CORRECT: ("挂账更正", "Correction of money set aside"),
         JournalCode.REVERSE: ("退款冲回分账", "Sale reversed"),
+        JournalCode.RESTORE: ("退款未成，恢复分账", "Sale restored"),
         JournalCode.REFUND: ("退款", "Refund"),
         JournalCode.NOSTOCK: ("无货退款", "Refund, nothing to deliver"),
         JournalCode.RELEASE: ("结算释放", "Release"),

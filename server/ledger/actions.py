@@ -1,6 +1,7 @@
 """Posting journals: the only writes to the ledger. Set-based, idempotent by the journal's key.
 
-Callers hold the rows the money belongs to; accounts and balances are locked last but for jobs.
+Callers hold the rows the money belongs to; accounts and balances are locked last but for jobs. Releases, payouts and
+sweeps are in `paying`.
 """
 
 from __future__ import annotations
@@ -25,10 +26,21 @@ from shared.money import Fen
 ACCOUNT_KINDS: dict[str, tuple[str, int, Fen | None]] = {
     # kind: side (A asset, L liability, I income, E expense), slots, floor of the balance
     "psp": ("A", 8, None),  # what a channel owes us; clears to zero when it pays our bank
+    "bank": ("A", 1, None),  # what channels paid out to us
+    "owed": ("A", 1, None),  # what a supplier or distributor owes us for refunds after its release
     "escrow": ("L", 8, None),  # buyers' money until delivery
     "suspense": ("L", 4, None),  # money that channels took for us and that pays no order
-    "supplier_pending": ("L", 4, None),  # owed to a supplier, not yet released
+    "supplier_pending": ("L", 4, None),  # earned by a supplier, not yet released
+    "supplier_available": ("L", 1, 0),  # released: it can be paid out
+    "supplier_frozen": ("L", 1, 0),  # held back while an order's money is disputed
+    "distributor_pending": ("L", 4, None),
+    "distributor_available": ("L", 1, 0),
+    "payout": ("L", 1, 0),  # on its way to whom it is paid
     "fee": ("I", 8, None),  # the platform's share
+    "payout_fee": ("I", 1, None),
+    "psp_fee": ("E", 8, None),  # what a channel takes for its service
+    "promo": ("E", 8, None),  # discounts that the shop bears
+    "loss": ("E", 1, None),  # fines, and what people wrote off
 }
 
 
@@ -51,13 +63,18 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """One business event. `key` is a sentence such as `order:7K3M…:pay`; `occurred_at` decides its business day."""
+    """One business event. `key` is a sentence such as `order:7K3M…:sale`; `occurred_at` decides its business day.
+
+    `actor` is the label of the person who posts it, `memo` their reason; neither is part of its content.
+    """
 
     key: str
     code: str
     order_id: UUID | None
     occurred_at: datetime
     transfers: tuple[Transfer, ...]
+    actor: str | None = None
+    memo: str = ""
 
 
 class JournalConflict(KamengError):
@@ -72,17 +89,21 @@ class JournalConflict(KamengError):
 _INSERT_JOURNALS, _INSERT_TRANSFERS = insert(table_of(LedgerJournal)), insert(table_of(LedgerTransfer))
 
 
-def post(tx: Tx, journals: Sequence[Journal]) -> None:
-    """Post what is not posted yet. A repeat is a no-op; other content under a used key raises JournalConflict."""
+def post(tx: Tx, journals: Sequence[Journal]) -> dict[str, UUID]:
+    """Post what is not posted yet, and answer the ids of these journals by their keys.
+
+    A repeat is a no-op; other content under a used key raises JournalConflict.
+    """
     fresh = _without_posted(tx, journals)
     if not fresh:
-        return
+        return {}
     accounts = _accounts(tx, {a for j, _ in fresh for t in j.transfers if t.amount for a in (t.debit, t.credit)})
     posted_at = clock.now()
+    posted: dict[str, UUID] = {}
     headers, lines = [], []
     sums: dict[UUID, list[Fen]] = defaultdict(lambda: [0, 0])
     for journal, content in fresh:
-        journal_id = ids.new_id()
+        journal_id = posted[journal.key] = ids.new_id()
         headers.append(
             {
                 "id": journal_id,
@@ -92,6 +113,8 @@ def post(tx: Tx, journals: Sequence[Journal]) -> None:
                 "content_sha256": content,
                 "occurred_at": journal.occurred_at,
                 "posted_at": posted_at,
+                "actor": journal.actor,
+                "memo": journal.memo[:400],
             }
         )
         for n, transfer in enumerate(t for t in journal.transfers if t.amount):
@@ -112,6 +135,7 @@ def post(tx: Tx, journals: Sequence[Journal]) -> None:
     if lines:
         tx.execute(_INSERT_TRANSFERS, lines)
         _add_to_balances(tx, sums, {row.id: row.slots for row in accounts.values()})
+    return posted
 
 
 _POSTED = select(LedgerJournal.key, LedgerJournal.content_sha256).where(
@@ -188,11 +212,34 @@ _ADD = (
 
 
 def _add_to_balances(tx: Tx, sums: dict[UUID, list[Fen]], slots: dict[UUID, int]) -> None:
-    """One update a slot, in (account, slot) order. Each writer lane has its own slot of a busy account."""
+    """One update a slot. Each writer lane has its own slot of a busy account.
+
+    Accounts of one slot first, each group by its ids: they are what others lock before they post (`held`).
+    """
     lane = int(tx.info.get("slot", 0))
     rows = [
         {"a": account_id, "s": lane % slots[account_id], "debits": debits, "credits": credits}
-        for account_id, (debits, credits) in sorted(sums.items(), key=lambda item: item[0].bytes)
+        for account_id, (debits, credits) in sorted(sums.items(), key=lambda item: (slots[item[0]] > 1, item[0].bytes))
     ]
     changed = rows_changed(tx.connection().execute(_ADD, rows))
     assert changed == len(rows), "a balance slot is missing"
+
+
+_HELD = (
+    select(LedgerBalance)
+    .where(LedgerBalance.account_id.in_(bindparam("ids", expanding=True)))
+    .order_by(LedgerBalance.account_id, LedgerBalance.slot)
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
+
+
+def held(tx: Tx, wanted: Sequence[Account]) -> dict[Account, Fen]:
+    """What accounts of one slot have, on their normal side, locked until the transaction ends."""
+    assert all(ACCOUNT_KINDS[account.kind][1] == 1 for account in wanted), "a busy account is not locked"
+    opened = _accounts(tx, wanted)
+    rows = {row.account_id: row for row in tx.scalars(_HELD, {"ids": [account.id for account in opened.values()]})}
+    return {
+        name: (rows[account.id].debits_fen - rows[account.id].credits_fen) * (1 if account.side in "AE" else -1)
+        for name, account in opened.items()
+    }

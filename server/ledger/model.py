@@ -5,15 +5,15 @@ Only `server.ledger` writes them; reports, reconcile and invariants may read the
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, Integer, SmallInteger, UniqueConstraint
+from sqlalchemy import CheckConstraint, Date, Index, Integer, SmallInteger, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from server.db import Base, BigInt, Instant, Uid, exact
+from server.db import Base, BigInt, Instant, Uid, big_text, exact
 
-APPEND_ONLY = ("ledger_journal", "ledger_transfer")
+APPEND_ONLY = ("ledger_journal", "ledger_transfer", "ledger_release", "ledger_day", "ledger_day_close")
 """Tables whose rows the database itself refuses to change; corrections are new journals."""
 
 
@@ -32,11 +32,15 @@ class LedgerAccount(Base):
 
 
 class LedgerJournal(Base):
-    """One business event. `key` is its natural key: a repeat posts nothing, other content is an alarm."""
+    """One business event. `key` is its natural key: a repeat posts nothing, other content is an alarm.
+
+    `actor` is the label of who posted what people post, with their reason in `memo`.
+    """
 
     __tablename__ = "ledger_journal"
     __table_args__ = (
         Index("ix_ledger_journal_occurred_at", "occurred_at", "id"),
+        Index("ix_ledger_journal_posted_at", "posted_at", "id"),
         Index("ix_ledger_journal_order_id", "order_id"),
     )
 
@@ -47,6 +51,8 @@ class LedgerJournal(Base):
     content_sha256: Mapped[str] = mapped_column(exact(64))
     occurred_at: Mapped[datetime] = mapped_column(Instant)
     posted_at: Mapped[datetime] = mapped_column(Instant)
+    actor: Mapped[str | None] = mapped_column(exact(80))
+    memo: Mapped[str] = mapped_column(exact(400), default="")
 
 
 class LedgerTransfer(Base):
@@ -81,3 +87,50 @@ class LedgerBalance(Base):
     debits_fen: Mapped[int] = mapped_column(BigInt, default=0)
     credits_fen: Mapped[int] = mapped_column(BigInt, default=0)
     floor_fen: Mapped[int | None] = mapped_column(BigInt)
+
+
+class LedgerRelease(Base):
+    """What of an order line's share was released to its `payee` (`supplier` or `distributor`): once, by its key."""
+
+    __tablename__ = "ledger_release"
+    __table_args__ = (
+        CheckConstraint("released_fen >= 0", name="amount"),
+        Index("ix_ledger_release_journal_id", "journal_id"),
+    )
+
+    order_line_id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
+    payee: Mapped[str] = mapped_column(exact(16), primary_key=True)
+    released_fen: Mapped[int] = mapped_column(BigInt)
+    journal_id: Mapped[UUID] = mapped_column(Uid)
+
+
+class LedgerDay(Base):
+    """What went through an account on one day, by when it was posted, so that a closed day never changes."""
+
+    __tablename__ = "ledger_day"
+
+    account_id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    debits_fen: Mapped[int] = mapped_column(BigInt)
+    credits_fen: Mapped[int] = mapped_column(BigInt)
+
+
+class LedgerDayClose(Base):
+    """A day that was closed: its accounts have their rows in `ledger_day`, those without one had no transfers."""
+
+    __tablename__ = "ledger_day_close"
+
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    journals: Mapped[int] = mapped_column(BigInt)
+    amount_fen: Mapped[int] = mapped_column(BigInt)
+    closed_at: Mapped[datetime] = mapped_column(Instant)
+
+
+class LedgerHealth(Base):
+    """One row: what the continuous checks found of money, as JSON. While it is not empty nothing is paid out."""
+
+    __tablename__ = "ledger_health"
+
+    id: Mapped[int] = mapped_column(BigInt, primary_key=True, autoincrement=False)
+    findings: Mapped[str] = mapped_column(big_text())
+    since: Mapped[datetime] = mapped_column(Instant)

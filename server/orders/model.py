@@ -20,6 +20,7 @@ class Order(Base):
     rings: the end of the hold, later the automatic completion. `origin` is a keyed hash of the buyer's network, by
     which unpaid holds are limited; it names nobody. `policy_version` names the refund rules that the buyer
     agreed to when it was created, None where nobody asked; `refunded_fen` is what of its amount the buyer has back.
+    `distributor_id` is who brought the buyer, and earns the commissions of its lines.
     """
 
     __tablename__ = "shop_order"
@@ -48,11 +49,17 @@ class Order(Base):
     first_viewed_at: Mapped[datetime | None] = mapped_column(Instant)
     policy_version: Mapped[str | None] = mapped_column(exact(16))
     refunded_fen: Mapped[int] = mapped_column(BigInt, default=0)
+    distributor_id: Mapped[UUID | None] = mapped_column(Uid)
     version: Mapped[int] = mapped_column(BigInt, default=1)
 
 
 class OrderLine(Base):
-    """One SKU of an order. amount_fen = supplier_fen + fee_fen; `seqs` are the stock units held or sold for it."""
+    """One SKU of an order; `seqs` are the stock units held or sold for it.
+
+    What the buyer pays and the discount that the shop bears is what there is to share:
+    amount_fen + discount_fen = supplier_fen + commission_fen + fee_fen. The fee is `fee_ppm` of that, or where there is
+    a `fee_unit_price` (1/10000 yuan) so much for each piece.
+    """
 
     __tablename__ = "order_line"
     __scope__: ClassVar = {Role.SUPPLIER: "supplier_id"}
@@ -76,6 +83,9 @@ class OrderLine(Base):
     supplier_fen: Mapped[int] = mapped_column(BigInt)
     fee_fen: Mapped[int] = mapped_column(BigInt)
     fee_ppm: Mapped[int] = mapped_column(BigInt)
+    fee_unit_price: Mapped[int | None] = mapped_column(BigInt)
+    discount_fen: Mapped[int] = mapped_column(BigInt, default=0)
+    commission_fen: Mapped[int] = mapped_column(BigInt, default=0)
     seqs: Mapped[list[int]] = mapped_column(JSON)
     refund_policy: Mapped[str] = mapped_column(exact(16), default="defect_only")
 

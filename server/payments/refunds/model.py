@@ -73,7 +73,10 @@ class Refund(Base):
 
 
 class RefundLine(Base):
-    """What one refund takes back of one order line. amount_fen = supplier_fen + fee_fen; `seqs` are its units."""
+    """What one refund takes back of one order line; `seqs` are its units.
+
+    amount_fen + discount_fen = supplier_fen + commission_fen + fee_fen: the discount goes back to the shop.
+    """
 
     __tablename__ = "payment_refund_line"
     __table_args__ = (Index("ix_payment_refund_line_order_line_id", "order_line_id"),)
@@ -85,6 +88,8 @@ class RefundLine(Base):
     amount_fen: Mapped[int] = mapped_column(BigInt)
     supplier_fen: Mapped[int] = mapped_column(BigInt)
     fee_fen: Mapped[int] = mapped_column(BigInt)
+    discount_fen: Mapped[int] = mapped_column(BigInt, default=0)
+    commission_fen: Mapped[int] = mapped_column(BigInt, default=0)
 
 
 class RefundEvent(Base):

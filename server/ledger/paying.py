@@ -1,0 +1,220 @@
+"""What is released to suppliers and distributors, taken back from them, and paid out to them.
+
+A share is pending until it is released, and available then; a payee that has less than is taken back owes the rest,
+and pays it from what is released next. Callers hold the orders that lines belong to, if any; balances that are decided
+on are locked here.
+
+    release          statement:{number}:release   pending -> owed as far as it stands, the rest -> available
+    payout_submit    payout:{number}:submit       available -> payout, and -> payout_fee
+    payout_done      payout:{number}:done         payout -> bank
+    payout_failed    payout:{number}:failed       payout -> available, or bank -> available where the bank sent it back
+    sweep            sweep:{channel}:{reference}  bank -> psp
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import func, insert, select
+
+from server.db import Tx, table_of
+from server.ledger.actions import Account, Journal, JournalConflict, Transfer, held, post
+from server.ledger.model import LedgerAccount, LedgerJournal, LedgerRelease, LedgerTransfer
+from shared.errors import Conflict
+from shared.finance import JournalCode
+from shared.money import Fen, format_fen
+
+BANK, ESCROW = Account("bank"), Account("escrow")
+PAYOUT, PAYOUT_FEE = Account("payout"), Account("payout_fee")
+
+
+class NotEnoughAvailable(Conflict):
+    """Less is available than is to be paid out."""
+
+    code = "not_enough_available"
+    zh = "可用余额只有 ¥{available}，不足以打款 ¥{amount}。请核对结算单与退款。"
+    en = "Only ¥{available} is available, which is less than ¥{amount}. Check the statements and the refunds."
+
+
+class AlreadyReleased(Conflict):
+    """A line's share was released before: each is released once."""
+
+    code = "already_released"
+    zh = "有订单行已经结算过，不能重复结算。请重新生成结算单。"
+    en = "Some order lines were released before and are not released twice; make the statement anew."
+
+
+@dataclass(frozen=True, slots=True)
+class Payee:
+    """Whose share: a supplier's or a distributor's, with the accounts of it."""
+
+    kind: Literal["supplier", "distributor"]
+    id: UUID
+
+    @property
+    def pending(self) -> Account:
+        """Earned, not released yet."""
+        return Account(f"{self.kind}_pending", self.id.hex)
+
+    @property
+    def available(self) -> Account:
+        """Released: it can be paid out."""
+        return Account(f"{self.kind}_available", self.id.hex)
+
+    @property
+    def owed(self) -> Account:
+        """What it owes the shop."""
+        return Account("owed", self.id.hex)
+
+
+def supplier(supplier_id: UUID) -> Payee:
+    """A supplier as a payee."""
+    return Payee("supplier", supplier_id)
+
+
+def distributor(distributor_id: UUID) -> Payee:
+    """A distributor as a payee."""
+    return Payee("distributor", distributor_id)
+
+
+@dataclass(frozen=True, slots=True)
+class LineRelease:
+    """What is left of an order line's share, refunds taken off."""
+
+    order_line_id: UUID
+    amount: Fen
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """Where it went: what paid a debt, and what can be paid out."""
+
+    owed: Fen
+    available: Fen
+
+
+# --- released ---
+
+
+def release(
+    tx: Tx, *, number: str, payee: Payee, lines: Sequence[LineRelease], at: datetime, actor: str, memo: str = ""
+) -> Released:
+    """Release the shares of a statement's lines, each once. A repeat of the same statement changes nothing.
+
+    Raises AlreadyReleased; JournalConflict when the statement was posted with other lines.
+    """
+    key = f"statement:{number}:release"
+    before = tx.scalars(select(LedgerJournal.id).where(LedgerJournal.key == key)).first()
+    wanted = {line.order_line_id: line.amount for line in lines}
+    assert len(wanted) == len(lines), "a line is named twice"
+    if before is not None:
+        return _as_before(tx, before, key, payee, wanted)
+    if released(tx, payee.kind, list(wanted)):
+        raise AlreadyReleased
+    whole = sum(wanted.values())
+    debt = min(max(held(tx, [payee.available, payee.owed])[payee.owed], 0), whole)
+    transfers = (Transfer(payee.pending, payee.owed, debt), Transfer(payee.pending, payee.available, whole - debt))
+    journal_id = post(tx, [Journal(key, JournalCode.RELEASE.value, None, at, transfers, actor, memo)])[key]
+    rows = [
+        {"order_line_id": line_id, "payee": payee.kind, "released_fen": amount, "journal_id": journal_id}
+        for line_id, amount in wanted.items()
+    ]
+    if rows:
+        tx.execute(insert(table_of(LedgerRelease)), rows)
+    return Released(owed=debt, available=whole - debt)
+
+
+def _as_before(tx: Tx, journal_id: UUID, key: str, payee: Payee, wanted: Mapping[UUID, Fen]) -> Released:
+    rows = select(LedgerRelease.order_line_id, LedgerRelease.released_fen).where(LedgerRelease.journal_id == journal_id)
+    if dict(tx.execute(rows.where(LedgerRelease.payee == payee.kind)).all()) != dict(wanted):
+        raise JournalConflict(key=key)
+    credited = _credited(tx, journal_id)
+    return Released(owed=credited.get(payee.owed, 0), available=credited.get(payee.available, 0))
+
+
+def _credited(tx: Tx, journal_id: UUID) -> dict[Account, Fen]:
+    query = (
+        select(LedgerAccount.kind, LedgerAccount.owner, func.sum(LedgerTransfer.amount_fen))
+        .join(LedgerTransfer, LedgerTransfer.credit_id == LedgerAccount.id)
+        .where(LedgerTransfer.journal_id == journal_id)
+        .group_by(LedgerAccount.kind, LedgerAccount.owner)
+    )
+    return {Account(kind, owner): int(fen) for kind, owner, fen in tx.execute(query)}
+
+
+_LINES_AT_A_TIME = 2_000
+
+
+def released(tx: Tx, kind: str, line_ids: Collection[UUID]) -> dict[UUID, Fen]:
+    """What was released of each of these lines to its supplier or distributor; those without a release are left out."""
+    found: dict[UUID, Fen] = {}
+    named = list(line_ids)
+    for at in range(0, len(named), _LINES_AT_A_TIME):
+        mine = LedgerRelease.order_line_id.in_(named[at : at + _LINES_AT_A_TIME])
+        query = select(LedgerRelease.order_line_id, LedgerRelease.released_fen)
+        found |= dict(tx.execute(query.where(mine, LedgerRelease.payee == kind)).all())
+    return found
+
+
+def take_back(tx: Tx, payee: Payee, amount: Fen) -> tuple[Transfer, ...]:
+    """Into escrow, out of what was released: as far as that reaches, the rest is owed. Balances stay locked."""
+    reaches = min(held(tx, [payee.available, payee.owed])[payee.available], amount)
+    return Transfer(payee.available, ESCROW, reaches), Transfer(payee.owed, ESCROW, amount - reaches)
+
+
+def give_back(tx: Tx, payee: Payee, amount: Fen) -> tuple[Transfer, ...]:
+    """Out of escrow, to who had its share released before: what it owes is paid first. Balances stay locked."""
+    debt = min(max(held(tx, [payee.available, payee.owed])[payee.owed], 0), amount)
+    return Transfer(ESCROW, payee.owed, debt), Transfer(ESCROW, payee.available, amount - debt)
+
+
+# --- paid out ---
+
+
+def payout_submit(
+    tx: Tx, *, number: str, payee: Payee, amount: Fen, fee: Fen = 0, at: datetime, actor: str, memo: str = ""
+) -> None:
+    """Set aside what is on its way to a payee, with the shop's fee for it. Raises NotEnoughAvailable."""
+    key = f"payout:{number}:submit"
+    is_repeat = tx.scalars(select(LedgerJournal.id).where(LedgerJournal.key == key)).first() is not None
+    available = held(tx, [payee.available])[payee.available]
+    if not is_repeat and available < amount + fee:
+        raise NotEnoughAvailable(available=format_fen(available), amount=format_fen(amount + fee))
+    transfers = (Transfer(payee.available, PAYOUT, amount), Transfer(payee.available, PAYOUT_FEE, fee))
+    post(tx, [Journal(key, JournalCode.PAYOUT.value, None, at, transfers, actor, memo)])
+
+
+def payout_done(tx: Tx, *, number: str, amount: Fen, at: datetime, actor: str, memo: str = "") -> None:
+    """It left our bank."""
+    _payout(tx, f"payout:{number}:done", (Transfer(PAYOUT, BANK, amount),), at=at, actor=actor, memo=memo)
+
+
+def payout_failed(
+    tx: Tx, *, number: str, payee: Payee, amount: Fen, fee: Fen = 0, at: datetime, actor: str, memo: str = ""
+) -> None:
+    """It did not arrive: it can be paid out again, and the fee for it is given back.
+
+    Where it had left our bank, the bank has sent it back.
+    """
+    was_done = select(LedgerJournal.id).where(LedgerJournal.key == f"payout:{number}:done")
+    source = PAYOUT if tx.scalars(was_done).first() is None else BANK
+    transfers = (Transfer(source, payee.available, amount), Transfer(PAYOUT_FEE, payee.available, fee))
+    _payout(tx, f"payout:{number}:failed", transfers, at=at, actor=actor, memo=memo)
+
+
+def _payout(tx: Tx, key: str, transfers: tuple[Transfer, ...], *, at: datetime, actor: str, memo: str) -> None:
+    post(tx, [Journal(key, JournalCode.PAYOUT.value, None, at, transfers, actor, memo)])
+
+
+# --- arrived ---
+
+
+def sweep(tx: Tx, *, channel: str, reference: str, amount: Fen, at: datetime, actor: str, memo: str = "") -> None:
+    """A channel paid out to our bank. The same reference with another amount raises JournalConflict."""
+    transfer = Transfer(BANK, Account("psp", channel), amount)
+    key = f"sweep:{channel}:{reference}"
+    post(tx, [Journal(key, JournalCode.SWEEP.value, None, at, (transfer,), actor, memo)])

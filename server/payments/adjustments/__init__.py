@@ -1,0 +1,1 @@
+"""Journals that one person proposes and another one posts."""
