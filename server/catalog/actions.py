@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.exc import IntegrityError
 
 from server import audit, changes, jobs
+from server.catalog import fees
 from server.catalog.model import Category, Product, Sku
 from server.db import Tx, rows_changed
 from server.policy import Actor, visible
@@ -96,6 +97,7 @@ def create_product(tx: Tx, new: NewProduct, *, supplier_id: UUID, actor: Actor, 
         for n, sku in enumerate(new.skus)
     ]
     _insert(tx, [product, *skus], codes=[new.code, *codes])
+    fees.keep_for(tx, product.id)
     audit.append(
         tx,
         actor=actor.label,

@@ -27,7 +27,8 @@ class Category(Base):
 class Product(Base):
     """A product of one supplier. `fee_ppm` overrides the supplier's rate; `version` grows with every write.
 
-    `emptied` says that it left the shelf because it sold out. `key_*` say what its keys look like.
+    `emptied` says that it left the shelf because it sold out. `key_*` say what its keys look like. `rule_fee_*` are of
+    the fee rule that counts for it (`catalog.fees`), kept here because every order is priced by it.
     """
 
     __tablename__ = "product"
@@ -47,6 +48,8 @@ class Product(Base):
     description: Mapped[str] = mapped_column(big_text())
     picture: Mapped[str | None] = mapped_column(exact(64))
     fee_ppm: Mapped[int | None] = mapped_column(Integer)
+    rule_fee_ppm: Mapped[int | None] = mapped_column(Integer)
+    rule_fee_unit_price: Mapped[int | None] = mapped_column(BigInt)
     state: Mapped[str] = mapped_column(exact(24))
     sale_order: Mapped[str] = mapped_column(exact(16))
     stop_days: Mapped[int] = mapped_column(Integer)
@@ -80,3 +83,28 @@ class Sku(Base):
     name: Mapped[str] = mapped_column(exact(120))
     unit_price: Mapped[int] = mapped_column(BigInt)
     max_quantity: Mapped[int] = mapped_column(Integer)
+
+
+class FeeRule(Base):
+    """The platform's share of what is sold: of a product, of a tier of suppliers, or of a product for a tier.
+
+    The newest of each counts; older ones are kept. `ppm` is of the line, `unit_price` (1/10000 yuan) of each piece.
+    """
+
+    __tablename__ = "fee_rule"
+    __table_args__ = (
+        CheckConstraint("product_id IS NOT NULL OR tier IS NOT NULL", name="of"),
+        CheckConstraint("ppm >= 0 AND ppm <= 1000000 AND unit_price >= 0", name="fee"),
+        Index("ix_fee_rule_product_id", "product_id", "tier"),
+    )
+
+    id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
+    product_id: Mapped[UUID | None] = mapped_column(Uid)
+    product_code: Mapped[str | None] = mapped_column(exact(64))
+    tier: Mapped[str | None] = mapped_column(exact(32))
+    kind: Mapped[str] = mapped_column(exact(16))
+    ppm: Mapped[int] = mapped_column(Integer)
+    unit_price: Mapped[int] = mapped_column(BigInt)
+    reason: Mapped[str] = mapped_column(exact(400))
+    valid_from: Mapped[datetime] = mapped_column(Instant)
+    changed_by: Mapped[str] = mapped_column(exact(80))

@@ -24,7 +24,11 @@ from shared.states import ProductState, RefundPolicy, SaleOrder
 
 @dataclass(frozen=True, slots=True)
 class SaleTerms:
-    """All that checkout and stock need to know of a SKU. `fee_ppm` is the product's own rate, else its supplier's."""
+    """All that checkout and stock need to know of a SKU.
+
+    `fee_ppm` is the platform's rate by the rule that counts (`catalog.fees`); `fee_unit_price` what it takes of each
+    piece instead, in 1/10000 yuan, where that is said.
+    """
 
     sku_id: UUID
     sku_code: str
@@ -35,6 +39,7 @@ class SaleTerms:
     unit_price: UnitPrice
     max_quantity: int
     fee_ppm: int
+    fee_unit_price: UnitPrice | None
     on_sale: bool
     key_rule: wire.KeyRule
     selling: wire.SellingRule
@@ -140,7 +145,8 @@ def _terms_query() -> Select[*tuple[object, ...]]:
             Product.supplier_id,
             Product.state,
             *_RULES,
-            func.coalesce(Product.fee_ppm, supplier.c.fee_ppm).label("fee_ppm"),
+            func.coalesce(Product.rule_fee_ppm, Product.fee_ppm, supplier.c.fee_ppm).label("fee_ppm"),
+            Product.rule_fee_unit_price,
         )
         .join(Product, Product.id == Sku.product_id)
         .join(supplier, supplier.c.id == Product.supplier_id)
@@ -158,6 +164,7 @@ def _terms(row: Row[*tuple[object, ...]]) -> SaleTerms:
         unit_price=row.unit_price,
         max_quantity=row.max_quantity,
         fee_ppm=row.fee_ppm,
+        fee_unit_price=row.rule_fee_unit_price,
         on_sale=row.state == ProductState.PUBLISHED.value,
         key_rule=_key_rule(row),
         selling=_selling(row),

@@ -22,7 +22,10 @@ class SettlementMode(StrEnum):
 
 
 class Supplier(Base):
-    """A company that brings stock. `fee_ppm` is the platform's rate in millionths unless a product says otherwise."""
+    """A company that brings stock. `fee_ppm` is the platform's rate in millionths unless a product says otherwise.
+
+    `tier` is the class of suppliers that it belongs to: fee rules may be made for one.
+    """
 
     __tablename__ = "supplier"
     __scope__: ClassVar = {Role.SUPPLIER: "id"}
@@ -32,6 +35,7 @@ class Supplier(Base):
     name: Mapped[str] = mapped_column(exact(120), unique=True)
     fee_ppm: Mapped[int] = mapped_column(Integer)
     settlement_mode: Mapped[str] = mapped_column(exact(24))
+    tier: Mapped[str] = mapped_column(exact(32), default="standard")
     created_at: Mapped[datetime] = mapped_column(Instant)
 
 

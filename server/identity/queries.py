@@ -17,8 +17,9 @@ from shared.permissions import Permission, Role, allows
 
 
 def supplier_terms() -> Subquery:
-    """`id`, `name` and `fee_ppm` of all suppliers, to join with: the only view other domains have of the table."""
-    return select(Supplier.id, Supplier.name, Supplier.fee_ppm).subquery("supplier_terms")
+    """What other domains see of all suppliers, to join with: `id`, `name`, `fee_ppm`, `settlement_mode` and `tier`."""
+    seen = (Supplier.id, Supplier.name, Supplier.fee_ppm, Supplier.settlement_mode, Supplier.tier)
+    return select(*seen).subquery("supplier_terms")
 
 
 def supplier_names(tx: Tx) -> dict[UUID, str]:

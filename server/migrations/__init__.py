@@ -25,6 +25,7 @@ from server.payments.adjustments import model as adjustments
 from server.payments.disputes import model as disputes
 from server.payments.refunds import model as refunds
 from server.reconcile import model as reconcile
+from server.settlement import model as settlement
 from server.stock import model as stock
 
 MODELS = (
@@ -41,6 +42,7 @@ MODELS = (
     disputes,
     reconcile,
     refunds,
+    settlement,
     stock,
 )
 """Every file that declares tables: importing them fills the metadata."""
