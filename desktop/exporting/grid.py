@@ -1,190 +1,254 @@
-"""Drawing on openpyxl's write-only workbook: styled cells, printable sheets, tables that go on over several sheets.
+"""Detail sheets being written: rows in blocks, sums and hashes as they stream by, long tables over several sheets.
 
-The only file of the console that writes with openpyxl besides `refused`. Text is always text; formulas come only
-through `formula`, from our own code. Streams of sheets are removed whatever happens.
+Used by the workbooks; `sheet_writer` knows the file, `cells` the cells, `sheets` the columns.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
+from zlib import crc32
 
-from openpyxl import Workbook
-from openpyxl.cell import Cell, WriteOnlyCell
-from openpyxl.styles import Alignment, Font, PatternFill
+from desktop.exporting import cells
+from desktop.exporting.cells import FORMS, Kind
+from desktop.exporting.sheet_writer import SHEET_BYTES, SHEET_ROWS, Book, Look, Style, letters, quoted_name
+from desktop.exporting.sheets import Page
+from shared.clock import day_bounds
 
-from desktop.exporting.sheets import FORMATS, Kind, Page, Value, canonical, worded
-
-SHEET_ROWS = 1_048_576
-"""Rows of a sheet, its heading included."""
-_A4 = 9
-_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-
-
-class Grid:
-    """A workbook in the making. `digest` is over the rows of its tables."""
-
-    def __init__(self, *, header: str, language: str) -> None:
-        self.language = language
-        self.digest = hashlib.sha256()
-        self._header = header
-        self._book = Workbook(write_only=True)
-        self._styles = _Styles(self._book)
-
-    def sheet(self, name: str, *, widths: Sequence[int], pages: int = 0) -> Any:
-        """A new sheet after the others: landscape on A4, one page wide, named and numbered when printed.
-
-        At most `pages` high; 0 is as many as it needs.
-        """
-        sheet = self._book.create_sheet(name)
-        for letter, width in zip(_LETTERS, widths, strict=False):
-            sheet.column_dimensions[letter].width = width
-        sheet.page_setup.orientation = "landscape"
-        sheet.page_setup.paperSize = _A4
-        sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight = 1, pages
-        sheet.sheet_properties.pageSetUpPr.fitToPage = True
-        sheet.oddHeader.center.text = f"{name} {self._header}"
-        sheet.oddFooter.center.text = "&P / &N"
-        return sheet
-
-    def cell(self, sheet: Any, value: Value | date, form: str) -> Cell:
-        """A value with a number format. Text stays text whatever it begins with."""
-        cell = Cell(sheet, column=1, row=1, value=value, style_array=self._styles.of(form))
-        if isinstance(value, str):
-            cell.data_type = "s"
-        return cell
-
-    def text(self, sheet: Any, text: str, *, bold: bool = False) -> Cell:
-        """Words of ours."""
-        cell = Cell(sheet, column=1, row=1, value=text, style_array=self._styles.of(FORMATS[Kind.TEXT], bold=bold))
-        cell.data_type = "s"
-        return cell
-
-    def heading(self, sheet: Any, text: str) -> Cell:
-        """The heading of a column."""
-        cell = Cell(sheet, column=1, row=1, value=text, style_array=self._styles.heading)
-        cell.data_type = "s"
-        return cell
-
-    def formula(self, sheet: Any, formula: str, form: str) -> Cell:
-        """A formula of ours, beginning with `=`; never made of data."""
-        cell = Cell(sheet, column=1, row=1, value=formula, style_array=self._styles.of(form))
-        cell.data_type = "f"
-        return cell
-
-    def save(self, file: IO[bytes]) -> None:
-        """Write the workbook. Its formulas are computed by the program that opens it."""
-        self._book.calculation.fullCalcOnLoad = True
-        self._book.save(file)
-
-    def discard(self) -> None:
-        """Remove what was streamed to temporary files; harmless after `save`."""
-        discard(self._book)
+BLOCK_ROWS = 1_000
+"""Rows that are written at once; also those of one line of `verification`."""
+HEADING = Style(bold=True, fill="E8EDF3", align="center", rule="9AA5B1", number_format="@", quoted=True)
 
 
-def discard(book: Any) -> None:
-    """Remove what a write-only workbook streamed to temporary files; harmless after it was saved."""
-    for sheet in book.worksheets:
-        writer = sheet._writer  # noqa: SLF001 - openpyxl offers no way to abandon a write-only workbook
-        if writer is None:
-            continue
-        if not sheet.closed:
-            sheet.close()
-        if Path(writer.out).exists():
-            writer.cleanup()
+def style_of(kind: Kind) -> Style:
+    """How a detail cell of the kind looks; text keeps being text when a person edits it."""
+    form = FORMS[kind].number_format
+    return Style(number_format=form, quoted=form == "@")
 
 
-class Table:
-    """One kind of detail rows, over as many sheets as it needs: the next sheet begins when one is full.
+@dataclass(frozen=True, slots=True)
+class Total:
+    """One figure of the details: the sum of a column, over all rows or over those whose `when` is within the day."""
 
-    `finished(page, sheet name, last row)` is called for each sheet.
+    zh: str
+    en: str
+    page: Page[Any]
+    column: str
+    when: str = ""
+
+    @property
+    def kind(self) -> Kind:
+        """What is added up."""
+        return self.page.columns[self.page.index(self.column)].kind
+
+    def title(self, language: str) -> str:
+        """What the figure is."""
+        return self.en if language.startswith("en") else self.zh
+
+
+@dataclass(slots=True)
+class Part:
+    """A finished sheet: the last row with a value (at least 2), its rows and what proves them.
+
+    `checks` has four hexadecimal digits for each row, so that a changed row can be named.
     """
+
+    sheet: str
+    page: Page[Any]
+    rows: int = 0
+    sha256: str = ""
+    checks: list[str] = field(default_factory=list)
+
+    def range(self, column: int) -> str:
+        """The cells of a column as formulas write them; an empty table has one empty row."""
+        letter = letters(column)
+        return f"{quoted_name(self.sheet)}!${letter}$2:${letter}${max(2, self.rows + 1)}"
+
+
+class Details:
+    """The detail sheets of a workbook, in the order of `pages`: all rows of one page come before those of the next."""
 
     def __init__(
         self,
-        grid: Grid,
-        page: Page[Any],
-        finished: Callable[[Page[Any], str, int], None],
+        book: Book,
+        pages: Sequence[Page[Any]],
+        totals: Iterable[Total],
         *,
+        language: str,
+        header: str,
+        day: date,
         sheet_rows: int = SHEET_ROWS,
     ) -> None:
-        self.page = page
-        self.rows = 0
-        self._grid = grid
-        self._finished = finished
+        self.parts: list[Part] = []
+        self.sums = dict.fromkeys(totals, 0)
+        self.rows = dict.fromkeys((page.key for page in pages), 0)
+        self.language = language
+        self.day = day
+        self._book = book
+        self._pages = {page.key: page for page in pages}
+        self._to_come = list(pages)
+        self._header = header
         self._sheet_rows = sheet_rows
-        self._part = 0
-        self._begin_part()
+        self._table: _Table | None = None
+
+    def add(self, key: str, rows: Iterable[Any]) -> None:
+        """Write rows of the page `key`. Raises ValueError when a later page has begun."""
+        table = self._at(key)
+        for row in rows:
+            table.append(row)
+
+    def end(self) -> None:
+        """All rows are written; pages without any become sheets with a heading alone."""
+        while self._to_come:
+            self._next()
+        if self._table is not None:
+            self._table.close()
+            self._table = None
+
+    def formula(self, total: Total) -> str:
+        """The live formula of a total over all its sheets. Amounts are rounded: workbooks add in binary fractions."""
+        page, start = total.page, f"DATE({self.day.year},{self.day.month},{self.day.day})"
+        terms = []
+        for part in self.parts:
+            if part.page.key != page.key:
+                continue
+            summed = part.range(part.page.index(total.column))
+            if total.when:
+                times = part.range(part.page.index(total.when))
+                terms.append(f'SUMIFS({summed},{times},">="&{start},{times},"<"&{start}+1)')
+            else:
+                terms.append(f"SUM({summed})")
+        text = "+".join(terms)
+        return f"ROUND({text},2)" if total.kind is Kind.AMOUNT else text
+
+    def _at(self, key: str) -> _Table:
+        while self._table is None or self._table.page.key != key:
+            if self._pages[key] not in self._to_come:
+                raise ValueError(f"the rows of {key} come before those of {self._table and self._table.page.key}")
+            self._next()
+        return self._table
+
+    def _next(self) -> None:
+        if self._table is not None:
+            self._table.close()
+        page = self._to_come.pop(0)
+        self._table = _Table(self, self._book, page, header=self._header, sheet_rows=self._sheet_rows)
+
+
+class _Table:
+    """The rows of one page, over as many sheets as they need."""
+
+    def __init__(self, details: Details, book: Book, page: Page[Any], *, header: str, sheet_rows: int) -> None:
+        self.page = page
+        self._details = details
+        self._book = book
+        self._header = header
+        self._readers = [column.reader() for column in page.columns]
+        self._styles = [book.style(style_of(column.kind)) for column in page.columns]
+        self._sums = [_Sum(total, page, details.day) for total in details.sums if total.page.key == page.key]
+        self._room = sheet_rows - 1
+        self._block: list[Any] = []
+        self._number = 0
+        self._begin()
 
     def append(self, row: object) -> None:
-        """Write one row and add it to the digest."""
-        if self._rows_in_part == self._sheet_rows - 1:
-            self._end_part()
-            self._begin_part()
-        grid = self._grid
-        cells, texts = [], []
-        for column in self.page.columns:
-            value = worded(column.value(row), grid.language)
-            texts.append(canonical(value))
-            cells.append(None if value is None else grid.cell(self._sheet, value, FORMATS[column.kind]))
-        self._sheet.append(cells)
-        grid.digest.update(("\t".join(texts) + "\n").encode())
-        self.rows += 1
-        self._rows_in_part += 1
+        """Write one row, sooner or later."""
+        self._block.append(row)
+        if len(self._block) == BLOCK_ROWS:
+            self._flush()
 
     def close(self) -> None:
-        """All rows are written."""
-        self._end_part()
+        """All rows are there."""
+        self._flush()
+        self._end()
+        for one in self._sums:
+            self._details.sums[one.total] = one.sum
 
-    def _begin_part(self) -> None:
-        grid, columns = self._grid, self.page.columns
-        self._part += 1
-        self._rows_in_part = 0
-        self._sheet = grid.sheet(self.page.name(grid.language, self._part), widths=[column.width for column in columns])
-        self._sheet.freeze_panes = "A2"
-        self._sheet.print_title_rows = "1:1"
-        self._sheet.append([grid.heading(self._sheet, column.title(grid.language)) for column in columns])
+    def _flush(self) -> None:
+        while self._block:
+            if self._part.rows == self._room or self._sheet.bytes > SHEET_BYTES:
+                self._end()
+                self._begin()
+            fits = self._room - self._part.rows
+            block, self._block = self._block[:fits], self._block[fits:]
+            self._write(block)
 
-    def _end_part(self) -> None:
-        last_row = self._rows_in_part + 1
-        self._sheet.auto_filter.ref = f"A1:{_LETTERS[len(self.page.columns) - 1]}{last_row}"
-        # An empty table still has a range for formulas: one empty row.
-        self._finished(self.page, self._sheet.title, max(2, last_row))
+    def _write(self, block: list[Any]) -> None:
+        first = self._part.rows + 2
+        rows = range(first, first + len(block))
+        values = [list(map(read, block)) for read in self._readers]
+        said, written = [], [[f'<row r="{n}">' for n in rows]]
+        for index, column in enumerate(self.page.columns):
+            texts = cells.texts(column.kind, values[index], self._details.language)
+            said.append(cells.hashed(column.kind, texts))
+            written.append(cells.marks(column.kind, letters(index), self._styles[index], rows, texts))
+        for one in self._sums:
+            one.add(values)
+        self._sheet.write("</row>".join(map("".join, zip(*written, strict=True))) + "</row>")
+        self._prove(map("\t".join, zip(*said, strict=True)))
+        self._part.rows += len(block)
+
+    def _prove(self, lines: Iterator[str]) -> None:
+        encoded = [line.encode() for line in lines]
+        self._digest.update(b"\n".join(encoded) + b"\n")
+        self._part.checks.append(row_checks(encoded))
+
+    def _begin(self) -> None:
+        self._number += 1
+        language, columns = self._details.language, self.page.columns
+        self._part = Part(self.page.name(language, self._number), self.page)
+        self._digest = hashlib.sha256()
+        look = Look([column.width for column in columns], header=self._header, frozen_rows=1)
+        self._sheet = self._book.sheet(self._part.sheet, look)
+        self._sheet.write(heading_row(self._book, 1, [column.title(language) for column in columns]))
+
+    def _end(self) -> None:
+        self._sheet.end(filtered=f"A1:{letters(len(self.page.columns) - 1)}{self._part.rows + 1}")
+        self._part.sha256 = self._digest.hexdigest()
+        self._details.parts.append(self._part)
+        self._details.rows[self.page.key] += self._part.rows
 
 
-class _Styles:
-    """Style arrays made once: a style made anew for every cell would cost more than the cell."""
+class _Sum:
+    """A total while its rows stream by, in the units of its column."""
 
-    def __init__(self, book: Workbook) -> None:
-        self._sheet = book.create_sheet("styles")
-        book.remove(self._sheet)
-        self._made: dict[tuple[str, bool], Any] = {}
-        heading = self._template(FORMATS[Kind.TEXT])
-        heading.font = Font(bold=True)
-        heading.fill = PatternFill("solid", fgColor="E8EDF3")
-        heading.alignment = Alignment(horizontal="center", vertical="center")
-        self.heading = self._array(heading)
+    def __init__(self, total: Total, page: Page[Any], day: date) -> None:
+        self.total = total
+        self.sum = 0
+        self._of = page.index(total.column)
+        self._when = page.index(total.when) if total.when else None
+        self._start, self._end = day_bounds(day)
 
-    def of(self, form: str, *, bold: bool = False) -> Any:
-        """The style of a number format; text keeps being text when a person edits it."""
-        made = self._made.get((form, bold))
-        if made is None:
-            template = self._template(form)
-            if bold:
-                template.font = Font(bold=True)
-            made = self._made[form, bold] = self._array(template)
-        return made
+    def add(self, columns: Sequence[Sequence[Any]]) -> None:
+        """Count the columns of a block."""
+        values = columns[self._of]
+        if self._when is None:
+            self.sum += sum(value for value in values if value is not None)
+            return
+        start, end = self._start, self._end
+        self.sum += sum(
+            value
+            for value, at in zip(values, columns[self._when], strict=True)
+            if value is not None and at is not None and start <= at < end
+        )
 
-    def _template(self, form: str) -> Any:
-        template = WriteOnlyCell(self._sheet)
-        template.number_format = form
-        if form == FORMATS[Kind.TEXT]:
-            template.quotePrefix = True
-        return template
 
-    @staticmethod
-    def _array(template: Any) -> Any:
-        return template._style  # noqa: SLF001 - what `Cell(style_array=...)` takes is stored there
+def row_checks(lines: Iterable[bytes]) -> str:
+    """Four hexadecimal digits for each line of a block."""
+    return "".join([f"{crc32(line) & 0xFFFF:04x}" for line in lines])
+
+
+def heading_row(book: Book, row: int, titles: Sequence[str]) -> str:
+    """A row of column headings."""
+    style = book.style(HEADING)
+    return row_of(
+        row, [cells.marks(Kind.TEXT, letters(n), style, (row,), [title])[0] for n, title in enumerate(titles)]
+    )
+
+
+def row_of(row: int, marks: Iterable[str]) -> str:
+    """A row from its cells."""
+    return f'<row r="{row}">{"".join(marks)}</row>'

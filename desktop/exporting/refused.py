@@ -16,22 +16,19 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-import openpyxl
-from openpyxl.cell import WriteOnlyCell
-from openpyxl.styles import Alignment, Font
-
-from desktop.exporting.grid import discard
-from desktop.exporting.target import errors_in_words
+from desktop.exporting import cells
+from desktop.exporting.cells import Kind
+from desktop.exporting.grid import heading_row, row_of, style_of
+from desktop.exporting.sheet_writer import SHEET_ROWS, Book, Look, Sheet, Style, letters
+from desktop.exporting.target import Replacement
 from desktop.importing.ledger import Outcome, Problem
 from desktop.importing.options import Options
 from desktop.importing.read import shown_text
 from desktop.importing.sentences import OF_SERVER, REASONS
 from desktop.importing.session import Again, Progress, run
+from shared import clock
 from shared.cardkey import Sentence
 from shared.contracts.stock import LineResult
-
-SHEET_ROWS = 1_048_576
-"""What one sheet of an .xlsx can hold, the heading included."""
 
 _HEADINGS = (
     Sentence("行号", "Line"),
@@ -118,60 +115,67 @@ def write_lines(
 class _Pages:
     """The sheets of the workbook; a new one begins where Excel's limit is."""
 
-    def __init__(self, book: Any, language: str) -> None:
+    def __init__(self, book: Book, language: str) -> None:
         self._book = book
         self._language = language
-        self._sheet: Any = None
+        self._text = book.style(style_of(Kind.TEXT))
+        self._line = book.style(style_of(Kind.COUNT))
+        self._sheet: Sheet | None = None
+        self._sheets = 0
         self._rows = 0
         self.titles: tuple[str, ...] = ()
         self.written = 0
 
-    def write(self, problem: Problem, cells: Sequence[Any]) -> None:
+    def write(self, problem: Problem, originals: Sequence[Any]) -> None:
         """One row: where, what, why, and the original cells."""
         reason = REASONS[problem.reason].sentence(self._language).format(first_line=problem.first_line)
-        self._append(problem.line, problem.address, _OUTCOMES[problem.outcome], reason, cells)
+        self._append(problem.line, problem.address, _OUTCOMES[problem.outcome], reason, originals)
 
-    def write_told(self, line: int, result: LineResult, cells: Sequence[Any]) -> None:
+    def write_told(self, line: int, result: LineResult, originals: Sequence[Any]) -> None:
         """One row that the server did not take."""
-        self._append(line, "", _BY_SERVER, OF_SERVER[result].sentence(self._language), cells)
-
-    def _append(self, line: int, address: str, outcome: Sentence, reason: str, cells: Sequence[Any]) -> None:
-        if self._sheet is None or self._rows == SHEET_ROWS:
-            self._open(len(cells))
-        words = outcome.sentence(self._language)
-        self._sheet.append([line, address, words, reason, *(self._text(cell) for cell in cells)])
-        self._rows += 1
-        self.written += 1
+        self._append(line, "", _BY_SERVER, OF_SERVER[result].sentence(self._language), originals)
 
     def finish(self) -> None:
-        """An empty list still has its heading."""
-        if self._sheet is None:
-            self._open(len(self.titles))
+        """End the last sheet; an empty list still has its heading."""
+        self._room(len(self.titles)).end()
 
-    def _open(self, columns: int) -> None:
-        sheet = self._book.create_sheet(_SHEET.sentence(self._language))
-        sheet.freeze_panes = "A2"
-        for letter, width in zip("ABCD", _WIDTHS, strict=True):
-            sheet.column_dimensions[letter].width = width
+    def _append(self, line: int, address: str, outcome: Sentence, reason: str, originals: Sequence[Any]) -> None:
+        sheet = self._room(len(originals))
+        self._rows += 1
+        self.written += 1
+        said = [address, outcome.sentence(self._language), reason, *map(_harmless, originals)]
+        row = (self._rows,)
+        marks = cells.marks(Kind.COUNT, "A", self._line, row, [str(line)])
+        for column, text in enumerate(cells.plain(said), 1):
+            marks += cells.marks(Kind.TEXT, letters(column), self._text, row, [text])
+        sheet.write(row_of(self._rows, marks))
+
+    def _room(self, columns: int) -> Sheet:
+        """The sheet that has room for a row."""
+        if self._sheet is not None and self._rows == SHEET_ROWS:
+            self._sheet.end()
+            self._sheet = None
+        if self._sheet is None:
+            self._sheet = self._open(columns)
+        return self._sheet
+
+    def _open(self, columns: int) -> Sheet:
+        self._sheets += 1
+        name = _SHEET.sentence(self._language)
         titles = [heading.sentence(self._language) for heading in _HEADINGS]
         for index in range(max(columns, len(self.titles))):
-            own = self.titles[index] if index < len(self.titles) else ""
+            own = _harmless(self.titles[index]) if index < len(self.titles) else ""
             titles.append(own or _ORIGINAL.sentence(self._language).format(n=index + 1))
-        sheet.append([self._text(title, font=Font(bold=True)) for title in titles])
-        self._sheet = sheet
+        look = Look([*_WIDTHS, *[20] * (len(titles) - len(_WIDTHS))], frozen_rows=1)
+        sheet = self._book.sheet(name if self._sheets == 1 else f"{name} {self._sheets}", look)
+        sheet.write(heading_row(self._book, 1, titles))
         self._rows = 1
+        return sheet
 
-    def _text(self, cell: Any, font: Font | None = None) -> Any:
-        """A cell that stays text, also when somebody edits it. Control characters become their pictures."""
-        text = _UNWRITABLE.sub(_picture, shown_text(cell))
-        made = WriteOnlyCell(self._book.worksheets[-1] if self._book.worksheets else None, value="")
-        made.value = text
-        made.data_type = "s"
-        made.quotePrefix = True
-        made.number_format = "@"
-        if font is not None:
-            made.font = font
-        return made
+
+def _harmless(cell: Any) -> str:
+    """What a cell shows; control characters become their pictures."""
+    return _UNWRITABLE.sub(_picture, shown_text(cell))
 
 
 def _picture(match: re.Match[str]) -> str:
@@ -211,47 +215,28 @@ _TEMPLATE_EXAMPLE = ("0000123456789012", "ABCD-EFGH-0001", "2027-08-31", "8.70",
 
 def write_template(target: str | Path, *, language: str = "zh") -> None:
     """Write an empty .xlsx whose columns are text already, with a second sheet that explains them by an example."""
-    book = openpyxl.Workbook()
-    sheet = book.active
-    sheet.title = Sentence("卡密", "Keys").sentence(language)
-    sheet.freeze_panes = "A2"
-    for index, title in enumerate(_TEMPLATE_TITLES, 1):
-        column = sheet.column_dimensions["ABCDE"[index - 1]]
-        column.width = 28 if index < 3 else 14
-        column.number_format = "@"
-        cell = sheet.cell(row=1, column=index, value=title.sentence(language))
-        cell.font = Font(bold=True)
-        cell.number_format = "@"
-    text = book.create_sheet(Sentence("说明", "Help").sentence(language))
-    text.column_dimensions["A"].width = 80
-    for row, line in enumerate(_TEMPLATE_HELP, 1):
-        text.cell(row=row, column=1, value=line.sentence(language)).alignment = Alignment(wrap_text=True)
-    for index, example in enumerate(zip(_TEMPLATE_TITLES, _TEMPLATE_EXAMPLE, strict=True), 1):
-        for row, value in enumerate((example[0].sentence(language), example[1]), len(_TEMPLATE_HELP) + 1):
-            cell = text.cell(row=row, column=index, value=value)
-            cell.number_format = "@"
-        if index > 1:
-            text.column_dimensions["ABCDE"[index - 1]].width = 20
-    _save(book, Path(target))
+    titles = [title.sentence(language) for title in _TEMPLATE_TITLES]
+    with _streamed(Path(target)) as book:
+        text = book.style(style_of(Kind.TEXT))
+        widths = (28, 28, 14, 14, 14)
+        keys = book.sheet(Sentence("卡密", "Keys").sentence(language), Look(widths, frozen_rows=1, cell_style=text))
+        keys.write(heading_row(book, 1, titles))
+        keys.end()
+        told = book.sheet(Sentence("说明", "Help").sentence(language), Look((80, 20, 20, 20, 20)))
+        wrapped = book.style(Style(wrap=True))
+        for row, line in enumerate(_TEMPLATE_HELP, 1):
+            told.write(row_of(row, cells.marks(Kind.TEXT, "A", wrapped, (row,), [line.sentence(language)])))
+        for row, example in enumerate((titles, _TEMPLATE_EXAMPLE), len(_TEMPLATE_HELP) + 1):
+            marks = [cells.marks(Kind.TEXT, letters(n), text, (row,), [one])[0] for n, one in enumerate(example)]
+            told.write(row_of(row, marks))
+        told.end()
 
 
 @contextmanager
-def _streamed(target: Path) -> Iterator[Any]:
-    """A workbook whose rows go to the disk as they come; saved at the end, else nothing of it stays."""
-    book = openpyxl.Workbook(write_only=True)
-    try:
-        yield book
-        _save(book, target)
-    finally:
-        discard(book)
-
-
-def _save(book: Any, target: Path) -> None:
-    """Write beside the target and put it in place at once: nobody opens half a workbook."""
-    beside = target.with_name(f".{target.name}.part")
-    with errors_in_words(target):
-        try:
-            book.save(beside)
-            beside.replace(target)
-        finally:
-            beside.unlink(missing_ok=True)
+def _streamed(target: Path) -> Iterator[Book]:
+    """A workbook whose rows go to the disk as they come; put in place at the end, else nothing of it stays."""
+    with Replacement(target) as file:
+        with Book(file.file, title=target.stem, author="", made_at=clock.now()) as book:
+            yield book
+            book.end()
+        file.put()

@@ -1,69 +1,48 @@
-"""The pages of the day's workbook as tables: title, kind and width of every column, and where its value comes from.
+"""Detail sheets as tables of facts: key, heading, kind and width of every column, and where its value comes from.
 
-Text cells are text for ever (`quotePrefix`), so that an id keeps its zeros and `=1+1` in a title stays a title; amounts
-are exact decimals of integer fen; times are the shop's wall clock to the second. Used by `workbook` only.
+A `Page` is one kind of detail sheet; the day's four are here, those of finance in `finance_pages`.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal
-from enum import StrEnum
-from typing import Generic, TypeVar
+from operator import attrgetter
+from typing import Any, Generic, TypeVar
 
-from shared.clock import shop_time
+from desktop.exporting.cells import Kind
 from shared.contracts.reports import DayMovement, DayOrder, DayPayment, LedgerTotal
-from shared.labels import label
 
-Value = str | int | Decimal | datetime | None
-"""What a cell holds. A state (StrEnum) and a bool become words of the workbook's language."""
 R = TypeVar("R")
-
-_NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
-_LONGEST_TEXT = 32_767
-
-
-class Kind(StrEnum):
-    """How a column is written and shown."""
-
-    TEXT = "text"
-    TIME = "time"
-    COUNT = "count"
-    AMOUNT = "amount"
-    PRICE = "price"
-
-
-FORMATS = {
-    Kind.TEXT: "@",
-    Kind.TIME: "yyyy-mm-dd hh:mm:ss",
-    Kind.COUNT: "#,##0",
-    Kind.AMOUNT: "#,##0.00",
-    Kind.PRICE: "#,##0.00##",
-}
 
 
 @dataclass(frozen=True, slots=True)
 class Column(Generic[R]):
-    """One column: its heading in both languages, its kind, its width in characters, its value."""
+    """One column: its key (also its value's attribute unless `value` is given), headings, kind, width in characters."""
 
+    key: str
     zh: str
     en: str
     kind: Kind
     width: int
-    value: Callable[[R], Value]
+    value: Callable[[R], Any] | None = None
+    own: str = ""
+    """A heading of the reader's own, from a saved layout."""
 
     def title(self, language: str) -> str:
         """The heading."""
-        return self.en if language.startswith("en") else self.zh
+        return self.own or (self.en if language.startswith("en") else self.zh)
+
+    def reader(self) -> Callable[[R], Any]:
+        """What reads the value from a row."""
+        return self.value or attrgetter(self.key)
 
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[R]):
-    """One kind of detail sheet. `names` are its sheet names, 简体中文 first."""
+    """One kind of detail sheet. `names` are its sheet names, 简体中文 first; `key` is its name in layouts."""
 
+    key: str
     names: tuple[str, str]
     columns: tuple[Column[R], ...]
 
@@ -72,50 +51,9 @@ class Page(Generic[R]):
         name = self.names[1] if language.startswith("en") else self.names[0]
         return name if part == 1 else f"{name} {part}"
 
-    def letter(self, zh: str) -> str:
-        """The letter of the column headed `zh`. Pages are at most 26 columns wide."""
-        return "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[[column.zh for column in self.columns].index(zh)]
-
-
-def yuan(fen: int) -> Decimal:
-    """Fen as yuan, exactly."""
-    return Decimal(fen).scaleb(-2)
-
-
-def price(unit_price: int) -> Decimal:
-    """1/10000 yuan as yuan, exactly."""
-    return Decimal(unit_price).scaleb(-4)
-
-
-def wall_clock(instant: datetime | None) -> datetime | None:
-    """What the clock in the shop showed, to the second; workbooks know no time zones."""
-    return None if instant is None else shop_time(instant).replace(tzinfo=None, microsecond=0)
-
-
-def worded(value: Value, language: str) -> Value:
-    """States and yes/no in words; other text as XML can carry it."""
-    if isinstance(value, bool):
-        return ("yes" if value else "no") if language.startswith("en") else ("是" if value else "否")
-    if isinstance(value, StrEnum):
-        return label(value, language)
-    return plain(value) if isinstance(value, str) else value
-
-
-def plain(text: str) -> str:
-    """Text as XML can carry it: characters it cannot become U+FFFD, visibly."""
-    return _NOT_IN_XML.sub("\ufffd", text)[:_LONGEST_TEXT]
-
-
-def canonical(value: Value) -> str:
-    """A value as it goes into the hash of the data rows: readable again from the sheet by anybody."""
-    if value is None:
-        return ""
-    if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%dT%H:%M:%S")
-    if isinstance(value, Decimal):
-        text = f"{value.normalize():f}"
-        return "0" if text == "-0" else text
-    return str(value).replace("\\", "\\\\").replace("\t", "\\t").replace("\r", "\\r").replace("\n", "\\n")
+    def index(self, key: str) -> int:
+        """Where the column is. Raises ValueError where the page has none of this key."""
+        return [column.key for column in self.columns].index(key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,58 +64,66 @@ class OrderLineRow:
     first: bool
 
 
+def _of_line(key: str, zh: str, en: str, kind: Kind, width: int) -> Column[OrderLineRow]:
+    return Column(key, zh, en, kind, width, attrgetter(f"line.{key}"))
+
+
 ORDERS: Page[OrderLineRow] = Page(
+    "orders",
     ("订单", "Orders"),
     (
-        Column("订单号", "Order", Kind.TEXT, 16, lambda r: r.line.code),
-        Column("下单时间", "Placed", Kind.TIME, 20, lambda r: wall_clock(r.line.created_at)),
-        Column("付款时间", "Paid", Kind.TIME, 20, lambda r: wall_clock(r.line.paid_at)),
-        Column("发货时间", "Delivered", Kind.TIME, 20, lambda r: wall_clock(r.line.delivered_at)),
-        Column("状态", "State", Kind.TEXT, 12, lambda r: r.line.state),
-        Column("SKU", "SKU", Kind.TEXT, 18, lambda r: r.line.sku),
-        Column("商品", "Product", Kind.TEXT, 32, lambda r: r.line.title),
-        Column("供应商", "Supplier", Kind.TEXT, 18, lambda r: r.line.supplier),
-        Column("数量", "Quantity", Kind.COUNT, 8, lambda r: r.line.quantity),
-        Column("单价（元）", "Unit price", Kind.PRICE, 12, lambda r: price(r.line.unit_price)),
-        Column("金额（元）", "Amount", Kind.AMOUNT, 14, lambda r: yuan(r.line.amount_fen)),
-        Column("供应商应得（元）", "Supplier's share", Kind.AMOUNT, 16, lambda r: yuan(r.line.supplier_fen)),
-        Column("平台服务费（元）", "Platform fee", Kind.AMOUNT, 16, lambda r: yuan(r.line.fee_fen)),
-        Column("计单", "Counts", Kind.COUNT, 6, lambda r: int(r.first)),
+        _of_line("code", "订单号", "Order", Kind.TEXT, 16),
+        _of_line("created_at", "下单时间", "Placed", Kind.TIME, 20),
+        _of_line("paid_at", "付款时间", "Paid", Kind.TIME, 20),
+        _of_line("delivered_at", "发货时间", "Delivered", Kind.TIME, 20),
+        _of_line("state", "状态", "State", Kind.WORD, 12),
+        _of_line("sku", "SKU", "SKU", Kind.TEXT, 18),
+        _of_line("title", "商品", "Product", Kind.TEXT, 32),
+        _of_line("supplier", "供应商", "Supplier", Kind.TEXT, 18),
+        _of_line("quantity", "数量", "Quantity", Kind.COUNT, 8),
+        _of_line("unit_price", "单价（元）", "Unit price", Kind.PRICE, 12),
+        _of_line("amount_fen", "金额（元）", "Amount", Kind.AMOUNT, 14),
+        _of_line("supplier_fen", "供应商应得（元）", "Supplier's share", Kind.AMOUNT, 16),
+        _of_line("fee_fen", "平台服务费（元）", "Platform fee", Kind.AMOUNT, 16),
+        Column("first", "计单", "Counts", Kind.COUNT, 8, lambda row: int(row.first)),
     ),
 )
 PAYMENTS: Page[DayPayment] = Page(
+    "payments",
     ("收款", "Payments"),
     (
-        Column("付款时间", "Paid", Kind.TIME, 20, lambda r: wall_clock(r.paid_at)),
-        Column("渠道", "Channel", Kind.TEXT, 12, lambda r: r.channel),
-        Column("商户单号", "Merchant's number", Kind.TEXT, 34, lambda r: r.out_trade_no),
-        Column("渠道流水号", "Channel's number", Kind.TEXT, 34, lambda r: r.provider_no),
-        Column("订单号", "Order", Kind.TEXT, 16, lambda r: r.order_code),
-        Column("状态", "State", Kind.TEXT, 12, lambda r: r.state),
-        Column("金额（元）", "Amount", Kind.AMOUNT, 14, lambda r: yuan(r.amount_fen)),
-        Column("已发货", "Delivered", Kind.TEXT, 10, lambda r: r.delivered),
-        Column("入账依据", "Known by", Kind.TEXT, 14, lambda r: r.found_by),
+        Column("paid_at", "付款时间", "Paid", Kind.TIME, 20),
+        Column("channel", "渠道", "Channel", Kind.TEXT, 12),
+        Column("out_trade_no", "商户单号", "Merchant's number", Kind.TEXT, 36),
+        Column("provider_no", "渠道流水号", "Channel's number", Kind.TEXT, 34),
+        Column("order_code", "订单号", "Order", Kind.TEXT, 16),
+        Column("state", "状态", "State", Kind.WORD, 12),
+        Column("amount_fen", "金额（元）", "Amount", Kind.AMOUNT, 14),
+        Column("delivered", "已发货", "Delivered", Kind.WORD, 10),
+        Column("found_by", "入账依据", "Known by", Kind.WORD, 14),
     ),
 )
 MOVEMENTS: Page[DayMovement] = Page(
+    "movements",
     ("卡密出入库", "Card movements"),
     (
-        Column("SKU", "SKU", Kind.TEXT, 18, lambda r: r.sku),
-        Column("商品", "Product", Kind.TEXT, 32, lambda r: r.title),
-        Column("供应商", "Supplier", Kind.TEXT, 18, lambda r: r.supplier),
-        Column("入库", "Imported", Kind.COUNT, 12, lambda r: r.imported),
-        Column("售出", "Sold", Kind.COUNT, 12, lambda r: r.sold),
-        Column("退回", "Returned", Kind.COUNT, 12, lambda r: r.returned),
-        Column("补发", "Replaced", Kind.COUNT, 12, lambda r: r.replaced),
-        Column("作废", "Void", Kind.COUNT, 12, lambda r: r.void),
-        Column("日终可售", "Free at close", Kind.COUNT, 14, lambda r: r.free_at_close),
+        Column("sku", "SKU", "SKU", Kind.TEXT, 18),
+        Column("title", "商品", "Product", Kind.TEXT, 32),
+        Column("supplier", "供应商", "Supplier", Kind.TEXT, 18),
+        Column("imported", "入库", "Imported", Kind.COUNT, 12),
+        Column("sold", "售出", "Sold", Kind.COUNT, 12),
+        Column("returned", "退回", "Returned", Kind.COUNT, 12),
+        Column("replaced", "补发", "Replaced", Kind.COUNT, 12),
+        Column("void", "作废", "Void", Kind.COUNT, 12),
+        Column("free_at_close", "日终可售", "Free at close", Kind.COUNT, 14),
     ),
 )
 ACCOUNTS: Page[LedgerTotal] = Page(
+    "accounts",
     ("账户", "Accounts"),
     (
-        Column("账户", "Account", Kind.TEXT, 32, lambda r: r.account),
-        Column("借方（元）", "Debits", Kind.AMOUNT, 16, lambda r: yuan(r.debits_fen)),
-        Column("贷方（元）", "Credits", Kind.AMOUNT, 16, lambda r: yuan(r.credits_fen)),
+        Column("account", "账户", "Account", Kind.TEXT, 32),
+        Column("debits_fen", "借方（元）", "Debits", Kind.AMOUNT, 16),
+        Column("credits_fen", "贷方（元）", "Credits", Kind.AMOUNT, 16),
     ),
 )

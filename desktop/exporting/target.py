@@ -6,9 +6,12 @@ Used by everything that writes a workbook for a person, so that none of them rep
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import TracebackType
+from typing import IO
 
 from shared.errors import BadInput, Conflict, KamengError
 
@@ -111,6 +114,42 @@ def errors_in_words(target: Path) -> Iterator[None]:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise DiskFull(file=target.name) from error
         raise TargetUnwritable(file=target.name, reason=error.strerror or str(error)) from error
+
+
+class Replacement:
+    """A new file beside `target`, which takes its place at `put`; leaving the block without leaves nothing behind.
+
+    Errors of the disk in the block become KamengErrors.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+        self._part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        with errors_in_words(target):
+            # Readable by this person alone: it is about money or keys.
+            descriptor = os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        self.file: IO[bytes] = os.fdopen(descriptor, "wb")
+
+    def put(self) -> None:
+        """Make it durable and put it in the place of the target: nobody opens half a workbook."""
+        with errors_in_words(self._target):
+            self.file.flush()
+            os.fsync(self.file.fileno())
+            self.file.close()
+            self._part.replace(self._target)
+
+    def __enter__(self) -> Replacement:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        try:
+            with suppress(OSError):  # what is still buffered may not fit on the disk, and is not wanted
+                self.file.close()
+        finally:
+            self._part.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            with errors_in_words(self._target):
+                raise error
 
 
 def _is_same(target: Path, source: Path) -> bool:

@@ -8,23 +8,26 @@ No network; used by `desktop.operations.reconciliation`.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
-from desktop.exporting import sheets
-from desktop.exporting.balance import CHECKS, Check, Ranges, Totals
-from desktop.exporting.grid import SHEET_ROWS, Grid, Table
-from desktop.exporting.sheets import FORMATS, Kind, Value, plain, wall_clock, yuan
-from desktop.exporting.target import check_target, errors_in_words
+from desktop.exporting.balance import CHECKS
+from desktop.exporting.cells import Kind
+from desktop.exporting.cover import Cover, CoverSheet, Fact, Line, digest_of
+from desktop.exporting.grid import Details, Total
+from desktop.exporting.sheet_writer import SHEET_ROWS, Book
+from desktop.exporting.sheets import ACCOUNTS, MOVEMENTS, ORDERS, PAYMENTS, OrderLineRow, Page
+from desktop.exporting.target import Replacement, check_target
 from shared.contracts.reports import DayMovement, DayOrder, DayPayment, DaySummary
 from shared.errors import KamengError
 from shared.money import format_fen
 
-_GENERAL = "General"
+_PAGES: tuple[Page[Any], ...] = (ORDERS, PAYMENTS, MOVEMENTS, ACCOUNTS)
 
 
 class BooksDiffer(KamengError):
@@ -43,17 +46,8 @@ class BooksDiffer(KamengError):
 
 
 @dataclass(frozen=True, slots=True)
-class Cover:
-    """Who exports, from where, when."""
-
-    exported_by: str
-    server: str
-    exported_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class Written:
-    """The finished file: rows by sheet kind (简体中文 name), and the SHA-256 of its data rows as on the cover."""
+    """The finished file: rows by page (its 简体中文 name), and the SHA-256 of its data rows as on the cover."""
 
     path: Path
     rows: dict[str, int]
@@ -70,174 +64,117 @@ class DayWorkbook:
         self, target: Path, *, day: date, cover: Cover, language: str = "zh", sheet_rows: int = SHEET_ROWS
     ) -> None:
         self._target = check_target(target)
-        self._part = self._target.with_name(f".{self._target.name}.{os.getpid()}.part")
         self._day = day
         self._cover = cover
         self._language = language
         self._words = _WORDS[language.startswith("en")]
-        self._grid = Grid(header=day.isoformat(), language=language)
-        self._totals = Totals(day)
-        self._ranges = Ranges()
-        self._summary = self._grid.sheet(self._words["summary"], widths=(30, 26, 26, 14), pages=1)
-        self._tables = {
-            page.names[0]: Table(self._grid, page, self._ranges.add, sheet_rows=sheet_rows)
-            for page in (sheets.ORDERS, sheets.PAYMENTS, sheets.MOVEMENTS, sheets.ACCOUNTS)
-        }
+        self._left = ExitStack()
+        self._file = self._left.enter_context(Replacement(self._target))
+        title = f"{self._words['title']} {day.isoformat()}"
+        self._book = self._left.enter_context(
+            Book(self._file.file, title=title, author=cover.exported_by, made_at=cover.exported_at)
+        )
+        self._details = Details(
+            self._book,
+            _PAGES,
+            [check.total for check in CHECKS],
+            language=language,
+            header=day.isoformat(),
+            day=day,
+            sheet_rows=sheet_rows,
+        )
+        self._last_order = ""
 
     # --- rows -------------------------------------------------------------------------------------------------
 
     def add_orders(self, rows: Iterable[DayOrder]) -> None:
         """Order lines, those of one order one after the other."""
-        for line in rows:
-            first = self._totals.order(line)
-            self._tables["订单"].append(sheets.OrderLineRow(line, first))
+        self._details.add("orders", self._marked(rows))
 
     def add_payments(self, rows: Iterable[DayPayment]) -> None:
         """Payments of the day."""
-        for row in rows:
-            self._totals.payment(row)
-            self._tables["收款"].append(row)
+        self._details.add("payments", rows)
 
     def add_movements(self, rows: Iterable[DayMovement]) -> None:
         """Card movements by SKU."""
-        for row in rows:
-            self._totals.movement(row)
-            self._tables["卡密出入库"].append(row)
+        self._details.add("movements", rows)
 
     def finish(self, summary: DaySummary) -> Written:
         """Check every figure against the ledger and put the file in place.
 
         Raises BooksDiffer, TargetBusy or TargetUnwritable; then nothing is left on the disk.
         """
-        for row in summary.ledger:
-            self._totals.account(row)
-            self._tables["账户"].append(row)
-        for check in CHECKS:
-            details, ledger = check.details(self._totals), check.ledger(summary)
-            if details != ledger:
-                raise BooksDiffer(
-                    day=self._day,
-                    figure=check.title(self._language),
-                    details=_shown(check, details),
-                    ledger=_shown(check, ledger),
-                )
-        rows = {name: table.rows for name, table in self._tables.items()}
-        digest = self._grid.digest.hexdigest()
-        for table in self._tables.values():
-            table.close()
-        self._write_summary(summary, rows, digest)
-        self._save()
-        return Written(path=self._target, rows=rows, sha256=digest)
+        self._details.add("accounts", summary.ledger)
+        self._details.end()
+        self._check(summary)
+        self._write_summary(summary)
+        self._book.end()
+        self._file.put()
+        rows = {page.names[0]: self._details.rows[page.key] for page in _PAGES}
+        return Written(path=self._target, rows=rows, sha256=digest_of(self._details.parts))
+
+    def _marked(self, rows: Iterable[DayOrder]) -> Iterator[OrderLineRow]:
+        for line in rows:
+            yield OrderLineRow(line, first=line.code != self._last_order)
+            self._last_order = line.code
 
     # --- the summary ------------------------------------------------------------------------------------------
 
-    def _write_summary(self, summary: DaySummary, rows: dict[str, int], digest: str) -> None:
-        grid, sheet, words = self._grid, self._summary, self._words
-        facts: list[tuple[str, Value | date, str]] = [
-            (words["day"], summary.day, "yyyy-mm-dd"),
-            (words["as_of"], wall_clock(summary.as_of), FORMATS[Kind.TIME]),
-            (words["by"], plain(self._cover.exported_by), FORMATS[Kind.TEXT]),
-            (words["at"], wall_clock(self._cover.exported_at), FORMATS[Kind.TIME]),
-            (words["server"], plain(self._cover.server), FORMATS[Kind.TEXT]),
-            *[
-                (f"{words['rows']}{table.page.name(self._language)}", rows[name], FORMATS[Kind.COUNT])
-                for name, table in self._tables.items()
-            ],
-            (words["sha256"], digest, FORMATS[Kind.TEXT]),
-            (words["exceptions"], summary.exceptions_open, FORMATS[Kind.COUNT]),
-        ]
-        sheet.append([grid.text(sheet, words["title"], bold=True)])
-        sheet.append([])
-        for name, value, form in facts:
-            sheet.append([grid.text(sheet, name), grid.cell(sheet, value, form)])
-        sheet.append([])
-        head = (words["figure"], words["details"], words["ledger"], words["check"])
-        sheet.append([grid.heading(sheet, text) for text in head])
-        first = len(facts) + 5
-        for row, check in enumerate(CHECKS, first):
-            form, number = FORMATS[check.kind], check.ledger(summary)
-            verdict = f'=IF(B{row}=C{row},"{words["same"]}","{words["differs"]}")'
-            sheet.append(
-                [
-                    grid.text(sheet, check.title(self._language)),
-                    grid.formula(sheet, "=" + check.formula(self._ranges, self._day), form),
-                    grid.cell(sheet, yuan(number) if check.kind is Kind.AMOUNT else number, form),
-                    grid.formula(sheet, verdict, _GENERAL),
-                ]
-            )
-        verdicts = f"D{first}:D{first + len(CHECKS) - 1}"
-        all_same = f'COUNTIF({verdicts},"{words["same"]}")={len(CHECKS)}'
-        overall = f'=IF({all_same},"{words["all_same"]}","{words["differs"]}")'
-        title = grid.text(sheet, words["overall"], bold=True)
-        sheet.append([title, None, None, grid.formula(sheet, overall, _GENERAL)])
-        sheet.append([])
-        sheet.append([grid.text(sheet, words["hash_rule"])])
+    def _check(self, summary: DaySummary) -> None:
+        for check in CHECKS:
+            details, ledger = self._details.sums[check.total], check.ledger(summary)
+            if details != ledger:
+                raise BooksDiffer(
+                    day=self._day,
+                    figure=check.total.title(self._language),
+                    details=_shown(check.total, details),
+                    ledger=_shown(check.total, ledger),
+                )
+
+    def _write_summary(self, summary: DaySummary) -> None:
+        words = self._words
+        sheet = CoverSheet(self._book, self._details, words["summary"], header=self._day.isoformat())
+        sheet.title(words["title"])
+        sheet.facts(
+            [
+                Fact("业务日", "Business day", Kind.DAY, summary.day),
+                Fact("数据截至", "Data as of", Kind.TIME, summary.as_of),
+                *self._cover.facts(),
+                Fact("未处理异常", "Open exceptions", Kind.COUNT, summary.exceptions_open),
+            ]
+        )
+        sheet.section(words["totals"])
+        sheet.lines([Line(check.total, check.ledger(summary)) for check in CHECKS], printed=words["ledger"])
+        sheet.section(words["sheets"])
+        sheet.sheets()
+        sheet.end()
 
     # --- the file ---------------------------------------------------------------------------------------------
-
-    def _save(self) -> None:
-        with errors_in_words(self._target):
-            with os.fdopen(os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                self._grid.save(file)
-                file.flush()
-                os.fsync(file.fileno())
-            self._part.replace(self._target)
 
     def __enter__(self) -> DayWorkbook:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._part.unlink(missing_ok=True)
-        self._grid.discard()
+        self._left.__exit__(kind, error, at)
 
 
-def _shown(check: Check, figure: int) -> str:
-    return format_fen(figure) if check.kind is Kind.AMOUNT else f"{figure:,}"
+def _shown(total: Total, figure: int) -> str:
+    return format_fen(figure) if total.kind is Kind.AMOUNT else f"{figure:,}"
 
 
 _WORDS: dict[bool, dict[str, str]] = {
     False: {
         "summary": "汇总",
         "title": "卡盟 Kameng 日对账单",
-        "day": "业务日",
-        "as_of": "数据截至",
-        "by": "导出人",
-        "at": "导出时间",
-        "server": "服务器",
-        "rows": "行数：",
-        "sha256": "明细行 SHA-256",
-        "exceptions": "未处理异常",
-        "figure": "项目",
-        "details": "明细合计（公式）",
+        "totals": "合计核对",
         "ledger": "账簿",
-        "check": "核对",
-        "same": "一致",
-        "differs": "不一致",
-        "all_same": "全部一致",
-        "overall": "结论",
-        "hash_rule": "SHA-256 按工作表顺序对每个明细行计算：各列文字以制表符连接，以换行结尾；"
-        "时间为 ISO 8601，金额不带千分位和尾零。",
+        "sheets": "明细与校验值",
     },
     True: {
         "summary": "Summary",
         "title": "Kameng reconciliation of the day",
-        "day": "Business day",
-        "as_of": "Data as of",
-        "by": "Exported by",
-        "at": "Exported at",
-        "server": "Server",
-        "rows": "Rows: ",
-        "sha256": "SHA-256 of the rows",
-        "exceptions": "Open exceptions",
-        "figure": "Figure",
-        "details": "Details (formula)",
+        "totals": "Totals",
         "ledger": "Ledger",
-        "check": "Check",
-        "same": "same",
-        "differs": "differs",
-        "all_same": "all the same",
-        "overall": "Verdict",
-        "hash_rule": "The SHA-256 is over every detail row in the order of the sheets: the texts of its columns "
-        "joined by tabs, ended by a line feed; times in ISO 8601, amounts without separators and trailing zeros.",
+        "sheets": "Details and what proves them",
     },
 }

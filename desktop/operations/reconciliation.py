@@ -13,8 +13,9 @@ from pydantic import TypeAdapter
 
 from desktop.engine.engine import Engine
 from desktop.engine.transport import Call
+from desktop.exporting.cover import Cover
 from desktop.exporting.target import check_target
-from desktop.exporting.workbook import Cover, DayWorkbook, Written
+from desktop.exporting.workbook import DayWorkbook, Written
 from desktop.operations.seen import Seen, look, name_of
 from shared import clock
 from shared.contracts.base import Page

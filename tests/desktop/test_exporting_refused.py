@@ -99,7 +99,7 @@ def test_a_failed_export_leaves_no_key_in_temporary_files(tmp_path: Path, monkey
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     source = tmp_path / "keys.txt"
     source.write_text("PLANTED1\n" * 3_000, encoding="utf-8")
-    (tmp_path / ".left.xlsx.part").mkdir()
+    (tmp_path / f".left.xlsx.{os.getpid()}.part").mkdir()
     with pytest.raises(TargetUnwritable):
         write_refused(source, Options(), tmp_path / "left.xlsx")
     asked = iter([False, True])

@@ -15,8 +15,9 @@ import openpyxl
 import pytest
 from python_calamine import CalamineWorkbook
 
+from desktop.exporting.cover import Cover
 from desktop.exporting.target import FolderMissing, TargetBusy, TargetIsFolder, TargetNotWorkbook
-from desktop.exporting.workbook import BooksDiffer, Cover, DayWorkbook
+from desktop.exporting.workbook import BooksDiffer, DayWorkbook
 from shared.contracts.reports import DayMovement, DayOrder, DayPayment, DaySummary, LedgerTotal
 from shared.errors import KamengError
 from shared.states import AttemptState, FoundBy, OrderState
@@ -282,7 +283,8 @@ EXPECTED = {
 def test_formulas_over_the_details_give_the_ledgers_numbers(tmp_path: Path) -> None:
     export(tmp_path / "day.xlsx")
     book = openpyxl.load_workbook(tmp_path / "day.xlsx")
-    assert book.sheetnames == ["汇总", "订单", "收款", "卡密出入库", "账户"]
+    assert book.sheetnames == ["汇总", "订单", "收款", "卡密出入库", "账户", "校验"]
+    assert book["校验"].sheet_state == "hidden"
     assert checks_of(book) == {title: (value, value, "一致") for title, value in EXPECTED.items()}
     overall = next(row for row in book["汇总"].iter_rows(values_only=True) if row[0] == "结论")
     assert evaluate(book, overall[3]) == "全部一致"
@@ -360,25 +362,32 @@ def test_the_cover_names_who_when_and_the_hash_of_the_rows(tmp_path: Path) -> No
     assert cover["导出时间"] == at("2026-11-22 02:00:00")
     assert cover["服务器"] == "https://shop.example"
     assert cover["未处理异常"] == 1
-    assert [cover[f"行数：{name}"] for name in ("订单", "收款", "卡密出入库", "账户")] == [5, 4, 2, 4]
     assert written.rows == {"订单": 5, "收款": 4, "卡密出入库": 2, "账户": 4}
-    assert cover["明细行 SHA-256"] == written.sha256 == hash_of_rows(book)
+    rows = {row[0]: row[3] for row in book["汇总"].iter_rows(values_only=True) if row[0] in {*written.rows, TOTAL}}
+    assert rows == {**written.rows, TOTAL: 15}
+    hashes = {name: hash_of_rows(book[name]) for name in written.rows}
+    assert {name: cover[name] for name in hashes} == hashes
+    assert cover[TOTAL] == written.sha256
+    listed = "".join(f"{name}\t{sha256}\n" for name, sha256 in hashes.items())
+    assert written.sha256 == hashlib.sha256(listed.encode()).hexdigest()
 
 
-def hash_of_rows(book: openpyxl.Workbook) -> str:
+TOTAL = "全部明细行 SHA-256"
+
+
+def hash_of_rows(sheet: Any) -> str:
     """By the rule that the cover states, from nothing but the cells."""
     digest = hashlib.sha256()
-    for sheet in book.worksheets[1:]:
-        for row in sheet.iter_rows(min_row=2, values_only=True):
-            texts = []
-            for value in row:
-                if isinstance(value, datetime):
-                    texts.append(value.isoformat())
-                elif isinstance(value, float):
-                    texts.append(f"{Decimal(str(value)).normalize():f}")
-                else:
-                    texts.append("" if value is None else str(value))
-            digest.update(("\t".join(texts) + "\n").encode())
+    for row in sheet.iter_rows(min_row=2, values_only=True):
+        texts = []
+        for value in row:
+            if isinstance(value, datetime):
+                texts.append(value.isoformat())
+            elif isinstance(value, float):
+                texts.append(f"{Decimal(str(value)).normalize():f}")
+            else:
+                texts.append("" if value is None else str(value))
+        digest.update(("\t".join(texts) + "\n").encode())
     return digest.hexdigest()
 
 
@@ -395,6 +404,7 @@ def test_a_full_sheet_goes_on_in_the_next_and_formulas_span_both(tmp_path: Path)
         "卡密出入库",
         "账户",
         "账户 2",
+        "校验",
     }
     assert [cell.value for cell in book["订单 3"]["A"]] == ["订单号", "00000000000C"]
     assert checks_of(book) == {title: (value, value, "一致") for title, value in EXPECTED.items()}
@@ -412,7 +422,7 @@ def test_a_day_without_business_is_a_workbook_too(tmp_path: Path) -> None:
 def test_english_readers_get_english_words(tmp_path: Path) -> None:
     export(tmp_path / "day.xlsx", language="en_GB")
     book = openpyxl.load_workbook(tmp_path / "day.xlsx")
-    assert book.sheetnames == ["Summary", "Orders", "Payments", "Card movements", "Accounts"]
+    assert book.sheetnames == ["Summary", "Orders", "Payments", "Card movements", "Accounts", "Verification"]
     assert book["Orders"]["E2"].value == "Delivered"
     assert set(checks_of(book, "Figure").values()) == {(v, v, "same") for v in EXPECTED.values()}
 
