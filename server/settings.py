@@ -71,6 +71,7 @@ class Settings:
     hold_orders_per_address: int = 50
     hold_units_per_address: int = 1_000
     refund_check_fen: int = 50_000
+    difference_check_fen: int = 50_000
     session_idle_hours: int = 72
     session_days: int = 30
     channel_fees: str = "alipay=6000 epay=6000 sandbox=6000 wechat=6000"
@@ -294,6 +295,7 @@ _READERS: dict[str, Callable[[str, str], object]] = {
     "hold_orders_per_address": _number(0, 1_000_000),
     "hold_units_per_address": _number(0, 1_000_000),
     "refund_check_fen": _number(0, 10**13),
+    "difference_check_fen": _number(0, 10**13),
     "session_idle_hours": _number(1, 24 * 30),
     "session_days": _number(1, 365),
     "channel_fees": _by_channel("百万分之几", "millionths", "wechat=6000"),
