@@ -39,11 +39,12 @@ def bill_of(till, *numbers, day=date(2026, 3, 1), more=()):
     facts = [*(till.payments[number] for number in numbers), *more]
     head = "交易时间,公众账号ID,商户号,微信订单号,商户订单号,交易状态,货币种类,手续费,订单金额,新的一列"
     rows = [
-        f"`{clock.shop_time(clock.now()):%Y-%m-%d %H:%M:%S},`,`{fact.merchant_id},`{fact.provider_no}"
+        f"`{day} {clock.shop_time(clock.now()):%H:%M:%S},`,`{fact.merchant_id},`{fact.provider_no}"
         f",`{fact.out_trade_no},`SUCCESS,`CNY,`0.27000,`{fact.amount_fen / 100:.2f},`?"
         for fact in facts
     ]
-    text = "\r\n".join([head, *rows, "总交易单数,订单总金额", f"`{len(rows)},`0.00", ""])
+    totals = f"`{len(rows)},`{0.27 * len(rows):.2f},`{sum(fact.amount_fen for fact in facts) / 100:.2f}"
+    text = "\r\n".join([head, *rows, "总交易单数,手续费总金额,订单总金额", totals, ""])
     return Bill(till.channel, "trades", day, b"", (BillPart("bill.csv", b"\xef\xbb\xbf" + text.encode()),))
 
 
