@@ -13,6 +13,7 @@ from PySide6.QtCore import QCoreApplication
 
 from desktop.commands.command import Command
 from desktop.commands.money import MONEY
+from desktop.commands.reconcile import RECONCILE
 from desktop.commands.stock import STOCK
 from shared.permissions import Permission
 
@@ -230,30 +231,7 @@ ALL: tuple[Command, ...] = (
         icon="refund",
     ),
     *MONEY,
-    Command(
-        "day.previous",
-        lambda: translate("Commands", "前一天"),
-        "reconcile",
-        keys=("Alt+Left",),
-        permission=Permission.REPORTS_DAY_EXPORT,
-        icon="chevron-left",
-    ),
-    Command(
-        "day.next",
-        lambda: translate("Commands", "后一天"),
-        "reconcile",
-        keys=("Alt+Right",),
-        permission=Permission.REPORTS_DAY_EXPORT,
-        icon="chevron-right",
-    ),
-    Command(
-        "day.export",
-        lambda: translate("Commands", "导出对账工作簿"),
-        "reconcile",
-        keys=("Ctrl+S",),
-        permission=Permission.REPORTS_DAY_EXPORT,
-        icon="export",
-    ),
+    *RECONCILE,
     Command(
         "list.refresh",
         lambda: translate("Commands", "刷新"),
@@ -389,6 +367,7 @@ def title_of_group(group: str) -> str:
         "refund": translate("Commands", "退款"),
         "channel": translate("Commands", "支付渠道"),
         "reconcile": translate("Commands", "对账"),
+        "difference": translate("Commands", "差异"),
         "list": translate("Commands", "列表"),
         "window": translate("Commands", "窗口"),
     }

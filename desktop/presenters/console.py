@@ -40,12 +40,13 @@ class Desk:
         self.exceptions = Exceptions(ask, person)
         self.refunds = Refunds(ask, person)
         self.channels = Channels(ask, person)
-        self.reconciliation = Reconciliation(ask)
+        self.reconciliation = Reconciliation(ask, person)
         self.alerts.live.watch(self._count_alerts)
         # Their numbers and troubles are shown wherever the person is.
         self.alerts.open()
         self.exceptions.count_waiting()
         self.refunds.count_waiting()
+        self.reconciliation.differences.count_waiting()
         self.channels.open()
 
     def _count_alerts(self) -> None:
@@ -74,6 +75,8 @@ class Desk:
             for cases, entity in ((self.exceptions, "exception"), (self.refunds, "refund")):
                 if event.touches(entity):
                     cases.renew(is_own=event.initiator is not None)
+            if event.touches("reconciled_day", "difference"):
+                self.reconciliation.renew(is_own=event.initiator is not None)
             if event.touches("channel", "exception"):
                 self.channels.open()
             if event.touches("alert"):

@@ -11,6 +11,7 @@ from enum import IntEnum, StrEnum
 from typing import Any
 
 from shared import labels
+from shared.finance import DifferenceState
 from shared.states import (
     AlertKind,
     AttemptState,
@@ -86,6 +87,13 @@ TONES: dict[type[StrEnum] | type[IntEnum], Mapping[Any, str]] = {
         ExceptionState.OPEN: "danger",
         ExceptionState.PROPOSED: "warning",
         ExceptionState.WORKING: "info",
+    },
+    DifferenceState: {
+        DifferenceState.OPEN: "danger",
+        DifferenceState.PROPOSED: "warning",
+        DifferenceState.WORKING: "info",
+        DifferenceState.RESOLVED: "success",
+        DifferenceState.MATCHED: "success",
     },
     RefundState: {
         RefundState.REQUESTED: "warning",

@@ -72,6 +72,11 @@ QPushButton[role="filter"] { border: 1px solid $line; border-radius: 13px; paddi
 QPushButton[role="filter"]:hover { background: $hover; color: $text; }
 QPushButton[role="filter"]:checked { background: $accent_soft; color: $on_accent_soft; border-color: $accent; }
 QPushButton[role="filter"]:focus { border: 2px solid $focus; padding: 2px 11px; }
+QPushButton[role="channel"] { background: $raised; border: 1px solid $line; border-radius: 8px; padding: 0;
+    text-align: left; }
+QPushButton[role="channel"]:hover { background: $hover; }
+QPushButton[role="channel"]:checked { border: 2px solid $accent; }
+QPushButton[role="channel"]:focus { border: 2px solid $focus; }
 QPushButton[role="ledger"] { background: transparent; border: 1px solid transparent; border-radius: 8px; padding: 0;
     text-align: left; }
 QPushButton[role="ledger"]:hover { background: $hover; }

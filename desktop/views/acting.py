@@ -22,12 +22,16 @@ from desktop.widgets.words import sentence
 
 
 class ActBar(Live, QFrame):
-    """Shows an `Acting`; hidden while there is nothing to do and nothing to say."""
+    """Shows an `Acting`; hidden while there is nothing to do and nothing to say.
 
-    def __init__(self, presenter: Acting[Any], *, margin: int = 18) -> None:
+    With `offers` false something else on the screen stands for the choices, and only what is chosen is shown.
+    """
+
+    def __init__(self, presenter: Acting[Any], *, margin: int = 18, offers: bool = True) -> None:
         super().__init__()
         self.setProperty("role", "decision")
         self._presenter = presenter
+        self._offers = offers
         self._shown: tuple[str, ...] = ()
         self._asked = ""
         self._hint = ""
@@ -95,7 +99,8 @@ class ActBar(Live, QFrame):
         """Show what may be done, or what is about to be."""
         presenter = self._presenter
         chosen = presenter.chosen
-        self._show_choices(() if chosen is not None else presenter.acts)
+        offered = presenter.acts if self._offers else ()
+        self._show_choices(() if chosen is not None else offered)
         self._form.setVisible(chosen is not None)
         if chosen is not None:
             self._show_form(chosen)
@@ -105,7 +110,7 @@ class ActBar(Live, QFrame):
         self.problem.tell(sentence(error) if error is not None else "", tone="danger")
         self.hint.setText(self._hint)
         self.hint.setVisible(bool(self._hint) and chosen is None)
-        self.setVisible(chosen is not None or bool(presenter.acts) or error is not None or bool(self._hint))
+        self.setVisible(chosen is not None or bool(offered) or error is not None or bool(self._hint))
 
     def _show_choices(self, acts: tuple[Act[Any], ...]) -> None:
         self._choices.setVisible(bool(acts))

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtWidgets import QButtonGroup, QPushButton, QSplitter
+from PySide6.QtWidgets import QButtonGroup, QPushButton, QSplitter, QVBoxLayout
 
 from desktop.presenters.cases import Cases
 from desktop.presenters.words import in_words
@@ -37,11 +37,15 @@ class CasesPage(Page):
         self.filters = FlowLayout(gap=6)
         above = column(margins=(24, 0, 20, 10))
         above.addLayout(self.filters)
-        self.body.addLayout(above)
+        self.room().addLayout(above)
         self._group = QButtonGroup(self)
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._write_times)
         self._timer.start(TIMES_EVERY_MS)
+
+    def room(self) -> QVBoxLayout:
+        """Where the filters and the list are: the whole screen, unless a screen has more than these."""
+        return self.body
 
     def chip(self) -> QPushButton:
         """One more filter; exactly one is chosen."""
@@ -61,7 +65,7 @@ class CasesPage(Page):
         split.addWidget(panel)
         split.setStretchFactor(0, 1)
         split.setStretchFactor(1, 0)
-        self.body.addWidget(split, 1)
+        self.room().addWidget(split, 1)
         self.table.row_changed.connect(self._follow)
         self.table.peeked.connect(self._open)
         self.table.opened.connect(self._open)

@@ -27,7 +27,7 @@ from desktop.presenters.imports import Imports, ImportStage
 from desktop.presenters.orders import timeline
 from desktop.presenters.pasted import Pasted
 from desktop.presenters.products import ProductDraft, Products, SkuDraft
-from desktop.presenters.reconciliation import Reconciliation, proofs
+from desktop.presenters.reconciliation_books import Books, proofs
 from desktop.presenters.status import Status
 from shared import clock, ids
 from shared.contracts.reports import DaySummary, LedgerTotal
@@ -284,11 +284,12 @@ def test_what_must_hold_is_compared_to_the_fen(change, broken):
 def test_a_day_is_at_most_today_and_late_figures_of_another_day_are_dropped():
     ask = Later()
     with clock.fixed(NOON):
-        page = Reconciliation(ask)
+        page = Books(ask)
+        assert (page.day, page.is_over) == (date(2026, 3, 1), True), "yesterday first"
+        page.step(1)
         assert (page.day, page.is_over) == (date(2026, 3, 2), False)
         page.step(1)
         assert page.day == date(2026, 3, 2)
-        page.refresh()
         page.step(-1)
         assert (page.day, page.is_over, page.file_name) == (date(2026, 3, 1), True, "kameng-2026-03-01.xlsx")
         ask.answer(0, Seen(summary(day=date(2026, 3, 2)), NOON, live=True))

@@ -143,11 +143,11 @@ def test_old_figures_of_a_day_say_that_they_are_old(program, live_shop, world, q
         sign_in(qtbot, program, line.url, "zhou")
         window, desk = program.window, program.console.desk
         window.go("reconciliation")
-        qtbot.waitUntil(lambda: desk.reconciliation.summary is not None, timeout=WAIT_MS)
+        qtbot.waitUntil(lambda: desk.reconciliation.books.summary is not None, timeout=WAIT_MS)
         assert not window.page.notice.isVisible()
         line.cut()
         window.run("list.refresh")
-        qtbot.waitUntil(lambda: not desk.reconciliation.live, timeout=WAIT_MS)
+        qtbot.waitUntil(lambda: not desk.reconciliation.books.live, timeout=WAIT_MS)
         assert window.page.notice.text == "连不上服务器，下面是刚刚的数字。"
         program.engine.hint()
         qtbot.waitUntil(lambda: window.foot.connection.text() == "离线", timeout=WAIT_MS)

@@ -197,7 +197,7 @@ def test_files_are_welcome_only_where_they_can_be_imported(program, qtbot, tmp_p
     drag(program.window, [file])
     assert program.window.overlay_text.startswith("请先登录")
     drop(program.window, [file])
-    desk = desk_of(program, Role.FINANCE)
+    desk = desk_of(program, Role.OPERATOR)
     drag(program.window, [file])
     assert program.window.overlay_text.startswith("您的账号不能导入卡密")
     drop(program.window, [file])
@@ -313,23 +313,24 @@ def test_finance_closes_the_day(program, live_shop, world, qtbot, tmp_path):
     window, desk = program.window, program.console.desk
     window.go("reconciliation")
     page = window.page
-    qtbot.waitUntil(lambda: desk.reconciliation.summary is not None, timeout=WAIT_MS)
-    assert page._figures["paid"].text() == "¥90.00"
-    assert desk.reconciliation.holds
+    window.run("day.next")
+    qtbot.waitUntil(lambda: desk.reconciliation.books.summary is not None, timeout=WAIT_MS)
+    assert page.books._figures["paid"].text() == "¥90.00"
+    assert desk.reconciliation.books.holds
     target, opened = tmp_path / "day.xlsx", []
     page._ask_target = lambda _parent, _name: target
     page._show_folder = opened.append
     window.run("day.export")
-    qtbot.waitUntil(lambda: not desk.reconciliation.exporting, timeout=WAIT_MS)
-    assert desk.reconciliation.error is None
+    qtbot.waitUntil(lambda: not desk.reconciliation.books.exporting, timeout=WAIT_MS)
+    assert desk.reconciliation.books.error is None
     assert str(target) in page.done.text
     assert openpyxl.load_workbook(target).sheetnames
     page._folder.click()
     assert opened == [tmp_path]
     window.run("day.next")
-    assert desk.reconciliation.day == desk.reconciliation.today, "there is no day after today"
+    assert desk.reconciliation.books.day == desk.reconciliation.books.today, "there is no day after today"
     window.run("day.previous")
-    assert desk.reconciliation.is_over
+    assert desk.reconciliation.books.is_over
     assert page.done.text == ""
 
 

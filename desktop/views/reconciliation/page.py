@@ -1,27 +1,49 @@
-"""The Reconciliation screen: pick the day, see that it holds, export the workbook."""
+"""The Reconciliation screen, a finance clerk's workbench: the day's channels above; below the close of one of them,
+the differences to work through, or the day's books.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
+from uuid import UUID
 
-from PySide6.QtCore import QDate, QStandardPaths, Qt, QUrl
+from PySide6.QtCore import QDate, QStandardPaths, QUrl
 from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QDateEdit, QFileDialog, QFrame, QGridLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QDateEdit, QFileDialog, QStackedWidget, QTabBar, QVBoxLayout, QWidget
 
 from desktop.presenters import formats
-from desktop.presenters.reconciliation import Proof, Reconciliation, proofs
+from desktop.presenters.days import FETCH, RUN, SIGN, SWEEP
+from desktop.presenters.differences import STATES
+from desktop.presenters.reconciliation import Reconciliation
+from desktop.presenters.words import CHANNELS, channel_word, in_words
 from desktop.theme.tokens import SPACE
-from desktop.views.page import Page
-from desktop.widgets.basics import Card, Glyph, Notice, button, column, label, name_tool, restyle, row, tool
-from desktop.widgets.big_table import BigTable
-from desktop.widgets.rows_model import RowsModel
-from desktop.widgets.words import how_old, sentence
-from shared.contracts.reports import DaySummary
+from desktop.views.acting import ActBar
+from desktop.views.cases import CasesPage
+from desktop.views.listing import FeedView
+from desktop.views.reconciliation.bills import DroppedBills
+from desktop.views.reconciliation.books import BooksView
+from desktop.views.reconciliation.cards import ChannelCards
+from desktop.views.reconciliation.close import CloseView
+from desktop.views.reconciliation.difference import DifferencePanel
+from desktop.widgets.basics import Notice, button, column, name_tool, row, tool
+from desktop.widgets.words import how_old, sentence, state_word
+from shared.finance import DifferenceAction, DifferenceKind, DifferenceState
+from shared.ids import speak_order_code
 
 AskTarget = Callable[[QWidget, str], Path | None]
+AskFiles = Callable[[QWidget], list[Path]]
 OpenFolder = Callable[[Path], None]
+
+CLOSE, DIFFERENCES, BOOKS = range(3)
+
+_COMMANDS = {
+    "difference.approve": "approve",
+    "difference.send_back": "send_back",
+    **{f"difference.{action.value}": action.value for action in DifferenceAction},
+}
 
 
 def choose_target(parent: QWidget, name: str) -> Path | None:
@@ -31,46 +53,55 @@ def choose_target(parent: QWidget, name: str) -> Path | None:
     return Path(chosen) if chosen else None
 
 
+def choose_bills(parent: QWidget) -> list[Path]:
+    """Ask which bills to add."""
+    chosen, _ = QFileDialog.getOpenFileNames(parent, "", "", "CSV / ZIP / GZ (*.csv *.txt *.zip *.gz);;* (*)")
+    return [Path(name) for name in chosen]
+
+
 def open_folder(folder: Path) -> None:
     """Show a folder in the system's file manager."""
     QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
 
 
-class ReconciliationPage(Page):
-    """See the file's head. `ask_target` and `show_folder` reach out of the window; tests answer them."""
+class ReconciliationPage(CasesPage):
+    """See the file's head. `ask_target`, `ask_files` and `show_folder` reach out of the window; tests answer them."""
 
     def __init__(
-        self, presenter: Reconciliation, *, ask_target: AskTarget = choose_target, show_folder: OpenFolder = open_folder
+        self,
+        presenter: Reconciliation,
+        *,
+        ask_target: AskTarget = choose_target,
+        ask_files: AskFiles = choose_bills,
+        show_folder: OpenFolder = open_folder,
     ) -> None:
-        super().__init__("reconciliation")
+        self._room = column(gap=0)
+        super().__init__("reconciliation", presenter.differences)
         self.presenter = presenter
-        self._ask_target, self._show_folder = ask_target, show_folder
+        self._ask_target, self._ask_files, self._show_folder = ask_target, ask_files, show_folder
+        self._opened = False
         self.say(self.title.setText, lambda: self.tr("对账"))
-        self._day_picker()
-        self.add_refresh()
-        self.export_button = button(role="primary", icon_name="export")
-        self.export_button.clicked.connect(self.export)
-        self.tools.addWidget(self.export_button)
-        self.done = Notice()
-        self._folder = button(icon_name="folder")
-        self.say(self._folder.setText, lambda: self.tr("打开所在文件夹"))
-        self._folder.clicked.connect(self._open_written)
-        self.done.buttons.addWidget(self._folder)
-        self.body.addLayout(self._notices())
-        self.body.addWidget(self._content(), 1)
-        self.handle("day.previous", lambda: presenter.step(-1))
-        self.handle("day.next", lambda: presenter.step(1), when=lambda: presenter.is_over)
-        self.handle("day.export", self.export, when=lambda: presenter.summary is not None and not presenter.exporting)
-        presenter.watch(self._look)
-        self.on_words(self._speak)
-        self._look()
+        self._tools()
+        self._lay_out()
+        self._list()
+        self._handle()
+        for part in (presenter.books, presenter.days, presenter.bills):
+            part.watch(self.look)
+        presenter.days.acting.watch(self._look_at_days_acting)
+        self.look()
 
-    def _day_picker(self) -> None:
+    def room(self) -> QVBoxLayout:
+        return self._room
+
+    # --- how it is put together ---
+
+    def _tools(self) -> None:
+        presenter = self.presenter
         self.earlier, self.later = tool("chevron-left"), tool("chevron-right")
         self.say(lambda words: name_tool(self.earlier, words), lambda: self.tr("前一天 (Alt+←)"))
         self.say(lambda words: name_tool(self.later, words), lambda: self.tr("后一天 (Alt+→)"))
-        self.earlier.clicked.connect(lambda: self.presenter.step(-1))
-        self.later.clicked.connect(lambda: self.presenter.step(1))
+        self.earlier.clicked.connect(partial(presenter.step, -1))
+        self.later.clicked.connect(partial(presenter.step, 1))
         self.day = QDateEdit()
         self.day.setCalendarPopup(True)
         self.day.setDisplayFormat("yyyy-MM-dd")
@@ -81,168 +112,261 @@ class ReconciliationPage(Page):
         calendar = self.day.calendarWidget()
         calendar.setVerticalHeaderFormat(calendar.VerticalHeaderFormat.NoVerticalHeader)
         calendar.setGridVisible(False)
-        for widget in (self.earlier, self.day, self.later):
-            self.tools.addWidget(widget)
-        self.tools.addSpacing(SPACE)
+        for at, widget in enumerate((self.earlier, self.day, self.later)):
+            self.tools.insertWidget(at, widget)
+        self.tools.insertSpacing(3, SPACE)
+        self.add_bills = button(icon_name="plus")
+        self.say(self.add_bills.setText, lambda: self.tr("添加账单"))
+        self.add_bills.clicked.connect(self.choose_bills)
+        self.add_bills.setVisible(presenter.bills.may_add)
+        self.export_button = button(role="primary", icon_name="export")
+        self.export_button.clicked.connect(self.export)
+        for press in (self.add_bills, self.export_button):
+            self.tools.addWidget(press)
 
-    def _notices(self) -> QVBoxLayout:
-        made = column(margins=(24, 0, 24, 6))
-        made.addWidget(self.done)
-        return made
+    def _lay_out(self) -> None:
+        presenter = self.presenter
+        self.done = Notice()
+        self._folder = button(icon_name="folder")
+        self.say(self._folder.setText, lambda: self.tr("打开所在文件夹"))
+        self._folder.clicked.connect(self._open_written)
+        self.done.buttons.addWidget(self._folder)
+        self.dropped = DroppedBills(presenter.bills)
+        self.dropped.day_wanted.connect(presenter.show)
+        self.cards = ChannelCards(presenter.days)
+        self.cards.chosen.connect(presenter.days.choose)
+        above = column(gap=10, margins=(24, 0, 20, 4))
+        for widget in (self.done, self.dropped, self.cards):
+            above.addWidget(widget)
+        self.body.addLayout(above)
+        self.tabs = QTabBar()
+        self.tabs.setDrawBase(False)
+        self.tabs.setExpanding(False)
+        for _ in range(3):
+            self.tabs.addTab("")
+        self.say(self.tabs.setAccessibleName, lambda: self.tr("日结、差异或账目"))
+        line = row(margins=(24, 0, 24, 8))
+        line.addWidget(self.tabs)
+        line.addStretch(1)
+        self.body.addLayout(line)
+        self._stack = QStackedWidget()
+        self.close_view = CloseView(presenter.days)
+        self.close_view.kind_wanted.connect(self._show_kind)
+        self.close_view.files_wanted.connect(self.choose_bills)
+        self.books = BooksView(presenter.books)
+        listed = QWidget()
+        listed.setLayout(self._room)
+        for shown in (self.close_view, listed, self.books):
+            self._stack.addWidget(shown)
+        self.body.addWidget(self._stack, 1)
+        self.tabs.currentChanged.connect(self._tab_changed)
+        if not presenter.days.may_see:  # somebody who may only export the books
+            self.tabs.hide()
+            self.tabs.setCurrentIndex(BOOKS)
 
-    def _content(self) -> QWidget:
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.say(area.setAccessibleName, lambda: self.tr("当天的数字"))
-        inner = QWidget()
-        inner.setProperty("role", "page")
-        area.setWidget(inner)
-        layout = column(inner, gap=14, margins=(24, 0, 24, 20))
-        figures = row(gap=14)
-        self._figures: dict[str, QLabel] = {}
-        for key, words in (
-            ("paid", lambda: self.tr("收款")),
-            ("delivered", lambda: self.tr("已发货")),
-            ("supplier", lambda: self.tr("供应商所得")),
-            ("fee", lambda: self.tr("平台服务费")),
+    def _list(self) -> None:
+        presenter = self.presenter
+        self._chips = [self.chip() for _state in STATES]
+        for state, chip in zip(STATES, self._chips, strict=True):
+            chip.clicked.connect(lambda _checked=False, state=state: self._show(state))
+        self.kinds, self.channels, self.scope = QComboBox(), QComboBox(), QComboBox()
+        for box in (self.kinds, self.channels, self.scope):
+            self.filters.addWidget(box)
+        self._fill_boxes()
+        self.kinds.currentIndexChanged.connect(lambda _at: self._narrow())
+        self.channels.currentIndexChanged.connect(lambda _at: self._narrow())
+        self.scope.currentIndexChanged.connect(lambda at: presenter.show_every_day(every_day=at == 1))
+        self.say(self.kinds.setAccessibleName, lambda: self.tr("按差异类型筛选"))
+        self.say(self.channels.setAccessibleName, lambda: self.tr("按渠道筛选"))
+        self.say(self.scope.setAccessibleName, lambda: self.tr("当天或全部日期"))
+        shown = FeedView(
+            presenter.differences.feed,
+            name=lambda: self.tr("差异列表"),
+            titles=self._titles,
+            empty_icon="check",
+            remembered_as="differences",
+            empty=self._empty_words,
+            key=lambda one: one.id,
+        )
+        panel, bar = DifferencePanel(presenter.differences), ActBar(presenter.differences.acting)
+        panel.body.addWidget(bar)
+        panel.order_wanted.connect(partial(self.wanted.emit, "orders"))
+        panel.exception_wanted.connect(partial(self.wanted.emit, "exceptions"))
+        panel.attach_wanted.connect(self._attach)
+        self.explained = panel
+        self.on_words(self._fill_boxes)
+        self.build(shown, panel, bar)
+
+    def _handle(self) -> None:
+        presenter, days, books = self.presenter, self.presenter.days, self.presenter.books
+        self.handle("day.previous", partial(presenter.step, -1))
+        self.handle("day.next", partial(presenter.step, 1), when=lambda: books.is_over)
+        self.handle("day.export", self.export, when=lambda: books.summary is not None and not books.exporting)
+        for command, run in (
+            ("day.show_close", partial(self.show_tab, CLOSE)),
+            ("day.show_differences", partial(self.show_tab, DIFFERENCES)),
+            ("day.show_books", partial(self.show_tab, BOOKS)),
         ):
-            figures.addWidget(self._figure(key, words), 1)
-        layout.addLayout(figures)
-        middle = row(gap=14)
-        middle.addWidget(self._proof_card(), 3)
-        middle.addWidget(self._count_card(), 2)
-        layout.addLayout(middle)
-        heading = label(role="heading")
-        self.say(heading.setText, lambda: self.tr("总账各科目发生额"))
-        layout.addWidget(heading)
-        self.table = BigTable()
-        self.say(self.table.setAccessibleName, lambda: self.tr("总账各科目发生额"))
-        self.model = RowsModel(self.presenter.accounts, self._titles, self)
-        self.table.show_rows(self.model, remembered_as="accounts")
-        self.table.setMinimumHeight(self.table.verticalHeader().defaultSectionSize() * 6)
-        layout.addWidget(self.table, 1)
-        return area
+            self.handle(command, run, when=lambda: days.may_see)
+        self.handle("day.next_channel", partial(days.step_channel, 1), when=lambda: len(days.channels) > 1)
+        self.handle("day.previous_channel", partial(days.step_channel, -1), when=lambda: len(days.channels) > 1)
+        self.handle("day.fetch", days.fetch, when=lambda: days.may(FETCH))
+        self.handle("day.run", days.run, when=lambda: days.may(RUN))
+        self.handle("day.sign", partial(self._choose, SIGN), when=lambda: days.may(SIGN))
+        self.handle("day.record_sweep", partial(self._choose, SWEEP), when=lambda: days.may(SWEEP))
+        self.handle("bill.add", self.choose_bills, when=lambda: presenter.bills.may_add)
+        acting, panel = presenter.differences.acting, self.explained
+        for command, key in _COMMANDS.items():
+            self.handle(command, partial(acting.choose, key), when=partial(self._may_act, key))
+        self.handle(
+            "difference.open_order", panel.open_order, when=lambda: self._is_listing and panel.order_code is not None
+        )
+        self.handle(
+            "difference.open_exception",
+            panel.open_exception,
+            when=lambda: self._is_listing and panel.exception_id is not None,
+        )
 
-    def _figure(self, key: str, words: Callable[[], str]) -> QWidget:
-        card = Card(margin=14, gap=2)
-        title, number = label(role="muted"), label("–", role="figure")
-        self.say(title.setText, words)
-        card.body.addWidget(title)
-        card.body.addWidget(number)
-        self._figures[key] = number
-        return card
+    # --- what a person does ---
 
-    def _proof_card(self) -> QWidget:
-        card = Card(margin=16, gap=8)
-        title = label(role="heading")
-        self.say(title.setText, lambda: self.tr("签字前的核对"))
-        card.body.addWidget(title)
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(12)
-        grid.setVerticalSpacing(9)
-        grid.setColumnStretch(1, 1)
-        self._proofs: dict[str, tuple[Glyph, QLabel, QLabel]] = {}
-        for at, key in enumerate(("ledger", "split", "delivered", "exceptions")):
-            mark, words, sides = Glyph("minus", tint="muted", size=18), label(wrap=True), label("–")
-            sides.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-            grid.addWidget(mark, at, 0)
-            grid.addWidget(words, at, 1)
-            grid.addWidget(sides, at, 2)
-            self._proofs[key] = (mark, words, sides)
-        card.body.addLayout(grid)
-        card.body.addStretch(1)
-        return card
+    @property
+    def _is_listing(self) -> bool:
+        return self.tabs.currentIndex() == DIFFERENCES
 
-    def _count_card(self) -> QWidget:
-        card = Card(margin=16, gap=8)
-        title = label(role="heading")
-        self.say(title.setText, lambda: self.tr("笔数与卡密"))
-        card.body.addWidget(title)
-        grid = QGridLayout()
-        grid.setVerticalSpacing(9)
-        grid.setColumnStretch(0, 1)
-        self._counts: dict[str, QLabel] = {}
-        for at, (key, words) in enumerate(
-            (
-                ("orders_placed", lambda: self.tr("下单")),
-                ("orders_paid", lambda: self.tr("支付")),
-                ("orders_delivered", lambda: self.tr("发货")),
-                ("units_imported", lambda: self.tr("入库卡密")),
-                ("units_sold", lambda: self.tr("售出卡密")),
-                ("units_returned", lambda: self.tr("退回卡密")),
-                ("units_replaced", lambda: self.tr("补发卡密")),
-            )
-        ):
-            name, number = label(role="muted"), label("–")
-            number.setAlignment(Qt.AlignmentFlag.AlignRight)
-            self.say(name.setText, words)
-            grid.addWidget(name, at, 0)
-            grid.addWidget(number, at, 1)
-            self._counts[key] = number
-        card.body.addLayout(grid)
-        card.body.addStretch(1)
-        return card
+    def _may_act(self, key: str) -> bool:
+        return self._is_listing and self.presenter.differences.acting.may(key)
 
     def enter(self) -> None:
-        if self.presenter.as_of is None and not self.presenter.loading:
-            self.presenter.refresh()
+        if not self._opened:
+            self._opened = True
+            self.presenter.open()
 
     def refresh(self) -> None:
         self.presenter.refresh()
 
+    def look_at(self, what: object) -> None:
+        """Bills that were dropped, or a difference that another screen knows."""
+        if isinstance(what, list):
+            self.presenter.bills.take([Path(one) for one in what])
+            self.show_tab(CLOSE)
+        elif isinstance(what, UUID):
+            self.show_tab(DIFFERENCES)
+            super().look_at(what)
+
+    def show_tab(self, tab: int) -> None:
+        """Show the close, the differences or the books, and take the keyboard there."""
+        self.tabs.setCurrentIndex(tab)
+        (self.table if tab == DIFFERENCES else self.books.table if tab == BOOKS else self.tabs).setFocus()
+
+    def choose_bills(self) -> None:
+        """Ask for bills and add them."""
+        files = self._ask_files(self)
+        if files:
+            self.look_at(files)
+
     def export(self) -> None:
-        """Ask where, and write the workbook."""
-        target = self._ask_target(self, self.presenter.file_name)
+        """Ask where, and write the workbook of the day's books."""
+        target = self._ask_target(self, self.presenter.books.file_name)
         if target is not None:
-            self.presenter.export(target)
+            self.presenter.books.export(target)
+
+    def _choose(self, what: str) -> None:
+        self.show_tab(CLOSE)
+        self.presenter.days.acting.choose(what)
 
     def _open_written(self) -> None:
-        if self.presenter.written is not None:
-            self._show_folder(self.presenter.written.path.parent)
+        written = self.presenter.books.written
+        if written is not None:
+            self._show_folder(written.path.parent)
 
     def _day_chosen(self, chosen: QDate) -> None:
         day = date(chosen.year(), chosen.month(), chosen.day())
         if day != self.presenter.day:
             self.presenter.show(day)
 
-    def _look(self) -> None:
-        presenter, summary = self.presenter, self.presenter.summary
+    def _tab_changed(self, at: int) -> None:
+        self._stack.setCurrentIndex(at)
+        self.changed.emit()
+
+    def _show_kind(self, kind: DifferenceKind) -> None:
+        channel = self.presenter.days.channel
+        for box, value in ((self.kinds, kind.value), (self.channels, channel)):
+            box.blockSignals(True)
+            box.setCurrentIndex(max(box.findData(value), 0))
+            box.blockSignals(False)
+        self._narrow()
+        self.show_tab(DIFFERENCES)
+
+    def _show(self, state: DifferenceState | None) -> None:
+        shown = self.presenter.differences
+        shown.show(day=shown.day, state=state, kind=shown.kind, channel=shown.channel)
+
+    def _narrow(self) -> None:
+        shown = self.presenter.differences
+        kind, channel = self.kinds.currentData(), self.channels.currentData()
+        shown.show(
+            day=shown.day, state=shown.state, kind=DifferenceKind(kind) if kind else None, channel=channel or None
+        )
+
+    def _attach(self, code: str) -> None:
+        """Be about to attach the money to this order."""
+        self.presenter.differences.acting.choose(DifferenceAction.ATTACH.value)
+        field = self.bar.fields.get("order_code")
+        if field is not None:
+            field.setText(speak_order_code(code))
+            self.bar.start()
+
+    # --- what is shown ---
+
+    def look(self) -> None:
+        books, days, differences = self.presenter.books, self.presenter.days, self.presenter.differences
         self.day.blockSignals(True)
-        self.day.setMaximumDate(_qt_date(presenter.today))
-        self.day.setDate(_qt_date(presenter.day))
+        self.day.setMaximumDate(_qt_date(books.today))
+        self.day.setDate(_qt_date(books.day))
         self.day.blockSignals(False)
-        self.later.setEnabled(presenter.is_over)
+        self.later.setEnabled(books.is_over)
         self.subtitle.setText(self._day_words())
-        self.export_button.setText(self.tr("正在导出…") if presenter.exporting else self.tr("导出对账工作簿"))
-        self.export_button.setEnabled(summary is not None and not presenter.exporting)
-        self._tell_trouble()
+        self.export_button.setText(self.tr("正在导出…") if books.exporting else self.tr("导出对账工作簿"))
+        self.export_button.setEnabled(books.summary is not None and not books.exporting)
+        waiting = sum(kind.open for day in days.channels for kind in day.differences)
+        self.tabs.setTabText(CLOSE, self.tr("日结"))
+        self.tabs.setTabText(DIFFERENCES, self.tr("差异 {n}").format(n=waiting) if waiting else self.tr("差异"))
+        self.tabs.setTabText(BOOKS, self.tr("当日账目"))
+        for state, chip in zip(STATES, self._chips, strict=True):
+            chip.setText(self.tr("未结清") if state is None else state_word(state))
+            chip.setChecked(state is differences.state)
+        self.bar.tell(self.tr("这条差异在等另一位同事复核。") if differences.waits_for_second else "")
         self._show_written()
-        self._show_figures(summary)
-        self.show_age(presenter.as_of)
+        super().look()
+        self._tell_trouble()
+        self.show_age(books.as_of)
 
     def _tell_trouble(self) -> None:
-        """Why the figures did not come, or that they are old ones."""
-        presenter = self.presenter
-        if presenter.error is not None:
-            self.notice.tell(sentence(presenter.error), tone="danger")
-        elif presenter.as_of is not None and not presenter.live and not presenter.loading:
-            words = self.tr("连不上服务器，下面是{age}的数字。").format(age=how_old(presenter.as_of))
+        """Why something was not read or done, or that what is shown is old."""
+        books, days = self.presenter.books, self.presenter.days
+        error = books.error or days.error or self.presenter.differences.error
+        is_old = (books.as_of is not None and not books.live and not books.loading) or not days.live
+        if error is not None:
+            self.notice.tell(sentence(error), tone="danger")
+        elif is_old and books.as_of is not None:
+            words = self.tr("连不上服务器，下面是{age}的数字。").format(age=how_old(books.as_of))
             self.notice.tell(words, tone="warning")
+        elif days.unsigned:
+            words = self.tr("前面还有 %n 天没有签署，最早的是 {day}。", None, len(days.unsigned))
+            self.notice.tell(words.format(day=formats.day(days.unsigned[0])), tone="info")
         else:
             self.notice.tell("")
 
     def _day_words(self) -> str:
-        presenter = self.presenter
-        if presenter.summary is None:
-            return self.tr("正在读取…") if presenter.loading else ""
-        if not presenter.is_over:
+        books = self.presenter.books
+        if books.summary is None:
+            return self.tr("正在读取…") if books.loading else ""
+        if not books.is_over:
             return self.tr("这一天还没有结束，数字会变")
-        return self.tr("数字全部对得上，可以签字") if presenter.holds else self.tr("有对不上的地方，请先查明")
+        return self.tr("平台账对得上") if books.holds else self.tr("平台账有对不上的地方，请看当日账目")
 
     def _show_written(self) -> None:
-        written = self.presenter.written
+        written = self.presenter.books.written
         if written is None:
             self.done.tell("")
             return
@@ -253,53 +377,44 @@ class ReconciliationPage(Page):
         self.done.tell(text, tone="success")
         self.done.setToolTip(written.sha256)
 
-    def _show_figures(self, summary: DaySummary | None) -> None:
-        money = (
-            {
-                "paid": summary.paid_fen,
-                "delivered": summary.delivered_fen,
-                "supplier": summary.supplier_fen,
-                "fee": summary.fee_fen,
-            }
-            if summary is not None
-            else {}
-        )
-        for key, number in self._figures.items():
-            number.setText(formats.money(money.get(key)))
-        for key, number in self._counts.items():
-            number.setText(formats.count(getattr(summary, key)) if summary is not None else "–")
-        shown = {proof.key: proof for proof in proofs(summary)} if summary is not None else {}
-        for key, (mark, words, sides) in self._proofs.items():
-            self._show_proof(shown.get(key), key, mark, words, sides)
+    def _look_at_days_acting(self) -> None:
+        said = self.presenter.days.acting.said
+        if said is not None:
+            self.told.emit(in_words(said), "success")
+        self.changed.emit()
 
-    def _show_proof(self, proof: Proof | None, key: str, mark: Glyph, words: QLabel, sides: QLabel) -> None:
-        good, bad = self._proof_words(key)
-        if proof is None:
-            mark.show_icon("minus", tint="muted")
-            words.setText(good)
-            sides.setText("–")
-            return
-        mark.show_icon("check" if proof.holds else "alert", tint="success" if proof.holds else "warning")
-        words.setText(good if proof.holds else bad)
-        restyle(words, "tone", "" if proof.holds else "warning")
-        sides.setText(proof.left if proof.left == proof.right else f"{proof.left}  ≠  {proof.right}")
-        if key == "exceptions":
-            sides.setText(proof.left)
-
-    def _proof_words(self, key: str) -> tuple[str, str]:
-        return {
-            "ledger": (self.tr("总账借贷平衡"), self.tr("总账借贷不平")),
-            "split": (self.tr("发货额 = 供应商所得 + 服务费"), self.tr("发货额与分账之和不等")),
-            "delivered": (self.tr("收到的钱都已发货"), self.tr("收款与发货不等：有跨日或未发货的订单")),
-            "exceptions": (self.tr("没有待处理的异常"), self.tr("有异常等待处理")),
-        }[key]
-
-    def _speak(self) -> None:
-        self.model.speak_again()
-        self._look()
+    def _fill_boxes(self) -> None:
+        for box, items in (
+            (self.kinds, [(self.tr("全部类型"), ""), *((state_word(kind), kind.value) for kind in DifferenceKind)]),
+            (self.channels, [(self.tr("全部渠道"), ""), *((channel_word(code), code) for code in CHANNELS)]),
+            (self.scope, [(self.tr("当天"), ""), (self.tr("全部日期"), "every")]),
+        ):
+            at = max(box.currentIndex(), 0)
+            box.blockSignals(True)
+            box.clear()
+            for words, data in items:
+                box.addItem(words, data)
+            box.setCurrentIndex(at)
+            box.blockSignals(False)
 
     def _titles(self) -> list[str]:
-        return [self.tr("科目"), self.tr("借方发生额"), self.tr("贷方发生额")]
+        return [
+            self.tr("差异"),
+            self.tr("平台"),
+            self.tr("渠道"),
+            self.tr("差额"),
+            self.tr("状态"),
+            self.tr("处理"),
+            self.tr("订单或单号"),
+            self.tr("支付渠道"),
+            self.tr("日期"),
+        ]
+
+    def _empty_words(self) -> tuple[str, ...]:
+        shown = self.presenter.differences
+        if shown.state is not None or shown.kind is not None or shown.channel is not None:
+            return self.tr("没有符合条件的差异"), self.tr("换个状态、类型或渠道。")
+        return self.tr("没有未处理的差异"), self.tr("两边每一笔都对得上，或已经处理。")
 
 
 def _qt_date(day: date) -> QDate:

@@ -15,9 +15,11 @@ from PySide6.QtWidgets import QMainWindow, QStackedWidget, QWidget
 
 from desktop.commands import ALL, BY_ID, Command
 from desktop.presenters.palette import Entry, Palette
+from desktop.presenters.reconciliation_bills import Meant, divided
 from desktop.presenters.status import Status
 from desktop.theme.icons import application_icon
 from desktop.views.page import Handler, Page
+from desktop.views.shell.drop_question import DropQuestion
 from desktop.views.shell.foot import Foot
 from desktop.views.shell.keys import KeySheet, native
 from desktop.views.shell.navigation import Navigation
@@ -56,6 +58,8 @@ class Window(Live, QMainWindow):
         self._actions = {command.id: self._action(command) for command in ALL}
         self.toasts = Toasts(self._whole)
         self._overlay = DropOverlay(self._whole)
+        self._question = DropQuestion(self._whole)
+        self._question.answered.connect(self._take)
         self._palette = PalettePanel(self._whole)
         self._palette.picked.connect(self._picked)
         self.setAcceptDrops(True)
@@ -297,43 +301,73 @@ class Window(Live, QMainWindow):
         if not files:
             event.ignore()
             return
-        may = "imports" in self._pages
-        if may:
-            title = self.tr("松开鼠标，预览并导入 %n 个文件", None, len(files))
-        elif self._person is None:
-            title = self.tr("请先登录，再导入文件")
-        else:
-            title = self.tr("您的账号不能导入卡密")
         names = "\n".join(f"{path.name} · {kind_word(path)}" for path in files[:5])
         if len(files) > 5:
             names += "\n" + self.tr("还有 %n 个", None, len(files) - 5)
-        self._overlay.offer(title, names, welcome=may)
-        if may:
-            event.acceptProposedAction()
-        else:
+        refusal = self._refusal()
+        self._overlay.offer(refusal or self._offer(files), names, welcome=not refusal)
+        if refusal:
             event.setDropAction(Qt.DropAction.IgnoreAction)
             event.accept()
+        else:
+            event.acceptProposedAction()
+
+    def _refusal(self) -> str:
+        """Why nothing can be dropped here; empty when something can."""
+        if self._takers():
+            return ""
+        return self.tr("请先登录，再导入文件") if self._person is None else self.tr("您的账号不能导入卡密")
+
+    def _takers(self) -> frozenset[Meant]:
+        """What the signed-in person may drop."""
+        takers = {Meant.KEYS} if "imports" in self._pages else set()
+        if "reconciliation" in self._pages and self.may(BY_ID["bill.add"]):
+            takers.add(Meant.BILL)
+        return frozenset(takers)
+
+    def _divided(self, files: Sequence[Path]) -> dict[Meant, list[Path]]:
+        """Which of the files are bills and which are keys; the screen in front tells where a name does not."""
+        front = {"reconciliation": Meant.BILL, "imports": Meant.KEYS}.get(self.page.place if self.page else "")
+        return divided(files, takers=self._takers(), front=front)
+
+    def _offer(self, files: Sequence[Path]) -> str:
+        parts = self._divided(files)
+        words = {
+            Meant.KEYS: self.tr("松开鼠标，预览并导入 %n 个文件", None, len(parts.get(Meant.KEYS, ()))),
+            Meant.BILL: self.tr("松开鼠标，添加 %n 份渠道账单", None, len(parts.get(Meant.BILL, ()))),
+            Meant.UNCLEAR: self.tr("松开鼠标，再选择 %n 个文件是什么", None, len(parts.get(Meant.UNCLEAR, ()))),
+        }
+        return "\n".join(words[meant] for meant in parts)
 
     def dragLeaveEvent(self, _event: QDragLeaveEvent) -> None:
         """They went away."""
         self._overlay.hide()
 
     def dropEvent(self, event: QDropEvent) -> None:
-        """Import them."""
+        """Take them."""
         self._overlay.hide()
         files = _files(event)
-        if files and "imports" in self._pages:
+        if files and not self._refusal():
             event.acceptProposedAction()
             self.take_files(files)
 
     def take_files(self, files: Sequence[Path]) -> None:
-        """Import files that came from anywhere: a drop, a second start of the program."""
-        if "imports" not in self._pages:
-            text = self.tr("请先登录，再导入文件") if self._person is None else self.tr("您的账号不能导入卡密")
-            self.toasts.tell(text, tone="warning")
+        """Take in files that came from anywhere: a drop, a second start of the program. Asks where it is not clear."""
+        refusal = self._refusal()
+        if refusal:
+            self.toasts.tell(refusal, tone="warning")
             return
-        self.go("imports")
-        self._pages["imports"].look_at(list(files))
+        for meant, some in self._divided(files).items():
+            if meant is Meant.UNCLEAR:
+                self._question.ask(some)
+            else:
+                self._take(meant, some)
+
+    def _take(self, meant: Meant, files: Sequence[Path]) -> None:
+        place = {Meant.KEYS: "imports", Meant.BILL: "reconciliation"}[meant]
+        if place in self._pages:
+            self.go(place)
+            self._pages[place].look_at(list(files))
 
     @property
     def overlay_text(self) -> str:
@@ -354,6 +388,8 @@ def kind_word(path: Path) -> str:
         ".csv": "CSV",
         ".tsv": "TSV",
         ".txt": "TXT",
+        ".zip": "ZIP",
+        ".gz": "GZ",
     }.get(path.suffix.lower(), path.suffix.lstrip(".").upper() or "?")
 
 

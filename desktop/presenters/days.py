@@ -1,0 +1,374 @@
+"""Close of day: what each channel's day comes to, what may be done about it now and why not, and what is signed.
+
+Fetching and running are done at once; signing and recording money that arrived are shown first and done after that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import partial
+from typing import Any
+
+from desktop.engine.engine import Engine
+from desktop.operations import reconciliation_days as operations
+from desktop.operations.seen import Seen
+from desktop.presenters import formats
+from desktop.presenters.acting import Act, Acting, Entry, NotAnAmount, Pair, Work, typed_fen
+from desktop.presenters.ports import Ask, Latest
+from desktop.presenters.watching import Watched
+from desktop.presenters.words import CHANNELS, in_words
+from shared.clock import now, shop_day
+from shared.contracts.identity import Person
+from shared.contracts.reconcile import Balance, DaySide, NewSweep, ReconciledDay, Sweep
+from shared.errors import BadInput
+from shared.finance import BillKind, DayState
+from shared.permissions import Permission
+
+DAYS_BACK = 13
+"""How many days before the one in front are shown beside it."""
+
+FETCH, RUN, SIGN, SWEEP = "fetch", "run", "sign", "sweep"
+
+_RIGHTS = {
+    FETCH: Permission.RECONCILE_BILL_ADD,
+    RUN: Permission.RECONCILE_DIFFERENCE_HANDLE,
+    SIGN: Permission.RECONCILE_DAY_SIGN,
+    SWEEP: Permission.RECONCILE_DAY_SIGN,
+}
+
+
+class NotADay(BadInput):
+    """What was typed is no day."""
+
+    code = "typed.not_a_day"
+    zh = "日期请填 2026-03-02 这样的格式。"
+    en = "A day looks like 2026-03-02."
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of both sides: its key (the view has the words), both and their difference ready to show."""
+
+    key: str
+    ours: str
+    theirs: str
+    off_by: str
+    holds: bool
+
+
+def lines(day: ReconciledDay) -> list[Line]:
+    """Both sides of a day beside each other; everything is compared as integers."""
+    return [_line(key, day.ours, day.theirs) for key in DaySide.model_fields]
+
+
+def _line(key: str, ours: DaySide, theirs: DaySide) -> Line:
+    left, right = getattr(ours, key), getattr(theirs, key)
+    write = formats.money if key.endswith("_fen") else formats.count
+    return Line(key, write(left), write(right), signed(left - right, write), left == right)
+
+
+def signed(number: int, write: Callable[[int], str] = formats.money) -> str:
+    """A difference: a dash where there is none, else with its sign."""
+    return "–" if number == 0 else ("+" if number > 0 else "") + write(number)
+
+
+def identity(balance: Balance) -> list[tuple[str, str]]:
+    """The lines of the fund bill's identity as they add up to the closing balance, by key."""
+    signs = {"refunds_fen": -1, "fees_fen": -1, "withdrawals_fen": -1}
+    parts = [key for key in Balance.model_fields if key not in {"closing_fen", "off_by_fen", "opening_fen"}]
+    added = [(key, signed(signs.get(key, 1) * getattr(balance, key))) for key in parts if getattr(balance, key)]
+    return [
+        ("opening_fen", formats.money(balance.opening_fen)),
+        *added,
+        ("closing_fen", formats.money(balance.closing_fen)),
+    ]
+
+
+def open_differences(day: ReconciledDay) -> int:
+    """How many differences of a day wait."""
+    return sum(kind.open for kind in day.differences)
+
+
+def tone_of(day: ReconciledDay) -> str:
+    """The voice of a day's badge: what is signed is done, what waits for bills or has differences is not."""
+    if day.state is DayState.SIGNED:
+        return "success"
+    if day.trouble is not None:
+        return "danger"
+    return "warning" if day.state is DayState.WAITING or open_differences(day) else "info"
+
+
+class Days(Watched):
+    """The state of the days' close.
+
+    Attributes:
+        day: the business day in front.
+        rows: the days that were read, of all channels; `as_of` and `live` say how old they are.
+        channel: whose day is in front; None while there is none.
+        sweeps: what arrived for it; None while it is not known.
+        acting: signing it, and recording what arrived.
+        busy: what is on its way now, of FETCH and RUN; empty otherwise.
+        error: why something failed.
+    """
+
+    def __init__(self, ask: Ask, person: Person) -> None:
+        super().__init__()
+        self._ask = ask
+        self._may = frozenset(person.permissions)
+        self.may_see = Permission.RECONCILE_DAY_READ in self._may
+        self.may_add_bills = Permission.RECONCILE_BILL_ADD in self._may
+        self.day = self.today - timedelta(days=1)
+        self.rows: list[ReconciledDay] = []
+        self.as_of: datetime | None = None
+        self.live = True
+        self.loading = False
+        self.channel: str | None = None
+        self.sweeps: list[Sweep] | None = None
+        self.acting: Acting[ReconciledDay | Sweep] = Acting(ask, self._acted, self.refresh)
+        self.busy = ""
+        self.error: Exception | None = None
+        self._latest, self._sweeps_latest = Latest(), Latest()
+
+    @property
+    def today(self) -> date:
+        """The business day that is running."""
+        return shop_day(now())
+
+    @property
+    def channels(self) -> list[ReconciledDay]:
+        """The day in front of every channel."""
+        return [row for row in self.rows if row.day == self.day]
+
+    @property
+    def chosen(self) -> ReconciledDay | None:
+        """The channel's day in front."""
+        return next((row for row in self.channels if row.channel == self.channel), None)
+
+    @property
+    def unsigned(self) -> list[date]:
+        """Days before the one in front that are not signed in every channel, the oldest first."""
+        return sorted({row.day for row in self.rows if row.day < self.day and row.state is not DayState.SIGNED})
+
+    def show(self, day: date) -> None:
+        """Show another day, at most today."""
+        self.day = min(day, self.today)
+        self._show_chosen()
+        self.refresh()
+
+    def step_channel(self, steps: int) -> None:
+        """Go to the next channel, or back; around at the ends."""
+        codes = [row.channel for row in self.channels]
+        if self.channel in codes:
+            self.choose(codes[(codes.index(self.channel) + steps) % len(codes)])
+
+    def choose(self, channel: str) -> None:
+        """Put a channel's day in front."""
+        if channel != self.channel:
+            self.channel, self.error = channel, None
+            self._show_chosen()
+            self.changed()
+
+    def refresh(self) -> None:
+        """Read the days again."""
+        if not self.may_see:
+            return
+        self.loading, self.error = True, None
+        last = self.day
+        then = self._latest.only(self._read)
+        work = partial(operations.days, first=last - timedelta(days=DAYS_BACK), last=last)
+        self._ask(work, then, self._latest.also(self._failed))
+        self.changed()
+
+    def renew(self) -> None:
+        """Days changed somewhere; nobody's place is lost by reading them."""
+        if self.as_of is not None:
+            self.refresh()
+
+    # --- what may be done ---
+
+    def may(self, what: str) -> bool:
+        """Whether it may be done now."""
+        return not self.why_not(what)
+
+    def why_not(self, what: str) -> str:
+        """Why it may not be done now, in words for the button; empty when it may."""
+        day = self.chosen
+        if _RIGHTS[what] not in self._may:
+            return in_words(("您的账号没有这项权限", "Your account may not do this"))
+        if day is None:
+            return in_words(("这一天还没有可对的账", "There is nothing to reconcile on this day"))
+        if self.busy or self.acting.busy:
+            return in_words(("正在处理，请稍候", "Something is under way"))
+        if what == SWEEP:
+            return ""
+        if day.state is DayState.SIGNED:
+            return in_words(("已签署，不再改动", "Signed: it does not change any more"))
+        if what in day.actions:
+            return ""
+        if what == SIGN and day.sign_waits_for:
+            return in_words(("；", "; ")).join(day.sign_waits_for)
+        return in_words(_NOT_YET[what])
+
+    def fetch(self) -> None:
+        """Have the missing bills fetched."""
+        self._do(FETCH, operations.fetch)
+
+    def run(self) -> None:
+        """Compare both sides again."""
+        self._do(RUN, operations.run)
+
+    def _do(self, what: str, work: Callable[[Engine, ReconciledDay], Coroutine[Any, Any, ReconciledDay]]) -> None:
+        day = self.chosen
+        if day is None or not self.may(what):
+            return
+        self.busy, self.error = what, None
+        self._ask(lambda engine: work(engine, day), self._done, self._not_done)
+        self.changed()
+
+    def _done(self, day: ReconciledDay) -> None:
+        self.busy = ""
+        self._take(day)
+        self.changed()
+
+    def _not_done(self, error: Exception) -> None:
+        self.busy, self.error = "", error
+        self.changed()
+
+    def _acted(self, answer: ReconciledDay | Sweep) -> None:
+        if isinstance(answer, ReconciledDay):
+            self._take(answer)
+        else:
+            self._read_sweeps()
+        self.refresh()
+
+    # --- reading ---
+
+    def _read(self, seen: Seen[list[ReconciledDay]]) -> None:
+        self.loading, self.rows = False, list(seen.value)
+        self.as_of, self.live = seen.as_of, seen.live
+        codes = [row.channel for row in self.channels]
+        if codes and self.channel not in codes:
+            self.channel = codes[0]
+        self._show_chosen()
+        self.changed()
+
+    def _failed(self, error: Exception) -> None:
+        self.loading, self.error = False, error
+        self.changed()
+
+    def _take(self, day: ReconciledDay) -> None:
+        """One day is as this answer says."""
+        here = [(row.channel, row.day) for row in self.rows]
+        if (day.channel, day.day) in here:
+            self.rows[here.index((day.channel, day.day))] = day
+        else:
+            self.rows.append(day)
+        self._show_chosen()
+
+    def _show_chosen(self) -> None:
+        day = self.chosen
+        front = None if day is None else (day.channel, day.day)
+        if front != self._front:
+            self._front, self.sweeps = front, None
+            self.acting.leave()
+            if day is not None:
+                self._read_sweeps()
+        self.acting.offer(self._acts(day))
+
+    _front: tuple[str, date] | None = None
+
+    def _read_sweeps(self) -> None:
+        day = self.chosen
+        if day is not None:
+            then = self._sweeps_latest.only(self._sweeps_read)
+            self._ask(
+                lambda engine: operations.sweeps(engine, day.day, day.channel), then, self._sweeps_latest.also(_unheard)
+            )
+
+    def _sweeps_read(self, seen: Seen[list[Sweep]]) -> None:
+        self.sweeps = seen.value
+        self.changed()
+
+    def _acts(self, day: ReconciledDay | None) -> Sequence[Act[ReconciledDay | Sweep]]:
+        if day is None:
+            return ()
+        acts: list[Act[ReconciledDay | Sweep]] = []
+        if self.may(SIGN) or (self.acting.busy and SIGN in day.actions):
+            acts.append(_signing(day))
+        if _RIGHTS[SWEEP] in self._may:
+            acts.append(_sweeping(day))
+        return acts
+
+
+def _unheard(_error: Exception) -> None:
+    """What arrived stays unknown, and the screen says so."""
+
+
+_NOT_YET: dict[str, Pair] = {
+    FETCH: ("账单已齐，或渠道还没有出账", "No bill is missing, or the channel has not made it yet"),
+    RUN: ("账单还没有到", "The bills are not here yet"),
+    SIGN: ("还有未处理的差异", "Differences are still open"),
+}
+
+
+def bill_word(kind: BillKind) -> Pair:
+    """What a kind of bill is called."""
+    return {BillKind.TRADES: ("交易账单", "Trade bill"), BillKind.FUNDS: ("资金账单", "Fund bill")}[kind]
+
+
+def _signing(day: ReconciledDay) -> Act[ReconciledDay | Sweep]:
+    def work(typed: Mapping[str, str]) -> Work[ReconciledDay | Sweep]:
+        return lambda engine: operations.sign(engine, day, note=typed["note"])
+
+    (zh, en), net = CHANNELS.get(day.channel, (day.channel, day.channel)), formats.money(day.net_fen)
+    return Act(
+        key=SIGN,
+        words=("签署…", "Sign…"),
+        effect=(
+            f"以您的名义签署{zh} {day.day} 的对账结果，应结净额 {net}。签署后当日不可改动，更正记入未签的日子。",
+            f"You sign {en} of {day.day}, net {net}. It cannot be changed then; corrections go to a day that is open.",
+        ),
+        done=("已签署", "Signed"),
+        work=work,
+        entries=(Entry("note", ("备注（可不填，随签名保存）", "Note (may be left out; kept with it)"), needed=False),),
+        naming=lambda _typed: ("签署", "Sign"),
+    )
+
+
+def _sweeping(day: ReconciledDay) -> Act[ReconciledDay | Sweep]:
+    def work(typed: Mapping[str, str]) -> Work[ReconciledDay | Sweep]:
+        amount = typed_fen(typed["amount"])
+        if amount is None or amount <= 0:
+            raise NotAnAmount
+        try:
+            arrived_on = date.fromisoformat(typed["arrived_on"])
+        except ValueError as error:
+            raise NotADay from error
+        sweep = NewSweep(
+            channel=day.channel,
+            day=day.day,
+            amount_fen=amount,
+            reference=typed["reference"],
+            arrived_on=arrived_on,
+        )
+        return lambda engine: operations.record_sweep(engine, sweep)
+
+    zh, en = CHANNELS.get(day.channel, (day.channel, day.channel))
+    return Act(
+        key=SWEEP,
+        words=("登记到账…", "Record an arrival…"),
+        effect=(
+            f"{zh}为 {day.day} 结算的钱已到银行账户：按银行流水登记，同一流水号只记一次。",
+            f"Money that {en} paid out for {day.day} arrived in the bank: recorded once by the bank's number.",
+        ),
+        done=("已登记到账", "Recorded"),
+        work=work,
+        entries=(
+            Entry("amount", ("到账金额（元）", "Amount that arrived"), most=16),
+            Entry("reference", ("银行流水号", "The bank's number"), most=64),
+            Entry("arrived_on", ("到账日期（2026-03-02）", "Day it arrived (2026-03-02)"), most=10),
+        ),
+        naming=lambda _typed: ("登记到账", "Record it"),
+    )

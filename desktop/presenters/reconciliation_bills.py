@@ -1,0 +1,128 @@
+"""Bills that were dropped on the window: one after the other to the server, which says what each one is or refuses it.
+
+Files are read in the engine, never in the window's thread. What was refused stays in the list with its sentence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+
+from desktop.operations import reconciliation_days as operations
+from desktop.presenters.ports import Ask
+from desktop.presenters.watching import Watched
+from shared.contracts.identity import Person
+from shared.contracts.reconcile import BillFile
+from shared.permissions import Permission
+
+_PACKED = frozenset({".zip", ".gz", ".tar"})
+_KEYS_ONLY = frozenset({".xlsx", ".xlsm", ".tsv"})
+_BILL_NAME = re.compile(
+    r"账单|对账|业务明细|账务明细|资金|bill|fund|trade|settle|^\d{8,16}(all|success|refund|basic)", re.IGNORECASE
+)
+
+
+class Meant(StrEnum):
+    """What a dropped file is taken for."""
+
+    BILL = "bill"
+    KEYS = "keys"
+    UNCLEAR = "unclear"
+
+
+def meant_by(name: str) -> Meant:
+    """What a file's name says: channels pack their bills and name them so; card keys come as sheets and plain lines."""
+    suffix = Path(name).suffix.lower()
+    if suffix in _PACKED or (suffix not in _KEYS_ONLY and _BILL_NAME.search(name)):
+        return Meant.BILL
+    return Meant.KEYS if suffix in _KEYS_ONLY else Meant.UNCLEAR
+
+
+def divided(files: Sequence[Path], *, takers: frozenset[Meant], front: Meant | None) -> dict[Meant, list[Path]]:
+    """Files by what they are taken for. Who may drop only one kind is not asked; else the name tells, or `front`."""
+    parts: dict[Meant, list[Path]] = {}
+    for file in files:
+        meant = next(iter(takers)) if len(takers) == 1 else meant_by(file.name)
+        if meant is Meant.UNCLEAR and front is not None:
+            meant = front
+        parts.setdefault(meant, []).append(file)
+    return parts
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """One file of a drop: on its way while it has neither `kept` nor `error`."""
+
+    path: Path
+    kept: BillFile | None = None
+    error: Exception | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the server has answered."""
+        return self.kept is not None or self.error is not None
+
+
+class Bills(Watched):
+    """The bills that this person dropped.
+
+    Attributes:
+        files: all of the last drops, in order, until they are cleared.
+    """
+
+    def __init__(self, ask: Ask, person: Person) -> None:
+        super().__init__()
+        self._ask = ask
+        self.may_add = Permission.RECONCILE_BILL_ADD in frozenset(person.permissions)
+        self.files: list[Dropped] = []
+
+    @property
+    def busy(self) -> bool:
+        """Whether some are on their way."""
+        return any(not one.is_over for one in self.files)
+
+    @property
+    def refused(self) -> int:
+        """How many the server did not take."""
+        return sum(one.error is not None for one in self.files)
+
+    def take(self, paths: Sequence[Path]) -> None:
+        """Send these, after those that are on their way; a list that is over begins anew."""
+        if not self.may_add or not paths:
+            return
+        was_busy = self.busy
+        if not was_busy:
+            self.files = []
+        self.files += [Dropped(path) for path in paths]
+        self.changed()
+        if not was_busy:
+            self._send_next()
+
+    def clear(self) -> None:
+        """Put the list away; those on their way stay."""
+        if not self.busy:
+            self.files = []
+            self.changed()
+
+    def _send_next(self) -> None:
+        at = next((at for at, one in enumerate(self.files) if not one.is_over), None)
+        if at is not None:
+            path = self.files[at].path
+            self._ask(
+                lambda engine: operations.drop_bill(engine, path), partial(self._kept, at), partial(self._refused, at)
+            )
+
+    def _kept(self, at: int, bill: BillFile) -> None:
+        self._settle(at, Dropped(self.files[at].path, kept=bill))
+
+    def _refused(self, at: int, error: Exception) -> None:
+        self._settle(at, Dropped(self.files[at].path, error=error))
+
+    def _settle(self, at: int, over: Dropped) -> None:
+        self.files[at] = over
+        self.changed()
+        self._send_next()

@@ -1,0 +1,172 @@
+"""The books of one business day: its figures, whether they hold, and the workbook that proves it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+from desktop.operations import reconciliation
+from desktop.operations.reconciliation import WorkbookWritten
+from desktop.operations.seen import Seen
+from desktop.presenters import formats
+from desktop.presenters.listing import Column, Listing
+from desktop.presenters.ports import Ask, Latest
+from desktop.presenters.watching import Watched
+from desktop.presenters.words import language
+from shared.clock import now, shop_day
+from shared.contracts.reports import DaySummary, LedgerTotal
+
+ACCOUNTS = {
+    "psp": ("渠道待到账", "Receivable from channels"),
+    "escrow": ("买家已付待发货", "Escrow of buyers"),
+    "suspense": ("挂账款项", "Set aside, pays no order"),
+    "supplier_pending": ("应付供应商", "Payable to suppliers"),
+    "fee": ("平台服务费收入", "Platform fees"),
+}
+"""What the ledger's account kinds are called; one that is not here shows its code."""
+
+
+def account_word(total: LedgerTotal) -> str:
+    """The name of an account in the language of the window."""
+    zh, en = ACCOUNTS.get(total.account, (total.account, total.account))
+    return en if language().startswith("en") else zh
+
+
+COLUMNS = (
+    Column[LedgerTotal]("account", account_word, stretch=True, tip=lambda total: total.account),
+    Column[LedgerTotal](
+        "debits", lambda total: formats.money(total.debits_fen), numeric=True, sample="¥123,456,789.00"
+    ),
+    Column[LedgerTotal](
+        "credits", lambda total: formats.money(total.credits_fen), numeric=True, sample="¥123,456,789.00"
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """One thing that must hold: its key (the view has the words), both sides ready to show, and whether it holds."""
+
+    key: str
+    left: str
+    right: str
+    holds: bool
+
+
+def proofs(day: DaySummary) -> list[Proof]:
+    """What finance looks at before signing. Everything is compared as integers."""
+    debits = sum(total.debits_fen for total in day.ledger)
+    credits = sum(total.credits_fen for total in day.ledger)
+    parts = day.supplier_fen + day.fee_fen
+    return [
+        Proof("ledger", formats.money(debits), formats.money(credits), debits == credits),
+        Proof("split", formats.money(day.delivered_fen), formats.money(parts), day.delivered_fen == parts),
+        Proof(
+            "delivered",
+            formats.money(day.paid_fen),
+            formats.money(day.delivered_fen),
+            day.paid_fen == day.delivered_fen,
+        ),
+        Proof("exceptions", formats.count(day.exceptions_open), formats.count(0), day.exceptions_open == 0),
+    ]
+
+
+class Books(Watched):
+    """The state of the day's books.
+
+    Attributes:
+        day: the business day in front.
+        summary: its figures, or None while they are read; `as_of` and `live` say how old they are.
+        accounts: the ledger's totals by account.
+        written: the workbook that was written last for this day, or None.
+        error: why the figures or the workbook did not come.
+    """
+
+    def __init__(self, ask: Ask) -> None:
+        super().__init__()
+        self._ask = ask
+        self._latest = Latest()
+        self.day = self.today - timedelta(days=1)
+        self.summary: DaySummary | None = None
+        self.as_of: datetime | None = None
+        self.live = True
+        self.loading = False
+        self.exporting = False
+        self.accounts: Listing[LedgerTotal] = Listing(COLUMNS)
+        self.written: WorkbookWritten | None = None
+        self.error: Exception | None = None
+
+    @property
+    def today(self) -> date:
+        """The business day that is running."""
+        return shop_day(now())
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more can happen on the day in front."""
+        return self.day < self.today
+
+    @property
+    def holds(self) -> bool:
+        """Whether everything that must hold does."""
+        return self.summary is not None and all(proof.holds for proof in proofs(self.summary))
+
+    def show(self, day: date) -> None:
+        """Show another day, at most today."""
+        self.day = min(day, self.today)
+        self.summary, self.as_of, self.written, self.error = None, None, None, None
+        self.accounts.show_rows([])
+        self.refresh()
+
+    def step(self, days: int) -> None:
+        """Go so many days on, or back."""
+        if self.day + timedelta(days=days) <= self.today:
+            self.show(self.day + timedelta(days=days))
+
+    def refresh(self) -> None:
+        """Read the figures again."""
+        self.loading, self.error = True, None
+        day = self.day
+        then = self._latest.only(self._read)
+        self._ask(lambda engine: reconciliation.day_summary(engine, day), then, self._latest.also(self._failed))
+        self.changed()
+
+    @property
+    def file_name(self) -> str:
+        """What the workbook is called unless a person says otherwise."""
+        return f"kameng-{self.day.isoformat()}.xlsx"
+
+    def export(self, target: Path) -> None:
+        """Write the day's workbook."""
+        if self.exporting:
+            return
+        self.exporting, self.error, self.written = True, None, None
+        day = self.day
+        self._ask(
+            lambda engine: reconciliation.export_workbook(engine, day=day, target=target),
+            self._written,
+            self._export_failed,
+        )
+        self.changed()
+
+    def _read(self, seen: Seen[DaySummary]) -> None:
+        self.loading, self.summary = False, seen.value
+        self.as_of, self.live = seen.as_of, seen.live
+        self.accounts.show_rows(seen.value.ledger)
+        self.changed()
+
+    def _written(self, written: WorkbookWritten) -> None:
+        self.exporting = False
+        if written.day == self.day:
+            self.written, self.summary = written, written.summary
+            self.accounts.show_rows(written.summary.ledger)
+        self.changed()
+
+    def _failed(self, error: Exception) -> None:
+        self.loading, self.error = False, error
+        self.changed()
+
+    def _export_failed(self, error: Exception) -> None:
+        self.exporting, self.error = False, error
+        self.changed()

@@ -1,0 +1,261 @@
+"""What a channel's day comes to, on cards. Written anew whenever the day is another one or has changed."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+from desktop.presenters import formats
+from desktop.presenters.days import bill_word, identity, lines, signed
+from desktop.presenters.words import in_words
+from desktop.theme.apply import key_font
+from desktop.views.side import add_fact, facts
+from desktop.widgets.basics import Badge, Card, Glyph, Notice, button, column, label, restyle, row, rule
+from desktop.widgets.live import Live
+from desktop.widgets.words import counted, state_word
+from shared.contracts.reconcile import Balance, BillFile, BillTotal, ReconciledDay, Signature, Sweep
+
+_HALF_HASH = 32
+
+
+class DayContent(Live, QWidget):
+    """See the file's head.
+
+    Signals:
+        kind_wanted(kind): the person wants to see the differences of this kind.
+        files_wanted(): the person wants to choose bills.
+    """
+
+    kind_wanted = Signal(object)
+    files_wanted = Signal()
+
+    def __init__(self, day: ReconciledDay, sweeps: list[Sweep] | None) -> None:
+        super().__init__()
+        self.setProperty("role", "page")
+        layout = column(self, gap=12, margins=(24, 2, 24, 16))
+        if day.trouble is not None:
+            trouble = Notice()
+            layout.addWidget(trouble)
+            trouble.tell(day.trouble, tone="danger")
+        if day.signature is not None:
+            layout.addWidget(self._signature(day.signature, day))
+        both = row(gap=12)
+        left, right = column(gap=12), column(gap=12)
+        left.addWidget(self._sides(day))
+        if day.balance is not None:
+            left.addWidget(self._balance(day.balance))
+        left.addStretch(1)
+        right.addWidget(self._kinds(day))
+        right.addWidget(self._arrivals(day, sweeps))
+        right.addWidget(self._bills(day))
+        right.addStretch(1)
+        both.addLayout(left, 1)
+        both.addLayout(right, 1)
+        layout.addLayout(both)
+        layout.addStretch(1)
+
+    def _sides(self, day: ReconciledDay) -> Card:
+        card, grid = _card(self.tr("两边的数"))
+        for at, words in enumerate((self.tr("平台"), self.tr("渠道账单"), self.tr("差")), 1):
+            grid.addWidget(_right(words, role="muted"), 0, at)
+        names = {
+            "payments": self.tr("收款笔数"),
+            "payments_fen": self.tr("收款金额"),
+            "refunds": self.tr("退款笔数"),
+            "refunds_fen": self.tr("退款金额"),
+            "fees_fen": self.tr("手续费"),
+        }
+        for at, line in enumerate(lines(day), 1):
+            grid.addWidget(label(names[line.key], role="muted"), at, 0)
+            grid.addWidget(_right(line.ours), at, 1)
+            grid.addWidget(_right(line.theirs), at, 2)
+            off = _right(line.off_by)
+            restyle(off, "tone", "" if line.holds else "danger")
+            grid.addWidget(off, at, 3)
+        card.body.addWidget(rule())
+        words = counted(self.tr("已对上 %n 笔，合计 {money}", None, day.matched), day.matched)
+        told = words.format(money=formats.money(day.matched_fen))
+        if day.date_shifts:
+            told += " · " + self.tr("其中跨日 %n 笔", None, day.date_shifts)
+        card.body.addWidget(label(told, wrap=True))
+        when = formats.moment(day.run_at) if day.run_at is not None else self.tr("还没有对账")
+        card.body.addWidget(label(self.tr("最近一次对账：{when}").format(when=when), role="caption"))
+        return card
+
+    def _kinds(self, day: ReconciledDay) -> Card:
+        card, grid = _card(self.tr("差异"))
+        if not day.differences:
+            words = self.tr("没有差异") if day.run_at is not None else self.tr("对账后在这里列出")
+            card.body.addWidget(label(words, role="muted"))
+            return card
+        for at, words in enumerate((self.tr("未处理"), self.tr("已处理"), self.tr("未处理金额")), 1):
+            grid.addWidget(_right(words, role="muted"), 0, at)
+        for at, kind in enumerate(day.differences, 1):
+            name = state_word(kind.kind)
+            go = button(name, role="link", name=self.tr("查看差异：{kind}").format(kind=name))
+            go.clicked.connect(partial(self.kind_wanted.emit, kind.kind))
+            grid.addWidget(go, at, 0, Qt.AlignmentFlag.AlignLeft)
+            waiting = _right(formats.count(kind.open))
+            restyle(waiting, "tone", "danger" if kind.open else "")
+            grid.addWidget(waiting, at, 1)
+            grid.addWidget(_right(formats.count(kind.closed)), at, 2)
+            grid.addWidget(_right(formats.money(kind.open_fen)), at, 3)
+        return card
+
+    def _balance(self, balance: Balance) -> Card:
+        card, grid = _card(self.tr("资金账单余额恒等式"))
+        names = {
+            "opening_fen": self.tr("期初余额"),
+            "receipts_fen": self.tr("收款"),
+            "refunds_fen": self.tr("退款"),
+            "fees_fen": self.tr("手续费"),
+            "fees_returned_fen": self.tr("退回手续费"),
+            "withdrawals_fen": self.tr("提现"),
+            "others_fen": self.tr("其他"),
+            "closing_fen": self.tr("期末余额"),
+        }
+        for at, (key, text) in enumerate(identity(balance)):
+            grid.addWidget(label(names[key], role="muted"), at, 0)
+            grid.addWidget(_right(text), at, 1)
+        holds = balance.off_by_fen == 0
+        words = (
+            self.tr("逐项相加等于期末余额，一分不差")
+            if holds
+            else self.tr("逐项相加与期末余额差 {off}").format(off=signed(balance.off_by_fen))
+        )
+        card.body.addLayout(_verdict(words, holds=holds))
+        return card
+
+    def _arrivals(self, day: ReconciledDay, sweeps: list[Sweep] | None) -> Card:
+        card, grid = _card(self.tr("应结与到账"))
+        off = day.arrived_fen - day.net_fen
+        for at, (words, text) in enumerate(
+            (
+                (self.tr("应结净额（收款 − 退款 − 手续费）"), formats.money(day.net_fen)),
+                (self.tr("已到银行"), formats.money(day.arrived_fen)),
+                (self.tr("差"), signed(off)),
+            )
+        ):
+            grid.addWidget(label(words, role="muted", wrap=True), at, 0)
+            shown = _right(text)
+            restyle(shown, "tone", "warning" if off and at == 2 else "")
+            grid.addWidget(shown, at, 1)
+        if sweeps is None:
+            return card
+        for sweep in sweeps:
+            money, when = formats.money(sweep.amount_fen), formats.day(sweep.arrived_on)
+            words = self.tr("{when} 到账 {money}，流水号 {number}，{who} 登记")
+            told = words.format(when=when, money=money, number=sweep.reference, who=sweep.recorded_by)
+            card.body.addWidget(label(told, role="caption", wrap=True, selectable=True))
+        if not sweeps:
+            card.body.addWidget(label(self.tr("还没有登记到账"), role="caption"))
+        return card
+
+    def _bills(self, day: ReconciledDay) -> Card:
+        card, _grid = _card(self.tr("账单"))
+        for bill in day.bills:
+            if bill.is_current:
+                self._bill(card.body, bill)
+        for kind in day.missing:
+            line = _line("alert", "warning", self.tr("缺{bill}").format(bill=in_words(bill_word(kind))))
+            card.body.addLayout(line)
+        choose = button(self.tr("选择账单文件…"), role="link")
+        choose.clicked.connect(self.files_wanted)
+        if day.signature is None:
+            foot = row()
+            foot.addWidget(choose)
+            foot.addStretch(1)
+            card.body.addLayout(foot)
+        return card
+
+    def _bill(self, layout: QVBoxLayout, bill: BillFile) -> None:
+        holds = all(total.printed == total.read for total in bill.totals)
+        rows = counted(self.tr("%n 行", None, bill.rows), bill.rows)
+        words = f"{in_words(bill_word(bill.kind))} · {rows} · {formats.size(bill.bytes)}"
+        line = _line("check" if holds else "alert", "success" if holds else "danger", words)
+        came = self.tr("自动获取") if bill.source == "fetched" else self.tr("手工导入")
+        line.addWidget(Badge(came))
+        layout.addLayout(line)
+        name = label(bill.name, role="caption", wrap=True, selectable=True)
+        name.setToolTip(f"SHA-1 {bill.sha1}\nSHA-256 {bill.sha256}")
+        layout.addWidget(name)
+        for total in bill.totals:
+            if total.printed != total.read:
+                words = self.tr("{name}：账单印 {printed}，逐行相加 {read}")
+                told = words.format(
+                    name=total.name, printed=_total(total, total.printed), read=_total(total, total.read)
+                )
+                layout.addWidget(label(told, role="error", wrap=True))
+        if holds and bill.totals:
+            checked = self.tr("%n 项合计与逐行相加一致", None, len(bill.totals))
+            layout.addWidget(label(checked, role="caption", wrap=True))
+
+    def _signature(self, signature: Signature, day: ReconciledDay) -> Card:
+        card, _grid = _card(self.tr("已签署"))
+        words = self.tr("{who} 于 {when} 签署，应结净额 {net}")
+        told = words.format(
+            who=signature.signed_by, when=formats.moment(signature.signed_at), net=formats.money(day.net_fen)
+        )
+        card.body.addLayout(_line("lock", "success", told))
+        table = facts()
+        if signature.note:
+            add_fact(table, self.tr("备注"), signature.note)
+        card.body.addLayout(table)
+        for name, value in (
+            (self.tr("输入指纹（账单与平台账）"), signature.inputs_sha256),
+            (self.tr("结果指纹（数字、匹配与差异）"), signature.outputs_sha256),
+        ):
+            card.body.addLayout(hash_line(name, value))
+        card.body.addWidget(label(self.tr("当日不可再改；更正记入未签的日子。"), role="caption"))
+        return card
+
+
+def hash_line(name: str, value: str) -> QHBoxLayout:
+    """A fingerprint whole, to be compared letter by letter."""
+    line = row(gap=14)
+    line.addWidget(label(name, role="muted"))
+    line.addStretch(1)
+    shown = label(value, selectable=True)
+    shown.setFont(key_font())
+    shown.setAccessibleName(f"{name} {value}")
+    line.addWidget(shown)
+    return line
+
+
+def _total(total: BillTotal, number: int) -> str:
+    return formats.money(number) if total.is_amount else formats.count(number)
+
+
+def _card(title: str) -> tuple[Card, QGridLayout]:
+    card = Card(margin=14, gap=8)
+    card.body.addWidget(label(title, role="heading"))
+    grid = QGridLayout()
+    grid.setHorizontalSpacing(18)
+    grid.setVerticalSpacing(6)
+    grid.setColumnStretch(0, 1)
+    card.body.addLayout(grid)
+    return card, grid
+
+
+def _right(text: str, *, role: str | None = None) -> QLabel:
+    made = label(text, role=role)
+    made.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+    return made
+
+
+def _line(drawn: str, tint: str, words: str) -> QHBoxLayout:
+    line = row(gap=8)
+    line.addWidget(Glyph(drawn, tint=tint, size=16))
+    line.addWidget(label(words, wrap=True), 1)
+    return line
+
+
+def _verdict(words: str, *, holds: bool) -> QHBoxLayout:
+    line = row(gap=8)
+    line.addWidget(Glyph("check" if holds else "alert", tint="success" if holds else "danger", size=16))
+    told = label(words, wrap=True)
+    restyle(told, "tone", "success" if holds else "danger")
+    line.addWidget(told, 1)
+    return line

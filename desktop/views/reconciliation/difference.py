@@ -1,0 +1,202 @@
+"""One difference explained: both rows side by side with what differs marked, what happened, whose the money may be."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout
+
+from desktop.presenters import formats
+from desktop.presenters.days import signed
+from desktop.presenters.differences import Differences, compared, side, story
+from desktop.presenters.words import channel_word, party_words, tone
+from desktop.theme.apply import key_font
+from desktop.views.side import SidePanel, add_fact, facts
+from desktop.widgets.basics import Glyph, button, label, restyle, row, rule
+from desktop.widgets.words import state_word
+from shared.contracts.reconcile import Difference, DifferenceDetail
+from shared.finance import DifferenceAction
+from shared.ids import speak_order_code
+
+_UNBROKEN = 16
+
+
+class DifferencePanel(SidePanel):
+    """The side panel of the list of differences.
+
+    Signals:
+        order_wanted(code), exception_wanted(id): the person wants to see it.
+        attach_wanted(code): the person thinks that the money is meant for this order.
+    """
+
+    order_wanted = Signal(object)
+    exception_wanted = Signal(object)
+    attach_wanted = Signal(object)
+
+    def __init__(self, presenter: Differences) -> None:
+        super().__init__(width=430, most=640)
+        self._presenter = presenter
+        self._written: object = None
+        self.say(self.area.setAccessibleName, lambda: self.tr("差异详情"))
+        presenter.watch(self._look)
+        self.on_words(self._write)
+        self.hide()
+
+    @property
+    def order_code(self) -> str | None:
+        """The order that the difference is about."""
+        one = self._presenter.opened
+        return None if one is None else one.action_order_code or one.order_code
+
+    @property
+    def exception_id(self) -> object:
+        """Where its money waits in the exceptions, or None."""
+        one = self._presenter.opened
+        return None if one is None else one.exception_id
+
+    def open_order(self) -> None:
+        """Go to the order."""
+        if self.order_code is not None:
+            self.order_wanted.emit(self.order_code)
+
+    def open_exception(self) -> None:
+        """Go to the exception."""
+        if self.exception_id is not None:
+            self.exception_wanted.emit(self.exception_id)
+
+    def _look(self) -> None:
+        presenter = self._presenter
+        if (presenter.opened, presenter.detail) != self._written:
+            self._write()
+
+    def _write(self) -> None:
+        one, detail = self._presenter.opened, self._presenter.detail
+        self._written = (one, detail)
+        if one is None:
+            return
+        self.name.setText(state_word(one.kind))
+        self.badge.show_word(state_word(one.state), tone=tone(one.state))
+        inner, layout = self.new_page()
+        layout.addWidget(label(self.tr("差额 {off}").format(off=signed(one.off_by_fen)), role="figure"))
+        where = " · ".join((channel_word(one.channel), formats.day(one.day), one.number))
+        if one.carried_from is not None:
+            where += " · " + self.tr("自 {day} 挂账").format(day=formats.day(one.carried_from))
+        layout.addWidget(label(where, role="muted", wrap=True, selectable=True))
+        layout.addLayout(self._sides(one, detail))
+        if detail is None:
+            layout.addWidget(label(self.tr("正在读取两边的原始记录…"), role="muted"))
+        self._write_numbers(layout, one)
+        self._write_handling(layout, one)
+        if detail is not None:
+            self._write_candidates(layout, detail)
+            layout.addWidget(rule())
+            layout.addWidget(label(self.tr("经过"), role="heading"))
+            told = facts()
+            for when, what in story(detail):
+                add_fact(told, when, what)
+            layout.addLayout(told)
+        layout.addStretch(1)
+        self.turn_to(inner)
+
+    def _sides(self, one: Difference, detail: DifferenceDetail | None) -> QGridLayout:
+        """Both rows whole; a field that differs has a mark, and its values another tone."""
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(12)
+        grid.setVerticalSpacing(6)
+        for at, stretch in enumerate((0, 0, 1, 1)):
+            grid.setColumnStretch(at, stretch)
+        theirs = self.tr("渠道账单")
+        if one.bill_row is not None:
+            theirs = self.tr("渠道账单第 {n} 行").format(n=formats.count(one.bill_row))
+        grid.addWidget(label(self.tr("平台"), role="muted"), 0, 2)
+        grid.addWidget(label(theirs, role="muted"), 0, 3)
+        grid.addWidget(label(side(one.ours_words, one.ours_fen), role="heading", wrap=True), 1, 2)
+        grid.addWidget(label(side(one.theirs_words, one.theirs_fen), role="heading", wrap=True), 1, 3)
+        for at, fact in enumerate(compared(detail) if detail is not None else (), 2):
+            if fact.differs:
+                mark = Glyph("alert", tint="danger", size=13)
+                mark.setToolTip(self.tr("两边不同"))
+                mark.setAccessibleName(self.tr("两边不同"))
+                grid.addWidget(mark, at, 0, Qt.AlignmentFlag.AlignTop)
+            grid.addWidget(label(fact.name, role="muted"), at, 1, Qt.AlignmentFlag.AlignTop)
+            for place, value in ((2, fact.ours), (3, fact.theirs)):
+                grid.addWidget(_value(value, fact.name, differs=fact.differs), at, place, Qt.AlignmentFlag.AlignTop)
+        return grid
+
+    def _write_numbers(self, layout: QVBoxLayout, one: Difference) -> None:
+        """The numbers to look for elsewhere, each whole and to be copied."""
+        table = facts()
+        for words, number in (
+            (self.tr("渠道单号"), one.provider_no),
+            (self.tr("商户单号"), one.out_trade_no),
+            (self.tr("商户退款单号"), one.out_refund_no),
+        ):
+            if number:
+                add_fact(table, words, number, is_code=True)
+        layout.addWidget(rule())
+        layout.addLayout(table)
+        line = row(gap=10)
+        if self.order_code is not None:
+            link = button(self.tr("查看订单 {code}").format(code=speak_order_code(self.order_code)), role="link")
+            link.clicked.connect(self.open_order)
+            line.addWidget(link)
+        if self.exception_id is not None:
+            link = button(self.tr("查看异常款项"), role="link")
+            link.clicked.connect(self.open_exception)
+            line.addWidget(link)
+        line.addStretch(1)
+        layout.addLayout(line)
+
+    def _write_handling(self, layout: QVBoxLayout, one: Difference) -> None:
+        layout.addWidget(rule())
+        layout.addWidget(label(self.tr("处理"), role="heading"))
+        table = facts()
+        add_fact(table, self.tr("建议"), state_word(one.proposed_action))
+        if one.action is not None:
+            target = f" {speak_order_code(one.action_order_code)}" if one.action_order_code else ""
+            add_fact(table, self.tr("决定"), state_word(one.action) + target)
+        if one.note:
+            add_fact(table, self.tr("说明"), one.note)
+        for words, who, when in (
+            (self.tr("经办"), one.handled_by, one.handled_at),
+            (self.tr("复核"), one.checked_by, one.checked_at),
+        ):
+            if who is not None:
+                add_fact(table, words, f"{party_words(who)} {formats.moment(when)}")
+        if one.two_people:
+            add_fact(table, self.tr("限额"), self.tr("超过单人限额，需要另一位同事复核"))
+        layout.addLayout(table)
+
+    def _write_candidates(self, layout: QVBoxLayout, detail: DifferenceDetail) -> None:
+        """Whose the money may be: each order can be seen, and taken into the decision."""
+        if not detail.candidates:
+            return
+        layout.addWidget(rule())
+        layout.addWidget(label(self.tr("可能的订单"), role="heading"))
+        may_attach = self._presenter.acting.act(DifferenceAction.ATTACH.value) is not None
+        for code in detail.candidates:
+            spoken = speak_order_code(code)
+            line = row()
+            link = button(spoken, role="link", name=self.tr("查看订单 {code}").format(code=spoken))
+            link.clicked.connect(partial(self.order_wanted.emit, code))
+            line.addWidget(link)
+            line.addStretch(1)
+            if may_attach:
+                take = button(self.tr("归入…"), name=self.tr("归入订单 {code}").format(code=spoken))
+                take.clicked.connect(partial(self.attach_wanted.emit, code))
+                line.addWidget(take)
+            layout.addLayout(line)
+
+
+def _value(value: str, name: str, *, differs: bool) -> QLabel:
+    """A value in its column; a long number without blanks is broken, or it would push the other side away."""
+    is_code = len(value) > _UNBROKEN and " " not in value and value.isascii()
+    lines = [value[at : at + _UNBROKEN] for at in range(0, len(value), _UNBROKEN)] if is_code else [value]
+    made = label("\n".join(lines), wrap=not is_code)
+    made.setAccessibleName(f"{name} {value}")
+    if is_code:
+        made.setFont(key_font())
+        made.setToolTip(value)
+    restyle(made, "tone", "danger" if differs else "")
+    return made
