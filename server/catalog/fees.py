@@ -3,7 +3,7 @@
     a rule of the product for its supplier's tier, a rule of the product, the product's own rate,
     a rule of the tier, the supplier's rate
 
-Orders are priced by what is kept at the product, so that a rule costs them nothing; lines freeze what they were priced by.
+Orders are priced by what is kept at the product, so that a rule costs them nothing; a line keeps its price.
 """
 
 from __future__ import annotations

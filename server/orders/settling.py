@@ -1,0 +1,47 @@
+"""What settlement sees of orders: delivered lines to join with, and their orders under lock."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from uuid import UUID
+
+from sqlalchemy import Subquery, select
+
+from server.db import Tx
+from server.orders.actions import lock
+from server.orders.model import Order, OrderLine
+
+_AT_A_TIME = 1_000
+
+
+def delivered_lines() -> Subquery:
+    """All lines of delivered orders, with what of their order decides when they are due."""
+    return (
+        select(
+            OrderLine.id,
+            OrderLine.order_id,
+            OrderLine.supplier_id,
+            OrderLine.sku_id,
+            OrderLine.sku_code,
+            OrderLine.title,
+            OrderLine.quantity,
+            OrderLine.amount_fen,
+            OrderLine.supplier_fen,
+            OrderLine.fee_fen,
+            OrderLine.commission_fen,
+            Order.code.label("order_code"),
+            Order.state,
+            Order.delivered_at,
+            Order.completed_at,
+        )
+        .join(Order, Order.id == OrderLine.order_id)
+        .where(Order.delivered_at.is_not(None))
+        .subquery("delivered_lines")
+    )
+
+
+def lock_all(tx: Tx, order_ids: Collection[UUID]) -> None:
+    """Lock any number of orders, in the order in which all lock them: none of them is refunded meanwhile."""
+    wanted = sorted(order_ids, key=lambda order_id: order_id.bytes)
+    for at in range(0, len(wanted), _AT_A_TIME):
+        lock(tx, wanted[at : at + _AT_A_TIME])

@@ -1,0 +1,99 @@
+"""What settlement sees of payments: what refunds and lost disputes took of lines, and which orders are in question."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Subquery, and_, or_, select
+
+from server.db import Tx
+from server.payments.disputes.model import Dispute, DisputeLine
+from server.payments.model import PaymentAttempt, PaymentException
+from server.payments.queries import attempts_of
+from server.payments.refunds.model import Refund, RefundLine
+from server.payments.refunds.moving import ENDED
+from shared.finance import DisputeState
+from shared.states import AttemptState, RefundState, RefundTurn
+
+_AT_A_TIME = 1_000
+_AT_CHANNEL = (RefundState.SUBMITTED, RefundState.PROCESSING, RefundState.ABNORMAL, RefundState.SUCCEEDED)
+
+
+def taken_back() -> Subquery:
+    """What refunds have taken back of lines: those on their way to their channel, and those that got there."""
+    on_its_way = and_(Refund.state == RefundState.APPROVED.value, Refund.turn == RefundTurn.CHANNEL.value)
+    return (
+        select(
+            RefundLine.refund_id,
+            RefundLine.order_line_id,
+            RefundLine.quantity,
+            RefundLine.amount_fen,
+            RefundLine.supplier_fen,
+            RefundLine.fee_fen,
+            RefundLine.commission_fen,
+            Refund.out_refund_no,
+            Refund.order_id,
+        )
+        .join(Refund, Refund.id == RefundLine.refund_id)
+        .where(or_(on_its_way, Refund.state.in_([state.value for state in _AT_CHANNEL])))
+        .subquery("taken_back")
+    )
+
+
+def lost() -> Subquery:
+    """What lost disputes took of suppliers' shares, by order line."""
+    return (
+        select(DisputeLine.order_line_id, DisputeLine.supplier_fen)
+        .join(Dispute, Dispute.id == DisputeLine.dispute_id)
+        .where(Dispute.state == DisputeState.LOST.value)
+        .subquery("lost")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class InQuestion:
+    """Orders whose money people or channels have not done with."""
+
+    refunds: frozenset[UUID]
+    disputes: frozenset[UUID]
+    exceptions: frozenset[UUID]
+
+
+def in_question(tx: Tx) -> InQuestion:
+    """All orders with an open refund, dispute or exception: few, whatever the shop sells."""
+    refunds = select(Refund.order_id).where(Refund.state.not_in(sorted(ENDED)), Refund.order_id.is_not(None))
+    disputes = select(Dispute.order_id).where(Dispute.state == DisputeState.OPENED.value)
+    exceptions = select(PaymentException.order_id).where(
+        PaymentException.closed_at.is_(None), PaymentException.order_id.is_not(None)
+    )
+    found = [frozenset(one for one in tx.scalars(query) if one) for query in (refunds, disputes, exceptions)]
+    return InQuestion(*found)
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """The payment of an order as its channel knows it."""
+
+    channel: str
+    number: str
+    provider_no: str | None
+    paid_at: datetime | None
+
+
+def payments_of(tx: Tx, order_ids: Collection[UUID]) -> dict[UUID, Paid]:
+    """The payment of each order that was paid."""
+    found: dict[UUID, Paid] = {}
+    wanted = list(order_ids)
+    for at in range(0, len(wanted), _AT_A_TIME):
+        for order_id, attempts in attempts_of(tx, wanted[at : at + _AT_A_TIME]).items():
+            paid = [one for one in attempts if one.state == AttemptState.PAID]
+            if paid:
+                found[order_id] = _paid(paid[-1])
+    return found
+
+
+def _paid(attempt: PaymentAttempt) -> Paid:
+    return Paid(attempt.channel, attempt.channel_no, attempt.provider_no, attempt.paid_at)

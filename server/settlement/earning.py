@@ -1,0 +1,180 @@
+"""What suppliers earned and is on no statement yet: how much is left of each line, when it is due, and why not now.
+
+share    the supplier's, frozen on the line at the sale
+net      the share less what refunds, and disputes that were lost, took of it
+due      by the terms of the day it was delivered, and no earlier than everything about its order is settled
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, Subquery, func, select
+
+from server.db import Tx
+from server.orders.settling import delivered_lines
+from server.payments import settling as payments
+from server.settlement import terms as agreed
+from server.settlement.due import due_on
+from server.settlement.model import SettlementDeduction, SettlementHold, SettlementItem, Statement
+from server.settlement.terms import TermsHistory
+from server.settlement.working_days import Calendar
+from shared import clock
+from shared.finance import HoldReason, ReleaseFrom, StatementState
+from shared.money import Fen
+from shared.states import OrderState
+
+RELEASED = (StatementState.CONFIRMED.value, StatementState.PAID.value)
+"""Statements whose lines were released."""
+
+
+@dataclass(frozen=True, slots=True)
+class Earned:
+    """A delivered line that is on no statement: `line` is its row of `orders.settling.delivered_lines`.
+
+    `due_on` is None while nobody knows; it is held for the reason `hold`, None when it can be released on the day
+    that was asked for. `hold_note` is what people wrote who hold it.
+    """
+
+    line: Any
+    taken_fen: Fen
+    due_on: date | None
+    hold: HoldReason | None
+    hold_note: str = ""
+
+    @property
+    def net_fen(self) -> Fen:
+        """What there is to release."""
+        return int(self.line.supplier_fen) - self.taken_fen
+
+
+@dataclass(frozen=True, slots=True)
+class Deduction:
+    """What a refund took of a line after its release, and that no statement has taken off yet."""
+
+    refund_id: UUID
+    order_line_id: UUID
+    amount_fen: Fen
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What decides when lines are due: terms, calendar, holds by people, and the orders in question."""
+
+    terms: Mapping[UUID, TermsHistory]
+    calendar: Calendar
+    held_orders: Mapping[UUID, str]
+    held_suppliers: Mapping[UUID, str]
+    in_question: payments.InQuestion
+    complete_after: timedelta
+
+
+def rules(tx: Tx, *, day: date, complete_after_days: int, suppliers: Collection[UUID] | None = None) -> Rules:
+    """The rules as they stand, for what may be released on a day."""
+    standing = select(SettlementHold).where(SettlementHold.freed_at.is_(None))
+    holds = [hold for hold in tx.scalars(standing) if hold.until_day is None or day < hold.until_day]
+    return Rules(
+        terms=agreed.histories(tx, suppliers),
+        calendar=agreed.calendar(tx),
+        held_orders={hold.order_id: hold.reason for hold in holds if hold.order_id},
+        held_suppliers={hold.supplier_id: hold.reason for hold in holds if hold.supplier_id},
+        in_question=payments.in_question(tx),
+        complete_after=timedelta(days=complete_after_days),
+    )
+
+
+def earned(tx: Tx, by: Rules, *, day: date, statement_id: UUID | None = None) -> dict[UUID, list[Earned]]:
+    """The lines of the suppliers of `by` that have something left, by supplier, in the order of their ids.
+
+    Those on no statement; with a `statement_id` those of it, as they stand now.
+    """
+    lines = delivered_lines()
+    on = select(SettlementItem.order_line_id)
+    if statement_id is None:
+        which = ~select(SettlementItem.order_line_id).where(SettlementItem.order_line_id == lines.c.id).exists()
+    else:
+        which = lines.c.id.in_(on.where(SettlementItem.statement_id == statement_id))
+    chosen = (which, lines.c.supplier_id.in_(list(by.terms)))
+    taken = _taken(tx, lines, chosen)
+    found: dict[UUID, list[Earned]] = defaultdict(list)
+    for line in tx.execute(select(lines).where(*chosen).order_by(lines.c.id)):
+        gone = taken.get(line.id, 0)
+        if line.supplier_fen > gone:
+            found[line.supplier_id].append(_judged(line, gone, by, day))
+    return found
+
+
+def _taken(tx: Tx, lines: Subquery, chosen: Iterable[ColumnElement[bool]]) -> dict[UUID, Fen]:
+    """What refunds and lost disputes took of the suppliers' shares of these lines."""
+    taken: dict[UUID, Fen] = defaultdict(int)
+    for back in (payments.taken_back(), payments.lost()):
+        query = (
+            select(back.c.order_line_id, func.sum(back.c.supplier_fen))
+            .join(lines, lines.c.id == back.c.order_line_id)
+            .where(*chosen)
+            .group_by(back.c.order_line_id)
+        )
+        for line_id, amount in tx.execute(query):
+            taken[line_id] += int(amount)
+    return taken
+
+
+def _judged(line: Row[Any], taken: Fen, by: Rules, day: date) -> Earned:
+    terms = by.terms[line.supplier_id].at(line.delivered_at)
+    counts_from = line.delivered_at
+    if terms.release_from is ReleaseFrom.COMPLETED:
+        counts_from = _completed_at(line, by.complete_after)
+    due = None if counts_from is None else due_on(terms, counts_from, by.calendar)
+    hold, note = _hold(line, by)
+    if hold is None and due is None:
+        hold = HoldReason.NOT_COMPLETED
+    if hold is None and due is not None and due > day:
+        hold = HoldReason.CYCLE
+    return Earned(line, taken, due, hold, note)
+
+
+def _completed_at(line: Row[Any], complete_after: timedelta) -> datetime | None:
+    """When the order was completed; what was refunded in part counts as completed when it would have been."""
+    completed: datetime | None = line.completed_at
+    if completed is not None or line.state == OrderState.DELIVERED.value:
+        return completed
+    would_have: datetime = line.delivered_at + complete_after
+    return would_have if would_have <= clock.now() else None
+
+
+def _hold(line: Row[Any], by: Rules) -> tuple[HoldReason | None, str]:
+    asked = by.in_question
+    if line.order_id in asked.disputes or line.state == OrderState.DISPUTED.value:
+        return HoldReason.DISPUTED, ""
+    if line.order_id in asked.refunds:
+        return HoldReason.REFUND_OPEN, ""
+    if line.order_id in asked.exceptions:
+        return HoldReason.EXCEPTION_OPEN, ""
+    note = by.held_orders.get(line.order_id) or by.held_suppliers.get(line.supplier_id)
+    return (None, "") if note is None else (HoldReason.BY_PERSON, note)
+
+
+def deductions(tx: Tx, supplier_ids: Collection[UUID]) -> dict[UUID, list[Deduction]]:
+    """What refunds took of lines after their release, and that no statement has taken off, by supplier."""
+    back, lines = payments.taken_back(), delivered_lines()
+    known = select(SettlementDeduction.refund_id).where(
+        SettlementDeduction.refund_id == back.c.refund_id, SettlementDeduction.order_line_id == back.c.order_line_id
+    )
+    query = (
+        select(back.c.refund_id, back.c.order_line_id, back.c.supplier_fen, lines.c.supplier_id)
+        .join(SettlementItem, SettlementItem.order_line_id == back.c.order_line_id)
+        .join(Statement, Statement.id == SettlementItem.statement_id)
+        .join(lines, lines.c.id == back.c.order_line_id)
+        .where(Statement.state.in_(RELEASED))
+        .where(lines.c.supplier_id.in_(list(supplier_ids)), back.c.supplier_fen > 0, ~known.exists())
+        .order_by(back.c.refund_id, back.c.order_line_id)
+    )
+    found: dict[UUID, list[Deduction]] = defaultdict(list)
+    for row in tx.execute(query):
+        found[row.supplier_id].append(Deduction(row.refund_id, row.order_line_id, int(row.supplier_fen)))
+    return found

@@ -1,0 +1,332 @@
+"""Payouts: made by one person, checked by another one whatever their roles, sent, and ended by what the bank says.
+
+make      the statements are bound to it; nothing is booked
+check     by another person; a refusal frees the statements
+send      PAYOUT: available -> payout, and the fee; from here on the money is on its way
+confirm   payout -> bank, and its statements are paid
+fail      back to available; also when the bank returns it days later; its statements can be paid again
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Collection
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+
+from server import audit, changes
+from server.db import Tx
+from server.ledger import health, paying
+from server.ledger import queries as ledger
+from server.policy import Actor, visible
+from server.settlement import turns
+from server.settlement.model import Payout, Statement
+from server.settlement.statements import DOMAIN
+from server.settlement.statements import note as note_statement
+from shared import clock
+from shared.contracts import settlement as wire
+from shared.errors import BadField, Conflict, IdempotencyReused, NotFound
+from shared.finance import PayoutState, StatementState
+from shared.money import Fen
+from shared.states import require_move
+
+PREFIX = "DK"
+_NOT_SENT = (PayoutState.REQUESTED.value, PayoutState.APPROVED.value)
+
+
+class PayoutsFrozen(Conflict):
+    """The books do not hold: nothing is paid out until they do."""
+
+    code = "payouts_frozen"
+    zh = "账目核对发现问题（{invariant}），打款已暂停。请先处理账目告警。"
+    en = "The books do not hold ({invariant}), so nothing is paid out. Deal with the ledger's alarm first."
+
+
+class SameMaker(Conflict):
+    """Who made a payout cannot check it."""
+
+    code = "same_maker"
+    zh = "打款须由另一人复核，发起人不能复核自己的打款。"
+    en = "A payout is checked by another person than who made it."
+
+
+class NotPayable(Conflict):
+    """A statement that cannot be paid, or cannot be with the others."""
+
+    code = "not_payable"
+    zh = "结算单 {number} 不能这样打款：须为同一供应商、已确认且未在其他打款中。"
+    en = "Statement {number} cannot be paid so: it must be confirmed, of the same supplier and in no other payout."
+
+
+class NothingToPay(Conflict):
+    """Refunds and debts have used up what the statements were to pay."""
+
+    code = "nothing_to_pay"
+    zh = "退款或欠款已用完这些结算单的应付金额，没有可打款的余额。"
+    en = "Refunds or debts have used up what these statements were to pay; nothing is available."
+
+
+class PayoutChanged(Conflict):
+    """Somebody moved the payout after the person looked at it."""
+
+    code = "payout_changed"
+    zh = "打款已被他人处理（当前版本 {version}），请刷新后重试。"
+    en = "The payout was moved meanwhile (now version {version}); reload and try again."
+
+
+def make(tx: Tx, wanted: wire.NewPayout, *, actor: Actor, request_id: str | None = None) -> Payout:
+    """Pay confirmed statements of one supplier; a repeat under the same id answers the same payout.
+
+    It pays what they say, or what is available where refunds have taken some of it since. Raises NotFound, NotPayable,
+    NothingToPay, PayoutsFrozen, IdempotencyReused.
+    """
+    digest = hashlib.sha256(json.dumps([sorted(map(str, wanted.statements)), wanted.note]).encode()).hexdigest()
+    if (known := _known(tx, wanted.id, digest)) is not None:
+        return known
+    require_not_frozen(tx)
+    found = {row.id: row for row in tx.scalars(visible(actor, Statement).where(Statement.id.in_(wanted.statements)))}
+    if found.keys() != set(wanted.statements):
+        raise NotFound
+    supplier_id = found[wanted.statements[0]].supplier_id
+    turns.take(tx, [supplier_id])
+    if (known := _known(tx, wanted.id, digest)) is not None:
+        return known
+    held = _payable(tx, wanted.statements, supplier_id)
+    fee = sum(row.payout_fee_fen for row in held)
+    amount = min(sum(row.payable_fen for row in held), _unbound(tx, supplier_id) - fee)
+    if amount <= 0:
+        raise NothingToPay
+    now = clock.now()
+    [number] = turns.next_numbers(tx, PREFIX, clock.shop_day(now), 1)
+    payout = Payout(
+        id=wanted.id,
+        number=number,
+        supplier_id=supplier_id,
+        mode=held[0].mode,
+        statements=[row.number for row in held],
+        amount_fen=amount,
+        fee_fen=fee,
+        state=PayoutState.REQUESTED.value,
+        content_sha256=digest,
+        made_by=actor.label,
+        made_at=now,
+        reference="",
+        note=wanted.note,
+        version=1,
+    )
+    tx.add(payout)
+    tx.flush()
+    _bind(tx, [row.id for row in held], payout.id)
+    _note(tx, payout, "make", actor=actor, request_id=request_id)
+    return payout
+
+
+def _known(tx: Tx, payout_id: UUID, digest: str) -> Payout | None:
+    known = tx.get(Payout, payout_id, populate_existing=True)
+    if known is not None and known.content_sha256 != digest:
+        raise IdempotencyReused
+    return known
+
+
+def _payable(tx: Tx, statement_ids: Collection[UUID], supplier_id: UUID) -> list[Statement]:
+    query = select(Statement).where(Statement.id.in_(list(statement_ids))).order_by(Statement.number)
+    held = list(tx.scalars(query, execution_options={"populate_existing": True}))
+    for row in held:
+        fits = row.supplier_id == supplier_id and row.mode == held[0].mode
+        if not fits or row.state != StatementState.CONFIRMED.value or row.payout_id is not None:
+            raise NotPayable(number=row.number)
+    return held
+
+
+def _unbound(tx: Tx, supplier_id: UUID) -> Fen:
+    """What is available to a supplier and not promised to a payout that was not sent yet."""
+    account = paying.supplier(supplier_id).available
+    balance = ledger.balance(tx, account)
+    mine = (Payout.supplier_id == supplier_id, Payout.state.in_(_NOT_SENT))
+    promised = tx.scalar(select(func.coalesce(func.sum(Payout.amount_fen + Payout.fee_fen), 0)).where(*mine))
+    return (balance.net if balance else 0) - int(promised or 0)
+
+
+def _bind(tx: Tx, statement_ids: Collection[UUID], payout_id: UUID) -> None:
+    tx.execute(update(Statement).where(Statement.id.in_(list(statement_ids))).values(payout_id=payout_id))
+
+
+# --- moved ---
+
+
+def check(tx: Tx, payout_id: UUID, move: wire.MovePayout, *, actor: Actor, request_id: str | None = None) -> Payout:
+    """Another person than who made it approves a payout, or refuses it. Raises SameMaker, PayoutsFrozen."""
+    if move.approve is None:
+        raise BadField(field="approve", reason="true | false")
+    held = _lock(tx, payout_id, move, actor=actor)
+    if held.made_by == actor.label:
+        raise SameMaker
+    to = PayoutState.APPROVED if move.approve else PayoutState.REFUSED
+    require_move(PayoutState(held.state), to)
+    if move.approve:
+        require_not_frozen(tx)
+    held.checked_by, held.checked_at = actor.label, clock.now()
+    if to is PayoutState.REFUSED:
+        _free(tx, held)
+    _advance(tx, held, to, "check", move, actor=actor, request_id=request_id)
+    return held
+
+
+def withdraw(tx: Tx, payout_id: UUID, move: wire.MovePayout, *, actor: Actor, request_id: str | None = None) -> Payout:
+    """Take back a payout that was not sent; its statements can be paid by another one."""
+    held = _lock(tx, payout_id, move, actor=actor)
+    require_move(PayoutState(held.state), PayoutState.REFUSED)
+    _free(tx, held)
+    _advance(tx, held, PayoutState.REFUSED, "withdraw", move, actor=actor, request_id=request_id)
+    return held
+
+
+def send(tx: Tx, payout_id: UUID, move: wire.MovePayout, *, actor: Actor, request_id: str | None = None) -> Payout:
+    """Say that it was given to the bank or the channel. Raises PayoutsFrozen, NotEnoughAvailable."""
+    held = _lock(tx, payout_id, move, actor=actor)
+    require_move(PayoutState(held.state), PayoutState.SENT)
+    require_not_frozen(tx)
+    held.sent_at = clock.now()
+    paying.payout_submit(
+        tx,
+        number=held.number,
+        payee=paying.supplier(held.supplier_id),
+        amount=held.amount_fen,
+        fee=held.fee_fen,
+        at=held.sent_at,
+        actor=actor.label,
+        memo=move.note,
+    )
+    _advance(tx, held, PayoutState.SENT, "send", move, actor=actor, request_id=request_id)
+    return held
+
+
+def confirm(tx: Tx, payout_id: UUID, move: wire.MovePayout, *, actor: Actor, request_id: str | None = None) -> Payout:
+    """It arrived: its statements are paid."""
+    held = _lock(tx, payout_id, move, actor=actor)
+    arrived(tx, held, move, actor=actor, request_id=request_id)
+    return held
+
+
+def fail(tx: Tx, payout_id: UUID, move: wire.MovePayout, *, actor: Actor, request_id: str | None = None) -> Payout:
+    """It did not arrive, or was sent back: its statements can be paid again."""
+    held = _lock(tx, payout_id, move, actor=actor)
+    failed(tx, held, move, actor=actor, request_id=request_id)
+    return held
+
+
+def arrived(tx: Tx, held: Payout, said: wire.MovePayout, *, actor: Actor, request_id: str | None = None) -> None:
+    """The same of a payout whose supplier's turn is taken."""
+    require_move(PayoutState(held.state), PayoutState.CONFIRMED)
+    now = clock.now()
+    paying.payout_done(tx, number=held.number, amount=held.amount_fen, at=now, actor=actor.label, memo=said.note)
+
+    def paid(row: Statement) -> None:
+        row.state, row.paid_at = StatementState.PAID.value, now
+
+    _each_statement(tx, held, "paid", paid, actor=actor, request_id=request_id)
+    held.ended_at = now
+    _advance(tx, held, PayoutState.CONFIRMED, "confirm", said, actor=actor, request_id=request_id)
+
+
+def failed(tx: Tx, held: Payout, said: wire.MovePayout, *, actor: Actor, request_id: str | None = None) -> None:
+    """The same of a payout whose supplier's turn is taken."""
+    require_move(PayoutState(held.state), PayoutState.FAILED)
+    now = clock.now()
+    paying.payout_failed(
+        tx,
+        number=held.number,
+        payee=paying.supplier(held.supplier_id),
+        amount=held.amount_fen,
+        fee=held.fee_fen,
+        at=now,
+        actor=actor.label,
+        memo=said.note,
+    )
+
+    def unpaid(row: Statement) -> None:
+        row.state, row.paid_at, row.payout_id = StatementState.CONFIRMED.value, None, None
+
+    _each_statement(tx, held, "unpaid", unpaid, actor=actor, request_id=request_id)
+    held.ended_at = now
+    _advance(tx, held, PayoutState.FAILED, "fail", said, actor=actor, request_id=request_id)
+
+
+def require_not_frozen(tx: Tx) -> None:
+    """Raise PayoutsFrozen while the continuous checks of the ledger find anything."""
+    broken = health.broken(tx)
+    if broken:
+        raise PayoutsFrozen(invariant=", ".join(broken))
+
+
+def lock_all(tx: Tx, payout_ids: Collection[UUID]) -> dict[UUID, Payout]:
+    """Payouts as they stand, with the turns of their suppliers taken."""
+    wanted = Payout.id.in_(list(payout_ids))
+    turns.take(tx, set(tx.scalars(select(Payout.supplier_id).where(wanted))))
+    query = select(Payout).where(wanted).order_by(Payout.id)
+    return {row.id: row for row in tx.scalars(query, execution_options={"populate_existing": True})}
+
+
+def _lock(tx: Tx, payout_id: UUID, move: wire.MovePayout, *, actor: Actor) -> Payout:
+    if tx.scalars(visible(actor, Payout).where(Payout.id == payout_id)).first() is None:
+        raise NotFound
+    held = lock_all(tx, [payout_id])[payout_id]
+    if held.version != move.version:
+        raise PayoutChanged(version=held.version)
+    return held
+
+
+def _free(tx: Tx, held: Payout) -> None:
+    held.ended_at = clock.now()
+    tx.execute(update(Statement).where(Statement.payout_id == held.id).values(payout_id=None))
+
+
+def _each_statement(
+    tx: Tx, held: Payout, what: str, move: Callable[[Statement], None], *, actor: Actor, request_id: str | None
+) -> None:
+    query = select(Statement).where(Statement.payout_id == held.id).order_by(Statement.number)
+    for row in tx.scalars(query, execution_options={"populate_existing": True}):
+        move(row)
+        row.version += 1
+        tx.flush()
+        note_statement(tx, row, what, actor=actor, request_id=request_id)
+
+
+def _advance(
+    tx: Tx,
+    held: Payout,
+    to: PayoutState,
+    what: str,
+    said: wire.MovePayout,
+    *,
+    actor: Actor,
+    request_id: str | None,
+) -> None:
+    held.state = to.value
+    held.reference = said.reference or held.reference
+    held.note = said.note or held.note
+    held.version += 1
+    tx.flush()
+    _note(tx, held, what, actor=actor, request_id=request_id)
+
+
+def _note(tx: Tx, held: Payout, what: str, *, actor: Actor, request_id: str | None) -> None:
+    audit.append(
+        tx,
+        actor=actor.label,
+        action=f"payout.{what}",
+        entity="payout",
+        entity_id=held.number,
+        detail={
+            "state": held.state,
+            "statements": held.statements,
+            "amount_fen": held.amount_fen,
+            "fee_fen": held.fee_fen,
+            "reference": held.reference,
+            "note": held.note,
+        },
+        request_id=request_id,
+    )
+    changes.append(tx, "payout", held.id, domain=DOMAIN, supplier_id=held.supplier_id)

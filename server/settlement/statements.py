@@ -1,0 +1,386 @@
+"""Statements: drafts of what is due, each line on one of them; confirming releases it once, dropping frees it.
+
+What a statement pays is what its supplier has once its lines are released: refunds after their release (`deductions`),
+and whatever else was owed or left over from before (`owed`), are netted first. It is never negative: what a release
+does not cover stays owed in the ledger, and comes off the next statement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date
+from uuid import UUID
+
+from sqlalchemy import case, delete, func, insert, select
+
+from server import audit, changes
+from server.db import Tx, table_of
+from server.ledger import paying
+from server.ledger import queries as ledger
+from server.orders.settling import lock_all
+from server.payments.settling import taken_back
+from server.policy import Actor, visible
+from server.settlement import earning, turns
+from server.settlement import terms as agreed
+from server.settlement.due import Terms
+from server.settlement.earning import Deduction, Earned, Rules
+from server.settlement.model import Payout, SettlementDeduction, SettlementItem, Statement
+from shared import clock, ids
+from shared.contracts import settlement as wire
+from shared.errors import BadField, Conflict, NotFound
+from shared.finance import HoldReason, PayoutState, StatementState
+from shared.money import Fen
+from shared.states import require_move
+
+DOMAIN = "settlement"
+PREFIX = "JS"
+
+MOST_LINES = 5_000
+"""More lines that are due at once come on further statements."""
+
+_INSERT_AT_A_TIME = 2_000
+
+
+class StatementOutdated(Conflict):
+    """Something happened to a line after the draft was made."""
+
+    code = "statement_outdated"
+    zh = "结算单 {number} 中有订单行在生成后发生了退款、争议或暂缓。请作废后重新生成。"
+    en = "Lines of statement {number} were refunded, disputed or held after it was made. Drop it and make it anew."
+
+
+class StatementChanged(Conflict):
+    """Somebody moved the statement after the person looked at it."""
+
+    code = "statement_changed"
+    zh = "结算单已被他人处理（当前版本 {version}），请刷新后重试。"
+    en = "The statement was moved meanwhile (now version {version}); reload and try again."
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What a statement of one supplier would have on it now.
+
+    `position_fen` is what the supplier has available beyond what statements that stand are to pay; below nothing it is
+    owed. `terms` are those of today: they say how it is paid.
+    """
+
+    supplier_id: UUID
+    terms: Terms
+    ready: Sequence[Earned]
+    held: Sequence[Earned]
+    deductions: Sequence[Deduction]
+    position_fen: Fen
+    is_held: bool = False
+
+    @property
+    def release_fen(self) -> Fen:
+        """What its lines release."""
+        return sum(line.net_fen for line in self.ready)
+
+    @property
+    def deductions_fen(self) -> Fen:
+        """What refunds took after a release."""
+        return sum(one.amount_fen for one in self.deductions)
+
+    @property
+    def owed_fen(self) -> Fen:
+        """What else was owed from before; negative where something was left over."""
+        return -self.position_fen - self.deductions_fen
+
+    @property
+    def left_fen(self) -> Fen:
+        """What is left for the supplier and for the fee of its payout."""
+        return max(self.release_fen + self.position_fen, 0)
+
+    @property
+    def payout_fee_fen(self) -> Fen:
+        """The fee, where there is something to pay."""
+        return self.terms.payout_fee_fen if self.left_fen else 0
+
+    @property
+    def payable_fen(self) -> Fen:
+        """What is paid, unless it is `blocked`."""
+        return max(self.left_fen - self.payout_fee_fen, 0)
+
+    @property
+    def blocked(self) -> HoldReason | None:
+        """Why no statement is made whatever is due: people hold the supplier, or it is not worth a payout yet.
+
+        What a debt swallows whole costs no payout: it is released, and netted.
+        """
+        if self.is_held:
+            return HoldReason.BY_PERSON
+        too_little = self.left_fen - self.payout_fee_fen < max(self.terms.minimum_fen, 1)
+        return HoldReason.BELOW_MINIMUM if self.left_fen and too_little else None
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether there is a statement to make."""
+        return self.blocked is None and bool(self.ready or self.left_fen)
+
+
+def propose(tx: Tx, by: Rules, *, day: date) -> list[Proposal]:
+    """What could be released on a day, by supplier."""
+    lines = earning.earned(tx, by, day=day)
+    taken = earning.deductions(tx, by.terms)
+    positions = _positions(tx, by.terms)
+    return [
+        Proposal(
+            supplier_id=supplier_id,
+            terms=history.current,
+            ready=[line for line in lines.get(supplier_id, ()) if line.hold is None],
+            held=[line for line in lines.get(supplier_id, ()) if line.hold is not None],
+            deductions=taken.get(supplier_id, ()),
+            position_fen=positions[supplier_id],
+            is_held=supplier_id in by.held_suppliers,
+        )
+        for supplier_id, history in by.terms.items()
+    ]
+
+
+def _positions(tx: Tx, supplier_ids: Collection[UUID]) -> dict[UUID, Fen]:
+    """What is available to each supplier less what it owes, as if all drafts were confirmed and all confirmed paid."""
+    has = {balance.account: balance.net for balance in ledger.balances(tx)}
+    positions = {}
+    for supplier_id in supplier_ids:
+        payee = paying.supplier(supplier_id)
+        positions[supplier_id] = has.get(payee.available, 0) - has.get(payee.owed, 0)
+    claim = Statement.payable_fen + Statement.payout_fee_fen
+    is_draft = Statement.state == StatementState.DRAFT.value
+    coming = func.sum(case((is_draft, Statement.release_fen - claim), else_=-claim))
+    not_gone = (PayoutState.REQUESTED.value, PayoutState.APPROVED.value)
+    query = (
+        select(Statement.supplier_id, coming)
+        .outerjoin(Payout, Payout.id == Statement.payout_id)
+        .where(Statement.supplier_id.in_(list(supplier_ids)))
+        .where(Statement.state.in_([StatementState.DRAFT.value, StatementState.CONFIRMED.value]))
+        .where(Statement.payout_id.is_(None) | Payout.state.in_(not_gone))
+        .group_by(Statement.supplier_id)
+    )
+    for supplier_id, amount in tx.execute(query):
+        positions[supplier_id] += int(amount)
+    return positions
+
+
+# --- made ---
+
+
+def make(
+    tx: Tx, wanted: wire.MakeStatements, *, actor: Actor, complete_after_days: int, request_id: str | None = None
+) -> list[Statement]:
+    """Freeze what is due on a day into drafts; a repeat under the same id answers those it made.
+
+    Raises BadField for a day that has not come or a supplier nobody knows, IdempotencyReused.
+    """
+    if wanted.day > clock.shop_day(clock.now()):
+        raise BadField(field="day", reason=wanted.day.isoformat())
+    content = [wanted.day.isoformat(), sorted(map(str, wanted.suppliers or ()))]
+    if turns.begin(tx, wanted.id, "statements", content, actor=actor.label) is None:
+        _make(tx, wanted, actor=actor, complete_after_days=complete_after_days, request_id=request_id)
+    return list(tx.scalars(select(Statement).where(Statement.run_id == wanted.id).order_by(Statement.number)))
+
+
+def _make(
+    tx: Tx, wanted: wire.MakeStatements, *, actor: Actor, complete_after_days: int, request_id: str | None
+) -> None:
+    known = agreed.histories(tx, wanted.suppliers)
+    if unknown := set(wanted.suppliers or ()) - known.keys():
+        raise BadField(field="suppliers", reason=str(min(unknown)))
+    turns.take(tx, known)
+    by = earning.rules(tx, day=wanted.day, complete_after_days=complete_after_days, suppliers=list(known))
+    drafts = [draft for one in propose(tx, by, day=wanted.day) if one.is_wanted for draft in _cut(one)]
+    if not drafts:
+        return
+    now = clock.now()
+    numbers = turns.next_numbers(tx, PREFIX, clock.shop_day(now), len(drafts))
+    for number, draft in zip(numbers, drafts, strict=True):
+        made = Statement(
+            id=ids.new_id(),
+            number=number,
+            run_id=wanted.id,
+            supplier_id=draft.supplier_id,
+            day=wanted.day,
+            mode=draft.terms.mode,
+            state=StatementState.DRAFT.value,
+            lines=len(draft.ready) + len(draft.deductions),
+            release_fen=draft.release_fen,
+            deductions_fen=draft.deductions_fen,
+            owed_fen=draft.owed_fen,
+            payout_fee_fen=draft.payout_fee_fen,
+            payable_fen=draft.payable_fen,
+            made_by=actor.label,
+            made_at=now,
+            version=1,
+        )
+        tx.add(made)
+        tx.flush()
+        _freeze(tx, made, draft)
+        note(tx, made, "make", actor=actor, request_id=request_id)
+
+
+def _cut(whole: Proposal) -> list[Proposal]:
+    """One statement, or several where it has too many lines: the first bears what is netted, and the fee."""
+    ready, position = whole.ready, whole.position_fen
+    parts = []
+    for at in range(0, max(len(ready), 1), MOST_LINES):
+        first = at == 0
+        part = Proposal(
+            supplier_id=whole.supplier_id,
+            terms=whole.terms if first else _without_fee(whole.terms),
+            ready=ready[at : at + MOST_LINES],
+            held=(),
+            deductions=whole.deductions if first else (),
+            position_fen=position,
+        )
+        position += part.release_fen - part.left_fen
+        parts.append(part)
+    return parts
+
+
+def _without_fee(terms: Terms) -> Terms:
+    return Terms(mode=terms.mode)
+
+
+def _freeze(tx: Tx, made: Statement, draft: Proposal) -> None:
+    """Put each line, and each refund of it, on this statement alone."""
+    items = [
+        {
+            "order_line_id": one.line.id,
+            "statement_id": made.id,
+            "order_id": one.line.order_id,
+            "share_fen": one.line.supplier_fen,
+            "refunded_fen": one.taken_fen,
+        }
+        for one in draft.ready
+    ]
+    for at in range(0, len(items), _INSERT_AT_A_TIME):
+        tx.execute(insert(table_of(SettlementItem)), items[at : at + _INSERT_AT_A_TIME])
+    negative = [
+        {
+            "refund_id": one.refund_id,
+            "order_line_id": one.order_line_id,
+            "statement_id": made.id,
+            "netted": False,
+            "amount_fen": one.amount_fen,
+        }
+        for one in draft.deductions
+    ]
+    if negative:
+        tx.execute(insert(table_of(SettlementDeduction)), negative)
+    back = taken_back()
+    netted = (
+        select(back.c.refund_id, back.c.order_line_id, back.c.supplier_fen)
+        .join(SettlementItem, SettlementItem.order_line_id == back.c.order_line_id)
+        .where(SettlementItem.statement_id == made.id)
+    )
+    rows = [
+        {
+            "refund_id": refund_id,
+            "order_line_id": line_id,
+            "statement_id": made.id,
+            "netted": True,
+            "amount_fen": amount,
+        }
+        for refund_id, line_id, amount in tx.execute(netted)
+    ]
+    if rows:
+        tx.execute(insert(table_of(SettlementDeduction)), rows)
+
+
+# --- moved ---
+
+
+def confirm(
+    tx: Tx,
+    statement_id: UUID,
+    move: wire.MoveStatement,
+    *,
+    actor: Actor,
+    complete_after_days: int,
+    request_id: str | None = None,
+) -> Statement:
+    """Release its lines, once. Raises NotFound, StatementChanged, IllegalMove, StatementOutdated."""
+    held = _lock(tx, statement_id, move.version, actor=actor)
+    require_move(StatementState(held.state), StatementState.CONFIRMED)
+    lock_all(tx, set(tx.scalars(select(SettlementItem.order_id).where(SettlementItem.statement_id == held.id))))
+    lines = _as_drafted(tx, held, complete_after_days=complete_after_days)
+    now = clock.now()
+    if lines:
+        payee = paying.supplier(held.supplier_id)
+        paying.release(tx, number=held.number, payee=payee, lines=lines, at=now, actor=actor.label, memo=move.note)
+    held.state, held.confirmed_by, held.confirmed_at = StatementState.CONFIRMED.value, actor.label, now
+    if held.payable_fen == 0:  # a debt took all of it
+        held.state, held.paid_at = StatementState.PAID.value, now
+    _touch(tx, held, "confirm", actor=actor, note_text=move.note, request_id=request_id)
+    return held
+
+
+def drop(
+    tx: Tx, statement_id: UUID, move: wire.MoveStatement, *, actor: Actor, request_id: str | None = None
+) -> Statement:
+    """Drop a draft: its lines are free for another one. Raises NotFound, StatementChanged, IllegalMove."""
+    held = _lock(tx, statement_id, move.version, actor=actor)
+    require_move(StatementState(held.state), StatementState.DROPPED)
+    for table in (SettlementItem, SettlementDeduction):
+        tx.execute(delete(table).where(table.statement_id == held.id))
+    held.state = StatementState.DROPPED.value
+    _touch(tx, held, "drop", actor=actor, note_text=move.note, request_id=request_id)
+    return held
+
+
+def _lock(tx: Tx, statement_id: UUID, version: int, *, actor: Actor) -> Statement:
+    found = tx.scalars(visible(actor, Statement).where(Statement.id == statement_id)).first()
+    if found is None:
+        raise NotFound
+    turns.take(tx, [found.supplier_id])
+    held = tx.get(Statement, statement_id, populate_existing=True)
+    assert held is not None
+    if held.version != version:
+        raise StatementChanged(version=held.version)
+    return held
+
+
+def _as_drafted(tx: Tx, held: Statement, *, complete_after_days: int) -> list[paying.LineRelease]:
+    """What its lines release. Raises StatementOutdated unless each is as it was when the draft was made."""
+    by = earning.rules(tx, day=held.day, complete_after_days=complete_after_days, suppliers=[held.supplier_id])
+    now = earning.earned(tx, by, day=held.day, statement_id=held.id).get(held.supplier_id, [])
+    net = SettlementItem.share_fen - SettlementItem.refunded_fen
+    drafted = select(SettlementItem.order_line_id, net).where(SettlementItem.statement_id == held.id)
+    amounts = {line_id: int(fen) for line_id, fen in tx.execute(drafted)}
+    if any(one.hold is not None for one in now) or {one.line.id: one.net_fen for one in now} != amounts:
+        raise StatementOutdated(number=held.number)
+    return [paying.LineRelease(line_id, amount) for line_id, amount in amounts.items()]
+
+
+def _touch(
+    tx: Tx, held: Statement, what: str, *, actor: Actor, note_text: str = "", request_id: str | None = None
+) -> None:
+    held.version += 1
+    tx.flush()
+    note(tx, held, what, actor=actor, note_text=note_text, request_id=request_id)
+
+
+def note(
+    tx: Tx, held: Statement, what: str, *, actor: Actor, note_text: str = "", request_id: str | None = None
+) -> None:
+    """Tell readers and the audit log what became of a statement."""
+    audit.append(
+        tx,
+        actor=actor.label,
+        action=f"statement.{what}",
+        entity="statement",
+        entity_id=held.number,
+        detail={
+            "day": held.day.isoformat(),
+            "lines": held.lines,
+            "release_fen": held.release_fen,
+            "deductions_fen": held.deductions_fen,
+            "owed_fen": held.owed_fen,
+            "payable_fen": held.payable_fen,
+            "note": note_text,
+        },
+        request_id=request_id,
+    )
+    changes.append(tx, "statement", held.id, domain=DOMAIN, supplier_id=held.supplier_id)
