@@ -23,7 +23,7 @@ from shared.clock import now, shop_day
 from shared.contracts.identity import Person
 from shared.contracts.reconcile import Balance, DaySide, NewSweep, ReconciledDay, Sweep
 from shared.errors import BadInput
-from shared.finance import BillKind, DayState
+from shared.finance import DayState
 from shared.permissions import Permission
 
 DAYS_BACK = 13
@@ -311,11 +311,6 @@ _NOT_YET: dict[str, Pair] = {
     RUN: ("账单还没有到", "The bills are not here yet"),
     SIGN: ("还有未处理的差异", "Differences are still open"),
 }
-
-
-def bill_word(kind: BillKind) -> Pair:
-    """What a kind of bill is called."""
-    return {BillKind.TRADES: ("交易账单", "Trade bill"), BillKind.FUNDS: ("资金账单", "Fund bill")}[kind]
 
 
 def _signing(day: ReconciledDay) -> Act[ReconciledDay | Sweep]:

@@ -85,6 +85,11 @@ def side(words: str, fen: int | None) -> str:
     return words if fen is None else f"{words} {formats.money(fen)}".strip()
 
 
+def figure(words: str, fen: int | None) -> str:
+    """One side for a narrow cell: its figure, or in words that there is none."""
+    return words if fen is None else formats.money(fen)
+
+
 def doing(one: Difference) -> str:
     """What is done about it, or what is advised."""
     if one.action is not None:
@@ -100,14 +105,14 @@ COLUMNS = (
     Column[Difference]("kind", lambda d: word(d.kind), stretch=True, tip=lambda d: d.number, sample="八个汉字的原因名"),
     Column[Difference](
         "ours",
-        lambda d: formats.money(d.ours_fen),
+        lambda d: figure(d.ours_words, d.ours_fen),
         numeric=True,
         tip=lambda d: side(d.ours_words, d.ours_fen),
         sample="¥123,456.00",
     ),
     Column[Difference](
         "theirs",
-        lambda d: formats.money(d.theirs_fen),
+        lambda d: figure(d.theirs_words, d.theirs_fen),
         numeric=True,
         tip=lambda d: side(d.theirs_words, d.theirs_fen),
         sample="¥123,456.00",

@@ -8,12 +8,11 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QWidget
 
 from desktop.presenters import formats
-from desktop.presenters.days import bill_word
 from desktop.presenters.reconciliation_bills import Bills, Dropped
-from desktop.presenters.words import channel_word, in_words
+from desktop.presenters.words import channel_word
 from desktop.widgets.basics import Card, Glyph, button, column, label, name_tool, row, tool
 from desktop.widgets.live import Live
-from desktop.widgets.words import counted, sentence
+from desktop.widgets.words import counted, sentence, state_word
 from shared.contracts.reconcile import BillFile
 
 SHOWN_ROWS = 4
@@ -98,6 +97,6 @@ class DroppedBills(Live, Card):
         return line
 
     def _kept_words(self, bill: BillFile) -> str:
-        kind = f"{channel_word(bill.channel)} {in_words(bill_word(bill.kind))}"
+        kind = f"{channel_word(bill.channel)} {state_word(bill.kind)}"
         rows = counted(self.tr("%n 行", None, bill.rows), bill.rows)
         return f"{kind} · {formats.day(bill.day)} · {rows} · {formats.size(bill.bytes)}"

@@ -8,8 +8,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from desktop.presenters import formats
-from desktop.presenters.days import bill_word, identity, lines, signed
-from desktop.presenters.words import in_words
+from desktop.presenters.days import identity, lines, signed
 from desktop.theme.apply import key_font
 from desktop.views.side import add_fact, facts
 from desktop.widgets.basics import Badge, Card, Glyph, Notice, button, column, label, restyle, row, rule
@@ -159,7 +158,7 @@ class DayContent(Live, QWidget):
             if bill.is_current:
                 self._bill(card.body, bill)
         for kind in day.missing:
-            line = _line("alert", "warning", self.tr("缺{bill}").format(bill=in_words(bill_word(kind))))
+            line = _line("alert", "warning", self.tr("缺{bill}").format(bill=state_word(kind)))
             card.body.addLayout(line)
         choose = button(self.tr("选择账单文件…"), role="link")
         choose.clicked.connect(self.files_wanted)
@@ -173,7 +172,7 @@ class DayContent(Live, QWidget):
     def _bill(self, layout: QVBoxLayout, bill: BillFile) -> None:
         holds = all(total.printed == total.read for total in bill.totals)
         rows = counted(self.tr("%n 行", None, bill.rows), bill.rows)
-        words = f"{in_words(bill_word(bill.kind))} · {rows} · {formats.size(bill.bytes)}"
+        words = f"{state_word(bill.kind)} · {rows} · {formats.size(bill.bytes)}"
         line = _line("check" if holds else "alert", "success" if holds else "danger", words)
         came = self.tr("自动获取") if bill.source == "fetched" else self.tr("手工导入")
         line.addWidget(Badge(came))

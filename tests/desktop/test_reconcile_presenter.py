@@ -1,0 +1,344 @@
+"""The workbench without a display: what may be done and why not, both sides compared, decisions, dropped bills."""
+
+import asyncio
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from desktop.operations import reconciliation_days
+from desktop.operations.once import NotSent
+from desktop.operations.reconciliation_days import BillTooLarge, BillUnreadable, NotRun
+from desktop.operations.seen import Seen
+from desktop.presenters import words
+from desktop.presenters.acting import NotAnAmount
+from desktop.presenters.days import FETCH, RUN, SIGN, SWEEP, Days, NotADay, identity, lines, open_differences
+from desktop.presenters.differences import COLUMNS, Differences, compared, doing, story
+from desktop.presenters.reconciliation import Reconciliation
+from desktop.presenters.reconciliation_bills import Bills, Meant, divided, meant_by
+from shared import clock
+from shared.contracts.base import Page
+from shared.contracts.reconcile import NewSweep
+from shared.errors import Conflict
+from shared.finance import BillKind, DayState, DifferenceAction, DifferenceKind, DifferenceState
+from shared.permissions import Role
+from tests.desktop.reconcile_rows import DAY, NOON, OUTPUTS, balance, bill, day, detail, difference, signed_day
+from tests.desktop.test_presenters_lists import Later
+from tests.desktop.window_program import person
+
+
+class Heard:
+    """An engine that only keeps what would be sent."""
+
+    def __init__(self, answer=None) -> None:
+        self.sent, self.announced, self.answer = [], [], answer
+        self.session = self
+
+    async def ask(self, call, _answer):
+        self.sent.append(call)
+        return self.answer
+
+    def announce(self, *entities, initiator=None) -> None:
+        self.announced.append(initiator)
+
+
+def seen(value, *, live=True):
+    return Seen(value, NOON, live=live)
+
+
+def looking_at(*rows, role=Role.FINANCE):
+    """The days as they were read, in the morning after them."""
+    ask = Later()
+    with clock.fixed(NOON):
+        days = Days(ask, person(role))
+        days.refresh()
+    ask.answer(0, seen(list(rows)))
+    return days, ask
+
+
+def test_both_sides_are_compared_to_the_fen():
+    shown = {line.key: (line.ours, line.theirs, line.off_by, line.holds) for line in lines(day())}
+    assert shown["payments"] == ("10", "11", "-1", False)
+    assert shown["payments_fen"] == ("¥450.00", "¥495.00", "-¥45.00", False)
+    assert shown["refunds_fen"] == ("¥45.00", "¥45.00", "–", True)
+    assert open_differences(day()) == 2
+
+
+def test_the_identity_of_the_fund_bill_adds_up_line_by_line():
+    told = identity(balance())
+    assert told[0] == ("opening_fen", "¥1,000.00")
+    assert told[-1] == ("closing_fen", "¥402.57")
+    assert ("withdrawals_fen", "-¥1,000.00") in told
+    assert ("fees_returned_fen", "+¥0.27") in told
+    assert "others_fen" not in dict(told), "what is nothing is not a line"
+    added = sum(int(text.replace("¥", "").replace(",", "").replace(".", "").replace("+", "")) for _, text in told[:-1])
+    assert added == balance().closing_fen
+
+
+def test_yesterday_is_first_and_days_before_it_that_are_not_signed_are_told():
+    days, _ = looking_at(
+        day(), day(channel="alipay"), day(day=DAY - timedelta(days=2)), signed_day(day=DAY - timedelta(days=1))
+    )
+    assert (days.day, days.channel) == (DAY, "wechat")
+    assert [row.channel for row in days.channels] == ["wechat", "alipay"]
+    assert days.unsigned == [DAY - timedelta(days=2)]
+    days.step_channel(1)
+    assert days.channel == "alipay"
+    days.step_channel(1)
+    assert days.channel == "wechat", "around at the end"
+
+
+@pytest.mark.parametrize(
+    ("role", "row", "what", "why"),
+    [
+        (Role.FINANCE, day(), FETCH, ""),
+        (Role.FINANCE, day(), RUN, ""),
+        (Role.FINANCE, day(), SWEEP, ""),
+        (Role.FINANCE, day(), SIGN, "还有 2 条差异未处理"),
+        (Role.FINANCE, day(sign_waits_for=["缺资金账单", "还没有对账"]), SIGN, "缺资金账单；还没有对账"),
+        (Role.FINANCE, day(actions=["sign"]), SIGN, ""),
+        (Role.FINANCE, day(actions=[]), FETCH, "账单已齐，或渠道还没有出账"),
+        (Role.FINANCE, day(actions=[]), RUN, "账单还没有到"),
+        (Role.FINANCE, signed_day(), RUN, "已签署，不再改动"),
+        (Role.FINANCE, signed_day(), SWEEP, ""),
+        (Role.OPERATOR, day(actions=["sign"]), SIGN, "您的账号没有这项权限"),
+    ],
+)
+def test_what_may_be_done_and_why_not(role, row, what, why):
+    days, _ = looking_at(row, role=role) if role is Role.FINANCE else (Days(Later(), person(role)), None)
+    assert days.why_not(what) == why
+    assert days.may(what) == (not why)
+
+
+def test_fetching_and_running_are_done_at_once_and_one_at_a_time():
+    days, ask = looking_at(day(missing=[BillKind.FUNDS]))
+    before = len(ask.asked)
+    days.fetch()
+    days.run()
+    assert (days.busy, len(ask.asked)) == (FETCH, before + 1)
+    assert days.why_not(RUN) == "正在处理，请稍候"
+    ask.answer(before, day())
+    assert (days.busy, days.chosen.missing) == ("", [])
+    days.run()
+    ask.fail(before + 1, NotSent())
+    assert isinstance(days.error, NotSent)
+    assert days.may(RUN), "it can be tried again"
+
+
+def test_what_is_signed_is_what_was_seen():
+    days, ask = looking_at(day(actions=["sign"], differences=[], sign_waits_for=[]))
+    days.acting.choose(SIGN)
+    assert "2026-03-01" in days.acting.chosen.effect[0]
+    assert "¥447.30" in days.acting.chosen.effect[1]
+    days.acting.carry_out({"note": "已与银行核对"})
+    heard = Heard(signed_day())
+    answer = asyncio.run(ask.asked[-1][0](heard))
+    [call] = heard.sent
+    assert (call.method, call.path) == ("POST", "/api/reconcile/days/2026-03-01/wechat/sign")
+    assert (call.body.outputs_sha256, call.body.note) == (OUTPUTS, "已与银行核对")
+    ask.asked[-1][1](answer)
+    assert days.chosen.state is DayState.SIGNED
+    assert [act.key for act in days.acting.acts] == [SWEEP], "money may still arrive for it"
+
+
+def test_nothing_is_signed_that_was_never_run():
+    with pytest.raises(NotRun):
+        asyncio.run(reconciliation_days.sign(Heard(), day(outputs_sha256=None), note=""))
+
+
+@pytest.mark.parametrize(
+    ("typed", "error"),
+    [
+        ({"amount": "12,x"}, NotAnAmount),
+        ({"amount": "0"}, NotAnAmount),
+        ({"arrived_on": "3月2日"}, NotADay),
+    ],
+)
+def test_an_arrival_is_checked_before_it_is_sent(typed, error):
+    days, ask = looking_at(day())
+    days.acting.choose(SWEEP)
+    before = len(ask.asked)
+    good = {"amount": "447.30", "reference": "ICBC-1", "arrived_on": "2026-03-02"}
+    days.acting.carry_out(good | typed)
+    assert isinstance(days.acting.error, error)
+    assert len(ask.asked) == before
+    days.acting.carry_out(good)
+    heard = Heard()
+    asyncio.run(ask.asked[-1][0](heard))
+    assert heard.sent[0].body == NewSweep(
+        channel="wechat", day=DAY, amount_fen=44_730, reference="ICBC-1", arrived_on=date(2026, 3, 2)
+    )
+
+
+# --- differences ---
+
+
+def test_both_rows_stand_beside_each_other_and_what_differs_is_marked():
+    told = compared(detail(difference()))
+    assert [(one.name, one.ours, one.theirs, one.differs) for one in told] == [
+        ("商户订单号", "KM20260301000007", "KM20260301000007", False),
+        ("状态", "待支付", "SUCCESS", True),
+        ("下单时间", "2026-03-01 10:00:00", "–", False),
+        ("交易时间", "–", "2026-03-01 10:01:12", False),
+    ]
+    assert [what for _, what in story(detail(difference()))] == ["买家 下单", "系统 账单里发现"], "in order of time"
+
+
+def test_a_row_says_both_sides_and_what_is_advised():
+    cells = {column.key: column.text(difference()) for column in COLUMNS}
+    assert (cells["ours"], cells["theirs"], cells["off_by"]) == ("平台未付", "¥45.00", "-¥45.00")
+    assert doing(difference()) == "建议：查单后补单发货"
+    assert doing(difference(action=DifferenceAction.REFUND)) == "退款"
+    words.speak("en")
+    try:
+        assert doing(difference()) == "Advised: Ask the channel, then deliver"
+    finally:
+        words.speak("zh")
+
+
+def opened(one, role=Role.FINANCE):
+    ask = Later()
+    list_of = Differences(ask, person(role))
+    list_of.look_into(one)
+    return list_of, ask
+
+
+def test_what_is_advised_comes_first_and_a_note_is_needed():
+    shown, ask = opened(difference())
+    assert [act.key for act in shown.acting.acts] == ["deliver", "refund", "ignore"]
+    shown.acting.choose("refund")
+    [entry] = shown.acting.chosen.entries
+    assert (entry.key, entry.needed) == ("note", True)
+    shown.acting.carry_out({"note": "重复支付"})
+    heard = Heard(difference(version=2))
+    asyncio.run(ask.asked[-1][0](heard))
+    [call] = heard.sent
+    assert call.path.endswith("/handle")
+    assert (call.body.action, call.body.note, call.body.version) == (DifferenceAction.REFUND, "重复支付", 1)
+    assert heard.announced == ["difference.handle"]
+
+
+def test_above_the_limit_one_proposes_and_another_answers():
+    shown, _ = opened(difference(two_people=True))
+    assert shown.acting.act("refund").words[0] == "提议退款"
+    assert "复核后才执行" in shown.acting.act("refund").effect[0]
+    assert shown.acting.act("ignore").words[0] == "忽略", "no money moves"
+    waiting = {"state": DifferenceState.PROPOSED, "action": DifferenceAction.REFUND, "two_people": True}
+    mine, _ = opened(difference(**waiting, actions=[]))
+    assert mine.waits_for_second
+    assert mine.acting.acts == ()
+    theirs, ask = opened(difference(**waiting, actions=["approve", "send_back"]))
+    assert not theirs.waits_for_second
+    assert [act.words[0] for act in theirs.acting.acts] == ["同意退款", "退回"]
+    theirs.acting.choose("send_back")
+    theirs.acting.carry_out({"note": ""})
+    heard = Heard()
+    asyncio.run(ask.asked[-1][0](heard))
+    assert (heard.sent[0].path[-6:], heard.sent[0].body.approve) == ("/check", False)
+
+
+def test_who_may_not_handle_only_looks():
+    shown, _ = opened(difference(), role=Role.OPERATOR)
+    assert shown.acting.acts == ()
+
+
+def test_an_explanation_of_another_difference_is_dropped():
+    first, second = difference(), difference(id=bill().id)
+    shown, ask = opened(first)
+    shown.look_into(second)
+    ask.answer(0, seen(detail(first)))
+    assert shown.detail is None
+    ask.answer(1, seen(detail(second)))
+    assert shown.detail.difference.id == second.id
+
+
+def test_the_list_follows_the_day_unless_all_days_are_wanted():
+    ask = Later()
+    with clock.fixed(NOON):
+        bench = Reconciliation(ask, person(Role.FINANCE))
+        bench.open()
+        assert (bench.books.day, bench.days.day, bench.differences.day) == (DAY, DAY, DAY)
+        bench.differences.kind = DifferenceKind.FEE
+        bench.step(1)
+        assert bench.differences.day == DAY + timedelta(days=1)
+        bench.step(1)
+        assert bench.day == DAY + timedelta(days=1), "there is no day after today"
+        bench.show_every_day(every_day=True)
+    assert (bench.differences.day, bench.differences.kind) == (None, DifferenceKind.FEE)
+    heard = Heard(Page(items=[]))
+    heard.require_account = lambda: None
+    heard.remember = False
+    asyncio.run(ask.asked[-1][0](heard))
+    assert heard.sent[0].query["open"] == "true"
+    assert heard.sent[0].query["day"] is None
+
+
+# --- dropped bills ---
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("20260301_账务明细.csv.zip", Meant.BILL),
+        ("1900000109All2026-03-01_2026-03-01.csv", Meant.BILL),
+        ("wechat-fundflow-basic.csv.gz", Meant.BILL),
+        ("2026-03-01 微信账单.csv", Meant.BILL),
+        ("STEAM-50.xlsx", Meant.KEYS),
+        ("steam.txt", Meant.UNCLEAR),
+        ("export.csv", Meant.UNCLEAR),
+    ],
+)
+def test_a_name_tells_what_a_file_is_meant_to_be(name, meant):
+    assert meant_by(name) is meant
+
+
+def test_who_may_drop_only_one_kind_is_not_asked():
+    files = [Path("a.zip"), Path("keys.txt")]
+    both = frozenset({Meant.KEYS, Meant.BILL})
+    assert divided(files, takers=frozenset({Meant.BILL}), front=None) == {Meant.BILL: files}
+    assert divided(files, takers=both, front=None) == {Meant.BILL: files[:1], Meant.UNCLEAR: files[1:]}
+    assert divided(files, takers=both, front=Meant.BILL) == {Meant.BILL: files}
+    assert divided(files, takers=both, front=Meant.KEYS) == {Meant.BILL: files[:1], Meant.KEYS: files[1:]}
+
+
+def test_bills_go_one_after_the_other_and_the_refused_stay_with_their_sentence():
+    ask = Later()
+    bills = Bills(ask, person(Role.FINANCE))
+    bills.take([Path("a.zip"), Path("b.zip")])
+    assert len(ask.asked) == 1
+    bills.take([Path("c.zip")])
+    ask.fail(0, Conflict())
+    ask.answer(1, bill())
+    bills.clear()
+    assert len(bills.files) == 3, "one is still on its way"
+    ask.answer(2, bill(kind=BillKind.FUNDS))
+    assert [type(one.error).__name__ if one.error else one.kept.kind for one in bills.files] == [
+        "Conflict",
+        BillKind.TRADES,
+        BillKind.FUNDS,
+    ]
+    assert (bills.busy, bills.refused) == (False, 1)
+    bills.take([Path("d.zip")])
+    assert [one.path.name for one in bills.files] == ["d.zip"], "a list that is over begins anew"
+
+
+def test_nobody_without_the_right_sends_a_bill():
+    ask = Later()
+    bills = Bills(ask, person(Role.OPERATOR))
+    bills.take([Path("a.zip")])
+    assert (bills.files, ask.asked) == ([], [])
+
+
+def test_a_bill_travels_whole_and_what_cannot_be_one_stays(tmp_path, monkeypatch):
+    file = tmp_path / "账单.zip"
+    file.write_bytes(b"PK\x03\x04")
+    heard = Heard(bill())
+    asyncio.run(reconciliation_days.drop_bill(heard, file))
+    [call] = heard.sent
+    assert (call.path, call.query, call.body) == ("/api/reconcile/bills", {"name": "账单.zip"}, b"PK\x03\x04")
+    with pytest.raises(BillUnreadable):
+        asyncio.run(reconciliation_days.drop_bill(heard, tmp_path))
+    monkeypatch.setattr(reconciliation_days, "MOST_BILL_BYTES", 3)
+    with pytest.raises(BillTooLarge):
+        asyncio.run(reconciliation_days.drop_bill(heard, file))
+    assert len(heard.sent) == 1
