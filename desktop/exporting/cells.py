@@ -94,7 +94,8 @@ def marks(kind: Kind, letter: str, style: int, rows: Iterable[int], said: Sequen
         if _needs_no_escape(said):
             cells = [f'<c r="{letter}{n}{between}<t>{text}</t>{end}' for n, text in zip(rows, said, strict=True)]
         else:
-            cells = [f'<c r="{letter}{n}{between}{_t(text)}{end}' for n, text in zip(rows, said, strict=True)]
+            made = {text: _t(text) for text in set(said)}
+            cells = [f'<c r="{letter}{n}{between}{made[text]}{end}' for n, text in zip(rows, said, strict=True)]
     else:
         numbers = said if kind not in _SERIALS else list(map(_SERIALS[kind], said))
         cells = [f'<c r="{letter}{n}" s="{style}"><v>{text}</v></c>' for n, text in zip(rows, numbers, strict=True)]

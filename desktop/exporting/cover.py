@@ -198,7 +198,8 @@ class CoverSheet:
                 continue
             written += cells.marks(cell.kind, letters(column), style, [self._row], [said])
             if said:
-                printed[-1] = f"{_tag(cell.kind)}{cells.hashed(cell.kind, [said])[0]}"
+                text = cells.hashed(cell.kind, [said])[0].removesuffix("T00:00:00")
+                printed[-1] = _tag(cell.kind) + text
             else:
                 written.append(f'<c r="{place}" s="{style}"/>')
         self._sheet.write("".join(written) + "</row>")
@@ -215,13 +216,13 @@ class CoverSheet:
         rows.append(("cover", self._name, self._printed.hexdigest(), " ".join(self._formulas)))
         for part in details.parts:
             kinds = " ".join(column.kind for column in part.page.columns)
-            rows.append(("sheet", part.sheet, part.page.key, kinds, str(part.rows), part.sha256))
+            headings = [column.title(details.language) for column in part.page.columns]
+            rows.append(("sheet", part.sheet, part.page.key, kinds, str(part.rows), part.sha256, *headings))
             rows += [("rows", part.sheet, str(n * BLOCK_ROWS), text) for n, text in enumerate(part.checks)]
         for total, row, printed in self._totals:
-            page = total.page
+            page, title = total.page, total.title(details.language)
             when = str(page.index(total.when)) if total.when else ""
-            title = total.title(details.language)
-            rows.append(("total", title, page.key, str(page.index(total.column)), when, str(printed), str(row)))
+            rows.append(("total", title, page.key, str(page.index(total.column)), when, str(printed), f"B{row}"))
         rows.append(("seal", seal_of(rows)))
         name = PROOF[details.language.startswith("en")]
         sheet = self._book.sheet(name, Look((20, 20, 40), hidden=True))

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import islice
 from typing import Any
 from zlib import crc32
 
@@ -96,9 +97,7 @@ class Details:
 
     def add(self, key: str, rows: Iterable[Any]) -> None:
         """Write rows of the page `key`. Raises ValueError when a later page has begun."""
-        table = self._at(key)
-        for row in rows:
-            table.append(row)
+        self._at(key).extend(rows)
 
     def end(self) -> None:
         """All rows are written; pages without any become sheets with a heading alone."""
@@ -154,11 +153,13 @@ class _Table:
         self._number = 0
         self._begin()
 
-    def append(self, row: object) -> None:
-        """Write one row, sooner or later."""
-        self._block.append(row)
-        if len(self._block) == BLOCK_ROWS:
-            self._flush()
+    def extend(self, rows: Iterable[Any]) -> None:
+        """Write rows; the last ones when their block is full."""
+        rows = iter(rows)
+        while taken := list(islice(rows, BLOCK_ROWS - len(self._block))):
+            self._block += taken
+            if len(self._block) == BLOCK_ROWS:
+                self._flush()
 
     def close(self) -> None:
         """All rows are there."""

@@ -1,4 +1,4 @@
-"""The arguments of every verb, and the short verbs: signing in and out, products, stock, orders, workbook, doctor."""
+"""The arguments of every verb, and the short verbs: signing in and out, products, stock, orders, workbooks, doctor."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from desktop.credentials import Place
 from desktop.engine.session import APP_VERSION
 from desktop.engine.transport import normalise_server
+from desktop.exporting.verify import verify
 from desktop.operations import orders, products, reconciliation, session, stock
 from desktop.verbs import doctor
 from desktop.verbs.importing import add_import
@@ -217,6 +218,20 @@ def _export_reconciliation(shell: Shell, arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _verify(shell: Shell, arguments: argparse.Namespace) -> int:
+    verdict = verify(Path(arguments.file))
+    for finding in verdict.findings:
+        shell.line(finding.sentence(shell.language))
+    if verdict.unchanged:
+        shell.say(
+            f"“{verdict.file}”未被修改：{verdict.day.isoformat()}，明细 {verdict.rows:,} 行，合计相符。",
+            f"“{verdict.file}” is unchanged: {verdict.day.isoformat()}, {verdict.rows:,} rows, all totals add up.",
+        )
+    if verdict.sha256:
+        shell.line(f"SHA-256 {verdict.sha256}")
+    return DONE if verdict.unchanged else FAILED
+
+
 def _doctor(shell: Shell, arguments: argparse.Namespace) -> int:
     server = None if arguments.server is None else normalise_server(arguments.server, allow_plain=shell.allow_plain)
     findings = doctor.examine(shell.folders, server=server, vault=shell.vault, environment=shell.environment)
@@ -271,6 +286,10 @@ def _parser(shell: Shell) -> argparse.ArgumentParser:
     day.add_argument("--date", required=True, type=_day(shell), help="YYYY-MM-DD | today | yesterday")
     day.add_argument("--out", required=True, help="FILE.xlsx")
     day.set_defaults(run=_export_reconciliation)
+
+    verified = verbs.add_parser("verify", help=words("核验导出的文件是否被改过", "tell whether an export was changed"))
+    verified.add_argument("file", help="FILE.xlsx")
+    verified.set_defaults(run=_verify)
 
     check = verbs.add_parser("doctor", help=words("检查本机与服务器", "check this machine and the server"))
     check.add_argument("--server")
