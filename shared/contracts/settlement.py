@@ -1,7 +1,17 @@
 """Settlement: on which terms suppliers are paid, what was released, the statements they can open, and the payouts.
 
-`/api/settlement/terms...`, `/api/settlement/due`, `/api/settlement/statements...`, `/api/settlement/payouts...`,
-`/api/settlement/holds...`, `/api/settlement/holidays...`. Suppliers see their own alone. Amounts are fen, rates ppm.
+Below `/api/settlement`; lists are a `Page`, suppliers see their own alone. Amounts are fen, rates ppm.
+
+    GET terms, GET terms/{supplier_id} (all versions, newest first), PUT terms/{supplier_id}
+    GET fee-rules, POST fee-rules
+    GET due?day= (by supplier), GET due/{supplier_id}?day=&after=&limit= (its lines)
+    GET statements?supplier_id=&state=&after=&limit=, POST statements (a page of those it made), GET statements/{id}
+    GET statements/{id}/lines?after=&limit=, POST statements/{id}/{confirm|drop}
+    GET payouts?supplier_id=&state=&after=&limit=, POST payouts, GET payouts/{id}, GET payouts/{id}/instruction
+    POST payouts/{id}/{check|send|confirm|fail|withdraw}, POST payouts/results
+    GET holds?all=, POST holds, DELETE holds/{id} (lets go; answers the hold)
+    GET holidays?year=, PUT holidays/{day}
+    GET accounts/{supplier_id}
 """
 
 from __future__ import annotations
@@ -117,7 +127,11 @@ class DueLine(Answer):
 
 
 class DueSupplier(Answer):
-    """`GET /api/settlement/due?day=`: one supplier's part of what could be released that day."""
+    """`GET /api/settlement/due?day=`: one supplier's part of what could be released that day.
+
+    `owed_fen` is what it owed from before besides `deductions_fen`; negative where something was left over.
+    `owing_since`: since when it has owed the shop money; after seven days people are told.
+    """
 
     supplier_id: UUID
     supplier: str
@@ -130,6 +144,7 @@ class DueSupplier(Answer):
     held_fen: int
     holds: dict[HoldReason, int]
     blocked: HoldReason | None
+    owing_since: datetime | None = None
 
 
 class MakeStatements(Request):
@@ -146,6 +161,7 @@ class MakeStatements(Request):
 class Statement(Answer):
     """A numbered statement (结算单). `payable_fen` = release - deductions - owed - payout fee, never negative.
 
+    `owed_fen` is what was owed from before; negative where something was left over, as of a dispute that was won.
     `actions`: what this reader may do now: `confirm`, `drop`, `pay`.
     """
 
@@ -214,7 +230,7 @@ class NewPayout(Request):
 
 
 class MovePayout(Request):
-    """`POST /api/settlement/payouts/{id}/{check|send|confirm|fail}`.
+    """`POST /api/settlement/payouts/{id}/{check|send|confirm|fail|withdraw}`.
 
     `approve` is for `check` (another person than who made it); `reference` is the bank's or channel's number.
     """
@@ -246,6 +262,36 @@ class Payout(Answer):
     note: str
     actions: list[str]
     version: int
+
+
+class InstructionRow(Answer):
+    """One row for the bank or the channel: what `receiver` gets.
+
+    Of a purchase there is one, a transfer. Of profit sharing there is one for each payment that is split, in requests
+    of at most 50 receivers, to be made from `start_at` until `until`; `trouble` (`too_late`, `too_many_rounds`,
+    `no_payment`) says that this part cannot be split and has to be transferred.
+    """
+
+    request_no: str
+    receiver: str
+    amount_fen: int
+    remark: str
+    channel: str | None = None
+    payment_no: str | None = None
+    provider_no: str | None = None
+    order_code: str | None = None
+    start_at: datetime | None = None
+    until: datetime | None = None
+    trouble: str | None = None
+
+
+class PayoutInstruction(Answer):
+    """`GET /api/settlement/payouts/{id}/instruction`: what people carry to the bank or the channel."""
+
+    number: str
+    mode: SettlementMode
+    amount_fen: int
+    rows: list[InstructionRow]
 
 
 class PayoutResult(Request):
@@ -327,3 +373,4 @@ class SupplierAccount(Answer):
     in_payout_fen: int
     paid_out_fen: int
     next_due_on: date | None
+    owing_since: datetime | None = None
