@@ -143,6 +143,146 @@
     </message>
 </context>
 <context>
+    <name>BooksView</name>
+    <message>
+        <source>当天的数字</source>
+        <translation>Figures of the day</translation>
+    </message>
+    <message>
+        <source>收款</source>
+        <translation>Received</translation>
+    </message>
+    <message>
+        <source>已发货</source>
+        <translation>Delivered</translation>
+    </message>
+    <message>
+        <source>供应商所得</source>
+        <translation>Supplier&apos;s share</translation>
+    </message>
+    <message>
+        <source>平台服务费</source>
+        <translation>Platform fee</translation>
+    </message>
+    <message>
+        <source>总账各科目发生额</source>
+        <translation>Ledger by account</translation>
+    </message>
+    <message>
+        <source>签字前的核对</source>
+        <translation>Before you sign</translation>
+    </message>
+    <message>
+        <source>笔数与卡密</source>
+        <translation>Counts</translation>
+    </message>
+    <message>
+        <source>下单</source>
+        <translation>Placed</translation>
+    </message>
+    <message>
+        <source>支付</source>
+        <translation>Paid</translation>
+    </message>
+    <message>
+        <source>发货</source>
+        <translation>Delivered</translation>
+    </message>
+    <message>
+        <source>入库卡密</source>
+        <translation>Keys imported</translation>
+    </message>
+    <message>
+        <source>售出卡密</source>
+        <translation>Keys sold</translation>
+    </message>
+    <message>
+        <source>退回卡密</source>
+        <translation>Cards returned</translation>
+    </message>
+    <message>
+        <source>补发卡密</source>
+        <translation>Cards delivered for others</translation>
+    </message>
+    <message>
+        <source>总账借贷平衡</source>
+        <translation>The ledger balances</translation>
+    </message>
+    <message>
+        <source>总账借贷不平</source>
+        <translation>The ledger does not balance</translation>
+    </message>
+    <message>
+        <source>发货额 = 供应商所得 + 服务费</source>
+        <translation>Delivered = supplier&apos;s share + fee</translation>
+    </message>
+    <message>
+        <source>发货额与分账之和不等</source>
+        <translation>Delivered differs from its parts</translation>
+    </message>
+    <message>
+        <source>收到的钱都已发货</source>
+        <translation>All money received was delivered</translation>
+    </message>
+    <message>
+        <source>收款与发货不等：有跨日或未发货的订单</source>
+        <translation>Received differs from delivered: orders over midnight, or undelivered</translation>
+    </message>
+    <message>
+        <source>没有待处理的异常</source>
+        <translation>No open exceptions</translation>
+    </message>
+    <message>
+        <source>有异常等待处理</source>
+        <translation>Exceptions are waiting</translation>
+    </message>
+    <message>
+        <source>科目</source>
+        <translation>Account</translation>
+    </message>
+    <message>
+        <source>借方发生额</source>
+        <translation>Debits</translation>
+    </message>
+    <message>
+        <source>贷方发生额</source>
+        <translation>Credits</translation>
+    </message>
+</context>
+<context>
+    <name>ChannelCard</name>
+    <message>
+        <source>渠道收款</source>
+        <translation>Received by the channel</translation>
+    </message>
+    <message>
+        <source>账单有问题</source>
+        <translation>Trouble with a bill</translation>
+    </message>
+    <message numerus="yes">
+        <source>缺 %n 份账单</source>
+        <translation>
+            <numerusform>%n bill missing</numerusform>
+            <numerusform>%n bills missing</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n 条差异未处理</source>
+        <translation>
+            <numerusform>%n difference open</numerusform>
+            <numerusform>%n differences open</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>还没有对账</source>
+        <translation>Not reconciled yet</translation>
+    </message>
+    <message>
+        <source>没有待处理的差异</source>
+        <translation>No open differences</translation>
+    </message>
+</context>
+<context>
     <name>ChannelsPage</name>
     <message>
         <source>支付渠道</source>
@@ -378,6 +518,53 @@
     </message>
 </context>
 <context>
+    <name>CloseView</name>
+    <message>
+        <source>日结</source>
+        <translation>Close</translation>
+    </message>
+    <message>
+        <source>获取账单</source>
+        <translation>Fetch bills</translation>
+    </message>
+    <message>
+        <source>对账</source>
+        <translation>Reconcile</translation>
+    </message>
+    <message>
+        <source>登记到账…</source>
+        <translation>Record an arrival…</translation>
+    </message>
+    <message>
+        <source>签署…</source>
+        <translation>Sign…</translation>
+    </message>
+    <message>
+        <source>正在获取…</source>
+        <translation>Fetching…</translation>
+    </message>
+    <message>
+        <source>正在对账…</source>
+        <translation>Reconciling…</translation>
+    </message>
+    <message>
+        <source>还不能签署：{why}</source>
+        <translation>Cannot be signed yet: {why}</translation>
+    </message>
+    <message>
+        <source>正在读取…</source>
+        <translation>Reading…</translation>
+    </message>
+    <message>
+        <source>这一天没有可对的渠道</source>
+        <translation>No channel to reconcile on this day</translation>
+    </message>
+    <message>
+        <source>渠道第二天上午出账单；也可以把账单文件直接拖到窗口上。</source>
+        <translation>Channels make their bills the next morning; bill files can also be dropped on the window.</translation>
+    </message>
+</context>
+<context>
     <name>Commands</name>
     <message>
         <source>转到：导入卡密</source>
@@ -480,6 +667,10 @@
         <translation>Refund this order</translation>
     </message>
     <message>
+        <source>差异</source>
+        <translation>Differences</translation>
+    </message>
+    <message>
         <source>前一天</source>
         <translation>Previous day</translation>
     </message>
@@ -488,8 +679,88 @@
         <translation>Next day</translation>
     </message>
     <message>
+        <source>上一个渠道</source>
+        <translation>Previous channel</translation>
+    </message>
+    <message>
+        <source>下一个渠道</source>
+        <translation>Next channel</translation>
+    </message>
+    <message>
+        <source>看日结</source>
+        <translation>Show the close</translation>
+    </message>
+    <message>
+        <source>看差异</source>
+        <translation>Show the differences</translation>
+    </message>
+    <message>
+        <source>看当日账目</source>
+        <translation>Show the day&apos;s books</translation>
+    </message>
+    <message>
+        <source>添加渠道账单…</source>
+        <translation>Add bills of a channel…</translation>
+    </message>
+    <message>
+        <source>向渠道获取缺少的账单</source>
+        <translation>Fetch missing bills from the channel</translation>
+    </message>
+    <message>
+        <source>登记渠道结算到账…</source>
+        <translation>Record an arrival in the bank…</translation>
+    </message>
+    <message>
+        <source>签署当日对账…</source>
+        <translation>Sign the day…</translation>
+    </message>
+    <message>
         <source>导出对账工作簿</source>
         <translation>Export workbook</translation>
+    </message>
+    <message>
+        <source>同意这条差异的处理</source>
+        <translation>Approve what is decided about the difference</translation>
+    </message>
+    <message>
+        <source>退回这条差异的处理</source>
+        <translation>Send the difference back</translation>
+    </message>
+    <message>
+        <source>查单后给这笔钱补单发货</source>
+        <translation>Ask the channel, then deliver</translation>
+    </message>
+    <message>
+        <source>退还这条差异的钱</source>
+        <translation>Refund the money of the difference</translation>
+    </message>
+    <message>
+        <source>把这条差异的钱归入订单</source>
+        <translation>Attach the money of the difference to an order</translation>
+    </message>
+    <message>
+        <source>按渠道账单调账</source>
+        <translation>Book what the bill says</translation>
+    </message>
+    <message>
+        <source>把这条差异挂账</source>
+        <translation>Carry the difference over</translation>
+    </message>
+    <message>
+        <source>核销这条差异</source>
+        <translation>Write the difference off</translation>
+    </message>
+    <message>
+        <source>忽略这条差异</source>
+        <translation>Ignore the difference</translation>
+    </message>
+    <message>
+        <source>查看这条差异的订单</source>
+        <translation>See the order of the difference</translation>
+    </message>
+    <message>
+        <source>查看这条差异的异常款项</source>
+        <translation>See the exception of the difference</translation>
     </message>
     <message>
         <source>刷新</source>
@@ -729,6 +1000,217 @@
     </message>
 </context>
 <context>
+    <name>DayContent</name>
+    <message>
+        <source>两边的数</source>
+        <translation>Both sides</translation>
+    </message>
+    <message>
+        <source>平台</source>
+        <translation>Ours</translation>
+    </message>
+    <message>
+        <source>渠道账单</source>
+        <translation>Channel&apos;s bill</translation>
+    </message>
+    <message>
+        <source>差</source>
+        <translation>Off by</translation>
+    </message>
+    <message>
+        <source>收款笔数</source>
+        <translation>Payments</translation>
+    </message>
+    <message>
+        <source>收款金额</source>
+        <translation>Paid</translation>
+    </message>
+    <message>
+        <source>退款笔数</source>
+        <translation>Refunds</translation>
+    </message>
+    <message>
+        <source>退款金额</source>
+        <translation>Refunded</translation>
+    </message>
+    <message>
+        <source>手续费</source>
+        <translation>Fees</translation>
+    </message>
+    <message numerus="yes">
+        <source>已对上 %n 笔，合计 {money}</source>
+        <translation>
+            <numerusform>%n matched, {money} in all</numerusform>
+            <numerusform>%n matched, {money} in all</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>其中跨日 %n 笔</source>
+        <translation>
+            <numerusform>%n over midnight</numerusform>
+            <numerusform>%n over midnight</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>还没有对账</source>
+        <translation>Not reconciled yet</translation>
+    </message>
+    <message>
+        <source>最近一次对账：{when}</source>
+        <translation>Last reconciled: {when}</translation>
+    </message>
+    <message>
+        <source>差异</source>
+        <translation>Differences</translation>
+    </message>
+    <message>
+        <source>没有差异</source>
+        <translation>No differences</translation>
+    </message>
+    <message>
+        <source>对账后在这里列出</source>
+        <translation>Listed here once reconciled</translation>
+    </message>
+    <message>
+        <source>未处理</source>
+        <translation>Open</translation>
+    </message>
+    <message>
+        <source>已处理</source>
+        <translation>Closed</translation>
+    </message>
+    <message>
+        <source>未处理金额</source>
+        <translation>Open amount</translation>
+    </message>
+    <message>
+        <source>查看差异：{kind}</source>
+        <translation>See differences: {kind}</translation>
+    </message>
+    <message>
+        <source>资金账单余额恒等式</source>
+        <translation>The fund bill adds up</translation>
+    </message>
+    <message>
+        <source>期初余额</source>
+        <translation>Opening balance</translation>
+    </message>
+    <message>
+        <source>收款</source>
+        <translation>Received</translation>
+    </message>
+    <message>
+        <source>退款</source>
+        <translation>Refunded</translation>
+    </message>
+    <message>
+        <source>退回手续费</source>
+        <translation>Fees returned</translation>
+    </message>
+    <message>
+        <source>提现</source>
+        <translation>Withdrawn</translation>
+    </message>
+    <message>
+        <source>其他</source>
+        <translation>Others</translation>
+    </message>
+    <message>
+        <source>期末余额</source>
+        <translation>Closing balance</translation>
+    </message>
+    <message>
+        <source>逐项相加等于期末余额，一分不差</source>
+        <translation>The lines add up to the closing balance, to the fen</translation>
+    </message>
+    <message>
+        <source>逐项相加与期末余额差 {off}</source>
+        <translation>The lines differ from the closing balance by {off}</translation>
+    </message>
+    <message>
+        <source>应结与到账</source>
+        <translation>Owed and arrived</translation>
+    </message>
+    <message>
+        <source>应结净额（收款 − 退款 − 手续费）</source>
+        <translation>Net owed (paid − refunded − fees)</translation>
+    </message>
+    <message>
+        <source>已到银行</source>
+        <translation>Arrived in the bank</translation>
+    </message>
+    <message>
+        <source>{when} 到账 {money}，流水号 {number}，{who} 登记</source>
+        <translation>{when}: {money} arrived, no. {number}, recorded by {who}</translation>
+    </message>
+    <message>
+        <source>还没有登记到账</source>
+        <translation>No arrival recorded yet</translation>
+    </message>
+    <message>
+        <source>账单</source>
+        <translation>Bills</translation>
+    </message>
+    <message>
+        <source>缺{bill}</source>
+        <translation>Missing: {bill}</translation>
+    </message>
+    <message>
+        <source>选择账单文件…</source>
+        <translation>Choose bill files…</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n 行</source>
+        <translation>
+            <numerusform>%n line</numerusform>
+            <numerusform>%n lines</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>自动获取</source>
+        <translation>Fetched</translation>
+    </message>
+    <message>
+        <source>手工导入</source>
+        <translation>Dropped</translation>
+    </message>
+    <message>
+        <source>{name}：账单印 {printed}，逐行相加 {read}</source>
+        <translation>{name}: the bill prints {printed}, its rows add up to {read}</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n 项合计与逐行相加一致</source>
+        <translation>
+            <numerusform>%n control total agrees with its rows</numerusform>
+            <numerusform>%n control totals agree with their rows</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>已签署</source>
+        <translation>Signed</translation>
+    </message>
+    <message>
+        <source>{who} 于 {when} 签署，应结净额 {net}</source>
+        <translation>{who} signed on {when}, net {net}</translation>
+    </message>
+    <message>
+        <source>备注</source>
+        <translation>Note</translation>
+    </message>
+    <message>
+        <source>输入指纹（账单与平台账）</source>
+        <translation>Hash of the inputs (bills and our books)</translation>
+    </message>
+    <message>
+        <source>结果指纹（数字、匹配与差异）</source>
+        <translation>Hash of the outputs (figures, matches, differences)</translation>
+    </message>
+    <message>
+        <source>当日不可再改；更正记入未签的日子。</source>
+        <translation>The day does not change any more; corrections go to a day that is open.</translation>
+    </message>
+</context>
+<context>
     <name>DecisionBar</name>
     <message>
         <source>取消</source>
@@ -892,6 +1374,179 @@
     <message>
         <source>。</source>
         <translation>.</translation>
+    </message>
+</context>
+<context>
+    <name>DifferencePanel</name>
+    <message>
+        <source>差异详情</source>
+        <translation>Difference</translation>
+    </message>
+    <message>
+        <source>差额 {off}</source>
+        <translation>Off by {off}</translation>
+    </message>
+    <message>
+        <source>自 {day} 挂账</source>
+        <translation>carried from {day}</translation>
+    </message>
+    <message>
+        <source>正在读取两边的原始记录…</source>
+        <translation>Reading both rows…</translation>
+    </message>
+    <message>
+        <source>经过</source>
+        <translation>What happened</translation>
+    </message>
+    <message>
+        <source>渠道账单</source>
+        <translation>Channel&apos;s bill</translation>
+    </message>
+    <message>
+        <source>渠道账单第 {n} 行</source>
+        <translation>Row {n} of the channel&apos;s bill</translation>
+    </message>
+    <message>
+        <source>平台</source>
+        <translation>Ours</translation>
+    </message>
+    <message>
+        <source>两边不同</source>
+        <translation>The sides differ</translation>
+    </message>
+    <message>
+        <source>渠道单号</source>
+        <translation>Channel&apos;s no.</translation>
+    </message>
+    <message>
+        <source>商户单号</source>
+        <translation>Merchant no.</translation>
+    </message>
+    <message>
+        <source>商户退款单号</source>
+        <translation>Our refund no.</translation>
+    </message>
+    <message>
+        <source>查看订单 {code}</source>
+        <translation>See order {code}</translation>
+    </message>
+    <message>
+        <source>查看异常款项</source>
+        <translation>See the exception</translation>
+    </message>
+    <message>
+        <source>处理</source>
+        <translation>Handling</translation>
+    </message>
+    <message>
+        <source>建议</source>
+        <translation>Advised</translation>
+    </message>
+    <message>
+        <source>决定</source>
+        <translation>Decided</translation>
+    </message>
+    <message>
+        <source>说明</source>
+        <translation>Note</translation>
+    </message>
+    <message>
+        <source>经办</source>
+        <translation>Handled by</translation>
+    </message>
+    <message>
+        <source>复核</source>
+        <translation>Checked by</translation>
+    </message>
+    <message>
+        <source>限额</source>
+        <translation>Limit</translation>
+    </message>
+    <message>
+        <source>超过单人限额，需要另一位同事复核</source>
+        <translation>Above what one person may decide: another must approve</translation>
+    </message>
+    <message>
+        <source>可能的订单</source>
+        <translation>Orders it may be for</translation>
+    </message>
+    <message>
+        <source>归入…</source>
+        <translation>Attach…</translation>
+    </message>
+    <message>
+        <source>归入订单 {code}</source>
+        <translation>Attach to order {code}</translation>
+    </message>
+</context>
+<context>
+    <name>DropQuestion</name>
+    <message>
+        <source>这些文件是什么？</source>
+        <translation>What are these files?</translation>
+    </message>
+    <message>
+        <source>取消</source>
+        <translation>Cancel</translation>
+    </message>
+    <message>
+        <source>卡密文件</source>
+        <translation>Card keys</translation>
+    </message>
+    <message>
+        <source>渠道账单</source>
+        <translation>Channel&apos;s bill</translation>
+    </message>
+    <message numerus="yes">
+        <source>还有 %n 个</source>
+        <translation>
+            <numerusform>and %n more</numerusform>
+            <numerusform>and %n more</numerusform>
+        </translation>
+    </message>
+</context>
+<context>
+    <name>DroppedBills</name>
+    <message>
+        <source>收起账单列表</source>
+        <translation>Put the list of bills away</translation>
+    </message>
+    <message>
+        <source>拖入的账单</source>
+        <translation>Dropped bills</translation>
+    </message>
+    <message>
+        <source>正在读取账单…</source>
+        <translation>Reading the bills…</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n 份账单已收下</source>
+        <translation>
+            <numerusform>%n bill taken</numerusform>
+            <numerusform>%n bills taken</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>%n 个文件没有收下</source>
+        <translation>
+            <numerusform>%n file refused</numerusform>
+            <numerusform>%n files refused</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>等待服务器读取…</source>
+        <translation>Waits for the server to read it…</translation>
+    </message>
+    <message>
+        <source>查看 {day}</source>
+        <translation>See {day}</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n 行</source>
+        <translation>
+            <numerusform>%n line</numerusform>
+            <numerusform>%n lines</numerusform>
+        </translation>
     </message>
 </context>
 <context>
@@ -2348,6 +3003,10 @@
         <translation>Reconciliation</translation>
     </message>
     <message>
+        <source>添加账单</source>
+        <translation>Add bills</translation>
+    </message>
+    <message>
         <source>打开所在文件夹</source>
         <translation>Open folder</translation>
     </message>
@@ -2364,64 +3023,24 @@
         <translation>Business day</translation>
     </message>
     <message>
-        <source>当天的数字</source>
-        <translation>Figures of the day</translation>
+        <source>日结、差异或账目</source>
+        <translation>Close, differences or books</translation>
     </message>
     <message>
-        <source>收款</source>
-        <translation>Received</translation>
+        <source>按差异类型筛选</source>
+        <translation>Filter by kind</translation>
     </message>
     <message>
-        <source>已发货</source>
-        <translation>Delivered</translation>
+        <source>按渠道筛选</source>
+        <translation>Filter by channel</translation>
     </message>
     <message>
-        <source>供应商所得</source>
-        <translation>Supplier&apos;s share</translation>
+        <source>当天或全部日期</source>
+        <translation>This day or all days</translation>
     </message>
     <message>
-        <source>平台服务费</source>
-        <translation>Platform fee</translation>
-    </message>
-    <message>
-        <source>总账各科目发生额</source>
-        <translation>Ledger by account</translation>
-    </message>
-    <message>
-        <source>签字前的核对</source>
-        <translation>Before you sign</translation>
-    </message>
-    <message>
-        <source>笔数与卡密</source>
-        <translation>Counts</translation>
-    </message>
-    <message>
-        <source>下单</source>
-        <translation>Placed</translation>
-    </message>
-    <message>
-        <source>支付</source>
-        <translation>Paid</translation>
-    </message>
-    <message>
-        <source>发货</source>
-        <translation>Delivered</translation>
-    </message>
-    <message>
-        <source>入库卡密</source>
-        <translation>Keys imported</translation>
-    </message>
-    <message>
-        <source>售出卡密</source>
-        <translation>Keys sold</translation>
-    </message>
-    <message>
-        <source>退回卡密</source>
-        <translation>Cards returned</translation>
-    </message>
-    <message>
-        <source>补发卡密</source>
-        <translation>Cards delivered for others</translation>
+        <source>差异列表</source>
+        <translation>Differences</translation>
     </message>
     <message>
         <source>正在导出…</source>
@@ -2432,8 +3051,39 @@
         <translation>Export workbook</translation>
     </message>
     <message>
+        <source>日结</source>
+        <translation>Close</translation>
+    </message>
+    <message>
+        <source>差异 {n}</source>
+        <translation>Differences {n}</translation>
+    </message>
+    <message>
+        <source>差异</source>
+        <translation>Differences</translation>
+    </message>
+    <message>
+        <source>当日账目</source>
+        <translation>Books</translation>
+    </message>
+    <message>
+        <source>未结清</source>
+        <translation>Not closed</translation>
+    </message>
+    <message>
+        <source>这条差异在等另一位同事复核。</source>
+        <translation>It waits for another person&apos;s approval.</translation>
+    </message>
+    <message>
         <source>连不上服务器，下面是{age}的数字。</source>
         <translation>The server cannot be reached; these are figures of {age}.</translation>
+    </message>
+    <message numerus="yes">
+        <source>前面还有 %n 天没有签署，最早的是 {day}。</source>
+        <translation>
+            <numerusform>%n day before is not signed: {day}.</numerusform>
+            <numerusform>%n days before are not signed, the first is {day}.</numerusform>
+        </translation>
     </message>
     <message>
         <source>正在读取…</source>
@@ -2444,60 +3094,80 @@
         <translation>The day is not over; figures will change</translation>
     </message>
     <message>
-        <source>数字全部对得上，可以签字</source>
-        <translation>Everything adds up; ready to sign</translation>
+        <source>平台账对得上</source>
+        <translation>Our books hold</translation>
     </message>
     <message>
-        <source>有对不上的地方，请先查明</source>
-        <translation>Something does not add up; find out first</translation>
+        <source>平台账有对不上的地方，请看当日账目</source>
+        <translation>Something in our books does not hold: see the books</translation>
+    </message>
+    <message>
+        <source>全部类型</source>
+        <translation>All kinds</translation>
+    </message>
+    <message>
+        <source>全部渠道</source>
+        <translation>All channels</translation>
+    </message>
+    <message>
+        <source>当天</source>
+        <translation>This day</translation>
+    </message>
+    <message>
+        <source>全部日期</source>
+        <translation>All days</translation>
+    </message>
+    <message>
+        <source>平台</source>
+        <translation>Ours</translation>
+    </message>
+    <message>
+        <source>渠道</source>
+        <translation>Channel&apos;s</translation>
+    </message>
+    <message>
+        <source>差额</source>
+        <translation>Off by</translation>
+    </message>
+    <message>
+        <source>状态</source>
+        <translation>State</translation>
+    </message>
+    <message>
+        <source>处理</source>
+        <translation>Handling</translation>
+    </message>
+    <message>
+        <source>订单或单号</source>
+        <translation>Order or number</translation>
+    </message>
+    <message>
+        <source>支付渠道</source>
+        <translation>Channel</translation>
+    </message>
+    <message>
+        <source>日期</source>
+        <translation>Day</translation>
+    </message>
+    <message>
+        <source>没有符合条件的差异</source>
+        <translation>No such differences</translation>
+    </message>
+    <message>
+        <source>换个状态、类型或渠道。</source>
+        <translation>Choose another state, kind or channel.</translation>
+    </message>
+    <message>
+        <source>没有未处理的差异</source>
+        <translation>No open differences</translation>
+    </message>
+    <message>
+        <source>两边每一笔都对得上，或已经处理。</source>
+        <translation>Everything agrees on both sides, or was handled.</translation>
     </message>
     <message>
         <source>已写入 {path}，共 {rows} 行明细。数据指纹 SHA-256：{hash}…</source>
         <translation>Written to {path}, {rows} detail rows. Data SHA-256: {hash}…</translation>
-    </message>
-    <message>
-        <source>总账借贷平衡</source>
-        <translation>The ledger balances</translation>
-    </message>
-    <message>
-        <source>总账借贷不平</source>
-        <translation>The ledger does not balance</translation>
-    </message>
-    <message>
-        <source>发货额 = 供应商所得 + 服务费</source>
-        <translation>Delivered = supplier&apos;s share + fee</translation>
-    </message>
-    <message>
-        <source>发货额与分账之和不等</source>
-        <translation>Delivered differs from its parts</translation>
-    </message>
-    <message>
-        <source>收到的钱都已发货</source>
-        <translation>All money received was delivered</translation>
-    </message>
-    <message>
-        <source>收款与发货不等：有跨日或未发货的订单</source>
-        <translation>Received differs from delivered: orders over midnight, or undelivered</translation>
-    </message>
-    <message>
-        <source>没有待处理的异常</source>
-        <translation>No open exceptions</translation>
-    </message>
-    <message>
-        <source>有异常等待处理</source>
-        <translation>Exceptions are waiting</translation>
-    </message>
-    <message>
-        <source>科目</source>
-        <translation>Account</translation>
-    </message>
-    <message>
-        <source>借方发生额</source>
-        <translation>Debits</translation>
-    </message>
-    <message>
-        <source>贷方发生额</source>
-        <translation>Credits</translation>
     </message>
 </context>
 <context>
@@ -3300,6 +3970,20 @@
         <translation>
             <numerusform>Let go to preview and import %n file</numerusform>
             <numerusform>Let go to preview and import %n files</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>松开鼠标，添加 %n 份渠道账单</source>
+        <translation>
+            <numerusform>Drop to add %n bill</numerusform>
+            <numerusform>Drop to add %n bills</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>松开鼠标，再选择 %n 个文件是什么</source>
+        <translation>
+            <numerusform>Drop, then say what %n file is</numerusform>
+            <numerusform>Drop, then say what %n files are</numerusform>
         </translation>
     </message>
     <message>
