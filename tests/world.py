@@ -54,6 +54,8 @@ from tests.databases import schema
 NO_LIMITS = dict.fromkeys(
     ("hold_orders_per_device", "hold_units_per_device", "hold_orders_per_address", "hold_units_per_address"), 0
 )
+WITHOUT_FEES = {"channel_fees": "alipay=0 epay=0 sandbox=0 wechat=0"}
+WITH_FEES = {"channel_fees": "alipay=6000 epay=6000 sandbox=6000 wechat=6000"}
 PASSWORD = "correct horse battery"
 ANNA, BEN, CARA = (UUID(int=0xA00 + n) for n in range(3))
 MERCHANT = "kameng-test"
@@ -235,7 +237,8 @@ def seal(shop: World, content, info: bytes) -> bytes:
 def world(kind: engines.Kind, folder, **settings):
     """A shop on a new database of an engine, its batcher running and its jobs run by hand (`World.work`).
 
-    Anybody may hold as much unpaid as a test likes; `settings` say otherwise, by their names.
+    Anybody may hold as much unpaid as a test likes, and channels keep nothing of payments until their bills say so;
+    `settings` say otherwise, by their names.
     People and goods are made once a run and engine; each world is a copy of that database. Skips without the engine.
     """
     template = _template(kind)
@@ -252,7 +255,8 @@ def world(kind: engines.Kind, folder, **settings):
 
 
 def _assembled(database_url: str, folder, **given) -> Context:
-    facts = {"data": folder / "data", "database_url": database_url, "sandbox_merchant": MERCHANT} | NO_LIMITS | given
+    facts = {"data": folder / "data", "database_url": database_url, "sandbox_merchant": MERCHANT}
+    facts |= NO_LIMITS | WITHOUT_FEES | given
     settings = Settings.from_environment({f"KAMENG_{name.upper()}": str(value) for name, value in facts.items()})
     settings.prepare_data_folder()
     KeyRing.create(settings.key_ring_file)

@@ -30,6 +30,7 @@ BY_ORDER: tuple[Check, ...] = (
     stock.held_units_wait_for_payment,
     stock.pending_orders_hold_what_they_promise,
     ledger.delivered_orders_leave_no_escrow,
+    ledger.lines_are_shared_out,
     ledger.delivered_orders_have_their_journals,
     ledger.sales_are_of_delivered_orders,
     payments.paid_attempts_are_booked,

@@ -64,16 +64,28 @@ def sales_are_of_delivered_orders(tx: Tx, scope: Scope = EVERYTHING) -> Finding 
 
 
 def delivered_orders_leave_no_escrow(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:
-    """L5: of each delivered order, its amount left escrow by its sale, to the fen."""
+    """L5: of each delivered order, its amount and the shop's discount left escrow by its sale, to the fen."""
+    discount = select(func.sum(OrderLine.discount_fen)).where(OrderLine.order_id == Order.id).scalar_subquery()
     query = (
         select(Order.code)
         .join(LedgerJournal, LedgerJournal.order_id == Order.id)
         .join(LedgerTransfer, LedgerTransfer.journal_id == LedgerJournal.id)
         .where(Order.state.in_(DELIVERED_STATES), LedgerJournal.code == "SALE", scope.orders(Order.id))
         .group_by(Order.id, Order.code, Order.amount_fen)
-        .having(func.sum(LedgerTransfer.amount_fen) != Order.amount_fen)
+        .having(func.sum(LedgerTransfer.amount_fen) != Order.amount_fen + discount)
     )
     return found(tx, "L5", "订单金额没有分完 / a sale's parts are not its amount", query)
+
+
+def lines_are_shared_out(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:
+    """L5: what the buyer pays for a line and what the shop adds is what supplier, distributor and platform get."""
+    parts = OrderLine.supplier_fen + OrderLine.commission_fen + OrderLine.fee_fen
+    query = (
+        select(Order.code, OrderLine.n)
+        .join(Order, Order.id == OrderLine.order_id)
+        .where(parts != OrderLine.amount_fen + OrderLine.discount_fen, scope.orders(Order.id))
+    )
+    return found(tx, "L5", "订单行没有分完 / a line's parts are not its amount", query)
 
 
 def delivered_orders_have_their_journals(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:

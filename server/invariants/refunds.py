@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from server.db import Tx
 from server.invariants.finding import Finding, found
 from server.invariants.scope import EVERYTHING, Scope
-from server.ledger.model import LedgerJournal, LedgerTransfer
+from server.ledger.model import LedgerAccount, LedgerJournal, LedgerTransfer
 from server.orders.model import Order, OrderLine
 from server.payments.model import PaymentAttempt, PaymentException
 from server.payments.refunds.model import Refund, RefundLine, Replacement
@@ -36,23 +36,29 @@ def refunds_stay_within_payments(tx: Tx, scope: Scope = EVERYTHING) -> Finding |
     return found(tx, "R1", "退款超过付款 / refunded more than was paid", query)
 
 
+_SHARES = (
+    (RefundLine.supplier_fen, OrderLine.supplier_fen),
+    (RefundLine.commission_fen, OrderLine.commission_fen),
+    (RefundLine.fee_fen, OrderLine.fee_fen),
+    (RefundLine.discount_fen, OrderLine.discount_fen),
+)
+
+
 def refunds_stay_within_lines(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:
-    """R1: of no line more comes back than its amount, its supplier's share, or the platform's."""
+    """R1: of no line more comes back than any share of it."""
     query = (
         select(Order.code)
         .join(OrderLine, OrderLine.order_id == Order.id)
         .join(RefundLine, RefundLine.order_line_id == OrderLine.id)
         .join(Refund, Refund.id == RefundLine.refund_id)
         .where(_live, scope.orders(Order.id))
-        .group_by(OrderLine.id, Order.code, OrderLine.supplier_fen, OrderLine.fee_fen)
-        .having(
-            or_(
-                func.sum(RefundLine.supplier_fen) > OrderLine.supplier_fen,
-                func.sum(RefundLine.fee_fen) > OrderLine.fee_fen,
-            )
-        )
+        .group_by(OrderLine.id, Order.code, *(of_line for _, of_line in _SHARES))
+        .having(or_(*(func.sum(taken) > of_line for taken, of_line in _SHARES)))
     )
     return found(tx, "R1", "退款超过订单行 / refunded more than a line", query)
+
+
+_shared = RefundLine.supplier_fen + RefundLine.commission_fen + RefundLine.fee_fen - RefundLine.discount_fen
 
 
 def lines_sum_to_their_refund(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:
@@ -65,7 +71,7 @@ def lines_sum_to_their_refund(tx: Tx, scope: Scope = EVERYTHING) -> Finding | No
         .having(
             or_(
                 func.sum(RefundLine.amount_fen) != Refund.amount_fen,
-                func.sum(RefundLine.supplier_fen + RefundLine.fee_fen) != Refund.amount_fen,
+                func.sum(_shared) != Refund.amount_fen,
             )
         )
     )
@@ -113,14 +119,22 @@ def refunds_have_their_journals(tx: Tx, scope: Scope = EVERYTHING) -> Finding | 
 
 
 def _booked(event: str) -> ColumnElement[int]:
-    """What the journal of an event of a refund moved."""
+    """What the journal of an event of a refund brought into escrow, or took out of it or out of suspense."""
     key = literal("refund:") + Refund.out_refund_no + literal(f":{event}")
+    is_in = case((LedgerTransfer.credit_id.in_(_OURS), 1), else_=0) - case(
+        (LedgerTransfer.debit_id.in_(_OURS), 1), else_=0
+    )
+    sign = 1 if event == "reverse" else -1
     query = (
-        select(func.coalesce(func.sum(LedgerTransfer.amount_fen), 0))
+        select(func.coalesce(func.sum(sign * is_in * LedgerTransfer.amount_fen), 0))
         .join(LedgerJournal, LedgerJournal.id == LedgerTransfer.journal_id)
         .where(LedgerJournal.key == key)
     )
     return query.correlate(Refund).scalar_subquery()
+
+
+_OURS = select(LedgerAccount.id).where(LedgerAccount.kind.in_(("escrow", "suspense")))
+"""Where buyers' money is until it is shared out or goes back."""
 
 
 def journals_are_of_refunds(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:
@@ -128,7 +142,7 @@ def journals_are_of_refunds(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None
     key = literal("refund:") + Refund.out_refund_no + literal(":paid")
     made = exists().where(LedgerJournal.key == key, Refund.state == RefundState.SUCCEEDED.value)
     mine = scope.orders(LedgerJournal.order_id)
-    query = select(LedgerJournal.key).where(LedgerJournal.code == "REFUND", ~made, mine)
+    query = select(LedgerJournal.key).where(LedgerJournal.code.in_(("REFUND", "NOSTOCK")), ~made, mine)
     return found(tx, "R4", "账上有退款却没有退款单 / booked as refunded, but by no refund", query)
 
 

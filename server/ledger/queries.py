@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, bindparam, case, func, or_, select
 
 from server.db import Tx
 from server.ledger.actions import Account
-from server.ledger.model import LedgerAccount, LedgerBalance
+from server.ledger.model import LedgerAccount, LedgerBalance, LedgerJournal, LedgerTransfer
 from shared.money import Fen
 
 
@@ -51,3 +52,25 @@ def balances(tx: Tx) -> list[Balance]:
 def balance(tx: Tx, account: Account) -> Balance | None:
     """One account's sums, or None if it was never opened."""
     return next((found for found in balances(tx) if found.account == account), None)
+
+
+def moved(tx: Tx, account: Account, keys: Sequence[str]) -> dict[str, Fen]:
+    """What the journals of these keys debited an account with, credits taken off; those that are not posted are not
+    named.
+    """
+    account_id = tx.scalars(select(LedgerAccount.id).where(*_is(account))).first()
+    if account_id is None:
+        return {}
+    signed = case((LedgerTransfer.debit_id == account_id, LedgerTransfer.amount_fen), else_=-LedgerTransfer.amount_fen)
+    query = (
+        select(LedgerJournal.key, func.sum(signed))
+        .join(LedgerTransfer, LedgerTransfer.journal_id == LedgerJournal.id)
+        .where(LedgerJournal.key.in_(bindparam("keys", expanding=True)))
+        .where(or_(LedgerTransfer.debit_id == account_id, LedgerTransfer.credit_id == account_id))
+        .group_by(LedgerJournal.key)
+    )
+    return {key: int(fen) for key, fen in tx.execute(query, {"keys": list(keys)})}
+
+
+def _is(account: Account) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return LedgerAccount.kind == account.kind, LedgerAccount.owner == account.owner

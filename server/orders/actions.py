@@ -28,8 +28,9 @@ from server.orders.unpaid import Limits
 from server.stock import actions as stock
 from shared import clock, ids
 from shared.errors import Conflict, IdempotencyReused, IllegalMove, KamengError
+from shared.finance import ShareKind
 from shared.money import Fen, format_fen, least_quantity
-from shared.pricing import LineQuote, quote_line
+from shared.pricing import ORDINARY, Deal, LineQuote, Share, quote_line
 from shared.states import OrderState, sources_of
 
 COMPLETE_AFTER_DAYS = 3
@@ -94,6 +95,7 @@ class PlaceOrder:
     `origin` is the keyed hash of the buyer's network (`unpaid.origin_of`); without one only the device's limit counts.
     `product` is how they pay: it follows from where the page is open, so another one is the same order. `agreed_to` is
     the version of the refund rules that the buyer was shown and agreed to with the order; None where nobody asked.
+    `deal` is its discount, which `amount_fen` has been taken off, and who earns a commission.
     """
 
     buyer_id: UUID
@@ -105,6 +107,7 @@ class PlaceOrder:
     origin: str | None = None
     product: str = "qr"
     agreed_to: str | None = None
+    deal: Deal = ORDINARY
 
     @property
     def content_sha256(self) -> str:
@@ -219,7 +222,8 @@ def _draft(
         return QuantityLimited(most=terms.max_quantity)
     if command.agreed_to not in {None, POLICY_VERSION}:
         return RulesChanged(version=POLICY_VERSION)
-    quote = quote_line(unit_price=terms.unit_price, quantity=command.quantity, fee_ppm=terms.fee_ppm)
+    fee = Share.percent(terms.fee_ppm) if terms.fee_unit_price is None else Share.fixed(terms.fee_unit_price)
+    quote = quote_line(unit_price=terms.unit_price, quantity=command.quantity, fee=fee, deal=command.deal)
     if quote.amount == 0:
         return TooLittle(least=least_quantity(terms.unit_price))
     if quote.amount != command.amount_fen:
@@ -239,12 +243,13 @@ def _draft(
         "due_at": expires_at,
         "policy_version": command.agreed_to,
         "refunded_fen": 0,
+        "distributor_id": command.deal.distributor_id,
         "version": 1,
     }
-    return _Draft(order=order, line=_line(order_id, terms, quote))
+    return _Draft(order=order, line=_line(order_id, terms, quote, fee))
 
 
-def _line(order_id: UUID, terms: catalog.SaleTerms, quote: LineQuote) -> dict[str, Any]:
+def _line(order_id: UUID, terms: catalog.SaleTerms, quote: LineQuote, fee: Share) -> dict[str, Any]:
     return {
         "id": ids.new_id(),
         "order_id": order_id,
@@ -260,7 +265,10 @@ def _line(order_id: UUID, terms: catalog.SaleTerms, quote: LineQuote) -> dict[st
         "amount_fen": quote.amount,
         "supplier_fen": quote.supplier,
         "fee_fen": quote.fee,
-        "fee_ppm": terms.fee_ppm,
+        "fee_ppm": fee.ppm,
+        "fee_unit_price": fee.unit_price if fee.kind is ShareKind.FIXED else None,
+        "discount_fen": quote.discount,
+        "commission_fen": quote.commission,
         "refund_policy": terms.selling.refund_policy.value,
     }
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -30,14 +30,12 @@ from server.payments.confirmed import Heard
 from server.payments.exceptions import closing, raising
 from server.payments.exceptions.raising import Raised
 from server.payments.model import PaymentAttempt, UnmatchedPayment
-from server.settings import Settings
+from server.payments.terms import UNSETTLED, Terms
 from server.stock import actions as stock
 from shared import clock
-from shared.money import Fen
 from shared.states import AttemptState, ExceptionKind, FoundBy, OrderState, UnmatchedState, may_move, sources_of
 
 CURRENCY = "CNY"
-PPM = 1_000_000
 
 _UNPAID_ORDER = frozenset({OrderState.PENDING_PAYMENT.value, OrderState.EXPIRED.value, OrderState.CANCELLED.value})
 _LATE = _UNPAID_ORDER - {OrderState.PENDING_PAYMENT.value}
@@ -51,28 +49,6 @@ class Outcome(StrEnum):
     REPEATED = "repeated"
     EXCEPTION = "exception"
     NOTED = "noted"
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What the shop has settled: each channel's rate, and how soon money that bought nothing goes back by itself.
-
-    `check_above`: what people confirm above it needs one of finance.
-    """
-
-    fee_ppm: Mapping[str, int] = field(default_factory=dict)
-    refund_after: timedelta = timedelta()
-    check_above: Fen = 0
-
-    @classmethod
-    def of(cls, settings: Settings) -> Terms:
-        """The terms of a deployment."""
-        after = timedelta(minutes=settings.refund_after_minutes)
-        return cls(settings.channel_fee_ppm, after, settings.refund_check_fen)
-
-    def fee_of(self, channel: str, amount: Fen) -> Fen:
-        """The channel's fee as we expect it, half a fen rounded up; its bill has the last word."""
-        return (amount * self.fee_ppm.get(channel, 0) + PPM // 2) // PPM
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +115,13 @@ class _Work:
     late: list[OrderLine] = field(default_factory=list)
     """Lines whose hold had ended, to be delivered from fresh stock."""
 
+    def charge(self, attempt: PaymentAttempt, number: str, *, at: datetime) -> None:
+        """Book what we expect the channel to keep of a payment."""
+        if fee := self.terms.fee_of(attempt.channel, attempt.amount_fen):
+            self.journals.append(booking.fee(attempt.order_id, attempt.channel, number, fee, at=at))
 
-def apply(tx: Tx, commands: Sequence[ApplyPayment], *, terms: Terms = Terms()) -> list[Outcome]:
+
+def apply(tx: Tx, commands: Sequence[ApplyPayment], *, terms: Terms = UNSETTLED) -> list[Outcome]:
     """The handler of `ApplyPayment`. Lock order: orders, then stock, then ledger; callbacks are kept as they came."""
     told = [command.kept for command in commands]
     seen = callbacks.keep(tx, [one for one in told if one is not None])
@@ -239,6 +220,7 @@ def _decide(
     assert attempt.state in _PAYABLE, attempt.state
     if is_second:
         outcome = _set_aside(work, ExceptionKind.PAID_TWICE, command, attempt)
+        work.charge(attempt, number[1], at=fact.paid_at or work.at)
     else:
         outcome = _pay(desk, work, command, attempt, order)
     work.numbers.pays(number, attempt.out_trade_no)
@@ -257,6 +239,8 @@ def _pay(desk: stock.Desk, work: _Work, command: ApplyPayment, attempt: PaymentA
     if command.found_by is FoundBy.PERSON and not command.attaches:
         number = attempt.out_trade_no  # people may have misread the channel's, which is put right then
     work.journals.append(book(order.id, fact.channel, number, attempt.amount_fen, at=at))
+    if not command.attaches:  # what was set aside may have been charged by its bill
+        work.charge(attempt, number, at=at)
     work.paid_orders.add(order.id)
     return _deliver(desk, work, command, attempt, order)
 
@@ -271,7 +255,7 @@ def _deliver(desk: stock.Desk, work: _Work, command: ApplyPayment, attempt: Paym
         work.late += lines
     work.sold.append((order, lines))
     work.moves.append(orders.Move(order, OrderState.DELIVERED))
-    work.journals.append(booking.sale(order, lines, at=work.at))
+    work.journals += booking.delivered(order, lines, at=work.at)
     return Outcome.APPLIED
 
 

@@ -51,6 +51,7 @@ from server.payments.channels import ChannelOff
 from server.payments.ending import EndUnpaid
 from server.payments.exceptions import acting, checking, confirming, raising
 from server.payments.model import PaymentAttempt
+from server.payments.terms import Terms
 from shared import clock
 from shared.errors import KamengError, NotFound, TooMany
 from shared.money import Fen
@@ -111,7 +112,7 @@ def register(ctx: Context) -> None:
         address_orders=settings.hold_orders_per_address,
         address_units=settings.hold_units_per_address,
     )
-    terms = actions.Terms.of(settings)
+    terms = Terms.of(settings)
     place_all = partial(attempts.checkout, hold_minutes=settings.hold_minutes, limits=limits)
     ctx.batch.register(actions.ApplyPayment, partial(actions.apply, terms=terms), rank=10, alone=True)
     ctx.batch.register(EndUnpaid, ending.end_unpaid, rank=20, alone=True)

@@ -22,9 +22,9 @@ from server.orders.actions import PlaceOrder
 from server.orders.model import Order, OrderLine
 from server.orders.unpaid import origin_of
 from server.payments import channels, checkout, notices, queries, watching
-from server.payments.actions import Terms
 from server.payments.exceptions import acting, checking, guessing, showing
 from server.payments.model import PaymentAttempt
+from server.payments.terms import Terms
 from server.policy import BUYER, CHANNEL, Actor, Router
 from shared.contracts import orders as wire
 from shared.contracts import payments as money

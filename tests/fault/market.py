@@ -30,6 +30,7 @@ from server.payments.refunds.model import Refund
 from server.serving import take_port
 from server.stock.model import Delivery
 from shared import clock
+from shared.finance import JournalCode
 from shared.states import CallbackState, OrderState
 from tests.bench._shop import free_port
 from tests.server.channel import add_sandbox, pem_of
@@ -38,7 +39,7 @@ from tests.server.sandbox.alipay_shop import AlipayShop
 from tests.server.sandbox.epay_shop import EpayShop
 from tests.server.sandbox.peer import PATIENCE_SECONDS, SandboxProcess, plain_client
 from tests.server.sandbox.wechat_shop import API_V3_KEY, APP_ID, SERIAL, WechatShop
-from tests.world import ANNA, BEN, MERCHANT, world
+from tests.world import ANNA, BEN, MERCHANT, WITH_FEES, world
 
 SKU, PRICE = "STEAM-50", 4_500
 DELIVERED, UNPAID = ("delivered", "paid"), ("pending_payment", "pending")
@@ -217,9 +218,9 @@ class Market(Site):
         return self.rows(Refund, Refund.out_trade_no == number)
 
     def journals(self, bought):
-        """The codes of what was booked for an order, in order."""
+        """The codes of what was booked for an order, in order; but for what its channel takes."""
         found = self.rows(LedgerJournal, LedgerJournal.order_id == bought.order.id)
-        return [one.code for one in found]
+        return [one.code for one in found if one.code != JournalCode.PSPFEE]
 
     def deliveries(self):
         """How many units were delivered, of all orders."""
@@ -306,6 +307,7 @@ def market(folder):
     sandbox = SandboxProcess(folder / "sandbox", "--retry-seconds", "0,0,0", "--refund-gap-seconds", "0")
     port = free_port()
     settings = {"port": port, "base_url": f"http://127.0.0.1:{port}", "sandbox_url": sandbox.url}
+    settings |= WITH_FEES
     with world("sqlite", folder, **settings) as shop:
         outbound = Outbound(total_seconds=PATIENCE_SECONDS)
         exchange(shop.ctx.keys, sandbox)

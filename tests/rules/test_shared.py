@@ -1,8 +1,10 @@
 """The rules both sides share, exactly: money that sums, codes that survive people, tables without a way out."""
 
 import threading
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from enum import StrEnum
+from functools import partial
 from itertools import pairwise
 from uuid import UUID
 
@@ -27,7 +29,7 @@ from shared.money import (
     split,
 )
 from shared.permissions import LABELS, ROLE_PERMISSIONS, Permission, Role, allows
-from shared.pricing import MAX_QUANTITY, quote_line
+from shared.pricing import MAX_QUANTITY, NOTHING, Deal, Share, quote_line
 from shared.states import AttemptState, OrderState, ProductState, UnitState
 
 FEN = st.integers(0, MAX_FEN)
@@ -91,16 +93,58 @@ def test_the_least_quantity_is_the_first_that_costs_anything(price):
 
 @given(st.integers(0, 10**9), st.integers(1, MAX_QUANTITY), st.integers(0, PPM))
 def test_a_quote_is_its_line_and_its_parts_are_its_amount(price, quantity, fee_ppm):
-    quote = quote_line(unit_price=price, quantity=quantity, fee_ppm=fee_ppm)
+    quote = quote_line(unit_price=price, quantity=quantity, fee=Share.percent(fee_ppm))
     assert quote.amount == line_amount(price, quantity) == quote.supplier + quote.fee
     assert min(quote.supplier, quote.fee) >= 0
     assert abs(quote.fee * PPM - quote.amount * fee_ppm) <= PPM // 2
 
 
-@pytest.mark.parametrize(("quantity", "fee_ppm"), [(0, 0), (MAX_QUANTITY + 1, 0), (1, -1), (1, PPM + 1)])
-def test_a_quote_outside_its_limits_is_refused(quantity, fee_ppm):
+SHARES = st.integers(0, PPM // 2).map(Share.percent) | st.integers(0, 10**10).map(Share.fixed)
+DEALS = st.builds(Deal, discount=SHARES, commission=SHARES, distributor_id=st.uuids())
+
+
+@given(price=st.integers(0, 10**9), quantity=st.integers(1, MAX_QUANTITY), fee=SHARES, deal=DEALS)
+def test_what_the_buyer_pays_and_the_shop_adds_is_what_all_get(price, quantity, fee, deal):
+    quote = quote_line(unit_price=price, quantity=quantity, fee=fee, deal=deal)
+    parts = (quote.supplier, quote.commission, quote.fee)
+    assert min(quote.amount, quote.discount, *parts) >= 0
+    assert quote.amount + quote.discount == line_amount(price, quantity) == sum(parts)
+    without = quote_line(unit_price=price, quantity=quantity, fee=fee, deal=replace(deal, discount=NOTHING))
+    assert (without.supplier, without.commission, without.fee) == parts  # whom the discount does not concern
+
+
+@pytest.mark.parametrize(
+    ("fee", "deal", "parts"),
+    [
+        (Share.percent(50_000), Deal(), (9_000, 0, 8_550, 0, 450)),
+        (Share.percent(50_000), Deal(Share.percent(100_000)), (8_100, 900, 8_550, 0, 450)),
+        (Share.fixed(3_000), Deal(Share.fixed(10_000)), (8_800, 200, 8_940, 0, 60)),
+        (Share.percent(50_000), Deal(NOTHING, Share.percent(100_000), UUID(int=1)), (9_000, 0, 7_650, 900, 450)),
+        (Share.fixed(440_000), Deal(NOTHING, Share.fixed(20_000), UUID(int=1)), (9_000, 0, 0, 200, 8_800)),
+        (Share.fixed(450_001), Deal(NOTHING, Share.fixed(20_000), UUID(int=1)), (9_000, 0, 0, 0, 9_000)),
+    ],
+    ids=["plain", "discount", "fixed", "commission", "fixed-ends-where-the-line-does", "the-platform-first"],
+)
+def test_who_gets_what_of_two_pieces_at_45_yuan(fee, deal, parts):
+    quote = quote_line(unit_price=450_000, quantity=2, fee=fee, deal=deal)
+    assert (quote.amount, quote.discount, quote.supplier, quote.commission, quote.fee) == parts
+
+
+@pytest.mark.parametrize("quantity", [0, MAX_QUANTITY + 1])
+def test_a_quote_outside_its_limits_is_refused(quantity):
     with pytest.raises(ValueError, match="must be"):
-        quote_line(unit_price=100, quantity=quantity, fee_ppm=fee_ppm)
+        quote_line(unit_price=100, quantity=quantity, fee=NOTHING)
+
+
+def test_shares_outside_their_limits_are_refused():
+    for wrong in (partial(Share.percent, -1), partial(Share.percent, PPM + 1), partial(Share.fixed, -1)):
+        with pytest.raises(ValueError, match="must be"):
+            wrong()
+    with pytest.raises(ValueError, match="needs a distributor"):
+        Deal(commission=Share.percent(1))
+    deal = Deal(commission=Share.percent(500_001), distributor_id=UUID(int=1))
+    with pytest.raises(ValueError, match="together"):
+        quote_line(unit_price=100, quantity=1, fee=Share.percent(500_000), deal=deal)
 
 
 @given(st.integers(0, 10**13 - 1))

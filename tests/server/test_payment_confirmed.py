@@ -22,7 +22,7 @@ from server.payments.refunds.model import Refund
 from shared import clock, ids
 from shared.states import FoundBy, OrderState
 from tests.server.till import Till, bill_of, site_with
-from tests.world import ANNA, BEN, CARA
+from tests.world import ANNA, BEN, CARA, WITH_FEES
 
 WEEK = 7 * 24 * 60
 SEEN = {"channel": "sandbox", "provider_no": "P-console", "amount_fen": 4_500, "note": "商户后台可见到账"}
@@ -32,7 +32,7 @@ SEEN = {"channel": "sandbox", "provider_no": "P-console", "amount_fen": 4_500, "
 def site(tmp_path):
     """A shop with a channel whose word counts, and where people have a week before the default policy acts."""
     till = Till("sandbox")
-    with site_with(tmp_path, till, refund_after_minutes=WEEK) as built:
+    with site_with(tmp_path, till, refund_after_minutes=WEEK, **WITH_FEES) as built:
         built.till = till
         built.world.stock("STEAM-50", 3)
         yield built
@@ -137,7 +137,7 @@ def refunds(shop):
 @pytest.mark.parametrize("way", ["callback", "bill"])
 def test_a_number_that_people_misread_is_put_right_and_nothing_goes_back(tmp_path, way):
     till = Till("wechat")
-    with site_with(tmp_path, till, refund_after_minutes=0) as site:
+    with site_with(tmp_path, till, refund_after_minutes=0, **WITH_FEES) as site:
         shop, site.till = site.world, till
         shop.stock("STEAM-50", 2)
         command = orders.PlaceOrder(ANNA, ids.new_token(), "STEAM-50", 1, 4_500, "wechat")
@@ -150,7 +150,7 @@ def test_a_number_that_people_misread_is_put_right_and_nothing_goes_back(tmp_pat
         one = site.post(f"/api/orders/{placed.code}/confirm", by="li", json=said).json()
         assert approve(site, one).json()["state"] == "closed"
         till.silent, before = False, booked(shop)
-        assert before == (["PAY", "SALE"], {"psp": 4_500})
+        assert before == (["PAY", "PSPFEE", "SALE"], {"psp": 4_473})
         shop.check()
         if way == "bill":
             tally = bills.read(shop.ctx, bill_of(till, number))
@@ -281,7 +281,7 @@ def test_another_amount_is_not_what_was_confirmed(site):
         ("payment_unknown", None),
     ]
     assert (shop.attempt(placed).provider_no, shop.attempt(placed).found_by) == ("P-console", FoundBy.PERSON)
-    assert booked(shop) == (["PAY", "SALE", "SUSPENSE"], {"psp": 4_501, "suspense": 1})
+    assert booked(shop) == (["PAY", "PSPFEE", "SALE", "SUSPENSE"], {"psp": 4_474, "suspense": 1})
     assert refunds(shop) == []
     shop.check()
 

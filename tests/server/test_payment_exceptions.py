@@ -179,7 +179,7 @@ def test_money_is_attached_to_the_order_it_was_meant_for(site):
         paid = PaymentAttempt.order_id == meant.order.id, PaymentAttempt.state == AttemptState.PAID.value
         attempt = tx.scalars(select(PaymentAttempt).where(*paid)).one()
         assert tx.scalars(select(UnmatchedPayment.state)).one() == UnmatchedState.ATTACHED
-    assert (attempt.found_by, attempt.channel_no, attempt.fee_fen) == (FoundBy.PERSON, "NOT-OURS-000001", 27)
+    assert (attempt.found_by, attempt.channel_no, attempt.fee_fen) == (FoundBy.PERSON, "NOT-OURS-000001", 0)
     # The same money told again pays nothing twice.
     assert shop.apply(fact(out_trade_no="NOT-OURS-000001", provider_no="S-orphan-1")) is Outcome.REPEATED
     assert listed(site) == [], "the next day's bill names it too"
@@ -240,7 +240,7 @@ def test_money_of_another_merchant_or_app_is_never_ours(site):
     ours = ApplyPayment(replace(strange, app_id="wx-ours", payer_total_fen=4_000), MERCHANT, app_ids=command.app_ids)
     assert shop.ctx.batch.call(ours) is Outcome.APPLIED
     attempt = shop.attempt(placed)
-    assert (attempt.payer_total_fen, attempt.fee_fen, attempt.fee_is_final) == (4_000, 27, False)
+    assert (attempt.payer_total_fen, attempt.fee_fen, attempt.fee_is_final) == (4_000, 0, False)
     assert listed(site) == [], "what pays the order is the money that was in doubt"
     assert listed(site, open="false")[0]["closed_by"] == "system"
     other = replace(strange, provider_no="S-of-another")

@@ -1,16 +1,17 @@
 """The pure part of refunds: shares that end exactly, what the policies decide, and the channels' own limits."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from server.payments.refunds import rules
 from server.payments.refunds.rules import Facts, RefundTooLate, TooManyRefunds, Verdict, verdict
 from server.payments.refunds.splitting import Shares, of_units, over_lines
 from shared.money import PPM
-from shared.pricing import quote_line
+from shared.pricing import Deal, Share, quote_line
 from shared.states import RefundPolicy, RefundReason
 
 NOW = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
@@ -21,22 +22,29 @@ ANY_REASON = st.sampled_from(RefundReason)
 @given(
     unit_price=st.integers(1, 10**9),
     quantity=st.integers(1, 1_000),
-    fee_ppm=st.integers(0, PPM),
+    rates=st.tuples(st.integers(0, PPM // 2), st.integers(0, PPM // 2), st.integers(0, PPM - 1)),
     cuts=st.lists(st.integers(0, 10**12), max_size=30),
 )
-def test_partial_refunds_take_no_share_below_zero_and_end_exactly(unit_price, quantity, fee_ppm, cuts):
-    sold = quote_line(unit_price=unit_price, quantity=quantity, fee_ppm=fee_ppm)
-    left, back = Shares(sold.supplier, sold.fee), []
+def test_partial_refunds_take_no_share_below_zero_and_end_exactly(unit_price, quantity, rates, cuts):
+    fee, commission, discount = (Share.percent(ppm) for ppm in rates)
+    deal = Deal(discount=discount, commission=commission, distributor_id=UUID(int=1))
+    sold = quote_line(unit_price=unit_price, quantity=quantity, fee=fee, deal=deal)
+    assume(sold.amount)
+    left, back = Shares(sold.supplier, sold.fee, sold.commission, sold.discount), []
     for cut in cuts:
         if not left.amount:
             break
-        back.append(left.part(cut % left.amount + 1))
+        taken = cut % left.amount + 1
+        back.append(left.part(taken))
         left -= back[-1]
-        assert min(left.supplier, left.fee) >= 0
+        assert back[-1].amount == taken
+        assert min(left.supplier, left.fee, left.commission, left.discount) >= 0
     if left.amount:
         back.append(left.part(left.amount))
     assert sum(one.supplier for one in back) == sold.supplier
     assert sum(one.fee for one in back) == sold.fee
+    assert sum(one.commission for one in back) == sold.commission
+    assert sum(one.discount for one in back) == sold.discount
 
 
 @given(amount=st.integers(1, 10**9), units=st.integers(1, 1_000))

@@ -21,11 +21,11 @@ from server.db import Tx, rows_changed
 from server.orders import actions as orders
 from server.orders.model import Order
 from server.payments import attempts, confirmed
-from server.payments.actions import Terms
 from server.payments.exceptions import attaching, choosing, closing, confirming, delivering, raising
 from server.payments.model import PaymentAttempt, PaymentException, UnmatchedPayment
 from server.payments.refunds import actions as refunds
 from server.payments.refunds import making, recording, totals
+from server.payments.terms import Terms
 from server.policy import SYSTEM, Actor
 from shared import clock
 from shared.contracts import payments as wire

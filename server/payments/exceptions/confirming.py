@@ -18,10 +18,11 @@ from server.db import Tx
 from server.gateways.port import PaymentFact
 from server.identity import queries as people
 from server.orders.model import Order
-from server.payments.actions import CURRENCY, ApplyPayment, Terms, apply
+from server.payments.actions import CURRENCY, ApplyPayment, apply
 from server.payments.exceptions import raising
 from server.payments.exceptions.raising import Raised
 from server.payments.model import PaymentAttempt, PaymentException
+from server.payments.terms import Terms
 from shared import ids
 from shared.errors import BadField, Conflict
 from shared.labels import AboutState

@@ -30,7 +30,7 @@ def deliver(tx: Tx, order: Order, *, at: datetime, actor: str) -> bool:
         tx.flush()
         desk.sell(orders.units_of(lines))
     orders.move(tx, [orders.Move(order, OrderState.DELIVERED)], at=at, actor=actor, lines={order.id: lines})
-    ledger.post(tx, [booking.sale(order, lines, at=at)])
+    ledger.post(tx, booking.delivered(order, lines, at=at))
     stocked = {(line.sku_id, line.supplier_id) for line in lines}
     changes.append_many(
         tx, [changes.Changed("sku", sku, domain="stock", supplier_id=supplier) for sku, supplier in stocked]

@@ -20,6 +20,7 @@ from server.orders import actions as orders
 from server.orders import refunding
 from server.orders.model import Order, OrderLine
 from server.payments import aside
+from server.payments.disputes.model import Dispute, DisputeLine
 from server.payments.model import PaymentAttempt, PaymentException, UnmatchedPayment
 from server.payments.refunds import rules, splitting
 from server.payments.refunds.model import Refund, RefundLine, Replacement
@@ -27,6 +28,7 @@ from server.payments.refunds.moving import ENDED, WITHOUT_MONEY, Held
 from server.payments.refunds.splitting import Shares
 from shared import clock, ids
 from shared.errors import BadField, Conflict, NotFound
+from shared.finance import DisputeState
 from shared.money import Fen
 from shared.states import (
     AttemptState,
@@ -111,14 +113,18 @@ class Taken:
 
 
 def left_of(tx: Tx, lines: Sequence[OrderLine]) -> list[Left]:
-    """What each line still has."""
-    shares = {line.id: Shares(line.supplier_fen, line.fee_fen) for line in lines}
+    """What each line still has, but for what refunds, or disputes that the shop has not won, take of it."""
+    shares = {line.id: Shares.of(line) for line in lines}
     gone: dict[UUID, set[int]] = defaultdict(set)
     mine = RefundLine.order_line_id.in_(list(shares))
     query = select(RefundLine).join(Refund, Refund.id == RefundLine.refund_id)
     for taken in tx.scalars(query.where(mine, Refund.state.not_in(WITHOUT_MONEY))):
-        shares[taken.order_line_id] -= Shares(taken.supplier_fen, taken.fee_fen)
+        shares[taken.order_line_id] -= Shares.of(taken)
         gone[taken.order_line_id].update(taken.seqs)
+    disputed = select(DisputeLine).join(Dispute, Dispute.id == DisputeLine.dispute_id)
+    in_question = (DisputeLine.order_line_id.in_(list(shares)), Dispute.state != DisputeState.WON.value)
+    for lost in tx.scalars(disputed.where(*in_question)):
+        shares[lost.order_line_id] -= Shares.of(lost)
     replaced = select(Replacement.order_line_id, Replacement.seq).where(Replacement.order_line_id.in_(list(shares)))
     for line_id, seq in tx.execute(replaced):
         gone[line_id].add(seq)
@@ -238,6 +244,8 @@ def of_order(
             "amount_fen": one.shares.amount,
             "supplier_fen": one.shares.supplier,
             "fee_fen": one.shares.fee,
+            "commission_fen": one.shares.commission,
+            "discount_fen": one.shares.discount,
         }
         for one in taken
     ]

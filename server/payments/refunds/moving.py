@@ -23,13 +23,14 @@ from server.ledger import actions as ledger
 from server.orders import actions as orders
 from server.orders import refunding
 from server.orders.model import Order, OrderLine
-from server.payments import aside
+from server.payments import aside, sharing
 from server.payments.exceptions import closing
 from server.payments.refunds.model import Refund, RefundEvent, RefundLine
 from server.stock import actions as stock
 from server.stock import vault
 from shared import clock, ids
 from shared.errors import NotFound
+from shared.finance import JournalCode
 from shared.money import Fen
 from shared.states import (
     RefundCause,
@@ -191,7 +192,7 @@ def release(tx: Tx, held: Held) -> None:
     refund.turn, refund.due_at, refund.query_at = RefundTurn.CHANNEL.value, None, clock.now()
     tx.flush()
     if held.lines:
-        _post(tx, held, "reverse", "REVERSE", _shares(tx, held, back=True), at=clock.now())
+        _post(tx, held, "reverse", JournalCode.REVERSE, sharing.reverse(tx, held.order, held.lines), clock.now())
     send(tx, held.refund.id)
 
 
@@ -227,7 +228,8 @@ def succeed(
     closing.refund_ended(tx, refund.id, succeeded=True)
     source = ledger.Account("suspense" if refund.unmatched_id else "escrow")
     out = ledger.Transfer(debit=source, credit=ledger.Account("psp", refund.channel), amount=refund.amount_fen)
-    _post(tx, held, "paid", "REFUND", (out,), at=at)
+    is_of_stock = not held.lines and refund.unmatched_id is None and refund.cause != RefundCause.PAID_TWICE
+    _post(tx, held, "paid", JournalCode.NOSTOCK if is_of_stock else JournalCode.REFUND, (out,), at)
 
 
 def close(
@@ -249,7 +251,7 @@ def close(
         aside.move(tx, held.refund.unmatched_id, UnmatchedState.HELD)
     closing.refund_ended(tx, held.refund.id, succeeded=False)
     if was_reversed:
-        _post(tx, held, "restore", "RESTORE", _shares(tx, held, back=False), at=clock.now())
+        _post(tx, held, "restore", JournalCode.RESTORE, sharing.restore(tx, held.order, held.lines), clock.now())
 
 
 def is_of_sale(refund: Refund) -> bool:
@@ -316,28 +318,10 @@ def note_undone(
 # --- the ledger ---
 
 
-def _shares(tx: Tx, held: Held, *, back: bool) -> tuple[ledger.Transfer, ...]:
-    """The suppliers' and the platform's shares of a refund: into escrow, or out of it again."""
-    escrow, fee = ledger.Account("escrow"), ledger.Account("fee")
-    suppliers = _suppliers(tx, held)
-    parts: list[tuple[ledger.Account, Fen]] = []
-    for line in sorted(held.lines, key=lambda line: line.order_line_id.bytes):
-        supplier = ledger.Account("supplier_pending", suppliers[line.order_line_id].hex)
-        parts += [(supplier, line.supplier_fen), (fee, line.fee_fen)]
-    return tuple(
-        ledger.Transfer(debit=share if back else escrow, credit=escrow if back else share, amount=amount)
-        for share, amount in parts
-    )
-
-
-def _suppliers(tx: Tx, held: Held) -> dict[UUID, UUID]:
-    ids_of_lines = [line.order_line_id for line in held.lines]
-    query = select(OrderLine.id, OrderLine.supplier_id).where(OrderLine.id.in_(ids_of_lines))
-    return dict(tx.execute(query).all())
-
-
-def _post(tx: Tx, held: Held, event: str, code: str, transfers: tuple[ledger.Transfer, ...], *, at: datetime) -> None:
+def _post(
+    tx: Tx, held: Held, event: str, code: JournalCode, transfers: Sequence[ledger.Transfer], at: datetime
+) -> None:
     refund = held.refund
     key = f"refund:{refund.out_refund_no}:{event}"
-    journal = ledger.Journal(key=key, code=code, order_id=refund.order_id, occurred_at=at, transfers=transfers)
+    journal = ledger.Journal(key, code.value, refund.order_id, at, tuple(transfers))
     ledger.post(tx, [journal])
