@@ -1,7 +1,19 @@
 """What finance reads of the ledger, and how two people adjust it. Amounts are fen.
 
-`GET /api/ledger/accounts`, `GET /api/ledger/journals`, `GET /api/ledger/orders/{code}`, `/api/ledger/adjustments...`,
-`/api/ledger/disputes...`, `GET /api/ledger/health`.
+Every list is in keyset pages (`after`, `limit`); days are those on which journals were posted.
+
+    GET  /api/ledger/accounts?day=                        Page[Account], by kind and owner
+    GET  /api/ledger/accounts/{kind}/lines?owner=&day=    Page[AccountLine], oldest first
+    GET  /api/ledger/accounts/{kind}/days?owner=          Page[DayClosing], newest first
+    GET  /api/ledger/journals?day=&code=                  Page[Journal], newest first
+    GET  /api/ledger/orders/{code}                        list[Journal], oldest first
+    GET  /api/ledger/adjustments?state=                   Page[Adjustment], newest first; and /{id}
+    POST /api/ledger/adjustments, /{id}/check, /{id}/withdraw
+    GET  /api/ledger/disputes?state=&order=               Page[Dispute], newest first; and /{id}
+    POST /api/ledger/disputes, /{id}/close
+    GET  /api/ledger/health                               LedgerHealth
+
+The change feed names `adjustment`, `dispute` and `ledger_health` to those who may see the ledger.
 """
 
 from __future__ import annotations
@@ -122,6 +134,12 @@ class CheckAdjustment(Request):
     version: Version
 
 
+class WithdrawAdjustment(Request):
+    """`POST /api/ledger/adjustments/{id}/withdraw`, by who proposed it."""
+
+    version: Version
+
+
 class Adjustment(Answer):
     """An adjustment and where it stands. `actions`: what this reader may do now, `check` or `withdraw`."""
 
@@ -163,7 +181,10 @@ class CloseDispute(Request):
 
 
 class Dispute(Answer):
-    """A dispute about an order's money; while it is open the suppliers' shares of it are frozen."""
+    """A dispute about an order's money; while it is open the suppliers' shares of it are frozen.
+
+    `fine_fen` and `note` are what was proposed, or decided. `actions`: `close` as this reader may now.
+    """
 
     id: UUID
     order_code: str
@@ -177,8 +198,10 @@ class Dispute(Answer):
     opened_at: datetime
     proposed_by: str | None
     proposes_won: bool | None
+    note: str
     closed_by: str | None
     closed_at: datetime | None
+    actions: list[str]
     version: int
 
 
