@@ -59,14 +59,20 @@ class Line:
 
 
 def lines(day: ReconciledDay) -> list[Line]:
-    """Both sides of a day beside each other; everything is compared as integers."""
-    return [_line(key, day.ours, day.theirs) for key in DaySide.model_fields]
+    """Both sides of a day beside each other, and what the channel has more; all compared as integers.
+
+    Before a run the channel's side is not known.
+    """
+    return [_line(key, day.ours, day.theirs if day.run_at is not None else None) for key in DaySide.model_fields]
 
 
-def _line(key: str, ours: DaySide, theirs: DaySide) -> Line:
-    left, right = getattr(ours, key), getattr(theirs, key)
+def _line(key: str, ours: DaySide, theirs: DaySide | None) -> Line:
     write = formats.money if key.endswith("_fen") else formats.count
-    return Line(key, write(left), write(right), signed(left - right, write), left == right)
+    left = getattr(ours, key)
+    if theirs is None:
+        return Line(key, write(left), "–", "–", holds=True)
+    right = getattr(theirs, key)
+    return Line(key, write(left), write(right), signed(right - left, write), holds=left == right)
 
 
 def signed(number: int, write: Callable[[int], str] = formats.money) -> str:
@@ -313,18 +319,39 @@ _NOT_YET: dict[str, Pair] = {
 }
 
 
+_SIGNED: Pair = (
+    (
+        "{channel} {day}：收款 {payments} 笔 {paid}，退款 {refunds} 笔 {back}，手续费 {fees}，应结净额 {net}。\n"
+        "结果指纹 SHA-256：{hash}\n以您的名义签署后当日不可改动，更正记入未签的日子。"
+    ),
+    (
+        "{channel}, {day}: {payments} payments {paid}, {refunds} refunds {back}, fees {fees}, net {net}.\n"
+        "SHA-256 of the result: {hash}\n"
+        "Signed in your name the day does not change any more; corrections go to a day that is open."
+    ),
+)
+"""What a person puts their name to."""
+
+
 def _signing(day: ReconciledDay) -> Act[ReconciledDay | Sweep]:
     def work(typed: Mapping[str, str]) -> Work[ReconciledDay | Sweep]:
         return lambda engine: operations.sign(engine, day, note=typed["note"])
 
-    (zh, en), net = CHANNELS.get(day.channel, (day.channel, day.channel)), formats.money(day.net_fen)
+    zh, en = CHANNELS.get(day.channel, (day.channel, day.channel))
+    told = {
+        "day": day.day,
+        "payments": formats.count(day.theirs.payments),
+        "paid": formats.money(day.theirs.payments_fen),
+        "refunds": formats.count(day.theirs.refunds),
+        "back": formats.money(day.theirs.refunds_fen),
+        "fees": formats.money(day.theirs.fees_fen),
+        "net": formats.money(day.net_fen),
+        "hash": day.outputs_sha256,
+    }
     return Act(
         key=SIGN,
         words=("签署…", "Sign…"),
-        effect=(
-            f"以您的名义签署{zh} {day.day} 的对账结果，应结净额 {net}。签署后当日不可改动，更正记入未签的日子。",
-            f"You sign {en} of {day.day}, net {net}. It cannot be changed then; corrections go to a day that is open.",
-        ),
+        effect=(_SIGNED[0].format(channel=zh, **told), _SIGNED[1].format(channel=en, **told)),
         done=("已签署", "Signed"),
         work=work,
         entries=(Entry("note", ("备注（可不填，随签名保存）", "Note (may be left out; kept with it)"), needed=False),),

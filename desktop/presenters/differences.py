@@ -72,7 +72,16 @@ _USUAL: dict[DifferenceAction, tuple[Pair, ...]] = {
     DifferenceAction.IGNORE: (("已核实，无需处理", "Looked into; nothing to do"),),
 }
 
-_NEEDS_TWO: Pair = ("；金额超过限额，另一位同事复核后才执行", "; above the limit, another person must approve it first")
+_ALWAYS_TWO = frozenset(
+    {DifferenceAction.DELIVER, DifferenceAction.REFUND, DifferenceAction.ATTACH, DifferenceAction.WRITE_OFF}
+)
+"""What moves a buyer's money or goods, or is a loss: it needs two people whatever the amount."""
+
+_NEEDS_TWO: Pair = ("；另一位同事复核后才执行", "; another person must approve it first")
+_MAY_NEED_TWO: Pair = (
+    "；金额超过单人限额时，另一位同事复核后才执行",
+    "; above the limit, another person must approve it",
+)
 
 
 def amount_of(one: Difference) -> str:
@@ -238,9 +247,10 @@ class Differences(Cases[Difference]):
 
 def _decision(case: Difference, action: DifferenceAction) -> Act[Difference]:
     zh, en = _EFFECTS[action]
-    needs_two = case.two_people and action not in {DifferenceAction.CARRY, DifferenceAction.IGNORE}
-    if needs_two:
-        zh, en = zh + _NEEDS_TWO[0], en + _NEEDS_TWO[1]
+    # The server tells it of what it advises; of another action only that the limit counts.
+    needs_two = action in _ALWAYS_TWO or (action is case.proposed_action and case.two_people)
+    more = _NEEDS_TWO if needs_two else _MAY_NEED_TWO if case.two_people else ("", "")
+    zh, en = zh + more[0], en + more[1]
     told = {"amount": amount_of(case), "theirs": formats.money(case.theirs_fen or 0)}
 
     def work(typed: Mapping[str, str]) -> Work[Difference]:

@@ -106,7 +106,7 @@ def difference(**other) -> Difference:
         "ours_words": "平台未付",
         "theirs_words": "渠道已付",
         "theirs_fen": 4_500,
-        "off_by_fen": -4_500,
+        "off_by_fen": 4_500,
         "out_trade_no": "KM20260301000007",
         "provider_no": "4200001234202603010000000007",
         "out_refund_no": "",

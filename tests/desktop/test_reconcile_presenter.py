@@ -58,10 +58,11 @@ def looking_at(*rows, role=Role.FINANCE):
 
 def test_both_sides_are_compared_to_the_fen():
     shown = {line.key: (line.ours, line.theirs, line.off_by, line.holds) for line in lines(day())}
-    assert shown["payments"] == ("10", "11", "-1", False)
-    assert shown["payments_fen"] == ("¥450.00", "¥495.00", "-¥45.00", False)
+    assert shown["payments"] == ("10", "11", "+1", False)
+    assert shown["payments_fen"] == ("¥450.00", "¥495.00", "+¥45.00", False)
     assert shown["refunds_fen"] == ("¥45.00", "¥45.00", "–", True)
     assert open_differences(day()) == 2
+    assert {(line.theirs, line.off_by, line.holds) for line in lines(day(run_at=None))} == {("–", "–", True)}
 
 
 def test_the_identity_of_the_fund_bill_adds_up_line_by_line():
@@ -130,6 +131,7 @@ def test_what_is_signed_is_what_was_seen():
     days.acting.choose(SIGN)
     assert "2026-03-01" in days.acting.chosen.effect[0]
     assert "¥447.30" in days.acting.chosen.effect[1]
+    assert OUTPUTS in days.acting.chosen.effect[0]
     days.acting.carry_out({"note": "已与银行核对"})
     heard = Heard(signed_day())
     answer = asyncio.run(ask.asked[-1][0](heard))
@@ -186,7 +188,7 @@ def test_both_rows_stand_beside_each_other_and_what_differs_is_marked():
 
 def test_a_row_says_both_sides_and_what_is_advised():
     cells = {column.key: column.text(difference()) for column in COLUMNS}
-    assert (cells["ours"], cells["theirs"], cells["off_by"]) == ("平台未付", "¥45.00", "-¥45.00")
+    assert (cells["ours"], cells["theirs"], cells["off_by"]) == ("平台未付", "¥45.00", "+¥45.00")
     assert doing(difference()) == "建议：查单后补单发货"
     assert doing(difference(action=DifferenceAction.REFUND)) == "退款"
     words.speak("en")
@@ -221,8 +223,14 @@ def test_what_is_advised_comes_first_and_a_note_is_needed():
 def test_above_the_limit_one_proposes_and_another_answers():
     shown, _ = opened(difference(two_people=True))
     assert shown.acting.act("refund").words[0] == "提议退款"
-    assert "复核后才执行" in shown.acting.act("refund").effect[0]
-    assert shown.acting.act("ignore").words[0] == "忽略", "no money moves"
+    assert "另一位同事复核后才执行" in shown.acting.act("refund").effect[0]
+    assert shown.acting.act("ignore").words[0] == "忽略"
+    assert "超过单人限额时" in shown.acting.act("ignore").effect[0]
+    fee = {"kind": DifferenceKind.FEE, "proposed_action": DifferenceAction.BOOK, "actions": ["book", "ignore"]}
+    small, _ = opened(difference(**fee))
+    assert [(act.words[0], "复核" in act.effect[0]) for act in small.acting.acts] == [("调账", False), ("忽略", False)]
+    large, _ = opened(difference(**fee, two_people=True))
+    assert large.acting.act("book").words[0] == "提议调账"
     waiting = {"state": DifferenceState.PROPOSED, "action": DifferenceAction.REFUND, "two_people": True}
     mine, _ = opened(difference(**waiting, actions=[]))
     assert mine.waits_for_second

@@ -15,7 +15,7 @@ from desktop.widgets.live import Live
 from desktop.widgets.words import counted, sentence, state_word
 from shared.contracts.reconcile import BillFile
 
-SHOWN_ROWS = 4
+MARGIN, LEAST_WIDTH, MOST_HEIGHT = 12, 400, 176
 
 
 class DroppedBills(Live, Card):
@@ -28,7 +28,7 @@ class DroppedBills(Live, Card):
     day_wanted = Signal(object)
 
     def __init__(self, presenter: Bills) -> None:
-        super().__init__(margin=12, gap=6)
+        super().__init__(margin=MARGIN, gap=6)
         self._presenter = presenter
         head = row(gap=8)
         self.title = label(role="heading")
@@ -62,9 +62,11 @@ class DroppedBills(Live, Card):
         for one in presenter.files:
             layout.addLayout(self._line(one))
         self._area.setWidget(inner)
-        height = inner.sizeHint().height()
-        line = height // len(presenter.files)
-        self._area.setFixedHeight(min(height, line * SHOWN_ROWS) + 2)
+        layout.addStretch(1)
+        # Lines that wrap are as high as this width makes them.
+        width = max(self.width() - 2 * MARGIN, LEAST_WIDTH)
+        height = layout.heightForWidth(width) if layout.hasHeightForWidth() else layout.sizeHint().height()
+        self._area.setFixedHeight(min(height, MOST_HEIGHT))
 
     def _title(self) -> str:
         presenter = self._presenter

@@ -35,6 +35,7 @@ class CloseView(Live, QWidget):
         super().__init__()
         self._presenter = presenter
         self._written: object = None
+        self._was_acting = False
         outer = column(self, gap=0)
         self.area = QScrollArea()
         self.area.setWidgetResizable(True)
@@ -88,7 +89,9 @@ class CloseView(Live, QWidget):
         presenter, day = self._presenter, self._presenter.chosen
         self.area.setVisible(day is not None)
         self.empty.setVisible(day is None)
-        self.deeds.setVisible(day is not None and presenter.acting.chosen is None)
+        is_acting = presenter.acting.chosen is not None
+        was_acting, self._was_acting = self._was_acting, is_acting
+        self.deeds.setVisible(day is not None and not is_acting)
         if day is None:
             self._tell_empty()
             return
@@ -103,6 +106,8 @@ class CloseView(Live, QWidget):
             self.buttons[what].setVisible(not is_signed)
         why = presenter.why_not(SIGN)
         self.why.setText(self.tr("还不能签署：{why}").format(why=why) if why and not is_signed else "")
+        if was_acting and not is_acting and self.isVisible():
+            self.start()  # else Qt hands the keyboard to whatever comes next, the sign-out button
         written = (day, presenter.sweeps)
         if written != self._written:
             self._written = written

@@ -16,8 +16,6 @@ from desktop.widgets.live import Live
 from desktop.widgets.words import counted, state_word
 from shared.contracts.reconcile import Balance, BillFile, BillTotal, ReconciledDay, Signature, Sweep
 
-_HALF_HASH = 32
-
 
 class DayContent(Live, QWidget):
     """See the file's head.
@@ -47,8 +45,8 @@ class DayContent(Live, QWidget):
             left.addWidget(self._balance(day.balance))
         left.addStretch(1)
         right.addWidget(self._kinds(day))
-        right.addWidget(self._arrivals(day, sweeps))
         right.addWidget(self._bills(day))
+        right.addWidget(self._arrivals(day, sweeps))
         right.addStretch(1)
         both.addLayout(left, 1)
         both.addLayout(right, 1)
@@ -89,6 +87,7 @@ class DayContent(Live, QWidget):
             words = self.tr("没有差异") if day.run_at is not None else self.tr("对账后在这里列出")
             card.body.addWidget(label(words, role="muted"))
             return card
+        grid.setVerticalSpacing(0)
         for at, words in enumerate((self.tr("未处理"), self.tr("已处理"), self.tr("未处理金额")), 1):
             grid.addWidget(_right(words, role="muted"), 0, at)
         for at, kind in enumerate(day.differences, 1):

@@ -119,7 +119,7 @@ class ReconciliationPage(CasesPage):
         self.say(self.add_bills.setText, lambda: self.tr("添加账单"))
         self.add_bills.clicked.connect(self.choose_bills)
         self.add_bills.setVisible(presenter.bills.may_add)
-        self.export_button = button(role="primary", icon_name="export")
+        self.export_button = button(icon_name="export")
         self.export_button.clicked.connect(self.export)
         for press in (self.add_bills, self.export_button):
             self.tools.addWidget(press)
@@ -135,7 +135,7 @@ class ReconciliationPage(CasesPage):
         self.dropped.day_wanted.connect(presenter.show)
         self.cards = ChannelCards(presenter.days)
         self.cards.chosen.connect(presenter.days.choose)
-        above = column(gap=10, margins=(24, 0, 20, 4))
+        above = column(gap=10, margins=(24, 6, 24, 4))
         for widget in (self.done, self.dropped, self.cards):
             above.addWidget(widget)
         self.body.addLayout(above)
