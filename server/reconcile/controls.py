@@ -1,0 +1,159 @@
+"""The fund bill as a control: every row of the trade bill must have moved its money, and the balance must add up.
+
+    opening + receipts - refunds - fees + fees returned + others - withdrawals = closing
+
+Opening and closing are what the rows themselves say was there before and after them, in whatever order they stand:
+each row joins the balance before it to the one after it, and a chain has two ends. Pure.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import NamedTuple
+
+from server.gateways.bill_rows import FundKind, FundRow, TradeRow
+from server.reconcile.differences import Difference, named
+from shared.finance import DifferenceKind
+from shared.money import Fen
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """The identity's terms, none negative but `others_fen`; `others` names those by the channel's own words.
+
+    `off_by_fen` is what the closing balance has more than the others lead to. `refunds_fen` is less those that were
+    closed and came back.
+    """
+
+    opening_fen: Fen
+    receipts_fen: Fen
+    refunds_fen: Fen
+    fees_fen: Fen
+    fees_returned_fen: Fen
+    withdrawals_fen: Fen
+    others_fen: Fen
+    closing_fen: Fen
+    others: Mapping[str, Fen]
+
+    @property
+    def off_by_fen(self) -> Fen:
+        """0 where the books of the channel are whole."""
+        came = self.receipts_fen + self.fees_returned_fen + self.others_fen
+        return self.closing_fen - (self.opening_fen + came - self.refunds_fen - self.fees_fen - self.withdrawals_fen)
+
+
+def balance(funds: Iterable[FundRow], *, opening_fen: Fen | None = None) -> Balance | None:
+    """The identity of one day's rows; None where nothing moved.
+
+    `opening_fen` is what the day before closed with, where that is known: then a gap between days shows.
+    """
+    moved: Counter[FundKind] = Counter()
+    others: Counter[str] = Counter()
+    ends: Counter[Fen] = Counter()
+    first = last = None
+    for row in funds:
+        first, last = first or row, row
+        moved[row.kind] += row.amount_fen
+        if row.kind == FundKind.OTHER:
+            others[row.words] += row.amount_fen
+        # Where rows stand in order this holds two balances at most, however many rows there are.
+        for at, step in ((row.balance_fen - row.amount_fen, 1), (row.balance_fen, -1)):
+            ends[at] += step
+            if not ends[at]:
+                del ends[at]
+    if first is None or last is None:
+        return None
+    begin, end = (first, last) if first.at <= last.at else (last, first)
+    opened, closed = begin.balance_fen - begin.amount_fen, end.balance_fen
+    if sorted(ends.values()) == [-1, 1]:
+        (opened,), (closed,) = ([at for at, step in ends.items() if step == way] for way in (1, -1))
+    elif not ends:
+        closed = opened
+    return Balance(
+        opening_fen=opened if opening_fen is None else opening_fen,
+        receipts_fen=moved[FundKind.TRADE],
+        refunds_fen=-(moved[FundKind.REFUND] + moved[FundKind.REFUND_RETURNED]),
+        fees_fen=-moved[FundKind.FEE],
+        fees_returned_fen=moved[FundKind.FEE_RETURNED],
+        withdrawals_fen=-moved[FundKind.WITHDRAWAL],
+        others_fen=moved[FundKind.OTHER],
+        closing_fen=closed,
+        others=dict(sorted(others.items())),
+    )
+
+
+def balance_difference(channel: str, day: date, found: Balance) -> list[Difference]:
+    """The difference that a balance is, where it does not add up: what it leads to, and what the bill says."""
+    if not found.off_by_fen:
+        return []
+    leads_to = found.closing_fen - found.off_by_fen
+    return named(channel, day, [Difference(DifferenceKind.BALANCE, "", "", "", leads_to, found.closing_fen)])
+
+
+# --- trades against funds ---
+
+
+class _Movement(NamedTuple):
+    """What the trade bill says must have moved under a number, what did, and a row to name it by."""
+
+    due_fen: Fen
+    moved_fen: Fen
+    row: TradeRow | FundRow
+
+
+_UNMOVED = frozenset({"reversed", "failed"})
+
+
+def three_way(channel: str, day: date, trades: Iterable[TradeRow], funds: Iterable[FundRow]) -> list[Difference]:
+    """What rows and fees of the trade bill should have moved and the fund bill does not say so, and the reverse.
+
+    Withdrawals, others, and refunds that came back belong to no trade of the day: the balance names them.
+    """
+    open_ones: dict[FundKind, dict[str, _Movement]] = {kind: {} for kind in _OF_TRADES}
+    for trade in trades:
+        if trade.state in _UNMOVED:
+            continue
+        number, is_payment = trade.refund_no or trade.provider_no, trade.kind == "payment"
+        money, fee = _PARTS[is_payment]
+        _move(open_ones[money], number, trade, due_fen=trade.settled_fen if is_payment else -trade.settled_fen)
+        _move(open_ones[fee], number, trade, due_fen=-trade.fee_fen)
+    for fund in funds:
+        if fund.kind in open_ones:
+            _move(open_ones[fund.kind], fund.provider_no, fund, moved_fen=fund.amount_fen)
+    found = [_of(kind, number, one) for kind, its in open_ones.items() for number, one in its.items()]
+    return named(channel, day, found)
+
+
+_PARTS = {True: (FundKind.TRADE, FundKind.FEE), False: (FundKind.REFUND, FundKind.FEE_RETURNED)}
+_OF_TRADES = tuple(kind for parts in _PARTS.values() for kind in parts)
+
+
+def _move(
+    its: dict[str, _Movement], number: str, row: TradeRow | FundRow, *, due_fen: Fen = 0, moved_fen: Fen = 0
+) -> None:
+    """Add up under a number; what is even is done with. Several refunds of one payment may share its number."""
+    known = its.get(number)
+    if known is not None:
+        due_fen, moved_fen, row = known.due_fen + due_fen, known.moved_fen + moved_fen, known.row
+    if due_fen != moved_fen:
+        its[number] = _Movement(due_fen, moved_fen, row)
+    elif known is not None:
+        del its[number]
+
+
+def _of(kind: FundKind, number: str, one: _Movement) -> Difference:
+    is_short = abs(one.moved_fen) < abs(one.due_fen)
+    return Difference(
+        DifferenceKind.FUND_ONLY_TRADES if is_short else DifferenceKind.FUND_ONLY_FUNDS,
+        out_trade_no=one.row.out_trade_no if isinstance(one.row, TradeRow) else one.row.voucher,
+        provider_no=number,
+        out_refund_no=one.row.out_refund_no if isinstance(one.row, TradeRow) else "",
+        ours_fen=one.due_fen or None,
+        theirs_fen=one.moved_fen or None,
+        bill_row=one.row.n,
+        theirs=one.row if isinstance(one.row, TradeRow) else None,
+        moved=kind,
+    )

@@ -1,0 +1,373 @@
+"""Our payments and refunds of a day against the channel's trade bill: which row is which, and what differs.
+
+Pure and deterministic: whatever the order of rows, the same pairs and the same differences come out, in one order. Each
+row of both sides is in exactly one pair or one difference. The bill's rows are held, ours stream by:
+
+    take        the whole bill; it is used only after its control totals held
+    pairs       our rows of the day, those that agree with a row of the bill as pairs
+    elsewhere   our rows of any day and state under the numbers of `wanted`: rows of the bill that found no partner
+    neighbours  rows of the bills of the days before and after, for ours in `missing`
+    settle      the rest: pairs found late, and the differences
+
+Rows are the same by the channel's number, or by ours where we were told no other; two that contradict each other in
+one of the numbers never are. Nothing closes itself but a pair that is a day apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from itertools import chain
+from typing import Literal, NamedTuple
+
+from server.gateways.bill_rows import RowKind, TradeRow
+from server.reconcile.differences import Difference, OurRow, named
+from shared import clock
+from shared.finance import DifferenceKind
+from shared.money import Fen
+from shared.states import RefundState
+
+MatchedBy = Literal["provider_no", "out_trade_no"]
+
+MADE_AT = time(9)
+"""Channels make a day's bill the next morning, from then on: what it says of a refund was so at that time."""
+
+CURRENCY = "CNY"
+
+_K = DifferenceKind
+_ALL: frozenset[RowKind] = frozenset({"payment", "refund"})
+
+_SENT = frozenset({RefundState.SUBMITTED.value, RefundState.PROCESSING.value, RefundState.ABNORMAL.value})
+_DUE = _SENT | {RefundState.SUCCEEDED.value}
+"""Refunds that the channel's bill should have."""
+
+_COUNTS = _DUE | {"paid", "aside"}
+"""Rows of ours that say that money moved."""
+
+_RANKS = {
+    kind: rank
+    for rank, kind in enumerate(
+        (
+            *(_K.STATE, _K.DUPLICATE, _K.ONLY_THEIRS, _K.AMOUNT, _K.UNPAID_OURS),
+            *(_K.REFUND_AMOUNT, _K.REFUND_STATE, _K.FEE, _K.DATE_SHIFT),
+        )
+    )
+}
+"""Of several things that differ between two rows, the first one is what their difference is called."""
+
+_AGREES: dict[str, frozenset[str]] = {
+    "succeeded": frozenset({RefundState.SUCCEEDED.value}),
+    "processing": _SENT,
+    "abnormal": frozenset({RefundState.ABNORMAL.value}),
+    "failed": frozenset({RefundState.CLOSED.value}),
+}
+"""What a refund may be here while the bill says this of it."""
+
+
+class Pair(NamedTuple):
+    """A row of the bill and a row of ours that say the same, and how they found each other."""
+
+    theirs: TradeRow
+    ours: OurRow
+    by: MatchedBy
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side's figures of a day. Fees are what the channel keeps, less what it gave back."""
+
+    payments: int = 0
+    payments_fen: Fen = 0
+    refunds: int = 0
+    refunds_fen: Fen = 0
+    fees_fen: Fen = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Numbers of the bill's rows that have no partner yet, each in order."""
+
+    provider_nos: Sequence[str]
+    out_trade_nos: Sequence[str]
+    out_refund_nos: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What was found last: pairs that needed a second look, and all differences in their order."""
+
+    pairs: Sequence[Pair]
+    differences: Sequence[Difference]
+
+
+class Matching:
+    """One channel's day. The methods are called once each, in the order of this file's head."""
+
+    def __init__(self, channel: str, day: date, *, covers: frozenset[RowKind] = _ALL) -> None:
+        """`covers` are the kinds of rows that the bill has: ours of others are left alone."""
+        self._channel, self._day, self._covers = channel, day, covers
+        self._made_at = datetime.combine(day + timedelta(days=1), MADE_AT, clock.SHOP_ZONE)
+        self._theirs: dict[RowKind, dict[str, TradeRow]] = {"payment": {}, "refund": {}}
+        self._again: list[TradeRow] = []
+        self._alone: list[TradeRow] = []
+        self._left: list[OurRow] = []
+        self._elsewhere: list[OurRow] = []
+        self._neighbours: list[TradeRow] = []
+        self._pairs: list[Pair] = []
+        self._differences: list[Difference] = []
+        self.ours, self.theirs = Side(), Side()
+
+    def take(self, rows: Iterable[TradeRow]) -> None:
+        """The rows of the bill, all of them. Raises what they raise, and then this matching is over."""
+        payments, refunds = self._theirs["payment"], self._theirs["refund"]
+        paid = back = paid_fen = back_fen = fees = 0
+        for row in rows:
+            fees += row.fee_fen
+            if row.kind == "payment":
+                held, number = payments, row.provider_no
+                if row.state != "reversed":
+                    paid += 1
+                    paid_fen += row.amount_fen
+            else:
+                held, number = refunds, row.refund_no or row.out_refund_no
+                back += 1
+                back_fen += row.amount_fen
+            first = held.setdefault(number, row)
+            if first is not row:  # the line twice: which of them comes first, is a matter of what they say
+                held[number], again = sorted((first, row), key=_content)
+                self._again.append(again)
+        self.theirs = Side(paid, paid_fen, back, back_fen, fees)
+
+    def pairs(self, ours: Iterable[OurRow]) -> Iterator[Pair]:
+        """Our rows of the day, and those that agree as pairs: nearly all of them at once, the others when all came."""
+        payments, refunds, left, covers = self._theirs["payment"], self._theirs["refund"], self._left, self._covers
+        paid = back = paid_fen = back_fen = fees = 0
+        for our in ours:
+            if our.kind not in covers or our.state not in _COUNTS:
+                continue
+            fees += our.fee_fen or 0
+            if our.kind == "payment":
+                held, number = payments, our.provider_no
+                paid += 1
+                paid_fen += our.amount_fen
+            else:
+                held = refunds
+                number = our.provider_no if our.provider_no in refunds else our.out_refund_no
+                back += 1
+                back_fen += our.amount_fen
+            their = held.get(number)
+            if their is None or not _same(our, their) or our.state == "aside" or self._kinds(our, their):
+                left.append(our)
+                continue
+            del held[number]
+            yield Pair(their, our, "provider_no")
+        self.ours = Side(paid, paid_fen, back, back_fen, fees)
+        yield from self._second_look()
+
+    def _second_look(self) -> Iterator[Pair]:
+        """Those that differ by the channel's number, then by ours where we were told no other."""
+        left, self._left = sorted(self._left, key=_numbers), []
+        unnamed = []
+        for our in left:
+            their = self._theirs[our.kind].get(our.provider_no) if our.provider_no else None
+            if their is not None and _same(our, their):
+                del self._theirs[our.kind][our.provider_no]
+                self._judge(our, their)
+            else:
+                unnamed.append(our)
+        by_ours = _by_our_number(chain(*(held.values() for held in self._theirs.values())))
+        for our in unnamed:
+            waiting = by_ours.get((our.kind, our.out_refund_no or our.out_trade_no), [])
+            their = next((row for row in waiting if self._may_be(our, row)), None)
+            if their is None:
+                self._left.append(our)
+                continue
+            waiting.remove(their)
+            del self._theirs[our.kind][their.refund_no or their.out_refund_no or their.provider_no]
+            if self._judge(our, their) is None:
+                yield Pair(their, our, "out_trade_no")
+        self._alone = sorted(chain(*(held.values() for held in self._theirs.values()), self._again), key=_content)
+
+    def wanted(self) -> Wanted:
+        """What to look for among all our rows; call it when `pairs` is through."""
+        return Wanted(
+            sorted({row.refund_no or row.provider_no for row in self._alone}),
+            sorted({row.out_trade_no for row in self._alone if row.out_trade_no}),
+            sorted({row.out_refund_no for row in self._alone if row.out_refund_no}),
+        )
+
+    def elsewhere(self, ours: Iterable[OurRow]) -> None:
+        """Our rows under the wanted numbers, of any day and in any state; those of this day may be among them."""
+        self._elsewhere = sorted(ours, key=_numbers)
+
+    def missing(self) -> Sequence[OurRow]:
+        """Our rows of the day without a partner, to look for in the bills of its neighbours."""
+        return self._left
+
+    def neighbours(self, rows: Iterable[TradeRow]) -> None:
+        """Rows of the bills of the days before and after under the numbers of what is missing."""
+        self._neighbours = sorted(rows, key=_content)
+
+    def settle(self) -> Settled:
+        """Pairs that were found among what came last, and all differences."""
+        self._settle_theirs()
+        self._settle_ours()
+        return Settled(self._pairs, named(self._channel, self._day, self._differences))
+
+    # --- rows without a partner of their day ---
+
+    def _settle_theirs(self) -> None:
+        """By the channel's number the same, on another day; by ours unpaid, or paid already; else nobody's."""
+        by_theirs = {(our.kind, our.provider_no): our for our in self._elsewhere if our.provider_no}
+        by_ours = {(our.kind, our.out_refund_no or our.out_trade_no): our for our in self._elsewhere}
+        again = {id(row) for row in self._again}
+        met: set[OurRow] = set()
+        for row in self._alone:
+            number = row.refund_no or row.provider_no
+            our = by_theirs.get((row.kind, number))
+            if our is None or not _same(our, row):
+                our = by_ours.get((row.kind, row.out_refund_no or row.out_trade_no))
+            if our is None:
+                self._differ(_K.ONLY_THEIRS if row.kind == "payment" else _K.REFUND_ONLY_THEIRS, None, row)
+            elif id(row) in again or our in met or not self._may_be(our, row):
+                self._differ(_K.DUPLICATE if row.kind == "payment" else _K.REFUND_ONLY_THEIRS, None, row)
+            else:
+                met.add(our)
+                if self._judge(our, row) is None:
+                    self._pairs.append(Pair(row, our, "provider_no" if our.provider_no == number else "out_trade_no"))
+
+    def _settle_ours(self) -> None:
+        by_theirs = {(row.kind, row.refund_no or row.provider_no): row for row in self._neighbours}
+        by_ours = _by_our_number(self._neighbours)
+        for our in self._left:
+            row = by_theirs.get((our.kind, our.provider_no))
+            if row is None or not _same(our, row):
+                waiting = by_ours.get((our.kind, our.out_refund_no or our.out_trade_no), [])
+                row = next((one for one in waiting if self._may_be(our, one)), None)
+            if row is None:
+                self._differ(_K.ONLY_OURS if our.kind == "payment" else _K.REFUND_ONLY_OURS, our, None)
+            else:
+                self._differ(_K.DATE_SHIFT, our, row, also=self._kinds(our, row), is_here=False)
+
+    # --- two rows ---
+
+    def _judge(self, our: OurRow, their: TradeRow) -> Difference | None:
+        """What differs between two rows that are the same; None, and nothing is noted, where nothing does."""
+        kinds = self._kinds(our, their)
+        if our.state == "aside":
+            kinds = (_why_aside(our, their), *kinds)
+        elif our.state == "unpaid":
+            if their.state == "reversed":
+                return None
+            kinds = kinds if _K.AMOUNT in kinds else (_K.UNPAID_OURS,)
+        if our.at is not None and our.state != "unpaid" and clock.shop_day(our.at) != self._day:
+            kinds = (*kinds, _K.DATE_SHIFT)
+        kinds = tuple(sorted(set(kinds), key=_RANKS.__getitem__))
+        return self._differ(kinds[0], our, their, also=kinds[1:]) if kinds else None
+
+    def _kinds(self, our: OurRow, their: TradeRow) -> tuple[DifferenceKind, ...]:
+        """In what two rows differ, besides their days."""
+        found = []
+        is_payment = our.kind == "payment"
+        if their.amount_fen != our.amount_fen or their.currency != CURRENCY:
+            found.append(_K.AMOUNT if is_payment else _K.REFUND_AMOUNT)
+        if our.fee_fen is not None and their.fee_fen != our.fee_fen:
+            found.append(_K.FEE)
+        if is_payment:
+            if their.state != "paid":
+                found.append(_K.STATE)
+        elif our.state not in _AGREES[their.state] and not self._ended_later(our, their):
+            found.append(_K.REFUND_STATE)
+        return tuple(found)
+
+    def _ended_later(self, our: OurRow, their: TradeRow) -> bool:
+        """Whether a refund ended here when the bill, which still has it under way, was made already."""
+        is_over = their.state == "processing" and our.state == RefundState.SUCCEEDED
+        return is_over and our.ended_at is not None and our.ended_at >= self._made_at
+
+    @staticmethod
+    def _may_be(our: OurRow, their: TradeRow) -> bool:
+        """Whether the channel's numbers of two rows with one number of ours do not contradict each other."""
+        theirs = their.provider_no if our.kind == "payment" else their.refund_no
+        return not our.provider_no or not theirs or our.provider_no == theirs
+
+    def _differ(
+        self,
+        kind: DifferenceKind,
+        our: OurRow | None,
+        their: TradeRow | None,
+        *,
+        also: tuple[DifferenceKind, ...] = (),
+        is_here: bool = True,
+    ) -> Difference:
+        """Note a difference; `is_here` where the other row is of this day's bill."""
+        row = their or our
+        assert row is not None
+        ours_fen, theirs_fen = _figures(kind, our, their)
+        found = Difference(
+            kind,
+            out_trade_no=row.out_trade_no,
+            provider_no=row.provider_no,
+            out_refund_no=row.out_refund_no,
+            ours_fen=ours_fen,
+            theirs_fen=theirs_fen,
+            bill_row=their.n if their is not None and is_here else None,
+            ours=our,
+            theirs=their,
+            closes_itself=kind == _K.DATE_SHIFT and not also and _is_next_day(our, their),
+            also=also,
+        )
+        self._differences.append(found)
+        return found
+
+
+def _figures(kind: DifferenceKind, our: OurRow | None, their: TradeRow | None) -> tuple[Fen | None, Fen | None]:
+    """What each side has, in fen: fees where these differ, no money where none came or it was undone."""
+    ours = our.amount_fen if our is not None else None
+    theirs = their.amount_fen if their is not None else None
+    if kind == _K.FEE:
+        return our and our.fee_fen, their and their.fee_fen
+    if kind == _K.UNPAID_OURS:
+        return 0, theirs
+    if kind == _K.STATE:
+        return ours, 0
+    if our is not None and our.state == "aside":
+        return (our.due_fen if kind == _K.AMOUNT else None), theirs
+    return ours, theirs
+
+
+def _why_aside(our: OurRow, their: TradeRow) -> DifferenceKind:
+    """Why money that we know pays no attempt."""
+    if our.due_fen is None:
+        return _K.ONLY_THEIRS
+    return _K.DUPLICATE if our.due_fen == their.amount_fen else _K.AMOUNT
+
+
+def _is_next_day(our: OurRow | None, their: TradeRow | None) -> bool:
+    if our is None or their is None or our.at is None:
+        return False
+    return abs(clock.shop_day(our.at) - clock.shop_day(their.at)) <= timedelta(days=1)
+
+
+def _same(our: OurRow, their: TradeRow) -> bool:
+    """Whether they agree on our number."""
+    if our.kind == "payment":
+        return our.out_trade_no == their.out_trade_no
+    return our.out_refund_no == their.out_refund_no
+
+
+def _by_our_number(rows: Iterable[TradeRow]) -> dict[tuple[RowKind, str], list[TradeRow]]:
+    found: dict[tuple[RowKind, str], list[TradeRow]] = {}
+    for row in sorted(rows, key=_content):
+        found.setdefault((row.kind, row.out_refund_no or row.out_trade_no), []).append(row)
+    return found
+
+
+def _content(row: TradeRow) -> tuple[object, ...]:
+    """An order that does not depend on where a row stands."""
+    return row.at, row.kind, row[2:9], row.state
+
+
+def _numbers(our: OurRow) -> tuple[object, ...]:
+    return our.kind, our.out_trade_no, our.out_refund_no, our.provider_no, our.id
