@@ -51,15 +51,15 @@ class Finding:
 _SENTENCES = {
     Found.ROWS_CHANGED: Sentence(
         "工作表“{sheet}”有 {count} 行被修改，第一处在第 {row} 行。",
-        "Sheet “{sheet}”: {count} rows were changed, the first is row {row}.",
+        "Sheet “{sheet}”: rows changed: {count}, the first is row {row}.",
     ),
     Found.ROWS_ADDED: Sentence(
         "工作表“{sheet}”多出 {count} 行，从第 {row} 行起与原文件不同。",
-        "Sheet “{sheet}” has {count} rows more; it differs from row {row} on.",
+        "Sheet “{sheet}”: rows added: {count}; it differs from row {row} on.",
     ),
     Found.ROWS_REMOVED: Sentence(
         "工作表“{sheet}”少了 {count} 行，从第 {row} 行起与原文件不同。",
-        "Sheet “{sheet}” has {count} rows less; it differs from row {row} on.",
+        "Sheet “{sheet}”: rows removed: {count}; it differs from row {row} on.",
     ),
     Found.ROWS_MOVED: Sentence(
         "工作表“{sheet}”的行没有增减，但顺序变了，从第 {row} 行起。",

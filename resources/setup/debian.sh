@@ -30,6 +30,8 @@ case $1 in
         # What drives the browser links against libatomic.
         present chromium || present google-chrome || wanted="$wanted chromium"
         wanted="$wanted libatomic1"
+        # It opens the workbooks that finance exports.
+        present soffice || wanted="$wanted libreoffice-calc-nogui|libreoffice-calc"
         ;;
     build)
         wanted=$window
