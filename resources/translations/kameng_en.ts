@@ -719,6 +719,10 @@
         <translation>Export workbook</translation>
     </message>
     <message>
+        <source>核验导出的工作簿…</source>
+        <translation>Verify an exported workbook…</translation>
+    </message>
+    <message>
         <source>同意这条差异的处理</source>
         <translation>Approve what is decided about the difference</translation>
     </message>
@@ -1089,7 +1093,7 @@
     </message>
     <message>
         <source>资金账单余额恒等式</source>
-        <translation>The fund bill adds up</translation>
+        <translation>Balance of the fund bill</translation>
     </message>
     <message>
         <source>期初余额</source>
@@ -1403,8 +1407,8 @@
         <translation>Channel&apos;s bill</translation>
     </message>
     <message>
-        <source>渠道账单第 {n} 行</source>
-        <translation>Row {n} of the channel&apos;s bill</translation>
+        <source>账单第 {n} 行</source>
+        <translation>Bill, row {n}</translation>
     </message>
     <message>
         <source>平台</source>
@@ -3023,6 +3027,14 @@
         <translation>Business day</translation>
     </message>
     <message>
+        <source>核验文件</source>
+        <translation>Verify a file</translation>
+    </message>
+    <message>
+        <source>收起核验结果</source>
+        <translation>Put the result away</translation>
+    </message>
+    <message>
         <source>日结、差异或账目</source>
         <translation>Close, differences or books</translation>
     </message>
@@ -3100,6 +3112,10 @@
     <message>
         <source>平台账有对不上的地方，请看当日账目</source>
         <translation>Something in our books does not hold: see the books</translation>
+    </message>
+    <message>
+        <source>正在核验“{file}”…</source>
+        <translation>Verifying “{file}”…</translation>
     </message>
     <message>
         <source>全部类型</source>

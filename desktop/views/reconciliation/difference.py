@@ -108,9 +108,9 @@ class DifferencePanel(SidePanel):
             grid.setColumnStretch(at, stretch)
         theirs = self.tr("渠道账单")
         if one.bill_row is not None:
-            theirs = self.tr("渠道账单第 {n} 行").format(n=formats.count(one.bill_row))
+            theirs = self.tr("账单第 {n} 行").format(n=formats.count(one.bill_row))
         grid.addWidget(label(self.tr("平台"), role="muted"), 0, 2)
-        grid.addWidget(label(theirs, role="muted"), 0, 3)
+        grid.addWidget(label(theirs, role="muted", wrap=True), 0, 3)
         grid.addWidget(label(side(one.ours_words, one.ours_fen), role="heading", wrap=True), 1, 2)
         grid.addWidget(label(side(one.theirs_words, one.theirs_fen), role="heading", wrap=True), 1, 3)
         for at, fact in enumerate(compared(detail) if detail is not None else (), 2):

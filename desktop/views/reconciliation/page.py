@@ -18,6 +18,7 @@ from desktop.presenters import formats
 from desktop.presenters.days import FETCH, RUN, SIGN, SWEEP
 from desktop.presenters.differences import STATES
 from desktop.presenters.reconciliation import Reconciliation
+from desktop.presenters.reconciliation_workbook import says
 from desktop.presenters.words import CHANNELS, channel_word, in_words
 from desktop.theme.tokens import SPACE
 from desktop.views.acting import ActBar
@@ -34,6 +35,7 @@ from shared.finance import DifferenceAction, DifferenceKind, DifferenceState
 from shared.ids import speak_order_code
 
 AskTarget = Callable[[QWidget, str], Path | None]
+AskFile = Callable[[QWidget], Path | None]
 AskFiles = Callable[[QWidget], list[Path]]
 OpenFolder = Callable[[Path], None]
 
@@ -59,13 +61,19 @@ def choose_bills(parent: QWidget) -> list[Path]:
     return [Path(name) for name in chosen]
 
 
+def choose_workbook(parent: QWidget) -> Path | None:
+    """Ask which exported workbook to verify."""
+    chosen, _ = QFileDialog.getOpenFileName(parent, "", "", "Excel (*.xlsx)")
+    return Path(chosen) if chosen else None
+
+
 def open_folder(folder: Path) -> None:
     """Show a folder in the system's file manager."""
     QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
 
 
 class ReconciliationPage(CasesPage):
-    """See the file's head. `ask_target`, `ask_files` and `show_folder` reach out of the window; tests answer them."""
+    """See the file's head. `ask_...` and `show_folder` reach out of the window; tests answer them."""
 
     def __init__(
         self,
@@ -73,19 +81,21 @@ class ReconciliationPage(CasesPage):
         *,
         ask_target: AskTarget = choose_target,
         ask_files: AskFiles = choose_bills,
+        ask_workbook: AskFile = choose_workbook,
         show_folder: OpenFolder = open_folder,
     ) -> None:
         self._room = column(gap=0)
         super().__init__("reconciliation", presenter.differences)
         self.presenter = presenter
         self._ask_target, self._ask_files, self._show_folder = ask_target, ask_files, show_folder
+        self._ask_workbook = ask_workbook
         self._opened = False
         self.say(self.title.setText, lambda: self.tr("对账"))
         self._tools()
         self._lay_out()
         self._list()
         self._handle()
-        for part in (presenter.books, presenter.days, presenter.bills):
+        for part in (presenter.books, presenter.days, presenter.bills, presenter.verification):
             part.watch(self.look)
         presenter.days.acting.watch(self._look_at_days_acting)
         self.look()
@@ -119,9 +129,12 @@ class ReconciliationPage(CasesPage):
         self.say(self.add_bills.setText, lambda: self.tr("添加账单"))
         self.add_bills.clicked.connect(self.choose_bills)
         self.add_bills.setVisible(presenter.bills.may_add)
+        self.verify_button = button(icon_name="search")
+        self.say(self.verify_button.setText, lambda: self.tr("核验文件"))
+        self.verify_button.clicked.connect(self.verify)
         self.export_button = button(icon_name="export")
         self.export_button.clicked.connect(self.export)
-        for press in (self.add_bills, self.export_button):
+        for press in (self.add_bills, self.verify_button, self.export_button):
             self.tools.addWidget(press)
 
     def _lay_out(self) -> None:
@@ -131,12 +144,17 @@ class ReconciliationPage(CasesPage):
         self.say(self._folder.setText, lambda: self.tr("打开所在文件夹"))
         self._folder.clicked.connect(self._open_written)
         self.done.buttons.addWidget(self._folder)
+        self.verdict = Notice()
+        away = tool("close")
+        self.say(partial(name_tool, away), lambda: self.tr("收起核验结果"))
+        away.clicked.connect(presenter.verification.clear)
+        self.verdict.buttons.addWidget(away)
         self.dropped = DroppedBills(presenter.bills)
         self.dropped.day_wanted.connect(presenter.show)
         self.cards = ChannelCards(presenter.days)
         self.cards.chosen.connect(presenter.days.choose)
         above = column(gap=10, margins=(24, 6, 24, 4))
-        for widget in (self.done, self.dropped, self.cards):
+        for widget in (self.done, self.verdict, self.dropped, self.cards):
             above.addWidget(widget)
         self.body.addLayout(above)
         self.tabs = QTabBar()
@@ -170,6 +188,8 @@ class ReconciliationPage(CasesPage):
         for state, chip in zip(STATES, self._chips, strict=True):
             chip.clicked.connect(lambda _checked=False, state=state: self._show(state))
         self.kinds, self.channels, self.scope = QComboBox(), QComboBox(), QComboBox()
+        self.kinds.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.kinds.setMinimumContentsLength(12)
         for box in (self.kinds, self.channels, self.scope):
             self.filters.addWidget(box)
         self._fill_boxes()
@@ -214,6 +234,7 @@ class ReconciliationPage(CasesPage):
         self.handle("day.run", days.run, when=lambda: days.may(RUN))
         self.handle("day.sign", partial(self._choose, SIGN), when=lambda: days.may(SIGN))
         self.handle("day.record_sweep", partial(self._choose, SWEEP), when=lambda: days.may(SWEEP))
+        self.handle("workbook.verify", self.verify)
         self.handle("bill.add", self.choose_bills, when=lambda: presenter.bills.may_add)
         acting, panel = presenter.differences.acting, self.explained
         for command, key in _COMMANDS.items():
@@ -245,9 +266,12 @@ class ReconciliationPage(CasesPage):
         self.presenter.refresh()
 
     def look_at(self, what: object) -> None:
-        """Bills that were dropped, or a difference that another screen knows."""
+        """Files that were dropped: bills, or a workbook to verify. Or a difference that another screen knows."""
         if isinstance(what, list):
-            self.presenter.bills.take([Path(one) for one in what])
+            books = [Path(one) for one in what if Path(one).suffix.lower() == ".xlsx"]
+            self.presenter.bills.take([Path(one) for one in what if Path(one) not in books])
+            if books:
+                self.presenter.verification.verify(books[0])
             self.show_tab(CLOSE)
         elif isinstance(what, UUID):
             self.show_tab(DIFFERENCES)
@@ -269,6 +293,12 @@ class ReconciliationPage(CasesPage):
         target = self._ask_target(self, self.presenter.books.file_name)
         if target is not None:
             self.presenter.books.export(target)
+
+    def verify(self) -> None:
+        """Ask for an exported workbook, and whether it is as it was written."""
+        file = self._ask_workbook(self)
+        if file is not None:
+            self.presenter.verification.verify(file)
 
     def _choose(self, what: str) -> None:
         self.show_tab(CLOSE)
@@ -337,6 +367,7 @@ class ReconciliationPage(CasesPage):
             chip.setChecked(state is differences.state)
         self.bar.tell(self.tr("这条差异在等另一位同事复核。") if differences.waits_for_second else "")
         self._show_written()
+        self._show_verdict()
         super().look()
         self._tell_trouble()
         self.show_age(books.as_of)
@@ -376,6 +407,18 @@ class ReconciliationPage(CasesPage):
         )
         self.done.tell(text, tone="success")
         self.done.setToolTip(written.sha256)
+
+    def _show_verdict(self) -> None:
+        asked = self.presenter.verification
+        self.verify_button.setEnabled(not asked.busy)
+        if asked.busy and asked.file is not None:
+            self.verdict.tell(self.tr("正在核验“{file}”…").format(file=asked.file.name))
+        elif asked.error is not None:
+            self.verdict.tell(sentence(asked.error), tone="warning")
+        elif asked.verdict is not None:
+            self.verdict.tell(says(asked.verdict), tone="success" if asked.verdict.unchanged else "danger")
+        else:
+            self.verdict.tell("")
 
     def _look_at_days_acting(self) -> None:
         said = self.presenter.days.acting.said
