@@ -41,6 +41,8 @@ from server.payments.refunds import routes as refund_routes
 from server.policy import OPERATIONS, PUBLIC, GuardedRoute, Router
 from server.reports import routes as report_routes
 from server.settings import Settings
+from server.settlement import routes as settlement_routes
+from server.settlement import watch as settlement_watch
 from server.stock import alerts, lots
 from server.stock import routes as stock_routes
 from server.stock.alerts import watch
@@ -80,6 +82,7 @@ ROUTERS: tuple[Router, ...] = (
     identity_routes.router,
     catalog_routes.router,
     stock_routes.router,
+    settlement_routes.router,
     report_routes.router,
     sync_routes.router,
 )
@@ -107,6 +110,7 @@ def assemble(settings: Settings) -> Context:
     watch.register(ctx)
     checkout.register(ctx)
     following.register(ctx)
+    settlement_watch.register(ctx)
     ctx.batch.after_commit(ctx.jobs.wake)
     ctx.jobs.every("changes.advance", 1, lambda: changes.advance(db))
     ctx.jobs.every("audit.seal", 5, lambda: audit.seal(db))

@@ -77,10 +77,11 @@ def in_question(tx: Tx) -> InQuestion:
 class Paid:
     """The payment of an order as its channel knows it."""
 
+    attempt_id: UUID
     channel: str
     number: str
     provider_no: str | None
-    paid_at: datetime | None
+    paid_at: datetime
 
 
 def payments_of(tx: Tx, order_ids: Collection[UUID]) -> dict[UUID, Paid]:
@@ -96,4 +97,5 @@ def payments_of(tx: Tx, order_ids: Collection[UUID]) -> dict[UUID, Paid]:
 
 
 def _paid(attempt: PaymentAttempt) -> Paid:
-    return Paid(attempt.channel, attempt.channel_no, attempt.provider_no, attempt.paid_at)
+    assert attempt.paid_at is not None, attempt.out_trade_no
+    return Paid(attempt.id, attempt.channel, attempt.channel_no, attempt.provider_no, attempt.paid_at)

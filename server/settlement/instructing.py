@@ -10,7 +10,7 @@ The channel is not asked by us: people carry the rows there, and import what bec
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.money import Fen, split
@@ -48,26 +48,16 @@ class Split:
     trouble: str | None
 
 
-def over_payments(amount: Fen, parts: Sequence[tuple[Part, Fen]]) -> list[Part]:
+def over_payments(amount: Fen, released: Sequence[Part]) -> tuple[list[Part], Fen]:
     """What is paid out over the payments it comes from, in proportion to what was released of each.
 
-    The parts sum to the amount. What was netted from before makes them smaller, what was left over larger: none gets
-    more than was released of it as long as that suffices.
+    None gets more than was released of it; what cannot come from a payment, because it was left over from before, is
+    the second of the pair. All of it sums to the amount.
     """
-    shares = split(amount, [released for _, released in parts])
-    return [
-        Part(
-            part.channel,
-            part.payment_no,
-            part.provider_no,
-            part.order_code,
-            part.paid_at,
-            part.receiver,
-            share,
-        )
-        for (part, _), share in zip(parts, shares, strict=True)
-        if share > 0
-    ]
+    whole = sum(part.amount for part in released)
+    shares = split(min(amount, whole), [part.amount for part in released])
+    parts = [replace(part, amount=share) for part, share in zip(released, shares, strict=True) if share > 0]
+    return parts, max(amount - whole, 0)
 
 
 def requests(number: str, parts: Sequence[Part], *, at: datetime, rounds: int) -> list[Split]:

@@ -18,8 +18,9 @@ from sqlalchemy import func, select, update
 
 from server import audit, changes
 from server.db import Tx
-from server.ledger import health, paying
+from server.ledger import paying
 from server.ledger import queries as ledger
+from server.ledger.health import broken
 from server.policy import Actor, visible
 from server.settlement import turns
 from server.settlement.model import Payout, Statement
@@ -256,9 +257,8 @@ def failed(tx: Tx, held: Payout, said: wire.MovePayout, *, actor: Actor, request
 
 def require_not_frozen(tx: Tx) -> None:
     """Raise PayoutsFrozen while the continuous checks of the ledger find anything."""
-    broken = health.broken(tx)
-    if broken:
-        raise PayoutsFrozen(invariant=", ".join(broken))
+    if names := broken(tx):
+        raise PayoutsFrozen(invariant=", ".join(names))
 
 
 def lock_all(tx: Tx, payout_ids: Collection[UUID]) -> dict[UUID, Payout]:

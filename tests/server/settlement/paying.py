@@ -1,0 +1,95 @@
+"""A shop whose suppliers are paid, and what its tests say to the settlement over HTTP."""
+
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+from server.orders import actions as orders
+from shared import clock, ids
+
+SOLD = datetime(2026, 11, 16, 4, 0, tzinfo=UTC)
+"""A Monday noon of the shop."""
+
+PURCHASE = {"mode": "purchase", "cycle": "d0", "n": 0, "cutoff": "17:00", "release_from": "delivered"}
+BASE = "/api/settlement"
+
+
+def ask(site, path, *, by="zhou", status=200, **query):
+    """Read something."""
+    answer = site.get(f"{BASE}/{path}", by=by, params=query)
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+def say(site, path, body, *, by="zhou", status=None, method="POST"):
+    """Say something; `status` is what is expected, any success if None."""
+    answer = site.request(method, f"{BASE}/{path}", by=by, json=body)
+    assert answer.status_code == status if status else answer.is_success, answer.text
+    return answer.json()
+
+
+def agree(site, supplier="xinghe", *, by="zhou", status=None, version=0, **terms):
+    """Agree terms with a supplier: D+0 from delivery, by purchase, unless said otherwise."""
+    body = PURCHASE | {"reason": "合同 2026-1", "version": version} | terms
+    return say(site, f"terms/{site.world.suppliers[supplier]}", body, method="PUT", by=by, status=status)
+
+
+def complete(site):
+    """Let the timers of delivered orders ring that have to."""
+    with site.world.ctx.db.tx() as tx:
+        return orders.complete_due(tx)
+
+
+def make(site, day, *, suppliers=None, by="zhou", run=None, status=None):
+    """Make statements of what is due; answers them."""
+    body = {"id": str(run or ids.new_id()), "day": day}
+    if suppliers is not None:
+        body["suppliers"] = [str(site.world.suppliers[name]) for name in suppliers]
+    made = say(site, "statements", body, by=by, status=status)
+    return made["items"] if status is None else made
+
+
+def move(site, statement, verb, *, by="zhou", status=None):
+    """Confirm or drop a statement as it was last seen."""
+    return say(site, f"statements/{statement['id']}/{verb}", {"version": statement["version"]}, by=by, status=status)
+
+
+def settled(site, day, **wanted):
+    """Make and confirm; answers the statements."""
+    return [move(site, one, "confirm") for one in make(site, day, **wanted)]
+
+
+def pay(site, statements, *, by="zhou", status=None, payout_id=None):
+    """Make a payout of statements."""
+    body = {"id": str(payout_id or ids.new_id()), "statements": [one["id"] for one in statements]}
+    return say(site, "payouts", body, by=by, status=status)
+
+
+def step(site, payout, verb, *, by="zhou", status=None, **said):
+    """Move a payout as it was last seen."""
+    return say(site, f"payouts/{payout['id']}/{verb}", {"version": payout["version"]} | said, by=by, status=status)
+
+
+def paid(site, statements, **said):
+    """Pay statements to the end; answers the payout."""
+    payout = step(site, pay(site, statements), "check", by="wang", approve=True)
+    return step(site, step(site, payout, "send"), "confirm", **said)
+
+
+def due_of(site, supplier="xinghe", *, by="zhou", **query):
+    """What is due to a supplier."""
+    rows = {row["supplier_id"]: row for row in ask(site, "due", by=by, **query)["items"]}
+    return rows[str(site.world.suppliers[supplier])]
+
+
+def account_of(site, supplier="xinghe", *, by="zhou"):
+    """What a supplier has."""
+    return ask(site, f"accounts/{site.world.suppliers[supplier]}", by=by)
+
+
+@contextmanager
+def later(site, *, at=SOLD, **passed):
+    """The clock held so much after the sale; who was signed in has been idle, and signs in anew."""
+    site.tokens.clear()
+    with clock.fixed(at + timedelta(**passed)):
+        yield
+    site.tokens.clear()

@@ -1,0 +1,64 @@
+"""What is due becomes a statement, is released once, and is paid: exact figures over HTTP, the books green."""
+
+import pytest
+
+from shared import clock
+from tests.server.refunding import balances
+from tests.server.settlement import paying
+from tests.server.settlement.paying import SOLD, account_of, agree, ask, due_of, make, move
+from tests.world import ANNA, BEN
+
+DAY = "2026-11-16"
+XINGHE = "xinghe"
+FIGURES = ("lines", "release_fen", "deductions_fen", "owed_fen", "payout_fee_fen", "payable_fen", "state")
+
+
+def figures(statement):
+    return tuple(statement[name] for name in FIGURES)
+
+
+@pytest.fixture
+def shop(site):
+    site.world.stock("STEAM-50", 10)
+    site.world.stock("OFFICE-1Y", 200)
+    with clock.fixed(SOLD):
+        yield site
+    site.world.check()
+
+
+def test_from_the_sale_to_the_bank(shop):
+    agree(shop)
+    agree(shop, "beichen", payout_fee_fen=50)
+    shop.world.buy(ANNA, "STEAM-50")  # 45.00, 5 %: 42.75 and 2.25
+    shop.world.buy(BEN, "STEAM-50", 2)
+    shop.world.buy(BEN, "OFFICE-1Y", 100)  # 3.50, 10 %: 3.15 and 0.35
+    assert due_of(shop)["release_fen"] == 12_825
+    made = make(shop, DAY)
+    assert [figures(one) for one in made] == [
+        (2, 12_825, 0, 0, 0, 12_825, "draft"),
+        (1, 315, 0, 0, 50, 265, "draft"),
+    ]
+    assert [one["number"] for one in made] == ["JS20261116-001", "JS20261116-002"]
+    assert [one["actions"] for one in made] == [["confirm", "drop"]] * 2
+    assert balances(shop)["supplier_pending", XINGHE] == 12_825
+
+    confirmed = [move(shop, one, "confirm") for one in made]
+    shown = [(one["state"], one["confirmed_by"], one["actions"]) for one in confirmed]
+    assert shown == [("confirmed", "周洁", ["pay"])] * 2
+    assert balances(shop)["supplier_pending", XINGHE] == 0
+    assert balances(shop)["supplier_available", XINGHE] == 12_825
+    move(shop, confirmed[0], "confirm", status=409)
+    assert balances(shop)["supplier_available", XINGHE] == 12_825
+
+    done = [paying.paid(shop, [one], reference=f"BK{n}") for n, one in enumerate(confirmed)]
+    assert [(one["number"], one["amount_fen"], one["state"], one["reference"]) for one in done] == [
+        ("DK20261116-001", 12_825, "confirmed", "BK0"),
+        ("DK20261116-002", 265, "confirmed", "BK1"),
+    ]
+    held = balances(shop)
+    assert (held["bank", ""], held["payout", ""], held["payout_fee", ""]) == (-13_090, 0, 50)
+    assert (held["supplier_available", XINGHE], held["supplier_available", "beichen"]) == (0, 0)
+    assert ask(shop, f"statements/{made[0]['id']}")["state"] == "paid"
+    assert account_of(shop) == account_of(shop, by="chen")
+    assert (account_of(shop)["paid_out_fen"], account_of(shop)["in_payout_fen"]) == (12_825, 0)
+    assert make(shop, DAY) == []
