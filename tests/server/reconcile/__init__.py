@@ -1,0 +1,1 @@
+"""Reconciliation: the engine alone, and what is built on it."""
