@@ -34,6 +34,7 @@ _EXPORT, _READ = Permission.REPORTS_DAY_EXPORT, Permission.RECONCILE_DAY_READ
 RECONCILE: tuple[Command, ...] = (
     _day("day.previous", lambda: translate("Commands", "前一天"), ("Alt+Left",), "chevron-left", _EXPORT),
     _day("day.next", lambda: translate("Commands", "后一天"), ("Alt+Right",), "chevron-right", _EXPORT),
+    _day("day.first_unsigned", lambda: translate("Commands", "去最早没有签署的一天"), ("Alt+Home",), "calendar", _READ),
     _day("day.previous_channel", lambda: translate("Commands", "上一个渠道"), ("Alt+Up",), "chevron-left", _READ),
     _day("day.next_channel", lambda: translate("Commands", "下一个渠道"), ("Alt+Down",), "chevron-right", _READ),
     _day("day.show_close", lambda: translate("Commands", "看日结"), ("Alt+1",), "calendar", _READ),

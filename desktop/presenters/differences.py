@@ -187,6 +187,8 @@ class Differences(Cases[Difference]):
         self.channel: str | None = None
         self.detail: DifferenceDetail | None = None
         self._detail_latest = Latest()
+        self._handled_at: int | None = None
+        self.feed.watch(self._walk_on)
 
     def show(
         self,
@@ -238,6 +240,19 @@ class Differences(Cases[Difference]):
         super()._show(case)
         then = self._detail_latest.only(partial(self._explained, case.id))
         self._ask(lambda engine: operations.explain(engine, case.id), then, self._detail_latest.also(self._not_read))
+
+    def _acted(self, case: Difference) -> None:
+        self._handled_at = self.feed.listing.find(lambda row: row.id == case.id)
+        super()._acted(case)
+
+    def _walk_on(self) -> None:
+        """What a person has handled may leave the list: the one that stands in its place now is next."""
+        at, rows = self._handled_at, self.feed.rows
+        if at is None or self.feed.loading or self.opened is None:
+            return
+        self._handled_at = None
+        if at >= 0 and self.opened.id not in {row.id for row in rows}:
+            self.look_into(rows[min(at, len(rows) - 1)] if rows else None)
 
     def _explained(self, case_id: UUID, seen: Seen[DifferenceDetail]) -> None:
         if self.opened is not None and self.opened.id == case_id:

@@ -33,6 +33,7 @@ class CasesPage(Page):
     def __init__(self, place: str, presenter: Cases[Any]) -> None:
         super().__init__(place)
         self.cases = presenter
+        self._was_acting = False
         self.add_refresh()
         self.filters = FlowLayout(gap=6)
         above = column(margins=(24, 0, 20, 10))
@@ -105,7 +106,10 @@ class CasesPage(Page):
         self.show_age(cases.feed.as_of)
 
     def _look_at_acting(self) -> None:
-        said = self.cases.acting.said
+        said, is_acting = self.cases.acting.said, self.cases.acting.chosen is not None
+        was_acting, self._was_acting = self._was_acting, is_acting
+        if was_acting and not is_acting and self.table.isVisible():
+            self.table.setFocus()  # done or dropped: the keyboard goes on in the list
         if said is not None:
             self.told.emit(in_words(said), "success")
         self.changed.emit()

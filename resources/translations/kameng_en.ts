@@ -679,6 +679,10 @@
         <translation>Next day</translation>
     </message>
     <message>
+        <source>去最早没有签署的一天</source>
+        <translation>Go to the first day that is not signed</translation>
+    </message>
+    <message>
         <source>上一个渠道</source>
         <translation>Previous channel</translation>
     </message>
@@ -3029,6 +3033,10 @@
     <message>
         <source>核验文件</source>
         <translation>Verify a file</translation>
+    </message>
+    <message>
+        <source>去那一天</source>
+        <translation>Go to that day</translation>
     </message>
     <message>
         <source>收起核验结果</source>

@@ -260,6 +260,25 @@ def test_an_explanation_of_another_difference_is_dropped():
     assert shown.detail.difference.id == second.id
 
 
+def test_what_was_handled_leaves_and_the_next_is_in_front():
+    rows = [difference(id=bill().id) for _ in range(3)]
+    ask = Later()
+    shown = Differences(ask, person(Role.FINANCE))
+    shown.show_list()
+    ask.answer(0, seen(Page(items=rows)))
+    shown.look_into(rows[1])
+    shown.acting.choose("ignore")
+    shown.acting.carry_out({"note": "已核实"})
+    ask.answer(len(ask.asked) - 1, rows[1].model_copy(update={"state": DifferenceState.RESOLVED, "version": 2}))
+    assert shown.opened.state is DifferenceState.RESOLVED, "until the list was read again"
+    shown.feed.renew(is_own=True)
+    ask.answer(len(ask.asked) - 1, seen(Page(items=[rows[0], rows[2]])))
+    assert shown.opened.id == rows[2].id
+    shown.feed.reload()
+    ask.answer(len(ask.asked) - 1, seen(Page(items=rows[:1])))
+    assert shown.opened.id == rows[2].id, "what others do moves nobody"
+
+
 def test_the_list_follows_the_day_unless_all_days_are_wanted():
     ask = Later()
     with clock.fixed(NOON):

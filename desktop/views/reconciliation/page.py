@@ -139,6 +139,10 @@ class ReconciliationPage(CasesPage):
 
     def _lay_out(self) -> None:
         presenter = self.presenter
+        self._unsigned = button(role="link")
+        self.say(self._unsigned.setText, lambda: self.tr("去那一天"))
+        self._unsigned.clicked.connect(self._to_unsigned)
+        self.notice.buttons.addWidget(self._unsigned)
         self.done = Notice()
         self._folder = button(icon_name="folder")
         self.say(self._folder.setText, lambda: self.tr("打开所在文件夹"))
@@ -228,6 +232,7 @@ class ReconciliationPage(CasesPage):
             ("day.show_books", partial(self.show_tab, BOOKS)),
         ):
             self.handle(command, run, when=lambda: days.may_see)
+        self.handle("day.first_unsigned", self._to_unsigned, when=lambda: bool(days.unsigned))
         self.handle("day.next_channel", partial(days.step_channel, 1), when=lambda: len(days.channels) > 1)
         self.handle("day.previous_channel", partial(days.step_channel, -1), when=lambda: len(days.channels) > 1)
         self.handle("day.fetch", days.fetch, when=lambda: days.may(FETCH))
@@ -304,6 +309,10 @@ class ReconciliationPage(CasesPage):
         self.show_tab(CLOSE)
         self.presenter.days.acting.choose(what)
 
+    def _to_unsigned(self) -> None:
+        if self.presenter.days.unsigned:
+            self.presenter.show(self.presenter.days.unsigned[0])
+
     def _open_written(self) -> None:
         written = self.presenter.books.written
         if written is not None:
@@ -369,6 +378,10 @@ class ReconciliationPage(CasesPage):
         self._show_written()
         self._show_verdict()
         super().look()
+        if differences.opened is not None:
+            at = differences.feed.rows.index(differences.opened) if differences.opened in differences.feed.rows else -1
+            if at not in {-1, self.table.current_row()}:
+                self.table.go_to(at)
         self._tell_trouble()
         self.show_age(books.as_of)
 
@@ -387,6 +400,7 @@ class ReconciliationPage(CasesPage):
             self.notice.tell(words.format(day=formats.day(days.unsigned[0])), tone="info")
         else:
             self.notice.tell("")
+        self._unsigned.setVisible(bool(days.unsigned) and error is None and not is_old)
 
     def _day_words(self) -> str:
         books = self.presenter.books
