@@ -31,6 +31,7 @@ from server.stock import alerts
 from shared import clock, ids
 from shared.contracts.payments import AnswerRefund, ProposeAction, StartRefund
 from shared.states import AlertKind, OrderState, RefundReason
+from tests.rules import settling
 from tests.server.conftest import opened, signed
 from tests.world import ANNA, BEN, PASSWORD
 
@@ -145,6 +146,7 @@ MATRIX = {
     "GET /api/reports/days/{day}/orders": REPORT,
     "GET /api/reports/days/{day}/payments": REPORT,
     "GET /api/reports/days/{day}/movements": REPORT,
+    **settling.MATRIX,
 }
 
 
@@ -162,6 +164,7 @@ class Stage:
     done: list
     exceptions: list
     beside: sqlite3.Connection
+    till: settling.Till
     refund: Any = None
     bought: str = ""
     _rows: tuple[int, str] = (0, "")
@@ -240,12 +243,15 @@ class Stage:
             ("n", 0),
             ("seq", 1),
             ("day", day),
+            *(self.till.names() if template.startswith("/api/settlement/") else ()),
         ):
             path = path.replace(f"{{{name}}}", str(value))
         return path + ("?sku=STEAM-50" if template == "/review" else "")
 
     def options(self, route: str, party: str) -> dict[str, Any]:
         """A request that would succeed if the party were allowed, new for each call where it writes."""
+        if route in settling.REQUESTS:
+            return settling.REQUESTS[route](self.till)
         make = REQUESTS.get(route)
         return make(self, secrets.token_hex(4), PARTIES[party].get("by", "wang")) if make else {}
 
@@ -374,7 +380,7 @@ def stage(tmp_path_factory):
         site = ends.enter_context(opened(tmp_path_factory.mktemp("matrix")))
         shop = site.world
         beside = ends.enter_context(closing(sqlite3.connect(shop.ctx.db.url.database)))
-        shop.stock("STEAM-50", 100)
+        shop.stock("STEAM-50", 200)
         done = [shop.stock("MUSIC-30", shop.keys("MUSIC-30", 2, start=start)) for start in (0, 10)]
         bought = shop.buy(ANNA, "STEAM-50")
         imported, sealed, commit = shop.announce("STEAM-50", shop.keys("STEAM-50", 3, start=500))
@@ -388,7 +394,19 @@ def stage(tmp_path_factory):
                 tx, AlertKind.OFFERED_ELSEWHERE, sku_id=steam.sku_id, supplier_id=steam.supplier_id, add=1
             )
             [alert] = alerts.standing(tx, [AlertKind.OFFERED_ELSEWHERE], [steam.sku_id]).values()
-        stage = Stage(site, bought.order.code, steam.product_id, imported, sealed, commit, alert.id, done, [], beside)
+        stage = Stage(
+            site,
+            bought.order.code,
+            steam.product_id,
+            imported,
+            sealed,
+            commit,
+            alert.id,
+            done,
+            [],
+            beside,
+            settling.Till.opened(site),
+        )
         stage.orphan("0", proposed=False)
         yield stage
 
