@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from shared.clock import SHOP_ZONE
@@ -128,7 +128,7 @@ def _t(text: str) -> str:
     return f'<t xml:space="preserve">{text}</t>'
 
 
-@cache
+@lru_cache(maxsize=None, typed=True)  # members of two kinds of states that are written alike are equal
 def _word(value: Any, language: str) -> str:
     if isinstance(value, bool):
         return ("yes" if value else "no") if language.startswith("en") else ("是" if value else "否")

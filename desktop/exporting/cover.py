@@ -24,14 +24,17 @@ PROOF_VERSION = "kameng.workbook/1"
 TEXT, NUMBER, MOMENT = "t:", "n:", "d:"
 """What a cell of the cover is, in its hash: a text that looks like a number is another cell."""
 
+_RULE = "E1E6EB"
 _TITLE = Style(bold=True, size=16, number_format="@", quoted=True)
 _SECTION = Style(bold=True, size=12, color="1F4E79", rule="1F4E79", number_format="@", quoted=True)
 _LABEL = Style(color="5B6770", number_format="@", quoted=True)
 _TEXT = Style(number_format="@", quoted=True)
 _STRONG = Style(bold=True, number_format="@", quoted=True)
 _NOTE = Style(color="5B6770", size=9, number_format="@", quoted=True, wrap=True)
-_HASH = Style(size=9, number_format="@", quoted=True)
-_VERDICT = Style(align="center")
+_LINE = Style(rule="5B6770")
+_NAME = replace(_TEXT, rule=_RULE)
+_HASH = Style(size=9, number_format="@", quoted=True, rule=_RULE)
+_VERDICT = Style(align="center", rule=_RULE)
 _COLUMNS = 4
 
 
@@ -128,9 +131,9 @@ class CoverSheet:
             row, kind, total = self._row + 1, line.total.kind, line.total
             self._totals.append((total, row, line.printed))
             self._put(
-                _Cell(Kind.TEXT, total.title(self._details.language), _TEXT),
-                _Cell(kind, self._details.sums[total], style_of(kind), formula=self._details.formula(total)),
-                _Cell(kind, line.printed, style_of(kind)),
+                _Cell(Kind.TEXT, total.title(self._details.language), _NAME),
+                _Cell(kind, self._details.sums[total], _ruled(kind), formula=self._details.formula(total)),
+                _Cell(kind, line.printed, _ruled(kind)),
                 self._verdict(f"B{row}=C{row}", "same", fine=self._details.sums[total] == line.printed),
             )
         verdicts = f"D{first}:D{self._row}"
@@ -146,15 +149,22 @@ class CoverSheet:
         """The rows and the hash of every detail sheet, and the hash of all."""
         words, parts = self._words, self._details.parts
         self._heading(words["sheet"], words["sha256"], "", words["rows"])
+        self._merged.append(f"B{self._row}:C{self._row}")
         for part in parts:
-            self._hash(part.sheet, part.sha256, part.rows, _TEXT)
+            self._hash(part.sheet, part.sha256, part.rows, _NAME)
         self._hash(words["all_rows"], digest_of(parts), sum(part.rows for part in parts), _STRONG)
         self.note(words["hash_rule"])
 
     def note(self, text: str) -> None:
         """Words for readers, over the whole width."""
-        self._put(_Cell(Kind.TEXT, text, _NOTE), height=42)
+        self._put(_Cell(Kind.TEXT, text, _NOTE), height=48)
         self._merged.append(f"A{self._row}:{letters(_COLUMNS - 1)}{self._row}")
+
+    def signed_by(self, *people: str) -> None:
+        """Lines on which people sign, by hand."""
+        self._put()
+        for who in people:
+            self._put(_Cell(Kind.TEXT, who, _LABEL), _Cell(Kind.TEXT, "", _LINE), None, height=30)
 
     def end(self) -> None:
         """Complete the cover, and write the proof after it."""
@@ -172,8 +182,8 @@ class CoverSheet:
         self._put(
             _Cell(Kind.TEXT, name, style),
             _Cell(Kind.TEXT, sha256, _HASH),
-            None,
-            _Cell(Kind.COUNT, rows, style_of(Kind.COUNT)),
+            _Cell(Kind.TEXT, "", _HASH),
+            _Cell(Kind.COUNT, rows, _ruled(Kind.COUNT)),
         )
         self._merged.append(f"B{self._row}:C{self._row}")
 
@@ -251,6 +261,10 @@ def _tag(kind: Kind) -> str:
 
 def _aligned(kind: Kind, align: str) -> Style:
     return replace(style_of(kind), align=align)
+
+
+def _ruled(kind: Kind) -> Style:
+    return replace(style_of(kind), rule=_RULE)
 
 
 _WORDS: dict[bool, dict[str, str]] = {

@@ -27,7 +27,9 @@ HEADING = Style(bold=True, fill="E8EDF3", align="center", rule="9AA5B1", number_
 def style_of(kind: Kind) -> Style:
     """How a detail cell of the kind looks; text keeps being text when a person edits it."""
     form = FORMS[kind].number_format
-    return Style(number_format=form, quoted=form == "@")
+    return Style(
+        number_format=form, quoted=form == "@", align="center" if kind in {Kind.TIME, Kind.DAY, Kind.WORD} else ""
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,11 +247,14 @@ def row_checks(lines: Iterable[bytes]) -> str:
 def heading_row(book: Book, row: int, titles: Sequence[str]) -> str:
     """A row of column headings."""
     style = book.style(HEADING)
-    return row_of(
-        row, [cells.marks(Kind.TEXT, letters(n), style, (row,), [title])[0] for n, title in enumerate(titles)]
-    )
+    marks = [
+        cells.marks(Kind.TEXT, letters(n), style, (row,), [title])[0] or f'<c r="{letters(n)}{row}" s="{style}"/>'
+        for n, title in enumerate(titles)
+    ]
+    return row_of(row, marks, height=22)
 
 
-def row_of(row: int, marks: Iterable[str]) -> str:
-    """A row from its cells."""
-    return f'<row r="{row}">{"".join(marks)}</row>'
+def row_of(row: int, marks: Iterable[str], *, height: int = 0) -> str:
+    """A row from its cells; 0 is the usual height."""
+    tall = f' ht="{height}" customHeight="1"' if height else ""
+    return f'<row r="{row}"{tall}>{"".join(marks)}</row>'

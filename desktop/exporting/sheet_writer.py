@@ -211,6 +211,7 @@ def _sheet_tail(named: _Named, warned: Sequence[Warned], merged: Sequence[str]) 
         parts.append(f'<conditionalFormatting sqref="{one.area}">{rules}</conditionalFormatting>')
     header = escape(f"{named.name} {named.look.header}".replace("&", "&&"))
     parts.append(
+        '<printOptions horizontalCentered="1"/>'
         '<pageMargins left="0.4" right="0.4" top="0.75" bottom="0.6" header="0.3" footer="0.3"/>'
         f'<pageSetup paperSize="9" orientation="landscape" fitToWidth="1" fitToHeight="{named.look.pages_high}"/>'
         f"<headerFooter><oddHeader>&amp;C{header}</oddHeader><oddFooter>&amp;C&amp;P / &amp;N</oddFooter>"
