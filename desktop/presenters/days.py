@@ -24,6 +24,7 @@ from shared.contracts.identity import Person
 from shared.contracts.reconcile import Balance, DaySide, NewSweep, ReconciledDay, Sweep
 from shared.errors import BadInput
 from shared.finance import DayState
+from shared.money import format_fen
 from shared.permissions import Permission
 
 DAYS_BACK = 13
@@ -378,6 +379,7 @@ def _sweeping(day: ReconciledDay) -> Act[ReconciledDay | Sweep]:
         return lambda engine: operations.record_sweep(engine, sweep)
 
     zh, en = CHANNELS.get(day.channel, (day.channel, day.channel))
+    left, today = max(day.net_fen - day.arrived_fen, 0), shop_day(now()).isoformat()
     return Act(
         key=SWEEP,
         words=("登记到账…", "Record an arrival…"),
@@ -388,9 +390,16 @@ def _sweeping(day: ReconciledDay) -> Act[ReconciledDay | Sweep]:
         done=("已登记到账", "Recorded"),
         work=work,
         entries=(
-            Entry("amount", ("到账金额（元）", "Amount that arrived"), most=16),
+            Entry("amount", ("到账金额（元）", "Amount that arrived"), usual=_plain(format_fen(left)), most=16),
             Entry("reference", ("银行流水号", "The bank's number"), most=64),
-            Entry("arrived_on", ("到账日期（2026-03-02）", "Day it arrived (2026-03-02)"), most=10),
+            Entry(
+                "arrived_on", ("到账日期（2026-03-02）", "Day it arrived (2026-03-02)"), usual=_plain(today), most=10
+            ),
         ),
         naming=lambda _typed: ("登记到账", "Record it"),
     )
+
+
+def _plain(text: str) -> tuple[Pair, ...]:
+    """One thing that is typed often, written alike in both languages."""
+    return ((text, text),)

@@ -19,10 +19,21 @@ from shared.contracts.reports import DaySummary, LedgerTotal
 
 ACCOUNTS = {
     "psp": ("渠道待到账", "Receivable from channels"),
+    "bank": ("银行存款", "Bank"),
+    "owed": ("应收供应商与分销商", "Owed by suppliers and distributors"),
     "escrow": ("买家已付待发货", "Escrow of buyers"),
     "suspense": ("挂账款项", "Set aside, pays no order"),
-    "supplier_pending": ("应付供应商", "Payable to suppliers"),
+    "supplier_pending": ("供应商待结算", "Suppliers, not released"),
+    "supplier_available": ("供应商可打款", "Suppliers, released"),
+    "supplier_frozen": ("供应商冻结", "Suppliers, frozen"),
+    "distributor_pending": ("分销商待结算", "Distributors, not released"),
+    "distributor_available": ("分销商可打款", "Distributors, released"),
+    "payout": ("打款在途", "Payouts on their way"),
     "fee": ("平台服务费收入", "Platform fees"),
+    "payout_fee": ("打款手续费收入", "Payout fees"),
+    "psp_fee": ("渠道手续费", "Fees of channels"),
+    "promo": ("优惠支出", "Discounts"),
+    "loss": ("损失", "Losses"),
 }
 """What the ledger's account kinds are called; one that is not here shows its code."""
 
