@@ -98,6 +98,11 @@ def open_differences(day: ReconciledDay) -> int:
     return sum(kind.open for kind in day.differences)
 
 
+def _waits_for_signature(day: ReconciledDay) -> bool:
+    has_traded = bool(day.bills or day.ours.payments or day.ours.refunds)
+    return has_traded and day.state is not DayState.SIGNED
+
+
 def tone_of(day: ReconciledDay) -> str:
     """The voice of a day's badge: what is signed is done, what waits for bills or has differences is not."""
     if day.state is DayState.SIGNED:
@@ -155,8 +160,8 @@ class Days(Watched):
 
     @property
     def unsigned(self) -> list[date]:
-        """Days before the one in front that are not signed in every channel, the oldest first."""
-        return sorted({row.day for row in self.rows if row.day < self.day and row.state is not DayState.SIGNED})
+        """Days before the one in front on which something happened and not every channel is signed, oldest first."""
+        return sorted({row.day for row in self.rows if row.day < self.day and _waits_for_signature(row)})
 
     def show(self, day: date) -> None:
         """Show another day, at most today."""

@@ -77,8 +77,13 @@ def test_the_identity_of_the_fund_bill_adds_up_line_by_line():
 
 
 def test_yesterday_is_first_and_days_before_it_that_are_not_signed_are_told():
+    nothing = {"payments": 0, "payments_fen": 0, "refunds": 0, "refunds_fen": 0, "fees_fen": 0}
     days, _ = looking_at(
-        day(), day(channel="alipay"), day(day=DAY - timedelta(days=2)), signed_day(day=DAY - timedelta(days=1))
+        day(),
+        day(channel="alipay"),
+        day(day=DAY - timedelta(days=3), bills=[], ours=nothing),
+        day(day=DAY - timedelta(days=2)),
+        signed_day(day=DAY - timedelta(days=1)),
     )
     assert (days.day, days.channel) == (DAY, "wechat")
     assert [row.channel for row in days.channels] == ["wechat", "alipay"]
