@@ -1,0 +1,164 @@
+"""Refunds and statements: what went back before a release is netted in it, what goes back after it comes off later."""
+
+import pytest
+
+from server.settlement import watch
+from shared import clock
+from tests.server.refunding import balances, carry_out, shop_with_refunds, start
+from tests.server.settlement import paying
+from tests.server.settlement.paying import SOLD, account_of, agree, ask, due_of, later, make, move
+from tests.world import ANNA, BEN
+
+DAY = "2026-11-16"
+XINGHE = "xinghe"
+FIGURES = ("lines", "release_fen", "deductions_fen", "owed_fen", "payout_fee_fen", "payable_fen", "state")
+
+
+@pytest.fixture
+def shop(tmp_path):
+    with clock.fixed(SOLD), shop_with_refunds(tmp_path) as site:
+        site.desk.says = "succeeded"
+        site.world.stock("STEAM-50", 12)
+        agree(site)
+        yield site
+        site.world.check()
+
+
+def figures(statement):
+    return tuple(statement[name] for name in FIGURES)
+
+
+def refund(site, bought, fen):
+    """The buyer has so much back, and keeps the key."""
+    assert start(site, bought, amount_fen=fen).status_code == 201
+    carry_out(site)
+
+
+def lines_of(site, statement, *, by="zhou"):
+    shown = ask(site, f"statements/{statement['id']}/lines", by=by)["items"]
+    return [(row["kind"], row["order_code"], row["amount_fen"], row["fee_fen"], row["net_fen"]) for row in shown]
+
+
+def test_what_went_back_before_the_release_is_never_released(shop):
+    bought = shop.world.buy(ANNA, "STEAM-50")  # 42.75 and 2.25
+    refund(shop, bought, 1_000)  # 9.50 and 0.50
+    [made] = paying.settled(shop, DAY)
+    assert figures(made) == (1, 3_325, 0, 0, 0, 3_325, "confirmed")
+    assert lines_of(shop, made) == [("release", bought.order.code, 3_500, 175, 3_325)]
+    assert (balances(shop)["supplier_pending", XINGHE], balances(shop)["supplier_available", XINGHE]) == (0, 3_325)
+
+
+def test_a_line_that_went_back_whole_is_on_no_statement(shop):
+    bought = shop.world.buy(ANNA, "STEAM-50")
+    refund(shop, bought, 4_500)
+    assert make(shop, DAY) == []
+    assert due_of(shop)["held_lines"] == 0
+
+
+def test_a_refund_after_the_payout_is_a_negative_line_of_the_next_statement(shop):
+    first = shop.world.buy(ANNA, "STEAM-50")
+    paying.paid(shop, paying.settled(shop, DAY))
+    refund(shop, first, 1_000)
+    assert account_of(shop)["owed_fen"] == 950
+    assert (due_of(shop)["deductions_fen"], due_of(shop)["payable_fen"]) == (950, 0)
+    assert make(shop, DAY) == []  # a debt alone is no statement
+
+    second = shop.world.buy(BEN, "STEAM-50")
+    [made] = paying.settled(shop, DAY)
+    assert figures(made) == (2, 4_275, 950, 0, 0, 3_325, "confirmed")
+    assert lines_of(shop, made) == [
+        ("release", second.order.code, 4_500, 225, 4_275),
+        ("deduction", first.order.code, -1_000, -50, -950),
+    ]
+    assert (account_of(shop)["owed_fen"], account_of(shop)["available_fen"]) == (0, 3_325)
+    assert paying.paid(shop, [made])["amount_fen"] == 3_325
+    assert (account_of(shop)["available_fen"], account_of(shop)["paid_out_fen"]) == (0, 4_275 + 3_325)
+    assert make(shop, DAY) == []
+
+
+def test_a_debt_larger_than_a_release_is_owed_on(shop):
+    first = shop.world.buy(ANNA, "STEAM-50", 2)
+    paying.paid(shop, paying.settled(shop, DAY))
+    refund(shop, first, 9_000)  # 85.50 of the supplier's
+    shop.world.buy(BEN, "STEAM-50")
+    [made] = paying.settled(shop, DAY)
+    assert figures(made) == (2, 4_275, 8_550, 0, 0, 0, "paid")  # there is nothing to pay
+    assert (account_of(shop)["owed_fen"], account_of(shop)["available_fen"]) == (4_275, 0)
+    shop.world.buy(BEN, "STEAM-50", 2)
+    [made] = paying.settled(shop, DAY)
+    assert figures(made) == (1, 8_550, 0, 4_275, 0, 4_275, "confirmed")
+    assert (account_of(shop)["owed_fen"], account_of(shop)["available_fen"]) == (0, 4_275)
+
+
+def test_a_refund_between_statement_and_payout_makes_the_payout_smaller(shop):
+    first = shop.world.buy(ANNA, "STEAM-50")
+    confirmed = paying.settled(shop, DAY)
+    refund(shop, first, 1_000)
+    payout = paying.paid(shop, confirmed)
+    assert payout["amount_fen"] == 3_325
+    assert account_of(shop)["available_fen"] == 0
+    shop.world.buy(BEN, "STEAM-50")
+    [made] = make(shop, DAY)  # the deduction is told, and that it was withheld already
+    assert figures(made) == (2, 4_275, 950, -950, 0, 4_275, "draft")
+
+
+def test_a_refund_between_payout_and_sending_stops_it(shop):
+    first = shop.world.buy(ANNA, "STEAM-50")
+    payout = paying.step(shop, paying.pay(shop, paying.settled(shop, DAY)), "check", by="wang", approve=True)
+    refund(shop, first, 1_000)
+    refused = paying.step(shop, payout, "send", status=409)
+    assert (refused["code"], "33.25" in refused["detail"]) == ("not_enough_available", True)
+    paying.step(shop, payout, "withdraw")
+    [statement] = ask(shop, "statements")["items"]
+    assert paying.paid(shop, [statement])["amount_fen"] == 3_325
+
+
+def test_a_draft_whose_line_was_refunded_since_releases_nothing(shop):
+    first, _ = shop.world.buy(ANNA, "STEAM-50"), shop.world.buy(BEN, "STEAM-50")
+    [made] = make(shop, DAY)
+    refund(shop, first, 1_000)
+    refused = move(shop, made, "confirm", status=409)
+    assert (refused["code"], refused["params"]["number"]) == ("statement_outdated", "JS20261116-001")
+    assert ("supplier_available", XINGHE) not in balances(shop)
+    assert due_of(shop)["deductions_fen"] == 0  # nothing was released: the refund is in the line
+    assert move(shop, made, "drop")["state"] == "dropped"
+    [again] = paying.settled(shop, DAY)
+    assert (again["number"], figures(again)) == ("JS20261116-002", (2, 7_600, 0, 0, 0, 7_600, "confirmed"))
+
+
+def test_an_open_refund_holds_its_order_until_it_has_ended(shop):
+    shop.desk.says = "processing"
+    bought = shop.world.buy(ANNA, "STEAM-50")
+    shop.world.buy(BEN, "STEAM-50")
+    refund(shop, bought, 1_000)
+    due = due_of(shop)
+    assert (due["lines"], due["held_lines"], due["held_fen"], due["holds"]) == (1, 1, 3_325, {"refund_open": 1})
+    assert figures(paying.settled(shop, DAY)[0])[:2] == (1, 4_275)
+    shop.desk.ends()
+    with later(shop, hours=1):
+        carry_out(shop)
+        assert figures(paying.settled(shop, DAY)[0])[:2] == (1, 3_325)
+
+
+def test_a_supplier_that_owes_for_a_week_is_told_of(shop):
+    first = shop.world.buy(ANNA, "STEAM-50")
+    paying.paid(shop, paying.settled(shop, DAY))
+    refund(shop, first, 1_000)
+    watch.look(shop.world.ctx)
+    assert due_of(shop)["owing_since"] == account_of(shop, by="chen")["owing_since"] == "2026-11-16T04:00:00Z"
+    with later(shop, days=6, hours=23):
+        watch.look(shop.world.ctx)
+        assert owing(shop) == 0
+    with later(shop, days=7):
+        watch.look(shop.world.ctx)
+        assert owing(shop) == 1
+        shop.world.buy(BEN, "STEAM-50")
+        paying.settled(shop, "2026-11-23")
+        watch.look(shop.world.ctx)
+        assert (owing(shop), due_of(shop)["owing_since"]) == (0, None)
+
+
+def owing(site):
+    figures = {gauge.name: gauge.value for gauge in watch.gauges(site.world.ctx)}
+    assert figures["kameng_holidays_unknown"] == 2027
+    return figures["kameng_suppliers_owing"]
