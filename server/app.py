@@ -33,12 +33,16 @@ from server.gateways.wechat import WechatGateway
 from server.identity import actions as identity
 from server.identity import routes as identity_routes
 from server.invariants import look
+from server.ledger import days
 from server.outbound import Outbound
 from server.payments import checkout
 from server.payments import routes as payment_routes
+from server.payments.adjustments import routes as adjustment_routes
+from server.payments.disputes import routes as dispute_routes
 from server.payments.refunds import following
 from server.payments.refunds import routes as refund_routes
 from server.policy import OPERATIONS, PUBLIC, GuardedRoute, Router
+from server.reports import book_routes
 from server.reports import routes as report_routes
 from server.settings import Settings
 from server.settlement import routes as settlement_routes
@@ -83,6 +87,9 @@ ROUTERS: tuple[Router, ...] = (
     catalog_routes.router,
     stock_routes.router,
     settlement_routes.router,
+    adjustment_routes.router,
+    dispute_routes.router,
+    book_routes.router,
     report_routes.router,
     sync_routes.router,
 )
@@ -115,6 +122,7 @@ def assemble(settings: Settings) -> Context:
     ctx.jobs.every("changes.advance", 1, lambda: changes.advance(db))
     ctx.jobs.every("audit.seal", 5, lambda: audit.seal(db))
     ctx.jobs.every("jobs.forget", 3_600, ctx.jobs.forget_done)
+    ctx.jobs.every("ledger.close_days", 600, lambda: days.close_days(db))
     ctx.jobs.every("invariants", INVARIANTS_SECONDS, lambda: _check_invariants(ctx), apart=True)
     ctx.metrics.watch(lambda: _gauges(ctx))
     return ctx

@@ -24,6 +24,7 @@ from server.invariants import Report
 from server.invariants.finding import Finding
 from server.invariants.scope import Scope
 from server.invariants.stock import HOLD_GRACE
+from server.ledger import health
 from server.orders.model import Order, OrderLine
 from server.payments.refunds.model import Refund, RefundLine
 from server.stock.model import StockCursor, StockLot, StockUnit, StockVoid
@@ -50,6 +51,9 @@ LOT_UNITS = 200_000
 
 LOTS = 500
 _OVERDUE = 1_000
+
+OF_MONEY = frozenset("LPR")
+"""The invariants of the ledger, of payments and of refunds: while one of them is broken nothing is paid out."""
 
 
 class InvariantLook(Base):
@@ -101,6 +105,8 @@ def _whole(db: Database, now: datetime, head: int) -> Report:
     with db.tx() as tx:
         values = {"pos": head, "looked_at": now, "whole_at": now, "findings": len(report.findings)}
         tx.merge(InvariantLook(id=1, **values))
+        of_money = [one for one in report.findings if one.invariant[0] in OF_MONEY]
+        health.record(tx, [health.Breach(one.invariant, one.sentence, one.rows) for one in of_money])
     return report
 
 

@@ -74,3 +74,8 @@ def moved(tx: Tx, account: Account, keys: Sequence[str]) -> dict[str, Fen]:
 
 def _is(account: Account) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return LedgerAccount.kind == account.kind, LedgerAccount.owner == account.owner
+
+
+def is_open(tx: Tx, account: Account) -> bool:
+    """Whether anything was ever posted to it."""
+    return tx.scalars(select(LedgerAccount.id).where(*_is(account))).first() is not None

@@ -26,6 +26,7 @@ DOMAIN_PERMISSION: dict[str, Permission] = {
     "alerts_staff": Permission.STOCK_UNIT_REVEAL,
     "catalog": Permission.CATALOG_PRODUCT_READ,
     "identity": Permission.IDENTITY_USER_READ,
+    "ledger": Permission.LEDGER_JOURNAL_READ,
     "orders": Permission.ORDERS_ORDER_READ,
     "payments": Permission.PAYMENTS_EXCEPTION_READ,
     "refunds": Permission.PAYMENTS_REFUND_READ,

@@ -31,7 +31,7 @@ from server.stock import alerts
 from shared import clock, ids
 from shared.contracts.payments import AnswerRefund, ProposeAction, StartRefund
 from shared.states import AlertKind, OrderState, RefundReason
-from tests.rules import settling
+from tests.rules import bookkeeping, settling
 from tests.server.conftest import opened, signed
 from tests.world import ANNA, BEN, PASSWORD
 
@@ -147,6 +147,7 @@ MATRIX = {
     "GET /api/reports/days/{day}/payments": REPORT,
     "GET /api/reports/days/{day}/movements": REPORT,
     **settling.MATRIX,
+    **bookkeeping.MATRIX,
 }
 
 
@@ -165,6 +166,7 @@ class Stage:
     exceptions: list
     beside: sqlite3.Connection
     till: settling.Till
+    ledger: bookkeeping.Ledger
     refund: Any = None
     bought: str = ""
     _rows: tuple[int, str] = (0, "")
@@ -244,6 +246,7 @@ class Stage:
             ("seq", 1),
             ("day", day),
             *(self.till.names() if template.startswith("/api/settlement/") else ()),
+            *(self.ledger.names() if template.startswith("/api/ledger/") else ()),
         ):
             path = path.replace(f"{{{name}}}", str(value))
         return path + ("?sku=STEAM-50" if template == "/review" else "")
@@ -252,6 +255,8 @@ class Stage:
         """A request that would succeed if the party were allowed, new for each call where it writes."""
         if route in settling.REQUESTS:
             return settling.REQUESTS[route](self.till)
+        if route in bookkeeping.REQUESTS:
+            return bookkeeping.REQUESTS[route](self.ledger, PARTIES[party].get("by", "wang"))
         make = REQUESTS.get(route)
         return make(self, secrets.token_hex(4), PARTIES[party].get("by", "wang")) if make else {}
 
@@ -406,6 +411,7 @@ def stage(tmp_path_factory):
             [],
             beside,
             settling.Till.opened(site),
+            bookkeeping.Ledger.opened(site),
         )
         stage.orphan("0", proposed=False)
         yield stage

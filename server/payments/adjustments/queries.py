@@ -1,0 +1,69 @@
+"""Adjustments as staff see them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import select
+
+from server.db import Tx
+from server.identity import queries as people
+from server.payments.adjustments.model import Adjustment
+from server.policy import Actor
+from shared.contracts import ledger as wire
+from shared.contracts.base import Page
+from shared.errors import NotFound
+from shared.finance import AdjustmentState
+from shared.permissions import Permission
+
+
+def page(tx: Tx, who: Actor, *, state: AdjustmentState | None, after: UUID | None, limit: int) -> Page[wire.Adjustment]:
+    """Adjustments, newest first; `after` is the last id of the page before."""
+    query = select(Adjustment)
+    if state is not None:
+        query = query.where(Adjustment.state == state.value)
+    if after is not None:
+        query = query.where(Adjustment.id < after)
+    rows = tx.scalars(query.order_by(Adjustment.id.desc()).limit(limit + 1)).all()
+    shown = rows[:limit]
+    return Page(items=_answers(tx, who, shown), next=str(shown[-1].id) if len(rows) > limit else None)
+
+
+def one(tx: Tx, who: Actor, adjustment_id: UUID) -> wire.Adjustment:
+    """One adjustment. Raises NotFound."""
+    row = tx.get(Adjustment, adjustment_id)
+    if row is None:
+        raise NotFound
+    return _answers(tx, who, [row])[0]
+
+
+def _answers(tx: Tx, who: Actor, rows: Sequence[Adjustment]) -> list[wire.Adjustment]:
+    names = people.names_of(tx, [label for row in rows for label in (row.proposed_by, row.checked_by)])
+    return [
+        wire.Adjustment(
+            id=row.id,
+            state=AdjustmentState(row.state),
+            transfers=[
+                wire.Transfer(debit_kind=a, debit_owner=b, credit_kind=c, credit_owner=d, amount_fen=fen)
+                for a, b, c, d, fen in row.transfers
+            ],
+            reason=row.reason,
+            ticket=row.ticket,
+            order_code=row.order_code,
+            proposed_by=names.get(row.proposed_by, row.proposed_by),
+            proposed_at=row.proposed_at,
+            checked_by=row.checked_by and names.get(row.checked_by, row.checked_by),
+            checked_at=row.checked_at,
+            check_note=row.check_note,
+            actions=_actions(who, row),
+            version=row.version,
+        )
+        for row in rows
+    ]
+
+
+def _actions(who: Actor, row: Adjustment) -> list[str]:
+    if row.state != AdjustmentState.PROPOSED or not who.may(Permission.LEDGER_ADJUSTMENT_EDIT):
+        return []
+    return ["withdraw"] if row.proposed_by == who.label else ["check"]
