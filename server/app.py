@@ -42,6 +42,9 @@ from server.payments.disputes import routes as dispute_routes
 from server.payments.refunds import following
 from server.payments.refunds import routes as refund_routes
 from server.policy import OPERATIONS, PUBLIC, GuardedRoute, Router
+from server.reconcile import following as differences
+from server.reconcile import routes as reconcile_routes
+from server.reconcile import running
 from server.reports import book_routes
 from server.reports import routes as report_routes
 from server.settings import Settings
@@ -86,6 +89,7 @@ ROUTERS: tuple[Router, ...] = (
     identity_routes.router,
     catalog_routes.router,
     stock_routes.router,
+    reconcile_routes.router,
     settlement_routes.router,
     adjustment_routes.router,
     dispute_routes.router,
@@ -118,6 +122,8 @@ def assemble(settings: Settings) -> Context:
     checkout.register(ctx)
     following.register(ctx)
     settlement_watch.register(ctx)
+    running.register(ctx)
+    differences.register(ctx)
     ctx.batch.after_commit(ctx.jobs.wake)
     ctx.jobs.every("changes.advance", 1, lambda: changes.advance(db))
     ctx.jobs.every("audit.seal", 5, lambda: audit.seal(db))

@@ -47,9 +47,10 @@ class Lane(StrEnum):
 
     CHANNELS = "channels"
     IMPORTS = "imports"
+    BILLS = "bills"
 
 
-LANE_MOST = {Lane.CHANNELS: 5, Lane.IMPORTS: 1}
+LANE_MOST = {Lane.CHANNELS: 5, Lane.IMPORTS: 1, Lane.BILLS: 1}
 """How many are claimed at a time: all of them are done before their lease ends."""
 
 Within = Callable[[Tx, dict[str, Any]], None]

@@ -49,9 +49,11 @@ B = TypeVar("B", bound=BaseModel)
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 BODY_LIMIT_BYTES = 1024 * 1024
 CHUNK_LIMIT_BYTES = CHUNK_BYTES + 64 * 1024  # HPKE adds a few bytes to a full chunk
+BILL_LIMIT_BYTES = 64 * 1024 * 1024
 NOTICE_LIMIT_BYTES = 64 * 1024  # anybody may send one, and each is hashed, verified and perhaps kept
 _CHUNK_PATH = re.compile(r"^/sync/v1/imports/[^/]+/chunks/[^/]+$")
 _NOTIFY_PATH = re.compile(r"^/pay/[^/]+/notify$")
+_BILL_PATH = "/api/reconcile/bills"
 _MACHINE_PATHS = ("/api/", "/sync/", "/pay/", "/livez", "/readyz", "/metrics")
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,40}$")  # what the columns of audit and reveals hold
 
@@ -287,6 +289,8 @@ class BodyLimit:
 def _limit_of(path: str) -> int:
     if _NOTIFY_PATH.match(path):
         return NOTICE_LIMIT_BYTES
+    if path == _BILL_PATH:
+        return BILL_LIMIT_BYTES
     return CHUNK_LIMIT_BYTES if _CHUNK_PATH.match(path) else BODY_LIMIT_BYTES
 
 

@@ -166,7 +166,7 @@ DIFFERENCE: dict[DifferenceState, frozenset[DifferenceState]] = {
     _D.PROPOSED: frozenset({_D.OPEN, _D.WORKING, _D.RESOLVED}),
     _D.WORKING: frozenset({_D.OPEN, _D.RESOLVED, _D.MATCHED}),
     _D.RESOLVED: frozenset(),
-    _D.MATCHED: frozenset(),
+    _D.MATCHED: frozenset({_D.OPEN}),  # a newer bill has it again
 }
 
 STATEMENT: dict[StatementState, frozenset[StatementState]] = {

@@ -108,6 +108,13 @@ def standing(tx: Tx, *, today: date) -> dict[str, Standing]:
     return {channel: _standing(its, dismissed) for channel, its in of_channel.items()}
 
 
+def troubles(tx: Tx, first: date, last: date) -> dict[_Day, BillTrouble]:
+    """What is wrong with the bills of these days, by channel and day."""
+    of_days = (PaymentBill.day >= first, PaymentBill.day <= last, PaymentBill.trouble.is_not(None))
+    rows = tx.execute(select(PaymentBill.channel, PaymentBill.day, PaymentBill.trouble).where(*of_days))
+    return {(channel, day): BillTrouble(trouble) for channel, day, trouble in rows if trouble}
+
+
 def _standing(rows: Sequence[PaymentBill], dismissed: Set[_Day]) -> Standing:
     waited_for = [row for row in rows if row.settled_at is None and _day_of(row) not in dismissed]
     before = [row for row in rows if not waited_for or row.day < waited_for[0].day]

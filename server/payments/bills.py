@@ -2,7 +2,9 @@
 
 Read after 10:00 of the shop's day, and asked for until its day is settled (`bill_days`). What it names and we do not
 know is applied as far as the channel, asked about it, confirms it: the file itself is not always signed. Payments of
-others who use the same merchant number are counted. The fees it names replace the estimated ones.
+others who use the same merchant number are counted. Fees that are as expected are final then; of others people decide.
+
+Every bill that can be read is kept (`kept_bills`), that of the account's movements too, and reconciled afterwards.
 """
 
 from __future__ import annotations
@@ -13,26 +15,38 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, time, timedelta
 from functools import partial
+from uuid import UUID
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import select
 
-from server import changes
+from server import changes, jobs
 from server.context import Context
-from server.db import Tx, retrying, table_of
-from server.gateways.bill_lines import BillPayment, UnreadableBill, payments_of
+from server.db import Tx, retrying
+from server.gateways import port
+from server.gateways.bill_lines import BillPayment, UnreadableBill, opened_bill, payments_of
 from server.gateways.port import Bill, ChannelRefused, ChannelUnknown, DamagedBill, Gateway, PaymentFact
-from server.payments import applying, bill_days, channels, confirmed
+from server.payments import applying, bill_days, channels, confirmed, fees, kept_bills
 from server.payments.actions import ApplyPayment
 from server.payments.bill_days import Tally
 from server.payments.exceptions import raising
 from server.payments.model import PaymentAttempt, UnmatchedPayment
 from shared import clock, ids
+from shared.finance import BillKind
 from shared.states import AttemptState, BillTrouble, ExceptionKind, FoundBy, UnmatchedState
 
 READY_AT = time(10, 0)
 """Channels promise their bills by then."""
 
 LOOK_SECONDS = 1_800.0
+
+RECONCILE = "reconcile.run"
+"""The job that compares a channel's day with its bills, of which one is new."""
+
+DROPPED = "payments.bill_dropped"
+"""The job that reads what a person dropped, with its `file_id`."""
+
+FUNDS_DAYS = 7
+"""How long the bill of a day's movements is asked for; some merchants have no right to it."""
 
 PAGE = 200
 
@@ -57,14 +71,82 @@ def _catch_up(ctx: Context, channel: str) -> int:
             days = bill_days.due(tx, channel, yesterday=yesterday)
         for day in days:
             news += _look(ctx, channel, day)
+        week = [yesterday - timedelta(days=n) for n in range(FUNDS_DAYS)]
+        with ctx.db.read() as tx:
+            wanting = set(kept_bills.missing(tx, channel, week, BillKind.FUNDS))
+            wanting -= set(kept_bills.missing(tx, channel, week, BillKind.TRADES))
+        for day in sorted(wanting):
+            _look_at_funds(ctx, channel, day)
     except Exception:  # noqa: BLE001 - what is wrong with one channel keeps no other from being read
         _log.exception("bills left for a later look", extra={"channel": channel})
     return news
 
 
+def fetch(ctx: Context, channel: str, day: date) -> None:
+    """Ask a channel now for the bills of a day that are not here yet, and read them; what is wrong is noted."""
+    with ctx.db.read() as tx:
+        there = kept_bills.current(tx, channel, day)
+    if BillKind.TRADES not in there:
+        _look(ctx, channel, day)
+    if BillKind.FUNDS not in there:
+        _look_at_funds(ctx, channel, day)
+
+
+def read_dropped(ctx: Context, file_id: UUID) -> None:
+    """The job behind a trade bill that a person dropped: it tells of money like one that was fetched."""
+    with ctx.db.read() as tx:
+        file = kept_bills.one(tx, file_id)
+        assert file is not None
+        bill = kept_bills.as_bill(file, kept_bills.content(tx, ctx.keys, file_id))
+    tally = read(ctx, bill)
+    if not tally.unsure:
+        _noted(ctx, bill.channel, partial(bill_days.settle, channel=bill.channel, day=bill.day, tally=tally))
+    retrying(ctx.db, partial(reconcile, channel=bill.channel, day=bill.day))
+
+
+def reconcile(tx: Tx, channel: str, day: date) -> None:
+    """Have a day compared with its bills once this is committed."""
+    args = {"channel": channel, "day": day.isoformat()}
+    jobs.enqueue(tx, RECONCILE, args, key=f"{RECONCILE}:{channel}:{day}")
+
+
+def _look_at_funds(ctx: Context, channel: str, day: date) -> None:
+    """Keep the bill of a day's movements, if it is there and can be read; nobody's money depends on it."""
+    try:
+        bill = _fetched(ctx, channel, day, "funds")
+        if isinstance(bill, Bill) and _keep(ctx, bill):
+            retrying(ctx.db, partial(reconcile, channel=channel, day=day))
+    except UnreadableBill as problem:
+        where = {"channel": channel, "day": day.isoformat(), "why": problem.reason}
+        _log.warning("bill of the account's movements not read", extra=where)
+
+
+def _keep(ctx: Context, bill: Bill) -> bool:
+    """Keep a bill that was fetched; whether it was news. Raises UnreadableBill."""
+    found = opened_bill(bill)
+    rows = sum(1 for _ in (found.trades() if bill.kind == "trades" else found.funds()))
+    new = kept_bills.NewBill(
+        channel=bill.channel,
+        kind=BillKind(bill.kind),
+        day=bill.day,
+        merchant_id=ctx.gateways[bill.channel].merchant_id,
+        name=bill.parts[0].name,
+        content=bill.original,
+        rows=rows,
+        sha1=found.sha1,
+        sha256=found.sha256,
+        totals=found.totals,
+    )
+
+    by = f"channel:{bill.channel}"
+    return retrying(ctx.db, lambda tx: kept_bills.keep(tx, ctx.keys, new, source="fetched", by=by).is_new)
+
+
 def _look(ctx: Context, channel: str, day: date) -> int:
     """Read the bill of one day, or note why that was not possible; answers how many payments were news."""
     found = _found(ctx, channel, day)
+    if isinstance(found, Tally):
+        retrying(ctx.db, partial(reconcile, channel=channel, day=day))
     if found is None:
         _noted(ctx, channel, partial(bill_days.not_there, channel=channel, day=day))
         return 0
@@ -96,7 +178,10 @@ def _found(ctx: Context, channel: str, day: date) -> Tally | _Trouble | None:
     """
     try:
         bill = _fetched(ctx, channel, day)
-        return read(ctx, bill) if isinstance(bill, Bill) else bill
+        if not isinstance(bill, Bill):
+            return bill
+        _keep(ctx, bill)
+        return read(ctx, bill)
     except UnreadableBill as problem:
         return _Trouble(BillTrouble.UNREADABLE, problem.reason)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is noted
@@ -104,12 +189,12 @@ def _found(ctx: Context, channel: str, day: date) -> Tally | _Trouble | None:
         return _Trouble(BillTrouble.UNREADABLE, type(error).__name__)
 
 
-def _fetched(ctx: Context, channel: str, day: date) -> Bill | _Trouble | None:
+def _fetched(ctx: Context, channel: str, day: date, kind: port.BillKind = "trades") -> Bill | _Trouble | None:
     """The bill of a day; None when the channel says that it has none."""
 
     async def ask(gateway: Gateway) -> Bill | DamagedBill | None:
         try:
-            return await gateway.download_bill("trades", day)
+            return await gateway.download_bill(kind, day)
         except DamagedBill as damaged:  # the channel has answered
             return damaged
 
@@ -237,16 +322,15 @@ def _unconfirmed(fact: PaymentFact, attempt: PaymentAttempt | None, now: Payment
     )
 
 
-_ATTEMPT = table_of(PaymentAttempt)
-_SETTLE = (
-    update(_ATTEMPT).where(_ATTEMPT.c.id == bindparam("attempt")).values(fee_fen=bindparam("fee"), fee_is_final=True)
-)
-
-
 def _settle_fees(tx: Tx, page: Sequence[BillPayment]) -> None:
-    """The fees of the page's payments, locked by their ids, as everywhere."""
-    fees = {one.fact.provider_no: one.fee_fen for one in page}
-    its = (PaymentAttempt.channel == page[0].fact.channel, PaymentAttempt.provider_no.in_(fees))
-    paid = tx.execute(select(PaymentAttempt.id, PaymentAttempt.provider_no).where(*its).order_by(PaymentAttempt.id))
-    if rows := [{"attempt": attempt, "fee": fees[number]} for attempt, number in paid]:
-        tx.connection().execute(_SETTLE, rows)
+    """Take the page's fees that are as expected. What a channel took beyond that is a difference, for people."""
+    channel = page[0].fact.channel
+    charged = {one.fact.provider_no: one.fee_fen for one in page if one.fact.provider_no}
+    its = (PaymentAttempt.channel == channel, PaymentAttempt.provider_no.in_(charged))
+    expected = select(PaymentAttempt.provider_no, PaymentAttempt.fee_fen).where(
+        *its, PaymentAttempt.fee_fen.is_not(None)
+    )
+    for number, fee in tx.execute(expected):
+        if number is not None and fee != charged[number]:
+            del charged[number]
+    fees.settle(tx, channel, charged)

@@ -26,6 +26,7 @@ from server.gateways.port import (
     Product,
     Reason,
 )
+from server.jobs import Lane
 from server.orders import actions as orders
 from server.orders import links
 from server.orders import queries as order_queries
@@ -124,6 +125,7 @@ def register(ctx: Context) -> None:
     ctx.batch.register(orders.PlaceOrder, partial(_place_all, ctx, place_all), rank=90, lane=1, alone=True)
     ctx.jobs.outside(notices.RECHECK, lambda args: notices.recheck(ctx, **args))
     ctx.jobs.outside(confirming.CHECK, lambda args: checking.afterwards(ctx, UUID(args["attempt_id"])))
+    ctx.jobs.outside(bills.DROPPED, lambda args: bills.read_dropped(ctx, UUID(args["file_id"])), lane=Lane.BILLS)
     ctx.jobs.within(raising.DUE, lambda tx, args: acting.act_due(tx, UUID(args["id"])))
     ctx.jobs.every("payments.sweep", asking.SWEEP_SECONDS, lambda: sweep(ctx), apart=True)
     ctx.jobs.every("payments.bills", bills.LOOK_SECONDS, lambda: bills.read_due(ctx), apart=True)

@@ -176,8 +176,8 @@ class PaymentBill(Base):
 class PaymentBillFile(Base):
     """A bill as it came, fetched or dropped, kept for good. Of a channel's day and kind the newest is current.
 
-    `sha256` is of the file as it came, `sha1` of what was in it, as WeChat Pay states it. `totals` is JSON: what the
-    file prints of itself beside what its rows make. The file itself names payers: it is in sealed pieces.
+    The hashes are of the unpacked file with the rows, `sha1` as WeChat Pay states it. `totals` is JSON: what the file
+    prints of itself beside what its rows make. The file itself names payers: it is in sealed pieces.
     """
 
     __tablename__ = "payment_bill_file"

@@ -29,6 +29,7 @@ DOMAIN_PERMISSION: dict[str, Permission] = {
     "ledger": Permission.LEDGER_JOURNAL_READ,
     "orders": Permission.ORDERS_ORDER_READ,
     "payments": Permission.PAYMENTS_EXCEPTION_READ,
+    "reconcile": Permission.RECONCILE_DAY_READ,
     "refunds": Permission.PAYMENTS_REFUND_READ,
     "settlement": Permission.SETTLEMENT_STATEMENT_READ,
     "stock": Permission.STOCK_LOT_READ,

@@ -1,0 +1,169 @@
+"""Bills as they came, kept for good: what was reconciled against can be read again, byte for byte.
+
+A bill names payers, so its file is compressed, cut into pieces and sealed by the key ring. The same file again adds
+nothing; another one of the same day is the current one from then on, and those before it stay.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, insert, select, update
+
+from server import audit
+from server.crypto import KeyRing
+from server.db import Tx, table_of
+from server.gateways import port
+from server.gateways.bill_files import gunzipped, unzipped
+from server.gateways.bill_rows import Total
+from server.gateways.port import Bill, BillPart
+from server.payments.model import PaymentBillFile, PaymentBillPiece
+from shared import clock, ids
+from shared.finance import BillKind
+
+PIECE_BYTES = 1024 * 1024
+"""What a statement of every engine takes as it comes."""
+
+_PURPOSE = "bill"
+
+Source = Literal["fetched", "dropped"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewBill:
+    """A bill that was read to its end and holds: its file as it came, and what it says of itself.
+
+    The hashes are of the unpacked file with the rows, so that no wrapping makes another bill of it.
+    """
+
+    channel: str
+    kind: BillKind
+    day: date
+    merchant_id: str
+    name: str
+    content: bytes = field(repr=False)
+    rows: int
+    sha1: str
+    sha256: str
+    totals: Sequence[Total]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A kept bill, and whether it was news."""
+
+    file: PaymentBillFile
+    is_new: bool
+
+
+def keep(tx: Tx, keys: KeyRing, bill: NewBill, *, source: Source, by: str) -> Kept:
+    """Keep a bill as the current one of its day; what is kept already, in whatever wrapping, is not kept twice."""
+    its = _its(bill.channel, bill.kind, bill.day)
+    same = PaymentBillFile.sha256 == bill.sha256
+    known = tx.scalars(select(PaymentBillFile).where(*its, same).with_for_update()).first()
+    is_news = known is None or not known.is_current
+    if is_news:
+        tx.execute(update(PaymentBillFile).where(*its, PaymentBillFile.is_current).values(is_current=False))
+    file = known or _add(tx, keys, bill, source=source, by=by)
+    file.is_current = True
+    tx.flush()
+    if is_news:
+        audit.append(
+            tx,
+            actor=by,
+            action="bill.keep",
+            entity="bill",
+            entity_id=str(file.id),
+            detail={"channel": file.channel, "kind": file.kind, "day": file.day.isoformat(), "sha256": file.sha256},
+        )
+    return Kept(file, is_news)
+
+
+def _add(tx: Tx, keys: KeyRing, bill: NewBill, *, source: Source, by: str) -> PaymentBillFile:
+    file = PaymentBillFile(
+        id=ids.new_id(),
+        channel=bill.channel,
+        kind=bill.kind.value,
+        day=bill.day,
+        merchant_id=bill.merchant_id[:64],
+        name=bill.name[-200:],
+        source=source,
+        added_by=by,
+        added_at=clock.now(),
+        size=len(bill.content),
+        row_count=bill.rows,
+        sha1=bill.sha1,
+        sha256=bill.sha256,
+        totals=json.dumps([[one.name, one.printed, one.read, one.is_amount] for one in bill.totals]),
+    )
+    tx.add(file)
+    packed = zlib.compress(bill.content)
+    for n, at in enumerate(range(0, len(packed), PIECE_BYTES)):
+        sealed = keys.seal_small(_PURPOSE, _place(file.id, n), packed[at : at + PIECE_BYTES])
+        tx.execute(insert(table_of(PaymentBillPiece)), {"file_id": file.id, "n": n, "sealed": sealed})
+    return file
+
+
+def content(tx: Tx, keys: KeyRing, file_id: UUID) -> bytes:
+    """The file as it came. Raises SecretUnreadable where the key ring is another one."""
+    pieces = select(PaymentBillPiece).where(PaymentBillPiece.file_id == file_id).order_by(PaymentBillPiece.n)
+    opened = (keys.open_small(_PURPOSE, _place(file_id, piece.n), piece.sealed) for piece in tx.scalars(pieces))
+    return zlib.decompress(b"".join(opened))
+
+
+def as_bill(file: PaymentBillFile, content: bytes) -> Bill:
+    """A kept bill as its gateway would give it. Raises DamagedFile."""
+    if content.startswith(b"PK"):
+        parts = unzipped(content)
+    elif content.startswith(b"\x1f\x8b"):
+        parts = (BillPart(file.name, gunzipped(content)),)
+    else:
+        parts = (BillPart(file.name, content),)
+    kind: port.BillKind = "trades" if file.kind == BillKind.TRADES else "funds"
+    return Bill(channel=file.channel, kind=kind, day=file.day, original=content, parts=parts)
+
+
+def totals_of(file: PaymentBillFile) -> list[Total]:
+    """What the file prints of itself, beside what its rows make."""
+    return [Total(name, printed, read, is_amount) for name, printed, read, is_amount in json.loads(file.totals)]
+
+
+def one(tx: Tx, file_id: UUID) -> PaymentBillFile | None:
+    """A kept bill."""
+    return tx.get(PaymentBillFile, file_id)
+
+
+def current(tx: Tx, channel: str, day: date) -> dict[BillKind, PaymentBillFile]:
+    """The current bills of a channel's day, by what they list."""
+    of_day = (PaymentBillFile.channel == channel, PaymentBillFile.day == day, PaymentBillFile.is_current)
+    return {BillKind(file.kind): file for file in tx.scalars(select(PaymentBillFile).where(*of_day))}
+
+
+def between(tx: Tx, first: date, last: date, *, channel: str | None = None) -> list[PaymentBillFile]:
+    """All bills of these days, the newest of a day and kind last."""
+    query = select(PaymentBillFile).where(PaymentBillFile.day >= first, PaymentBillFile.day <= last)
+    if channel is not None:
+        query = query.where(PaymentBillFile.channel == channel)
+    return list(tx.scalars(query.order_by(PaymentBillFile.day, PaymentBillFile.channel, PaymentBillFile.added_at)))
+
+
+def missing(tx: Tx, channel: str, days: Iterable[date], kind: BillKind) -> list[date]:
+    """Which of these days have no bill of a kind."""
+    wanted = list(days)
+    its = (PaymentBillFile.channel == channel, PaymentBillFile.kind == kind.value, PaymentBillFile.is_current)
+    there = set(tx.scalars(select(PaymentBillFile.day).where(*its, PaymentBillFile.day.in_(wanted))))
+    return [day for day in wanted if day not in there]
+
+
+def _its(channel: str, kind: BillKind, day: date) -> tuple[ColumnElement[bool], ...]:
+    return PaymentBillFile.channel == channel, PaymentBillFile.kind == kind.value, PaymentBillFile.day == day
+
+
+def _place(file_id: UUID, n: int) -> bytes:
+    return file_id.bytes + n.to_bytes(4)

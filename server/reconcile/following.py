@@ -1,0 +1,42 @@
+"""Differences whose money waits in the exceptions follow what people, channel and policy do there."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from server import changes
+from server.context import Context
+from server.db import Tx, retrying
+from server.payments.model import PaymentException
+from server.reconcile import days, feed, handling
+from server.reconcile.model import ReconcileDifference
+from shared.finance import DifferenceState
+
+LOOK_SECONDS = 30.0
+
+_LIVE = (DifferenceState.OPEN.value, DifferenceState.PROPOSED.value, DifferenceState.WORKING.value)
+_MOST = 500
+
+
+def register(ctx: Context) -> None:
+    """Wire the look at them; called once by `app`."""
+    ctx.jobs.every("reconcile.follow", LOOK_SECONDS, lambda: retrying(ctx.db, follow))
+
+
+def follow(tx: Tx) -> int:
+    """Let those stand where their exceptions stand; answers how many have moved."""
+    r, e = ReconcileDifference, PaymentException
+    differ = (r.state.in_(_LIVE), ~r.is_signed, e.state != r.state)
+    query = select(r.id, e.id).join(e, e.id == r.exception_id).where(*differ).order_by(r.id).limit(_MOST)
+    moved = 0
+    for difference_id, exception_id in tx.execute(query).all():
+        locked = select(r).where(r.id == difference_id).with_for_update()
+        row = tx.scalars(locked.execution_options(populate_existing=True)).one()
+        if row.is_signed or not handling.follow(row, tx.get_one(PaymentException, exception_id)):
+            continue
+        row.version += 1
+        tx.flush()
+        days.outputs_changed(tx, row.channel, row.day)
+        changes.append(tx, feed.DIFFERENCE, row.id, domain=feed.DOMAIN)
+        moved += 1
+    return moved

@@ -1,0 +1,112 @@
+"""Bills that people drop: read whole, and refused with a sentence where they are not one of ours that holds.
+
+What is refused leaves nothing behind. What is kept goes the way of what was fetched: its payments are looked at for
+money that nobody told us of, and its day is reconciled.
+"""
+
+from __future__ import annotations
+
+import io
+from datetime import date
+
+from server import changes, jobs
+from server.context import Context
+from server.db import Tx, retrying
+from server.gateways.bill_lines import OpenBill, opened
+from server.gateways.bill_rows import WrongMerchant
+from server.payments import bills, kept_bills
+from server.payments.model import PaymentBillFile
+from server.policy import Actor
+from server.reconcile import feed, queries
+from server.reconcile.handling import DaySigned
+from shared import clock
+from shared.errors import BadInput
+from shared.finance import BillKind
+
+MOST_BYTES = 64 * 1024 * 1024
+
+
+class EmptyBill(BadInput):
+    """Nothing in the file says of which day it is."""
+
+    code = "empty_bill"
+    zh = "“{name}”里没有一笔交易，无法知道是哪一天的账单。"
+    en = "“{name}” has no row: nobody can tell of which day it is."
+
+
+class DayNotOver(BadInput):
+    """A bill of a day that still goes on: channels make none."""
+
+    code = "bill_day_not_over"
+    zh = "“{name}”是 {day} 的账单，这一天还没有结束。"
+    en = "“{name}” is of {day}, which is not over."
+
+
+class PartialBill(BadInput):
+    """A bill of payments alone, or of refunds alone: half a day cannot be balanced."""
+
+    code = "partial_bill"
+    zh = "“{name}”只有支付或只有退款。请在商户平台下载“全部”（ALL）账单。"
+    en = "“{name}” has payments alone, or refunds alone; download the bill of all (ALL) from the merchant platform."
+
+
+def drop(ctx: Context, content: bytes, name: str, *, actor: Actor) -> PaymentBillFile:
+    """Keep a bill that a person has downloaded; the same file again changes nothing.
+
+    Raises UnreadableBill with what is wrong, EmptyBill, DayNotOver, PartialBill, DaySigned.
+    """
+    found = opened(io.BytesIO(content), name)
+    new = _read(ctx, found, content, name)
+
+    def keep(tx: Tx) -> PaymentBillFile:
+        current = kept_bills.current(tx, new.channel, new.day).get(new.kind)
+        is_same = current is not None and current.sha256 == new.sha256
+        if not is_same and queries.is_signed(tx, new.channel, new.day):
+            raise DaySigned(day=new.day.isoformat())
+        kept = kept_bills.keep(tx, ctx.keys, new, source="dropped", by=actor.label)
+        if kept.is_new:
+            _follow(tx, kept.file)
+        return kept.file
+
+    file = retrying(ctx.db, keep)
+    ctx.jobs.wake()
+    return file
+
+
+def _follow(tx: Tx, file: PaymentBillFile) -> None:
+    if file.kind == BillKind.TRADES:
+        jobs.enqueue(tx, bills.DROPPED, {"file_id": str(file.id)})
+    else:
+        bills.reconcile(tx, file.channel, file.day)
+    changes.append(tx, feed.DAY, feed.day_id(file.channel, file.day), domain=feed.DOMAIN)
+
+
+def _read(ctx: Context, found: OpenBill, content: bytes, name: str) -> kept_bills.NewBill:
+    head, gateway = found.head, ctx.gateways.get(found.head.channel)
+    if gateway is None:
+        raise WrongMerchant(found=f"{head.channel} {head.merchant_id or ''}".strip(), wanted="-")
+    found.require(channel=head.channel, merchant_id=gateway.merchant_id)
+    kind = BillKind(head.kind)
+    if kind is BillKind.TRADES and head.covers != {"payment", "refund"}:
+        raise PartialBill(name=name)
+    rows = sum(1 for _ in (found.trades() if kind is BillKind.TRADES else found.funds()))
+    return kept_bills.NewBill(
+        channel=head.channel,
+        kind=kind,
+        day=_day(head.day, name),
+        merchant_id=gateway.merchant_id,
+        name=name,
+        content=content,
+        rows=rows,
+        sha1=found.sha1,
+        sha256=found.sha256,
+        totals=found.totals,
+    )
+
+
+def _day(day: date | None, name: str) -> date:
+    if day is None:
+        raise EmptyBill(name=name)
+    if day >= clock.shop_day(clock.now()):
+        raise DayNotOver(name=name, day=day.isoformat())
+    return day

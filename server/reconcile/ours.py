@@ -1,0 +1,129 @@
+"""Our side of a channel's day as `matching` compares it: payments, money that pays no order, and refunds.
+
+A payment is of the day on which the channel says it was paid; a refund of the day on which it was handed in, as the
+channels' bills have it. Money that was set aside is `aside` until people have decided: then it went back, or pays an
+order. It is of the day on which it came, whenever that was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, select
+
+from server.db import Tx, among
+from server.payments.model import PaymentAttempt, UnmatchedPayment
+from server.payments.refunds.model import Refund
+from server.reconcile.differences import OurRow
+from server.reconcile.matching import Wanted
+from shared import clock
+from shared.states import AttemptState, RefundState, UnmatchedState
+
+AT_A_TIME = 2_000
+
+ASKED = tuple(
+    state.value
+    for state in (RefundState.SUBMITTED, RefundState.PROCESSING, RefundState.SUCCEEDED, RefundState.ABNORMAL)
+)
+"""Refunds that the channel knows of."""
+
+_ASIDE = {
+    UnmatchedState.HELD.value: "aside",
+    UnmatchedState.RETURNING.value: "paid",
+    UnmatchedState.RETURNED.value: "paid",
+    UnmatchedState.ATTACHED.value: "paid",
+}
+
+
+def of_day(tx: Tx, channel: str, day: date) -> Iterator[OurRow]:
+    """What we have of a day: payments by the channel's numbers, then refunds by ours."""
+    start, end = clock.day_bounds(day)
+    a, u, r = PaymentAttempt, UnmatchedPayment, Refund
+    paid = a.state == AttemptState.PAID.value
+    yield from _attempts(tx, a.channel == channel, paid, a.paid_at >= start, a.paid_at < end)
+    yield from _set_aside(tx, u.channel == channel, u.paid_at >= start, u.paid_at < end)
+    yield from _refunds(tx, r.channel == channel, r.state.in_(ASKED), r.submitted_at >= start, r.submitted_at < end)
+
+
+def named(tx: Tx, channel: str, wanted: Wanted) -> list[OurRow]:
+    """What we have of any day and state under these numbers."""
+    found: dict[UUID, OurRow] = {}
+    a, u, r = PaymentAttempt, UnmatchedPayment, Refund
+    of_channel = a.channel == channel
+    for some in _parts(wanted.out_trade_nos):
+        found |= {one.id: one for one in _attempts(tx, of_channel, among(tx, a.out_trade_no, some))}
+    for some in _parts(wanted.provider_nos):
+        found |= {one.id: one for one in _attempts(tx, of_channel, among(tx, a.provider_no, some))}
+        found |= {one.id: one for one in _set_aside(tx, u.channel == channel, among(tx, u.provider_no, some))}
+        found |= {one.id: one for one in _refunds(tx, r.channel == channel, among(tx, r.provider_refund_no, some))}
+    for some in _parts(wanted.out_refund_nos):
+        found |= {one.id: one for one in _refunds(tx, r.channel == channel, among(tx, r.out_refund_no, some))}
+    return list(found.values())
+
+
+def _parts(numbers: Collection[str]) -> Iterator[Sequence[str]]:
+    every = list(numbers)
+    return (every[at : at + AT_A_TIME] for at in range(0, len(every), AT_A_TIME))
+
+
+def _attempts(tx: Tx, *which: ColumnElement[bool]) -> Iterator[OurRow]:
+    """Attempts that a channel knows: others were made for money that had been set aside, which is told of as such."""
+    a = PaymentAttempt
+    columns = (a.id, a.out_trade_no, a.provider_no, a.amount_fen, a.fee_fen, a.paid_at, a.state)
+    for row in _streamed(tx, select(*columns).where(a.paid_as.is_(None), *which).order_by(a.provider_no, a.id)):
+        yield OurRow(
+            id=row.id,
+            kind="payment",
+            out_trade_no=row.out_trade_no,
+            provider_no=row.provider_no or "",
+            out_refund_no="",
+            amount_fen=row.amount_fen,
+            fee_fen=row.fee_fen,
+            state="paid" if row.state == AttemptState.PAID else "unpaid",
+            at=row.paid_at,
+        )
+
+
+def _set_aside(tx: Tx, *which: ColumnElement[bool]) -> Iterator[OurRow]:
+    u, a = UnmatchedPayment, PaymentAttempt
+    columns = (u.id, u.out_trade_no, u.provider_no, u.amount_fen, u.paid_at, u.state, a.amount_fen.label("due"))
+    query = select(*columns).outerjoin(a, a.id == u.attempt_id).where(u.state.in_(list(_ASIDE)), *which)
+    for row in _streamed(tx, query.order_by(u.provider_no, u.id)):
+        yield OurRow(
+            id=row.id,
+            kind="payment",
+            out_trade_no=row.out_trade_no,
+            provider_no=row.provider_no,
+            out_refund_no="",
+            amount_fen=row.amount_fen,
+            fee_fen=None,
+            state=_ASIDE[row.state],
+            at=row.paid_at,
+            due_fen=row.due,
+        )
+
+
+def _refunds(tx: Tx, *which: ColumnElement[bool]) -> Iterator[OurRow]:
+    r = Refund
+    names = (r.id, r.out_trade_no, r.out_refund_no, r.provider_refund_no, r.state)
+    columns = (*names, r.amount_fen, r.submitted_at, r.refunded_at)
+    for row in _streamed(tx, select(*columns).where(*which).order_by(r.out_refund_no)):
+        yield OurRow(
+            id=row.id,
+            kind="refund",
+            out_trade_no=row.out_trade_no,
+            provider_no=row.provider_refund_no or "",
+            out_refund_no=row.out_refund_no,
+            amount_fen=row.amount_fen,
+            fee_fen=None,
+            state=row.state,
+            at=row.submitted_at,
+            ended_at=row.refunded_at,
+        )
+
+
+def _streamed(tx: Tx, query: Any) -> Any:
+    return tx.execute(query.execution_options(yield_per=AT_A_TIME))

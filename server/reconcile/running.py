@@ -1,0 +1,330 @@
+"""A run: one channel's day, as we have it, against the bills that are here. Safe to repeat.
+
+It reads and compares outside of any transaction that writes, and then keeps rows, differences and figures in one. The
+same bills and books give the same differences, by their ids; what people did about one stays. One that is gone by
+itself is closed as matched, and one that was carried over from an earlier day comes in, until its other half comes.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, select
+
+from server import audit, changes
+from server.context import Context
+from server.db import Tx, among, bulk_insert, retrying
+from server.gateways.bill_lines import OpenBill, opened
+from server.gateways.bill_rows import FundRow, TradeRow
+from server.jobs import Lane
+from server.payments import bills, kept_bills
+from server.payments.model import PaymentBillFile
+from server.reconcile import booking, controls, days, feed, hashing, keeping, ours, queries
+from server.reconcile.differences import Difference, OurRow
+from server.reconcile.handling import DaySigned
+from server.reconcile.matching import Matching, Side
+from server.reconcile.model import ReconcileDay, ReconcileRow
+from server.reconcile.queries import Figures
+from shared import clock
+from shared.contracts import reconcile as wire
+from shared.errors import Conflict
+from shared.finance import BillKind
+from shared.money import PPM, Fen
+
+ROWS_AT_A_TIME = 5_000
+
+_log = logging.getLogger("kameng.reconcile")
+
+
+class NoTradeBill(Conflict):
+    """There is nothing to compare with."""
+
+    code = "no_trade_bill"
+    zh = "{channel} {day} 的交易账单还没有，无法对账。请下载账单或拖入文件。"
+    en = "The trade bill of {channel} for {day} is not here yet; fetch it, or drop its file."
+
+
+@dataclass(slots=True)
+class _Compared:
+    """What a run found, before it is kept."""
+
+    files: dict[BillKind, PaymentBillFile]
+    contents: dict[BillKind, bytes]
+    inputs: hashing.Lines = field(default_factory=hashing.Lines)
+    matched: dict[int, tuple[UUID, str]] = field(default_factory=dict)
+    differences: list[Difference] = field(default_factory=list)
+    sides: tuple[Side, Side] = (Side(), Side())
+    balance: controls.Balance | None = None
+    returned: dict[str, Fen] = field(default_factory=dict)
+    matched_fen: Fen = 0
+    date_shifts: int = 0
+
+    def opened(self, kind: BillKind) -> OpenBill:
+        """A bill from its beginning."""
+        return opened(io.BytesIO(self.contents[kind]), self.files[kind].name)
+
+    def trades(self) -> Iterator[TradeRow]:
+        return self.opened(BillKind.TRADES).trades()
+
+    def funds(self) -> Iterator[FundRow]:
+        return self.opened(BillKind.FUNDS).funds() if BillKind.FUNDS in self.files else iter(())
+
+
+def register(ctx: Context) -> None:
+    """Wire the job behind a new bill; called once by `app`."""
+    ctx.jobs.outside(bills.RECONCILE, lambda args: _run_job(ctx, args), lane=Lane.BILLS)
+
+
+def _run_job(ctx: Context, args: dict[str, Any]) -> None:
+    channel, day = args["channel"], date.fromisoformat(args["day"])
+    try:
+        run(ctx, channel, day, by="system")
+    except (NoTradeBill, DaySigned) as refusal:
+        _log.info("not reconciled", extra={"channel": channel, "day": day.isoformat(), "why": refusal.code})
+        retrying(ctx.db, lambda tx: changes.append(tx, feed.DAY, feed.day_id(channel, day), domain=feed.DOMAIN))
+
+
+def run(ctx: Context, channel: str, day: date, *, by: str, request_id: str | None = None) -> None:
+    """Compare a day, and those beside it whose other halves this may have brought. Raises NoTradeBill, DaySigned."""
+    _run_one(ctx, channel, day, by=by, request_id=request_id)
+    for beside in (day - timedelta(days=1), day + timedelta(days=1)):
+        with ctx.db.read() as tx:
+            row = days.find(tx, channel, beside)
+        if row is not None and not row.is_signed:
+            _run_one(ctx, channel, beside, by=by, request_id=request_id)
+
+
+def _run_one(ctx: Context, channel: str, day: date, *, by: str, request_id: str | None) -> None:
+    with ctx.db.read() as tx:
+        if queries.is_signed(tx, channel, day):
+            raise DaySigned(day=day.isoformat())
+        files = kept_bills.current(tx, channel, day)
+        if BillKind.TRADES not in files:
+            raise NoTradeBill(channel=channel, day=day.isoformat())
+        found = _Compared(files, {kind: kept_bills.content(tx, ctx.keys, file.id) for kind, file in files.items()})
+        _compare(tx, channel, day, found)
+    retrying(ctx.db, partial(_keep, channel=channel, day=day, found=found, by=by, request_id=request_id))
+
+
+# --- comparing ---
+
+
+def _compare(tx: Tx, channel: str, day: date, found: _Compared) -> None:
+    trade_bill = found.opened(BillKind.TRADES)
+    matching = Matching(channel, day, covers=trade_bill.head.covers)
+    matching.take(trade_bill.trades())
+    for pair in matching.pairs(_hashed(tx, channel, day, found)):
+        _paired(found, pair.theirs, pair.ours, pair.by)
+    matching.elsewhere(ours.named(tx, channel, matching.wanted()))
+    matching.neighbours(_neighbours(tx, channel, day, matching.missing()))
+    settled = matching.settle()
+    for pair in settled.pairs:
+        _paired(found, pair.theirs, pair.ours, pair.by)
+    for one in settled.differences:
+        if one.closes_itself and one.bill_row is not None and one.theirs is not None and one.ours is not None:
+            _paired(found, one.theirs, one.ours, "date_shift")
+    found.sides = (matching.ours, matching.theirs)
+    found.differences = list(settled.differences)
+    found.date_shifts = sum(one.closes_itself for one in settled.differences)
+    if BillKind.FUNDS in found.files:
+        found.differences += controls.three_way(channel, day, found.trades(), found.funds())
+        found.balance = controls.balance(found.funds(), opening_fen=_closed_with(tx, channel, day))
+        if found.balance is not None:
+            found.differences += controls.balance_difference(channel, day, found.balance)
+
+
+def inputs_of(tx: Tx, channel: str, day: date, files: Iterable[PaymentBillFile]) -> str:
+    """The hash of what a run of this day would read now."""
+    lines = hashing.Lines()
+    hashing.add_bills(lines, files)
+    for our in ours.of_day(tx, channel, day):
+        hashing.add_ours(lines, our)
+    return lines.sha256
+
+
+def _hashed(tx: Tx, channel: str, day: date, found: _Compared) -> Iterator[OurRow]:
+    hashing.add_bills(found.inputs, found.files.values())
+    for our in ours.of_day(tx, channel, day):
+        hashing.add_ours(found.inputs, our)
+        yield our
+
+
+def _paired(found: _Compared, theirs: TradeRow, our: OurRow, by: str) -> None:
+    found.matched[theirs.n] = our.id, by
+    found.matched_fen += theirs.amount_fen if theirs.kind == "payment" else -theirs.amount_fen
+    if theirs.kind == "refund" and theirs.fee_fen < 0:
+        found.returned[our.out_refund_no] = -theirs.fee_fen
+
+
+def _neighbours(tx: Tx, channel: str, day: date, missing: Sequence[OurRow]) -> list[TradeRow]:
+    """The rows of the days before and after that have a number of what is missing here."""
+    numbers = sorted({one.provider_no for one in missing if one.provider_no})
+    refunds = sorted({one.out_refund_no for one in missing if one.out_refund_no})
+    beside = (day - timedelta(days=1), day + timedelta(days=1))
+    files = [file.id for one in beside if (file := kept_bills.current(tx, channel, one).get(BillKind.TRADES))]
+    if not files or not (numbers or refunds):
+        return []
+    r = ReconcileRow
+    its = among(tx, r.provider_no, numbers) | among(tx, r.refund_no, numbers) | among(tx, r.out_refund_no, refunds)
+    return [_trade_row(row) for row in tx.scalars(select(r).where(r.file_id.in_(files), its))]
+
+
+def _trade_row(row: ReconcileRow) -> TradeRow:
+    return TradeRow(
+        n=row.n,
+        kind="payment" if row.kind == "payment" else "refund",
+        provider_no=row.provider_no,
+        out_trade_no=row.out_trade_no,
+        refund_no=row.refund_no,
+        out_refund_no=row.out_refund_no,
+        amount_fen=row.amount_fen,
+        settled_fen=row.amount_fen,
+        fee_fen=row.fee_fen,
+        state=row.state,  # type: ignore[arg-type]  # as it was read from a bill
+        at=row.at,
+        ended_at=row.ended_at,
+        currency="CNY",
+        app_id="",
+        subject="",
+        rate="",
+    )
+
+
+def _closed_with(tx: Tx, channel: str, day: date) -> Fen | None:
+    before = days.find(tx, channel, day - timedelta(days=1))
+    balance = Figures.of(before.figures).balance if before else None
+    return balance.closing_fen if balance else None
+
+
+# --- keeping ---
+
+
+def _keep(tx: Tx, channel: str, day: date, found: _Compared, by: str, request_id: str | None) -> None:
+    row = days.find(tx, channel, day, lock=True)
+    if row is not None and row.is_signed:
+        raise DaySigned(day=day.isoformat())
+    was = {row.trades_file_id, row.funds_file_id} if row else set()
+    pairs = _keep_rows(tx, found, was - {None})
+    booking.post_returned(tx, channel, found.returned)
+    figures = Figures(
+        ours=_side(found.sides[0]),
+        theirs=_side(found.sides[1]),
+        matched=len(found.matched),
+        matched_fen=found.matched_fen,
+        date_shifts=found.date_shifts,
+        balance=_balance(found.balance),
+        pairs_sha256=pairs,
+    ).stored()
+    ids = {kind: file.id for kind, file in found.files.items()}
+    if row is None:
+        row = ReconcileDay(channel=channel, day=day, is_signed=False, outputs_sha256="")
+        tx.add(row)
+    row.run_at, row.run_by, row.figures, row.inputs_sha256 = clock.now(), by, figures, found.inputs.sha256
+    row.trades_file_id, row.funds_file_id = ids[BillKind.TRADES], ids.get(BillKind.FUNDS)
+    keeping.keep(
+        tx, channel, day, found.differences, trades_file_id=row.trades_file_id, funds_file_id=row.funds_file_id
+    )
+    tx.flush()
+    differences = days.differences(tx, channel, day)
+    row.outputs_sha256 = hashing.outputs(figures, differences)
+    changes.append(tx, feed.DAY, feed.day_id(channel, day), domain=feed.DOMAIN)
+    audit.append(
+        tx,
+        actor=by,
+        action="day.run",
+        entity="reconciled_day",
+        entity_id=f"{channel}:{day}",
+        detail={"matched": len(found.matched), "differences": len(differences), "outputs": row.outputs_sha256},
+        request_id=request_id,
+    )
+
+
+_COLUMNS = (
+    "n", "kind", "at", "ended_at", "provider_no", "out_trade_no", "refund_no", "out_refund_no", "amount_fen", "fee_fen",
+    "balance_fen", "fee_ppm", "state", "fund_no", "note", "matched_id", "matched_by",
+)  # fmt: skip
+
+
+def _keep_rows(tx: Tx, found: _Compared, was: Iterable[UUID | None]) -> str:
+    """Write the bills' rows anew, with what each was paired with; answers the hash of the pairs."""
+    now = {file.id for file in found.files.values()}
+    tx.execute(delete(ReconcileRow).where(ReconcileRow.file_id.in_(now | set(was))))
+    lines = hashing.Lines()
+    for kind, rows in ((BillKind.TRADES, _trades(found, lines)), (BillKind.FUNDS, _funds(found))):
+        if kind not in found.files:
+            continue
+        for some in _blocks(rows):
+            bulk_insert(tx, ReconcileRow, _COLUMNS, some, constants={"file_id": found.files[kind].id})
+    return lines.sha256
+
+
+def _trades(found: _Compared, lines: hashing.Lines) -> Iterator[tuple[Any, ...]]:
+    for row in found.trades():
+        matched_id, by = found.matched.get(row.n, (None, None))
+        hashing.add_row(lines, row.n, row.kind, row.amount_fen, row.fee_fen, matched_id, by)
+        yield (
+            row.n, row.kind, row.at, row.ended_at, row.provider_no[:64], row.out_trade_no[:64], row.refund_no[:64],
+            row.out_refund_no[:64], row.amount_fen, row.fee_fen, None, _ppm(row.rate), row.state, "", row.subject[:200],
+            matched_id, by,
+        )  # fmt: skip
+
+
+def _funds(found: _Compared) -> Iterator[tuple[Any, ...]]:
+    for row in found.funds():
+        yield (
+            row.n, row.kind.value, row.at, None, row.provider_no[:64], row.voucher[:64], "", "", row.amount_fen, 0,
+            row.balance_fen, None, "", row.fund_no[:64], row.note[:200] or row.words[:200], None, None,
+        )  # fmt: skip
+
+
+def _blocks(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
+    block: list[tuple[Any, ...]] = []
+    for row in rows:
+        block.append(row)
+        if len(block) == ROWS_AT_A_TIME:
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def _ppm(rate: str) -> int | None:
+    """`0.60%` in millionths; None where the bill prints none."""
+    number, percent, _ = rate.strip().partition("%")
+    whole, _, part = number.partition(".")
+    if not percent or not whole.isdecimal() or (part and not part.isdecimal()):
+        return None
+    return int(f"{whole}{part[:4]:0<4}") * PPM // 1_000_000
+
+
+def _side(side: Side) -> wire.DaySide:
+    return wire.DaySide(
+        payments=side.payments,
+        payments_fen=side.payments_fen,
+        refunds=side.refunds,
+        refunds_fen=side.refunds_fen,
+        fees_fen=side.fees_fen,
+    )
+
+
+def _balance(found: controls.Balance | None) -> wire.Balance | None:
+    if found is None:
+        return None
+    return wire.Balance(
+        opening_fen=found.opening_fen,
+        receipts_fen=found.receipts_fen,
+        refunds_fen=found.refunds_fen,
+        fees_fen=found.fees_fen,
+        fees_returned_fen=found.fees_returned_fen,
+        withdrawals_fen=found.withdrawals_fen,
+        others_fen=found.others_fen,
+        closing_fen=found.closing_fen,
+        off_by_fen=found.off_by_fen,
+    )
