@@ -66,7 +66,7 @@ RECONCILE: tuple[Command, ...] = (
         lambda: translate("Commands", "登记渠道结算到账…"),
         ("Ctrl+Shift+B",),
         "import",
-        Permission.RECONCILE_DAY_SIGN,
+        Permission.RECONCILE_DIFFERENCE_HANDLE,
     ),
     _day(
         "day.sign",
