@@ -18,7 +18,7 @@ from desktop.presenters.cases import Cases
 from desktop.presenters.days import signed
 from desktop.presenters.listing import Column
 from desktop.presenters.ports import Ask, Latest
-from desktop.presenters.words import channel_word, in_words, party_words, tone, word
+from desktop.presenters.words import CHANNELS, channel_word, in_words, party_words, tone, word
 from shared.contracts.identity import Person
 from shared.contracts.reconcile import Difference, DifferenceDetail
 from shared.finance import DifferenceAction, DifferenceKind, DifferenceState
@@ -165,7 +165,11 @@ def compared(detail: DifferenceDetail) -> list[Facts]:
 def story(detail: DifferenceDetail) -> list[tuple[str, str]]:
     """What happened to the payment or refund, and who did it, ready to show."""
     told = sorted(detail.events, key=lambda event: event.at)
-    return [(formats.moment(one.at), f"{party_words(one.who)} {one.what}".strip()) for one in told]
+    return [(formats.moment(one.at), f"{_who(one.who)} {one.what}".strip()) for one in told]
+
+
+def _who(actor: str) -> str:
+    return channel_word(actor) if actor in CHANNELS else party_words(actor)
 
 
 class Differences(Cases[Difference]):
@@ -215,7 +219,9 @@ class Differences(Cases[Difference]):
             self.waiting.show(lambda engine, after: operations.list_differences(engine, after=after))
 
     def waits(self, case: Difference) -> bool:
-        return bool(case.actions) and case.state in {DifferenceState.OPEN, DifferenceState.PROPOSED}
+        if case.state is DifferenceState.PROPOSED:
+            return "approve" in case.actions
+        return case.state is DifferenceState.OPEN and bool(case.actions)
 
     def read_one(self, case_id: UUID) -> Callable[[Engine], Coroutine[Any, Any, Seen[Difference]]]:
         return lambda engine: operations.one(engine, case_id)
@@ -306,7 +312,7 @@ def _answer(case: Difference, key: str) -> Act[Difference]:
         )
     return Act(
         key=key,
-        words=("退回", "Send back"),
+        words=("退回", "Send back") if "approve" in case.actions else ("撤回提议", "Take it back"),
         effect=("回到待处理，什么都不执行。", "It is open again; nothing is done."),
         done=("已退回，重新待处理", "It is open again"),
         work=work,

@@ -237,11 +237,13 @@ def test_above_the_limit_one_proposes_and_another_answers():
     large, _ = opened(difference(**fee, two_people=True))
     assert large.acting.act("book").words[0] == "提议调账"
     waiting = {"state": DifferenceState.PROPOSED, "action": DifferenceAction.REFUND, "two_people": True}
-    mine, _ = opened(difference(**waiting, actions=[]))
+    mine, _ = opened(difference(**waiting, actions=["send_back"]))
     assert mine.waits_for_second
-    assert mine.acting.acts == ()
+    assert not mine.waits(mine.opened)
+    assert [act.words[0] for act in mine.acting.acts] == ["撤回提议"]
     theirs, ask = opened(difference(**waiting, actions=["approve", "send_back"]))
     assert not theirs.waits_for_second
+    assert theirs.waits(theirs.opened)
     assert [act.words[0] for act in theirs.acting.acts] == ["同意退款", "退回"]
     theirs.acting.choose("send_back")
     theirs.acting.carry_out({"note": ""})
