@@ -1,0 +1,202 @@
+"""Payouts by two people, their results from a file, and what they tell the bank or the channel to do."""
+
+import hashlib
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import insert, update
+
+from server.db import table_of
+from server.ledger.model import LedgerHealth
+from server.settlement import instructing
+from server.settlement.instructing import Part
+from shared import clock, ids
+from tests.server.refunding import balances
+from tests.server.settlement import paying
+from tests.server.settlement.paying import SOLD, agree, ask, pay, settled, step
+from tests.world import ANNA, BEN
+
+DAY = "2026-11-16"
+
+
+@pytest.fixture
+def shop(site):
+    site.world.stock("STEAM-50", 10)
+    with clock.fixed(SOLD):
+        agree(site)
+        yield site
+    site.world.check()
+
+
+def statements(site, count=1):
+    """So many confirmed statements of one order each."""
+    made = []
+    for _ in range(count):
+        site.world.buy(ANNA, "STEAM-50")
+        made += settled(site, DAY)
+    return made
+
+
+def results(site, rows, *, run=None, status=None):
+    body = {"id": str(run or ids.new_id()), "file_name": "回单.csv", "rows": rows}
+    body["file_sha256"] = hashlib.sha256(repr(rows).encode()).hexdigest()
+    return paying.say(site, "payouts/results", body, status=status)
+
+
+def row(payout, *, succeeded=True, **other):
+    return {"number": payout["number"], "amount_fen": payout["amount_fen"], "succeeded": succeeded} | other
+
+
+def sent(site, confirmed):
+    return step(site, step(site, pay(site, confirmed), "check", by="wang", approve=True), "send")
+
+
+@pytest.mark.parametrize(("maker", "checker"), [("zhou", "wang"), ("wang", "zhou")])
+def test_nobody_checks_what_they_made_themselves(shop, maker, checker):
+    made = pay(shop, statements(shop), by=maker)
+    assert ask(shop, f"payouts/{made['id']}", by=maker)["actions"] == ["withdraw"]
+    assert ask(shop, f"payouts/{made['id']}", by=checker)["actions"] == ["check", "withdraw"]
+    assert step(shop, made, "check", by=maker, approve=True, status=409)["code"] == "same_maker"
+    assert step(shop, made, "check", by=maker, approve=False, status=409)["code"] == "same_maker"
+    assert step(shop, made, "send", status=409)["code"] == "illegal_move"
+    approved = step(shop, made, "check", by=checker, approve=True)
+    assert (approved["state"], approved["version"]) == ("approved", 2)
+    assert step(shop, made, "check", by=checker, approve=True, status=409)["code"] == "payout_changed"
+    assert balances(shop)["supplier_available", "xinghe"] == 4_275  # nothing was booked yet
+
+
+def test_what_was_refused_or_withdrawn_can_be_paid_by_another(shop):
+    confirmed = statements(shop)
+    refused = step(shop, pay(shop, confirmed), "check", by="wang", approve=False, note="账户有误")
+    assert (refused["state"], refused["note"], refused["actions"]) == ("refused", "账户有误", [])
+    assert pay(shop, confirmed, status=201)["number"] == "DK20261116-002"
+    assert pay(shop, confirmed, status=409)["code"] == "not_payable"
+    [second] = [one for one in ask(shop, "payouts")["items"] if one["state"] == "requested"]
+    assert step(shop, second, "withdraw")["state"] == "refused"
+    assert paying.paid(shop, confirmed)["number"] == "DK20261116-003"
+
+
+def test_a_payout_is_made_once_and_pays_only_what_it_can(shop):
+    first, second = statements(shop, 2)
+    wish = ids.new_id()
+    made = pay(shop, [first, second], payout_id=wish)
+    assert (made["amount_fen"], made["statements"]) == (8_550, ["JS20261116-001", "JS20261116-002"])
+    assert pay(shop, [first, second], payout_id=wish) == made
+    assert pay(shop, [first], payout_id=wish, status=422)["code"] == "idempotency_reused"
+    shop.world.buy(BEN, "STEAM-50")
+    [draft] = paying.make(shop, DAY)
+    assert pay(shop, [draft], status=409)["code"] == "not_payable"
+    assert pay(shop, [{"id": str(ids.new_id())}], status=404)["code"] == "not_found"
+    assert len(ask(shop, "payouts")["items"]) == 1
+
+
+def test_what_fails_can_be_paid_again_also_when_the_bank_returns_it_later(shop):
+    confirmed = statements(shop)
+    failed = step(shop, sent(shop, confirmed), "fail", note="户名不符")
+    assert (failed["state"], balances(shop)["supplier_available", "xinghe"]) == ("failed", 4_275)
+    done = paying.paid(shop, confirmed)
+    assert balances(shop)["bank", ""] == -4_275
+    assert ask(shop, f"statements/{confirmed[0]['id']}")["state"] == "paid"
+    returned = step(shop, done, "fail", note="退汇")
+    assert (returned["state"], returned["actions"]) == ("failed", [])
+    held = balances(shop)
+    assert (held["bank", ""], held["payout", ""], held["supplier_available", "xinghe"]) == (0, 0, 4_275)
+    statement = ask(shop, f"statements/{confirmed[0]['id']}")
+    assert (statement["state"], statement["paid_at"], statement["actions"]) == ("confirmed", None, ["pay"])
+    assert paying.paid(shop, [statement])["number"] == "DK20261116-003"
+    assert balances(shop)["bank", ""] == -4_275
+
+
+def test_a_file_of_results_is_taken_in_whole_or_not_at_all(shop):
+    first, second, third = (sent(shop, [one]) for one in statements(shop, 3))
+    waiting = pay(shop, statements(shop))
+    good = [row(first, reference="BK1"), row(second, succeeded=False, reason="账户已销户")]
+    for bad, where in (
+        (row(third, amount_fen=1), "3"),
+        (row(third, number="DK20261116-999"), "3"),
+        (row(waiting), "3"),
+        (row(first), "3"),
+    ):
+        refused = results(shop, [*good, bad], status=422)
+        assert (refused["code"], str(refused["params"]["row"])) == ("results_do_not_fit", where)
+    assert {one["state"] for one in ask(shop, "payouts")["items"]} == {"sent", "requested"}
+    assert ("bank", "") not in balances(shop)
+
+    run = ids.new_id()
+    assert results(shop, good, run=run) == {"confirmed": 1, "failed": 1, "known_before": 0}
+    assert results(shop, good, run=run) == {"confirmed": 1, "failed": 1, "known_before": 0}
+    assert results(shop, [*good, row(third)]) == {"confirmed": 1, "failed": 0, "known_before": 2}
+    assert results(shop, [row(third)], run=run, status=422)["code"] == "idempotency_reused"
+    states = {one["number"]: (one["state"], one["reference"], one["note"]) for one in ask(shop, "payouts")["items"]}
+    assert states[first["number"]] == ("confirmed", "BK1", "")
+    assert states[second["number"]] == ("failed", "", "账户已销户")
+    assert balances(shop)["bank", ""] == -8_550
+    assert results(shop, [row(second)], status=422)["params"]["number"] == second["number"]
+
+
+def test_nothing_is_paid_out_while_the_books_do_not_hold(shop):
+    first, second = statements(shop, 2)
+    requested, approved = pay(shop, [first]), step(shop, pay(shop, [second]), "check", by="wang", approve=True)
+    with shop.world.ctx.db.tx() as tx:
+        found = '[{"invariant": "L3", "sentence": "x", "rows": ["a"]}]'
+        tx.execute(insert(table_of(LedgerHealth)), {"id": 1, "findings": found, "since": clock.now()})
+    shop.world.buy(ANNA, "STEAM-50")
+    [third] = settled(shop, DAY)  # a statement is no payout
+    for answer in (
+        pay(shop, [third], status=409),
+        step(shop, requested, "check", by="wang", approve=True, status=409),
+        step(shop, approved, "send", status=409),
+    ):
+        assert (answer["code"], answer["params"]["invariant"]) == ("payouts_frozen", "L3")
+    assert step(shop, requested, "check", by="wang", approve=False)["state"] == "refused"
+    with shop.world.ctx.db.tx() as tx:
+        tx.execute(update(LedgerHealth).values(findings="[]"))
+    assert step(shop, approved, "send")["state"] == "sent"
+    step(shop, ask(shop, f"payouts/{approved['id']}"), "confirm")
+
+
+def test_a_purchase_is_one_transfer_and_profit_sharing_a_split_of_each_payment(shop):
+    made = pay(shop, statements(shop))
+    told = ask(shop, f"payouts/{made['id']}/instruction")
+    [transfer] = told["rows"]
+    assert (told["mode"], transfer["request_no"], transfer["receiver"]) == ("purchase", made["number"], "星河数码")
+    assert (transfer["amount_fen"], transfer["remark"], transfer["trouble"]) == (4_275, "JS20261116-001", None)
+
+    agree(shop, version=1, mode="profit_sharing", payout_fee_fen=75)
+    bought = [shop.world.buy(ANNA, "STEAM-50"), shop.world.buy(BEN, "STEAM-50", 2)]
+    made = pay(shop, settled(shop, DAY))
+    told = ask(shop, f"payouts/{made['id']}/instruction")
+    assert told["amount_fen"] == made["amount_fen"] == sum(row["amount_fen"] for row in told["rows"]) == 12_750
+    shown = [(row["request_no"], row["order_code"], row["amount_fen"], row["trouble"]) for row in told["rows"]]
+    assert shown == [
+        (f"{made['number']}-1", bought[0].order.code, 4_250, None),
+        (f"{made['number']}-2", bought[1].order.code, 8_500, None),
+    ]
+    assert told["rows"][0]["provider_no"] == shop.world.attempt(bought[0]).provider_no
+    assert (told["rows"][0]["start_at"], told["rows"][0]["until"]) == ("2026-11-16T04:01:00Z", "2026-12-16T04:00:00Z")
+    with paying.later(shop, days=31):
+        late = ask(shop, f"payouts/{made['id']}/instruction")["rows"]
+        assert [row["trouble"] for row in late] == ["too_late", "too_late"]
+
+
+def part(order, amount, receiver="r"):
+    return Part("wechat", f"P{order}", f"T{order}", f"O{order}", SOLD, receiver, amount)
+
+
+def test_a_request_has_fifty_receivers_and_an_order_fifty_rounds():
+    parts = [part(1, 100, f"r{n}") for n in range(120)] + [part(2, 100)]
+    made = instructing.requests("DK1", parts, at=SOLD + timedelta(days=1), rounds=0)
+    sizes = {}
+    for one in made:
+        sizes[one.request_no] = sizes.get(one.request_no, 0) + 1
+    assert sizes == {"DK1-1": 50, "DK1-2": 50, "DK1-3": 20, "DK1-4": 1}
+    assert {one.trouble for one in made} == {None}
+    [last] = instructing.requests("DK1", [part(1, 1)], at=SOLD, rounds=50)
+    assert last.trouble == "too_many_rounds"
+
+
+def test_what_was_left_over_from_before_comes_from_no_payment():
+    parts, rest = instructing.over_payments(1_100, [part(1, 300), part(2, 700)])
+    assert ([one.amount for one in parts], rest) == ([300, 700], 100)
+    parts, rest = instructing.over_payments(100, [part(1, 1), part(2, 2), part(3, 200)])
+    assert ([one.amount for one in parts], rest) == ([1, 99], 0)  # a part of nothing is no row
