@@ -39,7 +39,7 @@ _ASIDE = {
 
 
 def of_day(tx: Tx, channel: str, day: date) -> Iterator[OurRow]:
-    """What we have of a day: payments by the channel's numbers, then refunds by ours."""
+    """What we have of a day: payments as they were paid, money that was set aside, then refunds by our numbers."""
     start, end = clock.day_bounds(day)
     a, u, r = PaymentAttempt, UnmatchedPayment, Refund
     paid = a.state == AttemptState.PAID.value
@@ -73,18 +73,11 @@ def _attempts(tx: Tx, *which: ColumnElement[bool]) -> Iterator[OurRow]:
     """Attempts that a channel knows: others were made for money that had been set aside, which is told of as such."""
     a = PaymentAttempt
     columns = (a.id, a.out_trade_no, a.provider_no, a.amount_fen, a.fee_fen, a.paid_at, a.state)
-    for row in _streamed(tx, select(*columns).where(a.paid_as.is_(None), *which).order_by(a.provider_no, a.id)):
-        yield OurRow(
-            id=row.id,
-            kind="payment",
-            out_trade_no=row.out_trade_no,
-            provider_no=row.provider_no or "",
-            out_refund_no="",
-            amount_fen=row.amount_fen,
-            fee_fen=row.fee_fen,
-            state="paid" if row.state == AttemptState.PAID else "unpaid",
-            at=row.paid_at,
-        )
+    query = select(*columns).where(a.paid_as.is_(None), *which).order_by(a.paid_at, a.id)
+    # A million of a day go through here: by place, and in the order that the index has them in.
+    for attempt_id, out_trade_no, provider_no, amount_fen, fee_fen, paid_at, state in _streamed(tx, query):
+        known = "paid" if state == AttemptState.PAID else "unpaid"
+        yield OurRow(attempt_id, "payment", out_trade_no, provider_no or "", "", amount_fen, fee_fen, known, paid_at)
 
 
 def _set_aside(tx: Tx, *which: ColumnElement[bool]) -> Iterator[OurRow]:
