@@ -16,6 +16,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
+from shared.cardkey import Sentence
 from shared.clock import SHOP_ZONE
 from shared.labels import label
 
@@ -34,7 +35,7 @@ class Kind(StrEnum):
     """What a column holds. Beside each: its values in Python (or None)."""
 
     TEXT = "text"  # str
-    WORD = "word"  # a state or another StrEnum, or a bool: shown in words of the workbook's language
+    WORD = "word"  # a StrEnum with a label, a bool or a Sentence: in the workbook's language; or a word as it is
     TIME = "time"  # an aware datetime
     DAY = "day"  # date
     COUNT = "count"  # int
@@ -70,7 +71,7 @@ def texts(kind: Kind, values: Sequence[Any], language: str) -> list[str]:
         case Kind.TEXT:
             return plain(["" if value is None else value for value in values])
         case Kind.WORD:
-            return ["" if value is None else _word(value, language) for value in values]
+            return plain(["" if value is None else _word(value, language) for value in values])
         case Kind.TIME:
             return ["" if value is None else _wall_clock(value) for value in values]
         case Kind.DAY:
@@ -82,7 +83,7 @@ def texts(kind: Kind, values: Sequence[Any], language: str) -> list[str]:
 
 def hashed(kind: Kind, said: list[str]) -> list[str]:
     """What the cells say as it stands in a row's line: columns end at tabs, rows at line feeds."""
-    if kind is not Kind.TEXT or ("\\" not in (joined := "".join(said)) and joined.isprintable()):
+    if kind not in _WRITTEN or ("\\" not in (joined := "".join(said)) and joined.isprintable()):
         return said
     return [text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n") for text in said]
 
@@ -128,11 +129,13 @@ def _t(text: str) -> str:
     return f'<t xml:space="preserve">{text}</t>'
 
 
-@lru_cache(maxsize=None, typed=True)  # members of two kinds of states that are written alike are equal
+@lru_cache(maxsize=1_000, typed=True)  # typed: members of two kinds of states that are written alike are equal
 def _word(value: Any, language: str) -> str:
     if isinstance(value, bool):
         return ("yes" if value else "no") if language.startswith("en") else ("是" if value else "否")
-    return label(value, language)
+    if isinstance(value, Sentence):
+        return value.sentence(language)
+    return label(value, language) if isinstance(value, StrEnum) else str(value)
 
 
 # --- times --------------------------------------------------------------------------------------------------------

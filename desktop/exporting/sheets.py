@@ -26,6 +26,8 @@ class Column(Generic[R]):
     kind: Kind
     width: int
     value: Callable[[R], Any] | None = None
+    total: bool = False
+    """Whether the cover adds it up; such a column stays in every layout."""
     own: str = ""
     """A heading of the reader's own, from a saved layout."""
 
@@ -45,10 +47,12 @@ class Page(Generic[R]):
     key: str
     names: tuple[str, str]
     columns: tuple[Column[R], ...]
+    own: str = ""
+    """A sheet name of the reader's own."""
 
     def name(self, language: str, part: int = 1) -> str:
         """The sheet's name; further parts of a long table are numbered."""
-        name = self.names[1] if language.startswith("en") else self.names[0]
+        name = self.own or (self.names[1] if language.startswith("en") else self.names[0])
         return name if part == 1 else f"{name} {part}"
 
     def index(self, key: str) -> int:

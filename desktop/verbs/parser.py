@@ -15,7 +15,7 @@ from desktop.credentials import Place
 from desktop.engine.session import APP_VERSION
 from desktop.engine.transport import normalise_server
 from desktop.exporting.verify import verify
-from desktop.operations import orders, products, reconciliation, session, stock
+from desktop.operations import finance_workbook, orders, products, reconciliation, session, stock
 from desktop.verbs import doctor
 from desktop.verbs.importing import add_import
 from desktop.verbs.shell import DONE, FAILED, INTERRUPTED, Shell
@@ -218,6 +218,25 @@ def _export_reconciliation(shell: Shell, arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _export_finance(shell: Shell, arguments: argparse.Namespace) -> int:
+    with shell.engine() as engine:
+        written = engine.run(
+            finance_workbook.export_finance(
+                engine,
+                first=arguments.first,
+                last=arguments.last or arguments.first,
+                target=Path(arguments.out),
+                channels=arguments.channel,
+                layout=arguments.layout,
+            )
+        )
+    for name, rows in written.rows.items():
+        shell.line(f"{name} {rows:,}")
+    shell.line(str(written.path))
+    shell.line(f"SHA-256 {written.sha256}")
+    return DONE
+
+
 def _verify(shell: Shell, arguments: argparse.Namespace) -> int:
     verdict = verify(Path(arguments.file))
     for finding in verdict.findings:
@@ -286,6 +305,18 @@ def _parser(shell: Shell) -> argparse.ArgumentParser:
     day.add_argument("--date", required=True, type=_day(shell), help="YYYY-MM-DD | today | yesterday")
     day.add_argument("--out", required=True, help="FILE.xlsx")
     day.set_defaults(run=_export_reconciliation)
+
+    finance = kinds.add_parser("finance", help=words("财务对账单（Excel，十张表）", "the finance workbook, ten sheets"))
+    finance.add_argument("--from", dest="first", required=True, type=_day(shell), help="YYYY-MM-DD | today | yesterday")
+    finance.add_argument(
+        "--to", dest="last", type=_day(shell), help=words("默认与 --from 相同", "as --from when left out")
+    )
+    finance.add_argument(
+        "--channel", action="append", default=[], help=words("可重复；默认全部", "may repeat; all when left out")
+    )
+    finance.add_argument("--layout", help=words("保存的版式", "a saved layout"))
+    finance.add_argument("--out", required=True, help="FILE.xlsx")
+    finance.set_defaults(run=_export_finance)
 
     verified = verbs.add_parser("verify", help=words("核验导出的文件是否被改过", "tell whether an export was changed"))
     verified.add_argument("file", help="FILE.xlsx")

@@ -1,0 +1,282 @@
+"""The finance workbook of a period: what channels and books say, match by match, and what is settled (payments.md 8.3).
+
+Guarantees as the day's workbook has them: rows stream in, the file appears complete or not at all, every total on the
+cover is a live formula beside a printed control total, and the file proves itself (`verify`). The control totals are
+added up here in integers, page by page, while the formulas add up what is in the cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from desktop.exporting.cells import Kind
+from desktop.exporting.cover import Cover, CoverSheet, Fact, Line, digest_of
+from desktop.exporting.finance_pages import COVER, FINANCE_PAGES, Carried, Movement, Source
+from desktop.exporting.grid import Details, Total
+from desktop.exporting.layouts import Layout, arranged
+from desktop.exporting.sheet_writer import SHEET_ROWS, Book
+from desktop.exporting.sheets import Page
+from desktop.exporting.target import Replacement, check_target
+from desktop.exporting.workbook import Written
+from shared.cardkey import Sentence
+from shared.contracts.reconcile import BillFile, Difference, FundRow, ReconciledDay, Sweep
+from shared.finance import BillKind, DayState, DifferenceAction, DifferenceState
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """What a workbook is about: the days, and the channels (none: all of them). `as_of` is when it was read."""
+
+    first: date
+    last: date
+    channels: tuple[str, ...]
+    as_of: datetime
+
+    @property
+    def text(self) -> str:
+        """The days in words."""
+        days = dict.fromkeys((self.first.isoformat(), self.last.isoformat()))
+        return " – ".join(days)
+
+
+class FinanceWorkbook:
+    """A workbook being written: add the rows of `keys` one after the other, then `finish`.
+
+    Use as a context manager: leaving it without `finish` removes everything. May be used from a worker thread. Raises
+    what `check_target` and `arranged` raise.
+    """
+
+    def __init__(
+        self,
+        target: Path,
+        *,
+        period: Period,
+        cover: Cover,
+        layout: Layout | None = None,
+        language: str = "zh",
+        sheet_rows: int = SHEET_ROWS,
+    ) -> None:
+        self._pages = arranged(FINANCE_PAGES, layout, language) if layout else FINANCE_PAGES
+        self._target = check_target(target)
+        self._period = period
+        self._cover = cover
+        self._english = language.startswith("en")
+        self._left = ExitStack()
+        self._file = self._left.enter_context(Replacement(self._target))
+        self._book = self._left.enter_context(
+            Book(
+                self._file.file,
+                title=f"{_TITLE.sentence(language)} {period.text}",
+                author=cover.exported_by,
+                made_at=cover.exported_at,
+            )
+        )
+        self._totals = list(_totals(self._pages))
+        self._details = Details(
+            self._book,
+            self._pages,
+            self._totals,
+            language=language,
+            header=period.text,
+            day=period.last,
+            sheet_rows=sheet_rows,
+        )
+
+    @property
+    def keys(self) -> list[str]:
+        """The pages whose rows are wanted, in the order in which they are."""
+        return [page.key for page in self._pages]
+
+    def add(self, key: str, rows: Iterable[Any]) -> None:
+        """Rows of a page. Raises ValueError when a later page has begun."""
+        self._details.add(key, rows)
+
+    def finish(self, days: Sequence[ReconciledDay]) -> Written:
+        """Write the cover over these days and put the file in place. Raises TargetBusy or TargetUnwritable."""
+        self._details.end()
+        self._write_cover(days)
+        self._book.end()
+        self._file.put()
+        rows = {page.names[0]: self._details.rows[page.key] for page in self._pages}
+        return Written(path=self._target, rows=rows, sha256=digest_of(self._details.parts))
+
+    def _write_cover(self, days: Sequence[ReconciledDay]) -> None:
+        language = self._details.language
+        sheet = CoverSheet(self._book, self._details, COVER[self._english], header=self._period.text)
+        sheet.title(_TITLE.sentence(language))
+        signed = sum(day.state is DayState.SIGNED for day in days)
+        still_open = sum(one.open for day in days for one in day.differences)
+        channels = "、".join(self._period.channels) or Sentence("全部渠道", "all channels").sentence(language)
+        sheet.facts(
+            [
+                Fact("账期", "Period", Kind.TEXT, self._period.text),
+                Fact("渠道", "Channels", Kind.TEXT, channels),
+                Fact("数据截至", "Data as of", Kind.TIME, self._period.as_of),
+                *self._cover.facts(),
+                Fact("已签账期", "Days signed", Kind.TEXT, f"{signed} / {len(days)}"),
+                Fact("未处理差异", "Differences still open", Kind.COUNT, still_open),
+            ]
+        )
+        sheet.section(Sentence("合计核对", "Totals").sentence(language))
+        lines = [Line(total, self._details.sums[total]) for total in self._totals]
+        sheet.lines(lines, printed=Sentence("控制合计", "Control total").sentence(language))
+        sheet.section(Sentence("明细与校验值", "Details and what proves them").sentence(language))
+        sheet.sheets()
+        sheet.signed_by(
+            Sentence("制表人 / 日期", "Made by / date").sentence(language),
+            Sentence("复核人 / 日期", "Checked by / date").sentence(language),
+        )
+        sheet.end()
+
+    def __enter__(self) -> FinanceWorkbook:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._left.__exit__(kind, error, at)
+
+
+_TITLE = Sentence("卡盟 Kameng 财务对账单", "Kameng finance workbook")
+
+
+def _totals(pages: Sequence[Page[Any]]) -> Iterator[Total]:
+    for page in pages:
+        for column in page.columns:
+            if column.total:
+                zh, en = column.title("zh"), column.title("en")
+                yield Total(f"{page.name('zh')} · {zh}", f"{page.name('en')} · {en}", page, column.key)
+
+
+# --- rows that are made of others ---------------------------------------------------------------------------------
+
+_CARRIED_IN = Sentence("转入", "Carried in")
+_CARRIED_OUT = Sentence("转出", "Carried out")
+_OPENING = Sentence("期初余额", "Opening")
+_CLOSING = Sentence("期末余额", "Closing")
+_ARRIVED = Sentence("银行到账", "Arrived")
+_STILL_OPEN = frozenset({DifferenceState.OPEN, DifferenceState.PROPOSED, DifferenceState.WORKING})
+
+
+def carried(differences: Iterable[Difference]) -> Iterator[Carried]:
+    """The differences that came in from an earlier day, and those that people carried on and that are still open."""
+    for one in differences:
+        if one.carried_from is not None:
+            yield Carried(_CARRIED_IN, one)
+        if one.action is DifferenceAction.CARRY and one.state in _STILL_OPEN:
+            yield Carried(_CARRIED_OUT, one)
+
+
+def opening(day: ReconciledDay) -> Iterator[Movement]:
+    """What was at the channel before the day's movements, where its fund bill says so."""
+    if day.balance is not None:
+        yield _movement(day, _OPENING, balance_fen=day.balance.opening_fen)
+
+
+def moved(day: ReconciledDay, rows: Iterable[FundRow]) -> Iterator[Movement]:
+    """The rows of the day's fund bill."""
+    for row in rows:
+        yield Movement(
+            day.day,
+            day.channel,
+            row.kind,
+            row.at,
+            row.fund_no,
+            row.provider_no,
+            row.amount_fen,
+            row.balance_fen,
+            None,
+            row.out_trade_no,
+            row.order_code,
+            row.note,
+        )
+
+
+def closing(day: ReconciledDay, sweeps: Iterable[Sweep]) -> Iterator[Movement]:
+    """What was there after them, and what came to the bank for the day."""
+    if day.balance is not None:
+        yield _movement(day, _CLOSING, balance_fen=day.balance.closing_fen)
+    for sweep in sweeps:
+        note = f"{sweep.arrived_on.isoformat()} {sweep.recorded_by}"
+        yield _movement(day, _ARRIVED, number=sweep.reference, arrived_fen=sweep.amount_fen, note=note)
+
+
+def _movement(day: ReconciledDay, what: Sentence, **given: Any) -> Movement:
+    facts: Mapping[str, Any] = {
+        "at": None,
+        "number": "",
+        "provider_no": "",
+        "amount_fen": None,
+        "balance_fen": None,
+        "arrived_fen": None,
+        "out_trade_no": "",
+        "order_code": None,
+        "note": "",
+    }
+    return Movement(day.day, day.channel, what, **{**facts, **given})
+
+
+def sources(days: Iterable[ReconciledDay]) -> Iterator[Source]:
+    """The rules of the figures, then every bill they were made of, with its hashes."""
+    for topic, rule in _RULES:
+        yield Source(topic, "", None, "", "", None, "", "", rule)
+    for day in days:
+        for bill in day.bills:
+            if bill.is_current:
+                yield _source(day, bill)
+
+
+def _source(day: ReconciledDay, bill: BillFile) -> Source:
+    topic = _BILLS[bill.kind]
+    return Source(topic, day.channel, day.day, bill.name, bill.added_by, bill.rows, bill.sha1, bill.sha256, None)
+
+
+_BILLS = {
+    BillKind.TRADES: Sentence("交易账单", "Trade bill"),
+    BillKind.FUNDS: Sentence("资金账单", "Fund bill"),
+}
+_RULES = (
+    (
+        Sentence("账期", "Day"),
+        Sentence("账期为北京时间 00:00 至 24:00；时间均为北京时间。", "Days and times are those of Beijing."),
+    ),
+    (
+        Sentence("交易明细", "Payments"),
+        Sentence(
+            "平台与渠道账单逐笔匹配：先按渠道流水号，再按商户订单号；相邻账期的跨日交易自动配平。",
+            "Our payments matched with the channel's bill: by its number, then by ours; dates may shift by a day.",
+        ),
+    ),
+    (
+        Sentence("应结净额", "Net due"),
+        Sentence(
+            "应结净额 = 渠道交易金额 − 渠道退款金额 − 渠道手续费。",
+            "Net due = payments − refunds − fees, all the channel's.",
+        ),
+    ),
+    (
+        Sentence("差额", "Off by"),
+        Sentence(
+            "差额 = 渠道金额 − 平台金额；没有的一方按 0 计。",
+            "Off by = the channel's amount − ours; a missing side is 0.",
+        ),
+    ),
+    (
+        Sentence("手续费", "Fees"),
+        Sentence(
+            "以渠道账单为准，负数为退回；实际费率 = 渠道手续费 ÷ 渠道交易金额。",
+            "As the bill has them; rate = fees ÷ payments.",
+        ),
+    ),
+    (
+        Sentence("控制合计", "Control totals"),
+        Sentence(
+            "封面的控制合计由程序按整数（分）累加，公式对单元格求和，两者应当一致。",
+            "Control totals on the cover are added up in integers of fen, the formulas add up the cells; both agree.",
+        ),
+    ),
+)
