@@ -1,0 +1,187 @@
+"""Statements and payouts at the same moment, on every engine: no line is released twice, no fen paid twice."""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from threading import Barrier
+
+import pytest
+from sqlalchemy import func, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from server import migrations
+from server.db import retrying, table_of
+from server.ledger.model import LedgerJournal, LedgerRelease
+from server.orders.model import Order
+from server.payments.refunds import actions as refunds
+from server.policy import SYSTEM, Actor, Kind
+from server.settlement import payouts, statements, terms
+from server.settlement.model import SettlementItem, Statement
+from shared import clock, ids
+from shared.contracts import settlement as wire
+from shared.contracts.payments import StartRefund
+from shared.errors import KamengError
+from shared.finance import StatementState
+from shared.permissions import Role
+from tests.world import ANNA, BEN, world
+
+AT_ONCE = 4
+LINES = 6
+TERMS = {"mode": "purchase", "cycle": "d0", "n": 0, "cutoff": "23:59:59.999999", "release_from": "delivered"}
+
+
+@pytest.fixture
+def shop(engine, tmp_path):
+    with world(engine, tmp_path) as built:
+        built.stock("STEAM-50", 20)
+        built.stock("OFFICE-1Y", 700)
+        agree(built)
+        yield built
+        built.check()
+
+
+def agree(shop):
+    """Release to every supplier what is delivered from now on, at once."""
+    with shop.ctx.db.tx() as tx:
+        for supplier in shop.suppliers.values():
+            terms.change(tx, supplier, wire.EditTerms(**TERMS, reason="合同", version=0), actor=SYSTEM)
+
+
+def person(shop, login, role):
+    return Actor(Kind.STAFF, id=shop.users[login], role=role)
+
+
+def together(*work):
+    """Run all at once, each in a thread of its own; answers what they answered or refused."""
+    gate = Barrier(len(work))
+
+    def run(one):
+        gate.wait()
+        try:
+            return one()
+        except KamengError as refusal:
+            return refusal.code
+
+    with ThreadPoolExecutor(len(work)) as pool:
+        return list(pool.map(run, work))
+
+
+def make(shop, *, run=None):
+    wish = wire.MakeStatements(id=run or ids.new_id(), day=clock.shop_day(clock.now()))
+
+    def made(tx):
+        return [
+            (one.id, one.number, one.version) for one in statements.make(tx, wish, actor=SYSTEM, complete_after_days=3)
+        ]
+
+    return retrying(shop.ctx.db, made)
+
+
+def confirm(shop, statement, *, by=SYSTEM):
+    move = wire.MoveStatement(version=statement[2])
+
+    def confirmed(tx):
+        return statements.confirm(tx, statement[0], move, actor=by, complete_after_days=3).state
+
+    return retrying(shop.ctx.db, confirmed)
+
+
+def sums(shop):
+    with shop.ctx.db.read() as tx:
+        released = tx.scalar(select(func.coalesce(func.sum(LedgerRelease.released_fen), 0)))
+        journals = tx.scalar(select(func.count()).select_from(LedgerJournal).where(LedgerJournal.code == "RELEASE"))
+    return int(released), journals
+
+
+def test_who_makes_statements_at_once_shares_the_lines(shop):
+    for _ in range(LINES):
+        shop.buy(ANNA, "STEAM-50")
+        shop.buy(BEN, "OFFICE-1Y", 100)
+    made = [one for some in together(*[partial(make, shop)] * AT_ONCE) for one in some]
+    run = ids.new_id()
+    shop.buy(ANNA, "STEAM-50")
+    again = together(*[partial(make, shop, run=run)] * AT_ONCE)
+    assert [len(some) for some in again] == [1] * AT_ONCE
+    assert len({some[0] for some in again}) == 1
+    made.append(again[0][0])
+    day = clock.shop_day(clock.now())
+    assert sorted(number for _, number, _ in made) == [f"JS{day:%Y%m%d}-{n:03d}" for n in range(1, len(made) + 1)]
+    with shop.ctx.db.read() as tx:
+        rows = tx.scalars(select(Statement)).all()
+        items = tx.scalars(select(SettlementItem.order_line_id)).all()
+    assert (sum(row.lines for row in rows), len(items), len(set(items))) == (2 * LINES + 1,) * 3
+    assert sum(row.release_fen for row in rows) == (LINES + 1) * 4_275 + LINES * 315
+
+    tried = together(*[partial(confirm, shop, one) for one in made for _ in range(2)])
+    assert Counter(tried) == {"confirmed": len(made), "statement_changed": len(made)}
+    assert sums(shop) == ((LINES + 1) * 4_275 + LINES * 315, len(made))
+    twice = {"statement_id": made[0][0], "order_id": ids.new_id(), "share_fen": 1, "refunded_fen": 0}
+    with pytest.raises(IntegrityError), shop.ctx.db.tx() as tx:
+        tx.execute(insert(table_of(SettlementItem)), twice | {"order_line_id": items[0]})
+
+
+def test_a_refund_at_the_moment_of_a_release_is_in_it_or_owed_after_it(shop):
+    bought = [shop.buy(ANNA, "STEAM-50") for _ in range(4)]
+    [made] = make(shop)
+
+    def refund(one):
+        def start(tx):
+            version = tx.get(Order, one.order.id, with_for_update=True).version
+            body = StartRefund(reason="x", version=version, amount_fen=1_000)
+            key = ids.new_token()
+            refunds.start_by_shop(tx, one.order.id, body, key=key, actor=SYSTEM, check_above=10**6)
+
+        retrying(shop.ctx.db, start)
+        return "refunded"
+
+    [released, *back] = together(partial(confirm, shop, made), *[partial(refund, one) for one in bought])
+    assert back == ["refunded"] * 4
+    whole, journals = sums(shop)
+    assert (released, whole, journals) in {("confirmed", 4 * 4_275, 1), ("statement_outdated", 0, 0)}
+    with shop.ctx.db.read() as tx:
+        state = tx.scalars(select(Statement.state)).one()
+    assert state == (StatementState.CONFIRMED if released == "confirmed" else StatementState.DRAFT)
+
+
+def test_a_statement_is_paid_by_one_payout_and_sent_once(shop):
+    shop.buy(ANNA, "STEAM-50")
+    [made] = make(shop)
+    confirm(shop, made)
+    zhou, wang = person(shop, "zhou", Role.FINANCE), person(shop, "wang", Role.ADMIN)
+
+    def pay():
+        wish = wire.NewPayout(id=ids.new_id(), statements=[made[0]])
+        return retrying(shop.ctx.db, lambda tx: payouts.make(tx, wish, actor=zhou).id)
+
+    paid = together(*[pay] * AT_ONCE)
+    assert Counter(map(str, paid))["not_payable"] == AT_ONCE - 1
+    [payout_id] = [one for one in paid if not isinstance(one, str)]
+
+    def step(act, who, version, **said):
+        move = wire.MovePayout(version=version, **said)
+        return retrying(shop.ctx.db, lambda tx: act(tx, payout_id, move, actor=who).state)
+
+    def only_one(state, *work):
+        assert Counter(together(*work)) == {state: 1, "payout_changed": len(work) - 1}
+
+    only_one("approved", *[partial(step, payouts.check, wang, 1, approve=True)] * AT_ONCE)
+    only_one("sent", *[partial(step, payouts.send, zhou, 2)] * AT_ONCE)
+    ends = [partial(step, payouts.confirm, zhou, 3)] * 2 + [partial(step, payouts.fail, zhou, 3)] * 2
+    ended = Counter(together(*ends))
+    assert ended["payout_changed"] == 3
+    assert ended.keys() - {"payout_changed"} <= {"confirmed", "failed"}
+
+
+def test_the_schema_before_is_refused_once_something_was_released(shop):
+    shop.buy(ANNA, "STEAM-50")
+    make(shop)
+    migrations.downgrade(shop.ctx.db, "0004")  # a draft has released nothing
+    migrations.upgrade(shop.ctx.db)
+    agree(shop)
+    shop.buy(BEN, "STEAM-50")
+    [made] = make(shop)  # the line of before had no terms when it was delivered, and waits for its completion
+    assert confirm(shop, made) == "confirmed"
+    with pytest.raises(RuntimeError, match="1 statements were confirmed"):
+        migrations.downgrade(shop.ctx.db, "0004")
+    migrations.upgrade(shop.ctx.db)
+    assert sums(shop) == (4_275, 1)
