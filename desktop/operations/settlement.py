@@ -1,0 +1,214 @@
+"""Settlement: what is due and what is held, statements line by line, payouts by two people, and the terms of it all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Literal
+from uuid import UUID
+
+from pydantic import TypeAdapter
+
+from desktop.engine.engine import Engine
+from desktop.engine.transport import Call
+from desktop.operations.once import send_once
+from desktop.operations.seen import Seen, look, name_of
+from shared.contracts.base import Page
+from shared.contracts.settlement import (
+    DueLine,
+    DueSupplier,
+    EditTerms,
+    Hold,
+    MakeStatements,
+    MovePayout,
+    MoveStatement,
+    NewHold,
+    NewPayout,
+    Payout,
+    PayoutInstruction,
+    PayoutResult,
+    PayoutResults,
+    PayoutResultsTaken,
+    Statement,
+    StatementLine,
+    SupplierAccount,
+    Terms,
+)
+from shared.finance import PayoutState, StatementState
+
+_DUE: TypeAdapter[Page[DueSupplier]] = TypeAdapter(Page[DueSupplier])
+_DUE_LINES: TypeAdapter[Page[DueLine]] = TypeAdapter(Page[DueLine])
+_STATEMENTS: TypeAdapter[Page[Statement]] = TypeAdapter(Page[Statement])
+_STATEMENT: TypeAdapter[Statement] = TypeAdapter(Statement)
+_LINES: TypeAdapter[Page[StatementLine]] = TypeAdapter(Page[StatementLine])
+_PAYOUTS: TypeAdapter[Page[Payout]] = TypeAdapter(Page[Payout])
+_PAYOUT: TypeAdapter[Payout] = TypeAdapter(Payout)
+_INSTRUCTION: TypeAdapter[PayoutInstruction] = TypeAdapter(PayoutInstruction)
+_HOLDS: TypeAdapter[Page[Hold]] = TypeAdapter(Page[Hold])
+_TERMS: TypeAdapter[Page[Terms]] = TypeAdapter(Page[Terms])
+_ACCOUNT: TypeAdapter[SupplierAccount] = TypeAdapter(SupplierAccount)
+_HERE = "/api/settlement"
+_TOUCHED = ("statement", "payout", "settlement")
+
+Step = Literal["send", "confirm", "fail", "withdraw"]
+"""What becomes of a payout after it was made: it was sent, it arrived, it did not, or it is taken back."""
+
+
+# --- what is due ---
+
+
+async def list_due(engine: Engine, *, day: date) -> Seen[Page[DueSupplier]]:
+    """What could be released on a day, by supplier."""
+    call = Call("GET", f"{_HERE}/due", query={"day": day.isoformat()})
+    return await look(engine, list_name=name_of("due", day=day.isoformat()), call=call, answer=_DUE)
+
+
+async def list_due_lines(
+    engine: Engine, supplier_id: UUID, *, day: date, after: str | None = None
+) -> Seen[Page[DueLine]]:
+    """One page of a supplier's lines that are on no statement yet, each with the day it is due and why it waits."""
+    query = {"day": day.isoformat(), "after": after}
+    call = Call("GET", f"{_HERE}/due/{supplier_id}", query=query)
+    return await look(engine, list_name=name_of(f"due/{supplier_id}", **query), call=call, answer=_DUE_LINES)
+
+
+async def list_holds(engine: Engine) -> Seen[Page[Hold]]:
+    """Holds by people that stand."""
+    return await look(engine, list_name=name_of("holds"), call=Call("GET", f"{_HERE}/holds"), answer=_HOLDS)
+
+
+async def hold(engine: Engine, new: NewHold) -> Hold:
+    """Hold an order's lines, or a supplier, back. Repeated under its id it holds once. Raises what `send_once` does."""
+    done = await send_once(engine, Call("POST", f"{_HERE}/holds", body=new), Hold)
+    engine.announce(*_TOUCHED, initiator="settlement.hold")
+    return done
+
+
+async def free(engine: Engine, hold_id: UUID) -> Hold:
+    """Let go of what was held. Raises what `send_once` does."""
+    done = await send_once(engine, Call("DELETE", f"{_HERE}/holds/{hold_id}"), Hold)
+    engine.announce(*_TOUCHED, initiator="settlement.free")
+    return done
+
+
+# --- statements ---
+
+
+async def list_statements(
+    engine: Engine, *, state: StatementState | None = None, supplier_id: UUID | None = None, after: str | None = None
+) -> Seen[Page[Statement]]:
+    """One page of statements, the newest first; a supplier's person gets its own."""
+    query = {"state": state, "supplier_id": str(supplier_id) if supplier_id else None, "after": after}
+    call = Call("GET", f"{_HERE}/statements", query=query)
+    return await look(engine, list_name=name_of("statements", **query), call=call, answer=_STATEMENTS)
+
+
+async def statement(engine: Engine, statement_id: UUID) -> Seen[Statement]:
+    """One statement as it is now."""
+    call = Call("GET", f"{_HERE}/statements/{statement_id}")
+    return await look(engine, list_name=name_of(f"statement/{statement_id}"), call=call, answer=_STATEMENT)
+
+
+async def list_lines(engine: Engine, statement_id: UUID, *, after: str | None = None) -> Seen[Page[StatementLine]]:
+    """One page of a statement's lines, each with its order, lots, payment and bill row."""
+    call = Call("GET", f"{_HERE}/statements/{statement_id}/lines", query={"after": after})
+    name = name_of(f"statement/{statement_id}/lines", after=after)
+    return await look(engine, list_name=name, call=call, answer=_LINES)
+
+
+async def make_statements(
+    engine: Engine, *, run_id: UUID, day: date, suppliers: Sequence[UUID] | None = None
+) -> list[Statement]:
+    """Freeze what is due on a day into drafts. Repeated under `run_id` it answers those it made."""
+    body = MakeStatements(id=run_id, day=day, suppliers=None if suppliers is None else list(suppliers))
+    done = await send_once(engine, Call("POST", f"{_HERE}/statements", body=body), Page[Statement])
+    engine.announce(*_TOUCHED, initiator="statement.make")
+    return done.items
+
+
+async def move_statement(
+    engine: Engine, seen: Statement, step: Literal["confirm", "drop"], *, note: str = ""
+) -> Statement:
+    """Confirm a draft, which releases its lines, or drop it. Raises what `send_once` does."""
+    body = MoveStatement(note=note, version=seen.version)
+    done = await send_once(engine, Call("POST", f"{_HERE}/statements/{seen.id}/{step}", body=body), Statement)
+    engine.announce(*_TOUCHED, initiator=f"statement.{step}")
+    return done
+
+
+# --- payouts ---
+
+
+async def list_payouts(
+    engine: Engine, *, state: PayoutState | None = None, supplier_id: UUID | None = None, after: str | None = None
+) -> Seen[Page[Payout]]:
+    """One page of payouts, the newest first."""
+    query = {"state": state, "supplier_id": str(supplier_id) if supplier_id else None, "after": after}
+    call = Call("GET", f"{_HERE}/payouts", query=query)
+    return await look(engine, list_name=name_of("payouts", **query), call=call, answer=_PAYOUTS)
+
+
+async def payout(engine: Engine, payout_id: UUID) -> Seen[Payout]:
+    """One payout as it is now."""
+    call = Call("GET", f"{_HERE}/payouts/{payout_id}")
+    return await look(engine, list_name=name_of(f"payout/{payout_id}"), call=call, answer=_PAYOUT)
+
+
+async def make_payout(engine: Engine, *, payout_id: UUID, statements: Sequence[UUID], note: str = "") -> Payout:
+    """Instruct to pay confirmed statements of one supplier; another person checks it. Raises what `send_once` does."""
+    body = NewPayout(id=payout_id, statements=list(statements), note=note)
+    done = await send_once(engine, Call("POST", f"{_HERE}/payouts", body=body), Payout)
+    engine.announce(*_TOUCHED, initiator="payout.make")
+    return done
+
+
+async def check_payout(engine: Engine, seen: Payout, *, approve: bool, note: str = "") -> Payout:
+    """The second person lets it go, or not. Raises what `send_once` does."""
+    return await _move(engine, seen, "check", MovePayout(approve=approve, note=note, version=seen.version))
+
+
+async def move_payout(engine: Engine, seen: Payout, step: Step, *, reference: str = "", note: str = "") -> Payout:
+    """Say what became of it, with the bank's or channel's number. Raises what `send_once` does."""
+    return await _move(engine, seen, step, MovePayout(reference=reference, note=note, version=seen.version))
+
+
+async def _move(engine: Engine, seen: Payout, step: str, body: MovePayout) -> Payout:
+    done = await send_once(engine, Call("POST", f"{_HERE}/payouts/{seen.id}/{step}", body=body), Payout)
+    engine.announce(*_TOUCHED, initiator=f"payout.{step}")
+    return done
+
+
+async def instruction(engine: Engine, payout_id: UUID) -> PayoutInstruction:
+    """The rows that people carry to the bank or the channel. Asked for when wanted, never remembered on this disk."""
+    return await engine.session.ask(Call("GET", f"{_HERE}/payouts/{payout_id}/instruction"), _INSTRUCTION)
+
+
+async def take_results(
+    engine: Engine, *, file_id: UUID, file_name: str, file_sha256: str, rows: Sequence[PayoutResult]
+) -> PayoutResultsTaken:
+    """What the bank says became of payouts: all rows, or none when one does not fit. A repeat changes nothing."""
+    body = PayoutResults(id=file_id, file_name=file_name, file_sha256=file_sha256, rows=list(rows))
+    done = await send_once(engine, Call("POST", f"{_HERE}/payouts/results", body=body), PayoutResultsTaken)
+    engine.announce(*_TOUCHED, initiator="payout.results")
+    return done
+
+
+# --- terms and accounts ---
+
+
+async def list_terms(engine: Engine) -> Seen[Page[Terms]]:
+    """On which terms each supplier is paid now; a supplier's person gets its own."""
+    return await look(engine, list_name=name_of("terms"), call=Call("GET", f"{_HERE}/terms"), answer=_TERMS)
+
+
+async def edit_terms(engine: Engine, supplier_id: UUID, edit: EditTerms) -> Terms:
+    """Agree on other terms from now on; lines keep those of their day. Raises what `send_once` does."""
+    done = await send_once(engine, Call("PUT", f"{_HERE}/terms/{supplier_id}", body=edit), Terms)
+    engine.announce(*_TOUCHED, initiator="settlement.terms")
+    return done
+
+
+async def account(engine: Engine, supplier_id: UUID) -> Seen[SupplierAccount]:
+    """What a supplier has, is owed and was paid: the same figures for finance and for itself."""
+    call = Call("GET", f"{_HERE}/accounts/{supplier_id}")
+    return await look(engine, list_name=name_of(f"account/{supplier_id}"), call=call, answer=_ACCOUNT)
