@@ -47,6 +47,7 @@ from shared import clock, ids
 from shared.contracts.catalog import MoveProduct, NewCategory, NewProduct, NewSku
 from shared.contracts.stock import CommitImport, FileFigures, NewImport, chunk_info, find_info
 from shared.permissions import Role
+from shared.pricing import NOTHING, ORDINARY, Deal, quote_line
 from shared.states import ImportState, ProductState
 from tests import engines
 from tests.databases import schema
@@ -144,10 +145,19 @@ class World:
 
     # --- orders and money ---
 
-    def place(self, buyer: UUID, sku: str, quantity: int = 1, *, key: str | None = None, amount: int | None = None):
+    def place(
+        self,
+        buyer: UUID,
+        sku: str,
+        quantity: int = 1,
+        *,
+        key: str | None = None,
+        amount: int | None = None,
+        deal: Deal = ORDINARY,
+    ):
         """Place an order through the batcher; answers its checkout or raises the refusal."""
-        terms = self.skus[sku]
-        amount = (terms.unit_price * quantity + 50) // 100 if amount is None else amount
+        quote = quote_line(unit_price=self.skus[sku].unit_price, quantity=quantity, fee=NOTHING, deal=deal)
+        amount = quote.amount if amount is None else amount
         return self.ctx.batch.call(
             orders.PlaceOrder(
                 buyer_id=buyer,
@@ -157,6 +167,7 @@ class World:
                 amount_fen=amount,
                 channel="sandbox",
                 agreed_to=orders.POLICY_VERSION,
+                deal=deal,
             )
         )
 
@@ -181,9 +192,9 @@ class World:
         kept = raw and payments.RawCallback(digest=hashlib.sha256(raw).hexdigest(), headers=b"{}", body=raw)
         return self.ctx.batch.call(payments.ApplyPayment(fact=fact, merchant_id=MERCHANT, raw=kept or None))
 
-    def buy(self, buyer: UUID, sku: str, quantity: int = 1):
+    def buy(self, buyer: UUID, sku: str, quantity: int = 1, *, deal: Deal = ORDINARY):
         """Place and pay; answers the checkout."""
-        checkout = self.place(buyer, sku, quantity)
+        checkout = self.place(buyer, sku, quantity, deal=deal)
         assert self.apply(self.fact(checkout)) is payments.Outcome.APPLIED
         return checkout
 

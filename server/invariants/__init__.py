@@ -14,7 +14,7 @@ from sqlalchemy import Select, func, select
 
 from server import audit
 from server.db import Database, Tx
-from server.invariants import ledger, payments, refunds, stock
+from server.invariants import books, ledger, payments, refunds, stock
 from server.invariants.finding import Finding
 from server.ledger.model import LedgerBalance, LedgerJournal
 from server.orders.model import Order
@@ -33,6 +33,11 @@ BY_ORDER: tuple[Check, ...] = (
     ledger.lines_are_shared_out,
     ledger.delivered_orders_have_their_journals,
     ledger.sales_are_of_delivered_orders,
+    books.sales_pay_each_party,
+    books.lines_are_released_within_their_share,
+    books.lines_are_taken_back_once,
+    books.journals_have_their_partners,
+    books.fees_are_what_bills_say,
     payments.paid_attempts_are_booked,
     payments.bookings_are_of_paid_attempts,
     payments.escrow_clears,
@@ -65,13 +70,19 @@ EACH_TIME: tuple[Check, ...] = (
     stock.what_was_withdrawn_is_gone,
     ledger.balances_sum_to_zero,
     ledger.balances_keep_their_floor,
+    books.liabilities_are_not_negative,
+    books.payouts_are_in_flight,
+    books.frozen_is_what_is_disputed,
     payments.suspense_is_what_was_set_aside,
     payments.money_set_aside_has_its_exception,
 )
 """Those whose tables stay small."""
 
 AT_NIGHT: tuple[Check, ...] = (
-    ledger.balances_are_their_transfers,
+    books.balances_are_their_days,
+    books.closed_days_are_their_transfers,
+    books.sweeps_are_booked,
+    books.adjustments_are_posted,
     payments.kept_callbacks_are_asked_about,
     payments.open_attempts_are_asked_about,
 )

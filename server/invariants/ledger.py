@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import ColumnElement, exists, func, or_, select
-from sqlalchemy.orm import aliased
 
 from server.db import Tx
 from server.invariants.finding import DELIVERED_STATES, Finding, found
@@ -21,28 +20,6 @@ def balances_sum_to_zero(tx: Tx) -> Finding | None:
     debits, credits = func.sum(LedgerBalance.debits_fen), func.sum(LedgerBalance.credits_fen)
     query = select(debits, credits).having(debits != credits)
     return found(tx, "L1", "借贷不平 / debits are not credits", query)
-
-
-def balances_are_their_transfers(tx: Tx) -> Finding | None:
-    """L2: each account's slots sum to its transfers."""
-    debit, credit = aliased(LedgerTransfer), aliased(LedgerTransfer)
-    slots = (
-        select(
-            LedgerBalance.account_id.label("account_id"),
-            func.sum(LedgerBalance.debits_fen).label("debits"),
-            func.sum(LedgerBalance.credits_fen).label("credits"),
-        )
-        .group_by(LedgerBalance.account_id)
-        .subquery()
-    )
-    debited = select(func.coalesce(func.sum(debit.amount_fen), 0)).where(debit.debit_id == slots.c.account_id)
-    credited = select(func.coalesce(func.sum(credit.amount_fen), 0)).where(credit.credit_id == slots.c.account_id)
-    query = (
-        select(LedgerAccount.kind, LedgerAccount.owner)
-        .join(slots, slots.c.account_id == LedgerAccount.id)
-        .where(or_(slots.c.debits != debited.scalar_subquery(), slots.c.credits != credited.scalar_subquery()))
-    )
-    return found(tx, "L2", "余额与流水不符 / a balance is not its transfers", query)
 
 
 def balances_keep_their_floor(tx: Tx) -> Finding | None:

@@ -12,9 +12,11 @@ from server.invariants.finding import Finding, found
 from server.invariants.scope import EVERYTHING, Scope
 from server.ledger.model import LedgerAccount, LedgerJournal, LedgerTransfer
 from server.orders.model import Order, OrderLine
+from server.payments.disputes.model import Dispute
 from server.payments.model import PaymentAttempt, PaymentException
 from server.payments.refunds.model import Refund, RefundLine, Replacement
 from server.stock.model import Delivery, UndoneDelivery
+from shared.finance import DisputeState
 from shared.states import ExceptionState, OrderState, RefundCause, RefundState
 
 _WITHOUT_MONEY = (RefundState.REFUSED.value, RefundState.CLOSED.value)
@@ -79,9 +81,16 @@ def lines_sum_to_their_refund(tx: Tx, scope: Scope = EVERYTHING) -> Finding | No
 
 
 def orders_count_their_refunds(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:
-    """R3: an order counts exactly the money that went back of its sale, and its state says so."""
+    """R3: an order counts exactly the money that went back of its sale, and its state says so.
+
+    By refunds, and by disputes that were lost.
+    """
     back = (Refund.order_id == Order.id, Refund.state == RefundState.SUCCEEDED.value, _of_sale)
-    total = select(func.coalesce(func.sum(Refund.amount_fen), 0)).where(*back).scalar_subquery()
+    lost = (Dispute.order_id == Order.id, Dispute.state == DisputeState.LOST.value)
+    total = (
+        select(func.coalesce(func.sum(Refund.amount_fen), 0)).where(*back).scalar_subquery()
+        + select(func.coalesce(func.sum(Dispute.amount_fen), 0)).where(*lost).scalar_subquery()
+    )
     is_refunded = Order.state == OrderState.REFUNDED.value
     query = select(Order.code).where(
         scope.orders(Order.id),
@@ -94,9 +103,9 @@ def orders_count_their_refunds(tx: Tx, scope: Scope = EVERYTHING) -> Finding | N
     )
     finding = found(tx, "R3", "订单的退款合计不符 / an order counts its refunds wrongly", query)
     uncounted = select(Refund.out_refund_no).join(Order, Order.id == Refund.order_id)
-    lost = uncounted.where(Refund.state == RefundState.SUCCEEDED.value, _of_sale, Order.refunded_fen == 0)
-    lost = lost.where(scope.orders(Order.id))
-    return finding or found(tx, "R3", "退款没有计入订单 / a refund that its order does not count", lost)
+    forgotten = uncounted.where(Refund.state == RefundState.SUCCEEDED.value, _of_sale, Order.refunded_fen == 0)
+    forgotten = forgotten.where(scope.orders(Order.id))
+    return finding or found(tx, "R3", "退款没有计入订单 / a refund that its order does not count", forgotten)
 
 
 def refunds_have_their_journals(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:

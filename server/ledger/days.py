@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, insert, literal, select, union_all
+from sqlalchemy import ColumnElement, Select, and_, func, insert, literal, select, true, union_all
 from sqlalchemy.exc import IntegrityError
 
 from server.db import Database, Tx, table_of
@@ -115,13 +115,13 @@ def _moved(which: ColumnElement[bool]) -> Any:
     return union_all(debited, credited)
 
 
-def until(tx: Tx, day: date, accounts: Collection[UUID] | None = None) -> dict[UUID, Sums]:
-    """What went through accounts until `day` ended: of closed days as they were closed, of others as of now."""
+def until(tx: Tx, day: date | None, accounts: Collection[UUID] | None = None) -> dict[UUID, Sums]:
+    """What went through accounts until `day` ended, or ever: closed days as they were closed, others as of now."""
     last = last_closed(tx)
-    sums = _of_days(tx, LedgerDay.day <= day, accounts)
-    if last is None or day > last:
-        start = clock.day_bounds(last)[1] if last else _EVER
-        later = moved(tx, posted(start, clock.day_bounds(day)[1]), accounts)
+    sums = _of_days(tx, true() if day is None else LedgerDay.day <= day, accounts)
+    if last is None or day is None or day > last:
+        start, end = clock.day_bounds(last)[1] if last else _EVER, clock.day_bounds(day)[1] if day else None
+        later = moved(tx, posted(start, end), accounts)
         for account, more in later.items():
             sums[account] = sums.get(account, NOTHING) + more
     return sums

@@ -41,7 +41,7 @@ def accounts(tx: Tx, day: date | None, *, after: str | None, limit: int) -> Page
         query = query.where(tuple_(LedgerAccount.kind, LedgerAccount.owner) > (kind, owner))
     rows = tx.scalars(query.limit(limit + 1)).all()
     shown = rows[:limit]
-    sums = days.until(tx, day or clock.shop_day(clock.now()), [row.id for row in shown])
+    sums = days.until(tx, day, [row.id for row in shown])
     names = people.supplier_names(tx)
     items = [_account(row, sums.get(row.id, days.NOTHING), names) for row in shown]
     return Page(items=items, next=f"{shown[-1].kind}:{shown[-1].owner}" if len(rows) > limit else None)
