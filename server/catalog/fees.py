@@ -66,7 +66,7 @@ def add_rule(tx: Tx, new: wire.NewFeeRule, *, actor: Actor, request_id: str | No
         detail={name: value for name, value in said.items() if name != "product_id" and value is not None},
         request_id=request_id,
     )
-    changes.append(tx, "fee_rule", rule.id, domain=DOMAIN)
+    changes.append(tx, "settlement", rule.id, domain=DOMAIN)
     return rule
 
 

@@ -80,4 +80,4 @@ def _note(tx: Tx, held: SettlementHold, what: str, *, actor: Actor, request_id: 
         },
         request_id=request_id,
     )
-    changes.append(tx, "settlement_hold", held.id, domain=DOMAIN, supplier_id=held.supplier_id)
+    changes.append(tx, "settlement", held.id, domain=DOMAIN, supplier_id=held.supplier_id)

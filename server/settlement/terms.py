@@ -138,7 +138,7 @@ def change(tx: Tx, supplier_id: UUID, wanted: wire.EditTerms, *, actor: Actor, r
         detail={**said, "cutoff": wanted.cutoff.isoformat("minutes"), "version": known.version + 1},
         request_id=request_id,
     )
-    changes.append(tx, "terms", supplier_id, domain=DOMAIN, supplier_id=supplier_id)
+    changes.append(tx, "settlement", supplier_id, domain=DOMAIN, supplier_id=supplier_id)
 
 
 # --- the calendar ---

@@ -81,7 +81,7 @@ def _follow(tx: Tx, supplier_id: UUID, debt: Fen) -> None:
     else:
         return
     tx.flush()
-    changes.append(tx, "supplier_account", supplier_id, domain=DOMAIN, supplier_id=supplier_id)
+    changes.append(tx, "settlement", supplier_id, domain=DOMAIN, supplier_id=supplier_id)
 
 
 def gauges(ctx: Context) -> list[Gauge]:

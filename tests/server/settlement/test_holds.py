@@ -141,7 +141,7 @@ def test_a_supplier_reads_its_own_alone(shop):
         ]
     assert [one["supplier"] for one in ask(shop, "due", by="zhao")["items"]] == ["北辰软件"]
     changes = shop.get("/sync/v1/changes?cursor=0", by="chen").json()["rows"]
-    assert {row["entity"] for row in changes} >= {"statement", "payout", "terms"}
+    assert {row["entity"] for row in changes} >= {"statement", "payout", "settlement"}
     foreign = shop.get("/sync/v1/changes?cursor=0", by="zhao").json()["rows"]
     assert {row["entity"] for row in foreign} & {"statement", "payout"} == set()
 
