@@ -2,7 +2,7 @@
 
 Guarantees as the day's workbook has them: rows stream in, the file appears complete or not at all, every total on the
 cover is a live formula beside a printed control total, and the file proves itself (`verify`). The control totals are
-added up here in integers, page by page, while the formulas add up what is in the cells.
+the server's where it has them, else added up in integers of fen, while the formulas add up what is in the cells.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from desktop.exporting.sheets import Page
 from desktop.exporting.target import Replacement, check_target
 from desktop.exporting.workbook import Written
 from shared.cardkey import Sentence
-from shared.contracts.reconcile import BillFile, Difference, FundRow, ReconciledDay, Sweep
+from shared.contracts.reconcile import Difference, FundRow, ReconciledDay, Sweep
 from shared.finance import BillKind, DayState, DifferenceAction, DifferenceState
 
 
@@ -124,7 +124,10 @@ class FinanceWorkbook:
             ]
         )
         sheet.section(Sentence("合计核对", "Totals").sentence(language))
-        lines = [Line(total, self._details.sums[total]) for total in self._totals]
+        told = _told(days)
+        lines = [
+            Line(total, told.get((total.page.key, total.column), self._details.sums[total])) for total in self._totals
+        ]
         sheet.lines(lines, printed=Sentence("控制合计", "Control total").sentence(language))
         sheet.section(Sentence("明细与校验值", "Details and what proves them").sentence(language))
         sheet.sheets()
@@ -139,6 +142,15 @@ class FinanceWorkbook:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._left.__exit__(kind, error, at)
+
+
+def _told(days: Sequence[ReconciledDay]) -> dict[tuple[str, str], int]:
+    """The control totals that the server tells: what came and went at the channels, and what arrived in the bank."""
+    balances = [day.balance for day in days if day.balance is not None]
+    return {
+        ("funds", "amount_fen"): sum(balance.closing_fen - balance.opening_fen for balance in balances),
+        ("funds", "arrived_fen"): sum(day.arrived_fen for day in days),
+    }
 
 
 _TITLE = Sentence("卡盟 Kameng 财务对账单", "Kameng finance workbook")
@@ -221,20 +233,22 @@ def _movement(day: ReconciledDay, what: Sentence, **given: Any) -> Movement:
 
 
 def sources(days: Iterable[ReconciledDay]) -> Iterator[Source]:
-    """The rules of the figures, then every bill they were made of, with its hashes."""
+    """The rules of the figures, then every bill they were made of and every signature over them, with their hashes."""
     for topic, rule in _RULES:
-        yield Source(topic, "", None, "", "", None, "", "", rule)
+        yield Source(topic, rule)
     for day in days:
         for bill in day.bills:
             if bill.is_current:
-                yield _source(day, bill)
+                topic = _BILLS[bill.kind]
+                yield Source(topic, bill.name, bill.rows, day.day, day.channel, bill.added_by, bill.sha1, bill.sha256)
+        if day.signature is not None:
+            signed = day.signature
+            yield Source(
+                _SIGNED, signed.note, None, day.day, day.channel, signed.signed_by, sha256=signed.outputs_sha256
+            )
 
 
-def _source(day: ReconciledDay, bill: BillFile) -> Source:
-    topic = _BILLS[bill.kind]
-    return Source(topic, day.channel, day.day, bill.name, bill.added_by, bill.rows, bill.sha1, bill.sha256, None)
-
-
+_SIGNED = Sentence("签署", "Signature")
 _BILLS = {
     BillKind.TRADES: Sentence("交易账单", "Trade bill"),
     BillKind.FUNDS: Sentence("资金账单", "Fund bill"),
@@ -275,8 +289,8 @@ _RULES = (
     (
         Sentence("控制合计", "Control totals"),
         Sentence(
-            "封面的控制合计由程序按整数（分）累加，公式对单元格求和，两者应当一致。",
-            "Control totals on the cover are added up in integers of fen, the formulas add up the cells; both agree.",
+            "封面的控制合计由程序按整数（分）累加，资金流水与到账取自服务器的余额和到账记录；公式对单元格求和，两者应当一致。",
+            "Control totals are sums in integers of fen; those of funds and arrivals are the server's own.",
         ),
     ),
 )

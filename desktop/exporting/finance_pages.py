@@ -72,17 +72,16 @@ class Commission(NamedTuple):
 
 
 class Source(NamedTuple):
-    """What the figures were made of, and by which rules: a bill file, or a sentence."""
+    """By which rules the figures are, and what they were made of: a sentence, a bill's file, a signature."""
 
     topic: Sentence
-    channel: str
-    day: date | None
-    name: str
-    added_by: str
-    rows: int | None
-    sha1: str
-    sha256: str
-    rule: Sentence | None
+    said: Sentence | str
+    rows: int | None = None
+    day: date | None = None
+    channel: str = ""
+    by: str = ""
+    sha1: str = ""
+    sha256: str = ""
 
 
 def _in(row: str) -> Callable[..., Column[Any]]:
@@ -102,7 +101,15 @@ def _side(side: str, zh: str, en: str) -> tuple[Column[ReconciledDay], ...]:
         ("refunds_fen", "退款金额（元）", "refunds amount", Kind.AMOUNT, 16),
     )
     return tuple(
-        Column(f"{side}_{key}", zh + title, f"{en} {told}", kind, width, attrgetter(f"{side}.{key}"), total=True)
+        Column(
+            f"{side}_{key}",
+            zh + title,
+            f"{en} {told}",
+            kind,
+            width,
+            attrgetter(f"{side}.{key}"),
+            total=kind is Kind.AMOUNT,
+        )
         for key, title, told, kind, width in parts
     )
 
@@ -138,7 +145,6 @@ DAYS: Page[ReconciledDay] = Page(
             Kind.COUNT,
             10,
             lambda day: sum(one.open + one.closed for one in day.differences),
-            total=True,
         ),
         Column(
             "differences_open",
@@ -147,7 +153,6 @@ DAYS: Page[ReconciledDay] = Page(
             Kind.COUNT,
             12,
             lambda day: sum(one.open for one in day.differences),
-            total=True,
         ),
         Column(
             "differences_open_fen",
@@ -161,7 +166,6 @@ DAYS: Page[ReconciledDay] = Page(
         Column("state", "状态", "State", Kind.WORD, 12),
         Column("signed_by", "签署人", "Signed by", Kind.TEXT, 16, _signed("signed_by")),
         Column("signed_at", "签署时间", "Signed at", Kind.TIME, 20, _signed("signed_at")),
-        Column("outputs_sha256", "签署哈希", "Signed hash", Kind.TEXT, 24, _signed("outputs_sha256")),
     ),
 )
 
@@ -187,8 +191,8 @@ MATCHES: Page[Of[Match]] = Page(
         _match("title", "商品", "Product", Kind.TEXT, 28),
         _match("supplier", "供应商", "Supplier", Kind.TEXT, 16),
         _match("distributor", "分销商", "Distributor", Kind.TEXT, 14),
-        _match("amount_fen", "订单金额（元）", "Amount", Kind.AMOUNT, 15, total=True),
-        _match("discount_fen", "优惠（元）", "Discount", Kind.AMOUNT, 12, total=True),
+        _match("amount_fen", "订单金额（元）", "Amount", Kind.AMOUNT, 15),
+        _match("discount_fen", "优惠（元）", "Discount", Kind.AMOUNT, 12),
         _match("paid_fen", "实付（元）", "Paid amount", Kind.AMOUNT, 14, total=True),
         _match("fee_fen", "手续费（元）", "Fee", Kind.AMOUNT, 14, total=True),
         _match("fee_ppm", "费率", "Rate", Kind.RATE, 9),
@@ -224,10 +228,10 @@ DIFFERENCES: Page[Difference] = Page(
         Column("number", "差异编号", "Number", Kind.TEXT, 18),
         *_OF_DAY,
         Column("kind", "类型", "Kind", Kind.WORD, 18),
-        Column("ours_words", "平台", "Ours", Kind.TEXT, 30),
-        Column("theirs_words", "渠道", "Channel's", Kind.TEXT, 30),
-        Column("ours_fen", "平台金额（元）", "Our amount", Kind.AMOUNT, 15, total=True),
-        Column("theirs_fen", "渠道金额（元）", "Channel's amount", Kind.AMOUNT, 15, total=True),
+        Column("ours_words", "平台情况", "Our side", Kind.TEXT, 30),
+        Column("theirs_words", "渠道情况", "Channel's side", Kind.TEXT, 30),
+        Column("ours_fen", "平台金额（元）", "Our amount", Kind.AMOUNT, 15),
+        Column("theirs_fen", "渠道金额（元）", "Channel's amount", Kind.AMOUNT, 15),
         Column("off_by_fen", "差额（元）", "Off by", Kind.AMOUNT, 13, total=True),
         Column("order_code", "平台订单号", "Order", Kind.TEXT, 16),
         Column("out_trade_no", "商户订单号", "Merchant's number", Kind.TEXT, 34),
@@ -258,7 +262,7 @@ CARRIED: Page[Carried] = Page(
         _difference("kind", "类型", "Kind", Kind.WORD, 18),
         _difference("ours_fen", "平台金额（元）", "Our amount", Kind.AMOUNT, 15),
         _difference("theirs_fen", "渠道金额（元）", "Channel's amount", Kind.AMOUNT, 15),
-        _difference("off_by_fen", "差额（元）", "Off by", Kind.AMOUNT, 13, total=True),
+        _difference("off_by_fen", "差额（元）", "Off by", Kind.AMOUNT, 13),
         _difference("out_trade_no", "商户订单号", "Merchant's number", Kind.TEXT, 34),
         _difference("provider_no", "渠道流水号", "Channel's number", Kind.TEXT, 32),
         _difference("state", "处理状态", "State", Kind.WORD, 12),
@@ -272,7 +276,7 @@ FEES: Page[ReconciledDay] = Page(
     (
         Column("day", "账期", "Day", Kind.DAY, 12),
         Column("channel", "渠道", "Channel", Kind.TEXT, 10),
-        Column("payments", "渠道笔数", "Payments", Kind.COUNT, 10, attrgetter("theirs.payments"), total=True),
+        Column("payments", "渠道笔数", "Payments", Kind.COUNT, 10, attrgetter("theirs.payments")),
         Column(
             "payments_fen",
             "渠道交易金额（元）",
@@ -280,12 +284,9 @@ FEES: Page[ReconciledDay] = Page(
             Kind.AMOUNT,
             18,
             attrgetter("theirs.payments_fen"),
-            total=True,
         ),
-        Column("ours", "平台手续费（元）", "Our fees", Kind.AMOUNT, 16, attrgetter("ours.fees_fen"), total=True),
-        Column(
-            "theirs", "渠道手续费（元）", "Channel's fees", Kind.AMOUNT, 16, attrgetter("theirs.fees_fen"), total=True
-        ),
+        Column("ours", "平台手续费（元）", "Our fees", Kind.AMOUNT, 16, attrgetter("ours.fees_fen")),
+        Column("theirs", "渠道手续费（元）", "Channel's fees", Kind.AMOUNT, 16, attrgetter("theirs.fees_fen")),
         Column(
             "off_by_fen",
             "差额（元）",
@@ -303,7 +304,7 @@ FEES: Page[ReconciledDay] = Page(
             11,
             lambda day: day.theirs.fees_fen * PPM // day.theirs.payments_fen if day.theirs.payments_fen else None,
         ),
-        Column("differences", "手续费差异笔数", "Fee differences", Kind.COUNT, 16, _fee_differences, total=True),
+        Column("differences", "手续费差异笔数", "Fee differences", Kind.COUNT, 16, _fee_differences),
     ),
 )
 
@@ -334,11 +335,11 @@ STATEMENTS: Page[Statement] = Page(
         Column("supplier", "供应商", "Supplier", Kind.TEXT, 18),
         Column("day", "结算日", "Day", Kind.DAY, 12),
         Column("mode", "结算方式", "Mode", Kind.WORD, 12, lambda row: _MODES[row.mode]),
-        Column("lines", "行数", "Lines", Kind.COUNT, 8, total=True),
-        Column("release_fen", "应结（元）", "Released", Kind.AMOUNT, 14, total=True),
-        Column("deductions_fen", "扣款（元）", "Deductions", Kind.AMOUNT, 14, total=True),
-        Column("owed_fen", "抵扣欠款（元）", "Owed", Kind.AMOUNT, 14, total=True),
-        Column("payout_fee_fen", "打款手续费（元）", "Payout fee", Kind.AMOUNT, 16, total=True),
+        Column("lines", "行数", "Lines", Kind.COUNT, 8),
+        Column("release_fen", "应结（元）", "Released", Kind.AMOUNT, 14),
+        Column("deductions_fen", "扣款（元）", "Deductions", Kind.AMOUNT, 14),
+        Column("owed_fen", "抵扣欠款（元）", "Owed", Kind.AMOUNT, 14),
+        Column("payout_fee_fen", "打款手续费（元）", "Payout fee", Kind.AMOUNT, 16),
         Column("payable_fen", "应付（元）", "Payable", Kind.AMOUNT, 14, total=True),
         Column("state", "状态", "State", Kind.WORD, 12),
         Column("made_by", "制单", "Made by", Kind.TEXT, 14),
@@ -359,7 +360,7 @@ COMMISSIONS: Page[Commission] = Page(
         Column("title", "商品", "Product", Kind.TEXT, 28),
         Column("supplier", "供应商", "Supplier", Kind.TEXT, 16),
         Column("delivered_at", "发货时间", "Delivered", Kind.TIME, 20),
-        Column("amount_fen", "实付（元）", "Amount", Kind.AMOUNT, 14, total=True),
+        Column("amount_fen", "实付（元）", "Amount", Kind.AMOUNT, 14),
         Column("commission_fen", "佣金（元）", "Commission", Kind.AMOUNT, 14, total=True),
         Column("statement", "结算单号", "Statement", Kind.TEXT, 20),
     ),
@@ -369,15 +370,14 @@ SOURCES: Page[Source] = Page(
     "sources",
     ("说明", "Sources and rules"),
     (
-        Column("topic", "项目", "Topic", Kind.WORD, 16),
-        Column("channel", "渠道", "Channel", Kind.TEXT, 10),
-        Column("day", "账期", "Day", Kind.DAY, 12),
-        Column("name", "来源文件", "File", Kind.TEXT, 36),
-        Column("added_by", "来源", "Added by", Kind.TEXT, 16),
+        Column("topic", "项目", "Topic", Kind.WORD, 14),
+        Column("said", "内容", "What", Kind.WORD, 96),
         Column("rows", "条数", "Rows", Kind.COUNT, 10),
-        Column("sha1", "SHA-1", "SHA-1", Kind.TEXT, 44),
-        Column("sha256", "SHA-256", "SHA-256", Kind.TEXT, 68),
-        Column("rule", "口径", "Rule", Kind.WORD, 80),
+        Column("day", "账期", "Day", Kind.DAY, 12),
+        Column("channel", "渠道", "Channel", Kind.TEXT, 10),
+        Column("by", "来源", "By", Kind.TEXT, 16),
+        Column("sha1", "SHA-1", "SHA-1", Kind.TEXT, 46),
+        Column("sha256", "SHA-256", "SHA-256", Kind.TEXT, 70),
     ),
 )
 

@@ -51,7 +51,7 @@ class Style:
 class Look:
     """How a sheet is seen and printed. Widths are in characters, `header` is printed on top of each page.
 
-    `cell_style` is how cells look that a person fills in later.
+    `cell_style` is how cells look that a person fills in later. Without `upright` paper lies on its side.
     """
 
     widths: Sequence[int]
@@ -60,6 +60,7 @@ class Look:
     pages_high: int = 0
     hidden: bool = False
     gridlines: bool = True
+    upright: bool = False
     cell_style: int = 0
 
 
@@ -209,11 +210,12 @@ def _sheet_tail(named: _Named, warned: Sequence[Warned], merged: Sequence[str]) 
                 f'<formula>"{escape(text)}"</formula></cfRule>'
             )
         parts.append(f'<conditionalFormatting sqref="{one.area}">{rules}</conditionalFormatting>')
+    orientation = "portrait" if named.look.upright else "landscape"
     header = escape(f"{named.name} {named.look.header}".replace("&", "&&"))
     parts.append(
         '<printOptions horizontalCentered="1"/>'
         '<pageMargins left="0.4" right="0.4" top="0.75" bottom="0.6" header="0.3" footer="0.3"/>'
-        f'<pageSetup paperSize="9" orientation="landscape" fitToWidth="1" fitToHeight="{named.look.pages_high}"/>'
+        f'<pageSetup paperSize="9" orientation="{orientation}" fitToWidth="1" fitToHeight="{named.look.pages_high}"/>'
         f"<headerFooter><oddHeader>&amp;C{header}</oddHeader><oddFooter>&amp;C&amp;P / &amp;N</oddFooter>"
         "</headerFooter></worksheet>"
     )

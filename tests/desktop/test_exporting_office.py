@@ -11,6 +11,7 @@ import pytest
 
 from desktop.exporting.verify import verify
 from tests import office
+from tests.desktop import finance_book
 from tests.desktop.day_book import export
 from tests.desktop.test_exporting_cells import INJECTIONS, Row, shown, write
 
@@ -38,10 +39,11 @@ class Copies(NamedTuple):
 @pytest.fixture(scope="module")
 def copies(tmp_path_factory: pytest.TempPathFactory) -> Copies:
     folder = tmp_path_factory.mktemp("office")
-    written = {name: folder / f"{name}.xlsx" for name in ("day", "parts", "english", "awkward")}
+    written = {name: folder / f"{name}.xlsx" for name in ("day", "parts", "english", "awkward", "finance")}
     export(written["day"])
     export(written["parts"], sheet_rows=3)
     export(written["english"], language="en")
+    finance_book.export(written["finance"])
     write(written["awkward"], AWKWARD, sheet_rows=20)
     saved = office.saved_again(written.values(), folder)
     return Copies(written, dict(zip(written, saved, strict=True)))
@@ -59,7 +61,7 @@ def _trimmed(row: tuple[Any, ...]) -> tuple[Any, ...]:
     return row
 
 
-@pytest.mark.parametrize("name", ["day", "parts", "english"])
+@pytest.mark.parametrize("name", ["day", "parts", "english", "finance"])
 def test_it_has_the_same_cells_and_computes_what_we_printed(copies: Copies, name: str) -> None:
     ours, theirs = values(copies.written[name]), values(copies.saved[name])
     assert list(theirs) == list(ours)
@@ -67,19 +69,19 @@ def test_it_has_the_same_cells_and_computes_what_we_printed(copies: Copies, name
         assert theirs[sheet] == rows, sheet
 
 
-@pytest.mark.parametrize("name", ["day", "parts"])
-def test_its_recomputed_totals_are_the_printed_ones(copies: Copies, name: str) -> None:
+@pytest.mark.parametrize(("name", "count"), [("day", 13), ("parts", 13), ("finance", 19)])
+def test_its_recomputed_totals_are_the_printed_ones(copies: Copies, name: str, count: int) -> None:
     rows = next(iter(values(copies.saved[name]).values()))
     start = next(n for n, row in enumerate(rows) if row and row[0] == "项目")
-    lines = rows[start + 1 : start + 14]
-    assert [row[3] for row in lines] == ["一致"] * 13
-    assert [row[1] for row in lines] == [row[2] for row in lines] != [None] * 13
-    assert rows[start + 14] == ("结论", None, None, "全部一致")
-    formulas = openpyxl.load_workbook(copies.saved[name]).worksheets[0]["B"][start + 1 : start + 14]
+    lines = rows[start + 1 : start + 1 + count]
+    assert [row[3] for row in lines] == ["一致"] * count
+    assert [row[1] for row in lines] == [row[2] for row in lines] != [None] * count
+    assert rows[start + 1 + count] == ("结论", None, None, "全部一致")
+    formulas = openpyxl.load_workbook(copies.saved[name]).worksheets[0]["B"][start + 1 : start + 1 + count]
     assert all(cell.data_type == "f" for cell in formulas)
 
 
-@pytest.mark.parametrize("name", ["day", "parts", "english", "awkward"])
+@pytest.mark.parametrize("name", ["day", "parts", "english", "awkward", "finance"])
 def test_its_copy_is_unchanged(copies: Copies, name: str) -> None:
     assert verify(copies.saved[name]).findings == ()
 

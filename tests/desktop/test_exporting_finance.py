@@ -1,0 +1,262 @@
+"""Guarantees of the finance workbook: ten sheets of exact cells, totals that are proved, and a clerk's own layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pytest
+from python_calamine import CalamineWorkbook
+
+from desktop.exporting.finance_pages import FINANCE_PAGES
+from desktop.exporting.layouts import (
+    ColumnLayout,
+    Layout,
+    LayoutBadName,
+    LayoutEmpty,
+    LayoutLacks,
+    LayoutTwice,
+    LayoutUnknown,
+    LayoutUnreadable,
+    SheetLayout,
+    arranged,
+    packed,
+    unpacked,
+    usual,
+)
+from desktop.exporting.verify import verify
+from shared.errors import KamengError
+from tests.desktop import finance_book
+from tests.desktop.finance_book import DAY, export
+from tests.desktop.formulas import at, checks_of
+
+SHEETS = [
+    "对账汇总",
+    "交易明细",
+    "退款明细",
+    "差异明细",
+    "跨日挂账",
+    "手续费核对",
+    "资金流水与银行到账",
+    "供应商结算",
+    "分销佣金",
+    "说明",
+]
+
+
+def rows(path: Path, sheet: str) -> list[tuple[Any, ...]]:
+    return list(openpyxl.load_workbook(path)[sheet].values)
+
+
+def table(path: Path, sheet: str) -> list[dict[str, Any]]:
+    head, *body = rows(path, sheet)
+    return [dict(zip(head, row, strict=True)) for row in body]
+
+
+def test_it_has_the_sheets_that_finance_expects_and_proves_itself(tmp_path: Path) -> None:
+    written = export(tmp_path / "finance.xlsx")
+    assert openpyxl.load_workbook(tmp_path / "finance.xlsx").sheetnames == ["封面", *SHEETS, "校验"]
+    assert written.rows == dict(zip(SHEETS, (2, 3, 1, 2, 2, 2, 8, 1, 1, 9), strict=True))
+    verdict = verify(tmp_path / "finance.xlsx")
+    assert (verdict.findings, verdict.day, verdict.rows, verdict.sha256) == ((), DAY, 31, written.sha256)
+
+
+def test_every_total_is_a_formula_that_gives_its_control_total(tmp_path: Path) -> None:
+    export(tmp_path / "finance.xlsx")
+    checks = checks_of(openpyxl.load_workbook(tmp_path / "finance.xlsx"))
+    assert {verdict for _, _, verdict in checks.values()} == {"一致"}
+    assert all(formula == printed for formula, printed, _ in checks.values())
+    assert {name: str(printed) for name, (_, printed, _) in checks.items()} == {
+        "对账汇总 · 平台金额（元）": "306.85",
+        "对账汇总 · 平台退款金额（元）": "50",
+        "对账汇总 · 渠道金额（元）": "396",
+        "对账汇总 · 渠道退款金额（元）": "50",
+        "对账汇总 · 手续费（元）": "2.38",
+        "对账汇总 · 应结净额（元）": "343.62",
+        "对账汇总 · 实际到账（元）": "1000",
+        "对账汇总 · 未处理金额（元）": "99",
+        "交易明细 · 实付（元）": "297",
+        "交易明细 · 手续费（元）": "1.78",
+        "交易明细 · 净额（元）": "295.22",
+        "退款明细 · 退款金额（元）": "50",
+        "退款明细 · 退回手续费（元）": "0.3",
+        "差异明细 · 差额（元）": "99.01",
+        "手续费核对 · 差额（元）": "0.6",
+        "资金流水与银行到账 · 收支金额（元）": "-656.08",
+        "资金流水与银行到账 · 银行到账（元）": "1000",
+        "供应商结算 · 应付（元）": "233.65",
+        "分销佣金 · 佣金（元）": "1.98",
+    }
+
+
+def test_movements_that_do_not_lead_to_the_closing_balance_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(finance_book.ROWS, "funds", finance_book.ROWS["funds"][:-3] + finance_book.ROWS["funds"][-2:])
+    export(tmp_path / "finance.xlsx")
+    checks = checks_of(openpyxl.load_workbook(tmp_path / "finance.xlsx"))
+    assert {name for name, (_, _, verdict) in checks.items() if verdict != "一致"} == {
+        "资金流水与银行到账 · 收支金额（元）"
+    }
+
+
+def test_each_sheet_says_what_the_rows_say(tmp_path: Path) -> None:
+    path = tmp_path / "finance.xlsx"
+    export(path)
+    wechat, alipay = table(path, "对账汇总")
+    assert wechat["账期"] == at("2026-11-21 00:00:00")
+    assert (wechat["渠道"], wechat["商户号"], wechat["差异笔数"], wechat["未处理差异"]) == (
+        "wechat",
+        "1900000109",
+        2,
+        1,
+    )
+    assert (wechat["状态"], wechat["签署人"], wechat["签署时间"]) == (
+        "已签",
+        "王主管 (wang)",
+        at("2026-11-22 09:00:00"),
+    )
+    assert (alipay["商户号"], alipay["状态"], alipay["签署时间"]) == (None, "等待账单", None)
+    first, second, third = table(path, "交易明细")
+    assert (first["商户订单号"], first["支付时间"], first["费率"]) == (f"00{1:030d}", at("2026-11-21 12:00:01"), 0.006)
+    assert (second["商品"], second["分销商"]) == ("=1+1", "@小店")
+    assert (third["匹配方式"], third["支付时间"], third["费率"]) == ("跨日配平", None, None)
+    kinds = [cell.data_type for cell in openpyxl.load_workbook(path)["交易明细"][3]]
+    assert "f" not in kinds
+    waiting, booked = table(path, "差异明细")
+    assert (waiting["类型"], waiting["平台情况"], waiting["平台金额（元）"]) == ("渠道已付、平台未付", "平台未支付", 0)
+    assert (waiting["处理方式"], waiting["备注"], booked["处理方式"]) == ("挂账", "=cmd|'/c calc'!A0", "调账")
+    assert [row["方向"] for row in table(path, "跨日挂账")] == ["转入", "转出"]
+    assert [row["类型"] for row in table(path, "资金流水与银行到账")] == [
+        "期初余额",
+        "交易",
+        "交易手续费",
+        "退款",
+        "手续费退回",
+        "提现",
+        "期末余额",
+        "银行到账",
+    ]
+    assert table(path, "手续费核对")[0]["实际费率"] == 0.00601
+    assert (table(path, "供应商结算")[0]["结算方式"], table(path, "分销佣金")[0]["佣金（元）"]) == ("分账", 1.98)
+    assert [row["SHA-256"] for row in table(path, "说明")[6:]] == [f"{1:064x}", f"{2:064x}", "ab" * 32]
+
+
+def test_two_readers_agree_on_every_cell(tmp_path: Path) -> None:
+    export(tmp_path / "finance.xlsx")
+    other = CalamineWorkbook.from_path(tmp_path / "finance.xlsx")
+    for name in SHEETS:
+        theirs = [
+            [value if value != "" else None for value in row] for row in other.get_sheet_by_name(name).to_python()
+        ]
+        ours = [list(row) for row in rows(tmp_path / "finance.xlsx", name)]
+        assert [[_day(value) for value in row] for row in ours] == [[_day(value) for value in row] for row in theirs]
+
+
+def _day(value: Any) -> Any:
+    """Days are dates to one reader and midnights to the other."""
+    return value.isoformat().removesuffix("T00:00:00") if hasattr(value, "isoformat") else value
+
+
+def test_english_readers_get_english_words(tmp_path: Path) -> None:
+    export(tmp_path / "finance.xlsx", language="en")
+    book = openpyxl.load_workbook(tmp_path / "finance.xlsx")
+    assert book.sheetnames[:3] == ["Cover", "Reconciliation", "Matched payments"]
+    chinese = [
+        cell.value
+        for sheet in book.worksheets
+        for row in (*sheet.iter_rows(max_row=1), *(sheet.iter_rows() if sheet.title == "Cover" else ()))
+        for cell in row
+        if isinstance(cell.value, str) and any("\u4e00" <= letter <= "\u9fff" for letter in cell.value)
+    ]
+    assert chinese == ["周会计 (zhou)"]
+    assert verify(tmp_path / "finance.xlsx").unchanged
+
+
+# --- layouts ------------------------------------------------------------------------------------------------------
+
+FEES = SheetLayout(
+    "fees",
+    (ColumnLayout("off_by_fen", "手续费差", 20), ColumnLayout("channel"), ColumnLayout("rate")),
+    "渠道费用",
+)
+STATEMENTS = SheetLayout("statements", (ColumnLayout("number"), ColumnLayout("payable_fen")))
+
+
+def test_a_layout_leaves_out_orders_and_names(tmp_path: Path) -> None:
+    export(tmp_path / "finance.xlsx", layout=Layout((STATEMENTS, FEES)))
+    book = openpyxl.load_workbook(tmp_path / "finance.xlsx")
+    assert book.sheetnames == ["封面", "供应商结算", "渠道费用", "校验"]
+    assert rows(tmp_path / "finance.xlsx", "渠道费用") == [
+        ("手续费差", "渠道", "实际费率"),
+        (0.6, "wechat", 0.00601),
+        (0, "alipay", None),
+    ]
+    assert (book["渠道费用"].column_dimensions["A"].width, book["渠道费用"].column_dimensions["B"].width) == (20, 10)
+    checks = checks_of(book)
+    assert {name: str(printed) for name, (_, printed, _) in checks.items()} == {
+        "供应商结算 · 应付（元）": "233.65",
+        "渠道费用 · 手续费差": "0.6",
+    }
+    assert {verdict for _, _, verdict in checks.values()} == {"一致"}
+    assert verify(tmp_path / "finance.xlsx").unchanged
+
+
+def test_the_usual_layout_changes_nothing_and_is_kept_as_text(tmp_path: Path) -> None:
+    layout = usual(FINANCE_PAGES)
+    assert unpacked("mine", packed(layout)) == layout
+    for language in ("zh", "en"):
+        plain = export(tmp_path / "plain.xlsx", language=language)
+        assert export(tmp_path / "same.xlsx", layout=layout, language=language).sha256 == plain.sha256
+
+
+def sheet(page: str = "fees", *columns: str, name: str = "") -> SheetLayout:
+    return SheetLayout(page, tuple(ColumnLayout(key) for key in columns or ("off_by_fen",)), name)
+
+
+WRONG: dict[str, tuple[Layout, type[KamengError], dict[str, str]]] = {
+    "no sheet": (Layout(()), LayoutEmpty, {}),
+    "no column": (Layout((SheetLayout("sources", ()),)), LayoutEmpty, {}),
+    "an unknown sheet": (Layout((sheet("profits"),)), LayoutUnknown, {"what": "profits"}),
+    "an unknown column": (Layout((sheet("fees", "off_by_fen", "tip"),)), LayoutUnknown, {"what": "手续费核对.tip"}),
+    "a sheet twice": (Layout((sheet(), sheet())), LayoutTwice, {"what": "fees"}),
+    "a column twice": (Layout((sheet("fees", "off_by_fen", "off_by_fen"),)), LayoutTwice, {"what": "off_by_fen"}),
+    "a name twice": (Layout((sheet(name="说明"), sheet("sources", "topic"))), LayoutTwice, {"what": "说明"}),
+    "a total left out": (
+        Layout((sheet("refunds", "fee_returned_fen"),)),
+        LayoutLacks,
+        {"sheet": "退款明细", "columns": "退款金额（元）"},
+    ),
+    "the cover's name": (Layout((sheet(name="封面"),)), LayoutBadName, {"name": "封面"}),
+    "the proof's name": (Layout((sheet(name="校验"),)), LayoutBadName, {"name": "校验"}),
+    "a name Excel refuses": (Layout((sheet(name="a/b"),)), LayoutBadName, {"name": "a/b"}),
+    "a name too long": (Layout((sheet(name="长" * 29),)), LayoutBadName, {"name": "长" * 29}),
+    "a heading with a line": (
+        Layout((SheetLayout("fees", (ColumnLayout("off_by_fen", "a\nb"),)),)),
+        LayoutBadName,
+        {"name": "a\nb"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("layout", "error", "params"), WRONG.values(), ids=WRONG)
+def test_a_layout_that_cannot_be_written_is_refused(
+    layout: Layout, error: type[KamengError], params: dict[str, str]
+) -> None:
+    with pytest.raises(error) as caught:
+        arranged(FINANCE_PAGES, layout, "zh")
+    assert caught.value.params == params
+    assert "?" not in caught.value.sentence("zh").replace("* ? /", "")
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"sheets": [{"page": 1}]}'])
+def test_a_kept_text_that_is_no_layout_is_told(text: str) -> None:
+    with pytest.raises(LayoutUnreadable):
+        unpacked("mine", text)
+
+
+def test_a_refused_layout_leaves_no_file(tmp_path: Path) -> None:
+    with pytest.raises(LayoutEmpty):
+        export(tmp_path / "finance.xlsx", layout=Layout(()))
+    assert list(tmp_path.iterdir()) == []
