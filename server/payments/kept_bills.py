@@ -146,11 +146,12 @@ def current(tx: Tx, channel: str, day: date) -> dict[BillKind, PaymentBillFile]:
 
 
 def between(tx: Tx, first: date, last: date, *, channel: str | None = None) -> list[PaymentBillFile]:
-    """All bills of these days, the newest of a day and kind last."""
+    """All bills of these days, trades before funds, the newest of a day and kind last."""
     query = select(PaymentBillFile).where(PaymentBillFile.day >= first, PaymentBillFile.day <= last)
     if channel is not None:
         query = query.where(PaymentBillFile.channel == channel)
-    return list(tx.scalars(query.order_by(PaymentBillFile.day, PaymentBillFile.channel, PaymentBillFile.added_at)))
+    at = (PaymentBillFile.day, PaymentBillFile.channel, PaymentBillFile.kind.desc(), PaymentBillFile.id)
+    return list(tx.scalars(query.order_by(*at)))
 
 
 def missing(tx: Tx, channel: str, days: Iterable[date], kind: BillKind) -> list[date]:

@@ -155,7 +155,7 @@ def detail(tx: Tx, reader: Reader, difference_id: UUID) -> wire.DifferenceDetail
         theirs=_bill_facts(told, bill_row),
         events=[
             wire.DifferenceEvent(at=event.at, who=names.get(event.who, event.who), what=event.what)
-            for event in sorted(events, key=lambda event: event.at)
+            for event in sorted(events, key=lambda event: event.at.replace(microsecond=0))
         ],
         candidates=_candidates(tx, row),
     )
