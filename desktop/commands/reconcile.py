@@ -76,6 +76,7 @@ RECONCILE: tuple[Command, ...] = (
         Permission.RECONCILE_DAY_SIGN,
     ),
     _day("day.export", lambda: translate("Commands", "导出对账工作簿"), ("Ctrl+S",), "export", _EXPORT),
+    _day("workbook.finance", lambda: translate("Commands", "导出财务工作簿…"), ("Ctrl+Shift+E",), "export", _READ),
     _day("workbook.verify", lambda: translate("Commands", "核验导出的工作簿…"), ("Ctrl+Shift+K",), "search", _EXPORT),
     _difference("approve", lambda: translate("Commands", "同意这条差异的处理"), "A", "check"),
     _difference("send_back", lambda: translate("Commands", "退回这条差异的处理"), "R", "back"),

@@ -12,6 +12,7 @@ from desktop.presenters.differences import Differences
 from desktop.presenters.ports import Ask
 from desktop.presenters.reconciliation_bills import Bills
 from desktop.presenters.reconciliation_books import Books
+from desktop.presenters.reconciliation_finance import FinanceExport
 from desktop.presenters.reconciliation_workbook import Verification
 from shared.contracts.identity import Person
 
@@ -24,6 +25,7 @@ class Reconciliation:
         days: what each channel's day comes to.
         differences: what differs, on the day in front unless a person looks at all days.
         bills: files that were dropped.
+        finance: the finance workbook of a period.
         verification: whether an exported workbook is as it was written.
         every_day: whether the list shows the differences of all days.
     """
@@ -33,6 +35,7 @@ class Reconciliation:
         self.days = Days(ask, person)
         self.differences = Differences(ask, person)
         self.bills = Bills(ask, person)
+        self.finance = FinanceExport(ask)
         self.verification = Verification(ask)
         self.every_day = False
         self.differences.day = self.day

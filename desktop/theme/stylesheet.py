@@ -127,6 +127,12 @@ QTableView:focus { border: none; }
 QListView::item { padding: 7px 10px; border-radius: $radius; }
 QListView::item:hover { background: $hover; }
 QListView::item:selected { background: $accent_soft; color: $on_accent_soft; }
+QTreeView { background: $surface; border: 1px solid $line; border-radius: $radius; }
+QTreeView::item { padding: 3px 4px; }
+QTreeView::item:selected { background: $accent_soft; color: $on_accent_soft; }
+QTreeView::indicator { width: 14px; height: 14px; border: 1px solid $outline; border-radius: 3px; background: $raised; }
+QTreeView::indicator:checked { background: $accent; border-color: $accent; image: url($tick); }
+QTreeView::indicator:disabled { background: $muted; border-color: $muted; }
 QHeaderView { background: $surface; border: none; }
 QHeaderView::section { background: $surface; color: $muted; border: none; border-bottom: 1px solid $line;
     padding: 6px 13px; font-size: 9pt; }

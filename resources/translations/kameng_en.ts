@@ -723,6 +723,10 @@
         <translation>Export workbook</translation>
     </message>
     <message>
+        <source>导出财务工作簿…</source>
+        <translation>Export the finance workbook…</translation>
+    </message>
+    <message>
         <source>核验导出的工作簿…</source>
         <translation>Verify an exported workbook…</translation>
     </message>
@@ -1750,6 +1754,85 @@
     <message>
         <source>离线，这是 {age} 的数据</source>
         <translation>offline; this was read {age}</translation>
+    </message>
+</context>
+<context>
+    <name>FinancePanel</name>
+    <message>
+        <source>打开所在文件夹</source>
+        <translation>Open its folder</translation>
+    </message>
+    <message>
+        <source>财务工作簿</source>
+        <translation>Finance workbook</translation>
+    </message>
+    <message>
+        <source>收起财务工作簿</source>
+        <translation>Put the finance workbook away</translation>
+    </message>
+    <message>
+        <source>起始账期</source>
+        <translation>First day</translation>
+    </message>
+    <message>
+        <source>结束账期</source>
+        <translation>Last day</translation>
+    </message>
+    <message>
+        <source>渠道</source>
+        <translation>Channel</translation>
+    </message>
+    <message>
+        <source>版式</source>
+        <translation>Layout</translation>
+    </message>
+    <message>
+        <source>编辑版式…</source>
+        <translation>Edit the layout…</translation>
+    </message>
+    <message>
+        <source>工作表与列</source>
+        <translation>Sheets and columns</translation>
+    </message>
+    <message>
+        <source>版式名称</source>
+        <translation>Name of the layout</translation>
+    </message>
+    <message>
+        <source>保存版式</source>
+        <translation>Save the layout</translation>
+    </message>
+    <message>
+        <source>删除版式</source>
+        <translation>Delete the layout</translation>
+    </message>
+    <message>
+        <source>取消</source>
+        <translation>Cancel</translation>
+    </message>
+    <message>
+        <source>正在导出…</source>
+        <translation>Exporting…</translation>
+    </message>
+    <message>
+        <source>导出…</source>
+        <translation>Export…</translation>
+    </message>
+    <message>
+        <source>已写入 {path}，共 {rows} 行明细。数据指纹 SHA-256：{hash}</source>
+        <translation>{path} was written with {rows} rows of details. SHA-256 of the data: {hash}</translation>
+    </message>
+    <message>
+        <source>全部渠道</source>
+        <translation>All channels</translation>
+    </message>
+    <message>
+        <source>默认版式</source>
+        <translation>Usual layout</translation>
+    </message>
+    <message>
+        <source>封面的合计公式要用这一列</source>
+        <translation>The cover adds this column up</translation>
     </message>
 </context>
 <context>
@@ -3015,6 +3098,18 @@
         <translation>Add bills</translation>
     </message>
     <message>
+        <source>当日对账工作簿…</source>
+        <translation>Workbook of the day…</translation>
+    </message>
+    <message>
+        <source>财务工作簿…</source>
+        <translation>Finance workbook…</translation>
+    </message>
+    <message>
+        <source>核验导出的文件…</source>
+        <translation>Verify an exported file…</translation>
+    </message>
+    <message>
         <source>打开所在文件夹</source>
         <translation>Open folder</translation>
     </message>
@@ -3029,10 +3124,6 @@
     <message>
         <source>业务日</source>
         <translation>Business day</translation>
-    </message>
-    <message>
-        <source>核验文件</source>
-        <translation>Verify a file</translation>
     </message>
     <message>
         <source>去那一天</source>
@@ -3067,8 +3158,8 @@
         <translation>Exporting…</translation>
     </message>
     <message>
-        <source>导出对账工作簿</source>
-        <translation>Export workbook</translation>
+        <source>导出与核验</source>
+        <translation>Export and verify</translation>
     </message>
     <message>
         <source>日结</source>

@@ -4,15 +4,13 @@ the differences to work through, or the day's books.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date
 from functools import partial
 from pathlib import Path
 from uuid import UUID
 
-from PySide6.QtCore import QDate, QStandardPaths, QUrl
-from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QComboBox, QDateEdit, QFileDialog, QStackedWidget, QTabBar, QVBoxLayout, QWidget
+from PySide6.QtCore import QDate
+from PySide6.QtWidgets import QComboBox, QDateEdit, QMenu, QStackedWidget, QTabBar, QVBoxLayout, QWidget
 
 from desktop.presenters import formats
 from desktop.presenters.days import FETCH, RUN, SIGN, SWEEP
@@ -24,20 +22,26 @@ from desktop.theme.tokens import SPACE
 from desktop.views.acting import ActBar
 from desktop.views.cases import CasesPage
 from desktop.views.listing import FeedView
+from desktop.views.reconciliation.asking import (
+    AskFile,
+    AskFiles,
+    AskTarget,
+    OpenFolder,
+    choose_bills,
+    choose_target,
+    choose_workbook,
+    open_folder,
+)
 from desktop.views.reconciliation.bills import DroppedBills
 from desktop.views.reconciliation.books import BooksView
 from desktop.views.reconciliation.cards import ChannelCards
 from desktop.views.reconciliation.close import CloseView
 from desktop.views.reconciliation.difference import DifferencePanel
+from desktop.views.reconciliation.finance import FinancePanel
 from desktop.widgets.basics import Notice, button, column, name_tool, row, tool
 from desktop.widgets.words import how_old, sentence, state_word
 from shared.finance import DifferenceAction, DifferenceKind, DifferenceState
 from shared.ids import speak_order_code
-
-AskTarget = Callable[[QWidget, str], Path | None]
-AskFile = Callable[[QWidget], Path | None]
-AskFiles = Callable[[QWidget], list[Path]]
-OpenFolder = Callable[[Path], None]
 
 CLOSE, DIFFERENCES, BOOKS = range(3)
 
@@ -46,30 +50,6 @@ _COMMANDS = {
     "difference.send_back": "send_back",
     **{f"difference.{action.value}": action.value for action in DifferenceAction},
 }
-
-
-def choose_target(parent: QWidget, name: str) -> Path | None:
-    """Ask where to write the workbook; the person's documents are offered."""
-    documents = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation)
-    chosen, _ = QFileDialog.getSaveFileName(parent, "", str(Path(documents) / name), "Excel (*.xlsx)")
-    return Path(chosen) if chosen else None
-
-
-def choose_bills(parent: QWidget) -> list[Path]:
-    """Ask which bills to add."""
-    chosen, _ = QFileDialog.getOpenFileNames(parent, "", "", "CSV / ZIP / GZ (*.csv *.txt *.zip *.gz);;* (*)")
-    return [Path(name) for name in chosen]
-
-
-def choose_workbook(parent: QWidget) -> Path | None:
-    """Ask which exported workbook to verify."""
-    chosen, _ = QFileDialog.getOpenFileName(parent, "", "", "Excel (*.xlsx)")
-    return Path(chosen) if chosen else None
-
-
-def open_folder(folder: Path) -> None:
-    """Show a folder in the system's file manager."""
-    QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
 
 
 class ReconciliationPage(CasesPage):
@@ -95,7 +75,7 @@ class ReconciliationPage(CasesPage):
         self._lay_out()
         self._list()
         self._handle()
-        for part in (presenter.books, presenter.days, presenter.bills, presenter.verification):
+        for part in (presenter.books, presenter.days, presenter.bills, presenter.finance, presenter.verification):
             part.watch(self.look)
         presenter.days.acting.watch(self._look_at_days_acting)
         self.look()
@@ -129,12 +109,18 @@ class ReconciliationPage(CasesPage):
         self.say(self.add_bills.setText, lambda: self.tr("添加账单"))
         self.add_bills.clicked.connect(self.choose_bills)
         self.add_bills.setVisible(presenter.bills.may_add)
-        self.verify_button = button(icon_name="search")
-        self.say(self.verify_button.setText, lambda: self.tr("核验文件"))
-        self.verify_button.clicked.connect(self.verify)
         self.export_button = button(icon_name="export")
-        self.export_button.clicked.connect(self.export)
-        for press in (self.add_bills, self.verify_button, self.export_button):
+        menu = QMenu(self.export_button)
+        for words, run in (
+            (lambda: self.tr("当日对账工作簿…"), self.export),
+            (lambda: self.tr("财务工作簿…"), presenter.finance.toggle),
+            (lambda: self.tr("核验导出的文件…"), self.verify),
+        ):
+            action = menu.addAction("")
+            self.say(action.setText, words)
+            action.triggered.connect(lambda _checked=False, run=run: run())
+        self.export_button.setMenu(menu)
+        for press in (self.add_bills, self.export_button):
             self.tools.addWidget(press)
 
     def _lay_out(self) -> None:
@@ -153,12 +139,13 @@ class ReconciliationPage(CasesPage):
         self.say(partial(name_tool, away), lambda: self.tr("收起核验结果"))
         away.clicked.connect(presenter.verification.clear)
         self.verdict.buttons.addWidget(away)
+        self.finance = FinancePanel(presenter.finance, ask_target=self._ask_target, show_folder=self._show_folder)
         self.dropped = DroppedBills(presenter.bills)
         self.dropped.day_wanted.connect(presenter.show)
         self.cards = ChannelCards(presenter.days)
         self.cards.chosen.connect(presenter.days.choose)
         above = column(gap=10, margins=(24, 6, 24, 4))
-        for widget in (self.done, self.verdict, self.dropped, self.cards):
+        for widget in (self.done, self.verdict, self.finance, self.dropped, self.cards):
             above.addWidget(widget)
         self.body.addLayout(above)
         self.tabs = QTabBar()
@@ -240,6 +227,7 @@ class ReconciliationPage(CasesPage):
         self.handle("day.sign", partial(self._choose, SIGN), when=lambda: days.may(SIGN))
         self.handle("day.record_sweep", partial(self._choose, SWEEP), when=lambda: days.may(SWEEP))
         self.handle("workbook.verify", self.verify)
+        self.handle("workbook.finance", presenter.finance.toggle, when=lambda: days.may_see)
         self.handle("bill.add", self.choose_bills, when=lambda: presenter.bills.may_add)
         acting, panel = presenter.differences.acting, self.explained
         for command, key in _COMMANDS.items():
@@ -363,9 +351,14 @@ class ReconciliationPage(CasesPage):
         self.day.setMaximumDate(_qt_date(books.today))
         self.day.setDate(_qt_date(books.day))
         self.day.blockSignals(False)
+        self.finance.follow(books.day)
+        is_editing = self.presenter.finance.layout is not None  # a layout is long: it has the room of the rest
+        self._stack.setHidden(is_editing)
+        self.tabs.setHidden(is_editing or not days.may_see)
+        self.cards.setHidden(is_editing or not days.channels)
         self.later.setEnabled(books.is_over)
         self.subtitle.setText(self._day_words())
-        self.export_button.setText(self.tr("正在导出…") if books.exporting else self.tr("导出对账工作簿"))
+        self.export_button.setText(self.tr("正在导出…") if books.exporting else self.tr("导出与核验"))
         self.export_button.setEnabled(books.summary is not None and not books.exporting)
         waiting = sum(kind.open for day in days.channels for kind in day.differences)
         self.tabs.setTabText(CLOSE, self.tr("日结"))
@@ -424,7 +417,6 @@ class ReconciliationPage(CasesPage):
 
     def _show_verdict(self) -> None:
         asked = self.presenter.verification
-        self.verify_button.setEnabled(not asked.busy)
         if asked.busy and asked.file is not None:
             self.verdict.tell(self.tr("正在核验“{file}”…").format(file=asked.file.name))
         elif asked.error is not None:

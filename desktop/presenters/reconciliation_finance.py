@@ -1,0 +1,207 @@
+"""The finance workbook of a period: which days and channels, in which layout, and the layouts that a clerk keeps.
+
+A layout is edited as a list of sheets with their columns, shown or not; what the cover adds up cannot be left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from desktop.engine.engine import Engine
+from desktop.exporting.finance_pages import FINANCE_PAGES
+from desktop.exporting.layouts import ColumnLayout, Layout, SheetLayout, usual
+from desktop.exporting.workbook import Written
+from desktop.operations import finance_workbook, layouts
+from desktop.presenters.ports import Ask, Latest
+from desktop.presenters.watching import Watched
+from desktop.presenters.words import language
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnChoice:
+    """A column of a sheet: whether it is shown, and whether it must be."""
+
+    key: str
+    title: str
+    shown: bool
+    is_fixed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SheetChoice:
+    """A sheet, whether it is shown, and its columns."""
+
+    key: str
+    name: str
+    shown: bool
+    columns: tuple[ColumnChoice, ...]
+
+
+def choices(layout: Layout) -> list[SheetChoice]:
+    """What a layout shows, in its order, then what it leaves out."""
+    pages = {page.key: page for page in FINANCE_PAGES}
+    kept = {sheet.page: sheet for sheet in layout.sheets if sheet.page in pages}
+    made = []
+    for key in dict.fromkeys((*kept, *pages)):
+        page, sheet = pages[key], kept.get(key)
+        columns = {column.key: column for column in page.columns}
+        own = {one.key: one for one in sheet.columns if one.key in columns} if sheet is not None else {}
+        made.append(
+            SheetChoice(
+                key,
+                (sheet.name if sheet is not None else "") or page.name(language()),
+                sheet is not None,
+                tuple(
+                    ColumnChoice(
+                        name,
+                        (own[name].title if name in own else "") or columns[name].title(language()),
+                        name in own or sheet is None,
+                        columns[name].total,
+                    )
+                    for name in dict.fromkeys((*own, *columns))
+                ),
+            )
+        )
+    return made
+
+
+def chosen_layout(layout: Layout, shown: Sequence[SheetChoice]) -> Layout:
+    """The layout that shows these; names and widths that it had already stay."""
+    kept = {sheet.page: sheet for sheet in layout.sheets}
+    sheets = []
+    for choice in shown:
+        if choice.shown:
+            before = kept.get(choice.key, SheetLayout(choice.key, ()))
+            own = {one.key: one for one in before.columns}
+            columns = [one.key for one in choice.columns if one.shown or one.is_fixed]
+            sheets.append(
+                SheetLayout(choice.key, tuple(own.get(key, ColumnLayout(key)) for key in columns), before.name)
+            )
+    return Layout(tuple(sheets))
+
+
+class FinanceExport(Watched):
+    """The state of the panel.
+
+    Attributes:
+        is_open: the panel is shown.
+        names: this person's layouts.
+        layout_name: the chosen one; None is the usual layout.
+        layout: the one that is edited; None while none is.
+        busy: the workbook is being written.
+        written: the workbook that was written last.
+        error: why something failed.
+    """
+
+    def __init__(self, ask: Ask) -> None:
+        super().__init__()
+        self._ask = ask
+        self._latest = Latest()
+        self.is_open = False
+        self.names: list[str] = []
+        self.layout_name: str | None = None
+        self.layout: Layout | None = None
+        self.busy = False
+        self.written: Written | None = None
+        self.error: Exception | None = None
+
+    def toggle(self) -> None:
+        """Open the panel, or put it away."""
+        self.is_open = not self.is_open
+        self.layout, self.error = None, None
+        if self.is_open:
+            self._read_names()
+        self.changed()
+
+    def choose(self, name: str | None) -> None:
+        """Write in this layout."""
+        self.layout_name, self.layout, self.error = name, None, None
+        self.changed()
+
+    def edit(self) -> None:
+        """Edit the chosen layout, or begin a new one from the usual."""
+        name = self.layout_name
+        if name is None:
+            self._edited(usual(FINANCE_PAGES))
+        else:
+            self._do(partial(layouts.layout, name=name), self._edited)
+
+    def stop_editing(self) -> None:
+        """Keep it as it was."""
+        self.layout, self.error = None, None
+        self.changed()
+
+    def save(self, name: str, shown: Sequence[SheetChoice]) -> None:
+        """Keep what is shown under a name, and write in it from now on."""
+        if self.layout is not None:
+            wanted = chosen_layout(self.layout, shown)
+            self._do(lambda engine: layouts.save_layout(engine, name, wanted), lambda _saved: self._saved(name.strip()))
+
+    def remove(self) -> None:
+        """Forget the chosen layout."""
+        name = self.layout_name
+        if name is not None:
+            self._do(lambda engine: layouts.remove_layout(engine, name), lambda _gone: self._saved(None))
+
+    def export(self, *, first: date, last: date, channel: str | None, target: Path) -> None:
+        """Write the workbook of these days, of one channel or of all."""
+        if self.busy:
+            return
+        self.busy, self.written, self.error = True, None, None
+        name, channels = self.layout_name, (channel,) if channel else ()
+        self._ask(
+            lambda engine: finance_workbook.export_finance(
+                engine, first=first, last=last, target=target, channels=channels, layout=name
+            ),
+            self._done,
+            self._not_done,
+        )
+        self.changed()
+
+    def forget_written(self) -> None:
+        """What was written has been seen."""
+        self.written = None
+        self.changed()
+
+    def _do(self, work: Callable[[Engine], Coroutine[Any, Any, T]], then: Callable[[T], None]) -> None:
+        self.error = None
+        self._ask(work, then, self._failed)
+
+    def _read_names(self) -> None:
+        self._ask(layouts.layouts, self._latest.only(self._named), self._latest.also(self._failed))
+
+    def _named(self, names: list[str]) -> None:
+        self.names = names
+        if self.layout_name not in names:
+            self.layout_name = None
+        self.changed()
+
+    def _edited(self, layout: Layout) -> None:
+        self.layout = layout
+        self.changed()
+
+    def _saved(self, name: str | None) -> None:
+        self.layout_name, self.layout = name, None
+        if name is not None and name not in self.names:
+            self.names = sorted([*self.names, name])
+        self._read_names()
+        self.changed()
+
+    def _done(self, written: Written) -> None:
+        self.busy, self.written = False, written
+        self.changed()
+
+    def _not_done(self, error: Exception) -> None:
+        self.busy, self.error = False, error
+        self.changed()
+
+    def _failed(self, error: Exception) -> None:
+        self.error = error
+        self.changed()
