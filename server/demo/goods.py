@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from shared.cardkey import CheckDigit
 from shared.contracts.catalog import KeyRule, SellingRule
+from shared.contracts.settlement import EditTerms
+from shared.finance import Cycle, ReleaseFrom
 from shared.permissions import Role
 from shared.states import SaleOrder
 
@@ -60,6 +62,28 @@ class Goods:
 
 SUPPLIERS: dict[str, int] = {"星河数码": 50_000, "北辰软件": 80_000}
 """Companies and the platform's rate of their sales in millionths."""
+
+TERMS: dict[str, EditTerms] = {
+    "星河数码": EditTerms(
+        mode="profit_sharing",
+        cycle=Cycle.WORKING_DAYS,
+        n=1,
+        release_from=ReleaseFrom.DELIVERED,
+        reason="合同：交付后 T+1 个工作日，微信分账",
+        version=0,
+    ),
+    "北辰软件": EditTerms(
+        mode="purchase",
+        cycle=Cycle.D0,
+        n=0,
+        release_from=ReleaseFrom.DELIVERED,
+        minimum_fen=100,
+        payout_fee_fen=50,
+        reason="合同：当日 17:00 前交付的当日结算，采购付款",
+        version=0,
+    ),
+}
+"""On which terms each is paid: one at the channel on the next working day, one by a bank transfer on the same day."""
 
 PEOPLE = (
     Person("admin", "王敏", Role.ADMIN),

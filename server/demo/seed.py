@@ -17,11 +17,12 @@ from server.catalog import actions as catalog
 from server.catalog import queries as catalog_queries
 from server.context import Context
 from server.crypto import seal_chunk
-from server.demo.goods import CATEGORIES, GOODS, PEOPLE, SUPPLIERS, Goods
+from server.demo.goods import CATEGORIES, GOODS, PEOPLE, SUPPLIERS, TERMS, Goods
 from server.identity import actions as identity
 from server.identity import passwords
 from server.identity import queries as identity_queries
 from server.policy import SYSTEM
+from server.settlement import terms
 from server.stock import alerts
 from server.stock.imports import intake
 from shared import clock, ids
@@ -57,6 +58,8 @@ def seed(ctx: Context, *, stock: bool = True) -> dict[str, str]:
                 supplier_id=suppliers[person.supplier] if person.supplier else None,
                 actor=SYSTEM.label,
             )
+        for name, agreed in TERMS.items():
+            terms.change(tx, suppliers[name], agreed, actor=SYSTEM)
         for rank, (code, name) in enumerate(CATEGORIES):
             catalog.create_category(tx, NewCategory(code=code, name=name, rank=rank), actor=SYSTEM)
         for goods in GOODS:
