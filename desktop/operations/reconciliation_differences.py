@@ -34,7 +34,7 @@ async def list_differences(
 ) -> Seen[Page[Difference]]:
     """One page of differences, oldest first; `open_only` leaves out those that are closed."""
     query = {
-        "open": str(open_only).lower() if state is None else None,
+        "open": "true" if open_only and state is None else None,
         "day": day.isoformat() if day is not None else None,
         "channel": channel,
         "kind": kind,
