@@ -1,0 +1,210 @@
+"""Each invariant of the ledger finds what it is there for, by its row's name; payouts stop until it is mended."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import delete, select, update
+
+from server import app
+from server.db import table_of
+from server.invariants import look as looking
+from server.ledger import days
+from server.ledger.model import (
+    LedgerAccount,
+    LedgerBalance,
+    LedgerDay,
+    LedgerDayClose,
+    LedgerJournal,
+    LedgerRelease,
+    LedgerTransfer,
+)
+from server.orders.model import OrderLine
+from server.payments.adjustments.model import Adjustment
+from server.payments.disputes.model import Dispute, DisputeLine
+from server.payments.model import PaymentAttempt
+from server.payments.refunds.model import RefundLine
+from server.policy import SYSTEM
+from server.reconcile import sweeps
+from server.reconcile.model import ReconcileSweep
+from server.settlement.model import Payout
+from shared import clock
+from shared.contracts.reconcile import NewSweep
+from tests.databases import findings_after, tampering
+from tests.rules.settling import Till
+from tests.server.bookkeeping import DEAL, DISTRIBUTOR, adjust, close, dispute, give_back, line_of, release
+from tests.server.refunding import shop_with_refunds
+from tests.world import ANNA, BEN, WITH_FEES
+
+BALANCE = table_of(LedgerBalance)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A shop in which everything of the ledger has happened once, most of it on a day that is closed."""
+    folder = tmp_path_factory.mktemp("shop")
+    with shop_with_refunds(folder, refund_check_fen=10**6, **WITH_FEES) as built:
+        shop = built.world
+        shop.stock("STEAM-50", 20)
+        with clock.fixed(clock.now() - timedelta(days=2)):
+            built.sold = shop.buy(ANNA, "STEAM-50", 2, deal=DEAL)
+            give_back(built, built.sold, 810)
+            built.released = shop.buy(BEN, "STEAM-50", 2, deal=DEAL)
+            give_back(built, built.released, 810)
+        assert days.close_days(shop.ctx.db) == 2
+        release(built, "S1", built.released)
+        release(built, "D1", built.released, payee="distributor")
+        give_back(built, built.released, 81)
+        built.disputed, lost = shop.buy(BEN, "STEAM-50", deal=DEAL), shop.buy(ANNA, "STEAM-50")
+        built.dispute = dispute(built, built.disputed, 1_000).json()
+        over = dispute(built, lost, 4_500).json()
+        close(built, over, won=False, fine_fen=5)
+        close(built, over, won=False, fine_fen=5, by="wang")
+        built.adjusted = adjust(built, ("loss", "", "fee", "", 7)).json()
+        said = {"approve": True, "version": 1}
+        assert built.post(f"/api/ledger/adjustments/{built.adjusted['id']}/check", by="wang", json=said).is_success
+        today = clock.shop_day(clock.now())
+        arrived = NewSweep(channel="sandbox", day=today, amount_fen=100, reference="B-1", arrived_on=today)
+        with shop.ctx.db.tx() as tx:
+            sweeps.record(tx, arrived, actor=SYSTEM, request_id=None)
+        Till(built).sent()
+        shop.check()
+        yield built
+
+
+def account(kind, owner=""):
+    named = select(LedgerAccount.id).where(LedgerAccount.kind == kind, LedgerAccount.owner == owner)
+    return named.scalar_subquery()
+
+
+def journal(key):
+    return select(LedgerJournal.id).where(LedgerJournal.key == key).scalar_subquery()
+
+
+def of_line(site, table, bought):
+    return table.order_line_id == line_of(site, bought).id
+
+
+def test_l1_l2_l3_a_balance_that_lost_an_update(site):
+    one = (BALANCE.c.account_id == account("fee"), BALANCE.c.credits_fen > 1)
+    lost = update(BALANCE).where(*one).values(credits_fen=BALANCE.c.credits_fen - 1)
+    found = findings_after(site.world.ctx.db, lost)
+    assert set(found) == {"L1", "L2"}
+    assert found["L2"] == ("fee ",)
+
+
+def test_l2_a_closed_day_that_was_changed_and_one_that_something_slipped_into(site):
+    changed = update(LedgerDay).where(LedgerDay.account_id == account("promo")).values(debits_fen=1)
+    assert findings_after(site.world.ctx.db, changed) == {"L2": ("promo ",)}
+    slipped = update(LedgerJournal).where(LedgerJournal.key == "statement:S1:release")
+    at = clock.now() - timedelta(days=2)
+    found = findings_after(site.world.ctx.db, slipped.values(posted_at=at))
+    assert found["L2"] == tuple(
+        sorted(f"{kind} {site.world.suppliers['xinghe'].hex}" for kind in ("supplier_available", "supplier_pending"))
+    )
+    uncounted = update(LedgerDayClose).values(journals=LedgerDayClose.journals + 1)
+    assert set(findings_after(site.world.ctx.db, uncounted)) == {"L2"}
+
+
+@pytest.mark.parametrize("kind", ["supplier_available", "supplier_pending", "distributor_pending", "owed"])
+def test_l3_nobody_has_less_than_nothing(site, kind):
+    """Of a liability, or of a debt to us: whatever the other side is, the account is named."""
+    owner = DISTRIBUTOR.hex if kind == "distributor_pending" else site.world.suppliers["xinghe"].hex
+    side = BALANCE.c.credits_fen if kind == "owed" else BALANCE.c.debits_fen
+    taken = update(BALANCE).where(BALANCE.c.account_id == account(kind, owner)).values({side.name: side + 10**9})
+    assert f"{kind} {owner}" in findings_after(site.world.ctx.db, taken)["L3"]
+
+
+def test_l5_a_sale_that_pays_another_share(site):
+    code = site.sold.order.code
+    line = update(OrderLine).where(OrderLine.id == line_of(site, site.sold).id)
+    assert findings_after(site.world.ctx.db, line.values(fee_fen=451)) == {"L5": (code,)}
+    both = line.values(fee_fen=451, supplier_fen=OrderLine.supplier_fen - 1)
+    assert findings_after(site.world.ctx.db, both) == {"L5": (code,)}
+    moved = update(LedgerTransfer).where(LedgerTransfer.journal_id == journal(f"order:{code}:promo"))
+    assert code in findings_after(site.world.ctx.db, moved.values(amount_fen=901))["L5"]
+
+
+def test_l6_more_released_or_taken_back_than_there_was(site):
+    code = site.released.order.code
+    for payee in ("supplier", "distributor"):
+        which = (of_line(site, LedgerRelease, site.released), LedgerRelease.payee == payee)
+        more = update(LedgerRelease).where(*which).values(released_fen=LedgerRelease.released_fen + 1)
+        assert findings_after(site.world.ctx.db, more) == {"L6": (f"{code} 0",)}
+    taken = update(RefundLine).where(of_line(site, RefundLine, site.released))
+    grown = taken.values(supplier_fen=RefundLine.supplier_fen + 7_000, amount_fen=RefundLine.amount_fen + 7_000)
+    assert f"{code} 0" in findings_after(site.world.ctx.db, grown)["L6"]
+    asked = update(DisputeLine).where(of_line(site, DisputeLine, site.disputed)).values(fee_fen=10**6)
+    assert findings_after(site.world.ctx.db, asked) == {"L6": (f"{site.disputed.order.code} 0",)}
+
+
+def test_l7_a_sweep_without_its_booking_and_one_that_never_was(site):
+    row = ("sweep:sandbox:B-1",)
+    other = update(ReconcileSweep).values(amount_fen=101)
+    assert findings_after(site.world.ctx.db, other) == {"L7": row}
+    assert findings_after(site.world.ctx.db, delete(ReconcileSweep)) == {"L7": row}
+
+
+def test_l8_what_is_on_its_way_and_what_is_frozen(site):
+    with site.world.ctx.db.read() as tx:
+        [flying] = tx.scalars(select(Payout.amount_fen).where(Payout.state == "sent"))
+        frozen = tx.scalars(select(DisputeLine.frozen_fen).where(of_line(site, DisputeLine, site.disputed))).one()
+    arrived = update(Payout).values(amount_fen=flying + 1)
+    assert findings_after(site.world.ctx.db, arrived)["L8"] == (f"{flying} {flying + 1}",)
+    thawed = update(DisputeLine).where(of_line(site, DisputeLine, site.disputed)).values(frozen_fen=0)
+    assert findings_after(site.world.ctx.db, thawed) == {"L8": (f"{frozen} 0",)}
+
+
+def test_l10_journals_without_their_partners(site):
+    db, hexed = site.world.ctx.db, site.dispute["id"].replace("-", "")
+    won = update(Dispute).where(Dispute.state == "opened").values(state="won")
+    assert findings_after(db, won)["L10"] == (f"dispute:{hexed}:won",)
+    renamed = update(LedgerJournal).where(LedgerJournal.key == f"dispute:{hexed}:open").values(code="ADJ")
+    assert f"dispute:{hexed}:open" in findings_after(db, renamed)["L10"]
+    alone = update(LedgerJournal).where(LedgerJournal.key == f"order:{site.sold.order.code}:sale").values(order_id=None)
+    assert findings_after(db, alone)["L10"] == (f"order:{site.sold.order.code}:promo",)
+    key = f"adjust:{site.adjusted['id'].replace('-', '')}"
+    assert findings_after(db, delete(Adjustment)) == {"L10": (key,)}
+    one = update(Adjustment).values(checked_by=Adjustment.proposed_by)
+    assert findings_after(db, one)["L10"] == (key, key)
+    number = site.sold.attempt.out_trade_no
+    fee = update(PaymentAttempt).where(PaymentAttempt.out_trade_no == number).values(fee_fen=48)
+    assert findings_after(db, fee) == {"L10": (number,)}
+
+
+def test_a_breach_stops_payouts_alone_and_ends_when_everything_was_read_and_is_right(site):
+    ctx = site.world.ctx
+
+    def health():
+        return site.get("/api/ledger/health", by="zhou").json()
+
+    def seen():
+        return site.get("/readyz").json()["invariants"]
+
+    app._check_invariants(ctx)
+    before = health()
+    assert (before["findings"], before["payouts_frozen"], seen()) == ([], False, "ok")
+    wrong = update(OrderLine).where(OrderLine.id == line_of(site, site.sold).id)
+    with tampering(ctx.db) as tx:
+        tx.execute(wrong.values(fee_fen=OrderLine.fee_fen + 1))
+    adjust(site, ("loss", "", "fee", "", 1))
+    till = Till(site)
+    site.world.buy(ANNA, "STEAM-50")  # the shop goes on
+    with clock.fixed(clock.now() + timedelta(days=1)):
+        app._check_invariants(ctx)
+    [finding, *_] = health()["findings"]
+    assert (finding["invariant"], finding["rows"]) == ("L5", [f"{site.sold.order.code} 0"])
+    assert (health()["payouts_frozen"], seen()) == (True, "failed")
+    wish = till.confirmed()
+    refused = site.post("/api/settlement/payouts", by="zhou", **wish)
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:kameng:problem:payouts_frozen")
+    named = {(one["entity"]) for one in site.get("/sync/v1/changes", by="zhou", params={"cursor": 0}).json()["rows"]}
+    assert "ledger_health" in named
+    with ctx.db.tx() as tx:
+        tx.execute(wrong.values(fee_fen=OrderLine.fee_fen - 1))
+    with clock.fixed(clock.now() + timedelta(days=1, minutes=5)):
+        app._check_invariants(ctx)
+        assert health()["payouts_frozen"], "not until everything was read again"
+    with clock.fixed(clock.now() + timedelta(days=1, minutes=11)):
+        app._check_invariants(ctx)
+    assert (health()["findings"], health()["payouts_frozen"], looking.OF_MONEY) == ([], False, frozenset("LPR"))
+    assert site.post("/api/settlement/payouts", by="zhou", **wish).status_code == 201
