@@ -7,7 +7,7 @@ opens bills by `bill_lines.py`. A day's amounts and times repeat: each text is r
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -140,8 +140,8 @@ class NotABill(UnreadableBill):
     zh = "“{name}”不是微信支付或支付宝的账单。请使用商户平台下载的原始文件。"
     en = "“{name}” is no bill of WeChat Pay or Alipay. Use the file as the merchant platform gave it."
 
-    def __init__(self, name: str) -> None:
-        super().__init__("not a bill", name=name)
+    def __init__(self, name: str, reason: str = "not a bill", **params: object) -> None:
+        super().__init__(reason, name=name, **params)
 
 
 class CutOffBill(UnreadableBill):
@@ -257,6 +257,8 @@ class Read(dict[str, T]):
     def all(self, column: Sequence[str], name: str, first_row: int) -> list[T]:
         """The values of a column. Raises UnreadableRow, which names the row, `first_row` being that of the first."""
         try:
+            if len(few := set(column)) == 1:
+                return [self[few.pop()]] * len(column)
             return list(map(self.__getitem__, column))
         except (ValueError, KeyError):
             pass
@@ -273,20 +275,23 @@ def numbers(column: Sequence[str], name: str, first_row: int, *, is_theirs: bool
 
     A file that a spreadsheet has saved writes 4.2E+27 for thousands of payments, and its totals still hold.
     """
-    wrong = [text for text in column if not text or "+" in text] if is_theirs else []
-    if not wrong and "".join(column).isprintable() and max(map(len, column)) <= _LONGEST:
+    every = "".join(column)
+    is_whole = not is_theirs or ("+" not in every and "" not in column)
+    if is_whole and every.isprintable() and max(map(len, column)) <= _LONGEST:
         return column
     for row, text in enumerate(column, first_row):
-        if text in wrong or len(text) > _LONGEST or not text.isprintable():
+        if len(text) > _LONGEST or not text.isprintable() or (is_theirs and ("+" in text or not text)):
             raise UnreadableRow(row, name)
     raise AssertionError("a column that fails as a whole fails at a row")
 
 
-def same(kept: dict[str, str], column: Iterable[str]) -> list[str]:
+def same(kept: dict[str, str], column: Sequence[str]) -> list[str]:
     """The texts of a column, equal ones as one object: a million rows have few different names."""
+    if len(few := set(column)) == 1:
+        return [kept.setdefault(text, text) for text in few] * len(column)
     if len(kept) > _MOST_KEPT:
         kept.clear()
-    return [kept.setdefault(text, text) for text in column]
+    return list(map(kept.setdefault, column, column))
 
 
 def units_of_yuan(text: str) -> int:

@@ -119,10 +119,10 @@ class Lines:
         Split where the channel ends a line: a product's name may hold other characters that pass for an end.
         """
         decode = codecs.getincrementaldecoder(self._encoding)().decode
-        rest = ""
+        end, rest = "\r\n" if b"\r\n" in self._first else "\n", ""
         try:
             for chunk in self._all():
-                lines = (rest + decode(chunk)).replace("\r\n", "\n").split("\n")
+                lines = (rest + decode(chunk)).split(end)
                 rest = lines.pop()
                 if len(rest) > _MOST_LINE:
                     raise CutOffBill("a line without end")

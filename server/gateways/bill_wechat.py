@@ -117,13 +117,18 @@ class _Table:
         except (IndexError, ValueError):
             raise UnreadableRow(1, at) from None
 
-    def blocks(self, *, totals_begin: str) -> Iterator[tuple[int, list[tuple[str, ...]]]]:
+    def blocks(self, *, totals_begin: str) -> Iterator[tuple[int, list[Sequence[str]]]]:
         """The number of the first row of each block, and its columns. Raises UnreadableRow, MissingColumn."""
-        first, blocks = 1, iter(self._blocks)
+        first, blocks, wanted = 1, iter(self._blocks), {self.columns.width}
         for block in blocks:
+            rows = [line.split(",`") for line in block]
+            if rows and set(map(len, rows)) == wanted:
+                yield first, self._turned(rows, first)
+                first += len(rows)
+                continue
             lines = [line for line in block if line]
             end = next((at for at, line in enumerate(lines) if line[0] != _TICK), None)
-            if rows := [line[1:].split(",`") for line in lines[:end]]:
+            if rows := [line.split(",`") for line in lines[:end]]:
                 yield first, self._turned(rows, first)
                 first += len(rows)
             if end is not None:
@@ -131,11 +136,14 @@ class _Table:
                 return
         raise MissingColumn(totals_begin)
 
-    def _turned(self, rows: list[list[str]], first: int) -> list[tuple[str, ...]]:
-        wrong = next((n for n, row in enumerate(rows, first) if len(row) != self.columns.width), None)
+    def _turned(self, rows: list[list[str]], first: int) -> list[Sequence[str]]:
+        wrong = next(
+            (n for n, row in enumerate(rows, first) if len(row) != self.columns.width or row[0][:1] != _TICK), None
+        )
         if wrong is not None:
             raise UnreadableRow(wrong, next(iter(self.columns)))
-        return list(zip(*rows, strict=True))
+        begin, *others = zip(*rows, strict=True)
+        return [[text[1:] for text in begin], *others]
 
     def _read_totals(self, lines: Iterable[str], *, begin: str) -> None:
         names, *values = (line for line in lines if line)
@@ -203,7 +211,7 @@ class TradeReader:
             raise WrongTotal(told)
         return told
 
-    def _block(self, first: int, columns: Sequence[tuple[str, ...]]) -> list[TradeRow]:
+    def _block(self, first: int, columns: Sequence[Sequence[str]]) -> list[TradeRow]:
         its, nothing = self._columns, [0] * len(columns[0])
         blank = ("",) * len(nothing)
         others = set(columns[its.place("商户号")]) - {self.head.merchant_id}
@@ -281,7 +289,7 @@ class FundReader:
             checked(Total("支出金额", total("支出金额", plain_fen), -sums[-1], is_amount=True)),
         )
 
-    def _block(self, first: int, columns: Sequence[tuple[str, ...]], ways: Sequence[int]) -> list[FundRow]:
+    def _block(self, first: int, columns: Sequence[Sequence[str]], ways: Sequence[int]) -> list[FundRow]:
         place = self._table.columns.place
 
         def column(name: str) -> Sequence[str]:

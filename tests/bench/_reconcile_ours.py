@@ -1,0 +1,60 @@
+"""Our side of the reconcile bench: one run of the engine over a bill's file and the books, in a process of its own.
+
+Reads the file with all its control totals and hashes, streams our rows from the database, matches, looks up the rows
+that found no partner as a run of the server does. `lost` and `doubled` count differences.
+"""
+
+import gc
+import sys
+import time
+from pathlib import Path
+
+from server.db import Database
+from server.gateways.bill_lines import opened
+from server.reconcile import ours
+from server.reconcile.matching import Matching
+from tests.bench import _bill
+from tests.bench._figures import finish, own_peak_mib, parser
+
+
+def main() -> int:
+    """Reconcile once."""
+    options = parser(__doc__)
+    options.add_argument("--database", required=True)
+    options.add_argument("--file", type=Path, required=True)
+    options.add_argument("--rows", type=int, required=True)
+    given = options.parse_args()
+    database = Database(given.database)
+    gc.freeze()
+    gc.disable()
+    started = time.perf_counter()
+    with given.file.open("rb") as file, database.read() as tx:
+        bill = opened(file, given.file.name)
+        matching = Matching(_bill.CHANNEL, _bill.DAY, covers=bill.head.covers)
+        matching.take(bill.trades())
+        read = time.perf_counter()
+        pairs = sum(1 for _ in matching.pairs(ours.of_day(tx, _bill.CHANNEL, _bill.DAY)))
+        matched = time.perf_counter()
+        matching.elsewhere(ours.named(tx, _bill.CHANNEL, matching.wanted()))
+        settled = matching.settle()
+    ended = time.perf_counter()
+    database.close()
+    found, expected = [(one.kind, one.out_trade_no) for one in settled.differences], _bill.expected(given.rows)
+    return finish(
+        {
+            "n": bill.rows,
+            "pairs": pairs + len(settled.pairs),
+            "differences": len(found),
+            "read_seconds": round(read - started, 3),
+            "match_seconds": round(matched - read, 3),
+            "settle_seconds": round(ended - matched, 3),
+            "seconds": round(ended - started, 3),
+            "peak_mib": own_peak_mib(),
+            "lost": len(expected - set(found)),
+            "doubled": len(found) - len(expected & set(found)),
+        }
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
