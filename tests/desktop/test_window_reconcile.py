@@ -130,14 +130,7 @@ def reconciled(qtbot, program, bench, yesterday):
     qtbot.waitUntil(lambda: len(bench.bills.files) == 2 and not bench.bills.busy, timeout=WAIT_MS)
     assert bench.bills.refused == 0
 
-    def is_compared():
-        day = bench.days.chosen
-        if day is None or day.run_at is None or day.balance is None:
-            bench.refresh()
-            return False
-        return True
-
-    qtbot.waitUntil(is_compared, timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: bench.days.chosen.balance is not None, timeout=WAIT_MS)  # told by the server's feed
 
 
 def test_dropped_bills_are_told_one_by_one_and_the_refused_keep_the_servers_words(
