@@ -66,7 +66,7 @@ def _fits(
         case _K.AMOUNT, _A.BOOK:
             return not holds_money and row.ours_id is not None
         case _K.DUPLICATE, _A.REFUND:
-            return holds_money or row.ours_id is None  # the same row twice is one payment, and nothing to give back
+            return holds_money  # the same row twice is one payment, and nothing to give back
         case _K.REFUND_ONLY_THEIRS, _A.BOOK:
             return row.order_code is not None
         case _:

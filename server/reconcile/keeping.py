@@ -16,7 +16,7 @@ from server import changes
 from server.db import Tx
 from server.payments.model import PaymentAttempt, PaymentBillFile
 from server.payments.refunds.model import Refund
-from server.reconcile import feed, ours, waiting
+from server.reconcile import choosing, feed, ours, waiting
 from server.reconcile.differences import Difference
 from server.reconcile.matching import Wanted
 from server.reconcile.model import ReconcileDifference, ReconcileRow
@@ -81,6 +81,7 @@ def keep(
         if row.state == _D.OPEN:
             exception = waiting.found(tx, row)
             row.exception_id = exception.id if exception else None
+            row.proposed = choosing.possible(row, exception)[0].value
     _tell(tx, touched)
 
 

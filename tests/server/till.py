@@ -140,7 +140,8 @@ class Till:
 
     async def download_bill(self, kind, day):
         self._answer()
-        self.billed.append(day)
+        if kind == "trades":
+            self.billed.append(day)
         found = self.bills.get((kind, day))
         if isinstance(found, Exception):
             raise found
