@@ -171,6 +171,15 @@ _CARRIED_OUT = Sentence("转出", "Carried out")
 _OPENING = Sentence("期初余额", "Opening")
 _CLOSING = Sentence("期末余额", "Closing")
 _ARRIVED = Sentence("银行到账", "Arrived")
+_FUND_KINDS = {
+    "trade": Sentence("交易", "Payment"),
+    "refund": Sentence("退款", "Refund"),
+    "fee": Sentence("手续费", "Fee"),
+    "fee_returned": Sentence("手续费退回", "Fee returned"),
+    "refund_returned": Sentence("退款退回", "Refund returned"),
+    "withdrawal": Sentence("提现", "Withdrawal"),
+    "other": Sentence("其他", "Other"),
+}
 _STILL_OPEN = frozenset({DifferenceState.OPEN, DifferenceState.PROPOSED, DifferenceState.WORKING})
 
 
@@ -195,7 +204,7 @@ def moved(day: ReconciledDay, rows: Iterable[FundRow]) -> Iterator[Movement]:
         yield Movement(
             day.day,
             day.channel,
-            row.kind,
+            _FUND_KINDS.get(row.kind, row.kind),
             row.at,
             row.fund_no,
             row.provider_no,

@@ -18,6 +18,7 @@ from shared.contracts.reconcile import Difference, Match, ReconciledDay, RefundM
 from shared.contracts.settlement import Statement
 from shared.finance import DifferenceKind
 from shared.money import PPM
+from shared.states import RefundState
 
 T = TypeVar("T")
 
@@ -216,7 +217,7 @@ REFUNDS: Page[Of[RefundMatch]] = Page(
         _match("fee_returned_fen", "退回手续费（元）", "Fee returned", Kind.AMOUNT, 16, total=True),
         _match("confirmed_by", "供应商确认人", "Confirmed by", Kind.TEXT, 16),
         _match("confirmed_at", "确认时间", "Confirmed at", Kind.TIME, 20),
-        _match("state", "状态", "State", Kind.TEXT, 12),
+        Column("state", "状态", "State", Kind.WORD, 12, lambda of: RefundState(of.row.state)),
         _match("bill_row", "账单行号", "Bill row", Kind.COUNT, 10),
     ),
 )

@@ -32,6 +32,8 @@ from shared.finance import StatementState
 T = TypeVar("T")
 
 _TRIES = 3
+_MANY_ROWS = 2_000
+"""Rows asked for at once of the lists that have one for each payment."""
 _LONGEST_DAYS = 366
 _DAYS: TypeAdapter[Page[ReconciledDay]] = TypeAdapter(Page[ReconciledDay])
 _MATCHES: TypeAdapter[Page[Match]] = TypeAdapter(Page[Match])
@@ -123,7 +125,7 @@ class _Reading:
 
     async def _matches(self) -> AsyncIterator[list[Any]]:
         for day in self.days:
-            async for rows in self._pages(f"{_path(day)}/matches", _MATCHES):
+            async for rows in self._pages(f"{_path(day)}/matches", _MATCHES, limit=_MANY_ROWS):
                 self.distributors |= {
                     row.order_code: row.distributor for row in rows if row.order_code and row.distributor
                 }
@@ -131,12 +133,12 @@ class _Reading:
 
     async def _refunds(self) -> AsyncIterator[list[Any]]:
         for day in self.days:
-            async for rows in self._pages(f"{_path(day)}/refunds", _REFUNDS):
+            async for rows in self._pages(f"{_path(day)}/refunds", _REFUNDS, limit=_MANY_ROWS):
                 yield [Of(day.day, day.channel, row) for row in rows]
 
     async def _differences(self) -> AsyncIterator[list[Any]]:
         for day in self.days:
-            query = {"day": day.day.isoformat(), "channel": day.channel, "open": "false"}
+            query = {"day": day.day.isoformat(), "channel": day.channel}
             async for rows in self._pages("/api/reconcile/differences", _DIFFERENCES, query):
                 yield rows
 
@@ -147,7 +149,7 @@ class _Reading:
     async def _funds(self) -> AsyncIterator[list[Any]]:
         for day in self.days:
             yield list(finance.opening(day))
-            async for rows in self._pages(f"{_path(day)}/funds", _FUNDS):
+            async for rows in self._pages(f"{_path(day)}/funds", _FUNDS, limit=_MANY_ROWS):
                 yield list(finance.moved(day, rows))
             query = {"day": day.day.isoformat(), "channel": day.channel}
             sweeps = await every_page(self.engine, "/api/reconcile/sweeps", _SWEEPS, query)
@@ -184,11 +186,11 @@ class _Reading:
         yield list(finance.sources(self.days))
 
     async def _pages(
-        self, path: str, answer: TypeAdapter[Page[T]], query: dict[str, str] | None = None
+        self, path: str, answer: TypeAdapter[Page[T]], query: dict[str, str] | None = None, *, limit: int = PAGE_ROWS
     ) -> AsyncIterator[list[T]]:
         after: str | None = None
         while True:
-            call = Call("GET", path, query={**(query or {}), "after": after, "limit": PAGE_ROWS})
+            call = Call("GET", path, query={**(query or {}), "after": after, "limit": limit})
             page = await self.engine.session.ask(call, answer)
             yield page.items
             if page.next is None or page.next == after:

@@ -177,7 +177,7 @@ REFUNDS = [
         fee_returned_fen=30,
         confirmed_by="陈供应 (chen)",
         confirmed_at=NOON + timedelta(minutes=1),
-        state="已退款",
+        state="succeeded",
         bill_row=5,
     )
 ]
@@ -254,11 +254,11 @@ def fund(n: int, kind: str, amount_fen: int, balance_fen: int) -> FundRow:
 
 
 FUNDS = [
-    fund(1, "交易", 39_600, 139_600),
-    fund(2, "交易手续费", -238, 139_362),
-    fund(3, "退款", -5_000, 134_362),
-    fund(4, "手续费退回", 30, 134_392),
-    fund(5, "提现", -100_000, 34_392),
+    fund(1, "trade", 39_600, 139_600),
+    fund(2, "fee", -238, 139_362),
+    fund(3, "refund", -5_000, 134_362),
+    fund(4, "fee_returned", 30, 134_392),
+    fund(5, "withdrawal", -100_000, 34_392),
 ]
 SWEEPS = [
     Sweep(

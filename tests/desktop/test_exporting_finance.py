@@ -127,11 +127,12 @@ def test_each_sheet_says_what_the_rows_say(tmp_path: Path) -> None:
     waiting, booked = table(path, "差异明细")
     assert (waiting["类型"], waiting["平台情况"], waiting["平台金额（元）"]) == ("渠道已付、平台未付", "平台未支付", 0)
     assert (waiting["处理方式"], waiting["备注"], booked["处理方式"]) == ("挂账", "=cmd|'/c calc'!A0", "调账")
+    assert table(path, "退款明细")[0]["状态"] == "已退款"
     assert [row["方向"] for row in table(path, "跨日挂账")] == ["转入", "转出"]
     assert [row["类型"] for row in table(path, "资金流水与银行到账")] == [
         "期初余额",
         "交易",
-        "交易手续费",
+        "手续费",
         "退款",
         "手续费退回",
         "提现",

@@ -1,0 +1,205 @@
+"""The finance workbook over HTTP: a real day that was reconciled, in layouts that are kept for each person."""
+
+import asyncio
+from datetime import timedelta
+
+import openpyxl
+import pytest
+from sqlalchemy import select
+
+from desktop.exporting.finance_pages import FINANCE_PAGES
+from desktop.exporting.layouts import ColumnLayout, Layout, LayoutEmpty, LayoutLacks, SheetLayout, usual
+from desktop.exporting.verify import verify
+from desktop.operations import finance_workbook, layouts, reconciliation_days
+from desktop.operations.finance_workbook import PeriodStillMoving, PeriodWrong
+from desktop.operations.layouts import LayoutMissing, LayoutNameless
+from desktop.operations.reconciliation import DayNotBegun
+from server.orders.actions import PlaceOrder
+from server.payments import checkout
+from server.payments.model import PaymentAttempt
+from server.sandbox import bills_wechat
+from server.sandbox.bills import BillLine
+from shared import clock, ids
+from shared.errors import NotAllowed
+from tests.desktop.formulas import checks_of
+from tests.server.till import Till
+from tests.world import ANNA, BEN, CARA, MERCHANT
+
+FEES = SheetLayout("fees", (ColumnLayout("channel"), ColumnLayout("off_by_fen", "差")), "费用")
+
+
+class Reconciled:
+    """Yesterday: three payments through WeChat; its bill lacks one, has a fee for one, and one that is nobody's."""
+
+    def __init__(self, console, world, folder):
+        self.console, self.world = console, world
+        self.day = clock.shop_day(clock.now()) - timedelta(days=1)
+        self._noon = clock.day_bounds(self.day)[0] + timedelta(hours=12)
+        self._till = world.ctx.gateways["wechat"] = Till("wechat")
+        world.stock("STEAM-50", 5)
+        with clock.fixed(self._noon):
+            paid = [self._buy(buyer) for buyer in (ANNA, BEN, CARA)]
+        lines = [
+            self._line(paid[0].provider_no, paid[0].out_trade_no, paid[0].amount_fen),
+            self._line(paid[1].provider_no, paid[1].out_trade_no, paid[1].amount_fen, fee_fen=27),
+            self._line(f"43{1:024d}", "OTHER-SHOP-1", 1_250),
+        ]
+        trades = bills_wechat.trade_bill(lines, merchant_id=MERCHANT, bill_type="ALL")
+        funds = bills_wechat.fund_flow_bill(lines, merchant_id=MERCHANT, opening_fen=100_000)
+        for name, content in (("All.csv", trades), ("fundflow.csv", funds)):
+            (folder / name).write_bytes(content)
+            console.run(reconciliation_days.drop_bill(console.engine, folder / name))
+        self.work()
+        self.paid = paid
+
+    def work(self):
+        self.world.work()
+
+    def export(self, target, **given):
+        wanted = {"first": self.day, "last": self.day, "target": target} | given
+        return self.console.run(finance_workbook.export_finance(self.console.engine, **wanted))
+
+    def _buy(self, buyer):
+        ctx = self.world.ctx
+        order = PlaceOrder(buyer, ids.new_token(), "STEAM-50", 1, 4_500, "wechat")
+        code = asyncio.run(checkout.place(ctx, order)).code
+        query = select(PaymentAttempt).where(PaymentAttempt.order_code == code)
+        with ctx.db.read() as tx:
+            number = tx.scalars(query).one().out_trade_no
+        self.world.apply(self._till.pay(number))
+        with ctx.db.read() as tx:
+            return tx.scalars(query).one()
+
+    def _line(self, provider_no, out_trade_no, amount_fen, fee_fen=0):
+        at = int(self._noon.timestamp()) * 1_000
+        return BillLine(
+            kind="payment",
+            at_ms=at,
+            created_at_ms=at - 20_000,
+            provider_no=provider_no,
+            out_trade_no=out_trade_no,
+            amount_fen=amount_fen,
+            fee_fen=fee_fen,
+            subject="Steam",
+            app_id="wx1",
+            product="qr",
+            payer="o1",
+        )
+
+
+@pytest.fixture
+def finance(live_shop, console):
+    a = console(follow=False)
+    a.sign_in(live_shop.url, "zhou")
+    return a
+
+
+@pytest.fixture
+def reconciled(live_shop, finance, tmp_path):
+    return Reconciled(finance, live_shop.world, tmp_path)
+
+
+def table(path, sheet):
+    head, *rows = openpyxl.load_workbook(path)[sheet].values
+    return [dict(zip(head, row, strict=True)) for row in rows]
+
+
+def test_a_reconciled_day_becomes_a_workbook_that_proves_itself(reconciled, tmp_path):
+    target = tmp_path / "finance.xlsx"
+    written = reconciled.export(target)
+    assert written.rows == {
+        "对账汇总": len(table(target, "对账汇总")),
+        "交易明细": 1,
+        "退款明细": 0,
+        "差异明细": 3,
+        "跨日挂账": 0,
+        "手续费核对": len(table(target, "手续费核对")),
+        "资金流水与银行到账": 6,
+        "供应商结算": 0,
+        "分销佣金": 0,
+        "说明": 8,
+    }
+    assert [row["商户订单号"] for row in table(target, "交易明细")] == [one.out_trade_no for one in reconciled.paid[:1]]
+    assert {(row["类型"], row["差额（元）"]) for row in table(target, "差异明细")} == {
+        ("平台有、渠道无", -45),
+        ("手续费不符", 0.27),
+        ("渠道有、平台无", 12.5),
+    }
+    assert [row["类型"] for row in table(target, "资金流水与银行到账")][::5] == ["期初余额", "期末余额"]
+    checks = checks_of(openpyxl.load_workbook(target))
+    assert {verdict for _, _, verdict in checks.values()} == {"一致"}
+    assert verify(target).unchanged
+
+
+def test_the_verb_writes_it_in_a_saved_layout(reconciled, finance, kameng, tmp_path):
+    day = reconciled.day.isoformat()
+    status, out, err = kameng("export", "finance", "--from", day, "--out", tmp_path / "verb.xlsx", user="zhou")
+    assert (status, err) == (0, "")
+    assert "交易明细 1\n" in out
+    assert out.endswith(f"SHA-256 {verify(tmp_path / 'verb.xlsx').sha256}\n")
+    finance.run(layouts.save_layout(finance.engine, "费用", Layout((FEES,))))
+    reconciled.export(tmp_path / "fees.xlsx", channels=["wechat"], layout="费用")
+    assert openpyxl.load_workbook(tmp_path / "fees.xlsx").sheetnames == ["封面", "费用", "校验"]
+    assert [(row["渠道"], list(row)) for row in table(tmp_path / "fees.xlsx", "费用")] == [("wechat", ["渠道", "差"])]
+
+
+def test_a_period_that_changes_meanwhile_is_not_exported(reconciled, finance, tmp_path, monkeypatch):
+    asked = finance_workbook._days
+    calls = []
+
+    async def moving(engine, period):
+        days = await asked(engine, period)
+        calls.append(period)
+        return [day.model_copy(update={"matched": len(calls)}) for day in days]
+
+    monkeypatch.setattr(finance_workbook, "_days", moving)
+    with pytest.raises(PeriodStillMoving):
+        reconciled.export(tmp_path / "out.xlsx")
+    assert (len(calls), list(tmp_path.glob("*.xlsx*"))) == (6, [])
+
+
+def test_wrong_periods_and_layouts_are_refused_and_leave_no_file(live_shop, finance, console, tmp_path):
+    today = clock.shop_day(clock.now())
+    for first, last, error in (
+        (today, today - timedelta(days=1), PeriodWrong),
+        (today - timedelta(days=366), today, PeriodWrong),
+        (today, today + timedelta(days=1), DayNotBegun),
+    ):
+        with pytest.raises(error):
+            finance.run(
+                finance_workbook.export_finance(finance.engine, first=first, last=last, target=tmp_path / "out.xlsx")
+            )
+    wanted = {"first": today, "last": today, "target": tmp_path / "out.xlsx"}
+    with pytest.raises(LayoutMissing):
+        finance.run(finance_workbook.export_finance(finance.engine, **wanted, layout="none"))
+    supplier = console("b", follow=False)
+    supplier.sign_in(live_shop.url, "chen")
+    with pytest.raises(NotAllowed):
+        supplier.run(finance_workbook.export_finance(supplier.engine, **wanted))
+    assert list(tmp_path.glob("*.xlsx*")) == []
+
+
+def test_layouts_are_kept_for_each_person(live_shop, finance, console):
+    engine, mine = finance.engine, usual(FINANCE_PAGES)
+    finance.run(layouts.save_layout(engine, " 月报 ", mine))
+    finance.run(layouts.save_layout(engine, "费用", Layout((FEES,))))
+    assert finance.run(layouts.layouts(engine)) == ["月报", "费用"]
+    assert finance.run(layouts.layout(engine, "月报")) == mine
+    finance.run(layouts.save_layout(engine, "月报", Layout((FEES,))))
+    assert finance.run(layouts.layout(engine, "月报")) == Layout((FEES,))
+    for name, layout, error in (("", mine, LayoutNameless), ("x", Layout((SheetLayout("fees", ()),)), LayoutEmpty)):
+        with pytest.raises(error):
+            finance.run(layouts.save_layout(engine, name, layout))
+    wrong = Layout((SheetLayout("refunds", (ColumnLayout("order_code"),)),))
+    with pytest.raises(LayoutLacks):
+        finance.run(layouts.save_layout(engine, "x", wrong))
+    finance.run(layouts.remove_layout(engine, "月报"))
+    with pytest.raises(LayoutMissing):
+        finance.run(layouts.remove_layout(engine, "月报"))
+    assert finance.run(layouts.layouts(engine)) == ["费用"]
+    engine.stop()
+    again = console(follow=False)
+    again.sign_in(live_shop.url, "wang")
+    assert again.run(layouts.layouts(again.engine)) == []
+    again.sign_in(live_shop.url, "zhou")
+    assert again.run(layouts.layouts(again.engine)) == ["费用"]
