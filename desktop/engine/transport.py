@@ -25,6 +25,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from shared import clock
 from shared.contracts.base import Problem, Request
 from shared.errors import BadField, Busy, KamengError, NotSignedIn, TooMany, error_for
+from shared.sentence import Sentence
 
 # Read time is a stall limit, not a total one: a slow line may take long as long as bytes flow.
 _TIMEOUT = httpx.Timeout(connect=10, read=45, write=30, pool=30)
@@ -147,12 +148,13 @@ def normalise_server(text: str, *, allow_plain: bool = False) -> str:
     try:
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise BadField(field="server", reason="端口不正确 / bad port") from error
+        raise BadField(field="server", reason=Sentence("端口不正确", "bad port")) from error
     if not host or parts.username or parts.query or parts.fragment or parts.scheme not in {"", "http", "https"}:
-        raise BadField(field="server", reason="请填写服务器地址，例如 https://shop.example.com / an address is needed")
+        words = Sentence("请填写服务器地址，例如 https://shop.example.com", "an address is needed")
+        raise BadField(field="server", reason=words)
     scheme = parts.scheme or ("http" if _is_this_machine(host) else "https")
     if scheme == "http" and not (_is_this_machine(host) or allow_plain):
-        raise BadField(field="server", reason="必须使用 https，否则密码会明文传输 / https is required")
+        raise BadField(field="server", reason=Sentence("必须使用 https，否则密码会明文传输", "https is required"))
     shown = f"[{host}]" if ":" in host else host
     return urlunsplit((scheme, shown if port is None else f"{shown}:{port}", parts.path, "", ""))
 

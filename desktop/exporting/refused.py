@@ -27,8 +27,8 @@ from desktop.importing.options import Options
 from desktop.importing.read import shown_text
 from desktop.importing.sentences import OF_SERVER, REASONS
 from desktop.importing.session import Again, Progress, run
-from shared.cardkey import Sentence
 from shared.contracts.stock import LineResult
+from shared.sentence import Sentence
 
 SHEET_ROWS = 1_048_576
 """What one sheet of an .xlsx can hold, the heading included."""

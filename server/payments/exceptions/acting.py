@@ -33,6 +33,7 @@ from shared.errors import BadField, Conflict, KamengError, NotFound
 from shared.ids import parse_order_code
 from shared.labels import AboutState, label
 from shared.money import format_fen
+from shared.sentence import Sentence
 from shared.states import (
     TWO_PEOPLE,
     ExceptionAction,
@@ -112,7 +113,8 @@ def propose(tx: Tx, exception_id: UUID, body: wire.ProposeAction, *, actor: Acto
     if body.action is ExceptionAction.CONFIRM:
         confirming.require_channels_own(number or "", row.out_trade_no)
         if body.amount_fen != row.expected_fen:
-            raise BadField(field="amount_fen", reason=f"应收 / expected {format_fen(row.expected_fen or 0)}")
+            due = format_fen(row.expected_fen or 0)
+            raise BadField(field="amount_fen", reason=Sentence(f"应收 {due}", f"{due} is due"))
     if body.action is ExceptionAction.ATTACH:
         attaching.require_attachable(held.order_to_pay(), _money(tx, row).amount_fen)
     row.action, row.action_order_code, row.action_provider_no = body.action.value, code, number
@@ -228,7 +230,7 @@ class _Held:
     def order_to_pay(self) -> Order:
         """The order that the proposed action names. Raises BadField when there is none."""
         if self.target is None:
-            raise BadField(field="order_code", reason="没有这个订单 / there is no such order")
+            raise BadField(field="order_code", reason=Sentence("没有这个订单", "there is no such order"))
         return self.target
 
 
@@ -367,7 +369,7 @@ def _target_code(body: wire.ProposeAction) -> str | None:
         return None
     code = parse_order_code(body.order_code or "")
     if code is None:
-        raise BadField(field="order_code", reason="不是有效的订单号 / not an order code")
+        raise BadField(field="order_code", reason=Sentence("不是有效的订单号", "not an order code"))
     return code
 
 
@@ -379,7 +381,7 @@ def _number(body: wire.ProposeAction) -> str | None:
     if body.action not in _NUMBERED:
         return None
     if body.provider_no is None:
-        raise BadField(field="provider_no", reason="请填写渠道单号 / the channel's number is needed")
+        raise BadField(field="provider_no", reason=Sentence("请填写渠道单号", "the channel's number is needed"))
     return body.provider_no
 
 

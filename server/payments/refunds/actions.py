@@ -29,6 +29,7 @@ from shared.contracts import payments as wire
 from shared.errors import BadField, Conflict, IdempotencyReused, NotFound
 from shared.labels import AboutState
 from shared.money import Fen, format_fen
+from shared.sentence import Sentence
 from shared.states import RefundCause, RefundState, RefundStep, RefundTurn
 
 
@@ -174,7 +175,8 @@ def answer(
             replacing.replace(tx, held, RefundStep.REPLACED, actor=actor.label, note=said)
         case "refuse":
             if not body.evidence:
-                raise BadField(field="evidence", reason="1…1000")
+                words = Sentence("请写明拒绝的依据，1 到 1000 个字", "a refusal needs evidence, 1 to 1000 characters")
+                raise BadField(field="evidence", reason=words)
             step, to_shop = RefundStep.SUPPLIER_REFUSED, moving.hand_to(RefundTurn.SHOP)
             moving.advance(tx, held, step, actor=actor.label, note=said, **to_shop)
     return held.refund

@@ -23,6 +23,7 @@ from server.stock.vault import quoting
 from shared import clock
 from shared.errors import BadField, NotFound
 from shared.money import Fen
+from shared.sentence import Sentence
 from shared.states import RefundCause, RefundPolicy, RefundReason, RefundState, RefundStep, RefundTurn
 
 LONGEST_TEXT = 400
@@ -108,7 +109,8 @@ def ask(tx: Tx, keys: KeyRing, wish: Wish, *, actor: str) -> Refund:
     if order.state not in DELIVERED:
         raise NothingToRefund
     if len(wish.text) > LONGEST_TEXT or "\0" in wish.text:
-        raise BadField(field="text", reason=f"0…{LONGEST_TEXT}")
+        words = Sentence(f"最多 {LONGEST_TEXT} 个字", f"at most {LONGEST_TEXT} characters")
+        raise BadField(field="text", reason=words)
     lines = [line for line in order_queries.lines(tx, order.id) if wish.order_line_id in {None, line.id}]
     if not lines:
         raise NotFound
