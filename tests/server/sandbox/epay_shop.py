@@ -13,6 +13,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from tests.rsa_keys import rsa_key
 from tests.server.sandbox.peer import PATIENCE_SECONDS
 
 
@@ -25,7 +26,7 @@ class EpayShop:
     key: str = "WFhkN7xRd9Zf0WoAVJ2D1zkkm5pJ5FXq"
     name: str = "晴川点卡专营店"
     style: dict = field(default_factory=dict)
-    rsa_key: rsa.RSAPrivateKey = field(default_factory=lambda: rsa.generate_private_key(65537, 2048))
+    rsa_key: rsa.RSAPrivateKey = field(default_factory=lambda: rsa_key("merchant"))
     http: httpx.Client = field(default_factory=lambda: httpx.Client(trust_env=False, timeout=PATIENCE_SECONDS))
 
     def register(self):

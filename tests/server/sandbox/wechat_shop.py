@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from wechatpayv3 import WeChatPay, WeChatPayType
 
+from tests.rsa_keys import rsa_key
 from tests.server.sandbox.peer import PATIENCE_SECONDS
 
 MCHID, APP_ID, SERIAL = "9012345678", "wxsandbox12345678", "5157F09EFDC096DE15EBE81A47057A7232F1B8E1"
@@ -32,7 +33,7 @@ class WechatShop:
     sandbox: object
     mchid: str = MCHID
     name: str = "晴川点卡专营店"
-    key: rsa.RSAPrivateKey = field(default_factory=lambda: rsa.generate_private_key(65537, 2048))
+    key: rsa.RSAPrivateKey = field(default_factory=lambda: rsa_key("merchant"))
     http: httpx.Client = field(default_factory=lambda: httpx.Client(trust_env=False, timeout=PATIENCE_SECONDS))
 
     def register(self, **changes):
