@@ -82,6 +82,8 @@ def pytest_configure(config: pytest.Config) -> None:
     cleanup = ExitStack()
     folder = cleanup.enter_context(engines.session())
     os.environ[engines.SESSION_VARIABLE] = str(folder)
+    if (memory := engines.memory()) is not None:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))  # where pytest makes `tmp_path`
     if sys.dont_write_bytecode:  # still nothing beside the sources, but the run's programs are compiled once
         os.environ |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
     config.add_cleanup(cleanup.close)
