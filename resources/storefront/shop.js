@@ -88,6 +88,7 @@
   if (waiting) {
     const { poll, seen, ask, events } = waiting.dataset;
     const slow = "slow" in waiting.dataset;
+    const most = Number(waiting.dataset.minutes || Infinity) * 60000;
     const hint = one("[data-hint]");
     const began = Date.now();
     let asked = began - 7000;
@@ -113,6 +114,7 @@
     const look = async () => {
       clearTimeout(timer);
       const waited = Date.now() - began;
+      if (waited > most) return;
       try {
         // The channel was silent when the payment was opened: our server tries again now and then.
         if (ask && Date.now() - asked > 10000) {
@@ -161,7 +163,8 @@
     button.addEventListener("click", () => {
       if (button.getAttribute("aria-disabled")) return;
       button.setAttribute("aria-disabled", "true");
-      said.hidden = true;
+      said.hidden = false;
+      said.textContent = said.dataset.opening;
       if (window.WeixinJSBridge) return pay();
       // WeChat puts its bridge in when it likes; where it never comes the buyer must not wait for it.
       const timer = setTimeout(() => {

@@ -159,7 +159,7 @@ def test_inside_wechat_who_is_not_recognised_carries_the_order_to_a_browser(shop
 
 BRIDGE = """window.WeixinJSBridge = {invoke: (name, asked, tell) => {
     window.asked = [name, asked];
-    tell({err_msg: "get_brand_wcpay_request:" + (window.saying ?? "cancel")});
+    if (window.saying !== "silence") tell({err_msg: "get_brand_wcpay_request:" + (window.saying ?? "cancel")});
 }}"""
 
 
@@ -175,6 +175,10 @@ def test_a_buyer_inside_wechat_pays_by_its_sheet_whose_word_proves_nothing(shop,
     expect(page.get_by_text("微信没有打开支付。请再试一次，或者换另一台手机扫码。")).to_be_visible()
     name, call = page.evaluate("window.asked")
     assert (name, call["appId"], call["signType"]) == ("getBrandWCPayRequest", "wxsandboxkameng", "RSA")
+    page.evaluate("window.saying = 'silence'")
+    button.click()
+    expect(page.get_by_text("正在打开微信…")).to_be_visible()
+    page.reload()
     page.evaluate("window.saying = 'ok'")
     button.click()
     expect(page.get_by_role("heading", name="正在确认您的付款")).to_be_visible()  # nobody has paid
