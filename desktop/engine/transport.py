@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
@@ -179,6 +180,12 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+@cache
+def _trust() -> ssl.SSLContext:
+    """Reading the certificate store costs tens of milliseconds: once per process, not per server and proxy."""
+    return httpx.create_ssl_context()
+
+
 class Transport:
     """A client of one server. Lives in the engine's loop; `close()` at the end.
 
@@ -202,6 +209,7 @@ class Transport:
                 base_url=server,
                 timeout=_TIMEOUT,
                 limits=_LIMITS,
+                verify=_trust(),
                 trust_env=True,  # company proxies
                 follow_redirects=False,  # a redirect would carry the token to somebody else
                 headers=headers,
