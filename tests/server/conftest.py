@@ -86,7 +86,7 @@ class Site:
 
     async def _send(self, method, path, headers, options) -> httpx.Response:
         transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=options.pop("raising", True))
-        async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as client:
+        async with httpx.AsyncClient(transport=transport, base_url=ORIGIN, trust_env=False) as client:
             return await client.request(method, path, headers=headers, **options)
 
     def token(self, login: str) -> str:

@@ -382,9 +382,8 @@ def prize(site):
 def test_what_the_channel_did_not_sign_is_refused_and_kept_as_evidence(site, sandbox, prize):
     raw = notice_of(site.world.fact(SimpleNamespace(attempt=prize)))
     honest = signed(raw)
-    forger = rsa_key("forger")
     forged = {
-        "another key": (raw, signed(raw, key=forger)),
+        "another key": (raw, signed(raw, key=rsa_key("forger"))),
         "our own key": (raw, signed(raw, key=sandbox.key)),
         "other bytes": (raw.replace(b"4500", b"4501"), honest),
         "a byte more": (raw + b" ", honest),

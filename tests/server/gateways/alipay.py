@@ -18,7 +18,7 @@ from tests.server.gateways.listener import Said
 NOW = datetime(2026, 11, 22, 16, 30, 5, tzinfo=UTC)  # half past midnight of the 23rd in Beijing
 APP_ID = "2021000122600000"
 SELLER = "2088102146225135"
-OUTBOUND = Outbound()  # reads the certificate store once
+OUTBOUND = Outbound()
 
 
 class Alipay:

@@ -19,7 +19,7 @@ from tests.server.gateways.listener import Said
 NOW = datetime(2026, 11, 22, 9, 14, 3, tzinfo=UTC)
 SECRET = "7ebb6a3c1f0d4e2b9a8c5d6e7f801234"
 PID = "1001"
-OUTBOUND = Outbound()  # reads the certificate store once
+OUTBOUND = Outbound()
 
 
 class Epay:

@@ -28,7 +28,7 @@ AUTHORIZATION = re.compile(
     r'WECHATPAY2-SHA256-RSA2048 mchid="(?P<mchid>\d+)",nonce_str="(?P<nonce>\w+)",timestamp="(?P<timestamp>\d+)",'
     r'serial_no="(?P<serial>\w+)",signature="(?P<signature>[A-Za-z0-9+/=]+)"'
 )
-OUTBOUND = Outbound()  # reads the certificate store once
+OUTBOUND = Outbound()
 
 
 def new_certificate(key, *, serial, days=(-1, 1825)):

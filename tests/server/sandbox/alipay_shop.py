@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.rsa_keys import rsa_key
-from tests.server.sandbox.peer import PATIENCE_SECONDS
+from tests.server.sandbox.peer import PATIENCE_SECONDS, plain_client
 
 APP_ID, SELLER = "9021000122600001", "2088102146225135"
 ACKNOWLEDGED = (200, b"success")
@@ -38,7 +38,7 @@ class AlipayShop:
     seller_id: str = SELLER
     name: str = "晴川点卡专营店"
     key: rsa.RSAPrivateKey = field(default_factory=lambda: rsa_key("merchant"))
-    http: httpx.Client = field(default_factory=lambda: httpx.Client(trust_env=False, timeout=PATIENCE_SECONDS))
+    http: httpx.Client = field(default_factory=plain_client)
 
     def register(self):
         public = self.key.public_key().public_bytes(

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from tests.rsa_keys import rsa_key
-from tests.server.sandbox.peer import PATIENCE_SECONDS
+from tests.server.sandbox.peer import plain_client
 
 
 @dataclass
@@ -27,7 +27,7 @@ class EpayShop:
     name: str = "晴川点卡专营店"
     style: dict = field(default_factory=dict)
     rsa_key: rsa.RSAPrivateKey = field(default_factory=lambda: rsa_key("merchant"))
-    http: httpx.Client = field(default_factory=lambda: httpx.Client(trust_env=False, timeout=PATIENCE_SECONDS))
+    http: httpx.Client = field(default_factory=plain_client)
 
     def register(self):
         public = self.rsa_key.public_key().public_bytes(
