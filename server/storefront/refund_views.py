@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from server.payments.refunds.images import Shown
 from server.payments.refunds.queries import Story
 from server.payments.refunds.rules import Verdict
 from server.storefront import telling
@@ -41,6 +42,7 @@ class RefundStory:
     is_open: bool
     cause: RefundCause
     moves_money: bool
+    images: tuple[Shown, ...]
 
     @classmethod
     def of(cls, story: Story, language: Language) -> RefundStory:
@@ -68,6 +70,7 @@ class RefundStory:
             is_open=story.is_open,
             cause=story.cause,
             moves_money=not story.is_replaced,
+            images=story.images,
         )
 
 
@@ -169,3 +172,4 @@ class RefundRecap:
     amount: Price
     at_once: bool
     places: str
+    most_photos: int

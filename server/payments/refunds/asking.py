@@ -13,7 +13,8 @@ from server.db import Tx
 from server.orders import actions as orders
 from server.orders import queries as order_queries
 from server.orders.model import Order, OrderLine
-from server.payments.refunds import making, moving, rules
+from server.payments.refunds import images, making, moving, rules
+from server.payments.refunds.images import Picture
 from server.payments.refunds.making import DELIVERED, Left, NothingToRefund, Portion
 from server.payments.refunds.model import Refund, RefundLine
 from server.payments.refunds.moving import Held
@@ -31,7 +32,10 @@ LONGEST_TEXT = 400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What a buyer asks for: some units of a line, or everything that is left of it. `text` may be empty."""
+    """What a buyer asks for: some units of a line, or everything that is left of it. `text` may be empty.
+
+    `pictures` show what is wrong.
+    """
 
     order_id: UUID
     reason: RefundReason
@@ -39,6 +43,7 @@ class Wish:
     order_line_id: UUID | None = None
     seqs: tuple[int, ...] = ()
     wants_replacement: bool = False
+    pictures: Sequence[Picture] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +139,8 @@ def ask(tx: Tx, keys: KeyRing, wish: Wish, *, actor: str) -> Refund:
         wants_replacement=wish.wants_replacement,
     )
     _decide(tx, held, said, actor=actor)
+    if wish.pictures:
+        images.add(tx, held, "buyer", wish.pictures, actor=actor)
     return held.refund
 
 
