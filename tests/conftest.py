@@ -83,8 +83,9 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ[engines.SESSION_VARIABLE] = str(folder)
     if (memory := engines.memory()) is not None:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))  # where pytest makes `tmp_path`
-    if sys.dont_write_bytecode:  # still nothing beside the sources, but the run's programs are compiled once
-        os.environ |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
+    if sys.dont_write_bytecode:  # nothing beside the sources, but what changed since the last run is compiled once
+        bytecode = Path(__file__).parents[1] / ".bytecode"
+        os.environ |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(bytecode)}
     config.add_cleanup(cleanup.close)
 
 
