@@ -29,6 +29,7 @@ from server.payments import queries as payments
 from server.settings import Settings
 from shared.errors import BadField, KamengError, NotFound
 from shared.permissions import Role
+from shared.sentence import Sentence
 
 USAGE = 2
 
@@ -325,7 +326,7 @@ def _new_password(options: argparse.Namespace) -> str:
     elif sys.stdin.isatty():
         password = getpass.getpass("密码 / password: ")
         if getpass.getpass("再输入一次 / again: ") != password:
-            raise BadField(field="password", reason="两次不一致 / not the same")
+            raise BadField(field="password", reason=Sentence("两次不一致", "not the same"))
     else:
         password = sys.stdin.readline().rstrip("\r\n")
     passwords.judge(password, login=options.login)

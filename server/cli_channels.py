@@ -1,7 +1,8 @@
 """`kameng-server keys add|show|test|drop`: what a merchant was given for each payment channel.
 
 Secrets come from files or standard input, never from the command's own words, which every user of a machine can read;
-nothing secret is printed. Only our public key goes to stdout of `add`, so that it can be piped.
+nothing secret is printed. Only the public key that a channel is to be handed goes to stdout of `add`, so that it can be
+piped.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from server.payments.refunds import queries as refunds
 from server.settings import Settings
 from server.telemetry import CLOCK_OFF_SECONDS
 from shared import ids
-from shared.errors import BadField, Conflict
+from shared.errors import BadField, Conflict, KamengError
+from shared.sentence import Sentence
 
 _MOST_BYTES = 64 * 1024
 
@@ -43,6 +45,28 @@ class ChannelInUse(Conflict):
         "Channel “{channel}” has {payments} open payments and {refunds} open refunds. Switch it off in the console and "
         "wait until they have ended, or repeat with --yes."
     )
+
+
+class NothingGiven(KamengError):
+    """`keys add CHANNEL` without a word of what to add: a channel is not half set up by accident."""
+
+    code = "nothing_given"
+    zh = (
+        "没有给出任何参数，什么也没有保存。渠道“{channel}”可用的参数：{options}；"
+        "说明见 kameng-server keys add {channel} -h。"
+    )
+    en = (
+        "Nothing was given, and nothing saved. Channel “{channel}” takes {options}; see `kameng-server keys add "
+        "{channel} -h`."
+    )
+
+
+class NothingToDrop(KamengError):
+    """A channel that the ring does not know."""
+
+    code = "nothing_to_drop"
+    zh = "没有登记支付渠道“{channel}”，没有什么可删除。已登记的：{held}。"
+    en = "Payment channel “{channel}” is not set up; there is nothing to forget. Set up are: {held}."
 
 
 # What a channel's answer to the trial says about the set-up: a part of it, and what to do.
@@ -148,9 +172,11 @@ def add(verbs: Any) -> None:
         ("drop", _drop, "删除渠道及其密钥 / forget a channel and our key for it"),
     ):
         parser = verbs.add_parser(verb, help=words)
-        parser.add_argument("channel")
-        if run is _drop:
+        if run is _drop:  # also a channel that a version before knew
+            parser.add_argument("channel")
             parser.add_argument("--yes", action="store_true", help="即使还有未了结的款项 / although money is under way")
+        else:
+            parser.add_argument("channel", choices=CHANNELS)
         parser.set_defaults(run=run)
 
 
@@ -170,14 +196,17 @@ def _add(settings: Settings, options: argparse.Namespace) -> int:
     given = {
         item.name: _given(item, getattr(options, item.name)) for item in facts.items if getattr(options, item.name)
     }
+    if not given and not options.discard_previous:
+        raise NothingGiven(channel=channel, options=facts.options)
     if channel == setup.SANDBOX:
         given.setdefault("merchant_id", settings.sandbox_merchant)
     put = partial(setup.merged, channel, given=given, discard_previous=options.discard_previous)
     record = keys.change_channel(channel, put)
-    ours = setup.our_public_pem(record)
+    ours = setup.our_public_pem(record) if facts.own_pair else None
     if ours is not None:
         print(ours, end="", flush=True)
-    _tell(settings, *_what_is_next(channel, record))
+    for zh, en in _what_is_next(channel, record, has_key_to_hand=ours is not None):
+        _tell(settings, zh, en)
     if facts.warning is not None:
         _tell(settings, *facts.warning)
     return 0
@@ -187,32 +216,48 @@ def _given(item: Item, value: str | Path) -> str:
     """The text of an option. Raises BadField for a file that cannot be read, or is no text of a reasonable size."""
     if not isinstance(value, Path):
         return value
-    try:
-        if str(value) == "-":
-            return sys.stdin.read()
-        with value.open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
-    except OSError as error:
-        raise BadField(field=f"--{item.option}", reason=error.strerror or str(value)) from None
+    if str(value) == "-":
+        return sys.stdin.read()
+    content = _read(item, value)
     if len(content) > _MOST_BYTES:
-        raise BadField(field=f"--{item.option}", reason=f"{value}: <= {_MOST_BYTES} B")
+        words = Sentence(f"文件 {value} 超过 {_MOST_BYTES} 字节", f"{value} is larger than {_MOST_BYTES} bytes")
+        raise BadField(field=f"--{item.option}", reason=words)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise BadField(field=f"--{item.option}", reason=f"{value}: UTF-8") from None
+        words = Sentence(f"文件 {value} 不是文本；要 .pem，不是 .p12", f"{value} is no text; a .pem is, a .p12 is not")
+        raise BadField(field=f"--{item.option}", reason=words) from None
 
 
-def _what_is_next(channel: str, record: ChannelRecord) -> tuple[str, str]:
+_UNREADABLE: tuple[tuple[type[OSError], str, str], ...] = (
+    (FileNotFoundError, "找不到文件 {file}", "there is no file {file}"),
+    (IsADirectoryError, "{file} 是文件夹", "{file} is a folder"),
+    (PermissionError, "没有权限读取 {file}", "{file} may not be read"),
+    (OSError, "无法读取 {file}", "{file} cannot be read"),
+)
+
+
+def _read(item: Item, path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        zh, en = next((zh, en) for kind, zh, en in _UNREADABLE if isinstance(error, kind))
+        words = Sentence(zh.format(file=path), en.format(file=path))
+        raise BadField(field=f"--{item.option}", reason=words) from None
+
+
+def _what_is_next(channel: str, record: ChannelRecord, *, has_key_to_hand: bool) -> list[tuple[str, str]]:
+    said = [("上面的公钥请提交给渠道。", "Hand the public key above to the channel.")] if has_key_to_hand else []
     if missing := " ".join(CHANNELS[channel].missing(record)):
-        return (
-            f"已保存渠道 {channel}，还缺少 {missing}。上面的公钥可提交给渠道。",
-            f"Saved channel {channel}; {missing} is still to be given. The key above is for the channel.",
+        zh, en = (
+            f"已保存渠道 {channel}，还缺少 {missing}。",
+            f"Saved channel {channel}; {missing} is still to be given.",
         )
+        return [*said, (zh, en)]
     named, test = f"{channel}（商户号 {record['merchant_id']}）", f"kameng-server keys test {channel}"
-    return (
-        f"已登记渠道 {named}。上面的公钥可提交给渠道。检查：{test}；运行中的服务器需要重启。",
-        f"Added {channel} ({record['merchant_id']}); the key above is for it. Check: `{test}`; restart the server.",
-    )
+    zh = f"已登记渠道 {named}。检查：{test}；运行中的服务器需要重启。"
+    return [*said, (zh, f"Added {channel} ({record['merchant_id']}). Check: `{test}`; restart the server.")]
 
 
 def _tell(settings: Settings, zh: str, en: str) -> None:
@@ -316,7 +361,8 @@ async def _ask_for_payer(payers: PayerDesk) -> str | None:
 
 def _drop(settings: Settings, options: argparse.Namespace) -> int:
     keys, channel = ring(settings), options.channel
-    keys.channel(channel)
+    if channel not in (held := keys.channels()):
+        raise NothingToDrop(channel=channel, held=", ".join(held) or "-")
     if not options.yes:
         _require_at_rest(settings, channel)
     keys.drop_channel(channel)

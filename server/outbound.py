@@ -13,6 +13,7 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import TracebackType
 from typing import Protocol
 
@@ -59,6 +60,12 @@ class _Kept:
     free: asyncio.Semaphore
 
 
+@cache
+def _trust() -> ssl.SSLContext:
+    """Reading the certificate store costs tens of milliseconds: once per process, not per client."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
 class Outbound:
     """HTTP to other parties. `async with outbound:` keeps connections for the loop that enters it, once.
 
@@ -70,7 +77,6 @@ class Outbound:
         self._total_seconds = total_seconds
         self._max_answer_bytes = max_answer_bytes
         self._timeouts = httpx.Timeout(total_seconds, connect=CONNECT_SECONDS).as_dict()
-        self._trust: ssl.SSLContext | None = None
         self._kept: dict[asyncio.AbstractEventLoop, _Kept] = {}
 
     async def __aenter__(self) -> Outbound:
@@ -132,11 +138,8 @@ class Outbound:
 
     def _line(self) -> httpx.AsyncHTTPTransport:
         """httpx without its client, whose redirects, cookies and defaults we do not want and would pay for."""
-        if self._trust is None:
-            # Reading the certificate store costs tens of milliseconds: once per process, not per client.
-            self._trust = httpx.create_ssl_context(trust_env=False)
         return httpx.AsyncHTTPTransport(
-            verify=self._trust,
+            verify=_trust(),
             trust_env=False,
             retries=1,  # of connecting only: nothing was sent yet
             limits=httpx.Limits(

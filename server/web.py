@@ -53,7 +53,15 @@ BILL_LIMIT_BYTES = 64 * 1024 * 1024
 NOTICE_LIMIT_BYTES = 64 * 1024  # anybody may send one, and each is hashed, verified and perhaps kept
 _CHUNK_PATH = re.compile(r"^/sync/v1/imports/[^/]+/chunks/[^/]+$")
 _NOTIFY_PATH = re.compile(r"^/pay/[^/]+/notify$")
-_BILL_PATH = "/api/reconcile/bills"
+_IMAGE_LIMIT_BYTES = 2 * 1024 * 1024 + 64 * 1024
+_PHOTOS_LIMIT_BYTES = 3 * _IMAGE_LIMIT_BYTES
+_LIMITS: tuple[tuple[re.Pattern[str], int], ...] = (
+    (_NOTIFY_PATH, NOTICE_LIMIT_BYTES),
+    (_CHUNK_PATH, CHUNK_LIMIT_BYTES),
+    (re.compile(r"^/api/reconcile/bills$"), BILL_LIMIT_BYTES),
+    (re.compile(r"^/api/refunds/[^/]+/images$"), _IMAGE_LIMIT_BYTES),
+    (re.compile(r"^/o/[^/]+/refund(/check)?$"), _PHOTOS_LIMIT_BYTES),  # a form with a few photographs
+)
 _MACHINE_PATHS = ("/api/", "/sync/", "/pay/", "/livez", "/readyz", "/metrics")
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,40}$")  # what the columns of audit and reveals hold
 
@@ -287,11 +295,7 @@ class BodyLimit:
 
 
 def _limit_of(path: str) -> int:
-    if _NOTIFY_PATH.match(path):
-        return NOTICE_LIMIT_BYTES
-    if path == _BILL_PATH:
-        return BILL_LIMIT_BYTES
-    return CHUNK_LIMIT_BYTES if _CHUNK_PATH.match(path) else BODY_LIMIT_BYTES
+    return next((limit for shape, limit in _LIMITS if shape.match(path)), BODY_LIMIT_BYTES)
 
 
 class Compress:

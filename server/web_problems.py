@@ -36,15 +36,16 @@ def problem_of(
     error: KamengError, request_id: str, *, english: bool, fields: list[FieldProblem] | None = None
 ) -> Problem:
     """The problem document of a refusal, in one language; `code` and `params` are for programs."""
+    language = "en" if english else "zh"
     params = {
         name: value if value is None or isinstance(value, (str, int)) else str(value)
-        for name, value in error.params.items()
+        for name, value in error.said(language).items()
     }
     return Problem(
         type=f"urn:kameng:problem:{error.code}",
         title=HTTPStatus(error.status).phrase,
         status=error.status,
-        detail=error.sentence("en" if english else "zh"),
+        detail=error.sentence(language),
         code=error.code,
         request_id=request_id,
         params=params,

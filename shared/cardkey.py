@@ -20,6 +20,8 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 
+from shared.sentence import Sentence
+
 MAX_LENGTH = 512
 """Characters of a card number or of a secret, at most, after normalising."""
 
@@ -27,17 +29,6 @@ SEPARATOR = "\x1f"
 """Stands between number and secret in the canonical text. A control character, so it is never inside either."""
 
 FINGERPRINT_BYTES = 16
-
-
-class Sentence(NamedTuple):
-    """One thing to say to a person, in both languages."""
-
-    zh: str
-    en: str
-
-    def sentence(self, language: str = "zh") -> str:
-        """The sentence; `language` starts with `en` for English, anything else is 简体中文."""
-        return self.en if language.startswith("en") else self.zh
 
 
 REASONS: dict[str, Sentence] = {

@@ -21,6 +21,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from shared.permissions import label
+from shared.sentence import Sentence
 
 _BY_CODE: dict[str, type[KamengError]] = {}
 
@@ -44,7 +45,14 @@ class KamengError(Exception):
     def sentence(self, language: str = "zh") -> str:
         """The sentence for a person; `language` starts with `en` for English, anything else is 简体中文."""
         template = self.en if language.startswith("en") else self.zh
-        return template.format_map(_Params(self.params))
+        return template.format_map(_Params(self.said(language)))
+
+    def said(self, language: str = "zh") -> dict[str, Any]:
+        """The values of the sentence, those that are a `Sentence` in one language."""
+        return {
+            name: value.sentence(language) if isinstance(value, Sentence) else value
+            for name, value in self.params.items()
+        }
 
     def __str__(self) -> str:
         return f"{self.code}: {self.sentence('en')}"

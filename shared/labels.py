@@ -381,7 +381,7 @@ class AboutState(Conflict):
 
     def sentence(self, language: str = "zh") -> str:
         """The sentence for a person."""
-        said = dict(self.params)
+        said = self.said(language)
         for name, kind in self.words.items():
             if self.params.get(name) in set(kind):
                 said[name] = label(kind(self.params[name]), language)

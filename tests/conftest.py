@@ -8,7 +8,6 @@ What a machine lacks skips its tests with one loud line; where ``CI`` is set it 
 
 import gc
 import importlib
-import itertools
 import os
 import sys
 import warnings
@@ -82,8 +81,11 @@ def pytest_configure(config: pytest.Config) -> None:
     cleanup = ExitStack()
     folder = cleanup.enter_context(engines.session())
     os.environ[engines.SESSION_VARIABLE] = str(folder)
-    if sys.dont_write_bytecode:  # still nothing beside the sources, but the run's programs are compiled once
-        os.environ |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
+    if (memory := engines.memory()) is not None:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))  # where pytest makes `tmp_path`
+    if sys.dont_write_bytecode:  # nothing beside the sources, but what changed since the last run is compiled once
+        bytecode = Path(__file__).parents[1] / ".bytecode"
+        os.environ |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(bytecode)}
     config.add_cleanup(cleanup.close)
 
 
@@ -113,14 +115,18 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-_torn_down = itertools.count(1)
-
-
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown() -> Iterator[None]:
-    """Collect in the window's thread, as the console does (desktop/widgets/garbage.py): elsewhere Qt may lock up."""
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Collect in the window's thread, as the console does (desktop/widgets/garbage.py): elsewhere Qt may lock up.
+
+    What is left when a file is done lives as long as the run, and is not looked at again.
+    """
     yield
-    gc.collect(2 if next(_torn_down) % 50 == 0 else 1)
+    if nextitem is not None and nextitem.path == item.path:
+        gc.collect(1)
+    else:
+        gc.collect()
+        gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -34,6 +34,8 @@ KINDS: tuple[Kind, ...] = ("sqlite", "postgres", "mariadb")
 SESSION_VARIABLE = "KAMENG_TEST_ENGINES"
 """Where the workers of one run find its engines: the folder ``session`` made."""
 
+ROOM_BYTES = 2 << 30
+
 _DRIVERS = {"postgres": "psycopg", "mariadb": "pymysql"}
 _ROOT = Path(__file__).parent.parent
 
@@ -52,16 +54,22 @@ def missing(kind: Kind) -> str | None:
     return None
 
 
+def memory() -> Path | None:
+    """Return where files live in memory, if there is room for those of a run: a disk makes new databases wait."""
+    shared = Path("/dev/shm")
+    return shared if shared.is_dir() and shutil.disk_usage(shared).free >= ROOM_BYTES else None
+
+
 @contextmanager
 def session(*, durable: bool = False) -> Iterator[Path]:
     """Open the folder that engines live in; they end when this block, or this process, does.
 
     ``durable`` engines flush to a disk at each commit, for figures; the others are fast and forget on a crash.
     """
-    # /var/tmp is a disk by convention; /tmp may be memory, where flushing costs nothing and measures nothing.
+    # /var/tmp is a disk by convention; in memory flushing costs nothing and measures nothing.
     # Socket paths have about 100 bytes, and another user must reach them: a long private TMPDIR serves neither.
-    base = "/var/tmp" if durable else "/tmp"
-    folder = Path(tempfile.mkdtemp(prefix="kameng-", dir=base if Path(base).is_dir() else None))
+    base = Path("/var/tmp") if durable else memory() or Path("/tmp")
+    folder = Path(tempfile.mkdtemp(prefix="kameng-", dir=base if base.is_dir() else None))
     if engine_keeper.is_root():
         folder.chmod(0o711)  # the engines' users pass through, and the name is not to be guessed
     if durable:

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
@@ -25,6 +26,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from shared import clock
 from shared.contracts.base import Problem, Request
 from shared.errors import BadField, Busy, KamengError, NotSignedIn, TooMany, error_for
+from shared.sentence import Sentence
 
 # Read time is a stall limit, not a total one: a slow line may take long as long as bytes flow.
 _TIMEOUT = httpx.Timeout(connect=10, read=45, write=30, pool=30)
@@ -147,12 +149,13 @@ def normalise_server(text: str, *, allow_plain: bool = False) -> str:
     try:
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise BadField(field="server", reason="端口不正确 / bad port") from error
+        raise BadField(field="server", reason=Sentence("端口不正确", "bad port")) from error
     if not host or parts.username or parts.query or parts.fragment or parts.scheme not in {"", "http", "https"}:
-        raise BadField(field="server", reason="请填写服务器地址，例如 https://shop.example.com / an address is needed")
+        words = Sentence("请填写服务器地址，例如 https://shop.example.com", "an address is needed")
+        raise BadField(field="server", reason=words)
     scheme = parts.scheme or ("http" if _is_this_machine(host) else "https")
     if scheme == "http" and not (_is_this_machine(host) or allow_plain):
-        raise BadField(field="server", reason="必须使用 https，否则密码会明文传输 / https is required")
+        raise BadField(field="server", reason=Sentence("必须使用 https，否则密码会明文传输", "https is required"))
     shown = f"[{host}]" if ":" in host else host
     return urlunsplit((scheme, shown if port is None else f"{shown}:{port}", parts.path, "", ""))
 
@@ -175,6 +178,12 @@ class Call:
     query: Mapping[str, str | int | Sequence[str] | None] = field(default_factory=dict)
     body: Request | bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@cache
+def _trust() -> ssl.SSLContext:
+    """Reading the certificate store costs tens of milliseconds: once per process, not per server and proxy."""
+    return httpx.create_ssl_context()
 
 
 class Transport:
@@ -200,6 +209,7 @@ class Transport:
                 base_url=server,
                 timeout=_TIMEOUT,
                 limits=_LIMITS,
+                verify=_trust(),
                 trust_env=True,  # company proxies
                 follow_redirects=False,  # a redirect would carry the token to somebody else
                 headers=headers,

@@ -16,9 +16,9 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
-from shared.cardkey import Sentence
 from shared.clock import SHOP_ZONE
 from shared.labels import label
+from shared.sentence import Sentence
 
 _SERIAL_OF_YEAR_1 = date(1899, 12, 30).toordinal()
 """Workbooks count days from here (rightly so since March 1900)."""

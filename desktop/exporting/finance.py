@@ -24,9 +24,9 @@ from desktop.exporting.sheet_writer import SHEET_ROWS, Book
 from desktop.exporting.sheets import Page
 from desktop.exporting.target import Replacement, check_target
 from desktop.exporting.workbook import Written
-from shared.cardkey import Sentence
 from shared.contracts.reconcile import Difference, FundRow, ReconciledDay, Sweep
 from shared.finance import BillKind, DayState, DifferenceAction, DifferenceState
+from shared.sentence import Sentence
 
 
 @dataclass(frozen=True, slots=True)

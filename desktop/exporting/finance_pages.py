@@ -13,11 +13,11 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from desktop.exporting.cells import Kind
 from desktop.exporting.sheets import Column, Page
-from shared.cardkey import Sentence
 from shared.contracts.reconcile import Difference, Match, ReconciledDay, RefundMatch
 from shared.contracts.settlement import Statement
 from shared.finance import DifferenceKind
 from shared.money import PPM
+from shared.sentence import Sentence
 from shared.states import RefundState
 
 T = TypeVar("T")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from shared.cardkey import Sentence
+from shared.sentence import Sentence
 
 
 class Found(StrEnum):

@@ -27,8 +27,8 @@ from desktop.importing.read import shown_text
 from desktop.importing.sentences import OF_SERVER, REASONS
 from desktop.importing.session import Again, Progress, run
 from shared import clock
-from shared.cardkey import Sentence
 from shared.contracts.stock import LineResult
+from shared.sentence import Sentence
 
 _HEADINGS = (
     Sentence("行号", "Line"),

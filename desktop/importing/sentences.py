@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shared import cardkey
-from shared.cardkey import Sentence
 from shared.contracts.stock import LineResult
+from shared.sentence import Sentence
 
 REASONS: dict[str, Sentence] = cardkey.REASONS | {
     "over_15_digits": Sentence(

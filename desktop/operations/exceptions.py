@@ -24,6 +24,7 @@ from shared.contracts.payments import (
 from shared.errors import BadField
 from shared.ids import parse_order_code
 from shared.money import Fen
+from shared.sentence import Sentence
 from shared.states import ExceptionAction, ExceptionKind, ExceptionState
 
 _PAGE: TypeAdapter[Page[PaymentException]] = TypeAdapter(Page[PaymentException])
@@ -77,7 +78,7 @@ async def propose(
     """
     code = parse_order_code(named.order_code) if action is ExceptionAction.ATTACH else None
     if action is ExceptionAction.ATTACH and code is None:
-        raise BadField(field="order_code", reason="不是有效的订单号，请核对每一位 / not an order code")
+        raise BadField(field="order_code", reason=Sentence("不是有效的订单号，请核对每一位", "not an order code"))
     number = _number(named.provider_no) if named.provider_no else None
     body = ProposeAction(
         action=action,
@@ -109,7 +110,7 @@ async def confirm_payment(
 
 def _number(typed: str) -> str:
     if not PROVIDER_NO.fullmatch(typed):
-        why = "4 到 64 位字母、数字或符号，中间没有空格 / 4 to 64 characters without blanks"
+        why = Sentence("4 到 64 位字母、数字或符号，中间没有空格", "4 to 64 characters without blanks")
         raise BadField(field="provider_no", reason=why)
     return typed
 

@@ -13,6 +13,7 @@ from shared.contracts.base import Page
 from shared.contracts.orders import Order
 from shared.errors import BadField
 from shared.ids import parse_order_code
+from shared.sentence import Sentence
 from shared.states import OrderState
 
 _ORDERS: TypeAdapter[Page[Order]] = TypeAdapter(Page[Order])
@@ -49,7 +50,7 @@ async def find_order(engine: Engine, typed_code: str) -> Seen[Order]:
     """One order by its code as a person typed or read it out. Raises BadField for a code that cannot be one."""
     code = parse_order_code(typed_code)
     if code is None:
-        raise BadField(field="code", reason="不是有效的订单号，请核对每一位 / not an order code")
+        raise BadField(field="code", reason=Sentence("不是有效的订单号，请核对每一位", "not an order code"))
     return await look(
         engine, list_name=name_of(f"order/{code}"), call=Call("GET", f"/api/orders/{code}"), answer=_ORDER
     )

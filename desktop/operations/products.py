@@ -25,6 +25,7 @@ from shared.contracts.catalog import (
 from shared.contracts.identity import Supplier
 from shared.errors import BadField, NotFound
 from shared.money import parse_unit_price
+from shared.sentence import Sentence
 from shared.states import ProductState, require_move
 
 _PAGE: TypeAdapter[Page[Product]] = TypeAdapter(Page[Product])
@@ -167,9 +168,8 @@ def parse_sku(text: str) -> NewSku:
     code, _, rest = text.partition(":")
     name, _, price = rest.rpartition(":")
     if not (code and name and price):
-        raise BadField(
-            field=f"--sku {text}", reason="应为 编码:名称:单价，例如 A100:100元卡:98.50 / use CODE:NAME:PRICE"
-        )
+        words = Sentence("应为 编码:名称:单价，例如 A100:100元卡:98.50", "use CODE:NAME:PRICE")
+        raise BadField(field=f"--sku {text}", reason=words)
     try:
         return NewSku(code=code.strip(), name=name, unit_price=parse_unit_price(price))
     except ValidationError as error:

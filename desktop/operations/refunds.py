@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Literal
 from uuid import UUID
 
@@ -14,11 +16,22 @@ from desktop.operations.once import send_once
 from desktop.operations.seen import Seen, look, name_of
 from shared.contracts.base import Page, Request
 from shared.contracts.orders import IDEMPOTENCY_HEADER, Order
-from shared.contracts.payments import AnswerRefund, CheckRefund, DecideRefund, Refund, RetryRefund, StartRefund
+from shared.contracts.payments import (
+    AnswerRefund,
+    CheckRefund,
+    DecideRefund,
+    Refund,
+    RefundPicture,
+    RetryRefund,
+    StartRefund,
+)
+from shared.errors import BadField
+from shared.sentence import Sentence
 from shared.states import RefundState, RefundTurn
 
 _PAGE: TypeAdapter[Page[Refund]] = TypeAdapter(Page[Refund])
 _ONE: TypeAdapter[Refund] = TypeAdapter(Refund)
+_MOST_READ = 2 * 1024 * 1024 + 1
 
 
 async def list_refunds(
@@ -40,6 +53,34 @@ async def one(engine: Engine, refund_id: UUID) -> Seen[Refund]:
     """One refund as it is now, with its whole story."""
     call = Call("GET", f"/api/refunds/{refund_id}")
     return await look(engine, list_name=name_of(f"refund/{refund_id}"), call=call, answer=_ONE)
+
+
+async def picture(engine: Engine, refund_id: UUID, image_id: UUID) -> bytes:
+    """One image beside a refund. It is not remembered: it may show a key."""
+    call = Call("GET", f"/api/refunds/{refund_id}/images/{image_id}")
+    return (await engine.session.ask(call, RefundPicture)).content
+
+
+async def show(engine: Engine, refund_id: UUID, files: Sequence[Path]) -> Refund:
+    """Show images beside a refund, one after the other; answers it with the last. Raises what `send_once` does.
+
+    BadField for a file that cannot be read; what an image may be, the server says.
+    """
+    for file in files:
+        call = Call("POST", f"/api/refunds/{refund_id}/images", body=await asyncio.to_thread(_read, file))
+        done = await send_once(engine, call, Refund)
+        engine.announce("refund", initiator="refund.show")
+    return done
+
+
+def _read(file: Path) -> bytes:
+    """The file, or of one that is far too large enough for the server to say so."""
+    try:
+        with file.open("rb") as opened:
+            return opened.read(_MOST_READ)
+    except OSError as error:
+        words = Sentence(f"无法读取：{error.strerror}", f"it cannot be read: {error.strerror}")
+        raise BadField(field=file.name, reason=words) from error
 
 
 async def start(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
@@ -33,6 +35,9 @@ STATES: tuple[RefundState, ...] = (
     RefundState.CLOSED,
 )
 """The states offered as filters, after those that are with the reader and all of them."""
+
+MOST_IMAGES = 3
+"""Images that a supplier may show beside one; the server has the last word."""
 
 _ENDED = frozenset({RefundState.SUCCEEDED, RefundState.REFUSED, RefundState.CLOSED})
 
@@ -102,6 +107,8 @@ class Refunds(Cases[Refund]):
     Attributes:
         mine: whether the list shows those that wait for this person.
         state: else the state that it shows; None is all.
+        pictures: the images beside the refund in front, as they arrive; None for one that could not be read.
+        picture_error: why one was not taken.
     """
 
     def __init__(self, ask: Ask, person: Person) -> None:
@@ -120,6 +127,9 @@ class Refunds(Cases[Refund]):
         )
         self.mine = True
         self.state: RefundState | None = None
+        self.pictures: dict[UUID, bytes | None] = {}
+        self.picture_error: Exception | None = None
+        self._asked_for: set[UUID] = set()
 
     def show(self, *, mine: bool, state: RefundState | None = None) -> None:
         """Show those that wait for this person, or those of a state."""
@@ -142,6 +152,52 @@ class Refunds(Cases[Refund]):
 
     def read_one(self, case_id: UUID) -> Callable[[Engine], Coroutine[Any, Any, Seen[Refund]]]:
         return lambda engine: refunds.one(engine, case_id)
+
+    def may_show(self, case: Refund) -> bool:
+        """Whether this person may show an image before it answers."""
+        mine = [one for one in case.images if one.party == "supplier"]
+        return self.is_supplier and "answer" in case.actions and len(mine) < MOST_IMAGES
+
+    def show_pictures(self, files: Sequence[Path]) -> None:
+        """Show these images beside the refund in front."""
+        if self.opened is not None:
+            refund_id = self.opened.id
+            self._ask(lambda engine: refunds.show(engine, refund_id, files), self._shown, self._not_shown)
+
+    def _shown(self, case: Refund) -> None:
+        self.picture_error = None
+        if self.opened is not None and self.opened.id == case.id:
+            self._show(case)
+
+    def _not_shown(self, error: Exception) -> None:
+        self.picture_error = error
+        self.changed()
+        self.read_again()  # some of them may have been taken
+
+    def look_into(self, case: Refund | None) -> None:
+        if case is None or self.opened is None or case.id != self.opened.id:
+            self.picture_error = None
+        super().look_into(case)
+
+    def _show(self, case: Refund) -> None:
+        wanted = {one.id for one in case.images}
+        self.pictures = {one: content for one, content in self.pictures.items() if one in wanted}
+        new, self._asked_for = wanted - self._asked_for, wanted
+        super()._show(case)
+        for image_id in new:
+            self._fetch(case.id, image_id)
+
+    def _fetch(self, refund_id: UUID, image_id: UUID) -> None:
+        then, otherwise = partial(self._arrived, image_id), partial(self._missed, image_id)
+        self._ask(lambda engine: refunds.picture(engine, refund_id, image_id), then, otherwise)
+
+    def _arrived(self, image_id: UUID, content: bytes | None) -> None:
+        if image_id in self._asked_for:
+            self.pictures[image_id] = content
+            self.changed()
+
+    def _missed(self, image_id: UUID, _error: Exception) -> None:
+        self._arrived(image_id, None)
 
     def acts_of(self, case: Refund) -> list[Act[Refund]]:
         if "decide" in case.actions:  # whoever may decide need not answer for the supplier

@@ -70,6 +70,45 @@
     });
   }
 
+  // Photographs leave the phone smaller, and without the place that it writes into them. What cannot be drawn here goes
+  // as it is: our server judges it.
+  for (const field of all("[data-longest]")) {
+    const longest = Number(field.dataset.longest);
+    let busy = null;
+    const smaller = async (file) => {
+      const image = await createImageBitmap(file);
+      const scale = Math.min(1, longest / Math.max(image.width, image.height));
+      const canvas = document.createElement("canvas");
+      canvas.width = Math.round(image.width * scale);
+      canvas.height = Math.round(image.height * scale);
+      const pen = canvas.getContext("2d");
+      pen.fillStyle = "#fff";
+      pen.fillRect(0, 0, canvas.width, canvas.height);
+      pen.drawImage(image, 0, 0, canvas.width, canvas.height);
+      const drawn = await new Promise((done) => canvas.toBlob(done, "image/jpeg", 0.85));
+      return new File([drawn], "photo.jpg", { type: "image/jpeg" });
+    };
+    const shrink = async () => {
+      try {
+        const files = new DataTransfer();
+        for (const file of field.files) files.items.add(await smaller(file));
+        field.files = files.files;
+      } catch {
+        // An old browser, or no image.
+      }
+      busy = null;
+    };
+    field.addEventListener("change", () => (busy = shrink()));
+    const hold = (event) => {
+      if (!busy) return;
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      const by = event.submitter;
+      busy.then(() => field.form.requestSubmit(by));
+    };
+    field.form.addEventListener("submit", hold, true);
+  }
+
   // Countdown from the server's seconds, so that a wrong clock on the phone does not matter. Not a live region.
   for (const place of all("[data-countdown]")) {
     const end = performance.now() + Number(place.dataset.countdown) * 1000;
@@ -88,6 +127,7 @@
   if (waiting) {
     const { poll, seen, ask, events } = waiting.dataset;
     const slow = "slow" in waiting.dataset;
+    const most = Number(waiting.dataset.minutes || Infinity) * 60000;
     const hint = one("[data-hint]");
     const began = Date.now();
     let asked = began - 7000;
@@ -113,6 +153,7 @@
     const look = async () => {
       clearTimeout(timer);
       const waited = Date.now() - began;
+      if (waited > most) return;
       try {
         // The channel was silent when the payment was opened: our server tries again now and then.
         if (ask && Date.now() - asked > 10000) {
@@ -161,7 +202,8 @@
     button.addEventListener("click", () => {
       if (button.getAttribute("aria-disabled")) return;
       button.setAttribute("aria-disabled", "true");
-      said.hidden = true;
+      said.hidden = false;
+      said.textContent = said.dataset.opening;
       if (window.WeixinJSBridge) return pay();
       // WeChat puts its bridge in when it likes; where it never comes the buyer must not wait for it.
       const timer = setTimeout(() => {

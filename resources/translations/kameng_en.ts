@@ -3357,6 +3357,41 @@
     </message>
 </context>
 <context>
+    <name>RefundPictures</name>
+    <message>
+        <source>图片</source>
+        <translation>Images</translation>
+    </message>
+    <message>
+        <source>买家</source>
+        <translation>Buyer</translation>
+    </message>
+    <message>
+        <source>供应商</source>
+        <translation>Supplier</translation>
+    </message>
+    <message>
+        <source>附上图片…</source>
+        <translation>Add images…</translation>
+    </message>
+    <message>
+        <source>JPEG、PNG 或 WebP，最多 3 张，每张不超过 2 MB；买家和店铺看得到</source>
+        <translation>JPEG, PNG or WebP, up to 3, 2 MB each; buyer and shop see them</translation>
+    </message>
+    <message>
+        <source>买家的第 {n} 张图片</source>
+        <translation>The buyer&apos;s image {n}</translation>
+    </message>
+    <message>
+        <source>供应商的第 {n} 张图片</source>
+        <translation>The supplier&apos;s image {n}</translation>
+    </message>
+    <message>
+        <source>这张图片无法显示</source>
+        <translation>This image cannot be shown</translation>
+    </message>
+</context>
+<context>
     <name>RefundsPage</name>
     <message>
         <source>退款</source>

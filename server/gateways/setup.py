@@ -31,6 +31,7 @@ from server.gateways.unusable import (
     RealKeysWithSandbox,
     RealMoneyWhenDemo,
     SandboxKeysWhenLive,
+    SandboxNowhere,
 )
 from server.gateways.wechat import MAIN_HOST, SPARE_HOST, WechatGateway
 from server.gateways.wechat_keys import WechatAccount
@@ -38,6 +39,7 @@ from server.gateways.wechat_payer import AUTHORIZE_URL, TOKEN_URL, PayerDesk
 from server.outbound import Line
 from server.settings import Settings, is_local
 from shared.errors import BadField, KamengError
+from shared.sentence import Sentence
 
 Record = Mapping[str, str]
 _log = logging.getLogger("kameng.gateways")
@@ -87,7 +89,8 @@ class Item:
 class ChannelSetup:
     """One channel: its items; what is needed, by names, each entry being ways of which one is enough.
 
-    `own_pair` says that we make the private key when none is given; `warning` is told to who sets it up.
+    `own_pair` says that the channel is handed our public key, and that we make the pair when none is given; `warning`
+    is told to who sets it up.
     """
 
     items: tuple[Item, ...]
@@ -95,6 +98,11 @@ class ChannelSetup:
     build: Callable[[Record, Wires], Gateway]
     own_pair: bool = False
     warning: tuple[str, str] | None = None
+
+    @property
+    def options(self) -> str:
+        """All that may be given."""
+        return " ".join(f"--{item.option}" for item in self.items)
 
     def missing(self, record: Record) -> list[str]:
         """The options that are still to be given, the first way of each."""
@@ -129,7 +137,7 @@ def merged(channel: str, record: Record, given: Record, *, discard_previous: boo
             kept.pop(item.previous, None)
         if item.name not in given:
             continue
-        text, held = _judged(item, given[item.name]), record.get(item.name)
+        text, held = _judged(setup, item, given[item.name]), record.get(item.name)
         if item.previous is not None and held not in {None, text} and not discard_previous:
             kept[item.previous] = held or ""
         if item.kind is Kind.CERTIFICATES and held and not discard_previous:
@@ -147,19 +155,36 @@ _READERS: dict[Kind, Callable[[str], str]] = {
 }
 
 
-def _judged(item: Item, text: str) -> str:
+_NAMES: dict[Kind, Sentence] = {
+    Kind.PRIVATE_KEY: Sentence("私钥", "a private key"),
+    Kind.PUBLIC_KEY: Sentence("公钥", "a public key"),
+    Kind.CERTIFICATES: Sentence("证书", "a certificate"),
+}
+
+
+def _judged(setup: ChannelSetup, item: Item, text: str) -> str:
     if item.kind in _READERS:
         try:
             return _READERS[item.kind](text.strip() + "\n")
-        except ValueError as error:
-            raise BadField(field=f"--{item.option}", reason=str(error)) from None
+        except pem.NotUsable as error:
+            raise BadField(field=f"--{item.option}", reason=_mixed_up(setup, item, text) or error.why) from None
     if item.choices:
         if text not in item.choices:
             raise BadField(field=f"--{item.option}", reason=" / ".join(item.choices))
         return text
     if not re.fullmatch(item.shape, text.strip()):
-        raise BadField(field=f"--{item.option}", reason=f"{item.zh} / {item.en}")
+        raise BadField(field=f"--{item.option}", reason=Sentence(f"应为“{item.zh}”", f"should be “{item.en}”"))
     return text.strip()
+
+
+def _mixed_up(setup: ChannelSetup, wanted: Item, text: str) -> Sentence | None:
+    """That a file is another one of the merchant's, and which option it belongs to; None where it is none of them."""
+    is_kind = next((kind for kind in _NAMES if kind.value == pem.kind_of(text)), wanted.kind)
+    if is_kind is wanted.kind:
+        return None
+    zh, en = (f"这是{_NAMES[is_kind].zh}，不是{_NAMES[wanted.kind].zh}", f"it is {_NAMES[is_kind].en}")
+    option = next((item.option for item in setup.items if item.kind is is_kind), None)
+    return Sentence(f"{zh}；请用 --{option} 给出", f"{en}, for --{option}") if option else Sentence(zh, en)
 
 
 def our_public_pem(record: Record) -> str | None:
@@ -220,7 +245,9 @@ def gateway_of(
         raise ChannelIncomplete(channel=channel, missing=" ".join(missing))
     if settings.is_live and (channel == SANDBOX or is_of_sandbox(channel, record)):
         raise SandboxKeysWhenLive(channel=channel)
-    if settings.sandbox_url is None and (channel == SANDBOX or not (settings.is_live or trial)):
+    if settings.sandbox_url is None and (channel == SANDBOX or is_of_sandbox(channel, record)):
+        raise SandboxNowhere(channel=channel)
+    if settings.sandbox_url is None and not (settings.is_live or trial):
         raise RealMoneyWhenDemo(channel=channel)
     if settings.sandbox_url is not None and not _is_for_play(channel, record):
         raise RealKeysWithSandbox(channel=channel)
@@ -347,7 +374,13 @@ CHANNELS: dict[str, ChannelSetup] = {
     ),
     "wechat": ChannelSetup(
         items=(
-            Item(name="merchant_id", option="mchid", shape=r"[0-9]{8,10}", zh="商户号", en="mchid, 8 to 10 digits"),
+            Item(
+                name="merchant_id",
+                option="mchid",
+                shape=r"[0-9]{8,10}",
+                zh="商户号（8 到 10 位）",
+                en="mchid",
+            ),
             Item(name="app_id", option="app-id", shape=_WX, zh="公众号 AppID", en="official account's appid, wx..."),
             Item(name="mini_app_id", option="mini-app-id", shape=_WX, zh="小程序 AppID", en="mini program's appid"),
             Item(

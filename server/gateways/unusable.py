@@ -33,6 +33,20 @@ class SandboxKeysWhenLive(ChannelUnusable):
     )
 
 
+class SandboxNowhere(ChannelUnusable):
+    """Keys of the sandbox, and no sandbox to ask: the real hosts know nothing of them."""
+
+    code = "sandbox_nowhere"
+    zh = (
+        "支付渠道“{channel}”登记的是沙箱密钥，没有设置沙箱地址。"
+        "请用 KAMENG_SANDBOX_URL 指向沙箱（见 docs/sandbox.md）。"
+    )
+    en = (
+        "Payment channel “{channel}” has the sandbox's keys, and no sandbox is named. Point KAMENG_SANDBOX_URL to it; "
+        "see docs/sandbox.md."
+    )
+
+
 class RealMoneyWhenDemo(ChannelUnusable):
     """Real money in a shop for play."""
 

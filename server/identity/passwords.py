@@ -14,6 +14,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from shared.errors import BadField, Busy
+from shared.sentence import Sentence
 
 AT_ONCE = 2
 MOST_WAITING = 16
@@ -79,9 +80,9 @@ def judge(password: str, *, login: str) -> None:
     if len(password) > LONGEST:
         raise BadField(field="password", reason=f"≤ {LONGEST}")
     if plain in COMMON or len(set(plain)) < 4:
-        raise BadField(field="password", reason="太常见 / too common")
+        raise BadField(field="password", reason=Sentence("太常见", "too common"))
     if login.casefold() in plain and len(plain) - len(login) < SHORTEST - 4:
-        raise BadField(field="password", reason="不能与登录名相同 / too close to the login")
+        raise BadField(field="password", reason=Sentence("不能与登录名相同", "too close to the login"))
 
 
 def hash_now(password: str) -> str:

@@ -31,7 +31,8 @@ class BadValue(Exception):
 class Fault:
     """One thing that can go wrong. `lowest` and `highest` bound `whole` and `seconds`; `choices` are all of `choice`.
 
-    `quick` ones stand on the payment page itself.
+    `quick` ones stand on the payment page itself. `of_calls`: it takes effect in a call of the merchant's, and may be
+    limited to one; all else happens to a payment, a refund or a notification, whoever calls.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Fault:
     highest: int = 0
     choices: tuple[str, ...] = ()
     quick: bool = False
+    of_calls: bool = False
 
     def normal(self, text: str) -> str:
         """Return the value as it is kept. Raises BadValue."""
@@ -91,7 +93,16 @@ FAULTS: tuple[Fault, ...] = (
     # Keys and clocks
     Fault("signature", "keys", "flag", "通知签名错误", "Callback wrongly signed", quick=True),
     Fault("probe", "keys", "flag", "通知带签名探测流量", "Callback is a signature probe"),
-    Fault("clock_seconds", "keys", "seconds", "沙箱时钟偏差（秒）", "Sandbox's clock is off by (s)", -_DELAY, _DELAY),
+    Fault(
+        "clock_seconds",
+        "keys",
+        "seconds",
+        "沙箱时钟偏差（秒）",
+        "Sandbox's clock is off by (s)",
+        -_DELAY,
+        _DELAY,
+        of_calls=True,
+    ),
     Fault(
         "sign_with",
         "keys",
@@ -99,18 +110,38 @@ FAULTS: tuple[Fault, ...] = (
         "换用的密钥",
         "Sign with another key",
         choices=("public_key", "public_key_2", "certificate", "certificate_2"),
+        of_calls=True,
     ),
     Fault(
         "mixed_percent", "keys", "whole", "用另一种密钥签的通知（%）", "Callbacks by the other kind of key (%)", 0, 100
     ),
     Fault("api_key", "keys", "text", "加密通知用的密钥（32 字节）", "Key that seals callbacks (32 bytes)", highest=32),
     # How calls are answered
-    Fault("answer_seconds", "answers", "seconds", "接口应答延迟（秒）", "API answers late (s)", 0, 120, quick=True),
-    Fault("hang", "answers", "flag", "办完却不应答", "Does the work, never answers"),
-    Fault("fail", "answers", "whole", "什么也不办，只答此状态码", "Does nothing, answers this status", 400, 599),
-    Fault("away", "answers", "flag", "断开连接", "Breaks the connection"),
-    Fault("answer_unsigned", "answers", "flag", "应答不签名", "Answers unsigned"),
-    Fault("answer_signature", "answers", "flag", "应答签名错误", "Answers wrongly signed"),
+    Fault(
+        "answer_seconds",
+        "answers",
+        "seconds",
+        "接口应答延迟（秒）",
+        "API answers late (s)",
+        0,
+        120,
+        quick=True,
+        of_calls=True,
+    ),
+    Fault("hang", "answers", "flag", "办完却不应答", "Does the work, never answers", of_calls=True),
+    Fault(
+        "fail",
+        "answers",
+        "whole",
+        "什么也不办，只答此状态码",
+        "Does nothing, answers this status",
+        400,
+        599,
+        of_calls=True,
+    ),
+    Fault("away", "answers", "flag", "断开连接", "Breaks the connection", of_calls=True),
+    Fault("answer_unsigned", "answers", "flag", "应答不签名", "Answers unsigned", of_calls=True),
+    Fault("answer_signature", "answers", "flag", "应答签名错误", "Answers wrongly signed", of_calls=True),
     Fault(
         "oauth",
         "answers",
@@ -118,6 +149,7 @@ FAULTS: tuple[Fault, ...] = (
         "微信网页授权",
         "WeChat's web authorisation",
         choices=("deny", "bad_code", "snapshot", "busy"),
+        of_calls=True,
     ),
     # What happens to the money
     Fault("payer", "money", "text", "付款人（名字）", "Who pays (a name)", highest=32, quick=True),
@@ -129,8 +161,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault("refund_outcome", "money", "choice", "退款结果", "Refunds end", choices=("abnormal", "closed")),
     Fault("balance_low", "money", "flag", "商户余额不足", "Merchant's balance too low"),
     # Bills
-    Fault("bill_at_once", "bills", "flag", "账单立即可取", "Bills of any day at once"),
-    Fault("bill_damaged", "bills", "flag", "账单文件不完整", "Bills that are cut off"),
+    Fault("bill_at_once", "bills", "flag", "账单立即可取", "Bills of any day at once", of_calls=True),
+    Fault("bill_damaged", "bills", "flag", "账单文件不完整", "Bills that are cut off", of_calls=True),
 )
 
 BY_NAME = {fault.name: fault for fault in FAULTS}

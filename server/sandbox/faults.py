@@ -74,9 +74,13 @@ class Faults:
         return [self._orders[order_id] for order_id in sorted(self._orders)]
 
     def order(self, wanted: Order) -> Order:
-        """Let a fault hold, instead of an earlier order of the same fault for the same. Raises BadValue."""
-        value = fault_named(wanted.name).normal(wanted.value)
-        if wanted.about.call and wanted.about.call not in CALLS:
+        """Let a fault hold, instead of an earlier order of the same fault for the same.
+
+        Raises BadValue, also for a call where none takes effect: the order would do nothing.
+        """
+        fault = fault_named(wanted.name)
+        value = fault.normal(wanted.value)
+        if wanted.about.call and not (fault.of_calls and wanted.about.call in CALLS):
             raise BadValue("call")
         if wanted.times_left is not None and not 1 <= wanted.times_left <= 1_000_000:
             raise BadValue("times")

@@ -20,7 +20,7 @@ from server.orders.model import Order, OrderLine
 from server.payments import channels, payers
 from server.payments import queries as payments
 from server.payments.queries import PayState
-from server.payments.refunds import asking, splitting
+from server.payments.refunds import asking, images, splitting
 from server.payments.refunds import queries as refunds
 from server.payments.refunds.asking import Offer
 from server.payments.refunds.queries import Story
@@ -430,6 +430,7 @@ def refund_recap(
         amount=Price.of_fen(worth),
         at_once=verdict is Verdict.APPROVE,
         places=places_mark(offer, units),
+        most_photos=images.MOST,
     )
 
 

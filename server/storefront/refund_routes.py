@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import Depends, Form, Request
 from fastapi.responses import RedirectResponse, Response
+from starlette.datastructures import UploadFile
 
 from server import context, policy
 from server.db import Tx, retrying
-from server.payments.refunds import asking
+from server.payments.refunds import asking, images
 from server.payments.refunds.asking import Offer, Wish
 from server.policy import PUBLIC, Router
 from server.storefront import language as languages
@@ -42,6 +44,15 @@ def _asked(
 Asked = Annotated[pages.Asked, Depends(_asked)]
 
 
+async def _photos(request: Request) -> list[bytes]:
+    """What the files of the form hold; none was chosen where one is empty."""
+    files = [one for one in (await request.form()).getlist("photo") if isinstance(one, UploadFile)]
+    return [content for one in files if (content := await one.read(images.LARGEST_BYTES + 1))]
+
+
+Photos = Annotated[list[bytes], Depends(_photos)]
+
+
 @router.get("/o/{code}/refunds", allow=PUBLIC)
 def refund_list(request: Request, code: str, n: int = 0) -> Response:
     """How the refunds of an order go on: times, who has the ball, and until when. Shows no key."""
@@ -65,6 +76,11 @@ def check_refund(request: Request, code: str, asked: Asked, edit: Annotated[str,
     """What is about to be asked for and what comes of it; nothing has happened yet. With `edit` the form again."""
     if edit:
         return _show_form(request, code, asked, [])
+    return _show_check(request, code, asked, [])
+
+
+def _show_check(request: Request, code: str, asked: pages.Asked, photo_faults: list[views.Fault]) -> Response:
+    """What is about to be asked for, with what is wrong with its photographs; the form, where that lacks something."""
     ctx, language = context.of(request), languages.of(request)
     with ctx.db.read() as tx:
         found = pages.own_order(tx, code, policy.actor(request).id)
@@ -76,12 +92,31 @@ def check_refund(request: Request, code: str, asked: Asked, edit: Annotated[str,
         return RedirectResponse(f"/o/{found.code}/refunds", HTTPStatus.SEE_OTHER)
     if recap is None:
         return _show_form(request, code, asked, faults)
-    return rendering.page(request, "refund_check.html", address=f"/o/{recap.code}/refund", recap=recap, asked=asked)
+    status = HTTPStatus.UNPROCESSABLE_ENTITY if photo_faults else HTTPStatus.OK
+    address = f"/o/{recap.code}/refund"
+    return rendering.page(
+        request, "refund_check.html", status=status, address=address, recap=recap, asked=asked, faults=photo_faults
+    )
+
+
+@router.get("/o/{code}/refunds/{image_id}", allow=PUBLIC)
+def refund_image(request: Request, code: str, image_id: UUID) -> Response:
+    """One image beside a refund of the order, as what its bytes were when they were taken."""
+    with context.of(request).db.read() as tx:
+        found = pages.own_order(tx, code, policy.actor(request).id)
+        picture = images.read_of_order(tx, image_id, order_id=found.id) if found else None
+    if picture is None:
+        return closed(request)
+    headers = {
+        "content-disposition": f'inline; filename="{image_id}.{picture.kind}"',
+        "cache-control": "private, no-store",
+    }
+    return Response(picture.content, media_type=picture.media_type, headers=headers)
 
 
 @router.post("/o/{code}/refund", allow=PUBLIC)
-def ask_refund(request: Request, code: str, asked: Asked) -> Response:
-    """Ask. Asking again for what is under way changes nothing and leads to the same page.
+def ask_refund(request: Request, code: str, asked: Asked, photos: Photos) -> Response:
+    """Ask, with photographs where there are some. Asking again for what is under way leads to the same page.
 
     So does a form that was sent again when what it asked for is done: its places mean other keys by now.
     """
@@ -90,6 +125,10 @@ def ask_refund(request: Request, code: str, asked: Asked) -> Response:
         found = pages.own_order(tx, code, who.id)
     if found is None:
         return closed(request)
+    try:
+        pictures = images.judged(photos)
+    except images.UnusableImage as refusal:
+        return _show_check(request, code, asked, [views.Fault("photo", refusal.sentence(language.code))])
 
     status: int = HTTPStatus.UNPROCESSABLE_ENTITY
 
@@ -112,6 +151,7 @@ def ask_refund(request: Request, code: str, asked: Asked) -> Response:
                 order_line_id=offer.order_line_id,
                 seqs=tuple(sorted(units[n] for n in asked.picked)),
                 wants_replacement=asked.wish == "replacement",
+                pictures=pictures,
             ),
             actor=who.label,
         )

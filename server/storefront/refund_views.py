@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from server.payments.refunds.images import Shown
 from server.payments.refunds.queries import Story
 from server.payments.refunds.rules import Verdict
 from server.storefront import telling
@@ -11,7 +12,7 @@ from server.storefront.figures import Moment, Price
 from server.storefront.language import Language, marked
 from shared import clock
 from shared.labels import label
-from shared.states import RefundCause, RefundReason, RefundStep
+from shared.states import RefundCause, RefundReason, RefundStep, RefundTurn
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class RefundStory:
     is_open: bool
     cause: RefundCause
     moves_money: bool
+    images: tuple[Shown, ...]
 
     @classmethod
     def of(cls, story: Story, language: Language) -> RefundStory:
@@ -59,7 +61,7 @@ class RefundStory:
             explanation=explanation,
             tone=said.tone,
             icon=said.icon,
-            turn=label(story.turn, language.code) if story.turn else "",
+            turn=_turn_words(story.turn, language) if story.turn else "",
             until=Moment.of(story.due_at) if story.due_at else None,
             is_late=story.due_at is not None and story.due_at < clock.now(),
             steps=tuple(
@@ -68,6 +70,7 @@ class RefundStory:
             is_open=story.is_open,
             cause=story.cause,
             moves_money=not story.is_replaced,
+            images=story.images,
         )
 
 
@@ -75,11 +78,21 @@ def _step_words(step: RefundStep, language: Language) -> str:
     return language.text(_STEP[step]) if step in _STEP else label(step, language.code)
 
 
+def _turn_words(turn: RefundTurn, language: Language) -> str:
+    return language.text(_TURN[turn]) if turn in _TURN else label(turn, language.code)
+
+
 _STEP: dict[RefundStep, str] = {
     RefundStep.ASKED: marked("您提出了申请"),
     RefundStep.STARTED: marked("商家发起退款"),
+    RefundStep.SUPPLIER_REFUSED: marked("供应商不同意，由商家裁定"),
+    RefundStep.SILENT: marked("供应商未按时答复，由商家裁定"),
+    RefundStep.REPLACED_BY_SHOP: marked("商家补发了新的卡密"),
+    RefundStep.SHOP_APPROVED: marked("商家同意退款"),
+    RefundStep.SHOP_REFUSED: marked("商家不同意退款"),
 }
-"""Steps that their buyer reads in other words than staff."""
+_TURN: dict[RefundTurn, str] = {RefundTurn.SHOP: marked("商家")}
+"""What their buyer reads in other words than staff: to who buys, the shop is 商家."""
 
 
 # --- asking ---
@@ -159,3 +172,4 @@ class RefundRecap:
     amount: Price
     at_once: bool
     places: str
+    most_photos: int

@@ -13,7 +13,10 @@ from shared.states import ExceptionKind, OrderState, RefundCause, RefundPolicy, 
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """What a page says in one state. `waits`: something may still come by itself; `can_ask`: the channel may know."""
+    """What a page says in one state. `waits`: something may still come by itself; `can_ask`: the channel may know.
+
+    `listens`: it is over for us, and money that the buyer has paid may still come in these minutes.
+    """
 
     heading: str
     explanation: str
@@ -22,6 +25,7 @@ class Telling:
     next_steps: tuple[str, ...] = ()
     waits: bool = False
     can_ask: bool = False
+    listens: bool = False
     may_buy_again: bool = False
 
 
@@ -83,6 +87,7 @@ NOTICE: dict[OrderState, Telling] = {
         icon="clock",
         next_steps=(_PAID_BEFORE, _KEEP_CODE),
         can_ask=True,
+        listens=True,
         may_buy_again=True,
     ),
     OrderState.CANCELLED: Telling(
@@ -92,6 +97,7 @@ NOTICE: dict[OrderState, Telling] = {
         icon="cross",
         next_steps=(_PAID_BEFORE, _KEEP_CODE),
         can_ask=True,
+        listens=True,
         may_buy_again=True,
     ),
     OrderState.REFUNDED: Telling(
@@ -111,6 +117,7 @@ STILL_OPEN = Telling(
     icon="cross",
     next_steps=(marked("如果您已经付款：支付渠道通知我们之后，会在本页发货或者退款。也可以现在刷新查询。"), _KEEP_CODE),
     can_ask=True,
+    listens=True,
     may_buy_again=True,
 )
 """Cancelled, and its channel could not close what it had opened: money may still come."""

@@ -321,6 +321,7 @@ class OrderPage:
     icon: str = "check"
     next_steps: tuple[str, ...] = ()
     can_ask: bool = False
+    listens: bool = False
     again_url: str | None = None
     revealed: tuple[RevealedKeys, ...] = ()
     refunds: tuple[RefundStory, ...] = ()
@@ -344,9 +345,25 @@ class OrderPage:
         return sum(len(line.keys) for line in self.revealed)
 
     @property
+    def look_alikes(self) -> tuple[str, ...]:
+        """The characters to tell apart, of the kinds that are in a key: 0 and O, or 1, I and l."""
+        cards = [card for line in self.revealed for card in line.keys]
+        texts = "".join(text.raw for card in cards for text in (card.number, card.secret) if text)
+        return tuple(char for kind in ("0O", "1Il") if set(kind) & set(texts) for char in kind)
+
+    @property
     def is_unpaid(self) -> bool:
         """Whether it waits for money and says how to give it."""
         return self.pay is not None
+
+    @property
+    def step(self) -> int | None:
+        """Which of the four steps of buying this is, past all with the keys; None where nothing will be delivered."""
+        if self.stage == "keys":
+            return 5
+        if self.paid is None:
+            return 3
+        return 4 if self.stage == "sealed" or self.can_ask else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,6 +390,7 @@ def told(order: OrderPage, said: Telling, language: Language, *, again_url: str 
         next_steps=tuple(language.text(step) for step in said.next_steps),
         waits=said.waits,
         can_ask=said.can_ask,
+        listens=said.listens,
         again_url=again_url if said.may_buy_again else None,
     )
 

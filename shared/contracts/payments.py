@@ -10,7 +10,7 @@ from datetime import date, datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from shared.contracts.base import Answer, Request
 from shared.contracts.stock import Unit
@@ -217,6 +217,23 @@ class RefundEvent(Answer):
     note: str
 
 
+class RefundImage(Answer):
+    """That `party` (`buyer` or `supplier`) shows something beside a refund: its `n`th image."""
+
+    id: UUID
+    party: str
+    n: int
+
+
+class RefundPicture(Answer):
+    """One image; its bytes travel as base64. `media_type` is one of three, by what the bytes are."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, ser_json_bytes="base64", val_json_bytes="base64")
+
+    media_type: Literal["image/jpeg", "image/png", "image/webp"]
+    content: bytes
+
+
 class Refund(Answer):
     """One refund as staff see it; a supplier's person sees those of its own goods, without the payment's numbers.
 
@@ -244,6 +261,7 @@ class Refund(Answer):
     trouble: RefundTrouble | None
     lines: list[RefundLine]
     events: list[RefundEvent]
+    images: list[RefundImage] = Field(default_factory=list)
     actions: list[Literal["answer", "decide", "check", "stop", "retry"]]
     version: int
 

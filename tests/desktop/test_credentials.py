@@ -70,6 +70,12 @@ class Chain(Drawer):
         self.backends = list(backends)
 
 
+@pytest.fixture
+def cheap_keys(monkeypatch):
+    """For what many keys are made and no secret is kept: a real one takes a quarter second."""
+    monkeypatch.setattr(FileVault, "_N", 2)
+
+
 def known(*kinds: type) -> frozenset[str]:
     return frozenset(f"{kind.__module__}.{kind.__qualname__}" for kind in kinds)
 
@@ -134,6 +140,7 @@ def test_the_place_is_chosen_and_told(folders, wanted, backend, place):
     assert vault.place is place
 
 
+@pytest.mark.usefixtures("cheap_keys")
 def test_an_existing_file_is_used_where_there_is_no_keyring(folders):
     FileVault(folders.credentials_file, lambda: "pass").save("chen@s", "token")
     assert open_vault(folders, environment={}, backend=NullKeyring(), ask=lambda: "pass").load("chen@s") == "token"
@@ -161,6 +168,7 @@ def test_the_file_holds_no_token_and_opens_with_the_passphrase_only(folders):
     assert FileVault(file, lambda: "correct horse").load("chen@s") == "TOKEN-of-chen"
 
 
+@pytest.mark.usefixtures("cheap_keys")
 def test_the_file_keeps_several_accounts_and_asks_once(folders):
     asked = []
     vault = FileVault(folders.credentials_file, lambda: asked.append(1) or "pass")
@@ -176,6 +184,7 @@ def test_the_file_keeps_several_accounts_and_asks_once(folders):
     assert [path.name for path in folders.home.iterdir()] == ["credentials.json"]
 
 
+@pytest.mark.usefixtures("cheap_keys")
 def test_each_write_is_sealed_anew(folders):
     vault = FileVault(folders.credentials_file, lambda: "pass")
     vault.save("chen@s", "1")
@@ -191,6 +200,7 @@ def test_a_damaged_file_is_said_so(folders, content):
         FileVault(folders.credentials_file, lambda: "pass").load("chen@s")
 
 
+@pytest.mark.usefixtures("cheap_keys")
 def test_a_wrong_passphrase_is_asked_for_again(folders):
     FileVault(folders.credentials_file, lambda: "right").save("chen@s", "token")
     answers = iter(["wrong", "right"])

@@ -70,6 +70,7 @@ def refund(**other):
         "due_at": NOON + timedelta(hours=24),
         "lines": [line],
         "events": [],
+        "images": [],
         "actions": ["answer"],
         "version": 1,
     }

@@ -3,20 +3,22 @@
 from datetime import timedelta
 
 import pytest
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QPushButton
+from PySide6.QtCore import QBuffer, Qt
+from PySide6.QtGui import QImage
+from PySide6.QtWidgets import QLabel, QPushButton
 from sqlalchemy import func, select, update
 
 from desktop.engine.transport import code_of
 from desktop.operations import channels, exceptions, refunds
 from desktop.operations.once import OutcomeUnknown
 from desktop.presenters.orders import Orders
+from desktop.views.refunds.pictures import PictureDialog
 from server.audit import AuditEvent
 from server.gateways.port import PaymentFact
 from server.payments.actions import Outcome
 from server.payments.attempts import NextAttempt
 from server.payments.model import PaymentAttempt, PaymentChannel, PaymentException
-from server.payments.refunds import asking
+from server.payments.refunds import asking, images
 from server.payments.refunds.model import Refund
 from shared import clock
 from shared.errors import KamengError
@@ -291,6 +293,51 @@ def test_a_refund_whose_answer_was_lost_is_tried_again_not_made_twice(world, liv
             other.run(refunds.start(other.engine, old, key="another-console", reason="x", amount_fen=1))
         assert code_of(refusal.value) == "order_changed"
         assert how_many(world, Refund) == 1
+
+
+def photograph(kind, width=200, height=100):
+    """An image that somebody could have taken."""
+    image, held = QImage(width, height, QImage.Format.Format_RGB32), QBuffer()
+    image.fill(Qt.GlobalColor.darkCyan)
+    held.open(QBuffer.OpenModeFlag.WriteOnly)
+    assert image.save(held, kind)
+    return bytes(held.data())
+
+
+@pytest.mark.qt_log_ignore("JPEG", "This plugin does not support", extend=True)  # the broken one
+def test_a_supplier_looks_at_images_and_shows_its_own(program, live_shop, world, qtbot, tmp_path):
+    world.stock("STEAM-50", 1)
+    taken = images.judged([photograph("JPEG", 4000, 3000), photograph("WEBP"), b"\xff\xd8\xff\xe0 broken"])
+    refund_id = asked(world, world.buy(ANNA, "STEAM-50", 1), pictures=taken)
+    sign_in(qtbot, program, live_shop.url, "chen")
+    desk = program.console.desk
+    page = arrived(qtbot, program.window, "refunds")
+    qtbot.waitUntil(lambda: len(desk.refunds.pictures) == 3, timeout=WAIT_MS)
+    large, wide, broken = page.panel.pictures.small
+    assert [one.isEnabled() for one in (large, wide, broken)] == [True, True, False]
+    assert (large.accessibleName(), broken.toolTip()) == ("买家的第 1 张图片", "这张图片无法显示")
+    large.click()
+    dialog = program.window.findChild(PictureDialog)
+    shown = dialog.findChild(QLabel).pixmap().size()
+    assert (shown.width() / shown.height(), shown.width() < 4000) == (pytest.approx(4 / 3, rel=0.01), True)
+    dialog.close()
+
+    mine, wrong = tmp_path / "mine.png", tmp_path / "wrong.png"
+    mine.write_bytes(photograph("PNG"))
+    wrong.write_bytes(b"no image")
+    page.panel.pictures.ask_files = lambda _parent: [mine, wrong]
+    page.panel.pictures.add.click()
+    qtbot.waitUntil(lambda: len(desk.refunds.pictures) == 4, timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: "只收 JPEG、PNG 和 WebP 图片" in texts(page.panel), timeout=WAIT_MS)
+    assert page.panel.pictures.small[3].accessibleName() == "供应商的第 1 张图片"
+    with world.ctx.db.read() as tx:
+        assert [one.party for one in images.of(tx, [refund_id])[refund_id]] == ["buyer"] * 3 + ["supplier"]
+    assert list(page.bar.buttons) == ["agree", "replace", "refuse"], "and it can be answered as it is now"
+    page.bar.buttons["agree"].click()
+    page.bar.go.click()
+    done(qtbot, desk.refunds.acting)
+    assert stored(world, Refund, refund_id).state == RefundState.APPROVED
+    assert "附上图片…" not in texts(page.panel)
 
 
 def test_a_supplier_answers_with_two_presses(program, live_shop, world, qtbot):

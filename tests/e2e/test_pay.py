@@ -4,6 +4,8 @@ The shop and the sandbox are processes; all keys were exchanged by command. Noth
 """
 
 import re
+import struct
+import zlib
 from uuid import uuid4
 
 import httpx
@@ -82,6 +84,31 @@ def test_a_phone_pays_by_wechats_link_and_comes_back_to_its_key(shop, phone_page
     expect(page.get_by_role("heading", name=PAID)).to_be_visible()
     expect(page).to_have_url(address)
     assert len(keys_of(page)) == 1
+    # What is photographed of it leaves the phone small, and without what the camera wrote into it.
+    page.get_by_role("link", name="这张卡有问题，第 1 件").click()
+    page.get_by_role("radio", name="卡密无效").check()
+    page.get_by_role("radio", name="退款 原路退回").check()
+    page.get_by_role("button", name="下一步，核对").click()
+    large = {"name": "IMG_0001.png", "mimeType": "image/png", "buffer": png(4000, 3000)}
+    page.get_by_label("图片（可不填）").set_input_files(large)
+    page.get_by_role("button", name="提交申请").click()
+    photo = page.get_by_role("img", name="您的第 1 张图片")
+    expect(photo).to_be_visible()
+    assert photo.evaluate("async (one) => { await one.decode(); return [one.naturalWidth, one.naturalHeight]; }") == [
+        2000,
+        1500,
+    ]
+    kept = page.request.get(shop.url + photo.get_attribute("src"))
+    assert (kept.headers["content-type"], kept.body()[:3]) == ("image/jpeg", b"\xff\xd8\xff")
+
+
+def png(width: int, height: int) -> bytes:
+    """An image of one colour."""
+    rows = zlib.compress((b"\0" + b"\x3b\x82\xa0" * width) * height)
+    parts = ((b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", rows), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in parts
+    )
 
 
 def test_coming_back_from_alipay_asks_at_once_when_nobody_told(shop, phone_page):
@@ -159,7 +186,7 @@ def test_inside_wechat_who_is_not_recognised_carries_the_order_to_a_browser(shop
 
 BRIDGE = """window.WeixinJSBridge = {invoke: (name, asked, tell) => {
     window.asked = [name, asked];
-    tell({err_msg: "get_brand_wcpay_request:" + (window.saying ?? "cancel")});
+    if (window.saying !== "silence") tell({err_msg: "get_brand_wcpay_request:" + (window.saying ?? "cancel")});
 }}"""
 
 
@@ -175,6 +202,10 @@ def test_a_buyer_inside_wechat_pays_by_its_sheet_whose_word_proves_nothing(shop,
     expect(page.get_by_text("微信没有打开支付。请再试一次，或者换另一台手机扫码。")).to_be_visible()
     name, call = page.evaluate("window.asked")
     assert (name, call["appId"], call["signType"]) == ("getBrandWCPayRequest", "wxsandboxkameng", "RSA")
+    page.evaluate("window.saying = 'silence'")
+    button.click()
+    expect(page.get_by_text("正在打开微信…")).to_be_visible()
+    page.reload()
     page.evaluate("window.saying = 'ok'")
     button.click()
     expect(page.get_by_role("heading", name="正在确认您的付款")).to_be_visible()  # nobody has paid
@@ -218,16 +249,18 @@ def test_a_refund_is_asked_for_without_javascript_and_followed_to_its_end(shop, 
     page.get_by_label("说明（可不填）").fill("提示该卡密不存在")
     page.get_by_role("button", name="下一步，核对").click()
     expect(page.get_by_text("退款 ¥45.00", exact=True)).to_be_visible()
+    page.get_by_label("图片（可不填）").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": png(9, 9)})
     page.get_by_role("button", name="提交申请").click()
     expect(page).to_have_url(f"{address}/refunds")
     expect(page.get_by_text("现在由“供应商”处理")).to_be_visible()
+    expect(page.get_by_role("img", name="您的第 1 张图片")).to_be_visible()
     assert "已退款" not in page.locator("main").text_content()
 
     device = {"id": str(uuid4()), "name": "test", "platform": "test"}
     signed_in = {"login": "chen", "password": PASSWORD, "device": device}
     token = ask(shop, "POST", "/api/session", signed_in, url=shop.url)["token"]
     whose = {"url": shop.url, "authorization": f"Bearer {token}"}
-    [refund] = ask(shop, "GET", "/api/refunds", **whose)["items"]
+    refund, *_ = ask(shop, "GET", "/api/refunds", **whose)["items"]
     said = {"answer": "agree", "evidence": "核实为坏卡", "version": refund["version"]}
     ask(shop, "POST", f"/api/refunds/{refund['id']}/answer", said, **whose)
     until(page, page.reload, "已原路退回")

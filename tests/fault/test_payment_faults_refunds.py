@@ -78,6 +78,16 @@ def test_fault_27_a_refund_that_the_card_did_not_take_waits_for_people(shop):
     assert (refund.turn, refund.ended_at) == ("shop", None)
     assert start(shop, bought).status_code == 409  # not a second one beside it
     assert one_refund(shop, bought)[2] == number
+    # It is taken over in the channel's console and transferred to the buyer: two people say so, the channel no other.
+    waiting = shop.get("/api/exceptions", by="li").json()["items"]
+    [one] = [one for one in waiting if one["out_trade_no"] == bought.number]
+    body = {"action": "record", "note": "转到买家的新卡", "provider_no": "BANK-0001", "version": one["version"]}
+    proposed = shop.post(f"/api/exceptions/{one['id']}/propose", by="li", json=body).json()
+    body = {"approved": True, "version": proposed["version"]}
+    assert shop.post(f"/api/exceptions/{one['id']}/approve", by="zhou", json=body).json()["state"] == "closed"
+    assert (one_refund(shop, bought), stuck(shop, bought)) == (("succeeded", None, number), ["closed"])
+    assert shop.journals(bought) == ["PAY", "SALE", "REVERSE", "REFUND"]
+    assert shop.world.order(bought).state == "refunded"
 
 
 def test_fault_27_a_refund_that_the_channel_closed_gives_its_shares_back(shop):

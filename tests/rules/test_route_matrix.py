@@ -25,7 +25,7 @@ from server.payments.ending import EndUnpaid
 from server.payments.exceptions import acting
 from server.payments.model import PaymentException
 from server.payments.refunds import actions as refunds
-from server.payments.refunds import asking
+from server.payments.refunds import asking, images
 from server.policy import SYSTEM
 from server.stock import alerts
 from shared import clock, ids
@@ -80,6 +80,7 @@ MATRIX = {
     "POST /o/{code}/reveal": "404 303 404 404 404 404 404 404",
     "GET /o/{code}/keys.txt": BOUGHT,
     "GET /o/{code}/refunds": BOUGHT,
+    "GET /o/{code}/refunds/{image_id}": BOUGHT,
     "GET /o/{code}/refund": BOUGHT,
     "POST /o/{code}/refund/check": "404 422 404 404 404 404 404 404",  # without a reason
     "POST /o/{code}/refund": "404 422 404 404 404 404 404 404",
@@ -135,6 +136,8 @@ MATRIX = {
     "POST /api/exceptions/{exception_id}/approve": "401 401 401 200 200 200 403 403",
     "GET /api/refunds": STAFF,
     "GET /api/refunds/{refund_id}": SCOPED,
+    "GET /api/refunds/{refund_id}/images/{image_id}": SCOPED,
+    "POST /api/refunds/{refund_id}/images": "401 401 401 403 403 403 201 404",
     "POST /api/orders/{code}/refunds": "401 401 401 201 201 403 403 403",
     "POST /api/refunds/{refund_id}/answer": "401 401 401 403 403 403 200 404",
     "POST /api/refunds/{refund_id}/decide": "401 401 401 200 200 403 403 403",
@@ -168,6 +171,7 @@ class Stage:
     till: settling.Till
     ledger: bookkeeping.Ledger
     refund: Any = None
+    image: Any = None
     bought: str = ""
     _rows: tuple[int, str] = (0, "")
 
@@ -181,8 +185,9 @@ class Stage:
             return {"json": said | {"version": version}, "headers": {"idempotency-key": ids.new_token()}}
         with shop.ctx.db.tx() as tx:
             if waits_for in {"answer", "decide"}:
-                wish = asking.Wish(order_id=order.id, reason=RefundReason.DEFECTIVE)
+                wish = asking.Wish(order_id=order.id, reason=RefundReason.DEFECTIVE, pictures=images.judged([PNG]))
                 row = asking.ask(tx, shop.ctx.keys, wish, actor=f"buyer:{ANNA}")
+                self.image = images.of(tx, [row.id])[row.id][0].id
                 if waits_for == "decide":
                     no = AnswerRefund(answer="refuse", evidence="已使用", version=row.version)
                     refunds.answer(tx, shop.ctx.keys, row.id, no, actor=SYSTEM, check_above=0)
@@ -231,6 +236,7 @@ class Stage:
         path = path.replace("/api/channels/{code}", "/api/channels/sandbox")
         for act in ("refunds", "confirm"):
             path = path.replace(f"/api/orders/{{code}}/{act}", f"/api/orders/{self.bought}/{act}")
+        path = path.replace("/o/{code}/refunds/{image_id}", f"/o/{self.bought}/refunds/{self.image}")
         path = path.replace("/c/{code}", "/c/games").replace("/p/{code}", "/p/steam").replace("{code}", self.code)
         path = path.replace("/api/imports/{import_id}", f"/api/imports/{self.done[0].id}")
         for name, value in (
@@ -242,6 +248,7 @@ class Stage:
             ("alert_id", self.alert),
             ("exception_id", self.exceptions[-1]),
             ("refund_id", self.refund),
+            ("image_id", self.image),
             ("n", 0),
             ("seq", 1),
             ("day", day),
@@ -310,6 +317,7 @@ class Stage:
 
 ORDER = {"sku": "STEAM-50", "quantity": 1, "amount_fen": 4_500, "channel": "sandbox"}
 AGREED = {"agreed": "yes", "policy_version": POLICY_VERSION}
+PNG = b"\x89PNG\r\n\x1a\n"
 REFUND_WORDS = {
     "start": {"reason": "补偿"},
     "answer": {"answer": "agree"},
@@ -352,6 +360,9 @@ REQUESTS = {
     "POST /api/exceptions/{exception_id}/propose": lambda stage, tag, _by: stage.orphan(tag, proposed=False),
     "POST /api/exceptions/{exception_id}/approve": lambda stage, tag, _by: stage.orphan(tag, proposed=True),
     "GET /api/refunds/{refund_id}": lambda stage, _tag, _by: _without_body(stage.refunded("answer")),
+    "GET /o/{code}/refunds/{image_id}": lambda stage, _tag, _by: _without_body(stage.refunded("answer")),
+    "GET /api/refunds/{refund_id}/images/{image_id}": lambda stage, _tag, _by: _without_body(stage.refunded("answer")),
+    "POST /api/refunds/{refund_id}/images": lambda stage, _tag, _by: stage.refunded("answer") and {"content": PNG},
     "POST /api/orders/{code}/refunds": lambda stage, _tag, _by: stage.refunded("start"),
     "POST /api/orders/{code}/confirm": lambda stage, tag, _by: stage.unpaid(tag),
     "POST /api/refunds/{refund_id}/answer": lambda stage, _tag, _by: stage.refunded("answer"),

@@ -8,11 +8,12 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import padding
 
 from server.gateways.sandbox import SandboxGateway
 from server.gateways.setup import merged, our_public_pem
 from server.outbound import Outbound
+from tests.rsa_keys import rsa_key
 
 
 def pem_of(key):
@@ -35,8 +36,8 @@ class Channel:
     """A channel of the test: answers each request as `behave(handler, body)` says, signed with its own key."""
 
     def __init__(self):
-        self.key = rsa.generate_private_key(65537, 2048)
-        self.merchant_key = rsa.generate_private_key(65537, 2048)
+        self.key = rsa_key("channel")
+        self.merchant_key = rsa_key("merchant")
 
     def gateway(self, address, *, outbound=None):
         """A gateway that believes this channel's key and asks at `address`."""

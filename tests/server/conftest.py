@@ -30,6 +30,7 @@ from server.policy import DeviceCookie
 from shared import clock
 from shared.contracts.identity import Device
 from tests import engines
+from tests.rsa_keys import rsa_key
 from tests.world import MERCHANT, World, world
 
 ORIGIN = "http://127.0.0.1:8000"
@@ -39,7 +40,7 @@ DEAD_SANDBOX = "http://127.0.0.1:9"  # the discard port: nothing answers, so the
 @cache
 def _channel_key() -> rsa.RSAPrivateKey:
     """The sandbox's private key, which signs notifications."""
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return rsa_key("channel")
 
 
 @cache
@@ -85,7 +86,7 @@ class Site:
 
     async def _send(self, method, path, headers, options) -> httpx.Response:
         transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=options.pop("raising", True))
-        async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as client:
+        async with httpx.AsyncClient(transport=transport, base_url=ORIGIN, trust_env=False) as client:
             return await client.request(method, path, headers=headers, **options)
 
     def token(self, login: str) -> str:

@@ -49,8 +49,9 @@ FILES = {"apiclient_key.pem": PRIVATE, "pub_key.pem": PUBLIC}
 
 def test_a_channel_is_set_up_shown_and_dropped_without_a_secret_on_the_way(keys):
     status, out, err = keys(*WECHAT, text=API_V3_KEY.decode() + "\n", files=FILES)
-    assert (status, out) == (0, public_pem_of(KEY).decode())
+    assert (status, out) == (0, ""), "WeChat Pay is handed no key: its certificate has it"
     assert "1900000109" in err
+    assert "公钥" not in err
     assert "keys test wechat" in err
     assert keys("add", "wechat", "--api-v3-key", "new.txt", files={"new.txt": NEXT_API_V3_KEY.decode()})[0] == 0
     record = keys.ring().channel("wechat")
@@ -71,13 +72,13 @@ def test_a_channel_is_set_up_shown_and_dropped_without_a_secret_on_the_way(keys)
     assert keys("drop", "wechat")[0] == 0
     assert keys.ring().channels() == []
     status, _, err = keys("drop", "wechat")
-    assert (status, "wechat" in err) == (2, True)
+    assert (status, err) == (2, "没有登记支付渠道“wechat”，没有什么可删除。已登记的：-。\n")
 
 
 def test_alipay_gets_a_pair_made_here_and_is_told_what_is_missing(keys):
     status, out, err = keys("add", "alipay", "--app-id", "2021000122600000", "--seller-id", "2088102146225135")
     assert (status, out.startswith("-----BEGIN PUBLIC KEY-----")) == (0, True)
-    assert "--public-key" in err
+    assert err == "上面的公钥请提交给渠道。\n已保存渠道 alipay，还缺少 --public-key。\n"
     assert keys("test", "alipay")[0] == 2
     body = "".join(PUBLIC.splitlines()[1:-1])
     status, again, err = keys("add", "alipay", "--public-key", "alipay.txt", files={"alipay.txt": body})
@@ -99,11 +100,14 @@ def test_epay_warns_who_sets_it_up(keys):
 @pytest.mark.parametrize(
     ("argv", "files", "says"),
     [
-        (("add", "wechat", "--public-key", "none.pem"), {}, "--public-key"),
-        (("add", "wechat", "--public-key", "."), {}, "--public-key"),
-        (("add", "wechat", "--public-key", "key.pem"), {"key.pem": "not a key"}, "--public-key"),
+        (("add", "wechat"), {}, "可用的参数：--mchid --app-id"),
+        (("add", "wechat", "--public-key", "none.pem"), {}, "“--public-key”填写有误：找不到文件 none.pem\n"),
+        (("add", "wechat", "--public-key", "."), {}, "“--public-key”填写有误：. 是文件夹\n"),
+        (("add", "wechat", "--public-key", "key.pem"), {"key.pem": "not a key"}, "内容不是公钥，或不完整"),
         (("add", "wechat", "--public-key", "big.pem"), {"big.pem": "x" * 65_537}, "65536"),
-        (("add", "wechat", "--mchid", "abc"), {}, "--mchid"),
+        (("add", "wechat", "--public-key", "a.pem"), {"a.pem": PRIVATE}, "这是私钥，不是公钥；请用 --private-key 给出"),
+        (("add", "wechat", "--api-v3-key", "key.txt"), {"key.txt": "short"}, "应为“APIv3 密钥文件（32 个字符）”\n"),
+        (("add", "wechat", "--mchid", "abc"), {}, "“--mchid”填写有误：应为“商户号（8 到 10 位）”\n"),
         (("test", "wechat"), {}, "wechat"),
     ],
 )

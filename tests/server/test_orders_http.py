@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import padding
 from sqlalchemy import text
 
 from server import app, batch, migrations
@@ -31,6 +31,7 @@ from shared.money import MAX_FEN
 from shared.pricing import MAX_QUANTITY
 from shared.states import AttemptState, CallbackState, JobState, OrderState
 from tests.databases import count
+from tests.rsa_keys import rsa_key
 from tests.server.conftest import Site, opened
 from tests.server.sandbox.peer import Merchant, Receiver, SandboxProcess
 from tests.world import ANNA, BEN, MERCHANT
@@ -381,9 +382,8 @@ def prize(site):
 def test_what_the_channel_did_not_sign_is_refused_and_kept_as_evidence(site, sandbox, prize):
     raw = notice_of(site.world.fact(SimpleNamespace(attempt=prize)))
     honest = signed(raw)
-    forger = rsa.generate_private_key(65537, 2048)
     forged = {
-        "another key": (raw, signed(raw, key=forger)),
+        "another key": (raw, signed(raw, key=rsa_key("forger"))),
         "our own key": (raw, signed(raw, key=sandbox.key)),
         "other bytes": (raw.replace(b"4500", b"4501"), honest),
         "a byte more": (raw + b" ", honest),

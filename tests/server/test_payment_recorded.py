@@ -158,7 +158,7 @@ def test_a_refund_no_channel_takes_is_recorded_with_its_units_and_never_asked_ab
     assert (waiting["state"], waiting["turn"], waiting["trouble"]) == ("submitted", "shop", "not_offered")
     refused = say(site, one, "ask_again")
     assert problem(refused) == (409, "action_not_possible")
-    assert refused.json()["detail"] == "现在不能对这条异常执行“再次查询”（当前“待处理”）。"
+    assert refused.json()["detail"] == "现在不能对这条异常执行“再次查询”：可以“登记渠道退款”。"
     assert (balances(site)["escrow", ""], site.world.order(bought).state) == (4_500, OrderState.DELIVERED)
     proposed = say(site, one, "record", provider_no="R-by-hand").json()
     with clock.fixed(clock.now() + timedelta(minutes=31)):
@@ -444,3 +444,47 @@ def test_another_refund_of_the_same_line_is_owed_besides(site):
     assert (listed(site), shop.order(bought).state) == ([], OrderState.REFUNDED)
     assert balances(site)["psp", "sandbox"] == 0
     shop.check()
+
+
+def test_an_abnormal_refund_is_given_back_by_hand_unless_the_channel_has_made_it_meanwhile(site):
+    """Its buyer's card is closed: the shop takes the money over and transfers it, and says so with that number."""
+    bought, other = site.world.buy(ANNA, "STEAM-50"), site.world.buy(BEN, "STEAM-50")
+    for one, buyer in ((bought, ANNA), (other, BEN)):
+        look(site, one, buyer)
+    ids = [start(site, one).json()["id"] for one in (bought, other)]
+    carry_out(site)
+    its_own = [site.desk.made[read(site, one)["out_refund_no"]]["refund_no"] for one in ids]
+    for one, number in zip(ids, its_own, strict=True):
+        tell(site, one, "abnormal", refund_no=number)
+    by_refund = {one["refund_id"]: one for one in listed(site)}
+    assert [by_refund[one]["actions"] for one in ids] == [["ask_again", "record"]] * 2
+    assert [read(site, one)["state"] for one in ids] == ["abnormal"] * 2
+    refused = say(site, by_refund[ids[0]], "dismiss")
+    assert refused.json()["detail"] == "现在不能对这条异常执行“关闭”：可以“再次查询”“登记渠道退款”。"
+    refused = say(site, by_refund[ids[0]], "record", provider_no=its_own[0])
+    assert (problem(refused), "自己的单号" in refused.json()["detail"]) == ((422, "bad_field"), True)
+    proposed = [say(site, by_refund[one], "record", provider_no=f"BANK-{n}").json() for n, one in enumerate(ids)]
+    asked, site.desk.refuses = len(site.desk.asked), "SYSTEM_ERROR"  # a channel that is silent stands in nobody's way
+    assert problem(approve(site, proposed[0], by="li")) == (409, "proposed_by_you")
+    assert (len(site.desk.asked), read(site, ids[0])["state"]) == (asked, "abnormal")
+    assert approve(site, proposed[0]).json()["state"] == "closed"
+    done = read(site, ids[0])
+    assert (len(site.desk.asked), done["state"]) == (asked + 1, "succeeded")
+    said = [(step["what"], step["actor"], step["note"]) for step in done["events"]][-3:]
+    assert said == [("abnormal", said[0][1], ""), ("recorded", "周洁", "BANK-0"), ("succeeded", "周洁", "")]
+    assert (site.world.order(bought).state, balances(site)["escrow", ""]) == (OrderState.REFUNDED, 4_500)
+    # The other one was sent to another card in the channel's console: that counts, and nothing is booked by hand.
+    site.desk.refuses = None
+    still = approve(site, proposed[1])
+    assert (problem(still), "（processing）" in still.json()["detail"]) == ((409, "channel_answered"), True)
+    site.desk.ends()
+    answered = approve(site, proposed[1])
+    assert (problem(answered), "（succeeded）" in answered.json()["detail"]) == ((409, "channel_answered"), True)
+    assert (read(site, ids[1])["state"], listed(site), balances(site)) == ("succeeded", [], NOTHING)
+    assert "recorded" not in [step["what"] for step in read(site, ids[1])["events"]]
+    # What was given back by hand arrives by the channel too: that is told.
+    number = done["out_refund_no"]
+    fact = RefundFact(number, "R-of-channel", bought.attempt.out_trade_no, 4_500, "succeeded")
+    site.world.ctx.batch.call(RefundHeard("sandbox", MERCHANT, fact))
+    assert [(one["kind"], one["refund_id"]) for one in listed(site)] == [("refund_stuck", ids[0])]
+    site.world.check()

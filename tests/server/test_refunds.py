@@ -163,7 +163,7 @@ def test_a_seen_key_goes_to_its_supplier_for_a_day_then_to_the_shop(site):
     with clock.fixed(due_at + timedelta(seconds=1)):
         assert late(site) == {"supplier": 0.0, "shop": 1.0, "finance": 0.0}
         assert "已经超过约定时间" in refunds_page(site, order)
-    assert f"最迟 {shop_time(due_at):%Y-%m-%d %H:%M}" in refunds_page(site, order)
+    assert f'最迟 <span class="nowrap">{shop_time(due_at):%Y-%m-%d %H:%M}</span>' in refunds_page(site, order)
     post(site, refund_id, "decide", "li", approve=False, replace=True, reason="?", status=422)
     assert read(site, refund_id, by="chen")["actions"] == ["answer"]  # late is better than never
     decided = post(site, refund_id, "decide", "li", approve=True, reason="供应商没有回应")

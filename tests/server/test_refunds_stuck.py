@@ -51,7 +51,7 @@ def test_the_exception_of_a_refund_says_what_is_the_matter_until_it_is_over(site
     tell(site, refund_id, "abnormal")
     assert (read(site, refund_id)["state"], told(site)) == ("abnormal", ("abnormal", None))
     [one] = site.get("/api/exceptions", by="li").json()["items"]
-    assert one["state"] == "open"
+    assert (one["state"], one["actions"]) == ("open", ["ask_again", "record"])
     tell(site, refund_id, "abnormal")
     assert site.get("/api/exceptions", by="li").json()["items"] == [one], "what is known is not told again"
     tell(site, refund_id, "closed")

@@ -369,7 +369,10 @@ def test_accepted_is_not_refunded_and_a_replaced_key_is_marked(shop):
     asked(shop, code, form | {"key": "3", "wish": "money"})
     with shop.world.ctx.db.read() as tx:
         refund_id = str(tx.scalars(select(Refund.id).order_by(Refund.id.desc())).first())
-    post(shop, refund_id, "answer", "chen", answer="agree")
+    post(shop, refund_id, "answer", "chen", answer="refuse", evidence="已被激活")
+    disputed = page(shop, f"/o/{code}/refunds").text
+    assert ["现在由“商家”处理" in disputed, "由商家裁定" in disputed, "店铺" in disputed] == [True, True, False]
+    post(shop, refund_id, "decide", "li", approve=True, reason="以买家为准")
     carry_out(shop)
     assert read(shop, refund_id)["state"] == "processing"
     under_way = page(shop, f"/o/{code}/refunds")

@@ -84,6 +84,9 @@ def test_an_expired_order_says_that_nothing_was_paid(shop):
     assert "订单已过期" in page.text
     assert "/p/steam" in page.links
     assert "http-equiv" not in page.html
+    # Where it stood in line is still there; and for ten minutes it turns by itself, should money come after all.
+    assert [one.get("aria-current") for one in page.all("li")[:4]] == [None, None, "step", None]
+    assert [one["data-minutes"] for one in page.all("div") if one.get("data-poll") == f"/o/{code}/status"] == ["10"]
     assert shop.world.level("STEAM-50").free == 1
 
 

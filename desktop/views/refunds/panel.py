@@ -11,6 +11,7 @@ from desktop.presenters import formats
 from desktop.presenters.refunds import Refunds, reason, whose
 from desktop.presenters.stock_columns import covered, unit_name
 from desktop.presenters.words import channel_word, party_words, tone
+from desktop.views.refunds.pictures import RefundPictures
 from desktop.views.side import SidePanel, add_fact, facts, pair
 from desktop.widgets.basics import Notice, button, label, row, rule
 from desktop.widgets.words import state_word
@@ -52,7 +53,8 @@ class RefundPanel(SidePanel):
 
     def _look(self) -> None:
         one = self._presenter.opened
-        shown = (one, whose(one) if one is not None else "")
+        here = tuple(self._presenter.pictures), self._presenter.picture_error
+        shown = (one, whose(one) if one is not None else "", here)
         if shown != self._written:
             self._written = shown
             self._write()
@@ -84,6 +86,9 @@ class RefundPanel(SidePanel):
             add_fact(table, self.tr("渠道"), channel_word(one.channel))
             add_fact(table, self.tr("退款单号"), one.out_refund_no, is_code=True)
         layout.addLayout(table)
+        if one.images or self._presenter.may_show(one) or self._presenter.picture_error is not None:
+            self.pictures = RefundPictures(self._presenter, one)
+            layout.addWidget(self.pictures)
         layout.addWidget(rule())
         layout.addWidget(label(self.tr("经过"), role="heading"))
         for event in one.events:

@@ -8,7 +8,7 @@ the action locks.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import ClassVar
@@ -31,8 +31,9 @@ from shared import clock
 from shared.contracts import payments as wire
 from shared.errors import BadField, Conflict, KamengError, NotFound
 from shared.ids import parse_order_code
-from shared.labels import AboutState, label
+from shared.labels import AboutState, label, words_of
 from shared.money import format_fen
+from shared.sentence import Sentence
 from shared.states import (
     TWO_PEOPLE,
     ExceptionAction,
@@ -62,12 +63,21 @@ class ExceptionChanged(AboutState):
 
 
 class NotPossible(AboutState):
-    """The action is not one of those that can be taken now."""
+    """The action is not one of those that can be taken now; `instead` says which are, or what stands in the way."""
 
     code = "action_not_possible"
-    words: ClassVar = {"state": ExceptionState, "action": ExceptionAction}
-    zh = "现在不能对这条异常执行“{action}”（当前“{state}”）。"
-    en = "“{action}” is not possible for this exception now (it is “{state}”)."
+    words: ClassVar = {"action": ExceptionAction}
+    zh = "现在不能对这条异常执行“{action}”：{instead}。"
+    en = "“{action}” is not possible for this exception now: {instead}."
+
+
+def _impossible(row: PaymentException, action: ExceptionAction, fits: Sequence[ExceptionAction] = ()) -> NotPossible:
+    """The refusal of an action; `fits` are those that can be taken, none where its state is why."""
+    if fits:
+        zh, en = ((sep.join(label(one, lang) for one in fits)) for lang, sep in (("zh", "”“"), ("en", "”, “")))
+        return NotPossible(action=action.value, instead=Sentence(f"可以“{zh}”", f"what can be done is “{en}”"))
+    zh, en = words_of(ExceptionState(row.state))
+    return NotPossible(action=action.value, instead=Sentence(f"它的状态是“{zh}”", f"it is “{en}”"))
 
 
 class NothingProposed(AboutState):
@@ -107,12 +117,16 @@ def propose(tx: Tx, exception_id: UUID, body: wire.ProposeAction, *, actor: Acto
     code, number = _target_code(body), _number(body)
     held = _hold(tx, exception_id, body.version, code)
     row = held.row
-    if body.action not in choosing.possible(row, choosing.about(tx, [row])[row.id]):
-        raise NotPossible(action=body.action.value, state=row.state)
+    about = choosing.about(tx, [row])[row.id]
+    if body.action not in (fits := choosing.possible(row, about)):
+        raise _impossible(row, body.action, fits)
+    if body.action is ExceptionAction.RECORD and about.refund is not None:
+        recording.require_its_own(about.refund, number or "")
     if body.action is ExceptionAction.CONFIRM:
         confirming.require_channels_own(number or "", row.out_trade_no)
         if body.amount_fen != row.expected_fen:
-            raise BadField(field="amount_fen", reason=f"应收 / expected {format_fen(row.expected_fen or 0)}")
+            due = format_fen(row.expected_fen or 0)
+            raise BadField(field="amount_fen", reason=Sentence(f"应收 {due}", f"{due} is due"))
     if body.action is ExceptionAction.ATTACH:
         attaching.require_attachable(held.order_to_pay(), _money(tx, row).amount_fen)
     row.action, row.action_order_code, row.action_provider_no = body.action.value, code, number
@@ -160,8 +174,9 @@ def approve(
         raise ProposedByYou
     detail = {"note": body.note, "proposed_by": row.proposed_by, "action": row.action}
     if body.approved:
-        if ExceptionAction(row.action) not in choosing.allowed(row, choosing.about(tx, [row])[row.id]):
-            raise NotPossible(action=row.action, state=row.state)  # things went on since it was proposed
+        action = ExceptionAction(row.action)
+        if action not in (fits := choosing.allowed(row, choosing.about(tx, [row])[row.id])):
+            raise _impossible(row, action, fits)  # things went on since it was proposed
         row.approved_by = actor.label
         _act(tx, held, actor=actor, terms=terms)
     else:
@@ -205,7 +220,7 @@ def act_due(tx: Tx, exception_id: UUID) -> None:
     try:
         with tx.begin_nested():
             if row.kind == ExceptionKind.PAID_TWICE and confirmed.is_in_doubt(tx, row.order_id):
-                raise NotPossible(action=ExceptionAction.REFUND.value, state=row.state)
+                raise _impossible(row, ExceptionAction.REFUND)
             if not (row.kind in choosing.OF_ORDERS and _delivered(tx, held, actor=SYSTEM)):
                 _refund(tx, held, actor=SYSTEM)
     except KamengError as refusal:
@@ -228,7 +243,7 @@ class _Held:
     def order_to_pay(self) -> Order:
         """The order that the proposed action names. Raises BadField when there is none."""
         if self.target is None:
-            raise BadField(field="order_code", reason="没有这个订单 / there is no such order")
+            raise BadField(field="order_code", reason=Sentence("没有这个订单", "there is no such order"))
         return self.target
 
 
@@ -300,7 +315,7 @@ def _record(tx: Tx, held: _Held, actor: Actor) -> None:
             made = recording.of_refund(tx, _stuck(row), given)
         case ExceptionKind.UNKNOWN_REFUND:
             if row.order_id is None or row.attempt_id is None or row.received_fen is None:
-                raise NotPossible(action=ExceptionAction.RECORD.value, state=row.state)
+                raise _impossible(row, ExceptionAction.RECORD)
             if totals.told(row).total is not None and totals.is_open(tx, row.channel, row.out_trade_no):
                 raise making.RefundUnderWay  # is it in that sum?
             made = recording.of_order(tx, row.order_id, row.attempt_id, row.received_fen, given)
@@ -367,7 +382,7 @@ def _target_code(body: wire.ProposeAction) -> str | None:
         return None
     code = parse_order_code(body.order_code or "")
     if code is None:
-        raise BadField(field="order_code", reason="不是有效的订单号 / not an order code")
+        raise BadField(field="order_code", reason=Sentence("不是有效的订单号", "not an order code"))
     return code
 
 
@@ -379,7 +394,7 @@ def _number(body: wire.ProposeAction) -> str | None:
     if body.action not in _NUMBERED:
         return None
     if body.provider_no is None:
-        raise BadField(field="provider_no", reason="请填写渠道单号 / the channel's number is needed")
+        raise BadField(field="provider_no", reason=Sentence("请填写渠道单号", "the channel's number is needed"))
     return body.provider_no
 
 

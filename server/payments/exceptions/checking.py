@@ -1,4 +1,4 @@
-"""Asking the channel about what people confirm: before it is booked, and again where it has not said so since.
+"""Asking the channel about what people confirm or record: before it is booked, and again where it was silent since.
 
 What people have seen counts where the channel cannot be asked. Where it answers, its answer counts.
 """
@@ -17,14 +17,16 @@ from server.gateways.port import ChannelRefused, ChannelUnknown, PaymentFact
 from server.payments import applying, channels, confirmed
 from server.payments.exceptions import raising
 from server.payments.model import PaymentAttempt, PaymentException
+from server.payments.refunds.actions import RefundHeard
+from server.payments.refunds.model import Refund
 from server.policy import Actor
 from shared.contracts.payments import ApproveAction
 from shared.errors import Conflict
-from shared.states import AttemptState, ExceptionAction, ExceptionState, FoundBy
+from shared.states import AttemptState, ExceptionAction, ExceptionState, FoundBy, RefundState
 
 
 class ChannelAnswered(Conflict):
-    """The channel says what became of the payment: nobody needs to confirm it."""
+    """The channel says what became of the payment, or of the refund: nobody needs to say it."""
 
     code = "channel_answered"
     zh = "没有按人工确认入账：渠道刚刚给出了结果（{answer}），以渠道为准。请刷新后再看。"
@@ -32,11 +34,14 @@ class ChannelAnswered(Conflict):
 
 
 async def before(ctx: Context, exception_id: UUID, body: ApproveAction, *, actor: Actor) -> None:
-    """Ask the channel about a payment whose confirmation is about to be approved; what it says is applied.
+    """Ask the channel about what is about to be approved: a payment that people confirm, an abnormal refund that they
+    made by hand. What it says is applied.
 
     Raises ChannelAnswered. A channel that is silent, or refuses to say, stands in nobody's way.
     """
-    attempt = await asyncio.to_thread(_to_be_confirmed, ctx, exception_id, body, actor)
+    attempt, refund = await asyncio.to_thread(_to_be_asked, ctx, exception_id, body, actor)
+    if refund is not None:
+        await _ask_for_refund(ctx, refund)
     if attempt is None:
         return
     try:
@@ -48,19 +53,40 @@ async def before(ctx: Context, exception_id: UUID, body: ApproveAction, *, actor
     raise ChannelAnswered(answer=_answer(fact))
 
 
-def _to_be_confirmed(ctx: Context, exception_id: UUID, body: ApproveAction, actor: Actor) -> PaymentAttempt | None:
-    """The payment, where this person may say yes to it as it was seen; all else the approval itself refuses."""
+async def _ask_for_refund(ctx: Context, refund: Refund) -> None:
+    """Raise ChannelAnswered where an abnormal refund got on: somebody dealt with it in the channel's console."""
+    number, payment = refund.out_refund_no, refund.out_trade_no
+    try:
+        fact = await channels.call(
+            ctx, refund.channel, lambda gateway: gateway.query_refund(number, out_trade_no=payment)
+        )
+    except (ChannelUnknown, ChannelRefused):
+        return
+    if fact is not None and fact.state != RefundState.ABNORMAL.value:
+        await ctx.batch.submit(RefundHeard(refund.channel, ctx.gateways[refund.channel].merchant_id, fact))
+        raise ChannelAnswered(answer=fact.state)
+
+
+def _to_be_asked(
+    ctx: Context, exception_id: UUID, body: ApproveAction, actor: Actor
+) -> tuple[PaymentAttempt | None, Refund | None]:
+    """What the channel is asked about where this person may say yes as it was seen; all else the approval refuses."""
     proposed = (
         PaymentException.id == exception_id,
         PaymentException.version == body.version,
         PaymentException.state == ExceptionState.PROPOSED.value,
-        PaymentException.action == ExceptionAction.CONFIRM.value,
         PaymentException.proposed_by != actor.label,
-        PaymentAttempt.state != AttemptState.PAID.value,
     )
-    query = select(PaymentAttempt).join(PaymentException, PaymentException.attempt_id == PaymentAttempt.id)
+    confirms = (PaymentException.action == ExceptionAction.CONFIRM.value, PaymentAttempt.state != AttemptState.PAID)
+    records = (PaymentException.action == ExceptionAction.RECORD.value, Refund.state == RefundState.ABNORMAL)
+    payment = select(PaymentAttempt).join(PaymentException, PaymentException.attempt_id == PaymentAttempt.id)
+    refund = select(Refund).join(PaymentException, PaymentException.refund_id == Refund.id)
+    if not body.approved:
+        return None, None
     with ctx.db.read() as tx:
-        return tx.scalars(query.where(*proposed)).first() if body.approved else None
+        return tx.scalars(payment.where(*proposed, *confirms)).first(), tx.scalars(
+            refund.where(*proposed, *records, Refund.channel.in_(list(ctx.gateways)))
+        ).first()
 
 
 def afterwards(ctx: Context, attempt_id: UUID) -> None:

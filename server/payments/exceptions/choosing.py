@@ -32,8 +32,9 @@ _DISMISS = frozenset({ExceptionAction.DISMISS})
 _BY_TROUBLE: Mapping[str, Set[ExceptionAction]] = {
     RefundTrouble.NOT_OFFERED.value: frozenset({ExceptionAction.RECORD}),
     RefundTrouble.CHANNEL_GONE.value: frozenset({ExceptionAction.ASK_AGAIN, ExceptionAction.RECORD}),
+    RefundTrouble.ABNORMAL.value: frozenset({ExceptionAction.ASK_AGAIN, ExceptionAction.RECORD}),
 }
-"""What may be done about a refund under way that its channel is not asked for."""
+"""What may be done about a refund under way that does not arrive by itself: people give it back, and say so."""
 
 _NEVER_THERE = frozenset({RefundTrouble.NOT_OFFERED.value, RefundTrouble.TOO_LATE.value, RefundTrouble.TOO_MANY.value})
 """Why a channel would not take a new refund of the same money either."""

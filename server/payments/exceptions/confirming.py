@@ -28,6 +28,7 @@ from shared.errors import BadField, Conflict
 from shared.labels import AboutState
 from shared.money import format_fen
 from shared.permissions import Permission
+from shared.sentence import Sentence
 from shared.states import AttemptState, ExceptionKind, FoundBy, OrderState
 
 UNPAID = frozenset({OrderState.PENDING_PAYMENT.value, OrderState.EXPIRED.value, OrderState.CANCELLED.value})
@@ -68,9 +69,8 @@ class FinanceNeeded(Conflict):
 def require_channels_own(number: str, out_trade_no: str) -> None:
     """Raise BadField for a number of ours: consoles show it beside the channel's."""
     if number == out_trade_no or ids.is_id(number):
-        raise BadField(
-            field="provider_no", reason="这是商户订单号，请填渠道的交易单号 / this is our own number, not the channel's"
-        )
+        words = Sentence("这是商户订单号，请填渠道的交易单号", "this is our own number, not the channel's")
+        raise BadField(field="provider_no", reason=words)
 
 
 def raise_for(tx: Tx, order: Order, channel: str) -> PaymentException:
@@ -85,7 +85,7 @@ def raise_for(tx: Tx, order: Order, channel: str) -> PaymentException:
     newest = select(PaymentAttempt).where(*mine, unpaid).order_by(PaymentAttempt.id.desc())
     attempt = tx.scalars(newest.limit(1)).first()
     if attempt is None:
-        raise BadField(field="channel", reason="没有用这个渠道付过款 / this channel was not tried")
+        raise BadField(field="channel", reason=Sentence("没有用这个渠道付过款", "this channel was not tried"))
     its = (PaymentException.attempt_id == attempt.id, PaymentException.kind == ExceptionKind.PAYMENT_UNKNOWN.value)
     query = select(PaymentException).where(*its)
     found = tx.scalars(query.where(PaymentException.closed_at.is_(None))).first()

@@ -19,7 +19,8 @@ from server.gateways.port import RefundFact
 from server.orders import actions as orders
 from server.payments.callbacks import RawCallback
 from server.payments.model import PaymentAttempt, UnmatchedPayment
-from server.payments.refunds import making, moving, recording, replacing
+from server.payments.refunds import images, making, moving, recording, replacing
+from server.payments.refunds.images import Picture
 from server.payments.refunds.model import Refund, RefundEvent
 from server.payments.refunds.moving import Held
 from server.policy import SYSTEM, Actor, visible
@@ -29,6 +30,7 @@ from shared.contracts import payments as wire
 from shared.errors import BadField, Conflict, IdempotencyReused, NotFound
 from shared.labels import AboutState
 from shared.money import Fen, format_fen
+from shared.sentence import Sentence
 from shared.states import RefundCause, RefundState, RefundStep, RefundTurn
 
 
@@ -174,9 +176,21 @@ def answer(
             replacing.replace(tx, held, RefundStep.REPLACED, actor=actor.label, note=said)
         case "refuse":
             if not body.evidence:
-                raise BadField(field="evidence", reason="1…1000")
+                words = Sentence("请写明拒绝的依据，1 到 1000 个字", "a refusal needs evidence, 1 to 1000 characters")
+                raise BadField(field="evidence", reason=words)
             step, to_shop = RefundStep.SUPPLIER_REFUSED, moving.hand_to(RefundTurn.SHOP)
             moving.advance(tx, held, step, actor=actor.label, note=said, **to_shop)
+    return held.refund
+
+
+def show(tx: Tx, refund_id: UUID, picture: Picture, *, actor: Actor) -> Refund:
+    """The supplier shows something for the answer that it is about to give.
+
+    Raises NotFound outside of the actor's scope, NotTheirTurn when it has answered, UnusableImage for one too many.
+    """
+    held = _held(tx, refund_id, None, actor)
+    _require_waiting(held, answered=_has_answered(tx, refund_id))
+    images.add(tx, held, "supplier", [picture], actor=actor.label)
     return held.refund
 
 

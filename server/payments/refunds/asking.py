@@ -13,7 +13,8 @@ from server.db import Tx
 from server.orders import actions as orders
 from server.orders import queries as order_queries
 from server.orders.model import Order, OrderLine
-from server.payments.refunds import making, moving, rules
+from server.payments.refunds import images, making, moving, rules
+from server.payments.refunds.images import Picture
 from server.payments.refunds.making import DELIVERED, Left, NothingToRefund, Portion
 from server.payments.refunds.model import Refund, RefundLine
 from server.payments.refunds.moving import Held
@@ -23,6 +24,7 @@ from server.stock.vault import quoting
 from shared import clock
 from shared.errors import BadField, NotFound
 from shared.money import Fen
+from shared.sentence import Sentence
 from shared.states import RefundCause, RefundPolicy, RefundReason, RefundState, RefundStep, RefundTurn
 
 LONGEST_TEXT = 400
@@ -30,7 +32,10 @@ LONGEST_TEXT = 400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What a buyer asks for: some units of a line, or everything that is left of it. `text` may be empty."""
+    """What a buyer asks for: some units of a line, or everything that is left of it. `text` may be empty.
+
+    `pictures` show what is wrong.
+    """
 
     order_id: UUID
     reason: RefundReason
@@ -38,6 +43,7 @@ class Wish:
     order_line_id: UUID | None = None
     seqs: tuple[int, ...] = ()
     wants_replacement: bool = False
+    pictures: Sequence[Picture] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +114,8 @@ def ask(tx: Tx, keys: KeyRing, wish: Wish, *, actor: str) -> Refund:
     if order.state not in DELIVERED:
         raise NothingToRefund
     if len(wish.text) > LONGEST_TEXT or "\0" in wish.text:
-        raise BadField(field="text", reason=f"0…{LONGEST_TEXT}")
+        words = Sentence(f"最多 {LONGEST_TEXT} 个字", f"at most {LONGEST_TEXT} characters")
+        raise BadField(field="text", reason=words)
     lines = [line for line in order_queries.lines(tx, order.id) if wish.order_line_id in {None, line.id}]
     if not lines:
         raise NotFound
@@ -132,6 +139,8 @@ def ask(tx: Tx, keys: KeyRing, wish: Wish, *, actor: str) -> Refund:
         wants_replacement=wish.wants_replacement,
     )
     _decide(tx, held, said, actor=actor)
+    if wish.pictures:
+        images.add(tx, held, "buyer", wish.pictures, actor=actor)
     return held.refund
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import JSON, CheckConstraint, Index, Integer, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from server.db import Base, BigInt, Instant, Uid, exact
+from server.db import Base, BigInt, Instant, Uid, blob, exact
 from shared.permissions import Role
 
 
@@ -104,6 +104,22 @@ class RefundEvent(Base):
     actor: Mapped[str] = mapped_column(exact(80))
     what: Mapped[str] = mapped_column(exact(24))
     note: Mapped[str] = mapped_column(exact(1000), default="")
+
+
+class RefundImage(Base):
+    """What a party (`buyer`, `supplier`) shows beside a refund: its `n`th. `kind` is what the bytes say it is."""
+
+    __tablename__ = "payment_refund_image"
+    __table_args__ = (UniqueConstraint("refund_id", "party", "n", name="uq_payment_refund_image_n"),)
+
+    id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
+    refund_id: Mapped[UUID] = mapped_column(Uid)
+    party: Mapped[str] = mapped_column(exact(16))
+    n: Mapped[int] = mapped_column(Integer)
+    kind: Mapped[str] = mapped_column(exact(8))
+    content: Mapped[bytes] = mapped_column(blob())
+    added_by: Mapped[str] = mapped_column(exact(80))
+    added_at: Mapped[datetime] = mapped_column(Instant)
 
 
 class Replacement(Base):

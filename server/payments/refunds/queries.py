@@ -15,6 +15,7 @@ from sqlalchemy import bindparam, func, select
 from server.db import Tx, table_of
 from server.identity import queries as people
 from server.orders.model import Order, OrderLine
+from server.payments.refunds import images
 from server.payments.refunds.model import Refund, RefundEvent, RefundLine, Replacement
 from server.payments.refunds.moving import ENDED, HOURS, WITHOUT_MONEY
 from server.policy import Actor, visible
@@ -126,7 +127,13 @@ def _answers(tx: Tx, who: Actor, rows: Sequence[Refund]) -> list[wire.Refund]:
     viewed = dict(tx.execute(select(Order.id, Order.first_viewed_at).where(Order.id.in_(orders))).all())
     names = {} if who.role is Role.SUPPLIER else _names(tx, events.values())
     units = _units(tx, lines.values()) if who.may(Permission.STOCK_UNIT_READ) else {}
-    return [_answer(who, row, lines[row.id], events[row.id], viewed, names, units) for row in rows]
+    shown = images.of(tx, ids)
+    return [
+        _answer(who, row, lines[row.id], events[row.id], viewed, names, units).model_copy(
+            update={"images": [wire.RefundImage(id=one.id, party=one.party, n=one.n) for one in shown[row.id]]}
+        )
+        for row in rows
+    ]
 
 
 def _answer(
@@ -282,6 +289,7 @@ class Story:
     due_at: datetime | None
     trouble: RefundTrouble | None
     steps: tuple[Step, ...]
+    images: tuple[images.Shown, ...] = ()
 
     @property
     def is_open(self) -> bool:
@@ -308,11 +316,11 @@ def timeline(tx: Tx, order: Order) -> list[Story]:
     if not rows:
         return []
     ids = [row.id for row in rows]
-    events, lines = _events(tx, ids), _lines(tx, ids)
-    return [_story(row, events[row.id], sum(line.quantity for line, _ in lines[row.id])) for row in rows]
+    events, lines, shown = _events(tx, ids), _lines(tx, ids), images.of(tx, ids)
+    return [_story(row, events[row.id], sum(line.quantity for line, _ in lines[row.id]), shown[row.id]) for row in rows]
 
 
-def _story(row: Refund, events: list[RefundEvent], units: int) -> Story:
+def _story(row: Refund, events: list[RefundEvent], units: int, shown: list[images.Shown]) -> Story:
     trouble = RefundTrouble(row.trouble) if row.trouble in _BUYERS_TROUBLES else None
     return Story(
         refund_id=row.id,
@@ -328,6 +336,7 @@ def _story(row: Refund, events: list[RefundEvent], units: int) -> Story:
             for event in events
             if (step := RefundStep(event.what)) in _SHOWN_TO_BUYERS
         ),
+        images=tuple(shown),
     )
 
 

@@ -1,4 +1,4 @@
-"""Refunds that the shop made in the channel's own console: recorded by two people, with the channel's number.
+"""Refunds that the shop made by hand, mostly in the channel's own console: recorded by two people, with their number.
 
 Each is a refund like any other, with its number, journals and units; its channel is asked for nothing, so that neither
 the channel's limits hold for it nor does it matter whether the channel takes refunds from us at all.
@@ -20,12 +20,14 @@ from server.payments.refunds.making import Portion
 from server.payments.refunds.model import Refund
 from server.payments.refunds.moving import ENDED, Held
 from shared import clock
-from shared.errors import Conflict, NotFound
+from shared.errors import BadField, Conflict, NotFound
 from shared.money import Fen
+from shared.sentence import Sentence
 from shared.states import RefundCause, RefundState, RefundStep, RefundTrouble
 
-BY_HAND = frozenset({RefundTrouble.NOT_OFFERED.value, RefundTrouble.CHANNEL_GONE.value})
-"""Why a refund under way can be made by hand: its channel is not asked for it. Any other may arrive by itself."""
+BY_HAND = frozenset({RefundTrouble.NOT_OFFERED.value, RefundTrouble.CHANNEL_GONE.value, RefundTrouble.ABNORMAL.value})
+"""Why a refund under way can be made by hand: its channel is not asked for it, or cannot pay it out and says so
+(WeChat Pay's `ABNORMAL`: the shop takes the money over and transfers it). Any other may arrive by itself."""
 
 
 class RefundRecorded(Conflict):
@@ -34,6 +36,14 @@ class RefundRecorded(Conflict):
     code = "refund_recorded"
     zh = "渠道退款单号 {number} 已经登记过，不会重复入账。请核对单号。"
     en = "The channel's refund {number} is in the books already and is not booked twice; check the number."
+
+
+def require_its_own(refund: Refund, number: str) -> None:
+    """Raise BadField for the number of the refund that did not arrive: the channel says so itself, once it does."""
+    if refund.state not in ENDED and number == refund.provider_refund_no:
+        zh = "这是渠道里这笔退款自己的单号，渠道说它还没有退成：请填另行转账的单号，或“再次查询”"
+        en = "this refund has that number, and the channel says that it did not arrive: name the transfer, or ask again"
+        raise BadField(field="provider_no", reason=Sentence(zh, en))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +89,10 @@ def of_order(tx: Tx, order_id: UUID, attempt_id: UUID, amount: Fen, given: Given
 def of_refund(tx: Tx, refund_id: UUID, given: Given) -> Refund:
     """What a refund was to give back went back without it: one that waits ends so, one that ended is made anew.
 
-    Raises NothingToRefund, RefundUnderWay, RefundRecorded.
+    Raises NothingToRefund, RefundUnderWay, RefundRecorded, BadField for the number of the refund itself.
     """
     held = moving.lock(tx, refund_id)
+    require_its_own(held.refund, given.provider_no)
     if held.refund.state not in ENDED and held.refund.trouble not in BY_HAND:
         raise making.RefundUnderWay  # it got on after all
     if held.refund.state in ENDED:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Annotated
 from uuid import UUID
@@ -11,7 +12,7 @@ from fastapi import Query, Request
 from server import context, policy, web
 from server.db import Tx, retrying
 from server.orders import queries as orders
-from server.payments.refunds import actions, queries
+from server.payments.refunds import actions, images, queries
 from server.payments.refunds.model import Refund
 from server.policy import Router
 from shared.contracts import payments as wire
@@ -47,6 +48,25 @@ def one_refund(request: Request, refund_id: UUID) -> wire.Refund:
     """One refund of the actor's scope, with its whole story."""
     with context.of(request).db.read() as tx:
         return _answer(tx, request, refund_id)
+
+
+@router.get("/api/refunds/{refund_id}/images/{image_id}", allow=Permission.PAYMENTS_REFUND_READ)
+def refund_image(request: Request, refund_id: UUID, image_id: UUID) -> wire.RefundPicture:
+    """What a buyer or a supplier shows beside a refund of the actor's scope."""
+    with context.of(request).db.read() as tx:
+        refund = tx.scalars(policy.visible(policy.actor(request), Refund).where(Refund.id == refund_id)).first()
+        picture = images.read(tx, image_id, refund_id=refund.id) if refund else None
+    if picture is None:
+        raise NotFound
+    return wire.RefundPicture(media_type=picture.media_type, content=picture.content)
+
+
+@router.post("/api/refunds/{refund_id}/images", allow=Permission.PAYMENTS_REFUND_ANSWER, status_code=201)
+async def show_image(request: Request, refund_id: UUID) -> wire.Refund:
+    """The supplier shows an image, whose bytes are the body, before it answers."""
+    who = policy.actor(request)
+    [picture] = images.judged([await request.body()])
+    return await asyncio.to_thread(_do, request, lambda tx: actions.show(tx, refund_id, picture, actor=who))
 
 
 @router.post("/api/orders/{code}/refunds", allow=Permission.PAYMENTS_REFUND_DECIDE, status_code=201)

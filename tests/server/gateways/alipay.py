@@ -6,27 +6,28 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qs, quote_plus, urlsplit
 
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import padding
 
 from server.gateways.alipay import AlipayGateway
 from server.gateways.alipay_signing import AlipayAccount
 from server.outbound import Outbound
+from tests.rsa_keys import rsa_key
 from tests.server.channel import pem_of, public_pem_of
 from tests.server.gateways.listener import Said
 
 NOW = datetime(2026, 11, 22, 16, 30, 5, tzinfo=UTC)  # half past midnight of the 23rd in Beijing
 APP_ID = "2021000122600000"
 SELLER = "2088102146225135"
-OUTBOUND = Outbound()  # reads the certificate store once
+OUTBOUND = Outbound()
 
 
 class Alipay:
     """The other side: its key for the application, the key before it, and the application's key."""
 
     def __init__(self):
-        self.key, self.old_key = (rsa.generate_private_key(65537, 2048) for _ in range(2))
+        self.key, self.old_key = rsa_key("channel"), rsa_key("old channel")
         # Shorter than a real one: each gateway of a test proves its primes anew.
-        self.app_key = rsa.generate_private_key(65537, 1024)
+        self.app_key = rsa_key("merchant", 1024)
 
     def account(self, **changes):
         return AlipayAccount(

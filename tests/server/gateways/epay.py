@@ -7,18 +7,19 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qs, quote_plus
 
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import padding
 
 from server.gateways.epay import EpayGateway
 from server.gateways.epay_signing import EpayAccount
 from server.outbound import Outbound
+from tests.rsa_keys import rsa_key
 from tests.server.channel import pem_of, public_pem_of
 from tests.server.gateways.listener import Said
 
 NOW = datetime(2026, 11, 22, 9, 14, 3, tzinfo=UTC)
 SECRET = "7ebb6a3c1f0d4e2b9a8c5d6e7f801234"
 PID = "1001"
-OUTBOUND = Outbound()  # reads the certificate store once
+OUTBOUND = Outbound()
 
 
 class Epay:
@@ -26,9 +27,9 @@ class Epay:
 
     def __init__(self, version):
         self.version = version
-        self.key = rsa.generate_private_key(65537, 2048)
+        self.key = rsa_key("channel")
         # Shorter than a real one: each gateway of a test proves its primes anew.
-        self.merchant_key = rsa.generate_private_key(65537, 1024)
+        self.merchant_key = rsa_key("merchant", 1024)
 
     def gateway(self, address="http://127.0.0.1:9", *, outbound=OUTBOUND, **changes):
         if self.version == 1:

@@ -7,7 +7,6 @@ from datetime import UTC, date, datetime, timedelta
 from urllib.parse import urlsplit
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from server.gateways.port import (
     BadSignature,
@@ -23,6 +22,7 @@ from server.outbound import Outbound
 from server.payments.attempts import SUBJECT_LENGTH
 from server.payments.model import PaymentAttempt
 from shared.money import MAX_FEN
+from tests.rsa_keys import rsa_key
 from tests.server.channel import pem_of
 from tests.server.gateways.epay import NOTICE, NOW, ORDER, PID, REFUND, SECRET, Epay
 from tests.server.gateways.listener import Said, listening, unsigned
@@ -225,7 +225,7 @@ def test_what_leaves_the_outcome_unknown(site, label, content, status, detail):
     ("label", "how", "detail"),
     [
         ("unsigned", {"sign": False}, "incomplete, code 0"),
-        ("by a stranger", {"key": rsa.generate_private_key(65537, 2048)}, "forged"),
+        ("by a stranger", {"key": rsa_key("stranger")}, "forged"),
         ("of another time", {"at": NOW - timedelta(minutes=5)}, "stale"),
     ],
 )

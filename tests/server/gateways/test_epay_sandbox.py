@@ -10,6 +10,7 @@ import pytest
 from server.gateways.epay import EpayGateway
 from server.gateways.epay_signing import EpayAccount
 from server.gateways.port import ChannelRefused, ChannelUnknown, CreatePayment, CreateRefund
+from tests.rsa_keys import rsa_key
 from tests.server.channel import pem_of
 from tests.server.gateways.epay import OUTBOUND
 from tests.server.sandbox.epay_shop import EpayShop
@@ -99,6 +100,6 @@ def test_a_wrong_secret_is_a_refusal_and_a_wrong_key_is_unknown(buyer):
     with pytest.raises(ChannelRefused) as refusal:
         asyncio.run(wrong.query("KM-E-10009"))
     assert refusal.value.reason_code == "-3"
-    strange = EpayGateway(account(buyer, 2, private_key_pem=pem_of(EpayShop(None).rsa_key)), outbound=OUTBOUND)
+    strange = EpayGateway(account(buyer, 2, private_key_pem=pem_of(rsa_key("stranger"))), outbound=OUTBOUND)
     with pytest.raises(ChannelUnknown, match="incomplete, code -3"):
         asyncio.run(strange.query("KM-E-20009"))

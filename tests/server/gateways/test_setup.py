@@ -1,6 +1,7 @@
 """What a merchant gives for a channel: judged before it is kept, kept for as long as it is needed, never shown."""
 
 import base64
+import re
 import textwrap
 
 import pytest
@@ -120,6 +121,7 @@ SMALL, CURVE = rsa.generate_private_key(65537, 1024), ec.generate_private_key(ec
         ("wechat", "api_v3_key", "k" * 33, "--api-v3-key"),
         ("wechat", "public_key_id", "0116546128782024112200292200003389", "--public-key-id"),
         ("wechat", "merchant_serial", "serial", "--merchant-serial"),
+        ("wechat", "public", new_certificate(KEY, serial=7).decode(), "--public-key"),
         ("wechat", "certificates", PUBLIC, "--platform-certificate"),
         ("wechat", "certificates", new_certificate(CURVE, serial=7).decode(), "--platform-certificate"),
         ("epay", "url", "ftp://pay.example.cn", "--url"),
@@ -131,6 +133,7 @@ def test_what_is_refused_is_named_by_its_option_and_not_repeated(channel, name, 
     with pytest.raises(BadField) as refusal:
         merged(channel, {}, {name: text})
     assert refusal.value.params["field"] == option
+    assert not re.search("[一-鿿]", refusal.value.sentence("en").replace("“", "").replace("”", "")), "one language"
     assert len(text) < 8 or text.strip() not in refusal.value.sentence("zh")
 
 
@@ -249,11 +252,20 @@ def test_a_live_shop_refuses_what_the_sandbox_made(channel, record):
     assert f"keys drop {channel}" in refusal.value.sentence("en")
 
 
+@pytest.mark.parametrize("trial", [True, False])
+@pytest.mark.parametrize("channel", ["sandbox", "wechat", "alipay"])
+def test_the_real_hosts_never_see_the_sandboxs_keys(channel, trial):
+    record = {"merchant_id": "m", "public": PUBLIC} if channel == "sandbox" else PLAYING[channel]
+    with pytest.raises(unusable.SandboxNowhere, match="KAMENG_SANDBOX_URL"):
+        made(channel, record, DEMO, trial=trial)
+
+
 def test_real_keys_are_not_taken_for_the_sandboxs():
     # The word may stand in a key by chance: what is inside a frame is not looked at.
     text = PUBLIC.replace("\n", "\nSandbox", 1)
     assert not is_of_sandbox("wechat", WECHAT | {"public": text})
     assert is_of_sandbox("wechat", WECHAT | {"public": MARK + PUBLIC})
+    assert pem.without_frame(MARK + PUBLIC) == "".join(PUBLIC.splitlines()[1:-1])
 
 
 @pytest.mark.parametrize(("channel", "record"), [("wechat", WECHAT), ("alipay", ALIPAY), ("epay", EPAY)])

@@ -5,11 +5,11 @@ import logging
 from datetime import timedelta
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from server.gateways.port import BadSignature, ChannelRefused, ChannelUnknown
 from server.gateways.wechat import RENEW_AFTER, SPARE_FIRST, WechatGateway
 from server.outbound import Outbound, Unanswered
+from tests.rsa_keys import rsa_key
 from tests.server.gateways.listener import Said, listening, unsigned
 from tests.server.gateways.test_wechat_calls import FACT, NUMBER, QUERY, payment
 from tests.server.gateways.wechat_pay import API_V3_KEY, NONCE, NOW, PAID, new_certificate
@@ -147,7 +147,7 @@ def certificates(wechat, pem, *, serial, key=API_V3_KEY):
 
 
 def test_new_certificates_are_believed_beside_the_old_ones(wechat):
-    new_key = rsa.generate_private_key(65537, 2048)
+    new_key = rsa_key("new certificate")
     pem = new_certificate(new_key, serial=0xBEEF)
     body = wechat.notice(PAID)
     by_new = wechat.signed(body, key=new_key, serial="BEEF")
@@ -164,7 +164,7 @@ def test_new_certificates_are_believed_beside_the_old_ones(wechat):
     [("sealed by a stranger", b"x" * 32, "new"), ("signed by a stranger", API_V3_KEY, "merchant")],
 )
 def test_certificates_of_a_stranger_are_not_believed(wechat, label, key, signer):
-    new_key = rsa.generate_private_key(65537, 2048)
+    new_key = rsa_key("new certificate")
     pem = new_certificate(new_key, serial=0xBEEF)
     by = new_key if signer == "new" else wechat.merchant_key
     with listening(wechat.says(certificates(wechat, pem, serial="BEEF", key=key), key=by, serial="BEEF")) as server:
@@ -183,7 +183,7 @@ def test_certificates_that_are_refused_change_nothing(wechat):
 
 @pytest.mark.parametrize("set_back", [False, True])
 def test_an_unknown_certificate_is_fetched_beside_the_notification_once_in_a_while(wechat, set_back):
-    new_key, at, kept = rsa.generate_private_key(65537, 2048), [NOW], []
+    new_key, at, kept = rsa_key("new certificate"), [NOW], []
     pem = new_certificate(new_key, serial=0xBEEF, days=(-1, 1825))
     body, serial = wechat.notice(PAID), "000000000000BEEF"
     by_new = wechat.signed(body, key=new_key, serial=serial)
@@ -221,7 +221,7 @@ def test_what_names_no_certificate_makes_nobody_ask(wechat, serial):
 
 
 def test_an_answer_by_a_new_certificate_is_believed_after_it_was_fetched(wechat):
-    new_key = rsa.generate_private_key(65537, 2048)
+    new_key = rsa_key("new certificate")
     pem, serial = new_certificate(new_key, serial=0xBEEF), "000000000000BEEF"
     by = {"key": new_key, "serial": serial}
     answers = [wechat.says(PAID, **by), wechat.says(certificates(wechat, pem, serial=serial), **by)]

@@ -5,9 +5,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from server.gateways.port import BadSignature, MalformedNotice, NoticeReply, PaymentFact, RefundFact, UnopenableNotice
+from tests.rsa_keys import rsa_key
 from tests.server.channel import pem_of, public_pem_of
 from tests.server.gateways.wechat_pay import (
     API_V3_KEY,
@@ -208,7 +209,7 @@ def test_a_strange_time_is_only_told_of_a_genuine_one(wechat, gateway):
 
 @pytest.mark.parametrize("days", [(-10, -1), (1, 10)])
 def test_a_certificate_ends_and_begins(wechat, days):
-    key = rsa.generate_private_key(65537, 2048)
+    key = rsa_key("forger")
     account = wechat.account(certificates_pem=(new_certificate(key, serial=0xABC, days=days),))
     body = wechat.notice(PAID)
     assert (

@@ -7,13 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from server.gateways.wechat import WechatGateway
 from server.gateways.wechat_keys import WechatAccount
 from server.gateways.wechat_payer import PayerDesk
 from server.outbound import Outbound
+from tests.rsa_keys import rsa_key
 from tests.server.channel import pem_of, public_pem_of
 from tests.server.gateways.listener import Said
 
@@ -27,7 +28,7 @@ AUTHORIZATION = re.compile(
     r'WECHATPAY2-SHA256-RSA2048 mchid="(?P<mchid>\d+)",nonce_str="(?P<nonce>\w+)",timestamp="(?P<timestamp>\d+)",'
     r'serial_no="(?P<serial>\w+)",signature="(?P<signature>[A-Za-z0-9+/=]+)"'
 )
-OUTBOUND = Outbound()  # reads the certificate store once
+OUTBOUND = Outbound()
 
 
 def new_certificate(key, *, serial, days=(-1, 1825)):
@@ -50,9 +51,9 @@ class WechatPay:
     """The other side: its public key, a platform certificate, and the merchant it knows."""
 
     def __init__(self):
-        self.key, self.certificate_key = (rsa.generate_private_key(65537, 2048) for _ in range(2))
+        self.key, self.certificate_key = rsa_key("channel"), rsa_key("certificate")
         # Shorter than a real one: each gateway of a test proves its primes anew.
-        self.merchant_key = rsa.generate_private_key(65537, 1024)
+        self.merchant_key = rsa_key("merchant", 1024)
         self.serial = 0x05ACD588826D15E583A95F5DD06AAAAAABBBBBBB  # a serial may begin with a zero
         self.certificate = new_certificate(self.certificate_key, serial=self.serial)
 

@@ -3,6 +3,7 @@
 import json
 import time
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
@@ -11,10 +12,21 @@ from alipay import AliPay
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.server.sandbox.peer import PATIENCE_SECONDS
+from tests.rsa_keys import rsa_key
+from tests.server.sandbox.peer import PATIENCE_SECONDS, plain_client
 
 APP_ID, SELLER = "9021000122600001", "2088102146225135"
 ACKNOWLEDGED = (200, b"success")
+
+
+@cache
+def _sdk(app_id, private_key, public_key, gateway):
+    """The library proves the primes of the key each time it reads one."""
+    sdk = AliPay(
+        appid=app_id, app_private_key_string=private_key, alipay_public_key_string=public_key, sign_type="RSA2"
+    )
+    sdk._gateway = gateway
+    return sdk
 
 
 @dataclass
@@ -25,8 +37,8 @@ class AlipayShop:
     app_id: str = APP_ID
     seller_id: str = SELLER
     name: str = "晴川点卡专营店"
-    key: rsa.RSAPrivateKey = field(default_factory=lambda: rsa.generate_private_key(65537, 2048))
-    http: httpx.Client = field(default_factory=lambda: httpx.Client(trust_env=False, timeout=PATIENCE_SECONDS))
+    key: rsa.RSAPrivateKey = field(default_factory=lambda: rsa_key("merchant"))
+    http: httpx.Client = field(default_factory=plain_client)
 
     def register(self):
         public = self.key.public_key().public_bytes(
@@ -46,14 +58,7 @@ class AlipayShop:
             serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
         )
         text = public_key.read_text()
-        sdk = AliPay(
-            appid=self.app_id,
-            app_private_key_string=pem.decode(),
-            alipay_public_key_string=text[text.index("-----BEGIN") :],
-            sign_type="RSA2",
-        )
-        sdk._gateway = self.sandbox.ready["alipay_gateway"]
-        return sdk
+        return _sdk(self.app_id, pem.decode(), text[text.index("-----BEGIN") :], self.sandbox.ready["alipay_gateway"])
 
     def precreate(self, number, notify_url="http://127.0.0.1:9/nobody", *, amount="128.80", **changes):
         """A code to scan."""

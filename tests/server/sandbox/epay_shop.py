@@ -13,7 +13,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from tests.server.sandbox.peer import PATIENCE_SECONDS
+from tests.rsa_keys import rsa_key
+from tests.server.sandbox.peer import plain_client
 
 
 @dataclass
@@ -25,8 +26,8 @@ class EpayShop:
     key: str = "WFhkN7xRd9Zf0WoAVJ2D1zkkm5pJ5FXq"
     name: str = "晴川点卡专营店"
     style: dict = field(default_factory=dict)
-    rsa_key: rsa.RSAPrivateKey = field(default_factory=lambda: rsa.generate_private_key(65537, 2048))
-    http: httpx.Client = field(default_factory=lambda: httpx.Client(trust_env=False, timeout=PATIENCE_SECONDS))
+    rsa_key: rsa.RSAPrivateKey = field(default_factory=lambda: rsa_key("merchant"))
+    http: httpx.Client = field(default_factory=plain_client)
 
     def register(self):
         public = self.rsa_key.public_key().public_bytes(

@@ -26,6 +26,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from tests.rsa_keys import rsa_key
+
 ROOT = Path(__file__).parents[3]
 SUCCESS = (200, b'{"code":"SUCCESS"}')
 PATIENCE_SECONDS = 60  # how long a test waits for what must come; nothing waits this long when all is well
@@ -178,7 +180,7 @@ class Merchant:
     sandbox: SandboxProcess
     merchant_id: str = "shop-1"
     name: str = "晴川点卡专营店"
-    key: rsa.RSAPrivateKey = field(default_factory=lambda: rsa.generate_private_key(65537, 2048))
+    key: rsa.RSAPrivateKey = field(default_factory=lambda: rsa_key("merchant"))
     http: httpx.Client = field(default_factory=plain_client)
     _ends: dict[str, str] = field(default_factory=dict)
 

@@ -27,6 +27,7 @@ from server.sandbox.bills import (
     with_fees_returned,
 )
 from server.sandbox.moments import BEIJING
+from tests.rsa_keys import rsa_key
 from tests.server.sandbox.alipay_shop import AlipayShop
 
 SAMPLES = Path(__file__).parents[2] / "data" / "bills"
@@ -345,7 +346,7 @@ TODAY = datetime.now(BEIJING).date()
 @pytest.fixture(scope="module")
 def shop(sandbox):
     """A seller of its own: its bills have what these tests do and nothing else."""
-    shop = AlipayShop(sandbox, app_id="9021000122600002", seller_id="2088102146225136").register()
+    shop = AlipayShop(sandbox, app_id="9021000122600002", seller_id="2088102146225136", key=rsa_key("other")).register()
     yield shop
     shop.http.delete(f"{sandbox.url}/api/bill-differences")
     shop.http.close()

@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from tests.rsa_keys import rsa_key
 from tests.server.sandbox.epay_shop import EpayShop, fields_of
 
 ACKNOWLEDGED = (200, b"success")
@@ -170,7 +171,9 @@ def test_a_number_stands_for_one_content(shop, number):
 
 
 def test_sites_may_sign_in_a_style_of_their_own(sandbox, receiver, number, told):
-    other = EpayShop(sandbox, pid="1002", style={"key_joint": "&key=", "upper": True}).register()
+    other = EpayShop(
+        sandbox, pid="1002", style={"key_joint": "&key=", "upper": True}, rsa_key=rsa_key("other")
+    ).register()
     other.submit(other.page(number, notify_url=receiver.url(told)))
     fields = fields_of(receiver.next(told))
     assert (fields["sign"], fields["sign"].isupper()) == (other.md5(fields), True)

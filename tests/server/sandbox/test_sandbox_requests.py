@@ -8,6 +8,7 @@ import time
 import httpx
 import pytest
 
+from tests.rsa_keys import rsa_key
 from tests.server.sandbox.peer import Merchant
 
 
@@ -52,7 +53,7 @@ def _other_method(merchant, target, body):
 
 
 def _other_key(merchant, target, body):
-    return target, Merchant(merchant.sandbox).headers("POST", target, body), body
+    return target, Merchant(merchant.sandbox, key=rsa_key("stranger")).headers("POST", target, body), body
 
 
 def _other_nonce(merchant, target, body):
@@ -133,7 +134,7 @@ def test_a_nonce_is_accepted_once(merchant, sandbox, number):
 def test_a_merchants_new_key_counts_at_once(sandbox, number):
     old = Merchant(sandbox, merchant_id=f"m{number}").register()
     old.create(number)
-    new = Merchant(sandbox, merchant_id=old.merchant_id, name="换了密钥的商家").register()
+    new = Merchant(sandbox, merchant_id=old.merchant_id, name="换了密钥的商家", key=rsa_key("new")).register()
     assert new.query(number)["state"] == "pending"
     assert old.query(number)["code"] == "SIGN_ERROR"
     (sandbox.data / "merchants" / f"{old.merchant_id}.pem").unlink()
@@ -201,7 +202,7 @@ def test_a_repeated_request_gets_the_same_answer_and_another_content_is_a_confli
 
 
 def test_one_merchant_does_not_see_another_ones_payment(merchant, sandbox, number):
-    other = Merchant(sandbox, merchant_id=f"m{number}").register()
+    other = Merchant(sandbox, merchant_id=f"m{number}", key=rsa_key("other")).register()
     merchant.create(number)
     assert other.query(number) == {"code": "NOT_FOUND", "message": "没有这笔付款"}
     assert other.close(number).status_code == 404

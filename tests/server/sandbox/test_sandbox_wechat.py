@@ -12,8 +12,9 @@ import pytest
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import padding
 
+from tests.rsa_keys import rsa_key
 from tests.server.sandbox.wechat_shop import (
     APP_ID,
     MCHID,
@@ -318,7 +319,7 @@ def _other_method(shop, target, body):
 
 
 def _other_key(shop, target, body):
-    return target, shop.authorization("POST", target, body, key=rsa.generate_private_key(65537, 2048)), body
+    return target, shop.authorization("POST", target, body, key=rsa_key("stranger")), body
 
 
 def _other_serial(shop, target, body):
@@ -429,7 +430,7 @@ def test_an_old_merchant_fetches_certificates_and_believes_both(shop, receiver, 
 
 
 def test_a_real_merchant_is_not_taken(sandbox, shop, number):
-    with_real_number = WechatShop(sandbox, mchid="1900000109").register()
+    with_real_number = WechatShop(sandbox, mchid="1900000109", key=rsa_key("other")).register()
     answer = with_real_number.call("POST", NATIVE, with_real_number.order(number))
     assert (answer.status_code, answer.json()["code"]) == (401, "SIGN_ERROR")
     with_real_number.http.close()

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.rsa_keys import rsa_key
 from tests.server.sandbox.wechat_shop import MCHID, WechatShop, refusal, said
 
 REFUNDS = "/v3/refund/domestic/refunds"
@@ -152,7 +153,7 @@ def test_a_bill_is_applied_for_and_fetched_with_a_signature(shop, number):
     assert "wechatpay-signature" not in file.headers
     assert hashlib.sha1(file.content, usedforsecurity=False).hexdigest() == ready["hash_value"]
     assert f"`{paid['transaction_id']},`{number},".encode() in file.content
-    other = WechatShop(shop.sandbox, mchid="9000000001").register()
+    other = WechatShop(shop.sandbox, mchid="9000000001", key=rsa_key("other")).register()
     assert other.call("GET", path).status_code == 400
     assert refusal(other.sdk.trade_bill(day)) == (400, "NO_STATEMENT_EXIST")
     other.http.close()

@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from wechatpayv3 import WeChatPay, WeChatPayType
 
-from tests.server.sandbox.peer import PATIENCE_SECONDS
+from tests.rsa_keys import rsa_key
+from tests.server.sandbox.peer import PATIENCE_SECONDS, plain_client
 
 MCHID, APP_ID, SERIAL = "9012345678", "wxsandbox12345678", "5157F09EFDC096DE15EBE81A47057A7232F1B8E1"
 API_V3_KEY = "0123456789abcdefghijklmnopqrstuv"
@@ -32,8 +33,8 @@ class WechatShop:
     sandbox: object
     mchid: str = MCHID
     name: str = "晴川点卡专营店"
-    key: rsa.RSAPrivateKey = field(default_factory=lambda: rsa.generate_private_key(65537, 2048))
-    http: httpx.Client = field(default_factory=lambda: httpx.Client(trust_env=False, timeout=PATIENCE_SECONDS))
+    key: rsa.RSAPrivateKey = field(default_factory=lambda: rsa_key("merchant"))
+    http: httpx.Client = field(default_factory=plain_client)
 
     def register(self, **changes):
         """Hand our side to the sandbox, as `merchants/wechat/<mchid>.json`."""

@@ -175,13 +175,13 @@ def test_a_statement_is_paid_by_one_payout_and_sent_once(shop):
 def test_the_schema_before_is_refused_once_something_was_released(shop):
     shop.buy(ANNA, "STEAM-50")
     make(shop)
-    migrations.downgrade(shop.ctx.db, "0004")  # a draft has released nothing
+    migrations.downgrade(shop.ctx.db, "0005")  # a draft has released nothing
     migrations.upgrade(shop.ctx.db)
     agree(shop)
     shop.buy(BEN, "STEAM-50")
     [made] = make(shop)  # the line of before had no terms when it was delivered, and waits for its completion
     assert confirm(shop, made) == "confirmed"
     with pytest.raises(RuntimeError, match="1 statements were confirmed"):
-        migrations.downgrade(shop.ctx.db, "0004")
+        migrations.downgrade(shop.ctx.db, "0005")
     migrations.upgrade(shop.ctx.db)
     assert sums(shop) == (4_275, 1)
