@@ -37,6 +37,7 @@ from server.gateways.bill_rows import (
     signed_fen,
     time_on,
     units_of_yuan,
+    written_units,
 )
 
 CHANNEL = "wechat"
@@ -108,8 +109,8 @@ class _Table:
 
     def said_by_first(self, at: str, name: str) -> tuple[date | None, str | None]:
         """Day, and the value of another column, of the first row; None where there is none. Raises UnreadableRow."""
-        first = next((line for line in self.begin if line.startswith(_TICK)), None)
-        if first is None:
+        first = next(filter(None, self.begin), "")
+        if not first.startswith(_TICK):  # the totals
             return None, None
         cells = first[1:].split(",`")
         try:
@@ -206,10 +207,9 @@ class TradeReader:
     def _fee_total(self) -> Total:
         """Compared with all its decimals."""
         printed, read = self._table.total(_FEE_TOTAL, units_of_yuan), self._sums[_FEE]
-        told = Total(_FEE_TOTAL, fen_of_units(printed), fen_of_units(read), is_amount=True)
         if printed != read:
-            raise WrongTotal(told)
-        return told
+            raise WrongTotal(Total(_FEE_TOTAL, printed, read, is_amount=True), written_units)
+        return Total(_FEE_TOTAL, fen_of_units(printed), fen_of_units(read), is_amount=True)
 
     def _block(self, first: int, columns: Sequence[Sequence[str]]) -> list[TradeRow]:
         its, nothing = self._columns, [0] * len(columns[0])
