@@ -98,7 +98,7 @@ class CoverSheet:
         self._row = 0
         self._printed = hashlib.sha256()
         self._formulas: list[str] = []
-        self._totals: list[tuple[Total, int, int]] = []
+        self._totals: list[Total] = []
         self._warned: list[Warned] = []
         self._merged: list[str] = []
         self._words = _WORDS[details.language.startswith("en")]
@@ -129,7 +129,7 @@ class CoverSheet:
         first = self._row + 1
         for line in lines:
             row, kind, total = self._row + 1, line.total.kind, line.total
-            self._totals.append((total, row, line.printed))
+            self._totals.append(total)
             self._put(
                 _Cell(Kind.TEXT, total.title(self._details.language), _NAME),
                 _Cell(kind, self._details.sums[total], _ruled(kind), formula=self._details.formula(total)),
@@ -229,10 +229,10 @@ class CoverSheet:
             headings = [column.title(details.language) for column in part.page.columns]
             rows.append(("sheet", part.sheet, part.page.key, kinds, str(part.rows), part.sha256, *headings))
             rows += [("rows", part.sheet, str(n * BLOCK_ROWS), text) for n, text in enumerate(part.checks)]
-        for total, row, printed in self._totals:
+        for total in self._totals:
             page, title = total.page, total.title(details.language)
             when = str(page.index(total.when)) if total.when else ""
-            rows.append(("total", title, page.key, str(page.index(total.column)), when, str(printed), f"B{row}"))
+            rows.append(("total", title, page.key, str(page.index(total.column)), when, str(details.sums[total])))
         rows.append(("seal", seal_of(rows)))
         name = PROOF[details.language.startswith("en")]
         sheet = self._book.sheet(name, Look((20, 20, 40), hidden=True))
