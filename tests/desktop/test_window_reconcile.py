@@ -12,6 +12,7 @@ from sqlalchemy import select
 from desktop.commands import BY_ID
 from desktop.operations import reconciliation_differences
 from desktop.presenters.days import FETCH, RUN, SIGN, SWEEP
+from desktop.presenters.differences import compared
 from server.orders.actions import PlaceOrder
 from server.payments import checkout
 from server.payments.model import PaymentAttempt, PaymentBillFile
@@ -177,6 +178,8 @@ def test_a_clerk_works_the_differences_by_keyboard_and_signs(program, live_shop,
     words = texts(page.explained)
     assert "差额 +¥0.27" in words
     assert "手续费\n¥0.00\n¥0.27" in words, "both rows beside each other"
+    marked = [fact.name for fact in compared(bench.differences.detail) if fact.differs]
+    assert marked == ["手续费", "商品或备注"]
     qtbot.keyClick(page.table, Qt.Key.Key_B)
     assert not page.bar.go.isEnabled(), "why is needed"
     carry_out(qtbot, page.bar, acting, note="以渠道账单为准")

@@ -313,6 +313,9 @@ class ReconciliationPage(CasesPage):
 
     def _tab_changed(self, at: int) -> None:
         self._stack.setCurrentIndex(at)
+        feed = self.presenter.differences.feed
+        if at == DIFFERENCES and feed.listing.stale:  # nobody was looking at the rows that may move
+            feed.reload()
         self.changed.emit()
 
     def _show_kind(self, kind: DifferenceKind) -> None:
