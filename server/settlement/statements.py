@@ -37,8 +37,8 @@ from shared.states import require_move
 DOMAIN = "settlement"
 PREFIX = "JS"
 
-MOST_LINES = 5_000
-"""More lines that are due at once come on further statements."""
+MOST_LINES = 2_000
+"""More lines that are due at once come on further statements: each is released in one transaction, and orders wait."""
 
 _INSERT_AT_A_TIME = 2_000
 
