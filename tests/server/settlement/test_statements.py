@@ -1,8 +1,11 @@
 """What is due becomes a statement, is released once, and is paid: exact figures over HTTP, the books green."""
 
 import pytest
+from sqlalchemy import update
 
+from server import invariants
 from server.settlement import statements
+from server.settlement.model import SettlementItem, Statement
 from shared import clock, ids
 from tests.server.refunding import balances
 from tests.server.settlement import paying
@@ -98,3 +101,24 @@ def test_a_wish_is_done_once_and_a_dropped_draft_frees_its_lines(shop):
     [again] = make(shop, DAY, suppliers=["xinghe"])
     assert (again["number"], figures(again)) == ("JS20261116-002", figures(made))
     assert move(shop, made, "confirm", status=409)["code"] == "statement_changed"
+
+
+@pytest.mark.parametrize(
+    ("model", "change", "sentence"),
+    [
+        (SettlementItem, {"share_fen": 1}, "is not what was released"),
+        (Statement, {"payable_fen": 1}, "is not the sum of its lines"),
+        (Statement, {"state": "draft"}, "is not what was released"),
+    ],
+)
+def test_a_statement_that_was_changed_by_hand_is_found(site, model, change, sentence):
+    site.world.stock("STEAM-50", 1)
+    with clock.fixed(SOLD):
+        agree(site)
+        site.world.buy(ANNA, "STEAM-50")
+        paying.settled(site, DAY)
+        site.world.check()
+        with site.world.ctx.db.tx() as tx:
+            tx.execute(update(model).values(change))
+        found = invariants.check(site.world.ctx.db).findings
+    assert any(one.invariant == "L6" and sentence in one.sentence for one in found)
