@@ -22,10 +22,10 @@ from python_calamine import CalamineError, CalamineWorkbook
 
 from desktop.exporting import cells
 from desktop.exporting.cells import FORMS, Kind
-from desktop.exporting.cover import MOMENT, NUMBER, PROOF, PROOF_VERSION, TEXT, cover_line, seal_of
 from desktop.exporting.findings import Finding, Found
 from desktop.exporting.formulas import formula_cells
 from desktop.exporting.grid import BLOCK_ROWS, row_checks
+from desktop.exporting.proof import MOMENT, NUMBER, PROOF, PROOF_VERSION, TEXT, cover_line, seal_of
 from desktop.exporting.sheet_writer import letters
 from shared.errors import BadInput
 

@@ -11,8 +11,8 @@ from typing import Any
 import openpyxl
 import pytest
 
-from desktop.exporting.cover import seal_of
 from desktop.exporting.findings import Finding, Found
+from desktop.exporting.proof import seal_of
 from desktop.exporting.verify import NotOurs, NotReadable, verify
 from desktop.verbs import parser
 from desktop.verbs.shell import BAD_INPUT, DONE, FAILED, Shell
