@@ -78,6 +78,7 @@ class ReconciliationPage(CasesPage):
         for part in (presenter.books, presenter.days, presenter.bills, presenter.finance, presenter.verification):
             part.watch(self.look)
         presenter.days.acting.watch(self._look_at_days_acting)
+        self.on_words(self._ask_again)
         self.look()
 
     def room(self) -> QVBoxLayout:
@@ -257,6 +258,11 @@ class ReconciliationPage(CasesPage):
 
     def refresh(self) -> None:
         self.presenter.refresh()
+
+    def _ask_again(self) -> None:
+        """What the server says in words is wanted in the new language."""
+        if self._opened:
+            self.presenter.refresh()
 
     def look_at(self, what: object) -> None:
         """Files that were dropped: bills, or a workbook to verify. Or a difference that another screen knows."""
