@@ -138,11 +138,9 @@ class _Table:
         raise MissingColumn(totals_begin)
 
     def _turned(self, rows: list[list[str]], first: int) -> list[Sequence[str]]:
-        wrong = next(
-            (n for n, row in enumerate(rows, first) if len(row) != self.columns.width or row[0][:1] != _TICK), None
-        )
-        if wrong is not None:
-            raise UnreadableRow(wrong, next(iter(self.columns)))
+        if set(map(len, rows)) != {self.columns.width} or {row[0][:1] for row in rows} != {_TICK}:
+            wrong = (len(row) != self.columns.width or row[0][:1] != _TICK for row in rows)
+            raise UnreadableRow(first + list(wrong).index(True), next(iter(self.columns)))
         begin, *others = zip(*rows, strict=True)
         return [[text[1:] for text in begin], *others]
 
