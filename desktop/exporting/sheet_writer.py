@@ -133,9 +133,11 @@ class Book:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Let go of the file, completed or not."""
-        with suppress(OSError):  # an incomplete file may not fit on the disk
+        # An incomplete file may not fit on the disk; each of the two lets go of it even so.
+        with suppress(OSError):
             if self._open is not None:
                 self._open.entry.close()
+        with suppress(OSError):
             self._zip.close()
 
     def _entry(self, name: str) -> IO[bytes]:
