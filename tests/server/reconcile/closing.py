@@ -17,10 +17,12 @@ from sqlalchemy import select
 
 from server import app
 from server.crypto import KeyRing
+from server.db import retrying
 from server.demo import channels
 from server.payments import bills, checkout
 from server.payments.model import PaymentAttempt
 from server.payments.refunds import following
+from server.reconcile import following as differences
 from server.settings import Settings
 from shared import clock
 from tests.server import refunding
@@ -184,6 +186,10 @@ class Close:
 
     def one(self, difference):
         return self.get(f"differences/{difference['id']}")["difference"]
+
+    def follow(self):
+        """Differences follow their money's exceptions, as they do twice a minute."""
+        return retrying(self.shop.ctx.db, differences.follow)
 
     def sign(self, channel, *, day=None, by="zhou", status=200, outputs=None, note="已核对"):
         outputs = outputs or self.seen(channel, day)["outputs_sha256"]

@@ -135,7 +135,7 @@ def _nobodys_money(close, row):
     assert close.check(row, by="zhou", status=409)["code"] == "handled_by_you"
     assert close.check(row)["state"] == "working"
     close.shop.work()
-    close.shop.ctx.jobs.run_schedules()
+    close.follow()
     assert close.one(row)["state"] == "open", "the channel has no such payment to give back"
     assert close.handle(row, "ignore", note="其他系统的订单")["note"] == "其他系统的订单"
 
@@ -162,7 +162,7 @@ def test_second_money_goes_back_or_pays_an_order(close):
         assert close.handle(stray, "attach", order_code=wanted.order_code)["state"] == "proposed"
         assert close.check(stray)["state"] == "resolved"
         assert close.order(wanted).state == "delivered"
-        close.shop.ctx.jobs.run_schedules()
+        close.follow()
         assert close.one(second)["state"] == "resolved"
         close.post(close.at("wechat", "/run"))
         day = close.seen("wechat")
