@@ -28,6 +28,7 @@ class _Toast(QFrame):
 
     def __init__(self, text: str, *, tone: str, action: str, run: Callable[[], None] | None) -> None:
         super().__init__()
+        self.said = (text, tone)
         self.setProperty("role", "toast")
         self.setProperty("tone", tone)
         layout = row(self, gap=10, margins=(14, 10, 8, 10))
@@ -66,6 +67,9 @@ class Toasts(QWidget):
 
     def tell(self, text: str, *, tone: str = "info", action: str = "", run: Callable[[], None] | None = None) -> None:
         """Show one piece of news, with one thing to do about it if `run` is given."""
+        for old in self._shown():
+            if old.said == (text, tone):  # said again, not twice: who works a queue hears the same of each
+                old.dismiss()
         shown = self._shown()
         for old in shown[: max(0, len(shown) - MOST + 1)]:
             old.dismiss()
