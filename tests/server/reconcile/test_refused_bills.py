@@ -153,6 +153,18 @@ def test_what_cannot_be_used_is_refused_with_what_is_wrong(content, refusal, say
     assert refused.value.status == 400
 
 
+@pytest.mark.parametrize("bill_type", ["ALL", "SUCCESS", "REFUND"])
+def test_a_row_too_long_is_found_also_where_another_one_is_too_short(bill_type):
+    day = Day("wechat", 2_000)
+    lines = [*day.lines.values(), *day.refunds.values()]
+    content = bills_wechat.trade_bill(lines, merchant_id="1900000001", bill_type=bill_type)
+    assert len(content) > 2**16, "more than is read at once"
+    header, *rows = content.split(b"\r\n")
+    rows[4], rows[6] = rows[4] + b",`", rows[6].replace(b",`,`", b",`", 1)
+    with pytest.raises(UnreadableRow):
+        rows_of(b"\r\n".join([header, *rows]))
+
+
 def test_a_file_that_was_changed_in_its_archive_is_found_out():
     packed = bytearray(alipay(ALIPAY))
     packed[200] ^= 1
