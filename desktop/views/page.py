@@ -71,6 +71,11 @@ class Page(Live, QWidget):
         self.body = column(gap=0)
         outer.addLayout(self.body, 1)
 
+    def nest(self) -> None:
+        """Stand below the tabs of another screen, which has the title."""
+        self.title.hide()
+        self._head.setContentsMargins(24, 0, 20, 8)
+
     def handle(self, command: str, run: Callable[[], None], *, when: Callable[[], bool] = lambda: True) -> None:
         """Carry out `command` while this screen is in front."""
         self.handlers[command] = Handler(run, when)
