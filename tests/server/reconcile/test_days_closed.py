@@ -5,7 +5,7 @@ from datetime import timedelta
 from sqlalchemy import select
 
 from server.payments.model import PaymentBillPiece
-from server.reconcile import queries
+from server.reconcile import queries, tracing
 from tests.server import refunding
 from tests.server.reconcile.closing import said
 
@@ -68,7 +68,7 @@ def test_a_day_is_closed(close):
         assert close.attempt(sold[0].order_code).fee_fen == 30
         close.post(close.at("wechat", "/run"))
         assert [one["state"] for one in close.differences("wechat")] == ["resolved"], "handled, whatever is run again"
-        pairs(close, sold, back)
+        row = pairs(close, sold, back)
         sweep = {"channel": "wechat", "day": str(close.day), "amount_fen": net, "reference": "B-1"}
         arrives(close, sweep | {"arrived_on": str(close.day + timedelta(days=1))})
         signed = close.sign("wechat")
@@ -79,9 +79,9 @@ def test_a_day_is_closed(close):
         assert ("psp", "wechat") not in {name for name, fen in booked(close).items() if fen}, "cleared"
         assert booked(close)["bank", ""] == net
         with close.shop.ctx.db.read() as tx:
-            row = queries.bill_row_of(tx, sold[0].provider_no)
+            traced = tracing.bill_rows(tx, [sold[0].id])
             found = queries.nets(tx, close.day, close.day)
-        assert (row.channel, row.day) == ("wechat", close.day)
+        assert traced == {sold[0].id: (close.day, row)}
         assert [(one.channel, one.theirs_fen, one.arrived_fen, one.is_signed) for one in found] == [
             ("alipay", 4_473, 0, True),
             ("wechat", net, net, True),
@@ -117,6 +117,7 @@ def pairs(close, sold, back):
     assert sum(one["amount_fen"] for one in funds) == 10_250 - 1_250 - 57
     assert funds[-1]["balance_fen"] == OPENING + 10_250 - 1_250 - 57
     assert {one["order_code"] for one in funds} == {one.order_code for one in (*sold, back)}
+    return one["bill_row"]
 
 
 def arrives(close, sweep):
