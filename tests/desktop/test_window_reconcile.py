@@ -205,6 +205,9 @@ def test_a_clerk_works_the_differences_by_keyboard_and_signs(program, live_shop,
     bench.refresh()
     qtbot.waitUntil(lambda: bench.days.may(SIGN), timeout=WAIT_MS)
     assert [one.kind for one in yesterday.rows(ReconcileDifference) if one.state != "resolved"] == []
+    page.close_view.kind_wanted.emit(DifferenceKind.FEE)
+    qtbot.waitUntil(lambda: [one.kind for one in bench.differences.feed.rows] == [DifferenceKind.FEE], timeout=WAIT_MS)
+    assert bench.differences.feed.rows[0].state is DifferenceState.RESOLVED, "what was done is found again"
     sign_it(qtbot, program, page, bench, yesterday)
 
 

@@ -325,12 +325,13 @@ class ReconciliationPage(CasesPage):
         self.changed.emit()
 
     def _show_kind(self, kind: DifferenceKind) -> None:
-        channel = self.presenter.days.channel
-        for box, value in ((self.kinds, kind.value), (self.channels, channel)):
+        """Those of a kind that are open; where none is, those that were."""
+        days, shown = self.presenter.days, self.presenter.differences
+        for box, value in ((self.kinds, kind.value), (self.channels, days.channel)):
             box.blockSignals(True)
             box.setCurrentIndex(max(box.findData(value), 0))
             box.blockSignals(False)
-        self._narrow()
+        shown.show(day=shown.day, state=days.state_to_see(kind), kind=kind, channel=days.channel)
         self.show_tab(DIFFERENCES)
 
     def _show(self, state: DifferenceState | None) -> None:
