@@ -165,7 +165,7 @@ class Matching:
                 or self._agree(our, their)
             ):  # fmt: skip
                 del held[number]
-                yield Pair(their, our, "provider_no")
+                yield Pair(their, our, "provider_no" if number == our.provider_no else "out_trade_no")
             else:
                 left.append(our)
         self.ours = Side(paid, paid_fen, back, back_fen, fees)
