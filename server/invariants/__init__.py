@@ -82,6 +82,7 @@ AT_NIGHT: tuple[Check, ...] = (
     books.balances_are_their_days,
     books.closed_days_are_their_transfers,
     books.sweeps_are_booked,
+    books.signed_bills_are_booked,
     books.adjustments_are_posted,
     settlement.statements_released_their_lines,
     settlement.statements_sum_to_their_lines,
