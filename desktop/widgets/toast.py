@@ -80,6 +80,12 @@ class Toasts(QWidget):
         QAccessible.updateAccessibility(QAccessibleAnnouncementEvent(self._host, text))
         self._settle()
 
+    def make_room(self) -> None:
+        """Good news goes at once: what is under it is wanted now."""
+        for toast in self._shown():
+            if toast.said[1] in {"success", "info"}:
+                toast.dismiss()
+
     def texts(self) -> list[str]:
         """What is being said now, oldest first."""
         return [child.text() for toast in self._shown() for child in toast.findChildren(type(label())) if child.text()]
