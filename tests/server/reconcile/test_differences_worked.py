@@ -1,7 +1,9 @@
 """What differs is listed exactly, is the same in every run, and what people decide about it is really done."""
 
+import asyncio
 from datetime import timedelta
 
+from server.gateways.port import CreateRefund
 from tests.server import refunding
 from tests.server.reconcile.closing import PRICES, said
 from tests.world import BEN
@@ -199,4 +201,51 @@ def test_halves_of_a_date_shift_close_themselves_and_carried_ones_come_again(clo
         assert {one["kind"] for one in close.differences("wechat", next_day)} == {"date_shift", "only_ours"}
         [match] = close.get(close.at("wechat", "/matches", next_day))["items"]
         assert (match["matched_by"], match["out_trade_no"]) == ("date_shift", shifted.out_trade_no)
+    close.shop.check()
+
+
+def test_a_late_half_closes_what_nobody_has_touched(close):
+    shifted, sold = close.sold("wechat"), close.sold("wechat", "MUSIC-30")
+    close.plant("wechat", "other_day", shifted.out_trade_no)
+    next_day = close.day + timedelta(days=1)
+    first, second = close.file("wechat", "trades"), close.file("wechat", "trades", next_day)
+    with close.tomorrow():
+        close.drop(*first)
+        [half] = close.differences("wechat")
+        assert (half["kind"], half["state"]) == ("only_ours", "open")
+    with close.tomorrow(days=2):
+        close.drop(*second)
+        assert [(one["kind"], one["state"]) for one in close.differences("wechat", next_day)] == [
+            ("date_shift", "matched")
+        ]
+        found = {one["kind"]: one["state"] for one in close.differences("wechat")}
+        assert found == {"only_ours": "matched", "date_shift": "matched"}
+        assert close.one(half)["state"] == "matched"
+        assert close.seen("wechat")["sign_waits_for"] == ["缺少资金账单"]
+    assert sold.state == "paid"
+    close.shop.check()
+
+
+def test_a_refund_of_the_channels_own_console_is_booked_by_two(close):
+    """Nobody here knew of it: it takes the way of unknown refunds, and is in the books once."""
+    sold = close.sold("wechat")
+    gateway = close.shop.ctx.gateways["wechat"]
+    by_hand = CreateRefund("BY-HAND-1", sold.out_trade_no, 1_500, "客服", total_fen=4_500)
+    assert asyncio.run(gateway.refund(by_hand)).state in {"processing", "succeeded"}
+    name, content = close.file("wechat", "trades")
+    with close.tomorrow():
+        close.drop(name, content)
+        before = booked(close)
+        [row] = close.differences("wechat")
+        assert (row["kind"], row["out_refund_no"], row["theirs_fen"]) == ("refund_only_theirs", "BY-HAND-1", 1_500)
+        assert row["actions"] == ["book", "carry", "ignore"]
+        assert (close.handle(row, "book")["state"], booked(close)) == ("proposed", before)
+        assert close.check(row)["state"] == "resolved"
+        assert moved(before, booked(close))["psp", "wechat"] == -1_500
+        [refund] = close.site.get("/api/refunds", by="wang").json()["items"]
+        assert (refund["state"], refund["amount_fen"], refund["order_code"]) == ("succeeded", 1_500, sold.order_code)
+        close.post(close.at("wechat", "/run"))
+        assert [one["state"] for one in close.differences("wechat") if one["kind"] == "refund_only_theirs"] == [
+            "resolved"
+        ]
     close.shop.check()
