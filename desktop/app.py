@@ -38,6 +38,7 @@ from desktop.views.page import Page
 from desktop.views.products.page import ProductsPage
 from desktop.views.reconciliation.page import ReconciliationPage
 from desktop.views.refunds.page import RefundsPage
+from desktop.views.settlement.page import SettlementPage
 from desktop.views.shell.instance import Instance
 from desktop.views.shell.speech import Speech
 from desktop.views.shell.window import Window
@@ -148,9 +149,9 @@ class Program:
 
     def choose_language(self, language: str) -> None:
         """Speak another language, now and at the next start."""
-        self.speech.speak(language)
         if self.engine is not None:
-            self.engine.language = language
+            self.engine.language = language  # first: screens that hear of it ask the server again
+        self.speech.speak(language)
         self.settings.setValue("window/language", language)
 
     def look(self) -> None:
@@ -217,6 +218,7 @@ def pages_of(desk: Desk) -> list[Page]:
         "refunds": lambda: RefundsPage(desk.refunds),
         "channels": lambda: ChannelsPage(desk.channels),
         "reconciliation": lambda: ReconciliationPage(desk.reconciliation),
+        "settlement": lambda: SettlementPage(desk.settlement),
     }
     return [makers[place.id]() for place in PLACES if place.permission in desk.person.permissions]
 

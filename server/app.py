@@ -45,8 +45,8 @@ from server.policy import OPERATIONS, PUBLIC, GuardedRoute, Router
 from server.reconcile import following as differences
 from server.reconcile import routes as reconcile_routes
 from server.reconcile import running
-from server.reports import book_routes
 from server.reports import routes as report_routes
+from server.reports.books import routes as book_routes
 from server.settings import Settings
 from server.settlement import routes as settlement_routes
 from server.settlement import watch as settlement_watch

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache, partial
 from itertools import chain
 from typing import Any
 from uuid import UUID
@@ -30,14 +31,8 @@ def in_blocks(
     OR FAIL: what a failed statement had inserted is left to the rollback, so that the engine need not keep a journal
     for every statement, which costs a third.
     """
-    start, size = len(fixed) + 1, _BLOCK_PARAMETERS // len(columns)
-    head = f"INSERT OR FAIL INTO {table} ({', '.join([*fixed, *columns])}) VALUES "
-    constants = "".join(f"?{n}, " for n in range(1, start))
-
-    def statement(count: int) -> str:
-        marks = iter(range(start, start + count * len(columns)))
-        return head + ", ".join([f"({constants}{', '.join(f'?{next(marks)}' for _ in columns)})" for _ in range(count)])
-
+    size = _BLOCK_PARAMETERS // len(columns)
+    statement = partial(_block, table, tuple(fixed), tuple(columns))
     values = tuple(fixed.values())
     whole = len(rows) - len(rows) % size
     if whole:
@@ -47,12 +42,23 @@ def in_blocks(
         cursor.execute(statement(len(rows) - whole), values + tuple(chain.from_iterable(rows[whole:])))
 
 
+@lru_cache(maxsize=1_024)
+def _block(table: str, fixed: tuple[str, ...], columns: tuple[str, ...], count: int) -> str:
+    """The statement of so many rows: making it takes longer than running it."""
+    start = len(fixed) + 1
+    constants = "".join(f"?{n}, " for n in range(1, start))
+    marks = iter(range(start, start + count * len(columns)))
+    rows = [f"({constants}{', '.join(f'?{next(marks)}' for _ in columns)})" for _ in range(count)]
+    return f"INSERT OR FAIL INTO {table} ({', '.join([*fixed, *columns])}) VALUES {', '.join(rows)}"
+
+
 def one_by_one(
     cursor: Any, table: str, fixed: dict[str, Any], columns: Sequence[str], rows: Sequence[tuple[Any, ...]]
 ) -> None:
     """For a driver that makes statements of many rows itself."""
     names = [*fixed, *columns]
-    statement = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))})"
+    named = ", ".join([f"`{name}`" for name in names])
+    statement = f"INSERT INTO {table} ({named}) VALUES ({', '.join(['%s'] * len(names))})"
     values = tuple(fixed.values())
     cursor.executemany(statement, [values + row for row in rows])
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from PySide6.QtCore import QCoreApplication
 
 from desktop.commands.command import Command
+from desktop.commands.finance import SETTLEMENT
 from desktop.commands.money import MONEY
 from desktop.commands.reconcile import RECONCILE
 from desktop.commands.stock import STOCK
@@ -103,6 +104,14 @@ ALL: tuple[Command, ...] = (
         keys=("Ctrl+9",),
         permission=Permission.REPORTS_DAY_EXPORT,
         icon="reconcile",
+    ),
+    Command(
+        "place.settlement",
+        lambda: translate("Commands", "转到：结算"),
+        "go",
+        keys=("Ctrl+0",),
+        permission=Permission.SETTLEMENT_STATEMENT_READ,
+        icon="settlement",
     ),
     Command(
         "import.choose",
@@ -232,6 +241,7 @@ ALL: tuple[Command, ...] = (
     ),
     *MONEY,
     *RECONCILE,
+    *SETTLEMENT,
     Command(
         "list.refresh",
         lambda: translate("Commands", "刷新"),
@@ -351,6 +361,13 @@ PLACES: tuple[Place, ...] = (
         Permission.REPORTS_DAY_EXPORT,
         "place.reconciliation",
     ),
+    Place(
+        "settlement",
+        lambda: translate("Places", "结算"),
+        "settlement",
+        Permission.SETTLEMENT_STATEMENT_READ,
+        "place.settlement",
+    ),
 )
 
 
@@ -368,6 +385,7 @@ def title_of_group(group: str) -> str:
         "channel": translate("Commands", "支付渠道"),
         "reconcile": translate("Commands", "对账"),
         "difference": translate("Commands", "差异"),
+        "settlement": translate("Commands", "结算"),
         "list": translate("Commands", "列表"),
         "window": translate("Commands", "窗口"),
     }

@@ -301,7 +301,7 @@ class Engine:
             folders=self.folders,
             stores=self.stores,
             vault=self._vault,
-            language=self.language,
+            language=lambda: self.language,
             remember=self._remember,
             ended=self.signed_out,
         )

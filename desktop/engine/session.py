@@ -112,7 +112,7 @@ class SignedSession:
         folders: Folders,
         stores: Stores,
         vault: Vault,
-        language: str,
+        language: Callable[[], str],
         remember: bool,
         ended: Callable[[KamengError], Awaitable[None]],
     ) -> None:

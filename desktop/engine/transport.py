@@ -12,7 +12,8 @@ import json
 import socket
 import ssl
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -195,14 +196,14 @@ class Transport:
 
     _ANY: ClassVar[TypeAdapter[Any]] = TypeAdapter(Any)
 
-    def __init__(self, server: str, *, app_version: str, language: str = "zh") -> None:
+    def __init__(self, server: str, *, app_version: str, language: Callable[[], str] = lambda: "zh") -> None:
         self.server = server
+        self._language = language
         self.token: str | None = None
         self.clock_off_seconds = 0
         headers = {
             "User-Agent": f"kameng/{app_version}",
             "Accept": "application/json",
-            "Accept-Language": "en" if language.startswith("en") else "zh-CN",
         }
         try:
             self._client = httpx.AsyncClient(
@@ -235,7 +236,8 @@ class Transport:
         await self._client.aclose()
 
     async def _send(self, call: Call) -> httpx.Response:
-        headers = dict(call.headers)
+        # Asked each time: the person may change the language while the window is open.
+        headers = {"Accept-Language": "en" if self._language().startswith("en") else "zh-CN", **call.headers}
         if self.token is not None:
             headers["Authorization"] = f"Bearer {self.token}"
         content: bytes | None = None
@@ -288,9 +290,10 @@ class Transport:
         if waits is not None:
             params.setdefault("retry_after_seconds", waits)
         known = error_for(problem.code)
-        if known is None or known.status != problem.status:
-            return Refused(**params, code=problem.code, status=problem.status)
-        return known(**params)
+        if known is not None and known.status == problem.status:
+            with suppress(TypeError):  # a class that wants other things than its sentence does: the server's own serves
+                return known(**params)
+        return Refused(**params, code=problem.code, status=problem.status)
 
     def _refusal_without_words(self, response: httpx.Response) -> KamengError:
         """A proxy or a server that is starting answers without a problem document."""

@@ -1,1 +1,1 @@
-"""Writers of workbooks and CSV. No Qt, no network: rows come in, a file comes out or nothing does."""
+"""Writers of workbooks, and what proves them. No Qt, no network: rows come in, a file comes out or nothing does."""

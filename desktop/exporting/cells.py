@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from functools import lru_cache
+from math import floor
 from typing import Any
 
 from shared.clock import SHOP_ZONE
@@ -73,7 +74,7 @@ def texts(kind: Kind, values: Sequence[Any], language: str) -> list[str]:
         case Kind.WORD:
             return plain(["" if value is None else _word(value, language) for value in values])
         case Kind.TIME:
-            return ["" if value is None else _wall_clock(value) for value in values]
+            return _wall_clocks(values)
         case Kind.DAY:
             return ["" if value is None else value.isoformat() for value in values]
         case Kind.COUNT:
@@ -98,7 +99,7 @@ def marks(kind: Kind, letter: str, style: int, rows: Iterable[int], said: Sequen
             made = {text: _t(text) for text in set(said)}
             cells = [f'<c r="{letter}{n}{between}{made[text]}{end}' for n, text in zip(rows, said, strict=True)]
     else:
-        numbers = said if kind not in _SERIALS else list(map(_SERIALS[kind], said))
+        numbers = _SERIALS[kind](said) if kind in _SERIALS else said
         cells = [f'<c r="{letter}{n}" s="{style}"><v>{text}</v></c>' for n, text in zip(rows, numbers, strict=True)]
     return cells if "" not in said else [cell if text else "" for cell, text in zip(cells, said, strict=True)]
 
@@ -162,19 +163,21 @@ def _seconds(clock: str) -> int:
     return int(clock[1:3]) * 3600 + int(clock[4:6]) * 60 + int(clock[7:9])
 
 
-def _wall_clock(instant: datetime) -> str:
-    days, seconds = divmod(int(instant.timestamp() // 1) + _SHOP_SECONDS, 86_400)
-    return _DATES[days] + _CLOCKS[seconds]
+def _wall_clocks(instants: Sequence[datetime | None]) -> list[str]:
+    """The shop's wall clock to the second, as `2026-11-21T12:00:00`."""
+    return [
+        ""
+        if instant is None
+        else _DATES[(second := floor(instant.timestamp()) + _SHOP_SECONDS) // 86_400] + _CLOCKS[second % 86_400]
+        for instant in instants
+    ]
 
 
-def _serial(said: str) -> str:
-    return _SERIAL_DATES[said[:10]] + _SERIAL_CLOCKS[said[10:]] if said else ""
-
-
-_SERIALS: dict[Kind, Callable[[str], str]] = {
-    Kind.TIME: _serial,
-    Kind.DAY: lambda said: _SERIAL_DATES[said] if said else "",
+_SERIALS: dict[Kind, Callable[[Sequence[str]], list[str]]] = {
+    Kind.TIME: lambda said: [_SERIAL_DATES[text[:10]] + _SERIAL_CLOCKS[text[10:]] if text else "" for text in said],
+    Kind.DAY: lambda said: [_SERIAL_DATES[text] if text else "" for text in said],
 }
+"""How a workbook counts what these kinds say: days since 1900, and their fraction."""
 
 # --- numbers ------------------------------------------------------------------------------------------------------
 

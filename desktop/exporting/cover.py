@@ -1,7 +1,6 @@
-"""The cover of a workbook and its hidden proof: facts, totals as live formulas beside what they must be, and hashes.
+"""The cover of a workbook, which people sign: facts, totals as live formulas beside what they must be, and hashes.
 
-The cover is what people sign; `PROOF` is what `verify` reads: for every sheet the kinds of its columns, its rows, its
-hash and the checks of its rows, for the cover its own hash. Both are written last and the cover is shown first.
+It is written last, when the details are complete, and shown first; what proves it all follows (`proof`).
 """
 
 from __future__ import annotations
@@ -15,14 +14,9 @@ from xml.sax.saxutils import escape
 
 from desktop.exporting import cells
 from desktop.exporting.cells import FORMS, Kind
-from desktop.exporting.grid import BLOCK_ROWS, Details, Part, Total, heading_row, row_of, style_of
+from desktop.exporting.grid import Details, Total, heading_row, style_of
+from desktop.exporting.proof import MOMENT, NUMBER, TEXT, CoverProof, cover_line, digest_of, prove
 from desktop.exporting.sheet_writer import Book, Look, Style, Warned, letters
-
-PROOF = ("校验", "Verification")
-"""The hidden sheet's name, which is how a workbook of ours is known."""
-PROOF_VERSION = "kameng.workbook/1"
-TEXT, NUMBER, MOMENT = "t:", "n:", "d:"
-"""What a cell of the cover is, in its hash: a text that looks like a number is another cell."""
 
 _RULE = "E1E6EB"
 _TITLE = Style(bold=True, size=16, number_format="@", quoted=True)
@@ -83,11 +77,6 @@ class _Cell:
     formula: str = ""
 
 
-def digest_of(parts: Sequence[Part]) -> str:
-    """The hash of all data rows: over the name and the hash of every detail sheet, in order."""
-    return hashlib.sha256("".join(f"{part.sheet}\t{part.sha256}\n" for part in parts).encode()).hexdigest()
-
-
 class CoverSheet:
     """The cover being written from the top, when the details are complete; then the proof."""
 
@@ -98,7 +87,7 @@ class CoverSheet:
         self._row = 0
         self._printed = hashlib.sha256()
         self._formulas: list[str] = []
-        self._totals: list[tuple[Total, int, int]] = []
+        self._totals: list[Total] = []
         self._warned: list[Warned] = []
         self._merged: list[str] = []
         self._words = _WORDS[details.language.startswith("en")]
@@ -129,7 +118,7 @@ class CoverSheet:
         first = self._row + 1
         for line in lines:
             row, kind, total = self._row + 1, line.total.kind, line.total
-            self._totals.append((total, row, line.printed))
+            self._totals.append(total)
             self._put(
                 _Cell(Kind.TEXT, total.title(self._details.language), _NAME),
                 _Cell(kind, self._details.sums[total], _ruled(kind), formula=self._details.formula(total)),
@@ -169,7 +158,8 @@ class CoverSheet:
     def end(self) -> None:
         """Complete the cover, and write the proof after it."""
         self._sheet.end(warned=self._warned, merged=self._merged)
-        self._prove()
+        cover = CoverProof(self._name, self._printed.hexdigest(), tuple(self._formulas), tuple(self._totals))
+        prove(self._book, self._details, cover)
 
     # --- its rows ---------------------------------------------------------------------------------------------
 
@@ -217,40 +207,6 @@ class CoverSheet:
 
     def _print(self, printed: list[str]) -> None:
         self._printed.update(cover_line(printed))
-
-    # --- the proof --------------------------------------------------------------------------------------------
-
-    def _prove(self) -> None:
-        details = self._details
-        rows: list[tuple[str, ...]] = [(PROOF_VERSION, details.language, details.day.isoformat())]
-        rows.append(("cover", self._name, self._printed.hexdigest(), " ".join(self._formulas)))
-        for part in details.parts:
-            kinds = " ".join(column.kind for column in part.page.columns)
-            headings = [column.title(details.language) for column in part.page.columns]
-            rows.append(("sheet", part.sheet, part.page.key, kinds, str(part.rows), part.sha256, *headings))
-            rows += [("rows", part.sheet, str(n * BLOCK_ROWS), text) for n, text in enumerate(part.checks)]
-        for total, row, printed in self._totals:
-            page, title = total.page, total.title(details.language)
-            when = str(page.index(total.when)) if total.when else ""
-            rows.append(("total", title, page.key, str(page.index(total.column)), when, str(printed), f"B{row}"))
-        rows.append(("seal", seal_of(rows)))
-        name = PROOF[details.language.startswith("en")]
-        sheet = self._book.sheet(name, Look((20, 20, 40), hidden=True))
-        style = self._book.style(_TEXT)
-        for number, row_texts in enumerate(rows, 1):
-            marks = [cells.marks(Kind.TEXT, letters(n), style, [number], [text])[0] for n, text in enumerate(row_texts)]
-            sheet.write(row_of(number, marks))
-        sheet.end()
-
-
-def cover_line(printed: list[str]) -> bytes:
-    """A row of the cover as it goes into its hash: tagged texts, those of formulas empty, none at the end."""
-    return ("\t".join(printed).rstrip("\t") + "\n").encode()
-
-
-def seal_of(rows: Sequence[Sequence[str]]) -> str:
-    """The hash over all other rows of the proof."""
-    return hashlib.sha256("".join("\t".join(row).rstrip("\t") + "\n" for row in rows).encode()).hexdigest()
 
 
 def _tag(kind: Kind) -> str:

@@ -16,10 +16,11 @@ from types import TracebackType
 from typing import Any
 
 from desktop.exporting.cells import Kind
-from desktop.exporting.cover import Cover, CoverSheet, Fact, Line, digest_of
+from desktop.exporting.cover import Cover, CoverSheet, Fact, Line
 from desktop.exporting.finance_pages import COVER, FINANCE_PAGES, Carried, Movement, Source
 from desktop.exporting.grid import Details, Total
 from desktop.exporting.layouts import Layout, arranged
+from desktop.exporting.proof import digest_of
 from desktop.exporting.sheet_writer import SHEET_ROWS, Book
 from desktop.exporting.sheets import Page
 from desktop.exporting.target import Replacement, check_target

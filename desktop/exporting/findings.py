@@ -33,7 +33,7 @@ class Finding:
     row: int | None = None
     count: int = 0
     what: str = ""
-    printed: str = ""
+    written: str = ""
     read: str = ""
 
     def sentence(self, language: str) -> str:
@@ -42,7 +42,7 @@ class Finding:
             "sheet": self.sheet,
             "count": self.count,
             "what": self.what,
-            "printed": self.printed,
+            "written": self.written,
             "read": self.read,
         }
         return _SENTENCES[self.found].sentence(language).format(row=self.row or "?", **facts)
@@ -72,8 +72,8 @@ _SENTENCES = {
         "The cover “{sheet}”: {what} was a formula and is none now.",
     ),
     Found.TOTAL: Sentence(
-        "“{what}”不再相符：打印的合计是 {printed}，明细合计是 {read}。",
-        "“{what}” does not add up: {printed} was printed, the details sum to {read}.",
+        "“{what}”与导出时不符：导出时明细合计 {written}，现在是 {read}。",
+        "“{what}”: the details summed to {written} when it was written, now to {read}.",
     ),
     Found.SHEET_MISSING: Sentence("工作表“{sheet}”不见了。", "Sheet “{sheet}” is missing."),
     Found.SHEET_ADDED: Sentence("工作表“{sheet}”是后来加的。", "Sheet “{sheet}” was added later."),

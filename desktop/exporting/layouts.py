@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from desktop.exporting.cover import PROOF
 from desktop.exporting.finance_pages import COVER
+from desktop.exporting.proof import PROOF
 from desktop.exporting.sheets import Page
 from shared.errors import BadInput
 

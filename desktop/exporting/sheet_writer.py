@@ -133,9 +133,11 @@ class Book:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Let go of the file, completed or not."""
-        with suppress(OSError):  # an incomplete file may not fit on the disk
+        # An incomplete file may not fit on the disk; each of the two lets go of it even so.
+        with suppress(OSError):
             if self._open is not None:
                 self._open.entry.close()
+        with suppress(OSError):
             self._zip.close()
 
     def _entry(self, name: str) -> IO[bytes]:
@@ -217,8 +219,12 @@ def _sheet_tail(named: _Named, warned: Sequence[Warned], merged: Sequence[str]) 
         '<pageMargins left="0.4" right="0.4" top="0.75" bottom="0.6" header="0.3" footer="0.3"/>'
         f'<pageSetup paperSize="9" orientation="{orientation}" fitToWidth="1" fitToHeight="{named.look.pages_high}"/>'
         f"<headerFooter><oddHeader>&amp;C{header}</oddHeader><oddFooter>&amp;C&amp;P / &amp;N</oddFooter>"
-        "</headerFooter></worksheet>"
+        "</headerFooter>"
     )
+    if named.filtered:
+        # Ids are text although they look like numbers; Excel need not warn at each of them.
+        parts.append(f'<ignoredErrors><ignoredError sqref="{named.filtered}" numberStoredAsText="1"/></ignoredErrors>')
+    parts.append("</worksheet>")
     return "".join(parts)
 
 
@@ -300,8 +306,8 @@ def _style_sheet(styles: Sequence[Style]) -> str:
     for n, one in enumerate(styles):
         formats += f'<numFmt numFmtId="{164 + n}" formatCode={quoteattr(one.number_format)}/>'
         bold = "<b/>" if one.bold else ""
-        color = f'<color rgb="FF{one.color}"/>' if one.color else '<color theme="1"/>'
-        fonts += f'<font>{bold}<sz val="{one.size}"/>{color}<name val="{_FONT}"/></font>'
+        color = one.color or "000000"
+        fonts += f'<font>{bold}<sz val="{one.size}"/><color rgb="FF{color}"/><name val="{_FONT}"/></font>'
         if one.fill:
             fills += f'<fill><patternFill patternType="solid"><fgColor rgb="FF{one.fill}"/></patternFill></fill>'
         else:

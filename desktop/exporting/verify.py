@@ -22,10 +22,10 @@ from python_calamine import CalamineError, CalamineWorkbook
 
 from desktop.exporting import cells
 from desktop.exporting.cells import FORMS, Kind
-from desktop.exporting.cover import MOMENT, NUMBER, PROOF, PROOF_VERSION, TEXT, cover_line, seal_of
 from desktop.exporting.findings import Finding, Found
 from desktop.exporting.formulas import formula_cells
 from desktop.exporting.grid import BLOCK_ROWS, row_checks
+from desktop.exporting.proof import MOMENT, NUMBER, PROOF, PROOF_VERSION, TEXT, cover_line, seal_of
 from desktop.exporting.sheet_writer import letters
 from shared.errors import BadInput
 
@@ -75,6 +75,8 @@ def verify(path: Path) -> Verdict:
             return _Reading(path, book).verdict()
     except (CalamineError, OSError, BadZipFile) as error:
         raise NotReadable(file=path.name) from error
+    except (ValueError, LookupError) as error:  # a proof that says what ours never says
+        raise NotOurs(file=path.name) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +94,13 @@ class _SheetProof:
 
 @dataclass(slots=True)
 class _Total:
-    """A printed total, and what its rows add up to."""
+    """A total as it was when the file was written, and what the rows add up to now."""
 
     title: str
     page: str
     column: int
     when: int | None
-    printed: int
-    place: str
+    written: int
     kind: Kind
     read: int = 0
 
@@ -128,17 +129,17 @@ class _Reading:
         sheets = [self._sheet_proof(row) for row in self._told if row[0] == "sheet"]
         kinds = {sheet.page: sheet.kinds for sheet in sheets}
         totals = [
-            _Total(title, page, int(column), int(when) if when else None, int(printed), place, kinds[page][int(column)])
-            for kind, title, page, column, when, printed, place in (row for row in self._told if row[0] == "total")
+            _Total(title, page, int(column), int(when) if when else None, int(written), kinds[page][int(column)])
+            for _, title, page, column, when, written in (row for row in self._told if row[0] == "total")
         ]
         self._check_cover(cover, cover_sha256, formulas.split())
         for sheet in sheets:
             if self._is_there(sheet.name):
                 self._check_sheet(sheet, [total for total in totals if total.page == sheet.page])
         for total in totals:
-            if total.read != total.printed:
-                shown = [cells.decimal(value, FORMS[total.kind].units) for value in (total.printed, total.read)]
-                self._find(Found.TOTAL, cover, what=total.title, printed=shown[0], read=shown[1])
+            if total.read != total.written:
+                shown = [cells.decimal(value, FORMS[total.kind].units) for value in (total.written, total.read)]
+                self._find(Found.TOTAL, cover, what=total.title, written=shown[0], read=shown[1])
         for name in self._book.sheet_names:
             if name not in {cover, self._proof, *(sheet.name for sheet in sheets)}:
                 self._find(Found.SHEET_ADDED, name)
@@ -239,7 +240,7 @@ def _lines(
             total.read += sum(
                 round(value * FORMS[total.kind].units)
                 for n, value in enumerate(values)
-                if isinstance(value, float) and (times is None or times[n].startswith(day))
+                if _is_number(value) and (times is None or times[n].startswith(day))
             )
         lines = list(map("\t".join, zip(*said, strict=True)))
         for extra in columns[len(kinds) :]:  # somebody wrote beside the table
@@ -257,14 +258,18 @@ def _text(value: Any) -> str:
     return cells.hashed(Kind.TEXT, [value])[0] if isinstance(value, str) else f"{_OF_ANOTHER_KIND}{value}"
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _number(value: Any) -> str:
-    if not isinstance(value, float):
+    if not _is_number(value):
         return f"{_OF_ANOTHER_KIND}{value}"
-    return str(int(value)) if value.is_integer() else f"{Decimal(repr(value)):f}"
+    return str(int(value)) if value == int(value) else f"{Decimal(repr(value)):f}"
 
 
 def _time(value: Any) -> str:
-    if isinstance(value, float):  # shown as a number by now, but the same
+    if _is_number(value):  # shown as a number by now, but the same
         value = _DAY_ZERO + timedelta(days=value)
     if isinstance(value, datetime):
         return (value + timedelta(microseconds=500_000)).replace(microsecond=0).isoformat()
@@ -290,7 +295,7 @@ def _printed(value: Any) -> str:
         return ""
     if isinstance(value, str):
         return TEXT + _text(value)
-    return NUMBER + _number(value) if isinstance(value, float) else MOMENT + _day(value)
+    return NUMBER + _number(value) if _is_number(value) else MOMENT + _day(value)
 
 
 def _stripped(row: Sequence[Any]) -> list[str]:

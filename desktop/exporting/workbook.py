@@ -18,8 +18,9 @@ from typing import Any
 
 from desktop.exporting.balance import CHECKS
 from desktop.exporting.cells import Kind
-from desktop.exporting.cover import Cover, CoverSheet, Fact, Line, digest_of
+from desktop.exporting.cover import Cover, CoverSheet, Fact, Line
 from desktop.exporting.grid import Details, Total
+from desktop.exporting.proof import digest_of
 from desktop.exporting.sheet_writer import SHEET_ROWS, Book
 from desktop.exporting.sheets import ACCOUNTS, MOVEMENTS, ORDERS, PAYMENTS, OrderLineRow, Page
 from desktop.exporting.target import Replacement, check_target

@@ -162,6 +162,12 @@ async def make_payout(engine: Engine, *, payout_id: UUID, statements: Sequence[U
     return done
 
 
+async def pay_statement(engine: Engine, seen: Statement, *, payout_id: UUID, note: str = "") -> Statement:
+    """Instruct to pay one confirmed statement, and read how it stands then. Raises what `send_once` does."""
+    await make_payout(engine, payout_id=payout_id, statements=[seen.id], note=note)
+    return (await statement(engine, seen.id)).value
+
+
 async def check_payout(engine: Engine, seen: Payout, *, approve: bool, note: str = "") -> Payout:
     """The second person lets it go, or not. Raises what `send_once` does."""
     return await _move(engine, seen, "check", MovePayout(approve=approve, note=note, version=seen.version))

@@ -15,7 +15,7 @@ from desktop.engine.engine import Engine
 from desktop.presenters.ports import Ask, Latest
 from desktop.presenters.watching import Watched
 from shared.errors import BadField, BadInput, KamengError
-from shared.ids import new_token
+from shared.ids import new_id, new_token
 from shared.money import parse_fen
 
 T = TypeVar("T")
@@ -86,7 +86,7 @@ class Acting(Watched, Generic[T]):
         acts: what may be done, the usual thing first.
         chosen: what the person is about to do, or None.
         attempt: names what the person is about to do: another one whenever something is chosen, the same when it is
-            tried again.
+            tried again. `attempt_id` is the same as the id of what is made.
         busy: it is on its way.
         error: why it was not done; what was chosen stays.
         said: what was done, for a toast; told once.
@@ -101,6 +101,7 @@ class Acting(Watched, Generic[T]):
         self.acts: tuple[Act[T], ...] = ()
         self.chosen: Act[T] | None = None
         self.attempt = ""
+        self.attempt_id = new_id()
         self.busy = False
         self.error: Exception | None = None
         self.said: Pair | None = None
@@ -130,7 +131,7 @@ class Acting(Watched, Generic[T]):
         """Be about to do it."""
         if self.may(key):
             if self.chosen is None or self.chosen.key != key:
-                self.attempt = new_token()
+                self.attempt, self.attempt_id = new_token(), new_id()
             self.chosen, self.error = self.act(key), None
             self.changed()
 

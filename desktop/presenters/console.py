@@ -18,6 +18,7 @@ from desktop.presenters.ports import Ask, Door
 from desktop.presenters.products import Products
 from desktop.presenters.reconciliation import Reconciliation
 from desktop.presenters.refunds import Refunds
+from desktop.presenters.settlement import Settlement
 from desktop.presenters.sign_in import SignIn
 from desktop.presenters.status import Status
 from desktop.presenters.stock import Stock
@@ -41,12 +42,14 @@ class Desk:
         self.refunds = Refunds(ask, person)
         self.channels = Channels(ask, person)
         self.reconciliation = Reconciliation(ask, person)
+        self.settlement = Settlement(ask, person)
         self.alerts.live.watch(self._count_alerts)
         # Their numbers and troubles are shown wherever the person is.
         self.alerts.open()
         self.exceptions.count_waiting()
         self.refunds.count_waiting()
         self.reconciliation.differences.count_waiting()
+        self.settlement.count_waiting()
         self.channels.open()
 
     def _count_alerts(self) -> None:
@@ -77,6 +80,8 @@ class Desk:
                     cases.renew(is_own=event.initiator is not None)
             if event.touches("reconciled_day", "difference"):
                 self.reconciliation.renew(is_own=event.initiator is not None)
+            if event.touches("statement", "payout", "settlement"):
+                self.settlement.renew(is_own=event.initiator is not None)
             if event.touches("channel", "exception"):
                 self.channels.open()
             if event.touches("alert"):

@@ -23,7 +23,7 @@ from shared.clock import now, shop_day
 from shared.contracts.identity import Person
 from shared.contracts.reconcile import Balance, DaySide, NewSweep, ReconciledDay, Sweep
 from shared.errors import BadInput
-from shared.finance import DayState
+from shared.finance import DayState, DifferenceKind, DifferenceState
 from shared.money import format_fen
 from shared.permissions import Permission
 
@@ -197,6 +197,13 @@ class Days(Watched):
         """Days changed somewhere; nobody's place is lost by reading them."""
         if self.as_of is not None:
             self.refresh()
+
+    def state_to_see(self, kind: DifferenceKind) -> DifferenceState | None:
+        """In which state differences of a kind are to be seen: None, those that are not closed, if there are any."""
+        day = self.chosen
+        if day is not None and any(one.open for one in day.differences if one.kind is kind):
+            return None
+        return DifferenceState.MATCHED if kind is DifferenceKind.DATE_SHIFT else DifferenceState.RESOLVED
 
     # --- what may be done ---
 

@@ -247,6 +247,10 @@ class Differences(Cases[Difference]):
         then = self._detail_latest.only(partial(self._explained, case.id))
         self._ask(lambda engine: operations.explain(engine, case.id), then, self._detail_latest.also(self._not_read))
 
+    def renew(self, *, is_own: bool) -> None:
+        """Some of them changed; where no row is shown none can move under a person."""
+        super().renew(is_own=is_own or not self.feed.rows)
+
     def _acted(self, case: Difference) -> None:
         self._handled_at = self.feed.listing.find(lambda row: row.id == case.id)
         super()._acted(case)

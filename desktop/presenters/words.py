@@ -11,7 +11,7 @@ from enum import IntEnum, StrEnum
 from typing import Any
 
 from shared import labels
-from shared.finance import DifferenceState
+from shared.finance import AdjustmentState, DifferenceState, DisputeState, PayoutState, StatementState
 from shared.states import (
     AlertKind,
     AttemptState,
@@ -94,6 +94,26 @@ TONES: dict[type[StrEnum] | type[IntEnum], Mapping[Any, str]] = {
         DifferenceState.WORKING: "info",
         DifferenceState.RESOLVED: "success",
         DifferenceState.MATCHED: "success",
+    },
+    StatementState: {
+        StatementState.DRAFT: "warning",
+        StatementState.CONFIRMED: "info",
+        StatementState.PAID: "success",
+    },
+    PayoutState: {
+        PayoutState.REQUESTED: "warning",
+        PayoutState.APPROVED: "info",
+        PayoutState.SENT: "info",
+        PayoutState.CONFIRMED: "success",
+        PayoutState.FAILED: "danger",
+    },
+    AdjustmentState: {
+        AdjustmentState.PROPOSED: "warning",
+        AdjustmentState.POSTED: "success",
+    },
+    DisputeState: {
+        DisputeState.OPENED: "danger",
+        DisputeState.WON: "success",
     },
     RefundState: {
         RefundState.REQUESTED: "warning",

@@ -108,6 +108,8 @@ class CasesPage(Page):
     def _look_at_acting(self) -> None:
         said, is_acting = self.cases.acting.said, self.cases.acting.chosen is not None
         was_acting, self._was_acting = self._was_acting, is_acting
+        if is_acting and not was_acting:
+            self.begun.emit()
         if was_acting and not is_acting and self.table.isVisible():
             self.table.setFocus()  # done or dropped: the keyboard goes on in the list
         if said is not None:

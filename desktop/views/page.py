@@ -34,6 +34,7 @@ class Page(Live, QWidget):
         offered(text, action, run): news that something can be done about at once.
         wanted(place, what): another screen should come to the front and look at `what`.
         counted(number): so many things on this screen wait for a person, wherever that person is.
+        begun(): the person began to decide something: good news makes room.
         warned(text): something is wrong that everybody at this window should see; empty when it is over.
     """
 
@@ -42,6 +43,7 @@ class Page(Live, QWidget):
     offered = Signal(str, str, object)
     wanted = Signal(str, object)
     counted = Signal(int)
+    begun = Signal()
     warned = Signal(str)
 
     def __init__(self, place: str) -> None:
@@ -70,6 +72,11 @@ class Page(Live, QWidget):
         outer.addLayout(notices)
         self.body = column(gap=0)
         outer.addLayout(self.body, 1)
+
+    def nest(self) -> None:
+        """Stand below the tabs of another screen, which has the title."""
+        self.title.hide()
+        self._head.setContentsMargins(24, 0, 20, 8)
 
     def handle(self, command: str, run: Callable[[], None], *, when: Callable[[], bool] = lambda: True) -> None:
         """Carry out `command` while this screen is in front."""

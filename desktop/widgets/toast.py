@@ -28,6 +28,7 @@ class _Toast(QFrame):
 
     def __init__(self, text: str, *, tone: str, action: str, run: Callable[[], None] | None) -> None:
         super().__init__()
+        self.said = (text, tone)
         self.setProperty("role", "toast")
         self.setProperty("tone", tone)
         layout = row(self, gap=10, margins=(14, 10, 8, 10))
@@ -66,6 +67,9 @@ class Toasts(QWidget):
 
     def tell(self, text: str, *, tone: str = "info", action: str = "", run: Callable[[], None] | None = None) -> None:
         """Show one piece of news, with one thing to do about it if `run` is given."""
+        for old in self._shown():
+            if old.said == (text, tone):  # said again, not twice: who works a queue hears the same of each
+                old.dismiss()
         shown = self._shown()
         for old in shown[: max(0, len(shown) - MOST + 1)]:
             old.dismiss()
@@ -75,6 +79,12 @@ class Toasts(QWidget):
         toast.gone.connect(self._settle)
         QAccessible.updateAccessibility(QAccessibleAnnouncementEvent(self._host, text))
         self._settle()
+
+    def make_room(self) -> None:
+        """Good news goes at once: what is under it is wanted now."""
+        for toast in self._shown():
+            if toast.said[1] in {"success", "info"}:
+                toast.dismiss()
 
     def texts(self) -> list[str]:
         """What is being said now, oldest first."""

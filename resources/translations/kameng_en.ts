@@ -603,6 +603,10 @@
         <translation>Go to: Reconciliation</translation>
     </message>
     <message>
+        <source>转到：结算</source>
+        <translation>Go to: Settlement</translation>
+    </message>
+    <message>
         <source>选择文件导入…</source>
         <translation>Choose files to import…</translation>
     </message>
@@ -669,6 +673,10 @@
     <message>
         <source>差异</source>
         <translation>Differences</translation>
+    </message>
+    <message>
+        <source>结算</source>
+        <translation>Settlement</translation>
     </message>
     <message>
         <source>前一天</source>
@@ -1009,6 +1017,86 @@
     <message>
         <source>启用或停用所选支付渠道</source>
         <translation>Switch the selected channel on or off</translation>
+    </message>
+    <message>
+        <source>看结算单</source>
+        <translation>Show the statements</translation>
+    </message>
+    <message>
+        <source>看应结</source>
+        <translation>Show what is due</translation>
+    </message>
+    <message>
+        <source>看打款</source>
+        <translation>Show the payouts</translation>
+    </message>
+    <message>
+        <source>生成今天的结算单</source>
+        <translation>Make today&apos;s statements</translation>
+    </message>
+    <message>
+        <source>只给这家供应商生成结算单</source>
+        <translation>Make a statement only for this supplier</translation>
+    </message>
+    <message>
+        <source>暂缓所选订单或供应商的结算</source>
+        <translation>Hold the settlement of the selected order or supplier</translation>
+    </message>
+    <message>
+        <source>确认结算单</source>
+        <translation>Confirm the statement</translation>
+    </message>
+    <message>
+        <source>作废结算单</source>
+        <translation>Drop the statement</translation>
+    </message>
+    <message>
+        <source>对结算单发起打款</source>
+        <translation>Make a payout of the statement</translation>
+    </message>
+    <message>
+        <source>查看结算明细</source>
+        <translation>Show the statement&apos;s lines</translation>
+    </message>
+    <message>
+        <source>返回结算单列表</source>
+        <translation>Back to the statements</translation>
+    </message>
+    <message>
+        <source>查看这行明细的订单</source>
+        <translation>Open the line&apos;s order</translation>
+    </message>
+    <message>
+        <source>打款复核通过</source>
+        <translation>Approve the payout</translation>
+    </message>
+    <message>
+        <source>打款复核不通过</source>
+        <translation>Refuse the payout</translation>
+    </message>
+    <message>
+        <source>登记打款已提交</source>
+        <translation>Mark the payout as sent</translation>
+    </message>
+    <message>
+        <source>确认打款到账</source>
+        <translation>Mark the payout as arrived</translation>
+    </message>
+    <message>
+        <source>登记打款失败或退汇</source>
+        <translation>Mark the payout as failed or returned</translation>
+    </message>
+    <message>
+        <source>撤回打款</source>
+        <translation>Withdraw the payout</translation>
+    </message>
+    <message>
+        <source>导出待提交的打款指令</source>
+        <translation>Export the instructions that wait to be sent</translation>
+    </message>
+    <message>
+        <source>导入打款结果…</source>
+        <translation>Import results of payouts…</translation>
     </message>
 </context>
 <context>
@@ -1559,6 +1647,97 @@
             <numerusform>%n line</numerusform>
             <numerusform>%n lines</numerusform>
         </translation>
+    </message>
+</context>
+<context>
+    <name>DuePage</name>
+    <message>
+        <source>应结的供应商</source>
+        <translation>Suppliers with something due</translation>
+    </message>
+    <message>
+        <source>没有供应商</source>
+        <translation>There are no suppliers</translation>
+    </message>
+    <message>
+        <source>没有结算的订单行</source>
+        <translation>Lines that are not settled</translation>
+    </message>
+    <message>
+        <source>没有未结算的订单行</source>
+        <translation>No line waits to be settled</translation>
+    </message>
+    <message>
+        <source>发货后的订单会出现在这里。</source>
+        <translation>Delivered orders appear here.</translation>
+    </message>
+    <message>
+        <source>从 {day} 起欠款，请催收</source>
+        <translation>Owes since {day}: ask for it</translation>
+    </message>
+    <message>
+        <source>已发货、还没有进结算单的订单，何时结算、为什么还不能</source>
+        <translation>Delivered orders on no statement yet: when they are due, and why not now</translation>
+    </message>
+    <message>
+        <source>今天可以结算给谁、多少；什么在等、为什么</source>
+        <translation>Who can be paid how much today; what waits, and why</translation>
+    </message>
+    <message>
+        <source>供应商</source>
+        <translation>Supplier</translation>
+    </message>
+    <message>
+        <source>可结行数</source>
+        <translation>Ready lines</translation>
+    </message>
+    <message>
+        <source>应付</source>
+        <translation>Payable</translation>
+    </message>
+    <message>
+        <source>暂不能结</source>
+        <translation>Held</translation>
+    </message>
+    <message>
+        <source>原因</source>
+        <translation>Reason</translation>
+    </message>
+    <message>
+        <source>结算释放</source>
+        <translation>Released</translation>
+    </message>
+    <message>
+        <source>退款扣减</source>
+        <translation>Deducted</translation>
+    </message>
+    <message>
+        <source>欠款</source>
+        <translation>Owed</translation>
+    </message>
+    <message>
+        <source>订单号</source>
+        <translation>Order</translation>
+    </message>
+    <message>
+        <source>内容</source>
+        <translation>Items</translation>
+    </message>
+    <message>
+        <source>结算金额</source>
+        <translation>Net</translation>
+    </message>
+    <message>
+        <source>结算情况</source>
+        <translation>Standing</translation>
+    </message>
+    <message>
+        <source>结算日</source>
+        <translation>Due day</translation>
+    </message>
+    <message>
+        <source>发货时间</source>
+        <translation>Delivered</translation>
     </message>
 </context>
 <context>
@@ -2449,6 +2628,17 @@
     </message>
 </context>
 <context>
+    <name>LinePanel</name>
+    <message>
+        <source>明细追溯</source>
+        <translation>Where the line comes from</translation>
+    </message>
+    <message>
+        <source>查看订单 {code}</source>
+        <translation>See order {code}</translation>
+    </message>
+</context>
+<context>
     <name>LotsView</name>
     <message>
         <source>批次列表</source>
@@ -2769,6 +2959,155 @@
     </message>
 </context>
 <context>
+    <name>PayoutPanel</name>
+    <message>
+        <source>打款详情</source>
+        <translation>Details of the payout</translation>
+    </message>
+    <message>
+        <source>结算方式</source>
+        <translation>Mode</translation>
+    </message>
+    <message>
+        <source>结算单</source>
+        <translation>Statements</translation>
+    </message>
+    <message>
+        <source>发起</source>
+        <translation>Made</translation>
+    </message>
+    <message>
+        <source>复核</source>
+        <translation>Checked by</translation>
+    </message>
+    <message>
+        <source>提交</source>
+        <translation>Sent</translation>
+    </message>
+    <message>
+        <source>结束</source>
+        <translation>Ended</translation>
+    </message>
+    <message>
+        <source>流水号</source>
+        <translation>Reference</translation>
+    </message>
+    <message>
+        <source>备注</source>
+        <translation>Note</translation>
+    </message>
+    <message numerus="yes">
+        <source>打款指令 · %n 行</source>
+        <translation>
+            <numerusform>Instruction · %n row</numerusform>
+            <numerusform>Instruction · %n rows</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>导出…</source>
+        <translation>Export…</translation>
+    </message>
+    <message>
+        <source>导出这笔打款的指令</source>
+        <translation>Export this payout&apos;s instruction</translation>
+    </message>
+    <message>
+        <source>还有 {n} 行，导出文件里都有。</source>
+        <translation>{n} more rows; the exported file has all.</translation>
+    </message>
+</context>
+<context>
+    <name>PayoutsPage</name>
+    <message>
+        <source>打款列表</source>
+        <translation>Payouts</translation>
+    </message>
+    <message>
+        <source>导入结果</source>
+        <translation>Import results</translation>
+    </message>
+    <message>
+        <source>导出待提交指令</source>
+        <translation>Export</translation>
+    </message>
+    <message>
+        <source>打开所在文件夹</source>
+        <translation>Open its folder</translation>
+    </message>
+    <message>
+        <source>全部</source>
+        <translation>All</translation>
+    </message>
+    <message>
+        <source>已写入 {path}，共 {n} 行指令。交给银行或渠道后，请登记已提交。</source>
+        <translation>Wrote {path} with {n} rows. Hand it in, then mark the payouts as sent.</translation>
+    </message>
+    <message>
+        <source>这笔打款在等另一位同事复核。</source>
+        <translation>This payout waits for another person&apos;s approval.</translation>
+    </message>
+    <message>
+        <source>店铺打给您的每一笔款，到账没有、流水号是多少</source>
+        <translation>Every payment of the shop to you: whether it arrived, and its reference</translation>
+    </message>
+    <message>
+        <source>一人发起、另一人复核；导出指令交给银行或渠道，再导入结果</source>
+        <translation>One makes, another approves; files to and from the bank</translation>
+    </message>
+    <message>
+        <source>打款单号</source>
+        <translation>Payout</translation>
+    </message>
+    <message>
+        <source>供应商</source>
+        <translation>Supplier</translation>
+    </message>
+    <message>
+        <source>金额</source>
+        <translation>Amount</translation>
+    </message>
+    <message>
+        <source>状态</source>
+        <translation>State</translation>
+    </message>
+    <message>
+        <source>结算单</source>
+        <translation>Statements</translation>
+    </message>
+    <message>
+        <source>流水号</source>
+        <translation>Reference</translation>
+    </message>
+    <message>
+        <source>发起人</source>
+        <translation>Made by</translation>
+    </message>
+    <message>
+        <source>发起时间</source>
+        <translation>Made</translation>
+    </message>
+    <message>
+        <source>没有这种状态的打款</source>
+        <translation>No payouts of this state</translation>
+    </message>
+    <message>
+        <source>换个状态看看。</source>
+        <translation>Try another state.</translation>
+    </message>
+    <message>
+        <source>还没有打款</source>
+        <translation>No payouts yet</translation>
+    </message>
+    <message>
+        <source>结算单确认之后，店铺会发起打款。</source>
+        <translation>The shop pays statements after they are confirmed.</translation>
+    </message>
+    <message>
+        <source>在“结算单”里对已确认的结算单发起打款。</source>
+        <translation>Make a payout of a confirmed statement under “Statements”.</translation>
+    </message>
+</context>
+<context>
     <name>Places</name>
     <message>
         <source>导入</source>
@@ -2805,6 +3144,10 @@
     <message>
         <source>对账</source>
         <translation>Reconciliation</translation>
+    </message>
+    <message>
+        <source>结算</source>
+        <translation>Settlement</translation>
     </message>
 </context>
 <context>
@@ -3467,6 +3810,41 @@
     </message>
 </context>
 <context>
+    <name>ResultsCard</name>
+    <message>
+        <source>正在处理…</source>
+        <translation>Working…</translation>
+    </message>
+    <message>
+        <source>确定导入结果</source>
+        <translation>Import the results</translation>
+    </message>
+    <message>
+        <source>关闭</source>
+        <translation>Close</translation>
+    </message>
+    <message>
+        <source>取消</source>
+        <translation>Cancel</translation>
+    </message>
+    <message>
+        <source>“{name}”已导入：{confirmed} 笔到账，{failed} 笔失败，{known} 笔之前已知。</source>
+        <translation>“{name}” is imported: {confirmed} arrived, {failed} failed, {known} were known before.</translation>
+    </message>
+    <message>
+        <source>“{name}”：{good} 笔到账共 {sum}，{bad} 笔失败共 {lost}。整份一起导入，有一行不符就都不导入。</source>
+        <translation>“{name}”: {good} arrived, {sum}; {bad} failed, {lost}. All of it is imported, or nothing if one row does not fit.</translation>
+    </message>
+    <message>
+        <source>正在读取“{name}”…</source>
+        <translation>Reading “{name}”…</translation>
+    </message>
+    <message>
+        <source>还有 {n} 行</source>
+        <translation>{n} more rows</translation>
+    </message>
+</context>
+<context>
     <name>RevealSheet</name>
     <message>
         <source>查看卡密明文</source>
@@ -3769,6 +4147,29 @@
     </message>
 </context>
 <context>
+    <name>SettlementPage</name>
+    <message>
+        <source>结算单</source>
+        <translation>Statements</translation>
+    </message>
+    <message>
+        <source>应结</source>
+        <translation>Due</translation>
+    </message>
+    <message>
+        <source>打款</source>
+        <translation>Payouts</translation>
+    </message>
+    <message>
+        <source>结算</source>
+        <translation>Settlement</translation>
+    </message>
+    <message>
+        <source>结算单、应结或打款</source>
+        <translation>Statements, due or payouts</translation>
+    </message>
+</context>
+<context>
     <name>SidePanel</name>
     <message>
         <source>关闭预览</source>
@@ -3828,6 +4229,163 @@
     <message>
         <source>这台电脑没有可用的系统密钥环：凭据只留在内存里，关闭窗口后需要重新登录。</source>
         <translation>This computer has no usable keyring: your sign-in stays in memory only, and you will sign in again after closing the window.</translation>
+    </message>
+</context>
+<context>
+    <name>StatementPanel</name>
+    <message>
+        <source>结算单详情</source>
+        <translation>Details of the statement</translation>
+    </message>
+    <message>
+        <source>不够抵扣的 {amount} 留到下一张结算单。</source>
+        <translation>{amount} could not be covered and go to the next statement.</translation>
+    </message>
+    <message numerus="yes">
+        <source>查看 %n 行明细</source>
+        <translation>
+            <numerusform>Show %n line</numerusform>
+            <numerusform>Show %n lines</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>结算日</source>
+        <translation>Due day</translation>
+    </message>
+    <message>
+        <source>结算方式</source>
+        <translation>Mode</translation>
+    </message>
+    <message>
+        <source>生成</source>
+        <translation>Made</translation>
+    </message>
+    <message>
+        <source>确认</source>
+        <translation>Confirmed</translation>
+    </message>
+    <message>
+        <source>打款到账</source>
+        <translation>Paid</translation>
+    </message>
+</context>
+<context>
+    <name>StatementsPage</name>
+    <message>
+        <source>结算单列表</source>
+        <translation>Statements</translation>
+    </message>
+    <message>
+        <source>返回结算单列表</source>
+        <translation>Back to the statements</translation>
+    </message>
+    <message>
+        <source>结算明细</source>
+        <translation>Lines of the statement</translation>
+    </message>
+    <message>
+        <source>这张结算单没有明细</source>
+        <translation>This statement has no lines</translation>
+    </message>
+    <message>
+        <source>全部</source>
+        <translation>All</translation>
+    </message>
+    <message>
+        <source>{number} · {supplier} · {lines} 行 · 应付 {amount}</source>
+        <translation>{number} · {supplier} · {lines} lines · payable {amount}</translation>
+    </message>
+    <message>
+        <source>每张结算单都能逐行核对到订单、批次、支付和渠道账单</source>
+        <translation>Every statement opens line by line, down to order, lot, payment and bill</translation>
+    </message>
+    <message>
+        <source>核对、确认、发起打款；每一行都能追到订单、批次、支付和渠道账单</source>
+        <translation>Look, confirm, pay; every line leads to its order, lot, payment and bill row</translation>
+    </message>
+    <message>
+        <source>结算单号</source>
+        <translation>Statement</translation>
+    </message>
+    <message>
+        <source>供应商</source>
+        <translation>Supplier</translation>
+    </message>
+    <message>
+        <source>应付</source>
+        <translation>Payable</translation>
+    </message>
+    <message>
+        <source>状态</source>
+        <translation>State</translation>
+    </message>
+    <message>
+        <source>行数</source>
+        <translation>Lines</translation>
+    </message>
+    <message>
+        <source>结算日</source>
+        <translation>Due day</translation>
+    </message>
+    <message>
+        <source>结算释放</source>
+        <translation>Released</translation>
+    </message>
+    <message>
+        <source>退款扣减</source>
+        <translation>Deducted</translation>
+    </message>
+    <message>
+        <source>订单号</source>
+        <translation>Order</translation>
+    </message>
+    <message>
+        <source>内容</source>
+        <translation>Items</translation>
+    </message>
+    <message>
+        <source>类型</source>
+        <translation>Kind</translation>
+    </message>
+    <message>
+        <source>订单金额</source>
+        <translation>Amount</translation>
+    </message>
+    <message>
+        <source>服务费</source>
+        <translation>Fee</translation>
+    </message>
+    <message>
+        <source>结算金额</source>
+        <translation>Net</translation>
+    </message>
+    <message>
+        <source>渠道账单</source>
+        <translation>Channel&apos;s bill</translation>
+    </message>
+    <message>
+        <source>发货时间</source>
+        <translation>Delivered</translation>
+    </message>
+    <message>
+        <source>没有这种状态的结算单</source>
+        <translation>No statements of this state</translation>
+    </message>
+    <message>
+        <source>换个状态看看。</source>
+        <translation>Try another state.</translation>
+    </message>
+    <message>
+        <source>还没有结算单</source>
+        <translation>No statements yet</translation>
+    </message>
+    <message>
+        <source>“应结”里能看到还有什么没有结算，以及原因。</source>
+        <translation>“Due” shows what is not settled yet, and why.</translation>
+    </message>
+    <message>
+        <source>在“应结”里生成今天的结算单。</source>
+        <translation>Make today&apos;s statements under “Due”.</translation>
     </message>
 </context>
 <context>

@@ -12,7 +12,7 @@ import zlib
 
 from server.gateways.port import BillPart
 
-MOST_BYTES = 256 * 1024 * 1024
+MOST_BYTES = 512 * 1024 * 1024
 MOST_PARTS = 16
 
 

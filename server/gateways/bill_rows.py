@@ -181,8 +181,9 @@ class WrongTotal(UnreadableBill):
     zh = "账单合计不符：“{figure}”印的是 {printed}，逐行合计是 {read}。文件不完整或被改动过，请重新下载。"
     en = "The bill's total “{figure}” prints {printed}, its rows make {read}. It is incomplete or was changed."
 
-    def __init__(self, total: Total) -> None:
-        told = format_fen if total.is_amount else str
+    def __init__(self, total: Total, told: Callable[[int], str] | None = None) -> None:
+        """`told` writes its figures, where they are neither counts nor fen."""
+        told = told or (format_fen if total.is_amount else str)
         super().__init__(total.name, figure=total.name, printed=told(total.printed), read=told(total.read))
 
 
@@ -323,6 +324,11 @@ def fen_of_units(units: int) -> Fen:
     """1/100000 yuan in fen, half a fen away from nothing."""
     fen = (abs(units) + UNITS_PER_FEN // 2) // UNITS_PER_FEN
     return -fen if units < 0 else fen
+
+
+def written_units(units: int) -> str:
+    """-8000 as `-0.08000`."""
+    return f"{'-' if units < 0 else ''}{abs(units) // 100_000}.{abs(units) % 100_000:05d}"
 
 
 def count(text: str) -> int:

@@ -37,6 +37,7 @@ from server.gateways.bill_rows import (
     signed_fen,
     time_on,
     units_of_yuan,
+    written_units,
 )
 
 CHANNEL = "wechat"
@@ -108,8 +109,8 @@ class _Table:
 
     def said_by_first(self, at: str, name: str) -> tuple[date | None, str | None]:
         """Day, and the value of another column, of the first row; None where there is none. Raises UnreadableRow."""
-        first = next((line for line in self.begin if line.startswith(_TICK)), None)
-        if first is None:
+        first = next(filter(None, self.begin), "")
+        if not first.startswith(_TICK):  # the totals
             return None, None
         cells = first[1:].split(",`")
         try:
@@ -117,33 +118,31 @@ class _Table:
         except (IndexError, ValueError):
             raise UnreadableRow(1, at) from None
 
-    def blocks(self, *, totals_begin: str) -> Iterator[tuple[int, list[Sequence[str]]]]:
-        """The number of the first row of each block, and its columns. Raises UnreadableRow, MissingColumn."""
-        first, blocks, wanted = 1, iter(self._blocks), {self.columns.width}
+    def blocks(self, *, totals_begin: str) -> Iterator[tuple[int, Sequence[Sequence[str]]]]:
+        """The number of the first row of each block, and its columns. Raises UnreadableRow, MissingColumn.
+
+        Whoever reads them must read the first column: a row too long beside one too short shows nowhere else.
+        """
+        first, blocks, width = 1, iter(self._blocks), self.columns.width
         for block in blocks:
-            rows = [line.split(",`") for line in block]
-            if rows and set(map(len, rows)) == wanted:
-                yield first, self._turned(rows, first)
-                first += len(rows)
+            # All rows at once: as one text, of which each column is every so manieth value.
+            values = ",".join(block)[1:].split(",`")
+            if block and len(values) == width * len(block) and block[0][:1] == _TICK:
+                yield first, [values[place::width] for place in range(width)]
+                first += len(block)
                 continue
             lines = [line for line in block if line]
             end = next((at for at, line in enumerate(lines) if line[0] != _TICK), None)
-            if rows := [line.split(",`") for line in lines[:end]]:
-                yield first, self._turned(rows, first)
+            if rows := [line[1:].split(",`") for line in lines[:end]]:
+                wrong = next((row for row, found in enumerate(rows, first) if len(found) != width), None)
+                if wrong is not None:
+                    raise UnreadableRow(wrong, next(iter(self.columns)))
+                yield first, list(zip(*rows, strict=True))
                 first += len(rows)
             if end is not None:
                 self._read_totals(chain(lines[end:], *blocks), begin=totals_begin)
                 return
         raise MissingColumn(totals_begin)
-
-    def _turned(self, rows: list[list[str]], first: int) -> list[Sequence[str]]:
-        wrong = next(
-            (n for n, row in enumerate(rows, first) if len(row) != self.columns.width or row[0][:1] != _TICK), None
-        )
-        if wrong is not None:
-            raise UnreadableRow(wrong, next(iter(self.columns)))
-        begin, *others = zip(*rows, strict=True)
-        return [[text[1:] for text in begin], *others]
 
     def _read_totals(self, lines: Iterable[str], *, begin: str) -> None:
         names, *values = (line for line in lines if line)
@@ -184,6 +183,7 @@ class TradeReader:
         self._fens, self._units = Read(plain_fen), Read(units_of_yuan)
         self._fees = Read(lambda text: fen_of_units(units_of_yuan(text)))
         self._states = Read(_STATES.__getitem__)
+        self._begins = Read(shop_time)
         self._ends = Read(lambda text: shop_time(text) if text else None)
         self._texts: dict[str, str] = {}
 
@@ -206,17 +206,13 @@ class TradeReader:
     def _fee_total(self) -> Total:
         """Compared with all its decimals."""
         printed, read = self._table.total(_FEE_TOTAL, units_of_yuan), self._sums[_FEE]
-        told = Total(_FEE_TOTAL, fen_of_units(printed), fen_of_units(read), is_amount=True)
         if printed != read:
-            raise WrongTotal(told)
-        return told
+            raise WrongTotal(Total(_FEE_TOTAL, printed, read, is_amount=True), written_units)
+        return Total(_FEE_TOTAL, fen_of_units(printed), fen_of_units(read), is_amount=True)
 
     def _block(self, first: int, columns: Sequence[Sequence[str]]) -> list[TradeRow]:
         its, nothing = self._columns, [0] * len(columns[0])
         blank = ("",) * len(nothing)
-        others = set(columns[its.place("商户号")]) - {self.head.merchant_id}
-        if others:
-            raise WrongMerchant(found=str(min(others)), wanted=str(self.head.merchant_id))
 
         def column(name: str) -> Sequence[str]:
             return columns[its.place(name)] if its.has(name) else blank
@@ -224,6 +220,11 @@ class TradeReader:
         def named(name: str) -> list[str]:
             return ["" if text == "0" else text for text in numbers(column(name), name, first)]
 
+        times = self._times.all(column(self._at), self._at, first)
+        if self._at != TRADES_BEGIN:
+            self._begins.all(column(TRADES_BEGIN), TRADES_BEGIN, first)
+        if others := set(columns[its.place("商户号")]) - {self.head.merchant_id}:
+            raise WrongMerchant(found=str(min(others)), wanted=str(self.head.merchant_id))
         amounts = {name: self._fens.all(columns[at], name, first) for name, at in self._amounts.items()}
         for name, fens in amounts.items():
             self._sums[name] += sum(fens)
@@ -249,7 +250,7 @@ class TradeReader:
             fens_of(_SETTLED, _TAKEN),
             self._fees.all(columns[its.place(_FEE)], _FEE, first),
             self._states.all(fates, "交易状态", first),
-            self._times.all(column(self._at), self._at, first),
+            times,
             self._ends.all(column("退款成功时间"), "退款成功时间", first),
             *(same(self._texts, column(name)) for name in ("货币种类", "公众账号ID", "商品名称", "费率")),
         )

@@ -14,7 +14,7 @@ from sqlalchemy import Select, func, select
 
 from server import audit
 from server.db import Database, Tx
-from server.invariants import books, ledger, payments, refunds, stock
+from server.invariants import books, ledger, payments, refunds, settlement, stock
 from server.invariants.finding import Finding
 from server.ledger.model import LedgerBalance, LedgerJournal
 from server.orders.model import Order
@@ -82,7 +82,10 @@ AT_NIGHT: tuple[Check, ...] = (
     books.balances_are_their_days,
     books.closed_days_are_their_transfers,
     books.sweeps_are_booked,
+    books.signed_bills_are_booked,
     books.adjustments_are_posted,
+    settlement.statements_released_their_lines,
+    settlement.statements_sum_to_their_lines,
     payments.kept_callbacks_are_asked_about,
     payments.open_attempts_are_asked_about,
 )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, or_, select, true
 from sqlalchemy.orm import aliased
 
 from server.db import Tx
@@ -25,13 +25,13 @@ from server.ledger.model import (
 from server.orders.model import Order, OrderLine
 from server.payments.adjustments.model import Adjustment
 from server.payments.disputes.model import Dispute, DisputeLine
-from server.payments.model import PaymentAttempt
+from server.payments.model import PaymentAttempt, UnmatchedPayment
 from server.payments.refunds.model import Refund, RefundLine
-from server.reconcile.model import ReconcileSweep
+from server.reconcile.model import ReconcileDay, ReconcileDifference, ReconcileRow, ReconcileSweep
 from server.settlement.model import Payout
 from shared import clock
 from shared.finance import AdjustmentState, DisputeState, PayoutState
-from shared.states import RefundState
+from shared.states import AttemptState, RefundState
 
 READ_AGAIN_DAYS = 7
 ROUND = 30
@@ -196,6 +196,31 @@ def sweeps_are_booked(tx: Tx) -> Finding | None:
     made = exists().where(LedgerJournal.key == key)
     unknown = select(LedgerJournal.key).where(LedgerJournal.code == "SWEEP", ~made)
     return _first(tx, "L7", "渠道到账与账目不符 / a sweep that is not booked, or is no sweep", [unbooked, unknown])
+
+
+def signed_bills_are_booked(tx: Tx) -> Finding | None:
+    """L7: what the bill of a signed day was paired with is in the books for the bill's amount, unless people were told
+    of a difference.
+    """
+    differs = exists().where(
+        ReconcileDifference.channel == ReconcileDay.channel,
+        ReconcileDifference.day == ReconcileDay.day,
+        ReconcileDifference.ours_id == ReconcileRow.matched_id,
+    )
+    queries = []
+    for ours, is_booked in (
+        (PaymentAttempt, PaymentAttempt.state == AttemptState.PAID.value),
+        (UnmatchedPayment, true()),
+        (Refund, Refund.state == RefundState.SUCCEEDED.value),
+    ):
+        queries.append(
+            select(ReconcileDay.channel, ReconcileDay.day, ReconcileRow.n)
+            .join(ReconcileRow, ReconcileRow.file_id == ReconcileDay.trades_file_id)
+            .join(ours, ours.id == ReconcileRow.matched_id)
+            .where(ReconcileDay.is_signed.is_(True), ~differs)
+            .where(or_(~is_booked, ours.amount_fen != ReconcileRow.amount_fen))
+        )
+    return _first(tx, "L7", "已签署账单与账目不符 / a signed bill that is not what is booked", queries)
 
 
 def payouts_are_in_flight(tx: Tx) -> Finding | None:

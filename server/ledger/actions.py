@@ -12,12 +12,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import bindparam, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
-from server.db import Tx, rows_changed, table_of
+from server.db import Tx, bulk_insert, rows_changed, table_of
 from server.ledger.model import LedgerAccount, LedgerBalance, LedgerJournal, LedgerTransfer
 from shared import clock, ids
 from shared.errors import KamengError
@@ -86,7 +87,9 @@ class JournalConflict(KamengError):
     en = "Journal {key} exists with other content; processing stopped and an alarm was raised."
 
 
-_INSERT_JOURNALS, _INSERT_TRANSFERS = insert(table_of(LedgerJournal)), insert(table_of(LedgerTransfer))
+MEMO_LENGTH = 400
+_JOURNAL = ("id", "key", "code", "order_id", "content_sha256", "occurred_at", "actor", "memo")
+_TRANSFER = ("journal_id", "n", "debit_id", "credit_id", "amount_fen")
 
 
 def post(tx: Tx, journals: Sequence[Journal]) -> dict[str, UUID]:
@@ -100,40 +103,23 @@ def post(tx: Tx, journals: Sequence[Journal]) -> dict[str, UUID]:
     accounts = _accounts(tx, {a for j, _ in fresh for t in j.transfers if t.amount for a in (t.debit, t.credit)})
     posted_at = clock.now()
     posted: dict[str, UUID] = {}
-    headers, lines = [], []
+    headers: list[tuple[Any, ...]] = []
+    lines: list[tuple[Any, ...]] = []
     sums: dict[UUID, list[Fen]] = defaultdict(lambda: [0, 0])
-    for journal, content in fresh:
-        journal_id = posted[journal.key] = ids.new_id()
+    for one, content in fresh:
+        journal_id = posted[one.key] = ids.new_id()
         headers.append(
-            {
-                "id": journal_id,
-                "key": journal.key,
-                "code": journal.code,
-                "order_id": journal.order_id,
-                "content_sha256": content,
-                "occurred_at": journal.occurred_at,
-                "posted_at": posted_at,
-                "actor": journal.actor,
-                "memo": journal.memo[:400],
-            }
+            (journal_id, one.key, one.code, one.order_id, content, one.occurred_at, one.actor, one.memo[:MEMO_LENGTH])
         )
-        for n, transfer in enumerate(t for t in journal.transfers if t.amount):
-            assert transfer.amount > 0, journal.key
+        for n, transfer in enumerate(t for t in one.transfers if t.amount):
+            assert transfer.amount > 0, one.key
             debit, credit = accounts[transfer.debit].id, accounts[transfer.credit].id
-            lines.append(
-                {
-                    "journal_id": journal_id,
-                    "n": n,
-                    "debit_id": debit,
-                    "credit_id": credit,
-                    "amount_fen": transfer.amount,
-                }
-            )
+            lines.append((journal_id, n, debit, credit, transfer.amount))
             sums[debit][0] += transfer.amount
             sums[credit][1] += transfer.amount
-    tx.execute(_INSERT_JOURNALS, headers)
+    bulk_insert(tx, LedgerJournal, _JOURNAL, headers, constants={"posted_at": posted_at})
     if lines:
-        tx.execute(_INSERT_TRANSFERS, lines)
+        bulk_insert(tx, LedgerTransfer, _TRANSFER, lines, constants={})
         _add_to_balances(tx, sums, {row.id: row.slots for row in accounts.values()})
     return posted
 

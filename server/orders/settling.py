@@ -33,6 +33,7 @@ def delivered_lines() -> Subquery:
             Order.state,
             Order.delivered_at,
             Order.completed_at,
+            Order.distributor_id,
         )
         .join(Order, Order.id == OrderLine.order_id)
         .where(Order.delivered_at.is_not(None))

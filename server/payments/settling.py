@@ -44,9 +44,9 @@ def taken_back() -> Subquery:
 
 
 def lost() -> Subquery:
-    """What lost disputes took of suppliers' shares, by order line."""
+    """What lost disputes took of the shares of order lines."""
     return (
-        select(DisputeLine.order_line_id, DisputeLine.supplier_fen)
+        select(DisputeLine.order_line_id, DisputeLine.supplier_fen, DisputeLine.commission_fen)
         .join(Dispute, Dispute.id == DisputeLine.dispute_id)
         .where(Dispute.state == DisputeState.LOST.value)
         .subquery("lost")

@@ -17,6 +17,10 @@ from shared.money import Fen
 _A, _K = DifferenceAction, DifferenceKind
 
 
+PAID_HERE = "paid"
+"""The `ours_state` of a payment that is in the bill twice: it came once, and there is nothing to give back."""
+
+
 class Because(Enum):
     """Why a decision needs a second person, or does not."""
 
@@ -66,7 +70,7 @@ def _fits(
         case _K.AMOUNT, _A.BOOK:
             return not holds_money and row.ours_id is not None
         case _K.DUPLICATE, _A.REFUND:
-            return holds_money  # the same row twice is one payment, and nothing to give back
+            return holds_money or row.ours_state != PAID_HERE
         case _K.REFUND_ONLY_THEIRS, _A.BOOK:
             return row.order_code is not None
         case _:

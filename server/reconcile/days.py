@@ -10,6 +10,7 @@ from sqlalchemy import select
 from server.db import Tx
 from server.reconcile import hashing
 from server.reconcile.model import ReconcileDay, ReconcileDifference
+from shared.finance import DifferenceKind, DifferenceState
 
 
 def find(tx: Tx, channel: str, day: date, *, lock: bool = False) -> ReconcileDay | None:
@@ -21,6 +22,14 @@ def differences(tx: Tx, channel: str, day: date) -> Sequence[ReconcileDifference
     """All of a day's differences, by their numbers."""
     its = (ReconcileDifference.channel == channel, ReconcileDifference.day == day)
     return tx.scalars(select(ReconcileDifference).where(*its).order_by(ReconcileDifference.number)).all()
+
+
+def waits_for_halves(tx: Tx, channel: str, day: date) -> bool:
+    """Whether something of ours on an open day has not been found at the channel: a bill beside it may have it."""
+    r = ReconcileDifference
+    alone = r.kind.in_([DifferenceKind.ONLY_OURS.value, DifferenceKind.REFUND_ONLY_OURS.value])
+    its = (r.channel == channel, r.day == day, ~r.is_signed, r.state == DifferenceState.OPEN.value)
+    return tx.scalars(select(r.id).where(*its, alone).limit(1)).first() is not None
 
 
 def outputs_changed(tx: Tx, channel: str, day: date) -> None:

@@ -108,7 +108,7 @@ def handle(
     row.handled_by, row.handled_at, row.checked_by, row.checked_at = actor.label, clock.now(), None, None
     match choosing.because(row, body.action, desk.check_above):
         case Because.MONEY:
-            _propose(tx, row, body, exception, actor=actor, request_id=request_id, desk=desk)
+            _propose(tx, row, body, actor=actor, request_id=request_id, desk=desk)
         case Because.LIMIT:
             _move(row, DifferenceState.PROPOSED)
         case Because.ONE_PERSON:
@@ -150,14 +150,12 @@ def _propose(
     tx: Tx,
     row: ReconcileDifference,
     body: HandleDifference,
-    exception: PaymentException | None,
     *,
     actor: Actor,
     request_id: str | None,
     desk: Desk,
 ) -> None:
-    if exception is None:
-        exception = waiting.raised(tx, row, desk.merchants, desk.terms)
+    exception = waiting.raised(tx, row, desk.merchants, desk.terms)
     if exception is None:
         raise CannotHandleSo(action=body.action.value, state=row.state)
     row.exception_id = exception.id

@@ -69,7 +69,10 @@ def keep(
             row.state = to.value
         else:
             continue  # people are at it, or were: what they saw stays
-        _fill(row, one, file_id if one.bill_row is not None else None, codes.get(one.out_trade_no))
+        is_same = one.kind is DifferenceKind.DUPLICATE and one.ours is None and _is_paid_here(tx, channel, one)
+        ours_state = choosing.PAID_HERE if is_same else one.ours.state if one.ours else ""
+        file_id = file_id if one.bill_row is not None else None
+        _fill(row, one, ours_state=ours_state, file_id=file_id, order_code=codes.get(one.out_trade_no))
     for row in known.values():
         if row.state == _D.OPEN and (row.carried_from is None or _has_come(tx, row)):
             row.state = _D.MATCHED.value
@@ -83,6 +86,12 @@ def keep(
             row.exception_id = exception.id if exception else None
             row.proposed = choosing.possible(row, exception)[0].value
     _tell(tx, touched)
+
+
+def _is_paid_here(tx: Tx, channel: str, one: Difference) -> bool:
+    """Whether it is a payment of ours that the bill has twice."""
+    its_own = ours.named(tx, channel, Wanted([one.provider_no], [], []))
+    return any(our.provider_no == one.provider_no for our in its_own)
 
 
 def _state_of(one: Difference) -> DifferenceState:
@@ -111,13 +120,15 @@ def _number(day: date, difference_id: UUID) -> str:
     return f"D{day:%Y%m%d}-{difference_id.hex[-8:].upper()}"
 
 
-def _fill(row: ReconcileDifference, one: Difference, file_id: UUID | None, order_code: str | None) -> None:
+def _fill(
+    row: ReconcileDifference, one: Difference, *, ours_state: str, file_id: UUID | None, order_code: str | None
+) -> None:
     """What both sides say of it; the version moves with it where people have seen something else."""
     facts = {
         "ours_id": one.ours.id if one.ours else None,
         "ours_fen": one.ours_fen,
         "theirs_fen": one.theirs_fen,
-        "ours_state": one.ours.state if one.ours else "",
+        "ours_state": ours_state,
         "theirs_state": one.theirs.state if one.theirs else "",
         "out_trade_no": one.out_trade_no[:64],
         "provider_no": one.provider_no[:64],

@@ -122,4 +122,5 @@ def _refunds(tx: Tx, *which: ColumnElement[bool]) -> Iterator[OurRow]:
 
 
 def _streamed(tx: Tx, query: Any) -> Any:
-    return tx.execute(query.execution_options(yield_per=AT_A_TIME))
+    """Rows, not objects of a session: a million take a quarter less."""
+    return tx.connection().execute(query.execution_options(yield_per=AT_A_TIME))

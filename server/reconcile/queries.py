@@ -20,7 +20,7 @@ from server.payments.refunds.model import Refund
 from server.policy import Actor
 from server.reconcile import ours, sweeps, wording
 from server.reconcile.choosing import off_by
-from server.reconcile.model import ReconcileDay, ReconcileDifference, ReconcileRow, ReconcileSignature
+from server.reconcile.model import ReconcileDay, ReconcileDifference, ReconcileSignature
 from shared import clock
 from shared.contracts import reconcile as wire
 from shared.contracts.base import Page
@@ -286,29 +286,7 @@ def _ours_now(tx: Tx, channel: str, day: date) -> wire.DaySide:
     )
 
 
-# --- what settlement, reports and the invariants ask ---
-
-
-class BillRow(NamedTuple):
-    """Where a payment or refund stands in a bill."""
-
-    channel: str
-    day: date
-    file_name: str
-    row: int
-
-
-def bill_row_of(tx: Tx, provider_no: str) -> BillRow | None:
-    """The row of a current trade bill that has this number of the channel's: a payment's, or a refund's own."""
-    number = (ReconcileRow.provider_no == provider_no) | (ReconcileRow.refund_no == provider_no)
-    query = (
-        select(PaymentBillFile.channel, PaymentBillFile.day, PaymentBillFile.name, ReconcileRow.n)
-        .join(PaymentBillFile, PaymentBillFile.id == ReconcileRow.file_id)
-        .where(number, PaymentBillFile.is_current, PaymentBillFile.kind == BillKind.TRADES.value)
-        .order_by(PaymentBillFile.day, ReconcileRow.n)
-    )
-    found = tx.execute(query.limit(1)).first()
-    return BillRow(*found) if found else None
+# --- what reports and the invariants ask ---
 
 
 class DayNet(NamedTuple):
@@ -340,11 +318,6 @@ def nets(tx: Tx, first: date, last: date) -> list[DayNet]:
         for row in _rows(tx, first, last).values()
         for figures in (Figures.of(row.figures),)
     ]
-
-
-def signed_until(tx: Tx, channel: str) -> date | None:
-    """The last signed day of a channel."""
-    return tx.scalar(select(func.max(ReconcileSignature.day)).where(ReconcileSignature.channel == channel))
 
 
 def is_signed(tx: Tx, channel: str, day: date) -> bool:

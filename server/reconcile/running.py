@@ -16,11 +16,12 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, select, update
+from sqlalchemy.exc import IntegrityError
 
 from server import audit, changes
 from server.context import Context
-from server.db import Tx, among, bulk_insert, retrying
+from server.db import Tx, among, bulk_insert, retrying, table_of
 from server.gateways.bill_lines import OpenBill, opened
 from server.gateways.bill_rows import FundRow, TradeRow
 from server.jobs import Lane
@@ -41,6 +42,7 @@ from shared.money import PPM, Fen
 ROWS_AT_A_TIME = 5_000
 
 _log = logging.getLogger("kameng.reconcile")
+_Row = tuple[Any, ...]
 
 
 class NoTradeBill(Conflict):
@@ -49,6 +51,14 @@ class NoTradeBill(Conflict):
     code = "no_trade_bill"
     zh = "{channel} {day} 的交易账单还没有，无法对账。请下载账单或拖入文件。"
     en = "The trade bill of {channel} for {day} is not here yet; fetch it, or drop its file."
+
+
+class RunUnderWay(Conflict):
+    """Another run of the same day writes at this moment."""
+
+    code = "run_under_way"
+    zh = "{channel} {day} 正在对账，请稍后刷新。"
+    en = "{channel} {day} is being reconciled at this moment; refresh in a while."
 
 
 @dataclass(slots=True)
@@ -92,12 +102,15 @@ def _run_job(ctx: Context, args: dict[str, Any]) -> None:
 
 
 def run(ctx: Context, channel: str, day: date, *, by: str, request_id: str | None = None) -> None:
-    """Compare a day, and those beside it whose other halves this may have brought. Raises NoTradeBill, DaySigned."""
+    """Compare a day, and those beside it whose other halves this may have brought.
+
+    Raises NoTradeBill, DaySigned, RunUnderWay.
+    """
     _run_one(ctx, channel, day, by=by, request_id=request_id)
     for beside in (day - timedelta(days=1), day + timedelta(days=1)):
         with ctx.db.read() as tx:
-            row = days.find(tx, channel, beside)
-        if row is not None and not row.is_signed:
+            waits = days.waits_for_halves(tx, channel, beside)
+        if waits:
             _run_one(ctx, channel, beside, by=by, request_id=request_id)
 
 
@@ -110,7 +123,12 @@ def _run_one(ctx: Context, channel: str, day: date, *, by: str, request_id: str 
             raise NoTradeBill(channel=channel, day=day.isoformat())
         found = _Compared(files, {kind: kept_bills.content(tx, ctx.keys, file.id) for kind, file in files.items()})
         _compare(tx, channel, day, found)
-    retrying(ctx.db, partial(_keep, channel=channel, day=day, found=found, by=by, request_id=request_id))
+    try:
+        pairs = _keep_rows(ctx, channel, day, found)
+        keep = partial(_keep, channel=channel, day=day, found=found, pairs=pairs, by=by, request_id=request_id)
+        retrying(ctx.db, keep)
+    except IntegrityError:
+        raise RunUnderWay(channel=channel, day=day.isoformat()) from None
 
 
 # --- comparing ---
@@ -206,12 +224,10 @@ def _closed_with(tx: Tx, channel: str, day: date) -> Fen | None:
 # --- keeping ---
 
 
-def _keep(tx: Tx, channel: str, day: date, found: _Compared, by: str, request_id: str | None) -> None:
+def _keep(tx: Tx, channel: str, day: date, found: _Compared, pairs: str, by: str, request_id: str | None) -> None:
     row = days.find(tx, channel, day, lock=True)
     if row is not None and row.is_signed:
         raise DaySigned(day=day.isoformat())
-    was = {row.trades_file_id, row.funds_file_id} if row else set()
-    pairs = _keep_rows(tx, found, was - {None})
     booking.post_returned(tx, channel, found.returned)
     figures = Figures(
         ours=_side(found.sides[0]),
@@ -250,22 +266,47 @@ _COLUMNS = (
     "n", "kind", "at", "ended_at", "provider_no", "out_trade_no", "refund_no", "out_refund_no", "amount_fen", "fee_fen",
     "balance_fen", "fee_ppm", "state", "fund_no", "note", "matched_id", "matched_by",
 )  # fmt: skip
+_ROW = table_of(ReconcileRow)
+_MATCH = (
+    update(_ROW)
+    .where(_ROW.c.file_id == bindparam("of"), _ROW.c.n == bindparam("row"))
+    .values(matched_id=bindparam("id"), matched_by=bindparam("by"))
+)
 
 
-def _keep_rows(tx: Tx, found: _Compared, was: Iterable[UUID | None]) -> str:
-    """Write the bills' rows anew, with what each was paired with; answers the hash of the pairs."""
-    now = {file.id for file in found.files.values()}
-    tx.execute(delete(ReconcileRow).where(ReconcileRow.file_id.in_(now | set(was))))
+def _keep_rows(ctx: Context, channel: str, day: date, found: _Compared) -> str:
+    """Write the bills' rows with what each was paired with, as far as that is news; answers the hash of the pairs.
+
+    Block by block, so that nobody waits long for it: nothing reads a new bill's rows before its run is kept.
+    """
     lines = hashing.Lines()
     for kind, rows in ((BillKind.TRADES, _trades(found, lines)), (BillKind.FUNDS, _funds(found))):
         if kind not in found.files:
             continue
-        for some in _blocks(rows):
-            bulk_insert(tx, ReconcileRow, _COLUMNS, some, constants={"file_id": found.files[kind].id})
+        file_id = found.files[kind].id
+        with ctx.db.read() as tx:
+            stored = select(_ROW.c.n, _ROW.c.matched_id, _ROW.c.matched_by).where(_ROW.c.file_id == file_id)
+            known = {n: (matched_id, by) for n, matched_id, by in tx.execute(stored)}
+        for block in _blocks(rows):
+            fresh = [row for row in block if row[0] not in known]
+            moved = [row for row in block if row[0] in known and known[row[0]] != row[-2:]]
+            if fresh or moved:
+                write = partial(_write, channel=channel, day=day, file_id=file_id, fresh=fresh, moved=moved)
+                retrying(ctx.db, write)
+                ctx.db.give_way()
     return lines.sha256
 
 
-def _trades(found: _Compared, lines: hashing.Lines) -> Iterator[tuple[Any, ...]]:
+def _write(tx: Tx, channel: str, day: date, file_id: UUID, fresh: list[_Row], moved: list[_Row]) -> None:
+    if queries.is_signed(tx, channel, day):
+        raise DaySigned(day=day.isoformat())
+    bulk_insert(tx, ReconcileRow, _COLUMNS, fresh, constants={"file_id": file_id})
+    if moved:
+        rows = [{"of": file_id, "row": row[0], "id": row[-2], "by": row[-1]} for row in moved]
+        tx.connection().execute(_MATCH, rows)
+
+
+def _trades(found: _Compared, lines: hashing.Lines) -> Iterator[_Row]:
     for row in found.trades():
         matched_id, by = found.matched.get(row.n, (None, None))
         hashing.add_row(lines, row.n, row.kind, row.amount_fen, row.fee_fen, matched_id, by)
@@ -276,7 +317,7 @@ def _trades(found: _Compared, lines: hashing.Lines) -> Iterator[tuple[Any, ...]]
         )  # fmt: skip
 
 
-def _funds(found: _Compared) -> Iterator[tuple[Any, ...]]:
+def _funds(found: _Compared) -> Iterator[_Row]:
     for row in found.funds():
         yield (
             row.n, row.kind.value, row.at, None, row.provider_no[:64], row.voucher[:64], "", "", row.amount_fen, 0,
@@ -284,8 +325,8 @@ def _funds(found: _Compared) -> Iterator[tuple[Any, ...]]:
         )  # fmt: skip
 
 
-def _blocks(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
-    block: list[tuple[Any, ...]] = []
+def _blocks(rows: Iterator[_Row]) -> Iterator[list[_Row]]:
+    block: list[_Row] = []
     for row in rows:
         block.append(row)
         if len(block) == ROWS_AT_A_TIME:

@@ -40,8 +40,11 @@ def found(tx: Tx, row: ReconcileDifference) -> PaymentException | None:
 
 def raised(tx: Tx, row: ReconcileDifference, merchants: Merchants, terms: Terms) -> PaymentException | None:
     """The exception that people decide in: found, or raised now; None where there is no money to decide on."""
+    there = found(tx, row)
+    if there is not None and (there.unmatched_id is not None or row.kind in OF_REFUNDS):
+        return there
     make, merchant = _RAISED.get(DifferenceKind(row.kind)), merchants.get(row.channel)
-    return found(tx, row) or (make(tx, row, merchant, terms) if make and merchant else None)
+    return make(tx, row, merchant, terms) if make and merchant else None
 
 
 def deliver(tx: Tx, row: ReconcileDifference, merchant: Merchant, terms: Terms, *, by: str) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 
 from shared.finance import BillKind, DifferenceKind
-from shared.labels import label
+from shared.labels import label, words_of
 from shared.money import Fen, format_fen
+from shared.states import AttemptState, RefundState
 
 _KINDS: dict[DifferenceKind, tuple[tuple[str, str], tuple[str, str]]] = {
     # kind: ours, theirs; each in Chinese and English
@@ -90,12 +91,13 @@ _ROW_KINDS: dict[str, tuple[str, str]] = {
     "other": ("其他", "Other"),
 }
 
+# A state that both sides can be in has one word: beside each other, other words would look like a difference.
 _BILL_STATES: dict[str, tuple[str, str]] = {
-    "paid": ("支付成功", "Paid"),
+    "paid": words_of(AttemptState.PAID),
     "reversed": ("已撤销", "Undone"),
-    "succeeded": ("退款成功", "Refunded"),
-    "processing": ("退款处理中", "Refund under way"),
-    "abnormal": ("退款异常", "Refund stuck"),
+    "succeeded": words_of(RefundState.SUCCEEDED),
+    "processing": words_of(RefundState.PROCESSING),
+    "abnormal": words_of(RefundState.ABNORMAL),
     "failed": ("退款失败", "Refund failed"),
 }
 

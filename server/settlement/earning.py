@@ -37,20 +37,27 @@ RELEASED = (StatementState.CONFIRMED.value, StatementState.PAID.value)
 class Earned:
     """A delivered line that is on no statement: `line` is its row of `orders.settling.delivered_lines`.
 
-    `due_on` is None while nobody knows; it is held for the reason `hold`, None when it can be released on the day
-    that was asked for. `hold_note` is what people wrote who hold it.
+    `taken_fen` and `commission_taken_fen` are what refunds and lost disputes took of both shares. `due_on` is None
+    while nobody knows; it is held for the reason `hold`, None when it can be released on the day that was asked for.
+    `hold_note` is what people wrote who hold it.
     """
 
     line: Any
     taken_fen: Fen
+    commission_taken_fen: Fen
     due_on: date | None
     hold: HoldReason | None
     hold_note: str = ""
 
     @property
     def net_fen(self) -> Fen:
-        """What there is to release."""
+        """What there is to release to the supplier."""
         return int(self.line.supplier_fen) - self.taken_fen
+
+    @property
+    def commission_fen(self) -> Fen:
+        """What there is to release to the distributor who brought the buyer."""
+        return int(self.line.commission_fen) - self.commission_taken_fen
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,28 +110,33 @@ def earned(tx: Tx, by: Rules, *, day: date, statement_id: UUID | None = None) ->
     taken = _taken(tx, lines, chosen)
     found: dict[UUID, list[Earned]] = defaultdict(list)
     for line in tx.execute(select(lines).where(*chosen).order_by(lines.c.id)):
-        gone = taken.get(line.id, 0)
-        if line.supplier_fen > gone:
+        gone = taken.get(line.id, _NOTHING)
+        if line.supplier_fen > gone[0]:
             found[line.supplier_id].append(_judged(line, gone, by, day))
     return found
 
 
-def _taken(tx: Tx, lines: Subquery, chosen: Iterable[ColumnElement[bool]]) -> dict[UUID, Fen]:
-    """What refunds and lost disputes took of the suppliers' shares of these lines."""
-    taken: dict[UUID, Fen] = defaultdict(int)
+_Taken = tuple[Fen, Fen]
+_NOTHING: _Taken = (0, 0)
+
+
+def _taken(tx: Tx, lines: Subquery, chosen: Iterable[ColumnElement[bool]]) -> dict[UUID, _Taken]:
+    """What refunds and lost disputes took of these lines: of the supplier's share, and of the commission."""
+    taken: dict[UUID, _Taken] = {}
     for back in (payments.taken_back(), payments.lost()):
         query = (
-            select(back.c.order_line_id, func.sum(back.c.supplier_fen))
+            select(back.c.order_line_id, func.sum(back.c.supplier_fen), func.sum(back.c.commission_fen))
             .join(lines, lines.c.id == back.c.order_line_id)
             .where(*chosen)
             .group_by(back.c.order_line_id)
         )
-        for line_id, amount in tx.execute(query):
-            taken[line_id] += int(amount)
+        for line_id, supplier, commission in tx.execute(query):
+            before = taken.get(line_id, _NOTHING)
+            taken[line_id] = (before[0] + int(supplier), before[1] + int(commission))
     return taken
 
 
-def _judged(line: Row[Any], taken: Fen, by: Rules, day: date) -> Earned:
+def _judged(line: Row[Any], taken: _Taken, by: Rules, day: date) -> Earned:
     terms = by.terms[line.supplier_id].at(line.delivered_at)
     counts_from = line.delivered_at
     if terms.release_from is ReleaseFrom.COMPLETED:
@@ -135,7 +147,7 @@ def _judged(line: Row[Any], taken: Fen, by: Rules, day: date) -> Earned:
         hold = HoldReason.NOT_COMPLETED
     if hold is None and due is not None and due > day:
         hold = HoldReason.CYCLE
-    return Earned(line, taken, due, hold, note)
+    return Earned(line, *taken, due, hold, note)
 
 
 def _completed_at(line: Row[Any], complete_after: timedelta) -> datetime | None:

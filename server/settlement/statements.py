@@ -7,6 +7,7 @@ does not cover stays owed in the ledger, and comes off the next statement.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -36,8 +37,8 @@ from shared.states import require_move
 DOMAIN = "settlement"
 PREFIX = "JS"
 
-MOST_LINES = 5_000
-"""More lines that are due at once come on further statements."""
+MOST_LINES = 2_000
+"""More lines that are due at once come on further statements: each is released in one transaction, and orders wait."""
 
 _INSERT_AT_A_TIME = 2_000
 
@@ -307,9 +308,8 @@ def confirm(
     lock_all(tx, set(tx.scalars(select(SettlementItem.order_id).where(SettlementItem.statement_id == held.id))))
     lines = _as_drafted(tx, held, complete_after_days=complete_after_days)
     now = clock.now()
-    if lines:
-        payee = paying.supplier(held.supplier_id)
-        paying.release(tx, number=held.number, payee=payee, lines=lines, at=now, actor=actor.label, memo=move.note)
+    for number, payee, released in _releases(held, lines):
+        paying.release(tx, number=number, payee=payee, lines=released, at=now, actor=actor.label, memo=move.note)
     held.state, held.confirmed_by, held.confirmed_at = StatementState.CONFIRMED.value, actor.label, now
     if held.payable_fen == 0:  # a debt took all of it
         held.state, held.paid_at = StatementState.PAID.value, now
@@ -342,8 +342,23 @@ def _lock(tx: Tx, statement_id: UUID, version: int, *, actor: Actor) -> Statemen
     return held
 
 
-def _as_drafted(tx: Tx, held: Statement, *, complete_after_days: int) -> list[paying.LineRelease]:
-    """What its lines release. Raises StatementOutdated unless each is as it was when the draft was made."""
+def _releases(held: Statement, lines: Sequence[Earned]) -> list[tuple[str, paying.Payee, list[paying.LineRelease]]]:
+    """What its lines release to the supplier, and their commissions to the distributors who brought the buyers."""
+    found = []
+    if lines:
+        mine = [paying.LineRelease(one.line.id, one.net_fen) for one in lines]
+        found.append((held.number, paying.supplier(held.supplier_id), mine))
+    brought: dict[UUID, list[paying.LineRelease]] = defaultdict(list)
+    for one in lines:
+        if one.commission_fen > 0:
+            brought[one.line.distributor_id].append(paying.LineRelease(one.line.id, one.commission_fen))
+    for distributor_id, theirs in sorted(brought.items()):
+        found.append((f"{held.number}/{distributor_id.hex}", paying.distributor(distributor_id), theirs))
+    return found
+
+
+def _as_drafted(tx: Tx, held: Statement, *, complete_after_days: int) -> list[Earned]:
+    """Its lines as they stand. Raises StatementOutdated unless each is as it was when the draft was made."""
     by = earning.rules(tx, day=held.day, complete_after_days=complete_after_days, suppliers=[held.supplier_id])
     now = earning.earned(tx, by, day=held.day, statement_id=held.id).get(held.supplier_id, [])
     net = SettlementItem.share_fen - SettlementItem.refunded_fen
@@ -351,7 +366,7 @@ def _as_drafted(tx: Tx, held: Statement, *, complete_after_days: int) -> list[pa
     amounts = {line_id: int(fen) for line_id, fen in tx.execute(drafted)}
     if any(one.hold is not None for one in now) or {one.line.id: one.net_fen for one in now} != amounts:
         raise StatementOutdated(number=held.number)
-    return [paying.LineRelease(line_id, amount) for line_id, amount in amounts.items()]
+    return now
 
 
 def _touch(

@@ -97,12 +97,10 @@ def _terms(row: SettlementTerms) -> Terms:
 
 
 def change(tx: Tx, supplier_id: UUID, wanted: wire.EditTerms, *, actor: Actor, request_id: str | None = None) -> None:
-    """Agree other terms for what is delivered from now on. Raises NotFound, TermsChanged."""
+    """Agree other terms for what is delivered from now on; a repeat changes nothing. Raises NotFound, TermsChanged."""
     known = histories(tx, [supplier_id]).get(supplier_id)
     if known is None:
         raise NotFound
-    if known.version != wanted.version:
-        raise TermsChanged(version=known.version)
     said = {
         "mode": wanted.mode,
         "cycle": wanted.cycle.value,
@@ -115,6 +113,11 @@ def change(tx: Tx, supplier_id: UUID, wanted: wire.EditTerms, *, actor: Actor, r
         "tier": wanted.tier,
         "reason": wanted.reason,
     }
+    if known.version != wanted.version:
+        newest = known.versions[-1] if known.version == wanted.version + 1 else None
+        if newest is not None and all(getattr(newest, name) == value for name, value in said.items()):
+            return  # the same wish again, whose answer was lost
+        raise TermsChanged(version=known.version)
     row = {
         "supplier_id": supplier_id,
         "version": known.version + 1,

@@ -44,8 +44,8 @@ class Order(NamedTuple):
     differs: K | None
 
 
-def order(n: int) -> Order:
-    """The order with this number."""
+def order(n: int, rows: int) -> Order:
+    """The order with this number, of so many that came one after the other."""
     scattered = n * 2_654_435_761 % 2**32
     amount = 990 if n % 3 else 100 + scattered % 49_900
     number = f"019e7e{n:08x}7{scattered:08x}8{n:08x}"
@@ -54,7 +54,7 @@ def order(n: int) -> Order:
         provider_no=f"42000011{DAY:%Y%m%d}{scattered:012d}",
         amount_fen=amount,
         fee_fen=(amount * 60 + 5_000) // 10_000,
-        second=scattered % 86_400,
+        second=n * 86_400 // rows,
         differs=_WAYS.get(n % _EVERY),
     )
 
@@ -64,7 +64,7 @@ def expected(rows: int) -> set[tuple[K, str]]:
     places = (
         at for start in range(0, rows, _EVERY) for at in range(start, min(start + _EVERY, rows)) if at % _EVERY in _WAYS
     )
-    return {(one.differs, one.out_trade_no) for one in map(order, places) if one.differs is not None}
+    return {(one.differs, one.out_trade_no) for one in (order(n, rows) for n in places) if one.differs is not None}
 
 
 # --- the bill ---
@@ -81,7 +81,7 @@ def bill(rows: int) -> Path:
     with gzip.open(made, "wb", compresslevel=6) as file:
         file.write(f"{_HEADER}\r\n".encode("utf-8-sig"))
         for place in range(rows):
-            for line, amount, fee in _lines(place * _STEP % rows):
+            for line, amount, fee in _lines(place * _STEP % rows, rows):
                 lines, paid, fees = lines + 1, paid + amount, fees + fee
                 file.write(line.encode())
         fen, charged = f"{paid // 100}.{paid % 100:02d}", f"{fees // 100}.{fees % 100:02d}000"
@@ -90,8 +90,8 @@ def bill(rows: int) -> Path:
     return path
 
 
-def _lines(n: int) -> Iterator[tuple[str, int, int]]:
-    one = order(n)
+def _lines(n: int, rows: int) -> Iterator[tuple[str, int, int]]:
+    one = order(n, rows)
     if one.differs == K.ONLY_OURS:
         return
     amount, fee = one.amount_fen + (one.differs == K.AMOUNT), one.fee_fen + (one.differs == K.FEE)
@@ -124,13 +124,13 @@ def fill(ctx: Context, rows: int) -> None:
         "product": "qr", "created_at": _MIDNIGHT, "expires_at": _MIDNIGHT, "queries": 0, "fee_is_final": False,
     }  # fmt: skip
     for start in range(0, rows, _BLOCK):
-        attempts = [_attempt(n) for n in range(start, min(start + _BLOCK, rows)) if n % _EVERY != 2]
+        attempts = [_attempt(n, rows) for n in range(start, min(start + _BLOCK, rows)) if n % _EVERY != 2]
         with ctx.db.tx() as tx:
             bulk_insert(tx, PaymentAttempt, _COLUMNS, attempts, constants=constants)
 
 
-def _attempt(n: int) -> tuple[UUID, str, str, int, int, datetime]:
-    one = order(n)
+def _attempt(n: int, rows: int) -> tuple[UUID, str, str, int, int, datetime]:
+    one = order(n, rows)
     at = _MIDNIGHT + timedelta(seconds=one.second)
     if one.differs == K.DATE_SHIFT:
         at = _MIDNIGHT - timedelta(seconds=1)

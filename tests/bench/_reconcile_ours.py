@@ -27,7 +27,7 @@ def main() -> int:
     database = Database(given.database)
     gc.freeze()
     gc.disable()
-    started = time.perf_counter()
+    started, began = time.perf_counter(), time.process_time()
     with given.file.open("rb") as file, database.read() as tx:
         bill = opened(file, given.file.name)
         matching = Matching(_bill.CHANNEL, _bill.DAY, covers=bill.head.covers)
@@ -37,7 +37,7 @@ def main() -> int:
         matched = time.perf_counter()
         matching.elsewhere(ours.named(tx, _bill.CHANNEL, matching.wanted()))
         settled = matching.settle()
-    ended = time.perf_counter()
+    ended, used = time.perf_counter(), time.process_time() - began
     database.close()
     found, expected = [(one.kind, one.out_trade_no) for one in settled.differences], _bill.expected(given.rows)
     return finish(
@@ -49,6 +49,7 @@ def main() -> int:
             "match_seconds": round(matched - read, 3),
             "settle_seconds": round(ended - matched, 3),
             "seconds": round(ended - started, 3),
+            "cpu_seconds": round(used, 3),
             "peak_mib": own_peak_mib(),
             "lost": len(expected - set(found)),
             "doubled": len(found) - len(expected & set(found)),

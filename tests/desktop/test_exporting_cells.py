@@ -17,8 +17,9 @@ from python_calamine import CalamineWorkbook
 
 from desktop.exporting import cells, sheet_writer
 from desktop.exporting.cells import Kind
-from desktop.exporting.cover import PROOF, Cover, CoverSheet, Line
+from desktop.exporting.cover import Cover, CoverSheet, Line
 from desktop.exporting.grid import Details, Total
+from desktop.exporting.proof import PROOF
 from desktop.exporting.sheet_writer import Book, letters
 from desktop.exporting.sheets import Column, Page
 from desktop.exporting.verify import verify

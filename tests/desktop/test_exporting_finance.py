@@ -99,6 +99,7 @@ def test_movements_that_do_not_lead_to_the_closing_balance_are_told(
     assert {name for name, (_, _, verdict) in checks.items() if verdict != "一致"} == {
         "资金流水与银行到账 · 收支金额（元）"
     }
+    assert verify(tmp_path / "finance.xlsx").unchanged
 
 
 def test_each_sheet_says_what_the_rows_say(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import openpyxl
 import pytest
 
 from desktop.exporting.findings import Finding, Found
+from desktop.exporting.proof import seal_of
 from desktop.exporting.verify import NotOurs, NotReadable, verify
 from desktop.verbs import parser
 from desktop.verbs.shell import BAD_INPUT, DONE, FAILED, Shell
@@ -122,7 +123,7 @@ def test_totals_are_added_up_anew_whatever_the_formulas_cells_say(tmp_path: Path
     verdict = verify(edited(tmp_path / "day.xlsx", put("订单", "K2", 9.86)))
     assert verdict.findings == (
         Finding(Found.ROWS_CHANGED, "订单", row=2, count=1),
-        Finding(Found.TOTAL, "汇总", what="发货金额（元）", printed="19.81", read="19.82"),
+        Finding(Found.TOTAL, "汇总", what="发货金额（元）", written="19.81", read="19.82"),
     )
 
 
@@ -130,7 +131,7 @@ def test_an_order_moved_to_another_day_changes_the_totals_of_the_day(tmp_path: P
     export(tmp_path / "day.xlsx")
     tomorrow = at("2026-11-21 12:00:41") + timedelta(days=1)
     findings = verify(edited(tmp_path / "day.xlsx", put("订单", "D2", tomorrow))).findings
-    assert {(one.what, one.printed, one.read) for one in findings[1:]} == {
+    assert {(one.what, one.written, one.read) for one in findings[1:]} == {
         ("发货订单数", "2", "1"),
         ("发货金额（元）", "19.81", "9.96"),
         ("供应商应得（元）", "18.82", "9.46"),
@@ -161,6 +162,15 @@ def _foreign(path: Path) -> None:
     openpyxl.Workbook().save(path)
 
 
+def _another_proof(path: Path) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.create_sheet("校验")
+    rows = [["kameng.workbook/1", "zh", "2026-11-21"], ["cover", "汇总"]]
+    for row in (*rows, ["seal", seal_of(rows)]):
+        sheet.append(row)
+    book.save(path)
+
+
 def _without_proof(path: Path) -> None:
     export(path)
     edited(path, lambda book: book.remove(book["校验"]))
@@ -168,7 +178,13 @@ def _without_proof(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("make", "error"),
-    [(_text, NotReadable), (lambda path: None, NotReadable), (_foreign, NotOurs), (_without_proof, NotOurs)],
+    [
+        (_text, NotReadable),
+        (lambda path: None, NotReadable),
+        (_foreign, NotOurs),
+        (_another_proof, NotOurs),
+        (_without_proof, NotOurs),
+    ],
 )
 def test_what_is_not_ours_is_told(tmp_path: Path, make: Callable[[Path], None], error: type[Exception]) -> None:
     make(tmp_path / "day.xlsx")
@@ -190,7 +206,7 @@ def test_the_verb_says_it_in_words_and_by_its_exit_status(tmp_path: Path) -> Non
         "",
     )
     edited(path, put("收款", "G4", 0.1))
-    total = "“收款金额（元）” does not add up: 29.76 was printed, the details sum to 20.01."
+    total = "“收款金额（元）”: the details summed to 29.76 when it was written, now to 20.01."
     assert run("en") == (
         FAILED,
         f"Sheet “收款”: rows changed: 1, the first is row 4.\n{total}\nSHA-256 {written.sha256}\n",

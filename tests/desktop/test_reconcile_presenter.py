@@ -1,11 +1,16 @@
 """The workbench without a display: what may be done and why not, both sides compared, decisions, dropped bills."""
 
 import asyncio
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
+from desktop.exporting.finance_pages import FINANCE_PAGES
+from desktop.exporting.findings import Finding, Found
+from desktop.exporting.layouts import ColumnLayout, Layout, SheetLayout, arranged, usual
+from desktop.exporting.verify import Verdict
 from desktop.operations import reconciliation_days
 from desktop.operations.once import NotSent
 from desktop.operations.reconciliation_days import BillTooLarge, BillUnreadable, NotRun
@@ -16,9 +21,11 @@ from desktop.presenters.days import FETCH, RUN, SIGN, SWEEP, Days, NotADay, iden
 from desktop.presenters.differences import COLUMNS, Differences, compared, doing, story
 from desktop.presenters.reconciliation import Reconciliation
 from desktop.presenters.reconciliation_bills import Bills, Meant, divided, meant_by
+from desktop.presenters.reconciliation_finance import FinanceExport, choices, chosen_layout
+from desktop.presenters.reconciliation_workbook import Verification, says
 from shared import clock
 from shared.contracts.base import Page
-from shared.contracts.reconcile import NewSweep
+from shared.contracts.reconcile import DayDifferences, NewSweep
 from shared.errors import Conflict
 from shared.finance import BillKind, DayState, DifferenceAction, DifferenceKind, DifferenceState
 from shared.permissions import Role
@@ -92,6 +99,18 @@ def test_yesterday_is_first_and_days_before_it_that_are_not_signed_are_told():
     assert days.channel == "alipay"
     days.step_channel(1)
     assert days.channel == "wechat", "around at the end"
+
+
+def test_a_kind_is_shown_in_the_state_that_it_has():
+    fee = DayDifferences(kind=DifferenceKind.FEE, open=0, closed=2, open_fen=0)
+    shift = DayDifferences(kind=DifferenceKind.DATE_SHIFT, open=0, closed=1, open_fen=0)
+    amount = DayDifferences(kind=DifferenceKind.AMOUNT, open=1, closed=1, open_fen=100)
+    days, _ = looking_at(day(differences=[fee, shift, amount]))
+    assert [days.state_to_see(one.kind) for one in (fee, shift, amount)] == [
+        DifferenceState.RESOLVED,
+        DifferenceState.MATCHED,
+        None,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -376,3 +395,63 @@ def test_a_bill_travels_whole_and_what_cannot_be_one_stays(tmp_path, monkeypatch
     with pytest.raises(BillTooLarge):
         asyncio.run(reconciliation_days.drop_bill(heard, file))
     assert len(heard.sent) == 1
+
+
+# --- layouts of the finance workbook ---
+
+
+def test_a_layout_is_edited_without_losing_what_it_had():
+    names = (ColumnLayout("number", title="编号"), ColumnLayout("off_by_fen"), ColumnLayout("ours_fen"))
+    kept = Layout((SheetLayout("differences", (*names, ColumnLayout("theirs_fen", width=30)), name="要查的"),))
+    shown = choices(kept)
+    assert (shown[0].key, shown[0].name, shown[0].shown) == ("differences", "要查的", True)
+    assert not any(sheet.shown for sheet in shown[1:])
+    titles = {one.key: (one.title, one.shown, one.is_fixed) for one in shown[0].columns}
+    assert titles["number"] == ("编号", True, False)
+    assert titles["off_by_fen"][1:] == (True, True), "the cover adds it up"
+    assert titles["kind"][1] is False
+    assert chosen_layout(kept, shown) == kept, "saved as it was"
+    more = [replace(sheet, shown=sheet.key in {"differences", "days"}) for sheet in shown]
+    made = chosen_layout(kept, more)
+    assert [sheet.page for sheet in made.sheets] == ["differences", "days"]
+    assert made.sheets[0] == kept.sheets[0]
+    arranged(FINANCE_PAGES, made, "zh")
+
+
+def test_layouts_are_named_chosen_and_forgotten():
+    ask = Later()
+    panel = FinanceExport(ask)
+    panel.toggle()
+    ask.answer(0, ["日结", "月结"])
+    panel.choose("月结")
+    panel.remove()
+    ask.answer(1, None)
+    assert (panel.layout_name, panel.layout) == (None, None)
+    ask.answer(2, ["日结"])
+    panel.edit()
+    assert panel.layout == usual(FINANCE_PAGES), "a new one begins with all"
+    panel.save(" 周结 ", choices(panel.layout))
+    ask.fail(3, Conflict())
+    assert panel.layout is not None, "what was edited stays"
+    panel.save(" 周结 ", choices(panel.layout))
+    ask.answer(4, None)
+    assert (panel.layout_name, panel.names, panel.layout) == ("周结", ["周结", "日结"], None)
+
+
+def test_a_verdict_is_told_whole_or_finding_by_finding():
+    verdict = Verdict("a.xlsx", DAY, 12_345, "e" * 64, ())
+    assert says(verdict) == f"“a.xlsx”与导出时完全一致：2026-03-01，12,345 行明细。数据指纹 SHA-256：{'e' * 64}"
+    found = tuple(Finding(Found.SHEET_ADDED, f"表{n}") for n in range(7))
+    told = says(replace(verdict, findings=found)).split("\n")
+    assert told[0] == "“a.xlsx”（2026-03-01）在导出之后被改动："
+    assert told[1] == "工作表“表0”是后来加的。"
+    assert told[-1] == "另有 2 处。"
+    ask = Later()
+    asked = Verification(ask)
+    asked.verify(Path("a.xlsx"))
+    asked.verify(Path("b.xlsx"))
+    ask.answer(0, verdict)
+    assert asked.busy, "the answer about another file is dropped"
+    asked.clear()
+    ask.answer(1, verdict)
+    assert (asked.verdict, asked.busy) == (None, False)

@@ -39,10 +39,11 @@ PLACES_OF = {
         "refunds",
         "channels",
         "reconciliation",
+        "settlement",
     ],
     Role.OPERATOR: ["products", "stock", "alerts", "orders", "exceptions", "refunds", "channels"],
-    Role.FINANCE: ["products", "stock", "orders", "exceptions", "refunds", "channels", "reconciliation"],
-    Role.SUPPLIER: ["imports", "products", "stock", "alerts", "orders", "refunds"],
+    Role.FINANCE: ["products", "stock", "orders", "exceptions", "refunds", "channels", "reconciliation", "settlement"],
+    Role.SUPPLIER: ["imports", "products", "stock", "alerts", "orders", "refunds", "settlement"],
 }
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from desktop.commands import BY_ID
 from desktop.operations import reconciliation_differences
 from desktop.presenters.days import FETCH, RUN, SIGN, SWEEP
+from desktop.presenters.differences import compared
 from server.orders.actions import PlaceOrder
 from server.payments import checkout
 from server.payments.model import PaymentAttempt, PaymentBillFile
@@ -153,12 +154,17 @@ def test_dropped_bills_are_told_one_by_one_and_the_refused_keep_the_servers_word
     assert f"微信支付 交易账单 · {yesterday.day} · 3 行" in words
     assert f"微信支付 资金账单 · {yesterday.day} · 5 行" in words
     assert "“steam.txt”不是微信支付或支付宝的账单" in words
-    assert [type(one.error).__name__ == "NoneType" for one in bench.bills.files] == [True, False, False, True]
+    assert "账单缺少“总交易单数”，无法对账。" in words
+    assert [one.error is None for one in bench.bills.files] == [True, False, False, True]
     kept = yesterday.rows(PaymentBillFile)
     assert sorted((one.kind, one.source) for one in kept) == [("funds", "dropped"), ("trades", "dropped")]
     drop(program.window, [yesterday.trades])
     qtbot.waitUntil(lambda: len(bench.bills.files) == 1 and not bench.bills.busy, timeout=WAIT_MS)
     assert len(yesterday.rows(PaymentBillFile)) == 2, "the same bill twice is one"
+    qtbot.waitUntil(lambda: page.close_view.why.text() == "还不能签署：还有 3 条差异未处理", timeout=WAIT_MS)
+    program.choose_language("en")
+    told = "Cannot be signed yet: 3 differences are not handled yet"
+    qtbot.waitUntil(lambda: page.close_view.why.text() == told, timeout=WAIT_MS)
 
 
 def test_a_clerk_works_the_differences_by_keyboard_and_signs(program, live_shop, yesterday, console, qtbot):
@@ -177,6 +183,8 @@ def test_a_clerk_works_the_differences_by_keyboard_and_signs(program, live_shop,
     words = texts(page.explained)
     assert "差额 +¥0.27" in words
     assert "手续费\n¥0.00\n¥0.27" in words, "both rows beside each other"
+    marked = [fact.name for fact in compared(bench.differences.detail) if fact.differs]
+    assert marked == ["手续费", "商品或备注"]
     qtbot.keyClick(page.table, Qt.Key.Key_B)
     assert not page.bar.go.isEnabled(), "why is needed"
     carry_out(qtbot, page.bar, acting, note="以渠道账单为准")
@@ -187,7 +195,9 @@ def test_a_clerk_works_the_differences_by_keyboard_and_signs(program, live_shop,
     carry_out(qtbot, page.bar, acting, note="等渠道下一份账单")
     qtbot.waitUntil(lambda: len(bench.differences.feed.rows) == 1, timeout=WAIT_MS)
     assert bench.differences.opened.kind is DifferenceKind.ONLY_OURS, "the next one is in front"
+    assert window.toasts.texts() == ["已提交"], "once"
     qtbot.keyClick(page.table, Qt.Key.Key_W)
+    assert window.toasts.texts() == [], "nothing lies over what is typed next"
     assert "另一位同事复核后才执行" in page.bar.effect.text()
     carry_out(qtbot, page.bar, acting, note="渠道确认无此交易")
     qtbot.waitUntil(lambda: bench.differences.opened.state is DifferenceState.PROPOSED, timeout=WAIT_MS)
@@ -197,6 +207,9 @@ def test_a_clerk_works_the_differences_by_keyboard_and_signs(program, live_shop,
     bench.refresh()
     qtbot.waitUntil(lambda: bench.days.may(SIGN), timeout=WAIT_MS)
     assert [one.kind for one in yesterday.rows(ReconcileDifference) if one.state != "resolved"] == []
+    page.close_view.kind_wanted.emit(DifferenceKind.FEE)
+    qtbot.waitUntil(lambda: [one.kind for one in bench.differences.feed.rows] == [DifferenceKind.FEE], timeout=WAIT_MS)
+    assert bench.differences.feed.rows[0].state is DifferenceState.RESOLVED, "what was done is found again"
     sign_it(qtbot, program, page, bench, yesterday)
 
 

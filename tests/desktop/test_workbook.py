@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import tempfile
 from collections.abc import Callable
@@ -14,11 +15,17 @@ import openpyxl
 import pytest
 from python_calamine import CalamineWorkbook
 
-from desktop.exporting.target import FolderMissing, TargetBusy, TargetIsFolder, TargetNotWorkbook
+from desktop.exporting.target import (
+    FolderMissing,
+    TargetBusy,
+    TargetIsFolder,
+    TargetNotWorkbook,
+    TargetUnwritable,
+)
 from desktop.exporting.workbook import BooksDiffer, DayWorkbook
 from shared.contracts.reports import DaySummary, LedgerTotal
 from shared.errors import KamengError
-from tests.desktop.day_book import COVER, DAY, NOON, SUMMARY, export
+from tests.desktop.day_book import COVER, DAY, NOON, SUMMARY, export, order
 from tests.desktop.formulas import at, checks_of, evaluate
 
 EXPECTED = {
@@ -235,6 +242,20 @@ def test_an_older_file_is_replaced_only_by_a_whole_one(tmp_path: Path) -> None:
     export(target)
     assert openpyxl.load_workbook(target).sheetnames[0] == "汇总"
     assert [path.name for path in tmp_path.iterdir()] == ["day.xlsx"]
+
+
+def test_a_disk_that_fills_while_rows_come_is_told_and_nothing_is_left(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    lines = [order(f"{n:012d}", title=hashlib.sha256(str(n).encode()).hexdigest()) for n in range(3_000)]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16_384, before[1]))
+    try:
+        with pytest.raises(TargetUnwritable), DayWorkbook(tmp_path / "day.xlsx", day=DAY, cover=COVER) as book:
+            book.add_orders(lines)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    gc.collect()
+    assert list(tmp_path.iterdir()) == []
 
 
 def _open_in_excel(folder: Path) -> Path:

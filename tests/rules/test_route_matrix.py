@@ -31,7 +31,7 @@ from server.stock import alerts
 from shared import clock, ids
 from shared.contracts.payments import AnswerRefund, ProposeAction, StartRefund
 from shared.states import AlertKind, OrderState, RefundReason
-from tests.rules import bookkeeping, settling
+from tests.rules import bookkeeping, reconciling, settling
 from tests.server.conftest import opened, signed
 from tests.world import ANNA, BEN, PASSWORD
 
@@ -151,6 +151,7 @@ MATRIX = {
     "GET /api/reports/days/{day}/movements": REPORT,
     **settling.MATRIX,
     **bookkeeping.MATRIX,
+    **reconciling.MATRIX,
 }
 
 
@@ -170,6 +171,7 @@ class Stage:
     beside: sqlite3.Connection
     till: settling.Till
     ledger: bookkeeping.Ledger
+    close: reconciling.Close
     refund: Any = None
     image: Any = None
     bought: str = ""
@@ -225,7 +227,7 @@ class Stage:
 
     def switch(self) -> dict[str, Any]:
         """A switch of the channel that leaves it on, from its current version."""
-        [sandbox] = self.site.get("/api/channels", by="wang").json()
+        [sandbox] = (one for one in self.site.get("/api/channels", by="wang").json() if one["code"] == "sandbox")
         return {"json": {"enabled": True, "reason": "恢复", "version": sandbox["version"]}}
 
     def address(self, route: str) -> str:
@@ -238,6 +240,8 @@ class Stage:
             path = path.replace(f"/api/orders/{{code}}/{act}", f"/api/orders/{self.bought}/{act}")
         path = path.replace("/o/{code}/refunds/{image_id}", f"/o/{self.bought}/refunds/{self.image}")
         path = path.replace("/c/{code}", "/c/games").replace("/p/{code}", "/p/steam").replace("{code}", self.code)
+        for name, value in self.close.names() if template.startswith("/api/reconcile/") else ():
+            path = path.replace(f"{{{name}}}", str(value))
         path = path.replace("/api/imports/{import_id}", f"/api/imports/{self.done[0].id}")
         for name, value in (
             ("channel", "sandbox"),
@@ -264,6 +268,8 @@ class Stage:
             return settling.REQUESTS[route](self.till)
         if route in bookkeeping.REQUESTS:
             return bookkeeping.REQUESTS[route](self.ledger, PARTIES[party].get("by", "wang"))
+        if route in reconciling.REQUESTS:
+            return reconciling.REQUESTS[route](self.close, PARTIES[party].get("by", "wang"))
         make = REQUESTS.get(route)
         return make(self, secrets.token_hex(4), PARTIES[party].get("by", "wang")) if make else {}
 
@@ -423,6 +429,7 @@ def stage(tmp_path_factory):
             beside,
             settling.Till.opened(site),
             bookkeeping.Ledger.opened(site),
+            reconciling.Close.opened(site),
         )
         stage.orphan("0", proposed=False)
         yield stage

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, insert, select, update
 
 from server import app
 from server.db import table_of
@@ -25,9 +25,9 @@ from server.payments.model import PaymentAttempt
 from server.payments.refunds.model import RefundLine
 from server.policy import SYSTEM
 from server.reconcile import sweeps
-from server.reconcile.model import ReconcileSweep
+from server.reconcile.model import ReconcileDay, ReconcileRow, ReconcileSweep
 from server.settlement.model import Payout
-from shared import clock
+from shared import clock, ids
 from shared.contracts.reconcile import NewSweep
 from tests.databases import findings_after, tampering
 from tests.rules.settling import Till
@@ -142,6 +142,22 @@ def test_l7_a_sweep_without_its_booking_and_one_that_never_was(site):
     other = update(ReconcileSweep).values(amount_fen=101)
     assert findings_after(site.world.ctx.db, other) == {"L7": row}
     assert findings_after(site.world.ctx.db, delete(ReconcileSweep)) == {"L7": row}
+
+
+def test_l7_a_signed_bill_that_is_not_what_is_booked(site):
+    file_id, day = ids.new_id(), clock.shop_day(clock.now())
+    hashes = {"inputs_sha256": "0" * 64, "outputs_sha256": "0" * 64}
+    signed = {"channel": "sandbox", "day": day, "trades_file_id": file_id, "run_at": clock.now(), "run_by": "system"}
+    texts = dict.fromkeys(("provider_no", "out_trade_no", "refund_no", "out_refund_no", "state", "fund_no", "note"), "")
+    row = {"file_id": file_id, "n": 7, "kind": "payment", "at": clock.now(), "fee_fen": 0, **texts}
+    paired = row | {"matched_id": site.sold.attempt.id, "matched_by": "provider_no"}
+
+    def found(**facts):
+        day_row = insert(table_of(ReconcileDay)).values(**signed, **hashes, figures="{}", is_signed=True)
+        return findings_after(site.world.ctx.db, day_row, insert(table_of(ReconcileRow)).values(**paired, **facts))
+
+    assert found(amount_fen=8_100) == {}
+    assert found(amount_fen=8_101) == {"L7": (f"sandbox {day} 7",)}
 
 
 def test_l8_what_is_on_its_way_and_what_is_frozen(site):

@@ -21,9 +21,10 @@ from server.stock.ranking import LOT_NUMBERS
 from server.stock.vault import rekey
 from shared import cardkey, clock, ids
 from shared.contracts.stock import MoveLot
+from shared.pricing import Deal, Share
 from shared.states import ImportState, LotState, UnitState
 from tests.server.importing import Upload, cards
-from tests.world import ANNA, BEN, world
+from tests.world import ANNA, BEN, WITH_FEES, world
 
 OLD, NEW = "0001", "0002"
 SKU = "OFFICE-1Y"
@@ -213,3 +214,24 @@ def test_going_back_is_refused_while_it_would_lose_keys(engine, tmp_path):
         shop.work()
         shop.stock(SKU, 2, terms=(None, None, 3))
         refused()
+
+
+def test_going_back_is_refused_while_money_would_lose_its_name(engine, tmp_path):
+    with world(engine, tmp_path, **WITH_FEES) as shop:
+        shop.stock(SKU, 40)
+        bought = shop.buy(ANNA, SKU, 20)
+        db = shop.ctx.db
+        migrations.downgrade(db, "0003")
+        migrations.upgrade(db)
+        shop.check()
+        assert shop.attempt(bought).fee_fen == 0, "a fifth of a fen"
+        deal = Deal(discount=Share.fixed(100), commission=Share.percent(50_000), distributor_id=ids.new_id())
+        shop.buy(ANNA, SKU, 20, deal=deal)
+        with pytest.raises(RuntimeError, match=r"^1 order lines with discounts"):
+            migrations.downgrade(db, "0003")
+        assert migrations.current(db) in {"0004", migrations.head()}, "where its transaction began"
+        migrations.upgrade(db)
+        shop.check()
+        with db.read() as tx:
+            told = tx.execute(text("SELECT discount_fen, commission_fen FROM order_line ORDER BY discount_fen")).all()
+        assert [tuple(row) for row in told] == [(0, 0), (20, 3)]

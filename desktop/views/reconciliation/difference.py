@@ -20,6 +20,7 @@ from shared.finance import DifferenceAction
 from shared.ids import speak_order_code
 
 _UNBROKEN = 16
+_NAME_WIDTH = 84
 
 
 class DifferencePanel(SidePanel):
@@ -119,7 +120,9 @@ class DifferencePanel(SidePanel):
                 mark.setToolTip(self.tr("两边不同"))
                 mark.setAccessibleName(self.tr("两边不同"))
                 grid.addWidget(mark, at, 0, Qt.AlignmentFlag.AlignTop)
-            grid.addWidget(label(fact.name, role="muted"), at, 1, Qt.AlignmentFlag.AlignTop)
+            name = label(fact.name, role="muted", wrap=True)
+            name.setFixedWidth(_NAME_WIDTH)
+            grid.addWidget(name, at, 1, Qt.AlignmentFlag.AlignTop)
             for place, value in ((2, fact.ours), (3, fact.theirs)):
                 grid.addWidget(_value(value, fact.name, differs=fact.differs), at, place, Qt.AlignmentFlag.AlignTop)
         return grid

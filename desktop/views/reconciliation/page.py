@@ -78,6 +78,7 @@ class ReconciliationPage(CasesPage):
         for part in (presenter.books, presenter.days, presenter.bills, presenter.finance, presenter.verification):
             part.watch(self.look)
         presenter.days.acting.watch(self._look_at_days_acting)
+        self.on_words(self._ask_again)
         self.look()
 
     def room(self) -> QVBoxLayout:
@@ -258,6 +259,11 @@ class ReconciliationPage(CasesPage):
     def refresh(self) -> None:
         self.presenter.refresh()
 
+    def _ask_again(self) -> None:
+        """What the server says in words is wanted in the new language."""
+        if self._opened:
+            self.presenter.refresh()
+
     def look_at(self, what: object) -> None:
         """Files that were dropped: bills, or a workbook to verify. Or a difference that another screen knows."""
         if isinstance(what, list):
@@ -313,15 +319,19 @@ class ReconciliationPage(CasesPage):
 
     def _tab_changed(self, at: int) -> None:
         self._stack.setCurrentIndex(at)
+        feed = self.presenter.differences.feed
+        if at == DIFFERENCES and feed.listing.stale:  # nobody was looking at the rows that may move
+            feed.reload()
         self.changed.emit()
 
     def _show_kind(self, kind: DifferenceKind) -> None:
-        channel = self.presenter.days.channel
-        for box, value in ((self.kinds, kind.value), (self.channels, channel)):
+        """Those of a kind that are open; where none is, those that were."""
+        days, shown = self.presenter.days, self.presenter.differences
+        for box, value in ((self.kinds, kind.value), (self.channels, days.channel)):
             box.blockSignals(True)
             box.setCurrentIndex(max(box.findData(value), 0))
             box.blockSignals(False)
-        self._narrow()
+        shown.show(day=shown.day, state=days.state_to_see(kind), kind=kind, channel=days.channel)
         self.show_tab(DIFFERENCES)
 
     def _show(self, state: DifferenceState | None) -> None:

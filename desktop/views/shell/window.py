@@ -97,10 +97,10 @@ class Window(Live, QMainWindow):
     def _banner(self) -> QWidget:
         """What everybody at this window should see, and the way to the screen that knows more."""
         self.banner = Notice()
-        self._warning_place = ""
+        self._warnings: dict[str, str] = {}
         look = button(role="link")
         self.say(look.setText, lambda: self.tr("查看"))
-        look.clicked.connect(lambda: self.go(self._warning_place))
+        look.clicked.connect(lambda: self.go(next(iter(self._warnings), "")))
         self.banner.buttons.addWidget(look)
         around = QWidget()
         around.setProperty("role", "page")
@@ -111,7 +111,13 @@ class Window(Live, QMainWindow):
         return around
 
     def _warned(self, place: str, text: str) -> None:
-        self._warning_place = place
+        self._warnings.pop(place, None)
+        if text:
+            self._warnings[place] = text
+        self._show_warnings()
+
+    def _show_warnings(self) -> None:
+        text = "\n".join(self._warnings.values())
         self.banner.tell(text, tone="warning")
         self._around_banner.setVisible(bool(text))
 
@@ -127,6 +133,7 @@ class Window(Live, QMainWindow):
             self._stack.addWidget(page)
             page.changed.connect(self._renew)
             page.told.connect(lambda text, tone: self.toasts.tell(text, tone=tone))
+            page.begun.connect(self.toasts.make_room)
             page.offered.connect(self._offered)
             page.wanted.connect(self._wanted)
             page.counted.connect(partial(self._counted, page.place))
@@ -151,7 +158,8 @@ class Window(Live, QMainWindow):
             page.deleteLater()
         self._pages, self._places = {}, []
         self.foot.show_alerts(0)
-        self._warned("", "")
+        self._warnings.clear()
+        self._show_warnings()
 
     @property
     def page(self) -> Page | None:

@@ -5,25 +5,32 @@ are there. The sandbox is a process of its own: its channels sign, and make thei
 """
 
 import asyncio
+import json
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
 
 import anyio.from_thread
 from sqlalchemy import select
 
 from server import app
 from server.crypto import KeyRing
+from server.db import retrying
 from server.demo import channels
 from server.payments import bills, checkout
 from server.payments.model import PaymentAttempt
 from server.payments.refunds import following
+from server.reconcile import following as differences
 from server.settings import Settings
 from shared import clock
 from tests.server import refunding
 from tests.server.conftest import Site
 from tests.server.sandbox.peer import plain_client
 from tests.world import ANNA, WITH_FEES, world
+
+_NUMBERS = count(100)
 
 PRICES = {"STEAM-50": 4_500, "MUSIC-30": 1_250}
 
@@ -180,6 +187,10 @@ class Close:
     def one(self, difference):
         return self.get(f"differences/{difference['id']}")["difference"]
 
+    def follow(self):
+        """Differences follow their money's exceptions, as they do twice a minute."""
+        return retrying(self.shop.ctx.db, differences.follow)
+
     def sign(self, channel, *, day=None, by="zhou", status=200, outputs=None, note="已核对"):
         outputs = outputs or self.seen(channel, day)["outputs_sha256"]
         return self.post(self.at(channel, "/sign", day), by=by, status=status, outputs_sha256=outputs, note=note)
@@ -194,8 +205,8 @@ def close_with(folder, sandbox, ring, *, kind="sqlite", **settings):
         anyio.from_thread.start_blocking_portal() as portal,
         plain_client() as http,
     ):
-        for channel in ("wechat", "alipay"):
-            shop.ctx.keys.change_channel(channel, lambda _held, channel=channel: known.channel(channel))
+        for channel, record in _merchants(sandbox, known).items():
+            shop.ctx.keys.change_channel(channel, lambda _held, record=record: record)
         made = app._gateways(shop.ctx.settings, shop.ctx.keys, shop.ctx.outbound, shop.ctx.health)
         for channel in ("wechat", "alipay"):
             made[channel]._now = lambda: datetime.now(UTC)  # the sandbox lives in today's time
@@ -205,6 +216,23 @@ def close_with(folder, sandbox, ring, *, kind="sqlite", **settings):
         close = Close(Site(shop, app.build(shop.ctx.settings, ctx=shop.ctx), portal), sandbox, http)
         close.fault("bill_at_once")
         yield close
+
+
+def _merchants(sandbox, known):
+    """Merchants of this shop alone, so that its bills are: with the keys of those that the sandbox knows already."""
+    n = next(_NUMBERS)
+    numbers = {
+        "wechat": {"merchant_id": f"90{n:08d}"},
+        "alipay": {"app_id": f"9021{n:012d}", "merchant_id": f"2088{n:012d}"},
+    }
+    for channel, name, ours in (
+        ("wechat", "merchant_id", {"mchid": numbers["wechat"]["merchant_id"]}),
+        ("alipay", "app_id", {"seller_id": numbers["alipay"]["merchant_id"]}),
+    ):
+        folder = Path(sandbox.ready[f"{channel}_merchants"])
+        facts = json.loads((folder / f"{known.channel(channel)[name]}.json").read_text())
+        (folder / f"{numbers[channel][name]}.json").write_text(json.dumps(facts | ours, ensure_ascii=False))
+    return {channel: known.channel(channel) | numbers[channel] for channel in numbers}
 
 
 def said(differences):

@@ -6,14 +6,14 @@ from tests.server.reconcile.closing import close_with, exchanged
 from tests.server.sandbox.peer import SandboxProcess
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def sandbox(tmp_path_factory):
     process = SandboxProcess(tmp_path_factory.mktemp("sandbox"), "--refund-gap-seconds", "0")
     yield process
     process.stop()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def ring(tmp_path_factory, sandbox):
     return exchanged(tmp_path_factory.mktemp("ring"), sandbox)
 

@@ -181,6 +181,8 @@ def test_each_row_of_both_sides_is_in_one_pair_or_one_difference():
         assert (sorted(met), len(found.pairs)) == (list(range(1, len(rows) + 1)), pairs)
         ours = [pair.ours for pair in found.pairs] + [one.ours for one in found.differences if one.ours]
         assert set(ours) == set(books(channel).ours)
+        by_ours = [pair.ours.out_refund_no for pair in found.pairs if pair.by == "out_trade_no"]
+        assert by_ours == (["RKM20260601120000B002-1"] if channel == "alipay" else [])
         assert len(ours) == len(set(ours))
 
 

@@ -3,7 +3,8 @@
 import pytest
 
 from server.settlement import watch
-from shared import clock
+from shared import clock, ids
+from shared.pricing import Deal, Share
 from tests.server.refunding import balances, carry_out, shop_with_refunds, start
 from tests.server.settlement import paying
 from tests.server.settlement.paying import SOLD, account_of, agree, ask, due_of, later, make, move
@@ -138,6 +139,20 @@ def test_an_open_refund_holds_its_order_until_it_has_ended(shop):
     with later(shop, hours=1):
         carry_out(shop)
         assert figures(paying.settled(shop, DAY)[0])[:2] == (1, 3_325)
+
+
+def test_a_distributors_commission_is_released_with_its_line(shop):
+    brought = ids.new_id()
+    deal = Deal(commission=Share.percent(100_000), distributor_id=brought)
+    first = shop.world.buy(ANNA, "STEAM-50", deal=deal)  # 4.50 of 45.00, 38.25 are the supplier's
+    shop.world.buy(BEN, "STEAM-50", deal=deal)
+    refund(shop, first, 1_000)  # 1.00 of the commission
+    [made] = paying.settled(shop, DAY)
+    assert figures(made) == (2, 2_975 + 3_825, 0, 0, 0, 6_800, "confirmed")
+    shown = ask(shop, f"statements/{made['id']}/lines")["items"]
+    assert [row["commission_fen"] for row in shown] == [350, 450]
+    held = balances(shop)
+    assert (held["distributor_pending", brought.hex], held["distributor_available", brought.hex]) == (0, 800)
 
 
 def test_a_supplier_that_owes_for_a_week_is_told_of(shop):

@@ -10,7 +10,7 @@ from fastapi import Path, Query, Request
 from server import context
 from server.orders import queries as orders
 from server.policy import Router
-from server.reports import books
+from server.reports.books import queries
 from shared import clock
 from shared.contracts import ledger as wire
 from shared.contracts.base import Day, Page
@@ -33,7 +33,7 @@ def list_accounts(
 ) -> Page[wire.Account]:
     """Accounts with what went through them until a day ended, or until now."""
     with context.of(request).db.read() as tx:
-        return books.accounts(tx, day, after=after, limit=limit)
+        return queries.accounts(tx, day, after=after, limit=limit)
 
 
 @router.get("/accounts/{kind}/lines", allow=Permission.LEDGER_JOURNAL_READ)
@@ -42,7 +42,7 @@ def account_lines(
 ) -> Page[wire.AccountLine]:
     """The book of an account on a day (today without one), with the running balance."""
     with context.of(request).db.read() as tx:
-        return books.lines(tx, kind, owner, day or clock.shop_day(clock.now()), after=after, limit=limit)
+        return queries.lines(tx, kind, owner, day or clock.shop_day(clock.now()), after=after, limit=limit)
 
 
 @router.get("/accounts/{kind}/days", allow=Permission.LEDGER_JOURNAL_READ)
@@ -51,7 +51,7 @@ def account_days(
 ) -> Page[wire.DayClosing]:
     """The closed days of an account."""
     with context.of(request).db.read() as tx:
-        return books.closings(tx, kind, owner, after=after, limit=limit)
+        return queries.closings(tx, kind, owner, after=after, limit=limit)
 
 
 @router.get("/journals", allow=Permission.LEDGER_JOURNAL_READ)
@@ -60,7 +60,7 @@ def list_journals(
 ) -> Page[wire.Journal]:
     """Journals, newest first."""
     with context.of(request).db.read() as tx:
-        return books.journals(tx, day, code, after=after, limit=limit)
+        return queries.journals(tx, day, code, after=after, limit=limit)
 
 
 @router.get("/orders/{code}", allow=Permission.LEDGER_JOURNAL_READ)
@@ -71,11 +71,11 @@ def journals_of_order(request: Request, code: str) -> list[wire.Journal]:
         order = orders.find(tx, canonical) if canonical else None
         if order is None:
             raise NotFound
-        return books.of_order(tx, order.id)
+        return queries.of_order(tx, order.id)
 
 
 @router.get("/health", allow=Permission.LEDGER_JOURNAL_READ)
 def ledger_health(request: Request) -> wire.LedgerHealth:
     """What the continuous checks said last; while anything is wrong nothing is paid out."""
     with context.of(request).db.read() as tx:
-        return books.health(tx)
+        return queries.health(tx)

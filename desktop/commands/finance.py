@@ -1,0 +1,49 @@
+"""The commands of settlement: see `desktop.commands.table`. Nothing is done before the last button was pressed too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QCoreApplication
+
+from desktop.commands.command import Command
+from shared.permissions import Permission
+
+translate = QCoreApplication.translate
+
+_READ, _MAKE = Permission.SETTLEMENT_STATEMENT_READ, Permission.SETTLEMENT_STATEMENT_MAKE
+_PAY, _CHECK = Permission.SETTLEMENT_PAYOUT_MAKE, Permission.SETTLEMENT_PAYOUT_CHECK
+
+
+def _one(name: str, title: Callable[[], str], key: str, icon: str, permission: Permission) -> Command:
+    return Command(name, title, "settlement", keys=(key,), permission=permission, icon=icon)
+
+
+SETTLEMENT: tuple[Command, ...] = (
+    _one("settlement.show_statements", lambda: translate("Commands", "看结算单"), "Alt+1", "file", _READ),
+    _one("settlement.show_due", lambda: translate("Commands", "看应结"), "Alt+2", "calendar", _READ),
+    _one("settlement.show_payouts", lambda: translate("Commands", "看打款"), "Alt+3", "export", _READ),
+    _one("due.make", lambda: translate("Commands", "生成今天的结算单"), "Ctrl+Return", "plus", _MAKE),
+    _one("due.make_one", lambda: translate("Commands", "只给这家供应商生成结算单"), "Ctrl+Shift+Return", "plus", _MAKE),
+    _one(
+        "due.hold",
+        lambda: translate("Commands", "暂缓所选订单或供应商的结算"),
+        "H",
+        "lock",
+        Permission.SETTLEMENT_HOLD_EDIT,
+    ),
+    _one("statement.confirm", lambda: translate("Commands", "确认结算单"), "A", "check", _MAKE),
+    _one("statement.drop", lambda: translate("Commands", "作废结算单"), "X", "close", _MAKE),
+    _one("statement.pay", lambda: translate("Commands", "对结算单发起打款"), "P", "export", _PAY),
+    _one("statement.lines", lambda: translate("Commands", "查看结算明细"), "L", "file", _READ),
+    _one("statement.back", lambda: translate("Commands", "返回结算单列表"), "Backspace", "back", _READ),
+    _one("statement.open_order", lambda: translate("Commands", "查看这行明细的订单"), "O", "order", _READ),
+    _one("payout.approve", lambda: translate("Commands", "打款复核通过"), "A", "check", _CHECK),
+    _one("payout.refuse", lambda: translate("Commands", "打款复核不通过"), "R", "close", _CHECK),
+    _one("payout.send", lambda: translate("Commands", "登记打款已提交"), "S", "export", _PAY),
+    _one("payout.confirm", lambda: translate("Commands", "确认打款到账"), "C", "check", _PAY),
+    _one("payout.fail", lambda: translate("Commands", "登记打款失败或退汇"), "F", "alert", _PAY),
+    _one("payout.withdraw", lambda: translate("Commands", "撤回打款"), "W", "back", _PAY),
+    _one("payout.export", lambda: translate("Commands", "导出待提交的打款指令"), "Ctrl+S", "export", _PAY),
+    _one("payout.results", lambda: translate("Commands", "导入打款结果…"), "Ctrl+Shift+O", "import", _PAY),
+)

@@ -1,0 +1,127 @@
+"""Payout instructions as a file for the bank or the channel: .xlsx, or .csv as Excel opens it. Whole or not at all.
+
+Ids are text for ever, amounts are numbers in yuan. In .csv a text that Excel would compute gets an apostrophe.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from desktop.exporting import cells
+from desktop.exporting.cells import Kind
+from desktop.exporting.grid import heading_row, row_of, style_of
+from desktop.exporting.sheet_writer import Book, Look, letters
+from desktop.exporting.target import FolderMissing, Replacement, TargetIsFolder
+from shared import clock
+from shared.cardkey import Sentence
+from shared.contracts.settlement import InstructionRow, PayoutInstruction
+from shared.errors import BadInput
+
+_COLUMNS: tuple[tuple[Sentence, Kind, int], ...] = (
+    (Sentence("打款单号", "Payout"), Kind.TEXT, 18),
+    (Sentence("请求号", "Request"), Kind.TEXT, 22),
+    (Sentence("收款方", "Receiver"), Kind.TEXT, 24),
+    (Sentence("金额(元)", "Amount (yuan)"), Kind.AMOUNT, 14),
+    (Sentence("附言", "Remark"), Kind.TEXT, 28),
+    (Sentence("渠道", "Channel"), Kind.TEXT, 10),
+    (Sentence("商户单号", "Payment"), Kind.TEXT, 26),
+    (Sentence("渠道流水号", "Provider number"), Kind.TEXT, 32),
+    (Sentence("订单号", "Order"), Kind.TEXT, 18),
+    (Sentence("最早时间", "Not before"), Kind.TIME, 20),
+    (Sentence("最晚时间", "Until"), Kind.TIME, 20),
+    (Sentence("注意", "Attention"), Kind.WORD, 36),
+)
+
+TROUBLES = {
+    "too_late": Sentence("已过分账期限，请转账", "Too late to be split: transfer it"),
+    "too_many_rounds": Sentence("分账次数已用完，请转账", "Split too often: transfer it"),
+    "no_payment": Sentence("没有可分账的支付，请转账", "No payment can be split: transfer it"),
+}
+"""Why a part cannot be split by the channel; the words of `InstructionRow.trouble`."""
+
+_DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\0", "＝", "＋", "－", "＠")
+
+
+class TargetNotATable(BadInput):
+    """The name is neither one of a workbook nor of a table in text."""
+
+    code = "export.not_a_table"
+    zh = "“{file}”应以 .xlsx 或 .csv 结尾。"
+    en = "“{file}” has to end in .xlsx or .csv."
+
+
+def write_instructions(instructions: Sequence[PayoutInstruction], target: Path, *, language: str) -> int:
+    """Write them one below the other and return how many rows there are.
+
+    Raises TargetNotATable, FolderMissing, TargetIsFolder, TargetBusy and TargetUnwritable.
+    """
+    target = target.expanduser().absolute()
+    suffix = target.suffix.lower()
+    if suffix not in {".xlsx", ".csv"}:
+        raise TargetNotATable(file=target.name)
+    if not target.parent.is_dir():
+        raise FolderMissing(folder=target.parent)
+    if target.is_dir():
+        raise TargetIsFolder(file=target.name)
+    rows = [_values(one.number, row) for one in instructions for row in one.rows]
+    columns = [
+        cells.texts(kind, [row[at] for row in rows], language) for at, (_title, kind, _width) in enumerate(_COLUMNS)
+    ]
+    titles = [title.sentence(language) for title, _kind, _width in _COLUMNS]
+    with Replacement(target) as file:
+        if suffix == ".csv":
+            file.file.write(_csv(titles, columns))
+        else:
+            _write_book(file, target.stem, titles, columns)
+        file.put()
+    return len(rows)
+
+
+def _values(number: str, row: InstructionRow) -> tuple[Any, ...]:
+    return (
+        number,
+        row.request_no,
+        row.receiver,
+        row.amount_fen,
+        row.remark,
+        row.channel,
+        row.payment_no,
+        row.provider_no,
+        row.order_code,
+        row.start_at,
+        row.until,
+        TROUBLES.get(row.trouble or "", row.trouble),
+    )
+
+
+def _csv(titles: Sequence[str], columns: Sequence[Sequence[str]]) -> bytes:
+    made = io.StringIO(newline="")
+    writer = csv.writer(made)
+    writer.writerow(titles)
+    for row in zip(*columns, strict=True):
+        writer.writerow(
+            [
+                f"'{text}" if kind is Kind.TEXT and text.startswith(_DANGEROUS) else text
+                for text, (_title, kind, _width) in zip(row, _COLUMNS, strict=True)
+            ]
+        )
+    return made.getvalue().encode("utf-8-sig")
+
+
+def _write_book(file: Replacement, title: str, titles: Sequence[str], columns: Sequence[Sequence[str]]) -> None:
+    with Book(file.file, title=title, author="", made_at=clock.now()) as book:
+        sheet = book.sheet(title[:31], Look([width for _title, _kind, width in _COLUMNS], frozen_rows=1))
+        sheet.write(heading_row(book, 1, titles))
+        styles = [book.style(style_of(kind)) for _title, kind, _width in _COLUMNS]
+        for n, row in enumerate(zip(*columns, strict=True), 2):
+            marks = [
+                cells.marks(kind, letters(at), styles[at], (n,), [row[at]])[0]
+                for at, (_title, kind, _width) in enumerate(_COLUMNS)
+            ]
+            sheet.write(row_of(n, marks))
+        sheet.end()
+        book.end()

@@ -1,0 +1,285 @@
+"""What is due to suppliers: what could be released today, what waits and why, and each supplier's account."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from functools import partial
+from typing import Any
+
+from desktop.operations import settlement
+from desktop.operations.seen import Seen
+from desktop.presenters import formats
+from desktop.presenters.acting import Act, Acting, Entry, Pair, Work
+from desktop.presenters.feed import Feed
+from desktop.presenters.listing import Column
+from desktop.presenters.ports import Ask, Latest
+from desktop.presenters.watching import Watched
+from desktop.presenters.words import in_words, word
+from shared.clock import now, shop_day
+from shared.contracts.identity import Person
+from shared.contracts.settlement import DueLine, DueSupplier, NewHold, SupplierAccount
+from shared.errors import BadInput
+from shared.ids import speak_order_code
+from shared.permissions import Permission
+
+MAKE, MAKE_ONE, HOLD = "make", "make_one", "hold"
+
+
+def holds_words(one: DueSupplier) -> str:
+    """Why lines wait, and how many of each: `退款处理中 2 · 未到结算日 5`."""
+    told = [f"{word(reason)} {formats.count(count)}" for reason, count in one.holds.items()]
+    if one.blocked is not None:
+        told.insert(0, word(one.blocked))
+    return " · ".join(told) or "–"
+
+
+def waits_words(line: DueLine) -> str:
+    """Why a line is not released yet; empty when it could be."""
+    if line.hold is None:
+        return ""
+    return word(line.hold) + (f" · {line.hold_note}" if line.hold_note else "")
+
+
+def _standing(line: DueLine) -> str:
+    return waits_words(line) or in_words(("可以结算", "Can be settled"))
+
+
+SUPPLIER_COLUMNS = (
+    Column[DueSupplier](
+        "supplier", lambda d: d.supplier, stretch=True, tip=lambda d: d.supplier, sample="八个汉字的名称"
+    ),
+    Column[DueSupplier]("lines", lambda d: formats.count(d.lines), numeric=True, sample="12,345"),
+    Column[DueSupplier]("payable", lambda d: formats.money(d.payable_fen), numeric=True, sample="¥123,456.00"),
+    Column[DueSupplier]("held", lambda d: formats.money(d.held_fen), numeric=True, sample="¥12,345.00"),
+    Column[DueSupplier]("why", holds_words, tip=holds_words, sample="退款处理中 12 · 未到结算日 5"),
+    Column[DueSupplier](
+        "release", lambda d: formats.money(d.release_fen), numeric=True, sample="¥123,456.00", spare=True
+    ),
+    Column[DueSupplier](
+        "deductions", lambda d: formats.money(-d.deductions_fen), numeric=True, sample="-¥12,345.00", spare=True
+    ),
+    Column[DueSupplier]("owed", lambda d: formats.money(d.owed_fen), numeric=True, sample="¥12,345.00", spare=True),
+)
+
+LINE_COLUMNS = (
+    Column[DueLine]("code", lambda x: speak_order_code(x.order_code), code=True, sample="7K3M-9QX2-H4TD"),
+    Column[DueLine](
+        "goods",
+        lambda x: f"{x.title} × {formats.count(x.quantity)}",
+        stretch=True,
+        tip=lambda x: f"{x.title} · {x.sku}",
+        sample="八个汉字的名称",
+    ),
+    Column[DueLine]("net", lambda x: formats.money(x.net_fen), numeric=True, sample="¥12,345.00"),
+    Column[DueLine](
+        "standing",
+        _standing,
+        tone=lambda x: "success" if x.hold is None else "warning",
+        tip=_standing,
+        sample="The order is not completed yet",
+    ),
+    Column[DueLine](
+        "due", lambda x: f"{x.due_on:%m-%d}" if x.due_on else "–", tip=lambda x: formats.day(x.due_on), sample="03-02"
+    ),
+    Column[DueLine](
+        "delivered",
+        lambda x: formats.short_moment(x.delivered_at, today=shop_day(now())),
+        tip=lambda x: formats.moment(x.delivered_at),
+        sample="03-02 10:00",
+        spare=True,
+    ),
+)
+
+
+def figures(account: SupplierAccount) -> list[tuple[str, str]]:
+    """A supplier's account, ready to show: the same for finance and for the supplier."""
+    parts: list[tuple[Pair, str]] = [
+        (("待结算", "Pending"), formats.money(account.pending_fen)),
+        (("可打款", "Available"), formats.money(account.available_fen)),
+        (("冻结", "Frozen"), formats.money(account.frozen_fen)),
+        (("欠款", "Owed"), formats.money(account.owed_fen)),
+        (("打款中", "In payout"), formats.money(account.in_payout_fen)),
+        (("已打款", "Paid out"), formats.money(account.paid_out_fen)),
+        (("下次结算", "Next due"), formats.day(account.next_due_on)),
+    ]
+    return [(in_words(words), value) for words, value in parts]
+
+
+class NotADay(BadInput):
+    """What was typed is no day."""
+
+    code = "settlement.not_a_day"
+    zh = "日期请填 2026-03-02 这样的格式。"
+    en = "A day looks like 2026-03-02."
+
+
+def typed_day(text: str) -> date | None:
+    """A day as a person types it; None for nothing. Raises NotADay."""
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError as error:
+        raise NotADay from error
+
+
+class Due(Watched):
+    """What is due today.
+
+    Attributes:
+        suppliers: each supplier's part.
+        chosen: the supplier in front, or None.
+        lines: its lines that are on no statement.
+        line: the line that is looked at, or None.
+        account: its account, or None while it is read.
+        acting: what may be done: make statements, hold back.
+        error: why the account could not be read.
+    """
+
+    def __init__(self, ask: Ask, person: Person) -> None:
+        super().__init__()
+        may = frozenset(person.permissions)
+        self._ask = ask
+        self._latest = Latest()
+        self.may_see = Permission.SETTLEMENT_STATEMENT_READ in may
+        self.may_make = Permission.SETTLEMENT_STATEMENT_MAKE in may
+        self.may_hold = Permission.SETTLEMENT_HOLD_EDIT in may
+        self.is_supplier = person.supplier_id is not None
+        self.suppliers: Feed[DueSupplier] = Feed(ask, SUPPLIER_COLUMNS)
+        self.lines: Feed[DueLine] = Feed(ask, LINE_COLUMNS)
+        self.chosen: DueSupplier | None = None
+        self.line: DueLine | None = None
+        self.account: SupplierAccount | None = None
+        self.error: Exception | None = None
+        self.acting: Acting[Any] = Acting(ask, lambda _done: self.refresh(), self.refresh)
+        self.suppliers.watch(self._suppliers_read)
+
+    @property
+    def day(self) -> date:
+        """The business day that is running."""
+        return shop_day(now())
+
+    def open(self) -> None:
+        """Read what is due."""
+        day = self.day
+        self.suppliers.show(lambda engine, _after: settlement.list_due(engine, day=day))
+
+    def choose(self, one: DueSupplier) -> None:
+        """Look at one supplier's lines and account."""
+        is_new = self.chosen is None or self.chosen.supplier_id != one.supplier_id
+        self.chosen = one
+        if is_new:
+            self.line, self.account, self.error = None, None, None
+            self.acting.drop()
+            day, supplier_id = self.day, one.supplier_id
+            self.lines.show(lambda engine, after: settlement.list_due_lines(engine, supplier_id, day=day, after=after))
+            self._read_account()
+        self._offer()
+        self.changed()
+
+    def look_at_line(self, line: DueLine | None) -> None:
+        """Look at one line: what is held back may be its order."""
+        if line != self.line:
+            self.line = line
+            self._offer()
+
+    def refresh(self) -> None:
+        """Read everything that is shown again."""
+        if self.suppliers.as_of is None and not self.suppliers.loading:
+            self.open()
+            return
+        self.suppliers.reload()
+        self.lines.reload()
+        self._read_account()
+
+    def renew(self, *, is_own: bool) -> None:
+        """Something was settled, held or paid, here or elsewhere."""
+        self.suppliers.renew(is_own=is_own)
+        self.lines.renew(is_own=is_own)
+        self._read_account()
+
+    def _suppliers_read(self) -> None:
+        """Stay with the supplier in front as it is now; the first one is in front at first."""
+        if self.suppliers.loading or not self.suppliers.rows:
+            return
+        at = self.chosen.supplier_id if self.chosen is not None else None
+        self.choose(next((one for one in self.suppliers.rows if one.supplier_id == at), self.suppliers.rows[0]))
+
+    def _read_account(self) -> None:
+        if self.chosen is None:
+            return
+        supplier_id = self.chosen.supplier_id
+        then = self._latest.only(self._account_read)
+        self._ask(lambda engine: settlement.account(engine, supplier_id), then, self._latest.also(self._not_read))
+
+    def _account_read(self, seen: Seen[SupplierAccount]) -> None:
+        self.account, self.error = seen.value, None
+        self.changed()
+
+    def _not_read(self, error: Exception) -> None:
+        self.error = error
+        self.changed()
+
+    # --- what may be done ---
+
+    def _offer(self) -> None:
+        acts: list[Act[Any]] = []
+        ready = [one for one in self.suppliers.rows if one.lines and one.blocked is None]
+        if self.may_make and ready:
+            acts.append(self._make(ready))
+            if self.chosen in ready and len(ready) > 1:
+                acts.append(self._make([self.chosen], key=MAKE_ONE))
+        if self.may_hold and self.chosen is not None:
+            acts.append(self._hold(self.chosen, self.line))
+        self.acting.offer(acts)
+
+    def _make(self, ready: list[DueSupplier], *, key: str = MAKE) -> Act[Any]:
+        day, total = self.day, formats.money(sum(one.payable_fen for one in ready))
+        only = [ready[0].supplier_id] if key == MAKE_ONE else None
+        words: Pair = ("生成今天的结算单", "Make today's statements")
+        if key == MAKE_ONE:
+            words = (f"只给“{ready[0].supplier}”生成", f"Only for “{ready[0].supplier}”")
+
+        def work(_typed: Mapping[str, str]) -> Work[Any]:
+            return partial(settlement.make_statements, run_id=self.acting.attempt_id, day=day, suppliers=only)
+
+        return Act(
+            key,
+            words,
+            (
+                f"把 {formats.count(len(ready))} 家供应商截至 {day} 可结的 {total} 生成为待确认的结算单；此时不动账。",
+                f"What {formats.count(len(ready))} suppliers can have, {total}, becomes drafts; nothing is booked yet.",
+            ),
+            ("已生成结算单，请逐张确认", "Made; confirm each of them"),
+            work,
+        )
+
+    def _hold(self, one: DueSupplier, line: DueLine | None) -> Act[Any]:
+        code = line.order_code if line is not None else None
+
+        def work(typed: Mapping[str, str]) -> Work[Any]:
+            held = NewHold(
+                id=self.acting.attempt_id,
+                order_code=code,
+                supplier_id=None if code is not None else one.supplier_id,
+                reason=typed["reason"],
+                until=typed_day(typed["until"]),
+            )
+            return partial(settlement.hold, new=held)
+
+        what = speak_order_code(code) if code is not None else one.supplier
+        return Act(
+            HOLD,
+            ("暂缓这个订单…", "Hold this order…") if code is not None else ("暂缓这家供应商…", "Hold this supplier…"),
+            (
+                f"“{what}”不再进入结算单，直到放行；供应商看得到原因。",
+                f"“{what}” goes on no statement until it is let go.",
+            ),
+            ("已暂缓", "Held"),
+            work,
+            (
+                Entry("reason", ("原因（必填，供应商会看到）", "Reason (needed; the supplier reads it)")),
+                Entry(
+                    "until", ("到哪一天自动放行（可不填）", "Until which day (may be left out)"), needed=False, most=10
+                ),
+            ),
+        )

@@ -1,0 +1,271 @@
+"""Statements: what a supplier is owed of a day's release, line by line, and what finance does about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from desktop.engine.engine import Engine
+from desktop.operations import settlement
+from desktop.operations.seen import Seen
+from desktop.presenters import formats
+from desktop.presenters.acting import Act, Entry, Pair, Work
+from desktop.presenters.cases import Cases
+from desktop.presenters.feed import Feed
+from desktop.presenters.listing import Column
+from desktop.presenters.ports import Ask
+from desktop.presenters.words import channel_word, in_words, tone, word
+from shared.clock import now, shop_day
+from shared.contracts.identity import Person
+from shared.contracts.settlement import SettlementMode, Statement, StatementLine
+from shared.finance import StatementState
+from shared.ids import speak_order_code
+from shared.permissions import Permission
+
+STATES: tuple[StatementState | None, ...] = (None, *StatementState)
+"""The filters, in this order; None is all."""
+
+CONFIRM, DROP, PAY = "confirm", "drop", "pay"
+
+MODES: dict[SettlementMode, Pair] = {
+    "profit_sharing": ("渠道分账", "Split by the channel"),
+    "purchase": ("采购付款", "Purchase, paid by transfer"),
+}
+"""How suppliers are paid."""
+
+
+def mode_word(mode: SettlementMode) -> str:
+    """How a supplier is paid."""
+    return in_words(MODES[mode])
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """One line of a statement's sum, ready to show. `is_total` is what the others come to."""
+
+    words: str
+    amount: str
+    is_total: bool = False
+
+
+def sums(one: Statement) -> list[Sum]:
+    """What a statement is made of: release less deductions, less what was owed, less the fee, is payable."""
+    owed: Pair = ("上期结余", "Left over from before") if one.owed_fen < 0 else ("抵扣以前欠款", "Owed from before")
+    parts: list[tuple[Pair, int]] = [
+        (("结算释放", "Released"), one.release_fen),
+        (("退款扣减", "Deducted for refunds"), -one.deductions_fen),
+        (owed, -one.owed_fen),
+        (("打款手续费", "Fee of the payout"), -one.payout_fee_fen),
+    ]
+    total = Sum(in_words(("应付", "Payable")), formats.money(one.payable_fen), is_total=True)
+    return [Sum(in_words(words), formats.money(fen)) for words, fen in parts] + [total]
+
+
+def left_over(one: Statement) -> int:
+    """What a statement is short of nought by: the supplier owes it, and the next one takes it off."""
+    return one.payable_fen - (one.release_fen - one.deductions_fen - one.owed_fen - one.payout_fee_fen)
+
+
+COLUMNS = (
+    Column[Statement]("number", lambda s: s.number, code=True, sample="JS20261116-001"),
+    Column[Statement](
+        "supplier", lambda s: s.supplier, stretch=True, tip=lambda s: s.supplier, sample="八个汉字的名称"
+    ),
+    Column[Statement]("payable", lambda s: formats.money(s.payable_fen), numeric=True, sample="¥1,234,567.00"),
+    Column[Statement]("state", lambda s: word(s.state), tone=lambda s: tone(s.state), sample="Confirmed"),
+    Column[Statement]("lines", lambda s: formats.count(s.lines), numeric=True, sample="12,345"),
+    Column[Statement]("day", lambda s: f"{s.day:%m-%d}", tip=lambda s: formats.day(s.day), sample="03-02", spare=True),
+    Column[Statement](
+        "release", lambda s: formats.money(s.release_fen), numeric=True, sample="¥123,456.00", spare=True
+    ),
+    Column[Statement](
+        "deductions", lambda s: formats.money(-s.deductions_fen), numeric=True, sample="-¥12,345.00", spare=True
+    ),
+)
+
+
+def kind_word(line: StatementLine) -> str:
+    """Whether a line gives or takes."""
+    return in_words(("结算释放", "Release") if line.kind == "release" else ("退款扣减", "Deduction"))
+
+
+def bill_row(line: StatementLine) -> str:
+    """Where the channel's bill has it: the day and the row; a dash while no bill does."""
+    if line.bill_day is None:
+        return "–"
+    row = in_words(("第 {n} 行", "row {n}")).format(n=line.bill_row) if line.bill_row is not None else ""
+    return f"{formats.day(line.bill_day)} {row}".strip()
+
+
+def _goods(line: StatementLine) -> str:
+    return f"{line.title} × {formats.count(line.quantity)}"
+
+
+def _delivered(line: StatementLine) -> str:
+    return formats.short_moment(line.delivered_at, today=shop_day(now()))
+
+
+LINE_COLUMNS = (
+    Column[StatementLine]("code", lambda x: speak_order_code(x.order_code), code=True, sample="7K3M-9QX2-H4TD"),
+    Column[StatementLine](
+        "goods", _goods, stretch=True, tip=lambda x: f"{_goods(x)} · {x.sku}", sample="八个汉字的名称"
+    ),
+    Column[StatementLine]("kind", kind_word, sample="退款扣减", spare=True),
+    Column[StatementLine]("amount", lambda x: formats.money(x.amount_fen), numeric=True, sample="¥12,345.00"),
+    Column[StatementLine]("fee", lambda x: formats.money(x.fee_fen), numeric=True, sample="¥1,234.00"),
+    Column[StatementLine]("net", lambda x: formats.money(x.net_fen), numeric=True, sample="¥12,345.00"),
+    Column[StatementLine]("bill", bill_row, sample="2026-03-02 第 12 行", spare=True),
+    Column[StatementLine](
+        "delivered", _delivered, tip=lambda x: formats.moment(x.delivered_at), sample="03-02 10:00", spare=True
+    ),
+)
+
+
+def drilled(line: StatementLine) -> list[tuple[str, str, bool]]:
+    """Where a line's money comes from, down to the row of the bill: what it is, how it reads, whether it is a code."""
+    facts: list[tuple[Pair, str, bool]] = [
+        (("类型", "Kind"), kind_word(line), False),
+        (("规格", "SKU"), line.sku, True),
+        (("发货", "Delivered"), formats.moment(line.delivered_at), False),
+        (("订单金额", "Amount of the line"), formats.money(line.amount_fen), False),
+        (("平台服务费", "Platform fee"), formats.money(line.fee_fen), False),
+        (("分销佣金", "Commission"), formats.money(line.commission_fen), False),
+        (("退款单号", "Refund"), line.refund_no or "", True),
+        (("卡密批次", "Lots"), ", ".join(line.lots), False),
+        (("支付渠道", "Channel"), channel_word(line.payment_channel) if line.payment_channel else "", False),
+        (("商户单号", "Payment"), line.payment_no or "", True),
+        (("渠道流水号", "The channel's number"), line.provider_no or "", True),
+        (("渠道账单", "In the bill"), bill_row(line) if line.payment_channel else "", False),
+    ]
+    return [(in_words(words), value, is_code) for words, value, is_code in facts if value]
+
+
+class Statements(Cases[Statement]):
+    """The state of the list, and of the lines of one statement.
+
+    Attributes:
+        state: the state that the list shows; None is all.
+        supplier_id: whose statements the list shows; None is everybody's.
+        lines_of: the statement whose lines are in front, or None while the list is.
+        lines: its lines.
+        line: the line that is looked into, or None.
+    """
+
+    def __init__(self, ask: Ask, person: Person) -> None:
+        may = frozenset(person.permissions)
+        super().__init__(ask, COLUMNS, may_see=Permission.SETTLEMENT_STATEMENT_READ in may)
+        self.is_supplier = person.supplier_id is not None
+        self.state: StatementState | None = None
+        self.supplier_id: UUID | None = None
+        self.lines_of: Statement | None = None
+        self.lines: Feed[StatementLine] = Feed(ask, LINE_COLUMNS)
+        self.line: StatementLine | None = None
+
+    def show(self, *, state: StatementState | None, supplier_id: UUID | None = None) -> None:
+        """Show the statements of a state, of everybody or of one supplier."""
+        self.state, self.supplier_id = state, supplier_id
+        self.feed.show(
+            lambda engine, after: settlement.list_statements(engine, state=state, supplier_id=supplier_id, after=after)
+        )
+        self.changed()
+
+    def show_list(self) -> None:
+        self.show(state=self.state, supplier_id=self.supplier_id)
+
+    def count_waiting(self) -> None:
+        if self.may_see and not self.is_supplier:
+            self.waiting.show(lambda engine, after: settlement.list_statements(engine, after=after))
+
+    def waits(self, case: Statement) -> bool:
+        return bool(case.actions)
+
+    def read_one(self, case_id: UUID) -> Callable[[Engine], Coroutine[Any, Any, Seen[Statement]]]:
+        return lambda engine: settlement.statement(engine, case_id)
+
+    def acts_of(self, case: Statement) -> list[Act[Statement]]:
+        made = {CONFIRM: _confirm, DROP: _drop, PAY: self._pay}
+        return [make(case) for key, make in made.items() if key in case.actions]
+
+    # --- lines ---
+
+    def open_lines(self) -> None:
+        """Bring the lines of the statement in front."""
+        one = self.opened
+        if one is None or self.lines_of is not None:
+            return
+        self.lines_of, self.line = one, None
+        self.lines.clear()
+        self.lines.show(lambda engine, after: settlement.list_lines(engine, one.id, after=after))
+        self.changed()
+
+    def leave_lines(self) -> None:
+        """Go back to the list."""
+        if self.lines_of is not None:
+            self.lines_of, self.line = None, None
+            self.changed()
+
+    def look_into_line(self, line: StatementLine | None) -> None:
+        """Follow one line down; None closes it."""
+        self.line = line
+        self.changed()
+
+    def find(self, case_id: UUID) -> None:
+        self.leave_lines()
+        super().find(case_id)
+
+    def refresh(self) -> None:
+        super().refresh()
+        if self.lines_of is not None:
+            self.lines.reload()
+
+    def _pay(self, case: Statement) -> Act[Statement]:
+        amount = formats.money(case.payable_fen)
+
+        def work(typed: Mapping[str, str]) -> Work[Statement]:
+            made = partial(settlement.pay_statement, payout_id=self.acting.attempt_id, note=typed["note"])
+            return lambda engine: made(engine, case)
+
+        return Act(
+            PAY,
+            ("发起打款", "Make the payout"),
+            (
+                f"向“{case.supplier}”打款 {amount}；另一位同事复核后才能提交银行或渠道。",
+                f"{amount} to “{case.supplier}”; another person must approve it before it is sent.",
+            ),
+            ("已发起打款，等待复核", "The payout waits for approval"),
+            work,
+            (_NOTE,),
+        )
+
+
+_NOTE = Entry("note", ("备注（可不填）", "Note (may be left out)"), needed=False)
+_REASON = Entry("note", ("作废原因（必填）", "Why (needed)"))
+
+
+def _confirm(case: Statement) -> Act[Statement]:
+    amount = formats.money(case.release_fen)
+    return Act(
+        CONFIRM,
+        ("确认结算单", "Confirm"),
+        (
+            f"{amount} 从待结算转为可打款，供应商随即看到；{formats.count(case.lines)} 行订单就此结清，不会再次结算。",
+            f"{amount} become payable; its {formats.count(case.lines)} lines are never settled again.",
+        ),
+        ("已确认，可以打款", "Confirmed; it can be paid"),
+        lambda typed: lambda engine: settlement.move_statement(engine, case, "confirm", note=typed["note"]),
+        (_NOTE,),
+    )
+
+
+def _drop(case: Statement) -> Act[Statement]:
+    return Act(
+        DROP,
+        ("作废…", "Drop…"),
+        ("不结算这张单；它的订单行回到应结，可以重新生成。", "Nothing is settled; its lines can go on another one."),
+        ("已作废", "Dropped"),
+        lambda typed: lambda engine: settlement.move_statement(engine, case, "drop", note=typed["note"]),
+        (_REASON,),
+    )

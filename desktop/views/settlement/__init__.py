@@ -1,0 +1,1 @@
+"""What is due to suppliers, their statements and payouts."""

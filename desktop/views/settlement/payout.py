@@ -1,0 +1,101 @@
+"""One payout: how much to whom, who made and checked it, and the rows that the bank or channel has to be told."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QVBoxLayout
+
+from desktop.exporting.instructions import TROUBLES
+from desktop.presenters import formats
+from desktop.presenters.payouts import Payouts
+from desktop.presenters.statements import mode_word
+from desktop.presenters.words import language, tone
+from desktop.views.side import SidePanel, add_fact, facts, pair
+from desktop.widgets.basics import button, label, row, rule
+from desktop.widgets.words import state_word
+from shared.contracts.settlement import InstructionRow
+
+_MOST_SHOWN = 20
+
+
+class PayoutPanel(SidePanel):
+    """The side panel of the payouts.
+
+    Signals:
+        export_wanted(): the person wants its instruction as a file.
+    """
+
+    export_wanted = Signal()
+
+    def __init__(self, presenter: Payouts) -> None:
+        super().__init__(width=340, most=480)
+        self._presenter = presenter
+        self._written: object = None
+        self.say(self.area.setAccessibleName, lambda: self.tr("打款详情"))
+        presenter.watch(self._look)
+        self.on_words(self._write)
+        self.hide()
+
+    def _look(self) -> None:
+        shown = (self._presenter.opened, self._presenter.instruction)
+        if shown != self._written:
+            self._written = shown
+            self._write()
+
+    def _write(self) -> None:
+        one = self._presenter.opened
+        if one is None:
+            return
+        self.name.setText(one.number)
+        self.badge.show_word(state_word(one.state), tone=tone(one.state))
+        inner, layout = self.new_page()
+        layout.addWidget(label(formats.money(one.amount_fen), role="figure"))
+        layout.addWidget(label(one.supplier, role="heading", wrap=True))
+        table = facts()
+        add_fact(table, self.tr("结算方式"), mode_word(one.mode))
+        add_fact(table, self.tr("结算单"), " ".join(one.statements), is_code=True)
+        add_fact(table, self.tr("发起"), f"{one.made_by} {formats.moment(one.made_at)}")
+        if one.checked_by is not None:
+            add_fact(table, self.tr("复核"), f"{one.checked_by} {formats.moment(one.checked_at)}")
+        if one.sent_at is not None:
+            add_fact(table, self.tr("提交"), formats.moment(one.sent_at))
+        if one.ended_at is not None:
+            add_fact(table, self.tr("结束"), formats.moment(one.ended_at))
+        if one.reference:
+            add_fact(table, self.tr("流水号"), one.reference, is_code=True)
+        if one.note:
+            add_fact(table, self.tr("备注"), one.note)
+        layout.addLayout(table)
+        self._write_instruction(layout)
+        layout.addStretch(1)
+        self.turn_to(inner)
+
+    def _write_instruction(self, layout: QVBoxLayout) -> None:
+        asked = self._presenter.instruction
+        if asked is None:
+            return
+        layout.addWidget(rule())
+        head = row()
+        head.addWidget(label(self.tr("打款指令 · %n 行", None, len(asked.rows)), role="heading"), 1)
+        press = button(self.tr("导出…"), icon_name="export", name=self.tr("导出这笔打款的指令"))
+        press.clicked.connect(self.export_wanted)
+        head.addWidget(press)
+        layout.addLayout(head)
+        for one in asked.rows[:_MOST_SHOWN]:
+            self._write_row(layout, one)
+        more = len(asked.rows) - _MOST_SHOWN
+        if more > 0:
+            words = self.tr("还有 {n} 行，导出文件里都有。").format(n=formats.count(more))
+            layout.addWidget(label(words, role="caption"))
+
+    def _write_row(self, layout: QVBoxLayout, one: InstructionRow) -> None:
+        layout.addLayout(pair(one.receiver, formats.money(one.amount_fen)))
+        told = [one.request_no]
+        if one.remark:
+            told.append(one.remark)
+        if one.payment_no is not None:
+            told.append(one.payment_no)
+        layout.addWidget(label(" · ".join(told), role="caption", wrap=True, selectable=True))
+        if one.trouble is not None:
+            words = TROUBLES[one.trouble].sentence(language()) if one.trouble in TROUBLES else one.trouble
+            layout.addWidget(label(words, role="warning", wrap=True))

@@ -1,0 +1,82 @@
+"""One statement: what it is made of, who made and confirmed it, and the way to its lines."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QVBoxLayout
+
+from desktop.presenters import formats
+from desktop.presenters.statements import Statements, Sum, left_over, mode_word, sums
+from desktop.presenters.words import tone
+from desktop.views.side import SidePanel, add_fact, facts
+from desktop.widgets.basics import Notice, button, label, row, rule
+from desktop.widgets.words import state_word
+
+
+class StatementPanel(SidePanel):
+    """The side panel of the statements.
+
+    Signals:
+        lines_wanted(): the person wants to see its lines.
+    """
+
+    lines_wanted = Signal()
+
+    def __init__(self, presenter: Statements) -> None:
+        super().__init__(width=340, most=480)
+        self._presenter = presenter
+        self._written: object = None
+        self.say(self.area.setAccessibleName, lambda: self.tr("结算单详情"))
+        presenter.watch(self._look)
+        self.on_words(self._write)
+        self.hide()
+
+    def _look(self) -> None:
+        one = self._presenter.opened
+        if one != self._written:
+            self._written = one
+            self._write()
+
+    def _write(self) -> None:
+        one = self._presenter.opened
+        if one is None:
+            return
+        self.name.setText(one.number)
+        self.badge.show_word(state_word(one.state), tone=tone(one.state))
+        inner, layout = self.new_page()
+        layout.addWidget(label(formats.money(one.payable_fen), role="figure"))
+        layout.addWidget(label(one.supplier, role="heading", wrap=True))
+        for line in sums(one):
+            if line.is_total:
+                layout.addWidget(rule())
+            self._write_sum(layout, line)
+        short = left_over(one)
+        if short > 0:
+            owed = Notice()
+            layout.addWidget(owed)
+            words = self.tr("不够抵扣的 {amount} 留到下一张结算单。").format(amount=formats.money(short))
+            owed.tell(words, tone="warning")
+        lines = button(self.tr("查看 %n 行明细", None, one.lines), icon_name="file")
+        lines.clicked.connect(self.lines_wanted)
+        layout.addWidget(lines)
+        table = facts()
+        add_fact(table, self.tr("结算日"), formats.day(one.day))
+        add_fact(table, self.tr("结算方式"), mode_word(one.mode))
+        add_fact(table, self.tr("生成"), f"{one.made_by} {formats.moment(one.made_at)}")
+        if one.confirmed_by is not None:
+            add_fact(table, self.tr("确认"), f"{one.confirmed_by} {formats.moment(one.confirmed_at)}")
+        if one.paid_at is not None:
+            add_fact(table, self.tr("打款到账"), formats.moment(one.paid_at))
+        layout.addLayout(table)
+        layout.addStretch(1)
+        self.turn_to(inner)
+
+    def _write_sum(self, layout: QVBoxLayout, line: Sum) -> None:
+        role = "heading" if line.is_total else None
+        shown = row()
+        shown.addWidget(label(line.words, role=role or "muted"), 1)
+        amount = label(line.amount, role=role)
+        amount.setAlignment(Qt.AlignmentFlag.AlignRight)
+        amount.setAccessibleName(f"{line.words} {line.amount}")
+        shown.addWidget(amount)
+        layout.addLayout(shown)

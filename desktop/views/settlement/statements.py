@@ -1,0 +1,179 @@
+"""The statements of suppliers: the list and the one in front, or one statement's lines down to the channel's bill."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
+
+from desktop.presenters import formats, statements
+from desktop.presenters.statements import STATES, Statements
+from desktop.views.acting import ActBar
+from desktop.views.cases import CasesPage
+from desktop.views.listing import FeedView
+from desktop.views.settlement.line import LinePanel
+from desktop.views.settlement.statement import StatementPanel
+from desktop.widgets.basics import button, column, label, row
+from desktop.widgets.words import state_word
+
+_COMMANDS = {
+    "statement.confirm": statements.CONFIRM,
+    "statement.drop": statements.DROP,
+    "statement.pay": statements.PAY,
+}
+
+
+class StatementsPage(CasesPage):
+    """See the file's head."""
+
+    def __init__(self, presenter: Statements) -> None:
+        self._listed = QWidget()
+        self._room = column(self._listed, gap=0)
+        super().__init__("statements", presenter)
+        self.presenter = presenter
+        self.say(self.subtitle.setText, self._purpose)
+        self._stack = QStackedWidget()
+        self.body.addWidget(self._stack, 1)
+        self._stack.addWidget(self._listed)
+        self._chips = [self.chip() for _state in STATES]
+        for state, chip in zip(STATES, self._chips, strict=True):
+            chip.clicked.connect(lambda _checked=False, state=state: presenter.show(state=state))
+        shown = FeedView(
+            presenter.feed,
+            name=lambda: self.tr("结算单列表"),
+            titles=self._titles,
+            empty_icon="check",
+            remembered_as="statements",
+            empty=self._empty_words,
+            key=lambda one: one.id,
+        )
+        panel, bar = StatementPanel(presenter), ActBar(presenter.acting)
+        panel.body.addWidget(bar)
+        panel.lines_wanted.connect(presenter.open_lines)
+        self._stack.addWidget(self._lines_view())
+        for command, key in _COMMANDS.items():
+            self.handle_act(command, key)
+        self.handle("statement.lines", presenter.open_lines, when=self._may_open_lines)
+        self.handle("statement.back", presenter.leave_lines, when=lambda: presenter.lines_of is not None)
+        self.handle("statement.open_order", self._open_order, when=lambda: presenter.line is not None)
+        self.build(shown, panel, bar)
+
+    def room(self) -> QVBoxLayout:
+        return self._room
+
+    def _lines_view(self) -> QWidget:
+        made = QWidget()
+        layout = column(made, gap=0)
+        head = row(gap=10, margins=(18, 0, 20, 8))
+        back = button(role="link", icon_name="chevron-left")
+        self.say(back.setText, lambda: self.tr("返回结算单列表"))
+        back.clicked.connect(self.presenter.leave_lines)
+        self.whose = label(role="heading", selectable=True)
+        head.addWidget(back)
+        head.addWidget(self.whose)
+        head.addStretch(1)
+        layout.addLayout(head)
+        self.lines = FeedView(
+            self.presenter.lines,
+            name=lambda: self.tr("结算明细"),
+            titles=self._line_titles,
+            empty_icon="file",
+            remembered_as="statement-lines",
+            empty=lambda: (self.tr("这张结算单没有明细"),),
+            key=lambda one: (one.order_line_id, one.kind, one.refund_no),
+        )
+        self.line_panel = LinePanel(self.presenter)
+        self.line_panel.order_wanted.connect(partial(self.wanted.emit, "orders"))
+        split = QSplitter(Qt.Orientation.Horizontal)
+        split.setChildrenCollapsible(False)
+        split.addWidget(self.lines)
+        split.addWidget(self.line_panel)
+        split.setStretchFactor(0, 1)
+        split.setStretchFactor(1, 0)
+        layout.addWidget(split, 1)
+        self.lines.table.row_changed.connect(self._follow_line)
+        self.lines.table.opened.connect(lambda _at: self._open_order())
+        self.presenter.lines.watch(self._look_at_lines)
+        return made
+
+    def _follow_line(self, at: int) -> None:
+        if 0 <= at < len(self.presenter.lines.rows):
+            self.presenter.look_into_line(self.presenter.lines.rows[at])
+
+    def _look_at_lines(self) -> None:
+        if self.presenter.lines.rows and self.lines.table.current_row() < 0:
+            self.lines.table.go_to(0)
+
+    def _may_open_lines(self) -> bool:
+        return self.presenter.opened is not None and self.presenter.lines_of is None
+
+    def _open_order(self) -> None:
+        if self.presenter.line is not None:
+            self.wanted.emit("orders", self.presenter.line.order_code)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Escape goes back to the list."""
+        if event.key() == Qt.Key.Key_Escape and self.presenter.lines_of is not None:
+            self.presenter.leave_lines()
+            return
+        super().keyPressEvent(event)
+
+    def look(self) -> None:
+        presenter = self.presenter
+        for state, chip in zip(STATES, self._chips, strict=True):
+            chip.setText(self.tr("全部") if state is None else state_word(state))
+            chip.setChecked(state is presenter.state)
+        one = presenter.lines_of
+        was, at = self._stack.currentIndex(), int(one is not None)
+        self._stack.setCurrentIndex(at)
+        if at != was and self.isVisible():
+            (self.lines.table if at else self.table).setFocus()
+        if one is not None:
+            words = self.tr("{number} · {supplier} · {lines} 行 · 应付 {amount}")
+            self.whose.setText(
+                words.format(
+                    number=one.number,
+                    supplier=one.supplier,
+                    lines=formats.count(one.lines),
+                    amount=formats.money(one.payable_fen),
+                )
+            )
+        super().look()
+
+    def _purpose(self) -> str:
+        if self.presenter.is_supplier:
+            return self.tr("每张结算单都能逐行核对到订单、批次、支付和渠道账单")
+        return self.tr("核对、确认、发起打款；每一行都能追到订单、批次、支付和渠道账单")
+
+    def _titles(self) -> list[str]:
+        return [
+            self.tr("结算单号"),
+            self.tr("供应商"),
+            self.tr("应付"),
+            self.tr("状态"),
+            self.tr("行数"),
+            self.tr("结算日"),
+            self.tr("结算释放"),
+            self.tr("退款扣减"),
+        ]
+
+    def _line_titles(self) -> list[str]:
+        return [
+            self.tr("订单号"),
+            self.tr("内容"),
+            self.tr("类型"),
+            self.tr("订单金额"),
+            self.tr("服务费"),
+            self.tr("结算金额"),
+            self.tr("渠道账单"),
+            self.tr("发货时间"),
+        ]
+
+    def _empty_words(self) -> tuple[str, ...]:
+        if self.presenter.state is not None:
+            return self.tr("没有这种状态的结算单"), self.tr("换个状态看看。")
+        if self.presenter.is_supplier:
+            return self.tr("还没有结算单"), self.tr("“应结”里能看到还有什么没有结算，以及原因。")
+        return self.tr("还没有结算单"), self.tr("在“应结”里生成今天的结算单。")

@@ -1,0 +1,316 @@
+"""Settlement without a display: sums, reasons, what may be done, and the files to and from the bank."""
+
+import asyncio
+import csv
+import io
+
+import openpyxl
+import pytest
+
+from desktop.exporting.instructions import TargetNotATable, write_instructions
+from desktop.importing.results import ResultsDoNotRead, ResultsEmpty, ResultsWithoutColumns, read_results
+from desktop.operations.once import OutcomeUnknown
+from desktop.presenters import words
+from desktop.presenters.due import HOLD, MAKE, MAKE_ONE, Due, NotADay, figures, holds_words, waits_words
+from desktop.presenters.payouts import Payouts, Results, shown_bad
+from desktop.presenters.statements import CONFIRM, PAY, Statements, bill_row, drilled, left_over, sums
+from shared import clock, ids
+from shared.contracts.settlement import PayoutResultsTaken, SupplierAccount
+from shared.errors import Conflict
+from shared.finance import HoldReason, PayoutState, StatementState
+from shared.permissions import Role
+from tests.desktop.settlement_rows import DAY, NOON, XINGHE, due, due_line, instruction, line, payout, statement
+from tests.desktop.test_presenters_lists import Later, page_of
+from tests.desktop.test_reconcile_presenter import Heard, seen
+from tests.desktop.window_program import person
+
+
+def sent(work, answer):
+    """What an operation would send: method, path and body."""
+    engine = Heard(answer)
+    asyncio.run(work(engine))
+    [call] = engine.sent
+    return call.method, call.path, call.body
+
+
+def test_a_statement_adds_up_and_says_what_is_left_over():
+    one = statement()
+    assert [(line.words, line.amount, line.is_total) for line in sums(one)] == [
+        ("结算释放", "¥128.25", False),
+        ("退款扣减", "-¥4.27", False),
+        ("抵扣以前欠款", "¥0.00", False),
+        ("打款手续费", "-¥1.00", False),
+        ("应付", "¥122.98", True),
+    ]
+    assert left_over(one) == 0
+    short = statement(owed_fen=20_000, payable_fen=0, payout_fee_fen=0)
+    assert left_over(short) == 20_000 - 12_825 + 427
+    won = statement(owed_fen=-500)
+    assert [(line.words, line.amount) for line in sums(won)][2] == ("上期结余", "¥5.00")
+
+
+def test_a_line_leads_down_to_the_row_of_the_bill():
+    told = {name: value for name, value, _is_code in drilled(line())}
+    assert told["卡密批次"] == "三月.xlsx"
+    assert (told["商户单号"], told["渠道流水号"]) == ("KM-1", "4300-1")
+    assert told["渠道账单"] == "2026-03-02 第 12 行"
+    assert "退款单号" not in told
+    theirs = line(payment_channel=None, payment_no=None, provider_no=None, bill_day=None, bill_row=None)
+    assert bill_row(theirs) == "–"
+    assert not {"支付渠道", "商户单号", "渠道流水号", "渠道账单"} & {name for name, _value, _code in drilled(theirs)}
+
+
+@pytest.mark.parametrize(
+    ("actions", "keys"), [(["confirm", "drop"], ["confirm", "drop"]), (["pay"], ["pay"]), ([], [])]
+)
+def test_only_what_the_server_allows_is_offered(actions, keys):
+    shown = Statements(Later(), person(Role.FINANCE))
+    shown.look_into(statement(actions=actions))
+    assert [act.key for act in shown.acting.acts] == keys
+    assert shown.waits(statement(actions=actions)) == bool(actions)
+
+
+def test_confirming_sends_the_version_that_was_seen():
+    ask = Later()
+    shown = Statements(ask, person(Role.FINANCE))
+    one = statement(version=3)
+    shown.look_into(one)
+    shown.acting.choose(CONFIRM)
+    assert "¥128.25 从待结算转为可打款" in shown.acting.chosen.effect[0]
+    shown.acting.carry_out({"note": " 已核对 "})
+    done = statement(id=one.id, state=StatementState.CONFIRMED, actions=["pay"], version=4)
+    method, path, body = sent(ask.asked[-1][0], done)
+    assert (method, path) == ("POST", f"/api/settlement/statements/{one.id}/confirm")
+    assert (body.note, body.version) == ("已核对", 3)
+    ask.asked[-1][1](done)
+    assert [act.key for act in shown.acting.acts] == [PAY]
+
+
+def test_a_payout_that_is_tried_again_is_the_same_payout():
+    ask = Later()
+    shown = Statements(ask, person(Role.FINANCE))
+    one = statement(state=StatementState.CONFIRMED, actions=["pay"])
+    shown.look_into(one)
+    shown.acting.choose(PAY)
+    ids_sent = []
+    for _ in range(2):
+        shown.acting.carry_out({"note": ""})
+        at = len(ask.asked) - 1
+        engine = Heard(payout())
+        with pytest.raises(AttributeError):  # the second question needs more of an engine than this
+            asyncio.run(ask.asked[at][0](engine))
+        ids_sent.append(engine.sent[0].body.id)
+        assert engine.sent[0].body.statements == [one.id]
+        ask.fail(at, OutcomeUnknown())
+    assert ids_sent[0] == ids_sent[1]
+    shown.acting.drop()
+    shown.acting.choose(PAY)
+    assert shown.acting.attempt_id != ids_sent[0], "another wish is another payout"
+
+
+def looking_at(*rows, role=Role.FINANCE):
+    ask = Later()
+    with clock.fixed(NOON):
+        shown = Due(ask, person(role))
+        shown.open()
+        ask.answer(0, page_of(*rows))
+    return shown, ask
+
+
+def test_what_is_due_says_why_the_rest_waits():
+    assert holds_words(due()) == "未到结算日 1 · 退款处理中 1"
+    assert holds_words(due(blocked=HoldReason.BELOW_MINIMUM, holds={})) == "未达起结金额"
+    assert holds_words(due(holds={})) == "–"
+    assert waits_words(due_line()) == ""
+    held = due_line(hold=HoldReason.BY_PERSON, hold_note="合同到期")
+    assert waits_words(held) == "人工暂缓 · 合同到期"
+    words.speak("en")
+    try:
+        assert waits_words(held) == "Held by a person · 合同到期"
+    finally:
+        words.speak("zh")
+
+
+def test_statements_are_made_for_all_that_have_something_due():
+    other = due(supplier_id=ids.new_id(), supplier="北辰", payable_fen=1_000)
+    blocked = due(supplier_id=ids.new_id(), blocked=HoldReason.BELOW_MINIMUM)
+    shown, ask = looking_at(due(), other, blocked)
+    assert shown.chosen.supplier == "星河数码"
+    assert [act.key for act in shown.acting.acts] == [MAKE, MAKE_ONE, HOLD]
+    with clock.fixed(NOON):
+        shown.acting.choose(MAKE)
+        assert "2 家供应商截至 2026-03-02 可结的 ¥95.50" in shown.acting.chosen.effect[0]
+        shown.acting.carry_out({})
+    assert ask.asked[-1][0].keywords == {"run_id": shown.acting.attempt_id, "day": DAY, "suppliers": None}
+    ask.fail(len(ask.asked) - 1, Conflict())
+    with clock.fixed(NOON):
+        shown.acting.choose(MAKE_ONE)
+        shown.acting.carry_out({})
+    making = [work for work, _then, _otherwise in ask.asked if hasattr(work, "keywords")][-1]
+    assert making.keywords["suppliers"] == [XINGHE]
+
+
+def test_an_order_is_held_from_its_line_and_a_day_is_a_day():
+    shown, ask = looking_at(due())
+    shown.look_at_line(due_line())
+    shown.acting.choose(HOLD)
+    shown.acting.carry_out({"reason": "买家投诉", "until": "下周"})
+    assert isinstance(shown.acting.error, NotADay)
+    shown.acting.carry_out({"reason": "买家投诉", "until": "2026-03-09"})
+    held = ask.asked[-1][0].keywords["new"]
+    assert (held.order_code, held.supplier_id, held.reason) == ("7K3M9QX2H4TD", None, "买家投诉")
+
+
+def test_a_supplier_sees_and_does_nothing():
+    shown, ask = looking_at(due(), role=Role.SUPPLIER)
+    assert shown.acting.acts == ()
+    account = SupplierAccount(
+        supplier_id=XINGHE,
+        supplier="星河数码",
+        pending_fen=4_275,
+        available_fen=8_550,
+        frozen_fen=0,
+        owed_fen=0,
+        in_payout_fen=100,
+        paid_out_fen=200,
+        next_due_on=DAY,
+    )
+    ask.answer(len(ask.asked) - 1, seen(account))
+    assert [value for _name, value in figures(shown.account)] == [
+        "¥42.75",
+        "¥85.50",
+        "¥0.00",
+        "¥0.00",
+        "¥1.00",
+        "¥2.00",
+        "2026-03-02",
+    ]
+    shown = Statements(Later(), person(Role.SUPPLIER))
+    shown.count_waiting()
+    assert shown._ask.asked == [], "no number at a supplier's place"
+
+
+@pytest.mark.parametrize(
+    ("state", "actions", "keys"),
+    [
+        (PayoutState.REQUESTED, ["check", "withdraw"], ["approve", "refuse", "withdraw"]),
+        (PayoutState.REQUESTED, ["withdraw"], ["withdraw"]),
+        (PayoutState.APPROVED, ["send", "withdraw"], ["send", "withdraw"]),
+        (PayoutState.SENT, ["confirm", "fail"], ["confirm", "fail"]),
+        (PayoutState.CONFIRMED, ["fail"], ["fail"]),
+        (PayoutState.FAILED, [], []),
+    ],
+)
+def test_a_payout_goes_one_step_at_a_time(state, actions, keys):
+    shown = Payouts(Later(), person(Role.FINANCE))
+    one = payout(state=state, actions=actions)
+    shown.look_into(one)
+    assert [act.key for act in shown.acting.acts] == keys
+    assert shown.waits_for_second == (state is PayoutState.REQUESTED and "check" not in actions)
+
+
+def test_what_is_typed_reaches_the_server():
+    for actions, key, typed, body in (
+        (["check"], "refuse", {"note": "账户有误"}, {"approve": False, "note": "账户有误"}),
+        (["send"], "send", {"reference": "ICBC-1"}, {"reference": "ICBC-1", "note": ""}),
+        (["fail"], "fail", {"note": "户名不符"}, {"reference": "", "note": "户名不符"}),
+    ):
+        ask = Later()
+        shown = Payouts(ask, person(Role.FINANCE))
+        shown.look_into(payout(actions=actions, version=2))
+        shown.acting.choose(key)
+        shown.acting.carry_out(typed)
+        _method, _path, said = sent(ask.asked[-1][0], payout())
+        assert {name: getattr(said, name) for name in body} == body
+        assert said.version == 2
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_instructions_are_written_for_the_bank(tmp_path, language):
+    asked = [instruction(), instruction(receiver="=HYPERLINK(1)", remark="-1", trouble="too_late", channel="wechat")]
+    book, text = tmp_path / "打款.xlsx", tmp_path / "打款.csv"
+    assert write_instructions(asked, book, language=language) == 2
+    assert write_instructions(asked, text, language=language) == 2
+    sheet = openpyxl.load_workbook(book).active
+    head, first, second = list(sheet.iter_rows(values_only=True))
+    assert head[0] == {"zh": "打款单号", "en": "Payout"}[language]
+    assert first[:5] == ("DK20260302-001", "DK20260302-001", "星河数码", 122.98, "JS20260302-001")
+    assert (second[2], sheet["C3"].data_type) == ("=HYPERLINK(1)", "s")
+    rows = list(csv.reader(io.StringIO(text.read_bytes().decode("utf-8-sig"))))
+    assert rows[1][3] == "122.98"
+    assert (rows[2][2], rows[2][4]) == ("'=HYPERLINK(1)", "'-1")
+    assert rows[2][11] == {"zh": "已过分账期限，请转账", "en": "Too late to be split: transfer it"}[language]
+    with pytest.raises(TargetNotATable):
+        write_instructions(asked, tmp_path / "打款.doc", language=language)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["打款.csv", "打款.xlsx"]
+
+
+def test_results_are_read_from_text_and_from_a_workbook(tmp_path):
+    text, book = tmp_path / "回单.csv", tmp_path / "result.xlsx"
+    text.write_bytes(
+        '工商银行回单\n打款单号,金额(元),结果,银行流水号,失败原因\nDK-1,122.98,成功,BK1,\nDK-2,"1,000",失败,,户名不符\n'.encode(
+            "gb18030"
+        )
+    )
+    made = openpyxl.Workbook()
+    for row in (("Number", "Amount", "Result", "Reference", "Reason"), ("DK-1", 122.98, True, "BK1", None)):
+        made.active.append(row)
+    made.active.append(("DK-2", 1000, "failed", None, "户名不符"))
+    made.save(book)
+    for file in (text, book):
+        read = read_results(file)
+        assert [row.model_dump() for row in read.rows] == [
+            {"number": "DK-1", "amount_fen": 12_298, "succeeded": True, "reference": "BK1", "reason": ""},
+            {"number": "DK-2", "amount_fen": 100_000, "succeeded": False, "reference": "", "reason": "户名不符"},
+        ]
+        assert (read.name, len(read.sha256)) == (file.name, 64)
+
+
+def test_every_row_that_does_not_fit_is_told_with_its_line(tmp_path):
+    file = tmp_path / "回单.csv"
+    file.write_text(
+        "打款单号,金额,结果,流水号,原因\nDK-1,1.00,成功,,\nDK-1,1.00,成功,,\n,1.00,成功,,\n\n"
+        "DK-3,一元,成功,,\nDK-4,1.00,处理中,,\nDK-5,1.00,失败,,\nDK-6,0,成功,,\n",
+        "utf-8",
+    )
+    with pytest.raises(ResultsDoNotRead) as raised:
+        read_results(file)
+    assert [shown_bad(row) for row in raised.value.rows] == [
+        "第 3 行：打款单号与第 2 行重复",
+        "第 4 行：没有打款单号",
+        "第 6 行：金额“一元”不是数",
+        "第 7 行：结果“处理中”不是成功或失败",
+        "第 8 行：失败要写原因",
+        "第 9 行：金额“0”不是数",
+    ]
+    file.write_text("打款单号,流水号\nDK-1,BK\n", "utf-8")
+    with pytest.raises(ResultsWithoutColumns, match="amount"):
+        read_results(file)
+    file.write_text("打款单号,金额,结果\n", "utf-8")
+    with pytest.raises(ResultsEmpty):
+        read_results(file)
+
+
+def test_a_result_file_is_sent_at_a_press_and_again_as_the_same_file(tmp_path):
+    ask, refreshed = Later(), []
+    results = Results(ask, lambda: refreshed.append(True))
+    file = tmp_path / "回单.csv"
+    file.write_text("打款单号,金额,结果\nDK-1,122.98,成功\n", "utf-8")
+    results.take(file)
+    read = asyncio.run(ask.asked[0][0](None))
+    ask.answer(0, read)
+    assert (results.file, results.busy, len(ask.asked)) == (read, False, 1), "reading sends nothing"
+    bodies = []
+    for at in (1, 2):
+        results.send()
+        bodies.append(sent(ask.asked[at][0], PayoutResultsTaken(confirmed=1, failed=0, known_before=0))[2])
+        if at == 1:
+            ask.fail(1, OutcomeUnknown())
+            assert isinstance(results.error, OutcomeUnknown)
+    assert bodies[0] == bodies[1]
+    ask.answer(2, PayoutResultsTaken(confirmed=1, failed=0, known_before=0))
+    assert (results.taken.confirmed, refreshed) == (1, [True])
+    results.send()
+    assert len(ask.asked) == 3, "what was taken is not sent again"
+    results.leave()
+    assert (results.name, results.file) == ("", None)

@@ -1,0 +1,175 @@
+"""Settlement at the window, against the real server: made, confirmed, paid by two, and the same for the supplier."""
+
+from datetime import timedelta
+
+import openpyxl
+import pytest
+from sqlalchemy import select
+
+from desktop.operations import settlement
+from desktop.presenters.due import MAKE
+from desktop.presenters.payouts import APPROVE, SEND
+from desktop.presenters.statements import CONFIRM, PAY
+from server.settlement.model import Payout, Statement
+from shared import clock
+from shared.contracts.settlement import EditTerms
+from shared.finance import Cycle, PayoutState, ReleaseFrom, StatementState
+from shared.ids import speak_order_code
+from tests.desktop.test_window_reconcile import carry_out
+from tests.desktop.window_program import sign_in, texts
+from tests.world import ANNA, BEN
+
+pytestmark = pytest.mark.qt_log_ignore("This plugin does not support", extend=True)  # the offscreen platform says so
+
+WAIT_MS = 30_000
+SHARE, TWO = "¥42.75", "¥85.50"
+
+
+@pytest.fixture
+def colleague(console, live_shop):
+    """`colleague("wang")`: another console of the same shop."""
+
+    def sign_in_as(login):
+        other = console(login, follow=False)
+        other.sign_in(live_shop.url, login)
+        return other
+
+    return sign_in_as
+
+
+@pytest.fixture
+def sold(world, colleague):
+    """Two orders of yesterday's terms, delivered: 星河 is paid the same day, by purchase."""
+    terms = EditTerms(
+        mode="purchase", cycle=Cycle.D0, n=0, release_from=ReleaseFrom.DELIVERED, reason="合同 2026-1", version=0
+    )
+    yesterday = clock.day_bounds(clock.shop_day(clock.now()))[0] - timedelta(hours=12)
+    with clock.fixed(yesterday):
+        zhou = colleague("zhou")
+        zhou.run(settlement.edit_terms(zhou.engine, world.suppliers["xinghe"], terms))
+        world.stock("STEAM-50", 5)
+        bought = [world.buy(buyer, "STEAM-50") for buyer in (ANNA, BEN)]
+    zhou.engine.stop()
+    return [one.order.code for one in bought]
+
+
+def at_settlement(qtbot, program, url, login="zhou"):
+    """Sign in and go there."""
+    sign_in(qtbot, program, url, login)
+    program.window.go("settlement")
+    return program.window.page, program.console.desk.settlement
+
+
+def kept(world, model):
+    with world.ctx.db.read() as tx:
+        return tx.scalars(select(model).order_by(model.id)).all()
+
+
+def made_and_confirmed(qtbot, page, desk):
+    """Make today's statements, and confirm the one of 星河."""
+    due, statements = desk.due, desk.statements
+    page.show_part(page.due)
+    qtbot.waitUntil(lambda: due.acting.may(MAKE) and due.account is not None, timeout=WAIT_MS)
+    assert "待结算" in texts(page.due.account_card)
+    assert TWO in texts(page.due.account_card)
+    due.acting.choose(MAKE)
+    assert f"1 家供应商截至 {due.day} 可结的 {TWO}" in page.due.bar.effect.text()
+    carry_out(qtbot, page.due.bar, due.acting)
+    page.show_part(page.statements)
+    qtbot.waitUntil(lambda: statements.opened is not None, timeout=WAIT_MS)
+    assert statements.opened.state is StatementState.DRAFT
+    statements.acting.choose(CONFIRM)
+    carry_out(qtbot, page.statements.bar, statements.acting, note="已核对")
+    qtbot.waitUntil(lambda: statements.opened.state is StatementState.CONFIRMED, timeout=WAIT_MS)
+
+
+def test_a_statement_is_made_confirmed_and_paid_by_two(program, live_shop, world, sold, colleague, qtbot, tmp_path):
+    page, desk = at_settlement(qtbot, program, live_shop.url)
+    made_and_confirmed(qtbot, page, desk)
+    statements, payouts = desk.statements, desk.payouts
+    words = texts(page.statements.panel)
+    assert f"应付\n{TWO}" in words
+    statements.acting.choose(PAY)
+    carry_out(qtbot, page.statements.bar, statements.acting, note="十一月")
+    qtbot.waitUntil(lambda: statements.acting.acts == (), timeout=WAIT_MS)
+    page.show_part(page.payouts)
+    qtbot.waitUntil(lambda: payouts.opened is not None and payouts.instruction is not None, timeout=WAIT_MS)
+    assert list(page.payouts.bar.buttons) == ["withdraw"], "who made it does not approve"
+    assert "等另一位同事复核" in page.payouts.bar.hint.text()
+    wang = colleague("wang")
+    seen = wang.run(settlement.payout(wang.engine, payouts.opened.id)).value
+    wang.run(settlement.check_payout(wang.engine, seen, approve=True))
+    payouts.refresh()
+    qtbot.waitUntil(lambda: payouts.acting.may(SEND), timeout=WAIT_MS)
+    assert not payouts.acting.may(APPROVE)
+    target = tmp_path / "打款.xlsx"
+    page.payouts._ask_target = lambda _parent, _name: target
+    program.window.run("payout.export")
+    qtbot.waitUntil(lambda: not payouts.exporting, timeout=WAIT_MS)
+    assert payouts.export_error is None
+    assert openpyxl.load_workbook(target).active["D2"].value == 85.5
+    payouts.acting.choose(SEND)
+    carry_out(qtbot, page.payouts.bar, payouts.acting, reference="ICBC-7")
+    qtbot.waitUntil(lambda: payouts.opened.state is PayoutState.SENT, timeout=WAIT_MS)
+    the_bank_answers(qtbot, page, payouts, world, tmp_path)
+    statements.refresh()
+    qtbot.waitUntil(lambda: statements.opened.state is StatementState.PAID, timeout=WAIT_MS)
+
+
+def the_bank_answers(qtbot, page, payouts, world, folder):
+    """A file with a wrong amount is refused whole; the right one is taken in."""
+    number, results = payouts.opened.number, payouts.results
+    wrong, right, torn = folder / "wrong.csv", folder / "right.csv", folder / "torn.csv"
+    wrong.write_text(f"打款单号,金额,结果,流水号\n{number},85.51,成功,BK-1\n", "utf-8")
+    torn.write_text(f"打款单号,金额,结果\n{number},85.50,处理中\n", "utf-8")
+    right.write_text(f"打款单号,金额,结果,流水号\n{number},85.50,成功,BK-1\n", "utf-8")
+    page.payouts.take_file(torn)
+    qtbot.waitUntil(lambda: not results.busy, timeout=WAIT_MS)
+    assert "第 2 行：结果“处理中”不是成功或失败" in page.payouts.results.text
+    assert not page.payouts.results.go.isVisible()
+    for file, told in ((wrong, "整份文件未导入"), (right, "1 笔到账")):
+        page.payouts.take_file(file)
+        qtbot.waitUntil(lambda: not results.busy, timeout=WAIT_MS)
+        page.payouts.results.go.click()
+        qtbot.waitUntil(lambda: not results.busy, timeout=WAIT_MS)
+        assert told in page.payouts.results.text
+        [one] = kept(world, Payout)
+        assert one.state == (PayoutState.CONFIRMED if file is right else PayoutState.SENT).value
+    assert one.reference == "BK-1"
+
+
+def test_a_supplier_sees_the_same_and_follows_each_line_down(program, live_shop, world, sold, colleague, qtbot):
+    page, desk = at_settlement(qtbot, program, live_shop.url)
+    made_and_confirmed(qtbot, page, desk)
+    finance = desk.due
+    finance.refresh()
+    qtbot.waitUntil(lambda: finance.account is not None and finance.account.available_fen == 8_550, timeout=WAIT_MS)
+    account, shown = finance.account, desk.statements.opened
+    program.console.sign_out()
+    qtbot.waitUntil(lambda: program.console.desk is None, timeout=WAIT_MS)
+    page, desk = at_settlement(qtbot, program, live_shop.url, "chen")
+    statements = desk.statements
+    qtbot.waitUntil(lambda: statements.opened is not None, timeout=WAIT_MS)
+    assert statements.opened.model_dump(exclude={"actions", "made_by", "confirmed_by"}) == shown.model_dump(
+        exclude={"actions", "made_by", "confirmed_by"}
+    )
+    assert statements.acting.acts == ()
+    program.window.run("statement.lines")
+    qtbot.waitUntil(lambda: statements.line is not None, timeout=WAIT_MS)
+    assert {line.order_code for line in statements.lines.rows} == set(sold)
+    words = texts(page.statements.line_panel)
+    assert SHARE in words
+    assert speak_order_code(statements.line.order_code) in words
+    assert "渠道流水号" in words
+    program.window.run("statement.open_order")
+    qtbot.waitUntil(lambda: program.window.page.place == "orders", timeout=WAIT_MS)
+    program.window.go("settlement")
+    program.window.run("statement.back")
+    assert statements.lines_of is None
+    page.show_part(page.due)
+    qtbot.waitUntil(lambda: desk.due.account is not None, timeout=WAIT_MS)
+    assert desk.due.account == account, "the same figures"
+    assert not page.due.bar.isVisible()
+    assert not page.due.suppliers.isVisible()
+    assert not page.payouts.take_results.isVisible()
+    assert len(kept(world, Statement)) == 1

@@ -1,0 +1,304 @@
+"""Settlement in any history: what a supplier earned is pending, available, frozen, owed or paid; in the end all paid.
+
+Each example has a supplier of its own. Sales, refunds that succeed or do not, disputes that are won or lost, drafts
+confirmed or dropped, payouts that arrive, fail or come back: in whatever order, each line is released once.
+"""
+
+import itertools
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from sqlalchemy import func, select
+
+from server.catalog import actions as catalog
+from server.catalog import queries as catalog_queries
+from server.identity import actions as identity
+from server.ledger import paying
+from server.ledger.actions import Account
+from server.ledger.queries import balances
+from server.orders import actions as orders
+from server.orders.model import Order
+from server.payments.disputes import actions as disputes
+from server.payments.refunds import making, moving
+from server.payments.refunds.making import Portion
+from server.payments.refunds.splitting import Shares
+from server.policy import SYSTEM, Actor, Kind
+from server.settlement import payouts, statements, terms
+from server.settlement.model import Payout, SettlementItem, Statement
+from shared import clock, ids
+from shared.contracts import ledger as ledger_wire
+from shared.contracts import settlement as wire
+from shared.contracts.catalog import MoveProduct, NewProduct, NewSku
+from shared.finance import PayoutState, StatementState
+from shared.permissions import Role
+from shared.states import ProductState, RefundCause, RefundStep
+from tests.world import ANNA, world
+
+NOON = datetime(2026, 11, 16, 4, 0, tzinfo=UTC)
+PRICE = 13_370
+PEOPLE = [Actor(Kind.STAFF, id=ids.new_id(), role=Role.ADMIN) for _ in range(2)]
+_GONE = (PayoutState.SENT.value, PayoutState.CONFIRMED.value)
+_examples = itertools.count(1)
+_shops = []
+
+WHICH = st.integers(0, 99)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _shop(tmp_path_factory):
+    with world("sqlite", tmp_path_factory.mktemp("settlement")) as built, clock.fixed(NOON):
+        _shops.append(built)
+        yield
+        built.check()
+        _shops.clear()
+
+
+class Line:
+    """An order of one line: what of its shares nobody has taken, and what is under way about it."""
+
+    def __init__(self, order_id, shares):
+        self.order_id, self.left = order_id, shares
+        self.refund = self.dispute = None
+
+    @property
+    def is_quiet(self):
+        return self.refund is None and self.dispute is None
+
+
+class Settlement(RuleBasedStateMachine):
+    """Drives the shop, and keeps of each line what its supplier has still earned by it."""
+
+    @initialize(fee_ppm=st.integers(0, 300_000), payout_fee=st.sampled_from([0, 7]))
+    def open(self, fee_ppm, payout_fee):
+        self.shop, self.n = _shops[0], next(_examples)
+        self.db, self.sku, self.payout_fee = self.shop.ctx.db, f"SETTLE-{self.n}", payout_fee
+        self.sold = []
+        sku = NewSku(code=self.sku, name=self.sku, unit_price=PRICE)
+        new = NewProduct(category="games", code=f"settle-{self.n}", name=f"Settle {self.n}", skus=[sku])
+        agreed = {"mode": "purchase", "cycle": "d0", "n": 0, "release_from": "delivered", "reason": "x", "version": 0}
+        with self.db.tx() as tx:
+            self.supplier = identity.create_supplier(tx, name=f"供应商 {self.n}", fee_ppm=fee_ppm, actor="system")
+            product = catalog.create_product(tx, new, supplier_id=self.supplier, actor=SYSTEM)
+            catalog.move_product(tx, product, MoveProduct(to=ProductState.PUBLISHED, version=1), actor=SYSTEM)
+            edit = wire.EditTerms(**agreed, payout_fee_fen=payout_fee)
+            terms.change(tx, self.supplier, edit, actor=SYSTEM)
+            self.shop.skus |= catalog_queries.sale_terms(tx, [self.sku])
+        self.shop.stock(self.sku, 150)
+        self.sell(3)
+        self.make()
+
+    def teardown(self):
+        if not hasattr(self, "sold"):
+            return
+        self.settle_everything()
+        self.shop.skus.pop(self.sku, None)
+
+    # --- what can happen ---
+
+    @rule(quantity=st.integers(1, 5))
+    def sell(self, quantity):
+        order = self.shop.buy(ANNA, self.sku, quantity).order
+        with self.db.read() as tx:
+            [line] = orders.lines_of(tx, [order.id])[order.id]
+        self.sold.append(Line(order.id, Shares.of(line)))
+
+    @precondition(lambda self: any(one.is_quiet and one.left.amount for one in self.sold))
+    @rule(which=WHICH, part=st.integers(1, 1_000))
+    def refund(self, which, part):
+        one = _pick([one for one in self.sold if one.is_quiet and one.left.amount], which)
+        amount = max(1, one.left.amount * part // 1_000)
+        wanted = Portion(amount_fen=amount)
+        with self.db.tx() as tx:
+            held = making.of_order(tx, one.order_id, wanted, cause=RefundCause.SHOP, reason="x", actor="system")
+            moving.approve(tx, held, RefundStep.STARTED, actor="system", check_above=None)
+            one.refund = (held.refund.id, one.left)
+        one.left -= one.left.part(amount)
+
+    @precondition(lambda self: any(one.refund for one in self.sold))
+    @rule(which=WHICH, succeeds=st.booleans())
+    def end_refund(self, which, succeeds):
+        one = _pick([one for one in self.sold if one.refund], which)
+        (refund_id, before), one.refund = one.refund, None
+        with self.db.tx() as tx:
+            held, said = moving.lock(tx, refund_id), {"actor": "system"}
+            if not succeeds:
+                one.left = before
+                moving.close(tx, held, RefundStep.STOPPED, **said)
+                return
+            moving.advance(tx, held, RefundStep.SUBMITTED, **said, to=moving.RefundState.SUBMITTED)
+            now = clock.now()
+            moving.succeed(tx, held, **said, provider_refund_no=refund_id.hex, at=now, refunded_at=now)
+
+    @precondition(lambda self: any(one.is_quiet and one.left.amount for one in self.sold))
+    @rule(which=WHICH, part=st.integers(1, 1_000))
+    def dispute(self, which, part):
+        one = _pick([one for one in self.sold if one.is_quiet and one.left.amount], which)
+        amount = max(1, one.left.amount * part // 1_000)
+        with self.db.tx() as tx:
+            code = tx.get(Order, one.order_id).code
+            body = ledger_wire.OpenDispute(
+                id=ids.new_id(), order_code=code, amount_fen=amount, channel_no=ids.new_token(), reason="x"
+            )
+            disputes.open_dispute(tx, body, order_id=one.order_id, actor=SYSTEM)
+        one.dispute = (body.id, amount)
+
+    @precondition(lambda self: any(one.dispute for one in self.sold))
+    @rule(which=WHICH, won=st.booleans())
+    def end_dispute(self, which, won):
+        one = _pick([one for one in self.sold if one.dispute], which)
+        (dispute_id, amount), one.dispute = one.dispute, None
+        for version, person in enumerate(PEOPLE, start=1):
+            with self.db.tx() as tx:
+                disputes.close(
+                    tx, dispute_id, ledger_wire.CloseDispute(won=won, note="x", version=version), actor=person
+                )
+        if not won:
+            one.left -= one.left.part(amount)
+
+    @rule()
+    def make(self):
+        wish = wire.MakeStatements(id=ids.new_id(), day=clock.shop_day(NOON), suppliers=[self.supplier])
+        with self.db.tx() as tx:
+            statements.make(tx, wish, actor=SYSTEM, complete_after_days=3)
+
+    @precondition(lambda self: self.statements(StatementState.DRAFT))
+    @rule(which=WHICH, confirms=st.sampled_from([True, True, False]))
+    def end_draft(self, which, confirms):
+        draft = _pick(self.statements(StatementState.DRAFT), which)
+        move = wire.MoveStatement(version=draft.version)
+        with suppress(statements.StatementOutdated), self.db.tx() as tx:
+            if confirms:
+                statements.confirm(tx, draft.id, move, actor=SYSTEM, complete_after_days=3)
+            else:
+                statements.drop(tx, draft.id, move, actor=SYSTEM)
+
+    @precondition(lambda self: self.payable())
+    @rule(which=WHICH, count=st.integers(1, 3))
+    def pay(self, which, count):
+        free = self.payable()
+        wanted = {_pick(free, which + n).id for n in range(count)}
+        with suppress(payouts.NothingToPay), self.db.tx() as tx:
+            payouts.make(tx, wire.NewPayout(id=ids.new_id(), statements=sorted(wanted)), actor=PEOPLE[0])
+
+    @precondition(lambda self: self.payouts())
+    @rule(which=WHICH, goes_well=st.sampled_from([True, True, True, False]))
+    def move_payout(self, which, goes_well):
+        self._move(_pick(self.payouts(), which), goes_well=goes_well)
+
+    def _move(self, payout, *, goes_well):
+        move, said = wire.MovePayout(version=payout.version), wire.MovePayout(version=payout.version, approve=goes_well)
+        with suppress(paying.NotEnoughAvailable), self.db.tx() as tx:
+            if payout.state == PayoutState.REQUESTED:
+                payouts.check(tx, payout.id, said, actor=PEOPLE[1])
+            elif payout.state == PayoutState.APPROVED:
+                (payouts.send if goes_well else payouts.withdraw)(tx, payout.id, move, actor=PEOPLE[0])
+            elif payout.state == PayoutState.SENT and goes_well:
+                payouts.confirm(tx, payout.id, move, actor=PEOPLE[0])
+            elif not goes_well:
+                payouts.fail(tx, payout.id, move, actor=PEOPLE[0])
+
+    # --- what must hold ---
+
+    @invariant()
+    def every_fen_that_was_earned_is_somewhere(self):
+        if not hasattr(self, "sold"):
+            return
+        has = self.accounts()
+        held = has["supplier_pending"] + has["supplier_available"] + has["supplier_frozen"] - has["owed"]
+        assert held + self.paid() == self.earned()
+
+    @invariant()
+    def each_line_is_on_one_statement(self):
+        if not hasattr(self, "sold"):
+            return
+        with self.db.read() as tx:
+            mine = select(Statement.id).where(Statement.supplier_id == self.supplier)
+            n = tx.scalar(select(func.count()).select_from(SettlementItem).where(SettlementItem.statement_id.in_(mine)))
+        assert n <= len(self.sold)
+
+    def settle_everything(self):
+        """All questions are answered, all is released and paid: nothing is left but what the supplier owes."""
+        while any(one.refund for one in self.sold):
+            self.end_refund(0, succeeds=True)
+        while any(one.dispute for one in self.sold):
+            self.end_dispute(0, won=False)
+        for draft in self.statements(StatementState.DRAFT):
+            with self.db.tx() as tx:
+                statements.drop(tx, draft.id, wire.MoveStatement(version=draft.version), actor=SYSTEM)
+        self.end_payouts()  # what was promised before comes first
+        self.make()
+        for draft in self.statements(StatementState.DRAFT):
+            with self.db.tx() as tx:
+                move = wire.MoveStatement(version=draft.version)
+                statements.confirm(tx, draft.id, move, actor=SYSTEM, complete_after_days=3)
+        for statement in self.payable():
+            with suppress(payouts.NothingToPay), self.db.tx() as tx:
+                payouts.make(tx, wire.NewPayout(id=ids.new_id(), statements=[statement.id]), actor=PEOPLE[0])
+        self.end_payouts()
+        has = self.accounts()
+        assert (has["supplier_pending"], has["supplier_frozen"]) == (0, 0)
+        balance = has["supplier_available"] - has["owed"]
+        assert balance == self.earned() - self.paid()
+        assert balance <= self.payout_fee  # what is worth a payout was paid
+
+    def end_payouts(self):
+        """Each arrives, or is taken back where refunds have used it up."""
+        while open_ones := [one for one in self.payouts() if one.state != PayoutState.CONFIRMED]:
+            before = open_ones[0].version
+            self._move(open_ones[0], goes_well=True)
+            if self.version(open_ones[0].id) == before:
+                self._move(open_ones[0], goes_well=False)
+
+    # --- what the shop says ---
+
+    def statements(self, state):
+        mine = (Statement.supplier_id == self.supplier, Statement.state == state.value)
+        with self.db.read() as tx:
+            return tx.scalars(select(Statement).where(*mine).order_by(Statement.number)).all()
+
+    def payable(self):
+        return [one for one in self.statements(StatementState.CONFIRMED) if one.payout_id is None]
+
+    def payouts(self):
+        ended = (PayoutState.FAILED.value, PayoutState.REFUSED.value)
+        mine = (Payout.supplier_id == self.supplier, Payout.state.not_in(ended))
+        with self.db.read() as tx:
+            return tx.scalars(select(Payout).where(*mine).order_by(Payout.number)).all()
+
+    def version(self, payout_id):
+        with self.db.read() as tx:
+            return tx.scalars(select(Payout.version).where(Payout.id == payout_id)).one()
+
+    def accounts(self):
+        kinds = ("supplier_pending", "supplier_available", "supplier_frozen", "owed")
+        with self.db.read() as tx:
+            has = {balance.account: balance.net for balance in balances(tx)}
+        return {kind: has.get(Account(kind, self.supplier.hex), 0) for kind in kinds}
+
+    def paid(self):
+        """What is on its way to the supplier or there, with the fees for it."""
+        whole = func.coalesce(func.sum(Payout.amount_fen + Payout.fee_fen), 0)
+        with self.db.read() as tx:
+            return tx.scalar(select(whole).where(Payout.supplier_id == self.supplier, Payout.state.in_(_GONE)))
+
+    def earned(self):
+        return sum(one.left.supplier for one in self.sold)
+
+
+def _pick(among, which):
+    return among[which % len(among)]
+
+
+TestSettlement = Settlement.TestCase
+TestSettlement.settings = hypothesis.settings(max_examples=6, stateful_step_count=25)
+
+
+@pytest.mark.soak
+class TestSettlementForLong(Settlement.TestCase):
+    """The same with many more and longer examples."""
+
+    settings = hypothesis.settings(max_examples=500, stateful_step_count=80)

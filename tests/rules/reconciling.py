@@ -1,0 +1,123 @@
+"""What the route matrix asks reconciliation for: yesterday of a channel with its bill, and many differences of it."""
+
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from server.gateways.port import Bill, BillPart
+from server.payments import bills
+from server.reconcile import running
+from server.sandbox.bills import BillLine
+from server.sandbox.bills_wechat import trade_bill
+from shared import clock, ids
+from tests.server.till import Till
+from tests.world import MERCHANT
+
+READ = "401 401 401 200 403 200 403 403"
+MADE = "401 401 401 201 403 201 403 403"
+NOT_READY = "401 401 401 409 403 409 403 403"  # the bill of its account's movements is missing
+MANY = 24
+LARGE_FEN = 60_000
+"""More than one person decides on."""
+
+MATRIX = {
+    "POST /api/reconcile/bills": READ,
+    "GET /api/reconcile/days": READ,
+    "GET /api/reconcile/days/{day}/{channel}": READ,
+    "POST /api/reconcile/days/{day}/{channel}/fetch": READ,
+    "POST /api/reconcile/days/{day}/{channel}/run": READ,
+    "POST /api/reconcile/days/{day}/{channel}/sign": NOT_READY,
+    "GET /api/reconcile/days/{day}/{channel}/matches": READ,
+    "GET /api/reconcile/days/{day}/{channel}/refunds": READ,
+    "GET /api/reconcile/days/{day}/{channel}/funds": READ,
+    "GET /api/reconcile/differences": READ,
+    "GET /api/reconcile/differences/{difference_id}": READ,
+    "POST /api/reconcile/differences/{difference_id}/handle": READ,
+    "POST /api/reconcile/differences/{difference_id}/check": READ,
+    "GET /api/reconcile/sweeps": READ,
+    "POST /api/reconcile/sweeps": MADE,
+}
+
+
+@dataclass
+class Close:
+    """The day, its bill, and the difference that addresses name."""
+
+    site: Any
+    day: date
+    bill: bytes
+    difference: str = ""
+    left: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def opened(cls, site) -> "Close":
+        """Money of others alone: each payment is a difference."""
+        site.world.ctx.gateways["wechat"] = Till("wechat")
+        day = clock.shop_day(clock.now()) - timedelta(days=1)
+        bill = trade_bill([_line(day, n) for n in range(MANY)], merchant_id=MERCHANT, bill_type="ALL")
+        assert bill is not None
+        close, ctx = cls(site, day, bill), site.world.ctx
+        assert bills._keep(ctx, Bill("wechat", "trades", day, bill, (BillPart("bill.csv", bill),)))
+        running.run(ctx, "wechat", day, by="system")
+        close.left = site.get("/api/reconcile/differences", by="zhou").json()["items"]
+        assert len(close.left) == MANY
+        close.difference = close.left[0]["id"]
+        return close
+
+    def names(self) -> tuple[tuple[str, Any], ...]:
+        """What the parts of an address stand for."""
+        return (("day", self.day), ("channel", "wechat"), ("difference_id", self.difference))
+
+    def open(self) -> dict[str, Any]:
+        """What is decided about a difference that nobody has looked at."""
+        one = self.left.pop()
+        self.difference = one["id"]
+        return {"json": {"action": "carry", "note": "x", "version": one["version"]}}
+
+    def proposed(self, by: str) -> dict[str, Any]:
+        """What is said of a difference about which another person has just decided."""
+        other = "zhou" if by == "wang" else "wang"
+        answer = self.site.post(f"/api/reconcile/differences/{self._next()}/handle", by=other, **self._said)
+        assert answer.status_code == 200, answer.text
+        return {"json": {"approve": True, "version": answer.json()["version"]}}
+
+    def _next(self) -> str:
+        self._said = self.open()
+        return self.difference
+
+
+def _line(day: date, n: int) -> BillLine:
+    at_ms = int(datetime.combine(day, datetime.min.time(), clock.SHOP_ZONE).timestamp() * 1000) + 60_000 * (n + 1)
+    return BillLine(
+        kind="payment",
+        at_ms=at_ms,
+        created_at_ms=at_ms,
+        provider_no=f"42000000{n:020d}",
+        out_trade_no=f"OTHERS-{n:04d}",
+        amount_fen=LARGE_FEN,
+        fee_fen=360,
+        subject="别家的订单",
+        app_id="",
+        product="qr",
+        payer="o1",
+    )
+
+
+REQUESTS = {
+    "POST /api/reconcile/bills": lambda close, _by: {"params": {"name": "bill.csv"}, "content": close.bill},
+    "GET /api/reconcile/days": lambda close, _by: {"params": {"from": str(close.day), "to": str(close.day)}},
+    "POST /api/reconcile/days/{day}/{channel}/fetch": lambda _close, _by: {"json": {}},
+    "POST /api/reconcile/days/{day}/{channel}/sign": lambda _close, _by: {"json": {"outputs_sha256": "0" * 64}},
+    "POST /api/reconcile/differences/{difference_id}/handle": lambda close, _by: close.open(),
+    "POST /api/reconcile/differences/{difference_id}/check": lambda close, by: close.proposed(by),
+    "POST /api/reconcile/sweeps": lambda close, _by: {
+        "json": {
+            "channel": "wechat",
+            "day": str(close.day),
+            "amount_fen": 1,
+            "reference": ids.new_token(),
+            "arrived_on": str(close.day),
+        }
+    },
+}
+"""What a route needs besides its address, new for each call where it writes."""

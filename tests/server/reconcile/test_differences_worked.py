@@ -1,0 +1,251 @@
+"""What differs is listed exactly, is the same in every run, and what people decide about it is really done."""
+
+import asyncio
+from datetime import timedelta
+
+from server.gateways.port import CreateRefund
+from tests.server import refunding
+from tests.server.reconcile.closing import PRICES, said
+from tests.world import BEN
+
+
+def booked(close):
+    return {name: fen for name, fen in refunding.balances(close.site).items() if fen}
+
+
+def moved(before, after):
+    """What changed between two looks at the accounts."""
+    names = before.keys() | after.keys()
+    return {one: after.get(one, 0) - before.get(one, 0) for one in names if after.get(one, 0) != before.get(one, 0)}
+
+
+def test_planted_differences_are_listed_and_worked(close):
+    shop = close.shop
+    lost, more, fee, undone, twice, kept = (close.sold("wechat") for _ in range(6))
+    unpaid = close.placed("wechat", "MUSIC-30")
+    close.plant("wechat", "missing", lost.out_trade_no)
+    close.plant("wechat", "amount", more.out_trade_no, amount_fen=4_590)
+    close.plant("wechat", "fee", fee.out_trade_no, amount_fen=30)
+    close.plant("wechat", "state", undone.out_trade_no)
+    close.plant("wechat", "duplicate", twice.out_trade_no)
+    close.plant("wechat", "extra", "OTHER-SYSTEM-1", amount_fen=500, day=str(close.day))
+    close.plant("wechat", "extra", unpaid.out_trade_no, amount_fen=1_250, day=str(close.day))
+    name, content = close.file("wechat", "trades")
+    with close.tomorrow():
+        close.drop(name, content)
+        found = close.differences("wechat")
+        assert sorted(said(found)) == sorted(
+            [
+                ("only_ours", lost.out_trade_no, 4_500, None),
+                ("only_theirs", "OTHER-SYSTEM-1", None, 500),
+                ("unpaid_ours", unpaid.out_trade_no, 0, 1_250),
+                ("amount", more.out_trade_no, 4_500, 4_590),
+                ("fee", fee.out_trade_no, 27, 30),
+                ("state", undone.out_trade_no, 4_500, 0),
+                ("duplicate", twice.out_trade_no, None, 4_500),
+            ]
+        )
+        seen = [(one["id"], one["number"], one["version"], one["state"]) for one in found]
+        again = close.post(close.at("wechat", "/run"))
+        assert [(one["id"], one["number"], one["version"], one["state"]) for one in close.differences("wechat")] == seen
+        assert (again["matched"], again["theirs"]["payments"]) == (2, 7), "what was undone is no payment"
+        by_kind = {one["kind"]: one for one in found}
+        _lists(close, by_kind)
+        _the_loss_needs_two(close, by_kind["only_ours"])
+        _the_surplus_is_booked(close, by_kind["amount"])
+        _the_unpaid_order_is_delivered(close, by_kind["unpaid_ours"], unpaid)
+        _nobodys_money(close, by_kind["only_theirs"])
+        for kind, action in (("fee", "book"), ("state", "carry"), ("duplicate", "carry")):
+            assert close.handle(by_kind[kind], action)["state"] == "resolved"
+        assert close.get("differences", open="true", channel="wechat")["items"] == []
+        before = {one["id"]: (one["state"], one["action"], one["note"]) for one in close.differences("wechat")}
+        close.post(close.at("wechat", "/run"))
+        after = {one["id"]: (one["state"], one["action"], one["note"]) for one in close.differences("wechat")}
+        assert after == before, "what people did stays"
+    shop.check()
+    assert kept.state == "paid"
+
+
+def _lists(close, by_kind):
+    """Filters, both sides, and what the engine advises; a reader without the right sees nothing to do."""
+    one = by_kind["amount"]
+    assert [d["kind"] for d in close.get("differences", kind="amount")["items"]] == ["amount"]
+    assert close.get("differences", state="resolved")["items"] == []
+    first = close.get("differences", limit=3)
+    second = close.get("differences", limit=4, after=first["next"])
+    assert (len(first["items"]), len(second["items"]), second["next"]) == (3, 4, None)
+    assert (by_kind["duplicate"]["proposed_action"], by_kind["duplicate"]["actions"]) == ("carry", ["carry"])
+    detail = close.get(f"differences/{one['id']}")
+    ours, theirs = ({fact["name"]: fact["value"] for fact in detail[side]} for side in ("ours", "theirs"))
+    assert (ours["金额"], theirs["金额"], theirs["类型"]) == ("¥45.00", "¥45.90", "支付")
+    assert ours["渠道流水号"] == theirs["渠道流水号"] == one["provider_no"]
+    assert [event["what"] for event in detail["events"]][:2] == ["下单", "向渠道 wechat 发起支付"]
+    english = close.site.get(
+        f"/api/reconcile/differences/{one['id']}", by="zhou", headers={"accept-language": "en"}
+    ).json()
+    assert (english["difference"]["ours_words"], english["ours"][0]["name"]) == ("our amount", "Order")
+
+
+def _the_loss_needs_two(close, lost):
+    before = booked(close)
+    asked = close.handle(lost, "write_off")
+    assert (asked["state"], asked["two_people"], asked["actions"]) == ("proposed", True, ["send_back"])
+    assert booked(close) == before, "nothing yet"
+    assert close.check(lost, by="zhou", status=409)["code"] == "handled_by_you"
+    assert close.handle(lost, "carry", status=409)["code"] == "cannot_handle_so"
+    sent_back = close.check(lost, approve=False)
+    assert (sent_back["state"], sent_back["action"], sent_back["handled_by"]) == ("open", None, None)
+    assert close.check(lost, status=409)["code"] == "nothing_to_check"
+    stale = {"action": "write_off", "note": "x", "version": 1}
+    refused = close.post(f"differences/{lost['id']}/handle", status=409, **stale)
+    assert (refused["code"], "版本 3" in refused["detail"]) == ("difference_changed", True)
+    close.handle(lost, "write_off")
+    done = close.check(lost)
+    assert (done["state"], done["handled_by"], done["checked_by"]) == ("resolved", "周洁", "王敏")
+    assert moved(before, booked(close)) == {("loss", ""): 4_500, ("psp", "wechat"): -4_500}
+
+
+def _the_surplus_is_booked(close, more):
+    before = booked(close)
+    assert close.handle(more, "book")["state"] == "resolved"
+    assert moved(before, booked(close)) == {("loss", ""): -90, ("psp", "wechat"): 90}
+    assert close.handle(more, "book", status=409)["code"] == "cannot_handle_so"
+
+
+def _the_unpaid_order_is_delivered(close, row, unpaid):
+    assert close.attempt(unpaid.order_code).state != "paid", "the channel does not confirm it"
+    assert close.handle(row, "refund", status=409)["code"] == "cannot_handle_so"
+    assert close.handle(row, "deliver")["state"] == "proposed"
+    assert close.attempt(unpaid.order_code).state != "paid"
+    assert close.check(row)["state"] == "resolved"
+    now = close.attempt(unpaid.order_code)
+    assert (now.state, now.provider_no, now.found_by) == ("paid", row["provider_no"], "bill")
+    assert close.order(now).state == "delivered"
+
+
+def _nobodys_money(close, row):
+    """The channel does not know it when it is to go back: it is open again, and a person lets it be."""
+    before = booked(close)
+    assert close.handle(row, "attach", status=422)["code"] == "bad_field"
+    assert close.handle(row, "attach", order_code="NOT-A-CODE", status=422)["code"] == "bad_field"
+    assert booked(close) == before
+    asked = close.handle(row, "refund")
+    assert (asked["state"], asked["exception_id"] is not None) == ("proposed", True)
+    assert moved(before, booked(close)) == {("suspense", ""): 500, ("psp", "wechat"): 500}
+    exception = close.site.get(f"/api/exceptions/{asked['exception_id']}", by="zhou").json()
+    assert (exception["state"], exception["action"], exception["received_fen"]) == ("proposed", "refund", 500)
+    assert close.check(row, by="zhou", status=409)["code"] == "handled_by_you"
+    assert close.check(row)["state"] == "working"
+    close.shop.work()
+    close.follow()
+    assert close.one(row)["state"] == "open", "the channel has no such payment to give back"
+    assert close.handle(row, "ignore", note="其他系统的订单")["note"] == "其他系统的订单"
+
+
+def test_second_money_goes_back_or_pays_an_order(close):
+    """Paid twice: the second payment goes back through its exception, and the difference follows it to its end."""
+    bought = close.sold("wechat")
+    close.pay(bought, "again")
+    wanted = close.placed("wechat", buyer=BEN)
+    close.plant("wechat", "extra", "OTHER-SYSTEM-2", amount_fen=PRICES["STEAM-50"], day=str(close.day))
+    with close.tomorrow():
+        assert close.fetch_by_itself() == 1, "the second payment was news"
+        both = {one["kind"]: one for one in close.differences("wechat")}
+        assert sorted(both) == ["duplicate", "only_theirs"]
+        second, stray = both["duplicate"], both["only_theirs"]
+        assert (second["proposed_action"], second["exception_id"] is not None) == ("refund", True)
+        assert close.handle(second, "refund")["state"] == "proposed"
+        assert close.check(second)["state"] == "working"
+        assert close.seen("wechat")["sign_waits_for"] == ["还有 1 条差异未处理"], "what is on its way is decided"
+        refund = close.site.get("/api/refunds", by="wang").json()["items"][0]
+        close.settle(refund["id"])
+        assert close.handle(stray, "attach", order_code=bought.order_code, status=409)["code"] == "not_attachable"
+        assert close.one(stray)["state"] == "open"
+        assert close.handle(stray, "attach", order_code=wanted.order_code)["state"] == "proposed"
+        assert close.check(stray)["state"] == "resolved"
+        assert close.order(wanted).state == "delivered"
+        close.follow()
+        assert close.one(second)["state"] == "resolved"
+        close.post(close.at("wechat", "/run"))
+        day = close.seen("wechat")
+        assert (day["matched"], [one["open"] for one in day["differences"]]) == (3, [0, 0])
+    close.shop.check()
+
+
+def test_halves_of_a_date_shift_close_themselves_and_carried_ones_come_again(close):
+    shifted, lost = close.sold("wechat"), close.sold("wechat", "MUSIC-30")
+    close.plant("wechat", "other_day", shifted.out_trade_no)
+    close.plant("wechat", "missing", lost.out_trade_no)
+    next_day = close.day + timedelta(days=1)
+    close.plant("wechat", "extra", "KEEPS-THE-BILL", amount_fen=100, day=str(close.day))
+    first, second = close.file("wechat", "trades"), close.file("wechat", "trades", next_day)
+    with close.tomorrow():
+        close.drop(*first)
+        found = {one["out_trade_no"]: one for one in close.differences("wechat")}
+        assert {one["kind"] for one in found.values()} == {"only_ours", "only_theirs"}
+        stray = found.pop("KEEPS-THE-BILL")
+        assert close.handle(stray, "ignore", note="其他系统的订单")["state"] == "resolved"
+        for one in found.values():
+            assert close.handle(one, "carry")["state"] == "resolved"
+    with close.tomorrow(days=2):
+        close.drop(*second)
+        day = close.seen("wechat", next_day)
+        assert (day["matched"], day["date_shifts"]) == (1, 1)
+        carried = {one["out_trade_no"]: one for one in close.differences("wechat", next_day) if one["carried_from"]}
+        assert {one["carried_from"] for one in carried.values()} == {str(close.day)}
+        assert carried[shifted.out_trade_no]["state"] == "matched", "its other half has come"
+        assert (carried[lost.out_trade_no]["state"], carried[lost.out_trade_no]["kind"]) == ("open", "only_ours")
+        ids = {one["id"] for one in close.differences("wechat", next_day)}
+        close.post(close.at("wechat", "/run", next_day))
+        assert {one["id"] for one in close.differences("wechat", next_day)} == ids
+        assert {one["kind"] for one in close.differences("wechat", next_day)} == {"date_shift", "only_ours"}
+        [match] = close.get(close.at("wechat", "/matches", next_day))["items"]
+        assert (match["matched_by"], match["out_trade_no"]) == ("date_shift", shifted.out_trade_no)
+    close.shop.check()
+
+
+def test_a_late_half_closes_what_nobody_has_touched(close):
+    shifted, sold = close.sold("wechat"), close.sold("wechat", "MUSIC-30")
+    close.plant("wechat", "other_day", shifted.out_trade_no)
+    next_day = close.day + timedelta(days=1)
+    first, second = close.file("wechat", "trades"), close.file("wechat", "trades", next_day)
+    with close.tomorrow():
+        close.drop(*first)
+        [half] = close.differences("wechat")
+        assert (half["kind"], half["state"]) == ("only_ours", "open")
+    with close.tomorrow(days=2):
+        close.drop(*second)
+        assert [(one["kind"], one["state"]) for one in close.differences("wechat", next_day)] == [
+            ("date_shift", "matched")
+        ]
+        found = {one["kind"]: one["state"] for one in close.differences("wechat")}
+        assert found == {"only_ours": "matched", "date_shift": "matched"}
+        assert close.one(half)["state"] == "matched"
+        assert close.seen("wechat")["sign_waits_for"] == ["缺少资金账单"]
+    assert sold.state == "paid"
+    close.shop.check()
+
+
+def test_a_refund_of_the_channels_own_console_is_booked_by_two(close):
+    """Nobody here knew of it: it takes the way of unknown refunds, and is in the books once."""
+    sold = close.sold("wechat")
+    gateway = close.shop.ctx.gateways["wechat"]
+    by_hand = CreateRefund("BY-HAND-1", sold.out_trade_no, 1_500, "客服", total_fen=4_500)
+    assert asyncio.run(gateway.refund(by_hand)).state in {"processing", "succeeded"}
+    name, content = close.file("wechat", "trades")
+    with close.tomorrow():
+        close.drop(name, content)
+        before = booked(close)
+        [row] = close.differences("wechat")
+        assert (row["kind"], row["out_refund_no"], row["theirs_fen"]) == ("refund_only_theirs", "BY-HAND-1", 1_500)
+        assert row["actions"] == ["book", "carry", "ignore"]
+        assert (close.handle(row, "book")["state"], booked(close)) == ("proposed", before)
+        assert close.check(row)["state"] == "resolved"
+        assert moved(before, booked(close))["psp", "wechat"] == -1_500
+        [refund] = close.site.get("/api/refunds", by="wang").json()["items"]
+        assert (refund["state"], refund["amount_fen"], refund["order_code"]) == ("succeeded", 1_500, sold.order_code)
+        close.post(close.at("wechat", "/run"))
+        assert [one["state"] for one in close.differences("wechat") if one["kind"] == "refund_only_theirs"] == [
+            "resolved"
+        ]
+    close.shop.check()
