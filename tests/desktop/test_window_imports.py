@@ -214,6 +214,7 @@ def test_an_import_is_paused_and_goes_on_while_its_file_is_read(program, in_shop
         detail.cancel.click()
         qtbot.waitUntil(lambda: desk.imports.progress.is_over, timeout=WAIT_MS)
         assert desk.imports.progress.stage is ImportStage.CANCELLED
+        qtbot.waitUntil(lambda: not desk.imports.progress.cancel_owed, timeout=WAIT_MS)  # the server knows it too
         assert drained(shop).imported == 0
 
 
