@@ -17,9 +17,9 @@ from desktop.exporting.grid import heading_row, row_of, style_of
 from desktop.exporting.sheet_writer import Book, Look, letters
 from desktop.exporting.target import FolderMissing, Replacement, TargetIsFolder
 from shared import clock
-from shared.cardkey import Sentence
 from shared.contracts.settlement import InstructionRow, PayoutInstruction
 from shared.errors import BadInput
+from shared.sentence import Sentence
 
 _COLUMNS: tuple[tuple[Sentence, Kind, int], ...] = (
     (Sentence("打款单号", "Payout"), Kind.TEXT, 18),

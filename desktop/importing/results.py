@@ -19,10 +19,10 @@ from pydantic import ValidationError
 
 from desktop.importing.options import Options
 from desktop.importing.read import open_source, shown_text
-from shared.cardkey import Sentence
 from shared.contracts.settlement import PayoutResult
 from shared.errors import BadInput
 from shared.money import parse_fen
+from shared.sentence import Sentence
 
 MOST_ROWS = 5_000
 """Rows that the server takes at once."""
