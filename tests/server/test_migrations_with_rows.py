@@ -221,15 +221,15 @@ def test_going_back_is_refused_while_money_would_lose_its_name(engine, tmp_path)
         shop.stock(SKU, 40)
         bought = shop.buy(ANNA, SKU, 20)
         db = shop.ctx.db
-        migrations.downgrade(db, "0003")
+        migrations.downgrade(db, "0004")
         migrations.upgrade(db)
         shop.check()
         assert shop.attempt(bought).fee_fen == 0, "a fifth of a fen"
         deal = Deal(discount=Share.fixed(100), commission=Share.percent(50_000), distributor_id=ids.new_id())
         shop.buy(ANNA, SKU, 20, deal=deal)
         with pytest.raises(RuntimeError, match=r"^1 order lines with discounts"):
-            migrations.downgrade(db, "0003")
-        assert migrations.current(db) in {"0004", migrations.head()}, "where its transaction began"
+            migrations.downgrade(db, "0004")
+        assert migrations.current(db) in {"0005", migrations.head()}, "where its transaction began"
         migrations.upgrade(db)
         shop.check()
         with db.read() as tx:

@@ -151,7 +151,7 @@ def test_each_engine_keeps_what_was_signed(database_url):
         )
         tx.execute(text("UPDATE reconcile_day SET run_by = 'y'"))
         tx.execute(text("DELETE FROM reconcile_day"))
-    migrations.downgrade(db, "0005")
+    migrations.downgrade(db, "0006")
     migrations.upgrade(db)
     difference = dict.fromkeys(
         ("ours_state", "theirs_state", "out_trade_no", "provider_no", "out_refund_no", "note"), ""
@@ -170,5 +170,5 @@ def test_each_engine_keeps_what_was_signed(database_url):
             with pytest.raises(DBAPIError, match="append-only"), db.tx() as tx:
                 tx.execute(text(statement))
     with pytest.raises(RuntimeError, match=r"^1 signed days"):
-        migrations.downgrade(db, "0005")
+        migrations.downgrade(db, "0006")
     db.close()
