@@ -1,4 +1,7 @@
-"""The commands of settlement: see `desktop.commands.table`. Nothing is done before the last button was pressed too."""
+"""The commands of settlement and of the ledger: see `desktop.commands.table`.
+
+Nothing is done before the last button was pressed too.
+"""
 
 from __future__ import annotations
 
@@ -46,4 +49,25 @@ SETTLEMENT: tuple[Command, ...] = (
     _one("payout.withdraw", lambda: translate("Commands", "撤回打款"), "W", "back", _PAY),
     _one("payout.export", lambda: translate("Commands", "导出待提交的打款指令"), "Ctrl+S", "export", _PAY),
     _one("payout.results", lambda: translate("Commands", "导入打款结果…"), "Ctrl+Shift+O", "import", _PAY),
+)
+
+_BOOKS, _EDIT = Permission.LEDGER_JOURNAL_READ, Permission.LEDGER_ADJUSTMENT_EDIT
+
+
+def _book(name: str, title: Callable[[], str], key: str, icon: str, permission: Permission = _BOOKS) -> Command:
+    return Command(name, title, "ledger", keys=(key,), permission=permission, icon=icon)
+
+
+LEDGER: tuple[Command, ...] = (
+    _book("ledger.show_accounts", lambda: translate("Commands", "看账户"), "Alt+1", "ledger"),
+    _book("ledger.show_journals", lambda: translate("Commands", "看分录"), "Alt+2", "file"),
+    _book("ledger.show_adjustments", lambda: translate("Commands", "看调账"), "Alt+3", "reconcile"),
+    _book("ledger.show_disputes", lambda: translate("Commands", "看争议"), "Alt+4", "alert"),
+    _book("adjustment.propose", lambda: translate("Commands", "提出调账…"), "Ctrl+Shift+N", "plus", _EDIT),
+    _book("adjustment.post", lambda: translate("Commands", "调账复核通过并入账"), "A", "check", _EDIT),
+    _book("adjustment.refuse", lambda: translate("Commands", "调账复核不通过"), "R", "close", _EDIT),
+    _book("adjustment.withdraw", lambda: translate("Commands", "撤回调账"), "W", "back", _EDIT),
+    _book("dispute.open", lambda: translate("Commands", "登记争议…"), "Ctrl+Shift+N", "plus", _EDIT),
+    _book("dispute.won", lambda: translate("Commands", "登记争议胜诉"), "A", "check", _EDIT),
+    _book("dispute.lost", lambda: translate("Commands", "登记争议败诉"), "R", "close", _EDIT),
 )

@@ -129,6 +129,7 @@ class Orders(Watched):
         self.may_see_refunds = Permission.PAYMENTS_REFUND_READ in may
         self.may_refund = Permission.PAYMENTS_REFUND_DECIDE in may
         self.may_handle = Permission.PAYMENTS_EXCEPTION_HANDLE in may
+        self.may_see_ledger = Permission.LEDGER_JOURNAL_READ in may
         self.state: OrderState | None = None
         self.query = ""
         self.opened: Order | None = None

@@ -85,6 +85,7 @@ class OrdersPage(Page):
         self.split.addWidget(self.list)
         self.peek = OrderPeek(self.presenter)
         self.peek.refund_wanted.connect(partial(self.wanted.emit, "refunds"))
+        self.peek.ledger_wanted.connect(partial(self.wanted.emit, "ledger"))
         self.peek.closed.connect(lambda: self.presenter.look_into(None))
         self.split.addWidget(self.peek)
         self.split.setStretchFactor(0, 1)
