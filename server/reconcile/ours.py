@@ -87,7 +87,9 @@ def _attempts(tx: Tx, *which: ColumnElement[bool]) -> Iterator[OurRow]:
     # A million of a day go through here: by place, and in the order that the index has them in.
     for attempt_id, out_trade_no, provider_no, amount_fen, fee_fen, paid_at, state in _streamed(tx, query):
         known = "paid" if state == AttemptState.PAID else "unpaid"
-        yield OurRow(attempt_id, "payment", out_trade_no, provider_no or "", "", amount_fen, fee_fen, known, paid_at)
+        yield OurRow(
+            attempt_id, "payment", out_trade_no, provider_no or "", "", amount_fen, fee_fen or None, known, paid_at
+        )
 
 
 def _set_aside(tx: Tx, *which: ColumnElement[bool]) -> Iterator[OurRow]:

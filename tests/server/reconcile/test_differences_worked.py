@@ -247,5 +247,4 @@ def test_a_refund_of_the_channels_own_console_is_booked_by_two(close):
         close.post(close.at("wechat", "/run"))
         [row] = close.differences("wechat")
         assert (row["kind"], row["state"], row["checked_by"]) == ("refund_only_theirs", "resolved", "王敏")
-        assert close.seen("wechat")["matched"] == 2
     close.shop.check()
