@@ -26,6 +26,20 @@ SETTLEMENT: tuple[Command, ...] = (
     _one("settlement.show_statements", lambda: translate("Commands", "看结算单"), "Alt+1", "file", _READ),
     _one("settlement.show_due", lambda: translate("Commands", "看应结"), "Alt+2", "calendar", _READ),
     _one("settlement.show_payouts", lambda: translate("Commands", "看打款"), "Alt+3", "export", _READ),
+    _one(
+        "settlement.show_holds",
+        lambda: translate("Commands", "看暂缓"),
+        "Alt+4",
+        "lock",
+        Permission.SETTLEMENT_HOLD_EDIT,
+    ),
+    _one(
+        "hold.free",
+        lambda: translate("Commands", "放行暂缓的结算"),
+        "U",
+        "check",
+        Permission.SETTLEMENT_HOLD_EDIT,
+    ),
     _one("due.make", lambda: translate("Commands", "生成今天的结算单"), "Ctrl+Return", "plus", _MAKE),
     _one("due.make_one", lambda: translate("Commands", "只给这家供应商生成结算单"), "Ctrl+Shift+Return", "plus", _MAKE),
     _one(

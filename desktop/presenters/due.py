@@ -10,20 +10,20 @@ from typing import Any
 from desktop.operations import settlement
 from desktop.operations.seen import Seen
 from desktop.presenters import formats
-from desktop.presenters.acting import Act, Acting, Entry, Pair, Work
+from desktop.presenters.acting import Act, Acting, Pair, Work
 from desktop.presenters.feed import Feed
+from desktop.presenters.holds import hold_act
 from desktop.presenters.listing import Column
 from desktop.presenters.ports import Ask, Latest
 from desktop.presenters.watching import Watched
 from desktop.presenters.words import in_words, word
 from shared.clock import now, shop_day
 from shared.contracts.identity import Person
-from shared.contracts.settlement import DueLine, DueSupplier, NewHold, SupplierAccount
-from shared.errors import BadInput
+from shared.contracts.settlement import DueLine, DueSupplier, SupplierAccount
 from shared.ids import speak_order_code
 from shared.permissions import Permission
 
-MAKE, MAKE_ONE, HOLD = "make", "make_one", "hold"
+MAKE, MAKE_ONE = "make", "make_one"
 
 
 def holds_words(one: DueSupplier) -> str:
@@ -104,22 +104,6 @@ def figures(account: SupplierAccount) -> list[tuple[str, str]]:
         (("下次结算", "Next due"), formats.day(account.next_due_on)),
     ]
     return [(in_words(words), value) for words, value in parts]
-
-
-class NotADay(BadInput):
-    """What was typed is no day."""
-
-    code = "settlement.not_a_day"
-    zh = "日期请填 2026-03-02 这样的格式。"
-    en = "A day looks like 2026-03-02."
-
-
-def typed_day(text: str) -> date | None:
-    """A day as a person types it; None for nothing. Raises NotADay."""
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError as error:
-        raise NotADay from error
 
 
 class Due(Watched):
@@ -229,7 +213,11 @@ class Due(Watched):
             if self.chosen in ready and len(ready) > 1:
                 acts.append(self._make([self.chosen], key=MAKE_ONE))
         if self.may_hold and self.chosen is not None:
-            acts.append(self._hold(self.chosen, self.line))
+            one, line = self.chosen, self.line
+            if line is not None:
+                acts.append(hold_act(self.acting, order_code=line.order_code))
+            else:
+                acts.append(hold_act(self.acting, supplier_id=one.supplier_id, supplier=one.supplier))
         self.acting.offer(acts)
 
     def _make(self, ready: list[DueSupplier], *, key: str = MAKE) -> Act[Any]:
@@ -251,35 +239,4 @@ class Due(Watched):
             ),
             ("已生成结算单，请逐张确认", "Made; confirm each of them"),
             work,
-        )
-
-    def _hold(self, one: DueSupplier, line: DueLine | None) -> Act[Any]:
-        code = line.order_code if line is not None else None
-
-        def work(typed: Mapping[str, str]) -> Work[Any]:
-            held = NewHold(
-                id=self.acting.attempt_id,
-                order_code=code,
-                supplier_id=None if code is not None else one.supplier_id,
-                reason=typed["reason"],
-                until=typed_day(typed["until"]),
-            )
-            return partial(settlement.hold, new=held)
-
-        what = speak_order_code(code) if code is not None else one.supplier
-        return Act(
-            HOLD,
-            ("暂缓这个订单…", "Hold this order…") if code is not None else ("暂缓这家供应商…", "Hold this supplier…"),
-            (
-                f"“{what}”不再进入结算单，直到放行；供应商看得到原因。",
-                f"“{what}” goes on no statement until it is let go.",
-            ),
-            ("已暂缓", "Held"),
-            work,
-            (
-                Entry("reason", ("原因（必填，供应商会看到）", "Reason (needed; the supplier reads it)")),
-                Entry(
-                    "until", ("到哪一天自动放行（可不填）", "Until which day (may be left out)"), needed=False, most=10
-                ),
-            ),
         )

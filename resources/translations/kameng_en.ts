@@ -1168,6 +1168,14 @@
         <translation>Show the payouts</translation>
     </message>
     <message>
+        <source>看暂缓</source>
+        <translation>Show the holds</translation>
+    </message>
+    <message>
+        <source>放行暂缓的结算</source>
+        <translation>Let go of what is held</translation>
+    </message>
+    <message>
         <source>生成今天的结算单</source>
         <translation>Make today&apos;s statements</translation>
     </message>
@@ -2450,6 +2458,45 @@
     <message>
         <source>随批次撤回</source>
         <translation>Withdrawn with its lot</translation>
+    </message>
+</context>
+<context>
+    <name>HoldsPage</name>
+    <message>
+        <source>人工暂缓的订单和供应商；在“应结”或订单里暂缓，在这里放行</source>
+        <translation>Held by people: hold under “Due” or at an order, let go here</translation>
+    </message>
+    <message>
+        <source>暂缓列表</source>
+        <translation>Holds</translation>
+    </message>
+    <message>
+        <source>没有人工暂缓</source>
+        <translation>Nothing is held by people</translation>
+    </message>
+    <message>
+        <source>可以结算的都会进入结算单。</source>
+        <translation>What can be settled goes on the next statement.</translation>
+    </message>
+    <message>
+        <source>暂缓的内容</source>
+        <translation>Held</translation>
+    </message>
+    <message>
+        <source>原因</source>
+        <translation>Reason</translation>
+    </message>
+    <message>
+        <source>到哪一天</source>
+        <translation>Until</translation>
+    </message>
+    <message>
+        <source>暂缓人</source>
+        <translation>Held by</translation>
+    </message>
+    <message>
+        <source>暂缓时间</source>
+        <translation>Held at</translation>
     </message>
 </context>
 <context>
@@ -4452,12 +4499,16 @@
         <translation>Payouts</translation>
     </message>
     <message>
+        <source>暂缓</source>
+        <translation>Holds</translation>
+    </message>
+    <message>
         <source>结算</source>
         <translation>Settlement</translation>
     </message>
     <message>
-        <source>结算单、应结或打款</source>
-        <translation>Statements, due or payouts</translation>
+        <source>结算单、应结、打款或暂缓</source>
+        <translation>Statements, due, payouts or holds</translation>
     </message>
 </context>
 <context>

@@ -11,11 +11,12 @@ from desktop.exporting.instructions import TargetNotATable, write_instructions
 from desktop.importing.results import ResultsDoNotRead, ResultsEmpty, ResultsWithoutColumns, read_results
 from desktop.operations.once import OutcomeUnknown
 from desktop.presenters import words
-from desktop.presenters.due import HOLD, MAKE, MAKE_ONE, Due, NotADay, figures, holds_words, waits_words
+from desktop.presenters.due import MAKE, MAKE_ONE, Due, figures, holds_words, waits_words
+from desktop.presenters.holds import FREE, HOLD, Holds, NotADay, what_is_held
 from desktop.presenters.payouts import Payouts, Results, shown_bad
 from desktop.presenters.statements import CONFIRM, PAY, Statements, bill_row, drilled, left_over, sums
 from shared import clock, ids
-from shared.contracts.settlement import PayoutResultsTaken, SupplierAccount
+from shared.contracts.settlement import Hold, PayoutResultsTaken, SupplierAccount
 from shared.errors import Conflict
 from shared.finance import HoldReason, PayoutState, StatementState
 from shared.permissions import Role
@@ -159,6 +160,25 @@ def test_an_order_is_held_from_its_line_and_a_day_is_a_day():
     shown.acting.carry_out({"reason": "买家投诉", "until": "2026-03-09"})
     held = ask.asked[-1][0].keywords["new"]
     assert (held.order_code, held.supplier_id, held.reason) == ("7K3M9QX2H4TD", None, "买家投诉")
+
+
+def test_what_was_held_is_let_go_and_leaves_the_list():
+    ask = Later()
+    shown = Holds(ask, person(Role.FINANCE))
+    shown.open()
+    facts = dict.fromkeys(Hold.model_fields) | {"reason": "合同到期", "held_by": "周洁", "held_at": NOON}
+    order = Hold.model_validate(facts | {"id": ids.new_id(), "order_code": "7K3M9QX2H4TD"})
+    whole = Hold.model_validate(facts | {"id": ids.new_id(), "supplier": "星河数码"})
+    assert [what_is_held(one) for one in (order, whole)] == ["7K3M-9QX2-H4TD", "供应商 星河数码 的全部"]
+    ask.answer(0, page_of(order, whole))
+    shown.choose(order)
+    shown.acting.choose(FREE)
+    shown.acting.carry_out({})
+    method, path, _body = sent(ask.asked[1][0], order)
+    assert (method, path) == ("DELETE", f"/api/settlement/holds/{order.id}")
+    ask.answer(1, order)
+    ask.answer(2, page_of(whole))
+    assert (shown.chosen, shown.acting.acts) == (None, ())
 
 
 def test_a_supplier_sees_and_does_nothing():

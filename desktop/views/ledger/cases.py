@@ -20,7 +20,7 @@ from desktop.views.acting import ActBar
 from desktop.views.cases import CasesPage
 from desktop.views.listing import FeedView
 from desktop.views.side import SidePanel, add_fact, facts, pair
-from desktop.widgets.basics import button, label
+from desktop.widgets.basics import button, label, row
 from desktop.widgets.words import state_word
 from shared.contracts.ledger import Adjustment, Dispute
 from shared.ids import speak_order_code
@@ -80,7 +80,10 @@ class CasePanel(SidePanel):
             code = speak_order_code(one.order_code)
             link = button(self.tr("查看订单 {code}").format(code=code), role="link")
             link.clicked.connect(partial(self.order_wanted.emit, one.order_code))
-            layout.addWidget(link)
+            at = row()
+            at.addWidget(link)
+            at.addStretch(1)
+            layout.addLayout(at)
         layout.addStretch(1)
         self.turn_to(inner)
 

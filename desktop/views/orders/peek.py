@@ -86,7 +86,10 @@ class OrderPeek(SidePanel):
             layout.addWidget(rule())
             link = button(self.tr("查看这张订单的分录"), role="link", icon_name="ledger")
             link.clicked.connect(partial(self.ledger_wanted.emit, order.code))
-            layout.addWidget(link)
+            at = row()
+            at.addWidget(link)
+            at.addStretch(1)
+            layout.addLayout(at)
         layout.addStretch(1)
         self.turn_to(inner)
 

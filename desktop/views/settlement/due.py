@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QLabel, QSplitter, QWidget
 from desktop.presenters import due as presenters
 from desktop.presenters import formats
 from desktop.presenters.due import Due, figures
+from desktop.presenters.holds import HOLD
 from desktop.presenters.words import in_words
 from desktop.views.acting import ActBar
 from desktop.views.listing import FeedView
@@ -17,7 +18,7 @@ from desktop.views.page import Page
 from desktop.widgets.basics import Card, column, label, row
 from desktop.widgets.words import sentence
 
-_COMMANDS = {"due.make": presenters.MAKE, "due.make_one": presenters.MAKE_ONE, "due.hold": presenters.HOLD}
+_COMMANDS = {"due.make": presenters.MAKE, "due.make_one": presenters.MAKE_ONE, "due.hold": HOLD}
 
 
 class DuePage(Page):
