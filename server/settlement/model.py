@@ -126,12 +126,13 @@ class Statement(Base):
 class SettlementItem(Base):
     """An order line on a statement: it is there once, so that its share is released once.
 
-    `share_fen` was its supplier's, `refunded_fen` of it went back before; what is left is released.
+    `share_fen` was its supplier's, `refunded_fen` of it went back before; what is left is released, and with it the
+    commission: where that alone is left, nothing is released to the supplier.
     """
 
     __tablename__ = "settlement_item"
     __table_args__ = (
-        CheckConstraint("share_fen - refunded_fen > 0", name="net"),
+        CheckConstraint("share_fen - refunded_fen >= 0", name="net"),
         Index("ix_settlement_item_statement_id", "statement_id", "order_line_id"),
     )
 

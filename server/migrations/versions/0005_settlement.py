@@ -148,7 +148,7 @@ def _lines() -> None:
         sa.Column("order_id", db.Uid(), nullable=False),
         sa.Column("share_fen", db.BigInt, nullable=False),
         sa.Column("refunded_fen", db.BigInt, nullable=False),
-        sa.CheckConstraint("share_fen - refunded_fen > 0", name="ck_settlement_item_net"),
+        sa.CheckConstraint("share_fen - refunded_fen >= 0", name="ck_settlement_item_net"),
     )
     op.create_index("ix_settlement_item_statement_id", "settlement_item", ["statement_id", "order_line_id"])
     op.create_table(

@@ -177,3 +177,25 @@ def owing(site):
     figures = {gauge.name: gauge.value for gauge in watch.gauges(site.world.ctx)}
     assert figures["kameng_holidays_unknown"] == 2027
     return figures["kameng_suppliers_owing"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "commission_ppm", "refunded", "left"),
+    [
+        ({"kind": "fixed", "unit_price": 500_000}, 100_000, 0, 450),  # a fee that leaves the supplier nothing
+        ({"kind": "percent", "ppm": 0}, 500_000, 4_499, 1),  # the fen that refunds left
+    ],
+)
+def test_a_commission_is_released_where_nothing_is_left_for_the_supplier(shop, rule, commission_ppm, refunded, left):
+    paying.say(shop, "fee-rules", {"id": str(ids.new_id()), "tier": "standard", "reason": "活动"} | rule)
+    brought = ids.new_id()
+    deal = Deal(commission=Share.percent(commission_ppm), distributor_id=brought)
+    bought = shop.world.buy(ANNA, "STEAM-50", deal=deal)
+    if refunded:
+        refund(shop, bought, refunded)
+    [made] = paying.settled(shop, DAY)
+    assert figures(made) == (1, 0, 0, 0, 0, 0, "paid")
+    held = balances(shop)
+    assert (held["distributor_pending", brought.hex], held["distributor_available", brought.hex]) == (0, left)
+    assert (held.get(("supplier_pending", XINGHE), 0), held.get(("supplier_available", XINGHE), 0)) == (0, 0)
+    assert make(shop, DAY) == []
