@@ -235,7 +235,7 @@ class Due(Watched):
             words,
             (
                 f"把 {formats.count(len(ready))} 家供应商截至 {day} 可结的 {total} 生成为待确认的结算单；此时不动账。",
-                f"What {formats.count(len(ready))} suppliers can have, {total}, becomes drafts; nothing is booked yet.",
+                f"{total} become drafts (suppliers: {formats.count(len(ready))}); nothing is booked yet.",
             ),
             ("已生成结算单，请逐张确认", "Made; confirm each of them"),
             work,

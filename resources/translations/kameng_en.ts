@@ -804,6 +804,10 @@
         <translation>Refund this order</translation>
     </message>
     <message>
+        <source>暂缓这张订单的结算</source>
+        <translation>Hold this order&apos;s settlement</translation>
+    </message>
+    <message>
         <source>差异</source>
         <translation>Differences</translation>
     </message>
@@ -3397,7 +3401,7 @@
     </message>
     <message>
         <source>导出待提交指令</source>
-        <translation>Export</translation>
+        <translation>Export approved</translation>
     </message>
     <message>
         <source>打开所在文件夹</source>
