@@ -156,6 +156,18 @@ class SettlementDeduction(Base):
     amount_fen: Mapped[int] = mapped_column(BigInt)
 
 
+class SettlementSplit(Base):
+    """What an approved payout by profit sharing takes of an order's payment, the `n`-th of its instruction."""
+
+    __tablename__ = "settlement_split"
+    __table_args__ = (Index("ix_settlement_split_order_id", "order_id"),)
+
+    payout_id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
+    n: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    order_id: Mapped[UUID] = mapped_column(Uid)
+    amount_fen: Mapped[int] = mapped_column(BigInt)
+
+
 class SettlementHold(Base):
     """Somebody holds back the lines of an order, or all of a supplier, until `until_day` or until it is let go."""
 

@@ -286,7 +286,10 @@ class InstructionRow(Answer):
 
 
 class PayoutInstruction(Answer):
-    """`GET /api/settlement/payouts/{id}/instruction`: what people carry to the bank or the channel."""
+    """`GET /api/settlement/payouts/{id}/instruction`: what people carry to the bank or the channel.
+
+    Refused until a second person approved the payout; without rows once it has ended.
+    """
 
     number: str
     mode: SettlementMode

@@ -94,7 +94,8 @@ def test_a_statement_is_made_confirmed_and_paid_by_two(program, live_shop, world
     carry_out(qtbot, page.statements.bar, statements.acting, note="十一月")
     qtbot.waitUntil(lambda: statements.acting.acts == (), timeout=WAIT_MS)
     page.show_part(page.payouts)
-    qtbot.waitUntil(lambda: payouts.opened is not None and payouts.instruction is not None, timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: payouts.opened is not None, timeout=WAIT_MS)
+    assert payouts.instruction is None, "nobody carries what no second person approved"
     assert list(page.payouts.bar.buttons) == ["withdraw"], "who made it does not approve"
     assert "等另一位同事复核" in page.payouts.bar.hint.text()
     wang = colleague("wang")
@@ -103,6 +104,7 @@ def test_a_statement_is_made_confirmed_and_paid_by_two(program, live_shop, world
     payouts.refresh()
     qtbot.waitUntil(lambda: payouts.acting.may(SEND), timeout=WAIT_MS)
     assert not payouts.acting.may(APPROVE)
+    qtbot.waitUntil(lambda: payouts.instruction is not None, timeout=WAIT_MS)
     target = tmp_path / "打款.xlsx"
     page.payouts._ask_target = lambda _parent, _name: target
     program.window.run("payout.export")

@@ -199,3 +199,54 @@ def test_a_commission_is_released_where_nothing_is_left_for_the_supplier(shop, r
     assert (held["distributor_pending", brought.hex], held["distributor_available", brought.hex]) == (0, left)
     assert (held.get(("supplier_pending", XINGHE), 0), held.get(("supplier_available", XINGHE), 0)) == (0, 0)
     assert make(shop, DAY) == []
+
+
+def carried(site, payout):
+    """What of which order's payment goes to the supplier; of None it is transferred."""
+    rows = ask(site, f"payouts/{payout['id']}/instruction")["rows"]
+    return {row["order_code"]: (row["amount_fen"], row["trouble"]) for row in rows}
+
+
+def approved(site, statements):
+    return paying.step(site, paying.pay(site, statements), "check", by="wang", approve=True)
+
+
+def test_no_payment_is_split_that_was_refunded_since(shop):
+    agree(shop, version=1, mode="profit_sharing")
+    first, second = shop.world.buy(ANNA, "STEAM-50"), shop.world.buy(BEN, "STEAM-50")
+    confirmed = paying.settled(shop, DAY)
+    refund(shop, first, 4_500)
+    payout = approved(shop, confirmed)
+    assert (payout["amount_fen"], carried(shop, payout)) == (4_275, {second.order.code: (4_275, None)})
+    shop.world.buy(ANNA, "STEAM-50")
+    paying.settled(shop, DAY)
+    refund(shop, second, 1_000)  # what is available would do; the payment has not got it any more
+    refused = paying.step(shop, payout, "send", status=409)
+    assert (refused["code"], refused["params"]["number"]) == ("split_outdated", payout["number"])
+    assert carried(shop, payout) == {second.order.code: (4_275, None)}
+    paying.step(shop, payout, "withdraw")
+
+
+def test_what_one_payment_lacks_is_split_off_another_once(shop):
+    agree(shop, version=1, mode="profit_sharing")
+    first = shop.world.buy(ANNA, "STEAM-50")
+    paying.settled(shop, DAY)
+    refund(shop, first, 4_500)
+    second = shop.world.buy(BEN, "STEAM-50")
+    paying.settled(shop, DAY)
+    waiting = [one for one in ask(shop, "statements")["items"] if one["state"] == "confirmed"]
+    payout = approved(shop, [waiting[-1]])  # of the first: its money is the second's
+    assert (payout["amount_fen"], carried(shop, payout)) == (4_275, {second.order.code: (4_275, None)})
+    paying.step(shop, paying.step(shop, payout, "send"), "confirm")
+    assert account_of(shop)["available_fen"] == 0
+    third = shop.world.buy(BEN, "STEAM-50")
+    paying.settled(shop, DAY)
+    last = approved(shop, [ask(shop, "statements")["items"][0]])
+    assert carried(shop, last) == {third.order.code: (4_275, None)}
+    paying.step(shop, last, "withdraw")
+    assert list(carried_again(shop)) == [third.order.code]
+
+
+def carried_again(site):
+    """The instruction of another payout of the newest statement, after one was taken back."""
+    return carried(site, approved(site, [ask(site, "statements")["items"][0]]))
