@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import date
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from desktop.operations import settlement
 from desktop.operations.seen import Seen
@@ -15,11 +16,14 @@ from desktop.presenters.feed import Feed
 from desktop.presenters.holds import hold_act
 from desktop.presenters.listing import Column
 from desktop.presenters.ports import Ask, Latest
+from desktop.presenters.statements import mode_word
 from desktop.presenters.watching import Watched
 from desktop.presenters.words import in_words, word
 from shared.clock import now, shop_day
+from shared.contracts.base import Page
 from shared.contracts.identity import Person
-from shared.contracts.settlement import DueLine, DueSupplier, SupplierAccount
+from shared.contracts.settlement import DueLine, DueSupplier, SupplierAccount, Terms
+from shared.finance import Cycle
 from shared.ids import speak_order_code
 from shared.permissions import Permission
 
@@ -106,6 +110,30 @@ def figures(account: SupplierAccount) -> list[tuple[str, str]]:
     return [(in_words(words), value) for words, value in parts]
 
 
+_CYCLES: dict[Cycle, Pair] = {
+    Cycle.D0: ("D+0（{cutoff} 前的当日结）", "D+0 (until {cutoff})"),
+    Cycle.DAYS: ("D+{n}", "D+{n}"),
+    Cycle.WORKING_DAYS: ("T+{n}（工作日）", "T+{n} (working days)"),
+    Cycle.WEEKLY: ("每周星期{weekday}", "weekly, weekday {n}"),
+    Cycle.MONTHLY: ("每月 {n} 日", "monthly, day {n}"),
+}
+
+
+def terms_words(terms: Terms) -> str:
+    """On which terms a supplier is paid, in a line."""
+    weekday = "一二三四五六日"[terms.n - 1] if terms.cycle is Cycle.WEEKLY else ""
+    cycle = in_words(_CYCLES[terms.cycle]).format(n=terms.n, cutoff=f"{terms.cutoff:%H:%M}", weekday=weekday)
+    told = [mode_word(terms.mode), cycle, word(terms.release_from)]
+    if terms.hold_days:
+        told.append(in_words(("再等 {n} 天", "held {n} days more")).format(n=terms.hold_days))
+    if terms.minimum_fen:
+        told.append(in_words(("满 {amount} 起结", "from {amount}")).format(amount=formats.money(terms.minimum_fen)))
+    if terms.payout_fee_fen:
+        fee = formats.money(terms.payout_fee_fen)
+        told.append(in_words(("打款手续费 {fee}", "fee of a payout {fee}")).format(fee=fee))
+    return " · ".join(told)
+
+
 class Due(Watched):
     """What is due today.
 
@@ -115,6 +143,7 @@ class Due(Watched):
         lines: its lines that are on no statement.
         line: the line that is looked at, or None.
         account: its account, or None while it is read.
+        terms: on which terms it is paid, or None while that is read.
         acting: what may be done: make statements, hold back.
         error: why the account could not be read.
     """
@@ -123,7 +152,7 @@ class Due(Watched):
         super().__init__()
         may = frozenset(person.permissions)
         self._ask = ask
-        self._latest = Latest()
+        self._latest, self._terms_latest = Latest(), Latest()
         self.may_see = Permission.SETTLEMENT_STATEMENT_READ in may
         self.may_make = Permission.SETTLEMENT_STATEMENT_MAKE in may
         self.may_hold = Permission.SETTLEMENT_HOLD_EDIT in may
@@ -133,6 +162,7 @@ class Due(Watched):
         self.chosen: DueSupplier | None = None
         self.line: DueLine | None = None
         self.account: SupplierAccount | None = None
+        self._terms: dict[UUID, Terms] = {}
         self.error: Exception | None = None
         self.acting: Acting[Any] = Acting(ask, lambda _done: self.refresh(), self.refresh)
         self.suppliers.watch(self._suppliers_read)
@@ -142,9 +172,15 @@ class Due(Watched):
         """The business day that is running."""
         return shop_day(now())
 
+    @property
+    def terms(self) -> Terms | None:
+        """See the class."""
+        return self._terms.get(self.chosen.supplier_id) if self.chosen is not None else None
+
     def open(self) -> None:
-        """Read what is due."""
+        """Read what is due, and on which terms."""
         day = self.day
+        self._ask(settlement.list_terms, self._terms_latest.only(self._terms_read), lambda _error: None)
         self.suppliers.show(lambda engine, _after: settlement.list_due(engine, day=day))
 
     def choose(self, one: DueSupplier) -> None:
@@ -177,6 +213,8 @@ class Due(Watched):
 
     def renew(self, *, is_own: bool) -> None:
         """Something was settled, held or paid, here or elsewhere."""
+        if self.suppliers.as_of is not None:
+            self._ask(settlement.list_terms, self._terms_latest.only(self._terms_read), lambda _error: None)
         self.suppliers.renew(is_own=is_own)
         self.lines.renew(is_own=is_own)
         self._read_account()
@@ -187,6 +225,10 @@ class Due(Watched):
             return
         at = self.chosen.supplier_id if self.chosen is not None else None
         self.choose(next((one for one in self.suppliers.rows if one.supplier_id == at), self.suppliers.rows[0]))
+
+    def _terms_read(self, seen: Seen[Page[Terms]]) -> None:
+        self._terms = {one.supplier_id: one for one in seen.value.items}
+        self.changed()
 
     def _read_account(self) -> None:
         if self.chosen is None:

@@ -11,14 +11,14 @@ from desktop.exporting.instructions import TargetNotATable, write_instructions
 from desktop.importing.results import ResultsDoNotRead, ResultsEmpty, ResultsWithoutColumns, read_results
 from desktop.operations.once import OutcomeUnknown
 from desktop.presenters import words
-from desktop.presenters.due import MAKE, MAKE_ONE, Due, figures, holds_words, waits_words
+from desktop.presenters.due import MAKE, MAKE_ONE, Due, figures, holds_words, terms_words, waits_words
 from desktop.presenters.holds import FREE, HOLD, Holds, NotADay, what_is_held
 from desktop.presenters.payouts import Payouts, Results, shown_bad
 from desktop.presenters.statements import CONFIRM, PAY, Statements, bill_row, drilled, left_over, sums
 from shared import clock, ids
-from shared.contracts.settlement import Hold, PayoutResultsTaken, SupplierAccount
+from shared.contracts.settlement import Hold, PayoutResultsTaken, SupplierAccount, Terms
 from shared.errors import Conflict
-from shared.finance import HoldReason, PayoutState, StatementState
+from shared.finance import Cycle, HoldReason, PayoutState, ReleaseFrom, StatementState
 from shared.permissions import Role
 from tests.desktop.settlement_rows import DAY, NOON, XINGHE, due, due_line, instruction, line, payout, statement
 from tests.desktop.test_presenters_lists import Later, page_of
@@ -109,12 +109,42 @@ def test_a_payout_that_is_tried_again_is_the_same_payout():
     assert shown.acting.attempt_id != ids_sent[0], "another wish is another payout"
 
 
+@pytest.mark.parametrize(
+    ("agreed", "told"),
+    [
+        ({"cycle": Cycle.D0, "n": 0}, "采购付款 · D+0（17:00 前的当日结） · 发货时起算"),
+        ({"cycle": Cycle.WEEKLY, "n": 7}, "采购付款 · 每周星期日 · 发货时起算"),
+        (
+            {"cycle": Cycle.WORKING_DAYS, "n": 1, "hold_days": 7, "minimum_fen": 10_000, "payout_fee_fen": 100},
+            "采购付款 · T+1（工作日） · 发货时起算 · 再等 7 天 · 满 ¥100.00 起结 · 打款手续费 ¥1.00",
+        ),
+    ],
+    ids=["same day", "weekly", "all of it"],
+)
+def test_terms_are_told_in_a_line(agreed, told):
+    facts = {
+        "supplier_id": XINGHE,
+        "supplier": "星河数码",
+        "mode": "purchase",
+        "cutoff": "17:00",
+        "release_from": ReleaseFrom.DELIVERED,
+        "hold_days": 0,
+        "minimum_fen": 0,
+        "payout_fee_fen": 0,
+        "tier": "standard",
+        "valid_from": NOON,
+        "changed_by": "周洁",
+        "version": 1,
+    }
+    assert terms_words(Terms.model_validate(facts | agreed)) == told
+
+
 def looking_at(*rows, role=Role.FINANCE):
     ask = Later()
     with clock.fixed(NOON):
         shown = Due(ask, person(role))
         shown.open()
-        ask.answer(0, page_of(*rows))
+        ask.answer(1, page_of(*rows))  # the first question is about terms
     return shown, ask
 
 
