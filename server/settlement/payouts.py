@@ -90,7 +90,8 @@ class PayoutChanged(Conflict):
 def make(tx: Tx, wanted: wire.NewPayout, *, actor: Actor, request_id: str | None = None) -> Payout:
     """Pay confirmed statements of one supplier; a repeat under the same id answers the same payout.
 
-    It pays what they say, or what is available where refunds have taken some of it since. Raises NotFound, NotPayable,
+    It pays what they say, or what is available where refunds have taken some of it since; it costs one fee, the highest
+    of theirs. Raises NotFound, NotPayable,
     NothingToPay, PayoutsFrozen, PayoutHeld, IdempotencyReused.
     """
     digest = hashlib.sha256(json.dumps([sorted(map(str, wanted.statements)), wanted.note]).encode()).hexdigest()
@@ -106,8 +107,9 @@ def make(tx: Tx, wanted: wire.NewPayout, *, actor: Actor, request_id: str | None
         return known
     held = _payable(tx, wanted.statements, supplier_id)
     _require_not_held(tx, supplier_id, [row.number for row in held])
-    fee = sum(row.payout_fee_fen for row in held)
-    amount = min(sum(row.payable_fen for row in held), _unbound(tx, supplier_id) - fee)
+    fee = max(row.payout_fee_fen for row in held)
+    owed_to_it = sum(row.payable_fen + row.payout_fee_fen for row in held)
+    amount = min(owed_to_it, _unbound(tx, supplier_id)) - fee
     if amount <= 0:
         raise NothingToPay
     now = clock.now()

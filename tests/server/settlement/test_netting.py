@@ -250,3 +250,31 @@ def test_what_one_payment_lacks_is_split_off_another_once(shop):
 def carried_again(site):
     """The instruction of another payout of the newest statement, after one was taken back."""
     return carried(site, approved(site, [ask(site, "statements")["items"][0]]))
+
+
+def test_a_payout_of_several_statements_costs_one_fee(shop):
+    agree(shop, version=1, payout_fee_fen=500)
+    shop.world.buy(ANNA, "STEAM-50")
+    [first] = paying.settled(shop, DAY)
+    agree(shop, version=2, payout_fee_fen=300)
+    shop.world.buy(BEN, "STEAM-50")
+    [second] = paying.settled(shop, DAY)
+    assert [(one["payout_fee_fen"], one["payable_fen"]) for one in (first, second)] == [(500, 3_775), (300, 3_975)]
+    assert paying.paid(shop, [first, second])["amount_fen"] == 2 * 4_275 - 500
+    assert balances(shop)["payout_fee", ""] == 500
+    assert account_of(shop)["available_fen"] == 0
+    assert make(shop, DAY) == []
+
+
+def test_a_leaving_supplier_gets_its_last_money(shop):
+    agree(shop, version=1, payout_fee_fen=500)
+    first = shop.world.buy(ANNA, "STEAM-50")
+    [eaten] = paying.settled(shop, DAY)
+    refund(shop, first, 4_000)  # 38.00 of it: less is left than the fee
+    assert paying.pay(shop, [eaten], status=409)["code"] == "nothing_to_pay"
+    shop.world.buy(BEN, "STEAM-50")
+    [last] = paying.settled(shop, DAY)
+    assert figures(last) == (2, 4_275, 3_800, -3_800, 500, 3_775, "confirmed")
+    assert paying.paid(shop, [eaten, last])["amount_fen"] == 475 + 4_275 - 500
+    assert (account_of(shop)["available_fen"], account_of(shop)["owed_fen"]) == (0, 0)
+    assert make(shop, DAY) == []
