@@ -33,6 +33,7 @@ from desktop.views.alerts.page import AlertsPage
 from desktop.views.channels.page import ChannelsPage
 from desktop.views.exceptions.page import ExceptionsPage
 from desktop.views.imports.page import ImportsPage
+from desktop.views.ledger.page import LedgerPage
 from desktop.views.orders.page import OrdersPage
 from desktop.views.page import Page
 from desktop.views.products.page import ProductsPage
@@ -219,6 +220,7 @@ def pages_of(desk: Desk) -> list[Page]:
         "channels": lambda: ChannelsPage(desk.channels),
         "reconciliation": lambda: ReconciliationPage(desk.reconciliation),
         "settlement": lambda: SettlementPage(desk.settlement),
+        "ledger": lambda: LedgerPage(desk.ledger),
     }
     return [makers[place.id]() for place in PLACES if place.permission in desk.person.permissions]
 

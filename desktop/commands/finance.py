@@ -1,4 +1,7 @@
-"""The commands of settlement: see `desktop.commands.table`. Nothing is done before the last button was pressed too."""
+"""The commands of settlement and of the ledger: see `desktop.commands.table`.
+
+Nothing is done before the last button was pressed too.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,20 @@ SETTLEMENT: tuple[Command, ...] = (
     _one("settlement.show_statements", lambda: translate("Commands", "看结算单"), "Alt+1", "file", _READ),
     _one("settlement.show_due", lambda: translate("Commands", "看应结"), "Alt+2", "calendar", _READ),
     _one("settlement.show_payouts", lambda: translate("Commands", "看打款"), "Alt+3", "export", _READ),
+    _one(
+        "settlement.show_holds",
+        lambda: translate("Commands", "看暂缓"),
+        "Alt+4",
+        "lock",
+        Permission.SETTLEMENT_HOLD_EDIT,
+    ),
+    _one(
+        "hold.free",
+        lambda: translate("Commands", "放行暂缓的结算"),
+        "U",
+        "check",
+        Permission.SETTLEMENT_HOLD_EDIT,
+    ),
     _one("due.make", lambda: translate("Commands", "生成今天的结算单"), "Ctrl+Return", "plus", _MAKE),
     _one("due.make_one", lambda: translate("Commands", "只给这家供应商生成结算单"), "Ctrl+Shift+Return", "plus", _MAKE),
     _one(
@@ -46,4 +63,25 @@ SETTLEMENT: tuple[Command, ...] = (
     _one("payout.withdraw", lambda: translate("Commands", "撤回打款"), "W", "back", _PAY),
     _one("payout.export", lambda: translate("Commands", "导出待提交的打款指令"), "Ctrl+S", "export", _PAY),
     _one("payout.results", lambda: translate("Commands", "导入打款结果…"), "Ctrl+Shift+O", "import", _PAY),
+)
+
+_BOOKS, _EDIT = Permission.LEDGER_JOURNAL_READ, Permission.LEDGER_ADJUSTMENT_EDIT
+
+
+def _book(name: str, title: Callable[[], str], key: str, icon: str, permission: Permission = _BOOKS) -> Command:
+    return Command(name, title, "ledger", keys=(key,), permission=permission, icon=icon)
+
+
+LEDGER: tuple[Command, ...] = (
+    _book("ledger.show_accounts", lambda: translate("Commands", "看账户"), "Alt+1", "ledger"),
+    _book("ledger.show_journals", lambda: translate("Commands", "看分录"), "Alt+2", "file"),
+    _book("ledger.show_adjustments", lambda: translate("Commands", "看调账"), "Alt+3", "reconcile"),
+    _book("ledger.show_disputes", lambda: translate("Commands", "看争议"), "Alt+4", "alert"),
+    _book("adjustment.propose", lambda: translate("Commands", "提出调账…"), "Ctrl+Shift+N", "plus", _EDIT),
+    _book("adjustment.post", lambda: translate("Commands", "调账复核通过并入账"), "A", "check", _EDIT),
+    _book("adjustment.refuse", lambda: translate("Commands", "调账复核不通过"), "R", "close", _EDIT),
+    _book("adjustment.withdraw", lambda: translate("Commands", "撤回调账"), "W", "back", _EDIT),
+    _book("dispute.open", lambda: translate("Commands", "登记争议…"), "Ctrl+Shift+N", "plus", _EDIT),
+    _book("dispute.won", lambda: translate("Commands", "登记争议胜诉"), "A", "check", _EDIT),
+    _book("dispute.lost", lambda: translate("Commands", "登记争议败诉"), "R", "close", _EDIT),
 )

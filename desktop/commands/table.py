@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from PySide6.QtCore import QCoreApplication
 
 from desktop.commands.command import Command
-from desktop.commands.finance import SETTLEMENT
+from desktop.commands.finance import LEDGER, SETTLEMENT
 from desktop.commands.money import MONEY
 from desktop.commands.reconcile import RECONCILE
 from desktop.commands.stock import STOCK
@@ -112,6 +112,14 @@ ALL: tuple[Command, ...] = (
         keys=("Ctrl+0",),
         permission=Permission.SETTLEMENT_STATEMENT_READ,
         icon="settlement",
+    ),
+    Command(
+        "place.ledger",
+        lambda: translate("Commands", "转到：账簿"),
+        "go",
+        keys=("Ctrl+L",),
+        permission=Permission.LEDGER_JOURNAL_READ,
+        icon="ledger",
     ),
     Command(
         "import.choose",
@@ -239,9 +247,18 @@ ALL: tuple[Command, ...] = (
         permission=Permission.PAYMENTS_REFUND_DECIDE,
         icon="refund",
     ),
+    Command(
+        "order.hold",
+        lambda: translate("Commands", "暂缓这张订单的结算"),
+        "order",
+        keys=("Ctrl+H",),
+        permission=Permission.SETTLEMENT_HOLD_EDIT,
+        icon="lock",
+    ),
     *MONEY,
     *RECONCILE,
     *SETTLEMENT,
+    *LEDGER,
     Command(
         "list.refresh",
         lambda: translate("Commands", "刷新"),
@@ -368,6 +385,7 @@ PLACES: tuple[Place, ...] = (
         Permission.SETTLEMENT_STATEMENT_READ,
         "place.settlement",
     ),
+    Place("ledger", lambda: translate("Places", "账簿"), "ledger", Permission.LEDGER_JOURNAL_READ, "place.ledger"),
 )
 
 
@@ -386,6 +404,7 @@ def title_of_group(group: str) -> str:
         "reconcile": translate("Commands", "对账"),
         "difference": translate("Commands", "差异"),
         "settlement": translate("Commands", "结算"),
+        "ledger": translate("Commands", "账簿"),
         "list": translate("Commands", "列表"),
         "window": translate("Commands", "窗口"),
     }

@@ -35,6 +35,7 @@ from shared.money import Fen
 _ACCOUNTS: TypeAdapter[Page[Account]] = TypeAdapter(Page[Account])
 _LINES: TypeAdapter[Page[AccountLine]] = TypeAdapter(Page[AccountLine])
 _JOURNALS: TypeAdapter[list[Journal]] = TypeAdapter(list[Journal])
+_JOURNAL_PAGE: TypeAdapter[Page[Journal]] = TypeAdapter(Page[Journal])
 _ADJUSTMENTS: TypeAdapter[Page[Adjustment]] = TypeAdapter(Page[Adjustment])
 _ADJUSTMENT: TypeAdapter[Adjustment] = TypeAdapter(Adjustment)
 _DISPUTES: TypeAdapter[Page[Dispute]] = TypeAdapter(Page[Dispute])
@@ -46,9 +47,9 @@ _HERE = "/api/ledger"
 # --- books ---
 
 
-async def list_accounts(engine: Engine, *, day: date | None = None) -> Seen[Page[Account]]:
-    """Every account with its sums until a day ended, now without one."""
-    query = {"day": day.isoformat() if day is not None else None}
+async def list_accounts(engine: Engine, *, day: date | None = None, after: str | None = None) -> Seen[Page[Account]]:
+    """One page of accounts with their sums until a day ended, now without one."""
+    query = {"day": day.isoformat() if day is not None else None, "after": after}
     call = Call("GET", f"{_HERE}/accounts", query=query)
     return await look(engine, list_name=name_of("ledger/accounts", **query), call=call, answer=_ACCOUNTS)
 
@@ -60,6 +61,13 @@ async def list_lines(
     query = {"owner": owner, "day": day.isoformat() if day is not None else None, "after": after}
     call = Call("GET", f"{_HERE}/accounts/{kind}/lines", query=query)
     return await look(engine, list_name=name_of(f"ledger/{kind}", **query), call=call, answer=_LINES)
+
+
+async def list_journals(engine: Engine, *, day: date | None = None, after: str | None = None) -> Seen[Page[Journal]]:
+    """One page of journals, the newest first: of a day, or all."""
+    query = {"day": day.isoformat() if day is not None else None, "after": after}
+    call = Call("GET", f"{_HERE}/journals", query=query)
+    return await look(engine, list_name=name_of("ledger/journals", **query), call=call, answer=_JOURNAL_PAGE)
 
 
 async def order_journals(engine: Engine, code: str) -> Seen[list[Journal]]:

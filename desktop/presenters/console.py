@@ -12,6 +12,7 @@ from desktop.presenters.alerts import Alerts
 from desktop.presenters.channels import Channels
 from desktop.presenters.exceptions import Exceptions
 from desktop.presenters.imports import Imports
+from desktop.presenters.ledger import Ledger
 from desktop.presenters.orders import Orders
 from desktop.presenters.pasted import Pasted
 from desktop.presenters.ports import Ask, Door
@@ -43,6 +44,7 @@ class Desk:
         self.channels = Channels(ask, person)
         self.reconciliation = Reconciliation(ask, person)
         self.settlement = Settlement(ask, person)
+        self.ledger = Ledger(ask, person)
         self.alerts.live.watch(self._count_alerts)
         # Their numbers and troubles are shown wherever the person is.
         self.alerts.open()
@@ -50,6 +52,7 @@ class Desk:
         self.refunds.count_waiting()
         self.reconciliation.differences.count_waiting()
         self.settlement.count_waiting()
+        self.ledger.open()
         self.channels.open()
 
     def _count_alerts(self) -> None:
@@ -75,13 +78,20 @@ class Desk:
                     feed.renew(is_own=event.initiator is not None)
             if event.touches("order", "refund"):
                 self.orders.renew(is_own=event.initiator is not None)
-            for cases, entity in ((self.exceptions, "exception"), (self.refunds, "refund")):
+            for cases, entity in (
+                (self.exceptions, "exception"),
+                (self.refunds, "refund"),
+                (self.ledger.adjustments, "adjustment"),
+                (self.ledger.disputes, "dispute"),
+            ):
                 if event.touches(entity):
                     cases.renew(is_own=event.initiator is not None)
             if event.touches("reconciled_day", "difference"):
                 self.reconciliation.renew(is_own=event.initiator is not None)
             if event.touches("statement", "payout", "settlement"):
                 self.settlement.renew(is_own=event.initiator is not None)
+            if event.touches("ledger_health"):
+                self.ledger.health.open()
             if event.touches("channel", "exception"):
                 self.channels.open()
             if event.touches("alert"):

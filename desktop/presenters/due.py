@@ -6,24 +6,28 @@ from collections.abc import Mapping
 from datetime import date
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from desktop.operations import settlement
 from desktop.operations.seen import Seen
 from desktop.presenters import formats
-from desktop.presenters.acting import Act, Acting, Entry, Pair, Work
+from desktop.presenters.acting import Act, Acting, Pair, Work
 from desktop.presenters.feed import Feed
+from desktop.presenters.holds import hold_act
 from desktop.presenters.listing import Column
 from desktop.presenters.ports import Ask, Latest
+from desktop.presenters.statements import mode_word
 from desktop.presenters.watching import Watched
 from desktop.presenters.words import in_words, word
 from shared.clock import now, shop_day
+from shared.contracts.base import Page
 from shared.contracts.identity import Person
-from shared.contracts.settlement import DueLine, DueSupplier, NewHold, SupplierAccount
-from shared.errors import BadInput
+from shared.contracts.settlement import DueLine, DueSupplier, SupplierAccount, Terms
+from shared.finance import Cycle
 from shared.ids import speak_order_code
 from shared.permissions import Permission
 
-MAKE, MAKE_ONE, HOLD = "make", "make_one", "hold"
+MAKE, MAKE_ONE = "make", "make_one"
 
 
 def holds_words(one: DueSupplier) -> str:
@@ -106,20 +110,28 @@ def figures(account: SupplierAccount) -> list[tuple[str, str]]:
     return [(in_words(words), value) for words, value in parts]
 
 
-class NotADay(BadInput):
-    """What was typed is no day."""
+_CYCLES: dict[Cycle, Pair] = {
+    Cycle.D0: ("D+0（{cutoff} 前的当日结）", "D+0 (until {cutoff})"),
+    Cycle.DAYS: ("D+{n}", "D+{n}"),
+    Cycle.WORKING_DAYS: ("T+{n}（工作日）", "T+{n} (working days)"),
+    Cycle.WEEKLY: ("每周星期{weekday}", "weekly, weekday {n}"),
+    Cycle.MONTHLY: ("每月 {n} 日", "monthly, day {n}"),
+}
 
-    code = "settlement.not_a_day"
-    zh = "日期请填 2026-03-02 这样的格式。"
-    en = "A day looks like 2026-03-02."
 
-
-def typed_day(text: str) -> date | None:
-    """A day as a person types it; None for nothing. Raises NotADay."""
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError as error:
-        raise NotADay from error
+def terms_words(terms: Terms) -> str:
+    """On which terms a supplier is paid, in a line."""
+    weekday = "一二三四五六日"[terms.n - 1] if terms.cycle is Cycle.WEEKLY else ""
+    cycle = in_words(_CYCLES[terms.cycle]).format(n=terms.n, cutoff=f"{terms.cutoff:%H:%M}", weekday=weekday)
+    told = [mode_word(terms.mode), cycle, word(terms.release_from)]
+    if terms.hold_days:
+        told.append(in_words(("再等 {n} 天", "held {n} days more")).format(n=terms.hold_days))
+    if terms.minimum_fen:
+        told.append(in_words(("满 {amount} 起结", "from {amount}")).format(amount=formats.money(terms.minimum_fen)))
+    if terms.payout_fee_fen:
+        fee = formats.money(terms.payout_fee_fen)
+        told.append(in_words(("打款手续费 {fee}", "fee of a payout {fee}")).format(fee=fee))
+    return " · ".join(told)
 
 
 class Due(Watched):
@@ -131,6 +143,7 @@ class Due(Watched):
         lines: its lines that are on no statement.
         line: the line that is looked at, or None.
         account: its account, or None while it is read.
+        terms: on which terms it is paid, or None while that is read.
         acting: what may be done: make statements, hold back.
         error: why the account could not be read.
     """
@@ -139,7 +152,7 @@ class Due(Watched):
         super().__init__()
         may = frozenset(person.permissions)
         self._ask = ask
-        self._latest = Latest()
+        self._latest, self._terms_latest = Latest(), Latest()
         self.may_see = Permission.SETTLEMENT_STATEMENT_READ in may
         self.may_make = Permission.SETTLEMENT_STATEMENT_MAKE in may
         self.may_hold = Permission.SETTLEMENT_HOLD_EDIT in may
@@ -149,6 +162,7 @@ class Due(Watched):
         self.chosen: DueSupplier | None = None
         self.line: DueLine | None = None
         self.account: SupplierAccount | None = None
+        self._terms: dict[UUID, Terms] = {}
         self.error: Exception | None = None
         self.acting: Acting[Any] = Acting(ask, lambda _done: self.refresh(), self.refresh)
         self.suppliers.watch(self._suppliers_read)
@@ -158,9 +172,15 @@ class Due(Watched):
         """The business day that is running."""
         return shop_day(now())
 
+    @property
+    def terms(self) -> Terms | None:
+        """See the class."""
+        return self._terms.get(self.chosen.supplier_id) if self.chosen is not None else None
+
     def open(self) -> None:
-        """Read what is due."""
+        """Read what is due, and on which terms."""
         day = self.day
+        self._ask(settlement.list_terms, self._terms_latest.only(self._terms_read), lambda _error: None)
         self.suppliers.show(lambda engine, _after: settlement.list_due(engine, day=day))
 
     def choose(self, one: DueSupplier) -> None:
@@ -193,6 +213,8 @@ class Due(Watched):
 
     def renew(self, *, is_own: bool) -> None:
         """Something was settled, held or paid, here or elsewhere."""
+        if self.suppliers.as_of is not None:
+            self._ask(settlement.list_terms, self._terms_latest.only(self._terms_read), lambda _error: None)
         self.suppliers.renew(is_own=is_own)
         self.lines.renew(is_own=is_own)
         self._read_account()
@@ -203,6 +225,10 @@ class Due(Watched):
             return
         at = self.chosen.supplier_id if self.chosen is not None else None
         self.choose(next((one for one in self.suppliers.rows if one.supplier_id == at), self.suppliers.rows[0]))
+
+    def _terms_read(self, seen: Seen[Page[Terms]]) -> None:
+        self._terms = {one.supplier_id: one for one in seen.value.items}
+        self.changed()
 
     def _read_account(self) -> None:
         if self.chosen is None:
@@ -229,7 +255,11 @@ class Due(Watched):
             if self.chosen in ready and len(ready) > 1:
                 acts.append(self._make([self.chosen], key=MAKE_ONE))
         if self.may_hold and self.chosen is not None:
-            acts.append(self._hold(self.chosen, self.line))
+            one, line = self.chosen, self.line
+            if line is not None:
+                acts.append(hold_act(self.acting, order_code=line.order_code))
+            else:
+                acts.append(hold_act(self.acting, supplier_id=one.supplier_id, supplier=one.supplier))
         self.acting.offer(acts)
 
     def _make(self, ready: list[DueSupplier], *, key: str = MAKE) -> Act[Any]:
@@ -247,39 +277,8 @@ class Due(Watched):
             words,
             (
                 f"把 {formats.count(len(ready))} 家供应商截至 {day} 可结的 {total} 生成为待确认的结算单；此时不动账。",
-                f"What {formats.count(len(ready))} suppliers can have, {total}, becomes drafts; nothing is booked yet.",
+                f"{total} become drafts (suppliers: {formats.count(len(ready))}); nothing is booked yet.",
             ),
             ("已生成结算单，请逐张确认", "Made; confirm each of them"),
             work,
-        )
-
-    def _hold(self, one: DueSupplier, line: DueLine | None) -> Act[Any]:
-        code = line.order_code if line is not None else None
-
-        def work(typed: Mapping[str, str]) -> Work[Any]:
-            held = NewHold(
-                id=self.acting.attempt_id,
-                order_code=code,
-                supplier_id=None if code is not None else one.supplier_id,
-                reason=typed["reason"],
-                until=typed_day(typed["until"]),
-            )
-            return partial(settlement.hold, new=held)
-
-        what = speak_order_code(code) if code is not None else one.supplier
-        return Act(
-            HOLD,
-            ("暂缓这个订单…", "Hold this order…") if code is not None else ("暂缓这家供应商…", "Hold this supplier…"),
-            (
-                f"“{what}”不再进入结算单，直到放行；供应商看得到原因。",
-                f"“{what}” goes on no statement until it is let go.",
-            ),
-            ("已暂缓", "Held"),
-            work,
-            (
-                Entry("reason", ("原因（必填，供应商会看到）", "Reason (needed; the supplier reads it)")),
-                Entry(
-                    "until", ("到哪一天自动放行（可不填）", "Until which day (may be left out)"), needed=False, most=10
-                ),
-            ),
         )

@@ -13,6 +13,7 @@ from desktop.presenters import formats
 from desktop.presenters.acting import Act, Acting, Entry, Pair, Work, typed_fen
 from desktop.presenters.exceptions import PAYMENT_NO, RECEIVED
 from desktop.presenters.feed import Feed
+from desktop.presenters.holds import hold_act
 from desktop.presenters.listing import Column
 from desktop.presenters.ports import Ask, Latest
 from desktop.presenters.watching import Watched
@@ -129,6 +130,8 @@ class Orders(Watched):
         self.may_see_refunds = Permission.PAYMENTS_REFUND_READ in may
         self.may_refund = Permission.PAYMENTS_REFUND_DECIDE in may
         self.may_handle = Permission.PAYMENTS_EXCEPTION_HANDLE in may
+        self.may_hold = Permission.SETTLEMENT_HOLD_EDIT in may
+        self.may_see_ledger = Permission.LEDGER_JOURNAL_READ in may
         self.state: OrderState | None = None
         self.query = ""
         self.opened: Order | None = None
@@ -195,6 +198,8 @@ class Orders(Watched):
             acts.append(_give_back(order, self.acting))
         if order is not None and self.may_handle and order.state in UNPAID and order.channel is not None:
             acts += [_ask(order), _confirm(order)]
+        if order is not None and self.may_hold and order.delivered_at is not None:
+            acts.append(hold_act(self.acting, order_code=order.code))
         self.acting.offer(acts)
 
     def _read_refunds(self, code: str) -> None:

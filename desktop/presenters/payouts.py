@@ -28,6 +28,8 @@ from shared.ids import new_id
 from shared.permissions import Permission
 
 STATES: tuple[PayoutState | None, ...] = (None, *PayoutState)
+CARRIED = frozenset({PayoutState.APPROVED, PayoutState.SENT})
+"""Those with an instruction that people carry to the bank or the channel."""
 """The filters, in this order; None is all."""
 
 APPROVE, REFUSE, SEND, ARRIVED, FAIL, WITHDRAW = "approve", "refuse", "send", "confirm", "fail", "withdraw"
@@ -111,10 +113,10 @@ class Payouts(Cases[Payout]):
         return [act for key, make in made.items() if key in case.actions for act in make(case)]
 
     def _show(self, case: Payout) -> None:
-        if self.opened is None or self.opened.id != case.id:
+        if self.opened is None or self.opened.id != case.id or case.state not in CARRIED:
             self.instruction = None
         super()._show(case)
-        if self.may_make and self.instruction is None:
+        if self.may_make and self.instruction is None and case.state in CARRIED:
             then = self._instruction_latest.only(partial(self._instructed, case.id))
             asked = self._instruction_latest.also(self._not_read)
             self._ask(lambda engine: settlement.instruction(engine, case.id), then, asked)

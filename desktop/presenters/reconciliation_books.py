@@ -13,7 +13,7 @@ from desktop.presenters import formats
 from desktop.presenters.listing import Column, Listing
 from desktop.presenters.ports import Ask, Latest
 from desktop.presenters.watching import Watched
-from desktop.presenters.words import language
+from desktop.presenters.words import in_words
 from shared.clock import now, shop_day
 from shared.contracts.reports import DaySummary, LedgerTotal
 
@@ -38,14 +38,15 @@ ACCOUNTS = {
 """What the ledger's account kinds are called; one that is not here shows its code."""
 
 
-def account_word(total: LedgerTotal) -> str:
-    """The name of an account in the language of the window."""
-    zh, en = ACCOUNTS.get(total.account, (total.account, total.account))
-    return en if language().startswith("en") else zh
+def account_word(kind: str) -> str:
+    """The name of a kind of account in the language of the window."""
+    return in_words(ACCOUNTS.get(kind, (kind, kind)))
 
 
 COLUMNS = (
-    Column[LedgerTotal]("account", account_word, stretch=True, tip=lambda total: total.account),
+    Column[LedgerTotal](
+        "account", lambda total: account_word(total.account), stretch=True, tip=lambda total: total.account
+    ),
     Column[LedgerTotal](
         "debits", lambda total: formats.money(total.debits_fen), numeric=True, sample="¥123,456,789.00"
     ),

@@ -1,8 +1,9 @@
-"""The Settlement screen: what is due, statements and payouts, told of the same changes."""
+"""The Settlement screen: what is due, statements, payouts and holds, told of the same changes."""
 
 from __future__ import annotations
 
 from desktop.presenters.due import Due
+from desktop.presenters.holds import Holds
 from desktop.presenters.payouts import Payouts
 from desktop.presenters.ports import Ask
 from desktop.presenters.statements import Statements
@@ -16,12 +17,14 @@ class Settlement:
         due: what could be released and what waits.
         statements: what was released.
         payouts: what was paid.
+        holds: what people keep back.
     """
 
     def __init__(self, ask: Ask, person: Person) -> None:
         self.due = Due(ask, person)
         self.statements = Statements(ask, person)
         self.payouts = Payouts(ask, person)
+        self.holds = Holds(ask, person)
 
     def count_waiting(self) -> None:
         """Read what may wait for this person."""
@@ -33,3 +36,4 @@ class Settlement:
         self.due.renew(is_own=is_own)
         self.statements.renew(is_own=is_own)
         self.payouts.renew(is_own=is_own)
+        self.holds.renew(is_own=is_own)

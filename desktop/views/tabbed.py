@@ -21,6 +21,7 @@ class TabbedPage(Page):
 
     def __init__(self, place: str, parts: Sequence[tuple[Page, Callable[[], str]]]) -> None:
         super().__init__(place)
+        self.subtitle.hide()  # each part has its own
         self.parts = [part for part, _words in parts]
         self._words = [words for _part, words in parts]
         self._waiting = [0] * len(parts)

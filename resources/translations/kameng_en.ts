@@ -2,6 +2,73 @@
 <!DOCTYPE TS>
 <TS version="2.1" language="en" sourcelanguage="zh_CN">
 <context>
+    <name>AccountsPage</name>
+    <message>
+        <source>每个账户现在的余额；选一个账户看它某天的每一笔</source>
+        <translation>Every account&apos;s balance now; choose one to see its book of a day</translation>
+    </message>
+    <message>
+        <source>账户列表</source>
+        <translation>Accounts</translation>
+    </message>
+    <message>
+        <source>账户</source>
+        <translation>Accounts</translation>
+    </message>
+    <message>
+        <source>余额</source>
+        <translation>Balance</translation>
+    </message>
+    <message>
+        <source>借方</source>
+        <translation>Debit</translation>
+    </message>
+    <message>
+        <source>贷方</source>
+        <translation>Credit</translation>
+    </message>
+    <message>
+        <source>还没有账户</source>
+        <translation>No accounts yet</translation>
+    </message>
+    <message>
+        <source>第一笔收款之后，账户会出现在这里。</source>
+        <translation>They appear with the first payment.</translation>
+    </message>
+    <message>
+        <source>账户的每一笔</source>
+        <translation>The account&apos;s book</translation>
+    </message>
+    <message>
+        <source>这一天没有发生额</source>
+        <translation>Nothing on this day</translation>
+    </message>
+    <message>
+        <source>换一天看看。</source>
+        <translation>Try another day.</translation>
+    </message>
+    <message>
+        <source>账簿日期</source>
+        <translation>Day of the book</translation>
+    </message>
+    <message>
+        <source>时间</source>
+        <translation>Time</translation>
+    </message>
+    <message>
+        <source>事项</source>
+        <translation>What</translation>
+    </message>
+    <message>
+        <source>对方账户</source>
+        <translation>Other account</translation>
+    </message>
+    <message>
+        <source>订单号</source>
+        <translation>Order</translation>
+    </message>
+</context>
+<context>
     <name>ActBar</name>
     <message>
         <source>取消</source>
@@ -18,6 +85,57 @@
     <message>
         <source>确定{what}</source>
         <translation>Confirm: {what}</translation>
+    </message>
+</context>
+<context>
+    <name>AdjustmentsPage</name>
+    <message>
+        <source>账错了才手工调：一人提出，另一人复核才入账</source>
+        <translation>Corrections by hand: proposed by one, posted by another</translation>
+    </message>
+    <message>
+        <source>调账列表</source>
+        <translation>Adjustments</translation>
+    </message>
+    <message>
+        <source>没有调账</source>
+        <translation>No adjustments</translation>
+    </message>
+    <message>
+        <source>需要更正账目时，点“提出调账”。</source>
+        <translation>Press “Propose” when the books need a correction.</translation>
+    </message>
+    <message>
+        <source>提出调账</source>
+        <translation>Propose</translation>
+    </message>
+    <message>
+        <source>借方 ← 贷方</source>
+        <translation>Debit ← credit</translation>
+    </message>
+    <message>
+        <source>金额</source>
+        <translation>Amount</translation>
+    </message>
+    <message>
+        <source>状态</source>
+        <translation>State</translation>
+    </message>
+    <message>
+        <source>工单</source>
+        <translation>Ticket</translation>
+    </message>
+    <message>
+        <source>原因</source>
+        <translation>Reason</translation>
+    </message>
+    <message>
+        <source>提出人</source>
+        <translation>Proposed by</translation>
+    </message>
+    <message>
+        <source>提出时间</source>
+        <translation>Proposed</translation>
     </message>
 </context>
 <context>
@@ -247,6 +365,17 @@
     <message>
         <source>贷方发生额</source>
         <translation>Credits</translation>
+    </message>
+</context>
+<context>
+    <name>CasePanel</name>
+    <message>
+        <source>详情</source>
+        <translation>Details</translation>
+    </message>
+    <message>
+        <source>查看订单 {code}</source>
+        <translation>See order {code}</translation>
     </message>
 </context>
 <context>
@@ -607,6 +736,10 @@
         <translation>Go to: Settlement</translation>
     </message>
     <message>
+        <source>转到：账簿</source>
+        <translation>Go to: Ledger</translation>
+    </message>
+    <message>
         <source>选择文件导入…</source>
         <translation>Choose files to import…</translation>
     </message>
@@ -671,12 +804,20 @@
         <translation>Refund this order</translation>
     </message>
     <message>
+        <source>暂缓这张订单的结算</source>
+        <translation>Hold this order&apos;s settlement</translation>
+    </message>
+    <message>
         <source>差异</source>
         <translation>Differences</translation>
     </message>
     <message>
         <source>结算</source>
         <translation>Settlement</translation>
+    </message>
+    <message>
+        <source>账簿</source>
+        <translation>Ledger</translation>
     </message>
     <message>
         <source>前一天</source>
@@ -1031,6 +1172,14 @@
         <translation>Show the payouts</translation>
     </message>
     <message>
+        <source>看暂缓</source>
+        <translation>Show the holds</translation>
+    </message>
+    <message>
+        <source>放行暂缓的结算</source>
+        <translation>Let go of what is held</translation>
+    </message>
+    <message>
         <source>生成今天的结算单</source>
         <translation>Make today&apos;s statements</translation>
     </message>
@@ -1097,6 +1246,50 @@
     <message>
         <source>导入打款结果…</source>
         <translation>Import results of payouts…</translation>
+    </message>
+    <message>
+        <source>看账户</source>
+        <translation>Show the accounts</translation>
+    </message>
+    <message>
+        <source>看分录</source>
+        <translation>Show the journals</translation>
+    </message>
+    <message>
+        <source>看调账</source>
+        <translation>Show the adjustments</translation>
+    </message>
+    <message>
+        <source>看争议</source>
+        <translation>Show the disputes</translation>
+    </message>
+    <message>
+        <source>提出调账…</source>
+        <translation>Propose an adjustment…</translation>
+    </message>
+    <message>
+        <source>调账复核通过并入账</source>
+        <translation>Approve and post the adjustment</translation>
+    </message>
+    <message>
+        <source>调账复核不通过</source>
+        <translation>Refuse the adjustment</translation>
+    </message>
+    <message>
+        <source>撤回调账</source>
+        <translation>Withdraw the adjustment</translation>
+    </message>
+    <message>
+        <source>登记争议…</source>
+        <translation>Open a dispute…</translation>
+    </message>
+    <message>
+        <source>登记争议胜诉</source>
+        <translation>The dispute is won</translation>
+    </message>
+    <message>
+        <source>登记争议败诉</source>
+        <translation>The dispute is lost</translation>
     </message>
 </context>
 <context>
@@ -1577,6 +1770,57 @@
     <message>
         <source>归入订单 {code}</source>
         <translation>Attach to order {code}</translation>
+    </message>
+</context>
+<context>
+    <name>DisputesPage</name>
+    <message>
+        <source>渠道投诉与拒付：份额先冻结，两位同事说法一致才了结</source>
+        <translation>Shares are frozen until two people say the same about the end</translation>
+    </message>
+    <message>
+        <source>争议列表</source>
+        <translation>Disputes</translation>
+    </message>
+    <message>
+        <source>没有争议</source>
+        <translation>No disputes</translation>
+    </message>
+    <message>
+        <source>渠道来了投诉或拒付，点“登记争议”。</source>
+        <translation>Press “Open a dispute” when the channel sends a complaint or chargeback.</translation>
+    </message>
+    <message>
+        <source>登记争议</source>
+        <translation>Open a dispute</translation>
+    </message>
+    <message>
+        <source>订单号</source>
+        <translation>Order</translation>
+    </message>
+    <message>
+        <source>原因</source>
+        <translation>Reason</translation>
+    </message>
+    <message>
+        <source>争议金额</source>
+        <translation>Disputed</translation>
+    </message>
+    <message>
+        <source>状态</source>
+        <translation>State</translation>
+    </message>
+    <message>
+        <source>提议</source>
+        <translation>Proposal</translation>
+    </message>
+    <message>
+        <source>渠道</source>
+        <translation>Channel</translation>
+    </message>
+    <message>
+        <source>登记时间</source>
+        <translation>Opened</translation>
     </message>
 </context>
 <context>
@@ -2221,6 +2465,45 @@
     </message>
 </context>
 <context>
+    <name>HoldsPage</name>
+    <message>
+        <source>人工暂缓的订单和供应商；在“应结”或订单里暂缓，在这里放行</source>
+        <translation>Held by people: hold under “Due” or at an order, let go here</translation>
+    </message>
+    <message>
+        <source>暂缓列表</source>
+        <translation>Holds</translation>
+    </message>
+    <message>
+        <source>没有人工暂缓</source>
+        <translation>Nothing is held by people</translation>
+    </message>
+    <message>
+        <source>可以结算的都会进入结算单。</source>
+        <translation>What can be settled goes on the next statement.</translation>
+    </message>
+    <message>
+        <source>暂缓的内容</source>
+        <translation>Held</translation>
+    </message>
+    <message>
+        <source>原因</source>
+        <translation>Reason</translation>
+    </message>
+    <message>
+        <source>到哪一天</source>
+        <translation>Until</translation>
+    </message>
+    <message>
+        <source>暂缓人</source>
+        <translation>Held by</translation>
+    </message>
+    <message>
+        <source>暂缓时间</source>
+        <translation>Held at</translation>
+    </message>
+</context>
+<context>
     <name>ImportDetail</name>
     <message>
         <source>导入进度</source>
@@ -2550,6 +2833,65 @@
     </message>
 </context>
 <context>
+    <name>JournalsPage</name>
+    <message>
+        <source>每一笔分录的借方和贷方，过账之后不能修改</source>
+        <translation>Debit and credit of every journal; what is posted never changes</translation>
+    </message>
+    <message>
+        <source>看全部订单的</source>
+        <translation>Of all orders</translation>
+    </message>
+    <message>
+        <source>分录日期</source>
+        <translation>Day of the journals</translation>
+    </message>
+    <message>
+        <source>分录列表</source>
+        <translation>Journals</translation>
+    </message>
+    <message>
+        <source>没有分录</source>
+        <translation>No journals</translation>
+    </message>
+    <message>
+        <source>换一天看看。</source>
+        <translation>Try another day.</translation>
+    </message>
+    <message>
+        <source>订单 {code}</source>
+        <translation>Order {code}</translation>
+    </message>
+    <message>
+        <source>时间</source>
+        <translation>Time</translation>
+    </message>
+    <message>
+        <source>事项</source>
+        <translation>What</translation>
+    </message>
+    <message>
+        <source>借方</source>
+        <translation>Debit</translation>
+    </message>
+    <message>
+        <source>贷方</source>
+        <translation>Credit</translation>
+    </message>
+    <message>
+        <source>金额</source>
+        <translation>Amount</translation>
+    </message>
+    <message>
+        <source>订单号</source>
+        <translation>Order</translation>
+    </message>
+    <message>
+        <source>经手人</source>
+        <translation>By</translation>
+    </message>
+</context>
+<context>
     <name>KeySheet</name>
     <message>
         <source>快捷键一览</source>
@@ -2625,6 +2967,33 @@
     <message>
         <source>自动修整：{repairs}</source>
         <translation>Repaired: {repairs}</translation>
+    </message>
+</context>
+<context>
+    <name>LedgerPage</name>
+    <message>
+        <source>账户</source>
+        <translation>Accounts</translation>
+    </message>
+    <message>
+        <source>分录</source>
+        <translation>Journals</translation>
+    </message>
+    <message>
+        <source>调账</source>
+        <translation>Adjustments</translation>
+    </message>
+    <message>
+        <source>争议</source>
+        <translation>Disputes</translation>
+    </message>
+    <message>
+        <source>账簿</source>
+        <translation>Ledger</translation>
+    </message>
+    <message>
+        <source>账户、分录、调账或争议</source>
+        <translation>Accounts, journals, adjustments or disputes</translation>
     </message>
 </context>
 <context>
@@ -2773,6 +3142,10 @@
     <message>
         <source>付款</source>
         <translation>Paid</translation>
+    </message>
+    <message>
+        <source>查看这张订单的分录</source>
+        <translation>Show the order&apos;s journals</translation>
     </message>
     <message>
         <source>支付</source>
@@ -3028,7 +3401,7 @@
     </message>
     <message>
         <source>导出待提交指令</source>
-        <translation>Export</translation>
+        <translation>Export approved</translation>
     </message>
     <message>
         <source>打开所在文件夹</source>
@@ -3148,6 +3521,10 @@
     <message>
         <source>结算</source>
         <translation>Settlement</translation>
+    </message>
+    <message>
+        <source>账簿</source>
+        <translation>Ledger</translation>
     </message>
 </context>
 <context>
@@ -4161,12 +4538,16 @@
         <translation>Payouts</translation>
     </message>
     <message>
+        <source>暂缓</source>
+        <translation>Holds</translation>
+    </message>
+    <message>
         <source>结算</source>
         <translation>Settlement</translation>
     </message>
     <message>
-        <source>结算单、应结或打款</source>
-        <translation>Statements, due or payouts</translation>
+        <source>结算单、应结、打款或暂缓</source>
+        <translation>Statements, due, payouts or holds</translation>
     </message>
 </context>
 <context>
@@ -4735,6 +5116,13 @@
     <message>
         <source>程序内部出错（{kind}），详情已记入日志。</source>
         <translation>The program has a fault ({kind}); the log has the details.</translation>
+    </message>
+</context>
+<context>
+    <name>_LedgerCases</name>
+    <message>
+        <source>全部</source>
+        <translation>All</translation>
     </message>
 </context>
 </TS>

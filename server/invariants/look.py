@@ -13,10 +13,11 @@ from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Integer, select, update
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import InstrumentedAttribute, Mapped, mapped_column
 
 from server import changes, invariants
 from server.db import Base, BigInt, Database, Instant, Tx
@@ -27,6 +28,7 @@ from server.invariants.stock import HOLD_GRACE
 from server.ledger import health
 from server.orders.model import Order, OrderLine
 from server.payments.refunds.model import Refund, RefundLine
+from server.settlement.model import SettlementItem
 from server.stock.model import StockCursor, StockLot, StockUnit, StockVoid
 from shared import clock
 from shared.states import OrderState
@@ -123,16 +125,18 @@ def _findings(tx: Tx, scopes: Iterable[Scope], *, is_last: bool) -> Iterator[Fin
 
 
 def _touched(tx: Tx, *, after: int, up_to: int, since: datetime) -> Iterator[Scope]:
-    """The orders that the feed names, itself or by a refund, and those whose hold ended long ago; then their lots, and
-    those that changed.
+    """The orders that the feed names, itself or by a refund or a statement, and those whose hold ended long ago; then
+    their lots, and those that changed.
     """
-    named = changes.named(tx, {"order", "refund", "import"}, after=after, up_to=up_to, limit=up_to - after)
+    entities = {"order", "refund", "statement", "import"}
+    named = changes.named(tx, entities, after=after, up_to=up_to, limit=up_to - after)
     assert named is not None
     overdue = (Order.state == OrderState.PENDING_PAYMENT.value, Order.due_at < clock.now() - HOLD_GRACE)
     late = tx.scalars(select(Order.id).where(*overdue).order_by(Order.due_at).limit(_OVERDUE))
     lots = set[UUID]()
-    refunded = _refunded(tx, sorted(named["refund"]))
-    for scope in _of_orders(tx, sorted(named["order"].union(late, refunded))):
+    refunded = _of(tx, Refund.order_id, Refund.id, sorted(named["refund"]))
+    settled = _of(tx, SettlementItem.order_id, SettlementItem.statement_id, sorted(named["statement"]))
+    for scope in _of_orders(tx, sorted(named["order"].union(late, refunded, settled))):
         yield scope
         query = select(StockUnit.lot_id).where(scope.units(StockUnit.sku_id, StockUnit.seq))
         lots.update(tx.scalars(query.distinct()))
@@ -144,12 +148,12 @@ def _touched(tx: Tx, *, after: int, up_to: int, since: datetime) -> Iterator[Sco
     yield from _of_lots(tx, sorted(lots))
 
 
-def _refunded(tx: Tx, refund_ids: list[UUID]) -> set[UUID]:
-    """The orders of refunds; one of money without an order has none."""
+def _of(tx: Tx, order_id: InstrumentedAttribute[Any], named: InstrumentedAttribute[UUID], ids: list[UUID]) -> set[UUID]:
+    """The orders of refunds, or of statements; a refund of money without an order has none."""
     found = set[UUID]()
-    for at in range(0, len(refund_ids), ORDERS):
-        query = select(Refund.order_id).where(Refund.id.in_(refund_ids[at : at + ORDERS]))
-        found.update(order_id for order_id in tx.scalars(query) if order_id is not None)
+    for at in range(0, len(ids), ORDERS):
+        query = select(order_id).where(named.in_(ids[at : at + ORDERS]))
+        found.update(one for one in tx.scalars(query) if one is not None)
     return found
 
 

@@ -54,6 +54,12 @@ def balance(tx: Tx, account: Account) -> Balance | None:
     return next((found for found in balances(tx) if found.account == account), None)
 
 
+def net(tx: Tx, account: Account) -> Fen:
+    """What an account has on the side it normally stands on; nothing where it was never opened."""
+    found = balance(tx, account)
+    return found.net if found else 0
+
+
 def moved(tx: Tx, account: Account, keys: Sequence[str]) -> dict[str, Fen]:
     """What the journals of these keys debited an account with, credits taken off; those that are not posted are not
     named.

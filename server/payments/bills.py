@@ -323,13 +323,11 @@ def _unconfirmed(fact: PaymentFact, attempt: PaymentAttempt | None, now: Payment
 
 
 def _settle_fees(tx: Tx, page: Sequence[BillPayment]) -> None:
-    """Take the page's fees that are as expected. What a channel took beyond that is a difference, for people."""
+    """Take the page's fees that are as expected, or that nobody expected. Another one is a difference, for people."""
     channel = page[0].fact.channel
     charged = {one.fact.provider_no: one.fee_fen for one in page if one.fact.provider_no}
     its = (PaymentAttempt.channel == channel, PaymentAttempt.provider_no.in_(charged))
-    expected = select(PaymentAttempt.provider_no, PaymentAttempt.fee_fen).where(
-        *its, PaymentAttempt.fee_fen.is_not(None)
-    )
+    expected = select(PaymentAttempt.provider_no, PaymentAttempt.fee_fen).where(*its, PaymentAttempt.fee_fen > 0)
     for number, fee in tx.execute(expected):
         if number is not None and fee != charged[number]:
             del charged[number]

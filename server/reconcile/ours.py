@@ -12,17 +12,19 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, exists, select
 
 from server.db import Tx, among
 from server.payments.model import PaymentAttempt, UnmatchedPayment
-from server.payments.refunds.model import Refund
+from server.payments.refunds.model import Refund, RefundEvent
 from server.reconcile.differences import OurRow
 from server.reconcile.matching import Wanted
 from shared import clock
-from shared.states import AttemptState, RefundState, UnmatchedState
+from shared.states import AttemptState, RefundState, RefundStep, UnmatchedState
 
 AT_A_TIME = 2_000
+_STREAMED = 20_000
+"""Rows that come at once: each time an engine of its own process is asked for more, both wait for each other."""
 
 ASKED = tuple(
     state.value
@@ -38,13 +40,18 @@ _ASIDE = {
 }
 
 
+_BY_HAND = exists().where(RefundEvent.refund_id == Refund.id, RefundEvent.what == RefundStep.RECORDED.value)
+"""Refunds that people recorded: they were made at the channel on a day that only its bill knows."""
+
+
 def of_day(tx: Tx, channel: str, day: date) -> Iterator[OurRow]:
     """What we have of a day: payments as they were paid, money that was set aside, then refunds by our numbers."""
     start, end = clock.day_bounds(day)
     a, u, r = PaymentAttempt, UnmatchedPayment, Refund
     yield from _attempts(tx, _is_of(channel), a.paid_at >= start, a.paid_at < end)
     yield from _set_aside(tx, u.channel == channel, u.paid_at >= start, u.paid_at < end)
-    yield from _refunds(tx, r.channel == channel, r.state.in_(ASKED), r.submitted_at >= start, r.submitted_at < end)
+    in_day = (r.submitted_at >= start, r.submitted_at < end)
+    yield from _refunds(tx, r.channel == channel, r.state.in_(ASKED), ~_BY_HAND, *in_day)
 
 
 def named(tx: Tx, channel: str, wanted: Wanted) -> list[OurRow]:
@@ -80,7 +87,9 @@ def _attempts(tx: Tx, *which: ColumnElement[bool]) -> Iterator[OurRow]:
     # A million of a day go through here: by place, and in the order that the index has them in.
     for attempt_id, out_trade_no, provider_no, amount_fen, fee_fen, paid_at, state in _streamed(tx, query):
         known = "paid" if state == AttemptState.PAID else "unpaid"
-        yield OurRow(attempt_id, "payment", out_trade_no, provider_no or "", "", amount_fen, fee_fen, known, paid_at)
+        yield OurRow(
+            attempt_id, "payment", out_trade_no, provider_no or "", "", amount_fen, fee_fen or None, known, paid_at
+        )
 
 
 def _set_aside(tx: Tx, *which: ColumnElement[bool]) -> Iterator[OurRow]:
@@ -105,7 +114,7 @@ def _set_aside(tx: Tx, *which: ColumnElement[bool]) -> Iterator[OurRow]:
 def _refunds(tx: Tx, *which: ColumnElement[bool]) -> Iterator[OurRow]:
     r = Refund
     names = (r.id, r.out_trade_no, r.out_refund_no, r.provider_refund_no, r.state)
-    columns = (*names, r.amount_fen, r.submitted_at, r.refunded_at)
+    columns = (*names, r.amount_fen, r.submitted_at, r.refunded_at, _BY_HAND.label("by_hand"))
     for row in _streamed(tx, select(*columns).where(*which).order_by(r.out_refund_no)):
         yield OurRow(
             id=row.id,
@@ -116,11 +125,11 @@ def _refunds(tx: Tx, *which: ColumnElement[bool]) -> Iterator[OurRow]:
             amount_fen=row.amount_fen,
             fee_fen=None,
             state=row.state,
-            at=row.submitted_at,
+            at=None if row.by_hand else row.submitted_at,
             ended_at=row.refunded_at,
         )
 
 
 def _streamed(tx: Tx, query: Any) -> Any:
     """Rows, not objects of a session: a million take a quarter less."""
-    return tx.connection().execute(query.execution_options(yield_per=AT_A_TIME))
+    return tx.connection().execute(query.execution_options(yield_per=_STREAMED))

@@ -96,7 +96,7 @@ def rules(tx: Tx, *, day: date, complete_after_days: int, suppliers: Collection[
 
 
 def earned(tx: Tx, by: Rules, *, day: date, statement_id: UUID | None = None) -> dict[UUID, list[Earned]]:
-    """The lines of the suppliers of `by` that have something left, by supplier, in the order of their ids.
+    """The lines of the suppliers of `by` of which a share is left, by supplier, in the order of their ids.
 
     Those on no statement; with a `statement_id` those of it, as they stand now.
     """
@@ -111,7 +111,7 @@ def earned(tx: Tx, by: Rules, *, day: date, statement_id: UUID | None = None) ->
     found: dict[UUID, list[Earned]] = defaultdict(list)
     for line in tx.execute(select(lines).where(*chosen).order_by(lines.c.id)):
         gone = taken.get(line.id, _NOTHING)
-        if line.supplier_fen > gone[0]:
+        if line.supplier_fen > gone[0] or line.commission_fen > gone[1]:  # of either something is left
             found[line.supplier_id].append(_judged(line, gone, by, day))
     return found
 

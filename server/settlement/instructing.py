@@ -9,9 +9,10 @@ The channel is not asked by us: people carry the rows there, and import what bec
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from shared.money import Fen, split
 
@@ -48,16 +49,18 @@ class Split:
     trouble: str | None
 
 
-def over_payments(amount: Fen, released: Sequence[Part]) -> tuple[list[Part], Fen]:
-    """What is paid out over the payments it comes from, in proportion to what was released of each.
+def share_out(amount: Fen, own: Mapping[UUID, Fen], others: Mapping[UUID, Fen]) -> list[tuple[UUID, Fen]]:
+    """What is paid out over the payments of orders that it comes from, in proportion to what is left of each.
 
-    None gets more than was released of it; what cannot come from a payment, because it was left over from before, is
-    the second of the pair. All of it sums to the amount.
+    None gives more than is left of it. What its `own` payments lack comes from `others`; what they lack too comes from
+    no payment.
     """
-    whole = sum(part.amount for part in released)
-    shares = split(min(amount, whole), [part.amount for part in released])
-    parts = [replace(part, amount=share) for part, share in zip(released, shares, strict=True) if share > 0]
-    return parts, max(amount - whole, 0)
+    shares: list[tuple[UUID, Fen]] = []
+    for left in (own, others):
+        taken = min(amount, sum(left.values()))
+        shares += zip(left, split(taken, list(left.values())), strict=True)
+        amount -= taken
+    return [(order_id, share) for order_id, share in shares if share > 0]
 
 
 def requests(number: str, parts: Sequence[Part], *, at: datetime, rounds: int) -> list[Split]:

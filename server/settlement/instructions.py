@@ -1,4 +1,4 @@
-"""The instruction of a payout, read from its statements: a transfer, or a split of each payment they come from."""
+"""The instruction of a payout that was checked: a transfer, or the splits of payments decided at its approval."""
 
 from __future__ import annotations
 
@@ -11,25 +11,44 @@ from server.identity.queries import supplier_names
 from server.payments.settling import Paid, payments_of
 from server.policy import Actor
 from server.settlement import instructing, queries
+from server.settlement import splits as split_rows
 from server.settlement.drilling import order_codes
 from server.settlement.instructing import Part
-from server.settlement.model import Payout, SettlementItem, Statement
+from server.settlement.model import Payout
 from shared import clock
 from shared.contracts import settlement as wire
+from shared.errors import Conflict
 from shared.finance import PayoutState
 from shared.money import Fen
 
 PURCHASE = "purchase"
 NO_PAYMENT = "no_payment"
+_NEVER_CARRIED = frozenset({PayoutState.REQUESTED, PayoutState.REFUSED})
+_CARRIED = frozenset({PayoutState.APPROVED, PayoutState.SENT})
+
+
+class NotChecked(Conflict):
+    """Nobody carries a payout to the bank that no second person approved."""
+
+    code = "payout_not_checked"
+    zh = "打款 {number} 未经复核通过，没有可交给银行或渠道的指令。"
+    en = "Payout {number} was not approved by a second person, so there is nothing to give to the bank or channel."
 
 
 def instruction(tx: Tx, who: Actor, payout_id: UUID) -> wire.PayoutInstruction:
-    """What people carry to the bank or the channel. Raises NotFound."""
+    """What people carry to the bank or the channel: nothing any more once it has ended.
+
+    Raises NotFound, NotChecked.
+    """
     payout = queries.payout(tx, who, payout_id)
+    state = PayoutState(payout.state)
+    if state in _NEVER_CARRIED:
+        raise NotChecked(number=payout.number)
     receiver, remark = supplier_names(tx)[payout.supplier_id], " ".join(payout.statements)
-    if payout.mode == PURCHASE:
+    rows: list[wire.InstructionRow] = []
+    if state in _CARRIED and payout.mode == PURCHASE:
         rows = [_transfer(payout, receiver, remark, payout.amount_fen)]
-    else:
+    elif state in _CARRIED:
         rows = _splits(tx, payout, receiver, remark)
     return wire.PayoutInstruction(number=payout.number, mode=payout.mode, amount_fen=payout.amount_fen, rows=rows)
 
@@ -42,8 +61,10 @@ def _transfer(
 
 
 def _splits(tx: Tx, payout: Payout, receiver: str, remark: str) -> list[wire.InstructionRow]:
-    released = _released(tx, payout, receiver)
-    parts, rest = instructing.over_payments(payout.amount_fen, released)
+    taken = dict(split_rows.of(tx, payout))
+    paid, codes = payments_of(tx, taken), order_codes(tx, taken)
+    parts = [_part(paid[order_id], codes[order_id], receiver, amount) for order_id, amount in taken.items()]
+    rest = payout.amount_fen - sum(taken.values())
     splits = instructing.requests(payout.number, parts, at=clock.now(), rounds=_rounds(tx, payout))
     rows = [
         wire.InstructionRow(
@@ -62,26 +83,6 @@ def _splits(tx: Tx, payout: Payout, receiver: str, remark: str) -> list[wire.Ins
         for one in splits
     ]
     return rows + ([_transfer(payout, receiver, remark, rest, trouble=NO_PAYMENT)] if rest else [])
-
-
-def _released(tx: Tx, payout: Payout, receiver: str) -> list[Part]:
-    """What the payout's statements released of each order's payment, in the order of the orders."""
-    net = SettlementItem.share_fen - SettlementItem.refunded_fen
-    query = (
-        select(SettlementItem.order_id, net)
-        .join(Statement, Statement.id == SettlementItem.statement_id)
-        .where(Statement.number.in_(payout.statements))
-        .order_by(SettlementItem.order_id)
-    )
-    by_order: dict[UUID, Fen] = {}
-    for order_id, amount in tx.execute(query):
-        by_order[order_id] = by_order.get(order_id, 0) + int(amount)
-    paid, codes = payments_of(tx, by_order), order_codes(tx, by_order)
-    return [
-        _part(paid[order_id], codes[order_id], receiver, amount)
-        for order_id, amount in by_order.items()
-        if order_id in paid
-    ]
 
 
 def _part(paid: Paid, order_code: str, receiver: str, amount: Fen) -> Part:

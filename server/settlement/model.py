@@ -126,12 +126,13 @@ class Statement(Base):
 class SettlementItem(Base):
     """An order line on a statement: it is there once, so that its share is released once.
 
-    `share_fen` was its supplier's, `refunded_fen` of it went back before; what is left is released.
+    `share_fen` was its supplier's, `refunded_fen` of it went back before; what is left is released, and with it the
+    commission: where that alone is left, nothing is released to the supplier.
     """
 
     __tablename__ = "settlement_item"
     __table_args__ = (
-        CheckConstraint("share_fen - refunded_fen > 0", name="net"),
+        CheckConstraint("share_fen - refunded_fen >= 0", name="net"),
         Index("ix_settlement_item_statement_id", "statement_id", "order_line_id"),
     )
 
@@ -152,6 +153,18 @@ class SettlementDeduction(Base):
     order_line_id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
     statement_id: Mapped[UUID] = mapped_column(Uid)
     netted: Mapped[bool] = mapped_column()
+    amount_fen: Mapped[int] = mapped_column(BigInt)
+
+
+class SettlementSplit(Base):
+    """What an approved payout by profit sharing takes of an order's payment, the `n`-th of its instruction."""
+
+    __tablename__ = "settlement_split"
+    __table_args__ = (Index("ix_settlement_split_order_id", "order_id"),)
+
+    payout_id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
+    n: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    order_id: Mapped[UUID] = mapped_column(Uid)
     amount_fen: Mapped[int] = mapped_column(BigInt)
 
 

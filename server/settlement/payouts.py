@@ -14,16 +14,17 @@ import json
 from collections.abc import Callable, Collection
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, or_, select, update
 
 from server import audit, changes
 from server.db import Tx
+from server.identity.queries import supplier_names
 from server.ledger import paying
 from server.ledger import queries as ledger
 from server.ledger.health import broken
 from server.policy import Actor, visible
-from server.settlement import turns
-from server.settlement.model import Payout, Statement
+from server.settlement import splits, turns
+from server.settlement.model import Payout, SettlementHold, SettlementItem, Statement
 from server.settlement.statements import DOMAIN
 from server.settlement.statements import note as note_statement
 from shared import clock
@@ -34,6 +35,7 @@ from shared.money import Fen
 from shared.states import require_move
 
 PREFIX = "DK"
+PROFIT_SHARING = "profit_sharing"
 _NOT_SENT = (PayoutState.REQUESTED.value, PayoutState.APPROVED.value)
 
 
@@ -69,6 +71,14 @@ class NothingToPay(Conflict):
     en = "Refunds or debts have used up what these statements were to pay; nothing is available."
 
 
+class PayoutHeld(Conflict):
+    """People hold the supplier, or an order whose money it is."""
+
+    code = "payout_held"
+    zh = "{what} 已被人工暂缓（{reason}），不能打款。请先解除暂缓。"
+    en = "{what} is held by people ({reason}), so it is not paid. Let go of the hold first."
+
+
 class PayoutChanged(Conflict):
     """Somebody moved the payout after the person looked at it."""
 
@@ -80,8 +90,9 @@ class PayoutChanged(Conflict):
 def make(tx: Tx, wanted: wire.NewPayout, *, actor: Actor, request_id: str | None = None) -> Payout:
     """Pay confirmed statements of one supplier; a repeat under the same id answers the same payout.
 
-    It pays what they say, or what is available where refunds have taken some of it since. Raises NotFound, NotPayable,
-    NothingToPay, PayoutsFrozen, IdempotencyReused.
+    It pays what they say, or what is available where refunds have taken some of it since; it costs one fee, the highest
+    of theirs. Raises NotFound, NotPayable,
+    NothingToPay, PayoutsFrozen, PayoutHeld, IdempotencyReused.
     """
     digest = hashlib.sha256(json.dumps([sorted(map(str, wanted.statements)), wanted.note]).encode()).hexdigest()
     if (known := _known(tx, wanted.id, digest)) is not None:
@@ -95,8 +106,10 @@ def make(tx: Tx, wanted: wire.NewPayout, *, actor: Actor, request_id: str | None
     if (known := _known(tx, wanted.id, digest)) is not None:
         return known
     held = _payable(tx, wanted.statements, supplier_id)
-    fee = sum(row.payout_fee_fen for row in held)
-    amount = min(sum(row.payable_fen for row in held), _unbound(tx, supplier_id) - fee)
+    _require_not_held(tx, supplier_id, [row.number for row in held])
+    fee = max(row.payout_fee_fen for row in held)
+    owed_to_it = sum(row.payable_fen + row.payout_fee_fen for row in held)
+    amount = min(owed_to_it, _unbound(tx, supplier_id)) - fee
     if amount <= 0:
         raise NothingToPay
     now = clock.now()
@@ -141,6 +154,25 @@ def _payable(tx: Tx, statement_ids: Collection[UUID], supplier_id: UUID) -> list
     return held
 
 
+def _require_not_held(tx: Tx, supplier_id: UUID, numbers: Collection[str]) -> None:
+    """Raise PayoutHeld while people hold the supplier or an order on one of these statements."""
+    orders = (
+        select(SettlementItem.order_id)
+        .join(Statement, Statement.id == SettlementItem.statement_id)
+        .where(Statement.number.in_(list(numbers)))
+    )
+    today = clock.shop_day(clock.now())
+    query = (
+        select(SettlementHold)
+        .where(SettlementHold.freed_at.is_(None))
+        .where(or_(SettlementHold.until_day.is_(None), SettlementHold.until_day > today))
+        .where(or_(SettlementHold.supplier_id == supplier_id, SettlementHold.order_id.in_(orders)))
+        .order_by(SettlementHold.id)
+    )
+    if hold := tx.scalars(query).first():
+        raise PayoutHeld(what=hold.order_code or supplier_names(tx)[supplier_id], reason=hold.reason)
+
+
 def _unbound(tx: Tx, supplier_id: UUID) -> Fen:
     """What is available to a supplier and not promised to a payout that was not sent yet."""
     account = paying.supplier(supplier_id).available
@@ -158,7 +190,7 @@ def _bind(tx: Tx, statement_ids: Collection[UUID], payout_id: UUID) -> None:
 
 
 def check(tx: Tx, payout_id: UUID, move: wire.MovePayout, *, actor: Actor, request_id: str | None = None) -> Payout:
-    """Another person than who made it approves a payout, or refuses it. Raises SameMaker, PayoutsFrozen."""
+    """Another person than who made it approves a payout, or refuses it. Raises SameMaker, PayoutsFrozen, PayoutHeld."""
     if move.approve is None:
         raise BadField(field="approve", reason="true | false")
     held = _lock(tx, payout_id, move, actor=actor)
@@ -168,6 +200,9 @@ def check(tx: Tx, payout_id: UUID, move: wire.MovePayout, *, actor: Actor, reque
     require_move(PayoutState(held.state), to)
     if move.approve:
         require_not_frozen(tx)
+        _require_not_held(tx, held.supplier_id, held.statements)
+        if held.mode == PROFIT_SHARING:
+            splits.decide(tx, held)
     held.checked_by, held.checked_at = actor.label, clock.now()
     if to is PayoutState.REFUSED:
         _free(tx, held)
@@ -185,10 +220,15 @@ def withdraw(tx: Tx, payout_id: UUID, move: wire.MovePayout, *, actor: Actor, re
 
 
 def send(tx: Tx, payout_id: UUID, move: wire.MovePayout, *, actor: Actor, request_id: str | None = None) -> Payout:
-    """Say that it was given to the bank or the channel. Raises PayoutsFrozen, NotEnoughAvailable."""
+    """Say that it was given to the bank or the channel.
+
+    Raises PayoutsFrozen, PayoutHeld, SplitOutdated, NotEnoughAvailable.
+    """
     held = _lock(tx, payout_id, move, actor=actor)
     require_move(PayoutState(held.state), PayoutState.SENT)
     require_not_frozen(tx)
+    _require_not_held(tx, held.supplier_id, held.statements)
+    splits.require_fit(tx, held)
     held.sent_at = clock.now()
     paying.payout_submit(
         tx,

@@ -142,27 +142,40 @@ def propose(tx: Tx, by: Rules, *, day: date) -> list[Proposal]:
 
 
 def _positions(tx: Tx, supplier_ids: Collection[UUID]) -> dict[UUID, Fen]:
-    """What is available to each supplier less what it owes, as if all drafts were confirmed and all confirmed paid."""
+    """What is available to each supplier less what it owes, as if all drafts were confirmed and all confirmed paid.
+
+    Confirmed ones are paid no more than is available: what refunds took of it since is netted in their payout, and not
+    in a further statement.
+    """
     has = {balance.account: balance.net for balance in ledger.balances(tx)}
+    claims = _claims(tx, supplier_ids)
     positions = {}
     for supplier_id in supplier_ids:
         payee = paying.supplier(supplier_id)
-        positions[supplier_id] = has.get(payee.available, 0) - has.get(payee.owed, 0)
+        now = has.get(payee.available, 0) - has.get(payee.owed, 0)
+        confirmed, coming = claims.get(supplier_id, (0, 0))
+        positions[supplier_id] = now - min(confirmed, max(now, 0)) + coming
+    return positions
+
+
+def _claims(tx: Tx, supplier_ids: Collection[UUID]) -> dict[UUID, tuple[Fen, Fen]]:
+    """What confirmed statements are still to pay, and what drafts release beyond what they are to pay, by supplier."""
     claim = Statement.payable_fen + Statement.payout_fee_fen
     is_draft = Statement.state == StatementState.DRAFT.value
-    coming = func.sum(case((is_draft, Statement.release_fen - claim), else_=-claim))
     not_gone = (PayoutState.REQUESTED.value, PayoutState.APPROVED.value)
     query = (
-        select(Statement.supplier_id, coming)
+        select(
+            Statement.supplier_id,
+            func.sum(case((is_draft, 0), else_=claim)),
+            func.sum(case((is_draft, Statement.release_fen - claim), else_=0)),
+        )
         .outerjoin(Payout, Payout.id == Statement.payout_id)
         .where(Statement.supplier_id.in_(list(supplier_ids)))
         .where(Statement.state.in_([StatementState.DRAFT.value, StatementState.CONFIRMED.value]))
         .where(Statement.payout_id.is_(None) | Payout.state.in_(not_gone))
         .group_by(Statement.supplier_id)
     )
-    for supplier_id, amount in tx.execute(query):
-        positions[supplier_id] += int(amount)
-    return positions
+    return {supplier_id: (int(confirmed), int(coming)) for supplier_id, confirmed, coming in tx.execute(query)}
 
 
 # --- made ---

@@ -54,6 +54,7 @@ class EditTerms(Request):
     """`PUT /api/settlement/terms/{supplier_id}`.
 
     `n` is days for D+n and T+n, the weekday (1 Monday..7) of a weekly cycle, the day (1..28) of a monthly one.
+    `payout_fee_fen` is taken once of each payout, however many statements it pays.
     `cutoff` is the shop's time until which D+0 takes the day's lines; lines after it wait for the next day.
     """
 
@@ -161,6 +162,7 @@ class MakeStatements(Request):
 class Statement(Answer):
     """A numbered statement (结算单). `payable_fen` = release - deductions - owed - payout fee, never negative.
 
+    The fee is that of a payout of this statement alone: one payout of several statements takes the highest, once.
     `owed_fen` is what was owed from before; negative where something was left over, as of a dispute that was won.
     `actions`: what this reader may do now: `confirm`, `drop`, `pay`.
     """
@@ -286,7 +288,10 @@ class InstructionRow(Answer):
 
 
 class PayoutInstruction(Answer):
-    """`GET /api/settlement/payouts/{id}/instruction`: what people carry to the bank or the channel."""
+    """`GET /api/settlement/payouts/{id}/instruction`: what people carry to the bank or the channel.
+
+    Refused until a second person approved the payout; without rows once it has ended.
+    """
 
     number: str
     mode: SettlementMode

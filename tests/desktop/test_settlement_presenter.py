@@ -11,13 +11,14 @@ from desktop.exporting.instructions import TargetNotATable, write_instructions
 from desktop.importing.results import ResultsDoNotRead, ResultsEmpty, ResultsWithoutColumns, read_results
 from desktop.operations.once import OutcomeUnknown
 from desktop.presenters import words
-from desktop.presenters.due import HOLD, MAKE, MAKE_ONE, Due, NotADay, figures, holds_words, waits_words
+from desktop.presenters.due import MAKE, MAKE_ONE, Due, figures, holds_words, terms_words, waits_words
+from desktop.presenters.holds import FREE, HOLD, Holds, NotADay, what_is_held
 from desktop.presenters.payouts import Payouts, Results, shown_bad
 from desktop.presenters.statements import CONFIRM, PAY, Statements, bill_row, drilled, left_over, sums
 from shared import clock, ids
-from shared.contracts.settlement import PayoutResultsTaken, SupplierAccount
+from shared.contracts.settlement import Hold, PayoutResultsTaken, SupplierAccount, Terms
 from shared.errors import Conflict
-from shared.finance import HoldReason, PayoutState, StatementState
+from shared.finance import Cycle, HoldReason, PayoutState, ReleaseFrom, StatementState
 from shared.permissions import Role
 from tests.desktop.settlement_rows import DAY, NOON, XINGHE, due, due_line, instruction, line, payout, statement
 from tests.desktop.test_presenters_lists import Later, page_of
@@ -108,12 +109,42 @@ def test_a_payout_that_is_tried_again_is_the_same_payout():
     assert shown.acting.attempt_id != ids_sent[0], "another wish is another payout"
 
 
+@pytest.mark.parametrize(
+    ("agreed", "told"),
+    [
+        ({"cycle": Cycle.D0, "n": 0}, "采购付款 · D+0（17:00 前的当日结） · 发货时起算"),
+        ({"cycle": Cycle.WEEKLY, "n": 7}, "采购付款 · 每周星期日 · 发货时起算"),
+        (
+            {"cycle": Cycle.WORKING_DAYS, "n": 1, "hold_days": 7, "minimum_fen": 10_000, "payout_fee_fen": 100},
+            "采购付款 · T+1（工作日） · 发货时起算 · 再等 7 天 · 满 ¥100.00 起结 · 打款手续费 ¥1.00",
+        ),
+    ],
+    ids=["same day", "weekly", "all of it"],
+)
+def test_terms_are_told_in_a_line(agreed, told):
+    facts = {
+        "supplier_id": XINGHE,
+        "supplier": "星河数码",
+        "mode": "purchase",
+        "cutoff": "17:00",
+        "release_from": ReleaseFrom.DELIVERED,
+        "hold_days": 0,
+        "minimum_fen": 0,
+        "payout_fee_fen": 0,
+        "tier": "standard",
+        "valid_from": NOON,
+        "changed_by": "周洁",
+        "version": 1,
+    }
+    assert terms_words(Terms.model_validate(facts | agreed)) == told
+
+
 def looking_at(*rows, role=Role.FINANCE):
     ask = Later()
     with clock.fixed(NOON):
         shown = Due(ask, person(role))
         shown.open()
-        ask.answer(0, page_of(*rows))
+        ask.answer(1, page_of(*rows))  # the first question is about terms
     return shown, ask
 
 
@@ -159,6 +190,25 @@ def test_an_order_is_held_from_its_line_and_a_day_is_a_day():
     shown.acting.carry_out({"reason": "买家投诉", "until": "2026-03-09"})
     held = ask.asked[-1][0].keywords["new"]
     assert (held.order_code, held.supplier_id, held.reason) == ("7K3M9QX2H4TD", None, "买家投诉")
+
+
+def test_what_was_held_is_let_go_and_leaves_the_list():
+    ask = Later()
+    shown = Holds(ask, person(Role.FINANCE))
+    shown.open()
+    facts = dict.fromkeys(Hold.model_fields) | {"reason": "合同到期", "held_by": "周洁", "held_at": NOON}
+    order = Hold.model_validate(facts | {"id": ids.new_id(), "order_code": "7K3M9QX2H4TD"})
+    whole = Hold.model_validate(facts | {"id": ids.new_id(), "supplier": "星河数码"})
+    assert [what_is_held(one) for one in (order, whole)] == ["7K3M-9QX2-H4TD", "供应商 星河数码 的全部"]
+    ask.answer(0, page_of(order, whole))
+    shown.choose(order)
+    shown.acting.choose(FREE)
+    shown.acting.carry_out({})
+    method, path, _body = sent(ask.asked[1][0], order)
+    assert (method, path) == ("DELETE", f"/api/settlement/holds/{order.id}")
+    ask.answer(1, order)
+    ask.answer(2, page_of(whole))
+    assert (shown.chosen, shown.acting.acts) == (None, ())
 
 
 def test_a_supplier_sees_and_does_nothing():

@@ -40,9 +40,20 @@ PLACES_OF = {
         "channels",
         "reconciliation",
         "settlement",
+        "ledger",
     ],
     Role.OPERATOR: ["products", "stock", "alerts", "orders", "exceptions", "refunds", "channels"],
-    Role.FINANCE: ["products", "stock", "orders", "exceptions", "refunds", "channels", "reconciliation", "settlement"],
+    Role.FINANCE: [
+        "products",
+        "stock",
+        "orders",
+        "exceptions",
+        "refunds",
+        "channels",
+        "reconciliation",
+        "settlement",
+        "ledger",
+    ],
     Role.SUPPLIER: ["imports", "products", "stock", "alerts", "orders", "refunds", "settlement"],
 }
 

@@ -224,7 +224,7 @@ def test_an_order_is_asked_about_and_confirmed_from_the_console(program, live_sh
     zhou.run(exceptions.approve(zhou.engine, theirs, approved=True, note=""))
     assert world.order(unpaid).state == OrderState.DELIVERED
     desk.orders.refresh()
-    qtbot.waitUntil(lambda: list(bar.buttons) == ["refund"], timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: list(bar.buttons) == ["refund", "hold"], timeout=WAIT_MS)
     assert "人工确认" in texts(page.peek)
 
 

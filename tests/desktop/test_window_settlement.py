@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import select
 
 from desktop.operations import settlement
-from desktop.presenters.due import MAKE
+from desktop.presenters.due import MAKE, holds_words, waits_words
+from desktop.presenters.holds import HOLD
 from desktop.presenters.payouts import APPROVE, SEND
 from desktop.presenters.statements import CONFIRM, PAY
 from server.settlement.model import Payout, Statement
@@ -93,7 +94,8 @@ def test_a_statement_is_made_confirmed_and_paid_by_two(program, live_shop, world
     carry_out(qtbot, page.statements.bar, statements.acting, note="十一月")
     qtbot.waitUntil(lambda: statements.acting.acts == (), timeout=WAIT_MS)
     page.show_part(page.payouts)
-    qtbot.waitUntil(lambda: payouts.opened is not None and payouts.instruction is not None, timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: payouts.opened is not None, timeout=WAIT_MS)
+    assert payouts.instruction is None, "nobody carries what no second person approved"
     assert list(page.payouts.bar.buttons) == ["withdraw"], "who made it does not approve"
     assert "等另一位同事复核" in page.payouts.bar.hint.text()
     wang = colleague("wang")
@@ -102,6 +104,7 @@ def test_a_statement_is_made_confirmed_and_paid_by_two(program, live_shop, world
     payouts.refresh()
     qtbot.waitUntil(lambda: payouts.acting.may(SEND), timeout=WAIT_MS)
     assert not payouts.acting.may(APPROVE)
+    qtbot.waitUntil(lambda: payouts.instruction is not None, timeout=WAIT_MS)
     target = tmp_path / "打款.xlsx"
     page.payouts._ask_target = lambda _parent, _name: target
     program.window.run("payout.export")
@@ -173,3 +176,31 @@ def test_a_supplier_sees_the_same_and_follows_each_line_down(program, live_shop,
     assert not page.due.suppliers.isVisible()
     assert not page.payouts.take_results.isVisible()
     assert len(kept(world, Statement)) == 1
+
+
+def test_an_operator_holds_an_order_and_finance_lets_it_go(program, live_shop, sold, colleague, qtbot):
+    li = colleague("li")
+    sign_in(qtbot, program, live_shop.url, "li")
+    window, desk = program.window, program.console.desk
+    window.go("orders")
+    desk.orders.find(sold[0])
+    qtbot.waitUntil(lambda: desk.orders.acting.may(HOLD), timeout=WAIT_MS)
+    window.run("order.hold")
+    carry_out(qtbot, window.page.peek.bar, desk.orders.acting, reason="买家投诉")
+    [held] = li.run(settlement.list_holds(li.engine)).value.items
+    assert (held.order_code, held.reason, held.held_by) == (sold[0], "买家投诉", "李航")
+    program.console.sign_out()
+    qtbot.waitUntil(lambda: program.console.desk is None, timeout=WAIT_MS)
+    page, desk = at_settlement(qtbot, program, live_shop.url)
+    page.show_part(page.due)
+    qtbot.waitUntil(lambda: len(desk.due.lines.rows) == 2, timeout=WAIT_MS)
+    waits = {line.order_code: waits_words(line) for line in desk.due.lines.rows}
+    assert waits == {sold[0]: "人工暂缓 · 买家投诉", sold[1]: ""}
+    assert holds_words(desk.due.chosen) == "人工暂缓 1"
+    page.show_part(page.holds)
+    qtbot.waitUntil(lambda: desk.holds.chosen is not None, timeout=WAIT_MS)
+    program.window.run("hold.free")
+    carry_out(qtbot, page.holds.bar, desk.holds.acting)
+    qtbot.waitUntil(lambda: desk.holds.feed.is_empty, timeout=WAIT_MS)
+    desk.due.refresh()
+    qtbot.waitUntil(lambda: desk.due.chosen.held_lines == 0, timeout=WAIT_MS)

@@ -5,8 +5,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import delete, insert, select, update
 
-from server import app
+from server import app, changes
+from server.changes import ChangeLog
 from server.db import table_of
+from server.invariants import books
 from server.invariants import look as looking
 from server.ledger import days
 from server.ledger.model import (
@@ -18,7 +20,7 @@ from server.ledger.model import (
     LedgerRelease,
     LedgerTransfer,
 )
-from server.orders.model import OrderLine
+from server.orders.model import Order, OrderLine
 from server.payments.adjustments.model import Adjustment
 from server.payments.disputes.model import Dispute, DisputeLine
 from server.payments.model import PaymentAttempt
@@ -26,7 +28,7 @@ from server.payments.refunds.model import RefundLine
 from server.policy import SYSTEM
 from server.reconcile import sweeps
 from server.reconcile.model import ReconcileDay, ReconcileRow, ReconcileSweep
-from server.settlement.model import Payout
+from server.settlement.model import Payout, SettlementItem
 from shared import clock, ids
 from shared.contracts.reconcile import NewSweep
 from tests.databases import findings_after, tampering
@@ -135,6 +137,29 @@ def test_l6_more_released_or_taken_back_than_there_was(site):
     assert f"{code} 0" in findings_after(site.world.ctx.db, grown)["L6"]
     asked = update(DisputeLine).where(of_line(site, DisputeLine, site.disputed)).values(fee_fen=10**6)
     assert findings_after(site.world.ctx.db, asked) == {"L6": (f"{site.disputed.order.code} 0",)}
+
+
+def test_what_a_statement_released_is_looked_at_soon(site):
+    db = site.world.ctx.db
+    changes.advance(db)
+    with db.read() as tx:
+        [line_id] = tx.scalars(select(SettlementItem.order_line_id))
+        code = tx.scalars(
+            select(Order.code).join(OrderLine, OrderLine.order_id == Order.id).where(OrderLine.id == line_id)
+        )
+        wanted = (f"{code.one()} 0",)
+
+    def by_statement(tx):
+        log = select(ChangeLog.pos).where(ChangeLog.entity == "statement")
+        scopes = [
+            scope
+            for pos in tx.scalars(log)
+            for scope in looking._touched(tx, after=pos - 1, up_to=pos, since=clock.now() + timedelta(days=1))
+        ]
+        return [one for scope in scopes if (one := books.lines_are_released_within_their_share(tx, scope))]
+
+    more = update(LedgerRelease).where(LedgerRelease.order_line_id == line_id).values(released_fen=10**6)
+    assert findings_after(db, more, look=by_statement) == {"L6": wanted}
 
 
 def test_l7_a_sweep_without_its_booking_and_one_that_never_was(site):

@@ -194,8 +194,13 @@ def test_what_belongs_to_rows_or_to_nobody_is_not_adjusted(site, debit, credit, 
 def test_nobody_is_adjusted_below_nothing(site):
     site.world.buy(ANNA, "STEAM-50")
     supplier, before = site.world.suppliers["xinghe"].hex, money(site)
-    row = adjust(site, ("supplier_available", supplier, "fee", "", 1)).json()
-    assert check(site, row, status=409)["type"].endswith("below_floor")
+    for wanted in (
+        ("supplier_available", supplier, "fee", "", 1),
+        ("supplier_pending", supplier, "fee", "", 4_276),
+        ("loss", "", "owed", supplier, 1),
+    ):
+        row = adjust(site, wanted).json()
+        assert check(site, row, status=409)["type"].endswith("below_floor")
     assert (money(site), adjust(site, ("fee", "", "loss", "", 1), by="li").status_code) == (before, 403)
     unknown = adjust(site, ("fee", "", "loss", "", 1), order_code=ids.new_order_code())
     assert unknown.status_code == 404

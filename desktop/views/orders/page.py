@@ -34,7 +34,7 @@ class OrdersPage(Page):
         self.body.addWidget(self._orders(), 1)
         self.handle("list.find", self._find)
         acting = presenter.acting
-        for act in ("ask", "confirm", "refund"):
+        for act in ("ask", "confirm", "refund", "hold"):
             self.handle(f"order.{act}", partial(acting.choose, act), when=partial(acting.may, act))
         self.handle("order.copy_code", self._copy, when=lambda: self._code() is not None)
         presenter.watch(self._look)
@@ -85,6 +85,7 @@ class OrdersPage(Page):
         self.split.addWidget(self.list)
         self.peek = OrderPeek(self.presenter)
         self.peek.refund_wanted.connect(partial(self.wanted.emit, "refunds"))
+        self.peek.ledger_wanted.connect(partial(self.wanted.emit, "ledger"))
         self.peek.closed.connect(lambda: self.presenter.look_into(None))
         self.split.addWidget(self.peek)
         self.split.setStretchFactor(0, 1)

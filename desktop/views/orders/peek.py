@@ -26,9 +26,11 @@ class OrderPeek(SidePanel):
 
     Signals:
         refund_wanted(id): the person wants to see one of its refunds.
+        ledger_wanted(code): the person wants to see its journals.
     """
 
     refund_wanted = Signal(object)
+    ledger_wanted = Signal(object)
 
     def __init__(self, presenter: Orders) -> None:
         super().__init__(width=WIDTH, most=WIDTH + 120)
@@ -80,6 +82,14 @@ class OrderPeek(SidePanel):
         if order.channel is not None:
             self._write_payment(layout, order)
         self._write_refunds(layout)
+        if self._presenter.may_see_ledger:
+            layout.addWidget(rule())
+            link = button(self.tr("查看这张订单的分录"), role="link", icon_name="ledger")
+            link.clicked.connect(partial(self.ledger_wanted.emit, order.code))
+            at = row()
+            at.addWidget(link)
+            at.addStretch(1)
+            layout.addLayout(at)
         layout.addStretch(1)
         self.turn_to(inner)
 

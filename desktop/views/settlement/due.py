@@ -9,7 +9,8 @@ from PySide6.QtWidgets import QLabel, QSplitter, QWidget
 
 from desktop.presenters import due as presenters
 from desktop.presenters import formats
-from desktop.presenters.due import Due, figures
+from desktop.presenters.due import Due, figures, terms_words
+from desktop.presenters.holds import HOLD
 from desktop.presenters.words import in_words
 from desktop.views.acting import ActBar
 from desktop.views.listing import FeedView
@@ -17,7 +18,7 @@ from desktop.views.page import Page
 from desktop.widgets.basics import Card, column, label, row
 from desktop.widgets.words import sentence
 
-_COMMANDS = {"due.make": presenters.MAKE, "due.make_one": presenters.MAKE_ONE, "due.hold": presenters.HOLD}
+_COMMANDS = {"due.make": presenters.MAKE, "due.make_one": presenters.MAKE_ONE, "due.hold": HOLD}
 
 
 class DuePage(Page):
@@ -79,8 +80,11 @@ class DuePage(Page):
         layout = column(around, margins=(24, 0, 24, 10))
         card = Card(margin=12, gap=6)
         layout.addWidget(card)
-        self.whose = label(role="heading")
-        card.body.addWidget(self.whose)
+        head = row(gap=12)
+        self.whose, self.terms = label(role="heading"), label(role="muted", wrap=True)
+        head.addWidget(self.whose)
+        head.addWidget(self.terms, 1)
+        card.body.addLayout(head)
         line = row(gap=18)
         for _ in range(7):
             one = column(gap=1)
@@ -111,6 +115,8 @@ class DuePage(Page):
         self.account_card.setVisible(account is not None)
         if account is not None:
             self.whose.setText(account.supplier)
+            self.terms.setText(terms_words(presenter.terms) if presenter.terms is not None else "")
+            self.terms.setToolTip(self.terms.text())
             for (words, value), (name, figure) in zip(self._figures, figures(account), strict=True):
                 words.setText(name)
                 value.setText(figure)

@@ -7,7 +7,7 @@ from PySide6.QtCore import Signal
 from desktop.presenters import formats
 from desktop.presenters.statements import Statements, drilled
 from desktop.views.side import SidePanel, add_fact, facts
-from desktop.widgets.basics import button, label
+from desktop.widgets.basics import button, label, row
 from shared.ids import speak_order_code
 
 
@@ -21,7 +21,7 @@ class LinePanel(SidePanel):
     order_wanted = Signal(object)
 
     def __init__(self, presenter: Statements) -> None:
-        super().__init__(width=280, most=420)
+        super().__init__(width=310, most=420)
         self._presenter = presenter
         self._written: object = None
         self.say(self.area.setAccessibleName, lambda: self.tr("明细追溯"))
@@ -48,7 +48,10 @@ class LinePanel(SidePanel):
         code = speak_order_code(line.order_code)
         link = button(self.tr("查看订单 {code}").format(code=code), role="link")
         link.clicked.connect(lambda: self.order_wanted.emit(line.order_code))
-        layout.addWidget(link)
+        at = row()
+        at.addWidget(link)
+        at.addStretch(1)
+        layout.addLayout(at)
         table = facts()
         for words, value, is_code in drilled(line):
             add_fact(table, words, value, is_code=is_code)

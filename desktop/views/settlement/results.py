@@ -34,7 +34,7 @@ class ResultsCard(Live, Notice):
         self.go.setVisible(file is not None and presenter.taken is None)
         self.go.setEnabled(not presenter.busy)
         self.go.setText(self.tr("正在处理…") if presenter.busy else self.tr("确定导入结果"))
-        self.leave.setText(self.tr("关闭") if presenter.taken is not None else self.tr("取消"))
+        self.leave.setText(self.tr("取消") if self.go.isVisibleTo(self) else self.tr("关闭"))
         if presenter.taken is not None:
             taken = presenter.taken
             words = self.tr("“{name}”已导入：{confirmed} 笔到账，{failed} 笔失败，{known} 笔之前已知。")

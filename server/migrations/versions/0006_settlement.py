@@ -148,7 +148,7 @@ def _lines() -> None:
         sa.Column("order_id", db.Uid(), nullable=False),
         sa.Column("share_fen", db.BigInt, nullable=False),
         sa.Column("refunded_fen", db.BigInt, nullable=False),
-        sa.CheckConstraint("share_fen - refunded_fen > 0", name="ck_settlement_item_net"),
+        sa.CheckConstraint("share_fen - refunded_fen >= 0", name="ck_settlement_item_net"),
     )
     op.create_index("ix_settlement_item_statement_id", "settlement_item", ["statement_id", "order_line_id"])
     op.create_table(
@@ -188,6 +188,14 @@ def _payouts() -> None:
         sa.CheckConstraint("amount_fen > 0", name="ck_settlement_payout_amount"),
         sa.CheckConstraint("checked_by IS NULL OR checked_by <> made_by", name="ck_settlement_payout_two_people"),
     )
+    op.create_table(
+        "settlement_split",
+        sa.Column("payout_id", db.Uid(), primary_key=True),
+        sa.Column("n", sa.Integer(), primary_key=True, autoincrement=False),
+        sa.Column("order_id", db.Uid(), nullable=False),
+        sa.Column("amount_fen", db.BigInt, nullable=False),
+    )
+    op.create_index("ix_settlement_split_order_id", "settlement_split", ["order_id"])
     op.create_index("ix_settlement_payout_supplier_id", "settlement_payout", ["supplier_id", "id"])
     op.create_index("ix_settlement_payout_state", "settlement_payout", ["state", "id"])
 
@@ -206,6 +214,7 @@ def _keep_all_money() -> None:
 def downgrade() -> None:
     _keep_all_money()
     for gone in (
+        "settlement_split",
         "settlement_payout",
         "settlement_deduction",
         "settlement_item",

@@ -178,16 +178,24 @@ def _post(tx: Tx, row: Adjustment, actor: Actor) -> None:
 
 
 def _require_floors(tx: Tx, transfers: tuple[Transfer, ...]) -> None:
-    """Say in a sentence what the database would refuse: money that a spendable account does not have."""
+    """Say in a sentence what the checks, or the database, would refuse: that somebody has less than nothing of us."""
     sums: dict[Account, Fen] = defaultdict(int)
     for transfer in transfers:
         sums[transfer.debit] -= transfer.amount
         sums[transfer.credit] += transfer.amount
-    spendable = [account for account, fen in sums.items() if fen < 0 and ACCOUNT_KINDS[account.kind][2] is not None]
-    balances = ledger.held(tx, spendable) if spendable else {}
-    for account, balance in balances.items():
-        if balance + sums[account] < 0:
-            raise BelowFloor(balance=format_fen(balance), amount=format_fen(-sums[account]))
+    less = {account: -fen if account.kind == "owed" else fen for account, fen in sums.items() if _is_due(account)}
+    less = {account: fen for account, fen in less.items() if fen < 0}
+    single = [account for account in less if ACCOUNT_KINDS[account.kind][1] == 1]
+    has = ledger.held(tx, single) if single else {}
+    for account, fen in less.items():
+        balance = has[account] if account in has else books.net(tx, account)
+        if balance + fen < 0:
+            raise BelowFloor(balance=format_fen(balance), amount=format_fen(-fen))
+
+
+def _is_due(account: Account) -> bool:
+    """Whether its balance is what somebody has of us, or we of a payee: never less than nothing."""
+    return ACCOUNT_KINDS[account.kind][0] == "L" or account.kind == "owed"
 
 
 def _transfers(rows: list[tuple[str, str, str, str, int]]) -> list[tuple[Account, Account, Fen]]:

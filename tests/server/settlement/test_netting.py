@@ -177,3 +177,104 @@ def owing(site):
     figures = {gauge.name: gauge.value for gauge in watch.gauges(site.world.ctx)}
     assert figures["kameng_holidays_unknown"] == 2027
     return figures["kameng_suppliers_owing"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "commission_ppm", "refunded", "left"),
+    [
+        ({"kind": "fixed", "unit_price": 500_000}, 100_000, 0, 450),  # a fee that leaves the supplier nothing
+        ({"kind": "percent", "ppm": 0}, 500_000, 4_499, 1),  # the fen that refunds left
+    ],
+)
+def test_a_commission_is_released_where_nothing_is_left_for_the_supplier(shop, rule, commission_ppm, refunded, left):
+    paying.say(shop, "fee-rules", {"id": str(ids.new_id()), "tier": "standard", "reason": "活动"} | rule)
+    brought = ids.new_id()
+    deal = Deal(commission=Share.percent(commission_ppm), distributor_id=brought)
+    bought = shop.world.buy(ANNA, "STEAM-50", deal=deal)
+    if refunded:
+        refund(shop, bought, refunded)
+    [made] = paying.settled(shop, DAY)
+    assert figures(made) == (1, 0, 0, 0, 0, 0, "paid")
+    held = balances(shop)
+    assert (held["distributor_pending", brought.hex], held["distributor_available", brought.hex]) == (0, left)
+    assert (held.get(("supplier_pending", XINGHE), 0), held.get(("supplier_available", XINGHE), 0)) == (0, 0)
+    assert make(shop, DAY) == []
+
+
+def carried(site, payout):
+    """What of which order's payment goes to the supplier; of None it is transferred."""
+    rows = ask(site, f"payouts/{payout['id']}/instruction")["rows"]
+    return {row["order_code"]: (row["amount_fen"], row["trouble"]) for row in rows}
+
+
+def approved(site, statements):
+    return paying.step(site, paying.pay(site, statements), "check", by="wang", approve=True)
+
+
+def test_no_payment_is_split_that_was_refunded_since(shop):
+    agree(shop, version=1, mode="profit_sharing")
+    first, second = shop.world.buy(ANNA, "STEAM-50"), shop.world.buy(BEN, "STEAM-50")
+    confirmed = paying.settled(shop, DAY)
+    refund(shop, first, 4_500)
+    payout = approved(shop, confirmed)
+    assert (payout["amount_fen"], carried(shop, payout)) == (4_275, {second.order.code: (4_275, None)})
+    shop.world.buy(ANNA, "STEAM-50")
+    paying.settled(shop, DAY)
+    refund(shop, second, 1_000)  # what is available would do; the payment has not got it any more
+    refused = paying.step(shop, payout, "send", status=409)
+    assert (refused["code"], refused["params"]["number"]) == ("split_outdated", payout["number"])
+    assert carried(shop, payout) == {second.order.code: (4_275, None)}
+    paying.step(shop, payout, "withdraw")
+
+
+def test_what_one_payment_lacks_is_split_off_another_once(shop):
+    agree(shop, version=1, mode="profit_sharing")
+    first = shop.world.buy(ANNA, "STEAM-50")
+    paying.settled(shop, DAY)
+    refund(shop, first, 4_500)
+    second = shop.world.buy(BEN, "STEAM-50")
+    paying.settled(shop, DAY)
+    waiting = [one for one in ask(shop, "statements")["items"] if one["state"] == "confirmed"]
+    payout = approved(shop, [waiting[-1]])  # of the first: its money is the second's
+    assert (payout["amount_fen"], carried(shop, payout)) == (4_275, {second.order.code: (4_275, None)})
+    paying.step(shop, paying.step(shop, payout, "send"), "confirm")
+    assert account_of(shop)["available_fen"] == 0
+    third = shop.world.buy(BEN, "STEAM-50")
+    paying.settled(shop, DAY)
+    last = approved(shop, [ask(shop, "statements")["items"][0]])
+    assert carried(shop, last) == {third.order.code: (4_275, None)}
+    paying.step(shop, last, "withdraw")
+    assert list(carried_again(shop)) == [third.order.code]
+
+
+def carried_again(site):
+    """The instruction of another payout of the newest statement, after one was taken back."""
+    return carried(site, approved(site, [ask(site, "statements")["items"][0]]))
+
+
+def test_a_payout_of_several_statements_costs_one_fee(shop):
+    agree(shop, version=1, payout_fee_fen=500)
+    shop.world.buy(ANNA, "STEAM-50")
+    [first] = paying.settled(shop, DAY)
+    agree(shop, version=2, payout_fee_fen=300)
+    shop.world.buy(BEN, "STEAM-50")
+    [second] = paying.settled(shop, DAY)
+    assert [(one["payout_fee_fen"], one["payable_fen"]) for one in (first, second)] == [(500, 3_775), (300, 3_975)]
+    assert paying.paid(shop, [first, second])["amount_fen"] == 2 * 4_275 - 500
+    assert balances(shop)["payout_fee", ""] == 500
+    assert account_of(shop)["available_fen"] == 0
+    assert make(shop, DAY) == []
+
+
+def test_a_leaving_supplier_gets_its_last_money(shop):
+    agree(shop, version=1, payout_fee_fen=500)
+    first = shop.world.buy(ANNA, "STEAM-50")
+    [eaten] = paying.settled(shop, DAY)
+    refund(shop, first, 4_000)  # 38.00 of it: less is left than the fee
+    assert paying.pay(shop, [eaten], status=409)["code"] == "nothing_to_pay"
+    shop.world.buy(BEN, "STEAM-50")
+    [last] = paying.settled(shop, DAY)
+    assert figures(last) == (2, 4_275, 3_800, -3_800, 500, 3_775, "confirmed")
+    assert paying.paid(shop, [eaten, last])["amount_fen"] == 475 + 4_275 - 500
+    assert (account_of(shop)["available_fen"], account_of(shop)["owed_fen"]) == (0, 0)
+    assert make(shop, DAY) == []

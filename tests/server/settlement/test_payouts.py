@@ -47,8 +47,12 @@ def row(payout, *, succeeded=True, **other):
     return {"number": payout["number"], "amount_fen": payout["amount_fen"], "succeeded": succeeded} | other
 
 
+def approved(site, confirmed):
+    return step(site, pay(site, confirmed), "check", by="wang", approve=True)
+
+
 def sent(site, confirmed):
-    return step(site, step(site, pay(site, confirmed), "check", by="wang", approve=True), "send")
+    return step(site, approved(site, confirmed), "send")
 
 
 @pytest.mark.parametrize(("maker", "checker"), [("zhou", "wang"), ("wang", "zhou")])
@@ -156,7 +160,7 @@ def test_nothing_is_paid_out_while_the_books_do_not_hold(shop):
 
 
 def test_a_purchase_is_one_transfer_and_profit_sharing_a_split_of_each_payment(shop):
-    made = pay(shop, statements(shop))
+    made = approved(shop, statements(shop))
     told = ask(shop, f"payouts/{made['id']}/instruction")
     [transfer] = told["rows"]
     assert (told["mode"], transfer["request_no"], transfer["receiver"]) == ("purchase", made["number"], "星河数码")
@@ -164,7 +168,7 @@ def test_a_purchase_is_one_transfer_and_profit_sharing_a_split_of_each_payment(s
 
     agree(shop, version=1, mode="profit_sharing", payout_fee_fen=75)
     bought = [shop.world.buy(ANNA, "STEAM-50"), shop.world.buy(BEN, "STEAM-50", 2)]
-    made = pay(shop, settled(shop, DAY))
+    made = approved(shop, settled(shop, DAY))
     told = ask(shop, f"payouts/{made['id']}/instruction")
     assert told["amount_fen"] == made["amount_fen"] == sum(row["amount_fen"] for row in told["rows"]) == 12_750
     shown = [(row["request_no"], row["order_code"], row["amount_fen"], row["trouble"]) for row in told["rows"]]
@@ -195,8 +199,55 @@ def test_a_request_has_fifty_receivers_and_an_order_fifty_rounds():
     assert last.trouble == "too_many_rounds"
 
 
-def test_what_was_left_over_from_before_comes_from_no_payment():
-    parts, rest = instructing.over_payments(1_100, [part(1, 300), part(2, 700)])
-    assert ([one.amount for one in parts], rest) == ([300, 700], 100)
-    parts, rest = instructing.over_payments(100, [part(1, 1), part(2, 2), part(3, 200)])
-    assert ([one.amount for one in parts], rest) == ([1, 99], 0)  # a part of nothing is no row
+def test_no_payment_gives_more_than_is_left_of_it():
+    one, two, three = (ids.new_id() for _ in range(3))
+    assert instructing.share_out(1_100, {one: 300, two: 700}, {three: 60}) == [(one, 300), (two, 700), (three, 60)]
+    assert instructing.share_out(1_000, {one: 300, two: 700}, {three: 60}) == [(one, 300), (two, 700)]
+    # a part of nothing is no row
+    assert instructing.share_out(100, {one: 1, two: 2, three: 200}, {}) == [(two, 1), (three, 99)]
+
+
+def test_nobody_carries_a_payout_to_the_bank_that_a_second_person_did_not_approve(shop):
+    made = pay(shop, statements(shop))
+
+    def carried(status=200):
+        return ask(shop, f"payouts/{made['id']}/instruction", status=status)
+
+    assert carried(409)["code"] == "payout_not_checked"
+    assert carried(409)["params"]["number"] == made["number"]
+    done = step(shop, step(shop, made, "check", by="wang", approve=True), "send")
+    assert [row["amount_fen"] for row in carried()["rows"]] == [4_275]
+    step(shop, done, "confirm")
+    assert carried()["rows"] == []
+    made = pay(shop, statements(shop))
+    step(shop, made, "check", by="wang", approve=False)
+    assert carried(409)["code"] == "payout_not_checked"
+
+
+@pytest.mark.parametrize("what", ["supplier", "order"])
+def test_who_is_held_is_not_paid(shop, what):
+    first = shop.world.buy(ANNA, "STEAM-50")
+    [one] = settled(shop, DAY)
+    shop.world.buy(BEN, "STEAM-50")
+    [two] = settled(shop, DAY)
+    made = pay(shop, [one])
+    named = {"supplier_id": str(shop.world.suppliers["xinghe"])} if what == "supplier" else {}
+    named = named or {"order_code": first.order.code}
+    wish = {"id": str(ids.new_id()), "reason": "涉嫌欺诈"} | named
+
+    def refused(answer):
+        assert (answer["code"], answer["params"]["reason"]) == ("payout_held", "涉嫌欺诈")
+        assert answer["params"]["what"] == ("星河数码" if what == "supplier" else first.order.code)
+
+    held = paying.say(shop, "holds", wish)
+    refused(step(shop, made, "check", by="wang", approve=True, status=409))
+    paying.say(shop, f"holds/{held['id']}", None, method="DELETE")
+    made = step(shop, made, "check", by="wang", approve=True)
+    paying.say(shop, "holds", wish | {"id": str(ids.new_id()), "until": "2026-11-18"})
+    refused(step(shop, made, "send", status=409))
+    assert balances(shop)["supplier_available", "xinghe"] == 8_550
+    made = step(shop, made, "withdraw")
+    refused(pay(shop, [one], status=409))
+    pay(shop, [two], status=409 if what == "supplier" else 201)
+    with paying.later(shop, days=2):  # the day has come
+        assert pay(shop, [one], status=201)["amount_fen"] == 4_275

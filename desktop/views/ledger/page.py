@@ -1,0 +1,54 @@
+"""The Ledger screen: accounts, journals, adjustments and disputes; and anywhere, that the books are broken."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from desktop.presenters.ledger import Ledger
+from desktop.views.ledger.books import AccountsPage, JournalsPage
+from desktop.views.ledger.cases import AdjustmentsPage, DisputesPage
+from desktop.views.tabbed import TabbedPage
+
+
+class LedgerPage(TabbedPage):
+    """See the file's head."""
+
+    def __init__(self, presenter: Ledger) -> None:
+        self.presenter = presenter
+        self.accounts = AccountsPage(presenter.accounts)
+        self.journals = JournalsPage(presenter.journals)
+        self.adjustments = AdjustmentsPage(presenter.adjustments)
+        self.disputes = DisputesPage(presenter.disputes)
+        super().__init__(
+            "ledger",
+            (
+                (self.accounts, lambda: self.tr("账户")),
+                (self.journals, lambda: self.tr("分录")),
+                (self.adjustments, lambda: self.tr("调账")),
+                (self.disputes, lambda: self.tr("争议")),
+            ),
+        )
+        self.say(self.title.setText, lambda: self.tr("账簿"))
+        self.say(self.tabs.setAccessibleName, lambda: self.tr("账户、分录、调账或争议"))
+        for command, part in (
+            ("ledger.show_accounts", self.accounts),
+            ("ledger.show_journals", self.journals),
+            ("ledger.show_adjustments", self.adjustments),
+            ("ledger.show_disputes", self.disputes),
+        ):
+            self.handle(command, partial(self.show_part, part))
+        presenter.health.watch(self._warn)
+        self.on_words(self._warn)
+
+    def enter(self) -> None:
+        self.accounts.enter()  # an adjustment chooses from them
+        super().enter()
+
+    def look_at(self, what: object) -> None:
+        """Sent here for the journals of an order, by its code."""
+        if isinstance(what, str):
+            self.presenter.journals.show_order(what)
+            self.show_part(self.journals)
+
+    def _warn(self) -> None:
+        self.warned.emit(self.presenter.health.warning)

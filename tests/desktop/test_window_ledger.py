@@ -1,0 +1,147 @@
+"""The ledger at the window, against the real server: two people adjust and close, and frozen payouts are told."""
+
+import pytest
+from sqlalchemy import select
+
+from desktop.operations import ledger
+from desktop.presenters.adjustments import POST
+from desktop.presenters.disputes import WON
+from server.ledger.model import LedgerJournal
+from server.payments.adjustments.model import Adjustment
+from shared.contracts.ledger import LedgerFinding, LedgerHealth
+from shared.finance import AdjustmentState, DisputeState
+from shared.ids import speak_order_code
+from shared.permissions import Role
+from tests.desktop.test_reconcile_presenter import seen
+from tests.desktop.test_window_reconcile import carry_out
+from tests.desktop.window_program import desk_of, sign_in, texts
+from tests.world import ANNA
+
+pytestmark = pytest.mark.qt_log_ignore("This plugin does not support", extend=True)  # the offscreen platform says so
+
+WAIT_MS = 30_000
+
+
+@pytest.fixture
+def bought(world):
+    world.stock("STEAM-50", 2)
+    return world.buy(ANNA, "STEAM-50").order.code
+
+
+@pytest.fixture
+def wang(console, live_shop):
+    """The second person, at another console."""
+    other = console("wang", follow=False)
+    other.sign_in(live_shop.url, "wang")
+    return other
+
+
+def at_the_ledger(qtbot, program, url):
+    sign_in(qtbot, program, url, "zhou")
+    program.window.go("ledger")
+    desk = program.console.desk
+    qtbot.waitUntil(lambda: bool(desk.ledger.accounts.lines.rows), timeout=WAIT_MS)
+    return program.window.page, desk
+
+
+def test_an_order_is_followed_through_the_books(program, live_shop, bought, qtbot):
+    page, desk = at_the_ledger(qtbot, program, live_shop.url)
+    shown = {cells[0]: cells[1] for cells in map(desk.ledger.accounts.feed.listing.cells, range(4))}
+    assert shown["渠道待到账 · 沙箱"] == "¥45.00"
+    assert shown["供应商待结算 · 星河数码"] == "¥42.75"
+    assert desk.ledger.accounts.lines.rows[-1].balance_fen == desk.ledger.accounts.chosen.balance_fen
+    program.window.go("orders")
+    qtbot.waitUntil(lambda: bool(desk.orders.feed.rows), timeout=WAIT_MS)
+    desk.orders.look_into(desk.orders.feed.rows[0])
+    program.window.page.peek.ledger_wanted.emit(bought)
+    qtbot.waitUntil(lambda: len(desk.ledger.journals.feed.rows) == 3, timeout=WAIT_MS)
+    assert program.window.page is page
+    assert page.front is page.journals
+    assert f"订单 {speak_order_code(bought)}" in texts(page.journals)
+
+
+def test_two_people_adjust(program, live_shop, world, bought, wang, qtbot):
+    page, desk = at_the_ledger(qtbot, program, live_shop.url)
+    adjustments = desk.ledger.adjustments
+    program.window.run("ledger.show_adjustments")
+    program.window.run("adjustment.propose")
+    carry_out(
+        qtbot,
+        page.adjustments.form,
+        adjustments.proposing,
+        debit="损失",
+        credit="供应商待结算 · 星河数码",
+        amount="1.00",
+        ticket="T-1",
+        reason="补偿迟发",
+        order_code=bought,
+    )
+    assert list(page.adjustments.bar.buttons) == ["withdraw"], "who proposes does not post"
+    with world.ctx.db.read() as tx:
+        assert [key for key in tx.scalars(select(LedgerJournal.key)) if key.startswith("adjust:")] == []
+    one = wang.run(ledger.adjustment(wang.engine, adjustments.opened.id)).value
+    assert one.actions == ["check"]
+    wang.run(ledger.check_adjustment(wang.engine, one, approve=True, note="同意"))
+    adjustments.refresh()
+    qtbot.waitUntil(lambda: adjustments.opened.state is AdjustmentState.POSTED, timeout=WAIT_MS)
+    assert not adjustments.acting.may(POST)
+    assert "王敏" in texts(page.adjustments.panel)
+    with world.ctx.db.read() as tx:
+        assert tx.scalars(select(Adjustment.state)).all() == [AdjustmentState.POSTED.value]
+        assert f"adjust:{one.id.hex}" in tx.scalars(select(LedgerJournal.key)).all()
+
+
+def test_a_dispute_freezes_until_two_say_that_it_is_won(program, live_shop, world, bought, wang, qtbot):
+    page, desk = at_the_ledger(qtbot, program, live_shop.url)
+    disputes = desk.ledger.disputes
+    program.window.run("ledger.show_disputes")
+    program.window.run("dispute.open")
+    carry_out(
+        qtbot,
+        page.disputes.form,
+        disputes.opening,
+        order_code=speak_order_code(bought),
+        amount="45",
+        channel_no="CB-1",
+        reason="持卡人否认交易",
+    )
+    assert disputes.opened.state is DisputeState.OPENED
+    desk.ledger.accounts.refresh()
+    frozen = "供应商冻结 · 星河数码"
+    accounts = desk.ledger.accounts.feed
+
+    def balance():
+        told = {cells[0]: cells[1] for cells in map(accounts.listing.cells, range(accounts.size))}
+        return told.get(frozen)
+
+    qtbot.waitUntil(lambda: balance() == "¥42.75", timeout=WAIT_MS)
+    disputes.acting.choose(WON)
+    carry_out(qtbot, page.disputes.bar, disputes.acting, note="渠道判我方胜")
+    assert disputes.opened.state is DisputeState.OPENED, "one word ends nothing"
+    assert "周洁 提议：已胜诉" in texts(page.disputes.panel)
+    one = wang.run(ledger.dispute(wang.engine, disputes.opened.id)).value
+    wang.run(ledger.close_dispute(wang.engine, one, won=True, note="同意"))
+    disputes.refresh()
+    qtbot.waitUntil(lambda: disputes.opened.state is DisputeState.WON, timeout=WAIT_MS)
+    desk.ledger.accounts.refresh()
+    qtbot.waitUntil(lambda: balance() == "¥0.00", timeout=WAIT_MS)
+
+
+def test_frozen_payouts_are_told_wherever_finance_is(program):
+    desk = desk_of(program, Role.FINANCE)
+    window = program.window
+    window.go("orders")
+    assert not window.banner.isVisible()
+    broken = LedgerFinding(invariant="L2", sentence="日结与流水不符 / a closed day is not its transfers", rows=["bank"])
+    told = LedgerHealth(looked_at=None, read_everything_at=None, findings=[broken], payouts_frozen=True)
+    desk.ledger.health._read(seen(told))
+    assert window.page.place == "orders"
+    assert window.banner.text == "账目校验不通过，打款已冻结：L2 日结与流水不符（bank）"
+    window._warned("channels", "微信支付 有问题")
+    assert window.banner.text.splitlines() == [
+        "账目校验不通过，打款已冻结：L2 日结与流水不符（bank）",
+        "微信支付 有问题",
+    ]
+    window._warned("channels", "")
+    desk.ledger.health._read(seen(told.model_copy(update={"findings": [], "payouts_frozen": False})))
+    assert not window.banner.isVisible()
