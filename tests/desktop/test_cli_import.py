@@ -1,6 +1,7 @@
 """`kameng import` beyond the plain file: several files, named columns, terms, habits, questions, the template."""
 
 import json
+import os
 
 import openpyxl
 import pytest
@@ -88,7 +89,7 @@ def test_the_rows_left_out_never_take_the_place_of_a_file_of_keys_or_of_one_anot
 
 def test_a_disk_that_refuses_the_workbook_is_one_sentence(kameng, live_shop, tmp_path, monkeypatch):
     (tmp_path / "keys.txt").write_text("ABCD-1\nABCD-1\n", "utf-8")
-    (tmp_path / ".left.xlsx.part").mkdir()  # nothing can be written there
+    (tmp_path / f".left.xlsx.{os.getpid()}.part").mkdir()  # nothing can be written there
     arguments = ("import", tmp_path / "keys.txt", "--sku", "STEAM-50", "--refused", tmp_path / "left.xlsx")
     status, _, err = kameng(*arguments, user="chen")
     assert (status, err.startswith("kameng: 无法写入“left.xlsx”"), err.count("\n")) == (2, True, 1)

@@ -37,7 +37,7 @@ def test_the_smoke_run_touches_every_part_and_ends_clean(tmp_path):
     done = run(tmp_path / "home", "--smoke")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout.splitlines()[-1])
-    assert (report["ok"], report["previewed_lines"], report["painted"]) == (True, 3, 9)
+    assert (report["ok"], report["previewed_lines"], report["painted"]) == (True, 3, 11)
     assert not (tmp_path / "home" / "logs" / "crash.txt").exists()
 
 
