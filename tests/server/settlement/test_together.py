@@ -68,13 +68,9 @@ def together(*work):
 
 def make(shop, *, run=None):
     wish = wire.MakeStatements(id=run or ids.new_id(), day=clock.shop_day(clock.now()))
-
-    def made(tx):
-        return [
-            (one.id, one.number, one.version) for one in statements.make(tx, wish, actor=SYSTEM, complete_after_days=3)
-        ]
-
-    return retrying(shop.ctx.db, made)
+    statements.make(shop.ctx.db, wish, actor=SYSTEM, complete_after_days=3)
+    with shop.ctx.db.read() as tx:
+        return [(one.id, one.number, one.version) for one in statements.made(tx, wish.id)]
 
 
 def confirm(shop, statement, *, by=SYSTEM):
