@@ -71,6 +71,7 @@ EACH_TIME: tuple[Check, ...] = (
     ledger.balances_sum_to_zero,
     ledger.balances_keep_their_floor,
     books.liabilities_are_not_negative,
+    books.debts_are_paid_first,
     books.payouts_are_in_flight,
     books.frozen_is_what_is_disputed,
     payments.suspense_is_what_was_set_aside,
