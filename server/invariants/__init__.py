@@ -109,8 +109,8 @@ class Report:
 
 
 def check(db: Database) -> Report:
-    """Check everything in one read transaction; the audit chain after it."""
-    with db.read() as tx:
+    """Check everything as it was at one instant, or what is sold meanwhile would be a breach; then the audit chain."""
+    with db.read(snapshot=True) as tx:
         figures = _figures(tx)
         findings = [finding for check_one in CHECKS if (finding := check_one(tx)) is not None]
     chain = audit.verify(db)
