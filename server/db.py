@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -63,6 +63,8 @@ POOL_WAIT_SECONDS = 10.0
 """How long a transaction waits for a connection on PostgreSQL and MariaDB; then it is Busy."""
 
 SQLITE_BUSY_SECONDS = 30
+
+_SNAPSHOT = {"isolation_level": "REPEATABLE READ"}
 
 T = TypeVar("T")
 
@@ -226,10 +228,12 @@ class Database:
         self._listeners.append(listener)
 
     @contextmanager
-    def read(self) -> Iterator[Tx]:
-        """A read transaction; never writes (SQLite refuses it, the others roll back). Raises Busy like `tx`."""
+    def read(self, *, snapshot: bool = False) -> Iterator[Tx]:
+        """A read transaction; never writes (SQLite refuses it, the others roll back). Raises Busy like `tx`.
+        With `snapshot` all its statements see the same instant, as on SQLite they always do: for what compares tables.
+        """
         with Session(self._reader, expire_on_commit=False, autoflush=False) as session:
-            _connect(session)
+            _connect(session, _SNAPSHOT if snapshot and not self.is_sqlite else None)
             yield session  # closing ends the transaction and leaves what was read usable
 
     @contextmanager
@@ -303,14 +307,14 @@ class Database:
         )
         engine.dialect.statement_compiler = bulk.finding_by_key(engine.dialect.statement_compiler)
         event.listen(engine, "connect", _prepare_sqlite_reader if read_only else _prepare_sqlite_writer)
-        event.listen(engine, "begin", _begin_read if read_only else _begin_write)
+        event.listen(engine, "begin", _beginning("BEGIN" if read_only else "BEGIN IMMEDIATE"))
         return engine
 
 
-def _connect(session: Session) -> None:
+def _connect(session: Session, options: Mapping[str, Any] | None = None) -> None:
     """Take the connection now: one that cannot be had says so once, before anything was done, and not at each try."""
     try:
-        session.connection()
+        session.connection(execution_options=options)
     except PoolTimeout:
         raise Busy(retry_after_seconds=2) from None
 
@@ -334,12 +338,8 @@ def _prepare_sqlite_reader(connection: Any, _record: object) -> None:
     connection.execute("PRAGMA cache_size=-16384")
 
 
-def _begin_write(connection: Any) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _begin_read(connection: Any) -> None:
-    connection.exec_driver_sql("BEGIN")
+def _beginning(how: str) -> Callable[[Any], Any]:
+    return lambda connection: connection.exec_driver_sql(how)
 
 
 def _prepare_mariadb(connection: Any, _record: object) -> None:

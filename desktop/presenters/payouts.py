@@ -19,7 +19,7 @@ from desktop.presenters.cases import Cases
 from desktop.presenters.listing import Column
 from desktop.presenters.ports import Ask, Latest
 from desktop.presenters.watching import Watched
-from desktop.presenters.words import in_words, language, tone, word
+from desktop.presenters.words import in_words, language, party_words, tone, word
 from shared.clock import now, shop_day
 from shared.contracts.identity import Person
 from shared.contracts.settlement import Payout, PayoutInstruction, PayoutResultsTaken
@@ -46,7 +46,7 @@ COLUMNS = (
     Column[Payout]("state", lambda p: word(p.state), tone=lambda p: tone(p.state), sample="Waits for approval"),
     Column[Payout]("statements", _statements, tip=_statements, sample="JS20261116-001", spare=True),
     Column[Payout]("reference", lambda p: p.reference or "–", code=True, sample="2026030212345678", spare=True),
-    Column[Payout]("made_by", lambda p: p.made_by, sample="八个汉字名", spare=True),
+    Column[Payout]("made_by", lambda p: party_words(p.made_by), sample="八个汉字名", spare=True),
     Column[Payout](
         "made_at",
         lambda p: formats.short_moment(p.made_at, today=shop_day(now())),

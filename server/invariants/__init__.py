@@ -71,6 +71,7 @@ EACH_TIME: tuple[Check, ...] = (
     ledger.balances_sum_to_zero,
     ledger.balances_keep_their_floor,
     books.liabilities_are_not_negative,
+    books.debts_are_paid_first,
     books.payouts_are_in_flight,
     books.frozen_is_what_is_disputed,
     payments.suspense_is_what_was_set_aside,
@@ -108,8 +109,8 @@ class Report:
 
 
 def check(db: Database) -> Report:
-    """Check everything in one read transaction; the audit chain after it."""
-    with db.read() as tx:
+    """Check everything as it was at one instant, or what is sold meanwhile would be a breach; then the audit chain."""
+    with db.read(snapshot=True) as tx:
         figures = _figures(tx)
         findings = [finding for check_one in CHECKS if (finding := check_one(tx)) is not None]
     chain = audit.verify(db)

@@ -93,6 +93,26 @@ def liabilities_are_not_negative(tx: Tx) -> Finding | None:
     return found(tx, "L3", "应付余额为负 / somebody has less than nothing of us", query)
 
 
+def debts_are_paid_first(tx: Tx) -> Finding | None:
+    """L3: nobody has something to be paid out and owes something at once."""
+    net = func.sum(LedgerBalance.credits_fen - LedgerBalance.debits_fen)
+    kinds = ("supplier_available", "distributor_available", "owed")
+    balances = (
+        select(LedgerAccount.kind, LedgerAccount.owner, net.label("net"))
+        .join(LedgerBalance, LedgerBalance.account_id == LedgerAccount.id)
+        .where(LedgerAccount.kind.in_(kinds))
+        .group_by(LedgerAccount.kind, LedgerAccount.owner)
+        .subquery()
+    )
+    owed, available = aliased(balances), aliased(balances)
+    query = (
+        select(available.c.kind, available.c.owner, available.c.net, -owed.c.net)
+        .join(owed, owed.c.owner == available.c.owner)
+        .where(owed.c.kind == "owed", owed.c.net < 0, available.c.kind != "owed", available.c.net > 0)
+    )
+    return found(tx, "L3", "有可用余额却仍有欠款 / somebody can be paid and owes", query)
+
+
 # --- L5, L6: shares ---
 
 

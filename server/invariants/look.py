@@ -86,7 +86,7 @@ def look(db: Database) -> Report | None:
     pos = mark.pos
     while True:
         up_to = min(head, pos + STEP)
-        with db.read() as tx:
+        with db.read(snapshot=True) as tx:
             scopes = _touched(tx, after=pos, up_to=up_to, since=mark.looked_at - LATE)
             if any(True for _ in _findings(tx, scopes, is_last=up_to == head)):
                 break

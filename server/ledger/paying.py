@@ -7,7 +7,7 @@ on are locked here.
     release          statement:{number}:release   pending -> owed as far as it stands, the rest -> available
     payout_submit    payout:{number}:submit       available -> payout, and -> payout_fee
     payout_done      payout:{number}:done         payout -> bank
-    payout_failed    payout:{number}:failed       payout -> available, or bank -> available where the bank sent it back
+    payout_failed    payout:{number}:failed       payout, or bank where it sent it back -> owed first, then available
     sweep            sweep:{channel}:{reference}  bank -> psp
 """
 
@@ -115,9 +115,7 @@ def release(
         return _as_before(tx, before, key, payee, wanted)
     if released(tx, payee.kind, list(wanted)):
         raise AlreadyReleased
-    whole = sum(wanted.values())
-    debt = min(max(held(tx, [payee.available, payee.owed])[payee.owed], 0), whole)
-    transfers = (Transfer(payee.pending, payee.owed, debt), Transfer(payee.pending, payee.available, whole - debt))
+    transfers = give(tx, payee, (payee.pending, sum(wanted.values())))
     journal_id = post(tx, [Journal(key, JournalCode.RELEASE.value, None, at, transfers, actor, memo)])[key]
     rows = [
         {"order_line_id": line_id, "payee": payee.kind, "released_fen": amount, "journal_id": journal_id}
@@ -125,7 +123,7 @@ def release(
     ]
     if rows:
         tx.execute(insert(table_of(LedgerRelease)), rows)
-    return Released(owed=debt, available=whole - debt)
+    return Released(*(transfer.amount for transfer in transfers))
 
 
 def _as_before(tx: Tx, journal_id: UUID, key: str, payee: Payee, wanted: Mapping[UUID, Fen]) -> Released:
@@ -166,10 +164,18 @@ def take_back(tx: Tx, payee: Payee, amount: Fen) -> tuple[Transfer, ...]:
     return Transfer(payee.available, ESCROW, reaches), Transfer(payee.owed, ESCROW, amount - reaches)
 
 
-def give_back(tx: Tx, payee: Payee, amount: Fen) -> tuple[Transfer, ...]:
-    """Out of escrow, to who had its share released before: what it owes is paid first. Balances stay locked."""
-    debt = min(max(held(tx, [payee.available, payee.owed])[payee.owed], 0), amount)
-    return Transfer(ESCROW, payee.owed, debt), Transfer(ESCROW, payee.available, amount - debt)
+def give(tx: Tx, payee: Payee, *parts: tuple[Account, Fen]) -> tuple[Transfer, ...]:
+    """So much from each account to a payee whose share was released: what it owes is paid first, the rest is available.
+
+    Nobody has something available and owes something at once. Balances stay locked.
+    """
+    debt = max(held(tx, [payee.available, payee.owed])[payee.owed], 0)
+    transfers = []
+    for source, amount in parts:
+        pays = min(debt, amount)
+        debt -= pays
+        transfers += [Transfer(source, payee.owed, pays), Transfer(source, payee.available, amount - pays)]
+    return tuple(transfers)
 
 
 # --- paid out ---
@@ -198,12 +204,18 @@ def payout_failed(
 ) -> None:
     """It did not arrive: it can be paid out again, and the fee for it is given back.
 
-    Where it had left our bank, the bank has sent it back.
+    Where it had left our bank, the bank has sent it back. What the payee owes by now is paid by it first.
     """
+    key = f"payout:{number}:failed"
+    before = tx.scalars(select(LedgerJournal.id).where(LedgerJournal.key == key)).first()
+    if before is not None:
+        credited = _credited(tx, before)
+        if credited.get(payee.available, 0) + credited.get(payee.owed, 0) != amount + fee:
+            raise JournalConflict(key=key)
+        return
     was_done = select(LedgerJournal.id).where(LedgerJournal.key == f"payout:{number}:done")
     source = PAYOUT if tx.scalars(was_done).first() is None else BANK
-    transfers = (Transfer(source, payee.available, amount), Transfer(PAYOUT_FEE, payee.available, fee))
-    _payout(tx, f"payout:{number}:failed", transfers, at=at, actor=actor, memo=memo)
+    _payout(tx, key, give(tx, payee, (source, amount), (PAYOUT_FEE, fee)), at=at, actor=actor, memo=memo)
 
 
 def _payout(tx: Tx, key: str, transfers: tuple[Transfer, ...], *, at: datetime, actor: str, memo: str) -> None:

@@ -29,8 +29,8 @@ class Balance:
         return difference if self.side in "AE" else -difference
 
 
-def balances(tx: Tx) -> list[Balance]:
-    """Every account with its sums, ordered by kind and owner."""
+def balances(tx: Tx, *which: ColumnElement[bool]) -> list[Balance]:
+    """Every account, or those of a condition, with its sums, ordered by kind and owner."""
     query = (
         select(
             LedgerAccount.kind,
@@ -40,6 +40,7 @@ def balances(tx: Tx) -> list[Balance]:
             func.sum(LedgerBalance.credits_fen),
         )
         .join(LedgerBalance, LedgerBalance.account_id == LedgerAccount.id)
+        .where(*which)
         .group_by(LedgerAccount.kind, LedgerAccount.owner, LedgerAccount.side)
         .order_by(LedgerAccount.kind, LedgerAccount.owner)
     )
@@ -51,7 +52,7 @@ def balances(tx: Tx) -> list[Balance]:
 
 def balance(tx: Tx, account: Account) -> Balance | None:
     """One account's sums, or None if it was never opened."""
-    return next((found for found in balances(tx) if found.account == account), None)
+    return next(iter(balances(tx, *_is(account))), None)
 
 
 def net(tx: Tx, account: Account) -> Fen:

@@ -22,7 +22,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from server import audit, changes
 from server.catalog import queries as catalog
 from server.db import Tx, rows_changed, table_of
-from server.orders import unpaid
+from server.orders import unpaid, unsettled
 from server.orders.model import Order, OrderLine
 from server.orders.unpaid import Limits
 from server.stock import actions as stock
@@ -361,11 +361,13 @@ def move(
     """
     if not moves:
         return
-    # Orders of one target differ in what they set only by having been paid before: that is part of the group.
-    groups: dict[tuple[OrderState, datetime | None], list[Order]] = defaultdict(list)
+    # Orders of one target differ in what they set only by having been paid or delivered before: part of the group.
+    groups: dict[tuple[OrderState, datetime | None, datetime | None], list[Order]] = defaultdict(list)
     for one in moves:
-        groups[one.to, one.order.paid_at].append(one.order)
-    for (to, _), orders in groups.items():
+        groups[one.to, one.order.paid_at, one.order.delivered_at].append(one.order)
+    lines = lines_of(tx, [one.order.id for one in moves]) if lines is None else lines
+    fresh = [one.order for one in moves if one.to is OrderState.DELIVERED and one.order.delivered_at is None]
+    for (to, _, _), orders in groups.items():
         sources = {state.value for state in sources_of(to)}
         for order in orders:
             if order.state not in sources:
@@ -379,6 +381,7 @@ def move(
         for order in orders:
             for name, value in {"state": to.value, "version": order.version + 1, **_instants(to, at, order)}.items():
                 set_committed_value(order, name, value)
+    unsettled.keep(tx, fresh, lines)
     note(tx, moves, lines, actor=actor)
 
 
@@ -395,14 +398,17 @@ _ORDER = table_of(Order)
 
 
 def _instants(to: OrderState, at: datetime, order: Order) -> dict[str, Any]:
-    """What a state sets besides itself. A delivered order was paid, at the latest, at the same instant."""
+    """What a state sets besides itself. A delivered order was paid, at the latest, at the same instant; one that was
+    delivered before, and disputed since, stays delivered at that instant.
+    """
+    delivered_at = order.delivered_at or at
     table: dict[OrderState, dict[str, Any]] = {
         OrderState.PAID: {"paid_at": at, "due_at": None},
         OrderState.DELIVERY_FAILED: {"paid_at": order.paid_at or at, "due_at": None},
         OrderState.DELIVERED: {
             "paid_at": order.paid_at or at,
-            "delivered_at": at,
-            "due_at": at + timedelta(days=COMPLETE_AFTER_DAYS),
+            "delivered_at": delivered_at,
+            "due_at": delivered_at + timedelta(days=COMPLETE_AFTER_DAYS),
         },
         OrderState.COMPLETED: {"completed_at": at, "due_at": None},
     }

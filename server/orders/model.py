@@ -90,6 +90,19 @@ class OrderLine(Base):
     refund_policy: Mapped[str] = mapped_column(exact(16), default="defect_only")
 
 
+class UnsettledLine(Base):
+    """A delivered line that is on no statement yet: what is due is found here, and not among all that was ever sold.
+
+    It comes with the delivery; settlement takes it away when it freezes the line, and back when it drops the draft.
+    """
+
+    __tablename__ = "unsettled_line"
+    __table_args__ = (Index("ix_unsettled_line_supplier_id", "supplier_id", "order_line_id"),)
+
+    order_line_id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
+    supplier_id: Mapped[UUID] = mapped_column(Uid)
+
+
 class OrderGrant(Base):
     """Another device that opened the order's secret link and may see its keys."""
 

@@ -20,7 +20,10 @@ from shared.states import OrderState
 
 
 def count_back(tx: Tx, order: Order, amount: Fen, *, at: datetime, actor: str) -> None:
-    """Count money that the buyer has back of a locked order, and move it: refunded once it is all of it."""
+    """Count money that the buyer has back of a locked order, and move it: refunded once it is all of it.
+
+    A disputed order with something left stays disputed: its dispute's end moves it.
+    """
     before, total = order.refunded_fen, order.refunded_fen + amount
     assert total <= order.amount_fen, order.code
     counted = tx.execute(
@@ -30,7 +33,9 @@ def count_back(tx: Tx, order: Order, amount: Fen, *, at: datetime, actor: str) -
     if rows_changed(counted) != 1:
         raise Conflict
     set_committed_value(order, "refunded_fen", total)
-    to = OrderState.REFUNDED if total == order.amount_fen else OrderState.PARTIALLY_REFUNDED
+    is_disputed = order.state == OrderState.DISPUTED
+    to = OrderState.DISPUTED if is_disputed else OrderState.PARTIALLY_REFUNDED
+    to = OrderState.REFUNDED if total == order.amount_fen else to
     if order.state != to:
         move(tx, [Move(order, to)], at=at, actor=actor)
     else:

@@ -9,35 +9,47 @@ from sqlalchemy import Subquery, select
 
 from server.db import Tx
 from server.orders.actions import lock
-from server.orders.model import Order, OrderLine
+from server.orders.model import Order, OrderLine, UnsettledLine
 
 _AT_A_TIME = 1_000
+
+
+_OF_LINE = (
+    OrderLine.order_id,
+    OrderLine.sku_id,
+    OrderLine.sku_code,
+    OrderLine.title,
+    OrderLine.quantity,
+    OrderLine.amount_fen,
+    OrderLine.supplier_fen,
+    OrderLine.fee_fen,
+    OrderLine.commission_fen,
+    Order.code.label("order_code"),
+    Order.state,
+    Order.delivered_at,
+    Order.completed_at,
+    Order.distributor_id,
+)
+"""What of a line and its order settlement goes by."""
 
 
 def delivered_lines() -> Subquery:
     """All lines of delivered orders, with what of their order decides when they are due."""
     return (
-        select(
-            OrderLine.id,
-            OrderLine.order_id,
-            OrderLine.supplier_id,
-            OrderLine.sku_id,
-            OrderLine.sku_code,
-            OrderLine.title,
-            OrderLine.quantity,
-            OrderLine.amount_fen,
-            OrderLine.supplier_fen,
-            OrderLine.fee_fen,
-            OrderLine.commission_fen,
-            Order.code.label("order_code"),
-            Order.state,
-            Order.delivered_at,
-            Order.completed_at,
-            Order.distributor_id,
-        )
+        select(OrderLine.id, OrderLine.supplier_id, *_OF_LINE)
         .join(Order, Order.id == OrderLine.order_id)
         .where(Order.delivered_at.is_not(None))
         .subquery("delivered_lines")
+    )
+
+
+def unsettled_lines() -> Subquery:
+    """The same of those that are on no statement yet, found by their suppliers and ids."""
+    return (
+        select(UnsettledLine.order_line_id.label("id"), UnsettledLine.supplier_id, *_OF_LINE)
+        .join(OrderLine, OrderLine.id == UnsettledLine.order_line_id)
+        .join(Order, Order.id == OrderLine.order_id)
+        .subquery("unsettled_lines")
     )
 
 

@@ -46,7 +46,7 @@ def restore(tx: Tx, order: Order | None, lines: Sequence[SharedLine]) -> list[Tr
     transfers = [Transfer(PROMO, ESCROW, discount)]
     transfers += [Transfer(ESCROW, account, fen) for account, fen in pending]
     for payee, fen in released:
-        transfers += paying.give_back(tx, payee, fen)
+        transfers += paying.give(tx, payee, (ESCROW, fen))
     return [*transfers, Transfer(ESCROW, FEE, fee)]
 
 

@@ -8,7 +8,7 @@ due      by the terms of the day it was delivered, and no earlier than everythin
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -16,8 +16,8 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, Subquery, func, select
 
-from server.db import Tx
-from server.orders.settling import delivered_lines
+from server.db import Tx, among
+from server.orders.settling import delivered_lines, unsettled_lines
 from server.payments import settling as payments
 from server.settlement import terms as agreed
 from server.settlement.due import due_on
@@ -58,6 +58,11 @@ class Earned:
     def commission_fen(self) -> Fen:
         """What there is to release to the distributor who brought the buyer."""
         return int(self.line.commission_fen) - self.commission_taken_fen
+
+    @property
+    def is_left(self) -> bool:
+        """Whether there is something to release to either."""
+        return self.net_fen > 0 or self.commission_fen > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,20 +105,53 @@ def earned(tx: Tx, by: Rules, *, day: date, statement_id: UUID | None = None) ->
 
     Those on no statement; with a `statement_id` those of it, as they stand now.
     """
-    lines = delivered_lines()
-    on = select(SettlementItem.order_line_id)
-    if statement_id is None:
-        which = ~select(SettlementItem.order_line_id).where(SettlementItem.order_line_id == lines.c.id).exists()
-    else:
-        which = lines.c.id.in_(on.where(SettlementItem.statement_id == statement_id))
-    chosen = (which, lines.c.supplier_id.in_(list(by.terms)))
-    taken = _taken(tx, lines, chosen)
+    lines = unsettled_lines() if statement_id is None else delivered_lines()
+    chosen = [lines.c.supplier_id.in_(list(by.terms))]
+    if statement_id is not None:
+        mine = select(SettlementItem.order_line_id).where(SettlementItem.statement_id == statement_id)
+        chosen.append(lines.c.id.in_(mine))
     found: dict[UUID, list[Earned]] = defaultdict(list)
-    for line in tx.execute(select(lines).where(*chosen).order_by(lines.c.id)):
-        gone = taken.get(line.id, _NOTHING)
-        if line.supplier_fen > gone[0] or line.commission_fen > gone[1]:  # of either something is left
-            found[line.supplier_id].append(_judged(line, gone, by, day))
+    for one in _each(tx, by, day, lines, chosen):
+        if one.is_left:
+            found[one.line.supplier_id].append(one)
     return found
+
+
+def of_lines(tx: Tx, by: Rules, line_ids: Sequence[UUID], *, day: date) -> list[Earned]:
+    """Those of some lines that are on no statement now and of which a share is left, in the order of their ids."""
+    lines = unsettled_lines()
+    chosen = (lines.c.supplier_id.in_(list(by.terms)), among(tx, lines.c.id, line_ids))
+    return [one for one in _each(tx, by, day, lines, chosen) if one.is_left]
+
+
+def page(tx: Tx, by: Rules, supplier_id: UUID, *, day: date, after: UUID | None, limit: int) -> list[Earned]:
+    """So many of a supplier's lines on no statement of which a share is left, after one, in the order of their ids."""
+    lines = unsettled_lines()
+    found: list[Earned] = []
+    while len(found) < limit:
+        following = select(lines.c.id).where(lines.c.supplier_id == supplier_id).order_by(lines.c.id).limit(limit)
+        if after is not None:
+            following = following.where(lines.c.id > after)
+        line_ids = tx.scalars(following).all()
+        if not line_ids:
+            break
+        after = line_ids[-1]
+        found += of_lines(tx, by, line_ids, day=day)
+    return found[:limit]
+
+
+def spent(tx: Tx, by: Rules, *, day: date) -> list[UUID]:
+    """The lines on no statement of which nothing is left, and of whose orders nothing is in question any more."""
+    lines, asked = unsettled_lines(), by.in_question
+    in_question = asked.refunds | asked.disputes | asked.exceptions
+    each = _each(tx, by, day, lines, [lines.c.supplier_id.in_(list(by.terms))])
+    return [one.line.id for one in each if not one.is_left and one.line.order_id not in in_question]
+
+
+def _each(tx: Tx, by: Rules, day: date, lines: Subquery, chosen: Sequence[ColumnElement[bool]]) -> Iterator[Earned]:
+    taken = _taken(tx, lines, chosen)
+    for line in tx.execute(select(lines).where(*chosen).order_by(lines.c.id)):
+        yield _judged(line, taken.get(line.id, _NOTHING), by, day)
 
 
 _Taken = tuple[Fen, Fen]

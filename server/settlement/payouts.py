@@ -174,12 +174,11 @@ def _require_not_held(tx: Tx, supplier_id: UUID, numbers: Collection[str]) -> No
 
 
 def _unbound(tx: Tx, supplier_id: UUID) -> Fen:
-    """What is available to a supplier and not promised to a payout that was not sent yet."""
-    account = paying.supplier(supplier_id).available
-    balance = ledger.balance(tx, account)
+    """What is available to a supplier, its debts taken off, and not promised to a payout that was not sent yet."""
+    payee = paying.supplier(supplier_id)
     mine = (Payout.supplier_id == supplier_id, Payout.state.in_(_NOT_SENT))
     promised = tx.scalar(select(func.coalesce(func.sum(Payout.amount_fen + Payout.fee_fen), 0)).where(*mine))
-    return (balance.net if balance else 0) - int(promised or 0)
+    return ledger.net(tx, payee.available) - ledger.net(tx, payee.owed) - int(promised or 0)
 
 
 def _bind(tx: Tx, statement_ids: Collection[UUID], payout_id: UUID) -> None:

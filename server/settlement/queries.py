@@ -155,10 +155,9 @@ def due_lines(
 ) -> Page[wire.DueLine]:
     """The lines of a supplier that are on no statement, in the order they were sold. Raises NotFound."""
     by = earning.rules(tx, day=day, complete_after_days=complete_after_days, suppliers=scope(tx, who, supplier_id))
-    lines = earning.earned(tx, by, day=day).get(supplier_id, [])
-    rest = [one for one in lines if after is None or one.line.id.bytes > after.bytes]
-    items = [_due_line(one, by) for one in rest[:limit]]
-    return Page[wire.DueLine](items=items, next=str(items[-1].order_line_id) if len(rest) > limit else None)
+    rows = earning.page(tx, by, supplier_id, day=day, after=after, limit=limit + 1)
+    items = [_due_line(one, by) for one in rows[:limit]]
+    return Page[wire.DueLine](items=items, next=str(items[-1].order_line_id) if len(rows) > limit else None)
 
 
 def _due_line(one: Earned, by: Rules) -> wire.DueLine:

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from uuid import UUID
 
 from sqlalchemy import case, delete, func, insert, select
 
 from server import audit, changes
-from server.db import Tx, table_of
+from server.db import Database, Tx, retrying, table_of
 from server.ledger import paying
 from server.ledger import queries as ledger
 from server.orders.settling import lock_all
+from server.orders.unsettled import settle, unsettle
 from server.payments.settling import taken_back
 from server.policy import Actor, visible
 from server.settlement import earning, turns
@@ -64,7 +66,7 @@ class Proposal:
     """What a statement of one supplier would have on it now.
 
     `position_fen` is what the supplier has available beyond what statements that stand are to pay; below nothing it is
-    owed. `terms` are those of today: they say how it is paid.
+    owed. `terms` are those of today: they say how it is paid. `later_fen` is what further statements of its release.
     """
 
     supplier_id: UUID
@@ -74,6 +76,7 @@ class Proposal:
     deductions: Sequence[Deduction]
     position_fen: Fen
     is_held: bool = False
+    later_fen: Fen = 0
 
     @property
     def release_fen(self) -> Fen:
@@ -113,8 +116,9 @@ class Proposal:
         """
         if self.is_held:
             return HoldReason.BY_PERSON
-        too_little = self.left_fen - self.payout_fee_fen < max(self.terms.minimum_fen, 1)
-        return HoldReason.BELOW_MINIMUM if self.left_fen and too_little else None
+        left = max(self.release_fen + self.later_fen + self.position_fen, 0)
+        too_little = left - self.terms.payout_fee_fen < max(self.terms.minimum_fen, 1)
+        return HoldReason.BELOW_MINIMUM if left and too_little else None
 
     @property
     def is_wanted(self) -> bool:
@@ -182,79 +186,133 @@ def _claims(tx: Tx, supplier_ids: Collection[UUID]) -> dict[UUID, tuple[Fen, Fen
 
 
 def make(
-    tx: Tx, wanted: wire.MakeStatements, *, actor: Actor, complete_after_days: int, request_id: str | None = None
-) -> list[Statement]:
-    """Freeze what is due on a day into drafts; a repeat under the same id answers those it made.
+    db: Database, wanted: wire.MakeStatements, *, actor: Actor, complete_after_days: int, request_id: str | None = None
+) -> None:
+    """Freeze what is due on a day into drafts; a repeat under the same id makes nothing twice (`made`).
 
+    What is due is read beside the shop's work; each statement is made in a transaction of its own, of what still
+    stands then. A wish that was cut off goes on where it stopped when it is repeated.
     Raises BadField for a day that has not come or a supplier nobody knows, IdempotencyReused.
     """
     if wanted.day > clock.shop_day(clock.now()):
         raise BadField(field="day", reason=wanted.day.isoformat())
-    content = [wanted.day.isoformat(), sorted(map(str, wanted.suppliers or ()))]
-    if turns.begin(tx, wanted.id, "statements", content, actor=actor.label) is None:
-        _make(tx, wanted, actor=actor, complete_after_days=complete_after_days, request_id=request_id)
-    return list(tx.scalars(select(Statement).where(Statement.run_id == wanted.id).order_by(Statement.number)))
-
-
-def _make(
-    tx: Tx, wanted: wire.MakeStatements, *, actor: Actor, complete_after_days: int, request_id: str | None
-) -> None:
-    known = agreed.histories(tx, wanted.suppliers)
-    if unknown := set(wanted.suppliers or ()) - known.keys():
-        raise BadField(field="suppliers", reason=str(min(unknown)))
-    turns.take(tx, known)
-    by = earning.rules(tx, day=wanted.day, complete_after_days=complete_after_days, suppliers=list(known))
-    drafts = [draft for one in propose(tx, by, day=wanted.day) if one.is_wanted for draft in _cut(one)]
-    if not drafts:
+    if retrying(db, lambda tx: _begin(tx, wanted, actor=actor)):
         return
-    now = clock.now()
-    numbers = turns.next_numbers(tx, PREFIX, clock.shop_day(now), len(drafts))
-    for number, draft in zip(numbers, drafts, strict=True):
-        made = Statement(
-            id=ids.new_id(),
-            number=number,
-            run_id=wanted.id,
-            supplier_id=draft.supplier_id,
-            day=wanted.day,
-            mode=draft.terms.mode,
-            state=StatementState.DRAFT.value,
-            lines=len(draft.ready) + len(draft.deductions),
-            release_fen=draft.release_fen,
-            deductions_fen=draft.deductions_fen,
-            owed_fen=draft.owed_fen,
-            payout_fee_fen=draft.payout_fee_fen,
-            payable_fen=draft.payable_fen,
-            made_by=actor.label,
-            made_at=now,
-            version=1,
-        )
-        tx.add(made)
-        tx.flush()
-        _freeze(tx, made, draft)
-        note(tx, made, "make", actor=actor, request_id=request_id)
+    with db.read() as tx:
+        by = earning.rules(tx, day=wanted.day, complete_after_days=complete_after_days, suppliers=wanted.suppliers)
+        parts = [part for one in propose(tx, by, day=wanted.day) if one.is_wanted for part in _cut(one)]
+        spent = earning.spent(tx, by, day=wanted.day)
+    making = partial(_make, wanted=wanted, actor=actor, complete_after_days=complete_after_days, request_id=request_id)
+    for part in parts:
+        retrying(db, partial(making, part=part))
+    retrying(db, lambda tx: _finish(tx, wanted.id, spent))
 
 
-def _cut(whole: Proposal) -> list[Proposal]:
-    """One statement, or several where it has too many lines: the first bears what is netted, and the fee."""
-    ready, position = whole.ready, whole.position_fen
-    parts = []
-    for at in range(0, max(len(ready), 1), MOST_LINES):
-        first = at == 0
-        part = Proposal(
-            supplier_id=whole.supplier_id,
-            terms=whole.terms if first else _without_fee(whole.terms),
-            ready=ready[at : at + MOST_LINES],
-            held=(),
-            deductions=whole.deductions if first else (),
-            position_fen=position,
-        )
-        position += part.release_fen - part.left_fen
-        parts.append(part)
+def made(tx: Tx, run_id: UUID) -> list[Statement]:
+    """The statements that were made under an id."""
+    return list(tx.scalars(select(Statement).where(Statement.run_id == run_id).order_by(Statement.number)))
+
+
+def _begin(tx: Tx, wanted: wire.MakeStatements, *, actor: Actor) -> bool:
+    """Begin a wish; whether it was done to its end before."""
+    if unknown := set(wanted.suppliers or ()) - agreed.histories(tx, wanted.suppliers).keys():
+        raise BadField(field="suppliers", reason=str(min(unknown)))
+    whose = None if wanted.suppliers is None else sorted(map(str, wanted.suppliers))
+    known = turns.begin(tx, wanted.id, "statements", [wanted.day.isoformat(), whose], actor=actor.label)
+    return known is not None and bool(known.answer)
+
+
+def _finish(tx: Tx, run_id: UUID, spent: Sequence[UUID]) -> None:
+    settle(tx, spent)
+    turns.finish(tx, run_id, {"statements": len(made(tx, run_id))})
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Lines of a supplier for one statement; `later_fen` is what those of further ones release."""
+
+    supplier_id: UUID
+    line_ids: Sequence[UUID]
+    later_fen: Fen
+
+
+def _cut(whole: Proposal) -> list[Part]:
+    """One statement, or several where it has too many lines."""
+    parts, later = [], whole.release_fen
+    for at in range(0, max(len(whole.ready), 1), MOST_LINES):
+        lines = whole.ready[at : at + MOST_LINES]
+        later -= sum(line.net_fen for line in lines)
+        parts.append(Part(whole.supplier_id, [line.line.id for line in lines], later))
     return parts
 
 
-def _without_fee(terms: Terms) -> Terms:
-    return Terms(mode=terms.mode)
+def _make(
+    tx: Tx,
+    part: Part,
+    wanted: wire.MakeStatements,
+    *,
+    actor: Actor,
+    complete_after_days: int,
+    request_id: str | None,
+) -> None:
+    """Make one statement of what still stands of its lines, unless somebody else has finished the wish."""
+    if not turns.goes_on(tx, wanted.id):
+        return
+    turns.take(tx, [part.supplier_id])
+    draft = _draft(tx, part, wanted, complete_after_days=complete_after_days)
+    if draft is None:
+        return
+    now = clock.now()
+    [number] = turns.next_numbers(tx, PREFIX, clock.shop_day(now), 1)
+    statement = Statement(
+        id=ids.new_id(),
+        number=number,
+        run_id=wanted.id,
+        supplier_id=draft.supplier_id,
+        day=wanted.day,
+        mode=draft.terms.mode,
+        state=StatementState.DRAFT.value,
+        lines=len(draft.ready) + len(draft.deductions),
+        release_fen=draft.release_fen,
+        deductions_fen=draft.deductions_fen,
+        owed_fen=draft.owed_fen,
+        payout_fee_fen=draft.payout_fee_fen,
+        payable_fen=draft.payable_fen,
+        made_by=actor.label,
+        made_at=now,
+        version=1,
+    )
+    tx.add(statement)
+    tx.flush()
+    _freeze(tx, statement, draft)
+    note(tx, statement, "make", actor=actor, request_id=request_id)
+
+
+def _draft(tx: Tx, part: Part, wanted: wire.MakeStatements, *, complete_after_days: int) -> Proposal | None:
+    """What a statement of these lines has on it now, None when there is none to make.
+
+    The first of a wish decides whether the whole is worth a payout, and bears what is netted; the first that is larger
+    than the payout's fee bears that.
+    """
+    whose = [part.supplier_id]
+    by = earning.rules(tx, day=wanted.day, complete_after_days=complete_after_days, suppliers=whose)
+    draft = Proposal(
+        supplier_id=part.supplier_id,
+        terms=by.terms[part.supplier_id].current,
+        ready=[line for line in earning.of_lines(tx, by, part.line_ids, day=wanted.day) if line.hold is None],
+        held=(),
+        deductions=earning.deductions(tx, whose).get(part.supplier_id, ()),
+        position_fen=_positions(tx, whose)[part.supplier_id],
+        is_held=part.supplier_id in by.held_suppliers,
+        later_fen=part.later_fen,
+    )
+    before = select(Statement.payout_fee_fen).where(Statement.run_id == wanted.id)
+    fees = tx.scalars(before.where(Statement.supplier_id == part.supplier_id)).all()
+    if draft.is_held or (draft.blocked and not fees):
+        return None
+    if any(fees) or draft.left_fen <= draft.terms.payout_fee_fen:
+        draft = replace(draft, terms=Terms(mode=draft.terms.mode))
+    return draft if draft.ready or draft.left_fen else None
 
 
 def _freeze(tx: Tx, made: Statement, draft: Proposal) -> None:
@@ -283,6 +341,7 @@ def _freeze(tx: Tx, made: Statement, draft: Proposal) -> None:
     ]
     if negative:
         tx.execute(insert(table_of(SettlementDeduction)), negative)
+    settle(tx, [one.line.id for one in draft.ready])
     back = taken_back()
     netted = (
         select(back.c.refund_id, back.c.order_line_id, back.c.supplier_fen)
@@ -336,6 +395,8 @@ def drop(
     """Drop a draft: its lines are free for another one. Raises NotFound, StatementChanged, IllegalMove."""
     held = _lock(tx, statement_id, move.version, actor=actor)
     require_move(StatementState(held.state), StatementState.DROPPED)
+    lines = select(SettlementItem.order_line_id).where(SettlementItem.statement_id == held.id)
+    unsettle(tx, held.supplier_id, tx.scalars(lines).all())
     for table in (SettlementItem, SettlementDeduction):
         tx.execute(delete(table).where(table.statement_id == held.id))
     held.state = StatementState.DROPPED.value

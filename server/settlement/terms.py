@@ -105,7 +105,7 @@ def change(tx: Tx, supplier_id: UUID, wanted: wire.EditTerms, *, actor: Actor, r
         "mode": wanted.mode,
         "cycle": wanted.cycle.value,
         "n": wanted.n,
-        "cutoff": wanted.cutoff.replace(tzinfo=None),
+        "cutoff": wanted.cutoff,
         "release_from": wanted.release_from.value,
         "hold_days": wanted.hold_days,
         "minimum_fen": wanted.minimum_fen,

@@ -76,6 +76,12 @@ def begin(tx: Tx, run_id: UUID, what: str, content: Any, *, actor: str) -> Settl
     return known
 
 
+def goes_on(tx: Tx, run_id: UUID) -> bool:
+    """Whether a wish that was begun is not done to its end; nobody else goes on with it until the transaction ends."""
+    mine = select(SettlementRun.answer).where(SettlementRun.id == run_id).with_for_update()
+    return not tx.scalars(mine).one()
+
+
 def finish(tx: Tx, run_id: UUID, answer: dict[str, int]) -> None:
     """Keep what came of a wish, for its repeats."""
     tx.execute(update(SettlementRun).where(SettlementRun.id == run_id).values(answer=answer))

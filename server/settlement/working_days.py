@@ -15,6 +15,13 @@ import chinese_calendar
 WARN_FROM_MONTH = 11
 """When next year's calendar has usually been announced: from then on one that lacks it is told of."""
 
+STATUTORY_DAYS = 13
+"""Days off of a year, by the State Council's regulation on public holidays as of 2025: New Year 1, Spring Festival 4,
+Qingming 1, Labour Day 2, Dragon Boat 1, Mid-Autumn 1, National Day 3."""
+
+_DATED = ((1, 1), (5, 1), (5, 2), (10, 1), (10, 2), (10, 3))
+"""Month and day of those that are the same each year."""
+
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
@@ -33,11 +40,16 @@ class Calendar:
             return day.weekday() < 5
 
     def knows(self, year: int) -> bool:
-        """Whether the year's holidays are known: to the library, or because people entered some."""
+        """Whether the year's holidays are known: to the library, or because people entered them.
+
+        They have once all is there that the law gives: the holidays that have a date, and as many days off as there
+        are. Those by the moon are announced, so nobody can check more.
+        """
         try:
             chinese_calendar.is_workday(date(year, 1, 1))
         except NotImplementedError:
-            return any(day.year == year for day in self.entered)
+            off = {day for day, works in self.entered.items() if day.year == year and not works}
+            return len(off) >= STATUTORY_DAYS and off >= {date(year, month, day) for month, day in _DATED}
         return True
 
     def after(self, day: date, n: int) -> date:

@@ -20,7 +20,7 @@ from datetime import date, datetime, time
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from shared.contracts.base import Answer, Day, Request
 from shared.contracts.payments import Note, Version
@@ -69,6 +69,13 @@ class EditTerms(Request):
     tier: Tier = "standard"
     reason: Note
     version: Annotated[int, Field(strict=True, ge=0)]
+
+    @field_validator("cutoff")
+    @classmethod
+    def _is_the_shops_time(cls, cutoff: time) -> time:
+        if cutoff.tzinfo is not None:
+            raise ValueError("截止时间为店铺当地时间，不带时区 / the cut-off is the shop's time, without a zone")
+        return cutoff
 
     @model_validator(mode="after")
     def _n_fits_the_cycle(self) -> EditTerms:

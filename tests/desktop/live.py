@@ -48,9 +48,9 @@ class Shop:
 
 
 @contextmanager
-def shop(folder, *, wrap=lambda asgi: asgi):
+def shop(folder, *, wrap=lambda asgi: asgi, **settings):
     """Serve a new world below `folder` until the block ends; its jobs run as they do in `serve`."""
-    with world("sqlite", folder) as place:
+    with world("sqlite", folder, **settings) as place:
         asgi = wrap(app.build(place.ctx.settings, ctx=place.ctx))
         config = uvicorn.Config(asgi, host="127.0.0.1", port=0, lifespan="off", log_level="warning")
         server = _Server(config)

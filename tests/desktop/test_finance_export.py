@@ -22,14 +22,15 @@ from server.sandbox.bills import BillLine
 from shared import clock, ids
 from shared.errors import NotAllowed
 from tests.desktop.formulas import checks_of
+from tests.desktop.live import shop
 from tests.server.till import Till
-from tests.world import ANNA, BEN, CARA, MERCHANT
+from tests.world import ANNA, BEN, CARA, MERCHANT, WITH_FEES
 
 FEES = SheetLayout("fees", (ColumnLayout("channel"), ColumnLayout("off_by_fen", "差")), "费用")
 
 
 class Reconciled:
-    """Yesterday: three payments through WeChat; its bill lacks one, has a fee for one, and one that is nobody's."""
+    """Yesterday: three payments through WeChat; its bill lacks one, has twice a fee, and one that is nobody's."""
 
     def __init__(self, console, world, folder):
         self.console, self.world = console, world
@@ -40,8 +41,8 @@ class Reconciled:
         with clock.fixed(self._noon):
             paid = [self._buy(buyer) for buyer in (ANNA, BEN, CARA)]
         lines = [
-            self._line(paid[0].provider_no, paid[0].out_trade_no, paid[0].amount_fen),
-            self._line(paid[1].provider_no, paid[1].out_trade_no, paid[1].amount_fen, fee_fen=27),
+            self._line(paid[0].provider_no, paid[0].out_trade_no, paid[0].amount_fen, fee_fen=27),
+            self._line(paid[1].provider_no, paid[1].out_trade_no, paid[1].amount_fen, fee_fen=54),
             self._line(f"43{1:024d}", "OTHER-SHOP-1", 1_250),
         ]
         trades = bills_wechat.trade_bill(lines, merchant_id=MERCHANT, bill_type="ALL")
@@ -88,6 +89,13 @@ class Reconciled:
 
 
 @pytest.fixture
+def live_shop(tmp_path):
+    """A shop that knows what its channels keep."""
+    with shop(tmp_path, **WITH_FEES) as running:
+        yield running
+
+
+@pytest.fixture
 def finance(live_shop, console):
     a = console(follow=False)
     a.sign_in(live_shop.url, "zhou")
@@ -114,7 +122,7 @@ def test_a_reconciled_day_becomes_a_workbook_that_proves_itself(reconciled, tmp_
         "差异明细": 3,
         "跨日挂账": 0,
         "手续费核对": len(table(target, "手续费核对")),
-        "资金流水与银行到账": 6,
+        "资金流水与银行到账": 7,
         "供应商结算": 0,
         "分销佣金": 0,
         "说明": 8,
@@ -125,7 +133,7 @@ def test_a_reconciled_day_becomes_a_workbook_that_proves_itself(reconciled, tmp_
         ("手续费不符", 0.27),
         ("渠道有、平台无", 12.5),
     }
-    assert [row["类型"] for row in table(target, "资金流水与银行到账")][::5] == ["期初余额", "期末余额"]
+    assert [row["类型"] for row in table(target, "资金流水与银行到账")][::6] == ["期初余额", "期末余额"]
     checks = checks_of(openpyxl.load_workbook(target))
     assert {verdict for _, _, verdict in checks.values()} == {"一致"}
     assert verify(target).unchanged

@@ -22,10 +22,10 @@ from server.sandbox.bills import BillLine, fee_of
 from shared import clock, ids
 from shared.finance import DayState, DifferenceKind, DifferenceState
 from shared.permissions import Role
-from tests.desktop.live import Line
+from tests.desktop.live import Line, shop
 from tests.desktop.window_program import desk_of, drag, drop, sign_in, texts
 from tests.server.till import Till
-from tests.world import ANNA, BEN, CARA, MERCHANT
+from tests.world import ANNA, BEN, CARA, MERCHANT, WITH_FEES
 
 pytestmark = pytest.mark.qt_log_ignore("This plugin does not support", extend=True)  # the offscreen platform says so
 
@@ -36,7 +36,7 @@ STEAM = 4_500
 class Yesterday:
     """Three payments of yesterday through WeChat, and its two bills.
 
-    One payment is in them, one with a fee that nobody expected, one is missing; and there is one that is nobody's.
+    One payment is in them, one with twice the fee, one is missing; and there is one that is nobody's.
     """
 
     def __init__(self, world, folder) -> None:
@@ -47,8 +47,11 @@ class Yesterday:
         world.stock("STEAM-50", 5)
         with clock.fixed(self._noon):
             self.paid = [self._buy(buyer) for buyer in (ANNA, BEN, CARA)]
-        lines = [self._line(self.paid[0], fee_fen=fee_of(STEAM)), self._line(self.paid[1], fee_fen=0)]
-        lines.append(replace(lines[0], out_trade_no="OTHER-SHOP-1", provider_no=f"43{1:024d}", amount_fen=1_250))
+        fee = fee_of(STEAM)
+        lines = [self._line(self.paid[0], fee_fen=2 * fee), self._line(self.paid[1], fee_fen=fee)]
+        lines.append(
+            replace(lines[0], out_trade_no="OTHER-SHOP-1", provider_no=f"43{1:024d}", amount_fen=1_250, fee_fen=0)
+        )
         self.trades, self.funds = folder / "1900000001All.csv", folder / "1900000001_fundflow.csv"
         self.trades.write_bytes(bills_wechat.trade_bill(lines, merchant_id=MERCHANT, bill_type="ALL"))
         self.funds.write_bytes(bills_wechat.fund_flow_bill(lines, merchant_id=MERCHANT, opening_fen=100_000))
@@ -81,6 +84,13 @@ class Yesterday:
     def rows(self, model):
         with self.world.ctx.db.read() as tx:
             return tx.scalars(select(model)).all()
+
+
+@pytest.fixture
+def live_shop(tmp_path):
+    """A shop that knows what its channels keep."""
+    with shop(tmp_path, **WITH_FEES) as running:
+        yield running
 
 
 @pytest.fixture
@@ -182,7 +192,7 @@ def test_a_clerk_works_the_differences_by_keyboard_and_signs(program, live_shop,
     go_to(qtbot, page, bench, DifferenceKind.FEE)
     words = texts(page.explained)
     assert "差额 +¥0.27" in words
-    assert "手续费\n¥0.00\n¥0.27" in words, "both rows beside each other"
+    assert "手续费\n¥0.27\n¥0.54" in words, "both rows beside each other"
     marked = [fact.name for fact in compared(bench.differences.detail) if fact.differs]
     assert marked == ["手续费", "商品或备注"]
     qtbot.keyClick(page.table, Qt.Key.Key_B)

@@ -157,6 +157,7 @@ def test_a_supplier_sees_the_same_and_follows_each_line_down(program, live_shop,
         exclude={"actions", "made_by", "confirmed_by"}
     )
     assert statements.acting.acts == ()
+    assert "生成\n店铺 " in texts(page.statements.panel), "a supplier does not read who at the shop"
     program.window.run("statement.lines")
     qtbot.waitUntil(lambda: statements.line is not None, timeout=WAIT_MS)
     assert {line.order_code for line in statements.lines.rows} == set(sold)

@@ -221,7 +221,7 @@ class Ledger(RuleBasedStateMachine):
             self.move("bank", -amount)
         if how != "done":
             self.do(lambda tx: paying.payout_failed(tx, **said, payee=payee, fee=fee), dies_at)
-            self.move("supplier_available", amount + fee)
+            self.give("supplier", amount + fee)
             self.move("payout_fee", -fee)
         if how == "returned":
             self.move("bank", amount)
@@ -256,7 +256,10 @@ class Ledger(RuleBasedStateMachine):
         self.move("supplier_frozen", -frozen)
         one.disputed = False
         if won:
-            self.move("supplier_available" if "supplier" in one.released else "supplier_pending", frozen)
+            if "supplier" in one.released:
+                self.give("supplier", frozen)
+            else:
+                self.move("supplier_pending", frozen)
             one.left = Shares(*(a + b for a, b in zip(_parts(one.left), _parts(shares), strict=True)))
             return
         self.take_back(one, Shares(shares.supplier - frozen, shares.fee, shares.commission, shares.discount))
@@ -323,15 +326,19 @@ class Ledger(RuleBasedStateMachine):
         self.move("fee", -shares.fee)
         self.move("promo", -shares.discount)
 
+    def give(self, kind, fen):
+        """To who had its share released: what it owes is paid first."""
+        debt = min(fen, self.has["owed", kind])
+        self.has["owed", kind] -= debt
+        self.move(f"{kind}_available", fen - debt)
+
     def give_again(self, one, shares):
         """Shares go to where they belong now; debts first."""
         for kind, fen in (("supplier", shares.supplier), ("distributor", shares.commission)):
-            if kind not in one.released:
+            if kind in one.released:
+                self.give(kind, fen)
+            else:
                 self.move(f"{kind}_pending", fen)
-                continue
-            debt = min(fen, self.has["owed", kind])
-            self.has["owed", kind] -= debt
-            self.move(f"{kind}_available", fen - debt)
         self.move("fee", shares.fee)
         self.move("promo", shares.discount)
 

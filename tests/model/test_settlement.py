@@ -7,6 +7,7 @@ confirmed or dropped, payouts that arrive, fail or come back: in whatever order,
 import itertools
 from contextlib import suppress
 from datetime import UTC, datetime
+from operator import add
 
 import hypothesis
 import pytest
@@ -64,9 +65,14 @@ class Line:
         self.order_id, self.left = order_id, shares
         self.refund = self.dispute = None
 
-    @property
-    def is_quiet(self):
-        return self.refund is None and self.dispute is None
+    def take(self, amount):
+        """What so much of it takes of its shares, which are its no more."""
+        taken = self.left.part(amount)
+        self.left -= taken
+        return taken
+
+    def give(self, back):
+        self.left = Shares(*map(add, _parts(self.left), _parts(back)))
 
 
 class Settlement(RuleBasedStateMachine):
@@ -106,37 +112,36 @@ class Settlement(RuleBasedStateMachine):
             [line] = orders.lines_of(tx, [order.id])[order.id]
         self.sold.append(Line(order.id, Shares.of(line)))
 
-    @precondition(lambda self: any(one.is_quiet and one.left.amount for one in self.sold))
+    @precondition(lambda self: any(one.left.amount and one.refund is None for one in self.sold))
     @rule(which=WHICH, part=st.integers(1, 1_000))
     def refund(self, which, part):
-        one = _pick([one for one in self.sold if one.is_quiet and one.left.amount], which)
+        one = _pick([one for one in self.sold if one.left.amount and one.refund is None], which)
         amount = max(1, one.left.amount * part // 1_000)
         wanted = Portion(amount_fen=amount)
         with self.db.tx() as tx:
             held = making.of_order(tx, one.order_id, wanted, cause=RefundCause.SHOP, reason="x", actor="system")
             moving.approve(tx, held, RefundStep.STARTED, actor="system", check_above=None)
-            one.refund = (held.refund.id, one.left)
-        one.left -= one.left.part(amount)
+        one.refund = (held.refund.id, one.take(amount))
 
     @precondition(lambda self: any(one.refund for one in self.sold))
     @rule(which=WHICH, succeeds=st.booleans())
     def end_refund(self, which, succeeds):
         one = _pick([one for one in self.sold if one.refund], which)
-        (refund_id, before), one.refund = one.refund, None
+        (refund_id, taken), one.refund = one.refund, None
         with self.db.tx() as tx:
             held, said = moving.lock(tx, refund_id), {"actor": "system"}
             if not succeeds:
-                one.left = before
+                one.give(taken)
                 moving.close(tx, held, RefundStep.STOPPED, **said)
                 return
             moving.advance(tx, held, RefundStep.SUBMITTED, **said, to=moving.RefundState.SUBMITTED)
             now = clock.now()
             moving.succeed(tx, held, **said, provider_refund_no=refund_id.hex, at=now, refunded_at=now)
 
-    @precondition(lambda self: any(one.is_quiet and one.left.amount for one in self.sold))
+    @precondition(lambda self: any(one.left.amount and one.dispute is None for one in self.sold))
     @rule(which=WHICH, part=st.integers(1, 1_000))
     def dispute(self, which, part):
-        one = _pick([one for one in self.sold if one.is_quiet and one.left.amount], which)
+        one = _pick([one for one in self.sold if one.left.amount and one.dispute is None], which)
         amount = max(1, one.left.amount * part // 1_000)
         with self.db.tx() as tx:
             code = tx.get(Order, one.order_id).code
@@ -144,26 +149,25 @@ class Settlement(RuleBasedStateMachine):
                 id=ids.new_id(), order_code=code, amount_fen=amount, channel_no=ids.new_token(), reason="x"
             )
             disputes.open_dispute(tx, body, order_id=one.order_id, actor=SYSTEM)
-        one.dispute = (body.id, amount)
+        one.dispute = (body.id, one.take(amount))
 
     @precondition(lambda self: any(one.dispute for one in self.sold))
     @rule(which=WHICH, won=st.booleans())
     def end_dispute(self, which, won):
         one = _pick([one for one in self.sold if one.dispute], which)
-        (dispute_id, amount), one.dispute = one.dispute, None
+        (dispute_id, taken), one.dispute = one.dispute, None
         for version, person in enumerate(PEOPLE, start=1):
             with self.db.tx() as tx:
                 disputes.close(
                     tx, dispute_id, ledger_wire.CloseDispute(won=won, note="x", version=version), actor=person
                 )
-        if not won:
-            one.left -= one.left.part(amount)
+        if won:
+            one.give(taken)
 
     @rule()
     def make(self):
         wish = wire.MakeStatements(id=ids.new_id(), day=clock.shop_day(NOON), suppliers=[self.supplier])
-        with self.db.tx() as tx:
-            statements.make(tx, wish, actor=SYSTEM, complete_after_days=3)
+        statements.make(self.db, wish, actor=SYSTEM, complete_after_days=3)
 
     @precondition(lambda self: self.statements(StatementState.DRAFT))
     @rule(which=WHICH, confirms=st.sampled_from([True, True, False]))
@@ -210,6 +214,7 @@ class Settlement(RuleBasedStateMachine):
         has = self.accounts()
         held = has["supplier_pending"] + has["supplier_available"] + has["supplier_frozen"] - has["owed"]
         assert held + self.paid() == self.earned()
+        assert not (has["supplier_available"] and has["owed"])
 
     @invariant()
     def each_line_is_on_one_statement(self):
@@ -286,7 +291,12 @@ class Settlement(RuleBasedStateMachine):
             return tx.scalar(select(whole).where(Payout.supplier_id == self.supplier, Payout.state.in_(_GONE)))
 
     def earned(self):
-        return sum(one.left.supplier for one in self.sold)
+        """What nobody has taken of what was sold, disputed shares included."""
+        return sum(one.left.supplier + (one.dispute[1].supplier if one.dispute else 0) for one in self.sold)
+
+
+def _parts(shares):
+    return shares.supplier, shares.fee, shares.commission, shares.discount
 
 
 def _pick(among, which):

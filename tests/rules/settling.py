@@ -92,11 +92,11 @@ class Till:
         with world.ctx.db.tx() as tx:
             terms.change(tx, self.supplier, wire.EditTerms(**self.terms()["json"]), actor=SYSTEM)
         world.buy(ANNA, "STEAM-50")
-        with world.ctx.db.tx() as tx:
-            day = clock.shop_day(clock.now())
-            run = wire.MakeStatements(id=ids.new_id(), day=day, suppliers=[self.supplier])
-            [made] = statements.make(tx, run, actor=SYSTEM, complete_after_days=3)
-            self.statement = made.id
+        run = wire.MakeStatements(id=ids.new_id(), day=clock.shop_day(clock.now()), suppliers=[self.supplier])
+        statements.make(world.ctx.db, run, actor=SYSTEM, complete_after_days=3)
+        with world.ctx.db.read() as tx:
+            [made] = statements.made(tx, run.id)
+        self.statement = made.id
         return wire.MoveStatement(version=made.version)
 
     def confirmed(self) -> dict[str, Any]:

@@ -116,6 +116,24 @@ def test_l3_nobody_has_less_than_nothing(site, kind):
     assert f"{kind} {owner}" in findings_after(site.world.ctx.db, taken)["L3"]
 
 
+def test_l3_nobody_is_paid_who_owes(site):
+    owner = site.world.suppliers["xinghe"].hex
+    both = [
+        update(BALANCE).where(BALANCE.c.account_id == account(kind, owner), BALANCE.c.slot == 0).values(set_)
+        for kind, set_ in (
+            ("supplier_available", {"credits_fen": BALANCE.c.debits_fen + 70}),
+            ("owed", {"debits_fen": BALANCE.c.credits_fen + 7}),
+        )
+    ]
+    assert findings_after(site.world.ctx.db, *both, look=_only(books.debts_are_paid_first)) == {
+        "L3": (f"supplier_available {owner} 70 7",)
+    }
+
+
+def _only(check):
+    return lambda tx: [finding] if (finding := check(tx)) else []
+
+
 def test_l5_a_sale_that_pays_another_share(site):
     code = site.sold.order.code
     line = update(OrderLine).where(OrderLine.id == line_of(site, site.sold).id)

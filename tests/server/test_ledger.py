@@ -240,7 +240,7 @@ def test_a_dispute_that_is_won_gives_everything_back(site):
     done = close(site, opened, won=True, by="wang")
     assert (done["state"], done["proposed_by"], done["closed_by"], done["actions"]) == ("won", "周洁", "王敏", [])
     assert money(site) == SOLD
-    assert site.world.order(bought).state == OrderState.COMPLETED
+    assert site.world.order(bought).state == OrderState.DELIVERED
     assert codes(site, bought)[-2:] == ["FREEZE", "FREEZE"]
     close(site, done, won=True, status=409)
 

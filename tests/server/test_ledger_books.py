@@ -6,7 +6,7 @@ import pytest
 
 from server.ledger import days
 from shared import clock, ids
-from tests.server.bookkeeping import DISTRIBUTOR, adjust, money
+from tests.server.bookkeeping import AVAILABLE, DISTRIBUTOR, OWED, adjust, money
 from tests.server.till import Till, site_with
 from tests.world import ANNA, BEN, WITH_FEES
 
@@ -178,6 +178,8 @@ def test_an_adjustment_that_is_refused_or_withdrawn_posts_nothing(site):
         (("fee", ""), ("suspense", ""), "not_adjustable"),
         (("supplier_frozen", ""), ("fee", ""), "not_adjustable"),
         (("payout", ""), ("bank", ""), "not_adjustable"),
+        (("supplier_pending", ""), ("fee", ""), "not_adjustable"),
+        (("fee", ""), ("distributor_pending", ""), "not_adjustable"),
         (("nothing", ""), ("fee", ""), "bad_field"),
         (("fee", "somebody"), ("loss", ""), "bad_field"),
         (("supplier_available", ""), ("fee", ""), "bad_field"),
@@ -191,16 +193,23 @@ def test_what_belongs_to_rows_or_to_nobody_is_not_adjusted(site, debit, credit, 
     assert site.get("/api/ledger/adjustments", by="zhou").json()["items"] == []
 
 
-def test_nobody_is_adjusted_below_nothing(site):
+def test_nobody_is_adjusted_below_nothing_nor_paid_what_they_owe(site):
     site.world.buy(ANNA, "STEAM-50")
     supplier, before = site.world.suppliers["xinghe"].hex, money(site)
     for wanted in (
         ("supplier_available", supplier, "fee", "", 1),
-        ("supplier_pending", supplier, "fee", "", 4_276),
         ("loss", "", "owed", supplier, 1),
     ):
         row = adjust(site, wanted).json()
         assert check(site, row, status=409)["type"].endswith("below_floor")
+    owes = adjust(site, ("owed", supplier, "fee", "", 100)).json()
+    assert check(site, owes)["state"] == "posted"
+    before = money(site)
+    credit = adjust(site, ("loss", "", "supplier_available", supplier, 30)).json()
+    assert check(site, credit, status=409)["type"].endswith("debt_first")
     assert (money(site), adjust(site, ("fee", "", "loss", "", 1), by="li").status_code) == (before, 403)
+    paid = adjust(site, ("loss", "", "owed", supplier, 100), ("loss", "", "supplier_available", supplier, 30)).json()
+    assert check(site, paid)["state"] == "posted"
+    assert (money(site).get(OWED), money(site)[AVAILABLE]) == (None, 30)
     unknown = adjust(site, ("fee", "", "loss", "", 1), order_code=ids.new_order_code())
     assert unknown.status_code == 404

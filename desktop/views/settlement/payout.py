@@ -9,7 +9,7 @@ from desktop.exporting.instructions import TROUBLES
 from desktop.presenters import formats
 from desktop.presenters.payouts import Payouts
 from desktop.presenters.statements import mode_word
-from desktop.presenters.words import language, tone
+from desktop.presenters.words import language, party_words, tone
 from desktop.views.side import SidePanel, add_fact, facts, pair
 from desktop.widgets.basics import button, label, row, rule
 from desktop.widgets.words import state_word
@@ -54,9 +54,9 @@ class PayoutPanel(SidePanel):
         table = facts()
         add_fact(table, self.tr("结算方式"), mode_word(one.mode))
         add_fact(table, self.tr("结算单"), " ".join(one.statements), is_code=True)
-        add_fact(table, self.tr("发起"), f"{one.made_by} {formats.moment(one.made_at)}")
+        add_fact(table, self.tr("发起"), f"{party_words(one.made_by)} {formats.moment(one.made_at)}")
         if one.checked_by is not None:
-            add_fact(table, self.tr("复核"), f"{one.checked_by} {formats.moment(one.checked_at)}")
+            add_fact(table, self.tr("复核"), f"{party_words(one.checked_by)} {formats.moment(one.checked_at)}")
         if one.sent_at is not None:
             add_fact(table, self.tr("提交"), formats.moment(one.sent_at))
         if one.ended_at is not None:

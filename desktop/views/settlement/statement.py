@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QVBoxLayout
 
 from desktop.presenters import formats
 from desktop.presenters.statements import Statements, Sum, left_over, mode_word, sums
-from desktop.presenters.words import tone
+from desktop.presenters.words import party_words, tone
 from desktop.views.side import SidePanel, add_fact, facts
 from desktop.widgets.basics import Notice, button, label, row, rule
 from desktop.widgets.words import state_word
@@ -62,9 +62,9 @@ class StatementPanel(SidePanel):
         table = facts()
         add_fact(table, self.tr("结算日"), formats.day(one.day))
         add_fact(table, self.tr("结算方式"), mode_word(one.mode))
-        add_fact(table, self.tr("生成"), f"{one.made_by} {formats.moment(one.made_at)}")
+        add_fact(table, self.tr("生成"), f"{party_words(one.made_by)} {formats.moment(one.made_at)}")
         if one.confirmed_by is not None:
-            add_fact(table, self.tr("确认"), f"{one.confirmed_by} {formats.moment(one.confirmed_at)}")
+            add_fact(table, self.tr("确认"), f"{party_words(one.confirmed_by)} {formats.moment(one.confirmed_at)}")
         if one.paid_at is not None:
             add_fact(table, self.tr("打款到账"), formats.moment(one.paid_at))
         layout.addLayout(table)

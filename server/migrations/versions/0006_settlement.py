@@ -142,6 +142,17 @@ def _statements() -> None:
 
 def _lines() -> None:
     op.create_table(
+        "unsettled_line",
+        sa.Column("order_line_id", db.Uid(), primary_key=True),
+        sa.Column("supplier_id", db.Uid(), nullable=False),
+    )
+    op.create_index("ix_unsettled_line_supplier_id", "unsettled_line", ["supplier_id", "order_line_id"])
+    op.execute(
+        "INSERT INTO unsettled_line (order_line_id, supplier_id) SELECT order_line.id, order_line.supplier_id"
+        " FROM order_line JOIN shop_order ON shop_order.id = order_line.order_id"
+        " WHERE shop_order.delivered_at IS NOT NULL"
+    )
+    op.create_table(
         "settlement_item",
         sa.Column("order_line_id", db.Uid(), primary_key=True),
         sa.Column("statement_id", db.Uid(), nullable=False),
@@ -218,6 +229,7 @@ def downgrade() -> None:
         "settlement_payout",
         "settlement_deduction",
         "settlement_item",
+        "unsettled_line",
         "settlement_statement",
         "settlement_run",
         "settlement_number",

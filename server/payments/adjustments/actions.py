@@ -1,12 +1,14 @@
 """Adjustments: any transfer by hand, proposed by one person with a reason and a ticket, posted by another one.
 
 adjust:{id} is its journal. What an adjustment may not touch is kept true by other rows, which it would leave behind:
-money set aside, shares that are frozen, payouts on their way. An adjustment itself is corrected by its opposite.
+money set aside, shares that wait or are frozen, payouts on their way: what a supplier is to have more or less goes
+through what it has available, or owes. An adjustment itself is corrected by its opposite.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from uuid import UUID
 
 from sqlalchemy import select
@@ -28,8 +30,11 @@ from shared.money import Fen, format_fen
 
 DOMAIN = "ledger"
 
-KEPT_BY_ROWS = frozenset({"escrow", "suspense", "supplier_frozen", "payout"})
+KEPT_BY_ROWS = frozenset({"escrow", "suspense", "supplier_pending", "distributor_pending", "supplier_frozen", "payout"})
 """Kinds of accounts whose balance is the sum of rows that say what it is for."""
+
+AVAILABLE_OR_OWED = ("supplier_available", "distributor_available", "owed")
+"""What a payee has of us once it is released, and we of it: never less than nothing, and never both."""
 
 OWNED_BY_PAYEES = frozenset(kind for kind in ACCOUNT_KINDS if kind.startswith(("supplier_", "distributor_", "owed")))
 
@@ -38,8 +43,11 @@ class NotAdjustable(Conflict):
     """The account's money belongs to rows that an adjustment would leave behind."""
 
     code = "not_adjustable"
-    zh = "“{kind}”账户不能手工调账，请在对应的订单、异常款项、争议或打款里处理。"
-    en = "Account {kind} is not adjusted by hand; see to its order, exception, dispute or payout instead."
+    zh = "“{kind}”账户不能手工调账，请在对应的订单、异常款项、争议或打款里处理；更正供应商所得请调“可用”或“欠款”账户。"
+    en = (
+        "Account {kind} is not adjusted by hand; see to its order, exception, dispute or payout instead. "
+        "What a supplier is to have is corrected in what it has available, or owes."
+    )
 
 
 class BelowFloor(Conflict):
@@ -48,6 +56,14 @@ class BelowFloor(Conflict):
     code = "below_floor"
     zh = "账户余额只有 ¥{balance}，不足以扣减 ¥{amount}。"
     en = "The account has only ¥{balance}, less than the ¥{amount} that is to be taken."
+
+
+class DebtFirst(Conflict):
+    """A payee would have something available and owe something at once."""
+
+    code = "debt_first"
+    zh = "调账后该账户会有可用余额 ¥{available}，同时仍欠 ¥{owed}。请先用可用余额抵扣欠款。"
+    en = "The payee would have ¥{available} available and still owe ¥{owed}; let what is available pay the debt first."
 
 
 class AdjustmentByYou(Conflict):
@@ -126,7 +142,7 @@ def _require_adjustable(tx: Tx, account: Account) -> None:
 
 def check(tx: Tx, adjustment_id: UUID, body: wire.CheckAdjustment, *, actor: Actor) -> Adjustment:
     """Another person posts it, or refuses it. Raises NotFound, AdjustmentChanged, AdjustmentOver, AdjustmentByYou,
-    BelowFloor.
+    BelowFloor, DebtFirst.
     """
     row = _hold(tx, adjustment_id, body.version)
     if row.proposed_by == actor.label:
@@ -178,24 +194,30 @@ def _post(tx: Tx, row: Adjustment, actor: Actor) -> None:
 
 
 def _require_floors(tx: Tx, transfers: tuple[Transfer, ...]) -> None:
-    """Say in a sentence what the checks, or the database, would refuse: that somebody has less than nothing of us."""
+    """Say in a sentence what the checks, or the database, would refuse: that somebody has less than nothing of us, or
+    can be paid what it owes.
+    """
     sums: dict[Account, Fen] = defaultdict(int)
     for transfer in transfers:
         sums[transfer.debit] -= transfer.amount
         sums[transfer.credit] += transfer.amount
-    less = {account: -fen if account.kind == "owed" else fen for account, fen in sums.items() if _is_due(account)}
-    less = {account: fen for account, fen in less.items() if fen < 0}
-    single = [account for account in less if ACCOUNT_KINDS[account.kind][1] == 1]
-    has = ledger.held(tx, single) if single else {}
-    for account, fen in less.items():
-        balance = has[account] if account in has else books.net(tx, account)
-        if balance + fen < 0:
-            raise BelowFloor(balance=format_fen(balance), amount=format_fen(-fen))
+    more = {account: fen for account, fen in sums.items() if account.kind in AVAILABLE_OR_OWED}
+    more |= {account: -fen for account, fen in more.items() if account.kind == "owed"}
+    has = _held(tx, more) if more else {}
+    for account, fen in more.items():
+        if fen < 0 and has[account] + fen < 0:
+            raise BelowFloor(balance=format_fen(has[account]), amount=format_fen(-fen))
+    for account, fen in has.items():
+        owed = Account("owed", account.owner)
+        available, debt = fen + more.get(account, 0), has.get(owed, 0) + more.get(owed, 0)
+        if account.kind != "owed" and min(available, debt) > 0:
+            raise DebtFirst(available=format_fen(available), owed=format_fen(debt))
 
 
-def _is_due(account: Account) -> bool:
-    """Whether its balance is what somebody has of us, or we of a payee: never less than nothing."""
-    return ACCOUNT_KINDS[account.kind][0] == "L" or account.kind == "owed"
+def _held(tx: Tx, touched: Collection[Account]) -> dict[Account, Fen]:
+    """What the payees of these accounts have available and owe, under lock."""
+    theirs = {Account(kind, account.owner) for account in touched for kind in AVAILABLE_OR_OWED}
+    return ledger.held(tx, [account for account in theirs if account in touched or books.is_open(tx, account)])
 
 
 def _transfers(rows: list[tuple[str, str, str, str, int]]) -> list[tuple[Account, Account, Fen]]:

@@ -1,14 +1,14 @@
 """Disputes at a channel: opened by one person, closed by two who say the same. Callers retry what deadlocks.
 
 open   dispute:{id}:open   the suppliers' shares, pending or available -> frozen, as far as they reach
-won    dispute:{id}:won    frozen -> where they belong now
+won    dispute:{id}:won    frozen -> pending, or -> owed first and then available where they were released
 lost   dispute:{id}:lost   every share -> escrow -> psp: frozen first, what that lacks is owed; the fine is a loss
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -32,7 +32,7 @@ from shared.contracts import ledger as wire
 from shared.errors import BadField, Conflict, IdempotencyReused, NotFound
 from shared.finance import DISPUTE, DisputeState, JournalCode
 from shared.money import Fen
-from shared.states import OrderState, may_move
+from shared.states import OrderState
 
 DOMAIN = "ledger"
 
@@ -220,16 +220,8 @@ def _settle(tx: Tx, closing: _Closing, actor: Actor) -> None:
         frozen[suppliers[line.order_line_id]] += line.frozen_fen
     note = dispute.note
     if dispute.state == DisputeState.WON:
-        released = paying.released(tx, "supplier", list(suppliers))
-        transfers = [
-            Transfer(_frozen(payee.id), payee.available if line.order_line_id in released else payee.pending, fen)
-            for line in closing.lines
-            if (fen := line.frozen_fen) and (payee := paying.supplier(suppliers[line.order_line_id]))
-        ]
-        _post(tx, dispute, "won", JournalCode.FREEZE, transfers, actor, memo=note)
-        if not _others(tx, dispute):
-            back_to = OrderState.PARTIALLY_REFUNDED if order.refunded_fen else OrderState.COMPLETED
-            orders.move(tx, [orders.Move(order, back_to)], at=at, actor=actor.label)
+        _post(tx, dispute, "won", JournalCode.FREEZE, _unfreeze(tx, closing, suppliers), actor, memo=note)
+        _leave(tx, dispute, order, actor)
         return
     psp = Account("psp", dispute.channel)
     transfers = [Transfer(_frozen(supplier), ESCROW, fen) for supplier, fen in sorted(frozen.items())]
@@ -240,9 +232,31 @@ def _settle(tx: Tx, closing: _Closing, actor: Actor) -> None:
     transfers += sharing.reverse(tx, order, rest)
     transfers += [Transfer(ESCROW, psp, dispute.amount_fen), Transfer(Account("loss"), psp, dispute.fine_fen)]
     refunding.count_back(tx, order, dispute.amount_fen, at=at, actor=actor.label)
-    if _others(tx, dispute) and may_move(OrderState(order.state), OrderState.DISPUTED):
-        orders.move(tx, [orders.Move(order, OrderState.DISPUTED)], at=at, actor=actor.label)
     _post(tx, dispute, "lost", JournalCode.CHARGEBACK, transfers, actor, memo=note)
+    _leave(tx, dispute, order, actor)
+
+
+def _unfreeze(tx: Tx, closing: _Closing, suppliers: Mapping[UUID, UUID]) -> list[Transfer]:
+    """What was frozen back to where it belongs now; of what was released by now, debts are paid first."""
+    released = paying.released(tx, "supplier", list(suppliers))
+    sums: dict[tuple[UUID, bool], Fen] = defaultdict(int)
+    for line in closing.lines:
+        sums[suppliers[line.order_line_id], line.order_line_id in released] += line.frozen_fen
+    transfers: list[Transfer] = []
+    for (supplier_id, is_released), fen in sorted(sums.items(), key=lambda one: (one[0][0].bytes, one[0][1])):
+        payee, frozen = paying.supplier(supplier_id), _frozen(supplier_id)
+        transfers += paying.give(tx, payee, (frozen, fen)) if is_released else [Transfer(frozen, payee.pending, fen)]
+    return transfers
+
+
+def _leave(tx: Tx, dispute: Dispute, order: Order, actor: Actor) -> None:
+    """The order is what it was, less what went back, once no dispute about it is open."""
+    if order.state != OrderState.DISPUTED or _others(tx, dispute):
+        refunding.touch(tx, order)
+        return
+    whole = OrderState.COMPLETED if order.completed_at else OrderState.DELIVERED
+    back_to = OrderState.PARTIALLY_REFUNDED if order.refunded_fen else whole
+    orders.move(tx, [orders.Move(order, back_to)], at=clock.now(), actor=actor.label)
 
 
 def _others(tx: Tx, dispute: Dispute) -> bool:

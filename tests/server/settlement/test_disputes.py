@@ -71,7 +71,7 @@ def test_a_dispute_after_the_release_takes_from_what_follows_and_comes_back_when
     assert (account_of(shop)["available_fen"], account_of(shop)["frozen_fen"]) == (0, 4_275)
     shop.world.buy(BEN, "STEAM-50", 2)
     [second] = paying.settled(shop, DAY)
-    assert figures(second) == (1, 8_550, 0, 4_275, 4_275, "confirmed")
+    assert figures(second) == (1, 8_550, 0, 0, 8_550, "confirmed")  # what is frozen is of the first's payout
     assert paying.paid(shop, [released, second])["amount_fen"] == 8_550
     close(shop, opened, won=True)
     [third] = paying.settled(shop, DAY)  # no line, and what was left over

@@ -13,6 +13,16 @@ from shared.finance import Cycle
 
 STATE = Calendar()
 
+OFF_IN_2027 = dict.fromkeys(
+    [
+        date(2027, month, day)
+        for month, days in {1: [1], 2: [5, 6, 7, 8], 4: [5], 5: [1, 2], 6: [9], 9: [15], 10: [1, 2, 3]}.items()
+        for day in days
+    ],
+    False,
+)
+"""What the law gives in a year that the library does not know."""
+
 
 def at(text: str) -> datetime:
     """A moment of the shop."""
@@ -82,8 +92,11 @@ def test_days_that_people_entered_count_before_the_library():
     [
         ({}, date(2026, 10, 31), None),
         ({}, date(2026, 11, 1), 2027),
-        ({date(2027, 1, 1): False}, date(2026, 11, 23), None),
-        ({date(2027, 1, 1): False}, date(2027, 11, 1), 2028),
+        (OFF_IN_2027, date(2026, 11, 23), None),
+        (OFF_IN_2027, date(2027, 11, 1), 2028),
+        ({date(2027, 1, 1): False}, date(2026, 11, 23), 2027),  # Spring Festival is lacking
+        (OFF_IN_2027 | {date(2027, 2, 8): True}, date(2026, 11, 23), 2027),
+        ({day: off for day, off in OFF_IN_2027.items() if day.month != 10}, date(2026, 11, 23), 2027),
         ({}, date(2027, 3, 1), 2027),
     ],
 )

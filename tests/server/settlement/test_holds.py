@@ -46,6 +46,7 @@ def test_a_line_keeps_the_terms_of_the_day_it_was_delivered_on(shop):
         assert agree(shop, version=1)["version"] == 2
         assert agree(shop, version=1)["version"] == 2  # the same wish again
         assert agree(shop, version=1, n=0, hold_days=1, status=409)["code"] == "terms_changed"
+        agree(shop, version=2, cutoff="09:00Z", status=422)  # it is the shop's time
         shop.world.buy(BEN, "STEAM-50")
         assert [row[1:3] for row in lines_of(shop)] == [("2026-11-19", "cycle"), ("2026-11-16", None)]
         kept = ask(shop, f"terms/{shop.world.suppliers['xinghe']}", by="chen")["items"]
@@ -152,7 +153,7 @@ def test_the_years_holidays_are_read_and_corrected(shop):
     assert (year["2026-10-01"], year["2026-10-10"]) == ((False, "国庆节"), (True, "国庆节"))
     assert ask(shop, "holidays", year=2027)["items"] == []
     entered = say(shop, "holidays/2027-01-01", {"works": False, "name": "元旦"}, method="PUT")
-    assert entered == {"day": "2027-01-01", "works": False, "known": True, "name": "元旦"}
+    assert entered == {"day": "2027-01-01", "works": False, "known": False, "name": "元旦"}
     assert ask(shop, "holidays", year=2027, by="chen")["items"] == [entered]
     agree(shop, cycle="working_days", n=1)
     with later(shop, days=45):  # the last day of the year
