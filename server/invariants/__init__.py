@@ -82,6 +82,7 @@ EACH_TIME: tuple[Check, ...] = (
 AT_NIGHT: tuple[Check, ...] = (
     books.balances_are_their_days,
     books.closed_days_are_their_transfers,
+    books.pending_is_what_lines_wait_for,
     books.sweeps_are_booked,
     books.signed_bills_are_booked,
     books.adjustments_are_posted,
