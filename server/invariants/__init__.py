@@ -88,6 +88,8 @@ AT_NIGHT: tuple[Check, ...] = (
     books.adjustments_are_posted,
     settlement.statements_released_their_lines,
     settlement.statements_sum_to_their_lines,
+    settlement.releases_are_of_statements,
+    settlement.payouts_are_booked,
     payments.kept_callbacks_are_asked_about,
     payments.open_attempts_are_asked_about,
 )
