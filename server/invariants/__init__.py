@@ -82,11 +82,14 @@ EACH_TIME: tuple[Check, ...] = (
 AT_NIGHT: tuple[Check, ...] = (
     books.balances_are_their_days,
     books.closed_days_are_their_transfers,
+    books.pending_is_what_lines_wait_for,
     books.sweeps_are_booked,
     books.signed_bills_are_booked,
     books.adjustments_are_posted,
     settlement.statements_released_their_lines,
     settlement.statements_sum_to_their_lines,
+    settlement.releases_are_of_statements,
+    settlement.payouts_are_booked,
     payments.kept_callbacks_are_asked_about,
     payments.open_attempts_are_asked_about,
 )

@@ -1,14 +1,15 @@
-"""The checks of statements: they sum to their lines, and what a confirmed one says was released was, once."""
+"""The checks of statements and payouts: they sum to their lines, and what they say was released or paid was, once."""
 
 from __future__ import annotations
 
 from sqlalchemy import and_, case, func, or_, select
 
 from server.db import Tx
-from server.invariants.finding import Finding, found
-from server.ledger.model import LedgerRelease
-from server.settlement.model import SettlementDeduction, SettlementItem, Statement
-from shared.finance import StatementState
+from server.invariants.finding import NAMED_MOST, Finding, found
+from server.ledger.model import LedgerJournal, LedgerRelease, LedgerTransfer
+from server.settlement.model import Payout, SettlementDeduction, SettlementItem, Statement
+from shared.finance import JournalCode, PayoutState, StatementState
+from shared.money import Fen
 
 _RELEASED = (StatementState.CONFIRMED.value, StatementState.PAID.value)
 _NET = SettlementItem.share_fen - SettlementItem.refunded_fen
@@ -64,3 +65,62 @@ def statements_sum_to_their_lines(tx: Tx) -> Finding | None:
         )
     )
     return found(tx, "L6", "结算单金额与明细不符 / a statement is not the sum of its lines", query)
+
+
+def releases_are_of_statements(tx: Tx) -> Finding | None:
+    """L10: nothing is released but by a confirmed statement, as much as it says and as much as its lines were."""
+    booked = _booked(tx, JournalCode.RELEASE)
+    query = (
+        select(LedgerJournal.key, func.sum(LedgerRelease.released_fen))
+        .join(LedgerRelease, LedgerRelease.journal_id == LedgerJournal.id)
+        .group_by(LedgerJournal.key)
+    )
+    lines = {key: int(fen) for key, fen in tx.execute(query)}
+    confirmed = select(Statement.number, Statement.release_fen).where(Statement.state.in_(_RELEASED))
+    says = dict(tx.execute(confirmed).all())
+    wanted = {f"statement:{number}:release": fen for number, fen in says.items()}
+    off = {key for key in booked.keys() | lines.keys() if booked.get(key, 0) != lines.get(key, 0)}
+    off |= {key for key in booked if key.removeprefix("statement:").split(":")[0].split("/")[0] not in says}
+    off |= {key for key, fen in wanted.items() if booked.get(key, 0) != fen}
+    return _off("结算释放与结算单不符 / a release that is not its statement's", off)
+
+
+_PAID: dict[PayoutState, tuple[str, ...]] = {
+    PayoutState.SENT: ("submit",),
+    PayoutState.CONFIRMED: ("submit", "done"),
+    PayoutState.FAILED: ("submit", "failed"),
+}
+"""What is booked of a payout by where it stands; of one that came back, also that it had arrived."""
+
+
+def payouts_are_booked(tx: Tx) -> Finding | None:
+    """L10: each payout has the journals of where it stands, for its amount, and no other money was paid out."""
+    booked = _booked(tx, JournalCode.PAYOUT)
+    wanted: dict[str, Fen] = {}
+    for number, state, amount, fee in tx.execute(
+        select(Payout.number, Payout.state, Payout.amount_fen, Payout.fee_fen)
+    ):
+        events = _PAID.get(PayoutState(state), ())
+        wanted |= {f"payout:{number}:{event}": amount if event == "done" else amount + fee for event in events}
+        came_back = f"payout:{number}:done"
+        if state == PayoutState.FAILED and came_back in booked:
+            wanted[came_back] = amount
+    return _off(
+        "打款与账目不符 / a payout that is not what is booked",
+        {key for key in booked.keys() | wanted.keys() if booked.get(key) != wanted.get(key)},
+    )
+
+
+def _booked(tx: Tx, code: JournalCode) -> dict[str, Fen]:
+    """What the journals of a kind moved, by their keys."""
+    query = (
+        select(LedgerJournal.key, func.coalesce(func.sum(LedgerTransfer.amount_fen), 0))
+        .outerjoin(LedgerTransfer, LedgerTransfer.journal_id == LedgerJournal.id)
+        .where(LedgerJournal.code == code.value)
+        .group_by(LedgerJournal.key)
+    )
+    return {key: int(fen) for key, fen in tx.execute(query)}
+
+
+def _off(sentence: str, keys: set[str]) -> Finding | None:
+    return Finding("L10", sentence, tuple(sorted(keys)[:NAMED_MOST])) if keys else None

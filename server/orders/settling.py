@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from uuid import UUID
 
-from sqlalchemy import Subquery, select
+from sqlalchemy import Select, Subquery, select
 
 from server.db import Tx
 from server.orders.actions import lock
@@ -51,6 +51,11 @@ def unsettled_lines() -> Subquery:
         .join(Order, Order.id == OrderLine.order_id)
         .subquery("unsettled_lines")
     )
+
+
+def unsettled_ids(supplier_ids: Collection[UUID]) -> Select[UUID]:
+    """The ids of the lines of suppliers that are on no statement yet."""
+    return select(UnsettledLine.order_line_id).where(UnsettledLine.supplier_id.in_(list(supplier_ids)))
 
 
 def lock_all(tx: Tx, order_ids: Collection[UUID]) -> None:

@@ -8,16 +8,16 @@ due      by the terms of the day it was delivered, and no earlier than everythin
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Subquery, func, select
+from sqlalchemy import Row, Select, func, select
 
 from server.db import Tx, among
-from server.orders.settling import delivered_lines, unsettled_lines
+from server.orders.settling import delivered_lines, unsettled_ids, unsettled_lines
 from server.payments import settling as payments
 from server.settlement import terms as agreed
 from server.settlement.due import due_on
@@ -105,13 +105,8 @@ def earned(tx: Tx, by: Rules, *, day: date, statement_id: UUID | None = None) ->
 
     Those on no statement; with a `statement_id` those of it, as they stand now.
     """
-    lines = unsettled_lines() if statement_id is None else delivered_lines()
-    chosen = [lines.c.supplier_id.in_(list(by.terms))]
-    if statement_id is not None:
-        mine = select(SettlementItem.order_line_id).where(SettlementItem.statement_id == statement_id)
-        chosen.append(lines.c.id.in_(mine))
     found: dict[UUID, list[Earned]] = defaultdict(list)
-    for one in _each(tx, by, day, lines, chosen):
+    for one in _unsettled(tx, by, day) if statement_id is None else _drafted(tx, by, day, statement_id):
         if one.is_left:
             found[one.line.supplier_id].append(one)
     return found
@@ -120,8 +115,8 @@ def earned(tx: Tx, by: Rules, *, day: date, statement_id: UUID | None = None) ->
 def of_lines(tx: Tx, by: Rules, line_ids: Sequence[UUID], *, day: date) -> list[Earned]:
     """Those of some lines that are on no statement now and of which a share is left, in the order of their ids."""
     lines = unsettled_lines()
-    chosen = (lines.c.supplier_id.in_(list(by.terms)), among(tx, lines.c.id, line_ids))
-    return [one for one in _each(tx, by, day, lines, chosen) if one.is_left]
+    query = select(lines).where(lines.c.supplier_id.in_(list(by.terms)), among(tx, lines.c.id, line_ids))
+    return [one for one in _judged_all(tx, by, day, query.order_by(lines.c.id), line_ids) if one.is_left]
 
 
 def page(tx: Tx, by: Rules, supplier_id: UUID, *, day: date, after: UUID | None, limit: int) -> list[Earned]:
@@ -142,15 +137,30 @@ def page(tx: Tx, by: Rules, supplier_id: UUID, *, day: date, after: UUID | None,
 
 def spent(tx: Tx, by: Rules, *, day: date) -> list[UUID]:
     """The lines on no statement of which nothing is left, and of whose orders nothing is in question any more."""
-    lines, asked = unsettled_lines(), by.in_question
+    asked = by.in_question
     in_question = asked.refunds | asked.disputes | asked.exceptions
-    each = _each(tx, by, day, lines, [lines.c.supplier_id.in_(list(by.terms))])
+    each = _unsettled(tx, by, day)
     return [one.line.id for one in each if not one.is_left and one.line.order_id not in in_question]
 
 
-def _each(tx: Tx, by: Rules, day: date, lines: Subquery, chosen: Sequence[ColumnElement[bool]]) -> Iterator[Earned]:
-    taken = _taken(tx, lines, chosen)
-    for line in tx.execute(select(lines).where(*chosen).order_by(lines.c.id)):
+def _unsettled(tx: Tx, by: Rules, day: date) -> Iterator[Earned]:
+    lines, suppliers = unsettled_lines(), list(by.terms)
+    query = select(lines).where(lines.c.supplier_id.in_(suppliers)).order_by(lines.c.id)
+    return _judged_all(tx, by, day, query, unsettled_ids(suppliers))
+
+
+def _drafted(tx: Tx, by: Rules, day: date, statement_id: UUID) -> Iterator[Earned]:
+    lines = delivered_lines()
+    mine = select(SettlementItem.order_line_id).where(SettlementItem.statement_id == statement_id)
+    query = select(lines).where(lines.c.supplier_id.in_(list(by.terms)), lines.c.id.in_(mine)).order_by(lines.c.id)
+    return _judged_all(tx, by, day, query, mine)
+
+
+def _judged_all(
+    tx: Tx, by: Rules, day: date, lines: Select[Any], line_ids: Select[UUID] | Sequence[UUID]
+) -> Iterator[Earned]:
+    taken = _taken(tx, line_ids)
+    for line in tx.execute(lines):
         yield _judged(line, taken.get(line.id, _NOTHING), by, day)
 
 
@@ -158,15 +168,15 @@ _Taken = tuple[Fen, Fen]
 _NOTHING: _Taken = (0, 0)
 
 
-def _taken(tx: Tx, lines: Subquery, chosen: Iterable[ColumnElement[bool]]) -> dict[UUID, _Taken]:
+def _taken(tx: Tx, line_ids: Select[UUID] | Sequence[UUID]) -> dict[UUID, _Taken]:
     """What refunds and lost disputes took of these lines: of the supplier's share, and of the commission."""
     taken: dict[UUID, _Taken] = {}
     for back in (payments.taken_back(), payments.lost()):
+        line = back.c.order_line_id
         query = (
-            select(back.c.order_line_id, func.sum(back.c.supplier_fen), func.sum(back.c.commission_fen))
-            .join(lines, lines.c.id == back.c.order_line_id)
-            .where(*chosen)
-            .group_by(back.c.order_line_id)
+            select(line, func.sum(back.c.supplier_fen), func.sum(back.c.commission_fen))
+            .where(line.in_(line_ids) if isinstance(line_ids, Select) else among(tx, line, line_ids))
+            .group_by(line)
         )
         for line_id, supplier, commission in tx.execute(query):
             before = taken.get(line_id, _NOTHING)

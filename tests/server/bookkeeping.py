@@ -2,12 +2,14 @@
 
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
+from server.db import table_of
 from server.ledger import paying
 from server.orders.model import OrderLine
 from server.payments.refunds.model import Refund, RefundLine
 from server.policy import SYSTEM
+from server.settlement.model import SettlementItem, Statement
 from shared import clock, ids
 from shared.pricing import Deal, Share
 from tests.server.refunding import balances, carry_out, later, start
@@ -36,11 +38,38 @@ def line_of(site, bought):
 
 
 def release(site, number, *bought, payee="supplier"):
-    """Release what is left of the shares of some orders; answers where it went."""
+    """Release what is left of the shares of some orders, by a statement of them; answers where it went."""
     whose = paying.supplier(site.world.suppliers["xinghe"]) if payee == "supplier" else paying.distributor(DISTRIBUTOR)
-    lines = [paying.LineRelease(line.id, left(site, line, payee)) for line in (line_of(site, one) for one in bought)]
+    of_orders = [line_of(site, one) for one in bought]
+    lines = [paying.LineRelease(line.id, left(site, line, payee)) for line in of_orders]
     with site.world.ctx.db.tx() as tx:
-        return paying.release(tx, number=number, payee=whose, lines=lines, at=clock.now(), actor=SYSTEM.label)
+        key = number if payee == "supplier" else f"{number}/{DISTRIBUTOR.hex}"
+        where = paying.release(tx, number=key, payee=whose, lines=lines, at=clock.now(), actor=SYSTEM.label)
+        if tx.scalars(select(Statement.id).where(Statement.number == number)).first() is None:
+            _state(tx, site, number, zip(of_orders, lines, strict=True) if payee == "supplier" else ())
+        return where
+
+
+def _state(tx, site, number, released):
+    """The statement that released some lines to the supplier."""
+    statement_id, now, released = ids.new_id(), clock.now(), list(released)
+    items = [
+        {
+            "order_line_id": line.id,
+            "statement_id": statement_id,
+            "order_id": line.order_id,
+            "share_fen": line.supplier_fen,
+            "refunded_fen": line.supplier_fen - one.amount,
+        }
+        for line, one in released
+    ]
+    whole = sum(one.amount for _, one in released)
+    row = {"id": statement_id, "number": number, "run_id": ids.new_id(), "supplier_id": site.world.suppliers["xinghe"]}
+    row |= {"day": clock.shop_day(now), "mode": "purchase", "state": "paid", "lines": len(items), "release_fen": whole}
+    row |= {"deductions_fen": 0, "owed_fen": 0, "payout_fee_fen": 0, "payable_fen": whole, "version": 1}
+    tx.execute(insert(table_of(Statement)), row | {"made_by": "staff:1", "made_at": now})
+    if items:
+        tx.execute(insert(table_of(SettlementItem)), items)
 
 
 def left(site, line, payee="supplier"):

@@ -110,6 +110,7 @@ def test_partial_refunds_take_every_share_back_and_end_exactly(site):
 
 
 def test_what_was_released_comes_back_as_far_as_it_reaches_and_the_rest_is_owed(site):
+    site.unmade = {"L10"}
     bought, other = site.world.buy(ANNA, "STEAM-50", 2, deal=DEAL), site.world.buy(BEN, "STEAM-50", 2)
     give_back(site, bought, 810)
     assert release(site, "S1", bought) == Released(owed=0, available=7_047)
@@ -138,6 +139,7 @@ def test_what_was_released_comes_back_as_far_as_it_reaches_and_the_rest_is_owed(
 
 
 def test_a_refund_that_fails_after_the_release_goes_back_to_who_had_it(site):
+    site.unmade = {"L10"}
     bought = site.world.buy(ANNA, "STEAM-50", 2, deal=DEAL)
     release(site, "S1", bought)
     before = money(site)
@@ -261,6 +263,7 @@ def test_a_dispute_that_is_lost_takes_every_share_and_the_fine(site):
 
 
 def test_a_dispute_after_the_release_freezes_what_is_there_and_the_rest_is_owed(site):
+    site.unmade = {"L10"}
     bought = site.world.buy(ANNA, "STEAM-50", 2)
     release(site, "S1", bought)
     with site.world.ctx.db.tx() as tx:
