@@ -198,11 +198,11 @@ _ADD = (
 
 
 def _add_to_balances(tx: Tx, sums: dict[UUID, list[Fen]], slots: dict[UUID, int]) -> None:
-    """One update a slot. Each writer lane has its own slot of a busy account.
+    """One update a slot. Each writer lane has its own slot of a busy account, and who is no lane the last one.
 
     Accounts of one slot first, each group by its ids: they are what others lock before they post (`held`).
     """
-    lane = int(tx.info.get("slot", 0))
+    lane = int(tx.info.get("slot", -1))
     rows = [
         {"a": account_id, "s": lane % slots[account_id], "debits": debits, "credits": credits}
         for account_id, (debits, credits) in sorted(sums.items(), key=lambda item: (slots[item[0]] > 1, item[0].bytes))

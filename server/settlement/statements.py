@@ -419,15 +419,15 @@ def _lock(tx: Tx, statement_id: UUID, version: int, *, actor: Actor) -> Statemen
 def _releases(held: Statement, lines: Sequence[Earned]) -> list[tuple[str, paying.Payee, list[paying.LineRelease]]]:
     """What its lines release to the supplier, and their commissions to the distributors who brought the buyers."""
     found = []
-    if lines:
-        mine = [paying.LineRelease(one.line.id, one.net_fen) for one in lines]
-        found.append((held.number, paying.supplier(held.supplier_id), mine))
     brought: dict[UUID, list[paying.LineRelease]] = defaultdict(list)
     for one in lines:
         if one.commission_fen > 0:
             brought[one.line.distributor_id].append(paying.LineRelease(one.line.id, one.commission_fen))
     for distributor_id, theirs in sorted(brought.items()):
         found.append((f"{held.number}/{distributor_id.hex}", paying.distributor(distributor_id), theirs))
+    if lines:  # last: whose balances are locked go by kind and id everywhere (payments.sharing)
+        mine = [paying.LineRelease(one.line.id, one.net_fen) for one in lines]
+        found.append((held.number, paying.supplier(held.supplier_id), mine))
     return found
 
 

@@ -13,7 +13,7 @@ from server.invariants import ledger as checks
 from server.ledger import actions as ledger
 from server.ledger import days, paying
 from server.ledger.actions import Account, Journal, Transfer
-from server.ledger.model import LedgerJournal, LedgerTransfer
+from server.ledger.model import LedgerBalance, LedgerJournal, LedgerTransfer
 from server.ledger.paying import LineRelease, NotEnoughAvailable, Released
 from server.ledger.queries import balances
 from shared import clock, ids
@@ -51,6 +51,8 @@ def test_the_database_keeps_floors_positive_amounts_and_what_was_posted(db):
     with db.tx() as tx:
         assert len(ledger.post(tx, [sale("A", 100), sale("B", 0)])) == 2
         released = paying.release(tx, number="S1", payee=PAYEE, lines=[LineRelease(line, 100)], **SAID)
+        slots = select(LedgerBalance.slot).where(LedgerBalance.credits_fen > 0, LedgerBalance.slot > 0)
+        assert tx.scalars(slots).all() == [3]  # the last one of what is pending: the lanes have the others
     assert released == Released(owed=0, available=100)
     transfer = Transfer(PAYEE.available, Account("payout"), 101)
     too_much = Journal("payout:1:submit", "PAYOUT", None, clock.now(), (transfer,))

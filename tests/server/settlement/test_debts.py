@@ -4,9 +4,10 @@ from datetime import timedelta
 
 import pytest
 
+from server.ledger import paying as books
 from shared import clock
 from shared.states import OrderState
-from tests.server.bookkeeping import close, dispute, give_back
+from tests.server.bookkeeping import DEAL, close, dispute, give_back
 from tests.server.refunding import balances, carry_out, later, shop_with_refunds, start
 from tests.server.settlement import paying
 from tests.server.settlement.paying import SOLD, account_of, agree, ask, complete, pay, step
@@ -105,3 +106,16 @@ def test_what_a_won_dispute_gives_back_pays_the_debt_first(shop):
     end(shop, opened, won=True)
     assert has(shop) == [0, 2_375, 0, 0]
     assert account_of(shop)["owed_fen"] == 0
+
+
+def test_a_confirmation_locks_balances_in_the_order_of_a_refund(shop, monkeypatch):
+    shop.world.buy(ANNA, "STEAM-50", deal=DEAL)
+    real, kinds = books.release, []
+
+    def release(tx, **said):
+        kinds.append(said["payee"].kind)
+        return real(tx, **said)
+
+    monkeypatch.setattr(books, "release", release)
+    paying.settled(shop, DAY)
+    assert kinds == ["distributor", "supplier"]
