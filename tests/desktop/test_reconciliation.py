@@ -79,6 +79,7 @@ def replace(world, bought, *, at):
 
 def test_what_comes_back_or_is_replaced_later_changes_nothing_of_a_day_that_is_over(live_shop, finance, tmp_path):
     world, noon = live_shop.world, LATE - timedelta(hours=12)
+    world.ctx.jobs.close()  # which live in the present, and would close that day before it is over
     with clock.fixed(noon):
         world.stock("STEAM-50", 9, terms=(None, 300_000, 1))
         unseen, replaced, seen = (world.buy(buyer, "STEAM-50", n) for buyer, n in ((ANNA, 2), (BEN, 1), (CARA, 1)))

@@ -70,10 +70,10 @@ def test_two_people_adjust(program, live_shop, world, bought, wang, qtbot):
         page.adjustments.form,
         adjustments.proposing,
         debit="损失",
-        credit="供应商待结算 · 星河数码",
+        credit="平台服务费收入",
         amount="1.00",
         ticket="T-1",
-        reason="补偿迟发",
+        reason="更正服务费",
         order_code=bought,
     )
     assert list(page.adjustments.bar.buttons) == ["withdraw"], "who proposes does not post"
