@@ -120,6 +120,7 @@ class DifferenceKind(StrEnum):
     STATE = "state"
     DUPLICATE = "duplicate"
     DATE_SHIFT = "date_shift"
+    FOREIGN = "foreign"
     REFUND_ONLY_OURS = "refund_only_ours"
     REFUND_ONLY_THEIRS = "refund_only_theirs"
     REFUND_AMOUNT = "refund_amount"
@@ -130,7 +131,7 @@ class DifferenceKind(StrEnum):
 
 
 class DifferenceState(StrEnum):
-    """Where a difference stands. `matched` closed itself: a date shift whose other half came."""
+    """Where a difference stands. `matched` closed itself: a date shift whose other half came, or money of others."""
 
     OPEN = "open"
     PROPOSED = "proposed"
@@ -211,6 +212,7 @@ DIFFERENCE_ACTIONS: dict[DifferenceKind, tuple[DifferenceAction, ...]] = {
     DifferenceKind.STATE: (DifferenceAction.CARRY, DifferenceAction.IGNORE),
     DifferenceKind.DUPLICATE: (DifferenceAction.REFUND, DifferenceAction.CARRY),
     DifferenceKind.DATE_SHIFT: (DifferenceAction.CARRY,),
+    DifferenceKind.FOREIGN: (DifferenceAction.IGNORE,),
     DifferenceKind.REFUND_ONLY_OURS: (DifferenceAction.CARRY, DifferenceAction.WRITE_OFF),
     DifferenceKind.REFUND_ONLY_THEIRS: (DifferenceAction.BOOK, DifferenceAction.CARRY, DifferenceAction.IGNORE),
     DifferenceKind.REFUND_AMOUNT: (DifferenceAction.BOOK, DifferenceAction.CARRY),
@@ -220,3 +222,6 @@ DIFFERENCE_ACTIONS: dict[DifferenceKind, tuple[DifferenceAction, ...]] = {
     DifferenceKind.BALANCE: (DifferenceAction.BOOK, DifferenceAction.CARRY),
 }
 """What may be done about each kind, the proposed thing first. Carried ones stay open into the next day's books."""
+
+CLOSE_THEMSELVES = frozenset({DifferenceKind.DATE_SHIFT, DifferenceKind.FOREIGN})
+"""Kinds that are no error as such: the same money a day apart, and money of another business at the same merchant."""

@@ -341,6 +341,7 @@ LABELS: dict[type[StrEnum] | type[IntEnum], Mapping[Any, tuple[str, str]]] = {
         DifferenceKind.STATE: ("状态不符", "States differ"),
         DifferenceKind.DUPLICATE: ("重复支付", "Paid twice"),
         DifferenceKind.DATE_SHIFT: ("跨日", "Date shift"),
+        DifferenceKind.FOREIGN: ("外来单", "Of another business"),
         DifferenceKind.REFUND_ONLY_OURS: ("平台有退款、渠道无", "Refund ours only"),
         DifferenceKind.REFUND_ONLY_THEIRS: ("渠道有退款、平台无", "Refund the channel's only"),
         DifferenceKind.REFUND_AMOUNT: ("退款金额不符", "Refund amounts differ"),

@@ -23,7 +23,7 @@ from shared.clock import now, shop_day
 from shared.contracts.identity import Person
 from shared.contracts.reconcile import Balance, DaySide, NewSweep, ReconciledDay, Sweep
 from shared.errors import BadInput
-from shared.finance import DayState, DifferenceKind, DifferenceState
+from shared.finance import CLOSE_THEMSELVES, DayState, DifferenceKind, DifferenceState
 from shared.money import format_fen
 from shared.permissions import Permission
 
@@ -203,7 +203,7 @@ class Days(Watched):
         day = self.chosen
         if day is not None and any(one.open for one in day.differences if one.kind is kind):
             return None
-        return DifferenceState.MATCHED if kind is DifferenceKind.DATE_SHIFT else DifferenceState.RESOLVED
+        return DifferenceState.MATCHED if kind in CLOSE_THEMSELVES else DifferenceState.RESOLVED
 
     # --- what may be done ---
 

@@ -19,6 +19,7 @@ _KINDS: dict[DifferenceKind, tuple[tuple[str, str], tuple[str, str]]] = {
     DifferenceKind.STATE: (("平台已付", "paid here"), ("渠道已撤销", "undone at the channel")),
     DifferenceKind.DUPLICATE: (("平台一笔", "once here"), ("渠道多付一笔", "once more at the channel")),
     DifferenceKind.DATE_SHIFT: (("平台记在当日", "of this day here"), ("渠道记在邻日", "of another day there")),
+    DifferenceKind.FOREIGN: (("不是本店的单", "no order of this shop"), ("渠道有", "the channel has it")),
     DifferenceKind.REFUND_ONLY_OURS: (("平台有退款", "refunded here"), ("渠道无退款", "not at the channel")),
     DifferenceKind.REFUND_ONLY_THEIRS: (("平台无退款", "not refunded here"), ("渠道有退款", "refunded at the channel")),
     DifferenceKind.REFUND_AMOUNT: (("平台退款金额", "our refund"), ("渠道退款金额", "the channel's refund")),

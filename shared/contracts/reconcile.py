@@ -58,13 +58,17 @@ class FetchBills(Request):
 
 
 class DaySide(Answer):
-    """One side's figures of a channel's day."""
+    """One side's figures of a channel's day.
+
+    `settled_fen` is what moves on our account there, less coupons that nobody pays out: without any, all of it.
+    """
 
     payments: int
     payments_fen: int
     refunds: int
     refunds_fen: int
     fees_fen: int
+    settled_fen: int = Field(default_factory=lambda said: said["payments_fen"] - said["refunds_fen"])
 
 
 class DayDifferences(Answer):
@@ -103,7 +107,7 @@ class Signature(Answer):
 class ReconciledDay(Answer):
     """One channel's business day (`GET /api/reconcile/days?from=&to=`, and alone with `/{day}/{channel}`).
 
-    `net_fen` is what the channel owes us for the day: payments - refunds - fees. `arrived_fen` is what it paid out to
+    `net_fen` is what the channel owes us for the day: what is settled, less fees. `arrived_fen` is what it paid out to
     our bank for it. `outputs_sha256` is of the last run, None before one: `SignDay` names it. `actions`: `fetch`,
     `run`, `sign` as this reader may now; `sign_waits_for` says what is missing, in the reader's language.
     """
