@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+from collections.abc import Callable
+from enum import StrEnum
 
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
+
+from desktop.presenters.watching import Watched
+from desktop.presenters.words import tone
 from desktop.theme.apply import key_font
-from desktop.widgets.basics import Badge, column, label, name_tool, row, rule, tool
+from desktop.widgets.basics import Badge, button, column, label, name_tool, row, rule, tool
 from desktop.widgets.live import Live
+from desktop.widgets.words import state_word
 
 
 class SidePanel(Live, QFrame):
@@ -55,6 +61,47 @@ class SidePanel(Live, QFrame):
         self.area.verticalScrollBar().setValue(at)
 
 
+class CasePanel(SidePanel):
+    """The panel of what a screen looks into: written anew whenever that has become another.
+
+    A screen says what its page depends on, and writes it.
+    """
+
+    def __init__(self, presenter: Watched, *, width: int, most: int, name: Callable[[], str]) -> None:
+        super().__init__(width=width, most=most)
+        self._written: object = None
+        self.say(self.area.setAccessibleName, name)
+        presenter.watch(self._look)
+        self.on_words(self._write)
+        self.hide()
+
+    def shown(self) -> object:
+        """All that the page depends on; None while nothing is looked into."""
+        raise NotImplementedError
+
+    def write(self, layout: QVBoxLayout) -> None:
+        """Write the page of what is looked into."""
+        raise NotImplementedError
+
+    def head(self, name: str, state: StrEnum) -> None:
+        """What it is called, and where it stands."""
+        self.name.setText(name)
+        self.badge.show_word(state_word(state), tone=tone(state))
+
+    def _look(self) -> None:
+        shown = self.shown()
+        if shown != self._written:
+            self._written = shown
+            self._write()
+
+    def _write(self) -> None:
+        if self.shown() is not None:
+            inner, layout = self.new_page()
+            self.write(layout)
+            layout.addStretch(1)
+            self.turn_to(inner)
+
+
 CODE_BESIDE = 20
 """Letters of a code that have room beside its name."""
 
@@ -67,6 +114,22 @@ def pair(left: str, right: str) -> QHBoxLayout:
     value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignTop)
     line.addWidget(value)
     return line
+
+
+def at_left(*presses: QPushButton) -> QHBoxLayout:
+    """Links in a line, none wider than its words."""
+    line = row(gap=10)
+    for press in presses:
+        line.addWidget(press)
+    line.addStretch(1)
+    return line
+
+
+def link(words: str, go: Callable[[], object]) -> QPushButton:
+    """Words that lead somewhere."""
+    made = button(words, role="link")
+    made.clicked.connect(lambda _checked=False: go())
+    return made
 
 
 def facts() -> QGridLayout:

@@ -11,9 +11,9 @@ from desktop.presenters import formats
 from desktop.presenters.exceptions import Exceptions, amount_of, before_its_money, evidence, story
 from desktop.presenters.orders import goods
 from desktop.presenters.runbook import RUNBOOK
-from desktop.presenters.words import channel_word, in_words, time_left, tone
-from desktop.views.side import SidePanel, add_fact, facts
-from desktop.widgets.basics import Notice, button, label, row, rule
+from desktop.presenters.words import channel_word, in_words, time_left
+from desktop.views.side import CasePanel, add_fact, at_left, facts, link
+from desktop.widgets.basics import Notice, button, label, rule
 from desktop.widgets.words import state_word
 from shared import clock
 from shared.contracts.payments import PaymentException
@@ -21,7 +21,7 @@ from shared.ids import speak_order_code
 from shared.states import ExceptionAction
 
 
-class ExceptionPanel(SidePanel):
+class ExceptionPanel(CasePanel):
     """The side panel of the Exceptions screen.
 
     Signals:
@@ -36,13 +36,8 @@ class ExceptionPanel(SidePanel):
     runbook: Notice
 
     def __init__(self, presenter: Exceptions) -> None:
-        super().__init__(width=360, most=520)
         self._presenter = presenter
-        self._written: object = None
-        self.say(self.area.setAccessibleName, lambda: self.tr("异常详情"))
-        presenter.watch(self._look)
-        self.on_words(self._write)
-        self.hide()
+        super().__init__(presenter, width=360, most=520, name=lambda: self.tr("异常详情"))
 
     @property
     def order_code(self) -> str | None:
@@ -55,21 +50,17 @@ class ExceptionPanel(SidePanel):
         if self.order_code is not None:
             self.order_wanted.emit(self.order_code)
 
-    def _look(self) -> None:
-        one = self._presenter.opened
-        left = time_left(one.due_at, now=clock.now()) if one is not None and one.due_at is not None else ""
-        shown = (one, self._presenter.order, self._presenter.candidates, left)
-        if shown != self._written:
-            self._written = shown
-            self._write()
-
-    def _write(self) -> None:
+    def shown(self) -> object:
         one = self._presenter.opened
         if one is None:
-            return
-        self.name.setText(state_word(one.kind))
-        self.badge.show_word(state_word(one.state), tone=tone(one.state))
-        inner, layout = self.new_page()
+            return None
+        left = time_left(one.due_at, now=clock.now()) if one.due_at is not None else ""
+        return one, self._presenter.order, self._presenter.candidates, left
+
+    def write(self, layout: QVBoxLayout) -> None:
+        one = self._presenter.opened
+        assert one is not None
+        self.head(state_word(one.kind), one.state)
         if one.received_fen is not None or one.expected_fen is not None:
             layout.addWidget(label(amount_of(one), role="figure"))
         self.runbook = Notice()
@@ -92,8 +83,6 @@ class ExceptionPanel(SidePanel):
             add_fact(told, when, what)
         layout.addLayout(told)
         self._write_links(layout, one)
-        layout.addStretch(1)
-        self.turn_to(inner)
 
     def _write_candidates(self, layout: QVBoxLayout) -> None:
         """Whose the money may be: each line can be seen, and taken into the proposal."""
@@ -107,13 +96,11 @@ class ExceptionPanel(SidePanel):
             layout.addWidget(label(words, role="muted", wrap=True))
         for one in found:
             code = speak_order_code(one.code)
-            line = row()
-            link = button(code, role="link", name=self.tr("查看订单 {code}").format(code=code))
-            link.clicked.connect(partial(self.order_wanted.emit, one.code))
+            see = link(code, partial(self.order_wanted.emit, one.code))
+            see.setAccessibleName(self.tr("查看订单 {code}").format(code=code))
+            line = at_left(see)
             take = button(self.tr("归入…"), name=self.tr("归入订单 {code}").format(code=code))
             take.clicked.connect(partial(self.attach_wanted.emit, one.code))
-            line.addWidget(link)
-            line.addStretch(1)
             line.addWidget(take)
             layout.addLayout(line)
             ago = before_its_money(one)
@@ -126,13 +113,9 @@ class ExceptionPanel(SidePanel):
         if one.order_code is not None:
             layout.addWidget(rule())
             layout.addWidget(label(self.tr("订单"), role="heading"))
-            line = row()
-            link = button(speak_order_code(one.order_code), role="link")
-            link.setAccessibleName(self.tr("查看订单 {code}").format(code=link.text()))
-            link.clicked.connect(self.open_order)
-            line.addWidget(link)
-            line.addStretch(1)
-            layout.addLayout(line)
+            see = link(speak_order_code(one.order_code), self.open_order)
+            see.setAccessibleName(self.tr("查看订单 {code}").format(code=see.text()))
+            layout.addLayout(at_left(see))
         if order is not None:
             table = facts()
             add_fact(table, self.tr("状态"), state_word(order.state))
@@ -144,6 +127,4 @@ class ExceptionPanel(SidePanel):
             layout.addLayout(table)
         if one.refund_id is not None and self._presenter.may_see_refunds:
             refund_id = one.refund_id
-            link = button(self.tr("查看退款进度"), role="link")
-            link.clicked.connect(lambda: self.refund_wanted.emit(refund_id))
-            layout.addWidget(link)
+            layout.addWidget(link(self.tr("查看退款进度"), lambda: self.refund_wanted.emit(refund_id)))

@@ -8,19 +8,19 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QPushButton
+from PySide6.QtWidgets import QPushButton, QVBoxLayout
 
 from desktop.presenters import adjustments, disputes, formats
 from desktop.presenters.acting import Acting, Pair
 from desktop.presenters.adjustments import Adjustments, shown_transfer
 from desktop.presenters.cases import Case, Cases
 from desktop.presenters.disputes import Disputes
-from desktop.presenters.words import in_words, tone
+from desktop.presenters.words import in_words
 from desktop.views.acting import ActBar
 from desktop.views.cases import CasesPage
 from desktop.views.listing import FeedView
-from desktop.views.side import SidePanel, add_fact, facts, pair
-from desktop.widgets.basics import button, label, row
+from desktop.views.side import CasePanel, add_fact, at_left, facts, link, pair
+from desktop.widgets.basics import button, label
 from desktop.widgets.words import state_word
 from shared.contracts.ledger import Adjustment, Dispute
 from shared.ids import speak_order_code
@@ -38,7 +38,7 @@ class Told(Generic[C]):
     facts: Callable[[C], Sequence[tuple[Pair, str]]]
 
 
-class CasePanel(SidePanel):
+class ToldPanel(CasePanel):
     """The side panel of adjustments, and of disputes.
 
     Signals:
@@ -48,27 +48,16 @@ class CasePanel(SidePanel):
     order_wanted = Signal(object)
 
     def __init__(self, presenter: Cases[Any], told: Told[Any]) -> None:
-        super().__init__(width=320, most=460)
         self._presenter, self._told = presenter, told
-        self._written: object = None
-        self.say(self.area.setAccessibleName, lambda: self.tr("详情"))
-        presenter.watch(self._look)
-        self.on_words(self._write)
-        self.hide()
+        super().__init__(presenter, width=320, most=460, name=lambda: self.tr("详情"))
 
-    def _look(self) -> None:
-        one = self._presenter.opened
-        if one != self._written:
-            self._written = one
-            self._write()
+    def shown(self) -> object:
+        return self._presenter.opened
 
-    def _write(self) -> None:
+    def write(self, layout: QVBoxLayout) -> None:
         one = self._presenter.opened
-        if one is None:
-            return
-        self.name.setText(self._told.name(one))
-        self.badge.show_word(state_word(one.state), tone=tone(one.state))
-        inner, layout = self.new_page()
+        assert one is not None
+        self.head(self._told.name(one), one.state)
         layout.addWidget(label(formats.money(self._told.fen(one)), role="figure"))
         for words, amount in self._told.lines(one):
             layout.addLayout(pair(words, amount))
@@ -78,14 +67,8 @@ class CasePanel(SidePanel):
         layout.addLayout(table)
         if one.order_code is not None:
             code = speak_order_code(one.order_code)
-            link = button(self.tr("查看订单 {code}").format(code=code), role="link")
-            link.clicked.connect(partial(self.order_wanted.emit, one.order_code))
-            at = row()
-            at.addWidget(link)
-            at.addStretch(1)
-            layout.addLayout(at)
-        layout.addStretch(1)
-        self.turn_to(inner)
+            words = self.tr("查看订单 {code}").format(code=code)
+            layout.addLayout(at_left(link(words, partial(self.order_wanted.emit, one.order_code))))
 
 
 class _LedgerCases(CasesPage):
@@ -113,7 +96,7 @@ class _LedgerCases(CasesPage):
         self.tools.insertWidget(0, self.make)
         self.form = ActBar(making, margin=24, offers=False)
         self.body.insertWidget(0, self.form)
-        panel, bar = CasePanel(presenter, told), ActBar(presenter.acting)
+        panel, bar = ToldPanel(presenter, told), ActBar(presenter.acting)
         panel.body.addWidget(bar)
         panel.order_wanted.connect(partial(self.wanted.emit, "orders"))
         for command, key in commands.items():

@@ -12,8 +12,8 @@ from desktop.presenters.orders import Orders, timeline
 from desktop.presenters.words import channel_word, tone
 from desktop.theme.apply import key_font
 from desktop.views.acting import ActBar
-from desktop.views.side import SidePanel, add_fact, facts, pair
-from desktop.widgets.basics import Badge, button, label, row, rule
+from desktop.views.side import CasePanel, add_fact, at_left, facts, link, pair
+from desktop.widgets.basics import Badge, button, label, rule
 from desktop.widgets.words import state_word
 from shared.contracts.orders import Order
 from shared.ids import speak_order_code
@@ -21,7 +21,7 @@ from shared.ids import speak_order_code
 WIDTH = 300
 
 
-class OrderPeek(SidePanel):
+class OrderPeek(CasePanel):
     """The side panel of the Orders screen.
 
     Signals:
@@ -33,32 +33,21 @@ class OrderPeek(SidePanel):
     ledger_wanted = Signal(object)
 
     def __init__(self, presenter: Orders) -> None:
-        super().__init__(width=WIDTH, most=WIDTH + 120)
         self._presenter = presenter
-        self._written: object = None
-        self.say(self.area.setAccessibleName, lambda: self.tr("订单详情"))
+        super().__init__(presenter, width=WIDTH, most=WIDTH + 120, name=lambda: self.tr("订单详情"))
+        self.name.setFont(key_font())
         self.bar = ActBar(presenter.acting)
         self.body.addWidget(self.bar)
-        presenter.watch(self._look)
-        self.on_words(self._write)
-        self.hide()
 
-    def _look(self) -> None:
+    def shown(self) -> object:
         presenter = self._presenter
-        shown = (presenter.opened, presenter.refunds, presenter.refunds_error)
-        if shown != self._written:
-            self._written = shown
-            self._write()
         self.setVisible(presenter.opened is not None)
+        return None if presenter.opened is None else (presenter.opened, presenter.refunds, presenter.refunds_error)
 
-    def _write(self) -> None:
+    def write(self, layout: QVBoxLayout) -> None:
         order = self._presenter.opened
-        if order is None:
-            return
-        self.name.setFont(key_font())
-        self.name.setText(speak_order_code(order.code))
-        self.badge.show_word(state_word(order.state), tone=tone(order.state))
-        inner, layout = self.new_page()
+        assert order is not None
+        self.head(speak_order_code(order.code), order.state)
         layout.addWidget(label(formats.money(order.amount_fen), role="figure"))
         layout.addWidget(label(self.tr("内容"), role="heading"))
         for line in order.lines:
@@ -84,14 +73,9 @@ class OrderPeek(SidePanel):
         self._write_refunds(layout)
         if self._presenter.may_see_ledger:
             layout.addWidget(rule())
-            link = button(self.tr("查看这张订单的分录"), role="link", icon_name="ledger")
-            link.clicked.connect(partial(self.ledger_wanted.emit, order.code))
-            at = row()
-            at.addWidget(link)
-            at.addStretch(1)
-            layout.addLayout(at)
-        layout.addStretch(1)
-        self.turn_to(inner)
+            go = button(self.tr("查看这张订单的分录"), role="link", icon_name="ledger")
+            go.clicked.connect(partial(self.ledger_wanted.emit, order.code))
+            layout.addLayout(at_left(go))
 
     def _write_payment(self, layout: QVBoxLayout, order: Order) -> None:
         layout.addWidget(rule())
@@ -120,12 +104,9 @@ class OrderPeek(SidePanel):
             old = self.tr("连不上服务器，这是 {when} 的记录。").format(when=formats.moment(seen.as_of))
             layout.addWidget(label(old, role="muted", wrap=True))
         for refund in seen.value.items if seen is not None else ():
-            line = row()
-            amount = formats.money(refund.amount_fen)
-            link = button(amount, role="link", name=self.tr("查看退款 {amount}").format(amount=amount))
-            link.clicked.connect(partial(self.refund_wanted.emit, refund.id))
-            line.addWidget(link)
-            line.addStretch(1)
+            see = link(formats.money(refund.amount_fen), partial(self.refund_wanted.emit, refund.id))
+            see.setAccessibleName(self.tr("查看退款 {amount}").format(amount=see.text()))
+            line = at_left(see)
             state = Badge()
             state.show_word(state_word(refund.state), tone=tone(refund.state))
             line.addWidget(state)

@@ -10,10 +10,10 @@ from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout
 from desktop.presenters import formats
 from desktop.presenters.days import signed
 from desktop.presenters.differences import Differences, compared, side, story
-from desktop.presenters.words import channel_word, party_words, tone
+from desktop.presenters.words import channel_word, party_words
 from desktop.theme.apply import key_font
-from desktop.views.side import SidePanel, add_fact, facts
-from desktop.widgets.basics import Glyph, button, label, restyle, row, rule
+from desktop.views.side import CasePanel, add_fact, at_left, facts, link
+from desktop.widgets.basics import Glyph, button, label, restyle, rule
 from desktop.widgets.words import state_word
 from shared.contracts.reconcile import Difference, DifferenceDetail
 from shared.finance import DifferenceAction
@@ -23,7 +23,7 @@ _UNBROKEN = 16
 _NAME_WIDTH = 84
 
 
-class DifferencePanel(SidePanel):
+class DifferencePanel(CasePanel):
     """The side panel of the list of differences.
 
     Signals:
@@ -36,13 +36,8 @@ class DifferencePanel(SidePanel):
     attach_wanted = Signal(object)
 
     def __init__(self, presenter: Differences) -> None:
-        super().__init__(width=430, most=640)
         self._presenter = presenter
-        self._written: object = None
-        self.say(self.area.setAccessibleName, lambda: self.tr("差异详情"))
-        presenter.watch(self._look)
-        self.on_words(self._write)
-        self.hide()
+        super().__init__(presenter, width=430, most=640, name=lambda: self.tr("差异详情"))
 
     @property
     def order_code(self) -> str | None:
@@ -66,19 +61,14 @@ class DifferencePanel(SidePanel):
         if self.exception_id is not None:
             self.exception_wanted.emit(self.exception_id)
 
-    def _look(self) -> None:
-        presenter = self._presenter
-        if (presenter.opened, presenter.detail) != self._written:
-            self._write()
+    def shown(self) -> object:
+        one = self._presenter.opened
+        return None if one is None else (one, self._presenter.detail)
 
-    def _write(self) -> None:
+    def write(self, layout: QVBoxLayout) -> None:
         one, detail = self._presenter.opened, self._presenter.detail
-        self._written = (one, detail)
-        if one is None:
-            return
-        self.name.setText(state_word(one.kind))
-        self.badge.show_word(state_word(one.state), tone=tone(one.state))
-        inner, layout = self.new_page()
+        assert one is not None
+        self.head(state_word(one.kind), one.state)
         layout.addWidget(label(self.tr("差额 {off}").format(off=signed(one.off_by_fen)), role="figure"))
         where = " · ".join((channel_word(one.channel), formats.day(one.day), one.number))
         if one.carried_from is not None:
@@ -97,8 +87,6 @@ class DifferencePanel(SidePanel):
             for when, what in story(detail):
                 add_fact(told, when, what)
             layout.addLayout(told)
-        layout.addStretch(1)
-        self.turn_to(inner)
 
     def _sides(self, one: Difference, detail: DifferenceDetail | None) -> QGridLayout:
         """Both rows whole; a field that differs has a mark, and its values another tone."""
@@ -139,17 +127,13 @@ class DifferencePanel(SidePanel):
                 add_fact(table, words, number, is_code=True)
         layout.addWidget(rule())
         layout.addLayout(table)
-        line = row(gap=10)
+        links = []
         if self.order_code is not None:
-            link = button(self.tr("查看订单 {code}").format(code=speak_order_code(self.order_code)), role="link")
-            link.clicked.connect(self.open_order)
-            line.addWidget(link)
+            words = self.tr("查看订单 {code}").format(code=speak_order_code(self.order_code))
+            links.append(link(words, self.open_order))
         if self.exception_id is not None:
-            link = button(self.tr("查看异常款项"), role="link")
-            link.clicked.connect(self.open_exception)
-            line.addWidget(link)
-        line.addStretch(1)
-        layout.addLayout(line)
+            links.append(link(self.tr("查看异常款项"), self.open_exception))
+        layout.addLayout(at_left(*links))
 
     def _write_handling(self, layout: QVBoxLayout, one: Difference) -> None:
         layout.addWidget(rule())
@@ -180,11 +164,9 @@ class DifferencePanel(SidePanel):
         may_attach = self._presenter.acting.act(DifferenceAction.ATTACH.value) is not None
         for code in detail.candidates:
             spoken = speak_order_code(code)
-            line = row()
-            link = button(spoken, role="link", name=self.tr("查看订单 {code}").format(code=spoken))
-            link.clicked.connect(partial(self.order_wanted.emit, code))
-            line.addWidget(link)
-            line.addStretch(1)
+            see = link(spoken, partial(self.order_wanted.emit, code))
+            see.setAccessibleName(self.tr("查看订单 {code}").format(code=spoken))
+            line = at_left(see)
             if may_attach:
                 take = button(self.tr("归入…"), name=self.tr("归入订单 {code}").format(code=spoken))
                 take.clicked.connect(partial(self.attach_wanted.emit, code))

@@ -10,17 +10,17 @@ from PySide6.QtWidgets import QVBoxLayout
 from desktop.presenters import formats
 from desktop.presenters.refunds import Refunds, reason, whose
 from desktop.presenters.stock_columns import covered, unit_name
-from desktop.presenters.words import channel_word, party_words, tone
+from desktop.presenters.words import channel_word, party_words
 from desktop.views.refunds.pictures import RefundPictures
-from desktop.views.side import SidePanel, add_fact, facts, pair
-from desktop.widgets.basics import Notice, button, label, row, rule
+from desktop.views.side import CasePanel, add_fact, at_left, facts, link, pair
+from desktop.widgets.basics import Notice, label, row, rule
 from desktop.widgets.words import state_word
 from shared.contracts.payments import Refund, RefundLine
 from shared.ids import speak_order_code
 from shared.states import RefundTurn
 
 
-class RefundPanel(SidePanel):
+class RefundPanel(CasePanel):
     """The side panel of the Refunds screen.
 
     Signals:
@@ -32,13 +32,8 @@ class RefundPanel(SidePanel):
     unit_wanted = Signal(object)
 
     def __init__(self, presenter: Refunds) -> None:
-        super().__init__(width=360, most=520)
         self._presenter = presenter
-        self._written: object = None
-        self.say(self.area.setAccessibleName, lambda: self.tr("退款详情"))
-        presenter.watch(self._look)
-        self.on_words(self._write)
-        self.hide()
+        super().__init__(presenter, width=360, most=520, name=lambda: self.tr("退款详情"))
 
     @property
     def order_code(self) -> str | None:
@@ -51,21 +46,16 @@ class RefundPanel(SidePanel):
         if self.order_code is not None:
             self.order_wanted.emit(self.order_code)
 
-    def _look(self) -> None:
-        one = self._presenter.opened
-        here = tuple(self._presenter.pictures), self._presenter.picture_error
-        shown = (one, whose(one) if one is not None else "", here)
-        if shown != self._written:
-            self._written = shown
-            self._write()
-
-    def _write(self) -> None:
+    def shown(self) -> object:
         one = self._presenter.opened
         if one is None:
-            return
-        self.name.setText(formats.money(one.amount_fen))
-        self.badge.show_word(state_word(one.state), tone=tone(one.state))
-        inner, layout = self.new_page()
+            return None
+        return one, whose(one), tuple(self._presenter.pictures), self._presenter.picture_error
+
+    def write(self, layout: QVBoxLayout) -> None:
+        one = self._presenter.opened
+        assert one is not None
+        self.head(formats.money(one.amount_fen), one.state)
         self._write_turn(layout, one)
         if one.lines:
             layout.addWidget(label(self.tr("要退的内容"), role="heading"))
@@ -97,14 +87,8 @@ class RefundPanel(SidePanel):
             said = self.tr("{who}：{words}").format(who=who, words=event.note) if event.note else who
             layout.addWidget(label(said, role="caption", wrap=True))
         if one.order_code is not None:
-            line_of_link = row()
-            link = button(self.tr("查看订单 {code}").format(code=speak_order_code(one.order_code)), role="link")
-            link.clicked.connect(self.open_order)
-            line_of_link.addWidget(link)
-            line_of_link.addStretch(1)
-            layout.addLayout(line_of_link)
-        layout.addStretch(1)
-        self.turn_to(inner)
+            words = self.tr("查看订单 {code}").format(code=speak_order_code(one.order_code))
+            layout.addLayout(at_left(link(words, self.open_order)))
 
     def _write_units(self, layout: QVBoxLayout, line: RefundLine) -> None:
         """Which cards are meant: by what the buyer calls them, by their end, and where they are in stock."""
@@ -115,10 +99,9 @@ class RefundPanel(SidePanel):
             at = row()
             at.addWidget(label(" · ".join(told), role="caption", wrap=True, selectable=True), 1)
             if self._presenter.may_see_units:
-                link = button(self.tr("在库存中查看"), role="link")
-                link.setAccessibleName(f"{self.tr('在库存中查看')} {unit_name(unit)}")
-                link.clicked.connect(partial(self.unit_wanted.emit, (line.sku, unit)))
-                at.addWidget(link)
+                see = link(self.tr("在库存中查看"), partial(self.unit_wanted.emit, (line.sku, unit)))
+                see.setAccessibleName(f"{see.text()} {unit_name(unit)}")
+                at.addWidget(see)
             layout.addLayout(at)
         left = len(line.seqs) - len(line.units)
         if line.units and left > 0:

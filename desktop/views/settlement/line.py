@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QVBoxLayout
 
 from desktop.presenters import formats
 from desktop.presenters.statements import Statements, drilled
-from desktop.views.side import SidePanel, add_fact, facts
-from desktop.widgets.basics import button, label, row
+from desktop.views.side import CasePanel, add_fact, at_left, facts, link
+from desktop.widgets.basics import label
 from shared.ids import speak_order_code
 
 
-class LinePanel(SidePanel):
+class LinePanel(CasePanel):
     """The panel beside a statement's lines.
 
     Signals:
@@ -21,40 +22,25 @@ class LinePanel(SidePanel):
     order_wanted = Signal(object)
 
     def __init__(self, presenter: Statements) -> None:
-        super().__init__(width=310, most=420)
         self._presenter = presenter
-        self._written: object = None
-        self.say(self.area.setAccessibleName, lambda: self.tr("明细追溯"))
+        super().__init__(presenter, width=310, most=420, name=lambda: self.tr("明细追溯"))
+        self.badge.hide()
         self.closed.connect(lambda: presenter.look_into_line(None))
-        presenter.watch(self._look)
-        self.on_words(self._write)
-        self.hide()
 
-    def _look(self) -> None:
+    def shown(self) -> object:
         line = self._presenter.line
         self.setVisible(line is not None)
-        if line is not self._written:
-            self._written = line
-            self._write()
+        return line
 
-    def _write(self) -> None:
+    def write(self, layout: QVBoxLayout) -> None:
         line = self._presenter.line
-        if line is None:
-            return
+        assert line is not None
         self.name.setText(formats.money(line.net_fen))
-        self.badge.hide()
-        inner, layout = self.new_page()
         layout.addWidget(label(f"{line.title} × {formats.count(line.quantity)}", role="heading", wrap=True))
         code = speak_order_code(line.order_code)
-        link = button(self.tr("查看订单 {code}").format(code=code), role="link")
-        link.clicked.connect(lambda: self.order_wanted.emit(line.order_code))
-        at = row()
-        at.addWidget(link)
-        at.addStretch(1)
-        layout.addLayout(at)
+        words = self.tr("查看订单 {code}").format(code=code)
+        layout.addLayout(at_left(link(words, lambda: self.order_wanted.emit(line.order_code))))
         table = facts()
-        for words, value, is_code in drilled(line):
-            add_fact(table, words, value, is_code=is_code)
+        for name, value, is_code in drilled(line):
+            add_fact(table, name, value, is_code=is_code)
         layout.addLayout(table)
-        layout.addStretch(1)
-        self.turn_to(inner)

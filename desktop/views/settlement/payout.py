@@ -9,16 +9,15 @@ from desktop.exporting.instructions import TROUBLES
 from desktop.presenters import formats
 from desktop.presenters.payouts import Payouts
 from desktop.presenters.statements import mode_word
-from desktop.presenters.words import language, party_words, tone
-from desktop.views.side import SidePanel, add_fact, facts, pair
+from desktop.presenters.words import language, party_words
+from desktop.views.side import CasePanel, add_fact, facts, pair
 from desktop.widgets.basics import button, label, row, rule
-from desktop.widgets.words import state_word
 from shared.contracts.settlement import InstructionRow
 
 _MOST_SHOWN = 20
 
 
-class PayoutPanel(SidePanel):
+class PayoutPanel(CasePanel):
     """The side panel of the payouts.
 
     Signals:
@@ -28,27 +27,17 @@ class PayoutPanel(SidePanel):
     export_wanted = Signal()
 
     def __init__(self, presenter: Payouts) -> None:
-        super().__init__(width=340, most=480)
         self._presenter = presenter
-        self._written: object = None
-        self.say(self.area.setAccessibleName, lambda: self.tr("打款详情"))
-        presenter.watch(self._look)
-        self.on_words(self._write)
-        self.hide()
+        super().__init__(presenter, width=340, most=480, name=lambda: self.tr("打款详情"))
 
-    def _look(self) -> None:
-        shown = (self._presenter.opened, self._presenter.instruction)
-        if shown != self._written:
-            self._written = shown
-            self._write()
-
-    def _write(self) -> None:
+    def shown(self) -> object:
         one = self._presenter.opened
-        if one is None:
-            return
-        self.name.setText(one.number)
-        self.badge.show_word(state_word(one.state), tone=tone(one.state))
-        inner, layout = self.new_page()
+        return None if one is None else (one, self._presenter.instruction)
+
+    def write(self, layout: QVBoxLayout) -> None:
+        one = self._presenter.opened
+        assert one is not None
+        self.head(one.number, one.state)
         layout.addWidget(label(formats.money(one.amount_fen), role="figure"))
         layout.addWidget(label(one.supplier, role="heading", wrap=True))
         table = facts()
@@ -67,8 +56,6 @@ class PayoutPanel(SidePanel):
             add_fact(table, self.tr("备注"), one.note)
         layout.addLayout(table)
         self._write_instruction(layout)
-        layout.addStretch(1)
-        self.turn_to(inner)
 
     def _write_instruction(self, layout: QVBoxLayout) -> None:
         asked = self._presenter.instruction

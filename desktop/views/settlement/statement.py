@@ -7,13 +7,12 @@ from PySide6.QtWidgets import QVBoxLayout
 
 from desktop.presenters import formats
 from desktop.presenters.statements import Statements, Sum, left_over, mode_word, sums
-from desktop.presenters.words import party_words, tone
-from desktop.views.side import SidePanel, add_fact, facts
+from desktop.presenters.words import party_words
+from desktop.views.side import CasePanel, add_fact, facts
 from desktop.widgets.basics import Notice, button, label, row, rule
-from desktop.widgets.words import state_word
 
 
-class StatementPanel(SidePanel):
+class StatementPanel(CasePanel):
     """The side panel of the statements.
 
     Signals:
@@ -23,27 +22,16 @@ class StatementPanel(SidePanel):
     lines_wanted = Signal()
 
     def __init__(self, presenter: Statements) -> None:
-        super().__init__(width=340, most=480)
         self._presenter = presenter
-        self._written: object = None
-        self.say(self.area.setAccessibleName, lambda: self.tr("结算单详情"))
-        presenter.watch(self._look)
-        self.on_words(self._write)
-        self.hide()
+        super().__init__(presenter, width=340, most=480, name=lambda: self.tr("结算单详情"))
 
-    def _look(self) -> None:
-        one = self._presenter.opened
-        if one != self._written:
-            self._written = one
-            self._write()
+    def shown(self) -> object:
+        return self._presenter.opened
 
-    def _write(self) -> None:
+    def write(self, layout: QVBoxLayout) -> None:
         one = self._presenter.opened
-        if one is None:
-            return
-        self.name.setText(one.number)
-        self.badge.show_word(state_word(one.state), tone=tone(one.state))
-        inner, layout = self.new_page()
+        assert one is not None
+        self.head(one.number, one.state)
         layout.addWidget(label(formats.money(one.payable_fen), role="figure"))
         layout.addWidget(label(one.supplier, role="heading", wrap=True))
         for line in sums(one):
@@ -68,8 +56,6 @@ class StatementPanel(SidePanel):
         if one.paid_at is not None:
             add_fact(table, self.tr("打款到账"), formats.moment(one.paid_at))
         layout.addLayout(table)
-        layout.addStretch(1)
-        self.turn_to(inner)
 
     def _write_sum(self, layout: QVBoxLayout, line: Sum) -> None:
         role = "heading" if line.is_total else None
