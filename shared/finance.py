@@ -94,6 +94,16 @@ class AdjustmentState(StrEnum):
     REFUSED = "refused"
 
 
+class SweepState(StrEnum):
+    """Money of a channel that arrived in our bank. `reversing`: booked, and a second person decides if it stays."""
+
+    PROPOSED = "proposed"
+    BOOKED = "booked"
+    REFUSED = "refused"
+    REVERSING = "reversing"
+    REVERSED = "reversed"
+
+
 class DisputeState(StrEnum):
     """A complaint at the channel, or a chargeback, about an order's money."""
 
@@ -190,6 +200,16 @@ ADJUSTMENT: dict[AdjustmentState, frozenset[AdjustmentState]] = {
     _A.PROPOSED: frozenset({_A.POSTED, _A.REFUSED}),
     _A.POSTED: frozenset(),
     _A.REFUSED: frozenset(),
+}
+
+_W = SweepState
+
+SWEEP: dict[SweepState, frozenset[SweepState]] = {
+    _W.PROPOSED: frozenset({_W.BOOKED, _W.REFUSED}),
+    _W.BOOKED: frozenset({_W.REVERSING, _W.REVERSED}),
+    _W.REFUSED: frozenset(),
+    _W.REVERSING: frozenset({_W.BOOKED, _W.REVERSED}),
+    _W.REVERSED: frozenset(),
 }
 
 DISPUTE: dict[DisputeState, frozenset[DisputeState]] = {

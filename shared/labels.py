@@ -22,6 +22,7 @@ from shared.finance import (
     ReleaseFrom,
     ShareKind,
     StatementState,
+    SweepState,
 )
 from shared.states import (
     AlertKind,
@@ -322,6 +323,13 @@ LABELS: dict[type[StrEnum] | type[IntEnum], Mapping[Any, tuple[str, str]]] = {
         AdjustmentState.PROPOSED: ("待复核", "Waits for approval"),
         AdjustmentState.POSTED: ("已入账", "Posted"),
         AdjustmentState.REFUSED: ("复核未通过", "Refused"),
+    },
+    SweepState: {
+        SweepState.PROPOSED: ("待复核", "Waits for approval"),
+        SweepState.BOOKED: ("已入账", "Booked"),
+        SweepState.REFUSED: ("未登记", "Not booked"),
+        SweepState.REVERSING: ("冲销待复核", "Reversal waits for approval"),
+        SweepState.REVERSED: ("已冲销", "Reversed"),
     },
     DisputeState: {
         DisputeState.OPENED: ("争议中", "Open"),

@@ -17,11 +17,13 @@ from shared.finance import (
     DISPUTE,
     PAYOUT,
     STATEMENT,
+    SWEEP,
     AdjustmentState,
     DifferenceState,
     DisputeState,
     PayoutState,
     StatementState,
+    SweepState,
 )
 
 
@@ -434,6 +436,7 @@ MACHINES: dict[type[StrEnum] | type[IntEnum], Mapping[Any, frozenset[Any]]] = {
     StatementState: STATEMENT,
     PayoutState: PAYOUT,
     AdjustmentState: ADJUSTMENT,
+    SweepState: SWEEP,
     DisputeState: DISPUTE,
 }
 

@@ -22,6 +22,7 @@ from shared import clock, ids
 from shared.contracts.base import Page
 from shared.contracts.reconcile import NewSweep, Sweep
 from shared.errors import BadField, Conflict
+from shared.finance import SweepState
 from shared.money import Fen, format_fen
 
 
@@ -112,9 +113,17 @@ def answers(tx: Tx, rows: Sequence[ReconcileSweep]) -> list[Sweep]:
     names = people.names_of(tx, {row.recorded_by for row in rows})
     return [
         Sweep(
+            id=row.id,
             channel=row.channel,
             day=row.day,
             amount_fen=row.amount_fen,
+            others_fen=0,
+            state=SweepState.BOOKED,
+            note="",
+            checked_by=None,
+            checked_at=None,
+            actions=[],
+            version=1,
             reference=row.reference,
             arrived_on=row.arrived_on,
             recorded_by=names.get(row.recorded_by, row.recorded_by),

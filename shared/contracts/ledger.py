@@ -7,7 +7,7 @@ Every list is in keyset pages (`after`, `limit`); days are those on which journa
     GET  /api/ledger/accounts/{kind}/days?owner=          Page[DayClosing], newest first
     GET  /api/ledger/journals?day=&code=                  Page[Journal], newest first
     GET  /api/ledger/orders/{code}                        list[Journal], oldest first
-    GET  /api/ledger/adjustments?state=                   Page[Adjustment], newest first; and /{id}
+    GET  /api/ledger/adjustments?state=&channel=&day=     Page[Adjustment], newest first; and /{id}
     POST /api/ledger/adjustments, /{id}/check, /{id}/withdraw
     GET  /api/ledger/disputes?state=&order=               Page[Dispute], newest first; and /{id}
     POST /api/ledger/disputes, /{id}/close
@@ -24,7 +24,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from shared.contracts.base import Answer, Request
+from shared.contracts.base import Answer, Day, Request
 from shared.contracts.payments import Note, OrderCode, Version
 from shared.finance import AdjustmentState, DisputeState, JournalCode
 from shared.money import MAX_FEN
@@ -117,6 +117,8 @@ class NewAdjustment(Request):
     """`POST /api/ledger/adjustments`: proposed by one person, posted when another approves. `ticket` names the case.
 
     Only an adjustment itself may be corrected by its opposite; what it may not touch is refused with a sentence.
+    `channel` and `day`, both or none, name a signed day of reconciliation that was found wrong: it stays as it was
+    signed, and is corrected by what is posted today.
     """
 
     id: UUID
@@ -124,6 +126,8 @@ class NewAdjustment(Request):
     reason: Note
     ticket: Annotated[str, Field(min_length=1, max_length=80)]
     order_code: OrderCode | None = None
+    channel: Annotated[str, Field(min_length=1, max_length=16)] | None = None
+    day: Day | None = None
 
 
 class CheckAdjustment(Request):
@@ -149,6 +153,8 @@ class Adjustment(Answer):
     reason: str
     ticket: str
     order_code: str | None
+    channel: str | None = None
+    day: date | None = None
     proposed_by: str
     proposed_at: datetime
     checked_by: str | None

@@ -3,9 +3,11 @@
 `/api/reconcile/bills...`, `/api/reconcile/days...`, `/api/reconcile/differences...`, `/api/reconcile/sweeps`.
 Amounts are fen; days are the shop's. Every list is in keyset pages (`after`, `limit`).
 
-`POST .../bills?name=` takes one bill whole as its body; channel, kind and day are read in it. `POST .../fetch`,
-`.../run` and `.../sign` answer the day. `GET .../differences?day=&channel=&kind=&state=&open=` (`open=true`: what is
-not closed), oldest first; `.../handle` and `.../check` answer the difference. `GET .../sweeps?day=&channel=`.
+`POST .../bills?name=&day=` takes one bill whole as its body; channel, kind and day are read in it, and `day` counts
+where the file has no row that tells. `POST .../fetch`, `.../run` and `.../sign` answer the day.
+`GET .../differences?day=&channel=&kind=&state=&open=` (`open=true`: what is not closed), oldest first; `.../handle` and
+`.../check` answer the difference. `GET .../sweeps?day=&channel=&state=`; `.../sweeps/{id}/check` and `.../reverse`
+answer the sweep. A signed day found wrong is corrected by an adjustment of today that names it (`contracts.ledger`).
 """
 
 from __future__ import annotations
@@ -18,7 +20,15 @@ from pydantic import Field
 
 from shared.contracts.base import Answer, Day, Request
 from shared.contracts.payments import Note, OrderCode, Version
-from shared.finance import BillKind, DayState, DifferenceAction, DifferenceKind, DifferenceState
+from shared.finance import (
+    AdjustmentState,
+    BillKind,
+    DayState,
+    DifferenceAction,
+    DifferenceKind,
+    DifferenceState,
+    SweepState,
+)
 from shared.money import MAX_FEN
 
 Channel = Annotated[str, Field(min_length=1, max_length=16)]
@@ -34,7 +44,12 @@ class BillTotal(Answer):
 
 
 class BillFile(Answer):
-    """A bill that was fetched or dropped. `sha1` is of the uncompressed file, as the channel states it."""
+    """A bill that was fetched or dropped. `sha1` is of the uncompressed file, as the channel states it.
+
+    `source` is `none` where the channel said that it has no bill of this day: then it has no row. One that was dropped
+    and then came from the channel as well is `fetched`. `is_late`: it came after the day was signed, and changes
+    nothing of it; what differs by it is work of the next open day.
+    """
 
     id: UUID
     channel: str
@@ -42,7 +57,7 @@ class BillFile(Answer):
     day: date
     merchant_id: str
     name: str
-    source: Literal["fetched", "dropped"]
+    source: Literal["fetched", "dropped", "none"]
     added_by: str
     added_at: datetime
     bytes: int
@@ -51,10 +66,14 @@ class BillFile(Answer):
     sha256: str
     totals: list[BillTotal]
     is_current: bool
+    is_late: bool = False
 
 
 class FetchBills(Request):
-    """`POST /api/reconcile/days/{day}/{channel}/fetch`: ask the channel for what is missing. Empty on purpose."""
+    """`POST /api/reconcile/days/{day}/{channel}/fetch`: ask the channel for its bills, also for those that are here.
+
+    Empty on purpose.
+    """
 
 
 class DaySide(Answer):
@@ -95,21 +114,38 @@ class Balance(Answer):
 
 
 class Signature(Answer):
-    """Who signed a day, when, over what. `outputs_sha256` is over figures, matches and differences, in order."""
+    """Who signed a day, when, over what. `outputs_sha256` is over figures, matches and differences, in order.
+
+    `without` names the bills that the shop's settings say this channel does not make: it was signed without them.
+    """
 
     signed_by: str
     signed_at: datetime
     note: str
     inputs_sha256: str
     outputs_sha256: str
+    without: list[BillKind] = Field(default_factory=list)
+
+
+class Correction(Answer):
+    """An adjustment about a signed day. `psp_fen` is how much more the channel owes by it, less where negative."""
+
+    id: UUID
+    state: AdjustmentState
+    psp_fen: int
+    reason: str
+    proposed_by: str
+    proposed_at: datetime
 
 
 class ReconciledDay(Answer):
     """One channel's business day (`GET /api/reconcile/days?from=&to=`, and alone with `/{day}/{channel}`).
 
     `net_fen` is what the channel owes us for the day: what is settled, less fees. `arrived_fen` is what it paid out to
-    our bank for it. `outputs_sha256` is of the last run, None before one: `SignDay` names it. `actions`: `fetch`,
-    `run`, `sign` as this reader may now; `sign_waits_for` says what is missing, in the reader's language.
+    our bank for it, as far as it is booked. `foreign` payments and refunds of the bill are of other businesses with the
+    same merchant number: `foreign_fen`, less their fees, is in the bill, and no part of `net_fen`.
+    `outputs_sha256` is of the last run, None before one: `SignDay` names it. `actions`: `fetch`, `run`, `sign` as this
+    reader may now, and `correct` of a signed day; `sign_waits_for` says what is missing, in the reader's language.
     """
 
     channel: str
@@ -128,8 +164,11 @@ class ReconciledDay(Answer):
     balance: Balance | None
     net_fen: int
     arrived_fen: int
+    foreign: int = 0
+    foreign_fen: int = 0
     outputs_sha256: str | None = None
     signature: Signature | None
+    corrections: list[Correction] = Field(default_factory=list)
     actions: list[str]
     sign_waits_for: list[str]
 
@@ -276,22 +315,57 @@ class SignDay(Request):
 
 
 class NewSweep(Request):
-    """`POST /api/reconcile/sweeps`: money of a channel arrived in our bank. `reference` is the bank's own number."""
+    """`POST /api/reconcile/sweeps`: money of a channel arrived in our bank. `reference` is the bank's own number.
+
+    `others_fen` of it belongs to other businesses with the same merchant number, and is not booked as ours. Above the
+    limit, and where more arrives than the day's bill says, it waits (`proposed`) for a second person.
+    """
 
     channel: Channel
     day: Day
     amount_fen: Annotated[int, Field(strict=True, ge=1, le=MAX_FEN)]
+    others_fen: Annotated[int, Field(strict=True, ge=0, le=MAX_FEN)] = 0
     reference: Annotated[str, Field(min_length=1, max_length=64)]
     arrived_on: Day
 
 
-class Sweep(Answer):
-    """An arrival in our bank, booked once by its reference."""
+class CheckSweep(Request):
+    """`POST /api/reconcile/sweeps/{id}/check`, by another person: the booking, or the reversal, that waits.
 
+    Who recorded it may take it back, which is `approve` false.
+    """
+
+    approve: bool
+    note: Annotated[str, Field(max_length=400)] = ""
+    version: Version
+
+
+class ReverseSweep(Request):
+    """`POST /api/reconcile/sweeps/{id}/reverse`: it was wrong. Afterwards the bank's number may be recorded again."""
+
+    note: Note
+    version: Version
+
+
+class Sweep(Answer):
+    """An arrival in our bank, booked once by its reference; one that was reversed or refused stays in the list.
+
+    `recorded_by` and `note` are of who recorded it or, afterwards, of who asked for its reversal (`note` says why);
+    `checked_by` approved that. `actions` are what this reader may do now: `approve`, `send_back`, `reverse`.
+    """
+
+    id: UUID
     channel: str
     day: date
     amount_fen: int
+    others_fen: int
     reference: str
     arrived_on: date
+    state: SweepState
+    note: str
     recorded_by: str
     recorded_at: datetime
+    checked_by: str | None
+    checked_at: datetime | None
+    actions: list[str]
+    version: int

@@ -5,7 +5,8 @@ Below `/api/settlement`; lists are a `Page`, suppliers see their own alone. Amou
     GET terms, GET terms/{supplier_id} (all versions, newest first), PUT terms/{supplier_id}
     GET fee-rules, POST fee-rules
     GET due?day= (by supplier), GET due/{supplier_id}?day=&after=&limit= (its lines)
-    GET statements?supplier_id=&state=&after=&limit=, POST statements (a page of those it made), GET statements/{id}
+    GET statements?supplier_id=&state=&from=&to=&after=&limit= (by the day they are of), GET statements/{id}
+    POST statements (a page of those it made)
     GET statements/{id}/lines?after=&limit=, POST statements/{id}/{confirm|drop}
     GET payouts?supplier_id=&state=&after=&limit=, POST payouts, GET payouts/{id}, GET payouts/{id}/instruction
     POST payouts/{id}/{check|send|confirm|fail|withdraw}, POST payouts/results
@@ -30,6 +31,9 @@ from shared.money import MAX_FEN, PPM
 SettlementMode = Literal["profit_sharing", "purchase"]
 Tier = Annotated[str, Field(min_length=1, max_length=32)]
 
+DEFAULT_SPLIT_PPM = 300_000
+"""What of a payment WeChat Pay lets a merchant split with others unless it has granted more."""
+
 
 class Terms(Answer):
     """On which terms a supplier is paid, as of `valid_from`; older ones are kept."""
@@ -45,6 +49,10 @@ class Terms(Answer):
     minimum_fen: int
     payout_fee_fen: int
     tier: str
+    split_ppm: int = DEFAULT_SPLIT_PPM
+    receiver: str = ""
+    account: str = ""
+    bank: str = ""
     valid_from: datetime
     changed_by: str
     version: int
@@ -56,6 +64,9 @@ class EditTerms(Request):
     `n` is days for D+n and T+n, the weekday (1 Monday..7) of a weekly cycle, the day (1..28) of a monthly one.
     `payout_fee_fen` is taken once of each payout, however many statements it pays.
     `cutoff` is the shop's time until which D+0 takes the day's lines; lines after it wait for the next day.
+    `split_ppm` is what of a payment its channel lets us split with others; more than that is transferred.
+    `receiver` at `account` of `bank` is who gets the money: an account at a bank, or at the channel that splits. The
+    supplier's own name where no receiver is said.
     """
 
     mode: SettlementMode
@@ -67,6 +78,10 @@ class EditTerms(Request):
     minimum_fen: Annotated[int, Field(strict=True, ge=0, le=MAX_FEN)] = 0
     payout_fee_fen: Annotated[int, Field(strict=True, ge=0, le=100_000)] = 0
     tier: Tier = "standard"
+    split_ppm: Annotated[int, Field(strict=True, ge=0, le=PPM)] = DEFAULT_SPLIT_PPM
+    receiver: Annotated[str, Field(max_length=80)] = ""
+    account: Annotated[str, Field(max_length=64)] = ""
+    bank: Annotated[str, Field(max_length=120)] = ""
     reason: Note
     version: Annotated[int, Field(strict=True, ge=0)]
 
@@ -171,6 +186,8 @@ class Statement(Answer):
 
     The fee is that of a payout of this statement alone: one payout of several statements takes the highest, once.
     `owed_fen` is what was owed from before; negative where something was left over, as of a dispute that was won.
+    `withheld_fen` is what refunds and lost disputes took of its own lines between its confirmation and its payout; they
+    are among its lines. `paid_fen` is what arrived of it.
     `actions`: what this reader may do now: `confirm`, `drop`, `pay`.
     """
 
@@ -187,6 +204,8 @@ class Statement(Answer):
     owed_fen: int
     payout_fee_fen: int
     payable_fen: int
+    withheld_fen: int = 0
+    paid_fen: int = 0
     made_by: str
     made_at: datetime
     confirmed_by: str | None
@@ -197,10 +216,13 @@ class Statement(Answer):
 
 
 class StatementLine(Answer):
-    """One line of a statement: an order line released once, or (negative) a refund after its release.
+    """One line of a statement: an order line released once, or (negative) what was taken of it after its release.
 
-    `payment_*` and `bill_*` lead on to the channel; None where there is no bill row yet. `lots` are import lots of the
-    keys, by their short names. A supplier's person does not see the payment's and bill's numbers of others.
+    amount + discount = net + fee + commission. `amount_fen` is what is left of what the buyer paid: `refunded_fen` and
+    `lost_fen` of it had gone back by refunds and by lost disputes before the release. The shop bears `discount_fen`.
+    A deduction has the number of its refund, or the channel's of the dispute that was lost. `distributor` is who
+    brought the buyer. `payment_*` and `bill_*` lead on to the channel; None where there is no bill row yet. `lots` are
+    import lots of the keys, by their short names. A supplier's person does not see the payment's and bill's numbers of others.
     """
 
     order_line_id: UUID
@@ -211,10 +233,15 @@ class StatementLine(Answer):
     quantity: int
     delivered_at: datetime
     amount_fen: int
+    discount_fen: int = 0
     fee_fen: int
     commission_fen: int
     net_fen: int
+    refunded_fen: int = 0
+    lost_fen: int = 0
+    distributor: str = ""
     refund_no: str | None
+    dispute_no: str | None = None
     lots: list[str]
     payment_channel: str | None
     payment_no: str | None
@@ -241,7 +268,8 @@ class NewPayout(Request):
 class MovePayout(Request):
     """`POST /api/settlement/payouts/{id}/{check|send|confirm|fail|withdraw}`.
 
-    `approve` is for `check` (another person than who made it); `reference` is the bank's or channel's number.
+    `approve` is for `check` (another person than who made it); `reference` is the bank's or channel's number: needed to
+    `fail` what had arrived, which another person than its maker says.
     """
 
     approve: bool | None = None
@@ -250,8 +278,23 @@ class MovePayout(Request):
     version: Version
 
 
+class EarlierPayout(Answer):
+    """A payout of the same statements that did not arrive, or that came back (`arrived_at`)."""
+
+    number: str
+    amount_fen: int
+    arrived_at: datetime | None
+    ended_at: datetime | None
+    reference: str
+    note: str
+
+
 class Payout(Answer):
-    """An instruction to pay. `actions`: `check`, `send`, `confirm`, `fail`, `withdraw` as this reader may now."""
+    """An instruction to pay. `actions`: `check`, `send`, `confirm`, `fail`, `withdraw` as this reader may now.
+
+    `arrived_fen` is what arrived: less than `amount_fen` where the channel could not split all of it. `earlier` are
+    those that were to pay the same statements; `is_new_account`: nothing ever arrived at this account of the supplier.
+    """
 
     id: UUID
     number: str
@@ -260,6 +303,13 @@ class Payout(Answer):
     mode: SettlementMode
     statements: list[str]
     amount_fen: int
+    fee_fen: int = 0
+    arrived_fen: int = 0
+    receiver: str = ""
+    account: str = ""
+    bank: str = ""
+    is_new_account: bool = False
+    earlier: tuple[EarlierPayout, ...] = ()
     state: PayoutState
     made_by: str
     made_at: datetime
@@ -274,15 +324,19 @@ class Payout(Answer):
 
 
 class InstructionRow(Answer):
-    """One row for the bank or the channel: what `receiver` gets.
+    """One row for the bank or the channel: what `receiver` gets at `account`.
 
     Of a purchase there is one, a transfer. Of profit sharing there is one for each payment that is split, in requests
     of at most 50 receivers, to be made from `start_at` until `until`; `trouble` (`too_late`, `too_many_rounds`,
-    `no_payment`) says that this part cannot be split and has to be transferred.
+    `no_payment`) says that this part cannot be split and has to be transferred. `unfreeze` ends the splitting of a
+    payment of which nothing more is to be split: its rest becomes ours. `succeeded` is what became of the row.
     """
 
+    kind: Literal["transfer", "split", "unfreeze"] = "transfer"
     request_no: str
     receiver: str
+    account: str = ""
+    bank: str = ""
     amount_fen: int
     remark: str
     channel: str | None = None
@@ -292,6 +346,7 @@ class InstructionRow(Answer):
     start_at: datetime | None = None
     until: datetime | None = None
     trouble: str | None = None
+    succeeded: bool | None = None
 
 
 class PayoutInstruction(Answer):
@@ -307,7 +362,10 @@ class PayoutInstruction(Answer):
 
 
 class PayoutResult(Request):
-    """One row of a result file of the bank or channel."""
+    """One row of a result file of the bank or channel: of a payout by its number, or of one row by its `request_no`.
+
+    A payout whose rows are told one by one ends with the last of them; what did not arrive is available again.
+    """
 
     number: Annotated[str, Field(min_length=1, max_length=32)]
     amount_fen: Annotated[int, Field(strict=True, ge=1, le=MAX_FEN)]
@@ -326,11 +384,12 @@ class PayoutResults(Request):
 
 
 class PayoutResultsTaken(Answer):
-    """What became of a result file."""
+    """What became of a result file: payouts that ended by it, and rows of those that wait for more."""
 
     confirmed: int
     failed: int
     known_before: int
+    waiting: int = 0
 
 
 class NewHold(Request):

@@ -34,6 +34,7 @@ from shared.finance import (
     DifferenceKind,
     DifferenceState,
     StatementState,
+    SweepState,
 )
 
 DAY = date(2026, 11, 21)
@@ -262,13 +263,21 @@ FUNDS = [
 ]
 SWEEPS = [
     Sweep(
+        id=_id(12),
         channel="wechat",
         day=DAY,
         amount_fen=100_000,
+        others_fen=0,
         reference="20261122000123",
         arrived_on=DAY + timedelta(days=1),
+        state=SweepState.BOOKED,
+        note="",
         recorded_by="周会计 (zhou)",
         recorded_at=NOON + timedelta(hours=20),
+        checked_by=None,
+        checked_at=None,
+        actions=[],
+        version=1,
     )
 ]
 STATEMENT = Statement(
