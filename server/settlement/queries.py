@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 
 from server.catalog import fees
 from server.db import Tx
@@ -28,6 +28,8 @@ from shared.contracts.base import Page
 from shared.errors import NotFound
 from shared.finance import PayoutState, ShareKind, StatementState
 from shared.permissions import Permission, Role
+
+Row = TypeVar("Row", Statement, Payout)
 
 SHOP = "shop"
 """What a supplier's person reads instead of who of the shop's people it was."""
@@ -184,30 +186,46 @@ def _due_line(one: Earned, by: Rules) -> wire.DueLine:
 
 def statement(tx: Tx, who: Actor, statement_id: UUID) -> Statement:
     """A statement in scope. Raises NotFound."""
-    found = tx.scalars(visible(who, Statement).where(Statement.id == statement_id)).first()
+    return _one(tx, visible(who, Statement).where(Statement.id == statement_id))
+
+
+def _one(tx: Tx, query: Select[Row]) -> Row:
+    found = tx.scalars(query).first()
     if found is None:
         raise NotFound
     return found
 
 
 def statement_page(
-    tx: Tx, who: Actor, *, supplier_id: UUID | None, state: StatementState | None, after: UUID | None, limit: int
+    tx: Tx,
+    who: Actor,
+    *,
+    after: UUID | None,
+    limit: int,
+    supplier_id: UUID | None = None,
+    state: StatementState | None = None,
+    first: date | None = None,
+    last: date | None = None,
 ) -> Page[wire.Statement]:
-    """Statements in scope, the newest first."""
-    rows, following = _page(tx, who, Statement, supplier_id, state, after, limit)
+    """Statements in scope, of these days, the newest first."""
+    query = visible(who, Statement)
+    if first is not None:
+        query = query.where(Statement.day >= first)
+    if last is not None:
+        query = query.where(Statement.day <= last)
+    rows, following = _page(tx, query, Statement, supplier_id, state, after, limit)
     return Page[wire.Statement](items=statement_answers(tx, who, rows), next=following)
 
 
 def _page(
     tx: Tx,
-    who: Actor,
+    query: Select[Any],
     model: type[Any],
     supplier_id: UUID | None,
     state: StatementState | PayoutState | None,
     after: UUID | None,
     limit: int,
 ) -> tuple[list[Any], str | None]:
-    query = visible(who, model)
     if supplier_id is not None:
         query = query.where(model.supplier_id == supplier_id)
     if state is not None:
@@ -261,17 +279,14 @@ def _statement_actions(who: Actor, row: Statement) -> list[str]:
 
 def payout(tx: Tx, who: Actor, payout_id: UUID) -> Payout:
     """A payout in scope. Raises NotFound."""
-    found = tx.scalars(visible(who, Payout).where(Payout.id == payout_id)).first()
-    if found is None:
-        raise NotFound
-    return found
+    return _one(tx, visible(who, Payout).where(Payout.id == payout_id))
 
 
 def payout_page(
     tx: Tx, who: Actor, *, supplier_id: UUID | None, state: PayoutState | None, after: UUID | None, limit: int
 ) -> Page[wire.Payout]:
     """Payouts in scope, the newest first."""
-    rows, following = _page(tx, who, Payout, supplier_id, state, after, limit)
+    rows, following = _page(tx, visible(who, Payout), Payout, supplier_id, state, after, limit)
     return Page[wire.Payout](items=payout_answers(tx, who, rows), next=following)
 
 

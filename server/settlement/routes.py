@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
-from typing import Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
 from fastapi import Query, Request
@@ -139,13 +139,15 @@ def list_statements(
     request: Request,
     supplier_id: UUID | None = None,
     state: StatementState | None = None,
+    first: Annotated[Day | None, Query(alias="from")] = None,
+    last: Annotated[Day | None, Query(alias="to")] = None,
     after: UUID | None = None,
     limit: int = Query(default=100, ge=1, le=500),
 ) -> Page[wire.Statement]:
-    """Statements of the actor's scope, the newest first."""
+    """Statements of the actor's scope and of these days, the newest first."""
+    wanted: dict[str, Any] = {"supplier_id": supplier_id, "state": state, "first": first, "last": last}
     with context.of(request).db.read() as tx:
-        who = policy.actor(request)
-        return queries.statement_page(tx, who, supplier_id=supplier_id, state=state, after=after, limit=limit)
+        return queries.statement_page(tx, policy.actor(request), after=after, limit=limit, **wanted)
 
 
 @router.post("/statements", allow=STATE, status_code=201)

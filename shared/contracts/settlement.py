@@ -222,7 +222,7 @@ class StatementLine(Answer):
     `lost_fen` of it had gone back by refunds and by lost disputes before the release. The shop bears `discount_fen`.
     A deduction has the number of its refund, or the channel's of the dispute that was lost. `distributor` is who
     brought the buyer. `payment_*` and `bill_*` lead on to the channel; None where there is no bill row yet. `lots` are
-    import lots of the keys, by their short names. A supplier's person does not see the payment's and bill's numbers of others.
+    import lots of the keys, by their short names. A supplier's person does not see the numbers of others.
     """
 
     order_line_id: UUID

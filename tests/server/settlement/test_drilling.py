@@ -98,3 +98,5 @@ def test_pages_of_lines_and_of_what_is_due_have_each_line_once(shop):
     assert first["id"] == made["id"]
     assert ask(shop, "statements", after=first["id"])["items"] == []
     assert ask(shop, "statements", state="draft")["items"] == []
+    days = [({"from": DAY, "to": DAY}, 1), ({"from": "2026-11-17"}, 0), ({"to": "2026-11-15"}, 0), ({"to": DAY}, 1)]
+    assert [len(ask(shop, "statements", **span)["items"]) for span, _ in days] == [count for _, count in days]
