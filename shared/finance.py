@@ -120,7 +120,10 @@ class BillKind(StrEnum):
 
 
 class DifferenceKind(StrEnum):
-    """How the two sides of a reconciliation differ (product.md C06-A2, payments.md 8.2)."""
+    """How the two sides of a reconciliation differ (product.md C06-A2, payments.md 8.2).
+
+    `booked`: people put our books where a bill was, and by a later bill there is nothing to put right.
+    """
 
     ONLY_OURS = "only_ours"
     ONLY_THEIRS = "only_theirs"
@@ -138,6 +141,7 @@ class DifferenceKind(StrEnum):
     FUND_ONLY_TRADES = "fund_only_trades"
     FUND_ONLY_FUNDS = "fund_only_funds"
     BALANCE = "balance"
+    BOOKED = "booked"
 
 
 class DifferenceState(StrEnum):
@@ -240,6 +244,7 @@ DIFFERENCE_ACTIONS: dict[DifferenceKind, tuple[DifferenceAction, ...]] = {
     DifferenceKind.FUND_ONLY_TRADES: (DifferenceAction.CARRY, DifferenceAction.IGNORE),
     DifferenceKind.FUND_ONLY_FUNDS: (DifferenceAction.BOOK, DifferenceAction.CARRY, DifferenceAction.IGNORE),
     DifferenceKind.BALANCE: (DifferenceAction.BOOK, DifferenceAction.CARRY),
+    DifferenceKind.BOOKED: (DifferenceAction.BOOK, DifferenceAction.CARRY),
 }
 """What may be done about each kind, the proposed thing first. Carried ones stay open into the next day's books."""
 

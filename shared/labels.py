@@ -357,6 +357,7 @@ LABELS: dict[type[StrEnum] | type[IntEnum], Mapping[Any, tuple[str, str]]] = {
         DifferenceKind.FUND_ONLY_TRADES: ("交易账单有、资金账单无", "In the trade bill, not in the fund bill"),
         DifferenceKind.FUND_ONLY_FUNDS: ("资金账单有、交易账单无", "In the fund bill, not in the trade bill"),
         DifferenceKind.BALANCE: ("余额不平", "The balance does not add up"),
+        DifferenceKind.BOOKED: ("已调账、账单已一致", "Booked, and the bill agrees by now"),
     },
     DifferenceState: {
         DifferenceState.OPEN: ("待处理", "Open"),
@@ -366,7 +367,7 @@ LABELS: dict[type[StrEnum] | type[IntEnum], Mapping[Any, tuple[str, str]]] = {
         DifferenceState.MATCHED: ("自动配平", "Matched by itself"),
     },
     DifferenceAction: {
-        DifferenceAction.DELIVER: ("查单后补单发货", "Ask the channel, then deliver"),
+        DifferenceAction.DELIVER: ("补单发货", "Deliver"),
         DifferenceAction.REFUND: ("退款", "Refund"),
         DifferenceAction.ATTACH: ("归入订单", "Attach to an order"),
         DifferenceAction.BOOK: ("调账", "Book the difference"),

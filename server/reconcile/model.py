@@ -93,8 +93,11 @@ class ReconcileDifference(Base):
     """One difference of a day; its id is made of what it is about, so that every run finds the same.
 
     `origin_id` is that of the day on which it was first found: where people carry it, the next open day has a row of
-    its own (`carried_from`). `ours_id` is our attempt, money or refund. `proposed` is the engine's advice; somebody
-    chooses an `action`, and another person checks it where `two_people` is set.
+    its own (`carried_from`). Where a later bill says something else of what people have handled, that has a row of its
+    own too: `again_of` is the `origin_id` of the first one, and what was booked counts for all of them. `ours_id` is our
+    attempt, money or refund. `proposed` is the engine's advice; somebody chooses an `action`, and another person checks
+    it where `two_people` is set. `exception_version` is that of the exception as this row shows it: only that is
+    approved.
     """
 
     __tablename__ = "reconcile_difference"
@@ -103,6 +106,8 @@ class ReconcileDifference(Base):
         Index("ix_reconcile_difference_day", "day", "channel"),
         Index("ix_reconcile_difference_state", "state", "id"),
         Index("ix_reconcile_difference_exception_id", "exception_id"),
+        Index("ix_reconcile_difference_ours_id", "ours_id"),
+        Index("ix_reconcile_difference_again_of", "again_of"),
         CheckConstraint("checked_by IS NULL OR checked_by <> handled_by", name="two_people"),
     )
 
@@ -135,6 +140,8 @@ class ReconcileDifference(Base):
     checked_by: Mapped[str | None] = mapped_column(exact(80))
     checked_at: Mapped[datetime | None] = mapped_column(Instant)
     exception_id: Mapped[UUID | None] = mapped_column(Uid)
+    exception_version: Mapped[int | None] = mapped_column(BigInt)
+    again_of: Mapped[UUID | None] = mapped_column(Uid)
     is_signed: Mapped[bool] = mapped_column(default=False)
     version: Mapped[int] = mapped_column(BigInt, default=1)
 

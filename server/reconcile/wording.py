@@ -27,6 +27,7 @@ _KINDS: dict[DifferenceKind, tuple[tuple[str, str], tuple[str, str]]] = {
     DifferenceKind.FUND_ONLY_TRADES: (("交易账单有", "in the trade bill"), ("资金账单无", "not in the fund bill")),
     DifferenceKind.FUND_ONLY_FUNDS: (("交易账单无", "not in the trade bill"), ("资金账单有", "in the fund bill")),
     DifferenceKind.BALANCE: (("推算余额", "balance computed"), ("账单余额", "balance of the bill")),
+    DifferenceKind.BOOKED: (("平台已调账", "booked here"), ("账单已一致", "the bill agrees by now")),
 }
 
 _WAITS: dict[str, tuple[str, str]] = {

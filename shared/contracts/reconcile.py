@@ -6,8 +6,9 @@ Amounts are fen; days are the shop's. Every list is in keyset pages (`after`, `l
 `POST .../bills?name=&day=` takes one bill whole as its body; channel, kind and day are read in it, and `day` counts
 where the file has no row that tells. `POST .../fetch`, `.../run` and `.../sign` answer the day.
 `GET .../differences?day=&channel=&kind=&state=&open=` (`open=true`: what is not closed), oldest first; `.../handle` and
-`.../check` answer the difference. `GET .../sweeps?day=&channel=&state=`; `.../sweeps/{id}/check` and `.../reverse`
-answer the sweep. A signed day found wrong is corrected by an adjustment of today that names it (`contracts.ledger`).
+`.../check` answer the difference, and without an id, for many at once, those. `GET .../sweeps?day=&channel=&state=`;
+`.../sweeps/{id}/check` and `.../reverse` answer the sweep. A signed day found wrong is corrected by an adjustment of
+today that names it (`contracts.ledger`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from datetime import date, datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from shared.contracts.base import Answer, Day, Request
 from shared.contracts.payments import Note, OrderCode, Version
@@ -229,7 +230,8 @@ class Difference(Answer):
     """One difference. Both sides as they are, in words and in figures; `id` is the same in every run.
 
     `proposed_action` is what the engine advises, `action` what people decided. `two_people`: money above the limit.
-    `exception_id`: where the money waits in the exceptions, if it does.
+    `exception_id`: where the money waits in the exceptions, if it does. `again_of`: the number of the difference under
+    which the same was handled before a later bill said something else.
     `actions` are what this reader may do now: actions of `DifferenceAction`, and `approve`, `send_back`.
     """
 
@@ -251,6 +253,7 @@ class Difference(Answer):
     exception_id: UUID | None = None
     found_at: datetime
     carried_from: date | None
+    again_of: str | None = None
     state: DifferenceState
     proposed_action: DifferenceAction
     action: DifferenceAction | None
@@ -305,6 +308,49 @@ class CheckDifference(Request):
     approve: bool
     note: Annotated[str, Field(max_length=400)] = ""
     version: Version
+
+
+class SeenDifference(Request):
+    """A difference as the person saw it."""
+
+    id: UUID
+    version: Version
+
+
+def _each_once(differences: list[SeenDifference]) -> list[SeenDifference]:
+    if len({one.id for one in differences}) < len(differences):
+        raise ValueError("a difference is named twice")
+    return differences
+
+
+Seen = Annotated[list[SeenDifference], Field(min_length=1, max_length=1_000), AfterValidator(_each_once)]
+"""Differences that one decision is about, each once."""
+
+
+class HandleDifferences(Request):
+    """`POST /api/reconcile/differences/handle`: one decision about many, about all of them or none.
+
+    Another person approves it where one of them needs that, and where all together are above the limit. What needs an
+    order of its own (`attach`) is decided one by one.
+    """
+
+    differences: Seen
+    action: DifferenceAction
+    note: Note
+
+
+class CheckDifferences(Request):
+    """`POST /api/reconcile/differences/check`, by another person: all of them are approved or sent back, or none."""
+
+    differences: Seen
+    approve: bool
+    note: Annotated[str, Field(max_length=400)] = ""
+
+
+class Differences(Answer):
+    """What became of those that were decided on, in the order in which they were named."""
+
+    items: list[Difference]
 
 
 class SignDay(Request):
