@@ -94,10 +94,10 @@ class ReconcileDifference(Base):
 
     `origin_id` is that of the day on which it was first found: where people carry it, the next open day has a row of
     its own (`carried_from`). Where a later bill says something else of what people have handled, that has a row of its
-    own too: `again_of` is the `origin_id` of the first one, and what was booked counts for all of them. `ours_id` is our
-    attempt, money or refund. `proposed` is the engine's advice; somebody chooses an `action`, and another person checks
-    it where `two_people` is set. `exception_version` is that of the exception as this row shows it: only that is
-    approved.
+    own too: `again_of` is the `origin_id` of the first one, and what was booked counts for all of them. `ours_id` is
+    our attempt, money or refund. `proposed` is the engine's advice; somebody chooses an `action`, and another person
+    checks it where `two_people` is set. `exception_version` is that of the exception as this row shows it: only that
+    is approved.
     """
 
     __tablename__ = "reconcile_difference"
@@ -147,19 +147,32 @@ class ReconcileDifference(Base):
 
 
 class ReconcileSweep(Base):
-    """Money of a channel that arrived in our bank, once by the bank's number of it. `day` is the bill's."""
+    """Money of a channel that arrived in our bank, by the bank's number of it. `day` is the bill's.
+
+    `n` counts how often the number was recorded: again after it was refused or reversed. `others_fen` of the amount is
+    not ours. Who asked for a reversal is `recorded_by` from then on; the audit log has who was before.
+    """
 
     __tablename__ = "reconcile_sweep"
     __table_args__ = (
+        UniqueConstraint("channel", "reference", "n", name="uq_reconcile_sweep_reference"),
         Index("ix_reconcile_sweep_day", "day", "channel"),
-        CheckConstraint("amount_fen > 0", name="amount"),
+        CheckConstraint("amount_fen > others_fen AND others_fen >= 0", name="amount"),
+        CheckConstraint("checked_by IS NULL OR checked_by <> recorded_by", name="two_people"),
     )
 
-    channel: Mapped[str] = mapped_column(exact(16), primary_key=True)
-    reference: Mapped[str] = mapped_column(exact(64), primary_key=True)
-    id: Mapped[UUID] = mapped_column(Uid)
+    id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
+    channel: Mapped[str] = mapped_column(exact(16))
+    reference: Mapped[str] = mapped_column(exact(64))
+    n: Mapped[int] = mapped_column(default=1)
     day: Mapped[date] = mapped_column(Date)
     amount_fen: Mapped[int] = mapped_column(BigInt)
+    others_fen: Mapped[int] = mapped_column(BigInt, default=0)
     arrived_on: Mapped[date] = mapped_column(Date)
+    state: Mapped[str] = mapped_column(exact(16))
+    note: Mapped[str] = mapped_column(exact(400), default="")
     recorded_by: Mapped[str] = mapped_column(exact(80))
     recorded_at: Mapped[datetime] = mapped_column(Instant)
+    checked_by: Mapped[str | None] = mapped_column(exact(80))
+    checked_at: Mapped[datetime | None] = mapped_column(Instant)
+    version: Mapped[int] = mapped_column(BigInt, default=1)
