@@ -23,6 +23,9 @@ RowKind = Literal["payment", "refund"]
 TradeState = Literal["paid", "reversed", "succeeded", "processing", "abnormal", "failed"]
 """What the bill says of a payment (the first two) or of a refund, the morning after."""
 
+UNMOVED: frozenset[TradeState] = frozenset({"reversed", "failed"})
+"""What is undone by then moved no money."""
+
 UNITS_PER_FEN = 1_000
 """Fees are written with five decimals of a yuan, and charged in fen."""
 

@@ -26,7 +26,6 @@ from server.gateways import port
 from server.gateways.bill_lines import BillPayment, UnreadableBill, opened_bill, payments_of
 from server.gateways.port import Bill, ChannelRefused, ChannelUnknown, DamagedBill, Gateway, PaymentFact
 from server.payments import applying, bill_days, channels, confirmed, fees, kept_bills
-from server.payments.actions import ApplyPayment
 from server.payments.bill_days import Tally
 from server.payments.exceptions import raising
 from server.payments.model import PaymentAttempt, UnmatchedPayment
@@ -232,7 +231,7 @@ def read(ctx: Context, bill: Bill) -> Tally:
             ours, aside = _attempts(tx, page), _set_aside(tx, page)
         for one in page:
             attempt = ours.get(one.fact.out_trade_no)
-            if attempt is None and _is_of_others(gateway, one.fact):
+            if attempt is None and is_of_others(gateway, one.fact.out_trade_no, one.fact.app_id):
                 tally.others, tally.others_fen = tally.others + 1, tally.others_fen + one.fact.amount_fen
                 continue
             tally.payments += 1
@@ -277,10 +276,10 @@ def _money(fact: PaymentFact) -> tuple[str | None, int]:
     return fact.provider_no, fact.amount_fen
 
 
-def _is_of_others(gateway: Gateway, fact: PaymentFact) -> bool:
-    """Whether it has nothing to do with this shop: a number that is not made here, or another application's."""
-    is_ours = ApplyPayment.of(gateway, fact, FoundBy.BILL).is_ours
-    return not is_ours or not ids.is_id(fact.out_trade_no)
+def is_of_others(gateway: Gateway, out_trade_no: str, app_id: str | None) -> bool:
+    """Whether a row has nothing to do with this shop: a number that is not made here, or another application's."""
+    is_our_app = not app_id or not gateway.app_ids or app_id in gateway.app_ids
+    return not is_our_app or not ids.is_id(out_trade_no)
 
 
 def _is_known(attempt: PaymentAttempt, fact: PaymentFact) -> bool:

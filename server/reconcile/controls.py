@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 
-from server.gateways.bill_rows import FundKind, FundRow, TradeRow
+from server.gateways.bill_rows import UNMOVED, FundKind, FundRow, TradeRow
 from server.reconcile.differences import Difference, named
 from shared.finance import DifferenceKind
 from shared.money import Fen
@@ -104,9 +104,6 @@ class _Movement(NamedTuple):
     row: TradeRow | FundRow
 
 
-_UNMOVED = frozenset({"reversed", "failed"})
-
-
 def three_way(channel: str, day: date, trades: Iterable[TradeRow], funds: Iterable[FundRow]) -> list[Difference]:
     """What rows and fees of the trade bill should have moved and the fund bill does not say so, and the reverse.
 
@@ -114,7 +111,7 @@ def three_way(channel: str, day: date, trades: Iterable[TradeRow], funds: Iterab
     """
     open_ones: dict[FundKind, dict[str, _Movement]] = {kind: {} for kind in _OF_TRADES}
     for trade in trades:
-        if trade.state in _UNMOVED:
+        if trade.state in UNMOVED:
             continue
         number, is_payment = trade.refund_no or trade.provider_no, trade.kind == "payment"
         money, fee = _PARTS[is_payment]

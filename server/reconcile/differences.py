@@ -21,9 +21,10 @@ class OurRow(NamedTuple):
     """A payment or refund as our books have it.
 
     `out_trade_no` is our number as the channel knows it; `provider_no` the channel's (a refund's own), empty where we
-    were told none. `fee_fen` is the fee we expect, None where we expect nothing. A payment's `state` is `paid`,
-    `unpaid`, or `aside` for money that pays no attempt: then `due_fen` is what the attempt it was meant for should have
-    brought, None where it was meant for none. A refund's is its `RefundState`. `at` is when it was paid, or handed in.
+    were told none. `fee_fen` is the fee we expect, negative where it is given back, None where we expect nothing of it.
+    A payment's `state` is `paid`, `unpaid`, or `aside` for money that pays no attempt: then `due_fen` is what the
+    attempt it was meant for should have brought, None where it was meant for none. A refund's is its `RefundState`.
+    `at` is when it was paid, or handed in.
     """
 
     id: UUID
@@ -46,8 +47,8 @@ _NO_ID = UUID(int=0)  # of one that is not `named` yet
 class Difference:
     """One difference, with what each side has of it in fen; a side that has nothing of it is None.
 
-    `closes_itself`: the same payment on both sides, a day apart. `also` names what else differs between the two. Of a
-    fund bill, `ours` is what the trade bill has, and `moved` says which movement it is about.
+    `closes_itself`: the same money on both sides, a day apart, or another business's. Of a fund bill, `ours` is what
+    the trade bill has, and `moved` says which movement it is about.
     """
 
     kind: DifferenceKind
@@ -60,7 +61,6 @@ class Difference:
     ours: OurRow | None = None
     theirs: TradeRow | None = None
     closes_itself: bool = False
-    also: tuple[DifferenceKind, ...] = ()
     moved: FundKind | None = None
     id: UUID = _NO_ID
 

@@ -1,7 +1,8 @@
 """Our payments and refunds of a day against the channel's trade bill: which row is which, and what differs.
 
 Pure and deterministic: whatever the order of rows, the same pairs and the same differences come out, in one order. Each
-row of both sides is in exactly one pair or one difference. The bill's rows are held, ours stream by:
+row of both sides is in exactly one pair, or in one difference for each thing that differs and carries money: amount and
+fee of one payment are two, for either may be booked. The bill's rows are held, ours stream by:
 
     take        the whole bill; it is used only after its control totals held
     pairs       our rows of the day, those that agree with a row of the bill as pairs
@@ -10,18 +11,18 @@ row of both sides is in exactly one pair or one difference. The bill's rows are 
     settle      the rest: pairs found late, and the differences
 
 Rows are the same by the channel's number, or by ours where we were told no other; two that contradict each other in
-one of the numbers never are. Nothing closes itself but a pair that is a day apart.
+one of the numbers never are. Nothing closes itself but a pair that is a day apart, and what is another business's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from itertools import chain
 from typing import Literal, NamedTuple
 
-from server.gateways.bill_rows import RowKind, TradeRow
+from server.gateways.bill_rows import UNMOVED, RowKind, TradeRow
 from server.reconcile.differences import Difference, OurRow, named
 from shared import clock
 from shared.finance import DifferenceKind
@@ -45,16 +46,8 @@ _DUE = _SENT | {RefundState.SUCCEEDED.value}
 _COUNTS = _DUE | {"paid", "aside"}
 """Rows of ours that say that money moved."""
 
-_RANKS = {
-    kind: rank
-    for rank, kind in enumerate(
-        (
-            *(_K.STATE, _K.DUPLICATE, _K.ONLY_THEIRS, _K.AMOUNT, _K.UNPAID_OURS),
-            *(_K.REFUND_AMOUNT, _K.REFUND_STATE, _K.FEE, _K.DATE_SHIFT),
-        )
-    )
-}
-"""Of several things that differ between two rows, the first one is what their difference is called."""
+FEE_ROUNDING_FEN = 1
+"""What a channel may be off a refund's share of the fee: how it rounds parts is not written anywhere."""
 
 _AGREES: dict[str, frozenset[str]] = {
     "succeeded": frozenset({RefundState.SUCCEEDED.value}),
@@ -75,13 +68,36 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One side's figures of a day. Fees are what the channel keeps, less what it gave back."""
+    """One side's figures of a day, of what moved: undone payments and failed refunds are in none of them.
+
+    `settled_fen` is what payments brought to the merchant's account less what refunds took from it, which coupons that
+    nobody pays out make less. Fees are what the channel keeps, less what it gave back.
+    """
 
     payments: int = 0
     payments_fen: Fen = 0
     refunds: int = 0
     refunds_fen: Fen = 0
+    settled_fen: Fen = 0
     fees_fen: Fen = 0
+
+
+def side_of(rows: Iterable[TradeRow]) -> Side:
+    """The figures of rows of a bill."""
+    paid = back = paid_fen = back_fen = settled = fees = 0
+    for row in rows:
+        if row.state in UNMOVED:
+            continue
+        fees += row.fee_fen
+        if row.kind == "payment":
+            paid += 1
+            paid_fen += row.amount_fen
+            settled += row.settled_fen
+        else:
+            back += 1
+            back_fen += row.amount_fen
+            settled -= row.settled_fen
+    return Side(paid, paid_fen, back, back_fen, settled, fees)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,18 +111,29 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What was found last: pairs that needed a second look, and all differences in their order."""
+    """What was found last: pairs that needed a second look, all differences in their order, and the money of others."""
 
     pairs: Sequence[Pair]
     differences: Sequence[Difference]
+    foreign: Side = Side()
 
 
 class Matching:
     """One channel's day. The methods are called once each, in the order of this file's head."""
 
-    def __init__(self, channel: str, day: date, *, covers: frozenset[RowKind] = _ALL) -> None:
-        """`covers` are the kinds of rows that the bill has: ours of others are left alone."""
-        self._channel, self._day, self._covers = channel, day, covers
+    def __init__(
+        self,
+        channel: str,
+        day: date,
+        *,
+        covers: frozenset[RowKind] = _ALL,
+        is_foreign: Callable[[TradeRow], bool] = lambda _row: False,
+    ) -> None:
+        """`covers` are the kinds of rows that the bill has: ours of others are left alone.
+
+        `is_foreign` tells of a row that none of ours has a number of whether it is another business's.
+        """
+        self._channel, self._day, self._covers, self._is_foreign = channel, day, covers, is_foreign
         self._made_at = datetime.combine(day + timedelta(days=1), MADE_AT, clock.SHOP_ZONE)
         self._theirs: dict[RowKind, dict[str, TradeRow]] = {"payment": {}, "refund": {}}
         self._again: list[TradeRow] = []
@@ -116,28 +143,27 @@ class Matching:
         self._neighbours: list[TradeRow] = []
         self._pairs: list[Pair] = []
         self._differences: list[Difference] = []
+        self._foreign: list[TradeRow] = []
         self.ours, self.theirs = Side(), Side()
 
     def take(self, rows: Iterable[TradeRow]) -> None:
         """The rows of the bill, all of them. Raises what they raise, and then this matching is over."""
         payments, refunds = self._theirs["payment"], self._theirs["refund"]
-        paid = back = paid_fen = back_fen = fees = 0
+        self.theirs = side_of(self._held(rows, payments, refunds))
+
+    def _held(
+        self, rows: Iterable[TradeRow], payments: dict[str, TradeRow], refunds: dict[str, TradeRow]
+    ) -> Iterator[TradeRow]:
         for row in rows:
-            fees += row.fee_fen
             if row.kind == "payment":
                 held, number = payments, row.provider_no
-                if row.state != "reversed":
-                    paid += 1
-                    paid_fen += row.amount_fen
             else:
                 held, number = refunds, row.refund_no or row.out_refund_no
-                back += 1
-                back_fen += row.amount_fen
             first = held.setdefault(number, row)
             if first is not row:  # the line twice: which of them comes first, is a matter of what they say
                 held[number], again = sorted((first, row), key=_content)
                 self._again.append(again)
-        self.theirs = Side(paid, paid_fen, back, back_fen, fees)
+            yield row
 
     def pairs(self, ours: Iterable[OurRow]) -> Iterator[Pair]:
         """Our rows of the day, and those that agree as pairs: nearly all of them at once, the others when all came."""
@@ -160,16 +186,19 @@ class Matching:
             their = held.get(number)
             if their is not None and (
                 # What nearly all are, without a closer look: payments that are the same in all there is to compare.
-                (their.out_trade_no == out_trade_no and their.amount_fen == amount_fen and their.fee_fen == fee_fen
-                 and their.state == state == "paid" and their.currency == CURRENCY)
+                (their.out_trade_no == out_trade_no and their.amount_fen == their.settled_fen == amount_fen
+                 and their.fee_fen == fee_fen and their.state == state == "paid" and their.currency == CURRENCY)
                 or self._agree(our, their)
             ):  # fmt: skip
+                fees += their.fee_fen - (fee_fen or 0)  # which of two that agree is the one that is booked
                 del held[number]
                 yield Pair(their, our, "provider_no" if number == our.provider_no else "out_trade_no")
             else:
                 left.append(our)
-        self.ours = Side(paid, paid_fen, back, back_fen, fees)
-        yield from self._second_look()
+        for pair in self._second_look():
+            fees += pair.theirs.fee_fen - (pair.ours.fee_fen or 0)
+            yield pair
+        self.ours = Side(paid, paid_fen, back, back_fen, paid_fen - back_fen, fees)
 
     def _second_look(self) -> Iterator[Pair]:
         """Those that differ by the channel's number, then by ours where we were told no other."""
@@ -179,7 +208,7 @@ class Matching:
             their = self._theirs[our.kind].get(our.provider_no) if our.provider_no else None
             if their is not None and _same(our, their):
                 del self._theirs[our.kind][our.provider_no]
-                self._judge(our, their)
+                self._differ(our, their)
             else:
                 unnamed.append(our)
         by_ours = _by_our_number(chain(*(held.values() for held in self._theirs.values())))
@@ -191,7 +220,7 @@ class Matching:
                 continue
             waiting.remove(their)
             del self._theirs[our.kind][their.refund_no or their.out_refund_no or their.provider_no]
-            if self._judge(our, their) is None:
+            if not self._differ(our, their):
                 yield Pair(their, our, "out_trade_no")
         self._alone = sorted(chain(*(held.values() for held in self._theirs.values()), self._again), key=_content)
 
@@ -219,7 +248,7 @@ class Matching:
         """Pairs that were found among what came last, and all differences."""
         self._settle_theirs()
         self._settle_ours()
-        return Settled(self._pairs, named(self._channel, self._day, self._differences))
+        return Settled(self._pairs, named(self._channel, self._day, self._differences), side_of(self._foreign))
 
     # --- rows without a partner of their day ---
 
@@ -234,16 +263,20 @@ class Matching:
             our = by_theirs.get((row.kind, number))
             if our is None or not _same(our, row):
                 our = by_ours.get((row.kind, row.out_refund_no or row.out_trade_no))
-            if our is None:
-                self._differ(_K.ONLY_THEIRS if row.kind == "payment" else _K.REFUND_ONLY_THEIRS, None, row)
+            if our is None and self._is_foreign(row):
+                self._foreign.append(row)
+                self._note(_K.FOREIGN, None, row)
+            elif our is None:
+                self._note(_K.ONLY_THEIRS if row.kind == "payment" else _K.REFUND_ONLY_THEIRS, None, row)
             elif id(row) in again or our in met or not self._may_be(our, row):
-                self._differ(_K.DUPLICATE if row.kind == "payment" else _K.REFUND_ONLY_THEIRS, None, row)
+                self._note(_K.DUPLICATE if row.kind == "payment" else _K.REFUND_ONLY_THEIRS, None, row)
             else:
                 met.add(our)
-                if self._judge(our, row) is None:
+                if not self._differ(our, row):
                     self._pairs.append(Pair(row, our, "provider_no" if our.provider_no == number else "out_trade_no"))
 
     def _settle_ours(self) -> None:
+        """What the bill of a day beside this one has is a day apart; how else it differs is for that day to tell."""
         by_theirs = {(row.kind, row.refund_no or row.provider_no): row for row in self._neighbours}
         by_ours = _by_our_number(self._neighbours)
         for our in self._left:
@@ -252,43 +285,49 @@ class Matching:
                 waiting = by_ours.get((our.kind, our.out_refund_no or our.out_trade_no), [])
                 row = next((one for one in waiting if self._may_be(our, one)), None)
             if row is None:
-                self._differ(_K.ONLY_OURS if our.kind == "payment" else _K.REFUND_ONLY_OURS, our, None)
+                self._note(_K.ONLY_OURS if our.kind == "payment" else _K.REFUND_ONLY_OURS, our, None)
             else:
-                self._differ(_K.DATE_SHIFT, our, row, also=self._kinds(our, row), is_here=False)
+                self._note(_K.DATE_SHIFT, our, row, is_here=False)
 
     # --- two rows ---
 
-    def _judge(self, our: OurRow, their: TradeRow) -> Difference | None:
-        """What differs between two rows that are the same; None, and nothing is noted, where nothing does."""
+    def _differ(self, our: OurRow, their: TradeRow) -> bool:
+        """Note what differs between two rows that are the same; whether anything does."""
         kinds = self._kinds(our, their)
-        if our.state == "aside":
-            kinds = (_why_aside(our, their), *kinds)
-        elif our.state == "unpaid":
-            if their.state == "reversed":
-                return None
-            kinds = kinds if _K.AMOUNT in kinds else (_K.UNPAID_OURS,)
-        if our.at is not None and our.state != "unpaid" and clock.shop_day(our.at) != self._day:
-            kinds = (*kinds, _K.DATE_SHIFT)
-        kinds = tuple(sorted(set(kinds), key=_RANKS.__getitem__))
-        return self._differ(kinds[0], our, their, also=kinds[1:]) if kinds else None
+        for kind in kinds:
+            self._note(kind, our, their)
+        return bool(kinds)
 
     def _agree(self, our: OurRow, their: TradeRow) -> bool:
-        return _same(our, their) and our.state != "aside" and not self._kinds(our, their)
+        return _same(our, their) and our.state != "aside" and not self._unlike(our, their)
 
-    def _kinds(self, our: OurRow, their: TradeRow) -> tuple[DifferenceKind, ...]:
-        """In what two rows differ, besides their days."""
-        found = []
+    def _kinds(self, our: OurRow, their: TradeRow) -> list[DifferenceKind]:
+        """What two rows that are the same differ in, each to be decided by itself."""
+        if our.state == "unpaid":
+            if their.state == "reversed":
+                return []
+            return [_K.AMOUNT if _is_other_amount(our, their) else _K.UNPAID_OURS]
+        if our.state == "aside":
+            return [_K.STATE if their.state == "reversed" else _why_aside(our, their)]
+        kinds = self._unlike(our, their)
+        is_shifted = our.at is not None and clock.shop_day(our.at) != self._day
+        if is_shifted and not (kinds and _is_next_day(our, their)):
+            kinds.append(_K.DATE_SHIFT)
+        return kinds
+
+    def _unlike(self, our: OurRow, their: TradeRow) -> list[DifferenceKind]:
+        """In what two rows of money that moved differ, besides their days. What was undone has no other amount."""
+        kinds = []
         is_payment = our.kind == "payment"
-        if their.amount_fen != our.amount_fen or their.currency != CURRENCY:
-            found.append(_K.AMOUNT if is_payment else _K.REFUND_AMOUNT)
-        if our.fee_fen is not None and their.fee_fen != our.fee_fen:
-            found.append(_K.FEE)
-        if is_payment:
-            if their.state != "paid":
-                found.append(_K.STATE)
-        elif our.state not in _AGREES[their.state] and not self._ended_later(our, their):
-            found.append(_K.REFUND_STATE)
-        return tuple(found)
+        if is_payment and their.state != "paid":
+            kinds.append(_K.STATE)
+        elif _is_other_amount(our, their) or (their.state not in UNMOVED and their.settled_fen != our.amount_fen):
+            kinds.append(_K.AMOUNT if is_payment else _K.REFUND_AMOUNT)
+        if not is_payment and our.state not in _AGREES[their.state] and not self._ended_later(our, their):
+            kinds.append(_K.REFUND_STATE)
+        if not _fees_agree(our, their):
+            kinds.append(_K.FEE)
+        return kinds
 
     def _ended_later(self, our: OurRow, their: TradeRow) -> bool:
         """Whether a refund ended here when the bill, which still has it under way, was made already."""
@@ -301,40 +340,52 @@ class Matching:
         theirs = their.provider_no if our.kind == "payment" else their.refund_no
         return not our.provider_no or not theirs or our.provider_no == theirs
 
-    def _differ(
-        self,
-        kind: DifferenceKind,
-        our: OurRow | None,
-        their: TradeRow | None,
-        *,
-        also: tuple[DifferenceKind, ...] = (),
-        is_here: bool = True,
-    ) -> Difference:
-        """Note a difference; `is_here` where the other row is of this day's bill."""
+    def _note(self, kind: DifferenceKind, our: OurRow | None, their: TradeRow | None, *, is_here: bool = True) -> None:
+        """One difference; `is_here` where the other row is of this day's bill."""
         row = their or our
         assert row is not None
         ours_fen, theirs_fen = _figures(kind, our, their)
-        found = Difference(
-            kind,
-            out_trade_no=row.out_trade_no,
-            provider_no=row.provider_no,
-            out_refund_no=row.out_refund_no,
-            ours_fen=ours_fen,
-            theirs_fen=theirs_fen,
-            bill_row=their.n if their is not None and is_here else None,
-            ours=our,
-            theirs=their,
-            closes_itself=kind == _K.DATE_SHIFT and not also and _is_next_day(our, their),
-            also=also,
+        is_shift = kind == _K.DATE_SHIFT and _is_next_day(our, their)
+        self._differences.append(
+            Difference(
+                kind,
+                out_trade_no=row.out_trade_no,
+                provider_no=row.provider_no,
+                out_refund_no=row.out_refund_no,
+                ours_fen=ours_fen,
+                theirs_fen=theirs_fen,
+                bill_row=their.n if their is not None and is_here else None,
+                ours=our,
+                theirs=their,
+                closes_itself=is_shift or kind == _K.FOREIGN,
+            )
         )
-        self._differences.append(found)
-        return found
+
+
+def _is_other_amount(our: OurRow, their: TradeRow) -> bool:
+    return their.amount_fen != our.amount_fen or their.currency != CURRENCY
+
+
+def _fees_agree(our: OurRow, their: TradeRow) -> bool:
+    """Of a payment, to the fen. Of a refund: its share of the fee but for rounding, or nothing, by the contract."""
+    if our.fee_fen is None or their.fee_fen == our.fee_fen:
+        return True
+    if our.kind == "payment" or their.fee_fen > 0:
+        return False
+    return their.fee_fen == 0 or abs(their.fee_fen - our.fee_fen) <= FEE_ROUNDING_FEN
 
 
 def _figures(kind: DifferenceKind, our: OurRow | None, their: TradeRow | None) -> tuple[Fen | None, Fen | None]:
-    """What each side has, in fen: fees where these differ, no money where none came or it was undone."""
+    """What each side has, in fen: fees where these differ, no money where none came or it was undone.
+
+    Of two amounts, theirs is what moved, where coupons make that less than what was ordered.
+    """
     ours = our.amount_fen if our is not None else None
     theirs = their.amount_fen if their is not None else None
+    if their is not None and our is None and their.state in UNMOVED:
+        return None, 0
+    if their is not None and kind in {_K.AMOUNT, _K.REFUND_AMOUNT} and their.amount_fen == ours:
+        theirs = their.settled_fen
     if kind == _K.FEE:
         return our and our.fee_fen, their and their.fee_fen
     if kind == _K.UNPAID_OURS:

@@ -20,6 +20,7 @@ from server.payments.refunds.model import Refund, RefundEvent
 from server.reconcile.differences import OurRow
 from server.reconcile.matching import Wanted
 from shared import clock
+from shared.money import Fen
 from shared.states import AttemptState, RefundState, RefundStep, UnmatchedState
 
 AT_A_TIME = 2_000
@@ -112,10 +113,12 @@ def _set_aside(tx: Tx, *which: ColumnElement[bool]) -> Iterator[OurRow]:
 
 
 def _refunds(tx: Tx, *which: ColumnElement[bool]) -> Iterator[OurRow]:
-    r = Refund
+    r, a = Refund, PaymentAttempt
     names = (r.id, r.out_trade_no, r.out_refund_no, r.provider_refund_no, r.state)
-    columns = (*names, r.amount_fen, r.submitted_at, r.refunded_at, _BY_HAND.label("by_hand"))
-    for row in _streamed(tx, select(*columns).where(*which).order_by(r.out_refund_no)):
+    paid = (a.amount_fen.label("paid_fen"), a.fee_fen.label("charged_fen"), a.fee_is_final)
+    columns = (*names, r.amount_fen, r.submitted_at, r.refunded_at, _BY_HAND.label("by_hand"), *paid)
+    query = select(*columns).outerjoin(a, a.id == r.attempt_id).where(*which).order_by(r.out_refund_no)
+    for row in _streamed(tx, query):
         yield OurRow(
             id=row.id,
             kind="refund",
@@ -123,11 +126,18 @@ def _refunds(tx: Tx, *which: ColumnElement[bool]) -> Iterator[OurRow]:
             provider_no=row.provider_refund_no or "",
             out_refund_no=row.out_refund_no,
             amount_fen=row.amount_fen,
-            fee_fen=None,
+            fee_fen=-_share(row.charged_fen, row.amount_fen, row.paid_fen)
+            if row.charged_fen or row.fee_is_final
+            else None,
             state=row.state,
             at=None if row.by_hand else row.submitted_at,
             ended_at=row.refunded_at,
         )
+
+
+def _share(fee: Fen, part: Fen, whole: Fen) -> Fen:
+    """A part's share of the fee that was charged for the whole, half a fen rounded up."""
+    return (2 * fee * part + whole) // (2 * whole)
 
 
 def _streamed(tx: Tx, query: Any) -> Any:

@@ -264,7 +264,7 @@ class Figures:
 
 def net_of(side: wire.DaySide) -> Fen:
     """What a channel owes for a day by one side's figures."""
-    return side.payments_fen - side.refunds_fen - side.fees_fen
+    return side.settled_fen - side.fees_fen
 
 
 def _ours_now(tx: Tx, channel: str, day: date) -> wire.DaySide:

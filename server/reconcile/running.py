@@ -24,6 +24,7 @@ from server.context import Context
 from server.db import Tx, among, bulk_insert, retrying, table_of
 from server.gateways.bill_lines import OpenBill, opened
 from server.gateways.bill_rows import FundRow, TradeRow
+from server.gateways.port import Gateway
 from server.jobs import Lane
 from server.payments import bills, kept_bills
 from server.payments.model import PaymentBillFile
@@ -36,7 +37,7 @@ from server.reconcile.queries import Figures
 from shared import clock
 from shared.contracts import reconcile as wire
 from shared.errors import Conflict
-from shared.finance import BillKind
+from shared.finance import BillKind, DifferenceKind
 from shared.money import PPM, Fen
 
 ROWS_AT_A_TIME = 5_000
@@ -122,7 +123,7 @@ def _run_one(ctx: Context, channel: str, day: date, *, by: str, request_id: str 
         if BillKind.TRADES not in files:
             raise NoTradeBill(channel=channel, day=day.isoformat())
         found = _Compared(files, {kind: kept_bills.content(tx, ctx.keys, file.id) for kind, file in files.items()})
-        _compare(tx, channel, day, found)
+        _compare(tx, channel, day, found, ctx.gateways.get(channel))
     try:
         pairs = _keep_rows(ctx, channel, day, found)
         keep = partial(_keep, channel=channel, day=day, found=found, pairs=pairs, by=by, request_id=request_id)
@@ -134,9 +135,12 @@ def _run_one(ctx: Context, channel: str, day: date, *, by: str, request_id: str 
 # --- comparing ---
 
 
-def _compare(tx: Tx, channel: str, day: date, found: _Compared) -> None:
+def _compare(tx: Tx, channel: str, day: date, found: _Compared, gateway: Gateway | None) -> None:
+    def is_foreign(row: TradeRow) -> bool:
+        return gateway is not None and bills.is_of_others(gateway, row.out_trade_no, row.app_id)
+
     trade_bill = found.opened(BillKind.TRADES)
-    matching = Matching(channel, day, covers=trade_bill.head.covers)
+    matching = Matching(channel, day, covers=trade_bill.head.covers, is_foreign=is_foreign)
     matching.take(trade_bill.trades())
     for pair in matching.pairs(_hashed(tx, channel, day, found)):
         _paired(found, pair.theirs, pair.ours, pair.by)
@@ -150,7 +154,7 @@ def _compare(tx: Tx, channel: str, day: date, found: _Compared) -> None:
             _paired(found, one.theirs, one.ours, "date_shift")
     found.sides = (matching.ours, matching.theirs)
     found.differences = list(settled.differences)
-    found.date_shifts = sum(one.closes_itself for one in settled.differences)
+    found.date_shifts = sum(one.closes_itself and one.kind is DifferenceKind.DATE_SHIFT for one in settled.differences)
     if BillKind.FUNDS in found.files:
         found.differences += controls.three_way(channel, day, found.trades(), found.funds())
         found.balance = controls.balance(found.funds(), opening_fen=_closed_with(tx, channel, day))
@@ -351,6 +355,7 @@ def _side(side: Side) -> wire.DaySide:
         payments_fen=side.payments_fen,
         refunds=side.refunds,
         refunds_fen=side.refunds_fen,
+        settled_fen=side.settled_fen,
         fees_fen=side.fees_fen,
     )
 
