@@ -25,6 +25,9 @@ _SERIAL_OF_YEAR_1 = date(1899, 12, 30).toordinal()
 """Workbooks count days from here (rightly so since March 1900)."""
 _EPOCH = date(1970, 1, 1).toordinal()
 _SHOP_SECONDS = datetime(1970, 1, 1, tzinfo=SHOP_ZONE).utcoffset().seconds  # type: ignore[union-attr]  # a fixed zone
+MOST_DAYS = date.max.toordinal() - _SERIAL_OF_YEAR_1 + 1
+"""Days that a workbook counts, or fewer."""
+_MOST_KEPT = 100_000
 _LONGEST_TEXT = 32_767
 """UTF-16 units of a cell."""
 
@@ -149,6 +152,8 @@ class _Made(dict[Any, str]):
         self._make = make
 
     def __missing__(self, key: Any) -> str:
+        if len(self) > _MOST_KEPT:  # of days that a file of others names
+            self.clear()
         made = self[key] = self._make(key)
         return made
 
@@ -171,6 +176,12 @@ def _wall_clocks(instants: Sequence[datetime | None]) -> list[str]:
         else _DATES[(second := floor(instant.timestamp()) + _SHOP_SECONDS) // 86_400] + _CLOCKS[second % 86_400]
         for instant in instants
     ]
+
+
+def wall_clock(serial: float) -> str:
+    """What a cell says that counts `serial` days, from 0 up to `MOST_DAYS`: the shop's wall clock to the second."""
+    days, second = divmod(min(floor(serial * 86_400 + 0.5), MOST_DAYS * 86_400 - 1), 86_400)
+    return _DATES[days + _SERIAL_OF_YEAR_1 - _EPOCH] + _CLOCKS[second]
 
 
 _SERIALS: dict[Kind, Callable[[Sequence[str]], list[str]]] = {

@@ -88,7 +88,7 @@ class NumberFormats:
     def at(self, line: int, column: int) -> str:
         """The number format of a cell, by line (from 1) and column (from 0)."""
         if self._codes is None:
-            self._codes = _style_codes(self._path)
+            self._codes = style_codes(self._path)
         if column not in self._columns:
             self._columns[column] = _styles_of_column(self._path, self._sheet, column, self._lines)
         style = self._columns[column][line]
@@ -127,7 +127,7 @@ def _note_styles(styles: array[int], cells: Iterator[re.Match[bytes]]) -> None:
 _STYLE = re.compile(rb' s="(\d{1,5})"')
 
 
-def _style_codes(path: Path) -> list[str]:
+def style_codes(path: Path) -> list[str]:
     """The number format of each style of the workbook, by style number."""
     from openpyxl.styles.numbers import BUILTIN_FORMATS  # only when a number cell was met: start-up time
 

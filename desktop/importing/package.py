@@ -16,7 +16,7 @@ import struct
 import zipfile
 import zlib
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -117,7 +117,7 @@ def scan(path: Path, step: Callable[[float], None] = lambda _: None) -> list[She
     return list(sheets.values())
 
 
-def blocks(path: Path, part: str) -> Iterator[bytes]:
+def blocks(path: Path, part: str) -> Generator[bytes, None, None]:
     """One part of a package that passed `scan`, in blocks of at most 1 MiB. Nothing when there is no such part."""
     with path.open("rb") as file:
         found = _parts(path, file).get(part)

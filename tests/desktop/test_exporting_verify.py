@@ -17,6 +17,7 @@ from desktop.exporting.verify import NotOurs, NotReadable, verify
 from desktop.verbs import parser
 from desktop.verbs.shell import BAD_INPUT, DONE, FAILED, Shell
 from tests.desktop.day_book import DAY, export
+from tests.desktop.files import repacked
 from tests.desktop.formulas import at
 
 Edit = Callable[[Any], None]
@@ -85,6 +86,8 @@ ROWS = {
         Finding(Found.ROWS_REMOVED, "收款", row=5, count=1),
     ),
     "two rows exchanged": (swap, Finding(Found.ROWS_MOVED, "收款", row=2)),
+    "a cell far away": (put("收款", "XFD3", 1), Finding(Found.ROWS_CHANGED, "收款", row=3, count=1)),
+    "a row far away": (put("收款", "A5000", "x"), Finding(Found.ROWS_ADDED, "收款", row=6, count=4_995)),
     "a heading": (put("账户", "B1", "借"), Finding(Found.HEADING, "账户")),
     "a fact of the cover": (put("汇总", "B4", "王会计 (finance)"), Finding(Found.COVER, "汇总")),
     "a sheet removed": (lambda book: book.remove(book["账户"]), Finding(Found.SHEET_MISSING, "账户")),
@@ -116,6 +119,16 @@ def test_a_column_shown_in_another_format_is_no_change(tmp_path: Path) -> None:
 
     export(tmp_path / "day.xlsx")
     assert verify(edited(tmp_path / "day.xlsx", show_days_only)).unchanged
+
+
+def test_a_formula_in_the_details_is_a_change_whatever_it_came_to(tmp_path: Path) -> None:
+    export(tmp_path / "day.xlsx")
+
+    def computed(name: str, content: bytes) -> bytes:
+        return content.replace(b"<v>9.85</v>", b"<f>9.86</f><v>9.85</v>", 1) if name.endswith("sheet1.xml") else content
+
+    found = verify(repacked(tmp_path / "day.xlsx", tmp_path / "computed.xlsx", computed)).findings
+    assert (found[0].found, found[0].sheet, found[0].count) == (Found.ROWS_CHANGED, "订单", 1)
 
 
 def test_totals_are_added_up_anew_whatever_the_formulas_cells_say(tmp_path: Path) -> None:
