@@ -1,4 +1,4 @@
-"""A made-up day of orders on both sides, and alterations of it, each with the one difference that it must lead to.
+"""A made-up day of orders on both sides, and alterations of it, each with the differences that it must lead to.
 
 Bills are written as real files by the sandbox's writers, which share no code with the readers.
 """
@@ -59,11 +59,13 @@ class Day:
             line, kind="refund", at_ms=_ms(later), ends_at_ms=_ms(later), amount_fen=back, fee_fen=fee_of(back),
             refund_no=refund_no, out_refund_no=f"R{number}",
         )  # fmt: skip
-        self.our_refunds[n] = our_refund(number, f"R{number}", refund_no, back, later, ended_at=later)
+        returned = -round(line.fee_fen * back / amount)
+        self.our_refunds[n] = our_refund(number, f"R{number}", refund_no, back, later, ended_at=later, fee_fen=returned)
 
     def altered(self, alteration, n):
-        """Change order `n`; answers what must be found: kind, our number, and both sides' fen."""
-        return ALTERATIONS[alteration](self, n)
+        """Change order `n`; answers what must be found, each as kind, our number, and both sides' fen."""
+        found = ALTERATIONS[alteration](self, n)
+        return found if isinstance(found, list) else [found]
 
     def bill(self, chance=None):
         """The bill's file."""
@@ -95,7 +97,12 @@ class Day:
         books = self.books()
         if chance is not None:
             chance.shuffle(books.ours)
-        return run(self.channel, DAY, self.read(chance), books)
+        return run(self.channel, DAY, self.read(chance), books, is_foreign=is_foreign)
+
+
+def is_foreign(row):
+    """Whether a row's number is not one that this shop makes."""
+    return not row.out_trade_no.startswith("KM")
 
 
 def _rows(content):
@@ -125,7 +132,17 @@ def _missing_here(day, n):
 def _foreign(day, n):
     line = replace(day.lines[n], out_trade_no=f"OTHER-SYS-{n}", provider_no=f"43{n:024d}")
     day.more.append(line)
-    return K.ONLY_THEIRS, line.out_trade_no, None, line.amount_fen
+    return K.FOREIGN, line.out_trade_no, None, line.amount_fen
+
+
+def _foreign_refund(day, n):
+    like = day.lines[n]
+    line = replace(
+        like, kind="refund", out_trade_no=f"OTHER-SYS-{n}", provider_no=f"43{n:024d}", ends_at_ms=like.at_ms,
+        refund_no=f"53{n:024d}" if day.channel == "wechat" else "", out_refund_no=f"OTHER-R-{n}",
+    )  # fmt: skip
+    day.more.append(line)
+    return K.FOREIGN, line.out_refund_no, None, line.amount_fen
 
 
 def _amount(day, n):
@@ -138,6 +155,16 @@ def _fee(day, n):
     line = day.lines[n]
     day.lines[n] = replace(line, fee_fen=line.fee_fen + 1)
     return K.FEE, line.out_trade_no, line.fee_fen, line.fee_fen + 1
+
+
+def _amount_and_fee(day, n):
+    return [_amount(day, n), _fee(day, n)]
+
+
+def _amount_and_fee_a_day_later(day, n):
+    """What is a day apart is so here; what else differs is for the day of the bill."""
+    _amount_and_fee(day, n)
+    return _billed_later(day, n)
 
 
 def _undone(day, n):
@@ -174,10 +201,15 @@ def _known_before(day, n):
     return K.DATE_SHIFT, our.out_trade_no, our.amount_fen, our.amount_fen
 
 
+def _known_before_with_another_amount(day, n):
+    _known_before(day, n)
+    return _amount_and_fee(day, n)
+
+
 def _billed_later(day, n):
     line = day.lines.pop(n)
     day.next_day.append(replace(line, at_ms=_ms(_MIDNIGHT + timedelta(days=1, seconds=5))))
-    return K.DATE_SHIFT, line.out_trade_no, line.amount_fen, line.amount_fen
+    return K.DATE_SHIFT, line.out_trade_no, day.ours[n].amount_fen, line.amount_fen
 
 
 def _orphan(day, n):
@@ -208,6 +240,17 @@ def _refund_amount(day, n):
     return K.REFUND_AMOUNT, line.out_refund_no, line.amount_fen, line.amount_fen + 1
 
 
+def _refund_fee_kept(day, n):
+    day.refunds[n] = replace(day.refunds[n], fee_fen=0)
+    return []
+
+
+def _refund_fee_beyond(day, n):
+    line, our = day.refunds[n], day.our_refunds[n]
+    day.refunds[n] = replace(line, fee_fen=4_000)
+    return K.FEE, line.out_refund_no, our.fee_fen, -4_000
+
+
 def _refund_through_there(day, n):
     our = day.our_refunds[n]
     day.our_refunds[n] = our._replace(state="processing", ended_at=None)
@@ -224,20 +267,26 @@ ALTERATIONS = {
     "missing_there": _missing_there,
     "missing_here": _missing_here,
     "foreign": _foreign,
+    "foreign_refund": _foreign_refund,
     "amount": _amount,
     "fee": _fee,
+    "amount_and_fee": _amount_and_fee,
+    "amount_and_fee_a_day_later": _amount_and_fee_a_day_later,
     "undone": _undone,
     "unpaid": _unpaid,
     "unpaid_of_another_amount": _unpaid_of_another_amount,
     "duplicate": _duplicate,
     "line_twice": _line_twice,
     "known_before": _known_before,
+    "known_before_with_another_amount": _known_before_with_another_amount,
     "billed_later": _billed_later,
     "orphan": _orphan,
     "aside_for_its_amount": _aside_for_its_amount,
     "refund_missing_there": _refund_missing_there,
     "refund_missing_here": _refund_missing_here,
     "refund_amount": _refund_amount,
+    "refund_fee_kept": _refund_fee_kept,
+    "refund_fee_beyond": _refund_fee_beyond,
     "refund_through_there": _refund_through_there,
     "refund_under_way_there": _refund_under_way_there,
 }
