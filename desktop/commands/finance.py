@@ -15,6 +15,7 @@ from shared.permissions import Permission
 translate = QCoreApplication.translate
 
 _READ, _MAKE = Permission.SETTLEMENT_STATEMENT_READ, Permission.SETTLEMENT_STATEMENT_MAKE
+_TERMS = Permission.SETTLEMENT_TERMS_EDIT
 _PAY, _CHECK = Permission.SETTLEMENT_PAYOUT_MAKE, Permission.SETTLEMENT_PAYOUT_CHECK
 
 
@@ -33,6 +34,12 @@ SETTLEMENT: tuple[Command, ...] = (
         "lock",
         Permission.SETTLEMENT_HOLD_EDIT,
     ),
+    _one("settlement.show_terms", lambda: translate("Commands", "看结算条件"), "Alt+5", "file", _TERMS),
+    _one("settlement.show_fee_rules", lambda: translate("Commands", "看费率规则"), "Alt+6", "settlement", _TERMS),
+    _one("settlement.show_holidays", lambda: translate("Commands", "看工作日历"), "Alt+7", "calendar", _TERMS),
+    _one("terms.edit", lambda: translate("Commands", "修改供应商的结算条件…"), "E", "settlement", _TERMS),
+    _one("fee_rule.add", lambda: translate("Commands", "新增费率规则…"), "N", "plus", _TERMS),
+    _one("holiday.enter", lambda: translate("Commands", "录入假日或调休…"), "Insert", "plus", _TERMS),
     _one(
         "hold.free",
         lambda: translate("Commands", "放行暂缓的结算"),

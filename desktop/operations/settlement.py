@@ -17,11 +17,15 @@ from shared.contracts.base import Page
 from shared.contracts.settlement import (
     DueLine,
     DueSupplier,
+    EditHoliday,
     EditTerms,
+    FeeRule,
     Hold,
+    Holiday,
     MakeStatements,
     MovePayout,
     MoveStatement,
+    NewFeeRule,
     NewHold,
     NewPayout,
     Payout,
@@ -46,6 +50,8 @@ _PAYOUT: TypeAdapter[Payout] = TypeAdapter(Payout)
 _INSTRUCTION: TypeAdapter[PayoutInstruction] = TypeAdapter(PayoutInstruction)
 _HOLDS: TypeAdapter[Page[Hold]] = TypeAdapter(Page[Hold])
 _TERMS: TypeAdapter[Page[Terms]] = TypeAdapter(Page[Terms])
+_FEE_RULES: TypeAdapter[Page[FeeRule]] = TypeAdapter(Page[FeeRule])
+_HOLIDAYS: TypeAdapter[Page[Holiday]] = TypeAdapter(Page[Holiday])
 _ACCOUNT: TypeAdapter[SupplierAccount] = TypeAdapter(SupplierAccount)
 _HERE = "/api/settlement"
 _TOUCHED = ("statement", "payout", "settlement")
@@ -199,7 +205,7 @@ async def take_results(
     return done
 
 
-# --- terms and accounts ---
+# --- terms ---
 
 
 async def list_terms(engine: Engine) -> Seen[Page[Terms]]:
@@ -207,11 +213,49 @@ async def list_terms(engine: Engine) -> Seen[Page[Terms]]:
     return await look(engine, list_name=name_of("terms"), call=Call("GET", f"{_HERE}/terms"), answer=_TERMS)
 
 
+async def terms_history(engine: Engine, supplier_id: UUID) -> Seen[Page[Terms]]:
+    """All terms that a supplier was ever paid on, the newest first."""
+    call = Call("GET", f"{_HERE}/terms/{supplier_id}")
+    return await look(engine, list_name=name_of(f"terms/{supplier_id}"), call=call, answer=_TERMS)
+
+
 async def edit_terms(engine: Engine, supplier_id: UUID, edit: EditTerms) -> Terms:
     """Agree on other terms from now on; lines keep those of their day. Raises what `send_once` does."""
     done = await send_once(engine, Call("PUT", f"{_HERE}/terms/{supplier_id}", body=edit), Terms)
     engine.announce(*_TOUCHED, initiator="settlement.terms")
     return done
+
+
+# --- rules of fees, and the calendar ---
+
+
+async def list_fee_rules(engine: Engine) -> Seen[Page[FeeRule]]:
+    """All rules of the platform's share, the newest first."""
+    call = Call("GET", f"{_HERE}/fee-rules")
+    return await look(engine, list_name=name_of("fee-rules"), call=call, answer=_FEE_RULES)
+
+
+async def add_fee_rule(engine: Engine, new: NewFeeRule) -> FeeRule:
+    """A rule for what is ordered from now on. Repeated under its id it is one. Raises what `send_once` does."""
+    done = await send_once(engine, Call("POST", f"{_HERE}/fee-rules", body=new), FeeRule)
+    engine.announce("settlement", "product", initiator="settlement.fee_rule")
+    return done
+
+
+async def list_holidays(engine: Engine, year: int) -> Seen[Page[Holiday]]:
+    """The days of a year on which people work unlike in an ordinary week."""
+    call = Call("GET", f"{_HERE}/holidays", query={"year": str(year)})
+    return await look(engine, list_name=name_of("holidays", year=str(year)), call=call, answer=_HOLIDAYS)
+
+
+async def enter_holidays(engine: Engine, days: Sequence[date], edit: EditHoliday) -> list[Holiday]:
+    """Say of each of these days whether people work. A repeat changes nothing. Raises what `send_once` does."""
+    done = [await send_once(engine, Call("PUT", f"{_HERE}/holidays/{day}", body=edit), Holiday) for day in days]
+    engine.announce("settlement", initiator="settlement.holiday")
+    return done
+
+
+# --- accounts ---
 
 
 async def account(engine: Engine, supplier_id: UUID) -> Seen[SupplierAccount]:

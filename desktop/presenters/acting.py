@@ -14,9 +14,8 @@ from pydantic import ValidationError
 from desktop.engine.engine import Engine
 from desktop.presenters.ports import Ask, Latest
 from desktop.presenters.watching import Watched
-from shared.errors import BadField, BadInput, KamengError
+from shared.errors import BadField, KamengError
 from shared.ids import new_id, new_token
-from shared.money import parse_fen
 
 T = TypeVar("T")
 
@@ -26,33 +25,20 @@ Pair = tuple[str, str]
 Work = Callable[[Engine], Coroutine[Any, Any, T]]
 
 
-class NotAnAmount(BadInput):
-    """What was typed is no amount of money."""
-
-    code = "typed.not_an_amount"
-    zh = "金额请填 12.50 这样的数。"
-    en = "An amount looks like 12.50."
-
-
-def typed_fen(text: str) -> int | None:
-    """An amount as a person types it; None for nothing. Raises NotAnAmount."""
-    if not text:
-        return None
-    try:
-        return parse_fen(text)
-    except ValueError as error:
-        raise NotAnAmount from error
-
-
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Something that is typed for an act. `usual` is what is typed often; `most` characters fit."""
+    """Something that is typed for an act. `usual` is what is typed often; `most` characters fit.
+
+    With `choices` it is one of these, each what is typed for it and its words. `value` stands there at first.
+    """
 
     key: str
     words: Pair
     needed: bool = True
     usual: tuple[Pair, ...] = ()
     most: int = 400
+    choices: tuple[tuple[str, Pair], ...] = ()
+    value: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,7 +47,8 @@ class Act(Generic[T]):
 
     `key` names it, `words` are on its button, `effect` says what will happen, `done` that it did. `work` makes the
     operation of what was typed, and may raise KamengError about it. `naming` says it with what was typed so far, for
-    who is about to press the last button.
+    who is about to press the last button. `rows` is typed as often as wanted, at most `most_rows` times; `rows_of` has
+    them.
     """
 
     key: str
@@ -71,12 +58,24 @@ class Act(Generic[T]):
     work: Callable[[Mapping[str, str]], Work[T]]
     entries: tuple[Entry, ...] = ()
     tone: str = ""
+    rows: tuple[Entry, ...] = ()
+    most_rows: int = 1
     naming: Callable[[Mapping[str, str]], Pair] | None = None
 
     def named(self, typed: Mapping[str, str]) -> Pair:
         """What it is called on the last button."""
         zh, en = self.words if self.naming is None else self.naming({key: text.strip() for key, text in typed.items()})
         return zh.rstrip("…"), en.rstrip("…")
+
+    def rows_of(self, typed: Mapping[str, str]) -> list[dict[str, str]]:
+        """What was typed in each row; one that is left empty is none."""
+        made = [{one.key: typed.get(row_key(one, n), "") for one in self.rows} for n in range(self.most_rows)]
+        return [row for row in made if any(row.values())]
+
+
+def row_key(entry: Entry, n: int) -> str:
+    """Under which key an entry of a row is typed."""
+    return f"{entry.key}.{n}"
 
 
 class Acting(Watched, Generic[T]):

@@ -10,12 +10,13 @@ from desktop.engine.engine import Engine
 from desktop.operations import ledger
 from desktop.operations.seen import Seen
 from desktop.presenters import formats
-from desktop.presenters.acting import Act, Acting, Entry, Pair, Work, typed_fen
+from desktop.presenters.acting import Act, Acting, Entry, Pair, Work
 from desktop.presenters.cases import Cases
 from desktop.presenters.ledger_books import full_name
 from desktop.presenters.listing import Column
 from desktop.presenters.ports import Ask
 from desktop.presenters.reconciliation_books import ACCOUNTS, account_word
+from desktop.presenters.typed import typed_fen
 from desktop.presenters.words import tone, word
 from shared.clock import now, shop_day
 from shared.contracts.identity import Person

@@ -15,14 +15,14 @@ from desktop.engine.engine import Engine
 from desktop.operations import reconciliation_days as operations
 from desktop.operations.seen import Seen
 from desktop.presenters import formats
-from desktop.presenters.acting import Act, Acting, Entry, NotAnAmount, Pair, Work, typed_fen
+from desktop.presenters.acting import Act, Acting, Entry, Pair, Work
 from desktop.presenters.ports import Ask, Latest
+from desktop.presenters.typed import NotADay, NotAnAmount, typed_day, typed_fen
 from desktop.presenters.watching import Watched
 from desktop.presenters.words import CHANNELS, in_words
 from shared.clock import now, shop_day
 from shared.contracts.identity import Person
 from shared.contracts.reconcile import Balance, DaySide, NewSweep, ReconciledDay, Sweep
-from shared.errors import BadInput
 from shared.finance import CLOSE_THEMSELVES, DayState, DifferenceKind, DifferenceState
 from shared.money import format_fen
 from shared.permissions import Permission
@@ -38,14 +38,6 @@ _RIGHTS = {
     SIGN: Permission.RECONCILE_DAY_SIGN,
     SWEEP: Permission.RECONCILE_DIFFERENCE_HANDLE,
 }
-
-
-class NotADay(BadInput):
-    """What was typed is no day."""
-
-    code = "typed.not_a_day"
-    zh = "日期请填 2026-03-02 这样的格式。"
-    en = "A day looks like 2026-03-02."
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,10 +369,9 @@ def _sweeping(day: ReconciledDay) -> Act[ReconciledDay | Sweep]:
         amount = typed_fen(typed["amount"])
         if amount is None or amount <= 0:
             raise NotAnAmount
-        try:
-            arrived_on = date.fromisoformat(typed["arrived_on"])
-        except ValueError as error:
-            raise NotADay from error
+        arrived_on = typed_day(typed["arrived_on"])
+        if arrived_on is None:
+            raise NotADay
         sweep = NewSweep(
             channel=day.channel,
             day=day.day,

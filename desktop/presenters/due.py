@@ -16,14 +16,12 @@ from desktop.presenters.feed import Feed
 from desktop.presenters.holds import hold_act
 from desktop.presenters.listing import Column
 from desktop.presenters.ports import Ask, Latest
-from desktop.presenters.statements import mode_word
 from desktop.presenters.watching import Watched
 from desktop.presenters.words import in_words, word
 from shared.clock import now, shop_day
 from shared.contracts.base import Page
 from shared.contracts.identity import Person
 from shared.contracts.settlement import DueLine, DueSupplier, SupplierAccount, Terms
-from shared.finance import Cycle
 from shared.ids import speak_order_code
 from shared.permissions import Permission
 
@@ -108,30 +106,6 @@ def figures(account: SupplierAccount) -> list[tuple[str, str]]:
         (("下次结算", "Next due"), formats.day(account.next_due_on)),
     ]
     return [(in_words(words), value) for words, value in parts]
-
-
-_CYCLES: dict[Cycle, Pair] = {
-    Cycle.D0: ("D+0（{cutoff} 前的当日结）", "D+0 (until {cutoff})"),
-    Cycle.DAYS: ("D+{n}", "D+{n}"),
-    Cycle.WORKING_DAYS: ("T+{n}（工作日）", "T+{n} (working days)"),
-    Cycle.WEEKLY: ("每周星期{weekday}", "weekly, weekday {n}"),
-    Cycle.MONTHLY: ("每月 {n} 日", "monthly, day {n}"),
-}
-
-
-def terms_words(terms: Terms) -> str:
-    """On which terms a supplier is paid, in a line."""
-    weekday = "一二三四五六日"[terms.n - 1] if terms.cycle is Cycle.WEEKLY else ""
-    cycle = in_words(_CYCLES[terms.cycle]).format(n=terms.n, cutoff=f"{terms.cutoff:%H:%M}", weekday=weekday)
-    told = [mode_word(terms.mode), cycle, word(terms.release_from)]
-    if terms.hold_days:
-        told.append(in_words(("再等 {n} 天", "held {n} days more")).format(n=terms.hold_days))
-    if terms.minimum_fen:
-        told.append(in_words(("满 {amount} 起结", "from {amount}")).format(amount=formats.money(terms.minimum_fen)))
-    if terms.payout_fee_fen:
-        fee = formats.money(terms.payout_fee_fen)
-        told.append(in_words(("打款手续费 {fee}", "fee of a payout {fee}")).format(fee=fee))
-    return " · ".join(told)
 
 
 class Due(Watched):

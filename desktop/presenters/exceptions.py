@@ -14,11 +14,12 @@ from desktop.engine.engine import Engine
 from desktop.operations import exceptions, orders
 from desktop.operations.seen import Seen
 from desktop.presenters import formats
-from desktop.presenters.acting import Act, Entry, Pair, Work, typed_fen
+from desktop.presenters.acting import Act, Entry, Pair, Work
 from desktop.presenters.cases import Cases
 from desktop.presenters.listing import Column
 from desktop.presenters.ports import Ask, Latest
 from desktop.presenters.runbook import RUNBOOK
+from desktop.presenters.typed import typed_fen
 from desktop.presenters.words import channel_word, in_words, tone, word
 from shared.clock import now, shop_day
 from shared.contracts.identity import Person

@@ -42,6 +42,13 @@ def optional_price(unit_price: int | None) -> str:
     return "–" if unit_price is None else price(unit_price)
 
 
+def percent(ppm: int) -> str:
+    """Millionths as `5.4%`."""
+    whole, part = format_unit_price(ppm).split(".")
+    part = part.rstrip("0")
+    return f"{whole}.{part}%" if part else f"{whole}%"
+
+
 def tenths(number: int) -> str:
     """A count of tenths: `12` is `1.2`, `30` is `3`."""
     whole, rest = divmod(number, 10)

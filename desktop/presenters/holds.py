@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import date
+from collections.abc import Hashable, Mapping
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -11,35 +10,18 @@ from uuid import UUID
 from desktop.operations import settlement
 from desktop.presenters import formats
 from desktop.presenters.acting import Act, Acting, Entry, Work
-from desktop.presenters.feed import Feed
 from desktop.presenters.listing import Column
+from desktop.presenters.picked import Picked
 from desktop.presenters.ports import Ask
-from desktop.presenters.watching import Watched
+from desktop.presenters.typed import typed_day
 from desktop.presenters.words import in_words
 from shared.clock import now, shop_day
 from shared.contracts.identity import Person
 from shared.contracts.settlement import Hold, NewHold
-from shared.errors import BadInput
 from shared.ids import speak_order_code
 from shared.permissions import Permission
 
 HOLD, FREE = "hold", "free"
-
-
-class NotADay(BadInput):
-    """What was typed is no day."""
-
-    code = "settlement.not_a_day"
-    zh = "日期请填 2026-03-02 这样的格式。"
-    en = "A day looks like 2026-03-02."
-
-
-def typed_day(text: str) -> date | None:
-    """A day as a person types it; None for nothing. Raises NotADay."""
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError as error:
-        raise NotADay from error
 
 
 def hold_act(
@@ -93,41 +75,21 @@ COLUMNS = (
 )
 
 
-class Holds(Watched):
-    """Those that stand.
-
-    Attributes:
-        feed: the holds.
-        chosen: the one in front, or None.
-        acting: letting go of it.
-    """
+class Holds(Picked[Hold]):
+    """Those that stand."""
 
     def __init__(self, ask: Ask, person: Person) -> None:
-        super().__init__()
+        super().__init__(ask, COLUMNS)
         self.may_hold = Permission.SETTLEMENT_HOLD_EDIT in frozenset(person.permissions)
-        self.feed: Feed[Hold] = Feed(ask, COLUMNS)
-        self.chosen: Hold | None = None
-        self.acting: Acting[Hold] = Acting(ask, lambda _freed: self.feed.reload(), self.feed.reload)
-        self.feed.watch(self._look)
 
-    def open(self) -> None:
-        """Read them."""
+    def key(self, one: Hold) -> Hashable:
+        return one.id
+
+    def show_list(self) -> None:
         self.feed.show(lambda engine, _after: settlement.list_holds(engine))
 
-    def choose(self, one: Hold | None) -> None:
-        """Look at one."""
-        self.chosen = one
-        self.acting.offer([] if one is None else [_free(one)])
-        self.changed()
-
-    def renew(self, *, is_own: bool) -> None:
-        """Something was held or let go, here or elsewhere."""
-        self.feed.renew(is_own=is_own)
-
-    def _look(self) -> None:
-        """One that was let go is gone from the list."""
-        if self.chosen is not None and not self.feed.loading and self.chosen not in self.feed.rows:
-            self.choose(None)
+    def acts(self) -> list[Act[Any]]:
+        return [] if self.chosen is None else [_free(self.chosen)]
 
 
 def _free(one: Hold) -> Act[Hold]:

@@ -10,12 +10,13 @@ from typing import Any
 from desktop.operations import exceptions, orders, refunds
 from desktop.operations.seen import Seen
 from desktop.presenters import formats
-from desktop.presenters.acting import Act, Acting, Entry, Pair, Work, typed_fen
+from desktop.presenters.acting import Act, Acting, Entry, Pair, Work
 from desktop.presenters.exceptions import PAYMENT_NO, RECEIVED
 from desktop.presenters.feed import Feed
 from desktop.presenters.holds import hold_act
 from desktop.presenters.listing import Column
 from desktop.presenters.ports import Ask, Latest
+from desktop.presenters.typed import typed_fen
 from desktop.presenters.watching import Watched
 from desktop.presenters.words import CHANNELS, channel_word, tone, word
 from shared.clock import now, shop_day

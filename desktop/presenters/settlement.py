@@ -1,12 +1,15 @@
-"""The Settlement screen: what is due, statements, payouts and holds, told of the same changes."""
+"""The Settlement screen: what is due, statements, payouts, holds and the rules, told of the same changes."""
 
 from __future__ import annotations
 
 from desktop.presenters.due import Due
+from desktop.presenters.fee_rules import FeeRules
 from desktop.presenters.holds import Holds
+from desktop.presenters.holidays import Holidays
 from desktop.presenters.payouts import Payouts
 from desktop.presenters.ports import Ask
 from desktop.presenters.statements import Statements
+from desktop.presenters.terms import SupplierTerms
 from shared.contracts.identity import Person
 
 
@@ -18,6 +21,7 @@ class Settlement:
         statements: what was released.
         payouts: what was paid.
         holds: what people keep back.
+        terms, fee_rules, holidays: by which rules all of it is reckoned.
     """
 
     def __init__(self, ask: Ask, person: Person) -> None:
@@ -25,6 +29,9 @@ class Settlement:
         self.statements = Statements(ask, person)
         self.payouts = Payouts(ask, person)
         self.holds = Holds(ask, person)
+        self.terms = SupplierTerms(ask, person)
+        self.fee_rules = FeeRules(ask)
+        self.holidays = Holidays(ask, person)
 
     def count_waiting(self) -> None:
         """Read what may wait for this person."""
@@ -33,7 +40,13 @@ class Settlement:
 
     def renew(self, *, is_own: bool) -> None:
         """Terms, holds, statements or payouts changed, here or elsewhere."""
-        self.due.renew(is_own=is_own)
-        self.statements.renew(is_own=is_own)
-        self.payouts.renew(is_own=is_own)
-        self.holds.renew(is_own=is_own)
+        for part in (
+            self.due,
+            self.statements,
+            self.payouts,
+            self.holds,
+            self.terms,
+            self.fee_rules,
+            self.holidays,
+        ):
+            part.renew(is_own=is_own)

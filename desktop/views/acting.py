@@ -10,11 +10,12 @@ from typing import Any
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QComboBox, QFrame, QLineEdit, QPushButton, QSizePolicy, QWidget
+from PySide6.QtWidgets import QFrame, QLayout, QPushButton, QSizePolicy, QWidget
 
-from desktop.presenters.acting import Act, Acting, Entry
+from desktop.presenters.acting import Act, Acting
 from desktop.presenters.words import in_words
 from desktop.theme.tokens import SPACE
+from desktop.views.fields import SHORT, Field, Rows, field_of, named
 from desktop.widgets.basics import Notice, button, column, label, row
 from desktop.widgets.flow import FlowLayout
 from desktop.widgets.live import Live
@@ -36,7 +37,8 @@ class ActBar(Live, QFrame):
         self._asked = ""
         self._hint = ""
         self.buttons: dict[str, QPushButton] = {}
-        self.fields: dict[str, QLineEdit] = {}
+        self.fields: dict[str, Field] = {}
+        self.rows: Rows | None = None
         outer = column(self, gap=SPACE, margins=(margin, 10, margin, 12))
         self.hint = label(role="muted", wrap=True)
         outer.addWidget(self.hint)
@@ -45,10 +47,7 @@ class ActBar(Live, QFrame):
         self._choices, self._form = QWidget(), QWidget()
         self._flow = FlowLayout(self._choices, gap=SPACE)
         for part in (self._choices, self._form):
-            rule = part.sizePolicy()
-            rule.setHeightForWidth(True)
-            rule.setVerticalPolicy(QSizePolicy.Policy.Minimum)
-            part.setSizePolicy(rule)
+            _as_high_as_needed(part)
             outer.addWidget(part)
         self._fill_form()
         presenter.watch(self.look)
@@ -61,6 +60,10 @@ class ActBar(Live, QFrame):
         self.effect = label(wrap=True)
         layout.addWidget(self.title)
         layout.addWidget(self.effect)
+        self._beside = QWidget()
+        self._narrow = FlowLayout(self._beside, gap=SPACE)
+        _as_high_as_needed(self._beside)
+        layout.addWidget(self._beside)
         self._entries = column(gap=SPACE)
         layout.addLayout(self._entries)
         line = row(gap=SPACE)
@@ -83,7 +86,7 @@ class ActBar(Live, QFrame):
     def start(self) -> None:
         """Take the keyboard where the next step is."""
         if self._presenter.chosen is not None:
-            open_field = next((field for field in self.fields.values() if not field.text()), None)
+            open_field = next((field for field in self._all().values() if not field.text()), None)
             (open_field if open_field is not None and not self.go.isEnabled() else self.go).setFocus()
         elif self.buttons:
             next(iter(self.buttons.values())).setFocus()
@@ -137,52 +140,44 @@ class ActBar(Live, QFrame):
         self._leave.setEnabled(not self._presenter.busy)
         is_new = act.key != self._asked
         if is_new:
+            self._ask(act)
             self._asked = act.key
-            self._ask(act.entries)
         self._look_at_fields()
         if is_new:
             self._form.show()
             self.show()
             self.start()
 
-    def _ask(self, entries: tuple[Entry, ...]) -> None:
-        while self._entries.count():
-            old = self._entries.takeAt(0)
-            widget = old.widget() if old is not None else None
-            if widget is not None:
-                widget.hide()
-                widget.deleteLater()
-        self.fields = {entry.key: self._field(entry) for entry in entries}
-
-    def _field(self, entry: Entry) -> QLineEdit:
-        box: QComboBox | QLineEdit
-        if entry.usual:
-            box = QComboBox()
-            box.setEditable(True)
-            box.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            box.addItems([in_words(words) for words in entry.usual])
-            box.setCurrentIndex(-1)
-            field = box.lineEdit()
-            assert field is not None
-            field.clear()
-        else:
-            box = field = QLineEdit()
-        for one in (box, field):
-            one.setAccessibleName(in_words(entry.words))
-        field.setPlaceholderText(in_words(entry.words))
-        field.setMaxLength(entry.most)
-        field.textChanged.connect(self._look_at_fields)
-        field.returnPressed.connect(self._do)
-        self._entries.addWidget(box)
-        box.show()
-        return field
+    def _ask(self, act: Act[Any]) -> None:
+        """What has a value or is chosen has its name above it; the short ones of such a form are beside each other."""
+        begun = self.rows.count if self.rows is not None and act.key == self._asked else 1
+        for layout in (self._entries, self._narrow):
+            _empty(layout)
+        self.fields, self.rows = {}, None
+        if act.rows:
+            self.rows = Rows(act.rows, most=act.most_rows, begun=begun)
+            self.rows.changed.connect(self._look_at_fields)
+            self.rows.entered.connect(self._do)
+            self._entries.addWidget(self.rows)
+        is_form = any(entry.value or entry.choices for entry in act.entries)
+        for entry in act.entries:
+            shown, field = field_of(entry)
+            field.textChanged.connect(self._look_at_fields)
+            field.returnPressed.connect(self._do)
+            self.fields[entry.key] = field
+            if is_form and (entry.choices or entry.most <= SHORT):
+                self._narrow.addWidget(named(entry, shown))
+            else:
+                self._entries.addWidget(shown)
+            shown.show()
+        self._beside.setVisible(self._narrow.count() > 0)
 
     def _look_at_fields(self) -> None:
         act = self._presenter.chosen
         missing = act is None or any(
             entry.needed and not self.fields[entry.key].text().strip() for entry in act.entries
         )
+        missing = missing or (self.rows is not None and self.rows.is_lacking)
         busy = self._presenter.busy
         self.go.setEnabled(not missing and not busy)
         if act is not None:
@@ -190,16 +185,42 @@ class ActBar(Live, QFrame):
             self.go.setText(self.tr("正在处理…") if busy else self.tr("确定{what}").format(what=self.title.text()))
 
     def _typed(self) -> dict[str, str]:
-        return {key: field.text() for key, field in self.fields.items()}
+        return {key: field.text() for key, field in self._all().items()}
+
+    def _all(self) -> dict[str, Field]:
+        """Every field, in the order in which they are typed."""
+        return (self.rows.fields if self.rows is not None else {}) | self.fields
 
     def _do(self) -> None:
         if self.go.isEnabled():
             self._presenter.carry_out(self._typed())
 
     def _speak(self) -> None:
-        act = self._presenter.chosen
-        for entry in act.entries if act is not None else ():
-            field = self.fields[entry.key]
-            field.setPlaceholderText(in_words(entry.words))
-            field.setAccessibleName(in_words(entry.words))
+        """Ask in the new language; what was typed stays."""
+        act, typed = self._presenter.chosen, self._typed()
+        if act is not None:
+            held = next((key for key, field in self._all().items() if field.hasFocus()), None)
+            self._ask(act)
+            for key, text in typed.items():
+                self._all()[key].setText(text)
+            if held is not None:
+                self._all()[held].setFocus()
         self.look()
+
+
+def _as_high_as_needed(part: QWidget) -> None:
+    """Lines that break make it higher."""
+    rule = part.sizePolicy()
+    rule.setHeightForWidth(True)
+    rule.setVerticalPolicy(QSizePolicy.Policy.Minimum)
+    part.setSizePolicy(rule)
+
+
+def _empty(layout: QLayout) -> None:
+    """Take away what is in it."""
+    while layout.count():
+        old = layout.takeAt(0)
+        widget = old.widget() if old is not None else None
+        if widget is not None:
+            widget.hide()
+            widget.deleteLater()

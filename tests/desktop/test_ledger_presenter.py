@@ -6,10 +6,10 @@ from datetime import UTC, date, datetime
 import pytest
 
 from desktop.presenters import words
-from desktop.presenters.acting import NotAnAmount
 from desktop.presenters.adjustments import Adjustments, NoAmount, NoSuchAccount, shown_transfer
 from desktop.presenters.disputes import Disputes, proposal
 from desktop.presenters.ledger_books import Accounts, Health, Journals, full_name
+from desktop.presenters.typed import NotAnAmount
 from shared import clock, ids
 from shared.contracts.ledger import (
     Account,

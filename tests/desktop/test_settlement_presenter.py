@@ -11,10 +11,12 @@ from desktop.exporting.instructions import TargetNotATable, write_instructions
 from desktop.importing.results import ResultsDoNotRead, ResultsEmpty, ResultsWithoutColumns, read_results
 from desktop.operations.once import OutcomeUnknown
 from desktop.presenters import words
-from desktop.presenters.due import MAKE, MAKE_ONE, Due, figures, holds_words, terms_words, waits_words
-from desktop.presenters.holds import FREE, HOLD, Holds, NotADay, what_is_held
+from desktop.presenters.due import MAKE, MAKE_ONE, Due, figures, holds_words, waits_words
+from desktop.presenters.holds import FREE, HOLD, Holds, what_is_held
 from desktop.presenters.payouts import Payouts, Results, shown_bad
 from desktop.presenters.statements import CONFIRM, PAY, Statements, bill_row, drilled, left_over, sums
+from desktop.presenters.terms import terms_words
+from desktop.presenters.typed import NotADay
 from shared import clock, ids
 from shared.contracts.settlement import Hold, PayoutResultsTaken, SupplierAccount, Terms
 from shared.errors import Conflict
@@ -195,7 +197,7 @@ def test_an_order_is_held_from_its_line_and_a_day_is_a_day():
 def test_what_was_held_is_let_go_and_leaves_the_list():
     ask = Later()
     shown = Holds(ask, person(Role.FINANCE))
-    shown.open()
+    shown.show_list()
     facts = dict.fromkeys(Hold.model_fields) | {"reason": "合同到期", "held_by": "周洁", "held_at": NOON}
     order = Hold.model_validate(facts | {"id": ids.new_id(), "order_code": "7K3M9QX2H4TD"})
     whole = Hold.model_validate(facts | {"id": ids.new_id(), "supplier": "星河数码"})

@@ -11,9 +11,11 @@ from desktop.presenters.due import MAKE, holds_words, waits_words
 from desktop.presenters.holds import HOLD
 from desktop.presenters.payouts import APPROVE, SEND
 from desktop.presenters.statements import CONFIRM, PAY
-from server.settlement.model import Payout, Statement
+from server.catalog.model import FeeRule
+from server.settlement.model import Payout, SettlementHoliday, Statement
 from shared import clock
 from shared.contracts.settlement import EditTerms
+from shared.errors import NotAllowed
 from shared.finance import Cycle, PayoutState, ReleaseFrom, StatementState
 from shared.ids import speak_order_code
 from tests.desktop.test_window_reconcile import carry_out
@@ -63,7 +65,7 @@ def at_settlement(qtbot, program, url, login="zhou"):
 
 def kept(world, model):
     with world.ctx.db.read() as tx:
-        return tx.scalars(select(model).order_by(model.id)).all()
+        return tx.scalars(select(model).order_by(*model.__table__.primary_key)).all()
 
 
 def made_and_confirmed(qtbot, page, desk):
@@ -205,3 +207,89 @@ def test_an_operator_holds_an_order_and_finance_lets_it_go(program, live_shop, s
     qtbot.waitUntil(lambda: desk.holds.feed.is_empty, timeout=WAIT_MS)
     desk.due.refresh()
     qtbot.waitUntil(lambda: desk.due.chosen.held_lines == 0, timeout=WAIT_MS)
+
+
+def test_terms_rules_of_fees_and_holidays_are_agreed_at_the_window(program, live_shop, world, colleague, qtbot):
+    page, desk = at_settlement(qtbot, program, live_shop.url)
+    window = program.window
+    the_terms_are_agreed(qtbot, window, page, desk.terms)
+    window.run("settlement.show_fee_rules")
+    qtbot.waitUntil(lambda: desk.fee_rules.acting.may("add"), timeout=WAIT_MS)
+    window.run("fee_rule.add")
+    bar, acting = page.fee_rules.bar, desk.fee_rules.acting
+    for key, text in {"rate": "6.25", "reason": "合同 2027-1"}.items():
+        bar.fields[key].setText(text)
+    bar.go.click()
+    assert acting.error.code == "fee_rule.of_nothing"
+    assert kept(world, FeeRule) == []
+    carry_out(qtbot, bar, acting, tier="gold")
+    qtbot.waitUntil(lambda: len(desk.fee_rules.feed.rows) == 1, timeout=WAIT_MS)
+    assert desk.fee_rules.feed.listing.cells(0)[:2] == ("级别 gold", "6.25%")
+    [rule] = kept(world, FeeRule)
+    assert (rule.kind, rule.ppm, rule.tier, rule.product_code) == ("percent", 62_500, "gold", None)
+    window.run("settlement.show_holidays")
+    the_holidays_are_entered(qtbot, window, page.holidays, desk.holidays, world)
+    li = colleague("li")
+    with pytest.raises(NotAllowed):
+        li.run(settlement.list_fee_rules(li.engine))
+
+
+def the_terms_are_agreed(qtbot, window, page, terms):
+    """Everything stands in the form as it was agreed; what is wrong is told before anything is sent."""
+    window.run("settlement.show_terms")
+    qtbot.waitUntil(lambda: terms.acting.may("edit") and terms.history is not None, timeout=WAIT_MS)
+    name, before = terms.chosen.supplier, terms.chosen
+    window.run("terms.edit")
+    bar = page.terms.bar
+    assert {key: bar.fields[key].text() for key in ("mode", "cycle", "n", "cutoff", "split")} == {
+        "mode": before.mode,
+        "cycle": before.cycle.value,
+        "n": str(before.n),
+        "cutoff": "17:00",
+        "split": "30.00",
+    }
+    assert not bar.go.isEnabled(), "why is needed"
+    typed = {
+        "cycle": "weekly",
+        "n": "8",
+        "minimum": "100",
+        "account": "6222-01",
+        "bank": "工商银行",
+        "reason": "合同 9",
+    }
+    for key, text in typed.items():
+        bar.fields[key].setText(text)
+    bar.go.click()
+    assert "周期与天数不符" in bar.problem.text
+    bar.fields["n"].setText("一")
+    bar.go.click()
+    assert bar.problem.text == "“一”不是整数。"
+    carry_out(qtbot, bar, terms.acting, n="5")
+    qtbot.waitUntil(lambda: terms.chosen.version == before.version + 1, timeout=WAIT_MS)
+    assert terms.chosen.supplier == name, "the place is kept"
+    qtbot.waitUntil(lambda: terms.history is not None and terms.history[0] == terms.chosen, timeout=WAIT_MS)
+    words = texts(page.terms.panel)
+    assert "周期\n每周星期五" in words
+    assert f"收款\n{name}" in words
+
+
+def the_holidays_are_entered(qtbot, window, page, holidays, world):
+    """A span of days of a year that nobody knows yet; the day itself names the year."""
+    page.year.setValue(2031)
+    qtbot.waitUntil(lambda: holidays.feed.as_of is not None, timeout=WAIT_MS)
+    assert page.notice.text.startswith("2031 年的假日还不完整")
+    window.run("holiday.enter")
+    for last in ("2031-01-01", "2031-12-31"):
+        for key, text in {"first": "2031-01-22", "last": last, "name": "春节"}.items():
+            page.bar.fields[key].setText(text)
+        page.bar.go.click()
+        assert holidays.acting.error.code == "holidays.too_many"
+    assert kept(world, SettlementHoliday) == []
+    carry_out(qtbot, page.bar, holidays.acting, last="2031-01-24")
+    qtbot.waitUntil(lambda: len(holidays.feed.rows) == 3, timeout=WAIT_MS)
+    assert holidays.feed.listing.cells(0) == ("2031-01-22", "星期三", "放假", "春节")
+    assert [(f"{one.day}", one.works) for one in kept(world, SettlementHoliday)] == [
+        ("2031-01-22", False),
+        ("2031-01-23", False),
+        ("2031-01-24", False),
+    ]

@@ -9,8 +9,9 @@ from PySide6.QtWidgets import QLabel, QSplitter, QWidget
 
 from desktop.presenters import due as presenters
 from desktop.presenters import formats
-from desktop.presenters.due import Due, figures, terms_words
+from desktop.presenters.due import Due, figures
 from desktop.presenters.holds import HOLD
+from desktop.presenters.terms import terms_words
 from desktop.presenters.words import in_words
 from desktop.views.acting import ActBar
 from desktop.views.listing import FeedView

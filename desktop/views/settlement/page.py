@@ -1,4 +1,4 @@
-"""The Settlement screen: what is due, the statements, the payouts, and what is held back."""
+"""The Settlement screen: what is due, the statements, the payouts, what is held back, and the rules of it all."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from desktop.views.page import Page
 from desktop.views.settlement.due import DuePage
 from desktop.views.settlement.holds import HoldsPage
 from desktop.views.settlement.payouts import PayoutsPage
+from desktop.views.settlement.rules import FeeRulesPage, HolidaysPage, TermsPage
 from desktop.views.settlement.statements import StatementsPage
 from desktop.views.tabbed import TabbedPage
 
@@ -22,22 +23,25 @@ class SettlementPage(TabbedPage):
         self.due = DuePage(presenter.due)
         self.statements = StatementsPage(presenter.statements)
         self.payouts = PayoutsPage(presenter.payouts)
-        parts: list[tuple[Page, Callable[[], str]]] = [
-            (self.statements, lambda: self.tr("结算单")),
-            (self.due, lambda: self.tr("应结")),
-            (self.payouts, lambda: self.tr("打款")),
+        parts: list[tuple[Page, Callable[[], str], str]] = [
+            (self.statements, lambda: self.tr("结算单"), "settlement.show_statements"),
+            (self.due, lambda: self.tr("应结"), "settlement.show_due"),
+            (self.payouts, lambda: self.tr("打款"), "settlement.show_payouts"),
         ]
         if presenter.holds.may_hold:
             self.holds = HoldsPage(presenter.holds)
-            parts.append((self.holds, lambda: self.tr("暂缓")))
-        super().__init__("settlement", parts)
+            parts.append((self.holds, lambda: self.tr("暂缓"), "settlement.show_holds"))
+        if presenter.terms.may_edit:
+            self.terms = TermsPage(presenter.terms)
+            self.fee_rules = FeeRulesPage(presenter.fee_rules)
+            self.holidays = HolidaysPage(presenter.holidays)
+            parts += [
+                (self.terms, lambda: self.tr("条件"), "settlement.show_terms"),
+                (self.fee_rules, lambda: self.tr("费率"), "settlement.show_fee_rules"),
+                (self.holidays, lambda: self.tr("工作日"), "settlement.show_holidays"),
+            ]
+        super().__init__("settlement", [(part, words) for part, words, _command in parts])
         self.say(self.title.setText, lambda: self.tr("结算"))
-        self.say(self.tabs.setAccessibleName, lambda: self.tr("结算单、应结、打款或暂缓"))
-        for command, part in (
-            ("settlement.show_statements", self.statements),
-            ("settlement.show_due", self.due),
-            ("settlement.show_payouts", self.payouts),
-        ):
+        self.say(self.tabs.setAccessibleName, lambda: self.tr("结算的各部分"))
+        for part, _words, command in parts:
             self.handle(command, partial(self.show_part, part))
-        if presenter.holds.may_hold:
-            self.handle("settlement.show_holds", partial(self.show_part, self.holds))
