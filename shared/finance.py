@@ -94,6 +94,10 @@ class AdjustmentState(StrEnum):
     REFUSED = "refused"
 
 
+KEPT_BY_ROWS = frozenset({"escrow", "suspense", "supplier_pending", "distributor_pending", "supplier_frozen", "payout"})
+"""Kinds of the ledger's accounts whose balance is the sum of rows that say what it is for: no adjustment touches it."""
+
+
 class SweepState(StrEnum):
     """Money of a channel that arrived in our bank. `reversing`: booked, and a second person decides if it stays."""
 

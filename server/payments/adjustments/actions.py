@@ -25,13 +25,10 @@ from server.policy import Actor
 from shared import clock
 from shared.contracts import ledger as wire
 from shared.errors import BadField, Conflict, IdempotencyReused, NotFound
-from shared.finance import ADJUSTMENT, AdjustmentState, JournalCode
+from shared.finance import ADJUSTMENT, KEPT_BY_ROWS, AdjustmentState, JournalCode
 from shared.money import Fen, format_fen
 
 DOMAIN = "ledger"
-
-KEPT_BY_ROWS = frozenset({"escrow", "suspense", "supplier_pending", "distributor_pending", "supplier_frozen", "payout"})
-"""Kinds of accounts whose balance is the sum of rows that say what it is for."""
 
 AVAILABLE_OR_OWED = ("supplier_available", "distributor_available", "owed")
 """What a payee has of us once it is released, and we of it: never less than nothing, and never both."""
