@@ -71,7 +71,8 @@ class Batch:
     def __init__(self, db: Database, *, lanes: int | None = None) -> None:
         self._db = db
         self._lanes = lanes or (1 if db.is_sqlite else LANES)
-        self._queues: list[queue.Queue[_Waiting | None]] = [queue.Queue(CAPACITY) for _ in range(self._lanes)]
+        self._queues: list[queue.SimpleQueue[_Waiting | None]] = [queue.SimpleQueue() for _ in range(self._lanes)]
+        self._capacity = CAPACITY
         self._handlers: dict[type, tuple[int, Handler]] = {}
         self._alone: set[type] = set()
         self._single: set[type] = set()
@@ -129,12 +130,10 @@ class Batch:
     def _accept(self, waiting: _Waiting) -> None:
         assert type(waiting.command) in self._handlers, type(waiting.command)
         with self._gate:
-            if self._closed:  # nobody would ever answer
+            line = self._queues[self._lane_of[type(waiting.command)]]
+            if self._closed or line.qsize() >= self._capacity:  # once it is closed nobody would ever answer
                 raise Busy(retry_after_seconds=2)
-            try:
-                self._queues[self._lane_of[type(waiting.command)]].put_nowait(waiting)
-            except queue.Full:
-                raise Busy(retry_after_seconds=2) from None
+            line.put(waiting)
 
     def start(self) -> None:
         """Start the lanes."""

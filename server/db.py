@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 from uuid import UUID
@@ -22,7 +22,6 @@ from sqlalchemy import (
     BINARY,
     BigInteger,
     ColumnElement,
-    Connection,
     CursorResult,
     DateTime,
     Dialect,
@@ -89,7 +88,7 @@ class Uid(TypeDecorator[UUID]):
 
 
 def _id_bytes(value: UUID | None) -> bytes | None:
-    return None if value is None else value.bytes
+    return None if value is None else value.int.to_bytes(16, "big")  # a little faster than `bytes`
 
 
 def _id_of(value: bytes | None) -> UUID | None:
@@ -287,7 +286,9 @@ class Database:
                 isolation_level="READ COMMITTED",
                 pool_size=LANES if by_key else POOL_SIZE,
                 max_overflow=0 if by_key else POOL_SIZE,
-                pool_pre_ping=True,
+                # A lane runs its batch again when the connection is gone, and ends what it began: each would be a trip.
+                pool_pre_ping=not by_key,
+                pool_reset_on_return=None if by_key else "rollback",
                 pool_timeout=POOL_WAIT_SECONDS,
             )
             if engine.dialect.name in {"mysql", "mariadb"}:
@@ -401,11 +402,12 @@ def bulk_insert(
         return
     table, connection = table_of(model), tx.connection()
     insert = {"sqlite": bulk.in_blocks, "postgresql": bulk.copied}.get(connection.dialect.name, bulk.one_by_one)
-    binders = [_bound(connection, table, name) for name in columns]
+    bound = partial(_bound, connection.dialect, table)
+    binders = [bound(name) for name in columns]
     if any(bind is not _as_it_is for bind in binders):
         values = zip(*rows, strict=True)
         rows = list(zip(*(map(bind, column) for bind, column in zip(binders, values, strict=True)), strict=True))
-    fixed = {name: _bound(connection, table, name)(value) for name, value in constants.items()}
+    fixed = {name: bound(name)(value) for name, value in constants.items()}
     dbapi = connection.dialect.loaded_dbapi
     with closing(connection.connection.cursor()) as cursor:
         try:
@@ -418,9 +420,10 @@ def _as_it_is(value: Any) -> Any:
     return value
 
 
-def _bound(connection: Connection, table: Table, name: str) -> Callable[[Any], Any]:
+@lru_cache(maxsize=1_024)
+def _bound(dialect: Dialect, table: Table, name: str) -> Callable[[Any], Any]:
     """How a value of a column goes to the driver; `_as_it_is` when nothing has to be done."""
-    column_type, dialect = table.c[name].type, connection.dialect
+    column_type = table.c[name].type
     if isinstance(column_type, Digest16):
         # COPY reads text: the hex digits are a uuid already, and cost a fifth of making one.
         return bytes.hex if dialect.name == "postgresql" else _as_it_is

@@ -9,16 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import bindparam, insert, select, tuple_, update
+from sqlalchemy import bindparam, insert, select, tuple_
 from sqlalchemy.exc import IntegrityError
 
-from server.db import Tx, bulk_insert, rows_changed, table_of
+from server.db import Tx, bulk_insert, rows_changed, spelling, table_of
 from server.ledger.model import LedgerAccount, LedgerBalance, LedgerJournal, LedgerTransfer
 from shared import clock, ids
 from shared.errors import KamengError
@@ -45,16 +47,14 @@ ACCOUNT_KINDS: dict[str, tuple[str, int, Fen | None]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(NamedTuple):
     """An account by name: its kind and whose it is (a supplier's id, a channel, or the shop's empty name)."""
 
     kind: str
     owner: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Transfer:
+class Transfer(NamedTuple):
     """Amount in fen from the account that is debited to the one that is credited. Zero posts nothing."""
 
     debit: Account
@@ -100,33 +100,37 @@ def post(tx: Tx, journals: Sequence[Journal]) -> dict[str, UUID]:
     fresh = _without_posted(tx, journals)
     if not fresh:
         return {}
-    accounts = _accounts(tx, {a for j, _ in fresh for t in j.transfers if t.amount for a in (t.debit, t.credit)})
+    accounts = _accounts(tx, {a for j, _ in fresh for t in j.transfers if t.amount for a in t[:2]})
     posted_at = clock.now()
     posted: dict[str, UUID] = {}
     headers: list[tuple[Any, ...]] = []
     lines: list[tuple[Any, ...]] = []
-    sums: dict[UUID, list[Fen]] = defaultdict(lambda: [0, 0])
+    sums: dict[Account, list[Fen]] = defaultdict(lambda: [0, 0])
     for one, content in fresh:
         journal_id = posted[one.key] = ids.new_id()
         headers.append(
             (journal_id, one.key, one.code, one.order_id, content, one.occurred_at, one.actor, one.memo[:MEMO_LENGTH])
         )
-        for n, transfer in enumerate(t for t in one.transfers if t.amount):
-            assert transfer.amount > 0, one.key
-            debit, credit = accounts[transfer.debit].id, accounts[transfer.credit].id
-            lines.append((journal_id, n, debit, credit, transfer.amount))
-            sums[debit][0] += transfer.amount
-            sums[credit][1] += transfer.amount
+        for n, (debit, credit, amount) in enumerate([t for t in one.transfers if t.amount]):
+            assert amount > 0, one.key
+            lines.append((journal_id, n, accounts[debit].id, accounts[credit].id, amount))
+            sums[debit][0] += amount
+            sums[credit][1] += amount
     bulk_insert(tx, LedgerJournal, _JOURNAL, headers, constants={"posted_at": posted_at})
     if lines:
         bulk_insert(tx, LedgerTransfer, _TRANSFER, lines, constants={})
-        _add_to_balances(tx, sums, {row.id: row.slots for row in accounts.values()})
+        _add_to_balances(tx, [(accounts[account], fen) for account, fen in sums.items()])
     return posted
 
 
-_POSTED = select(LedgerJournal.key, LedgerJournal.content_sha256).where(
-    LedgerJournal.key.in_(bindparam("keys", expanding=True))
-)
+# The texts of statements that each batch of payments runs are made by hand: making them takes longer than running them.
+
+
+@lru_cache(maxsize=1_024)
+def _posted(mark: str, count: int) -> str:
+    """What is posted of so many keys. `j.key`: by itself the name is a word of MariaDB's."""
+    marks = ", ".join([mark] * count)
+    return f"SELECT j.key, j.content_sha256 FROM ledger_journal j WHERE j.key IN ({marks})"  # noqa: S608 - our words
 
 
 def _without_posted(tx: Tx, journals: Sequence[Journal]) -> list[tuple[Journal, str]]:
@@ -136,79 +140,102 @@ def _without_posted(tx: Tx, journals: Sequence[Journal]) -> list[tuple[Journal, 
         content = _content(journal)
         if by_key.setdefault(journal.key, (journal, content))[1] != content:
             raise JournalConflict(key=journal.key)
-    for key, content in tx.execute(_POSTED, {"keys": list(by_key)}):
+    connection, keys = tx.connection(), tuple(by_key)
+    asked = _posted(spelling(connection.dialect).mark, len(keys))
+    for key, content in connection.exec_driver_sql(asked, keys) if keys else ():
         if content != by_key.pop(key)[1]:
             raise JournalConflict(key=key)
     return list(by_key.values())
 
 
 def _content(journal: Journal) -> str:
-    facts = [
-        journal.code,
-        journal.order_id.hex if journal.order_id else None,
-        [[t.debit.kind, t.debit.owner, t.credit.kind, t.credit.owner, t.amount] for t in journal.transfers if t.amount],
-    ]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+    """The hash of its code, its order and its transfers as JSON."""
+    order = f'"{journal.order_id.hex}"' if journal.order_id else "null"
+    transfers = ", ".join(
+        [f"[{_named(debit)}, {_named(credit)}, {amount}]" for debit, credit, amount in journal.transfers if amount]
+    )
+    return hashlib.sha256(f'["{journal.code}", {order}, [{transfers}]]'.encode()).hexdigest()
 
 
-def _accounts(tx: Tx, wanted: Iterable[Account]) -> dict[Account, LedgerAccount]:
-    names = sorted({(account.kind, account.owner) for account in wanted})
-    found = _select_accounts(tx, names)
-    missing = [name for name in names if Account(*name) not in found]
-    for kind, owner in missing:
-        try:
-            with tx.begin_nested():
-                _open(tx, kind, owner)
-        except IntegrityError:
-            continue  # another process opened it just now; the second select sees it
-    return found | _select_accounts(tx, missing) if missing else found
+@lru_cache(maxsize=4_096)
+def _named(account: Account) -> str:
+    """An account in the JSON of a transfer."""
+    return json.dumps(account)[1:-1]
 
 
-_NAMED = select(LedgerAccount).where(
+class _Opened(NamedTuple):
+    """Where an account is kept."""
+
+    id: UUID
+    slots: int
+
+
+def _accounts(tx: Tx, wanted: Collection[Account]) -> Mapping[Account, _Opened]:
+    """These accounts, and maybe others; what was never used is opened.
+
+    An account never changes: each connection remembers those it has seen, but not what may yet be rolled back.
+    """
+    known: dict[Account, _Opened] = tx.connection().info.setdefault("ledger_accounts", {})
+    missing = sorted([account for account in wanted if account not in known])
+    if not missing:
+        return known
+    found = _select_accounts(tx, missing)
+    if not tx.info.get(_HAS_OPENED):
+        known |= found
+    if unopened := [account for account in missing if account not in found]:
+        tx.info[_HAS_OPENED] = True
+        for account in unopened:
+            with suppress(IntegrityError), tx.begin_nested():  # another process opened it just now: it is there
+                _open(tx, account)
+        found |= _select_accounts(tx, unopened)
+    return known | found
+
+
+_HAS_OPENED = "ledger_has_opened"
+
+_NAMED = select(LedgerAccount.kind, LedgerAccount.owner, LedgerAccount.id, LedgerAccount.slots).where(
     tuple_(LedgerAccount.kind, LedgerAccount.owner).in_(bindparam("names", expanding=True))
 )
 
 
-def _select_accounts(tx: Tx, names: list[tuple[str, str]]) -> dict[Account, LedgerAccount]:
-    return {Account(row.kind, row.owner): row for row in tx.scalars(_NAMED, {"names": names})}
+def _select_accounts(tx: Tx, names: Sequence[Account]) -> dict[Account, _Opened]:
+    rows = tx.execute(_NAMED, {"names": names})
+    return {Account(kind, owner): _Opened(account_id, slots) for kind, owner, account_id, slots in rows}
 
 
-def _open(tx: Tx, kind: str, owner: str) -> None:
-    side, slots, floor = ACCOUNT_KINDS[kind]
-    account = {"id": ids.new_id(), "kind": kind, "owner": owner, "side": side, "slots": slots, "opened_at": clock.now()}
-    tx.execute(insert(table_of(LedgerAccount)), account)
+def _open(tx: Tx, account: Account) -> None:
+    account_id, (side, slots, floor) = ids.new_id(), ACCOUNT_KINDS[account.kind]
+    facts = account._asdict() | {"side": side, "slots": slots, "opened_at": clock.now()}
+    tx.execute(insert(table_of(LedgerAccount)), {"id": account_id, **facts})
     tx.execute(
         insert(table_of(LedgerBalance)),
         [
-            {"account_id": account["id"], "slot": slot, "debits_fen": 0, "credits_fen": 0, "floor_fen": floor}
+            {"account_id": account_id, "slot": slot, "debits_fen": 0, "credits_fen": 0, "floor_fen": floor}
             for slot in range(slots)
         ],
     )
 
 
-_BALANCE = table_of(LedgerBalance)
-_ADD = (
-    update(_BALANCE)
-    .where(_BALANCE.c.account_id == bindparam("a"), _BALANCE.c.slot == bindparam("s"))
-    .values(
-        debits_fen=_BALANCE.c.debits_fen + bindparam("debits"),
-        credits_fen=_BALANCE.c.credits_fen + bindparam("credits"),
-    )
-)
-
-
-def _add_to_balances(tx: Tx, sums: dict[UUID, list[Fen]], slots: dict[UUID, int]) -> None:
+def _add_to_balances(tx: Tx, sums: list[tuple[_Opened, list[Fen]]]) -> None:
     """One update a slot. Each writer lane has its own slot of a busy account, and who is no lane the last one.
 
     Accounts of one slot first, each group by its ids: they are what others lock before they post (`held`).
     """
     lane = int(tx.info.get("slot", -1))
+    connection = tx.connection()
+    engine = spelling(connection.dialect)
     rows = [
-        {"a": account_id, "s": lane % slots[account_id], "debits": debits, "credits": credits}
-        for account_id, (debits, credits) in sorted(sums.items(), key=lambda item: (slots[item[0]] > 1, item[0].bytes))
+        (debits, credits, engine.as_id(account.id), lane % account.slots)
+        for account, (debits, credits) in sorted(sums, key=lambda one: (one[0].slots > 1, one[0].id.int))
     ]
-    changed = rows_changed(tx.connection().execute(_ADD, rows))
+    changed = rows_changed(connection.exec_driver_sql(_ADD.format(engine.mark), rows))
     assert changed == len(rows), "a balance slot is missing"
+
+
+_ADD = (
+    "UPDATE ledger_balance SET debits_fen = debits_fen + {0}, credits_fen = credits_fen + {0}"
+    " WHERE account_id = {0} AND slot = {0}"
+)
 
 
 _HELD = (
@@ -224,8 +251,9 @@ def held(tx: Tx, wanted: Sequence[Account]) -> dict[Account, Fen]:
     """What accounts of one slot have, on their normal side, locked until the transaction ends."""
     assert all(ACCOUNT_KINDS[account.kind][1] == 1 for account in wanted), "a busy account is not locked"
     opened = _accounts(tx, wanted)
-    rows = {row.account_id: row for row in tx.scalars(_HELD, {"ids": [account.id for account in opened.values()]})}
-    return {
-        name: (rows[account.id].debits_fen - rows[account.id].credits_fen) * (1 if account.side in "AE" else -1)
-        for name, account in opened.items()
-    }
+    by_id = {opened[account].id: account for account in wanted}
+    has: dict[Account, Fen] = {}
+    for row in tx.scalars(_HELD, {"ids": list(by_id)}):
+        account, net = by_id[row.account_id], row.debits_fen - row.credits_fen
+        has[account] = net if ACCOUNT_KINDS[account.kind][0] in "AE" else -net
+    return has
