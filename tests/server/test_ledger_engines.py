@@ -1,5 +1,7 @@
 """What the database itself refuses, and two that post at once, on each engine."""
 
+import hashlib
+import json
 import threading
 from uuid import UUID
 
@@ -44,6 +46,27 @@ def net(db):
 
 def sale(name, fen):
     return Journal(f"order:{name}:sale", "SALE", None, clock.now(), (Transfer(Account("escrow"), PAYEE.pending, fen),))
+
+
+def test_an_account_whose_opening_was_undone_is_opened_again(db):
+    with db.tx() as tx:
+        for name in "AB":  # the second finds what is open, which nobody may remember yet
+            ledger.post(tx, [sale(name, 1)])
+        tx.rollback()
+    for name, fen in (("A", 1), ("B", 2), ("B", 2)):
+        with db.tx() as tx:
+            ledger.post(tx, [sale(name, fen)])
+    assert net(db) == {"escrow": -3, "supplier_pending": 3}
+
+
+def test_a_journal_is_known_by_the_hash_of_its_facts_as_json(db):
+    moved = (Transfer(Account("psp", 'a"信'), Account("escrow"), 7), Transfer(Account("bank"), Account("fee"), 0))
+    order_id = ids.new_id()
+    with db.tx() as tx:
+        ledger.post(tx, [Journal("A", "PAY", order_id, clock.now(), moved), Journal("B", "ADJ", None, clock.now(), ())])
+        kept = dict(tx.execute(select(LedgerJournal.key, LedgerJournal.content_sha256)).all())
+    facts = {"A": ["PAY", order_id.hex, [["psp", 'a"信', "escrow", "", 7]]], "B": ["ADJ", None, []]}
+    assert kept == {key: hashlib.sha256(json.dumps(one).encode()).hexdigest() for key, one in facts.items()}
 
 
 def test_the_database_keeps_floors_positive_amounts_and_what_was_posted(db):
