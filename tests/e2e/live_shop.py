@@ -15,9 +15,9 @@ from pathlib import Path
 
 import httpx
 
-from server.demo import channels
 from server.settings import Settings
 from tests.fault import dying_server
+from tests.server.sandbox import clerk
 from tests.server.sandbox.peer import PATIENCE_SECONDS, SandboxProcess, plain_client
 from tests.world import MERCHANT, world
 
@@ -83,7 +83,7 @@ def prepared_shop(folder: Path, *, every_channel: bool = False):
     )
     try:
         if every_channel:
-            channels.exchange(Settings.from_environment(shop.environment), sandbox.ready, log=folder / "keys.log")
+            clerk.exchange(Settings.from_environment(shop.environment), sandbox.ready, log=folder / "keys.log")
             yield shop
             return
         ring = ("keys", "add", "sandbox", "--public-key", sandbox.ready["public_key"], "--merchant", MERCHANT)

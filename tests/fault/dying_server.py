@@ -6,8 +6,7 @@ The processes are forked from one that has imported the program.
 
 import os
 import signal
-import sys
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 
 from server import batch, cli_keys, jobs, ringfile
@@ -24,21 +23,14 @@ from tests import forks
 
 def start(arguments, *, environment, log, moment=None):
     """Run `kameng-server ARGUMENTS` in a new process, which dies at a moment, if one is named. It writes to `log`."""
-    process = forks.context().Process(target=_live, args=(arguments, environment, log, moment), daemon=True)
-    process.start()
-    return process
+    return forks.start(partial(_until, moment), arguments, environment=environment, out=log)
 
 
-def _live(arguments, environment, log, moment):
-    """The whole life of such a process."""
-    os.environ.clear()
-    os.environ.update(environment)
-    written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.dup2(written, sys.stdout.fileno())
-    os.dup2(written, sys.stderr.fileno())
+def _until(moment, arguments):
+    """The program, told when to die."""
     if moment is not None:
         ALL_MOMENTS[moment]()
-    sys.exit(main(arguments))
+    return main(arguments)
 
 
 def die(*_, **__):

@@ -18,7 +18,6 @@ from sqlalchemy import select
 from server import app
 from server.crypto import KeyRing
 from server.db import retrying
-from server.demo import channels
 from server.payments import bills, checkout
 from server.payments.model import PaymentAttempt
 from server.payments.refunds import following
@@ -27,6 +26,7 @@ from server.settings import Settings
 from shared import clock
 from tests.server import refunding
 from tests.server.conftest import Site
+from tests.server.sandbox import clerk
 from tests.server.sandbox.peer import plain_client
 from tests.world import ANNA, WITH_FEES, world
 
@@ -40,7 +40,7 @@ def exchanged(folder, sandbox):
     made = Settings.from_environment({"KAMENG_DATA": str(folder / "data"), "KAMENG_SANDBOX_URL": sandbox.url})
     made.prepare_data_folder()
     KeyRing.create(made.key_ring_file)
-    channels.exchange(made, sandbox.ready, log=folder / "keys.log")
+    clerk.exchange(made, sandbox.ready, log=folder / "keys.log")
     return made.key_ring_file
 
 

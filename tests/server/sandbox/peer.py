@@ -1,15 +1,15 @@
 """A merchant of the payment sandbox, built on `cryptography` and httpx alone: no code of the shop, none of the sandbox.
 
-`SandboxProcess` starts the real process on a free port; `Merchant` signs requests and verifies answers; `Receiver` is
+`SandboxProcess` starts the real program on a free port; `Merchant` signs requests and verifies answers; `Receiver` is
 a real HTTP server that collects callbacks and answers them as a test says.
 """
 
 import base64
 import contextlib
 import json
+import os
 import queue
 import secrets
-import subprocess
 import sys
 import threading
 import time
@@ -26,6 +26,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from server.sandbox.app import main
+from tests import forks
 from tests.rsa_keys import rsa_key
 
 ROOT = Path(__file__).parents[3]
@@ -53,6 +55,7 @@ class SandboxProcess:
 
     def __init__(self, data: Path, *arguments: str) -> None:
         self.data = data
+        self._said = data.with_name(f"{data.name}.log")
         self._arguments = arguments
         for name, content in self._keys.items():
             path = data / name
@@ -67,28 +70,27 @@ class SandboxProcess:
 
     def start(self) -> None:
         """Start it and wait until it says that it is ready."""
-        self._process = subprocess.Popen(
-            start_arguments("--data", str(self.data), "--port", "0", *self._arguments),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-        )
-        line = self._process.stdout.readline()
-        assert line, f"the sandbox did not start: {self._process.communicate()[1]}"
+        self._said.unlink(missing_ok=True)
+        reader, writer = forks.context().Pipe(duplex=False)
+        arguments = ["--data", str(self.data), "--port", "0", *self._arguments]
+        self._process = forks.start(main, arguments, environment=os.environ.copy(), out=writer, err=self._said)
+        writer.close()
+        with reader, os.fdopen(os.dup(reader.fileno())) as out:
+            line = out.readline()
+        assert line, f"the sandbox did not start: {self._said.read_text()}"
         self.ready = json.loads(line)
         self.url = self.ready["url"]
 
     def kill(self) -> None:
         """End it the hard way: no handler runs, nothing is flushed."""
         self._process.kill()
-        self._process.communicate()
+        self._process.join()
 
     def stop(self) -> tuple[int, str]:
         """Ask it to stop; return its exit status and all it said on stderr."""
         self._process.terminate()
-        _, complaints = self._process.communicate(timeout=PATIENCE_SECONDS)
-        return self._process.returncode, complaints
+        self._process.join(PATIENCE_SECONDS)
+        return self._process.exitcode, self._said.read_text()
 
 
 @dataclass(frozen=True)

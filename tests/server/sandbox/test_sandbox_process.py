@@ -3,13 +3,14 @@
 import ast
 import itertools
 import json
+import os
 import socket
 import stat
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 import httpx
@@ -18,9 +19,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from server.sandbox.app import main
 from server.sandbox.keys import load_or_make_pair
+from tests import forks
 from tests.bench._shop import free_port
-from tests.server.sandbox.peer import PATIENCE_SECONDS, ROOT, Merchant, plain_client, start_arguments
+from tests.server.sandbox.peer import PATIENCE_SECONDS, ROOT, Merchant, plain_client
 
 
 def test_a_killed_sandbox_forgets_nothing_it_accepted(own_sandbox, receiver, number):
@@ -128,11 +131,12 @@ def _tenpays_certificate():
 
 def _refusal(*arguments):
     """Start a sandbox that must not start; return the one sentence it says."""
-    finished = subprocess.run(
-        start_arguments(*arguments), capture_output=True, text=True, cwd=ROOT, timeout=PATIENCE_SECONDS, check=False
-    )
-    assert (finished.returncode, finished.stdout) == (2, "")
-    (sentence,) = finished.stderr.splitlines()
+    with TemporaryDirectory() as folder:
+        out, err = Path(folder, "out"), Path(folder, "err")
+        started = forks.start(main, arguments, environment=os.environ.copy(), out=out, err=err)
+        started.join(PATIENCE_SECONDS)
+        assert (started.exitcode, out.read_text()) == (2, "")
+        (sentence,) = err.read_text().splitlines()
     return sentence
 
 
