@@ -84,6 +84,7 @@ LEDGER: tuple[Command, ...] = (
     _book("ledger.show_journals", lambda: translate("Commands", "看分录"), "Alt+2", "file"),
     _book("ledger.show_adjustments", lambda: translate("Commands", "看调账"), "Alt+3", "reconcile"),
     _book("ledger.show_disputes", lambda: translate("Commands", "看争议"), "Alt+4", "alert"),
+    _book("ledger.show_closings", lambda: translate("Commands", "看账户的每日结余"), "D", "calendar"),
     _book("adjustment.propose", lambda: translate("Commands", "提出调账…"), "Ctrl+Shift+N", "plus", _EDIT),
     _book("adjustment.post", lambda: translate("Commands", "调账复核通过并入账"), "A", "check", _EDIT),
     _book("adjustment.refuse", lambda: translate("Commands", "调账复核不通过"), "R", "close", _EDIT),

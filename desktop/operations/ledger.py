@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
@@ -10,8 +11,9 @@ from pydantic import TypeAdapter
 
 from desktop.engine.engine import Engine
 from desktop.engine.transport import Call
+from desktop.operations import settlement
 from desktop.operations.once import send_once
-from desktop.operations.seen import Seen, look, name_of
+from desktop.operations.seen import PAGE_ROWS, Seen, look, name_of
 from shared.contracts.base import Page
 from shared.contracts.ledger import (
     Account,
@@ -20,6 +22,7 @@ from shared.contracts.ledger import (
     AdjustmentTransfer,
     CheckAdjustment,
     CloseDispute,
+    DayClosing,
     Dispute,
     Journal,
     LedgerHealth,
@@ -28,7 +31,7 @@ from shared.contracts.ledger import (
     WithdrawAdjustment,
 )
 from shared.errors import BadField
-from shared.finance import AdjustmentState, DisputeState
+from shared.finance import KEPT_BY_ROWS, AdjustmentState, DisputeState
 from shared.ids import parse_order_code
 from shared.money import Fen
 
@@ -41,7 +44,10 @@ _ADJUSTMENT: TypeAdapter[Adjustment] = TypeAdapter(Adjustment)
 _DISPUTES: TypeAdapter[Page[Dispute]] = TypeAdapter(Page[Dispute])
 _DISPUTE: TypeAdapter[Dispute] = TypeAdapter(Dispute)
 _HEALTH: TypeAdapter[LedgerHealth] = TypeAdapter(LedgerHealth)
+_CLOSINGS: TypeAdapter[Page[DayClosing]] = TypeAdapter(Page[DayClosing])
 _HERE = "/api/ledger"
+_OF_THE_SHOP = ("bank", "loss", "fee", "payout_fee", "promo")
+_OF_SUPPLIERS = ("supplier_available", "owed")
 
 
 # --- books ---
@@ -52,6 +58,38 @@ async def list_accounts(engine: Engine, *, day: date | None = None, after: str |
     query = {"day": day.isoformat() if day is not None else None, "after": after}
     call = Call("GET", f"{_HERE}/accounts", query=query)
     return await look(engine, list_name=name_of("ledger/accounts", **query), call=call, answer=_ACCOUNTS)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountName:
+    """An account that people may name: its kind and owner, and what people call the owner."""
+
+    kind: str
+    owner: str
+    name: str
+
+
+async def adjustable(engine: Engine) -> list[AccountName]:
+    """Every account that an adjustment may touch: of the shop, those that are open, and those of each supplier."""
+    found = [AccountName(kind, "", "") for kind in _OF_THE_SHOP]
+    after: str | None = None
+    while True:
+        query = {"after": after, "limit": PAGE_ROWS}
+        page = await engine.session.ask(Call("GET", f"{_HERE}/accounts", query=query), _ACCOUNTS)
+        found += [AccountName(one.kind, one.owner, one.name) for one in page.items if one.kind not in KEPT_BY_ROWS]
+        if page.next is None or page.next == after:
+            break
+        after = page.next
+    for terms in (await settlement.list_terms(engine)).value.items:
+        found += [AccountName(kind, terms.supplier_id.hex, terms.supplier) for kind in _OF_SUPPLIERS]
+    return list(dict.fromkeys(found))
+
+
+async def list_closings(engine: Engine, kind: str, *, owner: str, after: str | None = None) -> Seen[Page[DayClosing]]:
+    """One page of the days that were closed of an account, the newest first."""
+    query = {"owner": owner, "after": after}
+    call = Call("GET", f"{_HERE}/accounts/{kind}/days", query=query)
+    return await look(engine, list_name=name_of(f"ledger/{kind}/days", **query), call=call, answer=_CLOSINGS)
 
 
 async def list_lines(
@@ -107,13 +145,22 @@ async def propose_adjustment(
     reason: str,
     ticket: str,
     order_code: str = "",
+    about: tuple[str, date] | None = None,
 ) -> Adjustment:
     """Propose a journal; another person posts it. Repeated under its id it is proposed once.
 
+    `about` is the channel and the day of a signed reconciliation that it corrects.
     Raises BadField for an order code that cannot be one, and what `send_once` does.
     """
+    channel, day = about or (None, None)
     body = NewAdjustment(
-        id=adjustment_id, transfers=list(transfers), reason=reason, ticket=ticket, order_code=_code(order_code)
+        id=adjustment_id,
+        transfers=list(transfers),
+        reason=reason,
+        ticket=ticket,
+        order_code=_code(order_code),
+        channel=channel,
+        day=day,
     )
     return await _adjust(engine, f"{_HERE}/adjustments", body, initiator="adjustment.propose")
 
@@ -134,7 +181,7 @@ async def _adjust(
     engine: Engine, path: str, body: NewAdjustment | CheckAdjustment | WithdrawAdjustment, *, initiator: str
 ) -> Adjustment:
     done = await send_once(engine, Call("POST", path, body=body), Adjustment)
-    engine.announce("adjustment", "ledger", initiator=initiator)
+    engine.announce("adjustment", "ledger", "reconciled_day", initiator=initiator)
     return done
 
 

@@ -67,15 +67,18 @@ class Act(Generic[T]):
         zh, en = self.words if self.naming is None else self.naming({key: text.strip() for key, text in typed.items()})
         return zh.rstrip("…"), en.rstrip("…")
 
-    def rows_of(self, typed: Mapping[str, str]) -> list[dict[str, str]]:
-        """What was typed in each row; one that is left empty is none."""
-        made = [{one.key: typed.get(row_key(one, n), "") for one in self.rows} for n in range(self.most_rows)]
-        return [row for row in made if any(row.values())]
-
 
 def row_key(entry: Entry, n: int) -> str:
     """Under which key an entry of a row is typed."""
     return f"{entry.key}.{n}"
+
+
+def rows_of(entries: Sequence[Entry], typed: Mapping[str, str]) -> list[dict[str, str]]:
+    """What was typed in each row; one that was left empty is none."""
+    made: list[dict[str, str]] = []
+    while row_key(entries[0], len(made)) in typed:
+        made.append({entry.key: typed[row_key(entry, len(made))] for entry in entries})
+    return [row for row in made if any(row.values())]
 
 
 class Acting(Watched, Generic[T]):

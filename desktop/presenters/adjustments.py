@@ -1,26 +1,28 @@
-"""Adjustments: a transfer by hand, proposed by one person with a reason and a ticket, posted by another."""
+"""Adjustments: transfers by hand, proposed by one person with a reason and a ticket, posted by another."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import date
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from desktop.engine.engine import Engine
 from desktop.operations import ledger
+from desktop.operations.ledger import AccountName
 from desktop.operations.seen import Seen
 from desktop.presenters import formats
-from desktop.presenters.acting import Act, Acting, Entry, Pair, Work
+from desktop.presenters.acting import Act, Acting, Entry, Pair, Work, rows_of
 from desktop.presenters.cases import Cases
-from desktop.presenters.ledger_books import full_name
 from desktop.presenters.listing import Column
-from desktop.presenters.ports import Ask
+from desktop.presenters.ports import Ask, Latest
 from desktop.presenters.reconciliation_books import ACCOUNTS, account_word
 from desktop.presenters.typed import typed_fen
-from desktop.presenters.words import tone, word
+from desktop.presenters.words import CHANNELS, channel_word, tone, word
 from shared.clock import now, shop_day
 from shared.contracts.identity import Person
-from shared.contracts.ledger import Account, Adjustment, AdjustmentTransfer, Transfer
+from shared.contracts.ledger import Adjustment, AdjustmentTransfer, Transfer
 from shared.errors import BadInput
 from shared.finance import AdjustmentState
 from shared.ids import speak_order_code
@@ -31,8 +33,8 @@ STATES: tuple[AdjustmentState | None, ...] = (None, *AdjustmentState)
 
 PROPOSE, POST, REFUSE, WITHDRAW = "propose", "post", "refuse", "withdraw"
 
-UNADJUSTABLE = frozenset({"escrow", "suspense", "supplier_frozen", "payout"})
-"""Kinds of accounts that the server refuses: their money belongs to rows that say what it is for."""
+MOST_TRANSFERS = 20
+"""As many transfers as one adjustment may have."""
 
 
 class NoSuchAccount(BadInput):
@@ -87,6 +89,7 @@ def facts_of(one: Adjustment) -> list[tuple[Pair, str]]:
         (("原因", "Reason"), one.reason),
         (("工单", "Ticket"), one.ticket),
         (("订单", "Order"), speak_order_code(one.order_code) if one.order_code else ""),
+        (("更正", "Corrects"), f"{channel_word(one.channel)} {formats.day(one.day)}" if one.channel else ""),
         (("提出", "Proposed"), f"{one.proposed_by} {formats.moment(one.proposed_at)}"),
         (("复核", "Checked"), f"{one.checked_by} {formats.moment(one.checked_at)}" if one.checked_by else ""),
         (("复核说明", "Note"), one.check_note),
@@ -102,13 +105,13 @@ class Adjustments(Cases[Adjustment]):
         proposing: the act of proposing one.
     """
 
-    def __init__(self, ask: Ask, person: Person, accounts: Callable[[], Sequence[Account]]) -> None:
+    def __init__(self, ask: Ask, person: Person) -> None:
         may = frozenset(person.permissions)
         super().__init__(ask, COLUMNS, may_see=Permission.LEDGER_JOURNAL_READ in may)
         self.may_edit = Permission.LEDGER_ADJUSTMENT_EDIT in may
-        self._accounts = accounts
         self.state: AdjustmentState | None = None
         self.proposing: Acting[Adjustment] = Acting(ask, self._proposed, lambda: None)
+        self._accounts_latest = Latest()
 
     def show(self, *, state: AdjustmentState | None) -> None:
         """Show the adjustments of a state."""
@@ -137,81 +140,103 @@ class Adjustments(Cases[Adjustment]):
 
     # --- proposing ---
 
-    def propose(self) -> None:
-        """Be about to propose one."""
+    def propose(self, about: tuple[str, date] | None = None) -> None:
+        """Be about to propose one: to correct a channel's signed day, or of anything. The accounts are read first."""
         if self.may_edit:
-            self.proposing.offer([self._propose()])
-            self.proposing.choose(PROPOSE)
+            then = self._accounts_latest.only(partial(self._begin, about))
+            self._ask(ledger.adjustable, then, self._accounts_latest.also(self._not_read))
+
+    def _begin(self, about: tuple[str, date] | None, accounts: Sequence[AccountName]) -> None:
+        self.proposing.drop()
+        self.proposing.offer([_propose(named(accounts), about, self.proposing)])
+        self.proposing.choose(PROPOSE)
 
     def _proposed(self, made: Adjustment) -> None:
         self.look_into(made)
 
-    def _named(self) -> dict[str, tuple[str, str]]:
-        """What may be adjusted, by the names it has in both languages."""
-        named = {words: (kind, "") for kind in ("bank", "loss") for words in ACCOUNTS[kind]}
-        for one in self._accounts():
-            if one.kind not in UNADJUSTABLE:
-                for words in both_names(one):
-                    named[words] = (one.kind, one.owner)
-        return named
 
-    def _account(self, typed: str) -> tuple[str, str]:
-        found = self._named().get(typed)
+def named(accounts: Sequence[AccountName]) -> dict[Pair, AccountName]:
+    """Accounts by what people call them, in both languages; two owners of one name are told apart."""
+    made: dict[Pair, AccountName] = {}
+    for one in accounts:
+        names = both_names(one.kind, one.name)
+        if names in made:
+            names = names[0] + f" #{one.owner[:8]}", names[1] + f" #{one.owner[:8]}"
+        made[names] = one
+    return dict(sorted(made.items()))
+
+
+def both_names(kind: str, name: str) -> Pair:
+    """An account's name in both languages."""
+    zh, en = ACCOUNTS.get(kind, (kind, kind))
+    whose = CHANNELS.get(name, (name, name))
+    return (f"{zh} · {whose[0]}", f"{en} · {whose[1]}") if name else (zh, en)
+
+
+def _propose(
+    accounts: Mapping[Pair, AccountName], about: tuple[str, date] | None, acting: Acting[Adjustment]
+) -> Act[Adjustment]:
+    by_word = {word_of: one for names, one in accounts.items() for word_of in names}
+    rows = (
+        Entry("debit", ("借方账户", "Debit"), usual=tuple(accounts)),
+        Entry("credit", ("贷方账户", "Credit"), usual=tuple(accounts)),
+        Entry("amount", ("金额（元）", "Amount (yuan)"), most=16),
+    )
+
+    def account(typed: str) -> AccountName:
+        found = by_word.get(typed.strip())
         if found is None:
             raise NoSuchAccount(typed=typed)
         return found
 
-    def _propose(self) -> Act[Adjustment]:
-        accounts = [both_names(one) for one in self._accounts() if one.kind not in UNADJUSTABLE]
-        usual = (*accounts, *(ACCOUNTS[kind] for kind in ("bank", "loss") if ACCOUNTS[kind] not in accounts))
-
-        def work(typed: Mapping[str, str]) -> Work[Adjustment]:
-            debit, credit = self._account(typed["debit"]), self._account(typed["credit"])
-            amount = typed_fen(typed["amount"])
-            if not amount:
-                raise NoAmount
-            transfer = AdjustmentTransfer(
-                debit_kind=debit[0],
-                debit_owner=debit[1],
-                credit_kind=credit[0],
-                credit_owner=credit[1],
-                amount_fen=amount,
-            )
-            made = self.proposing.attempt_id
-            return lambda engine: ledger.propose_adjustment(
-                engine,
-                adjustment_id=made,
-                transfers=[transfer],
-                reason=typed["reason"],
-                ticket=typed["ticket"],
-                order_code=typed["order_code"],
-            )
-
-        return Act(
-            PROPOSE,
-            ("提出调账", "Propose an adjustment"),
-            (
-                "提出后什么都不动；另一位同事复核通过才入账。",
-                "Nothing is booked until another person approves it.",
-            ),
-            ("已提出，等待复核", "Proposed; it waits for approval"),
-            work,
-            (
-                Entry("debit", ("借方账户（从列表选）", "Debit (choose)"), usual=usual),
-                Entry("credit", ("贷方账户（从列表选）", "Credit (choose)"), usual=usual),
-                Entry("amount", ("金额（元）", "Amount (yuan)"), most=16),
-                Entry("ticket", ("工单或凭证号（必填）", "Ticket (needed)"), most=80),
-                Entry("reason", ("原因（必填，会记入账簿）", "Reason (needed; it goes into the books)")),
-                Entry("order_code", ("订单号（可不填）", "Order code (may be left out)"), needed=False, most=24),
-            ),
+    def transfer(row: Mapping[str, str]) -> AdjustmentTransfer:
+        debit, credit, amount = account(row["debit"]), account(row["credit"]), typed_fen(row["amount"])
+        if not amount:
+            raise NoAmount
+        return AdjustmentTransfer(
+            debit_kind=debit.kind,
+            debit_owner=debit.owner,
+            credit_kind=credit.kind,
+            credit_owner=credit.owner,
+            amount_fen=amount,
         )
 
+    def work(typed: Mapping[str, str]) -> Work[Adjustment]:
+        transfers, made = [transfer(row) for row in rows_of(rows, typed)], acting.attempt_id
+        return lambda engine: ledger.propose_adjustment(
+            engine,
+            adjustment_id=made,
+            transfers=transfers,
+            reason=typed["reason"],
+            ticket=typed["ticket"],
+            order_code=typed["order_code"],
+            about=about,
+        )
 
-def both_names(one: Account) -> Pair:
-    """An account's name in both languages."""
-    zh, en = ACCOUNTS.get(one.kind, (one.kind, one.kind))
-    whose = full_name(one.kind, one.name).removeprefix(account_word(one.kind))
-    return zh + whose, en + whose
+    effect: Pair = (
+        "提出后什么都不动；另一位同事复核通过，全部分录一起入账。",
+        "Nothing is booked until another person approves it; then all of it is, at once.",
+    )
+    if about is not None:
+        zh, en = CHANNELS.get(about[0], (about[0], about[0]))
+        effect = (
+            f"更正 {zh} {about[1]} 的账：已签署的数字不变，更正记在今天。" + effect[0],
+            f"It corrects {en}, {about[1]}: what was signed stays, the correction is of today. " + effect[1],
+        )
+    return Act(
+        PROPOSE,
+        ("提出调账", "Propose an adjustment"),
+        effect,
+        ("已提出，等待复核", "Proposed; it waits for approval"),
+        work,
+        (
+            Entry("ticket", ("工单或凭证号（必填）", "Ticket (needed)"), most=80),
+            Entry("reason", ("原因（必填，会记入账簿）", "Reason (needed; it goes into the books)")),
+            Entry("order_code", ("订单号（可不填）", "Order code (may be left out)"), needed=False, most=24),
+        ),
+        rows=rows,
+        most_rows=MOST_TRANSFERS,
+    )
 
 
 def _checks(one: Adjustment) -> list[Act[Adjustment]]:

@@ -24,7 +24,7 @@ class Ledger:
     def __init__(self, ask: Ask, person: Person) -> None:
         self.accounts = Accounts(ask)
         self.journals = Journals(ask)
-        self.adjustments = Adjustments(ask, person, lambda: self.accounts.feed.rows)
+        self.adjustments = Adjustments(ask, person)
         self.disputes = Disputes(ask, person)
         self.health = Health(ask, may_see=Permission.LEDGER_JOURNAL_READ in frozenset(person.permissions))
 

@@ -18,7 +18,7 @@ from desktop.presenters.watching import Watched
 from desktop.presenters.words import CHANNELS, channel_word, in_words, party_words, word
 from shared.clock import now, shop_day
 from shared.contracts.base import Page
-from shared.contracts.ledger import Account, AccountLine, Journal, LedgerFinding, LedgerHealth, Transfer
+from shared.contracts.ledger import Account, AccountLine, DayClosing, Journal, LedgerFinding, LedgerHealth, Transfer
 from shared.ids import speak_order_code
 
 
@@ -56,6 +56,15 @@ LINE_COLUMNS = (
     Column[AccountLine]("balance", lambda x: formats.money(x.balance_fen), numeric=True, sample="-¥1,234,567.00"),
     Column[AccountLine]("other", lambda x: account_word(x.other_kind), stretch=True, sample="供应商可打款"),
     Column[AccountLine]("order", lambda x: _code(x.order_code), code=True, sample="7K3M-9QX2-H4TD", spare=True),
+)
+
+
+CLOSING_COLUMNS = (
+    Column[DayClosing]("day", lambda x: formats.day(x.day), sample="2026-03-02", stretch=True),
+    Column[DayClosing]("opening", lambda x: formats.money(x.opening_fen), numeric=True, sample="-¥1,234,567.00"),
+    Column[DayClosing]("debit", lambda x: _nothing_if_none(x.debits_fen), numeric=True, sample="¥1,234,567.00"),
+    Column[DayClosing]("credit", lambda x: _nothing_if_none(x.credits_fen), numeric=True, sample="¥1,234,567.00"),
+    Column[DayClosing]("closing", lambda x: formats.money(x.closing_fen), numeric=True, sample="-¥1,234,567.00"),
 )
 
 
@@ -103,12 +112,14 @@ class Accounts(Watched):
         chosen: the one in front, or None.
         day: the day of its book.
         lines: its book, oldest first.
+        closings: the days that were closed of it, the newest first.
     """
 
     def __init__(self, ask: Ask) -> None:
         super().__init__()
         self.feed: Feed[Account] = Feed(ask, ACCOUNT_COLUMNS)
         self.lines: Feed[AccountLine] = Feed(ask, LINE_COLUMNS)
+        self.closings: Feed[DayClosing] = Feed(ask, CLOSING_COLUMNS)
         self.chosen: Account | None = None
         self.day = self.today
 
@@ -125,6 +136,10 @@ class Accounts(Watched):
         """Open the book of one account."""
         if self.chosen is None or (one.kind, one.owner) != (self.chosen.kind, self.chosen.owner):
             self.chosen = one
+            self.closings.clear()
+            self.closings.show(
+                lambda engine, after: ledger.list_closings(engine, one.kind, owner=one.owner, after=after)
+            )
             self._read()
 
     def turn_to(self, day: date) -> None:
@@ -136,6 +151,7 @@ class Accounts(Watched):
         """Read everything that is shown again."""
         self.feed.reload()
         self.lines.reload()
+        self.closings.reload()
 
     def _read(self) -> None:
         one, day = self.chosen, self.day

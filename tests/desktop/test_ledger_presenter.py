@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from desktop.operations.ledger import AccountName
 from desktop.presenters import words
 from desktop.presenters.adjustments import Adjustments, NoAmount, NoSuchAccount, shown_transfer
 from desktop.presenters.disputes import Disputes, proposal
@@ -30,7 +31,7 @@ from tests.desktop.test_settlement_presenter import sent
 from tests.desktop.window_program import person
 
 NOON = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
-XINGHE = ids.new_id().hex
+XINGHE, OTHER = ids.new_id().hex, ids.new_id().hex
 
 
 def account(kind, owner="", name="", side="L", debits=0, credits=0):
@@ -102,7 +103,7 @@ def test_the_book_of_an_account_is_opened_once_and_on_a_day():
         ask.answer(0, page_of(*ACCOUNTS))
         shown.choose(ACCOUNTS[0])
         shown.choose(ACCOUNTS[0])
-        assert len(ask.asked) == 2, "the same account is not read again"
+        assert len(ask.asked) == 3, "the same account is not read again"
         shown.turn_to(date(2026, 3, 9))
     assert shown.day == date(2026, 3, 2), "there is no day after today"
 
@@ -148,17 +149,30 @@ def test_each_transfer_of_a_journal_is_a_line():
     assert shown.code is None
 
 
-def proposing():
+NAMES = [
+    AccountName("loss", "", ""),
+    AccountName("psp_fee", "wechat", "wechat"),
+    AccountName("supplier_available", XINGHE, "星河数码"),
+    AccountName("supplier_available", OTHER, "星河数码"),
+]
+
+
+def proposing(about=None):
     ask = Later()
-    shown = Adjustments(ask, person(Role.FINANCE), lambda: ACCOUNTS)
-    shown.propose()
+    shown = Adjustments(ask, person(Role.FINANCE))
+    shown.propose(about)
+    assert shown.proposing.chosen is None, "the accounts are read first"
+    ask.answer(0, NAMES)
     return shown, ask
 
 
 TYPED = {
-    "debit": "损失",
-    "credit": "供应商可打款 · 星河数码",
-    "amount": "10",
+    "debit.0": "损失",
+    "credit.0": "供应商可打款 · 星河数码",
+    "amount.0": "10",
+    "debit.1": "",
+    "credit.1": "",
+    "amount.1": "",
     "ticket": "T-1",
     "reason": "补偿",
     "order_code": "",
@@ -167,10 +181,12 @@ TYPED = {
 
 def test_an_adjustment_names_its_accounts_and_is_proposed_once():
     shown, ask = proposing()
-    offered = {words[0] for words in shown.proposing.chosen.entries[0].usual}
-    assert offered == {"银行存款", "渠道手续费 · 微信支付", "供应商可打款 · 星河数码", "损失"}, (
-        "escrow is not for hands"
-    )
+    assert [words[0] for words in shown.proposing.chosen.rows[0].usual] == [
+        "供应商可打款 · 星河数码",
+        f"供应商可打款 · 星河数码 #{OTHER[:8]}",
+        "损失",
+        "渠道手续费 · 微信支付",
+    ], "two of one name are told apart"
     shown.proposing.carry_out(TYPED)
     made = adjustment()
     method, path, body = sent(ask.asked[-1][0], made)
@@ -186,24 +202,35 @@ def test_an_adjustment_names_its_accounts_and_is_proposed_once():
 @pytest.mark.parametrize(
     ("typed", "error"),
     [
-        ({"debit": "买家已付待发货"}, NoSuchAccount),
-        ({"credit": "某账户"}, NoSuchAccount),
-        ({"amount": "十元"}, NotAnAmount),
-        ({"amount": "0"}, NoAmount),
+        ({"debit.0": "买家已付待发货"}, NoSuchAccount),
+        ({"credit.0": "某账户"}, NoSuchAccount),
+        ({"amount.0": "十元"}, NotAnAmount),
+        ({"amount.0": "0"}, NoAmount),
+        ({"debit.1": "损失"}, NoSuchAccount),
     ],
 )
 def test_what_cannot_be_an_adjustment_is_said_before_it_is_sent(typed, error):
     shown, ask = proposing()
     shown.proposing.carry_out(TYPED | typed)
     assert isinstance(shown.proposing.error, error)
-    assert ask.asked == []
+    assert len(ask.asked) == 1
     shown.proposing.carry_out(TYPED | {"order_code": "1234"})
     with pytest.raises(BadField):
-        sent(ask.asked[0][0], adjustment())
+        sent(ask.asked[1][0], adjustment())
+
+
+def test_a_signed_day_is_corrected_today():
+    shown, ask = proposing(("wechat", date(2026, 3, 1)))
+    assert "更正 微信支付 2026-03-01 的账：已签署的数字不变" in shown.proposing.chosen.effect[0]
+    row = {"debit.1": "渠道手续费 · 微信支付", "credit.1": "损失", "amount.1": "0.27"}
+    shown.proposing.carry_out(TYPED | row)
+    _method, _path, body = sent(ask.asked[-1][0], adjustment())
+    assert (body.channel, body.day) == ("wechat", date(2026, 3, 1))
+    assert [one.amount_fen for one in body.transfers] == [1_000, 27]
 
 
 def test_an_adjustment_is_checked_by_another_or_withdrawn():
-    shown = Adjustments(Later(), person(Role.FINANCE), lambda: ACCOUNTS)
+    shown = Adjustments(Later(), person(Role.FINANCE))
     for actions, keys in ((["check"], ["post", "refuse"]), (["withdraw"], ["withdraw"]), ([], [])):
         shown.look_into(adjustment(actions=actions))
         assert [act.key for act in shown.acting.acts] == keys

@@ -1,13 +1,18 @@
 """The ledger at the window, against the real server: two people adjust and close, and frozen payouts are told."""
 
+from datetime import timedelta
+
 import pytest
+from PySide6.QtCore import Qt
 from sqlalchemy import select
 
 from desktop.operations import ledger
 from desktop.presenters.adjustments import POST
 from desktop.presenters.disputes import WON
+from server.ledger import days
 from server.ledger.model import LedgerJournal
 from server.payments.adjustments.model import Adjustment
+from shared import clock
 from shared.contracts.ledger import LedgerFinding, LedgerHealth
 from shared.finance import AdjustmentState, DisputeState
 from shared.ids import speak_order_code
@@ -15,7 +20,7 @@ from shared.permissions import Role
 from tests.desktop.test_reconcile_presenter import seen
 from tests.desktop.test_window_reconcile import carry_out
 from tests.desktop.window_program import desk_of, sign_in, texts
-from tests.world import ANNA
+from tests.world import ANNA, BEN
 
 pytestmark = pytest.mark.qt_log_ignore("This plugin does not support", extend=True)  # the offscreen platform says so
 
@@ -60,35 +65,88 @@ def test_an_order_is_followed_through_the_books(program, live_shop, bought, qtbo
     assert f"订单 {speak_order_code(bought)}" in texts(page.journals)
 
 
-def test_two_people_adjust(program, live_shop, world, bought, wang, qtbot):
+def proposing(qtbot, page, adjustments):
+    """Wait until the accounts are read and the form is there."""
+    qtbot.waitUntil(lambda: adjustments.proposing.chosen is not None, timeout=WAIT_MS)
+    return page.adjustments.form
+
+
+def test_two_people_adjust_several_accounts_at_once(program, live_shop, world, bought, wang, qtbot):
     page, desk = at_the_ledger(qtbot, program, live_shop.url)
     adjustments = desk.ledger.adjustments
     program.window.run("ledger.show_adjustments")
     program.window.run("adjustment.propose")
-    carry_out(
-        qtbot,
-        page.adjustments.form,
-        adjustments.proposing,
-        debit="损失",
-        credit="平台服务费收入",
-        amount="1.00",
-        ticket="T-1",
-        reason="更正服务费",
-        order_code=bought,
+    form = proposing(qtbot, page, adjustments)
+    offered = {words[0] for words in adjustments.proposing.chosen.rows[0].usual}
+    assert {"银行存款", "损失", "供应商可打款 · 北辰软件", "应收供应商与分销商 · 北辰软件"} <= offered, (
+        "accounts that nothing was booked to yet are there too"
     )
+    assert not offered & {"买家已付待发货", "供应商待结算 · 星河数码"}, "rows say what that money is for"
+    for key, text in {"ticket": "T-1", "reason": "更正服务费", "order_code": bought}.items():
+        form.fields[key].setText(text)
+    for key, text in {"debit.0": "损失", "credit.0": "平台服务费收入", "amount.0": "1.00"}.items():
+        form.rows.fields[key].setText(text)
+    assert form.go.isEnabled()
+    form.rows.more.click()
+    assert form.go.isEnabled(), "a row that was not begun is none"
+    form.rows.fields["debit.1"].setText("平台服务费收入")
+    assert not form.go.isEnabled()
+    program.choose_language("en")
+    qtbot.waitUntil(lambda: form.rows.fields["credit.1"].placeholderText() == "Credit")
+    assert form.rows.fields["debit.1"].text() == "平台服务费收入", "what was typed stays"
+    program.choose_language("zh")
+    qtbot.waitUntil(lambda: form.rows.fields["credit.1"].placeholderText() == "贷方账户")
+    for key, text in {"credit.1": "供应商可打款 · 北辰软件", "amount.1": "0.40"}.items():
+        form.rows.fields[key].setText(text)
+    carry_out(qtbot, form, adjustments.proposing)
     assert list(page.adjustments.bar.buttons) == ["withdraw"], "who proposes does not post"
-    with world.ctx.db.read() as tx:
-        assert [key for key in tx.scalars(select(LedgerJournal.key)) if key.startswith("adjust:")] == []
+    assert journals(world) == []
     one = wang.run(ledger.adjustment(wang.engine, adjustments.opened.id)).value
     assert one.actions == ["check"]
+    assert [(each.debit_kind, each.credit_kind, each.amount_fen) for each in one.transfers] == [
+        ("loss", "fee", 100),
+        ("fee", "supplier_available", 40),
+    ]
     wang.run(ledger.check_adjustment(wang.engine, one, approve=True, note="同意"))
     adjustments.refresh()
     qtbot.waitUntil(lambda: adjustments.opened.state is AdjustmentState.POSTED, timeout=WAIT_MS)
     assert not adjustments.acting.may(POST)
-    assert "王敏" in texts(page.adjustments.panel)
+    words = texts(page.adjustments.panel)
+    assert "¥1.40" in words
+    assert "王敏" in words
     with world.ctx.db.read() as tx:
         assert tx.scalars(select(Adjustment.state)).all() == [AdjustmentState.POSTED.value]
-        assert f"adjust:{one.id.hex}" in tx.scalars(select(LedgerJournal.key)).all()
+    assert journals(world) == [f"adjust:{one.id.hex}"]
+
+
+def journals(world):
+    with world.ctx.db.read() as tx:
+        return [key for key in tx.scalars(select(LedgerJournal.key)) if key.startswith("adjust:")]
+
+
+def test_a_closed_day_leads_to_each_line_of_it(program, live_shop, world, qtbot):
+    """Two orders of the day before yesterday, closed as the night does."""
+    day = clock.shop_day(clock.now()) - timedelta(days=2)
+    with clock.fixed(clock.day_bounds(day)[0] + timedelta(hours=12)):
+        world.stock("STEAM-50", 2)
+        for buyer in (ANNA, BEN):
+            world.buy(buyer, "STEAM-50")
+    days.close_days(world.ctx.db)
+    sign_in(qtbot, program, live_shop.url, "zhou")
+    program.window.go("ledger")
+    page, accounts = program.window.page, program.console.desk.ledger.accounts
+    qtbot.waitUntil(lambda: bool(accounts.feed.rows), timeout=WAIT_MS)
+    at = next(at for at, one in enumerate(accounts.feed.rows) if one.kind == "supplier_pending")
+    page.accounts.accounts.table.go_to(at)
+    program.window.run("ledger.show_closings")
+    qtbot.waitUntil(lambda: bool(accounts.closings.rows), timeout=WAIT_MS)
+    assert accounts.closings.listing.cells(0) == (f"{day}", "¥0.00", "", "¥85.50", "¥85.50")
+    assert accounts.lines.rows == [], "nothing today"
+    page.accounts.closings.table.go_to(0)
+    qtbot.keyClick(page.accounts.closings.table, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: len(accounts.lines.rows) == 2, timeout=WAIT_MS)
+    assert (accounts.day, page.accounts.tabs.currentIndex()) == (day, 0)
+    assert accounts.lines.rows[-1].balance_fen == accounts.closings.rows[0].closing_fen
 
 
 def test_a_dispute_freezes_until_two_say_that_it_is_won(program, live_shop, world, bought, wang, qtbot):

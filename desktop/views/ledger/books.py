@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import date
+from functools import partial
 
 from PySide6.QtCore import QDate, Qt
-from PySide6.QtWidgets import QDateEdit, QSplitter, QWidget
+from PySide6.QtWidgets import QDateEdit, QSplitter, QStackedWidget, QTabBar, QWidget
 
 from desktop.presenters.ledger_books import Accounts, Journals, full_name
 from desktop.views.listing import FeedView
@@ -58,6 +59,15 @@ class AccountsPage(Page):
             empty=lambda: (self.tr("这一天没有发生额"), self.tr("换一天看看。")),
             key=lambda one: (one.journal_id, one.debit_fen, one.credit_fen, one.balance_fen),
         )
+        self.closings = FeedView(
+            presenter.closings,
+            name=lambda: self.tr("账户的每日结余"),
+            titles=self._closing_titles,
+            empty_icon="calendar",
+            remembered_as="ledger-days",
+            empty=lambda: (self.tr("还没有结账的日子"), self.tr("一天过完并核对之后，它的结余会出现在这里。")),
+            key=lambda one: one.day,
+        )
         self.table = self.accounts.table
         split = QSplitter(Qt.Orientation.Vertical)
         split.setChildrenCollapsible(False)
@@ -66,8 +76,10 @@ class AccountsPage(Page):
         split.setStretchFactor(0, 5)
         split.setStretchFactor(1, 4)
         self.body.addWidget(split, 1)
+        self.handle("ledger.show_closings", self.show_closings, when=lambda: presenter.chosen is not None)
         self.accounts.table.row_changed.connect(self._follow)
         self.lines.table.opened.connect(self._open_order)
+        self.closings.table.opened.connect(self._open_day)
         presenter.watch(self.look)
         presenter.feed.watch(self.look)
         self.on_words(self.look)
@@ -81,10 +93,22 @@ class AccountsPage(Page):
         self.day = day_field()
         self.say(self.day.setAccessibleName, lambda: self.tr("账簿日期"))
         self.day.dateChanged.connect(lambda day: self.presenter.turn_to(date(*day.getDate())))
+        self.tabs = QTabBar()
+        self.tabs.setDrawBase(False)
+        self.tabs.addTab("")
+        self.tabs.addTab("")
+        self.say(partial(self.tabs.setTabText, 0), lambda: self.tr("每一笔"))
+        self.say(partial(self.tabs.setTabText, 1), lambda: self.tr("每日结余"))
+        self.say(self.tabs.setAccessibleName, lambda: self.tr("每一笔或每日结余"))
+        self._stack = QStackedWidget()
+        self._stack.addWidget(self.lines)
+        self._stack.addWidget(self.closings)
+        self.tabs.currentChanged.connect(self._stack.setCurrentIndex)
         head.addWidget(self.whose, 1)
+        head.addWidget(self.tabs)
         head.addWidget(self.day)
         layout.addLayout(head)
-        layout.addWidget(self.lines, 1)
+        layout.addWidget(self._stack, 1)
         return made
 
     def enter(self) -> None:
@@ -112,6 +136,28 @@ class AccountsPage(Page):
         code = rows[at].order_code if 0 <= at < len(rows) else None
         if code is not None:
             self.wanted.emit("orders", code)
+
+    def show_closings(self) -> None:
+        """Show what the account had at the end of each day."""
+        self.tabs.setCurrentIndex(1)
+        self.closings.table.setFocus()
+
+    def _open_day(self, at: int) -> None:
+        """A closed day leads to each line of it."""
+        rows = self.presenter.closings.rows
+        if 0 <= at < len(rows):
+            self.presenter.turn_to(rows[at].day)
+            self.tabs.setCurrentIndex(0)
+            self.lines.table.setFocus()
+
+    def _closing_titles(self) -> list[str]:
+        return [
+            self.tr("日期"),
+            self.tr("期初"),
+            self.tr("借方"),
+            self.tr("贷方"),
+            self.tr("期末"),
+        ]
 
     def _line_titles(self) -> list[str]:
         return [

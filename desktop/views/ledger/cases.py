@@ -91,7 +91,7 @@ class _LedgerCases(CasesPage):
             chip.clicked.connect(lambda _checked=False, state=state: presenter.show(state=state))
         self.presenter = presenter
         self.make: QPushButton = button(role="primary", icon_name="plus")
-        self.make.clicked.connect(make)
+        self.make.clicked.connect(lambda _checked=False: make())
         self.make.setVisible(presenter.may_edit)
         self.tools.insertWidget(0, self.make)
         self.form = ActBar(making, margin=24, offers=False)

@@ -40,15 +40,14 @@ class LedgerPage(TabbedPage):
         presenter.health.watch(self._warn)
         self.on_words(self._warn)
 
-    def enter(self) -> None:
-        self.accounts.enter()  # an adjustment chooses from them
-        super().enter()
-
     def look_at(self, what: object) -> None:
-        """Sent here for the journals of an order, by its code."""
+        """Sent here for the journals of an order, by its code; or to correct the signed day of a channel."""
         if isinstance(what, str):
             self.presenter.journals.show_order(what)
             self.show_part(self.journals)
+        elif isinstance(what, tuple):
+            self.show_part(self.adjustments)
+            self.presenter.adjustments.propose(what)
 
     def _warn(self) -> None:
         self.warned.emit(self.presenter.health.warning)
