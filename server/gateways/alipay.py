@@ -30,7 +30,8 @@ from server.gateways.alipay_wire import (
     Trade,
     Verdict,
 )
-from server.gateways.bill_files import DamagedFile, unzipped
+from server.gateways.bill_rows import CutOffBill
+from server.gateways.bill_streams import ZIP_BEGINS, sha1s
 from server.gateways.port import (
     BadSignature,
     Bill,
@@ -284,11 +285,13 @@ class AlipayGateway:
             raise ChannelUnknown(channel=CHANNEL, detail=error.reason) from error
         if reply.status != 200:
             raise ChannelUnknown(channel=CHANNEL, detail=f"bill answered status {reply.status}")
+        if not reply.body.startswith(ZIP_BEGINS):
+            raise DamagedBill(channel=CHANNEL, detail="bill is no archive")
         try:
-            parts = unzipped(reply.body)
-        except DamagedFile as damaged:
+            sha1s(reply.body)  # of no use to anybody, but read to the end
+        except CutOffBill as damaged:
             raise DamagedBill(channel=CHANNEL, detail=f"bill damaged: {damaged.reason}") from None
-        return Bill(channel=CHANNEL, kind=kind, day=day, original=reply.body, parts=parts)
+        return Bill(CHANNEL, kind, day, name=f"{self.merchant_id}_{kind}_{day:%Y%m%d}.csv.zip", content=reply.body)
 
     # --- asking --------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from itertools import chain, compress
 from server.gateways.bill_rows import (
     BillHead,
     Columns,
+    CutOffBill,
     FundKind,
     FundRow,
     MissingColumn,
@@ -31,6 +32,7 @@ from server.gateways.bill_rows import (
     checked,
     count,
     numbers,
+    printable,
     same,
     shop_time,
     signed_fen,
@@ -89,6 +91,7 @@ _WAYS: Mapping[str, int] = {"收入": 1, "支出": -1}
 _INCOME, _EXPENSE, _BALANCE = "收入金额(+元)", "支出金额(-元)", "账户余额(元)"
 _MOVED = "总金额(元)"
 _MOST_COMMAS = 20
+_MOST_BEHIND = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,8 @@ class _Table:
         first, width = 1, self.columns.width
         for block in self._blocks:
             self.behind += [line for line in block if line.startswith("#")]
+            if len(self.behind) > _MOST_BEHIND:
+                raise CutOffBill("comments without end")
             rows = [line.split(",") for line in block if line and line[0] != "#" and not line.isspace()]
             if not rows:
                 continue
@@ -152,26 +157,29 @@ class _Table:
     def _joined(self, row: list[str], number: int, free: Sequence[str], times: Sequence[str]) -> list[str]:
         """A row with commas in its texts, put together so that times stand where times belong, and amounts likewise."""
         columns, spare = self.columns, len(row) - self.columns.width
-        shapes = [(columns.place(name), _TIME) for name in times]
-        shapes += [(columns.place(name), _AMOUNT) for name in columns if name.endswith("元)")]
+        shapes = {columns.place(name): _TIME for name in times}
+        shapes |= {columns.place(name): _AMOUNT for name in columns if name.endswith("元)")}
         places = [columns.place(name) for name in free if columns.has(name)]
-        for commas in _shares(spare, len(places)) if 0 < spare <= _MOST_COMMAS else ():
-            whole = list(row)
-            for at, taken in zip(places, commas, strict=True):
-                whole[at : at + taken + 1] = [",".join(whole[at : at + taken + 1])]
-            if all(shape.fullmatch(whole[at].strip()) for at, shape in shapes):
-                return whole
-        raise UnreadableRow(number, free[0])
+        whole = _whole(row, places, spare, shapes) if places and 0 < spare <= _MOST_COMMAS else None
+        if whole is None:
+            raise UnreadableRow(number, free[0])
+        return whole
 
 
-def _shares(commas: int, columns: int) -> Iterator[tuple[int, ...]]:
-    """All ways to hand out commas to so many columns."""
-    if columns == 1:
-        yield (commas,)
-        return
-    for taken in range(commas + 1):
-        for rest in _shares(commas - taken, columns - 1):
-            yield taken, *rest
+def _whole(
+    row: list[str], places: Sequence[int], spare: int, shapes: Mapping[int, re.Pattern[str]]
+) -> list[str] | None:
+    """A row with its spare commas put back into the texts at these places, the first way in which all shapes hold."""
+    at, *later = places
+    behind = [place for place in shapes if at < place < (later[0] if later else len(row))]
+    for taken in range(spare + 1) if later else (spare,):
+        whole = [*row[:at], ",".join(row[at : at + taken + 1]), *row[at + taken + 1 :]]
+        if not all(shapes[place].fullmatch(whole[place].strip()) for place in behind):
+            continue
+        found = _whole(whole, later, spare - taken, shapes) if later else whole
+        if found is not None:
+            return found
+    return None
 
 
 def _stripped(column: Iterable[str]) -> list[str]:
@@ -373,7 +381,7 @@ class FundReader:
             amounts,
             fens(_BALANCE),
             words,
-            column("备注"),
+            printable(column("备注")),
         )
         return list(map(FundRow._make, zip(*fields, strict=True)))
 

@@ -6,6 +6,7 @@ totals stand behind them: who uses them before must be able to take it back. Eve
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date
@@ -24,7 +25,7 @@ from server.gateways.bill_rows import (
     WrongDay,
     WrongMerchant,
 )
-from server.gateways.bill_streams import Lines, Member, members_of, members_of_parts
+from server.gateways.bill_streams import Lines, members_of
 from server.gateways.port import Bill, BillKind, PaymentFact
 from shared.money import Fen
 
@@ -98,27 +99,13 @@ class OpenBill:
 
 
 def opened(file: BinaryIO, name: str) -> OpenBill:
-    """The bill in a file that can be searched (plain, gzip, zip), which stays open while it is read."""
-    return _opened(members_of(file, name), name)
+    """The bill in a file that can be searched (plain, gzip, zip), which stays open while it is read.
 
-
-def opened_bill(bill: Bill) -> OpenBill:
-    """A bill as a gateway fetched it. Raises WrongMerchant or WrongDay where it is of another channel, kind or day."""
-    found = _opened(members_of_parts(bill.parts), bill.parts[0].name if bill.parts else bill.channel)
-    found.require(channel=bill.channel, kind=bill.kind, day=bill.day)
-    return found
-
-
-def sniff(file: BinaryIO, name: str) -> BillHead:
-    """What a dropped file is. Reads its beginning only."""
-    return opened(file, name).head
-
-
-def _opened(members: Sequence[Member], name: str) -> OpenBill:
-    """A file of WeChat Pay alone, or a detail of Alipay with its summary, where that is there."""
+    It is a file of WeChat Pay alone, or a detail of Alipay with its summary, where that is there.
+    """
     detail: Lines | None = None
     summary: bill_alipay.Summary | None = None
-    for member in members:
+    for member in members_of(file, name):
         lines = Lines(member)
         begins = lines.begins
         if begins.startswith(bill_wechat.TRADES_BEGIN):
@@ -136,6 +123,18 @@ def _opened(members: Sequence[Member], name: str) -> OpenBill:
     is_trades = bill_alipay.TRADES_TITLE in detail.begins
     reader = bill_alipay.TradeReader if is_trades else bill_alipay.FundReader
     return OpenBill(detail, reader(detail.blocks(), summary))
+
+
+def opened_bill(bill: Bill) -> OpenBill:
+    """A bill as a gateway fetched it. Raises WrongMerchant or WrongDay where it is of another channel, kind or day."""
+    found = opened(io.BytesIO(bill.content), bill.name)
+    found.require(channel=bill.channel, kind=bill.kind, day=bill.day)
+    return found
+
+
+def sniff(file: BinaryIO, name: str) -> BillHead:
+    """What a dropped file is. Reads its beginning only."""
+    return opened(file, name).head
 
 
 # --- payments alone ---

@@ -31,6 +31,7 @@ UNITS_PER_FEN = 1_000
 
 _MOST_KEPT = 100_000
 _LONGEST = 64
+_CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "\ufffd")
 _YUAN = re.compile(r"(-?)([0-9]{1,11})(?:\.([0-9]{1,5}))?")
 _COUNT = re.compile(r"([0-9]{1,9})(?:\.0+)?")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
@@ -289,8 +290,16 @@ def numbers(column: Sequence[str], name: str, first_row: int, *, is_theirs: bool
     raise AssertionError("a column that fails as a whole fails at a row")
 
 
+def printable(column: Sequence[str]) -> Sequence[str]:
+    """Texts that a database keeps and a sheet shows: what is none of a text's characters shows as such."""
+    if "".join(column).isprintable():
+        return column
+    return [text.translate(_CONTROLS) for text in column]
+
+
 def same(kept: dict[str, str], column: Sequence[str]) -> list[str]:
-    """The texts of a column, equal ones as one object: a million rows have few different names."""
+    """The texts of a column, `printable`, equal ones as one object: a million rows have few different names."""
+    column = printable(column)
     if len(few := set(column)) == 1:
         return [kept.setdefault(text, text) for text in few] * len(column)
     if len(kept) > _MOST_KEPT:

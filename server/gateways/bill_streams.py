@@ -1,6 +1,7 @@
 """Bill files as streams of lines: plain, gzip or zip, whatever their size, with the hash of what was unpacked.
 
-Memory stays small whatever a file unpacks to; what never ends, or ends too early, is refused (CutOffBill).
+A bill comes from a party we trust over a line we do not, or from anybody who may drop one. Memory stays small whatever
+a file unpacks to; what never ends, ends too early, or names a path is refused as a whole (CutOffBill).
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import codecs
 import hashlib
 import io
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -15,13 +17,21 @@ from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO
 
-from server.gateways.bill_files import MOST_PARTS
 from server.gateways.bill_rows import CutOffBill
-from server.gateways.port import BillPart
 
 MOST_UNPACKED = 2 * 1024**3
 """No day of a merchant has more: five million rows."""
 
+MOST_FILES = 16
+MOST_TIMES = 100
+"""How many times its size a packed bill unpacks to at most: true ones do ten or twenty times."""
+
+ZIP_BEGINS, _GZIP_BEGINS = b"PK", b"\x1f\x8b"
+_ANY_TIMES = 1 << 20  # so little may be anything
+_MOST_DIRECTORY = 1 << 16
+_ZIP_END = struct.Struct("<4s8xL6x")  # what ends a zip: its mark, and the size of its directory (APPNOTE 4.3.16)
+_ZIP_MARK, _ZIP64_MARK, _ZIP64_SIZE = b"PK\x05\x06", b"PK\x06\x07", 20
+_MOST_COMMENT = (1 << 16) - 1
 _CHUNK = 1 << 16  # what the rows of one chunk become stays in the processor's cache: a third faster than a megabyte
 _MOST_LINE = 1 << 16
 _ENCODINGS = ("utf-8-sig", "gb18030")
@@ -30,26 +40,37 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, Runtim
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One file of a bill: `chunks` begins to read it anew. Two of one plain or gzip file do not take turns."""
+    """One file of a bill: `chunks` begins to read it anew. Two of one plain or gzip file do not take turns.
+
+    `size` is what it takes as it is packed.
+    """
 
     name: str
+    size: int
     chunks: Callable[[], Iterator[bytes]]
 
 
 def members_of(file: BinaryIO, name: str) -> Sequence[Member]:
     """The files in a file that can be searched, which stays open while they are read. Raises CutOffBill."""
+    size = file.seek(0, io.SEEK_END)
     file.seek(0)
     magic = file.read(2)
-    if magic == b"\x1f\x8b":
-        return [Member(name, partial(_gunzipped, file))]
-    if magic == b"PK":
-        return _zipped(file)
-    return [Member(name, partial(_plain, file))]
+    if magic == _GZIP_BEGINS:
+        return [Member(name, size, partial(_gunzipped, file))]
+    if magic == ZIP_BEGINS:
+        return _zipped(file, size)
+    return [Member(name, size, partial(_plain, file))]
 
 
-def members_of_parts(parts: Sequence[BillPart]) -> Sequence[Member]:
-    """The files of a bill that is in memory."""
-    return [Member(part.name, partial(_plain, io.BytesIO(part.content))) for part in parts]
+def sha1s(content: bytes) -> list[str]:
+    """The hash of each file in it as it is unpacked, which all of them can be. Raises CutOffBill."""
+    found = []
+    for member in members_of(io.BytesIO(content), ""):
+        lines = Lines(member)
+        for _ in lines.chunks():
+            pass
+        found.append(lines.sha1)
+    return found
 
 
 def _plain(file: BinaryIO) -> Iterator[bytes]:
@@ -61,6 +82,8 @@ def _plain(file: BinaryIO) -> Iterator[bytes]:
 def _gunzipped(file: BinaryIO) -> Iterator[bytes]:
     unpacker = zlib.decompressobj(wbits=31)
     for packed in _plain(file):
+        if unpacker.eof:
+            raise EOFError
         while packed and not unpacker.eof:
             yield unpacker.decompress(packed, _CHUNK)
             packed = unpacker.unconsumed_tail
@@ -68,16 +91,32 @@ def _gunzipped(file: BinaryIO) -> Iterator[bytes]:
         raise EOFError
 
 
-def _zipped(file: BinaryIO) -> list[Member]:
+def _zipped(file: BinaryIO, size: int) -> list[Member]:
     """Names without a flag are GBK. Nothing is written anywhere, but a name with a path is of no channel."""
+    if _directory_size(file, size) > _MOST_DIRECTORY:
+        raise CutOffBill("zip, contents")
     try:
         archive = zipfile.ZipFile(file, metadata_encoding="gb18030")
     except _DAMAGE as error:
         raise CutOffBill(f"zip, {type(error).__name__}") from None
     inside = archive.infolist()
-    if not 0 < len(inside) <= MOST_PARTS or any(one.is_dir() or set("/\\") & set(one.filename) for one in inside):
+    if not 0 < len(inside) <= MOST_FILES or any(one.is_dir() or set("/\\") & set(one.filename) for one in inside):
         raise CutOffBill("zip, contents")
-    return [Member(one.filename, partial(_unzipped, archive, one)) for one in inside]
+    return [Member(one.filename, one.compress_size, partial(_unzipped, archive, one)) for one in inside]
+
+
+def _directory_size(file: BinaryIO, size: int) -> int:
+    """What an archive says that its directory takes, found as `zipfile` does, which would read all of it at once."""
+    file.seek(max(0, size - _ZIP_END.size - _MOST_COMMENT))
+    tail = file.read()
+    at = len(tail) - _ZIP_END.size
+    if not (tail[max(at, 0) :].startswith(_ZIP_MARK) and tail.endswith(b"\0\0")):
+        at = tail.rfind(_ZIP_MARK)
+    if at < 0 or len(tail) - at < _ZIP_END.size:
+        raise CutOffBill("zip, end")
+    if tail[max(at - _ZIP64_SIZE, 0) : at].startswith(_ZIP64_MARK):
+        raise CutOffBill("zip, larger than any bill")
+    return int(_ZIP_END.unpack_from(tail, at)[1])
 
 
 def _unzipped(archive: zipfile.ZipFile, inside: zipfile.ZipInfo) -> Iterator[bytes]:
@@ -121,7 +160,7 @@ class Lines:
         decode = codecs.getincrementaldecoder(self._encoding)().decode
         end, rest = "\r\n" if b"\r\n" in self._first else "\n", ""
         try:
-            for chunk in self._all():
+            for chunk in self.chunks():
                 lines = (rest + decode(chunk)).split(end)
                 rest = lines.pop()
                 if len(rest) > _MOST_LINE:
@@ -131,7 +170,8 @@ class Lines:
         except UnicodeDecodeError:
             raise CutOffBill(f"not {self._encoding.removesuffix('-sig')}") from None
 
-    def _all(self) -> Iterator[bytes]:
+    def chunks(self) -> Iterator[bytes]:
+        """What was unpacked, once. Raises CutOffBill."""
         yield self._first
         yield from self._chunks
 
@@ -139,7 +179,7 @@ class Lines:
         try:
             for chunk in self._member.chunks():
                 self.size += len(chunk)
-                if self.size > MOST_UNPACKED:
+                if self.size > min(MOST_UNPACKED, _ANY_TIMES + MOST_TIMES * self._member.size):
                     raise CutOffBill("too large")
                 self._sha1.update(chunk)
                 self._sha256.update(chunk)

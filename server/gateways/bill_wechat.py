@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 
 from server.gateways.bill_rows import (
     BillHead,
@@ -33,6 +33,7 @@ from server.gateways.bill_rows import (
     fen_of_units,
     numbers,
     plain_fen,
+    printable,
     same,
     shop_time,
     signed_fen,
@@ -144,15 +145,16 @@ class _Table:
                 yield first, list(zip(*rows, strict=True))
                 first += len(rows)
             if end is not None:
-                self._read_totals(chain(lines[end:], *blocks), begin=totals_begin)
+                self._read_totals(chain(lines[end:], chain.from_iterable(blocks)), begin=totals_begin)
                 return
         raise MissingColumn(totals_begin)
 
     def _read_totals(self, lines: Iterable[str], *, begin: str) -> None:
-        names, *values = (line for line in lines if line)
-        if not names.startswith(begin) or len(values) != 1 or not values[0].startswith(_TICK):
+        printed = list(islice(filter(None, lines), 3))
+        if len(printed) != 2 or not printed[0].startswith(begin) or not printed[1].startswith(_TICK):
             raise MissingColumn(begin)
-        self._totals = dict(zip(names.split(","), values[0][1:].split(",`"), strict=False))
+        names, values = printed
+        self._totals = dict(zip(names.split(","), values[1:].split(",`"), strict=False))
 
     def prints(self, name: str) -> bool:
         """Whether there is such a total."""
@@ -251,7 +253,7 @@ class TradeReader:
             named("微信退款单号"),
             named("商户退款单号"),
             fens_of(_PAID, _REFUNDED),
-            fens_of(_SETTLED, _TAKEN),
+            fens_of((*_SETTLED, *_PAID), (*_TAKEN, *_REFUNDED)),
             self._fees.all(columns[its.place(_FEE)], _FEE, first),
             self._states.all(fates, "交易状态", first),
             times,
@@ -311,7 +313,7 @@ class FundReader:
             [sign * fen for sign, fen in zip(ways, amounts, strict=True)],
             self._balances.all(column(_FUND_BALANCE), _FUND_BALANCE, first),
             words,
-            column("备注"),
+            printable(column("备注")),
         )
         return list(map(FundRow._make, zip(*fields, strict=True)))
 

@@ -180,22 +180,14 @@ class RefundFact:
 
 
 @dataclass(frozen=True, slots=True)
-class BillPart:
-    """One file of a bill, byte for byte as the channel made it."""
-
-    name: str
-    content: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class Bill:
-    """A channel's bill of one business day. `original` is what was downloaded, for the archive; `parts` are read."""
+    """A channel's bill of one business day, byte for byte and packed as it came; `bill_lines` reads it."""
 
     channel: str
     kind: BillKind
     day: date
-    original: bytes = field(repr=False)
-    parts: tuple[BillPart, ...]
+    name: str
+    content: bytes = field(repr=False)
 
 
 # --- answers and errors ---

@@ -8,7 +8,6 @@ main one could not be reached at all, so that no request is sent twice. Amounts 
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
@@ -17,12 +16,12 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import ValidationError
 
-from server.gateways.bill_files import DamagedFile, gunzipped
+from server.gateways.bill_rows import CutOffBill
+from server.gateways.bill_streams import sha1s
 from server.gateways.port import (
     BadSignature,
     Bill,
     BillKind,
-    BillPart,
     ChannelRefused,
     ChannelUnknown,
     CreatePayment,
@@ -341,15 +340,14 @@ class WechatGateway:
             if refusal.reason_code in NO_BILL:
                 return None
             raise
-        packed = await self._download(ready.download_url)
+        content = await self._download(ready.download_url)
         try:
-            content = gunzipped(packed)
-        except DamagedFile as damaged:
+            hashes = sha1s(content)
+        except CutOffBill as damaged:
             raise DamagedBill(channel=CHANNEL, detail=f"bill damaged: {damaged.reason}") from None
-        if hashlib.sha1(content, usedforsecurity=False).hexdigest() != ready.hash_value.lower():
+        if hashes != [ready.hash_value.lower()]:
             raise DamagedBill(channel=CHANNEL, detail="bill has another hash")
-        part = BillPart(name=f"{self.merchant_id}_{kind}_{day:%Y%m%d}.csv", content=content)
-        return Bill(channel=CHANNEL, kind=kind, day=day, original=packed, parts=(part,))
+        return Bill(CHANNEL, kind, day, name=f"{self.merchant_id}_{kind}_{day:%Y%m%d}.csv.gz", content=content)
 
     async def _download(self, url: str) -> bytes:
         """The file behind a signed address, at WeChat Pay's own hosts only: our signature goes nowhere else."""

@@ -20,9 +20,8 @@ from server import audit
 from server.crypto import KeyRing
 from server.db import Tx, table_of
 from server.gateways import port
-from server.gateways.bill_files import gunzipped, unzipped
 from server.gateways.bill_rows import Total
-from server.gateways.port import Bill, BillPart
+from server.gateways.port import Bill
 from server.payments.model import PaymentBillFile, PaymentBillPiece
 from shared import clock, ids
 from shared.finance import BillKind
@@ -118,15 +117,9 @@ def content(tx: Tx, keys: KeyRing, file_id: UUID) -> bytes:
 
 
 def as_bill(file: PaymentBillFile, content: bytes) -> Bill:
-    """A kept bill as its gateway would give it. Raises DamagedFile."""
-    if content.startswith(b"PK"):
-        parts = unzipped(content)
-    elif content.startswith(b"\x1f\x8b"):
-        parts = (BillPart(file.name, gunzipped(content)),)
-    else:
-        parts = (BillPart(file.name, content),)
+    """A kept bill as its gateway would give it."""
     kind: port.BillKind = "trades" if file.kind == BillKind.TRADES else "funds"
-    return Bill(channel=file.channel, kind=kind, day=file.day, original=content, parts=parts)
+    return Bill(file.channel, kind, file.day, name=file.name, content=content)
 
 
 def totals_of(file: PaymentBillFile) -> list[Total]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from server.gateways.port import Bill, BillPart
+from server.gateways.port import Bill
 from server.payments import bills
 from server.reconcile import running
 from server.sandbox.bills import BillLine
@@ -57,7 +57,7 @@ class Close:
         bill = trade_bill([_line(day, n) for n in range(MANY)], merchant_id=MERCHANT, bill_type="ALL")
         assert bill is not None
         close, ctx = cls(site, day, bill), site.world.ctx
-        assert bills._keep(ctx, Bill("wechat", "trades", day, bill, (BillPart("bill.csv", bill),)))
+        assert bills._keep(ctx, Bill("wechat", "trades", day, "bill.csv", bill))
         running.run(ctx, "wechat", day, by="system")
         close.left = site.get("/api/reconcile/differences", by="zhou").json()["items"]
         assert len(close.left) == MANY

@@ -10,7 +10,6 @@ import anyio.from_thread
 from server import app
 from server.gateways.port import (
     Bill,
-    BillPart,
     ChannelRefused,
     ChannelUnknown,
     NoticeReply,
@@ -45,7 +44,7 @@ def bill_of(till, *numbers, day=date(2026, 3, 1), more=()):
     ]
     totals = f"`{len(rows)},`{0.27 * len(rows):.2f},`{sum(fact.amount_fen for fact in facts) / 100:.2f}"
     text = "\r\n".join([head, *rows, "总交易单数,手续费总金额,订单总金额", totals, ""])
-    return Bill(till.channel, "trades", day, b"", (BillPart("bill.csv", b"\xef\xbb\xbf" + text.encode()),))
+    return Bill(till.channel, "trades", day, "bill.csv", text.encode("utf-8-sig"))
 
 
 class Desk:

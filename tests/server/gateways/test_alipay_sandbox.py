@@ -22,6 +22,7 @@ from server.gateways.port import (
 from shared import clock
 from tests.server.channel import pem_of
 from tests.server.gateways.alipay import OUTBOUND
+from tests.server.gateways.bill_files import unzipped
 from tests.server.sandbox.alipay_shop import ACKNOWLEDGED, APP_ID, SELLER, AlipayShop
 from tests.server.sandbox.peer import Receiver, SandboxProcess
 
@@ -242,9 +243,9 @@ def test_bills_of_both_kinds_come_whole(shop):
 
     account = f"{SELLER}0156_{today:%Y%m%d}"
     trades, funds = shop.bill("trades", today), shop.bill("funds", today)
-    assert [part.name for part in trades.parts] == [f"{account}_业务明细.csv", f"{account}_业务明细(汇总).csv"]
-    assert [part.name for part in funds.parts] == [f"{account}_账务明细.csv", f"{account}_账务明细(汇总).csv"]
-    rows = trades.parts[0].content.decode("gb18030").split("\r\n")
+    assert [*dict(unzipped(trades.content))] == [f"{account}_业务明细.csv", f"{account}_业务明细(汇总).csv"]
+    assert [*dict(unzipped(funds.content))] == [f"{account}_账务明细.csv", f"{account}_账务明细(汇总).csv"]
+    rows = dict(unzipped(trades.content))[f"{account}_业务明细.csv"].decode("gb18030").split("\r\n")
     ours = [row.split(",") for row in rows if "KM-BILL-1" in row]
     assert [(row[0].strip(), row[11], row[21].strip()) for row in ours] == [
         (shop.query("KM-BILL-1").provider_no, "128.80", ""),

@@ -5,27 +5,26 @@ from pathlib import Path
 
 import pytest
 
-from server.gateways.bill_files import unzipped
 from server.gateways.bill_lines import UnreadableBill, payments_of
-from server.gateways.port import Bill, BillPart
+from server.gateways.port import Bill
+from tests.server.gateways.bill_files import repacked, zipped
 
 SAMPLES = Path(__file__).parents[2] / "data" / "bills"
 DAY = date(2026, 6, 1)
 
 
-def bill(channel, *parts, kind="trades"):
-    return Bill(channel, kind, DAY, b"", tuple(BillPart(name, content) for name, content in parts))
+def bill(channel, content, *, kind="trades"):
+    return Bill(channel, kind, DAY, "bill", content)
 
 
 def wechat(which="ALL", edit=lambda text: text):
     content = (SAMPLES / f"wechat_trade_bill_{which}_2026-06-01.csv").read_bytes()
-    return bill("wechat", ("bill.csv", edit(content.decode()).encode()))
+    return bill("wechat", edit(content.decode()).encode())
 
 
 def alipay(edit=lambda text: text):
-    parts = unzipped((SAMPLES / "20881010000000010156_20260601.csv.zip").read_bytes())
-    edited = [(part.name, edit(part.content.decode("gb18030")).encode("gb18030")) for part in parts]
-    return bill("alipay", *edited)
+    packed = (SAMPLES / "20881010000000010156_20260601.csv.zip").read_bytes()
+    return bill("alipay", repacked(packed, lambda content: edit(content.decode("gb18030")).encode("gb18030")))
 
 
 def told(found):
@@ -78,10 +77,10 @@ def test_alipays_payments_are_read_also_where_a_name_or_a_remark_has_commas():
         alipay(lambda text: text.replace("交易合计：4笔", "交易合计：5笔")),
         alipay(lambda text: text.replace(",198.00,198.00,", ",198.00,189.00,")),
         wechat(edit=lambda text: text.partition("总交易单数")[0]),
-        bill("wechat", ("bill.csv", "交易时间,商户订单号\r\n<html>".encode())),
-        bill("alipay", ("20881010000000010156_20260601_业务明细(汇总).csv", b"")),
-        bill("epay", ("bill.csv", b"")),
-        bill("wechat", ("bill.csv", b""), kind="funds"),
+        bill("wechat", "交易时间,商户订单号\r\n<html>".encode()),
+        bill("alipay", zipped(("20881010000000010156_20260601_业务明细(汇总).csv", b""))),
+        bill("epay", b""),
+        bill("wechat", b"", kind="funds"),
     ],
 )
 def test_a_bill_that_lacks_something_is_refused_as_a_whole(broken):

@@ -1,6 +1,7 @@
 """Our WeChat Pay gateway against the sandbox's: two implementations that share no code, over real HTTP."""
 
 import asyncio
+import gzip
 import itertools
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -370,5 +371,5 @@ def test_what_was_paid_is_in_the_bills_of_the_day(shop, number, faults):
     faults("bill_at_once")
     for kind in ("trades", "funds"):
         bill = asyncio.run(shop.gateway.download_bill(kind, day))
-        text = bill.parts[0].content.decode("utf-8-sig")
+        text = gzip.decompress(bill.content).decode("utf-8-sig")
         assert (text.count(told.provider_no), text.count(f"R{number}-01")) == ((2, 1) if kind == "trades" else (2, 2))
