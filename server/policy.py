@@ -87,6 +87,12 @@ class Actor:
     session_id: UUID | None = None
     device_id: UUID | None = None
 
+    @classmethod
+    def labelled(cls, label: str) -> Actor:
+        """Who a label names, without any right: for what that person has decided before."""
+        kind, _, number = label.partition(":")
+        return cls(Kind(kind), UUID(number) if number else None)
+
     @property
     def label(self) -> str:
         """How logs and audit rows name the actor: `staff:<id>`, `buyer:<id>`, `public`."""

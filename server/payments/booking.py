@@ -66,10 +66,20 @@ def fee_by_bill(order_id: UUID | None, channel: str, number: str, beyond: Fen, *
     return Journal(fee_key(channel, number, n=n), PSPFEE, order_id, at, (transfer,))
 
 
-def fee_returned(order_id: UUID | None, channel: str, out_refund_no: str, amount: Fen, *, at: datetime) -> Journal:
-    """PSPFEE: what the channel gives back of its fee for a refund, by its bill."""
-    transfer = Transfer(_psp(channel), _psp_fee(channel), amount)
-    return Journal(f"refund:{out_refund_no}:fee", PSPFEE, order_id, at, (transfer,))
+def fee_returned(
+    order_id: UUID | None, channel: str, out_refund_no: str, more: Fen, *, at: datetime, n: int
+) -> Journal:
+    """PSPFEE: what the channel gives back of its fee for a refund, beyond what was booked or, below zero, short of it:
+    the `n`th time that its bill said something else.
+    """
+    cost, owes = _psp_fee(channel), _psp(channel)
+    transfer = Transfer(owes, cost, more) if more > 0 else Transfer(cost, owes, -more)
+    return Journal(fee_returned_key(out_refund_no, n=n), PSPFEE, order_id, at, (transfer,))
+
+
+def fee_returned_key(out_refund_no: str, *, n: int) -> str:
+    """The key of what was given back of a fee."""
+    return f"refund:{out_refund_no}:fee" if n == 1 else f"refund:{out_refund_no}:fee:{n}"
 
 
 def delivered(order: Order, lines: Sequence[OrderLine], *, at: datetime) -> list[Journal]:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
+from itertools import groupby
 
-from sqlalchemy import select
-
-from server.db import Tx, among
+from server.db import Tx
 from server.ledger import actions as ledger
 from server.ledger.actions import Account, Journal, Transfer
-from server.ledger.model import LedgerJournal
-from server.payments import booking as payment_booking
 from server.payments import fees
-from server.payments.refunds.model import Refund
 from server.reconcile.choosing import off_by
 from server.reconcile.model import ReconcileDifference
 from shared import clock
-from shared.finance import DifferenceAction, DifferenceKind, JournalCode
+from shared.finance import DifferenceAction, DifferenceKind, DifferenceState, JournalCode
 from shared.money import Fen
 
 BOOKED = frozenset({DifferenceAction.BOOK.value, DifferenceAction.WRITE_OFF.value})
@@ -25,31 +21,38 @@ BOOKED = frozenset({DifferenceAction.BOOK.value, DifferenceAction.WRITE_OFF.valu
 _WENT_OUT = frozenset({DifferenceKind.REFUND_ONLY_OURS, DifferenceKind.REFUND_AMOUNT})
 """Kinds whose amounts left the channel: more there is less for us."""
 
+_ELSEWHERE = frozenset({DifferenceKind.FEE, DifferenceKind.REFUND_ONLY_THEIRS})
+"""Kinds that are booked where all fees and all refunds are."""
 
-def post(tx: Tx, row: ReconcileDifference, *, actor: str) -> None:
+
+def owed_more(row: ReconcileDifference) -> Fen:
+    """How much more the channel owes us where its bill is right."""
+    return sign(DifferenceKind(row.kind)) * off_by(row)
+
+
+def sign(kind: DifferenceKind) -> int:
+    """What an amount that the channel has more makes it owe us; 0 where that is booked elsewhere."""
+    return 0 if kind in _ELSEWHERE else -1 if kind in _WENT_OUT else 1
+
+
+def booked(row: ReconcileDifference) -> Fen:
+    """How much more the channel owes us by what people booked about this difference."""
+    is_booked = row.state == DifferenceState.RESOLVED and row.action in BOOKED
+    return owed_more(row) if is_booked else 0
+
+
+def post(tx: Tx, rows: Sequence[ReconcileDifference], *, actor: str) -> None:
     """Post what was decided. It is of now: the day it was found on may be signed before its journal's."""
-    if row.kind == DifferenceKind.FEE:
-        fees.settle(tx, row.channel, {row.provider_no: row.theirs_fen or 0})
-        return
-    more = -off_by(row) if row.kind in _WENT_OUT else off_by(row)
-    if more:
-        ledger.post(tx, [_journal(row, more, actor, clock.now())])
-
-
-def post_returned(tx: Tx, channel: str, returned: Mapping[str, Fen]) -> None:
-    """Book what a channel gave back of its fees, by our numbers of the refunds; each once, as its first bill says."""
-    for some in _parts(sorted(returned)):
-        found = tx.execute(select(Refund.out_refund_no, Refund.order_id).where(among(tx, Refund.out_refund_no, some)))
-        orders = dict(found.all())
-        now = clock.now()
-        journals = [payment_booking.fee_returned(orders[one], channel, one, returned[one], at=now) for one in some]
-        keys = [one.key for one in journals]
-        posted = set(tx.scalars(select(LedgerJournal.key).where(among(tx, LedgerJournal.key, keys))))
-        ledger.post(tx, [one for one in journals if one.key not in posted])
-
-
-def _parts(numbers: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (numbers[at : at + 500] for at in range(0, len(numbers), 500))
+    of_fees = sorted((row for row in rows if row.kind == DifferenceKind.FEE), key=lambda row: row.channel)
+    for channel, some in groupby(of_fees, key=lambda row: row.channel):
+        its = list(some)
+        taken = {row.provider_no: row.theirs_fen or 0 for row in its if not row.out_refund_no}
+        if taken:
+            fees.settle(tx, channel, taken)
+        back = {row.out_refund_no: -(row.theirs_fen or 0) for row in its if row.out_refund_no}
+        fees.settle_returned(tx, channel, back, up_to_fee=False)
+    now = clock.now()
+    ledger.post(tx, [_journal(row, more, actor, now) for row in rows if (more := owed_more(row))])
 
 
 def _journal(row: ReconcileDifference, more: Fen, actor: str, at: datetime) -> Journal:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from server.db import Tx
+from server.db import Tx, among
 from server.payments.model import PaymentException
 from server.reconcile.model import ReconcileDifference
 from shared.finance import DIFFERENCE_ACTIONS, DifferenceAction, DifferenceKind, DifferenceState
@@ -20,6 +20,9 @@ _A, _K = DifferenceAction, DifferenceKind
 PAID_HERE = "paid"
 """The `ours_state` of a payment that is in the bill twice: it came once, and there is nothing to give back."""
 
+_IN_THE_EXCEPTIONS = frozenset({_A.REFUND, _A.ATTACH})
+_ALWAYS_TWO = frozenset({_A.DELIVER, _A.WRITE_OFF})
+
 
 class Because(Enum):
     """Why a decision needs a second person, or does not."""
@@ -27,7 +30,7 @@ class Because(Enum):
     MONEY = "money"
     """It moves money that waits in the exceptions: their own two people."""
     LIMIT = "limit"
-    """It delivers goods, is a loss, or is more than one person decides on."""
+    """It delivers goods, is a loss, undoes what was booked, or is more than one person decides on."""
     ONE_PERSON = "one person"
 
 
@@ -36,16 +39,28 @@ def off_by(row: ReconcileDifference) -> Fen:
     return (row.theirs_fen or 0) - (row.ours_fen or 0)
 
 
-def because(row: ReconcileDifference, action: DifferenceAction, check_above: Fen) -> Because:
-    """How many people `action` needs for this difference."""
-    if action in {_A.REFUND, _A.ATTACH} or (action is _A.BOOK and row.kind == _K.REFUND_ONLY_THEIRS):
+def at_stake(row: ReconcileDifference) -> Fen:
+    """How much money a decision is about: what the sides differ by, all of it where they differ in something else."""
+    return abs(off_by(row)) or max(abs(row.ours_fen or 0), abs(row.theirs_fen or 0))
+
+
+def is_money(row: ReconcileDifference, action: DifferenceAction) -> bool:
+    """Whether it is done in the exceptions, where the money waits or is put."""
+    return action in _IN_THE_EXCEPTIONS or (action is _A.BOOK and row.kind == _K.REFUND_ONLY_THEIRS)
+
+
+def because(row: ReconcileDifference, action: DifferenceAction, check_above: Fen, *, total: Fen = 0) -> Because:
+    """How many people `action` needs for this difference; `total` is at stake in all that are decided on with it."""
+    if is_money(row, action):
         return Because.MONEY
-    always = action in {_A.DELIVER, _A.WRITE_OFF}
-    return Because.LIMIT if always or abs(off_by(row)) > check_above else Because.ONE_PERSON
+    always = action in _ALWAYS_TWO or (action is _A.BOOK and row.kind == _K.BOOKED)
+    return Because.LIMIT if always or max(at_stake(row), total) > check_above else Because.ONE_PERSON
 
 
 def needs_two(row: ReconcileDifference, check_above: Fen) -> bool:
     """Whether what was decided, or else what is proposed, needs two people."""
+    if row.state == DifferenceState.PROPOSED or row.checked_by is not None:
+        return True
     action = DifferenceAction(row.action or row.proposed)
     return because(row, action, check_above) is not Because.ONE_PERSON
 
@@ -79,8 +94,9 @@ def _fits(
 
 def exceptions(tx: Tx, rows: Sequence[ReconcileDifference]) -> dict[UUID, PaymentException]:
     """The exceptions that these differences' money waits in, by difference."""
-    named = {row.exception_id: row.id for row in rows if row.exception_id is not None}
+    named = {row.exception_id for row in rows if row.exception_id is not None}
     if not named:
         return {}
-    found = tx.scalars(select(PaymentException).where(PaymentException.id.in_(list(named))))
-    return {named[one.id]: one for one in found if one.closed_at is None}
+    e = PaymentException
+    found = {one.id: one for one in tx.scalars(select(e).where(among(tx, e.id, sorted(named)), e.closed_at.is_(None)))}
+    return {row.id: found[row.exception_id] for row in rows if row.exception_id in found}

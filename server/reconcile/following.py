@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 
 from server import changes
 from server.context import Context
@@ -24,9 +24,13 @@ def register(ctx: Context) -> None:
 
 
 def follow(tx: Tx) -> int:
-    """Let those stand where their exceptions stand; answers how many have moved."""
+    """Let those stand where their exceptions stand; answers how many have moved.
+
+    What waits for a second person also follows what it is that is proposed there.
+    """
     r, e = ReconcileDifference, PaymentException
-    differ = (r.state.in_(_LIVE), ~r.is_signed, e.state != r.state)
+    proposed_anew = and_(r.state == DifferenceState.PROPOSED.value, e.version != r.exception_version)
+    differ = (r.state.in_(_LIVE), ~r.is_signed, or_(e.state != r.state, proposed_anew))
     query = select(r.id, e.id).join(e, e.id == r.exception_id).where(*differ).order_by(r.id).limit(_MOST)
     moved = 0
     for difference_id, exception_id in tx.execute(query).all():

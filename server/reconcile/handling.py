@@ -12,6 +12,7 @@ Goods, money's own way and losses always need two people, the rest above the sho
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
@@ -19,22 +20,22 @@ from uuid import UUID
 from sqlalchemy import select
 
 from server import audit, changes
-from server.db import Tx
+from server.db import Tx, among
 from server.payments import bills
 from server.payments.exceptions import acting
 from server.payments.model import PaymentException
-from server.payments.terms import Terms
 from server.policy import Actor
 from server.reconcile import booking, choosing, days, feed, waiting
 from server.reconcile.choosing import Because
 from server.reconcile.model import ReconcileDifference
+from server.reconcile.waiting import Shop
 from shared import clock
 from shared.contracts import payments as money
-from shared.contracts.reconcile import CheckDifference, HandleDifference
 from shared.errors import BadField, Conflict, NotFound
 from shared.finance import DifferenceAction, DifferenceState
 from shared.labels import AboutState
 from shared.money import Fen
+from shared.sentence import Sentence
 from shared.states import require_move
 
 
@@ -43,8 +44,8 @@ class DifferenceChanged(AboutState):
 
     code = "difference_changed"
     words: ClassVar = {"state": DifferenceState}
-    zh = "这条差异已有变化（当前“{state}”，版本 {version}），请刷新后再操作。"
-    en = "This difference changed meanwhile (it is “{state}”, version {version}); reload and look again."
+    zh = "差异 {number} 已有变化（当前“{state}”，版本 {version}），请刷新后再操作。"
+    en = "Difference {number} changed meanwhile (it is “{state}”, version {version}); reload and look again."
 
 
 class CannotHandleSo(AboutState):
@@ -52,8 +53,8 @@ class CannotHandleSo(AboutState):
 
     code = "cannot_handle_so"
     words: ClassVar = {"state": DifferenceState, "action": DifferenceAction}
-    zh = "现在不能对这条差异执行“{action}”（当前“{state}”）。"
-    en = "“{action}” is not possible for this difference now (it is “{state}”)."
+    zh = "现在不能对差异 {number} 执行“{action}”（当前“{state}”）。"
+    en = "“{action}” is not possible for difference {number} now (it is “{state}”)."
 
 
 class NothingToCheck(AboutState):
@@ -61,8 +62,8 @@ class NothingToCheck(AboutState):
 
     code = "nothing_to_check"
     words: ClassVar = {"state": DifferenceState}
-    zh = "这条差异没有等待复核的处理（当前“{state}”）。"
-    en = "Nothing waits for approval here (it is “{state}”)."
+    zh = "差异 {number} 没有等待复核的处理（当前“{state}”）。"
+    en = "Nothing waits for approval in difference {number} (it is “{state}”)."
 
 
 class HandledByYou(Conflict):
@@ -81,117 +82,155 @@ class DaySigned(Conflict):
     en = "{day} is signed and does not change any more; handle what was carried over in a day that is open."
 
 
+Seen = Mapping[UUID, int]
+"""Differences by their ids, with the version that the person saw of each."""
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """By what the shop works: from what amount two people decide, and the terms of payments."""
+    """Who decides, asked by which request, from what amount two people do, and what the shop has to do it with."""
 
+    who: Actor
+    request_id: str | None
     check_above: Fen
-    terms: Terms
-    merchants: waiting.Merchants
+    shop: Shop
 
 
-def handle(
-    tx: Tx, difference_id: UUID, body: HandleDifference, *, actor: Actor, request_id: str | None, desk: Desk
-) -> ReconcileDifference:
-    """Decide what is done; it is done at once where one person is enough.
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is to be done, and why."""
+
+    action: DifferenceAction
+    note: str
+    order_code: str | None = None
+
+
+def handle(tx: Tx, seen: Seen, decision: Decision, desk: Desk) -> list[ReconcileDifference]:
+    """Decide what is done about all of these, or none; it is done at once where one person is enough for all of them.
 
     Raises NotFound, DifferenceChanged, DaySigned, CannotHandleSo, BadField, and what the money's own way refuses.
     """
-    row = _hold(tx, difference_id, body.version)
-    exception = choosing.exceptions(tx, [row]).get(row.id)
-    if body.action not in choosing.possible(row, exception):
-        raise CannotHandleSo(action=body.action.value, state=row.state)
-    if body.action is DifferenceAction.ATTACH and not body.order_code:
-        raise BadField(field="order_code", reason="请填写订单号 / the order is needed")
-    row.action, row.note = body.action.value, body.note
-    row.action_order_code = body.order_code if body.action is DifferenceAction.ATTACH else None
-    row.handled_by, row.handled_at, row.checked_by, row.checked_at = actor.label, clock.now(), None, None
-    match choosing.because(row, body.action, desk.check_above):
-        case Because.MONEY:
-            _propose(tx, row, body, actor=actor, request_id=request_id, desk=desk)
-        case Because.LIMIT:
+    rows, action = _hold(tx, seen), decision.action
+    exceptions = choosing.exceptions(tx, rows)
+    for row in rows:
+        if action not in choosing.possible(row, exceptions.get(row.id)):
+            raise _impossible(row, action)
+    if action is DifferenceAction.ATTACH:
+        _require_order(tx, rows, decision)
+    now, total = clock.now(), sum(choosing.at_stake(row) for row in rows)
+    reasons = {choosing.because(row, action, desk.check_above, total=total) for row in rows}
+    for row in rows:
+        row.action, row.note, row.action_order_code = action.value, decision.note, decision.order_code
+        row.handled_by, row.handled_at, row.checked_by, row.checked_at = desk.who.label, now, None, None
+        if choosing.is_money(row, action):
+            _propose(tx, row, desk)
+    if reasons == {Because.ONE_PERSON}:
+        _do(tx, rows, desk)
+    else:
+        for row in rows:
             _move(row, DifferenceState.PROPOSED)
-        case Because.ONE_PERSON:
-            _do(tx, row, actor, desk)
-    _tell(tx, row, "handle", actor, request_id, note=body.note)
-    return row
+    _tell(tx, rows, "handle", desk, note=decision.note)
+    return rows
 
 
-def check(
-    tx: Tx, difference_id: UUID, body: CheckDifference, *, actor: Actor, request_id: str | None, desk: Desk
-) -> ReconcileDifference:
-    """The second person says yes, and it is done; or no, and it is open again.
+def check(tx: Tx, seen: Seen, *, approve: bool, note: str, desk: Desk) -> list[ReconcileDifference]:
+    """The second person says yes to all of these, and it is done; or no, and they are open again; or to none.
 
     Raises NotFound, DifferenceChanged, DaySigned, NothingToCheck, HandledByYou, and what the money's own way refuses.
     """
-    row = _hold(tx, difference_id, body.version)
-    if row.state != DifferenceState.PROPOSED or row.action is None:
-        raise NothingToCheck(state=row.state)
-    if body.approve and row.handled_by == actor.label:
-        raise HandledByYou
-    because = choosing.because(row, DifferenceAction(row.action), desk.check_above)
-    if because is Because.MONEY:
-        _approve(tx, row, body, actor=actor, request_id=request_id, desk=desk)
-    elif body.approve:
-        row.checked_by, row.checked_at = actor.label, clock.now()
-        _do(tx, row, actor, desk)
-    else:
-        _move(row, DifferenceState.OPEN)
-        forget(row)
-    what = "approve" if body.approve else "send_back"
-    _tell(tx, row, what, actor, request_id, note=body.note)
-    return row
+    rows = _hold(tx, seen)
+    for row in rows:
+        if row.state != DifferenceState.PROPOSED or row.action is None:
+            raise NothingToCheck(number=row.number, state=row.state)
+        if approve and row.handled_by == desk.who.label:
+            raise HandledByYou
+    elsewhere = [row for row in rows if choosing.is_money(row, DifferenceAction(row.action or ""))]
+    for row in elsewhere:
+        _answer(tx, row, approve=approve, note=note, desk=desk)
+    here, now = [row for row in rows if row not in elsewhere], clock.now()
+    for row in here:
+        if approve:
+            row.checked_by, row.checked_at = desk.who.label, now
+        else:
+            send_back(row)
+    if approve:
+        _do(tx, here, desk)
+    _tell(tx, rows, "approve" if approve else "send_back", desk, note=note)
+    return rows
+
+
+def _impossible(row: ReconcileDifference, action: DifferenceAction) -> CannotHandleSo:
+    return CannotHandleSo(number=row.number, action=action.value, state=row.state)
+
+
+def _require_order(tx: Tx, rows: Sequence[ReconcileDifference], decision: Decision) -> None:
+    """Money pays one order: each has its own."""
+    if len(rows) > 1:
+        raise BadField(field="action", reason=Sentence("归入订单只能逐条处理", "each needs an order of its own"))
+    if not decision.order_code:
+        raise BadField(field="order_code", reason=Sentence("请填写订单号", "the order is needed"))
+    waiting.require_attachable(tx, rows[0], decision.order_code)
 
 
 # --- the money's own way ---
 
 
-def _propose(
-    tx: Tx,
-    row: ReconcileDifference,
-    body: HandleDifference,
-    *,
-    actor: Actor,
-    request_id: str | None,
-    desk: Desk,
-) -> None:
-    exception = waiting.raised(tx, row, desk.merchants, desk.terms)
-    if exception is None:
-        raise CannotHandleSo(action=body.action.value, state=row.state)
-    row.exception_id = exception.id
+def _propose(tx: Tx, row: ReconcileDifference, desk: Desk) -> None:
+    """Propose it where the money waits. What only a bill says is not set aside before a second person says so too."""
+    exception = waiting.holding(tx, row)
+    if exception is None and not waiting.can_raise(row, desk.shop):
+        raise _impossible(row, DifferenceAction(row.action or ""))
+    row.exception_id = exception.id if exception else None
+    if exception is not None:
+        _propose_in(tx, row, exception, actor=desk.who, desk=desk)
+
+
+def _propose_in(tx: Tx, row: ReconcileDifference, exception: PaymentException, *, actor: Actor, desk: Desk) -> None:
     proposal = money.ProposeAction(
-        action=waiting.action_of(body.action),
-        note=body.note,
-        order_code=body.order_code,
-        provider_no=row.provider_no,
+        action=waiting.action_of(DifferenceAction(row.action or "")),
+        note=row.note,
+        order_code=row.action_order_code,
+        provider_no=waiting.number(tx, row),
         amount_fen=row.theirs_fen,
         version=exception.version,
     )
-    acting.propose(tx, exception.id, proposal, actor=actor, request_id=request_id)
-    _move(row, DifferenceState.PROPOSED)
+    acting.propose(tx, exception.id, proposal, actor=actor, request_id=desk.request_id)
+    row.exception_version = exception.version
 
 
-def _approve(
-    tx: Tx, row: ReconcileDifference, body: CheckDifference, *, actor: Actor, request_id: str | None, desk: Desk
-) -> None:
+def _answer(tx: Tx, row: ReconcileDifference, *, approve: bool, note: str, desk: Desk) -> None:
+    """Say yes or no where the money waits, to what the person saw."""
+    if row.exception_id is None and not approve:
+        send_back(row)
+        return
+    if row.exception_id is None:
+        raised = waiting.raised(tx, row, desk.shop)
+        if raised is None:
+            raise _impossible(row, DifferenceAction(row.action or ""))
+        row.exception_id = raised.id
+        _propose_in(tx, row, raised, actor=Actor.labelled(row.handled_by or ""), desk=desk)
     exception = tx.get_one(PaymentException, row.exception_id)
-    answer = money.ApproveAction(approved=body.approve, note=body.note, version=exception.version)
-    acting.approve(tx, exception.id, answer, actor=actor, request_id=request_id, terms=desk.terms)
+    answer = money.ApproveAction(approved=approve, note=note, version=row.exception_version or exception.version)
+    acting.approve(tx, exception.id, answer, actor=desk.who, request_id=desk.request_id, terms=desk.shop.terms)
     follow(row, exception)
 
 
 def follow(row: ReconcileDifference, exception: PaymentException) -> bool:
     """Let a difference stand where the exception of its money stands; whether that is news."""
     to, action = waiting.stands(row, exception)
-    if to is None or to == row.state:
+    if to is None or (to == row.state and exception.version == row.exception_version):
         return False
-    _move(row, to)
+    row.exception_version = exception.version
+    if to != row.state:
+        _move(row, to)
     if to is DifferenceState.OPEN:
         forget(row)
         return True
     row.action = action.value if action else row.action
+    row.action_order_code = exception.action_order_code
     row.note = (exception.note or row.note)[:400]
-    row.handled_by, row.handled_at = exception.proposed_by or row.handled_by, exception.proposed_at or row.handled_at
+    if exception.proposed_by not in {None, row.handled_by}:
+        row.handled_by, row.handled_at = exception.proposed_by, exception.proposed_at
     row.checked_by = exception.approved_by
     row.checked_at = clock.now() if exception.approved_by else None
     return True
@@ -200,13 +239,21 @@ def follow(row: ReconcileDifference, exception: PaymentException) -> bool:
 # --- what is done at once ---
 
 
-def _do(tx: Tx, row: ReconcileDifference, actor: Actor, desk: Desk) -> None:
-    if row.action == DifferenceAction.DELIVER:
-        waiting.deliver(tx, row, desk.merchants[row.channel], desk.terms, by=actor.label)
-        bills.reconcile(tx, row.channel, row.day)  # our side of the day has changed by it
-    elif row.action in booking.BOOKED:
-        booking.post(tx, row, actor=actor.label)
-    _move(row, DifferenceState.RESOLVED)
+def _do(tx: Tx, rows: Sequence[ReconcileDifference], desk: Desk) -> None:
+    delivered = [row for row in rows if row.action == DifferenceAction.DELIVER]
+    if delivered:
+        waiting.deliver(tx, delivered, desk.shop, by=desk.who.label)
+        for channel, day in sorted({(row.channel, row.day) for row in delivered}):
+            bills.reconcile(tx, channel, day)  # our side of the day has changed by it
+    booking.post(tx, [row for row in rows if row.action in booking.BOOKED], actor=desk.who.label)
+    for row in rows:
+        _move(row, DifferenceState.RESOLVED)
+
+
+def send_back(row: ReconcileDifference) -> None:
+    """What was proposed about it is not done."""
+    _move(row, DifferenceState.OPEN)
+    forget(row)
 
 
 def forget(row: ReconcileDifference) -> None:
@@ -215,16 +262,25 @@ def forget(row: ReconcileDifference) -> None:
     row.handled_by, row.handled_at, row.checked_by, row.checked_at = None, None, None, None
 
 
-def _hold(tx: Tx, difference_id: UUID, version: int) -> ReconcileDifference:
-    query = select(ReconcileDifference).where(ReconcileDifference.id == difference_id).with_for_update()
-    row = tx.scalars(query.execution_options(populate_existing=True)).first()
-    if row is None:
+_AT_A_TIME = 500
+
+
+def _hold(tx: Tx, seen: Seen) -> list[ReconcileDifference]:
+    """These differences under lock, in the order in which they were named."""
+    held: dict[UUID, ReconcileDifference] = {}
+    wanted = sorted(seen)
+    for some in (wanted[at : at + _AT_A_TIME] for at in range(0, len(wanted), _AT_A_TIME)):
+        query = select(ReconcileDifference).where(among(tx, ReconcileDifference.id, some))
+        locked = query.order_by(ReconcileDifference.id).with_for_update()
+        held |= {row.id: row for row in tx.scalars(locked.execution_options(populate_existing=True))}
+    if len(held) < len(seen):
         raise NotFound
-    if row.is_signed:
-        raise DaySigned(day=row.day.isoformat())
-    if row.version != version:
-        raise DifferenceChanged(state=row.state, version=row.version)
-    return row
+    for row in held.values():
+        if row.is_signed:
+            raise DaySigned(day=row.day.isoformat())
+        if row.version != seen[row.id]:
+            raise DifferenceChanged(number=row.number, state=row.state, version=row.version)
+    return [held[one] for one in seen]
 
 
 def _move(row: ReconcileDifference, to: DifferenceState) -> None:
@@ -232,20 +288,30 @@ def _move(row: ReconcileDifference, to: DifferenceState) -> None:
     row.state = to.value
 
 
-def _tell(
-    tx: Tx, row: ReconcileDifference, what: str, actor: Actor, request_id: str | None, **detail: str | None
-) -> None:
-    row.version += 1
+def _tell(tx: Tx, rows: Sequence[ReconcileDifference], what: str, desk: Desk, *, note: str) -> None:
+    for row in rows:
+        row.version += 1
     tx.flush()
-    days.outputs_changed(tx, row.channel, row.day)
-    changes.append(tx, feed.DIFFERENCE, row.id, domain=feed.DOMAIN)
-    facts = {"kind": row.kind, "action": row.action, "state": row.state, "fen": row.theirs_fen} | detail
-    audit.append(
+    for channel, day in sorted({(row.channel, row.day) for row in rows}):
+        days.outputs_changed(tx, channel, day)
+    changes.append_many(tx, [changes.Changed(feed.DIFFERENCE, row.id, domain=feed.DOMAIN) for row in rows])
+    audit.append_many(
         tx,
-        actor=actor.label,
-        action=f"difference.{what}",
-        entity="difference",
-        entity_id=row.number,
-        detail=facts,
-        request_id=request_id,
+        [
+            audit.Entry(
+                actor=desk.who.label,
+                action=f"difference.{what}",
+                entity="difference",
+                entity_id=row.number,
+                detail={
+                    "kind": row.kind,
+                    "action": row.action,
+                    "state": row.state,
+                    "fen": row.theirs_fen,
+                    "note": note,
+                },
+                request_id=desk.request_id,
+            )
+            for row in rows
+        ],
     )

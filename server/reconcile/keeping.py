@@ -1,44 +1,34 @@
 """Differences that a run found become rows: new ones open, known ones as they were handled, gone ones matched.
 
-What people carried over from an earlier day comes in as a row of this day, until its other half has come.
+What people handled stays as they did; where a later bill says something else of it, that is a row of its own
+(`matters`). What people carried over from an earlier day, and what was still on its way when that was signed, comes in
+as a row of this day (`carrying`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date
-from uuid import NAMESPACE_URL, UUID, uuid5
+from uuid import UUID
 
-from sqlalchemy import exists, select
-from sqlalchemy.orm import aliased
+from sqlalchemy import select
 
 from server import changes
 from server.db import Tx
-from server.payments.model import PaymentAttempt, PaymentBillFile
-from server.payments.refunds.model import Refund
-from server.reconcile import choosing, feed, ours, waiting
+from server.payments.model import PaymentAttempt
+from server.reconcile import carrying, choosing, feed, handling, ours, waiting
 from server.reconcile.differences import Difference
 from server.reconcile.matching import Wanted
-from server.reconcile.model import ReconcileDifference, ReconcileRow
+from server.reconcile.matters import Matter, Matters
+from server.reconcile.model import ReconcileDifference
 from shared import clock
-from shared.finance import DifferenceAction, DifferenceKind, DifferenceState
-from shared.states import RefundState
+from shared.finance import DIFFERENCE_ACTIONS, DifferenceKind, DifferenceState
+from shared.money import Fen
 
 _D = DifferenceState
 _OF_FUNDS = frozenset({DifferenceKind.FUND_ONLY_FUNDS, DifferenceKind.BALANCE})
 """Kinds whose row is one of the fund bill."""
-
-_THEIRS = frozenset(
-    {
-        DifferenceKind.ONLY_THEIRS.value,
-        DifferenceKind.UNPAID_OURS.value,
-        DifferenceKind.DUPLICATE.value,
-        DifferenceKind.AMOUNT.value,
-    }
-)
-_OURS = frozenset(
-    {DifferenceKind.ONLY_OURS.value, DifferenceKind.REFUND_ONLY_OURS.value, DifferenceKind.DATE_SHIFT.value}
-)
 
 
 def keep(
@@ -53,96 +43,170 @@ def keep(
     """Keep what a run of the day found; callers hold the day."""
     its = (ReconcileDifference.channel == channel, ReconcileDifference.day == day)
     query = select(ReconcileDifference).where(*its).with_for_update()
-    known = {row.id: row for row in tx.scalars(query, execution_options={"populate_existing": True})}
-    codes = _order_codes(tx, channel, found)
-    touched: list[ReconcileDifference] = []
+    known = list(tx.scalars(query, execution_options={"populate_existing": True}))
+    carried = carrying.carry_in(tx, channel, day)
+    run = _Run(tx, channel, day, [*known, *carried], found, (trades_file_id, funds_file_id))
+    run.touched |= {row.id for row in carried}
     for one in found:
-        file_id = funds_file_id if one.kind in _OF_FUNDS else trades_file_id
-        row = known.pop(one.id, None)
-        if row is None:
-            row = _new(channel, day, one)
-            tx.add(row)
-            touched.append(row)
-        elif row.state in {_D.OPEN.value, _D.MATCHED.value}:
-            to = _state_of(one)
-            touched += [row] if row.state != to else []
-            row.state = to.value
-        else:
-            continue  # people are at it, or were: what they saw stays
-        is_same = one.kind is DifferenceKind.DUPLICATE and one.ours is None and _is_paid_here(tx, channel, one)
-        ours_state = choosing.PAID_HERE if is_same else one.ours.state if one.ours else ""
-        file_id = file_id if one.bill_row is not None else None
-        _fill(row, one, ours_state=ours_state, file_id=file_id, order_code=codes.get(one.out_trade_no))
-    for row in known.values():
-        if row.state == _D.OPEN and (row.carried_from is None or _has_come(tx, row)):
+        run.take(one)
+    of_run = {one.id for one in found}
+    come = {row.id for row in (*known, *carried) if row.carried_from is not None and carrying.has_come(tx, row)}
+    for matter in run.matters.undone(of_run, come):
+        run.undo(matter)
+    for row in (*known, *carried):
+        if row.id not in run.current and (row.carried_from is None or row.id in come):
+            run.close(row)
+    tx.flush()
+    run.link([*known, *carried])
+    changes.append_many(tx, [changes.Changed(feed.DIFFERENCE, one, domain=feed.DOMAIN) for one in sorted(run.touched)])
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What both sides say of a difference, as its row has it."""
+
+    ours_id: UUID | None
+    ours_fen: Fen | None
+    theirs_fen: Fen | None
+    ours_state: str
+    theirs_state: str
+    out_trade_no: str
+    provider_no: str
+    out_refund_no: str
+    order_code: str | None
+    file_id: UUID | None
+    bill_row: int | None
+
+
+_NAMES = tuple(_Facts.__dataclass_fields__)
+
+
+class _Run:
+    """One run's work on the rows of its day. `current` are the rows that it found, `touched` those that it changed."""
+
+    def __init__(
+        self,
+        tx: Tx,
+        channel: str,
+        day: date,
+        known: Sequence[ReconcileDifference],
+        found: Sequence[Difference],
+        files: tuple[UUID | None, UUID | None],
+    ) -> None:
+        self._tx, self._channel, self._day = tx, channel, day
+        self._trades_file_id, self._funds_file_id = files
+        self._codes = _order_codes(tx, channel, found)
+        self._paid_here = _paid_here(tx, channel, found)
+        self._made: list[ReconcileDifference] = []
+        self.matters = Matters(tx, channel, day, known, found)
+        self.current: set[UUID] = set()
+        self.touched: set[UUID] = set()
+
+    def take(self, one: Difference) -> None:
+        """Keep a difference: in the row that has it already, or in a new one where people handled something else."""
+        matter, facts = self.matters.of(one.id), self._facts(one)
+        handled = matter.handled()
+        if handled is not None and matter.is_settled(one, facts.ours_state):
+            self.current.add(handled.id)  # what people decided stays
+            return
+        row = matter.live()
+        if row is None and handled is not None and _is_only_proposed(handled):
+            row = handled
+            handling.send_back(row)
+        state = _D.MATCHED if one.closes_itself else _D.OPEN
+        self._put(row or self._new(matter, one.kind), facts, state)
+
+    def undo(self, matter: Matter) -> None:
+        """What was booked and is not to be put right any more is for people to take back."""
+        fen, handled = matter.booked_fen, matter.handled(is_undone=True)
+        if handled is not None and handled.ours_fen == fen:
+            self.current.add(handled.id)
+            return
+        row = matter.live(is_undone=True)
+        if row is None and handled is not None and _is_only_proposed(handled):
+            row = handled
+            handling.send_back(row)
+        [*_, last] = [one for one in (*matter.elsewhere, *matter.here) if one.kind != DifferenceKind.BOOKED]
+        told = {name: getattr(last, name) for name in _NAMES}
+        facts = _Facts(**told | {"ours_fen": fen, "theirs_fen": 0, "ours_state": "", "theirs_state": ""})
+        self._put(row or self._new(matter, DifferenceKind.BOOKED), facts, _D.OPEN)
+
+    def close(self, row: ReconcileDifference) -> None:
+        """What is gone by itself needs nobody's decision any more."""
+        if _is_only_proposed(row):
+            handling.send_back(row)
+        if row.state == _D.OPEN:
             row.state = _D.MATCHED.value
             row.version += 1
-            touched.append(row)
-    touched += _carry_in(tx, channel, day)
-    tx.flush()
-    for row in touched:
-        if row.state == _D.OPEN:
-            exception = waiting.found(tx, row)
-            row.exception_id = exception.id if exception else None
-            row.proposed = choosing.possible(row, exception)[0].value
-    _tell(tx, touched)
+            self.touched.add(row.id)
 
+    def link(self, known: Iterable[ReconcileDifference]) -> None:
+        """Let open ones know the exceptions in which their money waits, and what may be done then."""
+        rows = [row for row in (*known, *self._made) if row.state == _D.OPEN]
+        exceptions = waiting.found(self._tx, self._channel, rows)
+        for row in rows:
+            exception = exceptions.get(row.id)
+            proposed = choosing.possible(row, exception)[0].value
+            told = (exception.id if exception else None, proposed)
+            if (row.exception_id, row.proposed) != told:
+                row.exception_id, row.proposed = told
+                row.version += row.id not in self.touched
+                self.touched.add(row.id)
 
-def _is_paid_here(tx: Tx, channel: str, one: Difference) -> bool:
-    """Whether it is a payment of ours that the bill has twice."""
-    its_own = ours.named(tx, channel, Wanted([one.provider_no], [], []))
-    return any(our.provider_no == one.provider_no for our in its_own)
+    def _new(self, matter: Matter, kind: DifferenceKind) -> ReconcileDifference:
+        is_undone = kind is DifferenceKind.BOOKED
+        new_id = matter.next_id(is_undone=is_undone)
+        row = ReconcileDifference(
+            id=new_id,
+            origin_id=new_id,
+            again_of=None if new_id == matter.id else matter.id,
+            number=carrying.number(self._day, new_id),
+            channel=self._channel,
+            day=self._day,
+            kind=kind.value,
+            found_at=clock.now(),
+            proposed=DIFFERENCE_ACTIONS[kind][0].value,
+            note="",
+            is_signed=False,
+            version=0,
+        )
+        self._tx.add(row)
+        self._made.append(row)
+        matter.here.append(row)
+        return row
 
-
-def _state_of(one: Difference) -> DifferenceState:
-    return _D.MATCHED if one.closes_itself else _D.OPEN
-
-
-def _new(channel: str, day: date, one: Difference) -> ReconcileDifference:
-    return ReconcileDifference(
-        id=one.id,
-        origin_id=one.id,
-        number=_number(day, one.id),
-        channel=channel,
-        day=day,
-        kind=one.kind.value,
-        found_at=clock.now(),
-        state=_state_of(one).value,
-        proposed=one.proposed.value,
-        note="",
-        is_signed=False,
-        version=1,
-    )
-
-
-def _number(day: date, difference_id: UUID) -> str:
-    """What people call it; made of its id, so that every run calls it the same."""
-    return f"D{day:%Y%m%d}-{difference_id.hex[-8:].upper()}"
-
-
-def _fill(
-    row: ReconcileDifference, one: Difference, *, ours_state: str, file_id: UUID | None, order_code: str | None
-) -> None:
-    """What both sides say of it; the version moves with it where people have seen something else."""
-    facts = {
-        "ours_id": one.ours.id if one.ours else None,
-        "ours_fen": one.ours_fen,
-        "theirs_fen": one.theirs_fen,
-        "ours_state": ours_state,
-        "theirs_state": one.theirs.state if one.theirs else "",
-        "out_trade_no": one.out_trade_no[:64],
-        "provider_no": one.provider_no[:64],
-        "out_refund_no": one.out_refund_no[:64],
-        "order_code": order_code,
-        "file_id": file_id,
-        "bill_row": one.bill_row,
-    }
-    is_seen = row.kind is not None and row.ours_state is not None
-    is_news = is_seen and any(getattr(row, name) != value for name, value in facts.items())
-    for name, value in facts.items():
-        setattr(row, name, value)
-    if is_news:
+    def _put(self, row: ReconcileDifference, facts: _Facts, state: DifferenceState) -> None:
+        """What both sides say of it; the version moves with it where people have seen something else."""
+        self.current.add(row.id)
+        told = {name: getattr(facts, name) for name in _NAMES} | {"state": state.value}
+        if row.version and all(getattr(row, name) == value for name, value in told.items()):
+            return
+        for name, value in told.items():
+            setattr(row, name, value)
         row.version += 1
+        self.touched.add(row.id)
+
+    def _facts(self, one: Difference) -> _Facts:
+        is_same = one.kind is DifferenceKind.DUPLICATE and one.ours is None and one.provider_no in self._paid_here
+        file_id = self._funds_file_id if one.kind in _OF_FUNDS else self._trades_file_id
+        return _Facts(
+            ours_id=one.ours.id if one.ours else None,
+            ours_fen=self.matters.of(one.id).ours_fen(one),
+            theirs_fen=one.theirs_fen,
+            ours_state=choosing.PAID_HERE if is_same else one.ours.state if one.ours else "",
+            theirs_state=one.theirs.state if one.theirs else "",
+            out_trade_no=one.out_trade_no[:64],
+            provider_no=one.provider_no[:64],
+            out_refund_no=one.out_refund_no[:64],
+            order_code=self._codes.get(one.out_trade_no),
+            file_id=file_id if one.bill_row is not None else None,
+            bill_row=one.bill_row,
+        )
+
+
+def _is_only_proposed(row: ReconcileDifference) -> bool:
+    """Whether what people said is not done yet, and nothing waits for it in the exceptions."""
+    return row.state == _D.PROPOSED and row.exception_id is None
 
 
 def _order_codes(tx: Tx, channel: str, found: Iterable[Difference]) -> dict[str, str]:
@@ -154,59 +218,8 @@ def _order_codes(tx: Tx, channel: str, found: Iterable[Difference]) -> dict[str,
     return codes
 
 
-# --- carried over ---
-
-
-def _carry_in(tx: Tx, channel: str, day: date) -> list[ReconcileDifference]:
-    """What earlier days carried over and no later day has taken up."""
-    later = aliased(ReconcileDifference)
-    taken = exists().where(later.origin_id == ReconcileDifference.origin_id, later.day > ReconcileDifference.day)
-    query = select(ReconcileDifference).where(
-        ReconcileDifference.channel == channel,
-        ReconcileDifference.day < day,
-        ReconcileDifference.state == _D.RESOLVED.value,
-        ReconcileDifference.action == DifferenceAction.CARRY.value,
-        ~taken,
-    )
-    made = [_carried(day, row) for row in tx.scalars(query.order_by(ReconcileDifference.number)).all()]
-    for row in made:
-        row.state = (_D.MATCHED if _has_come(tx, row) else _D.OPEN).value
-        tx.add(row)
-    return made
-
-
-def _carried(day: date, before: ReconcileDifference) -> ReconcileDifference:
-    new_id = uuid5(NAMESPACE_URL, f"kameng:difference:{before.origin_id}:carried:{day}")
-    same = ("origin_id", "channel", "kind", "ours_id", "ours_fen", "theirs_fen", "ours_state", "theirs_state")
-    numbers = ("out_trade_no", "provider_no", "out_refund_no", "order_code", "file_id", "bill_row", "proposed")
-    return ReconcileDifference(
-        id=new_id,
-        number=_number(day, new_id),
-        day=day,
-        found_at=clock.now(),
-        carried_from=before.carried_from or before.day,
-        note="",
-        is_signed=False,
-        version=1,
-        **{name: getattr(before, name) for name in (*same, *numbers)},
-    )
-
-
-def _has_come(tx: Tx, row: ReconcileDifference) -> bool:
-    """Whether the other half of what was carried over is there now."""
-    if row.kind in _OURS and row.ours_id is not None:
-        query = select(ReconcileRow.n).join(PaymentBillFile, PaymentBillFile.id == ReconcileRow.file_id)
-        its = (ReconcileRow.matched_id == row.ours_id, PaymentBillFile.is_current)
-        return tx.scalars(query.where(*its).limit(1)).first() is not None
-    if row.kind in _THEIRS:
-        its_own = ours.named(tx, row.channel, Wanted([row.provider_no], [], []))
-        return any(one.state == "paid" and one.amount_fen == row.theirs_fen for one in its_own)
-    if row.kind == DifferenceKind.REFUND_ONLY_THEIRS:
-        done = (Refund.channel == row.channel, Refund.state == RefundState.SUCCEEDED.value)
-        number = Refund.provider_refund_no == waiting.refund_no(tx, row)
-        return tx.scalars(select(Refund.id).where(*done, number)).first() is not None
-    return False
-
-
-def _tell(tx: Tx, touched: Sequence[ReconcileDifference]) -> None:
-    changes.append_many(tx, [changes.Changed(feed.DIFFERENCE, row.id, domain=feed.DOMAIN) for row in touched])
+def _paid_here(tx: Tx, channel: str, found: Iterable[Difference]) -> set[str]:
+    """The numbers of payments of ours that the bill has twice."""
+    twice = [one for one in found if one.kind is DifferenceKind.DUPLICATE and one.ours is None]
+    named = ours.named(tx, channel, Wanted(sorted({one.provider_no for one in twice}), [], [])) if twice else []
+    return {our.provider_no for our in named}

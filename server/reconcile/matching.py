@@ -49,7 +49,7 @@ _COUNTS = _DUE | {"paid", "aside"}
 FEE_ROUNDING_FEN = 1
 """What a channel may be off a refund's share of the fee: how it rounds parts is not written anywhere."""
 
-_AGREES: dict[str, frozenset[str]] = {
+AGREES: dict[str, frozenset[str]] = {
     "succeeded": frozenset({RefundState.SUCCEEDED.value}),
     "processing": _SENT,
     "abnormal": frozenset({RefundState.ABNORMAL.value}),
@@ -324,7 +324,7 @@ class Matching:
             kinds.append(_K.STATE)
         elif _is_other_amount(our, their) or (their.state not in UNMOVED and their.settled_fen != our.amount_fen):
             kinds.append(_K.AMOUNT if is_payment else _K.REFUND_AMOUNT)
-        if not is_payment and our.state not in _AGREES[their.state] and not self._ended_later(our, their):
+        if not is_payment and our.state not in AGREES[their.state] and not self._ended_later(our, their):
             kinds.append(_K.REFUND_STATE)
         if not _fees_agree(our, their):
             kinds.append(_K.FEE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Annotated
 from uuid import UUID
@@ -13,19 +13,17 @@ from fastapi import Path, Query, Request
 from server import context, policy, web
 from server.context import Context
 from server.db import Tx, retrying
-from server.gateways.port import ChannelRefused, ChannelUnknown
-from server.payments import bills, channels, kept_bills
-from server.payments.exceptions.checking import ChannelAnswered
+from server.payments import bills, kept_bills
 from server.payments.terms import Terms
 from server.policy import Router
-from server.reconcile import handling, intake, pages, queries, running, showing, signing, sweeps
-from server.reconcile.handling import Desk
-from server.reconcile.model import ReconcileDifference
-from server.reconcile.waiting import Merchant
+from server.reconcile import asking, handling, intake, pages, queries, running, showing, signing, sweeps
+from server.reconcile.handling import Decision, Desk
+from server.reconcile.model import ReconcileDifference, ReconcileSweep
+from server.reconcile.waiting import Merchant, Shop
 from shared.contracts import reconcile as wire
 from shared.contracts.base import Day, Page
 from shared.errors import NotFound
-from shared.finance import DifferenceAction, DifferenceKind, DifferenceState
+from shared.finance import DifferenceKind, DifferenceState, SweepState
 from shared.permissions import Permission
 
 router = Router(prefix="/api/reconcile")
@@ -39,12 +37,17 @@ Rows = Annotated[int, Query(ge=1, le=5_000)]
 
 
 @router.post("/bills", allow=Permission.RECONCILE_BILL_ADD)
-async def add_bill(request: Request, name: Annotated[str, Query(min_length=1, max_length=200)]) -> wire.BillFile:
-    """A bill that a person has downloaded, whole as the body; what it is of is read in it."""
+async def add_bill(
+    request: Request, name: Annotated[str, Query(min_length=1, max_length=200)], day: Day | None = None
+) -> wire.BillFile:
+    """A bill that a person has downloaded, whole as the body; what it is of is read in it.
+
+    `day` counts where the file has no row that tells.
+    """
     ctx, who, content = context.of(request), policy.actor(request), await request.body()
 
     def add() -> wire.BillFile:
-        file = intake.drop(ctx, content, name, actor=who)
+        file = intake.drop(ctx, content, name, day, actor=who)
         with ctx.db.read() as tx:
             return queries.bill(tx, file.id)
 
@@ -73,18 +76,12 @@ def one_day(request: Request, day: Day, channel: Channel) -> wire.ReconciledDay:
 
 @router.post("/days/{day}/{channel}/fetch", allow=Permission.RECONCILE_BILL_ADD)
 def fetch_bills(request: Request, day: Day, channel: Channel, body: wire.FetchBills) -> wire.ReconciledDay:  # noqa: ARG001 - empty
-    """Ask the channel for what is missing, and reconcile with what is there then."""
+    """Ask the channel for its bills, and reconcile with what is there then: of a signed day, in the next open one."""
     ctx, who = context.of(request), policy.actor(request)
     if channel not in _channels(ctx):
         raise NotFound
-    with ctx.db.read() as tx:
-        if queries.is_signed(tx, channel, day):
-            raise handling.DaySigned(day=day.isoformat())
     bills.fetch(ctx, channel, day)
-    with ctx.db.read() as tx:
-        is_there = bool(kept_bills.missing(tx, channel, [day], queries.NEEDED[0])) is False
-    if is_there:
-        running.run(ctx, channel, day, by=who.label, request_id=web.request_id(request))
+    running.run_open(ctx, channel, day, by=who.label, request_id=web.request_id(request))
     with ctx.db.read() as tx:
         return _day(request, tx, channel, day)
 
@@ -103,10 +100,12 @@ def run_day(request: Request, day: Day, channel: Channel) -> wire.ReconciledDay:
 @router.post("/days/{day}/{channel}/sign", allow=Permission.RECONCILE_DAY_SIGN)
 def sign_day(request: Request, day: Day, channel: Channel, body: wire.SignDay) -> wire.ReconciledDay:
     """Close the day over exactly what was seen."""
-    ctx, who, request_id = context.of(request), policy.actor(request), web.request_id(request)
+    ctx, reader, request_id = context.of(request), _reader(request), web.request_id(request)
+    with ctx.db.read() as tx:
+        seen = signing.look(tx, channel, day)
 
     def sign(tx: Tx) -> wire.ReconciledDay:
-        signing.sign(tx, channel, day, body, actor=who, request_id=request_id)
+        signing.sign(tx, channel, day, body, seen=seen, reader=reader, request_id=request_id)
         return _day(request, tx, channel, day)
 
     return retrying(ctx.db, sign)
@@ -148,7 +147,9 @@ def _day(request: Request, tx: Tx, channel: str, day: date) -> wire.ReconciledDa
 
 
 def _reader(request: Request) -> queries.Reader:
-    return queries.Reader(policy.actor(request), web.language(request), _channels(context.of(request)))
+    ctx = context.of(request)
+    without_funds = ctx.settings.channels_without_fund_bills
+    return queries.Reader(policy.actor(request), web.language(request), _channels(ctx), without_funds)
 
 
 def _channels(ctx: Context) -> frozenset[str]:
@@ -182,51 +183,49 @@ def one_difference(request: Request, difference_id: UUID) -> wire.DifferenceDeta
         return showing.detail(tx, _looking(request), difference_id)
 
 
+@router.post("/differences/handle", allow=Permission.RECONCILE_DIFFERENCE_HANDLE)
+def handle_differences(request: Request, body: wire.HandleDifferences) -> wire.Differences:
+    """One decision about many, about all of them or none."""
+    decision = Decision(body.action, body.note)
+    return wire.Differences(items=_do(request, lambda tx, desk: handling.handle(tx, _seen(body), decision, desk)))
+
+
+@router.post("/differences/check", allow=Permission.RECONCILE_DIFFERENCE_HANDLE)
+async def check_differences(request: Request, body: wire.CheckDifferences) -> wire.Differences:
+    """The second person says yes to all of them, or sends all back."""
+    return wire.Differences(items=await _check(request, _seen(body), approve=body.approve, note=body.note))
+
+
 @router.post("/differences/{difference_id}/handle", allow=Permission.RECONCILE_DIFFERENCE_HANDLE)
 def handle_difference(request: Request, difference_id: UUID, body: wire.HandleDifference) -> wire.Difference:
     """Decide what is done; above the limit, and where money or goods move, another person approves it."""
-    who, request_id, desk = policy.actor(request), web.request_id(request), _desk(request)
-    return _do(
-        request, lambda tx: handling.handle(tx, difference_id, body, actor=who, request_id=request_id, desk=desk)
-    )
+    seen, decision = {difference_id: body.version}, Decision(body.action, body.note, body.order_code)
+    return _do(request, lambda tx, desk: handling.handle(tx, seen, decision, desk))[0]
 
 
 @router.post("/differences/{difference_id}/check", allow=Permission.RECONCILE_DIFFERENCE_HANDLE)
 async def check_difference(request: Request, difference_id: UUID, body: wire.CheckDifference) -> wire.Difference:
-    """The second person says yes, or sends it back. Before goods are delivered the channel has its say."""
-    who, request_id, desk = policy.actor(request), web.request_id(request), _desk(request)
-
-    def check(tx: Tx) -> ReconcileDifference:
-        return handling.check(tx, difference_id, body, actor=who, request_id=request_id, desk=desk)
-
-    if body.approve:
-        await _ask_before_delivery(context.of(request), difference_id)
-    return await asyncio.to_thread(_do, request, check)
+    """The second person says yes, or sends it back. Before goods or money go the channel has its say."""
+    seen = {difference_id: body.version}
+    return (await _check(request, seen, approve=body.approve, note=body.note))[0]
 
 
-async def _ask_before_delivery(ctx: Context, difference_id: UUID) -> None:
-    """Raises ChannelAnswered where the channel says that the money is not there any more; silence stands in no way."""
-    row = await asyncio.to_thread(_to_deliver, ctx, difference_id)
-    if row is None:
-        return
-    try:
-        fact = await channels.call(ctx, row.channel, lambda gateway: gateway.query(row.out_trade_no))
-    except (ChannelUnknown, ChannelRefused):
-        return
-    if fact is not None and fact.state in {"refunded", "closed"}:
-        raise ChannelAnswered(answer=fact.state)
+def _seen(body: wire.HandleDifferences | wire.CheckDifferences) -> handling.Seen:
+    return {one.id: one.version for one in body.differences}
 
 
-def _to_deliver(ctx: Context, difference_id: UUID) -> ReconcileDifference | None:
-    with ctx.db.read() as tx:
-        row = tx.get(ReconcileDifference, difference_id)
-        return row if row is not None and row.action == DifferenceAction.DELIVER else None
+async def _check(request: Request, seen: handling.Seen, *, approve: bool, note: str) -> list[wire.Difference]:
+    if approve:
+        await asking.before(context.of(request), seen)
+    return await asyncio.to_thread(
+        _do, request, lambda tx, desk: handling.check(tx, seen, approve=approve, note=note, desk=desk)
+    )
 
 
-def _do(request: Request, act: Callable[[Tx], ReconcileDifference]) -> wire.Difference:
-    """Act, and answer the difference as it stands for this person, in one transaction."""
-    ctx, looking = context.of(request), _looking(request)
-    done = retrying(ctx.db, lambda tx: showing.answers(tx, looking, [act(tx)])[0])
+def _do(request: Request, act: Callable[[Tx, Desk], Sequence[ReconcileDifference]]) -> list[wire.Difference]:
+    """Act, and answer the differences as they stand for this person, in one transaction."""
+    ctx, looking, desk = context.of(request), _looking(request), _desk(request)
+    done = retrying(ctx.db, lambda tx: showing.answers(tx, looking, act(tx, desk)))
     ctx.jobs.wake()
     return done
 
@@ -239,7 +238,8 @@ def _looking(request: Request) -> showing.Reader:
 def _desk(request: Request) -> Desk:
     ctx = context.of(request)
     merchants = {code: Merchant(gateway.merchant_id, gateway.app_ids) for code, gateway in ctx.gateways.items()}
-    return Desk(ctx.settings.difference_check_fen, Terms.of(ctx.settings), merchants)
+    shop = Shop(merchants, Terms.of(ctx.settings))
+    return Desk(policy.actor(request), web.request_id(request), ctx.settings.difference_check_fen, shop)
 
 
 # --- what arrived ---
@@ -250,22 +250,37 @@ def list_sweeps(
     request: Request,
     day: Day | None = None,
     channel: Annotated[str | None, Query(max_length=16)] = None,
-    after: Annotated[str | None, Query(max_length=100)] = None,
+    state: SweepState | None = None,
+    after: UUID | None = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 200,
 ) -> Page[wire.Sweep]:
     """Money of channels that arrived in our bank."""
+    who = policy.actor(request)
     with context.of(request).db.read() as tx:
-        return sweeps.page(tx, day=day, channel=channel, after=after, limit=limit)
+        return sweeps.page(tx, who, day=day, channel=channel, state=state, after=after, limit=limit)
 
 
 @router.post("/sweeps", allow=Permission.RECONCILE_DIFFERENCE_HANDLE, status_code=201)
 def record_sweep(request: Request, body: wire.NewSweep) -> wire.Sweep:
-    """Book money that arrived, once by the bank's own number."""
-    ctx, who, request_id = context.of(request), policy.actor(request), web.request_id(request)
-    if body.channel not in ctx.gateways:
+    """Book money that arrived, once by the bank's own number; what is more than expected waits for a second person."""
+    if body.channel not in context.of(request).gateways:
         raise NotFound
+    return _swept(request, lambda tx, desk: sweeps.record(tx, body, desk=desk))
 
-    def record(tx: Tx) -> wire.Sweep:
-        return sweeps.answers(tx, [sweeps.record(tx, body, actor=who, request_id=request_id)])[0]
 
-    return retrying(ctx.db, record)
+@router.post("/sweeps/{sweep_id}/check", allow=Permission.RECONCILE_DIFFERENCE_HANDLE)
+def check_sweep(request: Request, sweep_id: UUID, body: wire.CheckSweep) -> wire.Sweep:
+    """The second person approves the booking, or the reversal, that waits; or it is taken back."""
+    return _swept(request, lambda tx, desk: sweeps.check(tx, sweep_id, body, desk=desk))
+
+
+@router.post("/sweeps/{sweep_id}/reverse", allow=Permission.RECONCILE_DIFFERENCE_HANDLE)
+def reverse_sweep(request: Request, sweep_id: UUID, body: wire.ReverseSweep) -> wire.Sweep:
+    """It was wrong: out of the books by as many people as it came in, and its number may be recorded again."""
+    return _swept(request, lambda tx, desk: sweeps.reverse(tx, sweep_id, body, desk=desk))
+
+
+def _swept(request: Request, act: Callable[[Tx, sweeps.Desk], ReconcileSweep]) -> wire.Sweep:
+    ctx, who = context.of(request), policy.actor(request)
+    desk = sweeps.Desk(who, web.request_id(request), ctx.settings.difference_check_fen)
+    return retrying(ctx.db, lambda tx: sweeps.answers(tx, who, [act(tx, desk)])[0])

@@ -9,14 +9,14 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from server.db import Tx
+from server.db import Tx, among
 from server.identity import queries as people
 from server.orders import queries as orders
 from server.payments.exceptions import guessing
 from server.payments.model import PaymentAttempt, PaymentCallback, PaymentException, UnmatchedPayment
 from server.payments.refunds.model import Refund, RefundEvent
 from server.policy import Actor
-from server.reconcile import choosing, wording
+from server.reconcile import choosing, matters, wording
 from server.reconcile.model import ReconcileDifference, ReconcileRow
 from server.reconcile.queries import CLOSED
 from server.reconcile.wording import Told
@@ -83,11 +83,21 @@ def answers(tx: Tx, reader: Reader, rows: Sequence[ReconcileDifference]) -> list
     """As people see them."""
     names = people.names_of(tx, {label for row in rows for label in (row.handled_by, row.checked_by)})
     waiting = choosing.exceptions(tx, rows)
-    return [_answer(reader, row, waiting.get(row.id), names) for row in rows]
+    first = _numbers(tx, {row.again_of for row in rows if row.again_of is not None})
+    return [_answer(reader, row, waiting.get(row.id), names, first) for row in rows]
+
+
+def _numbers(tx: Tx, ids: set[UUID]) -> dict[UUID, str]:
+    r = ReconcileDifference
+    return dict(tx.execute(select(r.id, r.number).where(among(tx, r.id, sorted(ids)))).all()) if ids else {}
 
 
 def _answer(
-    reader: Reader, row: ReconcileDifference, exception: PaymentException | None, names: dict[str, str]
+    reader: Reader,
+    row: ReconcileDifference,
+    exception: PaymentException | None,
+    names: dict[str, str],
+    first: dict[UUID, str],
 ) -> wire.Difference:
     ours, theirs = wording.sides(DifferenceKind(row.kind), reader.language)
     return wire.Difference(
@@ -109,6 +119,7 @@ def _answer(
         exception_id=row.exception_id,
         found_at=row.found_at,
         carried_from=row.carried_from,
+        again_of=first.get(row.again_of) if row.again_of else None,
         state=DifferenceState(row.state),
         proposed_action=DifferenceAction(row.proposed),
         action=DifferenceAction(row.action) if row.action else None,
@@ -146,6 +157,7 @@ def detail(tx: Tx, reader: Reader, difference_id: UUID) -> wire.DifferenceDetail
         *_of_payment(tx, told, attempt),
         *_of_refund(tx, told, refund),
         *_of_bill(told, bill_row),
+        *(event for before in _before(tx, row) for event in _handled(told, before, before.number)),
         *_of(told, row),
     ]
     names = people.names_of(tx, {event.who for event in events})
@@ -268,11 +280,23 @@ def _of_bill(told: Told, row: ReconcileRow | None) -> list[wire.DifferenceEvent]
     return [_event(row.at, told.channel, told.event("billed", n=str(row.n)))] if row else []
 
 
+def _before(tx: Tx, row: ReconcileDifference) -> Sequence[ReconcileDifference]:
+    """What people handled of the same before a later bill said something else, or before it was carried on."""
+    r, matter = ReconcileDifference, matters.root(row)
+    its = ((r.origin_id == matter) | (r.again_of == matter), r.id != row.id, r.handled_at.is_not(None))
+    return tx.scalars(select(r).where(*its, r.found_at <= row.found_at).order_by(r.handled_at).limit(20)).all()
+
+
 def _of(told: Told, row: ReconcileDifference) -> list[wire.DifferenceEvent]:
-    events = [_event(row.found_at, told.shop, told.event("found"))]
+    return [_event(row.found_at, told.shop, told.event("found")), *_handled(told, row)]
+
+
+def _handled(told: Told, row: ReconcileDifference, number: str = "") -> list[wire.DifferenceEvent]:
+    """What people decided; of another difference with its number."""
+    events = []
     if row.handled_at and row.handled_by and row.action:
-        what = f"{told.word(DifferenceAction(row.action))}：{row.note}"
-        events.append(_event(row.handled_at, row.handled_by, what))
+        what = " ".join(filter(None, (number, told.word(DifferenceAction(row.action)))))
+        events.append(_event(row.handled_at, row.handled_by, f"{what}：{row.note}"))
     if row.checked_at and row.checked_by:
         events.append(_event(row.checked_at, row.checked_by, told.event("checked")))
     return events

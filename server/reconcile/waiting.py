@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import NamedTuple
+from uuid import UUID
 
-from server.db import Tx
+from sqlalchemy import select
+
+from server.db import Tx, among
 from server.gateways.port import PaymentFact, RefundFact
 from server.payments import actions as payments
 from server.payments.actions import ApplyPayment
-from server.payments.exceptions import of_bill
+from server.payments.exceptions import attaching, of_bill
+from server.payments.exceptions.of_bill import GivenBack, Paid
 from server.payments.model import PaymentException
 from server.payments.refunds.actions import RefundHeard
 from server.payments.terms import Terms
+from server.reconcile import choosing
 from server.reconcile.model import ReconcileDifference, ReconcileRow
 from shared.finance import DifferenceAction, DifferenceKind, DifferenceState
 from shared.states import ExceptionAction, ExceptionState, FoundBy
-
-OF_REFUNDS = frozenset({DifferenceKind.REFUND_ONLY_THEIRS, DifferenceKind.REFUND_AMOUNT, DifferenceKind.REFUND_STATE})
 
 
 class Merchant(NamedTuple):
@@ -28,38 +32,93 @@ class Merchant(NamedTuple):
     app_ids: frozenset[str]
 
 
-Merchants = Mapping[str, Merchant]
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """What of the shop decides where money goes: its merchants by channel, and its terms."""
+
+    merchants: Mapping[str, Merchant]
+    terms: Terms
 
 
-def found(tx: Tx, row: ReconcileDifference) -> PaymentException | None:
-    """The open exception about a difference's money, if there is one."""
-    if row.kind in OF_REFUNDS:
-        return of_bill.of_refund(tx, row.channel, refund_no(tx, row))
-    return of_bill.of_payment(tx, row.channel, provider_no=row.provider_no, out_trade_no=row.out_trade_no)
+# --- which exception it is ---
 
 
-def raised(tx: Tx, row: ReconcileDifference, merchants: Merchants, terms: Terms) -> PaymentException | None:
+def found(tx: Tx, channel: str, rows: Sequence[ReconcileDifference]) -> dict[UUID, PaymentException]:
+    """The open exceptions about differences' money, by difference; only of kinds whose money waits for people."""
+    paid = {row.id: Paid(row.provider_no, row.out_trade_no) for row in rows if row.kind in _OF_PAYMENTS}
+    back = refunds(tx, [row for row in rows if row.kind == DifferenceKind.REFUND_ONLY_THEIRS])
+    in_payments = of_bill.of_payments(tx, channel, set(paid.values())) if paid else {}
+    in_refunds = of_bill.of_refunds(tx, channel, set(back.values())) if back else {}
+    theirs = {row.id: row.theirs_fen for row in rows}
+    its = {one: in_payments[name] for one, name in paid.items() if name in in_payments}
+    its = {one: it for one, it in its.items() if it.unmatched_id is None or it.received_fen == theirs[one]}
+    return its | {one: in_refunds[name] for one, name in back.items() if name in in_refunds}
+
+
+def refunds(tx: Tx, rows: Collection[ReconcileDifference]) -> dict[UUID, GivenBack]:
+    """What the bill calls the refunds that differences are about, by difference."""
+    numbers: dict[tuple[UUID, int], str] = {}
+    r = ReconcileRow
+    in_files = [(row.file_id, row.bill_row) for row in rows if row.file_id is not None and row.bill_row is not None]
+    for file_id, some in groupby(sorted(in_files), key=lambda one: one[0]):
+        its = select(r.n, r.refund_no).where(r.file_id == file_id, among(tx, r.n, [n for _, n in some]))
+        numbers |= {(file_id, n): refund_no for n, refund_no in tx.execute(its)}
+    return {
+        row.id: GivenBack(
+            (row.file_id and row.bill_row and numbers.get((row.file_id, row.bill_row))) or row.provider_no,
+            row.out_refund_no,
+            row.theirs_fen or 0,
+        )
+        for row in rows
+    }
+
+
+def can_raise(row: ReconcileDifference, shop: Shop) -> bool:
+    """Whether the bill alone is enough to put its money before people."""
+    return DifferenceKind(row.kind) in _RAISED and row.channel in shop.merchants and row.bill_row is not None
+
+
+def raised(tx: Tx, row: ReconcileDifference, shop: Shop) -> PaymentException | None:
     """The exception that people decide in: found, or raised now; None where there is no money to decide on."""
-    there = found(tx, row)
-    if there is not None and (there.unmatched_id is not None or row.kind in OF_REFUNDS):
+    there = holding(tx, row)
+    if there is not None:
         return there
-    make, merchant = _RAISED.get(DifferenceKind(row.kind)), merchants.get(row.channel)
-    return make(tx, row, merchant, terms) if make and merchant else None
+    return _RAISED[DifferenceKind(row.kind)](tx, row, shop) if can_raise(row, shop) else None
 
 
-def deliver(tx: Tx, row: ReconcileDifference, merchant: Merchant, terms: Terms, *, by: str) -> None:
+def holding(tx: Tx, row: ReconcileDifference) -> PaymentException | None:
+    """The exception that holds the money of a difference already, or tells of its refund."""
+    there = found(tx, row.channel, [row]).get(row.id)
+    is_refund = row.kind == DifferenceKind.REFUND_ONLY_THEIRS
+    return there if there is not None and (there.unmatched_id is not None or is_refund) else None
+
+
+def number(tx: Tx, row: ReconcileDifference) -> str:
+    """The channel's own number of the money: a refund's where it has one."""
+    is_refund = row.kind == DifferenceKind.REFUND_ONLY_THEIRS
+    return refunds(tx, [row])[row.id].refund_no if is_refund else row.provider_no
+
+
+def deliver(tx: Tx, rows: Sequence[ReconcileDifference], shop: Shop, *, by: str) -> None:
     """Let the one writer of payments take what the bill says was paid: it delivers, or puts it before people."""
-    evidence = [("note", row.note), ("proposed_by", row.handled_by), ("approved_by", by)]
-    command = replace(_command(tx, row, merchant), by=by, evidence=evidence)
-    payments.apply(tx, [command], terms=terms)
+    commands = []
+    for row in rows:
+        evidence = [("note", row.note), ("proposed_by", row.handled_by), ("approved_by", by)]
+        commands.append(replace(_command(tx, row, shop), by=by, evidence=evidence))
+    payments.apply(tx, commands, terms=shop.terms)
 
 
-def _payment(tx: Tx, row: ReconcileDifference, merchant: Merchant, terms: Terms) -> PaymentException | None:
-    return of_bill.set_aside(tx, _command(tx, row, merchant), terms=terms)
+def require_attachable(tx: Tx, row: ReconcileDifference, code: str) -> None:
+    """Raises BadField for what names no order, NotAttachable for one that money of this amount does not pay."""
+    attaching.require_target(tx, code, row.theirs_fen or 0)
 
 
-def _command(tx: Tx, row: ReconcileDifference, merchant: Merchant) -> ApplyPayment:
-    bill_row = tx.get_one(ReconcileRow, (row.file_id, row.bill_row))
+def _payment(tx: Tx, row: ReconcileDifference, shop: Shop) -> PaymentException | None:
+    return of_bill.set_aside(tx, _command(tx, row, shop), terms=shop.terms)
+
+
+def _command(tx: Tx, row: ReconcileDifference, shop: Shop) -> ApplyPayment:
+    bill_row, merchant = tx.get_one(ReconcileRow, (row.file_id, row.bill_row)), shop.merchants[row.channel]
     fact = PaymentFact(
         channel=row.channel,
         out_trade_no=row.out_trade_no,
@@ -74,32 +133,31 @@ def _command(tx: Tx, row: ReconcileDifference, merchant: Merchant) -> ApplyPayme
     return ApplyPayment(fact, merchant_id=merchant.id, app_ids=merchant.app_ids, found_by=FoundBy.BILL)
 
 
-def _refund(tx: Tx, row: ReconcileDifference, merchant: Merchant, _terms: Terms) -> PaymentException | None:
-    bill_row = tx.get_one(ReconcileRow, (row.file_id, row.bill_row))
+def _refund(tx: Tx, row: ReconcileDifference, shop: Shop) -> PaymentException | None:
+    bill_row, merchant = tx.get_one(ReconcileRow, (row.file_id, row.bill_row)), shop.merchants[row.channel]
+    named = refunds(tx, [row])[row.id]
     fact = RefundFact(
         out_refund_no=bill_row.out_refund_no,
-        refund_no=refund_no(tx, row),
+        refund_no=named.refund_no,
         out_trade_no=row.out_trade_no,
         amount_fen=bill_row.amount_fen,
         state="succeeded",
         merchant_id=merchant.id,
         refunded_at=bill_row.ended_at or bill_row.at,
     )
-    return of_bill.refunded(tx, RefundHeard(row.channel, merchant.id, fact))
+    return of_bill.refunded(tx, RefundHeard(row.channel, merchant.id, fact), named)
 
 
-def refund_no(tx: Tx, row: ReconcileDifference) -> str:
-    """The channel's own number of a refund."""
-    bill_row = tx.get(ReconcileRow, (row.file_id, row.bill_row)) if row.file_id else None
-    return (bill_row.refund_no if bill_row else "") or row.provider_no
-
-
-_RAISED: Mapping[DifferenceKind, Callable[[Tx, ReconcileDifference, Merchant, Terms], PaymentException | None]] = {
+_RAISED: Mapping[DifferenceKind, Callable[[Tx, ReconcileDifference, Shop], PaymentException | None]] = {
     DifferenceKind.ONLY_THEIRS: _payment,
     DifferenceKind.DUPLICATE: _payment,
     DifferenceKind.AMOUNT: _payment,
     DifferenceKind.REFUND_ONLY_THEIRS: _refund,
 }
+_OF_PAYMENTS = (_RAISED.keys() | {DifferenceKind.UNPAID_OURS}) - {DifferenceKind.REFUND_ONLY_THEIRS}
+
+
+# --- what is done there, and what that means here ---
 
 
 def action_of(action: DifferenceAction) -> ExceptionAction:
@@ -126,17 +184,21 @@ def stands(
 ) -> tuple[DifferenceState | None, DifferenceAction | None]:
     """Where a difference stands by what became of its money, and what was done; None: that says nothing of it.
 
-    What ended by itself, or was dismissed, is for the next run to see.
+    What was decided about the difference itself is nobody's word there. What ended without two people's is for the next
+    run to see: nothing is decided about it any more.
     """
     action = _DONE.get(exception.action or "")
+    own = DifferenceAction(row.action) if row.action else None
+    if own not in {None, action} and not choosing.is_money(row, own):
+        return None, None
     match ExceptionState(exception.state):
-        case ExceptionState.CLOSED if action is not None and exception.proposed_by is not None:
+        case ExceptionState.CLOSED if action is not None and exception.approved_by is not None:
             return DifferenceState.RESOLVED, action
         case ExceptionState.WORKING if action is not None:
             return DifferenceState.WORKING, action
         case ExceptionState.PROPOSED if action is not None:
             return DifferenceState.PROPOSED, action
-        case ExceptionState.OPEN if row.state != DifferenceState.OPEN:
+        case ExceptionState.OPEN | ExceptionState.CLOSED if row.state != DifferenceState.OPEN:
             return DifferenceState.OPEN, None
         case _:
             return None, None

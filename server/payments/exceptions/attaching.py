@@ -18,8 +18,11 @@ from server.orders.model import Order
 from server.payments.exceptions.confirming import UNPAID, Said, apply_said
 from server.payments.model import PaymentAttempt, UnmatchedPayment
 from shared import ids
+from shared.errors import BadField
+from shared.ids import parse_order_code
 from shared.labels import AboutState
 from shared.money import format_fen
+from shared.sentence import Sentence
 from shared.states import AttemptState, OrderState, UnmatchedState, require_move
 
 
@@ -36,6 +39,15 @@ def target(tx: Tx, code: str) -> UUID | None:
     """The id of the order that money is to be attached to."""
     order = order_queries.find(tx, code)
     return order.id if order else None
+
+
+def require_target(tx: Tx, code: str, amount_fen: int) -> None:
+    """The same by the code that a person gave. Raises BadField for what names no order, NotAttachable."""
+    known = parse_order_code(code)
+    order = order_queries.find(tx, known) if known else None
+    if order is None:
+        raise BadField(field="order_code", reason=Sentence("没有这个订单", "there is no such order"))
+    require_attachable(order, amount_fen)
 
 
 def require_attachable(order: Order, amount_fen: int) -> None:

@@ -1,0 +1,90 @@
+"""Asking the channel about money that only its bill tells of, before it delivers goods or goes back.
+
+A file may be mistaken, or forged. The channel's answer counts; where it is silent, what two people say does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import select
+
+from server.context import Context
+from server.db import among
+from server.gateways.port import ChannelRefused, ChannelUnknown, PaymentFact
+from server.payments import channels
+from server.reconcile.model import ReconcileDifference
+from shared.errors import Conflict
+from shared.finance import DifferenceAction, DifferenceKind, DifferenceState
+
+AT_ONCE = 8
+"""How many questions a channel gets at a time."""
+
+
+class NotConfirmed(Conflict):
+    """The channel does not say that this payment was made."""
+
+    code = "not_confirmed_by_channel"
+    zh = "没有处理差异 {number}：渠道没有确认账单里的这笔付款（渠道答复：{answer}），以渠道为准。请核对账单。"
+    en = "Difference {number} was left: the channel does not confirm the payment (it says {answer}). Check the bill."
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What the bill says was paid."""
+
+    number: str
+    channel: str
+    out_trade_no: str
+    provider_no: str
+    amount_fen: int | None
+
+
+async def before(ctx: Context, seen: Collection[UUID]) -> None:
+    """Ask about those of these differences whose approval lets goods or money go. Raises NotConfirmed."""
+    said = await asyncio.to_thread(_to_be_asked, ctx, seen)
+    gate = asyncio.Semaphore(AT_ONCE)
+    for refusal in await asyncio.gather(*(_ask(ctx, one, gate) for one in said)):
+        if refusal is not None:
+            raise refusal
+
+
+async def _ask(ctx: Context, said: _Said, gate: asyncio.Semaphore) -> NotConfirmed | None:
+    async with gate:
+        try:
+            fact = await channels.call(ctx, said.channel, lambda gateway: gateway.query(said.out_trade_no))
+        except (ChannelUnknown, ChannelRefused):
+            return None
+    is_it = fact is not None and (fact.state, fact.provider_no, fact.amount_fen) == (
+        "paid",
+        said.provider_no,
+        said.amount_fen,
+    )
+    return None if is_it else NotConfirmed(number=said.number, answer=_answer(fact))
+
+
+def _answer(fact: PaymentFact | None) -> str:
+    if fact is None:
+        return "NOT_FOUND"
+    return f"{fact.state} {fact.provider_no} {fact.amount_fen}" if fact.state == "paid" else fact.state
+
+
+def _to_be_asked(ctx: Context, seen: Collection[UUID]) -> list[_Said]:
+    r = ReconcileDifference
+    with ctx.db.read() as tx:
+        proposed = (among(tx, r.id, sorted(seen)), r.state == DifferenceState.PROPOSED.value)
+        rows = tx.scalars(select(r).where(*proposed).order_by(r.number)).all()
+    return [
+        _Said(row.number, row.channel, row.out_trade_no, row.provider_no, row.theirs_fen) for row in rows if _needs(row)
+    ]
+
+
+def _needs(row: ReconcileDifference) -> bool:
+    """Goods always; money where the channel has not told of it, and a refund would be the first to ask."""
+    is_news = row.exception_id is None and row.kind == DifferenceKind.ONLY_THEIRS
+    return row.action in {DifferenceAction.DELIVER, DifferenceAction.ATTACH} or (
+        row.action == DifferenceAction.REFUND and is_news
+    )

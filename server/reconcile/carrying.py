@@ -1,0 +1,192 @@
+"""What an open day takes over from the days before it, until its other half has come.
+
+People carry a difference over; what was still on its way in the exceptions when its day was signed comes by itself, so
+that a day that is open tells how it ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+from sqlalchemy.orm import aliased
+
+from server.db import Tx
+from server.payments.exceptions import of_bill
+from server.payments.model import PaymentBillFile, PaymentException
+from server.payments.refunds.model import Refund
+from server.reconcile import choosing, days, handling, matching, ours, waiting
+from server.reconcile.figures import Figures
+from server.reconcile.matching import Wanted
+from server.reconcile.matters import Matters, root
+from server.reconcile.model import ReconcileDifference, ReconcileRow
+from shared import clock
+from shared.finance import BillKind, DifferenceAction, DifferenceKind, DifferenceState
+from shared.states import RefundState
+
+_D, _K = DifferenceState, DifferenceKind
+
+
+def number(day: date, difference_id: UUID) -> str:
+    """What people call it; made of its id, so that every run calls it the same."""
+    return f"D{day:%Y%m%d}-{difference_id.hex[-8:].upper()}"
+
+
+def carry_in(tx: Tx, channel: str, day: date) -> list[ReconcileDifference]:
+    """Rows of this day for what earlier days left to later ones, and no later day has taken up; their version is 1."""
+    r, later = ReconcileDifference, aliased(ReconcileDifference)
+    taken = exists().where(later.origin_id == r.origin_id, later.day > r.day)
+    carried = and_(r.state == _D.RESOLVED.value, r.action == DifferenceAction.CARRY.value)
+    under_way = and_(r.state == _D.WORKING.value, r.is_signed)
+    its = (r.channel == channel, r.day < day, or_(carried, under_way), ~taken)
+    made = [_carried(day, row) for row in tx.scalars(select(r).where(*its).order_by(r.number)).all()]
+    for row in made:
+        tx.add(row)
+        exception = tx.get(PaymentException, row.exception_id) if row.exception_id else None
+        if exception is not None:
+            handling.follow(row, exception)
+    return made
+
+
+_SAME = (
+    *("origin_id", "again_of", "channel", "kind", "ours_id", "ours_fen", "theirs_fen", "ours_state", "theirs_state"),
+    *("out_trade_no", "provider_no", "out_refund_no", "order_code", "file_id", "bill_row", "proposed"),
+)
+_UNDER_WAY = (
+    *("state", "action", "action_order_code", "note", "handled_by", "handled_at", "checked_by", "checked_at"),
+    *("exception_id", "exception_version"),
+)
+
+
+def _carried(day: date, before: ReconcileDifference) -> ReconcileDifference:
+    new_id = uuid5(NAMESPACE_URL, f"kameng:difference:{before.origin_id}:carried:{day}")
+    is_under_way = before.state == _D.WORKING
+    told = {name: getattr(before, name) for name in (*_SAME, *(_UNDER_WAY if is_under_way else ()))}
+    return ReconcileDifference(
+        id=new_id,
+        number=number(day, new_id),
+        day=day,
+        found_at=clock.now(),
+        carried_from=before.carried_from or before.day,
+        is_signed=False,
+        version=1,
+        **{"state": _D.OPEN.value, "note": ""} | told,
+    )
+
+
+# --- whether the other half is there ---
+
+
+def has_come(tx: Tx, row: ReconcileDifference) -> bool:
+    """Whether what was carried over agrees by now, with the bills that are here and the books as they are."""
+    return _COMES[DifferenceKind(row.kind)](tx, row)
+
+
+def _in_a_bill(tx: Tx, row: ReconcileDifference) -> bool:
+    """A bill has a row that agrees with ours."""
+    paired = ReconcileRow.matched_id == row.ours_id
+    return row.ours_id is not None and _is_billed(tx, BillKind.TRADES, paired)
+
+
+def _in_our_books(tx: Tx, row: ReconcileDifference) -> bool:
+    """Money that only the bill had is in our books: it pays an order, or went back."""
+    its_own = ours.named(tx, row.channel, Wanted([row.provider_no], [], []))
+    return any(one.state == "paid" and one.amount_fen == row.theirs_fen for one in its_own)
+
+
+def _either(tx: Tx, row: ReconcileDifference) -> bool:
+    return _in_a_bill(tx, row) or _in_our_books(tx, row)
+
+
+def _once_only(tx: Tx, row: ReconcileDifference) -> bool:
+    """A second payment went its way; a line that was in a bill twice is there once, by a newer bill."""
+    if row.ours_state != choosing.PAID_HERE:
+        return _in_our_books(tx, row)
+    r, f = ReconcileRow, PaymentBillFile
+    its = (r.provider_no == row.provider_no, r.kind == "payment", f.kind == BillKind.TRADES.value, f.is_current)
+    lines = select(func.count()).select_from(r).join(f, f.id == r.file_id).where(f.channel == row.channel, *its)
+    return tx.scalar(lines) == 1
+
+
+def _refund_is_booked(tx: Tx, row: ReconcileDifference) -> bool:
+    [told] = waiting.refunds(tx, [row]).values()
+    named = Wanted([told.refund_no], [], [told.out_refund_no] if told.out_refund_no else [])
+    is_its_own = told.refund_no != row.provider_no
+    for one in ours.named(tx, row.channel, named):
+        is_same = one.out_refund_no == told.out_refund_no or (is_its_own and one.provider_no == told.refund_no)
+        if one.kind == "refund" and is_same and (one.state, one.amount_fen) == ("succeeded", told.amount_fen):
+            return True
+    return bool(of_bill.are_booked(tx, row.channel, [told]))
+
+
+def _refund_ended(tx: Tx, row: ReconcileDifference) -> bool:
+    """Our refund is what the bill says by now; or ended, as the channel has said since, where the bill has it on its
+    way: no other bill will list it.
+    """
+    refund = tx.get(Refund, row.ours_id) if row.ours_id else None
+    if refund is None:
+        return False
+    ended = {RefundState.SUCCEEDED, RefundState.CLOSED} if row.theirs_state == "processing" else set()
+    return refund.state in matching.AGREES.get(row.theirs_state, frozenset()) | ended
+
+
+def _moved(tx: Tx, row: ReconcileDifference) -> bool:
+    """A later bill of movements has what was missing."""
+    r, missing = ReconcileRow, (row.ours_fen or 0) - (row.theirs_fen or 0)
+    return _is_billed(tx, BillKind.FUNDS, r.provider_no == row.provider_no, r.amount_fen == missing, after=row)
+
+
+def _traded(tx: Tx, row: ReconcileDifference) -> bool:
+    """A later trade bill has what had moved its money."""
+    r, missing = ReconcileRow, (row.theirs_fen or 0) - (row.ours_fen or 0)
+    named = or_(r.provider_no == row.provider_no, r.refund_no == row.provider_no)
+    paid, back = and_(r.kind == "payment", r.amount_fen == missing), and_(r.kind == "refund", r.amount_fen == -missing)
+    return _is_billed(tx, BillKind.TRADES, named, or_(paid, back, r.fee_fen == -missing), after=row)
+
+
+def _balances(tx: Tx, row: ReconcileDifference) -> bool:
+    """The bill of its day was replaced by one that adds up."""
+    day = days.find(tx, row.channel, row.carried_from or row.day)
+    balance = Figures.of(day.figures).balance if day else None
+    return balance is not None and balance.off_by_fen == 0
+
+
+def _is_taken_back(tx: Tx, row: ReconcileDifference) -> bool:
+    """What was booked is not booked any more."""
+    return Matters(tx, row.channel, row.day, [row], []).of(root(row)).booked_fen == 0
+
+
+def _never(_tx: Tx, _row: ReconcileDifference) -> bool:
+    return False
+
+
+def _is_billed(tx: Tx, kind: BillKind, *its: ColumnElement[bool], after: ReconcileDifference | None = None) -> bool:
+    """Whether a bill that counts has such a row; `after`: one of a later day than this difference is of."""
+    r, f = ReconcileRow, PaymentBillFile
+    bill = [f.kind == kind.value, f.is_current]
+    if after is not None:
+        bill += [f.channel == after.channel, f.day > (after.carried_from or after.day)]
+    return tx.scalars(select(r.n).join(f, f.id == r.file_id).where(*bill, *its).limit(1)).first() is not None
+
+
+_COMES: Mapping[DifferenceKind, Callable[[Tx, ReconcileDifference], bool]] = {
+    _K.ONLY_OURS: _in_a_bill,
+    _K.ONLY_THEIRS: _in_our_books,
+    _K.UNPAID_OURS: _in_our_books,
+    _K.AMOUNT: _either,
+    _K.FEE: _in_a_bill,
+    _K.STATE: _in_a_bill,
+    _K.DUPLICATE: _once_only,
+    _K.DATE_SHIFT: _in_a_bill,
+    _K.FOREIGN: _never,
+    _K.REFUND_ONLY_OURS: _in_a_bill,
+    _K.REFUND_ONLY_THEIRS: _refund_is_booked,
+    _K.REFUND_AMOUNT: _in_a_bill,
+    _K.REFUND_STATE: _refund_ended,
+    _K.FUND_ONLY_TRADES: _moved,
+    _K.FUND_ONLY_FUNDS: _traded,
+    _K.BALANCE: _balances,
+    _K.BOOKED: _is_taken_back,
+}
