@@ -29,11 +29,20 @@ class Source:
         """Return the parsed file; a file that does not parse is an error of its own."""
         return ast.parse(self.text, filename=self.path)
 
+    @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """Return every node of the file: walking takes longer than parsing."""
+        return tuple(ast.walk(self.tree))
+
     def functions(self) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
         """Yield every function and method, also inner ones."""
-        for node in ast.walk(self.tree):
+        left: list[ast.AST] = [self.tree]
+        while left:
+            node = left.pop()
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 yield node
+            for name in _BLOCKS:  # no function is written inside an expression
+                left += getattr(node, name, ())
 
     @cached_property
     def uses(self) -> tuple[tuple[int, str], ...]:
@@ -46,7 +55,7 @@ class Source:
     def _walk(self) -> Iterator[tuple[int, str]]:
         skipped = self._documentation | self._for_type_checkers
         names = self._imported
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if id(node) in skipped:
                 continue
             match node:
@@ -74,7 +83,7 @@ class Source:
     def _imported(self) -> dict[str, str]:
         """Map each name that an import binds to what it stands for."""
         bound = {}
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if id(node) in self._for_type_checkers:
                 continue
             if isinstance(node, ast.Import):
@@ -89,9 +98,7 @@ class Source:
     def _documentation(self) -> set[int]:
         """Return the ids of the nodes of strings that stand alone: docstrings."""
         return {
-            id(node.value)
-            for node in ast.walk(self.tree)
-            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+            id(node.value) for node in self.nodes if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         }
 
     @cached_property
@@ -99,11 +106,14 @@ class Source:
         """Return the ids of all nodes under ``if TYPE_CHECKING``."""
         return {
             id(inner)
-            for node in ast.walk(self.tree)
+            for node in self.nodes
             if isinstance(node, ast.If) and _chain(node.test)[-1:] == ["TYPE_CHECKING"]
             for statement in node.body
             for inner in ast.walk(statement)
         }
+
+
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 
 
 def _chain(node: ast.expr) -> list[str]:
