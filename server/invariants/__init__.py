@@ -90,6 +90,7 @@ AT_NIGHT: tuple[Check, ...] = (
     settlement.statements_sum_to_their_lines,
     settlement.releases_are_of_statements,
     settlement.payouts_are_booked,
+    settlement.payouts_pay_their_statements,
     payments.kept_callbacks_are_asked_about,
     payments.open_attempts_are_asked_about,
 )

@@ -58,7 +58,7 @@ def statements_sum_to_their_lines(tx: Tx) -> Finding | None:
         .where(
             or_(
                 Statement.release_fen != released,
-                Statement.deductions_fen != taken,
+                Statement.deductions_fen + Statement.withheld_fen != taken,
                 Statement.lines != func.coalesce(items.c.n, 0) + func.coalesce(negative.c.n, 0),
                 Statement.payable_fen != case((rest > 0, rest), else_=0),
             )
@@ -85,30 +85,40 @@ def releases_are_of_statements(tx: Tx) -> Finding | None:
     return _off("结算释放与结算单不符 / a release that is not its statement's", off)
 
 
-_PAID: dict[PayoutState, tuple[str, ...]] = {
-    PayoutState.SENT: ("submit",),
-    PayoutState.CONFIRMED: ("submit", "done"),
-    PayoutState.FAILED: ("submit", "failed"),
-}
-"""What is booked of a payout by where it stands; of one that came back, also that it had arrived."""
-
-
 def payouts_are_booked(tx: Tx) -> Finding | None:
     """L10: each payout has the journals of where it stands, for its amount, and no other money was paid out."""
     booked = _booked(tx, JournalCode.PAYOUT)
     wanted: dict[str, Fen] = {}
-    for number, state, amount, fee in tx.execute(
-        select(Payout.number, Payout.state, Payout.amount_fen, Payout.fee_fen)
+    for number, state, amount, fee, arrived in tx.execute(
+        select(Payout.number, Payout.state, Payout.amount_fen, Payout.fee_fen, Payout.arrived_fen)
     ):
-        events = _PAID.get(PayoutState(state), ())
-        wanted |= {f"payout:{number}:{event}": amount if event == "done" else amount + fee for event in events}
-        came_back = f"payout:{number}:done"
-        if state == PayoutState.FAILED and came_back in booked:
-            wanted[came_back] = amount
+        key = f"payout:{number}"
+        if state == PayoutState.FAILED:  # nothing of it is there any more, whatever had arrived
+            arrived = booked.get(f"{key}:done", 0)
+            wanted[f"{key}:failed"] = (arrived or amount) + fee
+        if state in _SENT:
+            wanted[f"{key}:submit"] = amount + fee
+        if arrived:
+            wanted |= {f"{key}:done": arrived} | ({f"{key}:lacked": amount - arrived} if arrived != amount else {})
     return _off(
         "打款与账目不符 / a payout that is not what is booked",
         {key for key in booked.keys() | wanted.keys() if booked.get(key) != wanted.get(key)},
     )
+
+
+_SENT = (PayoutState.SENT, PayoutState.CONFIRMED, PayoutState.FAILED)
+
+
+def payouts_pay_their_statements(tx: Tx) -> Finding | None:
+    """L6: what arrived of a payout is what its statements got of it."""
+    got = func.coalesce(func.sum(Statement.paid_fen), 0)
+    query = (
+        select(Payout.number, Payout.arrived_fen, got)
+        .outerjoin(Statement, Statement.payout_id == Payout.id)
+        .group_by(Payout.number, Payout.arrived_fen)
+        .having(Payout.arrived_fen != got)
+    )
+    return found(tx, "L6", "到账金额与结算单不符 / a payout is not what its statements got", query)
 
 
 def _booked(tx: Tx, code: JournalCode) -> dict[str, Fen]:

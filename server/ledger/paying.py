@@ -7,6 +7,7 @@ on are locked here.
     release          statement:{number}:release   pending -> owed as far as it stands, the rest -> available
     payout_submit    payout:{number}:submit       available -> payout, and -> payout_fee
     payout_done      payout:{number}:done         payout -> bank
+    payout_lacked    payout:{number}:lacked       payout -> owed first, then available: the part that did not arrive
     payout_failed    payout:{number}:failed       payout, or bank where it sent it back -> owed first, then available
     sweep            sweep:{channel}:{reference}  bank -> psp
 """
@@ -197,6 +198,11 @@ def payout_submit(
 def payout_done(tx: Tx, *, number: str, amount: Fen, at: datetime, actor: str, memo: str = "") -> None:
     """It left our bank."""
     _payout(tx, f"payout:{number}:done", (Transfer(PAYOUT, BANK, amount),), at=at, actor=actor, memo=memo)
+
+
+def payout_lacked(tx: Tx, *, number: str, payee: Payee, amount: Fen, at: datetime, actor: str, memo: str = "") -> None:
+    """A part of it did not arrive, while the rest did: it can be paid out again. The fee is kept."""
+    _payout(tx, f"payout:{number}:lacked", give(tx, payee, (PAYOUT, amount)), at=at, actor=actor, memo=memo)
 
 
 def payout_failed(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, bindparam, case, func, or_, select
@@ -59,6 +59,12 @@ def net(tx: Tx, account: Account) -> Fen:
     """What an account has on the side it normally stands on; nothing where it was never opened."""
     found = balance(tx, account)
     return found.net if found else 0
+
+
+def nets(tx: Tx, kinds: Collection[str], owners: Collection[str]) -> dict[Account, Fen]:
+    """What the accounts of these kinds have that are of these owners; those that were never opened are left out."""
+    which = (LedgerAccount.kind.in_(list(kinds)), LedgerAccount.owner.in_(list(owners)))
+    return {found.account: found.net for found in balances(tx, *which)}
 
 
 def moved(tx: Tx, account: Account, keys: Sequence[str]) -> dict[str, Fen]:

@@ -21,6 +21,7 @@ _OF_LINE = (
     OrderLine.title,
     OrderLine.quantity,
     OrderLine.amount_fen,
+    OrderLine.discount_fen,
     OrderLine.supplier_fen,
     OrderLine.fee_fen,
     OrderLine.commission_fen,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Subquery, and_, or_, select
+from sqlalchemy import Subquery, and_, literal, null, or_, select
 
 from server.db import Tx
 from server.payments.disputes.model import Dispute, DisputeLine
@@ -16,37 +16,54 @@ from server.payments.queries import attempts_of
 from server.payments.refunds.model import Refund, RefundLine
 from server.payments.refunds.moving import ENDED
 from shared.finance import DisputeState
+from shared.money import Fen
 from shared.states import AttemptState, RefundState, RefundTurn
 
 _AT_A_TIME = 1_000
 _AT_CHANNEL = (RefundState.SUBMITTED, RefundState.PROCESSING, RefundState.ABNORMAL, RefundState.SUCCEEDED)
 
 
-def taken_back() -> Subquery:
-    """What refunds have taken back of lines: those on their way to their channel, and those that got there."""
+def taken() -> tuple[Subquery, Subquery]:
+    """What refunds, and what lost disputes have taken of order lines, by `cause_id`: each is asked for itself."""
+    return _refunded(), _lost()
+
+
+def _refunded() -> Subquery:
+    """By refunds: those on their way to their channel, and those that got there."""
     on_its_way = and_(Refund.state == RefundState.APPROVED.value, Refund.turn == RefundTurn.CHANNEL.value)
     return (
         select(
-            RefundLine.refund_id,
+            RefundLine.refund_id.label("cause_id"),
             RefundLine.order_line_id,
             RefundLine.quantity,
             RefundLine.amount_fen,
+            RefundLine.discount_fen,
             RefundLine.supplier_fen,
             RefundLine.fee_fen,
             RefundLine.commission_fen,
-            Refund.out_refund_no,
-            Refund.order_id,
+            Refund.out_refund_no.label("refund_no"),
+            null().label("dispute_no"),
         )
         .join(Refund, Refund.id == RefundLine.refund_id)
         .where(or_(on_its_way, Refund.state.in_([state.value for state in _AT_CHANNEL])))
-        .subquery("taken_back")
+        .subquery("refunded")
     )
 
 
-def lost() -> Subquery:
-    """What lost disputes took of the shares of order lines."""
+def _lost() -> Subquery:
     return (
-        select(DisputeLine.order_line_id, DisputeLine.supplier_fen, DisputeLine.commission_fen)
+        select(
+            DisputeLine.dispute_id.label("cause_id"),
+            DisputeLine.order_line_id,
+            literal(0).label("quantity"),
+            DisputeLine.amount_fen,
+            DisputeLine.discount_fen,
+            DisputeLine.supplier_fen,
+            DisputeLine.fee_fen,
+            DisputeLine.commission_fen,
+            null().label("refund_no"),
+            Dispute.channel_no.label("dispute_no"),
+        )
         .join(Dispute, Dispute.id == DisputeLine.dispute_id)
         .where(Dispute.state == DisputeState.LOST.value)
         .subquery("lost")
@@ -81,6 +98,7 @@ class Paid:
     channel: str
     number: str
     provider_no: str | None
+    amount: Fen
     paid_at: datetime
 
 
@@ -98,4 +116,6 @@ def payments_of(tx: Tx, order_ids: Collection[UUID]) -> dict[UUID, Paid]:
 
 def _paid(attempt: PaymentAttempt) -> Paid:
     assert attempt.paid_at is not None, attempt.out_trade_no
-    return Paid(attempt.id, attempt.channel, attempt.channel_no, attempt.provider_no, attempt.paid_at)
+    return Paid(
+        attempt.id, attempt.channel, attempt.channel_no, attempt.provider_no, attempt.amount_fen, attempt.paid_at
+    )

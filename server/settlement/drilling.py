@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select, tuple_
 
-from server.db import Tx
+from server.db import Tx, among
 from server.orders.settling import delivered_lines
-from server.payments.settling import Paid, payments_of, taken_back
+from server.payments.settling import Paid, payments_of, taken
 from server.reconcile.tracing import bill_rows
 from server.settlement.model import SettlementDeduction, SettlementItem, Statement
 from server.stock.settling import lots_of
 from shared.contracts import settlement as wire
 from shared.contracts.base import Page
 from shared.errors import BadField
+from shared.money import Fen
 
 _FIRST = UUID(int=0)
 
@@ -38,7 +40,7 @@ def page(tx: Tx, statement: Statement, *, after: str | None, limit: int) -> Page
         start = (place[0], place[1]) if len(place) == 2 else (_FIRST, _FIRST)
         negative = _negative(tx, statement, after=start, limit=limit + 1 - len(rows))
         rows += _taken_off(tx, negative)
-        keys += [f"{row.refund_id}:{row.order_line_id}" for row in negative]
+        keys += [f"{row.cause_id}:{row.order_line_id}" for row in negative]
     return Page[wire.StatementLine](items=rows[:limit], next=keys[limit - 1] if len(rows) > limit else None)
 
 
@@ -54,31 +56,46 @@ def _items(tx: Tx, statement: Statement, *, after: UUID, limit: int) -> Sequence
     return tx.scalars(select(SettlementItem).where(*mine).order_by(SettlementItem.order_line_id).limit(limit)).all()
 
 
-def _negative(tx: Tx, statement: Statement, *, after: tuple[UUID, UUID], limit: int) -> Sequence[Any]:
-    back = taken_back()
+def _negative(tx: Tx, statement: Statement, *, after: tuple[UUID, UUID], limit: int) -> Sequence[SettlementDeduction]:
     mine = (SettlementDeduction.statement_id == statement.id, SettlementDeduction.netted.is_(False))
-    key = tuple_(SettlementDeduction.refund_id, SettlementDeduction.order_line_id)
-    return tx.execute(
-        select(
-            SettlementDeduction.refund_id,
-            SettlementDeduction.order_line_id,
-            SettlementDeduction.amount_fen.label("net_fen"),
-            back.c.out_refund_no,
-            back.c.quantity,
-            back.c.amount_fen,
-            back.c.fee_fen,
-            back.c.commission_fen,
-        )
-        .join(
-            back,
-            (back.c.refund_id == SettlementDeduction.refund_id)
-            & (back.c.order_line_id == SettlementDeduction.order_line_id),
-            isouter=True,  # a refund that ended without money after all: what it took is given back on a later one
-        )
+    key = tuple_(SettlementDeduction.cause_id, SettlementDeduction.order_line_id)
+    return tx.scalars(
+        select(SettlementDeduction)
         .where(*mine, key > tuple_(*after))
-        .order_by(SettlementDeduction.refund_id, SettlementDeduction.order_line_id)
+        .order_by(SettlementDeduction.cause_id, SettlementDeduction.order_line_id)
         .limit(limit)
     ).all()
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What a refund or a lost dispute took of a line. One that ended without money after all took nothing."""
+
+    amount: Fen = 0
+    discount: Fen = 0
+    fee: Fen = 0
+    commission: Fen = 0
+    quantity: int = 0
+    refund_no: str | None = None
+    dispute_no: str | None = None
+
+
+def _taken(tx: Tx, rows: Sequence[SettlementDeduction]) -> dict[tuple[UUID, UUID], _Taken]:
+    """The parts of what was taken, by cause and line."""
+    found: dict[tuple[UUID, UUID], _Taken] = defaultdict(_Taken)
+    wanted = [row.order_line_id for row in rows]
+    for back in taken() if rows else ():
+        for one in tx.execute(select(back).where(among(tx, back.c.order_line_id, wanted))):
+            found[one.cause_id, one.order_line_id] = _Taken(
+                one.amount_fen,
+                one.discount_fen,
+                one.fee_fen,
+                one.commission_fen,
+                one.quantity,
+                one.refund_no,
+                one.dispute_no,
+            )
+    return found
 
 
 def _released(tx: Tx, statement: Statement, items: Sequence[SettlementItem]) -> list[wire.StatementLine]:
@@ -86,79 +103,77 @@ def _released(tx: Tx, statement: Statement, items: Sequence[SettlementItem]) -> 
     lines, lots = _lines(tx, ids), lots_of(tx, ids)
     paid = payments_of(tx, {item.order_id for item in items})
     bills = bill_rows(tx, [one.attempt_id for one in paid.values()])
-    back = _netted(tx, statement, ids)
+    gone = _netted(tx, statement, ids)
     answers = []
     for item in items:
-        line, (amount, fee, commission) = lines[item.order_line_id], back[item.order_line_id]
+        line, back = lines[item.order_line_id], gone[item.order_line_id]
         payment = paid.get(item.order_id)
         answers.append(
             wire.StatementLine(
-                order_line_id=item.order_line_id,
                 kind="release",
-                order_code=line.order_code,
-                sku=line.sku_code,
-                title=line.title,
                 quantity=line.quantity,
-                delivered_at=line.delivered_at,
-                amount_fen=line.amount_fen - amount,
-                fee_fen=line.fee_fen - fee,
-                commission_fen=line.commission_fen - commission,
+                amount_fen=line.amount_fen - sum(one.amount for one in back),
+                discount_fen=line.discount_fen - sum(one.discount for one in back),
+                fee_fen=line.fee_fen - sum(one.fee for one in back),
+                commission_fen=line.commission_fen - sum(one.commission for one in back),
                 net_fen=item.share_fen - item.refunded_fen,
+                refunded_fen=sum(one.amount for one in back if one.refund_no),
+                lost_fen=sum(one.amount for one in back if one.dispute_no),
                 refund_no=None,
-                lots=lots.get(item.order_line_id, []),
+                **_of_line(line, lots),
                 **_payment(payment, bills.get(payment.attempt_id) if payment else None),
             )
         )
     return answers
 
 
-def _netted(tx: Tx, statement: Statement, line_ids: Sequence[UUID]) -> dict[UUID, tuple[int, int, int]]:
-    """What refunds had taken of these lines before their release: of the amount, the fee and the commission."""
-    back = taken_back()
-    query = (
-        select(back.c.order_line_id, back.c.amount_fen, back.c.fee_fen, back.c.commission_fen)
-        .join(
-            SettlementDeduction,
-            (SettlementDeduction.refund_id == back.c.refund_id)
-            & (SettlementDeduction.order_line_id == back.c.order_line_id),
-        )
-        .where(SettlementDeduction.statement_id == statement.id, SettlementDeduction.netted.is_(True))
-        .where(back.c.order_line_id.in_(line_ids))
-    )
-    found: dict[UUID, tuple[int, int, int]] = defaultdict(lambda: (0, 0, 0))
-    for line_id, *parts in tx.execute(query):
-        amount, fee, commission = (before + part for before, part in zip(found[line_id], parts, strict=True))
-        found[line_id] = (amount, fee, commission)
+def _netted(tx: Tx, statement: Statement, line_ids: Sequence[UUID]) -> dict[UUID, list[_Taken]]:
+    """What had been taken of these lines before their release."""
+    mine = (SettlementDeduction.statement_id == statement.id, SettlementDeduction.netted.is_(True))
+    query = select(SettlementDeduction).where(*mine, among(tx, SettlementDeduction.order_line_id, line_ids))
+    rows = tx.scalars(query).all()
+    details, found = _taken(tx, rows), defaultdict(list)
+    for row in rows:
+        found[row.order_line_id].append(details[row.cause_id, row.order_line_id])
     return found
 
 
-def _taken_off(tx: Tx, rows: Sequence[Any]) -> list[wire.StatementLine]:
+def _taken_off(tx: Tx, rows: Sequence[SettlementDeduction]) -> list[wire.StatementLine]:
     ids = [row.order_line_id for row in rows]
-    lines, lots = _lines(tx, ids), lots_of(tx, ids)
+    lines, lots, details = _lines(tx, ids), lots_of(tx, ids), _taken(tx, rows)
     paid = payments_of(tx, {line.order_id for line in lines.values()})
-    bills = bill_rows(tx, [row.refund_id for row in rows])
+    bills = bill_rows(tx, [row.cause_id for row in rows])
     answers = []
     for row in rows:
-        line = lines[row.order_line_id]
+        line, back = lines[row.order_line_id], details[row.cause_id, row.order_line_id]
         answers.append(
             wire.StatementLine(
-                order_line_id=row.order_line_id,
                 kind="deduction",
-                order_code=line.order_code,
-                sku=line.sku_code,
-                title=line.title,
-                quantity=row.quantity or 0,
-                delivered_at=line.delivered_at,
-                amount_fen=-(row.amount_fen or 0),
-                fee_fen=-(row.fee_fen or 0),
-                commission_fen=-(row.commission_fen or 0),
-                net_fen=-row.net_fen,
-                refund_no=row.out_refund_no,
-                lots=lots.get(row.order_line_id, []),
-                **_payment(paid.get(line.order_id), bills.get(row.refund_id)),
+                quantity=back.quantity,
+                amount_fen=-back.amount,
+                discount_fen=-back.discount,
+                fee_fen=-back.fee,
+                commission_fen=-back.commission,
+                net_fen=-row.amount_fen,
+                refund_no=back.refund_no,
+                dispute_no=back.dispute_no,
+                **_of_line(line, lots),
+                **_payment(paid.get(line.order_id), bills.get(row.cause_id)),
             )
         )
     return answers
+
+
+def _of_line(line: Any, lots: Mapping[UUID, list[str]]) -> dict[str, Any]:
+    return {
+        "order_line_id": line.id,
+        "order_code": line.order_code,
+        "sku": line.sku_code,
+        "title": line.title,
+        "delivered_at": line.delivered_at,
+        "distributor": line.distributor_id.hex if line.distributor_id else "",
+        "lots": lots.get(line.id, []),
+    }
 
 
 def _lines(tx: Tx, line_ids: Sequence[UUID]) -> dict[UUID, Any]:

@@ -9,6 +9,7 @@ from datetime import date, datetime, time, timedelta
 
 from server.settlement.working_days import Calendar
 from shared import clock
+from shared.contracts.settlement import DEFAULT_SPLIT_PPM
 from shared.finance import Cycle, ReleaseFrom
 from shared.money import Fen
 
@@ -28,6 +29,10 @@ class Terms:
     minimum_fen: Fen = 0
     payout_fee_fen: Fen = 0
     tier: str = STANDARD_TIER
+    split_ppm: int = DEFAULT_SPLIT_PPM
+    receiver: str = ""
+    account: str = ""
+    bank: str = ""
 
 
 def due_on(terms: Terms, instant: datetime, calendar: Calendar) -> date:

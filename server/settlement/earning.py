@@ -14,7 +14,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Row, Select, and_, case, func, select
 
 from server.db import Tx, among
 from server.orders.settling import delivered_lines, unsettled_ids, unsettled_lines
@@ -67,11 +67,25 @@ class Earned:
 
 @dataclass(frozen=True, slots=True)
 class Deduction:
-    """What a refund took of a line after its release, and that no statement has taken off yet."""
+    """What a refund or a lost dispute took of a line after its release, and that no statement has taken off yet.
 
-    refund_id: UUID
+    `own` is the statement that released the line, while it is free to be paid: it is withheld there.
+    """
+
+    cause_id: UUID
     order_line_id: UUID
     amount_fen: Fen
+    own: UUID | None = None
+
+    def as_row(self, statement_id: UUID, *, netted: bool = False) -> dict[str, Any]:
+        """As it is kept on a statement."""
+        return {
+            "cause_id": self.cause_id,
+            "order_line_id": self.order_line_id,
+            "statement_id": statement_id,
+            "netted": netted,
+            "amount_fen": self.amount_fen,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +185,7 @@ _NOTHING: _Taken = (0, 0)
 def _taken(tx: Tx, line_ids: Select[UUID] | Sequence[UUID]) -> dict[UUID, _Taken]:
     """What refunds and lost disputes took of these lines: of the supplier's share, and of the commission."""
     taken: dict[UUID, _Taken] = {}
-    for back in (payments.taken_back(), payments.lost()):
+    for back in payments.taken():
         line = back.c.order_line_id
         query = (
             select(line, func.sum(back.c.supplier_fen), func.sum(back.c.commission_fen))
@@ -220,21 +234,38 @@ def _hold(line: Row[Any], by: Rules) -> tuple[HoldReason | None, str]:
 
 
 def deductions(tx: Tx, supplier_ids: Collection[UUID]) -> dict[UUID, list[Deduction]]:
-    """What refunds took of lines after their release, and that no statement has taken off, by supplier."""
-    back, lines = payments.taken_back(), delivered_lines()
-    known = select(SettlementDeduction.refund_id).where(
-        SettlementDeduction.refund_id == back.c.refund_id, SettlementDeduction.order_line_id == back.c.order_line_id
-    )
-    query = (
-        select(back.c.refund_id, back.c.order_line_id, back.c.supplier_fen, lines.c.supplier_id)
-        .join(SettlementItem, SettlementItem.order_line_id == back.c.order_line_id)
-        .join(Statement, Statement.id == SettlementItem.statement_id)
-        .join(lines, lines.c.id == back.c.order_line_id)
-        .where(Statement.state.in_(RELEASED))
-        .where(lines.c.supplier_id.in_(list(supplier_ids)), back.c.supplier_fen > 0, ~known.exists())
-        .order_by(back.c.refund_id, back.c.order_line_id)
-    )
-    found: dict[UUID, list[Deduction]] = defaultdict(list)
-    for row in tx.execute(query):
-        found[row.supplier_id].append(Deduction(row.refund_id, row.order_line_id, int(row.supplier_fen)))
+    """What was taken of lines after their release, and that no statement has taken off, by supplier."""
+    lines, found = delivered_lines(), defaultdict(list)
+    is_free = and_(Statement.state == StatementState.CONFIRMED.value, Statement.payout_id.is_(None))
+    for back in payments.taken():
+        known = select(SettlementDeduction.cause_id).where(
+            SettlementDeduction.cause_id == back.c.cause_id, SettlementDeduction.order_line_id == back.c.order_line_id
+        )
+        query = (
+            select(
+                lines.c.supplier_id,
+                back.c.cause_id,
+                back.c.order_line_id,
+                back.c.supplier_fen,
+                case((is_free, Statement.id), else_=None),
+            )
+            .join(SettlementItem, SettlementItem.order_line_id == back.c.order_line_id)
+            .join(Statement, Statement.id == SettlementItem.statement_id)
+            .join(lines, lines.c.id == back.c.order_line_id)
+            .where(Statement.state.in_(RELEASED))
+            .where(lines.c.supplier_id.in_(list(supplier_ids)), back.c.supplier_fen > 0, ~known.exists())
+            .order_by(back.c.cause_id, back.c.order_line_id)
+        )
+        for supplier_id, cause_id, line_id, fen, own in tx.execute(query):
+            found[supplier_id].append(Deduction(cause_id, line_id, int(fen), own))
+    return found
+
+
+def netted(tx: Tx, line_ids: Sequence[UUID]) -> list[Deduction]:
+    """What refunds and lost disputes have taken of lines that are about to be released."""
+    found = []
+    for back in payments.taken():
+        mine = select(back.c.cause_id, back.c.order_line_id, back.c.supplier_fen)
+        for cause_id, line_id, fen in tx.execute(mine.where(among(tx, back.c.order_line_id, line_ids))):
+            found.append(Deduction(cause_id, line_id, int(fen)))
     return found

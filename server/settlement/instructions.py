@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
-
 from server.db import Tx
-from server.identity.queries import supplier_names
-from server.payments.settling import Paid, payments_of
+from server.payments.settling import payments_of
 from server.policy import Actor
-from server.settlement import instructing, queries
-from server.settlement import splits as split_rows
+from server.settlement import instructing, queries, splits
 from server.settlement.drilling import order_codes
-from server.settlement.instructing import Part
-from server.settlement.model import Payout
+from server.settlement.model import Payout, SettlementResult
 from shared import clock
 from shared.contracts import settlement as wire
 from shared.errors import Conflict
@@ -22,9 +19,24 @@ from shared.finance import PayoutState
 from shared.money import Fen
 
 PURCHASE = "purchase"
+TRANSFER = 0
+"""The number of the row for what no payment has."""
 NO_PAYMENT = "no_payment"
 _NEVER_CARRIED = frozenset({PayoutState.REQUESTED, PayoutState.REFUSED})
 _CARRIED = frozenset({PayoutState.APPROVED, PayoutState.SENT})
+
+
+def request_no(payout: Payout, n: int) -> str:
+    """What a row is called: by the number of its split, or 0 for the transfer; with an E, what ends its splitting."""
+    return f"{payout.number}-{n}" if n >= 0 else f"{payout.number}-E{-n}"
+
+
+def row_number(request: str) -> tuple[str, int] | None:
+    """The payout and the row that a request's number names; None for what is no such number."""
+    number, _, row = request.rpartition("-")
+    sign = -1 if row.startswith("E") else 1
+    digits = row.removeprefix("E")
+    return (number, sign * int(digits)) if number and digits.isascii() and digits.isdigit() else None
 
 
 class NotChecked(Conflict):
@@ -44,61 +56,58 @@ def instruction(tx: Tx, who: Actor, payout_id: UUID) -> wire.PayoutInstruction:
     state = PayoutState(payout.state)
     if state in _NEVER_CARRIED:
         raise NotChecked(number=payout.number)
-    receiver, remark = supplier_names(tx)[payout.supplier_id], " ".join(payout.statements)
     rows: list[wire.InstructionRow] = []
-    if state in _CARRIED and payout.mode == PURCHASE:
-        rows = [_transfer(payout, receiver, remark, payout.amount_fen)]
-    elif state in _CARRIED:
-        rows = _splits(tx, payout, receiver, remark)
+    if state in _CARRIED:
+        rows = [_transfer(payout, payout.amount_fen)] if payout.mode == PURCHASE else _splits(tx, payout)
     return wire.PayoutInstruction(number=payout.number, mode=payout.mode, amount_fen=payout.amount_fen, rows=rows)
 
 
-def _transfer(
-    payout: Payout, receiver: str, remark: str, amount: Fen, *, trouble: str | None = None
-) -> wire.InstructionRow:
-    number = payout.number if trouble is None else f"{payout.number}-0"
-    return wire.InstructionRow(request_no=number, receiver=receiver, amount_fen=amount, remark=remark, trouble=trouble)
-
-
-def _splits(tx: Tx, payout: Payout, receiver: str, remark: str) -> list[wire.InstructionRow]:
-    taken = dict(split_rows.of(tx, payout))
-    paid, codes = payments_of(tx, taken), order_codes(tx, taken)
-    parts = [_part(paid[order_id], codes[order_id], receiver, amount) for order_id, amount in taken.items()]
-    rest = payout.amount_fen - sum(taken.values())
-    splits = instructing.requests(payout.number, parts, at=clock.now(), rounds=_rounds(tx, payout))
-    rows = [
-        wire.InstructionRow(
-            request_no=one.request_no,
-            receiver=one.part.receiver,
-            amount_fen=one.part.amount,
-            remark=remark,
-            channel=one.part.channel,
-            payment_no=one.part.payment_no,
-            provider_no=one.part.provider_no,
-            order_code=one.part.order_code,
-            start_at=one.start_at,
-            until=one.until,
-            trouble=one.trouble,
-        )
-        for one in splits
-    ]
-    return rows + ([_transfer(payout, receiver, remark, rest, trouble=NO_PAYMENT)] if rest else [])
-
-
-def _part(paid: Paid, order_code: str, receiver: str, amount: Fen) -> Part:
-    return Part(
-        channel=paid.channel,
-        payment_no=paid.number,
-        provider_no=paid.provider_no,
-        order_code=order_code,
-        paid_at=paid.paid_at,
-        receiver=receiver,
-        amount=amount,
+def _row(payout: Payout, amount: Fen, number: str, **more: Any) -> wire.InstructionRow:
+    return wire.InstructionRow(
+        request_no=number,
+        receiver=payout.receiver,
+        account=payout.account,
+        bank=payout.bank,
+        amount_fen=amount,
+        remark=" ".join(payout.statements),
+        **more,
     )
 
 
-def _rounds(tx: Tx, payout: Payout) -> int:
-    """How often these statements were tried to be paid before."""
-    mine = (Payout.supplier_id == payout.supplier_id, Payout.state == PayoutState.FAILED.value, Payout.id != payout.id)
-    before = tx.scalars(select(Payout.statements).where(*mine))
-    return sum(not set(payout.statements).isdisjoint(numbers) for numbers in before)
+def _transfer(payout: Payout, amount: Fen) -> wire.InstructionRow:
+    return _row(payout, amount, payout.number)
+
+
+def _splits(tx: Tx, payout: Payout) -> list[wire.InstructionRow]:
+    """A row for each split, one for what cannot be split, and one for each payment whose splitting ends."""
+    taken = splits.of(tx, payout)
+    order_ids = [order_id for _, order_id, _ in taken]
+    paid, codes = payments_of(tx, order_ids), order_codes(tx, order_ids)
+    before, told = splits.rounds(tx, payout, order_ids), splits.results(tx, payout)
+    ends, now = splits.rest(tx, payout, paid), clock.now()
+    rows: list[wire.InstructionRow] = []
+    last: list[wire.InstructionRow] = []
+    for n, order_id, fen in taken:
+        one, window = paid[order_id], instructing.window(paid[order_id].paid_at, at=now, rounds=before.get(order_id, 0))
+        of_it = {
+            "channel": one.channel,
+            "payment_no": one.number,
+            "provider_no": one.provider_no,
+            "order_code": codes[order_id],
+            "start_at": window.start_at,
+            "until": window.until,
+        }
+        told_of_it = {"trouble": window.trouble, "succeeded": _said(told, n)}
+        rows.append(_row(payout, fen, request_no(payout, n), kind="split", **of_it, **told_of_it))
+        if order_id in ends:
+            end = {"kind": "unfreeze", "receiver": "", "account": "", "bank": "", "request_no": request_no(payout, -n)}
+            mine = end | {"amount_fen": ends[order_id], "succeeded": _said(told, -n)}
+            last.append(rows[-1].model_copy(update=mine))
+    if rest := payout.amount_fen - sum(fen for _, _, fen in taken):
+        number = request_no(payout, TRANSFER)
+        rows.append(_row(payout, rest, number, trouble=NO_PAYMENT, succeeded=_said(told, TRANSFER)))
+    return rows + last
+
+
+def _said(told: Mapping[int, SettlementResult], n: int) -> bool | None:
+    return told[n].succeeded if n in told else None

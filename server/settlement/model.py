@@ -10,6 +10,7 @@ from sqlalchemy import JSON, CheckConstraint, Date, Index, Integer, Time, Unique
 from sqlalchemy.orm import Mapped, mapped_column
 
 from server.db import Base, BigInt, Instant, Uid, exact
+from shared.money import Fen
 from shared.permissions import Role
 
 
@@ -30,6 +31,10 @@ class SettlementTerms(Base):
     minimum_fen: Mapped[int] = mapped_column(BigInt)
     payout_fee_fen: Mapped[int] = mapped_column(BigInt)
     tier: Mapped[str] = mapped_column(exact(32))
+    split_ppm: Mapped[int] = mapped_column(Integer)
+    receiver: Mapped[str] = mapped_column(exact(80))
+    account: Mapped[str] = mapped_column(exact(64))
+    bank: Mapped[str] = mapped_column(exact(120))
     reason: Mapped[str] = mapped_column(exact(400))
     valid_from: Mapped[datetime] = mapped_column(Instant)
     changed_by: Mapped[str] = mapped_column(exact(80))
@@ -88,7 +93,8 @@ class Statement(Base):
     """A numbered statement of one supplier: payable = release - deductions - owed - payout fee, never negative.
 
     `owed_fen` is what the supplier owed from before, and negative where something was left over. `day` is the one that
-    its lines were due on, `run_id` the wish that made it, `payout_id` the payout that pays it or is to.
+    its lines were due on, `run_id` the wish that made it, `payout_id` the payout that pays it or is to. `withheld_fen`
+    is what was taken of its own lines between its confirmation and its payout, `paid_fen` what arrived of it.
     """
 
     __tablename__ = "settlement_statement"
@@ -114,6 +120,8 @@ class Statement(Base):
     owed_fen: Mapped[int] = mapped_column(BigInt)
     payout_fee_fen: Mapped[int] = mapped_column(BigInt)
     payable_fen: Mapped[int] = mapped_column(BigInt)
+    withheld_fen: Mapped[int] = mapped_column(BigInt, default=0)
+    paid_fen: Mapped[int] = mapped_column(BigInt, default=0)
     payout_id: Mapped[UUID | None] = mapped_column(Uid)
     made_by: Mapped[str] = mapped_column(exact(80))
     made_at: Mapped[datetime] = mapped_column(Instant)
@@ -121,6 +129,11 @@ class Statement(Base):
     confirmed_at: Mapped[datetime | None] = mapped_column(Instant)
     paid_at: Mapped[datetime | None] = mapped_column(Instant)
     version: Mapped[int] = mapped_column(BigInt, default=1)
+
+    @property
+    def claim_fen(self) -> Fen:
+        """What it still has to get, the fee of its payout with it."""
+        return max(self.payable_fen + self.payout_fee_fen - self.withheld_fen, 0)
 
 
 class SettlementItem(Base):
@@ -144,12 +157,15 @@ class SettlementItem(Base):
 
 
 class SettlementDeduction(Base):
-    """What a refund took of an order line, on one statement: `netted` in the line's own release, or a negative line."""
+    """What a refund or a lost dispute (`cause_id`) took of an order line, on one statement.
+
+    `netted` in the line's own release, or a negative line.
+    """
 
     __tablename__ = "settlement_deduction"
     __table_args__ = (Index("ix_settlement_deduction_statement_id", "statement_id", "netted"),)
 
-    refund_id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
+    cause_id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
     order_line_id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
     statement_id: Mapped[UUID] = mapped_column(Uid)
     netted: Mapped[bool] = mapped_column()
@@ -166,6 +182,22 @@ class SettlementSplit(Base):
     n: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     order_id: Mapped[UUID] = mapped_column(Uid)
     amount_fen: Mapped[int] = mapped_column(BigInt)
+
+
+class SettlementResult(Base):
+    """What the channel said of one row of a payout's instruction: its `n`-th split, or its transfer (0).
+
+    The unfreezing of the payment of a split has the split's number with a minus. `file_sha256` is of the file it said.
+    """
+
+    __tablename__ = "settlement_result"
+
+    payout_id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
+    n: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    succeeded: Mapped[bool] = mapped_column()
+    reference: Mapped[str] = mapped_column(exact(64))
+    reason: Mapped[str] = mapped_column(exact(200))
+    file_sha256: Mapped[str] = mapped_column(exact(64))
 
 
 class SettlementHold(Base):
@@ -193,7 +225,8 @@ class SettlementHold(Base):
 class Payout(Base):
     """An instruction to pay statements of one supplier. `statements` are their numbers, also when it failed.
 
-    Who made it never checks it. `result_sha256` is of the file that told how it ended.
+    Who made it never checks it. `result_sha256` is of the file that told how it ended. `arrived_fen` is what arrived,
+    nothing once it came back; `arrived_at` stays. `account` is where it was to go when it was made.
     """
 
     __tablename__ = "settlement_payout"
@@ -213,6 +246,10 @@ class Payout(Base):
     statements: Mapped[list[str]] = mapped_column(JSON)
     amount_fen: Mapped[int] = mapped_column(BigInt)
     fee_fen: Mapped[int] = mapped_column(BigInt)
+    arrived_fen: Mapped[int] = mapped_column(BigInt, default=0)
+    receiver: Mapped[str] = mapped_column(exact(80))
+    account: Mapped[str] = mapped_column(exact(64))
+    bank: Mapped[str] = mapped_column(exact(120))
     state: Mapped[str] = mapped_column(exact(16))
     content_sha256: Mapped[str] = mapped_column(exact(64))
     made_by: Mapped[str] = mapped_column(exact(80))
@@ -220,6 +257,7 @@ class Payout(Base):
     checked_by: Mapped[str | None] = mapped_column(exact(80))
     checked_at: Mapped[datetime | None] = mapped_column(Instant)
     sent_at: Mapped[datetime | None] = mapped_column(Instant)
+    arrived_at: Mapped[datetime | None] = mapped_column(Instant)
     ended_at: Mapped[datetime | None] = mapped_column(Instant)
     reference: Mapped[str] = mapped_column(exact(64), default="")
     note: Mapped[str] = mapped_column(exact(400), default="")

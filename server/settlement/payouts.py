@@ -4,7 +4,8 @@ make      the statements are bound to it; nothing is booked
 check     by another person; a refusal frees the statements
 send      PAYOUT: available -> payout, and the fee; from here on the money is on its way
 confirm   payout -> bank, and its statements are paid
-fail      back to available; also when the bank returns it days later; its statements can be paid again
+fail      back to available; its statements can be paid again. Also when the bank returns it days later: then another
+          person than who made it says so, with the bank's reference, or the bank's file does
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Collection
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, or_, select, update
@@ -24,9 +26,12 @@ from server.ledger import queries as ledger
 from server.ledger.health import broken
 from server.policy import Actor, visible
 from server.settlement import splits, turns
+from server.settlement import terms as agreed
 from server.settlement.model import Payout, SettlementHold, SettlementItem, Statement
-from server.settlement.statements import DOMAIN
+from server.settlement.proposing import NOT_SENT
+from server.settlement.statements import DOMAIN, withhold
 from server.settlement.statements import note as note_statement
+from server.settlement.terms import masked
 from shared import clock
 from shared.contracts import settlement as wire
 from shared.errors import BadField, Conflict, IdempotencyReused, NotFound
@@ -36,7 +41,6 @@ from shared.states import require_move
 
 PREFIX = "DK"
 PROFIT_SHARING = "profit_sharing"
-_NOT_SENT = (PayoutState.REQUESTED.value, PayoutState.APPROVED.value)
 
 
 class PayoutsFrozen(Conflict):
@@ -79,6 +83,14 @@ class PayoutHeld(Conflict):
     en = "{what} is held by people ({reason}), so it is not paid. Let go of the hold first."
 
 
+class ReturnedByMaker(Conflict):
+    """Who made a payout does not say alone that it came back after it had arrived."""
+
+    code = "returned_by_maker"
+    zh = "打款 {number} 已到账，退回须由发起人以外的人登记，或导入银行的结果文件。"
+    en = "Payout {number} had arrived: another person than its maker, or the bank's file, says that it came back."
+
+
 class PayoutChanged(Conflict):
     """Somebody moved the payout after the person looked at it."""
 
@@ -107,12 +119,13 @@ def make(tx: Tx, wanted: wire.NewPayout, *, actor: Actor, request_id: str | None
         return known
     held = _payable(tx, wanted.statements, supplier_id)
     _require_not_held(tx, supplier_id, [row.number for row in held])
-    fee = max(row.payout_fee_fen for row in held)
-    owed_to_it = sum(row.payable_fen + row.payout_fee_fen for row in held)
-    amount = min(owed_to_it, _unbound(tx, supplier_id)) - fee
+    withhold(tx, supplier_id, actor=actor, request_id=request_id)
+    held = [row for row in held if row.claim_fen]
+    fee = max((row.payout_fee_fen for row in held), default=0)
+    amount = min(sum(row.claim_fen for row in held), _unbound(tx, supplier_id)) - fee
     if amount <= 0:
         raise NothingToPay
-    now = clock.now()
+    now, terms = clock.now(), agreed.histories(tx, [supplier_id])[supplier_id]
     [number] = turns.next_numbers(tx, PREFIX, clock.shop_day(now), 1)
     payout = Payout(
         id=wanted.id,
@@ -122,6 +135,9 @@ def make(tx: Tx, wanted: wire.NewPayout, *, actor: Actor, request_id: str | None
         statements=[row.number for row in held],
         amount_fen=amount,
         fee_fen=fee,
+        receiver=terms.current.receiver or terms.supplier,
+        account=terms.current.account,
+        bank=terms.current.bank,
         state=PayoutState.REQUESTED.value,
         content_sha256=digest,
         made_by=actor.label,
@@ -176,7 +192,7 @@ def _require_not_held(tx: Tx, supplier_id: UUID, numbers: Collection[str]) -> No
 def _unbound(tx: Tx, supplier_id: UUID) -> Fen:
     """What is available to a supplier, its debts taken off, and not promised to a payout that was not sent yet."""
     payee = paying.supplier(supplier_id)
-    mine = (Payout.supplier_id == supplier_id, Payout.state.in_(_NOT_SENT))
+    mine = (Payout.supplier_id == supplier_id, Payout.state.in_(NOT_SENT))
     promised = tx.scalar(select(func.coalesce(func.sum(Payout.amount_fen + Payout.fee_fen), 0)).where(*mine))
     return ledger.net(tx, payee.available) - ledger.net(tx, payee.owed) - int(promised or 0)
 
@@ -251,24 +267,57 @@ def confirm(tx: Tx, payout_id: UUID, move: wire.MovePayout, *, actor: Actor, req
 
 
 def fail(tx: Tx, payout_id: UUID, move: wire.MovePayout, *, actor: Actor, request_id: str | None = None) -> Payout:
-    """It did not arrive, or was sent back: its statements can be paid again."""
+    """It did not arrive, or was sent back: its statements can be paid again.
+
+    Raises ReturnedByMaker, and BadField without a reference, for one that had arrived.
+    """
     held = _lock(tx, payout_id, move, actor=actor)
+    if held.state == PayoutState.CONFIRMED.value:
+        if held.made_by == actor.label:
+            raise ReturnedByMaker(number=held.number)
+        if not move.reference:
+            raise BadField(field="reference", reason="1..64")
     failed(tx, held, move, actor=actor, request_id=request_id)
     return held
 
 
-def arrived(tx: Tx, held: Payout, said: wire.MovePayout, *, actor: Actor, request_id: str | None = None) -> None:
-    """The same of a payout whose supplier's turn is taken."""
+def arrived(
+    tx: Tx,
+    held: Payout,
+    said: wire.MovePayout,
+    *,
+    actor: Actor,
+    amount: Fen | None = None,
+    request_id: str | None = None,
+) -> None:
+    """The same of a payout whose supplier's turn is taken: all of it, or so much, and the rest is available again."""
     require_move(PayoutState(held.state), PayoutState.CONFIRMED)
     now = clock.now()
-    paying.payout_done(tx, number=held.number, amount=held.amount_fen, at=now, actor=actor.label, memo=said.note)
+    held.arrived_fen, held.arrived_at = held.amount_fen if amount is None else amount, now
+    rest = held.amount_fen - held.arrived_fen
+    by: dict[str, Any] = {"number": held.number, "at": now, "actor": actor.label, "memo": said.note}
+    if rest:
+        paying.payout_lacked(tx, payee=paying.supplier(held.supplier_id), amount=rest, **by)
+    paying.payout_done(tx, amount=held.arrived_fen, **by)
+    got = _got(tx, held)
 
     def paid(row: Statement) -> None:
-        row.state, row.paid_at = StatementState.PAID.value, now
+        row.state, row.paid_at, row.paid_fen = StatementState.PAID.value, now, got[row.id]
 
     _each_statement(tx, held, "paid", paid, actor=actor, request_id=request_id)
     held.ended_at = now
     _advance(tx, held, PayoutState.CONFIRMED, "confirm", said, actor=actor, request_id=request_id)
+
+
+def _got(tx: Tx, held: Payout) -> dict[UUID, Fen]:
+    """What arrived of each of its statements: who bears the fee, and then the oldest, lacks what did not."""
+    mine = tx.scalars(select(Statement).where(Statement.payout_id == held.id)).all()
+    lacks = sum(row.claim_fen for row in mine) - held.arrived_fen
+    got: dict[UUID, Fen] = {}
+    for row in sorted(mine, key=lambda row: (-row.payout_fee_fen, row.number)):
+        gone = min(lacks, row.claim_fen)
+        got[row.id], lacks = row.claim_fen - gone, lacks - gone
+    return got
 
 
 def failed(tx: Tx, held: Payout, said: wire.MovePayout, *, actor: Actor, request_id: str | None = None) -> None:
@@ -279,15 +328,16 @@ def failed(tx: Tx, held: Payout, said: wire.MovePayout, *, actor: Actor, request
         tx,
         number=held.number,
         payee=paying.supplier(held.supplier_id),
-        amount=held.amount_fen,
+        amount=held.arrived_fen or held.amount_fen,
         fee=held.fee_fen,
         at=now,
         actor=actor.label,
         memo=said.note,
     )
+    held.arrived_fen = 0
 
     def unpaid(row: Statement) -> None:
-        row.state, row.paid_at, row.payout_id = StatementState.CONFIRMED.value, None, None
+        row.state, row.paid_at, row.paid_fen, row.payout_id = StatementState.CONFIRMED.value, None, 0, None
 
     _each_statement(tx, held, "unpaid", unpaid, actor=actor, request_id=request_id)
     held.ended_at = now
@@ -363,6 +413,8 @@ def _note(tx: Tx, held: Payout, what: str, *, actor: Actor, request_id: str | No
             "statements": held.statements,
             "amount_fen": held.amount_fen,
             "fee_fen": held.fee_fen,
+            "arrived_fen": held.arrived_fen,
+            "account": masked(held.account),
             "reference": held.reference,
             "note": held.note,
         },

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date
 from typing import Any, TypeVar
 from uuid import UUID
@@ -17,10 +17,11 @@ from server.ledger import paying
 from server.ledger import queries as ledger
 from server.ledger.actions import Account
 from server.policy import Actor, visible
-from server.settlement import earning, statements
+from server.settlement import earning
 from server.settlement import terms as agreed
 from server.settlement.earning import Earned, Rules
 from server.settlement.model import Payout, SettlementHold, SettlementTurn, Statement
+from server.settlement.proposing import propose
 from server.settlement.terms import TermsHistory
 from shared import clock
 from shared.contracts import settlement as wire
@@ -95,6 +96,10 @@ def _versions(tx: Tx, who: Actor, history: TermsHistory) -> list[wire.Terms]:
                 minimum_fen=terms.minimum_fen,
                 payout_fee_fen=terms.payout_fee_fen,
                 tier=terms.tier,
+                split_ppm=terms.split_ppm,
+                receiver=terms.receiver,
+                account=terms.account,
+                bank=terms.bank,
                 valid_from=valid_from,
                 changed_by=changed_by,
                 version=version,
@@ -147,7 +152,7 @@ def due(tx: Tx, who: Actor, *, day: date, complete_after_days: int) -> Page[wire
                 blocked=one.blocked,
                 owing_since=owing.get(one.supplier_id),
             )
-            for one in statements.propose(tx, by, day=day)
+            for one in propose(tx, by, day=day)
         ]
     )
 
@@ -255,6 +260,8 @@ def statement_answers(tx: Tx, who: Actor, rows: Sequence[Statement]) -> list[wir
             owed_fen=row.owed_fen,
             payout_fee_fen=row.payout_fee_fen,
             payable_fen=row.payable_fen,
+            withheld_fen=row.withheld_fen,
+            paid_fen=row.paid_fen,
             made_by=names.of(row.made_by),
             made_at=row.made_at,
             confirmed_by=names.of_any(row.confirmed_by),
@@ -293,7 +300,8 @@ def payout_page(
 def payout_answers(tx: Tx, who: Actor, rows: Sequence[Payout]) -> list[wire.Payout]:
     """Payouts as this reader sees them, with what may be done now."""
     names = Names(tx, who, [label for row in rows for label in (row.made_by, row.checked_by)])
-    suppliers = people.supplier_names(tx)
+    suppliers, before = people.supplier_names(tx), _earlier(tx, rows)
+    known = _accounts_paid(tx, {row.supplier_id for row in rows})
     return [
         wire.Payout(
             id=row.id,
@@ -303,6 +311,13 @@ def payout_answers(tx: Tx, who: Actor, rows: Sequence[Payout]) -> list[wire.Payo
             mode=row.mode,
             statements=row.statements,
             amount_fen=row.amount_fen,
+            fee_fen=row.fee_fen,
+            arrived_fen=row.arrived_fen,
+            receiver=row.receiver,
+            account=row.account,
+            bank=row.bank,
+            is_new_account=bool(row.account) and (row.supplier_id, row.account, row.bank) not in known,
+            earlier=_before(row, before),
             state=PayoutState(row.state),
             made_by=names.of(row.made_by),
             made_at=row.made_at,
@@ -319,6 +334,36 @@ def payout_answers(tx: Tx, who: Actor, rows: Sequence[Payout]) -> list[wire.Payo
     ]
 
 
+def _earlier(tx: Tx, rows: Sequence[Payout]) -> list[Payout]:
+    """What failed or came back of the suppliers of payouts, the oldest first."""
+    failed = (Payout.state == PayoutState.FAILED.value, Payout.supplier_id.in_({row.supplier_id for row in rows}))
+    return list(tx.scalars(select(Payout).where(*failed).order_by(Payout.id)))
+
+
+def _before(row: Payout, failed: Sequence[Payout]) -> tuple[wire.EarlierPayout, ...]:
+    """Those of them that were to pay a statement of this one."""
+    return tuple(
+        wire.EarlierPayout(
+            number=one.number,
+            amount_fen=one.amount_fen,
+            arrived_at=one.arrived_at,
+            ended_at=one.ended_at,
+            reference=one.reference,
+            note=one.note,
+        )
+        for one in failed
+        if one is not row and one.ended_at and one.ended_at <= row.made_at
+        if not set(row.statements).isdisjoint(one.statements)
+    )
+
+
+def _accounts_paid(tx: Tx, supplier_ids: Collection[UUID]) -> set[tuple[UUID, str, str]]:
+    """Where money of suppliers has arrived, and stayed."""
+    query = select(Payout.supplier_id, Payout.account, Payout.bank).distinct()
+    mine = (Payout.supplier_id.in_(supplier_ids), Payout.state == PayoutState.CONFIRMED.value)
+    return {(supplier_id, account, bank) for supplier_id, account, bank in tx.execute(query.where(*mine))}
+
+
 _ACTIONS: dict[PayoutState, tuple[str, ...]] = {
     PayoutState.REQUESTED: ("check", "withdraw"),
     PayoutState.APPROVED: ("send", "withdraw"),
@@ -332,7 +377,10 @@ _ACTIONS: dict[PayoutState, tuple[str, ...]] = {
 def _payout_actions(who: Actor, row: Payout) -> list[str]:
     may_check = who.may(Permission.SETTLEMENT_PAYOUT_CHECK) and who.label != row.made_by
     may_move = who.may(Permission.SETTLEMENT_PAYOUT_MAKE)
-    return [one for one in _ACTIONS[PayoutState(row.state)] if (may_check if one == "check" else may_move)]
+    has_arrived = row.state == PayoutState.CONFIRMED.value
+    may_fail = may_move and not (has_arrived and who.label == row.made_by)
+    may = {"check": may_check, "fail": may_fail}
+    return [one for one in _ACTIONS[PayoutState(row.state)] if may.get(one, may_move)]
 
 
 # --- holds and accounts ---
@@ -369,23 +417,26 @@ def hold_answers(tx: Tx, who: Actor, rows: Sequence[SettlementHold]) -> list[wir
 def account(tx: Tx, who: Actor, supplier_id: UUID, *, complete_after_days: int) -> wire.SupplierAccount:
     """What a supplier has, is owed and was paid. Raises NotFound."""
     mine = scope(tx, who, supplier_id)
-    has = {balance.account: balance.net for balance in ledger.balances(tx)}
     payee = paying.supplier(supplier_id)
+    frozen = Account("supplier_frozen", supplier_id.hex)
+    accounts = (payee.pending, payee.available, payee.owed, frozen)
+    has = ledger.nets(tx, [account.kind for account in accounts], [supplier_id.hex])
     today = clock.shop_day(clock.now())
     by = earning.rules(tx, day=today, complete_after_days=complete_after_days, suppliers=mine)
     days = [one.due_on for one in earning.earned(tx, by, day=today).get(supplier_id, []) if one.due_on]
-    states = select(Payout.state, func.sum(Payout.amount_fen)).where(Payout.supplier_id == supplier_id)
-    paid = {state: int(fen) for state, fen in tx.execute(states.group_by(Payout.state))}
+    states = select(Payout.state, func.sum(Payout.amount_fen), func.sum(Payout.arrived_fen))
+    mine_by_state = states.where(Payout.supplier_id == supplier_id).group_by(Payout.state)
+    payouts = {state: (int(fen), int(arrived)) for state, fen, arrived in tx.execute(mine_by_state)}
     turn = tx.get(SettlementTurn, supplier_id)
     return wire.SupplierAccount(
         supplier_id=supplier_id,
         supplier=by.terms[supplier_id].supplier,
         pending_fen=has.get(payee.pending, 0),
         available_fen=has.get(payee.available, 0),
-        frozen_fen=has.get(Account("supplier_frozen", supplier_id.hex), 0),
+        frozen_fen=has.get(frozen, 0),
         owed_fen=has.get(payee.owed, 0),
-        in_payout_fen=paid.get(PayoutState.SENT.value, 0),
-        paid_out_fen=paid.get(PayoutState.CONFIRMED.value, 0),
+        in_payout_fen=payouts.get(PayoutState.SENT.value, (0, 0))[0],
+        paid_out_fen=payouts.get(PayoutState.CONFIRMED.value, (0, 0))[1],
         next_due_on=min(days, default=None),
         owing_since=turn.owing_since if turn else None,
     )

@@ -21,6 +21,7 @@ from server.settlement.model import Payout, Statement
 from shared import clock
 from shared.contracts import settlement as wire
 from shared.contracts.base import Day, Page
+from shared.errors import Conflict
 from shared.finance import PayoutState, StatementState
 from shared.permissions import Permission
 
@@ -183,15 +184,19 @@ def list_statement_lines(
 
 @router.post("/statements/{statement_id}/confirm", allow=STATE)
 def confirm_statement(request: Request, statement_id: UUID, body: wire.MoveStatement) -> wire.Statement:
-    """Release its lines, once."""
+    """Release its lines, once; lines that wait by now are taken off it, and it is refused for another look."""
     days = context.of(request).settings.complete_after_days
 
-    def confirm(tx: Tx, who: Actor) -> Statement:
-        return statements.confirm(
+    def confirm(tx: Tx, who: Actor) -> wire.Statement | Conflict:
+        refusal = statements.confirm(
             tx, statement_id, body, actor=who, complete_after_days=days, request_id=web.request_id(request)
         )
+        return refusal or queries.statement_answers(tx, who, [queries.statement(tx, who, statement_id)])[0]
 
-    return _do(request, lambda tx, who: queries.statement_answers(tx, who, [confirm(tx, who)])[0])
+    answer = _do(request, confirm)
+    if isinstance(answer, Conflict):  # the draft was drawn anew, which is committed
+        raise answer
+    return answer
 
 
 @router.post("/statements/{statement_id}/drop", allow=STATE)

@@ -1,31 +1,36 @@
 """What a payout by profit sharing takes of which payments: decided at its approval, kept, and held against refunds.
 
 left     of an order's payment: what its released lines still have for the supplier, refunds and lost disputes taken
-         off, less what payouts that were approved, sent or arrived took of it
+         off, less what payouts that were approved, sent or arrived took of it; and no more than the channel lets us
+         split of a payment in all
 taken    first of the orders on the payout's own statements, then of those that the supplier had released lately; what
          no payment has left is transferred
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, insert, select
+from sqlalchemy import ColumnElement, exists, func, insert, or_, select
 
 from server.db import Tx, among, table_of
+from server.orders.settling import delivered_lines, unsettled_lines
 from server.payments import settling as payments
+from server.payments.settling import Paid
+from server.settlement import terms as agreed
 from server.settlement.earning import RELEASED
-from server.settlement.instructing import WITHIN, share_out
-from server.settlement.model import Payout, SettlementItem, SettlementSplit, Statement
+from server.settlement.instructing import WITHIN, most_of, share_out
+from server.settlement.model import Payout, SettlementItem, SettlementResult, SettlementSplit, Statement
 from shared import clock
 from shared.errors import Conflict
 from shared.finance import PayoutState
 from shared.money import Fen
 
 _TAKEN = (PayoutState.APPROVED.value, PayoutState.SENT.value, PayoutState.CONFIRMED.value)
+_CARRIED = (PayoutState.SENT.value, PayoutState.CONFIRMED.value, PayoutState.FAILED.value)
 _LATELY = WITHIN + timedelta(days=1)
 
 
@@ -54,27 +59,72 @@ def decide(tx: Tx, payout: Payout) -> None:
 
 def require_fit(tx: Tx, payout: Payout) -> None:
     """Raise SplitOutdated unless each payment still has what the payout takes of it."""
-    wanted = dict(of(tx, payout))
-    left = _left(tx, payout, among(tx, SettlementItem.order_id, list(wanted))) if wanted else {}
+    wanted = {order_id: fen for _, order_id, fen in of(tx, payout)}
+    left = left_of(tx, payout, wanted)
     if any(left.get(order_id, 0) < fen for order_id, fen in wanted.items()):
         raise SplitOutdated(number=payout.number)
 
 
-def of(tx: Tx, payout: Payout) -> list[tuple[UUID, Fen]]:
-    """What a payout takes of the payments of which orders."""
-    query = select(SettlementSplit.order_id, SettlementSplit.amount_fen)
+def of(tx: Tx, payout: Payout) -> list[tuple[int, UUID, Fen]]:
+    """What a payout takes of the payments of which orders, by the numbers of the splits."""
+    query = select(SettlementSplit.n, SettlementSplit.order_id, SettlementSplit.amount_fen)
     mine = query.where(SettlementSplit.payout_id == payout.id).order_by(SettlementSplit.n)
-    return [(order_id, int(fen)) for order_id, fen in tx.execute(mine)]
+    return [(n, order_id, int(fen)) for n, order_id, fen in tx.execute(mine)]
+
+
+def left_of(tx: Tx, payout: Payout, order_ids: Collection[UUID]) -> dict[UUID, Fen]:
+    """What can be split of the payments of these orders for the payout's supplier, the payout itself not counted."""
+    return _left(tx, payout, among(tx, SettlementItem.order_id, list(order_ids))) if order_ids else {}
+
+
+def rounds(tx: Tx, payout: Payout, order_ids: Collection[UUID]) -> dict[UUID, int]:
+    """How many requests other payouts made of the payments of these orders."""
+    query = (
+        select(SettlementSplit.order_id, func.count())
+        .join(Payout, Payout.id == SettlementSplit.payout_id)
+        .where(Payout.id != payout.id, Payout.state.in_(_CARRIED))
+        .where(among(tx, SettlementSplit.order_id, list(order_ids)))
+        .group_by(SettlementSplit.order_id)
+    )
+    return {order_id: int(n) for order_id, n in tx.execute(query)}
+
+
+def rest(tx: Tx, payout: Payout, paid: Mapping[UUID, Paid]) -> dict[UUID, Fen]:
+    """What is left for the shop of those payments of which nothing more is to be split once this payout is.
+
+    All lines of their orders were released, and nothing about them is in question.
+    """
+    own = {order_id: fen for _, order_id, fen in of(tx, payout)}
+    wanted = [order_id for order_id, fen in left_of(tx, payout, own).items() if fen == own[order_id]]
+    lines, waits = delivered_lines(), unsettled_lines()
+    others = or_(lines.c.supplier_id != payout.supplier_id, exists().where(waits.c.order_id == lines.c.order_id))
+    unsure = set(tx.scalars(select(lines.c.order_id).where(among(tx, lines.c.order_id, wanted), others)))
+    asked = payments.in_question(tx)
+    unsure |= asked.refunds | asked.disputes | asked.exceptions
+    ends = {order_id: paid[order_id].amount for order_id in wanted if order_id not in unsure}
+    _take(ends, own)
+    _take(ends, _split_before(tx, payout, list(ends)))
+    for back in payments.taken():
+        query = select(lines.c.order_id, func.sum(back.c.amount_fen)).join(back, back.c.order_line_id == lines.c.id)
+        gone = tx.execute(query.where(among(tx, lines.c.order_id, list(ends))).group_by(lines.c.order_id))
+        _take(ends, {order_id: int(fen) for order_id, fen in gone})
+    return {order_id: fen for order_id, fen in ends.items() if fen > 0}
+
+
+def results(tx: Tx, payout: Payout) -> dict[int, SettlementResult]:
+    """What the channel said of the rows of a payout's instruction, by their numbers."""
+    mine = select(SettlementResult).where(SettlementResult.payout_id == payout.id)
+    return {row.n: row for row in tx.scalars(mine)}
 
 
 def _left(tx: Tx, payout: Payout, which: ColumnElement[bool]) -> dict[UUID, Fen]:
-    """What is left for the supplier of each payment of some of its released orders, in the order of the orders."""
+    """What can be split for the supplier of the payments of some of its released orders, in the order of the orders."""
     chosen = (which, Statement.supplier_id == payout.supplier_id, Statement.state.in_(RELEASED))
     shares = select(SettlementItem.order_id, func.sum(SettlementItem.share_fen))
     left = _sums(tx, shares.join(Statement, Statement.id == SettlementItem.statement_id).where(*chosen))
     if not left:
         return {}
-    for back in (payments.taken_back(), payments.lost()):
+    for back in payments.taken():
         taken = (
             select(SettlementItem.order_id, func.sum(back.c.supplier_fen))
             .join(back, back.c.order_line_id == SettlementItem.order_line_id)
@@ -82,26 +132,36 @@ def _left(tx: Tx, payout: Payout, which: ColumnElement[bool]) -> dict[UUID, Fen]
             .where(*chosen)
         )
         _take(left, _sums(tx, taken))
-    _take(left, _split_before(tx, payout, left))
+    _take(left, _split_before(tx, payout, left, Payout.supplier_id == payout.supplier_id))
     paid = payments.payments_of(tx, left)
-    return {order_id: fen for order_id, fen in sorted(left.items()) if fen > 0 and order_id in paid}
+    ppm = agreed.histories(tx, [payout.supplier_id])[payout.supplier_id].current.split_ppm
+    room = {order_id: most_of(one.amount, ppm) for order_id, one in paid.items()}
+    _take(room, _split_before(tx, payout, room))
+    able = {order_id: min(left[order_id], fen) for order_id, fen in room.items()}
+    return {order_id: fen for order_id, fen in sorted(able.items()) if fen > 0}
 
 
 def _sums(tx: Tx, query: Any) -> dict[UUID, Fen]:
     return {order_id: int(fen) for order_id, fen in tx.execute(query.group_by(SettlementItem.order_id))}
 
 
-def _take(left: dict[UUID, Fen], taken: dict[UUID, Fen]) -> None:
+def _take(left: dict[UUID, Fen], taken: Mapping[UUID, Fen]) -> None:
     for order_id, fen in taken.items():
-        left[order_id] -= fen
+        if order_id in left:
+            left[order_id] -= fen
 
 
-def _split_before(tx: Tx, payout: Payout, order_ids: Collection[UUID]) -> dict[UUID, Fen]:
-    """What other payouts of the supplier took of the payments of these orders."""
+def _split_before(tx: Tx, payout: Payout, order_ids: Collection[UUID], *which: ColumnElement[bool]) -> dict[UUID, Fen]:
+    """What other payouts took of the payments of these orders; a split that failed took nothing."""
+    failed = exists().where(
+        SettlementResult.payout_id == SettlementSplit.payout_id,
+        SettlementResult.n == SettlementSplit.n,
+        SettlementResult.succeeded.is_(False),
+    )
     query = (
         select(SettlementSplit.order_id, func.sum(SettlementSplit.amount_fen))
         .join(Payout, Payout.id == SettlementSplit.payout_id)
-        .where(Payout.supplier_id == payout.supplier_id, Payout.id != payout.id, Payout.state.in_(_TAKEN))
+        .where(Payout.id != payout.id, Payout.state.in_(_TAKEN), *which, ~failed)
         .where(among(tx, SettlementSplit.order_id, list(order_ids)))
         .group_by(SettlementSplit.order_id)
     )

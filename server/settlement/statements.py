@@ -2,37 +2,38 @@
 
 What a statement pays is what its supplier has once its lines are released: refunds after their release (`deductions`),
 and whatever else was owed or left over from before (`owed`), are netted first. It is never negative: what a release
-does not cover stays owed in the ledger, and comes off the next statement.
+does not cover stays owed in the ledger, and comes off the next statement. What is taken of its own lines while it waits
+for its payout is withheld of itself.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from functools import partial
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, delete, func, insert, select
+from sqlalchemy import delete, insert, select
 
 from server import audit, changes
-from server.db import Database, Tx, retrying, table_of
+from server.db import Database, Tx, among, retrying, table_of
 from server.ledger import paying
-from server.ledger import queries as ledger
 from server.orders.settling import lock_all
 from server.orders.unsettled import settle, unsettle
-from server.payments.settling import taken_back
 from server.policy import Actor, visible
 from server.settlement import earning, turns
 from server.settlement import terms as agreed
+from server.settlement.drilling import order_codes
 from server.settlement.due import Terms
-from server.settlement.earning import Deduction, Earned, Rules
-from server.settlement.model import Payout, SettlementDeduction, SettlementItem, Statement
+from server.settlement.earning import Deduction, Earned
+from server.settlement.model import SettlementDeduction, SettlementItem, Statement
+from server.settlement.proposing import Proposal, positions, propose
 from shared import clock, ids
 from shared.contracts import settlement as wire
 from shared.errors import BadField, Conflict, NotFound
-from shared.finance import HoldReason, PayoutState, StatementState
+from shared.finance import StatementState
 from shared.money import Fen
 from shared.states import require_move
 
@@ -43,14 +44,31 @@ MOST_LINES = 2_000
 """More lines that are due at once come on further statements: each is released in one transaction, and orders wait."""
 
 _INSERT_AT_A_TIME = 2_000
+_NAMED_MOST = 5
 
 
 class StatementOutdated(Conflict):
-    """Something happened to a line after the draft was made."""
+    """Something happened to lines after the draft was made: they are on it no more."""
 
     code = "statement_outdated"
-    zh = "结算单 {number} 中有订单行在生成后发生了退款、争议或暂缓。请作废后重新生成。"
-    en = "Lines of statement {number} were refunded, disputed or held after it was made. Drop it and make it anew."
+    zh = (
+        "结算单 {number} 生成后，有 {count} 行发生了退款、争议或暂缓，已移出（订单 {orders}）。请核对新的金额后再确认。"
+    )
+    en = (
+        "{count} lines of statement {number} were refunded, disputed or held after it was made, and were taken off it "
+        "(orders {orders}). Look at its new sums and confirm it again."
+    )
+
+
+class StatementEmptied(Conflict):
+    """Something happened to all of its lines after the draft was made."""
+
+    code = "statement_emptied"
+    zh = "结算单 {number} 生成后，其全部 {count} 行发生了退款、争议或暂缓（订单 {orders}），结算单已作废。"
+    en = (
+        "All {count} lines of statement {number} were refunded, disputed or held after it was made (orders {orders}); "
+        "the statement was dropped."
+    )
 
 
 class StatementChanged(Conflict):
@@ -59,127 +77,6 @@ class StatementChanged(Conflict):
     code = "statement_changed"
     zh = "结算单已被他人处理（当前版本 {version}），请刷新后重试。"
     en = "The statement was moved meanwhile (now version {version}); reload and try again."
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """What a statement of one supplier would have on it now.
-
-    `position_fen` is what the supplier has available beyond what statements that stand are to pay; below nothing it is
-    owed. `terms` are those of today: they say how it is paid. `later_fen` is what further statements of its release.
-    """
-
-    supplier_id: UUID
-    terms: Terms
-    ready: Sequence[Earned]
-    held: Sequence[Earned]
-    deductions: Sequence[Deduction]
-    position_fen: Fen
-    is_held: bool = False
-    later_fen: Fen = 0
-
-    @property
-    def release_fen(self) -> Fen:
-        """What its lines release."""
-        return sum(line.net_fen for line in self.ready)
-
-    @property
-    def deductions_fen(self) -> Fen:
-        """What refunds took after a release."""
-        return sum(one.amount_fen for one in self.deductions)
-
-    @property
-    def owed_fen(self) -> Fen:
-        """What else was owed from before; negative where something was left over."""
-        return -self.position_fen - self.deductions_fen
-
-    @property
-    def left_fen(self) -> Fen:
-        """What is left for the supplier and for the fee of its payout."""
-        return max(self.release_fen + self.position_fen, 0)
-
-    @property
-    def payout_fee_fen(self) -> Fen:
-        """The fee, where there is something to pay."""
-        return self.terms.payout_fee_fen if self.left_fen else 0
-
-    @property
-    def payable_fen(self) -> Fen:
-        """What is paid, unless it is `blocked`."""
-        return max(self.left_fen - self.payout_fee_fen, 0)
-
-    @property
-    def blocked(self) -> HoldReason | None:
-        """Why no statement is made whatever is due: people hold the supplier, or it is not worth a payout yet.
-
-        What a debt swallows whole costs no payout: it is released, and netted.
-        """
-        if self.is_held:
-            return HoldReason.BY_PERSON
-        left = max(self.release_fen + self.later_fen + self.position_fen, 0)
-        too_little = left - self.terms.payout_fee_fen < max(self.terms.minimum_fen, 1)
-        return HoldReason.BELOW_MINIMUM if left and too_little else None
-
-    @property
-    def is_wanted(self) -> bool:
-        """Whether there is a statement to make."""
-        return self.blocked is None and bool(self.ready or self.left_fen)
-
-
-def propose(tx: Tx, by: Rules, *, day: date) -> list[Proposal]:
-    """What could be released on a day, by supplier."""
-    lines = earning.earned(tx, by, day=day)
-    taken = earning.deductions(tx, by.terms)
-    positions = _positions(tx, by.terms)
-    return [
-        Proposal(
-            supplier_id=supplier_id,
-            terms=history.current,
-            ready=[line for line in lines.get(supplier_id, ()) if line.hold is None],
-            held=[line for line in lines.get(supplier_id, ()) if line.hold is not None],
-            deductions=taken.get(supplier_id, ()),
-            position_fen=positions[supplier_id],
-            is_held=supplier_id in by.held_suppliers,
-        )
-        for supplier_id, history in by.terms.items()
-    ]
-
-
-def _positions(tx: Tx, supplier_ids: Collection[UUID]) -> dict[UUID, Fen]:
-    """What is available to each supplier less what it owes, as if all drafts were confirmed and all confirmed paid.
-
-    Confirmed ones are paid no more than is available: what refunds took of it since is netted in their payout, and not
-    in a further statement.
-    """
-    has = {balance.account: balance.net for balance in ledger.balances(tx)}
-    claims = _claims(tx, supplier_ids)
-    positions = {}
-    for supplier_id in supplier_ids:
-        payee = paying.supplier(supplier_id)
-        now = has.get(payee.available, 0) - has.get(payee.owed, 0)
-        confirmed, coming = claims.get(supplier_id, (0, 0))
-        positions[supplier_id] = now - min(confirmed, max(now, 0)) + coming
-    return positions
-
-
-def _claims(tx: Tx, supplier_ids: Collection[UUID]) -> dict[UUID, tuple[Fen, Fen]]:
-    """What confirmed statements are still to pay, and what drafts release beyond what they are to pay, by supplier."""
-    claim = Statement.payable_fen + Statement.payout_fee_fen
-    is_draft = Statement.state == StatementState.DRAFT.value
-    not_gone = (PayoutState.REQUESTED.value, PayoutState.APPROVED.value)
-    query = (
-        select(
-            Statement.supplier_id,
-            func.sum(case((is_draft, 0), else_=claim)),
-            func.sum(case((is_draft, Statement.release_fen - claim), else_=0)),
-        )
-        .outerjoin(Payout, Payout.id == Statement.payout_id)
-        .where(Statement.supplier_id.in_(list(supplier_ids)))
-        .where(Statement.state.in_([StatementState.DRAFT.value, StatementState.CONFIRMED.value]))
-        .where(Statement.payout_id.is_(None) | Payout.state.in_(not_gone))
-        .group_by(Statement.supplier_id)
-    )
-    return {supplier_id: (int(confirmed), int(coming)) for supplier_id, confirmed, coming in tx.execute(query)}
 
 
 # --- made ---
@@ -198,6 +95,10 @@ def make(
         raise BadField(field="day", reason=wanted.day.isoformat())
     if retrying(db, lambda tx: _begin(tx, wanted, actor=actor)):
         return
+    with db.read() as tx:
+        taken = earning.deductions(tx, agreed.histories(tx, wanted.suppliers))
+    for supplier_id in [one for one, theirs in taken.items() if any(each.own for each in theirs)]:
+        retrying(db, partial(withhold, supplier_id=supplier_id, actor=actor, request_id=request_id))
     with db.read() as tx:
         by = earning.rules(tx, day=wanted.day, complete_after_days=complete_after_days, suppliers=wanted.suppliers)
         parts = [part for one in propose(tx, by, day=wanted.day) if one.is_wanted for part in _cut(one)]
@@ -258,7 +159,7 @@ def _make(
     """Make one statement of what still stands of its lines, unless somebody else has finished the wish."""
     if not turns.goes_on(tx, wanted.id):
         return
-    turns.take(tx, [part.supplier_id])
+    withhold(tx, part.supplier_id, actor=actor, request_id=request_id)
     draft = _draft(tx, part, wanted, complete_after_days=complete_after_days)
     if draft is None:
         return
@@ -301,8 +202,8 @@ def _draft(tx: Tx, part: Part, wanted: wire.MakeStatements, *, complete_after_da
         terms=by.terms[part.supplier_id].current,
         ready=[line for line in earning.of_lines(tx, by, part.line_ids, day=wanted.day) if line.hold is None],
         held=(),
-        deductions=earning.deductions(tx, whose).get(part.supplier_id, ()),
-        position_fen=_positions(tx, whose)[part.supplier_id],
+        deductions=[one for one in earning.deductions(tx, whose).get(part.supplier_id, ()) if one.own is None],
+        position_fen=positions(tx, whose)[part.supplier_id],
         is_held=part.supplier_id in by.held_suppliers,
         later_fen=part.later_fen,
     )
@@ -329,37 +230,36 @@ def _freeze(tx: Tx, made: Statement, draft: Proposal) -> None:
     ]
     for at in range(0, len(items), _INSERT_AT_A_TIME):
         tx.execute(insert(table_of(SettlementItem)), items[at : at + _INSERT_AT_A_TIME])
-    negative = [
-        {
-            "refund_id": one.refund_id,
-            "order_line_id": one.order_line_id,
-            "statement_id": made.id,
-            "netted": False,
-            "amount_fen": one.amount_fen,
-        }
-        for one in draft.deductions
-    ]
-    if negative:
-        tx.execute(insert(table_of(SettlementDeduction)), negative)
-    settle(tx, [one.line.id for one in draft.ready])
-    back = taken_back()
-    netted = (
-        select(back.c.refund_id, back.c.order_line_id, back.c.supplier_fen)
-        .join(SettlementItem, SettlementItem.order_line_id == back.c.order_line_id)
-        .where(SettlementItem.statement_id == made.id)
-    )
-    rows = [
-        {
-            "refund_id": refund_id,
-            "order_line_id": line_id,
-            "statement_id": made.id,
-            "netted": True,
-            "amount_fen": amount,
-        }
-        for refund_id, line_id, amount in tx.execute(netted)
-    ]
+    line_ids = [one.line.id for one in draft.ready]
+    settle(tx, line_ids)
+    _take_off(tx, [one.as_row(made.id) for one in draft.deductions])
+    _take_off(tx, [one.as_row(made.id, netted=True) for one in earning.netted(tx, line_ids)])
+
+
+def _take_off(tx: Tx, rows: Sequence[dict[str, Any]]) -> None:
     if rows:
         tx.execute(insert(table_of(SettlementDeduction)), rows)
+
+
+def withhold(tx: Tx, supplier_id: UUID, *, actor: Actor, request_id: str | None = None) -> None:
+    """Take what was taken of lines of confirmed statements off these, while they are free to be paid.
+
+    One that has nothing left to get is paid. Takes the supplier's turn.
+    """
+    turns.take(tx, [supplier_id])
+    own: dict[UUID, list[Deduction]] = defaultdict(list)
+    for one in earning.deductions(tx, [supplier_id]).get(supplier_id, ()):
+        if one.own is not None:
+            own[one.own].append(one)
+    for statement_id, theirs in sorted(own.items()):
+        held = tx.get(Statement, statement_id, populate_existing=True)
+        assert held is not None
+        _take_off(tx, [one.as_row(held.id) for one in theirs])
+        held.withheld_fen += sum(one.amount_fen for one in theirs)
+        held.lines += len(theirs)
+        if held.claim_fen == 0:
+            held.state, held.paid_at = StatementState.PAID.value, clock.now()
+        _touch(tx, held, "withhold", actor=actor, request_id=request_id)
 
 
 # --- moved ---
@@ -373,12 +273,18 @@ def confirm(
     actor: Actor,
     complete_after_days: int,
     request_id: str | None = None,
-) -> Statement:
-    """Release its lines, once. Raises NotFound, StatementChanged, IllegalMove, StatementOutdated."""
+) -> Conflict | None:
+    """Release its lines, once. Raises NotFound, StatementChanged, IllegalMove.
+
+    Nothing is released while lines of it are not as they were when the draft was made: they are taken off, and what is
+    answered is to be raised once that is committed, for whoever confirms has to see the new sums first.
+    """
     held = _lock(tx, statement_id, move.version, actor=actor)
     require_move(StatementState(held.state), StatementState.CONFIRMED)
     lock_all(tx, set(tx.scalars(select(SettlementItem.order_id).where(SettlementItem.statement_id == held.id))))
-    lines = _as_drafted(tx, held, complete_after_days=complete_after_days)
+    lines, unlike = _as_drafted(tx, held, complete_after_days=complete_after_days)
+    if unlike:
+        return _redraw(tx, held, lines, unlike, actor=actor, request_id=request_id)
     now = clock.now()
     for number, payee, released in _releases(held, lines):
         paying.release(tx, number=number, payee=payee, lines=released, at=now, actor=actor.label, memo=move.note)
@@ -386,7 +292,7 @@ def confirm(
     if held.payable_fen == 0:  # a debt took all of it
         held.state, held.paid_at = StatementState.PAID.value, now
     _touch(tx, held, "confirm", actor=actor, note_text=move.note, request_id=request_id)
-    return held
+    return None
 
 
 def drop(
@@ -395,13 +301,17 @@ def drop(
     """Drop a draft: its lines are free for another one. Raises NotFound, StatementChanged, IllegalMove."""
     held = _lock(tx, statement_id, move.version, actor=actor)
     require_move(StatementState(held.state), StatementState.DROPPED)
+    _free(tx, held)
+    _touch(tx, held, "drop", actor=actor, note_text=move.note, request_id=request_id)
+    return held
+
+
+def _free(tx: Tx, held: Statement) -> None:
     lines = select(SettlementItem.order_line_id).where(SettlementItem.statement_id == held.id)
     unsettle(tx, held.supplier_id, tx.scalars(lines).all())
     for table in (SettlementItem, SettlementDeduction):
         tx.execute(delete(table).where(table.statement_id == held.id))
     held.state = StatementState.DROPPED.value
-    _touch(tx, held, "drop", actor=actor, note_text=move.note, request_id=request_id)
-    return held
 
 
 def _lock(tx: Tx, statement_id: UUID, version: int, *, actor: Actor) -> Statement:
@@ -431,16 +341,48 @@ def _releases(held: Statement, lines: Sequence[Earned]) -> list[tuple[str, payin
     return found
 
 
-def _as_drafted(tx: Tx, held: Statement, *, complete_after_days: int) -> list[Earned]:
-    """Its lines as they stand. Raises StatementOutdated unless each is as it was when the draft was made."""
+def _as_drafted(tx: Tx, held: Statement, *, complete_after_days: int) -> tuple[list[Earned], dict[UUID, UUID]]:
+    """Its lines that stand as they did when the draft was made; those that do not, with their orders."""
     by = earning.rules(tx, day=held.day, complete_after_days=complete_after_days, suppliers=[held.supplier_id])
     now = earning.earned(tx, by, day=held.day, statement_id=held.id).get(held.supplier_id, [])
+    of_it = SettlementItem.statement_id == held.id
     net = SettlementItem.share_fen - SettlementItem.refunded_fen
-    drafted = select(SettlementItem.order_line_id, net).where(SettlementItem.statement_id == held.id)
-    amounts = {line_id: int(fen) for line_id, fen in tx.execute(drafted)}
-    if any(one.hold is not None for one in now) or {one.line.id: one.net_fen for one in now} != amounts:
-        raise StatementOutdated(number=held.number)
-    return now
+    mine = select(SettlementItem.order_line_id, SettlementItem.order_id, net)
+    drafted = {line_id: (order_id, int(fen)) for line_id, order_id, fen in tx.execute(mine.where(of_it))}
+    lines = [one for one in now if one.hold is None and one.net_fen == drafted[one.line.id][1]]
+    for one in lines:
+        del drafted[one.line.id]
+    return lines, {line_id: order_id for line_id, (order_id, _) in drafted.items()}
+
+
+def _redraw(
+    tx: Tx,
+    held: Statement,
+    lines: Sequence[Earned],
+    unlike: Mapping[UUID, UUID],
+    *,
+    actor: Actor,
+    request_id: str | None,
+) -> Conflict:
+    """Take lines off a draft, for a further one, and sum it up anew; one that is left with nothing is dropped."""
+    gone = list(unlike)
+    for table in (SettlementItem, SettlementDeduction):
+        tx.execute(delete(table).where(table.statement_id == held.id, among(tx, table.order_line_id, gone)))
+    unsettle(tx, held.supplier_id, gone)
+    position = positions(tx, [held.supplier_id], besides=held.id)[held.supplier_id]
+    held.lines -= len(gone)
+    held.release_fen = sum(one.net_fen for one in lines)
+    held.owed_fen = -position - held.deductions_fen
+    left = max(held.release_fen + position, 0)
+    held.payout_fee_fen = held.payout_fee_fen if left > held.payout_fee_fen else 0
+    held.payable_fen = left - held.payout_fee_fen
+    is_empty = not lines and not left
+    if is_empty:
+        _free(tx, held)
+    _touch(tx, held, "drop" if is_empty else "redraw", actor=actor, request_id=request_id)
+    codes = sorted(order_codes(tx, set(unlike.values())).values())
+    shown = ", ".join(codes[:_NAMED_MOST]) + (" …" if len(codes) > _NAMED_MOST else "")
+    return (StatementEmptied if is_empty else StatementOutdated)(number=held.number, count=len(gone), orders=shown)
 
 
 def _touch(

@@ -93,6 +93,10 @@ def _terms(row: SettlementTerms) -> Terms:
         minimum_fen=row.minimum_fen,
         payout_fee_fen=row.payout_fee_fen,
         tier=row.tier,
+        split_ppm=row.split_ppm,
+        receiver=row.receiver,
+        account=row.account,
+        bank=row.bank,
     )
 
 
@@ -111,6 +115,10 @@ def change(tx: Tx, supplier_id: UUID, wanted: wire.EditTerms, *, actor: Actor, r
         "minimum_fen": wanted.minimum_fen,
         "payout_fee_fen": wanted.payout_fee_fen,
         "tier": wanted.tier,
+        "split_ppm": wanted.split_ppm,
+        "receiver": wanted.receiver,
+        "account": wanted.account,
+        "bank": wanted.bank,
         "reason": wanted.reason,
     }
     if known.version != wanted.version:
@@ -138,10 +146,20 @@ def change(tx: Tx, supplier_id: UUID, wanted: wire.EditTerms, *, actor: Actor, r
         action="settlement.terms",
         entity="supplier",
         entity_id=str(supplier_id),
-        detail={**said, "cutoff": wanted.cutoff.isoformat("minutes"), "version": known.version + 1},
+        detail={
+            **said,
+            "cutoff": wanted.cutoff.isoformat("minutes"),
+            "account": masked(wanted.account),
+            "version": known.version + 1,
+        },
         request_id=request_id,
     )
     changes.append(tx, "settlement", supplier_id, domain=DOMAIN, supplier_id=supplier_id)
+
+
+def masked(account: str) -> str:
+    """The end of an account's number: which one it is, for those who know it."""
+    return f"…{account[-4:]}" if account else ""
 
 
 # --- the calendar ---

@@ -47,10 +47,11 @@ def look(ctx: Context) -> None:
 
 def _debts(tx: Tx) -> dict[UUID, Fen]:
     """What each supplier owes beyond what it has available; nothing for those that are even."""
-    has = {balance.account: balance.net for balance in ledger.balances(tx)}
+    payees = {supplier_id: paying.supplier(supplier_id) for supplier_id in supplier_names(tx)}
+    kinds = {account.kind for payee in payees.values() for account in (payee.available, payee.owed)}
+    has = ledger.nets(tx, kinds, [supplier_id.hex for supplier_id in payees])
     debts = {}
-    for supplier_id in supplier_names(tx):
-        payee = paying.supplier(supplier_id)
+    for supplier_id, payee in payees.items():
         debts[supplier_id] = max(has.get(payee.owed, 0) - has.get(payee.available, 0), 0)
     return debts
 

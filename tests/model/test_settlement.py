@@ -174,7 +174,7 @@ class Settlement(RuleBasedStateMachine):
     def end_draft(self, which, confirms):
         draft = _pick(self.statements(StatementState.DRAFT), which)
         move = wire.MoveStatement(version=draft.version)
-        with suppress(statements.StatementOutdated), self.db.tx() as tx:
+        with self.db.tx() as tx:
             if confirms:
                 statements.confirm(tx, draft.id, move, actor=SYSTEM, complete_after_days=3)
             else:
@@ -194,7 +194,8 @@ class Settlement(RuleBasedStateMachine):
         self._move(_pick(self.payouts(), which), goes_well=goes_well)
 
     def _move(self, payout, *, goes_well):
-        move, said = wire.MovePayout(version=payout.version), wire.MovePayout(version=payout.version, approve=goes_well)
+        move = wire.MovePayout(version=payout.version, reference="T1")
+        said = wire.MovePayout(version=payout.version, approve=goes_well)
         with suppress(paying.NotEnoughAvailable), self.db.tx() as tx:
             if payout.state == PayoutState.REQUESTED:
                 payouts.check(tx, payout.id, said, actor=PEOPLE[1])
@@ -203,7 +204,7 @@ class Settlement(RuleBasedStateMachine):
             elif payout.state == PayoutState.SENT and goes_well:
                 payouts.confirm(tx, payout.id, move, actor=PEOPLE[0])
             elif not goes_well:
-                payouts.fail(tx, payout.id, move, actor=PEOPLE[0])
+                payouts.fail(tx, payout.id, move, actor=PEOPLE[1])
 
     # --- what must hold ---
 

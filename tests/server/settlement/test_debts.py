@@ -89,7 +89,7 @@ def test_a_payout_that_comes_back_pays_the_debt_of_a_refund_first(shop):
     payout = paying.paid(shop, paying.settled(shop, DAY))
     give_back(shop, bought)
     assert has(shop) == [0, 0, 0, 4_275]
-    step(shop, payout, "fail", note="退汇", reference="RT-1")
+    step(shop, payout, "fail", by="wang", note="退汇", reference="RT-1")
     assert has(shop) == [0, 0, 0, 0]
     [statement] = ask(shop, "statements")["items"]
     assert pay(shop, [statement], status=409)["code"] == "nothing_to_pay"

@@ -53,6 +53,9 @@ def test_what_is_disputed_waits_and_what_was_lost_is_never_released(shop):
     with later(shop, days=4):
         [made] = paying.settled(shop, "2026-11-20")
         assert figures(made) == (1, 2_375, 0, 0, 2_375, "confirmed")
+        [line] = ask(shop, f"statements/{made['id']}/lines", by="chen")["items"]
+    parts = ("amount_fen", "discount_fen", "fee_fen", "commission_fen", "net_fen", "refunded_fen", "lost_fen")
+    assert [line[part] for part in parts] == [2_500, 0, 125, 0, 2_375, 0, 2_000]
     held = balances(shop)
     assert [held[f"supplier_{kind}", "xinghe"] for kind in ("pending", "available", "frozen")] == [0, 2_375, 0]
 
@@ -73,6 +76,7 @@ def test_a_dispute_after_the_release_takes_from_what_follows_and_comes_back_when
     [second] = paying.settled(shop, DAY)
     assert figures(second) == (1, 8_550, 0, 0, 8_550, "confirmed")  # what is frozen is of the first's payout
     assert paying.paid(shop, [released, second])["amount_fen"] == 8_550
+    assert [ask(shop, f"statements/{one['id']}")["paid_fen"] for one in (released, second)] == [0, 8_550]
     close(shop, opened, won=True)
     [third] = paying.settled(shop, DAY)  # no line, and what was left over
     assert figures(third) == (0, 0, 0, -4_275, 4_275, "confirmed")
@@ -83,19 +87,25 @@ def test_a_dispute_after_the_release_takes_from_what_follows_and_comes_back_when
 def test_what_was_paid_out_before_it_was_lost_is_owed(shop):
     first = shop.world.buy(ANNA, "STEAM-50")
     paying.paid(shop, paying.settled(shop, DAY))
-    close(shop, dispute(shop, first, 4_500), won=False)
+    no = close(shop, dispute(shop, first, 4_500), won=False)["channel_no"]
     assert account_of(shop, by="chen")["owed_fen"] == 4_275
     shop.world.buy(BEN, "STEAM-50", 2)
     [made] = make(shop, DAY)
-    assert figures(made) == (1, 8_550, 0, 4_275, 4_275, "draft")
+    assert figures(made) == (2, 8_550, 4_275, 0, 4_275, "draft")
+    lost = ask(shop, f"statements/{made['id']}/lines", by="chen")["items"][1]
+    assert (lost["kind"], lost["order_code"], lost["refund_no"]) == ("deduction", first.order.code, None)
+    assert (lost["dispute_no"], lost["amount_fen"], lost["fee_fen"], lost["net_fen"]) == (no, -4_500, -225, -4_275)
     assert move(shop, made, "confirm")["payable_fen"] == 4_275
     assert (account_of(shop)["owed_fen"], account_of(shop)["available_fen"]) == (0, 4_275)
 
 
-def test_a_draft_whose_order_is_disputed_since_releases_nothing(shop):
+def test_a_draft_of_which_every_line_is_in_question_by_now_is_dropped(shop):
     bought = shop.world.buy(ANNA, "STEAM-50")
     [made] = make(shop, DAY)
     dispute(shop, bought, 1_000)
-    assert move(shop, made, "confirm", status=409)["code"] == "statement_outdated"
-    assert ask(shop, f"statements/{made['id']}")["state"] == "draft"
-    assert move(shop, made, "drop")["state"] == "dropped"
+    refused = move(shop, made, "confirm", status=409)
+    assert (refused["code"], refused["params"]["orders"]) == ("statement_emptied", bought.order.code)
+    now = ask(shop, f"statements/{made['id']}")
+    assert (figures(now), now["actions"]) == ((0, 0, 0, 0, 0, "dropped"), [])
+    assert ("supplier_available", "xinghe") not in balances(shop)
+    assert (due_of(shop)["holds"], make(shop, DAY)) == ({"disputed": 1}, [])

@@ -98,9 +98,55 @@ def test_a_refund_between_statement_and_payout_makes_the_payout_smaller(shop):
     payout = paying.paid(shop, confirmed)
     assert payout["amount_fen"] == 3_325
     assert account_of(shop)["available_fen"] == 0
+    [paid] = ask(shop, "statements", by="chen")["items"]  # it says so itself
+    assert figures(paid) == (2, 4_275, 0, 0, 0, 4_275, "paid")
+    assert (paid["withheld_fen"], paid["paid_fen"]) == (950, 3_325)
+    assert lines_of(shop, paid, by="chen") == [
+        ("release", first.order.code, 4_500, 225, 4_275),
+        ("deduction", first.order.code, -1_000, -50, -950),
+    ]
     shop.world.buy(BEN, "STEAM-50")
-    [made] = make(shop, DAY)  # the deduction is told, and that it was withheld already
-    assert figures(made) == (2, 4_275, 950, -950, 0, 4_275, "draft")
+    [made] = make(shop, DAY)
+    assert figures(made) == (1, 4_275, 0, 0, 0, 4_275, "draft")
+
+
+def test_a_statement_that_refunds_ate_whole_is_done_and_takes_nothing_of_the_next(shop):
+    first, second = shop.world.buy(ANNA, "STEAM-50"), shop.world.buy(ANNA, "STEAM-50")
+    [eaten] = paying.settled(shop, DAY)
+    refund(shop, first, 4_500)
+    shop.world.buy(BEN, "STEAM-50")
+    assert (due_of(shop)["deductions_fen"], due_of(shop)["owed_fen"], due_of(shop)["payable_fen"]) == (0, 0, 4_275)
+    [next_one] = paying.settled(shop, DAY)
+    assert figures(next_one) == (1, 4_275, 0, 0, 0, 4_275, "confirmed")
+    waiting = ask(shop, f"statements/{eaten['id']}")
+    assert (waiting["withheld_fen"], waiting["state"], waiting["actions"]) == (4_275, "confirmed", ["pay"])
+    refund(shop, second, 4_500)
+    assert paying.pay(shop, [waiting], status=409)["code"] == "nothing_to_pay"  # what is there is the next one's
+    assert make(shop, DAY) == []
+    done = ask(shop, f"statements/{eaten['id']}", by="chen")
+    assert figures(done) == (4, 8_550, 0, 0, 0, 8_550, "paid")
+    assert (done["withheld_fen"], done["paid_fen"], done["actions"]) == (8_550, 0, [])
+    assert paying.paid(shop, [next_one])["amount_fen"] == 4_275
+    assert ask(shop, f"statements/{next_one['id']}")["paid_fen"] == 4_275
+    assert (account_of(shop)["available_fen"], account_of(shop)["owed_fen"]) == (0, 0)
+
+
+def test_a_refund_while_a_payout_waits_comes_off_the_next_statement(shop):
+    first = shop.world.buy(ANNA, "STEAM-50")
+    confirmed = paying.settled(shop, DAY)
+    payout = approved(shop, confirmed)
+    refund(shop, first, 1_000)
+    shop.world.buy(BEN, "STEAM-50")
+    [made] = paying.settled(shop, DAY)
+    assert figures(made) == (2, 4_275, 950, 0, 0, 3_325, "confirmed")
+    paying.step(shop, paying.step(shop, payout, "send"), "confirm")
+    shown = [ask(shop, f"statements/{one['id']}") for one in (confirmed[0], made)]
+    assert [(one["paid_fen"], one["withheld_fen"], one["state"]) for one in shown] == [
+        (4_275, 0, "paid"),
+        (0, 0, "confirmed"),
+    ]
+    assert paying.paid(shop, [made])["amount_fen"] == 3_325
+    assert (account_of(shop)["available_fen"], account_of(shop)["owed_fen"]) == (0, 0)
 
 
 def test_a_refund_between_payout_and_sending_stops_it(shop):
@@ -114,17 +160,26 @@ def test_a_refund_between_payout_and_sending_stops_it(shop):
     assert paying.paid(shop, [statement])["amount_fen"] == 3_325
 
 
-def test_a_draft_whose_line_was_refunded_since_releases_nothing(shop):
-    first, _ = shop.world.buy(ANNA, "STEAM-50"), shop.world.buy(BEN, "STEAM-50")
+def test_a_line_that_was_refunded_since_leaves_its_draft_and_the_rest_is_confirmed_at_the_next_look(shop):
+    agree(shop, version=1, payout_fee_fen=100)
+    first, second = shop.world.buy(ANNA, "STEAM-50"), shop.world.buy(BEN, "STEAM-50")
     [made] = make(shop, DAY)
     refund(shop, first, 1_000)
     refused = move(shop, made, "confirm", status=409)
-    assert (refused["code"], refused["params"]["number"]) == ("statement_outdated", "JS20261116-001")
+    assert (refused["code"], refused["params"]) == (
+        "statement_outdated",
+        {"number": "JS20261116-001", "count": 1, "orders": first.order.code},
+    )
     assert ("supplier_available", XINGHE) not in balances(shop)
     assert due_of(shop)["deductions_fen"] == 0  # nothing was released: the refund is in the line
-    assert move(shop, made, "drop")["state"] == "dropped"
+    assert move(shop, made, "confirm", status=409)["code"] == "statement_changed"  # nobody confirms unseen sums
+    redrawn = ask(shop, f"statements/{made['id']}")
+    assert (figures(redrawn), redrawn["version"]) == ((1, 4_275, 0, 0, 100, 4_175, "draft"), 2)
+    assert lines_of(shop, redrawn) == [("release", second.order.code, 4_500, 225, 4_275)]
+    assert figures(move(shop, redrawn, "confirm")) == (1, 4_275, 0, 0, 100, 4_175, "confirmed")
     [again] = paying.settled(shop, DAY)
-    assert (again["number"], figures(again)) == ("JS20261116-002", (2, 7_600, 0, 0, 0, 7_600, "confirmed"))
+    assert (again["number"], figures(again)) == ("JS20261116-002", (1, 3_325, 0, 0, 100, 3_225, "confirmed"))
+    assert lines_of(shop, again) == [("release", first.order.code, 3_500, 175, 3_325)]
 
 
 def test_an_open_refund_holds_its_order_until_it_has_ended(shop):
@@ -143,16 +198,23 @@ def test_an_open_refund_holds_its_order_until_it_has_ended(shop):
 
 def test_a_distributors_commission_is_released_with_its_line(shop):
     brought = ids.new_id()
-    deal = Deal(commission=Share.percent(100_000), distributor_id=brought)
-    first = shop.world.buy(ANNA, "STEAM-50", deal=deal)  # 4.50 of 45.00, 38.25 are the supplier's
+    deal = Deal(discount=Share.fixed(50_000), commission=Share.percent(100_000), distributor_id=brought)
+    first = shop.world.buy(ANNA, "STEAM-50", deal=deal)  # 4.50 of 45.00, 38.25 are the supplier's; 40.00 are paid
     shop.world.buy(BEN, "STEAM-50", deal=deal)
-    refund(shop, first, 1_000)  # 1.00 of the commission
+    refund(shop, first, 1_000)  # and 1.25 of the discount: 9.56, 1.13 and 0.56 of the shares
     [made] = paying.settled(shop, DAY)
-    assert figures(made) == (2, 2_975 + 3_825, 0, 0, 0, 6_800, "confirmed")
+    assert figures(made) == (2, 2_869 + 3_825, 0, 0, 0, 6_694, "confirmed")
     shown = ask(shop, f"statements/{made['id']}/lines")["items"]
-    assert [row["commission_fen"] for row in shown] == [350, 450]
+    assert [row["commission_fen"] for row in shown] == [337, 450]
+    assert {row["distributor"] for row in shown} == {brought.hex}
+    for row in shown:
+        assert row["amount_fen"] + row["discount_fen"] == row["net_fen"] + row["fee_fen"] + row["commission_fen"]
+    assert [(row["amount_fen"], row["refunded_fen"], row["discount_fen"]) for row in shown] == [
+        (3_000, 1_000, 375),
+        (4_000, 0, 500),
+    ]
     held = balances(shop)
-    assert (held["distributor_pending", brought.hex], held["distributor_available", brought.hex]) == (0, 800)
+    assert (held["distributor_pending", brought.hex], held["distributor_available", brought.hex]) == (0, 787)
 
 
 def test_a_supplier_that_owes_for_a_week_is_told_of(shop):
@@ -201,55 +263,8 @@ def test_a_commission_is_released_where_nothing_is_left_for_the_supplier(shop, r
     assert make(shop, DAY) == []
 
 
-def carried(site, payout):
-    """What of which order's payment goes to the supplier; of None it is transferred."""
-    rows = ask(site, f"payouts/{payout['id']}/instruction")["rows"]
-    return {row["order_code"]: (row["amount_fen"], row["trouble"]) for row in rows}
-
-
 def approved(site, statements):
     return paying.step(site, paying.pay(site, statements), "check", by="wang", approve=True)
-
-
-def test_no_payment_is_split_that_was_refunded_since(shop):
-    agree(shop, version=1, mode="profit_sharing")
-    first, second = shop.world.buy(ANNA, "STEAM-50"), shop.world.buy(BEN, "STEAM-50")
-    confirmed = paying.settled(shop, DAY)
-    refund(shop, first, 4_500)
-    payout = approved(shop, confirmed)
-    assert (payout["amount_fen"], carried(shop, payout)) == (4_275, {second.order.code: (4_275, None)})
-    shop.world.buy(ANNA, "STEAM-50")
-    paying.settled(shop, DAY)
-    refund(shop, second, 1_000)  # what is available would do; the payment has not got it any more
-    refused = paying.step(shop, payout, "send", status=409)
-    assert (refused["code"], refused["params"]["number"]) == ("split_outdated", payout["number"])
-    assert carried(shop, payout) == {second.order.code: (4_275, None)}
-    paying.step(shop, payout, "withdraw")
-
-
-def test_what_one_payment_lacks_is_split_off_another_once(shop):
-    agree(shop, version=1, mode="profit_sharing")
-    first = shop.world.buy(ANNA, "STEAM-50")
-    paying.settled(shop, DAY)
-    refund(shop, first, 4_500)
-    second = shop.world.buy(BEN, "STEAM-50")
-    paying.settled(shop, DAY)
-    waiting = [one for one in ask(shop, "statements")["items"] if one["state"] == "confirmed"]
-    payout = approved(shop, [waiting[-1]])  # of the first: its money is the second's
-    assert (payout["amount_fen"], carried(shop, payout)) == (4_275, {second.order.code: (4_275, None)})
-    paying.step(shop, paying.step(shop, payout, "send"), "confirm")
-    assert account_of(shop)["available_fen"] == 0
-    third = shop.world.buy(BEN, "STEAM-50")
-    paying.settled(shop, DAY)
-    last = approved(shop, [ask(shop, "statements")["items"][0]])
-    assert carried(shop, last) == {third.order.code: (4_275, None)}
-    paying.step(shop, last, "withdraw")
-    assert list(carried_again(shop)) == [third.order.code]
-
-
-def carried_again(site):
-    """The instruction of another payout of the newest statement, after one was taken back."""
-    return carried(site, approved(site, [ask(site, "statements")["items"][0]]))
 
 
 def test_a_payout_of_several_statements_costs_one_fee(shop):
@@ -274,7 +289,12 @@ def test_a_leaving_supplier_gets_its_last_money(shop):
     assert paying.pay(shop, [eaten], status=409)["code"] == "nothing_to_pay"
     shop.world.buy(BEN, "STEAM-50")
     [last] = paying.settled(shop, DAY)
-    assert figures(last) == (2, 4_275, 3_800, -3_800, 500, 3_775, "confirmed")
+    assert figures(last) == (1, 4_275, 0, 0, 500, 3_775, "confirmed")
     assert paying.paid(shop, [eaten, last])["amount_fen"] == 475 + 4_275 - 500
+    shown = [ask(shop, f"statements/{one['id']}") for one in (eaten, last)]
+    assert [(one["payable_fen"], one["withheld_fen"], one["paid_fen"]) for one in shown] == [
+        (3_775, 3_800, 0),
+        (3_775, 0, 4_250),
+    ]
     assert (account_of(shop)["available_fen"], account_of(shop)["owed_fen"]) == (0, 0)
     assert make(shop, DAY) == []

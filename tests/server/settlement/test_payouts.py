@@ -9,7 +9,6 @@ from sqlalchemy import insert, update
 from server.db import table_of
 from server.ledger.model import LedgerHealth
 from server.settlement import instructing
-from server.settlement.instructing import Part
 from shared import clock, ids
 from tests.server.refunding import balances
 from tests.server.settlement import paying
@@ -101,13 +100,26 @@ def test_what_fails_can_be_paid_again_also_when_the_bank_returns_it_later(shop):
     done = paying.paid(shop, confirmed)
     assert balances(shop)["bank", ""] == -4_275
     assert ask(shop, f"statements/{confirmed[0]['id']}")["state"] == "paid"
-    returned = step(shop, done, "fail", note="退汇")
-    assert (returned["state"], returned["actions"]) == ("failed", [])
+    assert (done["earlier"][0]["note"], done["earlier"][0]["arrived_at"]) == ("户名不符", None)
+    assert (done["arrived_fen"], ask(shop, f"statements/{confirmed[0]['id']}")["paid_fen"]) == (4_275, 4_275)
+    assert (done["actions"], ask(shop, f"payouts/{done['id']}", by="wang")["actions"]) == ([], ["fail"])
+    alone = step(shop, done, "fail", reference="TH1", note="退汇", status=409)
+    assert (alone["code"], alone["params"]) == ("returned_by_maker", {"number": done["number"]})
+    assert step(shop, done, "fail", by="wang", note="退汇", status=422)["params"]["field"] == "reference"
+    assert balances(shop)["bank", ""] == -4_275  # one person alone un-pays nothing
+    returned = step(shop, done, "fail", by="wang", reference="TH1", note="退汇")
+    assert (returned["state"], returned["actions"], returned["arrived_fen"]) == ("failed", [], 0)
     held = balances(shop)
     assert (held["bank", ""], held["payout", ""], held["supplier_available", "xinghe"]) == (0, 0, 4_275)
     statement = ask(shop, f"statements/{confirmed[0]['id']}")
     assert (statement["state"], statement["paid_at"], statement["actions"]) == ("confirmed", None, ["pay"])
-    assert paying.paid(shop, [statement])["number"] == "DK20261116-003"
+    assert statement["paid_fen"] == 0
+    again = pay(shop, [statement])
+    told = [(one["number"], one["reference"], bool(one["arrived_at"])) for one in again["earlier"]]
+    assert told == [("DK20261116-001", "", False), ("DK20261116-002", "TH1", True)]
+    assert ask(shop, f"payouts/{again['id']}", by="wang")["earlier"] == again["earlier"]  # who checks it sees it
+    again = step(shop, step(shop, again, "check", by="wang", approve=True), "send")
+    assert step(shop, again, "confirm")["number"] == "DK20261116-003"
     assert balances(shop)["bank", ""] == -4_275
 
 
@@ -127,9 +139,10 @@ def test_a_file_of_results_is_taken_in_whole_or_not_at_all(shop):
     assert ("bank", "") not in balances(shop)
 
     run = ids.new_id()
-    assert results(shop, good, run=run) == {"confirmed": 1, "failed": 1, "known_before": 0}
-    assert results(shop, good, run=run) == {"confirmed": 1, "failed": 1, "known_before": 0}
-    assert results(shop, [*good, row(third)]) == {"confirmed": 1, "failed": 0, "known_before": 2}
+    counts = {"confirmed": 1, "failed": 1, "known_before": 0, "waiting": 0}
+    assert results(shop, good, run=run) == counts
+    assert results(shop, good, run=run) == counts
+    assert results(shop, [*good, row(third)]) == counts | {"failed": 0, "known_before": 2}
     assert results(shop, [row(third)], run=run, status=422)["code"] == "idempotency_reused"
     states = {one["number"]: (one["state"], one["reference"], one["note"]) for one in ask(shop, "payouts")["items"]}
     assert states[first["number"]] == ("confirmed", "BK1", "")
@@ -163,10 +176,11 @@ def test_a_purchase_is_one_transfer_and_profit_sharing_a_split_of_each_payment(s
     made = approved(shop, statements(shop))
     told = ask(shop, f"payouts/{made['id']}/instruction")
     [transfer] = told["rows"]
-    assert (told["mode"], transfer["request_no"], transfer["receiver"]) == ("purchase", made["number"], "星河数码")
+    assert (told["mode"], transfer["kind"], transfer["request_no"]) == ("purchase", "transfer", made["number"])
+    assert (transfer["receiver"], transfer["account"], transfer["bank"]) == ("星河数码", "", "")  # nothing was agreed
     assert (transfer["amount_fen"], transfer["remark"], transfer["trouble"]) == (4_275, "JS20261116-001", None)
 
-    agree(shop, version=1, mode="profit_sharing", payout_fee_fen=75)
+    agree(shop, version=1, mode="profit_sharing", payout_fee_fen=75, split_ppm=10**6)
     bought = [shop.world.buy(ANNA, "STEAM-50"), shop.world.buy(BEN, "STEAM-50", 2)]
     made = approved(shop, settled(shop, DAY))
     told = ask(shop, f"payouts/{made['id']}/instruction")
@@ -176,6 +190,7 @@ def test_a_purchase_is_one_transfer_and_profit_sharing_a_split_of_each_payment(s
         (f"{made['number']}-1", bought[0].order.code, 4_250, None),
         (f"{made['number']}-2", bought[1].order.code, 8_500, None),
     ]
+    assert {row["kind"] for row in told["rows"]} == {"split"}  # the fee's part of each payment can still be split
     assert told["rows"][0]["provider_no"] == shop.world.attempt(bought[0]).provider_no
     assert (told["rows"][0]["start_at"], told["rows"][0]["until"]) == ("2026-11-16T04:01:00Z", "2026-12-16T04:00:00Z")
     with paying.later(shop, days=31):
@@ -183,20 +198,13 @@ def test_a_purchase_is_one_transfer_and_profit_sharing_a_split_of_each_payment(s
         assert [row["trouble"] for row in late] == ["too_late", "too_late"]
 
 
-def part(order, amount, receiver="r"):
-    return Part("wechat", f"P{order}", f"T{order}", f"O{order}", SOLD, receiver, amount)
+def test_a_payment_is_split_within_thirty_days_and_fifty_rounds():
+    def trouble(rounds=0, **passed):
+        return instructing.window(SOLD, at=SOLD + timedelta(**passed), rounds=rounds).trouble
 
-
-def test_a_request_has_fifty_receivers_and_an_order_fifty_rounds():
-    parts = [part(1, 100, f"r{n}") for n in range(120)] + [part(2, 100)]
-    made = instructing.requests("DK1", parts, at=SOLD + timedelta(days=1), rounds=0)
-    sizes = {}
-    for one in made:
-        sizes[one.request_no] = sizes.get(one.request_no, 0) + 1
-    assert sizes == {"DK1-1": 50, "DK1-2": 50, "DK1-3": 20, "DK1-4": 1}
-    assert {one.trouble for one in made} == {None}
-    [last] = instructing.requests("DK1", [part(1, 1)], at=SOLD, rounds=50)
-    assert last.trouble == "too_many_rounds"
+    assert [trouble(), trouble(days=30), trouble(days=30, seconds=1)] == [None, None, "too_late"]
+    assert [trouble(rounds=49), trouble(rounds=50)] == [None, "too_many_rounds"]
+    assert [instructing.most_of(4_500, ppm) for ppm in (0, 300_000, 333_333, 10**6)] == [0, 1_350, 1_499, 4_500]
 
 
 def test_no_payment_gives_more_than_is_left_of_it():

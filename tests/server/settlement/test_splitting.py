@@ -1,0 +1,196 @@
+"""Payouts by profit sharing: what is split of which payment, what ends its splitting, and what became of each row."""
+
+import pytest
+from sqlalchemy import select
+
+from server.audit import AuditEvent
+from shared import clock, ids
+from tests.server.refunding import balances, shop_with_refunds
+from tests.server.settlement import paying
+from tests.server.settlement.paying import SOLD, account_of, agree, ask
+from tests.server.settlement.test_netting import DAY, XINGHE, approved, refund
+from tests.world import ANNA, BEN
+
+SHARING = {"mode": "profit_sharing", "split_ppm": 10**6}
+
+
+@pytest.fixture
+def shop(tmp_path):
+    with clock.fixed(SOLD), shop_with_refunds(tmp_path) as site:
+        site.desk.says = "succeeded"
+        site.world.stock("STEAM-50", 12)
+        agree(site, **SHARING)
+        yield site
+        site.world.check()
+
+
+def carried(site, payout):
+    """What of which order's payment goes to the supplier; of None it is transferred."""
+    rows = [row for row in rows_of(site, payout) if row["kind"] != "unfreeze"]
+    return {row["order_code"]: (row["amount_fen"], row["trouble"]) for row in rows}
+
+
+def rows_of(site, payout):
+    return ask(site, f"payouts/{payout['id']}/instruction")["rows"]
+
+
+def test_no_payment_is_split_that_was_refunded_since(shop):
+    first, second = shop.world.buy(ANNA, "STEAM-50"), shop.world.buy(BEN, "STEAM-50")
+    confirmed = paying.settled(shop, DAY)
+    refund(shop, first, 4_500)
+    payout = approved(shop, confirmed)
+    assert (payout["amount_fen"], carried(shop, payout)) == (4_275, {second.order.code: (4_275, None)})
+    shop.world.buy(ANNA, "STEAM-50")
+    paying.settled(shop, DAY)
+    refund(shop, second, 1_000)  # what is available would do; the payment has not got it any more
+    refused = paying.step(shop, payout, "send", status=409)
+    assert (refused["code"], refused["params"]["number"]) == ("split_outdated", payout["number"])
+    assert carried(shop, payout) == {second.order.code: (4_275, None)}
+    paying.step(shop, payout, "withdraw")
+
+
+def test_what_one_payment_lacks_is_split_off_another_once(shop):
+    first = shop.world.buy(ANNA, "STEAM-50")
+    paying.settled(shop, DAY)
+    refund(shop, first, 4_500)
+    second = shop.world.buy(BEN, "STEAM-50")
+    paying.settled(shop, DAY)
+    waiting = [one for one in ask(shop, "statements")["items"] if one["state"] == "confirmed"]
+    payout = approved(shop, [waiting[-1]])  # of the first: its money is the second's
+    assert (payout["amount_fen"], carried(shop, payout)) == (4_275, {second.order.code: (4_275, None)})
+    paying.step(shop, paying.step(shop, payout, "send"), "confirm")
+    assert account_of(shop)["available_fen"] == 0
+    third = shop.world.buy(BEN, "STEAM-50")
+    paying.settled(shop, DAY)
+    last = approved(shop, [ask(shop, "statements")["items"][0]])
+    assert carried(shop, last) == {third.order.code: (4_275, None)}
+    paying.step(shop, last, "withdraw")
+    assert list(carried_again(shop)) == [third.order.code]
+
+
+def carried_again(site):
+    """The instruction of another payout of the newest statement, after one was taken back."""
+    return carried(site, approved(site, [ask(site, "statements")["items"][0]]))
+
+
+def test_a_channel_splits_no_more_of_a_payment_than_it_granted(shop):
+    agree(shop, version=1, mode="profit_sharing")  # 30 % of 45.00, as WeChat Pay grants everybody
+    bought = shop.world.buy(ANNA, "STEAM-50")
+    payout = approved(shop, paying.settled(shop, DAY))
+    assert carried(shop, payout) == {bought.order.code: (1_350, None), None: (2_925, "no_payment")}
+    assert [(row["kind"], row["request_no"], row["amount_fen"]) for row in rows_of(shop, payout)] == [
+        ("split", f"{payout['number']}-1", 1_350),
+        ("transfer", f"{payout['number']}-0", 2_925),
+        ("unfreeze", f"{payout['number']}-E1", 3_150),  # nothing more can be split of it
+    ]
+    paying.step(shop, payout, "withdraw")
+    agree(shop, version=2, mode="profit_sharing", split_ppm=0)
+    payout = approved(shop, [ask(shop, "statements")["items"][0]])
+    assert carried(shop, payout) == {None: (4_275, "no_payment")}
+
+
+def test_the_splitting_of_a_payment_ends_when_nothing_more_is_split_of_it(shop):
+    first = shop.world.buy(ANNA, "STEAM-50")
+    refund(shop, first, 1_000)  # 35.00 are left, 33.25 of them the supplier's
+    [one] = paying.settled(shop, DAY)
+    payout = approved(shop, [one])
+    [split, end] = rows_of(shop, payout)
+    assert (split["kind"], split["amount_fen"], end["kind"], end["amount_fen"]) == ("split", 3_325, "unfreeze", 175)
+    assert (end["order_code"], end["payment_no"]) == (split["order_code"], split["payment_no"])
+    assert (end["receiver"], end["request_no"]) == ("", f"{payout['number']}-E1")
+    shop.desk.says = "processing"
+    refund(shop, first, 500)  # while anything about it is open its rest stays where it is
+    assert [row["kind"] for row in rows_of(shop, payout)] == ["split"]
+
+
+def test_rounds_are_those_of_the_payment(shop):
+    shop.world.buy(ANNA, "STEAM-50")
+    confirmed = paying.settled(shop, DAY)
+    for _ in range(2):
+        failed = paying.step(shop, paying.step(shop, approved(shop, confirmed), "send"), "fail", note="渠道维护")
+        assert [row["trouble"] for row in rows_of(shop, failed)] == []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("server.settlement.instructing.MOST_ROUNDS", 2)
+        payout = approved(shop, confirmed)
+        assert [row["trouble"] for row in rows_of(shop, payout) if row["kind"] == "split"] == ["too_many_rounds"]
+        paying.step(shop, payout, "withdraw")
+        shop.world.buy(BEN, "STEAM-50")
+        [fresh] = paying.settled(shop, DAY)
+        assert rows_of(shop, approved(shop, [fresh]))[0]["trouble"] is None
+
+
+def told(site, rows, *, status=None):
+    """A file of the channel: what became of so many rows."""
+    body = {"id": str(ids.new_id()), "file_name": "分账结果.csv", "file_sha256": f"{len(repr(rows)):064x}"}
+    named = [dict(zip(("number", "amount_fen", "succeeded", "reason"), row, strict=True)) for row in rows]
+    return paying.say(site, "payouts/results", body | {"rows": named}, status=status)
+
+
+def test_each_row_of_an_instruction_has_its_own_result(shop):
+    agree(shop, version=1, **SHARING, payout_fee_fen=75)
+    for buyer in (ANNA, BEN, ANNA):
+        shop.world.buy(buyer, "STEAM-50")
+    [one] = paying.settled(shop, DAY)
+    payout = approved(shop, [one])
+    number = payout["number"]
+    assert told(shop, [(f"{number}-1", 4_250, True, "")], status=422)["code"] == "results_do_not_fit"  # not sent yet
+    paying.step(shop, payout, "send")
+    counts = {"confirmed": 0, "failed": 0, "known_before": 0, "waiting": 0}
+    good = [(f"{number}-1", 4_250, True, ""), (f"{number}-2", 4_250, False, "接收方账户异常")]
+    for bad in ((f"{number}-9", 1, True, ""), (f"{number}-3", 1, True, ""), (f"{number}-x", 1, True, "")):
+        assert told(shop, [*good, bad], status=422)["params"]["row"] in {3, "3"}
+    assert told(shop, good) == counts | {"waiting": 2}
+    assert [row["succeeded"] for row in rows_of(shop, payout)] == [True, False, None]
+    now = ask(shop, f"payouts/{payout['id']}")
+    assert (now["state"], now["arrived_fen"], balances(shop)["payout", ""]) == ("sent", 0, 12_750)
+    assert told(shop, [(f"{number}-2", 4_250, True, "")], status=422)["params"]["number"] == f"{number}-2"
+
+    assert told(shop, [*good, (f"{number}-3", 4_250, True, "")]) == counts | {"known_before": 2, "confirmed": 1}
+    now, paid = ask(shop, f"payouts/{payout['id']}"), ask(shop, f"statements/{one['id']}", by="chen")
+    assert (now["state"], now["amount_fen"], now["arrived_fen"]) == ("confirmed", 12_750, 8_500)
+    assert now["note"] == f"{number}-2 接收方账户异常"
+    assert (paid["state"], paid["payable_fen"], paid["paid_fen"]) == ("paid", 12_750, 8_500)
+    held = balances(shop)
+    assert (held["bank", ""], held["payout", ""], held["payout_fee", ""]) == (-8_500, 0, 75)
+    assert (held["supplier_available", XINGHE], account_of(shop)["paid_out_fen"]) == (4_250, 8_500)
+
+    [rest] = paying.settled(shop, DAY)  # what did not arrive was left over
+    assert (rest["lines"], rest["owed_fen"], rest["payable_fen"]) == (0, -4_250, 4_175)
+    again = approved(shop, [rest])
+    taken = [row for row in rows_of(shop, again) if row["kind"] == "split"]
+    assert [row["amount_fen"] for row in taken] == [24, 4_127, 24]  # what the fee had left, and what failed
+    sent = paying.step(shop, again, "send")
+    failed = [(row["request_no"], row["amount_fen"], False, "仍异常") for row in taken]
+    assert told(shop, failed) == counts | {"waiting": 2, "failed": 1}
+    assert ask(shop, f"payouts/{sent['id']}")["note"].startswith(f"{sent['number']}-1 仍异常; ")
+    assert balances(shop)["supplier_available", XINGHE] == 4_250
+    back = paying.step(shop, ask(shop, f"payouts/{payout['id']}"), "fail", by="wang", reference="TH-1")
+    assert (back["state"], back["arrived_fen"]) == ("failed", 0)
+    held = balances(shop)
+    assert (held["bank", ""], held["payout_fee", ""], held["supplier_available", XINGHE]) == (0, 0, 12_825)
+
+
+def test_who_is_paid_is_written_on_the_payout_and_a_new_account_is_told(shop):
+    terms = SHARING | {"mode": "purchase", "receiver": "星河数码有限公司", "bank": "招商银行深圳分行"}
+    agree(shop, version=1, **terms, account="7559 0001")
+
+    def next_payout():
+        shop.world.buy(ANNA, "STEAM-50")
+        return paying.pay(shop, paying.settled(shop, DAY))
+
+    first = next_payout()
+    assert (first["receiver"], first["account"], first["is_new_account"]) == ("星河数码有限公司", "7559 0001", True)
+    agree(shop, version=2, **terms, account="7559 0002")  # what was made goes where it was to go
+    first = paying.step(shop, first, "check", by="wang", approve=True)
+    [row] = rows_of(shop, first)
+    assert (row["receiver"], row["account"], row["bank"]) == ("星河数码有限公司", "7559 0001", "招商银行深圳分行")
+    paying.step(shop, paying.step(shop, first, "send"), "confirm")
+    assert (next_payout()["account"], next_payout()["is_new_account"]) == ("7559 0002", True)
+    agree(shop, version=3, **terms, account="7559 0001")
+    assert next_payout()["is_new_account"] is False
+    [newest] = ask(shop, f"terms/{shop.world.suppliers['xinghe']}", by="chen")["items"][:1]
+    assert (newest["account"], newest["split_ppm"]) == ("7559 0001", 10**6)
+    with shop.world.ctx.db.read() as tx:
+        logged = " ".join(filter(None, tx.scalars(select(AuditEvent.detail))))
+    assert "0001" in logged
+    assert "7559 0001" not in logged
