@@ -2,7 +2,8 @@
 
 Guarantees as the day's workbook has them: rows stream in, the file appears complete or not at all, every total on the
 cover is a live formula beside a printed control total, and the file proves itself (`verify`). The control totals are
-the server's where it has them, else added up in integers of fen, while the formulas add up what is in the cells.
+the server's own sums where it has them, and no file is written from which rows are missing that it counted; others are
+added up in integers of fen, while the formulas add up what is in the cells.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from desktop.exporting import control
 from desktop.exporting.cells import Kind
 from desktop.exporting.cover import Cover, CoverSheet, Fact, Line
 from desktop.exporting.finance_pages import COVER, FINANCE_PAGES, Carried, Movement, Source
@@ -26,18 +28,18 @@ from desktop.exporting.sheets import Page
 from desktop.exporting.target import Replacement, check_target
 from desktop.exporting.workbook import Written
 from shared.contracts.reconcile import Difference, FundRow, ReconciledDay, Sweep
-from shared.finance import BillKind, DayState, DifferenceAction, DifferenceState
+from shared.contracts.reports import ReconciledLists
+from shared.finance import BillKind, DayState, DifferenceAction, DifferenceState, SweepState
 from shared.sentence import Sentence
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """What a workbook is about: the days, and the channels (none: all of them). `as_of` is when it was read."""
+    """What a workbook is about: the days, and the channels (none: all of them)."""
 
     first: date
     last: date
-    channels: tuple[str, ...]
-    as_of: datetime
+    channels: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -60,10 +62,12 @@ class FinanceWorkbook:
         period: Period,
         cover: Cover,
         layout: Layout | None = None,
+        layout_name: str = "",
         language: str = "zh",
         sheet_rows: int = SHEET_ROWS,
     ) -> None:
         self._pages = arranged(FINANCE_PAGES, layout, language) if layout else FINANCE_PAGES
+        self._layout_name = layout_name
         self._target = check_target(target)
         self._period = period
         self._cover = cover
@@ -98,16 +102,20 @@ class FinanceWorkbook:
         """Rows of a page. Raises ValueError when a later page has begun."""
         self._details.add(key, rows)
 
-    def finish(self, days: Sequence[ReconciledDay]) -> Written:
-        """Write the cover over these days and put the file in place. Raises TargetBusy or TargetUnwritable."""
+    def finish(self, days: Sequence[ReconciledDay], lists: ReconciledLists) -> Written:
+        """Write the cover over these days and put the file in place. `lists`: what the server counts in them.
+
+        Raises ListsDiffer, TargetBusy or TargetUnwritable; then nothing is left on the disk.
+        """
         self._details.end()
-        self._write_cover(days)
+        control.check(self._details, days, lists.days, period=self._period.text)
+        self._write_cover(days, lists)
         self._book.end()
         self._file.put()
         rows = {page.names[0]: self._details.rows[page.key] for page in self._pages}
         return Written(path=self._target, rows=rows, sha256=digest_of(self._details.parts))
 
-    def _write_cover(self, days: Sequence[ReconciledDay]) -> None:
+    def _write_cover(self, days: Sequence[ReconciledDay], lists: ReconciledLists) -> None:
         language = self._details.language
         sheet = CoverSheet(self._book, self._details, COVER[self._english], header=self._period.text)
         sheet.title(_TITLE.sentence(language))
@@ -118,14 +126,16 @@ class FinanceWorkbook:
             [
                 Fact("账期", "Period", Kind.TEXT, self._period.text),
                 Fact("渠道", "Channels", Kind.TEXT, channels),
-                Fact("数据截至", "Data as of", Kind.TIME, self._period.as_of),
+                Fact("版式", "Layout", Kind.TEXT, self._shown(language)),
+                Fact("数据截至", "Data as of", Kind.TIME, lists.as_of),
+                Fact("数据位置", "Position", Kind.COUNT, lists.position),
                 *self._cover.facts(),
                 Fact("已签账期", "Days signed", Kind.TEXT, f"{signed} / {len(days)}"),
                 Fact("未处理差异", "Differences still open", Kind.COUNT, still_open),
             ]
         )
         sheet.section(Sentence("合计核对", "Totals").sentence(language))
-        told = _told(days)
+        told = control.printed(days, lists.days)
         lines = [
             Line(total, told.get((total.page.key, total.column), self._details.sums[total])) for total in self._totals
         ]
@@ -138,6 +148,16 @@ class FinanceWorkbook:
         )
         sheet.end()
 
+    def _shown(self, language: str) -> str:
+        """Which layout it is in, and what that leaves out."""
+        usual = {page.key: page for page in FINANCE_PAGES}
+        columns = sum(len(usual[page.key].columns) - len(page.columns) for page in self._pages)
+        sheets = len(usual) - len(self._pages)
+        if not (sheets or columns):
+            return self._layout_name or _ALL.sentence(language)
+        left_out = _LEFT_OUT.sentence(language).format(sheets=sheets, columns=columns)
+        return f"{self._layout_name} {left_out}".strip()
+
     def __enter__(self) -> FinanceWorkbook:
         return self
 
@@ -145,15 +165,8 @@ class FinanceWorkbook:
         self._left.__exit__(kind, error, at)
 
 
-def _told(days: Sequence[ReconciledDay]) -> dict[tuple[str, str], int]:
-    """The control totals that the server tells: what came and went at the channels, and what arrived in the bank."""
-    balances = [day.balance for day in days if day.balance is not None]
-    return {
-        ("funds", "amount_fen"): sum(balance.closing_fen - balance.opening_fen for balance in balances),
-        ("funds", "arrived_fen"): sum(day.arrived_fen for day in days),
-    }
-
-
+_ALL = Sentence("全部工作表和列", "all sheets and columns")
+_LEFT_OUT = Sentence("（未列出 {sheets} 张工作表、{columns} 列）", "(left out: {sheets} sheets, {columns} columns)")
 _TITLE = Sentence("卡盟 Kameng 财务对账单", "Kameng finance workbook")
 
 
@@ -181,16 +194,37 @@ _FUND_KINDS = {
     "withdrawal": Sentence("提现", "Withdrawal"),
     "other": Sentence("其他", "Other"),
 }
-_STILL_OPEN = frozenset({DifferenceState.OPEN, DifferenceState.PROPOSED, DifferenceState.WORKING})
 
 
-def carried(differences: Iterable[Difference]) -> Iterator[Carried]:
-    """The differences that came in from an earlier day, and those that people carried on and that are still open."""
-    for one in differences:
-        if one.carried_from is not None:
-            yield Carried(_CARRIED_IN, one)
-        if one.action is DifferenceAction.CARRY and one.state in _STILL_OPEN:
+class CarriedOver:
+    """What a period got from earlier days and leaves to later ones; what its own days took up again is neither.
+
+    Give it the differences by day, then ask what is left.
+    """
+
+    def __init__(self, period: Period) -> None:
+        self._first = period.first
+        self._waiting: dict[tuple[Any, ...], Difference] = {}
+
+    def came(self, differences: Iterable[Difference]) -> Iterator[Carried]:
+        """Those that were carried in from before the period."""
+        for one in differences:
+            first = one.carried_from or one.day
+            numbers = (one.out_trade_no, one.provider_no, one.out_refund_no)
+            chain = (one.channel, first, one.kind, *numbers, one.ours_fen, one.theirs_fen)
+            # A day takes up what the last one carried: known here already, unless that was before the period.
+            if self._waiting.pop(chain, None) is None and first < self._first:
+                yield Carried(_CARRIED_IN, one)
+            if one.action is DifferenceAction.CARRY and one.state is DifferenceState.RESOLVED:
+                self._waiting[chain] = one
+
+    def left(self) -> Iterator[Carried]:
+        """Those that people carried on, and that no day of the period took up."""
+        for one in self._waiting.values():
             yield Carried(_CARRIED_OUT, one)
+
+
+_BOOKED = frozenset({SweepState.BOOKED, SweepState.REVERSING})
 
 
 def opening(day: ReconciledDay) -> Iterator[Movement]:
@@ -219,12 +253,14 @@ def moved(day: ReconciledDay, rows: Iterable[FundRow]) -> Iterator[Movement]:
 
 
 def closing(day: ReconciledDay, sweeps: Iterable[Sweep]) -> Iterator[Movement]:
-    """What was there after them, and what came to the bank for the day."""
+    """What was there after them, and what of ours came to the bank for the day, as far as it is booked."""
     if day.balance is not None:
         yield _movement(day, _CLOSING, balance_fen=day.balance.closing_fen)
     for sweep in sweeps:
-        note = f"{sweep.arrived_on.isoformat()} {sweep.recorded_by}"
-        yield _movement(day, _ARRIVED, number=sweep.reference, arrived_fen=sweep.amount_fen, note=note)
+        if sweep.state in _BOOKED:
+            note = f"{sweep.arrived_on.isoformat()} {sweep.recorded_by}"
+            ours_fen = sweep.amount_fen - sweep.others_fen
+            yield _movement(day, _ARRIVED, number=sweep.reference, arrived_fen=ours_fen, note=note)
 
 
 def _movement(day: ReconciledDay, what: Sentence, **given: Any) -> Movement:
@@ -278,8 +314,8 @@ _RULES = (
     (
         Sentence("应结净额", "Net due"),
         Sentence(
-            "应结净额 = 渠道交易金额 − 渠道退款金额 − 渠道手续费。",
-            "Net due = payments − refunds − fees, all the channel's.",
+            "应结净额 = 渠道应结 − 手续费 − 外来单；渠道应结为渠道交易减退款，渠道承担的优惠除外。",
+            "Net due = settled − fees − others' money; settled: payments less refunds, without the channel's coupons.",
         ),
     ),
     (
@@ -299,8 +335,10 @@ _RULES = (
     (
         Sentence("控制合计", "Control totals"),
         Sentence(
-            "封面的控制合计由程序按整数（分）累加，资金流水与到账取自服务器的余额和到账记录；公式对单元格求和，两者应当一致。",
-            "Control totals are sums in integers of fen; those of funds and arrivals are the server's own.",
+            "封面的控制合计：交易、退款、差异为服务器对同一明细的合计，资金流水与到账为余额和到账记录，其余按整数（分）累加；"
+            "公式对单元格求和，两者应当一致。",
+            "Payments, refunds and differences: the server's sums of the same lists; funds and arrivals: balances and "
+            "what was booked; others are added up in fen. The formulas add up the cells; both have to agree.",
         ),
     ),
 )

@@ -85,6 +85,32 @@ class Source(NamedTuple):
     sha256: str = ""
 
 
+_USUAL: dict[str, tuple[str, str, Kind, int]] = {
+    "day": ("账期", "Day", Kind.DAY, 12),
+    "channel": ("渠道", "Channel", Kind.TEXT, 10),
+    "order_code": ("平台订单号", "Order", Kind.TEXT, 16),
+    "out_trade_no": ("商户订单号", "Merchant's number", Kind.TEXT, 34),
+    "provider_no": ("渠道流水号", "Channel's number", Kind.TEXT, 32),
+    "out_refund_no": ("商户退款单号", "Refund number", Kind.TEXT, 34),
+    "title": ("商品", "Product", Kind.TEXT, 28),
+    "supplier": ("供应商", "Supplier", Kind.TEXT, 16),
+    "distributor": ("分销商", "Distributor", Kind.TEXT, 16),
+    "number": ("差异编号", "Number", Kind.TEXT, 18),
+    "kind": ("类型", "Kind", Kind.WORD, 18),
+    "ours_fen": ("平台金额（元）", "Our amount", Kind.AMOUNT, 15),
+    "theirs_fen": ("渠道金额（元）", "Channel's amount", Kind.AMOUNT, 15),
+    "off_by_fen": ("差额（元）", "Off by", Kind.AMOUNT, 13),
+    "state": ("状态", "State", Kind.WORD, 12),
+    "note": ("备注", "Note", Kind.TEXT, 36),
+}
+"""Columns that several sheets have alike."""
+
+
+def _usual(*keys: str, of: str = "") -> tuple[Column[Any], ...]:
+    """Some of them; their values are attributes of the row, or of its attribute `of`."""
+    return tuple(Column(key, *_USUAL[key], attrgetter(f"{of}.{key}") if of else None) for key in keys)
+
+
 def _in(row: str) -> Callable[..., Column[Any]]:
     """A maker of columns whose values are attributes of an attribute of the row."""
 
@@ -131,12 +157,14 @@ DAYS: Page[ReconciledDay] = Page(
     "days",
     ("对账汇总", "Reconciliation"),
     (
-        Column("day", "账期", "Day", Kind.DAY, 12),
-        Column("channel", "渠道", "Channel", Kind.TEXT, 10),
+        *_usual("day", "channel"),
         Column("merchant_id", "商户号", "Merchant", Kind.TEXT, 16, _merchant),
         *_side("ours", "平台", "Our"),
         *_side("theirs", "渠道", "Channel's"),
+        Column("settled_fen", "渠道应结（元）", "Settled", Kind.AMOUNT, 16, attrgetter("theirs.settled_fen")),
         Column("fees_fen", "手续费（元）", "Fees", Kind.AMOUNT, 14, attrgetter("theirs.fees_fen"), total=True),
+        Column("foreign", "外来单笔数", "Others' rows", Kind.COUNT, 12),
+        Column("foreign_fen", "外来单金额（元）", "Others' money", Kind.AMOUNT, 16),
         Column("net_fen", "应结净额（元）", "Net due", Kind.AMOUNT, 16, total=True),
         Column("arrived_fen", "实际到账（元）", "Arrived", Kind.AMOUNT, 16, total=True),
         Column(
@@ -164,7 +192,7 @@ DAYS: Page[ReconciledDay] = Page(
             lambda day: sum(one.open_fen for one in day.differences),
             total=True,
         ),
-        Column("state", "状态", "State", Kind.WORD, 12),
+        *_usual("state"),
         Column("signed_by", "签署人", "Signed by", Kind.TEXT, 16, _signed("signed_by")),
         Column("signed_at", "签署时间", "Signed at", Kind.TIME, 20, _signed("signed_at")),
     ),
@@ -175,50 +203,41 @@ _MATCHED_BY: dict[str, Sentence] = {
     "out_trade_no": Sentence("商户订单号", "Merchant's number"),
     "date_shift": Sentence("跨日配平", "Date shift"),
 }
-_match = _in("row")
-_OF_DAY: tuple[Column[Any], ...] = (
-    Column("day", "账期", "Day", Kind.DAY, 12),
-    Column("channel", "渠道", "Channel", Kind.TEXT, 10),
-)
+_row = _in("row")
 MATCHES: Page[Of[Match]] = Page(
     "matches",
     ("交易明细", "Matched payments"),
     (
-        *_OF_DAY,
-        _match("paid_at", "支付时间", "Paid", Kind.TIME, 20),
-        _match("order_code", "平台订单号", "Order", Kind.TEXT, 16),
-        _match("out_trade_no", "商户订单号", "Merchant's number", Kind.TEXT, 34),
-        _match("provider_no", "渠道流水号", "Channel's number", Kind.TEXT, 32),
-        _match("title", "商品", "Product", Kind.TEXT, 28),
-        _match("supplier", "供应商", "Supplier", Kind.TEXT, 16),
-        _match("distributor", "分销商", "Distributor", Kind.TEXT, 14),
-        _match("amount_fen", "订单金额（元）", "Amount", Kind.AMOUNT, 15),
-        _match("discount_fen", "优惠（元）", "Discount", Kind.AMOUNT, 12),
-        _match("paid_fen", "实付（元）", "Paid amount", Kind.AMOUNT, 14, total=True),
-        _match("fee_fen", "手续费（元）", "Fee", Kind.AMOUNT, 14, total=True),
-        _match("fee_ppm", "费率", "Rate", Kind.RATE, 9),
-        _match("net_fen", "净额（元）", "Net", Kind.AMOUNT, 14, total=True),
+        *_usual("day", "channel"),
+        _row("paid_at", "支付时间", "Paid", Kind.TIME, 20),
+        *_usual("order_code", "out_trade_no", "provider_no", "title", "supplier", "distributor", of="row"),
+        _row("amount_fen", "订单金额（元）", "Amount", Kind.AMOUNT, 15),
+        _row("discount_fen", "优惠（元）", "Discount", Kind.AMOUNT, 12),
+        _row("paid_fen", "实付（元）", "Paid amount", Kind.AMOUNT, 14, total=True),
+        _row("fee_fen", "手续费（元）", "Fee", Kind.AMOUNT, 14, total=True),
+        _row("fee_ppm", "费率", "Rate", Kind.RATE, 9),
+        _row("net_fen", "净额（元）", "Net", Kind.AMOUNT, 14, total=True),
         Column("matched_by", "匹配方式", "Matched by", Kind.WORD, 16, lambda of: _MATCHED_BY[of.row.matched_by]),
-        _match("bill_row", "账单行号", "Bill row", Kind.COUNT, 10),
+        _row("bill_row", "账单行号", "Bill row", Kind.COUNT, 10),
     ),
 )
 REFUNDS: Page[Of[RefundMatch]] = Page(
     "refunds",
     ("退款明细", "Refunds"),
     (
-        *_OF_DAY,
-        _match("asked_at", "申请时间", "Asked", Kind.TIME, 20),
-        _match("succeeded_at", "成功时间", "Succeeded", Kind.TIME, 20),
-        _match("order_code", "平台订单号", "Order", Kind.TEXT, 16),
-        _match("out_trade_no", "原商户订单号", "Merchant's number", Kind.TEXT, 34),
-        _match("out_refund_no", "商户退款单号", "Refund number", Kind.TEXT, 34),
-        _match("provider_refund_no", "渠道退款单号", "Channel's refund number", Kind.TEXT, 32),
-        _match("amount_fen", "退款金额（元）", "Amount", Kind.AMOUNT, 15, total=True),
-        _match("fee_returned_fen", "退回手续费（元）", "Fee returned", Kind.AMOUNT, 16, total=True),
-        _match("confirmed_by", "供应商确认人", "Confirmed by", Kind.TEXT, 16),
-        _match("confirmed_at", "确认时间", "Confirmed at", Kind.TIME, 20),
+        *_usual("day", "channel"),
+        _row("asked_at", "申请时间", "Asked", Kind.TIME, 20),
+        _row("succeeded_at", "成功时间", "Succeeded", Kind.TIME, 20),
+        *_usual("order_code", of="row"),
+        _row("out_trade_no", "原商户订单号", "Merchant's number", Kind.TEXT, 34),
+        *_usual("out_refund_no", of="row"),
+        _row("provider_refund_no", "渠道退款单号", "Channel's refund number", Kind.TEXT, 32),
+        _row("amount_fen", "退款金额（元）", "Amount", Kind.AMOUNT, 15, total=True),
+        _row("fee_returned_fen", "退回手续费（元）", "Fee returned", Kind.AMOUNT, 16, total=True),
+        _row("confirmed_by", "供应商确认人", "Confirmed by", Kind.TEXT, 16),
+        _row("confirmed_at", "确认时间", "Confirmed at", Kind.TIME, 20),
         Column("state", "状态", "State", Kind.WORD, 12, lambda of: RefundState(of.row.state)),
-        _match("bill_row", "账单行号", "Bill row", Kind.COUNT, 10),
+        _row("bill_row", "账单行号", "Bill row", Kind.COUNT, 10),
     ),
 )
 
@@ -226,18 +245,12 @@ DIFFERENCES: Page[Difference] = Page(
     "differences",
     ("差异明细", "Differences"),
     (
-        Column("number", "差异编号", "Number", Kind.TEXT, 18),
-        *_OF_DAY,
-        Column("kind", "类型", "Kind", Kind.WORD, 18),
+        *_usual("number", "day", "channel", "kind"),
         Column("ours_words", "平台情况", "Our side", Kind.TEXT, 30),
         Column("theirs_words", "渠道情况", "Channel's side", Kind.TEXT, 30),
-        Column("ours_fen", "平台金额（元）", "Our amount", Kind.AMOUNT, 15),
-        Column("theirs_fen", "渠道金额（元）", "Channel's amount", Kind.AMOUNT, 15),
+        *_usual("ours_fen", "theirs_fen"),
         Column("off_by_fen", "差额（元）", "Off by", Kind.AMOUNT, 13, total=True),
-        Column("order_code", "平台订单号", "Order", Kind.TEXT, 16),
-        Column("out_trade_no", "商户订单号", "Merchant's number", Kind.TEXT, 34),
-        Column("provider_no", "渠道流水号", "Channel's number", Kind.TEXT, 32),
-        Column("out_refund_no", "商户退款单号", "Refund number", Kind.TEXT, 34),
+        *_usual("order_code", "out_trade_no", "provider_no", "out_refund_no"),
         Column("found_at", "发现时间", "Found", Kind.TIME, 20),
         Column("proposed_action", "建议处理", "Advised", Kind.WORD, 18),
         Column("action", "处理方式", "Action", Kind.WORD, 18),
@@ -246,7 +259,7 @@ DIFFERENCES: Page[Difference] = Page(
         Column("handled_at", "经办时间", "Handled at", Kind.TIME, 20),
         Column("checked_by", "复核", "Checked by", Kind.TEXT, 14),
         Column("checked_at", "复核时间", "Checked at", Kind.TIME, 20),
-        Column("note", "备注", "Note", Kind.TEXT, 36),
+        *_usual("note"),
     ),
 )
 
@@ -256,18 +269,12 @@ CARRIED: Page[Carried] = Page(
     ("跨日挂账", "Carried over"),
     (
         Column("direction", "方向", "Direction", Kind.WORD, 10),
-        _difference("number", "差异编号", "Number", Kind.TEXT, 18),
-        _difference("day", "账期", "Day", Kind.DAY, 12),
+        *_usual("number", "day", of="difference"),
         _difference("carried_from", "转自账期", "From day", Kind.DAY, 12),
-        _difference("channel", "渠道", "Channel", Kind.TEXT, 10),
-        _difference("kind", "类型", "Kind", Kind.WORD, 18),
-        _difference("ours_fen", "平台金额（元）", "Our amount", Kind.AMOUNT, 15),
-        _difference("theirs_fen", "渠道金额（元）", "Channel's amount", Kind.AMOUNT, 15),
-        _difference("off_by_fen", "差额（元）", "Off by", Kind.AMOUNT, 13),
-        _difference("out_trade_no", "商户订单号", "Merchant's number", Kind.TEXT, 34),
-        _difference("provider_no", "渠道流水号", "Channel's number", Kind.TEXT, 32),
+        *_usual("channel", "kind", "ours_fen", "theirs_fen", "off_by_fen", of="difference"),
+        *_usual("out_trade_no", "provider_no", of="difference"),
         _difference("state", "处理状态", "State", Kind.WORD, 12),
-        _difference("note", "备注", "Note", Kind.TEXT, 36),
+        *_usual("note", of="difference"),
     ),
 )
 
@@ -275,8 +282,7 @@ FEES: Page[ReconciledDay] = Page(
     "fees",
     ("手续费核对", "Fees"),
     (
-        Column("day", "账期", "Day", Kind.DAY, 12),
-        Column("channel", "渠道", "Channel", Kind.TEXT, 10),
+        *_usual("day", "channel"),
         Column("payments", "渠道笔数", "Payments", Kind.COUNT, 10, attrgetter("theirs.payments")),
         Column(
             "payments_fen",
@@ -313,17 +319,15 @@ FUNDS: Page[Movement] = Page(
     "funds",
     ("资金流水与银行到账", "Funds and arrivals"),
     (
-        *_OF_DAY,
+        *_usual("day", "channel"),
         Column("what", "类型", "What", Kind.WORD, 14),
         Column("at", "时间", "At", Kind.TIME, 20),
         Column("number", "流水号", "Number", Kind.TEXT, 32),
-        Column("provider_no", "渠道流水号", "Channel's number", Kind.TEXT, 32),
+        *_usual("provider_no"),
         Column("amount_fen", "收支金额（元）", "Amount", Kind.AMOUNT, 15, total=True),
         Column("balance_fen", "账户余额（元）", "Balance", Kind.AMOUNT, 15),
         Column("arrived_fen", "银行到账（元）", "Arrived", Kind.AMOUNT, 15, total=True),
-        Column("out_trade_no", "商户订单号", "Merchant's number", Kind.TEXT, 34),
-        Column("order_code", "平台订单号", "Order", Kind.TEXT, 16),
-        Column("note", "备注", "Note", Kind.TEXT, 30),
+        *_usual("out_trade_no", "order_code", "note"),
     ),
 )
 
@@ -333,7 +337,7 @@ STATEMENTS: Page[Statement] = Page(
     ("供应商结算", "Supplier statements"),
     (
         Column("number", "结算单号", "Statement", Kind.TEXT, 20),
-        Column("supplier", "供应商", "Supplier", Kind.TEXT, 18),
+        *_usual("supplier"),
         Column("day", "结算日", "Day", Kind.DAY, 12),
         Column("mode", "结算方式", "Mode", Kind.WORD, 12, lambda row: _MODES[row.mode]),
         Column("lines", "行数", "Lines", Kind.COUNT, 8),
@@ -342,7 +346,9 @@ STATEMENTS: Page[Statement] = Page(
         Column("owed_fen", "抵扣欠款（元）", "Owed", Kind.AMOUNT, 14),
         Column("payout_fee_fen", "打款手续费（元）", "Payout fee", Kind.AMOUNT, 16),
         Column("payable_fen", "应付（元）", "Payable", Kind.AMOUNT, 14, total=True),
-        Column("state", "状态", "State", Kind.WORD, 12),
+        Column("withheld_fen", "打款前扣回（元）", "Withheld", Kind.AMOUNT, 16),
+        Column("paid_fen", "已付（元）", "Paid", Kind.AMOUNT, 14),
+        *_usual("state"),
         Column("made_by", "制单", "Made by", Kind.TEXT, 14),
         Column("made_at", "制单时间", "Made at", Kind.TIME, 20),
         Column("confirmed_by", "确认", "Confirmed by", Kind.TEXT, 14),
@@ -355,11 +361,9 @@ COMMISSIONS: Page[Commission] = Page(
     "commissions",
     ("分销佣金", "Commissions"),
     (
-        Column("order_code", "平台订单号", "Order", Kind.TEXT, 16),
-        Column("distributor", "分销商", "Distributor", Kind.TEXT, 16),
+        *_usual("order_code", "distributor"),
         Column("sku", "SKU", "SKU", Kind.TEXT, 16),
-        Column("title", "商品", "Product", Kind.TEXT, 28),
-        Column("supplier", "供应商", "Supplier", Kind.TEXT, 16),
+        *_usual("title", "supplier"),
         Column("delivered_at", "发货时间", "Delivered", Kind.TIME, 20),
         Column("amount_fen", "实付（元）", "Amount", Kind.AMOUNT, 14),
         Column("commission_fen", "佣金（元）", "Commission", Kind.AMOUNT, 14, total=True),

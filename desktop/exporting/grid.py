@@ -83,13 +83,14 @@ class Details:
         day: date,
         sheet_rows: int = SHEET_ROWS,
     ) -> None:
+        self.pages = pages
         self.parts: list[Part] = []
         self.sums = dict.fromkeys(totals, 0)
         self.rows = dict.fromkeys((page.key for page in pages), 0)
         self.language = language
         self.day = day
         self._book = book
-        self._pages = {page.key: page for page in pages}
+        self._by_key = {page.key: page for page in pages}
         self._to_come = list(pages)
         self._header = header
         self._sheet_rows = sheet_rows
@@ -125,7 +126,7 @@ class Details:
 
     def _at(self, key: str) -> _Table:
         while self._table is None or self._table.page.key != key:
-            if self._pages[key] not in self._to_come:
+            if self._by_key[key] not in self._to_come:
                 raise ValueError(f"the rows of {key} come before those of {self._table and self._table.page.key}")
             self._next()
         return self._table

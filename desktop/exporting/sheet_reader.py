@@ -36,7 +36,8 @@ _STANDARDS = (
 _TAGS = {
     f"{uri}}}{tag}": tag for uri in _STANDARDS for tag in ("sheetData", "row", "c", "f", "v", "t", "rPh", "si", "sst")
 }
-_COLUMNS = {package.column_letters(n): n for n in range(16_384)}
+_NAMES = [package.column_letters(n) for n in range(16_384)]
+_COLUMNS = {name: n for n, name in enumerate(_NAMES)}
 _SLICE = 1 << 16
 _MOST_AT_ONCE = 1 << 20
 """Bytes of one tag, or characters of one text: a cell holds 32,767, each of which may be written as `_x0041_`."""
@@ -113,7 +114,7 @@ class Workbook:
                 number,
                 [
                     Cell(
-                        f"{package.column_letters(column)}{number}",
+                        f"{_NAMES[column]}{number}",
                         column,
                         self._value(kind, said),
                         style in self._time_styles,
@@ -332,11 +333,11 @@ class _RowHandlers(_Handlers[tuple[int, list[_Said]]]):
             self.is_over = True
 
     def _column_of(self, place: str | None) -> int:
-        column: int | None = self._column + 1
-        if place is not None:
+        column = self._column + 1  # mostly the next one
+        if place is not None and (column >= len(_NAMES) or place != _NAMES[column] + self._digits):
             name = place.rstrip("0123456789")
-            column = _COLUMNS.get(name) if place[len(name) :] == self._digits else None
-        if column is None or not self._column < column < len(_COLUMNS):
+            column = _COLUMNS.get(name, -1) if place[len(name) :] == self._digits else -1
+        if not self._column < column < len(_NAMES):
             raise Damaged(f"cell {place}")
         return column
 

@@ -140,6 +140,7 @@ class DayWorkbook:
             [
                 Fact("业务日", "Business day", Kind.DAY, summary.day),
                 Fact("数据截至", "Data as of", Kind.TIME, summary.as_of),
+                Fact("数据位置", "Position", Kind.COUNT, summary.position),
                 *self._cover.facts(),
                 Fact("未处理异常", "Open exceptions", Kind.COUNT, summary.exceptions_open),
             ]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import date
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +15,7 @@ from desktop.engine.engine import Engine
 from desktop.engine.transport import Call
 from desktop.exporting import finance
 from desktop.exporting.cover import Cover
-from desktop.exporting.finance import FinanceWorkbook, Period
+from desktop.exporting.finance import CarriedOver, FinanceWorkbook, Period
 from desktop.exporting.finance_pages import Commission, Of
 from desktop.exporting.target import check_target
 from desktop.exporting.workbook import Written
@@ -25,6 +25,7 @@ from desktop.operations.seen import PAGE_ROWS, every_page
 from shared import clock
 from shared.contracts.base import Page
 from shared.contracts.reconcile import Difference, FundRow, Match, ReconciledDay, RefundMatch, Sweep
+from shared.contracts.reports import ListTotals, ReconciledLists
 from shared.contracts.settlement import Statement, StatementLine
 from shared.errors import BadInput, Conflict
 from shared.finance import StatementState
@@ -35,6 +36,8 @@ _TRIES = 3
 _MANY_ROWS = 2_000
 """Rows asked for at once of the lists that have one for each payment."""
 _LONGEST_DAYS = 366
+_SPAN_DAYS = 31
+"""Days that the server is asked about at once."""
 _DAYS: TypeAdapter[Page[ReconciledDay]] = TypeAdapter(Page[ReconciledDay])
 _MATCHES: TypeAdapter[Page[Match]] = TypeAdapter(Page[Match])
 _REFUNDS: TypeAdapter[Page[RefundMatch]] = TypeAdapter(Page[RefundMatch])
@@ -43,6 +46,7 @@ _DIFFERENCES: TypeAdapter[Page[Difference]] = TypeAdapter(Page[Difference])
 _SWEEPS: TypeAdapter[Page[Sweep]] = TypeAdapter(Page[Sweep])
 _STATEMENTS: TypeAdapter[Page[Statement]] = TypeAdapter(Page[Statement])
 _LINES: TypeAdapter[Page[StatementLine]] = TypeAdapter(Page[StatementLine])
+_LISTS: TypeAdapter[ReconciledLists] = TypeAdapter(ReconciledLists)
 
 
 class PeriodWrong(BadInput):
@@ -72,8 +76,8 @@ async def export_finance(
 ) -> Written:
     """Write the finance workbook of these days to `target` (.xlsx), in a saved layout where one is named.
 
-    Memory stays flat. Raises PeriodWrong, DayNotBegun, PeriodStillMoving, LayoutMissing, what a layout and the target
-    can be refused for, and what the server refuses. Then no file is left.
+    Memory stays flat. Raises PeriodWrong, DayNotBegun, PeriodStillMoving, ListsDiffer, LayoutMissing, what a layout and
+    the target can be refused for, and what the server refuses. Then no file is left.
     """
     if not first <= last or (last - first).days >= _LONGEST_DAYS:
         raise PeriodWrong(first=first, last=last, most=_LONGEST_DAYS)
@@ -84,33 +88,53 @@ async def export_finance(
     target = await asyncio.to_thread(check_target, target)
     by = f"{account.person.name} ({account.person.login})"
     for _ in range(_TRIES):
-        period = Period(first, last, tuple(channels), clock.now())
-        cover = Cover(exported_by=by, server=account.server, exported_at=period.as_of)
-        before = await _days(engine, period)
-        reading = _Reading(engine, period, before)
-        with FinanceWorkbook(target, period=period, cover=cover, layout=wanted, language=engine.language) as book:
+        period = Period(first, last, tuple(channels))
+        cover = Cover(exported_by=by, server=account.server, exported_at=clock.now())
+        days, lists = await _days(engine, period), await _lists(engine, period)
+        reading = _Reading(engine, period, days, {(one.day, one.channel): one for one in lists.days})
+        with FinanceWorkbook(
+            target, period=period, cover=cover, layout=wanted, layout_name=layout or "", language=engine.language
+        ) as book:
             for key in book.keys:
                 async for rows in reading.rows(key):
                     await asyncio.to_thread(book.add, key, rows)
-            if await _days(engine, period) == before:
-                return await asyncio.to_thread(book.finish, before)
+            if (await _days(engine, period), (await _lists(engine, period)).days) == (days, lists.days):
+                return await asyncio.to_thread(book.finish, days, lists)
     raise PeriodStillMoving(first=first, last=last, tries=_TRIES)
 
 
 async def _days(engine: Engine, period: Period) -> list[ReconciledDay]:
-    query = {"from": period.first.isoformat(), "to": period.last.isoformat()}
-    days = await every_page(engine, "/api/reconcile/days", _DAYS, query)
+    days = [day for query in _spans(period) for day in await every_page(engine, "/api/reconcile/days", _DAYS, query)]
     return [day for day in days if not period.channels or day.channel in period.channels]
+
+
+async def _lists(engine: Engine, period: Period) -> ReconciledLists:
+    """What the server counts in the lists that the workbook is made of, and when it did."""
+    asked = [
+        await engine.session.ask(Call("GET", "/api/reports/reconciled", query=query), _LISTS)
+        for query in _spans(period)
+    ]
+    days = [day for one in asked for day in one.days if not period.channels or day.channel in period.channels]
+    return asked[0].model_copy(update={"days": days})
+
+
+def _spans(period: Period) -> Iterator[dict[str, str | None]]:
+    """The period in questions that the server answers."""
+    first = period.first
+    while first <= period.last:
+        last = min(first + timedelta(days=_SPAN_DAYS - 1), period.last)
+        yield {"from": first.isoformat(), "to": last.isoformat()}
+        first = last + timedelta(days=1)
 
 
 @dataclass(slots=True)
 class _Reading:
-    """What each page of the workbook is made of."""
+    """What each page of the workbook is made of. A list of a day is asked for where the server counts rows in it."""
 
     engine: Engine
     period: Period
     days: list[ReconciledDay]
-    distributors: dict[str, str] = field(default_factory=dict)
+    lists: Mapping[tuple[date, str], ListTotals]
 
     async def rows(self, key: str) -> AsyncIterator[list[Any]]:
         """The rows of a page, as they come."""
@@ -124,44 +148,42 @@ class _Reading:
     _fees = _days
 
     async def _matches(self) -> AsyncIterator[list[Any]]:
-        for day in self.days:
+        for day in self._with("payments"):
             async for rows in self._pages(f"{_path(day)}/matches", _MATCHES, limit=_MANY_ROWS):
-                self.distributors |= {
-                    row.order_code: row.distributor for row in rows if row.order_code and row.distributor
-                }
                 yield [Of(day.day, day.channel, row) for row in rows]
 
     async def _refunds(self) -> AsyncIterator[list[Any]]:
-        for day in self.days:
+        for day in self._with("refunds"):
             async for rows in self._pages(f"{_path(day)}/refunds", _REFUNDS, limit=_MANY_ROWS):
                 yield [Of(day.day, day.channel, row) for row in rows]
 
     async def _differences(self) -> AsyncIterator[list[Any]]:
-        for day in self.days:
+        for day in self._with("differences"):
             query = {"day": day.day.isoformat(), "channel": day.channel}
             async for rows in self._pages("/api/reconcile/differences", _DIFFERENCES, query):
                 yield rows
 
     async def _carried(self) -> AsyncIterator[list[Any]]:
+        over = CarriedOver(self.period)
         async for rows in self._differences():
-            yield list(finance.carried(rows))
+            yield list(over.came(rows))
+        yield list(over.left())
 
     async def _funds(self) -> AsyncIterator[list[Any]]:
+        moved = {(day.day, day.channel) for day in self._with("movements")}
         for day in self.days:
             yield list(finance.opening(day))
-            async for rows in self._pages(f"{_path(day)}/funds", _FUNDS, limit=_MANY_ROWS):
-                yield list(finance.moved(day, rows))
+            if (day.day, day.channel) in moved:
+                async for rows in self._pages(f"{_path(day)}/funds", _FUNDS, limit=_MANY_ROWS):
+                    yield list(finance.moved(day, rows))
             query = {"day": day.day.isoformat(), "channel": day.channel}
-            sweeps = await every_page(self.engine, "/api/reconcile/sweeps", _SWEEPS, query)
+            sweeps = await every_page(self.engine, "/api/reconcile/sweeps", _SWEEPS, query) if day.arrived_fen else []
             yield list(finance.closing(day, sweeps))
 
     async def _statements(self) -> AsyncIterator[list[Any]]:
-        async for rows in self._pages("/api/settlement/statements", _STATEMENTS):
-            yield [
-                row
-                for row in rows
-                if self.period.first <= row.day <= self.period.last and row.state is not StatementState.DROPPED
-            ]
+        query = {"from": self.period.first.isoformat(), "to": self.period.last.isoformat()}
+        async for rows in self._pages("/api/settlement/statements", _STATEMENTS, query):
+            yield [row for row in rows if row.state is not StatementState.DROPPED]
 
     async def _commissions(self) -> AsyncIterator[list[Any]]:
         async for statements in self._statements():
@@ -169,10 +191,11 @@ class _Reading:
                 async for lines in self._pages(f"/api/settlement/statements/{statement.id}/lines", _LINES):
                     yield [self._commission(statement, line) for line in lines if line.commission_fen]
 
-    def _commission(self, statement: Statement, line: StatementLine) -> Commission:
+    @staticmethod
+    def _commission(statement: Statement, line: StatementLine) -> Commission:
         return Commission(
             line.order_code,
-            self.distributors.get(line.order_code, ""),
+            line.distributor,
             line.sku,
             line.title,
             statement.supplier,
@@ -181,6 +204,13 @@ class _Reading:
             line.commission_fen,
             statement.number,
         )
+
+    def _with(self, rows: str) -> Iterator[ReconciledDay]:
+        """The days that have `rows`."""
+        for day in self.days:
+            counted = self.lists.get((day.day, day.channel))
+            if counted is not None and getattr(counted, rows):
+                yield day
 
     async def _sources(self) -> AsyncIterator[list[Any]]:
         yield list(finance.sources(self.days))

@@ -102,7 +102,7 @@ async def _ask_summary(engine: Engine, day: date) -> DaySummary:
 
 def _figures(summary: DaySummary) -> DaySummary:
     """The summary without what changes by itself."""
-    return summary.model_copy(update={"as_of": summary.day, "exceptions_open": 0})
+    return summary.model_copy(update={"as_of": summary.day, "position": 0, "exceptions_open": 0})
 
 
 async def _stream(

@@ -18,6 +18,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
+from server import changes
 from server.catalog import queries as catalog
 from server.db import Tx
 from server.identity.queries import supplier_names
@@ -73,6 +74,7 @@ def summary(tx: Tx, day: date) -> wire.DaySummary:
     return wire.DaySummary(
         day=day,
         as_of=clock.now(),
+        position=changes.head(tx),
         orders_placed=_count(tx, select(func.count()).select_from(Order).where(span.has(Order.created_at))),
         orders_paid=_count(tx, select(func.count()).select_from(Order).where(span.has(Order.paid_at))),
         orders_delivered=int(amounts[3]),

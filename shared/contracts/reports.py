@@ -17,10 +17,14 @@ class LedgerTotal(Answer):
 
 
 class DaySummary(Answer):
-    """`GET /api/reports/days/{day}`: what the workbook's detail sheets must add up to."""
+    """`GET /api/reports/days/{day}`: what the workbook's detail sheets must add up to.
+
+    `position` is that of the change feed: what came later is not in it.
+    """
 
     day: date
     as_of: datetime
+    position: int = 0
     orders_placed: int
     orders_paid: int
     orders_delivered: int
@@ -89,3 +93,36 @@ class DayMovement(Answer):
     sold_fen: int = 0
     cost_fen: int | None = None
     margin_fen: int | None = None
+
+
+class ListTotals(Answer):
+    """What the lists of a channel's reconciled day come to: rows and fen, as the server's engine adds them up.
+
+    `payments` and `paired_refunds` are the rows of the bill that have ours: both together are `matched` of the day.
+    `refunds` are ours, `movements` the rows of the fund bill.
+    """
+
+    channel: str
+    day: date
+    payments: int = 0
+    payments_fen: int = 0
+    payment_fees_fen: int = 0
+    paired_refunds: int = 0
+    paired_refunds_fen: int = 0
+    refunds: int = 0
+    refunds_fen: int = 0
+    differences: int = 0
+    off_by_fen: int = 0
+    movements: int = 0
+    movements_fen: int = 0
+
+
+class ReconciledLists(Answer):
+    """`GET /api/reports/reconciled?from=&to=`: of at most 31 days those that were run, or have refunds.
+
+    `position` is that of the change feed: what came later is not in it.
+    """
+
+    as_of: datetime
+    position: int
+    days: list[ListTotals]

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from desktop.exporting import finance
 from desktop.exporting.cover import Cover
-from desktop.exporting.finance import FinanceWorkbook, Period
-from desktop.exporting.finance_pages import Commission, Of
+from desktop.exporting.finance import CarriedOver, FinanceWorkbook, Period
+from desktop.exporting.finance_pages import Carried, Commission, Of
 from desktop.exporting.layouts import Layout
 from desktop.exporting.workbook import Written
 from shared.contracts.reconcile import (
@@ -26,6 +26,7 @@ from shared.contracts.reconcile import (
     Signature,
     Sweep,
 )
+from shared.contracts.reports import ListTotals, ReconciledLists
 from shared.contracts.settlement import Statement
 from shared.finance import (
     BillKind,
@@ -40,7 +41,7 @@ from shared.finance import (
 DAY = date(2026, 11, 21)
 NOON = datetime(2026, 11, 21, 4, 0, tzinfo=UTC)  # 12:00 in the shop
 COVER = Cover(exported_by="周会计 (zhou)", server="https://shop.example", exported_at=NOON + timedelta(hours=22))
-PERIOD = Period(DAY, DAY, (), NOON + timedelta(hours=21))
+PERIOD = Period(DAY, DAY)
 
 
 def _id(n: int) -> UUID:
@@ -221,7 +222,13 @@ def difference(n: int, **given: Any) -> Difference:
 
 
 DIFFERENCES = [
-    difference(4, carried_from=DAY - timedelta(days=1), action=DifferenceAction.CARRY, note="=cmd|'/c calc'!A0"),
+    difference(
+        4,
+        carried_from=DAY - timedelta(days=1),
+        state=DifferenceState.RESOLVED,
+        action=DifferenceAction.CARRY,
+        note="=cmd|'/c calc'!A0",
+    ),
     difference(
         2,
         kind=DifferenceKind.FEE,
@@ -276,6 +283,9 @@ SWEEPS = [
         recorded_at=NOON + timedelta(hours=20),
         checked_by=None,
         checked_at=None,
+        reversed_by=None,
+        reversed_at=None,
+        reversal_checked_by=None,
         actions=[],
         version=1,
     )
@@ -306,12 +316,41 @@ COMMISSION = Commission(
     "7K3M9QX2H4T2", "@小店", "0010086", "星河 100 元充值卡", "星河数字", NOON, 9_900, 198, "S20261121-0001"
 )
 
+LISTS = ReconciledLists(
+    as_of=NOON + timedelta(hours=21),
+    position=4_711,
+    days=[
+        ListTotals(
+            channel="wechat",
+            day=DAY,
+            payments=3,
+            payments_fen=29_700,
+            payment_fees_fen=178,
+            paired_refunds=1,
+            paired_refunds_fen=5_000,
+            refunds=1,
+            refunds_fen=5_000,
+            differences=2,
+            off_by_fen=9_901,
+            movements=5,
+            movements_fen=-65_608,
+        )
+    ],
+)
+
+
+def carried(differences: list[Difference], period: Period = PERIOD) -> list[Carried]:
+    """What came in and what went out of a period."""
+    over = CarriedOver(period)
+    return [*over.came(differences), *over.left()]
+
+
 ROWS: dict[str, list[Any]] = {
     "days": DAYS,
     "matches": [Of(DAY, "wechat", one) for one in MATCHES],
     "refunds": [Of(DAY, "wechat", one) for one in REFUNDS],
     "differences": DIFFERENCES,
-    "carried": list(finance.carried(DIFFERENCES)),
+    "carried": carried(DIFFERENCES),
     "fees": DAYS,
     "funds": [*finance.opening(WECHAT), *finance.moved(WECHAT, FUNDS), *finance.closing(WECHAT, SWEEPS)],
     "statements": [STATEMENT],
@@ -325,4 +364,4 @@ def export(target: Path, *, layout: Layout | None = None, language: str = "zh") 
     with FinanceWorkbook(target, period=PERIOD, cover=COVER, layout=layout, language=language) as book:
         for key in book.keys:
             book.add(key, ROWS[key])
-        return book.finish(DAYS)
+        return book.finish(DAYS, LISTS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import openpyxl
 import pytest
 from python_calamine import CalamineWorkbook
 
+from desktop.exporting.control import ListsDiffer
+from desktop.exporting.finance import Period
 from desktop.exporting.finance_pages import FINANCE_PAGES
 from desktop.exporting.layouts import (
     ColumnLayout,
@@ -26,9 +29,11 @@ from desktop.exporting.layouts import (
     usual,
 )
 from desktop.exporting.verify import verify
+from shared.contracts.reconcile import Difference
 from shared.errors import KamengError
+from shared.finance import DifferenceAction, DifferenceState
 from tests.desktop import finance_book
-from tests.desktop.finance_book import DAY, export
+from tests.desktop.finance_book import DAY, carried, difference, export
 from tests.desktop.formulas import at, checks_of
 
 SHEETS = [
@@ -90,16 +95,81 @@ def test_every_total_is_a_formula_that_gives_its_control_total(tmp_path: Path) -
     }
 
 
-def test_movements_that_do_not_lead_to_the_closing_balance_are_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(finance_book.ROWS, "funds", finance_book.ROWS["funds"][:-3] + finance_book.ROWS["funds"][-2:])
+def test_a_balance_that_the_bill_does_not_lead_to_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    balance = finance_book.WECHAT.balance
+    assert balance is not None
+    off = finance_book.WECHAT.model_copy(update={"balance": balance.model_copy(update={"closing_fen": 34_393})})
+    monkeypatch.setattr(finance_book, "DAYS", [off, finance_book.ALIPAY])
     export(tmp_path / "finance.xlsx")
     checks = checks_of(openpyxl.load_workbook(tmp_path / "finance.xlsx"))
     assert {name for name, (_, _, verdict) in checks.items() if verdict != "一致"} == {
         "资金流水与银行到账 · 收支金额（元）"
     }
     assert verify(tmp_path / "finance.xlsx").unchanged
+
+
+LOST = {
+    "rows of payments": ("matches", {}, ("交易明细 · 行数", "2", "3")),
+    "a refund": ("refunds", {}, ("退款明细 · 行数", "0", "1")),
+    "a difference": ("differences", {}, ("差异明细 · 行数", "1", "2")),
+    "an amount": (
+        "",
+        {"payments_fen": 29_701, "paired_refunds_fen": 5_001},
+        ("交易明细 · 实付（元）", "297.00", "297.01"),
+    ),
+    "a fee": ("", {"payment_fees_fen": 179}, ("交易明细 · 手续费（元）", "1.78", "1.79")),
+    "a movement": ("", {"movements_fen": 0}, ("资金流水与银行到账 · 收支金额（元）", "-656.08", "0.00")),
+    "a pair of the signed day": ("", {"payments": 4}, ("wechat 2026-11-21 配对", "5", "4")),
+    "money of the signed day": ("", {"payments_fen": 1}, ("wechat 2026-11-21 配对", "-49.99", "247.00")),
+}
+
+
+@pytest.mark.parametrize(("page", "counted", "told"), LOST.values(), ids=LOST)
+def test_rows_that_the_server_does_not_count_so_make_no_file(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    page: str,
+    counted: dict[str, int],
+    told: tuple[str, str, str],
+) -> None:
+    if page:
+        monkeypatch.setitem(finance_book.ROWS, page, finance_book.ROWS[page][:-1])
+    totals = finance_book.LISTS.days[0].model_copy(update=counted)
+    monkeypatch.setattr(finance_book, "LISTS", finance_book.LISTS.model_copy(update={"days": [totals]}))
+    with pytest.raises(ListsDiffer) as refused:
+        export(tmp_path / "finance.xlsx")
+    assert tuple(refused.value.params[name] for name in ("figure", "details", "server")) == told
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_carried_on_is_listed_until_a_day_takes_it_up(tmp_path: Path) -> None:
+    before, after = DAY - timedelta(days=1), DAY + timedelta(days=1)
+    waiting = difference(4, day=before, state=DifferenceState.RESOLVED, action=DifferenceAction.CARRY)
+    again = waiting.model_copy(update={"day": DAY, "carried_from": before, "number": "D20261121-00AA"})
+    done = again.model_copy(update={"day": after, "action": DifferenceAction.BOOK})
+
+    def told(*differences: Difference, first: date, last: date) -> list[tuple[str, str]]:
+        over = carried(list(differences), Period(first, last))
+        return [(one.direction.zh, one.difference.day.isoformat()) for one in over]
+
+    assert told(waiting, first=before, last=before) == [("转出", "2026-11-20")]
+    assert told(again, first=DAY, last=DAY) == [("转入", "2026-11-21"), ("转出", "2026-11-21")]
+    assert told(done, first=after, last=after) == [("转入", "2026-11-22")]
+    assert told(waiting, again, first=before, last=DAY) == [("转出", "2026-11-21")]
+    assert told(waiting, again, done, first=before, last=after) == []
+    assert told(again, done, first=DAY, last=after) == [("转入", "2026-11-21")]
+
+
+def test_the_cover_says_of_when_and_of_what_it_is(tmp_path: Path) -> None:
+    def facts(layout: Layout | None) -> dict[str, Any]:
+        export(tmp_path / "finance.xlsx", layout=layout)
+        return {row[0]: row[1] for row in rows(tmp_path / "finance.xlsx", "封面") if row[1] is not None}
+
+    said = facts(None)
+    assert (said["账期"], said["渠道"], said["版式"]) == ("2026-11-21", "全部渠道", "全部工作表和列")
+    assert (said["数据截至"], said["数据位置"]) == (at("2026-11-22 09:00:00"), 4_711)
+    fees = SheetLayout("fees", (ColumnLayout("off_by_fen"), ColumnLayout("day")))
+    assert facts(Layout((fees,)))["版式"] == "（未列出 9 张工作表、7 列）"
 
 
 def test_each_sheet_says_what_the_rows_say(tmp_path: Path) -> None:

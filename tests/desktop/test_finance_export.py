@@ -7,6 +7,8 @@ import openpyxl
 import pytest
 from sqlalchemy import select
 
+from desktop.engine.transport import Call
+from desktop.exporting.control import ListsDiffer
 from desktop.exporting.finance_pages import FINANCE_PAGES
 from desktop.exporting.layouts import ColumnLayout, Layout, LayoutEmpty, LayoutLacks, SheetLayout, usual
 from desktop.exporting.verify import verify
@@ -20,7 +22,7 @@ from server.payments.model import PaymentAttempt
 from server.sandbox import bills_wechat
 from server.sandbox.bills import BillLine
 from shared import clock, ids
-from shared.errors import NotAllowed
+from shared.errors import BadField, NotAllowed
 from tests.desktop.formulas import checks_of
 from tests.desktop.live import shop
 from tests.server.till import Till
@@ -49,7 +51,7 @@ class Reconciled:
         funds = bills_wechat.fund_flow_bill(lines, merchant_id=MERCHANT, opening_fen=100_000)
         for name, content in (("All.csv", trades), ("fundflow.csv", funds)):
             (folder / name).write_bytes(content)
-            console.run(reconciliation_days.drop_bill(console.engine, folder / name))
+            console.run(reconciliation_days.drop_bill(console.engine, folder / name, day=self.day))
         self.work()
         self.paid = paid
 
@@ -131,12 +133,29 @@ def test_a_reconciled_day_becomes_a_workbook_that_proves_itself(reconciled, tmp_
     assert {(row["类型"], row["差额（元）"]) for row in table(target, "差异明细")} == {
         ("平台有、渠道无", -45),
         ("手续费不符", 0.27),
-        ("渠道有、平台无", 12.5),
+        ("外来单", 12.5),
     }
     assert [row["类型"] for row in table(target, "资金流水与银行到账")][::6] == ["期初余额", "期末余额"]
     checks = checks_of(openpyxl.load_workbook(target))
     assert {verdict for _, _, verdict in checks.values()} == {"一致"}
     assert verify(target).unchanged
+
+
+def test_a_period_of_many_months_is_asked_for_in_parts(reconciled, finance, tmp_path):
+    target = tmp_path / "year.xlsx"
+    written = reconciled.export(target, first=reconciled.day - timedelta(days=119), channels=["wechat"])
+    assert (written.rows["对账汇总"], written.rows["交易明细"], written.rows["差异明细"]) == (120, 1, 3)
+    assert verify(target).unchanged
+    too_many = {"from": (reconciled.day - timedelta(days=31)).isoformat(), "to": reconciled.day.isoformat()}
+    with pytest.raises(BadField):
+        finance.run(finance.engine.session.ask(Call("GET", "/api/reports/reconciled", query=too_many), None))
+
+
+def test_rows_that_are_lost_on_the_way_make_no_workbook(reconciled, tmp_path, monkeypatch):
+    monkeypatch.setattr(finance_workbook._Reading, "_matches", finance_workbook._Reading._refunds)
+    with pytest.raises(ListsDiffer):
+        reconciled.export(tmp_path / "out.xlsx")
+    assert list(tmp_path.glob("*.xlsx*")) == []
 
 
 def test_the_verb_writes_it_in_a_saved_layout(reconciled, finance, kameng, tmp_path):

@@ -24,6 +24,7 @@ MATRIX = {
     "POST /api/reconcile/bills": READ,
     "GET /api/reconcile/days": READ,
     "GET /api/reconcile/days/{day}/{channel}": READ,
+    "GET /api/reports/reconciled": lambda close, _by: {"params": {"from": str(close.day), "to": str(close.day)}},
     "POST /api/reconcile/days/{day}/{channel}/fetch": READ,
     "POST /api/reconcile/days/{day}/{channel}/run": READ,
     "POST /api/reconcile/days/{day}/{channel}/sign": NOT_READY,
@@ -38,6 +39,8 @@ MATRIX = {
     "POST /api/reconcile/differences/{difference_id}/check": READ,
     "GET /api/reconcile/sweeps": READ,
     "POST /api/reconcile/sweeps": MADE,
+    "POST /api/reconcile/sweeps/{sweep_id}/check": READ,
+    "POST /api/reconcile/sweeps/{sweep_id}/reverse": READ,
 }
 
 
@@ -49,6 +52,7 @@ class Close:
     day: date
     bill: bytes
     difference: str = ""
+    sweep: str = ""
     left: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
@@ -68,7 +72,7 @@ class Close:
 
     def names(self) -> tuple[tuple[str, Any], ...]:
         """What the parts of an address stand for."""
-        return (("day", self.day), ("channel", "wechat"), ("difference_id", self.difference))
+        return (("day", self.day), ("channel", "wechat"), ("difference_id", self.difference), ("sweep_id", self.sweep))
 
     def open(self) -> dict[str, Any]:
         """What is decided about a difference that nobody has looked at."""
@@ -87,6 +91,18 @@ class Close:
         """The same said of a list of one."""
         seen = {"id": self.difference, "version": said["json"].pop("version")}
         return {"json": said["json"] | {"differences": [seen]}}
+
+    def arrived(self, by: str, *, is_booked: bool = False) -> dict[str, Any]:
+        """What is said of money that another person has just recorded."""
+        other = "zhou" if by == "wang" else "wang"
+        answer = self.site.post("/api/reconcile/sweeps", by=other, json=sweep(self))
+        self.sweep = answer.json()["id"]
+        said = {"json": {"approve": True, "version": 1}}
+        if is_booked:
+            third = "zhou" if other == "wang" else "wang"
+            assert self.site.post(f"/api/reconcile/sweeps/{self.sweep}/check", by=third, **said).is_success
+            return {"json": {"note": "登记有误", "version": 2}}
+        return said
 
     def _next(self) -> str:
         self._said = self.open()
@@ -110,6 +126,13 @@ def _line(day: date, n: int) -> BillLine:
     )
 
 
+def sweep(close: Close) -> dict[str, Any]:
+    """Money that arrived: more than the day's bill owes, so that it waits for a second person."""
+    day = str(close.day)
+    about = {"channel": "wechat", "day": day, "reference": ids.new_token(), "arrived_on": day}
+    return about | {"amount_fen": 100_000_000}
+
+
 REQUESTS = {
     "POST /api/reconcile/bills": lambda close, _by: {"params": {"name": "bill.csv"}, "content": close.bill},
     "GET /api/reconcile/days": lambda close, _by: {"params": {"from": str(close.day), "to": str(close.day)}},
@@ -119,14 +142,8 @@ REQUESTS = {
     "POST /api/reconcile/differences/check": lambda close, by: close.many(close.proposed(by)),
     "POST /api/reconcile/differences/{difference_id}/handle": lambda close, _by: close.open(),
     "POST /api/reconcile/differences/{difference_id}/check": lambda close, by: close.proposed(by),
-    "POST /api/reconcile/sweeps": lambda close, _by: {
-        "json": {
-            "channel": "wechat",
-            "day": str(close.day),
-            "amount_fen": 1,
-            "reference": ids.new_token(),
-            "arrived_on": str(close.day),
-        }
-    },
+    "POST /api/reconcile/sweeps": lambda close, _by: {"json": sweep(close)},
+    "POST /api/reconcile/sweeps/{sweep_id}/check": lambda close, by: close.arrived(by),
+    "POST /api/reconcile/sweeps/{sweep_id}/reverse": lambda close, by: close.arrived(by, is_booked=True),
 }
 """What a route needs besides its address, new for each call where it writes."""
