@@ -9,7 +9,7 @@ each row joins the balance before it to the one after it, and a chain has two en
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
@@ -46,7 +46,7 @@ class Balance:
 
 
 def balance(funds: Iterable[FundRow], *, opening_fen: Fen | None = None) -> Balance | None:
-    """The identity of one day's rows; None where nothing moved.
+    """The identity of one day's rows; None where nothing moved, and nobody knows what was there.
 
     `opening_fen` is what the day before closed with, where that is known: then a gap between days shows.
     """
@@ -65,7 +65,7 @@ def balance(funds: Iterable[FundRow], *, opening_fen: Fen | None = None) -> Bala
             if not ends[at]:
                 del ends[at]
     if first is None or last is None:
-        return None
+        return None if opening_fen is None else Balance(opening_fen, 0, 0, 0, 0, 0, 0, opening_fen, {})
     begin, end = (first, last) if first.at <= last.at else (last, first)
     opened, closed = begin.balance_fen - begin.amount_fen, end.balance_fen
     if sorted(ends.values()) == [-1, 1]:
@@ -104,24 +104,55 @@ class _Movement(NamedTuple):
     row: TradeRow | FundRow
 
 
-def three_way(channel: str, day: date, trades: Iterable[TradeRow], funds: Iterable[FundRow]) -> list[Difference]:
+Movements = dict[FundKind, dict[str, _Movement]]
+
+Beside = Callable[[Sequence[str]], Iterable[tuple[Sequence[TradeRow], Sequence[FundRow]]]]
+"""What both bills of each day beside this one have under these numbers."""
+
+
+def three_way(
+    channel: str,
+    day: date,
+    trades: Iterable[TradeRow],
+    funds: Iterable[FundRow],
+    *,
+    beside: Beside = lambda _numbers: (),
+) -> list[Difference]:
     """What rows and fees of the trade bill should have moved and the fund bill does not say so, and the reverse.
 
-    Withdrawals, others, and refunds that came back belong to no trade of the day: the balance names them.
+    What is even together with the day before or after moved around midnight, and closes itself. Withdrawals, others,
+    and refunds that came back belong to no trade of the day: the balance names them.
     """
-    open_ones: dict[FundKind, dict[str, _Movement]] = {kind: {} for kind in _OF_TRADES}
+    left = _movements(trades, funds)
+    numbers = sorted({number for its in left.values() for number in its})
+    days = [_movements(*both) for both in beside(numbers)] if numbers else []
+    found = [
+        _of(kind, number, one, is_shift=any(_is_even(one, others[kind].get(number)) for others in days))
+        for kind, its in left.items()
+        for number, one in its.items()
+    ]
+    return named(channel, day, found)
+
+
+def _movements(trades: Iterable[TradeRow], funds: Iterable[FundRow]) -> Movements:
+    """What of a day's trades and movements is not even, by kind and number."""
+    left: Movements = {kind: {} for kind in _OF_TRADES}
     for trade in trades:
         if trade.state in UNMOVED:
             continue
         number, is_payment = trade.refund_no or trade.provider_no, trade.kind == "payment"
         money, fee = _PARTS[is_payment]
-        _move(open_ones[money], number, trade, due_fen=trade.settled_fen if is_payment else -trade.settled_fen)
-        _move(open_ones[fee], number, trade, due_fen=-trade.fee_fen)
+        _move(left[money], number, trade, due_fen=trade.settled_fen if is_payment else -trade.settled_fen)
+        _move(left[fee], number, trade, due_fen=-trade.fee_fen)
     for fund in funds:
-        if fund.kind in open_ones:
-            _move(open_ones[fund.kind], fund.provider_no, fund, moved_fen=fund.amount_fen)
-    found = [_of(kind, number, one) for kind, its in open_ones.items() for number, one in its.items()]
-    return named(channel, day, found)
+        if fund.kind in left:
+            _move(left[fund.kind], fund.provider_no, fund, moved_fen=fund.amount_fen)
+    return left
+
+
+def _is_even(one: _Movement, other: _Movement | None) -> bool:
+    """Whether nothing is left of a movement together with what another day has of it."""
+    return other is not None and one.due_fen + other.due_fen == one.moved_fen + other.moved_fen
 
 
 _PARTS = {True: (FundKind.TRADE, FundKind.FEE), False: (FundKind.REFUND, FundKind.FEE_RETURNED)}
@@ -141,7 +172,7 @@ def _move(
         del its[number]
 
 
-def _of(kind: FundKind, number: str, one: _Movement) -> Difference:
+def _of(kind: FundKind, number: str, one: _Movement, *, is_shift: bool) -> Difference:
     is_short = abs(one.moved_fen) < abs(one.due_fen)
     return Difference(
         DifferenceKind.FUND_ONLY_TRADES if is_short else DifferenceKind.FUND_ONLY_FUNDS,
@@ -152,5 +183,6 @@ def _of(kind: FundKind, number: str, one: _Movement) -> Difference:
         theirs_fen=one.moved_fen or None,
         bill_row=one.row.n,
         theirs=one.row if isinstance(one.row, TradeRow) else None,
+        closes_itself=is_shift,
         moved=kind,
     )

@@ -1,0 +1,93 @@
+"""What moves on the account around midnight, on another day than its trade: nobody's work once both are there."""
+
+import io
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from server.gateways.bill_lines import opened
+from server.gateways.bill_rows import FundKind
+from server.reconcile.controls import three_way
+from server.sandbox import bills_alipay, bills_wechat
+from shared.finance import DifferenceKind as K
+from tests.server.reconcile.days import _MIDNIGHT, DAY, MERCHANTS, Day, _ms
+
+NEXT = DAY + timedelta(days=1)
+
+
+class Two:
+    """A day and the next one, whose fund bill has what the first day's trade bill has of one order."""
+
+    def __init__(self, channel, moved, *, trades_next=()):
+        day = Day(channel, 10)
+        late_ms = _ms(_MIDNIGHT + timedelta(days=1)) + 5_000
+        lines = [*day.lines.values(), *day.refunds.values()]
+        late = [replace(line, at_ms=late_ms, ends_at_ms=line.ends_at_ms and late_ms) for line in moved(day)]
+        self.channel, self.moved = channel, moved(day)
+        self.trades = {DAY: day.read(), NEXT: list(trades_next)}
+        self.funds = {DAY: self._funds([line for line in lines if line not in self.moved], DAY)}
+        self.funds[NEXT] = self._funds(late, NEXT)
+
+    def _funds(self, lines, day):
+        if self.channel == "wechat":
+            content = bills_wechat.fund_flow_bill(lines, merchant_id=MERCHANTS["wechat"], opening_fen=0)
+        else:
+            content = bills_alipay.fund_bill(lines, seller_id=MERCHANTS["alipay"], day=day, opening_fen=0)
+        return list(opened(io.BytesIO(content), "bill").funds())
+
+    def beside(self, day, numbers):
+        """What the days beside one have, as the server looks it up."""
+        for other in {day - timedelta(days=1), day + timedelta(days=1)} & self.funds.keys():
+            trades = [row for row in self.trades[other] if {row.provider_no, row.refund_no} & set(numbers)]
+            yield trades, [row for row in self.funds[other] if row.provider_no in numbers]
+
+    def of(self, day, *, is_known=True):
+        """What differs between the two bills of a day, with the other one at hand or not."""
+        more = {"beside": lambda numbers: self.beside(day, numbers)} if is_known else {}
+        found = three_way(self.channel, day, self.trades[day], self.funds[day], **more)
+        return [(one.kind, one.moved, one.ours_fen, one.theirs_fen, one.closes_itself) for one in found]
+
+
+def refund(day):
+    return [next(iter(day.refunds.values()))]
+
+
+def payment(day):
+    return [day.lines[3]]
+
+
+@pytest.mark.parametrize("channel", ["wechat", "alipay"])
+@pytest.mark.parametrize(
+    ("moved", "money", "fee", "sign"),
+    [(refund, FundKind.REFUND, FundKind.FEE_RETURNED, -1), (payment, FundKind.TRADE, FundKind.FEE, 1)],
+)
+def test_what_moved_after_midnight_closes_itself_on_both_days(channel, moved, money, fee, sign):
+    two = Two(channel, moved)
+    [line] = two.moved
+    amounts = [(money, sign * line.amount_fen), *([(fee, -sign * line.fee_fen)] if line.fee_fen else [])]
+    for is_known in (False, True):
+        assert sorted(two.of(DAY, is_known=is_known)) == sorted(
+            (K.FUND_ONLY_TRADES, kind, fen, None, is_known) for kind, fen in amounts
+        )
+        assert sorted(two.of(NEXT, is_known=is_known)) == sorted(
+            (K.FUND_ONLY_FUNDS, kind, None, fen, is_known) for kind, fen in amounts
+        )
+
+
+def test_what_is_not_even_over_both_days_is_for_people():
+    two = Two("wechat", payment)
+    [line] = two.moved
+    two.funds[NEXT] = [row._replace(amount_fen=row.amount_fen - 1) for row in two.funds[NEXT]]
+    assert {one[-1] for day in (DAY, NEXT) for one in two.of(day)} == {False}
+    again = Two("wechat", payment, trades_next=[row for row in two.trades[DAY] if row.provider_no == line.provider_no])
+    assert [one[-1] for one in again.of(DAY)] == [False] * (1 + bool(line.fee_fen)), "the next day has moved its own"
+    assert again.of(NEXT) == []
+
+
+def test_only_what_is_left_is_looked_up():
+    two, asked = Two("wechat", payment), []
+    three_way("wechat", DAY, two.trades[DAY], two.funds[DAY], beside=lambda numbers: asked.append(numbers) or ())
+    assert asked == [[two.moved[0].provider_no]]
+    three_way("wechat", NEXT, [], [], beside=asked.append)
+    assert len(asked) == 1
