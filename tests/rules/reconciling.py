@@ -24,7 +24,6 @@ MATRIX = {
     "POST /api/reconcile/bills": READ,
     "GET /api/reconcile/days": READ,
     "GET /api/reconcile/days/{day}/{channel}": READ,
-    "GET /api/reports/reconciled": lambda close, _by: {"params": {"from": str(close.day), "to": str(close.day)}},
     "POST /api/reconcile/days/{day}/{channel}/fetch": READ,
     "POST /api/reconcile/days/{day}/{channel}/run": READ,
     "POST /api/reconcile/days/{day}/{channel}/sign": NOT_READY,
@@ -135,6 +134,7 @@ def sweep(close: Close) -> dict[str, Any]:
 
 REQUESTS = {
     "POST /api/reconcile/bills": lambda close, _by: {"params": {"name": "bill.csv"}, "content": close.bill},
+    "GET /api/reports/reconciled": lambda close, _by: {"params": {"from": str(close.day), "to": str(close.day)}},
     "GET /api/reconcile/days": lambda close, _by: {"params": {"from": str(close.day), "to": str(close.day)}},
     "POST /api/reconcile/days/{day}/{channel}/fetch": lambda _close, _by: {"json": {}},
     "POST /api/reconcile/days/{day}/{channel}/sign": lambda _close, _by: {"json": {"outputs_sha256": "0" * 64}},
