@@ -6,7 +6,7 @@ A file may be mistaken, or forged. The channel's answer counts; where it is sile
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from server.context import Context
 from server.db import among
 from server.gateways.port import ChannelRefused, ChannelUnknown, PaymentFact
 from server.payments import channels
+from server.policy import Actor
 from server.reconcile.model import ReconcileDifference
 from shared.errors import Conflict
 from shared.finance import DifferenceAction, DifferenceKind, DifferenceState
@@ -43,9 +44,12 @@ class _Said:
     amount_fen: int | None
 
 
-async def before(ctx: Context, seen: Collection[UUID]) -> None:
-    """Ask about those of these differences whose approval lets goods or money go. Raises NotConfirmed."""
-    said = await asyncio.to_thread(_to_be_asked, ctx, seen)
+async def before(ctx: Context, seen: Mapping[UUID, int], *, actor: Actor) -> None:
+    """Ask about those of these differences, as they were seen, whose approval by this person lets goods or money go.
+
+    Raises NotConfirmed. All else is refused by the approval itself.
+    """
+    said = await asyncio.to_thread(_to_be_asked, ctx, seen, actor)
     gate = asyncio.Semaphore(AT_ONCE)
     for refusal in await asyncio.gather(*(_ask(ctx, one, gate) for one in said)):
         if refusal is not None:
@@ -72,14 +76,13 @@ def _answer(fact: PaymentFact | None) -> str:
     return f"{fact.state} {fact.provider_no} {fact.amount_fen}" if fact.state == "paid" else fact.state
 
 
-def _to_be_asked(ctx: Context, seen: Collection[UUID]) -> list[_Said]:
+def _to_be_asked(ctx: Context, seen: Mapping[UUID, int], actor: Actor) -> list[_Said]:
     r = ReconcileDifference
     with ctx.db.read() as tx:
-        proposed = (among(tx, r.id, sorted(seen)), r.state == DifferenceState.PROPOSED.value)
-        rows = tx.scalars(select(r).where(*proposed).order_by(r.number)).all()
-    return [
-        _Said(row.number, row.channel, row.out_trade_no, row.provider_no, row.theirs_fen) for row in rows if _needs(row)
-    ]
+        proposed = (r.state == DifferenceState.PROPOSED.value, r.handled_by != actor.label)
+        query = select(r).where(among(tx, r.id, sorted(seen)), *proposed)
+        rows = [row for row in tx.scalars(query.order_by(r.number)) if row.version == seen[row.id] and _needs(row)]
+    return [_Said(row.number, row.channel, row.out_trade_no, row.provider_no, row.theirs_fen) for row in rows]
 
 
 def _needs(row: ReconcileDifference) -> bool:

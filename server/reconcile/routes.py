@@ -216,7 +216,7 @@ def _seen(body: wire.HandleDifferences | wire.CheckDifferences) -> handling.Seen
 
 async def _check(request: Request, seen: handling.Seen, *, approve: bool, note: str) -> list[wire.Difference]:
     if approve:
-        await asking.before(context.of(request), seen)
+        await asking.before(context.of(request), seen, actor=policy.actor(request))
     return await asyncio.to_thread(
         _do, request, lambda tx, desk: handling.check(tx, seen, approve=approve, note=note, desk=desk)
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import anyio.from_thread
 from sqlalchemy import select
@@ -18,12 +19,13 @@ from sqlalchemy import select
 from server import app
 from server.crypto import KeyRing
 from server.db import retrying
+from server.gateways.port import ChannelUnknown, CreatePayment
 from server.payments import bills, checkout
 from server.payments.model import PaymentAttempt
 from server.payments.refunds import following
 from server.reconcile import following as differences
 from server.settings import Settings
-from shared import clock
+from shared import clock, ids
 from tests.server import refunding
 from tests.server.conftest import Site
 from tests.server.sandbox import clerk
@@ -79,6 +81,26 @@ class Close:
     def attempt(self, code):
         with self.shop.ctx.db.read() as tx:
             return tx.scalars(select(PaymentAttempt).where(PaymentAttempt.order_code == code)).first()
+
+    def unknown(self, channel, amount_fen):
+        """A payment that this shop opened, and has no record of."""
+        number, now = ids.new_id().hex, datetime.now(UTC)
+        url = "https://shop.example/back"
+        opened = CreatePayment(number, amount_fen, "点卡", url, url, now + timedelta(minutes=30))
+        asyncio.run(self.shop.ctx.gateways[channel].create(opened))
+        return SimpleNamespace(out_trade_no=number, channel=channel)
+
+    @contextmanager
+    def silent(self, channel):
+        """The channel does not answer questions about payments meanwhile."""
+
+        async def query(_number):
+            raise ChannelUnknown(channel=channel, detail="timeout")
+
+        gateway = self.shop.ctx.gateways[channel]
+        gateway.query = query
+        yield
+        del gateway.query
 
     def pay(self, attempt, action="pay"):
         """The buyer pays at the sandbox; nobody has told the shop yet."""

@@ -1,0 +1,190 @@
+"""A bill that comes later says otherwise of what people handled: only the rest is open, and nothing stays booked."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from server.payments.refunds.model import Refund
+from shared import clock
+from tests.server.reconcile.closing import said
+from tests.server.reconcile.writing import alipay, funds, given_back, line, ms, trades
+from tests.server.refunding import balances
+
+
+def psp(close, channel="wechat"):
+    """What the channel owes us by the ledger, what its fees cost, and what was lost."""
+    booked = balances(close.site)
+    return booked["psp", channel], booked.get(("psp_fee", channel), 0), booked.get(("loss", ""), 0)
+
+
+def stand(rows):
+    """Kind, both amounts and state of each, in short."""
+    return sorted((one["kind"], one["ours_fen"], one["theirs_fen"], one["state"]) for one in rows)
+
+
+def test_a_replaced_bill_opens_what_was_booked_for_the_rest_and_back_again(close):
+    """A fen booked by one person hides no fortune; each bill after it is met by the rest, or by its reversal."""
+    sold, other = close.sold("wechat"), close.sold("wechat")
+    fee = 2 * sold.fee_fen
+    with close.tomorrow():
+        close.drop(*trades(close, line(close, sold, amount_fen=4_501), line(close, other)))
+        [first] = close.differences("wechat")
+        assert close.handle(first, "book")["state"] == "resolved"
+        assert psp(close) == (9_001 - fee, fee, -1)
+
+        close.drop(*trades(close, line(close, sold, amount_fen=204_500), line(close, other)))
+        now = close.differences("wechat")
+        assert stand(now) == [("amount", 4_500, 4_501, "resolved"), ("amount", 4_501, 204_500, "open")]
+        [rest] = (one for one in now if one["state"] == "open")
+        assert (rest["again_of"], rest["off_by_fen"], rest["two_people"]) == (first["number"], 199_999, True)
+        assert "还有 1 条差异未处理" in close.seen("wechat")["sign_waits_for"]
+        story = [event["what"] for event in close.get(f"differences/{rest['id']}")["events"]]
+        assert f"{first['number']} 调账：已核对" in story
+        assert (close.handle(rest, "book")["state"], psp(close)[2]) == ("proposed", -1)
+        version = close.one(rest)["version"]
+
+        close.drop(*trades(close, line(close, sold, amount_fen=4_600), line(close, other)))
+        moved = close.one(rest)
+        assert (moved["state"], moved["theirs_fen"], moved["action"]) == ("open", 4_600, None), (
+            "another sum is not yes'd"
+        )
+        body = {"approve": True, "note": "", "version": version}
+        assert (
+            close.post(f"differences/{rest['id']}/check", by="wang", status=409, **body)["code"] == "difference_changed"
+        )
+        assert close.handle(rest, "book")["state"] == "resolved"
+        assert psp(close) == (9_100 - fee, fee, -100)
+
+        close.drop(*trades(close, line(close, sold), line(close, other)))
+        [undone] = close.differences("wechat", open="true")
+        assert stand([undone]) == [("booked", 100, 0, "open")]
+        assert (undone["actions"], undone["again_of"]) == (["book", "carry"], first["number"])
+        assert close.handle(undone, "book")["state"] == "proposed", "what was booked is taken back by two"
+        assert close.check(undone)["state"] == "resolved"
+        assert psp(close) == (9_000 - fee, fee, 0)
+
+        close.post(close.at("wechat", "/run"))
+        assert close.differences("wechat", open="true") == []
+        close.drop(*trades(close, line(close, sold, amount_fen=4_501), line(close, other)))
+        again = close.differences("wechat", open="true")
+        assert stand(again) == [("amount", 4_500, 4_501, "open")], "it is not booked any more"
+        ids = {one["id"] for one in close.differences("wechat")}
+        close.post(close.at("wechat", "/run"))
+        assert {one["id"] for one in close.differences("wechat")} == ids
+    close.shop.check()
+
+
+def test_what_was_decided_of_a_fee_or_a_refund_is_asked_again_where_a_bill_says_more(close):
+    sold = close.sold("wechat")
+    with close.tomorrow():
+        close.drop(*trades(close, line(close, sold, fee_fen=28)))
+        [small] = close.differences("wechat")
+        assert close.handle(small, "ignore")["state"] == "resolved"
+        close.drop(*trades(close, line(close, sold, fee_fen=4_000)))
+        assert stand(close.differences("wechat")) == [("fee", 27, 28, "resolved"), ("fee", 27, 4_000, "open")]
+        close.drop(*trades(close, line(close, sold, fee_fen=28)))
+        assert stand(close.differences("wechat")) == [("fee", 27, 28, "resolved"), ("fee", 27, 4_000, "matched")]
+        close.drop(*trades(close, line(close, sold, amount_fen=45_000, fee_fen=270)))
+        found = {one["kind"]: one for one in close.differences("wechat", open="true")}
+        assert {kind: one["off_by_fen"] for kind, one in found.items()} == {"amount": 40_500, "fee": 243}
+        for one in found.values():
+            assert close.handle(one, "book")["state"] == "resolved"
+        close.drop(*funds(close, line(close, sold, amount_fen=45_000, fee_fen=270)))
+        day = close.seen("wechat")
+        assert (day["net_fen"], psp(close)) == (44_730, (44_730, 270, -40_500)), "the ledger is where the bill is"
+        assert close.differences("wechat", open="true") == []
+    close.shop.check()
+
+
+def test_what_was_written_off_and_comes_after_all_is_taken_back(close):
+    """By the bill of the next day, while its own is signed."""
+    lost, sold = close.sold("wechat"), close.sold("wechat")
+    next_day = close.day + timedelta(days=1)
+    late = ms(clock.day_bounds(next_day)[0] + timedelta(seconds=1))
+    fee = 2 * sold.fee_fen
+    with close.tomorrow():
+        close.drop(*trades(close, line(close, sold)))
+        close.drop(*funds(close, line(close, sold)))
+        [gone] = close.differences("wechat")
+        close.handle(gone, "write_off")
+        assert close.check(gone)["state"] == "resolved"
+        assert psp(close) == (4_500 - fee, fee, 4_500)
+        assert close.sign("wechat", by="wang")["state"] == "signed"
+    with close.tomorrow(days=2):
+        close.drop(*trades(close, line(close, lost, at_ms=late)))
+        assert stand(close.differences("wechat", next_day)) == [
+            ("booked", -4_500, 0, "open"),
+            ("date_shift", 4_500, 4_500, "matched"),
+        ]
+        [undone] = close.differences("wechat", next_day, open="true")
+        assert (undone["again_of"], undone["out_trade_no"]) == (gone["number"], lost.out_trade_no)
+        assert close.handle(undone, "book")["state"] == "proposed"
+        assert close.check(undone, by="zhou", status=409)["code"] == "handled_by_you"
+        close.check(undone)
+        assert psp(close) == (9_000 - fee, fee, 0)
+        close.post(close.at("wechat", "/run", next_day))
+        assert close.differences("wechat", next_day, open="true") == []
+        assert close.one(gone)["state"] == "resolved", "a signed day stays as it is"
+    close.shop.check()
+
+
+def test_fees_given_back_follow_the_bill_and_never_beyond_the_fee(close):
+    sold = close.sold("wechat")
+    close.refund(sold)
+    with close.shop.ctx.db.read() as tx:
+        one = tx.query(Refund).one()
+    refund = {"refund_no": one.provider_refund_no, "out_refund_no": one.out_refund_no, "amount_fen": 4_500}
+    paid, at = line(close, sold), ms(one.submitted_at)
+    with close.tomorrow():
+
+        def bill(fee_fen):
+            back = given_back(close, sold, refund, fee_fen=fee_fen, at_ms=at, ends_at_ms=at)
+            close.drop(*trades(close, paid, back))
+
+        bill(4_000)
+        [forged] = close.differences("wechat")
+        assert (said([forged]), psp(close)) == ([("fee", sold.out_trade_no, -27, -4_000)], (-27, 27, 0))
+        bill(27)
+        assert (close.differences("wechat", open="true"), psp(close)) == ([], (0, 0, 0))
+        bill(0)
+        assert (close.differences("wechat", open="true"), psp(close)) == ([], (-27, 27, 0)), "it kept its fee"
+        bill(4_000)
+        [forged] = close.differences("wechat", open="true")
+        assert close.handle(forged, "book")["state"] == "resolved"
+        assert psp(close) == (3_973, -3_973, 0), "what people say is booked"
+        close.post(close.at("wechat", "/run"))
+        assert close.differences("wechat", open="true") == []
+    close.shop.check()
+
+
+def test_two_refunds_of_one_payment_in_the_channels_own_console_are_two(close):
+    """Alipay gives refunds no number of their own: they are told apart by ours, and each is booked by two people."""
+    sold = close.sold("alipay")
+    next_day = close.day + timedelta(days=1)
+    paid = line(close, sold, app_id="x", refund_no="")
+    first, same_day, later = (
+        given_back(close, sold, {"out_refund_no": number, "amount_fen": fen}, app_id="x")
+        for number, fen in (("HAND-1", 1_000), ("HAND-2", 1_500), ("HAND-3", 700))
+    )
+    at = ms(clock.day_bounds(next_day)[0] + timedelta(hours=1))
+    later = replace(later, at_ms=at, ends_at_ms=at)
+    with close.tomorrow(days=2):
+        close.drop(*alipay(close, paid, first, same_day))
+        one, two = sorted(close.differences("alipay"), key=lambda row: row["theirs_fen"])
+        assert close.handle(one, "book")["state"] == "proposed"
+        close.drop(*alipay(close, later, day=next_day))
+        [three] = close.differences("alipay", next_day)
+        assert (three["state"], three["exception_id"]) == ("open", None)
+        before = psp(close, "alipay")[0]
+        assert close.check(one)["state"] == "resolved"
+        close.follow()
+        assert (close.one(two)["state"], close.one(three)["state"]) == ("open", "open")
+        for row in (two, three):
+            assert close.handle(row, "book")["state"] == "proposed"
+            assert close.check(row)["state"] == "resolved"
+        assert before - psp(close, "alipay")[0] == 3_200
+        refunds = close.site.get("/api/refunds", by="wang").json()["items"]
+        assert sorted(row["amount_fen"] for row in refunds) == [700, 1_000, 1_500]
+        for day in (close.day, next_day):
+            close.post(close.at("alipay", "/run", day))
+            assert close.differences("alipay", day, open="true") == []
+    close.shop.check()
