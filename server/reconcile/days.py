@@ -12,6 +12,11 @@ from server.reconcile import hashing
 from server.reconcile.model import ReconcileDay, ReconcileDifference
 from shared.finance import DifferenceKind, DifferenceState
 
+_HALVES = (
+    *(DifferenceKind.ONLY_OURS, DifferenceKind.REFUND_ONLY_OURS),
+    *(DifferenceKind.FUND_ONLY_TRADES, DifferenceKind.FUND_ONLY_FUNDS),
+)
+
 
 def find(tx: Tx, channel: str, day: date, *, lock: bool = False) -> ReconcileDay | None:
     """A day as its last run left it."""
@@ -25,9 +30,9 @@ def differences(tx: Tx, channel: str, day: date) -> Sequence[ReconcileDifference
 
 
 def waits_for_halves(tx: Tx, channel: str, day: date) -> bool:
-    """Whether something of ours on an open day has not been found at the channel: a bill beside it may have it."""
+    """Whether something on an open day has no other half yet: a bill beside it may have it."""
     r = ReconcileDifference
-    alone = r.kind.in_([DifferenceKind.ONLY_OURS.value, DifferenceKind.REFUND_ONLY_OURS.value])
+    alone = r.kind.in_([kind.value for kind in _HALVES])
     its = (r.channel == channel, r.day == day, ~r.is_signed, r.state == DifferenceState.OPEN.value)
     return tx.scalars(select(r.id).where(*its, alone).limit(1)).first() is not None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import partial
@@ -21,14 +21,14 @@ from sqlalchemy.exc import IntegrityError
 
 from server import audit, changes
 from server.context import Context
-from server.db import Tx, among, bulk_insert, retrying, table_of
+from server.db import Tx, bulk_insert, retrying, table_of
 from server.gateways.bill_lines import OpenBill, opened
 from server.gateways.bill_rows import FundRow, TradeRow
 from server.gateways.port import Gateway
 from server.jobs import Lane
 from server.payments import bills, kept_bills
 from server.payments.model import PaymentBillFile
-from server.reconcile import booking, controls, days, feed, hashing, keeping, ours, queries
+from server.reconcile import beside, booking, controls, days, feed, hashing, keeping, ours, queries
 from server.reconcile.differences import Difference, OurRow
 from server.reconcile.handling import DaySigned
 from server.reconcile.matching import Matching, Side
@@ -108,11 +108,11 @@ def run(ctx: Context, channel: str, day: date, *, by: str, request_id: str | Non
     Raises NoTradeBill, DaySigned, RunUnderWay.
     """
     _run_one(ctx, channel, day, by=by, request_id=request_id)
-    for beside in (day - timedelta(days=1), day + timedelta(days=1)):
+    for other in (day - timedelta(days=1), day + timedelta(days=1)):
         with ctx.db.read() as tx:
-            waits = days.waits_for_halves(tx, channel, beside)
+            waits = days.waits_for_halves(tx, channel, other)
         if waits:
-            _run_one(ctx, channel, beside, by=by, request_id=request_id)
+            _run_one(ctx, channel, other, by=by, request_id=request_id)
 
 
 def _run_one(ctx: Context, channel: str, day: date, *, by: str, request_id: str | None) -> None:
@@ -145,7 +145,7 @@ def _compare(tx: Tx, channel: str, day: date, found: _Compared, gateway: Gateway
     for pair in matching.pairs(_hashed(tx, channel, day, found)):
         _paired(found, pair.theirs, pair.ours, pair.by)
     matching.elsewhere(ours.named(tx, channel, matching.wanted()))
-    matching.neighbours(_neighbours(tx, channel, day, matching.missing()))
+    matching.neighbours(beside.trades(tx, channel, day, matching.missing()))
     settled = matching.settle()
     for pair in settled.pairs:
         _paired(found, pair.theirs, pair.ours, pair.by)
@@ -156,7 +156,8 @@ def _compare(tx: Tx, channel: str, day: date, found: _Compared, gateway: Gateway
     found.differences = list(settled.differences)
     found.date_shifts = sum(one.closes_itself and one.kind is DifferenceKind.DATE_SHIFT for one in settled.differences)
     if BillKind.FUNDS in found.files:
-        found.differences += controls.three_way(channel, day, found.trades(), found.funds())
+        look = partial(beside.both, tx, channel, day)
+        found.differences += controls.three_way(channel, day, found.trades(), found.funds(), beside=look)
         found.balance = controls.balance(found.funds(), opening_fen=_closed_with(tx, channel, day))
         if found.balance is not None:
             found.differences += controls.balance_difference(channel, day, found.balance)
@@ -183,40 +184,6 @@ def _paired(found: _Compared, theirs: TradeRow, our: OurRow, by: str) -> None:
     found.matched_fen += theirs.amount_fen if theirs.kind == "payment" else -theirs.amount_fen
     if theirs.kind == "refund" and theirs.fee_fen < 0:
         found.returned[our.out_refund_no] = -theirs.fee_fen
-
-
-def _neighbours(tx: Tx, channel: str, day: date, missing: Sequence[OurRow]) -> list[TradeRow]:
-    """The rows of the days before and after that have a number of what is missing here."""
-    numbers = sorted({one.provider_no for one in missing if one.provider_no})
-    refunds = sorted({one.out_refund_no for one in missing if one.out_refund_no})
-    beside = (day - timedelta(days=1), day + timedelta(days=1))
-    files = [file.id for one in beside if (file := kept_bills.current(tx, channel, one).get(BillKind.TRADES))]
-    if not files or not (numbers or refunds):
-        return []
-    r = ReconcileRow
-    its = among(tx, r.provider_no, numbers) | among(tx, r.refund_no, numbers) | among(tx, r.out_refund_no, refunds)
-    return [_trade_row(row) for row in tx.scalars(select(r).where(r.file_id.in_(files), its))]
-
-
-def _trade_row(row: ReconcileRow) -> TradeRow:
-    return TradeRow(
-        n=row.n,
-        kind="payment" if row.kind == "payment" else "refund",
-        provider_no=row.provider_no,
-        out_trade_no=row.out_trade_no,
-        refund_no=row.refund_no,
-        out_refund_no=row.out_refund_no,
-        amount_fen=row.amount_fen,
-        settled_fen=row.amount_fen,
-        fee_fen=row.fee_fen,
-        state=row.state,  # type: ignore[arg-type]  # as it was read from a bill
-        at=row.at,
-        ended_at=row.ended_at,
-        currency="CNY",
-        app_id="",
-        subject="",
-        rate="",
-    )
 
 
 def _closed_with(tx: Tx, channel: str, day: date) -> Fen | None:
