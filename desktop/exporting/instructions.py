@@ -24,7 +24,10 @@ from shared.sentence import Sentence
 _COLUMNS: tuple[tuple[Sentence, Kind, int], ...] = (
     (Sentence("打款单号", "Payout"), Kind.TEXT, 18),
     (Sentence("请求号", "Request"), Kind.TEXT, 22),
+    (Sentence("操作", "What to do"), Kind.WORD, 12),
     (Sentence("收款方", "Receiver"), Kind.TEXT, 24),
+    (Sentence("收款账号", "Account"), Kind.TEXT, 24),
+    (Sentence("开户行", "Bank"), Kind.TEXT, 24),
     (Sentence("金额(元)", "Amount (yuan)"), Kind.AMOUNT, 14),
     (Sentence("附言", "Remark"), Kind.TEXT, 28),
     (Sentence("渠道", "Channel"), Kind.TEXT, 10),
@@ -35,6 +38,13 @@ _COLUMNS: tuple[tuple[Sentence, Kind, int], ...] = (
     (Sentence("最晚时间", "Until"), Kind.TIME, 20),
     (Sentence("注意", "Attention"), Kind.WORD, 36),
 )
+
+KINDS = {
+    "transfer": Sentence("转账", "Transfer"),
+    "split": Sentence("分账", "Split"),
+    "unfreeze": Sentence("解冻剩余资金", "Unfreeze the rest"),
+}
+"""What is to be done; the words of `InstructionRow.kind`. What is unfrozen is nobody's payment."""
 
 TROUBLES = {
     "too_late": Sentence("已过分账期限，请转账", "Too late to be split: transfer it"),
@@ -85,7 +95,10 @@ def _values(number: str, row: InstructionRow) -> tuple[Any, ...]:
     return (
         number,
         row.request_no,
+        KINDS[row.kind],
         row.receiver,
+        row.account,
+        row.bank,
         row.amount_fen,
         row.remark,
         row.channel,

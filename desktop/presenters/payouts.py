@@ -218,6 +218,37 @@ class Results(Watched):
         self.changed()
 
 
+def paid_to(one: Payout) -> list[tuple[str, str, bool]]:
+    """Who gets it, and what of it arrived: what it is, how it reads, whether it is a code."""
+    facts: list[tuple[Pair, str, bool]] = [
+        (("收款方", "Receiver"), one.receiver, False),
+        (("收款账号", "Account"), one.account, True),
+        (("开户行", "Bank"), one.bank, False),
+        (("打款手续费", "Fee of the payout"), formats.money(one.fee_fen) if one.fee_fen else "", False),
+        (
+            ("实际到账", "Arrived"),
+            formats.money(one.arrived_fen) if 0 < one.arrived_fen < one.amount_fen else "",
+            False,
+        ),
+    ]
+    return [(in_words(words), value, is_code) for words, value, is_code in facts if value]
+
+
+def warnings(one: Payout) -> list[str]:
+    """What whoever checks it has to know: a new account, and what became of payouts before of the same statements."""
+    found = [in_words(("首次向此账户打款，请核实。", "Nothing was ever paid to this account: verify it."))]
+    found = found if one.is_new_account else []
+    for before in one.earlier:
+        words = (
+            ("{number} 已到账后退回：{why}", "{number} had arrived and came back: {why}")
+            if before.arrived_at
+            else ("{number} 打款失败：{why}", "{number} failed: {why}")
+        )
+        why = " · ".join(part for part in (before.note, before.reference, formats.money(before.amount_fen)) if part)
+        found.append(in_words(words).format(number=before.number, why=why))
+    return found
+
+
 def shown_bad(row: BadRow) -> str:
     """A row that does not fit, ready to show: `第 3 行：结果“处理中”不是成功或失败`."""
     words = in_words(("第 {n} 行：{why}", "Line {n}: {why}"))
@@ -297,9 +328,13 @@ def _fail(one: Payout) -> list[Act[Payout]]:
         f"{amount} 退回可打款，结算单可以重新发起打款；供应商看得到原因。",
         f"{amount} become payable again; the supplier reads why.",
     )
-    entry = _reason(("失败原因（必填，供应商会看到）", "Why (needed; the supplier reads it)"))
+    entries = [_reason(("失败原因（必填，供应商会看到）", "Why (needed; the supplier reads it)"))]
+    if one.state is PayoutState.CONFIRMED:
+        entries.append(_REFERENCE)
     words = ("打款失败或退汇…", "It failed or came back…")
-    return [Act(FAIL, words, effect, ("已登记失败", "Marked as failed"), _move(one, "fail"), (entry,), tone="danger")]
+    return [
+        Act(FAIL, words, effect, ("已登记失败", "Marked as failed"), _move(one, "fail"), tuple(entries), tone="danger")
+    ]
 
 
 def _withdraw(one: Payout) -> list[Act[Payout]]:

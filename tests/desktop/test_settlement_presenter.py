@@ -266,6 +266,7 @@ def test_what_is_typed_reaches_the_server():
         (["check"], "refuse", {"note": "账户有误"}, {"approve": False, "note": "账户有误"}),
         (["send"], "send", {"reference": "ICBC-1"}, {"reference": "ICBC-1", "note": ""}),
         (["fail"], "fail", {"note": "户名不符"}, {"reference": "", "note": "户名不符"}),
+        (["fail"], "fail", {"note": "退汇", "reference": "TH-1"}, {"reference": "TH-1", "note": "退汇"}),
     ):
         ask = Later()
         shown = Payouts(ask, person(Role.FINANCE))
@@ -279,19 +280,23 @@ def test_what_is_typed_reaches_the_server():
 
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_instructions_are_written_for_the_bank(tmp_path, language):
-    asked = [instruction(), instruction(receiver="=HYPERLINK(1)", remark="-1", trouble="too_late", channel="wechat")]
+    odd = {"receiver": "=HYPERLINK(1)", "remark": "-1", "trouble": "too_late", "channel": "wechat"}
+    asked = [instruction(account="7559 0001", bank="招商银行"), instruction(**odd, kind="unfreeze")]
     book, text = tmp_path / "打款.xlsx", tmp_path / "打款.csv"
     assert write_instructions(asked, book, language=language) == 2
     assert write_instructions(asked, text, language=language) == 2
     sheet = openpyxl.load_workbook(book).active
     head, first, second = list(sheet.iter_rows(values_only=True))
     assert head[0] == {"zh": "打款单号", "en": "Payout"}[language]
-    assert first[:5] == ("DK20260302-001", "DK20260302-001", "星河数码", 122.98, "JS20260302-001")
-    assert (second[2], sheet["C3"].data_type) == ("=HYPERLINK(1)", "s")
+    word = {"zh": "转账", "en": "Transfer"}[language]
+    assert first[:4] == ("DK20260302-001", "DK20260302-001", word, "星河数码")
+    assert first[4:8] == ("7559 0001", "招商银行", 122.98, "JS20260302-001")
+    assert second[2] == {"zh": "解冻剩余资金", "en": "Unfreeze the rest"}[language]
+    assert (second[3], sheet["D3"].data_type, sheet["E2"].data_type) == ("=HYPERLINK(1)", "s", "s")
     rows = list(csv.reader(io.StringIO(text.read_bytes().decode("utf-8-sig"))))
-    assert rows[1][3] == "122.98"
-    assert (rows[2][2], rows[2][4]) == ("'=HYPERLINK(1)", "'-1")
-    assert rows[2][11] == {"zh": "已过分账期限，请转账", "en": "Too late to be split: transfer it"}[language]
+    assert rows[1][6] == "122.98"
+    assert (rows[2][3], rows[2][7]) == ("'=HYPERLINK(1)", "'-1")
+    assert rows[2][14] == {"zh": "已过分账期限，请转账", "en": "Too late to be split: transfer it"}[language]
     with pytest.raises(TargetNotATable):
         write_instructions(asked, tmp_path / "打款.doc", language=language)
     assert sorted(one.name for one in tmp_path.iterdir()) == ["打款.csv", "打款.xlsx"]

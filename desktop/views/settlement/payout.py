@@ -5,9 +5,9 @@ from __future__ import annotations
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QVBoxLayout
 
-from desktop.exporting.instructions import TROUBLES
+from desktop.exporting.instructions import KINDS, TROUBLES
 from desktop.presenters import formats
-from desktop.presenters.payouts import Payouts
+from desktop.presenters.payouts import Payouts, paid_to, warnings
 from desktop.presenters.statements import mode_word
 from desktop.presenters.words import language, party_words
 from desktop.views.side import CasePanel, add_fact, facts, pair
@@ -43,6 +43,8 @@ class PayoutPanel(CasePanel):
         table = facts()
         add_fact(table, self.tr("结算方式"), mode_word(one.mode))
         add_fact(table, self.tr("结算单"), " ".join(one.statements), is_code=True)
+        for words, value, is_code in paid_to(one):
+            add_fact(table, words, value, is_code=is_code)
         add_fact(table, self.tr("发起"), f"{party_words(one.made_by)} {formats.moment(one.made_at)}")
         if one.checked_by is not None:
             add_fact(table, self.tr("复核"), f"{party_words(one.checked_by)} {formats.moment(one.checked_at)}")
@@ -55,6 +57,8 @@ class PayoutPanel(CasePanel):
         if one.note:
             add_fact(table, self.tr("备注"), one.note)
         layout.addLayout(table)
+        for words in warnings(one):
+            layout.addWidget(label(words, role="warning", wrap=True))
         self._write_instruction(layout)
 
     def _write_instruction(self, layout: QVBoxLayout) -> None:
@@ -76,7 +80,7 @@ class PayoutPanel(CasePanel):
             layout.addWidget(label(words, role="caption"))
 
     def _write_row(self, layout: QVBoxLayout, one: InstructionRow) -> None:
-        layout.addLayout(pair(one.receiver, formats.money(one.amount_fen)))
+        layout.addLayout(pair(one.receiver or KINDS[one.kind].sentence(language()), formats.money(one.amount_fen)))
         told = [one.request_no]
         if one.remark:
             told.append(one.remark)
