@@ -72,6 +72,7 @@ class Settings:
     hold_units_per_address: int = 1_000
     refund_check_fen: int = 50_000
     difference_check_fen: int = 50_000
+    no_fund_bills: str = ""
     session_idle_hours: int = 72
     session_days: int = 30
     channel_fees: str = "alipay=6000 epay=6000 sandbox=6000 wechat=6000"
@@ -129,6 +130,11 @@ class Settings:
     def refund_days_of(self) -> dict[str, int]:
         """For how many days after a payment its channel refunds it, where the contract says another time than usual."""
         return _numbers(self.refund_days)
+
+    @property
+    def channels_without_fund_bills(self) -> frozenset[str]:
+        """Channels whose bill of movements this merchant has no right to: their days are signed without it."""
+        return frozenset(self.no_fund_bills.split())
 
     def redacted(self) -> dict[str, str]:
         """What may be printed and logged: secrets are masked, a database's password too."""
@@ -279,6 +285,12 @@ def _by_channel(zh: str, en: str, example: str) -> Callable[[str, str], str]:
     return read
 
 
+def _channels(name: str, text: str) -> str:
+    if not re.fullmatch(r"([a-z]+(\s+|$))*", text.strip()):
+        _refuse(name, "应为渠道代码，以空格分隔，如 wechat", "use channels separated by spaces, such as wechat")
+    return text.strip()
+
+
 _READERS: dict[str, Callable[[str, str], object]] = {
     "mode": _mode,
     "data": _path,
@@ -296,6 +308,7 @@ _READERS: dict[str, Callable[[str, str], object]] = {
     "hold_units_per_address": _number(0, 1_000_000),
     "refund_check_fen": _number(0, 10**13),
     "difference_check_fen": _number(0, 10**13),
+    "no_fund_bills": _channels,
     "session_idle_hours": _number(1, 24 * 30),
     "session_days": _number(1, 365),
     "channel_fees": _by_channel("百万分之几", "millionths", "wechat=6000"),

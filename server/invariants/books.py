@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, or_, select, true
+from sqlalchemy import ColumnElement, Select, String, and_, case, cast, exists, func, literal, or_, select, true
 from sqlalchemy.orm import aliased
 
 from server.db import Tx
@@ -261,13 +261,23 @@ def pending_is_what_lines_wait_for(tx: Tx) -> Finding | None:
 
 
 def sweeps_are_booked(tx: Tx) -> Finding | None:
-    """L7: what a channel paid out to our bank is booked once, for its amount, and nothing else is."""
-    key = literal("sweep:") + ReconcileSweep.channel + ":" + ReconcileSweep.reference
-    booked = _moved(LedgerJournal.key == key).correlate(ReconcileSweep).scalar_subquery()
-    unbooked = select(key).where(booked != ReconcileSweep.amount_fen)
-    made = exists().where(LedgerJournal.key == key)
+    """L7: what a channel paid out to our bank is booked once, for what of it is ours, as long as it is not reversed, and
+    nothing else is.
+    """
+    w = ReconcileSweep
+    again = case((w.n > 1, literal(":") + cast(w.n, String)), else_="")
+    key = literal("sweep:") + w.channel + ":" + w.reference + again
+    states = {
+        key: ("booked", "reversing", "reversed"),
+        key + ":reversed": ("reversed",),
+    }
+    unbooked = []
+    for journal, booked in states.items():
+        fen = case((w.state.in_(booked), w.amount_fen - w.others_fen), else_=0)
+        unbooked.append(select(journal).where(_moved(LedgerJournal.key == journal).correlate(w).scalar_subquery() != fen))
+    made = exists().where(or_(*(LedgerJournal.key == journal for journal in states)))
     unknown = select(LedgerJournal.key).where(LedgerJournal.code == "SWEEP", ~made)
-    return _first(tx, "L7", "渠道到账与账目不符 / a sweep that is not booked, or is no sweep", [unbooked, unknown])
+    return _first(tx, "L7", "渠道到账与账目不符 / a sweep that is not booked, or is no sweep", [*unbooked, unknown])
 
 
 def signed_bills_are_booked(tx: Tx) -> Finding | None:

@@ -9,7 +9,8 @@ on are locked here.
     payout_done      payout:{number}:done         payout -> bank
     payout_lacked    payout:{number}:lacked       payout -> owed first, then available: the part that did not arrive
     payout_failed    payout:{number}:failed       payout, or bank where it sent it back -> owed first, then available
-    sweep            sweep:{channel}:{reference}  bank -> psp
+    sweep            sweep:{channel}:{reference}  bank -> psp; :{n} behind it when recorded again
+    sweep_reversed   {its key}:reversed           psp -> bank
 """
 
 from __future__ import annotations
@@ -231,8 +232,33 @@ def _payout(tx: Tx, key: str, transfers: tuple[Transfer, ...], *, at: datetime, 
 # --- arrived ---
 
 
-def sweep(tx: Tx, *, channel: str, reference: str, amount: Fen, at: datetime, actor: str, memo: str = "") -> None:
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What a channel paid out to our bank, by the bank's number of it; `n` counts how often that was recorded."""
+
+    channel: str
+    reference: str
+    n: int
+    amount: Fen
+
+    @property
+    def key(self) -> str:
+        """Of its journal."""
+        return f"sweep:{self.channel}:{self.reference}" + (f":{self.n}" if self.n > 1 else "")
+
+    @property
+    def psp(self) -> Account:
+        """What the channel owes us."""
+        return Account("psp", self.channel)
+
+
+def sweep(tx: Tx, arrival: Arrival, *, at: datetime, actor: str, memo: str = "") -> None:
     """A channel paid out to our bank. The same reference with another amount raises JournalConflict."""
-    transfer = Transfer(BANK, Account("psp", channel), amount)
-    key = f"sweep:{channel}:{reference}"
-    post(tx, [Journal(key, JournalCode.SWEEP.value, None, at, (transfer,), actor, memo)])
+    transfer = Transfer(BANK, arrival.psp, arrival.amount)
+    post(tx, [Journal(arrival.key, JournalCode.SWEEP.value, None, at, (transfer,), actor, memo)])
+
+
+def sweep_reversed(tx: Tx, arrival: Arrival, *, at: datetime, actor: str, memo: str = "") -> None:
+    """It was not so."""
+    transfer = Transfer(arrival.psp, BANK, arrival.amount)
+    post(tx, [Journal(f"{arrival.key}:reversed", JournalCode.SWEEP.value, None, at, (transfer,), actor, memo)])

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 
 from sqlalchemy import func, select
 
 from server.db import Tx
 from server.payments.exceptions import closing, raising
 from server.payments.exceptions.raising import Raised
-from server.payments.model import PaymentAttempt, PaymentBill, PaymentException
+from server.payments.model import PaymentAttempt, PaymentBill, PaymentException, UnmatchedPayment
+from server.payments.refunds.model import Refund
 from shared import clock, ids
 from shared.states import BillTrouble, ExceptionKind
 
 DAYS_BACK = 88
 """How far a shop that was shut catches up: WeChat Pay keeps its bills for three months, of 89 days at least."""
+
+READY_AT = time(10)
+"""Channels promise the bill of the day before by then."""
 
 EVENING = timedelta(hours=18)
 """When people are told of a bill of the day before that should be there."""
@@ -89,6 +93,11 @@ def not_there(tx: Tx, channel: str, day: date) -> bool:
     if day + WITHOUT_TRADE <= clock.shop_day(clock.now()):
         return settle(tx, channel, day, Tally())
     return _note(tx, channel, day, None, "")
+
+
+def had_no_trade(tx: Tx, channel: str, day: date) -> bool:
+    """Whether nobody knows of money of that day, and it is late enough for a bill of it to be there."""
+    return _ready_after(day) <= clock.now() and not _had_money(tx, channel, day)
 
 
 def missed(tx: Tx, channel: str, day: date, trouble: BillTrouble, why: str) -> bool:
@@ -184,8 +193,15 @@ def _opened(tx: Tx, channel: str, earliest: date) -> date | None:
 
 def _had_money(tx: Tx, channel: str, day: date) -> bool:
     start, end = clock.day_bounds(day)
-    its = (PaymentAttempt.channel == channel, PaymentAttempt.paid_at >= start, PaymentAttempt.paid_at < end)
-    return tx.scalars(select(PaymentAttempt.id).where(*its).limit(1)).first() is not None
+    for of, at in (
+        (PaymentAttempt, PaymentAttempt.paid_at),
+        (UnmatchedPayment, UnmatchedPayment.paid_at),
+        (Refund, Refund.submitted_at),
+    ):
+        its = select(of.id).where(of.channel == channel, at >= start, at < end)
+        if tx.scalars(its.limit(1)).first() is not None:
+            return True
+    return False
 
 
 def _day_of(row: PaymentBill) -> _Day:
@@ -194,6 +210,10 @@ def _day_of(row: PaymentBill) -> _Day:
 
 def _days(first: date, last: date) -> Iterator[date]:
     return (first + timedelta(days=n) for n in range((last - first).days + 1))
+
+
+def _ready_after(day: date) -> datetime:
+    return datetime.combine(day + timedelta(days=1), READY_AT, clock.SHOP_ZONE)
 
 
 def _evening_after(day: date) -> datetime:

@@ -13,7 +13,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, time, timedelta
+from datetime import date, timedelta
 from functools import partial
 from uuid import UUID
 
@@ -33,9 +33,6 @@ from shared import clock, ids
 from shared.finance import BillKind
 from shared.states import AttemptState, BillTrouble, ExceptionKind, FoundBy, UnmatchedState
 
-READY_AT = time(10, 0)
-"""Channels promise their bills by then."""
-
 LOOK_SECONDS = 1_800.0
 
 RECONCILE = "reconcile.run"
@@ -44,8 +41,8 @@ RECONCILE = "reconcile.run"
 DROPPED = "payments.bill_dropped"
 """The job that reads what a person dropped, with its `file_id`."""
 
-FUNDS_DAYS = 7
-"""How long the bill of a day's movements is asked for; some merchants have no right to it."""
+AGAIN_DAYS = 7
+"""How long the bill of a day's movements is asked for, and that of its trade where a person dropped it."""
 
 PAGE = 200
 
@@ -57,7 +54,7 @@ _log = logging.getLogger("kameng.payments")
 
 def read_due(ctx: Context) -> int:
     """Read the bills that are due and there; answers how many payments they told us of that we did not know."""
-    if clock.shop_time(clock.now()).time() < READY_AT:
+    if clock.shop_time(clock.now()).time() < bill_days.READY_AT:
         return 0
     return sum(_catch_up(ctx, channel) for channel, gateway in sorted(ctx.gateways.items()) if gateway.makes_bills)
 
@@ -70,25 +67,37 @@ def _catch_up(ctx: Context, channel: str) -> int:
             days = bill_days.due(tx, channel, yesterday=yesterday)
         for day in days:
             news += _look(ctx, channel, day)
-        week = [yesterday - timedelta(days=n) for n in range(FUNDS_DAYS)]
-        with ctx.db.read() as tx:
-            wanting = set(kept_bills.missing(tx, channel, week, BillKind.FUNDS))
-            wanting -= set(kept_bills.missing(tx, channel, week, BillKind.TRADES))
-        for day in sorted(wanting):
-            _look_at_funds(ctx, channel, day)
+        week = [yesterday - timedelta(days=n) for n in range(AGAIN_DAYS)]
+        for kind in _kinds(ctx, channel):
+            with ctx.db.read() as tx:
+                again = kept_bills.unconfirmed(tx, channel, week, kind)
+                if kind is BillKind.TRADES:
+                    again -= set(days)
+                else:
+                    again |= kept_bills.missing(tx, channel, week, kind)
+                    again -= kept_bills.missing(tx, channel, week, BillKind.TRADES)
+            for day in sorted(again):
+                _look_again(ctx, channel, day, kind)
     except Exception:  # noqa: BLE001 - what is wrong with one channel keeps no other from being read
         _log.exception("bills left for a later look", extra={"channel": channel})
     return news
 
 
 def fetch(ctx: Context, channel: str, day: date) -> None:
-    """Ask a channel now for the bills of a day that are not here yet, and read them; what is wrong is noted."""
+    """Ask a channel now for the bills of a day, and read what is news; what is wrong with a missing one is noted."""
     with ctx.db.read() as tx:
         there = kept_bills.current(tx, channel, day)
-    if BillKind.TRADES not in there:
-        _look(ctx, channel, day)
-    if BillKind.FUNDS not in there:
-        _look_at_funds(ctx, channel, day)
+    for kind in _kinds(ctx, channel):
+        if kind is BillKind.TRADES and kind not in there:
+            _look(ctx, channel, day)
+        else:
+            _look_again(ctx, channel, day, kind)
+
+
+def _kinds(ctx: Context, channel: str) -> tuple[BillKind, ...]:
+    """The bills that a channel makes for this merchant, that of its trade first."""
+    has_no_funds = channel in ctx.settings.channels_without_fund_bills
+    return (BillKind.TRADES,) if has_no_funds else (BillKind.TRADES, BillKind.FUNDS)
 
 
 def read_dropped(ctx: Context, file_id: UUID) -> None:
@@ -97,10 +106,13 @@ def read_dropped(ctx: Context, file_id: UUID) -> None:
         file = kept_bills.one(tx, file_id)
         assert file is not None
         bill = kept_bills.as_bill(file, kept_bills.content(tx, ctx.keys, file_id))
-    tally = read(ctx, bill)
+    _settle(ctx, bill, read(ctx, bill))
+    retrying(ctx.db, partial(reconcile, channel=bill.channel, day=bill.day))
+
+
+def _settle(ctx: Context, bill: Bill, tally: Tally) -> None:
     if not tally.unsure:
         _noted(ctx, bill.channel, partial(bill_days.settle, channel=bill.channel, day=bill.day, tally=tally))
-    retrying(ctx.db, partial(reconcile, channel=bill.channel, day=bill.day))
 
 
 def reconcile(tx: Tx, channel: str, day: date) -> None:
@@ -109,15 +121,40 @@ def reconcile(tx: Tx, channel: str, day: date) -> None:
     jobs.enqueue(tx, RECONCILE, args, key=f"{RECONCILE}:{channel}:{day}")
 
 
-def _look_at_funds(ctx: Context, channel: str, day: date) -> None:
-    """Keep the bill of a day's movements, if it is there and can be read; nobody's money depends on it."""
+def _look_again(ctx: Context, channel: str, day: date, kind: BillKind) -> None:
+    """Keep a bill that is not waited for, if it is there, can be read and is news: that of a day's movements, and the
+    channel's own in the place of one that a person dropped, or that it has corrected since.
+    """
     try:
-        bill = _fetched(ctx, channel, day, "funds")
-        if isinstance(bill, Bill) and _keep(ctx, bill):
+        bill = _fetched(ctx, channel, day, "trades" if kind is BillKind.TRADES else "funds")
+        if bill is None:
+            _keep_none(ctx, channel, day, kind)
+        elif isinstance(bill, Bill) and _keep(ctx, bill):
+            if kind is BillKind.TRADES:
+                _settle(ctx, bill, read(ctx, bill))
             retrying(ctx.db, partial(reconcile, channel=channel, day=day))
     except UnreadableBill as problem:
-        where = {"channel": channel, "day": day.isoformat(), "why": problem.reason}
-        _log.warning("bill of the account's movements not read", extra=where)
+        where = {"channel": channel, "day": day.isoformat(), "kind": kind.value, "why": problem.reason}
+        _log.warning("bill not read that is not waited for", extra=where)
+
+
+def _keep_none(ctx: Context, channel: str, day: date, kind: BillKind) -> None:
+    """Keep that a channel has no bill of a day of which nobody knows of money, until it has one: a day without trade
+    can be closed like any other.
+    """
+
+    def keep(tx: Tx) -> None:
+        there = kept_bills.current(tx, channel, day)
+        trades = there.get(BillKind.TRADES)
+        if kind in there or kept_bills.is_closed(tx, channel, day) or not bill_days.had_no_trade(tx, channel, day):
+            return
+        if kind is BillKind.FUNDS and (trades is None or kept_bills.has_rows(trades)):
+            return
+        new = kept_bills.none(channel, kind, day, ctx.gateways[channel].merchant_id)
+        kept_bills.keep(tx, ctx.keys, new, source="none", by=f"channel:{channel}")
+        reconcile(tx, channel, day)
+
+    retrying(ctx.db, keep)
 
 
 def _keep(ctx: Context, bill: Bill) -> bool:
@@ -148,6 +185,7 @@ def _look(ctx: Context, channel: str, day: date) -> int:
         retrying(ctx.db, partial(reconcile, channel=channel, day=day))
     if found is None:
         _noted(ctx, channel, partial(bill_days.not_there, channel=channel, day=day))
+        _keep_none(ctx, channel, day, BillKind.TRADES)
         return 0
     if isinstance(found, Tally):
         if not found.unsure:

@@ -1,14 +1,17 @@
 """Bills as they came, kept for good: what was reconciled against can be read again, byte for byte.
 
 A bill names payers, so its file is compressed, cut into pieces and sealed by the key ring. The same file again adds
-nothing; another one of the same day is the current one from then on, and those before it stay.
+nothing; another one of the same day is the current one from then on, and those before it stay. Once a day is signed its
+bills are closed: what comes then is kept, and is late. Where a channel says that it has no bill of a day, that is kept
+as one without rows.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
@@ -31,7 +34,7 @@ PIECE_BYTES = 1024 * 1024
 
 _PURPOSE = "bill"
 
-Source = Literal["fetched", "dropped"]
+Source = Literal["fetched", "dropped", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,15 +65,26 @@ class Kept:
 
 
 def keep(tx: Tx, keys: KeyRing, bill: NewBill, *, source: Source, by: str) -> Kept:
-    """Keep a bill as the current one of its day; what is kept already, in whatever wrapping, is not kept twice."""
+    """Keep a bill as the current one of its day; what is kept already, in whatever wrapping, is not kept twice.
+
+    One that was dropped and comes from the channel as well is fetched from then on. Of a signed day another one is
+    late, and leaves the day as it is.
+    """
     its = _its(bill.channel, bill.kind, bill.day)
     same = PaymentBillFile.sha256 == bill.sha256
     known = tx.scalars(select(PaymentBillFile).where(*its, same).with_for_update()).first()
-    is_news = known is None or not known.is_current
-    if is_news:
+    is_late = is_closed(tx, bill.channel, bill.day)
+    is_confirmed = known is not None and (known.source, source) == ("dropped", "fetched")
+    is_news = is_confirmed or known is None or not (known.is_current or (is_late and known.is_late))
+    if is_news and not is_late:
         tx.execute(update(PaymentBillFile).where(*its, PaymentBillFile.is_current).values(is_current=False))
     file = known or _add(tx, keys, bill, source=source, by=by)
-    file.is_current = True
+    if is_confirmed:
+        file.source = source
+    if not is_late:
+        file.is_current = True
+    elif not file.is_current:
+        file.is_late = True
     tx.flush()
     if is_news:
         audit.append(
@@ -100,6 +114,7 @@ def _add(tx: Tx, keys: KeyRing, bill: NewBill, *, source: Source, by: str) -> Pa
         sha1=bill.sha1,
         sha256=bill.sha256,
         totals=json.dumps([[one.name, one.printed, one.read, one.is_amount] for one in bill.totals]),
+        is_current=False,
     )
     tx.add(file)
     packed = zlib.compress(bill.content)
@@ -107,6 +122,46 @@ def _add(tx: Tx, keys: KeyRing, bill: NewBill, *, source: Source, by: str) -> Pa
         sealed = keys.seal_small(_PURPOSE, _place(file.id, n), packed[at : at + PIECE_BYTES])
         tx.execute(insert(table_of(PaymentBillPiece)), {"file_id": file.id, "n": n, "sealed": sealed})
     return file
+
+
+def none(channel: str, kind: BillKind, day: date, merchant_id: str) -> NewBill:
+    """What a channel says where it has no bill of a day: one without rows."""
+    return NewBill(
+        channel=channel,
+        kind=kind,
+        day=day,
+        merchant_id=merchant_id,
+        name="-",
+        content=b"",
+        rows=0,
+        sha1=hashlib.sha1(b"", usedforsecurity=False).hexdigest(),
+        sha256=hashlib.sha256(b"").hexdigest(),
+        totals=[],
+    )
+
+
+def has_rows(file: PaymentBillFile) -> bool:
+    """Whether there is a file to be read: not where the channel said that it has none."""
+    return file.source != "none"
+
+
+def close(tx: Tx, channel: str, day: date) -> None:
+    """The day is signed with its current bills: they stay its bills, whatever comes."""
+    its = (PaymentBillFile.channel == channel, PaymentBillFile.day == day, PaymentBillFile.is_current)
+    tx.execute(update(PaymentBillFile).where(*its).values(is_closed=True))
+
+
+def is_closed(tx: Tx, channel: str, day: date) -> bool:
+    """Whether a day was signed."""
+    its = (PaymentBillFile.channel == channel, PaymentBillFile.day == day, PaymentBillFile.is_closed)
+    return tx.scalars(select(PaymentBillFile.id).where(*its).limit(1)).first() is not None
+
+
+def late(tx: Tx, channel: str, *, before: date) -> Sequence[PaymentBillFile]:
+    """Bills of signed days before this one which came too late, and whose differences no open day has taken."""
+    f = PaymentBillFile
+    its = (f.channel == channel, f.day < before, f.is_late, f.taken_on.is_(None))
+    return tx.scalars(select(f).where(*its).order_by(f.day, f.id)).all()
 
 
 def content(tx: Tx, keys: KeyRing, file_id: UUID) -> bytes:
@@ -147,12 +202,20 @@ def between(tx: Tx, first: date, last: date, *, channel: str | None = None) -> l
     return list(tx.scalars(query.order_by(*at)))
 
 
-def missing(tx: Tx, channel: str, days: Iterable[date], kind: BillKind) -> list[date]:
+def missing(tx: Tx, channel: str, days: Collection[date], kind: BillKind) -> set[date]:
     """Which of these days have no bill of a kind."""
-    wanted = list(days)
-    its = (PaymentBillFile.channel == channel, PaymentBillFile.kind == kind.value, PaymentBillFile.is_current)
-    there = set(tx.scalars(select(PaymentBillFile.day).where(*its, PaymentBillFile.day.in_(wanted))))
-    return [day for day in wanted if day not in there]
+    return set(days) - _days(tx, channel, days, kind)
+
+
+def unconfirmed(tx: Tx, channel: str, days: Collection[date], kind: BillKind) -> set[date]:
+    """Which of these days have a bill that a person dropped, or none where the channel said so: it may have one now."""
+    return _days(tx, channel, days, kind, PaymentBillFile.source != "fetched", ~PaymentBillFile.is_closed)
+
+
+def _days(tx: Tx, channel: str, days: Collection[date], kind: BillKind, *which: ColumnElement[bool]) -> set[date]:
+    f = PaymentBillFile
+    its = (f.channel == channel, f.kind == kind.value, f.is_current, f.day.in_(list(days)), *which)
+    return set(tx.scalars(select(f.day).where(*its)))
 
 
 def _its(channel: str, kind: BillKind, day: date) -> tuple[ColumnElement[bool], ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Date, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, Date, Index, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from server.db import Base, BigInt, Instant, Uid, big_text, blob, exact
@@ -176,6 +176,8 @@ class PaymentBill(Base):
 class PaymentBillFile(Base):
     """A bill as it came, fetched or dropped, kept for good. Of a channel's day and kind the newest is current.
 
+    `source` is `none` where the channel said that it has none: it has no row. Once its day is signed the current one
+    `is_closed`, and stays; what comes then `is_late`, until the open day of `taken_on` has taken what differs by it.
     The hashes are of the unpacked file with the rows, `sha1` as WeChat Pay states it. `totals` is JSON: what the file
     prints of itself beside what its rows make. The file itself names payers: it is in sealed pieces.
     """
@@ -201,6 +203,9 @@ class PaymentBillFile(Base):
     sha256: Mapped[str] = mapped_column(exact(64))
     totals: Mapped[str] = mapped_column(big_text())
     is_current: Mapped[bool] = mapped_column(default=True)
+    is_closed: Mapped[bool] = mapped_column(default=False, server_default=false())
+    is_late: Mapped[bool] = mapped_column(default=False, server_default=false())
+    taken_on: Mapped[date | None] = mapped_column(Date)
 
 
 class PaymentBillPiece(Base):

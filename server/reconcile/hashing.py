@@ -1,25 +1,42 @@
 """What a signature is over, so that anybody with the rows can compute it again (docs/reconciliation.md).
 
-Each hash is SHA-256 over lines of UTF-8, a line feed behind each, the fields of a line joined by a vertical bar:
+Each hash is SHA-256 over lines, a line feed behind each. A line is a JSON array without spaces, in UTF-8, so that no
+text in it can be taken for another line, or for two of its fields:
 
-    inputs    `bill|kind|sha256` of each bill by its kind; then `ours|` with each of our rows of the day (`ours.of_day`)
-    pairs     each row of the trade bill by its number: `n|kind|amount_fen|fee_fen|matched_id|matched_by`
-    outputs   `figures|` with the figures as they are stored; then `difference|` with each difference, by its number
+    inputs    ["bill",kind,sha256] of each bill by its kind; ["opening",fen], what the fund bill's balance is reckoned
+              from; then ["ours",...] with each of our rows of the day (`ours.of_day`)
+    pairs     each row of the trade bill by its number: [n,kind,amount_fen,fee_fen,matched_id,matched_by]
+    outputs   ["figures",text] with the figures as they are stored; then ["difference",...] with each difference, by its
+              number: the columns `DIFFERENCE`
 
-What is not there is empty. Our ids are hex, times are not part of any hash.
+What is not there is null. Our ids are hex, days are as ISO 8601 has them, times are not part of any hash.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import date
 from uuid import UUID
+
+import msgspec
 
 from server.payments.model import PaymentBillFile
 from server.reconcile.differences import OurRow
 from server.reconcile.model import ReconcileDifference
 
-Field = str | int | UUID | None
+Field = str | int | UUID | date | None
+
+_r = ReconcileDifference
+
+DIFFERENCE = (
+    *(_r.number, _r.id, _r.kind, _r.ours_id, _r.ours_fen, _r.theirs_fen, _r.out_trade_no, _r.provider_no),
+    *(_r.out_refund_no, _r.bill_row, _r.carried_from, _r.state, _r.action, _r.action_order_code, _r.note),
+    *(_r.handled_by, _r.checked_by),
+)
+"""What of a difference is signed: what it is, and how it was handled, by whom."""
+
+_encode = msgspec.json.Encoder(uuid_format="hex").encode
 
 
 class Lines:
@@ -30,7 +47,7 @@ class Lines:
 
     def add(self, *fields: Field) -> None:
         """One line."""
-        self._sha256.update("|".join(map(_text, fields)).encode() + b"\n")
+        self._sha256.update(_encode(fields) + b"\n")
 
     @property
     def sha256(self) -> str:
@@ -38,37 +55,12 @@ class Lines:
         return self._sha256.hexdigest()
 
 
-def _text(field: Field) -> str:
-    if field is None:
-        return ""
-    return field.hex if isinstance(field, UUID) else str(field)
-
-
-def outputs(figures: str, differences: Iterable[ReconcileDifference]) -> str:
-    """The hash of what a day came to: figures as stored, and how each difference was handled, by whom."""
+def outputs(figures: str, differences: Iterable[Sequence[Field]]) -> str:
+    """The hash of what a day came to: figures as stored, and the columns `DIFFERENCE` of each, by its number."""
     lines = Lines()
     lines.add("figures", figures)
-    for row in sorted(differences, key=lambda row: row.number):
-        lines.add(
-            "difference",
-            row.number,
-            row.id,
-            row.kind,
-            row.ours_id,
-            row.ours_fen,
-            row.theirs_fen,
-            row.out_trade_no,
-            row.provider_no,
-            row.out_refund_no,
-            row.bill_row,
-            row.carried_from.isoformat() if row.carried_from else None,
-            row.state,
-            row.action,
-            row.action_order_code,
-            row.note,
-            row.handled_by,
-            row.checked_by,
-        )
+    for row in differences:
+        lines.add("difference", *row)
     return lines.sha256
 
 
@@ -76,6 +68,11 @@ def add_bills(lines: Lines, files: Iterable[PaymentBillFile]) -> None:
     """The bills that go into a run."""
     for file in sorted(files, key=lambda file: file.kind):
         lines.add("bill", file.kind, file.sha256)
+
+
+def add_opening(lines: Lines, opening_fen: int | None) -> None:
+    """What the balance of the day is reckoned from, where it has one."""
+    lines.add("opening", opening_fen)
 
 
 def add_ours(lines: Lines, our: OurRow) -> None:

@@ -1,7 +1,8 @@
 """Bills that people drop: read whole, and refused with a sentence where they are not one of ours that holds.
 
 What is refused leaves nothing behind. What is kept goes the way of what was fetched: its payments are looked at for
-money that nobody told us of, and its day is reconciled.
+money that nobody told us of, and its day is reconciled. A file never takes the place of what the channel itself gave;
+and a day that rests on one is signed by another person (`queries`).
 """
 
 from __future__ import annotations
@@ -17,21 +18,34 @@ from server.gateways.bill_rows import WrongMerchant
 from server.payments import bills, kept_bills
 from server.payments.model import PaymentBillFile
 from server.policy import Actor
-from server.reconcile import feed, queries
-from server.reconcile.handling import DaySigned
+from server.reconcile import feed
 from shared import clock
-from shared.errors import BadInput
+from shared.errors import BadInput, Conflict
 from shared.finance import BillKind
 
 MOST_BYTES = 64 * 1024 * 1024
 
 
 class EmptyBill(BadInput):
-    """Nothing in the file says of which day it is."""
+    """Nothing in the file says of which day it is, and nobody else has."""
 
     code = "empty_bill"
-    zh = "“{name}”里没有一笔交易，无法知道是哪一天的账单。"
-    en = "“{name}” has no row: nobody can tell of which day it is."
+    zh = "“{name}”里没有一笔交易，无法知道是哪一天的账单。请先选择账日，再拖入。"
+    en = "“{name}” has no row: nobody can tell of which day it is. Choose the day first, then drop it."
+
+
+class ChannelHasGivenIt(Conflict):
+    """The channel's own bill of that day is here, and this is another one."""
+
+    code = "channel_has_given_it"
+    zh = (
+        "{channel} {day} 的账单已由渠道直接下载，与“{name}”内容不同，没有替换。"
+        "如果渠道更正了账单，请点“下载账单”重新下载。"
+    )
+    en = (
+        "The bill of {channel} for {day} came from the channel itself, and “{name}” differs: nothing was replaced. "
+        "If the channel has corrected its bill, fetch it again."
+    )
 
 
 class DayNotOver(BadInput):
@@ -50,19 +64,18 @@ class PartialBill(BadInput):
     en = "“{name}” has payments alone, or refunds alone; download the bill of all (ALL) from the merchant platform."
 
 
-def drop(ctx: Context, content: bytes, name: str, *, actor: Actor) -> PaymentBillFile:
-    """Keep a bill that a person has downloaded; the same file again changes nothing.
+def drop(ctx: Context, content: bytes, name: str, day: date | None, *, actor: Actor) -> PaymentBillFile:
+    """Keep a bill that a person has downloaded; the same file again changes nothing. `day` counts where it names none.
 
-    Raises UnreadableBill with what is wrong, EmptyBill, DayNotOver, PartialBill, DaySigned.
+    Raises UnreadableBill with what is wrong, EmptyBill, DayNotOver, PartialBill, ChannelHasGivenIt.
     """
     found = opened(io.BytesIO(content), name)
-    new = _read(ctx, found, content, name)
+    new = _read(ctx, found, content, name, day)
 
     def keep(tx: Tx) -> PaymentBillFile:
         current = kept_bills.current(tx, new.channel, new.day).get(new.kind)
-        is_same = current is not None and current.sha256 == new.sha256
-        if not is_same and queries.is_signed(tx, new.channel, new.day):
-            raise DaySigned(day=new.day.isoformat())
+        if current is not None and current.source == "fetched" and current.sha256 != new.sha256:
+            raise ChannelHasGivenIt(channel=new.channel, day=new.day.isoformat(), name=name)
         kept = kept_bills.keep(tx, ctx.keys, new, source="dropped", by=actor.label)
         if kept.is_new:
             _follow(tx, kept.file)
@@ -81,7 +94,7 @@ def _follow(tx: Tx, file: PaymentBillFile) -> None:
     changes.append(tx, feed.DAY, feed.day_id(file.channel, file.day), domain=feed.DOMAIN)
 
 
-def _read(ctx: Context, found: OpenBill, content: bytes, name: str) -> kept_bills.NewBill:
+def _read(ctx: Context, found: OpenBill, content: bytes, name: str, day: date | None) -> kept_bills.NewBill:
     head, gateway = found.head, ctx.gateways.get(found.head.channel)
     if gateway is None:
         raise WrongMerchant(found=f"{head.channel} {head.merchant_id or ''}".strip(), wanted="-")
@@ -93,7 +106,7 @@ def _read(ctx: Context, found: OpenBill, content: bytes, name: str) -> kept_bill
     return kept_bills.NewBill(
         channel=head.channel,
         kind=kind,
-        day=_day(head.day, name),
+        day=_day(head.day or day, name),
         merchant_id=gateway.merchant_id,
         name=name,
         content=content,

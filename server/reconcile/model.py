@@ -150,7 +150,7 @@ class ReconcileSweep(Base):
     """Money of a channel that arrived in our bank, by the bank's number of it. `day` is the bill's.
 
     `n` counts how often the number was recorded: again after it was refused or reversed. `others_fen` of the amount is
-    not ours. Who asked for a reversal is `recorded_by` from then on; the audit log has who was before.
+    not ours. `note` says why it was refused or reversed.
     """
 
     __tablename__ = "reconcile_sweep"
@@ -159,6 +159,7 @@ class ReconcileSweep(Base):
         Index("ix_reconcile_sweep_day", "day", "channel"),
         CheckConstraint("amount_fen > others_fen AND others_fen >= 0", name="amount"),
         CheckConstraint("checked_by IS NULL OR checked_by <> recorded_by", name="two_people"),
+        CheckConstraint("reversal_checked_by IS NULL OR reversal_checked_by <> reversed_by", name="reversed_by_two"),
     )
 
     id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
@@ -175,4 +176,7 @@ class ReconcileSweep(Base):
     recorded_at: Mapped[datetime] = mapped_column(Instant)
     checked_by: Mapped[str | None] = mapped_column(exact(80))
     checked_at: Mapped[datetime | None] = mapped_column(Instant)
+    reversed_by: Mapped[str | None] = mapped_column(exact(80))
+    reversed_at: Mapped[datetime | None] = mapped_column(Instant)
+    reversal_checked_by: Mapped[str | None] = mapped_column(exact(80))
     version: Mapped[int] = mapped_column(BigInt, default=1)

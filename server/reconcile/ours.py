@@ -12,13 +12,13 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, select
+from sqlalchemy import ColumnElement, exists, func, literal, select
 
 from server.db import Tx, among
 from server.payments.model import PaymentAttempt, UnmatchedPayment
 from server.payments.refunds.model import Refund, RefundEvent
 from server.reconcile.differences import OurRow
-from server.reconcile.matching import Wanted
+from server.reconcile.matching import Side, Wanted
 from shared import clock
 from shared.money import Fen
 from shared.states import AttemptState, RefundState, RefundStep, UnmatchedState
@@ -53,6 +53,29 @@ def of_day(tx: Tx, channel: str, day: date) -> Iterator[OurRow]:
     yield from _set_aside(tx, u.channel == channel, u.paid_at >= start, u.paid_at < end)
     in_day = (r.submitted_at >= start, r.submitted_at < end)
     yield from _refunds(tx, r.channel == channel, r.state.in_(ASKED), ~_BY_HAND, *in_day)
+
+
+def counted(tx: Tx, channel: str, day: date) -> Side:
+    """What that comes to, by the engine alone: a million rows are not read for it."""
+    (start, end), a, u, r = clock.day_bounds(day), PaymentAttempt, UnmatchedPayment, Refund
+    paid = (
+        _is_of(channel),
+        a.paid_as.is_(None),
+        a.state == AttemptState.PAID.value,
+        a.paid_at >= start,
+        a.paid_at < end,
+    )
+    aside = (u.channel == channel, u.state.in_(list(_ASIDE)), u.paid_at >= start, u.paid_at < end)
+    back = (r.channel == channel, r.state.in_(ASKED), ~_BY_HAND, r.submitted_at >= start, r.submitted_at < end)
+    sums = (
+        select(func.count(), func.sum(a.amount_fen), func.sum(a.fee_fen)).where(*paid),
+        select(func.count(), func.sum(u.amount_fen), literal(0)).where(*aside),
+        select(func.count(), func.sum(r.amount_fen), literal(0)).where(*back),
+    )
+    (n, fen, fees), (m, more, _), (refunds, refunded, _) = (
+        [int(value or 0) for value in tx.execute(query).one()] for query in sums
+    )
+    return Side(n + m, fen + more, refunds, refunded, fen + more - refunded, fees)
 
 
 def named(tx: Tx, channel: str, wanted: Wanted) -> list[OurRow]:

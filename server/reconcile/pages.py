@@ -12,7 +12,7 @@ from sqlalchemy import select
 from server.db import Tx, among
 from server.identity import queries as people
 from server.orders.model import Order, OrderLine
-from server.payments.model import PaymentAttempt, PaymentBillFile, UnmatchedPayment
+from server.payments.model import PaymentAttempt, UnmatchedPayment
 from server.payments.refunds.model import Refund
 from server.reconcile import days
 from server.reconcile.model import ReconcileRow
@@ -89,8 +89,7 @@ def _refund(refund: Refund, row: ReconcileRow | None, names: dict[str, str]) -> 
 def _billed(tx: Tx, refund_ids: Sequence[UUID]) -> dict[UUID, ReconcileRow]:
     if not refund_ids:
         return {}
-    query = select(_R).join(PaymentBillFile, PaymentBillFile.id == _R.file_id)
-    rows = tx.scalars(query.where(among(tx, _R.matched_id, refund_ids), PaymentBillFile.is_current))
+    rows = tx.scalars(days.of_compared(select(_R)).where(among(tx, _R.matched_id, refund_ids)))
     return {row.matched_id: row for row in rows if row.matched_id is not None}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -10,48 +9,49 @@ from datetime import date, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 
 from server.db import Tx
 from server.identity import queries as people
 from server.payments import bill_days, kept_bills
-from server.payments.model import PaymentAttempt, PaymentBillFile
-from server.payments.refunds.model import Refund
+from server.payments.adjustments import queries as adjustments
+from server.payments.model import PaymentBillFile
 from server.policy import Actor
 from server.reconcile import ours, sweeps, wording
-from server.reconcile.choosing import off_by
+from server.reconcile.figures import Figures, net_of
 from server.reconcile.model import ReconcileDay, ReconcileDifference, ReconcileSignature
 from shared import clock
 from shared.contracts import reconcile as wire
 from shared.contracts.base import Page
 from shared.errors import BadField
-from shared.finance import BillKind, DayState, DifferenceKind, DifferenceState
+from shared.finance import AdjustmentState, BillKind, DayState, DifferenceKind, DifferenceState
 from shared.labels import label
 from shared.money import Fen
 from shared.permissions import Permission
-from shared.states import AttemptState, BillTrouble
+from shared.states import BillTrouble
 
 MOST_DAYS = 92
-
-NEEDED = (BillKind.TRADES, BillKind.FUNDS)
-"""The bills that a day is compared with."""
 
 CLOSED = frozenset({DifferenceState.RESOLVED.value, DifferenceState.MATCHED.value})
 
 HANDLED = CLOSED | {DifferenceState.WORKING.value}
 """What no person has to decide any more before the day is signed: money on its way is followed by the exceptions."""
 
-_NOTHING = wire.DaySide(payments=0, payments_fen=0, refunds=0, refunds_fen=0, fees_fen=0)
 _Key = tuple[str, date]
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Who reads, in which language, and of which channels this shop gets bills."""
+    """Who reads, in which language, of which channels this shop gets bills, and of which none of movements."""
 
     who: Actor
     language: str
     channels: AbstractSet[str]
+    without_funds: AbstractSet[str] = frozenset()
+
+    def needed(self, channel: str) -> tuple[BillKind, ...]:
+        """The bills that a channel's day is compared with."""
+        return (BillKind.TRADES,) if channel in self.without_funds else (BillKind.TRADES, BillKind.FUNDS)
 
 
 # --- days ---
@@ -93,6 +93,7 @@ def _answers(
         files=files,
         troubles=bill_days.troubles(tx, first, last),
         arrived=sweeps.arrived(tx, first, last),
+        corrections=_corrections(tx, first, last),
         names=people.names_of(tx, labels),
     )
     return [_answer(tx, reader, key, found) for key in keys]
@@ -108,6 +109,7 @@ class _Found:
     files: Sequence[PaymentBillFile]
     troubles: Mapping[_Key, BillTrouble]
     arrived: Mapping[_Key, Fen]
+    corrections: Mapping[_Key, list[wire.Correction]]
     names: Mapping[str, str]
 
 
@@ -117,9 +119,9 @@ def _answer(tx: Tx, reader: Reader, key: _Key, found: _Found) -> wire.Reconciled
     files = [file for file in found.files if (file.channel, file.day) == key]
     current = {BillKind(file.kind): file for file in files if file.is_current}
     differences = found.differences.get(key, [])
-    missing = [kind for kind in NEEDED if kind not in current]
+    missing = [kind for kind in reader.needed(channel) if kind not in current]
     figures = Figures.of(row.figures) if row else Figures(ours=_ours_now(tx, channel, day))
-    waits = _waits(row, current, missing, sum(one.open for one in differences), reader.language)
+    waits = _waits(reader, row, current, missing, sum(one.open for one in differences))
     state = DayState.SIGNED if signed else DayState.OPEN if row and not missing else DayState.WAITING
     trouble = found.troubles.get(key)
     return wire.ReconciledDay(
@@ -137,31 +139,35 @@ def _answer(tx: Tx, reader: Reader, key: _Key, found: _Found) -> wire.Reconciled
         date_shifts=figures.date_shifts,
         differences=list(differences),
         balance=figures.balance,
-        net_fen=net_of(figures.theirs),
+        net_fen=figures.net_fen,
+        foreign=figures.foreign,
+        foreign_fen=figures.foreign_fen,
         arrived_fen=found.arrived.get(key, 0),
         outputs_sha256=row.outputs_sha256 if row else None,
-        signature=_signature(signed, found.names) if signed else None,
-        actions=_actions(reader, key, current, missing, waits, is_signed=signed is not None),
+        signature=_signature(signed, row, found.names) if signed and row else None,
+        corrections=found.corrections.get(key, []),
+        actions=_actions(reader, key, current, waits, is_signed=signed is not None),
         sign_waits_for=[] if signed else waits,
     )
 
 
-def waits(tx: Tx, channel: str, day: date, language: str) -> list[str]:
-    """Why a day cannot be signed yet; empty when it can."""
+def waits(tx: Tx, reader: Reader, channel: str, day: date) -> list[str]:
+    """Why this person cannot sign a day yet; empty when it can be."""
     current = kept_bills.current(tx, channel, day)
     counted = _counted(tx, day, day).get((channel, day), [])
-    missing = [kind for kind in NEEDED if kind not in current]
+    missing = [kind for kind in reader.needed(channel) if kind not in current]
     row = tx.get(ReconcileDay, (channel, day))
-    return _waits(row, current, missing, sum(one.open for one in counted), language)
+    return _waits(reader, row, current, missing, sum(one.open for one in counted))
 
 
 def _waits(
+    reader: Reader,
     row: ReconcileDay | None,
     current: Mapping[BillKind, PaymentBillFile],
     missing: Sequence[BillKind],
     still_open: int,
-    language: str,
 ) -> list[str]:
+    language = reader.language
     waits = [wording.waits_for("missing", language, bill=kind) for kind in missing]
     if row is None:
         return [*waits, wording.waits_for("not_run", language)]
@@ -170,6 +176,9 @@ def _waits(
         waits.append(wording.waits_for("newer_bill", language))
     if still_open:
         waits.append(wording.waits_for("open", language, n=still_open))
+    for kind, file in current.items():
+        if file.source == "dropped" and file.added_by == reader.who.label:
+            waits.append(wording.waits_for("seen_by_you_alone", language, bill=kind))
     return waits
 
 
@@ -177,17 +186,18 @@ def _actions(
     reader: Reader,
     key: _Key,
     current: Mapping[BillKind, PaymentBillFile],
-    missing: Sequence[BillKind],
     waits: Sequence[str],
     *,
     is_signed: bool,
 ) -> list[str]:
-    if is_signed or key[1] >= clock.shop_day(clock.now()):
+    if key[1] >= clock.shop_day(clock.now()):
         return []
+    is_open, may = not is_signed, reader.who.may
     offered = {
-        "fetch": bool(missing) and key[0] in reader.channels and reader.who.may(Permission.RECONCILE_BILL_ADD),
-        "run": BillKind.TRADES in current and reader.who.may(Permission.RECONCILE_DIFFERENCE_HANDLE),
-        "sign": not waits and reader.who.may(Permission.RECONCILE_DAY_SIGN),
+        "fetch": key[0] in reader.channels and may(Permission.RECONCILE_BILL_ADD),
+        "run": is_open and BillKind.TRADES in current and may(Permission.RECONCILE_DIFFERENCE_HANDLE),
+        "sign": is_open and not waits and may(Permission.RECONCILE_DAY_SIGN),
+        "correct": is_signed and may(Permission.LEDGER_ADJUSTMENT_EDIT),
     }
     return [action for action, is_offered in offered.items() if is_offered]
 
@@ -206,7 +216,7 @@ def _bill(file: PaymentBillFile, names: Mapping[str, str]) -> wire.BillFile:
         day=file.day,
         merchant_id=file.merchant_id,
         name=file.name,
-        source="fetched" if file.source == "fetched" else "dropped",
+        source=file.source,
         added_by=names.get(file.added_by, file.added_by),
         added_at=file.added_at,
         bytes=file.size,
@@ -218,71 +228,19 @@ def _bill(file: PaymentBillFile, names: Mapping[str, str]) -> wire.BillFile:
             for one in kept_bills.totals_of(file)
         ],
         is_current=file.is_current,
+        is_late=file.is_late,
     )
-
-
-# --- figures ---
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """What a day comes to, as it is stored with it; `pairs_sha256` is over the pairs themselves (`hashing`)."""
-
-    ours: wire.DaySide = _NOTHING
-    theirs: wire.DaySide = _NOTHING
-    matched: int = 0
-    matched_fen: Fen = 0
-    date_shifts: int = 0
-    balance: wire.Balance | None = None
-    pairs_sha256: str = ""
-
-    @classmethod
-    def of(cls, stored: str) -> Figures:
-        """The figures of a stored day."""
-        said = json.loads(stored)
-        balance = said.pop("balance")
-        return cls(
-            ours=wire.DaySide.model_validate(said.pop("ours")),
-            theirs=wire.DaySide.model_validate(said.pop("theirs")),
-            balance=wire.Balance.model_validate(balance) if balance else None,
-            **said,
-        )
-
-    def stored(self) -> str:
-        """As they are stored and hashed: JSON with sorted keys and nothing between its parts."""
-        said = {
-            "ours": self.ours.model_dump(),
-            "theirs": self.theirs.model_dump(),
-            "matched": self.matched,
-            "matched_fen": self.matched_fen,
-            "date_shifts": self.date_shifts,
-            "balance": self.balance.model_dump() if self.balance else None,
-            "pairs_sha256": self.pairs_sha256,
-        }
-        return json.dumps(said, sort_keys=True, separators=(",", ":"))
-
-
-def net_of(side: wire.DaySide) -> Fen:
-    """What a channel owes for a day by one side's figures."""
-    return side.settled_fen - side.fees_fen
 
 
 def _ours_now(tx: Tx, channel: str, day: date) -> wire.DaySide:
     """Our side before anything was compared."""
-    start, end = clock.day_bounds(day)
-    paid = (PaymentAttempt.channel == channel, PaymentAttempt.state == AttemptState.PAID.value)
-    in_day = (PaymentAttempt.paid_at >= start, PaymentAttempt.paid_at < end)
-    sums = (func.count(), func.sum(PaymentAttempt.amount_fen), func.sum(PaymentAttempt.fee_fen))
-    payments, fen, fees = tx.execute(select(*sums).where(*paid, *in_day)).one()
-    its = (Refund.channel == channel, Refund.submitted_at >= start, Refund.submitted_at < end)
-    going = Refund.state.in_(ours.ASKED)
-    refunds, back = tx.execute(select(func.count(), func.sum(Refund.amount_fen)).where(*its, going)).one()
+    counted = ours.counted(tx, channel, day)
     return wire.DaySide(
-        payments=payments,
-        payments_fen=int(fen or 0),
-        refunds=refunds,
-        refunds_fen=int(back or 0),
-        fees_fen=int(fees or 0),
+        payments=counted.payments,
+        payments_fen=counted.payments_fen,
+        refunds=counted.refunds,
+        refunds_fen=counted.refunds_fen,
+        fees_fen=counted.fees_fen,
     )
 
 
@@ -310,7 +268,7 @@ def nets(tx: Tx, first: date, last: date) -> list[DayNet]:
         DayNet(
             row.channel,
             row.day,
-            net_of(figures.theirs),
+            figures.net_fen,
             net_of(figures.ours),
             arrived.get((row.channel, row.day), 0),
             row.is_signed,
@@ -339,36 +297,52 @@ def _signatures(tx: Tx, first: date, last: date) -> dict[_Key, ReconcileSignatur
     return {(row.channel, row.day): row for row in tx.scalars(select(ReconcileSignature).where(*of_days))}
 
 
-def _signature(row: ReconcileSignature, names: Mapping[str, str]) -> wire.Signature:
+def _signature(row: ReconcileSignature, day: ReconcileDay, names: Mapping[str, str]) -> wire.Signature:
+    used = {BillKind.TRADES: day.trades_file_id, BillKind.FUNDS: day.funds_file_id}
     return wire.Signature(
         signed_by=names.get(row.signed_by, row.signed_by),
         signed_at=row.signed_at,
         note=row.note,
         inputs_sha256=row.inputs_sha256,
         outputs_sha256=row.outputs_sha256,
+        without=[kind for kind, file_id in used.items() if file_id is None],
     )
 
 
+def _corrections(tx: Tx, first: date, last: date) -> dict[_Key, list[wire.Correction]]:
+    """What was posted, or is proposed, about these days, oldest first."""
+    found: dict[_Key, list[wire.Correction]] = {}
+    rows = adjustments.about_days(tx, first, last)
+    names = people.names_of(tx, {row.proposed_by for row in rows})
+    for row in rows:
+        correction = wire.Correction(
+            id=row.id,
+            state=AdjustmentState(row.state),
+            psp_fen=adjustments.moved(row, "psp", row.channel or ""),
+            reason=row.reason,
+            proposed_by=names.get(row.proposed_by, row.proposed_by),
+            proposed_at=row.proposed_at,
+        )
+        if row.channel and row.day:
+            found.setdefault((row.channel, row.day), []).append(correction)
+    return found
+
+
 def _counted(tx: Tx, first: date, last: date) -> dict[_Key, list[wire.DayDifferences]]:
-    of_days = (ReconcileDifference.day >= first, ReconcileDifference.day <= last)
-    groups: dict[_Key, dict[str, list[ReconcileDifference]]] = {}
-    for row in tx.scalars(select(ReconcileDifference).where(*of_days)):
-        groups.setdefault((row.channel, row.day), {}).setdefault(row.kind, []).append(row)
+    r = ReconcileDifference
+    off_by = func.coalesce(r.theirs_fen, 0) - func.coalesce(r.ours_fen, 0)
+    at_stake = func.sum(case((off_by != 0, func.abs(off_by)), else_=func.abs(func.coalesce(r.ours_fen, 0))))
+    is_open = case((r.state.in_(HANDLED), 0), else_=1)
+    query = select(r.channel, r.day, r.kind, is_open, func.count(), at_stake).where(r.day >= first, r.day <= last)
+    groups: dict[_Key, dict[str, dict[int, tuple[int, Fen]]]] = {}
+    for channel, day, kind, still, n, fen in tx.execute(query.group_by(r.channel, r.day, r.kind, is_open)):
+        groups.setdefault((channel, day), {}).setdefault(kind, {})[still] = n, int(fen)
     return {
-        key: [
-            _of_kind(DifferenceKind(kind), kinds[kind])
-            for kind in (one.value for one in DifferenceKind)
-            if kind in kinds
-        ]
+        key: [_of_kind(kind, kinds[kind.value]) for kind in DifferenceKind if kind.value in kinds]
         for key, kinds in groups.items()
     }
 
 
-def _of_kind(kind: DifferenceKind, rows: Sequence[ReconcileDifference]) -> wire.DayDifferences:
-    still_open = [row for row in rows if row.state not in HANDLED]
-    return wire.DayDifferences(
-        kind=kind,
-        open=len(still_open),
-        closed=len(rows) - len(still_open),
-        open_fen=sum(abs(off_by(row)) for row in still_open),
-    )
+def _of_kind(kind: DifferenceKind, counted: Mapping[int, tuple[int, Fen]]) -> wire.DayDifferences:
+    still_open, open_fen = counted.get(1, (0, 0))
+    return wire.DayDifferences(kind=kind, open=still_open, closed=counted.get(0, (0, 0))[0], open_fen=open_fen)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import partial
@@ -26,21 +26,22 @@ from server.gateways.bill_lines import OpenBill, opened
 from server.gateways.bill_rows import FundRow, TradeRow
 from server.gateways.port import Gateway
 from server.jobs import Lane
-from server.payments import bills, kept_bills
+from server.payments import bills, fees, kept_bills
 from server.payments.model import PaymentBillFile
-from server.reconcile import beside, booking, controls, days, feed, hashing, keeping, ours, queries
+from server.reconcile import beside, controls, days, feed, figures, hashing, keeping, ours, queries
 from server.reconcile.differences import Difference, OurRow
+from server.reconcile.figures import Figures
 from server.reconcile.handling import DaySigned
 from server.reconcile.matching import Matching, Side
 from server.reconcile.model import ReconcileDay, ReconcileRow
-from server.reconcile.queries import Figures
 from shared import clock
-from shared.contracts import reconcile as wire
 from shared.errors import Conflict
 from shared.finance import BillKind, DifferenceKind
 from shared.money import PPM, Fen
 
 ROWS_AT_A_TIME = 5_000
+
+_DAY = timedelta(days=1)
 
 _log = logging.getLogger("kameng.reconcile")
 _Row = tuple[Any, ...]
@@ -72,20 +73,24 @@ class _Compared:
     matched: dict[int, tuple[UUID, str]] = field(default_factory=dict)
     differences: list[Difference] = field(default_factory=list)
     sides: tuple[Side, Side] = (Side(), Side())
+    foreign: Side = field(default_factory=Side)
     balance: controls.Balance | None = None
     returned: dict[str, Fen] = field(default_factory=dict)
     matched_fen: Fen = 0
     date_shifts: int = 0
 
-    def opened(self, kind: BillKind) -> OpenBill:
-        """A bill from its beginning."""
-        return opened(io.BytesIO(self.contents[kind]), self.files[kind].name)
+    def opened(self, kind: BillKind) -> OpenBill | None:
+        """A bill from its beginning; None where it is not here, or the channel said that there is none."""
+        file = self.files.get(kind)
+        return opened(io.BytesIO(self.contents[kind]), file.name) if file and kept_bills.has_rows(file) else None
 
     def trades(self) -> Iterator[TradeRow]:
-        return self.opened(BillKind.TRADES).trades()
+        bill = self.opened(BillKind.TRADES)
+        return bill.trades() if bill else iter(())
 
     def funds(self) -> Iterator[FundRow]:
-        return self.opened(BillKind.FUNDS).funds() if BillKind.FUNDS in self.files else iter(())
+        bill = self.opened(BillKind.FUNDS)
+        return bill.funds() if bill else iter(())
 
 
 def register(ctx: Context) -> None:
@@ -94,25 +99,45 @@ def register(ctx: Context) -> None:
 
 
 def _run_job(ctx: Context, args: dict[str, Any]) -> None:
-    channel, day = args["channel"], date.fromisoformat(args["day"])
+    run_open(ctx, args["channel"], date.fromisoformat(args["day"]), by="system")
+
+
+def run_open(ctx: Context, channel: str, day: date, *, by: str, request_id: str | None = None) -> None:
+    """Compare a day as far as its bills are here; one that is signed in the next open one, if that was compared before.
+
+    Raises RunUnderWay.
+    """
     try:
-        run(ctx, channel, day, by="system")
+        with ctx.db.read() as tx:
+            to_run = days.open_from(tx, channel, day)
+        if to_run is not None:
+            run(ctx, channel, to_run, by=by, request_id=request_id)
     except (NoTradeBill, DaySigned) as refusal:
         _log.info("not reconciled", extra={"channel": channel, "day": day.isoformat(), "why": refusal.code})
-        retrying(ctx.db, lambda tx: changes.append(tx, feed.DAY, feed.day_id(channel, day), domain=feed.DOMAIN))
+    retrying(ctx.db, lambda tx: changes.append(tx, feed.DAY, feed.day_id(channel, day), domain=feed.DOMAIN))
 
 
 def run(ctx: Context, channel: str, day: date, *, by: str, request_id: str | None = None) -> None:
-    """Compare a day, and those beside it whose other halves this may have brought.
+    """Compare a day, those beside it whose other halves this may have brought, and those that open with its balance.
 
     Raises NoTradeBill, DaySigned, RunUnderWay.
     """
-    _run_one(ctx, channel, day, by=by, request_id=request_id)
-    for other in (day - timedelta(days=1), day + timedelta(days=1)):
+    run_one = partial(_run_one, ctx, channel, by=by, request_id=request_id)
+    run_one(day)
+    for other in (day - _DAY, day + _DAY):
         with ctx.db.read() as tx:
             waits = days.waits_for_halves(tx, channel, other)
         if waits:
-            _run_one(ctx, channel, other, by=by, request_id=request_id)
+            run_one(other)
+    later = day + _DAY
+    while _opens_otherwise(ctx, channel, later):
+        run_one(later)
+        later += _DAY
+
+
+def _opens_otherwise(ctx: Context, channel: str, day: date) -> bool:
+    with ctx.db.read() as tx:
+        return days.opens_otherwise(tx, channel, day)
 
 
 def _run_one(ctx: Context, channel: str, day: date, *, by: str, request_id: str | None) -> None:
@@ -139,9 +164,11 @@ def _compare(tx: Tx, channel: str, day: date, found: _Compared, gateway: Gateway
     def is_foreign(row: TradeRow) -> bool:
         return gateway is not None and bills.is_of_others(gateway, row.out_trade_no, row.app_id)
 
-    trade_bill = found.opened(BillKind.TRADES)
-    matching = Matching(channel, day, covers=trade_bill.head.covers, is_foreign=is_foreign)
-    matching.take(trade_bill.trades())
+    if BillKind.FUNDS in found.files:
+        found.balance = controls.balance(found.funds(), opening_fen=days.closed_with(tx, channel, day - _DAY))
+    bill = found.opened(BillKind.TRADES)
+    matching = Matching(channel, day, **{"covers": bill.head.covers} if bill else {}, is_foreign=is_foreign)
+    matching.take(found.trades())
     for pair in matching.pairs(_hashed(tx, channel, day, found)):
         _paired(found, pair.theirs, pair.ours, pair.by)
     matching.elsewhere(ours.named(tx, channel, matching.wanted()))
@@ -152,28 +179,19 @@ def _compare(tx: Tx, channel: str, day: date, found: _Compared, gateway: Gateway
     for one in settled.differences:
         if one.closes_itself and one.bill_row is not None and one.theirs is not None and one.ours is not None:
             _paired(found, one.theirs, one.ours, "date_shift")
-    found.sides = (matching.ours, matching.theirs)
+    found.sides, found.foreign = (matching.ours, matching.theirs), settled.foreign
     found.differences = list(settled.differences)
     found.date_shifts = sum(one.closes_itself and one.kind is DifferenceKind.DATE_SHIFT for one in settled.differences)
     if BillKind.FUNDS in found.files:
         look = partial(beside.both, tx, channel, day)
         found.differences += controls.three_way(channel, day, found.trades(), found.funds(), beside=look)
-        found.balance = controls.balance(found.funds(), opening_fen=_closed_with(tx, channel, day))
         if found.balance is not None:
             found.differences += controls.balance_difference(channel, day, found.balance)
 
 
-def inputs_of(tx: Tx, channel: str, day: date, files: Iterable[PaymentBillFile]) -> str:
-    """The hash of what a run of this day would read now."""
-    lines = hashing.Lines()
-    hashing.add_bills(lines, files)
-    for our in ours.of_day(tx, channel, day):
-        hashing.add_ours(lines, our)
-    return lines.sha256
-
-
 def _hashed(tx: Tx, channel: str, day: date, found: _Compared) -> Iterator[OurRow]:
     hashing.add_bills(found.inputs, found.files.values())
+    hashing.add_opening(found.inputs, found.balance.opening_fen if found.balance else None)
     for our in ours.of_day(tx, channel, day):
         hashing.add_ours(found.inputs, our)
         yield our
@@ -182,14 +200,8 @@ def _hashed(tx: Tx, channel: str, day: date, found: _Compared) -> Iterator[OurRo
 def _paired(found: _Compared, theirs: TradeRow, our: OurRow, by: str) -> None:
     found.matched[theirs.n] = our.id, by
     found.matched_fen += theirs.amount_fen if theirs.kind == "payment" else -theirs.amount_fen
-    if theirs.kind == "refund" and theirs.fee_fen < 0:
-        found.returned[our.out_refund_no] = -theirs.fee_fen
-
-
-def _closed_with(tx: Tx, channel: str, day: date) -> Fen | None:
-    before = days.find(tx, channel, day - timedelta(days=1))
-    balance = Figures.of(before.figures).balance if before else None
-    return balance.closing_fen if balance else None
+    if theirs.kind == "refund":
+        found.returned[our.out_refund_no] = max(-theirs.fee_fen, 0)
 
 
 # --- keeping ---
@@ -199,28 +211,30 @@ def _keep(tx: Tx, channel: str, day: date, found: _Compared, pairs: str, by: str
     row = days.find(tx, channel, day, lock=True)
     if row is not None and row.is_signed:
         raise DaySigned(day=day.isoformat())
-    booking.post_returned(tx, channel, found.returned)
-    figures = Figures(
-        ours=_side(found.sides[0]),
-        theirs=_side(found.sides[1]),
+    fees.settle_returned(tx, channel, found.returned, up_to_fee=True)
+    others, others_fen = figures.foreign(found.foreign)
+    stored = Figures(
+        ours=figures.side(found.sides[0]),
+        theirs=figures.side(found.sides[1]),
         matched=len(found.matched),
         matched_fen=found.matched_fen,
         date_shifts=found.date_shifts,
-        balance=_balance(found.balance),
+        foreign=others,
+        foreign_fen=others_fen,
+        balance=figures.balance(found.balance),
         pairs_sha256=pairs,
     ).stored()
     ids = {kind: file.id for kind, file in found.files.items()}
     if row is None:
         row = ReconcileDay(channel=channel, day=day, is_signed=False, outputs_sha256="")
         tx.add(row)
-    row.run_at, row.run_by, row.figures, row.inputs_sha256 = clock.now(), by, figures, found.inputs.sha256
+    row.run_at, row.run_by, row.figures, row.inputs_sha256 = clock.now(), by, stored, found.inputs.sha256
     row.trades_file_id, row.funds_file_id = ids[BillKind.TRADES], ids.get(BillKind.FUNDS)
     keeping.keep(
         tx, channel, day, found.differences, trades_file_id=row.trades_file_id, funds_file_id=row.funds_file_id
     )
     tx.flush()
-    differences = days.differences(tx, channel, day)
-    row.outputs_sha256 = hashing.outputs(figures, differences)
+    row.outputs_sha256 = days.outputs(tx, row)
     changes.append(tx, feed.DAY, feed.day_id(channel, day), domain=feed.DOMAIN)
     audit.append(
         tx,
@@ -228,7 +242,7 @@ def _keep(tx: Tx, channel: str, day: date, found: _Compared, pairs: str, by: str
         action="day.run",
         entity="reconciled_day",
         entity_id=f"{channel}:{day}",
-        detail={"matched": len(found.matched), "differences": len(differences), "outputs": row.outputs_sha256},
+        detail={"matched": len(found.matched), "differences": len(found.differences), "outputs": row.outputs_sha256},
         request_id=request_id,
     )
 
@@ -314,30 +328,3 @@ def _ppm(rate: str) -> int | None:
     if not percent or not whole.isdecimal() or (part and not part.isdecimal()):
         return None
     return int(f"{whole}{part[:4]:0<4}") * PPM // 1_000_000
-
-
-def _side(side: Side) -> wire.DaySide:
-    return wire.DaySide(
-        payments=side.payments,
-        payments_fen=side.payments_fen,
-        refunds=side.refunds,
-        refunds_fen=side.refunds_fen,
-        settled_fen=side.settled_fen,
-        fees_fen=side.fees_fen,
-    )
-
-
-def _balance(found: controls.Balance | None) -> wire.Balance | None:
-    if found is None:
-        return None
-    return wire.Balance(
-        opening_fen=found.opening_fen,
-        receipts_fen=found.receipts_fen,
-        refunds_fen=found.refunds_fen,
-        fees_fen=found.fees_fen,
-        fees_returned_fen=found.fees_returned_fen,
-        withdrawals_fen=found.withdrawals_fen,
-        others_fen=found.others_fen,
-        closing_fen=found.closing_fen,
-        off_by_fen=found.off_by_fen,
-    )

@@ -187,7 +187,11 @@ def _candidates(tx: Tx, row: ReconcileDifference) -> list[str]:
 
 
 def _facts(told: Told, *pairs: tuple[str, object]) -> list[wire.SideFact]:
-    return [wire.SideFact(name=told.fact(name), value=_text(value)) for name, value in pairs if value not in {None, ""}]
+    return [
+        wire.SideFact(key=key, name=told.fact(key), value=_text(value))
+        for key, value in pairs
+        if value not in {None, ""}
+    ]
 
 
 def _text(value: object) -> str:
@@ -229,8 +233,10 @@ def _refund_facts(told: Told, refund: Refund) -> list[wire.SideFact]:
 
 
 def _bill_facts(told: Told, row: ReconcileRow | None) -> list[wire.SideFact]:
+    """What the bill says, each under the key that the same has on our side."""
     if row is None:
         return []
+    at = {"payment": "paid_at", "refund": "asked_at"}.get(row.kind, "at")
     return _facts(
         told,
         ("bill_row", row.n),
@@ -244,8 +250,8 @@ def _bill_facts(told: Told, row: ReconcileRow | None) -> list[wire.SideFact]:
         ("fee", told.yuan(row.fee_fen)),
         ("balance", told.yuan(row.balance_fen)),
         ("state", told.bill_state(row.state)),
-        ("at", row.at),
-        ("ended_at", row.ended_at),
+        (at, row.at),
+        ("refunded_at", row.ended_at),
         ("subject", row.note),
     )
 

@@ -1,25 +1,29 @@
 """Closing a channel's day: one person signs exactly what was seen, and nothing of the day changes any more.
 
-Corrections go to a day that is open: what was carried over comes again there.
+Corrections go to a day that is open: what was carried over comes again there, what a later bill says otherwise is found
+there, and the books are adjusted today, with the signed day's name. A million rows of ours are hashed before the
+transaction that signs; in it they are only counted.
 """
 
 from __future__ import annotations
 
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 
 from sqlalchemy import update
 
 from server import audit, changes
 from server.db import Tx
 from server.payments import kept_bills
-from server.policy import Actor
-from server.reconcile import days, feed, following, hashing, queries, running, wording
+from server.reconcile import days, feed, following, hashing, ours, queries, wording
+from server.reconcile.figures import Figures
 from server.reconcile.handling import DaySigned
+from server.reconcile.matching import Side
 from server.reconcile.model import ReconcileDifference, ReconcileSignature
+from server.reconcile.queries import Reader
 from shared import clock
 from shared.contracts.reconcile import SignDay
 from shared.errors import Conflict
-from shared.finance import BillKind
 
 
 class DayNotReady(Conflict):
@@ -39,34 +43,53 @@ class DayChanged(Conflict):
 
 
 class OursChanged(Conflict):
-    """Our side of the day is not what was compared."""
+    """Our side of the day, a bill or the balance it opens with is not what was compared."""
 
     code = "ours_changed"
-    zh = "{channel} {day} 对账之后平台数据有变化，请重新对账后再签署。"
-    en = "Our books of {channel} for {day} have changed since they were compared: reconcile again, then sign."
+    zh = "{channel} {day} 对账之后平台数据、账单或期初余额有变化，请重新对账后再签署。"
+    en = "Our books of {channel} for {day}, its bills or its opening balance have changed: reconcile again, then sign."
 
 
-def sign(tx: Tx, channel: str, day: date, body: SignDay, *, actor: Actor, request_id: str | None) -> ReconcileSignature:
-    """Close a day. Raises DaySigned, DayNotReady, DayChanged, OursChanged."""
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """What a run of a day would read at this moment: its hash, and what our rows come to."""
+
+    inputs_sha256: str
+    counted: Side
+
+
+def look(tx: Tx, channel: str, day: date) -> Ours:
+    """Read all there is of a day, before anybody waits for it."""
+    counted, lines = ours.counted(tx, channel, day), hashing.Lines()
+    hashing.add_bills(lines, kept_bills.current(tx, channel, day).values())
+    row, opening = days.find(tx, channel, day), days.closed_with(tx, channel, day - timedelta(days=1))
+    balance = Figures.of(row.figures).balance if row else None
+    hashing.add_opening(lines, None if balance is None else balance.opening_fen if opening is None else opening)
+    for our in ours.of_day(tx, channel, day):
+        hashing.add_ours(lines, our)
+    return Ours(lines.sha256, counted)
+
+
+def sign(
+    tx: Tx, channel: str, day: date, body: SignDay, *, seen: Ours, reader: Reader, request_id: str | None
+) -> ReconcileSignature:
+    """Close a day. Raises DaySigned, DayNotReady, OursChanged, DayChanged."""
     where = {"channel": channel, "day": day.isoformat()}
     following.follow(tx)
     row = days.find(tx, channel, day, lock=True)
     if queries.is_signed(tx, channel, day):
         raise DaySigned(day=day.isoformat())
-    current = kept_bills.current(tx, channel, day)
-    differences = days.differences(tx, channel, day)
-    waits = {language: _waits(tx, channel, day, language) for language in ("zh", "en")}
+    waits = {language: _waits(tx, replace(reader, language=language), channel, day) for language in ("zh", "en")}
     if row is None or waits["zh"]:
         raise DayNotReady(**where, waits="；".join(waits["zh"]), waits_en="; ".join(waits["en"]))
-    if row.outputs_sha256 != body.outputs_sha256 or row.outputs_sha256 != hashing.outputs(row.figures, differences):
-        raise DayChanged(**where)
-    used = [current[kind] for kind in BillKind if kind in current]
-    if running.inputs_of(tx, channel, day, used) != row.inputs_sha256:
+    if seen.inputs_sha256 != row.inputs_sha256 or seen.counted != ours.counted(tx, channel, day):
         raise OursChanged(**where)
+    if not row.outputs_sha256 == body.outputs_sha256 == days.outputs(tx, row):
+        raise DayChanged(**where)
     signature = ReconcileSignature(
         channel=channel,
         day=day,
-        signed_by=actor.label,
+        signed_by=reader.who.label,
         signed_at=clock.now(),
         note=body.note,
         inputs_sha256=row.inputs_sha256,
@@ -74,13 +97,14 @@ def sign(tx: Tx, channel: str, day: date, body: SignDay, *, actor: Actor, reques
     )
     tx.add(signature)
     row.is_signed = True
+    kept_bills.close(tx, channel, day)
     its = (ReconcileDifference.channel == channel, ReconcileDifference.day == day)
     tx.execute(update(ReconcileDifference).where(*its).values(is_signed=True))
     tx.flush()
     changes.append(tx, feed.DAY, feed.day_id(channel, day), domain=feed.DOMAIN)
     audit.append(
         tx,
-        actor=actor.label,
+        actor=reader.who.label,
         action="day.sign",
         entity="reconciled_day",
         entity_id=f"{channel}:{day}",
@@ -90,7 +114,7 @@ def sign(tx: Tx, channel: str, day: date, body: SignDay, *, actor: Actor, reques
     return signature
 
 
-def _waits(tx: Tx, channel: str, day: date, language: str) -> list[str]:
+def _waits(tx: Tx, reader: Reader, channel: str, day: date) -> list[str]:
     if day >= clock.shop_day(clock.now()):
-        return [wording.waits_for("not_over", language)]
-    return queries.waits(tx, channel, day, language)
+        return [wording.waits_for("not_over", reader.language)]
+    return queries.waits(tx, reader, channel, day)

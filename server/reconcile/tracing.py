@@ -1,4 +1,6 @@
-"""Where a payment or a refund of ours stands in the bills of its channel: the day and the row of the current bill."""
+"""Where a payment or a refund of ours stands in the bills of its channel: the day and the row of the bill it was
+compared with, which is the signed one of a signed day.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +11,8 @@ from uuid import UUID
 from sqlalchemy import select
 
 from server.db import Tx
-from server.payments.model import PaymentBillFile
-from server.reconcile.model import ReconcileRow
-from shared.finance import BillKind
+from server.reconcile import days
+from server.reconcile.model import ReconcileDay, ReconcileRow
 
 _AT_A_TIME = 1_000
 
@@ -22,11 +23,9 @@ def bill_rows(tx: Tx, ours: Collection[UUID]) -> dict[UUID, tuple[date, int]]:
     wanted = list(ours)
     for at in range(0, len(wanted), _AT_A_TIME):
         query = (
-            select(ReconcileRow.matched_id, PaymentBillFile.day, ReconcileRow.n)
-            .join(PaymentBillFile, PaymentBillFile.id == ReconcileRow.file_id)
+            days.of_compared(select(ReconcileRow.matched_id, ReconcileDay.day, ReconcileRow.n))
             .where(ReconcileRow.matched_id.in_(wanted[at : at + _AT_A_TIME]))
-            .where(PaymentBillFile.kind == BillKind.TRADES.value, PaymentBillFile.is_current.is_(True))
-            .order_by(PaymentBillFile.day.desc())
+            .order_by(ReconcileDay.day.desc())
         )
         for matched_id, day, n in tx.execute(query):
             if matched_id is not None:

@@ -36,6 +36,10 @@ _WAITS: dict[str, tuple[str, str]] = {
     "not_run": ("还没有对账", "it was not reconciled yet"),
     "newer_bill": ("账单有更新，请重新对账", "there is a newer bill: reconcile again"),
     "open": ("还有 {n} 条差异未处理", "{n} differences are not handled yet"),
+    "seen_by_you_alone": (
+        "{bill}由您拖入、渠道尚未确认，请另一位同事签署，或重新下载账单",
+        "you dropped the {bill}, and the channel has not confirmed it: have a colleague sign, or fetch it",
+    ),
 }
 
 
@@ -53,10 +57,9 @@ def waits_for(what: str, language: str, *, bill: BillKind | None = None, n: int 
 _FACTS: dict[str, tuple[str, str]] = {
     "amount": ("金额", "Amount"),
     "asked_at": ("申请时间", "Asked at"),
-    "at": ("渠道时间", "Time at the channel"),
+    "at": ("记账时间", "Booked at"),
     "balance": ("账户结余", "Balance"),
     "bill_row": ("账单行", "Row of the bill"),
-    "ended_at": ("退款成功时间", "Refunded at"),
     "fee": ("手续费", "Fee"),
     "fund_no": ("资金流水号", "Number of the movement"),
     "kind": ("类型", "Kind"),

@@ -269,8 +269,9 @@ class Difference(Answer):
 
 
 class SideFact(Answer):
-    """One named fact of a side, ready to show: the bill's column, or ours."""
+    """One fact of a side, ready to show. The same fact of both sides has the same `key`, and the same name."""
 
+    key: str
     name: str
     value: str
 
@@ -371,7 +372,7 @@ class NewSweep(Request):
     day: Day
     amount_fen: Annotated[int, Field(strict=True, ge=1, le=MAX_FEN)]
     others_fen: Annotated[int, Field(strict=True, ge=0, le=MAX_FEN)] = 0
-    reference: Annotated[str, Field(min_length=1, max_length=64)]
+    reference: Annotated[str, Field(pattern=r"^[^:]{1,64}$")]
     arrived_on: Day
 
 
@@ -396,8 +397,8 @@ class ReverseSweep(Request):
 class Sweep(Answer):
     """An arrival in our bank, booked once by its reference; one that was reversed or refused stays in the list.
 
-    `recorded_by` and `note` are of who recorded it or, afterwards, of who asked for its reversal (`note` says why);
-    `checked_by` approved that. `actions` are what this reader may do now: `approve`, `send_back`, `reverse`.
+    `note` says why it was refused or reversed. `actions` are what this reader may do now: `approve` and `send_back`, of
+    the booking or of the reversal that waits, and `reverse`.
     """
 
     id: UUID
@@ -413,5 +414,8 @@ class Sweep(Answer):
     recorded_at: datetime
     checked_by: str | None
     checked_at: datetime | None
+    reversed_by: str | None
+    reversed_at: datetime | None
+    reversal_checked_by: str | None
     actions: list[str]
     version: int

@@ -25,12 +25,9 @@ from server.payments.adjustments.model import Adjustment
 from server.payments.disputes.model import Dispute, DisputeLine
 from server.payments.model import PaymentAttempt
 from server.payments.refunds.model import RefundLine
-from server.policy import SYSTEM
-from server.reconcile import sweeps
 from server.reconcile.model import ReconcileDay, ReconcileRow, ReconcileSweep
 from server.settlement.model import Payout, SettlementItem
 from shared import clock, ids
-from shared.contracts.reconcile import NewSweep
 from tests.databases import findings_after, tampering
 from tests.rules.settling import Till
 from tests.server.bookkeeping import DEAL, DISTRIBUTOR, adjust, close, dispute, give_back, line_of, release
@@ -65,9 +62,9 @@ def site(tmp_path_factory):
         said = {"approve": True, "version": 1}
         assert built.post(f"/api/ledger/adjustments/{built.adjusted['id']}/check", by="wang", json=said).is_success
         today = clock.shop_day(clock.now())
-        arrived = NewSweep(channel="sandbox", day=today, amount_fen=100, reference="B-1", arrived_on=today)
-        with shop.ctx.db.tx() as tx:
-            sweeps.record(tx, arrived, actor=SYSTEM, request_id=None)
+        about = {"channel": "sandbox", "day": str(today), "reference": "B-1", "arrived_on": str(today)}
+        waits = built.post("/api/reconcile/sweeps", by="zhou", json=about | {"amount_fen": 103, "others_fen": 3}).json()
+        assert built.post(f"/api/reconcile/sweeps/{waits['id']}/check", by="wang", json=said).is_success
         Till(built).sent()
         shop.check()
         yield built
@@ -194,8 +191,11 @@ def test_what_a_statement_released_is_looked_at_soon(site):
 
 def test_l7_a_sweep_without_its_booking_and_one_that_never_was(site):
     row = ("sweep:sandbox:B-1",)
-    other = update(ReconcileSweep).values(amount_fen=101)
-    assert findings_after(site.world.ctx.db, other) == {"L7": row}
+    for other in ({"amount_fen": 101}, {"others_fen": 2}, {"state": "refused"}, {"n": 2}):
+        named = (f"{row[0]}:2",) if "n" in other else row
+        assert findings_after(site.world.ctx.db, update(ReconcileSweep).values(**other)) == {"L7": named}, other
+    undone = update(ReconcileSweep).values(state="reversed")
+    assert findings_after(site.world.ctx.db, undone) == {"L7": (f"{row[0]}:reversed",)}, "nothing took it back"
     assert findings_after(site.world.ctx.db, delete(ReconcileSweep)) == {"L7": row}
 
 

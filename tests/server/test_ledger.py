@@ -1,5 +1,6 @@
 """Who has what of a sale, before and after it is released, refunded and disputed: to the fen, over HTTP."""
 
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -177,10 +178,11 @@ def test_each_share_is_released_once_and_no_more_is_paid_out_than_there_is(site)
     with pytest.raises(IntegrityError), db.tx() as tx:  # the database's own last word
         ledger.post(tx, [unguarded])
     with db.tx() as tx:
-        paying.sweep(tx, channel="sandbox", reference="B-1", amount=4_473, at=clock.now(), actor="staff:1")
-        paying.sweep(tx, channel="sandbox", reference="B-1", amount=4_473, at=clock.now(), actor="staff:1")
+        arrival = paying.Arrival("sandbox", "B-1", 1, 4_473)
+        paying.sweep(tx, arrival, at=clock.now(), actor="staff:1")
+        paying.sweep(tx, arrival, at=clock.now(), actor="staff:1")
     with pytest.raises(JournalConflict), db.tx() as tx:
-        paying.sweep(tx, channel="sandbox", reference="B-1", amount=1, at=clock.now(), actor="staff:1")
+        paying.sweep(tx, replace(arrival, amount=1), at=clock.now(), actor="staff:1")
     assert money(site) == {account: fen for account, fen in before.items() if account != PSP} | {BANK: 4_473}
 
 

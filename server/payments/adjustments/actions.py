@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection
+from datetime import date
 from uuid import UUID
 
 from sqlalchemy import select
@@ -20,6 +21,7 @@ from server.ledger import actions as ledger
 from server.ledger import queries as books
 from server.ledger.actions import ACCOUNT_KINDS, Account, Journal, Transfer
 from server.orders import actions as orders
+from server.payments import kept_bills
 from server.payments.adjustments.model import Adjustment
 from server.policy import Actor
 from shared import clock
@@ -45,6 +47,14 @@ class NotAdjustable(Conflict):
         "Account {kind} is not adjusted by hand; see to its order, exception, dispute or payout instead. "
         "What a supplier is to have is corrected in what it has available, or owes."
     )
+
+
+class DayIsOpen(Conflict):
+    """Only a signed day is corrected by an adjustment: until then its differences are handled."""
+
+    code = "day_is_open"
+    zh = "{channel} {day} 还没有签署：请直接处理这一天的差异，不用调账。"
+    en = "{channel} {day} is not signed yet: handle its differences instead of adjusting."
 
 
 class BelowFloor(Conflict):
@@ -90,7 +100,7 @@ class AdjustmentOver(Conflict):
 def propose(tx: Tx, body: wire.NewAdjustment, *, order_id: UUID | None, actor: Actor) -> Adjustment:
     """Write down what should be posted. The same one again changes nothing.
 
-    Raises NotAdjustable, BadField for accounts that cannot be, IdempotencyReused.
+    Raises NotAdjustable, BadField for accounts that cannot be, DayIsOpen, IdempotencyReused.
     """
     transfers = [
         (one.debit_kind, one.debit_owner, one.credit_kind, one.credit_owner, one.amount_fen) for one in body.transfers
@@ -98,7 +108,8 @@ def propose(tx: Tx, body: wire.NewAdjustment, *, order_id: UUID | None, actor: A
     known = tx.get(Adjustment, body.id)
     if known is not None:
         said = ([tuple(one) for one in known.transfers], known.reason, known.ticket, known.order_id)
-        if said != (transfers, body.reason, body.ticket, order_id):
+        about = (known.channel, known.day)
+        if (*said, *about) != (transfers, body.reason, body.ticket, order_id, body.channel, body.day):
             raise IdempotencyReused
         return known
     for debit, credit, _ in _transfers(transfers):
@@ -106,6 +117,7 @@ def propose(tx: Tx, body: wire.NewAdjustment, *, order_id: UUID | None, actor: A
             raise BadField(field="transfers", reason=f"{debit.kind}:{debit.owner}")
         _require_adjustable(tx, debit)
         _require_adjustable(tx, credit)
+    _require_signed(tx, body.channel, body.day)
     row = Adjustment(
         id=body.id,
         state=AdjustmentState.PROPOSED.value,
@@ -114,6 +126,8 @@ def propose(tx: Tx, body: wire.NewAdjustment, *, order_id: UUID | None, actor: A
         ticket=body.ticket,
         order_id=order_id,
         order_code=body.order_code if order_id else None,
+        channel=body.channel,
+        day=body.day,
         proposed_by=actor.label,
         proposed_at=clock.now(),
         check_note="",
@@ -135,6 +149,13 @@ def _require_adjustable(tx: Tx, account: Account) -> None:
         is_known = account.owner in {supplier.hex for supplier in people.supplier_names(tx)}
     if not is_known and (account.owner or account.kind in {"psp", "psp_fee"} | OWNED_BY_PAYEES):
         raise BadField(field="transfers", reason=f"{account.kind}:{account.owner}")
+
+
+def _require_signed(tx: Tx, channel: str | None, day: date | None) -> None:
+    if (channel is None) != (day is None):
+        raise BadField(field="day", reason="渠道与账日应同时填写 / channel and day go together")
+    if channel and day and not kept_bills.is_closed(tx, channel, day):
+        raise DayIsOpen(channel=channel, day=day.isoformat())
 
 
 def check(tx: Tx, adjustment_id: UUID, body: wire.CheckAdjustment, *, actor: Actor) -> Adjustment:
@@ -229,5 +250,11 @@ def _tell(tx: Tx, row: Adjustment, what: str, actor: Actor, **detail: object) ->
         action=f"adjustment.{what}",
         entity="adjustment",
         entity_id=row.id.hex,
-        detail={"transfers": row.transfers, "order": row.order_code, **detail},
+        detail={
+            "transfers": row.transfers,
+            "order": row.order_code,
+            "channel": row.channel,
+            "day": row.day.isoformat() if row.day else None,
+            **detail,
+        },
     )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import JSON, Index
+from sqlalchemy import JSON, Date, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from server.db import Base, BigInt, Instant, Uid, exact
@@ -14,11 +14,15 @@ from server.db import Base, BigInt, Instant, Uid, exact
 class Adjustment(Base):
     """A journal that somebody proposed: [debit kind, owner, credit kind, owner, fen] for each of its transfers.
 
-    Another person posts or refuses it; who proposed it may refuse it too, by withdrawing it.
+    Another person posts or refuses it; who proposed it may refuse it too, by withdrawing it. It corrects the signed
+    `day` of `channel` where it names one.
     """
 
     __tablename__ = "ledger_adjustment"
-    __table_args__ = (Index("ix_ledger_adjustment_state", "state", "id"),)
+    __table_args__ = (
+        Index("ix_ledger_adjustment_state", "state", "id"),
+        Index("ix_ledger_adjustment_day", "day", "channel"),
+    )
 
     id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
     state: Mapped[str] = mapped_column(exact(16))
@@ -27,6 +31,8 @@ class Adjustment(Base):
     ticket: Mapped[str] = mapped_column(exact(80))
     order_id: Mapped[UUID | None] = mapped_column(Uid)
     order_code: Mapped[str | None] = mapped_column(exact(16))
+    channel: Mapped[str | None] = mapped_column(exact(16))
+    day: Mapped[date | None] = mapped_column(Date)
     proposed_by: Mapped[str] = mapped_column(exact(80))
     proposed_at: Mapped[datetime] = mapped_column(Instant)
     checked_by: Mapped[str | None] = mapped_column(exact(80))

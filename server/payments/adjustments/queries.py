@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import select
@@ -15,14 +17,24 @@ from shared.contracts import ledger as wire
 from shared.contracts.base import Page
 from shared.errors import NotFound
 from shared.finance import AdjustmentState
+from shared.money import Fen
 from shared.permissions import Permission
 
 
-def page(tx: Tx, who: Actor, *, state: AdjustmentState | None, after: UUID | None, limit: int) -> Page[wire.Adjustment]:
+class Only(NamedTuple):
+    """Which adjustments: in this state, and about this channel's signed day; None for any."""
+
+    state: AdjustmentState | None = None
+    channel: str | None = None
+    day: date | None = None
+
+
+def page(tx: Tx, who: Actor, *, only: Only, after: UUID | None, limit: int) -> Page[wire.Adjustment]:
     """Adjustments, newest first; `after` is the last id of the page before."""
     query = select(Adjustment)
-    if state is not None:
-        query = query.where(Adjustment.state == state.value)
+    for column, wanted in zip((Adjustment.state, Adjustment.channel, Adjustment.day), only, strict=True):
+        if wanted is not None:
+            query = query.where(column == wanted)
     if after is not None:
         query = query.where(Adjustment.id < after)
     rows = tx.scalars(query.order_by(Adjustment.id.desc()).limit(limit + 1)).all()
@@ -38,6 +50,19 @@ def one(tx: Tx, who: Actor, adjustment_id: UUID) -> wire.Adjustment:
     return _answers(tx, who, [row])[0]
 
 
+def about_days(tx: Tx, first: date, last: date) -> Sequence[Adjustment]:
+    """Those about signed days between two, oldest first."""
+    return tx.scalars(
+        select(Adjustment).where(Adjustment.day >= first, Adjustment.day <= last).order_by(Adjustment.id)
+    ).all()
+
+
+def moved(row: Adjustment, kind: str, owner: str) -> Fen:
+    """By how much its debits of an account are more than its credits."""
+    account = (kind, owner)
+    return sum(fen * (((a, b) == account) - ((c, d) == account)) for a, b, c, d, fen in row.transfers)
+
+
 def _answers(tx: Tx, who: Actor, rows: Sequence[Adjustment]) -> list[wire.Adjustment]:
     names = people.names_of(tx, [label for row in rows for label in (row.proposed_by, row.checked_by)])
     return [
@@ -51,6 +76,8 @@ def _answers(tx: Tx, who: Actor, rows: Sequence[Adjustment]) -> list[wire.Adjust
             reason=row.reason,
             ticket=row.ticket,
             order_code=row.order_code,
+            channel=row.channel,
+            day=row.day,
             proposed_by=names.get(row.proposed_by, row.proposed_by),
             proposed_at=row.proposed_at,
             checked_by=row.checked_by and names.get(row.checked_by, row.checked_by),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import Query, Request
@@ -14,7 +15,7 @@ from server.payments.adjustments import actions, queries
 from server.payments.adjustments.model import Adjustment
 from server.policy import Router
 from shared.contracts import ledger as wire
-from shared.contracts.base import Page
+from shared.contracts.base import Day, Page
 from shared.errors import NotFound
 from shared.finance import AdjustmentState
 from shared.ids import parse_order_code
@@ -27,12 +28,15 @@ router = Router(prefix="/api/ledger/adjustments")
 def list_adjustments(
     request: Request,
     state: AdjustmentState | None = None,
+    channel: Annotated[str | None, Query(max_length=16)] = None,
+    day: Day | None = None,
     after: UUID | None = None,
     limit: int = Query(default=100, ge=1, le=500),
 ) -> Page[wire.Adjustment]:
-    """Adjustments, newest first."""
+    """Adjustments, newest first, or those about one signed day."""
     with context.of(request).db.read() as tx:
-        return queries.page(tx, policy.actor(request), state=state, after=after, limit=limit)
+        only = queries.Only(state, channel, day)
+        return queries.page(tx, policy.actor(request), only=only, after=after, limit=limit)
 
 
 @router.get("/{adjustment_id}", allow=Permission.LEDGER_JOURNAL_READ)

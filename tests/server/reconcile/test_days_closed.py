@@ -39,7 +39,7 @@ def test_a_day_is_closed(close):
             ("funds", "fetched", "channel:wechat", 8),
         ]
         assert all(total["printed"] == total["read"] for one in day["bills"] for total in one["totals"])
-        assert day["ours"] == side(3, 10_250, 1, 1_250, 27 + 27 + 8)
+        assert day["ours"] == side(3, 10_250, 1, 1_250, 27 + 27 + 8 - 8)
         assert day["theirs"] == side(3, 10_250, 1, 1_250, 30 + 27 + 8 - 8)
         assert (day["matched"], day["matched_fen"], day["date_shifts"]) == (3, 4_500, 0)
         assert day["balance"] == {
@@ -55,7 +55,7 @@ def test_a_day_is_closed(close):
         }
         net = 10_250 - 1_250 - 57
         assert (day["net_fen"], day["arrived_fen"], day["state"]) == (net, 0, "open")
-        assert (day["sign_waits_for"], day["actions"]) == (["还有 1 条差异未处理"], ["run"])
+        assert (day["sign_waits_for"], day["actions"]) == (["还有 1 条差异未处理"], ["fetch", "run"])
         [fee] = close.differences("wechat")
         assert said([fee]) == [("fee", sold[0].out_trade_no, 27, 30)]
         assert (fee["ours_words"], fee["theirs_words"]) == ("预计手续费", "渠道手续费")
@@ -72,7 +72,7 @@ def test_a_day_is_closed(close):
         sweep = {"channel": "wechat", "day": str(close.day), "amount_fen": net, "reference": "B-1"}
         arrives(close, sweep | {"arrived_on": str(close.day + timedelta(days=1))})
         signed = close.sign("wechat")
-        assert (signed["state"], signed["actions"], signed["arrived_fen"]) == ("signed", [], net)
+        assert (signed["state"], signed["actions"], signed["arrived_fen"]) == ("signed", ["fetch", "correct"], net)
         assert (signed["signature"]["signed_by"], signed["signature"]["note"]) == ("周洁", "已核对")
         assert signed["signature"]["outputs_sha256"] == signed["outputs_sha256"]
         close.sign("alipay")
@@ -96,6 +96,7 @@ def side(payments, payments_fen, refunds, refunds_fen, fees_fen):
         "refunds": refunds,
         "refunds_fen": refunds_fen,
         "fees_fen": fees_fen,
+        "settled_fen": payments_fen - refunds_fen,
     }
 
 
@@ -145,11 +146,13 @@ def test_dropped_files_go_the_way_of_fetched_ones(close, tmp_path):
         assert close.shop.order(type("B", (), {"order": type("O", (), {"id": unheard.order_id})})).state == "delivered"
         day = close.seen("wechat")
         assert (day["missing"], day["matched"], day["state"]) == (["funds"], 2, "waiting")
-        assert day["sign_waits_for"] == ["缺少资金账单"]
+        by_you = "{}由您拖入、渠道尚未确认，请另一位同事签署，或重新下载账单"
+        assert day["sign_waits_for"] == ["缺少资金账单", by_you.format("交易账单")]
         assert close.drop(name, content)["id"] == kept["id"]
         assert len(close.seen("wechat")["bills"]) == 1
         close.drop(*close.file("wechat", "funds"))
-        assert close.seen("wechat")["sign_waits_for"] == []
+        assert close.seen("wechat")["sign_waits_for"] == [by_you.format("交易账单"), by_you.format("资金账单")]
+        assert close.seen("wechat", by="wang")["sign_waits_for"] == []
         close.plant("wechat", "fee", known.out_trade_no, amount_fen=28)
         newer = close.drop(*close.file("wechat", "trades"))
         bills = [(one["id"], one["is_current"]) for one in close.seen("wechat")["bills"] if one["kind"] == "trades"]
@@ -157,7 +160,8 @@ def test_dropped_files_go_the_way_of_fetched_ones(close, tmp_path):
         assert {one["kind"] for one in close.differences("wechat")} == {"fee", "fund_only_trades"}
         for kind in ("trades", "funds"):
             assert close.drop(*close.file("alipay", kind))["channel"] == "alipay"
-        assert (close.seen("alipay")["matched"], close.seen("alipay")["sign_waits_for"]) == (1, [])
+        seen = close.seen("alipay", by="wang")
+        assert (seen["matched"], seen["sign_waits_for"]) == (1, [])
     with close.shop.ctx.db.read() as tx:
         pieces = tx.scalars(select(PaymentBillPiece.sealed)).all()
     assert len(pieces) == 5

