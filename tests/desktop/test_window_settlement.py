@@ -112,7 +112,7 @@ def test_a_statement_is_made_confirmed_and_paid_by_two(program, live_shop, world
     program.window.run("payout.export")
     qtbot.waitUntil(lambda: not payouts.exporting, timeout=WAIT_MS)
     assert payouts.export_error is None
-    assert openpyxl.load_workbook(target).active["D2"].value == 85.5
+    assert openpyxl.load_workbook(target).active["G2"].value == 85.5
     payouts.acting.choose(SEND)
     carry_out(qtbot, page.payouts.bar, payouts.acting, reference="ICBC-7")
     qtbot.waitUntil(lambda: payouts.opened.state is PayoutState.SENT, timeout=WAIT_MS)

@@ -2,23 +2,26 @@
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from functools import partial
 from threading import Barrier
 
 import pytest
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from server import migrations
 from server.db import retrying, table_of
 from server.ledger.model import LedgerJournal, LedgerRelease
 from server.orders.model import Order, UnsettledLine
+from server.payments.disputes import actions as disputes
 from server.payments.refunds import actions as refunds
 from server.policy import SYSTEM, Actor, Kind
 from server.settlement import payouts, statements, terms
-from server.settlement.model import SettlementItem, Statement
+from server.settlement.model import Payout, SettlementDeduction, SettlementItem, Statement
 from shared import clock, ids
 from shared.contracts import settlement as wire
+from shared.contracts.ledger import CloseDispute, OpenDispute
 from shared.contracts.payments import StartRefund
 from shared.errors import KamengError
 from shared.finance import StatementState
@@ -171,6 +174,59 @@ def test_a_statement_is_paid_by_one_payout_and_sent_once(shop):
     ended = Counter(together(*ends))
     assert ended["payout_changed"] == 3
     assert ended.keys() - {"payout_changed"} <= {"confirmed", "failed"}
+
+
+def test_what_arrived_and_what_was_lost_is_worked_out_from_the_schema_before(shop):
+    bought, _ = shop.buy(ANNA, "STEAM-50"), shop.buy(BEN, "STEAM-50")
+    zhou, wang = person(shop, "zhou", Role.FINANCE), person(shop, "wang", Role.ADMIN)
+    opened = OpenDispute(
+        id=ids.new_id(), order_code=bought.order.code, amount_fen=2_000, channel_no="C-1", reason="投诉"
+    )
+    with shop.ctx.db.tx() as tx:
+        disputes.open_dispute(tx, opened, order_id=bought.order.id, actor=SYSTEM)
+    for version, who in enumerate((zhou, wang), start=1):
+        with shop.ctx.db.tx() as tx:
+            said = CloseDispute(won=False, note="x", version=version)
+            disputes.close(tx, opened.id, said, actor=who)
+    with clock.fixed(clock.now() + timedelta(days=4)):  # what was lost in part counts as completed by then
+        made = make(shop)
+        assert [confirm(shop, one) for one in made] == ["confirmed"]
+        shop.buy(ANNA, "STEAM-50")
+        made += make(shop)
+        assert confirm(shop, made[1]) == "confirmed"
+        pay(shop, made, zhou, wang)
+
+    def kept():
+        with shop.ctx.db.read() as tx:
+            parts = select(Statement.number, Statement.state, Statement.paid_fen).order_by(Statement.number)
+            payout = select(Payout.state, Payout.arrived_fen, Payout.arrived_at, Payout.amount_fen, Payout.account)
+            taken = select(SettlementDeduction.cause_id, SettlementDeduction.netted, SettlementDeduction.amount_fen)
+            return [tx.execute(one).all() for one in (parts, payout, taken)]
+
+    before = kept()
+    assert [row[2] for row in before[0]] == [2_375 + 4_275, 4_275]
+    assert before[1][0][:2] == ("confirmed", 2_375 + 2 * 4_275)
+    assert [tuple(row) for row in before[2]] == [(opened.id, True, 1_900)]
+    migrations.downgrade(shop.ctx.db, "0008")
+    migrations.upgrade(shop.ctx.db)
+    assert kept() == before
+    with shop.ctx.db.tx() as tx:
+        tx.execute(update(Statement).values(withheld_fen=1))
+    with pytest.raises(RuntimeError, match="2 statements, lines and payouts"):
+        migrations.downgrade(shop.ctx.db, "0008")
+    migrations.upgrade(shop.ctx.db)
+    with shop.ctx.db.tx() as tx:
+        tx.execute(update(Statement).values(withheld_fen=0))
+
+
+def pay(shop, made, maker, checker):
+    """Pay statements to the end."""
+    wish = wire.NewPayout(id=ids.new_id(), statements=[one[0] for one in made])
+    with shop.ctx.db.tx() as tx:
+        held = payouts.make(tx, wish, actor=maker)
+        held = payouts.check(tx, held.id, wire.MovePayout(version=1, approve=True), actor=checker)
+        held = payouts.send(tx, held.id, wire.MovePayout(version=2), actor=maker)
+        payouts.confirm(tx, held.id, wire.MovePayout(version=3), actor=maker)
 
 
 def test_the_schema_before_is_refused_once_something_was_released(shop):
