@@ -217,7 +217,7 @@ async def _renew_certificates(ctx: Context) -> None:
 
 
 def _check_invariants(ctx: Context) -> None:
-    report = look.look(ctx.db)
+    report = look.look(ctx.db, pause=ctx.jobs.pause)
     if report is None:
         return
     ctx.health.record_invariants(findings=len(report.findings))

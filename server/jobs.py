@@ -225,6 +225,13 @@ class Jobs:
         """Whether the worker was told to stop: long work ends early then."""
         return self._stopping.is_set()
 
+    def pause(self, seconds: float) -> None:
+        """Rest, between two parts of long work of a thread of its own; not once the worker was told to stop, nor where
+        work is done by hand.
+        """
+        if self._threads:
+            self._stopping.wait(seconds)
+
     def wait(self) -> None:
         """Block until `close` is called from a signal handler: the body of `kameng-server work`."""
         self._stopping.wait()

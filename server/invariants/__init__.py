@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Select, func, select
 
 from server import audit
 from server.db import Database, Tx
-from server.invariants import books, ledger, payments, refunds, settlement, stock
+from server.invariants import books, ledger, pace, payments, refunds, settlement, stock
 from server.invariants.finding import Finding
 from server.ledger.model import LedgerBalance, LedgerJournal
 from server.orders.model import Order
@@ -112,11 +113,11 @@ class Report:
         return not self.findings
 
 
-def check(db: Database) -> Report:
+def check(db: Database, *, pause: pace.Pause | None = None) -> Report:
     """Check everything as it was at one instant, or what is sold meanwhile would be a breach; then the audit chain."""
     with db.read(snapshot=True) as tx:
         figures = _figures(tx)
-        findings = [finding for check_one in CHECKS if (finding := check_one(tx)) is not None]
+        findings = list(pace.findings((partial(check_one, tx) for check_one in CHECKS), pause))
     chain = audit.verify(db)
     figures |= {"audit_blocks": chain.blocks, "audit_events": chain.events}
     if chain.broken_block is not None:

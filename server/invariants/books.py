@@ -261,8 +261,8 @@ def pending_is_what_lines_wait_for(tx: Tx) -> Finding | None:
 
 
 def sweeps_are_booked(tx: Tx) -> Finding | None:
-    """L7: what a channel paid out to our bank is booked once, for what of it is ours, as long as it is not reversed, and
-    nothing else is.
+    """L7: what a channel paid out to our bank is booked once, for what of it is ours, until it is reversed; and nothing
+    else is.
     """
     w = ReconcileSweep
     again = case((w.n > 1, literal(":") + cast(w.n, String)), else_="")
@@ -274,7 +274,9 @@ def sweeps_are_booked(tx: Tx) -> Finding | None:
     unbooked = []
     for journal, booked in states.items():
         fen = case((w.state.in_(booked), w.amount_fen - w.others_fen), else_=0)
-        unbooked.append(select(journal).where(_moved(LedgerJournal.key == journal).correlate(w).scalar_subquery() != fen))
+        unbooked.append(
+            select(journal).where(_moved(LedgerJournal.key == journal).correlate(w).scalar_subquery() != fen)
+        )
     made = exists().where(or_(*(LedgerJournal.key == journal for journal in states)))
     unknown = select(LedgerJournal.key).where(LedgerJournal.code == "SWEEP", ~made)
     return _first(tx, "L7", "渠道到账与账目不符 / a sweep that is not booked, or is no sweep", [*unbooked, unknown])

@@ -9,8 +9,9 @@ until nothing is wrong: a fault is not forgotten because nobody touches it again
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date, datetime, timedelta
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
@@ -21,7 +22,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Mapped, mapped_column
 
 from server import changes, invariants
 from server.db import Base, BigInt, Database, Instant, Tx
-from server.invariants import Report
+from server.invariants import Report, pace
 from server.invariants.finding import Finding
 from server.invariants.scope import Scope
 from server.invariants.stock import HOLD_GRACE
@@ -70,40 +71,40 @@ class InvariantLook(Base):
     findings: Mapped[int] = mapped_column(Integer)
 
 
-def look(db: Database) -> Report | None:
+def look(db: Database, *, pause: pace.Pause | None = None) -> Report | None:
     """Check what changed since the last look, or everything when it is time. Without figures when it is not.
 
-    None while what the last one found is to stand a little longer.
+    None while what the last one found is to stand a little longer. `pause` is how to rest between two checks.
     """
     now = clock.now()
     with db.read() as tx:
         mark, head = tx.get(InvariantLook, 1), changes.head(tx)
     # A feed that is shorter than it was is that of a backup.
     if mark is None or mark.pos > head or _night(mark.whole_at) < _night(now):
-        return _whole(db, now, head)
+        return _whole(db, now, head, pause)
     if mark.findings:
-        return _whole(db, now, head) if now - mark.whole_at >= AGAIN else None
+        return _whole(db, now, head, pause) if now - mark.whole_at >= AGAIN else None
     pos = mark.pos
     while True:
         up_to = min(head, pos + STEP)
         with db.read(snapshot=True) as tx:
             scopes = _touched(tx, after=pos, up_to=up_to, since=mark.looked_at - LATE)
-            if any(True for _ in _findings(tx, scopes, is_last=up_to == head)):
+            if any(True for _ in pace.findings(_checks(tx, scopes, is_last=up_to == head), pause)):
                 break
         pos = up_to
         if pos == head:
             with db.tx() as tx:
                 tx.execute(update(InvariantLook).values(pos=head, looked_at=now))
             return Report(figures={}, findings=())
-    return _whole(db, now, head)
+    return _whole(db, now, head, pause)
 
 
 def _night(instant: datetime) -> date:
     return clock.shop_day(instant - NIGHT_ENDS)
 
 
-def _whole(db: Database, now: datetime, head: int) -> Report:
-    report = invariants.check(db)
+def _whole(db: Database, now: datetime, head: int, pause: pace.Pause | None) -> Report:
+    report = invariants.check(db, pause=pause)
     with db.tx() as tx:
         values = {"pos": head, "looked_at": now, "whole_at": now, "findings": len(report.findings)}
         tx.merge(InvariantLook(id=1, **values))
@@ -112,13 +113,13 @@ def _whole(db: Database, now: datetime, head: int) -> Report:
     return report
 
 
-def _findings(tx: Tx, scopes: Iterable[Scope], *, is_last: bool) -> Iterator[Finding]:
+def _checks(tx: Tx, scopes: Iterable[Scope], *, is_last: bool) -> Iterator[Callable[[], Finding | None]]:
     for scope in scopes:
-        for check in invariants.BY_LOT if scope.lot_ids else invariants.BY_ORDER:
-            if (finding := check(tx, scope)) is not None:
-                yield finding
+        yield from (
+            partial(check, tx, scope) for check in (invariants.BY_LOT if scope.lot_ids else invariants.BY_ORDER)
+        )
     if is_last:
-        yield from (finding for check in invariants.EACH_TIME if (finding := check(tx)) is not None)
+        yield from (partial(check, tx) for check in invariants.EACH_TIME)
 
 
 # --- what was touched ---
