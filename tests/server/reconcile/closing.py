@@ -98,9 +98,10 @@ class Close:
             raise ChannelUnknown(channel=channel, detail="timeout")
 
         gateway = self.shop.ctx.gateways[channel]
-        gateway.query = query
+        answers, gateway.query = gateway.query, query
         yield
-        del gateway.query
+        gateway.query = answers
+        self.shop.ctx.breakers.note(channel, answered=True)
 
     def pay(self, attempt, action="pay"):
         """The buyer pays at the sandbox; nobody has told the shop yet."""

@@ -1,0 +1,150 @@
+"""Differences whose money waits in the exceptions: what was seen is approved, and the channel is asked before."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from shared import clock
+from tests.server.reconcile.closing import PRICES, close_with
+from tests.server.reconcile.writing import line, ms, trades
+from tests.server.refunding import balances
+from tests.world import BEN
+
+
+@pytest.fixture
+def asked(close, monkeypatch):
+    """The numbers that WeChat Pay was asked about."""
+    gateway, numbers = close.shop.ctx.gateways["wechat"], []
+    query = gateway.query
+
+    async def heard(number):
+        numbers.append(number)
+        return await query(number)
+
+    monkeypatch.setattr(gateway, "query", heard)
+    return numbers
+
+
+def exception(close, row):
+    return close.site.get(f"/api/exceptions/{close.one(row)['exception_id']}", by="zhou").json()
+
+
+def act(close, row, what, *, by, **body):
+    said = {"version": exception(close, row)["version"]} | body
+    answer = close.site.post(f"/api/exceptions/{close.one(row)['exception_id']}/{what}", by=by, json=said)
+    assert answer.status_code == 200, answer.text
+
+
+def test_only_what_was_seen_is_approved(close, asked):
+    """Proposed for one order, in the exceptions meanwhile for another: the second person looks again first."""
+    one, other = close.placed("wechat", "MUSIC-30"), close.placed("wechat", "MUSIC-30", buyer=BEN)
+    sold, money = close.sold("wechat"), close.unknown("wechat", PRICES["MUSIC-30"])
+    close.pay(money)
+    with close.tomorrow():
+        assert close.fetch_by_itself() == 1
+        [stray] = close.differences("wechat")
+        seen = close.handle(stray, "attach", order_code=one.order_code)
+        assert (seen["state"], seen["exception_id"] is not None) == ("proposed", True), "the channel told of it"
+        act(close, stray, "approve", by="wang", approved=False, note="再看")
+        act(close, stray, "propose", by="zhou", action="attach", note="另一单", order_code=other.order_code)
+        body = {"approve": True, "note": "", "version": seen["version"]}
+        path = f"differences/{stray['id']}/check"
+        assert close.post(path, by="wang", status=409, **body)["code"] == "exception_changed"
+        assert [close.order(bought).state for bought in (one, other)] == ["pending_payment"] * 2
+        assert close.follow() == 1
+        now = close.one(stray)
+        assert (now["action_order_code"], now["note"], now["state"]) == (other.order_code, "另一单", "proposed")
+        assert close.post(path, by="wang", status=409, **body)["code"] == "difference_changed"
+        asked.clear()
+        assert close.check(stray)["state"] == "resolved"
+        assert asked == [money.out_trade_no], "before goods are delivered the channel has its say"
+        assert [close.order(bought).state for bought in (one, other)] == ["pending_payment", "delivered"]
+        assert close.follow() == 0
+    assert sold.state == "paid"
+    close.shop.check()
+
+
+def test_a_forged_row_delivers_nothing_and_a_true_one_does(close, asked):
+    """Both were dropped while the channel was silent; then it answers."""
+    forged, true, sold = close.placed("wechat", "MUSIC-30"), close.placed("wechat", buyer=BEN), close.sold("wechat")
+    at = ms(sold.paid_at)
+    before = balances(close.site)
+    close.pay(true)
+    paid = asyncio.run(close.shop.ctx.gateways["wechat"].query(true.out_trade_no))
+    money = close.unknown("wechat", PRICES["MUSIC-30"])
+    stray = line(close, sold, out_trade_no=money.out_trade_no, provider_no="43" + "1" * 26, amount_fen=1_250, fee_fen=0)
+    rows = (line(close, sold), line(close, forged, at_ms=at), stray)
+    with close.tomorrow():
+        with close.silent("wechat"):
+            close.drop(*trades(close, *rows, line(close, true, at_ms=at, provider_no=paid.provider_no)))
+        found = {one["out_trade_no"]: one for one in close.differences("wechat")}
+        assert {one["kind"] for one in found.values()} == {"unpaid_ours", "only_theirs"}
+        answers = {forged.out_trade_no: "pending", money.out_trade_no: "pending"}
+        for number, action in ((forged.out_trade_no, "deliver"), (money.out_trade_no, "attach")):
+            more = {"order_code": forged.order_code} if action == "attach" else {}
+            assert close.handle(found[number], action, **more)["state"] == "proposed"
+            refused = close.check(found[number], status=409)
+            assert (refused["code"], answers[number] in refused["detail"]) == ("not_confirmed_by_channel", True)
+        assert balances(close.site) == before, "neither who proposed nor who approved has moved anything"
+        assert close.order(forged).state == "pending_payment"
+        close.handle(found[true.out_trade_no], "deliver")
+        asked.clear()
+        assert close.check(found[true.out_trade_no])["state"] == "resolved"
+        assert (asked, close.order(true).state) == ([true.out_trade_no], "delivered")
+    close.shop.check()
+
+
+def test_where_the_channel_is_silent_two_people_decide(close):
+    unpaid, sold = close.placed("wechat", "MUSIC-30"), close.sold("wechat")
+    with close.tomorrow(), close.silent("wechat"):
+        close.drop(*trades(close, line(close, sold), line(close, unpaid, at_ms=ms(sold.paid_at))))
+        [row] = close.differences("wechat")
+        close.handle(row, "deliver")
+        assert close.check(row)["state"] == "resolved"
+        assert close.order(unpaid).state == "delivered"
+        told = [event["what"] for event in close.get(f"differences/{row['id']}")["events"]]
+        assert "补单发货：已核对" in told
+    close.shop.check()
+
+
+def test_what_was_decided_here_is_not_forgotten_for_what_waits_there(tmp_path, sandbox, ring):
+    """A decision that needs two people for its amount stands, whatever state its money's exception has."""
+    with close_with(tmp_path, sandbox, ring, difference_check_fen=1_000) as close:
+        bought = close.sold("wechat")
+        close.pay(bought, "again")
+        with close.tomorrow():
+            assert close.fetch_by_itself() == 1
+            [second] = close.differences("wechat")
+            assert close.handle(second, "carry")["state"] == "proposed"
+            assert (close.follow(), close.one(second)["state"]) == (0, "proposed")
+            assert close.check(second)["state"] == "resolved"
+
+
+def test_what_is_on_its_way_when_a_day_is_signed_goes_on_in_the_next(close):
+    bought = close.sold("wechat")
+    close.pay(bought, "again")
+    next_day = close.day + timedelta(days=1)
+    with close.tomorrow():
+        assert close.fetch_by_itself() == 1
+        [second] = close.differences("wechat")
+        close.handle(second, "refund")
+        assert close.check(second)["state"] == "working"
+        close.post(close.at("wechat", "/run"))
+        assert close.one(second)["state"] == "working"
+        assert close.sign("wechat", by="wang")["state"] == "signed"
+        [refund] = close.site.get("/api/refunds", by="wang").json()["items"]
+    with close.tomorrow(days=2):
+        at = ms(clock.day_bounds(next_day)[0] + timedelta(hours=1))
+        foreign = line(close, bought, out_trade_no="OTHERS-1", provider_no="43" + "1" * 26, amount_fen=100, at_ms=at)
+        close.drop(*trades(close, foreign))
+        [carried] = [one for one in close.differences("wechat", next_day) if one["kind"] == "duplicate"]
+        assert (carried["state"], carried["carried_from"]) == ("working", str(close.day))
+        assert (carried["handled_by"], carried["checked_by"], carried["action"]) == ("周洁", "王敏", "refund")
+        close.settle(refund["id"])
+        close.follow()
+        assert close.one(carried)["state"] == "resolved"
+        assert close.one(second)["state"] == "working", "what was signed stays"
+        close.post(close.at("wechat", "/run", next_day))
+        assert len([one for one in close.differences("wechat", next_day) if one["kind"] == "duplicate"]) == 1
+    close.shop.check()
