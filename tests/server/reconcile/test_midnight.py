@@ -5,11 +5,18 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
+from server.db import retrying
 from server.gateways.bill_lines import opened
 from server.gateways.bill_rows import FundKind
+from server.payments import kept_bills
+from server.payments.kept_bills import NewBill
+from server.reconcile import running
 from server.reconcile.controls import three_way
+from server.reconcile.model import ReconcileDifference
 from server.sandbox import bills_alipay, bills_wechat
+from shared.finance import BillKind
 from shared.finance import DifferenceKind as K
 from tests.server.reconcile.days import _MIDNIGHT, DAY, MERCHANTS, Day, _ms
 
@@ -91,3 +98,45 @@ def test_only_what_is_left_is_looked_up():
     assert asked == [[two.moved[0].provider_no]]
     three_way("wechat", NEXT, [], [], beside=asked.append)
     assert len(asked) == 1
+
+
+def keep(ctx, kind, day, content):
+    """A bill of WeChat Pay as the shop keeps it when it was read to its end."""
+    found = opened(io.BytesIO(content), "bill")
+    rows = sum(1 for _ in (found.trades() if kind is BillKind.TRADES else found.funds()))
+    bill = NewBill(
+        channel="wechat", kind=kind, day=day, merchant_id=MERCHANTS["wechat"], name="bill", content=content, rows=rows,
+        sha1=found.sha1, sha256=found.sha256, totals=found.totals,
+    )  # fmt: skip
+    retrying(ctx.db, lambda tx: kept_bills.keep(tx, ctx.keys, bill, source="fetched", by="channel:wechat"))
+
+
+def test_the_second_days_run_closes_both_halves(site):
+    """Each day is compared when its own bills are here; the second one brings the halves of the first along."""
+    ctx, day = site.world.ctx, Day("wechat", 10)
+    [line] = payment(day)
+    late_ms = _ms(_MIDNIGHT + timedelta(days=1)) + 5_000
+    other = replace(day.lines[1], at_ms=late_ms, provider_no="4200009", out_trade_no="OTHER-1")
+    lines = [*day.lines.values(), *day.refunds.values()]
+    bills = {
+        DAY: (lines, [one for one in lines if one is not line]),
+        NEXT: ([other], [replace(line, at_ms=late_ms), other]),
+    }
+
+    def found(of):
+        with ctx.db.read() as tx:
+            rows = tx.scalars(select(ReconcileDifference).where(ReconcileDifference.day == of))
+            return sorted(
+                (row.kind, row.ours_fen, row.theirs_fen, row.state) for row in rows if row.kind.startswith("fund")
+            )
+
+    amounts = [line.amount_fen, -line.fee_fen]
+    merchant = MERCHANTS["wechat"]
+    for of, (trades, funds) in bills.items():
+        keep(ctx, BillKind.TRADES, of, bills_wechat.trade_bill(trades, merchant_id=merchant, bill_type="ALL"))
+        keep(ctx, BillKind.FUNDS, of, bills_wechat.fund_flow_bill(funds, merchant_id=merchant, opening_fen=0))
+        running.run(ctx, "wechat", of, by="system")
+        if of == DAY:
+            assert found(DAY) == sorted(("fund_only_trades", fen, None, "open") for fen in amounts)
+    assert found(DAY) == sorted(("fund_only_trades", fen, None, "matched") for fen in amounts)
+    assert found(NEXT) == sorted(("fund_only_funds", None, fen, "matched") for fen in amounts)
