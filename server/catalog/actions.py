@@ -97,7 +97,7 @@ def create_product(tx: Tx, new: NewProduct, *, supplier_id: UUID, actor: Actor, 
         for n, sku in enumerate(new.skus)
     ]
     _insert(tx, [product, *skus], codes=[new.code, *codes])
-    fees.keep_for(tx, product.id)
+    fees.keep_for(tx, product)
     audit.append(
         tx,
         actor=actor.label,

@@ -3,19 +3,23 @@
     a rule of the product for its supplier's tier, a rule of the product, the product's own rate,
     a rule of the tier, the supplier's rate
 
-Orders are priced by what is kept at the product, so that a rule costs them nothing; a line keeps its price.
+Orders are priced by what is kept at the product, so that a rule costs them nothing; a line keeps its price. Whoever
+makes a rule, a product or other terms locks the suppliers it is of first: the newest rule is the one that is kept.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, Row, select, update
 
 from server import audit, changes
 from server.catalog.model import FeeRule, Product
 from server.db import Tx
+from server.identity import suppliers
 from server.identity.queries import supplier_terms
 from server.policy import Actor
 from shared import clock
@@ -24,7 +28,9 @@ from shared.errors import BadField, IdempotencyReused
 from shared.finance import ShareKind
 
 DOMAIN = "settlement"
+_AT_A_TIME = 1_000
 _Key = tuple[UUID | None, str | None]
+_Fee = tuple[int | None, int | None]
 
 
 def add_rule(tx: Tx, new: wire.NewFeeRule, *, actor: Actor, request_id: str | None = None) -> FeeRule:
@@ -34,11 +40,13 @@ def add_rule(tx: Tx, new: wire.NewFeeRule, *, actor: Actor, request_id: str | No
     """
     if new.product is None and new.tier is None:
         raise BadField(field="product", reason="product | tier")
-    product_id = None
+    product_id = supplier_id = None
     if new.product is not None:
-        product_id = tx.scalars(select(Product.id).where(Product.code == new.product)).first()
-        if product_id is None:
+        found = tx.execute(select(Product.id, Product.supplier_id).where(Product.code == new.product)).first()
+        if found is None:
             raise BadField(field="product", reason=new.product)
+        product_id, supplier_id = found
+    suppliers.lock(tx, supplier_id)
     said = {
         "product_id": product_id,
         "product_code": new.product,
@@ -56,7 +64,10 @@ def add_rule(tx: Tx, new: wire.NewFeeRule, *, actor: Actor, request_id: str | No
     rule = FeeRule(id=new.id, valid_from=clock.now(), changed_by=actor.label, **said)
     tx.add(rule)
     tx.flush()
-    _keep(tx, product_id=product_id)
+    if product_id is not None:
+        _keep(tx, Product.id == product_id)
+    else:  # what a tier's rule can count for
+        _keep(tx, Product.fee_ppm.is_(None), tier=new.tier)
     audit.append(
         tx,
         actor=actor.label,
@@ -77,29 +88,32 @@ def rules(tx: Tx) -> list[FeeRule]:
 
 def follow_tier(tx: Tx, supplier_id: UUID) -> None:
     """Keep the rules of another tier at a supplier's products."""
-    _keep(tx, supplier_id=supplier_id)
+    _keep(tx, Product.supplier_id == supplier_id)
 
 
-def keep_for(tx: Tx, product_id: UUID) -> None:
+def keep_for(tx: Tx, product: Product) -> None:
     """Keep the rule of a new product with it."""
-    _keep(tx, product_id=product_id)
+    suppliers.lock(tx, product.supplier_id)
+    _keep(tx, Product.id == product.id)
 
 
-def _keep(tx: Tx, *, product_id: UUID | None = None, supplier_id: UUID | None = None) -> None:
-    """Write the rule that counts to one product, to those of a supplier, or to all."""
+def _keep(tx: Tx, which: ColumnElement[bool], *, tier: str | None = None) -> None:
+    """Write the rules that count to some products, of one tier or of all: those of one fee at a time."""
     supplier = supplier_terms()
-    query = select(Product, supplier.c.tier).join(supplier, supplier.c.id == Product.supplier_id)
-    if product_id is not None:
-        query = query.where(Product.id == product_id)
-    if supplier_id is not None:
-        query = query.where(Product.supplier_id == supplier_id)
+    rule_fee = (Product.rule_fee_ppm, Product.rule_fee_unit_price)
+    query = select(Product.id, Product.fee_ppm, *rule_fee, supplier.c.tier).where(which)
+    if tier is not None:
+        query = query.where(supplier.c.tier == tier)
     counting = _counting(rules(tx))
-    for product, tier in tx.execute(query.order_by(Product.id)):
-        rule = _most_particular(counting, product, tier)
-        kept = (None, None) if rule is None else _fee(rule)
-        if (product.rule_fee_ppm, product.rule_fee_unit_price) != kept:
-            values = {"rule_fee_ppm": kept[0], "rule_fee_unit_price": kept[1]}
-            tx.execute(update(Product).where(Product.id == product.id).values(values))
+    changed: dict[_Fee, list[UUID]] = defaultdict(list)
+    for product in tx.execute(query.join(supplier, supplier.c.id == Product.supplier_id).order_by(Product.id)):
+        fee = _fee(_most_particular(counting, product))
+        if (product.rule_fee_ppm, product.rule_fee_unit_price) != fee:
+            changed[fee].append(product.id)
+    for (ppm, unit_price), ids in changed.items():
+        values = {"rule_fee_ppm": ppm, "rule_fee_unit_price": unit_price}
+        for at in range(0, len(ids), _AT_A_TIME):
+            tx.execute(update(Product).where(Product.id.in_(ids[at : at + _AT_A_TIME])).values(values))
 
 
 def _counting(newest_first: Iterable[FeeRule]) -> dict[_Key, FeeRule]:
@@ -109,13 +123,15 @@ def _counting(newest_first: Iterable[FeeRule]) -> dict[_Key, FeeRule]:
     return found
 
 
-def _most_particular(counting: Mapping[_Key, FeeRule], product: Product, tier: str) -> FeeRule | None:
-    of_product = counting.get((product.id, tier)) or counting.get((product.id, None))
+def _most_particular(counting: Mapping[_Key, FeeRule], product: Row[Any]) -> FeeRule | None:
+    of_product = counting.get((product.id, product.tier)) or counting.get((product.id, None))
     if of_product is not None or product.fee_ppm is not None:
         return of_product
-    return counting.get((None, tier))
+    return counting.get((None, product.tier))
 
 
-def _fee(rule: FeeRule) -> tuple[int, int | None]:
+def _fee(rule: FeeRule | None) -> _Fee:
     """The rate, and what each piece costs where that is said instead."""
+    if rule is None:
+        return None, None
     return rule.ppm, rule.unit_price if rule.kind == ShareKind.FIXED.value else None

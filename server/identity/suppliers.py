@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from server import audit
 from server.db import Tx, rows_changed
 from server.identity.model import SettlementMode, Supplier
 from shared.errors import NotFound
+
+
+def lock(tx: Tx, supplier_id: UUID | None = None) -> None:
+    """Let nobody else change what is agreed with a supplier, or with any, until the transaction ends."""
+    query = select(Supplier.id).order_by(Supplier.id).with_for_update()
+    tx.execute(query if supplier_id is None else query.where(Supplier.id == supplier_id)).all()
 
 
 def settle_by(tx: Tx, supplier_id: UUID, *, mode: str, tier: str, actor: str, request_id: str | None = None) -> None:

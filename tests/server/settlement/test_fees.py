@@ -92,6 +92,23 @@ def test_a_rule_is_made_once_and_old_ones_are_kept(shop):
     assert sold(shop)[2] == 25_000
 
 
+def test_a_tiers_rule_is_kept_at_all_of_its_products_at_once(shop):
+    engine, said = shop.world.ctx.db.engine, []
+
+    def hear(_connection, _cursor, statement, *_rest):
+        said.append(statement)
+
+    percent(shop, 10_000, product=STEAM)
+    event.listen(engine, "before_cursor_execute", hear)
+    percent(shop, 40_000, tier="standard")
+    percent(shop, 40_000, tier="gold")
+    event.remove(engine, "before_cursor_execute", hear)
+    assert [one for one in said if one.startswith("UPDATE product ")] == [
+        "UPDATE product SET rule_fee_ppm=?, rule_fee_unit_price=? WHERE product.id IN (?, ?)"
+    ]
+    assert terms_of(shop, "STEAM-50", "MUSIC-30", "OFFICE-1Y") == [10_000, 40_000, 40_000]
+
+
 def test_an_order_is_priced_by_one_statement_whatever_the_rules(shop):
     percent(shop, 20_000, product=STEAM)
     said = []

@@ -11,6 +11,8 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from server import migrations
+from server.catalog import fees
+from server.catalog import queries as catalog
 from server.db import retrying, table_of
 from server.ledger.model import LedgerJournal, LedgerRelease
 from server.orders.model import Order, UnsettledLine
@@ -174,6 +176,19 @@ def test_a_statement_is_paid_by_one_payout_and_sent_once(shop):
     ended = Counter(together(*ends))
     assert ended["payout_changed"] == 3
     assert ended.keys() - {"payout_changed"} <= {"confirmed", "failed"}
+
+
+def test_the_newest_of_rules_that_are_made_at_once_is_kept(shop):
+    def rule(ppm, **of):
+        new = wire.NewFeeRule(id=ids.new_id(), kind="percent", ppm=ppm, reason="x", **of)
+        retrying(shop.ctx.db, lambda tx: fees.add_rule(tx, new, actor=SYSTEM))
+
+    together(*[partial(rule, ppm, product="steam") for ppm in (10_000, 20_000, 30_000)])
+    together(*[partial(rule, ppm, tier="standard") for ppm in (40_000, 50_000, 60_000)])
+    with shop.ctx.db.read() as tx:
+        newest = {one.product_code or one.tier: one.ppm for one in reversed(fees.rules(tx))}
+        kept = catalog.sale_terms(tx, ["STEAM-50", "OFFICE-1Y"])
+    assert [kept[sku].fee_ppm for sku in ("STEAM-50", "OFFICE-1Y")] == [newest["steam"], newest["standard"]]
 
 
 def test_what_arrived_and_what_was_lost_is_worked_out_from_the_schema_before(shop):
