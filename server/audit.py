@@ -125,6 +125,17 @@ def append_many(tx: Tx, entries: Sequence[Entry]) -> None:
     tx.execute(_INSERT_PENDING, [{"event_id": row["id"]} for row in rows])
 
 
+def about(tx: Tx, entity: str, entity_id: str, *, first: datetime, last: datetime) -> Sequence[AuditEvent]:
+    """The rows about one thing that were written between two moments, in order. Ids begin with the time."""
+    query = select(AuditEvent).where(
+        AuditEvent.id >= ids.first_of(first),
+        AuditEvent.id < ids.first_of(last),
+        AuditEvent.entity == entity,
+        AuditEvent.entity_id == entity_id,
+    )
+    return tx.scalars(query.order_by(AuditEvent.id)).all()
+
+
 def seal(db: Database) -> int:
     """Seal waiting rows into blocks; answers how many rows. Safe beside itself: the loser of a race seals nothing."""
     total = 0

@@ -49,9 +49,9 @@ class Period:
 
 
 class FinanceWorkbook:
-    """A workbook being written: add the rows of `keys` one after the other, then `finish`.
+    """A workbook being written: add the rows of `keys` one after the other, then `finish` and `put`.
 
-    Use as a context manager: leaving it without `finish` removes everything. May be used from a worker thread. Raises
+    Use as a context manager: leaving it without `put` removes everything. May be used from a worker thread. Raises
     what `check_target` and `arranged` raise.
     """
 
@@ -103,7 +103,7 @@ class FinanceWorkbook:
         self._details.add(key, rows)
 
     def finish(self, days: Sequence[ReconciledDay], lists: ReconciledLists) -> Written:
-        """Write the cover over these days and put the file in place. `lists`: what the server counts in them.
+        """Write the cover over these days, which completes the file. `lists`: what the server counts in them.
 
         Raises ListsDiffer, TargetBusy or TargetUnwritable; then nothing is left on the disk.
         """
@@ -111,9 +111,12 @@ class FinanceWorkbook:
         control.check(self._details, days, lists.days, period=self._period.text)
         self._write_cover(days, lists)
         self._book.end()
-        self._file.put()
         rows = {page.names[0]: self._details.rows[page.key] for page in self._pages}
         return Written(path=self._target, rows=rows, sha256=digest_of(self._details.parts))
+
+    def put(self) -> None:
+        """Put the finished file in its place. Raises TargetBusy or TargetUnwritable."""
+        self._file.put()
 
     def _write_cover(self, days: Sequence[ReconciledDay], lists: ReconciledLists) -> None:
         language = self._details.language

@@ -1,7 +1,8 @@
 """The hidden sheet that proves a workbook, as it is written and as `verify` reads it.
 
-For every detail sheet it has the kinds of its columns, its rows, its hash, its headings and the checks of its rows; for
-the cover its own hash and where its formulas are; for every total what it came to; and a seal over all of that.
+It has the day that the workbook is of, and the one on which it was made; for every detail sheet the kinds of its
+columns, its rows, its hash, its headings and the checks of its rows; for the cover its own hash and where its formulas
+are; for every total what it came to; and a seal over all of that.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from desktop.exporting import cells
 from desktop.exporting.cells import Kind
 from desktop.exporting.grid import BLOCK_ROWS, Details, Part, Total, row_of, style_of
 from desktop.exporting.sheet_writer import Book, Look, letters
+from shared.clock import shop_day
 
 PROOF = ("校验", "Verification")
 """The hidden sheet's name, which is how a workbook of ours is known."""
@@ -39,7 +41,9 @@ def digest_of(parts: Sequence[Part]) -> str:
 
 def prove(book: Book, details: Details, cover: CoverProof) -> None:
     """Write the proof: the last sheet, hidden."""
-    rows: list[tuple[str, ...]] = [(PROOF_VERSION, details.language, details.day.isoformat())]
+    rows: list[tuple[str, ...]] = [
+        (PROOF_VERSION, details.language, details.day.isoformat(), shop_day(book.made_at).isoformat())
+    ]
     rows.append(("cover", cover.name, cover.sha256, " ".join(cover.formulas)))
     for part in details.parts:
         kinds = " ".join(column.kind for column in part.page.columns)

@@ -103,6 +103,7 @@ class Book:
 
     def __init__(self, file: IO[bytes], *, title: str, author: str, made_at: datetime) -> None:
         self._zip = ZipFile(file, "w", ZIP_DEFLATED, compresslevel=_QUICK)
+        self.made_at = made_at
         self._facts = (title, author, made_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
         self._styles: dict[Style, int] = {Style(): 0}
         self._sheets: list[_Named] = []

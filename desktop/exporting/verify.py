@@ -56,13 +56,17 @@ class NotOurs(BadInput):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was found: nothing when the file is as it was written. `sha256` is of all its data rows, as printed."""
+    """What was found: nothing when the file is as it was written. `sha256` is of all its data rows, as printed.
+
+    `made_on` is the day on which it was exported, None of a file of an earlier version.
+    """
 
     file: str
     day: date
     rows: int
     sha256: str
     findings: tuple[Finding, ...]
+    made_on: date | None = None
 
     @property
     def unchanged(self) -> bool:
@@ -119,6 +123,7 @@ class _Reading:
         if not rows or rows[0][:1] != [PROOF_VERSION]:
             raise NotOurs(file=path.name)
         self._day = date.fromisoformat(rows[0][2])
+        self._made_on = date.fromisoformat(rows[0][3]) if len(rows[0]) > 3 else None
         self._sealed = rows[-1] == ["seal", seal_of(rows[:-1])]
         self._told = rows
 
@@ -225,7 +230,7 @@ class _Reading:
         self._findings.append(Finding(found, sheet, **facts))
 
     def _verdict(self, rows: int, sha256: str) -> Verdict:
-        return Verdict(self._path.name, self._day, rows, sha256, tuple(self._findings))
+        return Verdict(self._path.name, self._day, rows, sha256, tuple(self._findings), self._made_on)
 
 
 # --- cells as they are read ---------------------------------------------------------------------------------------

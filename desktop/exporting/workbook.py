@@ -56,9 +56,9 @@ class Written:
 
 
 class DayWorkbook:
-    """A workbook being written. Add all rows of one kind before the next, in the order of the methods, then `finish`.
+    """A workbook being written. Add rows kind by kind in the order of the methods, then `finish` and `put`.
 
-    Use as a context manager: leaving it without `finish` removes everything. May be used from a worker thread.
+    Use as a context manager: leaving it without `put` removes everything. May be used from a worker thread.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class DayWorkbook:
         self._details.add("movements", rows)
 
     def finish(self, summary: DaySummary) -> Written:
-        """Check every figure against the ledger and put the file in place.
+        """Check every figure against the ledger and complete the file, which `put` puts in place.
 
         Raises BooksDiffer, TargetBusy or TargetUnwritable; then nothing is left on the disk.
         """
@@ -110,9 +110,12 @@ class DayWorkbook:
         self._check(summary)
         self._write_summary(summary)
         self._book.end()
-        self._file.put()
         rows = {page.names[0]: self._details.rows[page.key] for page in _PAGES}
         return Written(path=self._target, rows=rows, sha256=digest_of(self._details.parts))
+
+    def put(self) -> None:
+        """Put the finished file in its place. Raises TargetBusy or TargetUnwritable."""
+        self._file.put()
 
     def _marked(self, rows: Iterable[DayOrder]) -> Iterator[OrderLineRow]:
         for line in rows:

@@ -19,6 +19,7 @@ from desktop.exporting.finance import CarriedOver, FinanceWorkbook, Period
 from desktop.exporting.finance_pages import Commission, Of
 from desktop.exporting.target import check_target
 from desktop.exporting.workbook import Written
+from desktop.operations import exports
 from desktop.operations.layouts import layout as kept_layout
 from desktop.operations.reconciliation import DayNotBegun
 from desktop.operations.seen import PAGE_ROWS, every_page
@@ -99,8 +100,16 @@ async def export_finance(
                 async for rows in reading.rows(key):
                     await asyncio.to_thread(book.add, key, rows)
             if (await _days(engine, period), (await _lists(engine, period)).days) == (days, lists.days):
-                return await asyncio.to_thread(book.finish, days, lists)
+                written = await asyncio.to_thread(book.finish, days, lists)
+                await _record(engine, written, period, layout or "")
+                await asyncio.to_thread(book.put)
+                return written
     raise PeriodStillMoving(first=first, last=last, tries=_TRIES)
+
+
+async def _record(engine: Engine, written: Written, period: Period, layout: str) -> None:
+    first, last, channels = period.first, period.last, period.channels
+    await exports.record(engine, written, kind="finance", first=first, last=last, channels=channels, layout=layout)
 
 
 async def _days(engine: Engine, period: Period) -> list[ReconciledDay]:

@@ -16,6 +16,7 @@ from desktop.engine.transport import Call
 from desktop.exporting.cover import Cover
 from desktop.exporting.target import check_target
 from desktop.exporting.workbook import DayWorkbook, Written
+from desktop.operations import exports
 from desktop.operations.seen import Seen, look, name_of
 from shared import clock
 from shared.contracts.base import Page
@@ -90,6 +91,8 @@ async def export_workbook(engine: Engine, *, day: date, target: Path) -> Workboo
             after = await _ask_summary(engine, day)
             if _figures(before) == _figures(after):
                 written: Written = await asyncio.to_thread(book.finish, after)
+                await exports.record(engine, written, kind="day", first=day, last=day)
+                await asyncio.to_thread(book.put)
                 return WorkbookWritten(
                     path=written.path, day=day, rows=written.rows, sha256=written.sha256, summary=after
                 )

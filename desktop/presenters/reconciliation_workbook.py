@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from desktop.exporting.verify import Verdict
+from desktop.operations import exports
 from desktop.operations import reconciliation_workbook as operations
 from desktop.presenters import formats
 from desktop.presenters.ports import Ask, Latest
 from desktop.presenters.watching import Watched
 from desktop.presenters.words import in_words, language
+from shared.contracts.reports import Export
 
 MOST_FINDINGS = 5
 """Findings that are told; who finds more looks at the file anyway."""
@@ -22,6 +24,7 @@ class Verification(Watched):
         file: what is verified, or was last; None before, and once it was put away.
         busy: it is being read.
         verdict: what was found.
+        known: what the server says of who exported it; empty while nobody knows.
         error: why it could not be read.
     """
 
@@ -32,11 +35,12 @@ class Verification(Watched):
         self.file: Path | None = None
         self.busy = False
         self.verdict: Verdict | None = None
+        self.known = ""
         self.error: Exception | None = None
 
     def verify(self, file: Path) -> None:
         """Read a file again; an older question is forgotten."""
-        self.file, self.busy, self.verdict, self.error = file, True, None, None
+        self.file, self.busy, self.verdict, self.known, self.error = file, True, None, "", None
         then = self._latest.only(self._told)
         self._ask(lambda engine: operations.verify_file(engine, file), then, self._latest.also(self._failed))
         self.changed()
@@ -44,11 +48,24 @@ class Verification(Watched):
     def clear(self) -> None:
         """Put the answer away."""
         self._latest.only(self._failed)
-        self.file, self.busy, self.verdict, self.error = None, False, None, None
+        self.file, self.busy, self.verdict, self.known, self.error = None, False, None, "", None
         self.changed()
 
     def _told(self, verdict: Verdict) -> None:
         self.busy, self.verdict = False, verdict
+        made_on = verdict.made_on
+        if verdict.sha256 and made_on is not None:
+            then, failed = self._latest.only(self._is_known), self._latest.also(self._is_unknown)
+            self._ask(lambda engine: exports.recorded(engine, verdict.sha256, made_on), then, failed)
+        self.changed()
+
+    def _is_known(self, found: list[Export]) -> None:
+        facts = {"who": found[0].exported_by, "when": formats.moment(found[0].exported_at)} if found else {}
+        self.known = in_words(_RECORDED if found else _NOT_RECORDED).format(**facts)
+        self.changed()
+
+    def _is_unknown(self, _error: Exception) -> None:
+        self.known = in_words(_NOT_ASKED)
         self.changed()
 
     def _failed(self, error: Exception) -> None:
@@ -56,8 +73,8 @@ class Verification(Watched):
         self.changed()
 
 
-def says(verdict: Verdict) -> str:
-    """The answer for people: unchanged, or each thing that was found."""
+def says(verdict: Verdict, known: str = "") -> str:
+    """The answer for people: unchanged, or each thing that was found; then what the server knows of it."""
     facts = {
         "file": verdict.file,
         "day": formats.day(verdict.day),
@@ -65,13 +82,13 @@ def says(verdict: Verdict) -> str:
         "hash": verdict.sha256,
     }
     if verdict.unchanged:
-        return in_words(_UNCHANGED).format(**facts)
+        return "\n".join([in_words(_UNCHANGED).format(**facts), known]).rstrip("\n")
     lines = [in_words(_CHANGED).format(**facts)]
     lines += [finding.sentence(language()) for finding in verdict.findings[:MOST_FINDINGS]]
     more = len(verdict.findings) - MOST_FINDINGS
     if more > 0:
         lines.append(in_words(_MORE).format(n=more))
-    return "\n".join(lines)
+    return "\n".join([*lines, known]).rstrip("\n")
 
 
 _UNCHANGED = (
@@ -79,4 +96,10 @@ _UNCHANGED = (
     "“{file}” is as it was exported: {day}, {rows} rows of details. SHA-256 of its data: {hash}",
 )
 _CHANGED = ("“{file}”（{day}）在导出之后被改动：", "“{file}” ({day}) was changed after it was exported:")
+_RECORDED = ("服务器记得它：{who} 于 {when} 导出。", "The server knows it: exported by {who} at {when}.")
+_NOT_RECORDED = (
+    "服务器没有导出过这些明细：它来自别处，或被整体改写。",
+    "The server has no record of these rows: the file is from elsewhere, or was rewritten as a whole.",
+)
+_NOT_ASKED = ("没有向服务器核实它是谁导出的。", "The server was not asked who exported it.")
 _MORE = ("另有 {n} 处。", "And {n} more.")

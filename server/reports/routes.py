@@ -1,14 +1,15 @@
-"""HTTP of the workbooks that finance exports: the business day, and what the lists of reconciled days come to."""
+"""HTTP of the workbooks that finance exports: the business day, what lists come to, and who exported what."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Query, Request
+from fastapi import Path, Query, Request
 
-from server import context, policy
+from server import context, policy, web
+from server.db import retrying
 from server.policy import Router
-from server.reports import queries, reconciled
+from server.reports import exports, queries, reconciled
 from shared.contracts import reports as wire
 from shared.contracts.base import Day, Page
 from shared.permissions import Permission
@@ -54,3 +55,19 @@ def reconciled_lists(
     """What the lists of the channels' days come to, by day and channel."""
     with context.of(request).db.read() as tx:
         return reconciled.lists(tx, first, last)
+
+
+@router.post("/exports", allow=Permission.REPORTS_DAY_EXPORT, status_code=204)
+def record_export(request: Request, body: wire.NewExport) -> None:
+    """A workbook is about to be put on a disk."""
+    who, request_id = policy.actor(request), web.request_id(request)
+    retrying(context.of(request).db, lambda tx: exports.record(tx, body, actor=who, request_id=request_id))
+
+
+@router.get("/exports/{sha256}", allow=Permission.REPORTS_DAY_EXPORT)
+def list_exports(
+    request: Request, sha256: Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")], day: Day
+) -> Page[wire.Export]:
+    """Who exported a workbook of these data rows, about that day."""
+    with context.of(request).db.read() as tx:
+        return Page(items=exports.found(tx, sha256, day), next=None)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import Annotated, Literal
 
-from shared.contracts.base import Answer
+from pydantic import Field
+
+from shared.contracts.base import Answer, Day, Request
 from shared.states import AttemptState, FoundBy, OrderState
 
 
@@ -126,3 +129,32 @@ class ReconciledLists(Answer):
     as_of: datetime
     position: int
     days: list[ListTotals]
+
+
+class NewExport(Request):
+    """`POST /api/reports/exports`: a workbook is about to be put on a disk. `sha256` is of all its data rows.
+
+    `day` is the workbook of a business day, `finance` the one of a reconciled period.
+    """
+
+    kind: Literal["day", "finance"]
+    first: Day
+    last: Day
+    channels: Annotated[list[Annotated[str, Field(max_length=16)]], Field(max_length=20, default_factory=list)]
+    layout: Annotated[str, Field(max_length=40)] = ""
+    rows: Annotated[int, Field(strict=True, ge=0)]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Export(Answer):
+    """That somebody exported a workbook of these data rows (`GET /api/reports/exports/{sha256}?day=`, about that day)."""
+
+    kind: Literal["day", "finance"]
+    first: date
+    last: date
+    channels: list[str]
+    layout: str
+    rows: int
+    sha256: str
+    exported_by: str
+    exported_at: datetime

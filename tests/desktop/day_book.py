@@ -114,4 +114,6 @@ def export(
         book.add_orders(ORDERS[2:])
         book.add_payments(PAYMENTS)
         book.add_movements(MOVEMENTS)
-        return book.finish(summary)
+        written = book.finish(summary)
+        book.put()
+    return written

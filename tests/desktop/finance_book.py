@@ -364,4 +364,6 @@ def export(target: Path, *, layout: Layout | None = None, language: str = "zh") 
     with FinanceWorkbook(target, period=PERIOD, cover=COVER, layout=layout, language=language) as book:
         for key in book.keys:
             book.add(key, ROWS[key])
-        return book.finish(DAYS, LISTS)
+        written = book.finish(DAYS, LISTS)
+        book.put()
+    return written

@@ -1,7 +1,9 @@
 """The finance workbook over HTTP: a real day that was reconciled, in layouts that are kept for each person."""
 
 import asyncio
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import openpyxl
 import pytest
@@ -11,20 +13,24 @@ from desktop.engine.transport import Call
 from desktop.exporting.control import ListsDiffer
 from desktop.exporting.finance_pages import FINANCE_PAGES
 from desktop.exporting.layouts import ColumnLayout, Layout, LayoutEmpty, LayoutLacks, SheetLayout, usual
-from desktop.exporting.verify import verify
-from desktop.operations import finance_workbook, layouts, reconciliation_days
+from desktop.exporting.verify import Verdict, verify
+from desktop.operations import exports, finance_workbook, layouts, reconciliation_days
 from desktop.operations.finance_workbook import PeriodStillMoving, PeriodWrong
 from desktop.operations.layouts import LayoutMissing, LayoutNameless
 from desktop.operations.reconciliation import DayNotBegun
+from desktop.presenters.reconciliation_workbook import Verification, says
+from server.audit import AuditEvent
 from server.orders.actions import PlaceOrder
 from server.payments import checkout
 from server.payments.model import PaymentAttempt
 from server.sandbox import bills_wechat
 from server.sandbox.bills import BillLine
 from shared import clock, ids
+from shared.contracts.reports import Export
 from shared.errors import BadField, NotAllowed
 from tests.desktop.formulas import checks_of
 from tests.desktop.live import shop
+from tests.desktop.test_presenters_lists import Later
 from tests.server.till import Till
 from tests.world import ANNA, BEN, CARA, MERCHANT, WITH_FEES
 
@@ -156,6 +162,65 @@ def test_rows_that_are_lost_on_the_way_make_no_workbook(reconciled, tmp_path, mo
     with pytest.raises(ListsDiffer):
         reconciled.export(tmp_path / "out.xlsx")
     assert list(tmp_path.glob("*.xlsx*")) == []
+
+
+def test_the_server_remembers_who_exported_what(reconciled, finance, tmp_path, monkeypatch):
+    written = reconciled.export(tmp_path / "finance.xlsx", channels=["wechat"])
+    verdict = verify(tmp_path / "finance.xlsx")
+    assert verdict.made_on == clock.shop_day(clock.now())
+    [known] = finance.run(exports.recorded(finance.engine, verdict.sha256, verdict.made_on))
+    assert (known.kind, known.first, known.last, known.channels) == (
+        "finance",
+        reconciled.day,
+        reconciled.day,
+        ["wechat"],
+    )
+    assert (known.rows, known.sha256, known.exported_by) == (sum(written.rows.values()), written.sha256, "周洁")
+    assert finance.run(exports.recorded(finance.engine, "0" * 64, verdict.made_on)) == []
+    assert finance.run(exports.recorded(finance.engine, written.sha256, verdict.made_on - timedelta(days=3))) == []
+    with reconciled.world.ctx.db.read() as tx:
+        lines = tx.scalars(select(AuditEvent).where(AuditEvent.action == "workbook.export")).all()
+    assert [(line.entity, line.entity_id) for line in lines] == [("workbook", written.sha256)]
+
+    async def refused(*_given, **_named):
+        raise NotAllowed
+
+    monkeypatch.setattr(exports, "record", refused)
+    with pytest.raises(NotAllowed):
+        reconciled.export(tmp_path / "out.xlsx")
+    assert [path.name for path in tmp_path.glob("*.xlsx*")] == ["finance.xlsx"], "no file without a record of it"
+
+
+def test_a_verdict_says_what_the_server_knows_of_the_file():
+    day, at = date(2026, 11, 21), datetime(2026, 11, 22, 1, 0, tzinfo=UTC)
+    verdict = Verdict("a.xlsx", day, 12, "e" * 64, (), day)
+    export = Export(
+        kind="day",
+        first=day,
+        last=day,
+        channels=[],
+        layout="",
+        rows=12,
+        sha256="e" * 64,
+        exported_by="周洁",
+        exported_at=at,
+    )
+    answers = {
+        "服务器记得它：周洁 于 2026-11-22 09:00:00 导出。": lambda ask: ask.answer(1, [export]),
+        "服务器没有导出过这些明细：它来自别处，或被整体改写。": lambda ask: ask.answer(1, []),
+        "没有向服务器核实它是谁导出的。": lambda ask: ask.fail(1, NotAllowed()),
+    }
+    for told, answer in answers.items():
+        ask = Later()
+        asked = Verification(ask)
+        asked.verify(Path("a.xlsx"))
+        ask.answer(0, verdict)
+        assert (asked.busy, asked.known) == (False, "")
+        answer(ask)
+        assert says(asked.verdict, asked.known).split("\n")[1:] == [told]
+    asked.verify(Path("b.xlsx"))
+    ask.answer(2, replace(verdict, made_on=None))
+    assert (asked.known, len(ask.asked)) == ("", 3), "an earlier version did not note it"
 
 
 def test_the_verb_writes_it_in_a_saved_layout(reconciled, finance, kameng, tmp_path):

@@ -180,6 +180,7 @@ def test_a_day_without_business_is_a_workbook_too(tmp_path: Path) -> None:
     summary = DaySummary(day=DAY, as_of=NOON, ledger=[], **nothing)
     with DayWorkbook(tmp_path / "empty.xlsx", day=DAY, cover=COVER) as book:
         book.finish(summary)
+        book.put()
     checks = checks_of(openpyxl.load_workbook(tmp_path / "empty.xlsx"))
     assert set(checks.values()) == {(Decimal(0), Decimal(0), "一致")}
 

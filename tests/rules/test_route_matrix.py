@@ -149,6 +149,8 @@ MATRIX = {
     "GET /api/reports/days/{day}/payments": REPORT,
     "GET /api/reports/days/{day}/movements": REPORT,
     "GET /api/reports/reconciled": REPORT,
+    "POST /api/reports/exports": "401 401 401 204 403 204 403 403",
+    "GET /api/reports/exports/{sha256}": REPORT,
     **settling.MATRIX,
     **bookkeeping.MATRIX,
     **reconciling.MATRIX,
@@ -255,6 +257,7 @@ class Stage:
             ("n", 0),
             ("seq", 1),
             ("day", day),
+            ("sha256", SHA256),
             *(self.till.names() if template.startswith("/api/settlement/") else ()),
             *(self.ledger.names() if template.startswith("/api/ledger/") else ()),
         ):
@@ -317,8 +320,14 @@ REFUND_WORDS = {
 }
 PERSON = {"name": "新人", "role": "operator", "password": "seven green boats"}
 
+SHA256 = hashlib.sha256(b"rows").hexdigest()
+
 # What a route needs besides its address: made from the stage, a tag that is new each time, and who asks.
 REQUESTS = {
+    "POST /api/reports/exports": lambda _stage, _tag, _by: {
+        "json": {"kind": "day", "first": "2026-11-21", "last": "2026-11-21", "rows": 1, "sha256": SHA256}
+    },
+    "GET /api/reports/exports/{sha256}": lambda _stage, _tag, _by: {"params": {"day": "2026-11-21"}},
     "GET /metrics": lambda _stage, _tag, _by: {"headers": {"x-forwarded-for": "203.0.113.9"}},
     "POST /pay/{channel}/notify": lambda _stage, _tag, _by: {"content": b"{}", "headers": signed(b"{}")},
     "POST /api/orders": lambda _stage, tag, _by: {"json": ORDER, "headers": {"idempotency-key": f"key-{tag}"}},
