@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Select, String, and_, case, cast, exists, 
 from sqlalchemy.orm import aliased
 
 from server.db import Tx
-from server.invariants.finding import NAMED_MOST, Finding, found
+from server.invariants.finding import NAMED_MOST, WITHOUT_MONEY, Finding, found
 from server.invariants.scope import EVERYTHING, Scope
 from server.ledger import days
 from server.ledger.days import NOTHING, Sums
@@ -22,7 +22,6 @@ from server.ledger.model import (
     LedgerRelease,
     LedgerTransfer,
 )
-from server.ledger.queries import balances
 from server.orders.model import Order, OrderLine
 from server.payments.adjustments.model import Adjustment
 from server.payments.disputes.model import Dispute, DisputeLine
@@ -37,8 +36,6 @@ from shared.states import AttemptState, RefundState
 READ_AGAIN_DAYS = 7
 ROUND = 30
 """Each closed day is read again for a week, and then once in so many nights."""
-
-_WITHOUT_MONEY = (RefundState.REFUSED.value, RefundState.CLOSED.value)
 
 
 # --- L2, L3: balances ---
@@ -167,7 +164,7 @@ def _taken(share: Any, table: Any, key: ColumnElement[str], before: ColumnElemen
         select(func.coalesce(func.sum(share), 0))
         .join(Refund, Refund.id == table.refund_id)
         .join(LedgerJournal, LedgerJournal.key == key)
-        .where(table.order_line_id == OrderLine.id, Refund.state.not_in(_WITHOUT_MONEY), before)
+        .where(table.order_line_id == OrderLine.id, Refund.state.not_in(WITHOUT_MONEY), before)
     )
     return query.scalar_subquery()
 
@@ -189,7 +186,7 @@ def lines_are_taken_back_once(tx: Tx, scope: Scope = EVERYTHING) -> Finding | No
         refunded = (
             select(func.coalesce(func.sum(getattr(RefundLine, name)), 0))
             .join(Refund, Refund.id == RefundLine.refund_id)
-            .where(RefundLine.order_line_id == OrderLine.id, Refund.state.not_in(_WITHOUT_MONEY))
+            .where(RefundLine.order_line_id == OrderLine.id, Refund.state.not_in(WITHOUT_MONEY))
         )
         disputed = (
             select(func.coalesce(func.sum(getattr(DisputeLine, name)), 0))
@@ -204,57 +201,6 @@ def lines_are_taken_back_once(tx: Tx, scope: Scope = EVERYTHING) -> Finding | No
     query = select(Order.code, OrderLine.n).join(Order, Order.id == OrderLine.order_id)
     query = query.where(touched, or_(*takes), scope.orders(Order.id))
     return found(tx, "L6", "订单行退回超过实付 / more is taken back of a line than it had", query)
-
-
-def pending_is_what_lines_wait_for(tx: Tx) -> Finding | None:
-    """L6: what is pending of a payee is what is left of its share of each line that was sold and not released."""
-    off: list[str] = []
-    for kind, payee, share, of_refund, of_dispute in (
-        ("supplier", OrderLine.supplier_id, "supplier_fen", RefundLine.supplier_fen, DisputeLine.supplier_fen),
-        ("distributor", Order.distributor_id, "commission_fen", RefundLine.commission_fen, DisputeLine.commission_fen),
-    ):
-        frozen = DisputeLine.frozen_fen if kind == "supplier" else literal(0)
-        refunded = (
-            select(RefundLine.order_line_id, func.sum(of_refund).label("fen"))
-            .join(Refund, Refund.id == RefundLine.refund_id)
-            .join(LedgerJournal, LedgerJournal.key == literal("refund:") + Refund.out_refund_no + ":reverse")
-            .where(Refund.state.not_in(_WITHOUT_MONEY))
-            .group_by(RefundLine.order_line_id)
-            .subquery()
-        )
-        disputed = (
-            select(
-                DisputeLine.order_line_id,
-                func.sum(case((Dispute.state == DisputeState.LOST.value, of_dispute), else_=frozen)).label("fen"),
-            )
-            .join(Dispute, Dispute.id == DisputeLine.dispute_id)
-            .where(Dispute.state != DisputeState.WON.value)
-            .group_by(DisputeLine.order_line_id)
-            .subquery()
-        )
-        left = getattr(OrderLine, share) - func.coalesce(refunded.c.fen, 0) - func.coalesce(disputed.c.fen, 0)
-        sale = and_(LedgerJournal.order_id == Order.id, LedgerJournal.code == "SALE")
-        released = and_(LedgerRelease.order_line_id == OrderLine.id, LedgerRelease.payee == kind)
-        query = (
-            select(payee, func.sum(left))
-            .select_from(OrderLine)
-            .join(Order, Order.id == OrderLine.order_id)
-            .join(LedgerJournal, sale)
-            .outerjoin(LedgerRelease, released)
-            .outerjoin(refunded, refunded.c.order_line_id == OrderLine.id)
-            .outerjoin(disputed, disputed.c.order_line_id == OrderLine.id)
-            .where(LedgerRelease.order_line_id.is_(None), payee.is_not(None))
-            .group_by(payee)
-        )
-        waits = {owner.hex: int(fen) for owner, fen in tx.execute(query)}
-        has = {one.account.owner: one.net for one in balances(tx, LedgerAccount.kind == f"{kind}_pending")}
-        off += [
-            f"{kind}_pending {owner} {has.get(owner, 0)} {waits.get(owner, 0)}"
-            for owner in sorted(waits.keys() | has.keys())
-            if has.get(owner, 0) != waits.get(owner, 0)
-        ]
-    sentence = "待结算余额与订单行不符 / what is pending is not what lines wait for"
-    return Finding("L6", sentence, tuple(off[:NAMED_MOST])) if off else None
 
 
 # --- L7, L8: what leaves ---

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Select
 
 from server.db import Tx
-from shared.states import OrderState
+from shared.states import OrderState, RefundState
 
 NAMED_MOST = 10
 
@@ -20,6 +20,9 @@ DELIVERED_STATES = (
     OrderState.DISPUTED.value,
 )
 """Orders whose buyer has goods."""
+
+WITHOUT_MONEY = (RefundState.REFUSED.value, RefundState.CLOSED.value)
+"""Refunds that ended and gave nothing back."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from sqlalchemy import insert, select
 from server.db import table_of
 from server.ledger import paying
 from server.orders.model import OrderLine
+from server.orders.unsettled import settle
 from server.payments.refunds.model import Refund, RefundLine
 from server.policy import SYSTEM
 from server.settlement.model import SettlementItem, Statement
@@ -70,6 +71,7 @@ def _state(tx, site, number, released):
     tx.execute(insert(table_of(Statement)), row | {"made_by": "staff:1", "made_at": now})
     if items:
         tx.execute(insert(table_of(SettlementItem)), items)
+        settle(tx, [line.id for line, _ in released])
 
 
 def left(site, line, payee="supplier"):

@@ -8,7 +8,7 @@ from sqlalchemy import delete, insert, select, update
 from server import app, changes
 from server.changes import ChangeLog
 from server.db import table_of
-from server.invariants import books
+from server.invariants import books, waiting
 from server.invariants import look as looking
 from server.ledger import days
 from server.ledger.model import (
@@ -20,11 +20,11 @@ from server.ledger.model import (
     LedgerRelease,
     LedgerTransfer,
 )
-from server.orders.model import Order, OrderLine
+from server.orders.model import Order, OrderLine, UnsettledLine
 from server.payments.adjustments.model import Adjustment
 from server.payments.disputes.model import Dispute, DisputeLine
 from server.payments.model import PaymentAttempt
-from server.payments.refunds.model import RefundLine
+from server.payments.refunds.model import Refund, RefundLine
 from server.reconcile.model import ReconcileDay, ReconcileRow, ReconcileSweep
 from server.settlement.model import Payout, SettlementItem
 from shared import clock, ids
@@ -147,9 +147,21 @@ def test_l6_what_is_pending_is_what_lines_wait_for(site):
         name = f"{kind}_pending {owner}"
         mine = (BALANCE.c.account_id == account(f"{kind}_pending", owner), BALANCE.c.slot == 0)
         more = update(BALANCE).where(*mine).values(credits_fen=BALANCE.c.credits_fen + 1)
-        [row] = findings_after(site.world.ctx.db, more, look=_only(books.pending_is_what_lines_wait_for))["L6"]
+        [row] = findings_after(site.world.ctx.db, more, look=_only(waiting.pending_is_what_lines_wait_for))["L6"]
         has, waits = (int(part) for part in row.removeprefix(name).split())
         assert (row.startswith(name), has - waits) == (True, 1)
+
+
+def test_l6_a_line_that_waits_for_no_statement_or_for_a_second_one(site):
+    db, code = site.world.ctx.db, site.sold.order.code
+    mine = of_line(site, UnsettledLine, site.sold)
+    assert findings_after(db, delete(UnsettledLine).where(mine)) == {"L6": (f"{code} 0",)}
+    of_nobody = update(UnsettledLine).where(mine).values(supplier_id=DISTRIBUTOR)
+    line_id = str(line_of(site, site.sold).id)
+    assert findings_after(db, of_nobody) == {"L6": (line_id,)}
+    settled = line_of(site, site.released)
+    again = insert(table_of(UnsettledLine)).values(order_line_id=settled.id, supplier_id=settled.supplier_id)
+    assert findings_after(db, again) == {"L6": (str(settled.id),)}
 
 
 def test_l6_more_released_or_taken_back_than_there_was(site):
@@ -240,6 +252,28 @@ def test_l10_journals_without_their_partners(site):
     number = site.sold.attempt.out_trade_no
     fee = update(PaymentAttempt).where(PaymentAttempt.out_trade_no == number).values(fee_fen=48)
     assert findings_after(db, fee) == {"L10": (number,)}
+
+
+def test_l10_money_that_should_have_gone_on_long_ago(site):
+    """A delivery that never came, and a refund that neither arrives nor comes back, once their time is over."""
+    db, code = site.world.ctx.db, site.sold.order.code
+    number = site.world.attempt(site.sold).provider_no
+    paid = update(Order).where(Order.code == code).values(state="paid", delivered_at=None)
+    with db.read() as tx:
+        [refund] = tx.scalars(select(Refund.out_refund_no).where(Refund.order_id == site.sold.order.id))
+    slow = update(Refund).where(Refund.out_refund_no == refund).values(state="processing")
+
+    def late(*statements, after):
+        with clock.fixed(clock.now() - timedelta(days=2) + after):
+            return findings_after(db, *statements, look=_only(waiting.money_goes_on_in_time))
+
+    said = {"L10": (f"payment:sandbox:{number}:pay",)}
+    soon = timedelta(minutes=1)
+    assert late(paid, after=waiting.GOODS_WITHIN - soon) == {}
+    assert late(paid, after=waiting.GOODS_WITHIN + soon) == said
+    assert late(paid, slow, after=waiting.GOODS_WITHIN + soon) == {}, "it goes back"
+    assert late(slow, after=waiting.MONEY_WITHIN - soon) == {}
+    assert late(slow, after=waiting.MONEY_WITHIN + soon) == {"L10": (f"refund:{refund}:reverse",)}
 
 
 def test_a_breach_stops_payouts_alone_and_ends_when_everything_was_read_and_is_right(site):

@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import event, select, update
 
-from server import changes
+from server import changes, invariants
 from server.invariants import look as looking
+from server.invariants import pace
 from server.invariants.look import InvariantLook
 from server.invariants.stock import HOLD_GRACE
 from server.ledger.model import LedgerBalance
@@ -70,6 +71,19 @@ def test_a_look_after_nothing_happened_reads_no_unit_and_no_transfer(shop):
     asked = statements_of(shop, lambda: look(shop))
     assert [one for one in asked if "FROM ledger_transfer" in one or "FROM stock_cursor JOIN stock_unit" in one] == []
     assert len(asked) < 25
+
+
+def test_a_look_rests_after_each_check_and_work_by_hand_does_not(shop):
+    rests = []
+    shop.buy(BEN, SKU)
+    changes.advance(shop.ctx.db)
+    assert looking.look(shop.ctx.db, pause=rests.append).ok
+    assert len(rests) == len((*invariants.BY_ORDER, *invariants.BY_LOT, *invariants.EACH_TIME))
+    assert all(0 < seconds <= pace.MOST_SECONDS for seconds in rests)
+    del rests[:]
+    assert invariants.check(shop.ctx.db, pause=rests.append).ok
+    assert len(rests) == len(invariants.CHECKS)
+    shop.ctx.jobs.pause(3_600)
 
 
 def test_a_look_finds_what_is_wrong_with_what_was_touched(shop):
