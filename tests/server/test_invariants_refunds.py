@@ -57,7 +57,7 @@ def site(tmp_path_factory):
 def of_what_was_touched(tx):
     """As the minute look does, from the beginning of the feed."""
     scopes = looking._touched(tx, after=0, up_to=changes.head(tx), since=clock.now())
-    return looking._findings(tx, scopes, is_last=True)
+    return [finding for check in looking._checks(tx, scopes, is_last=True) if (finding := check())]
 
 
 CORRUPTIONS = {
