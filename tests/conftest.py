@@ -21,6 +21,7 @@ import pytest
 
 from tests import engines
 from tests.absence import IN_CI, WithoutQt, absent, loud_lines, qt_trouble
+from tests.rsa_keys import remember_keys_read
 
 # Before Qt or any of our own code is imported: what a developer's machine or shell says must not reach a test.
 for _name in [name for name in os.environ if name.startswith("KAMENG_") and not name.startswith("KAMENG_TEST_")]:
@@ -36,6 +37,8 @@ os.environ |= {
 }
 if sys.platform == "linux":
     os.environ["LC_ALL"] = "C.UTF-8"  # Qt warns in a bare environment, and a warning fails a test
+
+remember_keys_read()
 
 pytest_plugins = ["tests.browser"]
 

@@ -95,7 +95,8 @@ def load_or_make_key(folder: Path, name: str) -> SigningKey:
         return SigningKey(private_key)
 
     try:
-        loaded = serialization.load_pem_private_key(private_pem, password=None)
+        # Made by this file: to prove its primes once more takes as long as the rest of a start.
+        loaded = serialization.load_pem_private_key(private_pem, password=None, unsafe_skip_rsa_key_validation=True)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise _unusable(private_path) from error
     if not isinstance(loaded, rsa.RSAPrivateKey):

@@ -89,11 +89,13 @@ def ingest(db: Database, keys: KeyRing, args: dict[str, Any]) -> None:
 @contextmanager
 def _uncollected() -> Iterator[None]:
     """For a moment without looking for cycles: a run makes a million objects and none, and looking takes a tenth."""
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.enable()
+        if was_enabled:
+            gc.enable()
 
 
 def _run(db: Database, keys: KeyRing, import_id: UUID) -> None:
