@@ -10,12 +10,16 @@ from server.db import Tx, retrying
 from server.payments.model import PaymentException
 from server.reconcile import days, feed, handling
 from server.reconcile.model import ReconcileDifference
-from shared.finance import DifferenceState
+from shared.finance import DifferenceAction, DifferenceState
 
 LOOK_SECONDS = 30.0
 
 _LIVE = (DifferenceState.OPEN.value, DifferenceState.PROPOSED.value, DifferenceState.WORKING.value)
 _MOST = 500
+
+_A = DifferenceAction
+_OF_MONEY = (_A.REFUND.value, _A.ATTACH.value, _A.BOOK.value, _A.DELIVER.value)
+"""Decisions that can have been taken in the exceptions."""
 
 
 def register(ctx: Context) -> None:
@@ -29,14 +33,15 @@ def follow(tx: Tx) -> int:
     What waits for a second person also follows what it is that is proposed there.
     """
     r, e = ReconcileDifference, PaymentException
+    of_money = r.action.is_(None) | r.action.in_(_OF_MONEY)
     proposed_anew = and_(r.state == DifferenceState.PROPOSED.value, e.version != r.exception_version)
-    differ = (r.state.in_(_LIVE), ~r.is_signed, or_(e.state != r.state, proposed_anew))
+    differ = (r.state.in_(_LIVE), ~r.is_signed, of_money, or_(e.state != r.state, proposed_anew))
     query = select(r.id, e.id).join(e, e.id == r.exception_id).where(*differ).order_by(r.id).limit(_MOST)
     moved = 0
     for difference_id, exception_id in tx.execute(query).all():
         locked = select(r).where(r.id == difference_id).with_for_update()
         row = tx.scalars(locked.execution_options(populate_existing=True)).one()
-        if row.is_signed or not handling.follow(row, tx.get_one(PaymentException, exception_id)):
+        if row.is_signed or not _follow(row, tx.get_one(PaymentException, exception_id)):
             continue
         row.version += 1
         tx.flush()
@@ -44,3 +49,13 @@ def follow(tx: Tx) -> int:
         changes.append(tx, feed.DIFFERENCE, row.id, domain=feed.DOMAIN)
         moved += 1
     return moved
+
+
+def _follow(row: ReconcileDifference, exception: PaymentException) -> bool:
+    """Whether the row has moved, or stands alone by now."""
+    if handling.follow(row, exception):
+        return True
+    if row.state != DifferenceState.OPEN or exception.closed_at is None:
+        return False
+    row.exception_id = None
+    return True

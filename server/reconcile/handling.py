@@ -144,17 +144,16 @@ def check(tx: Tx, seen: Seen, *, approve: bool, note: str, desk: Desk) -> list[R
             raise NothingToCheck(number=row.number, state=row.state)
         if approve and row.handled_by == desk.who.label:
             raise HandledByYou
-    elsewhere = [row for row in rows if choosing.is_money(row, DifferenceAction(row.action or ""))]
-    for row in elsewhere:
-        _answer(tx, row, approve=approve, note=note, desk=desk)
-    here, now = [row for row in rows if row not in elsewhere], clock.now()
-    for row in here:
-        if approve:
+    here, now = [], clock.now()
+    for row in rows:
+        if choosing.is_money(row, DifferenceAction(row.action or "")):
+            _answer(tx, row, approve=approve, note=note, desk=desk)
+        elif approve:
             row.checked_by, row.checked_at = desk.who.label, now
+            here.append(row)
         else:
             send_back(row)
-    if approve:
-        _do(tx, here, desk)
+    _do(tx, here, desk)
     _tell(tx, rows, "approve" if approve else "send_back", desk, note=note)
     return rows
 

@@ -232,6 +232,10 @@ def _refund_facts(told: Told, refund: Refund) -> list[wire.SideFact]:
     )
 
 
+_TIMES = {"payment": "paid_at", "refund": "asked_at"}
+"""What the time of a trade bill's row is on our side: the same fact has one name on both."""
+
+
 def _bill_facts(told: Told, row: ReconcileRow | None) -> list[wire.SideFact]:
     """What the bill says, each under the key that the same has on our side."""
     if row is None:
