@@ -157,11 +157,24 @@ def is_closed(tx: Tx, channel: str, day: date) -> bool:
     return tx.scalars(select(PaymentBillFile.id).where(*its).limit(1)).first() is not None
 
 
-def late(tx: Tx, channel: str, *, before: date) -> Sequence[PaymentBillFile]:
-    """Bills of signed days before this one which came too late, and whose differences no open day has taken."""
+def late(tx: Tx, channel: str, *, before: date) -> Sequence[date]:
+    """Signed days before this one of which a bill came too late, and no open day has taken what differs by it."""
     f = PaymentBillFile
     its = (f.channel == channel, f.day < before, f.is_late, f.taken_on.is_(None))
-    return tx.scalars(select(f).where(*its).order_by(f.day, f.id)).all()
+    return tx.scalars(select(f.day).where(*its).distinct().order_by(f.day)).all()
+
+
+def newest(tx: Tx, channel: str, day: date) -> dict[BillKind, PaymentBillFile]:
+    """The bills of a signed day as the channel has them now: late ones, where there are any."""
+    of_day = (PaymentBillFile.channel == channel, PaymentBillFile.day == day, PaymentBillFile.is_late)
+    query = select(PaymentBillFile).where(*of_day).order_by(PaymentBillFile.id)
+    return current(tx, channel, day) | {BillKind(file.kind): file for file in tx.scalars(query)}
+
+
+def take(tx: Tx, files: Collection[PaymentBillFile], day: date) -> None:
+    """What differs by late bills is work of this open day."""
+    its = (PaymentBillFile.id.in_([file.id for file in files]), PaymentBillFile.is_late)
+    tx.execute(update(PaymentBillFile).where(*its, PaymentBillFile.taken_on.is_(None)).values(taken_on=day))
 
 
 def content(tx: Tx, keys: KeyRing, file_id: UUID) -> bytes:

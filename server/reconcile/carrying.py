@@ -85,9 +85,15 @@ def has_come(tx: Tx, row: ReconcileDifference) -> bool:
 
 
 def _in_a_bill(tx: Tx, row: ReconcileDifference) -> bool:
-    """A bill has a row that agrees with ours."""
+    """A bill has a row that agrees with ours; of what a late bill says otherwise, one of a later day."""
     paired = ReconcileRow.matched_id == row.ours_id
-    return row.ours_id is not None and _is_billed(tx, BillKind.TRADES, paired)
+    after = row if _is_of_late_bill(tx, row) else None
+    return row.ours_id is not None and _is_billed(tx, BillKind.TRADES, paired, after=after)
+
+
+def _is_of_late_bill(tx: Tx, row: ReconcileDifference) -> bool:
+    file = tx.get(PaymentBillFile, row.file_id) if row.file_id else None
+    return file is not None and file.is_late
 
 
 def _in_our_books(tx: Tx, row: ReconcileDifference) -> bool:
@@ -150,7 +156,7 @@ def _balances(tx: Tx, row: ReconcileDifference) -> bool:
     """The bill of its day was replaced by one that adds up."""
     day = days.find(tx, row.channel, row.carried_from or row.day)
     balance = Figures.of(day.figures).balance if day else None
-    return balance is not None and balance.off_by_fen == 0
+    return balance is not None and balance.off_by_fen == 0 and not _is_of_late_bill(tx, row)
 
 
 def _is_taken_back(tx: Tx, row: ReconcileDifference) -> bool:

@@ -10,20 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from uuid import UUID
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 from sqlalchemy import select
 
 from server import changes
 from server.db import Tx
-from server.payments.model import PaymentAttempt
-from server.reconcile import carrying, choosing, feed, handling, ours, waiting
+from server.payments.model import PaymentAttempt, PaymentBillFile
+from server.reconcile import booking, carrying, choosing, feed, handling, ours, waiting
 from server.reconcile.differences import Difference
 from server.reconcile.matching import Wanted
 from server.reconcile.matters import Matter, Matters
 from server.reconcile.model import ReconcileDifference
 from shared import clock
-from shared.finance import DIFFERENCE_ACTIONS, DifferenceKind, DifferenceState
+from shared.finance import DIFFERENCE_ACTIONS, BillKind, DifferenceKind, DifferenceState
 from shared.money import Fen
 
 _D = DifferenceState
@@ -61,6 +61,29 @@ def keep(
     changes.append_many(tx, [changes.Changed(feed.DIFFERENCE, one, domain=feed.DOMAIN) for one in sorted(run.touched)])
 
 
+def keep_late(tx: Tx, day: date, signed: date, files: Sequence[PaymentBillFile], found: Sequence[Difference]) -> None:
+    """Keep as work of an open day what `files` say otherwise that came after their own day was signed.
+
+    What people handled there about just this stays as they did; callers hold the open day, and have kept its own.
+    """
+    r, channel = ReconcileDifference, files[0].channel
+    handled = list(tx.scalars(select(r).where(r.channel == channel, r.day == signed)))
+    known = list(tx.scalars(select(r).where(r.channel == channel, r.day == day).with_for_update()))
+    before = Matters(tx, channel, signed, handled, found)
+    late = {BillKind(file.kind): file.id for file in files}
+    any_of_them = files[0].id
+    ids = (late.get(BillKind.TRADES, any_of_them), late.get(BillKind.FUNDS, any_of_them))
+    run = _Run(tx, channel, day, known, found, ids, late=signed)
+    for one in found:
+        if not (one.closes_itself or run.is_settled(before.of(one.id), one)):
+            run.take(one)
+    for matter in before.undone({one.id for one in found}, ()):
+        run.undo(matter)
+    tx.flush()
+    run.link(known)
+    changes.append_many(tx, [changes.Changed(feed.DIFFERENCE, one, domain=feed.DOMAIN) for one in sorted(run.touched)])
+
+
 @dataclass(frozen=True, slots=True)
 class _Facts:
     """What both sides say of a difference, as its row has it."""
@@ -92,15 +115,23 @@ class _Run:
         known: Sequence[ReconcileDifference],
         found: Sequence[Difference],
         files: tuple[UUID | None, UUID | None],
+        late: date | None = None,
     ) -> None:
+        """`late`: the signed day of whose late bill this is."""
         self._tx, self._channel, self._day = tx, channel, day
         self._trades_file_id, self._funds_file_id = files
+        self._late = late
         self._codes = _order_codes(tx, channel, found)
         self._paid_here = _paid_here(tx, channel, found)
         self._made: list[ReconcileDifference] = []
-        self.matters = Matters(tx, channel, day, known, found)
+        self.matters = Matters(tx, channel, day, known, found, also={one.id for one in found} if late else ())
         self.current: set[UUID] = set()
         self.touched: set[UUID] = set()
+
+    def is_settled(self, matter: Matter, one: Difference) -> bool:
+        """Whether what people decided about a matter of the signed day is about just this, or put it right since."""
+        is_right = matter.booked_fen and (matter.ours_fen(one) or 0) == (one.theirs_fen or 0)
+        return bool(is_right) or matter.is_settled(one, self._facts(one).ours_state)
 
     def take(self, one: Difference) -> None:
         """Keep a difference: in the row that has it already, or in a new one where people handled something else."""
@@ -119,7 +150,7 @@ class _Run:
     def undo(self, matter: Matter) -> None:
         """What was booked and is not to be put right any more is for people to take back."""
         fen, handled = matter.booked_fen, matter.handled(is_undone=True)
-        if handled is not None and handled.ours_fen == fen:
+        if handled is not None and not booking.booked(handled) and handled.ours_fen == fen:
             self.current.add(handled.id)
             return
         row = matter.live(is_undone=True)
@@ -156,6 +187,8 @@ class _Run:
     def _new(self, matter: Matter, kind: DifferenceKind) -> ReconcileDifference:
         is_undone = kind is DifferenceKind.BOOKED
         new_id = matter.next_id(is_undone=is_undone)
+        if self._late and new_id == matter.id:
+            new_id = uuid5(NAMESPACE_URL, f"kameng:difference:{matter.id}:late:{self._trades_file_id}")
         row = ReconcileDifference(
             id=new_id,
             origin_id=new_id,
@@ -165,6 +198,7 @@ class _Run:
             day=self._day,
             kind=kind.value,
             found_at=clock.now(),
+            carried_from=self._late,
             proposed=DIFFERENCE_ACTIONS[kind][0].value,
             note="",
             is_signed=False,
@@ -199,7 +233,7 @@ class _Run:
             provider_no=one.provider_no[:64],
             out_refund_no=one.out_refund_no[:64],
             order_code=self._codes.get(one.out_trade_no),
-            file_id=file_id if one.bill_row is not None else None,
+            file_id=file_id if self._late or one.bill_row is not None else None,
             bill_row=one.bill_row,
         )
 

@@ -110,9 +110,18 @@ class Matters:
     """The matters of a day."""
 
     def __init__(
-        self, tx: Tx, channel: str, day: date, known: Collection[ReconcileDifference], found: Sequence[Difference]
+        self,
+        tx: Tx,
+        channel: str,
+        day: date,
+        known: Collection[ReconcileDifference],
+        found: Sequence[Difference],
+        *,
+        also: Collection[UUID] = (),
     ) -> None:
-        """Read what other days have of the same, where that was booked; callers hold `known`, the day's own rows."""
+        """Read what other days have of the same, and of `also`, where that was booked; callers hold `known`, the day's
+        own rows.
+        """
         self._tx, self._channel, self._day = tx, channel, day
         self._of: dict[UUID, Matter] = {}
         for row in known:
@@ -120,7 +129,7 @@ class Matters:
         ours = sorted({one.ours.id for one in found if one.ours is not None and one.bill_row is not None})
         self._come = {root(row) for row in self._elsewhere(ReconcileDifference.ours_id, ours) if row.kind in _ALONE}
         told = [row for row in known if booking.booked(row) or _is_undone(row) or row.carried_from is not None]
-        roots = sorted({root(row) for row in told} | self._come)
+        roots = sorted({root(row) for row in told} | self._come | set(also))
         names: tuple[InstrumentedAttribute[Any], ...] = (ReconcileDifference.origin_id, ReconcileDifference.again_of)
         for name in names:
             for row in self._elsewhere(name, roots):

@@ -3,13 +3,14 @@
 It reads and compares outside of any transaction that writes, and then keeps rows, differences and figures in one. The
 same bills and books give the same differences, by their ids; what people did about one stays. One that is gone by
 itself is closed as matched, and one that was carried over from an earlier day comes in, until its other half comes.
+So does what differs by a bill that came after its own day was signed.
 """
 
 from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import partial
@@ -147,17 +148,29 @@ def _run_one(ctx: Context, channel: str, day: date, *, by: str, request_id: str 
         files = kept_bills.current(tx, channel, day)
         if BillKind.TRADES not in files:
             raise NoTradeBill(channel=channel, day=day.isoformat())
-        found = _Compared(files, {kind: kept_bills.content(tx, ctx.keys, file.id) for kind, file in files.items()})
-        _compare(tx, channel, day, found, ctx.gateways.get(channel))
+        found = _compared(ctx, tx, channel, day, files)
+        late = {
+            signed: _compared(ctx, tx, channel, signed, kept_bills.newest(tx, channel, signed))
+            for signed in kept_bills.late(tx, channel, before=day)
+        }
     try:
         pairs = _keep_rows(ctx, channel, day, found)
-        keep = partial(_keep, channel=channel, day=day, found=found, pairs=pairs, by=by, request_id=request_id)
-        retrying(ctx.db, keep)
+        for one in late.values():
+            one.files = {kind: file for kind, file in one.files.items() if file.is_late}
+            _keep_rows(ctx, channel, day, one)
+        keep = partial(_keep, channel=channel, day=day, found=found, late=late, pairs=pairs)
+        retrying(ctx.db, partial(keep, by=by, request_id=request_id))
     except IntegrityError:
         raise RunUnderWay(channel=channel, day=day.isoformat()) from None
 
 
 # --- comparing ---
+
+
+def _compared(ctx: Context, tx: Tx, channel: str, day: date, files: dict[BillKind, PaymentBillFile]) -> _Compared:
+    found = _Compared(files, {kind: kept_bills.content(tx, ctx.keys, file.id) for kind, file in files.items()})
+    _compare(tx, channel, day, found, ctx.gateways.get(channel))
+    return found
 
 
 def _compare(tx: Tx, channel: str, day: date, found: _Compared, gateway: Gateway | None) -> None:
@@ -207,7 +220,16 @@ def _paired(found: _Compared, theirs: TradeRow, our: OurRow, by: str) -> None:
 # --- keeping ---
 
 
-def _keep(tx: Tx, channel: str, day: date, found: _Compared, pairs: str, by: str, request_id: str | None) -> None:
+def _keep(
+    tx: Tx,
+    channel: str,
+    day: date,
+    found: _Compared,
+    late: Mapping[date, _Compared],
+    pairs: str,
+    by: str,
+    request_id: str | None,
+) -> None:
     row = days.find(tx, channel, day, lock=True)
     if row is not None and row.is_signed:
         raise DaySigned(day=day.isoformat())
@@ -233,6 +255,10 @@ def _keep(tx: Tx, channel: str, day: date, found: _Compared, pairs: str, by: str
     keeping.keep(
         tx, channel, day, found.differences, trades_file_id=row.trades_file_id, funds_file_id=row.funds_file_id
     )
+    for signed, one in late.items():
+        fees.settle_returned(tx, channel, one.returned, up_to_fee=True)
+        keeping.keep_late(tx, day, signed, list(one.files.values()), one.differences)
+        kept_bills.take(tx, one.files.values(), day)
     tx.flush()
     row.outputs_sha256 = days.outputs(tx, row)
     changes.append(tx, feed.DAY, feed.day_id(channel, day), domain=feed.DOMAIN)
