@@ -1,19 +1,21 @@
 """Going from the first schema to the newest and back with a shop's rows in it, an import under way among them."""
 
 import hashlib
+from datetime import timedelta
 
 import msgspec
 import pytest
 import sqlalchemy as sa
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 
 from server import db as kinds
 from server import migrations
 from server.crypto import seal_chunk
-from server.db import retrying
+from server.db import Database, retrying
 from server.orders.model import Order
-from server.payments.model import PaymentAttempt
+from server.payments.model import PaymentAttempt, PaymentBillFile
 from server.policy import SYSTEM
+from server.reconcile.model import ReconcileSweep
 from server.stock import lots, queries
 from server.stock.imports import ingest
 from server.stock.model import ImportChunk, StockCursor, StockImport, StockLot
@@ -235,3 +237,38 @@ def test_going_back_is_refused_while_money_would_lose_its_name(engine, tmp_path)
         with db.read() as tx:
             told = tx.execute(text("SELECT discount_fen, commission_fen FROM order_line ORDER BY discount_fen")).all()
         assert [tuple(row) for row in told] == [(0, 0), (20, 3)]
+
+
+def test_signed_days_get_their_bills_back_and_arrivals_stay(database_url):
+    """A bill that took the place of a signed one is late; what arrived is booked, and goes back only as such."""
+    db, day, now = Database(database_url), clock.shop_day(clock.now()), clock.now()
+    migrations.upgrade(db, "0007")
+    signed, instead, other = ids.new_id(), ids.new_id(), ids.new_id()
+    with db.tx() as tx:
+        for file_id, of, is_current in ((signed, day, False), (instead, day, True), (other, day - timedelta(1), True)):
+            told = {"channel": "wechat", "kind": "trades", "day": of, "merchant_id": "1", "name": "x", "source": "x"}
+            told |= {"added_by": "x", "added_at": now, "size": 1, "row_count": 1, "sha1": "0" * 40, "totals": "[]"}
+            put(tx, "payment_bill_file", id=file_id, sha256=file_id.hex, is_current=is_current, **told)
+        run = {"run_at": now, "run_by": "x", "figures": "{}", "inputs_sha256": "", "outputs_sha256": ""}
+        told = {"channel": "wechat", "day": day, "trades_file_id": signed, "is_signed": True}
+        put(tx, "reconcile_day", **told, **run)
+        told = {"channel": "wechat", "reference": "B-1", "id": ids.new_id(), "day": day, "arrived_on": day}
+        put(tx, "reconcile_sweep", amount_fen=4_473, recorded_by="staff:1", recorded_at=now, **told)
+    migrations.upgrade(db)
+    with db.read() as tx:
+        files = {
+            file.id: (file.is_current, file.is_closed, file.is_late) for file in tx.scalars(select(PaymentBillFile))
+        }
+        [sweep] = tx.scalars(select(ReconcileSweep)).all()
+    assert files == {signed: (True, True, False), instead: (False, False, True), other: (True, False, False)}
+    assert (sweep.id, sweep.reference, sweep.n, sweep.state) == (told["id"], "B-1", 1, "booked")
+    assert (sweep.amount_fen, sweep.others_fen, sweep.recorded_at, sweep.version) == (4_473, 0, now, 1)
+    migrations.downgrade(db, "0007")
+    migrations.upgrade(db)
+    with db.tx() as tx:
+        assert tx.scalars(select(ReconcileSweep.id)).all() == [sweep.id]
+        tx.execute(update(ReconcileSweep).values(state="reversed"))
+    with pytest.raises(RuntimeError, match=r"^1 sweeps"):
+        migrations.downgrade(db, "0007")
+    assert migrations.current(db) in {"0008", migrations.head()}, "where its transaction began"
+    db.close()
