@@ -70,6 +70,9 @@ def test_a_replaced_bill_opens_what_was_booked_for_the_rest_and_back_again(close
         ids = {one["id"] for one in close.differences("wechat")}
         close.post(close.at("wechat", "/run"))
         assert {one["id"] for one in close.differences("wechat")} == ids
+        close.handle(again[0], "book")
+        close.drop(*trades(close, line(close, sold, subject="点卡 50"), line(close, other)))
+        assert stand(close.differences("wechat", open="true")) == [("booked", 1, 0, "open")], "as often as it takes"
     close.shop.check()
 
 
