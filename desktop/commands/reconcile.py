@@ -75,6 +75,13 @@ RECONCILE: tuple[Command, ...] = (
         "check",
         Permission.RECONCILE_DAY_SIGN,
     ),
+    _day(
+        "day.correct",
+        lambda: translate("Commands", "更正已签署的一天…"),
+        ("Ctrl+Shift+J",),
+        "ledger",
+        Permission.LEDGER_ADJUSTMENT_EDIT,
+    ),
     _day("day.export", lambda: translate("Commands", "导出对账工作簿"), ("Ctrl+S",), "export", _EXPORT),
     _day("workbook.finance", lambda: translate("Commands", "导出财务工作簿…"), ("Ctrl+Shift+E",), "export", _READ),
     _day("workbook.verify", lambda: translate("Commands", "核验导出的工作簿…"), ("Ctrl+Shift+K",), "search", _EXPORT),
@@ -87,6 +94,7 @@ RECONCILE: tuple[Command, ...] = (
     _difference("carry", lambda: translate("Commands", "把这条差异挂账"), "C", "calendar"),
     _difference("write_off", lambda: translate("Commands", "核销这条差异"), "W", "minus"),
     _difference("ignore", lambda: translate("Commands", "忽略这条差异"), "X", "close"),
+    _difference("pick_all", lambda: translate("Commands", "选择筛选出的全部差异"), "Ctrl+A", "check"),
     _difference("open_order", lambda: translate("Commands", "查看这条差异的订单"), "O", "order", _READ),
     _difference("open_exception", lambda: translate("Commands", "查看这条差异的异常款项"), "E", "alert", _READ),
 )

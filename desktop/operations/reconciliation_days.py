@@ -10,34 +10,26 @@ from pydantic import TypeAdapter
 
 from desktop.engine.engine import Engine
 from desktop.engine.transport import Call
+from desktop.operations.bill_files import packed
 from desktop.operations.once import send_once
 from desktop.operations.seen import PAGE_ROWS, Seen, look, name_of
 from shared.contracts.base import Page
-from shared.contracts.reconcile import BillFile, FetchBills, NewSweep, ReconciledDay, SignDay, Sweep
-from shared.errors import BadInput, Conflict
+from shared.contracts.reconcile import (
+    BillFile,
+    CheckSweep,
+    FetchBills,
+    NewSweep,
+    ReconciledDay,
+    ReverseSweep,
+    SignDay,
+    Sweep,
+)
+from shared.errors import Conflict
+from shared.finance import SweepState
 
 _DAYS: TypeAdapter[Page[ReconciledDay]] = TypeAdapter(Page[ReconciledDay])
 _SWEEPS: TypeAdapter[Page[Sweep]] = TypeAdapter(Page[Sweep])
 _TOUCHED = ("reconciled_day", "difference")
-
-MOST_BILL_BYTES = 64 * 1024 * 1024
-"""A bill of a million rows is smaller, packed as channels pack it."""
-
-
-class BillUnreadable(BadInput):
-    """A file that was dropped cannot be opened on this machine."""
-
-    code = "bill.unreadable"
-    zh = "无法读取文件 {name}：{detail}。"
-    en = "{name} cannot be read: {detail}."
-
-
-class BillTooLarge(BadInput):
-    """No bill is that large: it is another file."""
-
-    code = "bill.too_large"
-    zh = "{name} 太大，不像渠道账单。请直接使用渠道后台下载的文件。"
-    en = "{name} is too large for a channel's bill. Drop the file as the channel's console gave it."
 
 
 class NotRun(Conflict):
@@ -82,40 +74,59 @@ async def sign(engine: Engine, day: ReconciledDay, *, note: str) -> ReconciledDa
 
 async def sweeps(engine: Engine, day: date, channel: str) -> Seen[list[Sweep]]:
     """What arrived in our bank for a channel's day."""
-    query = {"day": day.isoformat(), "channel": channel}
+    return await _sweeps(engine, day=day.isoformat(), channel=channel)
+
+
+async def waiting_sweeps(engine: Engine) -> Seen[list[Sweep]]:
+    """Arrivals, and reversals of arrivals, that wait for a second person."""
+    booked = await _sweeps(engine, state=SweepState.PROPOSED)
+    undone = await _sweeps(engine, state=SweepState.REVERSING)
+    return Seen(value=[*booked.value, *undone.value], as_of=booked.as_of, live=booked.live and undone.live)
+
+
+async def _sweeps(engine: Engine, **query: str) -> Seen[list[Sweep]]:
     call = Call("GET", "/api/reconcile/sweeps", query=query)
     seen = await look(engine, list_name=name_of("reconcile/sweeps", **query), call=call, answer=_SWEEPS)
     return Seen(value=seen.value.items, as_of=seen.as_of, live=seen.live)
 
 
 async def record_sweep(engine: Engine, sweep: NewSweep) -> Sweep:
-    """Book money that arrived, once by the bank's number. Raises what `send_once` does."""
-    done = await send_once(engine, Call("POST", "/api/reconcile/sweeps", body=sweep), Sweep)
+    """Book money that arrived, once by the bank's number; above the limit another person approves it first.
+
+    Raises what `send_once` does.
+    """
+    return await _sweep(engine, "/api/reconcile/sweeps", sweep)
+
+
+async def check_sweep(engine: Engine, seen: Sweep, *, approve: bool, note: str = "") -> Sweep:
+    """The second person approves the booking or the reversal, or sends it back. Raises what `send_once` does."""
+    body = CheckSweep(approve=approve, note=note, version=seen.version)
+    return await _sweep(engine, f"/api/reconcile/sweeps/{seen.id}/check", body)
+
+
+async def reverse_sweep(engine: Engine, seen: Sweep, *, note: str) -> Sweep:
+    """It was wrong: undo the booking. Raises what `send_once` does."""
+    body = ReverseSweep(note=note, version=seen.version)
+    return await _sweep(engine, f"/api/reconcile/sweeps/{seen.id}/reverse", body)
+
+
+async def _sweep(engine: Engine, path: str, body: NewSweep | CheckSweep | ReverseSweep) -> Sweep:
+    done = await send_once(engine, Call("POST", path, body=body), Sweep)
     engine.announce(*_TOUCHED, initiator="day.sweep")
     return done
 
 
-async def drop_bill(engine: Engine, file: Path) -> BillFile:
+async def drop_bill(engine: Engine, file: Path, *, day: date) -> BillFile:
     """Hand a downloaded bill to the server, which reads of what channel, kind and day it is; the same one twice is one.
 
+    `day` counts where the file has no row that tells.
     Raises BillUnreadable, BillTooLarge, what the server refuses about it, and what `send_once` does.
     """
-    body = await asyncio.to_thread(_read, file)
-    call = Call("POST", "/api/reconcile/bills", query={"name": file.name}, body=body)
+    body = await asyncio.to_thread(packed, file)
+    call = Call("POST", "/api/reconcile/bills", query={"name": file.name, "day": day.isoformat()}, body=body)
     kept = await send_once(engine, call, BillFile)
     engine.announce(*_TOUCHED, initiator="bill.add")
     return kept
-
-
-def _read(file: Path) -> bytes:
-    try:
-        with file.open("rb") as opened:
-            content = opened.read(MOST_BILL_BYTES + 1)
-    except OSError as error:
-        raise BillUnreadable(name=file.name, detail=error.strerror or type(error).__name__) from error
-    if len(content) > MOST_BILL_BYTES:
-        raise BillTooLarge(name=file.name)
-    return content
 
 
 def _path(day: ReconciledDay) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from uuid import UUID
 
@@ -12,7 +13,16 @@ from desktop.engine.transport import Call
 from desktop.operations.once import send_once
 from desktop.operations.seen import Seen, look, name_of
 from shared.contracts.base import Page
-from shared.contracts.reconcile import CheckDifference, Difference, DifferenceDetail, HandleDifference
+from shared.contracts.reconcile import (
+    CheckDifference,
+    CheckDifferences,
+    Difference,
+    DifferenceDetail,
+    Differences,
+    HandleDifference,
+    HandleDifferences,
+    SeenDifference,
+)
 from shared.errors import BadField
 from shared.finance import DifferenceAction, DifferenceKind, DifferenceState
 from shared.ids import parse_order_code
@@ -79,6 +89,32 @@ async def check(engine: Engine, difference: Difference, *, approve: bool, note: 
     done = await send_once(engine, Call("POST", f"{_path(difference)}/check", body=body), Difference)
     engine.announce(*_TOUCHED, initiator="difference.check")
     return done
+
+
+async def handle_many(
+    engine: Engine, differences: Sequence[Difference], action: DifferenceAction, *, note: str
+) -> list[Difference]:
+    """One decision about all of these as they were seen, or about none. Raises what `send_once` does."""
+    body = HandleDifferences(differences=_seen(differences), action=action, note=note)
+    return await _many(engine, "handle", body)
+
+
+async def check_many(
+    engine: Engine, differences: Sequence[Difference], *, approve: bool, note: str
+) -> list[Difference]:
+    """The second person says yes to all of these, or sends them back. Raises what `send_once` does."""
+    body = CheckDifferences(differences=_seen(differences), approve=approve, note=note)
+    return await _many(engine, "check", body)
+
+
+def _seen(differences: Sequence[Difference]) -> list[SeenDifference]:
+    return [SeenDifference(id=one.id, version=one.version) for one in differences]
+
+
+async def _many(engine: Engine, what: str, body: HandleDifferences | CheckDifferences) -> list[Difference]:
+    done = await send_once(engine, Call("POST", f"/api/reconcile/differences/{what}", body=body), Differences)
+    engine.announce(*_TOUCHED, initiator=f"difference.{what}")
+    return done.items
 
 
 def _path(difference: Difference) -> str:

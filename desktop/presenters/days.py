@@ -16,27 +16,27 @@ from desktop.operations import reconciliation_days as operations
 from desktop.operations.seen import Seen
 from desktop.presenters import formats
 from desktop.presenters.acting import Act, Acting, Entry, Pair, Work
+from desktop.presenters.arrivals import APPROVE, SWEEP, about, recording
 from desktop.presenters.ports import Ask, Latest
-from desktop.presenters.typed import NotADay, NotAnAmount, typed_day, typed_fen
 from desktop.presenters.watching import Watched
 from desktop.presenters.words import CHANNELS, in_words
 from shared.clock import now, shop_day
 from shared.contracts.identity import Person
-from shared.contracts.reconcile import Balance, DaySide, NewSweep, ReconciledDay, Sweep
+from shared.contracts.reconcile import Balance, DaySide, ReconciledDay, Sweep
 from shared.finance import CLOSE_THEMSELVES, DayState, DifferenceKind, DifferenceState
-from shared.money import format_fen
 from shared.permissions import Permission
 
 DAYS_BACK = 13
 """How many days before the one in front are shown beside it."""
 
-FETCH, RUN, SIGN, SWEEP = "fetch", "run", "sign", "sweep"
+FETCH, RUN, SIGN, CORRECT = "fetch", "run", "sign", "correct"
 
 _RIGHTS = {
     FETCH: Permission.RECONCILE_BILL_ADD,
     RUN: Permission.RECONCILE_DIFFERENCE_HANDLE,
     SIGN: Permission.RECONCILE_DAY_SIGN,
     SWEEP: Permission.RECONCILE_DIFFERENCE_HANDLE,
+    CORRECT: Permission.LEDGER_ADJUSTMENT_EDIT,
 }
 
 
@@ -112,6 +112,7 @@ class Days(Watched):
         rows: the days that were read, of all channels; `as_of` and `live` say how old they are.
         channel: whose day is in front; None while there is none.
         sweeps: what arrived for it; None while it is not known.
+        waiting: what arrived on any day and waits for this person's word.
         acting: signing it, and recording what arrived.
         busy: what is on its way now, of FETCH and RUN; empty otherwise.
         error: why something failed.
@@ -130,10 +131,11 @@ class Days(Watched):
         self.loading = False
         self.channel: str | None = None
         self.sweeps: list[Sweep] | None = None
+        self.waiting: list[Sweep] = []
         self.acting: Acting[ReconciledDay | Sweep] = Acting(ask, self._acted, self.refresh)
         self.busy = ""
         self.error: Exception | None = None
-        self._latest, self._sweeps_latest = Latest(), Latest()
+        self._latest, self._sweeps_latest, self._waiting_latest = Latest(), Latest(), Latest()
 
     @property
     def today(self) -> date:
@@ -185,10 +187,16 @@ class Days(Watched):
         self._ask(work, then, self._latest.also(self._failed))
         self.changed()
 
+    def count_waiting(self) -> None:
+        """Read what arrived and waits for another person."""
+        if self.may_see:
+            self._ask(operations.waiting_sweeps, self._waiting_latest.only(self._waiting_read), _unheard)
+
     def renew(self) -> None:
         """Days changed somewhere; nobody's place is lost by reading them."""
         if self.as_of is not None:
             self.refresh()
+            self.count_waiting()
 
     def state_to_see(self, kind: DifferenceKind) -> DifferenceState | None:
         """In which state differences of a kind are to be seen: None, those that are not closed, if there are any."""
@@ -214,10 +222,10 @@ class Days(Watched):
             return in_words(("正在处理，请稍候", "Something is under way"))
         if what == SWEEP:
             return ""
-        if day.state is DayState.SIGNED:
-            return in_words(("已签署，不再改动", "Signed: it does not change any more"))
         if what in day.actions:
             return ""
+        if day.state is DayState.SIGNED:
+            return in_words(("已签署，不再改动", "Signed: it does not change any more"))
         if what == SIGN and day.sign_waits_for:
             return in_words(("；", "; ")).join(day.sign_waits_for)
         return in_words(_NOT_YET[what])
@@ -300,6 +308,11 @@ class Days(Watched):
 
     def _sweeps_read(self, seen: Seen[list[Sweep]]) -> None:
         self.sweeps = seen.value
+        self.acting.offer(self._acts(self.chosen))
+        self.changed()
+
+    def _waiting_read(self, seen: Seen[list[Sweep]]) -> None:
+        self.waiting = [one for one in seen.value if APPROVE in one.actions]
         self.changed()
 
     def _acts(self, day: ReconciledDay | None) -> Sequence[Act[ReconciledDay | Sweep]]:
@@ -309,8 +322,8 @@ class Days(Watched):
         if self.may(SIGN) or (self.acting.busy and SIGN in day.actions):
             acts.append(_signing(day))
         if _RIGHTS[SWEEP] in self._may:
-            acts.append(_sweeping(day))
-        return acts
+            acts.append(recording(day))
+        return [*acts, *(act for one in self.sweeps or () for act in about(one))]
 
 
 def _unheard(_error: Exception) -> None:
@@ -321,6 +334,7 @@ _NOT_YET: dict[str, Pair] = {
     FETCH: ("账单已齐，或渠道还没有出账", "No bill is missing, or the channel has not made it yet"),
     RUN: ("账单还没有到", "The bills are not here yet"),
     SIGN: ("还有未处理的差异", "Differences are still open"),
+    CORRECT: ("没有签署，可以直接处理差异", "It is not signed: see to its differences"),
 }
 
 
@@ -362,47 +376,3 @@ def _signing(day: ReconciledDay) -> Act[ReconciledDay | Sweep]:
         entries=(Entry("note", ("备注（可不填，随签名保存）", "Note (may be left out; kept with it)"), needed=False),),
         naming=lambda _typed: ("签署", "Sign"),
     )
-
-
-def _sweeping(day: ReconciledDay) -> Act[ReconciledDay | Sweep]:
-    def work(typed: Mapping[str, str]) -> Work[ReconciledDay | Sweep]:
-        amount = typed_fen(typed["amount"])
-        if amount is None or amount <= 0:
-            raise NotAnAmount
-        arrived_on = typed_day(typed["arrived_on"])
-        if arrived_on is None:
-            raise NotADay
-        sweep = NewSweep(
-            channel=day.channel,
-            day=day.day,
-            amount_fen=amount,
-            reference=typed["reference"],
-            arrived_on=arrived_on,
-        )
-        return lambda engine: operations.record_sweep(engine, sweep)
-
-    zh, en = CHANNELS.get(day.channel, (day.channel, day.channel))
-    left, today = max(day.net_fen - day.arrived_fen, 0), shop_day(now()).isoformat()
-    return Act(
-        key=SWEEP,
-        words=("登记到账…", "Record an arrival…"),
-        effect=(
-            f"{zh}为 {day.day} 结算的钱已到银行账户：按银行流水登记，同一流水号只记一次。",
-            f"Money that {en} paid out for {day.day} arrived in the bank: recorded once by the bank's number.",
-        ),
-        done=("已登记到账", "Recorded"),
-        work=work,
-        entries=(
-            Entry("amount", ("到账金额（元）", "Amount that arrived"), usual=_plain(format_fen(left)), most=16),
-            Entry("reference", ("银行流水号", "The bank's number"), most=64),
-            Entry(
-                "arrived_on", ("到账日期（2026-03-02）", "Day it arrived (2026-03-02)"), usual=_plain(today), most=10
-            ),
-        ),
-        naming=lambda _typed: ("登记到账", "Record it"),
-    )
-
-
-def _plain(text: str) -> tuple[Pair, ...]:
-    """One thing that is typed often, written alike in both languages."""
-    return ((text, text),)

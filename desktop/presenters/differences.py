@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -13,17 +13,17 @@ from desktop.engine.engine import Engine
 from desktop.operations import reconciliation_differences as operations
 from desktop.operations.seen import Seen
 from desktop.presenters import formats
-from desktop.presenters.acting import Act, Entry, Pair, Work
+from desktop.presenters.acting import Act
 from desktop.presenters.cases import Cases
 from desktop.presenters.days import signed
+from desktop.presenters.deciding import MOST, acts_about, amount_of
 from desktop.presenters.listing import Column
 from desktop.presenters.ports import Ask, Latest
 from desktop.presenters.words import CHANNELS, channel_word, in_words, party_words, tone, word
 from shared.contracts.identity import Person
 from shared.contracts.reconcile import Difference, DifferenceDetail
-from shared.finance import DifferenceAction, DifferenceKind, DifferenceState
+from shared.finance import DifferenceKind, DifferenceState
 from shared.ids import speak_order_code
-from shared.labels import words_of
 from shared.permissions import Permission
 
 STATES: tuple[DifferenceState | None, ...] = (
@@ -36,58 +36,6 @@ STATES: tuple[DifferenceState | None, ...] = (
 )
 """The filters, in this order; None is all that is not closed."""
 
-_NOTE: Pair = ("说明（必填，会记入操作日志）", "Note (needed; it goes into the log)")
-_ORDER = Entry("order_code", ("订单号", "Order code"), most=24)
-_REMARK = Entry("note", ("说明（可不填）", "Note (may be left out)"), needed=False)
-
-_EFFECTS: dict[DifferenceAction, Pair] = {
-    DifferenceAction.DELIVER: (
-        "先向渠道查单，确认已付后入账并给买家发货",
-        "The channel is asked; once it says paid, the money is booked and the keys are delivered",
-    ),
-    DifferenceAction.REFUND: ("{amount} 原路退回付款人", "{amount} go back to the payer"),
-    DifferenceAction.ATTACH: (
-        "{amount} 作为所填订单的付款，有货即发货",
-        "{amount} pay the order that you name, which is delivered if there is stock",
-    ),
-    DifferenceAction.BOOK: (
-        "按渠道账单记一笔分录，把平台账调成 {theirs}",
-        "An entry is booked as the channel's bill says: our books become {theirs}",
-    ),
-    DifferenceAction.CARRY: (
-        "{amount} 留在账上，带到下一个未签的日子继续查",
-        "{amount} stay in the books and are carried to the next open day",
-    ),
-    DifferenceAction.WRITE_OFF: ("{amount} 确认收不回，记为损失", "{amount} cannot be had: booked as a loss"),
-    DifferenceAction.IGNORE: ("不动钱也不动账，只记下原因", "Nothing moves and nothing is booked; the reason is kept"),
-}
-
-_USUAL: dict[DifferenceAction, tuple[Pair, ...]] = {
-    DifferenceAction.DELIVER: (("渠道后台显示已支付", "The channel's console shows it as paid"),),
-    DifferenceAction.REFUND: (("重复支付，已与买家核实", "Paid twice; the buyer knows"),),
-    DifferenceAction.ATTACH: (("付款人与买家核对一致", "Payer and buyer are the same"),),
-    DifferenceAction.BOOK: (("以渠道账单为准", "As the channel's bill says"),),
-    DifferenceAction.CARRY: (("等渠道下一份账单", "Waits for the channel's next bill"),),
-    DifferenceAction.WRITE_OFF: (("渠道确认无此交易", "The channel knows of no such trade"),),
-    DifferenceAction.IGNORE: (("已核实，无需处理", "Looked into; nothing to do"),),
-}
-
-_ALWAYS_TWO = frozenset(
-    {DifferenceAction.DELIVER, DifferenceAction.REFUND, DifferenceAction.ATTACH, DifferenceAction.WRITE_OFF}
-)
-"""What moves a buyer's money or goods, or is a loss: it needs two people whatever the amount."""
-
-_NEEDS_TWO: Pair = ("；另一位同事复核后才执行", "; another person must approve it first")
-_MAY_NEED_TWO: Pair = (
-    "；金额超过单人限额时，另一位同事复核后才执行",
-    "; above the limit, another person must approve it",
-)
-
-
-def amount_of(one: Difference) -> str:
-    """What it is about in money: the channel's figure, else ours."""
-    return formats.money(one.theirs_fen if one.theirs_fen is not None else one.ours_fen)
-
 
 def side(words: str, fen: int | None) -> str:
     """One side as it is, in words and in figures."""
@@ -97,6 +45,26 @@ def side(words: str, fen: int | None) -> str:
 def figure(words: str, fen: int | None) -> str:
     """One side for a narrow cell: its figure, or in words that there is none."""
     return words if fen is None else formats.money(fen)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Differences of a kind among many: how many, what they are about, and what they differ by."""
+
+    kind: DifferenceKind
+    number: int
+    amount: str
+    off_by: str
+
+
+def groups(cases: Sequence[Difference]) -> list[Group]:
+    """Many differences by kind."""
+    of_kind = {kind: [case for case in cases if case.kind is kind] for kind in DifferenceKind}
+    return [
+        Group(kind, len(some), formats.money(sum(map(amount_of, some))), signed(sum(case.off_by_fen for case in some)))
+        for kind, some in of_kind.items()
+        if some
+    ]
 
 
 def doing(one: Difference) -> str:
@@ -145,20 +113,27 @@ class Facts:
     differs: bool
 
 
+_MUST_AGREE = frozenset(
+    {"amount", "fee", "state", "out_trade_no", "provider_no", "out_refund_no", "refund_no", "order_code"}
+)
+"""Facts that are the same on both sides; of others, as times and goods, each side has its own."""
+
+_TIMES = frozenset({"paid_at", "asked_at", "refunded_at"})
+
+
 def compared(detail: DifferenceDetail) -> list[Facts]:
     """Both rows whole beside each other: what both tell first, as ours is ordered, then what one of them tells."""
-    ours = {fact.name: fact.value for fact in detail.ours}
-    theirs = {fact.name: fact.value for fact in detail.theirs}
-    names = [name for name in ours if name in theirs]
-    names += [name for name in (*ours, *theirs) if name not in names]
+    ours, theirs = ({fact.key: fact for fact in side} for side in (detail.ours, detail.theirs))
+    must_agree = _MUST_AGREE | (_TIMES if detail.difference.kind is DifferenceKind.DATE_SHIFT else set())
+    both = [key for key in ours if key in theirs]
     return [
         Facts(
-            name,
-            ours.get(name, "–"),
-            theirs.get(name, "–"),
-            name in ours and name in theirs and ours[name] != theirs[name],
+            name=(ours.get(key) or theirs[key]).name,
+            ours=ours[key].value if key in ours else "–",
+            theirs=theirs[key].value if key in theirs else "–",
+            differs=key in both and key in must_agree and ours[key].value != theirs[key].value,
         )
-        for name in dict.fromkeys(names)
+        for key in dict.fromkeys((*both, *ours, *theirs))
     ]
 
 
@@ -179,6 +154,7 @@ class Differences(Cases[Difference]):
         day: whose differences the list shows, those carried into it too; None is any day.
         state, kind, channel: what else the list shows; None is any.
         detail: the one in front explained, or None while it is read.
+        picked: those that are decided on together; empty while it is the one in front alone.
     """
 
     def __init__(self, ask: Ask, person: Person) -> None:
@@ -191,8 +167,11 @@ class Differences(Cases[Difference]):
         self.channel: str | None = None
         self.detail: DifferenceDetail | None = None
         self._detail_latest = Latest()
+        self.picked: tuple[Difference, ...] = ()
         self._handled_at: int | None = None
+        self._when_all: Callable[[], None] | None = None
         self.feed.watch(self._walk_on)
+        self.feed.watch(self._read_on)
 
     def show(
         self,
@@ -232,13 +211,34 @@ class Differences(Cases[Difference]):
         one = self.opened
         return one is not None and one.state is DifferenceState.PROPOSED and "approve" not in one.actions
 
-    def acts_of(self, case: Difference) -> list[Act[Difference]]:
-        if not self.may_handle:
-            return []
-        offered = [action for action in DifferenceAction if action.value in case.actions]
-        offered.sort(key=lambda action: action is not case.proposed_action)
-        acts = [_decision(case, action) for action in offered]
-        return [*(_answer(case, key) for key in ("approve", "send_back") if key in case.actions), *acts]
+    def acts_of(self, case: Difference) -> list[Act[Any]]:
+        return acts_about(self.picked or (case,)) if self.may_handle else []
+
+    # --- many at once ---
+
+    def pick(self, rows: Sequence[Difference]) -> None:
+        """Be about these, where they are more than one."""
+        picked = tuple(rows) if len(rows) > 1 else ()
+        if picked != self.picked:
+            self.picked = picked
+            if self.opened is not None:
+                self.acting.offer(self.acts_of(self.opened))
+            self.changed()
+
+    def read_all(self, then: Callable[[], None]) -> None:
+        """Read on until as many are here as one decision may be about."""
+        self._when_all = then
+        self._read_on()
+
+    def _read_on(self) -> None:
+        then = self._when_all
+        if then is None or self.feed.loading:
+            return
+        if self.feed.more and self.feed.error is None and self.feed.size < MOST:
+            self.feed.read_on()
+        else:
+            self._when_all = None
+            then()
 
     def _show(self, case: Difference) -> None:
         if self.opened is None or self.opened.id != case.id:
@@ -251,9 +251,12 @@ class Differences(Cases[Difference]):
         """Some of them changed; where no row is shown none can move under a person."""
         super().renew(is_own=is_own or not self.feed.rows)
 
-    def _acted(self, case: Difference) -> None:
-        self._handled_at = self.feed.listing.find(lambda row: row.id == case.id)
-        super()._acted(case)
+    def _acted(self, case: Any) -> None:
+        done: list[Difference] = case if isinstance(case, list) else [case]
+        gone = {one.id for one in done}
+        self.picked = ()
+        self._handled_at = self.feed.listing.find(lambda row: row.id in gone)
+        super()._acted(next((one for one in done if self.opened is not None and one.id == self.opened.id), done[0]))
 
     def _walk_on(self) -> None:
         """What a person has handled may leave the list: the one that stands in its place now is next."""
@@ -268,57 +271,3 @@ class Differences(Cases[Difference]):
         if self.opened is not None and self.opened.id == case_id:
             self.detail = seen.value
             self.changed()
-
-
-def _decision(case: Difference, action: DifferenceAction) -> Act[Difference]:
-    zh, en = _EFFECTS[action]
-    # The server tells it of what it advises; of another action only that the limit counts.
-    needs_two = action in _ALWAYS_TWO or (action is case.proposed_action and case.two_people)
-    more = _NEEDS_TWO if needs_two else _MAY_NEED_TWO if case.two_people else ("", "")
-    zh, en = zh + more[0], en + more[1]
-    told = {"amount": amount_of(case), "theirs": formats.money(case.theirs_fen or 0)}
-
-    def work(typed: Mapping[str, str]) -> Work[Difference]:
-        code = typed.get("order_code", "")
-        return lambda engine: operations.handle(engine, case, action, note=typed["note"], order_code=code)
-
-    names = words_of(action)
-    return Act(
-        key=action.value,
-        words=(f"提议{names[0]}", f"Propose: {names[1]}") if needs_two else names,
-        effect=(zh.format(**told) + "。", en.format(**told) + "."),
-        done=("已提交", "Done"),
-        work=work,
-        entries=(
-            *((_ORDER,) if action is DifferenceAction.ATTACH else ()),
-            Entry("note", _NOTE, usual=_USUAL[action]),
-        ),
-    )
-
-
-def _answer(case: Difference, key: str) -> Act[Difference]:
-    """What another person says to a decision: yes, and it is done, or that it is open again."""
-    action = case.action or case.proposed_action
-    names, told = words_of(action), {"amount": amount_of(case), "theirs": formats.money(case.theirs_fen or 0)}
-    zh, en = (text.format(**told) for text in _EFFECTS[action])
-
-    def work(typed: Mapping[str, str]) -> Work[Difference]:
-        return lambda engine: operations.check(engine, case, approve=key == "approve", note=typed["note"])
-
-    if key == "approve":
-        return Act(
-            key=key,
-            words=(f"同意{names[0]}", f"Approve: {names[1]}"),
-            effect=(f"{zh}，立即执行。", f"{en}, at once."),
-            done=("已复核，正在执行", "Approved"),
-            work=work,
-            entries=(_REMARK,),
-        )
-    return Act(
-        key=key,
-        words=("退回", "Send back") if "approve" in case.actions else ("撤回提议", "Take it back"),
-        effect=("回到待处理，什么都不执行。", "It is open again; nothing is done."),
-        done=("已退回，重新待处理", "It is open again"),
-        work=work,
-        entries=(_REMARK,),
-    )

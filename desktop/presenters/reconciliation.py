@@ -48,6 +48,7 @@ class Reconciliation:
     def open(self) -> None:
         """Read everything for the first time."""
         self.show(self.day)
+        self.days.count_waiting()
 
     def show(self, day: date) -> None:
         """Put another day in front of everything, at most today."""
@@ -71,6 +72,7 @@ class Reconciliation:
         self.books.refresh()
         if self.days.may_see:
             self.days.refresh()
+            self.days.count_waiting()
             self.differences.refresh()
 
     def renew(self, *, is_own: bool) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -58,6 +59,7 @@ class Dropped:
     """One file of a drop: on its way while it has neither `kept` nor `error`."""
 
     path: Path
+    day: date
     kept: BillFile | None = None
     error: Exception | None = None
 
@@ -90,14 +92,14 @@ class Bills(Watched):
         """How many the server did not take."""
         return sum(one.error is not None for one in self.files)
 
-    def take(self, paths: Sequence[Path]) -> None:
-        """Send these, after those that are on their way; a list that is over begins anew."""
+    def take(self, paths: Sequence[Path], *, day: date) -> None:
+        """Send these, after those that are on their way; a list that is over begins anew. `day` is the one in front."""
         if not self.may_add or not paths:
             return
         was_busy = self.busy
         if not was_busy:
             self.files = []
-        self.files += [Dropped(path) for path in paths]
+        self.files += [Dropped(path, day) for path in paths]
         self.changed()
         if not was_busy:
             self._send_next()
@@ -111,16 +113,15 @@ class Bills(Watched):
     def _send_next(self) -> None:
         at = next((at for at, one in enumerate(self.files) if not one.is_over), None)
         if at is not None:
-            path = self.files[at].path
-            self._ask(
-                lambda engine: operations.drop_bill(engine, path), partial(self._kept, at), partial(self._refused, at)
-            )
+            one = self.files[at]
+            work = partial(operations.drop_bill, file=one.path, day=one.day)
+            self._ask(work, partial(self._kept, at), partial(self._refused, at))
 
     def _kept(self, at: int, bill: BillFile) -> None:
-        self._settle(at, Dropped(self.files[at].path, kept=bill))
+        self._settle(at, replace(self.files[at], kept=bill))
 
     def _refused(self, at: int, error: Exception) -> None:
-        self._settle(at, Dropped(self.files[at].path, error=error))
+        self._settle(at, replace(self.files[at], error=error))
 
     def _settle(self, at: int, over: Dropped) -> None:
         self.files[at] = over

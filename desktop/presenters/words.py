@@ -11,7 +11,7 @@ from enum import IntEnum, StrEnum
 from typing import Any
 
 from shared import labels
-from shared.finance import AdjustmentState, DifferenceState, DisputeState, PayoutState, StatementState
+from shared.finance import AdjustmentState, DifferenceState, DisputeState, PayoutState, StatementState, SweepState
 from shared.states import (
     AlertKind,
     AttemptState,
@@ -110,6 +110,11 @@ TONES: dict[type[StrEnum] | type[IntEnum], Mapping[Any, str]] = {
     AdjustmentState: {
         AdjustmentState.PROPOSED: "warning",
         AdjustmentState.POSTED: "success",
+    },
+    SweepState: {
+        SweepState.PROPOSED: "warning",
+        SweepState.BOOKED: "success",
+        SweepState.REVERSING: "warning",
     },
     DisputeState: {
         DisputeState.OPENED: "danger",

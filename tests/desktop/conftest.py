@@ -156,3 +156,15 @@ def program(qtbot, qapp, tmp_path, monkeypatch):
     with open_window(qtbot, qapp, tmp_path / "home") as running:
         running.choose_theme(theme.Mode.LIGHT)
         yield running
+
+
+@pytest.fixture
+def colleague(console, live_shop):
+    """`colleague("wang")`: another console of the same shop."""
+
+    def sign_in_as(login):
+        other = console(login, follow=False)
+        other.sign_in(live_shop.url, login)
+        return other
+
+    return sign_in_as

@@ -16,8 +16,9 @@ from shared.contracts.reconcile import (
     ReconciledDay,
     SideFact,
     Signature,
+    Sweep,
 )
-from shared.finance import BillKind, DayState, DifferenceAction, DifferenceKind, DifferenceState
+from shared.finance import BillKind, DayState, DifferenceAction, DifferenceKind, DifferenceState, SweepState
 
 DAY = date(2026, 3, 1)
 NOON = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
@@ -95,6 +96,26 @@ def signed_day(**other) -> ReconciledDay:
     return day(**(facts | other))
 
 
+def sweep(**other) -> Sweep:
+    facts = dict.fromkeys(Sweep.model_fields)
+    facts |= {
+        "id": ids.new_id(),
+        "channel": "wechat",
+        "day": DAY,
+        "amount_fen": 44_730,
+        "others_fen": 0,
+        "reference": "ICBC-1",
+        "arrived_on": DAY,
+        "state": SweepState.BOOKED,
+        "note": "",
+        "recorded_by": "周洁",
+        "recorded_at": NOON,
+        "actions": [],
+        "version": 1,
+    }
+    return Sweep.model_validate(facts | other)
+
+
 def difference(**other) -> Difference:
     facts = dict.fromkeys(Difference.model_fields)
     facts |= {
@@ -127,14 +148,16 @@ def detail(one: Difference, **other) -> DifferenceDetail:
     facts = {
         "difference": one,
         "ours": [
-            SideFact(name="商户订单号", value="KM20260301000007"),
-            SideFact(name="状态", value="待支付"),
-            SideFact(name="下单时间", value="2026-03-01 10:00:00"),
+            SideFact(key="out_trade_no", name="商户订单号", value="KM20260301000007"),
+            SideFact(key="paid_at", name="支付时间", value="2026-03-01 10:00:58"),
+            SideFact(key="state", name="状态", value="待支付"),
+            SideFact(key="order_code", name="订单号", value="7K3M9QX2H4TD"),
         ],
         "theirs": [
-            SideFact(name="交易时间", value="2026-03-01 10:01:12"),
-            SideFact(name="商户订单号", value="KM20260301000007"),
-            SideFact(name="状态", value="SUCCESS"),
+            SideFact(key="bill_row", name="账单行", value="8"),
+            SideFact(key="paid_at", name="支付时间", value="2026-03-01 10:01:12"),
+            SideFact(key="out_trade_no", name="商户订单号", value="KM20260301000007"),
+            SideFact(key="state", name="状态", value="SUCCESS"),
         ],
         "events": [
             DifferenceEvent(at=NOON, who="system", what="账单里发现"),

@@ -11,13 +11,15 @@ from desktop.exporting.finance_pages import FINANCE_PAGES
 from desktop.exporting.findings import Finding, Found
 from desktop.exporting.layouts import ColumnLayout, Layout, SheetLayout, arranged, usual
 from desktop.exporting.verify import Verdict
-from desktop.operations import reconciliation_days
+from desktop.operations import bill_files, reconciliation_days
+from desktop.operations.bill_files import BillTooLarge, BillUnreadable
 from desktop.operations.once import NotSent
-from desktop.operations.reconciliation_days import BillTooLarge, BillUnreadable, NotRun
+from desktop.operations.reconciliation_days import NotRun
 from desktop.operations.seen import Seen
 from desktop.presenters import words
-from desktop.presenters.days import FETCH, RUN, SIGN, SWEEP, Days, identity, lines, open_differences
-from desktop.presenters.differences import COLUMNS, Differences, compared, doing, story
+from desktop.presenters.arrivals import SWEEP, about, act_key
+from desktop.presenters.days import FETCH, RUN, SIGN, Days, identity, lines, open_differences
+from desktop.presenters.differences import COLUMNS, Differences, compared, doing, groups, story
 from desktop.presenters.reconciliation import Reconciliation
 from desktop.presenters.reconciliation_bills import Bills, Meant, divided, meant_by
 from desktop.presenters.reconciliation_finance import FinanceExport, choices, chosen_layout
@@ -26,10 +28,11 @@ from desktop.presenters.typed import NotADay, NotAnAmount
 from shared import clock
 from shared.contracts.base import Page
 from shared.contracts.reconcile import DayDifferences, NewSweep
+from shared.contracts.reconcile import Differences as DecidedOn
 from shared.errors import Conflict
-from shared.finance import BillKind, DayState, DifferenceAction, DifferenceKind, DifferenceState
+from shared.finance import BillKind, DayState, DifferenceAction, DifferenceKind, DifferenceState, SweepState
 from shared.permissions import Role
-from tests.desktop.reconcile_rows import DAY, NOON, OUTPUTS, balance, bill, day, detail, difference, signed_day
+from tests.desktop.reconcile_rows import DAY, NOON, OUTPUTS, balance, bill, day, detail, difference, signed_day, sweep
 from tests.desktop.test_presenters_lists import Later
 from tests.desktop.window_program import person
 
@@ -184,7 +187,7 @@ def test_an_arrival_is_checked_before_it_is_sent(typed, error):
     days, ask = looking_at(day())
     days.acting.choose(SWEEP)
     before = len(ask.asked)
-    good = {"amount": "447.30", "reference": "ICBC-1", "arrived_on": "2026-03-02"}
+    good = {"amount": "447.30", "reference": "ICBC-1", "others": "2.30", "arrived_on": "2026-03-02"}
     days.acting.carry_out(good | typed)
     assert isinstance(days.acting.error, error)
     assert len(ask.asked) == before
@@ -192,8 +195,42 @@ def test_an_arrival_is_checked_before_it_is_sent(typed, error):
     heard = Heard()
     asyncio.run(ask.asked[-1][0](heard))
     assert heard.sent[0].body == NewSweep(
-        channel="wechat", day=DAY, amount_fen=44_730, reference="ICBC-1", arrived_on=date(2026, 3, 2)
+        channel="wechat",
+        day=DAY,
+        amount_fen=44_730,
+        others_fen=230,
+        reference="ICBC-1",
+        arrived_on=date(2026, 3, 2),
     )
+
+
+def test_money_that_arrived_is_approved_by_another_or_reversed():
+    days, ask = looking_at(signed_day())
+    waits = sweep(state=SweepState.PROPOSED, actions=["approve", "send_back"])
+    booked = sweep(actions=["reverse"])
+    ask.answer(len(ask.asked) - 1, seen([waits, booked]))
+    assert [act.words[0] for act in days.acting.acts] == ["登记到账…", "同意入账", "退回", "冲销…"]
+    assert [act.words[0] for act in about(sweep(state=SweepState.REVERSING, actions=["approve", "send_back"]))] == [
+        "同意冲销",
+        "退回冲销",
+    ]
+    for one, what, path, body in (
+        (waits, "send_back", "check", {"approve": False, "note": "未见此款", "version": 1}),
+        (booked, "reverse", "reverse", {"note": "未见此款", "version": 1}),
+    ):
+        days.acting.choose(act_key(what, one))
+        assert "流水号 ICBC-1" in days.acting.chosen.effect[0]
+        days.acting.carry_out({"note": "未见此款"})
+        heard = Heard(one)
+        asyncio.run(ask.asked[-1][0](heard))
+        [call] = heard.sent
+        assert call.path == f"/api/reconcile/sweeps/{one.id}/{path}"
+        assert call.body.model_dump() == body
+        ask.fail(len(ask.asked) - 1, NotSent())
+        days.acting.drop()
+    days.count_waiting()
+    ask.answer(len(ask.asked) - 1, seen([waits, sweep(state=SweepState.PROPOSED, actions=["send_back"])]))
+    assert days.waiting == [waits], "what one recorded waits for somebody else"
 
 
 # --- differences ---
@@ -203,10 +240,13 @@ def test_both_rows_stand_beside_each_other_and_what_differs_is_marked():
     told = compared(detail(difference()))
     assert [(one.name, one.ours, one.theirs, one.differs) for one in told] == [
         ("商户订单号", "KM20260301000007", "KM20260301000007", False),
+        ("支付时间", "2026-03-01 10:00:58", "2026-03-01 10:01:12", False),
         ("状态", "待支付", "SUCCESS", True),
-        ("下单时间", "2026-03-01 10:00:00", "–", False),
-        ("交易时间", "–", "2026-03-01 10:01:12", False),
-    ]
+        ("订单号", "7K3M9QX2H4TD", "–", False),
+        ("账单行", "–", "8", False),
+    ], "clocks differ by seconds, and that is nothing"
+    shifted = detail(difference(kind=DifferenceKind.DATE_SHIFT))
+    assert [one.name for one in compared(shifted) if one.differs] == ["支付时间", "状态"]
     assert [what for _, what in story(detail(difference()))] == ["买家 下单", "系统 账单里发现"], "in order of time"
 
 
@@ -286,6 +326,35 @@ def test_an_explanation_of_another_difference_is_dropped():
     assert shown.detail.difference.id == second.id
 
 
+def test_many_are_decided_on_together():
+    fees = {"kind": DifferenceKind.FEE, "proposed_action": DifferenceAction.BOOK, "actions": ["book", "ignore"]}
+    rows = [difference(id=bill().id, off_by_fen=n, theirs_fen=n, **fees) for n in (27, 30)]
+    rows.append(difference(id=bill().id, actions=["attach", "ignore"]))
+    shown, ask = opened(rows[0])
+    shown.acting.choose("book")
+    shown.pick(rows[:2])
+    assert shown.acting.chosen is None, "what was begun about one is not finished about two"
+    assert [act.key for act in shown.acting.acts] == ["book_many", "ignore_many"]
+    assert [(one.number, one.amount, one.off_by) for one in groups(rows[:2])] == [(2, "¥0.57", "+¥0.57")]
+    shown.acting.choose("book_many")
+    assert shown.acting.chosen.effect[0].startswith("2 条一起办，有一条不行就都不办：")
+    shown.acting.carry_out({"note": "以渠道账单为准"})
+    heard = Heard(DecidedOn(items=rows[:2]))
+    asyncio.run(ask.asked[-1][0](heard))
+    [call] = heard.sent
+    assert call.path == "/api/reconcile/differences/handle"
+    assert [one.id for one in call.body.differences] == [one.id for one in rows[:2]]
+    assert (call.body.action, call.body.note) == (DifferenceAction.BOOK, "以渠道账单为准")
+    ask.answer(len(ask.asked) - 1, [one.model_copy(update={"version": 2, "actions": []}) for one in rows[:2]])
+    assert (shown.picked, shown.opened.version) == ((), 2)
+    shown.pick(rows[1:])
+    assert [act.key for act in shown.acting.acts] == ["ignore_many"], "what all of them allow"
+    shown.pick([rows[2], rows[2]])
+    assert "attach_many" not in {act.key for act in shown.acting.acts}, "each has an order of its own"
+    shown.pick(rows[:1])
+    assert shown.picked == ()
+
+
 def test_what_was_handled_leaves_and_the_next_is_in_front():
     rows = [difference(id=bill().id) for _ in range(3)]
     ask = Later()
@@ -357,9 +426,9 @@ def test_who_may_drop_only_one_kind_is_not_asked():
 def test_bills_go_one_after_the_other_and_the_refused_stay_with_their_sentence():
     ask = Later()
     bills = Bills(ask, person(Role.FINANCE))
-    bills.take([Path("a.zip"), Path("b.zip")])
+    bills.take([Path("a.zip"), Path("b.zip")], day=DAY)
     assert len(ask.asked) == 1
-    bills.take([Path("c.zip")])
+    bills.take([Path("c.zip")], day=DAY)
     ask.fail(0, Conflict())
     ask.answer(1, bill())
     bills.clear()
@@ -371,14 +440,14 @@ def test_bills_go_one_after_the_other_and_the_refused_stay_with_their_sentence()
         BillKind.FUNDS,
     ]
     assert (bills.busy, bills.refused) == (False, 1)
-    bills.take([Path("d.zip")])
+    bills.take([Path("d.zip")], day=DAY)
     assert [one.path.name for one in bills.files] == ["d.zip"], "a list that is over begins anew"
 
 
 def test_nobody_without_the_right_sends_a_bill():
     ask = Later()
     bills = Bills(ask, person(Role.OPERATOR))
-    bills.take([Path("a.zip")])
+    bills.take([Path("a.zip")], day=DAY)
     assert (bills.files, ask.asked) == ([], [])
 
 
@@ -386,14 +455,18 @@ def test_a_bill_travels_whole_and_what_cannot_be_one_stays(tmp_path, monkeypatch
     file = tmp_path / "账单.zip"
     file.write_bytes(b"PK\x03\x04")
     heard = Heard(bill())
-    asyncio.run(reconciliation_days.drop_bill(heard, file))
+    asyncio.run(reconciliation_days.drop_bill(heard, file, day=DAY))
     [call] = heard.sent
-    assert (call.path, call.query, call.body) == ("/api/reconcile/bills", {"name": "账单.zip"}, b"PK\x03\x04")
+    assert (call.path, call.query, call.body) == (
+        "/api/reconcile/bills",
+        {"name": "账单.zip", "day": "2026-03-01"},
+        b"PK\x03\x04",
+    )
     with pytest.raises(BillUnreadable):
-        asyncio.run(reconciliation_days.drop_bill(heard, tmp_path))
-    monkeypatch.setattr(reconciliation_days, "MOST_BILL_BYTES", 3)
+        asyncio.run(reconciliation_days.drop_bill(heard, tmp_path, day=DAY))
+    monkeypatch.setattr(bill_files, "MOST_SENT", 3)
     with pytest.raises(BillTooLarge):
-        asyncio.run(reconciliation_days.drop_bill(heard, file))
+        asyncio.run(reconciliation_days.drop_bill(heard, file, day=DAY))
     assert len(heard.sent) == 1
 
 

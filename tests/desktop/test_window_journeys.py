@@ -323,7 +323,7 @@ def test_finance_closes_the_day(program, live_shop, world, qtbot, tmp_path):
     window.run("day.export")
     qtbot.waitUntil(lambda: not desk.reconciliation.books.exporting, timeout=WAIT_MS)
     assert desk.reconciliation.books.error is None
-    assert str(target) in page.done.text
+    assert str(target) in page.news.written.text
     assert openpyxl.load_workbook(target).sheetnames
     page._folder.click()
     assert opened == [tmp_path]
@@ -331,7 +331,7 @@ def test_finance_closes_the_day(program, live_shop, world, qtbot, tmp_path):
     assert desk.reconciliation.books.day == desk.reconciliation.books.today, "there is no day after today"
     window.run("day.previous")
     assert desk.reconciliation.books.is_over
-    assert page.done.text == ""
+    assert page.news.written.text == ""
 
 
 def test_offline_says_so_and_shows_what_was_seen_last(program, live_shop, world, qtbot, tmp_path):

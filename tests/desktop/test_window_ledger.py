@@ -18,8 +18,8 @@ from shared.finance import AdjustmentState, DisputeState
 from shared.ids import speak_order_code
 from shared.permissions import Role
 from tests.desktop.test_reconcile_presenter import seen
-from tests.desktop.test_window_reconcile import carry_out
 from tests.desktop.window_program import desk_of, sign_in, texts
+from tests.desktop.workbench import carry_out
 from tests.world import ANNA, BEN
 
 pytestmark = pytest.mark.qt_log_ignore("This plugin does not support", extend=True)  # the offscreen platform says so

@@ -18,26 +18,14 @@ from shared.contracts.settlement import EditTerms
 from shared.errors import NotAllowed
 from shared.finance import Cycle, PayoutState, ReleaseFrom, StatementState
 from shared.ids import speak_order_code
-from tests.desktop.test_window_reconcile import carry_out
 from tests.desktop.window_program import sign_in, texts
+from tests.desktop.workbench import carry_out
 from tests.world import ANNA, BEN
 
 pytestmark = pytest.mark.qt_log_ignore("This plugin does not support", extend=True)  # the offscreen platform says so
 
 WAIT_MS = 30_000
 SHARE, TWO = "¥42.75", "¥85.50"
-
-
-@pytest.fixture
-def colleague(console, live_shop):
-    """`colleague("wang")`: another console of the same shop."""
-
-    def sign_in_as(login):
-        other = console(login, follow=False)
-        other.sign_in(live_shop.url, login)
-        return other
-
-    return sign_in_as
 
 
 @pytest.fixture

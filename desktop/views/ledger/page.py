@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from uuid import UUID
 
 from desktop.presenters.ledger import Ledger
 from desktop.views.ledger.books import AccountsPage, JournalsPage
@@ -41,10 +42,13 @@ class LedgerPage(TabbedPage):
         self.on_words(self._warn)
 
     def look_at(self, what: object) -> None:
-        """Sent here for the journals of an order, by its code; or to correct the signed day of a channel."""
+        """Sent here for the journals of an order, for an adjustment, or to correct the signed day of a channel."""
         if isinstance(what, str):
             self.presenter.journals.show_order(what)
             self.show_part(self.journals)
+        elif isinstance(what, UUID):
+            self.show_part(self.adjustments)
+            self.presenter.adjustments.find(what)
         elif isinstance(what, tuple):
             self.show_part(self.adjustments)
             self.presenter.adjustments.propose(what)

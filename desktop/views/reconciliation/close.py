@@ -10,7 +10,8 @@ from functools import partial
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QPushButton, QScrollArea, QWidget
 
-from desktop.presenters.days import FETCH, RUN, SIGN, SWEEP, Days
+from desktop.presenters.arrivals import SWEEP
+from desktop.presenters.days import CORRECT, FETCH, RUN, SIGN, Days
 from desktop.views.acting import ActBar
 from desktop.views.reconciliation.day import DayContent
 from desktop.widgets.basics import button, column, label, row
@@ -26,10 +27,12 @@ class CloseView(Live, QWidget):
     Signals:
         kind_wanted(kind): the person wants to see the differences of this kind.
         files_wanted(): the person wants to choose bills.
+        correction_wanted(what): the person wants to correct this signed day, or to see a correction of it.
     """
 
     kind_wanted = Signal(object)
     files_wanted = Signal()
+    correction_wanted = Signal(object)
 
     def __init__(self, presenter: Days) -> None:
         super().__init__()
@@ -65,18 +68,25 @@ class CloseView(Live, QWidget):
             (FETCH, lambda: self.tr("获取账单"), "cloud", presenter.fetch),
             (RUN, lambda: self.tr("对账"), "reconcile", presenter.run),
             (SWEEP, lambda: self.tr("登记到账…"), "import", partial(presenter.acting.choose, SWEEP)),
+            (CORRECT, lambda: self.tr("更正…"), "ledger", self.correct),
             (SIGN, lambda: self.tr("签署…"), "check", partial(presenter.acting.choose, SIGN)),
         ):
             press = button(role="primary" if what == SIGN else None, icon_name=drawn)
             self.say(press.setText, words)
             press.clicked.connect(run)
             self.buttons[what] = press
-        for what in (FETCH, RUN, SWEEP):
+        for what in (FETCH, RUN, SWEEP, CORRECT):
             line.addWidget(self.buttons[what])
         self.why = label(role="muted", wrap=True)
         line.addWidget(self.why, 1)
         line.addWidget(self.buttons[SIGN])
         return made
+
+    def correct(self) -> None:
+        """Go to where two people post a correction of this day."""
+        day = self._presenter.chosen
+        if day is not None:
+            self.correction_wanted.emit((day.channel, day.day))
 
     def start(self) -> None:
         """Take the keyboard where the next step is."""
@@ -102,8 +112,10 @@ class CloseView(Live, QWidget):
         self.buttons[FETCH].setText(self.tr("正在获取…") if presenter.busy == FETCH else self.tr("获取账单"))
         self.buttons[RUN].setText(self.tr("正在对账…") if presenter.busy == RUN else self.tr("对账"))
         is_signed = day.state is DayState.SIGNED
-        for what in (FETCH, RUN, SIGN):
+        for what in (RUN, SIGN):
             self.buttons[what].setVisible(not is_signed)
+        self.buttons[FETCH].setVisible(not is_signed or presenter.may(FETCH))
+        self.buttons[CORRECT].setVisible(is_signed)
         why = presenter.why_not(SIGN)
         self.why.setText(self.tr("还不能签署：{why}").format(why=why) if why and not is_signed else "")
         if was_acting and not is_acting and self.isVisible():
@@ -124,9 +136,11 @@ class CloseView(Live, QWidget):
 
     def _write(self, day: ReconciledDay) -> None:
         at = self.area.verticalScrollBar().value()
-        content = DayContent(day, self._presenter.sweeps)
+        self.content = content = DayContent(day, self._presenter.sweeps)
         content.kind_wanted.connect(self.kind_wanted)
         content.files_wanted.connect(self.files_wanted)
+        content.correction_wanted.connect(self.correction_wanted)
+        content.act_wanted.connect(self._presenter.acting.choose)
         self.area.setWidget(content)
         self.area.verticalScrollBar().setValue(at)
 

@@ -8,13 +8,15 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from desktop.presenters import formats
+from desktop.presenters.arrivals import about
 from desktop.presenters.days import identity, lines, signed
+from desktop.presenters.words import in_words, party_words, tone
 from desktop.theme.apply import key_font
-from desktop.views.side import add_fact, facts
+from desktop.views.side import add_fact, facts, link
 from desktop.widgets.basics import Badge, Card, Glyph, Notice, button, column, label, restyle, row, rule
 from desktop.widgets.live import Live
 from desktop.widgets.words import counted, state_word
-from shared.contracts.reconcile import Balance, BillFile, BillTotal, ReconciledDay, Signature, Sweep
+from shared.contracts.reconcile import Balance, BillFile, BillTotal, Correction, ReconciledDay, Signature, Sweep
 
 
 class DayContent(Live, QWidget):
@@ -23,10 +25,14 @@ class DayContent(Live, QWidget):
     Signals:
         kind_wanted(kind): the person wants to see the differences of this kind.
         files_wanted(): the person wants to choose bills.
+        correction_wanted(id): the person wants to see a correction of the signed day.
+        act_wanted(key): the person is about to do something about money that arrived.
     """
 
     kind_wanted = Signal(object)
     files_wanted = Signal()
+    correction_wanted = Signal(object)
+    act_wanted = Signal(str)
 
     def __init__(self, day: ReconciledDay, sweeps: list[Sweep] | None) -> None:
         super().__init__()
@@ -38,6 +44,8 @@ class DayContent(Live, QWidget):
             trouble.tell(day.trouble, tone="danger")
         if day.signature is not None:
             layout.addWidget(self._signature(day.signature, day))
+        if day.corrections:
+            layout.addWidget(self._corrections(day.corrections))
         both = row(gap=12)
         left, right = column(gap=12), column(gap=12)
         left.addWidget(self._sides(day))
@@ -63,6 +71,7 @@ class DayContent(Live, QWidget):
             "refunds": self.tr("退款笔数"),
             "refunds_fen": self.tr("退款金额"),
             "fees_fen": self.tr("手续费"),
+            "settled_fen": self.tr("入账金额（不含商户券）"),
         }
         for at, line in enumerate(lines(day), 1):
             grid.addWidget(label(names[line.key], role="muted"), at, 0)
@@ -131,7 +140,7 @@ class DayContent(Live, QWidget):
         off = day.arrived_fen - day.net_fen
         for at, (words, text) in enumerate(
             (
-                (self.tr("应结净额（收款 − 退款 − 手续费）"), formats.money(day.net_fen)),
+                (self.tr("应结净额（入账 − 手续费）"), formats.money(day.net_fen)),
                 (self.tr("已到银行"), formats.money(day.arrived_fen)),
                 (self.tr("差"), signed(off)),
             )
@@ -140,21 +149,71 @@ class DayContent(Live, QWidget):
             shown = _right(text)
             restyle(shown, "tone", "warning" if off and at == 2 else "")
             grid.addWidget(shown, at, 1)
+        if day.foreign:
+            words = self.tr("外来单 %n 笔 {money}：同一商户号下其他业务的钱，在账单里，不计入应结", None, day.foreign)
+            told = counted(words, day.foreign).format(money=formats.money(day.foreign_fen))
+            card.body.addWidget(label(told, role="caption", wrap=True))
         if sweeps is None:
             return card
         for sweep in sweeps:
-            money, when = formats.money(sweep.amount_fen), formats.day(sweep.arrived_on)
-            words = self.tr("{when} 到账 {money}，流水号 {number}，{who} 登记")
-            told = words.format(when=when, money=money, number=sweep.reference, who=sweep.recorded_by)
-            card.body.addWidget(label(told, role="caption", wrap=True, selectable=True))
+            self._sweep(card.body, sweep)
         if not sweeps:
             card.body.addWidget(label(self.tr("还没有登记到账"), role="caption"))
+        return card
+
+    def _sweep(self, layout: QVBoxLayout, sweep: Sweep) -> None:
+        """One arrival: its number, who said what about it, and what may be done."""
+        layout.addWidget(rule())
+        head = row(gap=8)
+        head.addWidget(label(formats.money(sweep.amount_fen)))
+        state = Badge()
+        state.show_word(state_word(sweep.state), tone=tone(sweep.state))
+        head.addWidget(state)
+        head.addStretch(1)
+        for act in about(sweep):
+            press = button(in_words(act.words), role="link")
+            press.clicked.connect(partial(self.act_wanted.emit, act.key))
+            head.addWidget(press)
+        layout.addLayout(head)
+        when = formats.day(sweep.arrived_on)
+        words = self.tr("{when} 到账，流水号 {number}，{who} 登记")
+        told = [words.format(when=when, number=sweep.reference, who=party_words(sweep.recorded_by))]
+        if sweep.others_fen:
+            told.append(self.tr("其中 {money} 属于其他业务").format(money=formats.money(sweep.others_fen)))
+        for said, who in (
+            (self.tr("{who} 复核"), sweep.checked_by),
+            (self.tr("{who} 冲销"), sweep.reversed_by),
+            (self.tr("{who} 复核冲销"), sweep.reversal_checked_by),
+        ):
+            if who is not None:
+                told.append(said.format(who=party_words(who)))
+        if sweep.note:
+            told.append(sweep.note)
+        layout.addWidget(label(" · ".join(told), role="caption", wrap=True, selectable=True))
+
+    def _corrections(self, corrections: list[Correction]) -> Card:
+        """What was found wrong after the day was signed, and what was posted for it."""
+        card, _grid = _card(self.tr("签署之后的更正"))
+        for one in corrections:
+            words = self.tr("{who} 于 {when} 提出：{reason}，渠道待到账 {money}")
+            told = words.format(
+                who=party_words(one.proposed_by),
+                when=formats.moment(one.proposed_at),
+                reason=one.reason,
+                money=signed(one.psp_fen),
+            )
+            line = _line("reconcile", "muted", told)
+            state = Badge()
+            state.show_word(state_word(one.state), tone=tone(one.state))
+            line.addWidget(state)
+            line.addWidget(link(self.tr("查看调账"), partial(self.correction_wanted.emit, one.id)))
+            card.body.addLayout(line)
         return card
 
     def _bills(self, day: ReconciledDay) -> Card:
         card, _grid = _card(self.tr("账单"))
         for bill in day.bills:
-            if bill.is_current:
+            if bill.is_current or bill.is_late:
                 self._bill(card.body, bill)
         for kind in day.missing:
             line = _line("alert", "warning", self.tr("缺{bill}").format(bill=state_word(kind)))
@@ -169,6 +228,10 @@ class DayContent(Live, QWidget):
         return card
 
     def _bill(self, layout: QVBoxLayout, bill: BillFile) -> None:
+        if bill.source == "none":
+            words = self.tr("{bill}：渠道说这一天没有账单").format(bill=state_word(bill.kind))
+            layout.addLayout(_line("check", "success", words))
+            return
         holds = all(total.printed == total.read for total in bill.totals)
         rows = counted(self.tr("%n 行", None, bill.rows), bill.rows)
         words = f"{state_word(bill.kind)} · {rows} · {formats.size(bill.bytes)}"
@@ -176,6 +239,9 @@ class DayContent(Live, QWidget):
         came = self.tr("自动获取") if bill.source == "fetched" else self.tr("手工导入")
         line.addWidget(Badge(came))
         layout.addLayout(line)
+        if bill.is_late:
+            words = self.tr("签署之后才到，不改变已签署的数字；与它不同的会成为下一个未签日子的差异")
+            layout.addWidget(label(words, role="warning", wrap=True))
         name = label(bill.name, role="caption", wrap=True, selectable=True)
         name.setToolTip(f"SHA-1 {bill.sha1}\nSHA-256 {bill.sha256}")
         layout.addWidget(name)
@@ -198,6 +264,9 @@ class DayContent(Live, QWidget):
         )
         card.body.addLayout(_line("lock", "success", told))
         table = facts()
+        if signature.without:
+            missing = "、".join(state_word(kind) for kind in signature.without)
+            add_fact(table, self.tr("未含"), self.tr("{bills}：按设置，这个渠道不出").format(bills=missing))
         if signature.note:
             add_fact(table, self.tr("备注"), signature.note)
         card.body.addLayout(table)
@@ -206,7 +275,9 @@ class DayContent(Live, QWidget):
             (self.tr("结果指纹（数字、匹配与差异）"), signature.outputs_sha256),
         ):
             card.body.addLayout(hash_line(name, value))
-        card.body.addWidget(label(self.tr("当日不可再改；更正记入未签的日子。"), role="caption"))
+        card.body.addWidget(
+            label(self.tr("当日不可再改；发现错误时点“更正”，由两人记一笔今天的调账。"), role="caption")
+        )
         return card
 
 

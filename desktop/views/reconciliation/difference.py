@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from PySide6.QtCore import Qt, Signal
@@ -9,12 +10,13 @@ from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout
 
 from desktop.presenters import formats
 from desktop.presenters.days import signed
-from desktop.presenters.differences import Differences, compared, side, story
+from desktop.presenters.deciding import MOST
+from desktop.presenters.differences import Differences, compared, groups, side, story
 from desktop.presenters.words import channel_word, party_words
 from desktop.theme.apply import key_font
-from desktop.views.side import CasePanel, add_fact, at_left, facts, link
+from desktop.views.side import CasePanel, add_fact, at_left, facts, link, pair
 from desktop.widgets.basics import Glyph, button, label, restyle, rule
-from desktop.widgets.words import state_word
+from desktop.widgets.words import counted, state_word
 from shared.contracts.reconcile import Difference, DifferenceDetail
 from shared.finance import DifferenceAction
 from shared.ids import speak_order_code
@@ -63,14 +65,41 @@ class DifferencePanel(CasePanel):
 
     def shown(self) -> object:
         one = self._presenter.opened
-        return None if one is None else (one, self._presenter.detail)
+        return None if one is None else (one, self._presenter.detail, self._presenter.picked)
 
     def write(self, layout: QVBoxLayout) -> None:
+        if self._presenter.picked:
+            self._write_many(layout, self._presenter.picked)
+        else:
+            self._write_one(layout)
+
+    def _write_many(self, layout: QVBoxLayout, picked: Sequence[Difference]) -> None:
+        """What is decided on together: by kind, with what it comes to."""
+        self.name.setText(counted(self.tr("已选 %n 条差异", None, len(picked)), len(picked)))
+        self.badge.hide()
+        off = signed(sum(one.off_by_fen for one in picked))
+        layout.addWidget(label(self.tr("差额合计 {off}").format(off=off), role="figure"))
+        for group in groups(picked):
+            words = self.tr("{kind} {n} 条，{amount}")
+            told = words.format(kind=state_word(group.kind), n=formats.count(group.number), amount=group.amount)
+            layout.addLayout(pair(told, group.off_by))
+        if len(picked) > MOST:
+            most = self.tr("一次最多处理 {n} 条，请少选一些。").format(n=formats.count(MOST))
+            layout.addWidget(label(most, role="warning", wrap=True))
+        elif not self._presenter.acting.acts:
+            layout.addWidget(
+                label(self.tr("所选的差异没有共同的处理方式，请按类型筛选后再选。"), role="warning", wrap=True)
+            )
+
+    def _write_one(self, layout: QVBoxLayout) -> None:
         one, detail = self._presenter.opened, self._presenter.detail
         assert one is not None
+        self.badge.show()
         self.head(state_word(one.kind), one.state)
         layout.addWidget(label(self.tr("差额 {off}").format(off=signed(one.off_by_fen)), role="figure"))
         where = " · ".join((channel_word(one.channel), formats.day(one.day), one.number))
+        if one.again_of is not None:
+            where += " · " + self.tr("后到的账单与已处理的 {number} 不同").format(number=one.again_of)
         if one.carried_from is not None:
             where += " · " + self.tr("自 {day} 挂账").format(day=formats.day(one.carried_from))
         layout.addWidget(label(where, role="muted", wrap=True, selectable=True))

@@ -13,10 +13,11 @@ from PySide6.QtCore import QDate
 from PySide6.QtWidgets import QComboBox, QDateEdit, QMenu, QStackedWidget, QTabBar, QVBoxLayout, QWidget
 
 from desktop.presenters import formats
-from desktop.presenters.days import FETCH, RUN, SIGN, SWEEP
+from desktop.presenters.arrivals import SWEEP
+from desktop.presenters.days import CORRECT, FETCH, RUN, SIGN
+from desktop.presenters.deciding import key_of
 from desktop.presenters.differences import STATES
 from desktop.presenters.reconciliation import Reconciliation
-from desktop.presenters.reconciliation_workbook import says
 from desktop.presenters.words import CHANNELS, channel_word, in_words
 from desktop.theme.tokens import SPACE
 from desktop.views.acting import ActBar
@@ -38,8 +39,10 @@ from desktop.views.reconciliation.cards import ChannelCards
 from desktop.views.reconciliation.close import CloseView
 from desktop.views.reconciliation.difference import DifferencePanel
 from desktop.views.reconciliation.finance import FinancePanel
-from desktop.widgets.basics import Notice, button, column, name_tool, row, tool
+from desktop.views.reconciliation.news import News
+from desktop.widgets.basics import button, column, name_tool, row, tool
 from desktop.widgets.words import how_old, sentence, state_word
+from shared.contracts.reconcile import Sweep
 from shared.finance import DifferenceAction, DifferenceKind, DifferenceState
 from shared.ids import speak_order_code
 
@@ -130,23 +133,15 @@ class ReconciliationPage(CasesPage):
         self.say(self._unsigned.setText, lambda: self.tr("去那一天"))
         self._unsigned.clicked.connect(self._to_unsigned)
         self.notice.buttons.addWidget(self._unsigned)
-        self.done = Notice()
-        self._folder = button(icon_name="folder")
-        self.say(self._folder.setText, lambda: self.tr("打开所在文件夹"))
-        self._folder.clicked.connect(self._open_written)
-        self.done.buttons.addWidget(self._folder)
-        self.verdict = Notice()
-        away = tool("close")
-        self.say(partial(name_tool, away), lambda: self.tr("收起核验结果"))
-        away.clicked.connect(presenter.verification.clear)
-        self.verdict.buttons.addWidget(away)
+        self.news = News(presenter, show_folder=self._show_folder)
+        self.news.arrival_wanted.connect(self._show_arrival)
         self.finance = FinancePanel(presenter.finance, ask_target=self._ask_target, show_folder=self._show_folder)
         self.dropped = DroppedBills(presenter.bills)
         self.dropped.day_wanted.connect(presenter.show)
         self.cards = ChannelCards(presenter.days)
         self.cards.chosen.connect(presenter.days.choose)
         above = column(gap=10, margins=(24, 6, 24, 4))
-        for widget in (self.done, self.verdict, self.finance, self.dropped, self.cards):
+        for widget in (self.news, self.finance, self.dropped, self.cards):
             above.addWidget(widget)
         self.body.addLayout(above)
         self.tabs = QTabBar()
@@ -163,6 +158,7 @@ class ReconciliationPage(CasesPage):
         self.close_view = CloseView(presenter.days)
         self.close_view.kind_wanted.connect(self._show_kind)
         self.close_view.files_wanted.connect(self.choose_bills)
+        self.close_view.correction_wanted.connect(partial(self.wanted.emit, "ledger"))
         self.books = BooksView(presenter.books)
         listed = QWidget()
         listed.setLayout(self._room)
@@ -211,6 +207,8 @@ class ReconciliationPage(CasesPage):
 
     def _handle(self) -> None:
         presenter, days, books = self.presenter, self.presenter.days, self.presenter.books
+        self.table.picked_changed.connect(self._pick)
+        self.handle("difference.pick_all", self._pick_all, when=lambda: self._is_listing)
         self.handle("day.previous", partial(presenter.step, -1))
         self.handle("day.next", partial(presenter.step, 1), when=lambda: books.is_over)
         self.handle("day.export", self.export, when=lambda: books.summary is not None and not books.exporting)
@@ -226,13 +224,14 @@ class ReconciliationPage(CasesPage):
         self.handle("day.fetch", days.fetch, when=lambda: days.may(FETCH))
         self.handle("day.run", days.run, when=lambda: days.may(RUN))
         self.handle("day.sign", partial(self._choose, SIGN), when=lambda: days.may(SIGN))
+        self.handle("day.correct", self.close_view.correct, when=lambda: days.may(CORRECT))
         self.handle("day.record_sweep", partial(self._choose, SWEEP), when=lambda: days.may(SWEEP))
         self.handle("workbook.verify", self.verify)
         self.handle("workbook.finance", presenter.finance.toggle, when=lambda: days.may_see)
         self.handle("bill.add", self.choose_bills, when=lambda: presenter.bills.may_add)
-        acting, panel = presenter.differences.acting, self.explained
+        panel = self.explained
         for command, key in _COMMANDS.items():
-            self.handle(command, partial(acting.choose, key), when=partial(self._may_act, key))
+            self.handle(command, partial(self._act, key), when=partial(self._may_act, key))
         self.handle(
             "difference.open_order", panel.open_order, when=lambda: self._is_listing and panel.order_code is not None
         )
@@ -249,7 +248,22 @@ class ReconciliationPage(CasesPage):
         return self.tabs.currentIndex() == DIFFERENCES
 
     def _may_act(self, key: str) -> bool:
-        return self._is_listing and self.presenter.differences.acting.may(key)
+        shown = self.presenter.differences
+        return self._is_listing and shown.acting.may(key_of(key, shown.picked))
+
+    def _act(self, key: str) -> None:
+        shown = self.presenter.differences
+        shown.acting.choose(key_of(key, shown.picked))
+
+    def _pick(self) -> None:
+        """Several rows are selected: they are decided on together."""
+        rows = self.presenter.differences.feed.rows
+        picked = [row for first, last in self.table.picked_ranges() for row in rows[first : last + 1]]
+        self.presenter.differences.pick(picked)
+
+    def _pick_all(self) -> None:
+        """All that the filters leave, as many as one decision may be about."""
+        self.presenter.differences.read_all(self.table.selectAll)
 
     def enter(self) -> None:
         if not self._opened:
@@ -268,7 +282,7 @@ class ReconciliationPage(CasesPage):
         """Files that were dropped: bills, or a workbook to verify. Or a difference that another screen knows."""
         if isinstance(what, list):
             books = [Path(one) for one in what if Path(one).suffix.lower() == ".xlsx"]
-            self.presenter.bills.take([Path(one) for one in what if Path(one) not in books])
+            self.presenter.bills.take([Path(one) for one in what if Path(one) not in books], day=self.presenter.day)
             if books:
                 self.presenter.verification.verify(books[0])
             self.show_tab(CLOSE)
@@ -307,10 +321,11 @@ class ReconciliationPage(CasesPage):
         if self.presenter.days.unsigned:
             self.presenter.show(self.presenter.days.unsigned[0])
 
-    def _open_written(self) -> None:
-        written = self.presenter.books.written
-        if written is not None:
-            self._show_folder(written.path.parent)
+    def _show_arrival(self, one: Sweep) -> None:
+        """To the day that money arrived for."""
+        self.presenter.show(one.day)
+        self.presenter.days.choose(one.channel)
+        self.show_tab(CLOSE)
 
     def _day_chosen(self, chosen: QDate) -> None:
         day = date(chosen.year(), chosen.month(), chosen.day())
@@ -378,8 +393,6 @@ class ReconciliationPage(CasesPage):
             chip.setText(self.tr("未结清") if state is None else state_word(state))
             chip.setChecked(state is differences.state)
         self.bar.tell(self.tr("这条差异在等另一位同事复核。") if differences.waits_for_second else "")
-        self._show_written()
-        self._show_verdict()
         super().look()
         if differences.opened is not None:
             at = differences.feed.rows.index(differences.opened) if differences.opened in differences.feed.rows else -1
@@ -412,29 +425,6 @@ class ReconciliationPage(CasesPage):
         if not books.is_over:
             return self.tr("这一天还没有结束，数字会变")
         return self.tr("平台账对得上") if books.holds else self.tr("平台账有对不上的地方，请看当日账目")
-
-    def _show_written(self) -> None:
-        written = self.presenter.books.written
-        if written is None:
-            self.done.tell("")
-            return
-        rows = formats.count(sum(written.rows.values()))
-        text = self.tr("已写入 {path}，共 {rows} 行明细。数据指纹 SHA-256：{hash}…").format(
-            path=written.path, rows=rows, hash=written.sha256[:16]
-        )
-        self.done.tell(text, tone="success")
-        self.done.setToolTip(written.sha256)
-
-    def _show_verdict(self) -> None:
-        asked = self.presenter.verification
-        if asked.busy and asked.file is not None:
-            self.verdict.tell(self.tr("正在核验“{file}”…").format(file=asked.file.name))
-        elif asked.error is not None:
-            self.verdict.tell(sentence(asked.error), tone="warning")
-        elif asked.verdict is not None:
-            self.verdict.tell(says(asked.verdict), tone="success" if asked.verdict.unchanged else "danger")
-        else:
-            self.verdict.tell("")
 
     def _look_at_days_acting(self) -> None:
         said = self.presenter.days.acting.said

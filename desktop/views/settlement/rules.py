@@ -53,9 +53,7 @@ class TermsPage(PickedPage):
 
     def __init__(self, presenter: SupplierTerms) -> None:
         super().__init__("terms", presenter)
-        self.say(
-            self.subtitle.setText, lambda: self.tr("与供应商约定的周期、起结金额和收款账户；按发货时的约定结算")
-        )
+        self.say(self.subtitle.setText, lambda: self.tr("与供应商约定的周期、起结金额和收款账户；按发货时的约定结算"))
         shown = FeedView(
             presenter.feed,
             name=lambda: self.tr("结算条件列表"),
@@ -118,9 +116,7 @@ class HolidaysPage(PickedPage):
         self.year = number_box(FIRST_YEAR, LAST_YEAR, name="", width=96)
         super().__init__("holidays", presenter)
         self.presenter = presenter
-        self.say(
-            self.subtitle.setText, lambda: self.tr("T+n 按国务院公布的工作日计算；没有的年份和临时调整在这里录入")
-        )
+        self.say(self.subtitle.setText, lambda: self.tr("T+n 按国务院公布的工作日计算；没有的年份和临时调整在这里录入"))
         self.say(self.year.setAccessibleName, lambda: self.tr("年份"))
         self.year.setGroupSeparatorShown(False)
         self.year.setKeyboardTracking(False)
