@@ -299,8 +299,11 @@ def printable(column: Sequence[str]) -> Sequence[str]:
 
 def same(kept: dict[str, str], column: Sequence[str]) -> list[str]:
     """The texts of a column, `printable`, equal ones as one object: a million rows have few different names."""
-    column = printable(column)
-    if len(few := set(column)) == 1:
+    few = set(column)
+    if not "".join(few).isprintable():
+        column = printable(column)
+        few = set(column)
+    if len(few) == 1:
         return [kept.setdefault(text, text) for text in few] * len(column)
     if len(kept) > _MOST_KEPT:
         kept.clear()

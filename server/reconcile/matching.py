@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from itertools import chain
+from operator import itemgetter
 from typing import Literal, NamedTuple
 
 from server.gateways.bill_rows import UNMOVED, RowKind, TradeRow
@@ -82,22 +83,19 @@ class Side:
     fees_fen: Fen = 0
 
 
-def side_of(rows: Iterable[TradeRow]) -> Side:
+def side_of(rows: Sequence[TradeRow]) -> Side:
     """The figures of rows of a bill."""
-    paid = back = paid_fen = back_fen = settled = fees = 0
-    for row in rows:
-        if row.state in UNMOVED:
-            continue
-        fees += row.fee_fen
-        if row.kind == "payment":
-            paid += 1
-            paid_fen += row.amount_fen
-            settled += row.settled_fen
-        else:
-            back += 1
-            back_fen += row.amount_fen
-            settled -= row.settled_fen
-    return Side(paid, paid_fen, back, back_fen, settled, fees)
+    paid = [row for row in rows if row.kind == "payment" and row.state not in UNMOVED]
+    back = [row for row in rows if row.kind == "refund" and row.state not in UNMOVED]
+
+    def both(fen: Callable[[TradeRow], Fen]) -> tuple[Fen, Fen]:
+        return sum(map(fen, paid)), sum(map(fen, back))
+
+    (paid_fen, back_fen), (came, went) = both(_AMOUNT), both(_SETTLED)
+    return Side(len(paid), paid_fen, len(back), back_fen, came - went, sum(both(_FEE)))
+
+
+_AMOUNT, _SETTLED, _FEE = map(itemgetter, map(TradeRow._fields.index, ("amount_fen", "settled_fen", "fee_fen")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +147,6 @@ class Matching:
     def take(self, rows: Iterable[TradeRow]) -> None:
         """The rows of the bill, all of them. Raises what they raise, and then this matching is over."""
         payments, refunds = self._theirs["payment"], self._theirs["refund"]
-        self.theirs = side_of(self._held(rows, payments, refunds))
-
-    def _held(
-        self, rows: Iterable[TradeRow], payments: dict[str, TradeRow], refunds: dict[str, TradeRow]
-    ) -> Iterator[TradeRow]:
         for row in rows:
             if row.kind == "payment":
                 held, number = payments, row.provider_no
@@ -163,7 +156,7 @@ class Matching:
             if first is not row:  # the line twice: which of them comes first, is a matter of what they say
                 held[number], again = sorted((first, row), key=_content)
                 self._again.append(again)
-            yield row
+        self.theirs = side_of([*payments.values(), *refunds.values(), *self._again])
 
     def pairs(self, ours: Iterable[OurRow]) -> Iterator[Pair]:
         """Our rows of the day, and those that agree as pairs: nearly all of them at once, the others when all came."""
@@ -186,15 +179,17 @@ class Matching:
             their = held.get(number)
             if their is not None and (
                 # What nearly all are, without a closer look: payments that are the same in all there is to compare.
-                (their.out_trade_no == out_trade_no and their.amount_fen == their.settled_fen == amount_fen
-                 and their.fee_fen == fee_fen and their.state == state == "paid" and their.currency == CURRENCY)
-                or self._agree(our, their)
+                their.out_trade_no == out_trade_no and their.amount_fen == their.settled_fen == amount_fen
+                and their.fee_fen == fee_fen and their.state == state == "paid" and their.currency == CURRENCY
             ):  # fmt: skip
+                pass
+            elif their is not None and self._agree(our, their):
                 fees += their.fee_fen - (fee_fen or 0)  # which of two that agree is the one that is booked
-                del held[number]
-                yield Pair(their, our, "provider_no" if number == our.provider_no else "out_trade_no")
             else:
                 left.append(our)
+                continue
+            del held[number]
+            yield Pair(their, our, "provider_no" if number == our.provider_no else "out_trade_no")
         for pair in self._second_look():
             fees += pair.theirs.fee_fen - (pair.ours.fee_fen or 0)
             yield pair
