@@ -1,6 +1,7 @@
 """The finance workbook of a period: which days and channels, in which layout, and the layouts that a clerk keeps.
 
-A layout is edited as a list of sheets with their columns, shown or not; what the cover adds up cannot be left out.
+A layout is edited as a list of sheets with their columns, shown or not, moved and named; what the cover adds up cannot
+be left out.
 """
 
 from __future__ import annotations
@@ -73,18 +74,29 @@ def choices(layout: Layout) -> list[SheetChoice]:
 
 
 def chosen_layout(layout: Layout, shown: Sequence[SheetChoice]) -> Layout:
-    """The layout that shows these; names and widths that it had already stay."""
-    kept = {sheet.page: sheet for sheet in layout.sheets}
+    """The layout that shows these, in their order and under their names; widths that it had already stay."""
+    pages = {page.key: page for page in FINANCE_PAGES}
+    before = {(sheet.page, one.key): one for sheet in layout.sheets for one in sheet.columns}
     sheets = []
-    for choice in shown:
-        if choice.shown:
-            before = kept.get(choice.key, SheetLayout(choice.key, ()))
-            own = {one.key: one for one in before.columns}
-            columns = [one.key for one in choice.columns if one.shown or one.is_fixed]
-            sheets.append(
-                SheetLayout(choice.key, tuple(own.get(key, ColumnLayout(key)) for key in columns), before.name)
-            )
+    for sheet in shown:
+        if not sheet.shown:
+            continue
+        usual_titles = {column.key: column.title(language()) for column in pages[sheet.key].columns}
+        columns = []
+        for one in sheet.columns:
+            if one.shown or one.is_fixed:
+                title = _own(one.title, usual_titles[one.key])
+                columns.append(ColumnLayout(one.key, title, before.get((sheet.key, one.key), _UNKNOWN).width))
+        sheets.append(SheetLayout(sheet.key, tuple(columns), _own(sheet.name, pages[sheet.key].name(language()))))
     return Layout(tuple(sheets))
+
+
+_UNKNOWN = ColumnLayout("")
+
+
+def _own(name: str, usual_name: str) -> str:
+    """A name of a person's own: none where it is the usual one, which is said in the language of who exports."""
+    return "" if name.strip() == usual_name else name.strip()
 
 
 class FinanceExport(Watched):

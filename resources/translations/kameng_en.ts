@@ -2214,26 +2214,6 @@
         <translation>Edit the layout…</translation>
     </message>
     <message>
-        <source>工作表与列</source>
-        <translation>Sheets and columns</translation>
-    </message>
-    <message>
-        <source>版式名称</source>
-        <translation>Name of the layout</translation>
-    </message>
-    <message>
-        <source>保存版式</source>
-        <translation>Save the layout</translation>
-    </message>
-    <message>
-        <source>删除版式</source>
-        <translation>Delete the layout</translation>
-    </message>
-    <message>
-        <source>取消</source>
-        <translation>Cancel</translation>
-    </message>
-    <message>
         <source>正在导出…</source>
         <translation>Exporting…</translation>
     </message>
@@ -2252,10 +2232,6 @@
     <message>
         <source>默认版式</source>
         <translation>Usual layout</translation>
-    </message>
-    <message>
-        <source>封面的合计公式要用这一列</source>
-        <translation>The cover adds this column up</translation>
     </message>
 </context>
 <context>
@@ -2936,6 +2912,49 @@
         <source>zh</source>
         <comment>the code of this language: write en</comment>
         <translation>en</translation>
+    </message>
+</context>
+<context>
+    <name>LayoutEditor</name>
+    <message>
+        <source>工作表与列</source>
+        <translation>Sheets and columns</translation>
+    </message>
+    <message>
+        <source>双击或按 F2 改名，清空则恢复原名；Alt+↑、Alt+↓ 移动</source>
+        <translation>Rename by a double click or F2, clear a name to get the usual one back; Alt+Up and Alt+Down move</translation>
+    </message>
+    <message>
+        <source>版式名称</source>
+        <translation>Name of the layout</translation>
+    </message>
+    <message>
+        <source>上移</source>
+        <translation>Up</translation>
+    </message>
+    <message>
+        <source>下移</source>
+        <translation>Down</translation>
+    </message>
+    <message>
+        <source>改名</source>
+        <translation>Rename</translation>
+    </message>
+    <message>
+        <source>保存版式</source>
+        <translation>Save the layout</translation>
+    </message>
+    <message>
+        <source>删除版式</source>
+        <translation>Delete the layout</translation>
+    </message>
+    <message>
+        <source>取消</source>
+        <translation>Cancel</translation>
+    </message>
+    <message>
+        <source>封面的合计公式要用这一列</source>
+        <translation>The cover adds this column up</translation>
     </message>
 </context>
 <context>

@@ -12,12 +12,13 @@ from sqlalchemy import select
 from desktop.engine.transport import Call
 from desktop.exporting.control import ListsDiffer
 from desktop.exporting.finance_pages import FINANCE_PAGES
-from desktop.exporting.layouts import ColumnLayout, Layout, LayoutEmpty, LayoutLacks, SheetLayout, usual
+from desktop.exporting.layouts import ColumnLayout, Layout, LayoutEmpty, LayoutLacks, SheetLayout, arranged, usual
 from desktop.exporting.verify import Verdict, verify
 from desktop.operations import exports, finance_workbook, layouts, reconciliation_days
 from desktop.operations.finance_workbook import PeriodStillMoving, PeriodWrong
 from desktop.operations.layouts import LayoutMissing, LayoutNameless
 from desktop.operations.reconciliation import DayNotBegun
+from desktop.presenters.reconciliation_finance import choices, chosen_layout
 from desktop.presenters.reconciliation_workbook import Verification, says
 from server.audit import AuditEvent
 from server.orders.actions import PlaceOrder
@@ -269,6 +270,20 @@ def test_wrong_periods_and_layouts_are_refused_and_leave_no_file(live_shop, fina
     with pytest.raises(NotAllowed):
         supplier.run(finance_workbook.export_finance(supplier.engine, **wanted))
     assert list(tmp_path.glob("*.xlsx*")) == []
+
+
+def test_a_layout_moves_and_names_its_sheets_and_columns():
+    mine = chosen_layout(Layout((FEES,)), choices(Layout((FEES,))))
+    assert mine == Layout((FEES,))
+    shown = [one for one in choices(usual(FINANCE_PAGES)) if one.key in {"fees", "refunds"}]
+    shown = [replace(one, columns=one.columns[::-1]) for one in shown[::-1]]
+    columns = [replace(one, title={"day": " 日子 ", "channel": ""}.get(one.key, one.title)) for one in shown[0].columns]
+    made = chosen_layout(mine, [replace(shown[0], name="费", columns=tuple(columns)), replace(shown[1], name=" ")])
+    fees, refunds = made.sheets
+    assert (fees.page, fees.name, refunds.page, refunds.name) == ("fees", "费", "refunds", "")
+    assert [(one.key, one.title) for one in fees.columns[-2:]] == [("channel", ""), ("day", "日子")]
+    assert {one.title for one in refunds.columns} == {""}, "usual names are not kept: another language has its own"
+    assert [one.own for one in arranged(FINANCE_PAGES, made, "zh")[0].columns[-2:]] == ["", "日子"]
 
 
 def test_layouts_are_kept_for_each_person(live_shop, finance, console):

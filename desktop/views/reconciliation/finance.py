@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date
 from functools import partial
 
-from PySide6.QtCore import QDate, Qt
-from PySide6.QtWidgets import QComboBox, QDateEdit, QLineEdit, QTreeWidget, QTreeWidgetItem, QWidget
+from PySide6.QtCore import QDate
+from PySide6.QtWidgets import QComboBox, QDateEdit
 
 from desktop.presenters import formats
-from desktop.presenters.reconciliation_finance import FinanceExport, SheetChoice, choices
+from desktop.presenters.reconciliation_finance import FinanceExport
 from desktop.presenters.words import CHANNELS, channel_word
 from desktop.views.reconciliation.asking import AskTarget, OpenFolder
-from desktop.widgets.basics import Card, Notice, button, column, label, name_tool, row, tool
+from desktop.views.reconciliation.layout_editor import LayoutEditor
+from desktop.widgets.basics import Card, Notice, button, label, name_tool, row, tool
 from desktop.widgets.live import Live
 from desktop.widgets.words import sentence
-
-_TREE_HEIGHT = 210
-_SHOWN, _LEFT_OUT = Qt.CheckState.Checked, Qt.CheckState.Unchecked
 
 
 class FinancePanel(Live, Card):
@@ -28,12 +25,11 @@ class FinancePanel(Live, Card):
         super().__init__(margin=14, gap=8)
         self._presenter = presenter
         self.ask_target, self._show_folder = ask_target, show_folder
-        self._shown: list[SheetChoice] = []
-        self._edited: object = None
         self._day: date | None = None
         self._head()
         self._choices()
-        self._editor()
+        self.editor = LayoutEditor(presenter)
+        self.body.addWidget(self.editor)
         self.notice = Notice()
         self._folder = button(icon_name="folder")
         self.say(self._folder.setText, lambda: self.tr("打开所在文件夹"))
@@ -84,35 +80,6 @@ class FinancePanel(Live, Card):
         line.addWidget(self.go)
         self.body.addLayout(line)
 
-    def _editor(self) -> None:
-        self.editor = QWidget()
-        layout = column(self.editor, gap=8)
-        self.tree = QTreeWidget()
-        self.tree.setHeaderHidden(True)
-        self.tree.setMinimumHeight(_TREE_HEIGHT)
-        self.say(self.tree.setAccessibleName, lambda: self.tr("工作表与列"))
-        layout.addWidget(self.tree, 1)
-        line = row(gap=8)
-        self.name = QLineEdit()
-        self.name.setMaxLength(40)
-        self.say(self.name.setPlaceholderText, lambda: self.tr("版式名称"))
-        self.say(self.name.setAccessibleName, lambda: self.tr("版式名称"))
-        self.name.textChanged.connect(lambda _text: self.look())
-        self.save = button(role="primary")
-        self.say(self.save.setText, lambda: self.tr("保存版式"))
-        self.save.clicked.connect(self._save)
-        self.remove = button(role="danger")
-        self.say(self.remove.setText, lambda: self.tr("删除版式"))
-        self.remove.clicked.connect(self._presenter.remove)
-        leave = button()
-        self.say(leave.setText, lambda: self.tr("取消"))
-        leave.clicked.connect(self._presenter.stop_editing)
-        line.addWidget(self.name, 1)
-        for press in (leave, self.remove, self.save):
-            line.addWidget(press)
-        layout.addLayout(line)
-        self.body.addWidget(self.editor)
-
     def follow(self, day: date) -> None:
         """Another day is in front: it is what is offered, unless a person has chosen days since."""
         if day != self._day:
@@ -134,14 +101,9 @@ class FinancePanel(Live, Card):
         self.setVisible(presenter.is_open)
         self.go.setText(self.tr("正在导出…") if presenter.busy else self.tr("导出…"))
         self.go.setEnabled(not presenter.busy)
-        self.editor.setVisible(presenter.layout is not None)
+        self.editor.look()
         self.edit.setEnabled(presenter.layout is None)
-        self.save.setEnabled(bool(self.name.text().strip()))
-        self.remove.setVisible(presenter.layout_name is not None)
         self._fill_boxes()
-        if presenter.layout is not self._edited:
-            self._edited = presenter.layout
-            self._fill_tree()
         self._tell()
 
     def _tell(self) -> None:
@@ -178,43 +140,11 @@ class FinancePanel(Live, Card):
             box.setCurrentIndex(max(box.findData(chosen or ""), 0))
             box.blockSignals(False)
 
-    def _fill_tree(self) -> None:
-        self.tree.clear()
-        layout = self._presenter.layout
-        if layout is None:
-            return
-        self._shown = choices(layout)
-        self.name.setText(self._presenter.layout_name or "")
-        for sheet in self._shown:
-            item = QTreeWidgetItem([sheet.name])
-            item.setCheckState(0, _SHOWN if sheet.shown else _LEFT_OUT)
-            for one in sheet.columns:
-                child = QTreeWidgetItem([one.title])
-                child.setCheckState(0, _SHOWN if one.shown or one.is_fixed else _LEFT_OUT)
-                child.setDisabled(one.is_fixed)
-                if one.is_fixed:
-                    child.setToolTip(0, self.tr("封面的合计公式要用这一列"))
-                item.addChild(child)
-            self.tree.addTopLevelItem(item)
-
-    def _save(self) -> None:
-        made = []
-        for at, sheet in enumerate(self._shown):
-            item = self.tree.topLevelItem(at)
-            assert item is not None
-            columns = tuple(replace(one, shown=_is_checked(item.child(n))) for n, one in enumerate(sheet.columns))
-            made.append(replace(sheet, shown=_is_checked(item), columns=columns))
-        self._presenter.save(self.name.text(), made)
-
     def _open(self) -> None:
         written = self._presenter.written
         if written is not None:
             self._show_folder(written.path.parent)
 
     def _speak(self) -> None:
-        self._edited = None
+        self.editor.speak()
         self.look()
-
-
-def _is_checked(item: QTreeWidgetItem | None) -> bool:
-    return item is not None and item.checkState(0) == _SHOWN
