@@ -198,6 +198,7 @@ def test_what_arrived_is_recorded_once_and_the_finance_workbook_proves_itself(
         if item.text(0) not in {"对账汇总", "差异明细"}:
             item.setCheckState(0, Qt.CheckState.Unchecked)
     [differences] = editor.tree.findItems("差异明细", Qt.MatchFlag.MatchExactly)
+    editor.tree.setFocus()
     editor.tree.setCurrentItem(differences)
     for _ in range(2):
         qtbot.keyClick(editor.tree, Qt.Key.Key_Up, Qt.KeyboardModifier.AltModifier)
