@@ -13,7 +13,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from desktop.exporting.verify import verify
 from tests.bench import _figures
 from tests.bench._workbook_rows import facts
 
@@ -39,31 +38,26 @@ def main() -> int:
             _figures.say(f"ours     {n + 1}: {ours[-1]}")
             floors.append(_side("_workbook_openpyxl", Path(folder, "floor.xlsx"), given.rows))
             _figures.say(f"openpyxl {n + 1}: {floors[-1]}")
-        lost = _lost(written, given.rows, ours[-1])
-    return _figures.finish(_told(given.rows, ours, floors, lost))
+        verified = _side("_workbook_verified", written, given.rows)
+        _figures.say(f"verify     : {verified}")
+    return _figures.finish(_told(given.rows, ours, floors, verified))
 
 
 def _side(module: str, file: Path, rows: int) -> dict[str, Any]:
     return _figures.run(f"tests.bench.{module}", "--file", file, "--rows", rows, seconds=ROUND_SECONDS)
 
 
-def _lost(written: Path, rows: int, told: dict[str, Any]) -> int:
-    """Rows that are missing or differ; the sums are those of the rows that were given."""
-    verdict = verify(written)
-    wanted = facts(rows)
-    if any(told[name] != wanted[name] for name in ("amount_fen", "fee_fen")):
-        return rows
-    return abs(rows - verdict.rows) + sum(max(1, finding.count) for finding in verdict.findings)
-
-
-def _told(rows: int, ours: list[dict[str, Any]], floors: list[dict[str, Any]], lost: int) -> dict[str, Any]:
+def _told(
+    rows: int, ours: list[dict[str, Any]], floors: list[dict[str, Any]], verified: dict[str, Any]
+) -> dict[str, Any]:
     def of(rounds: list[dict[str, Any]], name: str) -> float:
         return _figures.median([one[name] for one in rounds])
 
     def ratio(name: str) -> float:
         return _figures.median([one[name] / other[name] for one, other in zip(ours, floors, strict=True)])
 
-    seconds = of(ours, "seconds")
+    seconds, wanted = of(ours, "seconds"), facts(rows)
+    sums_lost = any(ours[-1][name] != wanted[name] for name in ("amount_fen", "fee_fen"))
     return {
         "name": "workbook",
         "engine": None,
@@ -72,12 +66,13 @@ def _told(rows: int, ours: list[dict[str, Any]], floors: list[dict[str, Any]], l
         "rounds": len(ours),
         "seconds": seconds,
         "per_second": round(rows / seconds),
-        "peak_mib": {"ours": of(ours, "peak_mib"), "openpyxl": of(floors, "peak_mib")},
+        "peak_mib": {"ours": of(ours, "peak_mib"), "openpyxl": of(floors, "peak_mib"), "verify": verified["peak_mib"]},
         "file_mb": {"ours": of(ours, "file_mb"), "openpyxl": of(floors, "file_mb")},
         "floor_seconds": of(floors, "seconds"),
         "ratio": ratio("seconds"),
         "cpu_ratio": ratio("cpu_seconds"),
-        "lost": lost,
+        "verify": {"seconds": verified["seconds"], "cpu_seconds": verified["cpu_seconds"]},
+        "lost": rows if sums_lost else verified["differing"],
     }
 
 
