@@ -1,9 +1,14 @@
-"""Our side of a day is found by the indexes that are meant for it, however much a channel has ever had."""
+"""Our side of a day: found by the indexes that are meant for it, however much a channel has ever had, and counted."""
 
-from sqlalchemy import event
+from datetime import timedelta
 
+from sqlalchemy import event, insert, update
+
+from server.payments.model import UnmatchedPayment
 from server.reconcile import ours
-from server.reconcile.matching import Wanted
+from server.reconcile.matching import Side, Wanted
+from shared import clock, ids
+from shared.states import UnmatchedState
 from tests.server.reconcile.days import DAY
 
 
@@ -27,6 +32,23 @@ def test_a_day_is_read_in_the_order_of_its_index_and_numbers_are_looked_up_by_th
     db = site.world.ctx.db
     [day] = steps(db, lambda tx: ours.of_day(tx, "wechat", DAY))
     assert "ix_payment_attempt_paid_at (paid_at>? AND paid_at<?)" in day, "and nothing is sorted"
+    counted = steps(db, lambda tx: [ours.counted(tx, "wechat", DAY)])
+    assert "ix_payment_attempt_paid_at (paid_at>? AND paid_at<?)" in counted[0], "while others wait for it"
     numbers = steps(db, lambda tx: ours.named(tx, "wechat", Wanted(["42001"], ["KM1", "KM2"], [])))
     found = [step for step in numbers if step.startswith("SEARCH")]
     assert [step.rpartition("(")[2] for step in found] == ["out_trade_no=?)", "channel=? AND provider_no=?)"]
+
+
+def test_the_engine_alone_counts_what_a_run_would_read(site):
+    """Also money that was set aside, until people say that it never came: nothing jumps when a day is compared."""
+    at = clock.day_bounds(DAY)[0] + timedelta(hours=3)
+    told = {"id": ids.new_id(), "channel": "wechat", "provider_no": "42001", "out_trade_no": "X", "amount_fen": 700}
+    db = site.world.ctx.db
+    with db.tx() as tx:
+        more = {"paid_at": at, "created_at": at, "found_by": "bill", "state": UnmatchedState.HELD.value}
+        tx.execute(insert(UnmatchedPayment), told | more)
+        assert ours.counted(tx, "wechat", DAY) == Side(1, 700, settled_fen=700)
+        assert [one.amount_fen for one in ours.of_day(tx, "wechat", DAY)] == [700]
+        assert ours.counted(tx, "alipay", DAY) == Side()
+        tx.execute(update(UnmatchedPayment).values(state=UnmatchedState.CORRECTED.value))
+        assert ours.counted(tx, "wechat", DAY) == Side()

@@ -87,7 +87,7 @@ def test_a_signed_day_does_not_change_and_can_be_computed_again(close):
         close.drop(*trades)
         close.drop(*funds)
         for one in close.differences("wechat"):
-            close.handle(one, "carry" if one["kind"] == "only_ours" else "book")
+            close.handle(one, "carry" if one["kind"] == "only_ours" else "book", note='见“工单”|"7"\n\\周洁')
         close.sign("wechat", by="wang")
         signed = close.seen("wechat")
         again(close, signed)
