@@ -15,7 +15,7 @@ from sqlalchemy import Select, func, select
 
 from server import audit
 from server.db import Database, Tx
-from server.invariants import books, ledger, pace, payments, refunds, settlement, stock, waiting
+from server.invariants import bills, books, ledger, pace, payments, refunds, settlement, stock, waiting
 from server.invariants.finding import Finding
 from server.ledger.model import LedgerBalance, LedgerJournal
 from server.orders.model import Order
@@ -86,8 +86,8 @@ AT_NIGHT: tuple[Check, ...] = (
     waiting.pending_is_what_lines_wait_for,
     waiting.lines_wait_for_one_statement,
     waiting.money_goes_on_in_time,
-    books.sweeps_are_booked,
-    books.signed_bills_are_booked,
+    bills.sweeps_are_booked,
+    bills.signed_bills_are_booked,
     books.adjustments_are_posted,
     settlement.statements_released_their_lines,
     settlement.statements_sum_to_their_lines,

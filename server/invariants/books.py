@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, String, and_, case, cast, exists, func, literal, or_, select, true
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, or_, select
 from sqlalchemy.orm import aliased
 
 from server.db import Tx
-from server.invariants.finding import NAMED_MOST, WITHOUT_MONEY, Finding, found
+from server.invariants.finding import NAMED_MOST, WITHOUT_MONEY, Finding, first_of, found
 from server.invariants.scope import EVERYTHING, Scope
 from server.ledger import days
 from server.ledger.days import NOTHING, Sums
@@ -25,13 +24,11 @@ from server.ledger.model import (
 from server.orders.model import Order, OrderLine
 from server.payments.adjustments.model import Adjustment
 from server.payments.disputes.model import Dispute, DisputeLine
-from server.payments.model import PaymentAttempt, UnmatchedPayment
+from server.payments.model import PaymentAttempt
 from server.payments.refunds.model import Refund, RefundLine
-from server.reconcile.model import ReconcileDay, ReconcileDifference, ReconcileRow, ReconcileSweep
 from server.settlement.model import Payout
 from shared import clock
 from shared.finance import AdjustmentState, DisputeState, PayoutState
-from shared.states import AttemptState, RefundState
 
 READ_AGAIN_DAYS = 7
 ROUND = 30
@@ -56,7 +53,7 @@ def balances_are_their_days(tx: Tx) -> Finding | None:
 def closed_days_are_their_transfers(tx: Tx) -> Finding | None:
     """L2: what a closed day says went through its accounts is what its journals moved, and as many."""
     for close in tx.scalars(select(LedgerDayClose).order_by(LedgerDayClose.day.desc())):
-        if not _is_due(close.day):
+        if not is_read(close.day):
             continue
         its = days.posted(*clock.day_bounds(close.day))
         journals = tx.scalar(select(func.count()).select_from(LedgerJournal).where(its))
@@ -68,7 +65,8 @@ def closed_days_are_their_transfers(tx: Tx) -> Finding | None:
     return None
 
 
-def _is_due(day: date) -> bool:
+def is_read(day: date) -> bool:
+    """Whether a day that is over is read again tonight."""
     age = (clock.shop_day(clock.now()) - day).days
     return age <= READ_AGAIN_DAYS or age % ROUND == 0
 
@@ -156,7 +154,7 @@ def lines_are_released_within_their_share(tx: Tx, scope: Scope = EVERYTHING) -> 
             .where(LedgerRelease.payee == payee, LedgerRelease.released_fen + refunded + lost > share)
             .where(scope.orders(Order.id))
         )
-    return _first(tx, "L6", "订单行结算超过应得 / more was released of a line than its share", queries)
+    return first_of(tx, "L6", "订单行结算超过应得 / more was released of a line than its share", queries)
 
 
 def _taken(share: Any, table: Any, key: ColumnElement[str], before: ColumnElement[bool]) -> ColumnElement[int]:
@@ -203,54 +201,7 @@ def lines_are_taken_back_once(tx: Tx, scope: Scope = EVERYTHING) -> Finding | No
     return found(tx, "L6", "订单行退回超过实付 / more is taken back of a line than it had", query)
 
 
-# --- L7, L8: what leaves ---
-
-
-def sweeps_are_booked(tx: Tx) -> Finding | None:
-    """L7: what a channel paid out to our bank is booked once, for what of it is ours, until it is reversed; and nothing
-    else is.
-    """
-    w = ReconcileSweep
-    again = case((w.n > 1, literal(":") + cast(w.n, String)), else_="")
-    key = literal("sweep:") + w.channel + ":" + w.reference + again
-    states = {
-        key: ("booked", "reversing", "reversed"),
-        key + ":reversed": ("reversed",),
-    }
-    unbooked = []
-    for journal, booked in states.items():
-        fen = case((w.state.in_(booked), w.amount_fen - w.others_fen), else_=0)
-        unbooked.append(
-            select(journal).where(_moved(LedgerJournal.key == journal).correlate(w).scalar_subquery() != fen)
-        )
-    made = exists().where(or_(*(LedgerJournal.key == journal for journal in states)))
-    unknown = select(LedgerJournal.key).where(LedgerJournal.code == "SWEEP", ~made)
-    return _first(tx, "L7", "渠道到账与账目不符 / a sweep that is not booked, or is no sweep", [*unbooked, unknown])
-
-
-def signed_bills_are_booked(tx: Tx) -> Finding | None:
-    """L7: what the bill of a signed day was paired with is in the books for the bill's amount, unless people were told
-    of a difference.
-    """
-    differs = exists().where(
-        ReconcileDifference.channel == ReconcileDay.channel,
-        ReconcileDifference.day == ReconcileDay.day,
-        ReconcileDifference.ours_id == ReconcileRow.matched_id,
-    )
-    queries = []
-    for ours, is_booked in (
-        (PaymentAttempt, PaymentAttempt.state == AttemptState.PAID.value),
-        (UnmatchedPayment, true()),
-        (Refund, Refund.state == RefundState.SUCCEEDED.value),
-    ):
-        queries.append(
-            select(ReconcileDay.channel, ReconcileDay.day, ReconcileRow.n)
-            .join(ReconcileRow, ReconcileRow.file_id == ReconcileDay.trades_file_id)
-            .join(ours, ours.id == ReconcileRow.matched_id)
-            .where(ReconcileDay.is_signed.is_(True), ~differs)
-            .where(or_(~is_booked, ours.amount_fen != ReconcileRow.amount_fen))
-        )
-    return _first(tx, "L7", "已签署账单与账目不符 / a signed bill that is not what is booked", queries)
+# --- L8: what leaves ---
 
 
 def payouts_are_in_flight(tx: Tx) -> Finding | None:
@@ -340,12 +291,3 @@ def fees_are_what_bills_say(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None
         .having(func.sum(signed) != PaymentAttempt.fee_fen)
     )
     return found(tx, "L10", "渠道手续费与账目不符 / a fee that is not what is booked", query)
-
-
-def _moved(which: ColumnElement[bool]) -> Select[Any]:
-    query = select(func.coalesce(func.sum(LedgerTransfer.amount_fen), 0))
-    return query.join(LedgerJournal, LedgerJournal.id == LedgerTransfer.journal_id).where(which)
-
-
-def _first(tx: Tx, invariant: str, sentence: str, queries: Sequence[Select[*tuple[Any, ...]]]) -> Finding | None:
-    return next((finding for query in queries if (finding := found(tx, invariant, sentence, query))), None)

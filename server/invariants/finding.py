@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,3 +40,8 @@ def found(tx: Tx, invariant: str, sentence: str, query: Select[*tuple[Any, ...]]
     rows = tx.execute(query.limit(NAMED_MOST)).all()
     named = tuple(" ".join(str(value) for value in row) for row in rows)
     return Finding(invariant, sentence, named) if named else None
+
+
+def first_of(tx: Tx, invariant: str, sentence: str, queries: Sequence[Select[*tuple[Any, ...]]]) -> Finding | None:
+    """What the first of some queries has that must have nothing, or None."""
+    return next((finding for query in queries if (finding := found(tx, invariant, sentence, query))), None)

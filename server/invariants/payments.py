@@ -40,19 +40,19 @@ _IN_SUSPENSE = (UnmatchedState.HELD.value, UnmatchedState.RETURNING.value)
 _NOT_BACK_YET = (RefundState.SUCCEEDED.value, RefundState.REFUSED.value, RefundState.CLOSED.value)
 
 
-def _key(table: type[PaymentAttempt | UnmatchedPayment], code: str) -> ColumnElement[str]:
+def key_of(table: type[PaymentAttempt | UnmatchedPayment], code: str) -> ColumnElement[str]:
     """The key of the journal of an attempt's money, or of money set aside (`payments.booking`)."""
     return literal("payment:") + table.channel + ":" + table.provider_no + ":" + code
 
 
-_PAY_CONFIRMED = literal("payment:") + PaymentAttempt.channel + ":" + PaymentAttempt.out_trade_no + ":pay"
+PAY_CONFIRMED = literal("payment:") + PaymentAttempt.channel + ":" + PaymentAttempt.out_trade_no + ":pay"
 """The key of what two people confirmed: booked under our own number, which nobody misreads."""
 
 
 def paid_attempts_are_booked(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:
     """L4: each paid attempt put exactly its amount into escrow, or aside where its order was paid already."""
     received = case((LedgerJournal.code == "CORRECT", -LedgerTransfer.amount_fen), else_=LedgerTransfer.amount_fen)
-    keys = (*(_key(PaymentAttempt, code) for code in ("pay", "suspense", "correct")), _PAY_CONFIRMED)
+    keys = (*(key_of(PaymentAttempt, code) for code in ("pay", "suspense", "correct")), PAY_CONFIRMED)
     its = or_(*(LedgerJournal.key == key for key in keys))
     query = (
         select(PaymentAttempt.out_trade_no)
@@ -67,7 +67,7 @@ def paid_attempts_are_booked(tx: Tx, scope: Scope = EVERYTHING) -> Finding | Non
 
 def bookings_are_of_paid_attempts(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:
     """L4: what was booked as received was paid: each PAY or ATTACH is that of a paid attempt of its order."""
-    keys = (*(_key(PaymentAttempt, code) for code in ("pay", "attach")), _PAY_CONFIRMED)
+    keys = (*(key_of(PaymentAttempt, code) for code in ("pay", "attach")), PAY_CONFIRMED)
     paid = exists().where(
         PaymentAttempt.order_id == LedgerJournal.order_id,
         PaymentAttempt.state == AttemptState.PAID.value,

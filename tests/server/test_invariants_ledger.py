@@ -8,7 +8,7 @@ from sqlalchemy import delete, insert, select, update
 from server import app, changes
 from server.changes import ChangeLog
 from server.db import table_of
-from server.invariants import books, waiting
+from server.invariants import bills, books, waiting
 from server.invariants import look as looking
 from server.ledger import days
 from server.ledger.model import (
@@ -212,19 +212,36 @@ def test_l7_a_sweep_without_its_booking_and_one_that_never_was(site):
 
 
 def test_l7_a_signed_bill_that_is_not_what_is_booked(site):
-    file_id, day = ids.new_id(), clock.shop_day(clock.now())
+    file_id, day, db = ids.new_id(), clock.shop_day(clock.now()), site.world.ctx.db
     hashes = {"inputs_sha256": "0" * 64, "outputs_sha256": "0" * 64}
     signed = {"channel": "sandbox", "day": day, "trades_file_id": file_id, "run_at": clock.now(), "run_by": "system"}
-    texts = dict.fromkeys(("provider_no", "out_trade_no", "refund_no", "out_refund_no", "state", "fund_no", "note"), "")
-    row = {"file_id": file_id, "n": 7, "kind": "payment", "at": clock.now(), "fee_fen": 0, **texts}
-    paired = row | {"matched_id": site.sold.attempt.id, "matched_by": "provider_no"}
+    signed = insert(table_of(ReconcileDay)).values(**signed, **hashes, figures="{}", is_signed=True)
+    texts = dict.fromkeys(("provider_no", "out_trade_no", "refund_no", "out_refund_no", "fund_no", "note"), "")
+    row = {"file_id": file_id, "at": clock.now(), "fee_fen": 0, **texts, "matched_by": "provider_no"}
+    with db.read() as tx:
+        refund = tx.scalars(select(Refund).where(Refund.order_id == site.sold.order.id)).one()
+    paid = row | {"n": 7, "kind": "payment", "state": "paid", "matched_id": site.sold.attempt.id, "amount_fen": 8_100}
+    back = row | {"n": 8, "kind": "refund", "state": "succeeded", "matched_id": refund.id, "amount_fen": 810}
 
-    def found(**facts):
-        day_row = insert(table_of(ReconcileDay)).values(**signed, **hashes, figures="{}", is_signed=True)
-        return findings_after(site.world.ctx.db, day_row, insert(table_of(ReconcileRow)).values(**paired, **facts))
+    def found(*rows, other=()):
+        return findings_after(db, signed, insert(table_of(ReconcileRow)).values(rows), *other)
 
-    assert found(amount_fen=8_100) == {}
-    assert found(amount_fen=8_101) == {"L7": (f"sandbox {day} 7",)}
+    assert found(paid, back) == {}
+    assert found(paid | {"amount_fen": 8_101}, back) == {"L7": (f"sandbox {day} 7",)}
+    assert found(paid, back | {"amount_fen": 811}) == {"L7": (f"sandbox {day} 8",)}
+    # What was under way when the bill was made may have come back since; what was undone never moved.
+    under_way = update(Refund).where(Refund.id == refund.id).values(state="closed")
+    only_bills = _only(bills.signed_bills_are_booked)
+    for state, said in (("processing", {}), ("failed", {}), ("succeeded", {"L7": (f"sandbox {day} 8",)})):
+        rows = insert(table_of(ReconcileRow)).values([paid, back | {"state": state}])
+        assert findings_after(db, signed, rows, under_way, look=only_bills) == said
+    # Row by row all is well, and the account of the channel did not move as much.
+    rows = insert(table_of(ReconcileRow)).values([paid, back])
+    mine = LedgerTransfer.journal_id == journal(f"refund:{refund.out_refund_no}:paid")
+    moved = update(LedgerTransfer).where(mine).values(amount_fen=800)
+    assert findings_after(db, signed, rows, moved, look=only_bills) == {"L7": (f"sandbox {day} 7300 7290",)}
+    with clock.fixed(clock.now() + timedelta(days=books.READ_AGAIN_DAYS + 1)):
+        assert findings_after(db, signed, rows, moved, look=only_bills) == {}, "read again in its turn"
 
 
 def test_l8_what_is_on_its_way_and_what_is_frozen(site):
