@@ -43,8 +43,9 @@ KINDS = {
     "transfer": Sentence("转账", "Transfer"),
     "split": Sentence("分账", "Split"),
     "unfreeze": Sentence("解冻剩余资金", "Unfreeze the rest"),
+    "return": Sentence("分账回退", "Give back"),
 }
-"""What is to be done; the words of `InstructionRow.kind`. What is unfrozen is nobody's payment."""
+"""What is to be done; the words of `InstructionRow.kind`. What is unfrozen or given back is ours."""
 
 TROUBLES = {
     "too_late": Sentence("已过分账期限，请转账", "Too late to be split: transfer it"),

@@ -28,9 +28,9 @@ from shared.ids import new_id
 from shared.permissions import Permission
 
 STATES: tuple[PayoutState | None, ...] = (None, *PayoutState)
-CARRIED = frozenset({PayoutState.APPROVED, PayoutState.SENT})
-"""Those with an instruction that people carry to the bank or the channel."""
 """The filters, in this order; None is all."""
+CARRIED = frozenset({PayoutState.APPROVED, PayoutState.SENT, PayoutState.CONFIRMED})
+"""Those with an instruction for the bank or the channel; of what arrived: what is to be given back."""
 
 APPROVE, REFUSE, SEND, ARRIVED, FAIL, WITHDRAW = "approve", "refuse", "send", "confirm", "fail", "withdraw"
 
@@ -230,6 +230,7 @@ def paid_to(one: Payout) -> list[tuple[str, str, bool]]:
             formats.money(one.arrived_fen) if 0 < one.arrived_fen < one.amount_fen else "",
             False,
         ),
+        (("分账回退", "Given back"), formats.money(one.returned_fen) if one.returned_fen else "", False),
     ]
     return [(in_words(words), value, is_code) for words, value, is_code in facts if value]
 

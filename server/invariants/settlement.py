@@ -7,7 +7,7 @@ from sqlalchemy import and_, case, func, or_, select
 from server.db import Tx
 from server.invariants.finding import NAMED_MOST, Finding, found
 from server.ledger.model import LedgerJournal, LedgerRelease, LedgerTransfer
-from server.settlement.model import Payout, SettlementDeduction, SettlementItem, Statement
+from server.settlement.model import Payout, SettlementDeduction, SettlementItem, SettlementReturn, Statement
 from shared.finance import JournalCode, PayoutState, StatementState
 from shared.money import Fen
 
@@ -100,6 +100,9 @@ def payouts_are_booked(tx: Tx) -> Finding | None:
             wanted[f"{key}:submit"] = amount + fee
         if arrived:
             wanted |= {f"{key}:done": arrived} | ({f"{key}:lacked": amount - arrived} if arrived != amount else {})
+    returned = select(Payout.number, SettlementReturn.n, SettlementReturn.k, SettlementReturn.amount_fen)
+    for number, n, k, fen in tx.execute(returned.join(Payout, Payout.id == SettlementReturn.payout_id)):
+        wanted[f"payout:{number}:return:{n}.{k}"] = fen
     return _off(
         "打款与账目不符 / a payout that is not what is booked",
         {key for key in booked.keys() | wanted.keys() if booked.get(key) != wanted.get(key)},

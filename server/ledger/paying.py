@@ -6,9 +6,10 @@ on are locked here.
 
     release          statement:{number}:release   pending -> owed as far as it stands, the rest -> available
     payout_submit    payout:{number}:submit       available -> payout, and -> payout_fee
-    payout_done      payout:{number}:done         payout -> bank
+    payout_done      payout:{number}:done         payout -> bank, and -> psp for what the channel split
     payout_lacked    payout:{number}:lacked       payout -> owed first, then available: the part that did not arrive
-    payout_failed    payout:{number}:failed       payout, or bank where it sent it back -> owed first, then available
+    payout_failed    payout:{number}:failed       payout, or where it had come from -> owed first, then available
+    payout_returned  payout:{number}:return:{n}   psp -> owed first, then available: a split that was given back
     sweep            sweep:{channel}:{reference}  bank -> psp; :{n} behind it when recorded again
     sweep_reversed   {its key}:reversed           psp -> bank
 """
@@ -196,9 +197,19 @@ def payout_submit(
     post(tx, [Journal(key, JournalCode.PAYOUT.value, None, at, transfers, actor, memo)])
 
 
-def payout_done(tx: Tx, *, number: str, amount: Fen, at: datetime, actor: str, memo: str = "") -> None:
-    """It left our bank."""
-    _payout(tx, f"payout:{number}:done", (Transfer(PAYOUT, BANK, amount),), at=at, actor=actor, memo=memo)
+def payout_done(
+    tx: Tx, *, number: str, sources: Mapping[Account, Fen], at: datetime, actor: str, memo: str = ""
+) -> None:
+    """It left our bank; what a channel split left what that owes us."""
+    transfers = tuple(Transfer(PAYOUT, source, amount) for source, amount in sources.items())
+    _payout(tx, f"payout:{number}:done", transfers, at=at, actor=actor, memo=memo)
+
+
+def payout_returned(
+    tx: Tx, *, number: str, n: str, payee: Payee, psp: Account, amount: Fen, at: datetime, actor: str, memo: str = ""
+) -> None:
+    """So much of a split was given back to us at its channel."""
+    _payout(tx, f"payout:{number}:return:{n}", give(tx, payee, (psp, amount)), at=at, actor=actor, memo=memo)
 
 
 def payout_lacked(tx: Tx, *, number: str, payee: Payee, amount: Fen, at: datetime, actor: str, memo: str = "") -> None:
@@ -211,7 +222,7 @@ def payout_failed(
 ) -> None:
     """It did not arrive: it can be paid out again, and the fee for it is given back.
 
-    Where it had left our bank, the bank has sent it back. What the payee owes by now is paid by it first.
+    Where it had arrived, it came back to where it had come from. What the payee owes by now is paid by it first.
     """
     key = f"payout:{number}:failed"
     before = tx.scalars(select(LedgerJournal.id).where(LedgerJournal.key == key)).first()
@@ -220,9 +231,9 @@ def payout_failed(
         if credited.get(payee.available, 0) + credited.get(payee.owed, 0) != amount + fee:
             raise JournalConflict(key=key)
         return
-    was_done = select(LedgerJournal.id).where(LedgerJournal.key == f"payout:{number}:done")
-    source = PAYOUT if tx.scalars(was_done).first() is None else BANK
-    _payout(tx, key, give(tx, payee, (source, amount), (PAYOUT_FEE, fee)), at=at, actor=actor, memo=memo)
+    done = tx.scalars(select(LedgerJournal.id).where(LedgerJournal.key == f"payout:{number}:done")).first()
+    sources = {PAYOUT: amount} if done is None else _credited(tx, done)
+    _payout(tx, key, give(tx, payee, *sources.items(), (PAYOUT_FEE, fee)), at=at, actor=actor, memo=memo)
 
 
 def _payout(tx: Tx, key: str, transfers: tuple[Transfer, ...], *, at: datetime, actor: str, memo: str) -> None:

@@ -7,11 +7,13 @@ from typing import Any
 from uuid import UUID
 
 from server.db import Tx
-from server.payments.settling import payments_of
+from server.payments.settling import Paid, payments_of
 from server.policy import Actor
 from server.settlement import instructing, queries, splits
 from server.settlement.drilling import order_codes
+from server.settlement.instructing import Row
 from server.settlement.model import Payout, SettlementResult
+from server.settlement.splits import TRANSFER
 from shared import clock
 from shared.contracts import settlement as wire
 from shared.errors import Conflict
@@ -19,24 +21,9 @@ from shared.finance import PayoutState
 from shared.money import Fen
 
 PURCHASE = "purchase"
-TRANSFER = 0
-"""The number of the row for what no payment has."""
 NO_PAYMENT = "no_payment"
 _NEVER_CARRIED = frozenset({PayoutState.REQUESTED, PayoutState.REFUSED})
 _CARRIED = frozenset({PayoutState.APPROVED, PayoutState.SENT})
-
-
-def request_no(payout: Payout, n: int) -> str:
-    """What a row is called: by the number of its split, or 0 for the transfer; with an E, what ends its splitting."""
-    return f"{payout.number}-{n}" if n >= 0 else f"{payout.number}-E{-n}"
-
-
-def row_number(request: str) -> tuple[str, int] | None:
-    """The payout and the row that a request's number names; None for what is no such number."""
-    number, _, row = request.rpartition("-")
-    sign = -1 if row.startswith("E") else 1
-    digits = row.removeprefix("E")
-    return (number, sign * int(digits)) if number and digits.isascii() and digits.isdigit() else None
 
 
 class NotChecked(Conflict):
@@ -48,7 +35,7 @@ class NotChecked(Conflict):
 
 
 def instruction(tx: Tx, who: Actor, payout_id: UUID) -> wire.PayoutInstruction:
-    """What people carry to the bank or the channel: nothing any more once it has ended.
+    """What people carry to the bank or the channel; once it arrived, what of its splits is to be given back.
 
     Raises NotFound, NotChecked.
     """
@@ -58,24 +45,33 @@ def instruction(tx: Tx, who: Actor, payout_id: UUID) -> wire.PayoutInstruction:
         raise NotChecked(number=payout.number)
     rows: list[wire.InstructionRow] = []
     if state in _CARRIED:
-        rows = [_transfer(payout, payout.amount_fen)] if payout.mode == PURCHASE else _splits(tx, payout)
+        rows = [_row(payout, payout.amount_fen)] if payout.mode == PURCHASE else _splits(tx, payout)
+    if state is PayoutState.CONFIRMED and payout.mode != PURCHASE:
+        rows = _returns(tx, payout)
     return wire.PayoutInstruction(number=payout.number, mode=payout.mode, amount_fen=payout.amount_fen, rows=rows)
 
 
-def _row(payout: Payout, amount: Fen, number: str, **more: Any) -> wire.InstructionRow:
+def _row(payout: Payout, amount: Fen, row: Row | None = None, **more: Any) -> wire.InstructionRow:
+    to = {"receiver": payout.receiver, "account": payout.account, "bank": payout.bank}
     return wire.InstructionRow(
-        request_no=number,
-        receiver=payout.receiver,
-        account=payout.account,
-        bank=payout.bank,
+        request_no=row.name if row else payout.number,
         amount_fen=amount,
         remark=" ".join(payout.statements),
-        **more,
+        **to | more,
     )
 
 
-def _transfer(payout: Payout, amount: Fen) -> wire.InstructionRow:
-    return _row(payout, amount, payout.number)
+_TO_US = {"receiver": "", "account": "", "bank": ""}
+
+
+def _of(paid: Paid, code: str) -> dict[str, Any]:
+    """Which payment a row is about."""
+    return {
+        "channel": paid.channel,
+        "payment_no": paid.number,
+        "provider_no": paid.provider_no,
+        "order_code": code,
+    }
 
 
 def _splits(tx: Tx, payout: Payout) -> list[wire.InstructionRow]:
@@ -88,25 +84,36 @@ def _splits(tx: Tx, payout: Payout) -> list[wire.InstructionRow]:
     rows: list[wire.InstructionRow] = []
     last: list[wire.InstructionRow] = []
     for n, order_id, fen in taken:
-        one, window = paid[order_id], instructing.window(paid[order_id].paid_at, at=now, rounds=before.get(order_id, 0))
-        of_it = {
-            "channel": one.channel,
-            "payment_no": one.number,
-            "provider_no": one.provider_no,
-            "order_code": codes[order_id],
-            "start_at": window.start_at,
-            "until": window.until,
-        }
-        told_of_it = {"trouble": window.trouble, "succeeded": _said(told, n)}
-        rows.append(_row(payout, fen, request_no(payout, n), kind="split", **of_it, **told_of_it))
+        window = instructing.window(paid[order_id].paid_at, at=now, rounds=before.get(order_id, 0))
+        of_it = _of(paid[order_id], codes[order_id]) | {"start_at": window.start_at, "until": window.until}
+        said = {"trouble": window.trouble, "succeeded": _said(told, n)}
+        rows.append(_row(payout, fen, Row(payout.number, n), kind="split", **of_it, **said))
         if order_id in ends:
-            end = {"kind": "unfreeze", "receiver": "", "account": "", "bank": "", "request_no": request_no(payout, -n)}
-            mine = end | {"amount_fen": ends[order_id], "succeeded": _said(told, -n)}
-            last.append(rows[-1].model_copy(update=mine))
+            end, said = Row(payout.number, n, "E"), {"succeeded": _said(told, -n)}
+            last.append(_row(payout, ends[order_id], end, kind="unfreeze", **of_it, **said, **_TO_US))
     if rest := payout.amount_fen - sum(fen for _, _, fen in taken):
-        number = request_no(payout, TRANSFER)
-        rows.append(_row(payout, rest, number, trouble=NO_PAYMENT, succeeded=_said(told, TRANSFER)))
+        said = {"trouble": NO_PAYMENT, "succeeded": _said(told, TRANSFER)}
+        rows.append(_row(payout, rest, Row(payout.number, TRANSFER), **said))
     return rows + last
+
+
+def _returns(tx: Tx, payout: Payout) -> list[wire.InstructionRow]:
+    """A row for each split of which the refunds of its payment need something back."""
+    due = splits.to_return(tx, payout)
+    order_ids = [one.order_id for one in due]
+    paid, codes = payments_of(tx, order_ids), order_codes(tx, order_ids)
+    return [
+        _row(
+            payout,
+            one.amount,
+            Row(payout.number, one.n, "R", one.k),
+            kind="return",
+            until=one.until,
+            **_of(paid[one.order_id], codes[one.order_id]),
+            **_TO_US,
+        )
+        for one in due
+    ]
 
 
 def _said(told: Mapping[int, SettlementResult], n: int) -> bool | None:

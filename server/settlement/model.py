@@ -200,6 +200,20 @@ class SettlementResult(Base):
     file_sha256: Mapped[str] = mapped_column(exact(64))
 
 
+class SettlementReturn(Base):
+    """What the receiver of a payout's `n`-th split gave back at its channel, the `k`-th time."""
+
+    __tablename__ = "settlement_return"
+    __table_args__ = (CheckConstraint("amount_fen > 0", name="amount"),)
+
+    payout_id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
+    n: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    k: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    amount_fen: Mapped[int] = mapped_column(BigInt)
+    reference: Mapped[str] = mapped_column(exact(64))
+    file_sha256: Mapped[str] = mapped_column(exact(64))
+
+
 class SettlementHold(Base):
     """Somebody holds back the lines of an order, or all of a supplier, until `until_day` or until it is let go."""
 
@@ -226,7 +240,8 @@ class Payout(Base):
     """An instruction to pay statements of one supplier. `statements` are their numbers, also when it failed.
 
     Who made it never checks it. `result_sha256` is of the file that told how it ended. `arrived_fen` is what arrived,
-    nothing once it came back; `arrived_at` stays. `account` is where it was to go when it was made.
+    nothing once it came back; `arrived_at` stays. `returned_fen` of it was given back for refunds. `account` is where
+    it was to go when it was made.
     """
 
     __tablename__ = "settlement_payout"
@@ -247,6 +262,7 @@ class Payout(Base):
     amount_fen: Mapped[int] = mapped_column(BigInt)
     fee_fen: Mapped[int] = mapped_column(BigInt)
     arrived_fen: Mapped[int] = mapped_column(BigInt, default=0)
+    returned_fen: Mapped[int] = mapped_column(BigInt, default=0)
     receiver: Mapped[str] = mapped_column(exact(80))
     account: Mapped[str] = mapped_column(exact(64))
     bank: Mapped[str] = mapped_column(exact(120))

@@ -24,10 +24,12 @@ from server.identity.queries import supplier_names
 from server.ledger import paying
 from server.ledger import queries as ledger
 from server.ledger.health import broken
+from server.payments.settling import payments_of
 from server.policy import Actor, visible
 from server.settlement import splits, turns
 from server.settlement import terms as agreed
-from server.settlement.model import Payout, SettlementHold, SettlementItem, Statement
+from server.settlement.instructing import Row
+from server.settlement.model import Payout, SettlementHold, SettlementItem, SettlementReturn, Statement
 from server.settlement.proposing import NOT_SENT
 from server.settlement.statements import DOMAIN, withhold
 from server.settlement.statements import note as note_statement
@@ -89,6 +91,14 @@ class ReturnedByMaker(Conflict):
     code = "returned_by_maker"
     zh = "打款 {number} 已到账，退回须由发起人以外的人登记，或导入银行的结果文件。"
     en = "Payout {number} had arrived: another person than its maker, or the bank's file, says that it came back."
+
+
+class GivenBack(Conflict):
+    """What was given back for refunds cannot come back once more."""
+
+    code = "payout_given_back"
+    zh = "打款 {number} 已有分账回退，不能整笔登记退回。余下部分请做调账。"
+    en = "Some splits of payout {number} were given back, so it cannot come back as a whole; adjust for the rest."
 
 
 class PayoutChanged(Conflict):
@@ -287,18 +297,24 @@ def arrived(
     said: wire.MovePayout,
     *,
     actor: Actor,
-    amount: Fen | None = None,
+    rows: Collection[int] | None = None,
     request_id: str | None = None,
 ) -> None:
-    """The same of a payout whose supplier's turn is taken: all of it, or so much, and the rest is available again."""
+    """The same of a payout whose supplier's turn is taken: of some rows, or of all that nobody knows to have failed.
+
+    The rest is available again.
+    """
     require_move(PayoutState(held.state), PayoutState.CONFIRMED)
-    now = clock.now()
-    held.arrived_fen, held.arrived_at = held.amount_fen if amount is None else amount, now
+    if rows is None:
+        told = splits.results(tx, held)
+        rows = [n for n in splits.rows(tx, held) if n not in told or told[n].succeeded]
+    now, sources = clock.now(), splits.sources(tx, held, rows)
+    held.arrived_fen, held.arrived_at = sum(sources.values()), now
     rest = held.amount_fen - held.arrived_fen
     by: dict[str, Any] = {"number": held.number, "at": now, "actor": actor.label, "memo": said.note}
     if rest:
         paying.payout_lacked(tx, payee=paying.supplier(held.supplier_id), amount=rest, **by)
-    paying.payout_done(tx, amount=held.arrived_fen, **by)
+    paying.payout_done(tx, sources=sources, **by)
     got = _got(tx, held)
 
     def paid(row: Statement) -> None:
@@ -321,8 +337,18 @@ def _got(tx: Tx, held: Payout) -> dict[UUID, Fen]:
 
 
 def failed(tx: Tx, held: Payout, said: wire.MovePayout, *, actor: Actor, request_id: str | None = None) -> None:
-    """The same of a payout whose supplier's turn is taken."""
+    """The same of a payout whose supplier's turn is taken: but for rows of which the channel told that they arrived.
+
+    Raises GivenBack.
+    """
     require_move(PayoutState(held.state), PayoutState.FAILED)
+    if held.state == PayoutState.SENT.value:
+        there = [n for n, row in splits.results(tx, held).items() if n >= 0 and row.succeeded]
+        if there:
+            arrived(tx, held, said, rows=there, actor=actor, request_id=request_id)
+            return
+    if held.returned_fen:
+        raise GivenBack(number=held.number)
     now = clock.now()
     paying.payout_failed(
         tx,
@@ -342,6 +368,28 @@ def failed(tx: Tx, held: Payout, said: wire.MovePayout, *, actor: Actor, request
     _each_statement(tx, held, "unpaid", unpaid, actor=actor, request_id=request_id)
     held.ended_at = now
     _advance(tx, held, PayoutState.FAILED, "fail", said, actor=actor, request_id=request_id)
+
+
+def give_back(tx: Tx, held: Payout, row: Row, amount: Fen, *, reference: str, file_sha256: str, actor: Actor) -> None:
+    """So much of a split of a payout that arrived was given back: what its supplier owes is paid by it first."""
+    order_id = next(order_id for n, order_id, _ in splits.of(tx, held) if n == row.n)
+    psp = splits.psp_of(payments_of(tx, [order_id])[order_id])
+    paying.payout_returned(
+        tx,
+        number=held.number,
+        n=f"{row.n}.{row.k}",
+        payee=paying.supplier(held.supplier_id),
+        psp=psp,
+        amount=amount,
+        at=clock.now(),
+        actor=actor.label,
+    )
+    kept = {"amount_fen": amount, "reference": reference, "file_sha256": file_sha256}
+    tx.add(SettlementReturn(payout_id=held.id, n=row.n, k=row.k, **kept))
+    held.returned_fen += amount
+    held.version += 1
+    tx.flush()
+    _note(tx, held, "return", actor=actor, request_id=None)
 
 
 def require_not_frozen(tx: Tx) -> None:
@@ -414,6 +462,7 @@ def _note(tx: Tx, held: Payout, what: str, *, actor: Actor, request_id: str | No
             "amount_fen": held.amount_fen,
             "fee_fen": held.fee_fen,
             "arrived_fen": held.arrived_fen,
+            "returned_fen": held.returned_fen,
             "account": masked(held.account),
             "reference": held.reference,
             "note": held.note,

@@ -313,6 +313,7 @@ def payout_answers(tx: Tx, who: Actor, rows: Sequence[Payout]) -> list[wire.Payo
             amount_fen=row.amount_fen,
             fee_fen=row.fee_fen,
             arrived_fen=row.arrived_fen,
+            returned_fen=row.returned_fen,
             receiver=row.receiver,
             account=row.account,
             bank=row.bank,
@@ -424,7 +425,7 @@ def account(tx: Tx, who: Actor, supplier_id: UUID, *, complete_after_days: int) 
     today = clock.shop_day(clock.now())
     by = earning.rules(tx, day=today, complete_after_days=complete_after_days, suppliers=mine)
     days = [one.due_on for one in earning.earned(tx, by, day=today).get(supplier_id, []) if one.due_on]
-    states = select(Payout.state, func.sum(Payout.amount_fen), func.sum(Payout.arrived_fen))
+    states = select(Payout.state, func.sum(Payout.amount_fen), func.sum(Payout.arrived_fen - Payout.returned_fen))
     mine_by_state = states.where(Payout.supplier_id == supplier_id).group_by(Payout.state)
     payouts = {state: (int(fen), int(arrived)) for state, fen, arrived in tx.execute(mine_by_state)}
     turn = tx.get(SettlementTurn, supplier_id)

@@ -7,7 +7,7 @@ arrived, and what did not is available again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -16,7 +16,7 @@ from server import audit
 from server.db import Tx, among
 from server.policy import Actor
 from server.settlement import payouts, splits, turns
-from server.settlement.instructions import TRANSFER, request_no, row_number
+from server.settlement.instructing import Row
 from server.settlement.model import Payout, SettlementResult
 from shared.contracts import settlement as wire
 from shared.errors import Conflict
@@ -51,16 +51,16 @@ def take_in(
     counts = {"confirmed": 0, "failed": 0, "known_before": 0, "waiting": 0}
     seen: set[str] = set()
     for line, row in enumerate(wanted.rows, start=1):
-        payout, n = held.get(row.number, (None, None))
+        payout, part = held.get(row.number, (None, None))
         reason = "重复 / twice in the file" if row.number in seen else None
         if payout is None:
             reason = "没有这笔打款 / no such payout"
         elif reason is None:
-            reason = _misfit(payout, row) if n is None else _misfit_of_row(tx, payout, n, row)
+            reason = _misfit(payout, row) if part is None else _misfit_of_row(tx, payout, part, row)
         if payout is None or reason is not None:
             raise ResultsDoNotFit(row=line, number=row.number, reason=reason)
         seen.add(row.number)
-        counts[_take(tx, payout, row, file) if n is None else _take_row(tx, payout, n, row, file)] += 1
+        counts[_take(tx, payout, row, file) if part is None else _take_row(tx, payout, part, row, file)] += 1
     turns.finish(tx, wanted.id, counts)
     audit.append(
         tx,
@@ -83,18 +83,18 @@ class _File:
     request_id: str | None
 
 
-def _named(tx: Tx, rows: Sequence[wire.PayoutResult]) -> dict[str, tuple[Payout, int | None]]:
+def _named(tx: Tx, rows: Sequence[wire.PayoutResult]) -> dict[str, tuple[Payout, Row | None]]:
     """What the rows of a file name: payouts, or rows of their instructions by their numbers. Takes their turns."""
-    parts = {row.number: row_number(row.number) for row in rows}
-    numbers = {*parts, *(part[0] for part in parts.values() if part)}
+    parts = {row.number: Row.named(row.number) for row in rows}
+    numbers = {*parts, *(part.payout for part in parts.values() if part)}
     found = payouts.lock_all(tx, list(tx.scalars(select(Payout.id).where(among(tx, Payout.number, list(numbers))))))
     by_number = {held.number: held for held in found.values()}
-    named: dict[str, tuple[Payout, int | None]] = {}
+    named: dict[str, tuple[Payout, Row | None]] = {}
     for number, part in parts.items():
         if number in by_number:
             named[number] = by_number[number], None
-        elif part is not None and part[0] in by_number:
-            named[number] = by_number[part[0]], part[1]
+        elif part is not None and part.payout in by_number:
+            named[number] = by_number[part.payout], part
     return named
 
 
@@ -122,17 +122,18 @@ def _told(row: wire.PayoutResult) -> PayoutState:
 def _take(tx: Tx, held: Payout, row: wire.PayoutResult, file: _File) -> str:
     if held.state == _told(row).value:
         return "known_before"
-    return _end(
-        tx, held, file, amount=held.amount_fen if row.succeeded else 0, reference=row.reference, note=row.reason
-    )
+    rows = None if row.succeeded else ()
+    return _end(tx, held, file, rows=rows, reference=row.reference, note=row.reason)
 
 
-def _end(tx: Tx, held: Payout, file: _File, *, amount: Fen, reference: str = "", note: str = "") -> str:
-    """So much of it arrived: the rest, or all of it, did not."""
+def _end(
+    tx: Tx, held: Payout, file: _File, *, rows: Collection[int] | None, reference: str = "", note: str = ""
+) -> str:
+    """These rows of it arrived, or all: the others did not."""
     said = wire.MovePayout(reference=reference, note=note, version=held.version)
     held.result_sha256 = file.sha256
-    if amount:
-        payouts.arrived(tx, held, said, amount=amount, actor=file.actor, request_id=file.request_id)
+    if rows is None or rows:
+        payouts.arrived(tx, held, said, rows=rows, actor=file.actor, request_id=file.request_id)
         return "confirmed"
     payouts.failed(tx, held, said, actor=file.actor, request_id=file.request_id)
     return "failed"
@@ -141,36 +142,61 @@ def _end(tx: Tx, held: Payout, file: _File, *, amount: Fen, reference: str = "",
 # --- of the rows of its instruction ---
 
 
-def _rows_of(tx: Tx, held: Payout) -> dict[int, Fen]:
-    """The rows of an instruction by which the money goes, by their numbers."""
-    rows = {n: fen for n, _, fen in splits.of(tx, held)}
-    rest = held.amount_fen - sum(rows.values())
-    return rows | ({TRANSFER: rest} if rest else {})
-
-
-def _misfit_of_row(tx: Tx, held: Payout, n: int, row: wire.PayoutResult) -> str | None:
-    rows = _rows_of(tx, held) if held.mode == payouts.PROFIT_SHARING else {}
-    if abs(n) not in rows:
+def _misfit_of_row(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult) -> str | None:
+    rows, state = splits.rows(tx, held) if held.mode == payouts.PROFIT_SHARING else {}, PayoutState(held.state)
+    if part.n not in rows:
         return "打款没有这一行 / the payout has no such row"
-    if n >= 0 and rows[n] != row.amount_fen:
-        return _other_amount(rows[n])
-    if (known := tx.get(SettlementResult, (held.id, n))) is not None:
+    if part.kind == "R":
+        return _misfit_of_return(tx, held, part, row)
+    if part.kind == "" and rows[part.n] != row.amount_fen:
+        return _other_amount(rows[part.n])
+    if (known := tx.get(SettlementResult, (held.id, _key(part)))) is not None:
         return None if known.succeeded == row.succeeded else "此行已有不同结果 / another result of it is known"
-    state = PayoutState(held.state)
-    return None if state is PayoutState.SENT or n < 0 else f"打款状态为 {state} / it is {state}"
+    return None if state is PayoutState.SENT or part.kind else f"打款状态为 {state} / it is {state}"
 
 
-def _take_row(tx: Tx, held: Payout, n: int, row: wire.PayoutResult, file: _File) -> str:
+def _key(part: Row) -> int:
+    """The number that its result is kept under."""
+    return -part.n if part.kind == "E" else part.n
+
+
+def _take_row(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult, file: _File) -> str:
     """Keep what became of a row; the last of those by which the money goes ends the payout."""
-    if tx.get(SettlementResult, (held.id, n)) is not None:
+    if part.kind == "R":
+        return _take_return(tx, held, part, row, file)
+    if tx.get(SettlementResult, (held.id, _key(part))) is not None:
         return "known_before"
     said = {"succeeded": row.succeeded, "reference": row.reference, "reason": row.reason}
-    tx.add(SettlementResult(payout_id=held.id, n=n, file_sha256=file.sha256, **said))
+    tx.add(SettlementResult(payout_id=held.id, n=_key(part), file_sha256=file.sha256, **said))
     tx.flush()
-    rows, told = _rows_of(tx, held), splits.results(tx, held)
-    if n < 0 or rows.keys() - told.keys():
+    rows, told = splits.rows(tx, held), splits.results(tx, held)
+    if part.kind or rows.keys() - told.keys():
         return "waiting"
-    failed = [one for one in told.values() if one.n >= 0 and not one.succeeded]
-    note = "; ".join(f"{request_no(held, one.n)} {one.reason}".strip() for one in sorted(failed, key=lambda one: one.n))
-    arrived = sum(fen for one, fen in rows.items() if told[one].succeeded)
-    return _end(tx, held, file, amount=arrived, note=note[:_NOTE])
+    failed = [told[n] for n in sorted(rows) if not told[n].succeeded]
+    note = "; ".join(f"{Row(held.number, one.n).name} {one.reason}".strip() for one in failed)
+    return _end(tx, held, file, rows=[n for n in rows if told[n].succeeded], note=note[:_NOTE])
+
+
+# --- of what was given back ---
+
+
+def _misfit_of_return(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult) -> str | None:
+    known = splits.returns(tx, held).get((part.n, part.k))
+    if known is not None:
+        return None if row.succeeded and known.amount_fen == row.amount_fen else _other_amount(known.amount_fen)
+    due = {(one.n, one.k): one.amount for one in splits.to_return(tx, held)} if held.arrived_fen else {}
+    if (part.n, part.k) not in due:
+        return "没有待回退的分账 / nothing of it is to be given back"
+    return None if due[part.n, part.k] == row.amount_fen else _other_amount(due[part.n, part.k])
+
+
+def _take_return(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult, file: _File) -> str:
+    """Book what was given back; a return that failed can be tried again."""
+    if not row.succeeded:
+        return "failed"
+    if (part.n, part.k) in splits.returns(tx, held):
+        return "known_before"
+    payouts.give_back(
+        tx, held, part, row.amount_fen, reference=row.reference, file_sha256=file.sha256, actor=file.actor
+    )
+    return "confirmed"

@@ -9,21 +9,32 @@ taken    first of the orders on the payout's own statements, then of those that 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from datetime import timedelta
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, exists, func, insert, or_, select
 
 from server.db import Tx, among, table_of
+from server.ledger.actions import Account
+from server.ledger.paying import BANK
 from server.orders.settling import delivered_lines, unsettled_lines
 from server.payments import settling as payments
 from server.payments.settling import Paid
 from server.settlement import terms as agreed
 from server.settlement.earning import RELEASED
-from server.settlement.instructing import WITHIN, most_of, share_out
-from server.settlement.model import Payout, SettlementItem, SettlementResult, SettlementSplit, Statement
+from server.settlement.instructing import GIVEN_BACK_WITHIN, WITHIN, most_of, share_out
+from server.settlement.model import (
+    Payout,
+    SettlementItem,
+    SettlementResult,
+    SettlementReturn,
+    SettlementSplit,
+    Statement,
+)
 from shared import clock
 from shared.errors import Conflict
 from shared.finance import PayoutState
@@ -32,6 +43,10 @@ from shared.money import Fen
 _TAKEN = (PayoutState.APPROVED.value, PayoutState.SENT.value, PayoutState.CONFIRMED.value)
 _CARRIED = (PayoutState.SENT.value, PayoutState.CONFIRMED.value, PayoutState.FAILED.value)
 _LATELY = WITHIN + timedelta(days=1)
+
+
+TRANSFER = 0
+"""The number of the row of an instruction for what no payment has."""
 
 
 class SplitOutdated(Conflict):
@@ -77,6 +92,73 @@ def left_of(tx: Tx, payout: Payout, order_ids: Collection[UUID]) -> dict[UUID, F
     return _left(tx, payout, among(tx, SettlementItem.order_id, list(order_ids))) if order_ids else {}
 
 
+def rows(tx: Tx, payout: Payout) -> dict[int, Fen]:
+    """The rows of its instruction by which the money goes, by their numbers: the splits, and the transfer."""
+    found = {n: fen for n, _, fen in of(tx, payout)}
+    rest = payout.amount_fen - sum(found.values())
+    return found | ({TRANSFER: rest} if rest else {})
+
+
+def sources(tx: Tx, payout: Payout, wanted: Collection[int]) -> dict[Account, Fen]:
+    """Where the money of some rows of its instruction comes from: our bank, or what a channel owes us."""
+    taken = of(tx, payout)
+    paid = payments.payments_of(tx, [order_id for _, order_id, _ in taken])
+    found: dict[Account, Fen] = defaultdict(int)
+    for n, order_id, fen in taken:
+        if n in wanted:
+            found[psp_of(paid[order_id])] += fen
+    if TRANSFER in wanted:
+        found[BANK] += payout.amount_fen - sum(fen for _, _, fen in taken)
+    return found
+
+
+def psp_of(paid: Paid) -> Account:
+    """What the channel of a payment owes us."""
+    return Account("psp", paid.channel)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """So much of a payout's `n`-th split is to be given back, the `k`-th time, until `until`."""
+
+    n: int
+    k: int
+    order_id: UUID
+    amount: Fen
+    until: datetime
+
+
+def returns(tx: Tx, payout: Payout) -> dict[tuple[int, int], SettlementReturn]:
+    """What was given back of the splits of a payout, by their numbers and times."""
+    mine = select(SettlementReturn).where(SettlementReturn.payout_id == payout.id)
+    return {(row.n, row.k): row for row in tx.scalars(mine)}
+
+
+def to_return(tx: Tx, payout: Payout) -> list[Due]:
+    """What of the splits of a payout that arrived is lacking for the refunds of their payments.
+
+    A channel refunds no more of a payment than what of it was not split, or was given back, within 180 days.
+    """
+    assert payout.arrived_at is not None, payout.number
+    until = payout.arrived_at + GIVEN_BACK_WITHIN
+    if clock.now() > until:
+        return []
+    told, back = results(tx, payout), returns(tx, payout)
+    arrived = {order_id: (n, fen) for n, order_id, fen in of(tx, payout) if n not in told or told[n].succeeded}
+    gone, paid = _refunded(tx, list(arrived)), payments.payments_of(tx, arrived)
+    others = _split_before(tx, payout, list(arrived))
+    newer = _split_before(tx, payout, list(arrived), Payout.id > payout.id)  # give back first
+    found = []
+    for order_id, (n, fen) in arrived.items():
+        given = [row.amount_fen for row in back.values() if row.n == n]
+        mine = fen - sum(given)
+        older = mine + others.get(order_id, 0) - newer.get(order_id, 0)
+        lacks = min(older - (paid[order_id].amount - gone.get(order_id, 0)), mine)
+        if gone.get(order_id) and lacks > 0:
+            found.append(Due(n, len(given) + 1, order_id, lacks, until))
+    return found
+
+
 def rounds(tx: Tx, payout: Payout, order_ids: Collection[UUID]) -> dict[UUID, int]:
     """How many requests other payouts made of the payments of these orders."""
     query = (
@@ -104,10 +186,7 @@ def rest(tx: Tx, payout: Payout, paid: Mapping[UUID, Paid]) -> dict[UUID, Fen]:
     ends = {order_id: paid[order_id].amount for order_id in wanted if order_id not in unsure}
     _take(ends, own)
     _take(ends, _split_before(tx, payout, list(ends)))
-    for back in payments.taken():
-        query = select(lines.c.order_id, func.sum(back.c.amount_fen)).join(back, back.c.order_line_id == lines.c.id)
-        gone = tx.execute(query.where(among(tx, lines.c.order_id, list(ends))).group_by(lines.c.order_id))
-        _take(ends, {order_id: int(fen) for order_id, fen in gone})
+    _take(ends, _refunded(tx, list(ends)))
     return {order_id: fen for order_id, fen in ends.items() if fen > 0}
 
 
@@ -115,6 +194,17 @@ def results(tx: Tx, payout: Payout) -> dict[int, SettlementResult]:
     """What the channel said of the rows of a payout's instruction, by their numbers."""
     mine = select(SettlementResult).where(SettlementResult.payout_id == payout.id)
     return {row.n: row for row in tx.scalars(mine)}
+
+
+def _refunded(tx: Tx, order_ids: Sequence[UUID]) -> dict[UUID, Fen]:
+    """What of the payments of these orders went back, or is on its way."""
+    lines = delivered_lines()
+    found: dict[UUID, Fen] = defaultdict(int)
+    for back in payments.taken():
+        query = select(lines.c.order_id, func.sum(back.c.amount_fen)).join(back, back.c.order_line_id == lines.c.id)
+        for order_id, fen in tx.execute(query.where(among(tx, lines.c.order_id, order_ids)).group_by(lines.c.order_id)):
+            found[order_id] += int(fen)
+    return found
 
 
 def _left(tx: Tx, payout: Payout, which: ColumnElement[bool]) -> dict[UUID, Fen]:
@@ -152,14 +242,20 @@ def _take(left: dict[UUID, Fen], taken: Mapping[UUID, Fen]) -> None:
 
 
 def _split_before(tx: Tx, payout: Payout, order_ids: Collection[UUID], *which: ColumnElement[bool]) -> dict[UUID, Fen]:
-    """What other payouts took of the payments of these orders; a split that failed took nothing."""
+    """What other payouts took of the payments of these orders: not what failed, nor what was given back."""
     failed = exists().where(
         SettlementResult.payout_id == SettlementSplit.payout_id,
         SettlementResult.n == SettlementSplit.n,
         SettlementResult.succeeded.is_(False),
     )
+    given_back = (
+        select(func.coalesce(func.sum(SettlementReturn.amount_fen), 0))
+        .where(SettlementReturn.payout_id == SettlementSplit.payout_id, SettlementReturn.n == SettlementSplit.n)
+        .correlate(SettlementSplit)
+        .scalar_subquery()
+    )
     query = (
-        select(SettlementSplit.order_id, func.sum(SettlementSplit.amount_fen))
+        select(SettlementSplit.order_id, func.sum(SettlementSplit.amount_fen - given_back))
         .join(Payout, Payout.id == SettlementSplit.payout_id)
         .where(Payout.id != payout.id, Payout.state.in_(_TAKEN), *which, ~failed)
         .where(among(tx, SettlementSplit.order_id, list(order_ids)))

@@ -292,8 +292,9 @@ class EarlierPayout(Answer):
 class Payout(Answer):
     """An instruction to pay. `actions`: `check`, `send`, `confirm`, `fail`, `withdraw` as this reader may now.
 
-    `arrived_fen` is what arrived: less than `amount_fen` where the channel could not split all of it. `earlier` are
-    those that were to pay the same statements; `is_new_account`: nothing ever arrived at this account of the supplier.
+    `arrived_fen` is what arrived: less than `amount_fen` where the channel could not split all of it; `returned_fen` of
+    it was given back for refunds. `earlier` are those that were to pay the same statements; `is_new_account`: nothing
+    ever arrived at this account of the supplier.
     """
 
     id: UUID
@@ -305,6 +306,7 @@ class Payout(Answer):
     amount_fen: int
     fee_fen: int = 0
     arrived_fen: int = 0
+    returned_fen: int = 0
     receiver: str = ""
     account: str = ""
     bank: str = ""
@@ -329,10 +331,11 @@ class InstructionRow(Answer):
     Of a purchase there is one, a transfer. Of profit sharing there is one for each payment that is split, in requests
     of at most 50 receivers, to be made from `start_at` until `until`; `trouble` (`too_late`, `too_many_rounds`,
     `no_payment`) says that this part cannot be split and has to be transferred. `unfreeze` ends the splitting of a
-    payment of which nothing more is to be split: its rest becomes ours. `succeeded` is what became of the row.
+    payment of which nothing more is to be split: its rest becomes ours. `return`, of a payout that arrived, is what its
+    receiver has to give back, as the refunds of a payment need it. `succeeded` is what became of the row.
     """
 
-    kind: Literal["transfer", "split", "unfreeze"] = "transfer"
+    kind: Literal["transfer", "split", "unfreeze", "return"] = "transfer"
     request_no: str
     receiver: str
     account: str = ""
@@ -352,7 +355,7 @@ class InstructionRow(Answer):
 class PayoutInstruction(Answer):
     """`GET /api/settlement/payouts/{id}/instruction`: what people carry to the bank or the channel.
 
-    Refused until a second person approved the payout; without rows once it has ended.
+    Refused until a second person approved the payout. Once it arrived: what of its splits is to be given back.
     """
 
     number: str

@@ -217,7 +217,8 @@ class Ledger(RuleBasedStateMachine):
         said, fee = self.flying.pop()
         amount, payee = said["amount"], paying.supplier(self.supplier)
         if how != "failed":
-            self.do(lambda tx: paying.payout_done(tx, **said), dies_at)
+            by = {name: said[name] for name in ("number", "at", "actor")}
+            self.do(lambda tx: paying.payout_done(tx, sources={paying.BANK: amount}, **by), dies_at)
             self.move("bank", -amount)
         if how != "done":
             self.do(lambda tx: paying.payout_failed(tx, **said, payee=payee, fee=fee), dies_at)

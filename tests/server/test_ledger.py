@@ -147,7 +147,7 @@ def test_a_refund_that_fails_after_the_release_goes_back_to_who_had_it(site):
     with site.world.ctx.db.tx() as tx:
         payee = paying.supplier(site.world.suppliers["xinghe"])
         paying.payout_submit(tx, number="P1", payee=payee, amount=7_800, at=clock.now(), actor="staff:1")
-        paying.payout_done(tx, number="P1", amount=7_800, at=clock.now(), actor="staff:1")
+        paying.payout_done(tx, number="P1", sources={paying.BANK: 7_800}, at=clock.now(), actor="staff:1")
     assert (money(site)[BANK], money(site)[AVAILABLE]) == (-7_800, 30)
     made = start(site, bought, amount_fen=8_100).json()
     assert (money(site)[OWED], money(site).get(AVAILABLE), money(site)[ESCROW]) == (7_800, None, 8_100)
@@ -271,7 +271,7 @@ def test_a_dispute_after_the_release_freezes_what_is_there_and_the_rest_is_owed(
     with site.world.ctx.db.tx() as tx:
         payee = paying.supplier(site.world.suppliers["xinghe"])
         paying.payout_submit(tx, number="P1", payee=payee, amount=8_000, at=clock.now(), actor="staff:1")
-        paying.payout_done(tx, number="P1", amount=8_000, at=clock.now(), actor="staff:1")
+        paying.payout_done(tx, number="P1", sources={paying.BANK: 8_000}, at=clock.now(), actor="staff:1")
     opened = dispute(site, bought, 9_000).json()
     assert (money(site)[FROZEN], money(site).get(AVAILABLE)) == (550, None)
     close(site, opened, won=False)

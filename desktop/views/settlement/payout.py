@@ -63,7 +63,7 @@ class PayoutPanel(CasePanel):
 
     def _write_instruction(self, layout: QVBoxLayout) -> None:
         asked = self._presenter.instruction
-        if asked is None:
+        if asked is None or not asked.rows:
             return
         layout.addWidget(rule())
         head = row()

@@ -22,7 +22,8 @@ def upgrade() -> None:
     for table in (_TERMS, _PAYOUT):
         for column, size in (("receiver", 80), ("account", 64), ("bank", 120)):
             op.add_column(table, sa.Column(column, db.exact(size), nullable=False, server_default=""))
-    op.add_column(_PAYOUT, sa.Column("arrived_fen", db.BigInt, nullable=False, server_default="0"))
+    for column in ("arrived_fen", "returned_fen"):
+        op.add_column(_PAYOUT, sa.Column(column, db.BigInt, nullable=False, server_default="0"))
     op.add_column(_PAYOUT, sa.Column("arrived_at", db.Instant()))
     op.create_table(
         "settlement_result",
@@ -32,6 +33,16 @@ def upgrade() -> None:
         sa.Column("reference", db.exact(64), nullable=False),
         sa.Column("reason", db.exact(200), nullable=False),
         sa.Column("file_sha256", db.exact(64), nullable=False),
+    )
+    op.create_table(
+        "settlement_return",
+        sa.Column("payout_id", db.Uid(), primary_key=True),
+        sa.Column("n", sa.Integer(), primary_key=True, autoincrement=False),
+        sa.Column("k", sa.Integer(), primary_key=True, autoincrement=False),
+        sa.Column("amount_fen", db.BigInt, nullable=False),
+        sa.Column("reference", db.exact(64), nullable=False),
+        sa.Column("file_sha256", db.exact(64), nullable=False),
+        sa.CheckConstraint("amount_fen > 0", name="ck_settlement_return_amount"),
     )
     op.execute("ALTER TABLE settlement_deduction RENAME COLUMN refund_id TO cause_id")
     _net_lost_disputes()
@@ -109,7 +120,7 @@ class MoneyWouldBeLost(RuntimeError):
 
 _NOT_SAID = (
     "SELECT COUNT(*) FROM settlement_statement WHERE withheld_fen > 0",
-    "SELECT COUNT(*) FROM settlement_payout WHERE state = 'confirmed' AND arrived_fen < amount_fen",
+    "SELECT COUNT(*) FROM settlement_payout WHERE state = 'confirmed' AND arrived_fen - returned_fen < amount_fen",
     "SELECT COUNT(*) FROM settlement_deduction JOIN payment_dispute ON payment_dispute.id = cause_id WHERE NOT netted",
 )
 
@@ -120,9 +131,10 @@ def downgrade() -> None:
         raise MoneyWouldBeLost(f"{count} statements, lines and payouts have no place in the schema before")
     op.execute("DELETE FROM settlement_deduction WHERE cause_id IN (SELECT id FROM payment_dispute)")
     op.execute("ALTER TABLE settlement_deduction RENAME COLUMN cause_id TO refund_id")
+    op.drop_table("settlement_return")
     op.drop_table("settlement_result")
     for table, columns in (
-        (_PAYOUT, ("arrived_at", "arrived_fen", "bank", "account", "receiver")),
+        (_PAYOUT, ("arrived_at", "returned_fen", "arrived_fen", "bank", "account", "receiver")),
         (_TERMS, ("bank", "account", "receiver", "split_ppm")),
         (_STATEMENT, ("paid_fen", "withheld_fen")),
     ):

@@ -46,7 +46,7 @@ def test_a_release_and_a_payout_of_nothing_are_named(shop):
     assert findings(shop) == {("L10", ("statement:JS-FORGED:release",))}
     with shop.world.ctx.db.tx() as tx:
         books.payout_submit(tx, number="DK-FORGED", payee=payee, amount=4_275, **said)
-        books.payout_done(tx, number="DK-FORGED", amount=4_275, **said)
+        books.payout_done(tx, number="DK-FORGED", sources={books.BANK: 4_275}, **said)
     assert findings(shop) == {
         ("L10", ("statement:JS-FORGED:release",)),
         ("L10", ("payout:DK-FORGED:done", "payout:DK-FORGED:submit")),

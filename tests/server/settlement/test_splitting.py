@@ -151,7 +151,8 @@ def test_each_row_of_an_instruction_has_its_own_result(shop):
     assert now["note"] == f"{number}-2 接收方账户异常"
     assert (paid["state"], paid["payable_fen"], paid["paid_fen"]) == ("paid", 12_750, 8_500)
     held = balances(shop)
-    assert (held["bank", ""], held["payout", ""], held["payout_fee", ""]) == (-8_500, 0, 75)
+    assert (held["psp", "sandbox"], held["payout", ""], held["payout_fee", ""]) == (3 * 4_500 - 8_500, 0, 75)
+    assert ("bank", "") not in held  # the channel split it: it never came to the bank
     assert (held["supplier_available", XINGHE], account_of(shop)["paid_out_fen"]) == (4_250, 8_500)
 
     [rest] = paying.settled(shop, DAY)  # what did not arrive was left over
@@ -167,7 +168,63 @@ def test_each_row_of_an_instruction_has_its_own_result(shop):
     back = paying.step(shop, ask(shop, f"payouts/{payout['id']}"), "fail", by="wang", reference="TH-1")
     assert (back["state"], back["arrived_fen"]) == ("failed", 0)
     held = balances(shop)
-    assert (held["bank", ""], held["payout_fee", ""], held["supplier_available", XINGHE]) == (0, 0, 12_825)
+    assert (held["psp", "sandbox"], held["payout_fee", ""]) == (3 * 4_500, 0)
+    assert held["supplier_available", XINGHE] == 12_825
+
+
+def sent(site):
+    """A payout of two orders, one of which can be split in part alone, that was given to the channel."""
+    agree(site, version=1, mode="profit_sharing", split_ppm=500_000)
+    for buyer in (ANNA, BEN):
+        site.world.buy(buyer, "STEAM-50")
+    return paying.step(site, approved(site, paying.settled(site, DAY)), "send")
+
+
+@pytest.mark.parametrize(("verb", "arrived", "bank"), [("confirm", 6_300, -4_050), ("fail", 2_250, None)])
+def test_what_a_person_says_of_a_payout_leaves_out_what_the_channel_told(shop, verb, arrived, bank):
+    payout = sent(shop)
+    number = payout["number"]
+    rows = [(f"{number}-1", 2_250, True, ""), (f"{number}-2", 2_250, False, "账户异常")]
+    assert [row["amount_fen"] for row in rows_of(shop, payout)] == [2_250, 2_250, 4_050, 2_250, 2_250]
+    assert told(shop, rows)["waiting"] == 2
+    ended = paying.step(shop, payout, verb, note="电话核实")
+    assert (ended["state"], ended["amount_fen"], ended["arrived_fen"]) == ("confirmed", 8_550, arrived)
+    held = balances(shop)
+    assert (held["psp", "sandbox"], held.get(("bank", "")), held["payout", ""]) == (9_000 - 2_250, bank, 0)
+    assert held["supplier_available", XINGHE] == 8_550 - arrived
+
+
+def test_what_refunds_lack_after_a_split_is_given_back_once(shop):
+    first, _ = shop.world.buy(ANNA, "STEAM-50"), shop.world.buy(BEN, "STEAM-50")
+    payout = paying.step(shop, approved(shop, paying.settled(shop, DAY)), "send")
+    payout = paying.step(shop, payout, "confirm")
+    assert rows_of(shop, payout) == []
+    refund(shop, first, 1_000)  # 2.25 of the payment are left at the channel
+    assert account_of(shop)["owed_fen"] == 950
+    [row] = rows_of(shop, payout)
+    assert (row["kind"], row["request_no"], row["amount_fen"]) == ("return", f"{payout['number']}-R1.1", 775)
+    assert (row["order_code"], row["until"]) == (first.order.code, "2027-05-15T04:00:00Z")
+    back = (row["request_no"], 775, True, "")
+    counts = {"confirmed": 0, "failed": 0, "known_before": 0, "waiting": 0}
+    for bad in ((f"{payout['number']}-R2.1", 775, True, ""), (row["request_no"], 776, True, "")):
+        assert told(shop, [bad], status=422)["code"] == "results_do_not_fit"
+    assert told(shop, [(row["request_no"], 775, False, "余额不足")]) == counts | {"failed": 1}
+    psp = balances(shop)["psp", "sandbox"]
+    assert told(shop, [back]) == counts | {"confirmed": 1}
+    assert told(shop, [back, (f"{payout['number']}-1", 4_275, True, "")], status=422)["params"]["number"][-2:] == "-1"
+    assert told(shop, [back]) == counts | {"known_before": 1}
+    assert (balances(shop)["psp", "sandbox"], account_of(shop)["owed_fen"]) == (psp + 775, 950 - 775)
+    assert (rows_of(shop, payout), account_of(shop)["paid_out_fen"]) == ([], 2 * 4_275 - 775)
+    seen = ask(shop, f"payouts/{payout['id']}")
+    assert (seen["arrived_fen"], seen["returned_fen"]) == (2 * 4_275, 775)
+    gone = paying.step(shop, seen, "fail", by="wang", reference="TH-9", status=409)
+    assert gone["code"] == "payout_given_back"
+
+    refund(shop, first, 3_500)  # all of it now
+    [row] = rows_of(shop, seen)
+    assert (row["request_no"], row["amount_fen"]) == (f"{payout['number']}-R1.2", 3_500)
+    with paying.later(shop, days=181):
+        assert rows_of(shop, seen) == []
 
 
 def test_who_is_paid_is_written_on_the_payout_and_a_new_account_is_told(shop):
