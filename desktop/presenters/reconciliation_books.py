@@ -70,10 +70,10 @@ def proofs(day: DaySummary) -> list[Proof]:
     """What finance looks at before signing. Everything is compared as integers."""
     debits = sum(total.debits_fen for total in day.ledger)
     credits = sum(total.credits_fen for total in day.ledger)
-    parts = day.supplier_fen + day.fee_fen
+    worth, parts = day.delivered_fen + day.discount_fen, day.supplier_fen + day.commission_fen + day.fee_fen
     return [
         Proof("ledger", formats.money(debits), formats.money(credits), debits == credits),
-        Proof("split", formats.money(day.delivered_fen), formats.money(parts), day.delivered_fen == parts),
+        Proof("split", formats.money(worth), formats.money(parts), worth == parts),
         Proof(
             "delivered",
             formats.money(day.paid_fen),

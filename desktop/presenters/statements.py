@@ -64,9 +64,22 @@ def sums(one: Statement) -> list[Sum]:
     return [Sum(in_words(words), formats.money(fen)) for words, fen in parts] + [total]
 
 
+def afterwards(one: Statement) -> list[tuple[str, str]]:
+    """What became of a statement since it was confirmed: what was taken back of it, and what arrived; ready to show."""
+    parts: list[tuple[Pair, int]] = [
+        (("确认后的退款与拒付扣减", "Taken back since"), -one.withheld_fen),
+        (("已打款到账", "Paid and arrived"), one.paid_fen),
+    ]
+    return [(in_words(words), formats.money(fen)) for words, fen in parts if fen]
+
+
 def left_over(one: Statement) -> int:
     """What a statement is short of nought by: the supplier owes it, and the next one takes it off."""
     return one.payable_fen - (one.release_fen - one.deductions_fen - one.owed_fen - one.payout_fee_fen)
+
+
+def _paid(one: Statement) -> str:
+    return formats.money(one.paid_fen) if one.paid_fen else "–"
 
 
 COLUMNS = (
@@ -75,6 +88,13 @@ COLUMNS = (
         "supplier", lambda s: s.supplier, stretch=True, tip=lambda s: s.supplier, sample="八个汉字的名称"
     ),
     Column[Statement]("payable", lambda s: formats.money(s.payable_fen), numeric=True, sample="¥1,234,567.00"),
+    Column[Statement](
+        "paid",
+        lambda s: formats.money(s.paid_fen) if s.paid_fen else "–",
+        numeric=True,
+        sample="¥1,234,567.00",
+        spare=True,
+    ),
     Column[Statement]("state", lambda s: word(s.state), tone=lambda s: tone(s.state), sample="Confirmed"),
     Column[Statement]("lines", lambda s: formats.count(s.lines), numeric=True, sample="12,345"),
     Column[Statement]("day", lambda s: f"{s.day:%m-%d}", tip=lambda s: formats.day(s.day), sample="03-02", spare=True),
@@ -124,6 +144,10 @@ LINE_COLUMNS = (
 )
 
 
+def _if_any(fen: int) -> str:
+    return formats.money(fen) if fen else ""
+
+
 def drilled(line: StatementLine) -> list[tuple[str, str, bool]]:
     """Where a line's money comes from, down to the row of the bill: what it is, how it reads, whether it is a code."""
     facts: list[tuple[Pair, str, bool]] = [
@@ -131,9 +155,15 @@ def drilled(line: StatementLine) -> list[tuple[str, str, bool]]:
         (("规格", "SKU"), line.sku, True),
         (("发货", "Delivered"), formats.moment(line.delivered_at), False),
         (("订单金额", "Amount of the line"), formats.money(line.amount_fen), False),
-        (("平台服务费", "Platform fee"), formats.money(line.fee_fen), False),
-        (("分销佣金", "Commission"), formats.money(line.commission_fen), False),
+        (("店铺优惠", "Discount of the shop"), _if_any(line.discount_fen), False),
+        (("平台服务费", "Platform fee"), _if_any(-line.fee_fen), False),
+        (("分销佣金", "Commission"), _if_any(-line.commission_fen), False),
+        (("结算金额", "Settled"), formats.money(line.net_fen), False),
+        (("此前已退款", "Refunded before"), _if_any(line.refunded_fen), False),
+        (("此前争议败诉", "Lost in disputes before"), _if_any(line.lost_fen), False),
+        (("分销商", "Distributor"), line.distributor, False),
         (("退款单号", "Refund"), line.refund_no or "", True),
+        (("争议单号", "Dispute"), line.dispute_no or "", True),
         (("卡密批次", "Lots"), ", ".join(line.lots), False),
         (("支付渠道", "Channel"), channel_word(line.payment_channel) if line.payment_channel else "", False),
         (("商户单号", "Payment"), line.payment_no or "", True),

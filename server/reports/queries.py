@@ -62,14 +62,11 @@ class _Day:
 def summary(tx: Tx, day: date) -> wire.DaySummary:
     """The day's figures, as of now: what the detail pages add up to."""
     span = _Day.of(day)
-    amounts = tx.execute(
-        select(
-            func.coalesce(func.sum(OrderLine.amount_fen), 0),
-            func.coalesce(func.sum(OrderLine.supplier_fen), 0),
-            func.coalesce(func.sum(OrderLine.fee_fen), 0),
-            func.count(OrderLine.order_id.distinct()),
-        ).where(OrderLine.order_id.in_(_delivered_in(span)))
-    ).one()
+    delivered = OrderLine.order_id.in_(_delivered_in(span))
+    kept = (OrderLine.amount_fen, OrderLine.discount_fen, OrderLine.supplier_fen, OrderLine.commission_fen)
+    totals = (func.coalesce(func.sum(column), 0) for column in (*kept, OrderLine.fee_fen))
+    amount, discount, supplier, commission, fee = map(int, tx.execute(select(*totals).where(delivered)).one())
+    number = select(func.count(OrderLine.order_id.distinct())).where(delivered)
     paid = select(func.coalesce(func.sum(PaymentAttempt.amount_fen), 0)).where(*_paid_attempts(span))
     return wire.DaySummary(
         day=day,
@@ -77,11 +74,13 @@ def summary(tx: Tx, day: date) -> wire.DaySummary:
         position=changes.head(tx),
         orders_placed=_count(tx, select(func.count()).select_from(Order).where(span.has(Order.created_at))),
         orders_paid=_count(tx, select(func.count()).select_from(Order).where(span.has(Order.paid_at))),
-        orders_delivered=int(amounts[3]),
+        orders_delivered=_count(tx, number),
         paid_fen=_count(tx, paid),
-        delivered_fen=int(amounts[0]),
-        supplier_fen=int(amounts[1]),
-        fee_fen=int(amounts[2]),
+        delivered_fen=amount,
+        discount_fen=discount,
+        supplier_fen=supplier,
+        commission_fen=commission,
+        fee_fen=fee,
         units_imported=_count(tx, _imported(span).with_only_columns(func.coalesce(func.sum(StockCursor.imported), 0))),
         units_sold=sum(
             sign * _count(tx, rows.with_only_columns(func.count())) for sign, _, rows in _sold(span.start, span.end)

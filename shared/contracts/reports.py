@@ -22,6 +22,7 @@ class LedgerTotal(Answer):
 class DaySummary(Answer):
     """`GET /api/reports/days/{day}`: what the workbook's detail sheets must add up to.
 
+    Of what was delivered, delivered + discount = supplier + commission + fee: the shop bears the discounts.
     `position` is that of the change feed: what came later is not in it.
     """
 
@@ -33,7 +34,9 @@ class DaySummary(Answer):
     orders_delivered: int
     paid_fen: int
     delivered_fen: int
+    discount_fen: int = 0
     supplier_fen: int
+    commission_fen: int = 0
     fee_fen: int
     units_imported: int
     units_sold: int

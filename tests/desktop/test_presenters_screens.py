@@ -272,6 +272,8 @@ def summary(**change) -> DaySummary:
     [
         ({}, []),
         ({"fee_fen": 449}, ["split"]),
+        ({"discount_fen": 500, "commission_fen": 450, "fee_fen": 500}, []),
+        ({"discount_fen": 500}, ["split"]),
         ({"paid_fen": 9001}, ["delivered"]),
         ({"exceptions_open": 1}, ["exceptions"]),
         ({"ledger": [LedgerTotal(account="psp", debits_fen=1, credits_fen=0)]}, ["ledger"]),

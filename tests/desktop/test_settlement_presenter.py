@@ -14,7 +14,7 @@ from desktop.presenters import words
 from desktop.presenters.due import MAKE, MAKE_ONE, Due, figures, holds_words, waits_words
 from desktop.presenters.holds import FREE, HOLD, Holds, what_is_held
 from desktop.presenters.payouts import Payouts, Results, shown_bad
-from desktop.presenters.statements import CONFIRM, PAY, Statements, bill_row, drilled, left_over, sums
+from desktop.presenters.statements import CONFIRM, PAY, Statements, afterwards, bill_row, drilled, left_over, sums
 from desktop.presenters.terms import terms_words
 from desktop.presenters.typed import NotADay
 from shared import clock, ids
@@ -50,6 +50,20 @@ def test_a_statement_adds_up_and_says_what_is_left_over():
     assert left_over(short) == 20_000 - 12_825 + 427
     won = statement(owed_fen=-500)
     assert [(line.words, line.amount) for line in sums(won)][2] == ("上期结余", "¥5.00")
+
+
+def test_a_statement_says_what_became_of_it_and_its_lines_add_up():
+    assert afterwards(statement()) == []
+    paid = statement(state=StatementState.PAID, withheld_fen=1_000, paid_fen=11_298)
+    assert afterwards(paid) == [("确认后的退款与拒付扣减", "-¥10.00"), ("已打款到账", "¥112.98")]
+    one = line(
+        discount_fen=500, commission_fen=450, net_fen=4_325, lost_fen=1_000, distributor="老周", dispute_no="CB-1"
+    )
+    told = {name: value for name, value, _is_code in drilled(one)}
+    parts = ("订单金额", "店铺优惠", "平台服务费", "分销佣金")
+    assert [told[name] for name in (*parts, "结算金额")] == ["¥45.00", "¥5.00", "-¥2.25", "-¥4.50", "¥43.25"]
+    assert (told["此前争议败诉"], told["分销商"], told["争议单号"]) == ("¥10.00", "老周", "CB-1")
+    assert "此前已退款" not in told
 
 
 def test_a_line_leads_down_to_the_row_of_the_bill():

@@ -319,13 +319,13 @@ def test_finance_closes_the_day(program, live_shop, world, qtbot, tmp_path):
     assert desk.reconciliation.books.holds
     target, opened = tmp_path / "day.xlsx", []
     page._ask_target = lambda _parent, _name: target
-    page._show_folder = opened.append
+    page.news.show_folder = opened.append
     window.run("day.export")
     qtbot.waitUntil(lambda: not desk.reconciliation.books.exporting, timeout=WAIT_MS)
     assert desk.reconciliation.books.error is None
     assert str(target) in page.news.written.text
     assert openpyxl.load_workbook(target).sheetnames
-    page._folder.click()
+    page.news.folder.click()
     assert opened == [tmp_path]
     window.run("day.next")
     assert desk.reconciliation.books.day == desk.reconciliation.books.today, "there is no day after today"

@@ -6,7 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from server.payments import checkout
-from shared import clock
+from shared import clock, ids
+from shared.pricing import Deal, Share
 from shared.states import OrderState
 from tests.server import stocking
 from tests.world import ANNA, BEN, CARA
@@ -62,12 +63,15 @@ def test_the_summary_of_a_day_to_the_fen(days):
     assert summary == {
         "day": "2026-07-01",
         "as_of": "2026-07-02T04:00:00Z",
+        "position": 0,
         "orders_placed": 6,
         "orders_paid": 3,
         "orders_delivered": 3,
         "paid_fen": 9_000 + 105 + 4_500,
         "delivered_fen": 9_000 + 105 + 4_500,
+        "discount_fen": 0,
         "supplier_fen": 8_550 + 95 + 4_275,
+        "commission_fen": 0,
         "fee_fen": 450 + 10 + 225,
         "units_imported": 46,
         "units_sold": 2 + 30 + 1,
@@ -264,6 +268,17 @@ def test_pages_of_any_size_give_every_row_once(days, limit):
         parts, pages = everything(days, path, limit)
         assert parts == whole
         assert pages == max(1, -(-len(whole) // limit))
+
+
+def test_a_discount_and_a_commission_are_parts_of_what_was_delivered(site):
+    """45.00 with 5.00 off: the shop bears it, the shares are of all 45.00."""
+    deal = Deal(discount=Share.fixed(50_000), commission=Share.percent(100_000), distributor_id=ids.new_id())
+    with clock.fixed(MORNING):
+        site.world.stock("STEAM-50", 1)
+        site.world.buy(ANNA, "STEAM-50", deal=deal)
+    told = ask(site, DAY)
+    parts = ("delivered_fen", "discount_fen", "supplier_fen", "commission_fen", "fee_fen", "paid_fen")
+    assert [told[name] for name in parts] == [4_000, 500, 3_825, 450, 225, 4_000]
 
 
 def test_a_day_without_business_is_all_zero(site):

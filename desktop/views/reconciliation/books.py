@@ -156,7 +156,10 @@ class BooksView(Live, QScrollArea):
     def _proof_words(self, key: str) -> tuple[str, str]:
         return {
             "ledger": (self.tr("总账借贷平衡"), self.tr("总账借贷不平")),
-            "split": (self.tr("发货额 = 供应商所得 + 服务费"), self.tr("发货额与分账之和不等")),
+            "split": (
+                self.tr("发货额 + 优惠 = 供应商所得 + 佣金 + 服务费"),
+                self.tr("发货额加优惠与分账之和不等"),
+            ),
             "delivered": (self.tr("收到的钱都已发货"), self.tr("收款与发货不等：有跨日或未发货的订单")),
             "exceptions": (self.tr("没有待处理的异常"), self.tr("有异常等待处理")),
         }[key]

@@ -28,13 +28,13 @@ class News(Live, QWidget):
 
     def __init__(self, presenter: Reconciliation, *, show_folder: OpenFolder) -> None:
         super().__init__()
-        self._presenter, self._show_folder = presenter, show_folder
+        self._presenter, self.show_folder = presenter, show_folder
         layout = column(self, gap=10)
         self.written = Notice()
-        folder = button(icon_name="folder")
-        self.say(folder.setText, lambda: self.tr("打开所在文件夹"))
-        folder.clicked.connect(self._open_written)
-        self.written.buttons.addWidget(folder)
+        self.folder = button(icon_name="folder")
+        self.say(self.folder.setText, lambda: self.tr("打开所在文件夹"))
+        self.folder.clicked.connect(self._open_written)
+        self.written.buttons.addWidget(self.folder)
         self.verdict = Notice()
         away = tool("close")
         self.say(partial(name_tool, away), lambda: self.tr("收起核验结果"))
@@ -94,7 +94,7 @@ class News(Live, QWidget):
     def _open_written(self) -> None:
         written = self._presenter.books.written
         if written is not None:
-            self._show_folder(written.path.parent)
+            self.show_folder(written.path.parent)
 
     def _go(self) -> None:
         if self._presenter.days.waiting:

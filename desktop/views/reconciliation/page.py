@@ -70,8 +70,8 @@ class ReconciliationPage(CasesPage):
         self._room = column(gap=0)
         super().__init__("reconciliation", presenter.differences)
         self.presenter = presenter
-        self._ask_target, self._ask_files, self._show_folder = ask_target, ask_files, show_folder
-        self._ask_workbook = ask_workbook
+        self._ask_target, self._ask_files, self._ask_workbook = ask_target, ask_files, ask_workbook
+        self._show_folder = show_folder
         self._opened = False
         self.say(self.title.setText, lambda: self.tr("对账"))
         self._tools()

@@ -6,9 +6,9 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QVBoxLayout
 
 from desktop.presenters import formats
-from desktop.presenters.statements import Statements, Sum, left_over, mode_word, sums
+from desktop.presenters.statements import Statements, Sum, afterwards, left_over, mode_word, sums
 from desktop.presenters.words import party_words
-from desktop.views.side import CasePanel, add_fact, facts
+from desktop.views.side import CasePanel, add_fact, facts, pair
 from desktop.widgets.basics import Notice, button, label, row, rule
 
 
@@ -38,6 +38,8 @@ class StatementPanel(CasePanel):
             if line.is_total:
                 layout.addWidget(rule())
             self._write_sum(layout, line)
+        for words, amount in afterwards(one):
+            layout.addLayout(pair(words, amount))
         short = left_over(one)
         if short > 0:
             owed = Notice()

@@ -152,6 +152,7 @@ class StatementsPage(CasesPage):
             self.tr("结算单号"),
             self.tr("供应商"),
             self.tr("应付"),
+            self.tr("已打款"),
             self.tr("状态"),
             self.tr("行数"),
             self.tr("结算日"),
