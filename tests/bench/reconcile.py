@@ -1,10 +1,10 @@
 """Reconcile: a million orders of ours against a million rows of a channel's bill, with its control totals and hashes.
 
 Ours: a bill's packed file and our rows, streamed from the engine, through the engine of reconciliation, until all
-pairs and all differences are known (see _reconcile_ours); keeping them is not part of it. The floor reads both sides
-and hashes their keys in one process (see _reconcile_floor). Rounds take turns after one that warms up; figures are
-medians. Of each ten thousand orders seven differ in seven ways: `lost` counts differences that were not found,
-`doubled` those that are none.
+pairs and all differences are known (see _reconcile_ours). The floor reads both sides and hashes their keys in one
+process (see _reconcile_floor). Rounds take turns after one that warms up; figures are medians. `kept` is the same day
+once more as a shop has it, with what others wait for it (see _reconcile_kept). Of each ten thousand orders seven differ
+in seven ways: `lost` counts differences that were not found, `doubled` those that are none.
 """
 
 import sys
@@ -37,11 +37,16 @@ def main() -> int:
             if n:  # the first one warms up
                 floors.append(floor)
                 ours.append(own)
+        kept = _figures.run(
+            "tests.bench._reconcile_kept", *words, "--data", shop.folder / "data", seconds=ROUND_SECONDS
+        )
         engines.drop(shop.database_url)
-    return _figures.finish(_told(given.engine, given.rows, ours, floors))
+    return _figures.finish(_told(given.engine, given.rows, ours, floors, kept))
 
 
-def _told(kind: str, rows: int, ours: list[dict[str, Any]], floors: list[dict[str, Any]]) -> dict[str, Any]:
+def _told(
+    kind: str, rows: int, ours: list[dict[str, Any]], floors: list[dict[str, Any]], kept: dict[str, Any]
+) -> dict[str, Any]:
     def of(rounds: list[dict[str, Any]], name: str) -> float:
         return _figures.median([one[name] for one in rounds])
 
@@ -62,7 +67,8 @@ def _told(kind: str, rows: int, ours: list[dict[str, Any]], floors: list[dict[st
         "floor_seconds": of(floors, "seconds"),
         "floor_parts": {part: of(floors, f"{part}_seconds") for part in ("read", "match")},
         "ratio": _figures.median([one["seconds"] / other["seconds"] for one, other in zip(ours, floors, strict=True)]),
-        "lost": max(one["lost"] for one in ours),
+        "kept": kept,
+        "lost": max(one["lost"] for one in (*ours, kept)),
         "doubled": max(one["doubled"] for one in ours),
     }
 
