@@ -5,7 +5,7 @@ from sqlalchemy import insert
 
 from server.db import table_of
 from server.payments.model import PaymentBillFile
-from server.reconcile.model import ReconcileRow
+from server.reconcile.model import ReconcileDay, ReconcileRow
 from shared import clock, ids
 from tests.server.settlement.paying import SOLD, account_of, agree, ask, due_of, settled
 from tests.world import ANNA, BEN
@@ -42,7 +42,10 @@ def billed(site, bought, *, n):
         "matched_id": attempt.id,
         "matched_by": "provider_no",
     } | dict.fromkeys(("refund_no", "out_refund_no", "fund_no", "note"), "")
+    texts = {"run_by": "system", "figures": "{}", "inputs_sha256": "0" * 64, "outputs_sha256": "0" * 64}
+    day = texts | {"channel": "sandbox", "day": SOLD.date(), "run_at": clock.now(), "trades_file_id": file_id}
     with site.world.ctx.db.tx() as tx:
+        tx.execute(insert(table_of(ReconcileDay)), day)
         tx.execute(insert(table_of(PaymentBillFile)), file)
         tx.execute(insert(table_of(ReconcileRow)), row)
 

@@ -19,7 +19,7 @@ from server.orders.model import Order, UnsettledLine
 from server.payments.disputes import actions as disputes
 from server.payments.refunds import actions as refunds
 from server.policy import SYSTEM, Actor, Kind
-from server.settlement import payouts, statements, terms
+from server.settlement import instructions, payouts, results, statements, terms
 from server.settlement.model import Payout, SettlementDeduction, SettlementItem, Statement
 from shared import clock, ids
 from shared.contracts import settlement as wire
@@ -178,6 +178,49 @@ def test_a_statement_is_paid_by_one_payout_and_sent_once(shop):
     assert ended.keys() - {"payout_changed"} <= {"confirmed", "failed"}
 
 
+def test_splits_are_told_row_by_row_and_given_back(shop):
+    with shop.ctx.db.tx() as tx:
+        sharing = TERMS | {"mode": "profit_sharing", "split_ppm": 10**6}
+        edit = wire.EditTerms(**sharing, reason="合同", version=1)
+        terms.change(tx, shop.suppliers["xinghe"], edit, actor=SYSTEM)
+    bought, _ = shop.buy(ANNA, "STEAM-50"), shop.buy(BEN, "STEAM-50")
+    [made] = make(shop)
+    assert confirm(shop, made) == "confirmed"
+    zhou, wang = person(shop, "zhou", Role.FINANCE), person(shop, "wang", Role.ADMIN)
+    payout_id = pay(shop, [made], zhou, wang, arrives=False)
+
+    def told(*rows):
+        file = {"file_name": "r.csv", "file_sha256": "0" * 64, "rows": [wire.PayoutResult(**row) for row in rows]}
+        wish = wire.PayoutResults(id=ids.new_id(), **file)
+        counts = retrying(shop.ctx.db, lambda tx: results.take_in(tx, wish, actor=zhou))
+        return {name: n for name, n in counts.model_dump().items() if n}
+
+    def carried():
+        with shop.ctx.db.read() as tx:
+            found = instructions.instruction(tx, zhou, payout_id).rows
+        return [{"number": row.request_no, "amount_fen": row.amount_fen, "succeeded": True} for row in found]
+
+    rows = carried()
+    assert [row["number"].rpartition("-")[2] for row in rows] == ["1", "2", "E1", "E2"]
+    assert told(rows[0], rows[2], rows[1] | {"succeeded": False, "reason": "账户异常"}) == {
+        "waiting": 2,
+        "confirmed": 1,
+    }
+    back = StartRefund(reason="x", version=shop.order(bought).version, amount_fen=1_000)
+    with shop.ctx.db.tx() as tx:
+        refunds.start_by_shop(tx, bought.order.id, back, key=ids.new_token(), actor=SYSTEM, check_above=10**6)
+    [row] = carried()
+    assert (row["number"].rpartition("-")[2], row["amount_fen"]) == ("R1.1", 775)
+    assert sorted(together(*[partial(told, row)] * AT_ONCE), key=str) == sorted(
+        [{"confirmed": 1}, *[{"known_before": 1}] * (AT_ONCE - 1)], key=str
+    )
+    with shop.ctx.db.read() as tx:
+        payout = tx.get(Payout, payout_id)
+        assert (payout.arrived_fen, payout.returned_fen, payout.state) == (4_275, 775, "confirmed")
+    shop.buy(ANNA, "STEAM-50")
+    assert [confirm(shop, one) for one in make(shop)] == ["confirmed"]
+
+
 def test_the_newest_of_rules_that_are_made_at_once_is_kept(shop):
     def rule(ppm, **of):
         new = wire.NewFeeRule(id=ids.new_id(), kind="percent", ppm=ppm, reason="x", **of)
@@ -234,14 +277,16 @@ def test_what_arrived_and_what_was_lost_is_worked_out_from_the_schema_before(sho
         tx.execute(update(Statement).values(withheld_fen=0))
 
 
-def pay(shop, made, maker, checker):
-    """Pay statements to the end."""
+def pay(shop, made, maker, checker, *, arrives=True):
+    """Pay statements to the end, or until they are sent; answers the payout."""
     wish = wire.NewPayout(id=ids.new_id(), statements=[one[0] for one in made])
     with shop.ctx.db.tx() as tx:
         held = payouts.make(tx, wish, actor=maker)
         held = payouts.check(tx, held.id, wire.MovePayout(version=1, approve=True), actor=checker)
         held = payouts.send(tx, held.id, wire.MovePayout(version=2), actor=maker)
-        payouts.confirm(tx, held.id, wire.MovePayout(version=3), actor=maker)
+        if arrives:
+            payouts.confirm(tx, held.id, wire.MovePayout(version=3), actor=maker)
+    return wish.id
 
 
 def test_the_schema_before_is_refused_once_something_was_released(shop):
