@@ -221,8 +221,11 @@ def missing(tx: Tx, channel: str, days: Collection[date], kind: BillKind) -> set
 
 
 def unconfirmed(tx: Tx, channel: str, days: Collection[date], kind: BillKind) -> set[date]:
-    """Which of these days have a bill that a person dropped, or none where the channel said so: it may have one now."""
-    return _days(tx, channel, days, kind, PaymentBillFile.source != "fetched", ~PaymentBillFile.is_closed)
+    """Which of these days have a bill that a person dropped, or none where the channel said so: it may have one now.
+
+    Of a signed day too: then it says whether what was signed is so.
+    """
+    return _days(tx, channel, days, kind, PaymentBillFile.source != "fetched")
 
 
 def _days(tx: Tx, channel: str, days: Collection[date], kind: BillKind, *which: ColumnElement[bool]) -> set[date]:

@@ -156,7 +156,7 @@ def test_a_day_without_trade_and_one_without_a_fund_bill_are_closed(tmp_path, sa
             assert [one["kind"] for one in alipay["bills"]] == ["trades"]
             assert close.sign("alipay")["signature"]["without"] == ["funds"]
             close.plant("wechat", "extra", "OF-OTHERS", amount_fen=700, day=str(close.day))
-            close.post(close.at("wechat", "/fetch"))
+            close.fetch_by_itself()
             assert sources(close, "wechat")[:2] == [("trades", "none", True, False), ("trades", "fetched", False, True)]
             assert close.seen("wechat")["outputs_sha256"] == signed["outputs_sha256"]
         assert sold.state == "paid"
