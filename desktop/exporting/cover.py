@@ -216,7 +216,7 @@ def _tag(kind: Kind) -> str:
 
 
 def _aligned(kind: Kind, align: str) -> Style:
-    return replace(style_of(kind), align=align)
+    return replace(style_of(kind), align=align, indent=0)
 
 
 def _ruled(kind: Kind) -> Style:

@@ -154,12 +154,13 @@ class FinanceWorkbook:
     def _shown(self, language: str) -> str:
         """Which layout it is in, and what that leaves out."""
         usual = {page.key: page for page in FINANCE_PAGES}
-        columns = sum(len(usual[page.key].columns) - len(page.columns) for page in self._pages)
-        sheets = len(usual) - len(self._pages)
-        if not (sheets or columns):
-            return self._layout_name or _ALL.sentence(language)
-        left_out = _LEFT_OUT.sentence(language).format(sheets=sheets, columns=columns)
-        return f"{self._layout_name} {left_out}".strip()
+        left_out = {
+            _SHEETS: len(usual) - len(self._pages),
+            _COLUMNS: sum(len(usual[page.key].columns) - len(page.columns) for page in self._pages),
+        }
+        parts = [what.sentence(language).format(n=n) for what, n in left_out.items() if n]
+        said = _LEFT_OUT.sentence(language).format(what=_AND.sentence(language).join(parts)) if parts else ""
+        return f"{self._layout_name}{said}" or _ALL.sentence(language)
 
     def __enter__(self) -> FinanceWorkbook:
         return self
@@ -169,7 +170,9 @@ class FinanceWorkbook:
 
 
 _ALL = Sentence("全部工作表和列", "all sheets and columns")
-_LEFT_OUT = Sentence("（未列出 {sheets} 张工作表、{columns} 列）", "(left out: {sheets} sheets, {columns} columns)")
+_LEFT_OUT = Sentence("（未列出 {what}）", " (left out: {what})")
+_SHEETS, _COLUMNS = Sentence("{n} 张工作表", "{n} sheets"), Sentence("{n} 列", "{n} columns")
+_AND = Sentence("、", ", ")
 _TITLE = Sentence("卡盟 Kameng 财务对账单", "Kameng finance workbook")
 
 

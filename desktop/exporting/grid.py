@@ -27,7 +27,9 @@ HEADING = Style(bold=True, fill="E8EDF3", align="center", rule="9AA5B1", number_
 def style_of(kind: Kind) -> Style:
     """How a detail cell of the kind looks; text keeps being text when a person edits it."""
     form = FORMS[kind].number_format
-    return Style(number_format=form, quoted=form == "@", align="center" if kind in {Kind.TIME, Kind.DAY} else "")
+    if form == "@":
+        return Style(number_format=form, quoted=True, align="left", indent=1)  # not to touch the number before it
+    return Style(number_format=form, align="center" if kind in {Kind.TIME, Kind.DAY} else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ _FONT = "等线"
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a cell looks. Colours are RRGGBB; `quoted` text stays text when a person edits it."""
+    """How a cell looks. Colours are RRGGBB; `quoted` text stays text when a person edits it; `indent` in characters."""
 
     number_format: str = "General"
     bold: bool = False
@@ -42,6 +42,7 @@ class Style:
     color: str = ""
     fill: str = ""
     align: str = ""
+    indent: int = 0
     wrap: bool = False
     rule: str = ""
     quoted: bool = False
@@ -315,7 +316,8 @@ def _style_sheet(styles: Sequence[Style]) -> str:
             fills += '<fill><patternFill patternType="none"/></fill>'
         bottom = f'<bottom style="thin"><color rgb="FF{one.rule}"/></bottom>' if one.rule else "<bottom/>"
         borders += f"<border><left/><right/><top/>{bottom}<diagonal/></border>"
-        align = (f' horizontal="{one.align}"' if one.align else "") + (' wrapText="1"' if one.wrap else "")
+        align = f' horizontal="{one.align}"' if one.align else ""
+        align += (f' indent="{one.indent}"' if one.indent else "") + (' wrapText="1"' if one.wrap else "")
         number = 0 if one.number_format == "General" else 164 + n
         quoted = ' quotePrefix="1"' if one.quoted else ""
         cells += (
