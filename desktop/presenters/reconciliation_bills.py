@@ -5,11 +5,9 @@ Files are read in the engine, never in the window's thread. What was refused sta
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
@@ -19,39 +17,6 @@ from desktop.presenters.watching import Watched
 from shared.contracts.identity import Person
 from shared.contracts.reconcile import BillFile
 from shared.permissions import Permission
-
-_PACKED = frozenset({".zip", ".gz", ".tar"})
-_KEYS_ONLY = frozenset({".xlsx", ".xlsm", ".tsv"})
-_BILL_NAME = re.compile(
-    r"账单|对账|业务明细|账务明细|资金|bill|fund|trade|settle|^\d{8,16}(all|success|refund|basic)", re.IGNORECASE
-)
-
-
-class Meant(StrEnum):
-    """What a dropped file is taken for."""
-
-    BILL = "bill"
-    KEYS = "keys"
-    UNCLEAR = "unclear"
-
-
-def meant_by(name: str) -> Meant:
-    """What a file's name says: channels pack their bills and name them so; card keys come as sheets and plain lines."""
-    suffix = Path(name).suffix.lower()
-    if suffix in _PACKED or (suffix not in _KEYS_ONLY and _BILL_NAME.search(name)):
-        return Meant.BILL
-    return Meant.KEYS if suffix in _KEYS_ONLY else Meant.UNCLEAR
-
-
-def divided(files: Sequence[Path], *, takers: frozenset[Meant], front: Meant | None) -> dict[Meant, list[Path]]:
-    """Files by what they are taken for. Who may drop only one kind is not asked; else the name tells, or `front`."""
-    parts: dict[Meant, list[Path]] = {}
-    for file in files:
-        meant = next(iter(takers)) if len(takers) == 1 else meant_by(file.name)
-        if meant is Meant.UNCLEAR and front is not None:
-            meant = front
-        parts.setdefault(meant, []).append(file)
-    return parts
 
 
 @dataclass(frozen=True, slots=True)

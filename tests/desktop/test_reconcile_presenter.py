@@ -20,8 +20,9 @@ from desktop.presenters import words
 from desktop.presenters.arrivals import SWEEP, about, act_key
 from desktop.presenters.days import FETCH, RUN, SIGN, Days, identity, lines, open_differences
 from desktop.presenters.differences import COLUMNS, Differences, compared, doing, groups, story
+from desktop.presenters.dropping import Meant, divided, meant_by
 from desktop.presenters.reconciliation import Reconciliation
-from desktop.presenters.reconciliation_bills import Bills, Meant, divided, meant_by
+from desktop.presenters.reconciliation_bills import Bills
 from desktop.presenters.reconciliation_finance import FinanceExport, choices, chosen_layout
 from desktop.presenters.reconciliation_workbook import Verification, says
 from desktop.presenters.typed import NotADay, NotAnAmount
@@ -406,6 +407,10 @@ def test_the_list_follows_the_day_unless_all_days_are_wanted():
         ("wechat-fundflow-basic.csv.gz", Meant.BILL),
         ("2026-03-01 微信账单.csv", Meant.BILL),
         ("STEAM-50.xlsx", Meant.KEYS),
+        ("kameng-finance-2026-03-01.xlsx", Meant.BILL),
+        ("打款回盘 0302.xlsx", Meant.RESULTS),
+        ("kameng-payouts-2026-03-02.csv", Meant.RESULTS),
+        ("DK20260302-001.csv", Meant.RESULTS),
         ("steam.txt", Meant.UNCLEAR),
         ("export.csv", Meant.UNCLEAR),
     ],
@@ -421,6 +426,12 @@ def test_who_may_drop_only_one_kind_is_not_asked():
     assert divided(files, takers=both, front=None) == {Meant.BILL: files[:1], Meant.UNCLEAR: files[1:]}
     assert divided(files, takers=both, front=Meant.BILL) == {Meant.BILL: files}
     assert divided(files, takers=both, front=Meant.KEYS) == {Meant.BILL: files[:1], Meant.KEYS: files[1:]}
+    finance = frozenset({Meant.BILL, Meant.RESULTS})
+    sheets = [Path("batch.xlsx"), Path("打款回盘.xlsx")]
+    assert divided(sheets, takers=finance, front=None) == {Meant.UNCLEAR: sheets[:1], Meant.RESULTS: sheets[1:]}
+    assert divided(sheets, takers=finance, front=Meant.RESULTS) == {Meant.RESULTS: sheets}
+    assert divided(sheets[:1], takers=finance | both, front=Meant.RESULTS) == {Meant.RESULTS: sheets[:1]}
+    assert divided(sheets, takers=both, front=None) == {Meant.KEYS: sheets[:1], Meant.UNCLEAR: sheets[1:]}
 
 
 def test_bills_go_one_after_the_other_and_the_refused_stay_with_their_sentence():

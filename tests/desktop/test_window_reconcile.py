@@ -9,6 +9,7 @@ from desktop.operations import reconciliation_days
 from desktop.presenters.arrivals import SWEEP, act_key
 from desktop.presenters.days import CORRECT, FETCH, RUN, SIGN
 from desktop.presenters.differences import compared
+from desktop.presenters.dropping import Meant
 from server.payments.model import PaymentBillFile
 from server.reconcile.model import ReconcileDifference, ReconcileSignature, ReconcileSweep
 from shared import clock
@@ -305,12 +306,17 @@ def test_a_drop_that_could_be_either_is_asked_about(program, qtbot, tmp_path):
     assert len(desk.reconciliation.bills.files) == 1
     window.go("orders")
     window.take_files([file])
-    window._question.keys.click()
+    window._question.answers[Meant.KEYS].click()
     assert (window.page.place, desk.imports.check.file) == ("imports", file)
     window.go("reconciliation")
     window.take_files([file])
     assert not window._question.isVisible(), "the screen in front tells"
     assert desk.reconciliation.bills.files[-1].path == file
-    desk_of(program, Role.FINANCE)
+    desk = desk_of(program, Role.FINANCE)
+    window.go("orders")
     window.take_files([file])
-    assert window.page.place == "reconciliation", "who imports no keys is not asked"
+    shown = [meant for meant, press in window._question.answers.items() if press.isVisible()]
+    assert shown == [Meant.RESULTS, Meant.BILL], "who imports no keys is not asked about them"
+    window._question.answers[Meant.RESULTS].click()
+    assert (window.page.place, window.page.front.place) == ("settlement", "payouts")
+    assert desk.settlement.payouts.results.name == "export.csv"

@@ -18,7 +18,7 @@ from shared.contracts.settlement import EditTerms
 from shared.errors import NotAllowed
 from shared.finance import Cycle, PayoutState, ReleaseFrom, StatementState
 from shared.ids import speak_order_code
-from tests.desktop.window_program import sign_in, texts
+from tests.desktop.window_program import drop, sign_in, texts
 from tests.desktop.workbench import carry_out
 from tests.world import ANNA, BEN
 
@@ -116,12 +116,14 @@ def the_bank_answers(qtbot, page, payouts, world, folder):
     wrong.write_text(f"打款单号,金额,结果,流水号\n{number},85.51,成功,BK-1\n", "utf-8")
     torn.write_text(f"打款单号,金额,结果\n{number},85.50,处理中\n", "utf-8")
     right.write_text(f"打款单号,金额,结果,流水号\n{number},85.50,成功,BK-1\n", "utf-8")
-    page.payouts.take_file(torn)
+    page.show_part(page.statements)
+    drop(page.window(), [torn])
+    assert page.front is page.payouts
     qtbot.waitUntil(lambda: not results.busy, timeout=WAIT_MS)
     assert "第 2 行：结果“处理中”不是成功或失败" in page.payouts.results.text
     assert not page.payouts.results.go.isVisible()
     for file, told in ((wrong, "整份文件未导入"), (right, "1 笔到账")):
-        page.payouts.take_file(file)
+        drop(page.window(), [file])
         qtbot.waitUntil(lambda: not results.busy, timeout=WAIT_MS)
         page.payouts.results.go.click()
         qtbot.waitUntil(lambda: not results.busy, timeout=WAIT_MS)

@@ -45,3 +45,9 @@ class SettlementPage(TabbedPage):
         self.say(self.tabs.setAccessibleName, lambda: self.tr("结算的各部分"))
         for part, _words, command in parts:
             self.handle(command, partial(self.show_part, part))
+
+    def look_at(self, what: object) -> None:
+        """Files that were dropped: what the bank or channel says became of payouts."""
+        if isinstance(what, list):
+            self.show_part(self.payouts)
+            self.payouts.take_files(what)

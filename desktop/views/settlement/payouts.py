@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from desktop.presenters import formats, payouts
@@ -110,6 +111,13 @@ class PayoutsPage(CasesPage):
     def take_file(self, file: Path) -> None:
         """Read a result file."""
         self.presenter.results.take(file)
+
+    def take_files(self, files: Sequence[Path]) -> None:
+        """Read what was dropped. A file is taken in whole or not at all, so there is one in hand at a time."""
+        if len(files) > 1:
+            words = self.tr("一次导入一份打款结果，先读“{name}”")
+            self.told.emit(words.format(name=files[0].name), "info")
+        self.take_file(files[0])
 
     def _open_written(self) -> None:
         if self.presenter.exported is not None:

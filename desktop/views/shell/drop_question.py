@@ -8,9 +8,9 @@ from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeyEvent, QShowEvent
-from PySide6.QtWidgets import QFrame, QWidget
+from PySide6.QtWidgets import QFrame, QPushButton, QWidget
 
-from desktop.presenters.reconciliation_bills import Meant
+from desktop.presenters.dropping import Meant
 from desktop.widgets.basics import button, column, label, row
 from desktop.widgets.live import Live
 
@@ -42,22 +42,27 @@ class DropQuestion(Live, QFrame):
         leave = button()
         self.say(leave.setText, lambda: self.tr("取消"))
         leave.clicked.connect(self.hide)
-        keys, self.bill = button(icon_name="import"), button(role="primary", icon_name="reconcile")
-        self.say(keys.setText, lambda: self.tr("卡密文件"))
-        self.say(self.bill.setText, lambda: self.tr("渠道账单"))
-        keys.clicked.connect(partial(self._answer, Meant.KEYS))
-        self.bill.clicked.connect(partial(self._answer, Meant.BILL))
-        self.keys = keys
         line.addWidget(leave)
         line.addStretch(1)
-        line.addWidget(keys)
-        line.addWidget(self.bill)
+        self.answers: dict[Meant, QPushButton] = {}
+        for meant, drawn, words in (
+            (Meant.KEYS, "import", lambda: self.tr("卡密文件")),
+            (Meant.RESULTS, "export", lambda: self.tr("打款结果")),
+            (Meant.BILL, "reconcile", lambda: self.tr("渠道账单")),
+        ):
+            press = button(role="primary" if meant is Meant.BILL else None, icon_name=drawn)
+            self.say(press.setText, words)
+            press.clicked.connect(partial(self._answer, meant))
+            line.addWidget(press)
+            self.answers[meant] = press
         layout.addLayout(line)
         self.hide()
 
-    def ask(self, files: Sequence[Path]) -> None:
-        """Ask about these; an older question is forgotten."""
+    def ask(self, files: Sequence[Path], takers: frozenset[Meant]) -> None:
+        """Ask which of what this person may drop these are; an older question is forgotten."""
         self._files = list(files)
+        for meant, press in self.answers.items():
+            press.setVisible(meant in takers)
         more = len(files) - SHOWN
         self._names.setText(
             "\n".join(path.name for path in files[:SHOWN])
@@ -80,7 +85,8 @@ class DropQuestion(Live, QFrame):
         if parent is not None:
             self.move((parent.width() - self.width()) // 2, (parent.height() - self.height()) // 3)
         self.raise_()
-        self.bill.setFocus()
+        asked = [press for press in self.answers.values() if not press.isHidden()]
+        asked[-1].setFocus()
 
     def _answer(self, meant: Meant) -> None:
         self.hide()

@@ -14,8 +14,8 @@ from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDragLeaveEvent
 from PySide6.QtWidgets import QMainWindow, QStackedWidget, QWidget
 
 from desktop.commands import ALL, BY_ID, Command
+from desktop.presenters.dropping import Meant, divided
 from desktop.presenters.palette import Entry, Palette
-from desktop.presenters.reconciliation_bills import Meant, divided
 from desktop.presenters.status import Status
 from desktop.theme.icons import application_icon
 from desktop.views.page import Handler, Page
@@ -32,6 +32,10 @@ from shared.contracts.identity import Person
 from shared.permissions import Permission
 
 SMALLEST = (960, 600)
+
+
+_PLACES = {Meant.KEYS: "imports", Meant.BILL: "reconciliation", Meant.RESULTS: "settlement"}
+"""Which screen takes what in."""
 
 
 class Window(Live, QMainWindow):
@@ -331,11 +335,13 @@ class Window(Live, QMainWindow):
         takers = {Meant.KEYS} if "imports" in self._pages else set()
         if "reconciliation" in self._pages and self.may(BY_ID["bill.add"]):
             takers.add(Meant.BILL)
+        if "settlement" in self._pages and self.may(BY_ID["payout.results"]):
+            takers.add(Meant.RESULTS)
         return frozenset(takers)
 
     def _divided(self, files: Sequence[Path]) -> dict[Meant, list[Path]]:
-        """Which of the files are bills and which are keys; the screen in front tells where a name does not."""
-        front = {"reconciliation": Meant.BILL, "imports": Meant.KEYS}.get(self.page.place if self.page else "")
+        """What each of the files is; the screen in front tells where a name does not."""
+        front = next((meant for meant, place in _PLACES.items() if self.page and self.page.place == place), None)
         return divided(files, takers=self._takers(), front=front)
 
     def _offer(self, files: Sequence[Path]) -> str:
@@ -343,6 +349,7 @@ class Window(Live, QMainWindow):
         words = {
             Meant.KEYS: self.tr("松开鼠标，预览并导入 %n 个文件", None, len(parts.get(Meant.KEYS, ()))),
             Meant.BILL: self.tr("松开鼠标，添加 %n 份渠道账单", None, len(parts.get(Meant.BILL, ()))),
+            Meant.RESULTS: self.tr("松开鼠标，读取 %n 份打款结果", None, len(parts.get(Meant.RESULTS, ()))),
             Meant.UNCLEAR: self.tr("松开鼠标，再选择 %n 个文件是什么", None, len(parts.get(Meant.UNCLEAR, ()))),
         }
         return "\n".join(words[meant] for meant in parts)
@@ -367,12 +374,12 @@ class Window(Live, QMainWindow):
             return
         for meant, some in self._divided(files).items():
             if meant is Meant.UNCLEAR:
-                self._question.ask(some)
+                self._question.ask(some, self._takers())
             else:
                 self._take(meant, some)
 
     def _take(self, meant: Meant, files: Sequence[Path]) -> None:
-        place = {Meant.KEYS: "imports", Meant.BILL: "reconciliation"}[meant]
+        place = _PLACES[meant]
         if place in self._pages:
             self.go(place)
             self._pages[place].look_at(list(files))
