@@ -48,8 +48,44 @@
         <translation>Try another day.</translation>
     </message>
     <message>
+        <source>账户的每日结余</source>
+        <translation>The account, day by day</translation>
+    </message>
+    <message>
+        <source>还没有结账的日子</source>
+        <translation>No day was closed yet</translation>
+    </message>
+    <message>
+        <source>一天过完并核对之后，它的结余会出现在这里。</source>
+        <translation>A day is here once it is over and was checked.</translation>
+    </message>
+    <message>
         <source>账簿日期</source>
         <translation>Day of the book</translation>
+    </message>
+    <message>
+        <source>每一笔</source>
+        <translation>Each line</translation>
+    </message>
+    <message>
+        <source>每日结余</source>
+        <translation>Each day</translation>
+    </message>
+    <message>
+        <source>每一笔或每日结余</source>
+        <translation>Each line, or each day</translation>
+    </message>
+    <message>
+        <source>日期</source>
+        <translation>Day</translation>
+    </message>
+    <message>
+        <source>期初</source>
+        <translation>Opening</translation>
+    </message>
+    <message>
+        <source>期末</source>
+        <translation>Closing</translation>
     </message>
     <message>
         <source>时间</source>
@@ -331,12 +367,12 @@
         <translation>The ledger does not balance</translation>
     </message>
     <message>
-        <source>发货额 = 供应商所得 + 服务费</source>
-        <translation>Delivered = supplier&apos;s share + fee</translation>
+        <source>发货额 + 优惠 = 供应商所得 + 佣金 + 服务费</source>
+        <translation>Delivered + discounts = suppliers + commissions + fees</translation>
     </message>
     <message>
-        <source>发货额与分账之和不等</source>
-        <translation>Delivered differs from its parts</translation>
+        <source>发货额加优惠与分账之和不等</source>
+        <translation>Delivered and discounts are not the sum of the shares</translation>
     </message>
     <message>
         <source>收到的钱都已发货</source>
@@ -365,17 +401,6 @@
     <message>
         <source>贷方发生额</source>
         <translation>Credits</translation>
-    </message>
-</context>
-<context>
-    <name>CasePanel</name>
-    <message>
-        <source>详情</source>
-        <translation>Details</translation>
-    </message>
-    <message>
-        <source>查看订单 {code}</source>
-        <translation>See order {code}</translation>
     </message>
 </context>
 <context>
@@ -665,6 +690,10 @@
         <translation>Record an arrival…</translation>
     </message>
     <message>
+        <source>更正…</source>
+        <translation>Correct…</translation>
+    </message>
+    <message>
         <source>签署…</source>
         <translation>Sign…</translation>
     </message>
@@ -868,6 +897,10 @@
         <translation>Sign the day…</translation>
     </message>
     <message>
+        <source>更正已签署的一天…</source>
+        <translation>Correct a signed day…</translation>
+    </message>
+    <message>
         <source>导出对账工作簿</source>
         <translation>Export workbook</translation>
     </message>
@@ -914,6 +947,10 @@
     <message>
         <source>忽略这条差异</source>
         <translation>Ignore the difference</translation>
+    </message>
+    <message>
+        <source>选择筛选出的全部差异</source>
+        <translation>Select all the differences that are listed</translation>
     </message>
     <message>
         <source>查看这条差异的订单</source>
@@ -1176,6 +1213,30 @@
         <translation>Show the holds</translation>
     </message>
     <message>
+        <source>看结算条件</source>
+        <translation>Show the terms of settlement</translation>
+    </message>
+    <message>
+        <source>看费率规则</source>
+        <translation>Show the rules of fees</translation>
+    </message>
+    <message>
+        <source>看工作日历</source>
+        <translation>Show the working days</translation>
+    </message>
+    <message>
+        <source>修改供应商的结算条件…</source>
+        <translation>Agree on other terms with a supplier…</translation>
+    </message>
+    <message>
+        <source>新增费率规则…</source>
+        <translation>Make a rule of fees…</translation>
+    </message>
+    <message>
+        <source>录入假日或调休…</source>
+        <translation>Enter holidays or working weekends…</translation>
+    </message>
+    <message>
         <source>放行暂缓的结算</source>
         <translation>Let go of what is held</translation>
     </message>
@@ -1264,6 +1325,10 @@
         <translation>Show the disputes</translation>
     </message>
     <message>
+        <source>看账户的每日结余</source>
+        <translation>Show the account day by day</translation>
+    </message>
+    <message>
         <source>提出调账…</source>
         <translation>Propose an adjustment…</translation>
     </message>
@@ -1329,6 +1394,10 @@
     <message>
         <source>手续费</source>
         <translation>Fees</translation>
+    </message>
+    <message>
+        <source>入账金额（不含商户券）</source>
+        <translation>Credited, without merchant coupons</translation>
     </message>
     <message numerus="yes">
         <source>已对上 %n 笔，合计 {money}</source>
@@ -1425,20 +1494,59 @@
         <translation>Owed and arrived</translation>
     </message>
     <message>
-        <source>应结净额（收款 − 退款 − 手续费）</source>
-        <translation>Net owed (paid − refunded − fees)</translation>
+        <source>应结净额（入账 − 手续费）</source>
+        <translation>Net to be paid out (credited − fees)</translation>
+    </message>
+    <message numerus="yes">
+        <source>外来单 %n 笔 {money}：同一商户号下其他业务的钱，在账单里，不计入应结</source>
+        <translation>
+            <numerusform>%n of another business, {money}: in the bill under the same merchant number, no part of the net</numerusform>
+            <numerusform>%n of other businesses, {money}: in the bill under the same merchant number, no part of the net</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>当日不可再改；发现错误时点“更正”，由两人记一笔今天的调账。</source>
+        <translation>The day does not change any more; “Correct” has two people post an adjustment of today.</translation>
     </message>
     <message>
         <source>已到银行</source>
         <translation>Arrived in the bank</translation>
     </message>
     <message>
-        <source>{when} 到账 {money}，流水号 {number}，{who} 登记</source>
-        <translation>{when}: {money} arrived, no. {number}, recorded by {who}</translation>
-    </message>
-    <message>
         <source>还没有登记到账</source>
         <translation>No arrival recorded yet</translation>
+    </message>
+    <message>
+        <source>{when} 到账，流水号 {number}，{who} 登记</source>
+        <translation>arrived {when}, number {number}, recorded by {who}</translation>
+    </message>
+    <message>
+        <source>其中 {money} 属于其他业务</source>
+        <translation>{money} of it are others&apos;</translation>
+    </message>
+    <message>
+        <source>{who} 复核</source>
+        <translation>approved by {who}</translation>
+    </message>
+    <message>
+        <source>{who} 冲销</source>
+        <translation>reversed by {who}</translation>
+    </message>
+    <message>
+        <source>{who} 复核冲销</source>
+        <translation>reversal approved by {who}</translation>
+    </message>
+    <message>
+        <source>签署之后的更正</source>
+        <translation>Corrections since it was signed</translation>
+    </message>
+    <message>
+        <source>{who} 于 {when} 提出：{reason}，渠道待到账 {money}</source>
+        <translation>{who}, {when}: {reason}; receivable from the channel {money}</translation>
+    </message>
+    <message>
+        <source>查看调账</source>
+        <translation>Open the adjustment</translation>
     </message>
     <message>
         <source>账单</source>
@@ -1451,6 +1559,10 @@
     <message>
         <source>选择账单文件…</source>
         <translation>Choose bill files…</translation>
+    </message>
+    <message>
+        <source>{bill}：渠道说这一天没有账单</source>
+        <translation>{bill}: the channel has none of this day</translation>
     </message>
     <message numerus="yes">
         <source>%n 行</source>
@@ -1466,6 +1578,10 @@
     <message>
         <source>手工导入</source>
         <translation>Dropped</translation>
+    </message>
+    <message>
+        <source>签署之后才到，不改变已签署的数字；与它不同的会成为下一个未签日子的差异</source>
+        <translation>It came after the signature and changes nothing of it; what differs is work of the next open day</translation>
     </message>
     <message>
         <source>{name}：账单印 {printed}，逐行相加 {read}</source>
@@ -1487,6 +1603,14 @@
         <translation>{who} signed on {when}, net {net}</translation>
     </message>
     <message>
+        <source>未含</source>
+        <translation>Without</translation>
+    </message>
+    <message>
+        <source>{bills}：按设置，这个渠道不出</source>
+        <translation>{bills}: by the settings this channel makes none</translation>
+    </message>
+    <message>
         <source>备注</source>
         <translation>Note</translation>
     </message>
@@ -1497,10 +1621,6 @@
     <message>
         <source>结果指纹（数字、匹配与差异）</source>
         <translation>Hash of the outputs (figures, matches, differences)</translation>
-    </message>
-    <message>
-        <source>当日不可再改；更正记入未签的日子。</source>
-        <translation>The day does not change any more; corrections go to a day that is open.</translation>
     </message>
 </context>
 <context>
@@ -1675,9 +1795,36 @@
         <source>差异详情</source>
         <translation>Difference</translation>
     </message>
+    <message numerus="yes">
+        <source>已选 %n 条差异</source>
+        <translation>
+            <numerusform>%n difference selected</numerusform>
+            <numerusform>%n differences selected</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>差额合计 {off}</source>
+        <translation>Off by {off} in all</translation>
+    </message>
+    <message>
+        <source>{kind} {n} 条，{amount}</source>
+        <translation>{kind}: {n}, {amount}</translation>
+    </message>
+    <message>
+        <source>一次最多处理 {n} 条，请少选一些。</source>
+        <translation>At most {n} at once; select fewer.</translation>
+    </message>
+    <message>
+        <source>所选的差异没有共同的处理方式，请按类型筛选后再选。</source>
+        <translation>Nothing can be done about all of these alike; filter by kind first.</translation>
+    </message>
     <message>
         <source>差额 {off}</source>
         <translation>Off by {off}</translation>
+    </message>
+    <message>
+        <source>后到的账单与已处理的 {number} 不同</source>
+        <translation>a later bill differs from {number}, which was handled</translation>
     </message>
     <message>
         <source>自 {day} 挂账</source>
@@ -1836,6 +1983,10 @@
     <message>
         <source>卡密文件</source>
         <translation>Card keys</translation>
+    </message>
+    <message>
+        <source>打款结果</source>
+        <translation>Results of payouts</translation>
     </message>
     <message>
         <source>渠道账单</source>
@@ -2136,6 +2287,41 @@
     <message>
         <source>收到的每一笔钱都有去处。</source>
         <translation>All money that came has a place.</translation>
+    </message>
+</context>
+<context>
+    <name>FeeRulesPage</name>
+    <message>
+        <source>同一范围以最新一条为准；商品与级别都写明的最优先，其次商品，再次级别</source>
+        <translation>Of one scope the newest counts; product with tier comes first, then product, then tier</translation>
+    </message>
+    <message>
+        <source>费率规则列表</source>
+        <translation>Rules of fees</translation>
+    </message>
+    <message>
+        <source>范围</source>
+        <translation>Of what</translation>
+    </message>
+    <message>
+        <source>费率</source>
+        <translation>Fees</translation>
+    </message>
+    <message>
+        <source>生效时间</source>
+        <translation>Since</translation>
+    </message>
+    <message>
+        <source>设置人</source>
+        <translation>By</translation>
+    </message>
+    <message>
+        <source>没有费率规则</source>
+        <translation>No rules</translation>
+    </message>
+    <message>
+        <source>没有规则时，用商品或供应商自己的费率。</source>
+        <translation>Without one, the product&apos;s or the supplier&apos;s own rate counts.</translation>
     </message>
 </context>
 <context>
@@ -2477,6 +2663,49 @@
     <message>
         <source>暂缓时间</source>
         <translation>Held at</translation>
+    </message>
+</context>
+<context>
+    <name>HolidaysPage</name>
+    <message>
+        <source>T+n 按国务院公布的工作日计算；没有的年份和临时调整在这里录入</source>
+        <translation>T+n counts the State Council&apos;s working days; enter years it lacks, and changes, here</translation>
+    </message>
+    <message>
+        <source>年份</source>
+        <translation>Year</translation>
+    </message>
+    <message>
+        <source>假日与调休列表</source>
+        <translation>Holidays and working weekends</translation>
+    </message>
+    <message>
+        <source>日期</source>
+        <translation>Day</translation>
+    </message>
+    <message>
+        <source>星期</source>
+        <translation>Weekday</translation>
+    </message>
+    <message>
+        <source>是否上班</source>
+        <translation>People</translation>
+    </message>
+    <message>
+        <source>名称</source>
+        <translation>Name</translation>
+    </message>
+    <message>
+        <source>这一年没有录入假日</source>
+        <translation>No holidays were entered</translation>
+    </message>
+    <message>
+        <source>没有录入时，按周一到周五上班计算。</source>
+        <translation>Until then Monday to Friday are working days.</translation>
+    </message>
+    <message>
+        <source>{year} 年的假日还不完整：录入全部法定假日之前，结算日按已有的计算。</source>
+        <translation>The holidays of {year} are not complete: until they are, days are counted by what is there.</translation>
     </message>
 </context>
 <context>
@@ -3133,6 +3362,36 @@
     </message>
 </context>
 <context>
+    <name>News</name>
+    <message>
+        <source>打开所在文件夹</source>
+        <translation>Open its folder</translation>
+    </message>
+    <message>
+        <source>收起核验结果</source>
+        <translation>Close the verdict</translation>
+    </message>
+    <message>
+        <source>去复核</source>
+        <translation>Check it</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n 笔到账等您复核，第一笔：{channel} {day} {money}</source>
+        <translation>
+            <numerusform>%n arrival waits for your approval: {channel}, {day}, {money}</numerusform>
+            <numerusform>%n arrivals wait for your approval, first: {channel}, {day}, {money}</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>已写入 {path}，共 {rows} 行明细。数据指纹 SHA-256：{hash}…</source>
+        <translation>Written to {path}, {rows} rows of details. SHA-256 of the data: {hash}…</translation>
+    </message>
+    <message>
+        <source>正在核验“{file}”…</source>
+        <translation>Verifying “{file}”…</translation>
+    </message>
+</context>
+<context>
     <name>OrderPeek</name>
     <message>
         <source>订单详情</source>
@@ -3425,6 +3684,10 @@
     <message>
         <source>打开所在文件夹</source>
         <translation>Open its folder</translation>
+    </message>
+    <message>
+        <source>一次导入一份打款结果，先读“{name}”</source>
+        <translation>One result file at a time: “{name}” first</translation>
     </message>
     <message>
         <source>全部</source>
@@ -3849,10 +4112,6 @@
         <translation>Verify an exported file…</translation>
     </message>
     <message>
-        <source>打开所在文件夹</source>
-        <translation>Open folder</translation>
-    </message>
-    <message>
         <source>前一天 (Alt+←)</source>
         <translation>Previous day (Alt+←)</translation>
     </message>
@@ -3867,10 +4126,6 @@
     <message>
         <source>去那一天</source>
         <translation>Go to that day</translation>
-    </message>
-    <message>
-        <source>收起核验结果</source>
-        <translation>Put the result away</translation>
     </message>
     <message>
         <source>日结、差异或账目</source>
@@ -3952,10 +4207,6 @@
         <translation>Something in our books does not hold: see the books</translation>
     </message>
     <message>
-        <source>正在核验“{file}”…</source>
-        <translation>Verifying “{file}”…</translation>
-    </message>
-    <message>
         <source>全部类型</source>
         <translation>All kinds</translation>
     </message>
@@ -4018,10 +4269,6 @@
     <message>
         <source>两边每一笔都对得上，或已经处理。</source>
         <translation>Everything agrees on both sides, or was handled.</translation>
-    </message>
-    <message>
-        <source>已写入 {path}，共 {rows} 行明细。数据指纹 SHA-256：{hash}…</source>
-        <translation>Written to {path}, {rows} detail rows. Data SHA-256: {hash}…</translation>
     </message>
 </context>
 <context>
@@ -4311,6 +4558,17 @@
     </message>
 </context>
 <context>
+    <name>Rows</name>
+    <message>
+        <source>再加一行</source>
+        <translation>One more row</translation>
+    </message>
+    <message>
+        <source>去掉这一行</source>
+        <translation>Remove this row</translation>
+    </message>
+</context>
+<context>
     <name>RuleSheet</name>
     <message>
         <source>预警规则</source>
@@ -4561,12 +4819,24 @@
         <translation>Holds</translation>
     </message>
     <message>
+        <source>条件</source>
+        <translation>Terms</translation>
+    </message>
+    <message>
+        <source>费率</source>
+        <translation>Fees</translation>
+    </message>
+    <message>
+        <source>工作日</source>
+        <translation>Working days</translation>
+    </message>
+    <message>
         <source>结算</source>
         <translation>Settlement</translation>
     </message>
     <message>
-        <source>结算单、应结、打款或暂缓</source>
-        <translation>Statements, due, payouts or holds</translation>
+        <source>结算的各部分</source>
+        <translation>Parts of settlement</translation>
     </message>
 </context>
 <context>
@@ -4714,6 +4984,10 @@
     <message>
         <source>应付</source>
         <translation>Payable</translation>
+    </message>
+    <message>
+        <source>已打款</source>
+        <translation>Paid</translation>
     </message>
     <message>
         <source>状态</source>
@@ -4962,10 +5236,79 @@
     </message>
 </context>
 <context>
+    <name>TermsPage</name>
+    <message>
+        <source>与供应商约定的周期、起结金额和收款账户；按发货时的约定结算</source>
+        <translation>Cycles, least amounts and accounts; a line follows what was agreed when it was delivered</translation>
+    </message>
+    <message>
+        <source>结算条件列表</source>
+        <translation>Terms of suppliers</translation>
+    </message>
+    <message>
+        <source>没有供应商</source>
+        <translation>No suppliers</translation>
+    </message>
+    <message>
+        <source>供应商</source>
+        <translation>Supplier</translation>
+    </message>
+    <message>
+        <source>结算方式</source>
+        <translation>How it is paid</translation>
+    </message>
+    <message>
+        <source>周期</source>
+        <translation>Cycle</translation>
+    </message>
+    <message>
+        <source>起算</source>
+        <translation>Counted from</translation>
+    </message>
+    <message>
+        <source>级别</source>
+        <translation>Tier</translation>
+    </message>
+    <message>
+        <source>生效时间</source>
+        <translation>Since</translation>
+    </message>
+    <message>
+        <source>约定人</source>
+        <translation>By</translation>
+    </message>
+</context>
+<context>
+    <name>TermsPanel</name>
+    <message>
+        <source>结算条件</source>
+        <translation>Terms of settlement</translation>
+    </message>
+    <message>
+        <source>历次约定</source>
+        <translation>What was agreed</translation>
+    </message>
+    <message>
+        <source>默认条件</source>
+        <translation>The standard terms</translation>
+    </message>
+</context>
+<context>
     <name>Toast</name>
     <message>
         <source>关闭通知</source>
         <translation>Dismiss</translation>
+    </message>
+</context>
+<context>
+    <name>ToldPanel</name>
+    <message>
+        <source>详情</source>
+        <translation>Details</translation>
+    </message>
+    <message>
+        <source>查看订单 {code}</source>
+        <translation>Open order {code}</translation>
     </message>
 </context>
 <context>
@@ -5085,6 +5428,13 @@
         <translation>
             <numerusform>Drop to add %n bill</numerusform>
             <numerusform>Drop to add %n bills</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <source>松开鼠标，读取 %n 份打款结果</source>
+        <translation>
+            <numerusform>Drop to read %n file of payout results</numerusform>
+            <numerusform>Drop to read %n files of payout results</numerusform>
         </translation>
     </message>
     <message numerus="yes">
