@@ -29,7 +29,7 @@ from desktop.exporting.target import Replacement, check_target
 from desktop.exporting.workbook import Written
 from shared.contracts.reconcile import Difference, FundRow, ReconciledDay, Sweep
 from shared.contracts.reports import ReconciledLists
-from shared.finance import BillKind, DayState, DifferenceAction, DifferenceState, SweepState
+from shared.finance import AdjustmentState, BillKind, DayState, DifferenceAction, DifferenceState, SweepState
 from shared.sentence import Sentence
 
 
@@ -285,25 +285,40 @@ def _movement(day: ReconciledDay, what: Sentence, **given: Any) -> Movement:
 
 
 def sources(days: Iterable[ReconciledDay]) -> Iterator[Source]:
-    """The rules of the figures, then every bill they were made of and every signature over them, with their hashes."""
+    """The rules of the figures; then, by day, the bills they were made of and those that came too late, the signature
+    over them, and what was corrected since."""
     for topic, rule in _RULES:
         yield Source(topic, rule)
     for day in days:
+        of_day: dict[str, Any] = {"day": day.day, "channel": day.channel}
         for bill in day.bills:
-            if bill.is_current:
-                topic = _BILLS[bill.kind]
-                yield Source(topic, bill.name, bill.rows, day.day, day.channel, bill.added_by, bill.sha1, bill.sha256)
-        if day.signature is not None:
-            signed = day.signature
-            yield Source(
-                _SIGNED, signed.note, None, day.day, day.channel, signed.signed_by, sha256=signed.outputs_sha256
-            )
+            if bill.is_current or bill.is_late:
+                topic = _BILLS[bill.kind, bill.is_late]
+                said = _NO_BILL if bill.source == "none" else bill.name
+                yield Source(topic, said, bill.rows, **of_day, by=bill.added_by, sha1=bill.sha1, sha256=bill.sha256)
+        signed = day.signature
+        if signed is not None:
+            yield Source(_SIGNED, signed.note, **of_day, by=signed.signed_by, sha256=signed.outputs_sha256)
+            for kind in signed.without:
+                yield Source(_SIGNED_WITHOUT, _BILLS[kind, False], **of_day, by=signed.signed_by)
+        for one in day.corrections:
+            topic = _CORRECTIONS[one.state]
+            yield Source(topic, one.reason, **of_day, by=one.proposed_by, amount_fen=one.psp_fen)
 
 
 _SIGNED = Sentence("签署", "Signature")
+_SIGNED_WITHOUT = Sentence("签署时没有", "Signed without")
+_NO_BILL = Sentence("渠道答复：当日没有账单", "The channel says that it has none of this day")
 _BILLS = {
-    BillKind.TRADES: Sentence("交易账单", "Trade bill"),
-    BillKind.FUNDS: Sentence("资金账单", "Fund bill"),
+    (BillKind.TRADES, False): Sentence("交易账单", "Trade bill"),
+    (BillKind.TRADES, True): Sentence("迟到的交易账单", "Late trade bill"),
+    (BillKind.FUNDS, False): Sentence("资金账单", "Fund bill"),
+    (BillKind.FUNDS, True): Sentence("迟到的资金账单", "Late fund bill"),
+}
+_CORRECTIONS = {
+    AdjustmentState.PROPOSED: Sentence("更正（待复核）", "Correction, not approved yet"),
+    AdjustmentState.POSTED: Sentence("更正", "Correction"),
+    AdjustmentState.REFUSED: Sentence("更正（未通过）", "Correction, refused"),
 }
 _RULES = (
     (

@@ -73,7 +73,10 @@ class Commission(NamedTuple):
 
 
 class Source(NamedTuple):
-    """By which rules the figures are, and what they were made of: a sentence, a bill's file, a signature."""
+    """By which rules the figures are, and what they were made of: a sentence, a bill's file, a signature, a correction.
+
+    `amount_fen`: how much more the channel owes by a correction.
+    """
 
     topic: Sentence
     said: Sentence | str
@@ -83,6 +86,7 @@ class Source(NamedTuple):
     by: str = ""
     sha1: str = ""
     sha256: str = ""
+    amount_fen: int | None = None
 
 
 _USUAL: dict[str, tuple[str, str, Kind, int]] = {
@@ -246,6 +250,7 @@ DIFFERENCES: Page[Difference] = Page(
     ("差异明细", "Differences"),
     (
         *_usual("number", "day", "channel", "kind"),
+        Column("again_of", "承接差异", "Goes on from", Kind.TEXT, 18),
         Column("ours_words", "平台情况", "Our side", Kind.TEXT, 30),
         Column("theirs_words", "渠道情况", "Channel's side", Kind.TEXT, 30),
         *_usual("ours_fen", "theirs_fen"),
@@ -378,9 +383,9 @@ SOURCES: Page[Source] = Page(
         Column("topic", "项目", "Topic", Kind.WORD, 14),
         Column("said", "内容", "What", Kind.WORD, 96),
         Column("rows", "条数", "Rows", Kind.COUNT, 10),
-        Column("day", "账期", "Day", Kind.DAY, 12),
-        Column("channel", "渠道", "Channel", Kind.TEXT, 10),
+        *_usual("day", "channel"),
         Column("by", "来源", "By", Kind.TEXT, 16),
+        Column("amount_fen", "更正金额（元）", "Corrected by", Kind.AMOUNT, 15),
         Column("sha1", "SHA-1", "SHA-1", Kind.TEXT, 46),
         Column("sha256", "SHA-256", "SHA-256", Kind.TEXT, 70),
     ),

@@ -11,7 +11,7 @@ import pytest
 from python_calamine import CalamineWorkbook
 
 from desktop.exporting.control import ListsDiffer
-from desktop.exporting.finance import Period
+from desktop.exporting.finance import Period, sources
 from desktop.exporting.finance_pages import FINANCE_PAGES
 from desktop.exporting.layouts import (
     ColumnLayout,
@@ -29,11 +29,11 @@ from desktop.exporting.layouts import (
     usual,
 )
 from desktop.exporting.verify import verify
-from shared.contracts.reconcile import Difference
+from shared.contracts.reconcile import Correction, Difference
 from shared.errors import KamengError
-from shared.finance import DifferenceAction, DifferenceState
+from shared.finance import AdjustmentState, BillKind, DifferenceAction, DifferenceState
 from tests.desktop import finance_book
-from tests.desktop.finance_book import DAY, carried, difference, export
+from tests.desktop.finance_book import DAY, bill, carried, difference, export
 from tests.desktop.formulas import at, checks_of
 
 SHEETS = [
@@ -158,6 +158,42 @@ def test_what_was_carried_on_is_listed_until_a_day_takes_it_up(tmp_path: Path) -
     assert told(waiting, again, first=before, last=DAY) == [("转出", "2026-11-21")]
     assert told(waiting, again, done, first=before, last=after) == []
     assert told(again, done, first=DAY, last=after) == [("转入", "2026-11-21")]
+
+
+def test_the_sources_name_every_bill_signature_and_correction() -> None:
+    late = bill(3, "wechat", BillKind.TRADES, 6).model_copy(update={"is_current": False, "is_late": True})
+    older = bill(4, "wechat", BillKind.TRADES, 5).model_copy(update={"is_current": False})
+    none = bill(5, "wechat", BillKind.FUNDS, 0).model_copy(update={"source": "none", "name": ""})
+    signature = finance_book.WECHAT.signature
+    assert signature is not None
+    correction = Correction(
+        id=none.id,
+        state=AdjustmentState.POSTED,
+        psp_fen=-4_500,
+        reason="渠道更正",
+        proposed_by="周洁",
+        proposed_at=signature.signed_at,
+    )
+    day = finance_book.WECHAT.model_copy(
+        update={
+            "bills": [finance_book.WECHAT.bills[0], late, older, none],
+            "signature": signature.model_copy(update={"without": [BillKind.FUNDS], "note": "已核"}),
+            "corrections": [correction],
+        }
+    )
+    told = [
+        (one.topic.zh, one.said if isinstance(one.said, str) else one.said.zh, one.amount_fen)
+        for one in sources([day])
+        if one.day == DAY
+    ]
+    assert told == [
+        ("交易账单", "wechat-trades-20261121.csv", None),
+        ("迟到的交易账单", "wechat-trades-20261121.csv", None),
+        ("资金账单", "渠道答复：当日没有账单", None),
+        ("签署", "已核", None),
+        ("签署时没有", "资金账单", None),
+        ("更正", "渠道更正", -4_500),
+    ]
 
 
 def test_the_cover_says_of_when_and_of_what_it_is(tmp_path: Path) -> None:
