@@ -85,12 +85,18 @@ def balance(funds: Iterable[FundRow], *, opening_fen: Fen | None = None) -> Bala
     )
 
 
-def balance_difference(channel: str, day: date, found: Balance) -> list[Difference]:
-    """The difference that a balance is, where it does not add up: what it leads to, and what the bill says."""
-    if not found.off_by_fen:
+def balance_difference(
+    channel: str, day: date, found: Balance, *, next_opening_fen: Fen | None = None
+) -> list[Difference]:
+    """The difference that a balance is, where it does not add up: what it leads to, and what the bill says.
+
+    `next_opening_fen` is what the day behind it was signed to open with, where it was: that stands as well.
+    """
+    stands_fen = found.closing_fen if next_opening_fen is None else next_opening_fen
+    if not found.off_by_fen and stands_fen == found.closing_fen:
         return []
     leads_to = found.closing_fen - found.off_by_fen
-    return named(channel, day, [Difference(DifferenceKind.BALANCE, "", "", "", leads_to, found.closing_fen)])
+    return named(channel, day, [Difference(DifferenceKind.BALANCE, "", "", "", leads_to, stands_fen)])
 
 
 # --- trades against funds ---

@@ -61,6 +61,13 @@ def closed_with(tx: Tx, channel: str, day: date) -> Fen | None:
     return balance.closing_fen if balance else None
 
 
+def signed_to_open_with(tx: Tx, channel: str, day: date) -> Fen | None:
+    """The balance that a day was signed to open with, where it is signed."""
+    row = find(tx, channel, day)
+    balance = Figures.of(row.figures).balance if row and row.is_signed else None
+    return balance.opening_fen if balance else None
+
+
 def opens_otherwise(tx: Tx, channel: str, day: date) -> bool:
     """Whether an open day was compared before the day before it closed with what it closes with now."""
     row = find(tx, channel, day)

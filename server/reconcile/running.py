@@ -199,7 +199,8 @@ def _compare(tx: Tx, channel: str, day: date, found: _Compared, gateway: Gateway
         look = partial(beside.both, tx, channel, day)
         found.differences += controls.three_way(channel, day, found.trades(), found.funds(), beside=look)
         if found.balance is not None:
-            found.differences += controls.balance_difference(channel, day, found.balance)
+            stands = days.signed_to_open_with(tx, channel, day + _DAY)
+            found.differences += controls.balance_difference(channel, day, found.balance, next_opening_fen=stands)
 
 
 def _hashed(tx: Tx, channel: str, day: date, found: _Compared) -> Iterator[OurRow]:

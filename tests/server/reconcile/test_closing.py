@@ -180,7 +180,13 @@ def test_a_day_opens_with_what_the_day_before_closed_with(close):
         close.drop(*writing.funds(close, line(close, sold), opening_fen=51_000))
         assert [close.seen("wechat", day)["balance"]["opening_fen"] for day in days[1:]] == [closing + 50_000] * 2
         assert close.sign("wechat", day=days[2], by="wang", outputs=seen, status=409)["code"] == "day_changed"
-        assert close.sign("wechat", day=days[2], by="wang")["state"] == "signed"
+        signed = close.sign("wechat", day=days[2], by="wang")
+        assert (signed["state"], signed["differences"]) == ("signed", [])
+        close.drop(*files[1])
+        [gap] = close.differences("wechat", days[1])
+        told = (gap["kind"], gap["ours_fen"], gap["theirs_fen"], gap["state"])
+        assert told == ("balance", closing, closing + 50_000, "open"), "what was signed behind it opens otherwise"
+        assert close.seen("wechat", days[2], by="wang") == signed
 
 
 def test_an_arrival_is_booked_checked_reversed_and_booked_again(close):
