@@ -52,3 +52,21 @@ def test_the_engine_alone_counts_what_a_run_would_read(site):
         assert ours.counted(tx, "alipay", DAY) == Side()
         tx.execute(update(UnmatchedPayment).values(state=UnmatchedState.CORRECTED.value))
         assert ours.counted(tx, "wechat", DAY) == Side()
+
+
+def test_a_part_that_is_refunded_brings_its_share_of_the_fee_back_as_the_channel_rounds_it(close):
+    """Of 8 fen for 12.50 yuan we expect 1.536 for 2.40, rounded to 2; the channels make it 1, and 1 is booked."""
+    sold = {channel: close.sold(channel, "MUSIC-30") for channel in ("wechat", "alipay")}
+    for one in sold.values():
+        close.refund(one, 240)
+    with close.shop.ctx.db.read() as tx:
+        fees = {channel: [row.fee_fen for row in ours.of_day(tx, channel, close.day)] for channel in sold}
+    assert fees == {"wechat": [8, -2], "alipay": [8, -2]}
+    with close.tomorrow():
+        close.fetch_by_itself()
+        for channel in sold:
+            day = close.seen(channel)
+            assert (close.differences(channel), day["matched"]) == ([], 2)
+            assert (day["ours"], day["ours"]["fees_fen"]) == (day["theirs"], 7)
+            assert [one["fee_returned_fen"] for one in close.get(close.at(channel, "/refunds"))["items"]] == [1]
+    close.shop.check()
