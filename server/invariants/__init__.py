@@ -63,6 +63,16 @@ BY_LOT: tuple[Check, ...] = (
 )
 """Those that can look at some lots alone; each reads all their units."""
 
+BY_PAPER: tuple[Check, ...] = (
+    settlement.statements_released_their_lines,
+    settlement.statements_sum_to_their_lines,
+    settlement.releases_are_of_statements,
+    settlement.payouts_are_booked,
+    settlement.payouts_pay_their_statements,
+    books.adjustments_are_posted,
+)
+"""Those that can look at some statements, payouts and adjustments alone."""
+
 EACH_TIME: tuple[Check, ...] = (
     stock.lots_that_sell_are_on_the_shelf,
     stock.lots_are_on_the_shelf_once,
@@ -88,18 +98,12 @@ AT_NIGHT: tuple[Check, ...] = (
     waiting.money_goes_on_in_time,
     bills.sweeps_are_booked,
     bills.signed_bills_are_booked,
-    books.adjustments_are_posted,
-    settlement.statements_released_their_lines,
-    settlement.statements_sum_to_their_lines,
-    settlement.releases_are_of_statements,
-    settlement.payouts_are_booked,
-    settlement.payouts_pay_their_statements,
     payments.kept_callbacks_are_asked_about,
     payments.open_attempts_are_asked_about,
 )
 """Those that read all that ever was."""
 
-CHECKS = (*BY_ORDER, *BY_LOT, *EACH_TIME, *AT_NIGHT)
+CHECKS = (*BY_ORDER, *BY_LOT, *BY_PAPER, *EACH_TIME, *AT_NIGHT)
 
 
 @dataclass(frozen=True, slots=True)

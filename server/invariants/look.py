@@ -1,15 +1,16 @@
 """The frequent look at the books: what changed since the last one; everything once a night, and after anything wrong.
 
-The change feed says which orders, refunds and imports were touched: every transaction that touches one tells it. Lots
-say themselves when they were moved, and void units when they became so. Where the last look stood is a row, so that a
-restart or another process goes on there. What a look finds makes it read everything, at once and then every ten minutes
-until nothing is wrong: a fault is not forgotten because nobody touches it again.
+The change feed says which orders, refunds, imports, statements, payouts and adjustments were touched: every transaction
+that touches one tells it. Lots say themselves when they were moved, void units when they became so, and journals when
+they were posted. Where the last look stood is a row, so that a restart or another process goes on there. What a look
+finds makes it read everything, at once and then every ten minutes until nothing is wrong: a fault is not forgotten
+because nobody touches it again.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from functools import partial
 from itertools import groupby
@@ -27,11 +28,13 @@ from server.invariants.finding import Finding
 from server.invariants.scope import Scope
 from server.invariants.stock import HOLD_GRACE
 from server.ledger import health
+from server.ledger.model import LedgerJournal
 from server.orders.model import Order, OrderLine
 from server.payments.refunds.model import Refund, RefundLine
 from server.settlement.model import SettlementItem
 from server.stock.model import StockCursor, StockLot, StockUnit, StockVoid
 from shared import clock
+from shared.finance import JournalCode
 from shared.states import OrderState
 
 NIGHT_ENDS = timedelta(hours=3)
@@ -115,9 +118,8 @@ def _whole(db: Database, now: datetime, head: int, pause: pace.Pause | None) -> 
 
 def _checks(tx: Tx, scopes: Iterable[Scope], *, is_last: bool) -> Iterator[Callable[[], Finding | None]]:
     for scope in scopes:
-        yield from (
-            partial(check, tx, scope) for check in (invariants.BY_LOT if scope.lot_ids else invariants.BY_ORDER)
-        )
+        checks = invariants.BY_LOT if scope.lot_ids else invariants.BY_PAPER if scope.papers else invariants.BY_ORDER
+        yield from (partial(check, tx, scope) for check in checks)
     if is_last:
         yield from (partial(check, tx) for check in invariants.EACH_TIME)
 
@@ -127,9 +129,9 @@ def _checks(tx: Tx, scopes: Iterable[Scope], *, is_last: bool) -> Iterator[Calla
 
 def _touched(tx: Tx, *, after: int, up_to: int, since: datetime) -> Iterator[Scope]:
     """The orders that the feed names, itself or by a refund or a statement, and those whose hold ended long ago; then
-    their lots, and those that changed.
+    their lots, and those that changed; then what else has journals.
     """
-    entities = {"order", "refund", "statement", "import"}
+    entities = {"order", "refund", "import", *_PAPERS}
     named = changes.named(tx, entities, after=after, up_to=up_to, limit=up_to - after)
     assert named is not None
     overdue = (Order.state == OrderState.PENDING_PAYMENT.value, Order.due_at < clock.now() - HOLD_GRACE)
@@ -147,6 +149,7 @@ def _touched(tx: Tx, *, after: int, up_to: int, since: datetime) -> Iterator[Sco
     lots.update(tx.scalars(select(StockLot.id).where(StockLot.moved_at >= since)))
     lots.update(tx.scalars(select(StockVoid.lot_id).where(StockVoid.voided_at >= since).distinct()))
     yield from _of_lots(tx, sorted(lots))
+    yield from _of_papers(tx, {entity: named[entity] for entity in _PAPERS}, since)
 
 
 def _of(tx: Tx, order_id: InstrumentedAttribute[Any], named: InstrumentedAttribute[UUID], ids: list[UUID]) -> set[UUID]:
@@ -184,6 +187,20 @@ def _given_back(tx: Tx, order_ids: list[UUID]) -> dict[UUID, list[int]]:
     for line_id, seqs in tx.execute(query.where(Refund.order_id.in_(order_ids))):
         found[line_id] += seqs
     return found
+
+
+def _of_papers(tx: Tx, papers: Mapping[str, Collection[UUID]], since: datetime) -> Iterator[Scope]:
+    """What was touched, and what was posted as if it were of one: nobody else would tell of that."""
+    posted: dict[JournalCode, list[str]] = {code: [] for code in _PAPERS.values()}
+    query = select(LedgerJournal.code, LedgerJournal.key).where(LedgerJournal.posted_at >= since)
+    for code, key in tx.execute(query.where(LedgerJournal.code.in_([code.value for code in posted]))):
+        posted[JournalCode(code)].append(key)
+    if any(papers.values()) or any(posted.values()):
+        yield Scope(order_ids=(), line_ids=(), seqs={}, lot_ids=(), papers=papers, keys=posted)
+
+
+_PAPERS = {"statement": JournalCode.RELEASE, "payout": JournalCode.PAYOUT, "adjustment": JournalCode.ADJ}
+"""What the feed calls those that have journals of their own, and the code of these."""
 
 
 def _of_lots(tx: Tx, lot_ids: list[UUID]) -> Iterator[Scope]:

@@ -13,15 +13,23 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, false, or_, true
 
+from shared.finance import JournalCode
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The rows of some orders, with their lines and the units those hold or bought, and of some lots; None is all."""
+    """The rows of some orders, with their lines and the units those hold or bought, and of some lots; None is all.
+
+    Or those of some statements, payouts and adjustments, and of journals that say they are of one, by their keys.
+    """
 
     order_ids: Collection[UUID] | None = None
     line_ids: Collection[UUID] | None = None
     seqs: Mapping[UUID, Sequence[int]] | None = None
     lot_ids: Collection[UUID] | None = None
+    papers: Mapping[str, Collection[UUID]] | None = None
+    """By what the change feed calls them."""
+    keys: Mapping[JournalCode, Collection[str]] | None = None
 
     @property
     def is_whole(self) -> bool:
@@ -39,6 +47,14 @@ class Scope:
     def lots(self, lot_id: Any) -> ColumnElement[bool]:
         """The condition on the column of a lot's id."""
         return _among(lot_id, self.lot_ids)
+
+    def papers_of(self, entity: str, paper_id: Any) -> ColumnElement[bool]:
+        """The condition on the column of the id of a statement, a payout or an adjustment."""
+        return _among(paper_id, None if self.papers is None else self.papers[entity])
+
+    def journals(self, code: JournalCode) -> Collection[str]:
+        """The keys that were posted; none where all are looked at."""
+        return self.keys[code] if self.keys is not None else ()
 
     def units(self, sku_id: Any, seq: Any) -> ColumnElement[bool]:
         """The condition on the two columns that name a unit."""

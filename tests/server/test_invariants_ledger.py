@@ -26,7 +26,7 @@ from server.payments.disputes.model import Dispute, DisputeLine
 from server.payments.model import PaymentAttempt
 from server.payments.refunds.model import Refund, RefundLine
 from server.reconcile.model import ReconcileDay, ReconcileRow, ReconcileSweep
-from server.settlement.model import Payout, SettlementItem
+from server.settlement.model import Payout, SettlementItem, Statement
 from shared import clock, ids
 from tests.databases import findings_after, tampering
 from tests.rules.settling import Till
@@ -201,6 +201,49 @@ def test_what_a_statement_released_is_looked_at_soon(site):
     assert findings_after(db, more, look=by_statement) == {"L6": wanted}
 
 
+def test_what_was_posted_or_touched_for_a_paper_is_looked_at_soon(site):
+    """Releases, payouts and adjustments: what the feed names, and what was posted though nothing names it."""
+    db = site.world.ctx.db
+    changes.advance(db)
+
+    def since(posted_at, *, after):
+        def look(tx):
+            head = changes.head(tx)
+            scopes = [
+                one
+                for one in looking._touched(tx, after=head if after is None else after, up_to=head, since=posted_at)
+                if one.papers
+            ]
+            return [finding for check in looking._checks(tx, scopes, is_last=False) if (finding := check())]
+
+        return look
+
+    just_posted, touched = since(clock.now() - looking.LATE, after=None), since(clock.now() + looking.LATE, after=0)
+    assert findings_after(db, look=just_posted) == findings_after(db, look=touched) == {}
+    for key, code in (
+        ("statement:JS-9:release", "RELEASE"),
+        ("payout:DK-9:submit", "PAYOUT"),
+        (f"adjust:{ids.new_id().hex}", "ADJ"),
+        ("adjust:nobody", "ADJ"),
+    ):
+        values = {"id": ids.new_id(), "key": key, "code": code, "content_sha256": "0" * 64, "memo": ""}
+        forged = insert(table_of(LedgerJournal)).values(**values, occurred_at=clock.now(), posted_at=clock.now())
+        assert findings_after(db, forged, look=just_posted) == {"L10": (key,)}
+    with db.read() as tx:
+        payout, number = tx.execute(
+            select(Payout.number, Statement.number).where(Statement.payout_id == Payout.id)
+        ).one()
+    more = update(Payout).values(amount_fen=Payout.amount_fen + 1)
+    assert findings_after(db, more, look=touched) == {"L10": (f"payout:{payout}:submit",)}
+    assert findings_after(db, more, look=just_posted) == {"L10": (f"payout:{payout}:submit",)}
+    released = update(Statement).where(Statement.number == number).values(release_fen=Statement.release_fen + 1)
+    assert f"statement:{number}:release" in findings_after(db, released, look=touched)["L10"]
+    refused = update(Adjustment).where(Adjustment.state == "posted").values(state="refused")
+    adjusted = f"adjust:{site.adjusted['id'].replace('-', '')}"
+    for look in (touched, just_posted):
+        assert findings_after(db, refused, look=look) == {"L10": (adjusted,)}
+
+
 def test_l7_a_sweep_without_its_booking_and_one_that_never_was(site):
     row = ("sweep:sandbox:B-1",)
     for other in ({"amount_fen": 101}, {"others_fen": 2}, {"state": "refused"}, {"n": 2}):
@@ -265,7 +308,7 @@ def test_l10_journals_without_their_partners(site):
     key = f"adjust:{site.adjusted['id'].replace('-', '')}"
     assert findings_after(db, delete(Adjustment)) == {"L10": (key,)}
     one = update(Adjustment).values(checked_by=Adjustment.proposed_by)
-    assert findings_after(db, one)["L10"] == (key, key)
+    assert findings_after(db, one)["L10"] == (key,)
     number = site.sold.attempt.out_trade_no
     fee = update(PaymentAttempt).where(PaymentAttempt.out_trade_no == number).values(fee_fen=48)
     assert findings_after(db, fee) == {"L10": (number,)}
