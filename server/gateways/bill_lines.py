@@ -7,6 +7,7 @@ totals stand behind them: who uses them before must be able to take it back. Eve
 from __future__ import annotations
 
 import io
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date
@@ -148,12 +149,16 @@ class BillPayment:
     fee_fen: Fen
 
 
-def payments_of(bill: Bill) -> list[BillPayment]:
-    """All payments of a trade bill, in its order; those that were undone are none. Raises UnreadableBill."""
+def payments_of(bill: Bill) -> Iterator[BillPayment]:
+    """All payments of a trade bill, in its order; those that were undone are none. Raises UnreadableBill.
+
+    It is read to its end before, for its totals: a day of a million payments is not held for that.
+    """
+    deque(opened_bill(bill).trades(), maxlen=0)
     opened = opened_bill(bill)
-    rows = [row for row in opened.trades() if row.state == "paid"]
     merchant_id = opened.head.merchant_id or ""
-    return [BillPayment(_fact(row, bill.channel, merchant_id), abs(row.fee_fen)) for row in rows]
+    rows = (row for row in opened.trades() if row.state == "paid")
+    return (BillPayment(_fact(row, bill.channel, merchant_id), abs(row.fee_fen)) for row in rows)
 
 
 def _fact(row: TradeRow, channel: str, merchant_id: str) -> PaymentFact:

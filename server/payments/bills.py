@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import partial
+from itertools import islice
 from uuid import UUID
 
 from sqlalchemy import select
@@ -290,8 +291,9 @@ def read(ctx: Context, bill: Bill) -> Tally:
     return tally
 
 
-def _pages(rows: Sequence[BillPayment]) -> Iterator[Sequence[BillPayment]]:
-    return (rows[at : at + PAGE] for at in range(0, len(rows), PAGE))
+def _pages(rows: Iterator[BillPayment]) -> Iterator[Sequence[BillPayment]]:
+    while page := list(islice(rows, PAGE)):
+        yield page
 
 
 def _attempts(tx: Tx, page: Sequence[BillPayment]) -> dict[str, PaymentAttempt]:

@@ -32,7 +32,7 @@ def told(found):
 
 
 def test_wechats_payments_are_read_by_the_names_of_columns_and_its_refunds_are_left_out():
-    found = payments_of(wechat())
+    found = list(payments_of(wechat()))
     assert len(found) == 8
     by_number = {one.fact.out_trade_no: one for one in found}
     one = by_number["KM20260531235950A001"]
@@ -54,7 +54,7 @@ def test_an_old_merchants_columns_and_one_nobody_knew_are_read_as_well():
 
 
 def test_alipays_payments_are_read_also_where_a_name_or_a_remark_has_commas():
-    found = payments_of(alipay())
+    found = list(payments_of(alipay()))
     assert told(found) == [
         ("KM20260601080000B001", 2_500, 15),
         ("KM20260601120000B002", 5_000, 30),
