@@ -31,7 +31,7 @@ _D, _K = DifferenceState, DifferenceKind
 
 def number(day: date, difference_id: UUID) -> str:
     """What people call it; made of its id, so that every run calls it the same."""
-    return f"D{day:%Y%m%d}-{difference_id.hex[-8:].upper()}"
+    return f"D{day:%Y%m%d}-{difference_id.hex[-10:].upper()}"
 
 
 def carry_in(tx: Tx, channel: str, day: date) -> list[ReconcileDifference]:

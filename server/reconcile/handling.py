@@ -115,12 +115,11 @@ def handle(tx: Tx, seen: Seen, decision: Decision, desk: Desk) -> list[Reconcile
     for row in rows:
         if action not in choosing.possible(row, exceptions.get(row.id)):
             raise _impossible(row, action)
-    if action is DifferenceAction.ATTACH:
-        _require_order(tx, rows, decision)
+    order_code = _order(tx, rows, decision) if action is DifferenceAction.ATTACH else None
     now, total = clock.now(), sum(choosing.at_stake(row) for row in rows)
     reasons = {choosing.because(row, action, desk.check_above, total=total) for row in rows}
     for row in rows:
-        row.action, row.note, row.action_order_code = action.value, decision.note, decision.order_code
+        row.action, row.note, row.action_order_code = action.value, decision.note, order_code
         row.handled_by, row.handled_at, row.checked_by, row.checked_at = desk.who.label, now, None, None
         if choosing.is_money(row, action):
             _propose(tx, row, desk)
@@ -162,13 +161,13 @@ def _impossible(row: ReconcileDifference, action: DifferenceAction) -> CannotHan
     return CannotHandleSo(number=row.number, action=action.value, state=row.state)
 
 
-def _require_order(tx: Tx, rows: Sequence[ReconcileDifference], decision: Decision) -> None:
-    """Money pays one order: each has its own."""
+def _order(tx: Tx, rows: Sequence[ReconcileDifference], decision: Decision) -> str:
+    """The order that money is to pay, as its code is written; each pays one of its own."""
     if len(rows) > 1:
         raise BadField(field="action", reason=Sentence("归入订单只能逐条处理", "each needs an order of its own"))
     if not decision.order_code:
         raise BadField(field="order_code", reason=Sentence("请填写订单号", "the order is needed"))
-    waiting.require_attachable(tx, rows[0], decision.order_code)
+    return waiting.attachable(tx, rows[0], decision.order_code)
 
 
 # --- the money's own way ---

@@ -108,9 +108,12 @@ def deliver(tx: Tx, rows: Sequence[ReconcileDifference], shop: Shop, *, by: str)
     payments.apply(tx, commands, terms=shop.terms)
 
 
-def require_attachable(tx: Tx, row: ReconcileDifference, code: str) -> None:
-    """Raises BadField for what names no order, NotAttachable for one that money of this amount does not pay."""
-    attaching.require_target(tx, code, row.theirs_fen or 0)
+def attachable(tx: Tx, row: ReconcileDifference, code: str) -> str:
+    """The code of the order that a person named, as it is written.
+
+    Raises BadField for what names no order, NotAttachable for one that money of this amount does not pay.
+    """
+    return attaching.attachable(tx, code, row.theirs_fen or 0)
 
 
 def _payment(tx: Tx, row: ReconcileDifference, shop: Shop) -> PaymentException | None:

@@ -41,13 +41,17 @@ def target(tx: Tx, code: str) -> UUID | None:
     return order.id if order else None
 
 
-def require_target(tx: Tx, code: str, amount_fen: int) -> None:
-    """The same by the code that a person gave. Raises BadField for what names no order, NotAttachable."""
+def attachable(tx: Tx, code: str, amount_fen: int) -> str:
+    """The code, as it is written, of an order that waits for exactly this amount, or waited for it.
+
+    Raises BadField for what names no order, NotAttachable.
+    """
     known = parse_order_code(code)
     order = order_queries.find(tx, known) if known else None
     if order is None:
         raise BadField(field="order_code", reason=Sentence("没有这个订单", "there is no such order"))
     require_attachable(order, amount_fen)
+    return order.code
 
 
 def require_attachable(order: Order, amount_fen: int) -> None:

@@ -16,7 +16,7 @@ from server.db import Tx, retrying
 from server.gateways.port import ChannelRefused, ChannelUnknown, PaymentFact
 from server.payments import applying, channels, confirmed
 from server.payments.exceptions import raising
-from server.payments.model import PaymentAttempt, PaymentException
+from server.payments.model import PaymentAttempt, PaymentException, UnmatchedPayment
 from server.payments.refunds.actions import RefundHeard
 from server.payments.refunds.model import Refund
 from server.policy import Actor
@@ -35,13 +35,15 @@ class ChannelAnswered(Conflict):
 
 async def before(ctx: Context, exception_id: UUID, body: ApproveAction, *, actor: Actor) -> None:
     """Ask the channel about what is about to be approved: a payment that people confirm, an abnormal refund that they
-    made by hand. What it says is applied.
+    made by hand, money of a bill that is to buy goods. What it says is applied.
 
     Raises ChannelAnswered. A channel that is silent, or refuses to say, stands in nobody's way.
     """
-    attempt, refund = await asyncio.to_thread(_to_be_asked, ctx, exception_id, body, actor)
+    attempt, refund, money = await asyncio.to_thread(_to_be_asked, ctx, exception_id, body, actor)
     if refund is not None:
         await _ask_for_refund(ctx, refund)
+    if money is not None:
+        await _ask_for_money(ctx, money)
     if attempt is None:
         return
     try:
@@ -67,9 +69,20 @@ async def _ask_for_refund(ctx: Context, refund: Refund) -> None:
         raise ChannelAnswered(answer=fact.state)
 
 
+async def _ask_for_money(ctx: Context, money: UnmatchedPayment) -> None:
+    """Raise ChannelAnswered where a bill told of money, and the channel does not."""
+    try:
+        fact = await channels.call(ctx, money.channel, lambda gateway: gateway.query(money.out_trade_no))
+    except (ChannelUnknown, ChannelRefused):
+        return
+    told = ("paid", money.provider_no, money.amount_fen)
+    if fact is None or (fact.state, fact.provider_no, fact.amount_fen) != told:
+        raise ChannelAnswered(answer=_answer(fact))
+
+
 def _to_be_asked(
     ctx: Context, exception_id: UUID, body: ApproveAction, actor: Actor
-) -> tuple[PaymentAttempt | None, Refund | None]:
+) -> tuple[PaymentAttempt | None, Refund | None, UnmatchedPayment | None]:
     """What the channel is asked about where this person may say yes as it was seen; all else the approval refuses."""
     proposed = (
         PaymentException.id == exception_id,
@@ -79,14 +92,21 @@ def _to_be_asked(
     )
     confirms = (PaymentException.action == ExceptionAction.CONFIRM.value, PaymentAttempt.state != AttemptState.PAID)
     records = (PaymentException.action == ExceptionAction.RECORD.value, Refund.state == RefundState.ABNORMAL)
+    attaches = (
+        PaymentException.action == ExceptionAction.ATTACH.value,
+        UnmatchedPayment.found_by == FoundBy.BILL.value,
+    )
     payment = select(PaymentAttempt).join(PaymentException, PaymentException.attempt_id == PaymentAttempt.id)
     refund = select(Refund).join(PaymentException, PaymentException.refund_id == Refund.id)
+    money = select(UnmatchedPayment).join(PaymentException, PaymentException.unmatched_id == UnmatchedPayment.id)
     if not body.approved:
-        return None, None
+        return None, None, None
     with ctx.db.read() as tx:
-        return tx.scalars(payment.where(*proposed, *confirms)).first(), tx.scalars(
-            refund.where(*proposed, *records, Refund.channel.in_(list(ctx.gateways)))
-        ).first()
+        return (
+            tx.scalars(payment.where(*proposed, *confirms)).first(),
+            tx.scalars(refund.where(*proposed, *records, Refund.channel.in_(list(ctx.gateways)))).first(),
+            tx.scalars(money.where(*proposed, *attaches)).first(),
+        )
 
 
 def afterwards(ctx: Context, attempt_id: UUID) -> None:

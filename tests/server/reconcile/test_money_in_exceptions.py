@@ -108,6 +108,31 @@ def test_where_the_channel_is_silent_two_people_decide(close):
     close.shop.check()
 
 
+def test_money_that_two_people_believed_a_bill_of_buys_nothing_once_the_channel_answers(close):
+    """Set aside while the channel was silent; it cannot give it back, and in the exceptions it has its say too."""
+    wanted, sold = close.placed("wechat", "MUSIC-30"), close.sold("wechat")
+    money = close.unknown("wechat", PRICES["MUSIC-30"])
+    stray = line(close, sold, out_trade_no=money.out_trade_no, provider_no="43" + "1" * 26, amount_fen=1_250, fee_fen=0)
+    with close.tomorrow():
+        with close.silent("wechat"):
+            close.drop(*trades(close, line(close, sold), stray))
+            [row] = close.differences("wechat")
+            close.handle(row, "refund")
+            assert balances(close.site).get(("suspense", ""), 0) == 0, "one person sets nothing aside"
+            assert close.check(row)["state"] == "working"
+        assert balances(close.site)["suspense", ""] == 1_250
+        close.shop.work()
+        close.follow()
+        assert close.one(row)["state"] == "open", "there is no such payment to give back"
+        act(close, row, "propose", by="zhou", action="attach", note="归入", order_code=wanted.order_code)
+        seen = exception(close, row)
+        body = {"approved": True, "note": "", "version": seen["version"]}
+        refused = close.site.post(f"/api/exceptions/{seen['id']}/approve", by="wang", json=body)
+        assert (refused.status_code, refused.json()["code"]) == (409, "channel_answered")
+        assert (close.order(wanted).state, balances(close.site)["suspense", ""]) == ("pending_payment", 1_250)
+    close.shop.check()
+
+
 def test_what_was_decided_here_is_not_forgotten_for_what_waits_there(tmp_path, sandbox, ring):
     """A decision that needs two people for its amount stands, whatever state its money's exception has."""
     with close_with(tmp_path, sandbox, ring, difference_check_fen=1_000) as close:
