@@ -28,6 +28,10 @@ CHECKS: tuple[Check, ...] = (
         Total("供应商应得（元）", "Suppliers' share", ORDERS, "supplier_fen", "delivered_at"), lambda s: s.supplier_fen
     ),
     Check(Total("平台服务费（元）", "Platform fee", ORDERS, "fee_fen", "delivered_at"), lambda s: s.fee_fen),
+    Check(
+        Total("店铺优惠（元）", "Shop's discounts", ORDERS, "discount_fen", "delivered_at"), lambda s: s.discount_fen
+    ),
+    Check(Total("分销佣金（元）", "Commissions", ORDERS, "commission_fen", "delivered_at"), lambda s: s.commission_fen),
     Check(Total("入库卡密（张）", "Cards imported", MOVEMENTS, "imported"), lambda s: s.units_imported),
     Check(Total("售出卡密（张）", "Cards sold", MOVEMENTS, "sold"), lambda s: s.units_sold),
     Check(

@@ -89,6 +89,8 @@ ORDERS: Page[OrderLineRow] = Page(
         _of_line("amount_fen", "金额（元）", "Amount", Kind.AMOUNT, 14),
         _of_line("supplier_fen", "供应商应得（元）", "Supplier's share", Kind.AMOUNT, 16),
         _of_line("fee_fen", "平台服务费（元）", "Platform fee", Kind.AMOUNT, 16),
+        _of_line("discount_fen", "店铺优惠（元）", "Shop's discount", Kind.AMOUNT, 16),
+        _of_line("commission_fen", "分销佣金（元）", "Commission", Kind.AMOUNT, 16),
         Column("first", "计单", "Counts", Kind.COUNT, 8, lambda row: int(row.first)),
     ),
 )

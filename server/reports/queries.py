@@ -187,7 +187,9 @@ def _lines(tx: Tx, orders: Sequence[Order]) -> list[wire.DayOrder]:
             quantity=line.quantity,
             unit_price=line.unit_price,
             amount_fen=line.amount_fen,
+            discount_fen=line.discount_fen,
             supplier_fen=line.supplier_fen,
+            commission_fen=line.commission_fen,
             fee_fen=line.fee_fen,
         )
         for order in orders

@@ -47,7 +47,10 @@ class DaySummary(Answer):
 
 
 class DayOrder(Answer):
-    """One order line of the day (by the order's creation, or its payment if paid that day)."""
+    """One order line of the day (by the order's creation, or its payment if paid that day).
+
+    amount + discount = supplier + commission + fee: the shop bears the discount.
+    """
 
     code: str
     created_at: datetime
@@ -60,7 +63,9 @@ class DayOrder(Answer):
     quantity: int
     unit_price: int
     amount_fen: int
+    discount_fen: int = 0
     supplier_fen: int
+    commission_fen: int = 0
     fee_fen: int
 
 

@@ -36,6 +36,8 @@ EXPECTED = {
     "发货金额（元）": Decimal("19.81"),
     "供应商应得（元）": Decimal("18.82"),
     "平台服务费（元）": Decimal("0.99"),
+    "店铺优惠（元）": Decimal("0.02"),
+    "分销佣金（元）": Decimal("0.02"),
     "入库卡密（张）": Decimal(5_000),
     "售出卡密（张）": Decimal(5),
     "发货数量（张）": Decimal(5),
@@ -72,7 +74,7 @@ def test_ids_are_text_times_are_dates_amounts_are_numbers(tmp_path: Path) -> Non
     head, first, second, third, *_ = book["订单"].iter_rows()
     assert " ".join(cell.value for cell in head) == (
         "订单号 下单时间 付款时间 发货时间 状态 SKU 商品 供应商 数量 "
-        "单价（元） 金额（元） 供应商应得（元） 平台服务费（元） 计单"
+        "单价（元） 金额（元） 供应商应得（元） 平台服务费（元） 店铺优惠（元） 分销佣金（元） 计单"
     )
     assert [cell.value for cell in first] == [
         "7K3M9QX2H4TD",
@@ -88,6 +90,8 @@ def test_ids_are_text_times_are_dates_amounts_are_numbers(tmp_path: Path) -> Non
         9.85,
         9.36,
         0.49,
+        0,
+        0,
         1,
     ]
     assert (first[5].data_type, first[5].number_format, first[5].quotePrefix) == ("s", "@", True)
@@ -96,7 +100,7 @@ def test_ids_are_text_times_are_dates_amounts_are_numbers(tmp_path: Path) -> Non
     # What looks like a formula is a text, in the file as well as for another reader.
     assert (second[6].data_type, second[6].value) == ("s", '=HYPERLINK("http://evil","x")')
     assert (third[6].data_type, third[6].value, third[7].value) == ("s", "+1", "@供货\ufffd商")
-    assert [second[n].value for n in (8, 9, 10, 11, 12, 13)] == [3, 0.035, 0.11, 0.1, 0.01, 0]
+    assert [cell.value for cell in second[8:]] == [3, 0.035, 0.11, 0.1, 0.01, 0.02, 0.02, 0]
     raw = CalamineWorkbook.from_path(tmp_path / "day.xlsx").get_sheet_by_name("收款").to_python()
     assert raw[1][1:] == ["sandbox", f"00{1:030d}", f"4200{1:024d}", "7K3M9QX2H4T1", "已支付", 9.96, "是", "渠道通知"]
     assert raw[4][7:] == ["否", "人工确认"]
@@ -105,7 +109,7 @@ def test_ids_are_text_times_are_dates_amounts_are_numbers(tmp_path: Path) -> Non
 def test_sheets_are_ready_to_read_and_print(tmp_path: Path) -> None:
     export(tmp_path / "day.xlsx")
     book = openpyxl.load_workbook(tmp_path / "day.xlsx")
-    for name, area in {"订单": "A1:N6", "收款": "A1:I5", "卡密出入库": "A1:I3", "账户": "A1:C5"}.items():
+    for name, area in {"订单": "A1:P6", "收款": "A1:I5", "卡密出入库": "A1:I3", "账户": "A1:C5"}.items():
         sheet = book[name]
         assert (sheet.freeze_panes, sheet.auto_filter.ref, sheet.print_title_rows) == ("A2", area, "$1:$1")
         assert (sheet.page_setup.orientation, sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight) == (
@@ -203,6 +207,8 @@ def test_english_readers_get_english_words(tmp_path: Path) -> None:
         ("发货金额（元）", "delivered_fen", "19.81", "19.82"),
         ("供应商应得（元）", "supplier_fen", "18.82", "18.83"),
         ("平台服务费（元）", "fee_fen", "0.99", "1.00"),
+        ("店铺优惠（元）", "discount_fen", "0.02", "0.03"),
+        ("分销佣金（元）", "commission_fen", "0.02", "0.03"),
         ("入库卡密（张）", "units_imported", "5,000", "5,001"),
         ("售出卡密（张）", "units_sold", "5", "6"),
         ("退回卡密（张）", "units_returned", "2", "3"),
