@@ -15,7 +15,7 @@ from server.db import Database, retrying
 from server.orders.model import Order
 from server.payments.model import PaymentAttempt, PaymentBillFile
 from server.policy import SYSTEM
-from server.reconcile.model import ReconcileSweep
+from server.reconcile.model import ReconcileDifference, ReconcileSweep
 from server.stock import lots, queries
 from server.stock.imports import ingest
 from server.stock.model import ImportChunk, StockCursor, StockImport, StockLot
@@ -269,6 +269,34 @@ def test_signed_days_get_their_bills_back_and_arrivals_stay(database_url):
         assert tx.scalars(select(ReconcileSweep.id)).all() == [sweep.id]
         tx.execute(update(ReconcileSweep).values(state="reversed"))
     with pytest.raises(RuntimeError, match=r"^1 sweeps"):
+        migrations.downgrade(db, "0007")
+    assert migrations.current(db) in {"0008", migrations.head()}, "where its transaction began"
+    db.close()
+
+
+def test_what_waits_for_a_second_person_names_what_it_shows(database_url):
+    """The version of its exception; a signed row is left as it is, and one of a later bill does not go back."""
+    db, day, now = Database(database_url), clock.shop_day(clock.now()), clock.now()
+    migrations.upgrade(db, "0007")
+    waits, signed, exception = ids.new_id(), ids.new_id(), ids.new_id()
+    with db.tx() as tx:
+        told = {"kind": "paid_twice", "channel": "wechat", "out_trade_no": "1", "created_at": now, "state": "proposed"}
+        put(tx, "payment_exception", id=exception, key="1", version=7, **told)
+        for row_id, is_signed in ((waits, False), (signed, True)):
+            told = {"channel": "wechat", "day": day, "kind": "duplicate", "ours_state": "", "theirs_state": "paid"}
+            told |= dict.fromkeys(("out_trade_no", "provider_no", "out_refund_no", "note"), "")
+            told |= {"found_at": now, "state": "proposed", "proposed": "refund", "exception_id": exception}
+            more = {"number": row_id.hex[:8], "is_signed": is_signed, "version": 1}
+            put(tx, "reconcile_difference", id=row_id, origin_id=row_id, **told, **more)
+    migrations.upgrade(db)
+    with db.read() as tx:
+        rows = {row.id: row.exception_version for row in tx.scalars(select(ReconcileDifference))}
+    assert rows == {waits: 7, signed: None}
+    migrations.downgrade(db, "0007")
+    migrations.upgrade(db)
+    with db.tx() as tx:
+        tx.execute(update(ReconcileDifference).where(ReconcileDifference.id == waits).values(again_of=signed))
+    with pytest.raises(RuntimeError, match=r"^1 differences"):
         migrations.downgrade(db, "0007")
     assert migrations.current(db) in {"0008", migrations.head()}, "where its transaction began"
     db.close()

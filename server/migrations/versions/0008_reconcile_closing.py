@@ -15,6 +15,10 @@ branch_labels = None
 depends_on = None
 
 
+class DifferencesWouldBeLost(RuntimeError):
+    """The server before knows no differences of later bills, and none of other businesses."""
+
+
 class ReversedSweepsWouldBeLost(RuntimeError):
     """The schema before knows only those that are booked."""
 
@@ -134,6 +138,9 @@ def downgrade() -> None:
     others = "SELECT COUNT(*) FROM reconcile_sweep WHERE state <> 'booked' OR others_fen > 0 OR n > 1"
     if count := op.get_bind().scalar(sa.text(others)):
         raise ReversedSweepsWouldBeLost(f"{count} sweeps have no place in the schema before")
+    news = "SELECT COUNT(*) FROM reconcile_difference WHERE again_of IS NOT NULL OR kind IN ('booked', 'foreign')"
+    if count := op.get_bind().scalar(sa.text(news)):
+        raise DifferencesWouldBeLost(f"{count} differences have no place in the schema before")
     op.drop_index("ix_ledger_adjustment_day", "ledger_adjustment")
     for table, columns in {
         "ledger_adjustment": ("channel", "day"),
