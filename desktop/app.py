@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -35,12 +35,12 @@ from desktop.views.exceptions.page import ExceptionsPage
 from desktop.views.imports.page import ImportsPage
 from desktop.views.ledger.page import LedgerPage
 from desktop.views.orders.page import OrdersPage
-from desktop.views.page import Page
 from desktop.views.products.page import ProductsPage
 from desktop.views.reconciliation.page import ReconciliationPage
 from desktop.views.refunds.page import RefundsPage
 from desktop.views.settlement.page import SettlementPage
 from desktop.views.shell.instance import Instance
+from desktop.views.shell.screen import Screen
 from desktop.views.shell.speech import Speech
 from desktop.views.shell.window import Window
 from desktop.views.sign_in.view import SignInView
@@ -160,7 +160,7 @@ class Program:
         console, window = self.console, self.window
         if console.desk is not None:
             self.sign_in.left()
-            window.welcome(console.desk.person, pages_of(console.desk))
+            window.welcome(console.desk.person, screens_of(console.desk))
         elif console.is_up:
             window.farewell()
         if console.rebuilt:
@@ -207,22 +207,36 @@ class Starter(QObject):
             self.ready.emit(vault.place)
 
 
-def pages_of(desk: Desk) -> list[Page]:
+def screens_of(desk: Desk) -> list[Screen]:
     """The screens that this person may see, over the presenters."""
-    makers: dict[str, Callable[[], Page]] = {
-        "imports": lambda: ImportsPage(desk.imports),
-        "products": lambda: ProductsPage(desk.products),
-        "stock": lambda: StockPage(desk.stock, desk.alerts),
-        "alerts": lambda: AlertsPage(desk.alerts),
-        "orders": lambda: OrdersPage(desk.orders),
-        "exceptions": lambda: ExceptionsPage(desk.exceptions),
-        "refunds": lambda: RefundsPage(desk.refunds),
-        "channels": lambda: ChannelsPage(desk.channels),
-        "reconciliation": lambda: ReconciliationPage(desk.reconciliation),
-        "settlement": lambda: SettlementPage(desk.settlement),
-        "ledger": lambda: LedgerPage(desk.ledger),
-    }
-    return [makers[place.id]() for place in PLACES if place.permission in desk.person.permissions]
+    every = (
+        Screen("imports", lambda: ImportsPage(desk.imports)),
+        Screen("products", lambda: ProductsPage(desk.products)),
+        Screen("stock", lambda: StockPage(desk.stock, desk.alerts)),
+        Screen("alerts", lambda: AlertsPage(desk.alerts), is_heard=True),
+        Screen("orders", lambda: OrdersPage(desk.orders)),
+        Screen("exceptions", lambda: ExceptionsPage(desk.exceptions), waiting=[desk.exceptions]),
+        Screen("refunds", lambda: RefundsPage(desk.refunds), waiting=[desk.refunds]),
+        Screen("channels", lambda: ChannelsPage(desk.channels), is_heard=True),
+        Screen(
+            "reconciliation",
+            lambda: ReconciliationPage(desk.reconciliation),
+            waiting=[desk.reconciliation.differences],
+        ),
+        Screen(
+            "settlement",
+            lambda: SettlementPage(desk.settlement),
+            waiting=[desk.settlement.statements, desk.settlement.payouts],
+        ),
+        Screen(
+            "ledger",
+            lambda: LedgerPage(desk.ledger),
+            waiting=[desk.ledger.adjustments, desk.ledger.disputes],
+            health=desk.ledger.health,
+        ),
+    )
+    seen = {place.id for place in PLACES if place.permission in desk.person.permissions}
+    return [screen for screen in every if screen.place in seen]
 
 
 def pasted_place(folders: paths.Folders) -> Pasted:

@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from desktop.app import Program, pages_of
+from desktop.app import Program, screens_of
 from desktop.commands import PLACES
 from desktop.engine.stores import Stores
 from desktop.importing import ImportProcess, Job, Preview
@@ -67,7 +67,7 @@ def _paint(program: Program) -> int:
         permissions=sorted(ROLE_PERMISSIONS[Role.ADMIN]),
     )
     desk = Desk(lambda _work, _then, _otherwise: None, person, Pasted(program.folders.home))
-    program.window.welcome(person, pages_of(desk))
+    program.window.welcome(person, screens_of(desk))
     painted = 0
     for place in PLACES:
         program.window.go(place.id)

@@ -22,6 +22,7 @@ from desktop import theme
 from desktop.commands import ALL, PLACES
 from desktop.engine.events import Connection, ConnectionChanged
 from desktop.theme.tokens import DARK, LIGHT
+from desktop.views.page import Page
 from shared.permissions import ROLE_PERMISSIONS, Role
 from tests.desktop.window_program import desk_of, texts
 
@@ -107,6 +108,23 @@ def test_tab_walks_the_sign_in_in_reading_order(program, qtbot):
         walked.append(QApplication.focusWidget())
         qtbot.keyClick(walked[-1], Qt.Key.Key_Tab)
     assert walked == [view.server, view.login, view.password, view.enter]
+
+
+def built(window) -> list[str]:
+    """The places whose pages are there."""
+    return sorted(page.place for page in window.findChildren(Page) if page.parent() is window.page.parent())
+
+
+def test_a_screen_is_built_when_somebody_first_goes_there_and_kept(program):
+    desk_of(program, Role.ADMIN)
+    window = program.window
+    assert built(window) == ["alerts", "channels", "imports"], "the first, and those that tell news by themselves"
+    window.go("ledger")
+    ledger = window.page
+    window.go("imports")
+    window.go("ledger")
+    assert window.page is ledger
+    assert built(window) == ["alerts", "channels", "imports", "ledger"]
 
 
 @pytest.mark.parametrize("role", list(Role))

@@ -64,7 +64,7 @@ def person(role: Role) -> Person:
 def desk_of(program, role: Role) -> Desk:
     """The screens of somebody, without a server behind them: nothing that is asked is ever answered."""
     desk = Desk(lambda _work, _then, _otherwise: None, person(role), Pasted(program.folders.home))
-    program.window.welcome(desk.person, app.pages_of(desk))
+    program.window.welcome(desk.person, app.screens_of(desk))
     return desk
 
 

@@ -1,4 +1,4 @@
-"""The Ledger screen: accounts, journals, adjustments and disputes; and anywhere, that the books are broken."""
+"""The Ledger screen: accounts, journals, adjustments and disputes."""
 
 from __future__ import annotations
 
@@ -38,8 +38,6 @@ class LedgerPage(TabbedPage):
             ("ledger.show_disputes", self.disputes),
         ):
             self.handle(command, partial(self.show_part, part))
-        presenter.health.watch(self._warn)
-        self.on_words(self._warn)
 
     def look_at(self, what: object) -> None:
         """Sent here for the journals of an order, for an adjustment, or to correct the signed day of a channel."""
@@ -52,6 +50,3 @@ class LedgerPage(TabbedPage):
         elif isinstance(what, tuple):
             self.show_part(self.adjustments)
             self.presenter.adjustments.propose(what)
-
-    def _warn(self) -> None:
-        self.warned.emit(self.presenter.health.warning)

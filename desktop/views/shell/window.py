@@ -23,6 +23,7 @@ from desktop.views.shell.drop_question import DropQuestion
 from desktop.views.shell.foot import Foot
 from desktop.views.shell.keys import KeySheet, native
 from desktop.views.shell.navigation import Navigation
+from desktop.views.shell.screen import Screen
 from desktop.widgets.basics import Notice, button, column, row
 from desktop.widgets.drop_overlay import DropOverlay
 from desktop.widgets.live import Live
@@ -55,6 +56,7 @@ class Window(Live, QMainWindow):
         super().__init__()
         self._status = status
         self._person: Person | None = None
+        self._screens: dict[str, Screen] = {}
         self._pages: dict[str, Page] = {}
         self._places: list[str] = []
         self._recent: list[str] = []
@@ -127,25 +129,42 @@ class Window(Live, QMainWindow):
 
     # --- who is here ------------------------------------------------------------------------------------------
 
-    def welcome(self, person: Person, pages: Sequence[Page]) -> None:
+    def welcome(self, person: Person, screens: Sequence[Screen]) -> None:
         """Show the screens of this person; the first place they may go to is in front."""
         self.clear_pages()
         self._person = person
         self._places = self.navigation.show_person(person)
-        for page in pages:
-            self._pages[page.place] = page
-            self._stack.addWidget(page)
-            page.changed.connect(self._renew)
-            page.told.connect(lambda text, tone: self.toasts.tell(text, tone=tone))
-            page.begun.connect(self.toasts.make_room)
-            page.offered.connect(self._offered)
-            page.wanted.connect(self._wanted)
-            page.counted.connect(partial(self._counted, page.place))
-            page.warned.connect(partial(self._warned, page.place))
+        self._screens = {screen.place: screen for screen in screens}
+        for screen in screens:
+            screen.watch(partial(self._hear, screen))
+            if screen.is_heard:
+                self._build_page(screen)
         self._whole.setCurrentWidget(self._desk)
         if self._places:
             self.go(self._places[0])
         self._renew()
+
+    def _hear(self, screen: Screen) -> None:
+        """What a place tells, whether its page is there or not."""
+        if self._screens.get(screen.place) is not screen:
+            return  # of somebody who left
+        if screen.waiting:
+            self._counted(screen.place, screen.number)
+        if screen.health is not None:
+            self._warned(screen.place, screen.warning)
+
+    def _build_page(self, screen: Screen) -> Page:
+        page = screen.make()
+        self._pages[screen.place] = page
+        self._stack.addWidget(page)
+        page.changed.connect(self._renew)
+        page.told.connect(lambda text, tone: self.toasts.tell(text, tone=tone))
+        page.begun.connect(self.toasts.make_room)
+        page.offered.connect(self._offered)
+        page.wanted.connect(self._wanted)
+        page.counted.connect(partial(self._counted, screen.place))
+        page.warned.connect(partial(self._warned, screen.place))
+        return page
 
     def farewell(self) -> None:
         """Nobody is signed in: show the sign-in."""
@@ -160,7 +179,7 @@ class Window(Live, QMainWindow):
         for page in self._pages.values():
             self._stack.removeWidget(page)
             page.deleteLater()
-        self._pages, self._places = {}, []
+        self._screens, self._pages, self._places = {}, {}, []
         self.foot.show_alerts(0)
         self._warnings.clear()
         self._show_warnings()
@@ -173,9 +192,9 @@ class Window(Live, QMainWindow):
 
     def go(self, place: str) -> None:
         """Bring a screen to the front."""
-        page = self._pages.get(place)
-        if page is None:
+        if place not in self._screens:
             return
+        page = self._pages.get(place) or self._build_page(self._screens[place])
         self._stack.setCurrentWidget(page)
         self.navigation.mark(place)
         page.enter()
@@ -222,7 +241,7 @@ class Window(Live, QMainWindow):
         page = self.page
         if page is not None and command.id in page.handlers:
             return page.handlers[command.id]
-        if command.group == "import" and command.id in {"import.choose", "import.paste"} and "imports" in self._pages:
+        if command.group == "import" and command.id in {"import.choose", "import.paste"} and "imports" in self._screens:
             return Handler(partial(self._from_elsewhere, "imports", command.id), lambda: True)
         return None
 
@@ -272,7 +291,7 @@ class Window(Live, QMainWindow):
         QTimer.singleShot(0, self, partial(self.run, command_id))
 
     def _wanted(self, place: str, what: object) -> None:
-        if place in self._pages:
+        if place in self._screens:
             self.go(place)
             self._pages[place].look_at(what)
 
@@ -290,6 +309,8 @@ class Window(Live, QMainWindow):
     def _speak(self) -> None:
         for command in ALL:
             self._actions[command.id].setText(command.title())
+        for screen in self._screens.values():
+            self._hear(screen)
 
     # --- news about the program itself -----------------------------------------------------------------------------
 
@@ -332,10 +353,10 @@ class Window(Live, QMainWindow):
 
     def _takers(self) -> frozenset[Meant]:
         """What the signed-in person may drop."""
-        takers = {Meant.KEYS} if "imports" in self._pages else set()
-        if "reconciliation" in self._pages and self.may(BY_ID["bill.add"]):
+        takers = {Meant.KEYS} if "imports" in self._screens else set()
+        if "reconciliation" in self._screens and self.may(BY_ID["bill.add"]):
             takers.add(Meant.BILL)
-        if "settlement" in self._pages and self.may(BY_ID["payout.results"]):
+        if "settlement" in self._screens and self.may(BY_ID["payout.results"]):
             takers.add(Meant.RESULTS)
         return frozenset(takers)
 
@@ -380,7 +401,7 @@ class Window(Live, QMainWindow):
 
     def _take(self, meant: Meant, files: Sequence[Path]) -> None:
         place = _PLACES[meant]
-        if place in self._pages:
+        if place in self._screens:
             self.go(place)
             self._pages[place].look_at(list(files))
 
