@@ -1,7 +1,8 @@
 """Settlement in any history: what a supplier earned is pending, available, frozen, owed or paid; in the end all paid.
 
 Each example has a supplier of its own. Sales, refunds that succeed or do not, disputes that are won or lost, drafts
-confirmed or dropped, payouts that arrive, fail or come back: in whatever order, each line is released once.
+confirmed or dropped, payouts that arrive, fail, come back, or are split and told row by row: in whatever order, each
+line is released once.
 """
 
 import itertools
@@ -13,7 +14,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 
 from server.catalog import actions as catalog
 from server.catalog import queries as catalog_queries
@@ -28,8 +29,9 @@ from server.payments.refunds import making, moving
 from server.payments.refunds.making import Portion
 from server.payments.refunds.splitting import Shares
 from server.policy import SYSTEM, Actor, Kind
-from server.settlement import payouts, statements, terms
+from server.settlement import instructions, payouts, results, statements, terms
 from server.settlement.model import Payout, SettlementItem, Statement
+from server.settlement.splits import SplitOutdated
 from shared import clock, ids
 from shared.contracts import ledger as ledger_wire
 from shared.contracts import settlement as wire
@@ -78,14 +80,20 @@ class Line:
 class Settlement(RuleBasedStateMachine):
     """Drives the shop, and keeps of each line what its supplier has still earned by it."""
 
-    @initialize(fee_ppm=st.integers(0, 300_000), payout_fee=st.sampled_from([0, 7]))
-    def open(self, fee_ppm, payout_fee):
+    @initialize(
+        fee_ppm=st.integers(0, 300_000),
+        payout_fee=st.sampled_from([0, 7]),
+        split_ppm=st.sampled_from([None, 300_000, 1_000_000]),
+    )
+    def open(self, fee_ppm, payout_fee, split_ppm):
         self.shop, self.n = _shops[0], next(_examples)
         self.db, self.sku, self.payout_fee = self.shop.ctx.db, f"SETTLE-{self.n}", payout_fee
         self.sold = []
         sku = NewSku(code=self.sku, name=self.sku, unit_price=PRICE)
         new = NewProduct(category="games", code=f"settle-{self.n}", name=f"Settle {self.n}", skus=[sku])
-        agreed = {"mode": "purchase", "cycle": "d0", "n": 0, "release_from": "delivered", "reason": "x", "version": 0}
+        agreed = {"cycle": "d0", "n": 0, "release_from": "delivered", "reason": "x", "version": 0}
+        shared = {"mode": "profit_sharing", "split_ppm": split_ppm}
+        agreed |= {"mode": "purchase"} if split_ppm is None else shared
         with self.db.tx() as tx:
             self.supplier = identity.create_supplier(tx, name=f"供应商 {self.n}", fee_ppm=fee_ppm, actor="system")
             product = catalog.create_product(tx, new, supplier_id=self.supplier, actor=SYSTEM)
@@ -94,6 +102,7 @@ class Settlement(RuleBasedStateMachine):
             terms.change(tx, self.supplier, edit, actor=SYSTEM)
             self.shop.skus |= catalog_queries.sale_terms(tx, [self.sku])
         self.shop.stock(self.sku, 150)
+        self.unsold = 150
         self.sell(3)
         self.make()
 
@@ -105,8 +114,10 @@ class Settlement(RuleBasedStateMachine):
 
     # --- what can happen ---
 
+    @precondition(lambda self: self.unsold >= 5)
     @rule(quantity=st.integers(1, 5))
     def sell(self, quantity):
+        self.unsold -= quantity
         order = self.shop.buy(ANNA, self.sku, quantity).order
         with self.db.read() as tx:
             [line] = orders.lines_of(tx, [order.id])[order.id]
@@ -193,10 +204,33 @@ class Settlement(RuleBasedStateMachine):
     def move_payout(self, which, goes_well):
         self._move(_pick(self.payouts(), which), goes_well=goes_well)
 
+    @precondition(lambda self: any(self.carried(one) for one in self.payouts()))
+    @rule(which=WHICH, succeed=st.lists(st.sampled_from([True, True, False]), min_size=1, max_size=9))
+    def tell_rows(self, which, succeed):
+        """The channel tells what became of some rows: of splits on their way, and of what is to be given back."""
+        payout = _pick([one for one in self.payouts() if self.carried(one)], which)
+        said = zip(self.carried(payout), succeed, strict=False)
+        rows = [
+            wire.PayoutResult(number=row.request_no, amount_fen=row.amount_fen, succeeded=ok)
+            for row, ok in said
+            if row.succeeded in {None, ok}
+        ]
+        if rows:
+            file = wire.PayoutResults(id=ids.new_id(), file_name="r.csv", file_sha256="0" * 64, rows=rows)
+            with self.db.tx() as tx:
+                results.take_in(tx, file, actor=PEOPLE[0])
+
+    def carried(self, payout):
+        """The rows of a payout that was sent, and is split."""
+        if payout.mode == instructions.PURCHASE or payout.state not in _GONE:
+            return []
+        with self.db.read() as tx:
+            return instructions.instruction(tx, PEOPLE[0], payout.id).rows
+
     def _move(self, payout, *, goes_well):
         move = wire.MovePayout(version=payout.version, reference="T1")
         said = wire.MovePayout(version=payout.version, approve=goes_well)
-        with suppress(paying.NotEnoughAvailable), self.db.tx() as tx:
+        with suppress(paying.NotEnoughAvailable, SplitOutdated, payouts.GivenBack), self.db.tx() as tx:
             if payout.state == PayoutState.REQUESTED:
                 payouts.check(tx, payout.id, said, actor=PEOPLE[1])
             elif payout.state == PayoutState.APPROVED:
@@ -287,7 +321,8 @@ class Settlement(RuleBasedStateMachine):
 
     def paid(self):
         """What is on its way to the supplier or there, with the fees for it."""
-        whole = func.coalesce(func.sum(Payout.amount_fen + Payout.fee_fen), 0)
+        there = case((Payout.arrived_at.is_(None), Payout.amount_fen), else_=Payout.arrived_fen - Payout.returned_fen)
+        whole = func.coalesce(func.sum(there + Payout.fee_fen), 0)
         with self.db.read() as tx:
             return tx.scalar(select(whole).where(Payout.supplier_id == self.supplier, Payout.state.in_(_GONE)))
 
