@@ -15,6 +15,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
 
 from server import audit, changes
 from server.db import Tx
@@ -114,8 +115,12 @@ def record(tx: Tx, body: NewSweep, *, desk: Desk) -> ReconcileSweep:
     )
     if not _needs_two(tx, row, desk.check_above):
         row.state = _S.BOOKED.value
-    tx.add(row)
-    tx.flush()
+    try:
+        with tx.begin_nested():
+            tx.add(row)
+            tx.flush()
+    except IntegrityError:  # somebody else has recorded the number just now
+        return record(tx, body, desk=desk)
     if row.state == _S.BOOKED:
         _book(tx, row, desk.actor)
     _tell(tx, row, "record", desk)
@@ -222,10 +227,10 @@ def page(
     tx: Tx,
     who: Actor,
     *,
-    day: date | None,
-    channel: str | None,
-    state: SweepState | None,
-    after: UUID | None,
+    day: date | None = None,
+    channel: str | None = None,
+    state: SweepState | None = None,
+    after: UUID | None = None,
     limit: int,
 ) -> Page[Sweep]:
     """Arrivals, as they were recorded; `after` is the last id of the page before."""

@@ -84,10 +84,12 @@ def test_what_comes_for_a_signed_day_is_work_of_an_open_one(close):
     with close.tomorrow():
         two = (line(close, known), line(close, wrong))
         close.drop(*writing.trades(close, *two))
-        close.drop(*writing.funds(close, *two))
+        assert close.seen("wechat")["sign_waits_for"][-1] == BY_YOU.format("交易账单")
+        close.drop(*writing.funds(close, *two), by="wang")
         [gone] = close.differences("wechat")
         close.handle(gone, "write_off")
         close.check(gone)
+        assert close.seen("wechat")["sign_waits_for"] == [], "another person has seen the day's bills as well"
         close.sign("wechat", by="wang")
         signed, handled, matches = (
             close.seen("wechat"),
