@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from desktop.exporting.grid import Details
+from shared import channels
 from shared.contracts.reconcile import ReconciledDay
 from shared.contracts.reports import ListTotals
 from shared.errors import KamengError
@@ -79,7 +80,7 @@ def _pairs(days: Iterable[ReconciledDay], lists: Iterable[ListTotals], language:
     found = {(one.channel, one.day): one for one in lists}
     for day in days:
         its = found.get((day.channel, day.day)) or ListTotals(channel=day.channel, day=day.day)
-        figure = f"{day.channel} {day.day.isoformat()} {_PAIRS.sentence(language)}"
+        figure = f"{channels.name(day.channel).sentence(language)} {day.day.isoformat()} {_PAIRS.sentence(language)}"
         yield figure, str(its.payments + its.paired_refunds), str(day.matched)
         yield figure, format_fen(its.payments_fen - its.paired_refunds_fen), format_fen(day.matched_fen)
 

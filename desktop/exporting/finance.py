@@ -27,6 +27,7 @@ from desktop.exporting.sheet_writer import SHEET_ROWS, Book
 from desktop.exporting.sheets import Page
 from desktop.exporting.target import Replacement, check_target
 from desktop.exporting.workbook import Written
+from shared import channels
 from shared.contracts.reconcile import Difference, FundRow, ReconciledDay, Sweep
 from shared.contracts.reports import ReconciledLists
 from shared.finance import AdjustmentState, BillKind, DayState, DifferenceAction, DifferenceState, SweepState
@@ -124,11 +125,11 @@ class FinanceWorkbook:
         sheet.title(_TITLE.sentence(language))
         signed = sum(day.state is DayState.SIGNED for day in days)
         still_open = sum(one.open for day in days for one in day.differences)
-        channels = "、".join(self._period.channels) or Sentence("全部渠道", "all channels").sentence(language)
+        names = [channels.name(code).sentence(language) for code in self._period.channels]
         sheet.facts(
             [
                 Fact("账期", "Period", Kind.TEXT, self._period.text),
-                Fact("渠道", "Channels", Kind.TEXT, channels),
+                Fact("渠道", "Channels", Kind.TEXT, _AND.sentence(language).join(names) or _ANY.sentence(language)),
                 Fact("版式", "Layout", Kind.TEXT, self._shown(language)),
                 Fact("数据截至", "Data as of", Kind.TIME, lists.as_of),
                 Fact("数据位置", "Position", Kind.COUNT, lists.position),
@@ -173,6 +174,7 @@ _ALL = Sentence("全部工作表和列", "all sheets and columns")
 _LEFT_OUT = Sentence("（未列出 {what}）", " (left out: {what})")
 _SHEETS, _COLUMNS = Sentence("{n} 张工作表", "{n} sheets"), Sentence("{n} 列", "{n} columns")
 _AND = Sentence("、", ", ")
+_ANY = Sentence("全部渠道", "all channels")
 _TITLE = Sentence("卡盟 Kameng 财务对账单", "Kameng finance workbook")
 
 

@@ -13,6 +13,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from desktop.exporting.cells import Kind
 from desktop.exporting.sheets import Column, Page
+from shared import channels
 from shared.contracts.reconcile import Difference, Match, ReconciledDay, RefundMatch
 from shared.contracts.settlement import Statement
 from shared.finance import DifferenceKind
@@ -91,7 +92,7 @@ class Source(NamedTuple):
 
 _USUAL: dict[str, tuple[str, str, Kind, int]] = {
     "day": ("账期", "Day", Kind.DAY, 12),
-    "channel": ("渠道", "Channel", Kind.TEXT, 10),
+    "channel": ("渠道", "Channel", Kind.WORD, 12),
     "order_code": ("平台订单号", "Order", Kind.TEXT, 16),
     "out_trade_no": ("商户订单号", "Merchant's number", Kind.TEXT, 34),
     "provider_no": ("渠道流水号", "Channel's number", Kind.TEXT, 32),
@@ -112,7 +113,12 @@ _USUAL: dict[str, tuple[str, str, Kind, int]] = {
 
 def _usual(*keys: str, of: str = "") -> tuple[Column[Any], ...]:
     """Some of them; their values are attributes of the row, or of its attribute `of`."""
-    return tuple(Column(key, *_USUAL[key], attrgetter(f"{of}.{key}") if of else None) for key in keys)
+    return tuple(Column(key, *_USUAL[key], _value(key, f"{of}.{key}" if of else key)) for key in keys)
+
+
+def _value(key: str, path: str) -> Callable[[Any], Any]:
+    read = attrgetter(path)
+    return (lambda row: channels.name(read(row))) if key == "channel" else read
 
 
 def _in(row: str) -> Callable[..., Column[Any]]:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 from typing import Any
 
-from shared import labels
+from shared import channels, labels
 from shared.finance import AdjustmentState, DifferenceState, DisputeState, PayoutState, StatementState, SweepState
 from shared.states import (
     AlertKind,
@@ -138,18 +138,13 @@ def tone(state: StrEnum | IntEnum) -> str:
     return TONES.get(type(state), {}).get(state, "neutral")
 
 
-CHANNELS: dict[str, tuple[str, str]] = {
-    "wechat": ("微信支付", "WeChat Pay"),
-    "alipay": ("支付宝", "Alipay"),
-    "epay": ("易支付", "Epay"),
-    "sandbox": ("沙箱", "Sandbox"),
-}
+CHANNELS: Mapping[str, tuple[str, str]] = channels.NAMES
 """What payment channels are called; one that is not here shows its code."""
 
 
 def channel_word(code: str | None) -> str:
     """The name of a payment channel; a missing one is a dash."""
-    return "–" if code is None else in_words(CHANNELS.get(code, (code, code)))
+    return "–" if code is None else in_words(channels.name(code))
 
 
 PARTIES: dict[str, tuple[str, str]] = {

@@ -155,7 +155,7 @@ class NewExport(Request):
 
 
 class Export(Answer):
-    """That somebody exported a workbook of these data rows (`GET /api/reports/exports/{sha256}?day=`, about that day)."""
+    """That somebody exported these data rows (`GET /api/reports/exports/{sha256}?day=`, about that day)."""
 
     kind: Literal["day", "finance"]
     first: date

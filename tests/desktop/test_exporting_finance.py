@@ -119,8 +119,8 @@ LOST = {
     ),
     "a fee": ("", {"payment_fees_fen": 179}, ("交易明细 · 手续费（元）", "1.78", "1.79")),
     "a movement": ("", {"movements_fen": 0}, ("资金流水与银行到账 · 收支金额（元）", "-656.08", "0.00")),
-    "a pair of the signed day": ("", {"payments": 4}, ("wechat 2026-11-21 配对", "5", "4")),
-    "money of the signed day": ("", {"payments_fen": 1}, ("wechat 2026-11-21 配对", "-49.99", "247.00")),
+    "a pair of the signed day": ("", {"payments": 4}, ("微信支付 2026-11-21 配对", "5", "4")),
+    "money of the signed day": ("", {"payments_fen": 1}, ("微信支付 2026-11-21 配对", "-49.99", "247.00")),
 }
 
 
@@ -214,7 +214,7 @@ def test_each_sheet_says_what_the_rows_say(tmp_path: Path) -> None:
     wechat, alipay = table(path, "对账汇总")
     assert wechat["账期"] == at("2026-11-21 00:00:00")
     assert (wechat["渠道"], wechat["商户号"], wechat["差异笔数"], wechat["未处理差异"]) == (
-        "wechat",
+        "微信支付",
         "1900000109",
         2,
         1,
@@ -299,7 +299,7 @@ def test_a_layout_leaves_out_orders_and_names(tmp_path: Path) -> None:
     assert rows(tmp_path / "finance.xlsx", "渠道费用") == [
         ("手续费差", "渠道", "实际费率"),
         (0.6, "wechat", 0.00601),
-        (0, "alipay", None),
+        (0, "支付宝", None),
     ]
     assert (book["渠道费用"].column_dimensions["A"].width, book["渠道费用"].column_dimensions["B"].width) == (20, 10)
     checks = checks_of(book)

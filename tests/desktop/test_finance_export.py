@@ -233,7 +233,7 @@ def test_the_verb_writes_it_in_a_saved_layout(reconciled, finance, kameng, tmp_p
     finance.run(layouts.save_layout(finance.engine, "费用", Layout((FEES,))))
     reconciled.export(tmp_path / "fees.xlsx", channels=["wechat"], layout="费用")
     assert openpyxl.load_workbook(tmp_path / "fees.xlsx").sheetnames == ["封面", "费用", "校验"]
-    assert [(row["渠道"], list(row)) for row in table(tmp_path / "fees.xlsx", "费用")] == [("wechat", ["渠道", "差"])]
+    assert [(row["渠道"], list(row)) for row in table(tmp_path / "fees.xlsx", "费用")] == [("微信支付", ["渠道", "差"])]
 
 
 def test_a_period_that_changes_meanwhile_is_not_exported(reconciled, finance, tmp_path, monkeypatch):
