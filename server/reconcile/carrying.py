@@ -86,9 +86,16 @@ def has_come(tx: Tx, row: ReconcileDifference) -> bool:
 
 def _in_a_bill(tx: Tx, row: ReconcileDifference) -> bool:
     """A bill has a row that agrees with ours; of what a late bill says otherwise, one of a later day."""
-    paired = ReconcileRow.matched_id == row.ours_id
-    after = row if _is_of_late_bill(tx, row) else None
-    return row.ours_id is not None and _is_billed(tx, BillKind.TRADES, paired, after=after)
+    paired, is_late = ReconcileRow.matched_id == row.ours_id, _is_of_late_bill(tx, row)
+    return row.ours_id is not None and _is_billed(tx, row, BillKind.TRADES, paired, is_later=is_late)
+
+
+def _listed(tx: Tx, row: ReconcileDifference) -> bool:
+    """A bill has our payment, whatever it says of it: how the two differ is for the bill's day to tell."""
+    r, is_late = ReconcileRow, _is_of_late_bill(tx, row)
+    named = (r.provider_no == row.provider_no, r.kind == "payment")
+    is_there = bool(row.provider_no) and _is_billed(tx, row, BillKind.TRADES, *named, is_later=is_late)
+    return is_there or _in_a_bill(tx, row)
 
 
 def _is_of_late_bill(tx: Tx, row: ReconcileDifference) -> bool:
@@ -141,7 +148,8 @@ def _refund_ended(tx: Tx, row: ReconcileDifference) -> bool:
 def _moved(tx: Tx, row: ReconcileDifference) -> bool:
     """A later bill of movements has what was missing."""
     r, missing = ReconcileRow, (row.ours_fen or 0) - (row.theirs_fen or 0)
-    return _is_billed(tx, BillKind.FUNDS, r.provider_no == row.provider_no, r.amount_fen == missing, after=row)
+    its = (r.provider_no == row.provider_no, r.amount_fen == missing)
+    return _is_billed(tx, row, BillKind.FUNDS, *its, is_later=True)
 
 
 def _traded(tx: Tx, row: ReconcileDifference) -> bool:
@@ -149,7 +157,7 @@ def _traded(tx: Tx, row: ReconcileDifference) -> bool:
     r, missing = ReconcileRow, (row.theirs_fen or 0) - (row.ours_fen or 0)
     named = or_(r.provider_no == row.provider_no, r.refund_no == row.provider_no)
     paid, back = and_(r.kind == "payment", r.amount_fen == missing), and_(r.kind == "refund", r.amount_fen == -missing)
-    return _is_billed(tx, BillKind.TRADES, named, or_(paid, back, r.fee_fen == -missing), after=row)
+    return _is_billed(tx, row, BillKind.TRADES, named, or_(paid, back, r.fee_fen == -missing), is_later=True)
 
 
 def _balances(tx: Tx, row: ReconcileDifference) -> bool:
@@ -168,17 +176,17 @@ def _never(_tx: Tx, _row: ReconcileDifference) -> bool:
     return False
 
 
-def _is_billed(tx: Tx, kind: BillKind, *its: ColumnElement[bool], after: ReconcileDifference | None = None) -> bool:
-    """Whether a bill that counts has such a row; `after`: one of a later day than this difference is of."""
+def _is_billed(tx: Tx, row: ReconcileDifference, kind: BillKind, *its: ColumnElement[bool], is_later: bool) -> bool:
+    """Whether a bill that counts has such a row; `is_later`: one of a later day than this difference is of."""
     r, f = ReconcileRow, PaymentBillFile
-    bill = [f.kind == kind.value, f.is_current]
-    if after is not None:
-        bill += [f.channel == after.channel, f.day > (after.carried_from or after.day)]
+    bill = [f.channel == row.channel, f.kind == kind.value, f.is_current]
+    if is_later:
+        bill.append(f.day > (row.carried_from or row.day))
     return tx.scalars(select(r.n).join(f, f.id == r.file_id).where(*bill, *its).limit(1)).first() is not None
 
 
 _COMES: Mapping[DifferenceKind, Callable[[Tx, ReconcileDifference], bool]] = {
-    _K.ONLY_OURS: _in_a_bill,
+    _K.ONLY_OURS: _listed,
     _K.ONLY_THEIRS: _in_our_books,
     _K.UNPAID_OURS: _in_our_books,
     _K.AMOUNT: _either,

@@ -140,7 +140,9 @@ def test_what_was_carried_is_done_with_when_it_has_come(close):
         carried = {one["kind"]: one["state"] for one in close.differences("wechat", next_day) if one["carried_from"]}
         assert carried == {"duplicate": "open", "only_ours": "open", "refund_state": "matched"}
         close.drop(*trades(close, *days[:2], back))
-        close.drop(*trades(close, other, line(close, lost, at_ms=at)))
+        close.drop(*trades(close, other, line(close, lost, at_ms=at, amount_fen=4_600)))
         carried = {one["kind"]: one["state"] for one in close.differences("wechat", next_day) if one["carried_from"]}
         assert set(carried.values()) == {"matched"}
+        [differs] = close.differences("wechat", next_day, open="true")
+        assert (differs["kind"], differs["off_by_fen"]) == ("amount", 100), "what it differs by is told once"
     close.shop.check()
