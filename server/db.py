@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 from uuid import UUID
@@ -110,9 +110,7 @@ class Digest16(TypeDecorator[bytes]):
         return UUID(bytes=value) if value is not None and dialect.name == "postgresql" else value
 
     def process_result_value(self, value: Any, dialect: Dialect) -> bytes | None:  # noqa: ARG002 - SQLAlchemy passes it
-        if value is None:
-            return None
-        return value.bytes if isinstance(value, UUID) else bytes(value)
+        return None if value is None else value.bytes if isinstance(value, UUID) else bytes(value)
 
 
 class Instant(TypeDecorator[datetime]):
@@ -402,12 +400,11 @@ def bulk_insert(
         return
     table, connection = table_of(model), tx.connection()
     insert = {"sqlite": bulk.in_blocks, "postgresql": bulk.copied}.get(connection.dialect.name, bulk.one_by_one)
-    bound = partial(_bound, connection.dialect, table)
-    binders = [bound(name) for name in columns]
+    binders = [_bound(connection.dialect, table, name) for name in columns]
     if any(bind is not _as_it_is for bind in binders):
         values = zip(*rows, strict=True)
         rows = list(zip(*(map(bind, column) for bind, column in zip(binders, values, strict=True)), strict=True))
-    fixed = {name: bound(name)(value) for name, value in constants.items()}
+    fixed = {name: _bound(connection.dialect, table, name)(value) for name, value in constants.items()}
     dbapi = connection.dialect.loaded_dbapi
     with closing(connection.connection.cursor()) as cursor:
         try:

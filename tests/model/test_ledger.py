@@ -6,6 +6,7 @@ has happened, and it is done again.
 
 import itertools
 from collections import defaultdict
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import hypothesis
@@ -36,12 +37,14 @@ from shared.contracts.catalog import MoveProduct, NewProduct, NewSku
 from shared.money import PPM, split
 from shared.pricing import Deal, Share, quote_line
 from shared.states import ProductState, RefundCause, RefundStep
+from tests import engines
 from tests.world import ANNA, MERCHANT, world
 
 TERMS = Terms(fee_ppm={"sandbox": 6_000})
 PRICE = 13_370
 _examples = itertools.count(1)
-_shops = []
+_shops = {}
+_opening = []
 
 SHARES = st.integers(0, PPM // 3).map(Share.percent) | st.integers(0, 10_000).map(Share.fixed)
 PARTS = st.integers(1, 1_000)
@@ -56,10 +59,18 @@ class Died(Exception):
 
 @pytest.fixture(scope="module", autouse=True)
 def _shop(tmp_path_factory):
-    with world("sqlite", tmp_path_factory.mktemp("ledger")) as built:
-        _shops.append(built)
+    """A shop on each engine that an example asks for, kept for the next ones."""
+    with ExitStack() as open_shops:
+        _opening.append(lambda kind: open_shops.enter_context(world(kind, tmp_path_factory.mktemp(kind))))
         yield
+        _opening.clear()
         _shops.clear()
+
+
+def _shop_on(kind):
+    if kind not in _shops:
+        _shops[kind] = _opening[0](kind)
+    return _shops[kind]
 
 
 @dataclass
@@ -83,9 +94,11 @@ class Sold:
 class Ledger(RuleBasedStateMachine):
     """Drives the shop, and beside it a dictionary of accounts."""
 
+    kind = "sqlite"
+
     @initialize(fee=st.integers(0, PPM // 3))
     def open(self, fee):
-        self.shop, self.n = _shops[0], next(_examples)
+        self.shop, self.n = _shop_on(self.kind), next(_examples)
         self.db, self.sku = self.shop.ctx.db, f"LEDGER-{self.n}"
         self.fee, self.distributor = Share.percent(fee), ids.new_id()
         self.sold, self.disputes, self.flying = [], [], []
@@ -373,11 +386,35 @@ TestLedger = Ledger.TestCase
 TestLedger.settings = hypothesis.settings(max_examples=10, stateful_step_count=18)
 
 
+class LedgerOnPostgres(Ledger):
+    kind = "postgres"
+
+
+class LedgerOnMariaDB(Ledger):
+    kind = "mariadb"
+
+
 @pytest.mark.soak
 class TestLedgerForLong(Ledger.TestCase):
     """The same with many more and longer examples."""
 
     settings = hypothesis.settings(max_examples=1_000, stateful_step_count=60)
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(bool(engines.missing("postgres")), reason="needs PostgreSQL")
+class TestLedgerOnPostgresForLong(LedgerOnPostgres.TestCase):
+    """And where another engine keeps the floors and undoes what died."""
+
+    settings = hypothesis.settings(max_examples=200, stateful_step_count=60)
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(bool(engines.missing("mariadb")), reason="needs MariaDB")
+class TestLedgerOnMariaDBForLong(LedgerOnMariaDB.TestCase):
+    """And on the third one."""
+
+    settings = hypothesis.settings(max_examples=200, stateful_step_count=60)
 
 
 @hypothesis.given(
