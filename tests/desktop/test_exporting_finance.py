@@ -298,7 +298,7 @@ def test_a_layout_leaves_out_orders_and_names(tmp_path: Path) -> None:
     assert book.sheetnames == ["封面", "供应商结算", "渠道费用", "校验"]
     assert rows(tmp_path / "finance.xlsx", "渠道费用") == [
         ("手续费差", "渠道", "实际费率"),
-        (0.6, "wechat", 0.00601),
+        (0.6, "微信支付", 0.00601),
         (0, "支付宝", None),
     ]
     assert (book["渠道费用"].column_dimensions["A"].width, book["渠道费用"].column_dimensions["B"].width) == (20, 10)
