@@ -6,7 +6,7 @@ The position is what the ledger says is available less what is owed, as if all t
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
@@ -96,7 +96,7 @@ def propose(tx: Tx, by: Rules, *, day: date) -> list[Proposal]:
     """What could be released on a day, by supplier."""
     lines = earning.earned(tx, by, day=day)
     taken = earning.deductions(tx, by.terms)
-    position = positions(tx, by.terms)
+    position = positions(tx, by.terms, taken)
     return [
         Proposal(
             supplier_id=supplier_id,
@@ -111,17 +111,20 @@ def propose(tx: Tx, by: Rules, *, day: date) -> list[Proposal]:
     ]
 
 
-def positions(tx: Tx, supplier_ids: Collection[UUID], *, besides: UUID | None = None) -> dict[UUID, Fen]:
+def positions(
+    tx: Tx, supplier_ids: Collection[UUID], taken: Mapping[UUID, Sequence[Deduction]], *, besides: UUID | None = None
+) -> dict[UUID, Fen]:
     """What is available to each supplier less what it owes, as if all drafts were confirmed and all confirmed paid.
 
-    `besides` is a draft that is left out. Confirmed ones are paid no more than there is: what is frozen of it, or was
-    taken by refunds of others, is netted in their payout, and not once more in a further statement.
+    `taken` is what no statement has taken off, `besides` a draft that is left out. Confirmed ones are paid no more than
+    there is: what is frozen of it, or was taken by refunds of others, is netted in their payout, and not once more in a
+    further statement.
     """
     payees = {supplier_id: paying.supplier(supplier_id) for supplier_id in supplier_ids}
     kinds = {account.kind for payee in payees.values() for account in (payee.available, payee.owed)}
     has = ledger.nets(tx, kinds, [supplier_id.hex for supplier_id in payees])
     promised, coming = _promised(tx, supplier_ids), _coming(tx, supplier_ids, besides)
-    claims = _claims(tx, supplier_ids)
+    claims = _claims(tx, supplier_ids, taken)
     found = {}
     for supplier_id, payee in payees.items():
         rest = has.get(payee.available, 0) - has.get(payee.owed, 0) - promised.get(supplier_id, 0)
@@ -145,10 +148,10 @@ def _coming(tx: Tx, supplier_ids: Collection[UUID], besides: UUID | None) -> dic
     return _by_supplier(tx, query.where(Statement.supplier_id.in_(list(supplier_ids))).group_by(Statement.supplier_id))
 
 
-def _claims(tx: Tx, supplier_ids: Collection[UUID]) -> dict[UUID, Fen]:
+def _claims(tx: Tx, supplier_ids: Collection[UUID], taken: Mapping[UUID, Sequence[Deduction]]) -> dict[UUID, Fen]:
     """What confirmed statements that are in no payout still have to get, by supplier."""
     own: dict[UUID, Fen] = defaultdict(int)
-    for theirs in earning.deductions(tx, supplier_ids).values():
+    for theirs in taken.values():
         for one in theirs:
             if one.own is not None:
                 own[one.own] += one.amount_fen

@@ -197,13 +197,14 @@ def _draft(tx: Tx, part: Part, wanted: wire.MakeStatements, *, complete_after_da
     """
     whose = [part.supplier_id]
     by = earning.rules(tx, day=wanted.day, complete_after_days=complete_after_days, suppliers=whose)
+    taken = earning.deductions(tx, whose)
     draft = Proposal(
         supplier_id=part.supplier_id,
         terms=by.terms[part.supplier_id].current,
         ready=[line for line in earning.of_lines(tx, by, part.line_ids, day=wanted.day) if line.hold is None],
         held=(),
-        deductions=[one for one in earning.deductions(tx, whose).get(part.supplier_id, ()) if one.own is None],
-        position_fen=positions(tx, whose)[part.supplier_id],
+        deductions=[one for one in taken.get(part.supplier_id, ()) if one.own is None],
+        position_fen=positions(tx, whose, taken)[part.supplier_id],
         is_held=part.supplier_id in by.held_suppliers,
         later_fen=part.later_fen,
     )
@@ -369,7 +370,8 @@ def _redraw(
     for table in (SettlementItem, SettlementDeduction):
         tx.execute(delete(table).where(table.statement_id == held.id, among(tx, table.order_line_id, gone)))
     unsettle(tx, held.supplier_id, gone)
-    position = positions(tx, [held.supplier_id], besides=held.id)[held.supplier_id]
+    whose = [held.supplier_id]
+    position = positions(tx, whose, earning.deductions(tx, whose), besides=held.id)[held.supplier_id]
     held.lines -= len(gone)
     held.release_fen = sum(one.net_fen for one in lines)
     held.owed_fen = -position - held.deductions_fen
