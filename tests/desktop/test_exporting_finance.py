@@ -301,7 +301,7 @@ def test_a_layout_leaves_out_orders_and_names(tmp_path: Path) -> None:
         (0.6, "微信支付", 0.00601),
         (0, "支付宝", None),
     ]
-    assert (book["渠道费用"].column_dimensions["A"].width, book["渠道费用"].column_dimensions["B"].width) == (20, 10)
+    assert (book["渠道费用"].column_dimensions["A"].width, book["渠道费用"].column_dimensions["B"].width) == (20, 12)
     checks = checks_of(book)
     assert {name: str(printed) for name, (_, printed, _) in checks.items()} == {
         "供应商结算 · 应付（元）": "233.65",
