@@ -13,7 +13,7 @@ from desktop.operations.once import OutcomeUnknown
 from desktop.presenters import words
 from desktop.presenters.due import MAKE, MAKE_ONE, Due, figures, holds_words, waits_words
 from desktop.presenters.holds import FREE, HOLD, Holds, what_is_held
-from desktop.presenters.payouts import Payouts, Results, shown_bad
+from desktop.presenters.payouts import Payouts, Results, paid_to, shown_bad, warnings
 from desktop.presenters.statements import CONFIRM, PAY, Statements, afterwards, bill_row, drilled, left_over, sums
 from desktop.presenters.terms import terms_words
 from desktop.presenters.typed import NotADay
@@ -273,6 +273,37 @@ def test_a_payout_goes_one_step_at_a_time(state, actions, keys):
     shown.look_into(one)
     assert [act.key for act in shown.acting.acts] == keys
     assert shown.waits_for_second == (state is PayoutState.REQUESTED and "check" not in actions)
+
+
+def test_who_checks_a_payout_reads_where_it_goes_and_what_became_of_those_before():
+    lost = {"number": "DK-1", "amount_fen": 100, "ended_at": NOON, "reference": "", "note": "户名不符"}
+    back = lost | {"number": "DK-2", "arrived_at": NOON, "reference": "TH-1", "note": "退汇"}
+    account = {"receiver": "星河数码有限公司", "account": "7559 0001", "bank": "招商银行", "is_new_account": True}
+    one = payout(**account, fee_fen=50, earlier=[lost | {"arrived_at": None}, back])
+    assert paid_to(one) == [
+        ("收款方", "星河数码有限公司", False),
+        ("收款账号", "7559 0001", True),
+        ("开户行", "招商银行", False),
+        ("打款手续费", "¥0.50", False),
+    ]
+    assert warnings(one) == [
+        "首次向此账户打款，请核实。",
+        "DK-1 打款失败：户名不符 · ¥1.00",
+        "DK-2 已到账后退回：退汇 · TH-1 · ¥1.00",
+    ]
+    split = payout(state=PayoutState.CONFIRMED, arrived_fen=8_000, returned_fen=775)
+    assert paid_to(split) == [("实际到账", "¥80.00", False), ("分账回退", "¥7.75", False)]
+    assert warnings(split) == []
+
+
+def test_a_payout_that_had_arrived_comes_back_with_the_banks_number():
+    def needed(state):
+        shown = Payouts(Later(), person(Role.FINANCE))
+        [fail] = shown.acts_of(payout(state=state, actions=["fail"]))
+        return [entry.key for entry in fail.entries if entry.needed]
+
+    assert needed(PayoutState.SENT) == ["note"]
+    assert needed(PayoutState.CONFIRMED) == ["note", "reference"]
 
 
 def test_what_is_typed_reaches_the_server():
