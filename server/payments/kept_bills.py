@@ -71,9 +71,9 @@ def keep(tx: Tx, keys: KeyRing, bill: NewBill, *, source: Source, by: str) -> Ke
     late, and leaves the day as it is.
     """
     its = _its(bill.channel, bill.kind, bill.day)
-    same = PaymentBillFile.sha256 == bill.sha256
-    known = tx.scalars(select(PaymentBillFile).where(*its, same).with_for_update()).first()
-    is_late = is_closed(tx, bill.channel, bill.day)
+    there = hold(tx, bill.channel, bill.day)
+    known = next((file for file in there if (file.kind, file.sha256) == (bill.kind.value, bill.sha256)), None)
+    is_late = any(file.is_closed for file in there)
     is_confirmed = known is not None and (known.source, source) == ("dropped", "fetched")
     is_news = is_confirmed or known is None or not (known.is_current or (is_late and known.is_late))
     if is_news and not is_late:
@@ -96,6 +96,13 @@ def keep(tx: Tx, keys: KeyRing, bill: NewBill, *, source: Source, by: str) -> Ke
             detail={"channel": file.channel, "kind": file.kind, "day": file.day.isoformat(), "sha256": file.sha256},
         )
     return Kept(file, is_news)
+
+
+def hold(tx: Tx, channel: str, day: date) -> Sequence[PaymentBillFile]:
+    """All bills of a day, under lock: no other takes the place of one while the day is signed with it."""
+    of_day = (PaymentBillFile.channel == channel, PaymentBillFile.day == day)
+    query = select(PaymentBillFile).where(*of_day).order_by(PaymentBillFile.id).with_for_update()
+    return tx.scalars(query, execution_options={"populate_existing": True}).all()
 
 
 def _add(tx: Tx, keys: KeyRing, bill: NewBill, *, source: Source, by: str) -> PaymentBillFile:
@@ -203,7 +210,8 @@ def one(tx: Tx, file_id: UUID) -> PaymentBillFile | None:
 def current(tx: Tx, channel: str, day: date) -> dict[BillKind, PaymentBillFile]:
     """The current bills of a channel's day, by what they list."""
     of_day = (PaymentBillFile.channel == channel, PaymentBillFile.day == day, PaymentBillFile.is_current)
-    return {BillKind(file.kind): file for file in tx.scalars(select(PaymentBillFile).where(*of_day))}
+    query = select(PaymentBillFile).where(*of_day).order_by(PaymentBillFile.id)
+    return {BillKind(file.kind): file for file in tx.scalars(query)}
 
 
 def between(tx: Tx, first: date, last: date, *, channel: str | None = None) -> list[PaymentBillFile]:

@@ -113,6 +113,8 @@ def run_open(ctx: Context, channel: str, day: date, *, by: str, request_id: str 
             to_run = days.open_from(tx, channel, day)
         if to_run is not None:
             run(ctx, channel, to_run, by=by, request_id=request_id)
+        if to_run == day:
+            return
     except (NoTradeBill, DaySigned) as refusal:
         _log.info("not reconciled", extra={"channel": channel, "day": day.isoformat(), "why": refusal.code})
     retrying(ctx.db, lambda tx: changes.append(tx, feed.DAY, feed.day_id(channel, day), domain=feed.DOMAIN))

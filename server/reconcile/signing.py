@@ -76,6 +76,7 @@ def sign(
     """Close a day. Raises DaySigned, DayNotReady, OursChanged, DayChanged."""
     where = {"channel": channel, "day": day.isoformat()}
     following.follow(tx)
+    kept_bills.hold(tx, channel, day)
     row = days.find(tx, channel, day, lock=True)
     if queries.is_signed(tx, channel, day):
         raise DaySigned(day=day.isoformat())
