@@ -4471,8 +4471,8 @@
         <translation>Cancel</translation>
     </message>
     <message>
-        <source>“{name}”已导入：{confirmed} 笔到账，{failed} 笔失败，{known} 笔之前已知。</source>
-        <translation>“{name}” is imported: {confirmed} arrived, {failed} failed, {known} were known before.</translation>
+        <source>“{name}”已导入：{confirmed} 笔到账，{failed} 笔失败，{known} 笔之前已知，{waiting} 行等其余结果。</source>
+        <translation>“{name}” is imported: {confirmed} arrived, {failed} failed, {known} were known before, {waiting} rows wait for the others.</translation>
     </message>
     <message>
         <source>“{name}”：{good} 笔到账共 {sum}，{bad} 笔失败共 {lost}。整份一起导入，有一行不符就都不导入。</source>

@@ -37,13 +37,16 @@ class ResultsCard(Live, Notice):
         self.leave.setText(self.tr("取消") if self.go.isVisibleTo(self) else self.tr("关闭"))
         if presenter.taken is not None:
             taken = presenter.taken
-            words = self.tr("“{name}”已导入：{confirmed} 笔到账，{failed} 笔失败，{known} 笔之前已知。")
+            words = self.tr(
+                "“{name}”已导入：{confirmed} 笔到账，{failed} 笔失败，{known} 笔之前已知，{waiting} 行等其余结果。"
+            )
             self.tell(
                 words.format(
                     name=presenter.name,
                     confirmed=formats.count(taken.confirmed),
                     failed=formats.count(taken.failed),
                     known=formats.count(taken.known_before),
+                    waiting=formats.count(taken.waiting),
                 ),
                 tone="success",
             )
