@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
 
 from server.db import Tx, among
 from server.identity import queries as people
@@ -15,7 +15,7 @@ from server.orders.model import Order, OrderLine
 from server.payments.model import PaymentAttempt, UnmatchedPayment
 from server.payments.refunds.model import Refund
 from server.reconcile import days
-from server.reconcile.model import ReconcileRow
+from server.reconcile.model import ReconcileDifference, ReconcileRow
 from server.reconcile.ours import ASKED
 from shared import clock
 from shared.contracts import reconcile as wire
@@ -57,13 +57,13 @@ def funds(tx: Tx, channel: str, day: date, *, after: int, limit: int) -> Page[wi
 
 
 def refunds(tx: Tx, channel: str, day: date, *, after: str, limit: int) -> Page[wire.RefundMatch]:
-    """Our refunds of the day by our numbers, with the channel's rows where they were found."""
+    """Our refunds of the day by our numbers, with the channel's rows where they were found, be it with a difference."""
     start, end = clock.day_bounds(day)
     its = (Refund.channel == channel, Refund.submitted_at >= start, Refund.submitted_at < end)
     query = select(Refund).where(*its, Refund.state.in_(ASKED), Refund.out_refund_no > after)
     found = tx.scalars(query.order_by(Refund.out_refund_no).limit(limit + 1)).all()
     shown = found[:limit]
-    billed = _billed(tx, [refund.id for refund in shown])
+    billed = _billed(tx, channel, day, [refund.id for refund in shown])
     names = people.names_of(tx, {refund.decided_by for refund in shown})
     items = [_refund(refund, billed.get(refund.id), names) for refund in shown]
     return Page(items=items, next=shown[-1].out_refund_no if len(found) > limit else None)
@@ -86,11 +86,17 @@ def _refund(refund: Refund, row: ReconcileRow | None, names: dict[str, str]) -> 
     )
 
 
-def _billed(tx: Tx, refund_ids: Sequence[UUID]) -> dict[UUID, ReconcileRow]:
+def _billed(tx: Tx, channel: str, day: date, refund_ids: Sequence[UUID]) -> dict[UUID, ReconcileRow]:
+    """Rows of refunds in the bills of this day and the next one: paired, or one that differs."""
     if not refund_ids:
         return {}
+    d = ReconcileDifference
     rows = tx.scalars(days.of_compared(select(_R)).where(among(tx, _R.matched_id, refund_ids)))
-    return {row.matched_id: row for row in rows if row.matched_id is not None}
+    near = (d.channel == channel, d.day.in_([day, day + timedelta(days=1)]), among(tx, d.ours_id, refund_ids))
+    its = and_(_R.file_id == d.file_id, _R.n == d.bill_row, _R.kind == "refund")
+    differ = tx.execute(days.of_compared(select(d.ours_id, _R).join_from(d, _R, its)).where(*near))
+    found = {ours_id: row for ours_id, row in differ if ours_id is not None}
+    return found | {row.matched_id: row for row in rows if row.matched_id is not None}
 
 
 def _of_file(

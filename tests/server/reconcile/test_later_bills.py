@@ -146,6 +146,8 @@ def test_fees_given_back_follow_the_bill_and_never_beyond_the_fee(close):
         bill(4_000)
         [forged] = close.differences("wechat")
         assert (said([forged]), psp(close)) == ([("fee", sold.out_trade_no, -27, -4_000)], (-27, 27, 0))
+        [told] = close.get(close.at("wechat", "/refunds"))["items"]
+        assert (told["fee_returned_fen"], told["bill_row"]) == (4_000, 1), "its row is told, though it differs"
         bill(27)
         assert (close.differences("wechat", open="true"), psp(close)) == ([], (0, 0, 0))
         bill(0)
