@@ -23,6 +23,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     CursorResult,
+    Date,
     DateTime,
     Dialect,
     Engine,
@@ -424,9 +425,8 @@ def _bound(dialect: Dialect, table: Table, name: str) -> Callable[[Any], Any]:
     if isinstance(column_type, Digest16):
         # COPY reads text: the hex digits are a uuid already, and cost a fifth of making one.
         return bytes.hex if dialect.name == "postgresql" else _as_it_is
-    if not isinstance(column_type, TypeDecorator):
-        return _as_it_is
-    return column_type.dialect_impl(dialect).bind_processor(dialect) or _as_it_is
+    is_ours = isinstance(column_type, TypeDecorator | Date)
+    return (column_type.dialect_impl(dialect).bind_processor(dialect) if is_ours else None) or _as_it_is
 
 
 def among(tx: Tx, column: Any, values: Sequence[Any]) -> ColumnElement[bool]:

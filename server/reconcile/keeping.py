@@ -15,7 +15,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from sqlalchemy import select
 
 from server import changes
-from server.db import Tx
+from server.db import Tx, bulk_insert
 from server.payments.model import PaymentAttempt, PaymentBillFile
 from server.reconcile import booking, carrying, choosing, feed, handling, ours, waiting
 from server.reconcile.differences import Difference
@@ -56,8 +56,8 @@ def keep(
     for row in (*known, *carried):
         if row.id not in run.current and (row.carried_from is None or row.id in come):
             run.close(row)
-    tx.flush()
     run.link([*known, *carried])
+    run.write()
     changes.append_many(tx, [changes.Changed(feed.DIFFERENCE, one, domain=feed.DOMAIN) for one in sorted(run.touched)])
 
 
@@ -79,8 +79,8 @@ def keep_late(tx: Tx, day: date, signed: date, files: Sequence[PaymentBillFile],
             run.take(one)
     for matter in before.undone({one.id for one in found}, ()):
         run.undo(matter)
-    tx.flush()
     run.link(known)
+    run.write()
     changes.append_many(tx, [changes.Changed(feed.DIFFERENCE, one, domain=feed.DOMAIN) for one in sorted(run.touched)])
 
 
@@ -102,6 +102,10 @@ class _Facts:
 
 
 _NAMES = tuple(_Facts.__dataclass_fields__)
+_COLUMNS = (
+    *("id", "origin_id", "again_of", "number", "kind", "found_at", "carried_from", "state", "proposed", "version"),
+    *("exception_id", *_NAMES),
+)
 
 
 class _Run:
@@ -145,7 +149,7 @@ class _Run:
             row = handled
             handling.send_back(row)
         state = _D.MATCHED if one.closes_itself else _D.OPEN
-        self._put(row or self._new(matter, one.kind), facts, state)
+        self._put(row, facts, state) if row else self._make(matter, one.kind, facts, state)
 
     def undo(self, matter: Matter) -> None:
         """What was booked and is not to be put right any more is for people to take back."""
@@ -160,7 +164,7 @@ class _Run:
         [*_, last] = [one for one in (*matter.elsewhere, *matter.here) if one.kind != DifferenceKind.BOOKED]
         told = {name: getattr(last, name) for name in _NAMES}
         facts = _Facts(**told | {"ours_fen": fen, "theirs_fen": 0, "ours_state": "", "theirs_state": ""})
-        self._put(row or self._new(matter, DifferenceKind.BOOKED), facts, _D.OPEN)
+        self._put(row, facts, _D.OPEN) if row else self._make(matter, DifferenceKind.BOOKED, facts, _D.OPEN)
 
     def close(self, row: ReconcileDifference) -> None:
         """What is gone by itself needs nobody's decision any more."""
@@ -184,9 +188,16 @@ class _Run:
                 row.version += row.id not in self.touched
                 self.touched.add(row.id)
 
-    def _new(self, matter: Matter, kind: DifferenceKind) -> ReconcileDifference:
-        is_undone = kind is DifferenceKind.BOOKED
-        new_id = matter.next_id(is_undone=is_undone)
+    def write(self) -> None:
+        """Write what is new: there may be thousands of them."""
+        self._tx.flush()
+        rows = [tuple(row.__dict__[name] for name in _COLUMNS) for row in self._made]
+        its = {"channel": self._channel, "day": self._day, "note": "", "is_signed": False}
+        bulk_insert(self._tx, ReconcileDifference, _COLUMNS, rows, constants=its)
+
+    def _make(self, matter: Matter, kind: DifferenceKind, facts: _Facts, state: DifferenceState) -> None:
+        """A row of what nobody has seen yet."""
+        new_id = matter.next_id(is_undone=kind is DifferenceKind.BOOKED)
         if self._late and new_id == matter.id:
             new_id = uuid5(NAMESPACE_URL, f"kameng:difference:{matter.id}:late:{self._trades_file_id}")
         row = ReconcileDifference(
@@ -196,29 +207,32 @@ class _Run:
             number=carrying.number(self._day, new_id),
             channel=self._channel,
             day=self._day,
+            note="",
+            is_signed=False,
             kind=kind.value,
             found_at=clock.now(),
             carried_from=self._late,
+            state=state.value,
             proposed=DIFFERENCE_ACTIONS[kind][0].value,
-            note="",
-            is_signed=False,
-            version=0,
+            version=1,
+            exception_id=None,
+            **{name: getattr(facts, name) for name in _NAMES},
         )
-        self._tx.add(row)
         self._made.append(row)
         matter.here.append(row)
-        return row
+        self.current.add(new_id)
+        self.touched.add(new_id)
 
     def _put(self, row: ReconcileDifference, facts: _Facts, state: DifferenceState) -> None:
         """What both sides say of it; the version moves with it where people have seen something else."""
         self.current.add(row.id)
         told = {name: getattr(facts, name) for name in _NAMES} | {"state": state.value}
-        if row.version and all(getattr(row, name) == value for name, value in told.items()):
-            return
-        for name, value in told.items():
-            setattr(row, name, value)
-        row.version += 1
-        self.touched.add(row.id)
+        news = {name: value for name, value in told.items() if getattr(row, name) != value}
+        if news:
+            for name, value in news.items():
+                setattr(row, name, value)
+            row.version += 1
+            self.touched.add(row.id)
 
     def _facts(self, one: Difference) -> _Facts:
         is_same = one.kind is DifferenceKind.DUPLICATE and one.ours is None and one.provider_no in self._paid_here
