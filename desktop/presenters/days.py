@@ -54,9 +54,11 @@ class Line:
 def lines(day: ReconciledDay) -> list[Line]:
     """Both sides of a day beside each other, and what the channel has more; all compared as integers.
 
-    Before a run the channel's side is not known.
+    Before a run the channel's side is not known. What is settled is told where coupons make it another figure.
     """
-    return [_line(key, day.ours, day.theirs if day.run_at is not None else None) for key in DaySide.model_fields]
+    theirs = day.theirs if day.run_at is not None else None
+    is_told = any(side.settled_fen != side.payments_fen - side.refunds_fen for side in (day.ours, day.theirs))
+    return [_line(key, day.ours, theirs) for key in DaySide.model_fields if key != "settled_fen" or is_told]
 
 
 def _line(key: str, ours: DaySide, theirs: DaySide | None) -> Line:
@@ -270,7 +272,10 @@ class Days(Watched):
         codes = [row.channel for row in self.channels]
         if codes and self.channel not in codes:
             self.channel = codes[0]
+        before = self._front
         self._show_chosen()
+        if before == self._front:
+            self._read_sweeps()  # somebody else may have recorded one
         self.changed()
 
     def _failed(self, error: Exception) -> None:
@@ -341,12 +346,12 @@ _NOT_YET: dict[str, Pair] = {
 _SIGNED: Pair = (
     (
         "{channel} {day}：收款 {payments} 笔 {paid}，退款 {refunds} 笔 {back}，手续费 {fees}，应结净额 {net}。\n"
-        "结果指纹 SHA-256：{hash}\n以您的名义签署后当日不可改动，更正记入未签的日子。"
+        "结果指纹 SHA-256：{hash}\n以您的名义签署后当日不可改动；发现错误时由两人另记一笔更正。"
     ),
     (
         "{channel}, {day}: {payments} payments {paid}, {refunds} refunds {back}, fees {fees}, net {net}.\n"
         "SHA-256 of the result: {hash}\n"
-        "Signed in your name the day does not change any more; corrections go to a day that is open."
+        "Signed in your name the day does not change any more; what proves wrong is corrected by two people."
     ),
 )
 """What a person puts their name to."""

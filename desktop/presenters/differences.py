@@ -122,18 +122,19 @@ _TIMES = frozenset({"paid_at", "asked_at", "refunded_at"})
 
 
 def compared(detail: DifferenceDetail) -> list[Facts]:
-    """Both rows whole beside each other: what both tell first, as ours is ordered, then what one of them tells."""
+    """Both rows whole beside each other: what differs, what both tell, as ours is ordered, then what one tells."""
     ours, theirs = ({fact.key: fact for fact in side} for side in (detail.ours, detail.theirs))
     must_agree = _MUST_AGREE | (_TIMES if detail.difference.kind is DifferenceKind.DATE_SHIFT else set())
     both = [key for key in ours if key in theirs]
+    differs = [key for key in both if key in must_agree and ours[key].value != theirs[key].value]
     return [
         Facts(
             name=(ours.get(key) or theirs[key]).name,
             ours=ours[key].value if key in ours else "–",
             theirs=theirs[key].value if key in theirs else "–",
-            differs=key in both and key in must_agree and ours[key].value != theirs[key].value,
+            differs=key in differs,
         )
-        for key in dict.fromkeys((*both, *ours, *theirs))
+        for key in dict.fromkeys((*differs, *both, *ours, *theirs))
     ]
 
 

@@ -86,7 +86,9 @@ class ActBar(Live, QFrame):
     def start(self) -> None:
         """Take the keyboard where the next step is."""
         if self._presenter.chosen is not None:
-            open_field = next((field for field in self._all().values() if not field.text()), None)
+            fields = list(self._all().values())
+            is_form = _is_form(self._presenter.chosen)
+            open_field = fields[0] if is_form else next((field for field in fields if not field.text()), None)
             (open_field if open_field is not None and not self.go.isEnabled() else self.go).setFocus()
         elif self.buttons:
             next(iter(self.buttons.values())).setFocus()
@@ -159,14 +161,14 @@ class ActBar(Live, QFrame):
             self.rows.changed.connect(self._look_at_fields)
             self.rows.entered.connect(self._do)
             self._entries.addWidget(self.rows)
-        is_form = any(entry.value or entry.choices for entry in act.entries)
+        is_form = _is_form(act)
         for entry in act.entries:
             shown, field = field_of(entry)
             field.textChanged.connect(self._look_at_fields)
             field.returnPressed.connect(self._do)
             self.fields[entry.key] = field
             if is_form and (entry.choices or entry.most <= SHORT):
-                self._narrow.addWidget(named(entry, shown))
+                self._narrow.addWidget(named(entry, shown, field))
             else:
                 self._entries.addWidget(shown)
             shown.show()
@@ -206,6 +208,11 @@ class ActBar(Live, QFrame):
             if held is not None:
                 self._all()[held].setFocus()
         self.look()
+
+
+def _is_form(act: Act[Any]) -> bool:
+    """Whether something stands in its fields already: then each has its name beside it."""
+    return any(entry.value or entry.choices for entry in act.entries)
 
 
 def _as_high_as_needed(part: QWidget) -> None:

@@ -10,7 +10,6 @@ from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QButtonGroup, QPushButton, QSplitter, QVBoxLayout
 
 from desktop.presenters.cases import Cases
-from desktop.presenters.words import in_words
 from desktop.views.acting import ActBar
 from desktop.views.listing import FeedView
 from desktop.views.page import Page
@@ -74,6 +73,7 @@ class CasesPage(Page):
         self.cases.watch(self.look)
         self.cases.feed.watch(self.look)
         self.cases.waiting.watch(self.look)
+        self.hear(self.cases.acting)
         self.cases.acting.watch(self._look_at_acting)
         self.on_words(self.look)
         self.look()
@@ -106,15 +106,11 @@ class CasesPage(Page):
         self.show_age(cases.feed.as_of)
 
     def _look_at_acting(self) -> None:
-        said, is_acting = self.cases.acting.said, self.cases.acting.chosen is not None
+        """Done or dropped: the keyboard goes on in the list."""
+        is_acting = self.cases.acting.chosen is not None
         was_acting, self._was_acting = self._was_acting, is_acting
-        if is_acting and not was_acting:
-            self.begun.emit()
         if was_acting and not is_acting and self.table.isVisible():
-            self.table.setFocus()  # done or dropped: the keyboard goes on in the list
-        if said is not None:
-            self.told.emit(in_words(said), "success")
-        self.changed.emit()
+            self.table.setFocus()
 
     def _follow(self, at: int) -> None:
         if 0 <= at < len(self.cases.feed.rows):

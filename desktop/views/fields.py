@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QComboBox, QCompleter, QLineEdit, QSizePolicy, QToolButton, QWidget
+from PySide6.QtWidgets import QComboBox, QCompleter, QGridLayout, QLineEdit, QSizePolicy, QToolButton, QWidget
 
 from desktop.presenters.acting import Entry, row_key
 from desktop.presenters.words import in_words
-from desktop.theme.tokens import SPACE
-from desktop.widgets.basics import button, column, label, row, tool
+from desktop.widgets.basics import button, column, label, tool
 
 SHORT = 120
 """What is no longer than so many letters has a narrow field in a form, beside others."""
@@ -85,32 +84,24 @@ def field_of(entry: Entry) -> tuple[QWidget, Field]:
     return shown, field
 
 
-def named(entry: Entry, shown: QWidget) -> QWidget:
-    """A field with its name above it, as it has a value that hides it."""
+def named(entry: Entry, shown: QWidget, field: Field) -> QWidget:
+    """A field with its name above it instead of in it."""
     made = QWidget()
     layout = column(made, gap=2)
     name = label(in_words(entry.words), role="caption")
     name.setBuddy(shown)
+    field.setPlaceholderText("")
     layout.addWidget(name)
     layout.addWidget(shown)
     made.setFixedWidth(NARROW)
     return made
 
 
-@dataclass(eq=False, frozen=True)
-class _Line:
-    """One row: its fields by key, and the button that takes it away."""
-
-    widget: QWidget
-    fields: dict[str, Field]
-    away: QToolButton
-
-
 class Rows(QWidget):
-    """Rows of the same fields, `begun` of them at first; a person adds and takes away.
+    """Rows of the same fields below their names, `begun` of them at first; a person adds and takes away.
 
     Attributes:
-        fields: of all rows, by key; of the same keys as `desktop.presenters.acting.Act.rows_of` reads.
+        fields: of all rows, by key; of the same keys as `desktop.presenters.acting.rows_of` reads.
 
     Signals:
         changed(): something was typed, added or taken away.
@@ -123,58 +114,75 @@ class Rows(QWidget):
     def __init__(self, entries: tuple[Entry, ...], *, most: int, begun: int) -> None:
         super().__init__()
         self._entries, self._most = entries, most
-        self._lines: list[_Line] = []
+        self._rows: list[_Row] = []
         self.fields: dict[str, Field] = {}
-        self._room = column(self, gap=6)
+        room = column(self, gap=6)
+        self._grid = QGridLayout()
+        self._grid.setSpacing(6)
+        for at, entry in enumerate(entries):
+            self._grid.addWidget(label(in_words(entry.words), role="caption"), 0, at)
+            self._grid.setColumnStretch(at, int(bool(entry.usual)))
+        room.addLayout(self._grid)
         self.more = button(self.tr("再加一行"), role="link", icon_name="plus")
         self.more.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.more.clicked.connect(self.add)
-        self._room.addWidget(self.more)
+        room.addWidget(self.more)
         for _ in range(begun):
             self.add()
 
     def add(self) -> None:
         """One more row, empty, with the keyboard in it."""
-        line = _Line(QWidget(), {}, tool("close", name=self.tr("去掉这一行")))
-        layout = row(line.widget, gap=SPACE)
-        for entry in self._entries:
+        at, made = self._grid.rowCount(), _Row({}, [], tool("close", name=self.tr("去掉这一行")))
+        for n, entry in enumerate(self._entries):
             shown, field = field_of(entry)
+            field.setPlaceholderText("")
             field.textChanged.connect(lambda _text: self.changed.emit())
             field.returnPressed.connect(self.entered)
-            layout.addWidget(shown, int(bool(entry.usual)))
-            line.fields[entry.key] = field
-        line.away.clicked.connect(partial(self._take_away, line))
-        layout.addWidget(line.away)
-        self._lines.append(line)
-        self._room.insertWidget(len(self._lines) - 1, line.widget)
+            self._grid.addWidget(shown, at, n)
+            made.shown.append(shown)
+            made.fields[entry.key] = field
+        made.away.clicked.connect(partial(self.take_away, made))
+        self._grid.addWidget(made.away, at, len(self._entries))
+        self._rows.append(made)
         self._count()
-        if len(self._lines) > 1:
-            next(iter(line.fields.values())).setFocus()
+        if len(self._rows) > 1:
+            next(iter(made.fields.values())).setFocus()
 
-    def _take_away(self, line: _Line) -> None:
-        self._lines.remove(line)
-        self._room.removeWidget(line.widget)
-        line.widget.hide()
-        line.widget.deleteLater()
+    def take_away(self, gone: _Row) -> None:
+        """One row less."""
+        self._rows.remove(gone)
+        for widget in (*gone.shown, gone.away):
+            self._grid.removeWidget(widget)
+            widget.hide()
+            widget.deleteLater()
         self._count()
 
     def _count(self) -> None:
         self.fields = {
-            row_key(entry, n): line.fields[entry.key] for n, line in enumerate(self._lines) for entry in self._entries
+            row_key(entry, n): made.fields[entry.key] for n, made in enumerate(self._rows) for entry in self._entries
         }
-        for line in self._lines:
-            line.away.setVisible(len(self._lines) > 1)
-        self.more.setEnabled(len(self._lines) < self._most)
+        for made in self._rows:
+            made.away.setVisible(len(self._rows) > 1)
+        self.more.setEnabled(len(self._rows) < self._most)
         self.changed.emit()
 
     @property
     def count(self) -> int:
         """How many rows there are."""
-        return len(self._lines)
+        return len(self._rows)
 
     @property
     def is_lacking(self) -> bool:
         """Whether something is missing in a row that was begun, or in all of them."""
-        rows = [[(entry, line.fields[entry.key].text().strip()) for entry in self._entries] for line in self._lines]
+        rows = [[(entry, made.fields[entry.key].text().strip()) for entry in self._entries] for made in self._rows]
         begun = [one for one in rows if any(text for entry, text in one if not entry.choices)]
         return not begun or any(entry.needed and not text for one in begun for entry, text in one)
+
+
+@dataclass(eq=False, frozen=True)
+class _Row:
+    """One row: its fields by key, what is shown of them, and the button that takes it away."""
+
+    fields: dict[str, Field]
+    shown: list[QWidget]
+    away: QToolButton

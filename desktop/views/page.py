@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QWidget
 
+from desktop.presenters.acting import Acting
+from desktop.presenters.words import in_words
 from desktop.theme.tokens import SPACE
 from desktop.widgets.basics import Notice, column, label, name_tool, row, tool
 from desktop.widgets.live import Live
@@ -81,6 +84,22 @@ class Page(Live, QWidget):
     def handle(self, command: str, run: Callable[[], None], *, when: Callable[[], bool] = lambda: True) -> None:
         """Carry out `command` while this screen is in front."""
         self.handlers[command] = Handler(run, when)
+
+    def hear(self, acting: Acting[Any]) -> None:
+        """Tell what was done by it, and that the person is about to do something."""
+        was_acting = False
+
+        def look() -> None:
+            nonlocal was_acting
+            is_acting = acting.chosen is not None
+            if is_acting and not was_acting:
+                self.begun.emit()
+            was_acting = is_acting
+            if acting.said is not None:
+                self.told.emit(in_words(acting.said), "success")
+            self.changed.emit()
+
+        acting.watch(look)
 
     def add_refresh(self) -> None:
         """Put a refresh button into the heading."""

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 from desktop.presenters.picked import Picked
-from desktop.presenters.words import in_words
 from desktop.views.acting import ActBar
 from desktop.views.listing import FeedView
 from desktop.views.page import Page
@@ -28,7 +27,7 @@ class PickedPage(Page):
         self.body.addWidget(shown, 1)
         self.body.addWidget(self.bar)
         self.table.row_changed.connect(self._follow)
-        presenter.acting.watch(self._look_at_acting)
+        self.hear(presenter.acting)
         presenter.watch(self.look)
         presenter.feed.watch(self.look)
         self.on_words(self.look)
@@ -55,9 +54,3 @@ class PickedPage(Page):
     def _follow(self, at: int) -> None:
         rows = self.picked.feed.rows
         self.picked.choose(rows[at] if 0 <= at < len(rows) else None)
-
-    def _look_at_acting(self) -> None:
-        said = self.picked.acting.said
-        if said is not None:
-            self.told.emit(in_words(said), "success")
-        self.changed.emit()

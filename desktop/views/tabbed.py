@@ -52,6 +52,7 @@ class TabbedPage(Page):
         part.nest()
         part.changed.connect(self._part_changed)
         part.told.connect(self.told)
+        part.begun.connect(self.begun)
         part.offered.connect(self.offered)
         part.wanted.connect(self.wanted)
         part.counted.connect(partial(self._part_counted, at))

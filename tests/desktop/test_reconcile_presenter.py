@@ -62,6 +62,9 @@ def test_both_sides_are_compared_to_the_fen():
     assert shown["refunds_fen"] == ("¥45.00", "¥45.00", "–", True)
     assert open_differences(day()) == 2
     assert {(line.theirs, line.off_by, line.holds) for line in lines(day(run_at=None))} == {("–", "–", True)}
+    assert "settled_fen" not in shown, "without coupons it is what came in and did not go back"
+    coupons = day(theirs=day().theirs.model_copy(update={"settled_fen": 44_000}))
+    assert {line.key: line.off_by for line in lines(coupons)}["settled_fen"] == "+¥35.00"
 
 
 def test_the_identity_of_the_fund_bill_adds_up_line_by_line():
@@ -228,9 +231,9 @@ def test_money_that_arrived_is_approved_by_another_or_reversed():
 def test_both_rows_stand_beside_each_other_and_what_differs_is_marked():
     told = compared(detail(difference()))
     assert [(one.name, one.ours, one.theirs, one.differs) for one in told] == [
+        ("状态", "待支付", "SUCCESS", True),
         ("商户订单号", "KM20260301000007", "KM20260301000007", False),
         ("支付时间", "2026-03-01 10:00:58", "2026-03-01 10:01:12", False),
-        ("状态", "待支付", "SUCCESS", True),
         ("订单号", "7K3M9QX2H4TD", "–", False),
         ("账单行", "–", "8", False),
     ], "clocks differ by seconds, and that is nothing"

@@ -92,10 +92,10 @@ def test_two_people_adjust_several_accounts_at_once(program, live_shop, world, b
     form.rows.fields["debit.1"].setText("平台服务费收入")
     assert not form.go.isEnabled()
     program.choose_language("en")
-    qtbot.waitUntil(lambda: form.rows.fields["credit.1"].placeholderText() == "Credit")
+    qtbot.waitUntil(lambda: form.rows.fields["credit.1"].accessibleName() == "Credit")
     assert form.rows.fields["debit.1"].text() == "平台服务费收入", "what was typed stays"
     program.choose_language("zh")
-    qtbot.waitUntil(lambda: form.rows.fields["credit.1"].placeholderText() == "贷方账户")
+    qtbot.waitUntil(lambda: form.rows.fields["credit.1"].accessibleName() == "贷方账户")
     for key, text in {"credit.1": "供应商可打款 · 北辰软件", "amount.1": "0.40"}.items():
         form.rows.fields[key].setText(text)
     carry_out(qtbot, form, adjustments.proposing)

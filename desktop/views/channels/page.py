@@ -5,7 +5,6 @@ from __future__ import annotations
 from PySide6.QtCore import QTimer
 
 from desktop.presenters.channels import Channels
-from desktop.presenters.words import in_words
 from desktop.views.acting import ActBar
 from desktop.views.listing import FeedView
 from desktop.views.page import Page
@@ -44,7 +43,7 @@ class ChannelsPage(Page):
         self._timer.timeout.connect(presenter.open)
         self._timer.start(LOOK_EVERY_MS)
         presenter.watch(self._look)
-        acting.watch(self._look_at_acting)
+        self.hear(acting)
         self.on_words(self._look)
         self._look()
 
@@ -64,12 +63,6 @@ class ChannelsPage(Page):
             self.table.go_to(0)
         self.warned.emit(self.tr("；").join(presenter.troubles))
         self.show_age(presenter.feed.as_of)
-
-    def _look_at_acting(self) -> None:
-        said = self.presenter.acting.said
-        if said is not None:
-            self.told.emit(in_words(said), "success")
-        self.changed.emit()
 
     def _titles(self) -> list[str]:
         return [

@@ -101,14 +101,9 @@ class _LedgerCases(CasesPage):
         panel.order_wanted.connect(partial(self.wanted.emit, "orders"))
         for command, key in commands.items():
             self.handle_act(command, key)
-        making.watch(partial(self._look_at_making, making, presenter))
+        self.hear(making)
+        making.watch(lambda: presenter.refresh() if making.said is not None else None)
         self.build(shown, panel, bar)
-
-    def _look_at_making(self, making: Acting[Any], presenter: Cases[Any]) -> None:
-        if making.said is not None:
-            self.told.emit(in_words(making.said), "success")
-            presenter.refresh()
-        self.changed.emit()
 
     def look(self) -> None:
         for state, chip in zip(self._states, self._chips, strict=True):

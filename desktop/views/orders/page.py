@@ -9,7 +9,6 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QButtonGroup, QPushButton, QSplitter, QWidget
 
 from desktop.presenters.orders import COLUMNS, FILTERS, Orders
-from desktop.presenters.words import in_words
 from desktop.views.listing import FeedView
 from desktop.views.orders.peek import OrderPeek
 from desktop.views.page import Page
@@ -39,7 +38,7 @@ class OrdersPage(Page):
         self.handle("order.copy_code", self._copy, when=lambda: self._code() is not None)
         presenter.watch(self._look)
         presenter.feed.watch(self._look)
-        presenter.acting.watch(self._look_at_acting)
+        self.hear(presenter.acting)
         self.on_words(self._speak)
         self._speak()
 
@@ -149,12 +148,6 @@ class OrdersPage(Page):
         for state, chip in zip(FILTERS, self._filters, strict=True):
             chip.setChecked(state is presenter.state)
         self.show_age(presenter.feed.as_of)
-
-    def _look_at_acting(self) -> None:
-        said = self.presenter.acting.said
-        if said is not None:
-            self.told.emit(in_words(said), "success")
-        self.changed.emit()
 
     def _titles(self) -> list[str]:
         return [

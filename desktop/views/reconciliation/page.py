@@ -18,7 +18,7 @@ from desktop.presenters.days import CORRECT, FETCH, RUN, SIGN
 from desktop.presenters.deciding import key_of
 from desktop.presenters.differences import STATES
 from desktop.presenters.reconciliation import Reconciliation
-from desktop.presenters.words import CHANNELS, channel_word, in_words
+from desktop.presenters.words import CHANNELS, channel_word
 from desktop.theme.tokens import SPACE
 from desktop.views.acting import ActBar
 from desktop.views.cases import CasesPage
@@ -80,7 +80,7 @@ class ReconciliationPage(CasesPage):
         self._handle()
         for part in (presenter.books, presenter.days, presenter.bills, presenter.finance, presenter.verification):
             part.watch(self.look)
-        presenter.days.acting.watch(self._look_at_days_acting)
+        self.hear(presenter.days.acting)
         self.on_words(self._ask_again)
         self.look()
 
@@ -425,12 +425,6 @@ class ReconciliationPage(CasesPage):
         if not books.is_over:
             return self.tr("这一天还没有结束，数字会变")
         return self.tr("平台账对得上") if books.holds else self.tr("平台账有对不上的地方，请看当日账目")
-
-    def _look_at_days_acting(self) -> None:
-        said = self.presenter.days.acting.said
-        if said is not None:
-            self.told.emit(in_words(said), "success")
-        self.changed.emit()
 
     def _fill_boxes(self) -> None:
         for box, items in (

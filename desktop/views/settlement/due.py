@@ -12,7 +12,6 @@ from desktop.presenters import formats
 from desktop.presenters.due import Due, figures
 from desktop.presenters.holds import HOLD
 from desktop.presenters.terms import terms_words
-from desktop.presenters.words import in_words
 from desktop.views.acting import ActBar
 from desktop.views.listing import FeedView
 from desktop.views.page import Page
@@ -68,7 +67,7 @@ class DuePage(Page):
         acting = presenter.acting
         for command, key in _COMMANDS.items():
             self.handle(command, partial(acting.choose, key), when=partial(acting.may, key))
-        acting.watch(self._look_at_acting)
+        self.hear(acting)
         presenter.watch(self.look)
         presenter.suppliers.watch(self.look)
         presenter.lines.watch(self.look)
@@ -140,12 +139,6 @@ class DuePage(Page):
     def _open_order(self, at: int) -> None:
         if 0 <= at < len(self.presenter.lines.rows):
             self.wanted.emit("orders", self.presenter.lines.rows[at].order_code)
-
-    def _look_at_acting(self) -> None:
-        said = self.presenter.acting.said
-        if said is not None:
-            self.told.emit(in_words(said), "success")
-        self.changed.emit()
 
     def _speak(self) -> None:
         self.subtitle.setText(self._purpose())
