@@ -184,7 +184,7 @@ def _edit(terms: Terms) -> Act[Any]:
             Entry("payout_fee", ("打款手续费（元）", "Payout fee (yuan)"), value=fee, most=8),
             Entry("tier", ("级别", "Tier"), value=terms.tier, most=32),
             Entry("split", ("渠道允许分账（%）", "May be split (%)"), value=format_unit_price(terms.split_ppm), most=8),
-            Entry("receiver", ("收款人（空为供应商）", "Receiver"), needed=False, value=terms.receiver, most=80),
+            Entry("receiver", ("收款人（空为供应商）", "Receiver"), needed=False, value=terms.receiver, most=120),
             Entry("account", ("收款账号", "Account"), needed=False, value=terms.account, most=64),
             Entry("bank", ("开户行或渠道", "Bank or channel"), needed=False, value=terms.bank, most=120),
             Entry("reason", ("原因与依据，如合同号（必填，会记入操作日志）", "Why, and by which contract (needed)")),

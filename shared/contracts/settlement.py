@@ -79,7 +79,7 @@ class EditTerms(Request):
     payout_fee_fen: Annotated[int, Field(strict=True, ge=0, le=100_000)] = 0
     tier: Tier = "standard"
     split_ppm: Annotated[int, Field(strict=True, ge=0, le=PPM)] = DEFAULT_SPLIT_PPM
-    receiver: Annotated[str, Field(max_length=80)] = ""
+    receiver: Annotated[str, Field(max_length=120)] = ""
     account: Annotated[str, Field(max_length=64)] = ""
     bank: Annotated[str, Field(max_length=120)] = ""
     reason: Note

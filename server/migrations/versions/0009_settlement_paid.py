@@ -20,7 +20,7 @@ def upgrade() -> None:
         op.add_column(_STATEMENT, sa.Column(column, db.BigInt, nullable=False, server_default="0"))
     op.add_column(_TERMS, sa.Column("split_ppm", sa.Integer(), nullable=False, server_default="300000"))
     for table in (_TERMS, _PAYOUT):
-        for column, size in (("receiver", 80), ("account", 64), ("bank", 120)):
+        for column, size in (("receiver", 120), ("account", 64), ("bank", 120)):
             op.add_column(table, sa.Column(column, db.exact(size), nullable=False, server_default=""))
     for column in ("arrived_fen", "returned_fen"):
         op.add_column(_PAYOUT, sa.Column(column, db.BigInt, nullable=False, server_default="0"))
@@ -45,6 +45,10 @@ def upgrade() -> None:
         sa.CheckConstraint("amount_fen > 0", name="ck_settlement_return_amount"),
     )
     op.execute("ALTER TABLE settlement_deduction RENAME COLUMN refund_id TO cause_id")
+    op.execute(
+        "UPDATE settlement_payout SET receiver ="
+        " (SELECT supplier.name FROM supplier WHERE supplier.id = settlement_payout.supplier_id)"
+    )
     _net_lost_disputes()
     _say_what_arrived()
 
