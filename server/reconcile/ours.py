@@ -21,7 +21,6 @@ from server.payments.refunds.model import Refund, RefundEvent
 from server.reconcile.differences import OurRow
 from server.reconcile.matching import Side, Wanted
 from shared import clock
-from shared.money import Fen
 from shared.states import AttemptState, RefundState, RefundStep, UnmatchedState
 
 AT_A_TIME = 2_000
@@ -44,6 +43,10 @@ _ASIDE = {
 
 _BY_HAND = exists().where(RefundEvent.refund_id == Refund.id, RefundEvent.what == RefundStep.RECORDED.value)
 """Refunds that people recorded: they were made at the channel on a day that only its bill knows."""
+
+_CHARGED, _WHOLE = PaymentAttempt.fee_fen, PaymentAttempt.amount_fen
+_SHARE = (2 * _CHARGED * Refund.amount_fen + _WHOLE) // (2 * _WHOLE)
+"""A refund's share of what its payment was charged, half a fen rounded up."""
 
 
 def of_day(tx: Tx, channel: str, day: date) -> Iterator[OurRow]:
@@ -71,12 +74,12 @@ def counted(tx: Tx, channel: str, day: date) -> Side:
     sums = (
         select(func.count(), func.sum(a.amount_fen), func.sum(a.fee_fen)).where(*paid),
         select(func.count(), func.sum(u.amount_fen), literal(0)).where(*aside),
-        select(func.count(), func.sum(r.amount_fen), literal(0)).where(*back),
+        select(func.count(), func.sum(r.amount_fen), func.sum(_SHARE)).outerjoin(a, a.id == r.attempt_id).where(*back),
     )
-    (n, fen, fees), (m, more, _), (refunds, refunded, _) = (
+    (n, fen, fees), (m, more, _), (refunds, refunded, returned) = (
         [int(value or 0) for value in tx.execute(query).one()] for query in sums
     )
-    return Side(n + m, fen + more, refunds, refunded, fen + more - refunded, fees)
+    return Side(n + m, fen + more, refunds, refunded, fen + more - refunded, fees - returned)
 
 
 def named(tx: Tx, channel: str, wanted: Wanted) -> list[OurRow]:
@@ -143,8 +146,8 @@ def _set_aside(tx: Tx, *which: ColumnElement[bool]) -> Iterator[OurRow]:
 def _refunds(tx: Tx, *which: ColumnElement[bool]) -> Iterator[OurRow]:
     r, a = Refund, PaymentAttempt
     names = (r.id, r.out_trade_no, r.out_refund_no, r.provider_refund_no, r.state)
-    paid = (a.amount_fen.label("paid_fen"), a.fee_fen.label("charged_fen"), a.fee_is_final)
-    columns = (*names, r.amount_fen, r.submitted_at, r.refunded_at, _BY_HAND.label("by_hand"), *paid)
+    fee = (a.fee_fen, a.fee_is_final, _SHARE.label("share"))
+    columns = (*names, r.amount_fen, r.submitted_at, r.refunded_at, _BY_HAND.label("by_hand"), *fee)
     query = select(*columns).outerjoin(a, a.id == r.attempt_id).where(*which).order_by(r.out_refund_no)
     for row in _streamed(tx, query):
         yield OurRow(
@@ -154,18 +157,11 @@ def _refunds(tx: Tx, *which: ColumnElement[bool]) -> Iterator[OurRow]:
             provider_no=row.provider_refund_no or "",
             out_refund_no=row.out_refund_no,
             amount_fen=row.amount_fen,
-            fee_fen=-_share(row.charged_fen, row.amount_fen, row.paid_fen)
-            if row.charged_fen or row.fee_is_final
-            else None,
+            fee_fen=-int(row.share) if row.fee_fen or row.fee_is_final else None,
             state=row.state,
             at=None if row.by_hand else row.submitted_at,
             ended_at=row.refunded_at,
         )
-
-
-def _share(fee: Fen, part: Fen, whole: Fen) -> Fen:
-    """A part's share of the fee that was charged for the whole, half a fen rounded up."""
-    return (2 * fee * part + whole) // (2 * whole)
 
 
 def _streamed(tx: Tx, query: Any) -> Any:

@@ -30,7 +30,7 @@ def test_a_day_is_closed(close):
         waiting = close.seen("wechat")
         assert (waiting["state"], waiting["missing"], waiting["run_at"]) == ("waiting", ["trades", "funds"], None)
         assert waiting["actions"] == ["fetch"], "at ten"
-        assert waiting["ours"] == side(3, 10_250, 1, 1_250, 27 + 27 + 8)
+        assert waiting["ours"] == side(3, 10_250, 1, 1_250, 27 + 27 + 8 - 8)
     with close.tomorrow():
         assert close.fetch_by_itself() == 0, "nothing of it was news"
         day = close.seen("wechat")
