@@ -252,7 +252,7 @@ class Statements(Cases[Statement]):
             self.lines.reload()
 
     def _pay(self, case: Statement) -> Act[Statement]:
-        amount = formats.money(case.payable_fen)
+        amount = formats.money(max(case.payable_fen - case.withheld_fen, 0))
 
         def work(typed: Mapping[str, str]) -> Work[Statement]:
             made = partial(settlement.pay_statement, payout_id=self.acting.attempt_id, note=typed["note"])
@@ -262,8 +262,8 @@ class Statements(Cases[Statement]):
             PAY,
             ("发起打款", "Make the payout"),
             (
-                f"向“{case.supplier}”打款 {amount}；另一位同事复核后才能提交银行或渠道。",
-                f"{amount} to “{case.supplier}”; another person must approve it before it is sent.",
+                f"向“{case.supplier}”打款，至多 {amount}，扣除此后的退款；另一位同事复核后才能提交银行或渠道。",
+                f"At most {amount} to “{case.supplier}”, less refunds since; another person must approve it first.",
             ),
             ("已发起打款，等待复核", "The payout waits for approval"),
             work,
