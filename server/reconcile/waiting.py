@@ -157,7 +157,8 @@ _RAISED: Mapping[DifferenceKind, Callable[[Tx, ReconcileDifference, Shop], Payme
     DifferenceKind.AMOUNT: _payment,
     DifferenceKind.REFUND_ONLY_THEIRS: _refund,
 }
-_OF_PAYMENTS = (_RAISED.keys() | {DifferenceKind.UNPAID_OURS}) - {DifferenceKind.REFUND_ONLY_THEIRS}
+_LINKED = _RAISED.keys() | {DifferenceKind.UNPAID_OURS}
+_OF_PAYMENTS = _LINKED - {DifferenceKind.REFUND_ONLY_THEIRS}
 
 
 # --- what is done there, and what that means here ---
@@ -187,9 +188,11 @@ def stands(
 ) -> tuple[DifferenceState | None, DifferenceAction | None]:
     """Where a difference stands by what became of its money, and what was done; None: that says nothing of it.
 
-    What was decided about the difference itself is nobody's word there. What ended without two people's is for the next
-    run to see: nothing is decided about it any more.
+    What was decided about the difference itself is nobody's word there, and kinds whose money is not there go their own
+    way. What ended without two people's word is for the next run to see: nothing is decided about it any more.
     """
+    if row.kind not in _LINKED:
+        return None, None
     action = _DONE.get(exception.action or "")
     own = DifferenceAction(row.action) if row.action else None
     if own not in {None, action} and not choosing.is_money(row, own):

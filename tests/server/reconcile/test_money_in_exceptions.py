@@ -2,9 +2,11 @@
 
 import asyncio
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
+from server.reconcile import waiting
 from shared import clock
 from tests.server.reconcile.closing import PRICES, close_with
 from tests.server.reconcile.writing import line, ms, trades
@@ -144,6 +146,16 @@ def test_what_was_decided_here_is_not_forgotten_for_what_waits_there(tmp_path, s
             assert close.handle(second, "carry")["state"] == "proposed"
             assert (close.follow(), close.one(second)["state"]) == (0, "proposed")
             assert close.check(second)["state"] == "resolved"
+
+
+@pytest.mark.parametrize(("kind", "state"), [("duplicate", "resolved"), ("fee", None), ("fund_only_funds", None)])
+def test_only_what_waits_in_an_exception_ends_with_it(kind, state):
+    """Its payment went back: that says nothing of a fee, nor of a movement, which were never booked there."""
+    row = SimpleNamespace(kind=kind, state="open", action=None)
+    ended = SimpleNamespace(state="closed", action="refund", approved_by="staff:1")
+    assert waiting.stands(row, ended)[0] == state
+    ended.approved_by = None
+    assert waiting.stands(row, ended) == (None, None), "nobody decided it there"
 
 
 def test_what_is_on_its_way_when_a_day_is_signed_goes_on_in_the_next(close):
