@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from server import changes
 from server.db import Tx, bulk_insert
@@ -20,7 +20,7 @@ from server.payments.model import PaymentAttempt, PaymentBillFile
 from server.reconcile import booking, carrying, choosing, feed, handling, ours, waiting
 from server.reconcile.differences import Difference
 from server.reconcile.matching import Wanted
-from server.reconcile.matters import Matter, Matters
+from server.reconcile.matters import Matter, Matters, root
 from server.reconcile.model import ReconcileDifference
 from shared import clock
 from shared.finance import DIFFERENCE_ACTIONS, BillKind, DifferenceKind, DifferenceState
@@ -64,11 +64,13 @@ def keep(
 def keep_late(tx: Tx, day: date, signed: date, files: Sequence[PaymentBillFile], found: Sequence[Difference]) -> None:
     """Keep as work of an open day what `files` say otherwise that came after their own day was signed.
 
-    What people handled there about just this stays as they did; callers hold the open day, and have kept its own.
+    What people handled there, or since, about just this stays as they did; what an earlier late bill said and this one
+    does not is gone. Callers hold the open day, and have kept its own.
     """
     r, channel = ReconcileDifference, files[0].channel
-    handled = list(tx.scalars(select(r).where(r.channel == channel, r.day == signed)))
     known = list(tx.scalars(select(r).where(r.channel == channel, r.day == day).with_for_update()))
+    about = or_(r.day == signed, r.carried_from == signed)
+    handled = list(tx.scalars(select(r).where(r.channel == channel, about).order_by(r.day.desc(), r.found_at.desc())))
     before = Matters(tx, channel, signed, handled, found)
     late = {BillKind(file.kind): file.id for file in files}
     any_of_them = files[0].id
@@ -77,8 +79,13 @@ def keep_late(tx: Tx, day: date, signed: date, files: Sequence[PaymentBillFile],
     for one in found:
         if not (one.closes_itself or run.is_settled(before.of(one.id), one)):
             run.take(one)
-    for matter in before.undone({one.id for one in found}, ()):
+    of_run, of_day = {one.id for one in found}, {row.origin_id for row in handled if row.day == signed}
+    for matter in before.undone(of_run, {row.id for row in handled}):
         run.undo(matter)
+    for row in known:
+        stands = row.id in run.current or (row.origin_id in of_day and root(row) in of_run)
+        if row.carried_from == signed and not stands:
+            run.close(row)
     run.link(known)
     run.write()
     changes.append_many(tx, [changes.Changed(feed.DIFFERENCE, one, domain=feed.DOMAIN) for one in sorted(run.touched)])

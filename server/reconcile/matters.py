@@ -134,7 +134,7 @@ class Matters:
         for name in names:
             for row in self._elsewhere(name, roots):
                 matter = self.of(root(row))
-                if row not in matter.elsewhere:
+                if row not in (*matter.here, *matter.elsewhere):
                     matter.elsewhere.append(row)
 
     def of(self, matter_id: UUID) -> Matter:

@@ -126,14 +126,28 @@ def test_what_comes_for_a_signed_day_is_work_of_an_open_one(close):
         for _ in range(2):
             close.post(close.at("wechat", "/run", next_day))
         assert {one["state"] for one in close.differences("wechat", next_day)} == {"resolved"}, "once"
+        corrected = (line(close, known), line(close, wrong), line(close, lost))
+        for _ in range(2):
+            close.drop(*writing.trades(close, *corrected))
+            close.drop(*writing.funds(close, *corrected))
+        [again] = close.differences("wechat", next_day, open="true")
+        assert (again["kind"], again["ours_fen"]) == ("booked", -100), "the amount was right after all"
+        close.handle(again, "book")
+        assert close.check(again)["state"] == "resolved"
+        assert booked(close) == {name: fen for name, fen in before.items() if name != ("loss", "")} | {
+            ("psp", "wechat"): before["psp", "wechat"] + 1_250
+        }
         now = close.seen("wechat")
         assert now | {"bills": signed["bills"]} == signed
-        assert sources(close, "wechat") == [
-            ("trades", "dropped", True, False),
-            ("trades", "dropped", False, True),
-            ("funds", "dropped", True, False),
-            ("funds", "dropped", False, True),
-        ]
+        kept = (
+            ("trades", True),
+            ("trades", False),
+            ("trades", False),
+            ("funds", True),
+            ("funds", False),
+            ("funds", False),
+        )
+        assert sources(close, "wechat") == [(kind, "dropped", is_signed, not is_signed) for kind, is_signed in kept]
         assert close.differences("wechat") == handled
         assert close.get(close.at("wechat", "/matches")) == matches
     close.shop.check()
