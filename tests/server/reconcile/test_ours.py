@@ -4,12 +4,14 @@ from datetime import timedelta
 
 from sqlalchemy import event, insert, update
 
-from server.payments.model import UnmatchedPayment
+from server.payments.model import PaymentAttempt, UnmatchedPayment
+from server.payments.refunds.model import Refund
 from server.reconcile import ours
 from server.reconcile.matching import Side, Wanted
 from shared import clock, ids
 from shared.states import UnmatchedState
 from tests.server.reconcile.days import DAY
+from tests.world import world
 
 
 def steps(db, look):
@@ -70,3 +72,27 @@ def test_a_part_that_is_refunded_brings_its_share_of_the_fee_back_as_the_channel
             assert (day["ours"], day["ours"]["fees_fen"]) == (day["theirs"], 7)
             assert [one["fee_returned_fen"] for one in close.get(close.at(channel, "/refunds"))["items"]] == [1]
     close.shop.check()
+
+
+def test_each_engine_shares_a_fee_out_alike(engine, tmp_path):
+    """Half a fen up, exactly, one by one and in the sum; of money that pays no attempt nothing is expected."""
+    attempt, at = ids.new_id(), clock.day_bounds(DAY)[0]
+    paid = {"amount_fen": 1_250, "fee_fen": 8, "paid_at": at, "state": "paid", "provider_no": "42001"}
+    parts = {"A": 240, "B": 625, "C": 1_250, "D": 80, "E": 70}
+    told = {"channel": "wechat", "out_trade_no": "KM1", "created_at": at, "expires_at": at}
+    with world(engine, tmp_path) as shop, shop.ctx.db.tx() as tx:
+        about = {"order_id": ids.new_id(), "order_code": "X", "subject": "x", "product": "qr", "queries": 0}
+        tx.add(PaymentAttempt(id=attempt, **told, **paid, **about))
+        for number, fen in [*parts.items(), ("F", 70)]:
+            tx.add(
+                Refund(
+                    id=ids.new_id(), out_refund_no=number, attempt_id=attempt if number in parts else None,
+                    channel="wechat", out_trade_no="KM1", amount_fen=fen, cause="shop", reason="", state="succeeded",
+                    asked_by="x", asked_at=at, submitted_at=at,
+                )
+            )  # fmt: skip
+        tx.flush()
+        rows = list(ours.of_day(tx, "wechat", DAY))
+        assert [row.fee_fen for row in rows] == [8, -2, -4, -8, -1, 0, None]
+        counted = ours.counted(tx, "wechat", DAY)
+    assert counted == Side(1, 1_250, 6, 2_335, 1_250 - 2_335, 8 - 15)
