@@ -8,9 +8,9 @@ from functools import cache
 
 from sqlalchemy import func, select, text
 
-from server import invariants, migrations
+from server import migrations
 from server.db import Database, append_only_ddl
-from tests import engines
+from tests import engines, rechecking
 from tests.absence import absent
 
 
@@ -65,7 +65,7 @@ class _Undone(Exception):
 
 
 def _at_everything(tx):
-    return [finding for check in invariants.CHECKS if (finding := check(tx)) is not None]
+    return [finding for check in rechecking.CHECKS if (finding := check(tx)) is not None]
 
 
 def findings_after(db: Database, *statements, look=_at_everything):

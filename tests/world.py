@@ -49,7 +49,7 @@ from shared.contracts.stock import CommitImport, FileFigures, NewImport, chunk_i
 from shared.permissions import Role
 from shared.pricing import NOTHING, ORDINARY, Deal, quote_line
 from shared.states import ImportState, ProductState
-from tests import engines
+from tests import engines, rechecking
 from tests.databases import schema
 
 NO_LIMITS = dict.fromkeys(
@@ -233,7 +233,7 @@ class World:
 
     def check(self) -> invariants.Report:
         """Check the books; they must always hold."""
-        report = invariants.check(self.ctx.db)
+        report = rechecking.check(self.ctx.db)
         assert report.ok, report.findings
         return report
 

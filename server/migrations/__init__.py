@@ -6,6 +6,7 @@ table is added to its domain's model and to a new file in `versions/`; a test co
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -67,6 +68,7 @@ def current(db: Database) -> str | None:
         return MigrationContext.configure(connection).get_current_revision()
 
 
+@cache
 def head() -> str:
     """The version this code needs."""
     newest = _scripts(Config()).get_current_head()
