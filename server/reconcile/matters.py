@@ -20,7 +20,7 @@ from server.db import Tx, among
 from server.reconcile import booking
 from server.reconcile.differences import Difference
 from server.reconcile.model import ReconcileDifference
-from shared.finance import DifferenceKind, DifferenceState
+from shared.finance import DifferenceAction, DifferenceKind, DifferenceState
 from shared.money import Fen
 
 _D, _K = DifferenceState, DifferenceKind
@@ -72,13 +72,13 @@ class Matter:
         return self.id if not rows and not is_undone else self._id(len(rows), is_undone=is_undone)
 
     def is_settled(self, one: Difference, ours_state: str) -> bool:
-        """Whether what people decided is about just this."""
-        last = self.handled()
+        """Whether what people decided is about just this, or what they booked has put it right."""
+        last, ours_fen = self.handled(), self.ours_fen(one)
         if last is None:
             return False
-        ours_fen = self.ours_fen(one)
-        if booking.booked(last):
-            return (one.theirs_fen or 0) == (ours_fen or 0)
+        is_right = (one.theirs_fen or 0) == (ours_fen or 0)
+        if booking.booked(last) or (self.booked_fen and is_right):
+            return is_right
         theirs_state = one.theirs.state if one.theirs else ""
         is_same = (last.ours_fen, last.theirs_fen) == (ours_fen, one.theirs_fen)
         are_same = one.kind not in _BY_STATE or (last.ours_state, last.theirs_state) == (ours_state, theirs_state)
@@ -106,6 +106,11 @@ def _is_undone(row: ReconcileDifference) -> bool:
     return row.kind == _K.BOOKED
 
 
+def _is_carried(row: ReconcileDifference) -> bool:
+    """Whether another day has a row of the same."""
+    return row.carried_from is not None or row.action == DifferenceAction.CARRY
+
+
 class Matters:
     """The matters of a day."""
 
@@ -128,7 +133,7 @@ class Matters:
             self.of(root(row)).here.append(row)
         ours = sorted({one.ours.id for one in found if one.ours is not None and one.bill_row is not None})
         self._come = {root(row) for row in self._elsewhere(ReconcileDifference.ours_id, ours) if row.kind in _ALONE}
-        told = [row for row in known if booking.booked(row) or _is_undone(row) or row.carried_from is not None]
+        told = [row for row in known if booking.booked(row) or _is_undone(row) or _is_carried(row)]
         roots = sorted({root(row) for row in told} | self._come | set(also))
         names: tuple[InstrumentedAttribute[Any], ...] = (ReconcileDifference.origin_id, ReconcileDifference.again_of)
         for name in names:

@@ -72,7 +72,50 @@ def test_a_replaced_bill_opens_what_was_booked_for_the_rest_and_back_again(close
         assert {one["id"] for one in close.differences("wechat")} == ids
         close.handle(again[0], "book")
         close.drop(*trades(close, line(close, sold, subject="点卡 50"), line(close, other)))
-        assert stand(close.differences("wechat", open="true")) == [("booked", 1, 0, "open")], "as often as it takes"
+        [undone] = close.differences("wechat", open="true")
+        assert stand([undone]) == [("booked", 1, 0, "open")], "as often as it takes"
+        close.handle(undone, "book")
+        close.check(undone)
+        close.drop(*trades(close, line(close, sold, amount_fen=4_501, subject="点卡 50"), line(close, other)))
+        assert stand(close.differences("wechat", open="true")) == [("amount", 4_500, 4_501, "open")]
+    close.shop.check()
+
+
+def test_what_was_booked_on_one_day_is_known_on_the_other(close):
+    """Carried on, and booked there; then its own day's bill says the same, something else, and agrees at last."""
+    sold, other = close.sold("wechat"), close.sold("wechat")
+    next_day = close.day + timedelta(days=1)
+    at = ms(clock.day_bounds(next_day)[0] + timedelta(hours=1))
+    foreign = line(close, sold, out_trade_no="OTHERS-1", provider_no="43" + "1" * 26, at_ms=at)
+    with close.tomorrow(days=2):
+        close.drop(*trades(close, line(close, sold, amount_fen=4_600), line(close, other)))
+        [first] = close.differences("wechat")
+        close.handle(first, "carry")
+        close.drop(*trades(close, foreign))
+        [carried] = close.differences("wechat", next_day, open="true")
+        assert close.handle(carried, "book")["state"] == "resolved"
+        lost = psp(close)[2]
+        close.post(close.at("wechat", "/run"))
+        assert (close.differences("wechat", open="true"), lost) == ([], -100), "it is right by now"
+
+        close.drop(*trades(close, line(close, sold, amount_fen=4_650), line(close, other)))
+        [rest] = close.differences("wechat", open="true")
+        assert (rest["ours_fen"], rest["theirs_fen"], rest["again_of"]) == (4_600, 4_650, first["number"])
+        close.handle(rest, "carry")
+        close.drop(*trades(close, line(close, sold, amount_fen=4_600), line(close, other)))
+        assert close.differences("wechat", open="true") == []
+
+        close.drop(*trades(close, line(close, sold), line(close, other)))
+        assert stand(close.differences("wechat", open="true")) == [("booked", 100, 0, "open")]
+        close.post(close.at("wechat", "/run", next_day))
+        assert close.differences("wechat", next_day, open="true") == []
+        [undone] = close.differences("wechat", open="true")
+        close.handle(undone, "book")
+        close.check(undone)
+        assert psp(close)[2] == 0
+        for day in (close.day, next_day):
+            close.post(close.at("wechat", "/run", day))
+            assert close.differences("wechat", day, open="true") == []
     close.shop.check()
 
 
