@@ -35,7 +35,7 @@ class Figures:
     @property
     def net_fen(self) -> Fen:
         """What the channel owes us by its bill."""
-        return net_of(self.theirs) - self.foreign_fen
+        return self.theirs.settled_fen - self.theirs.fees_fen - self.foreign_fen
 
     @classmethod
     def of(cls, stored: str) -> Figures:
@@ -55,11 +55,6 @@ class Figures:
         said |= {"ours": self.ours.model_dump(), "theirs": self.theirs.model_dump()}
         said["balance"] = self.balance.model_dump() if self.balance else None
         return json.dumps(said, sort_keys=True, separators=(",", ":"))
-
-
-def net_of(side: wire.DaySide) -> Fen:
-    """What a channel owes for a day by one side's figures."""
-    return side.settled_fen - side.fees_fen
 
 
 def side(found: Side) -> wire.DaySide:

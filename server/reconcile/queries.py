@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import case, func, select
@@ -18,7 +17,7 @@ from server.payments.adjustments import queries as adjustments
 from server.payments.model import PaymentBillFile
 from server.policy import Actor
 from server.reconcile import ours, sweeps, wording
-from server.reconcile.figures import Figures, net_of
+from server.reconcile.figures import Figures
 from server.reconcile.model import ReconcileDay, ReconcileDifference, ReconcileSignature
 from shared import clock
 from shared.contracts import reconcile as wire
@@ -242,40 +241,6 @@ def _ours_now(tx: Tx, channel: str, day: date) -> wire.DaySide:
         refunds_fen=counted.refunds_fen,
         fees_fen=counted.fees_fen,
     )
-
-
-# --- what reports and the invariants ask ---
-
-
-class DayNet(NamedTuple):
-    """What a channel owes for a reconciled day by its bill and by our books, and what of that is explained.
-
-    Nothing is left unexplained: `theirs_fen - ours_fen` is what its differences come to and what is of another day.
-    """
-
-    channel: str
-    day: date
-    theirs_fen: Fen
-    ours_fen: Fen
-    arrived_fen: Fen
-    is_signed: bool
-
-
-def nets(tx: Tx, first: date, last: date) -> list[DayNet]:
-    """The reconciled days between two, for the check that what channels owe clears (L7)."""
-    arrived = sweeps.arrived(tx, first, last)
-    return [
-        DayNet(
-            row.channel,
-            row.day,
-            figures.net_fen,
-            net_of(figures.ours),
-            arrived.get((row.channel, row.day), 0),
-            row.is_signed,
-        )
-        for row in _rows(tx, first, last).values()
-        for figures in (Figures.of(row.figures),)
-    ]
 
 
 def is_signed(tx: Tx, channel: str, day: date) -> bool:

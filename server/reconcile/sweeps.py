@@ -2,8 +2,8 @@
 
 It is of one bill's day. One person records it; above the shop's limit, and where more arrives than the day's bill says,
 it is booked when another one approves it. A mistake is reversed by as many people, and the number recorded again. What
-a day's bill says the channel owes us and what arrived for it must clear in the end; that is for people to see
-(`queries.nets`), because a channel may pay two days at once.
+a day's bill says the channel owes us and what arrived for it must clear in the end; that is for people to see, because
+a channel may pay two days at once.
 """
 
 from __future__ import annotations

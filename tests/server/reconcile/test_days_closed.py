@@ -5,7 +5,7 @@ from datetime import timedelta
 from sqlalchemy import select
 
 from server.payments.model import PaymentBillPiece
-from server.reconcile import queries, tracing
+from server.reconcile import tracing
 from tests.server import refunding
 from tests.server.reconcile.closing import said
 
@@ -80,11 +80,11 @@ def test_a_day_is_closed(close):
         assert booked(close)["bank", ""] == net
         with close.shop.ctx.db.read() as tx:
             traced = tracing.bill_rows(tx, [sold[0].id])
-            found = queries.nets(tx, close.day, close.day)
         assert traced == {sold[0].id: (close.day, row)}
-        assert [(one.channel, one.theirs_fen, one.arrived_fen, one.is_signed) for one in found] == [
-            ("alipay", 4_473, 0, True),
-            ("wechat", net, net, True),
+        days = close.get("days", **{"from": str(close.day), "to": str(close.day)})["items"]
+        assert [(one["channel"], one["net_fen"], one["arrived_fen"], one["state"]) for one in days] == [
+            ("alipay", 4_473, 0, "signed"),
+            ("wechat", net, net, "signed"),
         ]
     close.shop.check()
 
