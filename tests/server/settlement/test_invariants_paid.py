@@ -1,4 +1,4 @@
-"""Nothing is released but by a statement, and nothing paid out but by a payout: said by name, at night."""
+"""Nothing is released but by a statement, and nothing paid out but by a payout: said by name, soon after."""
 
 import pytest
 
@@ -33,7 +33,7 @@ def test_what_people_did_is_booked(shop):
     assert findings(shop) == set()
     step(shop, done, "fail", reference="RT-1", note="退汇", by="wang")
     assert findings(shop) == set()
-    assert {checks.releases_are_of_statements, checks.payouts_are_booked} <= set(invariants.AT_NIGHT)
+    assert {checks.releases_are_of_statements, checks.payouts_are_booked} <= set(invariants.BY_PAPER)
 
 
 def test_a_release_and_a_payout_of_nothing_are_named(shop):
