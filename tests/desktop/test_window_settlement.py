@@ -260,7 +260,7 @@ def the_terms_are_agreed(qtbot, window, page, terms):
     qtbot.waitUntil(lambda: terms.history is not None and terms.history[0] == terms.chosen, timeout=WAIT_MS)
     words = texts(page.terms.panel)
     assert "周期\n每周星期五" in words
-    assert f"收款\n{name}" in words
+    assert f"收款\n{name} · 6222-01 · 工商银行" in words
 
 
 def the_holidays_are_entered(qtbot, window, page, holidays, world):
