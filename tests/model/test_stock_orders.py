@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from sqlalchemy import select
 
-from server import audit, changes, invariants
+from server import audit, changes
 from server.catalog import actions as catalog
 from server.catalog import queries as catalog_queries
 from server.ledger.queries import balances
@@ -30,6 +30,7 @@ from shared import clock, ids
 from shared.contracts.catalog import MoveProduct, NewProduct, NewSku
 from shared.errors import KamengError
 from shared.states import FoundBy, OrderState, ProductState
+from tests import rechecking
 from tests.model import reference
 from tests.world import MERCHANT, world
 
@@ -226,7 +227,7 @@ class StockAndOrders(RuleBasedStateMachine):
     def _check_books(self):
         """All but the audit chain, which is hashed anew each time."""
         with self.shop.ctx.db.read() as tx:
-            assert [finding for check in invariants.CHECKS if (finding := check(tx)) is not None] == []
+            assert [finding for check in rechecking.CHECKS if (finding := check(tx)) is not None] == []
 
     def every_sold_key_belongs_to_exactly_one_order(self):
         shown = []
