@@ -1,5 +1,6 @@
 """One decision about many differences: all of them or none, by as many people as their sum needs."""
 
+import asyncio
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -104,6 +105,33 @@ def test_many_are_decided_at_once_by_as_many_people_as_their_sum_needs(small):
         handle(close, [rest], "book")
         waits = close.seen("wechat")["sign_waits_for"]
         assert not any("差异" in what for what in waits)
+    close.shop.check()
+
+
+def test_many_payments_go_back_together_or_not_at_all(close):
+    """Each its own way, through an exception of its own; one that the channel denies keeps all where they are."""
+    sold, money = close.sold("wechat"), close.unknown("wechat", 700)
+    close.pay(money)
+    paid = asyncio.run(close.shop.ctx.gateways["wechat"].query(money.out_trade_no))
+    true = line(close, sold, out_trade_no=money.out_trade_no, provider_no=paid.provider_no, amount_fen=700, fee_fen=0)
+    [forged] = strays(close, sold, 400)
+    with close.tomorrow():
+        with close.silent("wechat"):
+            close.drop(*trades(close, line(close, sold), true, forged))
+        rows = close.differences("wechat")
+        before = balances(close.site)
+        asked = handle(close, rows, "refund")
+        assert [one["state"] for one in asked] == ["proposed"] * 2
+        refused = check(close, asked, status=409)
+        [lie] = (one for one in rows if one["theirs_fen"] == 400)
+        assert (refused["code"], lie["number"] in refused["detail"]) == ("not_confirmed_by_channel", True)
+        assert (balances(close.site), close.site.get("/api/refunds", by="wang").json()["items"]) == (before, [])
+        with close.silent("wechat"):
+            done = check(close, asked)
+        assert [one["state"] for one in done] == ["working"] * 2
+        assert len({one["exception_id"] for one in done}) == 2
+        refunds = close.site.get("/api/refunds", by="wang").json()["items"]
+        assert sorted(one["amount_fen"] for one in refunds) == [400, 700]
     close.shop.check()
 
 
