@@ -14,7 +14,7 @@ from server.reconcile.choosing import Because
 from shared import clock, ids
 from shared.finance import DifferenceAction, DifferenceKind
 from tests.server.reconcile.closing import close_with
-from tests.server.reconcile.writing import given_back, line, ms, trades
+from tests.server.reconcile.writing import funds, given_back, line, ms, trades
 from tests.server.refunding import balances
 
 LIMIT = 1_000
@@ -173,4 +173,29 @@ def test_what_was_carried_is_done_with_when_it_has_come(close):
         assert set(carried.values()) == {"matched"}
         [differs] = close.differences("wechat", next_day, open="true")
         assert (differs["kind"], differs["off_by_fen"]) == ("amount", 100), "what it differs by is told once"
+    close.shop.check()
+
+
+def test_movements_that_were_carried_are_done_with_when_they_are_listed(close):
+    """Money and fee of a payment that moved after midnight, carried before the next day's bills were there."""
+    sold, late = close.sold("wechat"), close.sold("wechat")
+    next_day = close.day + timedelta(days=1)
+    at = ms(clock.day_bounds(next_day)[0] + timedelta(seconds=9))
+    other = line(close, sold, out_trade_no="OTHERS-1", provider_no="43" + "1" * 26, amount_fen=100, fee_fen=1, at_ms=at)
+    with close.tomorrow(days=2):
+        close.drop(*trades(close, line(close, sold), line(close, late)))
+        close.drop(*funds(close, line(close, sold)))
+        moved = close.differences("wechat", open="true")
+        assert sorted((one["kind"], one["ours_fen"], one["theirs_fen"]) for one in moved) == [
+            ("fund_only_trades", -27, None),
+            ("fund_only_trades", 4_500, None),
+        ]
+        for one in handle(close, moved, "carry"):
+            assert one["state"] == "resolved"
+        close.drop(*trades(close, other))
+        carried = [one for one in close.differences("wechat", next_day) if one["carried_from"]]
+        assert [one["state"] for one in carried] == ["open", "open"]
+        close.drop(*funds(close, other, line(close, late, at_ms=at), opening_fen=4_473))
+        assert close.differences("wechat", next_day, open="true") == []
+        assert {close.one(one)["state"] for one in carried} == {"matched"}
     close.shop.check()
