@@ -67,20 +67,21 @@ class Kept:
 def keep(tx: Tx, keys: KeyRing, bill: NewBill, *, source: Source, by: str) -> Kept:
     """Keep a bill as the current one of its day; what is kept already, in whatever wrapping, is not kept twice.
 
-    One that was dropped and comes from the channel as well is fetched from then on. Of a signed day another one is
-    late, and leaves the day as it is.
+    One that was dropped and comes from the channel as well is fetched from then on; one that a second person drops as
+    well is that person's. Of a signed day another one is late, and leaves the day as it is.
     """
     its = _its(bill.channel, bill.kind, bill.day)
     there = hold(tx, bill.channel, bill.day)
     known = next((file for file in there if (file.kind, file.sha256) == (bill.kind.value, bill.sha256)), None)
     is_late = any(file.is_closed for file in there)
-    is_confirmed = known is not None and (known.source, source) == ("dropped", "fetched")
+    is_other = source == "fetched" or (known is not None and known.added_by != by and not is_late)
+    is_confirmed = known is not None and known.source == "dropped" and is_other
     is_news = is_confirmed or known is None or not (known.is_current or (is_late and known.is_late))
     if is_news and not is_late:
         tx.execute(update(PaymentBillFile).where(*its, PaymentBillFile.is_current).values(is_current=False))
     file = known or _add(tx, keys, bill, source=source, by=by)
     if is_confirmed:
-        file.source = source
+        file.source, file.added_by = source, by
     if not is_late:
         file.is_current = True
     elif not file.is_current:

@@ -175,9 +175,9 @@ def _waits(
         waits.append(wording.waits_for("newer_bill", language))
     if still_open:
         waits.append(wording.waits_for("open", language, n=still_open))
-    dropped = {kind: file.added_by for kind, file in current.items() if file.source == "dropped"}
-    if set(dropped.values()) == {reader.who.label}:
-        waits += [wording.waits_for("seen_by_you_alone", language, bill=kind) for kind in dropped]
+    for kind, file in current.items():
+        if file.source == "dropped" and file.added_by == reader.who.label:
+            waits.append(wording.waits_for("seen_by_you_alone", language, bill=kind))
     return waits
 
 

@@ -85,11 +85,14 @@ def test_what_comes_for_a_signed_day_is_work_of_an_open_one(close):
         two = (line(close, known), line(close, wrong))
         close.drop(*writing.trades(close, *two))
         assert close.seen("wechat")["sign_waits_for"][-1] == BY_YOU.format("交易账单")
-        close.drop(*writing.funds(close, *two), by="wang")
+        funds = writing.funds(close, *two)
+        close.drop(*funds, by="wang")
         [gone] = close.differences("wechat")
         close.handle(gone, "write_off")
         close.check(gone)
-        assert close.seen("wechat")["sign_waits_for"] == [], "another person has seen the day's bills as well"
+        waits = {by: close.seen("wechat", by=by)["sign_waits_for"] for by in ("zhou", "wang")}
+        assert waits == {"zhou": [BY_YOU.format("交易账单")], "wang": [BY_YOU.format("资金账单")]}
+        assert close.drop(*funds)["added_by"] == "周洁", "who has the same file from elsewhere"
         close.sign("wechat", by="wang")
         signed, handled, matches = (
             close.seen("wechat"),
