@@ -221,7 +221,7 @@ def screens_of(desk: Desk) -> list[Screen]:
         Screen(
             "reconciliation",
             lambda: ReconciliationPage(desk.reconciliation),
-            waiting=[desk.reconciliation.differences],
+            waiting=[desk.reconciliation.differences, desk.reconciliation.days],
         ),
         Screen(
             "settlement",

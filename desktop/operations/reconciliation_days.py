@@ -77,11 +77,12 @@ async def sweeps(engine: Engine, day: date, channel: str) -> Seen[list[Sweep]]:
     return await _sweeps(engine, day=day.isoformat(), channel=channel)
 
 
-async def waiting_sweeps(engine: Engine) -> Seen[list[Sweep]]:
+async def waiting_sweeps(engine: Engine) -> Seen[Page[Sweep]]:
     """Arrivals, and reversals of arrivals, that wait for a second person."""
     booked = await _sweeps(engine, state=SweepState.PROPOSED)
     undone = await _sweeps(engine, state=SweepState.REVERSING)
-    return Seen(value=[*booked.value, *undone.value], as_of=booked.as_of, live=booked.live and undone.live)
+    page: Page[Sweep] = Page(items=[*booked.value, *undone.value])
+    return Seen(value=page, as_of=booked.as_of, live=booked.live and undone.live)
 
 
 async def _sweeps(engine: Engine, **query: str) -> Seen[list[Sweep]]:

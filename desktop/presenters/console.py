@@ -50,7 +50,7 @@ class Desk:
         self.alerts.open()
         self.exceptions.count_waiting()
         self.refunds.count_waiting()
-        self.reconciliation.differences.count_waiting()
+        self.reconciliation.count_waiting()
         self.settlement.count_waiting()
         self.ledger.open()
         self.channels.open()

@@ -17,6 +17,7 @@ from desktop.operations.seen import Seen
 from desktop.presenters import formats
 from desktop.presenters.acting import Act, Acting, Entry, Pair, Work
 from desktop.presenters.arrivals import APPROVE, SWEEP, about, recording
+from desktop.presenters.feed import Feed
 from desktop.presenters.ports import Ask, Latest
 from desktop.presenters.watching import Watched
 from desktop.presenters.words import CHANNELS, in_words
@@ -114,7 +115,7 @@ class Days(Watched):
         rows: the days that were read, of all channels; `as_of` and `live` say how old they are.
         channel: whose day is in front; None while there is none.
         sweeps: what arrived for it; None while it is not known.
-        waiting: what arrived on any day and waits for this person's word.
+        waiting: what arrived on any day and waits for a second person: for the number at the place.
         acting: signing it, and recording what arrived.
         busy: what is on its way now, of FETCH and RUN; empty otherwise.
         error: why something failed.
@@ -133,11 +134,11 @@ class Days(Watched):
         self.loading = False
         self.channel: str | None = None
         self.sweeps: list[Sweep] | None = None
-        self.waiting: list[Sweep] = []
+        self.waiting: Feed[Sweep] = Feed(ask, ())
         self.acting: Acting[ReconciledDay | Sweep] = Acting(ask, self._acted, self.refresh)
         self.busy = ""
         self.error: Exception | None = None
-        self._latest, self._sweeps_latest, self._waiting_latest = Latest(), Latest(), Latest()
+        self._latest, self._sweeps_latest = Latest(), Latest()
 
     @property
     def today(self) -> date:
@@ -189,16 +190,26 @@ class Days(Watched):
         self._ask(work, then, self._latest.also(self._failed))
         self.changed()
 
+    @property
+    def to_check(self) -> list[Sweep]:
+        """What arrived and waits for this person's word."""
+        return [one for one in self.waiting.rows if APPROVE in one.actions]
+
+    @property
+    def count(self) -> int:
+        """How many arrivals wait for this person."""
+        return len(self.to_check)
+
     def count_waiting(self) -> None:
         """Read what arrived and waits for another person."""
         if self.may_see:
-            self._ask(operations.waiting_sweeps, self._waiting_latest.only(self._waiting_read), _unheard)
+            self.waiting.show(lambda engine, _after: operations.waiting_sweeps(engine))
 
     def renew(self) -> None:
         """Days changed somewhere; nobody's place is lost by reading them."""
+        self.count_waiting()
         if self.as_of is not None:
             self.refresh()
-            self.count_waiting()
 
     def state_to_see(self, kind: DifferenceKind) -> DifferenceState | None:
         """In which state differences of a kind are to be seen: None, those that are not closed, if there are any."""
@@ -314,10 +325,6 @@ class Days(Watched):
     def _sweeps_read(self, seen: Seen[list[Sweep]]) -> None:
         self.sweeps = seen.value
         self.acting.offer(self._acts(self.chosen))
-        self.changed()
-
-    def _waiting_read(self, seen: Seen[list[Sweep]]) -> None:
-        self.waiting = [one for one in seen.value if APPROVE in one.actions]
         self.changed()
 
     def _acts(self, day: ReconciledDay | None) -> Sequence[Act[ReconciledDay | Sweep]]:

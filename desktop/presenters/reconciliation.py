@@ -48,6 +48,10 @@ class Reconciliation:
     def open(self) -> None:
         """Read everything for the first time."""
         self.show(self.day)
+
+    def count_waiting(self) -> None:
+        """Read what may wait for this person."""
+        self.differences.count_waiting()
         self.days.count_waiting()
 
     def show(self, day: date) -> None:

@@ -78,6 +78,10 @@ class CasesPage(Page):
         self.on_words(self.look)
         self.look()
 
+    def number(self) -> int:
+        """How many things on this screen wait for this person."""
+        return self.cases.count
+
     def handle_act(self, command: str, key: str) -> None:
         """A command stands for choosing this act."""
         acting = self.cases.acting
@@ -100,7 +104,7 @@ class CasesPage(Page):
         cases = self.cases
         self.notice.tell(sentence(cases.error) if cases.error is not None else "", tone="danger")
         self.panel.setVisible(cases.opened is not None)
-        self.counted.emit(cases.count)
+        self.counted.emit(self.number())
         if cases.opened is None and cases.error is None and cases.feed.rows and self.table.current_row() < 0:
             self.table.go_to(0)
         self.show_age(cases.feed.as_of)

@@ -221,8 +221,9 @@ def test_money_that_arrived_is_approved_by_another_or_reversed():
         ask.fail(len(ask.asked) - 1, NotSent())
         days.acting.drop()
     days.count_waiting()
-    ask.answer(len(ask.asked) - 1, seen([waits, sweep(state=SweepState.PROPOSED, actions=["send_back"])]))
-    assert days.waiting == [waits], "what one recorded waits for somebody else"
+    mine = sweep(state=SweepState.PROPOSED, actions=["send_back"])
+    ask.answer(len(ask.asked) - 1, seen(Page(items=[waits, mine])))
+    assert (days.to_check, days.count) == ([waits], 1), "what one recorded waits for somebody else"
 
 
 # --- differences ---

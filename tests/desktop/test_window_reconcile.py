@@ -240,7 +240,7 @@ def test_two_people_see_what_arrived(program, live_shop, yesterday, colleague, q
     told = wang.run(reconciliation_days.record_sweep(wang.engine, arrived))
     assert told.state is SweepState.PROPOSED
     page, bench = at_the_bench(qtbot, program, live_shop.url)
-    qtbot.waitUntil(lambda: len(bench.days.waiting) == 1, timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: bench.days.count == 1, timeout=WAIT_MS)
     assert page.news.arrivals.text == f"1 笔到账等您复核，第一笔：微信支付 {yesterday.day} ¥600.00"
     qtbot.waitUntil(lambda: bool(bench.days.sweeps), timeout=WAIT_MS)
     view, acting = page.close_view, bench.days.acting
@@ -256,7 +256,7 @@ def test_two_people_see_what_arrived(program, live_shop, yesterday, colleague, q
     assert not view.bar.go.isEnabled(), "why is needed"
     carry_out(qtbot, view.bar, acting, note="记到了别的账户")
     qtbot.waitUntil(lambda: bench.days.sweeps[0].state is SweepState.REVERSING, timeout=WAIT_MS)
-    [waiting] = wang.run(reconciliation_days.waiting_sweeps(wang.engine)).value
+    [waiting] = wang.run(reconciliation_days.waiting_sweeps(wang.engine)).value.items
     wang.run(reconciliation_days.check_sweep(wang.engine, waiting, approve=True))
     bench.refresh()
     qtbot.waitUntil(lambda: bench.days.chosen.arrived_fen == 0, timeout=WAIT_MS)

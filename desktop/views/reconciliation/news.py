@@ -47,7 +47,7 @@ class News(Live, QWidget):
         self.arrivals.buttons.addWidget(go)
         for notice in (self.written, self.verdict, self.arrivals):
             layout.addWidget(notice)
-        for part in (presenter.books, presenter.days, presenter.verification):
+        for part in (presenter.books, presenter.days.waiting, presenter.verification):
             part.watch(self.look)
         self.on_words(self.look)
         self.look()
@@ -56,7 +56,7 @@ class News(Live, QWidget):
         """Show what there is to tell."""
         self._show_written()
         self._show_verdict()
-        waiting = self._presenter.days.waiting
+        waiting = self._presenter.days.to_check
         if waiting:
             words = counted(
                 self.tr("%n 笔到账等您复核，第一笔：{channel} {day} {money}", None, len(waiting)), len(waiting)
@@ -97,5 +97,5 @@ class News(Live, QWidget):
             self.show_folder(written.path.parent)
 
     def _go(self) -> None:
-        if self._presenter.days.waiting:
-            self.arrival_wanted.emit(self._presenter.days.waiting[0])
+        if self._presenter.days.to_check:
+            self.arrival_wanted.emit(self._presenter.days.to_check[0])

@@ -87,6 +87,9 @@ class ReconciliationPage(CasesPage):
     def room(self) -> QVBoxLayout:
         return self._room
 
+    def number(self) -> int:
+        return super().number() + self.presenter.days.count
+
     # --- how it is put together ---
 
     def _tools(self) -> None:

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from desktop.presenters.cases import Cases
+from desktop.presenters.feed import Feed
 from desktop.presenters.ledger_books import Health
 from desktop.views.page import Page
+
+
+class Waiting(Protocol):
+    """What waits for people: all of it, and how much for this one."""
+
+    waiting: Feed[Any]
+
+    @property
+    def count(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -17,14 +26,14 @@ class Screen:
 
     Attributes:
         is_heard: the page itself tells what happens while nobody looks, and is built at once.
-        waiting: those cases that are counted at the place wherever the person is.
+        waiting: what is counted at the place wherever the person is.
         health: what is told wherever the person is when something is wrong.
     """
 
     place: str
     make: Callable[[], Page]
     is_heard: bool = False
-    waiting: Sequence[Cases[Any]] = ()
+    waiting: Sequence[Waiting] = ()
     health: Health | None = None
 
     @property
