@@ -170,7 +170,7 @@ def money_goes_on_in_time(tx: Tx) -> Finding | None:
     time; or people were told.
     """
     named = exists().where(PaymentException.order_id == Order.id, PaymentException.closed_at.is_(None))
-    going_back = exists().where(Refund.order_id == Order.id, Refund.state.in_(_ON_ITS_WAY))
+    going_back = exists().where(Refund.order_id == Order.id, Refund.state.not_in(_OVER))
     received = (
         select(LedgerJournal.key)
         .join(Order, Order.id == LedgerJournal.order_id)
@@ -189,6 +189,8 @@ def money_goes_on_in_time(tx: Tx) -> Finding | None:
 
 _UNUSED = (OrderState.PAID.value, OrderState.DELIVERY_FAILED.value)
 """Orders whose money waits in escrow."""
+
+_OVER = (*WITHOUT_MONEY, RefundState.SUCCEEDED.value)
 
 _ON_ITS_WAY = (
     RefundState.APPROVED.value,

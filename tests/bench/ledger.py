@@ -5,6 +5,7 @@ transfers, with its key, its accounts by name and the hash of its content. The f
 same rows by the driver: journals, transfers, and one update of each balance, whose ids it knows. Both have a database
 of their own, which flushes at each commit; levels take turns, the floor and ours; figures are medians over the rounds.
 
+`processor_us` is what a journal costs this process, writers and all; engines behind a socket work elsewhere.
 `lost` counts journals that were answered and are not there, or the reverse, and balances that are not their transfers;
 `doubled` keys that are there twice.
 """
@@ -80,6 +81,7 @@ class Level:
     """What some writers posted in some seconds."""
 
     per_second: float = 0.0
+    processor_seconds: float = 0.0
     seconds: list[float] = field(default_factory=list)
 
 
@@ -104,9 +106,10 @@ class Side:
                 found.seconds.append(time.perf_counter() - begun)
                 self.posted += 1
 
-        started = time.perf_counter()
+        started, worked = time.perf_counter(), time.process_time()
         await asyncio.gather(*(writer() for _ in range(writers)))
         found.per_second = len(found.seconds) / (time.perf_counter() - started)
+        found.processor_seconds = time.process_time() - worked
         return found
 
 
@@ -313,7 +316,14 @@ def _told(writers: int, ours: list[Level], floors: list[Level]) -> dict[str, Any
         "p99_ms": _figures.quantile_ms(seconds, 0.99),
         "floor_per_second": _figures.median([level.per_second for level in floors], digits=1),
         "ratio": _figures.median([floor.per_second / level.per_second for floor, level in pairs]),
+        "processor_us": _processor_us(ours),
+        "floor_processor_us": _processor_us(floors),
     }
+
+
+def _processor_us(levels: list[Level]) -> float:
+    """What this process had of processors for each journal, whatever else the machine did meanwhile."""
+    return _figures.median([level.processor_seconds / len(level.seconds) * 1e6 for level in levels], digits=1)
 
 
 if __name__ == "__main__":
