@@ -129,17 +129,7 @@ def test_what_comes_for_a_signed_day_is_work_of_an_open_one(close):
         for _ in range(2):
             close.post(close.at("wechat", "/run", next_day))
         assert {one["state"] for one in close.differences("wechat", next_day)} == {"resolved"}, "once"
-        corrected = (line(close, known), line(close, wrong), line(close, lost))
-        for _ in range(2):
-            close.drop(*writing.trades(close, *corrected))
-            close.drop(*writing.funds(close, *corrected))
-        [again] = close.differences("wechat", next_day, open="true")
-        assert (again["kind"], again["ours_fen"]) == ("booked", -100), "the amount was right after all"
-        close.handle(again, "book")
-        assert close.check(again)["state"] == "resolved"
-        assert booked(close) == {name: fen for name, fen in before.items() if name != ("loss", "")} | {
-            ("psp", "wechat"): before["psp", "wechat"] + 1_250
-        }
+        agrees_after_all(close, (known, wrong, lost), before)
         now = close.seen("wechat")
         assert now | {"bills": signed["bills"]} == signed
         kept = (
@@ -154,6 +144,21 @@ def test_what_comes_for_a_signed_day_is_work_of_an_open_one(close):
         assert close.differences("wechat") == handled
         assert close.get(close.at("wechat", "/matches")) == matches
     close.shop.check()
+
+
+def agrees_after_all(close, sold, before):
+    """A second late bill says what was signed: what was booked by the first one is taken back."""
+    corrected = [line(close, one) for one in sold]
+    for _ in range(2):
+        close.drop(*writing.trades(close, *corrected))
+        close.drop(*writing.funds(close, *corrected))
+    [again] = close.differences("wechat", close.day + timedelta(days=1), open="true")
+    assert (again["kind"], again["ours_fen"]) == ("booked", -100), "the amount was right after all"
+    close.handle(again, "book")
+    assert close.check(again)["state"] == "resolved"
+    assert booked(close) == {name: fen for name, fen in before.items() if name != ("loss", "")} | {
+        ("psp", "wechat"): before["psp", "wechat"] + 1_250
+    }
 
 
 def test_a_day_without_trade_and_one_without_a_fund_bill_are_closed(tmp_path, sandbox, ring):
