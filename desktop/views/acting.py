@@ -9,8 +9,8 @@ from functools import partial
 from typing import Any
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QFrame, QLayout, QPushButton, QSizePolicy, QWidget
+from PySide6.QtGui import QKeyEvent, QResizeEvent
+from PySide6.QtWidgets import QFrame, QLayout, QPushButton, QScrollArea, QSizePolicy, QWidget
 
 from desktop.presenters.acting import Act, Acting
 from desktop.presenters.words import in_words
@@ -20,6 +20,9 @@ from desktop.widgets.basics import Notice, button, column, label, row
 from desktop.widgets.flow import FlowLayout
 from desktop.widgets.live import Live
 from desktop.widgets.words import sentence
+
+THE_REST, LEAST_ROOM = 480, 80
+"""What a screen needs for all but the fields of what is done, and how little these have at the least."""
 
 
 class ActBar(Live, QFrame):
@@ -60,12 +63,20 @@ class ActBar(Live, QFrame):
         self.effect = label(wrap=True)
         layout.addWidget(self.title)
         layout.addWidget(self.effect)
+        self._area, inner = QScrollArea(), QWidget()
+        self._area.setWidgetResizable(True)
+        self._area.setFrameShape(QFrame.Shape.NoFrame)
+        self._area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._typed_in = column(inner, gap=SPACE)
         self._beside = QWidget()
         self._narrow = FlowLayout(self._beside, gap=SPACE)
         _as_high_as_needed(self._beside)
-        layout.addWidget(self._beside)
+        self._typed_in.addWidget(self._beside)
         self._entries = column(gap=SPACE)
-        layout.addLayout(self._entries)
+        self._typed_in.addLayout(self._entries)
+        self._area.setWidget(inner)
+        layout.addWidget(self._area)
         line = row(gap=SPACE)
         line.addStretch(1)
         self._leave = button()
@@ -159,6 +170,7 @@ class ActBar(Live, QFrame):
         if act.rows:
             self.rows = Rows(act.rows, most=act.most_rows, begun=begun)
             self.rows.changed.connect(self._look_at_fields)
+            self.rows.changed.connect(self._give_room)
             self.rows.entered.connect(self._do)
             self._entries.addWidget(self.rows)
         is_form = _is_form(act)
@@ -173,6 +185,20 @@ class ActBar(Live, QFrame):
                 self._entries.addWidget(shown)
             shown.show()
         self._beside.setVisible(self._narrow.count() > 0)
+        self._give_room()
+
+    def _give_room(self) -> None:
+        """Fields are as high as they need, as long as the window has room for the rest: else they scroll."""
+        layout, width = self._typed_in, self._area.viewport().width()
+        layout.activate()
+        needed = layout.totalHeightForWidth(width) if layout.hasHeightForWidth() else layout.totalSizeHint().height()
+        self._area.setFixedHeight(min(needed, max(self.window().height() - THE_REST, LEAST_ROOM)))
+        self._area.setHidden(not self._all())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Another width breaks lines elsewhere."""
+        super().resizeEvent(event)
+        self._give_room()
 
     def _look_at_fields(self) -> None:
         act = self._presenter.chosen

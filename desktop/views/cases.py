@@ -18,6 +18,9 @@ from desktop.widgets.basics import column
 from desktop.widgets.flow import FlowLayout
 from desktop.widgets.words import sentence
 
+LEAST_SIZE = (240, 96)
+"""So small a list may become beside its panel, or below a form; columns that can be spared are left out."""
+
 TIMES_EVERY_MS = 30_000
 """How often the time that is left is written anew."""
 
@@ -61,6 +64,7 @@ class CasesPage(Page):
         self.list, self.panel, self.bar, self.table = shown, panel, bar, shown.table
         split = QSplitter(Qt.Orientation.Horizontal)
         split.setChildrenCollapsible(False)
+        shown.setMinimumSize(*LEAST_SIZE)
         split.addWidget(shown)
         split.addWidget(panel)
         split.setStretchFactor(0, 1)

@@ -47,6 +47,7 @@ class SidePanel(Live, QFrame):
         self.area.setWidgetResizable(True)
         self.area.setFrameShape(QFrame.Shape.NoFrame)
         self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.area.setMinimumHeight(1)  # what may be done comes first where there is little room
         self.body.addWidget(self.area, 1)
 
     def new_page(self) -> tuple[QWidget, QVBoxLayout]:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QWidget
 
 from desktop.widgets.basics import Glyph, button, column, label
+
+WITH_PICTURE = 170
+"""From this height on there is room for the picture."""
 
 
 class EmptyState(QWidget):
@@ -15,7 +19,8 @@ class EmptyState(QWidget):
         super().__init__()
         layout = column(self, gap=10, margins=(24, 24, 24, 24))
         layout.addStretch(2)
-        layout.addWidget(Glyph(icon_name, tint="outline", size=40), 0, Qt.AlignmentFlag.AlignHCenter)
+        self._picture = Glyph(icon_name, tint="outline", size=40)
+        layout.addWidget(self._picture, 0, Qt.AlignmentFlag.AlignHCenter)
         self._title = label(role="heading")
         self._hint = label(role="muted", wrap=True)
         self._hint.setAlignment(Qt.AlignmentFlag.AlignHCenter)
@@ -28,6 +33,11 @@ class EmptyState(QWidget):
         layout.addWidget(self.action, 0, Qt.AlignmentFlag.AlignHCenter)
         layout.addStretch(3)
         self.action.hide()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Where there is little room the words come first."""
+        super().resizeEvent(event)
+        self._picture.setVisible(event.size().height() >= WITH_PICTURE)
 
     def tell(self, title: str, hint: str = "", action: str = "") -> None:
         """Say why it is empty, and what may be done."""

@@ -11,7 +11,6 @@ from desktop.presenters import formats
 from desktop.presenters.arrivals import about
 from desktop.presenters.days import identity, lines, signed
 from desktop.presenters.words import in_words, party_words, tone
-from desktop.theme.apply import key_font
 from desktop.views.side import add_fact, facts, link
 from desktop.widgets.basics import Badge, Card, Glyph, Notice, button, column, label, restyle, row, rule
 from desktop.widgets.live import Live
@@ -269,28 +268,16 @@ class DayContent(Live, QWidget):
             add_fact(table, self.tr("未含"), self.tr("{bills}：按设置，这个渠道不出").format(bills=missing))
         if signature.note:
             add_fact(table, self.tr("备注"), signature.note)
-        card.body.addLayout(table)
         for name, value in (
             (self.tr("输入指纹（账单与平台账）"), signature.inputs_sha256),
             (self.tr("结果指纹（数字、匹配与差异）"), signature.outputs_sha256),
         ):
-            card.body.addLayout(hash_line(name, value))
+            add_fact(table, name, value, is_code=True)
+        card.body.addLayout(table)
         card.body.addWidget(
             label(self.tr("当日不可再改；发现错误时点“更正”，由两人记一笔今天的调账。"), role="caption")
         )
         return card
-
-
-def hash_line(name: str, value: str) -> QHBoxLayout:
-    """A fingerprint whole, to be compared letter by letter."""
-    line = row(gap=14)
-    line.addWidget(label(name, role="muted"))
-    line.addStretch(1)
-    shown = label(value, selectable=True)
-    shown.setFont(key_font())
-    shown.setAccessibleName(f"{name} {value}")
-    line.addWidget(shown)
-    return line
 
 
 def _total(total: BillTotal, number: int) -> str:

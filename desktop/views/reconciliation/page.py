@@ -211,6 +211,7 @@ class ReconciliationPage(CasesPage):
     def _handle(self) -> None:
         presenter, days, books = self.presenter, self.presenter.days, self.presenter.books
         self.table.picked_changed.connect(self._pick)
+        self.list.model.modelReset.connect(self._pick)  # a list that was read anew selects nothing, and says nothing
         self.handle("difference.pick_all", self._pick_all, when=lambda: self._is_listing)
         self.handle("day.previous", partial(presenter.step, -1))
         self.handle("day.next", partial(presenter.step, 1), when=lambda: books.is_over)
