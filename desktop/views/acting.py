@@ -63,11 +63,11 @@ class ActBar(Live, QFrame):
         self.effect = label(wrap=True)
         layout.addWidget(self.title)
         layout.addWidget(self.effect)
-        self._area, inner = QScrollArea(), QWidget()
-        self._area.setWidgetResizable(True)
-        self._area.setFrameShape(QFrame.Shape.NoFrame)
-        self._area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.area, inner = QScrollArea(), QWidget()
+        self.area.setWidgetResizable(True)
+        self.area.setFrameShape(QFrame.Shape.NoFrame)
+        self.area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._typed_in = column(inner, gap=SPACE)
         self._beside = QWidget()
         self._narrow = FlowLayout(self._beside, gap=SPACE)
@@ -75,8 +75,8 @@ class ActBar(Live, QFrame):
         self._typed_in.addWidget(self._beside)
         self._entries = column(gap=SPACE)
         self._typed_in.addLayout(self._entries)
-        self._area.setWidget(inner)
-        layout.addWidget(self._area)
+        self.area.setWidget(inner)
+        layout.addWidget(self.area)
         line = row(gap=SPACE)
         line.addStretch(1)
         self._leave = button()
@@ -189,11 +189,11 @@ class ActBar(Live, QFrame):
 
     def _give_room(self) -> None:
         """Fields are as high as they need, as long as the window has room for the rest: else they scroll."""
-        layout, width = self._typed_in, self._area.viewport().width()
+        layout, width = self._typed_in, self.area.viewport().width()
         layout.activate()
         needed = layout.totalHeightForWidth(width) if layout.hasHeightForWidth() else layout.totalSizeHint().height()
-        self._area.setFixedHeight(min(needed, max(self.window().height() - THE_REST, LEAST_ROOM)))
-        self._area.setHidden(not self._all())
+        self.area.setFixedHeight(min(needed, max(self.window().height() - THE_REST, LEAST_ROOM)))
+        self.area.setHidden(not self._all())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Another width breaks lines elsewhere."""

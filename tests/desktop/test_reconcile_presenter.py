@@ -348,6 +348,25 @@ def test_many_are_decided_on_together():
     assert shown.picked == ()
 
 
+def test_another_person_answers_many_at_once():
+    waiting = {"state": DifferenceState.PROPOSED, "actions": ["approve", "send_back"]}
+    rows = [
+        difference(id=bill().id, action=action, **waiting)
+        for action in (DifferenceAction.WRITE_OFF, DifferenceAction.REFUND, DifferenceAction.REFUND)
+    ]
+    shown, ask = opened(rows[0])
+    shown.pick(rows)
+    assert [act.words[0] for act in shown.acting.acts] == ["同意退款、核销", "退回"]
+    shown.acting.choose("approve_many")
+    assert "2 条一起办，有一条不行就都不办：¥90.00 原路退回付款人" in shown.acting.chosen.effect[0]
+    shown.acting.carry_out({"note": ""})
+    heard = Heard(DecidedOn(items=rows))
+    asyncio.run(ask.asked[-1][0](heard))
+    [call] = heard.sent
+    assert (call.path, call.body.approve) == ("/api/reconcile/differences/check", True)
+    assert [(one.id, one.version) for one in call.body.differences] == [(one.id, 1) for one in rows]
+
+
 def test_what_was_handled_leaves_and_the_next_is_in_front():
     rows = [difference(id=bill().id) for _ in range(3)]
     ask = Later()

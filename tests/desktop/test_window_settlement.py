@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import openpyxl
 import pytest
+from PySide6.QtCore import QPoint
 from sqlalchemy import select
 
 from desktop.operations import settlement
@@ -11,6 +12,7 @@ from desktop.presenters.due import MAKE, holds_words, waits_words
 from desktop.presenters.holds import HOLD
 from desktop.presenters.payouts import APPROVE, SEND
 from desktop.presenters.statements import CONFIRM, PAY
+from desktop.views.shell.window import SMALLEST
 from server.catalog.model import FeeRule
 from server.settlement.model import Payout, SettlementHoliday, Statement
 from shared import clock
@@ -229,8 +231,11 @@ def the_terms_are_agreed(qtbot, window, page, terms):
     window.run("settlement.show_terms")
     qtbot.waitUntil(lambda: terms.acting.may("edit") and terms.history is not None, timeout=WAIT_MS)
     name, before = terms.chosen.supplier, terms.chosen
+    window.resize(*SMALLEST)
     window.run("terms.edit")
     bar = page.terms.bar
+    qtbot.waitUntil(lambda: bar.go.isVisible() and bar.go.mapTo(bar, QPoint()).y() > bar.area.geometry().bottom())
+    assert bar.area.verticalScrollBar().maximum() > 0, "in the smallest window the fields scroll"
     assert {key: bar.fields[key].text() for key in ("mode", "cycle", "n", "cutoff", "split")} == {
         "mode": before.mode,
         "cycle": before.cycle.value,
