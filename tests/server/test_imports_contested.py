@@ -404,6 +404,8 @@ def test_a_buyer_gets_a_turn_while_a_file_is_stored(tmp_path, monkeypatch):
         real = storing._add_units
 
         def starting(*args, **options):
+            if buyer.ident is not None:
+                buyer.join(timeout=30)  # whoever got a turn looks before the next rows are committed
             real(*args, **options)
             if buyer.ident is None:
                 buyer.start()

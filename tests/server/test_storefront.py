@@ -1,6 +1,5 @@
 """Buying in the shop over HTTP, JavaScript off: what a buyer sees, and what nobody else ever does."""
 
-import queue
 import re
 
 import pytest
@@ -382,11 +381,8 @@ def test_a_full_queue_keeps_the_form(shop, monkeypatch):
     anna = shop.visitor()
     form = anna.review("STEAM-50")
 
-    def full(_queue, _waiting):
-        raise queue.Full
-
     with monkeypatch.context() as patch:
-        patch.setattr(queue.Queue, "put_nowait", full)
+        patch.setattr(shop.world.ctx.batch, "_capacity", 0)
         answer = anna.post("/orders", form)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
     assert Document(answer.text).form("/orders") == form
