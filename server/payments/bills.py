@@ -270,11 +270,12 @@ def read(ctx: Context, bill: Bill) -> Tally:
             ours, aside = _attempts(tx, page), _set_aside(tx, page)
         for one in page:
             attempt = ours.get(one.fact.out_trade_no)
-            if attempt is None and is_of_others(gateway, one.fact.out_trade_no, one.fact.app_id):
+            is_aside = _money(one.fact) in aside
+            if attempt is None and not is_aside and is_of_others(gateway, one.fact.out_trade_no, one.fact.app_id):
                 tally.others, tally.others_fen = tally.others + 1, tally.others_fen + one.fact.amount_fen
                 continue
             tally.payments += 1
-            if (attempt is not None and _is_known(attempt, one.fact)) or _money(one.fact) in aside:
+            if (attempt is not None and _is_known(attempt, one.fact)) or is_aside:
                 continue
             try:
                 _apply(ctx, one.fact, attempt)

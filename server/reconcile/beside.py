@@ -69,7 +69,7 @@ def _trade_row(row: ReconcileRow) -> TradeRow:
         refund_no=row.refund_no,
         out_refund_no=row.out_refund_no,
         amount_fen=row.amount_fen,
-        settled_fen=row.amount_fen,
+        settled_fen=row.settled_fen,
         fee_fen=row.fee_fen,
         state=row.state,  # type: ignore[arg-type]  # as it was read from a bill
         at=row.at,

@@ -156,7 +156,9 @@ def _traded(tx: Tx, row: ReconcileDifference) -> bool:
     """A later trade bill has what had moved its money."""
     r, missing = ReconcileRow, (row.theirs_fen or 0) - (row.ours_fen or 0)
     named = or_(r.provider_no == row.provider_no, r.refund_no == row.provider_no)
-    paid, back = and_(r.kind == "payment", r.amount_fen == missing), and_(r.kind == "refund", r.amount_fen == -missing)
+    paid, back = (
+        and_(r.kind == kind, r.settled_fen == fen) for kind, fen in (("payment", missing), ("refund", -missing))
+    )
     return _is_billed(tx, row, BillKind.TRADES, named, or_(paid, back, r.fee_fen == -missing), is_later=True)
 
 

@@ -222,7 +222,7 @@ class Matching:
     def wanted(self) -> Wanted:
         """What to look for among all our rows; call it when `pairs` is through."""
         return Wanted(
-            sorted({row.refund_no or row.provider_no for row in self._alone}),
+            sorted({number for row in self._alone for number in (row.refund_no, row.provider_no) if number}),
             sorted({row.out_trade_no for row in self._alone if row.out_trade_no}),
             sorted({row.out_refund_no for row in self._alone if row.out_refund_no}),
         )
@@ -251,7 +251,7 @@ class Matching:
         """By the channel's number the same, on another day; by ours unpaid, or paid already; else nobody's."""
         by_theirs = {(our.kind, our.provider_no): our for our in self._elsewhere if our.provider_no}
         by_ours = {(our.kind, our.out_refund_no or our.out_trade_no): our for our in self._elsewhere}
-        known = {our.out_trade_no for our in self._elsewhere}
+        known = {number for our in self._elsewhere for number in (our.out_trade_no, our.provider_no)} - {""}
         again = {id(row) for row in self._again}
         met: set[OurRow] = set()
         for row in self._alone:
@@ -259,7 +259,7 @@ class Matching:
             our = by_theirs.get((row.kind, number))
             if our is None or not _same(our, row):
                 our = by_ours.get((row.kind, row.out_refund_no or row.out_trade_no))
-            if our is None and row.out_trade_no not in known and self._is_foreign(row):
+            if our is None and known.isdisjoint((row.out_trade_no, row.provider_no)) and self._is_foreign(row):
                 self._foreign.append(row)
                 self._note(_K.FOREIGN, None, row)
             elif our is None:

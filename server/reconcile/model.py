@@ -60,7 +60,8 @@ class ReconcileRow(Base):
     """One row of a kept bill, without what names its payer, and what of ours it was paired with.
 
     `kind` is payment or refund in a trade bill, and a movement's kind in a fund bill, where `amount_fen` is negative
-    for what went out. `matched_id` is our attempt, money set aside, or refund; `matched_by` how it was found.
+    for what went out. `settled_fen` is what of the amount moves on the account, which coupons that nobody pays out make
+    less. `matched_id` is our attempt, money set aside, or refund; `matched_by` how it was found.
     """
 
     __tablename__ = "reconcile_row"
@@ -79,6 +80,7 @@ class ReconcileRow(Base):
     refund_no: Mapped[str] = mapped_column(exact(64))
     out_refund_no: Mapped[str] = mapped_column(exact(64))
     amount_fen: Mapped[int] = mapped_column(BigInt)
+    settled_fen: Mapped[int] = mapped_column(BigInt, server_default="0")
     fee_fen: Mapped[int] = mapped_column(BigInt)
     balance_fen: Mapped[int | None] = mapped_column(BigInt)
     fee_ppm: Mapped[int | None] = mapped_column(BigInt)

@@ -277,8 +277,8 @@ def _keep(
 
 
 _COLUMNS = (
-    "n", "kind", "at", "ended_at", "provider_no", "out_trade_no", "refund_no", "out_refund_no", "amount_fen", "fee_fen",
-    "balance_fen", "fee_ppm", "state", "fund_no", "note", "matched_id", "matched_by",
+    "n", "kind", "at", "ended_at", "provider_no", "out_trade_no", "refund_no", "out_refund_no", "amount_fen", "settled_fen",
+    "fee_fen", "balance_fen", "fee_ppm", "state", "fund_no", "note", "matched_id", "matched_by",
 )  # fmt: skip
 _ROW = table_of(ReconcileRow)
 _MATCH = (
@@ -326,7 +326,7 @@ def _trades(found: _Compared, lines: hashing.Lines) -> Iterator[_Row]:
         hashing.add_row(lines, row.n, row.kind, row.amount_fen, row.fee_fen, matched_id, by)
         yield (
             row.n, row.kind, row.at, row.ended_at, row.provider_no[:64], row.out_trade_no[:64], row.refund_no[:64],
-            row.out_refund_no[:64], row.amount_fen, row.fee_fen, None, _ppm(row.rate), row.state, "", row.subject[:200],
+            row.out_refund_no[:64], row.amount_fen, row.settled_fen, row.fee_fen, None, _ppm(row.rate), row.state, "", row.subject[:200],
             matched_id, by,
         )  # fmt: skip
 
@@ -334,8 +334,8 @@ def _trades(found: _Compared, lines: hashing.Lines) -> Iterator[_Row]:
 def _funds(found: _Compared) -> Iterator[_Row]:
     for row in found.funds():
         yield (
-            row.n, row.kind.value, row.at, None, row.provider_no[:64], row.voucher[:64], "", "", row.amount_fen, 0,
-            row.balance_fen, None, "", row.fund_no[:64], row.note[:200] or row.words[:200], None, None,
+            row.n, row.kind.value, row.at, None, row.provider_no[:64], row.voucher[:64], "", "", row.amount_fen, row.amount_fen,
+            0, row.balance_fen, None, "", row.fund_no[:64], row.note[:200] or row.words[:200], None, None,
         )  # fmt: skip
 
 

@@ -25,9 +25,17 @@ class ReversedSweepsWouldBeLost(RuntimeError):
 
 def upgrade() -> None:
     _differences()
+    _settled()
     _late_bills()
     _sweeps()
     _corrections()
+
+
+def _settled() -> None:
+    """What of an amount moves on the account: nobody kept it, so rows of before have no coupons."""
+    op.add_column("reconcile_row", sa.Column("settled_fen", db.BigInt, nullable=False, server_default="0"))
+    row = sa.table("reconcile_row", sa.column("settled_fen"), sa.column("amount_fen"))
+    op.execute(sa.update(row).values(settled_fen=row.c.amount_fen))
 
 
 def _late_bills() -> None:
@@ -144,6 +152,7 @@ def downgrade() -> None:
     op.drop_index("ix_ledger_adjustment_day", "ledger_adjustment")
     for table, columns in {
         "ledger_adjustment": ("channel", "day"),
+        "reconcile_row": ("settled_fen",),
         "payment_bill_file": ("is_closed", "is_late", "taken_on"),
     }.items():
         for column in columns:

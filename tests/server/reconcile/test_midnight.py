@@ -16,9 +16,11 @@ from server.reconcile import running
 from server.reconcile.controls import three_way
 from server.reconcile.model import ReconcileDifference
 from server.sandbox import bills_alipay, bills_wechat
+from shared import clock
 from shared.finance import BillKind
 from shared.finance import DifferenceKind as K
 from tests.server.reconcile.days import _MIDNIGHT, DAY, MERCHANTS, Day, _ms
+from tests.server.reconcile.writing import funds, line, trades
 
 NEXT = DAY + timedelta(days=1)
 
@@ -140,3 +142,35 @@ def test_the_second_days_run_closes_both_halves(site):
             assert found(DAY) == sorted(("fund_only_trades", fen, None, "open") for fen in amounts)
     assert found(DAY) == sorted(("fund_only_trades", fen, None, "matched") for fen in amounts)
     assert found(NEXT) == sorted(("fund_only_funds", None, fen, "matched") for fen in amounts)
+
+
+def test_a_coupon_moves_less_around_midnight_too(close):
+    """Of 45.00 that were ordered 40.00 arrive, a second into the next day: both days know that of each other."""
+    bought, other = close.sold("wechat"), close.sold("wechat")
+    next_day = close.day + timedelta(days=1)
+    early = int(clock.day_bounds(next_day)[0].timestamp() * 1_000) + 1_000
+    foreign = line(close, other, out_trade_no="OTHER-1", provider_no="43" + "1" * 26, at_ms=early + 1_000, fee_fen=0)
+    moved = replace(line(close, bought, amount_fen=4_000), at_ms=early)
+    name, content = trades(close, line(close, bought), line(close, other))
+    with close.tomorrow(days=2):
+        close.drop(name, with_coupon(content, bought.out_trade_no, settled="40.00", total="85.00"))
+        close.drop(*funds(close, line(close, other)))
+        closing = close.seen("wechat")["balance"]["closing_fen"]
+        close.drop(*trades(close, foreign))
+        close.drop(*funds(close, moved, foreign, opening_fen=closing))
+        halves = [(one["kind"], one["theirs_fen"], one["state"]) for one in close.differences("wechat", next_day)]
+        assert sorted(halve for halve in halves if halve[0] != "foreign") == [
+            ("fund_only_funds", -27, "matched"),
+            ("fund_only_funds", 4_000, "matched"),
+        ]
+        assert [one["kind"] for one in close.differences("wechat", open="true")] == ["amount"], "the coupon itself"
+
+
+def with_coupon(content, out_trade_no, *, settled, total):
+    """A trade bill of WeChat Pay in which one order settles for less than was ordered."""
+    rows = [row.split(",") for row in content.decode("utf-8-sig").split("\r\n")]
+    [row] = (row for row in rows if any(out_trade_no in cell for cell in row))
+    row[rows[0].index("应结订单金额")] = "`" + settled
+    [n] = (n for n, row in enumerate(rows) if row[0].startswith("总交易单数"))
+    rows[n + 1][rows[n].index("应结订单总金额")] = "`" + total
+    return "\r\n".join(map(",".join, rows)).encode("utf-8-sig")

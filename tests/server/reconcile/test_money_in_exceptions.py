@@ -6,10 +6,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from server.gateways.port import PaymentFact
+from server.payments import applying
 from server.reconcile import waiting
 from shared import clock
-from tests.server.reconcile.closing import PRICES, close_with
-from tests.server.reconcile.writing import line, ms, trades
+from shared.states import FoundBy
+from tests.server.reconcile.closing import PRICES, close_with, said
+from tests.server.reconcile.writing import given_back, line, ms, trades
 from tests.server.refunding import balances
 from tests.world import BEN
 
@@ -185,3 +188,26 @@ def test_what_is_on_its_way_when_a_day_is_signed_goes_on_in_the_next(close):
         close.post(close.at("wechat", "/run", next_day))
         assert len([one for one in close.differences("wechat", next_day) if one["kind"] == "duplicate"]) == 1
     close.shop.check()
+
+
+def test_money_that_was_set_aside_is_ours_whatever_its_number_is(close):
+    """Told by a notification under a number that is not made here; its refund in the channel's console is ours too."""
+    sold, gateway = close.sold("wechat"), close.shop.ctx.gateways["wechat"]
+    told = {"out_trade_no": "QR-2026-1", "provider_no": "43" + "3" * 26, "amount_fen": 90_000}
+    fact = PaymentFact(
+        channel="wechat", merchant_id=gateway.merchant_id, currency="CNY", state="paid", paid_at=sold.paid_at,
+        event_id="e1", app_id=next(iter(gateway.app_ids)), **told,
+    )  # fmt: skip
+    applying.call(close.shop.ctx, fact, FoundBy.CALLBACK)
+    assert balances(close.site)["suspense", ""] == 90_000
+    its = {name: told[name] for name in ("out_trade_no", "provider_no")}
+    refund = {"refund_no": "50" + "3" * 26, "out_refund_no": "HAND-9", "amount_fen": 90_000}
+    bill = (line(close, sold), line(close, sold, fee_fen=0, **told), given_back(close, sold, refund, **its))
+    with close.tomorrow():
+        close.drop(*trades(close, *bill))
+        day = close.seen("wechat")
+        assert (day["foreign"], day["foreign_fen"], day["net_fen"]) == (0, 0, 4_473)
+        assert said(close.differences("wechat", open="true")) == [
+            ("only_theirs", "QR-2026-1", None, 90_000),
+            ("refund_only_theirs", "QR-2026-1", None, 90_000),
+        ]
