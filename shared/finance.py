@@ -247,7 +247,7 @@ DIFFERENCE_ACTIONS: dict[DifferenceKind, tuple[DifferenceAction, ...]] = {
     DifferenceKind.REFUND_STATE: (DifferenceAction.CARRY, DifferenceAction.IGNORE),
     DifferenceKind.FUND_ONLY_TRADES: (DifferenceAction.CARRY, DifferenceAction.IGNORE),
     DifferenceKind.FUND_ONLY_FUNDS: (DifferenceAction.BOOK, DifferenceAction.CARRY, DifferenceAction.IGNORE),
-    DifferenceKind.BALANCE: (DifferenceAction.BOOK, DifferenceAction.CARRY),
+    DifferenceKind.BALANCE: (DifferenceAction.CARRY, DifferenceAction.IGNORE),
     DifferenceKind.BOOKED: (DifferenceAction.BOOK, DifferenceAction.CARRY),
 }
 """What may be done about each kind, the proposed thing first. Carried ones stay open into the next day's books."""

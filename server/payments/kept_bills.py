@@ -2,8 +2,8 @@
 
 A bill names payers, so its file is compressed, cut into pieces and sealed by the key ring. The same file again adds
 nothing; another one of the same day is the current one from then on, and those before it stay. Once a day is signed its
-bills are closed: what comes then is kept, and is late. Where a channel says that it has no bill of a day, that is kept
-as one without rows.
+bills are closed: what comes then is kept, and is late, and what was given last is the channel's word. Where a channel
+says that it has no bill of a day, that is kept as one without rows.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -68,7 +68,8 @@ def keep(tx: Tx, keys: KeyRing, bill: NewBill, *, source: Source, by: str) -> Ke
     """Keep a bill as the current one of its day; what is kept already, in whatever wrapping, is not kept twice.
 
     One that was dropped and comes from the channel as well is fetched from then on; one that a second person drops as
-    well is that person's. Of a signed day another one is late, and leaves the day as it is.
+    well is that person's. Of a signed day another one is late, and leaves the day as it is; the one before,
+    given again, is the channel's word again.
     """
     its = _its(bill.channel, bill.kind, bill.day)
     there = hold(tx, bill.channel, bill.day)
@@ -76,7 +77,8 @@ def keep(tx: Tx, keys: KeyRing, bill: NewBill, *, source: Source, by: str) -> Ke
     is_late = any(file.is_closed for file in there)
     is_other = source == "fetched" or (known is not None and known.added_by != by and not is_late)
     is_confirmed = known is not None and known.source == "dropped" and is_other
-    is_news = is_confirmed or known is None or not (known.is_current or (is_late and known.is_late))
+    is_word = known is not None and known is _words(there).get(bill.kind)
+    is_news = is_confirmed or not is_word
     if is_news and not is_late:
         tx.execute(update(PaymentBillFile).where(*its, PaymentBillFile.is_current).values(is_current=False))
     file = known or _add(tx, keys, bill, source=source, by=by)
@@ -84,8 +86,8 @@ def keep(tx: Tx, keys: KeyRing, bill: NewBill, *, source: Source, by: str) -> Ke
         file.source, file.added_by = source, by
     if not is_late:
         file.is_current = True
-    elif not file.is_current:
-        file.is_late = True
+    elif not is_word:
+        file.late_n, file.taken_on = 1 + max((one.late_n or 0 for one in there), default=0), None
     tx.flush()
     if is_news:
         audit.append(
@@ -166,22 +168,30 @@ def is_closed(tx: Tx, channel: str, day: date) -> bool:
 
 
 def late(tx: Tx, channel: str, *, before: date) -> Sequence[date]:
-    """Signed days before this one of which a bill came too late, and no open day has taken what differs by it."""
+    """Signed days before this one of which a bill came late, and no open day has taken what differs by it; and those
+    beside them of which one came late as well: what a day closes with, the next one opens with.
+    """
     f = PaymentBillFile
-    its = (f.channel == channel, f.day < before, f.is_late, f.taken_on.is_(None))
-    return tx.scalars(select(f.day).where(*its).distinct().order_by(f.day)).all()
+    its = (f.channel == channel, f.day < before, f.late_n.is_not(None))
+    news = set(tx.scalars(select(f.day).where(*its, f.taken_on.is_(None))))
+    beside = {day + timedelta(days=step) for day in news for step in (-1, 1)}
+    return sorted(news | set(tx.scalars(select(f.day).where(*its, f.day.in_(sorted(beside)))) if beside else ()))
 
 
 def newest(tx: Tx, channel: str, day: date) -> dict[BillKind, PaymentBillFile]:
-    """The bills of a signed day as the channel has them now: late ones, where there are any."""
-    of_day = (PaymentBillFile.channel == channel, PaymentBillFile.day == day, PaymentBillFile.is_late)
-    query = select(PaymentBillFile).where(*of_day).order_by(PaymentBillFile.id)
-    return current(tx, channel, day) | {BillKind(file.kind): file for file in tx.scalars(query)}
+    """The bills of a day as the channel has them now: of a signed day what was given last, else the current ones."""
+    of_day = (PaymentBillFile.channel == channel, PaymentBillFile.day == day)
+    return _words(tx.scalars(select(PaymentBillFile).where(*of_day)))
+
+
+def _words(files: Iterable[PaymentBillFile]) -> dict[BillKind, PaymentBillFile]:
+    count = [file for file in files if file.is_current or file.is_late]
+    return {BillKind(file.kind): file for file in sorted(count, key=lambda file: file.late_n or 0)}
 
 
 def take(tx: Tx, files: Collection[PaymentBillFile], day: date) -> None:
     """What differs by late bills is work of this open day."""
-    its = (PaymentBillFile.id.in_([file.id for file in files]), PaymentBillFile.is_late)
+    its = (PaymentBillFile.id.in_([file.id for file in files]), PaymentBillFile.late_n.is_not(None))
     tx.execute(update(PaymentBillFile).where(*its, PaymentBillFile.taken_on.is_(None)).values(taken_on=day))
 
 

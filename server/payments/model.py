@@ -177,7 +177,8 @@ class PaymentBillFile(Base):
     """A bill as it came, fetched or dropped, kept for good. Of a channel's day and kind the newest is current.
 
     `source` is `none` where the channel said that it has none: it has no row. Once its day is signed the current one
-    `is_closed`, and stays; what comes then `is_late`, until the open day of `taken_on` has taken what differs by it.
+    `is_closed`, and stays. `late_n` counts what is given of a signed day, whatever was given before: the last of a kind
+    is the channel's word. What differs by it is work of the open day `taken_on`.
     The hashes are of the unpacked file with the rows, `sha1` as WeChat Pay states it. `totals` is JSON: what the file
     prints of itself beside what its rows make. The file itself names payers: it is in sealed pieces.
     """
@@ -204,8 +205,13 @@ class PaymentBillFile(Base):
     totals: Mapped[str] = mapped_column(big_text())
     is_current: Mapped[bool] = mapped_column(default=True)
     is_closed: Mapped[bool] = mapped_column(default=False, server_default=false())
-    is_late: Mapped[bool] = mapped_column(default=False, server_default=false())
+    late_n: Mapped[int | None] = mapped_column(BigInt)
     taken_on: Mapped[date | None] = mapped_column(Date)
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it came after its day was signed, and never was what the day was signed with."""
+        return self.late_n is not None and not self.is_current
 
 
 class PaymentBillPiece(Base):

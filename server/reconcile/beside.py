@@ -11,6 +11,8 @@ from sqlalchemy import ColumnElement, select
 from server.db import Tx, among
 from server.gateways.bill_rows import FundKind, FundRow, TradeRow
 from server.payments import kept_bills
+from server.payments.model import PaymentBillFile
+from server.reconcile import days
 from server.reconcile.differences import OurRow
 from server.reconcile.matching import CURRENCY
 from server.reconcile.model import ReconcileRow
@@ -41,9 +43,24 @@ def both(
         yield _trades(tx, files, its), [_fund_row(row) for row in _rows(tx, files, BillKind.FUNDS, its)]
 
 
+def compared(tx: Tx, channel: str, day: date) -> list[tuple[date, list[PaymentBillFile]]]:
+    """The bills of these days that have rows, because they were compared: what `trades` and `both` look in."""
+    found = []
+    for other in _days(day):
+        row = days.find(tx, channel, other)
+        used = {row.trades_file_id, row.funds_file_id} if row else set()
+        files = kept_bills.newest(tx, channel, other).values()
+        found.append((other, [file for file in files if file.is_late or file.id in used]))
+    return found
+
+
+def _days(day: date) -> tuple[date, date]:
+    return day - timedelta(days=1), day + timedelta(days=1)
+
+
 def _files(tx: Tx, channel: str, day: date) -> Iterator[dict[BillKind, UUID]]:
-    for beside in (day - timedelta(days=1), day + timedelta(days=1)):
-        yield {kind: file.id for kind, file in kept_bills.current(tx, channel, beside).items()}
+    for other in _days(day):
+        yield {kind: file.id for kind, file in kept_bills.newest(tx, channel, other).items()}
 
 
 def _named(tx: Tx, numbers: Sequence[str]) -> ColumnElement[bool]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import TypeVarTuple
 
-from sqlalchemy import Select, and_, select
+from sqlalchemy import ColumnElement, Select, and_, select
 
+from server.crypto import KeyRing
 from server.db import Tx
+from server.gateways.bill_lines import opened
+from server.payments import kept_bills
 from server.payments.model import PaymentBillFile
-from server.reconcile import hashing
+from server.reconcile import controls, hashing
 from server.reconcile.figures import Figures
 from server.reconcile.model import ReconcileDay, ReconcileDifference, ReconcileRow
-from shared.finance import DifferenceKind, DifferenceState
+from shared.finance import BillKind, DifferenceKind, DifferenceState
 from shared.money import Fen
 
 _T = TypeVarTuple("_T")
@@ -22,6 +27,10 @@ _HALVES = (
     *(DifferenceKind.ONLY_OURS, DifferenceKind.REFUND_ONLY_OURS),
     *(DifferenceKind.FUND_ONLY_TRADES, DifferenceKind.FUND_ONLY_FUNDS),
 )
+"""Kinds of what a bill beside the day may have the other half of."""
+
+_SHIFTED = (DifferenceKind.DATE_SHIFT, DifferenceKind.FUND_ONLY_TRADES, DifferenceKind.FUND_ONLY_FUNDS)
+"""Kinds that close themselves by a bill beside the day."""
 
 
 def find(tx: Tx, channel: str, day: date, *, lock: bool = False) -> ReconcileDay | None:
@@ -36,12 +45,26 @@ def of_compared(rows: Select[*_T]) -> Select[*_T]:
     return rows.join(file, file.id == ReconcileRow.file_id).join(day, and_(*its))
 
 
-def waits_for_halves(tx: Tx, channel: str, day: date) -> bool:
-    """Whether something on an open day has no other half yet: a bill beside it may have it."""
+def rests_beside(tx: Tx, channel: str, day: date) -> bool:
+    """Whether something of a day has closed itself by a bill beside it."""
+    return _any(tx, channel, day, _is(DifferenceState.MATCHED, _SHIFTED))
+
+
+def looks_beside(tx: Tx, channel: str, day: date) -> bool:
+    """Whether a bill beside an open day may have the other half of something, or had it the last time."""
+    halves = _is(DifferenceState.OPEN, _HALVES) | _is(DifferenceState.MATCHED, _SHIFTED)
+    return _any(tx, channel, day, ~ReconcileDifference.is_signed, halves)
+
+
+def _is(state: DifferenceState, kinds: Sequence[DifferenceKind]) -> ColumnElement[bool]:
+    its = ReconcileDifference.kind.in_([kind.value for kind in kinds])
+    return and_(ReconcileDifference.state == state.value, its)
+
+
+def _any(tx: Tx, channel: str, day: date, *which: ColumnElement[bool]) -> bool:
     r = ReconcileDifference
-    alone = r.kind.in_([kind.value for kind in _HALVES])
-    its = (r.channel == channel, r.day == day, ~r.is_signed, r.state == DifferenceState.OPEN.value)
-    return tx.scalars(select(r.id).where(*its, alone).limit(1)).first() is not None
+    its = select(r.id).where(r.channel == channel, r.day == day, *which)
+    return tx.scalars(its.limit(1)).first() is not None
 
 
 def open_from(tx: Tx, channel: str, day: date) -> date | None:
@@ -54,26 +77,38 @@ def open_from(tx: Tx, channel: str, day: date) -> date | None:
     return tx.scalars(later).first()
 
 
-def closed_with(tx: Tx, channel: str, day: date) -> Fen | None:
-    """The balance that a day's bill of movements closed with, as far as it was read."""
+def closed_with(tx: Tx, keys: KeyRing, channel: str, day: date) -> Fen | None:
+    """The balance that a day's bill of movements closed with, as far as it was read; a late one's, where it has one."""
+    funds = _late_funds(tx, channel, day)
+    if funds is not None:
+        bill = opened(io.BytesIO(kept_bills.content(tx, keys, funds.id)), funds.name)
+        moved = controls.balance(bill.funds())
+        if moved is not None:
+            return moved.closing_fen
     row = find(tx, channel, day)
     balance = Figures.of(row.figures).balance if row else None
     return balance.closing_fen if balance else None
 
 
 def signed_to_open_with(tx: Tx, channel: str, day: date) -> Fen | None:
-    """The balance that a day was signed to open with, where it is signed."""
+    """The balance that a day was signed to open with, where it is signed, and no later bill of it says otherwise."""
     row = find(tx, channel, day)
-    balance = Figures.of(row.figures).balance if row and row.is_signed else None
+    stands = row is not None and row.is_signed and _late_funds(tx, channel, day) is None
+    balance = Figures.of(row.figures).balance if row and stands else None
     return balance.opening_fen if balance else None
 
 
-def opens_otherwise(tx: Tx, channel: str, day: date) -> bool:
+def _late_funds(tx: Tx, channel: str, day: date) -> PaymentBillFile | None:
+    file = kept_bills.newest(tx, channel, day).get(BillKind.FUNDS)
+    return file if file is not None and file.is_late else None
+
+
+def opens_otherwise(tx: Tx, keys: KeyRing, channel: str, day: date) -> bool:
     """Whether an open day was compared before the day before it closed with what it closes with now."""
     row = find(tx, channel, day)
     if row is None or row.is_signed:
         return False
-    balance, before = Figures.of(row.figures).balance, closed_with(tx, channel, day - timedelta(days=1))
+    balance, before = Figures.of(row.figures).balance, closed_with(tx, keys, channel, day - timedelta(days=1))
     return balance is not None and before is not None and before != balance.opening_fen
 
 

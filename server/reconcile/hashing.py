@@ -4,7 +4,8 @@ Each hash is SHA-256 over lines, a line feed behind each. A line is a JSON array
 text in it can be taken for another line, or for two of its fields:
 
     inputs    ["bill",kind,sha256] of each bill by its kind; ["opening",fen], what the fund bill's balance is reckoned
-              from; then ["ours",...] with each of our rows of the day (`ours.of_day`)
+              from; then ["ours",...] with each of our rows of the day (`ours.of_day`); where something closed itself by
+              a bill of a day beside it, ["beside",day,kind,sha256] of each bill that those days were compared with
     pairs     each row of the trade bill by its number: [n,kind,amount_fen,fee_fen,matched_id,matched_by]
     outputs   ["figures",text] with the figures as they are stored; then ["difference",...] with each difference, by its
               number: the columns `DIFFERENCE`
@@ -49,6 +50,12 @@ class Lines:
         """One line."""
         self._sha256.update(_encode(fields) + b"\n")
 
+    def copy(self) -> Lines:
+        """These lines, to be gone on with apart."""
+        one = Lines()
+        one._sha256 = self._sha256.copy()
+        return one
+
     @property
     def sha256(self) -> str:
         """Over all lines so far."""
@@ -68,6 +75,13 @@ def add_bills(lines: Lines, files: Iterable[PaymentBillFile]) -> None:
     """The bills that go into a run."""
     for file in sorted(files, key=lambda file: file.kind):
         lines.add("bill", file.kind, file.sha256)
+
+
+def add_beside(lines: Lines, beside: Iterable[tuple[date, Iterable[PaymentBillFile]]]) -> None:
+    """The bills of the days beside one, where it rests on them."""
+    for day, files in beside:
+        for file in sorted(files, key=lambda file: file.kind):
+            lines.add("beside", day, file.kind, file.sha256)
 
 
 def add_opening(lines: Lines, opening_fen: int | None) -> None:

@@ -73,8 +73,8 @@ def drop(ctx: Context, content: bytes, name: str, day: date | None, *, actor: Ac
     new = _read(ctx, found, content, name, day)
 
     def keep(tx: Tx) -> PaymentBillFile:
-        current = kept_bills.current(tx, new.channel, new.day).get(new.kind)
-        if current is not None and current.source == "fetched" and current.sha256 != new.sha256:
+        last = kept_bills.newest(tx, new.channel, new.day).get(new.kind)
+        if last is not None and last.source == "fetched" and last.sha256 != new.sha256:
             raise ChannelHasGivenIt(channel=new.channel, day=new.day.isoformat(), name=name)
         kept = kept_bills.keep(tx, ctx.keys, new, source="dropped", by=actor.label)
         if kept.is_new:

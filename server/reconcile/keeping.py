@@ -62,10 +62,10 @@ def keep(
 
 
 def keep_late(tx: Tx, day: date, signed: date, files: Sequence[PaymentBillFile], found: Sequence[Difference]) -> None:
-    """Keep as work of an open day what `files` say otherwise that came after their own day was signed.
+    """Keep as work of an open day what differs by the bills of a signed one, as the channel has them now.
 
-    What people handled there, or since, about just this stays as they did; what an earlier late bill said and this one
-    does not is gone. Callers hold the open day, and have kept its own.
+    What people handled there, or since, about just this stays as they did; what an earlier late bill said and these do
+    not is gone. Callers hold the open day, and have kept its own.
     """
     r, channel = ReconcileDifference, files[0].channel
     known = list(tx.scalars(select(r).where(r.channel == channel, r.day == day).with_for_update()))
@@ -206,7 +206,7 @@ class _Run:
         """A row of what nobody has seen yet."""
         new_id = matter.next_id(is_undone=kind is DifferenceKind.BOOKED)
         if self._late and new_id == matter.id:
-            new_id = uuid5(NAMESPACE_URL, f"kameng:difference:{matter.id}:late:{self._trades_file_id}")
+            new_id = uuid5(NAMESPACE_URL, f"kameng:difference:{matter.id}:late:{self._day}")
         row = ReconcileDifference(
             id=new_id,
             origin_id=new_id,

@@ -69,7 +69,7 @@ class Matter:
     def next_id(self, *, is_undone: bool = False) -> UUID:
         """The id of the next row of this day: every run finds the same."""
         rows = [*self._sort(is_undone=is_undone), *(row for row in self.elsewhere if is_undone and _is_undone(row))]
-        return self.id if not rows and not is_undone else self._id(len(rows), is_undone=is_undone)
+        return self.id if not rows and not is_undone else self._id(self.day, len(rows), is_undone=is_undone)
 
     def is_settled(self, one: Difference, ours_state: str) -> bool:
         """Whether what people decided is about just this, or what they booked has put it right."""
@@ -92,14 +92,14 @@ class Matter:
     def _sort(self, *, is_undone: bool) -> Iterator[ReconcileDifference]:
         return (row for row in self.here if _is_undone(row) == is_undone)
 
-    def _place(self, row: ReconcileDifference) -> int:
-        """Where a row stands among those of its sort; those that were carried in come first."""
-        its = [self._id(n, is_undone=_is_undone(row)) for n in range(len(self.here) + len(self.elsewhere))]
-        return its.index(row.id) if row.id in its else -1
+    def _place(self, row: ReconcileDifference) -> tuple[date, int]:
+        """Where a row stands among those of its sort; those that were carried in come first of their day."""
+        its = [self._id(row.day, n, is_undone=_is_undone(row)) for n in range(len(self.here) + len(self.elsewhere))]
+        return row.day, its.index(row.id) if row.id in its else -1
 
-    def _id(self, n: int, *, is_undone: bool) -> UUID:
+    def _id(self, day: date, n: int, *, is_undone: bool) -> UUID:
         name = "booked" if is_undone else "again"
-        return uuid5(NAMESPACE_URL, f"kameng:difference:{self.id}:{name}:{n}")
+        return uuid5(NAMESPACE_URL, f"kameng:difference:{self.id}:{name}:{day}:{n}")
 
 
 def _is_undone(row: ReconcileDifference) -> bool:

@@ -16,7 +16,7 @@ from server.payments import bill_days, kept_bills
 from server.payments.adjustments import queries as adjustments
 from server.payments.model import PaymentBillFile
 from server.policy import Actor
-from server.reconcile import ours, sweeps, wording
+from server.reconcile import beside, days, ours, sweeps, wording
 from server.reconcile.figures import Figures
 from server.reconcile.model import ReconcileDay, ReconcileDifference, ReconcileSignature
 from shared import clock
@@ -120,7 +120,7 @@ def _answer(tx: Tx, reader: Reader, key: _Key, found: _Found) -> wire.Reconciled
     differences = found.differences.get(key, [])
     missing = [kind for kind in reader.needed(channel) if kind not in current]
     figures = Figures.of(row.figures) if row else Figures(ours=_ours_now(tx, channel, day))
-    waits = _waits(reader, row, current, missing, sum(one.open for one in differences))
+    waits = _waits(reader, row, current, missing, sum(one.open for one in differences), _rests_on(tx, row))
     state = DayState.SIGNED if signed else DayState.OPEN if row and not missing else DayState.WAITING
     trouble = found.troubles.get(key)
     return wire.ReconciledDay(
@@ -156,7 +156,7 @@ def waits(tx: Tx, reader: Reader, channel: str, day: date) -> list[str]:
     counted = _counted(tx, day, day).get((channel, day), [])
     missing = [kind for kind in reader.needed(channel) if kind not in current]
     row = tx.get(ReconcileDay, (channel, day))
-    return _waits(reader, row, current, missing, sum(one.open for one in counted))
+    return _waits(reader, row, current, missing, sum(one.open for one in counted), _rests_on(tx, row))
 
 
 def _waits(
@@ -165,6 +165,7 @@ def _waits(
     current: Mapping[BillKind, PaymentBillFile],
     missing: Sequence[BillKind],
     still_open: int,
+    rests_on: Sequence[tuple[date, Sequence[PaymentBillFile]]],
 ) -> list[str]:
     language = reader.language
     waits = [wording.waits_for("missing", language, bill=kind) for kind in missing]
@@ -175,10 +176,18 @@ def _waits(
         waits.append(wording.waits_for("newer_bill", language))
     if still_open:
         waits.append(wording.waits_for("open", language, n=still_open))
-    for kind, file in current.items():
+    its = [(file, None) for file in current.values()]
+    for file, of in [*its, *((file, day) for day, files in rests_on for file in files)]:
         if file.source == "dropped" and file.added_by == reader.who.label:
-            waits.append(wording.waits_for("seen_by_you_alone", language, bill=kind))
+            waits.append(wording.waits_for("seen_by_you_alone", language, bill=BillKind(file.kind), of=of))
     return waits
+
+
+def _rests_on(tx: Tx, row: ReconcileDay | None) -> Sequence[tuple[date, Sequence[PaymentBillFile]]]:
+    """The bills beside an open day by which something of it has closed itself."""
+    if row is None or row.is_signed or not days.rests_beside(tx, row.channel, row.day):
+        return []
+    return beside.compared(tx, row.channel, row.day)
 
 
 def _actions(

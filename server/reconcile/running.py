@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import partial
@@ -25,7 +25,6 @@ from server.context import Context
 from server.db import Tx, bulk_insert, retrying, table_of
 from server.gateways.bill_lines import OpenBill, opened
 from server.gateways.bill_rows import FundRow, TradeRow
-from server.gateways.port import Gateway
 from server.jobs import Lane
 from server.payments import bills, fees, kept_bills
 from server.payments.model import PaymentBillFile
@@ -71,6 +70,7 @@ class _Compared:
     files: dict[BillKind, PaymentBillFile]
     contents: dict[BillKind, bytes]
     inputs: hashing.Lines = field(default_factory=hashing.Lines)
+    beside: list[tuple[date, list[PaymentBillFile]]] = field(default_factory=list)
     matched: dict[int, tuple[UUID, str]] = field(default_factory=dict)
     differences: list[Difference] = field(default_factory=list)
     sides: tuple[Side, Side] = (Side(), Side())
@@ -121,7 +121,8 @@ def run_open(ctx: Context, channel: str, day: date, *, by: str, request_id: str 
 
 
 def run(ctx: Context, channel: str, day: date, *, by: str, request_id: str | None = None) -> None:
-    """Compare a day, those beside it whose other halves this may have brought, and those that open with its balance.
+    """Compare a day, those beside it whose other halves this may have brought or taken away, and those that open with
+    its balance.
 
     Raises NoTradeBill, DaySigned, RunUnderWay.
     """
@@ -129,8 +130,8 @@ def run(ctx: Context, channel: str, day: date, *, by: str, request_id: str | Non
     run_one(day)
     for other in (day - _DAY, day + _DAY):
         with ctx.db.read() as tx:
-            waits = days.waits_for_halves(tx, channel, other)
-        if waits:
+            looks = days.looks_beside(tx, channel, other)
+        if looks:
             run_one(other)
     later = day + _DAY
     while _opens_otherwise(ctx, channel, later):
@@ -140,7 +141,7 @@ def run(ctx: Context, channel: str, day: date, *, by: str, request_id: str | Non
 
 def _opens_otherwise(ctx: Context, channel: str, day: date) -> bool:
     with ctx.db.read() as tx:
-        return days.opens_otherwise(tx, channel, day)
+        return days.opens_otherwise(tx, ctx.keys, channel, day)
 
 
 def _run_one(ctx: Context, channel: str, day: date, *, by: str, request_id: str | None) -> None:
@@ -150,20 +151,33 @@ def _run_one(ctx: Context, channel: str, day: date, *, by: str, request_id: str 
         files = kept_bills.current(tx, channel, day)
         if BillKind.TRADES not in files:
             raise NoTradeBill(channel=channel, day=day.isoformat())
-        found = _compared(ctx, tx, channel, day, files)
-        late = {
-            signed: _compared(ctx, tx, channel, signed, kept_bills.newest(tx, channel, signed))
-            for signed in kept_bills.late(tx, channel, before=day)
-        }
+        told = _told_otherwise(tx, channel, day, files)
     try:
+        for signed in told:
+            _keep_new_rows(ctx, channel, day, signed)
+        with ctx.db.read() as tx:
+            found = _compared(ctx, tx, channel, day, files)
         pairs = _keep_rows(ctx, channel, day, found)
+        with ctx.db.read() as tx:
+            late = {of: _compared(ctx, tx, channel, of, kept_bills.newest(tx, channel, of)) for of in told}
         for one in late.values():
-            one.files = {kind: file for kind, file in one.files.items() if file.is_late}
-            _keep_rows(ctx, channel, day, one)
+            _keep_rows(ctx, channel, day, one, [file for file in one.files.values() if file.is_late])
         keep = partial(_keep, channel=channel, day=day, found=found, late=late, pairs=pairs)
         retrying(ctx.db, partial(keep, by=by, request_id=request_id))
     except IntegrityError:
         raise RunUnderWay(channel=channel, day=day.isoformat()) from None
+
+
+def _told_otherwise(tx: Tx, channel: str, day: date, files: Mapping[BillKind, PaymentBillFile]) -> list[date]:
+    """Signed days that are compared again, for what differs now is work of this one: those of which a bill came late,
+    and those that rest on the bills beside them where one of these, or this day's own, is another one by now.
+    """
+    late, row = kept_bills.late(tx, channel, before=day), days.find(tx, channel, day)
+    compared = {row.trades_file_id, row.funds_file_id} if row else set()
+    moved = [*late, *([day] if any(file.id not in compared for file in files.values()) else [])]
+    others = {one + step for one in moved for step in (-_DAY, _DAY)}
+    rest = {one for one in others if queries.is_signed(tx, channel, one) and days.rests_beside(tx, channel, one)}
+    return sorted({*late, *rest})
 
 
 # --- comparing ---
@@ -171,16 +185,19 @@ def _run_one(ctx: Context, channel: str, day: date, *, by: str, request_id: str 
 
 def _compared(ctx: Context, tx: Tx, channel: str, day: date, files: dict[BillKind, PaymentBillFile]) -> _Compared:
     found = _Compared(files, {kind: kept_bills.content(tx, ctx.keys, file.id) for kind, file in files.items()})
-    _compare(tx, channel, day, found, ctx.gateways.get(channel))
+    _compare(ctx, tx, channel, day, found)
     return found
 
 
-def _compare(tx: Tx, channel: str, day: date, found: _Compared, gateway: Gateway | None) -> None:
+def _compare(ctx: Context, tx: Tx, channel: str, day: date, found: _Compared) -> None:
+    gateway = ctx.gateways.get(channel)
+
     def is_foreign(row: TradeRow) -> bool:
         return gateway is not None and bills.is_of_others(gateway, row.out_trade_no, row.app_id)
 
     if BillKind.FUNDS in found.files:
-        found.balance = controls.balance(found.funds(), opening_fen=days.closed_with(tx, channel, day - _DAY))
+        opening_fen = days.closed_with(tx, ctx.keys, channel, day - _DAY)
+        found.balance = controls.balance(found.funds(), opening_fen=opening_fen)
     bill = found.opened(BillKind.TRADES)
     matching = Matching(channel, day, **{"covers": bill.head.covers} if bill else {}, is_foreign=is_foreign)
     matching.take(found.trades())
@@ -194,6 +211,7 @@ def _compare(tx: Tx, channel: str, day: date, found: _Compared, gateway: Gateway
     for one in settled.differences:
         if one.closes_itself and one.bill_row is not None and one.theirs is not None and one.ours is not None:
             _paired(found, one.theirs, one.ours, "date_shift")
+    found.beside = beside.compared(tx, channel, day)
     found.sides, found.foreign = (matching.ours, matching.theirs), settled.foreign
     found.differences = list(settled.differences)
     found.date_shifts = sum(one.closes_itself and one.kind is DifferenceKind.DATE_SHIFT for one in settled.differences)
@@ -251,13 +269,17 @@ def _keep(
     ).stored()
     ids = {kind: file.id for kind, file in found.files.items()}
     if row is None:
-        row = ReconcileDay(channel=channel, day=day, is_signed=False, outputs_sha256="")
+        row = ReconcileDay(channel=channel, day=day, is_signed=False, inputs_sha256="", outputs_sha256="")
         tx.add(row)
-    row.run_at, row.run_by, row.figures, row.inputs_sha256 = clock.now(), by, stored, found.inputs.sha256
+    row.run_at, row.run_by, row.figures = clock.now(), by, stored
     row.trades_file_id, row.funds_file_id = ids[BillKind.TRADES], ids.get(BillKind.FUNDS)
     keeping.keep(
         tx, channel, day, found.differences, trades_file_id=row.trades_file_id, funds_file_id=row.funds_file_id
     )
+    inputs = found.inputs.copy()
+    if days.rests_beside(tx, channel, day):
+        hashing.add_beside(inputs, found.beside)
+    row.inputs_sha256 = inputs.sha256
     for signed, one in late.items():
         fees.settle_returned(tx, channel, one.returned, up_to_fee=True)
         keeping.keep_late(tx, day, signed, list(one.files.values()), one.differences)
@@ -277,8 +299,8 @@ def _keep(
 
 
 _COLUMNS = (
-    "n", "kind", "at", "ended_at", "provider_no", "out_trade_no", "refund_no", "out_refund_no", "amount_fen", "settled_fen",
-    "fee_fen", "balance_fen", "fee_ppm", "state", "fund_no", "note", "matched_id", "matched_by",
+    "n", "kind", "at", "ended_at", "provider_no", "out_trade_no", "refund_no", "out_refund_no", "amount_fen",
+    "settled_fen", "fee_fen", "balance_fen", "fee_ppm", "state", "fund_no", "note", "matched_id", "matched_by",
 )  # fmt: skip
 _ROW = table_of(ReconcileRow)
 _MATCH = (
@@ -288,14 +310,26 @@ _MATCH = (
 )
 
 
-def _keep_rows(ctx: Context, channel: str, day: date, found: _Compared) -> str:
+def _keep_new_rows(ctx: Context, channel: str, day: date, signed: date) -> None:
+    """Write the rows of late bills that have none yet: the days beside may have the other half of one."""
+    with ctx.db.read() as tx:
+        has_rows = select(_ROW.c.n).where(_ROW.c.file_id == bindparam("of")).limit(1)
+        files = kept_bills.newest(tx, channel, signed)
+        new = [file for file in files.values() if file.is_late and tx.scalar(has_rows, {"of": file.id}) is None]
+        found = _Compared(files, {BillKind(file.kind): kept_bills.content(tx, ctx.keys, file.id) for file in new})
+    _keep_rows(ctx, channel, day, found, new)
+
+
+def _keep_rows(
+    ctx: Context, channel: str, day: date, found: _Compared, files: Collection[PaymentBillFile] | None = None
+) -> str:
     """Write the bills' rows with what each was paired with, as far as that is news; answers the hash of the pairs.
 
     Block by block, so that nobody waits long for it: nothing reads a new bill's rows before its run is kept.
     """
     lines = hashing.Lines()
     for kind, rows in ((BillKind.TRADES, _trades(found, lines)), (BillKind.FUNDS, _funds(found))):
-        if kind not in found.files:
+        if kind not in found.files or (files is not None and found.files[kind] not in files):
             continue
         file_id = found.files[kind].id
         with ctx.db.read() as tx:
@@ -326,16 +360,17 @@ def _trades(found: _Compared, lines: hashing.Lines) -> Iterator[_Row]:
         hashing.add_row(lines, row.n, row.kind, row.amount_fen, row.fee_fen, matched_id, by)
         yield (
             row.n, row.kind, row.at, row.ended_at, row.provider_no[:64], row.out_trade_no[:64], row.refund_no[:64],
-            row.out_refund_no[:64], row.amount_fen, row.settled_fen, row.fee_fen, None, _ppm(row.rate), row.state, "", row.subject[:200],
-            matched_id, by,
+            row.out_refund_no[:64], row.amount_fen, row.settled_fen, row.fee_fen, None, _ppm(row.rate), row.state,
+            "", row.subject[:200], matched_id, by,
         )  # fmt: skip
 
 
 def _funds(found: _Compared) -> Iterator[_Row]:
     for row in found.funds():
         yield (
-            row.n, row.kind.value, row.at, None, row.provider_no[:64], row.voucher[:64], "", "", row.amount_fen, row.amount_fen,
-            0, row.balance_fen, None, "", row.fund_no[:64], row.note[:200] or row.words[:200], None, None,
+            row.n, row.kind.value, row.at, None, row.provider_no[:64], row.voucher[:64], "", "", row.amount_fen,
+            row.amount_fen, 0, row.balance_fen, None, "", row.fund_no[:64], row.note[:200] or row.words[:200],
+            None, None,
         )  # fmt: skip
 
 

@@ -13,9 +13,10 @@ from datetime import date, timedelta
 from sqlalchemy import update
 
 from server import audit, changes
+from server.crypto import KeyRing
 from server.db import Tx
 from server.payments import kept_bills
-from server.reconcile import days, feed, following, hashing, ours, queries, wording
+from server.reconcile import beside, days, feed, following, hashing, ours, queries, wording
 from server.reconcile.figures import Figures
 from server.reconcile.handling import DaySigned
 from server.reconcile.matching import Side
@@ -58,15 +59,17 @@ class Ours:
     counted: Side
 
 
-def look(tx: Tx, channel: str, day: date) -> Ours:
+def look(tx: Tx, keys: KeyRing, channel: str, day: date) -> Ours:
     """Read all there is of a day, before anybody waits for it."""
     counted, lines = ours.counted(tx, channel, day), hashing.Lines()
     hashing.add_bills(lines, kept_bills.current(tx, channel, day).values())
-    row, opening = days.find(tx, channel, day), days.closed_with(tx, channel, day - timedelta(days=1))
+    row, opening = days.find(tx, channel, day), days.closed_with(tx, keys, channel, day - timedelta(days=1))
     balance = Figures.of(row.figures).balance if row else None
     hashing.add_opening(lines, None if balance is None else balance.opening_fen if opening is None else opening)
     for our in ours.of_day(tx, channel, day):
         hashing.add_ours(lines, our)
+    if days.rests_beside(tx, channel, day):
+        hashing.add_beside(lines, beside.compared(tx, channel, day))
     return Ours(lines.sha256, counted)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from enum import StrEnum
 
 from shared.finance import BillKind, DifferenceKind
@@ -49,9 +50,12 @@ def sides(kind: DifferenceKind, language: str) -> tuple[str, str]:
     return ours[language.startswith("en")], theirs[language.startswith("en")]
 
 
-def waits_for(what: str, language: str, *, bill: BillKind | None = None, n: int = 0) -> str:
-    """Why a day cannot be signed."""
-    return _WAITS[what][language.startswith("en")].format(bill=label(bill, language) if bill else "", n=n)
+def waits_for(what: str, language: str, *, bill: BillKind | None = None, of: date | None = None, n: int = 0) -> str:
+    """Why a day cannot be signed. `of`: the bill's day, where that is another one."""
+    is_english, named = language.startswith("en"), label(bill, language) if bill else ""
+    if of is not None:
+        named = f"{named} of {of}" if is_english else f"{of} 的{named}"
+    return _WAITS[what][is_english].format(bill=named, n=n)
 
 
 _FACTS: dict[str, tuple[str, str]] = {

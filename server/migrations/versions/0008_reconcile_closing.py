@@ -41,13 +41,13 @@ def _settled() -> None:
 def _late_bills() -> None:
     """Bills of signed days are closed; another one that took their place since is late, and gives it back."""
     op.add_column("payment_bill_file", sa.Column("is_closed", sa.Boolean(), nullable=False, server_default=sa.false()))
-    op.add_column("payment_bill_file", sa.Column("is_late", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.add_column("payment_bill_file", sa.Column("late_n", db.BigInt))
     op.add_column("payment_bill_file", sa.Column("taken_on", sa.Date()))
     file = sa.table(
         "payment_bill_file",
         sa.column("id", db.Uid()),
-        *map(sa.column, ("channel", "day")),
-        *(sa.column(name, sa.Boolean()) for name in ("is_current", "is_closed", "is_late")),
+        *map(sa.column, ("channel", "day", "late_n")),
+        *(sa.column(name, sa.Boolean()) for name in ("is_current", "is_closed")),
     )
     day = sa.table(
         "reconcile_day",
@@ -59,7 +59,7 @@ def _late_bills() -> None:
     signed = sa.exists().where(of_signed, (day.c.trades_file_id == file.c.id) | (day.c.funds_file_id == file.c.id))
     op.execute(sa.update(file).where(signed).values(is_closed=True))
     instead = file.c.is_current.is_(True) & file.c.is_closed.is_(False) & sa.exists().where(of_signed)
-    op.execute(sa.update(file).where(instead).values(is_current=False, is_late=True))
+    op.execute(sa.update(file).where(instead).values(is_current=False, late_n=1))
     op.execute(sa.update(file).where(file.c.is_closed.is_(True)).values(is_current=True))
 
 
@@ -153,7 +153,7 @@ def downgrade() -> None:
     for table, columns in {
         "ledger_adjustment": ("channel", "day"),
         "reconcile_row": ("settled_fen",),
-        "payment_bill_file": ("is_closed", "is_late", "taken_on"),
+        "payment_bill_file": ("is_closed", "late_n", "taken_on"),
     }.items():
         for column in columns:
             op.drop_column(table, column)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from server.payments.refunds.model import Refund
-from shared import clock
+from shared import clock, ids
 from tests.server.reconcile.closing import said
 from tests.server.reconcile.writing import alipay, funds, given_back, line, ms, trades
 from tests.server.refunding import balances
@@ -235,4 +235,85 @@ def test_two_refunds_of_one_payment_in_the_channels_own_console_are_two(close):
         for day in (close.day, next_day):
             close.post(close.at("alipay", "/run", day))
             assert close.differences("alipay", day, open="true") == []
+    close.shop.check()
+
+
+def test_the_word_of_a_signed_day_is_what_the_channel_gave_last(close):
+    """Another bill, another, the first of them, and at last the signed one again: each time that is what differs."""
+    sold, other = close.sold("wechat"), close.sold("wechat")
+    next_day = close.day + timedelta(days=1)
+    noon = ms(clock.day_bounds(next_day)[0] + timedelta(hours=12))
+    foreign = line(close, other, out_trade_no="OTHER-1", provider_no="43" + "1" * 26, at_ms=noon)
+
+    def bill(fen):
+        return trades(close, line(close, sold, amount_fen=fen), line(close, other))
+
+    def told():
+        rows = close.differences("wechat", next_day, open="true")
+        return [(one["kind"], one["ours_fen"], one["theirs_fen"]) for one in rows if "fund" not in one["kind"]]
+
+    with close.tomorrow(days=2):
+        close.drop(*bill(4_500))
+        close.drop(*funds(close, line(close, sold), line(close, other)))
+        assert close.sign("wechat", by="wang")["state"] == "signed"
+        signed = close.seen("wechat")
+        close.drop(*trades(close, foreign))
+        for fen in (60_000, 70_000, 60_000):
+            close.drop(*bill(fen))
+            assert told() == [("amount", 4_500, fen)]
+        close.drop(*bill(4_500))
+        assert told() == [], "the channel agrees with what was signed"
+        close.drop(*bill(4_500))
+        close.post(close.at("wechat", "/run", next_day))
+        assert told() == []
+        close.drop(*bill(4_600))
+        [less] = (one for one in close.differences("wechat", next_day, open="true") if one["kind"] == "amount")
+        assert close.handle(less, "book")["state"] == "resolved"
+        close.drop(*bill(4_500))
+        assert told() == [("booked", 100, 0)], "what was booked for nothing is taken back"
+        [undone] = close.differences("wechat", next_day, open="true")
+        close.handle(undone, "book")
+        close.check(undone)
+        close.drop(*bill(4_600))
+        assert told() == [("amount", 4_500, 4_600)]
+        close.drop(*bill(4_500))
+        assert (told(), psp(close)) == ([], (8_946, 54, 0))
+        assert close.seen("wechat") | {"bills": signed["bills"]} == signed
+        assert [(one["is_current"], one["is_late"]) for one in close.seen("wechat")["bills"]].count((True, False)) == 2
+    close.shop.check()
+
+
+def test_late_money_of_a_signed_day_is_one_difference_and_opens_the_next_day(close):
+    """Both bills of the day have 10.00 more, so the next one's opens with it: that is no gap, nor booked as one."""
+    sold, other = close.sold("wechat"), close.sold("wechat")
+    next_day = close.day + timedelta(days=1)
+    noon = ms(clock.day_bounds(next_day)[0] + timedelta(hours=12))
+    foreign = line(close, other, out_trade_no="OTHER-1", provider_no="43" + "1" * 26, at_ms=noon, fee_fen=0)
+    stray = line(close, sold, out_trade_no=ids.new_id().hex, provider_no="43" + "2" * 26, amount_fen=1_000, fee_fen=0)
+    both = (line(close, sold), line(close, other))
+
+    def told(day):
+        return [(one["kind"], one["off_by_fen"]) for one in close.differences("wechat", day, open="true")]
+
+    with close.tomorrow(days=3):
+        close.drop(*trades(close, *both))
+        close.drop(*funds(close, *both))
+        closing = close.seen("wechat")["balance"]["closing_fen"]
+        close.sign("wechat", by="wang")
+        close.drop(*trades(close, foreign))
+        close.drop(*funds(close, foreign, opening_fen=closing))
+        assert told(next_day) == []
+        close.drop(*trades(close, *both, stray))
+        close.drop(*funds(close, *both, stray))
+        assert sorted(told(next_day)) == [("balance", -1_000), ("only_theirs", 1_000)]
+        [gap] = (one for one in close.differences("wechat", next_day, open="true") if one["kind"] == "balance")
+        assert gap["actions"] == ["carry", "ignore"], "a gap is no money of its own"
+        close.drop(*funds(close, foreign, opening_fen=closing + 1_000))
+        assert close.seen("wechat", next_day)["balance"]["opening_fen"] == closing + 1_000
+        assert told(next_day) == [("only_theirs", 1_000)]
+        [money] = close.differences("wechat", next_day, open="true")
+        assert close.handle(money, "carry")["state"] in {"resolved", "proposed"}
+        close.post(close.at("wechat", "/run", next_day))
+        signed = close.sign("wechat", day=next_day, by="wang")
+        assert signed["balance"]["closing_fen"] == closing + 1_000 + 4_500
     close.shop.check()

@@ -3,6 +3,7 @@
 import io
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import select
@@ -19,8 +20,8 @@ from server.sandbox import bills_alipay, bills_wechat
 from shared import clock
 from shared.finance import BillKind
 from shared.finance import DifferenceKind as K
+from tests.server.reconcile import writing
 from tests.server.reconcile.days import _MIDNIGHT, DAY, MERCHANTS, Day, _ms
-from tests.server.reconcile.writing import funds, line, trades
 
 NEXT = DAY + timedelta(days=1)
 
@@ -149,15 +150,17 @@ def test_a_coupon_moves_less_around_midnight_too(close):
     bought, other = close.sold("wechat"), close.sold("wechat")
     next_day = close.day + timedelta(days=1)
     early = int(clock.day_bounds(next_day)[0].timestamp() * 1_000) + 1_000
-    foreign = line(close, other, out_trade_no="OTHER-1", provider_no="43" + "1" * 26, at_ms=early + 1_000, fee_fen=0)
-    moved = replace(line(close, bought, amount_fen=4_000), at_ms=early)
-    name, content = trades(close, line(close, bought), line(close, other))
+    foreign = writing.line(
+        close, other, out_trade_no="OTHER-1", provider_no="43" + "1" * 26, at_ms=early + 1_000, fee_fen=0
+    )
+    moved = replace(writing.line(close, bought, amount_fen=4_000), at_ms=early)
+    name, content = writing.trades(close, writing.line(close, bought), writing.line(close, other))
     with close.tomorrow(days=2):
         close.drop(name, with_coupon(content, bought.out_trade_no, settled="40.00", total="85.00"))
-        close.drop(*funds(close, line(close, other)))
+        close.drop(*writing.funds(close, writing.line(close, other)))
         closing = close.seen("wechat")["balance"]["closing_fen"]
-        close.drop(*trades(close, foreign))
-        close.drop(*funds(close, moved, foreign, opening_fen=closing))
+        close.drop(*writing.trades(close, foreign))
+        close.drop(*writing.funds(close, moved, foreign, opening_fen=closing))
         halves = [(one["kind"], one["theirs_fen"], one["state"]) for one in close.differences("wechat", next_day)]
         assert sorted(halve for halve in halves if halve[0] != "foreign") == [
             ("fund_only_funds", -27, "matched"),
@@ -174,3 +177,79 @@ def with_coupon(content, out_trade_no, *, settled, total):
     [n] = (n for n, row in enumerate(rows) if row[0].startswith("总交易单数"))
     rows[n + 1][rows[n].index("应结订单总金额")] = "`" + total
     return "\r\n".join(map(",".join, rows)).encode("utf-8-sig")
+
+
+@pytest.fixture
+def shifted(close):
+    """A payment of today that the next day's bill has: bills of both days, with it and without."""
+    bought, other = close.sold("wechat"), close.sold("wechat")
+    days = [close.day + timedelta(days=n) for n in range(3)]
+
+    def others(day):
+        at = int(clock.day_bounds(day)[0].timestamp() * 1_000) + 5_000
+        return writing.line(close, other, out_trade_no="OTHER-1", provider_no=f"43{day:%Y%m%d}", at_ms=at, fee_fen=0)
+
+    late = replace(writing.line(close, bought), at_ms=others(days[1]).at_ms)
+    return SimpleNamespace(
+        days=days,
+        today=[write(close, writing.line(close, other)) for write in (writing.trades, writing.funds)],
+        has_it=writing.trades(close, late, others(days[1])),
+        has_not=writing.trades(close, others(days[1])),
+        funds=lambda opening_fen: writing.funds(close, late, others(days[1]), opening_fen=opening_fen),
+        after=writing.trades(close, others(days[2])),
+    )
+
+
+def alone(close, day=None):
+    """Payments that no bill has, as a day tells of them now."""
+    return [one["state"] for one in close.differences("wechat", day) if one["kind"] == "only_ours"]
+
+
+def test_a_half_that_is_gone_from_the_bill_beside_the_day_is_missing_again(close, shifted):
+    """Who dropped the bill that has it does not sign on it; where that is replaced, the day is compared again."""
+    next_day = shifted.days[1]
+    with close.tomorrow(days=2):
+        for bill in shifted.today:
+            close.drop(*bill)
+        assert alone(close) == ["open"]
+        close.drop(*shifted.has_it, by="wang")
+        assert alone(close) == ["matched"]
+        waits = f"{next_day} 的交易账单由您拖入、渠道尚未确认，请另一位同事签署，或重新下载账单"
+        assert close.seen("wechat", by="wang")["sign_waits_for"] == [waits]
+        assert close.sign("wechat", by="wang", status=409)["code"] == "day_not_ready"
+        close.drop(*shifted.has_it)
+        assert close.seen("wechat", by="wang")["sign_waits_for"] == [], "a second person has the same file"
+        close.drop(*shifted.has_not)
+        assert alone(close) == ["open"], "its half is gone"
+        close.drop(*shifted.has_it)
+        assert alone(close) == ["matched"]
+        keep(close.shop.ctx, BillKind.TRADES, next_day, shifted.has_not[1])
+        assert close.sign("wechat", by="wang", status=409)["code"] == "ours_changed", "before any job was done"
+        close.post(close.at("wechat", "/run", next_day))
+        assert alone(close) == ["open"]
+    close.shop.check()
+
+
+def test_a_half_that_is_gone_after_its_day_was_signed_is_work_of_the_open_day(close, shifted):
+    """The open day beside it gets another bill; or that is signed too, and one comes late."""
+    _, next_day, after = shifted.days
+    with close.tomorrow(days=3):
+        for bill in (*shifted.today, shifted.has_it):
+            close.drop(*bill)
+        signed = close.sign("wechat", by="wang")
+        close.drop(*shifted.has_not)
+        assert alone(close, next_day) == ["open"]
+        [gone] = close.differences("wechat", next_day, open="true")
+        assert (gone["carried_from"], gone["ours_fen"], gone["theirs_fen"]) == (str(close.day), 4_500, None)
+        close.drop(*shifted.has_it)
+        assert alone(close, next_day) == ["matched"]
+        close.drop(*shifted.funds(signed["balance"]["closing_fen"]))
+        assert close.sign("wechat", day=next_day, by="wang")["state"] == "signed"
+        close.drop(*shifted.after)
+        assert alone(close, after) == []
+        close.drop(*shifted.has_not)
+        assert alone(close, after) == ["open"], "the late bill of the day beside it has not got it"
+        close.drop(*shifted.has_it)
+        assert alone(close, after) == ["matched"]
+        assert close.seen("wechat") == signed
+    close.shop.check()
