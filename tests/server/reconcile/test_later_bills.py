@@ -1,10 +1,15 @@
 """A bill that comes later says otherwise of what people handled: only the rest is open, and nothing stays booked."""
 
+import io
 from dataclasses import replace
 from datetime import timedelta
 
+from server.db import retrying
+from server.gateways.bill_lines import opened
+from server.payments import kept_bills
 from server.payments.refunds.model import Refund
 from shared import clock, ids
+from shared.finance import BillKind
 from tests.server.reconcile.closing import said
 from tests.server.reconcile.writing import alipay, funds, given_back, line, ms, trades
 from tests.server.refunding import balances
@@ -316,4 +321,57 @@ def test_late_money_of_a_signed_day_is_one_difference_and_opens_the_next_day(clo
         close.post(close.at("wechat", "/run", next_day))
         signed = close.sign("wechat", day=next_day, by="wang")
         assert signed["balance"]["closing_fen"] == closing + 1_000 + 4_500
+    close.shop.check()
+
+
+def test_a_gap_between_signed_days_is_gone_once_both_have_their_late_bills(close):
+    """Whichever comes first; and no file takes the place of what the channel itself gave late."""
+    sold, other = close.sold("wechat"), close.sold("wechat")
+    next_day, after = (close.day + timedelta(days=n) for n in (1, 2))
+
+    def foreign(day):
+        at = ms(clock.day_bounds(day)[0] + timedelta(hours=12))
+        return line(close, other, out_trade_no="OTHER-1", provider_no=f"43{day:%Y%m%d}", at_ms=at, fee_fen=0)
+
+    both = (line(close, sold), line(close, other))
+    more = line(close, sold, out_trade_no="OTHER-2", provider_no="43" + "2" * 26, amount_fen=1_000, fee_fen=0)
+
+    def gaps():
+        rows = close.differences("wechat", after, open="true")
+        return sorted((one["kind"], one["carried_from"], one["off_by_fen"]) for one in rows)
+
+    with close.tomorrow(days=3):
+        good = [trades(close, *both), funds(close, *both)]
+        for bill in good:
+            close.drop(*bill)
+        closing = close.sign("wechat", by="wang")["balance"]["closing_fen"]
+        second = funds(close, foreign(next_day), opening_fen=closing)
+        close.drop(*trades(close, foreign(next_day)))
+        close.drop(*second)
+        close.sign("wechat", day=next_day, by="wang")
+        close.drop(*trades(close, foreign(after)))
+        first_late = funds(close, *both, more)
+        second_late = funds(close, foreign(next_day), opening_fen=closing + 1_000)
+        close.drop(*trades(close, *both, more))
+        close.drop(*first_late)
+        assert gaps() == [("balance", str(close.day), -1_000)]
+        close.drop(*second_late)
+        assert gaps() == []
+        close.drop(*good[1])
+        assert gaps() == [
+            ("balance", str(next_day), 1_000),
+            ("fund_only_trades", str(close.day), -1_000),
+        ], "the other way round"
+        close.drop(*second)
+        close.drop(*good[0])
+        assert gaps() == []
+
+        read = opened(io.BytesIO(first_late[1]), "bill")
+        bill = kept_bills.NewBill(
+            channel="wechat", kind=BillKind.FUNDS, day=close.day, merchant_id=close.merchant("wechat"), name="bill",
+            content=first_late[1], rows=3, sha1=read.sha1, sha256=read.sha256, totals=read.totals,
+        )  # fmt: skip
+        ctx, by = close.shop.ctx, "channel:wechat"
+        assert retrying(ctx.db, lambda tx: kept_bills.keep(tx, ctx.keys, bill, source="fetched", by=by).is_new)
+        assert close.drop(*good[1], status=409)["code"] == "channel_has_given_it"
     close.shop.check()

@@ -1,6 +1,8 @@
 """What moves on the account around midnight, on another day than its trade: nobody's work once both are there."""
 
+import hashlib
 import io
+import json
 from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
@@ -13,7 +15,7 @@ from server.gateways.bill_lines import opened
 from server.gateways.bill_rows import FundKind
 from server.payments import kept_bills
 from server.payments.kept_bills import NewBill
-from server.reconcile import running
+from server.reconcile import ours, running
 from server.reconcile.controls import three_way
 from server.reconcile.model import ReconcileDifference
 from server.sandbox import bills_alipay, bills_wechat
@@ -237,6 +239,7 @@ def test_a_half_that_is_gone_after_its_day_was_signed_is_work_of_the_open_day(cl
         for bill in (*shifted.today, shifted.has_it):
             close.drop(*bill)
         signed = close.sign("wechat", by="wang")
+        assert signed["signature"]["inputs_sha256"] == inputs(close, signed)
         close.drop(*shifted.has_not)
         assert alone(close, next_day) == ["open"]
         [gone] = close.differences("wechat", next_day, open="true")
@@ -253,3 +256,18 @@ def test_a_half_that_is_gone_after_its_day_was_signed_is_work_of_the_open_day(cl
         assert alone(close, after) == ["matched"]
         assert close.seen("wechat") == signed
     close.shop.check()
+
+
+def inputs(close, signed):
+    """What was signed, from the rows: with the bill beside the day by which something closed itself."""
+    with close.shop.ctx.db.read() as tx:
+        told = [["bill", bill["kind"], bill["sha256"]] for bill in sorted(signed["bills"], key=lambda one: one["kind"])]
+        told.append(["opening", signed["balance"]["opening_fen"]])
+        for one in ours.of_day(tx, "wechat", close.day):
+            numbers = (one.out_trade_no, one.provider_no, one.out_refund_no, one.amount_fen)
+            told.append(["ours", one.id.hex, one.kind, *numbers])
+    next_day = close.day + timedelta(days=1)
+    [beside] = close.seen("wechat", next_day)["bills"]
+    told.append(["beside", str(next_day), "trades", beside["sha256"]])
+    lines = (json.dumps(one, separators=(",", ":"), ensure_ascii=False) + "\n" for one in told)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
