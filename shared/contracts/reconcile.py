@@ -49,7 +49,7 @@ class BillFile(Answer):
 
     `source` is `none` where the channel said that it has no bill of this day: then it has no row. One that was dropped
     and then came from the channel as well is `fetched`. `is_late`: it came after the day was signed, and changes
-    nothing of it; what differs by it is work of the next open day.
+    nothing of it; what differs by the one that was given last is work of the next open day.
     """
 
     id: UUID
