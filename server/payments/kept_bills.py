@@ -195,6 +195,12 @@ def take(tx: Tx, files: Collection[PaymentBillFile], day: date) -> None:
     tx.execute(update(PaymentBillFile).where(*its, PaymentBillFile.taken_on.is_(None)).values(taken_on=day))
 
 
+def taken(tx: Tx, channel: str, day: date) -> Sequence[PaymentBillFile]:
+    """The late bills of signed days of which this open one took what differs."""
+    its = (PaymentBillFile.channel == channel, PaymentBillFile.taken_on == day)
+    return tx.scalars(select(PaymentBillFile).where(*its).order_by(PaymentBillFile.id)).all()
+
+
 def content(tx: Tx, keys: KeyRing, file_id: UUID) -> bytes:
     """The file as it came. Raises SecretUnreadable where the key ring is another one."""
     pieces = select(PaymentBillPiece).where(PaymentBillPiece.file_id == file_id).order_by(PaymentBillPiece.n)

@@ -47,13 +47,17 @@ def of_compared(rows: Select[*_T]) -> Select[*_T]:
 
 def rests_beside(tx: Tx, channel: str, day: date) -> bool:
     """Whether something of a day has closed itself by a bill beside it."""
-    return _any(tx, channel, day, _is(DifferenceState.MATCHED, _SHIFTED))
+    return _any(tx, channel, day, _has_shifted())
 
 
 def looks_beside(tx: Tx, channel: str, day: date) -> bool:
     """Whether a bill beside an open day may have the other half of something, or had it the last time."""
-    halves = _is(DifferenceState.OPEN, _HALVES) | _is(DifferenceState.MATCHED, _SHIFTED)
+    halves = _is(DifferenceState.OPEN, _HALVES) | _has_shifted()
     return _any(tx, channel, day, ~ReconcileDifference.is_signed, halves)
+
+
+def _has_shifted() -> ColumnElement[bool]:
+    return _is(DifferenceState.MATCHED, _SHIFTED) & ReconcileDifference.carried_from.is_(None)
 
 
 def _is(state: DifferenceState, kinds: Sequence[DifferenceKind]) -> ColumnElement[bool]:

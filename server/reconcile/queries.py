@@ -180,14 +180,15 @@ def _waits(
     for file, of in [*its, *((file, day) for day, files in rests_on for file in files)]:
         if file.source == "dropped" and file.added_by == reader.who.label:
             waits.append(wording.waits_for("seen_by_you_alone", language, bill=BillKind(file.kind), of=of))
-    return waits
+    return list(dict.fromkeys(waits))
 
 
 def _rests_on(tx: Tx, row: ReconcileDay | None) -> Sequence[tuple[date, Sequence[PaymentBillFile]]]:
-    """The bills beside an open day by which something of it has closed itself."""
-    if row is None or row.is_signed or not days.rests_beside(tx, row.channel, row.day):
+    """The bills of other days by which something of an open day came, or closed itself: late ones, and those beside."""
+    if row is None or row.is_signed:
         return []
-    return beside.compared(tx, row.channel, row.day)
+    late = [(file.day, [file]) for file in kept_bills.taken(tx, row.channel, row.day)]
+    return [*late, *(beside.compared(tx, row.channel, row.day) if days.rests_beside(tx, row.channel, row.day) else [])]
 
 
 def _actions(
