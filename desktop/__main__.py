@@ -14,7 +14,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     from desktop import cli
 
-    if arguments and arguments[0] in cli.VERBS:
+    if arguments and arguments[0] in cli.FIRST:
         return cli.main(arguments)
     from desktop import app
 

@@ -16,9 +16,8 @@ import multiprocessing
 import sys
 from collections.abc import Sequence
 
-VERBS = frozenset(
-    {"login", "logout", "product", "stock", "import", "orders", "export", "doctor", "-h", "--help", "--version"}
-)
+VERBS = frozenset({"login", "logout", "product", "stock", "import", "orders", "export", "verify", "doctor"})
+FIRST = VERBS | {"-h", "--help", "--version"}
 """First arguments that are for the command line; anything else is for the window."""
 
 
@@ -28,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Without `argv` it is a program of its own (`kameng-cli` of the bundle), whose reader process starts here too.
     """
     multiprocessing.freeze_support()
-    # Imported when a verb runs: the window looks at VERBS and must not wait for all of this.
+    # Imported when a verb runs: the window looks at FIRST and must not wait for all of this.
     from desktop.paths import narrow_umask
     from desktop.verbs.parser import run
 

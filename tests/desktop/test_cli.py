@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 import openpyxl
 import pytest
 
+from desktop import cli
 from server.stock.model import StockLot
 from shared import clock
 from tests.world import ANNA, PASSWORD
@@ -396,3 +398,9 @@ def test_a_killed_import_goes_on_and_every_key_is_stored_once(in_shop, tmp_path)
         with shop.world.ctx.db.read() as tx:
             assert {lot.cost for lot in tx.query(StockLot).all()} == {None}, "as it was chosen first"
         shop.world.check()
+
+
+def test_every_verb_is_for_the_command_line_and_none_opens_the_window(kameng, capsys):
+    assert kameng("--help")[0] == 0
+    assert set(re.findall(r"^    (\w+)", capsys.readouterr().out, re.MULTILINE)) == cli.VERBS
+    assert cli.FIRST == cli.VERBS | {"-h", "--help", "--version"}
