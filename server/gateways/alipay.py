@@ -164,16 +164,17 @@ class AlipayGateway:
         parameters["biz_content"] = encode_json(content).decode()
         return f"{self._url}?{encode_form(parameters | {'sign': self._keys.sign(parameters)})}"
 
-    async def query(self, out_trade_no: str) -> PaymentFact | None:
+    async def query(self, out_trade_no: str, *, provider_no: str | None = None) -> PaymentFact | None:
         """See `port.Gateway.query`."""
         try:
-            trade = await self._ask(Trade, "alipay.trade.query", {"out_trade_no": our_number(out_trade_no)})
+            trade = await self._ask(Trade, "alipay.trade.query", _payment_of(out_trade_no, provider_no))
         except ChannelRefused as refusal:
             if refusal.reason_code == Reason.NOT_FOUND:
                 return None
             raise
-        require_same(CHANNEL, trade.out_trade_no, out_trade_no)
-        return trade.fact(seller_id=self.merchant_id, app_id=self._account.app_id)
+        fact = trade.fact(seller_id=self.merchant_id, app_id=self._account.app_id)
+        require_same(CHANNEL, trade.trade_no if provider_no else trade.out_trade_no, provider_no or out_trade_no)
+        return fact if trade.out_trade_no == out_trade_no else None
 
     async def close(self, out_trade_no: str) -> None:
         """See `port.Gateway.close`. A code that nobody scanned is NOT_FOUND and takes no money after its time."""
@@ -200,8 +201,7 @@ class AlipayGateway:
 
     async def refund(self, refund: CreateRefund) -> RefundFact:
         """See `port.Gateway.refund`. A repeat moves no money and is `processing`: query what the first did."""
-        content: dict[str, object] = {
-            "out_trade_no": our_number(refund.out_trade_no),
+        content = _payment_of(refund.out_trade_no, refund.provider_no) | {
             "out_request_no": our_number(refund.out_refund_no),
             "refund_amount": yuan_of_fen(refund.amount_fen),
         }
@@ -218,11 +218,12 @@ class AlipayGateway:
             refunded_total_fen=done.refund_fee,
         )
 
-    async def query_refund(self, out_refund_no: str, *, out_trade_no: str | None = None) -> RefundFact | None:
+    async def query_refund(
+        self, out_refund_no: str, *, out_trade_no: str | None = None, provider_no: str | None = None
+    ) -> RefundFact | None:
         """See `port.Gateway.query_refund`. None also for one that failed: the same number may be tried again."""
         assert out_trade_no is not None, "Alipay finds a refund by its payment"
-        content: dict[str, object] = {
-            "out_trade_no": our_number(out_trade_no),
+        content = _payment_of(out_trade_no, provider_no) | {
             "out_request_no": our_number(out_refund_no),
             "query_options": ["gmt_refund_pay"],
         }
@@ -347,6 +348,11 @@ class AlipayGateway:
             self._keys.check(given.raw.encode(), given.sign)
         except BadSignature as error:
             raise ChannelUnknown(channel=CHANNEL, detail=f"answer {error.reason}, {verdict}") from error
+
+
+def _payment_of(out_trade_no: str, provider_no: str | None) -> dict[str, object]:
+    """Which trade is meant: by Alipay's own number where money came twice for ours, which counts before ours there."""
+    return {"trade_no": our_number(provider_no)} if provider_no else {"out_trade_no": our_number(out_trade_no)}
 
 
 def _beijing(instant: datetime) -> str:

@@ -164,7 +164,7 @@ class EpayGateway:
             pay_url=url, qr_text=url, valid_until=until if self._is_second and until < payment.expires_at else None
         )
 
-    async def query(self, out_trade_no: str) -> PaymentFact | None:
+    async def query(self, out_trade_no: str, *, provider_no: str | None = None) -> PaymentFact | None:  # noqa: ARG002 - no bills
         """See `port.Gateway.query`."""
         if self._is_second:
             order = await self._ask(_Order, "query", {"out_trade_no": our_number(out_trade_no)})
@@ -219,7 +219,13 @@ class EpayGateway:
         )
         return _refund_fact(done, refund.out_refund_no, refund.out_trade_no)
 
-    async def query_refund(self, out_refund_no: str, *, out_trade_no: str | None = None) -> RefundFact | None:
+    async def query_refund(
+        self,
+        out_refund_no: str,
+        *,
+        out_trade_no: str | None = None,
+        provider_no: str | None = None,  # noqa: ARG002 - the number of the refund is enough here
+    ) -> RefundFact | None:
         """See `port.Gateway.query_refund`. None also for one that failed: the same number may be tried again."""
         self._require_second()
         found = await self._ask(_Refund, "refundquery", {"out_refund_no": our_number(out_refund_no)})

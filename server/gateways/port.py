@@ -145,6 +145,7 @@ class CreateRefund:
     """A refund of a part or all of a paid payment. `out_refund_no` is ours and stays the same on every retry.
 
     `total_fen` is what the payment was opened with; WeChat Pay needs it. `notify_url` is where its outcome is told.
+    `provider_no` is the channel's number of money beside the one payment of our number: of two, this goes back.
     """
 
     out_refund_no: str
@@ -153,6 +154,7 @@ class CreateRefund:
     reason: str
     total_fen: Fen | None = None
     notify_url: str | None = None
+    provider_no: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,8 +337,12 @@ class Gateway(Protocol):
         Raises ChannelRefused(`ALREADY_PAID`) when money came for it before; query then.
         """
 
-    async def query(self, out_trade_no: str) -> PaymentFact | None:
-        """What the channel knows of our number; None when it knows of none."""
+    async def query(self, out_trade_no: str, *, provider_no: str | None = None) -> PaymentFact | None:
+        """What the channel knows of our number; None when it knows of none.
+
+        With `provider_no`, of the payment that has both numbers: money may have come twice for ours. A channel that
+        has no bills, and so no other word for it than its own, answers about ours alone.
+        """
 
     async def close(self, out_trade_no: str) -> None:
         """Close an unpaid payment; returns when the channel says that it is closed.
@@ -352,8 +358,13 @@ class Gateway(Protocol):
         `processing` means taken on and no more: follow it with `query_refund` until it is final.
         """
 
-    async def query_refund(self, out_refund_no: str, *, out_trade_no: str | None = None) -> RefundFact | None:
-        """What the channel knows of our refund number; None when it knows of none. Alipay needs `out_trade_no`."""
+    async def query_refund(
+        self, out_refund_no: str, *, out_trade_no: str | None = None, provider_no: str | None = None
+    ) -> RefundFact | None:
+        """What the channel knows of our refund number; None when it knows of none.
+
+        Alipay needs `out_trade_no`, and `provider_no` where the refund was made by that.
+        """
 
     def verify_notify(self, headers: Mapping[str, str], body: bytes) -> PaymentFact | RefundFact:
         """The fact a notification states, after its signature over the raw `body` was checked.

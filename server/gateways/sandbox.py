@@ -183,7 +183,7 @@ class SandboxGateway:
         require_same(CHANNEL, opened.out_trade_no, payment.out_trade_no)
         return PaymentOpened(pay_url=opened.pay_url, qr_text=opened.qr_text)
 
-    async def query(self, out_trade_no: str) -> PaymentFact | None:
+    async def query(self, out_trade_no: str, *, provider_no: str | None = None) -> PaymentFact | None:  # noqa: ARG002 - no bills
         """See `port.Gateway.query`."""
         try:
             payment = await self._ask(_Payment, "GET", f"/v1/payments/{our_number(out_trade_no)}")
@@ -231,6 +231,7 @@ class SandboxGateway:
         out_refund_no: str,
         *,
         out_trade_no: str | None = None,  # noqa: ARG002 - the number of the refund is enough here
+        provider_no: str | None = None,  # noqa: ARG002 - as is
     ) -> RefundFact | None:
         """See `port.Gateway.query_refund`."""
         try:

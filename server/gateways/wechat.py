@@ -232,17 +232,19 @@ class WechatGateway:
         until = self._now() + life
         return until if until < payment.expires_at else None
 
-    async def query(self, out_trade_no: str) -> PaymentFact | None:
+    async def query(self, out_trade_no: str, *, provider_no: str | None = None) -> PaymentFact | None:
         """See `port.Gateway.query`."""
-        target = f"/v3/pay/transactions/out-trade-no/{our_number(out_trade_no)}?mchid={self.merchant_id}"
+        target = f"id/{our_number(provider_no)}" if provider_no else f"out-trade-no/{our_number(out_trade_no)}"
+        target = f"/v3/pay/transactions/{target}?mchid={self.merchant_id}"
         try:
             transaction = await self._ask(Transaction, "GET", target)
         except ChannelRefused as refusal:
             if refusal.reason_code == Reason.NOT_FOUND:
                 return None
             raise
-        require_same(CHANNEL, transaction.out_trade_no, out_trade_no)
-        return transaction.fact(event_id=None)
+        told = transaction.transaction_id if provider_no else transaction.out_trade_no
+        require_same(CHANNEL, told, provider_no or out_trade_no)
+        return transaction.fact(event_id=None) if transaction.out_trade_no == out_trade_no else None
 
     async def close(self, out_trade_no: str) -> None:
         """See `port.Gateway.close`. WeChat Pay says yes for any number, also an unknown one: only the query decides."""
@@ -265,8 +267,9 @@ class WechatGateway:
     async def refund(self, refund: CreateRefund) -> RefundFact:
         """See `port.Gateway.refund`."""
         assert refund.total_fen is not None, "WeChat Pay compares the payment's amount"
+        name = "transaction_id" if refund.provider_no else "out_trade_no"
         content: dict[str, object] = {
-            "out_trade_no": our_number(refund.out_trade_no),
+            name: our_number(refund.provider_no or refund.out_trade_no),
             "out_refund_no": our_number(refund.out_refund_no),
             "amount": {"refund": refund.amount_fen, "total": refund.total_fen, "currency": "CNY"},
         }
@@ -275,14 +278,17 @@ class WechatGateway:
         if refund.notify_url is not None:
             content["notify_url"] = refund.notify_url
         done = await self._ask(Refund, "POST", "/v3/refund/domestic/refunds", content)
-        require_same(
-            CHANNEL,
-            (done.out_refund_no, done.out_trade_no, done.amount.refund),
-            (refund.out_refund_no, refund.out_trade_no, refund.amount_fen),
-        )
+        asked = (refund.out_refund_no, refund.out_trade_no, refund.amount_fen)
+        require_same(CHANNEL, (done.out_refund_no, done.out_trade_no, done.amount.refund), asked)
         return done.fact()
 
-    async def query_refund(self, out_refund_no: str, *, out_trade_no: str | None = None) -> RefundFact | None:
+    async def query_refund(
+        self,
+        out_refund_no: str,
+        *,
+        out_trade_no: str | None = None,
+        provider_no: str | None = None,  # noqa: ARG002 - the number of the refund is enough here
+    ) -> RefundFact | None:
         """See `port.Gateway.query_refund`."""
         try:
             refund = await self._ask(Refund, "GET", f"/v3/refund/domestic/refunds/{our_number(out_refund_no)}")
@@ -290,9 +296,8 @@ class WechatGateway:
             if refusal.reason_code == Reason.NOT_FOUND:
                 return None
             raise
-        require_same(
-            CHANNEL, (refund.out_refund_no, refund.out_trade_no), (out_refund_no, out_trade_no or refund.out_trade_no)
-        )
+        asked = (out_refund_no, out_trade_no or refund.out_trade_no)
+        require_same(CHANNEL, (refund.out_refund_no, refund.out_trade_no), asked)
         return refund.fact()
 
     # --- notifications -------------------------------------------------------------------------------------

@@ -215,7 +215,7 @@ def test_a_refund_that_could_not_be_written_is_kept_and_asked_about(site, monkey
     site.till.payments["refund"] = RefundFact("R-000001", "CR-1", "N-000001", 100, "succeeded")
     asked = []
 
-    async def query_refund(number, *, out_trade_no=None):
+    async def query_refund(number, *, out_trade_no=None, **_its):
         asked.append((number, out_trade_no))
 
     site.till.query_refund = query_refund

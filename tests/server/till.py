@@ -122,7 +122,7 @@ class Till:
             pay_url=None if payment.product == "qr" else url, qr_text=url, valid_until=self.valid_until
         )
 
-    async def query(self, number):
+    async def query(self, number, *, provider_no=None):
         self._answer()
         self.asked.append(number)
         return self.payments.get(number)

@@ -26,7 +26,6 @@ from server.payments.refunds.actions import RefundHeard
 from server.payments.refunds.model import Refund, RefundEvent
 from server.payments.refunds.moving import Held
 from shared import clock
-from shared.money import Fen
 from shared.states import RefundState, RefundStep, RefundTrouble, RefundTurn
 
 FOLLOW_SECONDS = 10.0
@@ -137,8 +136,11 @@ async def _run(ctx: Context, errand: Errand) -> RefundFact | None:
 
 
 async def _ask(ctx: Context, errand: Errand) -> RefundFact | None:
-    number, payment = errand.request.out_refund_no, errand.request.out_trade_no
-    return await channels.call(ctx, errand.channel, lambda gateway: gateway.query_refund(number, out_trade_no=payment))
+    asked = errand.request
+    payment = {"out_trade_no": asked.out_trade_no, "provider_no": asked.provider_no}
+    return await channels.call(
+        ctx, errand.channel, lambda gateway: gateway.query_refund(asked.out_refund_no, **payment)
+    )
 
 
 async def _hear(ctx: Context, errand: Errand, fact: RefundFact) -> None:
@@ -242,7 +244,7 @@ def _prepare(ctx: Context, tx: Tx, refund_id: UUID) -> Errand | None:
     return Errand(
         refund_id=refund.id,
         channel=refund.channel,
-        request=_request(ctx, refund, total=source.amount_fen),
+        request=_request(ctx, refund, source),
         asks_first=not is_first,
         may_send=is_first or (refund.state == RefundState.SUBMITTED and not is_early),
         is_known=refund.state in _KNOWN_THERE,
@@ -305,13 +307,14 @@ def _source(tx: Tx, refund: Refund) -> PaymentAttempt | UnmatchedPayment:
     return tx.get_one(PaymentAttempt, refund.attempt_id)
 
 
-def _request(ctx: Context, refund: Refund, *, total: Fen) -> CreateRefund:
-    """The same bytes each time: the number, the amounts and the words never change."""
+def _request(ctx: Context, refund: Refund, source: PaymentAttempt | UnmatchedPayment) -> CreateRefund:
+    """The same bytes each time: the numbers, the amounts and the words never change."""
     return CreateRefund(
         out_refund_no=refund.out_refund_no,
         out_trade_no=refund.out_trade_no,
         amount_fen=refund.amount_fen,
         reason=f"订单 {refund.order_code} 退款" if refund.order_code else "退款",
-        total_fen=total,
+        total_fen=source.amount_fen,
+        provider_no=source.provider_no if isinstance(source, UnmatchedPayment) else None,
         notify_url=f"{ctx.settings.base_url.rstrip('/')}/pay/{refund.channel}/notify",
     )
