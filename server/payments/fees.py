@@ -101,6 +101,15 @@ def _fees_of(tx: Tx, channel: str, attempts: Collection[UUID], aside: Collection
     return {one: booked[numbers[0]] for one, numbers in known.items()}
 
 
+def charged(tx: Tx, channel: str, numbers: Collection[str]) -> dict[str, Fen]:
+    """What is booked as the fee of payments that have found their orders, by the channel's numbers."""
+    a = PaymentAttempt
+    its = (a.channel == channel, among(tx, a.provider_no, sorted(numbers)))
+    known = tx.execute(select(a.provider_no, a.out_trade_no).where(*its)).all()
+    found = {one: _Paid(None, clock.now(), (one, ours)) for one, ours in known if one}
+    return _booked(tx, channel, found)[0] if found else {}
+
+
 def _booked(tx: Tx, channel: str, found: Mapping[str, _Paid]) -> tuple[dict[str, Fen], dict[str, int]]:
     """What is booked as the fee of each payment, and how many bills have had a word in it."""
     account = ledger.Account("psp_fee", channel)

@@ -1,25 +1,28 @@
 """Asking the channel about money that only its bill tells of, before it delivers goods or goes back.
 
-A file may be mistaken, or forged. The channel's answer counts; where it is silent, what two people say does.
+A file may be mistaken, or forged: it may have a line twice, so that the true payment goes back. The channel's answer
+counts; where it is silent, what two people say does.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import select
 
 from server.context import Context
-from server.db import among
+from server.db import Tx, among
 from server.gateways.port import ChannelRefused, ChannelUnknown, PaymentFact
 from server.payments import channels
+from server.payments.model import PaymentException, UnmatchedPayment
 from server.policy import Actor
 from server.reconcile.model import ReconcileDifference
 from shared.errors import Conflict
 from shared.finance import DifferenceAction, DifferenceKind, DifferenceState
+from shared.states import FoundBy
 
 AT_ONCE = 8
 """How many questions a channel gets at a time."""
@@ -59,7 +62,10 @@ async def before(ctx: Context, seen: Mapping[UUID, int], *, actor: Actor) -> Non
 async def _ask(ctx: Context, said: _Said, gate: asyncio.Semaphore) -> NotConfirmed | None:
     async with gate:
         try:
-            fact = await channels.call(ctx, said.channel, lambda gateway: gateway.query(said.out_trade_no))
+            numbers = said.out_trade_no, said.provider_no
+            fact = await channels.call(
+                ctx, said.channel, lambda gateway: gateway.query(numbers[0], provider_no=numbers[1])
+            )
         except (ChannelUnknown, ChannelRefused):
             return None
     is_it = fact is not None and (fact.state, fact.provider_no, fact.amount_fen) == (
@@ -81,13 +87,24 @@ def _to_be_asked(ctx: Context, seen: Mapping[UUID, int], actor: Actor) -> list[_
     with ctx.db.read() as tx:
         proposed = (r.state == DifferenceState.PROPOSED.value, r.handled_by != actor.label)
         query = select(r).where(among(tx, r.id, sorted(seen)), *proposed)
-        rows = [row for row in tx.scalars(query.order_by(r.number)) if row.version == seen[row.id] and _needs(row)]
+        rows = [row for row in tx.scalars(query.order_by(r.number)) if row.version == seen[row.id]]
+        told = _told_by_channel(tx, rows)
+        rows = [row for row in rows if row.action in _GOODS or (row.action in _MONEY and _is_news(row, told))]
     return [_Said(row.number, row.channel, row.out_trade_no, row.provider_no, row.theirs_fen) for row in rows]
 
 
-def _needs(row: ReconcileDifference) -> bool:
-    """Goods always; money where the channel has not told of it, and a refund would be the first to ask."""
-    is_news = row.exception_id is None and row.kind == DifferenceKind.ONLY_THEIRS
-    return row.action in {DifferenceAction.DELIVER, DifferenceAction.ATTACH} or (
-        row.action == DifferenceAction.REFUND and is_news
-    )
+_GOODS = frozenset({DifferenceAction.DELIVER.value, DifferenceAction.ATTACH.value})
+_MONEY = frozenset({DifferenceAction.REFUND.value})
+
+
+def _is_news(row: ReconcileDifference, told: Collection[UUID]) -> bool:
+    """Whether nothing but a bill tells of the money that a refund would give back."""
+    return row.kind != DifferenceKind.REFUND_ONLY_THEIRS and row.exception_id not in told
+
+
+def _told_by_channel(tx: Tx, rows: Collection[ReconcileDifference]) -> set[UUID]:
+    """The exceptions of these differences whose money did not come to us by a bill alone."""
+    e, u = PaymentException, UnmatchedPayment
+    named = sorted({row.exception_id for row in rows if row.exception_id is not None})
+    by_bill = select(u.id).where(u.id == e.unmatched_id, u.found_by == FoundBy.BILL.value)
+    return set(tx.scalars(select(e.id).where(among(tx, e.id, named), ~by_bill.exists()))) if named else set()

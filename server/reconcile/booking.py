@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import groupby
+from uuid import UUID
+
+from sqlalchemy import select
 
 from server.db import Tx
 from server.ledger import actions as ledger
+from server.ledger import queries as books
 from server.ledger.actions import Account, Journal, Transfer
 from server.payments import fees
 from server.reconcile.choosing import off_by
@@ -51,20 +55,46 @@ def post(tx: Tx, rows: Sequence[ReconcileDifference], *, actor: str) -> None:
             fees.settle(tx, channel, taken)
         back = {row.out_refund_no: -(row.theirs_fen or 0) for row in its if row.out_refund_no}
         fees.settle_returned(tx, channel, back, up_to_fee=False)
-    now = clock.now()
-    ledger.post(tx, [_journal(row, more, actor, now) for row in rows if (more := owed_more(row))])
+    now, kept = clock.now(), _fees_of(tx, rows)
+    ledger.post(tx, [_journal(row, more, kept[row.id], actor, now) for row in rows if (more := owed_more(row))])
 
 
-def _journal(row: ReconcileDifference, more: Fen, actor: str, at: datetime) -> Journal:
-    """CORRECT: the channel owes us `more` than was booked, which is a gain, or less, which is a loss."""
-    psp, loss = Account("psp", row.channel), Account("loss")
-    transfer = Transfer(psp, loss, more) if more > 0 else Transfer(loss, psp, -more)
+def _fees_of(tx: Tx, rows: Sequence[ReconcileDifference]) -> dict[UUID, Fen]:
+    """What the channel keeps less of payments that never came: a write-off takes the estimated fee back with the
+    payment, and who takes a write-off back takes that back as well.
+    """
+    r, kept = ReconcileDifference, dict.fromkeys((row.id for row in rows), 0)
+    lost = [row for row in rows if row.kind == DifferenceKind.ONLY_OURS and row.provider_no]
+    for channel, some in groupby(sorted(lost, key=lambda row: row.channel), key=lambda row: row.channel):
+        its = list(some)
+        charged = fees.charged(tx, channel, [row.provider_no for row in its])
+        kept |= {row.id: charged.get(row.provider_no, 0) for row in its}
+    for row in rows:
+        if row.kind == DifferenceKind.BOOKED:
+            same = tx.scalars(select(r.number).where((r.origin_id == row.again_of) | (r.again_of == row.again_of)))
+            kept[row.id] = sum(books.moved(tx, Account("psp_fee", row.channel), [key(one) for one in same]).values())
+    return kept
+
+
+def key(number: str) -> str:
+    """The journal of a difference."""
+    return f"difference:{number}"
+
+
+def _journal(row: ReconcileDifference, more: Fen, fee: Fen, actor: str, at: datetime) -> Journal:
+    """CORRECT: the channel owes us `more` than was booked, which is a gain, or less, which is a loss; and keeps `fee`
+    less than was booked.
+    """
+    psp, loss, kept = Account("psp", row.channel), Account("loss"), Account("psp_fee", row.channel)
+    transfers = [Transfer(psp, loss, more) if more > 0 else Transfer(loss, psp, -more)]
+    if fee:
+        transfers.append(Transfer(psp, kept, fee) if fee > 0 else Transfer(kept, psp, -fee))
     return Journal(
-        key=f"difference:{row.number}",
+        key=key(row.number),
         code=JournalCode.CORRECT.value,
         order_id=None,
         occurred_at=at,
-        transfers=(transfer,),
+        transfers=tuple(transfers),
         actor=actor,
         memo=row.note,
     )

@@ -91,7 +91,11 @@ def _in_a_bill(tx: Tx, row: ReconcileDifference) -> bool:
 
 
 def _listed(tx: Tx, row: ReconcileDifference) -> bool:
-    """A bill has our payment, whatever it says of it: how the two differ is for the bill's day to tell."""
+    """A bill has our payment, whatever it says of it: how the two differ is for the bill's day to tell; or our books
+    have it no more.
+    """
+    if not any(one.id == row.ours_id for one in ours.named(tx, row.channel, _named_by(row))):
+        return True
     r, is_late = ReconcileRow, _is_of_late_bill(tx, row)
     named = (r.provider_no == row.provider_no, r.kind == "payment")
     is_there = bool(row.provider_no) and _is_billed(tx, row, BillKind.TRADES, *named, is_later=is_late)
@@ -132,6 +136,16 @@ def _refund_is_booked(tx: Tx, row: ReconcileDifference) -> bool:
         if one.kind == "refund" and is_same and (one.state, one.amount_fen) == ("succeeded", told.amount_fen):
             return True
     return bool(of_bill.are_booked(tx, row.channel, [told]))
+
+
+def _named_by(row: ReconcileDifference) -> Wanted:
+    return Wanted(*([number] if number else [] for number in (row.provider_no, row.out_trade_no, row.out_refund_no)))
+
+
+def _refunded(tx: Tx, row: ReconcileDifference) -> bool:
+    """A bill has our refund; or it failed since, and no bill will."""
+    refund = tx.get(Refund, row.ours_id) if row.ours_id else None
+    return _in_a_bill(tx, row) or refund is None or refund.state not in ours.ASKED
 
 
 def _refund_ended(tx: Tx, row: ReconcileDifference) -> bool:
@@ -197,9 +211,9 @@ _COMES: Mapping[DifferenceKind, Callable[[Tx, ReconcileDifference], bool]] = {
     _K.DUPLICATE: _once_only,
     _K.DATE_SHIFT: _in_a_bill,
     _K.FOREIGN: _never,
-    _K.REFUND_ONLY_OURS: _in_a_bill,
+    _K.REFUND_ONLY_OURS: _refunded,
     _K.REFUND_ONLY_THEIRS: _refund_is_booked,
-    _K.REFUND_AMOUNT: _in_a_bill,
+    _K.REFUND_AMOUNT: _refunded,
     _K.REFUND_STATE: _refund_ended,
     _K.FUND_ONLY_TRADES: _moved,
     _K.FUND_ONLY_FUNDS: _traded,

@@ -18,7 +18,10 @@ _A, _K = DifferenceAction, DifferenceKind
 
 
 PAID_HERE = "paid"
-"""The `ours_state` of a payment that is in the bill twice: it came once, and there is nothing to give back."""
+"""The `ours_state` of what is in our books already: a line that the bill has twice, or a movement of money we know."""
+
+UNPAID_HERE = "unpaid"
+"""The `ours_state` of a payment of ours that we know no money of."""
 
 _IN_THE_EXCEPTIONS = frozenset({_A.REFUND, _A.ATTACH})
 _ALWAYS_TWO = frozenset({_A.DELIVER, _A.WRITE_OFF})
@@ -30,7 +33,7 @@ class Because(Enum):
     MONEY = "money"
     """It moves money that waits in the exceptions: their own two people."""
     LIMIT = "limit"
-    """It delivers goods, is a loss, undoes what was booked, or is more than one person decides on."""
+    """It delivers goods, is a loss, is about what was handled before, or is more than one person decides on."""
     ONE_PERSON = "one person"
 
 
@@ -53,7 +56,7 @@ def because(row: ReconcileDifference, action: DifferenceAction, check_above: Fen
     """How many people `action` needs for this difference; `total` is at stake in all that are decided on with it."""
     if is_money(row, action):
         return Because.MONEY
-    always = action in _ALWAYS_TWO or (action is _A.BOOK and row.kind == _K.BOOKED)
+    always = action in _ALWAYS_TWO or (action is _A.BOOK and row.again_of is not None)
     return Because.LIMIT if always or max(at_stake(row), total) > check_above else Because.ONE_PERSON
 
 
@@ -81,9 +84,11 @@ def _fits(
         case _K.UNPAID_OURS, _A.REFUND:
             return False  # nobody's money until it is delivered for: then it may go back like any other
         case _K.AMOUNT, _A.REFUND:
-            return holds_money
+            return holds_money or row.ours_state == UNPAID_HERE
         case _K.AMOUNT, _A.BOOK:
-            return not holds_money and row.ours_id is not None
+            return not holds_money and row.ours_id is not None and row.ours_state != UNPAID_HERE
+        case _K.FUND_ONLY_FUNDS, _A.BOOK:
+            return row.ours_state != PAID_HERE  # the trade bill that has it is still to come
         case _K.DUPLICATE, _A.REFUND:
             return holds_money or row.ours_state != PAID_HERE
         case _K.REFUND_ONLY_THEIRS, _A.BOOK:

@@ -30,6 +30,9 @@ _D = DifferenceState
 _OF_FUNDS = frozenset({DifferenceKind.FUND_ONLY_FUNDS, DifferenceKind.BALANCE})
 """Kinds whose row is one of the fund bill."""
 
+_MAY_BE_HERE = frozenset({DifferenceKind.DUPLICATE, DifferenceKind.FUND_ONLY_FUNDS})
+"""Kinds of lines that are about money of another line, which our books may have."""
+
 
 def keep(
     tx: Tx,
@@ -133,7 +136,7 @@ class _Run:
         self._trades_file_id, self._funds_file_id = files
         self._late = late
         self._codes = _order_codes(tx, channel, found)
-        self._paid_here = _paid_here(tx, channel, found)
+        self._known = _known(tx, channel, found)
         self._made: list[ReconcileDifference] = []
         self.matters = Matters(tx, channel, day, known, found, also={one.id for one in found} if late else ())
         self.current: set[UUID] = set()
@@ -147,6 +150,9 @@ class _Run:
     def take(self, one: Difference) -> None:
         """Keep a difference: in the row that has it already, or in a new one where people handled something else."""
         matter, facts = self.matters.of(one.id), self._facts(one)
+        if one.closes_itself and matter.booked_fen:
+            self.undo(matter)  # the other half has come, and puts right what people had
+            return
         handled = matter.handled()
         if handled is not None and matter.is_settled(one, facts.ours_state):
             self.current.add(handled.id)  # what people decided stays
@@ -242,13 +248,13 @@ class _Run:
             self.touched.add(row.id)
 
     def _facts(self, one: Difference) -> _Facts:
-        is_same = one.kind is DifferenceKind.DUPLICATE and one.ours is None and one.provider_no in self._paid_here
+        is_here = one.kind in _MAY_BE_HERE and one.ours is None and one.provider_no in self._known
         file_id = self._funds_file_id if one.kind in _OF_FUNDS else self._trades_file_id
         return _Facts(
             ours_id=one.ours.id if one.ours else None,
             ours_fen=self.matters.of(one.id).ours_fen(one),
             theirs_fen=one.theirs_fen,
-            ours_state=choosing.PAID_HERE if is_same else one.ours.state if one.ours else "",
+            ours_state=choosing.PAID_HERE if is_here else one.ours.state if one.ours else "",
             theirs_state=one.theirs.state if one.theirs else "",
             out_trade_no=one.out_trade_no[:64],
             provider_no=one.provider_no[:64],
@@ -273,8 +279,8 @@ def _order_codes(tx: Tx, channel: str, found: Iterable[Difference]) -> dict[str,
     return codes
 
 
-def _paid_here(tx: Tx, channel: str, found: Iterable[Difference]) -> set[str]:
-    """The numbers of payments of ours that the bill has twice."""
-    twice = [one for one in found if one.kind is DifferenceKind.DUPLICATE and one.ours is None]
-    named = ours.named(tx, channel, Wanted(sorted({one.provider_no for one in twice}), [], [])) if twice else []
-    return {our.provider_no for our in named}
+def _known(tx: Tx, channel: str, found: Iterable[Difference]) -> set[str]:
+    """The channel's numbers of what our books have, of those that the bill has twice, or moved without a trade."""
+    asked = {one.provider_no for one in found if one.kind in _MAY_BE_HERE and one.ours is None and one.provider_no}
+    named = ours.named(tx, channel, Wanted(sorted(asked), [], [])) if asked else []
+    return {our.provider_no for our in named if our.state != "unpaid"}

@@ -384,7 +384,7 @@ def _figures(kind: DifferenceKind, our: OurRow | None, their: TradeRow | None) -
         theirs = their.settled_fen
     if kind == _K.FEE:
         return our and our.fee_fen, their and their.fee_fen
-    if kind == _K.UNPAID_OURS:
+    if our is not None and our.state == "unpaid":
         return 0, theirs
     if kind == _K.STATE:
         return ours, 0

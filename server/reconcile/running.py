@@ -209,7 +209,8 @@ def _compare(ctx: Context, tx: Tx, channel: str, day: date, found: _Compared) ->
     for pair in settled.pairs:
         _paired(found, pair.theirs, pair.ours, pair.by)
     for one in settled.differences:
-        if one.closes_itself and one.bill_row is not None and one.theirs is not None and one.ours is not None:
+        is_shift = one.kind is DifferenceKind.DATE_SHIFT and one.bill_row is not None
+        if is_shift and one.theirs is not None and one.ours is not None:
             _paired(found, one.theirs, one.ours, "date_shift")
     found.beside = beside.compared(tx, channel, day)
     found.sides, found.foreign = (matching.ours, matching.theirs), settled.foreign

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from server.db import Tx, among
 from server.gateways.port import PaymentFact, RefundFact
 from server.payments import actions as payments
+from server.payments import fees
 from server.payments.actions import ApplyPayment
 from server.payments.exceptions import attaching, of_bill
 from server.payments.exceptions.of_bill import GivenBack, Paid
@@ -117,7 +118,9 @@ def attachable(tx: Tx, row: ReconcileDifference, code: str) -> str:
 
 
 def _payment(tx: Tx, row: ReconcileDifference, shop: Shop) -> PaymentException | None:
-    return of_bill.set_aside(tx, _command(tx, row, shop), terms=shop.terms)
+    raised = of_bill.set_aside(tx, _command(tx, row, shop), terms=shop.terms)
+    fees.settle(tx, row.channel, {row.provider_no: tx.get_one(ReconcileRow, (row.file_id, row.bill_row)).fee_fen})
+    return raised
 
 
 def _command(tx: Tx, row: ReconcileDifference, shop: Shop) -> ApplyPayment:

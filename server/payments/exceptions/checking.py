@@ -35,7 +35,7 @@ class ChannelAnswered(Conflict):
 
 async def before(ctx: Context, exception_id: UUID, body: ApproveAction, *, actor: Actor) -> None:
     """Ask the channel about what is about to be approved: a payment that people confirm, an abnormal refund that they
-    made by hand, money of a bill that is to buy goods. What it says is applied.
+    made by hand, money of a bill that is to buy goods or to go back. What it says is applied.
 
     Raises ChannelAnswered. A channel that is silent, or refuses to say, stands in nobody's way.
     """
@@ -72,7 +72,9 @@ async def _ask_for_refund(ctx: Context, refund: Refund) -> None:
 async def _ask_for_money(ctx: Context, money: UnmatchedPayment) -> None:
     """Raise ChannelAnswered where a bill told of money, and the channel does not."""
     try:
-        fact = await channels.call(ctx, money.channel, lambda gateway: gateway.query(money.out_trade_no))
+        fact = await channels.call(
+            ctx, money.channel, lambda gateway: gateway.query(money.out_trade_no, provider_no=money.provider_no)
+        )
     except (ChannelUnknown, ChannelRefused):
         return
     told = ("paid", money.provider_no, money.amount_fen)
@@ -92,8 +94,8 @@ def _to_be_asked(
     )
     confirms = (PaymentException.action == ExceptionAction.CONFIRM.value, PaymentAttempt.state != AttemptState.PAID)
     records = (PaymentException.action == ExceptionAction.RECORD.value, Refund.state == RefundState.ABNORMAL)
-    attaches = (
-        PaymentException.action == ExceptionAction.ATTACH.value,
+    lets_go = (
+        PaymentException.action.in_((ExceptionAction.ATTACH.value, ExceptionAction.REFUND.value)),
         UnmatchedPayment.found_by == FoundBy.BILL.value,
     )
     payment = select(PaymentAttempt).join(PaymentException, PaymentException.attempt_id == PaymentAttempt.id)
@@ -105,7 +107,7 @@ def _to_be_asked(
         return (
             tx.scalars(payment.where(*proposed, *confirms)).first(),
             tx.scalars(refund.where(*proposed, *records, Refund.channel.in_(list(ctx.gateways)))).first(),
-            tx.scalars(money.where(*proposed, *attaches)).first(),
+            tx.scalars(money.where(*proposed, *lets_go)).first(),
         )
 
 

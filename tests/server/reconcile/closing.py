@@ -94,7 +94,7 @@ class Close:
     def silent(self, channel):
         """The channel does not answer questions about payments meanwhile."""
 
-        async def query(_number):
+        async def query(_number, **_its):
             raise ChannelUnknown(channel=channel, detail="timeout")
 
         gateway = self.shop.ctx.gateways[channel]

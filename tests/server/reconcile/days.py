@@ -181,7 +181,8 @@ def _unpaid(day, n):
 
 def _unpaid_of_another_amount(day, n):
     _unpaid(day, n)
-    return _amount(day, n)
+    kind, number, _, theirs = _amount(day, n)
+    return kind, number, 0, theirs
 
 
 def _duplicate(day, n):

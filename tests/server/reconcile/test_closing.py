@@ -121,9 +121,11 @@ def test_what_comes_for_a_signed_day_is_work_of_an_open_one(close):
         assert "44.00" in str(detail["theirs"]), "the row of the late bill"
         close.handle(found["amount"], "book")
         close.handle(found["booked"], "book")
-        assert close.check(found["booked"])["state"] == "resolved"
+        for one in found.values():
+            assert close.check(one)["state"] == "resolved"
         assert booked(close) == before | {
-            ("psp", "wechat"): before["psp", "wechat"] + 1_250 - 100,
+            ("psp", "wechat"): before["psp", "wechat"] + 1_250 - 8 - 100,
+            ("psp_fee", "wechat"): before["psp_fee", "wechat"] + 8,
             ("loss", ""): 100,
         }
         for _ in range(2):
@@ -157,7 +159,8 @@ def agrees_after_all(close, sold, before):
     close.handle(again, "book")
     assert close.check(again)["state"] == "resolved"
     assert booked(close) == {name: fen for name, fen in before.items() if name != ("loss", "")} | {
-        ("psp", "wechat"): before["psp", "wechat"] + 1_250
+        ("psp", "wechat"): before["psp", "wechat"] + 1_250 - 8,
+        ("psp_fee", "wechat"): before["psp_fee", "wechat"] + 8,
     }
 
 

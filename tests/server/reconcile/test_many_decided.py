@@ -4,6 +4,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from types import SimpleNamespace
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import func, select
@@ -150,12 +151,12 @@ def test_many_payments_go_back_together_or_not_at_all(close):
 
 def test_a_state_is_as_dear_as_all_its_money():
     """Who lets fifty thousand yuan be, that went back here and failed there, does not do so alone."""
-    row = SimpleNamespace(kind=DifferenceKind.REFUND_STATE, ours_fen=5_000_000, theirs_fen=5_000_000)
+    row = SimpleNamespace(kind=DifferenceKind.REFUND_STATE, ours_fen=5_000_000, theirs_fen=5_000_000, again_of=None)
     for action in (DifferenceAction.IGNORE, DifferenceAction.CARRY):
         assert choosing.because(row, action, 50_000) is Because.LIMIT
     row.kind, row.theirs_fen = DifferenceKind.AMOUNT, 5_000_100
     assert choosing.because(row, DifferenceAction.BOOK, 50_000) is Because.ONE_PERSON
-    row.kind, row.ours_fen, row.theirs_fen = DifferenceKind.BOOKED, 1, 0
+    row.ours_fen, row.theirs_fen, row.again_of = 1, 0, uuid4()
     assert choosing.because(row, DifferenceAction.BOOK, 50_000) is Because.LIMIT
 
 
