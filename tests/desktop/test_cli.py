@@ -403,4 +403,4 @@ def test_a_killed_import_goes_on_and_every_key_is_stored_once(in_shop, tmp_path)
 def test_every_verb_is_for_the_command_line_and_none_opens_the_window(kameng, capsys):
     assert kameng("--help")[0] == 0
     assert set(re.findall(r"^    (\w+)", capsys.readouterr().out, re.MULTILINE)) == cli.VERBS
-    assert cli.FIRST == cli.VERBS | {"-h", "--help", "--version"}
+    assert cli.VERBS | {"-h", "--help", "--version"} == cli.FIRST
