@@ -181,13 +181,15 @@ def _take_row(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult, file: _Fi
 
 
 def _misfit_of_return(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult) -> str | None:
+    """More may be asked back by now than when the instruction was carried away: the next row has the rest."""
     known = splits.returns(tx, held).get((part.n, part.k))
     if known is not None:
         return None if row.succeeded and known.amount_fen == row.amount_fen else _other_amount(known.amount_fen)
     due = {(one.n, one.k): one.amount for one in splits.to_return(tx, held)} if held.arrived_fen else {}
     if (part.n, part.k) not in due:
         return "没有待回退的分账 / nothing of it is to be given back"
-    return None if due[part.n, part.k] == row.amount_fen else _other_amount(due[part.n, part.k])
+    most = due[part.n, part.k]
+    return None if row.amount_fen <= most else f"最多 {most} 分 / at most {most} fen"
 
 
 def _take_return(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult, file: _File) -> str:

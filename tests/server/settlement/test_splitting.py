@@ -220,9 +220,13 @@ def test_what_refunds_lack_after_a_split_is_given_back_once(shop):
     gone = paying.step(shop, seen, "fail", by="wang", reference="TH-9", status=409)
     assert gone["code"] == "payout_given_back"
 
-    refund(shop, first, 3_500)  # all of it now
+    refund(shop, first, 3_400)
     [row] = rows_of(shop, seen)
-    assert (row["request_no"], row["amount_fen"]) == (f"{payout['number']}-R1.2", 3_500)
+    assert (row["request_no"], row["amount_fen"]) == (f"{payout['number']}-R1.2", 3_400)
+    refund(shop, first, 100)  # all of it now, while that is carried to the channel
+    assert told(shop, [(row["request_no"], 3_400, True, "")]) == counts | {"confirmed": 1}
+    [row] = rows_of(shop, seen)
+    assert (row["request_no"], row["amount_fen"]) == (f"{payout['number']}-R1.3", 100)
     with paying.later(shop, days=181):
         assert rows_of(shop, seen) == []
 
