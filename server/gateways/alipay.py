@@ -208,7 +208,11 @@ class AlipayGateway:
         if reason := plain(refund.reason, most_bytes=256):
             content["refund_reason"] = reason
         done = await self._ask(Refunded, "alipay.trade.refund", content)
-        require_same(CHANNEL, done.out_trade_no, refund.out_trade_no)
+        require_same(
+            CHANNEL,
+            done.trade_no if refund.provider_no else done.out_trade_no,
+            refund.provider_no or refund.out_trade_no,
+        )
         return RefundFact(
             out_refund_no=refund.out_refund_no,
             refund_no=done.trade_no,
@@ -235,7 +239,8 @@ class AlipayGateway:
             raise
         if found.refund_status is None:
             return None
-        require_same(CHANNEL, (found.out_trade_no, found.out_request_no), (out_trade_no, out_refund_no))
+        payment = found.trade_no if provider_no else found.out_trade_no
+        require_same(CHANNEL, (payment, found.out_request_no), (provider_no or out_trade_no, out_refund_no))
         if found.trade_no is None or found.refund_amount is None:
             raise Unclear(channel=CHANNEL, detail="refunded without a number or an amount")
         return RefundFact(

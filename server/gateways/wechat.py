@@ -278,8 +278,8 @@ class WechatGateway:
         if refund.notify_url is not None:
             content["notify_url"] = refund.notify_url
         done = await self._ask(Refund, "POST", "/v3/refund/domestic/refunds", content)
-        asked = (refund.out_refund_no, refund.out_trade_no, refund.amount_fen)
-        require_same(CHANNEL, (done.out_refund_no, done.out_trade_no, done.amount.refund), asked)
+        asked = (refund.out_refund_no, done.out_trade_no if refund.provider_no else refund.out_trade_no)
+        require_same(CHANNEL, (done.out_refund_no, done.out_trade_no, done.amount.refund), (*asked, refund.amount_fen))
         return done.fact()
 
     async def query_refund(
@@ -287,7 +287,7 @@ class WechatGateway:
         out_refund_no: str,
         *,
         out_trade_no: str | None = None,
-        provider_no: str | None = None,  # noqa: ARG002 - the number of the refund is enough here
+        provider_no: str | None = None,
     ) -> RefundFact | None:
         """See `port.Gateway.query_refund`."""
         try:
@@ -296,8 +296,8 @@ class WechatGateway:
             if refusal.reason_code == Reason.NOT_FOUND:
                 return None
             raise
-        asked = (out_refund_no, out_trade_no or refund.out_trade_no)
-        require_same(CHANNEL, (refund.out_refund_no, refund.out_trade_no), asked)
+        payment = refund.out_trade_no if provider_no or not out_trade_no else out_trade_no
+        require_same(CHANNEL, (refund.out_refund_no, refund.out_trade_no), (out_refund_no, payment))
         return refund.fact()
 
     # --- notifications -------------------------------------------------------------------------------------
