@@ -270,7 +270,7 @@ LABELS: dict[type[StrEnum] | type[IntEnum], Mapping[Any, tuple[str, str]]] = {
         JournalCode.SWEEP: ("渠道结算到账", "Paid out by the channel"),
         JournalCode.SUSPENSE: ("挂账", "Set aside"),
         JournalCode.ATTACH: ("挂账归入订单", "Attached to an order"),
-        JournalCode.CORRECT: ("挂账更正", "Correction of money set aside"),
+        JournalCode.CORRECT: ("更正", "Correction"),
         JournalCode.REVERSE: ("退款冲回分账", "Sale reversed"),
         JournalCode.RESTORE: ("退款未成，恢复分账", "Sale restored"),
         JournalCode.REFUND: ("退款", "Refund"),

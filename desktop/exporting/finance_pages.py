@@ -342,7 +342,7 @@ FUNDS: Page[Movement] = Page(
     ),
 )
 
-_MODES = {"profit_sharing": Sentence("分账", "Profit sharing"), "purchase": Sentence("采购", "Purchase")}
+_MODES = {"profit_sharing": Sentence("分账", "Profit sharing"), "purchase": Sentence("经销", "Purchase")}
 STATEMENTS: Page[Statement] = Page(
     "statements",
     ("供应商结算", "Supplier statements"),

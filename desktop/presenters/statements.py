@@ -32,7 +32,7 @@ CONFIRM, DROP, PAY = "confirm", "drop", "pay"
 
 MODES: dict[SettlementMode, Pair] = {
     "profit_sharing": ("渠道分账", "Split by the channel"),
-    "purchase": ("采购付款", "Purchase, paid by transfer"),
+    "purchase": ("经销", "Purchase, paid by transfer"),
 }
 """How suppliers are paid."""
 

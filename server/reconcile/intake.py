@@ -40,7 +40,7 @@ class ChannelHasGivenIt(Conflict):
     code = "channel_has_given_it"
     zh = (
         "{channel} {day} 的账单已由渠道直接下载，与“{name}”内容不同，没有替换。"
-        "如果渠道更正了账单，请点“下载账单”重新下载。"
+        "如果渠道更正了账单，请点“获取账单”重新获取。"
     )
     en = (
         "The bill of {channel} for {day} came from the channel itself, and “{name}” differs: nothing was replaced. "

@@ -13,13 +13,14 @@ from server.db import Tx, among
 from server.identity import queries as people
 from server.orders.model import Order, OrderLine
 from server.payments.model import PaymentAttempt, UnmatchedPayment
-from server.payments.refunds.model import Refund
+from server.payments.refunds.model import Refund, RefundEvent
 from server.reconcile import days
 from server.reconcile.model import ReconcileDifference, ReconcileRow
 from server.reconcile.ours import ASKED
 from shared import clock
 from shared.contracts import reconcile as wire
 from shared.contracts.base import Page
+from shared.states import RefundStep
 
 _R = ReconcileRow
 
@@ -64,12 +65,22 @@ def refunds(tx: Tx, channel: str, day: date, *, after: str, limit: int) -> Page[
     found = tx.scalars(query.order_by(Refund.out_refund_no).limit(limit + 1)).all()
     shown = found[:limit]
     billed = _billed(tx, channel, day, [refund.id for refund in shown])
-    names = people.names_of(tx, {refund.decided_by for refund in shown})
-    items = [_refund(refund, billed.get(refund.id), names) for refund in shown]
+    agreed = _agreed(tx, [refund.id for refund in shown])
+    names = people.names_of(tx, {step.actor for step in agreed.values()})
+    items = [_refund(refund, billed.get(refund.id), agreed.get(refund.id), names) for refund in shown]
     return Page(items=items, next=shown[-1].out_refund_no if len(found) > limit else None)
 
 
-def _refund(refund: Refund, row: ReconcileRow | None, names: dict[str, str]) -> wire.RefundMatch:
+def _agreed(tx: Tx, refund_ids: Sequence[UUID]) -> dict[UUID, RefundEvent]:
+    """The suppliers' own yes to refunds, where they gave one: others were the shop's, or went by themselves."""
+    e = RefundEvent
+    its = (among(tx, e.refund_id, refund_ids), e.what == RefundStep.SUPPLIER_AGREED.value)
+    return {step.refund_id: step for step in tx.scalars(select(e).where(*its).order_by(e.id))} if refund_ids else {}
+
+
+def _refund(
+    refund: Refund, row: ReconcileRow | None, agreed: RefundEvent | None, names: dict[str, str]
+) -> wire.RefundMatch:
     return wire.RefundMatch(
         order_code=refund.order_code,
         asked_at=refund.asked_at,
@@ -79,8 +90,8 @@ def _refund(refund: Refund, row: ReconcileRow | None, names: dict[str, str]) -> 
         provider_refund_no=refund.provider_refund_no or (row.refund_no if row else ""),
         amount_fen=refund.amount_fen,
         fee_returned_fen=-row.fee_fen if row else 0,
-        confirmed_by=names.get(refund.decided_by or "", refund.decided_by or ""),
-        confirmed_at=refund.submitted_at,
+        confirmed_by=names.get(agreed.actor, agreed.actor) if agreed else "",
+        confirmed_at=agreed.at if agreed else None,
         state=refund.state,
         bill_row=row.n if row else None,
     )

@@ -51,7 +51,7 @@ class NoTradeBill(Conflict):
     """There is nothing to compare with."""
 
     code = "no_trade_bill"
-    zh = "{channel} {day} 的交易账单还没有，无法对账。请下载账单或拖入文件。"
+    zh = "{channel} {day} 的交易账单还没有，无法对账。请获取账单或拖入文件。"
     en = "The trade bill of {channel} for {day} is not here yet; fetch it, or drop its file."
 
 

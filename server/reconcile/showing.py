@@ -240,7 +240,7 @@ def _bill_facts(told: Told, row: ReconcileRow | None) -> list[wire.SideFact]:
     """What the bill says, each under the key that the same has on our side."""
     if row is None:
         return []
-    at = {"payment": "paid_at", "refund": "asked_at"}.get(row.kind, "at")
+    at = _TIMES.get(row.kind, "at")
     return _facts(
         told,
         ("bill_row", row.n),

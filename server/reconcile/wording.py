@@ -38,7 +38,7 @@ _WAITS: dict[str, tuple[str, str]] = {
     "newer_bill": ("账单有更新，请重新对账", "there is a newer bill: reconcile again"),
     "open": ("还有 {n} 条差异未处理", "{n} differences are not handled yet"),
     "seen_by_you_alone": (
-        "{bill}由您拖入、渠道尚未确认，请另一位同事签署，或重新下载账单",
+        "{bill}由您拖入、渠道尚未确认，请另一位同事签署，或重新获取账单",
         "you dropped the {bill}, and the channel has not confirmed it: have a colleague sign, or fetch it",
     ),
 }

@@ -128,11 +128,11 @@ def test_a_payout_that_is_tried_again_is_the_same_payout():
 @pytest.mark.parametrize(
     ("agreed", "told"),
     [
-        ({"cycle": Cycle.D0, "n": 0}, "采购付款 · D+0（17:00 前的当日结） · 发货时起算"),
-        ({"cycle": Cycle.WEEKLY, "n": 7}, "采购付款 · 每周星期日 · 发货时起算"),
+        ({"cycle": Cycle.D0, "n": 0}, "经销 · D+0（17:00 前的当日结） · 发货时起算"),
+        ({"cycle": Cycle.WEEKLY, "n": 7}, "经销 · 每周星期日 · 发货时起算"),
         (
             {"cycle": Cycle.WORKING_DAYS, "n": 1, "hold_days": 7, "minimum_fen": 10_000, "payout_fee_fen": 100},
-            "采购付款 · T+1（工作日） · 发货时起算 · 再等 7 天 · 满 ¥100.00 起结 · 打款手续费 ¥1.00",
+            "经销 · T+1（工作日） · 发货时起算 · 再等 7 天 · 满 ¥100.00 起结 · 打款手续费 ¥1.00",
         ),
     ],
     ids=["same day", "weekly", "all of it"],

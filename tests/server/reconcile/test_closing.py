@@ -12,7 +12,7 @@ from tests.server.reconcile import writing
 from tests.server.reconcile.closing import close_with
 from tests.server.reconcile.writing import line
 
-BY_YOU = "{}由您拖入、渠道尚未确认，请另一位同事签署，或重新下载账单"
+BY_YOU = "{}由您拖入、渠道尚未确认，请另一位同事签署，或重新获取账单"
 
 
 def booked(close):
@@ -60,7 +60,7 @@ def test_no_file_takes_the_place_of_what_the_channel_gave_and_who_dropped_does_n
         seen, differences = close.seen("wechat"), close.differences("wechat")
         for file in forged:
             refused = close.drop(*file, status=409)
-            assert (refused["code"], "点“下载账单”重新下载" in refused["detail"]) == ("channel_has_given_it", True)
+            assert (refused["code"], "点“获取账单”重新获取" in refused["detail"]) == ("channel_has_given_it", True)
         assert (close.seen("wechat"), close.differences("wechat")) == (seen, differences)
         assert sources(close, "alipay") == [
             ("trades", "dropped", False, False),

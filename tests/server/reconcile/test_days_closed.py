@@ -113,7 +113,7 @@ def pairs(close, sold, back):
     assert (one["supplier"], one["matched_by"]) == ("星河数码", "provider_no")
     [refund] = close.get(close.at("wechat", "/refunds"))["items"]
     assert (refund["out_trade_no"], refund["amount_fen"], refund["fee_returned_fen"]) == (back.out_trade_no, 1_250, 8)
-    assert (refund["state"], refund["order_code"], refund["confirmed_by"]) == ("succeeded", back.order_code, "李航")
+    assert (refund["state"], refund["order_code"], refund["confirmed_by"]) == ("succeeded", back.order_code, "")
     funds = close.get(close.at("wechat", "/funds"))["items"]
     assert sum(one["amount_fen"] for one in funds) == 10_250 - 1_250 - 57
     assert funds[-1]["balance_fen"] == OPENING + 10_250 - 1_250 - 57
@@ -146,7 +146,7 @@ def test_dropped_files_go_the_way_of_fetched_ones(close, tmp_path):
         assert close.shop.order(type("B", (), {"order": type("O", (), {"id": unheard.order_id})})).state == "delivered"
         day = close.seen("wechat")
         assert (day["missing"], day["matched"], day["state"]) == (["funds"], 2, "waiting")
-        by_you = "{}由您拖入、渠道尚未确认，请另一位同事签署，或重新下载账单"
+        by_you = "{}由您拖入、渠道尚未确认，请另一位同事签署，或重新获取账单"
         assert day["sign_waits_for"] == ["缺少资金账单", by_you.format("交易账单")]
         assert close.drop(name, content)["id"] == kept["id"]
         assert len(close.seen("wechat")["bills"]) == 1

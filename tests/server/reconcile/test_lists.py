@@ -1,7 +1,9 @@
 """What is counted in the lists of a reconciled day is what their pages hold, and what the day says of its pairs."""
 
 from datetime import timedelta
+from types import SimpleNamespace
 
+from tests.server import refunding
 from tests.server.reconcile.closing import close_with
 
 
@@ -62,3 +64,20 @@ def test_control_totals_are_those_of_the_pages_and_of_the_day(tmp_path, sandbox,
 
 
 PAGES = ("matches", "refunds", "funds")
+
+
+def test_a_refund_names_the_supplier_who_agreed_and_nobody_else(close):
+    """What the shop decided on, or what went by itself, no supplier has confirmed."""
+    by_supplier, by_shop = close.sold("wechat"), close.sold("wechat")
+    bought = SimpleNamespace(order=close.order(by_supplier))
+    refunding.look(close.site, bought)
+    refund_id = refunding.ask(close.site, bought)
+    agreed = refunding.post(close.site, refund_id, "answer", "chen", answer="agree")
+    close.settle(str(refund_id))
+    close.refund(by_shop)
+    with close.tomorrow():
+        close.fetch_by_itself()
+        rows = {one["out_trade_no"]: one for one in close.get(close.at("wechat", "/refunds"))["items"]}
+    told = rows[by_supplier.out_trade_no]
+    assert (agreed["state"], told["confirmed_by"], told["confirmed_at"] is not None) == ("approved", "陈星", True)
+    assert (rows[by_shop.out_trade_no]["confirmed_by"], rows[by_shop.out_trade_no]["confirmed_at"]) == ("", None)

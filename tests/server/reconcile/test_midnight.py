@@ -216,7 +216,7 @@ def test_a_half_that_is_gone_from_the_bill_beside_the_day_is_missing_again(close
         assert alone(close) == ["open"]
         close.drop(*shifted.has_it, by="wang")
         assert alone(close) == ["matched"]
-        waits = f"{next_day} 的交易账单由您拖入、渠道尚未确认，请另一位同事签署，或重新下载账单"
+        waits = f"{next_day} 的交易账单由您拖入、渠道尚未确认，请另一位同事签署，或重新获取账单"
         assert close.seen("wechat", by="wang")["sign_waits_for"] == [waits]
         assert close.sign("wechat", by="wang", status=409)["code"] == "day_not_ready"
         close.drop(*shifted.has_it)
