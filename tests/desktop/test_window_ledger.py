@@ -176,7 +176,7 @@ def test_a_dispute_freezes_until_two_say_that_it_is_won(program, live_shop, worl
     disputes.acting.choose(WON)
     carry_out(qtbot, page.disputes.bar, disputes.acting, note="渠道判我方胜")
     assert disputes.opened.state is DisputeState.OPENED, "one word ends nothing"
-    assert "周洁 提议：已胜诉" in texts(page.disputes.panel)
+    qtbot.waitUntil(lambda: "周洁 提议：已胜诉" in texts(page.disputes.panel), timeout=WAIT_MS)
     one = wang.run(ledger.dispute(wang.engine, disputes.opened.id)).value
     wang.run(ledger.close_dispute(wang.engine, one, won=True, note="同意"))
     disputes.refresh()
