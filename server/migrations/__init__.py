@@ -26,6 +26,7 @@ from server.payments.adjustments import model as adjustments
 from server.payments.disputes import model as disputes
 from server.payments.refunds import model as refunds
 from server.reconcile import model as reconcile
+from server.reports import model as reports
 from server.settlement import model as settlement
 from server.stock import model as stock
 
@@ -43,6 +44,7 @@ MODELS = (
     disputes,
     reconcile,
     refunds,
+    reports,
     settlement,
     stock,
 )

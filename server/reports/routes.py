@@ -1,4 +1,4 @@
-"""HTTP of the workbooks that finance exports: the business day, what lists come to, and who exported what."""
+"""HTTP of the workbooks that finance exports: the business day, what lists come to, layouts, and who exported what."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fastapi import Path, Query, Request
 from server import context, policy, web
 from server.db import retrying
 from server.policy import Router
-from server.reports import exports, queries, reconciled
+from server.reports import exports, layouts, queries, reconciled
 from shared.contracts import reports as wire
 from shared.contracts.base import Day, Page
 from shared.permissions import Permission
@@ -71,3 +71,24 @@ def list_exports(
     """Who exported a workbook of these data rows, about that day."""
     with context.of(request).db.read() as tx:
         return Page(items=exports.found(tx, sha256, day), next=None)
+
+
+@router.get("/layouts", allow=Permission.REPORTS_DAY_EXPORT)
+def list_layouts(request: Request) -> Page[wire.SavedLayout]:
+    """The actor's own layouts, all at once."""
+    with context.of(request).db.read() as tx:
+        return Page(items=layouts.kept(tx, policy.actor(request)), next=None)
+
+
+@router.put("/layouts", allow=Permission.REPORTS_DAY_EXPORT, status_code=204)
+def save_layout(request: Request, body: wire.SaveLayout) -> None:
+    """Keep a layout of the actor's own."""
+    who = policy.actor(request)
+    retrying(context.of(request).db, lambda tx: layouts.save(tx, body, actor=who))
+
+
+@router.delete("/layouts", allow=Permission.REPORTS_DAY_EXPORT, status_code=204)
+def remove_layout(request: Request, name: wire.LayoutName) -> None:
+    """Forget a layout of the actor's own."""
+    who = policy.actor(request)
+    retrying(context.of(request).db, lambda tx: layouts.remove(tx, name, actor=who))

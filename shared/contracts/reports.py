@@ -154,6 +154,27 @@ class NewExport(Request):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
+LayoutName = Annotated[str, Field(min_length=1, max_length=40)]
+
+
+class SaveLayout(Request):
+    """`PUT /api/reports/layouts`: keep a layout of the finance workbook; an older one of this name is replaced.
+
+    `layout` is the console's own text. `DELETE /api/reports/layouts?name=` forgets one.
+    """
+
+    name: LayoutName
+    layout: Annotated[str, Field(min_length=1, max_length=20_000)]
+
+
+class SavedLayout(Answer):
+    """One of the layouts that the person who asks keeps (`GET /api/reports/layouts`, all at once)."""
+
+    name: str
+    layout: str
+    saved_at: datetime
+
+
 class Export(Answer):
     """That somebody exported these data rows (`GET /api/reports/exports/{sha256}?day=`, about that day)."""
 

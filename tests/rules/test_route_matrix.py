@@ -151,6 +151,9 @@ MATRIX = {
     "GET /api/reports/reconciled": REPORT,
     "POST /api/reports/exports": "401 401 401 204 403 204 403 403",
     "GET /api/reports/exports/{sha256}": REPORT,
+    "GET /api/reports/layouts": REPORT,
+    "PUT /api/reports/layouts": "401 401 401 204 403 204 403 403",
+    "DELETE /api/reports/layouts": "401 401 401 204 403 204 403 403",
     **settling.MATRIX,
     **bookkeeping.MATRIX,
     **reconciling.MATRIX,
@@ -328,6 +331,8 @@ REQUESTS = {
         "json": {"kind": "day", "first": "2026-11-21", "last": "2026-11-21", "rows": 1, "sha256": SHA256}
     },
     "GET /api/reports/exports/{sha256}": lambda _stage, _tag, _by: {"params": {"day": "2026-11-21"}},
+    "PUT /api/reports/layouts": lambda _stage, tag, _by: {"json": {"name": tag, "layout": "{}"}},
+    "DELETE /api/reports/layouts": lambda _stage, _tag, _by: {"params": {"name": "月报"}},
     "GET /metrics": lambda _stage, _tag, _by: {"headers": {"x-forwarded-for": "203.0.113.9"}},
     "POST /pay/{channel}/notify": lambda _stage, _tag, _by: {"content": b"{}", "headers": signed(b"{}")},
     "POST /api/orders": lambda _stage, tag, _by: {"json": ORDER, "headers": {"idempotency-key": f"key-{tag}"}},
