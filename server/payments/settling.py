@@ -1,4 +1,4 @@
-"""What settlement sees of payments: what refunds and lost disputes took of lines, and which orders are in question."""
+"""What settlement sees of payments: what refunds and disputes take of lines, and which orders are in question."""
 
 from __future__ import annotations
 
@@ -25,7 +25,12 @@ _AT_CHANNEL = (RefundState.SUBMITTED, RefundState.PROCESSING, RefundState.ABNORM
 
 def taken() -> tuple[Subquery, Subquery]:
     """What refunds, and what lost disputes have taken of order lines, by `cause_id`: each is asked for itself."""
-    return _refunded(), _lost()
+    return _refunded(), _disputed(DisputeState.LOST)
+
+
+def disputed() -> Subquery:
+    """What disputes that are open would take of order lines, by `cause_id`."""
+    return _disputed(DisputeState.OPENED)
 
 
 def _refunded() -> Subquery:
@@ -50,7 +55,7 @@ def _refunded() -> Subquery:
     )
 
 
-def _lost() -> Subquery:
+def _disputed(state: DisputeState) -> Subquery:
     return (
         select(
             DisputeLine.dispute_id.label("cause_id"),
@@ -65,8 +70,8 @@ def _lost() -> Subquery:
             Dispute.channel_no.label("dispute_no"),
         )
         .join(Dispute, Dispute.id == DisputeLine.dispute_id)
-        .where(Dispute.state == DisputeState.LOST.value)
-        .subquery("lost")
+        .where(Dispute.state == state.value)
+        .subquery(state.value)
     )
 
 

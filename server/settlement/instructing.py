@@ -80,15 +80,27 @@ def most_of(paid: Fen, ppm: int) -> Fen:
     return paid * ppm // PPM
 
 
-def share_out(amount: Fen, own: Mapping[UUID, Fen], others: Mapping[UUID, Fen]) -> list[tuple[UUID, Fen]]:
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What is split of the payment of an order, and what of the fee for it stays there with the shop."""
+
+    order_id: UUID
+    amount: Fen
+    fee: Fen
+
+
+def share_out(amount: Fen, fee: Fen, own: Mapping[UUID, Fen], others: Mapping[UUID, Fen]) -> list[Part]:
     """What is paid out over the payments of orders that it comes from, in proportion to what is left of each.
 
     None gives more than is left of it. What its `own` payments lack comes from `others`; what they lack too comes from
-    no payment.
+    no payment. The fee comes out of what these payments have left then; what they have not comes from no payment.
     """
-    shares: list[tuple[UUID, Fen]] = []
+    shares: list[tuple[UUID, Fen, Fen]] = []
     for left in (own, others):
         taken = min(amount, sum(left.values()))
-        shares += zip(left, split(taken, list(left.values())), strict=True)
+        parts = zip(left.items(), split(taken, list(left.values())), strict=True)
+        shares += [(order_id, share, fen - share) for (order_id, fen), share in parts if share > 0]
         amount -= taken
-    return [(order_id, share) for order_id, share in shares if share > 0]
+    remain = [rest for _, _, rest in shares]
+    fees = split(min(fee, sum(remain)), remain)
+    return [Part(order_id, share, part) for (order_id, share, _), part in zip(shares, fees, strict=True)]

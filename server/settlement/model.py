@@ -173,7 +173,10 @@ class SettlementDeduction(Base):
 
 
 class SettlementSplit(Base):
-    """What an approved payout by profit sharing takes of an order's payment, the `n`-th of its instruction."""
+    """What an approved payout by profit sharing takes of an order's payment, the `n`-th of its instruction.
+
+    `fee_fen` of the payout's fee comes out of the same payment: it stays with the shop.
+    """
 
     __tablename__ = "settlement_split"
     __table_args__ = (Index("ix_settlement_split_order_id", "order_id"),)
@@ -182,6 +185,7 @@ class SettlementSplit(Base):
     n: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     order_id: Mapped[UUID] = mapped_column(Uid)
     amount_fen: Mapped[int] = mapped_column(BigInt)
+    fee_fen: Mapped[int] = mapped_column(BigInt, default=0)
 
 
 class SettlementResult(Base):

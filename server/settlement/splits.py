@@ -1,8 +1,8 @@
 """What a payout by profit sharing takes of which payments: decided at its approval, kept, and held against refunds.
 
-left     of an order's payment: what its released lines still have for the supplier, refunds and lost disputes taken
-         off, less what payouts that were approved, sent or arrived took of it; and no more than the channel lets us
-         split of a payment in all
+left     of an order's payment: what its released lines still have for the supplier, refunds and disputes taken off
+         unless they were won, less what payouts that were approved, sent or arrived took of it, their fees too; and no
+         more than the payment has, nor than its channel splits of it: nothing once that has ended, or is too late
 taken    first of the orders on the payout's own statements, then of those that the supplier had released lately; what
          no payment has left is transferred
 """
@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, func, insert, or_, select
+from sqlalchemy import ColumnElement, Subquery, and_, exists, func, insert, or_, select
 
 from server.db import Tx, among, table_of
 from server.ledger.actions import Account
@@ -26,7 +26,7 @@ from server.payments import settling as payments
 from server.payments.settling import Paid
 from server.settlement import terms as agreed
 from server.settlement.earning import RELEASED
-from server.settlement.instructing import GIVEN_BACK_WITHIN, WITHIN, most_of, share_out
+from server.settlement.instructing import GIVEN_BACK_WITHIN, WITHIN, most_of, share_out, window
 from server.settlement.model import (
     Payout,
     SettlementItem,
@@ -41,8 +41,10 @@ from shared.finance import PayoutState
 from shared.money import Fen
 
 _TAKEN = (PayoutState.APPROVED.value, PayoutState.SENT.value, PayoutState.CONFIRMED.value)
+_NOT_ENDED = (PayoutState.APPROVED.value, PayoutState.SENT.value)
 _CARRIED = (PayoutState.SENT.value, PayoutState.CONFIRMED.value, PayoutState.FAILED.value)
 _LATELY = WITHIN + timedelta(days=1)
+_IS_OF_SPLIT = and_(SettlementResult.payout_id == SettlementSplit.payout_id, SettlementResult.n == SettlementSplit.n)
 
 
 TRANSFER = 0
@@ -50,11 +52,14 @@ TRANSFER = 0
 
 
 class SplitOutdated(Conflict):
-    """A payment was refunded after its split was decided."""
+    """A payment has not got any more what was to be split of it, or can be split no longer."""
 
     code = "split_outdated"
-    zh = "打款 {number} 复核后，有订单发生了退款，分账指令已不可用。请撤回后重新发起。"
-    en = "Orders were refunded after payout {number} was checked, and its splits no longer fit. Withdraw and remake it."
+    zh = "打款 {number} 复核后，有订单发生了退款、争议或已不能再分账，分账指令已不可用。请撤回后重新发起。"
+    en = (
+        "Since payout {number} was checked orders were refunded or disputed, or cannot be split any more. "
+        "Withdraw and remake it."
+    )
 
 
 def decide(tx: Tx, payout: Payout) -> None:
@@ -65,8 +70,8 @@ def decide(tx: Tx, payout: Payout) -> None:
         lately = Statement.confirmed_at >= clock.now() - _LATELY
         others = {order_id: fen for order_id, fen in _left(tx, payout, lately).items() if order_id not in own}
     rows = [
-        {"payout_id": payout.id, "n": n, "order_id": order_id, "amount_fen": fen}
-        for n, (order_id, fen) in enumerate(share_out(payout.amount_fen, own, others), start=1)
+        {"payout_id": payout.id, "n": n, "order_id": part.order_id, "amount_fen": part.amount, "fee_fen": part.fee}
+        for n, part in enumerate(share_out(payout.amount_fen, payout.fee_fen, own, others), start=1)
     ]
     if rows:
         tx.execute(insert(table_of(SettlementSplit)), rows)
@@ -82,9 +87,12 @@ def require_fit(tx: Tx, payout: Payout) -> None:
 
 def of(tx: Tx, payout: Payout) -> list[tuple[int, UUID, Fen]]:
     """What a payout takes of the payments of which orders, by the numbers of the splits."""
-    query = select(SettlementSplit.n, SettlementSplit.order_id, SettlementSplit.amount_fen)
-    mine = query.where(SettlementSplit.payout_id == payout.id).order_by(SettlementSplit.n)
-    return [(n, order_id, int(fen)) for n, order_id, fen in tx.execute(mine)]
+    return [(row.n, row.order_id, row.amount_fen) for row in _rows_of(tx, payout)]
+
+
+def _rows_of(tx: Tx, payout: Payout) -> Sequence[SettlementSplit]:
+    mine = select(SettlementSplit).where(SettlementSplit.payout_id == payout.id)
+    return tx.scalars(mine.order_by(SettlementSplit.n)).all()
 
 
 def left_of(tx: Tx, payout: Payout, order_ids: Collection[UUID]) -> dict[UUID, Fen]:
@@ -145,7 +153,7 @@ def to_return(tx: Tx, payout: Payout) -> list[Due]:
         return []
     told, back = results(tx, payout), returns(tx, payout)
     arrived = {order_id: (n, fen) for n, order_id, fen in of(tx, payout) if n not in told or told[n].succeeded}
-    gone, paid = _refunded(tx, list(arrived)), payments.payments_of(tx, arrived)
+    gone, paid = _gone(tx, list(arrived), *payments.taken()), payments.payments_of(tx, arrived)
     others = _split_before(tx, payout, list(arrived))
     newer = _split_before(tx, payout, list(arrived), Payout.id > payout.id)  # give back first
     found = []
@@ -174,19 +182,21 @@ def rounds(tx: Tx, payout: Payout, order_ids: Collection[UUID]) -> dict[UUID, in
 def rest(tx: Tx, payout: Payout, paid: Mapping[UUID, Paid]) -> dict[UUID, Fen]:
     """What is left for the shop of those payments of which nothing more is to be split once this payout is.
 
-    All lines of their orders were released, and nothing about them is in question.
+    All lines of their orders were released, nothing about them is in question, and no other payout that has not ended
+    takes anything of them.
     """
-    own = {order_id: fen for _, order_id, fen in of(tx, payout)}
-    wanted = [order_id for order_id, fen in left_of(tx, payout, own).items() if fen == own[order_id]]
+    mine = _rows_of(tx, payout)
+    own, left = {row.order_id: row.amount_fen for row in mine}, left_of(tx, payout, [row.order_id for row in mine])
+    wanted = [row.order_id for row in mine if left.get(row.order_id, 0) <= row.amount_fen + row.fee_fen]
     lines, waits = delivered_lines(), unsettled_lines()
     others = or_(lines.c.supplier_id != payout.supplier_id, exists().where(waits.c.order_id == lines.c.order_id))
     unsure = set(tx.scalars(select(lines.c.order_id).where(among(tx, lines.c.order_id, wanted), others)))
     asked = payments.in_question(tx)
-    unsure |= asked.refunds | asked.disputes | asked.exceptions
+    unsure |= asked.refunds | asked.disputes | asked.exceptions | _on_their_way(tx, payout, wanted)
     ends = {order_id: paid[order_id].amount for order_id in wanted if order_id not in unsure}
     _take(ends, own)
     _take(ends, _split_before(tx, payout, list(ends)))
-    _take(ends, _refunded(tx, list(ends)))
+    _take(ends, _gone(tx, list(ends), *payments.taken()))
     return {order_id: fen for order_id, fen in ends.items() if fen > 0}
 
 
@@ -196,13 +206,35 @@ def results(tx: Tx, payout: Payout) -> dict[int, SettlementResult]:
     return {row.n: row for row in tx.scalars(mine)}
 
 
-def _refunded(tx: Tx, order_ids: Sequence[UUID]) -> dict[UUID, Fen]:
-    """What of the payments of these orders went back, or is on its way."""
+def _on_their_way(tx: Tx, payout: Payout, order_ids: Collection[UUID]) -> set[UUID]:
+    """Those of these orders of whose payments other payouts take something, and nobody knows yet whether it arrived."""
+    query = (
+        select(SettlementSplit.order_id)
+        .join(Payout, Payout.id == SettlementSplit.payout_id)
+        .outerjoin(SettlementResult, _IS_OF_SPLIT)
+        .where(Payout.id != payout.id, Payout.state.in_(_NOT_ENDED), SettlementResult.payout_id.is_(None))
+    )
+    return set(tx.scalars(query.where(among(tx, SettlementSplit.order_id, list(order_ids)))))
+
+
+def _ended(tx: Tx, order_ids: Collection[UUID]) -> set[UUID]:
+    """Those of these orders of whose payments the channel has said that nothing more is split, ever."""
+    query = select(SettlementSplit.order_id).join(
+        SettlementResult,
+        and_(SettlementResult.payout_id == SettlementSplit.payout_id, SettlementResult.n == -SettlementSplit.n),
+    )
+    mine = among(tx, SettlementSplit.order_id, list(order_ids))
+    return set(tx.scalars(query.where(mine, SettlementResult.succeeded.is_(True))))
+
+
+def _gone(tx: Tx, order_ids: Collection[UUID], *by: Subquery) -> dict[UUID, Fen]:
+    """What of the payments of these orders went back, is on its way, or is asked back by disputes that are open."""
     lines = delivered_lines()
     found: dict[UUID, Fen] = defaultdict(int)
-    for back in payments.taken():
+    for back in by:
         query = select(lines.c.order_id, func.sum(back.c.amount_fen)).join(back, back.c.order_line_id == lines.c.id)
-        for order_id, fen in tx.execute(query.where(among(tx, lines.c.order_id, order_ids)).group_by(lines.c.order_id)):
+        mine = query.where(among(tx, lines.c.order_id, list(order_ids)))
+        for order_id, fen in tx.execute(mine.group_by(lines.c.order_id)):
             found[order_id] += int(fen)
     return found
 
@@ -214,7 +246,7 @@ def _left(tx: Tx, payout: Payout, which: ColumnElement[bool]) -> dict[UUID, Fen]
     left = _sums(tx, shares.join(Statement, Statement.id == SettlementItem.statement_id).where(*chosen))
     if not left:
         return {}
-    for back in payments.taken():
+    for back in (*payments.taken(), payments.disputed()):
         taken = (
             select(SettlementItem.order_id, func.sum(back.c.supplier_fen))
             .join(back, back.c.order_line_id == SettlementItem.order_line_id)
@@ -222,13 +254,26 @@ def _left(tx: Tx, payout: Payout, which: ColumnElement[bool]) -> dict[UUID, Fen]
             .where(*chosen)
         )
         _take(left, _sums(tx, taken))
-    _take(left, _split_before(tx, payout, left, Payout.supplier_id == payout.supplier_id))
-    paid = payments.payments_of(tx, left)
-    ppm = agreed.histories(tx, [payout.supplier_id])[payout.supplier_id].current.split_ppm
-    room = {order_id: most_of(one.amount, ppm) for order_id, one in paid.items()}
-    _take(room, _split_before(tx, payout, room))
+    of_supplier = Payout.supplier_id == payout.supplier_id
+    _take(left, _split_before(tx, payout, left, of_supplier))
+    _take(left, _fees_before(tx, payout, left, of_supplier))
+    room = _room(tx, payout, left)
     able = {order_id: min(left[order_id], fen) for order_id, fen in room.items()}
     return {order_id: fen for order_id, fen in sorted(able.items()) if fen > 0}
+
+
+def _room(tx: Tx, payout: Payout, order_ids: Collection[UUID]) -> dict[UUID, Fen]:
+    """What the channel still splits of the payments of these orders, whosever it is: all of it is in them."""
+    paid, gone = payments.payments_of(tx, order_ids), _gone(tx, order_ids, *payments.taken(), payments.disputed())
+    ppm = agreed.histories(tx, [payout.supplier_id])[payout.supplier_id].current.split_ppm
+    before, ended, now = rounds(tx, payout, order_ids), _ended(tx, order_ids), clock.now()
+    room = {
+        order_id: min(most_of(one.amount, ppm), one.amount - gone.get(order_id, 0))
+        for order_id, one in paid.items()
+        if order_id not in ended and window(one.paid_at, at=now, rounds=before.get(order_id, 0)).trouble is None
+    }
+    _take(room, _split_before(tx, payout, room))
+    return room
 
 
 def _sums(tx: Tx, query: Any) -> dict[UUID, Fen]:
@@ -243,21 +288,28 @@ def _take(left: dict[UUID, Fen], taken: Mapping[UUID, Fen]) -> None:
 
 def _split_before(tx: Tx, payout: Payout, order_ids: Collection[UUID], *which: ColumnElement[bool]) -> dict[UUID, Fen]:
     """What other payouts took of the payments of these orders: not what failed, nor what was given back."""
-    failed = exists().where(
-        SettlementResult.payout_id == SettlementSplit.payout_id,
-        SettlementResult.n == SettlementSplit.n,
-        SettlementResult.succeeded.is_(False),
-    )
+    failed = exists().where(_IS_OF_SPLIT, SettlementResult.succeeded.is_(False))
     given_back = (
         select(func.coalesce(func.sum(SettlementReturn.amount_fen), 0))
         .where(SettlementReturn.payout_id == SettlementSplit.payout_id, SettlementReturn.n == SettlementSplit.n)
         .correlate(SettlementSplit)
         .scalar_subquery()
     )
+    return _of_others(tx, payout, order_ids, func.sum(SettlementSplit.amount_fen - given_back), *which, ~failed)
+
+
+def _fees_before(tx: Tx, payout: Payout, order_ids: Collection[UUID], *which: ColumnElement[bool]) -> dict[UUID, Fen]:
+    """What the fees of other payouts took of what these orders have for the supplier: kept also where a row failed."""
+    return _of_others(tx, payout, order_ids, func.sum(SettlementSplit.fee_fen), *which)
+
+
+def _of_others(
+    tx: Tx, payout: Payout, order_ids: Collection[UUID], what: ColumnElement[Any], *which: ColumnElement[bool]
+) -> dict[UUID, Fen]:
     query = (
-        select(SettlementSplit.order_id, func.sum(SettlementSplit.amount_fen - given_back))
+        select(SettlementSplit.order_id, what)
         .join(Payout, Payout.id == SettlementSplit.payout_id)
-        .where(Payout.id != payout.id, Payout.state.in_(_TAKEN), *which, ~failed)
+        .where(Payout.id != payout.id, Payout.state.in_(_TAKEN), *which)
         .where(among(tx, SettlementSplit.order_id, list(order_ids)))
         .group_by(SettlementSplit.order_id)
     )
