@@ -1,6 +1,7 @@
 """The finance workbook over HTTP: a real day that was reconciled, in layouts that are kept for each person."""
 
 import asyncio
+import json
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,16 @@ from sqlalchemy import select
 from desktop.engine.transport import Call
 from desktop.exporting.control import ListsDiffer
 from desktop.exporting.finance_pages import FINANCE_PAGES
-from desktop.exporting.layouts import ColumnLayout, Layout, LayoutEmpty, LayoutLacks, SheetLayout, arranged, usual
+from desktop.exporting.layouts import (
+    ColumnLayout,
+    Layout,
+    LayoutEmpty,
+    LayoutLacks,
+    SheetLayout,
+    arranged,
+    packed,
+    usual,
+)
 from desktop.exporting.verify import Verdict, verify
 from desktop.operations import exports, finance_workbook, layouts, reconciliation_days
 from desktop.operations.finance_workbook import PeriodStillMoving, PeriodWrong
@@ -24,13 +34,14 @@ from server.audit import AuditEvent
 from server.orders.actions import PlaceOrder
 from server.payments import checkout
 from server.payments.model import PaymentAttempt
+from server.reports.layouts import MOST, TooManyLayouts
 from server.sandbox import bills_wechat
 from server.sandbox.bills import BillLine
 from shared import clock, ids
 from shared.contracts.reports import Export
 from shared.errors import BadField, NotAllowed
 from tests.desktop.formulas import checks_of
-from tests.desktop.live import shop
+from tests.desktop.live import Line, shop
 from tests.desktop.test_presenters_lists import Later
 from tests.server.till import Till
 from tests.world import ANNA, BEN, CARA, MERCHANT, WITH_FEES
@@ -231,7 +242,9 @@ def test_the_verb_writes_it_in_a_saved_layout(reconciled, finance, kameng, tmp_p
     assert "交易明细 1\n" in out
     assert out.endswith(f"SHA-256 {verify(tmp_path / 'verb.xlsx').sha256}\n")
     finance.run(layouts.save_layout(finance.engine, "费用", Layout((FEES,))))
-    reconciled.export(tmp_path / "fees.xlsx", channels=["wechat"], layout="费用")
+    fees = ("--channel", "wechat", "--layout", "费用", "--out", tmp_path / "fees.xlsx")
+    status, _, err = kameng("export", "finance", "--from", day, *fees, user="zhou", home="elsewhere")
+    assert (status, err) == (0, "")
     assert openpyxl.load_workbook(tmp_path / "fees.xlsx").sheetnames == ["封面", "费用", "校验"]
     assert [(row["渠道"], list(row)) for row in table(tmp_path / "fees.xlsx", "费用")] == [("微信支付", ["渠道", "差"])]
 
@@ -286,7 +299,7 @@ def test_a_layout_moves_and_names_its_sheets_and_columns():
     assert [one.own for one in arranged(FINANCE_PAGES, made, "zh")[0].columns[-2:]] == ["", "日子"]
 
 
-def test_layouts_are_kept_for_each_person(live_shop, finance, console):
+def test_layouts_are_kept_for_each_person_on_every_machine(live_shop, finance, console):
     engine, mine = finance.engine, usual(FINANCE_PAGES)
     finance.run(layouts.save_layout(engine, " 月报 ", mine))
     finance.run(layouts.save_layout(engine, "费用", Layout((FEES,))))
@@ -304,9 +317,44 @@ def test_layouts_are_kept_for_each_person(live_shop, finance, console):
     with pytest.raises(LayoutMissing):
         finance.run(layouts.remove_layout(engine, "月报"))
     assert finance.run(layouts.layouts(engine)) == ["费用"]
-    engine.stop()
-    again = console(follow=False)
-    again.sign_in(live_shop.url, "wang")
-    assert again.run(layouts.layouts(again.engine)) == []
-    again.sign_in(live_shop.url, "zhou")
-    assert again.run(layouts.layouts(again.engine)) == ["费用"]
+    other = console("b", follow=False)
+    other.sign_in(live_shop.url, "wang")
+    assert other.run(layouts.layouts(other.engine)) == []
+    other.run(layouts.save_layout(other.engine, "费用", mine))
+    other.sign_in(live_shop.url, "zhou")
+    assert other.run(layouts.layout(other.engine, "费用")) == Layout((FEES,))
+    for n in range(1, MOST):
+        other.run(layouts.save_layout(other.engine, f"第{n}版", mine))
+    with pytest.raises(TooManyLayouts, match="At most 50"):
+        finance.run(layouts.save_layout(engine, "又一版", mine))
+    assert "又一版" not in finance.run(layouts.layouts(engine))
+    finance.run(layouts.save_layout(engine, "第1版", Layout((FEES,))))
+    assert other.run(layouts.layout(other.engine, "第1版")) == Layout((FEES,)), "an older one gives way at any number"
+
+
+def test_layouts_are_saved_and_removed_without_a_connection(live_shop, console):
+    """What the server is owed goes to it with the next look, also what a version before kept on one machine alone."""
+    with Line(live_shop.port) as line:
+        a = console("a", follow=False)
+        a.sign_in(line.url, "zhou")
+        with a.engine_outbox() as outbox:
+            before = json.dumps({"旧版": packed(Layout((FEES,)))})
+            outbox.execute("INSERT INTO setting (name, value) VALUES (?, ?)", (f"layouts/zhou@{line.url}", before))
+        assert a.run(layouts.layouts(a.engine)) == ["旧版"]
+        a.run(layouts.save_layout(a.engine, "月报", usual(FINANCE_PAGES)))
+        b = console("b", follow=False)
+        b.sign_in(live_shop.url, "zhou")
+        assert b.run(layouts.layouts(b.engine)) == ["旧版", "月报"]
+        line.cut()
+        a.run(layouts.remove_layout(a.engine, "旧版"))
+        a.run(layouts.save_layout(a.engine, "月报", Layout((FEES,))))
+        a.run(layouts.save_layout(a.engine, "周报", Layout((FEES,))))
+        assert a.run(layouts.layouts(a.engine)) == ["周报", "月报"]
+        assert a.run(layouts.layout(a.engine, "月报")) == Layout((FEES,))
+        assert b.run(layouts.layouts(b.engine)) == ["旧版", "月报"]
+        line.mend()
+        assert a.run(layouts.layouts(a.engine)) == ["周报", "月报"]
+    assert b.run(layouts.layouts(b.engine)) == ["周报", "月报"]
+    assert b.run(layouts.layout(b.engine, "月报")) == Layout((FEES,))
+    with a.engine_outbox() as outbox:
+        assert outbox.execute("SELECT name FROM setting WHERE name LIKE 'layouts/%'").fetchall() == []
