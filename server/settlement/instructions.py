@@ -1,4 +1,4 @@
-"""The instruction of a payout that was checked: a transfer, or the splits of payments decided at its approval."""
+"""The instruction of a payout that was sent: a transfer, or the splits of payments decided at its approval."""
 
 from __future__ import annotations
 
@@ -22,29 +22,31 @@ from shared.money import Fen
 
 PURCHASE = "purchase"
 NO_PAYMENT = "no_payment"
-_NEVER_CARRIED = frozenset({PayoutState.REQUESTED, PayoutState.REFUSED})
-_CARRIED = frozenset({PayoutState.APPROVED, PayoutState.SENT})
+_NEVER_CARRIED = frozenset({PayoutState.REQUESTED, PayoutState.APPROVED, PayoutState.REFUSED})
 
 
-class NotChecked(Conflict):
-    """Nobody carries a payout to the bank that no second person approved."""
+class NotSent(Conflict):
+    """Nobody carries a payout to the bank that is not booked yet: it may be taken back, or no longer be available."""
 
-    code = "payout_not_checked"
-    zh = "打款 {number} 未经复核通过，没有可交给银行或渠道的指令。"
-    en = "Payout {number} was not approved by a second person, so there is nothing to give to the bank or channel."
+    code = "payout_not_sent"
+    zh = "打款 {number} 尚未提交：须先由另一人复核，再提交入账，之后才有交给银行或渠道的指令。"
+    en = (
+        "Payout {number} was not sent: another person checks it, then it is sent, which books it; "
+        "only then is there something to give to the bank or channel."
+    )
 
 
 def instruction(tx: Tx, who: Actor, payout_id: UUID) -> wire.PayoutInstruction:
     """What people carry to the bank or the channel; once it arrived, what of its splits is to be given back.
 
-    Raises NotFound, NotChecked.
+    Raises NotFound, NotSent.
     """
     payout = queries.payout(tx, who, payout_id)
     state = PayoutState(payout.state)
     if state in _NEVER_CARRIED:
-        raise NotChecked(number=payout.number)
+        raise NotSent(number=payout.number)
     rows: list[wire.InstructionRow] = []
-    if state in _CARRIED:
+    if state is PayoutState.SENT:
         rows = [_row(payout, payout.amount_fen)] if payout.mode == PURCHASE else _splits(tx, payout)
     if state is PayoutState.CONFIRMED and payout.mode != PURCHASE:
         rows = _returns(tx, payout)

@@ -1,8 +1,9 @@
 """Payouts: made by one person, checked by another one whatever their roles, sent, and ended by what the bank says.
 
 make      the statements are bound to it; nothing is booked
-check     by another person; a refusal frees the statements
-send      PAYOUT: available -> payout, and the fee; from here on the money is on its way
+check     by another person; a refusal frees the statements, as withdrawing it before it is sent does
+send      PAYOUT: available -> payout, and the fee; from here on the money is on its way, and people carry its
+          instruction to the bank or the channel
 confirm   payout -> bank, and its statements are paid
 fail      back to available; its statements can be paid again. Also when the bank returns it days later: then another
           person than who made it says so, with the bank's reference, or the bank's file does
@@ -245,7 +246,7 @@ def withdraw(tx: Tx, payout_id: UUID, move: wire.MovePayout, *, actor: Actor, re
 
 
 def send(tx: Tx, payout_id: UUID, move: wire.MovePayout, *, actor: Actor, request_id: str | None = None) -> Payout:
-    """Say that it was given to the bank or the channel.
+    """Book it: from now on its instruction can be carried to the bank or the channel.
 
     Raises PayoutsFrozen, PayoutHeld, SplitOutdated, NotEnoughAvailable.
     """

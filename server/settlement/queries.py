@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, and_, func, select
 
 from server.catalog import fees
 from server.db import Tx
@@ -336,23 +336,29 @@ def payout_answers(tx: Tx, who: Actor, rows: Sequence[Payout]) -> list[wire.Payo
 
 
 def _earlier(tx: Tx, rows: Sequence[Payout]) -> list[Payout]:
-    """What failed or came back of the suppliers of payouts, the oldest first."""
-    failed = (Payout.state == PayoutState.FAILED.value, Payout.supplier_id.in_({row.supplier_id for row in rows}))
-    return list(tx.scalars(select(Payout).where(*failed).order_by(Payout.id)))
+    """What ended without paying, of the suppliers of payouts, the oldest first: not what its maker thought better of.
+
+    That one was taken back after its approval is told too: somebody may have carried it by hand.
+    """
+    refused = and_(Payout.state == PayoutState.REFUSED.value, Payout.checked_at.is_not(None))
+    ended = (Payout.state == PayoutState.FAILED.value) | refused
+    mine = Payout.supplier_id.in_({row.supplier_id for row in rows})
+    return list(tx.scalars(select(Payout).where(mine, ended).order_by(Payout.id)))
 
 
-def _before(row: Payout, failed: Sequence[Payout]) -> tuple[wire.EarlierPayout, ...]:
+def _before(row: Payout, ended: Sequence[Payout]) -> tuple[wire.EarlierPayout, ...]:
     """Those of them that were to pay a statement of this one."""
     return tuple(
         wire.EarlierPayout(
             number=one.number,
+            state=PayoutState(one.state),
             amount_fen=one.amount_fen,
             arrived_at=one.arrived_at,
             ended_at=one.ended_at,
             reference=one.reference,
             note=one.note,
         )
-        for one in failed
+        for one in ended
         if one is not row and one.ended_at and one.ended_at <= row.made_at
         if not set(row.statements).isdisjoint(one.statements)
     )

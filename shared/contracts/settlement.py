@@ -268,8 +268,10 @@ class NewPayout(Request):
 class MovePayout(Request):
     """`POST /api/settlement/payouts/{id}/{check|send|confirm|fail|withdraw}`.
 
-    `approve` is for `check` (another person than who made it); `reference` is the bank's or channel's number: needed to
-    `fail` what had arrived, which another person than its maker says.
+    `approve` is for `check` (another person than who made it). `send` books it, and needs no reference: from then on
+    the money counts as on its way, the instruction can be read and carried, and nothing is withdrawn any more: what was
+    not carried, or did not arrive, `fail`s. `reference` is the bank's or channel's number: needed to `fail` what had
+    arrived, which another person than its maker says.
     """
 
     approve: bool | None = None
@@ -279,9 +281,13 @@ class MovePayout(Request):
 
 
 class EarlierPayout(Answer):
-    """A payout of the same statements that did not arrive, or that came back (`arrived_at`)."""
+    """A payout of the same statements that ended without paying them.
+
+    It `failed`, also after it had arrived (`arrived_at`), or was `refused`: when it was checked, or taken back later.
+    """
 
     number: str
+    state: PayoutState = PayoutState.FAILED
     amount_fen: int
     arrived_at: datetime | None
     ended_at: datetime | None
@@ -355,7 +361,7 @@ class InstructionRow(Answer):
 class PayoutInstruction(Answer):
     """`GET /api/settlement/payouts/{id}/instruction`: what people carry to the bank or the channel.
 
-    Refused until a second person approved the payout. Once it arrived: what of its splits is to be given back.
+    Refused until the payout was sent. Once it arrived: what of its splits is to be given back.
     """
 
     number: str

@@ -38,14 +38,15 @@ def test_no_payment_is_split_that_was_refunded_since(shop):
     first, second = shop.world.buy(ANNA, "STEAM-50"), shop.world.buy(BEN, "STEAM-50")
     confirmed = paying.settled(shop, DAY)
     refund(shop, first, 4_500)
-    payout = approved(shop, confirmed)
+    payout = sent(shop, confirmed)
     assert (payout["amount_fen"], carried(shop, payout)) == (4_275, {second.order.code: (4_275, None)})
+    paying.step(shop, payout, "fail", note="未交渠道")
+    payout = approved(shop, confirmed)
     shop.world.buy(ANNA, "STEAM-50")
     paying.settled(shop, DAY)
     refund(shop, second, 1_000)  # what is available would do; the payment has not got it any more
     refused = paying.step(shop, payout, "send", status=409)
     assert (refused["code"], refused["params"]["number"]) == ("split_outdated", payout["number"])
-    assert carried(shop, payout) == {second.order.code: (4_275, None)}
     paying.step(shop, payout, "withdraw")
 
 
@@ -56,36 +57,37 @@ def test_what_one_payment_lacks_is_split_off_another_once(shop):
     second = shop.world.buy(BEN, "STEAM-50")
     paying.settled(shop, DAY)
     waiting = [one for one in ask(shop, "statements")["items"] if one["state"] == "confirmed"]
-    payout = approved(shop, [waiting[-1]])  # of the first: its money is the second's
+    payout = sent(shop, [waiting[-1]])  # of the first: its money is the second's
     assert (payout["amount_fen"], carried(shop, payout)) == (4_275, {second.order.code: (4_275, None)})
-    paying.step(shop, paying.step(shop, payout, "send"), "confirm")
+    paying.step(shop, payout, "confirm")
     assert account_of(shop)["available_fen"] == 0
     third = shop.world.buy(BEN, "STEAM-50")
     paying.settled(shop, DAY)
-    last = approved(shop, [ask(shop, "statements")["items"][0]])
+    last = sent(shop, [ask(shop, "statements")["items"][0]])
     assert carried(shop, last) == {third.order.code: (4_275, None)}
-    paying.step(shop, last, "withdraw")
+    paying.step(shop, last, "fail", note="未交渠道")
+    paying.step(shop, approved(shop, [ask(shop, "statements")["items"][0]]), "withdraw")
     assert list(carried_again(shop)) == [third.order.code]
 
 
 def carried_again(site):
-    """The instruction of another payout of the newest statement, after one was taken back."""
-    return carried(site, approved(site, [ask(site, "statements")["items"][0]]))
+    """The instruction of another payout of the newest statement, after others took none of it."""
+    return carried(site, sent(site, [ask(site, "statements")["items"][0]]))
 
 
 def test_a_channel_splits_no_more_of_a_payment_than_it_granted(shop):
     agree(shop, version=1, mode="profit_sharing")  # 30 % of 45.00, as WeChat Pay grants everybody
     bought = shop.world.buy(ANNA, "STEAM-50")
-    payout = approved(shop, paying.settled(shop, DAY))
+    payout = sent(shop, paying.settled(shop, DAY))
     assert carried(shop, payout) == {bought.order.code: (1_350, None), None: (2_925, "no_payment")}
     assert [(row["kind"], row["request_no"], row["amount_fen"]) for row in rows_of(shop, payout)] == [
         ("split", f"{payout['number']}-1", 1_350),
         ("transfer", f"{payout['number']}-0", 2_925),
         ("unfreeze", f"{payout['number']}-E1", 3_150),  # nothing more can be split of it
     ]
-    paying.step(shop, payout, "withdraw")
+    paying.step(shop, payout, "fail", note="未交渠道")
     agree(shop, version=2, mode="profit_sharing", split_ppm=0)
-    payout = approved(shop, [ask(shop, "statements")["items"][0]])
+    payout = sent(shop, [ask(shop, "statements")["items"][0]])
     assert carried(shop, payout) == {None: (4_275, "no_payment")}
 
 
@@ -93,7 +95,7 @@ def test_the_splitting_of_a_payment_ends_when_nothing_more_is_split_of_it(shop):
     first = shop.world.buy(ANNA, "STEAM-50")
     refund(shop, first, 1_000)  # 35.00 are left, 33.25 of them the supplier's
     [one] = paying.settled(shop, DAY)
-    payout = approved(shop, [one])
+    payout = sent(shop, [one])
     [split, end] = rows_of(shop, payout)
     assert (split["kind"], split["amount_fen"], end["kind"], end["amount_fen"]) == ("split", 3_325, "unfreeze", 175)
     assert (end["order_code"], end["payment_no"]) == (split["order_code"], split["payment_no"])
@@ -107,16 +109,16 @@ def test_rounds_are_those_of_the_payment(shop):
     shop.world.buy(ANNA, "STEAM-50")
     confirmed = paying.settled(shop, DAY)
     for _ in range(2):
-        failed = paying.step(shop, paying.step(shop, approved(shop, confirmed), "send"), "fail", note="渠道维护")
+        failed = paying.step(shop, sent(shop, confirmed), "fail", note="渠道维护")
         assert [row["trouble"] for row in rows_of(shop, failed)] == []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("server.settlement.instructing.MOST_ROUNDS", 2)
-        payout = approved(shop, confirmed)
+        payout = sent(shop, confirmed)
         assert [row["trouble"] for row in rows_of(shop, payout) if row["kind"] == "split"] == ["too_many_rounds"]
-        paying.step(shop, payout, "withdraw")
+        paying.step(shop, payout, "fail", note="渠道维护")
         shop.world.buy(BEN, "STEAM-50")
         [fresh] = paying.settled(shop, DAY)
-        assert rows_of(shop, approved(shop, [fresh]))[0]["trouble"] is None
+        assert rows_of(shop, sent(shop, [fresh]))[0]["trouble"] is None
 
 
 def told(site, rows, *, status=None):
@@ -157,13 +159,12 @@ def test_each_row_of_an_instruction_has_its_own_result(shop):
 
     [rest] = paying.settled(shop, DAY)  # what did not arrive was left over
     assert (rest["lines"], rest["owed_fen"], rest["payable_fen"]) == (0, -4_250, 4_175)
-    again = approved(shop, [rest])
+    again = sent(shop, [rest])
     taken = [row for row in rows_of(shop, again) if row["kind"] == "split"]
     assert [row["amount_fen"] for row in taken] == [24, 4_127, 24]  # what the fee had left, and what failed
-    sent = paying.step(shop, again, "send")
     failed = [(row["request_no"], row["amount_fen"], False, "仍异常") for row in taken]
     assert told(shop, failed) == counts | {"waiting": 2, "failed": 1}
-    assert ask(shop, f"payouts/{sent['id']}")["note"].startswith(f"{sent['number']}-1 仍异常; ")
+    assert ask(shop, f"payouts/{again['id']}")["note"].startswith(f"{again['number']}-1 仍异常; ")
     assert balances(shop)["supplier_available", XINGHE] == 4_250
     back = paying.step(shop, ask(shop, f"payouts/{payout['id']}"), "fail", by="wang", reference="TH-1")
     assert (back["state"], back["arrived_fen"]) == ("failed", 0)
@@ -172,17 +173,22 @@ def test_each_row_of_an_instruction_has_its_own_result(shop):
     assert held["supplier_available", XINGHE] == 12_825
 
 
-def sent(site):
-    """A payout of two orders, one of which can be split in part alone, that was given to the channel."""
+def sent(site, confirmed):
+    """A payout that was given to the channel."""
+    return paying.step(site, approved(site, confirmed), "send")
+
+
+def sent_in_part(site):
+    """One of two orders, of which half can be split, and the rest is transferred."""
     agree(site, version=1, mode="profit_sharing", split_ppm=500_000)
     for buyer in (ANNA, BEN):
         site.world.buy(buyer, "STEAM-50")
-    return paying.step(site, approved(site, paying.settled(site, DAY)), "send")
+    return sent(site, paying.settled(site, DAY))
 
 
 @pytest.mark.parametrize(("verb", "arrived", "bank"), [("confirm", 6_300, -4_050), ("fail", 2_250, None)])
 def test_what_a_person_says_of_a_payout_leaves_out_what_the_channel_told(shop, verb, arrived, bank):
-    payout = sent(shop)
+    payout = sent_in_part(shop)
     number = payout["number"]
     rows = [(f"{number}-1", 2_250, True, ""), (f"{number}-2", 2_250, False, "账户异常")]
     assert [row["amount_fen"] for row in rows_of(shop, payout)] == [2_250, 2_250, 4_050, 2_250, 2_250]
@@ -196,8 +202,7 @@ def test_what_a_person_says_of_a_payout_leaves_out_what_the_channel_told(shop, v
 
 def test_what_refunds_lack_after_a_split_is_given_back_once(shop):
     first, _ = shop.world.buy(ANNA, "STEAM-50"), shop.world.buy(BEN, "STEAM-50")
-    payout = paying.step(shop, approved(shop, paying.settled(shop, DAY)), "send")
-    payout = paying.step(shop, payout, "confirm")
+    payout = paying.step(shop, sent(shop, paying.settled(shop, DAY)), "confirm")
     assert rows_of(shop, payout) == []
     refund(shop, first, 1_000)  # 2.25 of the payment are left at the channel
     assert account_of(shop)["owed_fen"] == 950
@@ -242,10 +247,10 @@ def test_who_is_paid_is_written_on_the_payout_and_a_new_account_is_told(shop):
     first = next_payout()
     assert (first["receiver"], first["account"], first["is_new_account"]) == ("星河数码有限公司", "7559 0001", True)
     agree(shop, version=2, **terms, account="7559 0002")  # what was made goes where it was to go
-    first = paying.step(shop, first, "check", by="wang", approve=True)
+    first = paying.step(shop, paying.step(shop, first, "check", by="wang", approve=True), "send")
     [row] = rows_of(shop, first)
     assert (row["receiver"], row["account"], row["bank"]) == ("星河数码有限公司", "7559 0001", "招商银行深圳分行")
-    paying.step(shop, paying.step(shop, first, "send"), "confirm")
+    paying.step(shop, first, "confirm")
     assert (next_payout()["account"], next_payout()["is_new_account"]) == ("7559 0002", True)
     agree(shop, version=3, **terms, account="7559 0001")
     assert next_payout()["is_new_account"] is False
