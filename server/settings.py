@@ -73,6 +73,7 @@ class Settings:
     refund_check_fen: int = 50_000
     difference_check_fen: int = 50_000
     no_fund_bills: str = ""
+    shared_merchants: str = ""
     session_idle_hours: int = 72
     session_days: int = 30
     channel_fees: str = "alipay=6000 epay=6000 sandbox=6000 wechat=6000"
@@ -135,6 +136,11 @@ class Settings:
     def channels_without_fund_bills(self) -> frozenset[str]:
         """Channels whose bill of movements this merchant has no right to: their days are signed without it."""
         return frozenset(self.no_fund_bills.split())
+
+    @property
+    def channels_shared_with_others(self) -> frozenset[str]:
+        """Channels at whose merchant number another business takes money too: what nobody here knows may be theirs."""
+        return frozenset(self.shared_merchants.split())
 
     def redacted(self) -> dict[str, str]:
         """What may be printed and logged: secrets are masked, a database's password too."""
@@ -309,6 +315,7 @@ _READERS: dict[str, Callable[[str, str], object]] = {
     "refund_check_fen": _number(0, 10**13),
     "difference_check_fen": _number(0, 10**13),
     "no_fund_bills": _channels,
+    "shared_merchants": _channels,
     "session_idle_hours": _number(1, 24 * 30),
     "session_days": _number(1, 365),
     "channel_fees": _by_channel("百万分之几", "millionths", "wechat=6000"),

@@ -1,8 +1,10 @@
 """The fourth way to learn that money came: each channel's trade bill of the day before.
 
 Read after 10:00 of the shop's day, and asked for until its day is settled (`bill_days`). What it names and we do not
-know is applied as far as the channel, asked about it, confirms it: the file itself is not always signed. Payments of
-others who use the same merchant number are counted. Fees that are as expected are final then; of others people decide.
+know is applied as far as the channel, asked about it, confirms it: the file itself is not always signed. What has a
+number that is not made here pays no attempt, and is left to reconciliation: a difference, unless the shop shares its
+merchant number with another business, whose payments are counted. Fees that are as expected are final then; of others
+people decide.
 
 Every bill that can be read is kept (`kept_bills`), that of the account's movements too, and reconciled afterwards.
 """
@@ -265,17 +267,19 @@ def read(ctx: Context, bill: Bill) -> Tally:
     channel does not answer or it could not be applied, the bill has to be read again.
     """
     gateway, tally = ctx.gateways[bill.channel], Tally()
+    is_shared = bill.channel in ctx.settings.channels_shared_with_others
     for page in _pages(payments_of(bill)):
         with ctx.db.read() as tx:
             ours, aside = _attempts(tx, page), _set_aside(tx, page)
         for one in page:
             attempt = ours.get(one.fact.out_trade_no)
+            is_strange = attempt is None and _is_strange(gateway, one.fact.out_trade_no, one.fact.app_id)
             is_aside = _money(one.fact) in aside
-            if attempt is None and not is_aside and is_of_others(gateway, one.fact.out_trade_no, one.fact.app_id):
+            if is_strange and not is_aside and is_shared:
                 tally.others, tally.others_fen = tally.others + 1, tally.others_fen + one.fact.amount_fen
                 continue
             tally.payments += 1
-            if (attempt is not None and _is_known(attempt, one.fact)) or is_aside:
+            if is_strange or is_aside or (attempt is not None and _is_known(attempt, one.fact)):
                 continue
             try:
                 _apply(ctx, one.fact, attempt)
@@ -317,8 +321,16 @@ def _money(fact: PaymentFact) -> tuple[str | None, int]:
     return fact.provider_no, fact.amount_fen
 
 
-def is_of_others(gateway: Gateway, out_trade_no: str, app_id: str | None) -> bool:
-    """Whether a row has nothing to do with this shop: a number that is not made here, or another application's."""
+def is_of_others(ctx: Context, channel: str, out_trade_no: str, app_id: str | None) -> bool:
+    """Whether a row that we know nothing of is another business's: none is, unless the shop shares the merchant number
+    with one.
+    """
+    gateway, is_shared = ctx.gateways.get(channel), channel in ctx.settings.channels_shared_with_others
+    return is_shared and gateway is not None and _is_strange(gateway, out_trade_no, app_id)
+
+
+def _is_strange(gateway: Gateway, out_trade_no: str, app_id: str | None) -> bool:
+    """Whether a row has a number that is not made here, or is another application's."""
     is_our_app = not app_id or not gateway.app_ids or app_id in gateway.app_ids
     return not is_our_app or not ids.is_id(out_trade_no)
 

@@ -190,10 +190,8 @@ def _compared(ctx: Context, tx: Tx, channel: str, day: date, files: dict[BillKin
 
 
 def _compare(ctx: Context, tx: Tx, channel: str, day: date, found: _Compared) -> None:
-    gateway = ctx.gateways.get(channel)
-
     def is_foreign(row: TradeRow) -> bool:
-        return gateway is not None and bills.is_of_others(gateway, row.out_trade_no, row.app_id)
+        return bills.is_of_others(ctx, channel, row.out_trade_no, row.app_id)
 
     if BillKind.FUNDS in found.files:
         opening_fen = days.closed_with(tx, ctx.keys, channel, day - _DAY)

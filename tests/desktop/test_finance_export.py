@@ -111,7 +111,7 @@ class Reconciled:
 @pytest.fixture
 def live_shop(tmp_path):
     """A shop that knows what its channels keep."""
-    with shop(tmp_path, **WITH_FEES) as running:
+    with shop(tmp_path, **WITH_FEES, shared_merchants="wechat") as running:
         yield running
 
 

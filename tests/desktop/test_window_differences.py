@@ -19,7 +19,7 @@ pytestmark = pytest.mark.qt_log_ignore("This plugin does not support", extend=Tr
 @pytest.fixture
 def live_shop(tmp_path):
     """A shop that knows what its channels keep."""
-    with shop(tmp_path, **WITH_FEES) as running:
+    with shop(tmp_path, **WITH_FEES, shared_merchants="wechat") as running:
         yield running
 
 

@@ -26,8 +26,8 @@ pytestmark = pytest.mark.qt_log_ignore("This plugin does not support", extend=Tr
 
 @pytest.fixture
 def live_shop(tmp_path):
-    """A shop that knows what its channels keep."""
-    with shop(tmp_path, **WITH_FEES) as running:
+    """A shop that knows what its channels keep, and another business at one of its merchant numbers."""
+    with shop(tmp_path, **WITH_FEES, shared_merchants="wechat") as running:
         yield running
 
 

@@ -211,7 +211,15 @@ def fact(number, provider_no, fen=STEAM, merchant_id=MERCHANT):
     return PaymentFact("wechat", number, provider_no, merchant_id, fen, "CNY", "paid", clock.now(), None)
 
 
-def test_the_rows_of_another_shop_in_our_bill_are_counted_and_book_nothing(site):
+@pytest.mark.parametrize(("shared", "others"), [("alipay wechat", (2, 4_200)), ("alipay", (0, 0))])
+def test_rows_that_have_no_number_of_this_shop_book_nothing(tmp_path, shared, others):
+    """They are counted as another business's where the shop says that there is one; reconciliation lists them else."""
+    with site_with(tmp_path, Till("wechat"), shared_merchants=shared) as site:
+        site.till = site.world.ctx.gateways["wechat"]
+        _strange_rows_book_nothing(site, others)
+
+
+def _strange_rows_book_nothing(site, counted):
     day = clock.shop_day(clock.now())
     others = [
         fact("2026112300001", "W-pos-1", 1_200),
@@ -221,7 +229,7 @@ def test_the_rows_of_another_shop_in_our_bill_are_counted_and_book_nothing(site)
     with at(day, 11):
         assert look(site) == 0
     [shown] = [one["bills"] for one in site.get("/api/channels", by="zhou").json() if one["code"] == "wechat"]
-    assert (shown["others"], shown["others_fen"], shown["read_until"]) == (2, 4_200, day.isoformat())
+    assert (shown["others"], shown["others_fen"], shown["read_until"]) == (*counted, day.isoformat())
     assert (listed(site), booked(site), site.till.asked) == ([], {}, [])
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import anyio.from_thread
+import pytest
 from sqlalchemy import select
 
 from server import app
@@ -33,6 +34,9 @@ from tests.server.sandbox.peer import plain_client
 from tests.world import ANNA, WITH_FEES, world
 
 _NUMBERS = count(100)
+
+SHARES = pytest.mark.parametrize("close", [{"shared_merchants": "wechat alipay"}], indirect=True, ids=["shares"])
+"""The shop says that another business takes money at its merchant numbers too."""
 
 PRICES = {"STEAM-50": 4_500, "MUSIC-30": 1_250}
 

@@ -19,7 +19,7 @@ def ring(tmp_path_factory, sandbox):
 
 
 @pytest.fixture
-def close(tmp_path, sandbox, ring):
-    """A shop that sells by WeChat Pay and Alipay, new for this test."""
-    with close_with(tmp_path, sandbox, ring) as built:
+def close(request, tmp_path, sandbox, ring):
+    """A shop that sells by WeChat Pay and Alipay, new for this test; with other settings where it is parametrized."""
+    with close_with(tmp_path, sandbox, ring, **getattr(request, "param", {})) as built:
         yield built

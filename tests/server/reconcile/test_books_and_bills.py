@@ -11,6 +11,7 @@ from server.payments.refunds import hearing
 from server.payments.refunds.actions import RefundHeard
 from server.payments.refunds.model import Refund
 from shared import clock
+from tests.server.reconcile.closing import SHARES
 from tests.server.reconcile.test_later_bills import psp, stand
 from tests.server.reconcile.writing import alipay, funds, line, ms, trades
 
@@ -134,6 +135,7 @@ def test_a_payment_that_the_channel_undid_is_a_loss_for_two(close):
     close.shop.check()
 
 
+@SHARES
 def test_what_was_carried_ends_when_its_refund_failed_or_its_other_half_is_two_days_away(close):
     refunded, shifted, sold = (close.sold("wechat") for _ in range(3))
     (next_day, _), (second_day, at), (third_day, _) = (after(close, days) for days in (1, 2, 3))

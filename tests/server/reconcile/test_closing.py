@@ -9,7 +9,7 @@ from sqlalchemy import select
 from server.audit import AuditEvent
 from tests.server import refunding
 from tests.server.reconcile import writing
-from tests.server.reconcile.closing import close_with
+from tests.server.reconcile.closing import SHARES, close_with
 from tests.server.reconcile.writing import line
 
 BY_YOU = "{}由您拖入、渠道尚未确认，请另一位同事签署，或重新获取账单"
@@ -41,6 +41,7 @@ def sources(close, channel, day=None):
     return [(one["kind"], one["source"], one["is_current"], one["is_late"]) for one in bills]
 
 
+@SHARES
 def test_no_file_takes_the_place_of_what_the_channel_gave_and_who_dropped_does_not_sign(close):
     """A bill that one made oneself replaces nothing, and alone one signs nothing by it."""
     known, off = close.sold("wechat"), close.sold("wechat")

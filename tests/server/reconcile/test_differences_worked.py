@@ -6,7 +6,7 @@ from datetime import timedelta
 from server.gateways.port import CreateRefund
 from shared import ids
 from tests.server import refunding
-from tests.server.reconcile.closing import PRICES, said
+from tests.server.reconcile.closing import PRICES, SHARES, said
 from tests.world import BEN
 
 
@@ -20,6 +20,7 @@ def moved(before, after):
     return {one: after.get(one, 0) - before.get(one, 0) for one in names if after.get(one, 0) != before.get(one, 0)}
 
 
+@SHARES
 def test_planted_differences_are_listed_and_worked(close):
     shop = close.shop
     lost, more, fee, undone, twice, kept = (close.sold("wechat") for _ in range(6))

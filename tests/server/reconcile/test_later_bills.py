@@ -10,7 +10,7 @@ from server.payments import kept_bills
 from server.payments.refunds.model import Refund
 from shared import clock, ids
 from shared.finance import BillKind
-from tests.server.reconcile.closing import said
+from tests.server.reconcile.closing import SHARES, said
 from tests.server.reconcile.writing import alipay, funds, given_back, line, ms, trades
 from tests.server.refunding import balances
 
@@ -88,6 +88,7 @@ def test_a_replaced_bill_opens_what_was_booked_for_the_rest_and_back_again(close
     close.shop.check()
 
 
+@SHARES
 def test_what_was_booked_on_one_day_is_known_on_the_other(close):
     """Carried on, and booked there; then its own day's bill says the same, something else, and agrees at last."""
     sold, other = close.sold("wechat"), close.sold("wechat")
@@ -246,6 +247,7 @@ def test_two_refunds_of_one_payment_in_the_channels_own_console_are_two(close):
     close.shop.check()
 
 
+@SHARES
 def test_the_word_of_a_signed_day_is_what_the_channel_gave_last(close):
     """Another bill, another, the first of them, and at last the signed one again: each time that is what differs."""
     sold, other = close.sold("wechat"), close.sold("wechat")
@@ -292,6 +294,7 @@ def test_the_word_of_a_signed_day_is_what_the_channel_gave_last(close):
     close.shop.check()
 
 
+@SHARES
 def test_late_money_of_a_signed_day_is_one_difference_and_opens_the_next_day(close):
     """Both bills of the day have 10.00 more, so the next one's opens with it: that is no gap, nor booked as one."""
     sold, other = close.sold("wechat"), close.sold("wechat")
@@ -330,6 +333,7 @@ def test_late_money_of_a_signed_day_is_one_difference_and_opens_the_next_day(clo
     close.shop.check()
 
 
+@SHARES
 def test_a_gap_between_signed_days_is_gone_once_both_have_their_late_bills(close):
     """Whichever comes first; and no file takes the place of what the channel itself gave late."""
     sold, other = close.sold("wechat"), close.sold("wechat")

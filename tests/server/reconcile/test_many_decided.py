@@ -15,7 +15,7 @@ from server.reconcile import choosing
 from server.reconcile.choosing import Because
 from shared import clock, ids
 from shared.finance import DifferenceAction, DifferenceKind
-from tests.server.reconcile.closing import close_with
+from tests.server.reconcile.closing import SHARES, close_with
 from tests.server.reconcile.writing import funds, given_back, line, ms, trades
 from tests.server.refunding import balances
 
@@ -160,6 +160,7 @@ def test_a_state_is_as_dear_as_all_its_money():
     assert choosing.because(row, DifferenceAction.BOOK, 50_000) is Because.LIMIT
 
 
+@SHARES
 def test_what_was_carried_is_done_with_when_it_has_come(close):
     """A refund that has ended since, movements and trades of later bills, and a line that is twice no more."""
     sold, twice, lost = (close.sold("wechat") for _ in range(3))
@@ -190,6 +191,7 @@ def test_what_was_carried_is_done_with_when_it_has_come(close):
     close.shop.check()
 
 
+@SHARES
 def test_movements_that_were_carried_are_done_with_when_they_are_listed(close):
     """Money and fee of a payment that moved after midnight, carried before the next day's bills were there."""
     sold, late = close.sold("wechat"), close.sold("wechat")

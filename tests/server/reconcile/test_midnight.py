@@ -23,6 +23,7 @@ from shared import clock
 from shared.finance import BillKind
 from shared.finance import DifferenceKind as K
 from tests.server.reconcile import writing
+from tests.server.reconcile.closing import SHARES
 from tests.server.reconcile.days import _MIDNIGHT, DAY, MERCHANTS, Day, _ms
 
 NEXT = DAY + timedelta(days=1)
@@ -147,6 +148,7 @@ def test_the_second_days_run_closes_both_halves(site):
     assert found(NEXT) == sorted(("fund_only_funds", None, fen, "matched") for fen in amounts)
 
 
+@SHARES
 def test_a_coupon_moves_less_around_midnight_too(close):
     """Of 45.00 that were ordered 40.00 arrive, a second into the next day: both days know that of each other."""
     bought, other = close.sold("wechat"), close.sold("wechat")
@@ -207,6 +209,7 @@ def alone(close, day=None):
     return [one["state"] for one in close.differences("wechat", day) if one["kind"] == "only_ours"]
 
 
+@SHARES
 def test_a_half_that_is_gone_from_the_bill_beside_the_day_is_missing_again(close, shifted):
     """Who dropped the bill that has it does not sign on it; where that is replaced, the day is compared again."""
     next_day = shifted.days[1]
@@ -232,6 +235,7 @@ def test_a_half_that_is_gone_from_the_bill_beside_the_day_is_missing_again(close
     close.shop.check()
 
 
+@SHARES
 def test_a_half_that_is_gone_after_its_day_was_signed_is_work_of_the_open_day(close, shifted):
     """The open day beside it gets another bill; or that is signed too, and one comes late."""
     _, next_day, after = shifted.days

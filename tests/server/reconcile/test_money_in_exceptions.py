@@ -11,7 +11,7 @@ from server.payments import applying
 from server.reconcile import waiting
 from shared import clock
 from shared.states import FoundBy
-from tests.server.reconcile.closing import PRICES, close_with, said
+from tests.server.reconcile.closing import PRICES, SHARES, close_with, said
 from tests.server.reconcile.writing import given_back, line, ms, trades
 from tests.server.refunding import balances
 from tests.world import BEN
@@ -160,6 +160,7 @@ def test_only_what_waits_in_an_exception_ends_with_it(kind, state):
     assert waiting.stands(row, ended) == (None, None), "nobody decided it there"
 
 
+@SHARES
 def test_what_is_on_its_way_when_a_day_is_signed_goes_on_in_the_next(close):
     bought = close.sold("wechat")
     close.pay(bought, "again")
@@ -189,6 +190,7 @@ def test_what_is_on_its_way_when_a_day_is_signed_goes_on_in_the_next(close):
     close.shop.check()
 
 
+@SHARES
 def test_money_that_was_set_aside_is_ours_whatever_its_number_is(close):
     """Told by a notification under a number that is not made here; its refund in the channel's console is ours too."""
     sold, gateway = close.sold("wechat"), close.shop.ctx.gateways["wechat"]
