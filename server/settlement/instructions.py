@@ -90,7 +90,7 @@ def _splits(tx: Tx, payout: Payout) -> list[wire.InstructionRow]:
         of_it = _of(paid[order_id], codes[order_id]) | {"start_at": window.start_at, "until": window.until}
         said = {"trouble": window.trouble, "succeeded": _said(told, n)}
         rows.append(_row(payout, fen, Row(payout.number, n), kind="split", **of_it, **said))
-        if order_id in ends:
+        if order_id in ends and window.trouble is None:  # what is too late was ended by its channel
             end, said = Row(payout.number, n, "E"), {"succeeded": _said(told, -n)}
             last.append(_row(payout, ends[order_id], end, kind="unfreeze", **of_it, **said, **_TO_US))
     if rest := payout.amount_fen - sum(fen for _, _, fen in taken):

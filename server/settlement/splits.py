@@ -182,10 +182,11 @@ def rounds(tx: Tx, payout: Payout, order_ids: Collection[UUID]) -> dict[UUID, in
 def rest(tx: Tx, payout: Payout, paid: Mapping[UUID, Paid]) -> dict[UUID, Fen]:
     """What is left for the shop of those payments of which nothing more is to be split once this payout is.
 
-    All lines of their orders were released, nothing about them is in question, and no other payout that has not ended
-    takes anything of them.
+    All lines of their orders were released, nothing about them is in question, their split did not fail, and no other
+    payout that has not ended takes anything of them.
     """
-    mine = _rows_of(tx, payout)
+    told = results(tx, payout)
+    mine = [row for row in _rows_of(tx, payout) if row.n not in told or told[row.n].succeeded or -row.n in told]
     own, left = {row.order_id: row.amount_fen for row in mine}, left_of(tx, payout, [row.order_id for row in mine])
     wanted = [row.order_id for row in mine if left.get(row.order_id, 0) <= row.amount_fen + row.fee_fen]
     lines, waits = delivered_lines(), unsettled_lines()

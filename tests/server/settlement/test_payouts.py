@@ -192,13 +192,15 @@ def test_a_purchase_is_one_transfer_and_profit_sharing_a_split_of_each_payment(s
     bought = [shop.world.buy(ANNA, "STEAM-50"), shop.world.buy(BEN, "STEAM-50", 2)]
     made = sent(shop, settled(shop, DAY))
     told = ask(shop, f"payouts/{made['id']}/instruction")
-    assert told["amount_fen"] == made["amount_fen"] == sum(row["amount_fen"] for row in told["rows"]) == 12_750
+    assert told["amount_fen"] == made["amount_fen"] == 12_750
     shown = [(row["request_no"], row["order_code"], row["amount_fen"], row["trouble"]) for row in told["rows"]]
     assert shown == [
         (f"{made['number']}-1", bought[0].order.code, 4_250, None),
         (f"{made['number']}-2", bought[1].order.code, 8_500, None),
+        (f"{made['number']}-E1", bought[0].order.code, 225 + 25, None),  # the fee's part of each payment is the shop's
+        (f"{made['number']}-E2", bought[1].order.code, 450 + 50, None),
     ]
-    assert {row["kind"] for row in told["rows"]} == {"split"}  # the fee's part of each payment can still be split
+    assert [row["kind"] for row in told["rows"]] == ["split", "split", "unfreeze", "unfreeze"]
     assert told["rows"][0]["provider_no"] == shop.world.attempt(bought[0]).provider_no
     assert (told["rows"][0]["start_at"], told["rows"][0]["until"]) == ("2026-11-16T04:01:00Z", "2026-12-16T04:00:00Z")
     with paying.later(shop, days=31):
@@ -217,10 +219,17 @@ def test_a_payment_is_split_within_thirty_days_and_fifty_rounds():
 
 def test_no_payment_gives_more_than_is_left_of_it():
     one, two, three = (ids.new_id() for _ in range(3))
-    assert instructing.share_out(1_100, {one: 300, two: 700}, {three: 60}) == [(one, 300), (two, 700), (three, 60)]
-    assert instructing.share_out(1_000, {one: 300, two: 700}, {three: 60}) == [(one, 300), (two, 700)]
-    # a part of nothing is no row
-    assert instructing.share_out(100, {one: 1, two: 2, three: 200}, {}) == [(two, 1), (three, 99)]
+
+    def shared(amount, fee, own, others):
+        parts = instructing.share_out(amount, fee, own, others)
+        return [(part.order_id, part.amount, part.fee) for part in parts]
+
+    assert shared(1_100, 0, {one: 300, two: 700}, {three: 60}) == [(one, 300, 0), (two, 700, 0), (three, 60, 0)]
+    assert shared(1_000, 9, {one: 300, two: 700}, {three: 60}) == [(one, 300, 0), (two, 700, 0)]
+    # a part of nothing is no row; the fee is what those that give have left, so that they are done
+    assert shared(100, 0, {one: 1, two: 2, three: 200}, {}) == [(two, 1, 0), (three, 99, 0)]
+    assert shared(990, 10, {one: 300, two: 700}, {}) == [(one, 297, 3), (two, 693, 7)]
+    assert shared(1_020, 60, {one: 300, two: 700}, {three: 60}) == [(one, 300, 0), (two, 700, 0), (three, 20, 40)]
 
 
 def test_nobody_carries_a_payout_to_the_bank_that_is_not_booked(shop):

@@ -5,9 +5,11 @@ from sqlalchemy import select
 
 from server.audit import AuditEvent
 from shared import clock, ids
+from shared.pricing import Deal, Share
 from tests.server.refunding import balances, shop_with_refunds
 from tests.server.settlement import paying
 from tests.server.settlement.paying import SOLD, account_of, agree, ask
+from tests.server.settlement.test_disputes import close, dispute
 from tests.server.settlement.test_netting import DAY, XINGHE, approved, refund
 from tests.world import ANNA, BEN
 
@@ -114,11 +116,81 @@ def test_rounds_are_those_of_the_payment(shop):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("server.settlement.instructing.MOST_ROUNDS", 2)
         payout = sent(shop, confirmed)
-        assert [row["trouble"] for row in rows_of(shop, payout) if row["kind"] == "split"] == ["too_many_rounds"]
+        assert carried(shop, payout) == {None: (4_275, "no_payment")}
         paying.step(shop, payout, "fail", note="渠道维护")
-        shop.world.buy(BEN, "STEAM-50")
-        [fresh] = paying.settled(shop, DAY)
-        assert rows_of(shop, sent(shop, [fresh]))[0]["trouble"] is None
+        fresh = shop.world.buy(BEN, "STEAM-50")
+        payout = sent(shop, paying.settled(shop, DAY))
+        assert carried(shop, payout) == {fresh.order.code: (4_275, None)}
+        patch.setattr("server.settlement.instructing.MOST_ROUNDS", 0)
+        assert carried(shop, payout) == {fresh.order.code: (4_275, "too_many_rounds")}  # since it was sent
+
+
+def test_what_is_too_late_to_be_split_is_transferred(shop):
+    shop.world.buy(ANNA, "STEAM-50")
+    confirmed = paying.settled(shop, DAY)
+    in_time = approved(shop, confirmed)
+    shop.world.buy(BEN, "STEAM-50")
+    with paying.later(shop, days=31):
+        assert paying.step(shop, in_time, "send", status=409)["code"] == "split_outdated"
+        paying.step(shop, in_time, "withdraw")
+        payout = sent(shop, confirmed + paying.settled(shop, "2026-12-17"))
+        assert carried(shop, payout) == {None: (8_550, "no_payment")}
+        paying.step(shop, payout, "confirm")
+        held = balances(shop)
+    assert (held["psp", "sandbox"], held["bank", ""]) == (9_000, -8_550)
+
+
+def test_no_more_is_split_of_a_payment_than_refunds_left_in_it(shop):
+    bought = shop.world.buy(ANNA, "STEAM-50", deal=Deal(discount=Share.fixed(150_000)))
+    [one] = paying.settled(shop, DAY)
+    assert (shop.world.order(bought).amount_fen, one["payable_fen"]) == (3_000, 4_275)  # the shop bears 15.00
+    refund(shop, bought, 1_000)  # 14.25 of the supplier's, and 20.00 are left
+    payout = sent(shop, [one])
+    assert (payout["amount_fen"], carried(shop, payout)) == (
+        2_850,
+        {bought.order.code: (2_000, None), None: (850, "no_payment")},
+    )
+    assert [row["kind"] for row in rows_of(shop, payout)] == ["split", "transfer"]  # all of it: nothing is unfrozen
+
+
+def test_a_payment_whose_splitting_was_ended_is_split_no_more(shop):
+    first = shop.world.buy(ANNA, "STEAM-50")
+    confirmed = paying.settled(shop, DAY)
+    payout = sent(shop, confirmed)
+    number, counts = payout["number"], {"confirmed": 0, "failed": 0, "known_before": 0, "waiting": 0}
+    assert told(shop, [(f"{number}-E1", 225, True, "")]) == counts | {"waiting": 1}
+    ended = [(row["kind"], row["amount_fen"], row["succeeded"]) for row in rows_of(shop, payout)]
+    assert ended == [("split", 4_275, None), ("unfreeze", 225, True)]
+    assert told(shop, [(f"{number}-1", 4_275, False, "账户注销")]) == counts | {"failed": 1}
+    second = shop.world.buy(BEN, "STEAM-50")
+    payout = sent(shop, [*paying.settled(shop, DAY), *confirmed])
+    assert carried(shop, payout) == {second.order.code: (4_275, None), None: (4_275, "no_payment")}
+    assert first.order.code not in {row["order_code"] for row in rows_of(shop, payout)}
+
+
+def test_what_a_dispute_asks_back_is_not_split_until_it_is_won(shop):
+    first, second = shop.world.buy(ANNA, "STEAM-50"), shop.world.buy(BEN, "STEAM-50")
+    confirmed = paying.settled(shop, DAY)
+    payout = approved(shop, confirmed)
+    opened = dispute(shop, first, 2_000)  # 19.00 of the supplier's
+    assert paying.step(shop, payout, "send", status=409)["code"] == "split_outdated"
+    paying.step(shop, payout, "withdraw")
+    payout = sent(shop, confirmed)
+    assert payout["amount_fen"] == 8_550 - 1_900
+    assert carried(shop, payout) == {first.order.code: (2_375, None), second.order.code: (4_275, None)}
+    assert ends(shop, payout) == {second.order.code: 225}
+
+    close(shop, opened, won=True)
+    rest = sent(shop, paying.settled(shop, DAY))
+    assert carried(shop, rest) == {first.order.code: (1_900, None)}
+    assert (ends(shop, payout), ends(shop, rest)) == ({second.order.code: 225}, {})  # each waits for the other
+    told(shop, [(f"{payout['number']}-1", 2_375, True, "")])
+    assert (ends(shop, payout), ends(shop, rest)) == ({second.order.code: 225}, {first.order.code: 225})
+
+
+def ends(site, payout):
+    """What of which order's payment is left for the shop when its splitting ends."""
+    return {row["order_code"]: row["amount_fen"] for row in rows_of(site, payout) if row["kind"] == "unfreeze"}
 
 
 def told(site, rows, *, status=None):
@@ -142,7 +214,14 @@ def test_each_row_of_an_instruction_has_its_own_result(shop):
     for bad in ((f"{number}-9", 1, True, ""), (f"{number}-3", 1, True, ""), (f"{number}-x", 1, True, "")):
         assert told(shop, [*good, bad], status=422)["params"]["row"] in {3, "3"}
     assert told(shop, good) == counts | {"waiting": 2}
-    assert [row["succeeded"] for row in rows_of(shop, payout)] == [True, False, None]
+    shown = [(row["request_no"][-2:], row["amount_fen"], row["succeeded"]) for row in rows_of(shop, payout)]
+    assert shown == [
+        ("-1", 4_250, True),
+        ("-2", 4_250, False),  # and is not ended: it can be tried again
+        ("-3", 4_250, None),
+        ("E1", 250, None),  # the fee's part of it is the shop's
+        ("E3", 250, None),
+    ]
     now = ask(shop, f"payouts/{payout['id']}")
     assert (now["state"], now["arrived_fen"], balances(shop)["payout", ""]) == ("sent", 0, 12_750)
     assert told(shop, [(f"{number}-2", 4_250, True, "")], status=422)["params"]["number"] == f"{number}-2"
@@ -161,10 +240,11 @@ def test_each_row_of_an_instruction_has_its_own_result(shop):
     assert (rest["lines"], rest["owed_fen"], rest["payable_fen"]) == (0, -4_250, 4_175)
     again = sent(shop, [rest])
     taken = [row for row in rows_of(shop, again) if row["kind"] == "split"]
-    assert [row["amount_fen"] for row in taken] == [24, 4_127, 24]  # what the fee had left, and what failed
+    assert [row["amount_fen"] for row in taken] == [4_175]  # what failed, less another fee
+    assert [row["amount_fen"] for row in rows_of(shop, again) if row["kind"] == "unfreeze"] == [4_500 - 4_175]
     failed = [(row["request_no"], row["amount_fen"], False, "仍异常") for row in taken]
-    assert told(shop, failed) == counts | {"waiting": 2, "failed": 1}
-    assert ask(shop, f"payouts/{again['id']}")["note"].startswith(f"{again['number']}-1 仍异常; ")
+    assert told(shop, failed) == counts | {"failed": 1}
+    assert ask(shop, f"payouts/{again['id']}")["note"] == f"{again['number']}-1 仍异常"
     assert balances(shop)["supplier_available", XINGHE] == 4_250
     back = paying.step(shop, ask(shop, f"payouts/{payout['id']}"), "fail", by="wang", reference="TH-1")
     assert (back["state"], back["arrived_fen"]) == ("failed", 0)
