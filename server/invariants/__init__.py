@@ -15,7 +15,7 @@ from sqlalchemy import Select, func, select
 
 from server import audit
 from server.db import Database, Tx
-from server.invariants import bills, books, ledger, pace, payments, refunds, settlement, stock, waiting
+from server.invariants import bills, booked, books, ledger, pace, payments, refunds, settlement, stock, waiting
 from server.invariants.finding import Finding
 from server.ledger.model import LedgerBalance, LedgerJournal
 from server.orders.model import Order
@@ -67,9 +67,9 @@ BY_PAPER: tuple[Check, ...] = (
     settlement.statements_released_their_lines,
     settlement.statements_sum_to_their_lines,
     settlement.releases_are_of_statements,
-    settlement.payouts_are_booked,
     settlement.payouts_pay_their_statements,
-    books.adjustments_are_posted,
+    booked.payouts_are_booked,
+    booked.adjustments_are_posted,
 )
 """Those that can look at some statements, payouts and adjustments alone."""
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from datetime import date
 from typing import Any
-from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, or_, select, true
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, or_, select
 from sqlalchemy.orm import aliased
 
 from server.db import Tx
@@ -24,13 +22,12 @@ from server.ledger.model import (
     LedgerTransfer,
 )
 from server.orders.model import Order, OrderLine
-from server.payments.adjustments.model import Adjustment
 from server.payments.disputes.model import Dispute, DisputeLine
 from server.payments.model import PaymentAttempt
 from server.payments.refunds.model import Refund, RefundLine
 from server.settlement.model import Payout
 from shared import clock
-from shared.finance import AdjustmentState, DisputeState, JournalCode, PayoutState
+from shared.finance import DisputeState, PayoutState
 
 READ_AGAIN_DAYS = 7
 ROUND = 30
@@ -257,24 +254,6 @@ def journals_have_their_partners(tx: Tx, scope: Scope = EVERYTHING) -> Finding |
     if off := sorted(wanted ^ posted):
         return Finding("L10", sentence, tuple(off[:NAMED_MOST]))
     return found(tx, "L10", sentence, promo)
-
-
-def adjustments_are_posted(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:
-    """L10: what two people adjusted is booked, and nothing is booked as adjusted that they did not."""
-    named = set(scope.journals(JournalCode.ADJ))
-    claimed = [UUID(name) for key in named if _HEX.fullmatch(name := key.removeprefix(_ADJUST))]
-    mine = or_(scope.papers_of("adjustment", Adjustment.id), Adjustment.id.in_(claimed))
-    query = select(Adjustment.id, Adjustment.state, Adjustment.checked_by != Adjustment.proposed_by).where(mine)
-    said = {f"{_ADJUST}{row_id.hex}": (state, by_two) for row_id, state, by_two in tx.execute(query)}
-    agreed = {key for key, (state, _) in said.items() if state == AdjustmentState.POSTED}
-    of_these = true() if scope.is_whole else LedgerJournal.key.in_(named | said.keys())
-    posted = set(tx.scalars(select(LedgerJournal.key).where(LedgerJournal.code == JournalCode.ADJ.value, of_these)))
-    off = sorted((posted ^ agreed) | {key for key in agreed if not said[key][1]})
-    sentence = "调账与账目不符 / an adjustment that is not booked as two people said"
-    return Finding("L10", sentence, tuple(off[:NAMED_MOST])) if off else None
-
-
-_ADJUST, _HEX = "adjust:", re.compile("[0-9a-f]{32}")
 
 
 def fees_are_what_bills_say(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:

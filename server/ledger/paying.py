@@ -8,6 +8,7 @@ on are locked here.
     payout_submit    payout:{number}:submit       available -> payout, and -> payout_fee
     payout_done      payout:{number}:done         payout -> bank, and -> psp for what the channel split
     payout_lacked    payout:{number}:lacked       payout -> owed first, then available: the part that did not arrive
+                     payout:{number}:lacked:{n}   bank or psp -> …: the n-th row, when the rest had been said to be there
     payout_failed    payout:{number}:failed       payout, or where it had come from -> owed first, then available
     payout_returned  payout:{number}:return:{n}   psp -> owed first, then available: a split that was given back
     sweep            sweep:{channel}:{reference}  bank -> psp; :{n} behind it when recorded again
@@ -212,27 +213,49 @@ def payout_returned(
     _payout(tx, f"payout:{number}:return:{n}", give(tx, payee, (psp, amount)), at=at, actor=actor, memo=memo)
 
 
-def payout_lacked(tx: Tx, *, number: str, payee: Payee, amount: Fen, at: datetime, actor: str, memo: str = "") -> None:
-    """A part of it did not arrive, while the rest did: it can be paid out again. The fee is kept."""
-    _payout(tx, f"payout:{number}:lacked", give(tx, payee, (PAYOUT, amount)), at=at, actor=actor, memo=memo)
+def payout_lacked(
+    tx: Tx,
+    *,
+    number: str,
+    payee: Payee,
+    amount: Fen,
+    source: Account = PAYOUT,
+    n: int | None = None,
+    at: datetime,
+    actor: str,
+    memo: str = "",
+) -> None:
+    """A part of it did not arrive, while the rest did: it can be paid out again. The fee is kept.
+
+    `n` is the row of which that was known after all of it had been said to have left its `source`.
+    """
+    key = f"payout:{number}:lacked" + (f":{n}" if n is not None else "")
+    _payout(tx, key, give(tx, payee, (source, amount)), at=at, actor=actor, memo=memo)
 
 
 def payout_failed(
-    tx: Tx, *, number: str, payee: Payee, amount: Fen, fee: Fen = 0, at: datetime, actor: str, memo: str = ""
+    tx: Tx,
+    *,
+    number: str,
+    payee: Payee,
+    sources: Mapping[Account, Fen],
+    fee: Fen = 0,
+    at: datetime,
+    actor: str,
+    memo: str = "",
 ) -> None:
     """It did not arrive: it can be paid out again, and the fee for it is given back.
 
-    Where it had arrived, it came back to where it had come from. What the payee owes by now is paid by it first.
+    `sources` has it: what is on its way, or, where it had arrived, what it had come from and went back to. What the
+    payee owes by now is paid by it first.
     """
     key = f"payout:{number}:failed"
     before = tx.scalars(select(LedgerJournal.id).where(LedgerJournal.key == key)).first()
     if before is not None:
         credited = _credited(tx, before)
-        if credited.get(payee.available, 0) + credited.get(payee.owed, 0) != amount + fee:
+        if credited.get(payee.available, 0) + credited.get(payee.owed, 0) != sum(sources.values()) + fee:
             raise JournalConflict(key=key)
         return
-    done = tx.scalars(select(LedgerJournal.id).where(LedgerJournal.key == f"payout:{number}:done")).first()
-    sources = {PAYOUT: amount} if done is None else _credited(tx, done)
     _payout(tx, key, give(tx, payee, *sources.items(), (PAYOUT_FEE, fee)), at=at, actor=actor, memo=memo)
 
 

@@ -13,28 +13,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Collection
 from uuid import UUID
 
 from sqlalchemy import func, or_, select, update
 
-from server import audit, changes
 from server.db import Tx
 from server.identity.queries import supplier_names
 from server.ledger import paying
 from server.ledger import queries as ledger
 from server.ledger.health import broken
-from server.payments.settling import payments_of
 from server.policy import Actor, visible
-from server.settlement import splits, turns
+from server.settlement import ending, splits, turns
 from server.settlement import terms as agreed
-from server.settlement.instructing import Row
-from server.settlement.model import Payout, SettlementHold, SettlementItem, SettlementReturn, Statement
+from server.settlement.model import Payout, SettlementHold, SettlementItem, Statement
 from server.settlement.proposing import NOT_SENT
-from server.settlement.statements import DOMAIN, withhold
-from server.settlement.statements import note as note_statement
-from server.settlement.terms import masked
+from server.settlement.statements import withhold
 from shared import clock
 from shared.contracts import settlement as wire
 from shared.errors import BadField, Conflict, IdempotencyReused, NotFound
@@ -92,14 +86,6 @@ class ReturnedByMaker(Conflict):
     code = "returned_by_maker"
     zh = "打款 {number} 已到账，退回须由发起人以外的人登记，或导入银行的结果文件。"
     en = "Payout {number} had arrived: another person than its maker, or the bank's file, says that it came back."
-
-
-class GivenBack(Conflict):
-    """What was given back for refunds cannot come back once more."""
-
-    code = "payout_given_back"
-    zh = "打款 {number} 已有分账回退，不能整笔登记退回。余下部分请做调账。"
-    en = "Some splits of payout {number} were given back, so it cannot come back as a whole; adjust for the rest."
 
 
 class PayoutChanged(Conflict):
@@ -160,7 +146,7 @@ def make(tx: Tx, wanted: wire.NewPayout, *, actor: Actor, request_id: str | None
     tx.add(payout)
     tx.flush()
     _bind(tx, [row.id for row in held], payout.id)
-    _note(tx, payout, "make", actor=actor, request_id=request_id)
+    ending.note(tx, payout, "make", actor=actor, request_id=request_id)
     return payout
 
 
@@ -232,7 +218,7 @@ def check(tx: Tx, payout_id: UUID, move: wire.MovePayout, *, actor: Actor, reque
     held.checked_by, held.checked_at = actor.label, clock.now()
     if to is PayoutState.REFUSED:
         _free(tx, held)
-    _advance(tx, held, to, "check", move, actor=actor, request_id=request_id)
+    ending.advance(tx, held, to, "check", move, actor=actor, request_id=request_id)
     return held
 
 
@@ -241,7 +227,7 @@ def withdraw(tx: Tx, payout_id: UUID, move: wire.MovePayout, *, actor: Actor, re
     held = _lock(tx, payout_id, move, actor=actor)
     require_move(PayoutState(held.state), PayoutState.REFUSED)
     _free(tx, held)
-    _advance(tx, held, PayoutState.REFUSED, "withdraw", move, actor=actor, request_id=request_id)
+    ending.advance(tx, held, PayoutState.REFUSED, "withdraw", move, actor=actor, request_id=request_id)
     return held
 
 
@@ -266,14 +252,14 @@ def send(tx: Tx, payout_id: UUID, move: wire.MovePayout, *, actor: Actor, reques
         actor=actor.label,
         memo=move.note,
     )
-    _advance(tx, held, PayoutState.SENT, "send", move, actor=actor, request_id=request_id)
+    ending.advance(tx, held, PayoutState.SENT, "send", move, actor=actor, request_id=request_id)
     return held
 
 
 def confirm(tx: Tx, payout_id: UUID, move: wire.MovePayout, *, actor: Actor, request_id: str | None = None) -> Payout:
     """It arrived: its statements are paid."""
     held = _lock(tx, payout_id, move, actor=actor)
-    arrived(tx, held, move, actor=actor, request_id=request_id)
+    ending.arrived(tx, held, move, actor=actor, request_id=request_id)
     return held
 
 
@@ -288,109 +274,8 @@ def fail(tx: Tx, payout_id: UUID, move: wire.MovePayout, *, actor: Actor, reques
             raise ReturnedByMaker(number=held.number)
         if not move.reference:
             raise BadField(field="reference", reason="1..64")
-    failed(tx, held, move, actor=actor, request_id=request_id)
+    ending.failed(tx, held, move, actor=actor, request_id=request_id)
     return held
-
-
-def arrived(
-    tx: Tx,
-    held: Payout,
-    said: wire.MovePayout,
-    *,
-    actor: Actor,
-    rows: Collection[int] | None = None,
-    request_id: str | None = None,
-) -> None:
-    """The same of a payout whose supplier's turn is taken: of some rows, or of all that nobody knows to have failed.
-
-    The rest is available again.
-    """
-    require_move(PayoutState(held.state), PayoutState.CONFIRMED)
-    if rows is None:
-        told = splits.results(tx, held)
-        rows = [n for n in splits.rows(tx, held) if n not in told or told[n].succeeded]
-    now, sources = clock.now(), splits.sources(tx, held, rows)
-    held.arrived_fen, held.arrived_at = sum(sources.values()), now
-    rest = held.amount_fen - held.arrived_fen
-    by: dict[str, Any] = {"number": held.number, "at": now, "actor": actor.label, "memo": said.note}
-    if rest:
-        paying.payout_lacked(tx, payee=paying.supplier(held.supplier_id), amount=rest, **by)
-    paying.payout_done(tx, sources=sources, **by)
-    got = _got(tx, held)
-
-    def paid(row: Statement) -> None:
-        row.state, row.paid_at, row.paid_fen = StatementState.PAID.value, now, got[row.id]
-
-    _each_statement(tx, held, "paid", paid, actor=actor, request_id=request_id)
-    held.ended_at = now
-    _advance(tx, held, PayoutState.CONFIRMED, "confirm", said, actor=actor, request_id=request_id)
-
-
-def _got(tx: Tx, held: Payout) -> dict[UUID, Fen]:
-    """What arrived of each of its statements: who bears the fee, and then the oldest, lacks what did not."""
-    mine = tx.scalars(select(Statement).where(Statement.payout_id == held.id)).all()
-    lacks = sum(row.claim_fen for row in mine) - held.arrived_fen
-    got: dict[UUID, Fen] = {}
-    for row in sorted(mine, key=lambda row: (-row.payout_fee_fen, row.number)):
-        gone = min(lacks, row.claim_fen)
-        got[row.id], lacks = row.claim_fen - gone, lacks - gone
-    return got
-
-
-def failed(tx: Tx, held: Payout, said: wire.MovePayout, *, actor: Actor, request_id: str | None = None) -> None:
-    """The same of a payout whose supplier's turn is taken: but for rows of which the channel told that they arrived.
-
-    Raises GivenBack.
-    """
-    require_move(PayoutState(held.state), PayoutState.FAILED)
-    if held.state == PayoutState.SENT.value:
-        there = [n for n, row in splits.results(tx, held).items() if n >= 0 and row.succeeded]
-        if there:
-            arrived(tx, held, said, rows=there, actor=actor, request_id=request_id)
-            return
-    if held.returned_fen:
-        raise GivenBack(number=held.number)
-    now = clock.now()
-    paying.payout_failed(
-        tx,
-        number=held.number,
-        payee=paying.supplier(held.supplier_id),
-        amount=held.arrived_fen or held.amount_fen,
-        fee=held.fee_fen,
-        at=now,
-        actor=actor.label,
-        memo=said.note,
-    )
-    held.arrived_fen = 0
-
-    def unpaid(row: Statement) -> None:
-        row.state, row.paid_at, row.paid_fen, row.payout_id = StatementState.CONFIRMED.value, None, 0, None
-
-    _each_statement(tx, held, "unpaid", unpaid, actor=actor, request_id=request_id)
-    held.ended_at = now
-    _advance(tx, held, PayoutState.FAILED, "fail", said, actor=actor, request_id=request_id)
-
-
-def give_back(tx: Tx, held: Payout, row: Row, amount: Fen, *, reference: str, file_sha256: str, actor: Actor) -> None:
-    """So much of a split of a payout that arrived was given back: what its supplier owes is paid by it first."""
-    order_id = next(order_id for n, order_id, _ in splits.of(tx, held) if n == row.n)
-    psp = splits.psp_of(payments_of(tx, [order_id])[order_id])
-    paying.payout_returned(
-        tx,
-        number=held.number,
-        n=f"{row.n}.{row.k}",
-        payee=paying.supplier(held.supplier_id),
-        psp=psp,
-        amount=amount,
-        at=clock.now(),
-        actor=actor.label,
-    )
-    kept = {"amount_fen": amount, "reference": reference, "file_sha256": file_sha256}
-    tx.add(SettlementReturn(payout_id=held.id, n=row.n, k=row.k, **kept))
-    held.returned_fen += amount
-    held.version += 1
-    tx.flush()
-    _note(tx, held, "return", actor=actor, request_id=None)
 
 
 def require_not_frozen(tx: Tx) -> None:
@@ -419,55 +304,3 @@ def _lock(tx: Tx, payout_id: UUID, move: wire.MovePayout, *, actor: Actor) -> Pa
 def _free(tx: Tx, held: Payout) -> None:
     held.ended_at = clock.now()
     tx.execute(update(Statement).where(Statement.payout_id == held.id).values(payout_id=None))
-
-
-def _each_statement(
-    tx: Tx, held: Payout, what: str, move: Callable[[Statement], None], *, actor: Actor, request_id: str | None
-) -> None:
-    query = select(Statement).where(Statement.payout_id == held.id).order_by(Statement.number)
-    for row in tx.scalars(query, execution_options={"populate_existing": True}):
-        move(row)
-        row.version += 1
-        tx.flush()
-        note_statement(tx, row, what, actor=actor, request_id=request_id)
-
-
-def _advance(
-    tx: Tx,
-    held: Payout,
-    to: PayoutState,
-    what: str,
-    said: wire.MovePayout,
-    *,
-    actor: Actor,
-    request_id: str | None,
-) -> None:
-    held.state = to.value
-    held.reference = said.reference or held.reference
-    held.note = said.note or held.note
-    held.version += 1
-    tx.flush()
-    _note(tx, held, what, actor=actor, request_id=request_id)
-
-
-def _note(tx: Tx, held: Payout, what: str, *, actor: Actor, request_id: str | None) -> None:
-    audit.append(
-        tx,
-        actor=actor.label,
-        action=f"payout.{what}",
-        entity="payout",
-        entity_id=held.number,
-        detail={
-            "state": held.state,
-            "statements": held.statements,
-            "amount_fen": held.amount_fen,
-            "fee_fen": held.fee_fen,
-            "arrived_fen": held.arrived_fen,
-            "returned_fen": held.returned_fen,
-            "account": masked(held.account),
-            "reference": held.reference,
-            "note": held.note,
-        },
-        request_id=request_id,
-    )
-    changes.append(tx, "payout", held.id, domain=DOMAIN, supplier_id=held.supplier_id)

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from server import audit
 from server.db import Tx, among
 from server.policy import Actor
-from server.settlement import payouts, splits, turns
+from server.settlement import ending, payouts, splits, turns
 from server.settlement.instructing import Row
 from server.settlement.model import Payout, SettlementResult
 from shared.contracts import settlement as wire
@@ -56,7 +56,7 @@ def take_in(
         if payout is None:
             reason = "没有这笔打款 / no such payout"
         elif reason is None:
-            reason = _misfit(payout, row) if part is None else _misfit_of_row(tx, payout, part, row)
+            reason = _misfit(payout, row, actor) if part is None else _misfit_of_row(tx, payout, part, row, actor)
         if payout is None or reason is not None:
             raise ResultsDoNotFit(row=line, number=row.number, reason=reason)
         seen.add(row.number)
@@ -101,14 +101,26 @@ def _named(tx: Tx, rows: Sequence[wire.PayoutResult]) -> dict[str, tuple[Payout,
 # --- of a payout ---
 
 
-def _misfit(held: Payout, row: wire.PayoutResult) -> str | None:
-    """Why a row cannot be taken in; None when it can."""
+def _misfit(held: Payout, row: wire.PayoutResult, actor: Actor) -> str | None:
+    """Why a row cannot be taken in; None when it can.
+
+    A file is what whoever brings it says it is: that what had arrived came back is no more theirs to say than by hand.
+    """
     if held.amount_fen != row.amount_fen:
         return _other_amount(held.amount_fen)
     to, state = _told(row), PayoutState(held.state)
     if state is not to and to not in PAYOUT[state]:
         return f"打款状态为 {state} / it is {state}"
+    if state is PayoutState.CONFIRMED and to is PayoutState.FAILED:
+        without = None if row.reference else "退回缺少流水号 / it came back without a reference"
+        return _by_maker(held, actor) or without
     return None
+
+
+def _by_maker(held: Payout, actor: Actor) -> str | None:
+    is_maker = held.made_by == actor.label
+    words = "已登记到账，须由发起人以外的人导入 / it had arrived: another person than its maker says that it did not"
+    return words if is_maker else None
 
 
 def _other_amount(fen: Fen) -> str:
@@ -133,17 +145,17 @@ def _end(
     said = wire.MovePayout(reference=reference, note=note, version=held.version)
     held.result_sha256 = file.sha256
     if rows is None or rows:
-        payouts.arrived(tx, held, said, rows=rows, actor=file.actor, request_id=file.request_id)
+        ending.arrived(tx, held, said, rows=rows, actor=file.actor, request_id=file.request_id)
         return "confirmed"
-    payouts.failed(tx, held, said, actor=file.actor, request_id=file.request_id)
+    ending.failed(tx, held, said, actor=file.actor, request_id=file.request_id)
     return "failed"
 
 
 # --- of the rows of its instruction ---
 
 
-def _misfit_of_row(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult) -> str | None:
-    rows, state = splits.rows(tx, held) if held.mode == payouts.PROFIT_SHARING else {}, PayoutState(held.state)
+def _misfit_of_row(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult, actor: Actor) -> str | None:
+    rows = splits.rows(tx, held) if held.mode == payouts.PROFIT_SHARING else {}
     if part.n not in rows:
         return "打款没有这一行 / the payout has no such row"
     if part.kind == "R":
@@ -152,7 +164,29 @@ def _misfit_of_row(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult) -> s
         return _other_amount(rows[part.n])
     if (known := tx.get(SettlementResult, (held.id, _key(part)))) is not None:
         return None if known.succeeded == row.succeeded else "此行已有不同结果 / another result of it is known"
-    return None if state is PayoutState.SENT or part.kind else f"打款状态为 {state} / it is {state}"
+    return None if part.kind else _misfit_of_ended(tx, held, part, row, actor)
+
+
+def _misfit_of_ended(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult, actor: Actor) -> str | None:
+    """Whether the channel's word on a row goes with what somebody said of the whole payout meanwhile."""
+    state = PayoutState(held.state)
+    if state is PayoutState.SENT:
+        return None
+    if state is PayoutState.CONFIRMED and part.n in ending.there(tx, held) and not row.succeeded:
+        is_given_back = any(n == part.n for n, _ in splits.returns(tx, held))
+        return "此行已有分账回退 / some of it was given back" if is_given_back else _by_maker(held, actor)
+    if _is_as_said(tx, held, part, row):
+        return None
+    return f"打款状态为 {state}，此行为未到账 / it is {state}, and this row did not arrive"
+
+
+def _is_as_said(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult) -> bool:
+    """Whether a row became of a payout that ended what was said of that."""
+    is_there = held.state == PayoutState.CONFIRMED.value and part.n in ending.there(tx, held)
+    return held.state in _ENDED and row.succeeded == is_there
+
+
+_ENDED = (PayoutState.CONFIRMED.value, PayoutState.FAILED.value)
 
 
 def _key(part: Row) -> int:
@@ -161,14 +195,25 @@ def _key(part: Row) -> int:
 
 
 def _take_row(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult, file: _File) -> str:
-    """Keep what became of a row; the last of those by which the money goes ends the payout."""
+    """Keep what became of a row; the last of those by which the money goes ends the payout.
+
+    Of one that had ended by then it is known, or it lacks this row.
+    """
     if part.kind == "R":
         return _take_return(tx, held, part, row, file)
     if tx.get(SettlementResult, (held.id, _key(part))) is not None:
         return "known_before"
+    has_ended = held.state != PayoutState.SENT.value and not part.kind
+    is_as_said = has_ended and _is_as_said(tx, held, part, row)
+    if has_ended and not is_as_said:
+        note = "; ".join(filter(None, (held.note, f"{row.number} {row.reason}".strip())))[:_NOTE]
+        said_of_it = wire.MovePayout(note=note, version=held.version)
+        ending.lacked(tx, held, part.n, said_of_it, actor=file.actor, request_id=file.request_id)
     said = {"succeeded": row.succeeded, "reference": row.reference, "reason": row.reason}
     tx.add(SettlementResult(payout_id=held.id, n=_key(part), file_sha256=file.sha256, **said))
     tx.flush()
+    if has_ended:
+        return "known_before" if is_as_said else "failed"
     rows, told = splits.rows(tx, held), splits.results(tx, held)
     if part.kind or rows.keys() - told.keys():
         return "waiting"
@@ -198,7 +243,5 @@ def _take_return(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult, file: 
         return "failed"
     if (part.n, part.k) in splits.returns(tx, held):
         return "known_before"
-    payouts.give_back(
-        tx, held, part, row.amount_fen, reference=row.reference, file_sha256=file.sha256, actor=file.actor
-    )
+    ending.give_back(tx, held, part, row.amount_fen, reference=row.reference, file_sha256=file.sha256, actor=file.actor)
     return "confirmed"

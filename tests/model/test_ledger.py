@@ -19,7 +19,7 @@ from server import invariants
 from server.catalog import actions as catalog
 from server.catalog import queries as catalog_queries
 from server.identity import actions as identity
-from server.invariants import books, settlement
+from server.invariants import booked, books, settlement
 from server.ledger import paying
 from server.ledger.queries import balances
 from server.orders import actions as orders
@@ -229,12 +229,13 @@ class Ledger(RuleBasedStateMachine):
     def land(self, how, dies_at):
         said, fee = self.flying.pop()
         amount, payee = said["amount"], paying.supplier(self.supplier)
+        by = {name: said[name] for name in ("number", "at", "actor")}
         if how != "failed":
-            by = {name: said[name] for name in ("number", "at", "actor")}
             self.do(lambda tx: paying.payout_done(tx, sources={paying.BANK: amount}, **by), dies_at)
             self.move("bank", -amount)
         if how != "done":
-            self.do(lambda tx: paying.payout_failed(tx, **said, payee=payee, fee=fee), dies_at)
+            sources = {paying.PAYOUT if how == "failed" else paying.BANK: amount}
+            self.do(lambda tx: paying.payout_failed(tx, **by, sources=sources, payee=payee, fee=fee), dies_at)
             self.give("supplier", amount + fee)
             self.move("payout_fee", -fee)
         if how == "returned":
@@ -299,7 +300,7 @@ class Ledger(RuleBasedStateMachine):
 
     def check_books(self):
         """All but what compares with rows of payouts, which are settlement's."""
-        of_rows = (books.payouts_are_in_flight, settlement.payouts_are_booked, settlement.releases_are_of_statements)
+        of_rows = (books.payouts_are_in_flight, booked.payouts_are_booked, settlement.releases_are_of_statements)
         checks = [check for check in invariants.CHECKS if check not in of_rows]  # it books without rows of settlement
         with self.db.read() as tx:
             assert [finding for check in checks if (finding := check(tx)) is not None] == []

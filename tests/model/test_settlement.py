@@ -29,7 +29,7 @@ from server.payments.refunds import making, moving
 from server.payments.refunds.making import Portion
 from server.payments.refunds.splitting import Shares
 from server.policy import SYSTEM, Actor, Kind
-from server.settlement import instructions, payouts, results, statements, terms
+from server.settlement import ending, instructions, payouts, results, statements, terms
 from server.settlement.model import Payout, SettlementItem, Statement
 from server.settlement.splits import SplitOutdated
 from shared import clock, ids
@@ -230,7 +230,7 @@ class Settlement(RuleBasedStateMachine):
     def _move(self, payout, *, goes_well):
         move = wire.MovePayout(version=payout.version, reference="T1")
         said = wire.MovePayout(version=payout.version, approve=goes_well)
-        with suppress(paying.NotEnoughAvailable, SplitOutdated, payouts.GivenBack), self.db.tx() as tx:
+        with suppress(paying.NotEnoughAvailable, SplitOutdated, ending.GivenBack), self.db.tx() as tx:
             if payout.state == PayoutState.REQUESTED:
                 payouts.check(tx, payout.id, said, actor=PEOPLE[1])
             elif payout.state == PayoutState.APPROVED:

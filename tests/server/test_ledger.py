@@ -135,7 +135,7 @@ def test_what_was_released_comes_back_as_far_as_it_reaches_and_the_rest_is_owed(
     assert release(site, "S2", other) == Released(owed=6_100, available=2_450)
     assert (money(site).get(OWED), money(site)[AVAILABLE]) == (None, 2_450)
     with site.world.ctx.db.tx() as tx:
-        paying.payout_failed(tx, amount=6_000, fee=100, **said)
+        paying.payout_failed(tx, sources={paying.PAYOUT: 6_000}, fee=100, **said)
     assert (money(site)[AVAILABLE], money(site).get(PAYOUT)) == (8_550, None)
 
 
@@ -156,7 +156,8 @@ def test_a_refund_that_fails_after_the_release_goes_back_to_who_had_it(site):
     after = money(site)
     assert (after.get(OWED), after[AVAILABLE], after.get(ESCROW), after[PROMO]) == (None, 30, None, 900)
     with site.world.ctx.db.tx() as tx:
-        paying.payout_failed(tx, number="P1", payee=payee, amount=7_800, at=clock.now(), actor="staff:1")
+        back = {paying.BANK: 7_800}
+        paying.payout_failed(tx, number="P1", payee=payee, sources=back, at=clock.now(), actor="staff:1")
     assert money(site) == before, "the bank sent it back"
 
 

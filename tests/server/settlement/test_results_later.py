@@ -1,0 +1,125 @@
+"""What the bank or the channel says after a payout was said to have arrived: nobody takes that back alone."""
+
+import pytest
+
+from shared import clock, ids
+from tests.server.refunding import balances, shop_with_refunds
+from tests.server.settlement import paying
+from tests.server.settlement.paying import SOLD, account_of, agree, ask, pay, settled, step
+from tests.server.settlement.test_netting import DAY, XINGHE, refund
+from tests.world import ANNA, BEN
+
+NONE = {"confirmed": 0, "failed": 0, "known_before": 0, "waiting": 0}
+
+
+@pytest.fixture
+def shop(tmp_path):
+    with clock.fixed(SOLD), shop_with_refunds(tmp_path) as site:
+        site.desk.says = "succeeded"
+        site.world.stock("STEAM-50", 12)
+        yield site
+        site.world.check()
+
+
+def told(site, *rows, by="zhou", status=None):
+    """A file: payouts or rows of their instructions, amounts, whether they succeeded, and references."""
+    said = [dict(zip(("number", "amount_fen", "succeeded", "reference"), row, strict=True)) for row in rows]
+    body = {"id": str(ids.new_id()), "file_name": "结果.csv", "file_sha256": "0" * 64, "rows": said}
+    return paying.say(site, "payouts/results", body, by=by, status=status)
+
+
+def sent(site, count=2, **terms):
+    """A payout of so many orders that was sent."""
+    agree(site, **terms)
+    site.bought = [site.world.buy(buyer, "STEAM-50") for buyer in (ANNA, BEN, ANNA)[:count]]
+    return step(site, step(site, pay(site, settled(site, DAY)), "check", by="wang", approve=True), "send")
+
+
+def rows_of(site, payout):
+    return ask(site, f"payouts/{payout['id']}/instruction")["rows"]
+
+
+def test_a_file_takes_back_what_had_arrived_only_as_people_may(shop):
+    payout = step(shop, sent(shop), "confirm")
+    back = (payout["number"], payout["amount_fen"], False)
+    alone = told(shop, (*back, "TH-1"), status=422)
+    assert (alone["code"], "须由发起人以外的人" in alone["params"]["reason"]) == ("results_do_not_fit", True)
+    assert "缺少流水号" in told(shop, (*back, ""), by="wang", status=422)["params"]["reason"]
+    assert (ask(shop, "statements")["items"][0]["state"], balances(shop)["bank", ""]) == ("paid", -8_550)
+    assert told(shop, (*back, "TH-1"), by="wang") == NONE | {"failed": 1}
+    assert told(shop, (*back, "TH-1")) == NONE | {"known_before": 1}
+    assert (ask(shop, "statements")["items"][0]["state"], balances(shop)["bank", ""]) == ("confirmed", 0)
+
+
+def test_the_channels_word_on_rows_counts_after_a_person_confirmed_the_whole(shop):
+    payout = sent(shop, 3, mode="profit_sharing", split_ppm=500_000)  # 22.50 of each payment, 60.75 by transfer
+    number, amount = payout["number"], payout["amount_fen"]
+    step(shop, payout, "confirm", note="电话核实", reference="BK-1")
+    assert (amount, account_of(shop)["paid_out_fen"]) == (12_825, 12_825)
+    first, second, third, transfer = (
+        (f"{number}-{n}", fen) for n, fen in ((1, 2_250), (2, 2_250), (3, 2_250), (0, 6_075))
+    )
+    assert told(shop, (*first, True, "")) == NONE | {"known_before": 1}
+    before = balances(shop)
+    alone = told(shop, (*third, True, ""), (*second, False, ""), status=422)
+    assert (alone["params"]["number"], "须由发起人以外的人" in alone["params"]["reason"]) == (second[0], True)
+    assert balances(shop) == before
+
+    counts = told(shop, (*first, True, ""), (*second, False, ""), (*third, True, ""), by="wang")
+    assert counts == NONE | {"known_before": 2, "failed": 1}
+    assert told(shop, (*second, False, "")) == NONE | {"known_before": 1}
+    assert told(shop, (*second, True, ""), by="wang", status=422)["params"]["number"] == second[0]
+    held, now = balances(shop), ask(shop, f"payouts/{payout['id']}")
+    assert (now["state"], now["arrived_fen"], now["reference"]) == ("confirmed", 10_575, "BK-1")
+    assert now["note"] == f"电话核实; {second[0]}"
+    assert held["psp", "sandbox"] == before["psp", "sandbox"] + 2_250
+    assert (held["supplier_available", XINGHE], held["bank", ""]) == (2_250, -6_075)
+    [paid] = ask(shop, "statements", by="chen")["items"]
+    assert (paid["state"], paid["payable_fen"], paid["paid_fen"]) == ("paid", 12_825, 10_575)
+
+    assert told(shop, (*transfer, False, ""), by="wang") == NONE | {"failed": 1}
+    held = balances(shop)
+    assert (held["bank", ""], held["supplier_available", XINGHE]) == (0, 2_250 + 6_075)
+    [rest] = settled(shop, DAY)  # what lacked is paid by a further statement
+    assert (rest["lines"], rest["payable_fen"]) == (0, 8_325)
+    back = step(shop, ask(shop, f"payouts/{payout['id']}"), "fail", by="wang", reference="TH-2", note="退汇")
+    held = balances(shop)  # only what was still there came back
+    assert (back["state"], held["psp", "sandbox"], held["supplier_available", XINGHE]) == ("failed", 13_500, 12_825)
+
+
+def test_what_a_person_called_lost_is_not_there_by_a_file_alone(shop):
+    payout = sent(shop, mode="profit_sharing", split_ppm=10**6)
+    number = payout["number"]
+    assert told(shop, (f"{number}-1", 4_275, True, "")) == NONE | {"waiting": 1}
+    assert step(shop, payout, "fail", note="渠道超时")["arrived_fen"] == 4_275
+    refused = told(shop, (f"{number}-2", 4_275, True, ""), by="wang", status=422)  # it may be paid again by now
+    assert "未到账" in refused["params"]["reason"]
+    assert told(shop, (f"{number}-2", 4_275, False, "")) == NONE | {"known_before": 1}
+    assert balances(shop)["supplier_available", XINGHE] == 4_275
+
+    again = ask(shop, f"payouts/{payout['id']}")
+    lost = step(shop, again, "fail", by="wang", reference="TH-1", note="退汇")
+    assert (lost["state"], balances(shop)["supplier_available", XINGHE]) == ("failed", 8_550)
+    assert told(shop, (f"{number}-2", 4_275, False, "")) == NONE | {"known_before": 1}
+
+
+def test_a_row_that_was_given_back_was_there_and_a_payout_that_lacks_all_failed(shop):
+    fee = {"payout_fee_fen": 50}
+    payout = step(shop, sent(shop, 1, mode="profit_sharing", split_ppm=10**6, **fee), "confirm")
+    assert rows_of(shop, payout) == []
+    refund(shop, shop.bought[0], 4_500)
+    [row] = rows_of(shop, payout)
+    assert told(shop, (row["request_no"], row["amount_fen"], True, "")) == NONE | {"confirmed": 1}
+    refused = told(shop, (f"{payout['number']}-1", 4_225, False, ""), by="wang", status=422)
+    assert "分账回退" in refused["params"]["reason"]
+
+    payout = sent(shop, 2, version=1, mode="profit_sharing", split_ppm=10**6, **fee)
+    rows = [row for row in rows_of(shop, payout) if row["kind"] != "unfreeze"]
+    assert len(rows) == 2
+    payout, fees = step(shop, payout, "confirm"), balances(shop)["payout_fee", ""]
+    lost = [(row["request_no"], row["amount_fen"], False, "") for row in rows]
+    assert told(shop, *lost, by="wang") == NONE | {"failed": 2}
+    now = ask(shop, f"payouts/{payout['id']}")
+    assert (now["state"], now["arrived_fen"], balances(shop)["payout_fee", ""]) == ("failed", 0, fees - 50)
+    assert ask(shop, "statements")["items"][0]["actions"] == ["pay"]
+    assert balances(shop)["supplier_available", XINGHE] == payout["amount_fen"] + 50
