@@ -163,7 +163,7 @@ class RefundFact:
 
     `amount_fen` is None in a notification that names only `refunded_total_fen`, the sum of all refunds of the payment
     (Alipay): `query_refund` tells then. `refund_no` is the channel's; a channel without one gives its payment's number.
-    `merchant_id` and `app_id` are None where the channel does not say them.
+    `merchant_id`, `app_id` and `provider_no`, its number of the payment, are None where the channel does not say them.
     """
 
     out_refund_no: str
@@ -176,6 +176,7 @@ class RefundFact:
     refunded_total_fen: Fen | None = None
     event_id: str | None = None
     app_id: str | None = None
+    provider_no: str | None = None
 
 
 # --- bills ---

@@ -18,6 +18,7 @@ from server.gateways.port import PaymentFact
 from server.payments.model import PaymentAttempt, UnmatchedPayment
 from shared import ids
 from shared.errors import IllegalMove
+from shared.money import Fen
 from shared.states import FoundBy, UnmatchedState, sources_of
 
 Number = tuple[str, str]
@@ -105,6 +106,17 @@ def write(tx: Tx, rows: Sequence[UnmatchedPayment]) -> None:
     """Insert rows of money that was set aside: as held, also those that something used in the same transaction."""
     if rows:
         tx.execute(_INSERT, [_values(row) | {"state": UnmatchedState.HELD.value} for row in rows])
+
+
+def held(tx: Tx, channel: str, amount: Fen, *, provider_no: str | None, out_trade_no: str) -> UnmatchedPayment | None:
+    """Just this money, where it is set aside and nothing was done with it: by the channel's number of it, and by ours
+    where that is not told; None where that could be more than one.
+    """
+    u = UnmatchedPayment
+    named = u.provider_no == provider_no if provider_no else u.out_trade_no == out_trade_no
+    its = (u.channel == channel, named, u.amount_fen == amount, u.state == UnmatchedState.HELD.value)
+    found = tx.scalars(select(u).where(*its).limit(2)).all()
+    return found[0] if len(found) == 1 else None
 
 
 def move(tx: Tx, unmatched_id: UUID, to: UnmatchedState, **also: Any) -> None:

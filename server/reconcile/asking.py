@@ -1,4 +1,4 @@
-"""Asking the channel about money that only its bill tells of, before it delivers goods or goes back.
+"""Asking the channel about money that only its bill tells of, before it delivers goods, goes back, or is said to have.
 
 A file may be mistaken, or forged: it may have a line twice, so that the true payment goes back. The channel's answer
 counts; where it is silent, what two people say does.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Literal
 from uuid import UUID
 
 from sqlalchemy import select
@@ -16,7 +17,7 @@ from sqlalchemy import select
 from server.context import Context
 from server.db import Tx, among
 from server.gateways.port import ChannelRefused, ChannelUnknown, PaymentFact
-from server.payments import channels
+from server.payments import aside, channels
 from server.payments.model import PaymentException, UnmatchedPayment
 from server.policy import Actor
 from server.reconcile.model import ReconcileDifference
@@ -29,17 +30,18 @@ AT_ONCE = 8
 
 
 class NotConfirmed(Conflict):
-    """The channel does not say that this payment was made."""
+    """The channel does not say that this payment was made, or given back."""
 
     code = "not_confirmed_by_channel"
-    zh = "没有处理差异 {number}：渠道没有确认账单里的这笔付款（渠道答复：{answer}），以渠道为准。请核对账单。"
-    en = "Difference {number} was left: the channel does not confirm the payment (it says {answer}). Check the bill."
+    zh = "没有处理差异 {number}：渠道没有确认账单里的这笔款项（渠道答复：{answer}），以渠道为准。请核对账单。"
+    en = "Difference {number} was left: the channel does not confirm what the bill says (it says {answer}). Check it."
 
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What the bill says was paid."""
+    """What the bill says of a payment: `state` is the channel's word for it."""
 
+    state: Literal["paid", "refunded"]
     number: str
     channel: str
     out_trade_no: str
@@ -69,7 +71,7 @@ async def _ask(ctx: Context, said: _Said, gate: asyncio.Semaphore) -> NotConfirm
         except (ChannelUnknown, ChannelRefused):
             return None
     is_it = fact is not None and (fact.state, fact.provider_no, fact.amount_fen) == (
-        "paid",
+        said.state,
         said.provider_no,
         said.amount_fen,
     )
@@ -89,8 +91,21 @@ def _to_be_asked(ctx: Context, seen: Mapping[UUID, int], actor: Actor) -> list[_
         query = select(r).where(among(tx, r.id, sorted(seen)), *proposed)
         rows = [row for row in tx.scalars(query.order_by(r.number)) if row.version == seen[row.id]]
         told = _told_by_channel(tx, rows)
-        rows = [row for row in rows if row.action in _GOODS or (row.action in _MONEY and _is_news(row, told))]
-    return [_Said(row.number, row.channel, row.out_trade_no, row.provider_no, row.theirs_fen) for row in rows]
+        paid = [row for row in rows if row.action in _GOODS or (row.action in _MONEY and _is_news(row, told))]
+        back = [row for row in rows if _gives_back(tx, row)]
+    return [*(_said("paid", row) for row in paid), *(_said("refunded", row) for row in back)]
+
+
+def _said(state: Literal["paid", "refunded"], row: ReconcileDifference) -> _Said:
+    return _Said(state, row.number, row.channel, row.out_trade_no, row.provider_no, row.theirs_fen)
+
+
+def _gives_back(tx: Tx, row: ReconcileDifference) -> bool:
+    """Whether it is said that the channel gave back all of some money that is set aside here."""
+    if row.kind != DifferenceKind.REFUND_ONLY_THEIRS or row.action != DifferenceAction.BOOK:
+        return False
+    numbers = {"provider_no": row.provider_no, "out_trade_no": row.out_trade_no}
+    return aside.held(tx, row.channel, row.theirs_fen or 0, **numbers) is not None
 
 
 _GOODS = frozenset({DifferenceAction.DELIVER.value, DifferenceAction.ATTACH.value})

@@ -18,7 +18,9 @@ _A, _K = DifferenceAction, DifferenceKind
 
 
 PAID_HERE = "paid"
-"""The `ours_state` of what is in our books already: a line that the bill has twice, or a movement of money we know."""
+"""The `ours_state` of what is in our books already: a line that the bill has twice, or a movement or refund of money
+that we know.
+"""
 
 UNPAID_HERE = "unpaid"
 """The `ours_state` of a payment of ours that we know no money of."""
@@ -92,7 +94,7 @@ def _fits(
         case _K.DUPLICATE, _A.REFUND:
             return holds_money or row.ours_state != PAID_HERE
         case _K.REFUND_ONLY_THEIRS, _A.BOOK:
-            return row.order_code is not None
+            return row.order_code is not None or row.ours_state == PAID_HERE
         case _:
             return True
 

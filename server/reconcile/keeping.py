@@ -30,7 +30,7 @@ _D = DifferenceState
 _OF_FUNDS = frozenset({DifferenceKind.FUND_ONLY_FUNDS, DifferenceKind.BALANCE})
 """Kinds whose row is one of the fund bill."""
 
-_MAY_BE_HERE = frozenset({DifferenceKind.DUPLICATE, DifferenceKind.FUND_ONLY_FUNDS})
+_MAY_BE_HERE = frozenset({DifferenceKind.DUPLICATE, DifferenceKind.FUND_ONLY_FUNDS, DifferenceKind.REFUND_ONLY_THEIRS})
 """Kinds of lines that are about money of another line, which our books may have."""
 
 

@@ -268,8 +268,19 @@ class Matching:
                 self._note(_K.DUPLICATE if row.kind == "payment" else _K.REFUND_ONLY_THEIRS, None, row)
             else:
                 met.add(our)
-                if not self._differ(our, row):
+                differs = self._differ(our, row)
+                if our.at is None and our.kind == "refund":
+                    self._count_recorded(our, our.fee_fen or 0 if differs else row.fee_fen)
+                if not differs:
                     self._pairs.append(Pair(row, our, "provider_no" if our.provider_no == number else "out_trade_no"))
+
+    def _count_recorded(self, our: OurRow, fee_fen: Fen) -> None:
+        """A refund that people recorded is of the day whose bill has it: only now it is one of ours of this day."""
+        had = self.ours
+        refunds_fen, settled_fen = had.refunds_fen + our.amount_fen, had.settled_fen - our.amount_fen
+        self.ours = Side(
+            had.payments, had.payments_fen, had.refunds + 1, refunds_fen, settled_fen, had.fees_fen + fee_fen
+        )
 
     def _settle_ours(self) -> None:
         """What the bill of a day beside this one has is a day apart; how else it differs is for that day to tell."""
@@ -407,10 +418,13 @@ def _is_next_day(our: OurRow | None, their: TradeRow | None) -> bool:
 
 
 def _same(our: OurRow, their: TradeRow) -> bool:
-    """Whether they agree on our number."""
+    """Whether two that agree on the channel's number agree on ours. A refund that people recorded has one that the
+    channel never heard of, and no day but the bill's.
+    """
     if our.kind == "payment":
         return our.out_trade_no == their.out_trade_no
-    return our.out_refund_no == their.out_refund_no
+    is_recorded = our.at is None and our.provider_no == their.refund_no
+    return our.out_refund_no == their.out_refund_no or (is_recorded and our.out_trade_no == their.out_trade_no)
 
 
 def _by_our_number(rows: Iterable[TradeRow]) -> dict[tuple[RowKind, str], list[TradeRow]]:

@@ -150,6 +150,7 @@ def _refund(tx: Tx, row: ReconcileDifference, shop: Shop) -> PaymentException | 
         state="succeeded",
         merchant_id=merchant.id,
         refunded_at=bill_row.ended_at or bill_row.at,
+        provider_no=row.provider_no,
     )
     return of_bill.refunded(tx, RefundHeard(row.channel, merchant.id, fact), named)
 
@@ -197,6 +198,8 @@ def stands(
     if row.kind not in _LINKED:
         return None, None
     action = _DONE.get(exception.action or "")
+    if action is DifferenceAction.BOOK and row.kind != DifferenceKind.REFUND_ONLY_THEIRS:
+        action = DifferenceAction.REFUND  # of the payment: it went back, and people have said so
     own = DifferenceAction(row.action) if row.action else None
     if own not in {None, action} and not choosing.is_money(row, own):
         return None, None

@@ -313,6 +313,9 @@ def _record(tx: Tx, held: _Held, actor: Actor) -> None:
     match ExceptionKind(row.kind):
         case ExceptionKind.REFUND_STUCK:
             made = recording.of_refund(tx, _stuck(row), given)
+        case ExceptionKind.UNKNOWN_REFUND if (money := choosing.given_back(tx, row)) is not None:
+            made = recording.of_payment(tx, RefundCause.UNMATCHED, money, given)
+            closing.money_found(tx, money.id)
         case ExceptionKind.UNKNOWN_REFUND:
             if row.order_id is None or row.attempt_id is None or row.received_fen is None:
                 raise _impossible(row, ExceptionAction.RECORD)

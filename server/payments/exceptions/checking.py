@@ -6,7 +6,9 @@ What people have seen counts where the channel cannot be asked. Where it answers
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 from uuid import UUID
 
 from sqlalchemy import select
@@ -15,7 +17,7 @@ from server.context import Context
 from server.db import Tx, retrying
 from server.gateways.port import ChannelRefused, ChannelUnknown, PaymentFact
 from server.payments import applying, channels, confirmed
-from server.payments.exceptions import raising
+from server.payments.exceptions import choosing, raising
 from server.payments.model import PaymentAttempt, PaymentException, UnmatchedPayment
 from server.payments.refunds.actions import RefundHeard
 from server.payments.refunds.model import Refund
@@ -33,17 +35,31 @@ class ChannelAnswered(Conflict):
     en = "It was not booked as confirmed: the channel has just answered ({answer}), and its word counts. Reload."
 
 
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What the channel has a word on, of what is about to be approved."""
+
+    attempt: PaymentAttempt | None = None
+    refund: Refund | None = None
+    money: UnmatchedPayment | None = None
+    given_back: UnmatchedPayment | None = None
+
+
 async def before(ctx: Context, exception_id: UUID, body: ApproveAction, *, actor: Actor) -> None:
     """Ask the channel about what is about to be approved: a payment that people confirm, an abnormal refund that they
-    made by hand, money of a bill that is to buy goods or to go back. What it says is applied.
+    made by hand, money of a bill that is to buy goods or to go back, and money that it is said to have given back. What
+    it says is applied.
 
     Raises ChannelAnswered. A channel that is silent, or refuses to say, stands in nobody's way.
     """
-    attempt, refund, money = await asyncio.to_thread(_to_be_asked, ctx, exception_id, body, actor)
-    if refund is not None:
-        await _ask_for_refund(ctx, refund)
-    if money is not None:
-        await _ask_for_money(ctx, money)
+    about = await asyncio.to_thread(_to_be_asked, ctx, exception_id, body, actor)
+    if about.refund is not None:
+        await _ask_for_refund(ctx, about.refund)
+    if about.money is not None:
+        await _ask_for_money(ctx, about.money, "paid")
+    if about.given_back is not None:
+        await _ask_for_money(ctx, about.given_back, "refunded")
+    attempt = about.attempt
     if attempt is None:
         return
     try:
@@ -69,22 +85,20 @@ async def _ask_for_refund(ctx: Context, refund: Refund) -> None:
         raise ChannelAnswered(answer=fact.state)
 
 
-async def _ask_for_money(ctx: Context, money: UnmatchedPayment) -> None:
-    """Raise ChannelAnswered where a bill told of money, and the channel does not."""
+async def _ask_for_money(ctx: Context, money: UnmatchedPayment, state: Literal["paid", "refunded"]) -> None:
+    """Raise ChannelAnswered where money is said to be so, and the channel says otherwise."""
     try:
         fact = await channels.call(
             ctx, money.channel, lambda gateway: gateway.query(money.out_trade_no, provider_no=money.provider_no)
         )
     except (ChannelUnknown, ChannelRefused):
         return
-    told = ("paid", money.provider_no, money.amount_fen)
+    told = (state, money.provider_no, money.amount_fen)
     if fact is None or (fact.state, fact.provider_no, fact.amount_fen) != told:
         raise ChannelAnswered(answer=_answer(fact))
 
 
-def _to_be_asked(
-    ctx: Context, exception_id: UUID, body: ApproveAction, actor: Actor
-) -> tuple[PaymentAttempt | None, Refund | None, UnmatchedPayment | None]:
+def _to_be_asked(ctx: Context, exception_id: UUID, body: ApproveAction, actor: Actor) -> _About:
     """What the channel is asked about where this person may say yes as it was seen; all else the approval refuses."""
     proposed = (
         PaymentException.id == exception_id,
@@ -93,7 +107,8 @@ def _to_be_asked(
         PaymentException.proposed_by != actor.label,
     )
     confirms = (PaymentException.action == ExceptionAction.CONFIRM.value, PaymentAttempt.state != AttemptState.PAID)
-    records = (PaymentException.action == ExceptionAction.RECORD.value, Refund.state == RefundState.ABNORMAL)
+    is_record = PaymentException.action == ExceptionAction.RECORD.value
+    records = (is_record, Refund.state == RefundState.ABNORMAL)
     lets_go = (
         PaymentException.action.in_((ExceptionAction.ATTACH.value, ExceptionAction.REFUND.value)),
         UnmatchedPayment.found_by == FoundBy.BILL.value,
@@ -102,12 +117,14 @@ def _to_be_asked(
     refund = select(Refund).join(PaymentException, PaymentException.refund_id == Refund.id)
     money = select(UnmatchedPayment).join(PaymentException, PaymentException.unmatched_id == UnmatchedPayment.id)
     if not body.approved:
-        return None, None, None
+        return _About()
     with ctx.db.read() as tx:
-        return (
+        recorded = tx.scalars(select(PaymentException).where(*proposed, is_record)).first()
+        return _About(
             tx.scalars(payment.where(*proposed, *confirms)).first(),
             tx.scalars(refund.where(*proposed, *records, Refund.channel.in_(list(ctx.gateways)))).first(),
             tx.scalars(money.where(*proposed, *lets_go)).first(),
+            choosing.given_back(tx, recorded) if recorded else None,
         )
 
 

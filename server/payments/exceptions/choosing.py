@@ -10,7 +10,8 @@ from uuid import UUID
 from sqlalchemy import select
 
 from server.db import Tx
-from server.payments.model import PaymentAttempt, PaymentException
+from server.payments import aside
+from server.payments.model import PaymentAttempt, PaymentException, UnmatchedPayment
 from server.payments.refunds import making
 from server.payments.refunds.model import Refund, RefundLine
 from server.payments.refunds.moving import ENDED, WITHOUT_MONEY
@@ -27,6 +28,7 @@ from shared.states import WITHOUT_MONEY as MOVES_NOTHING
 OF_ORDERS = frozenset({ExceptionKind.PAID_NO_STOCK, ExceptionKind.PAID_AFTER_EXPIRY})
 """Kinds whose money is in the order's escrow."""
 
+_WAITING = frozenset({ExceptionState.OPEN.value, ExceptionState.PROPOSED.value})
 _ALL = frozenset(ExceptionAction)
 _DISMISS = frozenset({ExceptionAction.DISMISS})
 _BY_TROUBLE: Mapping[str, Set[ExceptionAction]] = {
@@ -45,10 +47,12 @@ class About:
     """What some exceptions are about, as far as it decides what can be done.
 
     `refund` is the one that is stuck, and `held_elsewhere` that its money has an exception of its own, which decides.
+    `money` is what is set aside, and the channel has given back by itself.
     `is_paid`: its attempt was paid; `is_spent`: and its order was sold for that money.
     """
 
     refund: Refund | None = None
+    money: UnmatchedPayment | None = None
     held_elsewhere: bool = False
     is_paid: bool = False
     is_spent: bool = False
@@ -70,7 +74,8 @@ def _fitting(kind: ExceptionKind, row: PaymentException, about: About) -> Set[Ex
     if kind is ExceptionKind.REFUND_STUCK:
         return _of_refund(row, about)
     if kind is ExceptionKind.UNKNOWN_REFUND:
-        return _ALL if about.is_spent and row.received_fen is not None else _DISMISS
+        is_ours = about.is_spent or about.money is not None
+        return _ALL if is_ours and row.received_fen is not None else _DISMISS
     if kind is ExceptionKind.PAYMENT_UNKNOWN:
         return _DISMISS if about.is_paid else _ALL
     holds_money = row.unmatched_id is not None or kind in OF_ORDERS
@@ -96,7 +101,7 @@ def _of_refund(row: PaymentException, about: About) -> Set[ExceptionAction]:
 
 def about(tx: Tx, rows: Sequence[PaymentException]) -> dict[UUID, About]:
     """What these exceptions are about, set by set; only those that wait for people are looked into."""
-    waiting = [row for row in rows if row.state in {ExceptionState.OPEN, ExceptionState.PROPOSED}]
+    waiting = [row for row in rows if row.state in _WAITING]
     refunds = _refunds(tx, [row for row in waiting if row.kind == ExceptionKind.REFUND_STUCK])
     elsewhere = _held_elsewhere(tx, [refund for refund in refunds.values() if refund.state in WITHOUT_MONEY])
     asked = {ExceptionKind.UNKNOWN_REFUND.value, ExceptionKind.PAYMENT_UNKNOWN.value}
@@ -106,11 +111,22 @@ def about(tx: Tx, rows: Sequence[PaymentException]) -> dict[UUID, About]:
         refund = refunds.get(row.refund_id) if row.refund_id else None
         found[row.id] = About(
             refund=refund,
+            money=given_back(tx, row) if row.state in _WAITING else None,
             held_elsewhere=refund is not None and refund.id in elsewhere,
             is_paid=row.attempt_id in paid,
             is_spent=row.attempt_id in spent,
         )
     return found
+
+
+def given_back(tx: Tx, row: PaymentException) -> UnmatchedPayment | None:
+    """The money, set aside here, all of which a refund gave back that nobody here knew; None for that of an order."""
+    if row.kind != ExceptionKind.UNKNOWN_REFUND or row.received_fen is None:
+        return None
+    number = dict(json.loads(row.evidence or "[]")).get("provider_no")
+    if number is None and row.attempt_id in _paid(tx, {row.attempt_id} if row.attempt_id else set())[1]:
+        return None  # the order was paid under the same number of ours
+    return aside.held(tx, row.channel, row.received_fen, provider_no=number, out_trade_no=row.out_trade_no)
 
 
 def _refunds(tx: Tx, stuck: Sequence[PaymentException]) -> dict[UUID, Refund]:

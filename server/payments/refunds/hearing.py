@@ -208,6 +208,7 @@ def _keep_orphan(tx: Tx, command: RefundHeard) -> None:
         evidence=(
             ("out_refund_no", fact.out_refund_no),
             ("refund_no", fact.refund_no),
+            ("provider_no", fact.provider_no),
             ("channel_state", fact.state),
             ("refunded_at", fact.refunded_at),
             ("refunded_total_fen", fact.refunded_total_fen),

@@ -6,8 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from server.gateways.port import PaymentFact
+from server.gateways.port import CreateRefund, PaymentFact, RefundFact
 from server.payments import applying
+from server.payments.refunds.actions import RefundHeard
 from server.reconcile import waiting
 from shared import clock
 from shared.states import FoundBy
@@ -212,3 +213,117 @@ def test_money_that_was_set_aside_is_ours_whatever_its_number_is(close):
             ("only_theirs", "QR-2026-1", None, 90_000),
             ("refund_only_theirs", "QR-2026-1", None, 90_000),
         ]
+
+
+def test_money_set_aside_that_went_back_in_the_channels_console_is_recorded_by_two(close, asked):
+    """Of two unknown payments one was refunded there; a bill says so of both. The channel is asked about either."""
+    sold, gateway = close.sold("wechat"), close.shop.ctx.gateways["wechat"]
+    back, kept = close.unknown("wechat", 9_000), close.unknown("wechat", 7_000)
+    facts = {}
+    for money in (back, kept):
+        close.pay(money)
+        facts[money.out_trade_no] = fact = asyncio.run(gateway.query(money.out_trade_no))
+        applying.call(close.shop.ctx, fact, FoundBy.CALLBACK)
+    asyncio.run(gateway.refund(CreateRefund("BY-HAND-1", back.out_trade_no, 9_000, "客服", total_fen=9_000)))
+    name, content = close.file("wechat", "trades")
+    its = facts[kept.out_trade_no]
+    forged = {"refund_no": "50" + "3" * 26, "out_refund_no": "BY-HAND-2", "amount_fen": 7_000}
+    numbers = {"out_trade_no": its.out_trade_no, "provider_no": its.provider_no}
+    before = balances(close.site)
+    assert before["suspense", ""] == 16_000
+    with close.tomorrow():
+        line_of_it = line(close, sold, fee_fen=0, amount_fen=7_000, **numbers)
+        close.drop(*trades(close, line(close, sold), line_of_it, given_back(close, sold, forged, **numbers)))
+        [row] = close.differences("wechat", kind="refund_only_theirs")
+        assert (row["actions"], row["order_code"]) == (["book", "carry", "ignore"], None)
+        close.handle(row, "book")
+        refused = close.check(row, status=409)
+        assert (refused["code"], refused["params"]["answer"][:5]) == ("not_confirmed_by_channel", "paid ")
+        close.shop.ctx.batch.call(told_of(close, forged, its))
+        [told] = exceptions_of(close, "unknown_refund")
+        said = {"action": "record", "note": "后台退款", "provider_no": forged["refund_no"], "version": told["version"]}
+        path = f"/api/exceptions/{told['id']}"
+        told = close.site.post(f"{path}/propose", by="zhou", json=said).json()
+        body = {"approved": True, "note": "", "version": told["version"]}
+        assert close.site.post(f"{path}/approve", by="wang", json=body).json()["code"] == "channel_answered"
+        assert balances(close.site) == before
+
+        close.check(row, approve=False)
+        close.drop(name, content)
+        before = balances(close.site)
+        [row] = [one for one in close.differences("wechat", kind="refund_only_theirs") if one["state"] == "open"]
+        assert (row["out_refund_no"], close.handle(row, "book")["state"]) == ("BY-HAND-1", "proposed")
+        asked.clear()
+        assert close.check(row)["state"] == "resolved"
+        assert asked == [back.out_trade_no]
+        after = balances(close.site)
+        assert {name: after[name] - fen for name, fen in before.items() if after[name] != fen} == {
+            ("suspense", ""): -9_000,
+            ("psp", "wechat"): -9_000,
+        }
+        assert [one["received_fen"] for one in exceptions_of(close, "unknown_payment")] == [7_000]
+        close.post(close.at("wechat", "/run"))
+        left = [(one["kind"], one["theirs_fen"], one["state"]) for one in close.differences("wechat", open="true")]
+        assert left == [("only_theirs", 7_000, "open")]
+    close.shop.check()
+
+
+def test_what_was_recorded_before_its_bill_agrees_with_it(close):
+    """Refunds of the channel's console, of an order's money and of money set aside, recorded where they were told."""
+    sold, gateway = close.sold("wechat"), close.shop.ctx.gateways["wechat"]
+    money = close.unknown("wechat", 9_000)
+    close.pay(money)
+    fact = asyncio.run(gateway.query(money.out_trade_no))
+    applying.call(close.shop.ctx, fact, FoundBy.CALLBACK)
+    of_order = {"refund_no": "50" + "1" * 26, "out_refund_no": "BY-HAND-1", "amount_fen": 1_000}
+    of_money = {"refund_no": "50" + "2" * 26, "out_refund_no": "BY-HAND-2", "amount_fen": 9_000}
+    close.shop.ctx.batch.call(told_of(close, of_order, sold))
+    for kind, number in (("unknown_refund", of_order["refund_no"]), ("unknown_payment", of_money["refund_no"])):
+        [one] = exceptions_of(close, kind)
+        path, said = f"/api/exceptions/{one['id']}", {"action": "record", "note": "后台退款", "provider_no": number}
+        seen = close.site.post(f"{path}/propose", by="zhou", json=said | {"version": one["version"]}).json()
+        body = {"approved": True, "note": "", "version": seen["version"]}
+        assert close.site.post(f"{path}/approve", by="wang", json=body).status_code == 200
+    its = {"out_trade_no": fact.out_trade_no, "provider_no": fact.provider_no}
+    bill = [line(close, sold), line(close, sold, fee_fen=0, amount_fen=9_000, **its)]
+    bill += [given_back(close, sold, of_order), given_back(close, sold, of_money, **its)]
+    with close.tomorrow():
+        close.drop(*trades(close, *bill))
+        day = close.seen("wechat")
+        assert (close.differences("wechat"), day["matched"]) == ([], 4)
+        assert (day["ours"], day["net_fen"]) == (day["theirs"], balances(close.site)["psp", "wechat"])
+    close.shop.check()
+
+
+def test_money_that_people_say_went_back_is_not_booked_a_second_time(close):
+    """Decided in the exceptions while its difference is open: resolved as given back, and nothing is to be undone."""
+    sold, gateway = close.sold("wechat"), close.shop.ctx.gateways["wechat"]
+    money = close.unknown("wechat", 9_000)
+    close.pay(money)
+    asyncio.run(gateway.query(money.out_trade_no))
+    with close.tomorrow():
+        assert close.fetch_by_itself() == 1
+        [row] = close.differences("wechat")
+        act(close, row, "propose", by="zhou", action="record", note="后台退款", provider_no="50" + "2" * 26)
+        act(close, row, "approve", by="wang", approved=True, note="")
+        close.follow()
+        assert [close.one(row)[name] for name in ("state", "action")] == ["resolved", "refund"]
+        close.post(close.at("wechat", "/run"))
+        assert [one["kind"] for one in close.differences("wechat")] == ["only_theirs"]
+        assert balances(close.site)["suspense", ""] == 0
+    assert sold.state == "paid"
+    close.shop.check()
+
+
+def told_of(close, refund, bought):
+    """The channel tells of a refund that nobody here knows."""
+    fact = RefundFact(
+        refund["out_refund_no"], refund["refund_no"], bought.out_trade_no, refund["amount_fen"], "succeeded"
+    )
+    return RefundHeard("wechat", close.merchant("wechat"), fact)
+
+
+def exceptions_of(close, kind):
+    """The open exceptions of a kind."""
+    listed = close.site.get("/api/exceptions", by="zhou", params={"open": "true"}).json()["items"]
+    return [one for one in listed if one["kind"] == kind and one["state"] != "closed"]
