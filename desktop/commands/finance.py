@@ -48,7 +48,9 @@ SETTLEMENT: tuple[Command, ...] = (
         Permission.SETTLEMENT_HOLD_EDIT,
     ),
     _one("due.make", lambda: translate("Commands", "生成今天的结算单"), "Ctrl+Return", "plus", _MAKE),
-    _one("due.make_one", lambda: translate("Commands", "只给这家供应商生成结算单"), "Ctrl+Shift+Return", "plus", _MAKE),
+    _one(
+        "due.make_some", lambda: translate("Commands", "只给所选供应商生成结算单"), "Ctrl+Shift+Return", "plus", _MAKE
+    ),
     _one(
         "due.hold",
         lambda: translate("Commands", "暂缓所选订单或供应商的结算"),
@@ -56,6 +58,7 @@ SETTLEMENT: tuple[Command, ...] = (
         "lock",
         Permission.SETTLEMENT_HOLD_EDIT,
     ),
+    _one("settlement.pick_all", lambda: translate("Commands", "选择筛选出的全部"), "Ctrl+A", "check", _READ),
     _one("statement.confirm", lambda: translate("Commands", "确认结算单"), "A", "check", _MAKE),
     _one("statement.drop", lambda: translate("Commands", "作废结算单"), "X", "close", _MAKE),
     _one("statement.pay", lambda: translate("Commands", "对结算单发起打款"), "P", "export", _PAY),
@@ -64,11 +67,11 @@ SETTLEMENT: tuple[Command, ...] = (
     _one("statement.open_order", lambda: translate("Commands", "查看这行明细的订单"), "O", "order", _READ),
     _one("payout.approve", lambda: translate("Commands", "打款复核通过"), "A", "check", _CHECK),
     _one("payout.refuse", lambda: translate("Commands", "打款复核不通过"), "R", "close", _CHECK),
-    _one("payout.send", lambda: translate("Commands", "登记打款已提交"), "S", "export", _PAY),
+    _one("payout.send", lambda: translate("Commands", "提交打款"), "S", "export", _PAY),
     _one("payout.confirm", lambda: translate("Commands", "确认打款到账"), "C", "check", _PAY),
     _one("payout.fail", lambda: translate("Commands", "登记打款失败或退汇"), "F", "alert", _PAY),
     _one("payout.withdraw", lambda: translate("Commands", "撤回打款"), "W", "back", _PAY),
-    _one("payout.export", lambda: translate("Commands", "导出待提交的打款指令"), "Ctrl+S", "export", _PAY),
+    _one("payout.export", lambda: translate("Commands", "导出打款指令"), "Ctrl+S", "export", _PAY),
     _one("payout.results", lambda: translate("Commands", "导入打款结果…"), "Ctrl+Shift+O", "import", _PAY),
 )
 

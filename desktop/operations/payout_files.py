@@ -11,28 +11,20 @@ from desktop.engine.engine import Engine
 from desktop.exporting.instructions import write_instructions
 from desktop.importing.results import ResultFile, read_results
 from desktop.operations import settlement
-from desktop.operations.seen import pages
-from shared.contracts.settlement import PayoutResultsTaken
-from shared.finance import PayoutState
+from shared.contracts.settlement import PayoutInstruction, PayoutResultsTaken
 
 
 async def export(engine: Engine, payouts: Sequence[UUID], *, target: Path, language: str) -> int:
-    """Write the instructions of these payouts and return how many rows they have. Raises what the writer does."""
-    asked = [await settlement.instruction(engine, one) for one in payouts]
+    """Write the instructions of these payouts and return how many rows they have. Raises what the writer does.
+
+    A row of which the bank or channel has told what became of it is carried no more.
+    """
+    asked = [_open(await settlement.instruction(engine, one)) for one in payouts]
     return await asyncio.to_thread(write_instructions, asked, target, language=language)
 
 
-async def approved(engine: Engine) -> list[UUID]:
-    """The payouts that wait to be sent, the oldest first."""
-    found: list[UUID] = []
-    async for some in pages(lambda after: settlement.list_payouts(engine, state=PayoutState.APPROVED, after=after)):
-        found += [one.id for one in some]
-    return found[::-1]
-
-
-async def export_approved(engine: Engine, *, target: Path, language: str) -> int:
-    """Write the instructions of all payouts that wait to be sent."""
-    return await export(engine, await approved(engine), target=target, language=language)
+def _open(asked: PayoutInstruction) -> PayoutInstruction:
+    return asked.model_copy(update={"rows": [row for row in asked.rows if row.succeeded is None]})
 
 
 async def read(_engine: Engine, file: Path) -> ResultFile:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import TypeAdapter
 
 from desktop.engine.engine import Engine
 from desktop.engine.transport import Call
+from desktop.operations.each import Outcome, one_by_one
 from desktop.operations.once import send_once
 from desktop.operations.seen import Seen, look, name_of
 from shared.contracts.base import Page
@@ -39,6 +40,7 @@ from shared.contracts.settlement import (
     Terms,
 )
 from shared.finance import PayoutState, StatementState
+from shared.ids import new_id
 
 _DUE: TypeAdapter[Page[DueSupplier]] = TypeAdapter(Page[DueSupplier])
 _DUE_LINES: TypeAdapter[Page[DueLine]] = TypeAdapter(Page[DueLine])
@@ -136,10 +138,23 @@ async def move_statement(
     engine: Engine, seen: Statement, step: Literal["confirm", "drop"], *, note: str = ""
 ) -> Statement:
     """Confirm a draft, which releases its lines, or drop it. Raises what `send_once` does."""
-    body = MoveStatement(note=note, version=seen.version)
-    done = await send_once(engine, Call("POST", f"{_HERE}/statements/{seen.id}/{step}", body=body), Statement)
+    done = await _move_statement(engine, seen, step, note)
     engine.announce(*_TOUCHED, initiator=f"statement.{step}")
     return done
+
+
+async def move_statements(
+    engine: Engine, seen: Sequence[Statement], step: Literal["confirm", "drop"], *, note: str = ""
+) -> list[Outcome[Statement, Statement]]:
+    """The same of each of these by itself."""
+    outcomes = await one_by_one(seen, lambda one: _move_statement(engine, one, step, note))
+    engine.announce(*_TOUCHED, initiator=f"statement.{step}")
+    return outcomes
+
+
+async def _move_statement(engine: Engine, seen: Statement, step: str, note: str) -> Statement:
+    body = MoveStatement(note=note, version=seen.version)
+    return await send_once(engine, Call("POST", f"{_HERE}/statements/{seen.id}/{step}", body=body), Statement)
 
 
 # --- payouts ---
@@ -162,10 +177,14 @@ async def payout(engine: Engine, payout_id: UUID) -> Seen[Payout]:
 
 async def make_payout(engine: Engine, *, payout_id: UUID, statements: Sequence[UUID], note: str = "") -> Payout:
     """Instruct to pay confirmed statements of one supplier; another person checks it. Raises what `send_once` does."""
-    body = NewPayout(id=payout_id, statements=list(statements), note=note)
-    done = await send_once(engine, Call("POST", f"{_HERE}/payouts", body=body), Payout)
+    done = await _make_payout(engine, payout_id, statements, note)
     engine.announce(*_TOUCHED, initiator="payout.make")
     return done
+
+
+async def _make_payout(engine: Engine, payout_id: UUID, statements: Sequence[UUID], note: str) -> Payout:
+    body = NewPayout(id=payout_id, statements=list(statements), note=note)
+    return await send_once(engine, Call("POST", f"{_HERE}/payouts", body=body), Payout)
 
 
 async def pay_statement(engine: Engine, seen: Statement, *, payout_id: UUID, note: str = "") -> Statement:
@@ -174,20 +193,54 @@ async def pay_statement(engine: Engine, seen: Statement, *, payout_id: UUID, not
     return (await statement(engine, seen.id)).value
 
 
+async def pay_statements(
+    engine: Engine, seen: Sequence[Sequence[Statement]], *, note: str = ""
+) -> list[Outcome[Sequence[Statement], Payout]]:
+    """A payout for each of these groups: confirmed statements of one supplier."""
+
+    async def pay(some: Sequence[Statement]) -> Payout:
+        return await _make_payout(engine, new_id(), [one.id for one in some], note)
+
+    outcomes = await one_by_one(seen, pay)
+    engine.announce(*_TOUCHED, initiator="payout.make")
+    return outcomes
+
+
 async def check_payout(engine: Engine, seen: Payout, *, approve: bool, note: str = "") -> Payout:
     """The second person lets it go, or not. Raises what `send_once` does."""
-    return await _move(engine, seen, "check", MovePayout(approve=approve, note=note, version=seen.version))
+    done = await _move(engine, seen, "check", approve=approve, note=note)
+    engine.announce(*_TOUCHED, initiator="payout.check")
+    return done
+
+
+async def check_payouts(
+    engine: Engine, seen: Sequence[Payout], *, approve: bool, note: str = ""
+) -> list[Outcome[Payout, Payout]]:
+    """The same of each of these by itself."""
+    outcomes = await one_by_one(seen, lambda one: _move(engine, one, "check", approve=approve, note=note))
+    engine.announce(*_TOUCHED, initiator="payout.check")
+    return outcomes
 
 
 async def move_payout(engine: Engine, seen: Payout, step: Step, *, reference: str = "", note: str = "") -> Payout:
     """Say what became of it, with the bank's or channel's number. Raises what `send_once` does."""
-    return await _move(engine, seen, step, MovePayout(reference=reference, note=note, version=seen.version))
-
-
-async def _move(engine: Engine, seen: Payout, step: str, body: MovePayout) -> Payout:
-    done = await send_once(engine, Call("POST", f"{_HERE}/payouts/{seen.id}/{step}", body=body), Payout)
+    done = await _move(engine, seen, step, reference=reference, note=note)
     engine.announce(*_TOUCHED, initiator=f"payout.{step}")
     return done
+
+
+async def move_payouts(
+    engine: Engine, seen: Sequence[Payout], step: Step, *, reference: str = "", note: str = ""
+) -> list[Outcome[Payout, Payout]]:
+    """The same of each of these by itself; `reference` is one number for all, as that of a batch."""
+    outcomes = await one_by_one(seen, lambda one: _move(engine, one, step, reference=reference, note=note))
+    engine.announce(*_TOUCHED, initiator=f"payout.{step}")
+    return outcomes
+
+
+async def _move(engine: Engine, seen: Payout, step: str, **said: Any) -> Payout:
+    body = MovePayout(version=seen.version, **said)
+    return await send_once(engine, Call("POST", f"{_HERE}/payouts/{seen.id}/{step}", body=body), Payout)
 
 
 async def instruction(engine: Engine, payout_id: UUID) -> PayoutInstruction:
@@ -246,6 +299,12 @@ async def list_holidays(engine: Engine, year: int) -> Seen[Page[Holiday]]:
     """The days of a year on which people work unlike in an ordinary week."""
     call = Call("GET", f"{_HERE}/holidays", query={"year": str(year)})
     return await look(engine, list_name=name_of("holidays", year=str(year)), call=call, answer=_HOLIDAYS)
+
+
+async def unknown_years(engine: Engine, years: Sequence[int]) -> list[int]:
+    """Those of these years whose holidays nobody entered."""
+    days = [(year, (await list_holidays(engine, year)).value.items) for year in years]
+    return [year for year, items in days if not any(day.known for day in items)]
 
 
 async def enter_holidays(engine: Engine, days: Sequence[date], edit: EditHoliday) -> list[Holiday]:

@@ -9,12 +9,10 @@ from typing import Any
 from desktop.operations import reconciliation_differences as operations
 from desktop.presenters import formats
 from desktop.presenters.acting import Act, Entry, Pair, Work
+from desktop.presenters.many import key_of
 from shared.contracts.reconcile import Difference
 from shared.finance import DifferenceAction
 from shared.labels import words_of
-
-MANY = "_many"
-"""What ends the key of an act about many: one that was begun about one is not finished about others."""
 
 MOST = 1_000
 """As many differences as one decision may be about."""
@@ -96,11 +94,6 @@ def acts_about(cases: Sequence[Difference]) -> list[Act[Any]]:
     offered.sort(key=lambda action: action not in advised)
     answers = [_answer(cases, key) for key in (APPROVE, SEND_BACK) if key in common]
     return [*answers, *(_decision(cases, action) for action in offered)]
-
-
-def key_of(what: str, cases: Sequence[Difference]) -> str:
-    """The key of an act about these."""
-    return what + MANY if len(cases) > 1 else what
 
 
 def _decision(cases: Sequence[Difference], action: DifferenceAction) -> Act[Any]:

@@ -14,10 +14,10 @@ from desktop.operations import reconciliation_differences as operations
 from desktop.operations.seen import Seen
 from desktop.presenters import formats
 from desktop.presenters.acting import Act
-from desktop.presenters.cases import Cases
 from desktop.presenters.days import signed
 from desktop.presenters.deciding import MOST, acts_about, amount_of
 from desktop.presenters.listing import Column
+from desktop.presenters.many import ManyCases
 from desktop.presenters.ports import Ask, Latest
 from desktop.presenters.words import CHANNELS, channel_word, in_words, party_words, tone, word
 from shared.contracts.identity import Person
@@ -148,15 +148,16 @@ def _who(actor: str) -> str:
     return channel_word(actor) if actor in CHANNELS else party_words(actor)
 
 
-class Differences(Cases[Difference]):
+class Differences(ManyCases[Difference]):
     """The state of the list and of the one in front.
 
     Attributes:
         day: whose differences the list shows, those carried into it too; None is any day.
         state, kind, channel: what else the list shows; None is any.
         detail: the one in front explained, or None while it is read.
-        picked: those that are decided on together; empty while it is the one in front alone.
     """
+
+    most = MOST
 
     def __init__(self, ask: Ask, person: Person) -> None:
         may = frozenset(person.permissions)
@@ -168,11 +169,8 @@ class Differences(Cases[Difference]):
         self.channel: str | None = None
         self.detail: DifferenceDetail | None = None
         self._detail_latest = Latest()
-        self.picked: tuple[Difference, ...] = ()
         self._handled_at: int | None = None
-        self._when_all: Callable[[], None] | None = None
         self.feed.watch(self._walk_on)
-        self.feed.watch(self._read_on)
 
     def show(
         self,
@@ -214,32 +212,6 @@ class Differences(Cases[Difference]):
 
     def acts_of(self, case: Difference) -> list[Act[Any]]:
         return acts_about(self.picked or (case,)) if self.may_handle else []
-
-    # --- many at once ---
-
-    def pick(self, rows: Sequence[Difference]) -> None:
-        """Be about these, where they are more than one."""
-        picked = tuple(rows) if len(rows) > 1 else ()
-        if picked != self.picked:
-            self.picked = picked
-            if self.opened is not None:
-                self.acting.offer(self.acts_of(self.opened))
-            self.changed()
-
-    def read_all(self, then: Callable[[], None]) -> None:
-        """Read on until as many are here as one decision may be about."""
-        self._when_all = then
-        self._read_on()
-
-    def _read_on(self) -> None:
-        then = self._when_all
-        if then is None or self.feed.loading:
-            return
-        if self.feed.more and self.feed.error is None and self.feed.size < MOST:
-            self.feed.read_on()
-        else:
-            self._when_all = None
-            then()
 
     def _show(self, case: Difference) -> None:
         if self.opened is None or self.opened.id != case.id:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import partial
 from typing import Any
@@ -25,7 +25,10 @@ from shared.contracts.settlement import DueLine, DueSupplier, SupplierAccount, T
 from shared.ids import speak_order_code
 from shared.permissions import Permission
 
-MAKE, MAKE_ONE = "make", "make_one"
+MAKE, MAKE_SOME = "make", "make_some"
+
+NEXT_YEAR_FROM = 11
+"""From this month on people are told of a next year whose holidays nobody entered."""
 
 
 def holds_words(one: DueSupplier) -> str:
@@ -114,6 +117,8 @@ class Due(Watched):
     Attributes:
         suppliers: each supplier's part.
         chosen: the supplier in front, or None.
+        picked: suppliers that are settled together; empty while it is the one in front alone.
+        unknown_year: a year by whose working days lines are due, and whose holidays nobody entered; or None.
         lines: its lines that are on no statement.
         line: the line that is looked at, or None.
         account: its account, or None while it is read.
@@ -126,14 +131,17 @@ class Due(Watched):
         super().__init__()
         may = frozenset(person.permissions)
         self._ask = ask
-        self._latest, self._terms_latest = Latest(), Latest()
+        self._latest, self._terms_latest, self._calendar_latest = Latest(), Latest(), Latest()
         self.may_see = Permission.SETTLEMENT_STATEMENT_READ in may
         self.may_make = Permission.SETTLEMENT_STATEMENT_MAKE in may
         self.may_hold = Permission.SETTLEMENT_HOLD_EDIT in may
+        self.may_edit_calendar = Permission.SETTLEMENT_TERMS_EDIT in may
         self.is_supplier = person.supplier_id is not None
         self.suppliers: Feed[DueSupplier] = Feed(ask, SUPPLIER_COLUMNS)
         self.lines: Feed[DueLine] = Feed(ask, LINE_COLUMNS)
         self.chosen: DueSupplier | None = None
+        self.picked: tuple[DueSupplier, ...] = ()
+        self.unknown_year: int | None = None
         self.line: DueLine | None = None
         self.account: SupplierAccount | None = None
         self._terms: dict[UUID, Terms] = {}
@@ -154,8 +162,9 @@ class Due(Watched):
     def open(self) -> None:
         """Read what is due, and on which terms."""
         day = self.day
-        self._ask(settlement.list_terms, self._terms_latest.only(self._terms_read), lambda _error: None)
+        self._read_terms()
         self.suppliers.show(lambda engine, _after: settlement.list_due(engine, day=day))
+        self._read_calendar()
 
     def choose(self, one: DueSupplier) -> None:
         """Look at one supplier's lines and account."""
@@ -169,6 +178,14 @@ class Due(Watched):
             self._read_account()
         self._offer()
         self.changed()
+
+    def pick(self, rows: Sequence[DueSupplier]) -> None:
+        """Be about these, where they are more than one."""
+        picked = tuple(rows) if len(rows) > 1 else ()
+        if picked != self.picked:
+            self.picked = picked
+            self._offer()
+            self.changed()
 
     def look_at_line(self, line: DueLine | None) -> None:
         """Look at one line: what is held back may be its order."""
@@ -188,7 +205,8 @@ class Due(Watched):
     def renew(self, *, is_own: bool) -> None:
         """Something was settled, held or paid, here or elsewhere."""
         if self.suppliers.as_of is not None:
-            self._ask(settlement.list_terms, self._terms_latest.only(self._terms_read), lambda _error: None)
+            self._read_terms()
+            self._read_calendar()
         self.suppliers.renew(is_own=is_own)
         self.lines.renew(is_own=is_own)
         self._read_account()
@@ -199,6 +217,20 @@ class Due(Watched):
             return
         at = self.chosen.supplier_id if self.chosen is not None else None
         self.choose(next((one for one in self.suppliers.rows if one.supplier_id == at), self.suppliers.rows[0]))
+
+    def _read_terms(self) -> None:
+        self._ask(settlement.list_terms, self._terms_latest.only(self._terms_read), lambda _error: None)
+
+    def _read_calendar(self) -> None:
+        """From November on the next year counts too: the State has told its holidays by then."""
+        if self.may_edit_calendar:
+            years = [self.day.year, *([self.day.year + 1] if self.day.month >= NEXT_YEAR_FROM else [])]
+            then = self._calendar_latest.only(self._calendar_read)
+            self._ask(lambda engine: settlement.unknown_years(engine, years), then, lambda _error: None)
+
+    def _calendar_read(self, years: Sequence[int]) -> None:
+        self.unknown_year = years[0] if years else None
+        self.changed()
 
     def _terms_read(self, seen: Seen[Page[Terms]]) -> None:
         self._terms = {one.supplier_id: one for one in seen.value.items}
@@ -226,8 +258,9 @@ class Due(Watched):
         ready = [one for one in self.suppliers.rows if one.lines and one.blocked is None]
         if self.may_make and ready:
             acts.append(self._make(ready))
-            if self.chosen in ready and len(ready) > 1:
-                acts.append(self._make([self.chosen], key=MAKE_ONE))
+            some = [one for one in self.picked or (self.chosen,) if one in ready]
+            if 0 < len(some) < len(ready):
+                acts.append(self._make(some, key=MAKE_SOME))
         if self.may_hold and self.chosen is not None:
             one, line = self.chosen, self.line
             if line is not None:
@@ -238,10 +271,13 @@ class Due(Watched):
 
     def _make(self, ready: list[DueSupplier], *, key: str = MAKE) -> Act[Any]:
         day, total = self.day, formats.money(sum(one.payable_fen for one in ready))
-        only = [ready[0].supplier_id] if key == MAKE_ONE else None
+        only = [one.supplier_id for one in ready] if key == MAKE_SOME else None
         words: Pair = ("生成今天的结算单", "Make today's statements")
-        if key == MAKE_ONE:
+        if key == MAKE_SOME:
             words = (f"只给“{ready[0].supplier}”生成", f"Only for “{ready[0].supplier}”")
+            if len(ready) > 1:
+                n = formats.count(len(ready))
+                words = (f"只给所选 {n} 家生成", f"Only for the {n} selected")
 
         def work(_typed: Mapping[str, str]) -> Work[Any]:
             return partial(settlement.make_statements, run_id=self.acting.attempt_id, day=day, suppliers=only)
@@ -253,6 +289,6 @@ class Due(Watched):
                 f"把 {formats.count(len(ready))} 家供应商截至 {day} 可结的 {total} 生成为待确认的结算单；此时不动账。",
                 f"{total} become drafts (suppliers: {formats.count(len(ready))}); nothing is booked yet.",
             ),
-            ("已生成结算单，请逐张确认", "Made; confirm each of them"),
+            ("已生成结算单，请核对后确认", "Made; confirm them"),
             work,
         )

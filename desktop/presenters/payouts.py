@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,10 @@ from desktop.engine.engine import Engine
 from desktop.importing.results import BadRow, ResultFile, ResultsDoNotRead
 from desktop.operations import payout_files, settlement
 from desktop.operations.seen import Seen
-from desktop.operations.settlement import Step
-from desktop.presenters import formats
-from desktop.presenters.acting import Act, Entry, Pair, Work
-from desktop.presenters.cases import Cases
+from desktop.presenters import formats, payout_acts
+from desktop.presenters.acting import Act, Pair
 from desktop.presenters.listing import Column
+from desktop.presenters.many import ManyCases
 from desktop.presenters.ports import Ask, Latest
 from desktop.presenters.watching import Watched
 from desktop.presenters.words import in_words, language, party_words, tone, word
@@ -29,10 +28,8 @@ from shared.permissions import Permission
 
 STATES: tuple[PayoutState | None, ...] = (None, *PayoutState)
 """The filters, in this order; None is all."""
-CARRIED = frozenset({PayoutState.APPROVED, PayoutState.SENT, PayoutState.CONFIRMED})
+CARRIED = frozenset({PayoutState.SENT, PayoutState.CONFIRMED})
 """Those with an instruction for the bank or the channel; of what arrived: what is to be given back."""
-
-APPROVE, REFUSE, SEND, ARRIVED, FAIL, WITHDRAW = "approve", "refuse", "send", "confirm", "fail", "withdraw"
 
 
 def _statements(one: Payout) -> str:
@@ -57,13 +54,14 @@ COLUMNS = (
 )
 
 
-class Payouts(Cases[Payout]):
+class Payouts(ManyCases[Payout]):
     """The state of the list and of the one in front.
 
     Attributes:
         state: the state that the list shows; None is all.
         instruction: what the bank or channel has to be told about the one in front; None while it is read, or where
             this person carries nothing there.
+        sent: those that were sent just now, and whose instructions are in no file yet.
         exporting: a file is being written.
         exported: the file that was written last and its rows, or None.
         export_error: why it was not written.
@@ -77,6 +75,7 @@ class Payouts(Cases[Payout]):
         self.may_make = Permission.SETTLEMENT_PAYOUT_MAKE in may
         self.state: PayoutState | None = None
         self.instruction: PayoutInstruction | None = None
+        self.sent: tuple[Payout, ...] = ()
         self.exporting = False
         self.exported: tuple[Path, int] | None = None
         self.export_error: Exception | None = None
@@ -108,9 +107,23 @@ class Payouts(Cases[Payout]):
         one = self.opened
         return one is not None and one.state is PayoutState.REQUESTED and self.may_make and "check" not in one.actions
 
-    def acts_of(self, case: Payout) -> list[Act[Payout]]:
-        made = {"check": _checks, "send": _send, "confirm": _arrived, "fail": _fail, "withdraw": _withdraw}
-        return [act for key, make in made.items() if key in case.actions for act in make(case)]
+    def acts_of(self, case: Payout) -> list[Act[Any]]:
+        if self.outcomes:
+            return []
+        if self.picked:
+            return payout_acts.acts_about(self.picked) if len(self.picked) <= self.most else []
+        return payout_acts.acts_of(case)
+
+    def _acted(self, case: Any) -> None:
+        done = [one.done for one in case] if isinstance(case, list) else [case]
+        ended = {one.id for one in done if one is not None}
+        self.sent = tuple(one for one in self.sent if one.id not in ended)
+        if sent := tuple(one for one in done if one is not None and one.state is PayoutState.SENT):
+            self.sent, self.exported, self.export_error = sent, None, None
+        if isinstance(case, list):
+            self._acted_each(case)
+        else:
+            super()._acted(case)
 
     def _show(self, case: Payout) -> None:
         if self.opened is None or self.opened.id != case.id or case.state not in CARRIED:
@@ -128,20 +141,25 @@ class Payouts(Cases[Payout]):
 
     # --- the file for the bank ---
 
-    def export(self, target: Path, *, only: UUID | None = None) -> None:
-        """Write the instruction of one payout, or those of all that wait to be sent."""
-        if self.exporting:
+    @property
+    def to_carry(self) -> tuple[Payout, ...]:
+        """Those whose instructions a file is written of: what is picked, what was just sent, or the one in front."""
+        chosen = self.picked or self.sent or ((self.opened,) if self.opened is not None else ())
+        return tuple(one for one in chosen if one.state in CARRIED) if self.may_make else ()
+
+    def export(self, target: Path, payouts: Sequence[Payout]) -> None:
+        """Write the instructions of these into one file."""
+        if self.exporting or not payouts:
             return
         self.exporting, self.export_error, self.exported = True, None, None
-        if only is not None:
-            work = partial(payout_files.export, payouts=[only], target=target, language=language())
-        else:
-            work = partial(payout_files.export_approved, target=target, language=language())
-        self._ask(work, partial(self._written, target), self._not_written)
+        wanted = [one.id for one in payouts]
+        work = partial(payout_files.export, payouts=wanted, target=target, language=language())
+        self._ask(work, partial(self._written, target, frozenset(wanted)), self._not_written)
         self.changed()
 
-    def _written(self, target: Path, rows: int) -> None:
+    def _written(self, target: Path, payouts: frozenset[UUID], rows: int) -> None:
         self.exporting, self.exported = False, (target, rows)
+        self.sent = tuple(one for one in self.sent if one.id not in payouts)
         self.changed()
 
     def _not_written(self, error: Exception) -> None:
@@ -240,11 +258,14 @@ def warnings(one: Payout) -> list[str]:
     found = [in_words(("首次向此账户打款，请核实。", "Nothing was ever paid to this account: verify it."))]
     found = found if one.is_new_account else []
     for before in one.earlier:
-        words = (
-            ("{number} 已到账后退回：{why}", "{number} had arrived and came back: {why}")
-            if before.arrived_at
-            else ("{number} 打款失败：{why}", "{number} failed: {why}")
-        )
+        words: Pair = ("{number} 打款失败：{why}", "{number} failed: {why}")
+        if before.arrived_at is not None:
+            words = ("{number} 已到账后退回：{why}", "{number} had arrived and came back: {why}")
+        elif before.state is PayoutState.REFUSED:
+            words = (
+                "{number} 未通过复核，或通过后撤回：{why}",
+                "{number} was refused, or withdrawn after approval: {why}",
+            )
         why = " · ".join(part for part in (before.note, before.reference, formats.money(before.amount_fen)) if part)
         found.append(in_words(words).format(number=before.number, why=why))
     return found
@@ -254,90 +275,3 @@ def shown_bad(row: BadRow) -> str:
     """A row that does not fit, ready to show: `第 3 行：结果“处理中”不是成功或失败`."""
     words = in_words(("第 {n} 行：{why}", "Line {n}: {why}"))
     return words.format(n=formats.count(row.line), why=row.why.sentence(language()))
-
-
-# --- what may be done ---
-
-_NOTE = Entry("note", ("备注（可不填）", "Note (may be left out)"), needed=False)
-_REFERENCE = Entry("reference", ("银行或渠道流水号（必填）", "The bank's or channel's number (needed)"), most=64)
-_BANK = Entry("reference", ("流水号（可不填）", "Reference (may be left out)"), needed=False, most=64)
-
-
-def _reason(words: Pair) -> Entry:
-    return Entry("note", words)
-
-
-def _move(one: Payout, step: Step) -> Callable[[Mapping[str, str]], Work[Payout]]:
-    def work(typed: Mapping[str, str]) -> Work[Payout]:
-        said = {"reference": typed.get("reference", ""), "note": typed.get("note", "")}
-        return lambda engine: settlement.move_payout(engine, one, step, **said)
-
-    return work
-
-
-def _checks(one: Payout) -> list[Act[Payout]]:
-    def say(*, approve: bool) -> Callable[[Mapping[str, str]], Work[Payout]]:
-        return lambda typed: lambda engine: settlement.check_payout(engine, one, approve=approve, note=typed["note"])
-
-    amount = formats.money(one.amount_fen)
-    return [
-        Act(
-            APPROVE,
-            ("复核通过", "Approve"),
-            (
-                f"同意向“{one.supplier}”打款 {amount}，之后可以提交银行或渠道。",
-                f"{amount} to “{one.supplier}” may be sent to the bank or the channel.",
-            ),
-            ("已复核，可以提交", "Approved"),
-            say(approve=True),
-            (_NOTE,),
-        ),
-        Act(
-            REFUSE,
-            ("不通过…", "Refuse…"),
-            (
-                "这笔打款到此为止，结算单可以重新发起打款。",
-                "This payout ends here; its statements can be paid by another one.",
-            ),
-            ("已拒绝", "Refused"),
-            say(approve=False),
-            (_reason(("理由（必填，发起人会看到）", "Reason (needed; who made it reads it)")),),
-        ),
-    ]
-
-
-def _send(one: Payout) -> list[Act[Payout]]:
-    amount = formats.money(one.amount_fen)
-    effect = (
-        f"登记 {amount} 已提交银行或渠道：从可打款转为打款中。请先导出指令并实际提交。",
-        f"{amount} were handed to the bank or the channel. Export the instruction and hand it in first.",
-    )
-    done = ("已登记提交", "Marked as sent")
-    return [Act(SEND, ("登记已提交", "Mark as sent"), effect, done, _move(one, "send"), (_REFERENCE,))]
-
-
-def _arrived(one: Payout) -> list[Act[Payout]]:
-    amount = formats.money(one.amount_fen)
-    effect = (f"{amount} 已到“{one.supplier}”账上，结算单转为已打款。", f"{amount} arrived; the statements are paid.")
-    done = ("已确认到账", "It has arrived")
-    return [Act(ARRIVED, ("确认到账", "It arrived"), effect, done, _move(one, "confirm"), (_BANK, _NOTE))]
-
-
-def _fail(one: Payout) -> list[Act[Payout]]:
-    amount = formats.money(one.amount_fen)
-    effect = (
-        f"{amount} 退回可打款，结算单可以重新发起打款；供应商看得到原因。",
-        f"{amount} become payable again; the supplier reads why.",
-    )
-    entries = [_reason(("失败原因（必填，供应商会看到）", "Why (needed; the supplier reads it)"))]
-    if one.state is PayoutState.CONFIRMED:
-        entries.append(_REFERENCE)
-    words = ("打款失败或退汇…", "It failed or came back…")
-    return [
-        Act(FAIL, words, effect, ("已登记失败", "Marked as failed"), _move(one, "fail"), tuple(entries), tone="danger")
-    ]
-
-
-def _withdraw(one: Payout) -> list[Act[Payout]]:
-    effect = ("撤回这笔打款，什么都没有动；结算单可以重新发起打款。", "It is taken back; nothing has moved.")
-    return [Act(WITHDRAW, ("撤回", "Withdraw"), effect, ("已撤回", "Withdrawn"), _move(one, "withdraw"), (_NOTE,))]

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 from uuid import UUID
 
 from desktop.engine.engine import Engine
 from desktop.operations import settlement
 from desktop.operations.seen import Seen
-from desktop.presenters import formats
-from desktop.presenters.acting import Act, Entry, Pair, Work
-from desktop.presenters.cases import Cases
+from desktop.presenters import formats, statement_acts
+from desktop.presenters.acting import Act, Pair
 from desktop.presenters.feed import Feed
 from desktop.presenters.listing import Column
+from desktop.presenters.many import ManyCases
 from desktop.presenters.ports import Ask
 from desktop.presenters.words import channel_word, in_words, tone, word
 from shared.clock import now, shop_day
@@ -27,8 +26,6 @@ from shared.permissions import Permission
 
 STATES: tuple[StatementState | None, ...] = (None, *StatementState)
 """The filters, in this order; None is all."""
-
-CONFIRM, DROP, PAY = "confirm", "drop", "pay"
 
 MODES: dict[SettlementMode, Pair] = {
     "profit_sharing": ("渠道分账", "Split by the channel"),
@@ -173,7 +170,7 @@ def drilled(line: StatementLine) -> list[tuple[str, str, bool]]:
     return [(in_words(words), value, is_code) for words, value, is_code in facts if value]
 
 
-class Statements(Cases[Statement]):
+class Statements(ManyCases[Statement]):
     """The state of the list, and of the lines of one statement.
 
     Attributes:
@@ -215,9 +212,18 @@ class Statements(Cases[Statement]):
     def read_one(self, case_id: UUID) -> Callable[[Engine], Coroutine[Any, Any, Seen[Statement]]]:
         return lambda engine: settlement.statement(engine, case_id)
 
-    def acts_of(self, case: Statement) -> list[Act[Statement]]:
-        made = {CONFIRM: _confirm, DROP: _drop, PAY: self._pay}
-        return [make(case) for key, make in made.items() if key in case.actions]
+    def acts_of(self, case: Statement) -> list[Act[Any]]:
+        if self.outcomes:
+            return []
+        if self.picked:
+            return statement_acts.acts_about(self.picked) if len(self.picked) <= self.most else []
+        return statement_acts.acts_of(case, self.acting)
+
+    def _acted(self, case: Any) -> None:
+        if isinstance(case, list):
+            self._acted_each(case)
+        else:
+            super()._acted(case)
 
     # --- lines ---
 
@@ -250,52 +256,3 @@ class Statements(Cases[Statement]):
         super().refresh()
         if self.lines_of is not None:
             self.lines.reload()
-
-    def _pay(self, case: Statement) -> Act[Statement]:
-        amount = formats.money(max(case.payable_fen - case.withheld_fen, 0))
-
-        def work(typed: Mapping[str, str]) -> Work[Statement]:
-            made = partial(settlement.pay_statement, payout_id=self.acting.attempt_id, note=typed["note"])
-            return lambda engine: made(engine, case)
-
-        return Act(
-            PAY,
-            ("发起打款", "Make the payout"),
-            (
-                f"向“{case.supplier}”打款，至多 {amount}，扣除此后的退款；另一位同事复核后才能提交银行或渠道。",
-                f"At most {amount} to “{case.supplier}”, less refunds since; another person must approve it first.",
-            ),
-            ("已发起打款，等待复核", "The payout waits for approval"),
-            work,
-            (_NOTE,),
-        )
-
-
-_NOTE = Entry("note", ("备注（可不填）", "Note (may be left out)"), needed=False)
-_REASON = Entry("note", ("作废原因（必填）", "Why (needed)"))
-
-
-def _confirm(case: Statement) -> Act[Statement]:
-    amount = formats.money(case.release_fen)
-    return Act(
-        CONFIRM,
-        ("确认结算单", "Confirm"),
-        (
-            f"{amount} 从待结算转为可打款，供应商随即看到；{formats.count(case.lines)} 行订单就此结清，不会再次结算。",
-            f"{amount} become payable; its {formats.count(case.lines)} lines are never settled again.",
-        ),
-        ("已确认，可以打款", "Confirmed; it can be paid"),
-        lambda typed: lambda engine: settlement.move_statement(engine, case, "confirm", note=typed["note"]),
-        (_NOTE,),
-    )
-
-
-def _drop(case: Statement) -> Act[Statement]:
-    return Act(
-        DROP,
-        ("作废…", "Drop…"),
-        ("不结算这张单；它的订单行回到应结，可以重新生成。", "Nothing is settled; its lines can go on another one."),
-        ("已作废", "Dropped"),
-        lambda typed: lambda engine: settlement.move_statement(engine, case, "drop", note=typed["note"]),
-        (_REASON,),
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -10,6 +11,7 @@ from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QButtonGroup, QPushButton, QSplitter, QVBoxLayout
 
 from desktop.presenters.cases import Cases
+from desktop.presenters.many import ManyCases, key_of
 from desktop.views.acting import ActBar
 from desktop.views.listing import FeedView
 from desktop.views.page import Page
@@ -89,7 +91,29 @@ class CasesPage(Page):
     def handle_act(self, command: str, key: str) -> None:
         """A command stands for choosing this act."""
         acting = self.cases.acting
-        self.handle(command, partial(acting.choose, key), when=lambda: acting.may(key))
+        self.handle(command, lambda: acting.choose(self._key(key)), when=lambda: acting.may(self._key(key)))
+
+    def let_pick(self, command: str, *, when: Callable[[], bool] = lambda: True) -> None:
+        """Rows that are selected are decided on together; `command` selects all that the filters leave."""
+        self.table.picked_changed.connect(self._pick)
+        self.list.model.modelReset.connect(self._pick)  # a list that was read anew selects nothing, and says nothing
+        self.handle(command, self._pick_all, when=when)
+
+    def _pick(self) -> None:
+        rows = self.cases.feed.rows
+        picked = [row for first, last in self.table.picked_ranges() for row in rows[first : last + 1]]
+        self._many().pick(picked)
+
+    def _pick_all(self) -> None:
+        self._many().read_all(self.table.selectAll)
+
+    def _many(self) -> ManyCases[Any]:
+        assert isinstance(self.cases, ManyCases)
+        return self.cases
+
+    def _key(self, key: str) -> str:
+        """The key of an act about what is picked, or about the one in front."""
+        return key_of(key, self.cases.picked) if isinstance(self.cases, ManyCases) else key
 
     def enter(self) -> None:
         if self.cases.feed.as_of is None and not self.cases.feed.loading:

@@ -1245,10 +1245,6 @@
         <translation>Make today&apos;s statements</translation>
     </message>
     <message>
-        <source>只给这家供应商生成结算单</source>
-        <translation>Make a statement only for this supplier</translation>
-    </message>
-    <message>
         <source>暂缓所选订单或供应商的结算</source>
         <translation>Hold the settlement of the selected order or supplier</translation>
     </message>
@@ -1285,10 +1281,6 @@
         <translation>Refuse the payout</translation>
     </message>
     <message>
-        <source>登记打款已提交</source>
-        <translation>Mark the payout as sent</translation>
-    </message>
-    <message>
         <source>确认打款到账</source>
         <translation>Mark the payout as arrived</translation>
     </message>
@@ -1301,8 +1293,20 @@
         <translation>Withdraw the payout</translation>
     </message>
     <message>
-        <source>导出待提交的打款指令</source>
-        <translation>Export the instructions that wait to be sent</translation>
+        <source>只给所选供应商生成结算单</source>
+        <translation>Make statements for the selected suppliers only</translation>
+    </message>
+    <message>
+        <source>选择筛选出的全部</source>
+        <translation>Select all that the filters leave</translation>
+    </message>
+    <message>
+        <source>提交打款</source>
+        <translation>Send the payout</translation>
+    </message>
+    <message>
+        <source>导出打款指令</source>
+        <translation>Export the payout instructions</translation>
     </message>
     <message>
         <source>导入打款结果…</source>
@@ -2047,6 +2051,10 @@
 <context>
     <name>DuePage</name>
     <message>
+        <source>去录入</source>
+        <translation>Enter them</translation>
+    </message>
+    <message>
         <source>应结的供应商</source>
         <translation>Suppliers with something due</translation>
     </message>
@@ -2069,6 +2077,10 @@
     <message>
         <source>从 {day} 起欠款，请催收</source>
         <translation>Owes since {day}: ask for it</translation>
+    </message>
+    <message>
+        <source>{year} 年的法定假日还没有录入：T+n 会把它的每个周一到周五都算作工作日。</source>
+        <translation>Nobody entered the holidays of {year}: T+n counts each of its Mondays to Fridays as a working day.</translation>
     </message>
     <message>
         <source>已发货、还没有进结算单的订单，何时结算、为什么还不能</source>
@@ -3347,6 +3359,37 @@
     </message>
 </context>
 <context>
+    <name>ManyPanel</name>
+    <message>
+        <source>{state} {n} 笔</source>
+        <translation>{state}: {n}</translation>
+    </message>
+    <message>
+        <source>一次最多处理 {n} 条，请少选一些。</source>
+        <translation>At most {n} at once; select fewer.</translation>
+    </message>
+    <message>
+        <source>所选的现在没有可以一起办的。</source>
+        <translation>Nothing can be done about all of these now.</translation>
+    </message>
+    <message>
+        <source>{done} 笔办好，{left} 笔没有办成</source>
+        <translation>{done} done, {left} not</translation>
+    </message>
+    <message>
+        <source>{done} 笔都办好了</source>
+        <translation>All {done} done</translation>
+    </message>
+    <message>
+        <source>知道了</source>
+        <translation>Got it</translation>
+    </message>
+    <message>
+        <source>还有 {n} 笔也办好了。</source>
+        <translation>{n} more were done, too.</translation>
+    </message>
+</context>
+<context>
     <name>Navigation</name>
     <message>
         <source>导航</source>
@@ -3615,6 +3658,13 @@
         <source>打款详情</source>
         <translation>Details of the payout</translation>
     </message>
+    <message numerus="yes">
+        <source>已选 %n 笔打款</source>
+        <translation>
+            <numerusform>%n payout selected</numerusform>
+            <numerusform>%n payouts selected</numerusform>
+        </translation>
+    </message>
     <message>
         <source>结算方式</source>
         <translation>Mode</translation>
@@ -3678,10 +3728,6 @@
         <translation>Import results</translation>
     </message>
     <message>
-        <source>导出待提交指令</source>
-        <translation>Export approved</translation>
-    </message>
-    <message>
         <source>打开所在文件夹</source>
         <translation>Open its folder</translation>
     </message>
@@ -3694,10 +3740,6 @@
         <translation>All</translation>
     </message>
     <message>
-        <source>已写入 {path}，共 {n} 行指令。交给银行或渠道后，请登记已提交。</source>
-        <translation>Wrote {path} with {n} rows. Hand it in, then mark the payouts as sent.</translation>
-    </message>
-    <message>
         <source>这笔打款在等另一位同事复核。</source>
         <translation>This payout waits for another person&apos;s approval.</translation>
     </message>
@@ -3706,8 +3748,27 @@
         <translation>Every payment of the shop to you: whether it arrived, and its reference</translation>
     </message>
     <message>
-        <source>一人发起、另一人复核；导出指令交给银行或渠道，再导入结果</source>
-        <translation>One makes, another approves; files to and from the bank</translation>
+        <source>导出指令</source>
+        <translation>Export instructions</translation>
+    </message>
+    <message>
+        <source>导出指令…</source>
+        <translation>Export instructions…</translation>
+    </message>
+    <message>
+        <source>已写入 {path}，共 {n} 行指令。请交给银行或渠道；它们的结果文件拖进窗口即可导入。</source>
+        <translation>Written to {path}: {n} rows. Carry them to the bank or the channel; drop its result file on this window afterwards.</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n 笔打款已提交，共 {amount}。请导出指令，交给银行或渠道。</source>
+        <translation>
+            <numerusform>%n payout of {amount} was sent. Export its instruction, and carry it to the bank or the channel.</numerusform>
+            <numerusform>%n payouts of {amount} were sent. Export their instructions, and carry them to the bank or the channel.</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>一人发起、另一人复核；提交之后导出指令交给银行或渠道，再导入结果</source>
+        <translation>Made by one person, approved by another; sent, then its instruction is carried to the bank or the channel and the results are imported</translation>
     </message>
     <message>
         <source>打款单号</source>
@@ -4906,6 +4967,13 @@
     <message>
         <source>结算单详情</source>
         <translation>Details of the statement</translation>
+    </message>
+    <message numerus="yes">
+        <source>已选 %n 张结算单</source>
+        <translation>
+            <numerusform>%n statement selected</numerusform>
+            <numerusform>%n statements selected</numerusform>
+        </translation>
     </message>
     <message>
         <source>不够抵扣的 {amount} 留到下一张结算单。</source>

@@ -9,12 +9,14 @@ import pytest
 
 from desktop.exporting.instructions import TargetNotATable, write_instructions
 from desktop.importing.results import ResultsDoNotRead, ResultsEmpty, ResultsWithoutColumns, read_results
+from desktop.operations.each import NotTried, one_by_one
 from desktop.operations.once import OutcomeUnknown
 from desktop.presenters import words
-from desktop.presenters.due import MAKE, MAKE_ONE, Due, figures, holds_words, waits_words
+from desktop.presenters.due import MAKE, MAKE_SOME, Due, figures, holds_words, waits_words
 from desktop.presenters.holds import FREE, HOLD, Holds, what_is_held
 from desktop.presenters.payouts import Payouts, Results, paid_to, shown_bad, warnings
-from desktop.presenters.statements import CONFIRM, PAY, Statements, afterwards, bill_row, drilled, left_over, sums
+from desktop.presenters.statement_acts import CONFIRM, PAY, told_of
+from desktop.presenters.statements import Statements, afterwards, bill_row, drilled, left_over, sums
 from desktop.presenters.terms import terms_words
 from desktop.presenters.typed import NotADay
 from shared import clock, ids
@@ -183,7 +185,7 @@ def test_statements_are_made_for_all_that_have_something_due():
     blocked = due(supplier_id=ids.new_id(), blocked=HoldReason.BELOW_MINIMUM)
     shown, ask = looking_at(due(), other, blocked)
     assert shown.chosen.supplier == "星河数码"
-    assert [act.key for act in shown.acting.acts] == [MAKE, MAKE_ONE, HOLD]
+    assert [act.key for act in shown.acting.acts] == [MAKE, MAKE_SOME, HOLD]
     with clock.fixed(NOON):
         shown.acting.choose(MAKE)
         assert "2 家供应商截至 2026-03-02 可结的 ¥95.50" in shown.acting.chosen.effect[0]
@@ -191,10 +193,15 @@ def test_statements_are_made_for_all_that_have_something_due():
     assert ask.asked[-1][0].keywords == {"run_id": shown.acting.attempt_id, "day": DAY, "suppliers": None}
     ask.fail(len(ask.asked) - 1, Conflict())
     with clock.fixed(NOON):
-        shown.acting.choose(MAKE_ONE)
+        shown.acting.choose(MAKE_SOME)
         shown.acting.carry_out({})
     making = [work for work, _then, _otherwise in ask.asked if hasattr(work, "keywords")][-1]
     assert making.keywords["suppliers"] == [XINGHE]
+    shown.acting.drop()
+    shown.pick([other, blocked])
+    assert shown.acting.act(MAKE_SOME).words[0] == "只给“北辰”生成"
+    shown.pick([due(), other, blocked])
+    assert [act.key for act in shown.acting.acts] == [MAKE, HOLD], "all that have something due are picked"
 
 
 def test_an_order_is_held_from_its_line_and_a_day_is_a_day():
@@ -279,7 +286,8 @@ def test_who_checks_a_payout_reads_where_it_goes_and_what_became_of_those_before
     lost = {"number": "DK-1", "amount_fen": 100, "ended_at": NOON, "reference": "", "note": "户名不符"}
     back = lost | {"number": "DK-2", "arrived_at": NOON, "reference": "TH-1", "note": "退汇"}
     account = {"receiver": "星河数码有限公司", "account": "7559 0001", "bank": "招商银行", "is_new_account": True}
-    one = payout(**account, fee_fen=50, earlier=[lost | {"arrived_at": None}, back])
+    taken = {"number": "DK-3", "arrived_at": None, "state": PayoutState.REFUSED, "note": "账号有误"}
+    one = payout(**account, fee_fen=50, earlier=[lost | {"arrived_at": None}, back, lost | taken])
     assert paid_to(one) == [
         ("收款方", "星河数码有限公司", False),
         ("收款账号", "7559 0001", True),
@@ -290,10 +298,51 @@ def test_who_checks_a_payout_reads_where_it_goes_and_what_became_of_those_before
         "首次向此账户打款，请核实。",
         "DK-1 打款失败：户名不符 · ¥1.00",
         "DK-2 已到账后退回：退汇 · TH-1 · ¥1.00",
+        "DK-3 未通过复核，或通过后撤回：账号有误 · ¥1.00",
     ]
     split = payout(state=PayoutState.CONFIRMED, arrived_fen=8_000, returned_fen=775)
     assert paid_to(split) == [("实际到账", "¥80.00", False), ("分账回退", "¥7.75", False)]
     assert warnings(split) == []
+
+
+def test_many_are_decided_on_each_by_itself_and_each_is_told_of():
+    """What cannot be done of the selected is left alone; who is paid is paid once; a lost answer ends the round."""
+    ask = Later()
+    shown = Statements(ask, person(Role.FINANCE))
+    ready = {"state": StatementState.CONFIRMED, "actions": ["pay"]}
+    north = {"supplier_id": ids.new_id(), "supplier": "北辰"}
+    mine = [statement(**ready, number="JS-1"), statement(**ready, number="JS-3", withheld_fen=298)]
+    cases = [mine[0], statement(**ready, **north, number="JS-2"), mine[1], statement(number="JS-4")]
+    shown.look_into(cases[0])
+    shown.pick(cases)
+    assert [act.key for act in shown.acting.acts] == ["confirm_many", "drop_many", "pay_many"]
+    assert [act.words[0] for act in shown.acting.acts] == ["确认 1 张结算单", "作废 1 张…", "发起 2 笔打款"]
+    shown.acting.choose("pay_many")
+    effect = shown.acting.chosen.effect[0]
+    assert effect.startswith("3 张结算单按供应商合成 2 笔打款，至多 ¥365.96")
+    assert effect.endswith("所选的另外 1 笔不能这样办，不动。")
+    shown.acting.carry_out({"note": ""})
+    paid = payout(number="DK-9", amount_fen=24_298)
+    engine = Heard(paid)
+    outcomes = asyncio.run(ask.asked[-1][0](engine))
+    assert [call.body.statements for call in engine.sent] == [[mine[0].id, mine[1].id], [cases[1].id]]
+    assert len({call.body.id for call in engine.sent}) == 2
+    assert [told_of(one).name for one in outcomes] == ["DK-9 星河数码", "DK-9 北辰"]
+    ask.asked[-1][1](outcomes)
+    assert (shown.picked, shown.outcomes, shown.acting.acts) == ((), tuple(outcomes), ())
+    shown.look_into(cases[1])
+    assert (shown.outcomes, [act.key for act in shown.acting.acts]) == ((), ["pay"])
+
+
+def test_where_no_answer_comes_the_rest_is_not_tried():
+    async def work(n):
+        if n != 1:
+            raise {2: Conflict(), 3: OutcomeUnknown()}[n]
+        return n
+
+    outcomes = asyncio.run(one_by_one([1, 2, 3, 1], work))
+    assert [type(one.error) for one in outcomes] == [type(None), Conflict, OutcomeUnknown, NotTried]
+    assert [one.done for one in outcomes] == [1, None, None, None]
 
 
 def test_a_payout_that_had_arrived_comes_back_with_the_banks_number():
@@ -310,6 +359,7 @@ def test_what_is_typed_reaches_the_server():
     for actions, key, typed, body in (
         (["check"], "refuse", {"note": "账户有误"}, {"approve": False, "note": "账户有误"}),
         (["send"], "send", {"reference": "ICBC-1"}, {"reference": "ICBC-1", "note": ""}),
+        (["send"], "send", {"reference": ""}, {"reference": "", "note": ""}),
         (["fail"], "fail", {"note": "户名不符"}, {"reference": "", "note": "户名不符"}),
         (["fail"], "fail", {"note": "退汇", "reference": "TH-1"}, {"reference": "TH-1", "note": "退汇"}),
     ):

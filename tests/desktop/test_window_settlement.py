@@ -10,12 +10,12 @@ from sqlalchemy import select
 from desktop.operations import settlement
 from desktop.presenters.due import MAKE, holds_words, waits_words
 from desktop.presenters.holds import HOLD
-from desktop.presenters.payouts import APPROVE, SEND
-from desktop.presenters.statements import CONFIRM, PAY
+from desktop.presenters.payout_acts import APPROVE, SEND
+from desktop.presenters.statement_acts import CONFIRM, PAY
 from desktop.views.shell.window import SMALLEST
 from server.catalog.model import FeeRule
 from server.settlement.model import Payout, SettlementHoliday, Statement
-from shared import clock
+from shared import clock, ids
 from shared.contracts.settlement import EditTerms
 from shared.errors import NotAllowed
 from shared.finance import Cycle, PayoutState, ReleaseFrom, StatementState
@@ -44,6 +44,20 @@ def sold(world, colleague):
         bought = [world.buy(buyer, "STEAM-50") for buyer in (ANNA, BEN)]
     zhou.engine.stop()
     return [one.order.code for one in bought]
+
+
+@pytest.fixture
+def sold_by_both(world, sold, colleague):
+    """北辰 sold too, on the same terms."""
+    terms = EditTerms(
+        mode="purchase", cycle=Cycle.D0, n=0, release_from=ReleaseFrom.DELIVERED, reason="合同 2026-2", version=0
+    )
+    with clock.fixed(clock.day_bounds(clock.shop_day(clock.now()))[0] - timedelta(hours=12)):
+        zhou = colleague("zhou")
+        zhou.run(settlement.edit_terms(zhou.engine, world.suppliers["beichen"], terms))
+        world.stock("OFFICE-1Y", 100)
+        world.buy(ANNA, "OFFICE-1Y", 100)
+    zhou.engine.stop()
 
 
 def at_settlement(qtbot, program, url, login="zhou"):
@@ -96,6 +110,10 @@ def test_a_statement_is_made_confirmed_and_paid_by_two(program, live_shop, world
     payouts.refresh()
     qtbot.waitUntil(lambda: payouts.acting.may(SEND), timeout=WAIT_MS)
     assert not payouts.acting.may(APPROVE)
+    assert payouts.to_carry == (), "nobody carries what is not booked"
+    payouts.acting.choose(SEND)
+    carry_out(qtbot, page.payouts.bar, payouts.acting)
+    assert "1 笔打款已提交，共 ¥85.50" in page.payouts.done.text
     qtbot.waitUntil(lambda: payouts.instruction is not None, timeout=WAIT_MS)
     target = tmp_path / "打款.xlsx"
     page.payouts._ask_target = lambda _parent, _name: target
@@ -103,9 +121,7 @@ def test_a_statement_is_made_confirmed_and_paid_by_two(program, live_shop, world
     qtbot.waitUntil(lambda: not payouts.exporting, timeout=WAIT_MS)
     assert payouts.export_error is None
     assert openpyxl.load_workbook(target).active["G2"].value == 85.5
-    payouts.acting.choose(SEND)
-    carry_out(qtbot, page.payouts.bar, payouts.acting, reference="ICBC-7")
-    qtbot.waitUntil(lambda: payouts.opened.state is PayoutState.SENT, timeout=WAIT_MS)
+    assert payouts.opened.state is PayoutState.SENT
     the_bank_answers(qtbot, page, payouts, world, tmp_path)
     statements.refresh()
     qtbot.waitUntil(lambda: statements.opened.state is StatementState.PAID, timeout=WAIT_MS)
@@ -133,6 +149,66 @@ def the_bank_answers(qtbot, page, payouts, world, folder):
         [one] = kept(world, Payout)
         assert one.state == (PayoutState.CONFIRMED if file is right else PayoutState.SENT).value
     assert one.reference == "BK-1"
+
+
+def test_a_clerk_settles_all_suppliers_at_once(program, live_shop, world, sold_by_both, colleague, qtbot, tmp_path):
+    """Each is done by itself: what somebody else had in hand is told, and does not hold up the others."""
+    wang = colleague("wang")
+    wang.run(settlement.make_statements(wang.engine, run_id=ids.new_id(), day=clock.shop_day(clock.now())))
+    page, desk = at_settlement(qtbot, program, live_shop.url)
+    settles_at_once(qtbot, program, page, desk.statements, wang, world)
+    payouts = desk.payouts
+    page.show_part(page.payouts)
+    qtbot.waitUntil(lambda: len(payouts.feed.rows) == 2, timeout=WAIT_MS)
+    made = wang.run(settlement.list_payouts(wang.engine)).value.items
+    wang.run(settlement.check_payouts(wang.engine, made, approve=True))
+    payouts.refresh()
+    qtbot.waitUntil(lambda: payouts.acting.may(SEND), timeout=WAIT_MS)
+    each(qtbot, program, page.payouts, payouts, "payout.send", "2 笔共 ¥88.65 从可打款转为打款中并入账")
+    assert "2 笔打款已提交，共 ¥88.65" in page.payouts.done.text
+    target = tmp_path / "打款.xlsx"
+    page.payouts._ask_target = lambda _parent, _name: target
+    page.payouts.carry.click()
+    qtbot.waitUntil(lambda: not payouts.exporting and payouts.exported is not None, timeout=WAIT_MS)
+    assert not page.payouts.carry.isVisible()
+    sheet = openpyxl.load_workbook(target).active
+    assert sorted(row[6] for row in sheet.iter_rows(min_row=2, values_only=True)) == [3.15, 85.5]
+    each(qtbot, program, page.payouts, payouts, "payout.confirm", "2 笔共 ¥88.65 都已到账", reference="PL-1")
+    assert "2 笔都办好了" in page.payouts.panel.name.text()
+    assert {(one.state, one.reference) for one in kept(world, Payout)} == {("confirmed", "PL-1")}
+
+
+def each(qtbot, program, page, presenter, command, effect, **typed):
+    """Pick all, and do it to each."""
+    program.window.run("settlement.pick_all")
+    qtbot.waitUntil(lambda: len(presenter.picked) == len(presenter.feed.rows), timeout=WAIT_MS)
+    program.window.run(command)
+    assert effect in page.bar.effect.text()
+    carry_out(qtbot, page.bar, presenter.acting, **typed)
+    assert presenter.picked == ()
+
+
+def settles_at_once(qtbot, program, page, statements, wang, world):
+    """One of two is confirmed by another at that moment; then all are paid, by one payout each supplier."""
+    page.show_part(page.statements)
+    qtbot.waitUntil(lambda: len(statements.feed.rows) == 2, timeout=WAIT_MS)
+    program.window.run("settlement.pick_all")
+    assert "已选 2 张结算单" in texts(page.statements.panel)
+    taken = statements.feed.rows[0]
+    wang.run(settlement.move_statement(wang.engine, taken, "confirm"))
+    each(qtbot, program, page.statements, statements, "statement.confirm", "2 张共 ¥88.65 从待结算转为可打款")
+    words = texts(page.statements.panel)
+    assert "1 笔办好，1 笔没有办成" in words
+    assert f"{taken.number} {taken.supplier}" in words
+    assert "结算单已被他人处理" in words
+    assert [one.state for one in kept(world, Statement)] == ["confirmed", "confirmed"]
+    statements.refresh()
+    qtbot.waitUntil(lambda: all("pay" in one.actions for one in statements.feed.rows), timeout=WAIT_MS)
+    each(qtbot, program, page.statements, statements, "statement.pay", "2 张结算单按供应商合成 2 笔打款，至多 ¥88.65")
+    assert "2 笔都办好了" in texts(page.statements.panel)
+    assert page.statements.bar.buttons == {}
+    statements.leave_outcomes()
+    assert taken.number in texts(page.statements.panel) or statements.opened is not taken
 
 
 def test_a_supplier_sees_the_same_and_follows_each_line_down(program, live_shop, world, sold, colleague, qtbot):

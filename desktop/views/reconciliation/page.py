@@ -15,7 +15,6 @@ from PySide6.QtWidgets import QComboBox, QDateEdit, QMenu, QStackedWidget, QTabB
 from desktop.presenters import formats
 from desktop.presenters.arrivals import SWEEP
 from desktop.presenters.days import CORRECT, FETCH, RUN, SIGN
-from desktop.presenters.deciding import key_of
 from desktop.presenters.differences import STATES
 from desktop.presenters.reconciliation import Reconciliation
 from desktop.presenters.words import CHANNELS, channel_word
@@ -210,9 +209,7 @@ class ReconciliationPage(CasesPage):
 
     def _handle(self) -> None:
         presenter, days, books = self.presenter, self.presenter.days, self.presenter.books
-        self.table.picked_changed.connect(self._pick)
-        self.list.model.modelReset.connect(self._pick)  # a list that was read anew selects nothing, and says nothing
-        self.handle("difference.pick_all", self._pick_all, when=lambda: self._is_listing)
+        self.let_pick("difference.pick_all", when=lambda: self._is_listing)
         self.handle("day.previous", partial(presenter.step, -1))
         self.handle("day.next", partial(presenter.step, 1), when=lambda: books.is_over)
         self.handle("day.export", self.export, when=lambda: books.summary is not None and not books.exporting)
@@ -252,22 +249,10 @@ class ReconciliationPage(CasesPage):
         return self.tabs.currentIndex() == DIFFERENCES
 
     def _may_act(self, key: str) -> bool:
-        shown = self.presenter.differences
-        return self._is_listing and shown.acting.may(key_of(key, shown.picked))
+        return self._is_listing and self.cases.acting.may(self._key(key))
 
     def _act(self, key: str) -> None:
-        shown = self.presenter.differences
-        shown.acting.choose(key_of(key, shown.picked))
-
-    def _pick(self) -> None:
-        """Several rows are selected: they are decided on together."""
-        rows = self.presenter.differences.feed.rows
-        picked = [row for first, last in self.table.picked_ranges() for row in rows[first : last + 1]]
-        self.presenter.differences.pick(picked)
-
-    def _pick_all(self) -> None:
-        """All that the filters leave, as many as one decision may be about."""
-        self.presenter.differences.read_all(self.table.selectAll)
+        self.cases.acting.choose(self._key(key))
 
     def enter(self) -> None:
         if not self._opened:

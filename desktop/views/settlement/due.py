@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QLabel, QSplitter, QWidget
 
 from desktop.presenters import due as presenters
@@ -15,14 +15,20 @@ from desktop.presenters.terms import terms_words
 from desktop.views.acting import ActBar
 from desktop.views.listing import FeedView
 from desktop.views.page import Page
-from desktop.widgets.basics import Card, column, label, row
+from desktop.widgets.basics import Card, button, column, label, row
 from desktop.widgets.words import sentence
 
-_COMMANDS = {"due.make": presenters.MAKE, "due.make_one": presenters.MAKE_ONE, "due.hold": HOLD}
+_COMMANDS = {"due.make": presenters.MAKE, "due.make_some": presenters.MAKE_SOME, "due.hold": HOLD}
 
 
 class DuePage(Page):
-    """See the file's head."""
+    """See the file's head.
+
+    Signals:
+        calendar_wanted(year): the person wants to enter the holidays of that year.
+    """
+
+    calendar_wanted = Signal(int)
 
     def __init__(self, presenter: Due) -> None:
         super().__init__("due")
@@ -31,6 +37,10 @@ class DuePage(Page):
         self.say(self.subtitle.setText, self._purpose)
         self._figures: list[tuple[QLabel, QLabel]] = []
         self._shown_account: object = None
+        self.enter_holidays = button(role="link")
+        self.say(self.enter_holidays.setText, lambda: self.tr("去录入"))
+        self.enter_holidays.clicked.connect(self._to_calendar)
+        self.notice.buttons.addWidget(self.enter_holidays)
         self.body.addWidget(self._account())
         self.suppliers = FeedView(
             presenter.suppliers,
@@ -62,6 +72,9 @@ class DuePage(Page):
         self.body.addWidget(split, 1)
         self.body.addWidget(self.bar)
         self.suppliers.table.row_changed.connect(self._follow)
+        self.suppliers.table.picked_changed.connect(self._pick)
+        self.suppliers.model.modelReset.connect(self._pick)
+        self.handle("settlement.pick_all", self.suppliers.table.selectAll, when=lambda: not presenter.is_supplier)
         self.lines.table.row_changed.connect(self._follow_line)
         self.lines.table.opened.connect(self._open_order)
         acting = presenter.acting
@@ -110,7 +123,7 @@ class DuePage(Page):
     def look(self) -> None:
         """Show what has become of it."""
         presenter = self.presenter
-        self.notice.tell(sentence(presenter.error) if presenter.error is not None else "", tone="danger")
+        self._tell()
         account = presenter.account
         self.account_card.setVisible(account is not None)
         if account is not None:
@@ -128,9 +141,29 @@ class DuePage(Page):
             self.suppliers.table.go_to(0)
         self.show_age(presenter.suppliers.as_of)
 
+    def _to_calendar(self) -> None:
+        self.calendar_wanted.emit(self.presenter.unknown_year)
+
     def _follow(self, at: int) -> None:
         if 0 <= at < len(self.presenter.suppliers.rows):
             self.presenter.choose(self.presenter.suppliers.rows[at])
+
+    def _tell(self) -> None:
+        """Why the account was not read, or that due days are counted by a calendar that nobody entered."""
+        presenter, unknown = self.presenter, self.presenter.unknown_year
+        if presenter.error is not None:
+            self.notice.tell(sentence(presenter.error), tone="danger")
+        elif unknown is not None:
+            words = self.tr("{year} 年的法定假日还没有录入：T+n 会把它的每个周一到周五都算作工作日。")
+            self.notice.tell(words.format(year=unknown), tone="warning")
+        else:
+            self.notice.tell("")
+        self.enter_holidays.setVisible(unknown is not None and presenter.error is None)
+
+    def _pick(self) -> None:
+        rows = self.presenter.suppliers.rows
+        ranges = self.suppliers.table.picked_ranges()
+        self.presenter.pick([row for first, last in ranges for row in rows[first : last + 1]])
 
     def _follow_line(self, at: int) -> None:
         rows = self.presenter.lines.rows

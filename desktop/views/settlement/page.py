@@ -40,11 +40,16 @@ class SettlementPage(TabbedPage):
                 (self.fee_rules, lambda: self.tr("费率"), "settlement.show_fee_rules"),
                 (self.holidays, lambda: self.tr("工作日"), "settlement.show_holidays"),
             ]
+            self.due.calendar_wanted.connect(self._show_calendar)
         super().__init__("settlement", [(part, words) for part, words, _command in parts])
         self.say(self.title.setText, lambda: self.tr("结算"))
         self.say(self.tabs.setAccessibleName, lambda: self.tr("结算的各部分"))
         for part, _words, command in parts:
             self.handle(command, partial(self.show_part, part))
+
+    def _show_calendar(self, year: int) -> None:
+        self.show_part(self.holidays)
+        self.holidays.year.setValue(year)
 
     def look_at(self, what: object) -> None:
         """Files that were dropped: what the bank or channel says became of payouts."""

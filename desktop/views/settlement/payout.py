@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QVBoxLayout
 
 from desktop.exporting.instructions import KINDS, TROUBLES
+from desktop.operations.each import Outcome
 from desktop.presenters import formats
+from desktop.presenters.many import Told
+from desktop.presenters.payout_acts import told_of
 from desktop.presenters.payouts import Payouts, paid_to, warnings
 from desktop.presenters.statements import mode_word
 from desktop.presenters.words import language, party_words
-from desktop.views.side import CasePanel, add_fact, facts, pair
+from desktop.views.settlement.many import ManyPanel
+from desktop.views.side import add_fact, facts, pair
 from desktop.widgets.basics import button, label, row, rule
-from shared.contracts.settlement import InstructionRow
+from shared.contracts.settlement import InstructionRow, Payout
 
 _MOST_SHOWN = 20
 
 
-class PayoutPanel(CasePanel):
+class PayoutPanel(ManyPanel):
     """The side panel of the payouts.
 
     Signals:
@@ -28,13 +34,21 @@ class PayoutPanel(CasePanel):
 
     def __init__(self, presenter: Payouts) -> None:
         self._presenter = presenter
-        super().__init__(presenter, width=340, most=480, name=lambda: self.tr("打款详情"))
+        super().__init__(presenter, name=lambda: self.tr("打款详情"))
 
-    def shown(self) -> object:
-        one = self._presenter.opened
-        return None if one is None else (one, self._presenter.instruction)
+    def picked_words(self, number: int) -> str:
+        return self.tr("已选 %n 笔打款", None, number)
 
-    def write(self, layout: QVBoxLayout) -> None:
+    def amount_of(self, case: Payout) -> int:
+        return case.amount_fen
+
+    def told_of(self, outcome: Outcome[Any, Any]) -> Told:
+        return told_of(outcome)
+
+    def of_one(self) -> object:
+        return (self._presenter.opened, self._presenter.instruction)
+
+    def write_one(self, layout: QVBoxLayout) -> None:
         one = self._presenter.opened
         assert one is not None
         self.head(one.number, one.state)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from desktop.presenters import formats, payouts
+from desktop.presenters import formats, payout_acts
 from desktop.presenters.payouts import STATES, Payouts
 from desktop.views.acting import ActBar
 from desktop.views.cases import CasesPage
@@ -15,16 +15,17 @@ from desktop.views.settlement.asking import choose_results, choose_table
 from desktop.views.settlement.payout import PayoutPanel
 from desktop.views.settlement.results import ResultsCard
 from desktop.widgets.basics import Notice, button, column
-from desktop.widgets.words import sentence, state_word
+from desktop.widgets.words import counted, sentence, state_word
 from shared import clock
+from shared.contracts.settlement import Payout
 
 _COMMANDS = {
-    "payout.approve": payouts.APPROVE,
-    "payout.refuse": payouts.REFUSE,
-    "payout.send": payouts.SEND,
-    "payout.confirm": payouts.ARRIVED,
-    "payout.fail": payouts.FAIL,
-    "payout.withdraw": payouts.WITHDRAW,
+    "payout.approve": payout_acts.APPROVE,
+    "payout.refuse": payout_acts.REFUSE,
+    "payout.send": payout_acts.SEND,
+    "payout.confirm": payout_acts.ARRIVED,
+    "payout.fail": payout_acts.FAIL,
+    "payout.withdraw": payout_acts.WITHDRAW,
 }
 
 
@@ -61,25 +62,30 @@ class PayoutsPage(CasesPage):
         panel.export_wanted.connect(self.export_one)
         for command, key in _COMMANDS.items():
             self.handle_act(command, key)
-        self.handle("payout.export", self.export_approved, when=lambda: presenter.may_make and not presenter.exporting)
+        self.handle("payout.export", self.export, when=lambda: bool(presenter.to_carry) and not presenter.exporting)
         self.handle("payout.results", self.choose_results, when=lambda: presenter.may_make)
         self.build(shown, panel, bar)
+        self.let_pick("settlement.pick_all")
 
     def _tools(self) -> None:
         presenter = self.presenter
         self.take_results = button(icon_name="import")
         self.say(self.take_results.setText, lambda: self.tr("导入结果"))
         self.take_results.clicked.connect(self.choose_results)
-        self.export_all = button(icon_name="export")
-        self.say(self.export_all.setText, lambda: self.tr("导出待提交指令"))
-        self.export_all.clicked.connect(self.export_approved)
-        for at, press in enumerate((self.take_results, self.export_all)):
+        self.export_button = button(icon_name="export")
+        self.say(self.export_button.setText, lambda: self.tr("导出指令"))
+        self.export_button.clicked.connect(self.export)
+        for at, press in enumerate((self.take_results, self.export_button)):
             self.tools.insertWidget(at, press)
             press.setVisible(presenter.may_make)
         self.done = Notice()
         self._folder = button(icon_name="folder")
         self.say(self._folder.setText, lambda: self.tr("打开所在文件夹"))
         self._folder.clicked.connect(self._open_written)
+        self.carry = button(role="primary", icon_name="export")
+        self.say(self.carry.setText, lambda: self.tr("导出指令…"))
+        self.carry.clicked.connect(self.export_sent)
+        self.done.buttons.addWidget(self.carry)
         self.done.buttons.addWidget(self._folder)
         self.results = ResultsCard(presenter.results)
         above = column(gap=8, margins=(24, 0, 24, 8))
@@ -91,16 +97,22 @@ class PayoutsPage(CasesPage):
 
     def export_one(self) -> None:
         """Ask where, and write the instruction of the payout in front."""
-        one = self.presenter.opened
-        target = self._ask_target(self, f"{one.number}.xlsx") if one is not None else None
-        if one is not None and target is not None:
-            self.presenter.export(target, only=one.id)
+        if self.presenter.opened is not None:
+            self._export([self.presenter.opened])
 
-    def export_approved(self) -> None:
-        """Ask where, and write the instructions of all payouts that wait to be sent."""
-        target = self._ask_target(self, f"kameng-payouts-{clock.shop_day(clock.now())}.xlsx")
+    def export_sent(self) -> None:
+        """Ask where, and write the instructions of those that were sent just now."""
+        self._export(self.presenter.sent)
+
+    def export(self) -> None:
+        """Ask where, and write the instructions of what is picked, of those just sent, or of the one in front."""
+        self._export(self.presenter.to_carry)
+
+    def _export(self, some: Sequence[Payout]) -> None:
+        name = some[0].number if len(some) == 1 else f"kameng-payouts-{clock.shop_day(clock.now())}"
+        target = self._ask_target(self, f"{name}.xlsx")
         if target is not None:
-            self.presenter.export(target)
+            self.presenter.export(target, some)
 
     def choose_results(self) -> None:
         """Ask for a result file and read it."""
@@ -130,23 +142,34 @@ class PayoutsPage(CasesPage):
         for state, chip in zip(STATES, self._chips, strict=True):
             chip.setText(self.tr("全部") if state is None else state_word(state))
             chip.setChecked(state is presenter.state)
-        self.export_all.setEnabled(not presenter.exporting)
+        self.export_button.setEnabled(bool(presenter.to_carry) and not presenter.exporting)
         self._folder.setVisible(presenter.exported is not None)
+        self.carry.setVisible(bool(presenter.sent) and presenter.exported is None)
+        self.carry.setEnabled(not presenter.exporting)
+        self._tell_done()
+        self.bar.tell(self.tr("这笔打款在等另一位同事复核。") if presenter.waits_for_second else "")
+        super().look()
+
+    def _tell_done(self) -> None:
+        """What was written, or is to be written and carried now."""
+        presenter = self.presenter
         if presenter.export_error is not None:
             self.done.tell(sentence(presenter.export_error), tone="danger")
         elif presenter.exported is not None:
             path, rows = presenter.exported
-            words = self.tr("已写入 {path}，共 {n} 行指令。交给银行或渠道后，请登记已提交。")
+            words = self.tr("已写入 {path}，共 {n} 行指令。请交给银行或渠道；它们的结果文件拖进窗口即可导入。")
             self.done.tell(words.format(path=path, n=formats.count(rows)), tone="success")
+        elif presenter.sent:
+            words = self.tr("%n 笔打款已提交，共 {amount}。请导出指令，交给银行或渠道。", None, len(presenter.sent))
+            amount = formats.money(sum(one.amount_fen for one in presenter.sent))
+            self.done.tell(counted(words, len(presenter.sent)).format(amount=amount), tone="info")
         else:
             self.done.tell("")
-        self.bar.tell(self.tr("这笔打款在等另一位同事复核。") if presenter.waits_for_second else "")
-        super().look()
 
     def _purpose(self) -> str:
         if self.presenter.is_supplier:
             return self.tr("店铺打给您的每一笔款，到账没有、流水号是多少")
-        return self.tr("一人发起、另一人复核；导出指令交给银行或渠道，再导入结果")
+        return self.tr("一人发起、另一人复核；提交之后导出指令交给银行或渠道，再导入结果")
 
     def _titles(self) -> list[str]:
         return [

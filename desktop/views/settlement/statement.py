@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QVBoxLayout
 
+from desktop.operations.each import Outcome
 from desktop.presenters import formats
+from desktop.presenters.many import Told
+from desktop.presenters.statement_acts import told_of
 from desktop.presenters.statements import Statements, Sum, afterwards, left_over, mode_word, sums
 from desktop.presenters.words import party_words
-from desktop.views.side import CasePanel, add_fact, facts, pair
+from desktop.views.settlement.many import ManyPanel
+from desktop.views.side import add_fact, facts, pair
 from desktop.widgets.basics import Notice, button, label, row, rule
+from shared.contracts.settlement import Statement
 
 
-class StatementPanel(CasePanel):
+class StatementPanel(ManyPanel):
     """The side panel of the statements.
 
     Signals:
@@ -23,12 +30,21 @@ class StatementPanel(CasePanel):
 
     def __init__(self, presenter: Statements) -> None:
         self._presenter = presenter
-        super().__init__(presenter, width=340, most=480, name=lambda: self.tr("结算单详情"))
+        super().__init__(presenter, name=lambda: self.tr("结算单详情"))
 
-    def shown(self) -> object:
+    def picked_words(self, number: int) -> str:
+        return self.tr("已选 %n 张结算单", None, number)
+
+    def amount_of(self, case: Statement) -> int:
+        return case.payable_fen
+
+    def told_of(self, outcome: Outcome[Any, Any]) -> Told:
+        return told_of(outcome)
+
+    def of_one(self) -> object:
         return self._presenter.opened
 
-    def write(self, layout: QVBoxLayout) -> None:
+    def write_one(self, layout: QVBoxLayout) -> None:
         one = self._presenter.opened
         assert one is not None
         self.head(one.number, one.state)

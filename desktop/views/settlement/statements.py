@@ -8,7 +8,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
-from desktop.presenters import formats, statements
+from desktop.presenters import formats, statement_acts
 from desktop.presenters.statements import STATES, Statements
 from desktop.views.acting import ActBar
 from desktop.views.cases import CasesPage
@@ -19,9 +19,9 @@ from desktop.widgets.basics import button, column, label, row
 from desktop.widgets.words import state_word
 
 _COMMANDS = {
-    "statement.confirm": statements.CONFIRM,
-    "statement.drop": statements.DROP,
-    "statement.pay": statements.PAY,
+    "statement.confirm": statement_acts.CONFIRM,
+    "statement.drop": statement_acts.DROP,
+    "statement.pay": statement_acts.PAY,
 }
 
 
@@ -59,6 +59,7 @@ class StatementsPage(CasesPage):
         self.handle("statement.back", presenter.leave_lines, when=lambda: presenter.lines_of is not None)
         self.handle("statement.open_order", self._open_order, when=lambda: presenter.line is not None)
         self.build(shown, panel, bar)
+        self.let_pick("settlement.pick_all", when=lambda: presenter.lines_of is None)
 
     def room(self) -> QVBoxLayout:
         return self._room
