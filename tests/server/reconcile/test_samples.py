@@ -1,11 +1,8 @@
 """A day of another hand reconciles to exactly what is written beside it: control totals, and eight differences."""
 
-import csv
 import io
-import json
 import random
-from datetime import date, datetime, timedelta
-from pathlib import Path
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -13,38 +10,27 @@ from server.gateways.bill_lines import opened, sniff
 from server.gateways.bill_rows import FundKind
 from server.reconcile.controls import balance, three_way
 from shared import clock
-from shared.finance import DifferenceAction, DifferenceKind
+from shared.finance import DifferenceKind
 from shared.money import parse_fen
+from tests.server.reconcile import samples
 from tests.server.reconcile.books import Books, our_payment, our_refund, run
+from tests.server.reconcile.samples import (
+    ALIPAY,
+    ALIPAY_FUNDS,
+    DAY,
+    EXPECTED,
+    PROVIDER_NOS,
+    WECHAT,
+    WECHAT_FUNDS,
+    Wanted,
+)
 
-SAMPLES = Path(__file__).parents[2] / "data" / "bills"
-DAY = date(2026, 6, 1)
-EXPECTED = json.loads((SAMPLES / "expected.json").read_text("utf-8"))
 K = DifferenceKind
-
-WECHAT, WECHAT_FUNDS = "wechat_trade_bill_ALL_2026-06-01.csv", "wechat_fundflow_BASIC_2026-06-01.csv"
-ALIPAY, ALIPAY_FUNDS = "20881010000000010156_20260601.csv.zip", "20881010000000010156_20260601_fund.csv.zip"
-
-KINDS = {
-    "渠道有平台未付(掉单/长款)": K.UNPAID_OURS,
-    "金额不符": K.AMOUNT,
-    "重复支付(一单两笔)": K.DUPLICATE,
-    "渠道有平台无(长款/外来单)": K.ONLY_THEIRS,
-    "平台有渠道无(短款)": K.ONLY_OURS,
-    "跨日(平台日2026-05-31, 渠道日2026-06-01)": K.DATE_SHIFT,
-    "渠道退款平台无": K.REFUND_ONLY_THEIRS,
-    "平台退款渠道无": K.REFUND_ONLY_OURS,
-}
-PROPOSED = {
-    "查单确认后补单并发货": DifferenceAction.DELIVER,
-    "退回第二笔": DifferenceAction.REFUND,
-    "自动配平, 不算差错": DifferenceAction.CARRY,
-}
 
 
 def read(name):
     """An opened sample with all its rows."""
-    bill = opened(io.BytesIO((SAMPLES / name).read_bytes()), name)
+    bill = opened(io.BytesIO((samples.FOLDER / name).read_bytes()), name)
     rows = list(bill.trades() if bill.head.kind == "trades" else bill.funds())
     return bill, rows
 
@@ -54,20 +40,19 @@ def printed(bill):
 
 
 def books(channel):
-    """What the shop has, by its list of the day. What is unpaid, and what was never sent, has no time."""
+    """What the shop has, by its list of the day. A refund that has no time was asked for at midnight."""
     found = Books()
-    text = (SAMPLES / "platform_orders_2026-06-01.csv").read_text("utf-8-sig")
-    for row in csv.DictReader(text.splitlines()):
-        if row["channel"] != channel:
+    for row in samples.ours():
+        if row.channel != channel:
             continue
-        number, provider_no, fen = row["merchant_no"], row["provider_no"], parse_fen(row["amount_yuan"])
-        at = row["occurred_at"] and datetime.fromisoformat(row["occurred_at"]).replace(tzinfo=clock.SHOP_ZONE)
-        if row["kind"] == "payment":
-            found.ours.append(our_payment(number, provider_no, fen, at or None, state=row["status"].lower()))
+        if row.kind == "payment":
+            found.ours.append(
+                our_payment(row.number, row.provider_no, row.amount_fen, row.at, state=row.status.lower())
+            )
         else:
-            state = {"SUCCESS": "succeeded", "PROCESSING": "processing"}[row["status"]]
-            asked_at = at or datetime.combine(DAY, datetime.min.time(), clock.SHOP_ZONE)
-            found.ours.append(our_refund("", number, provider_no, fen, asked_at, state=state))
+            state = {"SUCCESS": "succeeded", "PROCESSING": "processing"}[row.status]
+            at = row.at or datetime.combine(DAY, datetime.min.time(), clock.SHOP_ZONE)
+            found.ours.append(our_refund("", row.number, row.provider_no, row.amount_fen, at, state=state))
     return found
 
 
@@ -157,20 +142,27 @@ def test_every_trade_and_its_fee_moved_on_the_account(channel, name, funds):
 
 def test_the_sample_day_has_exactly_its_eight_differences():
     found = [
-        one for channel, name in (("wechat", WECHAT), ("alipay", ALIPAY)) for one in found_by(channel, name).differences
+        (channel, one)
+        for channel, name in (("wechat", WECHAT), ("alipay", ALIPAY))
+        for one in found_by(channel, name).differences
     ]
-    said = {(one.kind, one.out_refund_no or one.out_trade_no): one for one in found}
-    assert len(said) == len(found)
-    for expected in EXPECTED["differences"]:
-        one = said.pop((KINDS[expected["type"]], expected["merchant_no"]))
-        amounts = {one.ours_fen, one.theirs_fen} - {None, 0}
-        wanted = {parse_fen(expected[name]) for name in ("amount", "platform", "channel_amount") if name in expected}
-        assert amounts == wanted
-        assert expected.get("difference") in {None, f"{one.off_by_fen / 100:.2f}"}
-        assert expected.get("provider_no") in {None, one.provider_no}
-        assert PROPOSED.get(expected.get("action"), one.proposed) == one.proposed
-        assert one.closes_itself == (one.kind == K.DATE_SHIFT), "nothing else does"
-    assert said == {}
+    assert (
+        sorted(
+            Wanted(
+                channel,
+                one.kind,
+                one.out_refund_no or one.out_trade_no,
+                one.ours_fen,
+                one.theirs_fen,
+                one.proposed,
+                "matched" if one.closes_itself else "open",
+            )
+            for channel, one in found
+        )
+        == samples.wanted()
+    )
+    numbers = {one.out_trade_no: one.provider_no for _, one in found}
+    assert numbers | PROVIDER_NOS == numbers
 
 
 def test_each_row_of_both_sides_is_in_one_pair_or_one_difference():
@@ -224,6 +216,6 @@ def test_our_day_before_finds_its_payment_in_the_next_bill():
     ],
 )
 def test_a_dropped_file_says_what_it_is_whatever_it_is_called(name, channel, kind, layout, merchant_id, covers):
-    head = sniff(io.BytesIO((SAMPLES / name).read_bytes()), "download (1)")
+    head = sniff(io.BytesIO((samples.FOLDER / name).read_bytes()), "download (1)")
     assert (head.channel, head.kind, head.layout, head.day) == (channel, kind, layout, DAY)
     assert (head.merchant_id, head.covers) == (merchant_id, covers)

@@ -9,8 +9,9 @@ from shared import clock
 from shared.finance import DifferenceKind as K
 from tests.server.reconcile.books import Books, our_payment, our_refund, run
 from tests.server.reconcile.days import DAY, said
+from tests.server.reconcile.samples import WECHAT, wanted
 from tests.server.reconcile.test_refused_bills import ALIPAY, ALL, alipay, rows_of, wechat
-from tests.server.reconcile.test_samples import EXPECTED, KINDS, WECHAT, books, found_by, read
+from tests.server.reconcile.test_samples import books, found_by, read
 
 AT = datetime(2026, 6, 1, 9, 12, 30, tzinfo=clock.SHOP_ZONE)
 PAID, NUMBER = "KM20260601091201A002", "4200001101202606010000000002"
@@ -110,9 +111,9 @@ def test_another_business_of_the_merchant_is_told_from_ours_and_counted():
     _, rows = read(WECHAT)
     plain = found_by("wechat", WECHAT)
     told = run("wechat", DAY, rows, books("wechat"), is_foreign=lambda row: row.out_trade_no.startswith("OTHER"))
-    [expected] = [one for one in EXPECTED["differences"] if KINDS[one["type"]] == K.ONLY_THEIRS]
+    [expected] = [one for one in wanted() if one.kind is K.ONLY_THEIRS]
     [one] = [one for one in told.differences if one.kind == K.FOREIGN]
-    assert (said(one), one.closes_itself) == ((K.FOREIGN, expected["merchant_no"], None, 500), True)
+    assert (said(one), one.closes_itself) == ((K.FOREIGN, expected.number, None, 500), True)
     assert told.settled.foreign == Side(1, 500, 0, 0, 500, 3)
     others = [one.id for one in plain.differences if one.kind != K.ONLY_THEIRS]
     assert [one.id for one in told.differences if one.kind != K.FOREIGN] == others
