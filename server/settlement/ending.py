@@ -19,7 +19,7 @@ from server.payments.settling import payments_of
 from server.policy import Actor
 from server.settlement import splits
 from server.settlement.instructing import Row
-from server.settlement.model import Payout, SettlementReturn, Statement
+from server.settlement.model import Payout, SettlementResult, SettlementReturn, Statement
 from server.settlement.statements import DOMAIN
 from server.settlement.statements import note as note_statement
 from server.settlement.terms import masked
@@ -29,6 +29,8 @@ from shared.errors import Conflict
 from shared.finance import PayoutState, StatementState
 from shared.money import Fen
 from shared.states import require_move
+
+_REASON = 200
 
 
 class GivenBack(Conflict):
@@ -45,15 +47,11 @@ def arrived(
     said: wire.MovePayout,
     *,
     actor: Actor,
-    rows: Collection[int] | None = None,
     request_id: str | None = None,
 ) -> None:
-    """It arrived: some rows of it, or all that nobody knows to have failed. The rest is available again."""
+    """It arrived, but for rows that are told to have failed: what these lack is available again."""
     require_move(PayoutState(held.state), PayoutState.CONFIRMED)
-    if rows is None:
-        told = splits.results(tx, held)
-        rows = [n for n in splits.rows(tx, held) if n not in told or told[n].succeeded]
-    now, sources = clock.now(), splits.sources(tx, held, rows)
+    now, sources = clock.now(), splits.sources(tx, held, there(tx, held))
     held.arrived_fen, held.arrived_at = sum(sources.values()), now
     rest = held.amount_fen - held.arrived_fen
     by: dict[str, Any] = {"number": held.number, "at": now, "actor": actor.label, "memo": said.note}
@@ -71,11 +69,9 @@ def arrived(
 
 
 def there(tx: Tx, held: Payout) -> list[int]:
-    """The rows of a payout that arrived, by what is said of it: the channel told of each, or somebody of the whole."""
-    rows, told = splits.rows(tx, held), splits.results(tx, held)
-    sure = [n for n in rows if n in told and told[n].succeeded]
-    untold = [n for n in rows if n not in told]
-    return sure + untold if held.arrived_fen > sum(rows[n] for n in sure) else sure
+    """The rows of a payout that arrive with it: all but those that are told to have failed."""
+    told = splits.results(tx, held)
+    return [n for n in splits.rows(tx, held) if n not in told or told[n].succeeded]
 
 
 def lacked(tx: Tx, held: Payout, n: int, said: wire.MovePayout, *, actor: Actor, request_id: str | None = None) -> None:
@@ -112,9 +108,10 @@ def failed(tx: Tx, held: Payout, said: wire.MovePayout, *, actor: Actor, request
     require_move(PayoutState(held.state), PayoutState.FAILED)
     sources = {paying.PAYOUT: held.amount_fen}
     if held.state == PayoutState.SENT.value:
-        sure = [n for n, row in splits.results(tx, held).items() if n >= 0 and row.succeeded]
-        if sure:
-            arrived(tx, held, said, rows=sure, actor=actor, request_id=request_id)
+        told = splits.results(tx, held)
+        if any(n >= 0 and row.succeeded for n, row in told.items()):
+            _lack_others(tx, held, told, said.note)
+            arrived(tx, held, said, actor=actor, request_id=request_id)
             return
     else:
         sources = splits.sources(tx, held, there(tx, held))
@@ -139,6 +136,13 @@ def failed(tx: Tx, held: Payout, said: wire.MovePayout, *, actor: Actor, request
     _each_statement(tx, held, "unpaid", unpaid, actor=actor, request_id=request_id)
     held.ended_at = now
     advance(tx, held, PayoutState.FAILED, "fail", said, actor=actor, request_id=request_id)
+
+
+def _lack_others(tx: Tx, held: Payout, told: Collection[int], reason: str) -> None:
+    """Who says that a payout failed says so of the rows of which nobody has told."""
+    said = {"succeeded": False, "reference": "", "reason": reason[:_REASON], "file_sha256": ""}
+    tx.add_all(SettlementResult(payout_id=held.id, n=n, **said) for n in splits.rows(tx, held) if n not in told)
+    tx.flush()
 
 
 def give_back(tx: Tx, held: Payout, row: Row, amount: Fen, *, reference: str, file_sha256: str, actor: Actor) -> None:

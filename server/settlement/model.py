@@ -191,7 +191,8 @@ class SettlementSplit(Base):
 class SettlementResult(Base):
     """What the channel said of one row of a payout's instruction: its `n`-th split, or its transfer (0).
 
-    The unfreezing of the payment of a split has the split's number with a minus. `file_sha256` is of the file it said.
+    The unfreezing of the payment of a split has the split's number with a minus. `file_sha256` is of the file it said;
+    without one it was said of the whole payout that what nobody told of did not arrive.
     """
 
     __tablename__ = "settlement_result"

@@ -7,7 +7,7 @@ arrived, and what did not is available again.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -134,21 +134,16 @@ def _told(row: wire.PayoutResult) -> PayoutState:
 def _take(tx: Tx, held: Payout, row: wire.PayoutResult, file: _File) -> str:
     if held.state == _told(row).value:
         return "known_before"
-    rows = None if row.succeeded else ()
-    return _end(tx, held, file, rows=rows, reference=row.reference, note=row.reason)
+    return _end(tx, held, file, is_there=row.succeeded, reference=row.reference, note=row.reason)
 
 
-def _end(
-    tx: Tx, held: Payout, file: _File, *, rows: Collection[int] | None, reference: str = "", note: str = ""
-) -> str:
-    """These rows of it arrived, or all: the others did not."""
+def _end(tx: Tx, held: Payout, file: _File, *, is_there: bool, reference: str = "", note: str = "") -> str:
+    """It arrived, or did not, but for rows that are told of."""
     said = wire.MovePayout(reference=reference, note=note, version=held.version)
     held.result_sha256 = file.sha256
-    if rows is None or rows:
-        ending.arrived(tx, held, said, rows=rows, actor=file.actor, request_id=file.request_id)
-        return "confirmed"
-    ending.failed(tx, held, said, actor=file.actor, request_id=file.request_id)
-    return "failed"
+    end = ending.arrived if is_there else ending.failed
+    end(tx, held, said, actor=file.actor, request_id=file.request_id)
+    return "confirmed" if held.state == PayoutState.CONFIRMED.value else "failed"
 
 
 # --- of the rows of its instruction ---
@@ -156,7 +151,7 @@ def _end(
 
 def _misfit_of_row(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult, actor: Actor) -> str | None:
     rows = splits.rows(tx, held) if held.mode == payouts.PROFIT_SHARING else {}
-    if part.n not in rows:
+    if part.n not in rows or (part.kind and part.n == splits.TRANSFER):
         return "打款没有这一行 / the payout has no such row"
     if part.kind == "R":
         return _misfit_of_return(tx, held, part, row)
@@ -164,7 +159,9 @@ def _misfit_of_row(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult, acto
         return _other_amount(rows[part.n])
     if (known := tx.get(SettlementResult, (held.id, _key(part)))) is not None:
         return None if known.succeeded == row.succeeded else "此行已有不同结果 / another result of it is known"
-    return None if part.kind else _misfit_of_ended(tx, held, part, row, actor)
+    if part.kind and held.sent_at is not None:
+        return None
+    return _misfit_of_ended(tx, held, part, row, actor)
 
 
 def _misfit_of_ended(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult, actor: Actor) -> str | None:
@@ -219,7 +216,7 @@ def _take_row(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult, file: _Fi
         return "waiting"
     failed = [told[n] for n in sorted(rows) if not told[n].succeeded]
     note = "; ".join(f"{Row(held.number, one.n).name} {one.reason}".strip() for one in failed)
-    return _end(tx, held, file, rows=[n for n in rows if told[n].succeeded], note=note[:_NOTE])
+    return _end(tx, held, file, is_there=len(failed) < len(rows), note=note[:_NOTE])
 
 
 # --- of what was given back ---

@@ -6,7 +6,7 @@ from sqlalchemy import select
 from server.audit import AuditEvent
 from shared import clock, ids
 from shared.pricing import Deal, Share
-from tests.server.refunding import balances, shop_with_refunds
+from tests.server.refunding import balances, carry_out, shop_with_refunds
 from tests.server.settlement import paying
 from tests.server.settlement.paying import SOLD, account_of, agree, ask
 from tests.server.settlement.test_disputes import close, dispute
@@ -278,6 +278,33 @@ def test_what_a_person_says_of_a_payout_leaves_out_what_the_channel_told(shop, v
     held = balances(shop)
     assert (held["psp", "sandbox"], held.get(("bank", "")), held["payout", ""]) == (9_000 - 2_250, bank, 0)
     assert held["supplier_available", XINGHE] == 8_550 - arrived
+
+
+def test_what_nobody_told_of_a_payout_that_failed_did_not_arrive(shop):
+    payout = sent_in_part(shop)
+    number, counts = payout["number"], {"confirmed": 0, "failed": 0, "known_before": 0, "waiting": 0}
+    for bad in (f"{number}-E0", f"{number}-R0.1"):
+        assert told(shop, [(bad, 4_050, True, "")], status=422)["code"] == "results_do_not_fit"
+    [first, second, *_] = rows_of(shop, payout)
+    told(shop, [(f"{number}-1", 2_250, True, "")])
+    ended = paying.step(shop, payout, "fail", note="其余未交渠道")
+    assert (ended["state"], ended["arrived_fen"]) == ("confirmed", 2_250)
+    assert told(shop, [(f"{number}-2", 2_250, False, "渠道关单")]) == counts | {"known_before": 1}
+    assert told(shop, [(f"{number}-2", 2_250, True, "")], status=422)["code"] == "results_do_not_fit"
+    again = sent(shop, paying.settled(shop, DAY))
+    assert carried(shop, again) == {second["order_code"]: (2_250, None), None: (4_050, "no_payment")}
+    paying.step(shop, again, "fail", note="渠道维护")
+    for order in (first, second):
+        code = order["order_code"]
+        wish = {
+            "reason": "客服补偿",
+            "amount_fen": 4_500,
+            "version": shop.get(f"/api/orders/{code}", by="li").json()["version"],
+        }
+        key = {"idempotency-key": ids.new_token()}
+        assert shop.post(f"/api/orders/{code}/refunds", by="li", json=wish, headers=key).status_code == 201
+    carry_out(shop)
+    assert [(row["order_code"], row["amount_fen"]) for row in rows_of(shop, ended)] == [(first["order_code"], 2_250)]
 
 
 def test_what_refunds_lack_after_a_split_is_given_back_once(shop):
