@@ -22,11 +22,12 @@ async def record(
     engine: Engine,
     written: Written,
     *,
-    kind: Literal["day", "finance"],
+    kind: Literal["day", "finance", "statement"],
     first: date,
     last: date,
     channels: Sequence[str] = (),
     layout: str = "",
+    statement: str = "",
 ) -> None:
     """Note a workbook that is finished. Raises what the server refuses, and that it cannot be reached."""
     body = NewExport(
@@ -35,6 +36,7 @@ async def record(
         last=last,
         channels=list(channels),
         layout=layout,
+        statement=statement,
         rows=sum(written.rows.values()),
         sha256=written.sha256,
     )

@@ -57,10 +57,12 @@ def reconciled_lists(
         return reconciled.lists(tx, first, last)
 
 
-@router.post("/exports", allow=Permission.REPORTS_DAY_EXPORT, status_code=204)
+@router.post("/exports", allow=Permission.SETTLEMENT_STATEMENT_READ, status_code=204)
 def record_export(request: Request, body: wire.NewExport) -> None:
     """A workbook is about to be put on a disk."""
     who, request_id = policy.actor(request), web.request_id(request)
+    if body.kind != "statement":
+        policy.require(who, Permission.REPORTS_DAY_EXPORT)
     retrying(context.of(request).db, lambda tx: exports.record(tx, body, actor=who, request_id=request_id))
 
 

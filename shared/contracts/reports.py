@@ -142,14 +142,16 @@ class ReconciledLists(Answer):
 class NewExport(Request):
     """`POST /api/reports/exports`: a workbook is about to be put on a disk. `sha256` is of all its data rows.
 
-    `day` is the workbook of a business day, `finance` the one of a reconciled period.
+    `day` is the workbook of a business day, `finance` the one of a reconciled period, `statement` the lines of the
+    statement of that number, which its supplier's person exports too.
     """
 
-    kind: Literal["day", "finance"]
+    kind: Literal["day", "finance", "statement"]
     first: Day
     last: Day
     channels: Annotated[list[Annotated[str, Field(max_length=16)]], Field(max_length=20, default_factory=list)]
     layout: Annotated[str, Field(max_length=40)] = ""
+    statement: Annotated[str, Field(max_length=32)] = ""
     rows: Annotated[int, Field(strict=True, ge=0)]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -178,11 +180,12 @@ class SavedLayout(Answer):
 class Export(Answer):
     """That somebody exported these data rows (`GET /api/reports/exports/{sha256}?day=`, about that day)."""
 
-    kind: Literal["day", "finance"]
+    kind: Literal["day", "finance", "statement"]
     first: date
     last: date
     channels: list[str]
     layout: str
+    statement: str = ""
     rows: int
     sha256: str
     exported_by: str
