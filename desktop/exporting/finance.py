@@ -267,7 +267,7 @@ def closing(day: ReconciledDay, sweeps: Iterable[Sweep]) -> Iterator[Movement]:
     for sweep in sweeps:
         if sweep.state in _BOOKED:
             note = f"{sweep.arrived_on.isoformat()} {sweep.recorded_by}"
-            ours_fen = sweep.amount_fen - sweep.others_fen
+            ours_fen = sum(part.fen for part in sweep.parts if part.day == day.day)
             yield _movement(day, _ARRIVED, number=sweep.reference, arrived_fen=ours_fen, note=note)
 
 

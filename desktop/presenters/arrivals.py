@@ -12,7 +12,7 @@ from desktop.presenters.acting import Act, Entry, Pair, Work
 from desktop.presenters.typed import NotADay, NotAnAmount, typed_day, typed_fen
 from desktop.presenters.words import CHANNELS
 from shared.clock import now, shop_day
-from shared.contracts.reconcile import NewSweep, ReconciledDay, Sweep
+from shared.contracts.reconcile import NewSweep, ReconciledDay, Sweep, SweepPart
 from shared.finance import SweepState
 from shared.money import format_fen
 
@@ -29,12 +29,13 @@ def recording(day: ReconciledDay) -> Act[Any]:
         arrived_on = typed_day(typed["arrived_on"])
         if arrived_on is None:
             raise NotADay
+        others = typed_fen(typed["others"]) or 0
         sweep = NewSweep(
             channel=day.channel,
-            day=day.day,
+            parts=[SweepPart(day=day.day, fen=amount - others)],
             amount_fen=amount,
             reference=typed["reference"],
-            others_fen=typed_fen(typed["others"]) or 0,
+            others_fen=others,
             arrived_on=arrived_on,
         )
         return lambda engine: operations.record_sweep(engine, sweep)

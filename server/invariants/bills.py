@@ -16,7 +16,7 @@ from server.invariants.payments import PAY_CONFIRMED, key_of
 from server.ledger.model import LedgerAccount, LedgerJournal, LedgerTransfer
 from server.payments.model import PaymentAttempt, UnmatchedPayment
 from server.payments.refunds.model import Refund
-from server.reconcile.model import ReconcileDay, ReconcileDifference, ReconcileRow, ReconcileSweep
+from server.reconcile.model import ReconcileDay, ReconcileDifference, ReconcileRow, ReconcileSweep, ReconcileSweepPart
 from shared.money import Fen
 from shared.states import AttemptState, RefundState
 
@@ -133,10 +133,10 @@ def _booked(tx: Tx, one: _Day) -> Fen:
 
 
 def sweeps_are_booked(tx: Tx) -> Finding | None:
-    """L7: what a channel paid out to our bank is booked once, for what of it is ours, until it is reversed; and nothing
-    else is.
+    """L7: what a channel paid out to our bank is booked once, for what of it is ours, until it is reversed; nothing
+    else is; and its days come to that.
     """
-    w = ReconcileSweep
+    w, p = ReconcileSweep, ReconcileSweepPart
     again = case((w.n > 1, literal(":") + cast(w.n, String)), else_="")
     key = literal("sweep:") + w.channel + ":" + w.reference + again
     states = {
@@ -149,6 +149,8 @@ def sweeps_are_booked(tx: Tx) -> Finding | None:
         unbooked.append(
             select(journal).where(_moved(LedgerJournal.key == journal).correlate(w).scalar_subquery() != fen)
         )
+    parts = select(func.coalesce(func.sum(p.amount_fen), 0)).where(p.sweep_id == w.id).correlate(w).scalar_subquery()
+    unbooked.append(select(key).where(parts != w.amount_fen - w.others_fen))
     made = exists().where(or_(*(LedgerJournal.key == journal for journal in states)))
     unknown = select(LedgerJournal.key).where(LedgerJournal.code == "SWEEP", ~made)
     return first_of(tx, "L7", "渠道到账与账目不符 / a sweep that is not booked, or is no sweep", [*unbooked, unknown])

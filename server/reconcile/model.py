@@ -149,7 +149,7 @@ class ReconcileDifference(Base):
 
 
 class ReconcileSweep(Base):
-    """Money of a channel that arrived in our bank, by the bank's number of it. `day` is the bill's.
+    """Money of a channel that arrived in our bank, by the bank's number of it; `ReconcileSweepPart` says of which days.
 
     `n` counts how often the number was recorded: again after it was refused or reversed. `others_fen` of the amount is
     not ours. `note` says why it was refused or reversed.
@@ -158,7 +158,6 @@ class ReconcileSweep(Base):
     __tablename__ = "reconcile_sweep"
     __table_args__ = (
         UniqueConstraint("channel", "reference", "n", name="uq_reconcile_sweep_reference"),
-        Index("ix_reconcile_sweep_day", "day", "channel"),
         CheckConstraint("amount_fen > others_fen AND others_fen >= 0", name="amount"),
         CheckConstraint("checked_by IS NULL OR checked_by <> recorded_by", name="two_people"),
         CheckConstraint("reversal_checked_by IS NULL OR reversal_checked_by <> reversed_by", name="reversed_by_two"),
@@ -168,7 +167,6 @@ class ReconcileSweep(Base):
     channel: Mapped[str] = mapped_column(exact(16))
     reference: Mapped[str] = mapped_column(exact(64))
     n: Mapped[int] = mapped_column(default=1)
-    day: Mapped[date] = mapped_column(Date)
     amount_fen: Mapped[int] = mapped_column(BigInt)
     others_fen: Mapped[int] = mapped_column(BigInt, default=0)
     arrived_on: Mapped[date] = mapped_column(Date)
@@ -182,3 +180,44 @@ class ReconcileSweep(Base):
     reversed_at: Mapped[datetime | None] = mapped_column(Instant)
     reversal_checked_by: Mapped[str | None] = mapped_column(exact(80))
     version: Mapped[int] = mapped_column(BigInt, default=1)
+
+
+class ReconcileSweepPart(Base):
+    """What of an arrival is which bill's; together what of it is ours. Negative where a day is set off."""
+
+    __tablename__ = "reconcile_sweep_part"
+    __table_args__ = (
+        Index("ix_reconcile_sweep_part_day", "day"),
+        CheckConstraint("amount_fen <> 0", name="amount"),
+    )
+
+    sweep_id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    amount_fen: Mapped[int] = mapped_column(BigInt)
+
+
+class ReconcileWithdrawal(Base):
+    """Money that left a channel's account for our bank, as the fund bill of `day` has it, and as which arrival it came.
+
+    `number` is the fund bill's own of the movement. `paired_by` is `number`, `amount`, or who said so.
+    """
+
+    __tablename__ = "reconcile_withdrawal"
+    __table_args__ = (
+        UniqueConstraint("channel", "number", name="uq_reconcile_withdrawal_number"),
+        UniqueConstraint("sweep_id", name="uq_reconcile_withdrawal_sweep_id"),
+        Index("ix_reconcile_withdrawal_day", "day", "channel"),
+        CheckConstraint("amount_fen > 0", name="amount"),
+    )
+
+    id: Mapped[UUID] = mapped_column(Uid, primary_key=True)
+    channel: Mapped[str] = mapped_column(exact(16))
+    day: Mapped[date] = mapped_column(Date)
+    at: Mapped[datetime] = mapped_column(Instant)
+    number: Mapped[str] = mapped_column(exact(64))
+    provider_no: Mapped[str] = mapped_column(exact(64))
+    voucher: Mapped[str] = mapped_column(exact(64))
+    note: Mapped[str] = mapped_column(exact(200))
+    amount_fen: Mapped[int] = mapped_column(BigInt)
+    sweep_id: Mapped[UUID | None] = mapped_column(Uid)
+    paired_by: Mapped[str | None] = mapped_column(exact(80))

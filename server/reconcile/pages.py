@@ -14,7 +14,7 @@ from server.identity import queries as people
 from server.orders.model import Order, OrderLine
 from server.payments.model import PaymentAttempt, UnmatchedPayment
 from server.payments.refunds.model import Refund, RefundEvent
-from server.reconcile import days
+from server.reconcile import days, withdrawals
 from server.reconcile.model import ReconcileDifference, ReconcileRow
 from server.reconcile.ours import ASKED
 from shared import clock
@@ -38,7 +38,7 @@ def funds(tx: Tx, channel: str, day: date, *, after: int, limit: int) -> Page[wi
     """Movements of the day's fund bill, by its rows."""
     row = days.find(tx, channel, day)
     rows, more = _of_file(tx, row.funds_file_id if row else None, after=after, limit=limit)
-    codes = _codes(tx, rows)
+    codes, arrivals = _codes(tx, rows), withdrawals.references_of(tx, channel, day)
     items = [
         wire.FundRow(
             bill_row=one.n,
@@ -50,6 +50,7 @@ def funds(tx: Tx, channel: str, day: date, *, after: int, limit: int) -> Page[wi
             balance_fen=one.balance_fen or 0,
             out_trade_no=one.out_trade_no,
             order_code=codes.get(one.out_trade_no) or codes.get(one.provider_no),
+            arrival=arrivals.get(withdrawals.number_of(day, one)),
             note=one.note,
         )
         for one in rows

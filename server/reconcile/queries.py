@@ -16,7 +16,7 @@ from server.payments import bill_days, kept_bills
 from server.payments.adjustments import queries as adjustments
 from server.payments.model import PaymentBillFile
 from server.policy import Actor
-from server.reconcile import beside, days, ours, sweeps, wording
+from server.reconcile import beside, days, ours, owed, wording
 from server.reconcile.figures import Figures
 from server.reconcile.model import ReconcileDay, ReconcileDifference, ReconcileSignature
 from shared import clock
@@ -91,7 +91,7 @@ def _answers(
         differences=_counted(tx, first, last),
         files=files,
         troubles=bill_days.troubles(tx, first, last),
-        arrived=sweeps.arrived(tx, first, last),
+        arrived=owed.arrived(tx, [first, last]),
         corrections=_corrections(tx, first, last),
         names=people.names_of(tx, labels),
     )

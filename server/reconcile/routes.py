@@ -16,7 +16,19 @@ from server.db import Tx, retrying
 from server.payments import bills, kept_bills
 from server.payments.terms import Terms
 from server.policy import Router
-from server.reconcile import asking, handling, intake, pages, queries, running, showing, signing, sweeps
+from server.reconcile import (
+    asking,
+    handling,
+    intake,
+    owed,
+    pages,
+    queries,
+    running,
+    showing,
+    signing,
+    sweeps,
+    withdrawals,
+)
 from server.reconcile.handling import Decision, Desk
 from server.reconcile.model import ReconcileDifference, ReconcileSweep
 from server.reconcile.waiting import Merchant, Shop
@@ -245,19 +257,59 @@ def _desk(request: Request) -> Desk:
 # --- what arrived ---
 
 
+@router.get("/owed", allow=Permission.RECONCILE_DAY_READ)
+def list_owed(
+    request: Request,
+    channel: Annotated[str | None, Query(max_length=16)] = None,
+    after: Annotated[str | None, Query(max_length=32)] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 200,
+) -> Page[wire.OwedDay]:
+    """Days whose money has not come, oldest first."""
+    with context.of(request).db.read() as tx:
+        return owed.page(tx, channel=channel, after=after, limit=limit)
+
+
+@router.get("/withdrawals", allow=Permission.RECONCILE_DAY_READ)
+def list_withdrawals(
+    request: Request,
+    channel: Annotated[str | None, Query(max_length=16)] = None,
+    day: Day | None = None,
+    is_open: Annotated[bool | None, Query(alias="open")] = None,
+    after: UUID | None = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 200,
+) -> Page[wire.Withdrawal]:
+    """What left channels' accounts for our bank, and as which arrival it came."""
+    only = withdrawals.Only(channel, day, is_open)
+    with context.of(request).db.read() as tx:
+        return withdrawals.page(tx, policy.actor(request), only=only, after=after, limit=limit)
+
+
+@router.post("/withdrawals/{withdrawal_id}/pair", allow=Permission.RECONCILE_DIFFERENCE_HANDLE)
+def pair_withdrawal(request: Request, withdrawal_id: UUID, body: wire.PairWithdrawal) -> wire.Withdrawal:
+    """Say which arrival it is."""
+    ctx, who, request_id = context.of(request), policy.actor(request), web.request_id(request)
+
+    def pair(tx: Tx) -> wire.Withdrawal:
+        paired = withdrawals.pair_by_hand(tx, withdrawal_id, body.sweep_id, actor=who, request_id=request_id)
+        return withdrawals.answers(tx, who, [paired])[0]
+
+    return retrying(ctx.db, pair)
+
+
 @router.get("/sweeps", allow=Permission.RECONCILE_DAY_READ)
 def list_sweeps(
     request: Request,
     day: Day | None = None,
     channel: Annotated[str | None, Query(max_length=16)] = None,
     state: SweepState | None = None,
+    is_paired: Annotated[bool | None, Query(alias="paired")] = None,
     after: UUID | None = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 200,
 ) -> Page[wire.Sweep]:
-    """Money of channels that arrived in our bank."""
-    who = policy.actor(request)
+    """Money of channels that arrived in our bank; of a day, that of which a part is the day's."""
+    only = sweeps.Only(day, channel, state, is_paired)
     with context.of(request).db.read() as tx:
-        return sweeps.page(tx, who, day=day, channel=channel, state=state, after=after, limit=limit)
+        return sweeps.page(tx, policy.actor(request), only=only, after=after, limit=limit)
 
 
 @router.post("/sweeps", allow=Permission.RECONCILE_DIFFERENCE_HANDLE, status_code=201)

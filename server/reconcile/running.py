@@ -28,7 +28,7 @@ from server.gateways.bill_rows import FundRow, TradeRow
 from server.jobs import Lane
 from server.payments import bills, fees, kept_bills
 from server.payments.model import PaymentBillFile
-from server.reconcile import beside, controls, days, feed, figures, hashing, keeping, ours, queries
+from server.reconcile import beside, controls, days, feed, figures, hashing, keeping, ours, queries, withdrawals
 from server.reconcile.differences import Difference, OurRow
 from server.reconcile.figures import Figures
 from server.reconcile.handling import DaySigned
@@ -275,6 +275,7 @@ def _keep(
     keeping.keep(
         tx, channel, day, found.differences, trades_file_id=row.trades_file_id, funds_file_id=row.funds_file_id
     )
+    withdrawals.keep(tx, channel, day, row.funds_file_id)
     inputs = found.inputs.copy()
     if days.rests_beside(tx, channel, day):
         hashing.add_beside(inputs, found.beside)
@@ -282,6 +283,8 @@ def _keep(
     for signed, one in late.items():
         fees.settle_returned(tx, channel, one.returned, up_to_fee=True)
         keeping.keep_late(tx, day, signed, list(one.files.values()), one.differences)
+        funds = one.files.get(BillKind.FUNDS)
+        withdrawals.keep(tx, channel, signed, funds.id if funds else None)
         kept_bills.take(tx, one.files.values(), day)
     tx.flush()
     row.outputs_sha256 = days.outputs(tx, row)

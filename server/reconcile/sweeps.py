@@ -1,59 +1,56 @@
 """Money of a channel that arrived in our bank: bank <- psp, by the bank's own number of it.
 
-It is of one bill's day. One person records it; above the shop's limit, and where more arrives than the day's bill says,
-it is booked when another one approves it. A mistake is reversed by as many people, and the number recorded again. What
-a day's bill says the channel owes us and what arrived for it must clear in the end; that is for people to see, because
-a channel may pay two days at once.
+It is of one bill's day or of several: a weekend is paid at once, and a withdrawal is of many days. Its parts come to
+what of it is ours, to the fen. One person records it; above the shop's limit, and where more arrives than a day's bill
+says, it is booked when another one approves it. A mistake is reversed by as many people, and the number recorded again.
+What a day's bill says the channel owes us and what arrived for it must clear in the end (`owed`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from server import audit, changes
-from server.db import Tx
+from server.db import Tx, among
 from server.identity import queries as people
 from server.ledger import paying
 from server.policy import Actor
-from server.reconcile import days, feed
-from server.reconcile.figures import Figures
-from server.reconcile.model import ReconcileSweep
+from server.reconcile import feed, owed, withdrawals
+from server.reconcile.model import ReconcileSweep, ReconcileSweepPart
 from shared import clock, ids
 from shared.contracts.base import Page
-from shared.contracts.reconcile import CheckSweep, NewSweep, ReverseSweep, Sweep
+from shared.contracts.reconcile import CheckSweep, NewSweep, ReverseSweep, Sweep, SweepPart
 from shared.errors import BadField, Conflict, NotFound
 from shared.finance import SweepState
 from shared.labels import AboutState
 from shared.money import Fen, format_fen
+from shared.owed import shares
 from shared.permissions import Permission
 from shared.states import require_move
 
 _S = SweepState
-
-BOOKED = (_S.BOOKED.value, _S.REVERSING.value)
-"""States of what is in the books."""
 
 _OVER = frozenset({_S.REFUSED, _S.REVERSED})
 """States after which the bank's number may be recorded again."""
 
 
 class SweepDiffers(Conflict):
-    """The bank's number was recorded with another amount or day."""
+    """The bank's number was recorded with another amount, or for other days."""
 
     code = "sweep_differs"
     zh = (
-        "银行流水号 {reference} 已经登记为 {day} 的 ¥{amount}，内容不同，没有重复登记。"
+        "银行流水号 {reference} 已经登记为 {days} 的 ¥{amount}，内容不同，没有重复登记。"
         "如果原来登记有误，请先冲销，再重新登记。"
     )
     en = (
-        "The bank's number {reference} was recorded before as ¥{amount} of {day}, which differs: nothing was recorded. "
+        "The bank's number {reference} was recorded as ¥{amount} of {days}, which differs: nothing was recorded. "
         "If that was wrong, reverse it first."
     )
 
@@ -89,22 +86,19 @@ def record(tx: Tx, body: NewSweep, *, desk: Desk) -> ReconcileSweep:
 
     Raises SweepDiffers, BadField for days and amounts that cannot be.
     """
-    today = clock.shop_day(clock.now())
-    if body.arrived_on > today or body.arrived_on < body.day:
-        raise BadField(field="arrived_on", reason="到账日应在账单日与今天之间 / between the bill's day and today")
+    if body.arrived_on > clock.shop_day(clock.now()):
+        raise BadField(field="arrived_on", reason="到账日不能晚于今天 / not later than today")
     if body.others_fen >= body.amount_fen:
         raise BadField(field="others_fen", reason="应小于到账金额 / less than what arrived")
     its = (ReconcileSweep.channel == body.channel, ReconcileSweep.reference == body.reference)
     query = select(ReconcileSweep).where(*its).order_by(ReconcileSweep.n.desc()).limit(1).with_for_update()
     last = tx.scalars(query).first()
     if last is not None and last.state not in _OVER:
-        if any(
-            getattr(last, name) != getattr(body, name) for name in ("day", "amount_fen", "others_fen", "arrived_on")
-        ):
-            raise SweepDiffers(reference=body.reference, day=str(last.day), amount=format_fen(last.amount_fen))
+        _require_same(tx, last, body)
         return last
+    parts = _parts(tx, body)
     row = ReconcileSweep(
-        **body.model_dump(),
+        **body.model_dump(exclude={"parts"}),
         id=ids.new_id(),
         n=last.n + 1 if last else 1,
         state=_S.PROPOSED.value,
@@ -113,7 +107,7 @@ def record(tx: Tx, body: NewSweep, *, desk: Desk) -> ReconcileSweep:
         recorded_at=clock.now(),
         version=1,
     )
-    if not _needs_two(tx, row, desk.check_above):
+    if not _needs_two(tx, row, parts, desk.check_above):
         row.state = _S.BOOKED.value
     try:
         with tx.begin_nested():
@@ -121,10 +115,42 @@ def record(tx: Tx, body: NewSweep, *, desk: Desk) -> ReconcileSweep:
             tx.flush()
     except IntegrityError:  # somebody else has recorded the number just now
         return record(tx, body, desk=desk)
+    tx.add_all(ReconcileSweepPart(sweep_id=row.id, day=day, amount_fen=fen) for day, fen in parts.items())
+    tx.flush()
+    withdrawals.pair(tx, row.channel)
     if row.state == _S.BOOKED:
         _book(tx, row, desk.actor)
     _tell(tx, row, "record", desk)
     return row
+
+
+def _require_same(tx: Tx, row: ReconcileSweep, body: NewSweep) -> None:
+    parts = _parts_of(tx, [row])[row.id]
+    same = all(getattr(row, name) == getattr(body, name) for name in ("amount_fen", "others_fen", "arrived_on"))
+    if not same or (body.parts and parts != {one.day: one.fen for one in body.parts}):
+        days = ", ".join(day.isoformat() for day in parts)
+        raise SweepDiffers(reference=body.reference, days=days, amount=format_fen(row.amount_fen))
+
+
+def _parts(tx: Tx, body: NewSweep) -> dict[date, Fen]:
+    """What of it is which day's, as the person says, or else the oldest days that wait for money."""
+    ours = body.amount_fen - body.others_fen
+    if not body.parts:
+        parts = shares(owed.short(tx, body.channel, until=body.arrived_on), ours)
+        if not parts:
+            raise BadField(
+                field="parts", reason="没有等待到账的日子，请写明是哪一天的钱 / no day waits for money: say which"
+            )
+        return parts
+    parts = {one.day: one.fen for one in body.parts}
+    if len(parts) < len(body.parts):
+        raise BadField(field="parts", reason="同一天只写一次 / each day once")
+    if max(parts) > body.arrived_on:
+        raise BadField(field="parts", reason="账单日不能晚于到账日 / no day after it arrived")
+    if sum(parts.values()) != ours:
+        told = f"各日之和应等于 ¥{format_fen(ours)} / the days have to come to ¥{format_fen(ours)}"
+        raise BadField(field="parts", reason=told)
+    return dict(sorted(parts.items()))
 
 
 def check(tx: Tx, sweep_id: UUID, body: CheckSweep, *, desk: Desk) -> ReconcileSweep:
@@ -143,6 +169,7 @@ def check(tx: Tx, sweep_id: UUID, body: CheckSweep, *, desk: Desk) -> ReconcileS
             _book(tx, row, desk.actor)
         else:
             row.note = body.note
+            withdrawals.let_go(tx, row.id)
     elif body.approve:
         row.reversal_checked_by = who
         _reverse(tx, row, desk.actor)
@@ -165,13 +192,12 @@ def reverse(tx: Tx, sweep_id: UUID, body: ReverseSweep, *, desk: Desk) -> Reconc
     return row
 
 
-def _needs_two(tx: Tx, row: ReconcileSweep, check_above: Fen) -> bool:
-    """Whether it is more than one person decides on, or than what the bill says is still to come."""
-    day = days.find(tx, row.channel, row.day)
-    if day is None or _ours(row) > check_above:
+def _needs_two(tx: Tx, row: ReconcileSweep, parts: Mapping[date, Fen], check_above: Fen) -> bool:
+    """Whether it is more than one person decides on, or than what the bills say is still to come of a day."""
+    if _ours(row) > check_above:
         return True
-    came = arrived(tx, row.day, row.day).get((row.channel, row.day), 0)
-    return came + _ours(row) > Figures.of(day.figures).net_fen
+    known = owed.of(tx, row.channel, list(parts))
+    return not all(day in known and known[day].has_room_for(fen) for day, fen in parts.items())
 
 
 def _ours(row: ReconcileSweep) -> Fen:
@@ -184,12 +210,14 @@ def _arrival(row: ReconcileSweep) -> paying.Arrival:
 
 def _book(tx: Tx, row: ReconcileSweep, actor: Actor) -> None:
     at = clock.day_bounds(row.arrived_on)[0]
-    paying.sweep(tx, _arrival(row), at=at, actor=actor.label, memo=row.day.isoformat())
+    days = " ".join(day.isoformat() for day in _parts_of(tx, [row])[row.id])
+    paying.sweep(tx, _arrival(row), at=at, actor=actor.label, memo=days)
 
 
 def _reverse(tx: Tx, row: ReconcileSweep, actor: Actor) -> None:
     _move(row, _S.REVERSED)
     paying.sweep_reversed(tx, _arrival(row), at=clock.now(), actor=actor.label, memo=row.note)
+    withdrawals.let_go(tx, row.id)
 
 
 def _hold(tx: Tx, sweep_id: UUID, version: int, *states: SweepState) -> ReconcileSweep:
@@ -210,8 +238,11 @@ def _move(row: ReconcileSweep, to: SweepState) -> None:
 def _tell(tx: Tx, row: ReconcileSweep, what: str, desk: Desk, **detail: str) -> None:
     row.version += what != "record"
     tx.flush()
-    changes.append(tx, feed.DAY, feed.day_id(row.channel, row.day), domain=feed.DOMAIN)
-    facts = {"channel": row.channel, "day": row.day.isoformat(), "fen": row.amount_fen, "others_fen": row.others_fen}
+    parts = _parts_of(tx, [row])[row.id]
+    for day in parts:
+        changes.append(tx, feed.DAY, feed.day_id(row.channel, day), domain=feed.DOMAIN)
+    of_days = {day.isoformat(): fen for day, fen in parts.items()}
+    facts = {"channel": row.channel, "parts": of_days, "fen": row.amount_fen, "others_fen": row.others_fen}
     audit.append(
         tx,
         actor=desk.actor.label,
@@ -223,22 +254,26 @@ def _tell(tx: Tx, row: ReconcileSweep, what: str, desk: Desk, **detail: str) -> 
     )
 
 
-def page(
-    tx: Tx,
-    who: Actor,
-    *,
-    day: date | None = None,
-    channel: str | None = None,
-    state: SweepState | None = None,
-    after: UUID | None = None,
-    limit: int,
-) -> Page[Sweep]:
+class Only(NamedTuple):
+    """Which arrivals: in which a day has a part, of a channel, in a state, without (`paired` false) a withdrawal."""
+
+    day: date | None = None
+    channel: str | None = None
+    state: SweepState | None = None
+    paired: bool | None = None
+
+
+def page(tx: Tx, who: Actor, *, only: Only, after: UUID | None, limit: int) -> Page[Sweep]:
     """Arrivals, as they were recorded; `after` is the last id of the page before."""
-    w = ReconcileSweep
+    w, p = ReconcileSweep, ReconcileSweepPart
     query = select(w)
-    for column, wanted in ((w.day, day), (w.channel, channel), (w.state, state)):
+    if only.day is not None:
+        query = query.join(p, p.sweep_id == w.id).where(p.day == only.day)
+    for column, wanted in ((w.channel, only.channel), (w.state, only.state)):
         if wanted is not None:
             query = query.where(column == wanted)
+    if only.paired is not None:
+        query = query.where(withdrawals.is_paired(w.id) if only.paired else ~withdrawals.is_paired(w.id))
     if after is not None:
         query = query.where(w.id > after)
     rows = tx.scalars(query.order_by(w.id).limit(limit + 1)).all()
@@ -246,27 +281,28 @@ def page(
     return Page(items=answers(tx, who, shown), next=str(shown[-1].id) if len(rows) > limit else None)
 
 
-def arrived(tx: Tx, first: date, last: date) -> dict[tuple[str, date], Fen]:
-    """What of ours arrived for the bills of these days, by channel and day."""
-    w = ReconcileSweep
-    query = (
-        select(w.channel, w.day, func.sum(w.amount_fen - w.others_fen))
-        .where(w.day >= first, w.day <= last, w.state.in_(BOOKED))
-        .group_by(w.channel, w.day)
-    )
-    return {(channel, day): int(fen) for channel, day, fen in tx.execute(query)}
+def _parts_of(tx: Tx, rows: Sequence[ReconcileSweep]) -> dict[UUID, dict[date, Fen]]:
+    """The parts of arrivals, by day."""
+    p = ReconcileSweepPart
+    found: dict[UUID, dict[date, Fen]] = {row.id: {} for row in rows}
+    for part in tx.scalars(select(p).where(among(tx, p.sweep_id, list(found))).order_by(p.day)) if found else ():
+        found[part.sweep_id][part.day] = part.amount_fen
+    return found
 
 
 def answers(tx: Tx, who: Actor, rows: Sequence[ReconcileSweep]) -> list[Sweep]:
     """As people see them, with what this one may do now."""
     people_of = ("recorded_by", "checked_by", "reversed_by", "reversal_checked_by")
     names = people.names_of(tx, {getattr(row, name) for row in rows for name in people_of} - {None})
-    of_money = ("id", "channel", "day", "amount_fen", "others_fen", "reference", "arrived_on")
+    parts, numbers = _parts_of(tx, rows), withdrawals.numbers_of(tx, [row.id for row in rows])
+    of_money = ("id", "channel", "amount_fen", "others_fen", "reference", "arrived_on")
     as_it_is = (*of_money, "note", "recorded_at", "checked_at", "reversed_at", "version")
     return [
         Sweep(
             **{name: getattr(row, name) for name in as_it_is},
             **{name: names.get(getattr(row, name), getattr(row, name)) for name in people_of},
+            parts=[SweepPart(day=day, fen=fen) for day, fen in parts[row.id].items()],
+            withdrawal=numbers.get(row.id),
             state=SweepState(row.state),
             actions=_actions(who, row),
         )

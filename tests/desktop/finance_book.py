@@ -25,6 +25,7 @@ from shared.contracts.reconcile import (
     RefundMatch,
     Signature,
     Sweep,
+    SweepPart,
 )
 from shared.contracts.reports import ListTotals, ReconciledLists
 from shared.contracts.settlement import Statement
@@ -272,7 +273,7 @@ SWEEPS = [
     Sweep(
         id=_id(12),
         channel="wechat",
-        day=DAY,
+        parts=[SweepPart(day=DAY, fen=100_000)],
         amount_fen=100_000,
         others_fen=0,
         reference="20261122000123",

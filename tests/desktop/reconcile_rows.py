@@ -17,6 +17,7 @@ from shared.contracts.reconcile import (
     SideFact,
     Signature,
     Sweep,
+    SweepPart,
 )
 from shared.finance import BillKind, DayState, DifferenceAction, DifferenceKind, DifferenceState, SweepState
 
@@ -101,7 +102,7 @@ def sweep(**other) -> Sweep:
     facts |= {
         "id": ids.new_id(),
         "channel": "wechat",
-        "day": DAY,
+        "parts": [SweepPart(day=DAY, fen=44_730)],
         "amount_fen": 44_730,
         "others_fen": 0,
         "reference": "ICBC-1",

@@ -17,7 +17,7 @@ from desktop.presenters.reconciliation import Reconciliation
 from desktop.presenters.typed import NotADay, NotAnAmount
 from shared import clock
 from shared.contracts.base import Page
-from shared.contracts.reconcile import DayDifferences, NewSweep
+from shared.contracts.reconcile import DayDifferences, NewSweep, SweepPart
 from shared.contracts.reconcile import Differences as DecidedOn
 from shared.finance import BillKind, DayState, DifferenceAction, DifferenceKind, DifferenceState, SweepState
 from shared.permissions import Role
@@ -188,7 +188,7 @@ def test_an_arrival_is_checked_before_it_is_sent(typed, error):
     asyncio.run(ask.asked[-1][0](heard))
     assert heard.sent[0].body == NewSweep(
         channel="wechat",
-        day=DAY,
+        parts=[SweepPart(day=DAY, fen=44_500)],
         amount_fen=44_730,
         others_fen=230,
         reference="ICBC-1",

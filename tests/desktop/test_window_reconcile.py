@@ -235,8 +235,9 @@ def test_what_arrived_is_recorded_once_and_the_finance_workbook_proves_itself(
 def test_two_people_see_what_arrived(program, live_shop, yesterday, colleague, qtbot):
     """Above the limit another person approves at the window; what was wrong is booked back by two."""
     wang = colleague("wang")
-    new = {"channel": "wechat", "day": yesterday.day, "reference": "ICBC-7", "arrived_on": clock.shop_day(clock.now())}
-    arrived = NewSweep(**new, amount_fen=60_000, others_fen=1_250)
+    new = {"channel": "wechat", "reference": "ICBC-7", "arrived_on": clock.shop_day(clock.now())}
+    parts = [{"day": yesterday.day, "fen": 58_750}]
+    arrived = NewSweep(**new, amount_fen=60_000, others_fen=1_250, parts=parts)
     told = wang.run(reconciliation_days.record_sweep(wang.engine, arrived))
     assert told.state is SweepState.PROPOSED
     page, bench = at_the_bench(qtbot, program, live_shop.url)

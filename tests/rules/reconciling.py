@@ -3,10 +3,12 @@
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from server.gateways.port import Bill
 from server.payments import bills
 from server.reconcile import running
+from server.reconcile.model import ReconcileWithdrawal
 from server.sandbox.bills import BillLine
 from server.sandbox.bills_wechat import trade_bill
 from shared import clock, ids
@@ -36,6 +38,9 @@ MATRIX = {
     "POST /api/reconcile/differences/check": READ,
     "POST /api/reconcile/differences/{difference_id}/handle": READ,
     "POST /api/reconcile/differences/{difference_id}/check": READ,
+    "GET /api/reconcile/owed": READ,
+    "GET /api/reconcile/withdrawals": READ,
+    "POST /api/reconcile/withdrawals/{withdrawal_id}/pair": READ,
     "GET /api/reconcile/sweeps": READ,
     "POST /api/reconcile/sweeps": MADE,
     "POST /api/reconcile/sweeps/{sweep_id}/check": READ,
@@ -52,6 +57,7 @@ class Close:
     bill: bytes
     difference: str = ""
     sweep: str = ""
+    withdrawal: str = ""
     left: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
@@ -66,12 +72,13 @@ class Close:
         running.run(ctx, "wechat", day, by="system")
         close.left = site.get("/api/reconcile/differences", by="zhou").json()["items"]
         assert len(close.left) == MANY
-        close.difference = close.left[0]["id"]
+        close.difference, close.withdrawal = close.left[0]["id"], str(_withdrawn(ctx, day))
         return close
 
     def names(self) -> tuple[tuple[str, Any], ...]:
         """What the parts of an address stand for."""
-        return (("day", self.day), ("channel", "wechat"), ("difference_id", self.difference), ("sweep_id", self.sweep))
+        its = (("difference_id", self.difference), ("sweep_id", self.sweep), ("withdrawal_id", self.withdrawal))
+        return (("day", self.day), ("channel", "wechat"), *its)
 
     def open(self) -> dict[str, Any]:
         """What is decided about a difference that nobody has looked at."""
@@ -108,6 +115,16 @@ class Close:
         return self.difference
 
 
+def _withdrawn(ctx: Any, day: date) -> UUID:
+    """Money that left the channel's account."""
+    before = day - timedelta(days=1)  # whose bills nobody compares meanwhile
+    told = {"channel": "wechat", "day": before, "at": clock.now(), "number": "1", "amount_fen": 1}
+    row = ReconcileWithdrawal(id=ids.new_id(), **told, provider_no="", voucher="", note="")
+    with ctx.db.tx() as tx:
+        tx.add(row)
+    return row.id
+
+
 def _line(day: date, n: int) -> BillLine:
     at_ms = int(datetime.combine(day, datetime.min.time(), clock.SHOP_ZONE).timestamp() * 1000) + 60_000 * (n + 1)
     return BillLine(
@@ -128,8 +145,8 @@ def _line(day: date, n: int) -> BillLine:
 def sweep(close: Close) -> dict[str, Any]:
     """Money that arrived: more than the day's bill owes, so that it waits for a second person."""
     day = str(close.day)
-    about = {"channel": "wechat", "day": day, "reference": ids.new_token(), "arrived_on": day}
-    return about | {"amount_fen": 100_000_000}
+    about = {"channel": "wechat", "reference": ids.new_token(), "arrived_on": day}
+    return about | {"amount_fen": 100_000_000, "parts": [{"day": day, "fen": 100_000_000}]}
 
 
 REQUESTS = {
@@ -142,6 +159,7 @@ REQUESTS = {
     "POST /api/reconcile/differences/check": lambda close, by: close.many(close.proposed(by)),
     "POST /api/reconcile/differences/{difference_id}/handle": lambda close, _by: close.open(),
     "POST /api/reconcile/differences/{difference_id}/check": lambda close, by: close.proposed(by),
+    "POST /api/reconcile/withdrawals/{withdrawal_id}/pair": lambda _close, _by: {"json": {"sweep_id": None}},
     "POST /api/reconcile/sweeps": lambda close, _by: {"json": sweep(close)},
     "POST /api/reconcile/sweeps/{sweep_id}/check": lambda close, by: close.arrived(by),
     "POST /api/reconcile/sweeps/{sweep_id}/reverse": lambda close, by: close.arrived(by, is_booked=True),

@@ -25,7 +25,7 @@ from server.payments.adjustments.model import Adjustment
 from server.payments.disputes.model import Dispute, DisputeLine
 from server.payments.model import PaymentAttempt
 from server.payments.refunds.model import Refund, RefundLine
-from server.reconcile.model import ReconcileDay, ReconcileRow, ReconcileSweep
+from server.reconcile.model import ReconcileDay, ReconcileRow, ReconcileSweep, ReconcileSweepPart
 from server.settlement.model import Payout, SettlementItem, Statement
 from shared import clock, ids
 from tests.databases import findings_after, tampering
@@ -62,8 +62,9 @@ def site(tmp_path_factory):
         said = {"approve": True, "version": 1}
         assert built.post(f"/api/ledger/adjustments/{built.adjusted['id']}/check", by="wang", json=said).is_success
         today = clock.shop_day(clock.now())
-        about = {"channel": "sandbox", "day": str(today), "reference": "B-1", "arrived_on": str(today)}
-        waits = built.post("/api/reconcile/sweeps", by="zhou", json=about | {"amount_fen": 103, "others_fen": 3}).json()
+        about = {"channel": "sandbox", "reference": "B-1", "arrived_on": str(today), "amount_fen": 103, "others_fen": 3}
+        about["parts"] = [{"day": str(today), "fen": 60}, {"day": str(today - timedelta(days=1)), "fen": 40}]
+        waits = built.post("/api/reconcile/sweeps", by="zhou", json=about).json()
         assert built.post(f"/api/reconcile/sweeps/{waits['id']}/check", by="wang", json=said).is_success
         Till(built).sent()
         shop.check()
@@ -127,8 +128,11 @@ def test_l3_nobody_is_paid_who_owes(site):
     }
 
 
-def _only(check):
-    return lambda tx: [finding] if (finding := check(tx)) else []
+def _only(*checks):
+    return lambda tx: [finding for check in checks if (finding := check(tx))]
+
+
+_in_time = _only(waiting.received_money_goes_on_in_time, waiting.refunded_money_arrives_in_time)
 
 
 def test_l5_a_sale_that_pays_another_share(site):
@@ -252,6 +256,9 @@ def test_l7_a_sweep_without_its_booking_and_one_that_never_was(site):
     undone = update(ReconcileSweep).values(state="reversed")
     assert findings_after(site.world.ctx.db, undone) == {"L7": (f"{row[0]}:reversed",)}, "nothing took it back"
     assert findings_after(site.world.ctx.db, delete(ReconcileSweep)) == {"L7": row}
+    more = update(ReconcileSweepPart).where(ReconcileSweepPart.amount_fen == 40).values(amount_fen=41)
+    for parts in (more, delete(ReconcileSweepPart)):
+        assert findings_after(site.world.ctx.db, parts) == {"L7": row}, "its days do not come to it"
 
 
 def test_l7_a_signed_bill_that_is_not_what_is_booked(site):
@@ -325,7 +332,7 @@ def test_l10_money_that_should_have_gone_on_long_ago(site):
 
     def late(*statements, after):
         with clock.fixed(clock.now() - timedelta(days=2) + after):
-            return findings_after(db, *statements, look=_only(waiting.money_goes_on_in_time))
+            return findings_after(db, *statements, look=_in_time)
 
     said = {"L10": (f"payment:sandbox:{number}:pay",)}
     soon = timedelta(minutes=1)

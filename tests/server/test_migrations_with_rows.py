@@ -6,7 +6,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 import sqlalchemy as sa
-from sqlalchemy import select, text, update
+from sqlalchemy import delete, select, text, update
 
 from server import db as kinds
 from server import migrations
@@ -15,7 +15,7 @@ from server.db import Database, retrying
 from server.orders.model import Order
 from server.payments.model import PaymentAttempt, PaymentBillFile
 from server.policy import SYSTEM
-from server.reconcile.model import ReconcileDifference, ReconcileSweep
+from server.reconcile.model import ReconcileDifference, ReconcileSweep, ReconcileSweepPart, ReconcileWithdrawal
 from server.stock import lots, queries
 from server.stock.imports import ingest
 from server.stock.model import ImportChunk, StockCursor, StockImport, StockLot
@@ -240,7 +240,8 @@ def test_going_back_is_refused_while_money_would_lose_its_name(engine, tmp_path)
 
 
 def test_signed_days_get_their_bills_back_and_arrivals_stay(database_url):
-    """A bill that took the place of a signed one is late; what arrived is booked, and goes back only as such."""
+    """A bill that took the place of a signed one is late; what arrived is booked, of its day, and goes back only as such;
+    what left the channel's account is known."""
     db, day, now = Database(database_url), clock.shop_day(clock.now()), clock.now()
     migrations.upgrade(db, "0007")
     signed, instead, other = ids.new_id(), ids.new_id(), ids.new_id()
@@ -251,7 +252,11 @@ def test_signed_days_get_their_bills_back_and_arrivals_stay(database_url):
             put(tx, "payment_bill_file", id=file_id, sha256=file_id.hex, is_current=is_current, **told)
         run = {"run_at": now, "run_by": "x", "figures": "{}", "inputs_sha256": "", "outputs_sha256": ""}
         told = {"channel": "wechat", "day": day, "trades_file_id": signed, "is_signed": True}
-        put(tx, "reconcile_day", **told, **run)
+        put(tx, "reconcile_day", **told, **run, funds_file_id=other)
+        for n, kind, fen in ((1, "trade", 4_500), (2, "withdrawal", -4_473)):
+            told = dict.fromkeys(("provider_no", "out_trade_no", "refund_no", "out_refund_no", "state", "note"), "")
+            told |= {"file_id": other, "n": n, "kind": kind, "at": now, "amount_fen": fen, "fee_fen": 0}
+            put(tx, "reconcile_row", **told, fund_no=f"F-{n}")
         told = {"channel": "wechat", "reference": "B-1", "id": ids.new_id(), "day": day, "arrived_on": day}
         put(tx, "reconcile_sweep", amount_fen=4_473, recorded_by="staff:1", recorded_at=now, **told)
     migrations.upgrade(db)
@@ -260,12 +265,26 @@ def test_signed_days_get_their_bills_back_and_arrivals_stay(database_url):
             file.id: (file.is_current, file.is_closed, file.is_late) for file in tx.scalars(select(PaymentBillFile))
         }
         [sweep] = tx.scalars(select(ReconcileSweep)).all()
+        [part] = tx.scalars(select(ReconcileSweepPart)).all()
+        [left] = tx.scalars(select(ReconcileWithdrawal)).all()
+    assert (part.sweep_id, part.day, part.amount_fen) == (sweep.id, day, 4_473)
+    assert (left.channel, left.day, left.at, left.number, left.amount_fen) == ("wechat", day, now, "F-2", 4_473)
+    assert (left.voucher, left.sweep_id, left.paired_by) == ("", None, None)
     assert files == {signed: (True, True, False), instead: (False, False, True), other: (True, False, False)}
     assert (sweep.id, sweep.reference, sweep.n, sweep.state) == (told["id"], "B-1", 1, "booked")
     assert (sweep.amount_fen, sweep.others_fen, sweep.recorded_at, sweep.version) == (4_473, 0, now, 1)
     migrations.downgrade(db, "0007")
     migrations.upgrade(db)
     with db.tx() as tx:
+        tx.execute(update(ReconcileSweepPart).values(amount_fen=4_400))
+        tx.add(ReconcileSweepPart(sweep_id=sweep.id, day=day - timedelta(1), amount_fen=73))
+    with pytest.raises(RuntimeError, match=r"^1 sweeps are of more than one day"):
+        migrations.downgrade(db, "0011")
+    migrations.upgrade(db)
+    with db.tx() as tx:
+        parts = tx.execute(select(ReconcileSweepPart.day, ReconcileSweepPart.amount_fen)).all()
+        assert sorted(map(tuple, parts)) == [(day - timedelta(1), 73), (day, 4_400)], "as they were"
+        tx.execute(delete(ReconcileSweepPart).where(ReconcileSweepPart.day < day))
         assert tx.scalars(select(ReconcileSweep.id)).all() == [sweep.id]
         tx.execute(update(ReconcileSweep).values(state="reversed"))
     with pytest.raises(RuntimeError, match=r"^1 sweeps"):

@@ -62,7 +62,7 @@ class News(Live, QWidget):
                 self.tr("%n 笔到账等您复核，第一笔：{channel} {day} {money}", None, len(waiting)), len(waiting)
             )
             one = waiting[0]
-            day, money = formats.day(one.day), formats.money(one.amount_fen)
+            day, money = formats.day(one.parts[-1].day), formats.money(one.amount_fen)
             self.arrivals.tell(words.format(channel=channel_word(one.channel), day=day, money=money), tone="warning")
         else:
             self.arrivals.tell("")

@@ -312,7 +312,7 @@ class ReconciliationPage(CasesPage):
 
     def _show_arrival(self, one: Sweep) -> None:
         """To the day that money arrived for."""
-        self.presenter.show(one.day)
+        self.presenter.show(one.parts[-1].day)
         self.presenter.days.choose(one.channel)
         self.show_tab(CLOSE)
 

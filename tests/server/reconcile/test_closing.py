@@ -220,10 +220,12 @@ def test_a_day_opens_with_what_the_day_before_closed_with(close):
 def test_an_arrival_is_booked_checked_reversed_and_booked_again(close):
     """More than the bill says, or than one person decides on, waits for a second one; a mistake has a way back."""
     close.sold("wechat")
-    about = {"channel": "wechat", "day": str(close.day), "arrived_on": str(close.day + timedelta(days=1))}
+    about = {"channel": "wechat", "arrived_on": str(close.day + timedelta(days=1))}
 
-    def record(amount_fen, reference="B-1", *, by="zhou", status=201, **more):
-        return close.post("sweeps", by=by, status=status, amount_fen=amount_fen, reference=reference, **about | more)
+    def record(amount_fen, reference="B-1", *, by="zhou", status=201, others_fen=0):
+        more = about | {"others_fen": others_fen, "amount_fen": amount_fen, "reference": reference}
+        parts = [{"day": str(close.day), "fen": amount_fen - others_fen}] if amount_fen > others_fen else []
+        return close.post("sweeps", by=by, status=status, parts=parts, **more)
 
     def act(sweep, what, *, by, status=200, **body):
         version = next(one["version"] for one in close.get("sweeps", by=by)["items"] if one["id"] == sweep["id"])

@@ -69,7 +69,7 @@ def test_a_day_is_closed(close):
         close.post(close.at("wechat", "/run"))
         assert [one["state"] for one in close.differences("wechat")] == ["resolved"], "handled, whatever is run again"
         row = pairs(close, sold, back)
-        sweep = {"channel": "wechat", "day": str(close.day), "amount_fen": net, "reference": "B-1"}
+        sweep = {"channel": "wechat", "amount_fen": net, "reference": "B-1"}
         arrives(close, sweep | {"arrived_on": str(close.day + timedelta(days=1))})
         signed = close.sign("wechat")
         assert (signed["state"], signed["actions"], signed["arrived_fen"]) == ("signed", ["fetch", "correct"], net)

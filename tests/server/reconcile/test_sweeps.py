@@ -19,7 +19,8 @@ AT_ONCE = 6
 
 def test_one_number_of_the_bank_is_one_arrival_however_many_work_on_it(engine, tmp_path):
     today = clock.shop_day(clock.now())
-    arrived = NewSweep(channel="sandbox", day=today, amount_fen=4_473, reference="B-1", arrived_on=today)
+    part = {"day": today, "fen": 4_473}
+    arrived = NewSweep(channel="sandbox", amount_fen=4_473, reference="B-1", arrived_on=today, parts=[part])
     another = Actor.labelled(f"staff:{ids.new_id()}")
     with world(engine, tmp_path) as shop:
 
@@ -45,7 +46,7 @@ def test_one_number_of_the_bank_is_one_arrival_however_many_work_on_it(engine, t
             said = all_at_once(partial(sweeps.record, body=arrived), SYSTEM)
             assert said == {"proposed": AT_ONCE}
             with shop.ctx.db.read() as tx:
-                [waits] = [one for one in sweeps.page(tx, SYSTEM, limit=9).items if one.state == "proposed"]
+                [waits] = sweeps.page(tx, SYSTEM, only=sweeps.Only(state="proposed"), after=None, limit=9).items
             approve = partial(sweeps.check, sweep_id=waits.id, body=CheckSweep(approve=True, version=1))
             undo = partial(sweeps.reverse, sweep_id=waits.id, body=ReverseSweep(note="重复", version=2))
             agree = partial(sweeps.check, sweep_id=waits.id, body=CheckSweep(approve=True, version=3))
