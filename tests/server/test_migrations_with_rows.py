@@ -240,7 +240,7 @@ def test_going_back_is_refused_while_money_would_lose_its_name(engine, tmp_path)
 
 
 def test_signed_days_get_their_bills_back_and_arrivals_stay(database_url):
-    """A bill that took the place of a signed one is late; what arrived is booked, of its day, and goes back only as such;
+    """A bill that took the place of a signed one is late; what arrived is booked, of its day, and goes back as such;
     what left the channel's account is known."""
     db, day, now = Database(database_url), clock.shop_day(clock.now()), clock.now()
     migrations.upgrade(db, "0007")
