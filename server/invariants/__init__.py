@@ -87,15 +87,16 @@ EACH_TIME: tuple[Check, ...] = (
     books.frozen_is_what_is_disputed,
     payments.suspense_is_what_was_set_aside,
     payments.money_set_aside_has_its_exception,
+    waiting.received_money_goes_on_in_time,
 )
-"""Those whose tables stay small."""
+"""Those whose tables, or what they read of them, stay small."""
 
 AT_NIGHT: tuple[Check, ...] = (
     books.balances_are_their_days,
     books.closed_days_are_their_transfers,
     waiting.pending_is_what_lines_wait_for,
     waiting.lines_wait_for_one_statement,
-    waiting.money_goes_on_in_time,
+    waiting.refunded_money_arrives_in_time,
     bills.sweeps_are_booked,
     bills.signed_bills_are_booked,
     payments.kept_callbacks_are_asked_about,

@@ -87,6 +87,15 @@ class JournalConflict(KamengError):
     en = "Journal {key} exists with other content; processing stopped and an alarm was raised."
 
 
+class SlotMissing(KamengError):
+    """A balance has no row to be added to: nothing of the transaction counts."""
+
+    code = "ledger_slot_missing"
+    status = 500
+    zh = "账户余额缺少记录（应更新 {wanted} 行，实际 {changed} 行），已停止处理并告警。"
+    en = "Rows of balances are missing ({changed} of {wanted} were there); processing stopped and an alarm was raised."
+
+
 MEMO_LENGTH = 400
 _JOURNAL = ("id", "key", "code", "order_id", "content_sha256", "occurred_at", "actor", "memo")
 _TRANSFER = ("journal_id", "n", "debit_id", "credit_id", "amount_fen")
@@ -229,7 +238,8 @@ def _add_to_balances(tx: Tx, sums: list[tuple[_Opened, list[Fen]]]) -> None:
         for account, (debits, credits) in sorted(sums, key=lambda one: (one[0].slots > 1, one[0].id.int))
     ]
     changed = rows_changed(connection.exec_driver_sql(_ADD.format(engine.mark), rows))
-    assert changed == len(rows), "a balance slot is missing"
+    if changed != len(rows):  # no assert: it has to hold however Python is started
+        raise SlotMissing(wanted=len(rows), changed=changed)
 
 
 _ADD = (

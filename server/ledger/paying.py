@@ -8,7 +8,7 @@ on are locked here.
     payout_submit    payout:{number}:submit       available -> payout, and -> payout_fee
     payout_done      payout:{number}:done         payout -> bank, and -> psp for what the channel split
     payout_lacked    payout:{number}:lacked       payout -> owed first, then available: the part that did not arrive
-                     payout:{number}:lacked:{n}   bank or psp -> …: the n-th row, when the rest had been said to be there
+                     payout:{number}:lacked:{n}   bank or psp -> …: its n-th row, after all had been said to be there
     payout_failed    payout:{number}:failed       payout, or where it had come from -> owed first, then available
     payout_returned  payout:{number}:return:{n}   psp -> owed first, then available: a split that was given back
     sweep            sweep:{channel}:{reference}  bank -> psp; :{n} behind it when recorded again

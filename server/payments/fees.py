@@ -56,10 +56,17 @@ def settle_returned(tx: Tx, channel: str, returned: Mapping[str, Fen], *, up_to_
     """Take what a bill says came back of fees, by our numbers of the refunds.
 
     `up_to_fee`: no more than is booked as the fee of their payment, all its refunds together; people may say otherwise.
+    A bill names each refund whenever it is read: those of which so much is booked are not looked into.
     """
-    numbers = list(returned)
+    numbers, account = list(returned), ledger.Account("psp_fee", channel)
     for some in (numbers[at : at + _AT_A_TIME] for at in range(0, len(numbers), _AT_A_TIME)):
-        _settle_returned(tx, channel, {one: returned[one] for one in some}, up_to_fee=up_to_fee)
+        given, _ = _by_bills(tx, account, some, _returned_key)
+        if other := {one: returned[one] for one in some if returned[one] + given[one]}:
+            _settle_returned(tx, channel, other, up_to_fee=up_to_fee)
+
+
+def _returned_key(number: str, n: int) -> str:
+    return booking.fee_returned_key(number, n=n)
 
 
 def _settle_returned(tx: Tx, channel: str, returned: Mapping[str, Fen], *, up_to_fee: bool) -> None:
@@ -71,7 +78,7 @@ def _settle_returned(tx: Tx, channel: str, returned: Mapping[str, Fen], *, up_to
     aside = {one.unmatched_id for one in refunds if one.unmatched_id is not None}
     its = among(tx, r.attempt_id, list(attempts)) | among(tx, r.unmatched_id, list(aside))
     money = {one.out_refund_no: one.unmatched_id or one.attempt_id for one in tx.execute(select(*of_money).where(its))}
-    given, bills = _by_bills(tx, account, list(money), lambda one, n: booking.fee_returned_key(one, n=n))
+    given, bills = _by_bills(tx, account, list(money), _returned_key)
     room = _fees_of(tx, channel, attempts, aside) if up_to_fee else {}
     for number, payment in money.items():
         if payment in room:
