@@ -302,12 +302,12 @@ def list_sweeps(
     day: Day | None = None,
     channel: Annotated[str | None, Query(max_length=16)] = None,
     state: SweepState | None = None,
-    is_paired: Annotated[bool | None, Query(alias="paired")] = None,
+    is_open: Annotated[bool, Query(alias="open")] = False,
     after: UUID | None = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 200,
 ) -> Page[wire.Sweep]:
-    """Money of channels that arrived in our bank; of a day, that of which a part is the day's."""
-    only = sweeps.Only(day, channel, state, is_paired)
+    """Money of channels that arrived in our bank: with a part of a day; `open`: that is no withdrawal yet."""
+    only = sweeps.Only(day, channel, state, is_open)
     with context.of(request).db.read() as tx:
         return sweeps.page(tx, policy.actor(request), only=only, after=after, limit=limit)
 

@@ -255,12 +255,12 @@ def _tell(tx: Tx, row: ReconcileSweep, what: str, desk: Desk, **detail: str) -> 
 
 
 class Only(NamedTuple):
-    """Which arrivals: in which a day has a part, of a channel, in a state, without (`paired` false) a withdrawal."""
+    """Which arrivals: in which a day has a part, of a channel, in a state, and those that no withdrawal is (`open`)."""
 
     day: date | None = None
     channel: str | None = None
     state: SweepState | None = None
-    paired: bool | None = None
+    open: bool = False
 
 
 def page(tx: Tx, who: Actor, *, only: Only, after: UUID | None, limit: int) -> Page[Sweep]:
@@ -272,8 +272,8 @@ def page(tx: Tx, who: Actor, *, only: Only, after: UUID | None, limit: int) -> P
     for column, wanted in ((w.channel, only.channel), (w.state, only.state)):
         if wanted is not None:
             query = query.where(column == wanted)
-    if only.paired is not None:
-        query = query.where(withdrawals.is_paired(w.id) if only.paired else ~withdrawals.is_paired(w.id))
+    if only.open:
+        query = query.where(withdrawals.waits_for_one())
     if after is not None:
         query = query.where(w.id > after)
     rows = tx.scalars(query.order_by(w.id).limit(limit + 1)).all()

@@ -13,7 +13,6 @@ from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, select
-from sqlalchemy.orm import InstrumentedAttribute
 
 from server import audit, changes
 from server.db import Tx, among
@@ -166,15 +165,14 @@ def page(tx: Tx, who: Actor, *, only: Only, after: UUID | None, limit: int) -> P
 
 
 def answers(tx: Tx, who: Actor, rows: Sequence[ReconcileWithdrawal]) -> list[wire.Withdrawal]:
-    """As people see them, with the arrivals that those without one may be."""
+    """As people see them, with the arrivals that they may be for who may say so."""
     sweep_ids = [row.sweep_id for row in rows if row.sweep_id is not None]
     sweeps = {one.id: one for one in tx.scalars(select(_S).where(among(tx, _S.id, sweep_ids)))} if sweep_ids else {}
     names = people.names_of(tx, {row.paired_by for row in rows if row.paired_by})
     may = who.may(Permission.RECONCILE_DIFFERENCE_HANDLE)
-    waiting = [row for row in rows if row.sweep_id is None] if may else []
     free = {
-        channel: _free(tx, channel, since=min(row.day for row in waiting if row.channel == channel))
-        for channel in {row.channel for row in waiting}
+        channel: _free(tx, channel, since=min(row.day for row in rows if row.channel == channel))
+        for channel in {row.channel for row in rows if may}
     }
     as_it_is = ("id", "channel", "day", "at", "number", "voucher", "note", "amount_fen")
     return [
@@ -182,15 +180,15 @@ def answers(tx: Tx, who: Actor, rows: Sequence[ReconcileWithdrawal]) -> list[wir
             **{name: getattr(row, name) for name in as_it_is},
             arrival=_arrival(sweeps[row.sweep_id]) if row.sweep_id else None,
             paired_by=names.get(row.paired_by, row.paired_by) if row.paired_by and row.sweep_id else None,
-            candidates=[_arrival(one) for one in _nearest(row, free[row.channel])] if row in waiting else [],
+            candidates=[_arrival(one) for one in _nearest(row, free.get(row.channel, ()))],
         )
         for row in rows
     ]
 
 
-def is_paired(sweep_id: InstrumentedAttribute[UUID]) -> ColumnElement[bool]:
-    """Whether an arrival is paired."""
-    return select(_W.id).where(_W.sweep_id == sweep_id).exists()
+def waits_for_one() -> ColumnElement[bool]:
+    """Arrivals, not those that were sent back or reversed, that are paired with nothing."""
+    return _S.state.in_(_LIVE) & ~select(_W.id).where(_W.sweep_id == _S.id).exists()
 
 
 def numbers_of(tx: Tx, sweep_ids: Sequence[UUID]) -> dict[UUID, str]:
@@ -215,7 +213,7 @@ def _unpaired(tx: Tx, channel: str) -> list[ReconcileWithdrawal]:
 
 def _free(tx: Tx, channel: str, *, since: date) -> list[ReconcileSweep]:
     """Arrivals since a day with which nothing is paired, the oldest first."""
-    its = (_S.channel == channel, _S.state.in_(_LIVE), _S.arrived_on >= since, ~is_paired(_S.id))
+    its = (_S.channel == channel, _S.arrived_on >= since, waits_for_one())
     return list(tx.scalars(select(_S).where(*its).order_by(_S.arrived_on, _S.id)))
 
 

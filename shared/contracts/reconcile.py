@@ -8,11 +8,12 @@ where the file has no row that tells. `POST .../fetch`, `.../run` and `.../sign`
 `GET .../differences?day=&channel=&kind=&state=&open=` (`open=true`: what is not closed), oldest first; `.../handle` and
 `.../check` answer the difference, and without an id, for many at once, those.
 
-`GET .../sweeps?day=&channel=&state=&paired=`: arrivals in our bank, of a day those of which a part is the day's;
-`.../sweeps/{id}/check` and `.../reverse` answer the sweep. `GET .../owed?channel=`: days whose money has not come, or
-not as it is due, oldest first. `GET .../withdrawals?channel=&day=&open=`: what left the channel's account for our bank
-by its fund bills (`open=true`: as no arrival); `.../withdrawals/{id}/pair` answers it. A signed day found wrong is
-corrected by an adjustment of today that names it (`contracts.ledger`).
+`GET .../sweeps?day=&channel=&state=&open=`: arrivals in our bank, of a day those that have a part of it, `open=true`
+those that are no withdrawal of a bill; `.../sweeps/{id}/check` and `.../reverse` answer the sweep.
+`GET .../owed?channel=`: days whose money has not come, or not as it is due, oldest first.
+`GET .../withdrawals?channel=&day=&open=`: what left the channel's account for our bank by its fund bills (`open=true`:
+as no arrival yet); `.../withdrawals/{id}/pair` answers it. A signed day found wrong is corrected by an adjustment of
+today that names it (`contracts.ledger`).
 """
 
 from __future__ import annotations
@@ -467,7 +468,7 @@ class Withdrawal(Answer):
     """Money that left the channel's account for our bank, a row of its fund bill, and the arrival it is paired with.
 
     `paired_by`: `number` (the bank's number is one of the row's), `amount` (and a day that fits), else who said so.
-    `candidates` are arrivals that nothing is paired with, the nearest first, for who may pair.
+    `candidates` are arrivals that are paired with nothing, the nearest first, for who may pair.
     """
 
     id: UUID
