@@ -101,7 +101,7 @@ def _splits(tx: Tx, payout: Payout) -> list[wire.InstructionRow]:
 
 def _returns(tx: Tx, payout: Payout) -> list[wire.InstructionRow]:
     """A row for each split of which the refunds of its payment need something back."""
-    due = splits.to_return(tx, payout)
+    due = [one for one in splits.to_return(tx, payout) if clock.now() <= one.until]
     order_ids = [one.order_id for one in due]
     paid, codes = payments_of(tx, order_ids), order_codes(tx, order_ids)
     return [

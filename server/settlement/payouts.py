@@ -117,7 +117,9 @@ def make(tx: Tx, wanted: wire.NewPayout, *, actor: Actor, request_id: str | None
     held = _payable(tx, wanted.statements, supplier_id)
     _require_not_held(tx, supplier_id, [row.number for row in held])
     withhold(tx, supplier_id, actor=actor, request_id=request_id)
-    held = [row for row in held if row.claim_fen]
+    held = [row for row in held if row.state == StatementState.CONFIRMED.value]
+    if not held:
+        raise NothingToPay
     fee = max((row.payout_fee_fen for row in held), default=0)
     amount = min(sum(row.claim_fen for row in held), _unbound(tx, supplier_id)) - fee
     if amount <= 0:

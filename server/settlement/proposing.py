@@ -16,6 +16,7 @@ from sqlalchemy import Select, func, select
 from server.db import Tx
 from server.ledger import paying
 from server.ledger import queries as ledger
+from server.ledger.actions import Account
 from server.settlement import earning
 from server.settlement.due import Terms
 from server.settlement.earning import Deduction, Earned, Rules
@@ -130,6 +131,16 @@ def positions(
         rest = has.get(payee.available, 0) - has.get(payee.owed, 0) - promised.get(supplier_id, 0)
         found[supplier_id] = rest - min(claims[supplier_id], max(rest, 0)) + coming.get(supplier_id, 0)
     return found
+
+
+def has_any(tx: Tx, supplier_id: UUID) -> bool:
+    """Whether a supplier has anything that a statement can be paid of, now or once its disputes have ended."""
+    payee = paying.supplier(supplier_id)
+    frozen = ledger.net(tx, Account("supplier_frozen", supplier_id.hex))
+    rest = (
+        ledger.net(tx, payee.available) - ledger.net(tx, payee.owed) - _promised(tx, [supplier_id]).get(supplier_id, 0)
+    )
+    return rest > 0 or frozen > 0
 
 
 def _promised(tx: Tx, supplier_ids: Collection[UUID]) -> dict[UUID, Fen]:

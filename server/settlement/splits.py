@@ -145,12 +145,11 @@ def returns(tx: Tx, payout: Payout) -> dict[tuple[int, int], SettlementReturn]:
 def to_return(tx: Tx, payout: Payout) -> list[Due]:
     """What of the splits of a payout that arrived is lacking for the refunds of their payments.
 
-    A channel refunds no more of a payment than what of it was not split, or was given back, within 180 days.
+    A channel refunds no more of a payment than what of it was not split, or was given back, within 180 days: so it is
+    asked for `until` then, and may be told later.
     """
     assert payout.arrived_at is not None, payout.number
     until = payout.arrived_at + GIVEN_BACK_WITHIN
-    if clock.now() > until:
-        return []
     told, back = results(tx, payout), returns(tx, payout)
     arrived = {order_id: (n, fen) for n, order_id, fen in of(tx, payout) if n not in told or told[n].succeeded}
     gone, paid = _gone(tx, list(arrived), *payments.taken()), payments.payments_of(tx, arrived)

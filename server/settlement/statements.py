@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import Select, delete, insert, select
 
 from server import audit, changes
 from server.db import Database, Tx, among, retrying, table_of
@@ -29,7 +29,7 @@ from server.settlement.drilling import order_codes
 from server.settlement.due import Terms
 from server.settlement.earning import Deduction, Earned
 from server.settlement.model import SettlementDeduction, SettlementItem, Statement
-from server.settlement.proposing import Proposal, positions, propose
+from server.settlement.proposing import Proposal, has_any, positions, propose
 from shared import clock, ids
 from shared.contracts import settlement as wire
 from shared.errors import BadField, Conflict, NotFound
@@ -71,6 +71,20 @@ class StatementEmptied(Conflict):
     )
 
 
+class StatementTooSmall(Conflict):
+    """What is left after something happened to lines is below the supplier's minimum: it waits for more."""
+
+    code = "statement_too_small"
+    zh = (
+        "结算单 {number} 生成后，有 {count} 行发生了退款、争议或暂缓（订单 {orders}），余下的不足最低打款金额，"
+        "结算单已作废；余下各行等下一张结算单。"
+    )
+    en = (
+        "{count} lines of statement {number} were refunded, disputed or held after it was made (orders {orders}), and "
+        "what is left is below the minimum; the statement was dropped, and the rest waits for the next one."
+    )
+
+
 class StatementChanged(Conflict):
     """Somebody moved the statement after the person looked at it."""
 
@@ -96,8 +110,9 @@ def make(
     if retrying(db, lambda tx: _begin(tx, wanted, actor=actor)):
         return
     with db.read() as tx:
-        taken = earning.deductions(tx, agreed.histories(tx, wanted.suppliers))
-    for supplier_id in [one for one, theirs in taken.items() if any(each.own for each in theirs)]:
+        waits = set(tx.scalars(_free_to_be_paid().with_only_columns(Statement.supplier_id).distinct()))
+        waits &= agreed.histories(tx, wanted.suppliers).keys()
+    for supplier_id in sorted(waits):
         retrying(db, partial(withhold, supplier_id=supplier_id, actor=actor, request_id=request_id))
     with db.read() as tx:
         by = earning.rules(tx, day=wanted.day, complete_after_days=complete_after_days, suppliers=wanted.suppliers)
@@ -245,7 +260,8 @@ def _take_off(tx: Tx, rows: Sequence[dict[str, Any]]) -> None:
 def withhold(tx: Tx, supplier_id: UUID, *, actor: Actor, request_id: str | None = None) -> None:
     """Take what was taken of lines of confirmed statements off these, while they are free to be paid.
 
-    One that has nothing left to get is paid. Takes the supplier's turn.
+    One that has nothing left to get is paid: also where refunds of others took all that the supplier had. What comes
+    back of that is left over for a further one. Takes the supplier's turn.
     """
     turns.take(tx, [supplier_id])
     own: dict[UUID, list[Deduction]] = defaultdict(list)
@@ -261,6 +277,16 @@ def withhold(tx: Tx, supplier_id: UUID, *, actor: Actor, request_id: str | None 
         if held.claim_fen == 0:
             held.state, held.paid_at = StatementState.PAID.value, clock.now()
         _touch(tx, held, "withhold", actor=actor, request_id=request_id)
+    waiting = tx.scalars(_free_to_be_paid(supplier_id).order_by(Statement.number)).all()
+    for held in waiting if waiting and not has_any(tx, supplier_id) else ():
+        held.state, held.paid_at = StatementState.PAID.value, clock.now()
+        _touch(tx, held, "withhold", actor=actor, request_id=request_id)
+
+
+def _free_to_be_paid(*supplier_id: UUID) -> Select[Statement]:
+    """Confirmed statements that are in no payout: all, or those of a supplier."""
+    free = (Statement.state == StatementState.CONFIRMED.value, Statement.payout_id.is_(None))
+    return select(Statement).where(*free, *(Statement.supplier_id == one for one in supplier_id))
 
 
 # --- moved ---
@@ -365,7 +391,7 @@ def _redraw(
     actor: Actor,
     request_id: str | None,
 ) -> Conflict:
-    """Take lines off a draft, for a further one, and sum it up anew; one that is left with nothing is dropped."""
+    """Take lines off a draft, for a further one, and sum it up anew; what is not worth a payout any more is dropped."""
     gone = list(unlike)
     for table in (SettlementItem, SettlementDeduction):
         tx.execute(delete(table).where(table.statement_id == held.id, among(tx, table.order_line_id, gone)))
@@ -376,15 +402,25 @@ def _redraw(
     held.release_fen = sum(one.net_fen for one in lines)
     held.owed_fen = -position - held.deductions_fen
     left = max(held.release_fen + position, 0)
+    over = StatementEmptied if not lines and not left else _too_small(tx, held, left)
     held.payout_fee_fen = held.payout_fee_fen if left > held.payout_fee_fen else 0
     held.payable_fen = left - held.payout_fee_fen
-    is_empty = not lines and not left
-    if is_empty:
+    if over is not None:
         _free(tx, held)
-    _touch(tx, held, "drop" if is_empty else "redraw", actor=actor, request_id=request_id)
+    _touch(tx, held, "redraw" if over is None else "drop", actor=actor, request_id=request_id)
     codes = sorted(order_codes(tx, set(unlike.values())).values())
     shown = ", ".join(codes[:_NAMED_MOST]) + (" …" if len(codes) > _NAMED_MOST else "")
-    return (StatementEmptied if is_empty else StatementOutdated)(number=held.number, count=len(gone), orders=shown)
+    return (over or StatementOutdated)(number=held.number, count=len(gone), orders=shown)
+
+
+def _too_small(tx: Tx, held: Statement, left: Fen) -> type[Conflict] | None:
+    """As when it was made (`Proposal.blocked`): unless further statements of its wish are to be paid with it."""
+    alive = Statement.state != StatementState.DROPPED.value
+    others = select(Statement.id).where(Statement.run_id == held.run_id, Statement.supplier_id == held.supplier_id)
+    if not left or tx.scalars(others.where(Statement.id != held.id, alive)).first() is not None:
+        return None
+    minimum = agreed.histories(tx, [held.supplier_id])[held.supplier_id].current.minimum_fen
+    return StatementTooSmall if left - held.payout_fee_fen < max(minimum, 1) else None
 
 
 def _touch(

@@ -5,6 +5,7 @@ import pytest
 from server.settlement import watch
 from shared import clock, ids
 from shared.pricing import Deal, Share
+from tests.server.bookkeeping import close, dispute
 from tests.server.refunding import balances, carry_out, shop_with_refunds, start
 from tests.server.settlement import paying
 from tests.server.settlement.paying import SOLD, account_of, agree, ask, due_of, later, make, move
@@ -180,6 +181,44 @@ def test_a_line_that_was_refunded_since_leaves_its_draft_and_the_rest_is_confirm
     [again] = paying.settled(shop, DAY)
     assert (again["number"], figures(again)) == ("JS20261116-002", (1, 3_325, 0, 0, 100, 3_225, "confirmed"))
     assert lines_of(shop, again) == [("release", first.order.code, 3_500, 175, 3_325)]
+
+
+def test_a_draft_that_refunds_made_too_small_for_a_payout_is_dropped(shop):
+    agree(shop, version=1, minimum_fen=4_000, payout_fee_fen=300)
+    first, second = shop.world.buy(ANNA, "STEAM-50"), shop.world.buy(BEN, "STEAM-50")
+    [made] = make(shop, DAY)
+    refund(shop, first, 1_000)
+    refused = move(shop, made, "confirm", status=409)  # 42.75 less 3.00 are left
+    said = {"number": "JS20261116-001", "count": 1, "orders": first.order.code}
+    assert (refused["code"], refused["params"]) == ("statement_too_small", said)
+    assert ask(shop, f"statements/{made['id']}")["state"] == "dropped"
+    assert balances(shop)["supplier_pending", XINGHE] == 4_275 + 3_325
+    [again] = paying.settled(shop, DAY)
+    assert (again["lines"], again["payable_fen"]) == (2, 4_275 + 3_325 - 300)
+    assert {row[1] for row in lines_of(shop, again)} == {first.order.code, second.order.code}
+
+
+def test_a_statement_whose_money_refunds_of_others_took_is_done(shop):
+    first = shop.world.buy(ANNA, "STEAM-50")
+    paying.paid(shop, paying.settled(shop, DAY))
+    second = shop.world.buy(BEN, "STEAM-50")
+    [waiting] = paying.settled(shop, DAY)
+    frozen = dispute(shop, second, 4_500).json()
+    assert make(shop, DAY) == []
+    assert ask(shop, f"statements/{waiting['id']}")["actions"] == ["pay"]  # it may come back to it
+    refund(shop, first, 4_500)
+    for by in ("zhou", "wang"):
+        close(shop, frozen, won=True, by=by)
+    assert (account_of(shop)["available_fen"], account_of(shop)["owed_fen"]) == (0, 0)
+    assert paying.pay(shop, [waiting], status=409)["code"] == "nothing_to_pay"
+    assert make(shop, DAY) == []
+    done = ask(shop, f"statements/{waiting['id']}", by="chen")
+    assert (done["state"], done["payable_fen"], done["paid_fen"], done["actions"]) == ("paid", 4_275, 0, [])
+    shop.world.buy(ANNA, "STEAM-50")
+    [made] = paying.settled(shop, DAY)  # which names what took it, and takes it once
+    assert figures(made) == (2, 4_275, 4_275, -4_275, 0, 4_275, "confirmed")
+    assert paying.paid(shop, [made])["amount_fen"] == 4_275
+    assert (account_of(shop)["available_fen"], account_of(shop)["paid_out_fen"]) == (0, 2 * 4_275)
 
 
 def test_an_open_refund_holds_its_order_until_it_has_ended(shop):
