@@ -342,7 +342,7 @@ FUNDS: Page[Movement] = Page(
     ),
 )
 
-_MODES = {"profit_sharing": Sentence("分账", "Profit sharing"), "purchase": Sentence("经销", "Purchase")}
+MODES = {"profit_sharing": Sentence("分账", "Profit sharing"), "purchase": Sentence("经销", "Purchase")}
 STATEMENTS: Page[Statement] = Page(
     "statements",
     ("供应商结算", "Supplier statements"),
@@ -350,7 +350,7 @@ STATEMENTS: Page[Statement] = Page(
         Column("number", "结算单号", "Statement", Kind.TEXT, 20),
         *_usual("supplier"),
         Column("day", "结算日", "Day", Kind.DAY, 12),
-        Column("mode", "结算方式", "Mode", Kind.WORD, 12, lambda row: _MODES[row.mode]),
+        Column("mode", "结算方式", "Mode", Kind.WORD, 12, lambda row: MODES[row.mode]),
         Column("lines", "行数", "Lines", Kind.COUNT, 8),
         Column("release_fen", "应结（元）", "Released", Kind.AMOUNT, 14),
         Column("deductions_fen", "扣款（元）", "Deductions", Kind.AMOUNT, 14),

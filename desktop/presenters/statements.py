@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from desktop.engine.engine import Engine
-from desktop.operations import settlement
+from desktop.exporting.workbook import Written
+from desktop.operations import settlement, statement_file
 from desktop.operations.seen import Seen
 from desktop.presenters import formats, statement_acts
 from desktop.presenters.acting import Act, Pair
@@ -179,6 +182,9 @@ class Statements(ManyCases[Statement]):
         lines_of: the statement whose lines are in front, or None while the list is.
         lines: its lines.
         line: the line that is looked into, or None.
+        exporting: its workbook is being written.
+        exported: the workbook that was written last, or None.
+        export_error: why it was not written.
     """
 
     def __init__(self, ask: Ask, person: Person) -> None:
@@ -190,6 +196,9 @@ class Statements(ManyCases[Statement]):
         self.lines_of: Statement | None = None
         self.lines: Feed[StatementLine] = Feed(ask, LINE_COLUMNS)
         self.line: StatementLine | None = None
+        self.exporting = False
+        self.exported: Written | None = None
+        self.export_error: Exception | None = None
 
     def show(self, *, state: StatementState | None, supplier_id: UUID | None = None) -> None:
         """Show the statements of a state, of everybody or of one supplier."""
@@ -224,6 +233,35 @@ class Statements(ManyCases[Statement]):
             self._acted_each(case)
         else:
             super()._acted(case)
+
+    # --- its workbook ---
+
+    @property
+    def may_export(self) -> bool:
+        """Whether a statement is in front, of which no workbook is being written."""
+        return self.opened is not None and not self.picked and not self.outcomes and not self.exporting
+
+    def export(self, target: Path) -> None:
+        """Write the statement in front with all its lines."""
+        one = self.opened
+        if one is None or self.exporting:
+            return
+        self.exporting, self.exported, self.export_error = True, None, None
+        self._ask(partial(statement_file.export, statement_id=one.id, target=target), self._written, self._not_written)
+        self.changed()
+
+    def leave_exported(self) -> None:
+        """It was read where the workbook is, or why there is none."""
+        self.exported, self.export_error = None, None
+        self.changed()
+
+    def _written(self, written: Written) -> None:
+        self.exporting, self.exported = False, written
+        self.changed()
+
+    def _not_written(self, error: Exception) -> None:
+        self.exporting, self.export_error = False, error
+        self.changed()
 
     # --- lines ---
 

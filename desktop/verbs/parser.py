@@ -15,7 +15,8 @@ from desktop.credentials import Place
 from desktop.engine.session import APP_VERSION
 from desktop.engine.transport import normalise_server
 from desktop.exporting.verify import verify
-from desktop.operations import finance_workbook, orders, products, reconciliation, session, stock
+from desktop.exporting.workbook import Written
+from desktop.operations import finance_workbook, orders, products, reconciliation, session, statement_file, stock
 from desktop.verbs import doctor
 from desktop.verbs.importing import add_import
 from desktop.verbs.shell import DONE, FAILED, INTERRUPTED, Shell
@@ -230,11 +231,22 @@ def _export_finance(shell: Shell, arguments: argparse.Namespace) -> int:
                 layout=arguments.layout,
             )
         )
+    _say_written(shell, written)
+    return DONE
+
+
+def _export_statement(shell: Shell, arguments: argparse.Namespace) -> int:
+    with shell.engine() as engine:
+        written = engine.run(statement_file.export_numbered(engine, arguments.number, target=Path(arguments.out)))
+    _say_written(shell, written)
+    return DONE
+
+
+def _say_written(shell: Shell, written: Written) -> None:
     for name, rows in written.rows.items():
         shell.line(f"{name} {rows:,}")
     shell.line(str(written.path))
     shell.line(f"SHA-256 {written.sha256}")
-    return DONE
 
 
 def _verify(shell: Shell, arguments: argparse.Namespace) -> int:
@@ -317,6 +329,11 @@ def _parser(shell: Shell) -> argparse.ArgumentParser:
     finance.add_argument("--layout", help=words("保存的版式", "a saved layout"))
     finance.add_argument("--out", required=True, help="FILE.xlsx")
     finance.set_defaults(run=_export_finance)
+
+    statement = kinds.add_parser("statement", help=words("一张结算单的明细（Excel）", "the lines of a statement"))
+    statement.add_argument("number", help="JS20261123-001")
+    statement.add_argument("--out", required=True, help="FILE.xlsx")
+    statement.set_defaults(run=_export_statement)
 
     verified = verbs.add_parser("verify", help=words("核验导出的文件是否被改过", "tell whether an export was changed"))
     verified.add_argument("file", help="FILE.xlsx")

@@ -1265,6 +1265,10 @@
         <translation>Show the statement&apos;s lines</translation>
     </message>
     <message>
+        <source>导出结算明细…</source>
+        <translation>Export the lines of the statement…</translation>
+    </message>
+    <message>
         <source>返回结算单列表</source>
         <translation>Back to the statements</translation>
     </message>
@@ -3768,7 +3772,7 @@
     </message>
     <message>
         <source>一人发起、另一人复核；提交之后导出指令交给银行或渠道，再导入结果</source>
-        <translation>Made by one person, approved by another; sent, then its instruction is carried to the bank or the channel and the results are imported</translation>
+        <translation>One makes, another approves; once sent, files to and from the bank</translation>
     </message>
     <message>
         <source>打款单号</source>
@@ -4987,6 +4991,10 @@
         </translation>
     </message>
     <message>
+        <source>导出明细…</source>
+        <translation>Export the lines…</translation>
+    </message>
+    <message>
         <source>结算日</source>
         <translation>Due day</translation>
     </message>
@@ -5014,8 +5022,20 @@
         <translation>Statements</translation>
     </message>
     <message>
+        <source>打开所在文件夹</source>
+        <translation>Open its folder</translation>
+    </message>
+    <message>
+        <source>关闭</source>
+        <translation>Close</translation>
+    </message>
+    <message>
         <source>返回结算单列表</source>
         <translation>Back to the statements</translation>
+    </message>
+    <message>
+        <source>导出明细…</source>
+        <translation>Export the lines…</translation>
     </message>
     <message>
         <source>结算明细</source>
@@ -5032,6 +5052,14 @@
     <message>
         <source>{number} · {supplier} · {lines} 行 · 应付 {amount}</source>
         <translation>{number} · {supplier} · {lines} lines · payable {amount}</translation>
+    </message>
+    <message>
+        <source>已写入 {path}，共 {rows} 行明细。数据指纹 SHA-256：{hash}…</source>
+        <translation>Written to {path}: {rows} rows of details. SHA-256 of its data: {hash}…</translation>
+    </message>
+    <message>
+        <source>正在导出…</source>
+        <translation>Exporting…</translation>
     </message>
     <message>
         <source>每张结算单都能逐行核对到订单、批次、支付和渠道账单</source>

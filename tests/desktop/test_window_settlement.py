@@ -7,6 +7,7 @@ import pytest
 from PySide6.QtCore import QPoint
 from sqlalchemy import select
 
+from desktop.exporting.verify import verify
 from desktop.operations import settlement
 from desktop.presenters.due import MAKE, holds_words, waits_words
 from desktop.presenters.holds import HOLD
@@ -211,7 +212,7 @@ def settles_at_once(qtbot, program, page, statements, wang, world):
     assert taken.number in texts(page.statements.panel) or statements.opened is not taken
 
 
-def test_a_supplier_sees_the_same_and_follows_each_line_down(program, live_shop, world, sold, colleague, qtbot):
+def test_a_supplier_sees_the_same_and_follows_each_line_down(program, live_shop, world, sold, qtbot, tmp_path):
     page, desk = at_settlement(qtbot, program, live_shop.url)
     made_and_confirmed(qtbot, page, desk)
     finance = desk.due
@@ -235,6 +236,12 @@ def test_a_supplier_sees_the_same_and_follows_each_line_down(program, live_shop,
     assert SHARE in words
     assert speak_order_code(statements.line.order_code) in words
     assert "渠道流水号" in words
+    target = tmp_path / f"{statements.opened.number}.xlsx"
+    page.statements._ask_target = lambda _parent, _name: target
+    program.window.run("statement.export")
+    qtbot.waitUntil(lambda: statements.exported is not None, timeout=WAIT_MS)
+    assert f"已写入 {target}，共 2 行明细" in page.statements.written.text
+    assert verify(target).unchanged
     program.window.run("statement.open_order")
     qtbot.waitUntil(lambda: program.window.page.place == "orders", timeout=WAIT_MS)
     program.window.go("settlement")

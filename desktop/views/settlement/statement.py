@@ -24,9 +24,11 @@ class StatementPanel(ManyPanel):
 
     Signals:
         lines_wanted(): the person wants to see its lines.
+        export_wanted(): the person wants them as a file.
     """
 
     lines_wanted = Signal()
+    export_wanted = Signal()
 
     def __init__(self, presenter: Statements) -> None:
         self._presenter = presenter
@@ -64,7 +66,12 @@ class StatementPanel(ManyPanel):
             owed.tell(words, tone="warning")
         lines = button(self.tr("查看 %n 行明细", None, one.lines), icon_name="file")
         lines.clicked.connect(self.lines_wanted)
-        layout.addWidget(lines)
+        export = button(self.tr("导出明细…"), icon_name="export")
+        export.clicked.connect(self.export_wanted)
+        both = row(gap=8)
+        both.addWidget(lines, 1)
+        both.addWidget(export)
+        layout.addLayout(both)
         table = facts()
         add_fact(table, self.tr("结算日"), formats.day(one.day))
         add_fact(table, self.tr("结算方式"), mode_word(one.mode))

@@ -13,10 +13,11 @@ from desktop.presenters.statements import STATES, Statements
 from desktop.views.acting import ActBar
 from desktop.views.cases import CasesPage
 from desktop.views.listing import FeedView
+from desktop.views.reconciliation.asking import AskTarget, OpenFolder, choose_target, open_folder
 from desktop.views.settlement.line import LinePanel
 from desktop.views.settlement.statement import StatementPanel
-from desktop.widgets.basics import button, column, label, row
-from desktop.widgets.words import state_word
+from desktop.widgets.basics import Notice, button, column, label, name_tool, row, tool
+from desktop.widgets.words import sentence, state_word
 
 _COMMANDS = {
     "statement.confirm": statement_acts.CONFIRM,
@@ -26,14 +27,18 @@ _COMMANDS = {
 
 
 class StatementsPage(CasesPage):
-    """See the file's head."""
+    """See the file's head. `ask_target` and `show_folder` reach out of the window; tests answer them."""
 
-    def __init__(self, presenter: Statements) -> None:
+    def __init__(
+        self, presenter: Statements, *, ask_target: AskTarget = choose_target, show_folder: OpenFolder = open_folder
+    ) -> None:
+        self._ask_target, self._show_folder = ask_target, show_folder
         self._listed = QWidget()
         self._room = column(self._listed, gap=0)
         super().__init__("statements", presenter)
         self.presenter = presenter
         self.say(self.subtitle.setText, self._purpose)
+        self._tell_written()
         self._stack = QStackedWidget()
         self.body.addWidget(self._stack, 1)
         self._stack.addWidget(self._listed)
@@ -52,6 +57,8 @@ class StatementsPage(CasesPage):
         panel, bar = StatementPanel(presenter), ActBar(presenter.acting)
         panel.body.addWidget(bar)
         panel.lines_wanted.connect(presenter.open_lines)
+        panel.export_wanted.connect(self.export)
+        self.handle("statement.export", self.export, when=lambda: presenter.may_export)
         self._stack.addWidget(self._lines_view())
         for command, key in _COMMANDS.items():
             self.handle_act(command, key)
@@ -64,6 +71,32 @@ class StatementsPage(CasesPage):
     def room(self) -> QVBoxLayout:
         return self._room
 
+    def _tell_written(self) -> None:
+        """Where the workbook of a statement is, or why there is none."""
+        self.written = Notice()
+        self._folder = button(role="link")
+        self.say(self._folder.setText, lambda: self.tr("打开所在文件夹"))
+        self._folder.clicked.connect(self._open_written)
+        away = tool("close")
+        self.say(partial(name_tool, away), lambda: self.tr("关闭"))
+        away.clicked.connect(self.presenter.leave_exported)
+        self.written.buttons.addWidget(self._folder)
+        self.written.buttons.addWidget(away)
+        above = column(margins=(24, 0, 24, 8))
+        above.addWidget(self.written)
+        self.body.insertLayout(0, above)
+
+    def export(self) -> None:
+        """Ask where, and write the workbook of the statement in front."""
+        one = self.presenter.opened
+        target = self._ask_target(self, f"{one.number}.xlsx") if one is not None else None
+        if target is not None:
+            self.presenter.export(target)
+
+    def _open_written(self) -> None:
+        if self.presenter.exported is not None:
+            self._show_folder(self.presenter.exported.path.parent)
+
     def _lines_view(self) -> QWidget:
         made = QWidget()
         layout = column(made, gap=0)
@@ -75,6 +108,10 @@ class StatementsPage(CasesPage):
         head.addWidget(back)
         head.addWidget(self.whose)
         head.addStretch(1)
+        self.export_lines = button(icon_name="export")
+        self.say(self.export_lines.setText, lambda: self.tr("导出明细…"))
+        self.export_lines.clicked.connect(self.export)
+        head.addWidget(self.export_lines)
         layout.addLayout(head)
         self.lines = FeedView(
             self.presenter.lines,
@@ -141,7 +178,22 @@ class StatementsPage(CasesPage):
                     amount=formats.money(one.payable_fen),
                 )
             )
+        self.export_lines.setEnabled(not presenter.exporting)
+        self._look_at_written()
         super().look()
+
+    def _look_at_written(self) -> None:
+        presenter, written = self.presenter, self.presenter.exported
+        self._folder.setVisible(written is not None)
+        if presenter.export_error is not None:
+            self.written.tell(sentence(presenter.export_error), tone="danger")
+        elif written is not None:
+            words = self.tr("已写入 {path}，共 {rows} 行明细。数据指纹 SHA-256：{hash}…")
+            rows = formats.count(sum(written.rows.values()))
+            self.written.tell(words.format(path=written.path, rows=rows, hash=written.sha256[:16]), tone="success")
+            self.written.setToolTip(written.sha256)
+        else:
+            self.written.tell(self.tr("正在导出…") if presenter.exporting else "")
 
     def _purpose(self) -> str:
         if self.presenter.is_supplier:
