@@ -373,7 +373,9 @@ class PayoutInstruction(Answer):
 class PayoutResult(Request):
     """One row of a result file of the bank or channel: of a payout by its number, or of one row by its `request_no`.
 
-    A payout whose rows are told one by one ends with the last of them; what did not arrive is available again.
+    A payout whose rows are told one by one ends with the last of them; what did not arrive is available again. What had
+    been said to have arrived did not, or came back, by a file of another person than the payout's maker alone; of a
+    whole payout with a `reference`.
     """
 
     number: Annotated[str, Field(min_length=1, max_length=32)]
@@ -393,7 +395,11 @@ class PayoutResults(Request):
 
 
 class PayoutResultsTaken(Answer):
-    """What became of a result file: payouts that ended by it, and rows of those that wait for more."""
+    """What became of a result file: payouts that ended by it, and rows of those that wait for more.
+
+    `failed` counts rows, too, that lack of a payout that stays, and returns that failed; `known_before` what had been
+    said.
+    """
 
     confirmed: int
     failed: int
