@@ -30,10 +30,12 @@ class Seen(Generic[T]):
     live: bool
 
 
-async def look(engine: Engine, *, list_name: str, call: Call, answer: TypeAdapter[T]) -> Seen[T]:
+async def look(
+    engine: Engine, *, list_name: str, call: Call, answer: TypeAdapter[T], kept: Callable[[T], T] = lambda value: value
+) -> Seen[T]:
     """Ask the server; when it cannot be reached, what was seen last under `list_name`.
 
-    Raises what the server refuses, and the connection's error when this list was never seen.
+    `kept` makes of an answer what of it may lie on this disk. Raises what the server refuses, and the connection's error when this list was never seen.
     """
     account = engine.session.require_account()
     try:
@@ -50,7 +52,7 @@ async def look(engine: Engine, *, list_name: str, call: Call, answer: TypeAdapte
         return seen
     as_of = clock.now()
     if engine.session.remember:
-        body = answer.dump_json(value).decode()
+        body = answer.dump_json(kept(value)).decode()
         await engine.stores.replica(
             lambda replica: replica.remember(scope=account.scope, list_name=list_name, as_of=as_of, body=body)
         )

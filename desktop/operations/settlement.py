@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 from pydantic import TypeAdapter
@@ -166,13 +166,14 @@ async def list_payouts(
     """One page of payouts, the newest first."""
     query = {"state": state, "supplier_id": str(supplier_id) if supplier_id else None, "after": after}
     call = Call("GET", f"{_HERE}/payouts", query=query)
-    return await look(engine, list_name=name_of("payouts", **query), call=call, answer=_PAYOUTS)
+    name = name_of("payouts", **query)
+    return await look(engine, list_name=name, call=call, answer=_PAYOUTS, kept=_without_accounts)
 
 
 async def payout(engine: Engine, payout_id: UUID) -> Seen[Payout]:
     """One payout as it is now."""
     call = Call("GET", f"{_HERE}/payouts/{payout_id}")
-    return await look(engine, list_name=name_of(f"payout/{payout_id}"), call=call, answer=_PAYOUT)
+    return await look(engine, list_name=name_of(f"payout/{payout_id}"), call=call, answer=_PAYOUT, kept=_masked)
 
 
 async def make_payout(engine: Engine, *, payout_id: UUID, statements: Sequence[UUID], note: str = "") -> Payout:
@@ -260,16 +261,29 @@ async def take_results(
 
 # --- terms ---
 
+P = TypeVar("P", Payout, Terms)
+
+
+def _masked(one: P) -> P:
+    """Without the number of a bank account, which is not kept on this disk: its end says which one it is."""
+    return one.model_copy(update={"account": f"…{one.account[-4:]}" if one.account else ""})
+
+
+def _without_accounts(page: Page[P]) -> Page[P]:
+    return page.model_copy(update={"items": [_masked(one) for one in page.items]})
+
 
 async def list_terms(engine: Engine) -> Seen[Page[Terms]]:
     """On which terms each supplier is paid now; a supplier's person gets its own."""
-    return await look(engine, list_name=name_of("terms"), call=Call("GET", f"{_HERE}/terms"), answer=_TERMS)
+    call = Call("GET", f"{_HERE}/terms")
+    return await look(engine, list_name=name_of("terms"), call=call, answer=_TERMS, kept=_without_accounts)
 
 
 async def terms_history(engine: Engine, supplier_id: UUID) -> Seen[Page[Terms]]:
     """All terms that a supplier was ever paid on, the newest first."""
     call = Call("GET", f"{_HERE}/terms/{supplier_id}")
-    return await look(engine, list_name=name_of(f"terms/{supplier_id}"), call=call, answer=_TERMS)
+    name = name_of(f"terms/{supplier_id}")
+    return await look(engine, list_name=name, call=call, answer=_TERMS, kept=_without_accounts)
 
 
 async def edit_terms(engine: Engine, supplier_id: UUID, edit: EditTerms) -> Terms:

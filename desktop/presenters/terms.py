@@ -127,7 +127,9 @@ class SupplierTerms(Picked[Terms]):
         self.feed.show(lambda engine, _after: settlement.list_terms(engine))
 
     def acts(self) -> list[Act[Any]]:
-        return [_edit(self.chosen)] if self.may_edit and self.chosen is not None else []
+        # Offline the numbers of accounts are not whole: they would be agreed on as they stand there.
+        may = self.may_edit and self.feed.live
+        return [_edit(self.chosen)] if may and self.chosen is not None else []
 
     def choose(self, one: Terms | None) -> None:
         before, self.history = self.chosen, self.history if one == self.chosen else None

@@ -17,7 +17,7 @@ from desktop.presenters.holds import FREE, HOLD, Holds, what_is_held
 from desktop.presenters.payouts import Payouts, Results, paid_to, shown_bad, warnings
 from desktop.presenters.statement_acts import CONFIRM, PAY, told_of
 from desktop.presenters.statements import Statements, afterwards, bill_row, drilled, left_over, sums
-from desktop.presenters.terms import terms_words
+from desktop.presenters.terms import SupplierTerms, terms_words
 from desktop.presenters.typed import NotADay
 from shared import clock, ids
 from shared.contracts.settlement import Hold, PayoutResultsTaken, SupplierAccount, Terms
@@ -155,6 +155,20 @@ def test_terms_are_told_in_a_line(agreed, told):
         "version": 1,
     }
     assert terms_words(Terms.model_validate(facts | agreed)) == told
+
+
+def test_terms_as_they_were_seen_offline_are_not_agreed_on_again():
+    facts = dict.fromkeys(Terms.model_fields, 0) | {"supplier_id": XINGHE, "supplier": "星河数码", "valid_from": NOON}
+    words_of_it = {"mode": "purchase", "cycle": Cycle.D0, "cutoff": "17:00", "release_from": ReleaseFrom.DELIVERED}
+    texts = {"tier": "standard", "receiver": "", "bank": "", "changed_by": "周洁", "account": "…7890"}
+    one = Terms.model_validate(facts | words_of_it | texts)
+    for live, keys in ((False, []), (True, ["edit"])):
+        ask = Later()
+        shown = SupplierTerms(ask, person(Role.FINANCE))
+        shown.show_list()
+        ask.answer(0, page_of(one, live=live))
+        shown.choose(one)
+        assert [act.key for act in shown.acting.acts] == keys
 
 
 def looking_at(*rows, role=Role.FINANCE):

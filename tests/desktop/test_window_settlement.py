@@ -21,6 +21,7 @@ from shared.contracts.settlement import EditTerms
 from shared.errors import NotAllowed
 from shared.finance import Cycle, PayoutState, ReleaseFrom, StatementState
 from shared.ids import speak_order_code
+from tests.desktop.live import Line
 from tests.desktop.window_program import drop, sign_in, texts
 from tests.desktop.workbench import carry_out
 from tests.world import ANNA, BEN
@@ -371,3 +372,34 @@ def the_holidays_are_entered(qtbot, window, page, holidays, world):
         ("2031-01-23", False),
         ("2031-01-24", False),
     ]
+
+
+def test_the_number_of_an_account_is_not_kept_on_this_disk(console, live_shop, world, sold):
+    """Offline its end says which one it is; whoever saw it so agrees on no terms."""
+    zhou, number = console("zhou", follow=False), "6222 0210 0101 1234 567"
+    with Line(live_shop.port) as line:
+        zhou.sign_in(line.url, "zhou")
+        [before] = [one for one in zhou.run(settlement.list_terms(zhou.engine)).value.items if one.version]
+        agreed = before.model_dump(include=set(EditTerms.model_fields)) | {"account": number, "reason": "补账号"}
+        zhou.run(settlement.edit_terms(zhou.engine, before.supplier_id, EditTerms.model_validate(agreed)))
+        payee = world.suppliers["xinghe"]
+        [made] = zhou.run(settlement.make_statements(zhou.engine, run_id=ids.new_id(), day=clock.shop_day(clock.now())))
+        confirmed = zhou.run(settlement.move_statement(zhou.engine, made, "confirm"))
+        paid = zhou.run(settlement.make_payout(zhou.engine, payout_id=ids.new_id(), statements=[confirmed.id]))
+
+        def accounts():
+            run, engine = zhou.run, zhou.engine
+            lists = (
+                settlement.list_terms(engine),
+                settlement.terms_history(engine, payee),
+                settlement.list_payouts(engine),
+            )
+            seen = [run(one).value.items for one in lists] + [[run(settlement.payout(engine, paid.id)).value]]
+            return {one.account for some in seen for one in some} - {""}
+
+        assert accounts() == {number}
+        line.cut()
+        assert accounts() == {"… 567"}
+    files = [path.read_bytes() for path in zhou.folders.home.rglob("*") if path.is_file()]
+    assert any("… 567".encode() in file for file in files)
+    assert not any(number.encode() in file for file in files)
