@@ -244,7 +244,7 @@ DIFFERENCE_ACTIONS: dict[DifferenceKind, tuple[DifferenceAction, ...]] = {
     DifferenceKind.REFUND_ONLY_OURS: (DifferenceAction.CARRY, DifferenceAction.WRITE_OFF),
     DifferenceKind.REFUND_ONLY_THEIRS: (DifferenceAction.BOOK, DifferenceAction.CARRY, DifferenceAction.IGNORE),
     DifferenceKind.REFUND_AMOUNT: (DifferenceAction.BOOK, DifferenceAction.CARRY),
-    DifferenceKind.REFUND_STATE: (DifferenceAction.CARRY, DifferenceAction.IGNORE),
+    DifferenceKind.REFUND_STATE: (DifferenceAction.CARRY, DifferenceAction.BOOK, DifferenceAction.IGNORE),
     DifferenceKind.FUND_ONLY_TRADES: (DifferenceAction.CARRY, DifferenceAction.IGNORE),
     DifferenceKind.FUND_ONLY_FUNDS: (DifferenceAction.BOOK, DifferenceAction.CARRY, DifferenceAction.IGNORE),
     DifferenceKind.BALANCE: (DifferenceAction.CARRY, DifferenceAction.IGNORE),

@@ -74,14 +74,14 @@ RUNBOOK: dict[ExceptionKind, Pair] = {
         (
             "退款卡在渠道。看“受阻原因”：余额不足先充值，再选“再次查询”，单号不变，不会重复退款。"
             "退款已关闭的，重新退款；渠道不接受的，在渠道后台退给买家，再登记渠道退款单号。"
-            "账上已退、渠道却说没有退成的，在渠道后台重新退给买家，账不再动，写明新单号后关闭。"
+            "账上已退、渠道却说没有退成的，在渠道后台重新退给买家，再登记新的渠道退款单号，账不再动。"
         ),
         (
             "A refund does not get through. See the trouble: top up where the balance is low, then ask again;"
             " the number stays the same, so nothing is refunded twice. One that is closed is made anew; what the"
             " channel does not take is given back in its own console, and recorded with its number there. Where the"
-            " books say that it went back and the channel that it did not, give it back in the console, leave the books"
-            " as they are, and close this with the new number."
+            " books say that it went back and the channel that it did not, give it back in the console, and record the"
+            " new number: the books stay as they are."
         ),
     ),
     ExceptionKind.BILL_MISSING: (

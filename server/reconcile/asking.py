@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 from uuid import UUID
 
@@ -47,6 +47,7 @@ class _Said:
     out_trade_no: str
     provider_no: str
     amount_fen: int | None
+    out_refund_no: str = ""
 
 
 async def before(ctx: Context, seen: Mapping[UUID, int], *, actor: Actor) -> None:
@@ -64,6 +65,8 @@ async def before(ctx: Context, seen: Mapping[UUID, int], *, actor: Actor) -> Non
 async def _ask(ctx: Context, said: _Said, gate: asyncio.Semaphore) -> NotConfirmed | None:
     async with gate:
         try:
+            if said.out_refund_no:
+                return await _ask_for_refund(ctx, said)
             numbers = said.out_trade_no, said.provider_no
             fact = await channels.call(
                 ctx, said.channel, lambda gateway: gateway.query(numbers[0], provider_no=numbers[1])
@@ -76,6 +79,13 @@ async def _ask(ctx: Context, said: _Said, gate: asyncio.Semaphore) -> NotConfirm
         said.amount_fen,
     )
     return None if is_it else NotConfirmed(number=said.number, answer=_answer(fact))
+
+
+async def _ask_for_refund(ctx: Context, said: _Said) -> NotConfirmed | None:
+    number, payment = said.out_refund_no, said.out_trade_no
+    fact = await channels.call(ctx, said.channel, lambda gateway: gateway.query_refund(number, out_trade_no=payment))
+    is_it = fact is not None and (fact.state, fact.amount_fen) == ("succeeded", said.amount_fen)
+    return None if is_it else NotConfirmed(number=said.number, answer=fact.state if fact else "NOT_FOUND")
 
 
 def _answer(fact: PaymentFact | None) -> str:
@@ -93,7 +103,9 @@ def _to_be_asked(ctx: Context, seen: Mapping[UUID, int], actor: Actor) -> list[_
         told = _told_by_channel(tx, rows)
         paid = [row for row in rows if row.action in _GOODS or (row.action in _MONEY and _is_news(row, told))]
         back = [row for row in rows if _gives_back(tx, row)]
-    return [*(_said("paid", row) for row in paid), *(_said("refunded", row) for row in back)]
+        ours = [row for row in rows if row.kind == DifferenceKind.REFUND_STATE and row.action == DifferenceAction.BOOK]
+    said = [*(_said("paid", row) for row in paid), *(_said("refunded", row) for row in back)]
+    return [*said, *(replace(_said("refunded", row), out_refund_no=row.out_refund_no) for row in ours)]
 
 
 def _said(state: Literal["paid", "refunded"], row: ReconcileDifference) -> _Said:

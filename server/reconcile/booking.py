@@ -25,7 +25,7 @@ BOOKED = frozenset({DifferenceAction.BOOK.value, DifferenceAction.WRITE_OFF.valu
 _WENT_OUT = frozenset({DifferenceKind.REFUND_ONLY_OURS, DifferenceKind.REFUND_AMOUNT})
 """Kinds whose amounts left the channel: more there is less for us."""
 
-_ELSEWHERE = frozenset({DifferenceKind.FEE, DifferenceKind.REFUND_ONLY_THEIRS})
+_ELSEWHERE = frozenset({DifferenceKind.FEE, DifferenceKind.REFUND_ONLY_THEIRS, DifferenceKind.REFUND_STATE})
 """Kinds that are booked where all fees and all refunds are."""
 
 

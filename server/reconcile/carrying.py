@@ -156,6 +156,8 @@ def _refund_ended(tx: Tx, row: ReconcileDifference) -> bool:
     if refund is None:
         return False
     ended = {RefundState.SUCCEEDED, RefundState.CLOSED} if row.theirs_state == "processing" else set()
+    if row.theirs_state == "failed" and tx.scalar(select(ours.BY_HAND).where(Refund.id == refund.id)):
+        return True  # it was paid otherwise, and people have said so
     return refund.state in matching.AGREES.get(row.theirs_state, frozenset()) | ended
 
 

@@ -10,9 +10,11 @@ from sqlalchemy import select
 
 from server.db import Tx, among
 from server.payments.model import PaymentException
+from server.payments.refunds.moving import WITHOUT_MONEY
 from server.reconcile.model import ReconcileDifference
 from shared.finance import DIFFERENCE_ACTIONS, DifferenceAction, DifferenceKind, DifferenceState
 from shared.money import Fen
+from shared.states import RefundState
 
 _A, _K = DifferenceAction, DifferenceKind
 
@@ -24,6 +26,9 @@ that we know.
 
 UNPAID_HERE = "unpaid"
 """The `ours_state` of a payment of ours that we know no money of."""
+
+OF_REFUNDS = frozenset({_K.REFUND_ONLY_THEIRS.value, _K.REFUND_STATE.value})
+"""Kinds about refunds that people record in the exceptions, where they are booked."""
 
 _IN_THE_EXCEPTIONS = frozenset({_A.REFUND, _A.ATTACH})
 _ALWAYS_TWO = frozenset({_A.DELIVER, _A.WRITE_OFF})
@@ -51,7 +56,7 @@ def at_stake(row: ReconcileDifference) -> Fen:
 
 def is_money(row: ReconcileDifference, action: DifferenceAction) -> bool:
     """Whether it is done in the exceptions, where the money waits or is put."""
-    return action in _IN_THE_EXCEPTIONS or (action is _A.BOOK and row.kind == _K.REFUND_ONLY_THEIRS)
+    return action in _IN_THE_EXCEPTIONS or (action is _A.BOOK and row.kind in OF_REFUNDS)
 
 
 def because(row: ReconcileDifference, action: DifferenceAction, check_above: Fen, *, total: Fen = 0) -> Because:
@@ -60,6 +65,14 @@ def because(row: ReconcileDifference, action: DifferenceAction, check_above: Fen
         return Because.MONEY
     always = action in _ALWAYS_TWO or (action is _A.BOOK and row.again_of is not None)
     return Because.LIMIT if always or max(at_stake(row), total) > check_above else Because.ONE_PERSON
+
+
+def ended_otherwise(row: ReconcileDifference) -> bool:
+    """Whether our refund and the channel's have both ended, one with the money at the buyer's and one without."""
+    is_back, is_back_there = row.ours_state == RefundState.SUCCEEDED, row.theirs_state == "succeeded"
+    is_over = is_back or row.ours_state in WITHOUT_MONEY
+    is_over_there = is_back_there or row.theirs_state == "failed"
+    return row.kind == _K.REFUND_STATE and is_over and is_over_there and is_back != is_back_there
 
 
 def needs_two(row: ReconcileDifference, check_above: Fen) -> bool:
@@ -75,7 +88,9 @@ def possible(row: ReconcileDifference, exception: PaymentException | None) -> li
     if row.state != DifferenceState.OPEN or row.is_signed:
         return []
     kind = DifferenceKind(row.kind)
-    return [action for action in DIFFERENCE_ACTIONS[kind] if _fits(kind, action, row, exception)]
+    found = [action for action in DIFFERENCE_ACTIONS[kind] if _fits(kind, action, row, exception)]
+    # A refund whose state differs is mostly still on its way; where it has ended, nothing comes by waiting.
+    return sorted(found, key=lambda action: action is not _A.BOOK) if kind is _K.REFUND_STATE else found
 
 
 def _fits(
@@ -95,6 +110,8 @@ def _fits(
             return holds_money or row.ours_state != PAID_HERE
         case _K.REFUND_ONLY_THEIRS, _A.BOOK:
             return row.order_code is not None or row.ours_state == PAID_HERE
+        case _K.REFUND_STATE, _A.BOOK:
+            return ended_otherwise(row) and row.ours_state in WITHOUT_MONEY
         case _:
             return True
 

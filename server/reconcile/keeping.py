@@ -191,6 +191,7 @@ class _Run:
     def link(self, known: Iterable[ReconcileDifference]) -> None:
         """Let open ones know the exceptions in which their money waits, and what may be done then."""
         rows = [row for row in (*known, *self._made) if row.state == _D.OPEN]
+        waiting.doubt(self._tx, [row for row in rows if row.exception_id is None])
         exceptions = waiting.found(self._tx, self._channel, rows)
         for row in rows:
             exception = exceptions.get(row.id)

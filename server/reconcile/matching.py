@@ -264,6 +264,8 @@ class Matching:
                 self._note(_K.FOREIGN, None, row)
             elif our is None:
                 self._note(_K.ONLY_THEIRS if row.kind == "payment" else _K.REFUND_ONLY_THEIRS, None, row)
+            elif row.state == "failed" and our.at is None and our.provider_no not in {"", number}:
+                pass  # people have recorded what was paid in its place
             elif id(row) in again or our in met or not self._may_be(our, row):
                 self._note(_K.DUPLICATE if row.kind == "payment" else _K.REFUND_ONLY_THEIRS, None, row)
             else:

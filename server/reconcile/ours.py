@@ -41,7 +41,7 @@ _ASIDE = {
 }
 
 
-_BY_HAND = exists().where(RefundEvent.refund_id == Refund.id, RefundEvent.what == RefundStep.RECORDED.value)
+BY_HAND = exists().where(RefundEvent.refund_id == Refund.id, RefundEvent.what == RefundStep.RECORDED.value)
 """Refunds that people recorded: they were made at the channel on a day that only its bill knows."""
 
 _CHARGED, _WHOLE = PaymentAttempt.fee_fen, PaymentAttempt.amount_fen
@@ -56,7 +56,7 @@ def of_day(tx: Tx, channel: str, day: date) -> Iterator[OurRow]:
     yield from _attempts(tx, _is_of(channel), a.paid_at >= start, a.paid_at < end)
     yield from _set_aside(tx, u.channel == channel, u.paid_at >= start, u.paid_at < end)
     in_day = (r.submitted_at >= start, r.submitted_at < end)
-    yield from _refunds(tx, r.channel == channel, r.state.in_(ASKED), ~_BY_HAND, *in_day)
+    yield from _refunds(tx, r.channel == channel, r.state.in_(ASKED), ~BY_HAND, *in_day)
 
 
 def counted(tx: Tx, channel: str, day: date) -> Side:
@@ -70,7 +70,7 @@ def counted(tx: Tx, channel: str, day: date) -> Side:
         a.paid_at < end,
     )
     aside = (u.channel == channel, u.state.in_(list(_ASIDE)), u.paid_at >= start, u.paid_at < end)
-    back = (r.channel == channel, r.state.in_(ASKED), ~_BY_HAND, r.submitted_at >= start, r.submitted_at < end)
+    back = (r.channel == channel, r.state.in_(ASKED), ~BY_HAND, r.submitted_at >= start, r.submitted_at < end)
     sums = (
         select(func.count(), func.sum(a.amount_fen), func.sum(a.fee_fen)).where(*paid),
         select(func.count(), func.sum(u.amount_fen), literal(0)).where(*aside),
@@ -147,7 +147,7 @@ def _refunds(tx: Tx, *which: ColumnElement[bool]) -> Iterator[OurRow]:
     r, a = Refund, PaymentAttempt
     names = (r.id, r.out_trade_no, r.out_refund_no, r.provider_refund_no, r.state)
     fee = (a.fee_fen, a.fee_is_final, _SHARE.label("share"))
-    columns = (*names, r.amount_fen, r.submitted_at, r.refunded_at, _BY_HAND.label("by_hand"), *fee)
+    columns = (*names, r.amount_fen, r.submitted_at, r.refunded_at, BY_HAND.label("by_hand"), *fee)
     query = select(*columns).outerjoin(a, a.id == r.attempt_id).where(*which).order_by(r.out_refund_no)
     for row in _streamed(tx, query):
         yield OurRow(

@@ -48,11 +48,14 @@ def found(tx: Tx, channel: str, rows: Sequence[ReconcileDifference]) -> dict[UUI
     """The open exceptions about differences' money, by difference; only of kinds whose money waits for people."""
     paid = {row.id: Paid(row.provider_no, row.out_trade_no) for row in rows if row.kind in _OF_PAYMENTS}
     back = refunds(tx, [row for row in rows if row.kind == DifferenceKind.REFUND_ONLY_THEIRS])
+    ours = {row.id: row.ours_id for row in rows if row.kind == DifferenceKind.REFUND_STATE and row.ours_id}
+    in_stuck = of_bill.of_our_refunds(tx, set(ours.values()))
     in_payments = of_bill.of_payments(tx, channel, set(paid.values())) if paid else {}
     in_refunds = of_bill.of_refunds(tx, channel, set(back.values())) if back else {}
     theirs = {row.id: row.theirs_fen for row in rows}
     its = {one: in_payments[name] for one, name in paid.items() if name in in_payments}
     its = {one: it for one, it in its.items() if it.unmatched_id is None or it.received_fen == theirs[one]}
+    its |= {one: in_stuck[refund_id] for one, refund_id in ours.items() if refund_id in in_stuck}
     return its | {one: in_refunds[name] for one, name in back.items() if name in in_refunds}
 
 
@@ -90,14 +93,20 @@ def raised(tx: Tx, row: ReconcileDifference, shop: Shop) -> PaymentException | N
 def holding(tx: Tx, row: ReconcileDifference) -> PaymentException | None:
     """The exception that holds the money of a difference already, or tells of its refund."""
     there = found(tx, row.channel, [row]).get(row.id)
-    is_refund = row.kind == DifferenceKind.REFUND_ONLY_THEIRS
+    is_refund = row.kind in choosing.OF_REFUNDS
     return there if there is not None and (there.unmatched_id is not None or is_refund) else None
 
 
 def number(tx: Tx, row: ReconcileDifference) -> str:
     """The channel's own number of the money: a refund's where it has one."""
-    is_refund = row.kind == DifferenceKind.REFUND_ONLY_THEIRS
-    return refunds(tx, [row])[row.id].refund_no if is_refund else row.provider_no
+    return refunds(tx, [row])[row.id].refund_no if row.kind in choosing.OF_REFUNDS else row.provider_no
+
+
+def doubt(tx: Tx, rows: Collection[ReconcileDifference]) -> None:
+    """Put refunds of ours before people that have ended otherwise than the bill says, each once."""
+    for row in rows:
+        if choosing.ended_otherwise(row) and row.ours_id is not None:
+            of_bill.doubted(tx, row.ours_id, row.theirs_state)
 
 
 def deliver(tx: Tx, rows: Sequence[ReconcileDifference], shop: Shop, *, by: str) -> None:
@@ -161,8 +170,8 @@ _RAISED: Mapping[DifferenceKind, Callable[[Tx, ReconcileDifference, Shop], Payme
     DifferenceKind.AMOUNT: _payment,
     DifferenceKind.REFUND_ONLY_THEIRS: _refund,
 }
-_LINKED = _RAISED.keys() | {DifferenceKind.UNPAID_OURS}
-_OF_PAYMENTS = _LINKED - {DifferenceKind.REFUND_ONLY_THEIRS}
+_LINKED = _RAISED.keys() | {DifferenceKind.UNPAID_OURS, DifferenceKind.REFUND_STATE}
+_OF_PAYMENTS = _LINKED - choosing.OF_REFUNDS
 
 
 # --- what is done there, and what that means here ---
@@ -198,7 +207,7 @@ def stands(
     if row.kind not in _LINKED:
         return None, None
     action = _DONE.get(exception.action or "")
-    if action is DifferenceAction.BOOK and row.kind != DifferenceKind.REFUND_ONLY_THEIRS:
+    if action is DifferenceAction.BOOK and row.kind not in choosing.OF_REFUNDS:
         action = DifferenceAction.REFUND  # of the payment: it went back, and people have said so
     own = DifferenceAction(row.action) if row.action else None
     if own not in {None, action} and not choosing.is_money(row, own):

@@ -285,7 +285,7 @@ def test_a_recorded_refund_that_the_channel_did_not_make_after_all_is_shown(site
         told(site, number, "RC-1", 1_000, state)
     [alarm] = listed(site)
     facts = {fact["name"]: fact["value"] for fact in alarm["evidence"]}
-    assert (alarm["kind"], alarm["refund_id"], alarm["actions"]) == ("refund_stuck", made["id"], ["dismiss"])
+    assert (alarm["kind"], alarm["refund_id"], alarm["actions"]) == ("refund_stuck", made["id"], ["record", "dismiss"])
     assert (facts["trouble"], facts["said"], alarm["provider_no"]) == ("differs", "closed", "RC-1")
     assert say(site, alarm, "dismiss").json()["state"] == "closed"
     told(site, number, "RC-1", 900)

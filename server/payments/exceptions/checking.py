@@ -46,9 +46,9 @@ class _About:
 
 
 async def before(ctx: Context, exception_id: UUID, body: ApproveAction, *, actor: Actor) -> None:
-    """Ask the channel about what is about to be approved: a payment that people confirm, an abnormal refund that they
-    made by hand, money of a bill that is to buy goods or to go back, and money that it is said to have given back. What
-    it says is applied.
+    """Ask the channel about what is about to be approved: a payment that people confirm, a refund of ours that they
+    made otherwise, money of a bill that is to buy goods or to go back, and money that it is said to have given back.
+    What it says is applied.
 
     Raises ChannelAnswered. A channel that is silent, or refuses to say, stands in nobody's way.
     """
@@ -72,7 +72,7 @@ async def before(ctx: Context, exception_id: UUID, body: ApproveAction, *, actor
 
 
 async def _ask_for_refund(ctx: Context, refund: Refund) -> None:
-    """Raise ChannelAnswered where an abnormal refund got on: somebody dealt with it in the channel's console."""
+    """Raise ChannelAnswered where a refund got on that was abnormal, or was said not to have arrived."""
     number, payment = refund.out_refund_no, refund.out_trade_no
     try:
         fact = await channels.call(
@@ -80,7 +80,8 @@ async def _ask_for_refund(ctx: Context, refund: Refund) -> None:
         )
     except (ChannelUnknown, ChannelRefused):
         return
-    if fact is not None and fact.state != RefundState.ABNORMAL.value:
+    is_abnormal = refund.state == RefundState.ABNORMAL
+    if fact is not None and (fact.state == "succeeded" or (is_abnormal and fact.state != refund.state)):
         await ctx.batch.submit(RefundHeard(refund.channel, ctx.gateways[refund.channel].merchant_id, fact))
         raise ChannelAnswered(answer=fact.state)
 
@@ -108,7 +109,7 @@ def _to_be_asked(ctx: Context, exception_id: UUID, body: ApproveAction, actor: A
     )
     confirms = (PaymentException.action == ExceptionAction.CONFIRM.value, PaymentAttempt.state != AttemptState.PAID)
     is_record = PaymentException.action == ExceptionAction.RECORD.value
-    records = (is_record, Refund.state == RefundState.ABNORMAL)
+    records = (is_record, Refund.state.in_((RefundState.ABNORMAL.value, RefundState.SUCCEEDED.value)))
     lets_go = (
         PaymentException.action.in_((ExceptionAction.ATTACH.value, ExceptionAction.REFUND.value)),
         UnmatchedPayment.found_by == FoundBy.BILL.value,

@@ -21,6 +21,7 @@ from shared.states import (
     ExceptionAction,
     ExceptionKind,
     ExceptionState,
+    RefundState,
     RefundTrouble,
 )
 from shared.states import WITHOUT_MONEY as MOVES_NOTHING
@@ -37,6 +38,9 @@ _BY_TROUBLE: Mapping[str, Set[ExceptionAction]] = {
     RefundTrouble.ABNORMAL.value: frozenset({ExceptionAction.ASK_AGAIN, ExceptionAction.RECORD}),
 }
 """What may be done about a refund under way that does not arrive by itself: people give it back, and say so."""
+
+_NOT_PAID = frozenset({"abnormal", "closed", "failed"})
+"""What a channel says of a refund that did not reach the buyer."""
 
 _NEVER_THERE = frozenset({RefundTrouble.NOT_OFFERED.value, RefundTrouble.TOO_LATE.value, RefundTrouble.TOO_MANY.value})
 """Why a channel would not take a new refund of the same money either."""
@@ -83,7 +87,8 @@ def _fitting(kind: ExceptionKind, row: PaymentException, about: About) -> Set[Ex
 
 
 def _of_refund(row: PaymentException, about: About) -> Set[ExceptionAction]:
-    """One that lives is asked about, and hidden from nobody; one that ended without money is made anew or recorded.
+    """One that lives is asked about, and hidden from nobody; one that ended without money is made anew or recorded, and
+    one that the channel took back after it had paid is recorded once it was made otherwise.
 
     What the channel cannot be asked for goes back in its own console, and waits for that.
     """
@@ -92,9 +97,12 @@ def _of_refund(row: PaymentException, about: About) -> Set[ExceptionAction]:
         return _DISMISS
     if refund.state not in ENDED:
         return _BY_TROUBLE.get(refund.trouble or "", frozenset({ExceptionAction.ASK_AGAIN}))
+    said = dict(json.loads(row.evidence or "[]"))
+    paid_there = said.get("trouble") == RefundTrouble.DIFFERS.value
+    if refund.state == RefundState.SUCCEEDED and paid_there and said.get("said") in _NOT_PAID:
+        return _DISMISS | {ExceptionAction.RECORD}
     if refund.state not in WITHOUT_MONEY or about.held_elsewhere:
         return _DISMISS
-    paid_there = ["trouble", RefundTrouble.DIFFERS.value] in json.loads(row.evidence or "[]")
     again = set() if paid_there or refund.trouble in _NEVER_THERE else {ExceptionAction.REFUND}
     return _DISMISS | {ExceptionAction.RECORD} | again
 

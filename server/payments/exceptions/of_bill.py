@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple, TypeVar
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, select
 
@@ -15,11 +16,11 @@ from server.db import Tx, among
 from server.payments import actions
 from server.payments.actions import ApplyPayment
 from server.payments.model import PaymentAttempt, PaymentException, UnmatchedPayment
-from server.payments.refunds import hearing
+from server.payments.refunds import hearing, moving
 from server.payments.refunds.actions import RefundHeard
 from server.payments.terms import Terms
 from shared.money import Fen
-from shared.states import ExceptionKind
+from shared.states import ExceptionKind, RefundTrouble
 
 _OF_ATTEMPTS = (
     ExceptionKind.PAYMENT_UNKNOWN.value,
@@ -72,6 +73,19 @@ def of_payments(tx: Tx, channel: str, payments: Collection[Paid]) -> dict[Paid, 
 def of_refunds(tx: Tx, channel: str, refunds: Collection[GivenBack]) -> dict[GivenBack, PaymentException]:
     """The open exceptions about refunds that nobody here knew."""
     return dict(_told(tx, channel, refunds, PaymentException.closed_at.is_(None)))
+
+
+def of_our_refunds(tx: Tx, refund_ids: Collection[UUID]) -> dict[UUID, PaymentException]:
+    """The open exceptions about refunds of ours, by refund."""
+    e = PaymentException
+    stuck = (e.kind == ExceptionKind.REFUND_STUCK.value, e.closed_at.is_(None))
+    rows = tx.scalars(select(e).where(*stuck, among(tx, e.refund_id, sorted(refund_ids)))) if refund_ids else ()
+    return {row.refund_id: row for row in rows if row.refund_id is not None}
+
+
+def doubted(tx: Tx, refund_id: UUID, said: str) -> None:
+    """Put a refund of ours before people that has ended otherwise than a bill says."""
+    hearing.raise_stuck(tx, moving.lock(tx, refund_id), RefundTrouble.DIFFERS, said=said, again=True)
 
 
 def are_booked(tx: Tx, channel: str, refunds: Collection[GivenBack]) -> set[GivenBack]:

@@ -40,7 +40,7 @@ class RefundRecorded(Conflict):
 
 def require_its_own(refund: Refund, number: str) -> None:
     """Raise BadField for the number of the refund that did not arrive: the channel says so itself, once it does."""
-    if refund.state not in ENDED and number == refund.provider_refund_no:
+    if (refund.state not in ENDED or refund.state == RefundState.SUCCEEDED) and number == refund.provider_refund_no:
         zh = "这是渠道里这笔退款自己的单号，渠道说它还没有退成：请填另行转账的单号，或“再次查询”"
         en = "this refund has that number, and the channel says that it did not arrive: name the transfer, or ask again"
         raise BadField(field="provider_no", reason=Sentence(zh, en))
@@ -87,17 +87,30 @@ def of_order(tx: Tx, order_id: UUID, attempt_id: UUID, amount: Fen, given: Given
 
 
 def of_refund(tx: Tx, refund_id: UUID, given: Given) -> Refund:
-    """What a refund was to give back went back without it: one that waits ends so, one that ended is made anew.
+    """What a refund was to give back went back without it: one that waits ends so, one that ended is made anew, and one
+    that is in the books, and that the channel did not pay after all, has the number of what was paid in its place.
 
     Raises NothingToRefund, RefundUnderWay, RefundRecorded, BadField for the number of the refund itself.
     """
     held = moving.lock(tx, refund_id)
     require_its_own(held.refund, given.provider_no)
+    if held.refund.state == RefundState.SUCCEEDED:
+        return _paid_otherwise(tx, held, given)
     if held.refund.state not in ENDED and held.refund.trouble not in BY_HAND:
         raise making.RefundUnderWay  # it got on after all
     if held.refund.state in ENDED:
         held = anew(tx, held, reason=given.note, actor=given.proposed_by, by_hand=True)
     return _settle(tx, held, given)
+
+
+def _paid_otherwise(tx: Tx, held: Held, given: Given) -> Refund:
+    """The books have it already, and nothing moves in them: only what the channel paid it by is another number."""
+    refund = held.refund
+    _require_new(tx, refund, given.provider_no)
+    refund.checked_by, refund.provider_refund_no, refund.refunded_at = given.approved_by, given.provider_no, None
+    moving.advance(tx, held, RefundStep.RECORDED, actor=given.approved_by, note=given.provider_no)
+    closing.refund_known(tx, refund.channel, given.provider_no)
+    return refund
 
 
 def anew(tx: Tx, ended: Held, *, reason: str, actor: str, by_hand: bool = False) -> Held:
