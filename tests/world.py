@@ -11,9 +11,10 @@ facts as a channel states them.
 import base64
 import hashlib
 import time
-from contextlib import contextmanager
+from collections.abc import Set
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -72,6 +73,10 @@ class World:
     suppliers: dict[str, UUID]
     users: dict[str, UUID]
     skus: dict[str, catalog_queries.SaleTerms]
+    expects: Set[str] | None = frozenset()
+    """The invariants that are broken when it ends, and no others: a test that makes rows up breaks some. None: any."""
+    ended_at: datetime | None = None
+    """When its story ended, unless now: what nobody did in time by then is not looked for."""
 
     # --- stock ---
 
@@ -237,6 +242,14 @@ class World:
         assert report.ok, report.findings
         return report
 
+    def prove(self) -> None:
+        """At the end of a test: the books hold, but for what the test said that it would break (`expects`)."""
+        if self.expects is None:
+            return
+        with clock.fixed(self.ended_at) if self.ended_at else nullcontext():
+            report = rechecking.check(self.ctx.db)
+        assert {one.invariant for one in report.findings} == self.expects, report.findings
+
 
 def seal(shop: World, content, info: bytes) -> bytes:
     """What a console sends sealed to the shop's import key."""
@@ -245,8 +258,10 @@ def seal(shop: World, content, info: bytes) -> bytes:
 
 
 @contextmanager
-def world(kind: engines.Kind, folder, **settings):
+def world(kind: engines.Kind, folder, *, expects: Set[str] | None = frozenset(), **settings):
     """A shop on a new database of an engine, its batcher running and its jobs run by hand (`World.work`).
+
+    When it ends well, its books must hold (`World.prove`), whatever the test was about.
 
     Anybody may hold as much unpaid as a test likes, and channels keep nothing of payments until their bills say so;
     `settings` say otherwise, by their names.
@@ -258,7 +273,9 @@ def world(kind: engines.Kind, folder, **settings):
     template.share_statements(ctx.db)
     ctx.batch.start()
     try:
-        yield World(ctx=ctx, suppliers=template.suppliers, users=template.users, skus=template.skus)
+        names = {"suppliers": template.suppliers, "users": template.users, "skus": template.skus}
+        yield (shop := World(ctx=ctx, expects=expects, **names))
+        shop.prove()
     finally:
         ctx.batch.close()
         ctx.db.close()

@@ -254,7 +254,8 @@ def test_a_sku_that_cannot_be_read_is_refused_before_anything_is_asked(kameng, s
 
 def test_a_day_of_sales_becomes_orders_and_a_workbook(kameng, live_shop, tmp_path):
     world = live_shop.world
-    with clock.fixed(datetime(2026, 11, 21, 4, 0, tzinfo=UTC)):
+    world.ended_at = datetime(2026, 11, 21, 4, 0, tzinfo=UTC)
+    with clock.fixed(world.ended_at):
         world.stock("STEAM-50", 5)
         checkouts = [world.buy(ANNA, "STEAM-50"), world.buy(ANNA, "STEAM-50", 2)]
         world.place(ANNA, "STEAM-50")

@@ -229,7 +229,7 @@ def test_keys_that_stop_selling_soon_are_told_of_and_more_of_them_too(shop):
     watch = Watch(shop.ctx.db)
     rule(shop, "STEAM-50", expiring_days=14)
     terms = (NOON.date() + timedelta(days=29), None, 1)
-    noticed = datetime(2026, 3, 17, 16, tzinfo=UTC)  # fourteen days before the end of the last day
+    noticed = shop.ended_at = datetime(2026, 3, 17, 16, tzinfo=UTC)  # fourteen days before the end of the last day
     with clock.fixed(noticed - timedelta(minutes=2)):
         shop.stock("STEAM-50", shop.keys("STEAM-50", 5), terms=terms)
         watch.look()

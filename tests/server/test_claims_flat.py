@@ -90,7 +90,7 @@ def test_lots_that_will_never_sell_again_are_not_looked_at(shop):
 
 @pytest.mark.each_engine
 def test_given_back_units_are_asked_for_where_there_may_be_some(shop):
-    db, sku_id = shop.ctx.db, shop.skus[SKU].sku_id
+    db, sku_id, shop.expects = shop.ctx.db, shop.skus[SKU].sku_id, {"S3"}
     shop.stock(SKU, 6)
     said = []
     event.listen(db.engine, "before_cursor_execute", lambda *facts: said.append(facts[2]))

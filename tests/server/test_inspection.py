@@ -193,6 +193,7 @@ def test_void_units_may_be_seen_and_deleted_keys_say_that_they_are_gone(stocked)
     with site.world.ctx.db.tx() as tx:
         tx.execute(update(StockUnit).where(StockUnit.seq == 2).values(state=int(UnitState.VOID)))
         tx.execute(delete(CardSecret).where(CardSecret.seq == 3))
+    site.world.expects = {"S4", "S5"}
     assert look(site, factor, seq=2).json()["secret"] == KEYS[1][1]
     gone = look(site, factor, seq=3, at=NOON + STEP)
     assert (gone.status_code, gone.json()["code"]) == (409, "key_forgotten")

@@ -274,16 +274,17 @@ def test_l11_a_broken_audit_chain_is_a_finding_of_the_whole_check(shop):
     shop.check()
     with tampering(shop.ctx.db) as tx:
         tx.execute(update(AuditEvent).where(AuditEvent.action == "order.place").values(actor="system"))
+    shop.expects = {"L11"}
     assert {finding.invariant for finding in invariants.check(shop.ctx.db).findings} == {"L11"}
 
 
 @pytest.mark.parametrize("kind", ["postgres", "mariadb"])
 def test_the_checks_run_on_every_engine(kind, tmp_path):
-    with world(kind, tmp_path) as other:
+    with world(kind, tmp_path, expects={"S1", "S5", "L9"}) as other:
         other.stock("STEAM-50", 2)
         other.buy(ANNA, "STEAM-50")
         other.check()
         with other.ctx.db.tx() as tx:
             tx.execute(delete(Delivery))
             tx.execute(delete(CardSecret))
-        assert {finding.invariant for finding in invariants.check(other.ctx.db).findings} == {"S1", "S5", "L9"}
+        assert {finding.invariant for finding in invariants.check(other.ctx.db).findings} == other.expects

@@ -4,12 +4,13 @@ from dataclasses import replace
 from uuid import UUID
 
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import delete, event, select
 from sqlalchemy.exc import IntegrityError
 
 from server.ledger import actions as ledger
 from server.ledger import paying
 from server.ledger.actions import Account, Journal, JournalConflict, Transfer
+from server.ledger.model import LedgerBalance, LedgerJournal
 from server.ledger.paying import AlreadyReleased, LineRelease, NotEnoughAvailable, Released
 from server.payments import fees
 from server.payments.ending import EndUnpaid
@@ -322,3 +323,19 @@ def test_a_bill_that_says_of_fees_what_is_booked_has_no_refund_looked_into(site)
     assert bill(5, reads=True) == bill(5, reads=False) == before - 5
     assert bill(3, reads=True) == bill(3, reads=False) == before - 3
     event.remove(engine, "before_cursor_execute", hear)
+
+
+def test_nothing_is_posted_to_an_account_without_its_balance(site):
+    site.unmade = {"L1", "L2"}
+    site.world.buy(ANNA, "STEAM-50")
+    with site.world.ctx.db.tx() as tx:
+        tx.execute(delete(LedgerBalance))
+    [journal] = [Journal("x", "ADJ", None, clock.now(), (Transfer(Account("fee"), Account("psp", "sandbox"), 1),))]
+    with pytest.raises(ledger.SlotMissing) as missing, site.world.ctx.db.tx() as tx:
+        ledger.post(tx, [journal])
+    assert missing.value.params == {"wanted": "2", "changed": "0"} or missing.value.params == {
+        "wanted": 2,
+        "changed": 0,
+    }
+    with site.world.ctx.db.read() as tx:
+        assert tx.scalars(select(LedgerJournal).where(LedgerJournal.key == "x")).all() == []

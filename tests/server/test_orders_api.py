@@ -146,6 +146,7 @@ def test_money_that_the_books_refuse_is_kept_before_it_is_acknowledged(site):
     with site.world.ctx.db.tx() as tx:
         key = f"payment:sandbox:{fact.provider_no}:pay"
         post(tx, [Journal(key=key, code="PAY", order_id=None, occurred_at=clock.now(), transfers=(other,))])
+    site.world.expects = {"L4"}
     assert site.notify(fact).json() == {"code": "SUCCESS"}
     with site.world.ctx.db.read() as tx:
         assert tx.scalars(select(PaymentCallback.state)).all() == ["deferred"]

@@ -377,6 +377,7 @@ def test_candidates_are_unpaid_orders_of_that_amount_the_nearest_first(site):
     # What no money waits in has none.
     with shop.ctx.db.tx() as tx:
         tx.execute(update(UnmatchedPayment).values(state="returned"))
+    shop.expects = {"L4"}
     assert site.get(path, by="li").json() == []
     assert problem(site.get(path, by="chen")) == (403, "not_allowed")
 

@@ -302,6 +302,7 @@ def test_a_journal_key_is_used_once_and_other_content_is_an_alarm(shop):
     with pytest.raises(JournalConflict), shop.ctx.db.tx() as tx:
         post(tx, [journal(101)])
     assert net(shop)["escrow", ""] == 100
+    shop.expects = {"L4"}
 
 
 def test_the_link_opens_the_order_on_another_device_and_a_wrong_one_does_not(shop):

@@ -80,7 +80,7 @@ def test_each_engine_shares_a_fee_out_alike(engine, tmp_path):
     paid = {"amount_fen": 1_250, "fee_fen": 8, "paid_at": at, "state": "paid", "provider_no": "42001"}
     parts = {"A": 240, "B": 625, "C": 1_250, "D": 80, "E": 70}
     told = {"channel": "wechat", "out_trade_no": "KM1", "created_at": at, "expires_at": at}
-    with world(engine, tmp_path) as shop, shop.ctx.db.tx() as tx:
+    with world(engine, tmp_path, expects={"L4", "R1", "R4"}) as shop, shop.ctx.db.tx() as tx:
         about = {"order_id": ids.new_id(), "order_code": "X", "subject": "x", "product": "qr", "queries": 0}
         tx.add(PaymentAttempt(id=attempt, **told, **paid, **about))
         for number, fen in [*parts.items(), ("F", 70)]:

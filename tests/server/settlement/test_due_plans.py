@@ -31,7 +31,7 @@ def sell(shop, count):
 
 @pytest.mark.parametrize("engine", COUNT, indirect=True)
 def test_what_is_due_is_found_by_the_index_of_each_engine(engine, tmp_path):
-    with world(engine, tmp_path) as shop:
+    with world(engine, tmp_path, expects={"L9"}) as shop:
         shop.stock("STEAM-50", 1)
         shop.buy(ANNA, "STEAM-50")
         sell(shop, SOLD)

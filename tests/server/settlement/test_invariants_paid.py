@@ -56,6 +56,7 @@ def test_a_release_and_a_payout_of_nothing_are_named(shop):
         ("L10", ("statement:JS-FORGED:release",)),
         ("L10", ("payout:DK-FORGED:done", "payout:DK-FORGED:submit")),
     }
+    shop.world.expects = {"L10"}
 
 
 def test_what_goes_to_other_accounts_than_people_agreed_on_is_named(shop):
@@ -69,6 +70,7 @@ def test_what_goes_to_other_accounts_than_people_agreed_on_is_named(shop):
     with db.tx() as tx:
         mine, theirs = Account("supplier_pending", xinghe), Account("supplier_available", beichen)
         post(tx, [Journal("opens it", "SUSPENSE", None, clock.now(), (Transfer(mine, theirs, 1),), "x")])
+    shop.world.expects = {"L3", "L6"}
     number, [statement] = payout["number"], payout["statements"]
     adjusted, released = f"adjust:{said['id'].replace('-', '')}", f"statement:{statement}:release"
 
