@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import TypeVar
+from uuid import UUID
 
 from pydantic import TypeAdapter
 
@@ -19,16 +22,23 @@ from shared.contracts.reconcile import (
     CheckSweep,
     FetchBills,
     NewSweep,
+    OwedDay,
+    PairWithdrawal,
     ReconciledDay,
     ReverseSweep,
     SignDay,
     Sweep,
+    Withdrawal,
 )
 from shared.errors import Conflict
 from shared.finance import SweepState
 
+T = TypeVar("T")
+
 _DAYS: TypeAdapter[Page[ReconciledDay]] = TypeAdapter(Page[ReconciledDay])
 _SWEEPS: TypeAdapter[Page[Sweep]] = TypeAdapter(Page[Sweep])
+_OWED: TypeAdapter[Page[OwedDay]] = TypeAdapter(Page[OwedDay])
+_WITHDRAWALS: TypeAdapter[Page[Withdrawal]] = TypeAdapter(Page[Withdrawal])
 _TOUCHED = ("reconciled_day", "difference")
 
 
@@ -72,9 +82,32 @@ async def sign(engine: Engine, day: ReconciledDay, *, note: str) -> ReconciledDa
     return done
 
 
-async def sweeps(engine: Engine, day: date, channel: str) -> Seen[list[Sweep]]:
-    """What arrived in our bank for a channel's day."""
-    return await _sweeps(engine, day=day.isoformat(), channel=channel)
+@dataclass(frozen=True, slots=True)
+class Bank:
+    """What a channel paid out to our bank.
+
+    `sweeps` arrived for the day in front. `owed` are all days whose money has not come, oldest first. `withdrawals`
+    left the channel on that day, or on another one and are no arrival yet; `loose` are arrivals that are no withdrawal.
+    """
+
+    sweeps: list[Sweep]
+    owed: list[OwedDay]
+    withdrawals: list[Withdrawal]
+    loose: list[Sweep]
+
+
+async def bank(engine: Engine, day: date, channel: str) -> Seen[Bank]:
+    """What a channel paid out to our bank, for this day and whatever else is not settled."""
+    sweeps = await _sweeps(engine, day=day.isoformat(), channel=channel)
+    owed = await _paged(engine, "owed", _OWED, channel=channel)
+    that_day = await _paged(engine, "withdrawals", _WITHDRAWALS, channel=channel, day=day.isoformat())
+    others = await _paged(engine, "withdrawals", _WITHDRAWALS, channel=channel, open="true")
+    loose = await _sweeps(engine, channel=channel, open="true")
+    known = {one.id for one in that_day.value}
+    withdrawals = [*that_day.value, *(one for one in others.value if one.id not in known)]
+    value = Bank(sweeps.value, owed.value, withdrawals, loose.value)
+    live = all(one.live for one in (sweeps, owed, that_day, others, loose))
+    return Seen(value=value, as_of=sweeps.as_of, live=live)
 
 
 async def waiting_sweeps(engine: Engine) -> Seen[Page[Sweep]]:
@@ -86,8 +119,13 @@ async def waiting_sweeps(engine: Engine) -> Seen[Page[Sweep]]:
 
 
 async def _sweeps(engine: Engine, **query: str) -> Seen[list[Sweep]]:
-    call = Call("GET", "/api/reconcile/sweeps", query=query)
-    seen = await look(engine, list_name=name_of("reconcile/sweeps", **query), call=call, answer=_SWEEPS)
+    return await _paged(engine, "sweeps", _SWEEPS, **query)
+
+
+async def _paged(engine: Engine, noun: str, answer: TypeAdapter[Page[T]], **query: str) -> Seen[list[T]]:
+    """As many rows as fit one page."""
+    call = Call("GET", f"/api/reconcile/{noun}", query=query)
+    seen = await look(engine, list_name=name_of(f"reconcile/{noun}", **query), call=call, answer=answer)
     return Seen(value=seen.value.items, as_of=seen.as_of, live=seen.live)
 
 
@@ -109,6 +147,14 @@ async def reverse_sweep(engine: Engine, seen: Sweep, *, note: str) -> Sweep:
     """It was wrong: undo the booking. Raises what `send_once` does."""
     body = ReverseSweep(note=note, version=seen.version)
     return await _sweep(engine, f"/api/reconcile/sweeps/{seen.id}/reverse", body)
+
+
+async def pair_withdrawal(engine: Engine, one: Withdrawal, sweep_id: UUID | None) -> Withdrawal:
+    """Say which arrival a withdrawal is, or that it is none of those here. Raises what `send_once` does."""
+    body = PairWithdrawal(sweep_id=sweep_id)
+    done = await send_once(engine, Call("POST", f"/api/reconcile/withdrawals/{one.id}/pair", body=body), Withdrawal)
+    engine.announce(*_TOUCHED, initiator="day.pair")
+    return done
 
 
 async def _sweep(engine: Engine, path: str, body: NewSweep | CheckSweep | ReverseSweep) -> Sweep:

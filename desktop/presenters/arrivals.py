@@ -1,10 +1,13 @@
-"""Money of a channel that arrived in our bank: recording it, the second person's word about it, and its reversal."""
+"""Money of a channel that arrived in our bank: recording it, of which days it is, the second person's word about it,
+its reversal, and which withdrawal of the channel's account it was."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import date
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from desktop.operations import reconciliation_days as operations
 from desktop.presenters import formats
@@ -12,17 +15,40 @@ from desktop.presenters.acting import Act, Entry, Pair, Work
 from desktop.presenters.typed import NotADay, NotAnAmount, typed_day, typed_fen
 from desktop.presenters.words import CHANNELS
 from shared.clock import now, shop_day
-from shared.contracts.reconcile import NewSweep, ReconciledDay, Sweep, SweepPart
+from shared.contracts.reconcile import Arrival, NewSweep, OwedDay, ReconciledDay, Sweep, SweepPart, Withdrawal
+from shared.errors import BadInput, KamengError
 from shared.finance import SweepState
-from shared.money import format_fen
+from shared.money import format_fen, parse_fen
+from shared.owed import shares
 
 SWEEP, APPROVE, SEND_BACK, REVERSE = "sweep", "approve", "send_back", "reverse"
 
 
-def recording(day: ReconciledDay) -> Act[Any]:
-    """Recording what the bank says arrived of a channel's day."""
+class NotParts(BadInput):
+    """What was typed says of no day how much is its."""
 
-    def work(typed: Mapping[str, str]) -> Work[Sweep]:
+    code = "typed.not_parts"
+    zh = "各天的金额请填“2026-03-01 44.73；2026-03-02 12.00”这样的格式，用分号隔开。"
+    en = "What is of which day looks like “2026-03-01 44.73; 2026-03-02 12.00”."
+
+
+def typed_parts(text: str) -> list[SweepPart]:
+    """What of an arrival is which day's, as a person types it. Raises NotParts."""
+    try:
+        return [_part(*one.split()) for one in text.replace("；", ";").split(";") if one.strip()]
+    except (ValueError, TypeError, BadInput) as error:
+        raise NotParts from error
+
+
+def _part(day: str, yuan: str) -> SweepPart:
+    fen = parse_fen(yuan.removeprefix("-"))
+    return SweepPart(day=date.fromisoformat(day), fen=-fen if yuan.startswith("-") else fen)
+
+
+def recording(day: ReconciledDay, owed: Sequence[OwedDay]) -> Act[Any]:
+    """Recording what the bank says arrived: of the day in front, or of those that wait for money the longest."""
+
+    def read(typed: Mapping[str, str]) -> tuple[int, int, date, list[SweepPart]]:
         amount = typed_fen(typed["amount"])
         if amount is None or amount <= 0:
             raise NotAnAmount
@@ -30,15 +56,21 @@ def recording(day: ReconciledDay) -> Act[Any]:
         if arrived_on is None:
             raise NotADay
         others = typed_fen(typed["others"]) or 0
-        sweep = NewSweep(
-            channel=day.channel,
-            parts=[SweepPart(day=day.day, fen=amount - others)],
-            amount_fen=amount,
-            reference=typed["reference"],
-            others_fen=others,
-            arrived_on=arrived_on,
-        )
+        parts = typed_parts(typed.get("parts", "")) or _shared(day, owed, amount - others, arrived_on)
+        return amount, others, arrived_on, parts
+
+    def work(typed: Mapping[str, str]) -> Work[Sweep]:
+        amount, others, on, parts = read(typed)
+        told = {"amount_fen": amount, "others_fen": others, "arrived_on": on, "reference": typed["reference"]}
+        sweep = NewSweep(channel=day.channel, parts=parts, **told)
         return lambda engine: operations.record_sweep(engine, sweep)
+
+    def naming(typed: Mapping[str, str]) -> Pair:
+        try:
+            zh, en = of_days(read(typed)[-1])
+        except (KamengError, ValueError):
+            return "登记到账", "Record it"
+        return f"登记到账：{zh}", f"Record it: {en}"
 
     zh, en = CHANNELS.get(day.channel, (day.channel, day.channel))
     left, today = max(day.net_fen + day.foreign_fen - day.arrived_fen, 0), shop_day(now()).isoformat()
@@ -47,12 +79,13 @@ def recording(day: ReconciledDay) -> Act[Any]:
         words=("登记到账…", "Record an arrival…"),
         effect=(
             (
-                f"{zh}为 {day.day} 结算的钱已到银行账户：按银行流水登记，同一流水号只记一次；"
-                "超过单人限额或多于账单时，另一位同事复核后才入账。"
+                f"{zh}结算的钱已到银行账户：按银行流水登记，同一流水号只记一次。一笔可以是几天的钱（周末、提现），"
+                "先补最早未到账的日子；超过单人限额或多于账单时，另一位同事复核后才入账。"
             ),
             (
-                f"Money that {en} paid out for {day.day} arrived in the bank: recorded once by the bank's number. "
-                "Above the limit, or above what the bill says, another person must approve it."
+                f"Money that {en} paid out arrived in the bank: recorded once by the bank's number. It may be of many "
+                "days; those that wait the longest come first. Above the limit, or above what the bills say, another "
+                "person must approve it."
             ),
         ),
         done=("已登记到账", "Recorded"),
@@ -70,9 +103,82 @@ def recording(day: ReconciledDay) -> Act[Any]:
             Entry(
                 "arrived_on", ("到账日期（2026-03-02）", "Day it arrived (2026-03-02)"), usual=_plain(today), most=10
             ),
+            Entry(
+                "parts",
+                (
+                    "各天多少（不填：按下方所示；或 2026-03-01 44.73；2026-03-02 12.00）",
+                    "Of which days (empty: as below; or 2026-03-01 44.73; 2026-03-02 12.00)",
+                ),
+                needed=False,
+                most=4_000,
+            ),
         ),
-        naming=lambda _typed: ("登记到账", "Record it"),
+        naming=naming,
     )
+
+
+def _shared(day: ReconciledDay, owed: Sequence[OwedDay], fen: int, arrived_on: date) -> list[SweepPart]:
+    """What of an arrival is which day's: all that of the day in front where that is due, else the oldest ones first."""
+    short = {one.day: one.short_fen - one.waiting_fen for one in owed if one.day <= arrived_on}
+    parts = {day.day: fen} if fen == short.get(day.day) else shares(short, fen)
+    return [SweepPart(day=of, fen=part) for of, part in sorted((parts or {day.day: fen}).items())]
+
+
+def of_days(parts: Sequence[SweepPart]) -> Pair:
+    """Of which days an arrival is, in words."""
+    if len(parts) <= _NAMED:
+        told = [f"{part.day} {formats.money(part.fen)}" for part in parts]
+        return "、".join(told), ", ".join(told)
+    first, last, n = parts[0].day, parts[-1].day, len(parts)
+    return f"{first} 至 {last} 的 {n} 天", f"{n} days from {first} to {last}"
+
+
+_NAMED = 3
+"""So many days of an arrival are named one by one."""
+
+
+# --- what left the channel ---
+
+
+def may_pair(one: Withdrawal) -> bool:
+    """Whether there is an arrival that a withdrawal may be, or that it may not be."""
+    return bool(one.candidates or one.arrival)
+
+
+def pairing(one: Withdrawal) -> Act[Any]:
+    """Saying which arrival a withdrawal is."""
+
+    def work(typed: Mapping[str, str]) -> Work[Withdrawal]:
+        sweep_id = UUID(typed["sweep"]) if typed["sweep"] else None
+        return partial(operations.pair_withdrawal, one=one, sweep_id=sweep_id)
+
+    money, told = formats.money(one.amount_fen), [_arrival(arrival) for arrival in one.candidates]
+    none = [("", ("不是其中任何一笔", "None of these"))] if one.arrival else []
+    choices = [(arrival.id.hex, (words, words)) for arrival, words in zip(one.candidates, told, strict=True)]
+    return Act(
+        key=pair_key(one),
+        words=("改配对…", "Pair otherwise…") if one.arrival else ("配对…", "Pair…"),
+        effect=(
+            f"{one.day} 提现 {money}（{one.number}）是下面这笔到账。只做对应，不动账。",
+            f"The withdrawal of {one.day}, {money} ({one.number}), is this arrival. Nothing is booked by it.",
+        ),
+        done=("已配对", "Paired"),
+        work=work,
+        entries=(Entry("sweep", ("银行到账", "Arrival"), needed=False, choices=(*choices, *none)),),
+        naming=lambda _typed: ("配对", "Pair"),
+    )
+
+
+def pair_key(one: Withdrawal) -> str:
+    """Under which key a withdrawal is paired."""
+    return f"pair {one.id.hex}"
+
+
+def _arrival(one: Arrival) -> str:
+    return f"{one.arrived_on} {formats.money(one.amount_fen)} {one.reference}"
+
+
+# --- what arrived ---
 
 
 def act_key(what: str, one: Sweep) -> str:

@@ -13,18 +13,19 @@ from typing import Any
 
 from desktop.engine.engine import Engine
 from desktop.operations import reconciliation_days as operations
+from desktop.operations.reconciliation_days import Bank
 from desktop.operations.seen import Seen
 from desktop.presenters import formats
 from desktop.presenters.acting import Act, Acting, Entry, Pair, Work
-from desktop.presenters.arrivals import APPROVE, SWEEP, about, recording
+from desktop.presenters.arrivals import APPROVE, SWEEP, about, may_pair, pairing, recording
 from desktop.presenters.feed import Feed
 from desktop.presenters.ports import Ask, Latest
 from desktop.presenters.watching import Watched
 from desktop.presenters.words import CHANNELS, in_words
 from shared.clock import now, shop_day
 from shared.contracts.identity import Person
-from shared.contracts.reconcile import Balance, DaySide, ReconciledDay, Sweep
-from shared.finance import CLOSE_THEMSELVES, DayState, DifferenceKind, DifferenceState
+from shared.contracts.reconcile import Balance, DaySide, ReconciledDay, Sweep, Withdrawal
+from shared.finance import CLOSE_THEMSELVES, AdjustmentState, DayState, DifferenceKind, DifferenceState
 from shared.permissions import Permission
 
 DAYS_BACK = 13
@@ -88,6 +89,11 @@ def identity(balance: Balance) -> list[tuple[str, str]]:
     ]
 
 
+def corrected_fen(day: ReconciledDay) -> int:
+    """How much more the channel owes for a day by what was posted since it was signed."""
+    return sum(one.psp_fen for one in day.corrections if one.state is AdjustmentState.POSTED)
+
+
 def open_differences(day: ReconciledDay) -> int:
     """How many differences of a day wait."""
     return sum(kind.open for kind in day.differences)
@@ -114,7 +120,7 @@ class Days(Watched):
         day: the business day in front.
         rows: the days that were read, of all channels; `as_of` and `live` say how old they are.
         channel: whose day is in front; None while there is none.
-        sweeps: what arrived for it; None while it is not known.
+        bank: what arrived for it and what has not, of this channel; None while it is not known.
         waiting: what arrived on any day and waits for a second person: for the number at the place.
         acting: signing it, and recording what arrived.
         busy: what is on its way now, of FETCH and RUN; empty otherwise.
@@ -133,12 +139,12 @@ class Days(Watched):
         self.live = True
         self.loading = False
         self.channel: str | None = None
-        self.sweeps: list[Sweep] | None = None
+        self.bank: Bank | None = None
         self.waiting: Feed[Sweep] = Feed(ask, ())
-        self.acting: Acting[ReconciledDay | Sweep] = Acting(ask, self._acted, self.refresh)
+        self.acting: Acting[ReconciledDay | Sweep | Withdrawal] = Acting(ask, self._acted, self.refresh)
         self.busy = ""
         self.error: Exception | None = None
-        self._latest, self._sweeps_latest = Latest(), Latest()
+        self._latest, self._bank_latest = Latest(), Latest()
 
     @property
     def today(self) -> date:
@@ -154,6 +160,11 @@ class Days(Watched):
     def chosen(self) -> ReconciledDay | None:
         """The channel's day in front."""
         return next((row for row in self.channels if row.channel == self.channel), None)
+
+    @property
+    def sweeps(self) -> list[Sweep] | None:
+        """What arrived for the channel's day in front; None while it is not known."""
+        return None if self.bank is None else self.bank.sweeps
 
     @property
     def unsigned(self) -> list[date]:
@@ -268,11 +279,11 @@ class Days(Watched):
         self.busy, self.error = "", error
         self.changed()
 
-    def _acted(self, answer: ReconciledDay | Sweep) -> None:
+    def _acted(self, answer: ReconciledDay | Sweep | Withdrawal) -> None:
         if isinstance(answer, ReconciledDay):
             self._take(answer)
         else:
-            self._read_sweeps()
+            self._read_bank()
         self.refresh()
 
     # --- reading ---
@@ -286,7 +297,7 @@ class Days(Watched):
         before = self._front
         self._show_chosen()
         if before == self._front:
-            self._read_sweeps()  # somebody else may have recorded one
+            self._read_bank()  # somebody else may have recorded one
         self.changed()
 
     def _failed(self, error: Exception) -> None:
@@ -306,36 +317,37 @@ class Days(Watched):
         day = self.chosen
         front = None if day is None else (day.channel, day.day)
         if front != self._front:
-            self._front, self.sweeps = front, None
+            self._front, self.bank = front, None
             self.acting.leave()
             if day is not None:
-                self._read_sweeps()
+                self._read_bank()
         self.acting.offer(self._acts(day))
 
     _front: tuple[str, date] | None = None
 
-    def _read_sweeps(self) -> None:
+    def _read_bank(self) -> None:
         day = self.chosen
         if day is not None:
-            then = self._sweeps_latest.only(self._sweeps_read)
-            self._ask(
-                lambda engine: operations.sweeps(engine, day.day, day.channel), then, self._sweeps_latest.also(_unheard)
-            )
+            then = self._bank_latest.only(self._bank_read)
+            work = partial(operations.bank, day=day.day, channel=day.channel)
+            self._ask(work, then, self._bank_latest.also(_unheard))
 
-    def _sweeps_read(self, seen: Seen[list[Sweep]]) -> None:
-        self.sweeps = seen.value
+    def _bank_read(self, seen: Seen[Bank]) -> None:
+        self.bank = seen.value
         self.acting.offer(self._acts(self.chosen))
         self.changed()
 
-    def _acts(self, day: ReconciledDay | None) -> Sequence[Act[ReconciledDay | Sweep]]:
+    def _acts(self, day: ReconciledDay | None) -> Sequence[Act[ReconciledDay | Sweep | Withdrawal]]:
         if day is None:
             return ()
-        acts: list[Act[ReconciledDay | Sweep]] = []
+        acts: list[Act[ReconciledDay | Sweep | Withdrawal]] = []
+        bank = self.bank or Bank([], [], [], [])
         if self.may(SIGN) or (self.acting.busy and SIGN in day.actions):
             acts.append(_signing(day))
         if _RIGHTS[SWEEP] in self._may:
-            acts.append(recording(day))
-        return [*acts, *(act for one in self.sweeps or () for act in about(one))]
+            acts.append(recording(day, bank.owed))
+            acts += [pairing(one) for one in bank.withdrawals if may_pair(one)]
+        return [*acts, *(act for one in bank.sweeps for act in about(one))]
 
 
 def _unheard(_error: Exception) -> None:
@@ -364,8 +376,8 @@ _SIGNED: Pair = (
 """What a person puts their name to."""
 
 
-def _signing(day: ReconciledDay) -> Act[ReconciledDay | Sweep]:
-    def work(typed: Mapping[str, str]) -> Work[ReconciledDay | Sweep]:
+def _signing(day: ReconciledDay) -> Act[ReconciledDay | Sweep | Withdrawal]:
+    def work(typed: Mapping[str, str]) -> Work[ReconciledDay | Sweep | Withdrawal]:
         return lambda engine: operations.sign(engine, day, note=typed["note"])
 
     zh, en = CHANNELS.get(day.channel, (day.channel, day.channel))

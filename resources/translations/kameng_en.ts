@@ -297,6 +297,134 @@
     </message>
 </context>
 <context>
+    <name>BankContent</name>
+    <message>
+        <source>应结与到账</source>
+        <translation>Owed and arrived</translation>
+    </message>
+    <message>
+        <source>应结净额（入账 − 手续费）</source>
+        <translation>Net to be paid out (credited − fees)</translation>
+    </message>
+    <message>
+        <source>签署之后的更正</source>
+        <translation>Corrections since it was signed</translation>
+    </message>
+    <message>
+        <source>已到银行</source>
+        <translation>Arrived in the bank</translation>
+    </message>
+    <message>
+        <source>差</source>
+        <translation>Off by</translation>
+    </message>
+    <message numerus="yes">
+        <source>外来单 %n 笔 {money}：同一商户号下其他业务的钱，在账单里，不计入应结</source>
+        <translation>
+            <numerusform>%n of another business, {money}: in the bill under the same merchant number, no part of the net</numerusform>
+            <numerusform>%n of other businesses, {money}: in the bill under the same merchant number, no part of the net</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>还没有登记到账</source>
+        <translation>No arrival recorded yet</translation>
+    </message>
+    <message>
+        <source>{when} 到账，流水号 {number}，{who} 登记</source>
+        <translation>arrived {when}, number {number}, recorded by {who}</translation>
+    </message>
+    <message>
+        <source>分到 {days}</source>
+        <translation>shared: {days}</translation>
+    </message>
+    <message>
+        <source>对应提现 {number}</source>
+        <translation>withdrawal {number}</translation>
+    </message>
+    <message>
+        <source>其中 {money} 属于其他业务</source>
+        <translation>{money} of it are others&apos;</translation>
+    </message>
+    <message>
+        <source>{who} 复核</source>
+        <translation>approved by {who}</translation>
+    </message>
+    <message>
+        <source>{who} 冲销</source>
+        <translation>reversed by {who}</translation>
+    </message>
+    <message>
+        <source>{who} 复核冲销</source>
+        <translation>reversal approved by {who}</translation>
+    </message>
+    <message>
+        <source>未到账的日子</source>
+        <translation>Days whose money has not come</translation>
+    </message>
+    <message>
+        <source>应结</source>
+        <translation>Due</translation>
+    </message>
+    <message>
+        <source>已到</source>
+        <translation>Arrived</translation>
+    </message>
+    <message>
+        <source>还差</source>
+        <translation>Short</translation>
+    </message>
+    <message>
+        <source>去 {day}</source>
+        <translation>Go to {day}</translation>
+    </message>
+    <message>
+        <source>其中 {money} 已登记，待复核</source>
+        <translation>{money} of it is recorded and waits for approval</translation>
+    </message>
+    <message numerus="yes">
+        <source>共 %n 天，还差 {money}</source>
+        <translation>
+            <numerusform>%n day, {money} short</numerusform>
+            <numerusform>%n days, {money} short</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>提现与银行到账</source>
+        <translation>Withdrawals and arrivals</translation>
+    </message>
+    <message>
+        <source>{day} 到账 {money}（{number}）：账单里没有对应的提现</source>
+        <translation>{money} arrived {day} ({number}): no withdrawal of a bill is that</translation>
+    </message>
+    <message numerus="yes">
+        <source>还有 %n 笔</source>
+        <translation>
+            <numerusform>%n more</numerusform>
+            <numerusform>%n more</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>{day} 提现 {money}（{number}）：还没有对应的到账</source>
+        <translation>{money} withdrawn {day} ({number}): no arrival is that yet</translation>
+    </message>
+    <message>
+        <source>{day} 提现 {money}（{number}）→ {when} 到账 {came}（{reference}），{how}</source>
+        <translation>{money} withdrawn {day} ({number}) → {came} arrived {when} ({reference}), {how}</translation>
+    </message>
+    <message>
+        <source>按流水号配对</source>
+        <translation>paired by the number</translation>
+    </message>
+    <message>
+        <source>按金额和日期配对</source>
+        <translation>paired by amount and day</translation>
+    </message>
+    <message>
+        <source>{who} 配对</source>
+        <translation>paired by {who}</translation>
+    </message>
+</context>
+<context>
     <name>BooksView</name>
     <message>
         <source>当天的数字</source>
@@ -1498,51 +1626,8 @@
         <translation>The lines differ from the closing balance by {off}</translation>
     </message>
     <message>
-        <source>应结与到账</source>
-        <translation>Owed and arrived</translation>
-    </message>
-    <message>
-        <source>应结净额（入账 − 手续费）</source>
-        <translation>Net to be paid out (credited − fees)</translation>
-    </message>
-    <message numerus="yes">
-        <source>外来单 %n 笔 {money}：同一商户号下其他业务的钱，在账单里，不计入应结</source>
-        <translation>
-            <numerusform>%n of another business, {money}: in the bill under the same merchant number, no part of the net</numerusform>
-            <numerusform>%n of other businesses, {money}: in the bill under the same merchant number, no part of the net</numerusform>
-        </translation>
-    </message>
-    <message>
         <source>当日不可再改；发现错误时点“更正”，由两人记一笔今天的调账。</source>
         <translation>The day does not change any more; “Correct” has two people post an adjustment of today.</translation>
-    </message>
-    <message>
-        <source>已到银行</source>
-        <translation>Arrived in the bank</translation>
-    </message>
-    <message>
-        <source>还没有登记到账</source>
-        <translation>No arrival recorded yet</translation>
-    </message>
-    <message>
-        <source>{when} 到账，流水号 {number}，{who} 登记</source>
-        <translation>arrived {when}, number {number}, recorded by {who}</translation>
-    </message>
-    <message>
-        <source>其中 {money} 属于其他业务</source>
-        <translation>{money} of it are others&apos;</translation>
-    </message>
-    <message>
-        <source>{who} 复核</source>
-        <translation>approved by {who}</translation>
-    </message>
-    <message>
-        <source>{who} 冲销</source>
-        <translation>reversed by {who}</translation>
-    </message>
-    <message>
-        <source>{who} 复核冲销</source>
-        <translation>reversal approved by {who}</translation>
     </message>
     <message>
         <source>签署之后的更正</source>

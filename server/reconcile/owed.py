@@ -24,6 +24,8 @@ _Key = tuple[str, date]
 BOOKED = (SweepState.BOOKED.value, SweepState.REVERSING.value)
 """States of what is in the books."""
 
+_WAITING = (SweepState.PROPOSED.value,)
+
 
 @dataclass(frozen=True, slots=True)
 class Owed:
@@ -51,11 +53,13 @@ def of(tx: Tx, channel: str, days: Collection[date]) -> dict[date, Owed]:
 
 
 def short(tx: Tx, channel: str, *, until: date) -> dict[date, Fen]:
-    """The days of a channel whose money has not come, or not as it is due, and by how much."""
+    """The days of a channel whose money has not come, nor waits for a second person, and by how much."""
     d = ReconcileDay
     rows = tx.execute(select(d.day, d.figures).where(d.channel == channel, d.day <= until).order_by(d.day))
-    found = _owed(tx, [((channel, day), figures) for day, figures in rows])
-    return {day: owed.short_fen for (_, day), owed in found if owed.short_fen}
+    found = list(_owed(tx, [((channel, day), figures) for day, figures in rows]))
+    waiting = arrived(tx, [day for (_, day), _ in found], states=_WAITING)
+    lacks = {key[1]: one.short_fen - waiting.get(key, 0) for key, one in found}
+    return {day: fen for day, fen in lacks.items() if fen}
 
 
 def page(tx: Tx, *, channel: str | None = None, after: str | None, limit: int) -> Page[wire.OwedDay]:
@@ -66,7 +70,7 @@ def page(tx: Tx, *, channel: str | None = None, after: str | None, limit: int) -
     owed = _owed(tx, [((of_channel, day), figures) for of_channel, day, figures in rows])
     open_ = ((key, one) for key, one in owed if one.short_fen and (after is None or _name(key) > after))
     found = list(islice(open_, limit + 1))
-    waiting = arrived(tx, [key[1] for key, _ in found[:limit]], states=(SweepState.PROPOSED.value,))
+    waiting = arrived(tx, [key[1] for key, _ in found[:limit]], states=_WAITING)
     items = [
         wire.OwedDay(
             channel=key[0],

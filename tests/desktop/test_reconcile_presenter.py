@@ -2,22 +2,32 @@
 
 import asyncio
 from datetime import date, timedelta
+from uuid import UUID
 
 import pytest
 
 from desktop.operations import reconciliation_days
 from desktop.operations.once import NotSent
-from desktop.operations.reconciliation_days import NotRun
+from desktop.operations.reconciliation_days import Bank, NotRun
 from desktop.operations.seen import Seen
 from desktop.presenters import words
-from desktop.presenters.arrivals import SWEEP, about, act_key
+from desktop.presenters.arrivals import (
+    SWEEP,
+    NotParts,
+    about,
+    act_key,
+    may_pair,
+    of_days,
+    pair_key,
+    pairing,
+)
 from desktop.presenters.days import FETCH, RUN, SIGN, Days, identity, lines, open_differences
 from desktop.presenters.differences import COLUMNS, Differences, compared, doing, groups, story
 from desktop.presenters.reconciliation import Reconciliation
 from desktop.presenters.typed import NotADay, NotAnAmount
 from shared import clock
 from shared.contracts.base import Page
-from shared.contracts.reconcile import DayDifferences, NewSweep, SweepPart
+from shared.contracts.reconcile import Arrival, DayDifferences, NewSweep, OwedDay, SweepPart, Withdrawal
 from shared.contracts.reconcile import Differences as DecidedOn
 from shared.finance import BillKind, DayState, DifferenceAction, DifferenceKind, DifferenceState, SweepState
 from shared.permissions import Role
@@ -173,6 +183,8 @@ def test_nothing_is_signed_that_was_never_run():
         ({"amount": "12,x"}, NotAnAmount),
         ({"amount": "0"}, NotAnAmount),
         ({"arrived_on": "3月2日"}, NotADay),
+        ({"parts": "2026-03-01"}, NotParts),
+        ({"parts": "2026-03-01 44.73；3月2日 1.00"}, NotParts),
     ],
 )
 def test_an_arrival_is_checked_before_it_is_sent(typed, error):
@@ -200,7 +212,7 @@ def test_money_that_arrived_is_approved_by_another_or_reversed():
     days, ask = looking_at(signed_day())
     waits = sweep(state=SweepState.PROPOSED, actions=["approve", "send_back"])
     booked = sweep(actions=["reverse"])
-    ask.answer(len(ask.asked) - 1, seen([waits, booked]))
+    ask.answer(len(ask.asked) - 1, seen(Bank([waits, booked], [], [], [])))
     assert [act.words[0] for act in days.acting.acts] == ["登记到账…", "同意入账", "退回", "冲销…"]
     assert [act.words[0] for act in about(sweep(state=SweepState.REVERSING, actions=["approve", "send_back"]))] == [
         "同意冲销",
@@ -224,6 +236,59 @@ def test_money_that_arrived_is_approved_by_another_or_reversed():
     mine = sweep(state=SweepState.PROPOSED, actions=["send_back"])
     ask.answer(len(ask.asked) - 1, seen(Page(items=[waits, mine])))
     assert (days.to_check, days.count) == ([waits], 1), "what one recorded waits for somebody else"
+
+
+def owed(of, short_fen, waiting_fen=0):
+    told = {"channel": "wechat", "net_fen": short_fen, "corrected_fen": 0, "arrived_fen": 0}
+    return OwedDay(day=of, short_fen=short_fen, waiting_fen=waiting_fen, **told)
+
+
+def test_an_arrival_is_of_the_days_that_wait_and_a_withdrawal_is_paired():
+    """What it will be of which day is said on the button, and is what is sent."""
+    two, three, four = (DAY + timedelta(days=n) for n in (1, 2, 3))
+    days, ask = looking_at(day())
+    arrived = Arrival(id=UUID(int=5), reference="B-2", arrived_on=two, amount_fen=1_000)
+    told = {"channel": "wechat", "day": DAY, "at": NOON, "voucher": "", "note": "", "paired_by": None}
+    waits = Withdrawal(**told, id=UUID(int=4), number="F1", amount_fen=1_001, arrival=None, candidates=[arrived])
+    short = [owed(DAY, 44_730), owed(two, -730), owed(three, 2_000, waiting_fen=2_000), owed(four, 9_900)]
+    ask.answer(len(ask.asked) - 1, seen(Bank([], short, [waits], [])))
+
+    def sent(typed):
+        days.acting.choose(SWEEP)
+        named = days.acting.chosen.named(full := {"others": "", "parts": "", "reference": "B-1"} | typed)
+        days.acting.carry_out(full)
+        heard = Heard(sweep())
+        asyncio.run(ask.asked[-1][0](heard))
+        ask.fail(len(ask.asked) - 1, NotSent())
+        return named, [(one.day, one.fen) for one in heard.sent[0].body.parts]
+
+    said, parts = sent({"amount": "440.00", "arrived_on": str(three)})
+    assert parts == [(DAY, 44_730), (two, -730)], "days in a row that come to it"
+    assert said[0] == f"登记到账：{DAY} ¥447.30、{two} -¥7.30"
+    assert sent({"amount": "447.30", "arrived_on": str(four)})[1] == [(DAY, 44_730)], "the day in front is due this"
+    assert sent({"amount": "450.00", "arrived_on": str(four)})[1] == [(DAY, 44_730), (two, -730), (four, 1_000)]
+    typed = {"amount": "10.00", "arrived_on": str(four), "parts": f"{DAY} 12.00; {two} -2.00"}
+    assert sent(typed)[1] == [(DAY, 1_200), (two, -200)]
+    many = of_days([SweepPart(day=DAY + timedelta(days=n), fen=1) for n in range(4)])
+    assert many == (f"{DAY} 至 {four} 的 4 天", f"4 days from {DAY} to {four}")
+    assert days.acting.chosen.named({"amount": "", "arrived_on": ""})[0] == "登记到账"
+
+    days.acting.drop()
+    days.acting.choose(pair_key(waits))
+    [entry] = days.acting.chosen.entries
+    assert entry.choices == ((arrived.id.hex, (f"{two} ¥10.00 B-2",) * 2),)
+    for typed, said in (({"sweep": arrived.id.hex}, arrived.id), ({"sweep": ""}, None)):
+        days.acting.choose(pair_key(waits))
+        days.acting.carry_out(typed)
+        heard = Heard(waits)
+        asyncio.run(ask.asked[-1][0](heard))
+        assert heard.sent[0].path == f"/api/reconcile/withdrawals/{waits.id}/pair"
+        assert heard.sent[0].body.sweep_id == said
+        ask.fail(len(ask.asked) - 1, NotSent())
+    paired = waits.model_copy(update={"arrival": arrived, "candidates": []})
+    assert [one.words[0] for one in (pairing(waits), pairing(paired))] == ["配对…", "改配对…"]
+    assert pairing(paired).entries[0].choices == (("", ("不是其中任何一笔", "None of these")),)
+    assert not may_pair(waits.model_copy(update={"candidates": []}))
 
 
 # --- differences ---

@@ -6,13 +6,14 @@ from PySide6.QtCore import Qt
 
 from desktop.commands import BY_ID
 from desktop.operations import reconciliation_days
-from desktop.presenters.arrivals import SWEEP, act_key
+from desktop.presenters import formats
+from desktop.presenters.arrivals import SWEEP, act_key, pair_key
 from desktop.presenters.days import CORRECT, FETCH, RUN, SIGN
 from desktop.presenters.differences import compared
 from desktop.presenters.dropping import Meant
 from server.payments.model import PaymentBillFile
-from server.reconcile.model import ReconcileDifference, ReconcileSignature, ReconcileSweep
-from shared import clock
+from server.reconcile.model import ReconcileDifference, ReconcileSignature, ReconcileSweep, ReconcileWithdrawal
+from shared import clock, ids
 from shared.contracts.reconcile import NewSweep
 from shared.finance import DayState, DifferenceKind, DifferenceState, SweepState
 from shared.permissions import Role
@@ -176,10 +177,23 @@ def test_what_arrived_is_recorded_once_and_the_finance_workbook_proves_itself(
     page, bench = at_the_bench(qtbot, program, live_shop.url)
     reconciled(qtbot, program, bench, yesterday)
     days, view, window = bench.days, page.close_view, program.window
+    lacks = days.chosen.net_fen
+    assert f"共 1 天，还差 {formats.money(lacks)}" in texts(view)
+    left = withdrawn(yesterday, 10_100)
     window.run("day.record_sweep")
     carry_out(qtbot, view.bar, days.acting, amount="101.00", reference="ICBC-1", arrived_on=f"{days.today}")
     qtbot.waitUntil(lambda: bool(days.sweeps) and days.chosen.arrived_fen == 10_100, timeout=WAIT_MS)
-    assert "流水号 ICBC-1，周洁 登记" in texts(view)
+    assert "流水号 ICBC-1，周洁 登记 · 对应提现 F1" in texts(view)
+    qtbot.waitUntil(lambda: f"共 1 天，还差 {formats.money(lacks - 10_100)}" in texts(view), timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: "（ICBC-1），按金额和日期配对" in texts(view), timeout=WAIT_MS)
+    view.content.act_wanted.emit(pair_key(left))
+    assert view.bar.fields["sweep"].text() == "", "there is no other arrival"
+    carry_out(qtbot, view.bar, days.acting)
+    qtbot.waitUntil(lambda: "（F1）：还没有对应的到账" in texts(view), timeout=WAIT_MS)
+    assert "到账 ¥101.00（ICBC-1）：账单里没有对应的提现" in texts(view)
+    view.content.act_wanted.emit(pair_key(left))
+    carry_out(qtbot, view.bar, days.acting)
+    qtbot.waitUntil(lambda: "（ICBC-1），周洁 配对" in texts(view), timeout=WAIT_MS)
     window.run("day.record_sweep")
     for key, text in {"amount": "99.00", "reference": "ICBC-1", "arrived_on": f"{days.today}"}.items():
         view.bar.fields[key].setText(text)
@@ -230,6 +244,15 @@ def test_what_arrived_is_recorded_once_and_the_finance_workbook_proves_itself(
     qtbot.waitUntil(lambda: bench.verification.verdict is not None, timeout=WAIT_MS)
     assert "在导出之后被改动" in page.news.verdict.text
     assert "工作表“要查的”有 1 行被修改，第一处在第 2 行" in page.news.verdict.text
+
+
+def withdrawn(yesterday, fen):
+    """Money that left the channel's account yesterday."""
+    told = {"channel": "wechat", "day": yesterday.day, "at": yesterday.noon, "number": "F1", "amount_fen": fen}
+    row = ReconcileWithdrawal(id=ids.new_id(), **told, provider_no="", voucher="", note="")
+    with yesterday.world.ctx.db.tx() as tx:
+        tx.add(row)
+    return row
 
 
 def test_two_people_see_what_arrived(program, live_shop, yesterday, colleague, qtbot):

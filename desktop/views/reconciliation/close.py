@@ -28,11 +28,13 @@ class CloseView(Live, QWidget):
         kind_wanted(kind): the person wants to see the differences of this kind.
         files_wanted(): the person wants to choose bills.
         correction_wanted(what): the person wants to correct this signed day, or to see a correction of it.
+        day_wanted(day): the person wants to see another day.
     """
 
     kind_wanted = Signal(object)
     files_wanted = Signal()
     correction_wanted = Signal(object)
+    day_wanted = Signal(object)
 
     def __init__(self, presenter: Days) -> None:
         super().__init__()
@@ -120,7 +122,7 @@ class CloseView(Live, QWidget):
         self.why.setText(self.tr("还不能签署：{why}").format(why=why) if why and not is_signed else "")
         if was_acting and not is_acting and self.isVisible():
             self.start()  # else Qt hands the keyboard to whatever comes next, the sign-out button
-        written = (day, presenter.sweeps)
+        written = (day, presenter.bank)
         if written != self._written:
             self._written = written
             self._write(day)
@@ -136,11 +138,12 @@ class CloseView(Live, QWidget):
 
     def _write(self, day: ReconciledDay) -> None:
         at = self.area.verticalScrollBar().value()
-        self.content = content = DayContent(day, self._presenter.sweeps)
+        self.content = content = DayContent(day, self._presenter.bank)
         content.kind_wanted.connect(self.kind_wanted)
         content.files_wanted.connect(self.files_wanted)
         content.correction_wanted.connect(self.correction_wanted)
         content.act_wanted.connect(self._presenter.acting.choose)
+        content.day_wanted.connect(self.day_wanted)
         self.area.setWidget(content)
         self.area.verticalScrollBar().setValue(at)
 

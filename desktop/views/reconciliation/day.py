@@ -5,17 +5,19 @@ from __future__ import annotations
 from functools import partial
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
+from desktop.operations.reconciliation_days import Bank
 from desktop.presenters import formats
-from desktop.presenters.arrivals import about
 from desktop.presenters.days import identity, lines, signed
-from desktop.presenters.words import in_words, party_words, tone
+from desktop.presenters.words import party_words, tone
+from desktop.views.reconciliation.bank import BankContent
+from desktop.views.reconciliation.figures import at_right, titled_card
 from desktop.views.side import add_fact, facts, link
 from desktop.widgets.basics import Badge, Card, Glyph, Notice, button, column, label, restyle, row, rule
 from desktop.widgets.live import Live
 from desktop.widgets.words import counted, state_word
-from shared.contracts.reconcile import Balance, BillFile, BillTotal, Correction, ReconciledDay, Signature, Sweep
+from shared.contracts.reconcile import Balance, BillFile, BillTotal, Correction, ReconciledDay, Signature
 
 
 class DayContent(Live, QWidget):
@@ -26,14 +28,16 @@ class DayContent(Live, QWidget):
         files_wanted(): the person wants to choose bills.
         correction_wanted(id): the person wants to see a correction of the signed day.
         act_wanted(key): the person is about to do something about money that arrived.
+        day_wanted(day): the person wants to see another day.
     """
 
     kind_wanted = Signal(object)
     files_wanted = Signal()
     correction_wanted = Signal(object)
     act_wanted = Signal(str)
+    day_wanted = Signal(object)
 
-    def __init__(self, day: ReconciledDay, sweeps: list[Sweep] | None) -> None:
+    def __init__(self, day: ReconciledDay, bank: Bank | None) -> None:
         super().__init__()
         self.setProperty("role", "page")
         layout = column(self, gap=12, margins=(24, 2, 24, 16))
@@ -53,7 +57,10 @@ class DayContent(Live, QWidget):
         left.addStretch(1)
         right.addWidget(self._kinds(day))
         right.addWidget(self._bills(day))
-        right.addWidget(self._arrivals(day, sweeps))
+        paid_out = BankContent(day, bank)
+        paid_out.act_wanted.connect(self.act_wanted)
+        paid_out.day_wanted.connect(self.day_wanted)
+        right.addWidget(paid_out)
         right.addStretch(1)
         both.addLayout(left, 1)
         both.addLayout(right, 1)
@@ -61,9 +68,9 @@ class DayContent(Live, QWidget):
         layout.addStretch(1)
 
     def _sides(self, day: ReconciledDay) -> Card:
-        card, grid = _card(self.tr("两边的数"))
+        card, grid = titled_card(self.tr("两边的数"))
         for at, words in enumerate((self.tr("平台"), self.tr("渠道账单"), self.tr("差")), 1):
-            grid.addWidget(_right(words, role="muted"), 0, at)
+            grid.addWidget(at_right(words, role="muted"), 0, at)
         names = {
             "payments": self.tr("收款笔数"),
             "payments_fen": self.tr("收款金额"),
@@ -74,9 +81,9 @@ class DayContent(Live, QWidget):
         }
         for at, line in enumerate(lines(day), 1):
             grid.addWidget(label(names[line.key], role="muted"), at, 0)
-            grid.addWidget(_right(line.ours), at, 1)
-            grid.addWidget(_right(line.theirs), at, 2)
-            off = _right(line.off_by)
+            grid.addWidget(at_right(line.ours), at, 1)
+            grid.addWidget(at_right(line.theirs), at, 2)
+            off = at_right(line.off_by)
             restyle(off, "tone", "" if line.holds else "danger")
             grid.addWidget(off, at, 3)
         card.body.addWidget(rule())
@@ -90,28 +97,28 @@ class DayContent(Live, QWidget):
         return card
 
     def _kinds(self, day: ReconciledDay) -> Card:
-        card, grid = _card(self.tr("差异"))
+        card, grid = titled_card(self.tr("差异"))
         if not day.differences:
             words = self.tr("没有差异") if day.run_at is not None else self.tr("对账后在这里列出")
             card.body.addWidget(label(words, role="muted"))
             return card
         grid.setVerticalSpacing(0)
         for at, words in enumerate((self.tr("未处理"), self.tr("已处理"), self.tr("未处理金额")), 1):
-            grid.addWidget(_right(words, role="muted"), 0, at)
+            grid.addWidget(at_right(words, role="muted"), 0, at)
         for at, kind in enumerate(day.differences, 1):
             name = state_word(kind.kind)
             go = button(name, role="link", name=self.tr("查看差异：{kind}").format(kind=name))
             go.clicked.connect(partial(self.kind_wanted.emit, kind.kind))
             grid.addWidget(go, at, 0, Qt.AlignmentFlag.AlignLeft)
-            waiting = _right(formats.count(kind.open))
+            waiting = at_right(formats.count(kind.open))
             restyle(waiting, "tone", "danger" if kind.open else "")
             grid.addWidget(waiting, at, 1)
-            grid.addWidget(_right(formats.count(kind.closed)), at, 2)
-            grid.addWidget(_right(formats.money(kind.open_fen)), at, 3)
+            grid.addWidget(at_right(formats.count(kind.closed)), at, 2)
+            grid.addWidget(at_right(formats.money(kind.open_fen)), at, 3)
         return card
 
     def _balance(self, balance: Balance) -> Card:
-        card, grid = _card(self.tr("资金账单余额恒等式"))
+        card, grid = titled_card(self.tr("资金账单余额恒等式"))
         names = {
             "opening_fen": self.tr("期初余额"),
             "receipts_fen": self.tr("收款"),
@@ -124,7 +131,7 @@ class DayContent(Live, QWidget):
         }
         for at, (key, text) in enumerate(identity(balance)):
             grid.addWidget(label(names[key], role="muted"), at, 0)
-            grid.addWidget(_right(text), at, 1)
+            grid.addWidget(at_right(text), at, 1)
         holds = balance.off_by_fen == 0
         words = (
             self.tr("逐项相加等于期末余额，一分不差")
@@ -134,65 +141,9 @@ class DayContent(Live, QWidget):
         card.body.addLayout(_verdict(words, holds=holds))
         return card
 
-    def _arrivals(self, day: ReconciledDay, sweeps: list[Sweep] | None) -> Card:
-        card, grid = _card(self.tr("应结与到账"))
-        off = day.arrived_fen - day.net_fen
-        for at, (words, text) in enumerate(
-            (
-                (self.tr("应结净额（入账 − 手续费）"), formats.money(day.net_fen)),
-                (self.tr("已到银行"), formats.money(day.arrived_fen)),
-                (self.tr("差"), signed(off)),
-            )
-        ):
-            grid.addWidget(label(words, role="muted", wrap=True), at, 0)
-            shown = _right(text)
-            restyle(shown, "tone", "warning" if off and at == 2 else "")
-            grid.addWidget(shown, at, 1)
-        if day.foreign:
-            words = self.tr("外来单 %n 笔 {money}：同一商户号下其他业务的钱，在账单里，不计入应结", None, day.foreign)
-            told = counted(words, day.foreign).format(money=formats.money(day.foreign_fen))
-            card.body.addWidget(label(told, role="caption", wrap=True))
-        if sweeps is None:
-            return card
-        for sweep in sweeps:
-            self._sweep(card.body, sweep)
-        if not sweeps:
-            card.body.addWidget(label(self.tr("还没有登记到账"), role="caption"))
-        return card
-
-    def _sweep(self, layout: QVBoxLayout, sweep: Sweep) -> None:
-        """One arrival: its number, who said what about it, and what may be done."""
-        layout.addWidget(rule())
-        head = row(gap=8)
-        head.addWidget(label(formats.money(sweep.amount_fen)))
-        state = Badge()
-        state.show_word(state_word(sweep.state), tone=tone(sweep.state))
-        head.addWidget(state)
-        head.addStretch(1)
-        for act in about(sweep):
-            press = button(in_words(act.words), role="link")
-            press.clicked.connect(partial(self.act_wanted.emit, act.key))
-            head.addWidget(press)
-        layout.addLayout(head)
-        when = formats.day(sweep.arrived_on)
-        words = self.tr("{when} 到账，流水号 {number}，{who} 登记")
-        told = [words.format(when=when, number=sweep.reference, who=party_words(sweep.recorded_by))]
-        if sweep.others_fen:
-            told.append(self.tr("其中 {money} 属于其他业务").format(money=formats.money(sweep.others_fen)))
-        for said, who in (
-            (self.tr("{who} 复核"), sweep.checked_by),
-            (self.tr("{who} 冲销"), sweep.reversed_by),
-            (self.tr("{who} 复核冲销"), sweep.reversal_checked_by),
-        ):
-            if who is not None:
-                told.append(said.format(who=party_words(who)))
-        if sweep.note:
-            told.append(sweep.note)
-        layout.addWidget(label(" · ".join(told), role="caption", wrap=True, selectable=True))
-
     def _corrections(self, corrections: list[Correction]) -> Card:
         """What was found wrong after the day was signed, and what was posted for it."""
-        card, _grid = _card(self.tr("签署之后的更正"))
+        card, _grid = titled_card(self.tr("签署之后的更正"))
         for one in corrections:
             words = self.tr("{who} 于 {when} 提出：{reason}，渠道待到账 {money}")
             told = words.format(
@@ -210,7 +161,7 @@ class DayContent(Live, QWidget):
         return card
 
     def _bills(self, day: ReconciledDay) -> Card:
-        card, _grid = _card(self.tr("账单"))
+        card, _grid = titled_card(self.tr("账单"))
         for bill in day.bills:
             if bill.is_current or bill.is_late:
                 self._bill(card.body, bill)
@@ -256,7 +207,7 @@ class DayContent(Live, QWidget):
             layout.addWidget(label(checked, role="caption", wrap=True))
 
     def _signature(self, signature: Signature, day: ReconciledDay) -> Card:
-        card, _grid = _card(self.tr("已签署"))
+        card, _grid = titled_card(self.tr("已签署"))
         words = self.tr("{who} 于 {when} 签署，应结净额 {net}")
         told = words.format(
             who=signature.signed_by, when=formats.moment(signature.signed_at), net=formats.money(day.net_fen)
@@ -282,23 +233,6 @@ class DayContent(Live, QWidget):
 
 def _total(total: BillTotal, number: int) -> str:
     return formats.money(number) if total.is_amount else formats.count(number)
-
-
-def _card(title: str) -> tuple[Card, QGridLayout]:
-    card = Card(margin=14, gap=8)
-    card.body.addWidget(label(title, role="heading"))
-    grid = QGridLayout()
-    grid.setHorizontalSpacing(18)
-    grid.setVerticalSpacing(6)
-    grid.setColumnStretch(0, 1)
-    card.body.addLayout(grid)
-    return card, grid
-
-
-def _right(text: str, *, role: str | None = None) -> QLabel:
-    made = label(text, role=role)
-    made.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-    return made
 
 
 def _line(drawn: str, tint: str, words: str) -> QHBoxLayout:

@@ -160,6 +160,7 @@ class ReconciliationPage(CasesPage):
         self.close_view = CloseView(presenter.days)
         self.close_view.kind_wanted.connect(self._show_kind)
         self.close_view.files_wanted.connect(self.choose_bills)
+        self.close_view.day_wanted.connect(presenter.show)
         self.close_view.correction_wanted.connect(partial(self.wanted.emit, "ledger"))
         self.books = BooksView(presenter.books)
         listed = QWidget()
