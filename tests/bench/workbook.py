@@ -4,16 +4,19 @@ Ours: the console's writer with everything it does for finance: a cover with liv
 that stays text, number formats, frozen headings, filters, widths, print set-up, sums, a hash of every sheet and a
 check of every row. The floor: openpyxl write-only with lxml, the same rows and cell formats, none of the rest. Each
 round is a process of its own, in turns; figures are medians. `cpu_ratio` is the same of processor time, which a busy
-machine does not change. Afterwards our file is verified by reading it again: `lost` counts rows that are not as they
-were given.
+machine does not change. `others` are writers that might do as well, each measured once as openpyxl is, where they are
+installed (`pip install XlsxWriter rustpy-xlsxwriter`). Afterwards our file is verified by reading it again: `lost`
+counts rows that are not as they were given.
 """
 
+import importlib.util
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from tests.bench import _figures
+from tests.bench._workbook_candidates import WRITERS
 from tests.bench._workbook_rows import facts
 
 MANY = 300_000
@@ -38,13 +41,24 @@ def main() -> int:
             _figures.say(f"ours     {n + 1}: {ours[-1]}")
             floors.append(_side("_workbook_openpyxl", Path(folder, "floor.xlsx"), given.rows))
             _figures.say(f"openpyxl {n + 1}: {floors[-1]}")
+        others = {name: _other(name, folder, given.rows) for name, (module, _) in WRITERS.items() if _has(module)}
         verified = _side("_workbook_verified", written, given.rows)
         _figures.say(f"verify     : {verified}")
-    return _figures.finish(_told(given.rows, ours, floors, verified))
+    return _figures.finish(_told(given.rows, ours, floors, verified) | {"others": others})
 
 
-def _side(module: str, file: Path, rows: int) -> dict[str, Any]:
-    return _figures.run(f"tests.bench.{module}", "--file", file, "--rows", rows, seconds=ROUND_SECONDS)
+def _side(module: str, file: Path, rows: int, *more: object) -> dict[str, Any]:
+    return _figures.run(f"tests.bench.{module}", "--file", file, "--rows", rows, *more, seconds=ROUND_SECONDS)
+
+
+def _has(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def _other(name: str, folder: str, rows: int) -> dict[str, Any]:
+    told = _side("_workbook_candidates", Path(folder, "other.xlsx"), rows, "--writer", name)
+    _figures.say(f"{name}: {told}")
+    return told
 
 
 def _told(
