@@ -55,6 +55,12 @@ def _refunded() -> Subquery:
     )
 
 
+def gave_up(tx: Tx, order_id: UUID) -> bool:
+    """Whether a refund of an order ended without money after it had gone to its channel: what it took is back."""
+    mine = (Refund.order_id == order_id, Refund.state == RefundState.CLOSED.value)
+    return tx.scalars(select(Refund.id).where(*mine)).first() is not None
+
+
 def _disputed(state: DisputeState) -> Subquery:
     return (
         select(

@@ -167,23 +167,16 @@ def _misfit_of_row(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult, acto
 def _misfit_of_ended(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult, actor: Actor) -> str | None:
     """Whether the channel's word on a row goes with what somebody said of the whole payout meanwhile."""
     state = PayoutState(held.state)
-    if state is PayoutState.SENT:
+    if state is PayoutState.SENT or _SAID.get(state) is row.succeeded:
         return None
-    if state is PayoutState.CONFIRMED and part.n in ending.there(tx, held) and not row.succeeded:
+    if state is PayoutState.CONFIRMED:
         is_given_back = any(n == part.n for n, _ in splits.returns(tx, held))
         return "此行已有分账回退 / some of it was given back" if is_given_back else _by_maker(held, actor)
-    if _is_as_said(tx, held, part, row):
-        return None
-    return f"打款状态为 {state}，此行为未到账 / it is {state}, and this row did not arrive"
+    return f"打款状态为 {state} / it is {state}"
 
 
-def _is_as_said(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult) -> bool:
-    """Whether a row became of a payout that ended what was said of that."""
-    is_there = held.state == PayoutState.CONFIRMED.value and part.n in ending.there(tx, held)
-    return held.state in _ENDED and row.succeeded == is_there
-
-
-_ENDED = (PayoutState.CONFIRMED.value, PayoutState.FAILED.value)
+_SAID = {PayoutState.CONFIRMED: True, PayoutState.FAILED: False}
+"""What is said of the rows of a payout of which nobody told."""
 
 
 def _key(part: Row) -> int:
@@ -201,7 +194,7 @@ def _take_row(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult, file: _Fi
     if tx.get(SettlementResult, (held.id, _key(part))) is not None:
         return "known_before"
     has_ended = held.state != PayoutState.SENT.value and not part.kind
-    is_as_said = has_ended and _is_as_said(tx, held, part, row)
+    is_as_said = _SAID.get(PayoutState(held.state)) is row.succeeded
     if has_ended and not is_as_said:
         note = "; ".join(filter(None, (held.note, f"{row.number} {row.reason}".strip())))[:_NOTE]
         said_of_it = wire.MovePayout(note=note, version=held.version)
@@ -223,14 +216,14 @@ def _take_row(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult, file: _Fi
 
 
 def _misfit_of_return(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult) -> str | None:
-    """More may be asked back by now than when the instruction was carried away: the next row has the rest."""
+    """More, or less, may be due by now than when the instruction was carried away."""
     known = splits.returns(tx, held).get((part.n, part.k))
     if known is not None:
         return None if row.succeeded and known.amount_fen == row.amount_fen else _other_amount(known.amount_fen)
-    due = {(one.n, one.k): one.amount for one in splits.to_return(tx, held)} if held.arrived_fen else {}
-    if (part.n, part.k) not in due:
+    is_there = held.arrived_fen and part.n in ending.there(tx, held)
+    most = splits.most_returned(tx, held, part.n, part.k) if is_there else 0
+    if not most:
         return "没有待回退的分账 / nothing of it is to be given back"
-    most = due[part.n, part.k]
     return None if row.amount_fen <= most else f"最多 {most} 分 / at most {most} fen"
 
 

@@ -166,6 +166,18 @@ def to_return(tx: Tx, payout: Payout) -> list[Due]:
     return found
 
 
+def most_returned(tx: Tx, payout: Payout, n: int, k: int) -> Fen:
+    """How much can have been given back of a split the `k`-th time: what is due by now, as more may be than was asked.
+
+    Any of it where a refund of its payment ended without money: its part was asked for, and is not due any more.
+    """
+    due = next((one.amount for one in to_return(tx, payout) if (one.n, one.k) == (n, k)), 0)
+    order_id, fen = next((order_id, fen) for m, order_id, fen in of(tx, payout) if m == n)
+    given = [row.amount_fen for row in returns(tx, payout).values() if row.n == n]
+    is_next = k == len(given) + 1
+    return fen - sum(given) if is_next and payments.gave_up(tx, order_id) else due
+
+
 def rounds(tx: Tx, payout: Payout, order_ids: Collection[UUID]) -> dict[UUID, int]:
     """How many requests other payouts made of the payments of these orders."""
     query = (

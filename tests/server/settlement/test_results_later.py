@@ -3,9 +3,9 @@
 import pytest
 
 from shared import clock, ids
-from tests.server.refunding import balances, shop_with_refunds
+from tests.server.refunding import balances, carry_out, shop_with_refunds
 from tests.server.settlement import paying
-from tests.server.settlement.paying import SOLD, account_of, agree, ask, pay, settled, step
+from tests.server.settlement.paying import SOLD, account_of, agree, ask, later, pay, settled, step
 from tests.server.settlement.test_netting import DAY, XINGHE, refund
 from tests.world import ANNA, BEN
 
@@ -93,7 +93,7 @@ def test_what_a_person_called_lost_is_not_there_by_a_file_alone(shop):
     assert told(shop, (f"{number}-1", 4_275, True, "")) == NONE | {"waiting": 1}
     assert step(shop, payout, "fail", note="渠道超时")["arrived_fen"] == 4_275
     refused = told(shop, (f"{number}-2", 4_275, True, ""), by="wang", status=422)  # it may be paid again by now
-    assert "未到账" in refused["params"]["reason"]
+    assert "不同结果" in refused["params"]["reason"]
     assert told(shop, (f"{number}-2", 4_275, False, "")) == NONE | {"known_before": 1}
     assert balances(shop)["supplier_available", XINGHE] == 4_275
 
@@ -123,3 +123,27 @@ def test_a_row_that_was_given_back_was_there_and_a_payout_that_lacks_all_failed(
     assert (now["state"], now["arrived_fen"], balances(shop)["payout_fee", ""]) == ("failed", 0, fees - 50)
     assert ask(shop, "statements")["items"][0]["actions"] == ["pay"]
     assert balances(shop)["supplier_available", XINGHE] == payout["amount_fen"] + 50
+
+
+def test_what_was_given_back_for_a_refund_that_came_to_nothing_is_the_suppliers_again(shop):
+    payout = step(shop, sent(shop, mode="profit_sharing", split_ppm=10**6), "confirm")
+    shop.desk.says = "processing"
+    refund(shop, shop.bought[0], 1_000)
+    [row] = rows_of(shop, payout)
+    assert (row["amount_fen"], account_of(shop)["owed_fen"]) == (775, 950)
+    shop.desk.ends("failed")
+    with later(shop, hours=1):
+        carry_out(shop)
+    assert (rows_of(shop, payout), account_of(shop)["owed_fen"]) == ([], 0)
+    number, back = payout["number"], (row["request_no"], 775, True, "")
+    psp = balances(shop)["psp", "sandbox"]
+    for bad in (
+        (row["request_no"], 4_276, True, ""),
+        (f"{number}-R1.2", 775, True, ""),
+        (f"{number}-R2.1", 775, True, ""),
+    ):
+        assert told(shop, bad, status=422)["code"] == "results_do_not_fit"
+    assert told(shop, back) == NONE | {"confirmed": 1}
+    assert told(shop, back) == NONE | {"known_before": 1}
+    assert (balances(shop)["psp", "sandbox"], balances(shop)["supplier_available", XINGHE]) == (psp + 775, 775)
+    assert settled(shop, DAY)[0]["payable_fen"] == 775
