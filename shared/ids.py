@@ -86,6 +86,15 @@ def speak_order_code(code: str) -> str:
     return "-".join(code[n : n + 4] for n in range(0, len(code), 4))
 
 
+def speak_distributor(distributor_id: UUID) -> str:
+    """How a distributor is called where people read it: `D-4F09A-B12CD`, of the 40 last bits, which are random.
+
+    Distributors have no names of their own yet: the shop keeps who brought a buyer, and no list of them.
+    """
+    last = distributor_id.hex[-10:].upper()
+    return f"D-{last[:5]}-{last[5:]}"
+
+
 def new_token() -> str:
     """128 bits for a link or an idempotency key, URL-safe, 22 characters."""
     return secrets.token_urlsafe(16)

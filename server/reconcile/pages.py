@@ -17,7 +17,7 @@ from server.payments.refunds.model import Refund, RefundEvent
 from server.reconcile import days, withdrawals
 from server.reconcile.model import ReconcileDifference, ReconcileRow
 from server.reconcile.ours import ASKED
-from shared import clock
+from shared import clock, ids
 from shared.contracts import reconcile as wire
 from shared.contracts.base import Page
 from shared.states import RefundStep
@@ -171,7 +171,7 @@ class _Known:
             paid_at=aside.paid_at if aside else attempt.paid_at if attempt else None,
             title="、".join(f"{line.title} × {line.quantity}" for line in lines),
             supplier="、".join(dict.fromkeys(self._suppliers.get(line.supplier_id, "?") for line in lines)),
-            distributor=order.distributor_id.hex if order and order.distributor_id else "",
+            distributor=ids.speak_distributor(order.distributor_id) if order and order.distributor_id else "",
             amount_fen=row.amount_fen + discount,
             discount_fen=discount,
             paid_fen=row.amount_fen,

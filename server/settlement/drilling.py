@@ -19,6 +19,7 @@ from server.stock.settling import lots_of
 from shared.contracts import settlement as wire
 from shared.contracts.base import Page
 from shared.errors import BadField
+from shared.ids import speak_distributor
 from shared.money import Fen
 
 _FIRST = UUID(int=0)
@@ -171,7 +172,7 @@ def _of_line(line: Any, lots: Mapping[UUID, list[str]]) -> dict[str, Any]:
         "sku": line.sku_code,
         "title": line.title,
         "delivered_at": line.delivered_at,
-        "distributor": line.distributor_id.hex if line.distributor_id else "",
+        "distributor": speak_distributor(line.distributor_id) if line.distributor_id else "",
         "lots": lots.get(line.id, []),
     }
 

@@ -211,6 +211,10 @@ def test_what_is_no_code_is_none(text):
     assert ids.parse_order_code(text) is None
 
 
+def test_a_distributor_is_called_by_what_is_random_of_its_id():
+    assert ids.speak_distributor(UUID("01a20842-e11d-735c-93ee-db4f09ab12cd")) == "D-4F09A-B12CD"
+
+
 def test_codes_use_all_their_letters_and_do_not_repeat():
     codes = [ids.new_order_code() for _ in range(2_000)]
     assert len(set(codes)) == len(codes)

@@ -21,7 +21,7 @@ from server.ledger import days
 from server.ledger.days import Sums
 from server.ledger.model import LedgerAccount, LedgerDay, LedgerHealth, LedgerJournal, LedgerTransfer
 from server.orders.model import Order
-from shared import clock
+from shared import clock, ids
 from shared.contracts import ledger as wire
 from shared.contracts.base import Page
 from shared.errors import BadField, NotFound
@@ -60,10 +60,11 @@ def _account(row: LedgerAccount, sums: Sums, suppliers: dict[UUID, str]) -> wire
 
 
 def _name(owner: str, suppliers: dict[UUID, str]) -> str:
-    """A supplier's name; a channel's code, or a distributor's id, as it is."""
+    """A supplier's name; what a distributor is called; a channel's code as it is."""
     if len(owner) != 32:
         return owner
-    return suppliers.get(UUID(hex=owner), owner)
+    payee = UUID(hex=owner)
+    return suppliers.get(payee) or ids.speak_distributor(payee)
 
 
 def _net(account: LedgerAccount, sums: Sums) -> Fen:
