@@ -31,6 +31,7 @@ from shared import channels
 from shared.contracts.reconcile import Difference, FundRow, ReconciledDay, Sweep
 from shared.contracts.reports import ReconciledLists
 from shared.finance import AdjustmentState, BillKind, DayState, DifferenceAction, DifferenceState, SweepState
+from shared.money import format_fen
 from shared.sentence import Sentence
 
 
@@ -257,6 +258,7 @@ def moved(day: ReconciledDay, rows: Iterable[FundRow]) -> Iterator[Movement]:
             row.out_trade_no,
             row.order_code,
             row.note,
+            row.arrival or "",
         )
 
 
@@ -266,9 +268,12 @@ def closing(day: ReconciledDay, sweeps: Iterable[Sweep]) -> Iterator[Movement]:
         yield _movement(day, _CLOSING, balance_fen=day.balance.closing_fen)
     for sweep in sweeps:
         if sweep.state in _BOOKED:
-            note = f"{sweep.arrived_on.isoformat()} {sweep.recorded_by}"
+            told = [sweep.arrived_on.isoformat(), sweep.recorded_by]
+            if len(sweep.parts) > 1:
+                told.append(f"¥{format_fen(sweep.amount_fen)} / {len(sweep.parts)}")
             ours_fen = sum(part.fen for part in sweep.parts if part.day == day.day)
-            yield _movement(day, _ARRIVED, number=sweep.reference, arrived_fen=ours_fen, note=note)
+            paired, note = sweep.withdrawal or "", " ".join(told)
+            yield _movement(day, _ARRIVED, number=sweep.reference, arrived_fen=ours_fen, note=note, paired=paired)
 
 
 def _movement(day: ReconciledDay, what: Sentence, **given: Any) -> Movement:
@@ -339,6 +344,13 @@ _RULES = (
         Sentence(
             "应结净额 = 渠道应结 − 手续费 − 外来单；渠道应结为渠道交易减退款，渠道承担的优惠除外。",
             "Net due = settled − fees − others' money; settled: payments less refunds, without the channel's coupons.",
+        ),
+    ),
+    (
+        Sentence("未到账", "Not arrived"),
+        Sentence(
+            "未到账 = 应结净额 + 签署之后的更正 − 实际到账；一笔到账可以是几天的钱，每天只列它的那一份。",
+            "Not arrived = net due + corrections since − arrived; an arrival of many days is listed by its parts.",
         ),
     ),
     (

@@ -43,7 +43,10 @@ class Carried(NamedTuple):
 
 
 class Movement(NamedTuple):
-    """A line of the money at a channel: opening, each row of the fund bill, closing, and what came to the bank."""
+    """A line of the money at a channel: opening, each row of the fund bill, closing, and what came to the bank.
+
+    `paired` is the bank's number of a withdrawal, and of an arrival that of the withdrawal.
+    """
 
     day: date
     channel: str
@@ -57,6 +60,7 @@ class Movement(NamedTuple):
     out_trade_no: str
     order_code: str | None
     note: str
+    paired: str = ""
 
 
 class Commission(NamedTuple):
@@ -159,6 +163,10 @@ def _signed(key: str) -> Callable[[ReconciledDay], Any]:
     return lambda day: getattr(day.signature, key) if day.signature else None
 
 
+def _short(day: ReconciledDay) -> int:
+    return day.net_fen + day.corrected_fen - day.arrived_fen
+
+
 def _fee_differences(day: ReconciledDay) -> int:
     return sum(one.open + one.closed for one in day.differences if one.kind is DifferenceKind.FEE)
 
@@ -177,6 +185,7 @@ DAYS: Page[ReconciledDay] = Page(
         Column("foreign_fen", "外来单金额（元）", "Others' money", Kind.AMOUNT, 16),
         Column("net_fen", "应结净额（元）", "Net due", Kind.AMOUNT, 16, total=True),
         Column("arrived_fen", "实际到账（元）", "Arrived", Kind.AMOUNT, 16, total=True),
+        Column("short_fen", "未到账（元）", "Not arrived", Kind.AMOUNT, 16, _short, total=True),
         Column(
             "differences",
             "差异笔数",
@@ -338,6 +347,7 @@ FUNDS: Page[Movement] = Page(
         Column("amount_fen", "收支金额（元）", "Amount", Kind.AMOUNT, 15, total=True),
         Column("balance_fen", "账户余额（元）", "Balance", Kind.AMOUNT, 15),
         Column("arrived_fen", "银行到账（元）", "Arrived", Kind.AMOUNT, 15, total=True),
+        Column("paired", "对应流水号", "Paired with", Kind.TEXT, 32),
         *_usual("out_trade_no", "order_code", "note"),
     ),
 )

@@ -25,7 +25,7 @@ from desktop.presenters.words import CHANNELS, in_words
 from shared.clock import now, shop_day
 from shared.contracts.identity import Person
 from shared.contracts.reconcile import Balance, DaySide, ReconciledDay, Sweep, Withdrawal
-from shared.finance import CLOSE_THEMSELVES, AdjustmentState, DayState, DifferenceKind, DifferenceState
+from shared.finance import CLOSE_THEMSELVES, DayState, DifferenceKind, DifferenceState
 from shared.permissions import Permission
 
 DAYS_BACK = 13
@@ -87,11 +87,6 @@ def identity(balance: Balance) -> list[tuple[str, str]]:
         *added,
         ("closing_fen", formats.money(balance.closing_fen)),
     ]
-
-
-def corrected_fen(day: ReconciledDay) -> int:
-    """How much more the channel owes for a day by what was posted since it was signed."""
-    return sum(one.psp_fen for one in day.corrections if one.state is AdjustmentState.POSTED)
 
 
 def open_differences(day: ReconciledDay) -> int:

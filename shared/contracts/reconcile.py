@@ -181,6 +181,11 @@ class ReconciledDay(Answer):
     actions: list[str]
     sign_waits_for: list[str]
 
+    @property
+    def corrected_fen(self) -> int:
+        """How much more the channel owes by what was posted since the day was signed."""
+        return sum(one.psp_fen for one in self.corrections if one.state is AdjustmentState.POSTED)
+
 
 class Match(Answer):
     """One pair (`GET /api/reconcile/days/{day}/{channel}/matches`), for the workbook's details, by bill row."""

@@ -267,15 +267,16 @@ FUNDS = [
     fund(2, "fee", -238, 139_362),
     fund(3, "refund", -5_000, 134_362),
     fund(4, "fee_returned", 30, 134_392),
-    fund(5, "withdrawal", -100_000, 34_392),
+    fund(5, "withdrawal", -100_000, 34_392).model_copy(update={"arrival": "20261122000123"}),
 ]
 SWEEPS = [
     Sweep(
         id=_id(12),
         channel="wechat",
-        parts=[SweepPart(day=DAY, fen=100_000)],
-        amount_fen=100_000,
+        parts=[SweepPart(day=DAY - timedelta(days=1), fen=25_000), SweepPart(day=DAY, fen=100_000)],
+        amount_fen=125_000,
         others_fen=0,
+        withdrawal="F-5",
         reference="20261122000123",
         arrived_on=DAY + timedelta(days=1),
         state=SweepState.BOOKED,

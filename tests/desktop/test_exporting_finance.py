@@ -62,9 +62,9 @@ def table(path: Path, sheet: str) -> list[dict[str, Any]]:
 def test_it_has_the_sheets_that_finance_expects_and_proves_itself(tmp_path: Path) -> None:
     written = export(tmp_path / "finance.xlsx")
     assert openpyxl.load_workbook(tmp_path / "finance.xlsx").sheetnames == ["封面", *SHEETS, "校验"]
-    assert written.rows == dict(zip(SHEETS, (2, 3, 1, 2, 2, 2, 8, 1, 1, 9), strict=True))
+    assert written.rows == dict(zip(SHEETS, (2, 3, 1, 2, 2, 2, 8, 1, 1, 10), strict=True))
     verdict = verify(tmp_path / "finance.xlsx")
-    assert (verdict.findings, verdict.day, verdict.rows, verdict.sha256) == ((), DAY, 31, written.sha256)
+    assert (verdict.findings, verdict.day, verdict.rows, verdict.sha256) == ((), DAY, 32, written.sha256)
 
 
 def test_every_total_is_a_formula_that_gives_its_control_total(tmp_path: Path) -> None:
@@ -80,6 +80,7 @@ def test_every_total_is_a_formula_that_gives_its_control_total(tmp_path: Path) -
         "对账汇总 · 手续费（元）": "2.38",
         "对账汇总 · 应结净额（元）": "343.62",
         "对账汇总 · 实际到账（元）": "1000",
+        "对账汇总 · 未到账（元）": "-656.38",
         "对账汇总 · 未处理金额（元）": "99",
         "交易明细 · 实付（元）": "297",
         "交易明细 · 手续费（元）": "1.78",
@@ -236,7 +237,11 @@ def test_each_sheet_says_what_the_rows_say(tmp_path: Path) -> None:
     assert (waiting["处理方式"], waiting["备注"], booked["处理方式"]) == ("挂账", "=cmd|'/c calc'!A0", "调账")
     assert table(path, "退款明细")[0]["状态"] == "已退款"
     assert [row["方向"] for row in table(path, "跨日挂账")] == ["转入", "转出"]
-    assert [row["类型"] for row in table(path, "资金流水与银行到账")] == [
+    assert (wechat["应结净额（元）"], wechat["实际到账（元）"], wechat["未到账（元）"]) == (343.62, 1_000, -656.38)
+    moved = table(path, "资金流水与银行到账")
+    assert [row["对应流水号"] for row in moved[-3:]] == ["20261122000123", None, "F-5"], "a withdrawal and its arrival"
+    assert (moved[-1]["银行到账（元）"], moved[-1]["备注"]) == (1_000, "2026-11-22 周会计 (zhou) ¥1,250.00 / 2")
+    assert [row["类型"] for row in moved] == [
         "期初余额",
         "交易",
         "手续费",
@@ -248,7 +253,7 @@ def test_each_sheet_says_what_the_rows_say(tmp_path: Path) -> None:
     ]
     assert table(path, "手续费核对")[0]["实际费率"] == 0.00601
     assert (table(path, "供应商结算")[0]["结算方式"], table(path, "分销佣金")[0]["佣金（元）"]) == ("分账", 1.98)
-    assert [row["SHA-256"] for row in table(path, "说明")[6:]] == [f"{1:064x}", f"{2:064x}", "ab" * 32]
+    assert [row["SHA-256"] for row in table(path, "说明")[7:]] == [f"{1:064x}", f"{2:064x}", "ab" * 32]
 
 
 def test_two_readers_agree_on_every_cell(tmp_path: Path) -> None:

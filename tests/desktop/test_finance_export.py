@@ -145,7 +145,7 @@ def test_a_reconciled_day_becomes_a_workbook_that_proves_itself(reconciled, tmp_
         "资金流水与银行到账": 7,
         "供应商结算": 0,
         "分销佣金": 0,
-        "说明": 8,
+        "说明": 9,
     }
     assert [row["商户订单号"] for row in table(target, "交易明细")] == [one.out_trade_no for one in reconciled.paid[:1]]
     assert {(row["类型"], row["差额（元）"]) for row in table(target, "差异明细")} == {

@@ -13,7 +13,7 @@ from desktop.operations.reconciliation_days import Bank
 from desktop.presenters import formats
 from desktop.presenters.acting import Act
 from desktop.presenters.arrivals import about, may_pair, of_days, pairing
-from desktop.presenters.days import corrected_fen, signed
+from desktop.presenters.days import signed
 from desktop.presenters.words import in_words, party_words, tone
 from desktop.views.reconciliation.figures import at_right, titled_card
 from desktop.widgets.basics import Badge, Card, button, column, label, restyle, row, rule
@@ -47,7 +47,7 @@ class BankContent(Live, QWidget):
 
     def _arrivals(self, day: ReconciledDay, bank: Bank | None) -> Card:
         card, grid = titled_card(self.tr("应结与到账"))
-        corrected = corrected_fen(day)
+        corrected = day.corrected_fen
         off = day.arrived_fen - day.net_fen - corrected
         lines = [(self.tr("应结净额（入账 − 手续费）"), formats.money(day.net_fen))]
         if corrected:
