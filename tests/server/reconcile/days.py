@@ -10,7 +10,8 @@ from datetime import date, datetime, timedelta
 from server.gateways.bill_lines import opened
 from server.sandbox import bills_alipay, bills_wechat
 from server.sandbox.bills import BillLine, fee_of
-from shared import clock
+from shared import clock, ids
+from shared.finance import DifferenceAction as A
 from shared.finance import DifferenceKind as K
 from tests.server.reconcile.books import Books, our_payment, our_refund, run
 
@@ -44,7 +45,7 @@ class Day:
 
     def _order(self, n):
         amount, at = 100 + n * 7 % 9_000, _MIDNIGHT + timedelta(seconds=60 + n * 80_000 // self.orders)
-        number, provider_no = f"KM{DAY:%Y%m%d}{n:022d}", f"42000011{DAY:%Y%m%d}{n:012d}"
+        number, provider_no = f"019e7e{n:06x}7{n % 0x1000:03x}8{n:015x}", f"42000011{DAY:%Y%m%d}{n:012d}"
         line = BillLine(
             kind="payment", at_ms=_ms(at), created_at_ms=_ms(at) - 20_000, provider_no=provider_no, out_trade_no=number,
             amount_fen=amount, fee_fen=fee_of(amount), subject=_SUBJECTS[n % 5], app_id="wx1", product="qr", payer="o1",
@@ -57,10 +58,12 @@ class Day:
         refund_no = f"50300000{DAY:%Y%m%d}{n:012d}" if self.channel == "wechat" else ""
         self.refunds[n] = replace(
             line, kind="refund", at_ms=_ms(later), ends_at_ms=_ms(later), amount_fen=back, fee_fen=fee_of(back),
-            refund_no=refund_no, out_refund_no=f"R{number}",
+            refund_no=refund_no, out_refund_no=_refund_of(number),
         )  # fmt: skip
         returned = -round(line.fee_fen * back / amount)
-        self.our_refunds[n] = our_refund(number, f"R{number}", refund_no, back, later, ended_at=later, fee_fen=returned)
+        self.our_refunds[n] = our_refund(
+            number, _refund_of(number), refund_no, back, later, ended_at=later, fee_fen=returned
+        )
 
     def altered(self, alteration, n):
         """Change order `n`; answers what must be found, each as kind, our number, and both sides' fen."""
@@ -80,6 +83,13 @@ class Day:
         else:
             packed = bills_alipay.trade_bill(lines, seller_id=MERCHANTS["alipay"], day=day)
         return packed
+
+    def funds(self):
+        """The file of the movements behind it, from nothing: what was undone has moved none."""
+        lines = [one for one in (*self.lines.values(), *self.refunds.values(), *self.more) if not one.reversed]
+        if self.channel == "wechat":
+            return bills_wechat.fund_flow_bill(lines, merchant_id=MERCHANTS["wechat"], opening_fen=0)
+        return bills_alipay.fund_bill(lines, seller_id=MERCHANTS["alipay"], day=DAY, opening_fen=0)
 
     def read(self, chance=None):
         """Its rows, read and checked."""
@@ -102,7 +112,11 @@ class Day:
 
 def is_foreign(row):
     """Whether a row's number is not one that this shop makes."""
-    return not row.out_trade_no.startswith("KM")
+    return not ids.is_id(row.out_trade_no)
+
+
+def _refund_of(number):
+    return f"019e7f{number[6:]}"
 
 
 def _rows(content):
@@ -291,6 +305,24 @@ ALTERATIONS = {
     "refund_through_there": _refund_through_there,
     "refund_under_way_there": _refund_under_way_there,
 }
+SEVEN = {
+    "wechat": ("missing_here", "missing_there", "amount", "fee", "undone", "duplicate", "known_before"),
+    "alipay": ("missing_here", "missing_there", "amount", "fee", "refund_through_there", "duplicate", "known_before"),
+}
+"""Seven ways in which a day of each channel may differ (product.md C06-A1)."""
+
+PROPOSED = {
+    K.ONLY_THEIRS: A.ATTACH,
+    K.ONLY_OURS: A.CARRY,
+    K.AMOUNT: A.BOOK,
+    K.FEE: A.BOOK,
+    K.STATE: A.CARRY,
+    K.REFUND_STATE: A.CARRY,
+    K.DUPLICATE: A.REFUND,
+    K.DATE_SHIFT: A.CARRY,
+}
+"""What is proposed about what they lead to."""
+
 OF_REFUNDS = {name for name in ALTERATIONS if name.startswith("refund_")}
 SAYS_ONLY = {"undone": "wechat", "refund_under_way_there": "wechat"}
 """Alterations that only one channel's bill has words for: Alipay lists no state."""

@@ -6,15 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.finance import DIFFERENCE_ACTIONS
 from shared.finance import DifferenceKind as K
-from tests.server.reconcile.days import OF_REFUNDS, REFUND_EVERY, Day, possible, said
+from tests.server.reconcile.days import OF_REFUNDS, PROPOSED, REFUND_EVERY, SEVEN, Day, possible, said
 
 ORDERS = 10_000
-SEVEN = {
-    "wechat": ("missing_here", "missing_there", "amount", "fee", "undone", "duplicate", "known_before"),
-    "alipay": ("missing_here", "missing_there", "amount", "fee", "refund_through_there", "duplicate", "known_before"),
-}
 
 
 def accounted(day, found):
@@ -36,7 +31,7 @@ def test_a_day_of_ten_thousand_orders_with_seven_alterations_has_exactly_those(c
     assert sorted(map(said, found.differences), key=str) == sorted(expected, key=str)
     assert len({one.id for one in found.differences}) == 7
     assert [one.kind for one in found.differences if one.closes_itself] == [K.DATE_SHIFT]
-    assert [one.proposed for one in found.differences] == [DIFFERENCE_ACTIONS[one.kind][0] for one in found.differences]
+    assert [one.proposed for one in found.differences] == [PROPOSED[one.kind] for one in found.differences]
     assert (found.theirs.payments, found.theirs.refunds) == (ORDERS - (channel == "wechat"), ORDERS // REFUND_EVERY)
     accounted(day, found)
     again = day.run(chance)
