@@ -20,9 +20,10 @@ _A, _K = DifferenceAction, DifferenceKind
 
 
 PAID_HERE = "paid"
-"""The `ours_state` of what is in our books already: a line that the bill has twice, or a movement or refund of money
-that we know.
-"""
+"""The `ours_state` of what is in our books already: a line that the bill has twice, or a movement of money we know."""
+
+ASIDE_HERE = "aside"
+"""The `ours_state` of money that is set aside here; of a refund, that it is of all of that."""
 
 UNPAID_HERE = "unpaid"
 """The `ours_state` of a payment of ours that we know no money of."""
@@ -109,7 +110,7 @@ def _fits(
         case _K.DUPLICATE, _A.REFUND:
             return holds_money or row.ours_state != PAID_HERE
         case _K.REFUND_ONLY_THEIRS, _A.BOOK:
-            return row.order_code is not None or row.ours_state == PAID_HERE
+            return row.order_code is not None or row.ours_state == ASIDE_HERE
         case _K.REFUND_STATE, _A.BOOK:
             return ended_otherwise(row) and row.ours_state in WITHOUT_MONEY
         case _:

@@ -7,7 +7,8 @@ as a row of this day (`carrying`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -18,7 +19,7 @@ from server import changes
 from server.db import Tx, bulk_insert
 from server.payments.model import PaymentAttempt, PaymentBillFile
 from server.reconcile import booking, carrying, choosing, feed, handling, ours, waiting
-from server.reconcile.differences import Difference
+from server.reconcile.differences import Difference, OurRow
 from server.reconcile.matching import Wanted
 from server.reconcile.matters import Matter, Matters, root
 from server.reconcile.model import ReconcileDifference
@@ -31,7 +32,7 @@ _OF_FUNDS = frozenset({DifferenceKind.FUND_ONLY_FUNDS, DifferenceKind.BALANCE})
 """Kinds whose row is one of the fund bill."""
 
 _MAY_BE_HERE = frozenset({DifferenceKind.DUPLICATE, DifferenceKind.FUND_ONLY_FUNDS, DifferenceKind.REFUND_ONLY_THEIRS})
-"""Kinds of lines that are about money of another line, which our books may have."""
+"""Kinds of lines that are about money of another line, which our books may have, or have set aside."""
 
 
 def keep(
@@ -249,13 +250,12 @@ class _Run:
             self.touched.add(row.id)
 
     def _facts(self, one: Difference) -> _Facts:
-        is_here = one.kind in _MAY_BE_HERE and one.ours is None and one.provider_no in self._known
         file_id = self._funds_file_id if one.kind in _OF_FUNDS else self._trades_file_id
         return _Facts(
             ours_id=one.ours.id if one.ours else None,
             ours_fen=self.matters.of(one.id).ours_fen(one),
             theirs_fen=one.theirs_fen,
-            ours_state=choosing.PAID_HERE if is_here else one.ours.state if one.ours else "",
+            ours_state=one.ours.state if one.ours else self._state_here(one),
             theirs_state=one.theirs.state if one.theirs else "",
             out_trade_no=one.out_trade_no[:64],
             provider_no=one.provider_no[:64],
@@ -264,6 +264,14 @@ class _Run:
             file_id=file_id if self._late or one.bill_row is not None else None,
             bill_row=one.bill_row,
         )
+
+    def _state_here(self, one: Difference) -> str:
+        """What our books have of money that a line is about, which is none of ours."""
+        its = self._known.get(one.provider_no, ()) if one.kind in _MAY_BE_HERE else ()
+        if one.kind is not DifferenceKind.REFUND_ONLY_THEIRS:
+            return choosing.PAID_HERE if its else ""
+        is_aside = any(our.state == choosing.ASIDE_HERE and our.amount_fen == one.theirs_fen for our in its)
+        return choosing.ASIDE_HERE if is_aside else ""
 
 
 def _is_only_proposed(row: ReconcileDifference) -> bool:
@@ -280,8 +288,14 @@ def _order_codes(tx: Tx, channel: str, found: Iterable[Difference]) -> dict[str,
     return codes
 
 
-def _known(tx: Tx, channel: str, found: Iterable[Difference]) -> set[str]:
-    """The channel's numbers of what our books have, of those that the bill has twice, or moved without a trade."""
+def _known(tx: Tx, channel: str, found: Iterable[Difference]) -> Mapping[str, Sequence[OurRow]]:
+    """What our books have, by the channel's numbers, of lines that the bill has twice, that moved without a trade, or
+    that give back what we have not.
+    """
     asked = {one.provider_no for one in found if one.kind in _MAY_BE_HERE and one.ours is None and one.provider_no}
     named = ours.named(tx, channel, Wanted(sorted(asked), [], [])) if asked else []
-    return {our.provider_no for our in named if our.state != "unpaid"}
+    known: dict[str, list[OurRow]] = defaultdict(list)
+    for our in named:
+        if our.state != choosing.UNPAID_HERE:
+            known[our.provider_no].append(our)
+    return known

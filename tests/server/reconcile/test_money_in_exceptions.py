@@ -240,6 +240,10 @@ def test_money_set_aside_that_went_back_in_the_channels_console_is_recorded_by_t
         close.drop(*trades(close, line(close, sold), line_of_it, given_back(close, sold, forged, **numbers)))
         [row] = close.differences("wechat", kind="refund_only_theirs")
         assert (row["actions"], row["order_code"]) == (["book", "carry", "ignore"], None)
+        part = given_back(close, sold, forged | {"amount_fen": 6_999}, **numbers)
+        close.drop(*trades(close, line(close, sold), line_of_it, part))
+        assert close.one(row)["actions"] == ["carry", "ignore"], "what is set aside goes back whole"
+        close.drop(*trades(close, line(close, sold), line_of_it, given_back(close, sold, forged, **numbers)))
         close.handle(row, "book")
         refused = close.check(row, status=409)
         assert (refused["code"], refused["params"]["answer"][:5]) == ("not_confirmed_by_channel", "paid ")
