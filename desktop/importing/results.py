@@ -138,7 +138,7 @@ def read_results(path: Path) -> ResultFile:
             bad.append(BadRow(line, why))
         else:
             first_line[row.number] = line
-            good.append(row)
+            good.append(row.model_copy(update={"line": line}))
     if bad:
         raise ResultsDoNotRead(bad, name=path.name)
     if not good:

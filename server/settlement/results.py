@@ -21,7 +21,8 @@ from server.settlement.model import Payout, SettlementResult
 from shared.contracts import settlement as wire
 from shared.errors import Conflict
 from shared.finance import PAYOUT, PayoutState
-from shared.money import Fen
+from shared.money import Fen, format_fen
+from shared.sentence import Sentence
 
 _NOTE = 400
 
@@ -50,15 +51,15 @@ def take_in(
     held = _named(tx, wanted.rows)
     counts = {"confirmed": 0, "failed": 0, "known_before": 0, "waiting": 0}
     seen: set[str] = set()
-    for line, row in enumerate(wanted.rows, start=1):
+    for n, row in enumerate(wanted.rows, start=1):
         payout, part = held.get(row.number, (None, None))
-        reason = "重复 / twice in the file" if row.number in seen else None
+        reason = Sentence("文件中重复出现", "it is twice in the file") if row.number in seen else None
         if payout is None:
-            reason = "没有这笔打款 / no such payout"
+            reason = Sentence("没有这笔打款", "there is no such payout")
         elif reason is None:
             reason = _misfit(payout, row, actor) if part is None else _misfit_of_row(tx, payout, part, row, actor)
         if payout is None or reason is not None:
-            raise ResultsDoNotFit(row=line, number=row.number, reason=reason)
+            raise ResultsDoNotFit(row=row.line or n, number=row.number, reason=reason)
         seen.add(row.number)
         counts[_take(tx, payout, row, file) if part is None else _take_row(tx, payout, part, row, file)] += 1
     turns.finish(tx, wanted.id, counts)
@@ -101,7 +102,7 @@ def _named(tx: Tx, rows: Sequence[wire.PayoutResult]) -> dict[str, tuple[Payout,
 # --- of a payout ---
 
 
-def _misfit(held: Payout, row: wire.PayoutResult, actor: Actor) -> str | None:
+def _misfit(held: Payout, row: wire.PayoutResult, actor: Actor) -> Sentence | None:
     """Why a row cannot be taken in; None when it can.
 
     A file is what whoever brings it says it is: that what had arrived came back is no more theirs to say than by hand.
@@ -110,21 +111,35 @@ def _misfit(held: Payout, row: wire.PayoutResult, actor: Actor) -> str | None:
         return _other_amount(held.amount_fen)
     to, state = _told(row), PayoutState(held.state)
     if state is not to and to not in PAYOUT[state]:
-        return f"打款状态为 {state} / it is {state}"
+        return _stands(state)
     if state is PayoutState.CONFIRMED and to is PayoutState.FAILED:
-        without = None if row.reference else "退回缺少流水号 / it came back without a reference"
+        without = None if row.reference else Sentence("退回须有流水号", "it came back, and has no reference")
         return _by_maker(held, actor) or without
     return None
 
 
-def _by_maker(held: Payout, actor: Actor) -> str | None:
+def _by_maker(held: Payout, actor: Actor) -> Sentence | None:
     is_maker = held.made_by == actor.label
-    words = "已登记到账，须由发起人以外的人导入 / it had arrived: another person than its maker says that it did not"
-    return words if is_maker else None
+    words = "它已登记到账，须由发起人以外的人导入", "it had arrived, so another person than its maker brings the file"
+    return Sentence(*words) if is_maker else None
 
 
-def _other_amount(fen: Fen) -> str:
-    return f"金额应为 {fen} 分 / the amount is {fen} fen"
+def _other_amount(fen: Fen) -> Sentence:
+    return Sentence(f"金额应为 ¥{format_fen(fen)}", f"its amount is ¥{format_fen(fen)}")
+
+
+def _stands(state: PayoutState) -> Sentence:
+    return Sentence(f"打款{_STANDS[state].zh}", f"the payout {_STANDS[state].en}")
+
+
+_STANDS = {
+    PayoutState.REQUESTED: Sentence("还在等复核", "still waits for its approval"),
+    PayoutState.APPROVED: Sentence("还没有提交", "was not sent yet"),
+    PayoutState.SENT: Sentence("已提交", "is on its way"),
+    PayoutState.CONFIRMED: Sentence("已到账", "has arrived"),
+    PayoutState.FAILED: Sentence("已失败", "has failed"),
+    PayoutState.REFUSED: Sentence("未通过或已撤回", "was refused or withdrawn"),
+}
 
 
 def _told(row: wire.PayoutResult) -> PayoutState:
@@ -149,32 +164,34 @@ def _end(tx: Tx, held: Payout, file: _File, *, is_there: bool, reference: str = 
 # --- of the rows of its instruction ---
 
 
-def _misfit_of_row(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult, actor: Actor) -> str | None:
+def _misfit_of_row(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult, actor: Actor) -> Sentence | None:
     rows = splits.rows(tx, held) if held.mode == payouts.PROFIT_SHARING else {}
     if part.n not in rows or (part.kind and part.n == splits.TRANSFER):
-        return "打款没有这一行 / the payout has no such row"
+        return Sentence("打款没有这一行", "the payout has no such row")
     if part.kind == "R":
         return _misfit_of_return(tx, held, part, row)
     if part.kind == "" and rows[part.n] != row.amount_fen:
         return _other_amount(rows[part.n])
     if (known := tx.get(SettlementResult, (held.id, _key(part)))) is not None:
-        return None if known.succeeded == row.succeeded else "此行已有不同结果 / another result of it is known"
+        return None if known.succeeded == row.succeeded else _OTHER_RESULT
     if part.kind and held.sent_at is not None:
         return None
     return _misfit_of_ended(tx, held, part, row, actor)
 
 
-def _misfit_of_ended(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult, actor: Actor) -> str | None:
+def _misfit_of_ended(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult, actor: Actor) -> Sentence | None:
     """Whether the channel's word on a row goes with what somebody said of the whole payout meanwhile."""
     state = PayoutState(held.state)
     if state is PayoutState.SENT or _SAID.get(state) is row.succeeded:
         return None
     if state is PayoutState.CONFIRMED:
         is_given_back = any(n == part.n for n, _ in splits.returns(tx, held))
-        return "此行已有分账回退 / some of it was given back" if is_given_back else _by_maker(held, actor)
-    return f"打款状态为 {state} / it is {state}"
+        return _GIVEN_BACK if is_given_back else _by_maker(held, actor)
+    return _stands(state)
 
 
+_OTHER_RESULT = Sentence("此行已有不同结果", "another result of this row is known")
+_GIVEN_BACK = Sentence("此行已有分账回退", "some of this row was given back")
 _SAID = {PayoutState.CONFIRMED: True, PayoutState.FAILED: False}
 """What is said of the rows of a payout of which nobody told."""
 
@@ -215,7 +232,7 @@ def _take_row(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult, file: _Fi
 # --- of what was given back ---
 
 
-def _misfit_of_return(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult) -> str | None:
+def _misfit_of_return(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult) -> Sentence | None:
     """More, or less, may be due by now than when the instruction was carried away."""
     known = splits.returns(tx, held).get((part.n, part.k))
     if known is not None:
@@ -223,8 +240,10 @@ def _misfit_of_return(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult) -
     is_there = held.arrived_fen and part.n in ending.there(tx, held)
     most = splits.most_returned(tx, held, part.n, part.k) if is_there else 0
     if not most:
-        return "没有待回退的分账 / nothing of it is to be given back"
-    return None if row.amount_fen <= most else f"最多 {most} 分 / at most {most} fen"
+        return Sentence("没有待回退的分账", "nothing of it is to be given back")
+    if row.amount_fen <= most:
+        return None
+    return Sentence(f"最多回退 ¥{format_fen(most)}", f"no more than ¥{format_fen(most)} is to be given back")
 
 
 def _take_return(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult, file: _File) -> str:

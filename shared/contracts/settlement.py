@@ -375,8 +375,10 @@ class PayoutResult(Request):
 
     A payout whose rows are told one by one ends with the last of them; what did not arrive is available again. What had
     been said to have arrived did not, or came back, by a file of another person than the payout's maker alone; of a
-    whole payout with a `reference`.
+    whole payout with a `reference`. `line` is where it stands in the file, for what is said of it.
     """
+
+    line: Annotated[int, Field(strict=True, ge=1)] | None = None
 
     number: Annotated[str, Field(min_length=1, max_length=32)]
     amount_fen: Annotated[int, Field(strict=True, ge=1, le=MAX_FEN)]

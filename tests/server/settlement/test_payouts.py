@@ -143,6 +143,15 @@ def test_a_file_of_results_is_taken_in_whole_or_not_at_all(shop):
     ):
         refused = results(shop, [*good, bad], status=422)
         assert (refused["code"], str(refused["params"]["row"])) == ("results_do_not_fit", where)
+    wrong = {"id": str(ids.new_id()), "file_name": "r.csv", "file_sha256": "0" * 64}
+    wrong["rows"] = [row(third, amount_fen=1, line=7)]  # as the person's file counts them, and in their language
+    for language, words in (
+        ("zh", "第 7 行（DK20261116-003）不符：金额应为 ¥42.75。整份文件未导入"),
+        ("en", "Row 7 (DK20261116-003) does not fit: its amount is ¥42.75. Nothing"),
+    ):
+        headers = {"accept-language": language}
+        answer = shop.post("/api/settlement/payouts/results", by="zhou", json=wrong, headers=headers)
+        assert (answer.status_code, answer.json()["detail"].startswith(words)) == (422, True), answer.text
     assert {one["state"] for one in ask(shop, "payouts")["items"]} == {"sent", "requested"}
     assert ("bank", "") not in balances(shop)
 

@@ -44,7 +44,7 @@ def test_a_file_takes_back_what_had_arrived_only_as_people_may(shop):
     back = (payout["number"], payout["amount_fen"], False)
     alone = told(shop, (*back, "TH-1"), status=422)
     assert (alone["code"], "须由发起人以外的人" in alone["params"]["reason"]) == ("results_do_not_fit", True)
-    assert "缺少流水号" in told(shop, (*back, ""), by="wang", status=422)["params"]["reason"]
+    assert "须有流水号" in told(shop, (*back, ""), by="wang", status=422)["params"]["reason"]
     assert (ask(shop, "statements")["items"][0]["state"], balances(shop)["bank", ""]) == ("paid", -8_550)
     assert told(shop, (*back, "TH-1"), by="wang") == NONE | {"failed": 1}
     assert told(shop, (*back, "TH-1")) == NONE | {"known_before": 1}
