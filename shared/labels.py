@@ -314,7 +314,7 @@ LABELS: dict[type[StrEnum] | type[IntEnum], Mapping[Any, tuple[str, str]]] = {
     PayoutState: {
         PayoutState.REQUESTED: ("待复核", "Waits for approval"),
         PayoutState.APPROVED: ("已复核", "Approved"),
-        PayoutState.SENT: ("已提交银行或渠道", "Sent"),
+        PayoutState.SENT: ("打款中", "On its way"),
         PayoutState.CONFIRMED: ("已到账", "Arrived"),
         PayoutState.FAILED: ("失败退回", "Failed, returned"),
         PayoutState.REFUSED: ("复核未通过", "Refused"),

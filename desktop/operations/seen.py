@@ -35,7 +35,8 @@ async def look(
 ) -> Seen[T]:
     """Ask the server; when it cannot be reached, what was seen last under `list_name`.
 
-    `kept` makes of an answer what of it may lie on this disk. Raises what the server refuses, and the connection's error when this list was never seen.
+    `kept` makes of an answer what of it may lie on this disk. Raises what the server refuses, and the connection's
+    error when this list was never seen.
     """
     account = engine.session.require_account()
     try:

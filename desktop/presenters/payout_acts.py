@@ -106,7 +106,8 @@ def _withdraw(one: Payout) -> list[Act[Payout]]:
 
 
 def acts_about(picked: Sequence[Payout]) -> list[Act[Any]]:
-    """What may be done about many: about those of them of which it may. That many failed is told by the bank's file."""
+    """What may be done about many, the oldest first: about those of which it may. That many failed tells a file."""
+    picked = sorted(picked, key=lambda one: one.number)
     made = {"check": _check_each, "send": _send_each, "confirm": _arrived_each, "withdraw": _withdraw_each}
     ready = {key: [one for one in picked if key in one.actions] for key in made}
     return [act for key, make in made.items() if ready[key] for act in make(ready[key], len(picked) - len(ready[key]))]

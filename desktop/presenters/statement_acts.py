@@ -97,7 +97,8 @@ def by_supplier(cases: Sequence[Statement]) -> Iterator[list[Statement]]:
 
 
 def acts_about(picked: Sequence[Statement]) -> list[Act[Any]]:
-    """What may be done about many: about those of them of which it may."""
+    """What may be done about many, the oldest first: about those of them of which it may."""
+    picked = sorted(picked, key=lambda case: case.number)
     made = {CONFIRM: _confirm_each, DROP: _drop_each, PAY: _pay_each}
     ready = {key: [case for case in picked if key in case.actions] for key in made}
     return [make(ready[key], len(picked) - len(ready[key])) for key, make in made.items() if ready[key]]

@@ -105,9 +105,12 @@ class ActBar(Live, QFrame):
             next(iter(self.buttons.values())).setFocus()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Escape goes back to the buttons."""
+        """Escape goes back to the buttons; Enter presses the last one where that has the keyboard, once."""
         if event.key() == Qt.Key.Key_Escape and self._presenter.chosen is not None:
             self._presenter.drop()
+            return
+        if event.key() in {Qt.Key.Key_Return, Qt.Key.Key_Enter} and self.go.hasFocus() and not event.isAutoRepeat():
+            self._do()
             return
         super().keyPressEvent(event)
 

@@ -3450,7 +3450,7 @@
 <context>
     <name>ManyPanel</name>
     <message>
-        <source>{state} {n} 笔</source>
+        <source>{state} {n}</source>
         <translation>{state}: {n}</translation>
     </message>
     <message>
@@ -3462,20 +3462,20 @@
         <translation>Nothing can be done about all of these now.</translation>
     </message>
     <message>
-        <source>{done} 笔办好，{left} 笔没有办成</source>
+        <source>办好 {done}，没有办成 {left}</source>
         <translation>{done} done, {left} not</translation>
     </message>
     <message>
-        <source>{done} 笔都办好了</source>
+        <source>{done} 个都办好了</source>
         <translation>All {done} done</translation>
+    </message>
+    <message>
+        <source>还有 {n} 个也办好了。</source>
+        <translation>{n} more were done, too.</translation>
     </message>
     <message>
         <source>知道了</source>
         <translation>Got it</translation>
-    </message>
-    <message>
-        <source>还有 {n} 笔也办好了。</source>
-        <translation>{n} more were done, too.</translation>
     </message>
 </context>
 <context>

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import openpyxl
 import pytest
-from PySide6.QtCore import QPoint
+from PySide6.QtCore import QPoint, Qt
 from sqlalchemy import select
 
 from desktop.exporting.verify import verify
@@ -51,9 +51,8 @@ def sold(world, colleague):
 @pytest.fixture
 def sold_by_both(world, sold, colleague):
     """北辰 sold too, on the same terms."""
-    terms = EditTerms(
-        mode="purchase", cycle=Cycle.D0, n=0, release_from=ReleaseFrom.DELIVERED, reason="合同 2026-2", version=0
-    )
+    agreed = {"mode": "purchase", "cycle": Cycle.D0, "n": 0, "release_from": ReleaseFrom.DELIVERED}
+    terms = EditTerms(**agreed, account="6222-02", reason="合同 2026-2", version=0)
     with clock.fixed(clock.day_bounds(clock.shop_day(clock.now()))[0] - timedelta(hours=12)):
         zhou = colleague("zhou")
         zhou.run(settlement.edit_terms(zhou.engine, world.suppliers["beichen"], terms))
@@ -162,6 +161,8 @@ def test_a_clerk_settles_all_suppliers_at_once(program, live_shop, world, sold_b
     payouts = desk.payouts
     page.show_part(page.payouts)
     qtbot.waitUntil(lambda: len(payouts.feed.rows) == 2, timeout=WAIT_MS)
+    program.window.run("settlement.pick_all")
+    assert "北辰软件 · 6222-02\n首次向此账户打款，请核实。" in texts(page.payouts.panel)
     made = wang.run(settlement.list_payouts(wang.engine)).value.items
     wang.run(settlement.check_payouts(wang.engine, made, approve=True))
     payouts.refresh()
@@ -176,7 +177,7 @@ def test_a_clerk_settles_all_suppliers_at_once(program, live_shop, world, sold_b
     sheet = openpyxl.load_workbook(target).active
     assert sorted(row[6] for row in sheet.iter_rows(min_row=2, values_only=True)) == [3.15, 85.5]
     each(qtbot, program, page.payouts, payouts, "payout.confirm", "2 笔共 ¥88.65 都已到账", reference="PL-1")
-    assert "2 笔都办好了" in page.payouts.panel.name.text()
+    assert "2 个都办好了" in page.payouts.panel.name.text()
     assert {(one.state, one.reference) for one in kept(world, Payout)} == {("confirmed", "PL-1")}
 
 
@@ -186,8 +187,12 @@ def each(qtbot, program, page, presenter, command, effect, **typed):
     qtbot.waitUntil(lambda: len(presenter.picked) == len(presenter.feed.rows), timeout=WAIT_MS)
     program.window.run(command)
     assert effect in page.bar.effect.text()
-    carry_out(qtbot, page.bar, presenter.acting, **typed)
-    assert presenter.picked == ()
+    for key, text in typed.items():
+        page.bar.fields[key].setText(text)
+    assert page.bar.go.hasFocus()
+    qtbot.keyClick(page.bar.go, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: not presenter.acting.busy, timeout=WAIT_MS)
+    assert (presenter.acting.error, presenter.picked) == (None, ())
 
 
 def settles_at_once(qtbot, program, page, statements, wang, world):
@@ -200,14 +205,14 @@ def settles_at_once(qtbot, program, page, statements, wang, world):
     wang.run(settlement.move_statement(wang.engine, taken, "confirm"))
     each(qtbot, program, page.statements, statements, "statement.confirm", "2 张共 ¥88.65 从待结算转为可打款")
     words = texts(page.statements.panel)
-    assert "1 笔办好，1 笔没有办成" in words
+    assert "办好 1，没有办成 1" in words
     assert f"{taken.number} {taken.supplier}" in words
     assert "结算单已被他人处理" in words
     assert [one.state for one in kept(world, Statement)] == ["confirmed", "confirmed"]
     statements.refresh()
     qtbot.waitUntil(lambda: all("pay" in one.actions for one in statements.feed.rows), timeout=WAIT_MS)
     each(qtbot, program, page.statements, statements, "statement.pay", "2 张结算单按供应商合成 2 笔打款，至多 ¥88.65")
-    assert "2 笔都办好了" in texts(page.statements.panel)
+    assert "2 个都办好了" in texts(page.statements.panel)
     assert page.statements.bar.buttons == {}
     statements.leave_outcomes()
     assert taken.number in texts(page.statements.panel) or statements.opened is not taken

@@ -35,6 +35,9 @@ class ManyPanel(CasePanel):
         """What became of one."""
         raise NotImplementedError
 
+    def write_warnings(self, layout: QVBoxLayout, picked: Sequence[Any]) -> None:
+        """Write what has to be known of some of them before they are decided on."""
+
     def of_one(self) -> object:
         """All that the page of one depends on."""
         raise NotImplementedError
@@ -63,20 +66,21 @@ class ManyPanel(CasePanel):
         self.name.setText(counted(self.picked_words(len(picked)), len(picked)))
         layout.addWidget(label(formats.money(sum(map(self.amount_of, picked))), role="figure"))
         for group in groups(picked, self.amount_of):
-            words = self.tr("{state} {n} 笔").format(state=state_word(group.state), n=formats.count(group.number))
+            words = self.tr("{state} {n}").format(state=state_word(group.state), n=formats.count(group.number))
             layout.addLayout(pair(words, group.amount))
         if len(picked) > self._cases.most:
             most = self.tr("一次最多处理 {n} 条，请少选一些。").format(n=formats.count(self._cases.most))
             layout.addWidget(label(most, role="warning", wrap=True))
         elif not self._cases.acting.acts:
             layout.addWidget(label(self.tr("所选的现在没有可以一起办的。"), role="muted", wrap=True))
+        self.write_warnings(layout, picked)
 
     def _write_outcomes(self, layout: QVBoxLayout, told: Sequence[Told]) -> None:
         """What was not done first, each with the reason."""
         self.badge.hide()
         left = sum(one.error is not None for one in told)
         done = len(told) - left
-        words = self.tr("{done} 笔办好，{left} 笔没有办成") if left else self.tr("{done} 笔都办好了")
+        words = self.tr("办好 {done}，没有办成 {left}") if left else self.tr("{done} 个都办好了")
         self.name.setText(words.format(done=formats.count(done), left=formats.count(left)))
         close = button(self.tr("知道了"))
         close.clicked.connect(self._cases.leave_outcomes)
@@ -89,5 +93,5 @@ class ManyPanel(CasePanel):
                 layout.addWidget(label(sentence(one.error), role="warning", wrap=True, selectable=True))
         more = done - _MOST_SHOWN
         if more > 0:
-            words = self.tr("还有 {n} 笔也办好了。").format(n=formats.count(more))
+            words = self.tr("还有 {n} 个也办好了。").format(n=formats.count(more))
             layout.addWidget(label(words, role="caption"))

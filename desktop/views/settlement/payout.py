@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from PySide6.QtCore import Signal
@@ -19,8 +20,11 @@ from desktop.views.settlement.many import ManyPanel
 from desktop.views.side import add_fact, facts, pair
 from desktop.widgets.basics import button, label, row, rule
 from shared.contracts.settlement import InstructionRow, Payout
+from shared.finance import PayoutState
 
 _MOST_SHOWN = 20
+_DECIDED = frozenset({PayoutState.REQUESTED, PayoutState.APPROVED})
+"""Those about which a person still decides whether the money goes."""
 
 
 class PayoutPanel(ManyPanel):
@@ -44,6 +48,18 @@ class PayoutPanel(ManyPanel):
 
     def told_of(self, outcome: Outcome[Any, Any]) -> Told:
         return told_of(outcome)
+
+    def write_warnings(self, layout: QVBoxLayout, picked: Sequence[Payout]) -> None:
+        """Where nothing was ever paid to, and what became of payouts before: who approves many reads each of them."""
+        warned = [one for one in picked if one.state in _DECIDED and warnings(one)]
+        if warned:
+            layout.addWidget(rule())
+        for one in warned:
+            layout.addLayout(pair(f"{one.number} {one.supplier}", formats.money(one.amount_fen)))
+            to = " · ".join(part for part in (one.receiver, one.account, one.bank) if part)
+            layout.addWidget(label(to, role="caption", wrap=True, selectable=True))
+            for words in warnings(one):
+                layout.addWidget(label(words, role="warning", wrap=True))
 
     def of_one(self) -> object:
         return (self._presenter.opened, self._presenter.instruction)
