@@ -196,8 +196,10 @@ def rest(tx: Tx, payout: Payout, paid: Mapping[UUID, Paid]) -> dict[UUID, Fen]:
     All lines of their orders were released, nothing about them is in question, their split did not fail, and no other
     payout that has not ended takes anything of them.
     """
-    told = results(tx, payout)
-    mine = [row for row in _rows_of(tx, payout) if row.n not in told or told[row.n].succeeded or -row.n in told]
+    told, mine = results(tx, payout), _rows_of(tx, payout)
+    ended = _ended(tx, [row.order_id for row in mine])
+    failed = {n for n, said in told.items() if not said.succeeded}
+    mine = [row for row in mine if -row.n in told or not (row.n in failed or row.order_id in ended)]
     own, left = {row.order_id: row.amount_fen for row in mine}, left_of(tx, payout, [row.order_id for row in mine])
     wanted = [row.order_id for row in mine if left.get(row.order_id, 0) <= row.amount_fen + row.fee_fen]
     lines, waits = delivered_lines(), unsettled_lines()
@@ -285,6 +287,7 @@ def _room(tx: Tx, payout: Payout, order_ids: Collection[UUID]) -> dict[UUID, Fen
         if order_id not in ended and window(one.paid_at, at=now, rounds=before.get(order_id, 0)).trouble is None
     }
     _take(room, _split_before(tx, payout, room))
+    _take(room, _fees_before(tx, payout, room))
     return room
 
 
@@ -311,7 +314,7 @@ def _split_before(tx: Tx, payout: Payout, order_ids: Collection[UUID], *which: C
 
 
 def _fees_before(tx: Tx, payout: Payout, order_ids: Collection[UUID], *which: ColumnElement[bool]) -> dict[UUID, Fen]:
-    """What the fees of other payouts took of what these orders have for the supplier: kept also where a row failed."""
+    """What the fees of other payouts left with the shop of the payments of these orders, also where a row failed."""
     return _of_others(tx, payout, order_ids, func.sum(SettlementSplit.fee_fen), *which)
 
 

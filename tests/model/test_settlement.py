@@ -2,11 +2,11 @@
 
 Each example has a supplier of its own. Sales, refunds that succeed or do not, disputes that are won or lost, drafts
 confirmed or dropped, payouts that arrive, fail, come back, or are split and told row by row: in whatever order, each
-line is released once.
+line is released once, and no payment gives more than it has.
 """
 
 import itertools
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from operator import add
 
@@ -29,7 +29,8 @@ from server.payments.refunds import making, moving
 from server.payments.refunds.making import Portion
 from server.payments.refunds.splitting import Shares
 from server.policy import SYSTEM, Actor, Kind
-from server.settlement import ending, instructions, payouts, results, statements, terms
+from server.settlement import ending, instructions, payouts, results, splits, statements, terms
+from server.settlement.instructing import Row
 from server.settlement.model import Payout, SettlementItem, Statement
 from server.settlement.splits import SplitOutdated
 from shared import clock, ids
@@ -38,7 +39,9 @@ from shared.contracts import settlement as wire
 from shared.contracts.catalog import MoveProduct, NewProduct, NewSku
 from shared.finance import PayoutState, StatementState
 from shared.permissions import Role
+from shared.pricing import Deal, Share
 from shared.states import ProductState, RefundCause, RefundStep
+from tests.model.splitting import Splitting
 from tests.world import ANNA, world
 
 NOON = datetime(2026, 11, 16, 4, 0, tzinfo=UTC)
@@ -64,7 +67,7 @@ class Line:
     """An order of one line: what of its shares nobody has taken, and what is under way about it."""
 
     def __init__(self, order_id, shares):
-        self.order_id, self.left = order_id, shares
+        self.order_id, self.left, self.paid = order_id, shares, shares.amount
         self.refund = self.dispute = None
 
     def take(self, amount):
@@ -82,13 +85,13 @@ class Settlement(RuleBasedStateMachine):
 
     @initialize(
         fee_ppm=st.integers(0, 300_000),
-        payout_fee=st.sampled_from([0, 7]),
+        payout_fee=st.sampled_from([0, 7, 900]),
         split_ppm=st.sampled_from([None, 300_000, 1_000_000]),
     )
     def open(self, fee_ppm, payout_fee, split_ppm):
         self.shop, self.n = _shops[0], next(_examples)
         self.db, self.sku, self.payout_fee = self.shop.ctx.db, f"SETTLE-{self.n}", payout_fee
-        self.sold = []
+        self.sold, self.split_ppm = [], split_ppm
         sku = NewSku(code=self.sku, name=self.sku, unit_price=PRICE)
         new = NewProduct(category="games", code=f"settle-{self.n}", name=f"Settle {self.n}", skus=[sku])
         agreed = {"cycle": "d0", "n": 0, "release_from": "delivered", "reason": "x", "version": 0}
@@ -103,7 +106,7 @@ class Settlement(RuleBasedStateMachine):
             self.shop.skus |= catalog_queries.sale_terms(tx, [self.sku])
         self.shop.stock(self.sku, 150)
         self.unsold = 150
-        self.sell(3)
+        self.sell(3, 0)
         self.make()
 
     def teardown(self):
@@ -115,10 +118,10 @@ class Settlement(RuleBasedStateMachine):
     # --- what can happen ---
 
     @precondition(lambda self: self.unsold >= 5)
-    @rule(quantity=st.integers(1, 5))
-    def sell(self, quantity):
+    @rule(quantity=st.integers(1, 5), discount_ppm=st.sampled_from([0, 50_000, 400_000]))
+    def sell(self, quantity, discount_ppm):
         self.unsold -= quantity
-        order = self.shop.buy(ANNA, self.sku, quantity).order
+        order = self.shop.buy(ANNA, self.sku, quantity, deal=Deal(discount=Share.percent(discount_ppm))).order
         with self.db.read() as tx:
             [line] = orders.lines_of(tx, [order.id])[order.id]
         self.sold.append(Line(order.id, Shares.of(line)))
@@ -199,46 +202,112 @@ class Settlement(RuleBasedStateMachine):
         with suppress(payouts.NothingToPay), self.db.tx() as tx:
             payouts.make(tx, wire.NewPayout(id=ids.new_id(), statements=sorted(wanted)), actor=PEOPLE[0])
 
+    @rule()
+    def pay_out(self):
+        """All that is due goes to the bank, or the channel."""
+        self.pay_all()
+        for state in (PayoutState.REQUESTED, PayoutState.APPROVED):
+            for payout in self.payouts():
+                if payout.state == state:
+                    self._move(payout, goes_well=True)
+
+    def pay_all(self):
+        """Payouts of all that is due."""
+        self.make()
+        for draft in self.statements(StatementState.DRAFT):
+            with self.db.tx() as tx:
+                move = wire.MoveStatement(version=draft.version)
+                statements.confirm(tx, draft.id, move, actor=SYSTEM, complete_after_days=3)
+        for statement in self.payable():
+            with suppress(payouts.NothingToPay), self.db.tx() as tx:
+                payouts.make(tx, wire.NewPayout(id=ids.new_id(), statements=[statement.id]), actor=PEOPLE[0])
+
     @precondition(lambda self: self.payouts())
     @rule(which=WHICH, goes_well=st.sampled_from([True, True, True, False]))
     def move_payout(self, which, goes_well):
         self._move(_pick(self.payouts(), which), goes_well=goes_well)
 
     @precondition(lambda self: any(self.carried(one) for one in self.payouts()))
-    @rule(which=WHICH, succeed=st.lists(st.sampled_from([True, True, False]), min_size=1, max_size=9))
-    def tell_rows(self, which, succeed):
+    @rule(which=WHICH, count=st.integers(1, 12), fail=st.sets(st.integers(0, 11), max_size=3))
+    def tell_rows(self, which, count, fail):
         """The channel tells what became of some rows: of splits on their way, and of what is to be given back."""
         payout = _pick([one for one in self.payouts() if self.carried(one)], which)
-        said = zip(self.carried(payout), succeed, strict=False)
-        rows = [
-            wire.PayoutResult(number=row.request_no, amount_fen=row.amount_fen, succeeded=ok)
-            for row, ok in said
-            if row.succeeded in {None, ok}
-        ]
+        said = [(row, n not in fail) for n, row in enumerate(self.carried(payout)[:count])]
+        self.tell([_told(row, succeeded=ok) for row, ok in said if row.succeeded in {None, ok}])
+
+    def tell(self, rows, *, by=PEOPLE[0]):
+        """A file of the channel."""
         if rows:
             file = wire.PayoutResults(id=ids.new_id(), file_name="r.csv", file_sha256="0" * 64, rows=rows)
             with self.db.tx() as tx:
-                results.take_in(tx, file, actor=PEOPLE[0])
+                results.take_in(tx, file, actor=by)
+
+    @precondition(lambda self: self.split_ppm is not None and self.payouts())
+    @rule(which=WHICH, n=st.integers(0, 3), succeeds=st.booleans())
+    def tell_row(self, which, n, succeeds):
+        """The channel tells of any row, whatever people said of its payout before; another person brings that."""
+        payout = _pick(self.payouts(), which)
+        with self.db.read() as tx:
+            rows = splits.rows(tx, payout)
+        number, fen = _pick(sorted(rows.items()), n)
+        row = wire.PayoutResult(number=Row(payout.number, number).name, amount_fen=fen, succeeded=succeeds)
+        with suppress(results.ResultsDoNotFit, ending.GivenBack):
+            self.tell([row], by=PEOPLE[1])
 
     def carried(self, payout):
-        """The rows of a payout that was sent, and is split."""
-        if payout.mode == instructions.PURCHASE or payout.state not in _GONE:
+        """The rows of a payout that was sent, and is split: they sum to it, and payments end that are done with."""
+        if self.split_ppm is None or payout.state not in _GONE:
             return []
         with self.db.read() as tx:
-            return instructions.instruction(tx, PEOPLE[0], payout.id).rows
+            rows = instructions.instruction(tx, PEOPLE[0], payout.id).rows
+            codes = {tx.get(Order, one.order_id).code: one.order_id for one in self.sold}
+        if payout.state == PayoutState.SENT:
+            assert sum(row.amount_fen for row in rows if row.kind != "unfreeze") == payout.amount_fen
+            ends = {codes[row.order_code]: row.amount_fen for row in rows if row.kind == "unfreeze"}
+            assert ends == self.splitting().ends(payout, self.sold, self.split_ppm)
+        return rows
 
     def _move(self, payout, *, goes_well):
         move = wire.MovePayout(version=payout.version, reference="T1")
         said = wire.MovePayout(version=payout.version, approve=goes_well)
-        with suppress(paying.NotEnoughAvailable, SplitOutdated, ending.GivenBack), self.db.tx() as tx:
+        before = self.splitting(but=payout.id)
+        with suppress(paying.NotEnoughAvailable, ending.GivenBack), self.db.tx() as tx:
             if payout.state == PayoutState.REQUESTED:
                 payouts.check(tx, payout.id, said, actor=PEOPLE[1])
+                if goes_well:
+                    self.took_what_there_is(payout, before, Splitting(tx, self.supplier))
+            elif payout.state == PayoutState.APPROVED and goes_well:
+                self.sends(tx, payout, move, before)
             elif payout.state == PayoutState.APPROVED:
-                (payouts.send if goes_well else payouts.withdraw)(tx, payout.id, move, actor=PEOPLE[0])
+                payouts.withdraw(tx, payout.id, move, actor=PEOPLE[0])
             elif payout.state == PayoutState.SENT and goes_well:
                 payouts.confirm(tx, payout.id, move, actor=PEOPLE[0])
             elif not goes_well:
                 payouts.fail(tx, payout.id, move, actor=PEOPLE[1])
+
+    def sends(self, tx, payout, move, before):
+        """It is sent unless a payment has not got any more what was to be split of it."""
+        room = before.room(self.sold, self.split_ppm or 0)
+        parts = before.parts.get(payout.id, {})
+        fits = all(row.amount_fen <= room.get(order_id, 0) for order_id, row in parts.items())
+        with nullcontext() if fits else pytest.raises(SplitOutdated):
+            payouts.send(tx, payout.id, move, actor=PEOPLE[0])
+
+    def took_what_there_is(self, payout, before, after):
+        """Of its own statements' payments first, then of others: what is transferred no payment had."""
+        if self.split_ppm is None:
+            return
+        room, parts = before.room(self.sold, self.split_ppm), after.parts.get(payout.id, {})
+        own = {order_id for order_id, numbers in before.released.items() if numbers & set(payout.statements)}
+        taken = {order_id: row.amount_fen for order_id, row in parts.items()}
+        remain = {order_id: room[order_id] - fen for order_id, fen in taken.items()}
+        assert all(fen > 0 for fen in taken.values())
+        assert all(0 <= row.fee_fen <= remain[order_id] for order_id, row in parts.items())
+        assert sum(row.fee_fen for row in parts.values()) == min(payout.fee_fen, sum(remain.values()))
+        assert sum(taken.values()) == min(payout.amount_fen, sum(room.values()))
+        assert sum(taken.get(order_id, 0) for order_id in own) == min(
+            payout.amount_fen, sum(room.get(order_id, 0) for order_id in own)
+        )
 
     # --- what must hold ---
 
@@ -272,20 +341,21 @@ class Settlement(RuleBasedStateMachine):
             with self.db.tx() as tx:
                 statements.drop(tx, draft.id, wire.MoveStatement(version=draft.version), actor=SYSTEM)
         self.end_payouts()  # what was promised before comes first
-        self.make()
-        for draft in self.statements(StatementState.DRAFT):
-            with self.db.tx() as tx:
-                move = wire.MoveStatement(version=draft.version)
-                statements.confirm(tx, draft.id, move, actor=SYSTEM, complete_after_days=3)
-        for statement in self.payable():
-            with suppress(payouts.NothingToPay), self.db.tx() as tx:
-                payouts.make(tx, wire.NewPayout(id=ids.new_id(), statements=[statement.id]), actor=PEOPLE[0])
+        self.give_back()
+        self.pay_all()
         self.end_payouts()
         has = self.accounts()
         assert has["supplier_frozen"] == 0
         balance = has["supplier_pending"] + has["supplier_available"] - has["owed"]
         assert balance == self.earned() - self.paid()
         assert balance <= self.payout_fee  # what is worth a payout was paid
+        split = self.splitting().split
+        assert all(split[one.order_id] <= one.left.amount for one in self.sold)
+
+    def give_back(self):
+        """What refunds lack of payments that were split."""
+        while wanted := [row for one in self.payouts() for row in self.carried(one) if row.kind == "return"]:
+            self.tell([_told(row, succeeded=True) for row in wanted])
 
     def end_payouts(self):
         """Each arrives, or is taken back where refunds have used it up."""
@@ -315,6 +385,12 @@ class Settlement(RuleBasedStateMachine):
         with self.db.read() as tx:
             return tx.scalars(select(Payout.version).where(Payout.id == payout_id)).one()
 
+    def splitting(self, *, but=None):
+        with self.db.read() as tx:
+            now = Splitting(tx, self.supplier, but=but)
+        assert now.there == now.arrived
+        return now
+
     def accounts(self):
         kinds = ("supplier_pending", "supplier_available", "supplier_frozen", "owed")
         with self.db.read() as tx:
@@ -337,12 +413,18 @@ def _parts(shares):
     return shares.supplier, shares.fee, shares.commission, shares.discount
 
 
+def _told(row, *, succeeded):
+    return wire.PayoutResult(number=row.request_no, amount_fen=row.amount_fen, succeeded=succeeded)
+
+
 def _pick(among, which):
     return among[which % len(among)]
 
 
 TestSettlement = Settlement.TestCase
-TestSettlement.settings = hypothesis.settings(max_examples=6, stateful_step_count=25)
+TestSettlement.settings = hypothesis.settings(
+    max_examples=12, stateful_step_count=25, phases=[hypothesis.Phase.generate]
+)
 
 
 @pytest.mark.soak
