@@ -422,9 +422,7 @@ def _pick(among, which):
 
 
 TestSettlement = Settlement.TestCase
-TestSettlement.settings = hypothesis.settings(
-    max_examples=12, stateful_step_count=25, phases=[hypothesis.Phase.generate]
-)
+TestSettlement.settings = hypothesis.settings(max_examples=6, stateful_step_count=25)
 
 
 @pytest.mark.soak
