@@ -164,9 +164,14 @@ def pairing(one: Withdrawal) -> Act[Any]:
         ),
         done=("已配对", "Paired"),
         work=work,
-        entries=(Entry("sweep", ("银行到账", "Arrival"), needed=False, choices=(*choices, *none)),),
+        entries=(
+            Entry("sweep", _ARRIVAL, needed=False, choices=(*choices, *none), value=choices[0][0] if choices else ""),
+        ),
         naming=lambda _typed: ("配对", "Pair"),
     )
+
+
+_ARRIVAL = ("银行到账", "Arrival")
 
 
 def pair_key(one: Withdrawal) -> str:

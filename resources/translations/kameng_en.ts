@@ -297,7 +297,7 @@
     </message>
 </context>
 <context>
-    <name>BankContent</name>
+    <name>Arrived</name>
     <message>
         <source>应结与到账</source>
         <translation>Owed and arrived</translation>
@@ -356,72 +356,6 @@
     <message>
         <source>{who} 复核冲销</source>
         <translation>reversal approved by {who}</translation>
-    </message>
-    <message>
-        <source>未到账的日子</source>
-        <translation>Days whose money has not come</translation>
-    </message>
-    <message>
-        <source>应结</source>
-        <translation>Due</translation>
-    </message>
-    <message>
-        <source>已到</source>
-        <translation>Arrived</translation>
-    </message>
-    <message>
-        <source>还差</source>
-        <translation>Short</translation>
-    </message>
-    <message>
-        <source>去 {day}</source>
-        <translation>Go to {day}</translation>
-    </message>
-    <message>
-        <source>其中 {money} 已登记，待复核</source>
-        <translation>{money} of it is recorded and waits for approval</translation>
-    </message>
-    <message numerus="yes">
-        <source>共 %n 天，还差 {money}</source>
-        <translation>
-            <numerusform>%n day, {money} short</numerusform>
-            <numerusform>%n days, {money} short</numerusform>
-        </translation>
-    </message>
-    <message>
-        <source>提现与银行到账</source>
-        <translation>Withdrawals and arrivals</translation>
-    </message>
-    <message>
-        <source>{day} 到账 {money}（{number}）：账单里没有对应的提现</source>
-        <translation>{money} arrived {day} ({number}): no withdrawal of a bill is that</translation>
-    </message>
-    <message numerus="yes">
-        <source>还有 %n 笔</source>
-        <translation>
-            <numerusform>%n more</numerusform>
-            <numerusform>%n more</numerusform>
-        </translation>
-    </message>
-    <message>
-        <source>{day} 提现 {money}（{number}）：还没有对应的到账</source>
-        <translation>{money} withdrawn {day} ({number}): no arrival is that yet</translation>
-    </message>
-    <message>
-        <source>{day} 提现 {money}（{number}）→ {when} 到账 {came}（{reference}），{how}</source>
-        <translation>{money} withdrawn {day} ({number}) → {came} arrived {when} ({reference}), {how}</translation>
-    </message>
-    <message>
-        <source>按流水号配对</source>
-        <translation>paired by the number</translation>
-    </message>
-    <message>
-        <source>按金额和日期配对</source>
-        <translation>paired by amount and day</translation>
-    </message>
-    <message>
-        <source>{who} 配对</source>
-        <translation>paired by {who}</translation>
     </message>
 </context>
 <context>
@@ -5573,6 +5507,75 @@
     <message>
         <source>状态</source>
         <translation>State</translation>
+    </message>
+</context>
+<context>
+    <name>Waiting</name>
+    <message>
+        <source>未到账的日子</source>
+        <translation>Days whose money has not come</translation>
+    </message>
+    <message>
+        <source>应结</source>
+        <translation>Due</translation>
+    </message>
+    <message>
+        <source>已到</source>
+        <translation>Arrived</translation>
+    </message>
+    <message>
+        <source>还差</source>
+        <translation>Short</translation>
+    </message>
+    <message>
+        <source>去 {day}</source>
+        <translation>Go to {day}</translation>
+    </message>
+    <message numerus="yes">
+        <source>共 %n 天，还差 {money}</source>
+        <translation>
+            <numerusform>%n day, {money} short</numerusform>
+            <numerusform>%n days, {money} short</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>其中 {money} 已登记，待复核</source>
+        <translation>{money} of it is recorded and waits for approval</translation>
+    </message>
+    <message>
+        <source>提现与银行到账</source>
+        <translation>Withdrawals and arrivals</translation>
+    </message>
+    <message>
+        <source>{day} 到账 {money}（{number}）：账单里没有对应的提现</source>
+        <translation>{money} arrived {day} ({number}): no withdrawal of a bill is that</translation>
+    </message>
+    <message numerus="yes">
+        <source>还有 %n 笔</source>
+        <translation>
+            <numerusform>%n more</numerusform>
+            <numerusform>%n more</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>{day} 提现 {money}（{number}）：还没有对应的到账</source>
+        <translation>{money} withdrawn {day} ({number}): no arrival is that yet</translation>
+    </message>
+    <message>
+        <source>{day} 提现 {money}（{number}）→ {when} 到账 {came}（{reference}），{how}</source>
+        <translation>{money} withdrawn {day} ({number}) → {came} arrived {when} ({reference}), {how}</translation>
+    </message>
+    <message>
+        <source>按流水号配对</source>
+        <translation>paired by the number</translation>
+    </message>
+    <message>
+        <source>按金额和日期配对</source>
+        <translation>paired by amount and day</translation>
+    </message>
+    <message>
+        <source>{who} 配对</source>
+        <translation>paired by {who}</translation>
     </message>
 </context>
 <context>

@@ -178,7 +178,7 @@ def test_what_arrived_is_recorded_once_and_the_finance_workbook_proves_itself(
     reconciled(qtbot, program, bench, yesterday)
     days, view, window = bench.days, page.close_view, program.window
     lacks = days.chosen.net_fen
-    assert f"共 1 天，还差 {formats.money(lacks)}" in texts(view)
+    qtbot.waitUntil(lambda: f"共 1 天，还差 {formats.money(lacks)}" in texts(view), timeout=WAIT_MS)
     left = withdrawn(yesterday, 10_100)
     window.run("day.record_sweep")
     carry_out(qtbot, view.bar, days.acting, amount="101.00", reference="ICBC-1", arrived_on=f"{days.today}")

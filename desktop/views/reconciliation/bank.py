@@ -1,12 +1,12 @@
-"""What a channel paid out to our bank, on cards: for the day in front, the days whose money has not come, and what left
-the channel's account beside what arrived."""
+"""What a channel paid out to our bank, on cards, written anew with the day: what arrived for the day in front; and what
+waits: the days whose money has not come, and what left the channel's account beside what arrived."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt, Signal, SignalInstance
 from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from desktop.operations.reconciliation_days import Bank
@@ -25,25 +25,18 @@ MOST = 8
 """So many lines of a list are on a card; how many more there are is said."""
 
 
-class BankContent(Live, QWidget):
-    """See the file's head. Written anew with the day.
+class Arrived(Live, QWidget):
+    """What is due for the day, and what arrived.
 
     Signals:
-        act_wanted(key): the person is about to do something about money that arrived, or left.
-        day_wanted(day): the person wants to see a day whose money has not come.
+        act_wanted(key): the person is about to do something about money that arrived.
     """
 
     act_wanted = Signal(str)
-    day_wanted = Signal(object)
 
     def __init__(self, day: ReconciledDay, bank: Bank | None) -> None:
         super().__init__()
-        layout = column(self, gap=12)
-        layout.addWidget(self._arrivals(day, bank))
-        if bank is not None and bank.owed:
-            layout.addWidget(self._owed(day, bank.owed))
-        if bank is not None and (bank.withdrawals or (bank.loose and day.balance is not None)):
-            layout.addWidget(self._withdrawals(bank))
+        column(self, gap=0).addWidget(self._arrivals(day, bank))
 
     def _arrivals(self, day: ReconciledDay, bank: Bank | None) -> Card:
         card, grid = titled_card(self.tr("应结与到账"))
@@ -80,7 +73,7 @@ class BankContent(Live, QWidget):
         head.addWidget(state)
         head.addStretch(1)
         for act in about(sweep):
-            head.addWidget(self._press(act))
+            head.addWidget(_press(act, self.act_wanted))
         layout.addLayout(head)
         when = formats.day(sweep.arrived_on)
         words = self.tr("{when} 到账，流水号 {number}，{who} 登记")
@@ -102,6 +95,26 @@ class BankContent(Live, QWidget):
             told.append(sweep.note)
         layout.addWidget(label(" · ".join(told), role="caption", wrap=True, selectable=True))
 
+
+class Waiting(Live, QWidget):
+    """What a channel has not paid out to our bank, of any day; and withdrawals.
+
+    Signals:
+        act_wanted(key): the person is about to pair a withdrawal.
+        day_wanted(day): the person wants to see a day whose money has not come.
+    """
+
+    act_wanted = Signal(str)
+    day_wanted = Signal(object)
+
+    def __init__(self, day: ReconciledDay, bank: Bank) -> None:
+        super().__init__()
+        layout = column(self, gap=12)
+        if bank.owed:
+            layout.addWidget(self._owed(day, bank.owed))
+        if bank.withdrawals or (bank.loose and day.balance is not None):
+            layout.addWidget(self._withdrawals(bank))
+
     def _owed(self, day: ReconciledDay, owed: Sequence[OwedDay]) -> Card:
         """The days whose money has not come, those that wait the longest first."""
         card, grid = titled_card(self.tr("未到账的日子"))
@@ -117,11 +130,11 @@ class BankContent(Live, QWidget):
                 grid.addWidget(at_right(formats.money(fen)), at, column_at)
             short = at_right(formats.money(one.short_fen))
             restyle(short, "tone", "warning")
-            if one.waiting_fen:
-                short.setToolTip(self.tr("其中 {money} 已登记，待复核").format(money=formats.money(one.waiting_fen)))
             grid.addWidget(short, at, 3)
         total = formats.money(sum(one.short_fen for one in owed))
         words = counted(self.tr("共 %n 天，还差 {money}", None, len(owed)), len(owed)).format(money=total)
+        if waiting := sum(one.waiting_fen for one in owed):
+            words += " · " + self.tr("其中 {money} 已登记，待复核").format(money=formats.money(waiting))
         card.body.addWidget(label(words, role="caption"))
         return card
 
@@ -158,13 +171,14 @@ class BankContent(Live, QWidget):
             restyle(shown, "tone", "" if one.arrival.amount_fen == one.amount_fen else "warning")
             line.addWidget(shown, 1)
         if may_pair(one):
-            line.addWidget(self._press(pairing(one)))
+            line.addWidget(_press(pairing(one), self.act_wanted))
         layout.addLayout(line)
 
-    def _press(self, act: Act[object]) -> QWidget:
-        press = button(in_words(act.words), role="link")
-        press.clicked.connect(partial(self.act_wanted.emit, act.key))
-        return press
+
+def _press(act: Act[object], wanted: SignalInstance) -> QWidget:
+    press = button(in_words(act.words), role="link")
+    press.clicked.connect(partial(wanted.emit, act.key))
+    return press
 
 
 def _warning(told: str) -> QLabel:

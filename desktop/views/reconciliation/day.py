@@ -11,7 +11,7 @@ from desktop.operations.reconciliation_days import Bank
 from desktop.presenters import formats
 from desktop.presenters.days import identity, lines, signed
 from desktop.presenters.words import party_words, tone
-from desktop.views.reconciliation.bank import BankContent
+from desktop.views.reconciliation.bank import Arrived, Waiting
 from desktop.views.reconciliation.figures import at_right, titled_card
 from desktop.views.side import add_fact, facts, link
 from desktop.widgets.basics import Badge, Card, Glyph, Notice, button, column, label, restyle, row, rule
@@ -54,13 +54,17 @@ class DayContent(Live, QWidget):
         left.addWidget(self._sides(day))
         if day.balance is not None:
             left.addWidget(self._balance(day.balance))
+        if bank is not None:
+            waiting = Waiting(day, bank)
+            waiting.act_wanted.connect(self.act_wanted)
+            waiting.day_wanted.connect(self.day_wanted)
+            left.addWidget(waiting)
         left.addStretch(1)
         right.addWidget(self._kinds(day))
         right.addWidget(self._bills(day))
-        paid_out = BankContent(day, bank)
-        paid_out.act_wanted.connect(self.act_wanted)
-        paid_out.day_wanted.connect(self.day_wanted)
-        right.addWidget(paid_out)
+        arrived = Arrived(day, bank)
+        arrived.act_wanted.connect(self.act_wanted)
+        right.addWidget(arrived)
         right.addStretch(1)
         both.addLayout(left, 1)
         both.addLayout(right, 1)

@@ -63,9 +63,9 @@ def funds(day, *withdrawn):
 
 
 @pytest.fixture
-def bank(tmp_path):
+def bank(tmp_path, any_engine):
     """A shop with the bills of four days, and what the bank says of them over HTTP."""
-    with site_with(tmp_path, Till("wechat")) as site:
+    with site_with(tmp_path, Till("wechat"), kind=any_engine) as site:
         for day in NET:
             told(site, day, "trades", trades(day))
         yield Bank(site)
