@@ -77,7 +77,7 @@ def keep(tx: Tx, keys: KeyRing, bill: NewBill, *, source: Source, by: str) -> Ke
     is_late = any(file.is_closed for file in there)
     is_other = source == "fetched" or (known is not None and known.added_by != by and not is_late)
     is_confirmed = known is not None and known.source == "dropped" and is_other
-    is_word = known is not None and known is _words(there).get(bill.kind)
+    is_word = known is not None and known is words(there).get(bill.kind)
     is_news = is_confirmed or not is_word
     if is_news and not is_late:
         tx.execute(update(PaymentBillFile).where(*its, PaymentBillFile.is_current).values(is_current=False))
@@ -181,10 +181,11 @@ def late(tx: Tx, channel: str, *, before: date) -> Sequence[date]:
 def newest(tx: Tx, channel: str, day: date) -> dict[BillKind, PaymentBillFile]:
     """The bills of a day as the channel has them now: of a signed day what was given last, else the current ones."""
     of_day = (PaymentBillFile.channel == channel, PaymentBillFile.day == day)
-    return _words(tx.scalars(select(PaymentBillFile).where(*of_day)))
+    return words(tx.scalars(select(PaymentBillFile).where(*of_day)))
 
 
-def _words(files: Iterable[PaymentBillFile]) -> dict[BillKind, PaymentBillFile]:
+def words(files: Iterable[PaymentBillFile]) -> dict[BillKind, PaymentBillFile]:
+    """Of all bills of a day those that are the channel's word."""
     count = [file for file in files if file.is_current or file.is_late]
     return {BillKind(file.kind): file for file in sorted(count, key=lambda file: file.late_n or 0)}
 

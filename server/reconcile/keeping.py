@@ -185,7 +185,7 @@ class _Run:
         if _is_only_proposed(row):
             handling.send_back(row)
         if row.state == _D.OPEN:
-            row.state = _D.MATCHED.value
+            _move(row, _D.MATCHED)
             row.version += 1
             self.touched.add(row.id)
 
@@ -241,11 +241,12 @@ class _Run:
     def _put(self, row: ReconcileDifference, facts: _Facts, state: DifferenceState) -> None:
         """What both sides say of it; the version moves with it where people have seen something else."""
         self.current.add(row.id)
-        told = {name: getattr(facts, name) for name in _NAMES} | {"state": state.value}
+        told = {name: getattr(facts, name) for name in _NAMES}
         news = {name: value for name, value in told.items() if getattr(row, name) != value}
-        if news:
+        if news or row.state != state:
             for name, value in news.items():
                 setattr(row, name, value)
+            _move(row, state)
             row.version += 1
             self.touched.add(row.id)
 
@@ -272,6 +273,13 @@ class _Run:
             return choosing.PAID_HERE if its else ""
         is_aside = any(our.state == choosing.ASIDE_HERE and our.amount_fen == one.theirs_fen for our in its)
         return choosing.ASIDE_HERE if is_aside else ""
+
+
+def _move(row: ReconcileDifference, to: DifferenceState) -> None:
+    """Open or close it; of one that people could see open, keep when it closed itself."""
+    if row.state != to:
+        row.handled_at = clock.now() if to is _D.MATCHED else None
+        row.state = to.value
 
 
 def _is_only_proposed(row: ReconcileDifference) -> bool:

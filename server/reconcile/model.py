@@ -98,8 +98,8 @@ class ReconcileDifference(Base):
     its own (`carried_from`). Where a later bill says something else of what people have handled, that has a row of its
     own too: `again_of` is the `origin_id` of the first one, and what was booked counts for all of them. `ours_id` is
     our attempt, money or refund. `proposed` is the engine's advice; somebody chooses an `action`, and another person
-    checks it where `two_people` is set. `exception_version` is that of the exception as this row shows it: only that
-    is approved.
+    checks it where `two_people` is set; `handled_at` without anybody is when it closed itself after it had been open.
+    `exception_version` is that of the exception as this row shows it: only that is approved.
     """
 
     __tablename__ = "reconcile_difference"

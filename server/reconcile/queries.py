@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import case, func, select
@@ -89,6 +89,7 @@ def _answers(
         rows=_rows(tx, first, last),
         signatures=signatures,
         differences=_counted(tx, first, last),
+        closed=_closed_themselves(tx, first, last),
         files=files,
         troubles=bill_days.troubles(tx, first, last),
         arrived=owed.arrived(tx, [first, last]),
@@ -105,6 +106,7 @@ class _Found:
     rows: Mapping[_Key, ReconcileDay]
     signatures: Mapping[_Key, ReconcileSignature]
     differences: Mapping[_Key, Sequence[wire.DayDifferences]]
+    closed: Mapping[_Key, tuple[int, datetime | None]]
     files: Sequence[PaymentBillFile]
     troubles: Mapping[_Key, BillTrouble]
     arrived: Mapping[_Key, Fen]
@@ -117,7 +119,8 @@ def _answer(tx: Tx, reader: Reader, key: _Key, found: _Found) -> wire.Reconciled
     row, signed = found.rows.get(key), found.signatures.get(key)
     files = [file for file in found.files if (file.channel, file.day) == key]
     current = {BillKind(file.kind): file for file in files if file.is_current}
-    differences = found.differences.get(key, [])
+    words, differences = kept_bills.words(files).values(), found.differences.get(key, [])
+    closed, closed_at = found.closed.get(key, (0, None))
     missing = [kind for kind in reader.needed(channel) if kind not in current]
     figures = Figures.of(row.figures) if row else Figures(ours=_ours_now(tx, channel, day))
     waits = _waits(reader, row, current, missing, sum(one.open for one in differences), _rests_on(tx, row))
@@ -127,7 +130,7 @@ def _answer(tx: Tx, reader: Reader, key: _Key, found: _Found) -> wire.Reconciled
         channel=channel,
         day=day,
         state=state,
-        bills=[_bill(file, found.names) for file in files],
+        bills=[_bill(file, found.names, is_late=file.is_late and file in words) for file in files],
         missing=missing,
         trouble=label(trouble, reader.language) if trouble and missing else None,
         run_at=row.run_at if row else None,
@@ -137,6 +140,8 @@ def _answer(tx: Tx, reader: Reader, key: _Key, found: _Found) -> wire.Reconciled
         matched_fen=figures.matched_fen,
         date_shifts=figures.date_shifts,
         differences=list(differences),
+        closed_themselves=closed,
+        closed_themselves_at=closed_at,
         balance=figures.balance,
         net_fen=figures.net_fen,
         foreign=figures.foreign,
@@ -214,10 +219,11 @@ def _actions(
 def bill(tx: Tx, file_id: UUID) -> wire.BillFile:
     """A kept bill as people see it."""
     file = tx.get_one(PaymentBillFile, file_id)
-    return _bill(file, people.names_of(tx, {file.added_by}))
+    is_word = file in kept_bills.newest(tx, file.channel, file.day).values()
+    return _bill(file, people.names_of(tx, {file.added_by}), is_late=file.is_late and is_word)
 
 
-def _bill(file: PaymentBillFile, names: Mapping[str, str]) -> wire.BillFile:
+def _bill(file: PaymentBillFile, names: Mapping[str, str], *, is_late: bool) -> wire.BillFile:
     return wire.BillFile(
         id=file.id,
         channel=file.channel,
@@ -237,7 +243,7 @@ def _bill(file: PaymentBillFile, names: Mapping[str, str]) -> wire.BillFile:
             for one in kept_bills.totals_of(file)
         ],
         is_current=file.is_current,
-        is_late=file.is_late,
+        is_late=is_late,
     )
 
 
@@ -316,6 +322,14 @@ def _counted(tx: Tx, first: date, last: date) -> dict[_Key, list[wire.DayDiffere
         key: [_of_kind(kind, kinds[kind.value]) for kind in DifferenceKind if kind.value in kinds]
         for key, kinds in groups.items()
     }
+
+
+def _closed_themselves(tx: Tx, first: date, last: date) -> dict[_Key, tuple[int, datetime | None]]:
+    """How many differences of each day had been open and closed themselves, and when the last one did."""
+    r = ReconcileDifference
+    its = (r.day >= first, r.day <= last, r.state == DifferenceState.MATCHED.value, r.handled_at.is_not(None))
+    query = select(r.channel, r.day, func.count(), func.max(r.handled_at)).where(*its).group_by(r.channel, r.day)
+    return {(channel, day): (n, at) for channel, day, n, at in tx.execute(query)}
 
 
 def _of_kind(kind: DifferenceKind, counted: Mapping[int, tuple[int, Fen]]) -> wire.DayDifferences:

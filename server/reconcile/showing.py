@@ -298,7 +298,8 @@ def _before(tx: Tx, row: ReconcileDifference) -> Sequence[ReconcileDifference]:
 
 
 def _of(told: Told, row: ReconcileDifference) -> list[wire.DifferenceEvent]:
-    return [_event(row.found_at, told.shop, told.event("found")), *_handled(told, row)]
+    closed = [_event(row.handled_at, told.shop, told.event("closed"))] if row.handled_at and not row.handled_by else []
+    return [_event(row.found_at, told.shop, told.event("found")), *_handled(told, row), *closed]
 
 
 def _handled(told: Told, row: ReconcileDifference, number: str = "") -> list[wire.DifferenceEvent]:

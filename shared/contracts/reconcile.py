@@ -56,8 +56,8 @@ class BillFile(Answer):
     """A bill that was fetched or dropped. `sha1` is of the uncompressed file, as the channel states it.
 
     `source` is `none` where the channel said that it has no bill of this day: then it has no row. One that was dropped
-    and then came from the channel as well is `fetched`. `is_late`: it came after the day was signed, and changes
-    nothing of it; what differs by the one that was given last is work of the next open day.
+    and then came from the channel as well is `fetched`. `is_late`: the channel gave it last, after the day was
+    signed with another one, which stays; what differs by it is work of the next open day.
     """
 
     id: UUID
@@ -153,6 +153,7 @@ class ReconciledDay(Answer):
     `net_fen` is what the channel owes us for the day: what is settled, less fees. `arrived_fen` is what it paid out to
     our bank for it, as far as it is booked. `foreign` payments and refunds of the bill are of other businesses with the
     same merchant number: `foreign_fen`, less their fees, is in the bill, and no part of `net_fen`.
+    `closed_themselves`: differences that had been open and agree by now, the last since `closed_themselves_at`.
     `outputs_sha256` is of the last run, None before one: `SignDay` names it. `actions`: `fetch`, `run`, `sign` as this
     reader may now, and `correct` of a signed day; `sign_waits_for` says what is missing, in the reader's language.
     """
@@ -170,6 +171,8 @@ class ReconciledDay(Answer):
     matched_fen: int
     date_shifts: int
     differences: list[DayDifferences]
+    closed_themselves: int = 0
+    closed_themselves_at: datetime | None = None
     balance: Balance | None
     net_fen: int
     arrived_fen: int

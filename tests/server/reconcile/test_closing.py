@@ -135,15 +135,8 @@ def test_what_comes_for_a_signed_day_is_work_of_an_open_one(close):
         agrees_after_all(close, (known, wrong, lost), before)
         now = close.seen("wechat")
         assert now | {"bills": signed["bills"]} == signed
-        kept = (
-            ("trades", True),
-            ("trades", False),
-            ("trades", False),
-            ("funds", True),
-            ("funds", False),
-            ("funds", False),
-        )
-        assert sources(close, "wechat") == [(kind, "dropped", is_signed, not is_signed) for kind, is_signed in kept]
+        which = ((True, False), (False, False), (False, True))  # signed, late, and late as the channel's last word
+        assert sources(close, "wechat") == [(kind, "dropped", *its) for kind in ("trades", "funds") for its in which]
         assert close.differences("wechat") == handled
         assert close.get(close.at("wechat", "/matches")) == matches
     close.shop.check()

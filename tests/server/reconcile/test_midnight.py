@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -204,6 +204,13 @@ def shifted(close):
     )
 
 
+def closed_themselves(close, day=None):
+    """How many differences of a day had been open and are gone, and whether that was just now."""
+    seen = close.seen("wechat", day)
+    at = seen["closed_themselves_at"]
+    return seen["closed_themselves"], at and datetime.fromisoformat(at) == clock.now()
+
+
 def alone(close, day=None):
     """Payments that no bill has, as a day tells of them now."""
     return [one["state"] for one in close.differences("wechat", day) if one["kind"] == "only_ours"]
@@ -216,16 +223,20 @@ def test_a_half_that_is_gone_from_the_bill_beside_the_day_is_missing_again(close
     with close.tomorrow(days=2):
         for bill in shifted.today:
             close.drop(*bill)
-        assert alone(close) == ["open"]
+        assert (alone(close), closed_themselves(close)) == (["open"], (0, None))
         close.drop(*shifted.has_it, by="wang")
-        assert alone(close) == ["matched"]
+        assert (alone(close), closed_themselves(close)) == (["matched"], (1, True)), "the date shift was never open"
+        [gone] = [one for one in close.differences("wechat") if one["kind"] == "only_ours"]
+        assert (gone["handled_by"], datetime.fromisoformat(gone["handled_at"])) == (None, clock.now())
+        events = close.get(f"differences/{gone['id']}")["events"]
+        assert [one["what"] for one in events][-1] == "账单与平台已一致，自动对上"
         waits = f"{next_day} 的交易账单由您拖入、渠道尚未确认，请另一位同事签署，或重新获取账单"
         assert close.seen("wechat", by="wang")["sign_waits_for"] == [waits]
         assert close.sign("wechat", by="wang", status=409)["code"] == "day_not_ready"
         close.drop(*shifted.has_it)
         assert close.seen("wechat", by="wang")["sign_waits_for"] == [], "a second person has the same file"
         close.drop(*shifted.has_not)
-        assert alone(close) == ["open"], "its half is gone"
+        assert (alone(close), closed_themselves(close)) == (["open"], (0, None)), "its half is gone"
         close.drop(*shifted.has_it)
         assert alone(close) == ["matched"]
         keep(close.shop.ctx, BillKind.TRADES, next_day, shifted.has_not[1])
