@@ -15,7 +15,7 @@ help: ## Show this list.
 run: .venv/.run ## Start the shop on this machine: server, payment sandbox and, where there is a display, the console.
 	@$(PYTHON_IN) -m server demo run
 
-demo: .venv/.run ## Tell the main job in a minute, without a screen: import, buy, pay, deliver, export, prove the books.
+demo: .venv/.run ## Tell the main job in half a minute, without a screen: import, buy, pay, deliver, export, prove the books.
 	@$(PYTHON_IN) -m server demo story
 
 test: .venv/.test ## Run all tests; ARGS="-k refund" passes arguments on to pytest.

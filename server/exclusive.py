@@ -19,7 +19,7 @@ class DatabaseInUse(Conflict):
     """A server works on this SQLite file."""
 
     code = "database_in_use"
-    zh = "服务器正在使用数据库 {path},SQLite 只允许一个进程写入。请先停止服务器，再执行此命令。"
+    zh = "服务器正在使用数据库 {path}，SQLite 只允许一个进程写入。请先停止服务器，再执行此命令。"
     en = "A server is using the database {path}, and SQLite takes one writing process. Stop the server first."
 
 

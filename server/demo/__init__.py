@@ -50,6 +50,6 @@ def _parser() -> argparse.ArgumentParser:
     run = verbs.add_parser("run", help="启动店铺、支付沙箱和控制台 / start shop, payment sandbox and console")
     run.add_argument("--sandbox-port", type=int, help="支付沙箱端口 / the sandbox's port (default: the shop's + 790)")
     run.add_argument("--no-console", action="store_true", help="不打开控制台 / do not open the console")
-    story = verbs.add_parser("story", help="一分钟讲完主流程 / tell the main job in a minute")
+    story = verbs.add_parser("story", help="半分钟讲完主流程 / tell the main job in half a minute")
     story.add_argument("--folder", type=Path, help="放结果的文件夹 / where the results go (default: a new one)")
     return parser

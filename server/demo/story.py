@@ -1,4 +1,4 @@
-"""`make demo`: the main job told in a minute without a screen, through the programs themselves.
+"""`make demo`: the main job told in half a minute without a screen, through the programs themselves.
 
 A supplier's .xlsx becomes stock through the console's own command line, a buyer's order becomes a payment at the
 sandbox and a delivered key over HTTP, the day becomes a workbook, and the books are proved. Nothing is acted: each
