@@ -64,7 +64,7 @@ def arrived(
         row.state, row.paid_at, row.paid_fen = StatementState.PAID.value, now, got[row.id]
 
     _each_statement(tx, held, "paid", paid, actor=actor, request_id=request_id)
-    held.ended_at = now
+    held.ended_by, held.ended_at = actor.label, now
     advance(tx, held, PayoutState.CONFIRMED, "confirm", said, actor=actor, request_id=request_id)
 
 
@@ -134,7 +134,7 @@ def failed(tx: Tx, held: Payout, said: wire.MovePayout, *, actor: Actor, request
         row.state, row.paid_at, row.paid_fen, row.payout_id = StatementState.CONFIRMED.value, None, 0, None
 
     _each_statement(tx, held, "unpaid", unpaid, actor=actor, request_id=request_id)
-    held.ended_at = now
+    held.ended_by, held.ended_at = actor.label, now
     advance(tx, held, PayoutState.FAILED, "fail", said, actor=actor, request_id=request_id)
 
 

@@ -219,7 +219,7 @@ def check(tx: Tx, payout_id: UUID, move: wire.MovePayout, *, actor: Actor, reque
             splits.decide(tx, held)
     held.checked_by, held.checked_at = actor.label, clock.now()
     if to is PayoutState.REFUSED:
-        _free(tx, held)
+        _free(tx, held, actor=actor)
     ending.advance(tx, held, to, "check", move, actor=actor, request_id=request_id)
     return held
 
@@ -228,7 +228,7 @@ def withdraw(tx: Tx, payout_id: UUID, move: wire.MovePayout, *, actor: Actor, re
     """Take back a payout that was not sent; its statements can be paid by another one."""
     held = _lock(tx, payout_id, move, actor=actor)
     require_move(PayoutState(held.state), PayoutState.REFUSED)
-    _free(tx, held)
+    _free(tx, held, actor=actor)
     ending.advance(tx, held, PayoutState.REFUSED, "withdraw", move, actor=actor, request_id=request_id)
     return held
 
@@ -243,7 +243,7 @@ def send(tx: Tx, payout_id: UUID, move: wire.MovePayout, *, actor: Actor, reques
     require_not_frozen(tx)
     _require_not_held(tx, held.supplier_id, held.statements)
     splits.require_fit(tx, held)
-    held.sent_at = clock.now()
+    held.sent_by, held.sent_at = actor.label, clock.now()
     paying.payout_submit(
         tx,
         number=held.number,
@@ -303,6 +303,6 @@ def _lock(tx: Tx, payout_id: UUID, move: wire.MovePayout, *, actor: Actor) -> Pa
     return held
 
 
-def _free(tx: Tx, held: Payout) -> None:
-    held.ended_at = clock.now()
+def _free(tx: Tx, held: Payout, *, actor: Actor) -> None:
+    held.ended_by, held.ended_at = actor.label, clock.now()
     tx.execute(update(Statement).where(Statement.payout_id == held.id).values(payout_id=None))

@@ -299,7 +299,9 @@ def payout_page(
 
 def payout_answers(tx: Tx, who: Actor, rows: Sequence[Payout]) -> list[wire.Payout]:
     """Payouts as this reader sees them, with what may be done now."""
-    names = Names(tx, who, [label for row in rows for label in (row.made_by, row.checked_by)])
+    names = Names(
+        tx, who, [label for row in rows for label in (row.made_by, row.checked_by, row.sent_by, row.ended_by)]
+    )
     suppliers, before = people.supplier_names(tx), _earlier(tx, rows)
     known = _accounts_paid(tx, {row.supplier_id for row in rows})
     return [
@@ -324,7 +326,9 @@ def payout_answers(tx: Tx, who: Actor, rows: Sequence[Payout]) -> list[wire.Payo
             made_at=row.made_at,
             checked_by=names.of_any(row.checked_by),
             checked_at=row.checked_at,
+            sent_by=names.of_any(row.sent_by),
             sent_at=row.sent_at,
+            ended_by=names.of_any(row.ended_by),
             ended_at=row.ended_at,
             reference=row.reference,
             note=row.note,

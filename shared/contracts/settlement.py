@@ -323,7 +323,9 @@ class Payout(Answer):
     made_at: datetime
     checked_by: str | None
     checked_at: datetime | None
+    sent_by: str | None = None
     sent_at: datetime | None
+    ended_by: str | None = None
     ended_at: datetime | None
     reference: str
     note: str

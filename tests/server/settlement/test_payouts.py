@@ -66,6 +66,11 @@ def test_nobody_checks_what_they_made_themselves(shop, maker, checker):
     assert (approved["state"], approved["version"]) == ("approved", 2)
     assert step(shop, made, "check", by=checker, approve=True, status=409)["code"] == "payout_changed"
     assert balances(shop)["supplier_available", "xinghe"] == 4_275  # nothing was booked yet
+    done = step(shop, step(shop, approved, "send", by=checker), "confirm", by=maker)
+    people = ("made_by", "checked_by", "sent_by", "ended_by")
+    names = {"zhou": "周洁", "wang": "王敏"}
+    assert [done[one] for one in people] == [names[maker], names[checker], names[checker], names[maker]]
+    assert {ask(shop, f"payouts/{done['id']}", by="chen")[one] for one in people} == {"shop"}
 
 
 def test_what_was_refused_or_withdrawn_can_be_paid_by_another(shop):

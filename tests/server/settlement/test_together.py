@@ -257,7 +257,8 @@ def test_what_arrived_and_what_was_lost_is_worked_out_from_the_schema_before(sho
     def kept():
         with shop.ctx.db.read() as tx:
             parts = select(Statement.number, Statement.state, Statement.paid_fen).order_by(Statement.number)
-            payout = select(Payout.state, Payout.arrived_fen, Payout.arrived_at, Payout.receiver)
+            people = (Payout.sent_by, Payout.ended_by)
+            payout = select(Payout.state, Payout.arrived_fen, Payout.arrived_at, Payout.receiver, *people)
             taken = select(SettlementDeduction.cause_id, SettlementDeduction.netted, SettlementDeduction.amount_fen)
             return [tx.execute(one).all() for one in (parts, payout, taken)]
 
@@ -265,6 +266,7 @@ def test_what_arrived_and_what_was_lost_is_worked_out_from_the_schema_before(sho
     assert [row[2] for row in before[0]] == [2_375 + 4_275, 4_275]
     assert before[1][0][:2] == ("confirmed", 2_375 + 2 * 4_275)
     assert before[1][0].receiver == "星河数码"
+    assert before[1][0][-2:] == (zhou.label, wang.label)
     assert [tuple(row) for row in before[2]] == [(opened.id, True, 1_900)]
     migrations.downgrade(shop.ctx.db, "0008")
     migrations.upgrade(shop.ctx.db)
@@ -286,7 +288,7 @@ def pay(shop, made, maker, checker, *, arrives=True):
         held = payouts.check(tx, held.id, wire.MovePayout(version=1, approve=True), actor=checker)
         held = payouts.send(tx, held.id, wire.MovePayout(version=2), actor=maker)
         if arrives:
-            payouts.confirm(tx, held.id, wire.MovePayout(version=3), actor=maker)
+            payouts.confirm(tx, held.id, wire.MovePayout(version=3), actor=checker)
     return wish.id
 
 
