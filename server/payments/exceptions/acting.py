@@ -97,6 +97,14 @@ class ProposedByYou(Conflict):
     en = "Two people are needed where money moves: another person must approve what you proposed."
 
 
+class PaidInItsPlace(Conflict):
+    """It gives back what a refund in the books did not: booked by itself it would be there twice."""
+
+    code = "paid_in_its_place"
+    zh = "这笔付款有一笔同额退款账上已退、渠道没有退成：请在那条“退款受阻”的异常里登记这个渠道退款单号，以免重复入账。"
+    en = "A refund of this payment and amount is in the books and did not arrive: record this number in its exception."
+
+
 class StillNoStock(Conflict):
     """There is not enough stock to deliver the order."""
 
@@ -319,6 +327,8 @@ def _record(tx: Tx, held: _Held, actor: Actor) -> None:
         case ExceptionKind.UNKNOWN_REFUND:
             if row.order_id is None or row.attempt_id is None or row.received_fen is None:
                 raise _impossible(row, ExceptionAction.RECORD)
+            if choosing.was_taken_back(tx, row):
+                raise PaidInItsPlace
             if totals.told(row).total is not None and totals.is_open(tx, row.channel, row.out_trade_no):
                 raise making.RefundUnderWay  # is it in that sum?
             made = recording.of_order(tx, row.order_id, row.attempt_id, row.received_fen, given)

@@ -97,12 +97,11 @@ def _of_refund(row: PaymentException, about: About) -> Set[ExceptionAction]:
         return _DISMISS
     if refund.state not in ENDED:
         return _BY_TROUBLE.get(refund.trouble or "", frozenset({ExceptionAction.ASK_AGAIN}))
-    said = dict(json.loads(row.evidence or "[]"))
-    paid_there = said.get("trouble") == RefundTrouble.DIFFERS.value
-    if refund.state == RefundState.SUCCEEDED and paid_there and said.get("said") in _NOT_PAID:
+    if refund.state == RefundState.SUCCEEDED and _says_not_paid(row.evidence):
         return _DISMISS | {ExceptionAction.RECORD}
     if refund.state not in WITHOUT_MONEY or about.held_elsewhere:
         return _DISMISS
+    paid_there = ["trouble", RefundTrouble.DIFFERS.value] in json.loads(row.evidence or "[]")
     again = set() if paid_there or refund.trouble in _NEVER_THERE else {ExceptionAction.REFUND}
     return _DISMISS | {ExceptionAction.RECORD} | again
 
@@ -135,6 +134,29 @@ def given_back(tx: Tx, row: PaymentException) -> UnmatchedPayment | None:
     if number is None and row.attempt_id in _paid(tx, {row.attempt_id} if row.attempt_id else set())[1]:
         return None  # the order was paid under the same number of ours
     return aside.held(tx, row.channel, row.received_fen, provider_no=number, out_trade_no=row.out_trade_no)
+
+
+def was_taken_back(tx: Tx, row: PaymentException) -> bool:
+    """Whether a refund of the same payment and amount is in the books of which its channel says that it did not arrive:
+    what an unknown refund gave back is in the books by that.
+    """
+    its = (
+        Refund.channel == row.channel,
+        Refund.out_trade_no == row.out_trade_no,
+        Refund.amount_fen == row.received_fen,
+    )
+    query = (
+        select(PaymentException.evidence)
+        .join(Refund, Refund.id == PaymentException.refund_id)
+        .where(*its, Refund.state == RefundState.SUCCEEDED.value, PaymentException.closed_at.is_(None))
+        .where(PaymentException.kind == ExceptionKind.REFUND_STUCK.value)
+    )
+    return any(_says_not_paid(evidence) for evidence in tx.scalars(query))
+
+
+def _says_not_paid(evidence: str | None) -> bool:
+    said = dict(json.loads(evidence or "[]"))
+    return said.get("trouble") == RefundTrouble.DIFFERS.value and said.get("said") in _NOT_PAID
 
 
 def _refunds(tx: Tx, stuck: Sequence[PaymentException]) -> dict[UUID, Refund]:
