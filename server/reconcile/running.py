@@ -24,7 +24,7 @@ from server import audit, changes
 from server.context import Context
 from server.db import Tx, bulk_insert, retrying, table_of
 from server.gateways.bill_lines import OpenBill, opened
-from server.gateways.bill_rows import FundRow, TradeRow
+from server.gateways.bill_rows import FundKind, FundRow, TradeRow
 from server.jobs import Lane
 from server.payments import bills, fees, kept_bills
 from server.payments.model import PaymentBillFile
@@ -76,6 +76,7 @@ class _Compared:
     sides: tuple[Side, Side] = (Side(), Side())
     foreign: Side = field(default_factory=Side)
     balance: controls.Balance | None = None
+    withdrawn: list[FundRow] = field(default_factory=list)
     returned: dict[str, Fen] = field(default_factory=dict)
     matched_fen: Fen = 0
     date_shifts: int = 0
@@ -195,7 +196,7 @@ def _compare(ctx: Context, tx: Tx, channel: str, day: date, found: _Compared) ->
 
     if BillKind.FUNDS in found.files:
         opening_fen = days.closed_with(tx, ctx.keys, channel, day - _DAY)
-        found.balance = controls.balance(found.funds(), opening_fen=opening_fen)
+        found.balance = controls.balance(_noted(found.funds(), found.withdrawn), opening_fen=opening_fen)
     bill = found.opened(BillKind.TRADES)
     matching = Matching(channel, day, **{"covers": bill.head.covers} if bill else {}, is_foreign=is_foreign)
     matching.take(found.trades())
@@ -220,6 +221,14 @@ def _compare(ctx: Context, tx: Tx, channel: str, day: date, found: _Compared) ->
         if found.balance is not None:
             stands = days.signed_to_open_with(tx, channel, day + _DAY)
             found.differences += controls.balance_difference(channel, day, found.balance, next_opening_fen=stands)
+
+
+def _noted(funds: Iterator[FundRow], withdrawn: list[FundRow]) -> Iterator[FundRow]:
+    """The movements, while those out of the account to our bank are noted."""
+    for row in funds:
+        if row.kind is FundKind.WITHDRAWAL:
+            withdrawn.append(row)
+        yield row
 
 
 def _hashed(tx: Tx, channel: str, day: date, found: _Compared) -> Iterator[OurRow]:
@@ -275,7 +284,7 @@ def _keep(
     keeping.keep(
         tx, channel, day, found.differences, trades_file_id=row.trades_file_id, funds_file_id=row.funds_file_id
     )
-    withdrawals.keep(tx, channel, day, row.funds_file_id)
+    withdrawals.keep(tx, channel, day, found.withdrawn)
     inputs = found.inputs.copy()
     if days.rests_beside(tx, channel, day):
         hashing.add_beside(inputs, found.beside)
@@ -283,8 +292,7 @@ def _keep(
     for signed, one in late.items():
         fees.settle_returned(tx, channel, one.returned, up_to_fee=True)
         keeping.keep_late(tx, day, signed, list(one.files.values()), one.differences)
-        funds = one.files.get(BillKind.FUNDS)
-        withdrawals.keep(tx, channel, signed, funds.id if funds else None)
+        withdrawals.keep(tx, channel, signed, one.withdrawn)
         kept_bills.take(tx, one.files.values(), day)
     tx.flush()
     row.outputs_sha256 = days.outputs(tx, row)

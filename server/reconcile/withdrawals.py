@@ -7,16 +7,18 @@ is left on either side is what finance looks for: money under way, or an arrival
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy.exc import IntegrityError
 
 from server import audit, changes
 from server.db import Tx, among
-from server.gateways.bill_rows import FundKind
+from server.gateways.bill_rows import FundRow
 from server.identity import queries as people
 from server.policy import Actor
 from server.reconcile import feed
@@ -27,6 +29,8 @@ from shared.contracts.base import Page
 from shared.errors import Conflict, NotFound
 from shared.finance import SweepState
 from shared.permissions import Permission
+
+_log = logging.getLogger("kameng.reconcile")
 
 LONGEST = timedelta(days=7)
 """So long money is under way at most, holidays among them, for two amounts to be taken for the same."""
@@ -45,10 +49,8 @@ class NotToBePaired(Conflict):
     en = "This withdrawal or this arrival is paired with another one, or was reversed or sent back: reload, then pair."
 
 
-def keep(tx: Tx, channel: str, day: date, funds_file_id: UUID | None) -> None:
-    """Keep the withdrawals of a day's fund bill, whose rows are stored, and pair what can be."""
-    r = ReconcileRow
-    rows = tx.scalars(select(r).where(r.file_id == funds_file_id, r.kind == FundKind.WITHDRAWAL.value).order_by(r.n))
+def keep(tx: Tx, channel: str, day: date, rows: Iterable[FundRow]) -> None:
+    """Keep the withdrawals of a day's fund bill, and pair what can be."""
     said = {number_of(day, row): row for row in rows if row.amount_fen < 0}
     its = (_W.channel == channel, _W.day == day)
     known = {one.number: one for one in tx.scalars(select(_W).where(*its))}
@@ -65,9 +67,9 @@ def keep(tx: Tx, channel: str, day: date, funds_file_id: UUID | None) -> None:
             day=day,
             at=row.at,
             number=number,
-            provider_no=row.provider_no,
-            voucher=row.out_trade_no,
-            note=row.note,
+            provider_no=row.provider_no[:64],
+            voucher=row.voucher[:64],
+            note=row.note[:200] or row.words[:200],
             amount_fen=-row.amount_fen,
         )
         for number, row in said.items()
@@ -77,13 +79,21 @@ def keep(tx: Tx, channel: str, day: date, funds_file_id: UUID | None) -> None:
     pair(tx, channel)
 
 
-def number_of(day: date, row: ReconcileRow) -> str:
+def number_of(day: date, row: FundRow | ReconcileRow) -> str:
     """The number of a movement of a day's fund bill; where it has none, its place."""
-    return row.fund_no or f"{day.isoformat()}:{row.n}"
+    return row.fund_no[:64] or f"{day.isoformat()}:{row.n}"
 
 
 def pair(tx: Tx, channel: str) -> None:
     """Pair what nothing is paired with yet: by a number of both, else by the amount and a day that fits."""
+    try:
+        with tx.begin_nested():
+            _pair(tx, channel)
+    except IntegrityError:  # somebody else has paired one of these just now: the next bill or arrival pairs the others
+        _log.info("not paired", extra={"channel": channel})
+
+
+def _pair(tx: Tx, channel: str) -> None:
     waiting = _unpaired(tx, channel)
     if not waiting:
         return
@@ -122,9 +132,12 @@ def pair_by_hand(
         taken = tx.scalars(select(_W.id).where(_W.sweep_id == sweep_id)).first()
         if arrival is None or arrival.channel != one.channel or arrival.state not in _LIVE or taken is not None:
             raise NotToBePaired
-    one.sweep_id = sweep_id
-    one.paired_by = actor.label
-    tx.flush()
+    try:
+        with tx.begin_nested():
+            one.sweep_id, one.paired_by = sweep_id, actor.label
+            tx.flush()
+    except IntegrityError:
+        raise NotToBePaired from None
     changes.append(tx, feed.DAY, feed.day_id(one.channel, one.day), domain=feed.DOMAIN)
     audit.append(
         tx,
@@ -208,7 +221,8 @@ def references_of(tx: Tx, channel: str, day: date) -> dict[str, str]:
 def _unpaired(tx: Tx, channel: str) -> list[ReconcileWithdrawal]:
     """What nobody has said anything about, the oldest first."""
     its = (_W.channel == channel, _W.sweep_id.is_(None), _W.paired_by.is_(None))
-    return list(tx.scalars(select(_W).where(*its).order_by(_W.day, _W.at, _W.number)))
+    query = select(_W).where(*its).order_by(_W.day, _W.at, _W.number).with_for_update()
+    return list(tx.scalars(query.execution_options(populate_existing=True)))
 
 
 def _free(tx: Tx, channel: str, *, since: date) -> list[ReconcileSweep]:
