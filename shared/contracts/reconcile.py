@@ -12,8 +12,7 @@ where the file has no row that tells. `POST .../fetch`, `.../run` and `.../sign`
 those that are no withdrawal of a bill; `.../sweeps/{id}/check` and `.../reverse` answer the sweep.
 `GET .../owed?channel=`: days whose money has not come, or not as it is due, oldest first.
 `GET .../withdrawals?channel=&day=&open=`: what left the channel's account for our bank by its fund bills (`open=true`:
-as no arrival yet); `.../withdrawals/{id}/pair` answers it. A signed day found wrong is corrected by an adjustment of
-today that names it (`contracts.ledger`).
+as no arrival yet); `.../withdrawals/{id}/pair` answers it. Adjustments of today correct signed days.
 """
 
 from __future__ import annotations
@@ -39,8 +38,7 @@ from shared.money import MAX_FEN
 
 Channel = Annotated[str, Field(min_length=1, max_length=16)]
 
-MOST_PARTS = 100
-"""Over so many days an arrival may be shared."""
+MOST_PARTS = 100  # over so many days an arrival may be shared
 
 
 class BillTotal(Answer):
@@ -79,10 +77,7 @@ class BillFile(Answer):
 
 
 class FetchBills(Request):
-    """`POST /api/reconcile/days/{day}/{channel}/fetch`: ask the channel for its bills, also for those that are here.
-
-    Empty on purpose.
-    """
+    """`POST /api/reconcile/days/{day}/{channel}/fetch`: ask for its bills, also for those here. Empty on purpose."""
 
 
 class DaySide(Answer):
@@ -123,9 +118,9 @@ class Balance(Answer):
 
 
 class Signature(Answer):
-    """Who signed a day, when, over what. `outputs_sha256` is over figures, matches and differences, in order.
+    """Who signed a day, when, over what, and `without` which bills: this channel makes none, by the shop's settings.
 
-    `without` names the bills that the shop's settings say this channel does not make: it was signed without them.
+    `outputs_sha256` is over figures, matches and differences, in order.
     """
 
     signed_by: str
@@ -247,8 +242,8 @@ class Difference(Answer):
     """One difference. Both sides as they are, in words and in figures; `id` is the same in every run.
 
     `proposed_action` is what the engine advises, `action` what people decided. `two_people`: money above the limit.
-    `exception_id`: where the money waits in the exceptions, if it does. `again_of`: the number of the difference under
-    which the same was handled before a later bill said something else.
+    `exception_id`: where the money waits in the exceptions. `again_of`: the number under which the same was handled
+    before a later bill said something else. `handled_at` without anybody: when it closed itself, after it was open.
     `actions` are what this reader may do now: actions of `DifferenceAction`, and `approve`, `send_back`.
     """
 
@@ -397,7 +392,7 @@ class NewSweep(Request):
 
     `others_fen` of it belongs to other businesses with the same merchant number, and is not booked as ours. `parts` say
     of which days the rest is, to the fen; without any it is of the oldest days that wait for money (`shared.owed`).
-    Above the limit, and where more arrives than a day's bill says, it waits (`proposed`) for a second person.
+    Above the limit, and where more arrives than a bill says, it waits (`proposed`) for a second person.
     """
 
     channel: Channel
@@ -409,10 +404,7 @@ class NewSweep(Request):
 
 
 class CheckSweep(Request):
-    """`POST /api/reconcile/sweeps/{id}/check`, by another person: the booking, or the reversal, that waits.
-
-    Who recorded it may take it back, which is `approve` false.
-    """
+    """`POST .../sweeps/{id}/check`, by another person: what waits is so. Not to `approve` may also who recorded it."""
 
     approve: bool
     note: Annotated[str, Field(max_length=400)] = ""
@@ -431,8 +423,7 @@ class Sweep(Answer):
 
     `parts` are what of it is which day's, oldest first. `withdrawal` is the number under which the money left the
     channel's account, where it is paired with a row of a fund bill. `note` says why it was refused or reversed.
-    `actions` are what this reader may do now: `approve` and `send_back`, of the booking or of the reversal that waits,
-    and `reverse`.
+    `actions`: what this reader may do now, `approve` and `send_back` of what waits, or `reverse`.
     """
 
     id: UUID
