@@ -16,6 +16,7 @@ from server.orders.model import Order
 from server.payments.model import PaymentAttempt, PaymentBillFile
 from server.policy import SYSTEM
 from server.reconcile.model import ReconcileDifference, ReconcileSweep, ReconcileSweepPart, ReconcileWithdrawal
+from server.settlement.model import SettlementResult, SettlementSplit
 from server.stock import lots, queries
 from server.stock.imports import ingest
 from server.stock.model import ImportChunk, StockCursor, StockImport, StockLot
@@ -318,4 +319,30 @@ def test_what_waits_for_a_second_person_names_what_it_shows(database_url):
     with pytest.raises(RuntimeError, match=r"^1 differences"):
         migrations.downgrade(db, "0007")
     assert migrations.current(db) in {"0008", migrations.head()}, "where its transaction began"
+    db.close()
+
+
+def test_what_nobody_told_of_a_payout_that_failed_in_part_did_not_arrive(database_url):
+    """One that a person said to be there keeps its rows; of one that failed those are lacking of which nobody told."""
+    db, now = Database(database_url), clock.now()
+    migrations.upgrade(db, "0010")
+    there, failed = ids.new_id(), ids.new_id()
+    with db.tx() as tx:
+        for id_, arrived in ((there, 900), (failed, 300)):
+            told = {"supplier_id": ids.new_id(), "mode": "profit_sharing", "statements": "[]", "state": "confirmed"}
+            told |= {"number": id_.hex[:24], "amount_fen": 900, "fee_fen": 0, "arrived_fen": arrived, "version": 1}
+            told |= dict.fromkeys(("content_sha256", "made_by", "reference", "note"), "x") | {"made_at": now}
+            put(tx, "settlement_payout", id=id_, returned_fen=0, receiver="", account="", bank="", **told)
+            for n in (1, 2):
+                put(tx, "settlement_split", payout_id=id_, n=n, order_id=ids.new_id(), amount_fen=300)
+            said = {"reference": "", "reason": "", "file_sha256": "0" * 64, "succeeded": True}
+            put(tx, "settlement_result", payout_id=id_, n=1, **said)
+    for _ in range(2):
+        migrations.upgrade(db)
+        with db.read() as tx:
+            rows = {(row.payout_id, row.n): row.succeeded for row in tx.scalars(select(SettlementResult))}
+            fees = set(tx.scalars(select(SettlementSplit.fee_fen)))
+        assert rows == {(there, 1): True, (failed, 1): True, (failed, 2): False, (failed, 0): False}
+        assert fees == {0}
+        migrations.downgrade(db, "0010")
     db.close()
