@@ -9,6 +9,7 @@ import pytest
 
 from desktop.exporting.instructions import TargetNotATable, write_instructions
 from desktop.importing.results import ResultsDoNotRead, ResultsEmpty, ResultsWithoutColumns, read_results
+from desktop.operations import settlement
 from desktop.operations.each import NotTried, one_by_one
 from desktop.operations.once import OutcomeUnknown
 from desktop.presenters import words
@@ -216,6 +217,25 @@ def test_statements_are_made_for_all_that_have_something_due():
     assert shown.acting.act(MAKE_SOME).words[0] == "只给“北辰”生成"
     shown.pick([due(), other, blocked])
     assert [act.key for act in shown.acting.acts] == [MAKE, HOLD], "all that have something due are picked"
+
+
+@pytest.mark.parametrize(("month", "years"), [(3, [2026]), (11, [2026, 2027])])
+def test_from_november_on_the_next_years_holidays_count(monkeypatch, month, years):
+    async def unknown(_engine, asked):
+        assert asked == years
+        return asked[1:]
+
+    monkeypatch.setattr(settlement, "unknown_years", unknown)
+    ask = Later()
+    shown = Due(ask, person(Role.FINANCE))
+    with clock.fixed(NOON.replace(month=month)):
+        shown.open()
+    work, then, _otherwise = ask.asked[-1]
+    then(asyncio.run(work(None)))
+    assert shown.unknown_year == (2027 if month == 11 else None)
+    idle = Later()
+    Due(idle, person(Role.SUPPLIER)).open()
+    assert len(idle.asked) == 2, "who cannot enter them is not told"
 
 
 def test_an_order_is_held_from_its_line_and_a_day_is_a_day():

@@ -1,6 +1,6 @@
 """Settlement at the window, against the real server: made, confirmed, paid by two, and the same for the supplier."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import openpyxl
 import pytest
@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from desktop.exporting.verify import verify
 from desktop.operations import settlement
-from desktop.presenters.due import MAKE, holds_words, waits_words
+from desktop.presenters.due import MAKE, Due, holds_words, waits_words
 from desktop.presenters.holds import HOLD
 from desktop.presenters.payout_acts import APPROVE, SEND
 from desktop.presenters.statement_acts import CONFIRM, PAY
@@ -290,7 +290,9 @@ def test_an_operator_holds_an_order_and_finance_lets_it_go(program, live_shop, s
     qtbot.waitUntil(lambda: desk.due.chosen.held_lines == 0, timeout=WAIT_MS)
 
 
-def test_terms_rules_of_fees_and_holidays_are_agreed_at_the_window(program, live_shop, world, colleague, qtbot):
+def test_terms_rules_of_fees_and_holidays_are_agreed_at_the_window(
+    program, live_shop, world, colleague, qtbot, monkeypatch
+):
     page, desk = at_settlement(qtbot, program, live_shop.url)
     window = program.window
     the_terms_are_agreed(qtbot, window, page, desk.terms)
@@ -308,11 +310,22 @@ def test_terms_rules_of_fees_and_holidays_are_agreed_at_the_window(program, live
     assert desk.fee_rules.feed.listing.cells(0)[:2] == ("级别 gold", "6.25%")
     [rule] = kept(world, FeeRule)
     assert (rule.kind, rule.ppm, rule.tier, rule.product_code) == ("percent", 62_500, "gold", None)
-    window.run("settlement.show_holidays")
+    nobody_entered_them(qtbot, page, desk.due, monkeypatch)
     the_holidays_are_entered(qtbot, window, page.holidays, desk.holidays, world)
     li = colleague("li")
     with pytest.raises(NotAllowed):
         li.run(settlement.list_fee_rules(li.engine))
+
+
+def nobody_entered_them(qtbot, page, due, monkeypatch):
+    """What is due tells of a year without holidays, and leads to where they are entered."""
+    with monkeypatch.context() as patched:
+        patched.setattr(Due, "day", date(2090, 3, 2))
+        page.show_part(page.due)
+        qtbot.waitUntil(lambda: due.unknown_year == 2090, timeout=WAIT_MS)
+    assert page.due.notice.text.startswith("2090 年的法定假日还没有录入")
+    page.due.enter_holidays.click()
+    assert (page.front, page.holidays.year.value()) == (page.holidays, 2090)
 
 
 def the_terms_are_agreed(qtbot, window, page, terms):
