@@ -181,6 +181,7 @@ class Notice(Wire):
                 refunded_total_fen=self.refund_fee,
                 event_id=self.notify_id,
                 app_id=self.app_id,
+                provider_no=self.trade_no,
             )
         state = self._state
         came = state in {"paid", "refunded"}

@@ -152,6 +152,7 @@ class RefundTold(Wire):
     refund_id: Word
     out_refund_no: Word
     out_trade_no: Word
+    transaction_id: Annotated[Word | None, BlankIsNone] = None
     refund_status: Literal["PROCESSING", "SUCCESS", "ABNORMAL", "CLOSED"]
     success_time: Annotated[Instant | None, BlankIsNone] = None
     amount: _RefundAmount
@@ -167,6 +168,7 @@ class RefundTold(Wire):
             merchant_id=self.mchid,
             refunded_at=self.success_time,
             event_id=event_id,
+            provider_no=self.transaction_id,
         )
 
 

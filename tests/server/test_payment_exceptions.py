@@ -267,6 +267,29 @@ def test_money_that_went_back_without_us_delivers_nothing(site):
     shop.check()
 
 
+def test_a_refund_of_the_second_money_is_recorded_of_that_and_not_of_the_order(site):
+    """The order was paid twice under one number of ours; the channel names the money that its console gave back."""
+    shop = site.world
+    bought = shop.buy(ANNA, "STEAM-50")
+    shop.apply(shop.fact(bought, provider_no="S-second"))
+    told = RefundFact("console-1", "RC-1", bought.attempt.out_trade_no, 4_500, "succeeded", provider_no="S-second")
+    shop.ctx.batch.call(RefundHeard("sandbox", MERCHANT, told))
+    twice, back = listed(site)
+    assert [(one["kind"], one["actions"]) for one in (twice, back)] == [
+        ("paid_twice", ["refund", "record"]),
+        ("unknown_refund", ["record", "dismiss"]),
+    ]
+    before = money(site)
+    asked = propose(site, back, "record", provider_no="RC-1").json()
+    assert approve(site, asked).json()["state"] == "closed"
+    assert (listed(site), shop.order(bought).state) == ([], OrderState.DELIVERED)
+    assert (shop.order(bought).refunded_fen, [one.amount_fen for one in refunds(site)]) == (0, [4_500])
+    assert money(site) == {kind: fen for kind, fen in before.items() if kind != "suspense"} | {"psp": 4_500}
+    shop.work()
+    assert len(refunds(site)) == 1, "the default policy has nothing left to give back"
+    shop.check()
+
+
 def test_nobody_needs_to_wait_for_people_where_the_policy_is_clear(tmp_path):
     with site_with(tmp_path) as site:
         shop = site.world

@@ -103,6 +103,7 @@ def test_a_refund_told_as_a_payment_is_a_refund(alipay, gateway, status, fee, fe
         refunded_total_fen=fen,
         event_id="2026112300222002958077030582394850",
         app_id=APP_ID,
+        provider_no="2026112322001477030500000001",
     )
     assert gateway.verify_notify({}, body) == gateway.verify_refund_notify({}, body) == fact
 

@@ -94,6 +94,7 @@ def test_a_refund_is_told_with_its_own_amount(wechat, gateway, event, status, ou
         merchant_id="1900000109",
         refunded_at=datetime(2026, 11, 22, 9, 20, tzinfo=UTC),
         event_id="EV-2018022511223320873",
+        provider_no="4200001101202611220000000001",
     )
     assert gateway.verify_notify(headers, body) == gateway.verify_refund_notify(headers, body) == fact
 

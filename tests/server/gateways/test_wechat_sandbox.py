@@ -259,6 +259,7 @@ def test_a_refund_is_taken_on_followed_and_told(shop, number):
         merchant_id=MCHID,
         refunded_at=told.refunded_at,
         event_id=told.event_id,
+        provider_no=shop.query(number).provider_no,
     )
     found = shop.query_refund(number)
     assert (found.state, found.refunded_at) == ("succeeded", told.refunded_at)
