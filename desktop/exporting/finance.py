@@ -28,7 +28,8 @@ from desktop.exporting.sheets import Page
 from desktop.exporting.target import Replacement, check_target
 from desktop.exporting.workbook import Written
 from shared import channels
-from shared.contracts.reconcile import Difference, FundRow, ReconciledDay, Sweep
+from shared.contracts.bank import Sweep
+from shared.contracts.reconcile import Difference, FundRow, ReconciledDay
 from shared.contracts.reports import ReconciledLists
 from shared.finance import AdjustmentState, BillKind, DayState, DifferenceAction, DifferenceState, SweepState
 from shared.money import format_fen

@@ -24,8 +24,9 @@ from desktop.operations.layouts import layout as kept_layout
 from desktop.operations.reconciliation import DayNotBegun
 from desktop.operations.seen import PAGE_ROWS, every_page
 from shared import clock
+from shared.contracts.bank import Sweep
 from shared.contracts.base import Page
-from shared.contracts.reconcile import Difference, FundRow, Match, ReconciledDay, RefundMatch, Sweep
+from shared.contracts.reconcile import Difference, FundRow, Match, ReconciledDay, RefundMatch
 from shared.contracts.reports import ListTotals, ReconciledLists
 from shared.contracts.settlement import Statement, StatementLine
 from shared.errors import BadInput, Conflict

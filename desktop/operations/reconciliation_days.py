@@ -16,20 +16,9 @@ from desktop.engine.transport import Call
 from desktop.operations.bill_files import packed
 from desktop.operations.once import send_once
 from desktop.operations.seen import PAGE_ROWS, Seen, look, name_of
+from shared.contracts.bank import CheckSweep, NewSweep, OwedDay, PairWithdrawal, ReverseSweep, Sweep, Withdrawal
 from shared.contracts.base import Page
-from shared.contracts.reconcile import (
-    BillFile,
-    CheckSweep,
-    FetchBills,
-    NewSweep,
-    OwedDay,
-    PairWithdrawal,
-    ReconciledDay,
-    ReverseSweep,
-    SignDay,
-    Sweep,
-    Withdrawal,
-)
+from shared.contracts.reconcile import BillFile, FetchBills, ReconciledDay, SignDay
 from shared.errors import Conflict
 from shared.finance import SweepState
 

@@ -15,7 +15,8 @@ from desktop.presenters.acting import Act, Entry, Pair, Work
 from desktop.presenters.typed import NotADay, NotAnAmount, typed_day, typed_fen
 from desktop.presenters.words import CHANNELS
 from shared.clock import now, shop_day
-from shared.contracts.reconcile import Arrival, NewSweep, OwedDay, ReconciledDay, Sweep, SweepPart, Withdrawal
+from shared.contracts.bank import Arrival, NewSweep, OwedDay, Sweep, SweepPart, Withdrawal
+from shared.contracts.reconcile import ReconciledDay
 from shared.errors import BadInput, KamengError
 from shared.finance import SweepState
 from shared.money import format_fen, parse_fen

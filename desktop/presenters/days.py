@@ -23,8 +23,9 @@ from desktop.presenters.ports import Ask, Latest
 from desktop.presenters.watching import Watched
 from desktop.presenters.words import CHANNELS, in_words
 from shared.clock import now, shop_day
+from shared.contracts.bank import Sweep, Withdrawal
 from shared.contracts.identity import Person
-from shared.contracts.reconcile import Balance, DaySide, ReconciledDay, Sweep, Withdrawal
+from shared.contracts.reconcile import Balance, DaySide, ReconciledDay
 from shared.finance import CLOSE_THEMSELVES, DayState, DifferenceKind, DifferenceState
 from shared.permissions import Permission
 
@@ -155,6 +156,12 @@ class Days(Watched):
     def chosen(self) -> ReconciledDay | None:
         """The channel's day in front."""
         return next((row for row in self.channels if row.channel == self.channel), None)
+
+    @property
+    def closed_today(self) -> list[ReconciledDay]:
+        """Days of which differences that had been open have closed themselves today."""
+        closed = [(row, row.closed_themselves_at) for row in self.rows]
+        return [row for row, at in closed if at is not None and shop_day(at) == self.today]
 
     @property
     def sweeps(self) -> list[Sweep] | None:

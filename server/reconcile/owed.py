@@ -14,7 +14,7 @@ from server.db import Tx, among
 from server.payments.adjustments import queries as adjustments
 from server.reconcile.figures import Figures
 from server.reconcile.model import ReconcileDay, ReconcileSweep, ReconcileSweepPart
-from shared.contracts import reconcile as wire
+from shared.contracts import bank
 from shared.contracts.base import Page
 from shared.finance import AdjustmentState, SweepState
 from shared.money import Fen
@@ -62,7 +62,7 @@ def short(tx: Tx, channel: str, *, until: date) -> dict[date, Fen]:
     return {day: fen for day, fen in lacks.items() if fen}
 
 
-def page(tx: Tx, *, channel: str | None = None, after: str | None, limit: int) -> Page[wire.OwedDay]:
+def page(tx: Tx, *, channel: str | None = None, after: str | None, limit: int) -> Page[bank.OwedDay]:
     """The days of all channels, or one, whose money has not come, oldest first."""
     d = ReconcileDay
     query = select(d.channel, d.day, d.figures).order_by(d.day, d.channel)
@@ -72,7 +72,7 @@ def page(tx: Tx, *, channel: str | None = None, after: str | None, limit: int) -
     found = list(islice(open_, limit + 1))
     waiting = arrived(tx, [key[1] for key, _ in found[:limit]], states=_WAITING)
     items = [
-        wire.OwedDay(
+        bank.OwedDay(
             channel=key[0],
             day=key[1],
             net_fen=one.net_fen,

@@ -32,6 +32,7 @@ from server.reconcile import (
 from server.reconcile.handling import Decision, Desk
 from server.reconcile.model import ReconcileDifference, ReconcileSweep
 from server.reconcile.waiting import Merchant, Shop
+from shared.contracts import bank
 from shared.contracts import reconcile as wire
 from shared.contracts.base import Day, Page
 from shared.errors import NotFound
@@ -263,7 +264,7 @@ def list_owed(
     channel: Annotated[str | None, Query(max_length=16)] = None,
     after: Annotated[str | None, Query(max_length=32)] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 200,
-) -> Page[wire.OwedDay]:
+) -> Page[bank.OwedDay]:
     """Days whose money has not come, oldest first."""
     with context.of(request).db.read() as tx:
         return owed.page(tx, channel=channel, after=after, limit=limit)
@@ -277,7 +278,7 @@ def list_withdrawals(
     is_open: Annotated[bool | None, Query(alias="open")] = None,
     after: UUID | None = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 200,
-) -> Page[wire.Withdrawal]:
+) -> Page[bank.Withdrawal]:
     """What left channels' accounts for our bank, and as which arrival it came."""
     only = withdrawals.Only(channel, day, is_open)
     with context.of(request).db.read() as tx:
@@ -285,11 +286,11 @@ def list_withdrawals(
 
 
 @router.post("/withdrawals/{withdrawal_id}/pair", allow=Permission.RECONCILE_DIFFERENCE_HANDLE)
-def pair_withdrawal(request: Request, withdrawal_id: UUID, body: wire.PairWithdrawal) -> wire.Withdrawal:
+def pair_withdrawal(request: Request, withdrawal_id: UUID, body: bank.PairWithdrawal) -> bank.Withdrawal:
     """Say which arrival it is."""
     ctx, who, request_id = context.of(request), policy.actor(request), web.request_id(request)
 
-    def pair(tx: Tx) -> wire.Withdrawal:
+    def pair(tx: Tx) -> bank.Withdrawal:
         paired = withdrawals.pair_by_hand(tx, withdrawal_id, body.sweep_id, actor=who, request_id=request_id)
         return withdrawals.answers(tx, who, [paired])[0]
 
@@ -305,7 +306,7 @@ def list_sweeps(
     is_open: Annotated[bool, Query(alias="open")] = False,
     after: UUID | None = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 200,
-) -> Page[wire.Sweep]:
+) -> Page[bank.Sweep]:
     """Money of channels that arrived in our bank: with a part of a day; `open`: that is no withdrawal yet."""
     only = sweeps.Only(day, channel, state, is_open)
     with context.of(request).db.read() as tx:
@@ -313,7 +314,7 @@ def list_sweeps(
 
 
 @router.post("/sweeps", allow=Permission.RECONCILE_DIFFERENCE_HANDLE, status_code=201)
-def record_sweep(request: Request, body: wire.NewSweep) -> wire.Sweep:
+def record_sweep(request: Request, body: bank.NewSweep) -> bank.Sweep:
     """Book money that arrived, once by the bank's own number; what is more than expected waits for a second person."""
     if body.channel not in context.of(request).gateways:
         raise NotFound
@@ -321,18 +322,18 @@ def record_sweep(request: Request, body: wire.NewSweep) -> wire.Sweep:
 
 
 @router.post("/sweeps/{sweep_id}/check", allow=Permission.RECONCILE_DIFFERENCE_HANDLE)
-def check_sweep(request: Request, sweep_id: UUID, body: wire.CheckSweep) -> wire.Sweep:
+def check_sweep(request: Request, sweep_id: UUID, body: bank.CheckSweep) -> bank.Sweep:
     """The second person approves the booking, or the reversal, that waits; or it is taken back."""
     return _swept(request, lambda tx, desk: sweeps.check(tx, sweep_id, body, desk=desk))
 
 
 @router.post("/sweeps/{sweep_id}/reverse", allow=Permission.RECONCILE_DIFFERENCE_HANDLE)
-def reverse_sweep(request: Request, sweep_id: UUID, body: wire.ReverseSweep) -> wire.Sweep:
+def reverse_sweep(request: Request, sweep_id: UUID, body: bank.ReverseSweep) -> bank.Sweep:
     """It was wrong: out of the books by as many people as it came in, and its number may be recorded again."""
     return _swept(request, lambda tx, desk: sweeps.reverse(tx, sweep_id, body, desk=desk))
 
 
-def _swept(request: Request, act: Callable[[Tx, sweeps.Desk], ReconcileSweep]) -> wire.Sweep:
+def _swept(request: Request, act: Callable[[Tx, sweeps.Desk], ReconcileSweep]) -> bank.Sweep:
     ctx, who = context.of(request), policy.actor(request)
     desk = sweeps.Desk(who, web.request_id(request), ctx.settings.difference_check_fen)
     return retrying(ctx.db, lambda tx: sweeps.answers(tx, who, [act(tx, desk)])[0])

@@ -25,8 +25,8 @@ from server.policy import Actor
 from server.reconcile import feed, owed, withdrawals
 from server.reconcile.model import ReconcileSweep, ReconcileSweepPart
 from shared import clock, ids
+from shared.contracts.bank import CheckSweep, NewSweep, ReverseSweep, Sweep, SweepPart
 from shared.contracts.base import Page
-from shared.contracts.reconcile import CheckSweep, NewSweep, ReverseSweep, Sweep, SweepPart
 from shared.errors import BadField, Conflict, NotFound
 from shared.finance import SweepState
 from shared.labels import AboutState

@@ -24,7 +24,7 @@ from server.policy import Actor
 from server.reconcile import feed
 from server.reconcile.model import ReconcileRow, ReconcileSweep, ReconcileWithdrawal
 from shared import ids
-from shared.contracts import reconcile as wire
+from shared.contracts import bank
 from shared.contracts.base import Page
 from shared.errors import Conflict, NotFound
 from shared.finance import SweepState
@@ -162,7 +162,7 @@ class Only(NamedTuple):
     open: bool | None = None
 
 
-def page(tx: Tx, who: Actor, *, only: Only, after: UUID | None, limit: int) -> Page[wire.Withdrawal]:
+def page(tx: Tx, who: Actor, *, only: Only, after: UUID | None, limit: int) -> Page[bank.Withdrawal]:
     """Withdrawals, as they were read; `after` is the last id of the page before."""
     query = select(_W)
     for column, wanted in ((_W.channel, only.channel), (_W.day, only.day)):
@@ -177,7 +177,7 @@ def page(tx: Tx, who: Actor, *, only: Only, after: UUID | None, limit: int) -> P
     return Page(items=answers(tx, who, shown), next=str(shown[-1].id) if len(rows) > limit else None)
 
 
-def answers(tx: Tx, who: Actor, rows: Sequence[ReconcileWithdrawal]) -> list[wire.Withdrawal]:
+def answers(tx: Tx, who: Actor, rows: Sequence[ReconcileWithdrawal]) -> list[bank.Withdrawal]:
     """As people see them, with the arrivals that they may be for who may say so."""
     sweep_ids = [row.sweep_id for row in rows if row.sweep_id is not None]
     sweeps = {one.id: one for one in tx.scalars(select(_S).where(among(tx, _S.id, sweep_ids)))} if sweep_ids else {}
@@ -189,7 +189,7 @@ def answers(tx: Tx, who: Actor, rows: Sequence[ReconcileWithdrawal]) -> list[wir
     }
     as_it_is = ("id", "channel", "day", "at", "number", "voucher", "note", "amount_fen")
     return [
-        wire.Withdrawal(
+        bank.Withdrawal(
             **{name: getattr(row, name) for name in as_it_is},
             arrival=_arrival(sweeps[row.sweep_id]) if row.sweep_id else None,
             paired_by=names.get(row.paired_by, row.paired_by) if row.paired_by and row.sweep_id else None,
@@ -240,5 +240,5 @@ def _nearest(one: ReconcileWithdrawal, arrivals: Sequence[ReconcileSweep]) -> Se
     return sorted(after, key=lambda a: (abs(a.amount_fen - one.amount_fen), a.arrived_on, a.id))[:CANDIDATES]
 
 
-def _arrival(row: ReconcileSweep) -> wire.Arrival:
-    return wire.Arrival(id=row.id, reference=row.reference, arrived_on=row.arrived_on, amount_fen=row.amount_fen)
+def _arrival(row: ReconcileSweep) -> bank.Arrival:
+    return bank.Arrival(id=row.id, reference=row.reference, arrived_on=row.arrived_on, amount_fen=row.amount_fen)

@@ -13,6 +13,7 @@ from desktop.exporting.finance import CarriedOver, FinanceWorkbook, Period
 from desktop.exporting.finance_pages import Carried, Commission, Of
 from desktop.exporting.layouts import Layout
 from desktop.exporting.workbook import Written
+from shared.contracts.bank import Sweep, SweepPart
 from shared.contracts.reconcile import (
     Balance,
     BillFile,
@@ -24,8 +25,6 @@ from shared.contracts.reconcile import (
     ReconciledDay,
     RefundMatch,
     Signature,
-    Sweep,
-    SweepPart,
 )
 from shared.contracts.reports import ListTotals, ReconciledLists
 from shared.contracts.settlement import Statement

@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime
 from uuid import UUID
 
 from shared import ids
+from shared.contracts.bank import Sweep, SweepPart
 from shared.contracts.reconcile import (
     Balance,
     BillFile,
@@ -16,8 +17,6 @@ from shared.contracts.reconcile import (
     ReconciledDay,
     SideFact,
     Signature,
-    Sweep,
-    SweepPart,
 )
 from shared.finance import BillKind, DayState, DifferenceAction, DifferenceKind, DifferenceState, SweepState
 

@@ -26,8 +26,9 @@ from desktop.presenters.differences import COLUMNS, Differences, compared, doing
 from desktop.presenters.reconciliation import Reconciliation
 from desktop.presenters.typed import NotADay, NotAnAmount
 from shared import clock
+from shared.contracts.bank import Arrival, NewSweep, OwedDay, SweepPart, Withdrawal
 from shared.contracts.base import Page
-from shared.contracts.reconcile import Arrival, DayDifferences, NewSweep, OwedDay, SweepPart, Withdrawal
+from shared.contracts.reconcile import DayDifferences
 from shared.contracts.reconcile import Differences as DecidedOn
 from shared.finance import BillKind, DayState, DifferenceAction, DifferenceKind, DifferenceState, SweepState
 from shared.permissions import Role

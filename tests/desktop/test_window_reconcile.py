@@ -14,7 +14,7 @@ from desktop.presenters.dropping import Meant
 from server.payments.model import PaymentBillFile
 from server.reconcile.model import ReconcileDifference, ReconcileSignature, ReconcileSweep, ReconcileWithdrawal
 from shared import clock, ids
-from shared.contracts.reconcile import NewSweep
+from shared.contracts.bank import NewSweep
 from shared.finance import DayState, DifferenceKind, DifferenceState, SweepState
 from shared.permissions import Role
 from tests.desktop.live import Line, shop
@@ -186,14 +186,7 @@ def test_what_arrived_is_recorded_once_and_the_finance_workbook_proves_itself(
     assert "流水号 ICBC-1，周洁 登记 · 对应提现 F1" in texts(view)
     qtbot.waitUntil(lambda: f"共 1 天，还差 {formats.money(lacks - 10_100)}" in texts(view), timeout=WAIT_MS)
     qtbot.waitUntil(lambda: "（ICBC-1），按金额和日期配对" in texts(view), timeout=WAIT_MS)
-    view.content.act_wanted.emit(pair_key(left))
-    assert view.bar.fields["sweep"].text() == "", "there is no other arrival"
-    carry_out(qtbot, view.bar, days.acting)
-    qtbot.waitUntil(lambda: "（F1）：还没有对应的到账" in texts(view), timeout=WAIT_MS)
-    assert "到账 ¥101.00（ICBC-1）：账单里没有对应的提现" in texts(view)
-    view.content.act_wanted.emit(pair_key(left))
-    carry_out(qtbot, view.bar, days.acting)
-    qtbot.waitUntil(lambda: "（ICBC-1），周洁 配对" in texts(view), timeout=WAIT_MS)
+    paired_otherwise(qtbot, view, days.acting, left)
     window.run("day.record_sweep")
     for key, text in {"amount": "99.00", "reference": "ICBC-1", "arrived_on": f"{days.today}"}.items():
         view.bar.fields[key].setText(text)
@@ -244,6 +237,18 @@ def test_what_arrived_is_recorded_once_and_the_finance_workbook_proves_itself(
     qtbot.waitUntil(lambda: bench.verification.verdict is not None, timeout=WAIT_MS)
     assert "在导出之后被改动" in page.news.verdict.text
     assert "工作表“要查的”有 1 行被修改，第一处在第 2 行" in page.news.verdict.text
+
+
+def paired_otherwise(qtbot, view, acting, left):
+    """A withdrawal is not the arrival that was found for it; then it is."""
+    view.content.act_wanted.emit(pair_key(left))
+    assert view.bar.fields["sweep"].text() == "", "there is no other arrival"
+    carry_out(qtbot, view.bar, acting)
+    qtbot.waitUntil(lambda: "（F1）：还没有对应的到账" in texts(view), timeout=WAIT_MS)
+    assert "到账 ¥101.00（ICBC-1）：账单里没有对应的提现" in texts(view)
+    view.content.act_wanted.emit(pair_key(left))
+    carry_out(qtbot, view.bar, acting)
+    qtbot.waitUntil(lambda: "（ICBC-1），周洁 配对" in texts(view), timeout=WAIT_MS)
 
 
 def withdrawn(yesterday, fen):

@@ -19,7 +19,8 @@ from desktop.views.reconciliation.figures import at_right, titled_card
 from desktop.widgets.basics import Badge, Card, button, column, label, restyle, row, rule
 from desktop.widgets.live import Live
 from desktop.widgets.words import counted, state_word
-from shared.contracts.reconcile import OwedDay, ReconciledDay, Sweep, Withdrawal
+from shared.contracts.bank import OwedDay, Sweep, Withdrawal
+from shared.contracts.reconcile import ReconciledDay
 
 MOST = 8
 """So many lines of a list are on a card; how many more there are is said."""

@@ -41,7 +41,7 @@ from desktop.views.reconciliation.finance import FinancePanel
 from desktop.views.reconciliation.news import News
 from desktop.widgets.basics import button, column, name_tool, row, tool
 from desktop.widgets.words import how_old, sentence, state_word
-from shared.contracts.reconcile import Sweep
+from shared.contracts.bank import Sweep
 from shared.finance import DifferenceAction, DifferenceKind, DifferenceState
 from shared.ids import speak_order_code
 

@@ -11,7 +11,7 @@ from server.ledger.model import LedgerJournal
 from server.policy import SYSTEM, Actor
 from server.reconcile import sweeps
 from shared import clock, ids
-from shared.contracts.reconcile import CheckSweep, NewSweep, ReverseSweep
+from shared.contracts.bank import CheckSweep, NewSweep, ReverseSweep
 from tests.world import world
 
 AT_ONCE = 6
