@@ -187,6 +187,8 @@ def payouts_are_booked(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:
 
 def _payouts(tx: Tx, mine: ColumnElement[bool]) -> dict[str, _Paid]:
     found = {one.number: _Paid(one) for one in tx.scalars(select(Payout).where(mine))}
+    if not found:
+        return found
     parts = select(Payout.number, func.sum(SettlementSplit.amount_fen)).where(mine).group_by(Payout.number)
     for number, fen in tx.execute(parts.join(SettlementSplit, SettlementSplit.payout_id == Payout.id)):
         found[number].split = int(fen)

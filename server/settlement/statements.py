@@ -286,7 +286,8 @@ def withhold(tx: Tx, supplier_id: UUID, *, actor: Actor, request_id: str | None 
 def _free_to_be_paid(*supplier_id: UUID) -> Select[Statement]:
     """Confirmed statements that are in no payout: all, or those of a supplier."""
     free = (Statement.state == StatementState.CONFIRMED.value, Statement.payout_id.is_(None))
-    return select(Statement).where(*free, *(Statement.supplier_id == one for one in supplier_id))
+    query = select(Statement).where(*free, *(Statement.supplier_id == one for one in supplier_id))
+    return query.execution_options(populate_existing=True)
 
 
 # --- moved ---

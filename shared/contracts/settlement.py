@@ -187,7 +187,8 @@ class Statement(Answer):
     The fee is that of a payout of this statement alone: one payout of several statements takes the highest, once.
     `owed_fen` is what was owed from before; negative where something was left over, as of a dispute that was won.
     `withheld_fen` is what refunds and lost disputes took of its own lines between its confirmation and its payout; they
-    are among its lines. `paid_fen` is what arrived of it.
+    are among its lines. `paid_fen` is what arrived of it: less, or nothing, of one that is `paid` where a row of its
+    payout failed, or where refunds of other orders had taken what the supplier had.
     `actions`: what this reader may do now: `confirm`, `drop`, `pay`.
     """
 
