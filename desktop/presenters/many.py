@@ -85,7 +85,7 @@ class ManyCases(Cases[S], Generic[S]):
         most: as many as are decided on at once.
     """
 
-    most = 500
+    most = 1_000
 
     def __init__(self, ask: Ask, columns: Sequence[Column[S]], *, may_see: bool) -> None:
         super().__init__(ask, columns, may_see=may_see)

@@ -11,6 +11,7 @@ from uuid import UUID
 from desktop.engine.engine import Engine
 from desktop.importing.results import BadRow, ResultFile, ResultsDoNotRead
 from desktop.operations import payout_files, settlement
+from desktop.operations.payout_files import Carried
 from desktop.operations.seen import Seen
 from desktop.presenters import formats, payout_acts
 from desktop.presenters.acting import Act, Pair
@@ -63,7 +64,7 @@ class Payouts(ManyCases[Payout]):
             this person carries nothing there.
         sent: those that were sent just now, and whose instructions are in no file yet.
         exporting: a file is being written.
-        exported: the file that was written last and its rows, or None.
+        exported: the file that was written last, or None.
         export_error: why it was not written.
         results: the result file in hand.
     """
@@ -77,7 +78,7 @@ class Payouts(ManyCases[Payout]):
         self.instruction: PayoutInstruction | None = None
         self.sent: tuple[Payout, ...] = ()
         self.exporting = False
-        self.exported: tuple[Path, int] | None = None
+        self.exported: Carried | None = None
         self.export_error: Exception | None = None
         self.results = Results(ask, self.refresh)
         self._instruction_latest = Latest()
@@ -154,11 +155,11 @@ class Payouts(ManyCases[Payout]):
         self.exporting, self.export_error, self.exported = True, None, None
         wanted = [one.id for one in payouts]
         work = partial(payout_files.export, payouts=wanted, target=target, language=language())
-        self._ask(work, partial(self._written, target, frozenset(wanted)), self._not_written)
+        self._ask(work, partial(self._written, frozenset(wanted)), self._not_written)
         self.changed()
 
-    def _written(self, target: Path, payouts: frozenset[UUID], rows: int) -> None:
-        self.exporting, self.exported = False, (target, rows)
+    def _written(self, payouts: frozenset[UUID], carried: Carried) -> None:
+        self.exporting, self.exported = False, carried
         self.sent = tuple(one for one in self.sent if one.id not in payouts)
         self.changed()
 

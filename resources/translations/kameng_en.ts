@@ -1567,6 +1567,13 @@
         <source>签署之后的更正</source>
         <translation>Corrections since it was signed</translation>
     </message>
+    <message numerus="yes">
+        <source>其中 %n 条自动配平，最近一次 {when}</source>
+        <translation>
+            <numerusform>%n of them matched by itself, {when}</numerusform>
+            <numerusform>%n of them matched by themselves, the last one {when}</numerusform>
+        </translation>
+    </message>
     <message>
         <source>{who} 于 {when} 提出：{reason}，渠道待到账 {money}</source>
         <translation>{who}, {when}: {reason}; receivable from the channel {money}</translation>
@@ -1924,6 +1931,10 @@
     <message>
         <source>复核</source>
         <translation>Checked by</translation>
+    </message>
+    <message>
+        <source>自动配平</source>
+        <translation>Matched by itself</translation>
     </message>
     <message>
         <source>限额</source>
@@ -3448,6 +3459,17 @@
             <numerusform>%n arrivals wait for your approval, first: {channel}, {day}, {money}</numerusform>
         </translation>
     </message>
+    <message numerus="yes">
+        <source>{channel} {day} 共 %n 条</source>
+        <translation>
+            <numerusform>{channel} {day}: %n</numerusform>
+            <numerusform>{channel} {day}: %n</numerusform>
+        </translation>
+    </message>
+    <message>
+        <source>今天有差异自动配平：{days}</source>
+        <translation>Differences matched by themselves today: {days}</translation>
+    </message>
     <message>
         <source>已写入 {path}，共 {rows} 行明细。数据指纹 SHA-256：{hash}…</source>
         <translation>Written to {path}, {rows} rows of details. SHA-256 of the data: {hash}…</translation>
@@ -3781,6 +3803,13 @@
     <message>
         <source>已写入 {path}，共 {n} 行指令。请交给银行或渠道；它们的结果文件拖进窗口即可导入。</source>
         <translation>Written to {path}: {n} rows. Carry them to the bank or the channel; drop its result file on this window afterwards.</translation>
+    </message>
+    <message numerus="yes">
+        <source>其中 %n 笔打款的指令之前在这台电脑上导出过，请勿重复提交。</source>
+        <translation>
+            <numerusform>Of %n payout this machine had written the instruction before: do not carry it twice.</numerusform>
+            <numerusform>Of %n payouts this machine had written the instructions before: do not carry them twice.</numerusform>
+        </translation>
     </message>
     <message numerus="yes">
         <source>%n 笔打款已提交，共 {amount}。请导出指令，交给银行或渠道。</source>

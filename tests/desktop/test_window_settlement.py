@@ -176,6 +176,10 @@ def test_a_clerk_settles_all_suppliers_at_once(program, live_shop, world, sold_b
     assert not page.payouts.carry.isVisible()
     sheet = openpyxl.load_workbook(target).active
     assert sorted(row[6] for row in sheet.iter_rows(min_row=2, values_only=True)) == [3.15, 85.5]
+    assert "之前在这台电脑上导出过" not in page.payouts.done.text
+    program.window.run("payout.export")
+    qtbot.waitUntil(lambda: not payouts.exporting, timeout=WAIT_MS)
+    assert "其中 1 笔打款的指令之前在这台电脑上导出过，请勿重复提交。" in page.payouts.done.text
     each(qtbot, program, page.payouts, payouts, "payout.confirm", "2 笔共 ¥88.65 都已到账", reference="PL-1")
     assert "2 个都办好了" in page.payouts.panel.name.text()
     assert {(one.state, one.reference) for one in kept(world, Payout)} == {("confirmed", "PL-1")}

@@ -133,7 +133,7 @@ class PayoutsPage(CasesPage):
 
     def _open_written(self) -> None:
         if self.presenter.exported is not None:
-            self._show_folder(self.presenter.exported[0].parent)
+            self._show_folder(self.presenter.exported.path.parent)
 
     # --- what is shown ---
 
@@ -156,9 +156,13 @@ class PayoutsPage(CasesPage):
         if presenter.export_error is not None:
             self.done.tell(sentence(presenter.export_error), tone="danger")
         elif presenter.exported is not None:
-            path, rows = presenter.exported
+            carried = presenter.exported
             words = self.tr("已写入 {path}，共 {n} 行指令。请交给银行或渠道；它们的结果文件拖进窗口即可导入。")
-            self.done.tell(words.format(path=path, n=formats.count(rows)), tone="success")
+            told = words.format(path=carried.path, n=formats.count(carried.rows))
+            if carried.again:
+                again = self.tr("其中 %n 笔打款的指令之前在这台电脑上导出过，请勿重复提交。", None, carried.again)
+                told += counted(again, carried.again)
+            self.done.tell(told, tone="warning" if carried.again else "success")
         elif presenter.sent:
             words = self.tr("%n 笔打款已提交，共 {amount}。请导出指令，交给银行或渠道。", None, len(presenter.sent))
             amount = formats.money(sum(one.amount_fen for one in presenter.sent))
