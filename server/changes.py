@@ -20,9 +20,18 @@ from sqlalchemy.orm import Mapped, mapped_column
 from server.db import Base, BigInt, Database, Instant, Tx, Uid, exact, table_of
 from shared import clock, ids
 from shared.contracts.sync import Change, ChangeOp, Changes
+from shared.errors import Conflict
 
 STEP_ROWS = 2_000
 _log = logging.getLogger("kameng.changes")
+
+
+class ResyncRequired(Conflict):
+    """The reader was further than the feed is: the database came back from a backup."""
+
+    code = "resync_required"
+    zh = "服务器的数据已从备份恢复，请重新读取全部列表。"
+    en = "The server was restored from a backup: read every list again."
 
 
 class ChangeInbox(Base):
@@ -54,7 +63,7 @@ class ChangeLog(Base):
 
 
 class ChangeHead(Base):
-    """One row: the last position. Whoever locks it is the sequencer. `epoch` changes when a backup is restored."""
+    """One row: the last position. Whoever locks it is the sequencer. `epoch` is the feed's own, made with it."""
 
     __tablename__ = "change_head"
 
@@ -185,9 +194,14 @@ def named(tx: Tx, entities: set[str], *, after: int, up_to: int, limit: int) -> 
 
 
 def read(tx: Tx, *, cursor: int, limit: int, supplier_id: UUID | None, domains: frozenset[str]) -> Changes:
-    """Changes after `cursor` for a reader: of one supplier and the shop, or of all when `supplier_id` is None."""
+    """Changes after `cursor` for a reader: of one supplier and the shop, or of all when `supplier_id` is None.
+
+    Raises ResyncRequired.
+    """
     # The head is read first: what is logged between the two statements waits for the next read.
     last = head(tx)
+    if cursor > last:
+        raise ResyncRequired
     query = select(ChangeLog).where(
         ChangeLog.pos > cursor, ChangeLog.pos <= last, ChangeLog.domain.in_(sorted(domains))
     )
@@ -196,4 +210,4 @@ def read(tx: Tx, *, cursor: int, limit: int, supplier_id: UUID | None, domains: 
     found = tx.scalars(query.order_by(ChangeLog.pos).limit(limit + 1)).all()
     page, complete = found[:limit], len(found) <= limit
     rows = [Change(pos=row.pos, entity=row.entity, entity_id=str(row.entity_id), op=ChangeOp(row.op)) for row in page]
-    return Changes(cursor=max(cursor, last if complete else page[-1].pos), complete=complete, rows=rows)
+    return Changes(cursor=last if complete else page[-1].pos, complete=complete, rows=rows)

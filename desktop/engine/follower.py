@@ -102,7 +102,7 @@ class Follower:
         before = self._session.require_account()
         greeting = await self._session.greet(await self._cursor(before) or 0)
         if await self._cursor(greeting.account) is None:
-            # First time here, or the server was restored from a backup: what we know may be anything.
+            # First time here, or another database at this address: what we know may be anything.
             await self._set_cursor(greeting.account, greeting.cursor)
             self._changed(EVERYTHING)
         self._greeted()
@@ -117,7 +117,7 @@ class Follower:
         except KamengError as error:
             if code_of(error) != "resync_required":
                 raise
-            # Our position is older than the feed keeps: start from now and read every list again.
+            # The server was restored from a backup: start from now and read every list again.
             greeting = await self._session.greet()
             await self._set_cursor(greeting.account, greeting.cursor)
             self._changed(EVERYTHING)

@@ -8,12 +8,14 @@ from datetime import UTC, datetime
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import delete, update
 
 from desktop.credentials import MemoryVault, Place
 from desktop.engine.events import Connection, ConnectionChanged, SignedIn, SignedOut
 from desktop.engine.session import SessionEnded
 from desktop.engine.transport import NotKameng, Unreachable, normalise_server
 from desktop.operations import orders, products, session, stock
+from server.changes import ChangeHead, ChangeLog
 from server.identity import actions as identity
 from shared import clock
 from shared.errors import BadField, KamengError, NotSignedIn
@@ -277,6 +279,25 @@ def test_changes_made_elsewhere_arrive(live_shop, console):
     arrived = a.wait_for(lambda e: getattr(e, "entities", None) and e.initiator is None and "*" not in e.entities)
     assert arrived.touches("import", "lot", "stock", "sku")
     assert {row.sku: row.free for row in a.run(stock.list_stock(a.engine)).value.items}["STEAM-50"] == 3
+
+
+def test_after_the_server_came_back_from_a_backup_every_list_is_read_again(live_shop, console):
+    a = console()
+    a.sign_in(live_shop.url, "chen")
+    live_shop.world.stock("STEAM-50", 3)
+    a.engine.hint()
+    a.wait_for(lambda e: getattr(e, "entities", None) and e.initiator is None and "*" not in e.entities)
+    a.events.clear()
+    with live_shop.world.ctx.db.tx() as tx:  # as a backup of before the first change has it
+        tx.execute(delete(ChangeLog))
+        tx.execute(update(ChangeHead).values(pos=0))
+    a.engine.hint()
+    a.wait_for(lambda e: "*" in getattr(e, "entities", ()))
+    a.events.clear()
+    live_shop.world.stock("STEAM-50", 2)
+    a.engine.hint()
+    follows = a.wait_for(lambda e: getattr(e, "entities", None) and "*" not in e.entities and e.touches("import"))
+    assert follows.initiator is None
 
 
 def test_an_address_that_is_not_a_shop_is_said_so(tmp_path, console):

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from server import changes
-from server.changes import ChangeHead, ChangeInbox, ChangeLog
+from server.changes import ChangeHead, ChangeInbox, ChangeLog, ResyncRequired
 from shared.contracts.sync import ChangeOp
 from tests.databases import count, migrated
 
@@ -115,7 +115,14 @@ def test_a_supplier_reads_its_own_rows_and_the_shops_and_skips_over_the_rest(db)
     assert numbers(read(db, domains=frozenset())) == []
     # The cursor passes what this reader may not see, so that it is not read again and again.
     assert read(db, supplier_id=XINGHE).cursor == 6
-    assert read(db, cursor=99).cursor == 99
+
+
+def test_a_reader_that_is_ahead_of_a_restored_feed_starts_anew(db):
+    write(db, 1, 2)
+    changes.advance(db)
+    assert (read(db, cursor=2).rows, read(db, cursor=2).cursor) == ([], 2)
+    with pytest.raises(ResyncRequired):
+        read(db, cursor=3)
 
 
 def test_more_than_one_step_is_taken_in_one_go(db):
