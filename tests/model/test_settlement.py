@@ -202,25 +202,26 @@ class Settlement(RuleBasedStateMachine):
         with suppress(payouts.NothingToPay), self.db.tx() as tx:
             payouts.make(tx, wire.NewPayout(id=ids.new_id(), statements=sorted(wanted)), actor=PEOPLE[0])
 
-    @rule()
-    def pay_out(self):
+    @rule(together=st.booleans())
+    def pay_out(self, together):
         """All that is due goes to the bank, or the channel."""
-        self.pay_all()
+        self.pay_all(together=together)
         for state in (PayoutState.REQUESTED, PayoutState.APPROVED):
             for payout in self.payouts():
                 if payout.state == state:
                     self._move(payout, goes_well=True)
 
-    def pay_all(self):
-        """Payouts of all that is due."""
+    def pay_all(self, *, together=True):
+        """One payout of all that is due, or one of each statement."""
         self.make()
         for draft in self.statements(StatementState.DRAFT):
             with self.db.tx() as tx:
                 move = wire.MoveStatement(version=draft.version)
                 statements.confirm(tx, draft.id, move, actor=SYSTEM, complete_after_days=3)
-        for statement in self.payable():
+        free = [one.id for one in self.payable()]
+        for wanted in [free] if together and free else [[one] for one in free]:
             with suppress(payouts.NothingToPay), self.db.tx() as tx:
-                payouts.make(tx, wire.NewPayout(id=ids.new_id(), statements=[statement.id]), actor=PEOPLE[0])
+                payouts.make(tx, wire.NewPayout(id=ids.new_id(), statements=wanted), actor=PEOPLE[0])
 
     @precondition(lambda self: self.payouts())
     @rule(which=WHICH, goes_well=st.sampled_from([True, True, True, False]))
