@@ -77,6 +77,7 @@ def test_a_look_after_nothing_happened_reads_no_unit_and_no_transfer(shop):
 def test_money_without_goods_is_told_of_after_a_quarter_of_an_hour_though_nothing_touches_it(shop):
     bought = shop.buy(BEN, SKU)
     assert look(shop) == []
+    shop.expects = {"L4", "L6", "L9", "P1"}
     corrupt(shop, update(Order).where(Order.id == bought.order.id).values(state="paid", delivered_at=None))
     soon = timedelta(minutes=1)
     with clock.fixed(clock.now() + GOODS_WITHIN - soon):
