@@ -53,20 +53,23 @@ async def layout(engine: Engine, name: str) -> Layout:
     return unpacked(name, mine[name])
 
 
-async def save_layout(engine: Engine, name: str, wanted: Layout) -> None:
-    """Keep a layout under its name, in the place of an older one. Raises LayoutNameless, and what `arranged` does."""
+async def save_layout(engine: Engine, name: str, wanted: Layout) -> bool:
+    """Keep a layout under its name, in the place of an older one; whether the server has it already.
+
+    Raises LayoutNameless, what `arranged` does, and what the server refuses.
+    """
     name = name.strip()
     if not name or len(name) > _LONGEST_NAME:
         raise LayoutNameless
     arranged(FINANCE_PAGES, wanted, engine.language)
-    await _change(engine, name, packed(wanted))
+    return await _change(engine, name, packed(wanted))
 
 
-async def remove_layout(engine: Engine, name: str) -> None:
-    """Forget a layout. Raises LayoutMissing."""
+async def remove_layout(engine: Engine, name: str) -> bool:
+    """Forget a layout; whether the server has done so already. Raises LayoutMissing."""
     if name not in await _mine(engine):
         raise LayoutMissing(name=name)
-    await _change(engine, name, None)
+    return await _change(engine, name, None)
 
 
 async def _mine(engine: Engine) -> dict[str, str]:
@@ -91,16 +94,19 @@ async def _mine(engine: Engine) -> dict[str, str]:
     return {name: text for name, text in mine.items() if text is not None}
 
 
-async def _change(engine: Engine, name: str, text: str | None) -> None:
+async def _change(engine: Engine, name: str, text: str | None) -> bool:
     setting = _setting(engine)
     await engine.stores.outbox(lambda outbox: _owe(outbox, setting, name, text))
+    is_sent = True
     try:
         await _send(engine, name, text)
     except KamengError as error:
         if not _is_away(error):
             await engine.stores.outbox(lambda outbox: _settle(outbox, setting, name, text))
             raise
+        is_sent = False
     engine.announce("layout", initiator="layout")
+    return is_sent
 
 
 async def _send(engine: Engine, name: str, text: str | None) -> None:

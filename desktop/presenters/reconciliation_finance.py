@@ -20,7 +20,7 @@ from desktop.exporting.workbook import Written
 from desktop.operations import finance_workbook, layouts
 from desktop.presenters.ports import Ask, Latest
 from desktop.presenters.watching import Watched
-from desktop.presenters.words import language
+from desktop.presenters.words import in_words, language
 
 T = TypeVar("T")
 
@@ -92,6 +92,10 @@ def chosen_layout(layout: Layout, shown: Sequence[SheetChoice]) -> Layout:
 
 
 _UNKNOWN = ColumnLayout("")
+_OWED = (
+    "连不上服务器：版式已先存在这台电脑上，连上后自动同步到您的其他电脑。",
+    "The server cannot be reached: the layout is kept here, and goes to your other computers once it can.",
+)
 
 
 def _own(name: str, usual_name: str) -> str:
@@ -108,6 +112,7 @@ class FinanceExport(Watched):
         layout_name: the chosen one; None is the usual layout.
         layout: the one that is edited; None while none is.
         busy: the workbook is being written.
+        is_owed: what was saved or removed last is on this machine alone until the server can be reached.
         written: the workbook that was written last.
         error: why something failed.
     """
@@ -121,13 +126,19 @@ class FinanceExport(Watched):
         self.layout_name: str | None = None
         self.layout: Layout | None = None
         self.busy = False
+        self.is_owed = False
         self.written: Written | None = None
         self.error: Exception | None = None
+
+    @property
+    def owed_words(self) -> str:
+        """Where the layouts are that the server does not have yet; empty where it has all."""
+        return in_words(_OWED) if self.is_owed else ""
 
     def toggle(self) -> None:
         """Open the panel, or put it away."""
         self.is_open = not self.is_open
-        self.layout, self.error = None, None
+        self.layout, self.error, self.is_owed = None, None, False
         if self.is_open:
             self._read_names()
         self.changed()
@@ -154,13 +165,15 @@ class FinanceExport(Watched):
         """Keep what is shown under a name, and write in it from now on."""
         if self.layout is not None:
             wanted = chosen_layout(self.layout, shown)
-            self._do(lambda engine: layouts.save_layout(engine, name, wanted), lambda _saved: self._saved(name.strip()))
+            save = partial(layouts.save_layout, name=name, wanted=wanted)
+            self._do(save, lambda is_sent: self._saved(name.strip(), is_sent=is_sent))
 
     def remove(self) -> None:
         """Forget the chosen layout."""
         name = self.layout_name
         if name is not None:
-            self._do(lambda engine: layouts.remove_layout(engine, name), lambda _gone: self._saved(None))
+            remove = partial(layouts.remove_layout, name=name)
+            self._do(remove, lambda is_sent: self._saved(None, is_sent=is_sent))
 
     def export(self, *, first: date, last: date, channel: str | None, target: Path) -> None:
         """Write the workbook of these days, of one channel or of all."""
@@ -199,8 +212,8 @@ class FinanceExport(Watched):
         self.layout = layout
         self.changed()
 
-    def _saved(self, name: str | None) -> None:
-        self.layout_name, self.layout = name, None
+    def _saved(self, name: str | None, *, is_sent: bool) -> None:
+        self.layout_name, self.layout, self.is_owed = name, None, not is_sent
         if name is not None and name not in self.names:
             self.names = sorted([*self.names, name])
         self._read_names()

@@ -341,12 +341,12 @@ def test_layouts_are_saved_and_removed_without_a_connection(live_shop, console):
             before = json.dumps({"旧版": packed(Layout((FEES,)))})
             outbox.execute("INSERT INTO setting (name, value) VALUES (?, ?)", (f"layouts/zhou@{line.url}", before))
         assert a.run(layouts.layouts(a.engine)) == ["旧版"]
-        a.run(layouts.save_layout(a.engine, "月报", usual(FINANCE_PAGES)))
+        assert a.run(layouts.save_layout(a.engine, "月报", usual(FINANCE_PAGES)))
         b = console("b", follow=False)
         b.sign_in(live_shop.url, "zhou")
         assert b.run(layouts.layouts(b.engine)) == ["旧版", "月报"]
         line.cut()
-        a.run(layouts.remove_layout(a.engine, "旧版"))
+        assert not a.run(layouts.remove_layout(a.engine, "旧版"))
         a.run(layouts.save_layout(a.engine, "月报", Layout((FEES,))))
         a.run(layouts.save_layout(a.engine, "周报", Layout((FEES,))))
         assert a.run(layouts.layouts(a.engine)) == ["周报", "月报"]

@@ -137,8 +137,8 @@ def test_layouts_are_named_chosen_and_forgotten():
     ask.answer(0, ["日结", "月结"])
     panel.choose("月结")
     panel.remove()
-    ask.answer(1, None)
-    assert (panel.layout_name, panel.layout) == (None, None)
+    ask.answer(1, True)
+    assert (panel.layout_name, panel.layout, panel.owed_words) == (None, None, "")
     ask.answer(2, ["日结"])
     panel.edit()
     assert panel.layout == usual(FINANCE_PAGES), "a new one begins with all"
@@ -146,8 +146,12 @@ def test_layouts_are_named_chosen_and_forgotten():
     ask.fail(3, Conflict())
     assert panel.layout is not None, "what was edited stays"
     panel.save(" 周结 ", choices(panel.layout))
-    ask.answer(4, None)
+    ask.answer(4, False)
     assert (panel.layout_name, panel.names, panel.layout) == ("周结", ["周结", "日结"], None)
+    assert panel.owed_words.startswith("连不上服务器：版式已先存在这台电脑上")
+    panel.toggle()
+    panel.toggle()
+    assert panel.owed_words == ""
 
 
 def test_a_verdict_is_told_whole_or_finding_by_finding():

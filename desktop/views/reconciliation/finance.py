@@ -117,7 +117,7 @@ class FinancePanel(Live, Card):
             told = words.format(path=written.path, rows=formats.count(sum(written.rows.values())), hash=written.sha256)
             self.notice.tell(told, tone="success")
         else:
-            self.notice.tell("")
+            self.notice.tell(presenter.owed_words)
 
     def _fill_boxes(self) -> None:
         presenter = self._presenter
