@@ -271,8 +271,8 @@ def _left(tx: Tx, payout: Payout, which: ColumnElement[bool]) -> dict[UUID, Fen]
     of_supplier = Payout.supplier_id == payout.supplier_id
     _take(left, _split_before(tx, payout, left, of_supplier))
     _take(left, _fees_before(tx, payout, left, of_supplier))
-    room = _room(tx, payout, left)
-    able = {order_id: min(left[order_id], fen) for order_id, fen in room.items()}
+    has = {order_id: fen for order_id, fen in left.items() if fen > 0}
+    able = {order_id: min(has[order_id], fen) for order_id, fen in _room(tx, payout, has).items()}
     return {order_id: fen for order_id, fen in sorted(able.items()) if fen > 0}
 
 
