@@ -74,7 +74,9 @@ def recording(day: ReconciledDay, owed: Sequence[OwedDay]) -> Act[Any]:
         return f"登记到账：{zh}", f"Record it: {en}"
 
     zh, en = CHANNELS.get(day.channel, (day.channel, day.channel))
-    left, today = max(day.net_fen + day.foreign_fen - day.arrived_fen, 0), shop_day(now()).isoformat()
+    today = shop_day(now()).isoformat()
+    here = day.net_fen + day.corrected_fen + day.foreign_fen - day.arrived_fen
+    usual = dict.fromkeys((here, sum(one.short_fen - one.waiting_fen for one in owed)))
     return Act(
         key=SWEEP,
         words=("登记到账…", "Record an arrival…"),
@@ -92,7 +94,12 @@ def recording(day: ReconciledDay, owed: Sequence[OwedDay]) -> Act[Any]:
         done=("已登记到账", "Recorded"),
         work=work,
         entries=(
-            Entry("amount", ("到账金额（元）", "Amount that arrived"), usual=_plain(format_fen(left)), most=16),
+            Entry(
+                "amount",
+                ("到账金额（元）", "Amount that arrived"),
+                usual=_plain(*map(format_fen, filter(_comes, usual))),
+                most=16,
+            ),
             Entry("reference", ("银行流水号", "The bank's number"), most=64),
             Entry(
                 "others",
@@ -245,6 +252,10 @@ _WORDS = {False: _BOOKING, True: _REVERSAL}
 """Of a booking, and of a reversal that waits."""
 
 
-def _plain(text: str) -> tuple[Pair, ...]:
-    """One thing that is typed often, written alike in both languages."""
-    return ((text, text),)
+def _comes(fen: int) -> bool:
+    return fen > 0
+
+
+def _plain(*texts: str) -> tuple[Pair, ...]:
+    """What is typed often, written alike in both languages."""
+    return tuple((text, text) for text in texts)
