@@ -48,8 +48,8 @@ KINDS = {
 """What is to be done; the words of `InstructionRow.kind`. What is unfrozen or given back is ours."""
 
 TROUBLES = {
-    "too_late": Sentence("已过分账期限，请转账", "Too late to be split: transfer it"),
-    "too_many_rounds": Sentence("分账次数已用完，请转账", "Split too often: transfer it"),
+    "too_late": Sentence("已过分账期限，请登记为失败", "Too late to be split: say that it failed"),
+    "too_many_rounds": Sentence("分账次数已用完，请登记为失败", "Split too often: say that it failed"),
     "no_payment": Sentence("没有可分账的支付，请转账", "No payment can be split: transfer it"),
 }
 """Why a part cannot be split by the channel; the words of `InstructionRow.trouble`."""

@@ -60,7 +60,8 @@ _NAME = re.compile(r"(.+)-(?:([0-9]{1,9})|E([0-9]{1,9})|R([0-9]{1,9})[.]([0-9]{1
 class Window:
     """When a payment can be split, and why it cannot be any more.
 
-    `trouble`: `too_late` after 30 days, `too_many_rounds`; such money has to be paid by a bank transfer.
+    `trouble`: `too_late` after 30 days, `too_many_rounds`. Such money is transferred; where its split was sent before,
+    by the next payout, once that is told to have failed.
     """
 
     start_at: datetime

@@ -338,8 +338,9 @@ class InstructionRow(Answer):
     """One row for the bank or the channel: what `receiver` gets at `account`.
 
     Of a purchase there is one, a transfer. Of profit sharing there is one for each payment that is split, in requests
-    of at most 50 receivers, to be made from `start_at` until `until`; `trouble` (`too_late`, `too_many_rounds`,
-    `no_payment`) says that this part cannot be split and has to be transferred. `unfreeze` ends the splitting of a
+    of at most 50 receivers, to be made from `start_at` until `until`; `trouble` says that this part has to be
+    transferred (`no_payment`), or cannot be split since it was sent and is to be told as failed (`too_late`,
+    `too_many_rounds`): the next payout transfers it. `unfreeze` ends the splitting of a
     payment of which nothing more is to be split: its rest becomes ours. `return`, of a payout that arrived, is what its
     receiver has to give back, as the refunds of a payment need it. `succeeded` is what became of the row.
     """

@@ -425,7 +425,9 @@ def test_instructions_are_written_for_the_bank(tmp_path, language):
     rows = list(csv.reader(io.StringIO(text.read_bytes().decode("utf-8-sig"))))
     assert rows[1][6] == "122.98"
     assert (rows[2][3], rows[2][7]) == ("'=HYPERLINK(1)", "'-1")
-    assert rows[2][14] == {"zh": "已过分账期限，请转账", "en": "Too late to be split: transfer it"}[language]
+    assert (
+        rows[2][14] == {"zh": "已过分账期限，请登记为失败", "en": "Too late to be split: say that it failed"}[language]
+    )
     with pytest.raises(TargetNotATable):
         write_instructions(asked, tmp_path / "打款.doc", language=language)
     assert sorted(one.name for one in tmp_path.iterdir()) == ["打款.csv", "打款.xlsx"]
