@@ -97,7 +97,7 @@ def recording(day: ReconciledDay, owed: Sequence[OwedDay]) -> Act[Any]:
             Entry(
                 "amount",
                 ("到账金额（元）", "Amount that arrived"),
-                usual=_plain(*map(format_fen, filter(_comes, usual))),
+                usual=_plain(*(format_fen(fen) for fen in usual if fen > 0)),
                 most=16,
             ),
             Entry("reference", ("银行流水号", "The bank's number"), most=64),
@@ -250,10 +250,6 @@ _REVERSAL: dict[str, _Words] = {
 }
 _WORDS = {False: _BOOKING, True: _REVERSAL}
 """Of a booking, and of a reversal that waits."""
-
-
-def _comes(fen: int) -> bool:
-    return fen > 0
 
 
 def _plain(*texts: str) -> tuple[Pair, ...]:

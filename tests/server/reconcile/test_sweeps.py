@@ -1,7 +1,9 @@
-"""An arrival that many record, approve and reverse at once, on each engine: it is one, and booked once each way."""
+"""Arrivals that many record, approve and reverse at once, on each engine: one is one, booked once each way; and of a day
+no more is booked by one person than its bill says."""
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from functools import partial
 
 from sqlalchemy import select
@@ -9,12 +11,21 @@ from sqlalchemy import select
 from server.db import retrying
 from server.ledger.model import LedgerJournal
 from server.policy import SYSTEM, Actor
-from server.reconcile import sweeps
+from server.reconcile import owed, sweeps, withdrawals
+from server.reconcile.figures import Figures
+from server.reconcile.model import ReconcileDay, ReconcileWithdrawal
 from shared import clock, ids
 from shared.contracts.bank import CheckSweep, NewSweep, ReverseSweep
+from shared.contracts.reconcile import DaySide
 from tests.world import world
 
 AT_ONCE = 6
+
+
+def at_once(act):
+    """What so many get who do it at the same moment, each with a number."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return Counter(pool.map(act, range(AT_ONCE)))
 
 
 def test_one_number_of_the_bank_is_one_arrival_however_many_work_on_it(engine, tmp_path):
@@ -33,8 +44,7 @@ def test_one_number_of_the_bank_is_one_arrival_however_many_work_on_it(engine, t
                 except sweeps.SweepChanged:
                     return "changed"
 
-            with ThreadPoolExecutor(AT_ONCE) as pool:
-                return Counter(pool.map(one, range(AT_ONCE)))
+            return at_once(one)
 
         def journals():
             with shop.ctx.db.read() as tx:
@@ -53,4 +63,47 @@ def test_one_number_of_the_bank_is_one_arrival_however_many_work_on_it(engine, t
             for act, who in (approve, another), (undo, another), (agree, SYSTEM):
                 assert all_at_once(act, who)["changed"] == AT_ONCE - 1, "one of them did it"
             assert journals() == [*before, key, f"{key}:reversed"]
+        shop.check()
+
+
+def test_what_a_day_is_owed_is_booked_once_by_those_who_record_at_once(engine, tmp_path):
+    """Each arrival alone is what the two days are owed: the first is booked, the others wait for a second person."""
+    today = clock.shop_day(clock.now())
+    days = [today - timedelta(days=n) for n in (2, 1)]
+    side = {"payments": 1, "payments_fen": 5_000, "refunds": 0, "refunds_fen": 0, "fees_fen": 27}
+    run = {"run_at": clock.now(), "run_by": "x", "inputs_sha256": "", "outputs_sha256": ""}
+    with world(engine, tmp_path) as shop:
+        with shop.ctx.db.tx() as tx:
+            figures = Figures(theirs=DaySide(**side)).stored()
+            tx.add_all(ReconcileDay(channel="sandbox", day=day, figures=figures, **run) for day in days)
+            told = {
+                "channel": "sandbox",
+                "day": days[0],
+                "at": clock.now(),
+                "provider_no": "",
+                "voucher": "",
+                "note": "",
+            }
+            tx.add_all(ReconcileWithdrawal(id=ids.new_id(), number=str(n), amount_fen=9_946, **told) for n in (1, 2))
+
+        def record(n):
+            body = NewSweep(
+                channel="sandbox",
+                amount_fen=9_946,
+                reference=f"B-{n}",
+                arrived_on=today,
+                parts=[{"day": day, "fen": 4_973} for day in reversed(days)],
+            )
+            desk = sweeps.Desk(SYSTEM, None, 1_000_000)
+            return retrying(shop.ctx.db, lambda tx: sweeps.record(tx, body, desk=desk).state)
+
+        assert at_once(record) == {"booked": 1, "proposed": AT_ONCE - 1}
+        with shop.ctx.db.read() as tx:
+            waiting = {one.day: (one.short_fen, one.waiting_fen) for one in owed.page(tx, after=None, limit=9).items}
+            paired = [
+                one.arrival for one in withdrawals.page(tx, SYSTEM, only=withdrawals.Only(), after=None, limit=9).items
+            ]
+        assert waiting == {}, "nothing is short any more"
+        assert None not in paired
+        assert len({one.id for one in paired}) == len(paired) == 2
         shop.check()
