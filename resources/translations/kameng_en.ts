@@ -3819,8 +3819,8 @@
         </translation>
     </message>
     <message>
-        <source>一人发起、另一人复核；提交之后导出指令交给银行或渠道，再导入结果</source>
-        <translation>One makes, another approves; once sent, files to and from the bank</translation>
+        <source>一人发起、另一人复核；提交后导出指令，再导入结果</source>
+        <translation>One makes, another approves; files to and from the bank</translation>
     </message>
     <message>
         <source>打款单号</source>

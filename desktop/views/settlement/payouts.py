@@ -173,7 +173,7 @@ class PayoutsPage(CasesPage):
     def _purpose(self) -> str:
         if self.presenter.is_supplier:
             return self.tr("店铺打给您的每一笔款，到账没有、流水号是多少")
-        return self.tr("一人发起、另一人复核；提交之后导出指令交给银行或渠道，再导入结果")
+        return self.tr("一人发起、另一人复核；提交后导出指令，再导入结果")
 
     def _titles(self) -> list[str]:
         return [
