@@ -251,8 +251,3 @@ DIFFERENCE_ACTIONS: dict[DifferenceKind, tuple[DifferenceAction, ...]] = {
     DifferenceKind.BOOKED: (DifferenceAction.BOOK, DifferenceAction.CARRY),
 }
 """What may be done about each kind, the proposed thing first. Carried ones stay open into the next day's books."""
-
-CLOSE_THEMSELVES = frozenset({DifferenceKind.DATE_SHIFT, DifferenceKind.FOREIGN})
-"""Kinds that are no error as such: the same money a day apart, and money of another business, which there is only where
-the shop says that it shares the channel's merchant number with one.
-"""

@@ -26,7 +26,7 @@ from shared.clock import now, shop_day
 from shared.contracts.bank import Sweep, Withdrawal
 from shared.contracts.identity import Person
 from shared.contracts.reconcile import Balance, DaySide, ReconciledDay
-from shared.finance import CLOSE_THEMSELVES, DayState, DifferenceKind, DifferenceState
+from shared.finance import DayState, DifferenceKind, DifferenceState
 from shared.permissions import Permission
 
 DAYS_BACK = 13
@@ -226,10 +226,10 @@ class Days(Watched):
 
     def state_to_see(self, kind: DifferenceKind) -> DifferenceState | None:
         """In which state differences of a kind are to be seen: None, those that are not closed, if there are any."""
-        day = self.chosen
-        if day is not None and any(one.open for one in day.differences if one.kind is kind):
+        counted = next((one for one in (self.chosen.differences if self.chosen else ()) if one.kind is kind), None)
+        if counted is None or counted.open:
             return None
-        return DifferenceState.MATCHED if kind in CLOSE_THEMSELVES else DifferenceState.RESOLVED
+        return DifferenceState.MATCHED if counted.matched == counted.closed else DifferenceState.RESOLVED
 
     # --- what may be done ---
 

@@ -31,7 +31,8 @@ from shared.states import BillTrouble
 
 MOST_DAYS = 92
 
-CLOSED = frozenset({DifferenceState.RESOLVED.value, DifferenceState.MATCHED.value})
+_MATCHED = DifferenceState.MATCHED.value
+CLOSED = frozenset({DifferenceState.RESOLVED.value, _MATCHED})
 
 HANDLED = CLOSED | {DifferenceState.WORKING.value}
 """What no person has to decide any more before the day is signed: money on its way is followed by the exceptions."""
@@ -106,7 +107,7 @@ class _Found:
     rows: Mapping[_Key, ReconcileDay]
     signatures: Mapping[_Key, ReconcileSignature]
     differences: Mapping[_Key, Sequence[wire.DayDifferences]]
-    closed: Mapping[_Key, tuple[int, datetime | None]]
+    closed: Mapping[_Key, tuple[int, datetime]]
     files: Sequence[PaymentBillFile]
     troubles: Mapping[_Key, BillTrouble]
     arrived: Mapping[_Key, Fen]
@@ -313,25 +314,32 @@ def _counted(tx: Tx, first: date, last: date) -> dict[_Key, list[wire.DayDiffere
     r = ReconcileDifference
     off_by = func.coalesce(r.theirs_fen, 0) - func.coalesce(r.ours_fen, 0)
     at_stake = func.sum(case((off_by != 0, func.abs(off_by)), else_=func.abs(func.coalesce(r.ours_fen, 0))))
-    is_open = case((r.state.in_(HANDLED), 0), else_=1)
-    query = select(r.channel, r.day, r.kind, is_open, func.count(), at_stake).where(r.day >= first, r.day <= last)
-    groups: dict[_Key, dict[str, dict[int, tuple[int, Fen]]]] = {}
-    for channel, day, kind, still, n, fen in tx.execute(query.group_by(r.channel, r.day, r.kind, is_open)):
-        groups.setdefault((channel, day), {}).setdefault(kind, {})[still] = n, int(fen)
+    how = case((r.state == _MATCHED, "matched"), (r.state.in_(HANDLED), "handled"), else_="open")
+    query = select(r.channel, r.day, r.kind, how, func.count(), at_stake).where(r.day >= first, r.day <= last)
+    groups: dict[_Key, dict[str, dict[str, tuple[int, Fen]]]] = {}
+    for channel, day, kind, which, n, fen in tx.execute(query.group_by(r.channel, r.day, r.kind, how)):
+        groups.setdefault((channel, day), {}).setdefault(kind, {})[which] = n, int(fen)
     return {
         key: [_of_kind(kind, kinds[kind.value]) for kind in DifferenceKind if kind.value in kinds]
         for key, kinds in groups.items()
     }
 
 
-def _closed_themselves(tx: Tx, first: date, last: date) -> dict[_Key, tuple[int, datetime | None]]:
-    """How many differences of each day had been open and closed themselves, and when the last one did."""
+def _closed_themselves(tx: Tx, first: date, last: date) -> dict[_Key, tuple[int, datetime]]:
+    """How many differences of each day stood open until another one and closed themselves, and when the last did."""
     r = ReconcileDifference
-    its = (r.day >= first, r.day <= last, r.state == DifferenceState.MATCHED.value, r.handled_at.is_not(None))
-    query = select(r.channel, r.day, func.count(), func.max(r.handled_at)).where(*its).group_by(r.channel, r.day)
-    return {(channel, day): (n, at) for channel, day, n, at in tx.execute(query)}
+    its = (r.day >= first, r.day <= last, r.state == _MATCHED, r.handled_at.is_not(None))
+    found: dict[_Key, tuple[int, datetime]] = {}
+    query = select(r.channel, r.day, r.found_at, r.carried_from, r.handled_at).where(*its).order_by(r.handled_at)
+    for channel, day, found_at, carried_from, at in tx.execute(query):
+        if at is not None and (carried_from is not None or clock.shop_day(found_at) < clock.shop_day(at)):
+            found[channel, day] = found.get((channel, day), (0, at))[0] + 1, at
+    return found
 
 
-def _of_kind(kind: DifferenceKind, counted: Mapping[int, tuple[int, Fen]]) -> wire.DayDifferences:
-    still_open, open_fen = counted.get(1, (0, 0))
-    return wire.DayDifferences(kind=kind, open=still_open, closed=counted.get(0, (0, 0))[0], open_fen=open_fen)
+def _of_kind(kind: DifferenceKind, counted: Mapping[str, tuple[int, Fen]]) -> wire.DayDifferences:
+    (still_open, open_fen), (handled, _), (matched, _) = (
+        counted.get(which, (0, 0)) for which in ("open", "handled", "matched")
+    )
+    closed = handled + matched
+    return wire.DayDifferences(kind=kind, open=still_open, closed=closed, matched=matched, open_fen=open_fen)

@@ -33,6 +33,7 @@ from shared.finance import (
 
 Channel = Annotated[str, Field(min_length=1, max_length=16)]
 
+
 class BillTotal(Answer):
     """One control figure: what the file prints, and what its rows add up to. Counts and fen alike."""
 
@@ -87,11 +88,12 @@ class DaySide(Answer):
 
 
 class DayDifferences(Answer):
-    """How many differences of a kind are open and closed, and what they amount to."""
+    """How many differences of a kind are open and closed, `matched` of these by themselves, and what is open."""
 
     kind: DifferenceKind
     open: int
     closed: int
+    matched: int = 0
     open_fen: int
 
 
@@ -140,7 +142,7 @@ class ReconciledDay(Answer):
     `net_fen` is what the channel owes us for the day: what is settled, less fees. `arrived_fen` is what it paid out to
     our bank for it, as far as it is booked. `foreign` payments and refunds of the bill are of other businesses with the
     same merchant number: `foreign_fen`, less their fees, is in the bill, and no part of `net_fen`.
-    `closed_themselves`: differences that had been open and agree by now, the last since `closed_themselves_at`.
+    `closed_themselves` differences stood open until another day and agree now, the last since `closed_themselves_at`.
     `outputs_sha256` is of the last run, None before one: `SignDay` names it. `actions`: `fetch`, `run`, `sign` as this
     reader may now, and `correct` of a signed day; `sign_waits_for` says what is missing, in the reader's language.
     """

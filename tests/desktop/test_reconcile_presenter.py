@@ -109,11 +109,13 @@ def test_yesterday_is_first_and_days_before_it_that_are_not_signed_are_told():
 
 def test_a_kind_is_shown_in_the_state_that_it_has():
     fee = DayDifferences(kind=DifferenceKind.FEE, open=0, closed=2, open_fen=0)
-    shift = DayDifferences(kind=DifferenceKind.DATE_SHIFT, open=0, closed=1, open_fen=0)
+    shift = DayDifferences(kind=DifferenceKind.DATE_SHIFT, open=0, closed=1, matched=1, open_fen=0)
+    gone = DayDifferences(kind=DifferenceKind.ONLY_OURS, open=0, closed=2, matched=2, open_fen=0)
     amount = DayDifferences(kind=DifferenceKind.AMOUNT, open=1, closed=1, open_fen=100)
-    days, _ = looking_at(day(differences=[fee, shift, amount]))
-    assert [days.state_to_see(one.kind) for one in (fee, shift, amount)] == [
+    days, _ = looking_at(day(differences=[fee, shift, gone, amount]))
+    assert [days.state_to_see(one.kind) for one in (fee, shift, gone, amount)] == [
         DifferenceState.RESOLVED,
+        DifferenceState.MATCHED,
         DifferenceState.MATCHED,
         None,
     ]

@@ -2,15 +2,16 @@
 
 import pytest
 from PySide6.QtCore import Qt
-from sqlalchemy import select
+from sqlalchemy import select, update
 
+from desktop.presenters import formats
 from server.orders.model import Order
 from server.reconcile.model import ReconcileDifference
 from shared.finance import DifferenceKind, DifferenceState
 from shared.ids import speak_order_code
 from tests.desktop.live import shop
-from tests.desktop.window_program import texts
-from tests.desktop.workbench import WAIT_MS, Yesterday, approve, at_the_bench, carry_out, listed, reconciled
+from tests.desktop.window_program import drop, texts
+from tests.desktop.workbench import WAIT_MS, Yesterday, approve, at_the_bench, carry_out, go_to, listed, reconciled
 from tests.world import ANNA, BEN, WITH_FEES
 
 pytestmark = pytest.mark.qt_log_ignore("This plugin does not support", extend=True)  # the offscreen platform says so
@@ -107,3 +108,28 @@ def look_at(qtbot, shown, difference_id):
 def states_of(world, *attempts):
     with world.ctx.db.read() as tx:
         return [tx.scalars(select(Order.state).where(Order.code == one.order_code)).one() for one in attempts]
+
+
+def test_what_matched_by_itself_since_is_told(program, live_shop, yesterday, qtbot):
+    """The channel corrects its bill: one payment that was missing is in it now."""
+    page, bench = at_the_bench(qtbot, program, live_shop.url)
+    reconciled(qtbot, program, bench, yesterday)
+    assert (page.news.closed.text, bench.days.chosen.closed_themselves) == ("", 0)
+    with yesterday.world.ctx.db.tx() as tx:
+        tx.execute(update(ReconcileDifference).values(found_at=yesterday.noon))  # they stood open overnight
+    yesterday.bills([yesterday.line(one, fee_fen=27) for one in yesterday.paid])
+    drop(program.window, [yesterday.trades, yesterday.funds])
+    qtbot.waitUntil(lambda: page.news.closed.text != "", timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: bench.days.chosen.matched == 3, timeout=WAIT_MS)
+    assert page.news.closed.text == f"今天有差异自动配平：微信支付 {yesterday.day} 共 3 条"
+    day = bench.days.chosen
+    assert f"其中 3 条自动配平，最近一次 {formats.moment(day.closed_themselves_at)}" in texts(page.close_view)
+    page.close_view.kind_wanted.emit(DifferenceKind.ONLY_OURS)
+    qtbot.waitUntil(
+        lambda: [one.kind for one in bench.differences.feed.rows] == [DifferenceKind.ONLY_OURS], timeout=WAIT_MS
+    )
+    go_to(qtbot, page, bench, DifferenceKind.ONLY_OURS)
+    assert f"自动配平\n{formats.moment(bench.differences.opened.handled_at)}" in texts(page.explained)
+    program.choose_language("en")
+    told = f"Differences matched by themselves today: WeChat Pay {yesterday.day}: 3"
+    qtbot.waitUntil(lambda: page.news.closed.text == told, timeout=WAIT_MS)

@@ -119,6 +119,10 @@ class DayContent(Live, QWidget):
             grid.addWidget(waiting, at, 1)
             grid.addWidget(at_right(formats.count(kind.closed)), at, 2)
             grid.addWidget(at_right(formats.money(kind.open_fen)), at, 3)
+        if day.closed_themselves:
+            words = self.tr("其中 %n 条自动配平，最近一次 {when}", None, day.closed_themselves)
+            told = counted(words, day.closed_themselves).format(when=formats.moment(day.closed_themselves_at))
+            card.body.addWidget(label(told, role="caption"))
         return card
 
     def _balance(self, balance: Balance) -> Card:

@@ -1,4 +1,5 @@
-"""What is told above the workbench: a workbook was written, or verified; money arrived and waits for another person."""
+"""What is told above the workbench: a workbook was written, or verified; money arrived and waits for another person;
+differences are gone by themselves."""
 
 from __future__ import annotations
 
@@ -45,9 +46,11 @@ class News(Live, QWidget):
         self.say(go.setText, lambda: self.tr("去复核"))
         go.clicked.connect(self._go)
         self.arrivals.buttons.addWidget(go)
-        for notice in (self.written, self.verdict, self.arrivals):
+        self.closed = Notice()
+        self._all = (self.written, self.verdict, self.arrivals, self.closed)
+        for notice in self._all:
             layout.addWidget(notice)
-        for part in (presenter.books, presenter.days.waiting, presenter.verification):
+        for part in (presenter.books, presenter.days, presenter.days.waiting, presenter.verification):
             part.watch(self.look)
         self.on_words(self.look)
         self.look()
@@ -66,7 +69,18 @@ class News(Live, QWidget):
             self.arrivals.tell(words.format(channel=channel_word(one.channel), day=day, money=money), tone="warning")
         else:
             self.arrivals.tell("")
-        self.setVisible(bool(self.written.text or self.verdict.text or self.arrivals.text))
+        self._show_closed()
+        self.setVisible(any(notice.text for notice in self._all))
+
+    def _show_closed(self) -> None:
+        days = [
+            counted(self.tr("{channel} {day} 共 %n 条", None, one.closed_themselves), one.closed_themselves).format(
+                channel=channel_word(one.channel), day=formats.day(one.day)
+            )
+            for one in self._presenter.days.closed_today
+        ]
+        words = self.tr("今天有差异自动配平：{days}").format(days=" · ".join(days))
+        self.closed.tell(words if days else "", tone="success")
 
     def _show_written(self) -> None:
         written = self._presenter.books.written
