@@ -1,7 +1,7 @@
 """Layouts of the finance workbook, kept by the server for each person: named, listed, saved, removed.
 
 Without a connection they are those that were seen last. What is saved or removed then is owed in the outbox, and sent
-the next time that layouts are asked for; until then, and where the server refuses it, it holds on this machine.
+as soon as there is one; until then, and where the server refuses it, it holds on this machine.
 """
 
 from __future__ import annotations
@@ -72,8 +72,10 @@ async def remove_layout(engine: Engine, name: str) -> bool:
     return await _change(engine, name, None)
 
 
-async def _mine(engine: Engine) -> dict[str, str]:
-    """What the server keeps, or was seen last, as it is with what it is owed."""
+async def send_owed(engine: Engine) -> bool:
+    """Tell the server what was saved and removed without it; whether it has all by now. Without a connection nothing
+    is lost.
+    """
     setting = _setting(engine)
     for name, text in (await engine.stores.outbox(lambda outbox: _owed(outbox, setting))).items():
         try:
@@ -83,6 +85,13 @@ async def _mine(engine: Engine) -> dict[str, str]:
         except KamengError as error:
             if _is_away(error):
                 break
+    return not await engine.stores.outbox(lambda outbox: _owed(outbox, setting))
+
+
+async def _mine(engine: Engine) -> dict[str, str]:
+    """What the server keeps, or was seen last, as it is with what it is owed."""
+    setting = _setting(engine)
+    await send_owed(engine)
     try:
         seen = await look(engine, list_name="layouts", call=Call("GET", _HERE), answer=_SAVED)
         mine: dict[str, str | None] = {one.name: one.layout for one in seen.value.items}

@@ -6,7 +6,15 @@ from collections import Counter
 from collections.abc import Callable
 
 from desktop.credentials import Place
-from desktop.engine.events import ChangesArrived, Event, LocalDataRebuilt, SignedIn, SignedOut
+from desktop.engine.events import (
+    ChangesArrived,
+    Connection,
+    ConnectionChanged,
+    Event,
+    LocalDataRebuilt,
+    SignedIn,
+    SignedOut,
+)
 from desktop.operations import session
 from desktop.presenters.alerts import Alerts
 from desktop.presenters.channels import Channels
@@ -66,36 +74,42 @@ class Desk:
         """Take in one event."""
         self.imports.hear(event)
         if isinstance(event, ChangesArrived):
-            stock = self.stock
-            for feed, entities in (
-                (self.products.feed, ("product", "sku", "category")),
-                (stock.feed, ("stock", "sku", "lot", "unit")),
-                (stock.lots, ("stock", "sku", "lot", "unit")),
-                (stock.units.rows, ("stock", "sku", "lot", "unit")),
-                (stock.units.found, ("stock", "sku", "lot", "unit")),
-            ):
-                if event.touches(*entities):
-                    feed.renew(is_own=event.initiator is not None)
-            if event.touches("order", "refund"):
-                self.orders.renew(is_own=event.initiator is not None)
-            for cases, entity in (
-                (self.exceptions, "exception"),
-                (self.refunds, "refund"),
-                (self.ledger.adjustments, "adjustment"),
-                (self.ledger.disputes, "dispute"),
-            ):
-                if event.touches(entity):
-                    cases.renew(is_own=event.initiator is not None)
-            if event.touches("reconciled_day", "difference"):
-                self.reconciliation.renew(is_own=event.initiator is not None)
-            if event.touches("statement", "payout", "settlement"):
-                self.settlement.renew(is_own=event.initiator is not None)
-            if event.touches("ledger_health"):
-                self.ledger.health.open()
-            if event.touches("channel", "exception"):
-                self.channels.open()
-            if event.touches("alert"):
-                self.alerts.renew()
+            self._renew(event)
+        elif isinstance(event, ConnectionChanged) and event.state is Connection.ONLINE:
+            self.reconciliation.finance.connected()
+
+    def _renew(self, event: ChangesArrived) -> None:
+        """Read again what changed."""
+        stock = self.stock
+        for feed, entities in (
+            (self.products.feed, ("product", "sku", "category")),
+            (stock.feed, ("stock", "sku", "lot", "unit")),
+            (stock.lots, ("stock", "sku", "lot", "unit")),
+            (stock.units.rows, ("stock", "sku", "lot", "unit")),
+            (stock.units.found, ("stock", "sku", "lot", "unit")),
+        ):
+            if event.touches(*entities):
+                feed.renew(is_own=event.initiator is not None)
+        if event.touches("order", "refund"):
+            self.orders.renew(is_own=event.initiator is not None)
+        for cases, entity in (
+            (self.exceptions, "exception"),
+            (self.refunds, "refund"),
+            (self.ledger.adjustments, "adjustment"),
+            (self.ledger.disputes, "dispute"),
+        ):
+            if event.touches(entity):
+                cases.renew(is_own=event.initiator is not None)
+        if event.touches("reconciled_day", "difference"):
+            self.reconciliation.renew(is_own=event.initiator is not None)
+        if event.touches("statement", "payout", "settlement"):
+            self.settlement.renew(is_own=event.initiator is not None)
+        if event.touches("ledger_health"):
+            self.ledger.health.open()
+        if event.touches("channel", "exception"):
+            self.channels.open()
+        if event.touches("alert"):
+            self.alerts.renew()
 
 
 class Console(Watched):

@@ -190,6 +190,10 @@ class FinanceExport(Watched):
         )
         self.changed()
 
+    def connected(self) -> None:
+        """The server can be reached: what was saved without it goes there."""
+        self._ask(layouts.send_owed, self._all_sent, lambda _error: None)
+
     def forget_written(self) -> None:
         """What was written has been seen."""
         self.written = None
@@ -218,6 +222,11 @@ class FinanceExport(Watched):
             self.names = sorted([*self.names, name])
         self._read_names()
         self.changed()
+
+    def _all_sent(self, is_sent: bool) -> None:  # noqa: FBT001 - the operation's answer
+        if is_sent and self.is_owed:
+            self.is_owed = False
+            self.changed()
 
     def _done(self, written: Written) -> None:
         self.busy, self.written = False, written

@@ -305,7 +305,8 @@ def test_a_day_is_at_most_today_and_late_figures_of_another_day_are_dropped():
 
 
 def test_the_next_person_sees_nothing_of_the_last_one(tmp_path):
-    console, looks = Console(Later(), Pasted(tmp_path)), []
+    ask, looks = Later(), []
+    console = Console(ask, Pasted(tmp_path))
     console.watch(lambda: looks.append(console.desk))
     acted = []
     console.on_desk(lambda: acted.append("files"))
@@ -316,6 +317,9 @@ def test_the_next_person_sees_nothing_of_the_last_one(tmp_path):
     console.hear(SignedIn(first, "https://shop.example.com", Place.MEMORY))
     assert console.desk is desk, "the same person again keeps the screens"
     console.hear(ChangesArrived(frozenset({"stock"})))
+    asked = len(ask.asked)
+    console.hear(ConnectionChanged(Connection.ONLINE, "https://shop.example.com", NOON))
+    assert len(ask.asked) == asked + 1, "what was saved without a connection is sent"
     console.hear(SignedIn(second, "https://shop.example.com", Place.MEMORY))
     assert console.desk.person == second
     console.hear(SignedOut())

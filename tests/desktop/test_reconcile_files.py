@@ -149,8 +149,11 @@ def test_layouts_are_named_chosen_and_forgotten():
     ask.answer(4, False)
     assert (panel.layout_name, panel.names, panel.layout) == ("周结", ["周结", "日结"], None)
     assert panel.owed_words.startswith("连不上服务器：版式已先存在这台电脑上")
-    panel.toggle()
-    panel.toggle()
+    panel.connected()
+    ask.answer(-1, False)
+    assert panel.owed_words
+    panel.connected()
+    ask.answer(-1, True)
     assert panel.owed_words == ""
 
 
