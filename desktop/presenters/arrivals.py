@@ -74,9 +74,6 @@ def recording(day: ReconciledDay, owed: Sequence[OwedDay]) -> Act[Any]:
         return f"登记到账：{zh}", f"Record it: {en}"
 
     zh, en = CHANNELS.get(day.channel, (day.channel, day.channel))
-    today = shop_day(now()).isoformat()
-    here = day.net_fen + day.corrected_fen + day.foreign_fen - day.arrived_fen
-    usual = dict.fromkeys((here, sum(one.short_fen - one.waiting_fen for one in owed)))
     return Act(
         key=SWEEP,
         words=("登记到账…", "Record an arrival…"),
@@ -93,35 +90,41 @@ def recording(day: ReconciledDay, owed: Sequence[OwedDay]) -> Act[Any]:
         ),
         done=("已登记到账", "Recorded"),
         work=work,
-        entries=(
-            Entry(
-                "amount",
-                ("到账金额（元）", "Amount that arrived"),
-                usual=_plain(*(format_fen(fen) for fen in usual if fen > 0)),
-                most=16,
-            ),
-            Entry("reference", ("银行流水号", "The bank's number"), most=64),
-            Entry(
-                "others",
-                ("其中属于其他业务的（元，没有就不填）", "Of it others' money (yuan, if any)"),
-                needed=False,
-                usual=_plain(format_fen(day.foreign_fen)) if day.foreign_fen > 0 else (),
-                most=16,
-            ),
-            Entry(
-                "arrived_on", ("到账日期（2026-03-02）", "Day it arrived (2026-03-02)"), usual=_plain(today), most=10
-            ),
-            Entry(
-                "parts",
-                (
-                    "各天多少（不填：按下方所示；或 2026-03-01 44.73；2026-03-02 12.00）",
-                    "Of which days (empty: as below; or 2026-03-01 44.73; 2026-03-02 12.00)",
-                ),
-                needed=False,
-                most=4_000,
-            ),
-        ),
+        entries=_recorded(day, owed),
         naming=naming,
+    )
+
+
+def _recorded(day: ReconciledDay, owed: Sequence[OwedDay]) -> tuple[Entry, ...]:
+    """What is typed of an arrival."""
+    today = shop_day(now()).isoformat()
+    here = day.net_fen + day.corrected_fen + day.foreign_fen - day.arrived_fen
+    usual = dict.fromkeys((here, sum(one.short_fen - one.waiting_fen for one in owed)))
+    return (
+        Entry(
+            "amount",
+            ("到账金额（元）", "Amount that arrived"),
+            usual=_plain(*(format_fen(fen) for fen in usual if fen > 0)),
+            most=16,
+        ),
+        Entry("reference", ("银行流水号", "The bank's number"), most=64),
+        Entry(
+            "others",
+            ("其中属于其他业务的（元，没有就不填）", "Of it others' money (yuan, if any)"),
+            needed=False,
+            usual=_plain(format_fen(day.foreign_fen)) if day.foreign_fen > 0 else (),
+            most=16,
+        ),
+        Entry("arrived_on", ("到账日期（2026-03-02）", "Day it arrived (2026-03-02)"), usual=_plain(today), most=10),
+        Entry(
+            "parts",
+            (
+                "各天多少（不填：按下方所示；或 2026-03-01 44.73；2026-03-02 12.00）",
+                "Of which days (empty: as below; or 2026-03-01 44.73; 2026-03-02 12.00)",
+            ),
+            needed=False,
+            most=4_000,
+        ),
     )
 
 
