@@ -10,13 +10,12 @@ import pytest
 from desktop.exporting.instructions import TargetNotATable, write_instructions
 from desktop.importing.results import ResultsDoNotRead, ResultsEmpty, ResultsWithoutColumns, read_results
 from desktop.operations import settlement
-from desktop.operations.each import NotTried, one_by_one
 from desktop.operations.once import OutcomeUnknown
 from desktop.presenters import words
 from desktop.presenters.due import MAKE, MAKE_SOME, Due, figures, holds_words, waits_words
 from desktop.presenters.holds import FREE, HOLD, Holds, what_is_held
 from desktop.presenters.payouts import Payouts, Results, paid_to, shown_bad, warnings
-from desktop.presenters.statement_acts import CONFIRM, PAY, told_of
+from desktop.presenters.statement_acts import CONFIRM, PAY
 from desktop.presenters.statements import Statements, afterwards, bill_row, drilled, left_over, sums
 from desktop.presenters.terms import SupplierTerms, terms_words
 from desktop.presenters.typed import NotADay
@@ -339,46 +338,6 @@ def test_who_checks_a_payout_reads_where_it_goes_and_what_became_of_those_before
     assert warnings(split) == []
 
 
-def test_many_are_decided_on_each_by_itself_and_each_is_told_of():
-    """What cannot be done of the selected is left alone; who is paid is paid once; a lost answer ends the round."""
-    ask = Later()
-    shown = Statements(ask, person(Role.FINANCE))
-    ready = {"state": StatementState.CONFIRMED, "actions": ["pay"]}
-    north = {"supplier_id": ids.new_id(), "supplier": "北辰"}
-    mine = [statement(**ready, number="JS-1"), statement(**ready, number="JS-3", withheld_fen=298)]
-    cases = [mine[0], statement(**ready, **north, number="JS-2"), mine[1], statement(number="JS-4")]
-    shown.look_into(cases[0])
-    shown.pick(cases)
-    assert [act.key for act in shown.acting.acts] == ["confirm_many", "drop_many", "pay_many"]
-    assert [act.words[0] for act in shown.acting.acts] == ["确认 1 张结算单", "作废 1 张…", "发起 2 笔打款"]
-    shown.acting.choose("pay_many")
-    effect = shown.acting.chosen.effect[0]
-    assert effect.startswith("3 张结算单按供应商合成 2 笔打款，至多 ¥365.96")
-    assert effect.endswith("所选的另外 1 笔不能这样办，不动。")
-    shown.acting.carry_out({"note": ""})
-    paid = payout(number="DK-9", amount_fen=24_298)
-    engine = Heard(paid)
-    outcomes = asyncio.run(ask.asked[-1][0](engine))
-    assert [call.body.statements for call in engine.sent] == [[mine[0].id, mine[1].id], [cases[1].id]]
-    assert len({call.body.id for call in engine.sent}) == 2
-    assert [told_of(one).name for one in outcomes] == ["DK-9 星河数码", "DK-9 北辰"]
-    ask.asked[-1][1](outcomes)
-    assert (shown.picked, shown.outcomes, shown.acting.acts) == ((), tuple(outcomes), ())
-    shown.look_into(cases[1])
-    assert (shown.outcomes, [act.key for act in shown.acting.acts]) == ((), ["pay"])
-
-
-def test_where_no_answer_comes_the_rest_is_not_tried():
-    async def work(n):
-        if n != 1:
-            raise {2: Conflict(), 3: OutcomeUnknown()}[n]
-        return n
-
-    outcomes = asyncio.run(one_by_one([1, 2, 3, 1], work))
-    assert [type(one.error) for one in outcomes] == [type(None), Conflict, OutcomeUnknown, NotTried]
-    assert [one.done for one in outcomes] == [1, None, None, None]
-
-
 def test_a_payout_that_had_arrived_comes_back_with_the_banks_number():
     def needed(state):
         shown = Payouts(Later(), person(Role.FINANCE))
@@ -455,12 +414,11 @@ def test_results_are_read_from_text_and_from_a_workbook(tmp_path):
 
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_an_instruction_with_a_column_of_results_is_read_row_by_row(tmp_path, language):
-    rows = [instruction(request_no=f"DK-1-{n}", amount_fen=100 + n, kind="split") for n in (1, 2)]
     book = tmp_path / "打款.xlsx"
-    write_instructions([rows[0].model_copy(update={"number": "DK-1", "rows": rows})], book, language=language)
+    asked = [instruction(request_no=f"DK-1-{n}", amount_fen=100 + n, kind="split") for n in (1, 2)]
+    write_instructions(asked, book, language=language)
     told = openpyxl.load_workbook(book)
-    for at, text in enumerate(({"zh": "结果", "en": "Result"}[language], "成功", "yes"), 1):
-        told.active.cell(at, told.active.max_column + (at == 1)).value = text
+    told.active["P1"], told.active["P2"], told.active["P3"] = {"zh": "结果", "en": "Result"}[language], "成功", "yes"
     told.save(book)
     assert [(row.number, row.amount_fen, row.succeeded) for row in read_results(book).rows] == [
         ("DK-1-1", 101, True),

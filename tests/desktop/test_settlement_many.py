@@ -1,0 +1,85 @@
+"""Many statements or payouts at once, without a display: each done by itself, and what became of each."""
+
+import asyncio
+
+from desktop.operations.each import NotTried, Outcome, one_by_one
+from desktop.operations.once import OutcomeUnknown
+from desktop.presenters.payouts import Payouts
+from desktop.presenters.statement_acts import told_of
+from desktop.presenters.statements import Statements
+from shared import ids
+from shared.errors import Conflict
+from shared.finance import PayoutState, StatementState
+from shared.permissions import Role
+from tests.desktop.settlement_rows import payout, statement
+from tests.desktop.test_presenters_lists import Later
+from tests.desktop.test_reconcile_presenter import Heard
+from tests.desktop.window_program import person
+
+
+def test_many_are_decided_on_each_by_itself_and_each_is_told_of():
+    """What cannot be done of the selected is left alone; who is paid is paid once; a lost answer ends the round."""
+    ask = Later()
+    shown = Statements(ask, person(Role.FINANCE))
+    ready = {"state": StatementState.CONFIRMED, "actions": ["pay"]}
+    north = {"supplier_id": ids.new_id(), "supplier": "北辰"}
+    mine = [statement(**ready, number="JS-1"), statement(**ready, number="JS-3", withheld_fen=298)]
+    cases = [mine[0], statement(**ready, **north, number="JS-2"), mine[1], statement(number="JS-4")]
+    shown.look_into(cases[0])
+    shown.pick(cases)
+    assert [act.key for act in shown.acting.acts] == ["confirm_many", "drop_many", "pay_many"]
+    assert [act.words[0] for act in shown.acting.acts] == ["确认 1 张结算单", "作废 1 张…", "发起 2 笔打款"]
+    shown.acting.choose("pay_many")
+    effect = shown.acting.chosen.effect[0]
+    assert effect.startswith("3 张结算单按供应商合成 2 笔打款，至多 ¥365.96")
+    assert effect.endswith("所选的另外 1 笔不能这样办，不动。")
+    shown.acting.carry_out({"note": ""})
+    paid = payout(number="DK-9", amount_fen=24_298)
+    engine = Heard(paid)
+    outcomes = asyncio.run(ask.asked[-1][0](engine))
+    assert [call.body.statements for call in engine.sent] == [[mine[0].id, mine[1].id], [cases[1].id]]
+    assert len({call.body.id for call in engine.sent}) == 2
+    assert [told_of(one).name for one in outcomes] == ["DK-9 星河数码", "DK-9 北辰"]
+    ask.asked[-1][1](outcomes)
+    assert (shown.picked, shown.outcomes, shown.acting.acts) == ((), tuple(outcomes), ())
+    shown.look_into(cases[1])
+    assert (shown.outcomes, [act.key for act in shown.acting.acts]) == ((), ["pay"])
+
+
+def test_where_no_answer_comes_the_rest_is_not_tried():
+    async def work(n):
+        if n != 1:
+            raise {2: Conflict(), 3: OutcomeUnknown()}[n]
+        return n
+
+    outcomes = asyncio.run(one_by_one([1, 2, 3, 1], work))
+    assert [type(one.error) for one in outcomes] == [type(None), Conflict, OutcomeUnknown, NotTried]
+    assert [one.done for one in outcomes] == [1, None, None, None]
+
+
+def test_what_was_sent_is_what_is_carried():
+    """Of what is picked only what was sent has an instruction; nothing that was just sent is forgotten."""
+    ask = Later()
+    shown = Payouts(ask, person(Role.FINANCE))
+    ready = [payout(state=PayoutState.APPROVED, actions=["send", "withdraw"], number=f"DK-{n}") for n in (2, 1)]
+    shown.look_into(ready[0])
+    shown.pick([*ready, payout(number="DK-3", is_new_account=True)])
+    assert [act.key for act in shown.acting.acts] == ["approve_many", "refuse_many", "send_many", "withdraw_many"]
+    assert "其中 1 笔是首次向该账户打款" in shown.acting.act("approve_many").effect[0]
+    assert shown.to_carry == ()
+    shown.acting.choose("send_many")
+    shown.acting.carry_out({"reference": ""})
+    on_its_way = payout(state=PayoutState.SENT, actions=["confirm", "fail"])
+    engine = Heard(on_its_way)
+    outcomes = asyncio.run(ask.asked[-1][0](engine))
+    assert [call.path.split("/")[-2:] for call in engine.sent] == [[f"{one.id}", "send"] for one in ready[::-1]]
+    lost = Outcome(ready[1], error=Conflict())
+    ask.asked[-1][1]([outcomes[0], lost])
+    assert (shown.sent, shown.to_carry) == ((on_its_way,), (on_its_way,))
+    shown.look_into(payout(number="DK-9"))
+    assert shown.to_carry == (on_its_way,)
+    shown.look_into(on_its_way)
+    shown.acting.choose("confirm")
+    shown.acting.carry_out({"reference": "", "note": ""})
+    ask.asked[-1][1](on_its_way.model_copy(update={"state": PayoutState.CONFIRMED}))
+    assert shown.sent == (), "it has arrived: nobody carries it"
