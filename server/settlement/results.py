@@ -186,16 +186,11 @@ def _misfit_of_ended(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult, ac
         return None
     if state is PayoutState.CONFIRMED:
         is_given_back = any(n == part.n for n, _ in splits.returns(tx, held))
-        is_alone = actor.label in {held.made_by, held.ended_by}
-        return _GIVEN_BACK if is_given_back else _ALONE if is_alone else None
+        return _GIVEN_BACK if is_given_back else _by_maker(held, actor)
     return _stands(state)
 
 
 _OTHER_RESULT = Sentence("此行已有不同结果", "another result of this row is known")
-_ALONE = Sentence(
-    "它已登记到账，须由发起人和登记到账以外的人导入",
-    "it was said to have arrived, so another person than its maker and than who said so brings the file",
-)
 _GIVEN_BACK = Sentence("此行已有分账回退", "some of this row was given back")
 _SAID = {PayoutState.CONFIRMED: True, PayoutState.FAILED: False}
 """What is said of the rows of a payout of which nobody told."""
