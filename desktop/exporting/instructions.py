@@ -50,7 +50,7 @@ KINDS = {
 TROUBLES = {
     "too_late": Sentence("已过分账期限，请登记为失败", "Too late to be split: say that it failed"),
     "too_many_rounds": Sentence("分账次数已用完，请登记为失败", "Split too often: say that it failed"),
-    "no_payment": Sentence("没有可分账的支付，请转账", "No payment can be split: transfer it"),
+    "no_payment": Sentence("超出可分账的部分，请转账", "More than can be split: transfer it"),
 }
 """Why a part cannot be split by the channel; the words of `InstructionRow.trouble`."""
 

@@ -31,12 +31,13 @@ _HEADING_LINES = 20
 """A heading stands within so many lines: banks write their own name above it."""
 
 _NAMES: dict[str, tuple[str, ...]] = {
-    "number": ("打款单号", "单号", "打款编号", "客户流水号", "payout", "payout number", "number"),
+    "number": ("请求号", "打款单号", "单号", "打款编号", "客户流水号", "request", "payout", "payout number", "number"),
     "amount": ("金额", "打款金额", "交易金额", "amount"),
     "succeeded": ("结果", "打款结果", "状态", "交易状态", "是否成功", "result", "status", "succeeded"),
     "reference": ("流水号", "银行流水号", "回单号", "交易流水号", "reference", "bank reference"),
     "reason": ("原因", "失败原因", "备注", "reason", "failure reason"),
 }
+"""What a column may be called, the best name first: in our own instruction each row has a 请求号 of its own."""
 _NEEDED = {
     "number": Sentence("打款单号", "payout"),
     "amount": Sentence("金额", "amount"),
@@ -184,7 +185,7 @@ def _heading(lines: Sequence[_Line], name: str) -> tuple[int, dict[str, int]]:
     for at, (_line, cells) in enumerate(lines[:_HEADING_LINES]):
         said = [_UNIT.sub("", cell).strip().lower() for cell in cells]
         found = {
-            key: min(said.index(one) for one in names if one in said)
+            key: next(said.index(one) for one in names if one in said)
             for key, names in _NAMES.items()
             if not set(names).isdisjoint(said)
         }
