@@ -32,7 +32,7 @@ from tests.bench._figures import finish, own_peak_mib, parser
 from tests.world import MERCHANT
 
 _REST_SECONDS = 0.02
-_READER = Reader(SYSTEM, "zh", frozenset({_bill.CHANNEL}), without_funds=frozenset({_bill.CHANNEL}))
+_READER = Reader(SYSTEM, "zh", frozenset({_bill.CHANNEL}))
 
 
 def main() -> int:
@@ -41,10 +41,17 @@ def main() -> int:
     options.add_argument("--database", required=True)
     options.add_argument("--data", type=Path, required=True)
     options.add_argument("--file", type=Path, required=True)
+    options.add_argument("--funds", type=Path, required=True)
     given = options.parse_args()
     facts = {"data": given.data, "database_url": given.database, "sandbox_merchant": MERCHANT}
     ctx = app.assemble(Settings.from_environment({f"KAMENG_{name.upper()}": str(one) for name, one in facts.items()}))
-    bill = retrying(ctx.db, lambda tx: kept_bills.keep(tx, ctx.keys, _kept(given.file), source="fetched", by="bench"))
+    bills = [_kept(BillKind.TRADES, given.file), _kept(BillKind.FUNDS, given.funds)]
+
+    def keep(tx: Tx) -> int:
+        kept = [kept_bills.keep(tx, ctx.keys, bill, source="fetched", by="bench") for bill in bills]
+        return sum(one.file.row_count for one in kept)
+
+    rows = retrying(ctx.db, keep)
     figures = {
         "run": _timed(ctx, _run),
         "again": _timed(ctx, _run),
@@ -57,16 +64,16 @@ def main() -> int:
             is_signed(tx, _bill.CHANNEL, _bill.DAY),
         )
     ctx.db.close()
-    return finish(figures | {"lost": abs(bill.file.row_count - (kept or 0)) + (not signed)})
+    return finish(figures | {"lost": abs(rows - (kept or 0)) + (not signed)})
 
 
-def _kept(file: Path) -> NewBill:
+def _kept(kind: BillKind, file: Path) -> NewBill:
     with file.open("rb") as stream:
         bill = opened(stream, file.name)
-        rows = sum(1 for _ in bill.trades())
+        rows = sum(1 for _ in (bill.trades() if kind is BillKind.TRADES else bill.funds()))
     return NewBill(
         channel=_bill.CHANNEL,
-        kind=BillKind.TRADES,
+        kind=kind,
         day=_bill.DAY,
         merchant_id=bill.head.merchant_id or "",
         name=file.name,

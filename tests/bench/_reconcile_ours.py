@@ -1,7 +1,9 @@
 """Our side of the reconcile bench: one run of the engine over a bill's file and the books, in a process of its own.
 
 Reads the file with all its control totals and hashes, streams our rows from the database, matches, looks up the rows
-that found no partner as a run of the server does. `lost` and `doubled` count differences.
+that found no partner as a run of the server does: that are `seconds` and `peak_mib`. `three_way` is what the fund bill
+adds: its balance, and each row of the trade bill, read once more, against what moved. `lost` and `doubled` count
+differences.
 """
 
 import gc
@@ -12,6 +14,7 @@ from pathlib import Path
 from server.db import Database
 from server.gateways.bill_lines import opened
 from server.reconcile import ours
+from server.reconcile.controls import balance, three_way
 from server.reconcile.matching import Matching
 from tests.bench import _bill
 from tests.bench._figures import finish, own_peak_mib, parser
@@ -22,6 +25,7 @@ def main() -> int:
     options = parser(__doc__)
     options.add_argument("--database", required=True)
     options.add_argument("--file", type=Path, required=True)
+    options.add_argument("--funds", type=Path, required=True)
     options.add_argument("--rows", type=int, required=True)
     given = options.parse_args()
     database = Database(given.database)
@@ -37,9 +41,18 @@ def main() -> int:
         matched = time.perf_counter()
         matching.elsewhere(ours.named(tx, _bill.CHANNEL, matching.wanted()))
         settled = matching.settle()
-    ended, used = time.perf_counter(), time.process_time() - began
+    ended, used, peak = time.perf_counter(), time.process_time() - began, own_peak_mib()
     database.close()
-    found, expected = [(one.kind, one.out_trade_no) for one in settled.differences], _bill.expected(given.rows)
+    with given.file.open("rb") as file, given.funds.open("rb") as moved:
+        movements = opened(moved, given.funds.name)
+        found_balance = balance(movements.funds())
+        moved.seek(0)
+        again = opened(moved, given.funds.name)
+        apart = three_way(_bill.CHANNEL, _bill.DAY, opened(file, given.file.name).trades(), again.funds())
+    checked = time.perf_counter() - ended
+    expected = _bill.expected(given.rows) | _bill.unmoved(given.rows)
+    found = [(one.kind, one.out_trade_no) for one in (*settled.differences, *apart)]
+    is_whole = found_balance is not None and found_balance.off_by_fen == 0
     return finish(
         {
             "n": bill.rows,
@@ -50,8 +63,9 @@ def main() -> int:
             "settle_seconds": round(ended - matched, 3),
             "seconds": round(ended - started, 3),
             "cpu_seconds": round(used, 3),
-            "peak_mib": own_peak_mib(),
-            "lost": len(expected - set(found)),
+            "peak_mib": peak,
+            "three_way": {"movements": movements.rows, "seconds": round(checked, 3), "peak_mib": own_peak_mib()},
+            "lost": len(expected - set(found)) + (not is_whole),
             "doubled": len(found) - len(expected & set(found)),
         }
     )

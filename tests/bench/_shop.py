@@ -66,7 +66,7 @@ def durable_engines() -> Iterator[Path]:
 def prepared(kind: engines.Kind, folder: Path, fill: Callable[[World], object] | None = None) -> Shop:
     """Make a shop on a new database, which the caller drops. `fill` may add stock to it."""
     folder.mkdir(parents=True)
-    with world(kind, folder) as shop:
+    with world(kind, folder, expects=None) as shop:
         if fill is not None:
             fill(shop)
         skus = {code: terms.sku_id for code, terms in shop.skus.items()}
