@@ -86,9 +86,9 @@ class Close:
         with self.shop.ctx.db.read() as tx:
             return tx.scalars(select(PaymentAttempt).where(PaymentAttempt.order_code == code)).first()
 
-    def unknown(self, channel, amount_fen):
-        """A payment that this shop opened, and has no record of."""
-        number, now = ids.new_id().hex, datetime.now(UTC)
+    def unknown(self, channel, amount_fen, *, number=None):
+        """A payment that this shop opened, and has no record of; `number` where it is another's than ours."""
+        number, now = number or ids.new_id().hex, datetime.now(UTC)
         url = "https://shop.example/back"
         opened = CreatePayment(number, amount_fen, "点卡", url, url, now + timedelta(minutes=30))
         asyncio.run(self.shop.ctx.gateways[channel].create(opened))

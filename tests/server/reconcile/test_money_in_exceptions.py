@@ -195,6 +195,29 @@ def test_what_is_on_its_way_when_a_day_is_signed_goes_on_in_the_next(close):
     close.shop.check()
 
 
+def test_money_of_a_number_that_is_not_made_here_is_for_people(close):
+    """It is at our merchant number, and the shop shares that with nobody: it is listed, and goes back by two people."""
+    sold, money = close.sold("wechat"), close.unknown("wechat", 1_250, number="POS-0001")
+    before = balances(close.site)
+    close.pay(money)
+    with close.tomorrow():
+        assert close.fetch_by_itself() == 0, "it pays no attempt"
+        [stray] = close.differences("wechat")
+        said = ("kind", "out_trade_no", "theirs_fen", "theirs_words", "state", "exception_id")
+        assert [stray[name] for name in said] == ["only_theirs", "POS-0001", 1_250, "渠道有", "open", None]
+        day = close.seen("wechat")
+        assert (day["foreign"], day["net_fen"], balances(close.site)) == (0, 4_473 + 1_250 - 8, before)
+        assert close.handle(stray, "refund")["state"] == "proposed"
+        assert close.check(stray)["state"] == "working"
+        [refund] = close.site.get("/api/refunds", by="wang").json()["items"]
+        assert (refund["order_code"], refund["amount_fen"]) == (None, 1_250)
+        close.settle(refund["id"])
+        close.follow()
+        assert close.one(stray)["state"] == "resolved"
+    assert sold.state == "paid"
+    close.shop.check()
+
+
 @SHARES
 def test_money_that_was_set_aside_is_ours_whatever_its_number_is(close):
     """Told by a notification under a number that is not made here; its refund in the channel's console is ours too."""
