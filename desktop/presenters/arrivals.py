@@ -74,18 +74,20 @@ def recording(day: ReconciledDay, owed: Sequence[OwedDay]) -> Act[Any]:
         return f"登记到账：{zh}", f"Record it: {en}"
 
     zh, en = CHANNELS.get(day.channel, (day.channel, day.channel))
+    here, all_days = map(formats.money, _lacking(day, owed))
     return Act(
         key=SWEEP,
         words=("登记到账…", "Record an arrival…"),
         effect=(
             (
-                f"{zh}结算的钱已到银行账户：按银行流水登记，同一流水号只记一次。一笔可以是几天的钱（周末、提现），"
-                "先补最早未到账的日子；超过单人限额或多于账单时，另一位同事复核后才入账。"
+                f"{zh}结算的钱已到银行账户（{day.day} 还差 {here}，全部日子还差 {all_days}）：按银行流水登记，"
+                "同一流水号只记一次。一笔可以是几天的钱（周末、提现），先补最早未到账的日子；"
+                "超过单人限额或多于账单时，另一位同事复核后才入账。"
             ),
             (
-                f"Money that {en} paid out arrived in the bank: recorded once by the bank's number. It may be of many "
-                "days; those that wait the longest come first. Above the limit, or above what the bills say, another "
-                "person must approve it."
+                f"Money that {en} paid out arrived in the bank ({here} is short of {day.day}, {all_days} of all days): "
+                "recorded once by the bank's number. It may be of many days; those that wait the longest come first. "
+                "Above the limit, or above what the bills say, another person must approve it."
             ),
         ),
         done=("已登记到账", "Recorded"),
@@ -98,34 +100,42 @@ def recording(day: ReconciledDay, owed: Sequence[OwedDay]) -> Act[Any]:
 def _recorded(day: ReconciledDay, owed: Sequence[OwedDay]) -> tuple[Entry, ...]:
     """What is typed of an arrival."""
     today = shop_day(now()).isoformat()
-    here = day.net_fen + day.corrected_fen + day.foreign_fen - day.arrived_fen
-    usual = dict.fromkeys((here, sum(one.short_fen - one.waiting_fen for one in owed)))
+    here, all_days = _lacking(day, owed)
+    usual = [format_fen(fen) for fen in dict.fromkeys((here + day.foreign_fen, all_days)) if fen > 0]
     return (
         Entry(
             "amount",
             ("到账金额（元）", "Amount that arrived"),
-            usual=_plain(*(format_fen(fen) for fen in usual if fen > 0)),
+            usual=_plain(*usual),
             most=16,
+            value=format_fen(here + day.foreign_fen) if here > 0 else "".join(usual[-1:]),
         ),
         Entry("reference", ("银行流水号", "The bank's number"), most=64),
         Entry(
             "others",
-            ("其中属于其他业务的（元，没有就不填）", "Of it others' money (yuan, if any)"),
+            ("其中属于其他业务的（没有不填）", "Of it others' money (if any)"),
             needed=False,
             usual=_plain(format_fen(day.foreign_fen)) if day.foreign_fen > 0 else (),
             most=16,
+            value=format_fen(day.foreign_fen) if here > 0 and day.foreign_fen > 0 else "",
         ),
-        Entry("arrived_on", ("到账日期（2026-03-02）", "Day it arrived (2026-03-02)"), usual=_plain(today), most=10),
+        Entry("arrived_on", ("到账日期", "Day it arrived"), usual=_plain(today), most=10, value=today),
         Entry(
             "parts",
             (
-                "各天多少（不填：按下方所示；或 2026-03-01 44.73；2026-03-02 12.00）",
-                "Of which days (empty: as below; or 2026-03-01 44.73; 2026-03-02 12.00)",
+                f"各天多少（不填：按下方按钮所示；格式：{day.day} 44.73；{today} 12.00）",
+                f"Of which days (empty: as on the button below; or {day.day} 44.73; {today} 12.00)",
             ),
             needed=False,
             most=4_000,
         ),
     )
+
+
+def _lacking(day: ReconciledDay, owed: Sequence[OwedDay]) -> tuple[int, int]:
+    """What is short of the day in front, and of all days, without what is recorded already."""
+    short = {one.day: one.short_fen - one.waiting_fen for one in owed}
+    return max(short.get(day.day, 0), 0), max(sum(short.values()), 0)
 
 
 def _shared(day: ReconciledDay, owed: Sequence[OwedDay], fen: int, arrived_on: date) -> list[SweepPart]:

@@ -318,6 +318,10 @@
         <source>差</source>
         <translation>Off by</translation>
     </message>
+    <message>
+        <source>已全部到账</source>
+        <translation>All of it has arrived</translation>
+    </message>
     <message numerus="yes">
         <source>外来单 %n 笔 {money}：同一商户号下其他业务的钱，在账单里，不计入应结</source>
         <translation>

@@ -266,7 +266,10 @@ def test_an_arrival_is_of_the_days_that_wait_and_a_withdrawal_is_paired():
         return named, [(one.day, one.fen) for one in heard.sent[0].body.parts]
 
     days.acting.choose(SWEEP)
-    assert [zh for zh, _en in days.acting.chosen.entries[0].usual] == ["447.30", "539.00"], "the day's, or of all days"
+    amount, _reference, others, arrived_on, _parts = days.acting.chosen.entries
+    assert [zh for zh, _en in amount.usual] == ["447.30", "539.00"], "the day's, or of all days"
+    assert (amount.value, others.value, arrived_on.value) == ("447.30", "", str(days.today))
+    assert "还差 ¥447.30，全部日子还差 ¥539.00" in days.acting.chosen.effect[0]
     said, parts = sent({"amount": "440.00", "arrived_on": str(three)})
     assert parts == [(DAY, 44_730), (two, -730)], "days in a row that come to it"
     assert said[0] == f"登记到账：{DAY} ¥447.30、{two} -¥7.30"

@@ -181,14 +181,18 @@ def test_what_arrived_is_recorded_once_and_the_finance_workbook_proves_itself(
     qtbot.waitUntil(lambda: f"共 1 天，还差 {formats.money(lacks)}" in texts(view), timeout=WAIT_MS)
     left = withdrawn(yesterday, 10_100)
     window.run("day.record_sweep")
-    carry_out(qtbot, view.bar, days.acting, amount="101.00", reference="ICBC-1", arrived_on=f"{days.today}")
+    typed = {key: field.text() for key, field in view.bar.fields.items()}
+    due = {"amount": formats.money(lacks + 1_250).removeprefix("¥"), "others": "12.50", "arrived_on": str(days.today)}
+    assert typed == due | {"reference": "", "parts": ""}, "what is due stands there, with what others own of it"
+    carry_out(qtbot, view.bar, days.acting, amount="101.00", reference="ICBC-1", others="")
     qtbot.waitUntil(lambda: bool(days.sweeps) and days.chosen.arrived_fen == 10_100, timeout=WAIT_MS)
     assert "流水号 ICBC-1，周洁 登记 · 对应提现 F1" in texts(view)
     qtbot.waitUntil(lambda: f"共 1 天，还差 {formats.money(lacks - 10_100)}" in texts(view), timeout=WAIT_MS)
     qtbot.waitUntil(lambda: "（ICBC-1），按金额和日期配对" in texts(view), timeout=WAIT_MS)
     paired_otherwise(qtbot, view, days.acting, left)
     window.run("day.record_sweep")
-    for key, text in {"amount": "99.00", "reference": "ICBC-1", "arrived_on": f"{days.today}"}.items():
+    assert f"{yesterday.day} 还差 {formats.money(lacks - 10_100)}" in view.bar.effect.text()
+    for key, text in {"amount": "99.00", "reference": "ICBC-1"}.items():
         view.bar.fields[key].setText(text)
     view.bar.go.click()
     qtbot.waitUntil(lambda: days.acting.error is not None, timeout=WAIT_MS)

@@ -15,7 +15,7 @@ from desktop.presenters.acting import Act
 from desktop.presenters.arrivals import about, may_pair, of_days, pairing
 from desktop.presenters.days import signed
 from desktop.presenters.words import in_words, party_words, tone
-from desktop.views.reconciliation.figures import at_right, titled_card
+from desktop.views.reconciliation.figures import at_right, titled_card, verdict
 from desktop.widgets.basics import Badge, Card, button, column, label, restyle, row, rule
 from desktop.widgets.live import Live
 from desktop.widgets.words import counted, state_word
@@ -52,6 +52,8 @@ class Arrived(Live, QWidget):
             shown = at_right(text)
             restyle(shown, "tone", "warning" if off and at == len(lines) - 1 else "")
             grid.addWidget(shown, at, 1)
+        if day.net_fen and not off:
+            card.body.addLayout(verdict(self.tr("已全部到账"), holds=True))
         if day.foreign:
             words = self.tr("外来单 %n 笔 {money}：同一商户号下其他业务的钱，在账单里，不计入应结", None, day.foreign)
             told = counted(words, day.foreign).format(money=formats.money(day.foreign_fen))

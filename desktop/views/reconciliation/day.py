@@ -12,7 +12,7 @@ from desktop.presenters import formats
 from desktop.presenters.days import identity, lines, signed
 from desktop.presenters.words import party_words, tone
 from desktop.views.reconciliation.bank import Arrived, Waiting
-from desktop.views.reconciliation.figures import at_right, titled_card
+from desktop.views.reconciliation.figures import at_right, titled_card, verdict
 from desktop.views.side import add_fact, facts, link
 from desktop.widgets.basics import Badge, Card, Glyph, Notice, button, column, label, restyle, row, rule
 from desktop.widgets.live import Live
@@ -146,7 +146,7 @@ class DayContent(Live, QWidget):
             if holds
             else self.tr("逐项相加与期末余额差 {off}").format(off=signed(balance.off_by_fen))
         )
-        card.body.addLayout(_verdict(words, holds=holds))
+        card.body.addLayout(verdict(words, holds=holds))
         return card
 
     def _corrections(self, corrections: list[Correction]) -> Card:
@@ -247,13 +247,4 @@ def _line(drawn: str, tint: str, words: str) -> QHBoxLayout:
     line = row(gap=8)
     line.addWidget(Glyph(drawn, tint=tint, size=16))
     line.addWidget(label(words, wrap=True), 1)
-    return line
-
-
-def _verdict(words: str, *, holds: bool) -> QHBoxLayout:
-    line = row(gap=8)
-    line.addWidget(Glyph("check" if holds else "alert", tint="success" if holds else "danger", size=16))
-    told = label(words, wrap=True)
-    restyle(told, "tone", "success" if holds else "danger")
-    line.addWidget(told, 1)
     return line

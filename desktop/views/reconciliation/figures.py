@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QGridLayout, QLabel
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel
 
-from desktop.widgets.basics import Card, label
+from desktop.widgets.basics import Card, Glyph, label, restyle, row
 
 
 def titled_card(title: str) -> tuple[Card, QGridLayout]:
@@ -25,3 +25,13 @@ def at_right(text: str, *, role: str | None = None) -> QLabel:
     made = label(text, role=role)
     made.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
     return made
+
+
+def verdict(words: str, *, holds: bool) -> QHBoxLayout:
+    """Whether figures are as they should be, in words."""
+    line = row(gap=8)
+    line.addWidget(Glyph("check" if holds else "alert", tint="success" if holds else "danger", size=16))
+    told = label(words, wrap=True)
+    restyle(told, "tone", "success" if holds else "danger")
+    line.addWidget(told, 1)
+    return line
