@@ -61,9 +61,12 @@ class Died(Exception):
 def _shop(tmp_path_factory):
     """A shop on each engine that an example asks for, kept for the next ones."""
     with ExitStack() as open_shops:
-        # `check_books` proves them: this model books payouts without the rows of settlement.
-        fresh = lambda kind: world(kind, tmp_path_factory.mktemp(kind), expects=None)  # noqa: E731
-        _opening.append(lambda kind: open_shops.enter_context(fresh(kind)))
+
+        def fresh(kind):
+            # `check_books` proves them: this model books payouts without the rows of settlement.
+            return open_shops.enter_context(world(kind, tmp_path_factory.mktemp(kind), expects=None))
+
+        _opening.append(fresh)
         yield
         _opening.clear()
         _shops.clear()
