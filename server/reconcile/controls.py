@@ -119,25 +119,54 @@ Beside = Callable[[Sequence[str]], Iterable[tuple[Sequence[TradeRow], Sequence[F
 def three_way(
     channel: str,
     day: date,
-    trades: Iterable[TradeRow],
-    funds: Iterable[FundRow],
+    trades: Callable[[], Iterable[TradeRow]],
+    funds: Callable[[], Iterable[FundRow]],
     *,
     beside: Beside = lambda _numbers: (),
 ) -> list[Difference]:
     """What rows and fees of the trade bill should have moved and the fund bill does not say so, and the reverse.
 
     What is even together with the day before or after moved around midnight, and closes itself. Withdrawals, others,
-    and refunds that came back belong to no trade of the day: the balance names them.
+    and refunds that came back belong to no trade of the day: the balance names them. Both bills are read, and once more
+    where something is left: of a million payments only sums are held.
     """
-    left = _movements(trades, funds)
+    uneven = _uneven(trades(), funds())
+    if not uneven:
+        return []
+    left = _movements(
+        (row for row in trades() if (row.refund_no or row.provider_no) in uneven),
+        (row for row in funds() if row.provider_no in uneven),
+    )
     numbers = sorted({number for its in left.values() for number in its})
-    days = [_movements(*both) for both in beside(numbers)] if numbers else []
+    days = [_movements(*both) for both in beside(numbers)]
     found = [
         _of(kind, number, one, is_shift=any(_is_even(one, others[kind].get(number)) for others in days))
         for kind, its in left.items()
         for number, one in its.items()
     ]
     return named(channel, day, found)
+
+
+def _uneven(trades: Iterable[TradeRow], funds: Iterable[FundRow]) -> set[str]:
+    """The channel's numbers under which money or fees of a day are not even."""
+    left: dict[FundKind, dict[str, Fen]] = {kind: {} for kind in _OF_TRADES}
+    for trade in trades:
+        if trade.state in UNMOVED:
+            continue
+        number, is_payment = trade.refund_no or trade.provider_no, trade.kind == "payment"
+        money, fee = _PARTS[is_payment]
+        _add(left[money], number, trade.settled_fen if is_payment else -trade.settled_fen)
+        _add(left[fee], number, -trade.fee_fen)
+    for fund in funds:
+        if fund.kind in left:
+            _add(left[fund.kind], fund.provider_no, -fund.amount_fen)
+    return {number for its in left.values() for number in its}
+
+
+def _add(its: dict[str, Fen], number: str, fen: Fen) -> None:
+    total = its.pop(number, 0) + fen
+    if total:
+        its[number] = total
 
 
 def _movements(trades: Iterable[TradeRow], funds: Iterable[FundRow]) -> Movements:

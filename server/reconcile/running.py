@@ -217,7 +217,7 @@ def _compare(ctx: Context, tx: Tx, channel: str, day: date, found: _Compared) ->
     found.date_shifts = sum(one.closes_itself and one.kind is DifferenceKind.DATE_SHIFT for one in settled.differences)
     if BillKind.FUNDS in found.files:
         look = partial(beside.both, tx, channel, day)
-        found.differences += controls.three_way(channel, day, found.trades(), found.funds(), beside=look)
+        found.differences += controls.three_way(channel, day, found.trades, found.funds, beside=look)
         if found.balance is not None:
             stands = days.signed_to_open_with(tx, channel, day + _DAY)
             found.differences += controls.balance_difference(channel, day, found.balance, next_opening_fen=stands)

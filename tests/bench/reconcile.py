@@ -67,7 +67,6 @@ def _told(
         "per_second": round(rows / seconds),
         "peak_mib": {"ours": of(ours, "peak_mib"), "floor": of(floors, "peak_mib")},
         "three_way": {
-            "movements": ours[-1]["three_way"]["movements"],
             "seconds": _figures.median([one["three_way"]["seconds"] for one in ours]),
             "peak_mib": _figures.median([one["three_way"]["peak_mib"] for one in ours]),
         },

@@ -58,7 +58,7 @@ class Two:
     def of(self, day, *, is_known=True):
         """What differs between the two bills of a day, with the other one at hand or not."""
         more = {"beside": lambda numbers: self.beside(day, numbers)} if is_known else {}
-        found = three_way(self.channel, day, self.trades[day], self.funds[day], **more)
+        found = three_way(self.channel, day, lambda: self.trades[day], lambda: self.funds[day], **more)
         return [(one.kind, one.moved, one.ours_fen, one.theirs_fen, one.closes_itself) for one in found]
 
 
@@ -100,9 +100,10 @@ def test_what_is_not_even_over_both_days_is_for_people():
 
 def test_only_what_is_left_is_looked_up():
     two, asked = Two("wechat", payment), []
-    three_way("wechat", DAY, two.trades[DAY], two.funds[DAY], beside=lambda numbers: asked.append(numbers) or ())
+    bills = (lambda: two.trades[DAY], lambda: two.funds[DAY])
+    three_way("wechat", DAY, *bills, beside=lambda numbers: asked.append(numbers) or ())
     assert asked == [[two.moved[0].provider_no]]
-    three_way("wechat", NEXT, [], [], beside=asked.append)
+    three_way("wechat", NEXT, list, list, beside=asked.append)
     assert len(asked) == 1
 
 

@@ -125,13 +125,13 @@ def test_the_balance_adds_up_to_the_fen_and_names_every_term(name, figure, count
 )
 def test_every_trade_and_its_fee_moved_on_the_account(channel, name, funds):
     (_, trades), (_, moved) = read(name), read(funds)
-    assert three_way(channel, DAY, trades, moved) == []
+    assert three_way(channel, DAY, lambda: trades, lambda: moved) == []
     fee = next(row for row in moved if row.kind == FundKind.FEE)
-    [missing] = three_way(channel, DAY, trades, [row for row in moved if row is not fee])
+    [missing] = three_way(channel, DAY, lambda: trades, lambda: [row for row in moved if row is not fee])
     assert (missing.kind, missing.moved, missing.ours_fen, missing.theirs_fen) == (
         K.FUND_ONLY_TRADES, FundKind.FEE, fee.amount_fen, None,
     )  # fmt: skip
-    [extra] = three_way(channel, DAY, trades, [*moved, fee])
+    [extra] = three_way(channel, DAY, lambda: trades, lambda: [*moved, fee])
     assert (extra.kind, extra.moved, extra.ours_fen, extra.theirs_fen) == (
         K.FUND_ONLY_FUNDS, FundKind.FEE, None, fee.amount_fen,
     )  # fmt: skip
