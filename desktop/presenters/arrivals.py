@@ -4,7 +4,7 @@ its reversal, and which withdrawal of the channel's account it was."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -29,12 +29,12 @@ class NotParts(BadInput):
     """What was typed says of no day how much is its."""
 
     code = "typed.not_parts"
-    zh = "各天的金额请填“2026-03-01 44.73；2026-03-02 12.00”这样的格式，用分号隔开。"
-    en = "What is of which day looks like “2026-03-01 44.73; 2026-03-02 12.00”."
+    zh = "各天的金额请填“03-01 44.73；03-02 12.00”这样的格式，用分号隔开，日期可以带年份。"
+    en = "What is of which day looks like “03-01 44.73; 03-02 12.00”; a day may have its year."
 
 
 def typed_parts(text: str) -> list[SweepPart]:
-    """What of an arrival is which day's, as a person types it. Raises NotParts."""
+    """What of an arrival is which day's, as a person types it; without its year a day is the last one. Raises NotParts."""
     try:
         return [_part(*one.split()) for one in text.replace("；", ";").split(";") if one.strip()]
     except (ValueError, TypeError, BadInput) as error:
@@ -42,8 +42,10 @@ def typed_parts(text: str) -> list[SweepPart]:
 
 
 def _part(day: str, yuan: str) -> SweepPart:
-    fen = parse_fen(yuan.removeprefix("-"))
-    return SweepPart(day=date.fromisoformat(day), fen=-fen if yuan.startswith("-") else fen)
+    fen, today = parse_fen(yuan.removeprefix("-")), shop_day(now())
+    years = (f"{today.year}-{day}", f"{today.year - 1}-{day}") if len(day) == len("03-01") else (day,)
+    of = next((one for one in map(date.fromisoformat, years) if one <= today), today)
+    return SweepPart(day=of, fen=-fen if yuan.startswith("-") else fen)
 
 
 def recording(day: ReconciledDay, owed: Sequence[OwedDay]) -> Act[Any]:
@@ -75,18 +77,21 @@ def recording(day: ReconciledDay, owed: Sequence[OwedDay]) -> Act[Any]:
 
     zh, en = CHANNELS.get(day.channel, (day.channel, day.channel))
     here, all_days = map(formats.money, _lacking(day, owed))
+    later = day.day + timedelta(days=1)
     return Act(
         key=SWEEP,
         words=("登记到账…", "Record an arrival…"),
         effect=(
             (
                 f"{zh}结算的钱已到银行账户（{day.day} 还差 {here}，全部日子还差 {all_days}）：按银行流水登记，"
-                "同一流水号只记一次。一笔可以是几天的钱（周末、提现），先补最早未到账的日子；"
+                "同一流水号只记一次。一笔可以是几天的钱（周末、提现），先补最早未到账的日子，"
+                f"也可以自己写明：{day.day:%m-%d} 44.73；{later:%m-%d} 12.00。"
                 "超过单人限额或多于账单时，另一位同事复核后才入账。"
             ),
             (
                 f"Money that {en} paid out arrived in the bank ({here} is short of {day.day}, {all_days} of all days): "
-                "recorded once by the bank's number. It may be of many days; those that wait the longest come first. "
+                "recorded once by the bank's number. It may be of many days; those that wait the longest come first, "
+                f"unless you say {day.day:%m-%d} 44.73; {later:%m-%d} 12.00. "
                 "Above the limit, or above what the bills say, another person must approve it."
             ),
         ),
@@ -120,15 +125,7 @@ def _recorded(day: ReconciledDay, owed: Sequence[OwedDay]) -> tuple[Entry, ...]:
             value=format_fen(day.foreign_fen) if here > 0 and day.foreign_fen > 0 else "",
         ),
         Entry("arrived_on", ("到账日期", "Day it arrived"), usual=_plain(today), most=10, value=today),
-        Entry(
-            "parts",
-            (
-                f"各天多少（不填：按下方按钮所示；格式：{day.day} 44.73；{today} 12.00）",
-                f"Of which days (empty: as on the button below; or {day.day} 44.73; {today} 12.00)",
-            ),
-            needed=False,
-            most=4_000,
-        ),
+        Entry("parts", ("各天多少（不填即如按钮所示）", "Of which days (empty: as told)"), needed=False, most=120),
     )
 
 

@@ -20,6 +20,7 @@ from desktop.presenters.arrivals import (
     of_days,
     pair_key,
     pairing,
+    typed_parts,
 )
 from desktop.presenters.days import FETCH, RUN, SIGN, Days, identity, lines, open_differences
 from desktop.presenters.differences import COLUMNS, Differences, compared, doing, groups, story
@@ -277,6 +278,9 @@ def test_an_arrival_is_of_the_days_that_wait_and_a_withdrawal_is_paired():
     assert sent({"amount": "450.00", "arrived_on": str(four)})[1] == [(DAY, 44_730), (two, -730), (four, 1_000)]
     typed = {"amount": "10.00", "arrived_on": str(four), "parts": f"{DAY} 12.00; {two} -2.00"}
     assert sent(typed)[1] == [(DAY, 1_200), (two, -200)]
+    with clock.fixed(NOON):
+        told = [(one.day.isoformat(), one.fen) for one in typed_parts(f"{DAY:%m-%d} 1；12-31 -0.50")]
+    assert told == [(DAY.isoformat(), 100), (f"{DAY.year - 1}-12-31", -50)], "without its year it is the last one"
     many = of_days([SweepPart(day=DAY + timedelta(days=n), fen=1) for n in range(4)])
     assert many == (f"{DAY} 至 {four} 的 4 天", f"4 days from {DAY} to {four}")
     assert days.acting.chosen.named({"amount": "", "arrived_on": ""})[0] == "登记到账"
