@@ -34,7 +34,7 @@ class NotParts(BadInput):
 
 
 def typed_parts(text: str) -> list[SweepPart]:
-    """What of an arrival is which day's, as a person types it; without its year a day is the last one. Raises NotParts."""
+    """What of an arrival is which day's, as it is typed; without its year a day is the last one. Raises NotParts."""
     try:
         return [_part(*one.split()) for one in text.replace("；", ";").split(";") if one.strip()]
     except (ValueError, TypeError, BadInput) as error:
