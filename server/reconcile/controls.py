@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import NamedTuple
 
 from server.gateways.bill_rows import UNMOVED, FundKind, FundRow, TradeRow
@@ -127,18 +128,12 @@ def three_way(
     """What rows and fees of the trade bill should have moved and the fund bill does not say so, and the reverse.
 
     What is even together with the day before or after moved around midnight, and closes itself. Withdrawals, others,
-    and refunds that came back belong to no trade of the day: the balance names them. Both bills are read, and once more
-    where something is left: of a million payments only sums are held.
+    and refunds that came back belong to no trade of the day: the balance names them. The bills are read from their
+    beginning, the trade bill once more where something of it is left: of a million payments only sums are held.
     """
-    uneven = _uneven(trades(), funds())
-    if not uneven:
-        return []
-    left = _movements(
-        (row for row in trades() if (row.refund_no or row.provider_no) in uneven),
-        (row for row in funds() if row.provider_no in uneven),
-    )
+    left = _left(trades, funds)
     numbers = sorted({number for its in left.values() for number in its})
-    days = [_movements(*both) for both in beside(numbers)]
+    days = [_left(partial(iter, its), partial(iter, moved)) for its, moved in beside(numbers)] if numbers else []
     found = [
         _of(kind, number, one, is_shift=any(_is_even(one, others[kind].get(number)) for others in days))
         for kind, its in left.items()
@@ -147,42 +142,48 @@ def three_way(
     return named(channel, day, found)
 
 
-def _uneven(trades: Iterable[TradeRow], funds: Iterable[FundRow]) -> set[str]:
-    """The channel's numbers under which money or fees of a day are not even."""
-    left: dict[FundKind, dict[str, Fen]] = {kind: {} for kind in _OF_TRADES}
-    for trade in trades:
-        if trade.state in UNMOVED:
-            continue
-        number, is_payment = trade.refund_no or trade.provider_no, trade.kind == "payment"
-        money, fee = _PARTS[is_payment]
-        _add(left[money], number, trade.settled_fen if is_payment else -trade.settled_fen)
-        _add(left[fee], number, -trade.fee_fen)
-    for fund in funds:
-        if fund.kind in left:
-            _add(left[fund.kind], fund.provider_no, -fund.amount_fen)
-    return {number for its in left.values() for number in its}
+def _left(trades: Callable[[], Iterable[TradeRow]], funds: Callable[[], Iterable[FundRow]]) -> Movements:
+    """What of a day's trades and movements is not even, by kind and number. Several refunds may share a number."""
+    off: dict[FundKind, dict[str, Fen]] = {kind: {} for kind in _OF_TRADES}
+    alone: dict[tuple[FundKind, str], FundRow] = {}
+    for trade in trades():
+        for kind, number, fen in _due(trade):
+            _add(off[kind], number, fen)
+    for fund in funds():
+        its, number = off.get(fund.kind), fund.provider_no
+        if its is not None:
+            if number not in its:  # no trade, or one that is even already
+                alone[fund.kind, number] = fund
+            _add(its, number, -fund.amount_fen)
+    left: Movements = {
+        kind: {
+            number: _Movement(0, -fen, alone[kind, number]) for number, fen in its.items() if (kind, number) in alone
+        }
+        for kind, its in off.items()
+    }
+    is_whole = all(len(left[kind]) == len(its) for kind, its in off.items())
+    for trade in () if is_whole else trades():
+        for kind, number, fen in _due(trade):
+            if number in off[kind] and (kind, number) not in alone:
+                due_fen, _, first = left[kind].get(number, (0, 0, trade))
+                left[kind][number] = _Movement(due_fen + fen, due_fen + fen - off[kind][number], first)
+    return left
+
+
+def _due(trade: TradeRow) -> tuple[tuple[FundKind, str, Fen], ...]:
+    """What must have moved for a row of the trade bill, under which number."""
+    if trade.state in UNMOVED:
+        return ()
+    number, is_payment = trade.refund_no or trade.provider_no, trade.kind == "payment"
+    money, fee = _PARTS[is_payment]
+    return (money, number, trade.settled_fen if is_payment else -trade.settled_fen), (fee, number, -trade.fee_fen)
 
 
 def _add(its: dict[str, Fen], number: str, fen: Fen) -> None:
+    """Add up under a number; what is even is done with."""
     total = its.pop(number, 0) + fen
     if total:
         its[number] = total
-
-
-def _movements(trades: Iterable[TradeRow], funds: Iterable[FundRow]) -> Movements:
-    """What of a day's trades and movements is not even, by kind and number."""
-    left: Movements = {kind: {} for kind in _OF_TRADES}
-    for trade in trades:
-        if trade.state in UNMOVED:
-            continue
-        number, is_payment = trade.refund_no or trade.provider_no, trade.kind == "payment"
-        money, fee = _PARTS[is_payment]
-        _move(left[money], number, trade, due_fen=trade.settled_fen if is_payment else -trade.settled_fen)
-        _move(left[fee], number, trade, due_fen=-trade.fee_fen)
-    for fund in funds:
-        if fund.kind in left:
-            _move(left[fund.kind], fund.provider_no, fund, moved_fen=fund.amount_fen)
-    return left
 
 
 def _is_even(one: _Movement, other: _Movement | None) -> bool:
@@ -192,19 +193,6 @@ def _is_even(one: _Movement, other: _Movement | None) -> bool:
 
 _PARTS = {True: (FundKind.TRADE, FundKind.FEE), False: (FundKind.REFUND, FundKind.FEE_RETURNED)}
 _OF_TRADES = tuple(kind for parts in _PARTS.values() for kind in parts)
-
-
-def _move(
-    its: dict[str, _Movement], number: str, row: TradeRow | FundRow, *, due_fen: Fen = 0, moved_fen: Fen = 0
-) -> None:
-    """Add up under a number; what is even is done with. Several refunds of one payment may share its number."""
-    known = its.get(number)
-    if known is not None:
-        due_fen, moved_fen, row = known.due_fen + due_fen, known.moved_fen + moved_fen, known.row
-    if due_fen != moved_fen:
-        its[number] = _Movement(due_fen, moved_fen, row)
-    elif known is not None:
-        del its[number]
 
 
 def _of(kind: FundKind, number: str, one: _Movement, *, is_shift: bool) -> Difference:
