@@ -342,10 +342,11 @@ def _keep_rows(
         if kind not in found.files or (files is not None and found.files[kind] not in files):
             continue
         file_id = found.files[kind].id
-        with ctx.db.read() as tx:
-            stored = select(_ROW.c.n, _ROW.c.matched_id, _ROW.c.matched_by).where(_ROW.c.file_id == file_id)
-            known = {n: (matched_id, by) for n, matched_id, by in tx.execute(stored)}
         for block in _blocks(rows):
+            with ctx.db.read() as tx:
+                its = (_ROW.c.file_id == file_id, _ROW.c.n >= block[0][0], _ROW.c.n <= block[-1][0])
+                stored = tx.execute(select(_ROW.c.n, _ROW.c.matched_id, _ROW.c.matched_by).where(*its))
+                known = {n: (matched_id, by) for n, matched_id, by in stored}
             fresh = [row for row in block if row[0] not in known]
             moved = [row for row in block if row[0] in known and known[row[0]] != row[-2:]]
             if fresh or moved:
