@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,9 +23,10 @@ from desktop.presenters.watching import Watched
 from desktop.presenters.words import in_words, language, party_words, tone, word
 from shared.clock import now, shop_day
 from shared.contracts.identity import Person
-from shared.contracts.settlement import Payout, PayoutInstruction, PayoutResultsTaken
+from shared.contracts.settlement import Payout, PayoutInstruction, PayoutResult, PayoutResultsTaken
 from shared.finance import PayoutState
 from shared.ids import new_id
+from shared.payout_rows import Row
 from shared.permissions import Permission
 
 STATES: tuple[PayoutState | None, ...] = (None, *PayoutState)
@@ -235,6 +237,51 @@ class Results(Watched):
         self.busy, self.error = False, error
         self.bad = error.rows if isinstance(error, ResultsDoNotRead) else ()
         self.changed()
+
+
+_OURS = {"": "arrived", "E": "unfrozen", "R": "returned"}
+"""What becomes of a row that succeeded, by what its number says it is."""
+
+
+def awaited(rows: Sequence[PayoutResult]) -> PayoutResultsTaken:
+    """What the rows of a file say, before anybody knows which of them were known."""
+    counts: Counter[str] = Counter()
+    for row in rows:
+        named = Row.named(row.number)
+        kind = named.kind if named is not None else ""
+        what = _OURS[kind] if row.succeeded else "not_done" if kind else "lacked"
+        counts.update({what: 1, f"{what}_fen": row.amount_fen})
+    return PayoutResultsTaken.model_validate({name: n for name, n in counts.items() if name in _COUNTED})
+
+
+_COUNTED = frozenset(PayoutResultsTaken.model_fields)
+_PAYOUTS: dict[str, Pair] = {
+    "confirmed": ("{n} 笔打款到账", "payouts that arrived {n}"),
+    "failed": ("{n} 笔打款失败", "payouts that failed {n}"),
+    "waiting": ("{n} 笔打款还等其余各行的结果", "payouts that wait for more rows {n}"),
+}
+_ROWS: dict[str, Pair] = {
+    "arrived": ("{n} 行到账共 {sum}", "rows that arrived {n} ({sum})"),
+    "lacked": ("{n} 行未到账共 {sum}", "rows that did not {n} ({sum})"),
+    "returned": ("{n} 行已回退共 {sum}", "given back {n} ({sum})"),
+    "unfrozen": ("{n} 行解冻", "unfrozen {n}"),
+    "not_done": ("{n} 行解冻或回退未成", "not unfrozen or given back {n}"),
+    "known_before": ("{n} 行之前已知", "known before {n}"),
+}
+
+
+def results_words(taken: PayoutResultsTaken) -> str:
+    """What became of payouts by a file, and what its rows say, with their sums: `1 笔打款到账；2 行到账共 ¥65.61`."""
+    counts = taken.model_dump()
+    told = [
+        in_words(("，", ", ")).join(
+            in_words(words).format(n=formats.count(counts[name]), sum=formats.money(counts.get(f"{name}_fen", 0)))
+            for name, words in parts.items()
+            if counts[name]
+        )
+        for parts in (_PAYOUTS, _ROWS)
+    ]
+    return in_words(("；", "; ")).join(filter(None, told))
 
 
 def paid_to(one: Payout) -> list[tuple[str, str, bool]]:

@@ -4588,12 +4588,12 @@
         <translation>Cancel</translation>
     </message>
     <message>
-        <source>“{name}”已导入：{confirmed} 笔到账，{failed} 笔失败，{known} 笔之前已知，{waiting} 行等其余结果。</source>
-        <translation>“{name}” is imported: {confirmed} arrived, {failed} failed, {known} were known before, {waiting} rows wait for the others.</translation>
+        <source>“{name}”已导入：{told}。</source>
+        <translation>“{name}” was taken in: {told}.</translation>
     </message>
     <message>
-        <source>“{name}”：{good} 笔到账共 {sum}，{bad} 笔失败共 {lost}。整份一起导入，有一行不符就都不导入。</source>
-        <translation>“{name}”: {good} arrived, {sum}; {bad} failed, {lost}. All of it is imported, or nothing if one row does not fit.</translation>
+        <source>“{name}”：{told}。整份一起导入，有一行不符就都不导入。</source>
+        <translation>“{name}”: {told}. It is taken in whole, or not at all when one row does not fit.</translation>
     </message>
     <message>
         <source>正在读取“{name}”…</source>

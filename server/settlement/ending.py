@@ -18,7 +18,6 @@ from server.ledger import paying
 from server.payments.settling import payments_of
 from server.policy import Actor
 from server.settlement import splits
-from server.settlement.instructing import Row
 from server.settlement.model import Payout, SettlementResult, SettlementReturn, Statement
 from server.settlement.statements import DOMAIN
 from server.settlement.statements import note as note_statement
@@ -28,6 +27,7 @@ from shared.contracts import settlement as wire
 from shared.errors import Conflict
 from shared.finance import PayoutState, StatementState
 from shared.money import Fen
+from shared.payout_rows import Row
 from shared.states import require_move
 
 _REASON = 200

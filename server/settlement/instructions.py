@@ -11,7 +11,6 @@ from server.payments.settling import Paid, payments_of
 from server.policy import Actor
 from server.settlement import instructing, queries, splits
 from server.settlement.drilling import order_codes
-from server.settlement.instructing import Row
 from server.settlement.model import Payout, SettlementResult
 from server.settlement.splits import TRANSFER
 from shared import clock
@@ -19,6 +18,7 @@ from shared.contracts import settlement as wire
 from shared.errors import Conflict
 from shared.finance import PayoutState
 from shared.money import Fen
+from shared.payout_rows import Row
 
 PURCHASE = "purchase"
 NO_PAYMENT = "no_payment"

@@ -7,7 +7,8 @@ arrived, and what did not is available again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -16,12 +17,12 @@ from server import audit
 from server.db import Tx, among
 from server.policy import Actor
 from server.settlement import ending, payouts, splits, turns
-from server.settlement.instructing import Row
 from server.settlement.model import Payout, SettlementResult
 from shared.contracts import settlement as wire
 from shared.errors import Conflict
 from shared.finance import PAYOUT, PayoutState
 from shared.money import Fen, format_fen
+from shared.payout_rows import Row
 from shared.sentence import Sentence
 
 _NOTE = 400
@@ -49,7 +50,8 @@ def take_in(
         return wire.PayoutResultsTaken(**known.answer)
     file = _File(wanted.file_sha256, actor, request_id)
     held = _named(tx, wanted.rows)
-    counts = {"confirmed": 0, "failed": 0, "known_before": 0, "waiting": 0}
+    before = {payout: payout.state for payout, _ in held.values()}
+    rows: Counter[str] = Counter()
     seen: set[str] = set()
     for n, row in enumerate(wanted.rows, start=1):
         payout, part = held.get(row.number, (None, None))
@@ -61,7 +63,10 @@ def take_in(
         if payout is None or reason is not None:
             raise ResultsDoNotFit(row=row.line or n, number=row.number, reason=reason)
         seen.add(row.number)
-        counts[_take(tx, payout, row, file) if part is None else _take_row(tx, payout, part, row, file)] += 1
+        what, fen = _take(tx, payout, row, file) if part is None else _take_row(tx, payout, part, row, file)
+        rows.update({what: 1, f"{what}_fen": fen} if what in _WITH_SUMS else {what: 1})
+    taken = wire.PayoutResultsTaken(**rows, **_moved(before))
+    counts = taken.model_dump()
     turns.finish(tx, wanted.id, counts)
     audit.append(
         tx,
@@ -72,7 +77,18 @@ def take_in(
         detail={"file": wanted.file_name, "sha256": wanted.file_sha256, **counts},
         request_id=request_id,
     )
-    return wire.PayoutResultsTaken(**counts)
+    return taken
+
+
+_WITH_SUMS = frozenset({"arrived", "lacked", "returned"})
+"""What becomes of a row by which somebody gets or gives money."""
+
+
+def _moved(before: Mapping[Payout, str]) -> Counter[str]:
+    """What became of the payouts that a file names: those that ended by it, and those that wait for more of it."""
+    ended = Counter(payout.state for payout, state in before.items() if payout.state != state)
+    ended["waiting"] = sum(payout.state == PayoutState.SENT.value for payout in before)
+    return ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,19 +162,33 @@ def _told(row: wire.PayoutResult) -> PayoutState:
     return PayoutState.CONFIRMED if row.succeeded else PayoutState.FAILED
 
 
-def _take(tx: Tx, held: Payout, row: wire.PayoutResult, file: _File) -> str:
+def _take(tx: Tx, held: Payout, row: wire.PayoutResult, file: _File) -> tuple[str, Fen]:
+    """What became of it, and of how much of it that was not told of before."""
     if held.state == _told(row).value:
-        return "known_before"
-    return _end(tx, held, file, is_there=row.succeeded, reference=row.reference, note=row.reason)
+        return "known_before", 0
+    fen = held.arrived_fen or held.amount_fen - _told_before(tx, held)
+    _end(tx, held, file, is_there=row.succeeded, reference=row.reference, note=row.reason)
+    return _arrived(row), fen
 
 
-def _end(tx: Tx, held: Payout, file: _File, *, is_there: bool, reference: str = "", note: str = "") -> str:
+def _told_before(tx: Tx, held: Payout) -> Fen:
+    """Of how much of a payout that is on its way its rows were told."""
+    if held.mode != payouts.PROFIT_SHARING:
+        return 0
+    told = splits.results(tx, held)
+    return sum(fen for n, fen in splits.rows(tx, held).items() if n in told)
+
+
+def _arrived(row: wire.PayoutResult) -> str:
+    return "arrived" if row.succeeded else "lacked"
+
+
+def _end(tx: Tx, held: Payout, file: _File, *, is_there: bool, reference: str = "", note: str = "") -> None:
     """It arrived, or did not, but for rows that are told of."""
     said = wire.MovePayout(reference=reference, note=note, version=held.version)
     held.result_sha256 = file.sha256
     end = ending.arrived if is_there else ending.failed
     end(tx, held, said, actor=file.actor, request_id=file.request_id)
-    return "confirmed" if held.state == PayoutState.CONFIRMED.value else "failed"
 
 
 # --- of the rows of its instruction ---
@@ -201,7 +231,7 @@ def _key(part: Row) -> int:
     return -part.n if part.kind == "E" else part.n
 
 
-def _take_row(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult, file: _File) -> str:
+def _take_row(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult, file: _File) -> tuple[str, Fen]:
     """Keep what became of a row; the last of those by which the money goes ends the payout.
 
     Of one that had ended by then it is known, or it lacks this row.
@@ -209,7 +239,7 @@ def _take_row(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult, file: _Fi
     if part.kind == "R":
         return _take_return(tx, held, part, row, file)
     if tx.get(SettlementResult, (held.id, _key(part))) is not None:
-        return "known_before"
+        return "known_before", 0
     has_ended = held.state != PayoutState.SENT.value and not part.kind
     is_as_said = _SAID.get(PayoutState(held.state)) is row.succeeded
     if has_ended and not is_as_said:
@@ -219,14 +249,16 @@ def _take_row(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult, file: _Fi
     said = {"succeeded": row.succeeded, "reference": row.reference, "reason": row.reason}
     tx.add(SettlementResult(payout_id=held.id, n=_key(part), file_sha256=file.sha256, **said))
     tx.flush()
+    if part.kind:
+        return "unfrozen" if row.succeeded else "not_done", 0
     if has_ended:
-        return "known_before" if is_as_said else "failed"
+        return ("known_before", 0) if is_as_said else ("lacked", row.amount_fen)
     rows, told = splits.rows(tx, held), splits.results(tx, held)
-    if part.kind or rows.keys() - told.keys():
-        return "waiting"
-    failed = [told[n] for n in sorted(rows) if not told[n].succeeded]
-    note = "; ".join(f"{Row(held.number, one.n).name} {one.reason}".strip() for one in failed)
-    return _end(tx, held, file, is_there=len(failed) < len(rows), note=note[:_NOTE])
+    if rows.keys() <= told.keys():
+        failed = [told[n] for n in sorted(rows) if not told[n].succeeded]
+        note = "; ".join(f"{Row(held.number, one.n).name} {one.reason}".strip() for one in failed)
+        _end(tx, held, file, is_there=len(failed) < len(rows), note=note[:_NOTE])
+    return _arrived(row), row.amount_fen
 
 
 # --- of what was given back ---
@@ -246,11 +278,11 @@ def _misfit_of_return(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult) -
     return Sentence(f"最多回退 ¥{format_fen(most)}", f"no more than ¥{format_fen(most)} is to be given back")
 
 
-def _take_return(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult, file: _File) -> str:
+def _take_return(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult, file: _File) -> tuple[str, Fen]:
     """Book what was given back; a return that failed can be tried again."""
     if not row.succeeded:
-        return "failed"
+        return "not_done", 0
     if (part.n, part.k) in splits.returns(tx, held):
-        return "known_before"
+        return "known_before", 0
     ending.give_back(tx, held, part, row.amount_fen, reference=row.reference, file_sha256=file.sha256, actor=file.actor)
-    return "confirmed"
+    return "returned", row.amount_fen

@@ -401,16 +401,25 @@ class PayoutResults(Request):
 
 
 class PayoutResultsTaken(Answer):
-    """What became of a result file: payouts that ended by it, and rows of those that wait for more.
+    """What became of a result file.
 
-    `failed` counts rows, too, that lack of a payout that stays, and returns that failed; `known_before` what had been
-    said.
+    Payouts: `confirmed` by it, in whole or in part, `failed`, or `waiting` for what is told of more of their rows.
+    Rows, and of some their sums: what `arrived` and what `lacked`; what was given back (`returned`); `unfrozen`, by
+    which nobody is paid; of these two what failed (`not_done`); what had been said before (`known_before`).
     """
 
-    confirmed: int
-    failed: int
-    known_before: int
+    confirmed: int = 0
+    failed: int = 0
     waiting: int = 0
+    arrived: int = 0
+    arrived_fen: int = 0
+    lacked: int = 0
+    lacked_fen: int = 0
+    returned: int = 0
+    returned_fen: int = 0
+    unfrozen: int = 0
+    not_done: int = 0
+    known_before: int = 0
 
 
 class NewHold(Request):

@@ -4,10 +4,11 @@ import asyncio
 
 from desktop.operations.each import NotTried, Outcome, one_by_one
 from desktop.operations.once import OutcomeUnknown
-from desktop.presenters.payouts import Payouts
+from desktop.presenters.payouts import Payouts, awaited, results_words
 from desktop.presenters.statement_acts import told_of
 from desktop.presenters.statements import Statements
 from shared import ids
+from shared.contracts.settlement import PayoutResult
 from shared.errors import Conflict
 from shared.finance import PayoutState, StatementState
 from shared.permissions import Role
@@ -83,3 +84,17 @@ def test_what_was_sent_is_what_is_carried():
     shown.acting.carry_out({"reference": "", "note": ""})
     ask.asked[-1][1](on_its_way.model_copy(update={"state": PayoutState.CONFIRMED}))
     assert shown.sent == (), "it has arrived: nobody carries it"
+
+
+def test_a_file_of_results_says_what_is_paid_and_what_is_ours():
+    """Who reads it before it is sent sees what arrived, without the rows by which nobody is paid."""
+    rows = [("DK20260302-001-1", 100, True), ("DK20260302-001-0", 14_217, False), ("DK20260302-001-E1", 5, True)]
+    rows += [("DK20260302-002", 6_461, True), ("DK20260302-003-R1.1", 775, True), ("DK20260302-003-E2", 5, False)]
+    named = [PayoutResult(number=number, amount_fen=fen, succeeded=done) for number, fen, done in rows]
+    told = awaited(named)
+    assert (told.confirmed, told.failed, told.waiting, told.known_before) == (0, 0, 0, 0), "nobody knows that yet"
+    words = "2 行到账共 ¥65.61，1 行未到账共 ¥142.17，1 行已回退共 ¥7.75，1 行解冻，1 行解冻或回退未成"
+    assert results_words(told) == words
+    ended = told.model_copy(update={"confirmed": 1, "failed": 1, "waiting": 1, "known_before": 3})
+    before = "1 笔打款到账，1 笔打款失败，1 笔打款还等其余各行的结果"
+    assert results_words(ended) == f"{before}；{words}，3 行之前已知"

@@ -30,7 +30,6 @@ from server.payments.refunds.making import Portion
 from server.payments.refunds.splitting import Shares
 from server.policy import SYSTEM, Actor, Kind
 from server.settlement import ending, instructions, payouts, results, splits, statements, terms
-from server.settlement.instructing import Row
 from server.settlement.model import Payout, SettlementItem, Statement
 from server.settlement.splits import SplitOutdated
 from shared import clock, ids
@@ -38,6 +37,7 @@ from shared.contracts import ledger as ledger_wire
 from shared.contracts import settlement as wire
 from shared.contracts.catalog import MoveProduct, NewProduct, NewSku
 from shared.finance import PayoutState, StatementState
+from shared.payout_rows import Row
 from shared.permissions import Role
 from shared.pricing import Deal, Share
 from shared.states import ProductState, RefundCause, RefundStep

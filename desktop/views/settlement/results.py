@@ -1,9 +1,9 @@
-"""A result file in hand: how many arrived and how many did not, or each row that does not fit; sent at a press."""
+"""A result file in hand: what its rows say and what became of them, or each row that does not fit; sent at a press."""
 
 from __future__ import annotations
 
 from desktop.presenters import formats
-from desktop.presenters.payouts import Results, shown_bad
+from desktop.presenters.payouts import Results, awaited, results_words, shown_bad
 from desktop.widgets.basics import Notice, button
 from desktop.widgets.live import Live
 from desktop.widgets.words import sentence
@@ -35,37 +35,15 @@ class ResultsCard(Live, Notice):
         self.go.setEnabled(not presenter.busy)
         self.go.setText(self.tr("正在处理…") if presenter.busy else self.tr("确定导入结果"))
         self.leave.setText(self.tr("取消") if self.go.isVisibleTo(self) else self.tr("关闭"))
-        if presenter.taken is not None:
-            taken = presenter.taken
-            words = self.tr(
-                "“{name}”已导入：{confirmed} 笔到账，{failed} 笔失败，{known} 笔之前已知，{waiting} 行等其余结果。"
-            )
-            self.tell(
-                words.format(
-                    name=presenter.name,
-                    confirmed=formats.count(taken.confirmed),
-                    failed=formats.count(taken.failed),
-                    known=formats.count(taken.known_before),
-                    waiting=formats.count(taken.waiting),
-                ),
-                tone="success",
-            )
+        taken = presenter.taken
+        if taken is not None:
+            words = self.tr("“{name}”已导入：{told}。").format(name=presenter.name, told=results_words(taken))
+            self.tell(words, tone="warning" if taken.failed or taken.lacked or taken.not_done else "success")
         elif presenter.error is not None:
             self.tell("\n".join([sentence(presenter.error), *self._bad_rows()]), tone="danger")
         elif file is not None:
-            good = [row.amount_fen for row in file.rows if row.succeeded]
-            bad = [row.amount_fen for row in file.rows if not row.succeeded]
-            words = self.tr(
-                "“{name}”：{good} 笔到账共 {sum}，{bad} 笔失败共 {lost}。整份一起导入，有一行不符就都不导入。"
-            )
-            told = words.format(
-                name=presenter.name,
-                good=formats.count(len(good)),
-                sum=formats.money(sum(good)),
-                bad=formats.count(len(bad)),
-                lost=formats.money(sum(bad)),
-            )
-            self.tell(told, tone="info")
+            words = self.tr("“{name}”：{told}。整份一起导入，有一行不符就都不导入。")
+            self.tell(words.format(name=presenter.name, told=results_words(awaited(file.rows))), tone="info")
         else:
             self.tell(self.tr("正在读取“{name}”…").format(name=presenter.name) if presenter.busy else "")
 

@@ -69,6 +69,12 @@ def step(site, payout, verb, *, by="zhou", status=None, **said):
     return say(site, f"payouts/{payout['id']}/{verb}", {"version": payout["version"]} | said, by=by, status=status)
 
 
+def results(site, body, *, by="zhou", status=None):
+    """Give a file of results; answers what became of it, without what there was none of."""
+    answer = say(site, "payouts/results", body, by=by, status=status)
+    return answer if status else {name: count for name, count in answer.items() if count}
+
+
 def paid(site, statements, **said):
     """Pay statements to the end; answers the payout."""
     payout = step(site, pay(site, statements), "check", by="wang", approve=True)

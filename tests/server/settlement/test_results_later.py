@@ -9,8 +9,6 @@ from tests.server.settlement.paying import SOLD, account_of, agree, ask, later, 
 from tests.server.settlement.test_netting import DAY, XINGHE, refund
 from tests.world import ANNA, BEN
 
-NONE = {"confirmed": 0, "failed": 0, "known_before": 0, "waiting": 0}
-
 
 @pytest.fixture
 def shop(tmp_path):
@@ -25,7 +23,7 @@ def told(site, *rows, by="zhou", status=None):
     """A file: payouts or rows of their instructions, amounts, whether they succeeded, and references."""
     said = [dict(zip(("number", "amount_fen", "succeeded", "reference"), row, strict=True)) for row in rows]
     body = {"id": str(ids.new_id()), "file_name": "结果.csv", "file_sha256": "0" * 64, "rows": said}
-    return paying.say(site, "payouts/results", body, by=by, status=status)
+    return paying.results(site, body, by=by, status=status)
 
 
 def sent(site, count=2, **terms):
@@ -46,8 +44,8 @@ def test_a_file_takes_back_what_had_arrived_only_as_people_may(shop):
     assert (alone["code"], "须由发起人以外的人" in alone["params"]["reason"]) == ("results_do_not_fit", True)
     assert "须有流水号" in told(shop, (*back, ""), by="wang", status=422)["params"]["reason"]
     assert (ask(shop, "statements")["items"][0]["state"], balances(shop)["bank", ""]) == ("paid", -8_550)
-    assert told(shop, (*back, "TH-1"), by="wang") == NONE | {"failed": 1}
-    assert told(shop, (*back, "TH-1")) == NONE | {"known_before": 1}
+    assert told(shop, (*back, "TH-1"), by="wang") == {"failed": 1, "lacked": 1, "lacked_fen": 8_550}
+    assert told(shop, (*back, "TH-1")) == {"known_before": 1}
     assert (ask(shop, "statements")["items"][0]["state"], balances(shop)["bank", ""]) == ("confirmed", 0)
 
 
@@ -59,15 +57,15 @@ def test_the_channels_word_on_rows_counts_after_a_person_confirmed_the_whole(sho
     first, second, third, transfer = (
         (f"{number}-{n}", fen) for n, fen in ((1, 2_250), (2, 2_250), (3, 2_250), (0, 6_075))
     )
-    assert told(shop, (*first, True, "")) == NONE | {"known_before": 1}
+    assert told(shop, (*first, True, "")) == {"known_before": 1}
     before = balances(shop)
     alone = told(shop, (*third, True, ""), (*second, False, ""), status=422)
     assert (alone["params"]["number"], "须由发起人以外的人" in alone["params"]["reason"]) == (second[0], True)
     assert balances(shop) == before
 
     counts = told(shop, (*first, True, ""), (*second, False, ""), (*third, True, ""), by="wang")
-    assert counts == NONE | {"known_before": 2, "failed": 1}
-    assert told(shop, (*second, False, "")) == NONE | {"known_before": 1}
+    assert counts == {"known_before": 2, "lacked": 1, "lacked_fen": 2_250}, "the payout stays"
+    assert told(shop, (*second, False, "")) == {"known_before": 1}
     assert told(shop, (*second, True, ""), by="wang", status=422)["params"]["number"] == second[0]
     held, now = balances(shop), ask(shop, f"payouts/{payout['id']}")
     assert (now["state"], now["arrived_fen"], now["reference"]) == ("confirmed", 10_575, "BK-1")
@@ -77,7 +75,7 @@ def test_the_channels_word_on_rows_counts_after_a_person_confirmed_the_whole(sho
     [paid] = ask(shop, "statements", by="chen")["items"]
     assert (paid["state"], paid["payable_fen"], paid["paid_fen"]) == ("paid", 12_825, 10_575)
 
-    assert told(shop, (*transfer, False, ""), by="wang") == NONE | {"failed": 1}
+    assert told(shop, (*transfer, False, ""), by="wang") == {"lacked": 1, "lacked_fen": 6_075}
     held = balances(shop)
     assert (held["bank", ""], held["supplier_available", XINGHE]) == (0, 2_250 + 6_075)
     [rest] = settled(shop, DAY)  # what lacked is paid by a further statement
@@ -90,17 +88,17 @@ def test_the_channels_word_on_rows_counts_after_a_person_confirmed_the_whole(sho
 def test_what_a_person_called_lost_is_not_there_by_a_file_alone(shop):
     payout = sent(shop, mode="profit_sharing", split_ppm=10**6)
     number = payout["number"]
-    assert told(shop, (f"{number}-1", 4_275, True, "")) == NONE | {"waiting": 1}
+    assert told(shop, (f"{number}-1", 4_275, True, "")) == {"waiting": 1, "arrived": 1, "arrived_fen": 4_275}
     assert step(shop, payout, "fail", note="渠道超时")["arrived_fen"] == 4_275
     refused = told(shop, (f"{number}-2", 4_275, True, ""), by="wang", status=422)  # it may be paid again by now
     assert "不同结果" in refused["params"]["reason"]
-    assert told(shop, (f"{number}-2", 4_275, False, "")) == NONE | {"known_before": 1}
+    assert told(shop, (f"{number}-2", 4_275, False, "")) == {"known_before": 1}
     assert balances(shop)["supplier_available", XINGHE] == 4_275
 
     again = ask(shop, f"payouts/{payout['id']}")
     lost = step(shop, again, "fail", by="wang", reference="TH-1", note="退汇")
     assert (lost["state"], balances(shop)["supplier_available", XINGHE]) == ("failed", 8_550)
-    assert told(shop, (f"{number}-2", 4_275, False, "")) == NONE | {"known_before": 1}
+    assert told(shop, (f"{number}-2", 4_275, False, "")) == {"known_before": 1}
 
 
 def test_a_row_that_was_given_back_was_there_and_a_payout_that_lacks_all_failed(shop):
@@ -109,7 +107,7 @@ def test_a_row_that_was_given_back_was_there_and_a_payout_that_lacks_all_failed(
     assert rows_of(shop, payout) == []
     refund(shop, shop.bought[0], 4_500)
     [row] = rows_of(shop, payout)
-    assert told(shop, (row["request_no"], row["amount_fen"], True, "")) == NONE | {"confirmed": 1}
+    assert told(shop, (row["request_no"], row["amount_fen"], True, "")) == {"returned": 1, "returned_fen": 4_225}
     refused = told(shop, (f"{payout['number']}-1", 4_225, False, ""), by="wang", status=422)
     assert "分账回退" in refused["params"]["reason"]
 
@@ -118,7 +116,7 @@ def test_a_row_that_was_given_back_was_there_and_a_payout_that_lacks_all_failed(
     assert len(rows) == 2
     payout, fees = step(shop, payout, "confirm"), balances(shop)["payout_fee", ""]
     lost = [(row["request_no"], row["amount_fen"], False, "") for row in rows]
-    assert told(shop, *lost, by="wang") == NONE | {"failed": 2}
+    assert told(shop, *lost, by="wang") == {"failed": 1, "lacked": 2, "lacked_fen": 8_450}
     now = ask(shop, f"payouts/{payout['id']}")
     assert (now["state"], now["arrived_fen"], balances(shop)["payout_fee", ""]) == ("failed", 0, fees - 50)
     assert ask(shop, "statements")["items"][0]["actions"] == ["pay"]
@@ -128,7 +126,7 @@ def test_a_row_that_was_given_back_was_there_and_a_payout_that_lacks_all_failed(
     step(shop, payout, "confirm", by="wang")
     lost = (split["request_no"], split["amount_fen"], False, "")
     assert "须由发起人以外的人" in told(shop, lost, status=422)["params"]["reason"]
-    assert told(shop, lost, by="wang") == NONE | {"failed": 1}  # who confirmed it may find that it was not so
+    assert told(shop, lost, by="wang") == {"failed": 1}  # who confirmed it may find that it was not so
 
 
 def test_what_was_given_back_for_a_refund_that_came_to_nothing_is_the_suppliers_again(shop):
@@ -149,7 +147,7 @@ def test_what_was_given_back_for_a_refund_that_came_to_nothing_is_the_suppliers_
         (f"{number}-R2.1", 775, True, ""),
     ):
         assert told(shop, bad, status=422)["code"] == "results_do_not_fit"
-    assert told(shop, back) == NONE | {"confirmed": 1}
-    assert told(shop, back) == NONE | {"known_before": 1}
+    assert told(shop, back) == {"returned": 1, "returned_fen": 775}
+    assert told(shop, back) == {"known_before": 1}
     assert (balances(shop)["psp", "sandbox"], balances(shop)["supplier_available", XINGHE]) == (psp + 775, 775)
     assert settled(shop, DAY)[0]["payable_fen"] == 775

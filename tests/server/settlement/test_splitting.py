@@ -157,11 +157,11 @@ def test_a_payment_whose_splitting_was_ended_is_split_no_more(shop):
     first = shop.world.buy(ANNA, "STEAM-50")
     confirmed = paying.settled(shop, DAY)
     payout = sent(shop, confirmed)
-    number, counts = payout["number"], {"confirmed": 0, "failed": 0, "known_before": 0, "waiting": 0}
-    assert told(shop, [(f"{number}-E1", 225, True, "")]) == counts | {"waiting": 1}
+    number = payout["number"]
+    assert told(shop, [(f"{number}-E1", 225, True, "")]) == {"waiting": 1, "unfrozen": 1}
     ended = [(row["kind"], row["amount_fen"], row["succeeded"]) for row in rows_of(shop, payout)]
     assert ended == [("split", 4_275, None), ("unfreeze", 225, True)]
-    assert told(shop, [(f"{number}-1", 4_275, False, "账户注销")]) == counts | {"failed": 1}
+    assert told(shop, [(f"{number}-1", 4_275, False, "账户注销")]) == {"failed": 1, "lacked": 1, "lacked_fen": 4_275}
     second = shop.world.buy(BEN, "STEAM-50")
     payout = sent(shop, [*paying.settled(shop, DAY), *confirmed])
     assert carried(shop, payout) == {second.order.code: (4_275, None), None: (4_275, "no_payment")}
@@ -197,7 +197,7 @@ def told(site, rows, *, status=None):
     """A file of the channel: what became of so many rows."""
     body = {"id": str(ids.new_id()), "file_name": "分账结果.csv", "file_sha256": f"{len(repr(rows)):064x}"}
     named = [dict(zip(("number", "amount_fen", "succeeded", "reason"), row, strict=True)) for row in rows]
-    return paying.say(site, "payouts/results", body | {"rows": named}, status=status)
+    return paying.results(site, body | {"rows": named}, status=status)
 
 
 def test_each_row_of_an_instruction_has_its_own_result(shop):
@@ -209,11 +209,11 @@ def test_each_row_of_an_instruction_has_its_own_result(shop):
     number = payout["number"]
     assert told(shop, [(f"{number}-1", 4_250, True, "")], status=422)["code"] == "results_do_not_fit"  # not sent yet
     paying.step(shop, payout, "send")
-    counts = {"confirmed": 0, "failed": 0, "known_before": 0, "waiting": 0}
     good = [(f"{number}-1", 4_250, True, ""), (f"{number}-2", 4_250, False, "接收方账户异常")]
+    one_of_each = {"arrived": 1, "arrived_fen": 4_250, "lacked": 1, "lacked_fen": 4_250}
     for bad in ((f"{number}-9", 1, True, ""), (f"{number}-3", 1, True, ""), (f"{number}-x", 1, True, "")):
         assert told(shop, [*good, bad], status=422)["params"]["row"] in {3, "3"}
-    assert told(shop, good) == counts | {"waiting": 2}
+    assert told(shop, good) == {"waiting": 1, **one_of_each}
     shown = [(row["request_no"][-2:], row["amount_fen"], row["succeeded"]) for row in rows_of(shop, payout)]
     assert shown == [
         ("-1", 4_250, True),
@@ -226,7 +226,8 @@ def test_each_row_of_an_instruction_has_its_own_result(shop):
     assert (now["state"], now["arrived_fen"], balances(shop)["payout", ""]) == ("sent", 0, 12_750)
     assert told(shop, [(f"{number}-2", 4_250, True, "")], status=422)["params"]["number"] == f"{number}-2"
 
-    assert told(shop, [*good, (f"{number}-3", 4_250, True, "")]) == counts | {"known_before": 2, "confirmed": 1}
+    counts = {"known_before": 2, "confirmed": 1, "arrived": 1, "arrived_fen": 4_250}
+    assert told(shop, [*good, (f"{number}-3", 4_250, True, "")]) == counts
     now, paid = ask(shop, f"payouts/{payout['id']}"), ask(shop, f"statements/{one['id']}", by="chen")
     assert (now["state"], now["amount_fen"], now["arrived_fen"]) == ("confirmed", 12_750, 8_500)
     assert now["note"] == f"{number}-2 接收方账户异常"
@@ -243,7 +244,7 @@ def test_each_row_of_an_instruction_has_its_own_result(shop):
     assert [row["amount_fen"] for row in taken] == [4_175]  # what failed, less another fee
     assert [row["amount_fen"] for row in rows_of(shop, again) if row["kind"] == "unfreeze"] == [4_500 - 4_175]
     failed = [(row["request_no"], row["amount_fen"], False, "仍异常") for row in taken]
-    assert told(shop, failed) == counts | {"failed": 1}
+    assert told(shop, failed) == {"failed": 1, "lacked": 1, "lacked_fen": 4_175}
     assert ask(shop, f"payouts/{again['id']}")["note"] == f"{again['number']}-1 仍异常"
     assert balances(shop)["supplier_available", XINGHE] == 4_250
     back = paying.step(shop, ask(shop, f"payouts/{payout['id']}"), "fail", by="wang", reference="TH-1")
@@ -272,7 +273,7 @@ def test_what_a_person_says_of_a_payout_leaves_out_what_the_channel_told(shop, v
     number = payout["number"]
     rows = [(f"{number}-1", 2_250, True, ""), (f"{number}-2", 2_250, False, "账户异常")]
     assert [row["amount_fen"] for row in rows_of(shop, payout)] == [2_250, 2_250, 4_050, 2_250, 2_250]
-    assert told(shop, rows)["waiting"] == 2
+    assert told(shop, rows)["waiting"] == 1
     ended = paying.step(shop, payout, verb, note="电话核实")
     assert (ended["state"], ended["amount_fen"], ended["arrived_fen"]) == ("confirmed", 8_550, arrived)
     held = balances(shop)
@@ -282,14 +283,14 @@ def test_what_a_person_says_of_a_payout_leaves_out_what_the_channel_told(shop, v
 
 def test_what_nobody_told_of_a_payout_that_failed_did_not_arrive(shop):
     payout = sent_in_part(shop)
-    number, counts = payout["number"], {"confirmed": 0, "failed": 0, "known_before": 0, "waiting": 0}
+    number = payout["number"]
     for bad in (f"{number}-E0", f"{number}-R0.1"):
         assert told(shop, [(bad, 4_050, True, "")], status=422)["code"] == "results_do_not_fit"
     [first, second, *_] = rows_of(shop, payout)
     told(shop, [(f"{number}-1", 2_250, True, "")])
     ended = paying.step(shop, payout, "fail", note="其余未交渠道")
     assert (ended["state"], ended["arrived_fen"]) == ("confirmed", 2_250)
-    assert told(shop, [(f"{number}-2", 2_250, False, "渠道关单")]) == counts | {"known_before": 1}
+    assert told(shop, [(f"{number}-2", 2_250, False, "渠道关单")]) == {"known_before": 1}
     assert told(shop, [(f"{number}-2", 2_250, True, "")], status=422)["code"] == "results_do_not_fit"
     again = sent(shop, paying.settled(shop, DAY))
     assert carried(shop, again) == {second["order_code"]: (2_250, None), None: (4_050, "no_payment")}
@@ -317,13 +318,12 @@ def test_what_refunds_lack_after_a_split_is_given_back_once(shop):
     assert (row["kind"], row["request_no"], row["amount_fen"]) == ("return", f"{payout['number']}-R1.1", 775)
     assert (row["order_code"], row["until"]) == (first.order.code, "2027-05-15T04:00:00Z")
     back = (row["request_no"], 775, True, "")
-    counts = {"confirmed": 0, "failed": 0, "known_before": 0, "waiting": 0}
     for bad in ((f"{payout['number']}-R2.1", 775, True, ""), (row["request_no"], 776, True, "")):
         assert told(shop, [bad], status=422)["code"] == "results_do_not_fit"
-    assert told(shop, [(row["request_no"], 775, False, "余额不足")]) == counts | {"failed": 1}
+    assert told(shop, [(row["request_no"], 775, False, "余额不足")]) == {"not_done": 1}
     psp = balances(shop)["psp", "sandbox"]
-    assert told(shop, [back]) == counts | {"confirmed": 1}
-    assert told(shop, [back, (f"{payout['number']}-1", 4_275, True, "")]) == counts | {"known_before": 2}
+    assert told(shop, [back]) == {"returned": 1, "returned_fen": 775}
+    assert told(shop, [back, (f"{payout['number']}-1", 4_275, True, "")]) == {"known_before": 2}
     assert (balances(shop)["psp", "sandbox"], account_of(shop)["owed_fen"]) == (psp + 775, 950 - 775)
     assert (rows_of(shop, payout), account_of(shop)["paid_out_fen"]) == ([], 2 * 4_275 - 775)
     seen = ask(shop, f"payouts/{payout['id']}")
@@ -335,12 +335,12 @@ def test_what_refunds_lack_after_a_split_is_given_back_once(shop):
     [row] = rows_of(shop, seen)
     assert (row["request_no"], row["amount_fen"]) == (f"{payout['number']}-R1.2", 3_400)
     refund(shop, first, 100)  # all of it now, while that is carried to the channel
-    assert told(shop, [(row["request_no"], 3_400, True, "")]) == counts | {"confirmed": 1}
+    assert told(shop, [(row["request_no"], 3_400, True, "")]) == {"returned": 1, "returned_fen": 3_400}
     [row] = rows_of(shop, seen)
     assert (row["request_no"], row["amount_fen"]) == (f"{payout['number']}-R1.3", 100)
     with paying.later(shop, days=181):
         assert rows_of(shop, seen) == []  # nobody is asked any more; what was given back in time may be told
-        assert told(shop, [(row["request_no"], 100, True, "")]) == counts | {"confirmed": 1}
+        assert told(shop, [(row["request_no"], 100, True, "")]) == {"returned": 1, "returned_fen": 100}
 
 
 def test_who_is_paid_is_written_on_the_payout_and_a_new_account_is_told(shop):

@@ -203,8 +203,12 @@ def test_splits_are_told_row_by_row_and_given_back(shop):
     rows = carried()
     assert [row["number"].rpartition("-")[2] for row in rows] == ["1", "2", "E1", "E2"]
     assert told(rows[0], rows[2], rows[1] | {"succeeded": False, "reason": "账户异常"}) == {
-        "waiting": 2,
         "confirmed": 1,
+        "arrived": 1,
+        "arrived_fen": 4_275,
+        "lacked": 1,
+        "lacked_fen": 4_275,
+        "unfrozen": 1,
     }
     back = StartRefund(reason="x", version=shop.order(bought).version, amount_fen=1_000)
     with shop.ctx.db.tx() as tx:
@@ -212,7 +216,7 @@ def test_splits_are_told_row_by_row_and_given_back(shop):
     [row] = carried()
     assert (row["number"].rpartition("-")[2], row["amount_fen"]) == ("R1.1", 775)
     assert sorted(together(*[partial(told, row)] * AT_ONCE), key=str) == sorted(
-        [{"confirmed": 1}, *[{"known_before": 1}] * (AT_ONCE - 1)], key=str
+        [{"returned": 1, "returned_fen": 775}, *[{"known_before": 1}] * (AT_ONCE - 1)], key=str
     )
     with shop.ctx.db.read() as tx:
         payout = tx.get(Payout, payout_id)
