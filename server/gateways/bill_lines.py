@@ -25,6 +25,7 @@ from server.gateways.bill_rows import (
     UnreadableBill,
     WrongDay,
     WrongMerchant,
+    merchant,
 )
 from server.gateways.bill_streams import Lines, members_of
 from server.gateways.port import Bill, BillKind, PaymentFact
@@ -75,8 +76,7 @@ class OpenBill:
         """Raise WrongMerchant or WrongDay unless it is the bill that is wanted, as far as it says what it is."""
         head = self.head
         if head.channel != channel or (merchant_id and head.merchant_id not in {None, merchant_id}):
-            found, wanted = f"{head.channel} {head.merchant_id or ''}", f"{channel} {merchant_id or ''}"
-            raise WrongMerchant(found=found.strip(), wanted=wanted.strip())
+            raise WrongMerchant(found=merchant(head.channel, head.merchant_id), wanted=merchant(channel, merchant_id))
         if (kind and head.kind != kind) or (day and head.day not in {None, day}):
             wanted = f"{day or head.day} ({kind or head.kind})"
             raise WrongDay(found=f"{head.day or day} ({head.kind})", wanted=wanted)

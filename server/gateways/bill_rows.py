@@ -14,9 +14,10 @@ from enum import StrEnum
 from typing import Literal, NamedTuple, TypeVar
 
 from server.gateways.port import BillKind
-from shared import clock
+from shared import channels, clock
 from shared.errors import BadInput
 from shared.money import Fen, format_fen
+from shared.sentence import Sentence
 
 RowKind = Literal["payment", "refund"]
 
@@ -209,8 +210,14 @@ class WrongMerchant(UnreadableBill):
     zh = "这是商户 {found} 的账单，本店的商户号是 {wanted}。"
     en = "This is the bill of merchant {found}; ours is {wanted}."
 
-    def __init__(self, *, found: str, wanted: str) -> None:
+    def __init__(self, *, found: str | Sentence, wanted: str | Sentence) -> None:
         super().__init__("merchant", found=found, wanted=wanted)
+
+
+def merchant(channel: str, number: str | None) -> Sentence:
+    """A merchant, if its number is known, of a channel, for people."""
+    zh, en = channels.name(channel)
+    return Sentence(f"{zh} {number or ''}".strip(), f"{en} {number or ''}".strip())
 
 
 def checked(total: Total) -> Total:

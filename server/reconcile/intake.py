@@ -14,12 +14,12 @@ from server import changes, jobs
 from server.context import Context
 from server.db import Tx, retrying
 from server.gateways.bill_lines import OpenBill, opened
-from server.gateways.bill_rows import WrongMerchant
+from server.gateways.bill_rows import WrongMerchant, merchant
 from server.payments import bills, kept_bills
 from server.payments.model import PaymentBillFile
 from server.policy import Actor
 from server.reconcile import feed
-from shared import clock
+from shared import channels, clock
 from shared.errors import BadInput, Conflict
 from shared.finance import BillKind
 
@@ -75,7 +75,7 @@ def drop(ctx: Context, content: bytes, name: str, day: date | None, *, actor: Ac
     def keep(tx: Tx) -> PaymentBillFile:
         last = kept_bills.newest(tx, new.channel, new.day).get(new.kind)
         if last is not None and last.source == "fetched" and last.sha256 != new.sha256:
-            raise ChannelHasGivenIt(channel=new.channel, day=new.day.isoformat(), name=name)
+            raise ChannelHasGivenIt(channel=channels.name(new.channel), day=new.day.isoformat(), name=name)
         kept = kept_bills.keep(tx, ctx.keys, new, source="dropped", by=actor.label)
         if kept.is_new:
             _follow(tx, kept.file)
@@ -97,7 +97,7 @@ def _follow(tx: Tx, file: PaymentBillFile) -> None:
 def _read(ctx: Context, found: OpenBill, content: bytes, name: str, day: date | None) -> kept_bills.NewBill:
     head, gateway = found.head, ctx.gateways.get(found.head.channel)
     if gateway is None:
-        raise WrongMerchant(found=f"{head.channel} {head.merchant_id or ''}".strip(), wanted="-")
+        raise WrongMerchant(found=merchant(head.channel, head.merchant_id), wanted="–")
     found.require(channel=head.channel, merchant_id=gateway.merchant_id)
     kind = BillKind(head.kind)
     if kind is BillKind.TRADES and head.covers != {"payment", "refund"}:

@@ -34,7 +34,7 @@ from server.reconcile.figures import Figures
 from server.reconcile.handling import DaySigned
 from server.reconcile.matching import Matching, Side
 from server.reconcile.model import ReconcileDay, ReconcileRow
-from shared import clock
+from shared import channels, clock
 from shared.errors import Conflict
 from shared.finance import BillKind, DifferenceKind
 from shared.money import PPM, Fen
@@ -151,7 +151,7 @@ def _run_one(ctx: Context, channel: str, day: date, *, by: str, request_id: str 
             raise DaySigned(day=day.isoformat())
         files = kept_bills.current(tx, channel, day)
         if BillKind.TRADES not in files:
-            raise NoTradeBill(channel=channel, day=day.isoformat())
+            raise NoTradeBill(channel=channels.name(channel), day=day.isoformat())
         told = _told_otherwise(tx, channel, day, files)
     try:
         for signed in told:
@@ -166,7 +166,7 @@ def _run_one(ctx: Context, channel: str, day: date, *, by: str, request_id: str 
         keep = partial(_keep, channel=channel, day=day, found=found, late=late, pairs=pairs)
         retrying(ctx.db, partial(keep, by=by, request_id=request_id))
     except IntegrityError:
-        raise RunUnderWay(channel=channel, day=day.isoformat()) from None
+        raise RunUnderWay(channel=channels.name(channel), day=day.isoformat()) from None
 
 
 def _told_otherwise(tx: Tx, channel: str, day: date, files: Mapping[BillKind, PaymentBillFile]) -> list[date]:

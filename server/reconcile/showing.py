@@ -269,7 +269,8 @@ def _of_payment(tx: Tx, told: Told, attempt: PaymentAttempt | None) -> list[wire
         return []
     order = orders.find(tx, attempt.order_code)
     events = [_event(order.created_at, told.buyer, told.event("placed"))] if order else []
-    events.append(_event(attempt.created_at, told.shop, told.event("asked", channel=attempt.channel)))
+    asked = told.event("asked", channel=told.channel_name(attempt.channel))
+    events.append(_event(attempt.created_at, told.shop, asked))
     heard = select(PaymentCallback.received_at).where(
         PaymentCallback.channel == attempt.channel, PaymentCallback.out_trade_no == attempt.out_trade_no
     )

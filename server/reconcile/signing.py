@@ -22,7 +22,7 @@ from server.reconcile.handling import DaySigned
 from server.reconcile.matching import Side
 from server.reconcile.model import ReconcileDifference, ReconcileSignature
 from server.reconcile.queries import Reader
-from shared import clock
+from shared import channels, clock
 from shared.contracts.reconcile import SignDay
 from shared.errors import Conflict
 
@@ -77,7 +77,7 @@ def sign(
     tx: Tx, channel: str, day: date, body: SignDay, *, seen: Ours, reader: Reader, request_id: str | None
 ) -> ReconcileSignature:
     """Close a day. Raises DaySigned, DayNotReady, OursChanged, DayChanged."""
-    where = {"channel": channel, "day": day.isoformat()}
+    where = {"channel": channels.name(channel), "day": day.isoformat()}
     following.follow(tx)
     kept_bills.hold(tx, channel, day)
     row = days.find(tx, channel, day, lock=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from enum import StrEnum
 
+from shared import channels
 from shared.finance import BillKind, DifferenceKind
 from shared.labels import label, words_of
 from shared.money import Fen, format_fen
@@ -81,7 +82,7 @@ _FACTS: dict[str, tuple[str, str]] = {
 
 _EVENTS: dict[str, tuple[str, str]] = {
     "placed": ("下单", "placed the order"),
-    "asked": ("向渠道 {channel} 发起支付", "opened the payment at {channel}"),
+    "asked": ("向{channel}发起支付", "opened the payment at {channel}"),
     "told": ("渠道通知", "told us"),
     "paid": ("支付 ¥{yuan}", "paid ¥{yuan}"),
     "billed": ("出现在账单第 {n} 行", "is row {n} of the bill"),
@@ -128,6 +129,10 @@ class Told:
     def event(self, name: str, **values: str) -> str:
         """What happened."""
         return _EVENTS[name][self._n].format(**values)
+
+    def channel_name(self, code: str) -> str:
+        """What a channel is called."""
+        return channels.name(code).sentence(self._language)
 
     def row_kind(self, kind: str) -> str:
         """What a row of a bill is."""

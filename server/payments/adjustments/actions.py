@@ -24,7 +24,7 @@ from server.orders import actions as orders
 from server.payments import kept_bills
 from server.payments.adjustments.model import Adjustment
 from server.policy import Actor
-from shared import clock
+from shared import channels, clock
 from shared.contracts import ledger as wire
 from shared.errors import BadField, Conflict, IdempotencyReused, NotFound
 from shared.finance import ADJUSTMENT, KEPT_BY_ROWS, AdjustmentState, JournalCode
@@ -155,7 +155,7 @@ def _require_signed(tx: Tx, channel: str | None, day: date | None) -> None:
     if (channel is None) != (day is None):
         raise BadField(field="day", reason="渠道与账日应同时填写 / channel and day go together")
     if channel and day and not kept_bills.is_closed(tx, channel, day):
-        raise DayIsOpen(channel=channel, day=day.isoformat())
+        raise DayIsOpen(channel=channels.name(channel), day=day.isoformat())
 
 
 def check(tx: Tx, adjustment_id: UUID, body: wire.CheckAdjustment, *, actor: Actor) -> Adjustment:

@@ -62,6 +62,7 @@ def test_no_file_takes_the_place_of_what_the_channel_gave_and_who_dropped_does_n
         for file in forged:
             refused = close.drop(*file, status=409)
             assert (refused["code"], "点“获取账单”重新获取" in refused["detail"]) == ("channel_has_given_it", True)
+            assert refused["detail"].startswith(f"微信支付 {close.day} 的账单已由渠道直接下载")
         assert (close.seen("wechat"), close.differences("wechat")) == (seen, differences)
         assert sources(close, "alipay") == [
             ("trades", "dropped", False, False),

@@ -181,7 +181,12 @@ def test_what_is_no_bill_of_ours_is_refused_and_leaves_nothing(close):
             ("nothing", b"hello", "not_a_bill", "不是微信支付或支付宝的账单"),
             ("cut off", content[:-40], None, None),
             ("a row changed", content.replace(b"`45.00", b"`45.01", 1), "wrong_bill_total", "合计不符"),
-            ("another's", content.replace(merchant, b"9000000002"), "wrong_bill_merchant", "9000000002"),
+            (
+                "another's",
+                content.replace(merchant, b"9000000002"),
+                "wrong_bill_merchant",
+                "微信支付 9000000002",
+            ),
             ("empty", b"", "not_a_bill", None),
         ):
             refused = close.site.post("/api/reconcile/bills", by="zhou", params={"name": name}, content=file)

@@ -85,7 +85,7 @@ def _lists(close, by_kind):
     ours, theirs = ({fact["name"]: fact["value"] for fact in detail[side]} for side in ("ours", "theirs"))
     assert (ours["金额"], theirs["金额"], theirs["类型"]) == ("¥45.00", "¥45.90", "支付")
     assert ours["渠道流水号"] == theirs["渠道流水号"] == one["provider_no"]
-    assert [event["what"] for event in detail["events"]][:2] == ["下单", "向渠道 wechat 发起支付"]
+    assert [event["what"] for event in detail["events"]][:2] == ["下单", "向微信支付发起支付"]
     english = close.site.get(
         f"/api/reconcile/differences/{one['id']}", by="zhou", headers={"accept-language": "en"}
     ).json()

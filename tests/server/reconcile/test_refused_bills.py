@@ -198,7 +198,7 @@ def test_only_the_bill_that_is_wanted_will_do():
     assert "2026-06-02" in refused.value.sentence()
     with pytest.raises(WrongMerchant, match="1900000009"):
         bill.require(channel="wechat", day=DAY, merchant_id="1900000009")
-    with pytest.raises(WrongMerchant, match="alipay"):
+    with pytest.raises(WrongMerchant, match="ours is Alipay"):
         bill.require(channel="alipay", day=DAY)
     with pytest.raises(WrongDay, match="funds"):
         bill.require(channel="wechat", kind="funds", day=DAY)
