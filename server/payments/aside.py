@@ -119,6 +119,13 @@ def held(tx: Tx, channel: str, amount: Fen, *, provider_no: str | None, out_trad
     return found[0] if len(found) == 1 else None
 
 
+def is_held(tx: Tx, channel: str, out_trade_no: str) -> bool:
+    """Whether money under our number is set aside, and may be given back by people or by the channel itself."""
+    u, waits = UnmatchedPayment, (UnmatchedState.HELD.value, UnmatchedState.RETURNING.value)
+    its = (u.channel == channel, u.out_trade_no == out_trade_no, u.state.in_(waits))
+    return tx.scalars(select(u.id).where(*its)).first() is not None
+
+
 def move(tx: Tx, unmatched_id: UUID, to: UnmatchedState, **also: Any) -> None:
     """Compare and set. Raises IllegalMove when it is where nobody can take it from."""
     sources = [state.value for state in sources_of(to)]

@@ -20,7 +20,8 @@ _A, _K = DifferenceAction, DifferenceKind
 
 
 PAID_HERE = "paid"
-"""The `ours_state` of what is in our books already: a line that the bill has twice, or a movement of money we know."""
+"""The `ours_state` of what is in our books already: a line that the bill has twice, a movement of money we know, or a
+refund of money that an order was sold for."""
 
 ASIDE_HERE = "aside"
 """The `ours_state` of money that is set aside here; of a refund, that it is of all of that."""
@@ -110,7 +111,7 @@ def _fits(
         case _K.DUPLICATE, _A.REFUND:
             return holds_money or row.ours_state != PAID_HERE
         case _K.REFUND_ONLY_THEIRS, _A.BOOK:
-            return row.order_code is not None or row.ours_state == ASIDE_HERE
+            return row.ours_state in {PAID_HERE, ASIDE_HERE}
         case _K.REFUND_STATE, _A.BOOK:
             return ended_otherwise(row) and row.ours_state in WITHOUT_MONEY
         case _:

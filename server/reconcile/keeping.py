@@ -18,6 +18,7 @@ from sqlalchemy import or_, select
 from server import changes
 from server.db import Tx, bulk_insert
 from server.payments.model import PaymentAttempt, PaymentBillFile
+from server.payments.refunds import making
 from server.reconcile import booking, carrying, choosing, feed, handling, ours, waiting
 from server.reconcile.differences import Difference, OurRow
 from server.reconcile.matching import Wanted
@@ -138,6 +139,8 @@ class _Run:
         self._late = late
         self._codes = _order_codes(tx, channel, found)
         self._known = _known(tx, channel, found)
+        back = {one.provider_no for one in found if one.kind is DifferenceKind.REFUND_ONLY_THEIRS}
+        self._sold = making.sold_for(tx, channel, back)
         self._made: list[ReconcileDifference] = []
         self.matters = Matters(tx, channel, day, known, found, also={one.id for one in found} if late else ())
         self.current: set[UUID] = set()
@@ -272,7 +275,8 @@ class _Run:
         if one.kind is not DifferenceKind.REFUND_ONLY_THEIRS:
             return choosing.PAID_HERE if its else ""
         is_aside = any(our.state == choosing.ASIDE_HERE and our.amount_fen == one.theirs_fen for our in its)
-        return choosing.ASIDE_HERE if is_aside else ""
+        is_sold = one.provider_no in self._sold
+        return choosing.ASIDE_HERE if is_aside else choosing.PAID_HERE if is_sold else ""
 
 
 def _move(row: ReconcileDifference, to: DifferenceState) -> None:

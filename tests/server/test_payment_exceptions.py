@@ -267,14 +267,28 @@ def test_money_that_went_back_without_us_delivers_nothing(site):
     shop.check()
 
 
+def paid_twice(site):
+    """An order that was paid twice under one number of ours."""
+    bought = site.world.buy(ANNA, "STEAM-50")
+    site.world.apply(site.world.fact(bought, provider_no="S-second"))
+    return bought
+
+
+def went_back(site, out_trade_no, amount, *, of, number="RC-1"):
+    """The exception of a refund of the channel's own console, which names the money that it gave back."""
+    told = RefundFact(f"console-{number}", number, out_trade_no, amount, "succeeded", provider_no=of)
+    site.world.ctx.batch.call(RefundHeard("sandbox", MERCHANT, told))
+    [back] = [one for one in listed(site) if one["provider_no"] == number]
+    assert back["kind"] == "unknown_refund"
+    return back
+
+
 def test_a_refund_of_the_second_money_is_recorded_of_that_and_not_of_the_order(site):
     """The order was paid twice under one number of ours; the channel names the money that its console gave back."""
     shop = site.world
-    bought = shop.buy(ANNA, "STEAM-50")
-    shop.apply(shop.fact(bought, provider_no="S-second"))
-    told = RefundFact("console-1", "RC-1", bought.attempt.out_trade_no, 4_500, "succeeded", provider_no="S-second")
-    shop.ctx.batch.call(RefundHeard("sandbox", MERCHANT, told))
-    twice, back = listed(site)
+    bought = paid_twice(site)
+    back = went_back(site, bought.attempt.out_trade_no, 4_500, of="S-second")
+    twice, _ = listed(site)
     assert [(one["kind"], one["actions"]) for one in (twice, back)] == [
         ("paid_twice", ["refund", "record"]),
         ("unknown_refund", ["record", "dismiss"]),
@@ -287,6 +301,49 @@ def test_a_refund_of_the_second_money_is_recorded_of_that_and_not_of_the_order(s
     assert money(site) == {kind: fen for kind, fen in before.items() if kind != "suspense"} | {"psp": 4_500}
     shop.work()
     assert len(refunds(site)) == 1, "the default policy has nothing left to give back"
+    shop.check()
+
+
+def test_what_went_back_of_money_set_aside_is_never_booked_on_the_order_it_did_not_buy(site):
+    """A part of it, and all of it while it is on its way back by us already; of what did buy the order, it is."""
+    shop = site.world
+    bought = paid_twice(site)
+    number, before = bought.attempt.out_trade_no, money(site)
+    part = went_back(site, number, 1_000, of="S-second")
+    assert part["actions"] == ["dismiss"], "what is set aside goes back whole"
+    assert problem(propose(site, part, "record", provider_no="RC-1")) == (409, "action_not_possible")
+    nobodys = went_back(site, number, 1_000, of="S-third", number="RC-3")
+    assert nobodys["actions"] == ["dismiss"], "money that nobody here knows"
+    unnamed = went_back(site, number, 1_000, of=None, number="RC-4")
+    assert unnamed["actions"] == ["dismiss"], "of which money it was, nobody can say"
+
+    back = went_back(site, number, 4_500, of="S-second", number="RC-2")
+    proposed = propose(site, back, "record", provider_no="RC-2").json()
+    twice = next(one for one in listed(site) if one["kind"] == "paid_twice")
+    assert approve(site, propose(site, twice, "refund").json()).json()["state"] == "working"
+    assert problem(approve(site, proposed)) == (409, "action_not_possible"), "it is on its way back by us"
+    assert (money(site), shop.order(bought).refunded_fen) == (before, 0)
+
+    own = went_back(site, number, 1_000, of=shop.fact(bought).provider_no, number="RC-5")
+    asked = propose(site, own, "record", provider_no="RC-5").json()
+    assert approve(site, asked).json()["state"] == "closed"
+    assert (shop.order(bought).refunded_fen, money(site)["suspense"]) == (1_000, before["suspense"])
+    shop.check()
+
+
+def test_a_refund_of_attached_money_is_of_the_order_that_it_was_attached_to(site):
+    """The channel knows it by another number of ours, or by none: its own number says whose money it was."""
+    shop = site.world
+    bought, meant = paid_twice(site), shop.place(BEN, "STEAM-50")
+    stray = orphan(site)
+    back = went_back(site, "NOT-OURS-000001", 1_000, of="S-orphan-1")
+    assert (back["actions"], back["order_code"]) == (["dismiss"], None)
+    assert approve(site, propose(site, stray, "attach", order_code=meant.order.code).json()).status_code == 200
+    [back] = [one for one in listed(site) if one["id"] == back["id"]]
+    asked = propose(site, back, "record", provider_no="RC-1").json()
+    assert approve(site, asked).json()["state"] == "closed"
+    assert (shop.order(meant).refunded_fen, shop.order(bought).refunded_fen) == (1_000, 0)
+    assert [(one.order_code, one.amount_fen) for one in refunds(site)] == [(meant.order.code, 1_000)]
     shop.check()
 
 

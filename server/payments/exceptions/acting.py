@@ -25,6 +25,7 @@ from server.payments.exceptions import attaching, choosing, closing, confirming,
 from server.payments.model import PaymentAttempt, PaymentException, UnmatchedPayment
 from server.payments.refunds import actions as refunds
 from server.payments.refunds import making, recording, totals
+from server.payments.refunds.model import Refund
 from server.payments.terms import Terms
 from server.policy import SYSTEM, Actor
 from shared import clock
@@ -257,15 +258,14 @@ class _Held:
 
 def _hold(tx: Tx, exception_id: UUID, version: int | None = None, code: str | None = None) -> _Held:
     """Lock orders first, then the exception, and compare what the person saw. Raises NotFound, ExceptionChanged."""
-    seen = tx.execute(
-        select(PaymentException.order_id, PaymentException.action_order_code).where(PaymentException.id == exception_id)
-    ).first()
+    seen = tx.get(PaymentException, exception_id)
     if seen is None:
         raise NotFound
-    order_id, named = seen
+    order_id, named, money = seen.order_id, seen.action_order_code, choosing.given_back(tx, seen)
     wanted = code or named
     target_id = attaching.target(tx, wanted) if wanted else None
-    held = orders.lock(tx, sorted({one for one in (order_id, target_id) if one is not None}))
+    touched = {order_id, target_id, money.order_id if money else None} - {None}
+    held = orders.lock(tx, sorted(one for one in touched if one is not None))
     query = select(PaymentException).where(PaymentException.id == exception_id).with_for_update()
     row = tx.scalars(query.execution_options(populate_existing=True)).one()
     if version is not None and row.version != version:
@@ -321,20 +321,27 @@ def _record(tx: Tx, held: _Held, actor: Actor) -> None:
     match ExceptionKind(row.kind):
         case ExceptionKind.REFUND_STUCK:
             made = recording.of_refund(tx, _stuck(row), given)
-        case ExceptionKind.UNKNOWN_REFUND if (money := choosing.given_back(tx, row)) is not None:
-            made = recording.of_payment(tx, RefundCause.UNMATCHED, money, given)
-            closing.money_found(tx, money.id)
         case ExceptionKind.UNKNOWN_REFUND:
-            if row.order_id is None or row.attempt_id is None or row.received_fen is None:
-                raise _impossible(row, ExceptionAction.RECORD)
-            if choosing.was_taken_back(tx, row):
-                raise PaidInItsPlace
-            if totals.told(row).total is not None and totals.is_open(tx, row.channel, row.out_trade_no):
-                raise making.RefundUnderWay  # is it in that sum?
-            made = recording.of_order(tx, row.order_id, row.attempt_id, row.received_fen, given)
+            made = _record_unknown(tx, row, given)
         case kind:
             made = recording.of_payment(tx, CAUSES[kind], _source(tx, row), given)
     row.refund_id = made.id
+
+
+def _record_unknown(tx: Tx, row: PaymentException, given: recording.Given) -> Refund:
+    """Of the money that the channel named: what is set aside, or what an order was sold for."""
+    money = choosing.given_back(tx, row)
+    if isinstance(money, UnmatchedPayment):
+        made = recording.of_payment(tx, RefundCause.UNMATCHED, money, given)
+        closing.money_found(tx, money.id)
+        return made
+    if money is None or row.received_fen is None:
+        raise _impossible(row, ExceptionAction.RECORD)
+    if choosing.was_taken_back(tx, row):
+        raise PaidInItsPlace
+    if totals.told(row).total is not None and totals.is_open(tx, row.channel, row.out_trade_no):
+        raise making.RefundUnderWay  # is it in that sum?
+    return recording.of_order(tx, money.order_id, money.id, row.received_fen, given)
 
 
 def _confirm(tx: Tx, held: _Held, actor: Actor) -> None:

@@ -121,11 +121,12 @@ def _to_be_asked(ctx: Context, exception_id: UUID, body: ApproveAction, actor: A
         return _About()
     with ctx.db.read() as tx:
         recorded = tx.scalars(select(PaymentException).where(*proposed, is_record)).first()
+        gone = choosing.given_back(tx, recorded) if recorded else None
         return _About(
             tx.scalars(payment.where(*proposed, *confirms)).first(),
             tx.scalars(refund.where(*proposed, *records, Refund.channel.in_(list(ctx.gateways)))).first(),
             tx.scalars(money.where(*proposed, *lets_go)).first(),
-            choosing.given_back(tx, recorded) if recorded else None,
+            gone if isinstance(gone, UnmatchedPayment) else None,
         )
 
 

@@ -51,15 +51,13 @@ class About:
     """What some exceptions are about, as far as it decides what can be done.
 
     `refund` is the one that is stuck, and `held_elsewhere` that its money has an exception of its own, which decides.
-    `money` is what is set aside, and the channel has given back by itself.
-    `is_paid`: its attempt was paid; `is_spent`: and its order was sold for that money.
+    `money` is what the channel has given back by itself. `is_paid`: its attempt was paid.
     """
 
     refund: Refund | None = None
-    money: UnmatchedPayment | None = None
+    money: UnmatchedPayment | PaymentAttempt | None = None
     held_elsewhere: bool = False
     is_paid: bool = False
-    is_spent: bool = False
 
 
 def possible(row: PaymentException, about: About) -> list[ExceptionAction]:
@@ -78,8 +76,7 @@ def _fitting(kind: ExceptionKind, row: PaymentException, about: About) -> Set[Ex
     if kind is ExceptionKind.REFUND_STUCK:
         return _of_refund(row, about)
     if kind is ExceptionKind.UNKNOWN_REFUND:
-        is_ours = about.is_spent or about.money is not None
-        return _ALL if is_ours and row.received_fen is not None else _DISMISS
+        return _ALL if about.money is not None else _DISMISS
     if kind is ExceptionKind.PAYMENT_UNKNOWN:
         return _DISMISS if about.is_paid else _ALL
     holds_money = row.unmatched_id is not None or kind in OF_ORDERS
@@ -111,8 +108,8 @@ def about(tx: Tx, rows: Sequence[PaymentException]) -> dict[UUID, About]:
     waiting = [row for row in rows if row.state in _WAITING]
     refunds = _refunds(tx, [row for row in waiting if row.kind == ExceptionKind.REFUND_STUCK])
     elsewhere = _held_elsewhere(tx, [refund for refund in refunds.values() if refund.state in WITHOUT_MONEY])
-    asked = {ExceptionKind.UNKNOWN_REFUND.value, ExceptionKind.PAYMENT_UNKNOWN.value}
-    paid, spent = _paid(tx, {row.attempt_id for row in waiting if row.kind in asked and row.attempt_id})
+    unknown = [row for row in waiting if row.kind == ExceptionKind.PAYMENT_UNKNOWN]
+    paid = _paid(tx, {row.attempt_id for row in unknown if row.attempt_id})
     found: dict[UUID, About] = {}
     for row in rows:
         refund = refunds.get(row.refund_id) if row.refund_id else None
@@ -121,19 +118,26 @@ def about(tx: Tx, rows: Sequence[PaymentException]) -> dict[UUID, About]:
             money=given_back(tx, row) if row.state in _WAITING else None,
             held_elsewhere=refund is not None and refund.id in elsewhere,
             is_paid=row.attempt_id in paid,
-            is_spent=row.attempt_id in spent,
         )
     return found
 
 
-def given_back(tx: Tx, row: PaymentException) -> UnmatchedPayment | None:
-    """The money, set aside here, all of which a refund gave back that nobody here knew; None for that of an order."""
+def given_back(tx: Tx, row: PaymentException) -> UnmatchedPayment | PaymentAttempt | None:
+    """The money that a refund gave back which nobody here knew: all of what is set aside, or of what bought an order.
+
+    By the channel's number of it; by ours alone only where nothing else came under that. None while people cannot say
+    which it was, for a part of what is set aside, which goes back whole, and for what is on its way back already.
+    """
     if row.kind != ExceptionKind.UNKNOWN_REFUND or row.received_fen is None:
         return None
     number = dict(json.loads(row.evidence or "[]")).get("provider_no")
-    if number is None and row.attempt_id in _paid(tx, {row.attempt_id} if row.attempt_id else set())[1]:
-        return None  # the order was paid under the same number of ours
-    return aside.held(tx, row.channel, row.received_fen, provider_no=number, out_trade_no=row.out_trade_no)
+    held = aside.held(tx, row.channel, row.received_fen, provider_no=number, out_trade_no=row.out_trade_no)
+    if number:
+        return held or making.sold_for(tx, row.channel, [number]).get(number)
+    attempt = tx.get(PaymentAttempt, row.attempt_id) if row.attempt_id else None
+    if attempt is None or attempt.provider_no not in making.sold_for(tx, row.channel, [attempt.provider_no or ""]):
+        return held
+    return None if aside.is_held(tx, row.channel, row.out_trade_no) else attempt
 
 
 def was_taken_back(tx: Tx, row: PaymentException) -> bool:
@@ -184,12 +188,8 @@ def _held_elsewhere(tx: Tx, ended: Sequence[Refund]) -> set[UUID]:
     return {one.id for one in bare if (one.unmatched_id or one.attempt_id) in held_attempts | held_aside}
 
 
-def _paid(tx: Tx, attempt_ids: Set[UUID]) -> tuple[set[UUID], set[UUID]]:
-    """Which of these attempts were paid, and which of those pay their order."""
-    if not attempt_ids:
-        return set(), set()
-    query = select(PaymentAttempt.id, making.IS_SET_ASIDE).where(
-        PaymentAttempt.id.in_(attempt_ids), PaymentAttempt.state == AttemptState.PAID.value
-    )
-    paid = dict(tx.execute(query).all())
-    return set(paid), {attempt_id for attempt_id, is_aside in paid.items() if not is_aside}
+def _paid(tx: Tx, attempt_ids: Set[UUID]) -> set[UUID]:
+    """Which of these attempts were paid."""
+    a = PaymentAttempt
+    query = select(a.id).where(a.id.in_(attempt_ids), a.state == AttemptState.PAID.value)
+    return set(tx.scalars(query)) if attempt_ids else set()

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, exists, func, insert, select
 
-from server.db import Tx, table_of
+from server.db import Tx, among, table_of
 from server.orders import actions as orders
 from server.orders import refunding
 from server.orders.model import Order, OrderLine
@@ -336,6 +336,13 @@ def paying_attempt(tx: Tx, order: Order) -> PaymentAttempt | None:
     paid = (PaymentAttempt.order_id == order.id, PaymentAttempt.state == AttemptState.PAID.value)
     query = select(PaymentAttempt).where(*paid, ~IS_SET_ASIDE)
     return tx.scalars(query.order_by(PaymentAttempt.id)).first()
+
+
+def sold_for(tx: Tx, channel: str, provider_nos: Collection[str]) -> dict[str, PaymentAttempt]:
+    """The attempts whose orders were sold for money of these numbers of the channel, by number."""
+    named = (PaymentAttempt.channel == channel, among(tx, PaymentAttempt.provider_no, sorted(provider_nos)))
+    query = select(PaymentAttempt).where(*named, PaymentAttempt.state == AttemptState.PAID.value, ~IS_SET_ASIDE)
+    return {one.provider_no: one for one in tx.scalars(query) if one.provider_no} if provider_nos else {}
 
 
 def _require_possible(

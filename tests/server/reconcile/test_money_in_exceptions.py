@@ -266,6 +266,12 @@ def test_money_set_aside_that_went_back_in_the_channels_console_is_recorded_by_t
         part = given_back(close, sold, forged | {"amount_fen": 6_999}, **numbers)
         close.drop(*trades(close, line(close, sold), line_of_it, part))
         assert close.one(row)["actions"] == ["carry", "ignore"], "what is set aside goes back whole"
+        other = given_back(close, sold, forged | {"amount_fen": 1_000}, provider_no="4" + "2" * 27)
+        close.drop(*trades(close, line(close, sold), line_of_it, other))
+        stray = next(one for one in close.differences("wechat", open="true") if one["theirs_fen"] == 1_000)
+        assert (stray["order_code"], stray["actions"]) == (sold.order_code, ["carry", "ignore"]), (
+            "not what it was sold for"
+        )
         close.drop(*trades(close, line(close, sold), line_of_it, given_back(close, sold, forged, **numbers)))
         close.handle(row, "book")
         refused = close.check(row, status=409)
