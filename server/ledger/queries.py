@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import ColumnElement, bindparam, case, func, or_, select
 
-from server.db import Tx
+from server.db import Tx, among
 from server.ledger.actions import Account
 from server.ledger.model import LedgerAccount, LedgerBalance, LedgerJournal, LedgerTransfer
 from shared.money import Fen
@@ -83,6 +84,14 @@ def moved(tx: Tx, account: Account, keys: Sequence[str]) -> dict[str, Fen]:
         .group_by(LedgerJournal.key)
     )
     return {key: int(fen) for key, fen in tx.execute(query, {"keys": list(keys)})}
+
+
+def occurred(tx: Tx, keys: Sequence[str]) -> dict[str, datetime]:
+    """When the journals of these keys occurred; those that are not posted are not named."""
+    if not keys:
+        return {}
+    query = select(LedgerJournal.key, LedgerJournal.occurred_at).where(among(tx, LedgerJournal.key, keys))
+    return dict(tx.execute(query).all())
 
 
 def _is(account: Account) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +10,8 @@ from uuid import UUID
 
 from sqlalchemy import Subquery, and_, literal, null, or_, select
 
-from server.db import Tx
+from server.db import Tx, among
+from server.ledger import queries as ledger
 from server.payments.disputes.model import Dispute, DisputeLine
 from server.payments.model import PaymentAttempt, PaymentException
 from server.payments.queries import attempts_of
@@ -55,10 +57,24 @@ def _refunded() -> Subquery:
     )
 
 
-def gave_up(tx: Tx, order_id: UUID) -> bool:
-    """Whether a refund of an order ended without money after it had gone to its channel: what it took is back."""
-    mine = (Refund.order_id == order_id, Refund.state == RefundState.CLOSED.value)
-    return tx.scalars(select(Refund.id).where(*mine)).first() is not None
+def gave_up(tx: Tx, order_ids: Collection[UUID]) -> dict[UUID, Fen]:
+    """The most that refunds of orders had taken at once which ended without money after they had: it is back.
+
+    The goods of a line have one open refund at a time.
+    """
+    closed = (Refund.state == RefundState.CLOSED.value, among(tx, Refund.order_id, list(order_ids)))
+    query = select(Refund.order_id, Refund.out_refund_no, RefundLine.order_line_id, RefundLine.amount_fen)
+    ended = tx.execute(query.join(RefundLine, RefundLine.refund_id == Refund.id).where(*closed)).all()
+    given = ledger.occurred(tx, [f"refund:{number}:restore" for _, number, _, _ in ended])
+    most: dict[tuple[UUID | None, UUID], Fen] = defaultdict(int)
+    for order_id, number, line_id, fen in ended:
+        if f"refund:{number}:restore" in given:
+            most[order_id, line_id] = max(most[order_id, line_id], fen)
+    found: dict[UUID, Fen] = defaultdict(int)
+    for (order_id, _), fen in most.items():
+        if order_id is not None:
+            found[order_id] += fen
+    return found
 
 
 def _disputed(state: DisputeState) -> Subquery:

@@ -2,7 +2,8 @@
 
 left     of an order's payment: what its released lines still have for the supplier, refunds and disputes taken off
          unless they were won, less what payouts that were approved, sent or arrived took of it, their fees too; and no
-         more than the payment has, nor than its channel splits of it: nothing once that has ended, or is too late
+         more than the payment has, nor than its channel splits of it: nothing of what was paid while the supplier's
+         goods were purchased, nor once that has ended, or is too late
 taken    first of the orders on the payout's own statements, then of those that the supplier had released lately; what
          no payment has left is transferred
 """
@@ -13,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -142,17 +144,19 @@ def returns(tx: Tx, payout: Payout) -> dict[tuple[int, int], SettlementReturn]:
     return {(row.n, row.k): row for row in tx.scalars(mine)}
 
 
-def to_return(tx: Tx, payout: Payout) -> list[Due]:
+def to_return(tx: Tx, payout: Payout, *, besides: Mapping[UUID, Fen] = MappingProxyType({})) -> list[Due]:
     """What of the splits of a payout that arrived is lacking for the refunds of their payments.
 
     A channel refunds no more of a payment than what of it was not split, or was given back, within 180 days: so it is
-    asked for `until` then, and may be told later.
+    asked for `until` then, and may be told later. `besides` are taken to have gone back of payments, too.
     """
     assert payout.arrived_at is not None, payout.number
     until = payout.arrived_at + GIVEN_BACK_WITHIN
     told, back = results(tx, payout), returns(tx, payout)
     arrived = {order_id: (n, fen) for n, order_id, fen in of(tx, payout) if n not in told or told[n].succeeded}
     gone, paid = _gone(tx, list(arrived), *payments.taken()), payments.payments_of(tx, arrived)
+    for order_id, fen in besides.items():
+        gone[order_id] = gone.get(order_id, 0) + fen
     others = _split_before(tx, payout, list(arrived))
     newer = _split_before(tx, payout, list(arrived), Payout.id > payout.id)  # give back first
     found = []
@@ -169,13 +173,10 @@ def to_return(tx: Tx, payout: Payout) -> list[Due]:
 def most_returned(tx: Tx, payout: Payout, n: int, k: int) -> Fen:
     """How much can have been given back of a split the `k`-th time: what is due by now, as more may be than was asked.
 
-    Any of it where a refund of its payment ended without money: its part was asked for, and is not due any more.
+    What refunds had taken that ended without money counts, too: it may have been asked for, and is not due any more.
     """
-    due = next((one.amount for one in to_return(tx, payout) if (one.n, one.k) == (n, k)), 0)
-    order_id, fen = next((order_id, fen) for m, order_id, fen in of(tx, payout) if m == n)
-    given = [row.amount_fen for row in returns(tx, payout).values() if row.n == n]
-    is_next = k == len(given) + 1
-    return fen - sum(given) if is_next and payments.gave_up(tx, order_id) else due
+    asked = payments.gave_up(tx, [order_id for m, order_id, _ in of(tx, payout) if m == n])
+    return next((one.amount for one in to_return(tx, payout, besides=asked) if (one.n, one.k) == (n, k)), 0)
 
 
 def rounds(tx: Tx, payout: Payout, order_ids: Collection[UUID]) -> dict[UUID, int]:
@@ -255,7 +256,8 @@ def _gone(tx: Tx, order_ids: Collection[UUID], *by: Subquery) -> dict[UUID, Fen]
 
 def _left(tx: Tx, payout: Payout, which: ColumnElement[bool]) -> dict[UUID, Fen]:
     """What can be split for the supplier of the payments of some of its released orders, in the order of the orders."""
-    chosen = (which, Statement.supplier_id == payout.supplier_id, Statement.state.in_(RELEASED))
+    is_theirs = (Statement.supplier_id == payout.supplier_id, Statement.mode == payout.mode)
+    chosen = (which, *is_theirs, Statement.state.in_(RELEASED))
     shares = select(SettlementItem.order_id, func.sum(SettlementItem.share_fen))
     left = _sums(tx, shares.join(Statement, Statement.id == SettlementItem.statement_id).where(*chosen))
     if not left:
@@ -279,12 +281,14 @@ def _left(tx: Tx, payout: Payout, which: ColumnElement[bool]) -> dict[UUID, Fen]
 def _room(tx: Tx, payout: Payout, order_ids: Collection[UUID]) -> dict[UUID, Fen]:
     """What the channel still splits of the payments of these orders, whosever it is: all of it is in them."""
     paid, gone = payments.payments_of(tx, order_ids), _gone(tx, order_ids, *payments.taken(), payments.disputed())
-    ppm = agreed.histories(tx, [payout.supplier_id])[payout.supplier_id].current.split_ppm
+    terms = agreed.histories(tx, [payout.supplier_id])[payout.supplier_id]
     before, ended, now = rounds(tx, payout, order_ids), _ended(tx, order_ids), clock.now()
     room = {
-        order_id: min(most_of(one.amount, ppm), one.amount - gone.get(order_id, 0))
+        order_id: min(most_of(one.amount, terms.current.split_ppm), one.amount - gone.get(order_id, 0))
         for order_id, one in paid.items()
-        if order_id not in ended and window(one.paid_at, at=now, rounds=before.get(order_id, 0)).trouble is None
+        if terms.at(one.paid_at).mode == payout.mode  # a channel splits what was paid to be split
+        and order_id not in ended
+        and window(one.paid_at, at=now, rounds=before.get(order_id, 0)).trouble is None
     }
     _take(room, _split_before(tx, payout, room))
     _take(room, _fees_before(tx, payout, room))

@@ -126,7 +126,8 @@ def test_a_row_that_was_given_back_was_there_and_a_payout_that_lacks_all_failed(
     step(shop, payout, "confirm", by="wang")
     lost = (split["request_no"], split["amount_fen"], False, "")
     assert "须由发起人以外的人" in told(shop, lost, status=422)["params"]["reason"]
-    assert told(shop, lost, by="wang") == {"failed": 1}  # who confirmed it may find that it was not so
+    counts = {"failed": 1, "lacked": 1, "lacked_fen": 4_275}
+    assert told(shop, lost, by="wang") == counts  # who confirmed it may find that it was not so
 
 
 def test_what_was_given_back_for_a_refund_that_came_to_nothing_is_the_suppliers_again(shop):

@@ -1,0 +1,73 @@
+"""Money of payouts that is a supplier's again: no more than was asked for, by two people, told to who checks next."""
+
+import pytest
+
+from shared import clock
+from tests.server.refunding import balances, carry_out, shop_with_refunds
+from tests.server.settlement.paying import PURCHASE, SOLD, account_of, agree, later, paid, settled, step
+from tests.server.settlement.test_netting import DAY, XINGHE, refund
+from tests.server.settlement.test_results_later import told
+from tests.server.settlement.test_splitting import SHARING, carried, rows_of, sent
+from tests.world import ANNA, BEN
+
+
+@pytest.fixture
+def shop(tmp_path):
+    with clock.fixed(SOLD), shop_with_refunds(tmp_path) as site:
+        site.desk.says = "succeeded"
+        site.world.stock("STEAM-50", 12)
+        agree(site, **SHARING)
+        yield site
+        site.world.check()
+
+
+def given_up(site, bought, amount):
+    """A refund of an order that its channel takes on, and ends without money."""
+    site.desk.says = "processing"
+    refund(site, bought, amount)
+    site.desk.ends("failed")
+    with later(site, hours=1):
+        carry_out(site)
+    site.desk.says = "succeeded"
+
+
+def test_no_more_comes_back_of_a_split_than_refunds_ever_asked_for(shop):
+    first, second = shop.world.buy(ANNA, "STEAM-50"), shop.world.buy(BEN, "STEAM-50")
+    payout = step(shop, sent(shop, settled(shop, DAY)), "confirm")
+    number = payout["number"]
+    given_up(shop, first, 100)  # 2.25 of the payment were never split: nothing was asked of its receiver
+    for n, fen in ((1, 4_275), (1, 1), (2, 4_275)):
+        refused = told(shop, (f"{number}-R{n}.1", fen, True, "HT-1"), by="wang", status=422)
+        assert "没有待回退的分账" in refused["params"]["reason"]
+    given_up(shop, second, 300)
+    given_up(shop, second, 500)  # 5.00 are more than those 2.25: they were not asked for at once
+    refused = told(shop, (f"{number}-R2.1", 276, True, "HT-1"), by="wang", status=422)
+    assert "最多回退 ¥2.75" in refused["params"]["reason"]
+    assert (rows_of(shop, payout), balances(shop)["psp", "sandbox"]) == ([], 450)
+    assert told(shop, (f"{number}-R2.1", 275, True, "HT-1"), by="wang") == {"returned": 1, "returned_fen": 275}
+    assert (account_of(shop)["available_fen"], balances(shop)["supplier_available", XINGHE]) == (275, 275)
+    refused = told(shop, (f"{number}-R2.2", 1, True, "HT-2"), by="wang", status=422)
+    assert "没有待回退的分账" in refused["params"]["reason"]
+
+
+def test_no_payment_is_split_of_the_time_when_goods_were_purchased(shop):
+    with later(shop, minutes=1):
+        agree(shop, version=1, **PURCHASE)
+        shop.world.buy(ANNA, "STEAM-50")
+        paid(shop, settled(shop, DAY))
+        shop.world.buy(ANNA, "STEAM-50")  # paid without profit sharing, and settled under it
+    with later(shop, minutes=2):
+        agree(shop, version=2, **SHARING)
+        shared = [shop.world.buy(BEN, "STEAM-50") for _ in range(2)]
+        payout = sent(shop, settled(shop, DAY))
+        codes = [one.order.code for one in shared]
+        assert carried(shop, payout) == {codes[0]: (4_275, None), codes[1]: (4_275, None), None: (4_275, "no_payment")}
+        number = payout["number"]
+        told(
+            shop, (f"{number}-1", 4_275, True, ""), (f"{number}-2", 4_275, False, ""), (f"{number}-0", 4_275, True, "")
+        )
+        again = sent(shop, settled(shop, DAY))
+        assert carried(shop, again) == {codes[1]: (4_275, None)}
+        step(shop, again, "confirm")
+    held = balances(shop)
+    assert (held["bank", ""], held["psp", "sandbox"]) == (-8_550, 4 * 4_500 - 8_550)
