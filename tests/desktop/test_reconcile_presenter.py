@@ -95,7 +95,8 @@ def test_yesterday_is_first_and_days_before_it_that_are_not_signed_are_told():
     days, _ = looking_at(
         day(),
         day(channel="alipay"),
-        day(day=DAY - timedelta(days=3), bills=[], ours=nothing),
+        day(day=DAY - timedelta(days=4), bills=[], ours=nothing, differences=[]),
+        day(day=DAY - timedelta(days=3), bills=[bill(source="none", rows=0)], ours=nothing, differences=[]),
         day(day=DAY - timedelta(days=2)),
         signed_day(day=DAY - timedelta(days=1)),
     )
