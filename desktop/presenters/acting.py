@@ -45,10 +45,10 @@ class Entry:
 class Act(Generic[T]):
     """One thing that may be done.
 
-    `key` names it, `words` are on its button, `effect` says what will happen, `done` that it did. `work` makes the
-    operation of what was typed, and may raise KamengError about it. `naming` says it with what was typed so far, for
-    who is about to press the last button. `rows` is typed as often as wanted, at most `most_rows` times; `rows_of` has
-    them.
+    `key` names it, `words` are on its button, `effect` says what will happen, `done` that it did; `told` says what
+    became of it, where the answer tells. `work` makes the operation of what was typed, and may raise KamengError about
+    it. `naming` says it with what was typed so far, for who is about to press the last button. `rows` is typed as often
+    as wanted, at most `most_rows` times; `rows_of` has them.
     """
 
     key: str
@@ -61,6 +61,7 @@ class Act(Generic[T]):
     rows: tuple[Entry, ...] = ()
     most_rows: int = 1
     naming: Callable[[Mapping[str, str]], Pair] | None = None
+    told: Callable[[T], Pair] | None = None
 
     def named(self, typed: Mapping[str, str]) -> Pair:
         """What it is called on the last button."""
@@ -162,7 +163,8 @@ class Acting(Watched, Generic[T]):
         self.changed()
 
     def _done(self, act: Act[T], answer: T) -> None:
-        self.busy, self.chosen, self.error, self.said = False, None, None, act.done
+        self.busy, self.chosen, self.error = False, None, None
+        self.said = act.done if act.told is None else act.told(answer)
         self._then(answer)
         self.changed()
         self.said = None

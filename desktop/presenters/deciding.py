@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ from desktop.presenters import formats
 from desktop.presenters.acting import Act, Entry, Pair, Work
 from desktop.presenters.many import key_of
 from shared.contracts.reconcile import Difference
-from shared.finance import DifferenceAction
+from shared.finance import DifferenceAction, DifferenceState
 from shared.labels import words_of
 
 MOST = 1_000
@@ -82,6 +83,33 @@ def _effect(cases: Sequence[Difference], action: DifferenceAction) -> Pair:
     return f"{n} 条一起办，有一条不行就都不办：{zh}", f"All {n} or none: {en}"
 
 
+_RESOLVED: dict[DifferenceAction, Pair] = {
+    DifferenceAction.DELIVER: ("已入账发货", "Booked and delivered"),
+    DifferenceAction.REFUND: ("已原路退回", "Given back"),
+    DifferenceAction.ATTACH: ("已归入订单", "Attached to its order"),
+    DifferenceAction.BOOK: ("已入账", "Booked"),
+    DifferenceAction.CARRY: ("已挂账，带到下一个未签的日子", "Carried to the next open day"),
+    DifferenceAction.WRITE_OFF: ("已记为损失", "Booked as a loss"),
+    DifferenceAction.IGNORE: ("已记下原因", "Its reason is kept"),
+}
+_BECAME: dict[DifferenceState, Pair] = {
+    DifferenceState.OPEN: ("仍待处理", "Still open"),
+    DifferenceState.PROPOSED: ("等另一位同事复核", "Waits for another person's approval"),
+    DifferenceState.WORKING: ("正在执行", "Under way"),
+    DifferenceState.MATCHED: ("已自动配平", "Matched by itself"),
+}
+
+
+def became(answer: Difference | Sequence[Difference]) -> Pair:
+    """What became of what was decided on, for a toast."""
+    cases = [answer] if isinstance(answer, Difference) else answer
+    told = Counter(_BECAME.get(one.state) or _RESOLVED[one.action or one.proposed_action] for one in cases)
+    if len(cases) == 1:
+        return next(iter(told))
+    zh, en = zip(*((f"{n} 条{pair[0]}", f"{n}: {pair[1]}") for pair, n in told.items()), strict=True)
+    return "；".join(zh), "; ".join(en)
+
+
 def acts_about(cases: Sequence[Difference]) -> list[Act[Any]]:
     """What may be decided about all of these, what is advised first; what names an order, about one alone."""
     if not 1 <= len(cases) <= MOST:
@@ -115,6 +143,7 @@ def _decision(cases: Sequence[Difference], action: DifferenceAction) -> Act[Any]
         words=(f"提议{names[0]}", f"Propose: {names[1]}") if needs_two else names,
         effect=(zh + more[0] + "。", en + more[1] + "."),
         done=("已提交", "Done"),
+        told=became,
         work=work,
         entries=(
             *((_ORDER,) if action is DifferenceAction.ATTACH else ()),
@@ -150,6 +179,7 @@ def _answer(cases: Sequence[Difference], key: str) -> Act[Any]:
         words=("同意" + "、".join(zh for zh, _ in names), "Approve: " + ", ".join(en for _, en in names)),
         effect=("；".join(zh for zh, _ in told) + "，立即执行。", "; ".join(en for _, en in told) + ", at once."),
         done=("已复核，正在执行", "Approved"),
+        told=became,
         work=work,
         entries=(_REMARK,),
     )

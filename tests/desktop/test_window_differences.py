@@ -39,6 +39,7 @@ def test_many_differences_are_decided_on_at_once(program, live_shop, world, tmp_
     assert "已选 4 条差异" in texts(page.explained)
     assert page.bar.buttons == {}
     assert "所选的差异没有共同的处理方式" in texts(page.explained)
+    assert "差额合计" not in texts(page.explained), "fees and payments do not add up"
     page.close_view.kind_wanted.emit(DifferenceKind.FEE)
     qtbot.waitUntil(lambda: len(bench.differences.feed.rows) == 2, timeout=WAIT_MS)
     assert bench.differences.picked == ()
@@ -50,6 +51,7 @@ def test_many_differences_are_decided_on_at_once(program, live_shop, world, tmp_
     assert page.bar.effect.text().startswith("2 条一起办，有一条不行就都不办：按渠道账单记一笔分录")
     carry_out(qtbot, page.bar, bench.differences.acting, note="以渠道账单为准")
     qtbot.waitUntil(lambda: bench.differences.feed.is_empty, timeout=WAIT_MS)
+    assert program.window.toasts.texts() == ["2 条已入账"]
     done = [one for one in yesterday.rows(ReconcileDifference) if one.kind == DifferenceKind.FEE]
     assert {(one.state, one.action, one.note) for one in done} == {("resolved", "book", "以渠道账单为准")}
     assert bench.differences.picked == ()

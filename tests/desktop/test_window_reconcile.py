@@ -96,18 +96,20 @@ def test_a_clerk_works_the_differences_by_keyboard_and_signs(program, live_shop,
     carry_out(qtbot, page.bar, acting, note="以渠道账单为准")
     qtbot.waitUntil(lambda: len(bench.differences.feed.rows) == 2, timeout=WAIT_MS)
     assert page.table.hasFocus(), "the keyboard goes on in the list"
+    assert window.toasts.texts() == ["已入账"]
     go_to(qtbot, page, bench, DifferenceKind.ONLY_THEIRS)
     qtbot.keyClick(page.table, Qt.Key.Key_C)
     carry_out(qtbot, page.bar, acting, note="等渠道下一份账单")
     qtbot.waitUntil(lambda: len(bench.differences.feed.rows) == 1, timeout=WAIT_MS)
     assert bench.differences.opened.kind is DifferenceKind.ONLY_OURS, "the next one is in front"
-    assert window.toasts.texts() == ["已提交"], "once"
+    assert window.toasts.texts() == ["已挂账，带到下一个未签的日子"], "once"
     qtbot.keyClick(page.table, Qt.Key.Key_W)
     assert window.toasts.texts() == [], "nothing lies over what is typed next"
     assert "另一位同事复核后才执行" in page.bar.effect.text()
     carry_out(qtbot, page.bar, acting, note="渠道确认无此交易")
     qtbot.waitUntil(lambda: bench.differences.opened.state is DifferenceState.PROPOSED, timeout=WAIT_MS)
     assert "等另一位同事复核" in page.bar.hint.text()
+    assert window.toasts.texts() == ["等另一位同事复核"]
     assert list(page.bar.buttons) == ["send_back"], "who decides does not approve"
     approve(wang, bench.differences.opened.id)
     bench.refresh()

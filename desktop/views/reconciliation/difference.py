@@ -77,9 +77,10 @@ class DifferencePanel(CasePanel):
         """What is decided on together: by kind, with what it comes to."""
         self.name.setText(counted(self.tr("已选 %n 条差异", None, len(picked)), len(picked)))
         self.badge.hide()
-        off = signed(sum(one.off_by_fen for one in picked))
-        layout.addWidget(label(self.tr("差额合计 {off}").format(off=off), role="figure"))
-        for group in groups(picked):
+        of_kinds = groups(picked)
+        if len(of_kinds) == 1:  # a fee that is more and a payment that is less do not add up to anything
+            layout.addWidget(label(self.tr("差额合计 {off}").format(off=of_kinds[0].off_by), role="figure"))
+        for group in of_kinds:
             words = self.tr("{kind} {n} 条，{amount}")
             told = words.format(kind=state_word(group.kind), n=formats.count(group.number), amount=group.amount)
             layout.addLayout(pair(told, group.off_by))
