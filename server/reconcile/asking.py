@@ -25,6 +25,7 @@ from shared.errors import Conflict
 from shared.finance import DifferenceAction, DifferenceKind, DifferenceState
 from shared.states import FoundBy
 
+_K = DifferenceKind
 AT_ONCE = 8
 """How many questions a channel gets at a time."""
 
@@ -39,7 +40,7 @@ class NotConfirmed(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What the bill says of a payment: `state` is the channel's word for it."""
+    """What the bill says of a payment, or of a refund with a number: what the channel's word for it may be."""
 
     state: Literal["paid", "refunded"]
     number: str
@@ -48,6 +49,7 @@ class _Said:
     provider_no: str
     amount_fen: int | None
     out_refund_no: str = ""
+    outcomes: Collection[str] = ("succeeded",)
 
 
 async def before(ctx: Context, seen: Mapping[UUID, int], *, actor: Actor) -> None:
@@ -82,10 +84,12 @@ async def _ask(ctx: Context, said: _Said, gate: asyncio.Semaphore) -> NotConfirm
 
 
 async def _ask_for_refund(ctx: Context, said: _Said) -> NotConfirmed | None:
-    number, payment = said.out_refund_no, said.out_trade_no
-    fact = await channels.call(ctx, said.channel, lambda gateway: gateway.query_refund(number, out_trade_no=payment))
-    is_it = fact is not None and (fact.state, fact.amount_fen) == ("succeeded", said.amount_fen)
-    return None if is_it else NotConfirmed(number=said.number, answer=fact.state if fact else "NOT_FOUND")
+    number, its = said.out_refund_no, {"out_trade_no": said.out_trade_no, "provider_no": said.provider_no}
+    fact = await channels.call(ctx, said.channel, lambda gateway: gateway.query_refund(number, **its))
+    its_own = (said.out_trade_no, said.amount_fen)
+    is_it = fact is not None and fact.state in said.outcomes and (fact.out_trade_no, fact.amount_fen) == its_own
+    answer = f"{fact.state} {fact.out_trade_no} {fact.amount_fen}" if fact else "NOT_FOUND"
+    return None if is_it else NotConfirmed(number=said.number, answer=answer)
 
 
 def _answer(fact: PaymentFact | None) -> str:
@@ -102,10 +106,20 @@ def _to_be_asked(ctx: Context, seen: Mapping[UUID, int], actor: Actor) -> list[_
         rows = [row for row in tx.scalars(query.order_by(r.number)) if row.version == seen[row.id]]
         told = _told_by_channel(tx, rows)
         paid = [row for row in rows if row.action in _GOODS or (row.action in _MONEY and _is_news(row, told))]
-        back = [row for row in rows if _gives_back(tx, row)]
-        ours = [row for row in rows if row.kind == DifferenceKind.REFUND_STATE and row.action == DifferenceAction.BOOK]
-    said = [*(_said("paid", row) for row in paid), *(_said("refunded", row) for row in back)]
-    return [*said, *(replace(_said("refunded", row), out_refund_no=row.out_refund_no) for row in ours)]
+        unknown = [row for row in rows if row.kind == _K.REFUND_ONLY_THEIRS and row.action == DifferenceAction.BOOK]
+        whole = [row for row in unknown if _gives_back(tx, row)]
+        ours = [row for row in rows if row.kind == _K.REFUND_STATE and row.action == DifferenceAction.BOOK]
+    of_orders = [row for row in unknown if row not in whole and row.out_refund_no]
+    return [
+        *(_said("paid", row) for row in paid),
+        *(_said("refunded", row) for row in whole),
+        *(replace(_said("refunded", row), out_refund_no=row.out_refund_no) for row in ours),
+        *(replace(_said("refunded", row), out_refund_no=row.out_refund_no, outcomes=_UNDER_WAY) for row in of_orders),
+    ]
+
+
+_UNDER_WAY = ("processing", "succeeded")
+"""What a channel says of a refund that it has begun, as its own bill has it."""
 
 
 def _said(state: Literal["paid", "refunded"], row: ReconcileDifference) -> _Said:
@@ -114,8 +128,6 @@ def _said(state: Literal["paid", "refunded"], row: ReconcileDifference) -> _Said
 
 def _gives_back(tx: Tx, row: ReconcileDifference) -> bool:
     """Whether it is said that the channel gave back all of some money that is set aside here."""
-    if row.kind != DifferenceKind.REFUND_ONLY_THEIRS or row.action != DifferenceAction.BOOK:
-        return False
     numbers = {"provider_no": row.provider_no, "out_trade_no": row.out_trade_no}
     return aside.held(tx, row.channel, row.theirs_fen or 0, **numbers) is not None
 
@@ -126,7 +138,7 @@ _MONEY = frozenset({DifferenceAction.REFUND.value})
 
 def _is_news(row: ReconcileDifference, told: Collection[UUID]) -> bool:
     """Whether nothing but a bill tells of the money that a refund would give back."""
-    return row.kind != DifferenceKind.REFUND_ONLY_THEIRS and row.exception_id not in told
+    return row.kind != _K.REFUND_ONLY_THEIRS and row.exception_id not in told
 
 
 def _told_by_channel(tx: Tx, rows: Collection[ReconcileDifference]) -> set[UUID]:

@@ -20,7 +20,7 @@ from sqlalchemy import select
 from server import app
 from server.crypto import KeyRing
 from server.db import retrying
-from server.gateways.port import ChannelUnknown, CreatePayment
+from server.gateways.port import ChannelUnknown, CreatePayment, CreateRefund
 from server.payments import bills, checkout
 from server.payments.model import PaymentAttempt
 from server.payments.refunds import following
@@ -131,6 +131,12 @@ class Close:
         assert answer.status_code == 201, answer.text
         self.settle(answer.json()["id"])
         return answer.json()["id"]
+
+    def give_back(self, attempt, number, amount_fen):
+        """Somebody gives money back in the channel's own console, under a number that is not ours."""
+        whole = PRICES["STEAM-50"]
+        asked = CreateRefund(number, attempt.out_trade_no, amount_fen, "客服", total_fen=whole)
+        assert asyncio.run(self.shop.ctx.gateways[attempt.channel].refund(asked)).state in {"processing", "succeeded"}
 
     def settle(self, refund_id):
         """The channel is asked until the refund has ended."""

@@ -396,6 +396,7 @@ def test_a_refund_that_failed_after_all_is_recorded_as_what_was_paid_in_its_plac
         lines = (line(close, sold), given_back(close, sold, told, ends_at_ms=None), given_back(close, sold, other))
         close.drop(*failing(*trades(close, *lines)))
         [stray] = close.differences("wechat", kind="refund_only_theirs")
+        close.give_back(sold, "BY-HAND-1", 1_000)
         assert (stray["out_refund_no"], close.handle(stray, "book")["state"]) == ("BY-HAND-1", "proposed")
         assert close.check(stray, status=409)["code"] == "paid_in_its_place", "it would be booked twice"
         close.check(stray, approve=False)
