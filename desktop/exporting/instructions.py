@@ -54,6 +54,9 @@ TROUBLES = {
 }
 """Why a part cannot be split by the channel; the words of `InstructionRow.trouble`."""
 
+NO_ACCOUNT = Sentence("缺收款账号", "No account to pay to")
+_TO_AN_ACCOUNT = frozenset({"transfer", "split"})
+
 _DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\0", "＝", "＋", "－", "＠")
 
 
@@ -108,8 +111,16 @@ def _values(number: str, row: InstructionRow) -> tuple[Any, ...]:
         row.order_code,
         row.start_at,
         row.until,
-        TROUBLES.get(row.trouble or "", row.trouble),
+        attention(row),
     )
+
+
+def attention(row: InstructionRow) -> Sentence | None:
+    """What whoever carries a row has to know; None where there is nothing."""
+    told = [TROUBLES.get(row.trouble, Sentence(row.trouble, row.trouble))] if row.trouble else []
+    if row.kind in _TO_AN_ACCOUNT and not row.account:
+        told.append(NO_ACCOUNT)
+    return Sentence("；".join(one.zh for one in told), "; ".join(one.en for one in told)) if told else None
 
 
 def _csv(titles: Sequence[str], columns: Sequence[Sequence[str]]) -> bytes:

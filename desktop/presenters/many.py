@@ -36,6 +36,11 @@ def the_rest(left: int) -> Pair:
     )
 
 
+def both(one: Pair, other: Pair) -> Pair:
+    """One sentence after the other."""
+    return one[0] + other[0], one[1] + other[1]
+
+
 class Stated(Case, Protocol):
     """A case that says where it stands."""
 
@@ -92,7 +97,9 @@ class ManyCases(Cases[S], Generic[S]):
         self.picked: tuple[S, ...] = ()
         self.outcomes: tuple[Outcome[Any, Any], ...] = ()
         self._when_all: Callable[[], None] | None = None
+        self._is_other_list = False
         self.feed.watch(self._read_on)
+        self.feed.watch(self._see_other_list)
 
     def pick(self, rows: Sequence[S]) -> None:
         """Be about these, where they are more than one."""
@@ -107,6 +114,18 @@ class ManyCases(Cases[S], Generic[S]):
         elif self.opened is not None:
             self.acting.offer(self.acts_of(self.opened))
         self.changed()
+
+    def _choose_list(self, *, is_other: bool) -> None:
+        """A list is shown, maybe another one than the one in front is of."""
+        self._is_other_list = is_other
+
+    def _see_other_list(self) -> None:
+        """What is not of the list that was chosen is in front no more; the first of the list is then."""
+        if not self._is_other_list or self.feed.loading or self.feed.error is not None:
+            return
+        self._is_other_list = False
+        if self.opened is not None and all(one.id != self.opened.id for one in self.feed.rows):
+            self.look_into(None)
 
     def read_all(self, then: Callable[[], None]) -> None:
         """Read on until as many are here as are decided on at once."""

@@ -11,7 +11,7 @@ from desktop.operations.each import Outcome
 from desktop.operations.settlement import Step
 from desktop.presenters import formats
 from desktop.presenters.acting import Act, Entry, Pair, Work
-from desktop.presenters.many import MANY, SEE_EACH, Told, the_rest
+from desktop.presenters.many import MANY, SEE_EACH, Told, both, the_rest
 from shared.contracts.settlement import Payout
 from shared.finance import PayoutState
 
@@ -122,6 +122,12 @@ def _sum(payouts: Sequence[Payout]) -> tuple[str, str]:
     return formats.count(len(payouts)), formats.money(sum(one.amount_fen for one in payouts))
 
 
+def _nowhere(payouts: Sequence[Payout]) -> Pair:
+    """That some of them have no account to go to."""
+    n = formats.count(sum(not one.account for one in payouts))
+    return (f"其中 {n} 笔没有收款账号。", f" {n} of them have no account to go to.") if n != "0" else ("", "")
+
+
 def _check_each(payouts: Sequence[Payout], left: int) -> list[Act[Any]]:
     def say(*, approve: bool, note: str) -> Work[Any]:
         return partial(settlement.check_payouts, seen=payouts, approve=approve, note=note)
@@ -129,6 +135,7 @@ def _check_each(payouts: Sequence[Payout], left: int) -> list[Act[Any]]:
     n, amount = _sum(payouts)
     new, rest = sum(one.is_new_account for one in payouts), the_rest(left)
     warned = (f"其中 {new} 笔是首次向该账户打款，请核实。", f" {new} go to a new account: verify.") if new else ("", "")
+    warned = both(warned, _nowhere(payouts))
     return [
         _each(
             APPROVE,
@@ -154,7 +161,7 @@ def _check_each(payouts: Sequence[Payout], left: int) -> list[Act[Any]]:
 
 
 def _send_each(payouts: Sequence[Payout], left: int) -> list[Act[Any]]:
-    (n, amount), rest = _sum(payouts), the_rest(left)
+    (n, amount), rest = _sum(payouts), both(_nowhere(payouts), the_rest(left))
     effect = (
         f"{n} 笔共 {amount} 从可打款转为打款中并入账，随后导出一份指令交给银行或渠道。{rest[0]}",
         f"{n} payouts of {amount} are booked as on their way; then one file has all their instructions.{rest[1]}",

@@ -24,6 +24,7 @@ from desktop.presenters.words import in_words, language, party_words, tone, word
 from shared.clock import now, shop_day
 from shared.contracts.identity import Person
 from shared.contracts.settlement import Payout, PayoutInstruction, PayoutResult, PayoutResultsTaken
+from shared.errors import KamengError
 from shared.finance import PayoutState
 from shared.ids import new_id
 from shared.payout_rows import Row
@@ -39,11 +40,28 @@ def _statements(one: Payout) -> str:
     return " ".join(one.statements)
 
 
+def arrived_in_part(one: Payout) -> bool:
+    """Whether some of it lacks, and the rest is there."""
+    return one.state is PayoutState.CONFIRMED and one.arrived_fen < one.amount_fen
+
+
+def standing(one: Payout) -> str:
+    """Where it stands; of one that arrived, whether all of it did."""
+    return in_words(("部分到账", "Arrived in part")) if arrived_in_part(one) else word(one.state)
+
+
+def _tone(one: Payout) -> str:
+    return "warning" if arrived_in_part(one) else tone(one.state)
+
+
 COLUMNS = (
     Column[Payout]("number", lambda p: p.number, code=True, sample="DK20261116-001"),
     Column[Payout]("supplier", lambda p: p.supplier, stretch=True, tip=lambda p: p.supplier, sample="八个汉字的名称"),
     Column[Payout]("amount", lambda p: formats.money(p.amount_fen), numeric=True, sample="¥1,234,567.00"),
-    Column[Payout]("state", lambda p: word(p.state), tone=lambda p: tone(p.state), sample="Waits for approval"),
+    Column[Payout]("state", standing, tone=_tone, sample="Waits for approval"),
+    Column[Payout](
+        "arrived", lambda p: formats.money(p.arrived_fen) if p.arrived_fen else "–", numeric=True, sample="¥123,456.00"
+    ),
     Column[Payout]("statements", _statements, tip=_statements, sample="JS20261116-001", spare=True),
     Column[Payout]("reference", lambda p: p.reference or "–", code=True, sample="2026030212345678", spare=True),
     Column[Payout]("made_by", lambda p: party_words(p.made_by), sample="八个汉字名", spare=True),
@@ -87,6 +105,7 @@ class Payouts(ManyCases[Payout]):
 
     def show(self, *, state: PayoutState | None) -> None:
         """Show the payouts of a state."""
+        self._choose_list(is_other=state is not self.state)
         self.state = state
         self.feed.show(lambda engine, after: settlement.list_payouts(engine, state=state, after=after))
         self.changed()
@@ -160,6 +179,12 @@ class Payouts(ManyCases[Payout]):
         self._ask(work, partial(self._written, frozenset(wanted)), self._not_written)
         self.changed()
 
+    def take_results(self, path: Path) -> None:
+        """Read a result file; where an instruction was written was read by then."""
+        self.exported, self.export_error = None, None
+        self.results.take(path)
+        self.changed()
+
     def _written(self, payouts: frozenset[UUID], carried: Carried) -> None:
         self.exporting, self.exported = False, carried
         self.sent = tuple(one for one in self.sent if one.id not in payouts)
@@ -168,6 +193,10 @@ class Payouts(ManyCases[Payout]):
     def _not_written(self, error: Exception) -> None:
         self.exporting, self.export_error = False, error
         self.changed()
+
+
+_DOES_NOT_FIT = "results_do_not_fit"
+"""What the server says of a file that it does not take: sent again it is the same."""
 
 
 class Results(Watched):
@@ -235,6 +264,7 @@ class Results(Watched):
 
     def _refused(self, error: Exception) -> None:
         self.busy, self.error = False, error
+        self.file = None if isinstance(error, KamengError) and error.code == _DOES_NOT_FIT else self.file
         self.bad = error.rows if isinstance(error, ResultsDoNotRead) else ()
         self.changed()
 
@@ -293,7 +323,7 @@ def paid_to(one: Payout) -> list[tuple[str, str, bool]]:
         (("打款手续费", "Fee of the payout"), formats.money(one.fee_fen) if one.fee_fen else "", False),
         (
             ("实际到账", "Arrived"),
-            formats.money(one.arrived_fen) if 0 < one.arrived_fen < one.amount_fen else "",
+            formats.money(one.arrived_fen) if arrived_in_part(one) else "",
             False,
         ),
         (("分账回退", "Given back"), formats.money(one.returned_fen) if one.returned_fen else "", False),
@@ -301,10 +331,25 @@ def paid_to(one: Payout) -> list[tuple[str, str, bool]]:
     return [(in_words(words), value, is_code) for words, value, is_code in facts if value]
 
 
+_NOWHERE: Pair = (
+    "没有收款账号：请撤回，在“条件”里登记后重新发起打款。",
+    "It has no account: take it back, agree on one, and make the payout anew.",
+)
+_WARNED: dict[PayoutState, tuple[Pair, ...]] = {
+    PayoutState.REQUESTED: (_NOWHERE,),
+    PayoutState.APPROVED: (_NOWHERE,),
+    PayoutState.SENT: (
+        ("没有收款账号，指令里缺这一栏：请向供应商核实。", "It has no account to pay to: ask the supplier for it."),
+    ),
+}
+"""What is said of a payout without an account, as long as its money is not there."""
+
+
 def warnings(one: Payout) -> list[str]:
     """What whoever checks it has to know: a new account, and what became of payouts before of the same statements."""
-    found = [in_words(("首次向此账户打款，请核实。", "Nothing was ever paid to this account: verify it."))]
-    found = found if one.is_new_account else []
+    found = [in_words(words) for words in _WARNED.get(one.state, ()) if not one.account]
+    if one.is_new_account:
+        found.append(in_words(("首次向此账户打款，请核实。", "Nothing was ever paid to this account: verify it.")))
     for before in one.earlier:
         words: Pair = ("{number} 打款失败：{why}", "{number} failed: {why}")
         if before.arrived_at is not None:

@@ -10,8 +10,8 @@ from uuid import UUID
 from desktop.operations import settlement
 from desktop.operations.each import Outcome
 from desktop.presenters import formats
-from desktop.presenters.acting import Act, Acting, Entry, Work
-from desktop.presenters.many import MANY, SEE_EACH, Told, the_rest
+from desktop.presenters.acting import Act, Acting, Entry, Pair, Work
+from desktop.presenters.many import MANY, SEE_EACH, Told, both, the_rest
 from shared.contracts.settlement import SettlementMode, Statement
 
 CONFIRM, DROP, PAY = "confirm", "drop", "pay"
@@ -57,7 +57,7 @@ def _drop(case: Statement) -> Act[Statement]:
 
 
 def _pay(case: Statement, acting: Acting[Any]) -> Act[Statement]:
-    amount = formats.money(to_pay(case))
+    amount, lacks = formats.money(to_pay(case)), without_account([case])
 
     def work(typed: Mapping[str, str]) -> Work[Statement]:
         made = partial(settlement.pay_statement, payout_id=acting.attempt_id, note=typed["note"])
@@ -67,8 +67,8 @@ def _pay(case: Statement, acting: Acting[Any]) -> Act[Statement]:
         PAY,
         ("发起打款", "Make the payout"),
         (
-            f"向“{case.supplier}”打款，至多 {amount}，扣除此后的退款；另一位同事复核后才能提交银行或渠道。",
-            f"At most {amount} to “{case.supplier}”, less refunds since; another person must approve it first.",
+            f"向“{case.supplier}”打款，至多 {amount}，扣除此后的退款；另一位同事复核后才能提交银行或渠道。{lacks[0]}",
+            f"At most {amount} to “{case.supplier}”, less refunds since; another person approves it first.{lacks[1]}",
         ),
         ("已发起打款，等待复核", "The payout waits for approval"),
         work,
@@ -94,6 +94,15 @@ def by_supplier(cases: Sequence[Statement]) -> Iterator[list[Statement]]:
         of_one.setdefault((case.supplier_id, case.mode), []).append(case)
     for some in of_one.values():
         yield from (some[at : at + PAID_AT_ONCE] for at in range(0, len(some), PAID_AT_ONCE))
+
+
+def without_account(cases: Sequence[Statement]) -> Pair:
+    """That nobody has said where suppliers are paid to; nothing where it is known of all."""
+    names = dict.fromkeys(case.supplier for case in cases if not case.has_account)
+    if not names:
+        return "", ""
+    zh, en = "、".join(f"“{name}”" for name in names), ", ".join(f"“{name}”" for name in names)
+    return f"{zh}还没有收款账号，请先在“条件”里登记。", f" Nobody has said where {en} is paid to: agree on that first."
 
 
 def acts_about(picked: Sequence[Statement]) -> list[Act[Any]]:
@@ -140,13 +149,13 @@ def _drop_each(cases: Sequence[Statement], left: int) -> Act[Any]:
 def _pay_each(cases: Sequence[Statement], left: int) -> Act[Any]:
     payouts, rest = list(by_supplier(cases)), the_rest(left)
     n, statements = formats.count(len(payouts)), formats.count(len(cases))
-    amount = formats.money(sum(map(to_pay, cases)))
+    amount, more = formats.money(sum(map(to_pay, cases))), both(without_account(cases), rest)
     return Act(
         PAY + MANY,
         (f"发起 {n} 笔打款", f"Make {n} payouts"),
         (
-            f"{statements} 张结算单按供应商合成 {n} 笔打款，至多 {amount}，扣除此后的退款；须另一位同事复核。{rest[0]}",
-            f"{statements} statements, {n} payouts, at most {amount}; another person must approve them.{rest[1]}",
+            f"{statements} 张结算单按供应商合成 {n} 笔打款，至多 {amount}，扣除此后的退款；须另一位同事复核。{more[0]}",
+            f"{statements} statements, {n} payouts, at most {amount}; another person approves them.{more[1]}",
         ),
         SEE_EACH,
         lambda typed: lambda engine: settlement.pay_statements(engine, payouts, note=typed["note"]),

@@ -202,6 +202,7 @@ class Statements(ManyCases[Statement]):
 
     def show(self, *, state: StatementState | None, supplier_id: UUID | None = None) -> None:
         """Show the statements of a state, of everybody or of one supplier."""
+        self._choose_list(is_other=(state, supplier_id) != (self.state, self.supplier_id))
         self.state, self.supplier_id = state, supplier_id
         self.feed.show(
             lambda engine, after: settlement.list_statements(engine, state=state, supplier_id=supplier_id, after=after)

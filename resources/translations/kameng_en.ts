@@ -3843,6 +3843,10 @@
         <translation>State</translation>
     </message>
     <message>
+        <source>实际到账</source>
+        <translation>Arrived</translation>
+    </message>
+    <message>
         <source>结算单</source>
         <translation>Statements</translation>
     </message>

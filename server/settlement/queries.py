@@ -244,7 +244,8 @@ def _page(
 def statement_answers(tx: Tx, who: Actor, rows: Sequence[Statement]) -> list[wire.Statement]:
     """Statements as this reader sees them, with what may be done now."""
     names = Names(tx, who, [label for row in rows for label in (row.made_by, row.confirmed_by)])
-    suppliers = people.supplier_names(tx)
+    suppliers, payable = people.supplier_names(tx), {row.supplier_id for row in rows if _is_payable(row)}
+    terms = agreed.histories(tx, payable) if payable else {}
     return [
         wire.Statement(
             id=row.id,
@@ -267,6 +268,7 @@ def statement_answers(tx: Tx, who: Actor, rows: Sequence[Statement]) -> list[wir
             confirmed_by=names.of_any(row.confirmed_by),
             confirmed_at=row.confirmed_at,
             paid_at=row.paid_at,
+            has_account=not _is_payable(row) or bool(terms[row.supplier_id].current.account),
             actions=_statement_actions(who, row),
             version=row.version,
         )
@@ -277,8 +279,11 @@ def statement_answers(tx: Tx, who: Actor, rows: Sequence[Statement]) -> list[wir
 def _statement_actions(who: Actor, row: Statement) -> list[str]:
     if row.state == StatementState.DRAFT.value and who.may(Permission.SETTLEMENT_STATEMENT_MAKE):
         return ["confirm", "drop"]
-    is_payable = row.state == StatementState.CONFIRMED.value and row.payout_id is None
-    return ["pay"] if is_payable and who.may(Permission.SETTLEMENT_PAYOUT_MAKE) else []
+    return ["pay"] if _is_payable(row) and who.may(Permission.SETTLEMENT_PAYOUT_MAKE) else []
+
+
+def _is_payable(row: Statement) -> bool:
+    return row.state == StatementState.CONFIRMED.value and row.payout_id is None
 
 
 # --- payouts ---

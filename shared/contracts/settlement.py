@@ -189,6 +189,7 @@ class Statement(Answer):
     `withheld_fen` is what refunds and lost disputes took of its own lines between its confirmation and its payout; they
     are among its lines. `paid_fen` is what arrived of it: less, or nothing, of one that is `paid` where a row of its
     payout failed, or where refunds of other orders had taken what the supplier had.
+    `has_account`: of one that waits for its payout, whether it is known where its supplier is paid to.
     `actions`: what this reader may do now: `confirm`, `drop`, `pay`.
     """
 
@@ -212,6 +213,7 @@ class Statement(Answer):
     confirmed_by: str | None
     confirmed_at: datetime | None
     paid_at: datetime | None
+    has_account: bool = True
     actions: list[str]
     version: int
 

@@ -4,7 +4,7 @@ import asyncio
 
 from desktop.operations.each import NotTried, Outcome, one_by_one
 from desktop.operations.once import OutcomeUnknown
-from desktop.presenters.payouts import Payouts, awaited, results_words
+from desktop.presenters.payouts import COLUMNS, Payouts, awaited, results_words, warnings
 from desktop.presenters.statement_acts import told_of
 from desktop.presenters.statements import Statements
 from shared import ids
@@ -13,7 +13,7 @@ from shared.errors import Conflict
 from shared.finance import PayoutState, StatementState
 from shared.permissions import Role
 from tests.desktop.settlement_rows import payout, statement
-from tests.desktop.test_presenters_lists import Later
+from tests.desktop.test_presenters_lists import Later, page_of
 from tests.desktop.test_reconcile_presenter import Heard
 from tests.desktop.window_program import person
 
@@ -98,3 +98,59 @@ def test_a_file_of_results_says_what_is_paid_and_what_is_ours():
     ended = told.model_copy(update={"confirmed": 1, "failed": 1, "waiting": 1, "known_before": 3})
     before = "1 笔打款到账，1 笔打款失败，1 笔打款还等其余各行的结果"
     assert results_words(ended) == f"{before}；{words}，3 行之前已知"
+
+
+def test_another_list_brings_another_one_in_front():
+    """What is in front is of the list, or of none; what a person did to it takes nothing away."""
+    ask = Later()
+    shown = Payouts(ask, person(Role.FINANCE))
+    first, second = payout(number="DK-2"), payout(number="DK-1", state=PayoutState.SENT, actions=["confirm", "fail"])
+    shown.show_list()
+    ask.answer(0, page_of(first, second))
+    shown.look_into(first)
+    shown.show(state=PayoutState.SENT)
+    assert shown.opened is first, "until the list is here"
+    ask.answer(1, page_of(second))
+    assert shown.opened is None, "the screen opens the first of it"
+    shown.look_into(second)
+    shown.show(state=None)
+    ask.answer(-1, page_of(first, second))
+    assert shown.opened is second, "it is of this list too"
+    shown.refresh()
+    ask.answer(-2, page_of(first))
+    assert shown.opened is second
+
+
+def test_nobody_pays_to_nowhere_unwarned():
+    ask = Later()
+    shown = Statements(ask, person(Role.FINANCE))
+    ready = {"state": StatementState.CONFIRMED, "actions": ["pay"], "has_account": False}
+    cases = [statement(**ready, number=f"JS-{n}") for n in (1, 2)]
+    shown.look_into(cases[0])
+    assert shown.acting.act("pay").effect[0].endswith("“星河数码”还没有收款账号，请先在“条件”里登记。")
+    shown.pick(cases)
+    assert (
+        shown.acting.act("pay_many")
+        .effect[0]
+        .endswith("须另一位同事复核。“星河数码”还没有收款账号，请先在“条件”里登记。")
+    )
+    waits, known = payout(), payout(account="6222-01", number="DK20260302-002")
+    payouts = Payouts(Later(), person(Role.FINANCE))
+    payouts.look_into(waits)
+    payouts.pick([waits, known])
+    assert payouts.acting.act("approve_many").effect[0].endswith("其中 1 笔没有收款账号。")
+    assert (warnings(known), warnings(payout(state=PayoutState.CONFIRMED))) == ([], [])
+    assert [warnings(payout(state=state))[0][:6] for state in (PayoutState.REQUESTED, PayoutState.SENT)] == [
+        "没有收款账号"
+    ] * 2
+
+
+def test_a_payout_that_arrived_in_part_says_so_in_the_list():
+    state, arrived = (next(at for at in COLUMNS if at.key == key) for key in ("state", "arrived"))
+    part = payout(state=PayoutState.CONFIRMED, arrived_fen=6_561)
+    whole = part.model_copy(update={"arrived_fen": part.amount_fen})
+    assert [(state.text(one), state.tone(one), arrived.text(one)) for one in (part, whole, payout())] == [
+        ("部分到账", "warning", "¥65.61"),
+        ("已到账", "success", "¥122.98"),
+        ("待复核", "warning", "–"),
+    ]

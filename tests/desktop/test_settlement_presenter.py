@@ -7,7 +7,7 @@ import io
 import openpyxl
 import pytest
 
-from desktop.exporting.instructions import TargetNotATable, write_instructions
+from desktop.exporting.instructions import TargetNotATable, attention, write_instructions
 from desktop.importing.results import ResultsDoNotRead, ResultsEmpty, ResultsWithoutColumns, read_results
 from desktop.operations import settlement
 from desktop.operations.once import OutcomeUnknown
@@ -385,6 +385,7 @@ def test_instructions_are_written_for_the_bank(tmp_path, language):
     assert rows[1][6] == "122.98"
     assert (rows[2][3], rows[2][7]) == ("'=HYPERLINK(1)", "'-1")
     assert rows[2][14].endswith({"zh": "期限，请登记为失败", "en": " split: say that it failed"}[language])
+    assert attention(instruction(trouble="no_payment").rows[0]).zh == "超出可分账的部分，请转账；缺收款账号"
     with pytest.raises(TargetNotATable):
         write_instructions(asked, tmp_path / "打款.doc", language=language)
     assert sorted(one.name for one in tmp_path.iterdir()) == ["打款.csv", "打款.xlsx"]

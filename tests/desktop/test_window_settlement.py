@@ -98,6 +98,7 @@ def test_a_statement_is_made_confirmed_and_paid_by_two(program, live_shop, world
     words = texts(page.statements.panel)
     assert f"应付\n{TWO}" in words
     statements.acting.choose(PAY)
+    assert "还没有收款账号，请先在“条件”里登记" in page.statements.bar.effect.text()
     carry_out(qtbot, page.statements.bar, statements.acting, note="十一月")
     qtbot.waitUntil(lambda: statements.acting.acts == (), timeout=WAIT_MS)
     page.show_part(page.payouts)
@@ -105,6 +106,7 @@ def test_a_statement_is_made_confirmed_and_paid_by_two(program, live_shop, world
     assert payouts.instruction is None, "nobody carries what no second person approved"
     assert list(page.payouts.bar.buttons) == ["withdraw"], "who made it does not approve"
     assert "等另一位同事复核" in page.payouts.bar.hint.text()
+    assert "没有收款账号：请撤回" in texts(page.payouts.panel)
     wang = colleague("wang")
     seen = wang.run(settlement.payout(wang.engine, payouts.opened.id)).value
     wang.run(settlement.check_payout(wang.engine, seen, approve=True))
@@ -121,8 +123,10 @@ def test_a_statement_is_made_confirmed_and_paid_by_two(program, live_shop, world
     program.window.run("payout.export")
     qtbot.waitUntil(lambda: not payouts.exporting, timeout=WAIT_MS)
     assert payouts.export_error is None
-    assert openpyxl.load_workbook(target).active["G2"].value == 85.5
+    sheet = openpyxl.load_workbook(target).active
+    assert (sheet["G2"].value, sheet["O2"].value) == (85.5, "缺收款账号")
     assert payouts.opened.state is PayoutState.SENT
+    assert "提交\n周洁 20" in texts(page.payouts.panel)
     the_bank_answers(qtbot, page, payouts, world, tmp_path)
     statements.refresh()
     qtbot.waitUntil(lambda: statements.opened.state is StatementState.PAID, timeout=WAIT_MS)
@@ -147,9 +151,16 @@ def the_bank_answers(qtbot, page, payouts, world, folder):
         page.payouts.results.go.click()
         qtbot.waitUntil(lambda: not results.busy, timeout=WAIT_MS)
         assert told in page.payouts.results.text
+        assert not page.payouts.results.go.isVisible(), "it would be refused, or is taken, again"
+        assert not page.payouts.done.isVisible(), "one notice at a time"
         [one] = kept(world, Payout)
         assert one.state == (PayoutState.CONFIRMED if file is right else PayoutState.SENT).value
     assert one.reference == "BK-1"
+    payouts.show(state=PayoutState.SENT)
+    qtbot.waitUntil(lambda: payouts.feed.is_empty and not page.payouts.panel.isVisible(), timeout=WAIT_MS)
+    payouts.show(state=None)
+    qtbot.waitUntil(lambda: payouts.opened is not None and page.payouts.panel.isVisible(), timeout=WAIT_MS)
+    assert payouts.opened.number == number
 
 
 def test_a_clerk_settles_all_suppliers_at_once(program, live_shop, world, sold_by_both, colleague, qtbot, tmp_path):

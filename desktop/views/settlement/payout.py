@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QVBoxLayout
 
-from desktop.exporting.instructions import KINDS, TROUBLES
+from desktop.exporting.instructions import KINDS, attention
 from desktop.operations.each import Outcome
 from desktop.presenters import formats
 from desktop.presenters.many import Told
@@ -25,6 +26,11 @@ from shared.finance import PayoutState
 _MOST_SHOWN = 20
 _DECIDED = frozenset({PayoutState.REQUESTED, PayoutState.APPROVED})
 """Those about which a person still decides whether the money goes."""
+
+
+def _by_whom(who: str | None, at: datetime | None) -> str:
+    """When, and who, where that is known."""
+    return f"{party_words(who) if who else ''} {formats.moment(at)}".strip()
 
 
 class PayoutPanel(ManyPanel):
@@ -79,9 +85,9 @@ class PayoutPanel(ManyPanel):
         if one.checked_by is not None:
             add_fact(table, self.tr("复核"), f"{party_words(one.checked_by)} {formats.moment(one.checked_at)}")
         if one.sent_at is not None:
-            add_fact(table, self.tr("提交"), formats.moment(one.sent_at))
+            add_fact(table, self.tr("提交"), _by_whom(one.sent_by, one.sent_at))
         if one.ended_at is not None:
-            add_fact(table, self.tr("结束"), formats.moment(one.ended_at))
+            add_fact(table, self.tr("结束"), _by_whom(one.ended_by, one.ended_at))
         if one.reference:
             add_fact(table, self.tr("流水号"), one.reference, is_code=True)
         if one.note:
@@ -117,6 +123,5 @@ class PayoutPanel(ManyPanel):
         if one.payment_no is not None:
             told.append(one.payment_no)
         layout.addWidget(label(" · ".join(told), role="caption", wrap=True, selectable=True))
-        if one.trouble is not None:
-            words = TROUBLES[one.trouble].sentence(language()) if one.trouble in TROUBLES else one.trouble
-            layout.addWidget(label(words, role="warning", wrap=True))
+        if (attends := attention(one)) is not None:
+            layout.addWidget(label(attends.sentence(language()), role="warning", wrap=True))

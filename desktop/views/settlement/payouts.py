@@ -122,7 +122,7 @@ class PayoutsPage(CasesPage):
 
     def take_file(self, file: Path) -> None:
         """Read a result file."""
-        self.presenter.results.take(file)
+        self.presenter.take_results(file)
 
     def take_files(self, files: Sequence[Path]) -> None:
         """Read what was dropped. A file is taken in whole or not at all, so there is one in hand at a time."""
@@ -181,6 +181,7 @@ class PayoutsPage(CasesPage):
             self.tr("供应商"),
             self.tr("金额"),
             self.tr("状态"),
+            self.tr("实际到账"),
             self.tr("结算单"),
             self.tr("流水号"),
             self.tr("发起人"),

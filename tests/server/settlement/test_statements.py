@@ -32,7 +32,7 @@ def shop(site):
 
 def test_from_the_sale_to_the_bank(shop):
     agree(shop)
-    agree(shop, "beichen", payout_fee_fen=50)
+    agree(shop, "beichen", payout_fee_fen=50, account="6222-02")
     shop.world.buy(ANNA, "STEAM-50")  # 45.00, 5 %: 42.75 and 2.25
     shop.world.buy(BEN, "STEAM-50", 2)
     shop.world.buy(BEN, "OFFICE-1Y", 100)  # 3.50, 10 %: 3.15 and 0.35
@@ -49,6 +49,7 @@ def test_from_the_sale_to_the_bank(shop):
     confirmed = [move(shop, one, "confirm") for one in made]
     shown = [(one["state"], one["confirmed_by"], one["actions"]) for one in confirmed]
     assert shown == [("confirmed", "周洁", ["pay"])] * 2
+    assert [one["has_account"] for one in (*made, *confirmed)] == [True, True, False, True]  # of what waits to be paid
     assert balances(shop)["supplier_pending", XINGHE] == 0
     assert balances(shop)["supplier_available", XINGHE] == 12_825
     move(shop, confirmed[0], "confirm", status=409)
