@@ -50,21 +50,22 @@ def take_in(
         return wire.PayoutResultsTaken(**known.answer)
     file = _File(wanted.file_sha256, actor, request_id)
     held = _named(tx, wanted.rows)
-    before = {payout: payout.state for payout, _ in held.values()}
+    before = {one.payout: one.payout.state for one, _ in held.values()}
     rows: Counter[str] = Counter()
     seen: set[str] = set()
     for n, row in enumerate(wanted.rows, start=1):
-        payout, part = held.get(row.number, (None, None))
+        named, part = held.get(row.number, (None, None))
         reason = Sentence("文件中重复出现", "it is twice in the file") if row.number in seen else None
-        if payout is None:
+        if named is None:
             reason = Sentence("没有这笔打款", "there is no such payout")
         elif reason is None:
-            reason = _misfit(payout, row, actor) if part is None else _misfit_of_row(tx, payout, part, row, actor)
-        if payout is None or reason is not None:
+            reason = _misfit(named.payout, row, actor) if part is None else _misfit_of_row(tx, named, part, row, actor)
+        if named is None or reason is not None:
             raise ResultsDoNotFit(row=row.line or n, number=row.number, reason=reason)
         seen.add(row.number)
-        what, fen = _take(tx, payout, row, file) if part is None else _take_row(tx, payout, part, row, file)
+        what, fen = _take(tx, named, row, file) if part is None else _take_row(tx, named, part, row, file)
         rows.update({what: 1, f"{what}_fen": fen} if what in _WITH_SUMS else {what: 1})
+    tx.flush()
     taken = wire.PayoutResultsTaken(**rows, **_moved(before))
     counts = taken.model_dump()
     turns.finish(tx, wanted.id, counts)
@@ -100,13 +101,32 @@ class _File:
     request_id: str | None
 
 
-def _named(tx: Tx, rows: Sequence[wire.PayoutResult]) -> dict[str, tuple[Payout, Row | None]]:
+@dataclass(slots=True)
+class _Named:
+    """A payout that a file names: the rows of its instruction, and what was told of them, are read once for all."""
+
+    payout: Payout
+    rows: dict[int, Fen]
+    told: dict[int, SettlementResult]
+
+    @property
+    def waiting(self) -> Fen:
+        """How much of it nobody told of."""
+        return self.payout.amount_fen - sum(fen for n, fen in self.rows.items() if n in self.told)
+
+
+def _named(tx: Tx, rows: Sequence[wire.PayoutResult]) -> dict[str, tuple[_Named, Row | None]]:
     """What the rows of a file name: payouts, or rows of their instructions by their numbers. Takes their turns."""
     parts = {row.number: Row.named(row.number) for row in rows}
     numbers = {*parts, *(part.payout for part in parts.values() if part)}
     found = payouts.lock_all(tx, list(tx.scalars(select(Payout.id).where(among(tx, Payout.number, list(numbers))))))
-    by_number = {held.number: held for held in found.values()}
-    named: dict[str, tuple[Payout, Row | None]] = {}
+    by_number = {
+        held.number: _Named(held, splits.rows(tx, held), splits.results(tx, held))
+        if held.mode == payouts.PROFIT_SHARING
+        else _Named(held, {}, {})
+        for held in found.values()
+    }
+    named: dict[str, tuple[_Named, Row | None]] = {}
     for number, part in parts.items():
         if number in by_number:
             named[number] = by_number[number], None
@@ -129,9 +149,14 @@ def _misfit(held: Payout, row: wire.PayoutResult, actor: Actor) -> Sentence | No
     if state is not to and to not in PAYOUT[state]:
         return _stands(state)
     if state is PayoutState.CONFIRMED and to is PayoutState.FAILED:
-        without = None if row.reference else Sentence("退回须有流水号", "it came back, and has no reference")
-        return _by_maker(held, actor) or without
+        return _not_alone(held, row, actor)
     return None
+
+
+def _not_alone(held: Payout, row: wire.PayoutResult, actor: Actor) -> Sentence | None:
+    """What had arrived came back by another person's word than its maker's, and by a number of the bank or channel."""
+    without = None if row.reference else Sentence("退回须有流水号", "it came back, and has no reference")
+    return _by_maker(held, actor) or without
 
 
 def _by_maker(held: Payout, actor: Actor) -> Sentence | None:
@@ -162,47 +187,42 @@ def _told(row: wire.PayoutResult) -> PayoutState:
     return PayoutState.CONFIRMED if row.succeeded else PayoutState.FAILED
 
 
-def _take(tx: Tx, held: Payout, row: wire.PayoutResult, file: _File) -> tuple[str, Fen]:
+def _take(tx: Tx, named: _Named, row: wire.PayoutResult, file: _File) -> tuple[str, Fen]:
     """What became of it, and of how much of it that was not told of before."""
-    if held.state == _told(row).value:
+    if named.payout.state == _told(row).value:
         return "known_before", 0
-    fen = held.arrived_fen or held.amount_fen - _told_before(tx, held)
-    _end(tx, held, file, is_there=row.succeeded, reference=row.reference, note=row.reason)
+    fen = named.payout.arrived_fen or named.waiting
+    _end(tx, named, file, is_there=row.succeeded, reference=row.reference, note=row.reason)
     return _arrived(row), fen
-
-
-def _told_before(tx: Tx, held: Payout) -> Fen:
-    """Of how much of a payout that is on its way its rows were told."""
-    if held.mode != payouts.PROFIT_SHARING:
-        return 0
-    told = splits.results(tx, held)
-    return sum(fen for n, fen in splits.rows(tx, held).items() if n in told)
 
 
 def _arrived(row: wire.PayoutResult) -> str:
     return "arrived" if row.succeeded else "lacked"
 
 
-def _end(tx: Tx, held: Payout, file: _File, *, is_there: bool, reference: str = "", note: str = "") -> None:
+def _end(tx: Tx, named: _Named, file: _File, *, is_there: bool, reference: str = "", note: str = "") -> None:
     """It arrived, or did not, but for rows that are told of."""
+    held = named.payout
     said = wire.MovePayout(reference=reference, note=note, version=held.version)
     held.result_sha256 = file.sha256
+    tx.flush()
     end = ending.arrived if is_there else ending.failed
     end(tx, held, said, actor=file.actor, request_id=file.request_id)
+    named.told = splits.results(tx, held)
 
 
 # --- of the rows of its instruction ---
 
 
-def _misfit_of_row(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult, actor: Actor) -> Sentence | None:
-    rows = splits.rows(tx, held) if held.mode == payouts.PROFIT_SHARING else {}
+def _misfit_of_row(tx: Tx, named: _Named, part: Row, row: wire.PayoutResult, actor: Actor) -> Sentence | None:
+    held, rows = named.payout, named.rows
     if part.n not in rows or (part.kind and part.n == splits.TRANSFER):
         return Sentence("打款没有这一行", "the payout has no such row")
     if part.kind == "R":
-        return _misfit_of_return(tx, held, part, row)
+        return _misfit_of_return(tx, held, part, row, actor)
     if part.kind == "" and rows[part.n] != row.amount_fen:
         return _other_amount(rows[part.n])
-    if (known := tx.get(SettlementResult, (held.id, _key(part)))) is not None:
+    if (known := named.told.get(_key(part))) is not None:
         return None if known.succeeded == row.succeeded else _OTHER_RESULT
     if part.kind and held.sent_at is not None:
         return None
@@ -231,41 +251,45 @@ def _key(part: Row) -> int:
     return -part.n if part.kind == "E" else part.n
 
 
-def _take_row(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult, file: _File) -> tuple[str, Fen]:
+def _take_row(tx: Tx, named: _Named, part: Row, row: wire.PayoutResult, file: _File) -> tuple[str, Fen]:
     """Keep what became of a row; the last of those by which the money goes ends the payout.
 
     Of one that had ended by then it is known, or it lacks this row.
     """
+    held = named.payout
     if part.kind == "R":
         return _take_return(tx, held, part, row, file)
-    if tx.get(SettlementResult, (held.id, _key(part))) is not None:
+    if _key(part) in named.told:
         return "known_before", 0
     has_ended = held.state != PayoutState.SENT.value and not part.kind
     is_as_said = _SAID.get(PayoutState(held.state)) is row.succeeded
     if has_ended and not is_as_said:
         note = "; ".join(filter(None, (held.note, f"{row.number} {row.reason}".strip())))[:_NOTE]
         said_of_it = wire.MovePayout(note=note, version=held.version)
+        tx.flush()
         ending.lacked(tx, held, part.n, said_of_it, actor=file.actor, request_id=file.request_id)
     said = {"succeeded": row.succeeded, "reference": row.reference, "reason": row.reason}
-    tx.add(SettlementResult(payout_id=held.id, n=_key(part), file_sha256=file.sha256, **said))
-    tx.flush()
+    named.told[_key(part)] = SettlementResult(payout_id=held.id, n=_key(part), file_sha256=file.sha256, **said)
+    tx.add(named.told[_key(part)])
     if part.kind:
         return "unfrozen" if row.succeeded else "not_done", 0
     if has_ended:
         return ("known_before", 0) if is_as_said else ("lacked", row.amount_fen)
-    rows, told = splits.rows(tx, held), splits.results(tx, held)
-    if rows.keys() <= told.keys():
-        failed = [told[n] for n in sorted(rows) if not told[n].succeeded]
+    if named.rows.keys() <= named.told.keys():
+        failed = [one for n in sorted(named.rows) if not (one := named.told[n]).succeeded]
         note = "; ".join(f"{Row(held.number, one.n).name} {one.reason}".strip() for one in failed)
-        _end(tx, held, file, is_there=len(failed) < len(rows), note=note[:_NOTE])
+        _end(tx, named, file, is_there=len(failed) < len(named.rows), note=note[:_NOTE])
     return _arrived(row), row.amount_fen
 
 
 # --- of what was given back ---
 
 
-def _misfit_of_return(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult) -> Sentence | None:
-    """More, or less, may be due by now than when the instruction was carried away."""
+def _misfit_of_return(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult, actor: Actor) -> Sentence | None:
+    """More, or less, may be due by now than when the instruction was carried away.
+
+    What is given back can be paid again: so who made the payout does not say it alone.
+    """
     known = splits.returns(tx, held).get((part.n, part.k))
     if known is not None:
         return None if row.succeeded and known.amount_fen == row.amount_fen else _other_amount(known.amount_fen)
@@ -274,7 +298,7 @@ def _misfit_of_return(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult) -
     if not most:
         return Sentence("没有待回退的分账", "nothing of it is to be given back")
     if row.amount_fen <= most:
-        return None
+        return _not_alone(held, row, actor) if row.succeeded else None
     return Sentence(f"最多回退 ¥{format_fen(most)}", f"no more than ¥{format_fen(most)} is to be given back")
 
 

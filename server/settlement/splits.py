@@ -112,11 +112,11 @@ def rows(tx: Tx, payout: Payout) -> dict[int, Fen]:
 def sources(tx: Tx, payout: Payout, wanted: Collection[int]) -> dict[Account, Fen]:
     """Where the money of some rows of its instruction comes from: our bank, or what a channel owes us."""
     taken = of(tx, payout)
-    paid = payments.payments_of(tx, [order_id for _, order_id, _ in taken])
+    mine = {n: (order_id, fen) for n, order_id, fen in taken if n in wanted}
+    paid = payments.payments_of(tx, [order_id for order_id, _ in mine.values()])
     found: dict[Account, Fen] = defaultdict(int)
-    for n, order_id, fen in taken:
-        if n in wanted:
-            found[psp_of(paid[order_id])] += fen
+    for order_id, fen in mine.values():
+        found[psp_of(paid[order_id])] += fen
     if TRANSFER in wanted:
         found[BANK] += payout.amount_fen - sum(fen for _, _, fen in taken)
     return found

@@ -107,7 +107,8 @@ def test_a_row_that_was_given_back_was_there_and_a_payout_that_lacks_all_failed(
     assert rows_of(shop, payout) == []
     refund(shop, shop.bought[0], 4_500)
     [row] = rows_of(shop, payout)
-    assert told(shop, (row["request_no"], row["amount_fen"], True, "")) == {"returned": 1, "returned_fen": 4_225}
+    back = (row["request_no"], row["amount_fen"], True, "HT-1")
+    assert told(shop, back, by="wang") == {"returned": 1, "returned_fen": 4_225}
     refused = told(shop, (f"{payout['number']}-1", 4_225, False, ""), by="wang", status=422)
     assert "分账回退" in refused["params"]["reason"]
 
@@ -140,15 +141,19 @@ def test_what_was_given_back_for_a_refund_that_came_to_nothing_is_the_suppliers_
     with later(shop, hours=1):
         carry_out(shop)
     assert (rows_of(shop, payout), account_of(shop)["owed_fen"]) == ([], 0)
-    number, back = payout["number"], (row["request_no"], 775, True, "")
+    number, back = payout["number"], (row["request_no"], 775, True, "HT-1")
     psp = balances(shop)["psp", "sandbox"]
     for bad in (
-        (row["request_no"], 4_276, True, ""),
-        (f"{number}-R1.2", 775, True, ""),
-        (f"{number}-R2.1", 775, True, ""),
+        (row["request_no"], 776, True, "HT-1"),
+        (f"{number}-R1.2", 775, True, "HT-1"),
+        (f"{number}-R2.1", 775, True, "HT-1"),
     ):
-        assert told(shop, bad, status=422)["code"] == "results_do_not_fit"
-    assert told(shop, back) == {"returned": 1, "returned_fen": 775}
+        assert told(shop, bad, by="wang", status=422)["code"] == "results_do_not_fit"
+    assert "须由发起人以外的人" in told(shop, back, status=422)["params"]["reason"]
+    assert "须有流水号" in told(shop, (*back[:3], ""), by="wang", status=422)["params"]["reason"]
+    assert told(shop, (*back[:2], False, "")) == {"not_done": 1}  # that it failed anybody says
+    assert balances(shop)["psp", "sandbox"] == psp
+    assert told(shop, back, by="wang") == {"returned": 1, "returned_fen": 775}
     assert told(shop, back) == {"known_before": 1}
     assert (balances(shop)["psp", "sandbox"], balances(shop)["supplier_available", XINGHE]) == (psp + 775, 775)
     assert settled(shop, DAY)[0]["payable_fen"] == 775

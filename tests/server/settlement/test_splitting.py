@@ -193,11 +193,12 @@ def ends(site, payout):
     return {row["order_code"]: row["amount_fen"] for row in rows_of(site, payout) if row["kind"] == "unfreeze"}
 
 
-def told(site, rows, *, status=None):
+def told(site, rows, *, by="zhou", reference="", status=None):
     """A file of the channel: what became of so many rows."""
     body = {"id": str(ids.new_id()), "file_name": "分账结果.csv", "file_sha256": f"{len(repr(rows)):064x}"}
     named = [dict(zip(("number", "amount_fen", "succeeded", "reason"), row, strict=True)) for row in rows]
-    return paying.results(site, body | {"rows": named}, status=status)
+    rows = [row | {"reference": reference} for row in named]
+    return paying.results(site, body | {"rows": rows}, by=by, status=status)
 
 
 def test_each_row_of_an_instruction_has_its_own_result(shop):
@@ -317,12 +318,12 @@ def test_what_refunds_lack_after_a_split_is_given_back_once(shop):
     [row] = rows_of(shop, payout)
     assert (row["kind"], row["request_no"], row["amount_fen"]) == ("return", f"{payout['number']}-R1.1", 775)
     assert (row["order_code"], row["until"]) == (first.order.code, "2027-05-15T04:00:00Z")
-    back = (row["request_no"], 775, True, "")
+    back, by = (row["request_no"], 775, True, ""), {"by": "wang", "reference": "HT-1"}
     for bad in ((f"{payout['number']}-R2.1", 775, True, ""), (row["request_no"], 776, True, "")):
-        assert told(shop, [bad], status=422)["code"] == "results_do_not_fit"
+        assert told(shop, [bad], **by, status=422)["code"] == "results_do_not_fit"
     assert told(shop, [(row["request_no"], 775, False, "余额不足")]) == {"not_done": 1}
     psp = balances(shop)["psp", "sandbox"]
-    assert told(shop, [back]) == {"returned": 1, "returned_fen": 775}
+    assert told(shop, [back], **by) == {"returned": 1, "returned_fen": 775}
     assert told(shop, [back, (f"{payout['number']}-1", 4_275, True, "")]) == {"known_before": 2}
     assert (balances(shop)["psp", "sandbox"], account_of(shop)["owed_fen"]) == (psp + 775, 950 - 775)
     assert (rows_of(shop, payout), account_of(shop)["paid_out_fen"]) == ([], 2 * 4_275 - 775)
@@ -335,12 +336,12 @@ def test_what_refunds_lack_after_a_split_is_given_back_once(shop):
     [row] = rows_of(shop, seen)
     assert (row["request_no"], row["amount_fen"]) == (f"{payout['number']}-R1.2", 3_400)
     refund(shop, first, 100)  # all of it now, while that is carried to the channel
-    assert told(shop, [(row["request_no"], 3_400, True, "")]) == {"returned": 1, "returned_fen": 3_400}
+    assert told(shop, [(row["request_no"], 3_400, True, "")], **by) == {"returned": 1, "returned_fen": 3_400}
     [row] = rows_of(shop, seen)
     assert (row["request_no"], row["amount_fen"]) == (f"{payout['number']}-R1.3", 100)
     with paying.later(shop, days=181):
         assert rows_of(shop, seen) == []  # nobody is asked any more; what was given back in time may be told
-        assert told(shop, [(row["request_no"], 100, True, "")]) == {"returned": 1, "returned_fen": 100}
+        assert told(shop, [(row["request_no"], 100, True, "")], **by) == {"returned": 1, "returned_fen": 100}
 
 
 def test_who_is_paid_is_written_on_the_payout_and_a_new_account_is_told(shop):

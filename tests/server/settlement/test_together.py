@@ -192,13 +192,14 @@ def test_splits_are_told_row_by_row_and_given_back(shop):
     def told(*rows):
         file = {"file_name": "r.csv", "file_sha256": "0" * 64, "rows": [wire.PayoutResult(**row) for row in rows]}
         wish = wire.PayoutResults(id=ids.new_id(), **file)
-        counts = retrying(shop.ctx.db, lambda tx: results.take_in(tx, wish, actor=zhou))
+        counts = retrying(shop.ctx.db, lambda tx: results.take_in(tx, wish, actor=wang))
         return {name: n for name, n in counts.model_dump().items() if n}
 
     def carried():
         with shop.ctx.db.read() as tx:
             found = instructions.instruction(tx, zhou, payout_id).rows
-        return [{"number": row.request_no, "amount_fen": row.amount_fen, "succeeded": True} for row in found]
+        said = {"succeeded": True, "reference": "HT-1"}
+        return [{"number": row.request_no, "amount_fen": row.amount_fen} | said for row in found]
 
     rows = carried()
     assert [row["number"].rpartition("-")[2] for row in rows] == ["1", "2", "E1", "E2"]
