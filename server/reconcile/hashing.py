@@ -4,8 +4,9 @@ Each hash is SHA-256 over lines, a line feed behind each. A line is a JSON array
 text in it can be taken for another line, or for two of its fields:
 
     inputs    ["bill",kind,sha256] of each bill by its kind; ["opening",fen], what the fund bill's balance is reckoned
-              from; then ["ours",...] with each of our rows of the day (`ours.of_day`); where something closed itself by
-              a bill of a day beside it, ["beside",day,kind,sha256] of each bill that those days were compared with
+              from; ["shared",bool], whether the merchant number is another business's, too; then ["ours",...] with each
+              of our rows of the day (`ours.of_day`); where something closed itself by a bill of a day beside it,
+              ["beside",day,kind,sha256] of each bill that those days were compared with
     pairs     each row of the trade bill by its number: [n,kind,amount_fen,fee_fen,matched_id,matched_by]
     outputs   ["figures",text] with the figures as they are stored; then ["difference",...] with each difference, by its
               number: the columns `DIFFERENCE`
@@ -87,6 +88,11 @@ def add_beside(lines: Lines, beside: Iterable[tuple[date, Iterable[PaymentBillFi
 def add_opening(lines: Lines, opening_fen: int | None) -> None:
     """What the balance of the day is reckoned from, where it has one."""
     lines.add("opening", opening_fen)
+
+
+def add_shared(lines: Lines, *, is_shared: bool) -> None:
+    """Whether what nobody here knows of may be another business's: it decides what closes itself."""
+    lines.add("shared", is_shared)
 
 
 def add_ours(lines: Lines, our: OurRow) -> None:

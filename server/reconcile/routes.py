@@ -115,7 +115,7 @@ def sign_day(request: Request, day: Day, channel: Channel, body: wire.SignDay) -
     """Close the day over exactly what was seen."""
     ctx, reader, request_id = context.of(request), _reader(request), web.request_id(request)
     with ctx.db.read() as tx:
-        seen = signing.look(tx, ctx.keys, channel, day)
+        seen = signing.look(ctx, tx, channel, day)
 
     def sign(tx: Tx) -> wire.ReconciledDay:
         signing.sign(tx, channel, day, body, seen=seen, reader=reader, request_id=request_id)

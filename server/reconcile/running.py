@@ -200,7 +200,7 @@ def _compare(ctx: Context, tx: Tx, channel: str, day: date, found: _Compared) ->
     bill = found.opened(BillKind.TRADES)
     matching = Matching(channel, day, **{"covers": bill.head.covers} if bill else {}, is_foreign=is_foreign)
     matching.take(found.trades())
-    for pair in matching.pairs(_hashed(tx, channel, day, found)):
+    for pair in matching.pairs(_hashed(ctx, tx, channel, day, found)):
         _paired(found, pair.theirs, pair.ours, pair.by)
     matching.elsewhere(ours.named(tx, channel, matching.wanted()))
     matching.neighbours(beside.trades(tx, channel, day, matching.missing()))
@@ -231,9 +231,10 @@ def _noted(funds: Iterator[FundRow], withdrawn: list[FundRow]) -> Iterator[FundR
         yield row
 
 
-def _hashed(tx: Tx, channel: str, day: date, found: _Compared) -> Iterator[OurRow]:
+def _hashed(ctx: Context, tx: Tx, channel: str, day: date, found: _Compared) -> Iterator[OurRow]:
     hashing.add_bills(found.inputs, found.files.values())
     hashing.add_opening(found.inputs, found.balance.opening_fen if found.balance else None)
+    hashing.add_shared(found.inputs, is_shared=channel in ctx.settings.channels_shared_with_others)
     for our in ours.of_day(tx, channel, day):
         hashing.add_ours(found.inputs, our)
         yield our

@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from sqlalchemy import update
 
 from server import audit, changes
-from server.crypto import KeyRing
+from server.context import Context
 from server.db import Tx
 from server.payments import kept_bills
 from server.reconcile import beside, days, feed, following, hashing, ours, queries, wording
@@ -44,11 +44,14 @@ class DayChanged(Conflict):
 
 
 class OursChanged(Conflict):
-    """Our side of the day, a bill or the balance it opens with is not what was compared."""
+    """Our side of the day, a bill, the balance it opens with or a rule is not what was compared."""
 
     code = "ours_changed"
-    zh = "{channel} {day} 对账之后平台数据、账单或期初余额有变化，请重新对账后再签署。"
-    en = "Our books of {channel} for {day}, its bills or its opening balance have changed: reconcile again, then sign."
+    zh = "{channel} {day} 对账之后平台数据、账单、期初余额或外来单的规则有变化，请重新对账后再签署。"
+    en = (
+        "Our books of {channel} for {day}, its bills, its opening balance or the rule about others' payments have "
+        "changed: reconcile again, then sign."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +62,14 @@ class Ours:
     counted: Side
 
 
-def look(tx: Tx, keys: KeyRing, channel: str, day: date) -> Ours:
+def look(ctx: Context, tx: Tx, channel: str, day: date) -> Ours:
     """Read all there is of a day, before anybody waits for it."""
     counted, lines = ours.counted(tx, channel, day), hashing.Lines()
     hashing.add_bills(lines, kept_bills.current(tx, channel, day).values())
-    row, opening = days.find(tx, channel, day), days.closed_with(tx, keys, channel, day - timedelta(days=1))
+    row, opening = days.find(tx, channel, day), days.closed_with(tx, ctx.keys, channel, day - timedelta(days=1))
     balance = Figures.of(row.figures).balance if row else None
     hashing.add_opening(lines, None if balance is None else balance.opening_fen if opening is None else opening)
+    hashing.add_shared(lines, is_shared=channel in ctx.settings.channels_shared_with_others)
     for our in ours.of_day(tx, channel, day):
         hashing.add_ours(lines, our)
     if days.rests_beside(tx, channel, day):

@@ -279,7 +279,7 @@ def inputs(close, signed):
     """What was signed, from the rows: with the bill beside the day by which something closed itself."""
     with close.shop.ctx.db.read() as tx:
         told = [["bill", bill["kind"], bill["sha256"]] for bill in sorted(signed["bills"], key=lambda one: one["kind"])]
-        told.append(["opening", signed["balance"]["opening_fen"]])
+        told += [["opening", signed["balance"]["opening_fen"]], ["shared", True]]
         for one in ours.of_day(tx, "wechat", close.day):
             numbers = (one.out_trade_no, one.provider_no, one.out_refund_no, one.amount_fen)
             told.append(["ours", one.id.hex, one.kind, *numbers])

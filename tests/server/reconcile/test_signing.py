@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -16,6 +17,7 @@ from server.payments.model import PaymentBillFile
 from server.reconcile import ours
 from server.reconcile.model import ReconcileDay, ReconcileDifference, ReconcileRow, ReconcileSignature
 from shared import clock, ids
+from tests.server.reconcile.closing import SHARES
 
 
 def sha256(lines):
@@ -121,6 +123,28 @@ def test_a_signed_day_does_not_change_and_can_be_computed_again(close):
     close.shop.check()
 
 
+@SHARES
+def test_a_day_that_was_compared_under_another_rule_is_compared_again(close):
+    """A payment of nobody's closed itself while another business shared the number. It does not any more."""
+    close.sold("wechat")
+    close.plant("wechat", "extra", "OTHERS-1", amount_fen=500, day=str(close.day))
+    files = close.file("wechat", "trades"), close.file("wechat", "funds")
+    with close.tomorrow():
+        for file in files:
+            close.drop(*file)
+        assert [one["state"] for one in close.differences("wechat")] == ["matched"]
+        ctx = close.shop.ctx
+        close.site.app.state.context = replace(ctx, settings=replace(ctx.settings, shared_merchants=""))
+        refused = close.sign("wechat", by="wang", status=409)
+        assert (refused["code"], "外来单的规则有变化" in refused["detail"]) == ("ours_changed", True)
+        close.post(close.at("wechat", "/run"))
+        assert {one["kind"]: one["state"] for one in close.differences("wechat")}["only_theirs"] == "open"
+        assert close.sign("wechat", by="wang", status=409)["code"] == "day_not_ready"
+        close.site.app.state.context = ctx
+        close.post(close.at("wechat", "/run"))
+        assert close.sign("wechat", by="wang")["state"] == "signed"
+
+
 def again(close, signed):
     """The hashes from the rows, as docs/reconciliation.md says."""
     with close.shop.ctx.db.read() as tx:
@@ -128,7 +152,7 @@ def again(close, signed):
         opening = json.loads(day.figures)["balance"]["opening_fen"]
         files = tx.scalars(select(PaymentBillFile).order_by(PaymentBillFile.kind)).all()
         inputs = [["bill", file.kind, file.sha256] for file in files]
-        inputs.append(["opening", opening])
+        inputs += [["opening", opening], ["shared", False]]
         for one in ours.of_day(tx, "wechat", close.day):
             numbers = (one.out_trade_no, one.provider_no, one.out_refund_no, one.amount_fen)
             inputs.append(["ours", one.id.hex, one.kind, *numbers])
