@@ -41,6 +41,10 @@ class Entry:
     value: str = ""
 
 
+PLAIN = "plain"
+"""The tone of what is never the next thing to do, also where it is the only one."""
+
+
 @dataclass(frozen=True)
 class Act(Generic[T]):
     """One thing that may be done.

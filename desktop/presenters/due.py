@@ -64,7 +64,8 @@ SUPPLIER_COLUMNS = (
     Column[DueSupplier](
         "deductions", lambda d: formats.money(-d.deductions_fen), numeric=True, sample="-¥12,345.00", spare=True
     ),
-    Column[DueSupplier]("owed", lambda d: formats.money(d.owed_fen), numeric=True, sample="¥12,345.00", spare=True),
+    Column[DueSupplier]("owed", lambda d: formats.money(-d.owed_fen), numeric=True, sample="-¥12,345.00", spare=True),
+    Column[DueSupplier]("fee", lambda d: formats.money(-d.payout_fee_fen), numeric=True, sample="-¥12.00", spare=True),
 )
 
 LINE_COLUMNS = (
@@ -179,6 +180,21 @@ class Due(Watched):
         self._offer()
         self.changed()
 
+    @property
+    def total(self) -> tuple[int, str, str]:
+        """Of how many suppliers something is payable, what in all, and what waits in all."""
+        payable, held = (one.payable_fen for one in self._ready()), (one.held_fen for one in self.suppliers.rows)
+        return len(self._ready()), formats.money(sum(payable)), formats.money(sum(held))
+
+    @property
+    def nothing_due(self) -> bool:
+        """Whether who makes statements has none to make."""
+        return self.may_make and bool(self.suppliers.rows) and not self._ready()
+
+    def _ready(self) -> list[DueSupplier]:
+        """Those that a statement could be made for."""
+        return [one for one in self.suppliers.rows if one.lines and one.blocked is None]
+
     def pick(self, rows: Sequence[DueSupplier]) -> None:
         """Be about these, where they are more than one."""
         picked = tuple(rows) if len(rows) > 1 else ()
@@ -255,7 +271,7 @@ class Due(Watched):
 
     def _offer(self) -> None:
         acts: list[Act[Any]] = []
-        ready = [one for one in self.suppliers.rows if one.lines and one.blocked is None]
+        ready = self._ready()
         if self.may_make and ready:
             acts.append(self._make(ready))
             some = [one for one in self.picked or (self.chosen,) if one in ready]

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from desktop.operations import settlement
 from desktop.presenters import formats
-from desktop.presenters.acting import Act, Acting, Entry, Work
+from desktop.presenters.acting import PLAIN, Act, Acting, Entry, Work
 from desktop.presenters.listing import Column
 from desktop.presenters.picked import Picked
 from desktop.presenters.ports import Ask
@@ -46,7 +46,8 @@ def hold_act(
         (f"“{what}”不再进入结算单，直到放行；供应商看得到原因。", f"“{what}” goes on no statement until it is let go."),
         ("已暂缓", "Held"),
         work,
-        (
+        tone=PLAIN,
+        entries=(
             Entry("reason", ("原因（必填，供应商会看到）", "Reason (needed; the supplier reads it)")),
             Entry("until", ("到哪一天自动放行（可不填）", "Until which day (may be left out)"), needed=False, most=10),
         ),

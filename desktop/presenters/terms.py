@@ -56,6 +56,11 @@ def terms_words(terms: Terms) -> str:
     return " · ".join(told)
 
 
+def tier_words(tier: str) -> str:
+    """A tier as it is typed, and what the usual one means."""
+    return in_words(("standard（标准）", "standard")) if tier == "standard" else tier
+
+
 class NotATime(BadInput):
     """What was typed is no time of the day."""
 
@@ -77,7 +82,7 @@ COLUMNS = (
     Column[Terms]("mode", lambda t: mode_word(t.mode), sample="Purchase, paid by transfer"),
     Column[Terms]("cycle", cycle_words, sample="D+0（17:00 前的当日结）"),
     Column[Terms]("from", lambda t: word(t.release_from), sample="From completion", spare=True),
-    Column[Terms]("tier", lambda t: t.tier, sample="standard", spare=True),
+    Column[Terms]("tier", lambda t: tier_words(t.tier), sample="standard（标准）", spare=True),
     Column[Terms](
         "since",
         lambda t: formats.short_moment(t.valid_from, today=shop_day(now())) if t.version else "–",
@@ -99,7 +104,7 @@ def facts_of(terms: Terms) -> list[tuple[str, str]]:
         (("再等", "Held more"), in_words(("{n} 天", "{n} days")).format(n=terms.hold_days)),
         (("起结金额", "Least amount"), formats.money(terms.minimum_fen)),
         (("打款手续费", "Fee of a payout"), formats.money(terms.payout_fee_fen)),
-        (("级别", "Tier"), terms.tier),
+        (("级别", "Tier"), tier_words(terms.tier)),
         (("可分账比例", "May be split"), formats.percent(terms.split_ppm)),
         (("收款", "Paid to"), to),
     ]

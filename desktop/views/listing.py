@@ -60,8 +60,11 @@ class FeedView(Live, QWidget):
         empty: Callable[[], tuple[str, ...]],
         key: Callable[[Any], Hashable] | None = None,
         remembered_as: str = "",
+        total: Callable[[], str] = str,
     ) -> None:
+        """`total` says what the rows come to; under the list, beside how many they are."""
         super().__init__()
+        self._total = total
         self._feed = feed
         self._empty_words = empty
         self._titles = titles
@@ -145,6 +148,7 @@ class FeedView(Live, QWidget):
             else self.tr("共 %n 行", None, feed.size),
             feed.size,
         )
+        words = " · ".join(filter(None, (words, self._total())))
         if feed.error is not None:
             words += " · " + sentence(feed.error)
         if not feed.live:

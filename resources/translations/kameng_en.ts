@@ -2117,6 +2117,10 @@
         <translation>Owes since {day}: ask for it</translation>
     </message>
     <message>
+        <source>今天没有可以结算的：什么在等、为什么，见上面的“原因”。</source>
+        <translation>Nothing can be settled today: the column “Reason” says what waits, and why.</translation>
+    </message>
+    <message>
         <source>{year} 年的法定假日还没有录入：T+n 会把它的每个周一到周五都算作工作日。</source>
         <translation>Nobody entered the holidays of {year}: T+n counts each of its Mondays to Fridays as a working day.</translation>
     </message>
@@ -2127,6 +2131,13 @@
     <message>
         <source>今天可以结算给谁、多少；什么在等、为什么</source>
         <translation>Who can be paid how much today; what waits, and why</translation>
+    </message>
+    <message numerus="yes">
+        <source>%n 家可以结算，应付合计 {payable}，暂不能结 {held}</source>
+        <translation>
+            <numerusform>%n supplier can be settled, {payable} payable in all, {held} wait</numerusform>
+            <numerusform>%n suppliers can be settled, {payable} payable in all, {held} wait</numerusform>
+        </translation>
     </message>
     <message>
         <source>供应商</source>
@@ -2157,8 +2168,12 @@
         <translation>Deducted</translation>
     </message>
     <message>
-        <source>欠款</source>
-        <translation>Owed</translation>
+        <source>欠款抵扣</source>
+        <translation>Taken for debts</translation>
+    </message>
+    <message>
+        <source>打款手续费</source>
+        <translation>Payout fee</translation>
     </message>
     <message>
         <source>订单号</source>

@@ -145,6 +145,7 @@ def due(tx: Tx, who: Actor, *, day: date, complete_after_days: int) -> Page[wire
                 release_fen=one.release_fen,
                 deductions_fen=one.deductions_fen,
                 owed_fen=one.owed_fen,
+                payout_fee_fen=one.payout_fee_fen,
                 payable_fen=one.payable_fen,
                 held_lines=len(one.held),
                 held_fen=sum(line.net_fen for line in one.held),

@@ -152,6 +152,7 @@ class DueLine(Answer):
 class DueSupplier(Answer):
     """`GET /api/settlement/due?day=`: one supplier's part of what could be released that day.
 
+    `payable_fen` = release - deductions - owed - payout fee, never negative.
     `owed_fen` is what it owed from before besides `deductions_fen`; negative where something was left over.
     `owing_since`: since when it has owed the shop money; after seven days people are told.
     """
@@ -162,6 +163,7 @@ class DueSupplier(Answer):
     release_fen: int
     deductions_fen: int
     owed_fen: int
+    payout_fee_fen: int = 0
     payable_fen: int
     held_lines: int
     held_fen: int

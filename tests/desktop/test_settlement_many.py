@@ -4,6 +4,7 @@ import asyncio
 
 from desktop.operations.each import NotTried, Outcome, one_by_one
 from desktop.operations.once import OutcomeUnknown
+from desktop.presenters.due import SUPPLIER_COLUMNS, Due
 from desktop.presenters.payouts import COLUMNS, Payouts, awaited, results_words, warnings
 from desktop.presenters.statement_acts import told_of
 from desktop.presenters.statements import Statements
@@ -12,7 +13,7 @@ from shared.contracts.settlement import PayoutResult
 from shared.errors import Conflict
 from shared.finance import PayoutState, StatementState
 from shared.permissions import Role
-from tests.desktop.settlement_rows import payout, statement
+from tests.desktop.settlement_rows import due, payout, statement
 from tests.desktop.test_presenters_lists import Later, page_of
 from tests.desktop.test_reconcile_presenter import Heard
 from tests.desktop.window_program import person
@@ -119,6 +120,21 @@ def test_another_list_brings_another_one_in_front():
     shown.refresh()
     ask.answer(-2, page_of(first))
     assert shown.opened is second
+
+
+def test_what_is_due_adds_up_on_the_screen():
+    shown = Due(Later(), person(Role.FINANCE))
+    one = due(release_fen=40_112, owed_fen=-100, deductions_fen=50, payout_fee_fen=50, payable_fen=40_112)
+    shown.suppliers.rows = [one, due(payable_fen=20_000, held_fen=5), due(lines=0, payable_fen=7, held_fen=0)]
+    cells = {at.key: at.text(one) for at in SUPPLIER_COLUMNS}
+    assert [cells[key] for key in ("release", "deductions", "owed", "fee", "payable")] == [
+        "¥401.12",
+        "-¥0.50",
+        "¥1.00",
+        "-¥0.50",
+        "¥401.12",
+    ]
+    assert (shown.total, shown.nothing_due) == ((2, "¥601.12", "¥42.80"), False)
 
 
 def test_nobody_pays_to_nowhere_unwarned():

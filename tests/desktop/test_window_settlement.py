@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from desktop.exporting.verify import verify
 from desktop.operations import settlement
+from desktop.presenters.acting import PLAIN
 from desktop.presenters.due import MAKE, Due, holds_words, waits_words
 from desktop.presenters.holds import HOLD
 from desktop.presenters.payout_acts import APPROVE, SEND
@@ -80,9 +81,13 @@ def made_and_confirmed(qtbot, page, desk):
     qtbot.waitUntil(lambda: due.acting.may(MAKE) and due.account is not None, timeout=WAIT_MS)
     assert "待结算" in texts(page.due.account_card)
     assert TWO in texts(page.due.account_card)
+    assert f"1 家可以结算，应付合计 {TWO}，暂不能结 ¥0.00" in page.due.suppliers.count.text()
+    assert (page.due.bar.hint.text(), due.acting.act(HOLD).tone) == ("", PLAIN)
     due.acting.choose(MAKE)
     assert f"1 家供应商截至 {due.day} 可结的 {TWO}" in page.due.bar.effect.text()
     carry_out(qtbot, page.due.bar, due.acting)
+    qtbot.waitUntil(lambda: due.nothing_due, timeout=WAIT_MS)
+    assert page.due.bar.hint.text().startswith("今天没有可以结算的")
     page.show_part(page.statements)
     qtbot.waitUntil(lambda: statements.opened is not None, timeout=WAIT_MS)
     assert statements.opened.state is StatementState.DRAFT
@@ -347,6 +352,7 @@ def the_terms_are_agreed(qtbot, window, page, terms):
     """Everything stands in the form as it was agreed; what is wrong is told before anything is sent."""
     window.run("settlement.show_terms")
     qtbot.waitUntil(lambda: terms.acting.may("edit") and terms.history is not None, timeout=WAIT_MS)
+    assert "级别\nstandard（标准）" in texts(page.terms.panel)
     name, before = terms.chosen.supplier, terms.chosen
     window.resize(*SMALLEST)
     window.run("terms.edit")

@@ -16,7 +16,7 @@ from desktop.views.acting import ActBar
 from desktop.views.listing import FeedView
 from desktop.views.page import Page
 from desktop.widgets.basics import Card, button, column, label, row
-from desktop.widgets.words import sentence
+from desktop.widgets.words import counted, sentence
 
 _COMMANDS = {"due.make": presenters.MAKE, "due.make_some": presenters.MAKE_SOME, "due.hold": HOLD}
 
@@ -50,6 +50,7 @@ class DuePage(Page):
             remembered_as="due",
             empty=lambda: (self.tr("没有供应商"),),
             key=lambda one: one.supplier_id,
+            total=self._total,
         )
         self.lines = FeedView(
             presenter.lines,
@@ -139,6 +140,8 @@ class DuePage(Page):
             self.owing.setVisible(account.owing_since is not None and not presenter.is_supplier)
         if presenter.suppliers.rows and self.suppliers.table.current_row() < 0:
             self.suppliers.table.go_to(0)
+        nothing = self.tr("今天没有可以结算的：什么在等、为什么，见上面的“原因”。")
+        self.bar.tell(nothing if presenter.nothing_due else "")
         self.show_age(presenter.suppliers.as_of)
 
     def _to_calendar(self) -> None:
@@ -182,6 +185,11 @@ class DuePage(Page):
             return self.tr("已发货、还没有进结算单的订单，何时结算、为什么还不能")
         return self.tr("今天可以结算给谁、多少；什么在等、为什么")
 
+    def _total(self) -> str:
+        number, payable, held = self.presenter.total
+        words = counted(self.tr("%n 家可以结算，应付合计 {payable}，暂不能结 {held}", None, number), number)
+        return words.format(payable=payable, held=held)
+
     def _titles(self) -> list[str]:
         return [
             self.tr("供应商"),
@@ -191,7 +199,8 @@ class DuePage(Page):
             self.tr("原因"),
             self.tr("结算释放"),
             self.tr("退款扣减"),
-            self.tr("欠款"),
+            self.tr("欠款抵扣"),
+            self.tr("打款手续费"),
         ]
 
     def _line_titles(self) -> list[str]:

@@ -37,6 +37,8 @@ def test_from_the_sale_to_the_bank(shop):
     shop.world.buy(BEN, "STEAM-50", 2)
     shop.world.buy(BEN, "OFFICE-1Y", 100)  # 3.50, 10 %: 3.15 and 0.35
     assert due_of(shop)["release_fen"] == 12_825
+    north = due_of(shop, "beichen")
+    assert (north["release_fen"], north["payout_fee_fen"], north["payable_fen"]) == (315, 50, 265)
     made = make(shop, DAY)
     assert [figures(one) for one in made] == [
         (2, 12_825, 0, 0, 0, 12_825, "draft"),
