@@ -30,13 +30,13 @@ RUNBOOK: dict[ExceptionKind, Pair] = {
     ExceptionKind.AMOUNT_MISMATCH: (
         (
             "实收与应收不同，在渠道商户平台核对这笔付款。订单没有发货的：退还买家重付，或归入金额相同的未支付订单。"
-            "订单已发货的，是账单与通知说的金额不同：差额在对账里处理，写明后关闭。"
+            "订单已发货的，是账单与通知说的金额不同：差额在对账里调账，这一条随之关闭。"
         ),
         (
             "The amount is not the one of the order: check the payment in the channel's console. Where nothing was"
             " delivered, refund it, or attach it to an unpaid order of that amount. Where the order was delivered, the"
-            " bill says another amount than the notification did: work the difference in reconciliation, note so and"
-            " close."
+            " bill says another amount than the notification did: book the difference in reconciliation, which closes"
+            " this as well."
         ),
     ),
     ExceptionKind.MERCHANT_MISMATCH: (

@@ -14,6 +14,7 @@ from server.ledger import actions as ledger
 from server.ledger import queries as books
 from server.ledger.actions import Account, Journal, Transfer
 from server.payments import fees
+from server.payments.exceptions import closing
 from server.reconcile.choosing import off_by
 from server.reconcile.model import ReconcileDifference
 from shared import clock
@@ -55,8 +56,16 @@ def post(tx: Tx, rows: Sequence[ReconcileDifference], *, actor: str) -> None:
             fees.settle(tx, channel, taken)
         back = {row.out_refund_no: -(row.theirs_fen or 0) for row in its if row.out_refund_no}
         fees.settle_returned(tx, channel, back, up_to_fee=False)
+    closing.amounts_booked(tx, [_booked(row) for row in rows if row.kind == DifferenceKind.AMOUNT], closed_by=actor)
     now, kept = clock.now(), _fees_of(tx, rows)
     ledger.post(tx, [_journal(row, more, kept[row.id], actor, now) for row in rows if (more := owed_more(row))])
+
+
+def _booked(row: ReconcileDifference) -> closing.Booked:
+    assert row.ours_id is not None, "only offered where the money is in the books"
+    note = f"{row.number}: {row.note}"
+    numbers = (row.ours_id, row.provider_no, row.theirs_fen or 0)
+    return closing.Booked(*numbers, note, row.handled_by, row.checked_by)
 
 
 def _fees_of(tx: Tx, rows: Sequence[ReconcileDifference]) -> dict[UUID, Fen]:

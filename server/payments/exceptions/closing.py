@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, bindparam, select
 
 from server import audit, changes
-from server.db import Tx
+from server.db import Tx, among
 from server.orders.model import Order
 from server.payments.model import PaymentException, UnmatchedPayment
 from server.payments.refunds import totals
 from server.payments.refunds.model import Refund, RefundLine
 from shared import clock
-from shared.states import AttemptState, ExceptionKind, ExceptionState, OrderState, RefundState, may_move, require_move
+from shared.money import Fen
+from shared.states import (
+    AttemptState,
+    ExceptionAction,
+    ExceptionKind,
+    ExceptionState,
+    OrderState,
+    RefundState,
+    may_move,
+    require_move,
+)
 
 SYSTEM = "system"
 
@@ -132,6 +143,31 @@ def money_found(tx: Tx, unmatched_id: UUID) -> None:
     """What was set aside pays an order, or was a slip of the channel: nothing is left to decide."""
     for row in _rows(tx, PaymentException.unmatched_id == unmatched_id):
         end(tx, row, closed_by=SYSTEM)
+
+
+class Booked(NamedTuple):
+    """What people booked of a paid attempt, of which the channel named another amount later; under `note`."""
+
+    attempt_id: UUID
+    provider_no: str
+    received_fen: Fen
+    note: str
+    proposed_by: str | None
+    approved_by: str | None
+
+
+def amounts_booked(tx: Tx, booked: Collection[Booked], *, closed_by: str) -> None:
+    """The books have the other amount now: the alarm about it, which holds no money, is the same matter."""
+    by_matter: dict[tuple[UUID | None, str | None, Fen | None], Booked]
+    by_matter = {(one.attempt_id, one.provider_no, one.received_fen): one for one in booked}
+    of_attempts = among(tx, PaymentException.attempt_id, sorted({one.attempt_id for one in booked}))
+    alarms = (PaymentException.kind == ExceptionKind.AMOUNT_MISMATCH.value, PaymentException.unmatched_id.is_(None))
+    for row in _rows(tx, of_attempts, *alarms) if booked else ():
+        one = by_matter.get((row.attempt_id, row.provider_no, row.received_fen))
+        if one is not None:
+            row.action, row.note, row.proposed_at = ExceptionAction.DISMISS.value, one.note[:400], clock.now()
+            row.proposed_by, row.approved_by = one.proposed_by, one.approved_by
+            end(tx, row, closed_by=closed_by)
 
 
 _ABOUT = select(PaymentException).where(

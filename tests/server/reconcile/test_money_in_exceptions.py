@@ -457,3 +457,31 @@ def test_a_refund_that_was_paid_after_all_is_booked_by_two(close):
         close.post(close.at("wechat", "/run"))
         assert [one["state"] for one in close.differences("wechat")] == ["resolved"]
     close.shop.check()
+
+
+def test_another_amount_of_what_was_delivered_is_one_matter(close):
+    """The bill raises an alarm that holds the supplier's line, and a difference: who books this closes both."""
+    small, large = close.sold("wechat"), close.sold("wechat", buyer=BEN)
+    close.plant("wechat", "amount", small.out_trade_no, amount_fen=4_400)
+    close.plant("wechat", "amount", large.out_trade_no, amount_fen=204_500)
+    with close.tomorrow():
+        close.fetch_by_itself()
+        told = {one["received_fen"]: one for one in exceptions_of(close, "amount_mismatch")}
+        assert {fen: one["actions"] for fen, one in told.items()} == {4_400: ["dismiss"], 204_500: ["dismiss"]}
+        rows = {row["theirs_fen"]: row for row in close.differences("wechat", kind="amount")}
+        assert close.handle(rows[204_500], "book")["state"] == "proposed"
+        assert len(exceptions_of(close, "amount_mismatch")) == 2, "one person alone decides nothing of that size"
+        assert close.handle(rows[4_400], "book", note="渠道少收")["state"] == "resolved"
+        [left] = exceptions_of(close, "amount_mismatch")
+        assert left["received_fen"] == 204_500
+        assert close.check(rows[204_500])["state"] == "resolved"
+        assert exceptions_of(close, "amount_mismatch") == []
+        over = {fen: close.site.get(f"/api/exceptions/{one['id']}", by="li").json() for fen, one in told.items()}
+        names = ("state", "action", "proposed_by", "approved_by", "closed_by")
+        assert [over[4_400][name] for name in names] == ["closed", "dismiss", "周洁", None, "周洁"]
+        assert [over[204_500][name] for name in names] == ["closed", "dismiss", "周洁", "王敏", "王敏"]
+        assert over[4_400]["note"] == f"{rows[4_400]['number']}: 渠道少收"
+        close.post(close.at("wechat", "/run"))
+        close.shop.work()
+        assert (close.differences("wechat", open="true"), exceptions_of(close, "amount_mismatch")) == ([], [])
+    close.shop.check()
