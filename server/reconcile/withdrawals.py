@@ -200,8 +200,11 @@ def answers(tx: Tx, who: Actor, rows: Sequence[ReconcileWithdrawal]) -> list[ban
 
 
 def waits_for_one() -> ColumnElement[bool]:
-    """Arrivals, not those that were sent back or reversed, that are paired with nothing."""
-    return _S.state.in_(_LIVE) & ~select(_W.id).where(_W.sweep_id == _S.id).exists()
+    """Arrivals, not those that were sent back or reversed, that are paired with nothing, while the channel's bills have
+    withdrawals: of a channel that pays out without one (T+1), no arrival lacks any.
+    """
+    has_any = select(_W.id).where(_W.channel == _S.channel, _W.day <= _S.arrived_on).exists()
+    return _S.state.in_(_LIVE) & has_any & ~select(_W.id).where(_W.sweep_id == _S.id).exists()
 
 
 def numbers_of(tx: Tx, sweep_ids: Sequence[UUID]) -> dict[UUID, str]:

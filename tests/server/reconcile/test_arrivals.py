@@ -148,7 +148,8 @@ def test_one_arrival_is_of_many_days_and_the_days_that_wait_are_listed(bank):
     assert (last["state"], parts(last)) == ("booked", {MONDAY: 3_880})
     assert bank.owed() == {}
     refused = bank.arrives("B-4", 1, status=422)
-    assert (refused["code"], bank.ask("sweeps", open=True)[-1]["reference"]) == ("bad_field", "B-3")
+    assert (refused["code"], bank.ask("sweeps")[-1]["reference"]) == ("bad_field", "B-3")
+    assert bank.ask("sweeps", open=True) == [], "bills without withdrawals: no arrival lacks one"
     wrong = bank.arrives("B-4", 1, parts=[(SUNDAY, 2_000), (MONDAY, -1_999)])
     assert wrong["state"] == "proposed", "one day's money for another's is more than one person's word"
     booked = bank.site.get("/api/ledger/accounts", by="zhou").json()
