@@ -23,10 +23,11 @@ from desktop.presenters.watching import Watched
 from desktop.presenters.words import in_words, language, party_words, tone, word
 from shared.clock import now, shop_day
 from shared.contracts.identity import Person
-from shared.contracts.settlement import Payout, PayoutInstruction, PayoutResult, PayoutResultsTaken
+from shared.contracts.settlement import EarlierPayout, Payout, PayoutInstruction, PayoutResult, PayoutResultsTaken
 from shared.errors import KamengError
 from shared.finance import PayoutState
 from shared.ids import new_id
+from shared.money import Fen
 from shared.payout_rows import Row
 from shared.permissions import Permission
 
@@ -346,22 +347,28 @@ _WARNED: dict[PayoutState, tuple[Pair, ...]] = {
 
 
 def warnings(one: Payout) -> list[str]:
-    """What whoever checks it has to know: a new account, and what became of payouts before of the same statements."""
+    """What who checks it has to know: a new account, and what became of payouts before whose money it may pay again."""
     found = [in_words(words) for words in _WARNED.get(one.state, ()) if not one.account]
     if one.is_new_account:
         found.append(in_words(("首次向此账户打款，请核实。", "Nothing was ever paid to this account: verify it.")))
     for before in one.earlier:
-        words: Pair = ("{number} 打款失败：{why}", "{number} failed: {why}")
-        if before.arrived_at is not None:
-            words = ("{number} 已到账后退回：{why}", "{number} had arrived and came back: {why}")
-        elif before.state is PayoutState.REFUSED:
-            words = (
-                "{number} 未通过复核，或通过后撤回：{why}",
-                "{number} was refused, or withdrawn after approval: {why}",
-            )
-        why = " · ".join(part for part in (before.note, before.reference, formats.money(before.amount_fen)) if part)
+        words, fen = _became_of(before)
+        why = " · ".join(part for part in (before.note, before.reference, formats.money(fen)) if part)
         found.append(in_words(words).format(number=before.number, why=why))
     return found
+
+
+def _became_of(before: EarlierPayout) -> tuple[Pair, Fen]:
+    """What a payout before comes to for who checks the next one, and of how much of it that is."""
+    if before.state is PayoutState.CONFIRMED:
+        words = ("{number} 有一部分未到账或已回退：{why}", "Part of {number} did not arrive, or was given back: {why}")
+        return words, before.back_fen
+    if before.arrived_at is not None:
+        return ("{number} 已到账后退回：{why}", "{number} had arrived and came back: {why}"), before.amount_fen
+    if before.state is PayoutState.REFUSED:
+        words = ("{number} 未通过复核，或通过后撤回：{why}", "{number} was refused, or withdrawn after approval: {why}")
+        return words, before.amount_fen
+    return ("{number} 打款失败：{why}", "{number} failed: {why}"), before.amount_fen
 
 
 def shown_bad(row: BadRow) -> str:

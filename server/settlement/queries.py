@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Select, and_, func, select
+from sqlalchemy import Select, func, select
 
 from server.catalog import fees
 from server.db import Tx
@@ -19,6 +19,7 @@ from server.ledger.actions import Account
 from server.policy import Actor, visible
 from server.settlement import earning
 from server.settlement import terms as agreed
+from server.settlement.earlier import earlier
 from server.settlement.earning import Earned, Rules
 from server.settlement.model import Payout, SettlementHold, SettlementTurn, Statement
 from server.settlement.proposing import propose
@@ -308,7 +309,7 @@ def payout_answers(tx: Tx, who: Actor, rows: Sequence[Payout]) -> list[wire.Payo
     names = Names(
         tx, who, [label for row in rows for label in (row.made_by, row.checked_by, row.sent_by, row.ended_by)]
     )
-    suppliers, before = people.supplier_names(tx), _earlier(tx, rows)
+    suppliers, before = people.supplier_names(tx), earlier(tx, rows)
     known = _accounts_paid(tx, {row.supplier_id for row in rows})
     return [
         wire.Payout(
@@ -326,7 +327,7 @@ def payout_answers(tx: Tx, who: Actor, rows: Sequence[Payout]) -> list[wire.Payo
             account=row.account,
             bank=row.bank,
             is_new_account=bool(row.account) and (row.supplier_id, row.account, row.bank) not in known,
-            earlier=_before(row, before),
+            earlier=before[row.id],
             state=PayoutState(row.state),
             made_by=names.of(row.made_by),
             made_at=row.made_at,
@@ -343,35 +344,6 @@ def payout_answers(tx: Tx, who: Actor, rows: Sequence[Payout]) -> list[wire.Payo
         )
         for row in rows
     ]
-
-
-def _earlier(tx: Tx, rows: Sequence[Payout]) -> list[Payout]:
-    """What ended without paying, of the suppliers of payouts, the oldest first: not what its maker thought better of.
-
-    That one was taken back after its approval is told too: somebody may have carried it by hand.
-    """
-    refused = and_(Payout.state == PayoutState.REFUSED.value, Payout.checked_at.is_not(None))
-    ended = (Payout.state == PayoutState.FAILED.value) | refused
-    mine = Payout.supplier_id.in_({row.supplier_id for row in rows})
-    return list(tx.scalars(select(Payout).where(mine, ended).order_by(Payout.id)))
-
-
-def _before(row: Payout, ended: Sequence[Payout]) -> tuple[wire.EarlierPayout, ...]:
-    """Those of them that were to pay a statement of this one."""
-    return tuple(
-        wire.EarlierPayout(
-            number=one.number,
-            state=PayoutState(one.state),
-            amount_fen=one.amount_fen,
-            arrived_at=one.arrived_at,
-            ended_at=one.ended_at,
-            reference=one.reference,
-            note=one.note,
-        )
-        for one in ended
-        if one is not row and one.ended_at and one.ended_at <= row.made_at
-        if not set(row.statements).isdisjoint(one.statements)
-    )
 
 
 def _accounts_paid(tx: Tx, supplier_ids: Collection[UUID]) -> set[tuple[UUID, str, str]]:

@@ -286,14 +286,16 @@ class MovePayout(Request):
 
 
 class EarlierPayout(Answer):
-    """A payout of the same statements that ended without paying them.
+    """A payout of the same statements that ended without paying them, or one that paid the supplier in part.
 
     It `failed`, also after it had arrived (`arrived_at`), or was `refused`: when it was checked, or taken back later.
+    Of one that is `confirmed` some (`back_fen`) did not arrive, or was given back, since the statement before was made.
     """
 
     number: str
     state: PayoutState = PayoutState.FAILED
     amount_fen: int
+    back_fen: int = 0
     arrived_at: datetime | None
     ended_at: datetime | None
     reference: str
@@ -304,7 +306,7 @@ class Payout(Answer):
     """An instruction to pay. `actions`: `check`, `send`, `confirm`, `fail`, `withdraw` as this reader may now.
 
     `arrived_fen` is what arrived: less than `amount_fen` where the channel could not split all of it; `returned_fen` of
-    it was given back for refunds. `earlier` are those that were to pay the same statements; `is_new_account`: nothing
+    it was given back for refunds. `earlier` are those whose money this one may pay again; `is_new_account`: nothing
     ever arrived at this account of the supplier.
     """
 

@@ -320,7 +320,8 @@ def test_who_checks_a_payout_reads_where_it_goes_and_what_became_of_those_before
     back = lost | {"number": "DK-2", "arrived_at": NOON, "reference": "TH-1", "note": "退汇"}
     account = {"receiver": "星河数码有限公司", "account": "7559 0001", "bank": "招商银行", "is_new_account": True}
     taken = {"number": "DK-3", "arrived_at": None, "state": PayoutState.REFUSED, "note": "账号有误"}
-    one = payout(**account, fee_fen=50, earlier=[lost | {"arrived_at": None}, back, lost | taken])
+    part = back | {"number": "DK-4", "state": PayoutState.CONFIRMED, "back_fen": 40, "reference": "HT-1", "note": ""}
+    one = payout(**account, fee_fen=50, earlier=[lost | {"arrived_at": None}, back, lost | taken, part])
     assert paid_to(one) == [
         ("收款方", "星河数码有限公司", False),
         ("收款账号", "7559 0001", True),
@@ -332,6 +333,7 @@ def test_who_checks_a_payout_reads_where_it_goes_and_what_became_of_those_before
         "DK-1 打款失败：户名不符 · ¥1.00",
         "DK-2 已到账后退回：退汇 · TH-1 · ¥1.00",
         "DK-3 未通过复核，或通过后撤回：账号有误 · ¥1.00",
+        "DK-4 有一部分未到账或已回退：HT-1 · ¥0.40",
     ]
     split = payout(state=PayoutState.CONFIRMED, arrived_fen=8_000, returned_fen=775)
     assert paid_to(split) == [("实际到账", "¥80.00", False), ("分账回退", "¥7.75", False)]

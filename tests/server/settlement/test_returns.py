@@ -4,7 +4,7 @@ import pytest
 
 from shared import clock
 from tests.server.refunding import balances, carry_out, shop_with_refunds
-from tests.server.settlement.paying import PURCHASE, SOLD, account_of, agree, later, paid, settled, step
+from tests.server.settlement.paying import PURCHASE, SOLD, account_of, agree, ask, later, paid, pay, settled, step
 from tests.server.settlement.test_netting import DAY, XINGHE, refund
 from tests.server.settlement.test_results_later import told
 from tests.server.settlement.test_splitting import SHARING, carried, rows_of, sent
@@ -71,3 +71,38 @@ def test_no_payment_is_split_of_the_time_when_goods_were_purchased(shop):
         step(shop, again, "confirm")
     held = balances(shop)
     assert (held["bank", ""], held["psp", "sandbox"]) == (-8_550, 4 * 4_500 - 8_550)
+
+
+def test_who_checks_the_next_payout_reads_what_of_those_before_is_paid_again(shop):
+    bought = [shop.world.buy(buyer, "STEAM-50") for buyer in (ANNA, BEN)]
+    payout = sent(shop, settled(shop, DAY))
+    first = payout["number"]
+    told(shop, (f"{first}-1", 4_275, True, ""), (f"{first}-2", 4_275, False, ""))  # its maker alone says so
+    with later(shop, hours=1):
+        again = pay(shop, settled(shop, DAY))
+        for reader in ("zhou", "wang"):
+            [named] = ask(shop, f"payouts/{again['id']}", by=reader)["earlier"]
+            assert (named["number"], named["state"], named["note"]) == (first, "confirmed", f"{first}-2")
+            assert (named["amount_fen"], named["back_fen"], again["amount_fen"]) == (8_550, 4_275, 4_275)
+        again = step(shop, step(shop, again, "check", by="wang", approve=True), "send")
+        step(shop, again, "confirm")
+    with later(shop, hours=2):
+        fresh = shop.world.buy(ANNA, "STEAM-50")
+        assert step(shop, sent(shop, settled(shop, DAY)), "confirm")["earlier"] == []  # that was paid, and told
+        refund(shop, fresh, 4_500)
+        refund(shop, bought[0], 4_500)
+    with later(shop, hours=3):
+        for one, reference in ((rows_of(shop, payout), "HT-1"), (rows_of(shop, last(shop)), "HT-2")):
+            [row] = one
+            told(shop, (row["request_no"], row["amount_fen"], True, reference), by="wang")
+        for _ in range(2):
+            shop.world.buy(BEN, "STEAM-50")
+        due = pay(shop, settled(shop, DAY))
+        named = [(one["number"], one["back_fen"], one["reference"]) for one in due["earlier"]]
+        assert named == [(first, 8_550, "HT-1"), (last(shop, -2)["number"], 4_275, "HT-2")]
+        step(shop, due, "withdraw")
+
+
+def last(site, n=-1):
+    """The newest payout, or one before it."""
+    return sorted(ask(site, "payouts")["items"], key=lambda one: one["number"])[n]
