@@ -96,6 +96,7 @@ def recording(day: ReconciledDay, owed: Sequence[OwedDay]) -> Act[Any]:
             ),
         ),
         done=("已登记到账", "Recorded"),
+        told=_became,
         work=work,
         entries=_recorded(day, owed),
         naming=naming,
@@ -204,6 +205,20 @@ def _arrival(one: Arrival) -> str:
 # --- what arrived ---
 
 
+_BECAME: dict[SweepState, Pair] = {
+    SweepState.PROPOSED: ("已登记，等另一位同事复核后入账", "Recorded: booked once another person approves it"),
+    SweepState.BOOKED: ("已入账", "Booked"),
+    SweepState.REVERSING: ("已提交冲销，等另一位同事复核", "Its reversal waits for another person's approval"),
+    SweepState.REVERSED: ("已冲销", "Reversed"),
+    SweepState.REFUSED: ("已退回", "Sent back"),
+}
+
+
+def _became(one: Sweep) -> Pair:
+    """What became of what was recorded or reversed, for a toast."""
+    return _BECAME[one.state]
+
+
 def act_key(what: str, one: Sweep) -> str:
     """Under which key that may be done about money that arrived."""
     return f"{what} {one.id.hex}"
@@ -225,7 +240,8 @@ def _act(what: str, one: Sweep, zh: str, en: str) -> Act[Any]:
         return partial(operations.check_sweep, seen=one, approve=what == APPROVE, note=typed["note"])
 
     entry = _WHY if what == REVERSE else _REMARK
-    return Act(act_key(what, one), words, (zh + effect[0], en + effect[1]), done, work, (entry,))
+    effects, told = (zh + effect[0], en + effect[1]), _became if what == REVERSE else None
+    return Act(act_key(what, one), words, effects, done, work, (entry,), told=told)
 
 
 _REMARK = Entry("note", ("说明（可不填）", "Note (may be left out)"), needed=False)

@@ -255,7 +255,7 @@ def _tell(tx: Tx, row: ReconcileSweep, what: str, desk: Desk, **detail: str) -> 
 
 
 class Only(NamedTuple):
-    """Which arrivals: in which a day has a part, of a channel, in a state, and those that lack a withdrawal (`open`)."""
+    """Which arrivals: in which a day has a part, of a channel, in a state, and that lack a withdrawal (`open`)."""
 
     day: date | None = None
     channel: str | None = None

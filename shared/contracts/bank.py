@@ -4,7 +4,8 @@
 the shop, and every list is in keyset pages (`after`, `limit`).
 
 `GET .../sweeps?day=&channel=&state=&open=`: arrivals in our bank, of a day those that have a part of it, `open=true`
-those that are no withdrawal of a bill, of channels whose bills have any by then; `.../sweeps/{id}/check` and `.../reverse` answer the sweep.
+those that are no withdrawal of a bill, of channels whose bills have any by then; `.../sweeps/{id}/check` and
+`.../reverse` answer the sweep.
 `GET .../owed?channel=`: days whose money has not come, or not as it is due, oldest first.
 `GET .../withdrawals?channel=&day=&open=`: what left the channel's account for our bank by its fund bills (`open=true`:
 as no arrival yet); `.../withdrawals/{id}/pair` answers it.

@@ -189,6 +189,7 @@ def test_what_arrived_is_recorded_once_and_the_finance_workbook_proves_itself(
     carry_out(qtbot, view.bar, days.acting, amount="101.00", reference="ICBC-1", others="")
     qtbot.waitUntil(lambda: bool(days.sweeps) and days.chosen.arrived_fen == 10_100, timeout=WAIT_MS)
     assert "流水号 ICBC-1，周洁 登记 · 对应提现 F1" in texts(view)
+    assert window.toasts.texts() == ["已入账"]
     qtbot.waitUntil(lambda: f"共 1 天，还差 {formats.money(lacks - 10_100)}" in texts(view), timeout=WAIT_MS)
     qtbot.waitUntil(lambda: "（ICBC-1），按金额和日期配对" in texts(view), timeout=WAIT_MS)
     paired_otherwise(qtbot, view, days.acting, left)
@@ -291,6 +292,7 @@ def test_two_people_see_what_arrived(program, live_shop, yesterday, colleague, q
     assert not view.bar.go.isEnabled(), "why is needed"
     carry_out(qtbot, view.bar, acting, note="记到了别的账户")
     qtbot.waitUntil(lambda: bench.days.sweeps[0].state is SweepState.REVERSING, timeout=WAIT_MS)
+    assert program.window.toasts.texts()[-1] == "已提交冲销，等另一位同事复核"
     [waiting] = wang.run(reconciliation_days.waiting_sweeps(wang.engine)).value.items
     wang.run(reconciliation_days.check_sweep(wang.engine, waiting, approve=True))
     bench.refresh()
