@@ -115,9 +115,14 @@ def _values(number: str, row: InstructionRow) -> tuple[Any, ...]:
     )
 
 
+def why_not_split(row: InstructionRow) -> Sentence | None:
+    """Why the channel cannot split it; None where it can, or does not have to."""
+    return TROUBLES.get(row.trouble, Sentence(row.trouble, row.trouble)) if row.trouble else None
+
+
 def attention(row: InstructionRow) -> Sentence | None:
     """What whoever carries a row has to know; None where there is nothing."""
-    told = [TROUBLES.get(row.trouble, Sentence(row.trouble, row.trouble))] if row.trouble else []
+    told = [why] if (why := why_not_split(row)) else []
     if row.kind in _TO_AN_ACCOUNT and not row.account:
         told.append(NO_ACCOUNT)
     return Sentence("；".join(one.zh for one in told), "; ".join(one.en for one in told)) if told else None

@@ -10,7 +10,7 @@ from desktop.operations import settlement
 from desktop.operations.each import Outcome
 from desktop.operations.settlement import Step
 from desktop.presenters import formats
-from desktop.presenters.acting import Act, Entry, Pair, Work
+from desktop.presenters.acting import PLAIN, Act, Entry, Pair, Work
 from desktop.presenters.many import MANY, SEE_EACH, Told, both, the_rest
 from shared.contracts.settlement import Payout
 from shared.finance import PayoutState
@@ -99,7 +99,8 @@ def _fail(one: Payout) -> list[Act[Payout]]:
 
 def _withdraw(one: Payout) -> list[Act[Payout]]:
     effect = ("撤回这笔打款，什么都没有动；结算单可以重新发起打款。", "It is taken back; nothing has moved.")
-    return [Act(WITHDRAW, ("撤回", "Withdraw"), effect, ("已撤回", "Withdrawn"), _move(one, "withdraw"), (_NOTE,))]
+    words, done = ("撤回", "Withdraw"), ("已撤回", "Withdrawn")
+    return [Act(WITHDRAW, words, effect, done, _move(one, "withdraw"), (_NOTE,), tone=PLAIN)]
 
 
 # --- many at once ---

@@ -51,7 +51,8 @@ def standing(one: Payout) -> str:
     return in_words(("部分到账", "Arrived in part")) if arrived_in_part(one) else word(one.state)
 
 
-def _tone(one: Payout) -> str:
+def standing_tone(one: Payout) -> str:
+    """The tone of that."""
     return "warning" if arrived_in_part(one) else tone(one.state)
 
 
@@ -59,7 +60,7 @@ COLUMNS = (
     Column[Payout]("number", lambda p: p.number, code=True, sample="DK20261116-001"),
     Column[Payout]("supplier", lambda p: p.supplier, stretch=True, tip=lambda p: p.supplier, sample="八个汉字的名称"),
     Column[Payout]("amount", lambda p: formats.money(p.amount_fen), numeric=True, sample="¥1,234,567.00"),
-    Column[Payout]("state", standing, tone=_tone, sample="Waits for approval"),
+    Column[Payout]("state", standing, tone=standing_tone, sample="Waits for approval"),
     Column[Payout](
         "arrived", lambda p: formats.money(p.arrived_fen) if p.arrived_fen else "–", numeric=True, sample="¥123,456.00"
     ),
@@ -149,7 +150,7 @@ class Payouts(ManyCases[Payout]):
             super()._acted(case)
 
     def _show(self, case: Payout) -> None:
-        if self.opened is None or self.opened.id != case.id or case.state not in CARRIED:
+        if self.opened is None or (self.opened.id, self.opened.version) != (case.id, case.version):
             self.instruction = None
         super()._show(case)
         if self.may_make and self.instruction is None and case.state in CARRIED:

@@ -161,6 +161,7 @@ def the_bank_answers(qtbot, page, payouts, world, folder):
         [one] = kept(world, Payout)
         assert one.state == (PayoutState.CONFIRMED if file is right else PayoutState.SENT).value
     assert one.reference == "BK-1"
+    qtbot.waitUntil(lambda: payouts.instruction is not None and not payouts.instruction.rows, timeout=WAIT_MS)
     payouts.show(state=PayoutState.SENT)
     qtbot.waitUntil(lambda: payouts.feed.is_empty and not page.payouts.panel.isVisible(), timeout=WAIT_MS)
     payouts.show(state=None)

@@ -9,12 +9,12 @@ from typing import Any
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QVBoxLayout
 
-from desktop.exporting.instructions import KINDS, attention
+from desktop.exporting.instructions import KINDS, why_not_split
 from desktop.operations.each import Outcome
 from desktop.presenters import formats
 from desktop.presenters.many import Told
 from desktop.presenters.payout_acts import told_of
-from desktop.presenters.payouts import Payouts, paid_to, warnings
+from desktop.presenters.payouts import Payouts, paid_to, standing, standing_tone, warnings
 from desktop.presenters.statements import mode_word
 from desktop.presenters.words import language, party_words
 from desktop.views.settlement.many import ManyPanel
@@ -74,6 +74,7 @@ class PayoutPanel(ManyPanel):
         one = self._presenter.opened
         assert one is not None
         self.head(one.number, one.state)
+        self.badge.show_word(standing(one), tone=standing_tone(one))
         layout.addWidget(label(formats.money(one.amount_fen), role="figure"))
         layout.addWidget(label(one.supplier, role="heading", wrap=True))
         table = facts()
@@ -123,5 +124,5 @@ class PayoutPanel(ManyPanel):
         if one.payment_no is not None:
             told.append(one.payment_no)
         layout.addWidget(label(" · ".join(told), role="caption", wrap=True, selectable=True))
-        if (attends := attention(one)) is not None:
-            layout.addWidget(label(attends.sentence(language()), role="warning", wrap=True))
+        if (why := why_not_split(one)) is not None:
+            layout.addWidget(label(why.sentence(language()), role="warning", wrap=True))
