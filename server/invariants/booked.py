@@ -16,10 +16,13 @@ from server.invariants.finding import NAMED_MOST, Finding
 from server.invariants.scope import EVERYTHING, Scope
 from server.ledger.actions import Account, Transfer
 from server.ledger.model import LedgerAccount, LedgerJournal, LedgerTransfer
+from server.ledger.paying import BANK, PAYOUT_FEE
 from server.payments.adjustments.model import Adjustment
+from server.payments.model import PaymentAttempt
 from server.settlement.model import Payout, SettlementResult, SettlementReturn, SettlementSplit
 from shared.finance import AdjustmentState, JournalCode, PayoutState
 from shared.money import Fen
+from shared.states import AttemptState
 
 _ADJUST, _HEX = "adjust:", re.compile("[0-9a-f]{32}")
 
@@ -116,12 +119,20 @@ def _way(event: str) -> _Way:
 
 @dataclass(slots=True)
 class _Paid:
-    """A payout as its rows say: of what of it a channel splits payments, what rows failed, and what was given back."""
+    """A payout as its rows say: what of it which channel splits, what rows failed, and what was given back."""
 
     row: Payout
     split: Fen = 0
+    channels: dict[str, Fen] = field(default_factory=dict)
     failed: dict[int, Fen] = field(default_factory=dict)
     returned: dict[str, Fen] = field(default_factory=dict)
+
+    @property
+    def is_as_its_rows(self) -> bool:
+        """Whether it says of itself what its rows come to."""
+        there = self.row.amount_fen - sum(self.failed.values())
+        is_there = self.row.state != PayoutState.CONFIRMED.value or self.row.arrived_fen == there
+        return is_there and self.row.returned_fen == sum(self.returned.values())
 
     def wanted(self, has: Mapping[str, Fen]) -> dict[str, Fen]:
         """What its journals have to move, by the ends of their keys; `has` is what they do.
@@ -131,7 +142,7 @@ class _Paid:
         one, done = self.row, has.get("done", 0)
         lacked = {event: fen for n, fen in self.failed.items() if (event := f"lacked:{n}") in has}
         wanted = self.returned | lacked
-        if one.state in _SENT:
+        if one.state in _SENT and one.checked_by not in {None, one.made_by}:
             wanted["submit"] = one.amount_fen + one.fee_fen
         if one.state == PayoutState.FAILED.value:  # nothing of it is there any more, whatever had arrived
             wanted["failed"] = (done - sum(lacked.values()) if done else one.amount_fen) + one.fee_fen
@@ -143,23 +154,28 @@ class _Paid:
         return wanted
 
     def is_its_way(self, event: str, moved: Collection[Transfer]) -> bool:
-        """Whether a journal goes between the accounts that it should: to nobody else, the bank's part by the bank."""
+        """Whether a journal goes between the accounts it should: to nobody else, by the bank or the right channel."""
         way, mine = _way(event), self.row.supplier_id.hex
-        through = Counter[str]()
+        through = Counter[Account]()
         for debit, credit, amount in moved:
             if debit.kind not in way.debits or credit.kind not in way.credits:
                 return False
             if any(one.owner != mine for one in (debit, credit) if one.kind in _THEIRS):
                 return False
-            through[debit.kind] += amount
-            through[credit.kind] += amount
+            through[debit] += amount
+            through[credit] += amount
         fee = self.row.fee_fen if event in {"submit", "failed"} else 0
-        most = {_PSP: self.split, _BANK: self.row.amount_fen - self.split}
-        return through[_FEE] == fee and all(through[kind] <= fen for kind, fen in most.items())
+        most = {BANK: self.row.amount_fen - self.split}
+        most |= {Account(_PSP, channel): fen for channel, fen in self.channels.items()}
+        passed = {one: fen for one, fen in through.items() if one.kind in {_BANK, _PSP}}
+        return through[PAYOUT_FEE] == fee and all(fen <= most.get(one, 0) for one, fen in passed.items())
 
 
 def payouts_are_booked(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:
-    """L10: each payout has the journals of where it stands, for its amounts and between its accounts, and no others."""
+    """L10: each payout has the journals of where it stands, for its amounts and between its accounts, and no others.
+
+    It says of itself what its rows come to, and was checked by another person than who made it before it was sent.
+    """
     posted = scope.journals(JournalCode.PAYOUT)
     claimed = [key.removeprefix("payout:").split(":")[0] for key in posted]
     paid = _payouts(tx, scope.papers_of("payout", Payout.id) | Payout.number.in_(claimed))
@@ -174,6 +190,7 @@ def payouts_are_booked(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:
         _, number, event = f"{key}::".split(":", 2)
         has[number][event.removesuffix("::")] = moved
     wrong = {key for key in booked if f"{key}::".split(":", 2)[1] not in paid}
+    wrong |= {f"payout:{number}" for number, one in paid.items() if not one.is_as_its_rows}
     for number, one in paid.items():
         sums = {event: total(moved) for event, moved in has[number].items()}
         wanted = one.wanted(sums)
@@ -192,6 +209,16 @@ def _payouts(tx: Tx, mine: ColumnElement[bool]) -> dict[str, _Paid]:
     parts = select(Payout.number, func.sum(SettlementSplit.amount_fen)).where(mine).group_by(Payout.number)
     for number, fen in tx.execute(parts.join(SettlementSplit, SettlementSplit.payout_id == Payout.id)):
         found[number].split = int(fen)
+    paid = and_(PaymentAttempt.order_id == SettlementSplit.order_id, PaymentAttempt.state == AttemptState.PAID.value)
+    by_channel = (
+        select(Payout.number, PaymentAttempt.channel, func.sum(SettlementSplit.amount_fen))
+        .join(SettlementSplit, SettlementSplit.payout_id == Payout.id)
+        .join(PaymentAttempt, paid)
+        .where(mine)
+        .group_by(Payout.number, PaymentAttempt.channel)
+    )
+    for number, channel, fen in tx.execute(by_channel):
+        found[number].channels[channel] = int(fen)
     its = and_(SettlementSplit.payout_id == SettlementResult.payout_id, SettlementSplit.n == SettlementResult.n)
     failed = (
         select(Payout.number, SettlementResult.n, SettlementSplit.amount_fen)

@@ -1,14 +1,18 @@
 """Nothing is released but by a statement, and nothing paid out but by a payout: said by name, soon after."""
 
+from uuid import UUID
+
 import pytest
-from sqlalchemy import select, tuple_, update
+from sqlalchemy import insert, select, tuple_, update
 
 from server import invariants
+from server.db import table_of
 from server.invariants.booked import adjustments_are_posted, payouts_are_booked
 from server.invariants.settlement import releases_are_of_statements
 from server.ledger import paying as books
 from server.ledger.actions import Account, Journal, Transfer, post
 from server.ledger.model import LedgerAccount, LedgerJournal, LedgerTransfer
+from server.settlement.model import Payout, SettlementResult, SettlementReturn
 from shared import clock
 from tests.databases import findings_after
 from tests.server.bookkeeping import adjust, line_of
@@ -102,3 +106,34 @@ def test_what_goes_to_other_accounts_than_people_agreed_on_is_named(shop):
     ):
         assert found(key, fen, **other) == {"L10": (key,)}, other
     assert found(released, 4_275, amount_fen=4_275) == {}
+
+
+def test_a_payout_that_is_not_what_its_rows_and_people_said_is_named(shop):
+    agree(shop, version=1, mode="profit_sharing", split_ppm=10**6, payout_fee_fen=100)
+    for _ in range(2):
+        shop.world.buy(ANNA, "STEAM-50")
+    paid = paying.paid(shop, paying.settled(shop, DAY))
+    shop.world.check()
+    db, number, paid_id = shop.world.ctx.db, paid["number"], UUID(paid["id"])
+    with db.tx() as tx:
+        other = Transfer(Account("psp", "wechat"), Account("loss"), 1)
+        post(tx, [Journal("opens it", "SUSPENSE", None, clock.now(), (other,), "x")])
+    psp = select(LedgerAccount.id).where(tuple_(LedgerAccount.kind, LedgerAccount.owner) == ("psp", "wechat"))
+    done = select(LedgerJournal.id).where(LedgerJournal.key == f"payout:{number}:done")
+    mine = update(Payout).where(Payout.id == paid_id)
+    failed = {"payout_id": paid_id, "n": 1, "succeeded": False, "reference": "", "reason": "", "file_sha256": ""}
+    back = {"payout_id": paid_id, "n": 1, "k": 1, "amount_fen": 5, "reference": "", "file_sha256": ""}
+    for forged, named in (
+        (insert(table_of(SettlementResult)).values(**failed), {f"payout:{number}"}),  # it could be split again
+        (insert(table_of(SettlementReturn)).values(**back), {f"payout:{number}", f"payout:{number}:return:1.1"}),
+        (mine.values(returned_fen=5), {f"payout:{number}"}),
+        (mine.values(checked_by=None), {f"payout:{number}:submit"}),
+        (
+            update(LedgerTransfer)
+            .where(LedgerTransfer.journal_id == done.scalar_subquery())
+            .values(credit_id=psp.scalar_subquery()),
+            {f"payout:{number}:done"},
+        ),
+    ):
+        found = findings_after(db, forged, look=lambda tx: [one for one in [payouts_are_booked(tx)] if one])
+        assert found == {"L10": tuple(sorted(named))}, forged
