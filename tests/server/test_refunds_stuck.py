@@ -4,6 +4,8 @@ from datetime import timedelta
 
 import pytest
 
+from server.gateways.port import RefundFact
+from server.payments.refunds.actions import RefundHeard
 from shared import clock
 from shared.states import ExceptionKind
 from tests.server.refunding import (
@@ -13,9 +15,11 @@ from tests.server.refunding import (
     later,
     read,
     shop_with_refunds,
+    start,
     stuck,
     tell,
 )
+from tests.world import ANNA, BEN, MERCHANT
 
 
 @pytest.fixture
@@ -159,4 +163,63 @@ def test_a_day_of_silence_is_put_before_people(site):
     later(site, hours=24)
     assert stuck(site) == [(ExceptionKind.REFUND_STUCK, refund_id, True)]
     assert read(site, refund_id)["state"] == "submitted"
+    site.world.check()
+
+
+def failed_after_all(site, bought, *amounts):
+    """Refunds that are in the books, of which the channel says later that it closed them."""
+    for fen in amounts:
+        refund_id = start(site, bought, amount_fen=fen).json()["id"]
+        carry_out(site)
+        number = read(site, refund_id)["out_refund_no"]
+        site.desk.made[number]["state"] = "closed"
+        channel_tells(site, bought, number, f"R-{number[-8:]}", fen, "closed")
+
+
+def channel_tells(site, bought, number, refund_no, fen, state="succeeded"):
+    fact = RefundFact(number, refund_no, bought.attempt.out_trade_no, fen, state)
+    site.world.ctx.batch.call(RefundHeard("sandbox", MERCHANT, fact))
+
+
+def recorded(site, one, number):
+    """Two people record it; the answer to the second."""
+    body = {"action": "record", "note": "已在渠道后台退回", "provider_no": number, "version": one["version"]}
+    proposed = site.post(f"/api/exceptions/{one['id']}/propose", by="li", json=body)
+    assert proposed.status_code == 200, proposed.text
+    body = {"approved": True, "version": proposed.json()["version"]}
+    return site.post(f"/api/exceptions/{one['id']}/approve", by="zhou", json=body)
+
+
+def listed(site, bought, kind):
+    """What is open of an order's payment, as it is now."""
+    rows = site.get("/api/exceptions", by="li").json()["items"]
+    return [one for one in rows if (one["kind"], one["out_trade_no"]) == (kind, bought.attempt.out_trade_no)]
+
+
+def test_what_was_paid_in_place_of_refunds_that_failed_is_booked_once(site):
+    """In one sum for two of them; or more than one of them was, which is a matter of its own."""
+    site.desk.says = "succeeded"
+    site.world.stock("STEAM-50", 2)
+    several, more = (site.world.buy(buyer, "STEAM-50") for buyer in (ANNA, BEN))
+    failed_after_all(site, several, 1_000, 500)
+    failed_after_all(site, more, 1_000)
+    channel_tells(site, several, "console-1", "T-100001", 1_500)
+    channel_tells(site, more, "console-2", "T-100002", 3_500)
+    books = balances(site)
+    [sum_of_two] = listed(site, several, "unknown_refund")
+    refused = recorded(site, sum_of_two, "T-100001")
+    assert (refused.status_code, refused.json()["code"]) == (409, "paid_in_its_place")
+    [failed] = listed(site, more, "refund_stuck")
+    refused = recorded(site, failed, "T-100002")
+    assert (refused.status_code, refused.json()["code"]) == (409, "other_amount_back")
+    assert refused.json()["params"] == {"number": "T-100002", "told": "35.00", "amount": "10.00"}
+    assert (len(listed(site, several, "unknown_refund")), balances(site)) == (1, books)
+    [failed] = listed(site, more, "refund_stuck")
+    body = {"approved": False, "version": failed["version"]}
+    failed = site.post(f"/api/exceptions/{failed['id']}/approve", by="zhou", json=body).json()
+    assert recorded(site, failed, "T-100003").json()["state"] == "closed"
+    assert balances(site) == books, "they had it already"
+    [rest] = listed(site, more, "unknown_refund")
+    assert recorded(site, rest, "T-100002").json()["state"] == "closed"
+    assert [site.world.order(one).refunded_fen for one in (several, more)] == [1_500, 4_500]
     site.world.check()

@@ -99,11 +99,17 @@ class ProposedByYou(Conflict):
 
 
 class PaidInItsPlace(Conflict):
-    """It gives back what a refund in the books did not: booked by itself it would be there twice."""
+    """It may give back what refunds in the books did not: booked by itself it would be there twice."""
 
     code = "paid_in_its_place"
-    zh = "这笔付款有一笔同额退款账上已退、渠道没有退成：请在那条“退款受阻”的异常里登记这个渠道退款单号，以免重复入账。"
-    en = "A refund of this payment and amount is in the books and did not arrive: record this number in its exception."
+    zh = (
+        "这笔付款有退款账上已退、渠道没有退成，先把那边“退款受阻”的异常处理完，以免重复入账："
+        "这是补退它的，在那里登记这个单号；一次补退几笔的，账上都有了，关闭这一条；不相干的，关闭那边再来。"
+    )
+    en = (
+        "Refunds of this payment are in the books and did not arrive; see to their exceptions first. Was this paid in"
+        " place of one, record its number there; of several, close this, as the books have it; of none, close those."
+    )
 
 
 class StillNoStock(Conflict):
@@ -337,7 +343,7 @@ def _record_unknown(tx: Tx, row: PaymentException, given: recording.Given) -> Re
         return made
     if money is None or row.received_fen is None:
         raise _impossible(row, ExceptionAction.RECORD)
-    if choosing.was_taken_back(tx, row):
+    if choosing.was_taken_back(tx, money.id):
         raise PaidInItsPlace
     if totals.told(row).total is not None and totals.is_open(tx, row.channel, row.out_trade_no):
         raise making.RefundUnderWay  # is it in that sum?

@@ -140,19 +140,15 @@ def given_back(tx: Tx, row: PaymentException) -> UnmatchedPayment | PaymentAttem
     return None if aside.is_held(tx, row.channel, row.out_trade_no) else attempt
 
 
-def was_taken_back(tx: Tx, row: PaymentException) -> bool:
-    """Whether a refund of the same payment and amount is in the books of which its channel says that it did not arrive:
-    what an unknown refund gave back is in the books by that.
+def was_taken_back(tx: Tx, attempt_id: UUID) -> bool:
+    """Whether a refund of this payment is in the books of which its channel says that it did not arrive: what an
+    unknown refund gave back may be in the books by that, or by several of them.
     """
-    its = (
-        Refund.channel == row.channel,
-        Refund.out_trade_no == row.out_trade_no,
-        Refund.amount_fen == row.received_fen,
-    )
     query = (
         select(PaymentException.evidence)
         .join(Refund, Refund.id == PaymentException.refund_id)
-        .where(*its, Refund.state == RefundState.SUCCEEDED.value, PaymentException.closed_at.is_(None))
+        .where(Refund.attempt_id == attempt_id, Refund.unmatched_id.is_(None))
+        .where(Refund.state == RefundState.SUCCEEDED.value, PaymentException.closed_at.is_(None))
         .where(PaymentException.kind == ExceptionKind.REFUND_STUCK.value)
     )
     return any(_says_not_paid(evidence) for evidence in tx.scalars(query))

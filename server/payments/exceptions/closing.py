@@ -58,11 +58,20 @@ def money_used(tx: Tx, attempt_id: UUID) -> None:
         end(tx, row, closed_by=SYSTEM)
 
 
+def told_of_refund(tx: Tx, channel: str, refund_no: str) -> list[Fen | None]:
+    """What a refund gave back that the channel told of, and nobody knows yet."""
+    return [row.received_fen for row in _unknown_refunds(tx, channel, refund_no)]
+
+
 def refund_known(tx: Tx, channel: str, refund_no: str) -> None:
     """A refund that the channel told of, and nobody knew, is in the books now."""
-    its = (PaymentException.channel == channel, PaymentException.provider_no == refund_no)
-    for row in _rows(tx, PaymentException.kind == ExceptionKind.UNKNOWN_REFUND.value, *its):
+    for row in _unknown_refunds(tx, channel, refund_no):
         end(tx, row, closed_by=SYSTEM)
+
+
+def _unknown_refunds(tx: Tx, channel: str, refund_no: str) -> list[PaymentException]:
+    its = (PaymentException.channel == channel, PaymentException.provider_no == refund_no)
+    return _rows(tx, PaymentException.kind == ExceptionKind.UNKNOWN_REFUND.value, *its)
 
 
 def _count_again(tx: Tx, refund: Refund) -> None:

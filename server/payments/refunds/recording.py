@@ -21,7 +21,7 @@ from server.payments.refunds.model import Refund
 from server.payments.refunds.moving import ENDED, Held
 from shared import clock
 from shared.errors import BadField, Conflict, NotFound
-from shared.money import Fen
+from shared.money import Fen, format_fen
 from shared.sentence import Sentence
 from shared.states import RefundCause, RefundState, RefundStep, RefundTrouble
 
@@ -36,6 +36,14 @@ class RefundRecorded(Conflict):
     code = "refund_recorded"
     zh = "渠道退款单号 {number} 已经登记过，不会重复入账。请核对单号。"
     en = "The channel's refund {number} is in the books already and is not booked twice; check the number."
+
+
+class OtherAmountBack(Conflict):
+    """The channel told that this number of it gave back another amount: the rest would be before nobody."""
+
+    code = "other_amount_back"
+    zh = "渠道退款单号 {number} 退的是 ¥{told}，不是 ¥{amount}，不能登记成这一笔。请核对单号，或处理它自己的异常。"
+    en = "The channel's refund {number} gave back ¥{told}, not ¥{amount}: check the number, or work its own exception."
 
 
 def require_its_own(refund: Refund, number: str) -> None:
@@ -176,3 +184,7 @@ def _require_new(tx: Tx, refund: Refund, number: str) -> None:
     known = select(Refund.id).where(Refund.channel == refund.channel, Refund.provider_refund_no == number, done)
     if tx.scalars(known).first() is not None:
         raise RefundRecorded(number=number)
+    for told in closing.told_of_refund(tx, refund.channel, number):
+        if told not in {None, refund.amount_fen}:
+            amounts = {"told": format_fen(told or 0), "amount": format_fen(refund.amount_fen)}
+            raise OtherAmountBack(number=number, **amounts)
