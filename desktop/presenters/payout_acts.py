@@ -114,9 +114,11 @@ def acts_about(picked: Sequence[Payout]) -> list[Act[Any]]:
     return [act for key, make in made.items() if ready[key] for act in make(ready[key], len(picked) - len(ready[key]))]
 
 
-def _each(key: str, words: Pair, effect: Pair, work: Callable[..., Work[Any]], *entries: Entry) -> Act[Any]:
+def _each(
+    key: str, words: Pair, effect: Pair, work: Callable[..., Work[Any]], *entries: Entry, tone: str = ""
+) -> Act[Any]:
     """`work` gets what was typed by name."""
-    return Act(key + MANY, words, effect, SEE_EACH, lambda typed: work(**typed), entries)
+    return Act(key + MANY, words, effect, SEE_EACH, lambda typed: work(**typed), entries, tone)
 
 
 def _sum(payouts: Sequence[Payout]) -> tuple[str, str]:
@@ -186,7 +188,8 @@ def _withdraw_each(payouts: Sequence[Payout], left: int) -> list[Act[Any]]:
         f"撤回 {n} 笔共 {amount}，什么都没有动；结算单可以重新发起打款。{rest[0]}",
         f"{n} of {amount} are taken back; nothing has moved.{rest[1]}",
     )
-    return [_each(WITHDRAW, (f"撤回 {n} 笔", f"Withdraw {n}"), effect, _moving(payouts, "withdraw"), _NOTE)]
+    words, work = (f"撤回 {n} 笔", f"Withdraw {n}"), _moving(payouts, "withdraw")
+    return [_each(WITHDRAW, words, effect, work, _NOTE, tone=PLAIN)]
 
 
 def _moving(payouts: Sequence[Payout], step: Step) -> Callable[..., Work[Any]]:

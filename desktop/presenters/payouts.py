@@ -288,32 +288,40 @@ def awaited(rows: Sequence[PayoutResult]) -> PayoutResultsTaken:
 
 _COUNTED = frozenset(PayoutResultsTaken.model_fields)
 _PAYOUTS: dict[str, Pair] = {
-    "confirmed": ("{n} 笔打款到账", "payouts that arrived {n}"),
-    "failed": ("{n} 笔打款失败", "payouts that failed {n}"),
-    "waiting": ("{n} 笔打款还等其余各行的结果", "payouts that wait for more rows {n}"),
+    "confirmed": ("{n} 笔打款到账", "{n} arrived"),
+    "failed": ("{n} 笔打款失败", "{n} failed"),
+    "waiting": ("{n} 笔打款还等其余各行的结果", "{n} waiting for more rows"),
 }
 _ROWS: dict[str, Pair] = {
-    "arrived": ("{n} 行到账共 {sum}", "rows that arrived {n} ({sum})"),
-    "lacked": ("{n} 行未到账共 {sum}", "rows that did not {n} ({sum})"),
-    "returned": ("{n} 行已回退共 {sum}", "given back {n} ({sum})"),
-    "unfrozen": ("{n} 行解冻", "unfrozen {n}"),
-    "not_done": ("{n} 行解冻或回退未成", "not unfrozen or given back {n}"),
-    "known_before": ("{n} 行之前已知", "known before {n}"),
+    "arrived": ("{n} 行到账共 {sum}", "{n} arrived, {sum}"),
+    "lacked": ("{n} 行未到账共 {sum}", "{n} did not, {sum}"),
+    "returned": ("{n} 行已回退共 {sum}", "{n} given back, {sum}"),
+    "unfrozen": ("{n} 行解冻", "{n} unfrozen"),
+    "not_done": ("{n} 行解冻或回退未成", "{n} not unfrozen or given back"),
+    "known_before": ("{n} 行之前已知", "{n} known before"),
 }
+
+
+_PARTS: tuple[tuple[Pair, dict[str, Pair]], ...] = (
+    (("", "Payouts: "), _PAYOUTS),
+    (("", "Rows: "), _ROWS),
+)
 
 
 def results_words(taken: PayoutResultsTaken) -> str:
     """What became of payouts by a file, and what its rows say, with their sums: `1 笔打款到账；2 行到账共 ¥65.61`."""
     counts = taken.model_dump()
     told = [
-        in_words(("，", ", ")).join(
+        in_words(begins)
+        + in_words(("，", "; ")).join(
             in_words(words).format(n=formats.count(counts[name]), sum=formats.money(counts.get(f"{name}_fen", 0)))
             for name, words in parts.items()
             if counts[name]
         )
-        for parts in (_PAYOUTS, _ROWS)
+        for begins, parts in _PARTS
+        if any(counts[name] for name in parts)
     ]
-    return in_words(("；", "; ")).join(filter(None, told))
+    return in_words(("；", ". ")).join(told)
 
 
 def paid_to(one: Payout) -> list[tuple[str, str, bool]]:

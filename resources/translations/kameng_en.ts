@@ -2117,8 +2117,8 @@
         <translation>Owes since {day}: ask for it</translation>
     </message>
     <message>
-        <source>今天没有可以结算的：什么在等、为什么，见上面的“原因”。</source>
-        <translation>Nothing can be settled today: the column “Reason” says what waits, and why.</translation>
+        <source>今天没有可以结算的；若有在等的，原因见上面的列表。</source>
+        <translation>Nothing can be settled today; why lines wait, if any do, is in the list above.</translation>
     </message>
     <message>
         <source>{year} 年的法定假日还没有录入：T+n 会把它的每个周一到周五都算作工作日。</source>

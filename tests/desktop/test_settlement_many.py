@@ -4,12 +4,13 @@ import asyncio
 
 from desktop.operations.each import NotTried, Outcome, one_by_one
 from desktop.operations.once import OutcomeUnknown
+from desktop.presenters import words as presenter_words
 from desktop.presenters.due import SUPPLIER_COLUMNS, Due
 from desktop.presenters.payouts import COLUMNS, Payouts, awaited, results_words, warnings
 from desktop.presenters.statement_acts import told_of
 from desktop.presenters.statements import Statements
 from shared import ids
-from shared.contracts.settlement import PayoutResult
+from shared.contracts.settlement import PayoutResult, PayoutResultsTaken
 from shared.errors import Conflict
 from shared.finance import PayoutState, StatementState
 from shared.permissions import Role
@@ -87,7 +88,7 @@ def test_what_was_sent_is_what_is_carried():
     assert shown.sent == (), "it has arrived: nobody carries it"
 
 
-def test_a_file_of_results_says_what_is_paid_and_what_is_ours():
+def test_a_file_of_results_says_what_is_paid_and_what_is_ours(monkeypatch):
     """Who reads it before it is sent sees what arrived, without the rows by which nobody is paid."""
     rows = [("DK20260302-001-1", 100, True), ("DK20260302-001-0", 14_217, False), ("DK20260302-001-E1", 5, True)]
     rows += [("DK20260302-002", 6_461, True), ("DK20260302-003-R1.1", 775, True), ("DK20260302-003-E2", 5, False)]
@@ -99,6 +100,9 @@ def test_a_file_of_results_says_what_is_paid_and_what_is_ours():
     ended = told.model_copy(update={"confirmed": 1, "failed": 1, "waiting": 1, "known_before": 3})
     before = "1 笔打款到账，1 笔打款失败，1 笔打款还等其余各行的结果"
     assert results_words(ended) == f"{before}；{words}，3 行之前已知"
+    monkeypatch.setattr(presenter_words, "_language", "en")
+    some = PayoutResultsTaken(confirmed=2, arrived=3, arrived_fen=4_765, lacked=1, lacked_fen=4_050, unfrozen=2)
+    assert results_words(some) == "Payouts: 2 arrived. Rows: 3 arrived, ¥47.65; 1 did not, ¥40.50; 2 unfrozen"
 
 
 def test_another_list_brings_another_one_in_front():

@@ -140,8 +140,7 @@ class DuePage(Page):
             self.owing.setVisible(account.owing_since is not None and not presenter.is_supplier)
         if presenter.suppliers.rows and self.suppliers.table.current_row() < 0:
             self.suppliers.table.go_to(0)
-        nothing = self.tr("今天没有可以结算的：什么在等、为什么，见上面的“原因”。")
-        self.bar.tell(nothing if presenter.nothing_due else "")
+        self.bar.tell(self.tr("今天没有可以结算的；若有在等的，原因见上面的列表。") if presenter.nothing_due else "")
         self.show_age(presenter.suppliers.as_of)
 
     def _to_calendar(self) -> None:
