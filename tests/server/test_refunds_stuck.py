@@ -223,3 +223,22 @@ def test_what_was_paid_in_place_of_refunds_that_failed_is_booked_once(site):
     assert recorded(site, rest, "T-100002").json()["state"] == "closed"
     assert [site.world.order(one).refunded_fen for one in (several, more)] == [1_500, 4_500]
     site.world.check()
+
+
+def test_what_was_paid_after_all_is_booked_once_where_refunds_have_no_numbers(site):
+    """Alipay names its payment instead: told again, it is what two people have recorded."""
+    site.desk.says = "processing"
+    site.world.stock("STEAM-50", 1)
+    bought = site.world.buy(ANNA, "STEAM-50")
+    refund_id = start(site, bought, amount_fen=1_000).json()["id"]
+    carry_out(site)
+    number, payment = read(site, refund_id)["out_refund_no"], site.world.attempt(bought).provider_no
+    for state in ("closed", "succeeded"):
+        channel_tells(site, bought, number, payment, 1_000, state)
+    site.desk.made[number]["state"] = "succeeded"
+    [one] = listed(site, bought, "refund_stuck")
+    assert (recorded(site, one, payment).json()["state"], site.world.order(bought).refunded_fen) == ("closed", 1_000)
+    books = balances(site)
+    channel_tells(site, bought, number, payment, 1_000)
+    assert (listed(site, bought, "refund_stuck"), balances(site)) == ([], books)
+    site.world.check()

@@ -13,7 +13,7 @@ from server.payments import callbacks
 from server.payments.exceptions import closing, raising
 from server.payments.exceptions.raising import Raised
 from server.payments.model import PaymentAttempt, PaymentException
-from server.payments.refunds import moving, totals
+from server.payments.refunds import moving, recording, totals
 from server.payments.refunds.actions import RefundHeard
 from server.payments.refunds.model import Refund
 from server.payments.refunds.moving import Held
@@ -74,7 +74,7 @@ def _apply(tx: Tx, held: Held, command: RefundHeard) -> None:
     if refund.state not in _KNOWN_THERE:  # ended, or never sent: nothing that comes now undoes it
         to, was = _TO[fact.state], RefundState(refund.state)
         is_another = to is was is RefundState.SUCCEEDED and fact.refund_no != refund.provider_refund_no
-        if to in _TAKEN_BACK.get(was, ()) or is_another:
+        if (to in _TAKEN_BACK.get(was, ()) or is_another) and not recording.is_recorded(tx, refund, fact.refund_no):
             raise_stuck(tx, held, RefundTrouble.DIFFERS, said=fact.state, again=True)
         return
     if fact.amount_fen is None:  # it names the sum of all refunds only: the channel is asked about this one

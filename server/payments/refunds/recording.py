@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 
 from server.db import Tx
 from server.orders import actions as orders
@@ -17,7 +17,7 @@ from server.payments.exceptions import closing
 from server.payments.model import PaymentAttempt, UnmatchedPayment
 from server.payments.refunds import making, moving
 from server.payments.refunds.making import Portion
-from server.payments.refunds.model import Refund
+from server.payments.refunds.model import Refund, RefundEvent
 from server.payments.refunds.moving import ENDED, Held
 from shared import clock
 from shared.errors import BadField, Conflict, NotFound
@@ -106,9 +106,20 @@ def of_refund(tx: Tx, refund_id: UUID, given: Given) -> Refund:
         return _paid_otherwise(tx, held, given)
     if held.refund.state not in ENDED and held.refund.trouble not in BY_HAND:
         raise making.RefundUnderWay  # it got on after all
+    if is_recorded(tx, held.refund, given.provider_no):
+        raise RefundRecorded(number=given.provider_no)
     if held.refund.state in ENDED:
         held = anew(tx, held, reason=given.note, actor=given.proposed_by, by_hand=True)
     return _settle(tx, held, given)
+
+
+def is_recorded(tx: Tx, ended: Refund, number: str) -> bool:
+    """Whether people have recorded it by this number already, after it had ended without money."""
+    of_payment = (Refund.channel == ended.channel, Refund.out_trade_no == ended.out_trade_no)
+    its = (Refund.made_for == ended.id, Refund.provider_refund_no == number, *of_payment)
+    by_hand = exists().where(RefundEvent.refund_id == Refund.id, RefundEvent.what == RefundStep.RECORDED.value)
+    done = select(Refund.id).where(*its, Refund.state == RefundState.SUCCEEDED.value, by_hand)
+    return tx.scalars(done).first() is not None
 
 
 def _paid_otherwise(tx: Tx, held: Held, given: Given) -> Refund:
