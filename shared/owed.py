@@ -8,6 +8,11 @@ from datetime import date
 from shared.money import Fen
 
 
+def left(short: Fen, waiting: Fen) -> Fen:
+    """What of a day is still to be shared out: what waits for a second person takes no more of it than it lacks."""
+    return short - max(min(short, 0), min(waiting, max(short, 0)))
+
+
 def shares(short: Mapping[date, Fen], amount: Fen) -> dict[date, Fen]:
     """What of an amount is which day's, by what is short of each (negative: too much came, or more went back).
 

@@ -350,8 +350,9 @@ _RULES = (
     (
         Sentence("未到账", "Not arrived"),
         Sentence(
-            "未到账 = 应结净额 + 签署之后的更正 − 实际到账；一笔到账可以是几天的钱，每天只列它的那一份。",
-            "Not arrived = net due + corrections since − arrived; an arrival of many days is listed by its parts.",
+            "未到账 = 应结净额 + 更正（调账、记账的流水、迟到账单） − 实际到账；一笔几天的到账，每天列它的那份。",
+            "Not arrived = net due + corrections (adjustments, booked movements, late bills) − arrived; an arrival of "
+            "many days is listed by its parts.",
         ),
     ),
     (

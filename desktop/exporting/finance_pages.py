@@ -184,6 +184,7 @@ DAYS: Page[ReconciledDay] = Page(
         Column("foreign", "外来单笔数", "Others' rows", Kind.COUNT, 12),
         Column("foreign_fen", "外来单金额（元）", "Others' money", Kind.AMOUNT, 16),
         Column("net_fen", "应结净额（元）", "Net due", Kind.AMOUNT, 16, total=True),
+        Column("corrected_fen", "更正（元）", "Corrected", Kind.AMOUNT, 14, total=True),
         Column("arrived_fen", "实际到账（元）", "Arrived", Kind.AMOUNT, 16, total=True),
         Column("short_fen", "未到账（元）", "Not arrived", Kind.AMOUNT, 16, _short, total=True),
         Column(

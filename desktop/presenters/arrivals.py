@@ -20,7 +20,7 @@ from shared.contracts.reconcile import ReconciledDay
 from shared.errors import BadInput, KamengError
 from shared.finance import SweepState
 from shared.money import format_fen, parse_fen
-from shared.owed import shares
+from shared.owed import left, shares
 
 SWEEP, APPROVE, SEND_BACK, REVERSE = "sweep", "approve", "send_back", "reverse"
 
@@ -132,13 +132,13 @@ def _recorded(day: ReconciledDay, owed: Sequence[OwedDay]) -> tuple[Entry, ...]:
 
 def _lacking(day: ReconciledDay, owed: Sequence[OwedDay]) -> tuple[int, int]:
     """What is short of the day in front, and of all days, without what is recorded already."""
-    short = {one.day: one.short_fen - one.waiting_fen for one in owed}
+    short = {one.day: left(one.short_fen, one.waiting_fen) for one in owed}
     return max(short.get(day.day, 0), 0), max(sum(short.values()), 0)
 
 
 def _shared(day: ReconciledDay, owed: Sequence[OwedDay], fen: int, arrived_on: date) -> list[SweepPart]:
     """What of an arrival is which day's: all that of the day in front where that is due, else the oldest ones first."""
-    short = {one.day: one.short_fen - one.waiting_fen for one in owed if one.day <= arrived_on}
+    short = {one.day: left(one.short_fen, one.waiting_fen) for one in owed if one.day <= arrived_on}
     parts = {day.day: fen} if fen == short.get(day.day) else shares(short, fen)
     return [SweepPart(day=of, fen=part) for of, part in sorted((parts or {day.day: fen}).items())]
 

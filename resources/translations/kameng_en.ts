@@ -307,8 +307,8 @@
         <translation>Net to be paid out (credited − fees)</translation>
     </message>
     <message>
-        <source>签署之后的更正</source>
-        <translation>Corrections since it was signed</translation>
+        <source>更正（调账、流水、迟到账单）</source>
+        <translation>Corrected (adjustments, movements, late bills)</translation>
     </message>
     <message>
         <source>已到银行</source>
@@ -1568,8 +1568,8 @@
         <translation>The day does not change any more; “Correct” has two people post an adjustment of today.</translation>
     </message>
     <message>
-        <source>签署之后的更正</source>
-        <translation>Corrections since it was signed</translation>
+        <source>更正（调账、流水、迟到账单）</source>
+        <translation>Corrected (adjustments, movements, late bills)</translation>
     </message>
     <message numerus="yes">
         <source>其中 %n 条自动配平，最近一次 {when}</source>

@@ -17,11 +17,11 @@ from datetime import date, timedelta
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, insert, select, update
+from sqlalchemy import ColumnElement, insert, or_, select, update
 
 from server import audit
 from server.crypto import KeyRing
-from server.db import Tx, table_of
+from server.db import Tx, among, table_of
 from server.gateways import port
 from server.gateways.bill_rows import Total
 from server.gateways.port import Bill
@@ -252,6 +252,16 @@ def unconfirmed(tx: Tx, channel: str, days: Collection[date], kind: BillKind) ->
     Of a signed day too: then it says whether what was signed is so.
     """
     return _days(tx, channel, days, kind, PaymentBillFile.source != "fetched")
+
+
+def seen_alone(tx: Tx, channel: str, days: Collection[date], *, by: str) -> bool:
+    """Whether a bill of these days that counts is here by this person's word alone: dropped, and neither fetched, nor
+    dropped by another one, nor signed, as another one does.
+    """
+    f = PaymentBillFile
+    counts = or_(f.is_current, f.late_n.is_not(None)) & ~f.is_closed
+    its = (f.channel == channel, among(tx, f.day, sorted(days)), f.source == "dropped", f.added_by == by)
+    return tx.scalars(select(f.id).where(*its, counts).limit(1)).first() is not None
 
 
 def _days(tx: Tx, channel: str, days: Collection[date], kind: BillKind, *which: ColumnElement[bool]) -> set[date]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from server.reconcile.controls import Balance
@@ -19,7 +20,8 @@ class Figures:
     """What a day comes to; `pairs_sha256` is over the pairs themselves (`hashing`).
 
     `theirs` is the whole bill. `foreign` payments and refunds of it are of other businesses with the same merchant
-    number, and `foreign_fen` is what they come to, less their fees.
+    number, and `foreign_fen` is what they come to, less their fees. `late` is the `net_fen` of signed days, by their
+    names, by the bills that came since, as far as this day took what differs by them.
     """
 
     ours: wire.DaySide = _NOTHING
@@ -31,6 +33,7 @@ class Figures:
     foreign_fen: Fen = 0
     balance: wire.Balance | None = None
     pairs_sha256: str = ""
+    late: Mapping[str, Fen] = field(default_factory=dict)
 
     @property
     def net_fen(self) -> Fen:
@@ -51,7 +54,7 @@ class Figures:
 
     def stored(self) -> str:
         """As they are stored and hashed: JSON with sorted keys and nothing between its parts."""
-        said: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        said: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(self)}
         said |= {"ours": self.ours.model_dump(), "theirs": self.theirs.model_dump()}
         said["balance"] = self.balance.model_dump() if self.balance else None
         return json.dumps(said, sort_keys=True, separators=(",", ":"))
@@ -71,5 +74,5 @@ def balance(found: Balance | None) -> wire.Balance | None:
     """The fund bill's identity, without what its other movements are called."""
     if found is None:
         return None
-    named = {field.name: getattr(found, field.name) for field in fields(found) if field.name != "others"}
+    named = {one.name: getattr(found, one.name) for one in fields(found) if one.name != "others"}
     return wire.Balance(**named, off_by_fen=found.off_by_fen)

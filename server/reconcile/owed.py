@@ -1,9 +1,13 @@
-"""What channels owe us by the bills of their days, and what of it came: the days whose money has not come."""
+"""What channels owe us for their days, and what of it came: the days whose money has not come.
+
+A day's bill says what its channel owes us. Corrected is that by what people booked: adjustments about the day, and
+movements of the channel's account that are in no trade bill; and of a signed day by the trade bill that came last.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from itertools import islice
@@ -12,12 +16,16 @@ from sqlalchemy import func, select
 
 from server.db import Tx, among
 from server.payments.adjustments import queries as adjustments
+from server.payments.model import PaymentBillFile
+from server.reconcile import booking
 from server.reconcile.figures import Figures
-from server.reconcile.model import ReconcileDay, ReconcileSweep, ReconcileSweepPart
+from server.reconcile.matters import root
+from server.reconcile.model import ReconcileDay, ReconcileDifference, ReconcileSweep, ReconcileSweepPart
 from shared.contracts import bank
 from shared.contracts.base import Page
-from shared.finance import AdjustmentState, SweepState
+from shared.finance import AdjustmentState, BillKind, DifferenceKind, DifferenceState, SweepState
 from shared.money import Fen
+from shared.owed import left
 
 _Key = tuple[str, date]
 
@@ -29,7 +37,7 @@ _WAITING = (SweepState.PROPOSED.value,)
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """A channel's day: what its bill comes to, what was corrected since it was signed, and what came."""
+    """A channel's day: what its bill comes to, what was corrected since, and what came."""
 
     net_fen: Fen = 0
     corrected_fen: Fen = 0
@@ -53,24 +61,29 @@ def of(tx: Tx, channel: str, days: Collection[date]) -> dict[date, Owed]:
 
 
 def short(tx: Tx, channel: str, *, until: date) -> dict[date, Fen]:
-    """The days of a channel whose money has not come, nor waits for a second person, and by how much."""
+    """The days of a channel whose money has not come, nor waits for a second person, and by how much. They are held."""
     d = ReconcileDay
-    rows = tx.execute(select(d.day, d.figures).where(d.channel == channel, d.day <= until).order_by(d.day))
-    found = list(_owed(tx, [((channel, day), figures) for day, figures in rows]))
-    waiting = arrived(tx, [day for (_, day), _ in found], states=_WAITING)
-    lacks = {key[1]: one.short_fen - waiting.get(key, 0) for key, one in found}
+    rows = tx.execute(select(d.day, d.figures).where(d.channel == channel, d.day <= until))
+    lacking = [day for (_, day), one in _owed(tx, [((channel, day), text) for day, text in rows]) if one.short_fen]
+    held = of(tx, channel, lacking)
+    waiting = arrived(tx, lacking, states=_WAITING)
+    lacks = {day: left(one.short_fen, waiting.get((channel, day), 0)) for day, one in held.items()}
     return {day: fen for day, fen in lacks.items() if fen}
 
 
 def page(tx: Tx, *, channel: str | None = None, after: str | None, limit: int) -> Page[bank.OwedDay]:
-    """The days of all channels, or one, whose money has not come, oldest first."""
+    """The days of all channels, or one, whose money has not come or waits for a second person, oldest first."""
     d = ReconcileDay
     query = select(d.channel, d.day, d.figures).order_by(d.day, d.channel)
     rows = tx.execute(query if channel is None else query.where(d.channel == channel))
-    owed = _owed(tx, [((of_channel, day), figures) for of_channel, day, figures in rows])
-    open_ = ((key, one) for key, one in owed if one.short_fen and (after is None or _name(key) > after))
+    known = dict(_owed(tx, [((of_channel, day), text) for of_channel, day, text in rows]))
+    waiting = arrived(tx, [day for _, day in known], states=_WAITING)
+    open_ = (
+        (key, one)
+        for key, one in known.items()
+        if (one.short_fen or waiting.get(key)) and (after is None or _name(key) > after)
+    )
     found = list(islice(open_, limit + 1))
-    waiting = arrived(tx, [key[1] for key, _ in found[:limit]], states=_WAITING)
     items = [
         bank.OwedDay(
             channel=key[0],
@@ -100,15 +113,56 @@ def arrived(tx: Tx, days: Collection[date], *, states: Collection[str] = BOOKED)
     return {(channel, day): int(fen) for channel, day, fen in tx.execute(query)}
 
 
-def _owed(tx: Tx, figures: list[tuple[_Key, str]]) -> Iterable[tuple[_Key, Owed]]:
-    days = [day for (_, day), _ in figures]
-    came = arrived(tx, days)
-    corrected: defaultdict[_Key, Fen] = defaultdict(int)
-    for row in adjustments.about_days(tx, min(days), max(days)) if days else ():
+def corrected(tx: Tx, nets: Mapping[_Key, Fen]) -> Mapping[_Key, Fen]:
+    """How much more channels owe us for days than by the bills that these were compared with, or were signed with."""
+    more: defaultdict[_Key, Fen] = defaultdict(int)
+    if not nets:
+        return more
+    first, last = min(day for _, day in nets), max(day for _, day in nets)
+    for row in adjustments.about_days(tx, first, last):
         if row.channel and row.day and row.state == AdjustmentState.POSTED:
-            corrected[row.channel, row.day] += adjustments.moved(row, "psp", row.channel)
-    for key, text in figures:
-        yield key, Owed(Figures.of(text).net_fen, corrected[key], came.get(key, 0))
+            more[row.channel, row.day] += adjustments.moved(row, "psp", row.channel)
+    for key, fen in _moved(tx, first):
+        more[key] += fen
+    for key, fen in _told_late(tx, first, last):
+        more[key] += fen - nets[key] if key in nets else 0
+    return more
+
+
+def _owed(tx: Tx, figures: list[tuple[_Key, str]]) -> Iterator[tuple[_Key, Owed]]:
+    nets = {key: Figures.of(text).net_fen for key, text in figures}
+    came, more = arrived(tx, [day for _, day in nets]), corrected(tx, nets)
+    for key, net in nets.items():
+        yield key, Owed(net, more.get(key, 0), came.get(key, 0))
+
+
+def _moved(tx: Tx, first: date) -> Iterator[tuple[_Key, Fen]]:
+    """What people booked, or took back, about movements without a trade since this day, by the day of the movement."""
+    r = ReconcileDifference
+    kinds = (DifferenceKind.FUND_ONLY_FUNDS.value, DifferenceKind.BOOKED.value)
+    its = (r.day >= first, r.state == DifferenceState.RESOLVED.value, r.action.in_(sorted(booking.BOOKED)))
+    rows = tx.scalars(select(r).where(*its, r.kind.in_(kinds))).all()
+    days = {root(row): row.carried_from or row.day for row in rows if row.kind == DifferenceKind.FUND_ONLY_FUNDS}
+    for row in rows:
+        if root(row) in days:
+            yield (row.channel, days[root(row)]), booking.booked(row)
+
+
+def _told_late(tx: Tx, first: date, last: date) -> Iterator[tuple[_Key, Fen]]:
+    """What signed days come to by the trade bill that came last, as the open days that took it have it."""
+    d, f = ReconcileDay, PaymentBillFile
+    its = (f.kind == BillKind.TRADES.value, f.late_n.is_not(None), f.day >= first, f.day <= last)
+    rows = (
+        select(f.channel, f.day, d.figures)
+        .join(d, (d.channel == f.channel) & (d.day == f.taken_on))
+        .where(*its)
+        .order_by(f.late_n)
+    )
+    newest = {(channel, day): text for channel, day, text in tx.execute(rows)}
+    for (channel, day), text in newest.items():
+        late = Figures.of(text).late
+        if day.isoformat() in late:
+            yield (channel, day), late[day.isoformat()]
 
 
 def _name(key: _Key) -> str:

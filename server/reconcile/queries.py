@@ -84,16 +84,17 @@ def _answers(
     tx: Tx, reader: Reader, keys: Sequence[_Key], files: Sequence[PaymentBillFile]
 ) -> list[wire.ReconciledDay]:
     first, last = min(day for _, day in keys), max(day for _, day in keys)
-    signatures = _signatures(tx, first, last)
+    rows, signatures = _rows(tx, first, last), _signatures(tx, first, last)
     labels = {file.added_by for file in files} | {one.signed_by for one in signatures.values()}
     found = _Found(
-        rows=_rows(tx, first, last),
+        rows=rows,
         signatures=signatures,
         differences=_counted(tx, first, last),
         closed=_closed_themselves(tx, first, last),
         files=files,
         troubles=bill_days.troubles(tx, first, last),
         arrived=owed.arrived(tx, [first, last]),
+        corrected=owed.corrected(tx, {key: Figures.of(row.figures).net_fen for key, row in rows.items()}),
         corrections=_corrections(tx, first, last),
         names=people.names_of(tx, labels),
     )
@@ -111,6 +112,7 @@ class _Found:
     files: Sequence[PaymentBillFile]
     troubles: Mapping[_Key, BillTrouble]
     arrived: Mapping[_Key, Fen]
+    corrected: Mapping[_Key, Fen]
     corrections: Mapping[_Key, list[wire.Correction]]
     names: Mapping[str, str]
 
@@ -147,6 +149,7 @@ def _answer(tx: Tx, reader: Reader, key: _Key, found: _Found) -> wire.Reconciled
         net_fen=figures.net_fen,
         foreign=figures.foreign,
         foreign_fen=figures.foreign_fen,
+        corrected_fen=found.corrected.get(key, 0),
         arrived_fen=found.arrived.get(key, 0),
         outputs_sha256=row.outputs_sha256 if row else None,
         signature=_signature(signed, row, found.names) if signed and row else None,

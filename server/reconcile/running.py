@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import partial
 from typing import Any
@@ -264,18 +264,9 @@ def _keep(
     if row is not None and row.is_signed:
         raise DaySigned(day=day.isoformat())
     fees.settle_returned(tx, channel, found.returned, up_to_fee=True)
-    others, others_fen = figures.foreign(found.foreign)
-    stored = Figures(
-        ours=figures.side(found.sides[0]),
-        theirs=figures.side(found.sides[1]),
-        matched=len(found.matched),
-        matched_fen=found.matched_fen,
-        date_shifts=found.date_shifts,
-        foreign=others,
-        foreign_fen=others_fen,
-        balance=figures.balance(found.balance),
-        pairs_sha256=pairs,
-    ).stored()
+    told = {of.isoformat(): _figures(one).net_fen for of, one in late.items()}
+    told = {**(Figures.of(row.figures).late if row is not None else {}), **told}
+    stored = replace(_figures(found), pairs_sha256=pairs, late=told).stored()
     ids = {kind: file.id for kind, file in found.files.items()}
     if row is None:
         row = ReconcileDay(channel=channel, day=day, is_signed=False, inputs_sha256="", outputs_sha256="")
@@ -306,6 +297,20 @@ def _keep(
         entity_id=f"{channel}:{day}",
         detail={"matched": len(found.matched), "differences": len(found.differences), "outputs": row.outputs_sha256},
         request_id=request_id,
+    )
+
+
+def _figures(found: _Compared) -> Figures:
+    others, others_fen = figures.foreign(found.foreign)
+    return Figures(
+        ours=figures.side(found.sides[0]),
+        theirs=figures.side(found.sides[1]),
+        matched=len(found.matched),
+        matched_fen=found.matched_fen,
+        date_shifts=found.date_shifts,
+        foreign=others,
+        foreign_fen=others_fen,
+        balance=figures.balance(found.balance),
     )
 
 

@@ -1,8 +1,9 @@
 """Money of a channel that arrived in our bank: bank <- psp, by the bank's own number of it.
 
 It is of one bill's day or of several: a weekend is paid at once, and a withdrawal is of many days. Its parts come to
-what of it is ours, to the fen. One person records it; above the shop's limit, and where more arrives than a day's bill
-says, it is booked when another one approves it. A mistake is reversed by as many people, and the number recorded again.
+what of it is ours, to the fen. One person records it; above the shop's limit, in slices too, and where more arrives
+than is to come by bills that others have seen, it is booked when another one approves it. A mistake is reversed by as
+many people, and the number recorded again.
 What a day's bill says the channel owes us and what arrived for it must clear in the end (`owed`).
 """
 
@@ -14,13 +15,14 @@ from datetime import date
 from typing import ClassVar, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
 from server import audit, changes
 from server.db import Tx, among
 from server.identity import queries as people
 from server.ledger import paying
+from server.payments import kept_bills
 from server.policy import Actor
 from server.reconcile import feed, owed, withdrawals
 from server.reconcile.model import ReconcileSweep, ReconcileSweepPart
@@ -107,7 +109,7 @@ def record(tx: Tx, body: NewSweep, *, desk: Desk) -> ReconcileSweep:
         recorded_at=clock.now(),
         version=1,
     )
-    if not _needs_two(tx, row, parts, desk.check_above):
+    if not _needs_two(tx, row, parts, desk):
         row.state = _S.BOOKED.value
     try:
         with tx.begin_nested():
@@ -192,12 +194,24 @@ def reverse(tx: Tx, sweep_id: UUID, body: ReverseSweep, *, desk: Desk) -> Reconc
     return row
 
 
-def _needs_two(tx: Tx, row: ReconcileSweep, parts: Mapping[date, Fen], check_above: Fen) -> bool:
-    """Whether it is more than one person decides on, or than what the bills say is still to come of a day."""
-    if _ours(row) > check_above:
+def _needs_two(tx: Tx, row: ReconcileSweep, parts: Mapping[date, Fen], desk: Desk) -> bool:
+    """Whether it is more than one person decides on, in one or in slices, or than what is still to come of a day by
+    bills that somebody else has seen.
+    """
+    known, days = owed.of(tx, row.channel, list(parts)), sorted(parts)
+    if not all(day in known and known[day].has_room_for(fen) for day, fen in parts.items()):
         return True
-    known = owed.of(tx, row.channel, list(parts))
-    return not all(day in known and known[day].has_room_for(fen) for day, fen in parts.items())
+    if _ours(row) + _booked_alone(tx, row.channel, days, desk.actor) > desk.check_above:
+        return True
+    return kept_bills.seen_alone(tx, row.channel, days, by=desk.actor.label)
+
+
+def _booked_alone(tx: Tx, channel: str, days: Sequence[date], who: Actor) -> Fen:
+    """What this person has booked for these days, and nobody else said so too."""
+    p, w = ReconcileSweepPart, ReconcileSweep
+    its = (w.channel == channel, w.recorded_by == who.label, w.checked_by.is_(None), w.state.in_(owed.BOOKED))
+    query = select(func.sum(p.amount_fen)).join_from(p, w, w.id == p.sweep_id)
+    return int(tx.scalar(query.where(*its, among(tx, p.day, days), p.amount_fen > 0)) or 0)
 
 
 def _ours(row: ReconcileSweep) -> Fen:

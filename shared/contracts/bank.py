@@ -105,8 +105,9 @@ class Sweep(Answer):
 class OwedDay(Answer):
     """A day of which a channel owes us money by its bill, or has paid more than that (`GET /api/reconcile/owed`).
 
-    `corrected_fen` is how much more it owes by adjustments since the day was signed. `short_fen` = net + corrected -
-    arrived, negative where too much came. `waiting_fen` is recorded, and waits for a second person.
+    `net_fen` is by the bill it was compared with. `corrected_fen` is how much more it owes by adjustments, by booked
+    movements that no trade bill has, and of a signed day by a trade bill that came since. `short_fen` = net + corrected
+    - arrived, negative where too much came. `waiting_fen` is recorded, and waits for a second person.
     """
 
     channel: str

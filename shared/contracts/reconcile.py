@@ -139,8 +139,9 @@ class Correction(Answer):
 class ReconciledDay(Answer):
     """One channel's business day (`GET /api/reconcile/days?from=&to=`, and alone with `/{day}/{channel}`).
 
-    `net_fen` is what the channel owes us for the day: what is settled, less fees. `arrived_fen` is what it paid out to
-    our bank for it, as far as it is booked. `foreign` payments and refunds of the bill are of other businesses with the
+    `net_fen` is what the channel owes us for the day: what is settled, less fees; `corrected_fen` how much more by what
+    was booked or told since (`contracts.bank.OwedDay`). `arrived_fen` is what it paid out to our bank for it, as far as
+    it is booked. `foreign` payments and refunds of the bill are of other businesses with the
     same merchant number: `foreign_fen`, less their fees, is in the bill, and no part of `net_fen`.
     `closed_themselves` differences stood open until another day and agree now, the last since `closed_themselves_at`.
     `outputs_sha256` is of the last run, None before one: `SignDay` names it. `actions`: `fetch`, `run`, `sign` as this
@@ -164,6 +165,7 @@ class ReconciledDay(Answer):
     closed_themselves_at: datetime | None = None
     balance: Balance | None
     net_fen: int
+    corrected_fen: int = 0
     arrived_fen: int
     foreign: int = 0
     foreign_fen: int = 0
@@ -172,11 +174,6 @@ class ReconciledDay(Answer):
     corrections: list[Correction] = Field(default_factory=list)
     actions: list[str]
     sign_waits_for: list[str]
-
-    @property
-    def corrected_fen(self) -> int:
-        """How much more the channel owes by what was posted since the day was signed."""
-        return sum(one.psp_fen for one in self.corrections if one.state is AdjustmentState.POSTED)
 
 
 class Match(Answer):

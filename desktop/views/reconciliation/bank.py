@@ -45,7 +45,7 @@ class Arrived(Live, QWidget):
         off = day.arrived_fen - day.net_fen - corrected
         lines = [(self.tr("应结净额（入账 − 手续费）"), formats.money(day.net_fen))]
         if corrected:
-            lines.append((self.tr("签署之后的更正"), signed(corrected)))
+            lines.append((self.tr("更正（调账、流水、迟到账单）"), signed(corrected)))
         lines += [(self.tr("已到银行"), formats.money(day.arrived_fen)), (self.tr("差"), signed(off))]
         for at, (words, text) in enumerate(lines):
             grid.addWidget(label(words, role="muted", wrap=True), at, 0)

@@ -301,7 +301,8 @@ def test_a_signed_day_is_corrected_today_by_two(close):
         now = close.seen("wechat")
         [one] = now["corrections"]
         assert (one["id"], one["state"], one["psp_fen"], one["proposed_by"]) == (made["id"], "posted", -73, "周洁")
-        assert now | {"corrections": []} == signed
+        assert now | {"corrections": [], "corrected_fen": 0} == signed
+        assert now["corrected_fen"] == -73
         [owed] = close.get("owed")["items"]
         assert (owed["net_fen"], owed["corrected_fen"], owed["short_fen"]) == (4_473, -73, 4_400), "so much is to come"
         found = close.site.get("/api/ledger/adjustments", by="zhou", params=about).json()["items"]
