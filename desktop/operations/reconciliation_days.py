@@ -107,6 +107,13 @@ async def waiting_sweeps(engine: Engine) -> Seen[Page[Sweep]]:
     return Seen(value=page, as_of=booked.as_of, live=booked.live and undone.live)
 
 
+async def owed(engine: Engine, after: str | None = None) -> Seen[Page[OwedDay]]:
+    """The days of all channels whose money has not come, oldest first."""
+    query = {"limit": str(PAGE_ROWS)} | ({"after": after} if after else {})
+    call = Call("GET", "/api/reconcile/owed", query=query)
+    return await look(engine, list_name=name_of("reconcile/owed", **query), call=call, answer=_OWED)
+
+
 async def _sweeps(engine: Engine, **query: str) -> Seen[list[Sweep]]:
     return await _paged(engine, "sweeps", _SWEEPS, **query)
 

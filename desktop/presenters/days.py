@@ -23,7 +23,7 @@ from desktop.presenters.ports import Ask, Latest
 from desktop.presenters.watching import Watched
 from desktop.presenters.words import CHANNELS, in_words
 from shared.clock import now, shop_day
-from shared.contracts.bank import Sweep, Withdrawal
+from shared.contracts.bank import OwedDay, Sweep, Withdrawal
 from shared.contracts.identity import Person
 from shared.contracts.reconcile import Balance, DaySide, ReconciledDay
 from shared.finance import DayState, DifferenceKind, DifferenceState
@@ -120,6 +120,7 @@ class Days(Watched):
         channel: whose day is in front; None while there is none.
         bank: what arrived for it and what has not, of this channel; None while it is not known.
         waiting: what arrived on any day and waits for a second person: for the number at the place.
+        owed: days of all channels whose money has not come.
         acting: signing it, and recording what arrived.
         busy: what is on its way now, of FETCH and RUN; empty otherwise.
         error: why something failed.
@@ -139,6 +140,7 @@ class Days(Watched):
         self.channel: str | None = None
         self.bank: Bank | None = None
         self.waiting: Feed[Sweep] = Feed(ask, ())
+        self.owed: Feed[OwedDay] = Feed(ask, ())
         self.acting: Acting[ReconciledDay | Sweep | Withdrawal] = Acting(ask, self._acted, self.refresh)
         self.busy = ""
         self.error: Exception | None = None
@@ -216,9 +218,19 @@ class Days(Watched):
         return len(self.to_check)
 
     def count_waiting(self) -> None:
-        """Read what arrived and waits for another person."""
+        """Read what arrived and waits for another person, and what has not arrived."""
         if self.may_see:
             self.waiting.show(lambda engine, _after: operations.waiting_sweeps(engine))
+            self.owed.show(operations.owed)
+
+    def late(self, channel: str) -> tuple[int, int]:
+        """How many days of a channel before the one in front wait for money that nobody has recorded, and for what."""
+        short = [
+            one.short_fen - one.waiting_fen
+            for one in self.owed.rows
+            if one.channel == channel and one.day < self.day and one.short_fen != one.waiting_fen
+        ]
+        return len(short), sum(short)
 
     def renew(self) -> None:
         """Days changed somewhere; nobody's place is lost by reading them."""

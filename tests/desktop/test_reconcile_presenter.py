@@ -239,8 +239,12 @@ def test_money_that_arrived_is_approved_by_another_or_reversed():
         days.acting.drop()
     days.count_waiting()
     mine = sweep(state=SweepState.PROPOSED, actions=["send_back"])
-    ask.answer(len(ask.asked) - 1, seen(Page(items=[waits, mine])))
+    ask.answer(len(ask.asked) - 2, seen(Page(items=[waits, mine])))
     assert (days.to_check, days.count) == ([waits], 1), "what one recorded waits for somebody else"
+    before, long_ago = DAY - timedelta(days=1), DAY - timedelta(days=40)
+    short = [owed(long_ago, 9_900), owed(before, 2_000, waiting_fen=2_000), owed(DAY, 44_730)]
+    ask.answer(len(ask.asked) - 1, seen(Page(items=short)))
+    assert (days.late("wechat"), days.late("alipay")) == ((1, 9_900), (0, 0)), "what is recorded is not told"
 
 
 def owed(of, short_fen, waiting_fen=0):

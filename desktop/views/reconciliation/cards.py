@@ -11,7 +11,7 @@ from desktop.presenters.words import channel_word
 from desktop.widgets.basics import Badge, Glyph, column, label, restyle, row
 from desktop.widgets.flow import FlowLayout
 from desktop.widgets.live import Live
-from desktop.widgets.words import state_word
+from desktop.widgets.words import counted, state_word
 from shared.contracts.reconcile import ReconciledDay
 
 WIDTH = 244
@@ -42,6 +42,8 @@ class ChannelCard(Live, QPushButton):
         foot.addStretch(1)
         foot.addWidget(self.money)
         inside.addLayout(foot)
+        self.late = label(role="caption")
+        inside.addWidget(self.late)
         for part in self.findChildren(QWidget):
             part.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
 
@@ -53,8 +55,8 @@ class ChannelCard(Live, QPushButton):
     def minimumSizeHint(self) -> QSize:
         return self.sizeHint()
 
-    def show_day(self, day: ReconciledDay) -> None:
-        """Show how this channel's day stands."""
+    def show_day(self, day: ReconciledDay, late: tuple[int, int]) -> None:
+        """Show how this channel's day stands; `late`: how many days before wait for money, and for how much."""
         self.name.setText(channel_word(day.channel))
         self.state.show_word(state_word(day.state), tone=tone_of(day))
         waiting = open_differences(day)
@@ -64,7 +66,12 @@ class ChannelCard(Live, QPushButton):
         restyle(self.waits, "tone", tint if tint in {"danger", "warning"} else "")
         self.money.setText(formats.money(day.theirs.payments_fen))
         self.money.setToolTip(self.tr("渠道收款"))
-        self.setAccessibleName(f"{self.name.text()} {state_word(day.state)} {words} {self.money.text()}")
+        n, fen = late
+        told = counted(self.tr("此前 %n 天未到账，还差 {money}", None, n), n).format(money=formats.money(fen))
+        self.late.setText(told if n else "")
+        self.late.setVisible(bool(n))
+        said = (self.name.text(), state_word(day.state), words, self.money.text(), self.late.text())
+        self.setAccessibleName(" ".join(filter(None, said)))
 
     def _standing(self, day: ReconciledDay, waiting: int) -> tuple[str, str, str]:
         if day.trouble is not None:
@@ -92,7 +99,8 @@ class ChannelCards(Live, QWidget):
         self._presenter = presenter
         self.cards: dict[str, ChannelCard] = {}
         self._flow = FlowLayout(self, gap=10)
-        presenter.watch(self._look)
+        for part in (presenter, presenter.owed):
+            part.watch(self._look)
         self.on_words(self._look)
         self._look()
 
@@ -110,7 +118,7 @@ class ChannelCards(Live, QWidget):
                 card = self.cards[code] = ChannelCard()
                 card.clicked.connect(lambda _checked=False, code=code: self.chosen.emit(code))
                 self._flow.addWidget(card)
-            card.show_day(day)
+            card.show_day(day, presenter.late(code))
             card.setChecked(code == presenter.channel)
             card.show()
         self.setVisible(bool(here))
