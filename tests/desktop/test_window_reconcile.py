@@ -193,6 +193,12 @@ def test_what_arrived_is_recorded_once_and_the_finance_workbook_proves_itself(
     qtbot.waitUntil(lambda: f"共 1 天，还差 {formats.money(lacks - 10_100)}" in texts(view), timeout=WAIT_MS)
     qtbot.waitUntil(lambda: "（ICBC-1），按金额和日期配对" in texts(view), timeout=WAIT_MS)
     paired_otherwise(qtbot, view, days.acting, left)
+    bench.step(1)
+    told = f"此前 1 天未到账，还差 {formats.money(lacks - 10_100)}"
+    qtbot.waitUntil(lambda: told in page.cards.cards["wechat"].accessibleName(), timeout=WAIT_MS)
+    bench.step(-1)
+    qtbot.waitUntil(lambda: days.acting.may(SWEEP) and bool(days.sweeps), timeout=WAIT_MS)
+    assert page.cards.cards["wechat"].late.text() == "", "of days before the one in front"
     window.run("day.record_sweep")
     assert f"{yesterday.day} 还差 {formats.money(lacks - 10_100)}" in view.bar.effect.text()
     for key, text in {"amount": "99.00", "reference": "ICBC-1"}.items():

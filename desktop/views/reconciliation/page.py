@@ -437,9 +437,9 @@ class ReconciliationPage(CasesPage):
             self.tr("渠道"),
             self.tr("差额"),
             self.tr("状态"),
+            self.tr("支付渠道"),
             self.tr("处理"),
             self.tr("订单或单号"),
-            self.tr("支付渠道"),
             self.tr("日期"),
         ]
 
