@@ -60,8 +60,11 @@ class Verification(Watched):
         self.changed()
 
     def _is_known(self, found: list[Export]) -> None:
-        facts = {"who": found[0].exported_by, "when": formats.moment(found[0].exported_at)} if found else {}
-        self.known = in_words(_RECORDED if found else _NOT_RECORDED).format(**facts)
+        self.known = in_words(_NOT_RECORDED)
+        if found:
+            one = found[0]
+            facts = {"who": one.exported_by, "when": formats.moment(one.exported_at), "supplier": one.supplier}
+            self.known = in_words(_BY_SUPPLIER if one.supplier else _RECORDED).format(**facts)
         self.changed()
 
     def _is_unknown(self, _error: Exception) -> None:
@@ -97,6 +100,10 @@ _UNCHANGED = (
 )
 _CHANGED = ("“{file}”（{day}）在导出之后被改动：", "“{file}” ({day}) was changed after it was exported:")
 _RECORDED = ("服务器记得它：{who} 于 {when} 导出。", "The server knows it: exported by {who} at {when}.")
+_BY_SUPPLIER = (
+    "{when} 由供应商“{supplier}”的 {who} 导出：只说明是谁导出的，金额请与结算单核对。",
+    "{who} of the supplier {supplier} exported it at {when}: check its amounts against the statement.",
+)
 _NOT_RECORDED = (
     "服务器没有导出过这些明细：它来自别处，或被整体改写。",
     "The server has no record of these rows: the file is from elsewhere, or was rewritten as a whole.",

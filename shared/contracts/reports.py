@@ -143,7 +143,7 @@ class NewExport(Request):
     """`POST /api/reports/exports`: a workbook is about to be put on a disk. `sha256` is of all its data rows.
 
     `day` is the workbook of a business day, `finance` the one of a reconciled period, `statement` the lines of the
-    statement of that number, which its supplier's person exports too.
+    statement of that number, which its supplier's person exports too; another's is not found.
     """
 
     kind: Literal["day", "finance", "statement"]
@@ -178,7 +178,10 @@ class SavedLayout(Answer):
 
 
 class Export(Answer):
-    """That somebody exported these data rows (`GET /api/reports/exports/{sha256}?day=`, about that day)."""
+    """That somebody exported these data rows (`GET /api/reports/exports/{sha256}?day=`, about that day).
+
+    `supplier` is whose person it was: that says nothing of what is in the rows. The shop's own people come first.
+    """
 
     kind: Literal["day", "finance", "statement"]
     first: date
@@ -188,5 +191,6 @@ class Export(Answer):
     statement: str = ""
     rows: int
     sha256: str
+    supplier: str = ""
     exported_by: str
     exported_at: datetime

@@ -1,5 +1,6 @@
 """A statement as a workbook: the same rows for finance and for its supplier, proved as the other workbooks are."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import openpyxl
@@ -10,8 +11,10 @@ from desktop.exporting.statement import LinesDiffer, StatementWorkbook
 from desktop.exporting.verify import verify
 from desktop.operations import exports, settlement, statement_file
 from desktop.operations.statement_file import NoSuchStatement, StatementStillMoving
+from desktop.presenters.reconciliation_workbook import Verification
 from shared import clock, ids
 from shared.contracts.settlement import EditTerms
+from shared.errors import NotFound
 from shared.finance import Cycle, ReleaseFrom, StatementState
 from tests.desktop.settlement_rows import NOON, line, statement
 from tests.world import ANNA, BEN
@@ -83,16 +86,26 @@ def test_finance_and_the_supplier_export_the_same_rows(settled, colleague, kamen
     zhou, one = settled
     chen, zhao = colleague("chen"), colleague("zhao")
     mine = chen.run(statement_file.export_numbered(chen.engine, one.number.lower(), target=tmp_path / "chen.xlsx"))
+    console = Verification(lambda work, then, _failed: then(zhou.run(work(zhou.engine))))
+    console.verify(tmp_path / "chen.xlsx")
+    assert "由供应商“星河数码”的 陈星 导出：只说明是谁导出的" in console.known
     status, out, err = kameng("export", "statement", one.number, "--out", tmp_path / "zhou.xlsx", user="zhou")
     assert (status, err) == (0, "")
     assert out.splitlines() == ["结算明细 2", str(tmp_path / "zhou.xlsx"), f"SHA-256 {mine.sha256}"]
     verdict = verify(tmp_path / "zhou.xlsx")
     assert (verdict.unchanged, verdict.rows, verdict.sha256, verdict.day) == (True, 2, mine.sha256, one.day)
     known = zhou.run(exports.recorded(zhou.engine, mine.sha256, verdict.made_on))
-    assert [(noted.kind, noted.statement, noted.exported_by) for noted in known] == [
-        ("statement", one.number, "陈星"),
-        ("statement", one.number, "周洁"),
-    ]
+    assert [(noted.kind, noted.statement, noted.exported_by, noted.supplier) for noted in known] == [
+        ("statement", one.number, "周洁", ""),
+        ("statement", one.number, "陈星", "星河数码"),
+    ], "the shop's own first: a supplier's word says nothing of the amounts"
+    forged, told = replace(mine, sha256="f" * 64), {"kind": "statement", "first": one.day, "last": one.day}
+    for other, number in ((zhao, one.number), (chen, "JS20200101-99"), (zhou, "JS20200101-99")):
+        with pytest.raises(NotFound):
+            other.run(exports.record(other.engine, forged, **told, statement=number))
+    assert zhou.run(exports.recorded(zhou.engine, forged.sha256, verdict.made_on)) == []
+    console.verify(tmp_path / "chen.xlsx")
+    assert console.known.startswith("服务器记得它：周洁")
     for number in (one.number, "JS20261399-001", "结算单"):
         with pytest.raises(NoSuchStatement):
             zhao.run(statement_file.export_numbered(zhao.engine, number, target=tmp_path / "zhao.xlsx"))
