@@ -202,6 +202,18 @@ def test_what_left_the_channel_is_paired_with_what_arrived(bank):
     bank.site.world.check()
 
 
+def test_what_waits_for_a_second_person_sets_no_day_off_against_another(bank):
+    """A second slip of a day that is paid waits; the next one is of the days that lack money, and both are listed."""
+    bank.arrives("B-1", 9_940)
+    twice = bank.arrives("B-2", 9_940, parts=[(FRIDAY, 9_940)])
+    assert (twice["state"], bank.owed()[FRIDAY]) == ("proposed", (0, 9_940)), "what waits on a paid day is seen"
+    third = bank.arrives("B-3", 9_940)
+    assert (third["state"], parts(third)) == ("booked", {SATURDAY: 9_940})
+    bank.arrives("B-4", 20_000, parts=[(SATURDAY, 20_000)])
+    assert parts(bank.arrives("B-5", 1_940)) == {SUNDAY: -3_000, MONDAY: 4_940}, "no day is set off for it"
+    bank.site.world.check()
+
+
 @given(st.dictionaries(st.dates(), st.integers(-500, 500), max_size=12), st.integers(1, 3_000))
 def test_shares_come_to_the_amount_and_begin_with_the_oldest(short, amount):
     parts = shares(short, amount)
