@@ -69,6 +69,7 @@ TERMS: dict[str, EditTerms] = {
         cycle=Cycle.WORKING_DAYS,
         n=1,
         release_from=ReleaseFrom.DELIVERED,
+        account="1900000109",
         reason="合同：交付后 T+1 个工作日，微信分账",
         version=0,
     ),

@@ -64,6 +64,14 @@ class NotPayable(Conflict):
     en = "Statement {number} cannot be paid so: it must be confirmed, of the same supplier and in no other payout."
 
 
+class NoAccount(Conflict):
+    """Nobody has said where a supplier is paid to."""
+
+    code = "no_account"
+    zh = "供应商“{supplier}”没有收款账号，请先在结算条件里登记，再发起打款。"
+    en = "Supplier {supplier} has no account to be paid to; agree on one in its terms first."
+
+
 class NothingToPay(Conflict):
     """Refunds and debts have used up what the statements were to pay."""
 
@@ -100,8 +108,8 @@ def make(tx: Tx, wanted: wire.NewPayout, *, actor: Actor, request_id: str | None
     """Pay confirmed statements of one supplier; a repeat under the same id answers the same payout.
 
     It pays what they say, or what is available where refunds have taken some of it since; it costs one fee, the highest
-    of theirs. Raises NotFound, NotPayable,
-    NothingToPay, PayoutsFrozen, PayoutHeld, IdempotencyReused.
+    of theirs. It goes to the account of the terms of now. Raises NotFound, NotPayable, NoAccount, NothingToPay,
+    PayoutsFrozen, PayoutHeld, IdempotencyReused.
     """
     digest = hashlib.sha256(json.dumps([sorted(map(str, wanted.statements)), wanted.note]).encode()).hexdigest()
     if (known := _known(tx, wanted.id, digest)) is not None:
@@ -116,6 +124,9 @@ def make(tx: Tx, wanted: wire.NewPayout, *, actor: Actor, request_id: str | None
         return known
     held = _payable(tx, wanted.statements, supplier_id)
     _require_not_held(tx, supplier_id, [row.number for row in held])
+    terms = agreed.histories(tx, [supplier_id])[supplier_id]
+    if not terms.current.account:
+        raise NoAccount(supplier=terms.supplier)
     withhold(tx, supplier_id, actor=actor, request_id=request_id)
     held = [row for row in held if row.state == StatementState.CONFIRMED.value]
     if not held:
@@ -124,7 +135,7 @@ def make(tx: Tx, wanted: wire.NewPayout, *, actor: Actor, request_id: str | None
     amount = min(sum(row.claim_fen for row in held), _unbound(tx, supplier_id)) - fee
     if amount <= 0:
         raise NothingToPay
-    now, terms = clock.now(), agreed.histories(tx, [supplier_id])[supplier_id]
+    now = clock.now()
     [number] = turns.next_numbers(tx, PREFIX, clock.shop_day(now), 1)
     payout = Payout(
         id=wanted.id,

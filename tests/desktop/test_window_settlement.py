@@ -36,9 +36,8 @@ SHARE, TWO = "¥42.75", "¥85.50"
 @pytest.fixture
 def sold(world, colleague):
     """Two orders of yesterday's terms, delivered: 星河 is paid the same day, by purchase."""
-    terms = EditTerms(
-        mode="purchase", cycle=Cycle.D0, n=0, release_from=ReleaseFrom.DELIVERED, reason="合同 2026-1", version=0
-    )
+    agreed = {"mode": "purchase", "cycle": Cycle.D0, "n": 0, "release_from": ReleaseFrom.DELIVERED}
+    terms = EditTerms(**agreed, account="6222-01", reason="合同 2026-1", version=0)
     yesterday = clock.day_bounds(clock.shop_day(clock.now()))[0] - timedelta(hours=12)
     with clock.fixed(yesterday):
         zhou = colleague("zhou")
@@ -103,7 +102,6 @@ def test_a_statement_is_made_confirmed_and_paid_by_two(program, live_shop, world
     words = texts(page.statements.panel)
     assert f"应付\n{TWO}" in words
     statements.acting.choose(PAY)
-    assert "还没有收款账号，请先在“条件”里登记" in page.statements.bar.effect.text()
     carry_out(qtbot, page.statements.bar, statements.acting, note="十一月")
     qtbot.waitUntil(lambda: statements.acting.acts == (), timeout=WAIT_MS)
     page.show_part(page.payouts)
@@ -111,7 +109,7 @@ def test_a_statement_is_made_confirmed_and_paid_by_two(program, live_shop, world
     assert payouts.instruction is None, "nobody carries what no second person approved"
     assert list(page.payouts.bar.buttons) == ["withdraw"], "who made it does not approve"
     assert "等另一位同事复核" in page.payouts.bar.hint.text()
-    assert "没有收款账号：请撤回" in texts(page.payouts.panel)
+    assert "首次向此账户打款，请核实。" in texts(page.payouts.panel)
     wang = colleague("wang")
     seen = wang.run(settlement.payout(wang.engine, payouts.opened.id)).value
     wang.run(settlement.check_payout(wang.engine, seen, approve=True))
@@ -129,7 +127,7 @@ def test_a_statement_is_made_confirmed_and_paid_by_two(program, live_shop, world
     qtbot.waitUntil(lambda: not payouts.exporting, timeout=WAIT_MS)
     assert payouts.export_error is None
     sheet = openpyxl.load_workbook(target).active
-    assert (sheet["G2"].value, sheet["O2"].value) == (85.5, "缺收款账号")
+    assert (sheet["G2"].value, sheet["O2"].value) == (85.5, None)
     assert payouts.opened.state is PayoutState.SENT
     assert "提交\n周洁 20" in texts(page.payouts.panel)
     the_bank_answers(qtbot, page, payouts, world, tmp_path)
@@ -437,9 +435,9 @@ def test_the_number_of_an_account_is_not_kept_on_this_disk(console, live_shop, w
             seen = [run(one).value.items for one in lists] + [[run(settlement.payout(engine, paid.id)).value]]
             return {one.account for some in seen for one in some} - {""}
 
-        assert accounts() == {number}
+        assert accounts() == {number, "6222-01"}
         line.cut()
-        assert accounts() == {"… 567"}
+        assert accounts() == {"… 567", "…2-01"}
     files = [path.read_bytes() for path in zhou.folders.home.rglob("*") if path.is_file()]
     assert any("… 567".encode() in file for file in files)
     assert not any(number.encode() in file for file in files)

@@ -94,7 +94,8 @@ class Settlement(RuleBasedStateMachine):
         self.sold, self.split_ppm = [], split_ppm
         sku = NewSku(code=self.sku, name=self.sku, unit_price=PRICE)
         new = NewProduct(category="games", code=f"settle-{self.n}", name=f"Settle {self.n}", skus=[sku])
-        agreed = {"cycle": "d0", "n": 0, "release_from": "delivered", "reason": "x", "version": 0}
+        agreed = {"cycle": "d0", "n": 0, "release_from": "delivered", "account": "6222-01"}
+        agreed |= {"reason": "x", "version": 0}
         shared = {"mode": "profit_sharing", "split_ppm": split_ppm}
         agreed |= {"mode": "purchase"} if split_ppm is None else shared
         with self.db.tx() as tx:

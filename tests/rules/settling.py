@@ -47,6 +47,7 @@ MATRIX = {
 }
 
 _TERMS = {"mode": "purchase", "cycle": "d0", "n": 0, "cutoff": "23:59:59.999999", "release_from": "delivered"}
+_TERMS |= {"account": "6222-01"}
 
 
 @dataclass

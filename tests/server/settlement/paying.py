@@ -9,7 +9,14 @@ from shared import clock, ids
 SOLD = datetime(2026, 11, 16, 4, 0, tzinfo=UTC)
 """A Monday noon of the shop."""
 
-PURCHASE = {"mode": "purchase", "cycle": "d0", "n": 0, "cutoff": "17:00", "release_from": "delivered"}
+PURCHASE = {
+    "mode": "purchase",
+    "cycle": "d0",
+    "n": 0,
+    "cutoff": "17:00",
+    "release_from": "delivered",
+    "account": "6222-01",
+}
 BASE = "/api/settlement"
 
 

@@ -199,7 +199,11 @@ def test_a_purchase_is_one_transfer_and_profit_sharing_a_split_of_each_payment(s
     told = ask(shop, f"payouts/{made['id']}/instruction")
     [transfer] = told["rows"]
     assert (told["mode"], transfer["kind"], transfer["request_no"]) == ("purchase", "transfer", made["number"])
-    assert (transfer["receiver"], transfer["account"], transfer["bank"]) == ("星河数码", "", "")  # nothing was agreed
+    assert (transfer["receiver"], transfer["account"], transfer["bank"]) == (
+        "星河数码",
+        "6222-01",
+        "",
+    )  # no other name was
     assert (transfer["amount_fen"], transfer["remark"], transfer["trouble"]) == (4_275, "JS20261116-001", None)
 
     agree(shop, version=1, mode="profit_sharing", payout_fee_fen=75, split_ppm=10**6)
@@ -273,6 +277,18 @@ def test_nobody_carries_a_payout_to_the_bank_that_is_not_booked(shop):
     made = pay(shop, statements(shop))
     step(shop, made, "check", by="wang", approve=False)
     is_not_carried()
+
+
+def test_nobody_is_paid_whose_account_nobody_knows(shop):
+    agree(shop, version=1, account="")
+    confirmed = statements(shop)
+    refused = pay(shop, confirmed, status=409)
+    assert (refused["code"], refused["params"]) == ("no_account", {"supplier": "星河数码"})
+    assert refused["detail"] == "供应商“星河数码”没有收款账号，请先在结算条件里登记，再发起打款。"
+    assert (ask(shop, "payouts")["items"], ask(shop, "statements")["items"][0]["has_account"]) == ([], False)
+    agree(shop, version=2, mode="profit_sharing", account="1900000109")
+    made = pay(shop, confirmed)
+    assert (made["account"], made["is_new_account"], made["number"]) == ("1900000109", True, "DK20261116-001")
 
 
 @pytest.mark.parametrize("what", ["supplier", "order"])

@@ -51,7 +51,7 @@ def test_from_the_sale_to_the_bank(shop):
     confirmed = [move(shop, one, "confirm") for one in made]
     shown = [(one["state"], one["confirmed_by"], one["actions"]) for one in confirmed]
     assert shown == [("confirmed", "周洁", ["pay"])] * 2
-    assert [one["has_account"] for one in (*made, *confirmed)] == [True, True, False, True]  # of what waits to be paid
+    assert [one["has_account"] for one in (*made, *confirmed)] == [True] * 4
     assert balances(shop)["supplier_pending", XINGHE] == 0
     assert balances(shop)["supplier_available", XINGHE] == 12_825
     move(shop, confirmed[0], "confirm", status=409)

@@ -32,7 +32,14 @@ from tests.world import ANNA, BEN, world
 
 AT_ONCE = 4
 LINES = 6
-TERMS = {"mode": "purchase", "cycle": "d0", "n": 0, "cutoff": "23:59:59.999999", "release_from": "delivered"}
+TERMS = {
+    "mode": "purchase",
+    "cycle": "d0",
+    "n": 0,
+    "cutoff": "23:59:59.999999",
+    "release_from": "delivered",
+    "account": "6222-01",
+}
 
 
 @pytest.fixture
