@@ -475,6 +475,13 @@
         <source>渠道收款</source>
         <translation>Received by the channel</translation>
     </message>
+    <message numerus="yes">
+        <source>此前 %n 天未到账，还差 {money}</source>
+        <translation>
+            <numerusform>%n day before waits for its money, {money} short</numerusform>
+            <numerusform>%n days before wait for their money, {money} short</numerusform>
+        </translation>
+    </message>
     <message>
         <source>账单有问题</source>
         <translation>Trouble with a bill</translation>
@@ -1564,12 +1571,12 @@
         <translation>The lines differ from the closing balance by {off}</translation>
     </message>
     <message>
-        <source>当日不可再改；发现错误时点“更正”，由两人记一笔今天的调账。</source>
-        <translation>The day does not change any more; “Correct” has two people post an adjustment of today.</translation>
+        <source>签署之后的更正</source>
+        <translation type="unfinished"></translation>
     </message>
     <message>
-        <source>更正（调账、流水、迟到账单）</source>
-        <translation>Corrected (adjustments, movements, late bills)</translation>
+        <source>当日不可再改；发现错误时点“更正”，由两人记一笔今天的调账。</source>
+        <translation>The day does not change any more; “Correct” has two people post an adjustment of today.</translation>
     </message>
     <message numerus="yes">
         <source>其中 %n 条自动配平，最近一次 {when}</source>
