@@ -1572,7 +1572,7 @@
     </message>
     <message>
         <source>签署之后的更正</source>
-        <translation type="unfinished"></translation>
+        <translation>Corrections since it was signed</translation>
     </message>
     <message>
         <source>当日不可再改；发现错误时点“更正”，由两人记一笔今天的调账。</source>
