@@ -101,7 +101,7 @@ def test_a_statement_is_made_confirmed_and_paid_by_two(program, live_shop, world
     statements, payouts = desk.statements, desk.payouts
     words = texts(page.statements.panel)
     assert f"应付\n{TWO}" in words
-    statements.acting.choose(PAY)
+    its_account_is_missed(qtbot, page.statements, statements, world, colleague("wang"))
     carry_out(qtbot, page.statements.bar, statements.acting, note="十一月")
     qtbot.waitUntil(lambda: statements.acting.acts == (), timeout=WAIT_MS)
     page.show_part(page.payouts)
@@ -133,6 +133,18 @@ def test_a_statement_is_made_confirmed_and_paid_by_two(program, live_shop, world
     the_bank_answers(qtbot, page, payouts, world, tmp_path)
     statements.refresh()
     qtbot.waitUntil(lambda: statements.opened.state is StatementState.PAID, timeout=WAIT_MS)
+
+
+def its_account_is_missed(qtbot, page, statements, world, wang):
+    """Who is about to pay reads that nobody said where to, as long as nobody did."""
+    agreed = {"mode": "purchase", "cycle": Cycle.D0, "n": 0, "release_from": ReleaseFrom.DELIVERED}
+    for version, account in enumerate(("", "6222-01"), start=1):
+        terms = EditTerms(**agreed, account=account, reason="合同 2026-3", version=version)
+        wang.run(settlement.edit_terms(wang.engine, world.suppliers["xinghe"], terms))
+        statements.refresh()
+        qtbot.waitUntil(lambda known=bool(account): statements.opened.has_account is known, timeout=WAIT_MS)
+        statements.acting.choose(PAY)
+        assert ("还没有收款账号，请先在“条件”里登记" in page.bar.effect.text()) is not bool(account)
 
 
 def the_bank_answers(qtbot, page, payouts, world, folder):
