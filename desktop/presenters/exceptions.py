@@ -170,6 +170,7 @@ _SAID: dict[str, Pair] = {
     "abnormal": ("退款异常", "refund abnormal"),
     "failed": ("退款失败", "refund failed"),
     "closed": ("已关闭", "closed"),
+    "unbilled": ("渠道账单里没有这个退款单号", "no bill of the channel has this number"),
     "held": ("挂账中", "set aside"),
     "returning": ("退款中", "on its way back"),
     "returned": ("已退回", "given back"),

@@ -19,7 +19,7 @@ from server import changes
 from server.db import Tx, bulk_insert
 from server.payments.model import PaymentAttempt, PaymentBillFile
 from server.payments.refunds import making
-from server.reconcile import booking, carrying, choosing, feed, handling, ours, waiting
+from server.reconcile import booking, carrying, choosing, feed, handling, ours, unbilled, waiting
 from server.reconcile.differences import Difference, OurRow
 from server.reconcile.matching import Wanted
 from server.reconcile.matters import Matter, Matters, root
@@ -63,6 +63,8 @@ def keep(
             run.close(row)
     run.link([*known, *carried])
     run.write()
+    if trades_file_id is not None:
+        unbilled.doubt(tx, channel, day, [row for row in run.made if row.state == _D.OPEN])
     changes.append_many(tx, [changes.Changed(feed.DIFFERENCE, one, domain=feed.DOMAIN) for one in sorted(run.touched)])
 
 
@@ -141,7 +143,7 @@ class _Run:
         self._known = _known(tx, channel, found)
         back = {one.provider_no for one in found if one.kind is DifferenceKind.REFUND_ONLY_THEIRS}
         self._sold = making.sold_for(tx, channel, back)
-        self._made: list[ReconcileDifference] = []
+        self.made: list[ReconcileDifference] = []
         self.matters = Matters(tx, channel, day, known, found, also={one.id for one in found} if late else ())
         self.current: set[UUID] = set()
         self.touched: set[UUID] = set()
@@ -194,7 +196,7 @@ class _Run:
 
     def link(self, known: Iterable[ReconcileDifference]) -> None:
         """Let open ones know the exceptions in which their money waits, and what may be done then."""
-        rows = [row for row in (*known, *self._made) if row.state == _D.OPEN]
+        rows = [row for row in (*known, *self.made) if row.state == _D.OPEN]
         waiting.doubt(self._tx, [row for row in rows if row.exception_id is None])
         exceptions = waiting.found(self._tx, self._channel, rows)
         for row in rows:
@@ -209,7 +211,7 @@ class _Run:
     def write(self) -> None:
         """Write what is new: there may be thousands of them."""
         self._tx.flush()
-        rows = [tuple(row.__dict__[name] for name in _COLUMNS) for row in self._made]
+        rows = [tuple(row.__dict__[name] for name in _COLUMNS) for row in self.made]
         its = {"channel": self._channel, "day": self._day, "note": "", "is_signed": False}
         bulk_insert(self._tx, ReconcileDifference, _COLUMNS, rows, constants=its)
 
@@ -236,7 +238,7 @@ class _Run:
             exception_id=None,
             **{name: getattr(facts, name) for name in _NAMES},
         )
-        self._made.append(row)
+        self.made.append(row)
         matter.here.append(row)
         self.current.add(new_id)
         self.touched.add(new_id)

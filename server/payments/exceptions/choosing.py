@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from server.db import Tx
 from server.payments import aside
+from server.payments.exceptions import closing
 from server.payments.model import PaymentAttempt, PaymentException, UnmatchedPayment
 from server.payments.refunds import making
 from server.payments.refunds.model import Refund, RefundLine
@@ -39,8 +40,8 @@ _BY_TROUBLE: Mapping[str, Set[ExceptionAction]] = {
 }
 """What may be done about a refund under way that does not arrive by itself: people give it back, and say so."""
 
-_NOT_PAID = frozenset({"abnormal", "closed", "failed"})
-"""What a channel says of a refund that did not reach the buyer."""
+_NOT_PAID = frozenset({"abnormal", "closed", "failed", closing.UNBILLED})
+"""What a channel says of a refund that did not reach the buyer; or that none of its bills names one by that number."""
 
 _NEVER_THERE = frozenset({RefundTrouble.NOT_OFFERED.value, RefundTrouble.TOO_LATE.value, RefundTrouble.TOO_MANY.value})
 """Why a channel would not take a new refund of the same money either."""

@@ -30,6 +30,8 @@ from shared.states import (
 )
 
 SYSTEM = "system"
+UNBILLED = "unbilled"
+"""What is said of a refund that people recorded while no bill of its channel names it."""
 
 
 def refund_ended(tx: Tx, refund_id: UUID, *, succeeded: bool) -> None:
@@ -239,6 +241,14 @@ def still_stuck(tx: Tx, refund_id: UUID, *, evidence: str | None = None) -> bool
         elif is_news:
             _told(tx, row, actor=SYSTEM)
     return bool(rows)
+
+
+def billed(tx: Tx, refund_id: UUID) -> None:
+    """A bill names a recorded refund after all."""
+    stuck = PaymentException.kind == ExceptionKind.REFUND_STUCK.value
+    for row in _rows(tx, PaymentException.refund_id == refund_id, stuck):
+        if ["said", UNBILLED] in json.loads(row.evidence or "[]"):
+            end(tx, row, closed_by=SYSTEM)
 
 
 def over(tx: Tx, key: str) -> None:
