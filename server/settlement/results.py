@@ -149,7 +149,7 @@ def _misfit(held: Payout, row: wire.PayoutResult, actor: Actor) -> Sentence | No
     if state is not to and to not in PAYOUT[state]:
         return _stands(state)
     if state is PayoutState.CONFIRMED and to is PayoutState.FAILED:
-        return _not_alone(held, row, actor)
+        return _PARTS_BACK if held.returned_fen else _not_alone(held, row, actor)
     return None
 
 
@@ -242,6 +242,9 @@ def _misfit_of_ended(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult, ac
 
 _OTHER_RESULT = Sentence("此行已有不同结果", "another result of this row is known")
 _GIVEN_BACK = Sentence("此行已有分账回退", "some of this row was given back")
+_PARTS_BACK = Sentence(
+    "已有分账回退，不能整笔退回", "some of its splits were given back, so it does not come back whole"
+)
 _SAID = {PayoutState.CONFIRMED: True, PayoutState.FAILED: False}
 """What is said of the rows of a payout of which nobody told."""
 
@@ -292,7 +295,8 @@ def _misfit_of_return(tx: Tx, held: Payout, part: Row, row: wire.PayoutResult, a
     """
     known = splits.returns(tx, held).get((part.n, part.k))
     if known is not None:
-        return None if row.succeeded and known.amount_fen == row.amount_fen else _other_amount(known.amount_fen)
+        is_other = None if known.amount_fen == row.amount_fen else _other_amount(known.amount_fen)
+        return is_other if row.succeeded else _OTHER_RESULT
     is_there = held.arrived_fen and part.n in ending.there(tx, held)
     most = splits.most_returned(tx, held, part.n, part.k) if is_there else 0
     if not most:

@@ -46,6 +46,13 @@ def test_no_more_comes_back_of_a_split_than_refunds_ever_asked_for(shop):
     assert (rows_of(shop, payout), balances(shop)["psp", "sandbox"]) == ([], 450)
     assert told(shop, (f"{number}-R2.1", 275, True, "HT-1"), by="wang") == {"returned": 1, "returned_fen": 275}
     assert (account_of(shop)["available_fen"], balances(shop)["supplier_available", XINGHE]) == (275, 275)
+    for number_of, fen, succeeded, why in (
+        (f"{number}-R2.1", 275, False, "此行已有不同结果"),
+        (f"{number}-R2.1", 274, True, "金额应为 ¥2.75"),
+        (number, 8_550, False, "不能整笔退回"),
+    ):
+        refused = told(shop, (number_of, fen, succeeded, "HT-1"), by="wang", status=422)
+        assert (refused["params"]["number"], why in refused["params"]["reason"]) == (number_of, True)
     refused = told(shop, (f"{number}-R2.2", 1, True, "HT-2"), by="wang", status=422)
     assert "没有待回退的分账" in refused["params"]["reason"]
 
