@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, Integer, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Index, Integer, delete, func, insert, or_, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -146,6 +146,12 @@ def _row(kind: str, args: dict[str, Any]) -> dict[str, Any]:
         "unique_key": None,
         "created_at": now,
     }
+
+
+def _due_at(now: datetime) -> ColumnElement[bool]:
+    waiting = Job.state.in_([JobState.READY.value, JobState.RETRY.value]) & (Job.run_at <= now)
+    abandoned = (Job.state == JobState.RUNNING.value) & (Job.lease_until < now)
+    return or_(waiting, abandoned)
 
 
 class Jobs:
@@ -309,7 +315,12 @@ class Jobs:
 
     def run_due(self) -> int:
         """Claim and run what is due, once; answers how many jobs ran."""
-        return self._run_claimed() + sum(self._run_claimed(lane) for lane in self._lanes)
+        with self._db.read() as tx:
+            kinds = set(tx.scalars(select(Job.kind).where(_due_at(clock.now())).distinct()))
+        ran = 0
+        if kinds - self._outside.keys():
+            ran = self._run_claimed()
+        return ran + sum(self._run_claimed(lane) for lane, its in self._lanes.items() if not kinds.isdisjoint(its))
 
     def _run_claimed(self, lane: Lane | None = None) -> int:
         claimed = self._claim(lane)
@@ -321,10 +332,8 @@ class Jobs:
         """Those of a lane, or those that run in their transaction."""
         mine = Job.kind.not_in(self._outside) if lane is None else Job.kind.in_(self._lanes[lane])
         now = clock.now()
-        waiting = Job.state.in_([JobState.READY.value, JobState.RETRY.value]) & (Job.run_at <= now)
-        abandoned = (Job.state == JobState.RUNNING.value) & (Job.lease_until < now)
         most = CLAIM_MOST if lane is None else LANE_MOST[lane]
-        due = select(Job).where(or_(waiting, abandoned), mine).order_by(Job.run_at).limit(most)
+        due = select(Job).where(_due_at(now), mine).order_by(Job.run_at).limit(most)
         with self._db.read() as tx:
             if tx.scalars(due.with_only_columns(Job.id)).first() is None:
                 return []
