@@ -384,8 +384,9 @@ class PayoutResult(Request):
     """One row of a result file of the bank or channel: of a payout by its number, or of one row by its `request_no`.
 
     A payout whose rows are told one by one ends with the last of them; what did not arrive is available again. What had
-    been said to have arrived did not, or came back, by a file of another person than the payout's maker alone; of a
-    whole payout with a `reference`. `line` is where it stands in the file, for what is said of it.
+    been said to have arrived did not, or came back, by a file of another person than the payout's maker alone; what
+    came back, of a whole payout or a split, with a `reference`. `line` is where it stands in the file, for what is said
+    of it.
     """
 
     line: Annotated[int, Field(strict=True, ge=1)] | None = None
