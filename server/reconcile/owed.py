@@ -48,16 +48,16 @@ class Owed:
         """What has not come; negative where too much did."""
         return self.net_fen + self.corrected_fen - self.arrived_fen
 
-    def has_room_for(self, fen: Fen) -> bool:
-        """Whether a part of an arrival is no more than what is to come, or than what is to be set off."""
-        return min(self.short_fen, 0) <= fen <= max(self.short_fen, 0)
 
-
-def of(tx: Tx, channel: str, days: Collection[date]) -> dict[date, Owed]:
-    """These days of a channel, as far as they were compared. They are held: nobody else shares them out meanwhile."""
+def to_come(tx: Tx, channel: str, days: Collection[date]) -> dict[date, Fen]:
+    """What of these days of a channel neither came nor waits for a second person, as far as they were compared: where
+    negative, to be set off. They are held: nobody else shares them out meanwhile.
+    """
     rows = select(ReconcileDay).where(ReconcileDay.channel == channel, among(tx, ReconcileDay.day, sorted(days)))
     held = tx.scalars(rows.order_by(ReconcileDay.day).with_for_update()).all()
-    return {day: owed for (_, day), owed in _owed(tx, [((channel, row.day), row.figures) for row in held])}
+    waiting = arrived(tx, days, states=_WAITING)
+    owed = _owed(tx, [((channel, row.day), row.figures) for row in held])
+    return {key[1]: left(one.short_fen, waiting.get(key, 0)) for key, one in owed}
 
 
 def short(tx: Tx, channel: str, *, until: date) -> dict[date, Fen]:
@@ -65,10 +65,7 @@ def short(tx: Tx, channel: str, *, until: date) -> dict[date, Fen]:
     d = ReconcileDay
     rows = tx.execute(select(d.day, d.figures).where(d.channel == channel, d.day <= until))
     lacking = [day for (_, day), one in _owed(tx, [((channel, day), text) for day, text in rows]) if one.short_fen]
-    held = of(tx, channel, lacking)
-    waiting = arrived(tx, lacking, states=_WAITING)
-    lacks = {day: left(one.short_fen, waiting.get((channel, day), 0)) for day, one in held.items()}
-    return {day: fen for day, fen in lacks.items() if fen}
+    return {day: fen for day, fen in to_come(tx, channel, lacking).items() if fen}
 
 
 def page(tx: Tx, *, channel: str | None = None, after: str | None, limit: int) -> Page[bank.OwedDay]:

@@ -335,5 +335,6 @@ def reverse_sweep(request: Request, sweep_id: UUID, body: bank.ReverseSweep) -> 
 
 def _swept(request: Request, act: Callable[[Tx, sweeps.Desk], ReconcileSweep]) -> bank.Sweep:
     ctx, who = context.of(request), policy.actor(request)
-    desk = sweeps.Desk(who, web.request_id(request), ctx.settings.difference_check_fen)
+    shared = ctx.settings.channels_shared_with_others
+    desk = sweeps.Desk(who, web.request_id(request), ctx.settings.difference_check_fen, shared)
     return retrying(ctx.db, lambda tx: sweeps.answers(tx, who, [act(tx, desk)])[0])

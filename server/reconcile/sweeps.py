@@ -76,11 +76,12 @@ class SweepByYou(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Who acts, in which request, and above what amount two people decide."""
+    """Who acts, in which request, above what amount two people decide, and where others' money comes too."""
 
     actor: Actor
     request_id: str | None
     check_above: Fen
+    shared: frozenset[str] = frozenset()
 
 
 def record(tx: Tx, body: NewSweep, *, desk: Desk) -> ReconcileSweep:
@@ -186,7 +187,7 @@ def reverse(tx: Tx, sweep_id: UUID, body: ReverseSweep, *, desk: Desk) -> Reconc
     """It was wrong: taken out of the books by as many people as it came in. Raises NotFound, SweepChanged."""
     row = _hold(tx, sweep_id, body.version, _S.BOOKED)
     row.reversed_by, row.reversed_at, row.note = desk.actor.label, clock.now(), body.note
-    if row.checked_by is None and _ours(row) <= desk.check_above:
+    if row.checked_by is None and row.amount_fen <= desk.check_above:
         _reverse(tx, row, desk.actor)
     else:
         _move(row, _S.REVERSING)
@@ -195,13 +196,16 @@ def reverse(tx: Tx, sweep_id: UUID, body: ReverseSweep, *, desk: Desk) -> Reconc
 
 
 def _needs_two(tx: Tx, row: ReconcileSweep, parts: Mapping[date, Fen], desk: Desk) -> bool:
-    """Whether it is more than one person decides on, in one or in slices, or than what is still to come of a day by
-    bills that somebody else has seen.
+    """Whether it is more than one person decides on, in one or in slices; or than what is still to come of a day by
+    bills that somebody else has seen; or partly others', at a number that the shop shares with nobody.
     """
-    known, days = owed.of(tx, row.channel, list(parts)), sorted(parts)
-    if not all(day in known and known[day].has_room_for(fen) for day, fen in parts.items()):
+    days = sorted(parts)
+    room = owed.to_come(tx, row.channel, days)
+    if not all(min(room.get(day, 0), 0) <= fen <= max(room.get(day, 0), 0) for day, fen in parts.items()):
         return True
-    if _ours(row) + _booked_alone(tx, row.channel, days, desk.actor) > desk.check_above:
+    if row.amount_fen + _booked_alone(tx, row.channel, days, desk.actor) > desk.check_above:
+        return True
+    if row.others_fen and row.channel not in desk.shared:
         return True
     return kept_bills.seen_alone(tx, row.channel, days, by=desk.actor.label)
 

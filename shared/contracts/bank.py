@@ -47,7 +47,8 @@ class NewSweep(Request):
 
     `others_fen` of it belongs to other businesses with the same merchant number, and is not booked as ours. `parts` say
     of which days the rest is, to the fen; without any it is of the oldest days that wait for money (`shared.owed`).
-    Above the limit, and where more arrives than a bill says, it waits (`proposed`) for a second person.
+    Above the limit, also in slices of one day, where more arrives than is to come, by a bill that nobody else has seen,
+    and with others' money at a number that is not shared, it waits (`proposed`) for a second person.
     """
 
     channel: Channel

@@ -145,10 +145,15 @@ def test_one_arrival_is_of_many_days_and_the_days_that_wait_are_listed(bank):
     assert bank.owed() == {MONDAY: (3_880, 5_000)}
     bank.say(f"sweeps/{over['id']}/check", approve=False, version=1)
     last = bank.arrives("B-3", 4_000, others_fen=120)
-    assert (last["state"], parts(last)) == ("booked", {MONDAY: 3_880})
+    assert (last["state"], parts(last)) == ("proposed", {MONDAY: 3_880}), "nobody shares this number"
+    assert bank.arrives("B-6", 3_880, parts=[(MONDAY, 3_880)])["state"] == "proposed", "what waits takes the room"
+    [_, six] = bank.ask("sweeps", state="proposed")
+    bank.say(f"sweeps/{six['id']}/check", approve=False, version=1)
+    last = bank.say(f"sweeps/{last['id']}/check", by="wang", approve=True, version=1)
+    assert (last["state"], last["checked_by"]) == ("booked", "王敏")
     assert bank.owed() == {}
     refused = bank.arrives("B-4", 1, status=422)
-    assert (refused["code"], bank.ask("sweeps")[-1]["reference"]) == ("bad_field", "B-3")
+    assert (refused["code"], bank.ask("sweeps")[-1]["reference"]) == ("bad_field", "B-6")
     assert bank.ask("sweeps", open=True) == [], "bills without withdrawals: no arrival lacks one"
     wrong = bank.arrives("B-4", 1, parts=[(SUNDAY, 2_000), (MONDAY, -1_999)])
     assert wrong["state"] == "proposed", "one day's money for another's is more than one person's word"

@@ -17,6 +17,7 @@ from server.reconcile.model import ReconcileDay, ReconcileWithdrawal
 from shared import clock, ids
 from shared.contracts.bank import CheckSweep, NewSweep, ReverseSweep
 from shared.contracts.reconcile import DaySide
+from shared.errors import BadField
 from tests.world import world
 
 AT_ONCE = 6
@@ -101,8 +102,33 @@ def test_what_a_day_is_owed_is_booked_once_by_those_who_record_at_once(engine, t
         with shop.ctx.db.read() as tx:
             lacking = owed.page(tx, after=None, limit=9).items
             left = withdrawals.page(tx, SYSTEM, only=withdrawals.Only(), after=None, limit=9).items
-        assert lacking == [], "nothing is short any more"
+        assert {(one.short_fen, one.waiting_fen) for one in lacking} == {(0, 4_973 * (AT_ONCE - 1))}, "none is short"
         paired = [one.arrival for one in left]
         assert None not in paired
         assert len({one.id for one in paired}) == len(paired) == 2
+        shop.check()
+
+
+def test_those_who_record_at_once_without_parts_get_a_day_each(engine, tmp_path):
+    today = clock.shop_day(clock.now())
+    days = [today - timedelta(days=n) for n in range(AT_ONCE - 1, 0, -1)]
+    side = {"payments": 1, "payments_fen": 5_000, "refunds": 0, "refunds_fen": 0, "fees_fen": 27}
+    run = {"run_at": clock.now(), "run_by": "x", "inputs_sha256": "", "outputs_sha256": ""}
+    with world(engine, tmp_path) as shop:
+        with shop.ctx.db.tx() as tx:
+            figures = Figures(theirs=DaySide(**side)).stored()
+            tx.add_all(ReconcileDay(channel="sandbox", day=day, figures=figures, **run) for day in days)
+
+        def record(n):
+            body = NewSweep(channel="sandbox", amount_fen=4_973, reference=f"B-{n}", arrived_on=today)
+            desk = sweeps.Desk(SYSTEM, None, 1_000_000)
+            try:
+                made = retrying(
+                    shop.ctx.db, lambda tx: sweeps.answers(tx, SYSTEM, [sweeps.record(tx, body, desk=desk)])
+                )
+            except BadField:
+                return "no day waits"
+            return made[0].state.value, *(part.day for part in made[0].parts)
+
+        assert at_once(record) == {"no day waits": 1} | {("booked", day): 1 for day in days}
         shop.check()
