@@ -107,14 +107,15 @@ def _recorded(day: ReconciledDay, owed: Sequence[OwedDay]) -> tuple[Entry, ...]:
     """What is typed of an arrival."""
     today = shop_day(now()).isoformat()
     here, all_days = _lacking(day, owed)
-    usual = [format_fen(fen) for fen in dict.fromkeys((here + day.foreign_fen, all_days)) if fen > 0]
+    due = here + day.foreign_fen if here else 0  # where nothing is due, what others own is not either
+    usual = [format_fen(fen) for fen in dict.fromkeys((due, all_days)) if fen > 0]
     return (
         Entry(
             "amount",
             ("到账金额（元）", "Amount that arrived"),
             usual=_plain(*usual),
             most=16,
-            value=format_fen(here + day.foreign_fen) if here > 0 else "".join(usual[-1:]),
+            value="".join(usual[:1]),
         ),
         Entry("reference", ("银行流水号", "The bank's number"), most=64),
         Entry(

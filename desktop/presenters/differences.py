@@ -96,7 +96,7 @@ COLUMNS = (
     ),
     Column[Difference]("off_by", lambda d: signed(d.off_by_fen), numeric=True, sample="+¥123,456.00"),
     Column[Difference]("state", lambda d: word(d.state), tone=lambda d: tone(d.state), sample="Waits for approval"),
-    Column[Difference]("channel", lambda d: channel_word(d.channel), sample="微信支付", spare=True),
+    Column[Difference]("channel", lambda d: channel_word(d.channel), sample="WeChat Pay", spare=True),
     Column[Difference]("doing", doing, tip=lambda d: d.note, sample="建议：补单发货", spare=True),
     Column[Difference]("code", _code, code=True, sample="7K3M-9QX2-H4TD", spare=True),
     Column[Difference]("day", lambda d: f"{d.day:%m-%d}", tip=lambda d: formats.day(d.day), sample="03-02", spare=True),

@@ -71,7 +71,9 @@ class ActBar(Live, QFrame):
         self._typed_in = column(inner, gap=SPACE)
         self._beside = QWidget()
         self._narrow = FlowLayout(self._beside, gap=SPACE)
-        _as_high_as_needed(self._beside)
+        beside = self._beside.sizePolicy()
+        beside.setHeightForWidth(True)  # as high as its lines are at this width, not one below the other
+        self._beside.setSizePolicy(beside)
         self._typed_in.addWidget(self._beside)
         self._entries = column(gap=SPACE)
         self._typed_in.addLayout(self._entries)
