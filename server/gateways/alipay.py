@@ -145,6 +145,8 @@ class AlipayGateway:
             "subject": plain(payment.subject.translate(_NOT_IN_A_SUBJECT), most_bytes=256) or payment.out_trade_no,
             "time_expire": _beijing(payment.expires_at),
         }
+        if payment.is_shared:
+            content["extend_params"] = {"royalty_freeze": "true"}
         if payment.product in _PAGES:
             return PaymentOpened(pay_url=self._page(payment, content), qr_text=None)
         opened = await self._ask(Opened, "alipay.trade.precreate", content, notify_url=payment.notify_url)

@@ -34,6 +34,9 @@ Product = Literal["qr", "h5", "page", "jsapi", "mini_program"]
 NEEDS_PAYER: frozenset[Product] = frozenset({"jsapi", "mini_program"})
 """Products that are opened for one person: `Payer.user_id` names them."""
 
+SPLITTING = frozenset({"sandbox", "wechat", "alipay"})
+"""Channels that split a payment which was opened to be split (`CreatePayment.is_shared`)."""
+
 System = Literal["ios", "android", "other"]
 
 PaymentState = Literal["pending", "paid", "closed", "refunded"]
@@ -86,6 +89,7 @@ class Payer:
 class CreatePayment:
     """A payment to open. `out_trade_no` is ours, 6 to 32 of `[0-9A-Za-z_-]`, new for each attempt.
 
+    `is_shared`: the channel is to split it (分账), and keeps the money back until then.
     `h5` may need `payer.ip` (the buyer's own address); `jsapi` and `mini_program` need `payer.user_id`.
     """
 
@@ -97,6 +101,7 @@ class CreatePayment:
     expires_at: datetime
     product: Product = "qr"
     payer: Payer = Payer()
+    is_shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,6 +178,7 @@ class SandboxGateway:
                 "notify_url": payment.notify_url,
                 "return_url": payment.return_url,
                 "expires_at": _rfc3339(payment.expires_at),
+                "profit_sharing": payment.is_shared,
             },
         )
         require_same(CHANNEL, opened.out_trade_no, payment.out_trade_no)

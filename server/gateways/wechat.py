@@ -214,6 +214,7 @@ class WechatGateway:
 
     def _order(self, payment: CreatePayment) -> dict[str, object]:
         """What every product is asked with. The same payment gives the same bytes: a repeat is recognised by them."""
+        settling = {"settle_info": {"profit_sharing": True}} if payment.is_shared else {}
         return {
             "appid": self._app_id(payment.product),
             "mchid": self.merchant_id,
@@ -222,6 +223,7 @@ class WechatGateway:
             "time_expire": clock.shop_time(payment.expires_at).isoformat(timespec="seconds"),
             "notify_url": payment.notify_url,
             "amount": {"total": payment.amount_fen, "currency": "CNY"},
+            **settling,
         }
 
     def _app_id(self, product: Product) -> str:
@@ -444,7 +446,7 @@ class WechatGateway:
         reply = await self._exchange(method, target, content)
         if reply.status >= 500:
             raise ChannelUnknown(channel=CHANNEL, detail=f"status {reply.status}")
-        code = _refusal_code(reply)
+        code = Refusal.code_of(reply.status, reply.body)
         try:
             await self._check(reply)
         except BadSignature as error:
@@ -488,13 +490,3 @@ class WechatGateway:
         if self._account.public_key_id is not None:
             headers["Wechatpay-Serial"] = self._account.public_key_id  # else the answer is signed with a certificate
         return headers
-
-
-def _refusal_code(reply: Reply) -> str | None:
-    """What a refusal calls itself, signed or not; never its message, which may repeat what was sent."""
-    if reply.status < 300:
-        return None
-    try:
-        return Refusal.model_validate_json(reply.body).code
-    except ValidationError:
-        return None

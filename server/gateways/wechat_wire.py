@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from server.gateways.port import PaymentFact, PaymentState, Reason, RefundFact, RefundOutcome
@@ -56,6 +56,16 @@ class Refusal(Wire):
     """The body of a 4xx."""
 
     code: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+
+    @classmethod
+    def code_of(cls, status: int, body: bytes) -> str | None:
+        """What a refusal calls itself, signed or not; never its message, which may repeat what was sent."""
+        if status < 300:
+            return None
+        try:
+            return cls.model_validate_json(body).code
+        except ValidationError:
+            return None
 
 
 class NativeOpened(Wire):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from sqlalchemy import Row, Subquery, select
+from sqlalchemy import Row, Select, Subquery, select
 
 from server.db import Tx
-from server.identity.model import Supplier, User
+from server.identity.model import SettlementMode, Supplier, User
 from server.policy import Actor, Kind, visible
 from shared.contracts import identity as wire
 from shared.contracts.base import Page
@@ -20,6 +20,11 @@ def supplier_terms() -> Subquery:
     """What other domains see of all suppliers, to join with: `id`, `name`, `fee_ppm`, `settlement_mode` and `tier`."""
     seen = (Supplier.id, Supplier.name, Supplier.fee_ppm, Supplier.settlement_mode, Supplier.tier)
     return select(*seen).subquery("supplier_terms")
+
+
+def paid_by_splits() -> Select[UUID]:
+    """The ids of the suppliers who are paid by splits of payments, today."""
+    return select(Supplier.id).where(Supplier.settlement_mode == SettlementMode.PROFIT_SHARING.value)
 
 
 def supplier_names(tx: Tx) -> dict[UUID, str]:

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import Select, bindparam, case, func, select
 
 from server.db import Tx
+from server.identity.queries import paid_by_splits
 from server.orders.model import Order, OrderGrant, OrderLine
 from server.policy import Actor, visible
 from shared import clock
@@ -34,12 +35,20 @@ def due_unpaid(tx: Tx, *, now: datetime, limit: int) -> list[Order]:
 
 _PLACED = select(Order.id).where(Order.buyer_id == bindparam("buyer"), Order.idempotency_key == bindparam("key"))
 _FIND = select(Order).where(Order.code == bindparam("code"))
+_SHARED = select(OrderLine.order_id).where(
+    OrderLine.order_id.in_(bindparam("orders", expanding=True)), OrderLine.supplier_id.in_(paid_by_splits())
+)
 _LINES = select(OrderLine).where(OrderLine.order_id == bindparam("order")).order_by(OrderLine.n)
 
 
 def lines(tx: Tx, order_id: UUID) -> list[OrderLine]:
     """The lines of an order, in their order."""
     return list(tx.scalars(_LINES, {"order": order_id}).all())
+
+
+def shared(tx: Tx, order_ids: Sequence[UUID]) -> set[UUID]:
+    """Those of these orders that have a line of a supplier who is paid by splitting payments."""
+    return set(tx.scalars(_SHARED, {"orders": list(order_ids)})) if order_ids else set()
 
 
 def history(tx: Tx, buyer_id: UUID) -> tuple[int, int]:

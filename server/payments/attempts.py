@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, bindparam, insert, or_, select, update
 
 from server import signals
 from server.db import Tx, rows_changed, table_of
-from server.gateways.port import PaymentOpened, Product
+from server.gateways.port import SPLITTING, PaymentOpened, Product
 from server.orders import actions as orders
 from server.orders import queries as order_queries
 from server.orders.model import Order
@@ -80,7 +80,12 @@ _INSERT = insert(table_of(PaymentAttempt))
 def start(tx: Tx, made: Sequence[tuple[orders.Placed, orders.PlaceOrder]]) -> list[PaymentAttempt]:
     """The attempt of each order: a new one for a new order, the latest one for a repeat."""
     now, placed = clock.now(), [one for one, _ in made]
-    rows = [_row(one.order, asked.channel, asked.product, one.title, at=now) for one, asked in made if one.is_new]
+    shared = _shared(tx, {one.order.id: asked.channel for one, asked in made if one.is_new})
+    rows = [
+        _row(one.order, asked.channel, asked.product, one.title, at=now, is_shared=one.order.id in shared)
+        for one, asked in made
+        if one.is_new
+    ]
     if rows:
         tx.execute(_INSERT, rows)
     attempts = {row["order_id"]: PaymentAttempt(**row) for row in rows}
@@ -91,7 +96,12 @@ def start(tx: Tx, made: Sequence[tuple[orders.Placed, orders.PlaceOrder]]) -> li
     return [attempts[one.order.id] for one in placed]
 
 
-def _row(order: Order, channel: str, product: str, subject: str, *, at: datetime) -> dict[str, Any]:
+def _shared(tx: Tx, channels_of: Mapping[UUID, str]) -> set[UUID]:
+    """Those of these orders whose payments their channels are to split: no channel takes that wish later."""
+    return order_queries.shared(tx, [order_id for order_id, channel in channels_of.items() if channel in SPLITTING])
+
+
+def _row(order: Order, channel: str, product: str, subject: str, *, at: datetime, is_shared: bool) -> dict[str, Any]:
     return {
         "id": ids.new_id(),
         "order_id": order.id,
@@ -107,6 +117,7 @@ def _row(order: Order, channel: str, product: str, subject: str, *, at: datetime
         "query_at": at + timedelta(seconds=FIRST_QUERY_SECONDS),
         "queries": 0,
         "fee_is_final": False,
+        "is_shared": is_shared,
     }
 
 
@@ -150,7 +161,8 @@ def next_attempts(tx: Tx, commands: Sequence[NextAttempt]) -> list[PaymentAttemp
         elif command.channel in off:
             answers.append(ChannelOff())
         else:
-            row = _row(order, command.channel, command.product, earlier[0].subject, at=now)
+            split = order.id in _shared(tx, {order.id: command.channel})
+            row = _row(order, command.channel, command.product, earlier[0].subject, at=now, is_shared=split)
             tx.execute(_INSERT, row)
             made[order.id] = PaymentAttempt(**row)
             answers.append(made[order.id])

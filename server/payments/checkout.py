@@ -351,6 +351,7 @@ def _payment_of(ctx: Context, attempt: PaymentAttempt, product: Product, payer: 
         expires_at=attempt.expires_at,
         product=product,
         payer=payer,
+        is_shared=attempt.is_shared,
     )
 
 

@@ -17,7 +17,8 @@ class PaymentAttempt(Base):
     `product` is how the buyer pays (`gateways.port.Product`); `invoke` is JSON that the page's script is called with,
     for the person of `payer_hash` (`payments.payers`).
     It can be paid until `valid_until` where the channel's link ends before the attempt does. `found_by` says which of
-    the ways told that money came. `fee_fen` is estimated until the channel's bill names it.
+    the ways told that money came. `fee_fen` is estimated until the channel's bill names it. It was opened to be
+    split by its channel if it `is_shared`.
     """
 
     __tablename__ = "payment_attempt"
@@ -53,6 +54,7 @@ class PaymentAttempt(Base):
     payer_total_fen: Mapped[int | None] = mapped_column(BigInt)
     fee_fen: Mapped[int | None] = mapped_column(BigInt)
     fee_is_final: Mapped[bool] = mapped_column(default=False)
+    is_shared: Mapped[bool] = mapped_column(default=False, server_default=false())
 
     @property
     def channel_no(self) -> str:

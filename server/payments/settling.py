@@ -119,7 +119,7 @@ def in_question(tx: Tx) -> InQuestion:
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """The payment of an order as its channel knows it."""
+    """The payment of an order as its channel knows it; it splits only one that `is_shared`, as it was opened."""
 
     attempt_id: UUID
     channel: str
@@ -127,6 +127,7 @@ class Paid:
     provider_no: str | None
     amount: Fen
     paid_at: datetime
+    is_shared: bool
 
 
 def payments_of(tx: Tx, order_ids: Collection[UUID]) -> dict[UUID, Paid]:
@@ -144,5 +145,11 @@ def payments_of(tx: Tx, order_ids: Collection[UUID]) -> dict[UUID, Paid]:
 def _paid(attempt: PaymentAttempt) -> Paid:
     assert attempt.paid_at is not None, attempt.out_trade_no
     return Paid(
-        attempt.id, attempt.channel, attempt.channel_no, attempt.provider_no, attempt.amount_fen, attempt.paid_at
+        attempt_id=attempt.id,
+        channel=attempt.channel,
+        number=attempt.channel_no,
+        provider_no=attempt.provider_no,
+        amount=attempt.amount_fen,
+        paid_at=attempt.paid_at,
+        is_shared=attempt.is_shared,
     )

@@ -55,6 +55,14 @@ class Business:
             raise wrong(name)
         return value
 
+    def is_royalty_frozen(self) -> bool:
+        """Return whether the trade's money is to be kept back until it is split. Raises Refused."""
+        extended = self.values.get("extend_params", {})
+        said = extended.get("royalty_freeze", "false") if isinstance(extended, dict) else None
+        if said not in ("true", "false"):
+            raise wrong("extend_params")
+        return bool(said == "true")
+
     def amount_fen(self, name: str) -> int:
         """Return an amount of yuan in fen. Raises Refused."""
         matched = _AMOUNT.fullmatch(self.text(name))
@@ -336,5 +344,6 @@ def _extra(asked: Parameters, biz: Business) -> str:
             "charset": asked.charset,
             "body": biz.text("body", longest=400),
             "passback": biz.text("passback_params", longest=512),
+            "royalty_freeze": biz.is_royalty_frozen(),
         }
     )

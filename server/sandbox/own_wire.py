@@ -167,6 +167,7 @@ class CreatePayment(BaseModel):
     notify_url: HttpUrl
     return_url: HttpUrl
     expires_at: AwareDatetime
+    profit_sharing: bool = False
 
     def asked(self) -> NewPayment:
         """Return the request as the store keeps it; a fraction of a millisecond of the expiry is dropped."""
@@ -180,6 +181,7 @@ class CreatePayment(BaseModel):
             notify_url=self.notify_url,
             return_url=self.return_url,
             expires_at_ms=int(self.expires_at.timestamp()) * 1000 + self.expires_at.microsecond // 1000,
+            extra=json.dumps({"profit_sharing": True}) if self.profit_sharing else "{}",
         )
 
 

@@ -90,6 +90,10 @@ class _OrderAmount(_Asked):
     currency: Literal["CNY"] = "CNY"
 
 
+class _SettleInfo(_Asked):
+    profit_sharing: bool = False
+
+
 class Order(_Asked):
     """What every product is ordered with."""
 
@@ -101,6 +105,7 @@ class Order(_Asked):
     amount: _OrderAmount
     time_expire: AwareDatetime = NO_END
     attach: Annotated[str, Field(min_length=1, max_length=128)] = ""
+    settle_info: _SettleInfo = _SettleInfo()
 
 
 class _H5Info(_Asked):

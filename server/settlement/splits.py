@@ -2,8 +2,8 @@
 
 left     of an order's payment: what its released lines still have for the supplier, refunds and disputes taken off
          unless they were won, less what payouts that were approved, sent or arrived took of it, their fees too; and no
-         more than the payment has, nor than its channel splits of it: nothing of what was paid while the supplier's
-         goods were purchased, nor once that has ended, or is too late
+         more than the payment has, nor than its channel splits of it: nothing of what was not opened to be split, nor
+         once that has ended, or is too late
 taken    first of the orders on the payout's own statements, then of those that the supplier had released lately; what
          no payment has left is transferred
 """
@@ -281,12 +281,12 @@ def _left(tx: Tx, payout: Payout, which: ColumnElement[bool]) -> dict[UUID, Fen]
 def _room(tx: Tx, payout: Payout, order_ids: Collection[UUID]) -> dict[UUID, Fen]:
     """What the channel still splits of the payments of these orders, whosever it is: all of it is in them."""
     paid, gone = payments.payments_of(tx, order_ids), _gone(tx, order_ids, *payments.taken(), payments.disputed())
-    terms = agreed.histories(tx, [payout.supplier_id])[payout.supplier_id]
+    most = agreed.histories(tx, [payout.supplier_id])[payout.supplier_id].current.split_ppm
     before, ended, now = rounds(tx, payout, order_ids), _ended(tx, order_ids), clock.now()
     room = {
-        order_id: min(most_of(one.amount, terms.current.split_ppm), one.amount - gone.get(order_id, 0))
+        order_id: min(most_of(one.amount, most), one.amount - gone.get(order_id, 0))
         for order_id, one in paid.items()
-        if terms.at(one.paid_at).mode == payout.mode  # a channel splits what was paid to be split
+        if one.is_shared
         and order_id not in ended
         and window(one.paid_at, at=now, rounds=before.get(order_id, 0)).trouble is None
     }

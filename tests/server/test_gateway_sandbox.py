@@ -125,6 +125,14 @@ def test_the_same_number_with_other_content_is_refused(gateway, number):
     assert run(gateway.query(number)).amount_fen == 9_900
 
 
+def test_what_is_to_be_split_is_kept_so(gateway, number):
+    wanted = replace(payment(number), is_shared=True)
+    assert run(gateway.create(wanted)) == run(gateway.create(wanted))
+    with pytest.raises(ChannelRefused) as refusal:
+        run(gateway.create(replace(wanted, is_shared=False)))
+    assert refusal.value.reason_code == "OUT_TRADE_NO_USED"
+
+
 def test_what_the_channel_does_not_know_is_none(gateway, number):
     assert run(gateway.query(number)) is None
     assert run(gateway.query_refund(number)) is None

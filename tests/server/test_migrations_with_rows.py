@@ -187,6 +187,9 @@ def test_a_shop_with_an_import_under_way_goes_up_down_and_up_again(shop):
     after = shop.level(SKU)
     assert (after.imported, after.free) == (before.imported - 2, before.free - 2) == (10, 10)
     shop.buy(ANNA, SKU, 9)
+    with database.read() as tx:  # none of what was paid before was opened to be split
+        opened = tx.scalars(select(PaymentAttempt).order_by(PaymentAttempt.id)).all()
+    assert [one.is_shared for one in opened] == [False] * (len(opened) - 1) + [True]
     later = Upload(shop, shop.keys(SKU, 3, start=80), sku=SKU).end()  # its lot begins behind those of the first time
     assert later.figures == (ImportState.DONE, 3, 0, 0)
     shop.check()

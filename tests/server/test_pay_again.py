@@ -8,6 +8,7 @@ from sqlalchemy import update
 
 from server import breaker
 from server.gateways.port import ChannelRefused, ChannelUnknown, Payer, Reason
+from server.identity import suppliers
 from server.orders import actions as orders
 from server.payments import actions, attempts, channels, checkout, ending, queries, watching
 from server.payments.attempts import NotPayable
@@ -61,6 +62,32 @@ def test_a_product_is_opened_as_the_buyer_is_and_a_code_alone_can_be_paid(shop):
     with pytest.raises(channels.ChannelOff):
         place(shop, channel="alipay", product="jsapi")
     assert shop.level("STEAM-50").held == 2
+
+
+def test_a_payment_is_opened_to_be_split_where_its_channel_splits_and_its_supplier_is_paid_so(shop):
+    shop.ctx.gateways["epay"] = epay = Till("epay", products=("qr",))
+
+    def opened(till):
+        return [one.is_shared for one in till.created]
+
+    def settle_by(mode):
+        with shop.ctx.db.tx() as tx:
+            suppliers.settle_by(tx, shop.suppliers["xinghe"], mode=mode, tier="", actor="system")
+
+    placed = place(shop, "alipay")
+    assert pay_again(shop, placed, "epay") is None  # which splits nothing
+    settle_by("purchase")
+    assert pay_again(shop, placed, "wechat") is None
+    settle_by("profit_sharing")
+    assert run(checkout.pay_again(shop.ctx, placed.code, "wechat", product="h5", payer=Payer(ip="203.0.113.7"))) is None
+    _, _, its = state_of(shop, placed)
+    assert [(one.channel, one.is_shared) for one in its] == [
+        ("alipay", True),
+        ("epay", False),
+        ("wechat", False),
+        ("wechat", True),
+    ]
+    assert (opened(shop.alipay), opened(epay), opened(shop.wechat)) == ([True], [False], [False, True])
 
 
 def test_another_channel_closes_the_first_payment_before_it_opens_its_own(shop):

@@ -107,6 +107,17 @@ def test_a_page_is_an_address_that_nobody_is_asked_for(alipay, product, method, 
     assert (parameters["method"], parameters["notify_url"], parameters["return_url"]) == (method, NOTIFY, BACK)
 
 
+def test_what_is_to_be_split_is_kept_back(alipay):
+    answer = alipay.says({"code": "10000", "out_trade_no": NUMBER, "qr_code": "https://qr.alipay.com/bax00"})
+    kept_back = {"extend_params": {"royalty_freeze": "true"}}
+    _, [(_, content, _)] = asked_of(alipay, answer, lambda gateway: gateway.create(payment(is_shared=True)))
+    assert content == ORDER | kept_back
+    with listening(answer) as server:
+        opened = run(alipay.gateway(server.url).create(payment("page", is_shared=True)))
+    parameters = dict(parse_qsl(urlsplit(opened.pay_url).query, strict_parsing=True))
+    assert alipay.check(parameters) == ORDER | {"product_code": "FAST_INSTANT_TRADE_PAY"} | kept_back
+
+
 @pytest.mark.parametrize("product", ["jsapi", "mini_program"])
 def test_what_is_not_offered_is_not_asked_for(alipay, product):
     with listening(alipay.says({})) as server, pytest.raises(ChannelRefused) as refusal:

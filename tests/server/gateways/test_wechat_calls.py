@@ -70,6 +70,25 @@ def test_a_code_to_scan(wechat):
     assert server.asked[0].body.decode() == BODY % ("wxd678efh567hg6787", "")
 
 
+@pytest.mark.parametrize(
+    ("product", "answer", "more"),
+    [
+        ("qr", {"code_url": "weixin://wxpay/x"}, ""),
+        (
+            "h5",
+            {"h5_url": "https://wx.tenpay.com/x"},
+            ',"scene_info":{"payer_client_ip":"203.0.113.7","h5_info":{"type":"Wap"}}',
+        ),
+        ("jsapi", {"prepay_id": "wx20"}, ',"payer":{"openid":"oUpF8uMuAJO"}'),
+    ],
+)
+def test_what_is_to_be_split_is_ordered_so(wechat, product, answer, more):
+    wanted = payment(product, is_shared=True)
+    _, server = asked_of(wechat, wechat.says(answer), lambda gateway: gateway.create(wanted))
+    shared = ',"settle_info":{"profit_sharing":true}'
+    assert server.asked[0].body.decode() == BODY % ("wxd678efh567hg6787", shared + more)
+
+
 def test_a_repeat_sends_the_same_bytes(wechat):
     async def twice(gateway):
         return [await gateway.create(payment()), await gateway.create(payment())]

@@ -181,6 +181,10 @@ def test_the_same_order_opens_the_same_payment_and_another_content_is_refused(sh
     assert first == again
     with pytest.raises(ChannelRefused) as refused:
         shop.created(number, amount_fen=12_881)
+    shared = shop.payment(f"{number}-S", is_shared=True)
+    assert asyncio.run(shop.gateway.create(shared)) == asyncio.run(shop.gateway.create(shared))
+    with pytest.raises(ChannelRefused):
+        shop.created(f"{number}-S")
     assert refused.value.reason_code == "INVALID_REQUEST"
     assert shop.query(number).amount_fen == 12_880
 

@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import select
 
 from server.audit import AuditEvent
+from server.payments.actions import Outcome
 from shared import clock, ids
 from shared.pricing import Deal, Share
 from tests.server.refunding import balances, carry_out, shop_with_refunds
@@ -105,6 +106,21 @@ def test_the_splitting_of_a_payment_ends_when_nothing_more_is_split_of_it(shop):
     shop.desk.says = "processing"
     refund(shop, first, 500)  # while anything about it is open its rest stays where it is
     assert [row["kind"] for row in rows_of(shop, payout)] == ["split"]
+
+
+def test_only_what_was_opened_to_be_split_is(shop):
+    agree(shop, version=1)  # a purchase
+    unshared, fact = shop.world.place(ANNA, "STEAM-50"), shop.world.fact
+    agree(shop, version=2, **SHARING)
+    shared = shop.world.place(BEN, "STEAM-50")
+    assert (unshared.attempt.is_shared, shared.attempt.is_shared) == (False, True)
+    assert [shop.world.apply(fact(one)) for one in (unshared, shared)] == [Outcome.APPLIED] * 2  # both under sharing
+    payout = sent(shop, paying.settled(shop, DAY))
+    assert carried(shop, payout) == {shared.order.code: (4_275, None), None: (4_275, "no_payment")}
+    assert ends(shop, payout) == {shared.order.code: 225}
+    paying.step(shop, payout, "confirm")
+    held = balances(shop)
+    assert (held["psp", "sandbox"], held["bank", ""]) == (9_000 - 4_275, -4_275)
 
 
 def test_rounds_are_those_of_the_payment(shop):
