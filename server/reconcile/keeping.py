@@ -16,9 +16,10 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from sqlalchemy import or_, select
 
 from server import changes
-from server.db import Tx, bulk_insert
+from server.db import Tx, among, bulk_insert
 from server.payments.model import PaymentAttempt, PaymentBillFile
 from server.payments.refunds import making
+from server.payments.refunds.model import Refund
 from server.reconcile import booking, carrying, choosing, feed, handling, ours, unbilled, waiting
 from server.reconcile.differences import Difference, OurRow
 from server.reconcile.matching import Wanted
@@ -141,8 +142,7 @@ class _Run:
         self._late = late
         self._codes = _order_codes(tx, channel, found)
         self._known = _known(tx, channel, found)
-        back = {one.provider_no for one in found if one.kind is DifferenceKind.REFUND_ONLY_THEIRS}
-        self._sold = making.sold_for(tx, channel, back)
+        self._sold = _sold(tx, channel, [one for one in found if one.kind is DifferenceKind.REFUND_ONLY_THEIRS])
         self.made: list[ReconcileDifference] = []
         self.matters = Matters(tx, channel, day, known, found, also={one.id for one in found} if late else ())
         self.current: set[UUID] = set()
@@ -277,7 +277,7 @@ class _Run:
         if one.kind is not DifferenceKind.REFUND_ONLY_THEIRS:
             return choosing.PAID_HERE if its else ""
         is_aside = any(our.state == choosing.ASIDE_HERE and our.amount_fen == one.theirs_fen for our in its)
-        is_sold = one.provider_no in self._sold
+        is_sold = one.id in self._sold
         return choosing.ASIDE_HERE if is_aside else choosing.PAID_HERE if is_sold else ""
 
 
@@ -300,6 +300,16 @@ def _order_codes(tx: Tx, channel: str, found: Iterable[Difference]) -> dict[str,
         its = (PaymentAttempt.channel == channel, PaymentAttempt.out_trade_no.in_(numbers[at : at + ours.AT_A_TIME]))
         codes |= dict(tx.execute(select(PaymentAttempt.out_trade_no, PaymentAttempt.order_code).where(*its)).all())
     return codes
+
+
+def _sold(tx: Tx, channel: str, back: Sequence[Difference]) -> set[UUID]:
+    """Those of these refunds whose money an order was sold for. A further line about one of ours is not one of them:
+    what that gave back is in the books.
+    """
+    r, numbers = Refund, sorted({one.out_refund_no for one in back if one.out_refund_no})
+    ours_too = set(tx.scalars(select(r.out_refund_no).where(among(tx, r.out_refund_no, numbers)))) if numbers else set()
+    sold = making.sold_for(tx, channel, {one.provider_no for one in back})
+    return {one.id for one in back if one.provider_no in sold and one.out_refund_no not in ours_too}
 
 
 def _known(tx: Tx, channel: str, found: Iterable[Difference]) -> Mapping[str, Sequence[OurRow]]:

@@ -107,6 +107,10 @@ def test_a_refund_that_failed_after_all_is_recorded_as_what_was_paid_in_its_plac
         assert [close.one(one)["state"] for one in (row, stray)] == ["resolved", "matched"]
         day = close.seen("wechat")
         assert (day["net_fen"], day["ours"]["refunds_fen"]) == (balances(close.site)["psp", "wechat"], 1_000)
+        close.drop(*trades(close, line(close, sold), given_back(close, sold, told)))
+        [further] = close.differences("wechat", kind="refund_only_theirs", open="true")
+        assert (further["out_refund_no"], further["actions"]) == (first.out_refund_no, ["carry", "ignore"])
+        assert len(exceptions_of(close, "refund_stuck")) == 1, "what was paid in its place is in no bill"
     close.shop.check()
 
 
