@@ -79,7 +79,13 @@ def _code(one: Difference) -> str:
 
 
 COLUMNS = (
-    Column[Difference]("kind", lambda d: word(d.kind), stretch=True, tip=lambda d: d.number, sample="八个汉字的原因名"),
+    Column[Difference](
+        "kind",
+        lambda d: word(d.kind),
+        stretch=True,
+        tip=lambda d: f"{channel_word(d.channel)} {d.number}",
+        sample="八个汉字的原因名",
+    ),
     Column[Difference](
         "ours",
         lambda d: figure(d.ours_words, d.ours_fen),
