@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from sqlalchemy import Row, Select, Subquery, select
+from sqlalchemy import Row, Subquery, select
 
 from server.db import Tx
 from server.identity.model import SettlementMode, Supplier, User
@@ -22,9 +22,10 @@ def supplier_terms() -> Subquery:
     return select(*seen).subquery("supplier_terms")
 
 
-def paid_by_splits() -> Select[UUID]:
-    """The ids of the suppliers who are paid by splits of payments, today."""
-    return select(Supplier.id).where(Supplier.settlement_mode == SettlementMode.PROFIT_SHARING.value)
+def paid_by_splits() -> Subquery:
+    """The suppliers who are paid by splits of payments, today, to join with: `id`."""
+    theirs = select(Supplier.id).where(Supplier.settlement_mode == SettlementMode.PROFIT_SHARING.value)
+    return theirs.subquery("paid_by_splits")
 
 
 def supplier_names(tx: Tx) -> dict[UUID, str]:

@@ -35,8 +35,11 @@ def due_unpaid(tx: Tx, *, now: datetime, limit: int) -> list[Order]:
 
 _PLACED = select(Order.id).where(Order.buyer_id == bindparam("buyer"), Order.idempotency_key == bindparam("key"))
 _FIND = select(Order).where(Order.code == bindparam("code"))
-_SHARED = select(OrderLine.order_id).where(
-    OrderLine.order_id.in_(bindparam("orders", expanding=True)), OrderLine.supplier_id.in_(paid_by_splits())
+_BY_SPLITS = paid_by_splits()
+_SHARED = (
+    select(OrderLine.order_id)
+    .join(_BY_SPLITS, _BY_SPLITS.c.id == OrderLine.supplier_id)
+    .where(OrderLine.order_id.in_(bindparam("orders", expanding=True)))
 )
 _LINES = select(OrderLine).where(OrderLine.order_id == bindparam("order")).order_by(OrderLine.n)
 
