@@ -135,7 +135,8 @@ def test_what_comes_for_a_signed_day_is_work_of_an_open_one(close):
         assert {one["state"] for one in close.differences("wechat", next_day)} == {"resolved"}, "once"
         agrees_after_all(close, (known, wrong, lost), before)
         now = close.seen("wechat")
-        assert now | {"bills": signed["bills"]} == signed
+        assert now["corrected_fen"] == 1_250 - 8, "what the channel owes more by its last word"
+        assert now | {"bills": signed["bills"], "corrected_fen": 0} == signed
         which = ((True, False), (False, False), (False, True))  # signed, late, and late as the channel's last word
         assert sources(close, "wechat") == [(kind, "dropped", *its) for kind in ("trades", "funds") for its in which]
         assert close.differences("wechat") == handled
@@ -252,7 +253,9 @@ def test_an_arrival_is_booked_checked_reversed_and_booked_again(close):
         assert act(right, "reverse", by="zhou", note="不是这一天的")["state"] == "reversed"
         assert (booked(close), close.seen("wechat")["arrived_fen"]) == (before, 0)
         shared = record(60_000 + 4_473, others_fen=60_000)
-        assert (shared["state"], close.seen("wechat")["arrived_fen"]) == ("booked", 4_473), "what of it is ours"
+        assert (shared["state"], close.seen("wechat")["arrived_fen"]) == ("proposed", 0), "nobody shares this number"
+        assert act(shared, "check", by="wang", approve=True)["state"] == "booked"
+        assert close.seen("wechat")["arrived_fen"] == 4_473, "what of it is ours"
         assert record(5, "B-3", status=422, others_fen=5)["code"] == "bad_field"
         large = record(60_000, "B-4")
         assert act(large, "check", by="wang", approve=True)["checked_by"] == "王敏"
