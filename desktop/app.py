@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QSettings, Qt, QtMsgType, Signal, qInstallMessageHandler
-from PySide6.QtWidgets import QApplication, QInputDialog, QLineEdit
+from PySide6.QtWidgets import QApplication, QInputDialog, QLineEdit, QWidget
 
 from desktop import crash, paths
 from desktop.bridge import Bridge
@@ -62,8 +62,9 @@ class Passphrases(QObject):
 
     _wanted = Signal(list)
 
-    def __init__(self) -> None:
+    def __init__(self, window: QWidget) -> None:
         super().__init__()
+        self._window = window
         self._wanted.connect(self._ask, Qt.ConnectionType.BlockingQueuedConnection)
 
     def ask(self) -> str:
@@ -74,7 +75,7 @@ class Passphrases(QObject):
 
     def _ask(self, answer: list[str]) -> None:
         words = self.tr("凭据文件的口令")
-        text, accepted = QInputDialog.getText(None, self.tr("卡盟"), words, QLineEdit.EchoMode.Password)
+        text, accepted = QInputDialog.getText(self._window, self.tr("卡盟"), words, QLineEdit.EchoMode.Password)
         answer.append(text if accepted else "")
 
 
@@ -95,7 +96,7 @@ class Program:
 
     def start_engine(self) -> None:
         """Open the keyring and the local files on a thread, then connect the window to them."""
-        starter = Starter(self.folders, self.bridge, self.speech.language)
+        starter = Starter(self.folders, self.bridge, self.speech.language, self.window)
         starter.ready.connect(partial(self._engine_ready, starter))
         starter.failed.connect(self._engine_failed)
         starter.start()
@@ -179,11 +180,11 @@ class Starter(QObject):
     ready = Signal(object)
     failed = Signal(object)
 
-    def __init__(self, folders: paths.Folders, bridge: Bridge, language: str) -> None:
+    def __init__(self, folders: paths.Folders, bridge: Bridge, language: str, window: QWidget) -> None:
         super().__init__(bridge)
         self.engine: Engine | None = None
         self._folders, self._bridge, self._language = folders, bridge, language
-        self._passphrases = Passphrases()
+        self._passphrases = Passphrases(window)
 
     def start(self) -> None:
         """Begin; returns at once."""
@@ -266,6 +267,7 @@ def build(application: QApplication, folders: paths.Folders, *, server: str = ""
     )
     sign_in = SignInView(console.sign_in)
     window = Window(console.status, sign_in)
+    worn.dress(window)
     Garbage(window)
     window.foot.show_mode(mode)
     program = Program(application, folders, settings, speech, worn, bridge, console, window, sign_in)

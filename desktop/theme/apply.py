@@ -11,7 +11,7 @@ from string import Template
 
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QPalette
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QWidget
 
 import resources
 from desktop.theme import stylesheet
@@ -37,10 +37,10 @@ def current() -> Tokens:
 
 
 class Theme(QObject):
-    """The one object that dresses the application.
+    """The one object that dresses the application and its window.
 
     Signals:
-        changed(): the application wears other tokens now.
+        changed(): both wear other tokens now.
     """
 
     changed = Signal()
@@ -50,6 +50,7 @@ class Theme(QObject):
         self._application = application
         self._mode = mode
         self._worn: Tokens | None = None
+        self._window: QWidget | None = None
         hints = application.styleHints()
         hints.colorSchemeChanged.connect(self._follow)
         self._wear()
@@ -64,6 +65,16 @@ class Theme(QObject):
         self._mode = mode
         self._wear()
 
+    def dress(self, window: QWidget) -> None:
+        """Put the style sheet on the window and on what is or will be in it; this lives as long as the window.
+
+        The application has none: Qt would match every widget anew each time that what it is in is put into something
+        larger, and screens are put together from the inside out.
+        """
+        self.setParent(window)
+        self._window = window
+        window.setStyleSheet(style_sheet(current()))
+
     def _follow(self, _scheme: Qt.ColorScheme) -> None:
         if self._mode is Mode.SYSTEM:
             self._wear()
@@ -76,12 +87,13 @@ class Theme(QObject):
             return
         self._worn = _tokens = wanted
         self._application.setPalette(palette(wanted))
-        self._application.setStyleSheet(style_sheet(wanted))
+        if self._window is not None:
+            self._window.setStyleSheet(style_sheet(wanted))
         self.changed.emit()
 
 
 def install(application: QApplication, *, mode: Mode = Mode.SYSTEM) -> Theme:
-    """Dress `application`: Fusion drawn with our palette, style sheet and fonts."""
+    """Dress `application`: Fusion drawn with our palette and fonts; `Theme.dress` adds the style sheet."""
     application.setStyle("Fusion")
     application.setFont(ui_font())
     return Theme(application, mode=mode)

@@ -66,10 +66,11 @@ def listing() -> Listing[int]:
 
 @pytest.fixture
 def table(qtbot, qapp, listing):
-    theme.install(qapp, mode=theme.Mode.LIGHT)
+    dress = theme.install(qapp, mode=theme.Mode.LIGHT)
     listing.show(Million(listing), MILLION)
     model = CountingModel(listing, titles)
     table = BigTable(name="卡密")
+    dress.dress(table)
     qtbot.addWidget(table)
     table.show_rows(model)
     table.resize(900, 600)

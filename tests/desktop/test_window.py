@@ -205,13 +205,13 @@ def test_language_changes_everything_that_is_on_screen(program, qtbot):
     qtbot.waitUntil(lambda: window.page.title.text() == "库存")
 
 
-def test_theme_changes_and_is_remembered(program, qapp, tmp_path):
+def test_theme_changes_and_is_remembered(program, tmp_path):
     assert theme.current() is LIGHT
     before = program.window.grab().toImage()
     program.choose_theme(theme.Mode.DARK)
     assert theme.current() is DARK
     assert program.window.grab().toImage() != before
-    assert DARK.surface in qapp.styleSheet()
+    assert DARK.surface in program.window.styleSheet()
     assert program.settings.value("window/theme") == "dark"
     program.run("theme.next")
     assert program.dress.mode is theme.Mode.SYSTEM
