@@ -10,11 +10,27 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("shared", "server", "desktop", "resources", "tests")
+
+
+class Function(NamedTuple):
+    """A function of a file: where its ``def`` is, and how many lines it has from there."""
+
+    name: str
+    line: int
+    length: int
+
+
+class Outline(NamedTuple):
+    """The docstring that a file opens with, if any, and its functions."""
+
+    promise: str | None
+    functions: tuple[Function, ...]
 
 
 @dataclass(frozen=True)
@@ -24,25 +40,25 @@ class Source:
     path: str
     text: str
 
-    @cached_property
-    def tree(self) -> ast.Module:
-        """Return the parsed file; a file that does not parse is an error of its own."""
+    def parsed(self) -> ast.Module:
+        """Return the parsed file; one that does not parse is an error of its own.
+
+        What is kept of it are facts: its nodes are a million, at which the collector of garbage looks one by one.
+        """
         return ast.parse(self.text, filename=self.path)
 
     @cached_property
-    def nodes(self) -> tuple[ast.AST, ...]:
-        """Return every node of the file: walking takes longer than parsing."""
-        return tuple(ast.walk(self.tree))
-
-    def functions(self) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-        """Yield every function and method, also inner ones."""
-        left: list[ast.AST] = [self.tree]
+    def outline(self) -> Outline:
+        """Return how the file opens, and all its functions and methods, also inner ones."""
+        tree = self.parsed()
+        functions, left = [], [tree]
         while left:
             node = left.pop()
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                yield node
+                functions.append(Function(node.name, node.lineno, node.end_lineno - node.lineno + 1))
             for name in _BLOCKS:  # no function is written inside an expression
                 left += getattr(node, name, ())
+        return Outline(ast.get_docstring(tree), tuple(functions))
 
     @cached_property
     def uses(self) -> tuple[tuple[int, str], ...]:
@@ -53,9 +69,11 @@ class Source:
         return tuple(self._walk())
 
     def _walk(self) -> Iterator[tuple[int, str]]:
-        skipped = self._documentation | self._for_type_checkers
-        names = self._imported
-        for node in self.nodes:
+        nodes = tuple(ast.walk(self.parsed()))
+        for_type_checkers = _for_type_checkers(nodes)
+        skipped = _documentation(nodes) | for_type_checkers
+        names = _imported(nodes, for_type_checkers)
+        for node in nodes:
             if id(node) in skipped:
                 continue
             match node:
@@ -63,7 +81,7 @@ class Source:
                     yield from ((node.lineno, alias.name) for alias in node.names)
                 case ast.ImportFrom():
                     yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
-                case ast.Call(func=ast.Attribute(attr=name) as method) if not self._of_a_module(method):
+                case ast.Call(func=ast.Attribute(attr=name) as method) if not _of_a_module(method, names):
                     yield node.lineno, f".{name}()"
                 case ast.Constant(value=str(text)):
                     yield from ((node.lineno, f'"{word}"') for word in set(re.findall(r"\b[a-z]+\b", text)))
@@ -74,43 +92,42 @@ class Source:
                 case _:
                     pass
 
-    def _of_a_module(self, function: ast.Attribute) -> bool:
-        """Say whether ``a.b`` is the function b of an imported module a, and no method."""
-        chain = _chain(function)
-        return len(chain) == 2 and chain[0] in self._imported
 
-    @cached_property
-    def _imported(self) -> dict[str, str]:
-        """Map each name that an import binds to what it stands for."""
-        bound = {}
-        for node in self.nodes:
-            if id(node) in self._for_type_checkers:
-                continue
-            if isinstance(node, ast.Import):
-                for alias in node.names:
-                    first = alias.name.split(".")[0]
-                    bound[alias.asname or first] = alias.name if alias.asname else first
-            elif isinstance(node, ast.ImportFrom):
-                bound |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
-        return bound
+def _of_a_module(function: ast.Attribute, imported: dict[str, str]) -> bool:
+    """Say whether ``a.b`` is the function b of an imported module a, and no method."""
+    chain = _chain(function)
+    return len(chain) == 2 and chain[0] in imported
 
-    @cached_property
-    def _documentation(self) -> set[int]:
-        """Return the ids of the nodes of strings that stand alone: docstrings."""
-        return {
-            id(node.value) for node in self.nodes if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-        }
 
-    @cached_property
-    def _for_type_checkers(self) -> set[int]:
-        """Return the ids of all nodes under ``if TYPE_CHECKING``."""
-        return {
-            id(inner)
-            for node in self.nodes
-            if isinstance(node, ast.If) and _chain(node.test)[-1:] == ["TYPE_CHECKING"]
-            for statement in node.body
-            for inner in ast.walk(statement)
-        }
+def _imported(nodes: tuple[ast.AST, ...], skipped: set[int]) -> dict[str, str]:
+    """Map each name that an import binds to what it stands for."""
+    bound = {}
+    for node in nodes:
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                first = alias.name.split(".")[0]
+                bound[alias.asname or first] = alias.name if alias.asname else first
+        elif isinstance(node, ast.ImportFrom):
+            bound |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+    return bound
+
+
+def _documentation(nodes: tuple[ast.AST, ...]) -> set[int]:
+    """Return the ids of the nodes of strings that stand alone: docstrings."""
+    return {id(node.value) for node in nodes if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)}
+
+
+def _for_type_checkers(nodes: tuple[ast.AST, ...]) -> set[int]:
+    """Return the ids of all nodes under ``if TYPE_CHECKING``."""
+    return {
+        id(inner)
+        for node in nodes
+        if isinstance(node, ast.If) and _chain(node.test)[-1:] == ["TYPE_CHECKING"]
+        for statement in node.body
+        for inner in ast.walk(statement)
+    }
 
 
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")

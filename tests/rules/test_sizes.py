@@ -1,6 +1,5 @@
 """A file holds one idea and a function fits on a screen; a reader finds out at the top what a file promises."""
 
-import ast
 import re
 
 import pytest
@@ -26,15 +25,15 @@ def long_files(source: Source) -> list[str]:
 def long_functions(source: Source) -> list[str]:
     """Return a line for each function over the cap."""
     return [
-        f"{source.path}:{function.lineno} {function.name}: {length} lines, {FUNCTION_LINES} are allowed"
-        for function in source.functions()
-        if (length := function.end_lineno - function.lineno + 1) > FUNCTION_LINES
+        f"{source.path}:{function.line} {function.name}: {function.length} lines, {FUNCTION_LINES} are allowed"
+        for function in source.outline.functions
+        if function.length > FUNCTION_LINES
     ]
 
 
 def files_without_promise(source: Source) -> list[str]:
     """Return a line when a file does not open with its docstring."""
-    return [] if ast.get_docstring(source.tree) else [f"{source.path}: open it with what it guarantees and for whom"]
+    return [] if source.outline.promise else [f"{source.path}: open it with what it guarantees and for whom"]
 
 
 def unfinished_lines(source: Source) -> list[str]:
