@@ -13,10 +13,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     multiprocessing.freeze_support()
     arguments = list(sys.argv[1:] if argv is None else argv)
     from desktop import cli
+    from shared.loading import loading
 
     if arguments and arguments[0] in cli.FIRST:
         return cli.main(arguments)
-    from desktop import app
+    with loading():
+        from desktop import app
 
     return app.main(arguments)
 

@@ -28,8 +28,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     multiprocessing.freeze_support()
     # Imported when a verb runs: the window looks at FIRST and must not wait for all of this.
-    from desktop.paths import narrow_umask
-    from desktop.verbs.parser import run
+    from shared.loading import loading
+
+    with loading():
+        from desktop.paths import narrow_umask
+        from desktop.verbs.parser import run
 
     narrow_umask()
     return run(sys.argv[1:] if argv is None else argv)

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import sys
 
-from server.cli import main
+from shared.loading import loading
+
+
+def main() -> int:
+    """Run what the arguments ask for; returns the exit status."""
+    with loading():
+        from server import cli
+
+    return cli.main()
+
 
 if __name__ == "__main__":
     sys.exit(main())

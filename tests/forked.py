@@ -1,10 +1,8 @@
 """What every forked process has imported (tests/forks.py): their garbage collectors do not look at it again."""
 
-import gc
+from shared.loading import loading
 
-import desktop.importing.process  # noqa: F401 - for those who are forked from here, as are the others
-import server.sandbox.app  # noqa: F401 - as above
-import tests.fault.dying_server  # noqa: F401 - as above
-
-gc.collect()
-gc.freeze()
+with loading():
+    import desktop.importing.process  # noqa: F401 - for those who are forked from here, as are the others
+    import server.sandbox.app  # noqa: F401 - as above
+    import tests.fault.dying_server  # noqa: F401 - as above
