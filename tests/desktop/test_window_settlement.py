@@ -189,7 +189,8 @@ def test_a_clerk_settles_all_suppliers_at_once(program, live_shop, world, sold_b
     page.show_part(page.payouts)
     qtbot.waitUntil(lambda: len(payouts.feed.rows) == 2, timeout=WAIT_MS)
     program.window.run("settlement.pick_all")
-    assert "北辰软件 · 6222-02\n首次向此账户打款，请核实。" in texts(page.payouts.panel)
+    first_time = "北辰软件 · 6222-02\n首次向此账户打款，请核实。"
+    qtbot.waitUntil(lambda: first_time in texts(page.payouts.panel), timeout=WAIT_MS)  # news may be read first
     made = wang.run(settlement.list_payouts(wang.engine)).value.items
     wang.run(settlement.check_payouts(wang.engine, made, approve=True))
     payouts.refresh()
