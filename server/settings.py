@@ -74,6 +74,7 @@ class Settings:
     difference_check_fen: int = 50_000
     no_fund_bills: str = ""
     shared_merchants: str = ""
+    splitting: str = "sandbox"
     session_idle_hours: int = 72
     session_days: int = 30
     channel_fees: str = "alipay=6000 epay=6000 sandbox=6000 wechat=6000"
@@ -141,6 +142,11 @@ class Settings:
     def channels_shared_with_others(self) -> frozenset[str]:
         """Channels at whose merchant number another business takes money too: what nobody here knows may be theirs."""
         return frozenset(self.shared_merchants.split())
+
+    @property
+    def channels_that_split(self) -> frozenset[str]:
+        """Channels whose contract lets this merchant split payments (分账): what they split is opened to be split."""
+        return frozenset(self.splitting.split())
 
     def redacted(self) -> dict[str, str]:
         """What may be printed and logged: secrets are masked, a database's password too."""
@@ -316,6 +322,7 @@ _READERS: dict[str, Callable[[str, str], object]] = {
     "difference_check_fen": _number(0, 10**13),
     "no_fund_bills": _channels,
     "shared_merchants": _channels,
+    "splitting": _channels,
     "session_idle_hours": _number(1, 24 * 30),
     "session_days": _number(1, 365),
     "channel_fees": _by_channel("百万分之几", "millionths", "wechat=6000"),

@@ -35,7 +35,7 @@ NEEDS_PAYER: frozenset[Product] = frozenset({"jsapi", "mini_program"})
 """Products that are opened for one person: `Payer.user_id` names them."""
 
 SPLITTING = frozenset({"sandbox", "wechat", "alipay"})
-"""Channels that split a payment which was opened to be split (`CreatePayment.is_shared`)."""
+"""Channels that can split a payment which was opened to be split (`CreatePayment.is_shared`), by their contract."""
 
 System = Literal["ios", "android", "other"]
 

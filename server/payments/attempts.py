@@ -8,7 +8,7 @@ everywhere.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, bindparam, insert, or_, select, update
 
 from server import signals
 from server.db import Tx, rows_changed, table_of
-from server.gateways.port import SPLITTING, PaymentOpened, Product
+from server.gateways.port import PaymentOpened, Product
 from server.orders import actions as orders
 from server.orders import queries as order_queries
 from server.orders.model import Order
@@ -57,9 +57,17 @@ class Checkout:
 
 
 def checkout(
-    tx: Tx, commands: Sequence[orders.PlaceOrder], *, hold_minutes: int, limits: Limits | None = None
+    tx: Tx,
+    commands: Sequence[orders.PlaceOrder],
+    *,
+    hold_minutes: int,
+    splitting: Collection[str],
+    limits: Limits | None = None,
 ) -> list[Checkout | KamengError]:
-    """The handler of `PlaceOrder`: place the orders, then start an attempt for each. A repeat answers as before."""
+    """The handler of `PlaceOrder`: place the orders, then start an attempt for each. A repeat answers as before.
+
+    Channels that are `splitting` are told of payments that they are to split.
+    """
     off = channels.switched_off(tx)
     refused = {
         n
@@ -70,17 +78,19 @@ def checkout(
     placed = iter(orders.place(tx, taken, hold_minutes=hold_minutes, limits=limits) if taken else ())
     standing = [ChannelOff() if n in refused else next(placed) for n in range(len(commands))]
     made = [(one, command) for one, command in zip(standing, commands, strict=True) if isinstance(one, orders.Placed)]
-    attempts = iter(start(tx, made))
+    attempts = iter(start(tx, made, splitting))
     return [Checkout(one.order, next(attempts)) if isinstance(one, orders.Placed) else one for one in standing]
 
 
 _INSERT = insert(table_of(PaymentAttempt))
 
 
-def start(tx: Tx, made: Sequence[tuple[orders.Placed, orders.PlaceOrder]]) -> list[PaymentAttempt]:
+def start(
+    tx: Tx, made: Sequence[tuple[orders.Placed, orders.PlaceOrder]], splitting: Collection[str]
+) -> list[PaymentAttempt]:
     """The attempt of each order: a new one for a new order, the latest one for a repeat."""
     now, placed = clock.now(), [one for one, _ in made]
-    shared = _shared(tx, {one.order.id: asked.channel for one, asked in made if one.is_new})
+    shared = _shared(tx, {one.order.id: asked.channel for one, asked in made if one.is_new}, splitting)
     rows = [
         _row(one.order, asked.channel, asked.product, one.title, at=now, is_shared=one.order.id in shared)
         for one, asked in made
@@ -96,9 +106,9 @@ def start(tx: Tx, made: Sequence[tuple[orders.Placed, orders.PlaceOrder]]) -> li
     return [attempts[one.order.id] for one in placed]
 
 
-def _shared(tx: Tx, channels_of: Mapping[UUID, str]) -> set[UUID]:
+def _shared(tx: Tx, channels_of: Mapping[UUID, str], splitting: Collection[str]) -> set[UUID]:
     """Those of these orders whose payments their channels are to split: no channel takes that wish later."""
-    return order_queries.shared(tx, [order_id for order_id, channel in channels_of.items() if channel in SPLITTING])
+    return order_queries.shared(tx, [order_id for order_id, channel in channels_of.items() if channel in splitting])
 
 
 def _row(order: Order, channel: str, product: str, subject: str, *, at: datetime, is_shared: bool) -> dict[str, Any]:
@@ -138,7 +148,9 @@ class NextAttempt:
     left_open: tuple[UUID, ...] = ()
 
 
-def next_attempts(tx: Tx, commands: Sequence[NextAttempt]) -> list[PaymentAttempt | KamengError]:
+def next_attempts(
+    tx: Tx, commands: Sequence[NextAttempt], *, splitting: Collection[str]
+) -> list[PaymentAttempt | KamengError]:
     """The handler of `NextAttempt`: a fresh attempt, or the open one somebody else has just made.
 
     Answers NotPayable when the order is not waiting any more, ChannelOff when the channel takes no new payments.
@@ -161,7 +173,7 @@ def next_attempts(tx: Tx, commands: Sequence[NextAttempt]) -> list[PaymentAttemp
         elif command.channel in off:
             answers.append(ChannelOff())
         else:
-            split = order.id in _shared(tx, {order.id: command.channel})
+            split = order.id in _shared(tx, {order.id: command.channel}, splitting)
             row = _row(order, command.channel, command.product, earlier[0].subject, at=now, is_shared=split)
             tx.execute(_INSERT, row)
             made[order.id] = PaymentAttempt(**row)

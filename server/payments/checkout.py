@@ -18,6 +18,7 @@ from server.context import Context
 from server.db import Tx
 from server.gateways.port import (
     NEEDS_PAYER,
+    SPLITTING,
     ChannelRefused,
     ChannelUnknown,
     CreatePayment,
@@ -114,11 +115,14 @@ def register(ctx: Context) -> None:
         address_units=settings.hold_units_per_address,
     )
     terms = Terms.of(settings)
-    place_all = partial(attempts.checkout, hold_minutes=settings.hold_minutes, limits=limits)
+    # In the sandbox every channel grants what it can do.
+    splitting = SPLITTING if settings.sandbox_url else SPLITTING & settings.channels_that_split
+    place_all = partial(attempts.checkout, hold_minutes=settings.hold_minutes, splitting=splitting, limits=limits)
+    start_anew = partial(attempts.next_attempts, splitting=splitting)
     ctx.batch.register(actions.ApplyPayment, partial(actions.apply, terms=terms), rank=10, alone=True)
     ctx.batch.register(EndUnpaid, ending.end_unpaid, rank=20, alone=True)
     ctx.batch.register(ending.CloseAttempts, ending.close_attempts, rank=22, alone=True)
-    ctx.batch.register(attempts.NextAttempt, attempts.next_attempts, rank=25, alone=True)
+    ctx.batch.register(attempts.NextAttempt, start_anew, rank=25, alone=True)
     # These two share a transaction: orders are locked before attempts, as everywhere.
     ctx.batch.register(revealing.LogReveal, revealing.log_reveals, rank=30)
     ctx.batch.register(attempts.OpenAttempt, attempts.open_attempts, rank=40)

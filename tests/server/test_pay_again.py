@@ -24,8 +24,8 @@ STEAM = 4_500
 
 
 @pytest.fixture
-def shop(tmp_path):
-    with world("sqlite", tmp_path) as built:
+def shop(request, tmp_path):
+    with world("sqlite", tmp_path, **getattr(request, "param", {})) as built:
         built.stock("STEAM-50", 3)
         built.wechat, built.alipay = Till("wechat", products=("qr", "h5", "jsapi")), Till("alipay")
         built.ctx.gateways.update(wechat=built.wechat, alipay=built.alipay)
@@ -64,6 +64,10 @@ def test_a_product_is_opened_as_the_buyer_is_and_a_code_alone_can_be_paid(shop):
     assert shop.level("STEAM-50").held == 2
 
 
+SPLITTING = pytest.mark.parametrize("shop", [{"splitting": "alipay epay wechat"}], indirect=True, ids=["splitting"])
+
+
+@SPLITTING
 def test_a_payment_is_opened_to_be_split_where_its_channel_splits_and_its_supplier_is_paid_so(shop):
     shop.ctx.gateways["epay"] = epay = Till("epay", products=("qr",))
 
@@ -88,6 +92,12 @@ def test_a_payment_is_opened_to_be_split_where_its_channel_splits_and_its_suppli
         ("wechat", True),
     ]
     assert (opened(shop.alipay), opened(epay), opened(shop.wechat)) == ([True], [False], [False, True])
+
+
+def test_nothing_is_opened_to_be_split_that_the_shops_contract_does_not_let_it_split(shop):
+    placed = place(shop, "alipay")
+    assert pay_again(shop, placed, "wechat") is None
+    assert [one.is_shared for till in (shop.alipay, shop.wechat) for one in till.created] == [False, False]
 
 
 def test_another_channel_closes_the_first_payment_before_it_opens_its_own(shop):

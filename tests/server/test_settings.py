@@ -70,6 +70,7 @@ def test_a_sound_live_shop_is_accepted():
         ("KAMENG_REFUND_DAYS", "alipay", "alipay=365"),
         ("KAMENG_NO_FUND_BILLS", "wechat, alipay", "wechat"),
         ("KAMENG_SHARED_MERCHANTS", "wechat,alipay", "wechat"),
+        ("KAMENG_SPLITTING", "wechat;alipay", "wechat"),
     ],
 )
 def test_what_cannot_work_is_refused_with_its_name_and_a_way_out(name, value, says):
