@@ -23,6 +23,8 @@ from tests import engines
 from tests.absence import IN_CI, WithoutQt, absent, loud_lines, qt_trouble
 from tests.rsa_keys import remember_keys_read
 
+gc.disable()  # until all is collected: what is imported stays anyway
+
 # Before Qt or any of our own code is imported: what a developer's machine or shell says must not reach a test.
 for _name in [name for name in os.environ if name.startswith("KAMENG_") and not name.startswith("KAMENG_TEST_")]:
     del os.environ[_name]
@@ -86,9 +88,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ[engines.SESSION_VARIABLE] = str(folder)
     if (memory := engines.memory()) is not None:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))  # where pytest makes `tmp_path`
-    if sys.dont_write_bytecode:  # nothing beside the sources, but what changed since the last run is compiled once
-        bytecode = Path(__file__).parents[1] / ".bytecode"
-        os.environ |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(bytecode)}
+    os.environ["PYTHONDONTWRITEBYTECODE"] = ""  # the workers': what one has compiled is compiled for all
     config.add_cleanup(cleanup.close)
 
 
@@ -98,7 +98,6 @@ def pytest_collection(session: pytest.Session) -> None:
 
     What one has rewritten is bytecode to the others. What cannot be imported is told by the collection, which follows.
     """
-    gc.disable()
     place = getattr(session.config, "workerinput", None)
     whole = Path(__file__).parent
     if place is None or [Path(one).resolve() for one in session.config.args] != [whole]:

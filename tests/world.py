@@ -273,7 +273,7 @@ def world(kind: engines.Kind, folder, *, expects: Set[str] | None = frozenset(),
     template.share_statements(ctx.db)
     ctx.batch.start()
     try:
-        names = {"suppliers": template.suppliers, "users": template.users, "skus": template.skus}
+        names = {name: dict(getattr(template, name)) for name in ("suppliers", "users", "skus")}
         yield (shop := World(ctx=ctx, expects=expects, **names))
         shop.prove()
     finally:

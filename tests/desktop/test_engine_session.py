@@ -284,6 +284,7 @@ def test_changes_made_elsewhere_arrive(live_shop, console):
 def test_after_the_server_came_back_from_a_backup_every_list_is_read_again(live_shop, console):
     a = console()
     a.sign_in(live_shop.url, "chen")
+    a.wait_for(lambda e: isinstance(e, ConnectionChanged) and e.state is Connection.ONLINE)
     live_shop.world.stock("STEAM-50", 3)
     a.engine.hint()
     a.wait_for(lambda e: getattr(e, "entities", None) and e.initiator is None and "*" not in e.entities)
