@@ -61,7 +61,7 @@ def checkout(
     commands: Sequence[orders.PlaceOrder],
     *,
     hold_minutes: int,
-    splitting: Collection[str],
+    splitting: Collection[str] = (),
     limits: Limits | None = None,
 ) -> list[Checkout | KamengError]:
     """The handler of `PlaceOrder`: place the orders, then start an attempt for each. A repeat answers as before.
@@ -149,7 +149,7 @@ class NextAttempt:
 
 
 def next_attempts(
-    tx: Tx, commands: Sequence[NextAttempt], *, splitting: Collection[str]
+    tx: Tx, commands: Sequence[NextAttempt], *, splitting: Collection[str] = ()
 ) -> list[PaymentAttempt | KamengError]:
     """The handler of `NextAttempt`: a fresh attempt, or the open one somebody else has just made.
 
