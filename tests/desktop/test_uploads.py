@@ -43,6 +43,11 @@ def is_read(event):
     return isinstance(event, ImportProgressed) and event.stage is ImportStage.READY
 
 
+def knows_of_two(event):
+    """Whether the console knows that the server has two chunks: else it rightly sends one again."""
+    return isinstance(event, ImportProgressed) and event.chunks_sent == 2
+
+
 def for_sale(shop, sku="STEAM-50"):
     """How many units can be bought now."""
     sku_id = shop.world.skus[sku].sku_id
@@ -220,6 +225,7 @@ def test_a_window_that_was_closed_goes_on_by_itself(in_shop, console, tmp_path):
         begun = a.run(imports.start(a.engine, file=keys_file(tmp_path, keys), sku="STEAM-50"))
         assert faults.held.wait(60)
         a.wait_for(is_read)
+        a.wait_for(knows_of_two)
         a.engine.stop()
         assert for_sale(shop) == 0
         faults.hold_from = None
@@ -319,6 +325,7 @@ def test_a_file_that_was_not_read_to_its_end_is_read_on_at_the_next_start(in_sho
         begun = a.run(imports.start(a.engine, file=file, sku="STEAM-50"))
         assert faults.held.wait(60)
         a.wait_for(is_read)
+        a.wait_for(knows_of_two)
         a.engine.stop()
         with sqlite3.connect(a.folders.outbox_file) as db:  # as a crash after four chunks had been read leaves it
             db.execute("UPDATE upload SET state = 'reading', valid = 0, read = 0, chunks = 0")
