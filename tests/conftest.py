@@ -73,8 +73,8 @@ def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
 
 @pytest.hookimpl(optionalhook=True)  # without pytest-xdist nobody asks
 def pytest_xdist_auto_num_workers() -> int:
-    """Say what `-n auto` means: two more than there are processors, for tests often wait for an engine or a process."""
-    return (os.cpu_count() or 1) + 2
+    """Say what `-n auto` means: one more than there are processors, for tests often wait for an engine or a process."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_configure(config: pytest.Config) -> None:
