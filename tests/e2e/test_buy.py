@@ -48,6 +48,7 @@ def keys_of(page: Page) -> list[str]:
 
 def check_reach(page: Page) -> None:
     """Nothing scrolls sideways, controls are large enough for a thumb, and nothing is smaller than 24 pixels."""
+    page.wait_for_load_state()  # a page that has only begun has no element to measure
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), page.url
     small = page.evaluate(
         """() => [...document.querySelectorAll(
@@ -69,6 +70,7 @@ def test_a_phone_buys_and_the_page_turns_into_keys(shop, phone_page):
     page.goto(shop.url)
     check_reach(page)
     page.locator("a[href='/p/steam']").click()
+    page.wait_for_url(f"{shop.url}/p/steam")
     check_reach(page)
     page.get_by_role("button", name="增加一件").click()
     expect(page.locator("[data-total]")).to_have_text("¥90.00")
