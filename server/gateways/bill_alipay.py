@@ -54,6 +54,7 @@ _TRADE_TRAILER = re.compile(
     r"^#(交易|退款)合计：([0-9]{1,9})笔，商家实收(?:退款)?共(-?[0-9.]+)元，商家优惠(?:退款)?共(-?[0-9.]+)元"
 )
 _FUND_TRAILER = re.compile(r"^#(支出|收入)合计：([0-9]{1,9})笔，共(-?[0-9.]+)元")
+_TRAILER = re.compile(r"^#((交易|退款|支出|收入)合计)")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
 _AMOUNT = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
@@ -154,13 +155,27 @@ class _Table:
             yield first, list(zip(*rows, strict=True))
             first += len(rows)
 
+    def printed(self, trailer: re.Pattern[str]) -> dict[str, re.Match[str]]:
+        """The totals behind the rows by their word. Raises MissingColumn where one begins so and cannot be read."""
+        found = {}
+        for line in self.behind:
+            if match := trailer.match(line):
+                found[match[1]] = match
+            elif begun := _TRAILER.match(line):
+                raise MissingColumn(begun[1])
+        return found
+
     def _joined(self, row: list[str], number: int, free: Sequence[str], times: Sequence[str]) -> list[str]:
-        """A row with commas in its texts, put together so that times stand where times belong, and amounts likewise."""
+        """A row with commas in its texts, put together so that times stand where times belong, and amounts likewise.
+
+        Not where there is also the end of a line in it: a text could then hold the whole of the next row.
+        """
         columns, spare = self.columns, len(row) - self.columns.width
         shapes = {columns.place(name): _TIME for name in times}
         shapes |= {columns.place(name): _AMOUNT for name in columns if name.endswith("元)")}
         places = [columns.place(name) for name in free if columns.has(name)]
-        whole = _whole(row, places, spare, shapes) if places and 0 < spare <= _MOST_COMMAS else None
+        is_one = 0 < spare <= _MOST_COMMAS and not any("\n" in text for text in row)
+        whole = _whole(row, places, spare, shapes) if places and is_one else None
         if whole is None:
             raise UnreadableRow(number, free[0])
         return whole
@@ -300,7 +315,7 @@ class TradeReader:
 
     def _behind(self) -> Iterator[Total]:
         """The totals behind the rows. Refunds have none where there are no refunds."""
-        found = {match[1]: match for line in self._table.behind if (match := _TRADE_TRAILER.match(line))}
+        found = self._table.printed(_TRADE_TRAILER)
         for word, kind in _KINDS.items():
             match, figure, sums = found.get(word), f"{word}合计", self._sums[kind == "payment"]
             if match is None:
@@ -386,7 +401,7 @@ class FundReader:
         return list(map(FundRow._make, zip(*fields, strict=True)))
 
     def _behind(self, counts: Mapping[str, int], sums: Mapping[str, int]) -> Iterator[Total]:
-        found = {match[1]: match for line in self._table.behind if (match := _FUND_TRAILER.match(line))}
+        found = self._table.printed(_FUND_TRAILER)
         for word, sign in _WAYS.items():
             figure = f"{word}合计"
             if (match := found.get(word)) is None:

@@ -61,6 +61,10 @@ def line_with(name, what):
     return next(f"{line}\r\n" for line in text.split("\r\n") if what in line)
 
 
+SWALLOWED = ("0.00,0.00,0.00,0.00,0.00,,0.00\t,0.00,\t,-1.19,0.00,\r\n2", "0.00,0.00,0.00,0.00,0.00,,0.19,0\n2")
+"""What a row loses, the end of its line among it, so that its last text may be the whole of the next row."""
+
+
 # --- totals ---
 
 
@@ -129,6 +133,8 @@ def test_rows_that_do_not_add_up_to_what_is_printed_refuse_the_file(content, fig
         (alipay(ALIPAY, ("#账号", "#帐户")), MissingColumn, "账号"),
         (alipay(ALIPAY, ("完成时间", "时间")), MissingColumn, "完成时间"),
         (alipay(ALIPAY, ("#交易合计", "#合计")), MissingColumn, "交易合计"),
+        (alipay(ALIPAY, ("商家优惠退款", "商家")), MissingColumn, "退款合计"),
+        (alipay(ALIPAY, SWALLOWED, ("#退款合计", "#")), UnreadableRow, "4"),
         (alipay(ALIPAY, ("退款\t,", "转账\t,")), UnreadableRow, "业务类型"),
         (alipay(ALIPAY, ("-10.00,-10.00,", "10.00,-10.00,")), UnreadableRow, "订单金额(元)"),
         (alipay(ALIPAY, ("合计\t,", "小计\t,")), MissingColumn, "合计"),
