@@ -13,6 +13,11 @@ def left(short: Fen, waiting: Fen) -> Fen:
     return short - max(min(short, 0), min(waiting, max(short, 0)))
 
 
+def over(short: Fen, part: Fen) -> Fen:
+    """What of a part is more than its day lacks, or sets off more than came too much."""
+    return abs(part - max(min(part, max(short, 0)), min(short, 0)))
+
+
 def shares(short: Mapping[date, Fen], amount: Fen) -> dict[date, Fen]:
     """What of an amount is which day's, by what is short of each (negative: too much came, or more went back).
 

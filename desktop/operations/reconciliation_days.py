@@ -134,8 +134,11 @@ async def record_sweep(engine: Engine, sweep: NewSweep) -> Sweep:
 
 
 async def check_sweep(engine: Engine, seen: Sweep, *, approve: bool, note: str = "") -> Sweep:
-    """The second person approves the booking or the reversal, or sends it back. Raises what `send_once` does."""
-    body = CheckSweep(approve=approve, note=note, version=seen.version)
+    """The second person approves the booking or the reversal, or sends it back, knowing what `seen` tells.
+
+    Raises what `send_once` does.
+    """
+    body = CheckSweep(approve=approve, over_fen=seen.over_fen, note=note, version=seen.version)
     return await _sweep(engine, f"/api/reconcile/sweeps/{seen.id}/check", body)
 
 

@@ -242,8 +242,18 @@ def _act(what: str, one: Sweep, zh: str, en: str) -> Act[Any]:
 
     entry = _WHY if what == REVERSE else _REMARK
     effects, told = (zh + effect[0], en + effect[1]), _became if what == REVERSE else None
+    if what == APPROVE and one.over_fen:
+        more = tuple(words.format(money=formats.money(one.over_fen)) for words in _OVER)
+        words, effects = _ALL_THE_SAME, (effects[0] + more[0], effects[1] + more[1])
     return Act(act_key(what, one), words, effects, done, work, (entry,), told=told)
 
+
+_ALL_THE_SAME: Pair = ("仍然入账", "Approve all the same")
+_OVER: Pair = (
+    "其中 {money} 比这几天现在还差的多：请核对是不是登记了两遍，或账单还没有来。",
+    " {money} of it is more than its days lack now: look whether it was recorded twice, or a bill is missing.",
+)
+"""Said to who approves more than is to come."""
 
 _REMARK = Entry("note", ("说明（可不填）", "Note (may be left out)"), needed=False)
 _WHY = Entry("note", ("原因（必填，会记入操作日志）", "Why (needed; it goes into the log)"))

@@ -27,6 +27,7 @@ from shared.contracts.bank import OwedDay, Sweep, Withdrawal
 from shared.contracts.identity import Person
 from shared.contracts.reconcile import Balance, DaySide, ReconciledDay
 from shared.finance import DayState, DifferenceKind, DifferenceState
+from shared.owed import left
 from shared.permissions import Permission
 
 DAYS_BACK = 13
@@ -225,11 +226,8 @@ class Days(Watched):
 
     def late(self, channel: str) -> tuple[int, int]:
         """How many days of a channel before the one in front wait for money that nobody has recorded, and for what."""
-        short = [
-            one.short_fen - one.waiting_fen
-            for one in self.owed.rows
-            if one.channel == channel and one.day < self.day and one.short_fen != one.waiting_fen
-        ]
+        before = [one for one in self.owed.rows if one.channel == channel and one.day < self.day]
+        short = [fen for one in before if (fen := left(one.short_fen, one.waiting_fen))]
         return len(short), sum(short)
 
     def renew(self) -> None:

@@ -361,6 +361,10 @@
         <source>{who} 复核冲销</source>
         <translation>reversal approved by {who}</translation>
     </message>
+    <message>
+        <source>比现在还差的多 {money}</source>
+        <translation>{money} more than is short now</translation>
+    </message>
 </context>
 <context>
     <name>BooksView</name>

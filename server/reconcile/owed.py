@@ -49,15 +49,22 @@ class Owed:
         return self.net_fen + self.corrected_fen - self.arrived_fen
 
 
-def to_come(tx: Tx, channel: str, days: Collection[date]) -> dict[date, Fen]:
-    """What of these days of a channel neither came nor waits for a second person, as far as they were compared: where
-    negative, to be set off. They are held: nobody else shares them out meanwhile.
+def lacking(tx: Tx, channel: str, days: Collection[date], *, hold: bool = False) -> dict[date, Fen]:
+    """What of these days of a channel has not come, as far as they were compared: negative where too much did.
+
+    `hold`: nobody else shares them out meanwhile.
     """
     rows = select(ReconcileDay).where(ReconcileDay.channel == channel, among(tx, ReconcileDay.day, sorted(days)))
-    held = tx.scalars(rows.order_by(ReconcileDay.day).with_for_update()).all()
-    waiting = arrived(tx, days, states=_WAITING)
-    owed = _owed(tx, [((channel, row.day), row.figures) for row in held])
-    return {key[1]: left(one.short_fen, waiting.get(key, 0)) for key, one in owed}
+    found = tx.scalars(rows.order_by(ReconcileDay.day).with_for_update() if hold else rows).all()
+    return {day: one.short_fen for (_, day), one in _owed(tx, [((channel, row.day), row.figures) for row in found])}
+
+
+def to_come(tx: Tx, channel: str, days: Collection[date]) -> dict[date, Fen]:
+    """What of these days of a channel neither came nor waits for a second person: where negative, to be set off. They
+    are held.
+    """
+    short, waiting = lacking(tx, channel, days, hold=True), arrived(tx, days, states=_WAITING)
+    return {day: left(fen, waiting.get((channel, day), 0)) for day, fen in short.items()}
 
 
 def short(tx: Tx, channel: str, *, until: date) -> dict[date, Fen]:

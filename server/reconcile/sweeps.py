@@ -9,6 +9,7 @@ What a day's bill says the channel owes us and what arrived for it must clear in
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -33,7 +34,7 @@ from shared.errors import BadField, Conflict, NotFound
 from shared.finance import SweepState
 from shared.labels import AboutState
 from shared.money import Fen, format_fen
-from shared.owed import shares
+from shared.owed import over, shares
 from shared.permissions import Permission
 from shared.states import require_move
 
@@ -64,6 +65,16 @@ class SweepChanged(AboutState):
     words: ClassVar = {"state": SweepState}
     zh = "这笔到账已有变化（当前“{state}”），请刷新后再操作。"
     en = "This arrival changed meanwhile (it is “{state}”); reload and look again."
+
+
+class SweepOver(Conflict):
+    """More would arrive than its days lack, and the second person has not seen so much of that."""
+
+    code = "sweep_over"
+    zh = "没有入账：这笔到账比现在还差的多 ¥{over}（现在还差：{days}）。请核对是不是重复，确认无误再同意。"
+    en = (
+        "Not booked: ¥{over} of it is more than is short now ({days}). Look whether it is recorded twice, then approve."
+    )
 
 
 class SweepByYou(Conflict):
@@ -159,28 +170,40 @@ def _parts(tx: Tx, body: NewSweep) -> dict[date, Fen]:
 def check(tx: Tx, sweep_id: UUID, body: CheckSweep, *, desk: Desk) -> ReconcileSweep:
     """Another person approves what waits, the booking or the reversal, or it is taken back.
 
-    Raises NotFound, SweepChanged, SweepByYou.
+    Raises NotFound, SweepChanged, SweepByYou, SweepOver.
     """
     row = _hold(tx, sweep_id, body.version, _S.PROPOSED, _S.REVERSING)
     is_booking, who = row.state == _S.PROPOSED, desk.actor.label
     if body.approve and who == (row.recorded_by if is_booking else row.reversed_by):
         raise SweepByYou
-    if is_booking:
-        _move(row, _S.BOOKED if body.approve else _S.REFUSED)
-        if body.approve:
-            row.checked_by, row.checked_at = who, clock.now()
-            _book(tx, row, desk.actor)
-        else:
-            row.note = body.note
-            withdrawals.let_go(tx, row.id)
+    if is_booking and body.approve:
+        _require_seen(tx, row, body.over_fen)
+        _move(row, _S.BOOKED)
+        row.checked_by, row.checked_at = who, clock.now()
+        _book(tx, row, desk.actor)
+    elif is_booking:
+        _move(row, _S.REFUSED)
+        row.note = body.note
+        withdrawals.let_go(tx, row.id)
     elif body.approve:
         row.reversal_checked_by = who
         _reverse(tx, row, desk.actor)
     else:
         _move(row, _S.BOOKED)
         row.reversed_by, row.reversed_at, row.note = None, None, ""
-    _tell(tx, row, "approve" if body.approve else "send_back", desk, note=body.note)
+    over_fen = {"over_fen": body.over_fen} if body.over_fen else {}
+    _tell(tx, row, "approve" if body.approve else "send_back", desk, note=body.note, **over_fen)
     return row
+
+
+def _require_seen(tx: Tx, row: ReconcileSweep, seen_fen: Fen) -> None:
+    """What is short of its days may have come since it was recorded. Raises SweepOver."""
+    parts = _parts_of(tx, [row])[row.id]
+    short = owed.lacking(tx, row.channel, list(parts), hold=True)
+    more = _over(short, parts)
+    if sum(more.values()) > seen_fen:
+        days = ", ".join(f"{day} ¥{format_fen(short.get(day, 0))}" for day in more)
+        raise SweepOver(over=format_fen(sum(more.values())), days=days)
 
 
 def reverse(tx: Tx, sweep_id: UUID, body: ReverseSweep, *, desk: Desk) -> ReconcileSweep:
@@ -201,13 +224,18 @@ def _needs_two(tx: Tx, row: ReconcileSweep, parts: Mapping[date, Fen], desk: Des
     """
     days = sorted(parts)
     room = owed.to_come(tx, row.channel, days)
-    if not all(min(room.get(day, 0), 0) <= fen <= max(room.get(day, 0), 0) for day, fen in parts.items()):
+    if _over(room, parts):
         return True
     if row.amount_fen + _booked_alone(tx, row.channel, days, desk.actor) > desk.check_above:
         return True
     if row.others_fen and row.channel not in desk.shared:
         return True
     return kept_bills.seen_alone(tx, row.channel, days, by=desk.actor.label)
+
+
+def _over(short: Mapping[date, Fen], parts: Mapping[date, Fen]) -> dict[date, Fen]:
+    """What of these parts is more than their days lack, by day."""
+    return {day: fen for day, part in parts.items() if (fen := over(short.get(day, 0), part))}
 
 
 def _booked_alone(tx: Tx, channel: str, days: Sequence[date], who: Actor) -> Fen:
@@ -253,7 +281,7 @@ def _move(row: ReconcileSweep, to: SweepState) -> None:
     row.state = to.value
 
 
-def _tell(tx: Tx, row: ReconcileSweep, what: str, desk: Desk, **detail: str) -> None:
+def _tell(tx: Tx, row: ReconcileSweep, what: str, desk: Desk, **detail: str | Fen) -> None:
     row.version += what != "record"
     tx.flush()
     parts = _parts_of(tx, [row])[row.id]
@@ -313,6 +341,11 @@ def answers(tx: Tx, who: Actor, rows: Sequence[ReconcileSweep]) -> list[Sweep]:
     people_of = ("recorded_by", "checked_by", "reversed_by", "reversal_checked_by")
     names = people.names_of(tx, {getattr(row, name) for row in rows for name in people_of} - {None})
     parts, numbers = _parts_of(tx, rows), withdrawals.numbers_of(tx, [row.id for row in rows])
+    days_of: defaultdict[str, set[date]] = defaultdict(set)
+    for row in rows:
+        if row.state == _S.PROPOSED:
+            days_of[row.channel].update(parts[row.id])
+    short = {channel: owed.lacking(tx, channel, days) for channel, days in days_of.items()}
     of_money = ("id", "channel", "amount_fen", "others_fen", "reference", "arrived_on")
     as_it_is = (*of_money, "note", "recorded_at", "checked_at", "reversed_at", "version")
     return [
@@ -321,6 +354,7 @@ def answers(tx: Tx, who: Actor, rows: Sequence[ReconcileSweep]) -> list[Sweep]:
             **{name: names.get(getattr(row, name), getattr(row, name)) for name in people_of},
             parts=[SweepPart(day=day, fen=fen) for day, fen in parts[row.id].items()],
             withdrawal=numbers.get(row.id),
+            over_fen=sum(_over(short[row.channel], parts[row.id]).values()) if row.state == _S.PROPOSED else 0,
             state=SweepState(row.state),
             actions=_actions(who, row),
         )

@@ -60,9 +60,14 @@ class NewSweep(Request):
 
 
 class CheckSweep(Request):
-    """`POST .../sweeps/{id}/check`, by another person: what waits is so. Not to `approve` may also who recorded it."""
+    """`POST .../sweeps/{id}/check`, by another person: what waits is so. Not to `approve` may also who recorded it.
+
+    `over_fen` is what the approver knows to come more than its days lack, as the sweep told: where it is more by now,
+    nothing is booked.
+    """
 
     approve: bool
+    over_fen: Annotated[int, Field(strict=True, ge=0)] = 0
     note: Annotated[str, Field(max_length=400)] = ""
     version: Version
 
@@ -79,6 +84,7 @@ class Sweep(Answer):
 
     `parts` are what of it is which day's, oldest first. `withdrawal` is the number under which the money left the
     channel's account, where it is paired with a row of a fund bill. `note` says why it was refused or reversed.
+    `over_fen`: while it waits to be booked, what of it is more than its days lack now.
     `actions`: what this reader may do now, `approve` and `send_back` of what waits, or `reverse`.
     """
 
@@ -90,6 +96,7 @@ class Sweep(Answer):
     reference: str
     arrived_on: date
     withdrawal: str | None = None
+    over_fen: int = 0
     state: SweepState
     note: str
     recorded_by: str

@@ -104,6 +104,7 @@ def sweep(**other) -> Sweep:
         "parts": [SweepPart(day=DAY, fen=44_730)],
         "amount_fen": 44_730,
         "others_fen": 0,
+        "over_fen": 0,
         "reference": "ICBC-1",
         "arrived_on": DAY,
         "state": SweepState.BOOKED,

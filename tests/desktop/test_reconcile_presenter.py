@@ -224,7 +224,7 @@ def test_money_that_arrived_is_approved_by_another_or_reversed():
         "退回冲销",
     ]
     for one, what, path, body in (
-        (waits, "send_back", "check", {"approve": False, "note": "未见此款", "version": 1}),
+        (waits, "send_back", "check", {"approve": False, "over_fen": 0, "note": "未见此款", "version": 1}),
         (booked, "reverse", "reverse", {"note": "未见此款", "version": 1}),
     ):
         days.acting.choose(act_key(what, one))
@@ -237,12 +237,20 @@ def test_money_that_arrived_is_approved_by_another_or_reversed():
         assert call.body.model_dump() == body
         ask.fail(len(ask.asked) - 1, NotSent())
         days.acting.drop()
+    [over, _] = about(twice := waits.model_copy(update={"over_fen": 44_730}))
+    assert (over.words[0], over.key) == ("仍然入账", act_key("approve", waits))
+    assert "其中 ¥447.30 比这几天现在还差的多" in over.effect[0]
+    heard = Heard(twice)
+    asyncio.run(over.work({"note": ""})(heard))
+    assert heard.sent[0].body.over_fen == 44_730, "what was told is what is agreed to"
     days.count_waiting()
     mine = sweep(state=SweepState.PROPOSED, actions=["send_back"])
     ask.answer(len(ask.asked) - 2, seen(Page(items=[waits, mine])))
     assert (days.to_check, days.count) == ([waits], 1), "what one recorded waits for somebody else"
     before, long_ago = DAY - timedelta(days=1), DAY - timedelta(days=40)
-    short = [owed(long_ago, 9_900), owed(before, 2_000, waiting_fen=2_000), owed(DAY, 44_730)]
+    partly, paid = DAY - timedelta(days=2), DAY - timedelta(days=3)
+    short = [owed(long_ago, 9_900), owed(paid, 0, waiting_fen=9_900), owed(partly, 1_000, waiting_fen=9_900)]
+    short += [owed(before, 2_000, waiting_fen=2_000), owed(DAY, 44_730)]
     ask.answer(len(ask.asked) - 1, seen(Page(items=short)))
     assert (days.late("wechat"), days.late("alipay")) == ((1, 9_900), (0, 0)), "what is recorded is not told"
 

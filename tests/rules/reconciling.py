@@ -103,7 +103,7 @@ class Close:
         other = "zhou" if by == "wang" else "wang"
         answer = self.site.post("/api/reconcile/sweeps", by=other, json=sweep(self))
         self.sweep = answer.json()["id"]
-        said = {"json": {"approve": True, "version": 1}}
+        said = {"json": {"approve": True, "over_fen": answer.json()["over_fen"], "version": 1}}
         if is_booked:
             third = "zhou" if other == "wang" else "wang"
             assert self.site.post(f"/api/reconcile/sweeps/{self.sweep}/check", by=third, **said).is_success

@@ -65,7 +65,9 @@ def site(tmp_path_factory):
         about = {"channel": "sandbox", "reference": "B-1", "arrived_on": str(today), "amount_fen": 103, "others_fen": 3}
         about["parts"] = [{"day": str(today), "fen": 60}, {"day": str(today - timedelta(days=1)), "fen": 40}]
         waits = built.post("/api/reconcile/sweeps", by="zhou", json=about).json()
-        assert built.post(f"/api/reconcile/sweeps/{waits['id']}/check", by="wang", json=said).is_success
+        assert built.post(
+            f"/api/reconcile/sweeps/{waits['id']}/check", by="wang", json=said | {"over_fen": 100}
+        ).is_success
         Till(built).sent()
         shop.check()
         yield built

@@ -97,6 +97,9 @@ class Arrived(Live, QWidget):
         if sweep.note:
             told.append(sweep.note)
         layout.addWidget(label(" · ".join(told), role="caption", wrap=True, selectable=True))
+        if sweep.over_fen:
+            words = self.tr("比现在还差的多 {money}")
+            layout.addWidget(_warning(words.format(money=formats.money(sweep.over_fen))))
 
 
 class Waiting(Live, QWidget):

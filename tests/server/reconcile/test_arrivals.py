@@ -212,10 +212,18 @@ def test_what_waits_for_a_second_person_sets_no_day_off_against_another(bank):
     bank.arrives("B-1", 9_940)
     twice = bank.arrives("B-2", 9_940, parts=[(FRIDAY, 9_940)])
     assert (twice["state"], bank.owed()[FRIDAY]) == ("proposed", (0, 9_940)), "what waits on a paid day is seen"
+    assert twice["over_fen"] == 9_940
+    approve = f"sweeps/{twice['id']}/check"
+    refused = bank.say(approve, by="wang", approve=True, over_fen=9_939, version=1, status=409)
+    assert (refused["code"], f"{FRIDAY} ¥0.00" in refused["detail"]) == ("sweep_over", True)
+    assert bank.owed()[FRIDAY] == (0, 9_940), "nothing was booked"
     third = bank.arrives("B-3", 9_940)
     assert (third["state"], parts(third)) == ("booked", {SATURDAY: 9_940})
-    bank.arrives("B-4", 20_000, parts=[(SATURDAY, 20_000)])
+    four = bank.arrives("B-4", 20_000, parts=[(SATURDAY, 20_000)])
+    assert four["over_fen"] == 10_000
     assert parts(bank.arrives("B-5", 1_940)) == {SUNDAY: -3_000, MONDAY: 4_940}, "no day is set off for it"
+    done = bank.say(approve, by="wang", approve=True, over_fen=9_940, version=1)
+    assert (done["state"], done["over_fen"], bank.owed()[FRIDAY]) == ("booked", 0, (-9_940, 0)), "knowing what is short"
     bank.site.world.check()
 
 

@@ -258,7 +258,8 @@ def test_an_arrival_is_booked_checked_reversed_and_booked_again(close):
         assert close.seen("wechat")["arrived_fen"] == 4_473, "what of it is ours"
         assert record(5, "B-3", status=422, others_fen=5)["code"] == "bad_field"
         large = record(60_000, "B-4")
-        assert act(large, "check", by="wang", approve=True)["checked_by"] == "王敏"
+        assert act(large, "check", by="wang", approve=True, status=409)["code"] == "sweep_over", "nothing is short"
+        assert act(large, "check", by="wang", approve=True, over_fen=60_000)["checked_by"] == "王敏"
         asked = act(large, "reverse", by="wang", note="重复")
         assert (asked["state"], asked["reversed_by"], asked["note"]) == ("reversing", "王敏", "重复")
         assert act(large, "check", by="wang", approve=True, status=409)["code"] == "sweep_by_you"

@@ -58,7 +58,7 @@ def test_one_number_of_the_bank_is_one_arrival_however_many_work_on_it(engine, t
             assert said == {"proposed": AT_ONCE}
             with shop.ctx.db.read() as tx:
                 [waits] = sweeps.page(tx, SYSTEM, only=sweeps.Only(state="proposed"), after=None, limit=9).items
-            approve = partial(sweeps.check, sweep_id=waits.id, body=CheckSweep(approve=True, version=1))
+            approve = partial(sweeps.check, sweep_id=waits.id, body=CheckSweep(approve=True, over_fen=4_473, version=1))
             undo = partial(sweeps.reverse, sweep_id=waits.id, body=ReverseSweep(note="重复", version=2))
             agree = partial(sweeps.check, sweep_id=waits.id, body=CheckSweep(approve=True, version=3))
             for act, who in (approve, another), (undo, another), (agree, SYSTEM):
