@@ -1,27 +1,35 @@
 """Layouts of the finance workbook, kept by the server for each person: named, listed, saved, removed.
 
 Without a connection they are those that were seen last. What is saved or removed then is owed in the outbox, and sent
-as soon as there is one; until then, and where the server refuses it, it holds on this machine.
+as soon as there is one; until then, and where the server refuses it, it holds on this machine. What the same person
+saved elsewhere meanwhile stays: what is saved here is kept beside it, and what is removed here is not.
 """
 
 from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
 
 import msgspec
 from pydantic import TypeAdapter
 
 from desktop.engine.engine import Engine
-from desktop.engine.transport import Call, is_foreign, is_passing
+from desktop.engine.transport import Call, code_of, is_foreign, is_passing
 from desktop.exporting.finance_pages import FINANCE_PAGES
 from desktop.exporting.layouts import Layout, arranged, packed, unpacked
 from desktop.operations.seen import look
 from desktop.store.outbox import Outbox
 from shared.contracts.base import Page
-from shared.contracts.reports import SavedLayout, SaveLayout
+from shared.contracts.reports import SavedLayout, SaveLayout, layout_hash
 from shared.errors import BadInput, KamengError, NotFound, NotSignedIn
 
 _HERE = "/api/reports/layouts"
 _SAVED: TypeAdapter[Page[SavedLayout]] = TypeAdapter(Page[SavedLayout])
 _LONGEST_NAME = 40
+_SAVED_ELSEWHERE = "layout.saved_elsewhere"
+"""What the server says where it has another layout of this name than was seen here."""
 
 
 class LayoutNameless(BadInput):
@@ -40,58 +48,38 @@ class LayoutMissing(NotFound):
     en = "There is no layout “{name}”."
 
 
-async def layouts(engine: Engine) -> list[str]:
-    """The names of this person's layouts, in order. Raises what the server refuses."""
-    return sorted(await _mine(engine))
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A layout that was saved elsewhere since it was seen here, and is kept as it is there.
 
-
-async def layout(engine: Engine, name: str) -> Layout:
-    """One layout. Raises LayoutMissing and LayoutUnreadable, and what the server refuses."""
-    mine = await _mine(engine)
-    if name not in mine:
-        raise LayoutMissing(name=name)
-    return unpacked(name, mine[name])
-
-
-async def save_layout(engine: Engine, name: str, wanted: Layout) -> bool:
-    """Keep a layout under its name, in the place of an older one; whether the server has it already.
-
-    Raises LayoutNameless, what `arranged` does, and what the server refuses.
+    `kept_as` is the name of what was saved here, None where it was to be removed.
     """
-    name = name.strip()
-    if not name or len(name) > _LONGEST_NAME:
-        raise LayoutNameless
-    arranged(FINANCE_PAGES, wanted, engine.language)
-    return await _change(engine, name, packed(wanted))
+
+    name: str
+    kept_as: str | None
 
 
-async def remove_layout(engine: Engine, name: str) -> bool:
-    """Forget a layout; whether the server has done so already. Raises LayoutMissing."""
-    if name not in await _mine(engine):
-        raise LayoutMissing(name=name)
-    return await _change(engine, name, None)
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What came of telling the server: whether it could not be reached, and what it had otherwise than was seen."""
+
+    is_owed: bool = False
+    elsewhere: tuple[Elsewhere, ...] = ()
 
 
-async def send_owed(engine: Engine) -> bool:
-    """Tell the server what was saved and removed without it; whether it has all by now. Without a connection nothing
-    is lost.
+class _Owed(msgspec.Struct, frozen=True):
+    """What is to be kept under a name, None to remove it, in the place of what `seen` names: None of nothing."""
+
+    text: str | None
+    seen: str | None = None
+
+
+async def layouts(engine: Engine) -> dict[str, str]:
+    """This person's layouts by name, in order: what the server keeps, or was seen last, and what is owed to it.
+
+    Raises what the server refuses.
     """
     setting = _setting(engine)
-    for name, text in (await engine.stores.outbox(lambda outbox: _owed(outbox, setting))).items():
-        try:
-            await _send(engine, name, text)
-        except NotSignedIn:
-            raise
-        except KamengError as error:
-            if _is_away(error):
-                break
-    return not await engine.stores.outbox(lambda outbox: _owed(outbox, setting))
-
-
-async def _mine(engine: Engine) -> dict[str, str]:
-    """What the server keeps, or was seen last, as it is with what it is owed."""
-    setting = _setting(engine)
-    await send_owed(engine)
     try:
         seen = await look(engine, list_name="layouts", call=Call("GET", _HERE), answer=_SAVED)
         mine: dict[str, str | None] = {one.name: one.layout for one in seen.value.items}
@@ -99,33 +87,87 @@ async def _mine(engine: Engine) -> dict[str, str]:
         if not _is_away(error):
             raise
         mine = {}
-    mine |= await engine.stores.outbox(lambda outbox: _owed(outbox, setting))
-    return {name: text for name, text in mine.items() if text is not None}
+    owed = await engine.stores.outbox(lambda outbox: _owed(outbox, setting))
+    mine |= {name: one.text for name, one in owed.items()}
+    return {name: text for name, text in sorted(mine.items()) if text is not None}
 
 
-async def _change(engine: Engine, name: str, text: str | None) -> bool:
+async def layout(engine: Engine, name: str) -> Layout:
+    """One layout. Raises what `found` does, and what the server refuses."""
+    return found(await layouts(engine), name)
+
+
+def found(mine: dict[str, str], name: str) -> Layout:
+    """One of these. Raises LayoutMissing and LayoutUnreadable."""
+    if name not in mine:
+        raise LayoutMissing(name=name)
+    return unpacked(name, mine[name])
+
+
+async def save_layout(engine: Engine, name: str, wanted: Layout, *, seen: str | None = None) -> Sent:
+    """Keep a layout under its name, in the place of what was seen there; None where there was nothing.
+
+    Raises LayoutNameless, what `arranged` does, and what the server refuses.
+    """
+    name = name.strip()
+    if not name or len(name) > _LONGEST_NAME:
+        raise LayoutNameless
+    arranged(FINANCE_PAGES, wanted, engine.language)
+    return await _change(engine, name, packed(wanted), seen)
+
+
+async def remove_layout(engine: Engine, name: str, *, seen: str) -> Sent:
+    """Forget the layout that was seen. Raises what the server refuses."""
+    return await _change(engine, name, None, seen)
+
+
+async def send_owed(engine: Engine, *, awaited: str | None = None) -> Sent:
+    """Tell the server what was saved and removed. Without a connection nothing is lost, and what it refuses is owed.
+
+    But what it refuses of `awaited` is raised, and owed no more: a person is there to mend it.
+    """
     setting = _setting(engine)
-    await engine.stores.outbox(lambda outbox: _owe(outbox, setting, name, text))
-    is_sent = True
-    try:
-        await _send(engine, name, text)
-    except KamengError as error:
-        if not _is_away(error):
-            await engine.stores.outbox(lambda outbox: _settle(outbox, setting, name, text))
+    elsewhere: list[Elsewhere] = []
+    tried: set[str] = set()
+    while left := await engine.stores.outbox(lambda outbox: _untried(outbox, setting, tried)):
+        name, owed = left
+        tried.add(name)
+        try:
+            await engine.session.tell(_call(name, owed))
+        except NotSignedIn:
             raise
-        is_sent = False
+        except KamengError as error:
+            if _is_away(error):
+                return Sent(is_owed=True, elsewhere=tuple(elsewhere))
+            if code_of(error) == _SAVED_ELSEWHERE:
+                aside = partial(_set_aside, setting=setting, refused=left, taken=await layouts(engine))
+                elsewhere += await engine.stores.outbox(aside)
+            elif name == awaited:
+                await engine.stores.outbox(lambda outbox: _forget(outbox, setting, left))
+                raise
+        else:
+            await engine.stores.outbox(lambda outbox: _settle(outbox, setting, left))
+    return Sent(elsewhere=tuple(elsewhere))
+
+
+async def _change(engine: Engine, name: str, text: str | None, seen: str | None) -> Sent:
+    setting, owed = _setting(engine), _Owed(text, _named(seen))
+    await engine.stores.outbox(lambda outbox: _owe(outbox, setting, name, owed))
+    sent = await send_owed(engine, awaited=name)
     engine.announce("layout", initiator="layout")
-    return is_sent
+    return sent
 
 
-async def _send(engine: Engine, name: str, text: str | None) -> None:
-    """Tell the server what it is owed of one name."""
-    if text is None:
-        await engine.session.tell(Call("DELETE", _HERE, query={"name": name}))
-    else:
-        await engine.session.tell(Call("PUT", _HERE, body=SaveLayout(name=name, layout=text)))
-    setting = _setting(engine)
-    await engine.stores.outbox(lambda outbox: _settle(outbox, setting, name, text))
+def _call(name: str, owed: _Owed) -> Call:
+    if owed.text is None:
+        return Call("DELETE", _HERE, query={"name": name, "seen": owed.seen})
+    return Call("PUT", _HERE, body=SaveLayout(name=name, layout=owed.text, seen=owed.seen))
+
+
+def _free(name: str, taken: Container[str]) -> str:
+    """A name beside one that is taken, such as `月报 (2)`."""
+    beside = (f" ({n})" for n in count(2))
+    return next(one for end in beside if (one := name[: _LONGEST_NAME - len(end)] + end) not in taken)
 
 
 def _is_away(error: KamengError) -> bool:
@@ -136,23 +178,65 @@ def _setting(engine: Engine) -> str:
     return f"layouts/{engine.session.require_account().name}"
 
 
-def _owed(outbox: Outbox, setting: str) -> dict[str, str | None]:
-    """What the server does not know yet: layouts by name, None where one was removed."""
+# --- what is owed, in the outbox ---
+
+
+def _owed(outbox: Outbox, setting: str) -> dict[str, _Owed]:
+    """What the server does not know yet, by name. An earlier version noted the text alone."""
     text = outbox.setting(setting)
-    return msgspec.json.decode(text, type=dict[str, str | None]) if text else {}
+    kept = msgspec.json.decode(text, type=dict[str, _Owed | str | None]) if text else {}
+    return {name: _Owed(one) if isinstance(one, str) else one for name, one in kept.items() if one is not None}
 
 
-def _owe(outbox: Outbox, setting: str, name: str, text: str | None) -> None:
-    _keep(outbox, setting, _owed(outbox, setting) | {name: text})
+def _untried(outbox: Outbox, setting: str, tried: Container[str]) -> tuple[str, _Owed] | None:
+    return next((one for one in _owed(outbox, setting).items() if one[0] not in tried), None)
 
 
-def _settle(outbox: Outbox, setting: str, name: str, text: str | None) -> None:
-    """The server knows this of the name; what was saved under it meanwhile is still owed."""
+def _owe(outbox: Outbox, setting: str, name: str, new: _Owed) -> None:
+    """What was seen first counts of what is changed again before the server knows of it."""
     owed = _owed(outbox, setting)
-    if owed.get(name, "") == text:
+    if name in owed:
+        before = owed[name]
+        new = msgspec.structs.replace(new, seen=before.seen or _named(before.text))
+    _keep(outbox, setting, owed | {name: new})
+
+
+def _settle(outbox: Outbox, setting: str, sent: tuple[str, _Owed]) -> None:
+    """The server knows this of the name; what was changed meanwhile is still owed, in its place."""
+    name, known = sent
+    owed = _owed(outbox, setting)
+    if name in owed and owed[name].text != known.text:
+        _keep(outbox, setting, owed | {name: _Owed(owed[name].text, _named(known.text))})
+    else:
+        _forget(outbox, setting, sent)
+
+
+def _set_aside(
+    outbox: Outbox, setting: str, refused: tuple[str, _Owed], taken: Container[str]
+) -> tuple[Elsewhere, ...]:
+    """Another layout has the name: this one is owed under a free one. What was changed meanwhile is sent anew."""
+    name, one = refused
+    if _owed(outbox, setting).get(name) != one:
+        return ()
+    _forget(outbox, setting, refused)
+    if one.text is None:
+        return (Elsewhere(name, None),)
+    kept_as = _free(name, taken)
+    _owe(outbox, setting, kept_as, _Owed(one.text))
+    return (Elsewhere(name, kept_as),)
+
+
+def _forget(outbox: Outbox, setting: str, sent: tuple[str, _Owed]) -> None:
+    name, known = sent
+    owed = _owed(outbox, setting)
+    if name in owed and owed[name].text == known.text:
         del owed[name]
         _keep(outbox, setting, owed)
 
 
-def _keep(outbox: Outbox, setting: str, owed: dict[str, str | None]) -> None:
+def _named(text: str | None) -> str | None:
+    return layout_hash(text) if text is not None else None
+
+
+def _keep(outbox: Outbox, setting: str, owed: dict[str, _Owed]) -> None:
     outbox.set_setting(setting, msgspec.json.encode(owed).decode() if owed else None)

@@ -18,9 +18,11 @@ from desktop.exporting.finance_pages import FINANCE_PAGES
 from desktop.exporting.layouts import ColumnLayout, Layout, SheetLayout, usual
 from desktop.exporting.workbook import Written
 from desktop.operations import finance_workbook, layouts
+from desktop.operations.layouts import Elsewhere, Sent
 from desktop.presenters.ports import Ask, Latest
 from desktop.presenters.watching import Watched
 from desktop.presenters.words import in_words, language
+from shared.errors import KamengError
 
 T = TypeVar("T")
 
@@ -96,6 +98,14 @@ _OWED = (
     "连不上服务器：版式已先存在这台电脑上，连上后自动同步到您的其他电脑。",
     "The server cannot be reached: the layout is kept here, and goes to your other computers once it can.",
 )
+_KEPT_BESIDE = (
+    "版式“{name}”已在别处另存过：那一份保留不动，这里的保存为“{kept_as}”。",
+    "The layout “{name}” was saved elsewhere meanwhile: that one is untouched, yours is kept as “{kept_as}”.",
+)
+_NOT_REMOVED = (
+    "版式“{name}”已在别处另存过，没有删除。",
+    "The layout “{name}” was saved elsewhere meanwhile, and was not removed.",
+)
 
 
 def _own(name: str, usual_name: str) -> str:
@@ -108,11 +118,12 @@ class FinanceExport(Watched):
 
     Attributes:
         is_open: the panel is shown.
-        names: this person's layouts.
+        mine: this person's layouts by name, as they were seen.
         layout_name: the chosen one; None is the usual layout.
         layout: the one that is edited; None while none is.
         busy: the workbook is being written.
-        is_owed: what was saved or removed last is on this machine alone until the server can be reached.
+        is_owed: what was saved or removed is on this machine alone until the server can be reached.
+        elsewhere: layouts that were saved elsewhere meanwhile, and so are neither replaced nor removed.
         written: the workbook that was written last.
         error: why something failed.
     """
@@ -122,39 +133,46 @@ class FinanceExport(Watched):
         self._ask = ask
         self._latest = Latest()
         self.is_open = False
-        self.names: list[str] = []
+        self.mine: dict[str, str] = {}
         self.layout_name: str | None = None
         self.layout: Layout | None = None
         self.busy = False
         self.is_owed = False
+        self.elsewhere: tuple[Elsewhere, ...] = ()
         self.written: Written | None = None
         self.error: Exception | None = None
 
     @property
-    def owed_words(self) -> str:
-        """Where the layouts are that the server does not have yet; empty where it has all."""
-        return in_words(_OWED) if self.is_owed else ""
+    def told(self) -> str:
+        """What became of layouts that the server has not, or not as it was wanted; empty where all is as usual."""
+        told = [in_words(_OWED)] if self.is_owed else []
+        for one in self.elsewhere:
+            words = _NOT_REMOVED if one.kept_as is None else _KEPT_BESIDE
+            told.append(in_words(words).format(name=one.name, kept_as=one.kept_as))
+        return "\n".join(told)
 
     def toggle(self) -> None:
         """Open the panel, or put it away."""
         self.is_open = not self.is_open
-        self.layout, self.error, self.is_owed = None, None, False
+        self.layout, self.error = None, None
         if self.is_open:
-            self._read_names()
+            self.connected()
+        else:
+            self.elsewhere = ()
         self.changed()
 
     def choose(self, name: str | None) -> None:
         """Write in this layout."""
-        self.layout_name, self.layout, self.error = name, None, None
+        self.layout_name, self.layout, self.error, self.elsewhere = name, None, None, ()
         self.changed()
 
     def edit(self) -> None:
-        """Edit the chosen layout, or begin a new one from the usual."""
-        name = self.layout_name
-        if name is None:
+        """Edit the chosen layout as it is by now, or begin a new one from the usual."""
+        self.elsewhere = ()
+        if self.layout_name is None:
             self._edited(usual(FINANCE_PAGES))
         else:
-            self._do(partial(layouts.layout, name=name), self._edited)
+            self._do(layouts.layouts, partial(self._opened, self.layout_name))
 
     def stop_editing(self) -> None:
         """Keep it as it was."""
@@ -164,16 +182,15 @@ class FinanceExport(Watched):
     def save(self, name: str, shown: Sequence[SheetChoice]) -> None:
         """Keep what is shown under a name, and write in it from now on."""
         if self.layout is not None:
-            wanted = chosen_layout(self.layout, shown)
-            save = partial(layouts.save_layout, name=name, wanted=wanted)
-            self._do(save, lambda is_sent: self._saved(name.strip(), is_sent=is_sent))
+            name, wanted = name.strip(), chosen_layout(self.layout, shown)
+            save = partial(layouts.save_layout, name=name, wanted=wanted, seen=self.mine.get(name))
+            self._do(save, partial(self._saved, name))
 
     def remove(self) -> None:
         """Forget the chosen layout."""
         name = self.layout_name
         if name is not None:
-            remove = partial(layouts.remove_layout, name=name)
-            self._do(remove, lambda is_sent: self._saved(None, is_sent=is_sent))
+            self._do(partial(layouts.remove_layout, name=name, seen=self.mine[name]), partial(self._removed, name))
 
     def export(self, *, first: date, last: date, channel: str | None, target: Path) -> None:
         """Write the workbook of these days, of one channel or of all."""
@@ -192,7 +209,7 @@ class FinanceExport(Watched):
 
     def connected(self) -> None:
         """The server can be reached: what was saved without it goes there."""
-        self._ask(layouts.send_owed, self._all_sent, lambda _error: None)
+        self._ask(layouts.send_owed, self._sent, lambda _error: self._read())
 
     def forget_written(self) -> None:
         """What was written has been seen."""
@@ -203,30 +220,43 @@ class FinanceExport(Watched):
         self.error = None
         self._ask(work, then, self._failed)
 
-    def _read_names(self) -> None:
-        self._ask(layouts.layouts, self._latest.only(self._named), self._latest.also(self._failed))
+    def _read(self) -> None:
+        if self.is_open:
+            self._ask(layouts.layouts, self._latest.only(self._seen), self._latest.also(self._failed))
 
-    def _named(self, names: list[str]) -> None:
-        self.names = names
-        if self.layout_name not in names:
+    def _seen(self, mine: dict[str, str]) -> None:
+        self.mine = mine
+        if self.layout_name not in mine:
             self.layout_name = None
         self.changed()
+
+    def _opened(self, name: str, mine: dict[str, str]) -> None:
+        try:
+            layout = layouts.found(mine, name)
+        except KamengError as error:
+            self._failed(error)
+        else:
+            self.mine = mine
+            self._edited(layout)
 
     def _edited(self, layout: Layout) -> None:
         self.layout = layout
         self.changed()
 
-    def _saved(self, name: str | None, *, is_sent: bool) -> None:
-        self.layout_name, self.layout, self.is_owed = name, None, not is_sent
-        if name is not None and name not in self.names:
-            self.names = sorted([*self.names, name])
-        self._read_names()
-        self.changed()
+    def _saved(self, name: str, sent: Sent) -> None:
+        kept_as = {one.name: one.kept_as for one in sent.elsewhere}
+        self.layout_name, self.layout = kept_as.get(name, name), None
+        self._sent(sent)
 
-    def _all_sent(self, is_sent: bool) -> None:  # noqa: FBT001 - the operation's answer
-        if is_sent and self.is_owed:
-            self.is_owed = False
-            self.changed()
+    def _removed(self, name: str, sent: Sent) -> None:
+        is_there = name in {one.name for one in sent.elsewhere}
+        self.layout_name, self.layout = name if is_there else None, None
+        self._sent(sent)
+
+    def _sent(self, sent: Sent) -> None:
+        self.is_owed, self.elsewhere = sent.is_owed, (*self.elsewhere, *sent.elsewhere)
+        self._read()
+        self.changed()
 
     def _done(self, written: Written) -> None:
         self.busy, self.written = False, written

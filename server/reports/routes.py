@@ -67,9 +67,7 @@ def record_export(request: Request, body: wire.NewExport) -> None:
 
 
 @router.get("/exports/{sha256}", allow=Permission.REPORTS_DAY_EXPORT)
-def list_exports(
-    request: Request, sha256: Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")], day: Day
-) -> Page[wire.Export]:
+def list_exports(request: Request, sha256: Annotated[wire.Sha256, Path()], day: Day) -> Page[wire.Export]:
     """Who exported a workbook of these data rows, about that day."""
     with context.of(request).db.read() as tx:
         return Page(items=exports.found(tx, sha256, day), next=None)
@@ -90,7 +88,7 @@ def save_layout(request: Request, body: wire.SaveLayout) -> None:
 
 
 @router.delete("/layouts", allow=Permission.REPORTS_DAY_EXPORT, status_code=204)
-def remove_layout(request: Request, name: wire.LayoutName) -> None:
+def remove_layout(request: Request, name: wire.LayoutName, seen: wire.Sha256) -> None:
     """Forget a layout of the actor's own."""
     who = policy.actor(request)
-    retrying(context.of(request).db, lambda tx: layouts.remove(tx, name, actor=who))
+    retrying(context.of(request).db, lambda tx: layouts.remove(tx, name, seen, actor=who))

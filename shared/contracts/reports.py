@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import date, datetime
 from typing import Annotated, Literal
 
@@ -139,6 +140,9 @@ class ReconciledLists(Answer):
     days: list[ListTotals]
 
 
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
 class NewExport(Request):
     """`POST /api/reports/exports`: a workbook is about to be put on a disk. `sha256` is of all its data rows.
 
@@ -153,7 +157,7 @@ class NewExport(Request):
     layout: Annotated[str, Field(max_length=40)] = ""
     statement: Annotated[str, Field(max_length=32)] = ""
     rows: Annotated[int, Field(strict=True, ge=0)]
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Sha256
 
 
 LayoutName = Annotated[str, Field(min_length=1, max_length=40)]
@@ -162,11 +166,18 @@ LayoutName = Annotated[str, Field(min_length=1, max_length=40)]
 class SaveLayout(Request):
     """`PUT /api/reports/layouts`: keep a layout of the finance workbook; an older one of this name is replaced.
 
-    `layout` is the console's own text. `DELETE /api/reports/layouts?name=` forgets one.
+    `layout` is the console's own text, `seen` the `layout_hash` of the one that it replaces, as it was seen; None where
+    there was none. Where another is kept by then it is refused. `DELETE /api/reports/layouts?name=&seen=` forgets one.
     """
 
     name: LayoutName
     layout: Annotated[str, Field(min_length=1, max_length=20_000)]
+    seen: Sha256 | None = None
+
+
+def layout_hash(layout: str) -> str:
+    """What a layout that was seen is named by."""
+    return hashlib.sha256(layout.encode()).hexdigest()
 
 
 class SavedLayout(Answer):

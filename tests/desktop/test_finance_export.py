@@ -26,7 +26,7 @@ from desktop.exporting.layouts import (
 from desktop.exporting.verify import Verdict, verify
 from desktop.operations import exports, finance_workbook, layouts, reconciliation_days
 from desktop.operations.finance_workbook import PeriodStillMoving, PeriodWrong
-from desktop.operations.layouts import LayoutMissing, LayoutNameless
+from desktop.operations.layouts import Elsewhere, LayoutMissing, LayoutNameless, Sent
 from desktop.operations.reconciliation import DayNotBegun
 from desktop.presenters.reconciliation_finance import choices, chosen_layout
 from desktop.presenters.reconciliation_workbook import Verification, says
@@ -300,62 +300,70 @@ def test_a_layout_moves_and_names_its_sheets_and_columns():
 
 
 def test_layouts_are_kept_for_each_person_on_every_machine(live_shop, finance, console):
-    engine, mine = finance.engine, usual(FINANCE_PAGES)
+    engine, mine, fees = finance.engine, usual(FINANCE_PAGES), Layout((FEES,))
     finance.run(layouts.save_layout(engine, " 月报 ", mine))
-    finance.run(layouts.save_layout(engine, "费用", Layout((FEES,))))
-    assert finance.run(layouts.layouts(engine)) == ["月报", "费用"]
+    finance.run(layouts.save_layout(engine, "费用", fees))
+    assert list(finance.run(layouts.layouts(engine))) == ["月报", "费用"]
     assert finance.run(layouts.layout(engine, "月报")) == mine
-    finance.run(layouts.save_layout(engine, "月报", Layout((FEES,))))
-    assert finance.run(layouts.layout(engine, "月报")) == Layout((FEES,))
+    finance.run(layouts.save_layout(engine, "月报", fees, seen=packed(mine)))
+    assert finance.run(layouts.layout(engine, "月报")) == fees
     for name, layout, error in (("", mine, LayoutNameless), ("x", Layout((SheetLayout("fees", ()),)), LayoutEmpty)):
         with pytest.raises(error):
             finance.run(layouts.save_layout(engine, name, layout))
     wrong = Layout((SheetLayout("refunds", (ColumnLayout("order_code"),)),))
     with pytest.raises(LayoutLacks):
         finance.run(layouts.save_layout(engine, "x", wrong))
-    finance.run(layouts.remove_layout(engine, "月报"))
+    finance.run(layouts.remove_layout(engine, "月报", seen=packed(fees)))
     with pytest.raises(LayoutMissing):
-        finance.run(layouts.remove_layout(engine, "月报"))
-    assert finance.run(layouts.layouts(engine)) == ["费用"]
+        finance.run(layouts.layout(engine, "月报"))
+    assert list(finance.run(layouts.layouts(engine))) == ["费用"]
     other = console("b", follow=False)
     other.sign_in(live_shop.url, "wang")
-    assert other.run(layouts.layouts(other.engine)) == []
+    assert other.run(layouts.layouts(other.engine)) == {}
     other.run(layouts.save_layout(other.engine, "费用", mine))
     other.sign_in(live_shop.url, "zhou")
-    assert other.run(layouts.layout(other.engine, "费用")) == Layout((FEES,))
+    assert other.run(layouts.layout(other.engine, "费用")) == fees
     for n in range(1, MOST):
         other.run(layouts.save_layout(other.engine, f"第{n}版", mine))
     with pytest.raises(TooManyLayouts, match="At most 50"):
         finance.run(layouts.save_layout(engine, "又一版", mine))
     assert "又一版" not in finance.run(layouts.layouts(engine))
-    finance.run(layouts.save_layout(engine, "第1版", Layout((FEES,))))
-    assert other.run(layouts.layout(other.engine, "第1版")) == Layout((FEES,)), "an older one gives way at any number"
+    finance.run(layouts.save_layout(engine, "第1版", fees, seen=packed(mine)))
+    assert other.run(layouts.layout(other.engine, "第1版")) == fees, "an older one gives way at any number"
 
 
 def test_layouts_are_saved_and_removed_without_a_connection(live_shop, console):
-    """What the server is owed goes to it with the next look, also what a version before kept on one machine alone."""
+    """What the server is owed goes to it as soon as it is there; what was saved elsewhere meanwhile stays."""
+    usually, fees = usual(FINANCE_PAGES), Layout((FEES,))
     with Line(live_shop.port) as line:
-        a = console("a", follow=False)
+        a, b = console("a", follow=False), console("b", follow=False)
         a.sign_in(line.url, "zhou")
         with a.engine_outbox() as outbox:
-            before = json.dumps({"旧版": packed(Layout((FEES,)))})
+            before = json.dumps({"旧版": packed(fees), "更旧版": None})  # as an earlier version noted it
             outbox.execute("INSERT INTO setting (name, value) VALUES (?, ?)", (f"layouts/zhou@{line.url}", before))
-        assert a.run(layouts.layouts(a.engine)) == ["旧版"]
-        assert a.run(layouts.save_layout(a.engine, "月报", usual(FINANCE_PAGES)))
-        b = console("b", follow=False)
+        for name in ("月报", "季报", "半年报", "年报"):
+            assert a.run(layouts.save_layout(a.engine, name, usually)) == Sent()
         b.sign_in(live_shop.url, "zhou")
-        assert b.run(layouts.layouts(b.engine)) == ["旧版", "月报"]
+        seen = b.run(layouts.layouts(b.engine))
+        assert (list(seen), a.run(layouts.layouts(a.engine))) == (["半年报", "季报", "年报", "旧版", "月报"], seen)
         line.cut()
-        assert not a.run(layouts.remove_layout(a.engine, "旧版"))
-        a.run(layouts.save_layout(a.engine, "月报", Layout((FEES,))))
-        a.run(layouts.save_layout(a.engine, "周报", Layout((FEES,))))
-        assert a.run(layouts.layouts(a.engine)) == ["周报", "月报"]
-        assert a.run(layouts.layout(a.engine, "月报")) == Layout((FEES,))
-        assert b.run(layouts.layouts(b.engine)) == ["旧版", "月报"]
-        assert not a.run(layouts.send_owed(a.engine))
+        assert a.run(layouts.remove_layout(a.engine, "旧版", seen=seen["旧版"])) == Sent(is_owed=True)
+        for name in ("季报", "半年报"):
+            a.run(layouts.remove_layout(a.engine, name, seen=seen[name]))
+        for name, layout in (("半年报", fees), ("月报", fees), ("年报", usually), ("年报", fees), ("周报", fees)):
+            a.run(layouts.save_layout(a.engine, name, layout, seen=seen.get(name)))
+        here = dict.fromkeys(("半年报", "周报", "年报", "月报"), packed(fees))
+        assert a.run(layouts.layouts(a.engine)) == here
+        assert b.run(layouts.layouts(b.engine)) == seen
+        assert a.run(layouts.send_owed(a.engine)) == Sent(is_owed=True)
+        elsewhere = Layout((*usually.sheets[:1], FEES))
+        for name in ("季报", "月报"):
+            b.run(layouts.save_layout(b.engine, name, elsewhere, seen=seen[name]))
         line.mend()
-        assert a.run(layouts.send_owed(a.engine))
-    assert b.run(layouts.layouts(b.engine)) == ["周报", "月报"]
-    assert b.run(layouts.layout(b.engine, "月报")) == Layout((FEES,))
+        beside = (Elsewhere("季报", None), Elsewhere("月报", "月报 (2)"))
+        assert a.run(layouts.send_owed(a.engine)) == Sent(elsewhere=beside)
+        assert a.run(layouts.send_owed(a.engine)) == Sent()
+    theirs = dict.fromkeys(("季报", "月报"), packed(elsewhere))
+    assert b.run(layouts.layouts(b.engine)) == here | {"月报 (2)": packed(fees)} | theirs
     with a.engine_outbox() as outbox:
         assert outbox.execute("SELECT name FROM setting WHERE name LIKE 'layouts/%'").fetchall() == []

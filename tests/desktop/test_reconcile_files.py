@@ -8,10 +8,11 @@ import pytest
 
 from desktop.exporting.finance_pages import FINANCE_PAGES
 from desktop.exporting.findings import Finding, Found
-from desktop.exporting.layouts import ColumnLayout, Layout, SheetLayout, arranged, usual
+from desktop.exporting.layouts import ColumnLayout, Layout, LayoutUnreadable, SheetLayout, arranged, packed, usual
 from desktop.exporting.verify import Verdict
 from desktop.operations import bill_files, reconciliation_days
 from desktop.operations.bill_files import BillTooLarge, BillUnreadable
+from desktop.operations.layouts import Elsewhere, Sent
 from desktop.presenters.dropping import Meant, divided, meant_by
 from desktop.presenters.reconciliation_bills import Bills
 from desktop.presenters.reconciliation_finance import FinanceExport, choices, chosen_layout
@@ -131,30 +132,37 @@ def test_a_layout_is_edited_without_losing_what_it_had():
 
 
 def test_layouts_are_named_chosen_and_forgotten():
-    ask = Later()
+    ask, text = Later(), packed(usual(FINANCE_PAGES))
     panel = FinanceExport(ask)
     panel.toggle()
-    ask.answer(0, ["日结", "月结"])
+    ask.answer(0, Sent())
+    ask.answer(1, {"日结": text, "月结": text})
     panel.choose("月结")
     panel.remove()
-    ask.answer(1, True)
-    assert (panel.layout_name, panel.layout, panel.owed_words) == (None, None, "")
-    ask.answer(2, ["日结"])
+    ask.answer(2, Sent())
+    assert (panel.layout_name, panel.layout, panel.told) == (None, None, "")
+    ask.answer(3, {"日结": text})
     panel.edit()
     assert panel.layout == usual(FINANCE_PAGES), "a new one begins with all"
     panel.save(" 周结 ", choices(panel.layout))
-    ask.fail(3, Conflict())
+    ask.fail(4, Conflict())
     assert panel.layout is not None, "what was edited stays"
     panel.save(" 周结 ", choices(panel.layout))
-    ask.answer(4, False)
-    assert (panel.layout_name, panel.names, panel.layout) == ("周结", ["周结", "日结"], None)
-    assert panel.owed_words.startswith("连不上服务器：版式已先存在这台电脑上")
+    ask.answer(5, Sent(is_owed=True))
+    ask.answer(6, {"周结": text, "日结": text})
+    assert (panel.layout_name, list(panel.mine), panel.layout) == ("周结", ["周结", "日结"], None)
+    assert panel.told.startswith("连不上服务器：版式已先存在这台电脑上")
     panel.connected()
-    ask.answer(-1, False)
-    assert panel.owed_words
-    panel.connected()
-    ask.answer(-1, True)
-    assert panel.owed_words == ""
+    ask.answer(7, Sent(elsewhere=(Elsewhere("周结", "周结 (2)"), Elsewhere("年结", None))))
+    assert panel.told.split("\n") == [
+        "版式“周结”已在别处另存过：那一份保留不动，这里的保存为“周结 (2)”。",
+        "版式“年结”已在别处另存过，没有删除。",
+    ]
+    ask.answer(8, {"周结": text, "周结 (2)": text, "日结": text})
+    panel.choose("日结")
+    panel.edit()
+    ask.answer(9, {"日结": "{"})
+    assert (panel.told, panel.layout, type(panel.error)) == ("", None, LayoutUnreadable)
 
 
 def test_a_verdict_is_told_whole_or_finding_by_finding():

@@ -264,7 +264,7 @@ def a_layout_is_kept(qtbot, page, finance):
     editor.down.click()
     editor.name.setText("日结")
     editor.save.click()
-    qtbot.waitUntil(lambda: finance.layout_name == "日结" and finance.names == ["日结"], timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: finance.layout_name == "日结" and list(finance.mine) == ["日结"], timeout=WAIT_MS)
 
 
 def paired_otherwise(qtbot, view, acting, left):

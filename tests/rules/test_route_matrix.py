@@ -332,7 +332,7 @@ REQUESTS = {
     },
     "GET /api/reports/exports/{sha256}": lambda _stage, _tag, _by: {"params": {"day": "2026-11-21"}},
     "PUT /api/reports/layouts": lambda _stage, tag, _by: {"json": {"name": tag, "layout": "{}"}},
-    "DELETE /api/reports/layouts": lambda _stage, _tag, _by: {"params": {"name": "月报"}},
+    "DELETE /api/reports/layouts": lambda _stage, _tag, _by: {"params": {"name": "月报", "seen": "0" * 64}},
     "GET /metrics": lambda _stage, _tag, _by: {"headers": {"x-forwarded-for": "203.0.113.9"}},
     "POST /pay/{channel}/notify": lambda _stage, _tag, _by: {"content": b"{}", "headers": signed(b"{}")},
     "POST /api/orders": lambda _stage, tag, _by: {"json": ORDER, "headers": {"idempotency-key": f"key-{tag}"}},

@@ -117,7 +117,7 @@ class FinancePanel(Live, Card):
             told = words.format(path=written.path, rows=formats.count(sum(written.rows.values())), hash=written.sha256)
             self.notice.tell(told, tone="success")
         else:
-            self.notice.tell(presenter.owed_words)
+            self.notice.tell(presenter.told, tone="warning" if presenter.elsewhere else "info")
 
     def _fill_boxes(self) -> None:
         presenter = self._presenter
@@ -129,7 +129,7 @@ class FinancePanel(Live, Card):
             ),
             (
                 self.layouts,
-                [(self.tr("默认版式"), ""), *((name, name) for name in presenter.names)],
+                [(self.tr("默认版式"), ""), *((name, name) for name in presenter.mine)],
                 presenter.layout_name,
             ),
         ):
