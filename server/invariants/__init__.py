@@ -68,6 +68,7 @@ BY_PAPER: tuple[Check, ...] = (
     settlement.statements_sum_to_their_lines,
     settlement.releases_are_of_statements,
     settlement.payouts_pay_their_statements,
+    settlement.splits_are_of_payments_opened_for_it,
     booked.payouts_are_booked,
     booked.adjustments_are_posted,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from sqlalchemy import and_, case, func, or_, select
+from sqlalchemy import and_, case, exists, func, or_, select
 
 from server.db import Tx
 from server.invariants.booked import named, off, total, transfers
@@ -12,10 +12,20 @@ from server.invariants.finding import Finding, found
 from server.invariants.scope import EVERYTHING, Scope
 from server.ledger.actions import Transfer
 from server.ledger.model import LedgerJournal, LedgerRelease
-from server.settlement.model import Payout, SettlementDeduction, SettlementItem, Statement
-from shared.finance import JournalCode, StatementState
+from server.payments.model import PaymentAttempt
+from server.payments.settling import OPENED_TO_BE_SPLIT
+from server.settlement.model import (
+    Payout,
+    SettlementDeduction,
+    SettlementItem,
+    SettlementResult,
+    SettlementSplit,
+    Statement,
+)
+from shared.finance import JournalCode, PayoutState, StatementState
 
 _RELEASED = (StatementState.CONFIRMED.value, StatementState.PAID.value)
+_SPLITS = (PayoutState.APPROVED.value, PayoutState.SENT.value, PayoutState.CONFIRMED.value)
 _NET = SettlementItem.share_fen - SettlementItem.refunded_fen
 
 
@@ -125,3 +135,20 @@ def payouts_pay_their_statements(tx: Tx, scope: Scope = EVERYTHING) -> Finding |
         .having(Payout.arrived_fen != got)
     )
     return found(tx, "L6", "到账金额与结算单不符 / a payout is not what its statements got", query)
+
+
+def splits_are_of_payments_opened_for_it(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:
+    """L6: nothing is split of a payment that was not opened to be: its channel has settled it with the shop already."""
+    opened = exists().where(PaymentAttempt.order_id == SettlementSplit.order_id, *OPENED_TO_BE_SPLIT)
+    failed = exists().where(
+        SettlementResult.payout_id == SettlementSplit.payout_id,
+        SettlementResult.n == SettlementSplit.n,
+        SettlementResult.succeeded.is_(False),
+    )
+    query = (
+        select(Payout.number, SettlementSplit.n, SettlementSplit.amount_fen)
+        .join(SettlementSplit, SettlementSplit.payout_id == Payout.id)
+        .where(Payout.state.in_(_SPLITS), ~opened, ~failed)
+        .where(scope.papers_of("payout", Payout.id))
+    )
+    return found(tx, "L6", "分账的付款下单时未约定分账 / a split of a payment that was not opened for it", query)

@@ -14,7 +14,7 @@ from server.db import Tx, among
 from server.ledger import queries as ledger
 from server.payments.disputes.model import Dispute, DisputeLine
 from server.payments.model import PaymentAttempt, PaymentException
-from server.payments.queries import attempts_of
+from server.payments.refunds.making import IS_SET_ASIDE
 from server.payments.refunds.model import Refund, RefundLine
 from server.payments.refunds.moving import ENDED
 from shared.finance import DisputeState
@@ -22,6 +22,9 @@ from shared.money import Fen
 from shared.states import AttemptState, RefundState, RefundTurn
 
 _AT_A_TIME = 1_000
+SOLD_FOR = (PaymentAttempt.state == AttemptState.PAID.value, ~IS_SET_ASIDE)
+"""The attempts whose money orders were sold for; what was paid a second time is no sale's."""
+OPENED_TO_BE_SPLIT = (*SOLD_FOR, PaymentAttempt.is_shared.is_(True))
 _AT_CHANNEL = (RefundState.SUBMITTED, RefundState.PROCESSING, RefundState.ABNORMAL, RefundState.SUCCEEDED)
 
 
@@ -131,15 +134,18 @@ class Paid:
 
 
 def payments_of(tx: Tx, order_ids: Collection[UUID]) -> dict[UUID, Paid]:
-    """The payment of each order that was paid."""
+    """The payment that each order was sold for."""
     found: dict[UUID, Paid] = {}
     wanted = list(order_ids)
     for at in range(0, len(wanted), _AT_A_TIME):
-        for order_id, attempts in attempts_of(tx, wanted[at : at + _AT_A_TIME]).items():
-            paid = [one for one in attempts if one.state == AttemptState.PAID]
-            if paid:
-                found[order_id] = _paid(paid[-1])
+        some = PaymentAttempt.order_id.in_(wanted[at : at + _AT_A_TIME])
+        found |= {one.order_id: _paid(one) for one in tx.scalars(select(PaymentAttempt).where(some, *SOLD_FOR))}
     return found
+
+
+def opened_to_be_split() -> Subquery:
+    """The payments of orders, and when they were made, that were opened to be split by their channel."""
+    return select(PaymentAttempt.order_id, PaymentAttempt.paid_at).where(*OPENED_TO_BE_SPLIT).subquery("opened")
 
 
 def _paid(attempt: PaymentAttempt) -> Paid:

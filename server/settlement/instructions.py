@@ -37,7 +37,8 @@ class NotSent(Conflict):
 
 
 def instruction(tx: Tx, who: Actor, payout_id: UUID) -> wire.PayoutInstruction:
-    """What people carry to the bank or the channel; once it arrived, what of its splits is to be given back.
+    """What people carry to the bank or the channel; once it arrived, what of its splits is to be given back, and the
+    payments whose splitting is still to be ended.
 
     Raises NotFound, NotSent.
     """
@@ -48,8 +49,10 @@ def instruction(tx: Tx, who: Actor, payout_id: UUID) -> wire.PayoutInstruction:
     rows: list[wire.InstructionRow] = []
     if state is PayoutState.SENT:
         rows = [_row(payout, payout.amount_fen)] if payout.mode == PURCHASE else _splits(tx, payout)
-    if state is PayoutState.CONFIRMED and payout.mode != PURCHASE:
-        rows = _returns(tx, payout)
+        rows += _ends(tx, payout)
+    if state is PayoutState.CONFIRMED:
+        rows = _returns(tx, payout) if payout.mode != PURCHASE else []
+        rows += [row for row in _ends(tx, payout) if row.succeeded is None]
     return wire.PayoutInstruction(number=payout.number, mode=payout.mode, amount_fen=payout.amount_fen, rows=rows)
 
 
@@ -77,26 +80,38 @@ def _of(paid: Paid, code: str) -> dict[str, Any]:
 
 
 def _splits(tx: Tx, payout: Payout) -> list[wire.InstructionRow]:
-    """A row for each split, one for what cannot be split, and one for each payment whose splitting ends."""
+    """A row for each split, and one for what cannot be split."""
     taken = splits.of(tx, payout)
     order_ids = [order_id for _, order_id, _ in taken]
     paid, codes = payments_of(tx, order_ids), order_codes(tx, order_ids)
     before, told = splits.rounds(tx, payout, order_ids), splits.results(tx, payout)
-    ends, now = splits.rest(tx, payout, paid), clock.now()
     rows: list[wire.InstructionRow] = []
-    last: list[wire.InstructionRow] = []
     for n, order_id, fen in taken:
-        window = instructing.window(paid[order_id].paid_at, at=now, rounds=before.get(order_id, 0))
-        of_it = _of(paid[order_id], codes[order_id]) | {"start_at": window.start_at, "until": window.until}
-        said = {"trouble": window.trouble, "succeeded": _said(told, n)}
-        rows.append(_row(payout, fen, Row(payout.number, n), kind="split", **of_it, **said))
-        if order_id in ends and window.trouble is None:  # what is too late was ended by its channel
-            end, said = Row(payout.number, n, "E"), {"succeeded": _said(told, -n)}
-            last.append(_row(payout, ends[order_id], end, kind="unfreeze", **of_it, **said, **_TO_US))
+        window = instructing.window(paid[order_id].paid_at, at=clock.now(), rounds=before.get(order_id, 0))
+        when = {"start_at": window.start_at, "until": window.until, "trouble": window.trouble}
+        of_it = _of(paid[order_id], codes[order_id]) | when | {"succeeded": _said(told, n)}
+        rows.append(_row(payout, fen, Row(payout.number, n), kind="split", **of_it))
     if rest := payout.amount_fen - sum(fen for _, _, fen in taken):
         said = {"trouble": NO_PAYMENT, "succeeded": _said(told, TRANSFER)}
         rows.append(_row(payout, rest, Row(payout.number, TRANSFER), **said))
-    return rows + last
+    return rows
+
+
+def _ends(tx: Tx, payout: Payout) -> list[wire.InstructionRow]:
+    """A row for each payment whose splitting ends with it; that of what is too late was ended by its channel."""
+    due, told = splits.ends(tx, payout), splits.results(tx, payout)
+    order_ids = [one.order_id for one in due]
+    paid, codes = payments_of(tx, order_ids), order_codes(tx, order_ids)
+    before = splits.rounds(tx, payout, order_ids)
+    rows: list[wire.InstructionRow] = []
+    for one in due:
+        of_it = paid[one.order_id]
+        window = instructing.window(of_it.paid_at, at=clock.now(), rounds=before.get(one.order_id, 0))
+        if window.trouble is None:
+            when = {"start_at": window.start_at, "until": window.until, "succeeded": _said(told, -one.n)}
+            more = _of(of_it, codes[one.order_id]) | when | _TO_US
+            rows.append(_row(payout, one.amount, Row(payout.number, one.n, "E"), kind="unfreeze", **more))
+    return rows
 
 
 def _returns(tx: Tx, payout: Payout) -> list[wire.InstructionRow]:

@@ -37,7 +37,6 @@ from shared.money import Fen
 from shared.states import require_move
 
 PREFIX = "DK"
-PROFIT_SHARING = "profit_sharing"
 
 
 class PayoutsFrozen(Conflict):
@@ -226,8 +225,7 @@ def check(tx: Tx, payout_id: UUID, move: wire.MovePayout, *, actor: Actor, reque
     if move.approve:
         require_not_frozen(tx)
         _require_not_held(tx, held.supplier_id, held.statements)
-        if held.mode == PROFIT_SHARING:
-            splits.decide(tx, held)
+        splits.decide(tx, held)
     held.checked_by, held.checked_at = actor.label, clock.now()
     if to is PayoutState.REFUSED:
         _free(tx, held, actor=actor)

@@ -326,7 +326,7 @@ def payout_answers(tx: Tx, who: Actor, rows: Sequence[Payout]) -> list[wire.Payo
             receiver=row.receiver,
             account=row.account,
             bank=row.bank,
-            is_new_account=bool(row.account) and (row.supplier_id, row.account, row.bank) not in known,
+            is_new_account=bool(row.account) and (row.supplier_id, row.receiver, row.account, row.bank) not in known,
             earlier=before[row.id],
             state=PayoutState(row.state),
             made_by=names.of(row.made_by),
@@ -346,9 +346,9 @@ def payout_answers(tx: Tx, who: Actor, rows: Sequence[Payout]) -> list[wire.Payo
     ]
 
 
-def _accounts_paid(tx: Tx, supplier_ids: Collection[UUID]) -> set[tuple[UUID, str, str]]:
-    """Where money of suppliers has arrived, and stayed."""
-    query = select(Payout.supplier_id, Payout.account, Payout.bank).distinct()
+def _accounts_paid(tx: Tx, supplier_ids: Collection[UUID]) -> set[tuple[UUID, str, str, str]]:
+    """Where money of suppliers has arrived, and stayed, and in whose name."""
+    query = select(Payout.supplier_id, Payout.receiver, Payout.account, Payout.bank).distinct()
     mine = (Payout.supplier_id.in_(supplier_ids), Payout.state == PayoutState.CONFIRMED.value)
     return {(supplier_id, account, bank) for supplier_id, account, bank in tx.execute(query.where(*mine))}
 

@@ -103,10 +103,14 @@ class _File:
 
 @dataclass(slots=True)
 class _Named:
-    """A payout that a file names: the rows of its instruction, and what was told of them, are read once for all."""
+    """A payout that a file names: the rows of its instruction, and what was told of them, are read once for all.
+
+    `rows` are those by which the money goes, of a payout that is split; `splits` numbers those that end their payments.
+    """
 
     payout: Payout
     rows: dict[int, Fen]
+    splits: set[int]
     told: dict[int, SettlementResult]
 
     @property
@@ -121,9 +125,12 @@ def _named(tx: Tx, rows: Sequence[wire.PayoutResult]) -> dict[str, tuple[_Named,
     numbers = {*parts, *(part.payout for part in parts.values() if part)}
     found = payouts.lock_all(tx, list(tx.scalars(select(Payout.id).where(among(tx, Payout.number, list(numbers))))))
     by_number = {
-        held.number: _Named(held, splits.rows(tx, held), splits.results(tx, held))
-        if held.mode == payouts.PROFIT_SHARING
-        else _Named(held, {}, {})
+        held.number: _Named(
+            held,
+            splits.rows(tx, held) if held.mode == splits.PROFIT_SHARING else {},
+            splits.numbers(tx, held),
+            splits.results(tx, held),
+        )
         for held in found.values()
     }
     named: dict[str, tuple[_Named, Row | None]] = {}
@@ -165,8 +172,9 @@ def _by_maker(held: Payout, actor: Actor) -> Sentence | None:
     return Sentence(*words) if is_maker else None
 
 
-def _other_amount(fen: Fen) -> Sentence:
-    return Sentence(f"金额应为 ¥{format_fen(fen)}", f"its amount is ¥{format_fen(fen)}")
+def _other_amount(fen: Fen, most: Fen | None = None) -> Sentence:
+    amounts = " – ".join(f"¥{format_fen(one)}" for one in dict.fromkeys((fen, most or fen)))
+    return Sentence(f"金额应为 {amounts}", f"its amount is {amounts}")
 
 
 def _stands(state: PayoutState) -> Sentence:
@@ -216,12 +224,13 @@ def _end(tx: Tx, named: _Named, file: _File, *, is_there: bool, reference: str =
 
 def _misfit_of_row(tx: Tx, named: _Named, part: Row, row: wire.PayoutResult, actor: Actor) -> Sentence | None:
     held, rows = named.payout, named.rows
-    if part.n not in rows or (part.kind and part.n == splits.TRANSFER):
+    if part.n not in (named.splits if part.kind else rows):
         return Sentence("打款没有这一行", "the payout has no such row")
     if part.kind == "R":
         return _misfit_of_return(tx, held, part, row, actor)
-    if part.kind == "" and rows[part.n] != row.amount_fen:
-        return _other_amount(rows[part.n])
+    least, most = splits.rest_within(tx, held, part.n) if part.kind else (rows[part.n], rows[part.n])
+    if not least <= row.amount_fen <= most:
+        return _other_amount(least, most)
     if (known := named.told.get(_key(part))) is not None:
         return None if known.succeeded == row.succeeded else _OTHER_RESULT
     if part.kind and held.sent_at is not None:
@@ -264,6 +273,8 @@ def _take_row(tx: Tx, named: _Named, part: Row, row: wire.PayoutResult, file: _F
         return _take_return(tx, held, part, row, file)
     if _key(part) in named.told:
         return "known_before", 0
+    if part.kind and not row.succeeded:
+        return "not_done", 0  # it can be tried again
     has_ended = held.state != PayoutState.SENT.value and not part.kind
     is_as_said = _SAID.get(PayoutState(held.state)) is row.succeeded
     if has_ended and not is_as_said:
@@ -275,7 +286,7 @@ def _take_row(tx: Tx, named: _Named, part: Row, row: wire.PayoutResult, file: _F
     named.told[_key(part)] = SettlementResult(payout_id=held.id, n=_key(part), file_sha256=file.sha256, **said)
     tx.add(named.told[_key(part)])
     if part.kind:
-        return "unfrozen" if row.succeeded else "not_done", 0
+        return "unfrozen", 0
     if has_ended:
         return ("known_before", 0) if is_as_said else ("lacked", row.amount_fen)
     if named.rows.keys() <= named.told.keys():

@@ -5,12 +5,13 @@ left     of an order's payment: what its released lines still have for the suppl
          more than the payment has, nor than its channel splits of it: nothing of what was not opened to be split, nor
          once that has ended, or is too late
 taken    first of the orders on the payout's own statements, then of those that the supplier had released lately; what
-         no payment has left is transferred
+         no payment has left is transferred. Of a payment on them that was opened to be split, and gives nothing in the
+         end, nothing is kept to be taken: its splitting ends with the payout, too
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -28,7 +29,7 @@ from server.payments import settling as payments
 from server.payments.settling import Paid
 from server.settlement import terms as agreed
 from server.settlement.earning import RELEASED
-from server.settlement.instructing import GIVEN_BACK_WITHIN, WITHIN, most_of, share_out, window
+from server.settlement.instructing import GIVEN_BACK_WITHIN, WITHIN, Part, most_of, share_out, window
 from server.settlement.model import (
     Payout,
     SettlementItem,
@@ -49,6 +50,7 @@ _LATELY = WITHIN + timedelta(days=1)
 _IS_OF_SPLIT = and_(SettlementResult.payout_id == SettlementSplit.payout_id, SettlementResult.n == SettlementSplit.n)
 
 
+PROFIT_SHARING = "profit_sharing"
 TRANSFER = 0
 """The number of the row of an instruction for what no payment has."""
 
@@ -66,22 +68,44 @@ class SplitOutdated(Conflict):
 
 def decide(tx: Tx, payout: Payout) -> None:
     """Keep what a payout that is approved takes of each payment. Callers hold the supplier's turn."""
-    own = _left(tx, payout, Statement.number.in_(payout.statements))
-    others: dict[UUID, Fen] = {}
-    if sum(own.values()) < payout.amount_fen:
-        lately = Statement.confirmed_at >= clock.now() - _LATELY
-        others = {order_id: fen for order_id, fen in _left(tx, payout, lately).items() if order_id not in own}
+    parts = _parts(tx, payout) if payout.mode == PROFIT_SHARING else []
+    taken = {part.order_id for part in parts}
+    parts += [Part(order_id, 0, 0) for order_id in _opened(tx, payout) if order_id not in taken]
     rows = [
         {"payout_id": payout.id, "n": n, "order_id": part.order_id, "amount_fen": part.amount, "fee_fen": part.fee}
-        for n, part in enumerate(share_out(payout.amount_fen, payout.fee_fen, own, others), start=1)
+        for n, part in enumerate(parts, start=1)
     ]
     if rows:
         tx.execute(insert(table_of(SettlementSplit)), rows)
 
 
+def _parts(tx: Tx, payout: Payout) -> list[Part]:
+    own = _left(tx, payout, Statement.number.in_(payout.statements))
+    others: dict[UUID, Fen] = {}
+    if sum(own.values()) < payout.amount_fen:
+        lately = Statement.confirmed_at >= clock.now() - _LATELY
+        others = {order_id: fen for order_id, fen in _left(tx, payout, lately).items() if order_id not in own}
+    return share_out(payout.amount_fen, payout.fee_fen, own, others)
+
+
+def _opened(tx: Tx, payout: Payout) -> list[UUID]:
+    """The orders on a payout's statements whose payments were opened to be split, and still can be."""
+    opened = payments.opened_to_be_split()
+    query = (
+        select(SettlementItem.order_id)
+        .distinct()
+        .join(Statement, Statement.id == SettlementItem.statement_id)
+        .join(opened, opened.c.order_id == SettlementItem.order_id)
+        .where(Statement.number.in_(payout.statements), opened.c.paid_at >= clock.now() - WITHIN)
+    )
+    found = sorted(tx.scalars(query))
+    ended = _ended(tx, found)
+    return [order_id for order_id in found if order_id not in ended]
+
+
 def require_fit(tx: Tx, payout: Payout) -> None:
-    """Raise SplitOutdated unless each payment still has what the payout takes of it."""
-    wanted = {order_id: fen for _, order_id, fen in of(tx, payout)}
+    """Raise SplitOutdated unless each payment still has what the payout, and its fee, take of it."""
+    wanted = {row.order_id: row.amount_fen + row.fee_fen for row in _rows_of(tx, payout) if row.amount_fen}
     left = left_of(tx, payout, wanted)
     if any(left.get(order_id, 0) < fen for order_id, fen in wanted.items()):
         raise SplitOutdated(number=payout.number)
@@ -89,7 +113,12 @@ def require_fit(tx: Tx, payout: Payout) -> None:
 
 def of(tx: Tx, payout: Payout) -> list[tuple[int, UUID, Fen]]:
     """What a payout takes of the payments of which orders, by the numbers of the splits."""
-    return [(row.n, row.order_id, row.amount_fen) for row in _rows_of(tx, payout)]
+    return [(row.n, row.order_id, row.amount_fen) for row in _rows_of(tx, payout) if row.amount_fen]
+
+
+def numbers(tx: Tx, payout: Payout) -> set[int]:
+    """The numbers of its splits, of what gives nothing, too: the ends of their payments are named by them."""
+    return {row.n for row in _rows_of(tx, payout)}
 
 
 def _rows_of(tx: Tx, payout: Payout) -> Sequence[SettlementSplit]:
@@ -97,9 +126,14 @@ def _rows_of(tx: Tx, payout: Payout) -> Sequence[SettlementSplit]:
     return tx.scalars(mine.order_by(SettlementSplit.n)).all()
 
 
-def left_of(tx: Tx, payout: Payout, order_ids: Collection[UUID]) -> dict[UUID, Fen]:
-    """What can be split of the payments of these orders for the payout's supplier, the payout itself not counted."""
-    return _left(tx, payout, among(tx, SettlementItem.order_id, list(order_ids))) if order_ids else {}
+def left_of(
+    tx: Tx, payout: Payout, order_ids: Collection[UUID], *, agreed_at: datetime | None = None
+) -> dict[UUID, Fen]:
+    """What can be split of the payments of these orders for the payout's supplier, the payout itself not counted; by
+    what its terms let of a payment be split at some instant, or now.
+    """
+    wanted = list(order_ids)
+    return _left(tx, payout, among(tx, SettlementItem.order_id, wanted), agreed_at=agreed_at) if wanted else {}
 
 
 def rows(tx: Tx, payout: Payout) -> dict[int, Fen]:
@@ -184,35 +218,80 @@ def rounds(tx: Tx, payout: Payout, order_ids: Collection[UUID]) -> dict[UUID, in
     query = (
         select(SettlementSplit.order_id, func.count())
         .join(Payout, Payout.id == SettlementSplit.payout_id)
-        .where(Payout.id != payout.id, Payout.state.in_(_CARRIED))
+        .where(Payout.id != payout.id, Payout.state.in_(_CARRIED), SettlementSplit.amount_fen > 0)
         .where(among(tx, SettlementSplit.order_id, list(order_ids)))
         .group_by(SettlementSplit.order_id)
     )
     return {order_id: int(n) for order_id, n in tx.execute(query)}
 
 
-def rest(tx: Tx, payout: Payout, paid: Mapping[UUID, Paid]) -> dict[UUID, Fen]:
-    """What is left for the shop of those payments of which nothing more is to be split once this payout is.
+@dataclass(frozen=True, slots=True)
+class End:
+    """With a payout's `n`-th split nothing more is split of its payment: so much of that is left for the shop."""
 
-    All lines of their orders were released, nothing about them is in question, their split did not fail, and no other
-    payout that has not ended takes anything of them.
+    n: int
+    order_id: UUID
+    amount: Fen
+
+
+def ends(tx: Tx, payout: Payout) -> list[End]:
+    """The payments whose splitting ends with a payout, as nothing more is to be split of them once it arrived.
+
+    All lines of their orders were released, nothing about them is in question, and their split did not fail. Of several
+    payouts the newest ends it, once it is known of all what became of theirs.
     """
-    told, mine = results(tx, payout), _rows_of(tx, payout)
-    ended = _ended(tx, [row.order_id for row in mine])
-    failed = {n for n, said in told.items() if not said.succeeded}
-    mine = [row for row in mine if -row.n in told or not (row.n in failed or row.order_id in ended)]
-    own, left = {row.order_id: row.amount_fen for row in mine}, left_of(tx, payout, [row.order_id for row in mine])
-    wanted = [row.order_id for row in mine if left.get(row.order_id, 0) <= row.amount_fen + row.fee_fen]
+    told, rows = results(tx, payout), _rows_of(tx, payout)
+    ended = _ended(tx, [row.order_id for row in rows])
+    rows = [row for row in rows if _is_true(told, -row.n) or not (_is_false(told, row.n) or row.order_id in ended)]
+    left = left_of(tx, payout, [row.order_id for row in rows], agreed_at=payout.checked_at)
+    rows = [row for row in rows if left.get(row.order_id, 0) <= row.amount_fen + row.fee_fen]
+    unsure = _unsure(tx, payout, [row.order_id for row in rows])
+    sure = [row for row in rows if row.order_id not in unsure]
+    rest = _rest(tx, payout, sure)
+    gone = _gone(tx, list(rest), *payments.taken())
+    found = [End(row.n, row.order_id, rest[row.order_id] - gone.get(row.order_id, 0)) for row in sure]
+    return [one for one in found if one.amount > 0]
+
+
+def rest_within(tx: Tx, payout: Payout, n: int) -> tuple[Fen, Fen]:
+    """The least and the most that can be left for the shop of the payment of a payout's `n`-th split.
+
+    Refunds may have gone back before or after its splitting ended; a split that did not arrive was left, too.
+    """
+    [row] = [row for row in _rows_of(tx, payout) if row.n == n]
+    rest = _rest(tx, payout, [row])[row.order_id]
+    told, is_there = results(tx, payout), payout.state == PayoutState.CONFIRMED.value
+    arrived = told[n].succeeded if n in told else is_there
+    gone = _gone(tx, [row.order_id], *payments.taken()).get(row.order_id, 0)
+    return max(rest - gone, 0), rest if arrived else rest + row.amount_fen
+
+
+def _rest(tx: Tx, payout: Payout, rows: Sequence[SettlementSplit]) -> dict[UUID, Fen]:
+    """What no payout splits of the payments of some of a payout's splits, whatever refunds took."""
+    paid = payments.payments_of(tx, [row.order_id for row in rows])
+    back: Counter[int] = Counter()
+    for (n, _), given in returns(tx, payout).items():
+        back[n] += given.amount_fen
+    rest = {row.order_id: paid[row.order_id].amount - row.amount_fen + back[row.n] for row in rows}
+    _take(rest, _split_before(tx, payout, list(rest)))
+    return rest
+
+
+def _unsure(tx: Tx, payout: Payout, order_ids: Collection[UUID]) -> set[UUID]:
+    """Those of these orders of which more may be split, or given back, or that another payout sees to."""
     lines, waits = delivered_lines(), unsettled_lines()
     others = or_(lines.c.supplier_id != payout.supplier_id, exists().where(waits.c.order_id == lines.c.order_id))
-    unsure = set(tx.scalars(select(lines.c.order_id).where(among(tx, lines.c.order_id, wanted), others)))
+    unsure = set(tx.scalars(select(lines.c.order_id).where(among(tx, lines.c.order_id, list(order_ids)), others)))
     asked = payments.in_question(tx)
-    unsure |= asked.refunds | asked.disputes | asked.exceptions | _on_their_way(tx, payout, wanted)
-    ends = {order_id: paid[order_id].amount for order_id in wanted if order_id not in unsure}
-    _take(ends, own)
-    _take(ends, _split_before(tx, payout, list(ends)))
-    _take(ends, _gone(tx, list(ends), *payments.taken()))
-    return {order_id: fen for order_id, fen in ends.items() if fen > 0}
+    return unsure | asked.refunds | asked.disputes | asked.exceptions | _in_others(tx, payout, order_ids)
+
+
+def _is_true(told: Mapping[int, SettlementResult], n: int) -> bool:
+    return n in told and told[n].succeeded
+
+
+def _is_false(told: Mapping[int, SettlementResult], n: int) -> bool:
+    return n in told and not told[n].succeeded
 
 
 def results(tx: Tx, payout: Payout) -> dict[int, SettlementResult]:
@@ -221,13 +300,19 @@ def results(tx: Tx, payout: Payout) -> dict[int, SettlementResult]:
     return {row.n: row for row in tx.scalars(mine)}
 
 
-def _on_their_way(tx: Tx, payout: Payout, order_ids: Collection[UUID]) -> set[UUID]:
-    """Those of these orders of whose payments other payouts take something, and nobody knows yet whether it arrived."""
+def _in_others(tx: Tx, payout: Payout, order_ids: Collection[UUID]) -> set[UUID]:
+    """Those of these orders that newer payouts see to, or of whose payments others take something of which nobody knows
+    yet whether it arrived.
+    """
+    on_its_way = and_(
+        Payout.state.in_(_NOT_ENDED), SettlementResult.payout_id.is_(None), SettlementSplit.amount_fen > 0
+    )
+    newer = and_(Payout.state.in_(_TAKEN), Payout.id > payout.id)
     query = (
         select(SettlementSplit.order_id)
         .join(Payout, Payout.id == SettlementSplit.payout_id)
         .outerjoin(SettlementResult, _IS_OF_SPLIT)
-        .where(Payout.id != payout.id, Payout.state.in_(_NOT_ENDED), SettlementResult.payout_id.is_(None))
+        .where(Payout.id != payout.id, or_(on_its_way, newer))
     )
     return set(tx.scalars(query.where(among(tx, SettlementSplit.order_id, list(order_ids)))))
 
@@ -254,9 +339,9 @@ def _gone(tx: Tx, order_ids: Collection[UUID], *by: Subquery) -> dict[UUID, Fen]
     return found
 
 
-def _left(tx: Tx, payout: Payout, which: ColumnElement[bool]) -> dict[UUID, Fen]:
+def _left(tx: Tx, payout: Payout, which: ColumnElement[bool], *, agreed_at: datetime | None = None) -> dict[UUID, Fen]:
     """What can be split for the supplier of the payments of some of its released orders, in the order of the orders."""
-    is_theirs = (Statement.supplier_id == payout.supplier_id, Statement.mode == payout.mode)
+    is_theirs = (Statement.supplier_id == payout.supplier_id, Statement.mode == PROFIT_SHARING)
     chosen = (which, *is_theirs, Statement.state.in_(RELEASED))
     shares = select(SettlementItem.order_id, func.sum(SettlementItem.share_fen))
     left = _sums(tx, shares.join(Statement, Statement.id == SettlementItem.statement_id).where(*chosen))
@@ -274,15 +359,15 @@ def _left(tx: Tx, payout: Payout, which: ColumnElement[bool]) -> dict[UUID, Fen]
     _take(left, _split_before(tx, payout, left, of_supplier))
     _take(left, _fees_before(tx, payout, left, of_supplier))
     has = {order_id: fen for order_id, fen in left.items() if fen > 0}
-    able = {order_id: min(has[order_id], fen) for order_id, fen in _room(tx, payout, has).items()}
+    able = {order_id: min(has[order_id], fen) for order_id, fen in _room(tx, payout, has, agreed_at).items()}
     return {order_id: fen for order_id, fen in sorted(able.items()) if fen > 0}
 
 
-def _room(tx: Tx, payout: Payout, order_ids: Collection[UUID]) -> dict[UUID, Fen]:
+def _room(tx: Tx, payout: Payout, order_ids: Collection[UUID], agreed_at: datetime | None) -> dict[UUID, Fen]:
     """What the channel still splits of the payments of these orders, whosever it is: all of it is in them."""
     paid, gone = payments.payments_of(tx, order_ids), _gone(tx, order_ids, *payments.taken(), payments.disputed())
-    most = agreed.histories(tx, [payout.supplier_id])[payout.supplier_id].current.split_ppm
     before, ended, now = rounds(tx, payout, order_ids), _ended(tx, order_ids), clock.now()
+    most = agreed.histories(tx, [payout.supplier_id])[payout.supplier_id].at(agreed_at or now).split_ppm
     room = {
         order_id: min(most_of(one.amount, most), one.amount - gone.get(order_id, 0))
         for order_id, one in paid.items()

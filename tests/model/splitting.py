@@ -23,8 +23,9 @@ class Splitting:
     """How it stands: `split` and `fees` of each order's payment by all payouts but one, and those `ended`.
 
     `parts` are the splits of each payout by their orders; `waiting` has of each order the payouts of which nobody knows
-    what became of its split. Of payouts that arrived `arrived` has what they say of it, and `there` what their rows sum
-    to that nobody told to have failed. `released` has the numbers of the statements that released some of an order.
+    what became of its split, and `newest` the newest of those that see to it. Of payouts that arrived `arrived` has
+    what they say of it, and `there` what their rows sum to that nobody told to have failed. `released` has the numbers
+    of the statements that released some of an order.
     """
 
     def __init__(self, tx, supplier, *, but=None):
@@ -39,7 +40,7 @@ class Splitting:
             back[one.payout_id, one.n] += one.amount_fen
         self.parts = {}
         self.arrived = {one.id: one.arrived_fen for one in payouts.values() if one.state == PayoutState.CONFIRMED}
-        self.split, self.fees, self.ended, self.waiting = Counter(), Counter(), set(), {}
+        self.split, self.fees, self.ended, self.waiting, self.newest = Counter(), Counter(), set(), {}, {}
         for row in of(SettlementSplit):
             self.parts.setdefault(row.payout_id, {})[row.order_id] = row
             if told.get((row.payout_id, -row.n)):
@@ -47,8 +48,10 @@ class Splitting:
             if row.payout_id == but or payouts[row.payout_id].state not in _TAKES:
                 continue
             self.fees[row.order_id] += row.fee_fen
-            if payouts[row.payout_id].state != PayoutState.CONFIRMED and (row.payout_id, row.n) not in told:
+            is_waiting = payouts[row.payout_id].state != PayoutState.CONFIRMED and (row.payout_id, row.n) not in told
+            if row.amount_fen and is_waiting:
                 self.waiting.setdefault(row.order_id, set()).add(row.payout_id)
+            self.newest[row.order_id] = max(row.payout_id, self.newest.get(row.order_id, row.payout_id))
             if told.get((row.payout_id, row.n), True):
                 self.split[row.order_id] += row.amount_fen - back[row.payout_id, row.n]
         self.there = {id_: _there(payouts[id_], self.parts.get(id_, {}), told) for id_ in self.arrived}
@@ -78,9 +81,16 @@ class Splitting:
             rest = one.left.amount - self.split[one.order_id]
             if row is None or room.get(one.order_id) or one.refund or one.dispute or rest <= 0:
                 continue
+            is_told = (payout.id, -row.n) in self.told
+            if is_told and payout.state == PayoutState.CONFIRMED:
+                continue
             others = self.waiting.get(one.order_id, set()) - {payout.id}
             failed = self.told.get((payout.id, row.n)) is False
-            if not others and ((payout.id, -row.n) in self.told or not (failed or one.order_id in self.ended)):
+            if (
+                self.newest[one.order_id] == payout.id
+                and not others
+                and (is_told or not (failed or one.order_id in self.ended))
+            ):
                 found[one.order_id] = rest
         return found
 

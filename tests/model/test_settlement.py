@@ -263,10 +263,11 @@ class Settlement(RuleBasedStateMachine):
         with self.db.read() as tx:
             rows = instructions.instruction(tx, PEOPLE[0], payout.id).rows
             codes = {tx.get(Order, one.order_id).code: one.order_id for one in self.sold}
+        ends = {codes[row.order_code]: row.amount_fen for row in rows if row.kind == "unfreeze"}
+        wanted = self.splitting()
+        assert ends == wanted.ends(payout, self.sold, self.split_ppm)
         if payout.state == PayoutState.SENT:
             assert sum(row.amount_fen for row in rows if row.kind != "unfreeze") == payout.amount_fen
-            ends = {codes[row.order_code]: row.amount_fen for row in rows if row.kind == "unfreeze"}
-            assert ends == self.splitting().ends(payout, self.sold, self.split_ppm)
         return rows
 
     def _move(self, payout, *, goes_well):
@@ -291,7 +292,9 @@ class Settlement(RuleBasedStateMachine):
         """It is sent unless a payment has not got any more what was to be split of it."""
         room = before.room(self.sold, self.split_ppm or 0)
         parts = before.parts.get(payout.id, {})
-        fits = all(row.amount_fen <= room.get(order_id, 0) for order_id, row in parts.items())
+        fits = all(
+            row.amount_fen + row.fee_fen <= room.get(order_id, 0) for order_id, row in parts.items() if row.amount_fen
+        )
         with nullcontext() if fits else pytest.raises(SplitOutdated):
             payouts.send(tx, payout.id, move, actor=PEOPLE[0])
 
@@ -301,7 +304,7 @@ class Settlement(RuleBasedStateMachine):
             return
         room, parts = before.room(self.sold, self.split_ppm), after.parts.get(payout.id, {})
         own = {order_id for order_id, numbers in before.released.items() if numbers & set(payout.statements)}
-        taken = {order_id: row.amount_fen for order_id, row in parts.items()}
+        taken = {order_id: row.amount_fen for order_id, row in parts.items() if row.amount_fen}
         remain = {order_id: room[order_id] - fen for order_id, fen in taken.items()}
         assert all(fen > 0 for fen in taken.values())
         assert all(0 <= row.fee_fen <= remain[order_id] for order_id, row in parts.items())

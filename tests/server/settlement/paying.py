@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from server.orders import actions as orders
 from shared import clock, ids
+from tests.server.refunding import shop_with_refunds
 
 SOLD = datetime(2026, 11, 16, 4, 0, tzinfo=UTC)
 """A Monday noon of the shop."""
@@ -17,7 +18,18 @@ PURCHASE = {
     "release_from": "delivered",
     "account": "6222-01",
 }
+SHARING = {"mode": "profit_sharing", "split_ppm": 10**6}
 BASE = "/api/settlement"
+
+
+@contextmanager
+def open_shop(folder, *, stock=12):
+    """A shop whose channel refunds at once, with keys in stock, at the time of the sale; it is checked in the end."""
+    with clock.fixed(SOLD), shop_with_refunds(folder) as site:
+        site.desk.says = "succeeded"
+        site.world.stock("STEAM-50", stock)
+        yield site
+        site.world.check()
 
 
 def ask(site, path, *, by="zhou", status=200, **query):

@@ -1,5 +1,6 @@
 """Nothing is released but by a statement, and nothing paid out but by a payout: said by name, soon after."""
 
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -8,10 +9,12 @@ from sqlalchemy import insert, select, tuple_, update
 from server import invariants
 from server.db import table_of
 from server.invariants.booked import adjustments_are_posted, payouts_are_booked
-from server.invariants.settlement import releases_are_of_statements
+from server.invariants.scope import EVERYTHING, Scope
+from server.invariants.settlement import releases_are_of_statements, splits_are_of_payments_opened_for_it
 from server.ledger import paying as books
 from server.ledger.actions import Account, Journal, Transfer, post
 from server.ledger.model import LedgerAccount, LedgerJournal, LedgerTransfer
+from server.payments.model import PaymentAttempt
 from server.settlement.model import Payout, SettlementResult, SettlementReturn
 from shared import clock
 from tests.databases import findings_after
@@ -21,6 +24,7 @@ from tests.server.settlement.paying import SOLD, agree, step
 from tests.world import ANNA
 
 DAY = "2026-11-16"
+NOTHING = Scope(papers={"payout": ()})
 
 
 @pytest.fixture
@@ -122,6 +126,10 @@ def test_a_payout_that_is_not_what_its_rows_and_people_said_is_named(shop):
     done = select(LedgerJournal.id).where(LedgerJournal.key == f"payout:{number}:done")
     mine = update(Payout).where(Payout.id == paid_id)
     failed = {"payout_id": paid_id, "n": 1, "succeeded": False, "reference": "", "reason": "", "file_sha256": ""}
+    unshared = update(PaymentAttempt).values(is_shared=False)
+    for scope, named in ((EVERYTHING, {"L6": (f"{number} 1 4225", f"{number} 2 4225")}), (NOTHING, {})):
+        look = partial(splits_are_of_payments_opened_for_it, scope=scope)
+        assert findings_after(db, unshared, look=lambda tx, look=look: filter(None, [look(tx)])) == named
     back = {"payout_id": paid_id, "n": 1, "k": 1, "amount_fen": 5, "reference": "", "file_sha256": ""}
     for forged, named in (
         (insert(table_of(SettlementResult)).values(**failed), {f"payout:{number}"}),  # it could be split again

@@ -11,9 +11,9 @@ from server.settlement import statements
 from server.settlement.model import SettlementItem, SettlementRun, Statement
 from shared import clock, ids
 from shared.contracts import settlement as wire
-from tests.server.refunding import carry_out, shop_with_refunds, start
+from tests.server.refunding import carry_out, start
 from tests.server.settlement import paying
-from tests.server.settlement.paying import SOLD, agree, ask, due_of, make, move
+from tests.server.settlement.paying import agree, ask, due_of, make, move
 from tests.server.test_query_plans import scanned, statements_of
 from tests.world import ANNA, BEN
 
@@ -22,12 +22,9 @@ DAY = "2026-11-16"
 
 @pytest.fixture
 def shop(tmp_path):
-    with clock.fixed(SOLD), shop_with_refunds(tmp_path) as site:
-        site.desk.says = "succeeded"
-        site.world.stock("STEAM-50", 20)
+    with paying.open_shop(tmp_path, stock=20) as site:
         agree(site)
         yield site
-        site.world.check()
 
 
 def unsettled(site):

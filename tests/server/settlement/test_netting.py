@@ -3,12 +3,12 @@
 import pytest
 
 from server.settlement import watch
-from shared import clock, ids
+from shared import ids
 from shared.pricing import Deal, Share
 from tests.server.bookkeeping import close, dispute
-from tests.server.refunding import balances, carry_out, shop_with_refunds, start
+from tests.server.refunding import balances, carry_out, start
 from tests.server.settlement import paying
-from tests.server.settlement.paying import SOLD, account_of, agree, ask, due_of, later, make, move
+from tests.server.settlement.paying import account_of, agree, ask, due_of, later, make, move
 from tests.world import ANNA, BEN
 
 DAY = "2026-11-16"
@@ -18,12 +18,9 @@ FIGURES = ("lines", "release_fen", "deductions_fen", "owed_fen", "payout_fee_fen
 
 @pytest.fixture
 def shop(tmp_path):
-    with clock.fixed(SOLD), shop_with_refunds(tmp_path) as site:
-        site.desk.says = "succeeded"
-        site.world.stock("STEAM-50", 12)
+    with paying.open_shop(tmp_path) as site:
         agree(site)
         yield site
-        site.world.check()
 
 
 def figures(statement):

@@ -2,21 +2,18 @@
 
 import pytest
 
-from shared import clock, ids
-from tests.server.refunding import balances, carry_out, shop_with_refunds
+from shared import ids
+from tests.server.refunding import balances, carry_out
 from tests.server.settlement import paying
-from tests.server.settlement.paying import SOLD, account_of, agree, ask, later, pay, settled, step
+from tests.server.settlement.paying import account_of, agree, ask, later, pay, settled, step
 from tests.server.settlement.test_netting import DAY, XINGHE, refund
 from tests.world import ANNA, BEN
 
 
 @pytest.fixture
 def shop(tmp_path):
-    with clock.fixed(SOLD), shop_with_refunds(tmp_path) as site:
-        site.desk.says = "succeeded"
-        site.world.stock("STEAM-50", 12)
+    with paying.open_shop(tmp_path) as site:
         yield site
-        site.world.check()
 
 
 def told(site, *rows, by="zhou", status=None):
@@ -35,6 +32,10 @@ def sent(site, count=2, **terms):
 
 def rows_of(site, payout):
     return ask(site, f"payouts/{payout['id']}/instruction")["rows"]
+
+
+def returns(site, payout):
+    return [row for row in rows_of(site, payout) if row["kind"] == "return"]
 
 
 def test_a_file_takes_back_what_had_arrived_only_as_people_may(shop):
@@ -104,9 +105,9 @@ def test_what_a_person_called_lost_is_not_there_by_a_file_alone(shop):
 def test_a_row_that_was_given_back_was_there_and_a_payout_that_lacks_all_failed(shop):
     fee = {"payout_fee_fen": 50}
     payout = step(shop, sent(shop, 1, mode="profit_sharing", split_ppm=10**6, **fee), "confirm")
-    assert rows_of(shop, payout) == []
+    assert returns(shop, payout) == []
     refund(shop, shop.bought[0], 4_500)
-    [row] = rows_of(shop, payout)
+    [row] = returns(shop, payout)
     back = (row["request_no"], row["amount_fen"], True, "HT-1")
     assert told(shop, back, by="wang") == {"returned": 1, "returned_fen": 4_225}
     refused = told(shop, (f"{payout['number']}-1", 4_225, False, ""), by="wang", status=422)
@@ -135,12 +136,12 @@ def test_what_was_given_back_for_a_refund_that_came_to_nothing_is_the_suppliers_
     payout = step(shop, sent(shop, mode="profit_sharing", split_ppm=10**6), "confirm")
     shop.desk.says = "processing"
     refund(shop, shop.bought[0], 1_000)
-    [row] = rows_of(shop, payout)
+    [row] = returns(shop, payout)
     assert (row["amount_fen"], account_of(shop)["owed_fen"]) == (775, 950)
     shop.desk.ends("failed")
     with later(shop, hours=1):
         carry_out(shop)
-    assert (rows_of(shop, payout), account_of(shop)["owed_fen"]) == ([], 0)
+    assert (returns(shop, payout), account_of(shop)["owed_fen"]) == ([], 0)
     number, back = payout["number"], (row["request_no"], 775, True, "HT-1")
     psp = balances(shop)["psp", "sandbox"]
     for bad in (

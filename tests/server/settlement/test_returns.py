@@ -2,23 +2,31 @@
 
 import pytest
 
-from shared import clock
-from tests.server.refunding import balances, carry_out, shop_with_refunds
-from tests.server.settlement.paying import PURCHASE, SOLD, account_of, agree, ask, later, paid, pay, settled, step
+from tests.server.refunding import balances, carry_out
+from tests.server.settlement import paying
+from tests.server.settlement.paying import (
+    PURCHASE,
+    SHARING,
+    account_of,
+    agree,
+    ask,
+    later,
+    paid,
+    pay,
+    settled,
+    step,
+)
 from tests.server.settlement.test_netting import DAY, XINGHE, refund
 from tests.server.settlement.test_results_later import told
-from tests.server.settlement.test_splitting import SHARING, carried, rows_of, sent
+from tests.server.settlement.test_splitting import carried, returns, sent
 from tests.world import ANNA, BEN
 
 
 @pytest.fixture
 def shop(tmp_path):
-    with clock.fixed(SOLD), shop_with_refunds(tmp_path) as site:
-        site.desk.says = "succeeded"
-        site.world.stock("STEAM-50", 12)
+    with paying.open_shop(tmp_path) as site:
         agree(site, **SHARING)
         yield site
-        site.world.check()
 
 
 def given_up(site, bought, amount):
@@ -43,7 +51,7 @@ def test_no_more_comes_back_of_a_split_than_refunds_ever_asked_for(shop):
     given_up(shop, second, 500)  # 5.00 are more than those 2.25: they were not asked for at once
     refused = told(shop, (f"{number}-R2.1", 276, True, "HT-1"), by="wang", status=422)
     assert "最多回退 ¥2.75" in refused["params"]["reason"]
-    assert (rows_of(shop, payout), balances(shop)["psp", "sandbox"]) == ([], 450)
+    assert (returns(shop, payout), balances(shop)["psp", "sandbox"]) == ([], 450)
     assert told(shop, (f"{number}-R2.1", 275, True, "HT-1"), by="wang") == {"returned": 1, "returned_fen": 275}
     assert (account_of(shop)["available_fen"], balances(shop)["supplier_available", XINGHE]) == (275, 275)
     for number_of, fen, succeeded, why in (
@@ -99,7 +107,7 @@ def test_who_checks_the_next_payout_reads_what_of_those_before_is_paid_again(sho
         refund(shop, fresh, 4_500)
         refund(shop, bought[0], 4_500)
     with later(shop, hours=3):
-        for one, reference in ((rows_of(shop, payout), "HT-1"), (rows_of(shop, last(shop)), "HT-2")):
+        for one, reference in ((returns(shop, payout), "HT-1"), (returns(shop, last(shop)), "HT-2")):
             [row] = one
             told(shop, (row["request_no"], row["amount_fen"], True, reference), by="wang")
         for _ in range(2):

@@ -5,26 +5,21 @@ from sqlalchemy import select
 
 from server.audit import AuditEvent
 from server.payments.actions import Outcome
-from shared import clock, ids
+from shared import ids
 from shared.pricing import Deal, Share
-from tests.server.refunding import balances, carry_out, shop_with_refunds
+from tests.server.refunding import balances, carry_out
 from tests.server.settlement import paying
-from tests.server.settlement.paying import SOLD, account_of, agree, ask
+from tests.server.settlement.paying import SHARING, account_of, agree, ask
 from tests.server.settlement.test_disputes import close, dispute
 from tests.server.settlement.test_netting import DAY, XINGHE, approved, refund
 from tests.world import ANNA, BEN
 
-SHARING = {"mode": "profit_sharing", "split_ppm": 10**6}
-
 
 @pytest.fixture
 def shop(tmp_path):
-    with clock.fixed(SOLD), shop_with_refunds(tmp_path) as site:
-        site.desk.says = "succeeded"
-        site.world.stock("STEAM-50", 12)
+    with paying.open_shop(tmp_path) as site:
         agree(site, **SHARING)
         yield site
-        site.world.check()
 
 
 def carried(site, payout):
@@ -35,6 +30,11 @@ def carried(site, payout):
 
 def rows_of(site, payout):
     return ask(site, f"payouts/{payout['id']}/instruction")["rows"]
+
+
+def returns(site, payout):
+    """What its receiver is asked to give back; it may still have to be told that splittings ended."""
+    return [row for row in rows_of(site, payout) if row["kind"] == "return"]
 
 
 def test_no_payment_is_split_that_was_refunded_since(shop):
@@ -322,16 +322,16 @@ def test_what_nobody_told_of_a_payout_that_failed_did_not_arrive(shop):
         key = {"idempotency-key": ids.new_token()}
         assert shop.post(f"/api/orders/{code}/refunds", by="li", json=wish, headers=key).status_code == 201
     carry_out(shop)
-    assert [(row["order_code"], row["amount_fen"]) for row in rows_of(shop, ended)] == [(first["order_code"], 2_250)]
+    assert [(row["order_code"], row["amount_fen"]) for row in returns(shop, ended)] == [(first["order_code"], 2_250)]
 
 
 def test_what_refunds_lack_after_a_split_is_given_back_once(shop):
     first, _ = shop.world.buy(ANNA, "STEAM-50"), shop.world.buy(BEN, "STEAM-50")
     payout = paying.step(shop, sent(shop, paying.settled(shop, DAY)), "confirm")
-    assert rows_of(shop, payout) == []
+    assert returns(shop, payout) == []
     refund(shop, first, 1_000)  # 2.25 of the payment are left at the channel
     assert account_of(shop)["owed_fen"] == 950
-    [row] = rows_of(shop, payout)
+    [row] = returns(shop, payout)
     assert (row["kind"], row["request_no"], row["amount_fen"]) == ("return", f"{payout['number']}-R1.1", 775)
     assert (row["order_code"], row["until"]) == (first.order.code, "2027-05-15T04:00:00Z")
     back, by = (row["request_no"], 775, True, ""), {"by": "wang", "reference": "HT-1"}
@@ -342,21 +342,21 @@ def test_what_refunds_lack_after_a_split_is_given_back_once(shop):
     assert told(shop, [back], **by) == {"returned": 1, "returned_fen": 775}
     assert told(shop, [back, (f"{payout['number']}-1", 4_275, True, "")]) == {"known_before": 2}
     assert (balances(shop)["psp", "sandbox"], account_of(shop)["owed_fen"]) == (psp + 775, 950 - 775)
-    assert (rows_of(shop, payout), account_of(shop)["paid_out_fen"]) == ([], 2 * 4_275 - 775)
+    assert (returns(shop, payout), account_of(shop)["paid_out_fen"]) == ([], 2 * 4_275 - 775)
     seen = ask(shop, f"payouts/{payout['id']}")
     assert (seen["arrived_fen"], seen["returned_fen"]) == (2 * 4_275, 775)
     gone = paying.step(shop, seen, "fail", by="wang", reference="TH-9", status=409)
     assert gone["code"] == "payout_given_back"
 
     refund(shop, first, 3_400)
-    [row] = rows_of(shop, seen)
+    [row] = returns(shop, seen)
     assert (row["request_no"], row["amount_fen"]) == (f"{payout['number']}-R1.2", 3_400)
     refund(shop, first, 100)  # all of it now, while that is carried to the channel
     assert told(shop, [(row["request_no"], 3_400, True, "")], **by) == {"returned": 1, "returned_fen": 3_400}
-    [row] = rows_of(shop, seen)
+    [row] = returns(shop, seen)
     assert (row["request_no"], row["amount_fen"]) == (f"{payout['number']}-R1.3", 100)
     with paying.later(shop, days=181):
-        assert rows_of(shop, seen) == []  # nobody is asked any more; what was given back in time may be told
+        assert returns(shop, seen) == []  # nobody is asked any more; what was given back in time may be told
         assert told(shop, [(row["request_no"], 100, True, "")], **by) == {"returned": 1, "returned_fen": 100}
 
 
@@ -378,6 +378,8 @@ def test_who_is_paid_is_written_on_the_payout_and_a_new_account_is_told(shop):
     assert (next_payout()["account"], next_payout()["is_new_account"]) == ("7559 0002", True)
     agree(shop, version=3, **terms, account="7559 0001")
     assert next_payout()["is_new_account"] is False
+    agree(shop, version=4, **terms | {"receiver": "另一家公司"}, account="7559 0001")
+    assert next_payout()["is_new_account"] is True  # in another name
     [newest] = ask(shop, f"terms/{shop.world.suppliers['xinghe']}", by="chen")["items"][:1]
     assert (newest["account"], newest["split_ppm"]) == ("7559 0001", 10**6)
     with shop.world.ctx.db.read() as tx:

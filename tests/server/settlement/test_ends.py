@@ -1,0 +1,99 @@
+"""Payments that were opened to be split: their splitting ends with the payout after which nothing more is split."""
+
+import pytest
+
+from server.payments.actions import Outcome
+from server.payments.attempts import NextAttempt
+from server.payments.model import PaymentAttempt
+from server.payments.settling import payments_of
+from tests.server.settlement import paying
+from tests.server.settlement.paying import PURCHASE, SHARING, agree, later, settled, step
+from tests.server.settlement.test_netting import DAY, approved, refund
+from tests.server.settlement.test_splitting import ends, rows_of, sent, told
+from tests.world import ANNA, BEN
+
+
+@pytest.fixture
+def shop(tmp_path):
+    with paying.open_shop(tmp_path) as site:
+        agree(site, **SHARING)
+        yield site
+
+
+def kinds(site, payout):
+    return [(row["kind"], row["request_no"], row["amount_fen"]) for row in rows_of(site, payout)]
+
+
+def test_a_payment_of_which_nothing_is_split_is_ended_too(shop):
+    agree(shop, version=1, **SHARING | {"split_ppm": 0})
+    first = shop.world.buy(ANNA, "STEAM-50")
+    payout = sent(shop, settled(shop, DAY))
+    number = payout["number"]
+    end = (f"{number}-E1", 4_500)
+    assert kinds(shop, payout) == [("transfer", f"{number}-0", 4_275), ("unfreeze", *end)]
+    for bad in ((f"{number}-1", 1, True, ""), (f"{number}-E2", 4_500, True, ""), (end[0], 4_501, True, "")):
+        assert told(shop, [bad], status=422)["code"] == "results_do_not_fit"
+    assert told(shop, [(*end, False, "系统繁忙")]) == {"waiting": 1, "not_done": 1}
+    step(shop, payout, "confirm")
+    assert kinds(shop, payout) == [("unfreeze", *end)], "it failed, and may be tried again"
+    refund(shop, first, 1_000)
+    assert ends(shop, payout) == {first.order.code: 3_500}
+    refused = told(shop, [(end[0], 3_499, True, "")], status=422)
+    assert "金额应为 ¥35.00 – ¥45.00" in refused["params"]["reason"]  # it may have been carried before the refund
+    assert told(shop, [(*end, True, "")]) == {"unfrozen": 1}
+    assert (rows_of(shop, payout), told(shop, [(*end, True, "")])) == ([], {"known_before": 1})
+
+    opened = shop.world.place(BEN, "STEAM-50")
+    agree(shop, version=2, **PURCHASE)  # while its buyer pays
+    assert shop.world.apply(shop.world.fact(opened)) is Outcome.APPLIED
+    payout = sent(shop, settled(shop, DAY))
+    number = payout["number"]
+    assert kinds(shop, payout) == [("transfer", number, 3_325), ("unfreeze", f"{number}-E1", 4_500)]
+    both = [(f"{number}-E1", 4_500, True, ""), (number, 3_325, True, "")]
+    assert told(shop, both) == {"confirmed": 1, "unfrozen": 1, "arrived": 1, "arrived_fen": 3_325}
+    assert rows_of(shop, payout) == []
+
+
+def test_what_its_channel_granted_at_the_approval_decides_what_a_payment_still_gives(shop):
+    agree(shop, version=1, **SHARING | {"split_ppm": 300_000})
+    bought = shop.world.buy(ANNA, "STEAM-50")
+    payout = approved(shop, settled(shop, DAY))
+    with later(shop, hours=1):
+        agree(shop, version=2, **SHARING, payout_fee_fen=75)  # the rest of its share is a transfer all the same
+        payout = step(shop, payout, "send")
+        assert ends(shop, payout) == {bought.order.code: 3_150}
+        step(shop, payout, "confirm")
+        assert ends(shop, payout) == {bought.order.code: 3_150}, "until it is told"
+        assert told(shop, [(f"{payout['number']}-E1", 3_150, True, "")]) == {"unfrozen": 1}
+        other = shop.world.buy(BEN, "STEAM-50")
+        payout = approved(shop, settled(shop, DAY))
+        shop.world.buy(ANNA, "STEAM-50")
+        settled(shop, DAY)
+        refund(shop, other, 50)  # there is enough for what it takes, and not for the fee, which is to stay there too
+        assert step(shop, payout, "send", status=409)["code"] == "split_outdated"
+
+
+def test_the_newest_payout_of_a_payment_ends_it_alone(shop):
+    bought = shop.world.buy(ANNA, "STEAM-50")
+    failed = step(shop, sent(shop, first := settled(shop, DAY)), "fail", note="渠道维护")
+    payout = sent(shop, first)
+    assert (ends(shop, failed), ends(shop, payout)) == ({}, {bought.order.code: 225})
+    step(shop, payout, "confirm")
+    refused = told(shop, [(f"{payout['number']}-E1", 4_500, True, "")], status=422)
+    assert "金额应为 ¥2.25" in refused["params"]["reason"], "what arrived was split"
+    late = (f"{failed['number']}-E1", 225, True, "")  # it was carried after all
+    assert told(shop, [late]) == {"unfrozen": 1}
+    assert ends(shop, payout) == {}
+
+
+def test_money_that_was_paid_twice_is_not_the_payment_that_is_split(shop):
+    world = shop.world
+    first = world.place(ANNA, "STEAM-50")
+    again = world.ctx.batch.call(NextAttempt(first.order.id, "sandbox", "qr", closed=(first.attempt.id,)))
+    assert world.apply(world.fact(first)) is Outcome.APPLIED
+    second = world.fact(first, out_trade_no=again.out_trade_no, provider_no="S-AGAIN")
+    assert world.apply(second) is Outcome.EXCEPTION
+    with world.ctx.db.read() as tx:
+        assert tx.get(PaymentAttempt, again.id).state == "paid"
+        paid = payments_of(tx, [first.order.id])[first.order.id]
+    assert (paid.number, paid.provider_no) == (first.attempt.out_trade_no, world.fact(first).provider_no)
