@@ -15,6 +15,7 @@ from datetime import date, datetime, timedelta
 from itertools import chain, compress
 
 from server.gateways.bill_rows import (
+    WITHDRAWALS,
     BillHead,
     Columns,
     CutOffBill,
@@ -86,7 +87,7 @@ _FUND_KINDS: Mapping[str, FundKind] = {
     "交易退款": FundKind.REFUND,
     "收费退回": FundKind.FEE_RETURNED,
     "退费": FundKind.FEE_RETURNED,
-    "提现": FundKind.WITHDRAWAL,
+    **WITHDRAWALS,
 }
 _WAYS: Mapping[str, int] = {"收入": 1, "支出": -1}
 _INCOME, _EXPENSE, _BALANCE = "收入金额(+元)", "支出金额(-元)", "账户余额(元)"

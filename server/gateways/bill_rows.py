@@ -76,7 +76,12 @@ class FundKind(StrEnum):
     REFUND_RETURNED = "refund_returned"
     """A refund that was closed: its money came back."""
     WITHDRAWAL = "withdrawal"
+    """To our bank, or (what came in) back from it."""
     OTHER = "other"
+
+
+WITHDRAWALS = dict.fromkeys(("提现", "提现退回", "提现退票", "提现失败退回"), FundKind.WITHDRAWAL)
+"""What channels call a withdrawal, and one that the bank sent back."""
 
 
 class FundRow(NamedTuple):

@@ -15,6 +15,7 @@ from functools import partial
 from itertools import chain, islice
 
 from server.gateways.bill_rows import (
+    WITHDRAWALS,
     BillHead,
     Columns,
     FundKind,
@@ -94,7 +95,7 @@ _FUND_KINDS = {
     "退款": FundKind.REFUND,
     "退还交易手续费": FundKind.FEE_RETURNED,
     "退款关闭": FundKind.REFUND_RETURNED,
-    "提现": FundKind.WITHDRAWAL,
+    **WITHDRAWALS,
 }
 _FUND_COUNT = "资金流水总笔数"
 _FUND_AMOUNT, _FUND_BALANCE = "收支金额(元)", "账户结余(元)"

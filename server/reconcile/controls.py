@@ -23,10 +23,10 @@ from shared.money import Fen
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """The identity's terms, none negative but `others_fen`; `others` names those by the channel's own words.
+    """The identity's terms; `others` names those by the channel's own words.
 
     `off_by_fen` is what the closing balance has more than the others lead to. `refunds_fen` is less those that were
-    closed and came back.
+    closed and came back, `withdrawals_fen` less those that came back: these and `others_fen` may be negative.
     """
 
     opening_fen: Fen

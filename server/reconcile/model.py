@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Date, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, Date, Index, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from server.db import Base, BigInt, Instant, Uid, big_text, exact
@@ -197,15 +197,19 @@ class ReconcileSweepPart(Base):
 
 
 class ReconcileWithdrawal(Base):
-    """Money that left a channel's account for our bank, as the fund bill of `day` has it, and as which arrival it came.
+    """Money that left a channel's account for our bank, as the fund bill of `day` has it, and as which arrival it came;
+    or (`is_return`) that came back.
 
-    `number` is the fund bill's own of the movement. `paired_by` is `number`, `amount`, or who said so.
+    `number` is the fund bill's own of the movement. `paired_by` is `number`, `amount`, or who said so. What came back
+    is `returned_on` a day; where the fund bill has that, each of both names the `other_id` and its day. `reason` is
+    why somebody says so.
     """
 
     __tablename__ = "reconcile_withdrawal"
     __table_args__ = (
         UniqueConstraint("channel", "number", name="uq_reconcile_withdrawal_number"),
         UniqueConstraint("sweep_id", name="uq_reconcile_withdrawal_sweep_id"),
+        Index("uq_reconcile_withdrawal_other_id", "other_id", unique=True),
         Index("ix_reconcile_withdrawal_day", "day", "channel"),
         CheckConstraint("amount_fen > 0", name="amount"),
     )
@@ -221,3 +225,7 @@ class ReconcileWithdrawal(Base):
     amount_fen: Mapped[int] = mapped_column(BigInt)
     sweep_id: Mapped[UUID | None] = mapped_column(Uid)
     paired_by: Mapped[str | None] = mapped_column(exact(80))
+    is_return: Mapped[bool] = mapped_column(default=False, server_default=false())
+    returned_on: Mapped[date | None] = mapped_column(Date)
+    other_id: Mapped[UUID | None] = mapped_column(Uid)
+    reason: Mapped[str] = mapped_column(exact(400), default="", server_default="")

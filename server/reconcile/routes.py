@@ -297,6 +297,18 @@ def pair_withdrawal(request: Request, withdrawal_id: UUID, body: bank.PairWithdr
     return retrying(ctx.db, pair)
 
 
+@router.post("/withdrawals/{withdrawal_id}/return", allow=Permission.RECONCILE_DIFFERENCE_HANDLE)
+def return_withdrawal(request: Request, withdrawal_id: UUID, body: bank.ReturnWithdrawal) -> bank.Withdrawal:
+    """Say that a withdrawal came back to the channel's account, or that it did not."""
+    ctx, who, request_id = context.of(request), policy.actor(request), web.request_id(request)
+
+    def say(tx: Tx) -> bank.Withdrawal:
+        said = withdrawals.return_by_hand(tx, withdrawal_id, body, actor=who, request_id=request_id)
+        return withdrawals.answers(tx, who, [said])[0]
+
+    return retrying(ctx.db, say)
+
+
 @router.get("/sweeps", allow=Permission.RECONCILE_DAY_READ)
 def list_sweeps(
     request: Request,

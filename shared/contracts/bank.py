@@ -7,8 +7,8 @@ the shop, and every list is in keyset pages (`after`, `limit`).
 those that are no withdrawal of a bill, of channels whose bills have any by then; `.../sweeps/{id}/check` and
 `.../reverse` answer the sweep.
 `GET .../owed?channel=`: days whose money has not come, or not as it is due, oldest first.
-`GET .../withdrawals?channel=&day=&open=`: what left the channel's account for our bank by its fund bills (`open=true`:
-as no arrival yet); `.../withdrawals/{id}/pair` answers it.
+`GET .../withdrawals?channel=&day=&open=`: what left the channel's account for our bank by its fund bills, and what came
+back to it (`open=true`: neither is with its other half); `.../withdrawals/{id}/pair` and `.../return` answer it.
 """
 
 from __future__ import annotations
@@ -128,10 +128,13 @@ class OwedDay(Answer):
 
 
 class Withdrawal(Answer):
-    """Money that left the channel's account for our bank, a row of its fund bill, and the arrival it is paired with.
+    """Money that left the channel's account for our bank, a row of its fund bill, and the arrival it is paired with; or
+    (`is_return`) that came back to the account.
 
-    `paired_by`: `number` (the bank's number is one of the row's), `amount` (and a day that fits), else who said so.
-    `candidates` are arrivals that are paired with nothing, the nearest first, for who may pair.
+    `paired_by`: `number` (both have it), `amount` (and a day that fits), else who said so. `returned_on` is when it
+    came back, `other_number` by which movement, where the fund bill has it, and `reason` why somebody says so; of what
+    came back they name the withdrawal. `candidates` are arrivals that are paired with nothing, the nearest first.
+    `actions`: what this reader may do now, of `pair`, `return` and `not_returned`.
     """
 
     id: UUID
@@ -144,7 +147,12 @@ class Withdrawal(Answer):
     amount_fen: int
     arrival: Arrival | None
     paired_by: str | None
+    is_return: bool = False
+    returned_on: date | None = None
+    other_number: str | None = None
+    reason: str = ""
     candidates: list[Arrival] = Field(default_factory=list)
+    actions: list[str] = Field(default_factory=list)
 
 
 class Arrival(Answer):
@@ -160,3 +168,10 @@ class PairWithdrawal(Request):
     """`POST /api/reconcile/withdrawals/{id}/pair`: it is this arrival; None: it is not the one it is paired with."""
 
     sweep_id: UUID | None
+
+
+class ReturnWithdrawal(Request):
+    """`POST /api/reconcile/withdrawals/{id}/return`: it came back to the channel's account, or it did not."""
+
+    is_returned: bool
+    note: Note

@@ -98,7 +98,10 @@ class DayDifferences(Answer):
 
 
 class Balance(Answer):
-    """The fund bill's identity: opening + receipts - refunds - fees + others - withdrawals = closing, to the fen."""
+    """The fund bill's identity: opening + receipts - refunds - fees + others - withdrawals = closing, to the fen.
+
+    Withdrawals are less those that came back.
+    """
 
     opening_fen: int
     receipts_fen: int
@@ -214,7 +217,10 @@ class RefundMatch(Answer):
 
 
 class FundRow(Answer):
-    """One movement of the fund bill (`.../funds`), with what it belongs to: of a withdrawal the bank's number of it."""
+    """One movement of the fund bill (`.../funds`), with what it belongs to.
+
+    `arrival` is the bank's number of a withdrawal, or that of the movement by which it came back.
+    """
 
     bill_row: int
     at: datetime

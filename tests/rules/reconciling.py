@@ -41,6 +41,7 @@ MATRIX = {
     "GET /api/reconcile/owed": READ,
     "GET /api/reconcile/withdrawals": READ,
     "POST /api/reconcile/withdrawals/{withdrawal_id}/pair": READ,
+    "POST /api/reconcile/withdrawals/{withdrawal_id}/return": READ,
     "GET /api/reconcile/sweeps": READ,
     "POST /api/reconcile/sweeps": MADE,
     "POST /api/reconcile/sweeps/{sweep_id}/check": READ,
@@ -110,6 +111,11 @@ class Close:
             return {"json": {"note": "登记有误", "version": 2}}
         return said
 
+    def said_back(self) -> dict[str, Any]:
+        """The other of what was said last: that the withdrawal came back, or that it did not."""
+        [row] = self.site.get("/api/reconcile/withdrawals", by="zhou").json()["items"]
+        return {"json": {"is_returned": row["returned_on"] is None, "note": "银行退回"}}
+
     def _next(self) -> str:
         self._said = self.open()
         return self.difference
@@ -160,6 +166,7 @@ REQUESTS = {
     "POST /api/reconcile/differences/{difference_id}/handle": lambda close, _by: close.open(),
     "POST /api/reconcile/differences/{difference_id}/check": lambda close, by: close.proposed(by),
     "POST /api/reconcile/withdrawals/{withdrawal_id}/pair": lambda _close, _by: {"json": {"sweep_id": None}},
+    "POST /api/reconcile/withdrawals/{withdrawal_id}/return": lambda close, _by: close.said_back(),
     "POST /api/reconcile/sweeps": lambda close, _by: {"json": sweep(close)},
     "POST /api/reconcile/sweeps/{sweep_id}/check": lambda close, by: close.arrived(by),
     "POST /api/reconcile/sweeps/{sweep_id}/reverse": lambda close, by: close.arrived(by, is_booked=True),

@@ -277,6 +277,14 @@ def test_signed_days_get_their_bills_back_and_arrivals_stay(database_url):
     assert files == {signed: (True, True, False), instead: (False, False, True), other: (True, False, False)}
     assert (sweep.id, sweep.reference, sweep.n, sweep.state) == (told["id"], "B-1", 1, "booked")
     assert (sweep.amount_fen, sweep.others_fen, sweep.recorded_at, sweep.version) == (4_473, 0, now, 1)
+    assert (left.is_return, left.returned_on, left.other_id, left.reason) == (False, None, None, "")
+    back = {"number": "R-2", "amount_fen": 4_473, "is_return": True, "returned_on": day, "other_id": left.id}
+    with db.tx() as tx:
+        its = {name: getattr(left, name) for name in ("channel", "day", "at", "provider_no", "voucher", "note")}
+        put(tx, "reconcile_withdrawal", id=ids.new_id(), paired_by="number", reason="", **its, **back)
+    migrations.downgrade(db, "0014")
+    with db.read() as tx:
+        assert tx.scalars(text("SELECT number FROM reconcile_withdrawal")).all() == ["F-2"], "what came back was none"
     migrations.downgrade(db, "0007")
     migrations.upgrade(db)
     with db.tx() as tx:

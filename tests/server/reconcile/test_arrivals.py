@@ -35,30 +35,28 @@ def trades(day):
 
 
 def funds(day, *withdrawn):
-    """The bill of movements with these withdrawals alone, each its number, its voucher and its amount."""
+    """The bill of movements with these withdrawals alone, each its number, its voucher and its amount; of one that came
+    back it is negative.
+    """
     names = "记账时间,微信支付业务单号,资金流水单号,业务名称,业务类型,收支类型,收支金额(元),账户结余(元)"
     left, rows = 1_000_000, [f"{names},资金变更提交申请人,备注,业务凭证号"]
     for number, voucher, fen in withdrawn:
         left -= fen
-        cells = (
+        kind, way = ("提现", "支出") if fen > 0 else ("提现退回", "收入")
+        moved = (
             f"{day} 09:00:00",
             number,
-            f"F{number}",
-            "提现",
-            "提现",
-            "支出",
-            yuan(fen),
+            f"F{number}" if fen > 0 else f"R{number}",
+            kind,
+            kind,
+            way,
+            yuan(abs(fen)),
             yuan(left),
-            "x",
-            "提现",
-            voucher,
         )
-        rows.append(",".join(f"`{cell}" for cell in cells))
-    total = yuan(sum(fen for _, _, fen in withdrawn))
-    rows += [
-        "资金流水总笔数,收入笔数,收入金额,支出笔数,支出金额",
-        f"`{len(withdrawn)},`0,`0.00,`{len(withdrawn)},`{total}",
-    ]
+        rows.append(",".join(f"`{cell}" for cell in (*moved, "x", kind, voucher)))
+    went, came = ([abs(fen) for _, _, fen in withdrawn if fen * way > 0] for way in (1, -1))
+    totals = (str(len(withdrawn)), str(len(came)), yuan(sum(came)), str(len(went)), yuan(sum(went)))
+    rows += ["资金流水总笔数,收入笔数,收入金额,支出笔数,支出金额", ",".join(f"`{cell}" for cell in totals)]
     return "".join(f"{row}\r\n" for row in rows).encode("utf-8-sig")
 
 
@@ -102,6 +100,13 @@ class Bank(SimpleNamespace):
     def pairs(self, **only):
         of = self.ask("withdrawals", **only)
         return {one["voucher"]: (one["arrival"] or {}).get("reference") for one in of}
+
+    def left(self, **only):
+        """By its number, what became of what left, or came back: an arrival, or a day and the other half's number."""
+        return {
+            one["number"]: (one["arrival"] or {}).get("reference") or (one["returned_on"], one["other_number"])
+            for one in self.ask("withdrawals", **only)
+        }
 
 
 def parts(sweep):
@@ -204,6 +209,45 @@ def test_what_left_the_channel_is_paired_with_what_arrived(bank):
     assert {one["reference"] for one in bank.ask("sweeps", open=True)} == {"B-3", "B-5"}
     with pytest.raises(AssertionError, match="not_found"):
         bank.say(f"withdrawals/{late['id']}/pair", sweep_id=None)
+    bank.site.world.check()
+
+
+def test_a_withdrawal_that_came_back_is_under_way_no_more(bank):
+    """By a number of both, else by amount the oldest one under way; a person may say otherwise, and take it back."""
+    told(bank.site, FRIDAY, "funds", funds(FRIDAY, ("1", "W-1", 5_000), ("2", "W-2", 5_000)))
+    taken = bank.arrives("B-1", 5_000, on=SATURDAY, parts=[(FRIDAY, 5_000)])
+    assert taken["withdrawal"] == "F1"
+    told(bank.site, SUNDAY, "funds", funds(SUNDAY, ("3", "W-3", 5_000), ("9", "W-1", -5_000), ("8", "W-8", -700)))
+    came_back, nothing = (str(SUNDAY), "R9"), (None, None)
+    left = {"F1": came_back, "F2": "B-1", "F3": nothing, "R9": (str(FRIDAY), "F1"), "R8": nothing}
+    assert bank.left() == left, "the number says more than an amount, and what arrived is another one"
+    assert bank.left(open=True) == {"F3": nothing, "R8": nothing}, "of what came back nobody knows where from, too"
+    seen = bank.site.get(f"/api/reconcile/days/{SUNDAY}/wechat", by="zhou").json()["balance"]
+    assert (seen["withdrawals_fen"], seen["others_fen"], seen["off_by_fen"]) == (-700, 0, 0)
+    assert [one["arrival"] for one in bank.ask(f"days/{FRIDAY}/wechat/funds")] == ["R9", "B-1"]
+    running.run(bank.site.world.ctx, "wechat", SUNDAY, by="system")
+    assert bank.left() == left
+    told(bank.site, MONDAY, "funds", funds(MONDAY, ("5", "W-5", -5_000)))
+    assert bank.left()["F3"] == (str(MONDAY), "R5"), "by amount, what is under way"
+
+    one, two, three = (row for row in bank.ask("withdrawals") if not row["is_return"])
+    assert [row["actions"] for row in (one, two, three)] == [["not_returned"], ["pair", "return"], ["not_returned"]]
+    say, why = f"withdrawals/{three['id']}/return", {"note": "银行说已到账"}
+    assert bank.say(say, is_returned=True, status=409, **why)["code"] == "not_to_be_paired"
+    assert bank.say(f"withdrawals/{three['id']}/pair", sweep_id=taken["id"], status=409)["code"] == "not_to_be_paired"
+    said = bank.say(say, is_returned=False, **why)
+    assert (said["returned_on"], said["paired_by"], said["actions"]) == (None, None, ["return"])
+    assert bank.left()["F2"] == (str(MONDAY), "R5"), "then it was the one that was taken for an arrival by its amount"
+    assert [row["reference"] for row in bank.ask("sweeps", open=True)] == ["B-1"]
+    again = bank.say(say, is_returned=True, note="银行退回")
+    assert (again["returned_on"], again["other_number"]) == (str(TODAY), None), "in no bill that is here"
+    assert (again["paired_by"], again["reason"]) == ("周洁", "银行退回")
+    told(bank.site, MONDAY, "funds", funds(MONDAY, ("5", "W-5", -5_000), ("6", "W-6", -5_000)))
+    assert bank.left()["F3"] == (str(MONDAY), "R6"), "now one has it, and it stays what a person said"
+    told(bank.site, MONDAY, "funds", funds(MONDAY))
+    left = bank.left()
+    assert (left["F2"], left["F3"]) == ("B-1", (str(MONDAY), None)), "the newer bill has neither; a person's word stays"
+    assert bank.site.post(f"/api/reconcile/{say}", by="li", json={"is_returned": True, **why}).status_code == 403
     bank.site.world.check()
 
 
