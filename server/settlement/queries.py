@@ -350,7 +350,7 @@ def _accounts_paid(tx: Tx, supplier_ids: Collection[UUID]) -> set[tuple[UUID, st
     """Where money of suppliers has arrived, and stayed, and in whose name."""
     query = select(Payout.supplier_id, Payout.receiver, Payout.account, Payout.bank).distinct()
     mine = (Payout.supplier_id.in_(supplier_ids), Payout.state == PayoutState.CONFIRMED.value)
-    return {(supplier_id, account, bank) for supplier_id, account, bank in tx.execute(query.where(*mine))}
+    return {(*to,) for to in tx.execute(query.where(*mine))}
 
 
 _ACTIONS: dict[PayoutState, tuple[str, ...]] = {
