@@ -246,7 +246,8 @@ class Payout(Base):
 
     Who made it never checks it. `result_sha256` is of the file that told how it ended. `arrived_fen` is what arrived,
     nothing once it came back; `arrived_at` stays. `returned_fen` of it was given back for refunds. `account` is where
-    it was to go when it was made.
+    it was to go when it was made. `taken_by` took its instruction away last, `taken_no` says which: by its own number,
+    or by that of the first row that was left once it had arrived.
     """
 
     __tablename__ = "settlement_payout"
@@ -279,6 +280,9 @@ class Payout(Base):
     checked_at: Mapped[datetime | None] = mapped_column(Instant)
     sent_by: Mapped[str | None] = mapped_column(exact(80))
     sent_at: Mapped[datetime | None] = mapped_column(Instant)
+    taken_no: Mapped[str | None] = mapped_column(exact(40))
+    taken_by: Mapped[str | None] = mapped_column(exact(80))
+    taken_at: Mapped[datetime | None] = mapped_column(Instant)
     arrived_at: Mapped[datetime | None] = mapped_column(Instant)
     ended_by: Mapped[str | None] = mapped_column(exact(80))
     ended_at: Mapped[datetime | None] = mapped_column(Instant)

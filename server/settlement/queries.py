@@ -248,6 +248,7 @@ def statement_answers(tx: Tx, who: Actor, rows: Sequence[Statement]) -> list[wir
     names = Names(tx, who, [label for row in rows for label in (row.made_by, row.confirmed_by)])
     suppliers, payable = people.supplier_names(tx), {row.supplier_id for row in rows if _is_payable(row)}
     terms = agreed.histories(tx, payable) if payable else {}
+    paying_them = _paying(tx, {row.payout_id for row in rows if row.payout_id is not None})
     return [
         wire.Statement(
             id=row.id,
@@ -271,11 +272,22 @@ def statement_answers(tx: Tx, who: Actor, rows: Sequence[Statement]) -> list[wir
             confirmed_at=row.confirmed_at,
             paid_at=row.paid_at,
             has_account=not _is_payable(row) or bool(terms[row.supplier_id].current.account),
+            payout=paying_them.get(row.payout_id),
             actions=_statement_actions(who, row),
             version=row.version,
         )
         for row in rows
     ]
+
+
+def _paying(tx: Tx, payout_ids: Collection[UUID]) -> dict[UUID | None, wire.StatementPayout]:
+    """The payouts that pay statements, or are to."""
+    query = select(Payout.id, Payout.number, Payout.state).where(Payout.id.in_(payout_ids))
+    found = tx.execute(query) if payout_ids else ()
+    return {
+        payout_id: wire.StatementPayout(id=payout_id, number=number, state=PayoutState(state))
+        for payout_id, number, state in found
+    }
 
 
 def _statement_actions(who: Actor, row: Statement) -> list[str]:
@@ -307,7 +319,9 @@ def payout_page(
 def payout_answers(tx: Tx, who: Actor, rows: Sequence[Payout]) -> list[wire.Payout]:
     """Payouts as this reader sees them, with what may be done now."""
     names = Names(
-        tx, who, [label for row in rows for label in (row.made_by, row.checked_by, row.sent_by, row.ended_by)]
+        tx,
+        who,
+        [label for row in rows for label in (row.made_by, row.checked_by, row.sent_by, row.taken_by, row.ended_by)],
     )
     suppliers, before = people.supplier_names(tx), earlier(tx, rows)
     known = _accounts_paid(tx, {row.supplier_id for row in rows})
@@ -335,6 +349,8 @@ def payout_answers(tx: Tx, who: Actor, rows: Sequence[Payout]) -> list[wire.Payo
             checked_at=row.checked_at,
             sent_by=names.of_any(row.sent_by),
             sent_at=row.sent_at,
+            taken_by=names.of_any(row.taken_by),
+            taken_at=row.taken_at,
             ended_by=names.of_any(row.ended_by),
             ended_at=row.ended_at,
             reference=row.reference,

@@ -16,7 +16,7 @@ from server import context, policy, web
 from server.catalog import fees
 from server.db import Tx, retrying
 from server.policy import Actor, Router
-from server.settlement import drilling, holds, instructions, payouts, queries, results, statements, terms
+from server.settlement import carrying, drilling, holds, instructions, payouts, queries, results, statements, terms
 from server.settlement.model import Payout, Statement
 from shared import clock
 from shared.contracts import settlement as wire
@@ -251,6 +251,12 @@ def payout_instruction(request: Request, payout_id: UUID) -> wire.PayoutInstruct
     """The rows that people carry to the bank or the channel."""
     with context.of(request).db.read() as tx:
         return instructions.instruction(tx, policy.actor(request), payout_id)
+
+
+@router.post("/payouts/{payout_id}/instruction", allow=PAY)
+def take_instruction(request: Request, payout_id: UUID) -> wire.PayoutInstruction:
+    """The same, taken away to be carried there: whoever does so again is told."""
+    return _do(request, lambda tx, who: carrying.take(tx, payout_id, actor=who, request_id=web.request_id(request)))
 
 
 @router.post("/payouts/{payout_id}/check", allow=CHECK)

@@ -183,6 +183,14 @@ class MakeStatements(Request):
     suppliers: Annotated[list[UUID], Field(max_length=500)] | None = None
 
 
+class StatementPayout(Answer):
+    """The payout that pays a statement, or is to: it is under way, or arrived."""
+
+    id: UUID
+    number: str
+    state: PayoutState
+
+
 class Statement(Answer):
     """A numbered statement (结算单). `payable_fen` = release - deductions - owed - payout fee, never negative.
 
@@ -192,6 +200,7 @@ class Statement(Answer):
     are among its lines. `paid_fen` is what arrived of it: less, or nothing, of one that is `paid` where a row of its
     payout failed, or where refunds of other orders had taken what the supplier had.
     `has_account`: of one that waits for its payout, whether it is known where its supplier is paid to.
+    `payout` is None while nobody pays it, also again where a payout of it failed.
     `actions`: what this reader may do now: `confirm`, `drop`, `pay`.
     """
 
@@ -216,6 +225,7 @@ class Statement(Answer):
     confirmed_at: datetime | None
     paid_at: datetime | None
     has_account: bool = True
+    payout: StatementPayout | None = None
     actions: list[str]
     version: int
 
@@ -306,8 +316,8 @@ class Payout(Answer):
     """An instruction to pay. `actions`: `check`, `send`, `confirm`, `fail`, `withdraw` as this reader may now.
 
     `arrived_fen` is what arrived: less than `amount_fen` where the channel could not split all of it; `returned_fen` of
-    it was given back for refunds. `earlier` are those whose money this one may pay again; `is_new_account`: nothing
-    ever arrived at this account of the supplier.
+    it was given back for refunds. `taken_by`: who took its instruction away last, as into a file. `earlier` are those
+    whose money this one may pay again; `is_new_account`: nothing ever arrived at this account of the supplier.
     """
 
     id: UUID
@@ -332,6 +342,8 @@ class Payout(Answer):
     checked_at: datetime | None
     sent_by: str | None = None
     sent_at: datetime | None
+    taken_by: str | None = None
+    taken_at: datetime | None = None
     ended_by: str | None = None
     ended_at: datetime | None
     reference: str
@@ -371,12 +383,15 @@ class InstructionRow(Answer):
 class PayoutInstruction(Answer):
     """`GET /api/settlement/payouts/{id}/instruction`: what people carry to the bank or the channel.
 
-    Refused until the payout was sent. Once it arrived: what of its splits is to be given back.
+    Refused until the payout was sent. Once it arrived: what of its splits is to be given back. `POST` there takes it
+    away, as into a file, and notes so; `taken_by` is who had taken the same away before.
     """
 
     number: str
     mode: SettlementMode
     amount_fen: int
+    taken_by: str | None = None
+    taken_at: datetime | None = None
     rows: list[InstructionRow]
 
 

@@ -38,6 +38,7 @@ MATRIX = {
     "POST /api/settlement/payouts/results": MONEY,
     "GET /api/settlement/payouts/{payout_id}": OWN,
     "GET /api/settlement/payouts/{payout_id}/instruction": MONEY,
+    "POST /api/settlement/payouts/{payout_id}/instruction": MONEY,
     "POST /api/settlement/payouts/{payout_id}/check": MONEY,
     "POST /api/settlement/payouts/{payout_id}/{verb}": MONEY,
     "GET /api/settlement/holds": "401 401 401 200 200 200 403 403",
