@@ -16,7 +16,16 @@ from desktop.engine.transport import Call
 from desktop.operations.bill_files import packed
 from desktop.operations.once import send_once
 from desktop.operations.seen import PAGE_ROWS, Seen, look, name_of
-from shared.contracts.bank import CheckSweep, NewSweep, OwedDay, PairWithdrawal, ReverseSweep, Sweep, Withdrawal
+from shared.contracts.bank import (
+    CheckSweep,
+    NewSweep,
+    OwedDay,
+    PairWithdrawal,
+    ReturnWithdrawal,
+    ReverseSweep,
+    Sweep,
+    Withdrawal,
+)
 from shared.contracts.base import Page
 from shared.contracts.reconcile import BillFile, FetchBills, ReconciledDay, SignDay
 from shared.errors import Conflict
@@ -76,7 +85,8 @@ class Bank:
     """What a channel paid out to our bank.
 
     `sweeps` arrived for the day in front. `owed` are all days whose money has not come, oldest first. `withdrawals`
-    left the channel on that day, or on another one and are no arrival yet; `loose` are arrivals that are no withdrawal.
+    left the channel on that day, or came back, or on another one and nobody knows where they are; `loose` are arrivals
+    that are no withdrawal.
     """
 
     sweeps: list[Sweep]
@@ -153,6 +163,14 @@ async def pair_withdrawal(engine: Engine, one: Withdrawal, sweep_id: UUID | None
     body = PairWithdrawal(sweep_id=sweep_id)
     done = await send_once(engine, Call("POST", f"/api/reconcile/withdrawals/{one.id}/pair", body=body), Withdrawal)
     engine.announce(*_TOUCHED, initiator="day.pair")
+    return done
+
+
+async def return_withdrawal(engine: Engine, one: Withdrawal, *, is_returned: bool, note: str) -> Withdrawal:
+    """Say that a withdrawal came back to the channel's account, or that it did not. Raises what `send_once` does."""
+    body = ReturnWithdrawal(is_returned=is_returned, note=note)
+    done = await send_once(engine, Call("POST", f"/api/reconcile/withdrawals/{one.id}/return", body=body), Withdrawal)
+    engine.announce(*_TOUCHED, initiator="day.return")
     return done
 
 

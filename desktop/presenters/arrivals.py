@@ -3,7 +3,7 @@ its reversal, and which withdrawal of the channel's account it was."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from functools import partial
 from typing import Any
@@ -160,9 +160,9 @@ _NAMED = 3
 # --- what left the channel ---
 
 
-def may_pair(one: Withdrawal) -> bool:
-    """Whether there is an arrival that a withdrawal may be, or that it may not be."""
-    return bool(one.candidates or one.arrival)
+def about_withdrawal(one: Withdrawal) -> list[Act[Any]]:
+    """What may be said about money that left the channel: which arrival it is, or that it came back."""
+    return [_MOVES[what](one) for what in _MOVES if what in one.actions]
 
 
 def pairing(one: Withdrawal) -> Act[Any]:
@@ -197,6 +197,42 @@ _ARRIVAL = ("银行到账", "Arrival")
 def pair_key(one: Withdrawal) -> str:
     """Under which key a withdrawal is paired."""
     return f"pair {one.id.hex}"
+
+
+def _returning(one: Withdrawal) -> Act[Any]:
+    """Saying that a withdrawal came back to the channel's account, or that it did not."""
+    money, is_returned = formats.money(one.amount_fen), one.returned_on is None
+
+    def work(typed: Mapping[str, str]) -> Work[Withdrawal]:
+        return partial(operations.return_withdrawal, one=one, is_returned=is_returned, note=typed["note"])
+
+    zh, en = _RETURNED if is_returned else _NOT_RETURNED
+    return Act(
+        key=return_key(one),
+        words=("已退回…", "Came back…") if is_returned else ("没有退回…", "Did not come back…"),
+        effect=(
+            f"{one.day} 提现 {money}（{one.number}）{zh}只做标记，不动账。",
+            f"The withdrawal of {one.day}, {money} ({one.number}), {en} Nothing is booked by it.",
+        ),
+        done=("已标记", "Noted"),
+        work=work,
+        entries=(_WHY,),
+    )
+
+
+_RETURNED = ("被银行退回，钱已回到渠道账户，不会再到账。", "was sent back by the bank to the channel's account.")
+_NOT_RETURNED = ("没有退回，仍在等它到账。", "did not come back, and is still to arrive.")
+
+_MOVES: dict[str, Callable[[Withdrawal], Act[Any]]] = {
+    "pair": pairing,
+    "return": _returning,
+    "not_returned": _returning,
+}
+
+
+def return_key(one: Withdrawal) -> str:
+    """Under which key a withdrawal is said to have come back, or not."""
+    return f"return {one.id.hex}"
 
 
 def _arrival(one: Arrival) -> str:

@@ -17,7 +17,7 @@ from desktop.operations.reconciliation_days import Bank
 from desktop.operations.seen import Seen
 from desktop.presenters import formats
 from desktop.presenters.acting import Act, Acting, Entry, Pair, Work
-from desktop.presenters.arrivals import APPROVE, SWEEP, about, may_pair, pairing, recording
+from desktop.presenters.arrivals import APPROVE, SWEEP, about, about_withdrawal, recording
 from desktop.presenters.feed import Feed
 from desktop.presenters.ports import Ask, Latest
 from desktop.presenters.watching import Watched
@@ -360,7 +360,7 @@ class Days(Watched):
             acts.append(_signing(day))
         if _RIGHTS[SWEEP] in self._may:
             acts.append(recording(day, bank.owed))
-            acts += [pairing(one) for one in bank.withdrawals if may_pair(one)]
+            acts += [act for one in bank.withdrawals for act in about_withdrawal(one)]
         return [*acts, *(act for one in bank.sweeps for act in about(one))]
 
 

@@ -1350,6 +1350,10 @@
         <translation>Back to the statements</translation>
     </message>
     <message>
+        <source>查看这张结算单的打款</source>
+        <translation>Open the payout of this statement</translation>
+    </message>
+    <message>
         <source>查看这行明细的订单</source>
         <translation>Open the line&apos;s order</translation>
     </message>
@@ -3761,6 +3765,10 @@
         <translation>Sent</translation>
     </message>
     <message>
+        <source>导出指令</source>
+        <translation>Instruction exported</translation>
+    </message>
+    <message>
         <source>结束</source>
         <translation>Ended</translation>
     </message>
@@ -3818,6 +3826,13 @@
         <source>这笔打款在等另一位同事复核。</source>
         <translation>This payout waits for another person&apos;s approval.</translation>
     </message>
+    <message numerus="yes">
+        <source>其中 %n 笔打款的指令之前导出过（{before}），请勿重复提交。</source>
+        <translation>
+            <numerusform>The instruction of %n of these payouts had been exported before ({before}): do not give it to the bank twice.</numerusform>
+            <numerusform>The instructions of %n of these payouts had been exported before ({before}): do not give them to the bank twice.</numerusform>
+        </translation>
+    </message>
     <message>
         <source>店铺打给您的每一笔款，到账没有、流水号是多少</source>
         <translation>Every payment of the shop to you: whether it arrived, and its reference</translation>
@@ -3833,13 +3848,6 @@
     <message>
         <source>已写入 {path}，共 {n} 行指令。请交给银行或渠道；它们的结果文件拖进窗口即可导入。</source>
         <translation>Written to {path}: {n} rows. Carry them to the bank or the channel; drop its result file on this window afterwards.</translation>
-    </message>
-    <message numerus="yes">
-        <source>其中 %n 笔打款的指令之前在这台电脑上导出过，请勿重复提交。</source>
-        <translation>
-            <numerusform>Of %n payout this machine had written the instruction before: do not carry it twice.</numerusform>
-            <numerusform>Of %n payouts this machine had written the instructions before: do not carry them twice.</numerusform>
-        </translation>
     </message>
     <message numerus="yes">
         <source>%n 笔打款已提交，共 {amount}。请导出指令，交给银行或渠道。</source>
@@ -5096,6 +5104,10 @@
         <source>打款到账</source>
         <translation>Paid</translation>
     </message>
+    <message>
+        <source>打款</source>
+        <translation>Payout</translation>
+    </message>
 </context>
 <context>
     <name>StatementsPage</name>
@@ -5623,6 +5635,22 @@
     <message>
         <source>{day} 提现 {money}（{number}）：还没有对应的到账</source>
         <translation>{money} withdrawn {day} ({number}): no arrival is that yet</translation>
+    </message>
+    <message>
+        <source>{day} 提现退回 {money}（{number}）：没有对应的提现</source>
+        <translation>{day}: {money} of a withdrawal came back ({number}), of which none is known</translation>
+    </message>
+    <message>
+        <source>{day} 提现 {money}（{number}）已退回，{who} 标记</source>
+        <translation>{day}: withdrawal {money} ({number}) came back, says {who}</translation>
+    </message>
+    <message>
+        <source>{day} 提现退回 {money}（{number}）← {when} 的提现（{other}），{how}</source>
+        <translation>{day}: {money} came back ({number}) of the withdrawal of {when} ({other}), {how}</translation>
+    </message>
+    <message>
+        <source>{day} 提现 {money}（{number}）→ {when} 退回（{other}），{how}</source>
+        <translation>{day}: withdrawal {money} ({number}) → came back {when} ({other}), {how}</translation>
     </message>
     <message>
         <source>{day} 提现 {money}（{number}）→ {when} 到账 {came}（{reference}），{how}</source>

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from desktop.commands import BY_ID
 from desktop.operations import reconciliation_days
 from desktop.presenters import formats
-from desktop.presenters.arrivals import SWEEP, act_key, pair_key
+from desktop.presenters.arrivals import SWEEP, act_key, pair_key, return_key
 from desktop.presenters.days import CORRECT, FETCH, RUN, SIGN
 from desktop.presenters.differences import compared
 from desktop.presenters.dropping import Meant
@@ -268,15 +268,26 @@ def a_layout_is_kept(qtbot, page, finance):
 
 
 def paired_otherwise(qtbot, view, acting, left):
-    """A withdrawal is not the arrival that was found for it; then it is."""
+    """A withdrawal is not the arrival that was found for it, and came back; it did not, and then it is."""
     view.content.act_wanted.emit(pair_key(left))
     assert view.bar.fields["sweep"].text() == "", "there is no other arrival"
     carry_out(qtbot, view.bar, acting)
     qtbot.waitUntil(lambda: "（F1）：还没有对应的到账" in texts(view), timeout=WAIT_MS)
     assert "到账 ¥101.00（ICBC-1）：账单里没有对应的提现" in texts(view)
+    said_to_be_back(qtbot, view, acting, left)
     view.content.act_wanted.emit(pair_key(left))
     carry_out(qtbot, view.bar, acting)
     qtbot.waitUntil(lambda: "（ICBC-1），周洁 配对" in texts(view), timeout=WAIT_MS)
+
+
+def said_to_be_back(qtbot, view, acting, left):
+    """A withdrawal that the bank sent back is no arrival; then it is taken back."""
+    view.content.act_wanted.emit(return_key(left))
+    carry_out(qtbot, view.bar, acting, note="账号填错，银行退票")
+    qtbot.waitUntil(lambda: "（F1）已退回，周洁 标记 · 账号填错，银行退票" in texts(view), timeout=WAIT_MS)
+    view.content.act_wanted.emit(return_key(left))
+    carry_out(qtbot, view.bar, acting, note="记错了")
+    qtbot.waitUntil(lambda: "（F1）：还没有对应的到账" in texts(view), timeout=WAIT_MS)
 
 
 def compared_before(yesterday):

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 from desktop.operations.reconciliation_days import Bank
 from desktop.presenters import formats
 from desktop.presenters.acting import Act
-from desktop.presenters.arrivals import about, may_pair, of_days, pairing
+from desktop.presenters.arrivals import about, about_withdrawal, of_days
 from desktop.presenters.days import signed
 from desktop.presenters.words import in_words, party_words, tone
 from desktop.views.reconciliation.figures import at_right, titled_card, verdict
@@ -162,23 +162,40 @@ class Waiting(Live, QWidget):
 
     def _withdrawal(self, layout: QVBoxLayout, one: Withdrawal) -> None:
         line = row(gap=8)
-        said = {"day": formats.day(one.day), "money": formats.money(one.amount_fen), "number": one.number}
-        if one.arrival is None:
-            words = self.tr("{day} 提现 {money}（{number}）：还没有对应的到账")
-            line.addWidget(_warning(words.format(**said)), 1)
+        words, so_far = self._became(one)
+        told = words.format(day=formats.day(one.day), money=formats.money(one.amount_fen), number=one.number, **so_far)
+        if one.arrival is None and one.returned_on is None:
+            line.addWidget(_warning(told), 1)
         else:
-            words = self.tr("{day} 提现 {money}（{number}）→ {when} 到账 {came}（{reference}），{how}")
-            came = {"when": formats.day(one.arrival.arrived_on), "came": formats.money(one.arrival.amount_fen)}
-            how = {"number": self.tr("按流水号配对"), "amount": self.tr("按金额和日期配对")}.get(
-                one.paired_by or "", self.tr("{who} 配对").format(who=party_words(one.paired_by or ""))
-            )
-            told = words.format(**said, **came, reference=one.arrival.reference, how=how)
-            shown = label(told, role="caption", wrap=True, selectable=True)
-            restyle(shown, "tone", "" if one.arrival.amount_fen == one.amount_fen else "warning")
+            shown = label(" · ".join(filter(None, (told, one.reason))), role="caption", wrap=True, selectable=True)
+            is_other = one.arrival is not None and one.arrival.amount_fen != one.amount_fen
+            restyle(shown, "tone", "warning" if is_other else "")
             line.addWidget(shown, 1)
-        if may_pair(one):
-            line.addWidget(_press(pairing(one), self.act_wanted))
+        for act in about_withdrawal(one):
+            line.addWidget(_press(act, self.act_wanted))
         layout.addLayout(line)
+
+    def _became(self, one: Withdrawal) -> tuple[str, dict[str, str]]:
+        """What became of money that left the channel, or where that came from which came back."""
+        how = {"number": self.tr("按流水号配对"), "amount": self.tr("按金额和日期配对")}.get(
+            one.paired_by or "", self.tr("{who} 配对").format(who=party_words(one.paired_by or ""))
+        )
+        if one.arrival is not None:
+            came = {"when": formats.day(one.arrival.arrived_on), "came": formats.money(one.arrival.amount_fen)}
+            words = self.tr("{day} 提现 {money}（{number}）→ {when} 到账 {came}（{reference}），{how}")
+            return words, came | {"reference": one.arrival.reference, "how": how}
+        if one.returned_on is None:
+            if one.is_return:
+                return self.tr("{day} 提现退回 {money}（{number}）：没有对应的提现"), {}
+            return self.tr("{day} 提现 {money}（{number}）：还没有对应的到账"), {}
+        if one.other_number is None:
+            return self.tr("{day} 提现 {money}（{number}）已退回，{who} 标记"), {
+                "who": party_words(one.paired_by or "")
+            }
+        other = {"when": formats.day(one.returned_on), "other": one.other_number, "how": how}
+        if one.is_return:
+            return self.tr("{day} 提现退回 {money}（{number}）← {when} 的提现（{other}），{how}"), other
+        return self.tr("{day} 提现 {money}（{number}）→ {when} 退回（{other}），{how}"), other
 
 
 def _press(act: Act[object], wanted: SignalInstance) -> QWidget:
