@@ -65,6 +65,7 @@ SETTLEMENT: tuple[Command, ...] = (
     _one("statement.lines", lambda: translate("Commands", "查看结算明细"), "L", "file", _READ),
     _one("statement.export", lambda: translate("Commands", "导出结算明细…"), "Ctrl+S", "export", _READ),
     _one("statement.back", lambda: translate("Commands", "返回结算单列表"), "Backspace", "back", _READ),
+    _one("statement.open_payout", lambda: translate("Commands", "查看这张结算单的打款"), "G", "export", _READ),
     _one("statement.open_order", lambda: translate("Commands", "查看这行明细的订单"), "O", "order", _READ),
     _one("payout.approve", lambda: translate("Commands", "打款复核通过"), "A", "check", _CHECK),
     _one("payout.refuse", lambda: translate("Commands", "打款复核不通过"), "R", "close", _CHECK),

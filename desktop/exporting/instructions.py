@@ -68,26 +68,31 @@ class TargetNotATable(BadInput):
     en = "“{file}” has to end in .xlsx or .csv."
 
 
-def write_instructions(instructions: Sequence[PayoutInstruction], target: Path, *, language: str) -> int:
-    """Write them one below the other and return how many rows there are.
-
-    Raises TargetNotATable, FolderMissing, TargetIsFolder, TargetBusy and TargetUnwritable.
-    """
+def check_table(target: Path) -> Path:
+    """The absolute path to write. Raises TargetNotATable, FolderMissing and TargetIsFolder."""
     target = target.expanduser().absolute()
-    suffix = target.suffix.lower()
-    if suffix not in {".xlsx", ".csv"}:
+    if target.suffix.lower() not in {".xlsx", ".csv"}:
         raise TargetNotATable(file=target.name)
     if not target.parent.is_dir():
         raise FolderMissing(folder=target.parent)
     if target.is_dir():
         raise TargetIsFolder(file=target.name)
+    return target
+
+
+def write_instructions(instructions: Sequence[PayoutInstruction], target: Path, *, language: str) -> int:
+    """Write them one below the other and return how many rows there are.
+
+    Raises what `check_table` does, TargetBusy and TargetUnwritable.
+    """
+    target = check_table(target)
     rows = [_values(one.number, row) for one in instructions for row in one.rows]
     columns = [
         cells.texts(kind, [row[at] for row in rows], language) for at, (_title, kind, _width) in enumerate(_COLUMNS)
     ]
     titles = [title.sentence(language) for title, _kind, _width in _COLUMNS]
     with Replacement(target) as file:
-        if suffix == ".csv":
+        if target.suffix.lower() == ".csv":
             file.file.write(_csv(titles, columns))
         else:
             _write_book(file, target.stem, titles, columns)

@@ -249,6 +249,11 @@ async def instruction(engine: Engine, payout_id: UUID) -> PayoutInstruction:
     return await engine.session.ask(Call("GET", f"{_HERE}/payouts/{payout_id}/instruction"), _INSTRUCTION)
 
 
+async def take_instruction(engine: Engine, payout_id: UUID) -> PayoutInstruction:
+    """The rows that are still to be carried, taken away to be carried: the server notes who did so."""
+    return await engine.session.ask(Call("POST", f"{_HERE}/payouts/{payout_id}/instruction"), _INSTRUCTION)
+
+
 async def take_results(
     engine: Engine, *, file_id: UUID, file_name: str, file_sha256: str, rows: Sequence[PayoutResult]
 ) -> PayoutResultsTaken:

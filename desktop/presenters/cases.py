@@ -38,6 +38,7 @@ class Cases(Watched, Generic[C]):
         feed: the list in front.
         waiting: those that may wait for this person, whatever list is in front: for the number at the place.
         opened: the one that is looked into, or None.
+        is_finding: one that another screen knows is being read, to be looked into.
         acting: what may be done about it.
         error: why it could not be read.
     """
@@ -50,6 +51,7 @@ class Cases(Watched, Generic[C]):
         self.feed: Feed[C] = Feed(ask, columns)
         self.waiting: Feed[C] = Feed(ask, ())
         self.opened: C | None = None
+        self.is_finding = False
         self.acting: Acting[C] = Acting(ask, self._acted, self.read_again)
         self.error: Exception | None = None
 
@@ -90,7 +92,7 @@ class Cases(Watched, Generic[C]):
             return
         self._latest.only(self._was_read)
         self.acting.leave()
-        self.opened, self.error = None, None
+        self.opened, self.is_finding, self.error = None, False, None
         if case is not None:
             self._show(case)
         self.changed()
@@ -98,7 +100,7 @@ class Cases(Watched, Generic[C]):
     def find(self, case_id: UUID) -> None:
         """Look into one that another screen knows."""
         self.acting.leave()
-        self.opened, self.error = None, None
+        self.opened, self.is_finding, self.error = None, True, None
         self._read(case_id)
         self.changed()
 
@@ -127,12 +129,12 @@ class Cases(Watched, Generic[C]):
         self._ask(self.read_one(case_id), then, self._latest.also(self._not_read))
 
     def _was_read(self, seen: Seen[C]) -> None:
-        self.error = None
+        self.is_finding, self.error = False, None
         if seen.live or self.opened is None or seen.value.version > self.opened.version:
             self._show(seen.value)
 
     def _not_read(self, error: Exception) -> None:
-        self.error = error
+        self.is_finding, self.error = False, error
         self.changed()
 
     def _acted(self, case: C) -> None:

@@ -190,11 +190,26 @@ class Payouts(ManyCases[Payout]):
     def _written(self, payouts: frozenset[UUID], carried: Carried) -> None:
         self.exporting, self.exported = False, carried
         self.sent = tuple(one for one in self.sent if one.id not in payouts)
+        self.read_again()  # it says now who took it away
         self.changed()
 
     def _not_written(self, error: Exception) -> None:
         self.exporting, self.export_error = False, error
         self.changed()
+
+
+_NAMED = 3
+"""Of more payouts that were taken away before, the rest is a number."""
+
+
+def taken_before(carried: Carried) -> str:
+    """Whose instructions in a file had been taken away before, by whom and when; of many the first ones."""
+    told = [
+        f"{one.number} {party_words(one.taken_by)} {formats.short_moment(one.taken_at, today=shop_day(now()))}"
+        for one in carried.again[:_NAMED]
+        if one.taken_by is not None and one.taken_at is not None
+    ]
+    return in_words(("；", "; ")).join(told) + ("…" if len(carried.again) > _NAMED else "")
 
 
 _DOES_NOT_FIT = "results_do_not_fit"

@@ -124,7 +124,10 @@ class CasesPage(Page):
 
     def look_at(self, what: object) -> None:
         """Sent here for one, by its id."""
-        if isinstance(what, UUID):
+        if not isinstance(what, UUID):
+            return
+        self.table.go_to(self.cases.feed.listing.find(lambda one: one.id == what))
+        if self.cases.opened is None or self.cases.opened.id != what:
             self.cases.find(what)
 
     def look(self) -> None:
@@ -133,7 +136,8 @@ class CasesPage(Page):
         self.notice.tell(sentence(cases.error) if cases.error is not None else "", tone="danger")
         self.panel.setVisible(cases.opened is not None)
         self.counted.emit(self.number())
-        if cases.opened is None and cases.error is None and cases.feed.rows and self.table.current_row() < 0:
+        is_free = cases.opened is None and cases.error is None and not cases.is_finding
+        if is_free and cases.feed.rows and self.table.current_row() < 0:
             self.table.go_to(0)
         self.show_age(cases.feed.as_of)
 

@@ -1,10 +1,12 @@
 """Settlement at the window, against the real server: made, confirmed, paid by two, and the same for the supplier."""
 
+import re
 from datetime import date, timedelta
 
 import openpyxl
 import pytest
 from PySide6.QtCore import QPoint, Qt
+from PySide6.QtWidgets import QPushButton
 from sqlalchemy import select
 
 from desktop.exporting.verify import verify
@@ -104,8 +106,12 @@ def test_a_statement_is_made_confirmed_and_paid_by_two(program, live_shop, world
     its_account_is_missed(qtbot, page.statements, statements, world, colleague("wang"))
     carry_out(qtbot, page.statements.bar, statements.acting, note="十一月")
     qtbot.waitUntil(lambda: statements.acting.acts == (), timeout=WAIT_MS)
-    page.show_part(page.payouts)
-    qtbot.waitUntil(lambda: payouts.opened is not None, timeout=WAIT_MS)
+    [made] = kept(world, Payout)
+    [link] = (press for press in page.statements.panel.findChildren(QPushButton) if press.text() == made.number)
+    assert link.isVisible()
+    program.window.run("statement.open_payout")
+    assert page.front is page.payouts
+    qtbot.waitUntil(lambda: payouts.opened is not None and payouts.opened.id == made.id, timeout=WAIT_MS)
     assert payouts.instruction is None, "nobody carries what no second person approved"
     assert list(page.payouts.bar.buttons) == ["withdraw"], "who made it does not approve"
     assert "等另一位同事复核" in page.payouts.bar.hint.text()
@@ -129,7 +135,8 @@ def test_a_statement_is_made_confirmed_and_paid_by_two(program, live_shop, world
     sheet = openpyxl.load_workbook(target).active
     assert (sheet["G2"].value, sheet["O2"].value) == (85.5, None)
     assert payouts.opened.state is PayoutState.SENT
-    assert "提交\n周洁 20" in texts(page.payouts.panel)
+    qtbot.waitUntil(lambda: payouts.opened is not None and payouts.opened.taken_by == "周洁", timeout=WAIT_MS)
+    assert re.search("提交\n周洁 20.*\n导出指令\n周洁 20", texts(page.payouts.panel))
     the_bank_answers(qtbot, page, payouts, world, tmp_path)
     statements.refresh()
     qtbot.waitUntil(lambda: statements.opened.state is StatementState.PAID, timeout=WAIT_MS)
@@ -204,10 +211,11 @@ def test_a_clerk_settles_all_suppliers_at_once(program, live_shop, world, sold_b
     assert not page.payouts.carry.isVisible()
     sheet = openpyxl.load_workbook(target).active
     assert sorted(row[6] for row in sheet.iter_rows(min_row=2, values_only=True)) == [3.15, 85.5]
-    assert "之前在这台电脑上导出过" not in page.payouts.done.text
+    assert "之前导出过" not in page.payouts.done.text
     program.window.run("payout.export")
     qtbot.waitUntil(lambda: not payouts.exporting, timeout=WAIT_MS)
-    assert "其中 1 笔打款的指令之前在这台电脑上导出过，请勿重复提交。" in page.payouts.done.text
+    before = rf"其中 1 笔打款的指令之前导出过（{payouts.opened.number} 周洁 [0-9:]{{8}}），请勿重复提交。"
+    assert re.search(before, page.payouts.done.text)
     each(qtbot, program, page.payouts, payouts, "payout.confirm", "2 笔共 ¥88.65 都已到账", reference="PL-1")
     assert "2 个都办好了" in page.payouts.panel.name.text()
     assert {(one.state, one.reference) for one in kept(world, Payout)} == {("confirmed", "PL-1")}

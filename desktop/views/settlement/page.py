@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from uuid import UUID
 
 from desktop.presenters.settlement import Settlement
 from desktop.views.page import Page
@@ -23,6 +24,7 @@ class SettlementPage(TabbedPage):
         self.due = DuePage(presenter.due)
         self.statements = StatementsPage(presenter.statements)
         self.payouts = PayoutsPage(presenter.payouts)
+        self.statements.payout_wanted.connect(self._show_payout)
         parts: list[tuple[Page, Callable[[], str], str]] = [
             (self.statements, lambda: self.tr("结算单"), "settlement.show_statements"),
             (self.due, lambda: self.tr("应结"), "settlement.show_due"),
@@ -46,6 +48,10 @@ class SettlementPage(TabbedPage):
         self.say(self.tabs.setAccessibleName, lambda: self.tr("结算的各部分"))
         for part, _words, command in parts:
             self.handle(command, partial(self.show_part, part))
+
+    def _show_payout(self, payout_id: UUID) -> None:
+        self.show_part(self.payouts)
+        self.payouts.look_at(payout_id)
 
     def _show_calendar(self, year: int) -> None:
         self.show_part(self.holidays)

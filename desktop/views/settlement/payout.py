@@ -87,6 +87,8 @@ class PayoutPanel(ManyPanel):
             add_fact(table, self.tr("复核"), f"{party_words(one.checked_by)} {formats.moment(one.checked_at)}")
         if one.sent_at is not None:
             add_fact(table, self.tr("提交"), _by_whom(one.sent_by, one.sent_at))
+        if one.taken_at is not None:
+            add_fact(table, self.tr("导出指令"), _by_whom(one.taken_by, one.taken_at))
         if one.ended_at is not None:
             add_fact(table, self.tr("结束"), _by_whom(one.ended_by, one.ended_at))
         if one.reference:

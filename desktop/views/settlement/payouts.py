@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from desktop.presenters import formats, payout_acts
-from desktop.presenters.payouts import STATES, Payouts
+from desktop.presenters.payouts import STATES, Payouts, taken_before
 from desktop.views.acting import ActBar
 from desktop.views.cases import CasesPage
 from desktop.views.listing import FeedView
@@ -160,8 +160,9 @@ class PayoutsPage(CasesPage):
             words = self.tr("已写入 {path}，共 {n} 行指令。请交给银行或渠道；它们的结果文件拖进窗口即可导入。")
             told = words.format(path=carried.path, n=formats.count(carried.rows))
             if carried.again:
-                again = self.tr("其中 %n 笔打款的指令之前在这台电脑上导出过，请勿重复提交。", None, carried.again)
-                told += counted(again, carried.again)
+                number = len(carried.again)
+                again = self.tr("其中 %n 笔打款的指令之前导出过（{before}），请勿重复提交。", None, number)
+                told += counted(again, number).format(before=taken_before(carried))
             self.done.tell(told, tone="warning" if carried.again else "success")
         elif presenter.sent:
             words = self.tr("%n 笔打款已提交，共 {amount}。请导出指令，交给银行或渠道。", None, len(presenter.sent))

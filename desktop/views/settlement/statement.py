@@ -12,11 +12,12 @@ from desktop.presenters import formats
 from desktop.presenters.many import Told
 from desktop.presenters.statement_acts import told_of
 from desktop.presenters.statements import Statements, Sum, afterwards, left_over, mode_word, sums
-from desktop.presenters.words import party_words
+from desktop.presenters.words import party_words, tone
 from desktop.views.settlement.many import ManyPanel
-from desktop.views.side import add_fact, facts, pair
-from desktop.widgets.basics import Notice, button, label, row, rule
-from shared.contracts.settlement import Statement
+from desktop.views.side import add_fact, facts, link, pair
+from desktop.widgets.basics import Badge, Notice, button, label, row, rule
+from desktop.widgets.words import state_word
+from shared.contracts.settlement import Statement, StatementPayout
 
 
 class StatementPanel(ManyPanel):
@@ -25,10 +26,12 @@ class StatementPanel(ManyPanel):
     Signals:
         lines_wanted(): the person wants to see its lines.
         export_wanted(): the person wants them as a file.
+        payout_wanted(): the person wants to see the payout that pays it, or is to.
     """
 
     lines_wanted = Signal()
     export_wanted = Signal()
+    payout_wanted = Signal()
 
     def __init__(self, presenter: Statements) -> None:
         self._presenter = presenter
@@ -64,6 +67,8 @@ class StatementPanel(ManyPanel):
             layout.addWidget(owed)
             words = self.tr("不够抵扣的 {amount} 留到下一张结算单。").format(amount=formats.money(short))
             owed.tell(words, tone="warning")
+        if one.payout is not None:
+            self._write_payout(layout, one.payout)
         lines = button(self.tr("查看 %n 行明细", None, one.lines), icon_name="file")
         lines.clicked.connect(self.lines_wanted)
         export = button(self.tr("导出明细…"), icon_name="export")
@@ -81,6 +86,15 @@ class StatementPanel(ManyPanel):
         if one.paid_at is not None:
             add_fact(table, self.tr("打款到账"), formats.moment(one.paid_at))
         layout.addLayout(table)
+
+    def _write_payout(self, layout: QVBoxLayout, payout: StatementPayout) -> None:
+        """Which payout pays it, where that stands, and the way there."""
+        line = row(gap=8)
+        line.addWidget(label(self.tr("打款"), role="muted"))
+        line.addWidget(link(payout.number, self.payout_wanted.emit))
+        line.addWidget(Badge(state_word(payout.state), tone=tone(payout.state)))
+        line.addStretch(1)
+        layout.addLayout(line)
 
     def _write_sum(self, layout: QVBoxLayout, line: Sum) -> None:
         role = "heading" if line.is_total else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
@@ -27,7 +27,13 @@ _COMMANDS = {
 
 
 class StatementsPage(CasesPage):
-    """See the file's head. `ask_target` and `show_folder` reach out of the window; tests answer them."""
+    """See the file's head. `ask_target` and `show_folder` reach out of the window; tests answer them.
+
+    Signals:
+        payout_wanted(id): the person wants to see that payout.
+    """
+
+    payout_wanted = Signal(object)
 
     def __init__(
         self, presenter: Statements, *, ask_target: AskTarget = choose_target, show_folder: OpenFolder = open_folder
@@ -58,12 +64,14 @@ class StatementsPage(CasesPage):
         panel.body.addWidget(bar)
         panel.lines_wanted.connect(presenter.open_lines)
         panel.export_wanted.connect(self.export)
+        panel.payout_wanted.connect(self._open_payout)
         self.handle("statement.export", self.export, when=lambda: presenter.may_export)
         self._stack.addWidget(self._lines_view())
         for command, key in _COMMANDS.items():
             self.handle_act(command, key)
         self.handle("statement.lines", presenter.open_lines, when=self._may_open_lines)
         self.handle("statement.back", presenter.leave_lines, when=lambda: presenter.lines_of is not None)
+        self.handle("statement.open_payout", self._open_payout, when=self._has_payout)
         self.handle("statement.open_order", self._open_order, when=lambda: presenter.line is not None)
         self.build(shown, panel, bar)
         self.let_pick("settlement.pick_all", when=lambda: presenter.lines_of is None)
@@ -150,6 +158,15 @@ class StatementsPage(CasesPage):
     def _open_order(self) -> None:
         if self.presenter.line is not None:
             self.wanted.emit("orders", self.presenter.line.order_code)
+
+    def _has_payout(self) -> bool:
+        one = self.presenter.opened
+        return one is not None and one.payout is not None and self.presenter.lines_of is None
+
+    def _open_payout(self) -> None:
+        one = self.presenter.opened
+        if one is not None and one.payout is not None:
+            self.payout_wanted.emit(one.payout.id)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Escape goes back to the list."""
