@@ -27,7 +27,7 @@ _log = logging.getLogger("kameng.changes")
 
 
 class ResyncRequired(Conflict):
-    """The reader was further than the feed is: the database came back from a backup."""
+    """The reader followed another feed, or was further than this one is: the database came back from a backup."""
 
     code = "resync_required"
     zh = "服务器的数据已从备份恢复，请重新读取全部列表。"
@@ -63,7 +63,10 @@ class ChangeLog(Base):
 
 
 class ChangeHead(Base):
-    """One row: the last position. Whoever locks it is the sequencer. `epoch` is the feed's own, made with it."""
+    """One row: the last position. Whoever locks it is the sequencer.
+
+    `epoch` is the feed's own: made with it, and another one once it came back from a backup.
+    """
 
     __tablename__ = "change_head"
 
@@ -176,6 +179,11 @@ def epoch(db: Database) -> tuple[UUID, int]:
         return head.epoch, head.pos
 
 
+def renew(tx: Tx) -> None:
+    """Begin another epoch: the positions that readers know belong to what was lost."""
+    _locked_head(tx).epoch = ids.new_id()
+
+
 def head(tx: Tx) -> int:
     """The last position that was given."""
     return tx.scalars(select(ChangeHead.pos)).first() or 0
@@ -193,14 +201,22 @@ def named(tx: Tx, entities: set[str], *, after: int, up_to: int, limit: int) -> 
     return found if len(lines) <= limit else None
 
 
-def read(tx: Tx, *, cursor: int, limit: int, supplier_id: UUID | None, domains: frozenset[str]) -> Changes:
+def read(
+    tx: Tx,
+    *,
+    cursor: int,
+    limit: int,
+    supplier_id: UUID | None,
+    domains: frozenset[str],
+    epoch: UUID | None = None,
+) -> Changes:
     """Changes after `cursor` for a reader: of one supplier and the shop, or of all when `supplier_id` is None.
 
-    Raises ResyncRequired.
+    `epoch` is the one that the cursor is of, None where the reader does not say. Raises ResyncRequired.
     """
     # The head is read first: what is logged between the two statements waits for the next read.
-    last = head(tx)
-    if cursor > last:
+    last, ours = tx.execute(select(ChangeHead.pos, ChangeHead.epoch)).first() or (0, None)
+    if cursor > last or epoch not in {None, ours}:
         raise ResyncRequired
     query = select(ChangeLog).where(
         ChangeLog.pos > cursor, ChangeLog.pos <= last, ChangeLog.domain.in_(sorted(domains))

@@ -1,4 +1,4 @@
-"""`kameng-server`: serve, work, migrate, check, notices, keys, user, sandbox, demo.
+"""`kameng-server`: serve, work, migrate, restored, check, notices, keys, user, sandbox, demo.
 
 Prints sentences, not traces. Exit status 0 for success, 1 when `check` found something, 2 for what the person who
 typed can put right: usage, settings, a taken port, a missing key ring.
@@ -18,7 +18,7 @@ from uuid import UUID
 
 from sqlalchemy.exc import OperationalError
 
-from server import app, cli_keys, invariants, migrations, serving, telemetry
+from server import app, audit, changes, cli_keys, invariants, migrations, serving, telemetry
 from server.cli_parts import ACTOR, SchemaBehind, database, ring, say
 from server.context import Context
 from server.db import Database
@@ -92,6 +92,8 @@ def _parser() -> argparse.ArgumentParser:
 
     commands.add_parser("work", help="只运行后台任务 / run jobs only").set_defaults(run=_work)
     commands.add_parser("migrate", help="升级数据库 / bring the database up to date").set_defaults(run=_migrate)
+    restored = commands.add_parser("restored", help="数据库刚从备份恢复 / the database came back from a backup")
+    restored.set_defaults(run=_restored)
     commands.add_parser("check", help="核对账目与库存 / prove the books and the stock").set_defaults(run=_check)
     notices = commands.add_parser("notices", help="一笔支付的通知原文 / what channels told about a payment")
     notices.add_argument("number", help="我方或渠道的支付单号 / our number of the payment, or the channel's")
@@ -184,6 +186,15 @@ def _migrate(settings: Settings, _options: argparse.Namespace) -> int:
         after = migrations.current(db)
         db.close()
     say(settings, f"数据库版本：{before or '-'} → {after}", f"Database version: {before or '-'} → {after}")
+    return 0
+
+
+def _restored(settings: Settings, _options: argparse.Namespace) -> int:
+    """Consoles know rows that are lost, and positions of the feed that stand for other rows by now."""
+    with sole_writer(settings.sqlite_file), database(settings) as db, db.tx() as tx:
+        changes.renew(tx)
+        audit.append(tx, actor=ACTOR, action="database.restored", entity="database", entity_id="")
+    say(settings, "各客户端将重新读取全部列表。", "Consoles read every list anew.")
     return 0
 
 

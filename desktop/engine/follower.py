@@ -111,7 +111,8 @@ class Follower:
         """Ask what changed. True when there is nothing more."""
         account = self._session.require_account()
         cursor = await self._cursor(account)
-        call = Call("GET", "/sync/v1/changes", query={"cursor": cursor or 0, "limit": _CHANGES_PAGE})
+        query = {"cursor": cursor or 0, "epoch": account.epoch or None, "limit": _CHANGES_PAGE}
+        call = Call("GET", "/sync/v1/changes", query=query)
         try:
             changes = await self._session.ask(call, Changes)
         except KamengError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from uuid import UUID
 
 from fastapi import Query, Request, Response
 
@@ -82,13 +83,16 @@ def hello(request: Request, body: wire.Hello) -> Response:
 def read_changes(
     request: Request,
     cursor: int = Query(default=0, ge=0, le=2**62),
+    epoch: UUID | None = None,
     limit: int = Query(default=500, ge=1, le=2_000),
 ) -> Changes:
-    """What changed after `cursor`, as far as the actor's role and scope go."""
+    """What changed after `cursor` of that epoch, as far as the actor's role and scope go."""
     ctx, who = context.of(request), policy.actor(request)
     changes.advance(ctx.db)
     with ctx.db.read() as tx:
-        return changes.read(tx, cursor=cursor, limit=limit, supplier_id=who.supplier_id, domains=_domains(who))
+        return changes.read(
+            tx, cursor=cursor, epoch=epoch, limit=limit, supplier_id=who.supplier_id, domains=_domains(who)
+        )
 
 
 def _domains(who: Actor) -> frozenset[str]:

@@ -25,7 +25,10 @@ class Change(Answer):
 
 
 class Changes(Answer):
-    """`GET /sync/v1/changes?cursor=&limit=`. `complete` is false while more pages follow."""
+    """`GET /sync/v1/changes?cursor=&epoch=&limit=`. `complete` is false while more pages follow.
+
+    Refused where the cursor is of another epoch than the feed: the server came back from a backup.
+    """
 
     cursor: int
     complete: bool

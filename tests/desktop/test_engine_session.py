@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sqlite3
 import threading
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from desktop.engine.events import Connection, ConnectionChanged, SignedIn, Signe
 from desktop.engine.session import SessionEnded
 from desktop.engine.transport import NotKameng, Unreachable, normalise_server
 from desktop.operations import orders, products, session, stock
+from server import cli
 from server.changes import ChangeHead, ChangeLog
 from server.identity import actions as identity
 from shared import clock
@@ -281,13 +283,31 @@ def test_changes_made_elsewhere_arrive(live_shop, console):
     assert {row.sku: row.free for row in a.run(stock.list_stock(a.engine)).value.items}["STEAM-50"] == 3
 
 
-def test_after_the_server_came_back_from_a_backup_every_list_is_read_again(live_shop, console):
+def _told_restored(settings, monkeypatch):
+    """What somebody types who has restored a backup."""
+    monkeypatch.setattr(cli.telemetry, "start_logging", lambda _level: None)
+    monkeypatch.setenv("KAMENG_DATA", str(settings.data))
+    monkeypatch.setenv("KAMENG_DATABASE_URL", settings.database_url)
+    umask = os.umask(0o077)
+    assert cli.main(["restored"]) == 0
+    os.umask(umask)
+
+
+def test_after_the_server_came_back_from_a_backup_every_list_is_read_again(live_shop, console, monkeypatch):
     a = console()
     a.sign_in(live_shop.url, "chen")
     a.wait_for(lambda e: isinstance(e, ConnectionChanged) and e.state is Connection.ONLINE)
     live_shop.world.stock("STEAM-50", 3)
     a.engine.hint()
     a.wait_for(lambda e: getattr(e, "entities", None) and e.initiator is None and "*" not in e.entities)
+    a.events.clear()
+    _told_restored(live_shop.world.ctx.settings, monkeypatch)  # the feed is where it was, and that is not seen from it
+    a.engine.hint()
+    a.wait_for(lambda e: "*" in getattr(e, "entities", ()))
+    a.events.clear()
+    live_shop.world.stock("STEAM-50", 1)
+    a.engine.hint()
+    a.wait_for(lambda e: getattr(e, "entities", None) and "*" not in e.entities and e.touches("import"))
     a.events.clear()
     with live_shop.world.ctx.db.tx() as tx:  # as a backup of before the first change has it
         tx.execute(delete(ChangeLog))

@@ -179,11 +179,18 @@ def test_check_proves_an_empty_shop_and_finds_a_damaged_one(ready):
 
 def test_commands_that_write_refuse_while_a_server_holds_the_file(ready):
     with sole_writer(ready.data / "kameng.db"):
-        for argv in (("migrate",), ("user", "add", "bo", "--name", "x", "--role", "admin"), ("serve",)):
+        for argv in (("migrate",), ("restored",), ("user", "add", "bo", "--name", "x", "--role", "admin"), ("serve",)):
             status, _, err = ready(*argv, text=PASSWORD)
             assert (argv, status, "正在使用" in err) == (argv, 2, True)
         assert ready("check")[0] == 0  # reading is fine
     assert ready("migrate")[0] == 0
+
+
+def test_who_restored_a_backup_says_so_and_the_audit_log_knows(ready):
+    assert ready("restored")[:2] == (0, "各客户端将重新读取全部列表。\n")
+    with closing(sqlite3.connect(ready.data / "kameng.db")) as kept:
+        [said] = kept.execute("SELECT actor, action FROM audit_event").fetchall()
+    assert said == ("system", "database.restored")
 
 
 def free_port() -> int:
