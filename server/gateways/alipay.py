@@ -230,7 +230,7 @@ class AlipayGateway:
         """See `port.Gateway.query_refund`. None also for one that failed: the same number may be tried again."""
         assert out_trade_no is not None, "Alipay finds a refund by its payment"
         content = _payment_of(out_trade_no, provider_no) | {
-            "out_request_no": our_number(out_refund_no),
+            "out_request_no": out_refund_no,
             "query_options": ["gmt_refund_pay"],
         }
         try:

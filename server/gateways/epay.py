@@ -228,7 +228,7 @@ class EpayGateway:
     ) -> RefundFact | None:
         """See `port.Gateway.query_refund`. None also for one that failed: the same number may be tried again."""
         self._require_second()
-        found = await self._ask(_Refund, "refundquery", {"out_refund_no": our_number(out_refund_no)})
+        found = await self._ask(_Refund, "refundquery", {"out_refund_no": out_refund_no})
         if found is None or found.status != _REFUNDED:
             return None
         number = out_trade_no or found.out_trade_no

@@ -367,7 +367,7 @@ class Gateway(Protocol):
     async def query_refund(
         self, out_refund_no: str, *, out_trade_no: str | None = None, provider_no: str | None = None
     ) -> RefundFact | None:
-        """What the channel knows of our refund number; None when it knows of none.
+        """What the channel knows of the refund with this number of ours, or of whoever made it; None for none.
 
         Alipay needs `out_trade_no`, and `provider_no` where the refund was made by that.
         """

@@ -47,6 +47,7 @@ from server.gateways.wire import (
     WireFen,
     Word,
     encode_json,
+    in_path,
     our_number,
     refund_alone,
     require_same,
@@ -236,7 +237,7 @@ class SandboxGateway:
     ) -> RefundFact | None:
         """See `port.Gateway.query_refund`."""
         try:
-            refund = await self._ask(_Refund, "GET", f"/v1/refunds/{our_number(out_refund_no)}")
+            refund = await self._ask(_Refund, "GET", f"/v1/refunds/{in_path(out_refund_no)}")
         except ChannelRefused as refusal:
             if refusal.reason_code == "NOT_FOUND":
                 return None

@@ -67,6 +67,7 @@ from server.gateways.wire import (
     NOT_SENT,
     Wire,
     encode_json,
+    in_path,
     our_number,
     plain,
     refund_alone,
@@ -293,7 +294,7 @@ class WechatGateway:
     ) -> RefundFact | None:
         """See `port.Gateway.query_refund`."""
         try:
-            refund = await self._ask(Refund, "GET", f"/v3/refund/domestic/refunds/{our_number(out_refund_no)}")
+            refund = await self._ask(Refund, "GET", f"/v3/refund/domestic/refunds/{in_path(out_refund_no)}")
         except ChannelRefused as refusal:
             if refusal.reason_code == Reason.NOT_FOUND:
                 return None

@@ -98,6 +98,11 @@ def our_number(ours: str) -> str:
     return ours
 
 
+def in_path(number: str) -> str:
+    """A number as a part of a path, whosever it is: the channel's own console gives refunds other ones than we do."""
+    return quote(number, safe="")
+
+
 def encode_json(content: Mapping[str, object]) -> bytes:
     """Serialised once; the same bytes are signed and sent."""
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()

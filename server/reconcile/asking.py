@@ -18,6 +18,7 @@ from server.context import Context
 from server.db import Tx, among
 from server.gateways.port import ChannelRefused, ChannelUnknown, PaymentFact
 from server.payments import aside, channels
+from server.payments.exceptions.checking import BEGUN, RefundNamed, said_otherwise
 from server.payments.model import PaymentException, UnmatchedPayment
 from server.policy import Actor
 from server.reconcile.model import ReconcileDifference
@@ -84,12 +85,9 @@ async def _ask(ctx: Context, said: _Said, gate: asyncio.Semaphore) -> NotConfirm
 
 
 async def _ask_for_refund(ctx: Context, said: _Said) -> NotConfirmed | None:
-    number, its = said.out_refund_no, {"out_trade_no": said.out_trade_no, "provider_no": said.provider_no}
-    fact = await channels.call(ctx, said.channel, lambda gateway: gateway.query_refund(number, **its))
-    its_own = (said.out_trade_no, said.amount_fen)
-    is_it = fact is not None and fact.state in said.outcomes and (fact.out_trade_no, fact.amount_fen) == its_own
-    answer = f"{fact.state} {fact.out_trade_no} {fact.amount_fen}" if fact else "NOT_FOUND"
-    return None if is_it else NotConfirmed(number=said.number, answer=answer)
+    named = RefundNamed(said.channel, said.out_refund_no, said.out_trade_no, said.provider_no, said.amount_fen)
+    answer = await said_otherwise(ctx, named, said.outcomes)
+    return None if answer is None else NotConfirmed(number=said.number, answer=answer)
 
 
 def _answer(fact: PaymentFact | None) -> str:
@@ -114,12 +112,8 @@ def _to_be_asked(ctx: Context, seen: Mapping[UUID, int], actor: Actor) -> list[_
         *(_said("paid", row) for row in paid),
         *(_said("refunded", row) for row in whole),
         *(replace(_said("refunded", row), out_refund_no=row.out_refund_no) for row in ours),
-        *(replace(_said("refunded", row), out_refund_no=row.out_refund_no, outcomes=_UNDER_WAY) for row in of_orders),
+        *(replace(_said("refunded", row), out_refund_no=row.out_refund_no, outcomes=BEGUN) for row in of_orders),
     ]
-
-
-_UNDER_WAY = ("processing", "succeeded")
-"""What a channel says of a refund that it has begun, as its own bill has it."""
 
 
 def _said(state: Literal["paid", "refunded"], row: ReconcileDifference) -> _Said:

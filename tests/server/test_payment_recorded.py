@@ -69,8 +69,9 @@ def record(site, one, number):
 
 
 def told(site, payment_no, refund_no, amount, state="succeeded"):
-    """The channel tells of a refund that is not ours."""
-    fact = RefundFact(f"console-{refund_no}", refund_no, payment_no, amount, state)
+    """The channel tells of a refund that is not ours, and says the same when it is asked."""
+    fact = RefundFact(f"console {refund_no}", refund_no, payment_no, amount, state)
+    site.desk.knows(fact)
     raw = f"{refund_no} {state} {amount}".encode()
     site.world.ctx.batch.call(
         RefundHeard("sandbox", MERCHANT, fact, RawCallback(hashlib.sha256(raw).hexdigest(), b"{}", raw))
@@ -257,7 +258,17 @@ def test_a_refund_that_nobody_knew_is_linked_to_its_order(site):
     told(site, bought.attempt.out_trade_no, "RC-10", 9_000)
     small, large = listed(site)
     assert (small["actions"], small["received_fen"]) == (["record", "dismiss"], 1_000)
-    assert record(site, small, "RC-9").json()["state"] == "closed"
+    made = site.desk.made["console%20RC-9"]
+    proposed, before = say(site, small, "record", provider_no="RC-9").json(), balances(site)
+    for other in ({"amount_fen": 999}, {"refund_no": "RC-6"}, {"state": "failed"}, {"out_trade_no": "OTHER-01"}):
+        site.desk.made["console%20RC-9"] = made | other
+        assert problem(approve(site, proposed)) == (409, "channel_answered"), "its word counts"
+    del site.desk.made["console%20RC-9"]
+    assert approve(site, proposed).json()["params"]["answer"] == "NOT_FOUND"
+    assert (balances(site), len(site.desk.asked)) == (before, 5)
+    site.desk.refuses = "SYSTEM_ERROR"
+    assert approve(site, proposed).json()["state"] == "closed", "where it says nothing two people's word does"
+    site.desk.refuses = None
     order = shop.order(bought)
     assert (order.state, order.refunded_fen, order.amount_fen) == (OrderState.PARTIALLY_REFUNDED, 1_000, 9_000)
     assert problem(record(site, large, "RC-10")) == (422, "bad_field"), "more than is left"

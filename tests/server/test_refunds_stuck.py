@@ -178,6 +178,7 @@ def failed_after_all(site, bought, *amounts):
 
 def channel_tells(site, bought, number, refund_no, fen, state="succeeded"):
     fact = RefundFact(number, refund_no, bought.attempt.out_trade_no, fen, state)
+    site.desk.knows(fact)
     site.world.ctx.batch.call(RefundHeard("sandbox", MERCHANT, fact))
 
 

@@ -6,6 +6,8 @@ What people have seen counts where the channel cannot be asked. Where it answers
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -19,12 +21,17 @@ from server.gateways.port import ChannelRefused, ChannelUnknown, PaymentFact
 from server.payments import applying, channels, confirmed
 from server.payments.exceptions import choosing, raising
 from server.payments.model import PaymentAttempt, PaymentException, UnmatchedPayment
+from server.payments.refunds import totals
 from server.payments.refunds.actions import RefundHeard
 from server.payments.refunds.model import Refund
 from server.policy import Actor
 from shared.contracts.payments import ApproveAction
 from shared.errors import Conflict
+from shared.money import Fen
 from shared.states import AttemptState, ExceptionAction, ExceptionState, FoundBy, RefundState
+
+BEGUN = frozenset({"processing", "succeeded"})
+"""What a channel says of a refund that it has begun, as its own bill has it."""
 
 
 class ChannelAnswered(Conflict):
@@ -36,25 +43,44 @@ class ChannelAnswered(Conflict):
 
 
 @dataclass(frozen=True, slots=True)
+class RefundNamed:
+    """A refund that somebody says the channel began: what of its own word has to be the same.
+
+    `refund_no` is the channel's number of it as people say it, if they do: where the channel gives refunds none of
+    their own it may be anything.
+    """
+
+    channel: str
+    out_refund_no: str
+    out_trade_no: str
+    provider_no: str | None
+    amount_fen: Fen | None
+    refund_no: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class _About:
     """What the channel has a word on, of what is about to be approved."""
 
     attempt: PaymentAttempt | None = None
     refund: Refund | None = None
+    unknown: RefundNamed | None = None
     money: UnmatchedPayment | None = None
     given_back: UnmatchedPayment | None = None
 
 
 async def before(ctx: Context, exception_id: UUID, body: ApproveAction, *, actor: Actor) -> None:
     """Ask the channel about what is about to be approved: a payment that people confirm, a refund of ours that they
-    made otherwise, money of a bill that is to buy goods or to go back, and money that it is said to have given back.
-    What it says is applied.
+    made otherwise, one that nobody here knew, money of a bill that is to buy goods or to go back, and money that it is
+    said to have given back. What it says of ours is applied.
 
     Raises ChannelAnswered. A channel that is silent, or refuses to say, stands in nobody's way.
     """
     about = await asyncio.to_thread(_to_be_asked, ctx, exception_id, body, actor)
     if about.refund is not None:
         await _ask_for_refund(ctx, about.refund)
+    if about.unknown is not None:
+        await _ask_for_unknown(ctx, about.unknown)
     if about.money is not None:
         await _ask_for_money(ctx, about.money, "paid")
     if about.given_back is not None:
@@ -86,6 +112,32 @@ async def _ask_for_refund(ctx: Context, refund: Refund) -> None:
         raise ChannelAnswered(answer=fact.state)
 
 
+async def _ask_for_unknown(ctx: Context, named: RefundNamed) -> None:
+    """Raise ChannelAnswered where the channel has not begun that refund, or says other things of it."""
+    try:
+        unlike = await said_otherwise(ctx, named)
+    except (ChannelUnknown, ChannelRefused):
+        return
+    if unlike is not None:
+        raise ChannelAnswered(answer=unlike)
+
+
+async def said_otherwise(ctx: Context, named: RefundNamed, outcomes: Collection[str] = BEGUN) -> str | None:
+    """What the channel says of a refund where that is not what is said here; None where it is the same.
+
+    Raises ChannelUnknown and ChannelRefused.
+    """
+    its = {"out_trade_no": named.out_trade_no, "provider_no": named.provider_no}
+    fact = await channels.call(ctx, named.channel, lambda gateway: gateway.query_refund(named.out_refund_no, **its))
+    if fact is None:
+        return "NOT_FOUND"
+    is_its_own = (fact.out_trade_no, fact.amount_fen) == (named.out_trade_no, named.amount_fen)
+    has_its_number = named.refund_no in {None, fact.refund_no} or fact.refund_no == named.provider_no
+    if is_its_own and has_its_number and fact.state in outcomes:
+        return None
+    return f"{fact.state} {fact.refund_no} {fact.out_trade_no} {fact.amount_fen}"
+
+
 async def _ask_for_money(ctx: Context, money: UnmatchedPayment, state: Literal["paid", "refunded"]) -> None:
     """Raise ChannelAnswered where money is said to be so, and the channel says otherwise."""
     try:
@@ -97,6 +149,15 @@ async def _ask_for_money(ctx: Context, money: UnmatchedPayment, state: Literal["
     told = (state, money.provider_no, money.amount_fen)
     if fact is None or (fact.state, fact.provider_no, fact.amount_fen) != told:
         raise ChannelAnswered(answer=_answer(fact))
+
+
+def _named(row: PaymentException, money: PaymentAttempt) -> RefundNamed | None:
+    """The refund that gave back some of this money, by an exception about an unknown one; None for a sum of several."""
+    number = dict(json.loads(row.evidence or "[]")).get("out_refund_no")
+    if totals.told(row).total is not None or not number:
+        return None
+    its = row.out_trade_no, money.provider_no, row.received_fen
+    return RefundNamed(row.channel, number, *its, refund_no=row.action_provider_no)
 
 
 def _to_be_asked(ctx: Context, exception_id: UUID, body: ApproveAction, actor: Actor) -> _About:
@@ -125,6 +186,7 @@ def _to_be_asked(ctx: Context, exception_id: UUID, body: ApproveAction, actor: A
         return _About(
             tx.scalars(payment.where(*proposed, *confirms)).first(),
             tx.scalars(refund.where(*proposed, *records, Refund.channel.in_(list(ctx.gateways)))).first(),
+            _named(recorded, gone) if recorded and isinstance(gone, PaymentAttempt) else None,
             tx.scalars(money.where(*proposed, *lets_go)).first(),
             gone if isinstance(gone, UnmatchedPayment) else None,
         )

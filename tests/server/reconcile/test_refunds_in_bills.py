@@ -26,7 +26,8 @@ def test_what_was_recorded_before_its_bill_agrees_with_it(close):
     close.pay(money)
     fact = asyncio.run(gateway.query(money.out_trade_no))
     applying.call(close.shop.ctx, fact, FoundBy.CALLBACK)
-    of_order = {"refund_no": "50" + "1" * 26, "out_refund_no": "BY-HAND-1", "amount_fen": 1_000}
+    close.give_back(sold, "BY-HAND-1", 1_000)
+    of_order = {"refund_no": number_of(close, "BY-HAND-1"), "out_refund_no": "BY-HAND-1", "amount_fen": 1_000}
     of_money = {"refund_no": "50" + "2" * 26, "out_refund_no": "BY-HAND-2", "amount_fen": 9_000}
     close.shop.ctx.batch.call(told_of(close, of_order, sold))
     for kind, number in (("unknown_refund", of_order["refund_no"]), ("unknown_payment", of_money["refund_no"])):
@@ -156,8 +157,8 @@ def test_a_recorded_refund_that_no_bill_names_is_before_people_again(close, monk
     close.shop.ctx.batch.call(told_of(close, misread, other))
     [told] = exceptions_of(close, "unknown_refund")
     with close.tomorrow():
-        decide(close, told, misread["refund_no"])
         monkeypatch.setattr(close.shop.ctx.gateways["wechat"], "query_refund", silent)
+        decide(close, told, misread["refund_no"])
         close.drop(*trades(close, line(close, sold), line(close, other), given_back(close, sold, forged)))
         [row] = close.differences("wechat", kind="refund_only_theirs")
         close.handle(row, "book")
