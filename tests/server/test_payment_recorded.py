@@ -268,7 +268,6 @@ def test_a_refund_that_nobody_knew_is_linked_to_its_order(site):
     assert (balances(site), len(site.desk.asked)) == (before, 5)
     site.desk.refuses = "SYSTEM_ERROR"
     assert approve(site, proposed).json()["state"] == "closed", "where it says nothing two people's word does"
-    site.desk.refuses = None
     order = shop.order(bought)
     assert (order.state, order.refunded_fen, order.amount_fen) == (OrderState.PARTIALLY_REFUNDED, 1_000, 9_000)
     assert problem(record(site, large, "RC-10")) == (422, "bad_field"), "more than is left"
@@ -485,7 +484,6 @@ def test_an_abnormal_refund_is_given_back_by_hand_unless_the_channel_has_made_it
     assert said == [("abnormal", said[0][1], ""), ("recorded", "周洁", "BANK-0"), ("succeeded", "周洁", "")]
     assert (site.world.order(bought).state, balances(site)["escrow", ""]) == (OrderState.REFUNDED, 4_500)
     # The other one was sent to another card in the channel's console: that counts, and nothing is booked by hand.
-    site.desk.refuses = None
     still = approve(site, proposed[1])
     assert (problem(still), "（processing）" in still.json()["detail"]) == ((409, "channel_answered"), True)
     site.desk.ends()
