@@ -186,8 +186,11 @@ def _balances(tx: Tx, row: ReconcileDifference) -> bool:
 
 
 def _is_taken_back(tx: Tx, row: ReconcileDifference) -> bool:
-    """What was booked is not booked any more."""
-    return Matters(tx, row.channel, row.day, [row], []).of(root(row)).booked_fen == 0
+    """What was booked is not booked any more, neither on this day nor on others."""
+    r, matter = ReconcileDifference, root(row)
+    its = (r.channel == row.channel, r.day == row.day, or_(r.origin_id == matter, r.again_of == matter))
+    here = tx.scalars(select(r).where(*its)).all()
+    return Matters(tx, row.channel, row.day, here, []).of(matter).booked_fen == 0
 
 
 def _never(_tx: Tx, _row: ReconcileDifference) -> bool:

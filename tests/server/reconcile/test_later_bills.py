@@ -288,6 +288,8 @@ def test_the_word_of_a_signed_day_is_what_the_channel_gave_last(close):
         assert close.check(less)["state"] == "resolved"
         close.drop(*bill(4_500))
         assert told() == [("booked", 100, 0)], "what was booked for nothing is taken back"
+        close.post(close.at("wechat", "/run", next_day))
+        assert told() == [("booked", 100, 0)], "by people, and not because the day is compared again"
         [undone] = close.differences("wechat", next_day, open="true")
         close.handle(undone, "book")
         close.check(undone)
