@@ -333,19 +333,30 @@ def test_what_waits_for_a_second_person_names_what_it_shows(database_url):
     db.close()
 
 
+def put_paid(tx, *, at):
+    """A paid attempt as every version had it; answers its order's id."""
+    order_id, number = ids.new_id(), ids.new_id().hex
+    told = {"order_code": number[-16:], "channel": "sandbox", "out_trade_no": number, "subject": "", "state": "paid"}
+    when = {"created_at": at, "expires_at": at, "paid_at": at}
+    put(tx, "payment_attempt", id=ids.new_id(), order_id=order_id, amount_fen=300, queries=0, **told, **when)
+    return order_id
+
+
 def test_what_nobody_told_of_a_payout_that_failed_in_part_did_not_arrive(database_url):
     """One that a person said to be there keeps its rows; of one that failed those are lacking of which nobody told."""
     db, now = Database(database_url), clock.now()
     migrations.upgrade(db, "0010")
     there, failed = ids.new_id(), ids.new_id()
     with db.tx() as tx:
+        orders = {None: put_paid(tx, at=now)}
         for id_, arrived in ((there, 900), (failed, 300)):
             told = {"supplier_id": ids.new_id(), "mode": "profit_sharing", "statements": "[]", "state": "confirmed"}
             told |= {"number": id_.hex[:24], "amount_fen": 900, "fee_fen": 0, "arrived_fen": arrived, "version": 1}
             told |= dict.fromkeys(("content_sha256", "made_by", "reference", "note"), "x") | {"made_at": now}
             put(tx, "settlement_payout", id=id_, returned_fen=0, receiver="", account="", bank="", **told)
             for n in (1, 2):
-                put(tx, "settlement_split", payout_id=id_, n=n, order_id=ids.new_id(), amount_fen=300)
+                orders[id_, n] = put_paid(tx, at=now)
+                put(tx, "settlement_split", payout_id=id_, n=n, order_id=orders[id_, n], amount_fen=300)
             said = {"reference": "", "reason": "", "file_sha256": "0" * 64, "succeeded": True}
             put(tx, "settlement_result", payout_id=id_, n=1, **said)
     for _ in range(2):
@@ -353,7 +364,9 @@ def test_what_nobody_told_of_a_payout_that_failed_in_part_did_not_arrive(databas
         with db.read() as tx:
             rows = {(row.payout_id, row.n): row.succeeded for row in tx.scalars(select(SettlementResult))}
             fees = set(tx.scalars(select(SettlementSplit.fee_fen)))
+            shared = set(tx.scalars(select(PaymentAttempt.order_id).where(PaymentAttempt.is_shared)))
         assert rows == {(there, 1): True, (failed, 1): True, (failed, 2): False, (failed, 0): False}
         assert fees == {0}
+        assert shared == {orders[there, 1], orders[there, 2], orders[failed, 1]}, "what was split was opened to be"
         migrations.downgrade(db, "0010")
     db.close()
