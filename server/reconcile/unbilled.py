@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from datetime import date, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import func, or_, select
 
 from server.db import Tx, among
 from server.payments import kept_bills
 from server.payments.exceptions import closing, of_bill
 from server.payments.model import PaymentAttempt, PaymentBillFile, PaymentException, UnmatchedPayment
 from server.payments.refunds.model import Refund
-from server.reconcile import ours
+from server.reconcile import choosing, ours
 from server.reconcile.model import ReconcileDifference, ReconcileRow
 from shared import clock
-from shared.finance import BillKind, DifferenceKind
+from shared.finance import BillKind, DifferenceAction, DifferenceKind, DifferenceState
 from shared.states import ExceptionAction, RefundState
 
 _LOOKED_FOR = timedelta(days=7)
@@ -33,8 +33,22 @@ def doubt(tx: Tx, channel: str, day: date, rows: Collection[ReconcileDifference]
     stray = {(row.out_trade_no, row.theirs_fen) for row in rows if row.kind == DifferenceKind.REFUND_ONLY_THEIRS}
     of_strays = _recorded_of(tx, channel, sorted({number for number, _ in stray}))
     same = (one for one in of_strays if (one.out_trade_no, one.amount_fen) in stray)
-    found = {one.id: one for one in (*_recorded_before(tx, channel, day), *same)}
-    for one in found.values():
+    _ask(tx, [*_recorded_before(tx, channel, day), *same])
+    booked(tx, channel, day)
+
+
+def booked(tx: Tx, channel: str, day: date) -> None:
+    """The same of those that people recorded by a bill of this day, which may be another one by now."""
+    r, e = ReconcileDifference, PaymentException
+    its = (r.channel == channel, or_(r.day == day, r.carried_from == day), r.state == DifferenceState.RESOLVED.value)
+    said = (r.action == DifferenceAction.BOOK.value, r.kind.in_(choosing.OF_REFUNDS))
+    query = select(Refund).join(e, e.refund_id == Refund.id).join(r, r.exception_id == e.id)
+    _ask(tx, tx.scalars(query.where(*its, *said, Refund.state == RefundState.SUCCEEDED.value)))
+
+
+def _ask(tx: Tx, refunds: Iterable[Refund]) -> None:
+    """What bills say of these by now."""
+    for one in {one.id: one for one in refunds}.values():
         if _is_billed(tx, one):
             closing.billed(tx, one.id)
         else:
@@ -56,18 +70,24 @@ def _recorded_of(tx: Tx, channel: str, numbers: Collection[str]) -> Iterable[Ref
 
 
 def _is_billed(tx: Tx, refund: Refund) -> bool:
-    """By the channel's number of it; where the channel gives refunds none, by its payment and amount. What a bill said
-    once, and the channel's last word does not, counts for nothing.
+    """By the channel's number of it; where the channel gives refunds none, by its payment and amount, each row for one:
+    those that were asked for have theirs, and the first that were recorded. What a bill said once, and the channel's
+    last word does not, counts for nothing.
     """
     r, f, trades = ReconcileRow, PaymentBillFile, BillKind.TRADES
     its = (r.provider_no == _payment_no(tx, refund), r.kind == "refund", f.channel == refund.channel)
-    query = select(r.refund_no, r.amount_fen, r.file_id, f.day).join(f, f.id == r.file_id)
-    same = {
-        (file_id, day)
-        for number, fen, file_id, day in tx.execute(query.where(*its, f.kind == trades.value))
-        if number == refund.provider_refund_no or (not number and fen == refund.amount_fen)
-    }
-    return any(kept_bills.newest(tx, refund.channel, day)[trades].id == file_id for file_id, day in same)
+    query = select(r.refund_no, r.out_refund_no, r.amount_fen, r.file_id, f.day).join(f, f.id == r.file_id)
+    rows = tx.execute(query.where(*its, f.kind == trades.value)).all()
+    newest = {row.day: kept_bills.newest(tx, refund.channel, row.day)[trades].id for row in rows}
+    rows = [row for row in rows if newest[row.day] == row.file_id]
+    if any(row.refund_no == refund.provider_refund_no for row in rows if row.refund_no):
+        return True
+    same = (Refund.channel == refund.channel, Refund.out_trade_no == refund.out_trade_no)
+    asked = set(tx.scalars(select(Refund.out_refund_no).where(*same, ~ours.BY_HAND)))
+    nameless = [row for row in rows if not row.refund_no and row.amount_fen == refund.amount_fen]
+    recorded = (ours.BY_HAND, Refund.state == RefundState.SUCCEEDED.value, Refund.amount_fen == refund.amount_fen)
+    before = tx.scalar(select(func.count()).where(*same, *recorded, Refund.id < refund.id)) or 0
+    return sum(row.out_refund_no not in asked for row in nameless) > before
 
 
 def _payment_no(tx: Tx, refund: Refund) -> str | None:

@@ -14,7 +14,7 @@ from shared import clock
 from shared.states import FoundBy
 from tests.server import refunding
 from tests.server.reconcile.exceptions import act, decide, exception, exceptions_of, told_of
-from tests.server.reconcile.writing import given_back, line, ms, trades
+from tests.server.reconcile.writing import alipay, funds, given_back, line, ms, trades
 from tests.server.refunding import balances
 from tests.world import BEN
 
@@ -45,6 +45,11 @@ def test_what_was_recorded_before_its_bill_agrees_with_it(close):
         assert (close.differences("wechat"), day["matched"]) == ([], 4)
         assert (day["ours"], day["net_fen"]) == (day["theirs"], balances(close.site)["psp", "wechat"])
     close.shop.check()
+
+
+async def silent(*_its, **_named):
+    """A channel that answers no question."""
+    raise ChannelUnknown(channel="wechat", detail="timeout")
 
 
 def refunded(close, sold, amount_fen):
@@ -115,11 +120,9 @@ def test_a_refund_that_failed_after_all_is_recorded_as_what_was_paid_in_its_plac
     close.shop.check()
 
 
-def test_a_refund_that_was_paid_after_all_is_booked_by_two(close):
-    """The channel had closed it, and its shares were given back; then its bill has it, and so has its answer."""
-    sold, gateway = close.sold("wechat"), close.shop.ctx.gateways["wechat"]
-    sure = balances(close.site)
-    order = close.order(sold)
+def closed_refund(close, sold):
+    """A refund of ours as a bill names it that has paid it after all: its channel had said that it closed it."""
+    order, gateway = close.order(sold), close.shop.ctx.gateways["wechat"]
     body = {"reason": "客服补偿", "version": order.version, "amount_fen": 1_000}
     headers = {"idempotency-key": "refund-that-was-closed"}
     made = close.site.post(f"/api/orders/{order.code}/refunds", by="li", json=body, headers=headers).json()
@@ -127,8 +130,16 @@ def test_a_refund_that_was_paid_after_all_is_booked_by_two(close):
     number = refunding.read(close.site, made["id"])["out_refund_no"]
     fact = asyncio.run(gateway.query_refund(number, out_trade_no=sold.out_trade_no))
     close.shop.ctx.batch.call(RefundHeard("wechat", gateway.merchant_id, replace(fact, state="closed")))
-    assert (refunding.read(close.site, made["id"])["state"], balances(close.site)) == ("closed", sure)
-    told = {"out_refund_no": number, "refund_no": fact.refund_no, "amount_fen": 1_000}
+    assert refunding.read(close.site, made["id"])["state"] == "closed"
+    return {"out_refund_no": number, "refund_no": fact.refund_no, "amount_fen": 1_000}
+
+
+def test_a_refund_that_was_paid_after_all_is_booked_by_two(close):
+    """The channel had closed it, and its shares were given back; then its bill has it, and so has its answer."""
+    sold = close.sold("wechat")
+    sure = balances(close.site)
+    told = closed_refund(close, sold)
+    assert balances(close.site) == sure
     with close.tomorrow():
         close.drop(*trades(close, line(close, sold), given_back(close, sold, told)))
         [row] = close.differences("wechat")
@@ -150,9 +161,6 @@ def test_a_recorded_refund_that_no_bill_names_is_before_people_again(close, monk
     close.give_back(other, "BY-HAND-2", 1_000)
     forged = {"refund_no": "50" + "3" * 26, "out_refund_no": "BY-HAND-1", "amount_fen": 4_500}
     misread = {"refund_no": "50" + "9" * 26, "out_refund_no": "BY-HAND-2", "amount_fen": 1_000}
-
-    async def silent(*_its, **_named):
-        raise ChannelUnknown(channel="wechat", detail="timeout")
 
     close.shop.ctx.batch.call(told_of(close, misread, other))
     [told] = exceptions_of(close, "unknown_refund")
@@ -182,8 +190,7 @@ def test_a_recorded_refund_that_no_bill_names_is_before_people_again(close, monk
         close.post(close.at("wechat", "/run"))
         assert close.differences("wechat", open="true") == []
     with close.tomorrow(days=3):
-        at = ms(clock.now() - timedelta(days=1))
-        close.drop(*trades(close, line(close, sold, at_ms=at, provider_no="42" + "5" * 26, out_trade_no="OF-OTHERS-1")))
+        close.drop(*foreign(close, sold))
         [alarm] = exceptions_of(close, "refund_stuck")
         said = {fact["name"]: fact["value"] for fact in alarm["evidence"]}["said"]
         assert (alarm["order_code"], alarm["expected_fen"], said) == (sold.order_code, 4_500, "unbilled")
@@ -194,3 +201,75 @@ def number_of(close, number):
     """The channel's own number of a refund."""
     fact = asyncio.run(close.shop.ctx.gateways["wechat"].query_refund(number))
     return fact.refund_no
+
+
+def foreign(close, bought):
+    """The bill of the day before, of another's money alone."""
+    at = clock.now() - timedelta(days=1)
+    of_other = line(close, bought, at_ms=ms(at), provider_no="42" + "5" * 26, out_trade_no="OF-OTHERS-1")
+    is_wechat = bought.channel == "wechat"
+    return trades(close, of_other) if is_wechat else alipay(close, of_other, day=clock.shop_day(at))
+
+
+def unbilled(close):
+    """What each refund gave back, by the books, that people recorded and no bill names."""
+    said = {"name": "said", "value": "unbilled"}
+    return sorted(one["expected_fen"] for one in exceptions_of(close, "refund_stuck") if said in one["evidence"])
+
+
+def test_what_a_forged_bill_had_booked_is_before_people_again_though_its_day_was_signed(close, monkeypatch):
+    """Money set aside, and a refund that its channel had closed: both were said to have gone back."""
+    sold, gateway = close.sold("wechat"), close.shop.ctx.gateways["wechat"]
+    money = close.unknown("wechat", 9_000)
+    close.pay(money)
+    fact = asyncio.run(gateway.query(money.out_trade_no))
+    applying.call(close.shop.ctx, fact, FoundBy.CALLBACK)
+    closed = closed_refund(close, sold)
+    its = {"out_trade_no": fact.out_trade_no, "provider_no": fact.provider_no}
+    of_money = {"refund_no": "50" + "4" * 26, "out_refund_no": "BY-HAND-1", "amount_fen": 9_000}
+    own = [line(close, sold), line(close, sold, fee_fen=0, amount_fen=9_000, **its)]
+    forged = [*own, given_back(close, sold, closed), given_back(close, sold, of_money, **its)]
+    with close.tomorrow():
+        close.drop(*trades(close, *forged))
+        close.drop(*funds(close, *forged))
+        for asked in ("query", "query_refund"):
+            monkeypatch.setattr(gateway, asked, silent)
+        for row in [one for one in close.differences("wechat", open="true") if "book" in one["actions"]]:
+            close.handle(row, "book")
+            assert close.check(row)["state"] == "resolved"
+        monkeypatch.undo()
+        close.post(close.at("wechat", "/run"))
+        books = balances(close.site)
+        assert (books["suspense", ""], books["psp", "wechat"]) == (0, 3_473)
+        assert close.sign("wechat", by="wang")["state"] == "signed"
+        close.drop(*trades(close, *own))
+        close.drop(*funds(close, *own))
+        assert unbilled(close) == []
+    with close.tomorrow(days=3):
+        close.drop(*foreign(close, sold))
+        assert (unbilled(close), balances(close.site)) == ([1_000, 9_000], books)
+    close.shop.check()
+
+
+def test_each_recorded_refund_has_a_row_of_its_own_where_the_channel_numbers_none(close, monkeypatch):
+    """Two that were recorded and one that was asked for, of one amount; the bill has one of the recorded ones."""
+    sold, gateway = close.sold("alipay"), close.shop.ctx.gateways["alipay"]
+    asked = {"out_refund_no": refunded(close, sold, 1_000).out_refund_no, "amount_fen": 1_000}
+    there, not_there = ({"out_refund_no": f"BY-HAND-{n}", "amount_fen": 1_000} for n in (1, 2))
+    own = [line(close, sold), given_back(close, sold, asked), given_back(close, sold, there)]
+    with close.tomorrow():
+        close.drop(*alipay(close, *own, given_back(close, sold, not_there)))
+        monkeypatch.setattr(gateway, "query_refund", silent)
+        rows = close.differences("alipay", kind="refund_only_theirs", open="true")
+        for row in rows:
+            close.handle(row, "book")
+            assert close.check(row)["state"] == "resolved"
+        monkeypatch.undo()
+        assert (len(rows), close.differences("alipay", open="true")) == (2, [])
+        close.post(close.at("alipay", "/run"))
+        assert close.differences("alipay", open="true") == []
+        close.drop(*alipay(close, *own))
+    with close.tomorrow(days=3):
+        close.drop(*foreign(close, sold))
+        assert unbilled(close) == [1_000]
+    close.shop.check()
