@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import bindparam, select, update
@@ -32,7 +32,7 @@ from server.reconcile import beside, controls, days, feed, figures, hashing, kee
 from server.reconcile.differences import Difference, OurRow
 from server.reconcile.figures import Figures
 from server.reconcile.handling import DaySigned
-from server.reconcile.matching import Matching, Side
+from server.reconcile.matching import MatchedBy, Matching, Side
 from server.reconcile.model import ReconcileDay, ReconcileRow
 from shared import channels, clock
 from shared.errors import Conflict
@@ -65,13 +65,18 @@ class RunUnderWay(Conflict):
 
 @dataclass(slots=True)
 class _Compared:
-    """What a run found, before it is kept."""
+    """What a run found, before it is kept.
+
+    `matched` says with what of ours a row of the trade bill was paired; `matched_by` how, where it was not by the
+    channel's number: of a million rows each is held until it is written.
+    """
 
     files: dict[BillKind, PaymentBillFile]
     contents: dict[BillKind, bytes]
     inputs: hashing.Lines = field(default_factory=hashing.Lines)
     beside: list[tuple[date, list[PaymentBillFile]]] = field(default_factory=list)
-    matched: dict[int, tuple[UUID, str]] = field(default_factory=dict)
+    matched: dict[int, UUID] = field(default_factory=dict)
+    matched_by: dict[int, MatchedBy | Literal["date_shift"]] = field(default_factory=dict)
     differences: list[Difference] = field(default_factory=list)
     sides: tuple[Side, Side] = (Side(), Side())
     foreign: Side = field(default_factory=Side)
@@ -191,12 +196,24 @@ def _compared(ctx: Context, tx: Tx, channel: str, day: date, files: dict[BillKin
 
 
 def _compare(ctx: Context, tx: Tx, channel: str, day: date, found: _Compared) -> None:
-    def is_foreign(row: TradeRow) -> bool:
-        return bills.is_of_others(ctx, channel, row.out_trade_no, row.app_id)
-
     if BillKind.FUNDS in found.files:
         opening_fen = days.closed_with(tx, ctx.keys, channel, day - _DAY)
         found.balance = controls.balance(_noted(found.funds(), found.withdrawn), opening_fen=opening_fen)
+    _match(ctx, tx, channel, day, found)
+    if BillKind.FUNDS in found.files:
+        look = partial(beside.both, tx, channel, day)
+        found.differences += controls.three_way(channel, day, found.trades, found.funds, beside=look)
+        if found.balance is not None:
+            stands = days.signed_to_open_with(tx, channel, day + _DAY)
+            found.differences += controls.balance_difference(channel, day, found.balance, next_opening_fen=stands)
+
+
+def _match(ctx: Context, tx: Tx, channel: str, day: date, found: _Compared) -> None:
+    """Our rows against those of the trade bill, which are let go when this ends."""
+
+    def is_foreign(row: TradeRow) -> bool:
+        return bills.is_of_others(ctx, channel, row.out_trade_no, row.app_id)
+
     bill = found.opened(BillKind.TRADES)
     matching = Matching(channel, day, **{"covers": bill.head.covers} if bill else {}, is_foreign=is_foreign)
     matching.take(found.trades())
@@ -215,12 +232,6 @@ def _compare(ctx: Context, tx: Tx, channel: str, day: date, found: _Compared) ->
     found.sides, found.foreign = (matching.ours, matching.theirs), settled.foreign
     found.differences = list(settled.differences)
     found.date_shifts = sum(one.closes_itself and one.kind is DifferenceKind.DATE_SHIFT for one in settled.differences)
-    if BillKind.FUNDS in found.files:
-        look = partial(beside.both, tx, channel, day)
-        found.differences += controls.three_way(channel, day, found.trades, found.funds, beside=look)
-        if found.balance is not None:
-            stands = days.signed_to_open_with(tx, channel, day + _DAY)
-            found.differences += controls.balance_difference(channel, day, found.balance, next_opening_fen=stands)
 
 
 def _noted(funds: Iterator[FundRow], withdrawn: list[FundRow]) -> Iterator[FundRow]:
@@ -240,8 +251,10 @@ def _hashed(ctx: Context, tx: Tx, channel: str, day: date, found: _Compared) -> 
         yield our
 
 
-def _paired(found: _Compared, theirs: TradeRow, our: OurRow, by: str) -> None:
-    found.matched[theirs.n] = our.id, by
+def _paired(found: _Compared, theirs: TradeRow, our: OurRow, by: MatchedBy | Literal["date_shift"]) -> None:
+    found.matched[theirs.n] = our.id
+    if by != "provider_no":
+        found.matched_by[theirs.n] = by
     found.matched_fen += theirs.amount_fen if theirs.kind == "payment" else -theirs.amount_fen
     if theirs.kind == "refund":
         found.returned[our.out_refund_no] = max(-theirs.fee_fen, 0)
@@ -373,7 +386,8 @@ def _write(tx: Tx, channel: str, day: date, file_id: UUID, fresh: list[_Row], mo
 
 def _trades(found: _Compared, lines: hashing.Lines) -> Iterator[_Row]:
     for row in found.trades():
-        matched_id, by = found.matched.get(row.n, (None, None))
+        matched_id = found.matched.get(row.n)
+        by = None if matched_id is None else found.matched_by.get(row.n, "provider_no")
         hashing.add_row(lines, row.n, row.kind, row.amount_fen, row.fee_fen, matched_id, by)
         yield (
             row.n, row.kind, row.at, row.ended_at, row.provider_no[:64], row.out_trade_no[:64], row.refund_no[:64],

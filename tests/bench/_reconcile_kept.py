@@ -99,7 +99,7 @@ def _decided(ctx: Context) -> None:
 
 def _sign(ctx: Context) -> None:
     with ctx.db.read() as tx:
-        seen, row = signing.look(tx, ctx.keys, _bill.CHANNEL, _bill.DAY), days.find(tx, _bill.CHANNEL, _bill.DAY)
+        seen, row = signing.look(ctx, tx, _bill.CHANNEL, _bill.DAY), days.find(tx, _bill.CHANNEL, _bill.DAY)
     assert row is not None
     body = SignDay(outputs_sha256=row.outputs_sha256, note="")
 
