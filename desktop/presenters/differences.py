@@ -19,7 +19,7 @@ from desktop.presenters.deciding import MOST, acts_about, amount_of
 from desktop.presenters.listing import Column
 from desktop.presenters.many import ManyCases
 from desktop.presenters.ports import Ask, Latest
-from desktop.presenters.words import CHANNELS, channel_word, in_words, party_words, tone, word
+from desktop.presenters.words import CHANNELS, channel_word, in_words, longest, party_words, tone, word
 from shared.contracts.identity import Person
 from shared.contracts.reconcile import Difference, DifferenceDetail
 from shared.finance import DifferenceKind, DifferenceState
@@ -101,8 +101,8 @@ COLUMNS = (
         sample="¥123,456.00",
     ),
     Column[Difference]("off_by", lambda d: signed(d.off_by_fen), numeric=True, sample="+¥123,456.00"),
-    Column[Difference]("state", lambda d: word(d.state), tone=lambda d: tone(d.state), sample="Waits for approval"),
-    Column[Difference]("channel", lambda d: channel_word(d.channel), sample="WeChat Pay", spare=True),
+    Column[Difference]("state", lambda d: word(d.state), tone=lambda d: tone(d.state), sample=longest(DifferenceState)),
+    Column[Difference]("channel", lambda d: channel_word(d.channel), sample=CHANNELS["wechat"], spare=True),
     Column[Difference]("doing", doing, tip=lambda d: d.note, sample="建议：补单发货", spare=True),
     Column[Difference]("code", _code, code=True, sample="7K3M-9QX2-H4TD", spare=True),
     Column[Difference]("day", lambda d: f"{d.day:%m-%d}", tip=lambda d: formats.day(d.day), sample="03-02", spare=True),

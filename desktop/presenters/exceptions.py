@@ -20,7 +20,7 @@ from desktop.presenters.listing import Column
 from desktop.presenters.ports import Ask, Latest
 from desktop.presenters.runbook import RUNBOOK
 from desktop.presenters.typed import typed_fen
-from desktop.presenters.words import channel_word, in_words, tone, word
+from desktop.presenters.words import channel_word, in_words, longest, tone, word
 from shared.clock import now, shop_day
 from shared.contracts.identity import Person
 from shared.contracts.orders import Order
@@ -122,7 +122,7 @@ COLUMNS = (
         "kind", lambda e: word(e.kind), stretch=True, tip=lambda e: in_words(RUNBOOK[e.kind]), sample="Payment unknown"
     ),
     Column[PaymentException](
-        "state", lambda e: word(e.state), tone=lambda e: tone(e.state), sample="Waits for approval"
+        "state", lambda e: word(e.state), tone=lambda e: tone(e.state), sample=longest(ExceptionState)
     ),
     Column[PaymentException]("amount", amount_of, numeric=True, sample="¥12,345.00"),
     Column[PaymentException](

@@ -34,7 +34,8 @@ class Column(Generic[T]):
     code: bool = False  # read letter by letter: shown in the key face
     tone: Callable[[T], str] | None = None
     tip: Callable[[T], str] | None = None
-    sample: str = "0000000000"  # as wide as a usual cell; columns are measured by it, never by all rows
+    sample: str | tuple[str, str] = "0000000000"  # as wide as a usual cell, in zh and in en where they differ; columns
+    # are measured by it, never by all rows
     stretch: bool = False
     sorts: bool = False  # a press on its title sorts the list by it
     spare: bool = False  # left out where the table is too narrow for all; its row tells the same in a tip

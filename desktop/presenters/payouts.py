@@ -20,7 +20,7 @@ from desktop.presenters.listing import Column
 from desktop.presenters.many import ManyCases
 from desktop.presenters.ports import Ask, Latest
 from desktop.presenters.watching import Watched
-from desktop.presenters.words import in_words, language, party_words, tone, word
+from desktop.presenters.words import in_words, language, longest, party_words, tone, word
 from shared.clock import now, shop_day
 from shared.contracts.identity import Person
 from shared.contracts.settlement import EarlierPayout, Payout, PayoutInstruction, PayoutResult, PayoutResultsTaken
@@ -60,7 +60,7 @@ COLUMNS = (
     Column[Payout]("number", lambda p: p.number, code=True, sample="DK20261116-001"),
     Column[Payout]("supplier", lambda p: p.supplier, stretch=True, tip=lambda p: p.supplier, sample="八个汉字的名称"),
     Column[Payout]("amount", lambda p: formats.money(p.amount_fen), numeric=True, sample="¥1,234,567.00"),
-    Column[Payout]("state", standing, tone=standing_tone, sample="Waits for approval"),
+    Column[Payout]("state", standing, tone=standing_tone, sample=longest(PayoutState)),
     Column[Payout](
         "arrived", lambda p: formats.money(p.arrived_fen) if p.arrived_fen else "–", numeric=True, sample="¥123,456.00"
     ),

@@ -138,6 +138,12 @@ def tone(state: StrEnum | IntEnum) -> str:
     return TONES.get(type(state), {}).get(state, "neutral")
 
 
+def longest(states: type[StrEnum]) -> tuple[str, str]:
+    """The longest of their words, in zh and in en: by it their column is measured."""
+    both = [labels.words_of(state) for state in states]
+    return max((zh for zh, _ in both), key=len), max((en for _, en in both), key=len)
+
+
 CHANNELS: Mapping[str, tuple[str, str]] = channels.NAMES
 """What payment channels are called; one that is not here shows its code."""
 

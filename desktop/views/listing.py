@@ -102,7 +102,7 @@ class FeedView(Live, QWidget):
 
     def _speak(self) -> None:
         self.model.speak_again()
-        self.table.fit_titles(self._titles)
+        self.table.measure_again()
         self.look()
 
     def _stand(self, row: int) -> None:

@@ -9,7 +9,7 @@ Work with `picked_ranges()`, never with `selectedRows()`: the latter makes one o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
 from PySide6.QtCore import (
     QAbstractItemModel,
@@ -43,6 +43,8 @@ from PySide6.QtWidgets import (
 )
 
 from desktop import theme
+from desktop.presenters.listing import Column
+from desktop.presenters.words import in_words
 from desktop.theme.apply import key_font
 from desktop.theme.tokens import tone_colours
 from desktop.widgets import widths
@@ -233,15 +235,11 @@ class BigTable(QTableView):
 
     def _measure_columns(self, model: RowsModel) -> None:
         header = self.horizontalHeader()
-        metrics, keys = self.fontMetrics(), QFontMetrics(key_font())
         wide = any(column.stretch for column in model.listing.columns)
         header.setStretchLastSection(not wide)
         for at, column in enumerate(model.listing.columns):
             title = str(model.headerData(at, Qt.Orientation.Horizontal))
-            face = keys if column.code else metrics
-            width = max(face.horizontalAdvance(column.sample), metrics.horizontalAdvance(title)) + (
-                40 if column.tone else 30
-            )
+            width = self._width_of(column, title)
             header.setSectionResizeMode(
                 at, QHeaderView.ResizeMode.Stretch if column.stretch else QHeaderView.ResizeMode.Interactive
             )
@@ -254,6 +252,13 @@ class BigTable(QTableView):
             if column.spare:
                 self._spare[at] = width
         self._share_width()
+
+    def _width_of(self, column: Column[Any], title: str) -> int:
+        """As wide as a usual cell in this language, and as the title."""
+        metrics = self.fontMetrics()
+        face = QFontMetrics(key_font()) if column.code else metrics
+        sample = column.sample if isinstance(column.sample, str) else in_words(column.sample)
+        return max(face.horizontalAdvance(sample), metrics.horizontalAdvance(title)) + (40 if column.tone else 30)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Columns that stretch do so while there is room to spare."""
@@ -293,15 +298,11 @@ class BigTable(QTableView):
         if dragging and isinstance(model, RowsModel) and not model.listing.columns[at].stretch:
             widths.keep(self._name, model.listing.columns[at].key, now)
 
-    def fit_titles(self, titles: Callable[[], list[str]]) -> None:
-        """Widen columns whose title needs more room now, after a change of language."""
-        header, metrics = self.horizontalHeader(), self.fontMetrics()
-        for at, title in enumerate(titles()):
-            width = max(header.sectionSize(at), self._spare.get(at, 0), metrics.horizontalAdvance(title) + 28)
-            header.resizeSection(at, width)  # of one that is left out, it is kept for later
-            if at in self._spare:
-                self._spare[at] = width
-        self._share_width()
+    def measure_again(self) -> None:
+        """The language changed, and with it titles and cells."""
+        model = self.model()
+        if isinstance(model, RowsModel):
+            self._measure_columns(model)
 
     def _title_pressed(self, at: int) -> None:
         if self._sort_keys[at]:

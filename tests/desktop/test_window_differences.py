@@ -5,6 +5,7 @@ from PySide6.QtCore import Qt
 from sqlalchemy import select, update
 
 from desktop.presenters import formats
+from desktop.presenters.differences import COLUMNS
 from server.orders.model import Order
 from server.reconcile.model import ReconcileDifference
 from shared.finance import DifferenceKind, DifferenceState
@@ -33,7 +34,10 @@ def test_many_differences_are_decided_on_at_once(program, live_shop, world, tmp_
     yesterday = Yesterday(world, tmp_path, fees=(2, 3))
     page, bench = at_the_bench(qtbot, program, live_shop.url)
     reconciled(qtbot, program, bench, yesterday)
+    program.window.resize(1280, 800)
     listed(qtbot, page, bench, 4)
+    shown = {column.key: not page.table.isColumnHidden(at) for at, column in enumerate(COLUMNS)}
+    assert (shown["channel"], page.table.horizontalScrollBar().maximum()) == (True, 0)
     page.table.selectAll()
     assert len(bench.differences.picked) == 4
     assert "已选 4 条差异" in texts(page.explained)

@@ -182,7 +182,6 @@ class CheckSheet(Live, QWidget):
             self.checked.show_check(check)
             if check is not None:
                 self.problems.show_rows(RowsModel(check.problems, self._titles, self))
-                self.problems.fit_titles(self._titles)
             if check is not None:
                 check.watch(self._write)
         self._write()

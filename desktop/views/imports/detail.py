@@ -257,7 +257,7 @@ class ImportDetail(Live, QWidget):
 
     def _speak(self) -> None:
         self.model.speak_again()
-        self.table.fit_titles(self._titles)
+        self.table.measure_again()
         self.look()
 
     def _titles(self) -> list[str]:

@@ -127,7 +127,7 @@ class ImportsHome(Live, QWidget):
 
     def _speak(self) -> None:
         self.model.speak_again()
-        self.table.fit_titles(self._titles)
+        self.table.measure_again()
         self.look()
 
     def _titles(self) -> list[str]:
