@@ -17,9 +17,9 @@ from desktop.presenters.acting import Act, Acting, Entry, Pair, Work, rows_of
 from desktop.presenters.cases import Cases
 from desktop.presenters.listing import Column
 from desktop.presenters.ports import Ask, Latest
-from desktop.presenters.reconciliation_books import ACCOUNTS, account_word
+from desktop.presenters.reconciliation_books import account_names, full_name
 from desktop.presenters.typed import typed_fen
-from desktop.presenters.words import CHANNELS, channel_word, tone, word
+from desktop.presenters.words import CHANNELS, channel_word, longest, tone, word
 from shared.clock import now, shop_day
 from shared.contracts.identity import Person
 from shared.contracts.ledger import Adjustment, AdjustmentTransfer, Transfer
@@ -55,7 +55,7 @@ class NoAmount(BadInput):
 
 def shown_transfer(one: Transfer) -> str:
     """One transfer in a line: from where to where."""
-    return f"{account_word(one.debit_kind)} ← {account_word(one.credit_kind)}"
+    return f"{full_name(one.debit_kind, one.debit_name)} ← {full_name(one.credit_kind, one.credit_name)}"
 
 
 def _amount(one: Adjustment) -> str:
@@ -67,9 +67,9 @@ def _what(one: Adjustment) -> str:
 
 
 COLUMNS = (
-    Column[Adjustment]("what", _what, stretch=True, tip=_what, sample="供应商可打款 ← 损失"),
+    Column[Adjustment]("what", _what, stretch=True, tip=_what, sample="供应商可打款 · 星河数码 ← 损失"),
     Column[Adjustment]("amount", _amount, numeric=True, sample="¥123,456.00"),
-    Column[Adjustment]("state", lambda a: word(a.state), tone=lambda a: tone(a.state), sample="Waits for approval"),
+    Column[Adjustment]("state", lambda a: word(a.state), tone=lambda a: tone(a.state), sample=longest(AdjustmentState)),
     Column[Adjustment]("ticket", lambda a: a.ticket, tip=lambda a: a.ticket, sample="八个汉字的工单", spare=True),
     Column[Adjustment]("reason", lambda a: a.reason, tip=lambda a: a.reason, sample="八个汉字的原因名", spare=True),
     Column[Adjustment]("who", lambda a: a.proposed_by, sample="八个汉字名", spare=True),
@@ -159,18 +159,11 @@ def named(accounts: Sequence[AccountName]) -> dict[Pair, AccountName]:
     """Accounts by what people call them, in both languages; two owners of one name are told apart."""
     made: dict[Pair, AccountName] = {}
     for one in accounts:
-        names = both_names(one.kind, one.name)
+        names = account_names(one.kind, one.name)
         if names in made:
             names = names[0] + f" #{one.owner[:8]}", names[1] + f" #{one.owner[:8]}"
         made[names] = one
     return dict(sorted(made.items()))
-
-
-def both_names(kind: str, name: str) -> Pair:
-    """An account's name in both languages."""
-    zh, en = ACCOUNTS.get(kind, (kind, kind))
-    whose = CHANNELS.get(name, (name, name))
-    return (f"{zh} · {whose[0]}", f"{en} · {whose[1]}") if name else (zh, en)
 
 
 def _propose(

@@ -23,12 +23,16 @@ from shared.contracts.ledger import Dispute
 from shared.finance import DisputeState
 from shared.ids import speak_order_code
 from shared.labels import words_of
+from shared.money import format_fen
 from shared.permissions import Permission
 
 STATES: tuple[DisputeState | None, ...] = (None, *DisputeState)
 """The filters, in this order; None is all."""
 
 OPEN, WON, LOST = "open", "won", "lost"
+
+PROPOSED: Pair = ("已提议，等另一位同事说的一样", "Proposed; another person has to say the same")
+ENDED: Pair = ("两位同事说的一样，争议结束", "Two people have said the same; the dispute is over")
 
 
 def proposal(one: Dispute) -> str:
@@ -57,6 +61,18 @@ COLUMNS = (
 )
 
 
+def shares_of(one: Dispute) -> list[tuple[str, str]]:
+    """Whose share of the amount is how much, and what of it could not be frozen."""
+    lines = []
+    for share in one.shares:
+        words = in_words(("供应商份额 · {supplier}", "Share of {supplier}")).format(supplier=share.supplier)
+        lines.append((words, formats.money(share.share_fen)))
+        if share.frozen_fen < share.share_fen:
+            paid = in_words(("其中已打款，未能冻结", "of it paid out before, not frozen"))
+            lines.append((paid, formats.money(share.share_fen - share.frozen_fen)))
+    return lines
+
+
 def facts_of(one: Dispute) -> list[tuple[Pair, str]]:
     """What is known of it, and who said what."""
     facts: list[tuple[Pair, str]] = [
@@ -65,7 +81,7 @@ def facts_of(one: Dispute) -> list[tuple[Pair, str]]:
         (("原因", "Reason"), one.reason),
         (("罚款", "Fine"), formats.money(one.fine_fen) if one.fine_fen else ""),
         (("登记", "Opened"), f"{one.opened_by} {formats.moment(one.opened_at)}"),
-        (("提议", "Proposed"), proposal(one)),
+        (("提议", "Proposed"), proposal(one) or one.proposed_by or ""),
         (("结束", "Closed"), f"{one.closed_by} {formats.moment(one.closed_at)}" if one.closed_by else ""),
         (("说明", "Note"), one.note),
     ]
@@ -157,7 +173,7 @@ class Disputes(Cases[Dispute]):
 
 def _close(one: Dispute, *, won: bool) -> Act[Dispute]:
     end = words_of(DisputeState.WON if won else DisputeState.LOST)
-    is_second = one.proposed_by is not None and one.proposes_won is won
+    said = one.fine_fen if one.proposes_won is False else 0
 
     def work(typed: Mapping[str, str]) -> Work[Dispute]:
         fine = typed_fen(typed.get("fine", "")) or 0
@@ -166,7 +182,13 @@ def _close(one: Dispute, *, won: bool) -> Act[Dispute]:
     back: Pair = ("冻结的份额退回原处", "the frozen shares go back where they were")
     gone: Pair = ("冻结的份额付给渠道", "the frozen shares go to the channel")
     zh, en = back if won else gone
-    fine = Entry("fine", ("渠道罚款（元，没有可不填）", "Fine (yuan; none if left out)"), needed=False, most=16)
+    fine = Entry(
+        "fine",
+        ("渠道罚款（元，没有可不填）", "Fine (yuan; none if left out)"),
+        needed=False,
+        most=16,
+        value=format_fen(said) if said else "",
+    )
     return Act(
         WON if won else LOST,
         (f"登记{end[0]}", f"It is {end[1].lower()}"),
@@ -174,11 +196,8 @@ def _close(one: Dispute, *, won: bool) -> Act[Dispute]:
             f"{zh}；需要两位同事说的一样（包括罚款），第二位说完才执行。",
             f"{en[0].upper()}{en[1:]}, once two people have said the same, the fine included.",
         ),
-        (
-            ("已提交，争议结束", "Done")
-            if is_second
-            else ("已提议，等另一位同事确认", "Proposed; another person confirms it")
-        ),
+        PROPOSED,
         work,
         (*(() if won else (fine,)), Entry("note", ("说明（必填）", "Note (needed)"))),
+        told=lambda answer: PROPOSED if answer.state is DisputeState.OPENED else ENDED,
     )

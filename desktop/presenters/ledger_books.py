@@ -13,20 +13,13 @@ from desktop.presenters import formats
 from desktop.presenters.feed import Feed
 from desktop.presenters.listing import Column
 from desktop.presenters.ports import Ask, Latest
-from desktop.presenters.reconciliation_books import account_word
+from desktop.presenters.reconciliation_books import full_name
 from desktop.presenters.watching import Watched
-from desktop.presenters.words import CHANNELS, channel_word, in_words, party_words, word
+from desktop.presenters.words import in_words, party_words, word
 from shared.clock import now, shop_day
 from shared.contracts.base import Page
 from shared.contracts.ledger import Account, AccountLine, DayClosing, Journal, LedgerFinding, LedgerHealth, Transfer
 from shared.ids import speak_order_code
-
-
-def full_name(kind: str, name: str) -> str:
-    """An account as people call it: its kind, and whose it is."""
-    whose = channel_word(name) if name in CHANNELS else name
-    return f"{account_word(kind)} · {whose}" if whose else account_word(kind)
-
 
 ACCOUNT_COLUMNS = (
     Column[Account]("account", lambda a: full_name(a.kind, a.name), stretch=True, tip=lambda a: a.kind),
@@ -48,13 +41,17 @@ def _nothing_if_none(fen: int) -> str:
     return formats.money(fen) if fen else ""
 
 
+def _other(line: AccountLine) -> str:
+    return full_name(line.other_kind, line.other_name)
+
+
 LINE_COLUMNS = (
     Column[AccountLine]("at", lambda x: f"{formats.moment(x.occurred_at)[5:]}", sample="03-02 10:00:00"),
     Column[AccountLine]("what", lambda x: word(x.code), tip=lambda x: x.key, sample="退款未成恢复"),
     Column[AccountLine]("debit", lambda x: _nothing_if_none(x.debit_fen), numeric=True, sample="¥1,234,567.00"),
     Column[AccountLine]("credit", lambda x: _nothing_if_none(x.credit_fen), numeric=True, sample="¥1,234,567.00"),
     Column[AccountLine]("balance", lambda x: formats.money(x.balance_fen), numeric=True, sample="-¥1,234,567.00"),
-    Column[AccountLine]("other", lambda x: account_word(x.other_kind), stretch=True, sample="供应商可打款"),
+    Column[AccountLine]("other", _other, stretch=True, tip=_other, sample="供应商可打款 · 星河数码"),
     Column[AccountLine]("order", lambda x: _code(x.order_code), code=True, sample="7K3M-9QX2-H4TD", spare=True),
 )
 
@@ -82,6 +79,14 @@ class Posting:
         return (self.journal.id, self.n)
 
 
+def _debit(posting: Posting) -> str:
+    return full_name(posting.transfer.debit_kind, posting.transfer.debit_name)
+
+
+def _credit(posting: Posting) -> str:
+    return full_name(posting.transfer.credit_kind, posting.transfer.credit_name)
+
+
 def _who(posting: Posting) -> str:
     actor = posting.journal.actor
     words = party_words(actor) if actor else in_words(("系统", "The system"))
@@ -91,8 +96,8 @@ def _who(posting: Posting) -> str:
 POSTING_COLUMNS = (
     Column[Posting]("at", lambda p: f"{formats.moment(p.journal.occurred_at)[5:]}", sample="03-02 10:00:00"),
     Column[Posting]("what", lambda p: word(p.journal.code), tip=lambda p: p.journal.key, sample="退款未成恢复"),
-    Column[Posting]("debit", lambda p: account_word(p.transfer.debit_kind), stretch=True, sample="供应商可打款"),
-    Column[Posting]("credit", lambda p: account_word(p.transfer.credit_kind), sample="应收供应商与分销商"),
+    Column[Posting]("debit", _debit, stretch=True, tip=_debit, sample="供应商可打款 · 星河数码"),
+    Column[Posting]("credit", _credit, tip=_credit, sample="供应商可打款 · 星河数码"),
     Column[Posting]("amount", lambda p: formats.money(p.transfer.amount_fen), numeric=True, sample="¥1,234,567.00"),
     Column[Posting]("order", lambda p: _code(p.journal.order_code), code=True, sample="7K3M-9QX2-H4TD", spare=True),
     Column[Posting]("who", _who, tip=_who, sample="系统", spare=True),

@@ -10,10 +10,11 @@ from desktop.operations import reconciliation
 from desktop.operations.reconciliation import WorkbookWritten
 from desktop.operations.seen import Seen
 from desktop.presenters import formats
+from desktop.presenters.acting import Pair
 from desktop.presenters.listing import Column, Listing
 from desktop.presenters.ports import Ask, Latest
 from desktop.presenters.watching import Watched
-from desktop.presenters.words import in_words
+from desktop.presenters.words import CHANNELS, in_words
 from shared.clock import now, shop_day
 from shared.contracts.reports import DaySummary, LedgerTotal
 
@@ -41,6 +42,18 @@ ACCOUNTS = {
 def account_word(kind: str) -> str:
     """The name of a kind of account in the language of the window."""
     return in_words(ACCOUNTS.get(kind, (kind, kind)))
+
+
+def account_names(kind: str, name: str) -> Pair:
+    """An account in both languages: its kind, and what people call its owner."""
+    zh, en = ACCOUNTS.get(kind, (kind, kind))
+    whose = CHANNELS.get(name, (name, name))
+    return (f"{zh} · {whose[0]}", f"{en} · {whose[1]}") if name else (zh, en)
+
+
+def full_name(kind: str, name: str) -> str:
+    """An account as people call it, in the language of the window."""
+    return in_words(account_names(kind, name))
 
 
 COLUMNS = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 from sqlalchemy import Row, Subquery, select
@@ -10,6 +10,7 @@ from sqlalchemy import Row, Subquery, select
 from server.db import Tx
 from server.identity.model import SettlementMode, Supplier, User
 from server.policy import Actor, Kind, visible
+from shared import ids
 from shared.contracts import identity as wire
 from shared.contracts.base import Page
 from shared.errors import NotSignedIn
@@ -31,6 +32,16 @@ def paid_by_splits() -> Subquery:
 def supplier_names(tx: Tx) -> dict[UUID, str]:
     """Names of all suppliers by id; there are tens of them, not thousands."""
     return dict(tx.execute(select(Supplier.id, Supplier.name)).all())
+
+
+def owner_name(owner: str, suppliers: Mapping[UUID, str]) -> str:
+    """What people call the owner of an account of the ledger: a supplier's name, a distributor as it is spoken of, a
+    channel's code as it is.
+    """
+    if len(owner) != 32:
+        return owner
+    payee = UUID(hex=owner)
+    return suppliers.get(payee) or ids.speak_distributor(payee)
 
 
 def supplier_by_name(tx: Tx, name: str) -> UUID | None:

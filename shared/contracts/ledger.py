@@ -50,12 +50,14 @@ class Account(Answer):
 
 
 class Transfer(Answer):
-    """One amount from a debited to a credited account."""
+    """One amount from a debited to a credited account; the names are what people call their owners, as in `Account`."""
 
     debit_kind: str
     debit_owner: str
+    debit_name: str = ""
     credit_kind: str
     credit_owner: str
+    credit_name: str = ""
     amount_fen: int
 
 
@@ -89,6 +91,7 @@ class AccountLine(Answer):
     balance_fen: int
     other_kind: str
     other_owner: str
+    other_name: str = ""
 
 
 class DayClosing(Answer):
@@ -186,6 +189,14 @@ class CloseDispute(Request):
     version: Version
 
 
+class DisputeShare(Answer):
+    """A supplier's share of what a dispute is about; what of it is not frozen had been paid out before."""
+
+    supplier: str
+    share_fen: int
+    frozen_fen: int
+
+
 class Dispute(Answer):
     """A dispute about an order's money; while it is open the suppliers' shares of it are frozen.
 
@@ -202,6 +213,7 @@ class Dispute(Answer):
     reason: str
     opened_by: str
     opened_at: datetime
+    shares: tuple[DisputeShare, ...] = ()
     proposed_by: str | None
     proposes_won: bool | None
     note: str

@@ -8,8 +8,9 @@ import pytest
 from desktop.operations.ledger import AccountName
 from desktop.presenters import words
 from desktop.presenters.adjustments import Adjustments, NoAmount, NoSuchAccount, shown_transfer
-from desktop.presenters.disputes import Disputes, proposal
-from desktop.presenters.ledger_books import Accounts, Health, Journals, full_name
+from desktop.presenters.disputes import ENDED, PROPOSED, Disputes, facts_of, proposal, shares_of
+from desktop.presenters.ledger_books import Accounts, Health, Journals
+from desktop.presenters.reconciliation_books import full_name
 from desktop.presenters.typed import NotAnAmount
 from shared import clock, ids
 from shared.contracts.ledger import (
@@ -17,6 +18,7 @@ from shared.contracts.ledger import (
     Adjustment,
     AdjustmentTransfer,
     Dispute,
+    DisputeShare,
     Journal,
     LedgerFinding,
     LedgerHealth,
@@ -52,7 +54,12 @@ ACCOUNTS = [
 def adjustment(**other):
     facts = dict.fromkeys(Adjustment.model_fields)
     transfer = Transfer(
-        debit_kind="loss", debit_owner="", credit_kind="supplier_available", credit_owner=XINGHE, amount_fen=1_000
+        debit_kind="loss",
+        debit_owner="",
+        credit_kind="supplier_available",
+        credit_owner=XINGHE,
+        credit_name="星河数码",
+        amount_fen=1_000,
     )
     facts |= {
         "id": ids.new_id(),
@@ -82,6 +89,7 @@ def dispute(**other):
         "reason": "持卡人否认",
         "opened_by": "周洁",
         "opened_at": NOON,
+        "shares": (DisputeShare(supplier="星河数码", share_fen=4_275, frozen_fen=3_000),),
         "note": "",
         "actions": ["close"],
         "version": 1,
@@ -113,8 +121,10 @@ def test_each_transfer_of_a_journal_is_a_line():
     shown = Journals(ask)
     shown.show_order("7K3M9QX2H4TD")
     transfers = [
-        Transfer(debit_kind="escrow", debit_owner="", credit_kind=kind, credit_owner="", amount_fen=fen)
-        for kind, fen in (("supplier_pending", 4_275), ("fee", 225))
+        Transfer(
+            debit_kind="escrow", debit_owner="", credit_kind=kind, credit_owner=whose, credit_name=name, amount_fen=fen
+        )
+        for kind, whose, name, fen in (("supplier_pending", XINGHE, "星河数码", 4_275), ("fee", "", "", 225))
     ]
     journal = Journal(
         id=ids.new_id(),
@@ -141,7 +151,7 @@ def test_each_transfer_of_a_journal_is_a_line():
     engine = type("Engine", (), {"session": Session()})()
     ask.answer(0, asyncio.run(ask.asked[0][0](engine)))
     assert [cells[1:5] for cells in map(shown.feed.listing.cells, range(2))] == [
-        ("销售分账", "买家已付待发货", "供应商待结算", "¥42.75"),
+        ("销售分账", "买家已付待发货", "供应商待结算 · 星河数码", "¥42.75"),
         ("销售分账", "买家已付待发货", "平台服务费收入", "¥2.25"),
     ]
     assert len({posting.id for posting in shown.feed.rows}) == 2
@@ -236,7 +246,7 @@ def test_an_adjustment_is_checked_by_another_or_withdrawn():
         assert [act.key for act in shown.acting.acts] == keys
         assert shown.waits(adjustment(actions=actions)) == (actions == ["check"])
         shown.look_into(None)
-    assert shown_transfer(adjustment().transfers[0]) == "损失 ← 供应商可打款"
+    assert shown_transfer(adjustment().transfers[0]) == "损失 ← 供应商可打款 · 星河数码", "whose it is"
 
 
 def test_a_dispute_ends_when_two_say_the_same():
@@ -245,15 +255,30 @@ def test_a_dispute_ends_when_two_say_the_same():
     one = dispute(proposed_by="王敏", proposes_won=False, fine_fen=3_000, version=2)
     assert proposal(one) == "王敏 提议：已败诉 · ¥30.00"
     assert proposal(dispute()) == ""
+    assert shares_of(one) == [("供应商份额 · 星河数码", "¥42.75"), ("其中已打款，未能冻结", "¥12.75")]
     shown.look_into(one)
     assert [act.key for act in shown.acting.acts] == ["lost", "won"], "what was proposed comes first"
     assert shown.waits(one)
     assert not shown.waits(dispute(proposed_by="周洁", proposes_won=True)), "it waits for another"
     shown.acting.choose("lost")
+    assert [entry.value for entry in shown.acting.chosen.entries] == ["30.00", ""], "what the first person said"
     shown.acting.carry_out({"fine": "30", "note": "渠道已扣"})
     _method, path, body = sent(ask.asked[-1][0], one)
     assert path == f"/api/ledger/disputes/{one.id}/close"
     assert (body.won, body.fine_fen, body.note, body.version) == (False, 3_000, "渠道已扣", 2)
+    told = []
+    shown.acting.watch(lambda: told.append(shown.acting.said) if shown.acting.said else None)
+    ask.asked[-1][1](dispute(proposed_by="周洁", proposes_won=False, fine_fen=2_000, version=3))
+    assert set(told) == {PROPOSED}, "another fine is a proposal of its own"
+    shown.look_into(one)
+    shown.acting.choose("lost")
+    shown.acting.carry_out({"fine": "30", "note": "渠道已扣"})
+    over = dispute(state=DisputeState.LOST, proposed_by="王敏", closed_by="周洁", closed_at=NOON, actions=[])
+    ask.asked[-1][1](over)
+    assert told[-1] == ENDED
+    assert {"提议": "王敏", "结束": "周洁 2026-03-02 12:00:00"}.items() <= {
+        names[0]: value for names, value in facts_of(over)
+    }.items(), "both people are named"
 
 
 def test_a_dispute_is_opened_with_its_amount():

@@ -114,6 +114,7 @@ def test_two_people_adjust_several_accounts_at_once(program, live_shop, world, b
     words = texts(page.adjustments.panel)
     assert "¥1.40" in words
     assert "王敏" in words
+    assert "平台服务费收入 ← 供应商可打款 · 北辰软件" in words, "whose it is, too"
     with world.ctx.db.read() as tx:
         assert tx.scalars(select(Adjustment.state)).all() == [AdjustmentState.POSTED.value]
     assert journals(world) == [f"adjust:{one.id.hex}"]
@@ -164,7 +165,8 @@ def test_a_dispute_freezes_until_two_say_that_it_is_won(program, live_shop, worl
         reason="持卡人否认交易",
     )
     assert disputes.opened.state is DisputeState.OPENED
-    desk.ledger.accounts.refresh()
+    assert "供应商份额 · 星河数码" in texts(page.disputes.panel)
+    program.window.run("ledger.show_accounts")
     frozen = "供应商冻结 · 星河数码"
     accounts = desk.ledger.accounts.feed
 
@@ -173,6 +175,7 @@ def test_a_dispute_freezes_until_two_say_that_it_is_won(program, live_shop, worl
         return told.get(frozen)
 
     qtbot.waitUntil(lambda: balance() == "¥42.75", timeout=WAIT_MS)
+    program.window.run("ledger.show_disputes")
     disputes.acting.choose(WON)
     carry_out(qtbot, page.disputes.bar, disputes.acting, note="渠道判我方胜")
     assert disputes.opened.state is DisputeState.OPENED, "one word ends nothing"
@@ -181,7 +184,7 @@ def test_a_dispute_freezes_until_two_say_that_it_is_won(program, live_shop, worl
     wang.run(ledger.close_dispute(wang.engine, one, won=True, note="同意"))
     disputes.refresh()
     qtbot.waitUntil(lambda: disputes.opened.state is DisputeState.WON, timeout=WAIT_MS)
-    desk.ledger.accounts.refresh()
+    program.window.run("ledger.show_accounts")
     qtbot.waitUntil(lambda: balance() == "¥0.00", timeout=WAIT_MS)
 
 

@@ -273,6 +273,7 @@ def test_a_dispute_after_the_release_freezes_what_is_there_and_the_rest_is_owed(
         paying.payout_done(tx, number="P1", sources={paying.BANK: 8_000}, at=clock.now(), actor="staff:1")
     opened = dispute(site, bought, 9_000).json()
     assert (money(site)[FROZEN], money(site).get(AVAILABLE)) == (550, None)
+    assert opened["shares"] == [{"supplier": "星河数码", "share_fen": 8_550, "frozen_fen": 550}]
     close(site, opened, won=False)
     close(site, opened, won=False, by="wang")
     assert money(site) == {PSP: -54, PSP_FEE: 54, BANK: -8_000, OWED: 8_000}

@@ -129,6 +129,7 @@ def test_an_adjustment_needs_two_people_and_says_who_and_why(site):
         ["withdraw"],
         "T-42",
     )
+    assert [(one["debit_name"], one["credit_name"]) for one in row["transfers"]] == [("", "星河数码"), ("", "sandbox")]
     assert adjust(site, *wanted, order_code=bought.order.code, id=row["id"]).json() == row
     assert adjust(site, *wanted[:1], order_code=bought.order.code, id=row["id"]).status_code == 422
     assert check(site, row, by="zhou", status=409)["type"].endswith("adjustment_by_you")
@@ -150,6 +151,9 @@ def test_an_adjustment_needs_two_people_and_says_who_and_why(site):
         f"adjust:{row['id'].replace('-', '')}",
     )
     assert journal["memo"].startswith("T-42 · 多收手续费")
+    assert journal["transfers"] == row["transfers"]
+    book = site.get("/api/ledger/accounts/fee/lines", by="zhou", params={"day": str(clock.shop_day(clock.now()))})
+    assert [one["other_name"] for one in book.json()["items"]] == ["", "星河数码"]
     assert check(site, row, version=2, status=409)["type"].endswith("adjustment_over")
     opposite = [(credit, owner, debit, of, fen) for debit, of, credit, owner, fen in wanted]
     check(site, adjust(site, *opposite, order_code=bought.order.code).json())

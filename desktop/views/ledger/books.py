@@ -8,7 +8,8 @@ from functools import partial
 from PySide6.QtCore import QDate, Qt
 from PySide6.QtWidgets import QDateEdit, QSplitter, QStackedWidget, QTabBar, QWidget
 
-from desktop.presenters.ledger_books import Accounts, Journals, full_name
+from desktop.presenters.ledger_books import Accounts, Journals
+from desktop.presenters.reconciliation_books import full_name
 from desktop.views.listing import FeedView
 from desktop.views.page import Page
 from desktop.widgets.basics import button, column, label, row
@@ -114,6 +115,8 @@ class AccountsPage(Page):
     def enter(self) -> None:
         if self.presenter.feed.as_of is None and not self.presenter.feed.loading:
             self.presenter.open()
+        elif not self.presenter.feed.loading:  # every sale moves balances, and the change feed names none of them
+            self.presenter.refresh()
 
     def refresh(self) -> None:
         self.presenter.refresh()
@@ -212,6 +215,8 @@ class JournalsPage(Page):
     def enter(self) -> None:
         if self.presenter.feed.as_of is None and not self.presenter.feed.loading:
             self.presenter.open()
+        elif not self.presenter.feed.loading:
+            self.presenter.feed.reload()
 
     def refresh(self) -> None:
         self.presenter.open()

@@ -179,7 +179,7 @@ class DisputesPage(_LedgerCases):
         told: Told[Dispute] = Told(
             name=lambda one: speak_order_code(one.order_code),
             fen=lambda one: one.amount_fen,
-            lines=lambda _one: (),
+            lines=disputes.shares_of,
             facts=disputes.facts_of,
         )
         self._put_together(

@@ -65,12 +65,21 @@ def moved(row: Adjustment, kind: str, owner: str) -> Fen:
 
 def _answers(tx: Tx, who: Actor, rows: Sequence[Adjustment]) -> list[wire.Adjustment]:
     names = people.names_of(tx, [label for row in rows for label in (row.proposed_by, row.checked_by)])
+    suppliers = people.supplier_names(tx)
     return [
         wire.Adjustment(
             id=row.id,
             state=AdjustmentState(row.state),
             transfers=[
-                wire.Transfer(debit_kind=a, debit_owner=b, credit_kind=c, credit_owner=d, amount_fen=fen)
+                wire.Transfer(
+                    debit_kind=a,
+                    debit_owner=b,
+                    debit_name=people.owner_name(b, suppliers),
+                    credit_kind=c,
+                    credit_owner=d,
+                    credit_name=people.owner_name(d, suppliers),
+                    amount_fen=fen,
+                )
                 for a, b, c, d, fen in row.transfers
             ],
             reason=row.reason,

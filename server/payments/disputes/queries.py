@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from server.db import Tx
 from server.identity import queries as people
-from server.payments.disputes.model import Dispute
+from server.orders.model import OrderLine
+from server.payments.disputes.model import Dispute, DisputeLine
 from server.policy import Actor
 from shared.contracts import ledger as wire
 from shared.contracts.base import Page
@@ -51,6 +53,7 @@ def one(tx: Tx, who: Actor, dispute_id: UUID) -> wire.Dispute:
 
 def _answers(tx: Tx, who: Actor, rows: Sequence[Dispute]) -> list[wire.Dispute]:
     names = people.names_of(tx, [label for row in rows for label in (row.opened_by, row.proposed_by, row.closed_by)])
+    shares = _shares(tx, [row.id for row in rows])
     return [
         wire.Dispute(
             id=row.id,
@@ -63,6 +66,7 @@ def _answers(tx: Tx, who: Actor, rows: Sequence[Dispute]) -> list[wire.Dispute]:
             reason=row.reason,
             opened_by=names.get(row.opened_by, row.opened_by),
             opened_at=row.opened_at,
+            shares=tuple(shares[row.id]),
             proposed_by=row.proposed_by and names.get(row.proposed_by, row.proposed_by),
             proposes_won=row.proposes_won,
             note=row.note,
@@ -73,6 +77,24 @@ def _answers(tx: Tx, who: Actor, rows: Sequence[Dispute]) -> list[wire.Dispute]:
         )
         for row in rows
     ]
+
+
+def _shares(tx: Tx, dispute_ids: Iterable[UUID]) -> dict[UUID, list[wire.DisputeShare]]:
+    share, frozen = func.sum(DisputeLine.supplier_fen), func.sum(DisputeLine.frozen_fen)
+    query = (
+        select(DisputeLine.dispute_id, OrderLine.supplier_id, share, frozen)
+        .join(OrderLine, OrderLine.id == DisputeLine.order_line_id)
+        .where(DisputeLine.dispute_id.in_(list(dispute_ids)))
+        .group_by(DisputeLine.dispute_id, OrderLine.supplier_id)
+        .order_by(OrderLine.supplier_id)
+    )
+    names = people.supplier_names(tx)
+    found: dict[UUID, list[wire.DisputeShare]] = defaultdict(list)
+    for dispute_id, supplier_id, share_fen, frozen_fen in tx.execute(query):
+        found[dispute_id].append(
+            wire.DisputeShare(supplier=names[supplier_id], share_fen=int(share_fen), frozen_fen=int(frozen_fen))
+        )
+    return found
 
 
 def _actions(who: Actor, row: Dispute) -> list[str]:

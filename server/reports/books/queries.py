@@ -21,7 +21,7 @@ from server.ledger import days
 from server.ledger.days import Sums
 from server.ledger.model import LedgerAccount, LedgerDay, LedgerHealth, LedgerJournal, LedgerTransfer
 from server.orders.model import Order
-from shared import clock, ids
+from shared import clock
 from shared.contracts import ledger as wire
 from shared.contracts.base import Page
 from shared.errors import BadField, NotFound
@@ -51,20 +51,12 @@ def _account(row: LedgerAccount, sums: Sums, suppliers: dict[UUID, str]) -> wire
     return wire.Account(
         kind=row.kind,
         owner=row.owner,
-        name=_name(row.owner, suppliers),
+        name=people.owner_name(row.owner, suppliers),
         side=row.side,
         debits_fen=sums.debits,
         credits_fen=sums.credits,
         balance_fen=_net(row, sums),
     )
-
-
-def _name(owner: str, suppliers: dict[UUID, str]) -> str:
-    """A supplier's name; what a distributor is called; a channel's code as it is."""
-    if len(owner) != 32:
-        return owner
-    payee = UUID(hex=owner)
-    return suppliers.get(payee) or ids.speak_distributor(payee)
 
 
 def _net(account: LedgerAccount, sums: Sums) -> Fen:
@@ -105,6 +97,7 @@ def lines(tx: Tx, kind: str, owner: str, day: date, *, after: str | None, limit:
         .order_by(*place)
     )
     rows = tx.execute(query.limit(limit + 1)).all()
+    names = people.supplier_names(tx)
     items = []
     for transfer, journal, code, other_kind, other_owner in rows[:limit]:
         is_debit = transfer.debit_id == account.id
@@ -122,6 +115,7 @@ def lines(tx: Tx, kind: str, owner: str, day: date, *, after: str | None, limit:
                 balance_fen=balance,
                 other_kind=other_kind,
                 other_owner=other_owner,
+                other_name=people.owner_name(other_owner, names),
             )
         )
     last = rows[limit - 1] if len(rows) > limit else None
@@ -236,14 +230,17 @@ def _transfers(tx: Tx, journal_ids: Iterable[UUID]) -> dict[UUID, list[wire.Tran
         .where(LedgerTransfer.journal_id.in_(list(journal_ids)))
         .order_by(LedgerTransfer.journal_id, LedgerTransfer.n)
     )
+    names = people.supplier_names(tx)
     found: dict[UUID, list[wire.Transfer]] = defaultdict(list)
     for transfer, debit_kind, debit_owner, credit_kind, credit_owner in tx.execute(query):
         found[transfer.journal_id].append(
             wire.Transfer(
                 debit_kind=debit_kind,
                 debit_owner=debit_owner,
+                debit_name=people.owner_name(debit_owner, names),
                 credit_kind=credit_kind,
                 credit_owner=credit_owner,
+                credit_name=people.owner_name(credit_owner, names),
                 amount_fen=transfer.amount_fen,
             )
         )
