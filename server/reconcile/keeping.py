@@ -96,6 +96,7 @@ def keep_late(tx: Tx, day: date, signed: date, files: Sequence[PaymentBillFile],
             run.close(row)
     run.link(known)
     run.write()
+    unbilled.booked(tx, channel, signed)
     changes.append_many(tx, [changes.Changed(feed.DIFFERENCE, one, domain=feed.DOMAIN) for one in sorted(run.touched)])
 
 

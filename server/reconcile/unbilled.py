@@ -16,6 +16,7 @@ from server.payments import kept_bills
 from server.payments.exceptions import closing, of_bill
 from server.payments.model import PaymentAttempt, PaymentBillFile, PaymentException, UnmatchedPayment
 from server.payments.refunds.model import Refund
+from server.payments.refunds.moving import WITHOUT_MONEY
 from server.reconcile import choosing, ours
 from server.reconcile.model import ReconcileDifference, ReconcileRow
 from shared import clock
@@ -83,7 +84,8 @@ def _is_billed(tx: Tx, refund: Refund) -> bool:
     if any(row.refund_no == refund.provider_refund_no for row in rows if row.refund_no):
         return True
     same = (Refund.channel == refund.channel, Refund.out_trade_no == refund.out_trade_no)
-    asked = set(tx.scalars(select(Refund.out_refund_no).where(*same, ~ours.BY_HAND)))
+    are_there = (~ours.BY_HAND, Refund.state.not_in(WITHOUT_MONEY))
+    asked = set(tx.scalars(select(Refund.out_refund_no).where(*same, *are_there)))
     nameless = [row for row in rows if not row.refund_no and row.amount_fen == refund.amount_fen]
     recorded = (ours.BY_HAND, Refund.state == RefundState.SUCCEEDED.value, Refund.amount_fen == refund.amount_fen)
     before = tx.scalar(select(func.count()).where(*same, *recorded, Refund.id < refund.id)) or 0
