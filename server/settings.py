@@ -11,7 +11,7 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from ipaddress import ip_address
@@ -22,6 +22,7 @@ from urllib.parse import unquote, urlsplit
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from shared import channels
 from shared.errors import KamengError
 
 PREFIX = "KAMENG_"
@@ -292,6 +293,7 @@ def _by_channel(zh: str, en: str, example: str) -> Callable[[str, str], str]:
                 f"应为“渠道={zh}”，以空格分隔，如 {example}",
                 f"use channel={en} separated by spaces, such as {example}",
             )
+        _known(name, _numbers(text))
         return text.strip()
 
     return read
@@ -300,7 +302,16 @@ def _by_channel(zh: str, en: str, example: str) -> Callable[[str, str], str]:
 def _channels(name: str, text: str) -> str:
     if not re.fullmatch(r"([a-z]+(\s+|$))*", text.strip()):
         _refuse(name, "应为渠道代码，以空格分隔，如 wechat", "use channels separated by spaces, such as wechat")
+    _known(name, text.split())
     return text.strip()
+
+
+def _known(name: str, codes: Iterable[str]) -> None:
+    """A channel that does not exist would be kept and never asked for."""
+    for code in codes:
+        if code not in channels.NAMES:
+            every = " ".join(channels.NAMES)
+            _refuse(name, f"没有渠道 {code}，只有 {every}", f"there is no channel {code}; use {every}")
 
 
 _READERS: dict[str, Callable[[str, str], object]] = {

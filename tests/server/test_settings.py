@@ -68,6 +68,8 @@ def test_a_sound_live_shop_is_accepted():
         ("KAMENG_SHOPNAME", "x", "KAMENG_SHOP_NAME"),
         ("KAMENG_CHANNEL_FEES", "wechat=0.6%", "wechat=6000"),
         ("KAMENG_REFUND_DAYS", "alipay", "alipay=365"),
+        ("KAMENG_REFUND_DAYS", "alpay=365", "没有渠道 alpay"),
+        ("KAMENG_SPLITTING", "wechatpay", "没有渠道 wechatpay"),
         ("KAMENG_NO_FUND_BILLS", "wechat, alipay", "wechat"),
         ("KAMENG_SHARED_MERCHANTS", "wechat,alipay", "wechat"),
         ("KAMENG_SPLITTING", "wechat;alipay", "wechat"),
