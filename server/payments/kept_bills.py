@@ -260,12 +260,12 @@ def unconfirmed(tx: Tx, channel: str, days: Collection[date], kind: BillKind) ->
     return _days(tx, channel, days, kind, PaymentBillFile.source != "fetched")
 
 
-def seen_alone(tx: Tx, channel: str, days: Collection[date], *, by: str) -> bool:
-    """Whether a bill of these days that counts is here by this person's word alone: dropped, and neither fetched, nor
-    dropped by another one, nor signed, as another one does.
+def seen_alone(tx: Tx, channel: str, days: Collection[date], *, by: str, compared: Collection[UUID]) -> bool:
+    """Whether a bill of these days that counts, or that they were `compared` with, is here by this person's word alone:
+    dropped, and neither fetched, nor dropped by another one, nor signed, as another one does.
     """
     f = PaymentBillFile
-    counts = or_(f.is_current, f.late_n.is_not(None)) & ~f.is_closed
+    counts = or_(f.is_current, f.late_n.is_not(None), f.id.in_(list(compared))) & ~f.is_closed
     its = (f.channel == channel, among(tx, f.day, sorted(days)), f.source == "dropped", f.added_by == by)
     return tx.scalars(select(f.id).where(*its, counts).limit(1)).first() is not None
 

@@ -26,7 +26,7 @@ from server.ledger import paying
 from server.payments import kept_bills
 from server.policy import Actor
 from server.reconcile import feed, owed, withdrawals
-from server.reconcile.model import ReconcileSweep, ReconcileSweepPart
+from server.reconcile.model import ReconcileDay, ReconcileSweep, ReconcileSweepPart
 from shared import clock, ids
 from shared.contracts.bank import CheckSweep, NewSweep, ReverseSweep, Sweep, SweepPart
 from shared.contracts.base import Page
@@ -230,7 +230,16 @@ def _needs_two(tx: Tx, row: ReconcileSweep, parts: Mapping[date, Fen], desk: Des
         return True
     if row.others_fen and row.channel not in desk.shared:
         return True
-    return kept_bills.seen_alone(tx, row.channel, days, by=desk.actor.label)
+    compared = _compared_with(tx, row.channel, days)
+    return kept_bills.seen_alone(tx, row.channel, days, by=desk.actor.label, compared=compared)
+
+
+def _compared_with(tx: Tx, channel: str, days: Sequence[date]) -> set[UUID]:
+    """The bills by which it is reckoned what is to come: a newer one counts once its day is compared with it."""
+    d = ReconcileDay
+    its = (d.channel == channel, among(tx, d.day, days))
+    files = tx.execute(select(d.trades_file_id, d.funds_file_id).where(*its))
+    return {file_id for both in files for file_id in both if file_id is not None}
 
 
 def _over(short: Mapping[date, Fen], parts: Mapping[date, Fen]) -> dict[date, Fen]:
