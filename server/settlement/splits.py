@@ -22,6 +22,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Subquery, and_, exists, func, insert, or_, select
 
 from server.db import Tx, among, table_of
+from server.ledger import queries as ledger
 from server.ledger.actions import Account
 from server.ledger.paying import BANK
 from server.orders.settling import delivered_lines, unsettled_lines
@@ -237,6 +238,7 @@ class End:
 def ends(tx: Tx, payout: Payout) -> list[End]:
     """The payments whose splitting ends with a payout, as nothing more is to be split of them once it arrived.
 
+    They have nothing left for the supplier; or nothing is available to it any more, as refunds of other orders took it.
     All lines of their orders were released, nothing about them is in question, and their split did not fail. Of several
     payouts the newest ends it, once it is known of all what became of theirs.
     """
@@ -244,6 +246,8 @@ def ends(tx: Tx, payout: Payout) -> list[End]:
     ended = _ended(tx, [row.order_id for row in rows])
     rows = [row for row in rows if _is_true(told, -row.n) or not (_is_false(told, row.n) or row.order_id in ended)]
     left = left_of(tx, payout, [row.order_id for row in rows], agreed_at=payout.checked_at)
+    if not _has_more(tx, payout.supplier_id):
+        left = {}
     rows = [row for row in rows if left.get(row.order_id, 0) <= row.amount_fen + row.fee_fen]
     unsure = _unsure(tx, payout, [row.order_id for row in rows])
     sure = [row for row in rows if row.order_id not in unsure]
@@ -251,6 +255,12 @@ def ends(tx: Tx, payout: Payout) -> list[End]:
     gone = _gone(tx, list(rest), *payments.taken())
     found = [End(row.n, row.order_id, rest[row.order_id] - gone.get(row.order_id, 0)) for row in sure]
     return [one for one in found if one.amount > 0]
+
+
+def _has_more(tx: Tx, supplier_id: UUID) -> bool:
+    """Whether a supplier has anything that was released and is in no payout that was sent."""
+    accounts = Account("supplier_available", supplier_id.hex), Account("supplier_frozen", supplier_id.hex)
+    return any(ledger.net(tx, account) > 0 for account in accounts)
 
 
 def rest_within(tx: Tx, payout: Payout, n: int) -> tuple[Fen, Fen]:

@@ -73,9 +73,12 @@ class Splitting:
                 room[one.order_id] = max(0, most - self.split[one.order_id] - self.fees[one.order_id])
         return room
 
-    def ends(self, payout, sold, ppm):
-        """What is left for the shop of the payments that a payout was the last to split, and of which all is clear."""
-        room, found = self.room(sold, ppm), {}
+    def ends(self, payout, sold, ppm, *, has_more):
+        """What is left for the shop of the payments that a payout was the last to split, and of which all is clear.
+
+        `has_more`: their supplier has something besides that such a payment may give.
+        """
+        room, found = self.room(sold, ppm) if has_more else {}, {}
         for one in sold:
             row = self.parts.get(payout.id, {}).get(one.order_id)
             rest = one.left.amount - self.split[one.order_id]

@@ -7,7 +7,7 @@ from server.payments.attempts import NextAttempt
 from server.payments.model import PaymentAttempt
 from server.payments.settling import payments_of
 from tests.server.settlement import paying
-from tests.server.settlement.paying import PURCHASE, SHARING, agree, later, settled, step
+from tests.server.settlement.paying import PURCHASE, SHARING, agree, later, paid, settled, step
 from tests.server.settlement.test_netting import DAY, approved, refund
 from tests.server.settlement.test_splitting import ends, rows_of, sent, told
 from tests.world import ANNA, BEN
@@ -71,6 +71,20 @@ def test_what_its_channel_granted_at_the_approval_decides_what_a_payment_still_g
         settled(shop, DAY)
         refund(shop, other, 50)  # there is enough for what it takes, and not for the fee, which is to stay there too
         assert step(shop, payout, "send", status=409)["code"] == "split_outdated"
+
+
+def test_what_refunds_of_other_orders_took_is_split_no_more(shop):
+    first = shop.world.buy(ANNA, "STEAM-50")
+    paid(shop, settled(shop, DAY))
+    refund(shop, first, 1_000)
+    second = shop.world.buy(BEN, "STEAM-50")
+    payout = sent(shop, settled(shop, DAY))
+    assert (payout["amount_fen"], ends(shop, payout)) == (3_325, {second.order.code: 1_175})
+    third = shop.world.buy(ANNA, "STEAM-50")
+    settled(shop, DAY)
+    assert ends(shop, payout) == {}, "that may be split of it"
+    refund(shop, third, 4_500)
+    assert ends(shop, payout) == {second.order.code: 1_175}
 
 
 def test_the_newest_payout_of_a_payment_ends_it_alone(shop):
