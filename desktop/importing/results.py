@@ -95,7 +95,7 @@ class ResultsDoNotRead(BadInput):
 
     code = "results.bad_rows"
     zh = "“{name}”有 {count} 行不能用，整份文件没有发出。"
-    en = "{count} rows of “{name}” cannot be used; nothing of the file was sent."
+    en = "“{name}” has rows that cannot be used ({count}); nothing of the file was sent."
 
     def __init__(self, rows: Sequence[BadRow], *, name: str) -> None:
         super().__init__(name=name, count=len(rows))

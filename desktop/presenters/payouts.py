@@ -127,9 +127,10 @@ class Payouts(ManyCases[Payout]):
 
     @property
     def waits_for_second(self) -> bool:
-        """Whether the one in front waits for another person than this one."""
-        one = self.opened
-        return one is not None and one.state is PayoutState.REQUESTED and self.may_make and "check" not in one.actions
+        """Whether what is picked, or the one in front, waits for another person than this one."""
+        about = self.picked or ((self.opened,) if self.opened is not None else ())
+        waiting = (one.state is PayoutState.REQUESTED and "check" not in one.actions for one in about)
+        return bool(about) and not self.outcomes and self.may_make and all(waiting)
 
     def acts_of(self, case: Payout) -> list[Act[Any]]:
         if self.outcomes:

@@ -126,9 +126,12 @@ class CasesPage(Page):
         """Sent here for one, by its id."""
         if not isinstance(what, UUID):
             return
-        self.table.go_to(self.cases.feed.listing.find(lambda one: one.id == what))
+        self.table.go_to(self._row_of(what))
         if self.cases.opened is None or self.cases.opened.id != what:
             self.cases.find(what)
+
+    def _row_of(self, case_id: UUID) -> int:
+        return self.cases.feed.listing.find(lambda one: one.id == case_id)
 
     def look(self) -> None:
         """Show what has become of it."""
@@ -136,9 +139,8 @@ class CasesPage(Page):
         self.notice.tell(sentence(cases.error) if cases.error is not None else "", tone="danger")
         self.panel.setVisible(cases.opened is not None)
         self.counted.emit(self.number())
-        is_free = cases.opened is None and cases.error is None and not cases.is_finding
-        if is_free and cases.feed.rows and self.table.current_row() < 0:
-            self.table.go_to(0)
+        if cases.feed.rows and self.table.current_row() < 0 and cases.error is None and not cases.is_finding:
+            self.table.go_to(0 if cases.opened is None else self._row_of(cases.opened.id))
         self.show_age(cases.feed.as_of)
 
     def _look_at_acting(self) -> None:

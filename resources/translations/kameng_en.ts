@@ -487,6 +487,10 @@
         </translation>
     </message>
     <message>
+        <source>最久已等 {days} 天</source>
+        <translation>the longest for {days} days</translation>
+    </message>
+    <message>
         <source>账单有问题</source>
         <translation>Trouble with a bill</translation>
     </message>
@@ -3844,6 +3848,10 @@
     <message>
         <source>导出指令…</source>
         <translation>Export instructions…</translation>
+    </message>
+    <message>
+        <source>所选打款在等另一位同事复核。</source>
+        <translation>These payouts wait for another person&apos;s approval.</translation>
     </message>
     <message>
         <source>已写入 {path}，共 {n} 行指令。请交给银行或渠道；它们的结果文件拖进窗口即可导入。</source>

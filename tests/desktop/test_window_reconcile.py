@@ -204,7 +204,7 @@ def test_what_arrived_is_recorded_once_and_the_finance_workbook_proves_itself(
     qtbot.waitUntil(lambda: f"共 1 天，还差 {formats.money(lacks - 10_100)}" in texts(view), timeout=WAIT_MS)
     qtbot.waitUntil(lambda: "（ICBC-1），按金额和日期配对" in texts(view), timeout=WAIT_MS)
     paired_otherwise(qtbot, view, days.acting, left)
-    assert page.cards.cards["wechat"].late.text() == "", "of days before the one in front"
+    assert page.cards.cards["wechat"].unpaid.text() == "", "of days before the one in front"
     compared_before(yesterday)
     bench.refresh()
     told = f"此前 1 天未到账，还差 {formats.money(lacks)}"
@@ -223,7 +223,9 @@ def test_what_arrived_is_recorded_once_and_the_finance_workbook_proves_itself(
     window.run("workbook.finance")
     page.finance.edit.click()
     qtbot.waitUntil(lambda: finance.layout is not None, timeout=WAIT_MS)
+    assert page.finance.editor.tree.hasFocus()
     a_layout_is_kept(qtbot, page, finance)
+    assert page.finance.edit.hasFocus()
     page.finance.ask_target = lambda _parent, _name: target
     page.finance.go.click()
     qtbot.waitUntil(lambda: not finance.busy, timeout=WAIT_MS)

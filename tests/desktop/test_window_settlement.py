@@ -111,7 +111,8 @@ def test_a_statement_is_made_confirmed_and_paid_by_two(program, live_shop, world
     assert link.isVisible()
     program.window.run("statement.open_payout")
     assert page.front is page.payouts
-    qtbot.waitUntil(lambda: payouts.opened is not None and payouts.opened.id == made.id, timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: payouts.opened is not None and page.payouts.table.current_row() == 0, timeout=WAIT_MS)
+    assert payouts.opened.id == made.id
     assert payouts.instruction is None, "nobody carries what no second person approved"
     assert list(page.payouts.bar.buttons) == ["withdraw"], "who made it does not approve"
     assert "等另一位同事复核" in page.payouts.bar.hint.text()
@@ -198,6 +199,7 @@ def test_a_clerk_settles_all_suppliers_at_once(program, live_shop, world, sold_b
     program.window.run("settlement.pick_all")
     first_time = "北辰软件 · 6222-02\n首次向此账户打款，请核实。"
     qtbot.waitUntil(lambda: first_time in texts(page.payouts.panel), timeout=WAIT_MS)  # news may be read first
+    assert page.payouts.bar.hint.text() == "所选打款在等另一位同事复核。"
     made = wang.run(settlement.list_payouts(wang.engine)).value.items
     wang.run(settlement.check_payouts(wang.engine, made, approve=True))
     payouts.refresh()

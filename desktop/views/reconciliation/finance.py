@@ -62,6 +62,9 @@ class FinancePanel(Live, Card):
         self.say(self.first.setAccessibleName, lambda: self.tr("起始账期"))
         self.say(self.last.setAccessibleName, lambda: self.tr("结束账期"))
         self.channel, self.layouts = QComboBox(), QComboBox()
+        for box in (self.channel, self.layouts):
+            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+            box.setMaximumWidth(220)
         self.say(self.channel.setAccessibleName, lambda: self.tr("渠道"))
         self.say(self.layouts.setAccessibleName, lambda: self.tr("版式"))
         self.layouts.setMinimumContentsLength(8)
@@ -101,8 +104,12 @@ class FinancePanel(Live, Card):
         self.setVisible(presenter.is_open)
         self.go.setText(self.tr("正在导出…") if presenter.busy else self.tr("导出…"))
         self.go.setEnabled(not presenter.busy)
+        is_editing = presenter.layout is not None
         self.editor.look()
-        self.edit.setEnabled(presenter.layout is None)
+        if is_editing is self.edit.isEnabled():  # before the focus goes to whatever comes next
+            self.edit.setEnabled(True)
+            (self.editor.tree if is_editing else self.edit).setFocus()
+            self.edit.setEnabled(not is_editing)
         self._fill_boxes()
         self._tell()
 

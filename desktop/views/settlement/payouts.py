@@ -147,7 +147,8 @@ class PayoutsPage(CasesPage):
         self.carry.setVisible(bool(presenter.sent) and presenter.exported is None)
         self.carry.setEnabled(not presenter.exporting)
         self._tell_done()
-        self.bar.tell(self.tr("这笔打款在等另一位同事复核。") if presenter.waits_for_second else "")
+        waits = self.tr("所选打款在等另一位同事复核。") if presenter.picked else self.tr("这笔打款在等另一位同事复核。")
+        self.bar.tell(waits if presenter.waits_for_second else "")
         super().look()
 
     def _tell_done(self) -> None:
@@ -162,7 +163,7 @@ class PayoutsPage(CasesPage):
             if carried.again:
                 number = len(carried.again)
                 again = self.tr("其中 %n 笔打款的指令之前导出过（{before}），请勿重复提交。", None, number)
-                told += counted(again, number).format(before=taken_before(carried))
+                told = f"{counted(again, number).format(before=taken_before(carried))}\n{told}"
             self.done.tell(told, tone="warning" if carried.again else "success")
         elif presenter.sent:
             words = self.tr("%n 笔打款已提交，共 {amount}。请导出指令，交给银行或渠道。", None, len(presenter.sent))
