@@ -43,8 +43,8 @@ from server.payments.refunds import following
 from server.payments.refunds import routes as refund_routes
 from server.policy import OPERATIONS, PUBLIC, GuardedRoute, Router
 from server.reconcile import following as differences
+from server.reconcile import owed, running
 from server.reconcile import routes as reconcile_routes
-from server.reconcile import running
 from server.reports import routes as report_routes
 from server.reports.books import routes as book_routes
 from server.settings import Settings
@@ -124,6 +124,7 @@ def assemble(settings: Settings) -> Context:
     settlement_watch.register(ctx)
     running.register(ctx)
     differences.register(ctx)
+    owed.register(ctx)
     ctx.batch.after_commit(ctx.jobs.wake)
     ctx.jobs.every("changes.advance", 1, lambda: changes.advance(db))
     ctx.jobs.every("audit.seal", 5, lambda: audit.seal(db))

@@ -73,6 +73,7 @@ class Settings:
     hold_units_per_address: int = 1_000
     refund_check_fen: int = 50_000
     difference_check_fen: int = 50_000
+    arrival_days: int = 10
     no_fund_bills: str = ""
     shared_merchants: str = ""
     splitting: str = "sandbox"
@@ -331,6 +332,7 @@ _READERS: dict[str, Callable[[str, str], object]] = {
     "hold_units_per_address": _number(0, 1_000_000),
     "refund_check_fen": _number(0, 10**13),
     "difference_check_fen": _number(0, 10**13),
+    "arrival_days": _number(0, 365),
     "no_fund_bills": _channels,
     "shared_merchants": _channels,
     "splitting": _channels,

@@ -112,6 +112,15 @@ def tone_of(day: ReconciledDay) -> str:
     return "warning" if day.state is DayState.WAITING or open_differences(day) else "info"
 
 
+@dataclass(frozen=True, slots=True)
+class Unpaid:
+    """Days whose money has not come: how many, what is short of them, and since how many days, where one is late."""
+
+    days: int = 0
+    fen: int = 0
+    late_days: int | None = None
+
+
 class Days(Watched):
     """The state of the days' close.
 
@@ -224,11 +233,12 @@ class Days(Watched):
             self.waiting.show(lambda engine, _after: operations.waiting_sweeps(engine))
             self.owed.show(operations.owed)
 
-    def late(self, channel: str) -> tuple[int, int]:
-        """How many days of a channel before the one in front wait for money that nobody has recorded, and for what."""
+    def unpaid(self, channel: str) -> Unpaid:
+        """The days of a channel before the one in front that wait for money that nobody has recorded."""
         before = [one for one in self.owed.rows if one.channel == channel and one.day < self.day]
-        short = [fen for one in before if (fen := left(one.short_fen, one.waiting_fen))]
-        return len(short), sum(short)
+        short = {one.day: fen for one in before if (fen := left(one.short_fen, one.waiting_fen))}
+        late = [one.day for one in before if one.is_late]
+        return Unpaid(len(short), sum(short.values()), (self.today - min(late)).days if late else None)
 
     def renew(self) -> None:
         """Days changed somewhere; nobody's place is lost by reading them."""

@@ -6,7 +6,7 @@ movements of the channel's account that are in no trade bill; and of a signed da
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -14,6 +14,7 @@ from itertools import islice
 
 from sqlalchemy import func, select
 
+from server.context import Context
 from server.db import Tx, among
 from server.payments.adjustments import queries as adjustments
 from server.payments.model import PaymentBillFile
@@ -21,6 +22,9 @@ from server.reconcile import booking
 from server.reconcile.figures import Figures
 from server.reconcile.matters import root
 from server.reconcile.model import ReconcileDay, ReconcileDifference, ReconcileSweep, ReconcileSweepPart
+from server.settings import Settings
+from server.telemetry import Gauge
+from shared import clock
 from shared.contracts import bank
 from shared.contracts.base import Page
 from shared.finance import AdjustmentState, BillKind, DifferenceKind, DifferenceState, SweepState
@@ -75,18 +79,24 @@ def short(tx: Tx, channel: str, *, until: date) -> dict[date, Fen]:
     return {day: fen for day, fen in to_come(tx, channel, lacking).items() if fen}
 
 
-def page(tx: Tx, *, channel: str | None = None, after: str | None, limit: int) -> Page[bank.OwedDay]:
+def register(ctx: Context) -> None:
+    """Wire the figures about days whose money is late; called once by `app`."""
+    ctx.metrics.watch(lambda: gauges(ctx))
+
+
+def gauges(ctx: Context) -> list[Gauge]:
+    """For /metrics: days whose money is late, by channel."""
+    with ctx.db.read() as tx:
+        late = Counter(key[0] for key, one, waiting in _open(tx) if _is_late(key[1], one, waiting, ctx.settings))
+    name, told = "kameng_days_unpaid", "Days whose money is late in the bank"
+    return [Gauge(name, late[code], told, {"channel": code}) for code in sorted(ctx.gateways)]
+
+
+def page(
+    tx: Tx, settings: Settings, *, channel: str | None = None, after: str | None, limit: int
+) -> Page[bank.OwedDay]:
     """The days of all channels, or one, whose money has not come or waits for a second person, oldest first."""
-    d = ReconcileDay
-    query = select(d.channel, d.day, d.figures).order_by(d.day, d.channel)
-    rows = tx.execute(query if channel is None else query.where(d.channel == channel))
-    known = dict(_owed(tx, [((of_channel, day), text) for of_channel, day, text in rows]))
-    waiting = arrived(tx, [day for _, day in known], states=_WAITING)
-    open_ = (
-        (key, one)
-        for key, one in known.items()
-        if (one.short_fen or waiting.get(key)) and (after is None or _name(key) > after)
-    )
+    open_ = (one for one in _open(tx, channel) if after is None or _name(one[0]) > after)
     found = list(islice(open_, limit + 1))
     items = [
         bank.OwedDay(
@@ -95,12 +105,30 @@ def page(tx: Tx, *, channel: str | None = None, after: str | None, limit: int) -
             net_fen=one.net_fen,
             corrected_fen=one.corrected_fen,
             arrived_fen=one.arrived_fen,
-            waiting_fen=waiting.get(key, 0),
+            waiting_fen=waiting,
             short_fen=one.short_fen,
+            is_late=_is_late(key[1], one, waiting, settings),
         )
-        for key, one in found[:limit]
+        for key, one, waiting in found[:limit]
     ]
     return Page(items=items, next=_name(found[limit - 1][0]) if len(found) > limit else None)
+
+
+def _open(tx: Tx, channel: str | None = None) -> Iterator[tuple[_Key, Owed, Fen]]:
+    """Days whose money has not come, and what of it waits for a second person, oldest first."""
+    d = ReconcileDay
+    query = select(d.channel, d.day, d.figures).order_by(d.day, d.channel)
+    rows = tx.execute(query if channel is None else query.where(d.channel == channel))
+    known = dict(_owed(tx, [((of_channel, day), text) for of_channel, day, text in rows]))
+    waiting = arrived(tx, [day for _, day in known], states=_WAITING)
+    return ((key, one, waiting.get(key, 0)) for key, one in known.items() if one.short_fen or waiting.get(key))
+
+
+def _is_late(day: date, one: Owed, waiting: Fen, settings: Settings) -> bool:
+    """Whether money of a day should have come by now, and nobody has recorded that it did."""
+    longest = settings.arrival_days
+    is_old = 0 < longest < (clock.shop_day(clock.now()) - day).days
+    return is_old and left(one.short_fen, waiting) > 0
 
 
 def arrived(tx: Tx, days: Collection[date], *, states: Collection[str] = BOOKED) -> dict[_Key, Fen]:

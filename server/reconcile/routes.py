@@ -266,8 +266,9 @@ def list_owed(
     limit: Annotated[int, Query(ge=1, le=500)] = 200,
 ) -> Page[bank.OwedDay]:
     """Days whose money has not come, oldest first."""
-    with context.of(request).db.read() as tx:
-        return owed.page(tx, channel=channel, after=after, limit=limit)
+    ctx = context.of(request)
+    with ctx.db.read() as tx:
+        return owed.page(tx, ctx.settings, channel=channel, after=after, limit=limit)
 
 
 @router.get("/withdrawals", allow=Permission.RECONCILE_DAY_READ)

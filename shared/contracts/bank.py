@@ -115,7 +115,8 @@ class OwedDay(Answer):
 
     `net_fen` is by the bill it was compared with. `corrected_fen` is how much more it owes by adjustments, by booked
     movements that no trade bill has, and of a signed day by a trade bill that came since. `short_fen` = net + corrected
-    - arrived, negative where too much came. `waiting_fen` is recorded, and waits for a second person.
+    - arrived, negative where too much came. `waiting_fen` is recorded, and waits for a second person. `is_late`: money
+    is lacking for longer than it is to take.
     """
 
     channel: str
@@ -125,6 +126,7 @@ class OwedDay(Answer):
     arrived_fen: int
     waiting_fen: int
     short_fen: int
+    is_late: bool = False
 
 
 class Withdrawal(Answer):

@@ -20,6 +20,7 @@ from desktop.presenters.arrivals import (
     return_key,
     typed_parts,
 )
+from desktop.presenters.days import Unpaid
 from desktop.presenters.typed import NotADay, NotAnAmount
 from shared import clock
 from shared.contracts.bank import Arrival, NewSweep, OwedDay, SweepPart, Withdrawal
@@ -99,7 +100,12 @@ def test_money_that_arrived_is_approved_by_another_or_reversed():
     short = [owed(long_ago, 9_900), owed(paid, 0, waiting_fen=9_900), owed(partly, 1_000, waiting_fen=9_900)]
     short += [owed(before, 2_000, waiting_fen=2_000), owed(DAY, 44_730)]
     ask.answer(len(ask.asked) - 1, seen(Page(items=short)))
-    assert (days.late("wechat"), days.late("alipay")) == ((1, 9_900), (0, 0)), "what is recorded is not told"
+    assert (days.unpaid("wechat"), days.unpaid("alipay")) == (Unpaid(1, 9_900), Unpaid()), "recorded: not told"
+    short[0] = short[0].model_copy(update={"is_late": True})
+    assert days.unpaid("wechat").late_days is None
+    days.owed.rows[:] = short
+    with clock.fixed(NOON):
+        assert days.unpaid("wechat") == Unpaid(1, 9_900, 41), "and one of them is late"
 
 
 def owed(of, short_fen, waiting_fen=0):

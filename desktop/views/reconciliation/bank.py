@@ -135,7 +135,7 @@ class Waiting(Live, QWidget):
             for column_at, fen in enumerate((one.net_fen + one.corrected_fen, one.arrived_fen), 1):
                 grid.addWidget(at_right(formats.money(fen)), at, column_at)
             short = at_right(formats.money(one.short_fen))
-            restyle(short, "tone", "warning")
+            restyle(short, "tone", "danger" if one.is_late else "warning")
             grid.addWidget(short, at, 3)
         total = formats.money(sum(one.short_fen for one in owed))
         words = counted(self.tr("共 %n 天，还差 {money}", None, len(owed)), len(owed)).format(money=total)

@@ -6,7 +6,7 @@ from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QPushButton, QWidget
 
 from desktop.presenters import formats
-from desktop.presenters.days import Days, open_differences, tone_of
+from desktop.presenters.days import Days, Unpaid, open_differences, tone_of
 from desktop.presenters.words import channel_word
 from desktop.widgets.basics import Badge, Glyph, column, label, restyle, row
 from desktop.widgets.flow import FlowLayout
@@ -42,8 +42,8 @@ class ChannelCard(Live, QPushButton):
         foot.addStretch(1)
         foot.addWidget(self.money)
         inside.addLayout(foot)
-        self.late = label(role="caption")
-        inside.addWidget(self.late)
+        self.unpaid = label(role="caption")
+        inside.addWidget(self.unpaid)
         for part in self.findChildren(QWidget):
             part.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
 
@@ -55,8 +55,8 @@ class ChannelCard(Live, QPushButton):
     def minimumSizeHint(self) -> QSize:
         return self.sizeHint()
 
-    def show_day(self, day: ReconciledDay, late: tuple[int, int]) -> None:
-        """Show how this channel's day stands; `late`: how many days before wait for money, and for how much."""
+    def show_day(self, day: ReconciledDay, unpaid: Unpaid) -> None:
+        """Show how this channel's day stands; `unpaid` are days before that wait for money."""
         self.name.setText(channel_word(day.channel))
         self.state.show_word(state_word(day.state), tone=tone_of(day))
         waiting = open_differences(day)
@@ -66,11 +66,14 @@ class ChannelCard(Live, QPushButton):
         restyle(self.waits, "tone", tint if tint in {"danger", "warning"} else "")
         self.money.setText(formats.money(day.theirs.payments_fen))
         self.money.setToolTip(self.tr("渠道收款"))
-        n, fen = late
-        told = counted(self.tr("此前 %n 天未到账，还差 {money}", None, n), n).format(money=formats.money(fen))
-        self.late.setText(told if n else "")
-        self.late.setVisible(bool(n))
-        said = (self.name.text(), state_word(day.state), words, self.money.text(), self.late.text())
+        n = unpaid.days
+        told = counted(self.tr("此前 %n 天未到账，还差 {money}", None, n), n).format(money=formats.money(unpaid.fen))
+        if unpaid.late_days is not None:
+            told += "\n" + self.tr("最久已等 {days} 天").format(days=unpaid.late_days)
+        self.unpaid.setText(told if n else "")
+        self.unpaid.setVisible(bool(n))
+        restyle(self.unpaid, "tone", "danger" if unpaid.late_days is not None else "")
+        said = (self.name.text(), state_word(day.state), words, self.money.text(), self.unpaid.text())
         self.setAccessibleName(" ".join(filter(None, said)))
 
     def _standing(self, day: ReconciledDay, waiting: int) -> tuple[str, str, str]:
@@ -118,7 +121,7 @@ class ChannelCards(Live, QWidget):
                 card = self.cards[code] = ChannelCard()
                 card.clicked.connect(lambda _checked=False, code=code: self.chosen.emit(code))
                 self._flow.addWidget(card)
-            card.show_day(day, presenter.late(code))
+            card.show_day(day, presenter.unpaid(code))
             card.setChecked(code == presenter.channel)
             card.show()
         self.setVisible(bool(here))

@@ -62,8 +62,8 @@ def funds(day, *withdrawn):
 
 @pytest.fixture
 def bank(tmp_path, any_engine):
-    """A shop with the bills of four days, and what the bank says of them over HTTP."""
-    with site_with(tmp_path, Till("wechat"), kind=any_engine) as site:
+    """A shop with the bills of four days, and what the bank says of them over HTTP; after four days money is late."""
+    with site_with(tmp_path, Till("wechat"), kind=any_engine, arrival_days=4) as site:
         for day in NET:
             told(site, day, "trades", trades(day))
         yield Bank(site)
@@ -97,6 +97,11 @@ class Bank(SimpleNamespace):
     def owed(self):
         return {date.fromisoformat(one["day"]): (one["short_fen"], one["waiting_fen"]) for one in self.ask("owed")}
 
+    def late(self):
+        """Of how many days money is late, as the figures for alarms have it."""
+        told = (line.rsplit(" ", 1) for line in self.site.world.ctx.metrics.render().decode().splitlines())
+        return next(float(value) for name, value in told if name == 'kameng_days_unpaid{channel="wechat"}')
+
     def pairs(self, **only):
         of = self.ask("withdrawals", **only)
         return {one["voucher"]: (one["arrival"] or {}).get("reference") for one in of}
@@ -116,6 +121,8 @@ def parts(sweep):
 def test_one_arrival_is_of_many_days_and_the_days_that_wait_are_listed(bank):
     """A weekend is paid at once, with a day on which more went back set off; nothing is short any more in the end."""
     assert bank.owed() == {day: (fen, 0) for day, fen in NET.items()}, "oldest first"
+    assert [one["is_late"] for one in bank.ask("owed")] == [True, False, False, False]
+    assert bank.late() == 1
     first = bank.ask("owed", limit=1)
     assert [(one["day"], one["net_fen"], one["arrived_fen"], one["corrected_fen"]) for one in first] == [
         (str(FRIDAY), 9_940, 0, 0)
@@ -261,6 +268,7 @@ def test_what_waits_for_a_second_person_sets_no_day_off_against_another(bank):
     refused = bank.say(approve, by="wang", approve=True, over_fen=9_939, version=1, status=409)
     assert (refused["code"], f"{FRIDAY} ¥0.00" in refused["detail"]) == ("sweep_over", True)
     assert bank.owed()[FRIDAY] == (0, 9_940), "nothing was booked"
+    assert (bank.ask("owed")[0]["is_late"], bank.late()) == (False, 0), "nothing of it is lacking"
     third = bank.arrives("B-3", 9_940)
     assert (third["state"], parts(third)) == ("booked", {SATURDAY: 9_940})
     four = bank.arrives("B-4", 20_000, parts=[(SATURDAY, 20_000)])

@@ -100,7 +100,7 @@ def test_what_a_day_is_owed_is_booked_once_by_those_who_record_at_once(engine, t
 
         assert at_once(record) == {"booked": 1, "proposed": AT_ONCE - 1}
         with shop.ctx.db.read() as tx:
-            lacking = owed.page(tx, after=None, limit=9).items
+            lacking = owed.page(tx, shop.ctx.settings, after=None, limit=9).items
             left = withdrawals.page(tx, SYSTEM, only=withdrawals.Only(), after=None, limit=9).items
         assert {(one.short_fen, one.waiting_fen) for one in lacking} == {(0, 4_973 * (AT_ONCE - 1))}, "none is short"
         paired = [one.arrival for one in left]
