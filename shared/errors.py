@@ -88,6 +88,14 @@ class BadField(BadInput):
     en = "“{field}” is not valid: {reason}"
 
 
+class NotAnOrderCode(BadField):
+    """What was typed cannot be the code of an order."""
+
+    code = "not_an_order_code"
+    zh = "这不是有效的订单号，请核对每一位。"
+    en = "This is not an order code; check each character."
+
+
 class TooLarge(BadInput):
     """The body is larger than `limit_bytes`."""
 

@@ -26,6 +26,7 @@ from desktop.exporting.findings import Finding, Found
 from desktop.exporting.grid import BLOCK_ROWS, row_checks
 from desktop.exporting.proof import MOMENT, NUMBER, PROOF, PROOF_VERSION, TEXT, cover_line, seal_of
 from desktop.exporting.sheet_reader import Cell, Damaged, Row, Value, Workbook
+from desktop.importing.sniff import FileMissing
 from shared.errors import BadInput
 
 _OF_ANOTHER_KIND = "\\#"
@@ -75,7 +76,9 @@ class Verdict:
 
 
 def verify(path: Path) -> Verdict:
-    """Read the workbook at `path` again. Raises NotReadable and NotOurs."""
+    """Read the workbook at `path` again. Raises FileMissing, NotReadable and NotOurs."""
+    if not path.exists():
+        raise FileMissing(name=path.name)
     try:
         with Workbook(path) as book:
             return _Reading(path, book).verdict()

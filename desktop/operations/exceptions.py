@@ -21,7 +21,7 @@ from shared.contracts.payments import (
     PaymentException,
     ProposeAction,
 )
-from shared.errors import BadField
+from shared.errors import BadField, NotAnOrderCode
 from shared.ids import parse_order_code
 from shared.money import Fen
 from shared.sentence import Sentence
@@ -74,11 +74,11 @@ async def propose(
 ) -> PaymentException:
     """Say what should be done about `exception` as it was seen. What needs one person only is done at once.
 
-    Raises BadField for an order code or a number that cannot be one, and what `send_once` does.
+    Raises NotAnOrderCode, BadField for a number that cannot be one, and what `send_once` does.
     """
     code = parse_order_code(named.order_code) if action is ExceptionAction.ATTACH else None
     if action is ExceptionAction.ATTACH and code is None:
-        raise BadField(field="order_code", reason=Sentence("不是有效的订单号，请核对每一位", "not an order code"))
+        raise NotAnOrderCode
     number = _number(named.provider_no) if named.provider_no else None
     body = ProposeAction(
         action=action,

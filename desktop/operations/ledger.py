@@ -30,7 +30,7 @@ from shared.contracts.ledger import (
     OpenDispute,
     WithdrawAdjustment,
 )
-from shared.errors import BadField
+from shared.errors import NotAnOrderCode
 from shared.finance import KEPT_BY_ROWS, AdjustmentState, DisputeState
 from shared.ids import parse_order_code
 from shared.money import Fen
@@ -150,7 +150,7 @@ async def propose_adjustment(
     """Propose a journal; another person posts it. Repeated under its id it is proposed once.
 
     `about` is the channel and the day of a signed reconciliation that it corrects.
-    Raises BadField for an order code that cannot be one, and what `send_once` does.
+    Raises NotAnOrderCode, and what `send_once` does.
     """
     channel, day = about or (None, None)
     body = NewAdjustment(
@@ -208,11 +208,11 @@ async def open_dispute(
 ) -> Dispute:
     """A complaint or chargeback came: the suppliers' shares of it are frozen. Repeated under its id it opens once.
 
-    Raises BadField for an order code that cannot be one, and what `send_once` does.
+    Raises NotAnOrderCode, and what `send_once` does.
     """
     code = _code(order_code)
     if code is None:
-        raise BadField(field="order_code", reason=_NO_CODE)
+        raise NotAnOrderCode
     body = OpenDispute(id=dispute_id, order_code=code, amount_fen=amount_fen, channel_no=channel_no, reason=reason)
     return await _dispute(engine, f"{_HERE}/disputes", body, initiator="dispute.open")
 
@@ -229,14 +229,11 @@ async def _dispute(engine: Engine, path: str, body: OpenDispute | CloseDispute, 
     return done
 
 
-_NO_CODE = "不是有效的订单号，请核对每一位 / not an order code"
-
-
 def _code(typed: str) -> str | None:
-    """The code of an order as typed, or None for nothing typed. Raises BadField."""
+    """The code of an order as typed, or None for nothing typed. Raises NotAnOrderCode."""
     if not typed:
         return None
     code = parse_order_code(typed)
     if code is None:
-        raise BadField(field="order_code", reason=_NO_CODE)
+        raise NotAnOrderCode
     return code

@@ -11,9 +11,8 @@ from desktop.engine.transport import Call
 from desktop.operations.seen import Seen, look, name_of, recall
 from shared.contracts.base import Page
 from shared.contracts.orders import Order
-from shared.errors import BadField
+from shared.errors import NotAnOrderCode
 from shared.ids import parse_order_code
-from shared.sentence import Sentence
 from shared.states import OrderState
 
 _ORDERS: TypeAdapter[Page[Order]] = TypeAdapter(Page[Order])
@@ -47,10 +46,10 @@ async def recall_orders(engine: Engine) -> Seen[Page[Order]] | None:
 
 
 async def find_order(engine: Engine, typed_code: str) -> Seen[Order]:
-    """One order by its code as a person typed or read it out. Raises BadField for a code that cannot be one."""
+    """One order by its code as a person typed or read it out. Raises NotAnOrderCode."""
     code = parse_order_code(typed_code)
     if code is None:
-        raise BadField(field="code", reason=Sentence("不是有效的订单号，请核对每一位", "not an order code"))
+        raise NotAnOrderCode
     return await look(
         engine, list_name=name_of(f"order/{code}"), call=Call("GET", f"/api/orders/{code}"), answer=_ORDER
     )

@@ -23,7 +23,7 @@ from shared.contracts.reconcile import (
     HandleDifferences,
     SeenDifference,
 )
-from shared.errors import BadField
+from shared.errors import NotAnOrderCode
 from shared.finance import DifferenceAction, DifferenceKind, DifferenceState
 from shared.ids import parse_order_code
 
@@ -72,11 +72,11 @@ async def handle(
 ) -> Difference:
     """Say what is to be done about `difference` as it was seen; above the limit another person approves it first.
 
-    Raises BadField for what is no order code, and what `send_once` does.
+    Raises NotAnOrderCode, and what `send_once` does.
     """
     code = parse_order_code(order_code) if action is DifferenceAction.ATTACH else None
     if action is DifferenceAction.ATTACH and code is None:
-        raise BadField(field="order_code", reason="不是有效的订单号，请核对每一位 / not an order code")
+        raise NotAnOrderCode
     body = HandleDifference(action=action, note=note, order_code=code, version=difference.version)
     done = await send_once(engine, Call("POST", f"{_path(difference)}/handle", body=body), Difference)
     engine.announce(*_TOUCHED, initiator="difference.handle")

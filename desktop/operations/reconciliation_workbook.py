@@ -10,5 +10,5 @@ from desktop.exporting.verify import Verdict, verify
 
 
 async def verify_file(_engine: Engine, file: Path) -> Verdict:
-    """Read a workbook of ours again, beside the loop. Raises NotReadable and NotOurs."""
+    """Read a workbook of ours again, beside the loop. Raises FileMissing, NotReadable and NotOurs."""
     return await asyncio.to_thread(verify, file)

@@ -24,7 +24,7 @@ from server.identity.queries import supplier_terms
 from server.policy import Actor
 from shared import clock
 from shared.contracts import settlement as wire
-from shared.errors import BadField, IdempotencyReused
+from shared.errors import BadField, BadInput, IdempotencyReused
 from shared.finance import ShareKind
 
 DOMAIN = "settlement"
@@ -33,10 +33,19 @@ _Key = tuple[UUID | None, str | None]
 _Fee = tuple[int | None, int | None]
 
 
+class NoSuchProduct(BadInput):
+    """A rule is of a product that is not in the catalogue."""
+
+    code = "no_such_product"
+    status = 422
+    zh = "没有编码为“{product}”的商品。"
+    en = "There is no product {product}."
+
+
 def add_rule(tx: Tx, new: wire.NewFeeRule, *, actor: Actor, request_id: str | None = None) -> FeeRule:
     """Make a rule that counts from now on; a repeat under the same id changes nothing.
 
-    Raises BadField for a rule of nothing or of an unknown product, IdempotencyReused for a known id of another rule.
+    Raises BadField for a rule of nothing, NoSuchProduct, IdempotencyReused for a known id of another rule.
     """
     if new.product is None and new.tier is None:
         raise BadField(field="product", reason="product | tier")
@@ -44,7 +53,7 @@ def add_rule(tx: Tx, new: wire.NewFeeRule, *, actor: Actor, request_id: str | No
     if new.product is not None:
         found = tx.execute(select(Product.id, Product.supplier_id).where(Product.code == new.product)).first()
         if found is None:
-            raise BadField(field="product", reason=new.product)
+            raise NoSuchProduct(product=new.product)
         product_id, supplier_id = found
     suppliers.lock(tx, supplier_id)
     said = {

@@ -14,6 +14,7 @@ import pytest
 from desktop.exporting.findings import Finding, Found
 from desktop.exporting.proof import seal_of
 from desktop.exporting.verify import NotOurs, NotReadable, verify
+from desktop.importing.sniff import FileMissing
 from desktop.verbs import parser
 from desktop.verbs.shell import BAD_INPUT, DONE, FAILED, Shell
 from tests.desktop.day_book import DAY, export
@@ -207,7 +208,7 @@ def _without_proof(path: Path) -> None:
     ("make", "error"),
     [
         (_text, NotReadable),
-        (lambda path: None, NotReadable),
+        (lambda path: None, FileMissing),
         (_foreign, NotOurs),
         (_another_proof, NotOurs),
         (_without_proof, NotOurs),

@@ -24,7 +24,7 @@ from shared.contracts.ledger import (
     LedgerHealth,
     Transfer,
 )
-from shared.errors import BadField
+from shared.errors import NotAnOrderCode
 from shared.finance import AdjustmentState, DisputeState, JournalCode
 from shared.permissions import Role
 from tests.desktop.test_presenters_lists import Later, page_of
@@ -225,7 +225,7 @@ def test_what_cannot_be_an_adjustment_is_said_before_it_is_sent(typed, error):
     assert isinstance(shown.proposing.error, error)
     assert len(ask.asked) == 1
     shown.proposing.carry_out(TYPED | {"order_code": "1234"})
-    with pytest.raises(BadField):
+    with pytest.raises(NotAnOrderCode):
         sent(ask.asked[1][0], adjustment())
 
 

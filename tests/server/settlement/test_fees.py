@@ -88,7 +88,7 @@ def test_a_rule_is_made_once_and_old_ones_are_kept(shop):
     assert [one["id"] for one in ask(shop, "fee-rules")["items"]] == [second["id"], first["id"]]
     assert (first["product"], first["tier"], first["ppm"], first["changed_by"]) == (STEAM, None, 20_000, "周洁")
     assert rule(shop, kind="percent", ppm=1, status=422)["code"] == "bad_field"  # of nothing
-    assert rule(shop, kind="percent", ppm=1, product="nothing", status=422)["code"] == "bad_field"
+    assert rule(shop, kind="percent", ppm=1, product="nothing", status=422)["code"] == "no_such_product"
     assert sold(shop)[2] == 25_000
 
 
