@@ -41,7 +41,7 @@ from server.settlement.model import (
 )
 from shared import clock
 from shared.errors import Conflict
-from shared.finance import PayoutState
+from shared.finance import PayoutState, StatementState
 from shared.money import Fen
 
 _TAKEN = (PayoutState.APPROVED.value, PayoutState.SENT.value, PayoutState.CONFIRMED.value)
@@ -90,14 +90,22 @@ def _parts(tx: Tx, payout: Payout) -> list[Part]:
 
 
 def _opened(tx: Tx, payout: Payout) -> list[UUID]:
-    """The orders on a payout's statements whose payments were opened to be split, and still can be."""
+    """The orders on a payout's statements whose payments were opened to be split, and still can be; and those on its
+    supplier's last statements that no payout pays, as debts took all of them.
+    """
     opened = payments.opened_to_be_split()
+    netted = and_(
+        Statement.state == StatementState.PAID.value,
+        Statement.payout_id.is_(None),
+        Statement.confirmed_at >= clock.now() - _LATELY,
+    )
     query = (
         select(SettlementItem.order_id)
         .distinct()
         .join(Statement, Statement.id == SettlementItem.statement_id)
         .join(opened, opened.c.order_id == SettlementItem.order_id)
-        .where(Statement.number.in_(payout.statements), opened.c.paid_at >= clock.now() - WITHIN)
+        .where(Statement.supplier_id == payout.supplier_id, or_(Statement.number.in_(payout.statements), netted))
+        .where(opened.c.paid_at >= clock.now() - WITHIN)
     )
     found = sorted(tx.scalars(query))
     ended = _ended(tx, found)

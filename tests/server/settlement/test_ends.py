@@ -85,6 +85,15 @@ def test_what_refunds_of_other_orders_took_is_split_no_more(shop):
     assert ends(shop, payout) == {}, "that may be split of it"
     refund(shop, third, 4_500)
     assert ends(shop, payout) == {second.order.code: 1_175}
+    step(shop, payout, "confirm")
+    refund(shop, first, 3_500)
+    refund(shop, second, 1_000)
+    fourth = shop.world.buy(ANNA, "STEAM-50")
+    assert [one["state"] for one in settled(shop, DAY)] == ["paid"], "debts take all of it, and no payout pays it"
+    fifth = shop.world.buy(BEN, "STEAM-50")
+    again = sent(shop, settled(shop, DAY))
+    assert ends(shop, again) == {fourth.order.code: 4_500, fifth.order.code: 225}
+    assert ends(shop, payout) == {second.order.code: 175}
 
 
 def test_the_newest_payout_of_a_payment_ends_it_alone(shop):
