@@ -174,7 +174,7 @@ def _sums(one: Statement) -> Sequence[Fact]:
     return [
         Fact("结算释放（元）", "Released", Kind.AMOUNT, one.release_fen),
         Fact("退款扣减（元）", "Deducted for refunds", Kind.AMOUNT, -one.deductions_fen),
-        Fact("抵扣以前欠款（元）", "Owed from before", Kind.AMOUNT, -one.owed_fen),
+        Fact("上期结转（元）", "Brought forward", Kind.AMOUNT, -one.owed_fen),
         Fact("打款手续费（元）", "Fee of the payout", Kind.AMOUNT, -one.payout_fee_fen),
         Fact("应付（元）", "Payable", Kind.AMOUNT, one.payable_fen),
         Fact("确认后扣减（元）", "Taken back since", Kind.AMOUNT, -one.withheld_fen),
@@ -184,8 +184,10 @@ def _sums(one: Statement) -> Sequence[Fact]:
 
 _TITLE = Sentence("卡盟 Kameng 结算单", "Kameng settlement statement")
 _RULE = Sentence(
-    "每行：订单金额 + 店铺优惠 = 结算金额 + 平台服务费 + 分销佣金。结算金额合计 = 结算释放 − 退款扣减 − 确认后扣减。"
-    "应付 = 结算释放 − 退款扣减 − 以前欠款 − 打款手续费，不小于零。时间为北京时间。",
-    "Of each line: amount + discount = settled + fee + commission. Settled in all = released − deducted − taken back. "
-    "Payable = released − deducted − owed − fee of the payout, and never negative. Times are those of Beijing.",
+    "每行：订单金额 + 店铺优惠 = 结算金额 + 平台服务费 + 分销佣金。扣减的都是负数："
+    "结算金额合计 = 结算释放 + 退款扣减 + 确认后扣减；应付 = 结算释放 + 退款扣减 + 上期结转 + 打款手续费，不小于零。"
+    "时间为北京时间。",
+    "Of each line: amount + discount = settled + fee + commission. What is taken is negative: "
+    "settled in all = released + deducted + taken back; payable = released + deducted + brought forward + fee of the "
+    "payout, and never negative. Times are those of Beijing.",
 )

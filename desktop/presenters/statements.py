@@ -52,12 +52,11 @@ class Sum:
 
 
 def sums(one: Statement) -> list[Sum]:
-    """What a statement is made of: release less deductions, less what was owed, less the fee, is payable."""
-    owed: Pair = ("上期结余", "Left over from before") if one.owed_fen < 0 else ("抵扣以前欠款", "Owed from before")
+    """What a statement is made of: release less deductions, with what was left over or owed before, less the fee, is payable."""
     parts: list[tuple[Pair, int]] = [
         (("结算释放", "Released"), one.release_fen),
         (("退款扣减", "Deducted for refunds"), -one.deductions_fen),
-        (owed, -one.owed_fen),
+        (("上期结转", "Brought forward"), -one.owed_fen),
         (("打款手续费", "Fee of the payout"), -one.payout_fee_fen),
     ]
     total = Sum(in_words(("应付", "Payable")), formats.money(one.payable_fen), is_total=True)

@@ -2187,8 +2187,8 @@
         <translation>Deducted</translation>
     </message>
     <message>
-        <source>欠款抵扣</source>
-        <translation>Taken for debts</translation>
+        <source>上期结转</source>
+        <translation>Brought forward</translation>
     </message>
     <message>
         <source>打款手续费</source>

@@ -43,7 +43,7 @@ def test_a_statement_adds_up_and_says_what_is_left_over():
     assert [(line.words, line.amount, line.is_total) for line in sums(one)] == [
         ("结算释放", "¥128.25", False),
         ("退款扣减", "-¥4.27", False),
-        ("抵扣以前欠款", "¥0.00", False),
+        ("上期结转", "¥0.00", False),
         ("打款手续费", "-¥1.00", False),
         ("应付", "¥122.98", True),
     ]
@@ -51,7 +51,7 @@ def test_a_statement_adds_up_and_says_what_is_left_over():
     short = statement(owed_fen=20_000, payable_fen=0, payout_fee_fen=0)
     assert left_over(short) == 20_000 - 12_825 + 427
     won = statement(owed_fen=-500)
-    assert [(line.words, line.amount) for line in sums(won)][2] == ("上期结余", "¥5.00")
+    assert [(line.words, line.amount) for line in sums(won)][2] == ("上期结转", "¥5.00")
 
 
 def test_a_statement_says_what_became_of_it_and_its_lines_add_up():

@@ -198,7 +198,7 @@ class DuePage(Page):
             self.tr("原因"),
             self.tr("结算释放"),
             self.tr("退款扣减"),
-            self.tr("欠款抵扣"),
+            self.tr("上期结转"),
             self.tr("打款手续费"),
         ]
 
