@@ -52,7 +52,7 @@ class Sum:
 
 
 def sums(one: Statement) -> list[Sum]:
-    """What a statement is made of: release less deductions, with what was left over or owed before, less the fee, is payable."""
+    """What a statement is made of: release less deductions, with what was brought forward, less the fee."""
     parts: list[tuple[Pair, int]] = [
         (("结算释放", "Released"), one.release_fen),
         (("退款扣减", "Deducted for refunds"), -one.deductions_fen),
