@@ -19,10 +19,10 @@ from server.ledger.model import LedgerAccount, LedgerJournal, LedgerTransfer
 from server.ledger.paying import BANK, PAYOUT_FEE
 from server.payments.adjustments.model import Adjustment
 from server.payments.model import PaymentAttempt
+from server.payments.settling import SOLD_FOR
 from server.settlement.model import Payout, SettlementResult, SettlementReturn, SettlementSplit
 from shared.finance import AdjustmentState, JournalCode, PayoutState
 from shared.money import Fen
-from shared.states import AttemptState
 
 _ADJUST, _HEX = "adjust:", re.compile("[0-9a-f]{32}")
 
@@ -209,7 +209,7 @@ def _payouts(tx: Tx, mine: ColumnElement[bool]) -> dict[str, _Paid]:
     parts = select(Payout.number, func.sum(SettlementSplit.amount_fen)).where(mine).group_by(Payout.number)
     for number, fen in tx.execute(parts.join(SettlementSplit, SettlementSplit.payout_id == Payout.id)):
         found[number].split = int(fen)
-    paid = and_(PaymentAttempt.order_id == SettlementSplit.order_id, PaymentAttempt.state == AttemptState.PAID.value)
+    paid = and_(PaymentAttempt.order_id == SettlementSplit.order_id, *SOLD_FOR)
     by_channel = (
         select(Payout.number, PaymentAttempt.channel, func.sum(SettlementSplit.amount_fen))
         .join(SettlementSplit, SettlementSplit.payout_id == Payout.id)
