@@ -77,6 +77,7 @@ def bill_of(of_day: BillOfDay, seller_id: str, bill_type: str, day: date) -> byt
     lines = [_shown(line) for line in of_day.lines if line.kind == "payment" or is_through(line)]
     if bill_type == "trade":
         return trade_bill(lines, seller_id=seller_id, day=day)
+    lines += of_day.withdrawals
     return fund_bill(lines, seller_id=seller_id, day=day, opening_fen=of_day.opening_fen)
 
 

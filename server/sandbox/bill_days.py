@@ -13,10 +13,12 @@ from server.sandbox.bills import (
     BillLine,
     Difference,
     closing_fen,
+    left_fen,
     lines_before,
     lines_of,
     with_differences,
     with_fees_returned,
+    withdrawal,
 )
 from server.sandbox.engine import Engine
 from server.sandbox.faults import About
@@ -24,16 +26,17 @@ from server.sandbox.moments import BEIJING
 from server.sandbox.records import Movement
 
 OPENING_FEN = 10_000_000
-"""What a merchant's account held before its first payment."""
+"""What a merchant's account held before its first payment. What there is beyond it is withdrawn at the end of a day."""
 _READY_AT = time(10)
 
 
 @dataclass(frozen=True, slots=True)
 class BillOfDay:
-    """The lines of one day, and what the account held before them."""
+    """The lines of one day, what the account held before them, and the withdrawal behind them, if any."""
 
     lines: Sequence[BillLine]
     opening_fen: int
+    withdrawals: Sequence[BillLine]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +60,9 @@ class BillDays:
     def of(self, channel: str, merchant_id: str, day: date) -> BillOfDay:
         """Return a merchant's lines of a day."""
         lines = self._lines(channel, merchant_id)
-        opening_fen = closing_fen(lines_before(lines, day), opening_fen=OPENING_FEN)
-        return BillOfDay(lines_of(lines, day), opening_fen)
+        opening_fen, of_day = left_fen(lines_before(lines, day), opening_fen=OPENING_FEN), lines_of(lines, day)
+        beyond_fen = closing_fen(of_day, opening_fen=opening_fen) - OPENING_FEN
+        return BillOfDay(of_day, opening_fen, [withdrawal(day, beyond_fen)] if beyond_fen > 0 else [])
 
     def is_made(self, about: About, day: date) -> bool:
         """Whether the bill of a day can be had now."""

@@ -52,7 +52,9 @@ _FILES: Mapping[tuple[str, str], _File] = {
     ),
     (WECHAT, "funds"): _File(
         lambda mchid, day: f"{mchid}_BASIC_{day:%Y%m%d}.csv",
-        lambda of_day, mchid, _day: fund_flow_bill(of_day.lines, merchant_id=mchid, opening_fen=of_day.opening_fen),
+        lambda of_day, mchid, _day: fund_flow_bill(
+            [*of_day.lines, *of_day.withdrawals], merchant_id=mchid, opening_fen=of_day.opening_fen
+        ),
     ),
     (ALIPAY, "trades"): _File(
         lambda seller, day: file_name(seller_id=seller, day=day, bill_type="trade"),

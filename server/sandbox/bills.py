@@ -16,6 +16,7 @@ from server.sandbox.moments import BEIJING
 FEE_BASIS_POINTS = 60
 MADE_AT = time(9, 10, 11)
 """When a bill is made, in Beijing, on the day after."""
+_WITHDRAWN_AT = time(23, 59, 59)
 
 DifferenceKind = Literal["missing", "extra", "amount", "fee", "state", "duplicate", "other_day"]
 
@@ -35,13 +36,14 @@ class FieldWanted(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BillLine:
-    """One payment or one refund as the channel books it. Amounts and fees are never negative; `kind` says the way.
+    """One payment or one refund as the channel books it, or, in the bill of the account, a withdrawal to the bank.
+    Amounts and fees are never negative; `kind` says the way.
 
     `at_ms` is when it was paid or the refund was taken on; `ends_at_ms` when the refund had reached the payer.
     `state` is what the channel says of it; `reversed` is a payment that was undone.
     """
 
-    kind: Literal["payment", "refund"]
+    kind: Literal["payment", "refund", "withdrawal"]
     at_ms: int
     created_at_ms: int
     provider_no: str
@@ -66,7 +68,7 @@ class BillLine:
 
     @property
     def sign(self) -> int:
-        """1 for money that came, -1 for money that went back."""
+        """1 for money that came, -1 for money that went."""
         return 1 if self.kind == "payment" else -1
 
 
@@ -235,6 +237,32 @@ def flows_of(lines: Iterable[BillLine], *, opening_fen: int) -> list[Flow]:
                 balance_fen += amount_fen
                 flows.append(Flow(line, is_fee, amount_fen, balance_fen))
     return flows
+
+
+def withdrawal(day: date, amount_fen: int) -> BillLine:
+    """Return the withdrawal at the end of a day."""
+    at_ms = _moment_ms(day, _WITHDRAWN_AT)
+    return BillLine(
+        kind="withdrawal",
+        at_ms=at_ms,
+        created_at_ms=at_ms,
+        provider_no=f"60{day:%Y%m%d}{0:018d}",
+        out_trade_no=f"TX{day:%Y%m%d}",
+        amount_fen=amount_fen,
+        fee_fen=0,
+        subject="提现",
+        app_id="",
+        product="",
+        payer="",
+    )
+
+
+def left_fen(lines: Iterable[BillLine], *, opening_fen: int) -> int:
+    """Return the balance after the days of these lines: what is beyond `opening_fen` is withdrawn when a day ends."""
+    balance_fen = opening_fen
+    for _, of_day in groupby(sorted(lines, key=lambda line: line.at_ms), key=lambda line: day_of(line.at_ms)):
+        balance_fen = min(closing_fen(of_day, opening_fen=balance_fen), opening_fen)
+    return balance_fen
 
 
 def closing_fen(lines: Iterable[BillLine], *, opening_fen: int) -> int:

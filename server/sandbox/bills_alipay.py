@@ -37,6 +37,7 @@ _FUND_TYPES = {
     ("payment", True): "收费",
     ("refund", False): "交易退款",
     ("refund", True): "收费退回",
+    ("withdrawal", False): "提现",
 }
 
 

@@ -149,7 +149,9 @@ _FLOW_TYPES = {
     ("payment", True): "扣除交易手续费",
     ("refund", False): "退款",
     ("refund", True): "退还交易手续费",
+    ("withdrawal", False): "提现",
 }
+_FLOW_NAMES = {"payment": "交易", "refund": "退款", "withdrawal": "提现"}
 
 
 def fund_flow_bill(lines: Sequence[BillLine], *, merchant_id: str, opening_fen: int) -> bytes | None:
@@ -166,24 +168,25 @@ def fund_flow_bill(lines: Sequence[BillLine], *, merchant_id: str, opening_fen: 
 
 def _flow_row(flow: Flow, merchant_id: str, sequence: int) -> list[str]:
     line = flow.line
-    is_payment = line.kind == "payment"
     day: date = day_of(line.at_ms)
     return [
         beijing(line.at_ms),
         line.refund_no or line.provider_no,
         f"{merchant_id}{day:%Y%m%d}{sequence:016d}",
-        "交易" if is_payment else "退款",
+        _FLOW_NAMES[line.kind],
         _FLOW_TYPES[line.kind, flow.is_fee],
         "支出" if flow.amount_fen < 0 else "收入",
         yuan(abs(flow.amount_fen)),
         yuan(flow.balance_fen),
-        "system" if is_payment else f"{merchant_id}API",
+        f"{merchant_id}API" if line.kind == "refund" else "system",
         "" if flow.is_fee else _remark(line),
         line.number,
     ]
 
 
 def _remark(line: BillLine) -> str:
+    if line.kind == "withdrawal":
+        return line.subject
     if line.kind == "payment":
         return f"结算总金额 {yuan(line.amount_fen)} 元"
     return f"退款总金额{yuan(line.amount_fen)}元;含手续费{yuan(line.fee_fen)}元"

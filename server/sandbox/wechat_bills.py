@@ -77,7 +77,7 @@ class Bills:
         day, mchid = self._day(asked), asked.merchant.mchid
         of_day = self._days.of(CHANNEL, mchid, day)
         # Everything here moves on the basic account.
-        lines = of_day.lines if account in ("", "BASIC") else []
+        lines = [*of_day.lines, *of_day.withdrawals] if account in ("", "BASIC") else []
         return self._applied(asked, fund_flow_bill(lines, merchant_id=mchid, opening_fen=of_day.opening_fen))
 
     def _day(self, asked: Asked) -> date:

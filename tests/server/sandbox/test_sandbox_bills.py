@@ -21,6 +21,7 @@ from server.sandbox.bills import (
     NoSuchLine,
     closing_fen,
     fee_of,
+    left_fen,
     lines_before,
     lines_of,
     with_differences,
@@ -277,6 +278,10 @@ def test_refunds_give_back_the_fee_and_no_fen_more():
     priced = with_fees_returned(lines)
     assert [line.fee_fen for line in priced] == [8, 3, 2, 3]
     assert closing_fen(priced, opening_fen=7) == 7
+    days = [paid(1, "2026-06-01 08:00:00", 1250), refunded(1, "2026-06-02 08:00:00", 1250, 1)]
+    days += [paid(2, "2026-06-03 08:00:00", 1000)]
+    left = [left_fen(days[:n], opening_fen=7) for n in range(4)]
+    assert left == [7, 7, -1235, -241], "what came is withdrawn that night, and lacks for what goes back"
     assert [fee_of(amount) for amount in (1, 83, 84, 1250, 10000)] == [0, 0, 1, 8, 60]
 
 
@@ -405,7 +410,9 @@ def test_a_bill_is_made_of_what_happened_and_of_what_was_planted(shop, sandbox):
         "#退款合计：1笔，商家实收退款共-30.00元，商家优惠退款共0.00元",
     ]
     funds = shop.http.get(bill_address(shop, "signcustomer")["bill_download_url"]).content
-    assert rows(funds, "账务明细")[-1][8] == "100129.12"  # 100000 to begin with
+    *_, moved, withdrawn = rows(funds, "账务明细")
+    assert moved[8] == "100129.12", "100000 to begin with"
+    assert withdrawn[6:9] + withdrawn[10:11] == ["0.00", "-129.12", "100000.00", "提现"], "what is beyond it"
     assert shop.http.get(f"{sandbox.url}/alipay/downloadBillFile.resource?fileId=none").status_code == 403
     assert bill_address(shop, day=date(2020, 1, 1))["sub_code"] == "isp.bill_not_exist"
     wrong = shop.sdk.server_api("alipay.data.dataservice.bill.downloadurl.query", {"bill_type": "trade"})
