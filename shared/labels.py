@@ -277,7 +277,7 @@ LABELS: dict[type[StrEnum] | type[IntEnum], Mapping[Any, tuple[str, str]]] = {
         JournalCode.NOSTOCK: ("无货退款", "Refund, nothing to deliver"),
         JournalCode.RELEASE: ("结算释放", "Release"),
         JournalCode.PAYOUT: ("打款", "Payout"),
-        JournalCode.FREEZE: ("争议冻结", "Frozen for a dispute"),
+        JournalCode.FREEZE: ("争议冻结与解冻", "Frozen for a dispute, or let go"),
         JournalCode.CHARGEBACK: ("拒付扣回", "Chargeback"),
         JournalCode.ADJ: ("手工调账", "Adjustment"),
     },

@@ -61,16 +61,16 @@ class BelowFloor(Conflict):
     """The account has less than is to be taken."""
 
     code = "below_floor"
-    zh = "账户余额只有 ¥{balance}，不足以扣减 ¥{amount}。"
-    en = "The account has only ¥{balance}, less than the ¥{amount} that is to be taken."
+    zh = "{whose}的账户余额只有 ¥{balance}，不足以扣减 ¥{amount}。"
+    en = "The account of {whose} has only ¥{balance}, less than the ¥{amount} that is to be taken."
 
 
 class DebtFirst(Conflict):
     """A payee would have something available and owe something at once."""
 
     code = "debt_first"
-    zh = "调账后该账户会有可用余额 ¥{available}，同时仍欠 ¥{owed}。请先用可用余额抵扣欠款。"
-    en = "The payee would have ¥{available} available and still owe ¥{owed}; let what is available pay the debt first."
+    zh = "调账后{whose}会有可用余额 ¥{available}，同时仍欠 ¥{owed}。请先用可用余额抵扣欠款。"
+    en = "{whose} would have ¥{available} available and still owe ¥{owed}; let what is available pay the debt first."
 
 
 class AdjustmentByYou(Conflict):
@@ -224,12 +224,14 @@ def _require_floors(tx: Tx, transfers: tuple[Transfer, ...]) -> None:
     has = _held(tx, more) if more else {}
     for account, fen in more.items():
         if fen < 0 and has[account] + fen < 0:
-            raise BelowFloor(balance=format_fen(has[account]), amount=format_fen(-fen))
+            whose = people.owner_name(account.owner, people.supplier_names(tx))
+            raise BelowFloor(whose=whose, balance=format_fen(has[account]), amount=format_fen(-fen))
     for account, fen in has.items():
         owed = Account("owed", account.owner)
         available, debt = fen + more.get(account, 0), has.get(owed, 0) + more.get(owed, 0)
         if account.kind != "owed" and min(available, debt) > 0:
-            raise DebtFirst(available=format_fen(available), owed=format_fen(debt))
+            whose = people.owner_name(account.owner, people.supplier_names(tx))
+            raise DebtFirst(whose=whose, available=format_fen(available), owed=format_fen(debt))
 
 
 def _held(tx: Tx, touched: Collection[Account]) -> dict[Account, Fen]:
