@@ -189,10 +189,10 @@ async def _adjust(
 
 
 async def list_disputes(
-    engine: Engine, *, state: DisputeState | None = None, after: str | None = None
+    engine: Engine, *, state: DisputeState | None = None, order: str | None = None, after: str | None = None
 ) -> Seen[Page[Dispute]]:
-    """One page of disputes, the newest first."""
-    query = {"state": state, "after": after}
+    """One page of disputes, of all orders or of one by its code, the newest first."""
+    query = {"state": state, "order": order, "after": after}
     call = Call("GET", f"{_HERE}/disputes", query=query)
     return await look(engine, list_name=name_of("disputes", **query), call=call, answer=_DISPUTES)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from desktop.operations import exceptions, orders, refunds
+from desktop.operations import exceptions, ledger, orders, refunds
 from desktop.operations.seen import Seen
 from desktop.presenters import formats
 from desktop.presenters.acting import Act, Acting, Entry, Pair, Work
@@ -22,6 +22,7 @@ from desktop.presenters.words import CHANNELS, channel_word, tone, word
 from shared.clock import now, shop_day
 from shared.contracts.base import Page
 from shared.contracts.identity import Person
+from shared.contracts.ledger import Dispute
 from shared.contracts.orders import Order
 from shared.contracts.payments import Refund
 from shared.errors import BadInput
@@ -81,6 +82,9 @@ def timeline(order: Order) -> list[Moment]:
     return happened
 
 
+DISPUTED = frozenset({OrderState.DISPUTED, OrderState.REFUNDED, OrderState.PARTIALLY_REFUNDED})
+"""States that come from a dispute, or may."""
+
 REFUNDABLE = frozenset(
     {
         OrderState.PAID,
@@ -117,6 +121,7 @@ class Orders(Watched):
         opened: the order that is looked into, or None.
         refunds: its refunds, newest first; None while they are not known.
         refunds_error: why they could not be read.
+        disputes: those that its state comes from, newest first.
         acting: giving its money back; asking for money that has not come.
         error: why an order could not be found.
     """
@@ -127,6 +132,7 @@ class Orders(Watched):
         self._ask = ask
         self._latest = Latest()
         self._refunds_latest = Latest()
+        self._disputes_latest = Latest()
         self.feed: Feed[Order] = Feed(ask, COLUMNS)
         self.may_see_refunds = Permission.PAYMENTS_REFUND_READ in may
         self.may_refund = Permission.PAYMENTS_REFUND_DECIDE in may
@@ -138,6 +144,7 @@ class Orders(Watched):
         self.opened: Order | None = None
         self.refunds: Seen[Page[Refund]] | None = None
         self.refunds_error: Exception | None = None
+        self.disputes: list[Dispute] = []
         self.acting: Acting[Any] = Acting(ask, lambda _done: self.read_again(), self.read_again)
         self.error: Exception | None = None
 
@@ -185,11 +192,13 @@ class Orders(Watched):
     def _show(self, order: Order | None) -> None:
         if order is None or self.opened is None or order.id != self.opened.id:
             self.refunds = self.refunds_error = None
+            self.disputes = []
             self.acting.leave()
         self.opened, self.error = order, None
         if order is not None:
             self._offer()
             self._read_refunds(order.code)
+            self._read_disputes(order)
         self.changed()
 
     def _offer(self) -> None:
@@ -221,11 +230,21 @@ class Orders(Watched):
             self._offer()
             self.changed()
 
+    def _read_disputes(self, order: Order) -> None:
+        if self.may_see_ledger and order.state in DISPUTED:
+            then = self._disputes_latest.only(partial(self._disputes_read, order.code))
+            self._ask(lambda engine: ledger.list_disputes(engine, order=order.code), then, lambda _error: None)
+
+    def _disputes_read(self, code: str, seen: Seen[Page[Dispute]]) -> None:
+        if self.opened is not None and self.opened.code == code:
+            self.disputes = seen.value.items
+            self.changed()
+
     def _found(self, seen: Seen[Order]) -> None:
         self._show(seen.value)
 
     def _not_found(self, error: Exception) -> None:
-        self.opened, self.refunds, self.refunds_error, self.error = None, None, None, error
+        self.opened, self.refunds, self.refunds_error, self.disputes, self.error = None, None, None, [], error
         self.acting.leave()
         self.changed()
 

@@ -3572,6 +3572,14 @@
         <translation>See the refund of {amount}</translation>
     </message>
     <message>
+        <source>争议</source>
+        <translation>Disputes</translation>
+    </message>
+    <message>
+        <source>查看争议 {amount}</source>
+        <translation>Show the dispute of {amount}</translation>
+    </message>
+    <message>
         <source>发货</source>
         <translation>Delivered</translation>
     </message>

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QPushButton
 from sqlalchemy import select
 
 from desktop.operations import ledger
@@ -175,7 +176,14 @@ def test_a_dispute_freezes_until_two_say_that_it_is_won(program, live_shop, worl
         return told.get(frozen)
 
     qtbot.waitUntil(lambda: balance() == "¥42.75", timeout=WAIT_MS)
-    program.window.run("ledger.show_disputes")
+    desk.orders.find(bought)
+    program.window.go("orders")
+    qtbot.waitUntil(lambda: bool(desk.orders.disputes), timeout=WAIT_MS)
+    see = next(each for each in program.window.page.peek.findChildren(QPushButton) if each.text() == "¥45.00")
+    desk.ledger.disputes.look_into(None)
+    qtbot.mouseClick(see, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: disputes.opened is not None, timeout=WAIT_MS)
+    assert program.window.page.front is page.disputes, "the order leads to its dispute"
     disputes.acting.choose(WON)
     carry_out(qtbot, page.disputes.bar, disputes.acting, note="渠道判我方胜")
     assert disputes.opened.state is DisputeState.OPENED, "one word ends nothing"

@@ -9,6 +9,7 @@ from desktop.presenters.ledger import Ledger
 from desktop.views.ledger.books import AccountsPage, JournalsPage
 from desktop.views.ledger.cases import AdjustmentsPage, DisputesPage
 from desktop.views.tabbed import TabbedPage
+from shared.contracts.ledger import Dispute
 
 
 class LedgerPage(TabbedPage):
@@ -40,10 +41,13 @@ class LedgerPage(TabbedPage):
             self.handle(command, partial(self.show_part, part))
 
     def look_at(self, what: object) -> None:
-        """Sent here for the journals of an order, for an adjustment, or to correct the signed day of a channel."""
+        """Sent here for the journals of an order, a dispute or an adjustment, or to correct a channel's signed day."""
         if isinstance(what, str):
             self.presenter.journals.show_order(what)
             self.show_part(self.journals)
+        elif isinstance(what, Dispute):
+            self.show_part(self.disputes)
+            self.presenter.disputes.find(what.id)
         elif isinstance(what, UUID):
             self.show_part(self.adjustments)
             self.presenter.adjustments.find(what)

@@ -1,11 +1,11 @@
-"""One order at the side of the list: what was bought, who gets which part, what happened, payment and refunds."""
+"""One order at the side of the list: what was bought, who gets which part, payment, refunds and disputes."""
 
 from __future__ import annotations
 
 from functools import partial
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QVBoxLayout
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout
 
 from desktop.presenters import formats
 from desktop.presenters.orders import Orders, timeline
@@ -16,7 +16,9 @@ from desktop.views.side import CasePanel, add_fact, at_left, facts, link, pair
 from desktop.widgets.basics import Badge, button, label, rule
 from desktop.widgets.words import state_word
 from shared.contracts.orders import Order
+from shared.finance import DisputeState
 from shared.ids import speak_order_code
+from shared.states import RefundState
 
 WIDTH = 300
 
@@ -26,7 +28,7 @@ class OrderPeek(CasePanel):
 
     Signals:
         refund_wanted(id): the person wants to see one of its refunds.
-        ledger_wanted(code): the person wants to see its journals.
+        ledger_wanted(what): the person wants to see its journals, by its code, or one of its disputes.
     """
 
     refund_wanted = Signal(object)
@@ -42,7 +44,9 @@ class OrderPeek(CasePanel):
     def shown(self) -> object:
         presenter = self._presenter
         self.setVisible(presenter.opened is not None)
-        return None if presenter.opened is None else (presenter.opened, presenter.refunds, presenter.refunds_error)
+        if presenter.opened is None:
+            return None
+        return presenter.opened, presenter.refunds, presenter.refunds_error, tuple(presenter.disputes)
 
     def write(self, layout: QVBoxLayout) -> None:
         order = self._presenter.opened
@@ -71,6 +75,7 @@ class OrderPeek(CasePanel):
         if order.channel is not None:
             self._write_payment(layout, order)
         self._write_refunds(layout)
+        self._write_disputes(layout)
         if self._presenter.may_see_ledger:
             layout.addWidget(rule())
             go = button(self.tr("查看这张订单的分录"), role="link", icon_name="ledger")
@@ -106,8 +111,21 @@ class OrderPeek(CasePanel):
         for refund in seen.value.items if seen is not None else ():
             see = link(formats.money(refund.amount_fen), partial(self.refund_wanted.emit, refund.id))
             see.setAccessibleName(self.tr("查看退款 {amount}").format(amount=see.text()))
-            line = at_left(see)
-            state = Badge()
-            state.show_word(state_word(refund.state), tone=tone(refund.state))
-            line.addWidget(state)
-            layout.addLayout(line)
+            layout.addLayout(_with_state(see, refund.state))
+
+    def _write_disputes(self, layout: QVBoxLayout) -> None:
+        disputes = self._presenter.disputes
+        if disputes:
+            layout.addWidget(rule())
+            layout.addWidget(label(self.tr("争议"), role="heading"))
+        for dispute in disputes:
+            see = link(formats.money(dispute.amount_fen), partial(self.ledger_wanted.emit, dispute))
+            see.setAccessibleName(self.tr("查看争议 {amount}").format(amount=see.text()))
+            layout.addLayout(_with_state(see, dispute.state))
+
+
+def _with_state(see: QPushButton, state: RefundState | DisputeState) -> QHBoxLayout:
+    line, badge = at_left(see), Badge()
+    badge.show_word(state_word(state), tone=tone(state))
+    line.addWidget(badge)
+    return line
