@@ -175,16 +175,15 @@ def return_by_hand(
 ) -> ReconcileWithdrawal:
     """A person says that it came back, or that it did not. Raises NotFound, NotToBePaired."""
     one = _hold(tx, withdrawal_id)
-    if one.is_return or (one.returned_on is not None) == body.is_returned:
+    if one.is_return or one.sweep_id is not None or (one.returned_on is not None) == body.is_returned:
         raise NotToBePaired
-    _part(tx, one)
     if body.is_returned:
-        one.sweep_id = None
         back = next((back for back in _open(tx, one.channel, is_return=True) if _is_of(back, one)), None)
         if back is not None:
             _join(tx, one, back, actor.label)
         one.returned_on = back.day if back is not None else clock.shop_day(clock.now())
     else:
+        _part(tx, one)
         one.returned_on = None
     one.paired_by, one.reason = actor.label, body.note if body.is_returned else ""
     tx.flush()
@@ -303,7 +302,8 @@ def _actions(row: ReconcileWithdrawal, candidates: Sequence[ReconcileSweep]) -> 
         return
     if candidates or row.sweep_id is not None:
         yield "pair"
-    yield "return"
+    if row.sweep_id is None:
+        yield "return"
 
 
 def _is_open(row: ReconcileWithdrawal) -> bool:

@@ -21,6 +21,7 @@ from desktop.widgets.live import Live
 from desktop.widgets.words import counted, state_word
 from shared.contracts.bank import OwedDay, Sweep, Withdrawal
 from shared.contracts.reconcile import ReconciledDay
+from shared.owed import left
 
 MOST = 8
 """So many lines of a list are on a card; how many more there are is said."""
@@ -139,7 +140,7 @@ class Waiting(Live, QWidget):
             grid.addWidget(short, at, 3)
         total = formats.money(sum(one.short_fen for one in owed))
         words = counted(self.tr("共 %n 天，还差 {money}", None, len(owed)), len(owed)).format(money=total)
-        if waiting := sum(one.waiting_fen for one in owed):
+        if waiting := sum(one.short_fen - left(one.short_fen, one.waiting_fen) for one in owed):
             words += " · " + self.tr("其中 {money} 已登记，待复核").format(money=formats.money(waiting))
         card.body.addWidget(label(words, role="caption"))
         return card
