@@ -256,7 +256,8 @@ def ends(tx: Tx, payout: Payout) -> list[End]:
     left = left_of(tx, payout, [row.order_id for row in rows], agreed_at=payout.checked_at)
     if not _has_more(tx, payout.supplier_id):
         left = {}
-    rows = [row for row in rows if left.get(row.order_id, 0) <= row.amount_fen + row.fee_fen]
+    back = _given_back(tx, payout)
+    rows = [row for row in rows if left.get(row.order_id, 0) <= row.amount_fen - back[row.n] + row.fee_fen]
     unsure = _unsure(tx, payout, [row.order_id for row in rows])
     sure = [row for row in rows if row.order_id not in unsure]
     rest = _rest(tx, payout, sure)
@@ -284,12 +285,18 @@ def rest_within(tx: Tx, payout: Payout, n: int) -> tuple[Fen, Fen]:
     return max(rest - gone, 0), rest if arrived else rest + row.amount_fen
 
 
-def _rest(tx: Tx, payout: Payout, rows: Sequence[SettlementSplit]) -> dict[UUID, Fen]:
-    """What no payout splits of the payments of some of a payout's splits, whatever refunds took."""
-    paid = payments.payments_of(tx, [row.order_id for row in rows])
+def _given_back(tx: Tx, payout: Payout) -> Counter[int]:
+    """How much was given back of each of its splits: it may be split again."""
     back: Counter[int] = Counter()
     for (n, _), given in returns(tx, payout).items():
         back[n] += given.amount_fen
+    return back
+
+
+def _rest(tx: Tx, payout: Payout, rows: Sequence[SettlementSplit]) -> dict[UUID, Fen]:
+    """What no payout splits of the payments of some of a payout's splits, whatever refunds took."""
+    paid = payments.payments_of(tx, [row.order_id for row in rows])
+    back = _given_back(tx, payout)
     rest = {row.order_id: paid[row.order_id].amount - row.amount_fen + back[row.n] for row in rows}
     _take(rest, _split_before(tx, payout, list(rest)))
     return rest

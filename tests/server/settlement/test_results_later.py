@@ -157,4 +157,6 @@ def test_what_was_given_back_for_a_refund_that_came_to_nothing_is_the_suppliers_
     assert told(shop, back, by="wang") == {"returned": 1, "returned_fen": 775}
     assert told(shop, back) == {"known_before": 1}
     assert (balances(shop)["psp", "sandbox"], balances(shop)["supplier_available", XINGHE]) == (psp + 775, 775)
+    left = [row["request_no"] for row in rows_of(shop, payout)]
+    assert left == [f"{number}-E2"], "so much of the first may be split again"
     assert settled(shop, DAY)[0]["payable_fen"] == 775
