@@ -2773,7 +2773,7 @@
     </message>
     <message>
         <source>是否上班</source>
-        <translation>People</translation>
+        <translation>Kind of day</translation>
     </message>
     <message>
         <source>名称</source>
