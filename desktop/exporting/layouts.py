@@ -122,7 +122,7 @@ def arranged(pages: Sequence[Page[Any]], layout: Layout, language: str) -> tuple
 
 def _arranged(page: Page[Any], sheet: SheetLayout, language: str) -> Page[Any]:
     columns = {column.key: column for column in page.columns}
-    _once(column.key for column in sheet.columns)
+    _once((column.key for column in sheet.columns), of=page.name(language))
     shown = []
     for one in sheet.columns:
         if one.key not in columns:
@@ -132,7 +132,7 @@ def _arranged(page: Page[Any], sheet: SheetLayout, language: str) -> Page[Any]:
         shown.append(replace(column, own=_name(one.title), width=width))
     if not shown:
         raise LayoutEmpty
-    _once(column.title(language) for column in shown)
+    _once((column.title(language) for column in shown), of=_name(sheet.name) or page.name(language))
     lacking = [column for column in page.columns if column.total and column.key not in {one.key for one in shown}]
     if lacking:
         titles = "、".join(column.title(language) for column in lacking)
@@ -147,11 +147,12 @@ def _name(name: str) -> str:
     return name
 
 
-def _once(names: Iterable[str]) -> None:
+def _once(names: Iterable[str], *, of: str = "") -> None:
+    """Raises LayoutTwice; `of` is the sheet that the names are on."""
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise LayoutTwice(what=name)
+            raise LayoutTwice(what=f"{of}.{name}" if of else name)
         seen.add(name)
 
 

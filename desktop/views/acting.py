@@ -42,7 +42,7 @@ class ActBar(Live, QFrame):
         self.buttons: dict[str, QPushButton] = {}
         self.fields: dict[str, Field] = {}
         self.rows: Rows | None = None
-        outer = column(self, gap=SPACE, margins=(margin, 10, margin, 12))
+        outer = self._room = column(self, gap=SPACE, margins=(margin, 10, margin, 12))
         self.hint = label(role="muted", wrap=True)
         outer.addWidget(self.hint)
         self.problem = Notice()
@@ -194,7 +194,8 @@ class ActBar(Live, QFrame):
 
     def _give_room(self) -> None:
         """Fields are as high as they need, as long as the window has room for the rest: else they scroll."""
-        layout, width = self._typed_in, self.area.viewport().width()
+        margins = self._room.contentsMargins()
+        layout, width = self._typed_in, self.width() - margins.left() - margins.right()  # the area is not laid out yet
         layout.activate()
         needed = layout.totalHeightForWidth(width) if layout.hasHeightForWidth() else layout.totalSizeHint().height()
         self.area.setFixedHeight(min(needed, max(self.window().height() - THE_REST, LEAST_ROOM)))

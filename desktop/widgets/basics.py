@@ -93,6 +93,12 @@ def number_box(least: int, most: int, *, name: str, width: int = 80) -> QSpinBox
     return made
 
 
+def only_if(is_offered: bool, made: QWidget) -> None:  # noqa: FBT001 - reads as it is
+    """Leave out what is not offered. Shown before it has its place, a widget would be a window for a moment."""
+    if not is_offered:
+        made.hide()
+
+
 def rule() -> QFrame:
     """A quiet line between things."""
     made = QFrame()

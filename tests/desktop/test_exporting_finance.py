@@ -335,7 +335,11 @@ WRONG: dict[str, tuple[Layout, type[KamengError], dict[str, str]]] = {
     "an unknown sheet": (Layout((sheet("profits"),)), LayoutUnknown, {"what": "profits"}),
     "an unknown column": (Layout((sheet("fees", "off_by_fen", "tip"),)), LayoutUnknown, {"what": "手续费核对.tip"}),
     "a sheet twice": (Layout((sheet(), sheet())), LayoutTwice, {"what": "fees"}),
-    "a column twice": (Layout((sheet("fees", "off_by_fen", "off_by_fen"),)), LayoutTwice, {"what": "off_by_fen"}),
+    "a column twice": (
+        Layout((sheet("fees", "off_by_fen", "off_by_fen"),)),
+        LayoutTwice,
+        {"what": "手续费核对.off_by_fen"},
+    ),
     "a name twice": (Layout((sheet(name="说明"), sheet("sources", "topic"))), LayoutTwice, {"what": "说明"}),
     "a total left out": (
         Layout((sheet("refunds", "fee_returned_fen"),)),

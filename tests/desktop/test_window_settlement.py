@@ -338,10 +338,13 @@ def test_terms_rules_of_fees_and_holidays_are_agreed_at_the_window(
     page, desk = at_settlement(qtbot, program, live_shop.url)
     window = program.window
     the_terms_are_agreed(qtbot, window, page, desk.terms)
+    window.resize(1280, 820)
     window.run("settlement.show_fee_rules")
     qtbot.waitUntil(lambda: desk.fee_rules.acting.may("add"), timeout=WAIT_MS)
     window.run("fee_rule.add")
     bar, acting = page.fee_rules.bar, desk.fee_rules.acting
+    room = bar.area.widget().layout()
+    qtbot.waitUntil(lambda: room.totalHeightForWidth(bar.area.viewport().width()) == bar.area.height(), timeout=WAIT_MS)
     for key, text in {"rate": "6.25", "reason": "合同 2027-1"}.items():
         bar.fields[key].setText(text)
     bar.go.click()

@@ -12,7 +12,7 @@ from desktop.theme.tokens import SPACE
 from desktop.views.alerts.rule import RuleSheet
 from desktop.views.listing import FeedView
 from desktop.views.page import Page
-from desktop.widgets.basics import button, row
+from desktop.widgets.basics import button, only_if, row
 from desktop.widgets.words import sentence, state_word
 from shared.contracts.alerts import Alert
 
@@ -88,7 +88,7 @@ class AlertsPage(Page):
             (self._import, self.import_now, self.presenter.may_import),
         ):
             press.clicked.connect(run)
-            press.setVisible(shown)
+            only_if(shown, press)
             self.tools.addWidget(press)
         self.tools.setSpacing(SPACE)
 

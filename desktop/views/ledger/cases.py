@@ -20,7 +20,7 @@ from desktop.views.acting import ActBar
 from desktop.views.cases import CasesPage
 from desktop.views.listing import FeedView
 from desktop.views.side import CasePanel, add_fact, at_left, facts, link, pair
-from desktop.widgets.basics import button, label
+from desktop.widgets.basics import button, label, only_if
 from desktop.widgets.words import state_word
 from shared.contracts.ledger import Adjustment, Dispute
 from shared.ids import speak_order_code
@@ -92,7 +92,7 @@ class _LedgerCases(CasesPage):
         self.presenter = presenter
         self.make: QPushButton = button(role="primary", icon_name="plus")
         self.make.clicked.connect(lambda _checked=False: make())
-        self.make.setVisible(presenter.may_edit)
+        only_if(presenter.may_edit, self.make)
         self.tools.insertWidget(0, self.make)
         self.form = ActBar(making, margin=24, offers=False)
         self.body.insertWidget(0, self.form)

@@ -10,7 +10,7 @@ from desktop.views.listing import FeedView
 from desktop.views.page import Page
 from desktop.views.products.form import ProductForm
 from desktop.views.products.rules import RulesSheet
-from desktop.widgets.basics import button, row
+from desktop.widgets.basics import button, only_if, row
 from desktop.widgets.search import SearchField
 from desktop.widgets.words import sentence
 from shared.contracts.catalog import Product
@@ -49,7 +49,7 @@ class ProductsPage(Page):
             (self._rules, presenter.may_edit),
             (self._create, presenter.may_create),
         ):
-            press.setVisible(shown)
+            only_if(shown, press)
             self.tools.addWidget(press)
         tools = row(gap=SPACE, margins=(24, 0, 20, 10))
         self.search = SearchField()

@@ -39,7 +39,7 @@ from desktop.views.reconciliation.close import CloseView
 from desktop.views.reconciliation.difference import DifferencePanel
 from desktop.views.reconciliation.finance import FinancePanel
 from desktop.views.reconciliation.news import News
-from desktop.widgets.basics import button, column, name_tool, row, tool
+from desktop.widgets.basics import button, column, name_tool, only_if, row, tool
 from desktop.widgets.words import how_old, sentence, state_word
 from shared.contracts.bank import Sweep
 from shared.finance import DifferenceAction, DifferenceKind, DifferenceState
@@ -114,7 +114,7 @@ class ReconciliationPage(CasesPage):
         self.add_bills = button(icon_name="plus")
         self.say(self.add_bills.setText, lambda: self.tr("添加账单"))
         self.add_bills.clicked.connect(self.choose_bills)
-        self.add_bills.setVisible(presenter.bills.may_add)
+        only_if(presenter.bills.may_add, self.add_bills)
         self.export_button = button(icon_name="export")
         menu = QMenu(self.export_button)
         for words, run in (

@@ -30,11 +30,12 @@ from desktop.widgets.live import Live
 from desktop.widgets.palette import PalettePanel
 from desktop.widgets.toast import Toasts
 from shared.contracts.identity import Person
-from shared.permissions import Permission
+from shared.permissions import Permission, Role
 
 SMALLEST = (960, 600)
 
-
+_BEGINS = {Role.FINANCE: "reconciliation"}
+"""Where the day of a role begins, if not at its first place."""
 _PLACES = {Meant.KEYS: "imports", Meant.BILL: "reconciliation", Meant.RESULTS: "settlement"}
 """Which screen takes what in."""
 
@@ -130,7 +131,7 @@ class Window(Live, QMainWindow):
     # --- who is here ------------------------------------------------------------------------------------------
 
     def welcome(self, person: Person, screens: Sequence[Screen]) -> None:
-        """Show the screens of this person; the first place they may go to is in front."""
+        """Show the screens of this person; where their day's work is, or the first place, is in front."""
         self.clear_pages()
         self._person = person
         self._places = self.navigation.show_person(person)
@@ -141,7 +142,8 @@ class Window(Live, QMainWindow):
                 self._build_page(screen)
         self._whole.setCurrentWidget(self._desk)
         if self._places:
-            self.go(self._places[0])
+            begins = _BEGINS.get(person.role)
+            self.go(begins if begins in self._places else self._places[0])
         self._renew()
 
     def _hear(self, screen: Screen) -> None:

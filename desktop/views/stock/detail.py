@@ -10,7 +10,7 @@ from desktop.theme.tokens import SPACE
 from desktop.views.stock.decision import DecisionBar
 from desktop.views.stock.lots import LotsView
 from desktop.views.stock.units import UnitsView
-from desktop.widgets.basics import button, column, label, name_tool, row, tool
+from desktop.widgets.basics import button, column, label, name_tool, only_if, row, tool
 from desktop.widgets.ledger_bar import LedgerBar, Part
 from desktop.widgets.live import Live
 from desktop.widgets.words import state_word
@@ -75,11 +75,11 @@ class StockDetail(Live, QFrame):
         self._alerts = button(icon_name="bell")
         self.say(self._alerts.setText, lambda: self.tr("预警规则"))
         self._alerts.clicked.connect(self.set_alerts)
-        self._alerts.setVisible(self.presenter.may_set_alerts)
+        only_if(self.presenter.may_set_alerts, self._alerts)
         self._import = button(icon_name="import")
         self.say(self._import.setText, lambda: self.tr("导入到此规格"))
         self._import.clicked.connect(self.import_here)
-        self._import.setVisible(self.presenter.may_import)
+        only_if(self.presenter.may_import, self._import)
         head.addWidget(self._alerts)
         head.addWidget(self._import)
         close = tool("close")

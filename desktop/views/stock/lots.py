@@ -9,7 +9,7 @@ from desktop.presenters.deeds import DeedKind
 from desktop.presenters.stock import Stock
 from desktop.theme.tokens import SPACE
 from desktop.views.listing import FeedView
-from desktop.widgets.basics import Notice, button, column, name_tool, row, tool
+from desktop.widgets.basics import Notice, button, column, name_tool, only_if, row, tool
 from desktop.widgets.live import Live
 from desktop.widgets.words import sentence
 
@@ -81,7 +81,7 @@ class LotsView(Live, QWidget):
             press = button(role="danger" if is_final else None)
             self.say(press.setText, words)
             press.clicked.connect(lambda _checked=False, which=kind: self.presenter.propose(which))
-            press.setVisible(self.presenter.deeds.may_edit)
+            only_if(self.presenter.deeds.may_edit, press)
             line.addWidget(press)
             self._buttons[kind] = press
 

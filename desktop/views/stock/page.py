@@ -19,7 +19,7 @@ from desktop.views.page import Page
 from desktop.views.stock.detail import StockDetail
 from desktop.views.stock.find import FindView
 from desktop.views.stock.reveal import RevealSheet
-from desktop.widgets.basics import button, column, row
+from desktop.widgets.basics import button, column, only_if, row
 from desktop.widgets.search import SearchField
 from desktop.widgets.words import counted
 from shared.contracts.stock import Unit
@@ -45,7 +45,7 @@ class StockPage(Page):
         self._find = button(icon_name="search")
         self.say(self._find.setText, lambda: self.tr("查找卡密"))
         self._find.clicked.connect(self.begin_find)
-        self._find.setVisible(presenter.finding.may_find)
+        only_if(presenter.finding.may_find, self._find)
         self.tools.addWidget(self._find)
         self.add_refresh()
         self._stack = QStackedWidget()

@@ -15,7 +15,7 @@ from desktop.presenters.units import LONGEST_TAIL, ORDERS
 from desktop.theme.tokens import SPACE
 from desktop.views.listing import FeedView
 from desktop.views.stock.history import HistoryPeek
-from desktop.widgets.basics import Notice, button, column, label, row
+from desktop.widgets.basics import Notice, button, column, label, only_if, row
 from desktop.widgets.big_table import BigTable
 from desktop.widgets.live import Live
 from desktop.widgets.search import SearchField
@@ -109,11 +109,11 @@ class UnitsView(Live, QWidget):
         self._reveal = button(icon_name="eye")
         self.say(self._reveal.setText, lambda: self.tr("查看明文"))
         self._reveal.clicked.connect(self.reveal_one)
-        self._reveal.setVisible(self.presenter.revealing.may_reveal)
+        only_if(self.presenter.revealing.may_reveal, self._reveal)
         self._void = button(role="danger")
         self.say(self._void.setText, lambda: self.tr("作废所选"))
         self._void.clicked.connect(self.void_picked)
-        self._void.setVisible(self.presenter.deeds.may_edit)
+        only_if(self.presenter.deeds.may_edit, self._void)
         line.addWidget(self._reveal)
         line.addWidget(self._void)
         self._fill_lots()
