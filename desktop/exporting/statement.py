@@ -174,7 +174,7 @@ def _sums(one: Statement) -> Sequence[Fact]:
     return [
         Fact("结算释放（元）", "Released", Kind.AMOUNT, one.release_fen),
         Fact("退款扣减（元）", "Deducted for refunds", Kind.AMOUNT, -one.deductions_fen),
-        Fact("上期结转（元）", "Brought forward", Kind.AMOUNT, -one.owed_fen),
+        Fact("上期结转（元）", "From before", Kind.AMOUNT, -one.owed_fen),
         Fact("打款手续费（元）", "Fee of the payout", Kind.AMOUNT, -one.payout_fee_fen),
         Fact("应付（元）", "Payable", Kind.AMOUNT, one.payable_fen),
         Fact("确认后扣减（元）", "Taken back since", Kind.AMOUNT, -one.withheld_fen),
@@ -188,6 +188,6 @@ _RULE = Sentence(
     "结算金额合计 = 结算释放 + 退款扣减 + 确认后扣减；应付 = 结算释放 + 退款扣减 + 上期结转 + 打款手续费，不小于零。"
     "时间为北京时间。",
     "Of each line: amount + discount = settled + fee + commission. What is taken is negative: "
-    "settled in all = released + deducted + taken back; payable = released + deducted + brought forward + fee of the "
+    "settled in all = released + deducted + taken back; payable = released + deducted + from before + fee of the "
     "payout, and never negative. Times are those of Beijing.",
 )

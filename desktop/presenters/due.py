@@ -64,9 +64,7 @@ SUPPLIER_COLUMNS = (
     Column[DueSupplier](
         "deductions", lambda d: formats.money(-d.deductions_fen), numeric=True, sample="-¥12,345.00", spare=True
     ),
-    Column[DueSupplier](
-        "owed", lambda d: formats.money(-d.owed_fen), numeric=True, sample="Brought forward", spare=True
-    ),
+    Column[DueSupplier]("owed", lambda d: formats.money(-d.owed_fen), numeric=True, sample="-¥12,345.00", spare=True),
     Column[DueSupplier]("fee", lambda d: formats.money(-d.payout_fee_fen), numeric=True, sample="-¥12.00", spare=True),
 )
 

@@ -52,11 +52,11 @@ class Sum:
 
 
 def sums(one: Statement) -> list[Sum]:
-    """What a statement is made of: release less deductions, with what was brought forward, less the fee."""
+    """What a statement is made of: release less deductions, with what is from before, less the fee."""
     parts: list[tuple[Pair, int]] = [
         (("结算释放", "Released"), one.release_fen),
         (("退款扣减", "Deducted for refunds"), -one.deductions_fen),
-        (("上期结转", "Brought forward"), -one.owed_fen),
+        (("上期结转", "From before"), -one.owed_fen),
         (("打款手续费", "Fee of the payout"), -one.payout_fee_fen),
     ]
     total = Sum(in_words(("应付", "Payable")), formats.money(one.payable_fen), is_total=True)

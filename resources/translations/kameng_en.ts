@@ -2188,7 +2188,7 @@
     </message>
     <message>
         <source>上期结转</source>
-        <translation>Brought forward</translation>
+        <translation>From before</translation>
     </message>
     <message>
         <source>打款手续费</source>
