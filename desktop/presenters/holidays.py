@@ -86,6 +86,14 @@ class Holidays(Picked[Holiday]):
             self.feed.clear()
             self.show_list()
 
+    def acted(self, done: Any) -> None:
+        """Show the year of the days that were entered."""
+        if self.year == done[0].day.year:
+            self.feed.reload()
+        else:
+            self.turn_to(done[0].day.year)
+            self.changed()
+
     def acts(self) -> list[Act[Any]]:
         if not self.may_edit:
             return []

@@ -368,13 +368,13 @@ _WARNED: dict[PayoutState, tuple[Pair, ...]] = {
         ("没有收款账号，指令里缺这一栏：请向供应商核实。", "It has no account to pay to: ask the supplier for it."),
     ),
 }
-"""What is said of a payout without an account, as long as its money is not there."""
+"""What is said of a payout without an account, as long as its money is on its way or before."""
 
 
 def warnings(one: Payout) -> list[str]:
     """What who checks it has to know: a new account, and what became of payouts before whose money it may pay again."""
     found = [in_words(words) for words in _WARNED.get(one.state, ()) if not one.account]
-    if one.is_new_account:
+    if one.is_new_account and one.state in _WARNED:
         found.append(in_words(("首次向此账户打款，请核实。", "Nothing was ever paid to this account: verify it.")))
     for before in one.earlier:
         words, fen = _became_of(before)

@@ -28,7 +28,7 @@ class Picked(Watched, Generic[T]):
         self._ask = ask
         self.feed: Feed[T] = Feed(ask, columns)
         self.chosen: T | None = None
-        self.acting: Acting[Any] = Acting(ask, lambda _done: self.feed.reload(), self.feed.reload)
+        self.acting: Acting[Any] = Acting(ask, self.acted, self.feed.reload)
         self.feed.watch(self._look)
 
     # --- what each kind says ---
@@ -44,6 +44,10 @@ class Picked(Watched, Generic[T]):
     def acts(self) -> list[Act[Any]]:
         """What may be done now."""
         raise NotImplementedError
+
+    def acted(self, _done: Any) -> None:
+        """Something was done."""
+        self.feed.reload()
 
     # --- what all do ---
 

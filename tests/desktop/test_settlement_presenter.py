@@ -335,6 +335,7 @@ def test_who_checks_a_payout_reads_where_it_goes_and_what_became_of_those_before
         "DK-3 未通过复核，或通过后撤回：账号有误 · ¥1.00",
         "DK-4 有一部分未到账或已回退：HT-1 · ¥0.40",
     ]
+    assert warnings(one.model_copy(update={"state": PayoutState.FAILED, "earlier": ()})) == [], "it is over"
     split = payout(state=PayoutState.CONFIRMED, arrived_fen=8_000, returned_fen=775)
     assert paid_to(split) == [("实际到账", "¥80.00", False), ("分账回退", "¥7.75", False)]
     assert warnings(split) == []

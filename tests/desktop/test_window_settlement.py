@@ -428,8 +428,10 @@ def the_holidays_are_entered(qtbot, window, page, holidays, world):
         page.bar.go.click()
         assert holidays.acting.error.code == "holidays.too_many"
     assert kept(world, SettlementHoliday) == []
+    page.year.setValue(2030)
     carry_out(qtbot, page.bar, holidays.acting, last="2031-01-24")
     qtbot.waitUntil(lambda: len(holidays.feed.rows) == 3, timeout=WAIT_MS)
+    assert page.year.value() == 2031, "what was entered is seen"
     assert holidays.feed.listing.cells(0) == ("2031-01-22", "星期三", "放假", "春节")
     assert [(f"{one.day}", one.works) for one in kept(world, SettlementHoliday)] == [
         ("2031-01-22", False),

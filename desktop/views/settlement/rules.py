@@ -139,5 +139,6 @@ class HolidaysPage(PickedPage):
     def look(self) -> None:
         words = self.tr("{year} 年的假日还不完整：录入全部法定假日之前，结算日按已有的计算。")
         is_known = self.presenter.is_known
+        self.year.setValue(self.presenter.year)
         self.notice.tell("" if is_known else words.format(year=self.presenter.year), tone="warning")
         super().look()
