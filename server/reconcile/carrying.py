@@ -189,7 +189,7 @@ def _is_taken_back(tx: Tx, row: ReconcileDifference) -> bool:
     """What was booked is not booked any more, neither on this day nor on others."""
     r, matter = ReconcileDifference, root(row)
     its = (r.channel == row.channel, r.day == row.day, or_(r.origin_id == matter, r.again_of == matter))
-    here = tx.scalars(select(r).where(*its)).all()
+    here = {row, *tx.scalars(select(r).where(*its))}  # which may have been taken over just now
     return Matters(tx, row.channel, row.day, here, []).of(matter).booked_fen == 0
 
 

@@ -91,7 +91,9 @@ def keep_late(tx: Tx, day: date, signed: date, files: Sequence[PaymentBillFile],
     for matter in before.undone(of_run, {row.id for row in handled}):
         run.undo(matter)
     for row in known:
-        stands = row.id in run.current or (row.origin_id in of_day and root(row) in of_run)
+        # What was booked is to be taken back where the matter is none any more, all else where it is one.
+        is_so = (root(row) in of_run) != (row.kind == DifferenceKind.BOOKED)
+        stands = row.id in run.current or (row.origin_id in of_day and is_so)
         if row.carried_from == signed and not stands:
             run.close(row)
     run.link(known)

@@ -13,6 +13,7 @@ from shared.finance import BillKind
 from tests.server.reconcile.closing import SHARES, said
 from tests.server.reconcile.writing import alipay, funds, given_back, line, ms, trades
 from tests.server.refunding import balances
+from tests.world import BEN
 
 
 def psp(close, channel="wechat"):
@@ -179,6 +180,35 @@ def test_what_was_written_off_and_comes_after_all_is_taken_back(close):
         close.post(close.at("wechat", "/run", next_day))
         assert close.differences("wechat", next_day, open="true") == []
         assert close.one(gone)["state"] == "resolved", "a signed day stays as it is"
+    close.shop.check()
+
+
+def test_what_is_to_be_taken_back_is_carried_over_until_it_is(close):
+    """Written off, there after all, and carried over the signing: the next day has it, however often it is compared."""
+    sold, other = close.sold("wechat"), close.sold("wechat", buyer=BEN)
+    next_day = close.day + timedelta(days=1)
+    noon = ms(clock.day_bounds(next_day)[0] + timedelta(hours=12))
+    of_others = line(close, other, out_trade_no="OTHER-1", provider_no="43" + "1" * 26, at_ms=noon, fee_fen=0)
+    both = (line(close, sold), line(close, other))
+    with close.tomorrow(days=2):
+        close.drop(*trades(close, line(close, other)))
+        [lost] = close.differences("wechat")
+        close.handle(lost, "write_off")
+        close.check(lost)
+        close.drop(*trades(close, *both))
+        close.drop(*funds(close, *both))
+        [back] = close.differences("wechat", open="true")
+        assert (back["kind"], close.handle(back, "carry")["state"]) == ("booked", "resolved")
+        close.sign("wechat", by="wang")
+        close.drop(*trades(close, of_others))
+        close.post(close.at("wechat", "/run", next_day))
+        [carried] = [one for one in close.differences("wechat", next_day, open="true") if one["kind"] != "only_theirs"]
+        assert (carried["kind"], carried["ours_fen"], carried["carried_from"]) == ("booked", -4_500, str(close.day))
+        close.handle(carried, "book")
+        close.check(carried)
+        close.post(close.at("wechat", "/run", next_day))
+        assert [one["kind"] for one in close.differences("wechat", next_day, open="true")] == ["only_theirs"]
+        assert psp(close) == (8_946, 54, 0)
     close.shop.check()
 
 
