@@ -94,16 +94,12 @@ class Settlement(RuleBasedStateMachine):
         self.sold, self.split_ppm = [], split_ppm
         sku = NewSku(code=self.sku, name=self.sku, unit_price=PRICE)
         new = NewProduct(category="games", code=f"settle-{self.n}", name=f"Settle {self.n}", skus=[sku])
-        agreed = {"cycle": "d0", "n": 0, "release_from": "delivered", "account": "6222-01"}
-        agreed |= {"reason": "x", "version": 0}
-        shared = {"mode": "profit_sharing", "split_ppm": split_ppm}
-        agreed |= {"mode": "purchase"} if split_ppm is None else shared
+        self.terms = 0
         with self.db.tx() as tx:
             self.supplier = identity.create_supplier(tx, name=f"供应商 {self.n}", fee_ppm=fee_ppm, actor="system")
             product = catalog.create_product(tx, new, supplier_id=self.supplier, actor=SYSTEM)
             catalog.move_product(tx, product, MoveProduct(to=ProductState.PUBLISHED, version=1), actor=SYSTEM)
-            edit = wire.EditTerms(**agreed, payout_fee_fen=payout_fee)
-            terms.change(tx, self.supplier, edit, actor=SYSTEM)
+            self.agree(tx)
             self.shop.skus |= catalog_queries.sale_terms(tx, [self.sku])
         self.shop.stock(self.sku, 150)
         self.unsold = 150
@@ -116,7 +112,24 @@ class Settlement(RuleBasedStateMachine):
         self.settle_everything()
         self.shop.skus.pop(self.sku, None)
 
+    def agree(self, tx):
+        """The terms, as they are by now."""
+        sharing = {"mode": "profit_sharing", "split_ppm": self.split_ppm}
+        mode = {"mode": "purchase"} if self.split_ppm is None else sharing
+        paid = {"cycle": "d0", "n": 0, "release_from": "delivered", "account": "6222-01"}
+        fee = {"payout_fee_fen": self.payout_fee, "reason": "x", "version": self.terms}
+        terms.change(tx, self.supplier, wire.EditTerms(**mode, **paid, **fee), actor=SYSTEM)
+        self.terms += 1
+
     # --- what can happen ---
+
+    @precondition(lambda self: self.split_ppm is not None)
+    @rule(split_ppm=st.sampled_from([0, 300_000, 1_000_000]))
+    def split_otherwise(self, split_ppm):
+        """The channel lets us split more of a payment from now on, or less, or nothing."""
+        self.split_ppm = split_ppm
+        with self.db.tx() as tx:
+            self.agree(tx)
 
     @precondition(lambda self: self.unsold >= 5)
     @rule(quantity=st.integers(1, 5), discount_ppm=st.sampled_from([0, 50_000, 400_000]))
@@ -306,9 +319,10 @@ class Settlement(RuleBasedStateMachine):
         room, parts = before.room(self.sold, self.split_ppm), after.parts.get(payout.id, {})
         own = {order_id for order_id, numbers in before.released.items() if numbers & set(payout.statements)}
         taken = {order_id: row.amount_fen for order_id, row in parts.items() if row.amount_fen}
+        assert own - before.ended <= parts.keys(), "what gives nothing is to be ended, too"
         remain = {order_id: room[order_id] - fen for order_id, fen in taken.items()}
         assert all(fen > 0 for fen in taken.values())
-        assert all(0 <= row.fee_fen <= remain[order_id] for order_id, row in parts.items())
+        assert all(0 <= row.fee_fen <= remain.get(order_id, 0) for order_id, row in parts.items())
         assert sum(row.fee_fen for row in parts.values()) == min(payout.fee_fen, sum(remain.values()))
         assert sum(taken.values()) == min(payout.amount_fen, sum(room.values()))
         assert sum(taken.get(order_id, 0) for order_id in own) == min(
