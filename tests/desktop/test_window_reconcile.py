@@ -223,7 +223,7 @@ def test_what_arrived_is_recorded_once_and_the_finance_workbook_proves_itself(
     window.run("workbook.finance")
     page.finance.edit.click()
     qtbot.waitUntil(lambda: finance.layout is not None, timeout=WAIT_MS)
-    assert page.finance.editor.tree.hasFocus()
+    assert (page.finance.editor.tree.hasFocus(), page.finance.go.isEnabled()) == (True, False)
     a_layout_is_kept(qtbot, page, finance)
     assert page.finance.edit.hasFocus()
     page.finance.ask_target = lambda _parent, _name: target

@@ -103,7 +103,7 @@ class FinancePanel(Live, Card):
         presenter = self._presenter
         self.setVisible(presenter.is_open)
         self.go.setText(self.tr("正在导出…") if presenter.busy else self.tr("导出…"))
-        self.go.setEnabled(not presenter.busy)
+        self.go.setEnabled(not presenter.busy and presenter.layout is None)  # what is edited is not the layout yet
         is_editing = presenter.layout is not None
         self.editor.look()
         if is_editing is self.edit.isEnabled():  # before the focus goes to whatever comes next

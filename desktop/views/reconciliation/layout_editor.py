@@ -12,6 +12,7 @@ from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QLineEdit, QTreeWidget, QTreeWidgetItem, QWidget
 
 from desktop.presenters.reconciliation_finance import ColumnChoice, FinanceExport, SheetChoice, choices
+from desktop.theme.icons import icon
 from desktop.widgets.basics import button, column, row
 from desktop.widgets.live import Live
 
@@ -114,6 +115,7 @@ class LayoutEditor(Live, QWidget):
     def _column(self, one: ColumnChoice) -> QTreeWidgetItem:
         item = _item(one, one.title, is_shown=one.shown or one.is_fixed, can_leave=not one.is_fixed)
         if one.is_fixed:
+            item.setIcon(0, icon("lock", tint="muted"))
             item.setToolTip(0, self.tr("封面的合计公式要用这一列"))
         return item
 
