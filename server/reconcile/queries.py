@@ -27,6 +27,7 @@ from shared.finance import AdjustmentState, BillKind, DayState, DifferenceKind, 
 from shared.labels import label
 from shared.money import Fen
 from shared.permissions import Permission
+from shared.sentence import Sentence
 from shared.states import BillTrouble
 
 MOST_DAYS = 92
@@ -61,7 +62,7 @@ def page(tx: Tx, reader: Reader, first: date, last: date, *, after: str | None, 
     """Every channel's days, the oldest first. Raises BadField for more days than anybody looks at."""
     last = min(last, clock.shop_day(clock.now()))
     if (last - first).days >= MOST_DAYS:
-        raise BadField(field="to", reason=f"最多 {MOST_DAYS} 天 / at most {MOST_DAYS} days")
+        raise BadField(field="to", reason=Sentence(f"最多 {MOST_DAYS} 天", f"at most {MOST_DAYS} days"))
     files = kept_bills.between(tx, first, last)
     channels = sorted(reader.channels | {file.channel for file in files})
     every = [(channel, first + timedelta(days=n)) for n in range((last - first).days + 1) for channel in channels]

@@ -36,12 +36,21 @@ from shared.labels import AboutState
 from shared.money import Fen, format_fen
 from shared.owed import over, shares
 from shared.permissions import Permission
+from shared.sentence import Sentence
 from shared.states import require_move
 
 _S = SweepState
 
 _OVER = frozenset({_S.REFUSED, _S.REVERSED})
 """States after which the bank's number may be recorded again."""
+
+
+class BadSweep(BadField):
+    """What is said of an arrival cannot be."""
+
+    code = "bad_sweep"
+    zh = "没有登记：{reason}。"
+    en = "Not recorded: {reason}."
 
 
 class SweepDiffers(Conflict):
@@ -98,12 +107,13 @@ class Desk:
 def record(tx: Tx, body: NewSweep, *, desk: Desk) -> ReconcileSweep:
     """Book an arrival, or have it wait for a second person; the same again changes nothing.
 
-    Raises SweepDiffers, BadField for days and amounts that cannot be.
+    Raises SweepDiffers, BadSweep.
     """
     if body.arrived_on > clock.shop_day(clock.now()):
-        raise BadField(field="arrived_on", reason="到账日不能晚于今天 / not later than today")
+        raise BadSweep(field="arrived_on", reason=Sentence("到账日不能晚于今天", "nothing arrives later than today"))
     if body.others_fen >= body.amount_fen:
-        raise BadField(field="others_fen", reason="应小于到账金额 / less than what arrived")
+        less = Sentence("其他业务的钱应小于到账金额", "what others own has to be less than what arrived")
+        raise BadSweep(field="others_fen", reason=less)
     its = (ReconcileSweep.channel == body.channel, ReconcileSweep.reference == body.reference)
     query = select(ReconcileSweep).where(*its).order_by(ReconcileSweep.n.desc()).limit(1).with_for_update()
     last = tx.scalars(query).first()
@@ -152,18 +162,18 @@ def _parts(tx: Tx, body: NewSweep) -> dict[date, Fen]:
     if not body.parts:
         parts = shares(owed.short(tx, body.channel, until=body.arrived_on), ours)
         if not parts:
-            raise BadField(
-                field="parts", reason="没有等待到账的日子，请写明是哪一天的钱 / no day waits for money: say which"
-            )
+            none = Sentence("没有等待到账的日子，请写明是哪一天的钱", "no day waits for money: say of which it is")
+            raise BadSweep(field="parts", reason=none)
         return parts
     parts = {one.day: one.fen for one in body.parts}
     if len(parts) < len(body.parts):
-        raise BadField(field="parts", reason="同一天只写一次 / each day once")
+        raise BadSweep(field="parts", reason=Sentence("同一天只写一次", "each day is said once"))
     if max(parts) > body.arrived_on:
-        raise BadField(field="parts", reason="账单日不能晚于到账日 / no day after it arrived")
+        raise BadSweep(field="parts", reason=Sentence("账单日不能晚于到账日", "no day is later than it arrived"))
     if sum(parts.values()) != ours:
-        told = f"各日之和应等于 ¥{format_fen(ours)} / the days have to come to ¥{format_fen(ours)}"
-        raise BadField(field="parts", reason=told)
+        due = format_fen(ours)
+        told = Sentence(f"各日之和应等于 ¥{due}", f"the days have to come to ¥{due}")
+        raise BadSweep(field="parts", reason=told)
     return dict(sorted(parts.items()))
 
 

@@ -256,7 +256,7 @@ def test_an_arrival_is_booked_checked_reversed_and_booked_again(close):
         assert (shared["state"], close.seen("wechat")["arrived_fen"]) == ("proposed", 0), "nobody shares this number"
         assert act(shared, "check", by="wang", approve=True)["state"] == "booked"
         assert close.seen("wechat")["arrived_fen"] == 4_473, "what of it is ours"
-        assert record(5, "B-3", status=422, others_fen=5)["code"] == "bad_field"
+        assert record(5, "B-3", status=422, others_fen=5)["detail"] == "没有登记：其他业务的钱应小于到账金额。"
         large = record(60_000, "B-4")
         assert act(large, "check", by="wang", approve=True, status=409)["code"] == "sweep_over", "nothing is short"
         assert act(large, "check", by="wang", approve=True, over_fen=60_000)["checked_by"] == "王敏"

@@ -36,24 +36,24 @@ def test_a_day_is_closed(close):
         day = close.seen("wechat")
         assert [(one["kind"], one["source"], one["added_by"], one["rows"]) for one in day["bills"]] == [
             ("trades", "fetched", "channel:wechat", 4),
-            ("funds", "fetched", "channel:wechat", 8),
+            ("funds", "fetched", "channel:wechat", 9),
         ]
         assert all(total["printed"] == total["read"] for one in day["bills"] for total in one["totals"])
         assert day["ours"] == side(3, 10_250, 1, 1_250, 27 + 27 + 8 - 8)
         assert day["theirs"] == side(3, 10_250, 1, 1_250, 30 + 27 + 8 - 8)
         assert (day["matched"], day["matched_fen"], day["date_shifts"]) == (3, 4_500, 0)
+        net = 10_250 - 1_250 - 57
         assert day["balance"] == {
             "opening_fen": OPENING,
             "receipts_fen": 10_250,
             "refunds_fen": 1_250,
             "fees_fen": 30 + 27 + 8,
             "fees_returned_fen": 8,
-            "withdrawals_fen": 0,
+            "withdrawals_fen": net,
             "others_fen": 0,
-            "closing_fen": OPENING + 10_250 - 1_250 - 57,
+            "closing_fen": OPENING,
             "off_by_fen": 0,
         }
-        net = 10_250 - 1_250 - 57
         assert (day["net_fen"], day["arrived_fen"], day["state"]) == (net, 0, "open")
         assert (day["sign_waits_for"], day["actions"]) == (["还有 1 条差异未处理"], ["fetch", "run"])
         [fee] = close.differences("wechat")
@@ -114,9 +114,10 @@ def pairs(close, sold, back):
     [refund] = close.get(close.at("wechat", "/refunds"))["items"]
     assert (refund["out_trade_no"], refund["amount_fen"], refund["fee_returned_fen"]) == (back.out_trade_no, 1_250, 8)
     assert (refund["state"], refund["order_code"], refund["confirmed_by"]) == ("succeeded", back.order_code, "")
-    funds = close.get(close.at("wechat", "/funds"))["items"]
-    assert sum(one["amount_fen"] for one in funds) == 10_250 - 1_250 - 57
+    *funds, withdrawn = close.get(close.at("wechat", "/funds"))["items"]
+    assert sum(one["amount_fen"] for one in funds) == 10_250 - 1_250 - 57 == -withdrawn["amount_fen"]
     assert funds[-1]["balance_fen"] == OPENING + 10_250 - 1_250 - 57
+    assert (withdrawn["kind"], withdrawn["balance_fen"], withdrawn["order_code"]) == ("withdrawal", OPENING, None)
     assert {one["order_code"] for one in funds} == {one.order_code for one in (*sold, back)}
     return one["bill_row"]
 
@@ -129,7 +130,7 @@ def arrives(close, sweep):
     assert (refused["code"], refused["detail"][:9]) == ("sweep_differs", "银行流水号 B-1")
     for days in (2, -1):
         wrong = {"reference": "B-2", "arrived_on": str(close.day + timedelta(days=days))}
-        assert close.post("sweeps", status=422, **sweep | wrong)["code"] == "bad_field"
+        assert close.post("sweeps", status=422, **sweep | wrong)["code"] == "bad_sweep"
     assert [one["reference"] for one in close.get("sweeps", channel="wechat")["items"]] == ["B-1"]
 
 
