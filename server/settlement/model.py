@@ -175,7 +175,8 @@ class SettlementDeduction(Base):
 class SettlementSplit(Base):
     """What an approved payout by profit sharing takes of an order's payment, the `n`-th of its instruction.
 
-    `fee_fen` of the payout's fee comes out of the same payment: it stays with the shop.
+    `fee_fen` of the payout's fee comes out of the same payment: it stays with the shop. It takes nothing of a payment
+    that was opened to be split, and only has to end that.
     """
 
     __tablename__ = "settlement_split"

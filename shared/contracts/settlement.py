@@ -317,7 +317,7 @@ class Payout(Answer):
 
     `arrived_fen` is what arrived: less than `amount_fen` where the channel could not split all of it; `returned_fen` of
     it was given back for refunds. `taken_by`: who took its instruction away last, as into a file. `earlier` are those
-    whose money this one may pay again; `is_new_account`: nothing ever arrived at this account of the supplier.
+    whose money this one may pay again; `is_new_account`: nothing ever arrived at this account, in this name.
     """
 
     id: UUID
@@ -383,8 +383,9 @@ class InstructionRow(Answer):
 class PayoutInstruction(Answer):
     """`GET /api/settlement/payouts/{id}/instruction`: what people carry to the bank or the channel.
 
-    Refused until the payout was sent. Once it arrived: what of its splits is to be given back. `POST` there takes it
-    away, as into a file, and notes so; `taken_by` is who had taken the same away before.
+    Refused until the payout was sent. Once it arrived: what of its splits is to be given back, and whose payments are
+    still to be ended. `POST` there takes it away, as into a file, and notes so; `taken_by` is who had taken the same
+    away before.
     """
 
     number: str
