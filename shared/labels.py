@@ -24,6 +24,7 @@ from shared.finance import (
     StatementState,
     SweepState,
 )
+from shared.permissions import Role
 from shared.states import (
     AlertKind,
     AttemptState,
@@ -49,6 +50,12 @@ from shared.states import (
 )
 
 LABELS: dict[type[StrEnum] | type[IntEnum], Mapping[Any, tuple[str, str]]] = {
+    Role: {
+        Role.ADMIN: ("管理员", "Administrator"),
+        Role.OPERATOR: ("运营", "Operator"),
+        Role.FINANCE: ("财务", "Finance"),
+        Role.SUPPLIER: ("供应商", "Supplier"),
+    },
     OrderState: {
         OrderState.PENDING_PAYMENT: ("待支付", "Awaiting payment"),
         OrderState.PAID: ("已支付", "Paid"),

@@ -26,6 +26,7 @@ from desktop.store.outbox import Outbox
 from desktop.store.replica import Replica
 from shared.contracts.identity import Person
 from shared.errors import KamengError
+from shared.labels import label
 
 _DISK_WARN_BYTES = 1 << 30
 _DISK_FAIL_BYTES = 64 << 20
@@ -188,8 +189,9 @@ async def _sign_in(transport: Transport, account: Account, vault: Callable[[], V
         person = await transport.ask(Call("GET", "/api/session"), Person)
     except KamengError as error:
         return _failed("sign-in", error)
-    zh = f"{person.name}（{person.login},{person.role}）已登录。"
-    return Finding("sign-in", Health.OK, zh, f"{person.name} ({person.login}, {person.role}) is signed in.")
+    zh = f"{person.name}（{person.login}，{label(person.role)}）已登录。"
+    en = f"{person.name} ({person.login}, {label(person.role, 'en')}) is signed in."
+    return Finding("sign-in", Health.OK, zh, en)
 
 
 def _failed(topic: str, error: KamengError) -> Finding:

@@ -76,8 +76,9 @@ def _login(shell: Shell, arguments: argparse.Namespace) -> int:
             Place.FILE: str(shell.folders.credentials_file),
         }[who.place]
     shell.say(
-        f"已登录 {who.server}：{who.person.name}（{who.person.login}，{who.person.role}）。登录凭据保存在{where}。",
-        f"Signed in to {who.server} as {who.person.name} ({who.person.login}, {who.person.role}). "
+        f"已登录 {who.server}：{who.person.name}（{who.person.login}，{label(who.person.role)}）。"
+        f"登录凭据保存在 {where}。",
+        f"Signed in to {who.server} as {who.person.name} ({who.person.login}, {label(who.person.role, 'en')}). "
         f"The token is kept in {where}.",
     )
     return DONE

@@ -4710,25 +4710,6 @@
     </message>
 </context>
 <context>
-    <name>Roles</name>
-    <message>
-        <source>管理员</source>
-        <translation>Administrator</translation>
-    </message>
-    <message>
-        <source>运营</source>
-        <translation>Operator</translation>
-    </message>
-    <message>
-        <source>财务</source>
-        <translation>Finance</translation>
-    </message>
-    <message>
-        <source>供应商</source>
-        <translation>Supplier</translation>
-    </message>
-</context>
-<context>
     <name>Rows</name>
     <message>
         <source>再加一行</source>

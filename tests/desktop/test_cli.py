@@ -122,7 +122,7 @@ def test_a_login_is_kept_in_a_file_under_a_passphrase(kameng, live_shop, tmp_pat
     status, out, err = kameng(*login, **env)
     assert (status, err) == (0, "")
     assert out == (
-        f"已登录 {live_shop.url}：陈星（chen，supplier）。登录凭据保存在{tmp_path / 'home' / 'credentials.json'}。\n"
+        f"已登录 {live_shop.url}：陈星（chen，供应商）。登录凭据保存在 {tmp_path / 'home' / 'credentials.json'}。\n"
     )
     assert kameng("stock", **env)[0] == 0
     (tmp_path / "passphrase").write_text("another passphrase\n")
@@ -314,7 +314,7 @@ def test_doctor_finds_a_sound_machine(kameng, live_shop, tmp_path):
         "sign-in",
     ]
     assert {topic: f["health"] for topic, f in findings.items() if f["health"] != "ok" and topic != "disk"} == {}
-    assert findings["sign-in"]["zh"] == "陈星（chen,supplier）已登录。"
+    assert findings["sign-in"]["zh"] == "陈星（chen，供应商）已登录。"
 
 
 def test_doctor_finds_what_is_broken(kameng, live_shop, tmp_path):

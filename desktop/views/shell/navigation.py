@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QCoreApplication, QSize, Qt, Signal
+from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QButtonGroup, QPushButton, QWidget
 
 from desktop.commands import PLACES, Place
@@ -10,21 +10,11 @@ from desktop.presenters.formats import count
 from desktop.theme.icons import icon
 from desktop.widgets.basics import Badge, Glyph, column, label, name_tool, row, tool
 from desktop.widgets.live import Live
+from desktop.widgets.words import state_word
 from shared.contracts.identity import Person
-from shared.permissions import Permission, Role
+from shared.permissions import Permission
 
 WIDTH = 196
-
-
-def role_word(role: Role) -> str:
-    """What a role is called."""
-    words = {
-        Role.ADMIN: QCoreApplication.translate("Roles", "管理员"),
-        Role.OPERATOR: QCoreApplication.translate("Roles", "运营"),
-        Role.FINANCE: QCoreApplication.translate("Roles", "财务"),
-        Role.SUPPLIER: QCoreApplication.translate("Roles", "供应商"),
-    }
-    return words[role]
 
 
 class Navigation(Live, QWidget):
@@ -121,7 +111,7 @@ class Navigation(Live, QWidget):
         if self._person is not None:
             self._name.setText(self._name.fontMetrics().elidedText(self._person.name, Qt.TextElideMode.ElideRight, 96))
             self._name.setToolTip(self._person.login)
-            self._role.setText(role_word(self._person.role))
+            self._role.setText(state_word(self._person.role))
 
 
 def _number_on(press: QPushButton) -> Badge:
