@@ -31,6 +31,7 @@ STATES: tuple[DisputeState | None, ...] = (None, *DisputeState)
 
 OPEN, WON, LOST = "open", "won", "lost"
 
+FROZEN: Pair = ("已登记，份额已冻结", "Opened; the shares are frozen")
 PROPOSED: Pair = ("已提议，等另一位同事说的一样", "Proposed; another person has to say the same")
 ENDED: Pair = ("两位同事说的一样，争议结束", "Two people have said the same; the dispute is over")
 
@@ -160,7 +161,7 @@ class Disputes(Cases[Dispute]):
                 "供应商在这笔金额里的份额立即冻结，不会打款，直到争议结束。",
                 "The suppliers' shares of the amount are frozen at once, until the dispute has ended.",
             ),
-            ("已登记，份额已冻结", "Opened; the shares are frozen"),
+            FROZEN,
             work,
             (
                 Entry("order_code", ("订单号（必填）", "Order code (needed)"), most=24),
@@ -168,7 +169,15 @@ class Disputes(Cases[Dispute]):
                 Entry("channel_no", ("渠道争议单号（必填）", "The channel's number (needed)"), most=64),
                 Entry("reason", ("原因（必填）", "Reason (needed)")),
             ),
+            told=_frozen,
         )
+
+
+def _frozen(made: Dispute) -> Pair:
+    if paid := sum(share.share_fen - share.frozen_fen for share in made.shares):
+        amount = formats.money(paid)
+        return f"已登记；{amount} 已打款，未能冻结", f"Opened; {amount} had been paid out and is not frozen"
+    return FROZEN
 
 
 def _close(one: Dispute, *, won: bool) -> Act[Dispute]:

@@ -138,6 +138,8 @@ class CasesPage(Page):
         cases = self.cases
         self.notice.tell(sentence(cases.error) if cases.error is not None else "", tone="danger")
         self.panel.setVisible(cases.opened is not None)
+        if cases.opened is not None:
+            self.list.stand_on(cases.opened.id)
         self.counted.emit(self.number())
         if cases.feed.rows and self.table.current_row() < 0 and cases.error is None and not cases.is_finding:
             self.table.go_to(0 if cases.opened is None else self._row_of(cases.opened.id))

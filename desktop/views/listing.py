@@ -110,6 +110,10 @@ class FeedView(Live, QWidget):
         if item is not None and self._key is not None:
             self._stood_on = self._key(item)
 
+    def stand_on(self, key: Hashable) -> None:
+        """What a person is on by now, wherever they came to it from: the list goes to it when it is read again."""
+        self._stood_on = key
+
     def _item(self, row: int) -> Any:
         self._feed.listing.cells(row)  # brings rows that are here already
         return self._feed.listing.item(row)

@@ -289,6 +289,11 @@ def test_a_dispute_is_opened_with_its_amount():
     shown.opening.carry_out(typed | {"amount": ""})
     assert isinstance(shown.opening.error, NoAmount)
     assert ask.asked == []
+    told = []
+    shown.opening.watch(lambda: told.append(shown.opening.said) if shown.opening.said else None)
+    shown.opening.carry_out(typed)
+    ask.asked[-1][1](dispute())
+    assert told[-1][0] == "已登记；¥12.75 已打款，未能冻结"
 
 
 def test_frozen_payouts_name_what_is_broken():

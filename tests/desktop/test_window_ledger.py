@@ -155,16 +155,13 @@ def test_a_dispute_freezes_until_two_say_that_it_is_won(program, live_shop, worl
     page, desk = at_the_ledger(qtbot, program, live_shop.url)
     disputes = desk.ledger.disputes
     program.window.run("ledger.show_disputes")
-    program.window.run("dispute.open")
-    carry_out(
-        qtbot,
-        page.disputes.form,
-        disputes.opening,
-        order_code=speak_order_code(bought),
-        amount="45",
-        channel_no="CB-1",
-        reason="持卡人否认交易",
-    )
+    said = {"order_code": speak_order_code(bought), "reason": "持卡人否认交易"}
+    for amount, number in (("20", "CB-1"), ("25", "CB-2")):
+        program.window.run("dispute.open")
+        carry_out(qtbot, page.disputes.form, disputes.opening, amount=amount, channel_no=number, **said)
+        qtbot.waitUntil(lambda: page.disputes.table.current_row() == 0, timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: disputes.feed.size == 2, timeout=WAIT_MS)
+    assert (disputes.opened.channel_no, page.disputes.table.current_row()) == ("CB-2", 0)
     assert disputes.opened.state is DisputeState.OPENED
     assert "供应商份额 · 星河数码" in texts(page.disputes.panel)
     program.window.run("ledger.show_accounts")
@@ -179,7 +176,7 @@ def test_a_dispute_freezes_until_two_say_that_it_is_won(program, live_shop, worl
     desk.orders.find(bought)
     program.window.go("orders")
     qtbot.waitUntil(lambda: bool(desk.orders.disputes), timeout=WAIT_MS)
-    see = next(each for each in program.window.page.peek.findChildren(QPushButton) if each.text() == "¥45.00")
+    see = next(each for each in program.window.page.peek.findChildren(QPushButton) if each.text() == "¥25.00")
     desk.ledger.disputes.look_into(None)
     qtbot.mouseClick(see, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: disputes.opened is not None, timeout=WAIT_MS)
@@ -193,7 +190,7 @@ def test_a_dispute_freezes_until_two_say_that_it_is_won(program, live_shop, worl
     disputes.refresh()
     qtbot.waitUntil(lambda: disputes.opened.state is DisputeState.WON, timeout=WAIT_MS)
     program.window.run("ledger.show_accounts")
-    qtbot.waitUntil(lambda: balance() == "¥0.00", timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: balance() == "¥19.00", timeout=WAIT_MS)
 
 
 def test_frozen_payouts_are_told_wherever_finance_is(program):
