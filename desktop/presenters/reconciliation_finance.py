@@ -134,6 +134,7 @@ class FinanceExport(Watched):
         self._latest = Latest()
         self.is_open = False
         self.mine: dict[str, str] = {}
+        self._begun_with: dict[str, str] = {}
         self.layout_name: str | None = None
         self.layout: Layout | None = None
         self.busy = False
@@ -183,14 +184,15 @@ class FinanceExport(Watched):
         """Keep what is shown under a name, and write in it from now on."""
         if self.layout is not None:
             name, wanted = name.strip(), chosen_layout(self.layout, shown)
-            save = partial(layouts.save_layout, name=name, wanted=wanted, seen=self.mine.get(name))
+            save = partial(layouts.save_layout, name=name, wanted=wanted, seen=self._begun_with.get(name))
             self._do(save, partial(self._saved, name))
 
     def remove(self) -> None:
         """Forget the chosen layout."""
         name = self.layout_name
-        if name is not None:
-            self._do(partial(layouts.remove_layout, name=name, seen=self.mine[name]), partial(self._removed, name))
+        if name in self._begun_with:
+            remove = partial(layouts.remove_layout, name=name, seen=self._begun_with[name])
+            self._do(remove, partial(self._removed, name))
 
     def export(self, *, first: date, last: date, channel: str | None, target: Path) -> None:
         """Write the workbook of these days, of one channel or of all."""
@@ -240,7 +242,7 @@ class FinanceExport(Watched):
             self._edited(layout)
 
     def _edited(self, layout: Layout) -> None:
-        self.layout = layout
+        self.layout, self._begun_with = layout, self.mine  # what comes meanwhile was not seen by who edits
         self.changed()
 
     def _saved(self, name: str, sent: Sent) -> None:

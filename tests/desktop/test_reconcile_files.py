@@ -138,30 +138,36 @@ def test_layouts_are_named_chosen_and_forgotten():
     ask.answer(0, Sent())
     ask.answer(1, {"日结": text, "月结": text})
     panel.choose("月结")
+    panel.edit()
+    ask.answer(2, {"日结": text, "月结": text})
+    panel.connected()
+    ask.answer(3, Sent())
+    ask.answer(4, {"日结": text, "月结": "saved elsewhere"})
     panel.remove()
-    ask.answer(2, Sent())
+    assert ask.asked[5][0].keywords == {"name": "月结", "seen": text}, "as it was when it was opened"
+    ask.answer(5, Sent())
     assert (panel.layout_name, panel.layout, panel.told) == (None, None, "")
-    ask.answer(3, {"日结": text})
+    ask.answer(6, {"日结": text})
     panel.edit()
     assert panel.layout == usual(FINANCE_PAGES), "a new one begins with all"
     panel.save(" 周结 ", choices(panel.layout))
-    ask.fail(4, Conflict())
+    ask.fail(7, Conflict())
     assert panel.layout is not None, "what was edited stays"
     panel.save(" 周结 ", choices(panel.layout))
-    ask.answer(5, Sent(is_owed=True))
-    ask.answer(6, {"周结": text, "日结": text})
+    ask.answer(8, Sent(is_owed=True))
+    ask.answer(9, {"周结": text, "日结": text})
     assert (panel.layout_name, list(panel.mine), panel.layout) == ("周结", ["周结", "日结"], None)
     assert panel.told.startswith("连不上服务器：版式已先存在这台电脑上")
     panel.connected()
-    ask.answer(7, Sent(elsewhere=(Elsewhere("周结", "周结 (2)"), Elsewhere("年结", None))))
+    ask.answer(10, Sent(elsewhere=(Elsewhere("周结", "周结 (2)"), Elsewhere("年结", None))))
     assert panel.told.split("\n") == [
         "版式“周结”已在别处另存过：那一份保留不动，这里的保存为“周结 (2)”。",
         "版式“年结”已在别处另存过，没有删除。",
     ]
-    ask.answer(8, {"周结": text, "周结 (2)": text, "日结": text})
+    ask.answer(11, {"周结": text, "周结 (2)": text, "日结": text})
     panel.choose("日结")
     panel.edit()
-    ask.answer(9, {"日结": "{"})
+    ask.answer(12, {"日结": "{"})
     assert (panel.told, panel.layout, type(panel.error)) == ("", None, LayoutUnreadable)
 
 
