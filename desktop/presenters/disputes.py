@@ -173,8 +173,12 @@ class Disputes(Cases[Dispute]):
         )
 
 
+def _paid_out(one: Dispute) -> int:
+    return sum(share.share_fen - share.frozen_fen for share in one.shares)
+
+
 def _frozen(made: Dispute) -> Pair:
-    if paid := sum(share.share_fen - share.frozen_fen for share in made.shares):
+    if paid := _paid_out(made):
         amount = formats.money(paid)
         return f"已登记；{amount} 已打款，未能冻结", f"Opened; {amount} had been paid out and is not frozen"
     return FROZEN
@@ -190,6 +194,8 @@ def _close(one: Dispute, *, won: bool) -> Act[Dispute]:
 
     back: Pair = ("冻结的份额退回原处", "the frozen shares go back where they were")
     gone: Pair = ("冻结的份额付给渠道", "the frozen shares go to the channel")
+    if _paid_out(one):
+        gone = gone[0] + "，已打款的由供应商欠着", gone[1] + ", and suppliers owe what had been paid out"
     zh, en = back if won else gone
     fine = Entry(
         "fine",

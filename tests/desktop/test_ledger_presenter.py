@@ -262,6 +262,7 @@ def test_a_dispute_ends_when_two_say_the_same():
     assert not shown.waits(dispute(proposed_by="周洁", proposes_won=True)), "it waits for another"
     shown.acting.choose("lost")
     assert [entry.value for entry in shown.acting.chosen.entries] == ["30.00", ""], "what the first person said"
+    assert shown.acting.chosen.effect[0].startswith("冻结的份额付给渠道，已打款的由供应商欠着；")
     shown.acting.carry_out({"fine": "30", "note": "渠道已扣"})
     _method, path, body = sent(ask.asked[-1][0], one)
     assert path == f"/api/ledger/disputes/{one.id}/close"
