@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from sqlalchemy.orm import aliased
 
 from server.db import Tx
+from server.payments import kept_bills
 from server.payments.exceptions import of_bill
 from server.payments.model import PaymentBillFile, PaymentException
 from server.payments.refunds.model import Refund
@@ -198,11 +199,14 @@ def _never(_tx: Tx, _row: ReconcileDifference) -> bool:
 
 
 def _is_billed(tx: Tx, row: ReconcileDifference, kind: BillKind, *its: ColumnElement[bool], is_later: bool) -> bool:
-    """Whether a bill that counts has such a row; `is_later`: one of a later day than this difference is of."""
-    r, f = ReconcileRow, PaymentBillFile
-    bill = [f.channel == row.channel, f.kind == kind.value, f.is_current]
-    if is_later:
-        bill.append(f.day > (row.carried_from or row.day))
+    """Whether a bill that counts has such a row; `is_later`: one of a later day than this difference is of, or the one
+    that came last of its own, after that was signed.
+    """
+    r, f, day = ReconcileRow, PaymentBillFile, row.carried_from or row.day
+    word = kept_bills.newest(tx, row.channel, day).get(kind)
+    is_word = f.id.in_([word.id] if word is not None and word.late_n is not None else [])
+    counts = or_(f.is_current & (f.day > day) if is_later else f.is_current, is_word)
+    bill = (f.channel == row.channel, f.kind == kind.value, counts)
     return tx.scalars(select(r.n).join(f, f.id == r.file_id).where(*bill, *its).limit(1)).first() is not None
 
 

@@ -26,7 +26,7 @@ from server.reconcile.matching import Wanted
 from server.reconcile.matters import Matter, Matters, root
 from server.reconcile.model import ReconcileDifference
 from shared import clock
-from shared.finance import DIFFERENCE_ACTIONS, BillKind, DifferenceKind, DifferenceState
+from shared.finance import DIFFERENCE_ACTIONS, BillKind, DifferenceAction, DifferenceKind, DifferenceState
 from shared.money import Fen
 
 _D = DifferenceState
@@ -152,9 +152,15 @@ class _Run:
         self.touched: set[UUID] = set()
 
     def is_settled(self, matter: Matter, one: Difference) -> bool:
-        """Whether what people decided about a matter of the signed day is about just this, or put it right since."""
-        is_right = matter.booked_fen and (matter.ours_fen(one) or 0) == (one.theirs_fen or 0)
-        return bool(is_right) or matter.is_settled(one, self._facts(one).ours_state)
+        """Whether what people decided about a matter of the signed day is about just this, or put it right since. What
+        they carried over is, while it is before people here.
+        """
+        last, here = matter.handled(), self.matters.of(one.id).here
+        if matter.booked_fen and (matter.ours_fen(one) or 0) == (one.theirs_fen or 0):
+            return True
+        if last is not None and last.action == DifferenceAction.CARRY and all(row.state == _D.MATCHED for row in here):
+            return False
+        return matter.is_settled(one, self._facts(one).ours_state)
 
     def take(self, one: Difference) -> None:
         """Keep a difference: in the row that has it already, or in a new one where people handled something else."""

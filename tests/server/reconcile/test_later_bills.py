@@ -212,6 +212,44 @@ def test_what_is_to_be_taken_back_is_carried_over_until_it_is(close):
     close.shop.check()
 
 
+def test_what_was_carried_over_follows_the_last_word_of_a_signed_day(close):
+    """There by the bill that was signed, gone by a late one, and there again: it is before people while it is gone."""
+    sold, other = close.sold("wechat"), close.sold("wechat", buyer=BEN)
+    days = [close.day + timedelta(days=n) for n in (1, 2)]
+    both, less = trades(close, line(close, sold), line(close, other)), trades(close, line(close, other))
+
+    def of_others(day, fen):
+        noon = ms(clock.day_bounds(day)[0] + timedelta(hours=12))
+        its = {"out_trade_no": "OTHER-1", "provider_no": "43" + "1" * 26, "fee_fen": 0}
+        return trades(close, line(close, other, at_ms=noon, amount_fen=fen, **its))
+
+    def lost():
+        rows = [one for day in days for one in close.differences("wechat", day, kind="only_ours")]
+        return [(one["day"], one["state"], one["action"]) for one in rows]
+
+    with close.tomorrow(days=3):
+        close.drop(*less)
+        [first] = close.differences("wechat")
+        close.handle(first, "carry")
+        close.drop(*both)
+        close.drop(*funds(close, line(close, sold), line(close, other)))
+        close.sign("wechat", by="wang")
+        close.drop(*of_others(days[0], 7))
+        assert lost() == [(str(days[0]), "matched", None)], "the signed bill has it"
+        close.drop(*less)
+        assert lost() == [(str(days[0]), "open", None)], "what was carried is before people again"
+        [again] = close.differences("wechat", days[0], kind="only_ours")
+        close.handle(again, "carry")
+        close.drop(*of_others(days[1], 8))
+        carried = (str(days[0]), "resolved", "carry")
+        assert lost() == [carried, (str(days[1]), "open", None)]
+        close.drop(*both)
+        close.post(close.at("wechat", "/run", days[1]))
+        assert lost() == [carried, (str(days[1]), "matched", None)], "the last word has it, though it is of its own day"
+        assert psp(close) == (8_946, 54, 0)
+    close.shop.check()
+
+
 def test_fees_given_back_follow_the_bill_and_never_beyond_the_fee(close):
     sold = close.sold("wechat")
     close.refund(sold)
