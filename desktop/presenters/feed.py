@@ -67,6 +67,8 @@ class Feed(Watched, Generic[T]):
         self._next: str | None = None
         self._pages = 1
         self._latest = Latest()
+        self._is_echo_due = False
+        self._echo = Latest()
 
     @property
     def size(self) -> int:
@@ -100,6 +102,7 @@ class Feed(Watched, Generic[T]):
         if fetch is None:
             return
         self.loading, self.error = True, None
+        self._echo.only(self._failed)  # what is read now is newer
         then = self._latest.only(partial(self._from_start, pages))
         work = partial(_several, fetch, pages) if pages > 1 else lambda engine: fetch(engine, None)
         self._ask(work, then, self._latest.also(self._failed))
@@ -108,20 +111,38 @@ class Feed(Watched, Generic[T]):
     def clear(self) -> None:
         """Show nothing; answers under way are dropped."""
         self._latest.only(self._failed)
+        self._echo.only(self._failed)
         self._fetch, self._next = None, None
         self.rows, self.as_of, self.loading, self.more, self.error = [], None, False, False, None
         self.listing.show_rows(self.rows)
         self.changed()
 
     def renew(self, *, is_own: bool) -> None:
-        """Rows changed. What this console did itself is shown at once; others' changes wait until a person asks."""
+        """Rows changed. What this console did itself is shown at once; others' changes wait until a person asks.
+
+        The server tells of our own changes, too: the first news after one counts only if there is anything new in it.
+        """
         if self.as_of is None:
             return
         if is_own:
+            self._is_echo_due = True
             self.reload()
+        elif self._is_echo_due and self._fetch is not None and self._pages <= MOST_AGAIN:
+            self._is_echo_due = False
+            work = partial(_several, self._fetch, self._pages)
+            then = self._echo.only(partial(self._compare, self._pages))
+            self._ask(work, then, self._echo.also(lambda _error: self._is_stale()))
         else:
-            self.listing.mark_stale()
-            self.changed()
+            self._is_stale()
+
+    def _compare(self, pages: int, seen: Seen[Page[T]]) -> None:
+        now = list(seen.value.items)
+        if not seen.live or now != (self.rows if pages == self._pages else self.rows[: len(now)]):
+            self._is_stale()
+
+    def _is_stale(self) -> None:
+        self.listing.mark_stale()
+        self.changed()
 
     def _wanted(self) -> None:
         """The end of what is here is being looked at."""

@@ -13,7 +13,7 @@ from desktop.presenters.palette import Entry, Palette, initials
 from desktop.presenters.ports import Door, Latest
 from shared import clock
 from shared.contracts.base import Page
-from shared.errors import Busy
+from shared.errors import Busy, Conflict
 
 NUMBERS = [Column[int]("n", str, numeric=True)]
 NOON = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
@@ -171,6 +171,21 @@ def test_own_changes_show_at_once_and_those_of_others_when_asked_for():
     assert len(ask.asked) == 2
     ask.answer(1, page_of(1, 2))
     assert feed.listing.stale == 0
+    feed.renew(is_own=False)
+    ask.answer(2, page_of(1, 2))
+    assert feed.listing.stale == 0, "the server told of what we did"
+    feed.renew(is_own=False)
+    assert (feed.listing.stale, len(ask.asked)) == (1, 3)
+    feed.renew(is_own=True)
+    ask.answer(3, page_of(1, 2))
+    feed.renew(is_own=False)
+    ask.answer(4, page_of(1, 2, 3))
+    assert (feed.listing.stale, feed.rows) == (1, [1, 2]), "others did more, and the rows stay where they are"
+    feed.renew(is_own=True)
+    feed.renew(is_own=False)
+    ask.answer(5, page_of(1, 2, 3))
+    ask.fail(6, Conflict())
+    assert feed.listing.stale == 1, "nobody knows"
 
 
 def test_a_shut_door_lets_no_answer_in():
