@@ -15,18 +15,17 @@ from desktop.operations.each import Outcome, one_by_one
 from desktop.operations.once import send_once
 from desktop.operations.seen import Seen, look, name_of
 from shared.contracts.base import Page
+from shared.contracts.fees import FeeRule, NewFeeRule
 from shared.contracts.settlement import (
     DueLine,
     DueSupplier,
     EditHoliday,
     EditTerms,
-    FeeRule,
     Hold,
     Holiday,
     MakeStatements,
     MovePayout,
     MoveStatement,
-    NewFeeRule,
     NewHold,
     NewPayout,
     Payout,

@@ -14,7 +14,7 @@ from desktop.presenters.picked import Picked
 from desktop.presenters.ports import Ask
 from desktop.presenters.typed import typed_ppm, typed_price
 from desktop.presenters.words import in_words, party_words
-from shared.contracts.settlement import FeeRule, NewFeeRule
+from shared.contracts.fees import FeeRule, NewFeeRule
 from shared.errors import BadInput
 from shared.finance import ShareKind
 from shared.labels import words_of
@@ -46,6 +46,8 @@ def rate(rule: FeeRule) -> str:
 COLUMNS = (
     Column[FeeRule]("of", of_what, stretch=True, tip=of_what, sample="STEAM-50 · 级别 standard"),
     Column[FeeRule]("rate", rate, numeric=True, sample="每件 ¥12.3456"),
+    Column[FeeRule]("products", lambda r: formats.count(r.products), numeric=True, sample="100,000"),
+    Column[FeeRule]("reason", lambda r: r.reason, tip=lambda r: r.reason, sample="八个汉字的原因名", spare=True),
     Column[FeeRule]("since", lambda r: formats.moment(r.valid_from), sample="2026-03-02 10:00:00"),
     Column[FeeRule]("by", lambda r: party_words(r.changed_by), sample="八个汉字名", spare=True),
 )

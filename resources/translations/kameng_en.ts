@@ -2392,6 +2392,14 @@
         <translation>Fees</translation>
     </message>
     <message>
+        <source>适用商品数</source>
+        <translation>Products</translation>
+    </message>
+    <message>
+        <source>原因</source>
+        <translation>Reason</translation>
+    </message>
+    <message>
         <source>生效时间</source>
         <translation>Since</translation>
     </message>

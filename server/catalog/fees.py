@@ -9,7 +9,7 @@ makes a rule, a product or other terms locks the suppliers it is of first: the n
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
@@ -23,7 +23,7 @@ from server.identity import suppliers
 from server.identity.queries import supplier_terms
 from server.policy import Actor
 from shared import clock
-from shared.contracts import settlement as wire
+from shared.contracts import fees as wire
 from shared.errors import BadField, BadInput, IdempotencyReused
 from shared.finance import ShareKind
 
@@ -93,6 +93,14 @@ def add_rule(tx: Tx, new: wire.NewFeeRule, *, actor: Actor, request_id: str | No
 def rules(tx: Tx) -> list[FeeRule]:
     """All rules, the newest first: the first of a product and tier is the one that counts."""
     return list(tx.scalars(select(FeeRule).order_by(FeeRule.valid_from.desc(), FeeRule.id.desc())))
+
+
+def products_of(tx: Tx) -> Counter[UUID]:
+    """Of how many products each rule is the one that counts."""
+    counting, supplier = _counting(rules(tx)), supplier_terms()
+    query = select(Product.id, Product.fee_ppm, supplier.c.tier).join(supplier, supplier.c.id == Product.supplier_id)
+    found = (_most_particular(counting, product) for product in tx.execute(query))
+    return Counter(rule.id for rule in found if rule is not None)
 
 
 def follow_tier(tx: Tx, supplier_id: UUID) -> None:

@@ -27,6 +27,7 @@ from server.settlement.terms import TermsHistory
 from shared import clock
 from shared.contracts import settlement as wire
 from shared.contracts.base import Page
+from shared.contracts.fees import FeeRule
 from shared.errors import NotFound
 from shared.finance import PayoutState, ShareKind, StatementState
 from shared.permissions import Permission, Role
@@ -109,19 +110,21 @@ def _versions(tx: Tx, who: Actor, history: TermsHistory) -> list[wire.Terms]:
     return answers
 
 
-def fee_rules(tx: Tx, who: Actor) -> Page[wire.FeeRule]:
+def fee_rules(tx: Tx, who: Actor) -> Page[FeeRule]:
     """All rules of the platform's share, the newest first."""
-    rows = fees.rules(tx)
+    rows, products = fees.rules(tx), fees.products_of(tx)
     names = Names(tx, who, [row.changed_by for row in rows])
-    return Page[wire.FeeRule](
+    return Page[FeeRule](
         items=[
-            wire.FeeRule(
+            FeeRule(
                 id=row.id,
                 product=row.product_code,
                 tier=row.tier,
                 kind=ShareKind(row.kind),
                 ppm=row.ppm,
                 unit_price=row.unit_price,
+                reason=row.reason,
+                products=products[row.id],
                 valid_from=row.valid_from,
                 changed_by=names.of(row.changed_by),
             )

@@ -21,6 +21,7 @@ from server.settlement.model import Payout, Statement
 from shared import clock
 from shared.contracts import settlement as wire
 from shared.contracts.base import Day, Page
+from shared.contracts.fees import FeeRule, NewFeeRule
 from shared.errors import Conflict
 from shared.finance import PayoutState, StatementState
 from shared.permissions import Permission
@@ -62,17 +63,17 @@ def change_terms(request: Request, supplier_id: UUID, body: wire.EditTerms) -> w
 
 
 @router.get("/fee-rules", allow=TERMS)
-def list_fee_rules(request: Request) -> Page[wire.FeeRule]:
+def list_fee_rules(request: Request) -> Page[FeeRule]:
     """All rules of the platform's share; the newest of a product and tier is the one that counts."""
     with context.of(request).db.read() as tx:
         return queries.fee_rules(tx, policy.actor(request))
 
 
 @router.post("/fee-rules", allow=TERMS, status_code=201)
-def add_fee_rule(request: Request, body: wire.NewFeeRule) -> wire.FeeRule:
+def add_fee_rule(request: Request, body: NewFeeRule) -> FeeRule:
     """A rule for what is ordered from now on."""
 
-    def add(tx: Tx, who: Actor) -> wire.FeeRule:
+    def add(tx: Tx, who: Actor) -> FeeRule:
         fees.add_rule(tx, body, actor=who, request_id=web.request_id(request))
         return next(rule for rule in queries.fee_rules(tx, who).items if rule.id == body.id)
 

@@ -3,7 +3,7 @@
 Below `/api/settlement`; lists are a `Page`, suppliers see their own alone. Amounts are fen, rates ppm.
 
     GET terms, GET terms/{supplier_id} (all versions, newest first), PUT terms/{supplier_id}
-    GET fee-rules, POST fee-rules
+    GET fee-rules, POST fee-rules                        see `shared.contracts.fees`
     GET due?day= (by supplier), GET due/{supplier_id}?day=&after=&limit= (its lines)
     GET statements?supplier_id=&state=&from=&to=&after=&limit= (by the day they are of), GET statements/{id}
     POST statements (a page of those it made)
@@ -25,7 +25,7 @@ from pydantic import Field, field_validator, model_validator
 
 from shared.contracts.base import Answer, Day, Request
 from shared.contracts.payments import Note, Version
-from shared.finance import Cycle, HoldReason, PayoutState, ReleaseFrom, ShareKind, StatementState
+from shared.finance import Cycle, HoldReason, PayoutState, ReleaseFrom, StatementState
 from shared.money import MAX_FEN, PPM
 
 SettlementMode = Literal["profit_sharing", "purchase"]
@@ -104,31 +104,6 @@ class EditTerms(Request):
         if not fits[self.cycle]:
             raise ValueError("周期与天数不符 / the number does not fit the cycle")
         return self
-
-
-class FeeRule(Answer):
-    """The platform's share: of a product, of a tier, of a product for a tier. The most particular rule counts."""
-
-    id: UUID
-    product: str | None
-    tier: str | None
-    kind: ShareKind
-    ppm: int
-    unit_price: int
-    valid_from: datetime
-    changed_by: str
-
-
-class NewFeeRule(Request):
-    """`POST /api/settlement/fee-rules`: percent by `ppm`, or `unit_price` (1/10000 yuan) for each piece."""
-
-    id: UUID
-    product: Annotated[str, Field(max_length=64)] | None = None
-    tier: Tier | None = None
-    kind: ShareKind
-    ppm: Annotated[int, Field(strict=True, ge=0, le=PPM)] = 0
-    unit_price: Annotated[int, Field(strict=True, ge=0, le=10**11)] = 0
-    reason: Note
 
 
 class DueLine(Answer):

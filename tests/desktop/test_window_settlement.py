@@ -352,7 +352,7 @@ def test_terms_rules_of_fees_and_holidays_are_agreed_at_the_window(
     assert kept(world, FeeRule) == []
     carry_out(qtbot, bar, acting, tier="gold")
     qtbot.waitUntil(lambda: len(desk.fee_rules.feed.rows) == 1, timeout=WAIT_MS)
-    assert desk.fee_rules.feed.listing.cells(0)[:2] == ("级别 gold", "6.25%")
+    assert desk.fee_rules.feed.listing.cells(0)[:3] == ("级别 gold", "6.25%", "0")
     [rule] = kept(world, FeeRule)
     assert (rule.kind, rule.ppm, rule.tier, rule.product_code) == ("percent", 62_500, "gold", None)
     nobody_entered_them(qtbot, page, desk.due, monkeypatch)

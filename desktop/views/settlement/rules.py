@@ -99,7 +99,14 @@ class FeeRulesPage(PickedPage):
             FeedView(
                 presenter.feed,
                 name=lambda: self.tr("费率规则列表"),
-                titles=lambda: [self.tr("范围"), self.tr("费率"), self.tr("生效时间"), self.tr("设置人")],
+                titles=lambda: [
+                    self.tr("范围"),
+                    self.tr("费率"),
+                    self.tr("适用商品数"),
+                    self.tr("原因"),
+                    self.tr("生效时间"),
+                    self.tr("设置人"),
+                ],
                 empty_icon="file",
                 remembered_as="fee-rules",
                 empty=lambda: (self.tr("没有费率规则"), self.tr("没有规则时，用商品或供应商自己的费率。")),

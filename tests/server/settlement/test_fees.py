@@ -85,7 +85,13 @@ def test_a_rule_is_made_once_and_old_ones_are_kept(shop):
     assert say(shop, "fee-rules", wish) == first
     assert say(shop, "fee-rules", wish | {"ppm": 1}, status=422)["code"] == "idempotency_reused"
     second = percent(shop, 25_000, product=STEAM)
-    assert [one["id"] for one in ask(shop, "fee-rules")["items"]] == [second["id"], first["id"]]
+    percent(shop, 1, tier="gold")
+    assert [(one["ppm"], one["products"], one["reason"]) for one in ask(shop, "fee-rules")["items"]] == [
+        (1, 0, "促销"),  # nobody is of this tier
+        (25_000, 1, "促销"),
+        (20_000, 0, "促销"),
+    ]
+    assert (first["products"], second["products"]) == (1, 1)
     assert (first["product"], first["tier"], first["ppm"], first["changed_by"]) == (STEAM, None, 20_000, "周洁")
     assert rule(shop, kind="percent", ppm=1, status=422)["code"] == "bad_field"  # of nothing
     assert rule(shop, kind="percent", ppm=1, product="nothing", status=422)["code"] == "no_such_product"

@@ -23,6 +23,7 @@ from server.settlement import instructions, payouts, results, statements, terms
 from server.settlement.model import Payout, SettlementDeduction, SettlementItem, Statement
 from shared import clock, ids
 from shared.contracts import settlement as wire
+from shared.contracts.fees import NewFeeRule
 from shared.contracts.ledger import CloseDispute, OpenDispute
 from shared.contracts.payments import StartRefund
 from shared.errors import KamengError
@@ -235,7 +236,7 @@ def test_splits_are_told_row_by_row_and_given_back(shop):
 
 def test_the_newest_of_rules_that_are_made_at_once_is_kept(shop):
     def rule(ppm, **of):
-        new = wire.NewFeeRule(id=ids.new_id(), kind="percent", ppm=ppm, reason="x", **of)
+        new = NewFeeRule(id=ids.new_id(), kind="percent", ppm=ppm, reason="x", **of)
         retrying(shop.ctx.db, lambda tx: fees.add_rule(tx, new, actor=SYSTEM))
 
     together(*[partial(rule, ppm, product="steam") for ppm in (10_000, 20_000, 30_000)])
