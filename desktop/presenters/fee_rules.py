@@ -8,14 +8,14 @@ from typing import Any
 
 from desktop.operations import settlement
 from desktop.presenters import formats
-from desktop.presenters.acting import Act, Entry, Work
+from desktop.presenters.acting import Act, Entry, Pair, Work
 from desktop.presenters.listing import Column
 from desktop.presenters.picked import Picked
 from desktop.presenters.ports import Ask
 from desktop.presenters.typed import typed_ppm, typed_price
 from desktop.presenters.words import in_words, party_words
 from shared.contracts.fees import FeeRule, NewFeeRule
-from shared.errors import BadInput
+from shared.errors import BadInput, KamengError
 from shared.finance import ShareKind
 from shared.labels import words_of
 
@@ -38,9 +38,28 @@ def of_what(rule: FeeRule) -> str:
 
 def rate(rule: FeeRule) -> str:
     """What it takes: of the amount, or of each piece."""
-    if rule.kind is ShareKind.PERCENT:
-        return formats.percent(rule.ppm)
-    return in_words(("每件 {price}", "{price} a piece")).format(price=formats.price(rule.unit_price))
+    return in_words(_share(rule.kind, rule.ppm, rule.unit_price))
+
+
+def _share(kind: ShareKind, ppm: int, unit_price: int) -> Pair:
+    if kind is ShareKind.PERCENT:
+        return formats.percent(ppm), formats.percent(ppm)
+    price = formats.price(unit_price)
+    return f"每件 {price}", f"{price} a piece"
+
+
+def _typed_share(typed: Mapping[str, str]) -> tuple[ShareKind, int, int]:
+    kind = ShareKind(typed["kind"])
+    is_percent = kind is ShareKind.PERCENT
+    return kind, typed_ppm(typed["rate"]) if is_percent else 0, 0 if is_percent else typed_price(typed["rate"])
+
+
+def _naming(typed: Mapping[str, str]) -> Pair:
+    try:
+        zh, en = _share(*_typed_share(typed)) if typed["rate"] else ("", "")
+    except KamengError:
+        zh = en = ""
+    return (f"新增费率规则：{zh}", f"Make a rule: {en}") if zh else ("新增费率规则", "Make a rule")
 
 
 COLUMNS = (
@@ -84,21 +103,22 @@ class FeeRules(Picked[FeeRule]):
                     Entry("rate", ("比例（%）或每件（元）", "Percent, or yuan a piece"), most=12),
                     Entry("reason", ("原因与依据（必填，会记入操作日志）", "Why (needed; it goes into the log)")),
                 ),
+                naming=_naming,
             )
         ]
 
     def _add(self, typed: Mapping[str, str]) -> Work[FeeRule]:
-        product, tier, kind = typed["product"] or None, typed["tier"] or None, ShareKind(typed["kind"])
+        product, tier = typed["product"] or None, typed["tier"] or None
         if product is None and tier is None:
             raise RuleOfNothing
-        is_percent = kind is ShareKind.PERCENT
+        kind, ppm, unit_price = _typed_share(typed)
         rule = NewFeeRule(
             id=self.acting.attempt_id,
             product=product,
             tier=tier,
             kind=kind,
-            ppm=typed_ppm(typed["rate"]) if is_percent else 0,
-            unit_price=0 if is_percent else typed_price(typed["rate"]),
+            ppm=ppm,
+            unit_price=unit_price,
             reason=typed["reason"],
         )
         return partial(settlement.add_fee_rule, new=rule)

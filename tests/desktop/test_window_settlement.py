@@ -347,6 +347,7 @@ def test_terms_rules_of_fees_and_holidays_are_agreed_at_the_window(
     qtbot.waitUntil(lambda: room.totalHeightForWidth(bar.area.viewport().width()) == bar.area.height(), timeout=WAIT_MS)
     for key, text in {"rate": "6.25", "reason": "合同 2027-1"}.items():
         bar.fields[key].setText(text)
+    assert bar.go.text() == "确定新增费率规则：6.25%", "what it will be is on the button"
     bar.go.click()
     assert acting.error.code == "fee_rule.of_nothing"
     assert kept(world, FeeRule) == []
