@@ -114,8 +114,18 @@ def _in_our_books(tx: Tx, row: ReconcileDifference) -> bool:
     return any(one.state == "paid" and one.amount_fen == row.theirs_fen for one in its_own)
 
 
-def _either(tx: Tx, row: ReconcileDifference) -> bool:
-    return _in_a_bill(tx, row) or _in_our_books(tx, row)
+def _amounts_agree(tx: Tx, row: ReconcileDifference) -> bool:
+    """A bill or our books say the same by now; or no bill has the payment any more, which is another matter."""
+    its = (ReconcileRow.provider_no == row.provider_no, ReconcileRow.kind == "payment")
+    return _in_a_bill(tx, row) or _in_our_books(tx, row) or not _is_in_any(tx, row, *its)
+
+
+def _is_in_any(tx: Tx, row: ReconcileDifference, *its: ColumnElement[bool]) -> bool:
+    """Whether the last word of any day has such a row in its trade bill."""
+    r, f, trades = ReconcileRow, PaymentBillFile, BillKind.TRADES
+    files = select(f.day, f.id).distinct().join(r, r.file_id == f.id)
+    found = tx.execute(files.where(f.channel == row.channel, f.kind == trades.value, *its)).all()
+    return any(kept_bills.newest(tx, row.channel, day)[trades].id == file_id for day, file_id in found)
 
 
 def _once_only(tx: Tx, row: ReconcileDifference) -> bool:
@@ -144,9 +154,14 @@ def _named_by(row: ReconcileDifference) -> Wanted:
 
 
 def _refunded(tx: Tx, row: ReconcileDifference) -> bool:
-    """A bill has our refund; or it failed since, and no bill will."""
+    """A bill has our refund; or it failed since, and no bill will. Where no bill has one of another amount any more,
+    that is another matter.
+    """
     refund = tx.get(Refund, row.ours_id) if row.ours_id else None
-    return _in_a_bill(tx, row) or refund is None or refund.state not in ours.ASKED
+    r = ReconcileRow
+    its = (r.provider_no == row.provider_no, r.kind == "refund", r.out_refund_no == row.out_refund_no)
+    is_other = row.kind == _K.REFUND_AMOUNT and not _is_in_any(tx, row, *its)
+    return _in_a_bill(tx, row) or refund is None or refund.state not in ours.ASKED or is_other
 
 
 def _refund_ended(tx: Tx, row: ReconcileDifference) -> bool:
@@ -214,7 +229,7 @@ _COMES: Mapping[DifferenceKind, Callable[[Tx, ReconcileDifference], bool]] = {
     _K.ONLY_OURS: _listed,
     _K.ONLY_THEIRS: _in_our_books,
     _K.UNPAID_OURS: _in_our_books,
-    _K.AMOUNT: _either,
+    _K.AMOUNT: _amounts_agree,
     _K.FEE: _in_a_bill,
     _K.STATE: _in_a_bill,
     _K.DUPLICATE: _once_only,

@@ -250,6 +250,24 @@ def test_what_was_carried_over_follows_the_last_word_of_a_signed_day(close):
     close.shop.check()
 
 
+def test_another_amount_that_was_carried_over_is_none_once_the_payment_is_gone(close):
+    """Both would be booked, and more than the bill is short of."""
+    sold, other = close.sold("wechat"), close.sold("wechat", buyer=BEN)
+    refund = {"out_refund_no": "BY-HAND-1", "refund_no": "50" + "8" * 26, "amount_fen": 7}
+    with close.tomorrow(days=2):
+        close.drop(*trades(close, line(close, sold, amount_fen=4_600), line(close, other)))
+        [amount] = close.differences("wechat")
+        close.handle(amount, "carry")
+        close.drop(*trades(close, line(close, other)))
+        next_day = close.day + timedelta(days=1)
+        at = ms(clock.day_bounds(next_day)[0] + timedelta(hours=12))
+        close.drop(*trades(close, given_back(close, other, refund, at_ms=at, ends_at_ms=at)))
+        carried = [one for one in close.differences("wechat", next_day) if one["carried_from"]]
+        assert stand(carried) == [("amount", 4_500, 4_600, "matched")]
+        assert stand(close.differences("wechat", open="true")) == [("only_ours", 4_500, None, "open")]
+    close.shop.check()
+
+
 def test_fees_given_back_follow_the_bill_and_never_beyond_the_fee(close):
     sold = close.sold("wechat")
     close.refund(sold)
