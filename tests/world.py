@@ -52,6 +52,7 @@ from shared.pricing import NOTHING, ORDINARY, Deal, quote_line
 from shared.states import ImportState, ProductState
 from tests import engines, rechecking
 from tests.databases import schema
+from tests.shelves import Shelves
 
 NO_LIMITS = dict.fromkeys(
     ("hold_orders_per_device", "hold_units_per_device", "hold_orders_per_address", "hold_units_per_address"), 0
@@ -77,6 +78,9 @@ class World:
     """The invariants that are broken when it ends, and no others: a test that makes rows up breaks some. None: any."""
     ended_at: datetime | None = None
     """When its story ended, unless now: what nobody did in time by then is not looked for."""
+
+    def __post_init__(self) -> None:
+        self._shelves = Shelves(self.ctx)
 
     # --- stock ---
 
@@ -114,7 +118,11 @@ class World:
 
     def stock(self, sku: str, keys=5, *, terms=(None, None, 1), per_chunk: int = 5_000):
         """Bring keys (or that many made-up ones) into stock; answers the finished import."""
-        keys = self.keys(sku, keys) if isinstance(keys, int) else keys
+        keys = self.keys(sku, keys) if isinstance(keys, int) else list(keys)
+        wanted = (sku, tuple(keys), terms, per_chunk)
+        return self._shelves.filled(wanted, lambda: self._bring_in(sku, keys, terms=terms, per_chunk=per_chunk))
+
+    def _bring_in(self, sku: str, keys, *, terms, per_chunk: int):
         body, sealed, commit = self.announce(sku, keys, terms=terms, per_chunk=per_chunk)
         with self.ctx.db.tx() as tx:
             intake.declare(tx, self.ctx.keys, body, self.shelf(sku), actor="system")
@@ -247,8 +255,8 @@ class World:
         if self.expects is None:
             return
         with clock.fixed(self.ended_at) if self.ended_at else nullcontext():
-            report = rechecking.check(self.ctx.db)
-        assert {one.invariant for one in report.findings} == self.expects, report.findings
+            findings = rechecking.findings(self.ctx.db)
+        assert {one.invariant for one in findings} == self.expects, findings
 
 
 def seal(shop: World, content, info: bytes) -> bytes:
@@ -282,12 +290,26 @@ def world(kind: engines.Kind, folder, *, expects: Set[str] | None = frozenset(),
         engines.drop(copied)
 
 
+@contextmanager
+def another_process(kind: engines.Kind, shop: World):
+    """The parts of one more process of a shop on that engine, its batcher running."""
+    ctx = app.assemble(shop.ctx.settings)
+    _template(kind).share_statements(ctx.db)
+    ctx.batch.start()
+    try:
+        yield ctx
+    finally:
+        ctx.batch.close()
+        ctx.db.close()
+
+
 def _assembled(database_url: str, folder, **given) -> Context:
     facts = {"data": folder / "data", "database_url": database_url, "sandbox_merchant": MERCHANT}
     facts |= NO_LIMITS | WITHOUT_FEES | given
     settings = Settings.from_environment({f"KAMENG_{name.upper()}": str(value) for name, value in facts.items()})
     settings.prepare_data_folder()
-    KeyRing.create(settings.key_ring_file)
+    settings.key_ring_file.write_bytes(_key_ring())
+    settings.key_ring_file.chmod(0o600)
     ctx = app.assemble(settings)
     ctx.breakers._now = lambda: clock.now().timestamp()  # a shop of tests has one clock, which tests move
     return ctx
@@ -320,6 +342,14 @@ def _template(kind: engines.Kind) -> _Template:
         ctx.db.close()
     names = {"suppliers": built.suppliers, "users": built.users, "skus": built.skus}
     return _Template(url=url, dialect=ctx.db.engine.dialect, statements={}, **names)
+
+
+@cache
+def _key_ring() -> bytes:
+    """One for all worlds of a run, so that the goods of one can be read in another."""
+    with TemporaryDirectory() as folder:
+        KeyRing.create(file := Path(folder) / "ring")
+        return file.read_bytes()
 
 
 @cache

@@ -10,14 +10,13 @@ from contextlib import ExitStack
 
 import pytest
 
-from server import app
 from server.orders import actions as orders
 from server.payments import actions as payments
 from server.payments import checkout
 from shared import ids
 from shared.states import OrderState
 from tests.fault.history import History, require_true
-from tests.world import MERCHANT, world
+from tests.world import MERCHANT, another_process, world
 
 CLIENTS, SKU = 64, "STEAM-50"
 ENGINES = pytest.mark.parametrize("kind", ["sqlite", "postgres", "mariadb"])
@@ -28,14 +27,8 @@ def crowd(tmp_path, kind):
     """A shop, and the processes it can be bought from: one on SQLite, three elsewhere."""
     with ExitStack() as ends:
         shop = ends.enter_context(world(kind, tmp_path))
-        contexts = [shop.ctx]
-        for _ in range(0 if kind == "sqlite" else 2):
-            other = app.assemble(shop.ctx.settings)
-            other.batch.start()
-            ends.callback(other.db.close)
-            ends.callback(other.batch.close)
-            contexts.append(other)
-        yield Crowd(shop, contexts)
+        others = 0 if kind == "sqlite" else 2
+        yield Crowd(shop, [shop.ctx, *(ends.enter_context(another_process(kind, shop)) for _ in range(others))])
 
 
 class Crowd:

@@ -6,7 +6,6 @@ from contextlib import ExitStack
 
 import pytest
 
-from server import app
 from server.gateways.port import PaymentOpened
 from server.orders import actions as orders
 from server.payments import actions as payments
@@ -14,7 +13,7 @@ from server.payments import attempts, checkout
 from shared import ids
 from shared.errors import Busy
 from shared.states import OrderState
-from tests.world import MERCHANT, world
+from tests.world import MERCHANT, another_process, world
 
 PROCESSES, BUYERS, ORDERS = 3, 12, 10
 SKUS = ("STEAM-50", "MUSIC-30", "OFFICE-1Y")
@@ -24,14 +23,8 @@ SKUS = ("STEAM-50", "MUSIC-30", "OFFICE-1Y")
 def processes(tmp_path, request):
     with ExitStack() as ends:
         shop = ends.enter_context(world(request.param, tmp_path))
-        contexts = [shop.ctx]
-        for _ in range(PROCESSES - 1):
-            other = app.assemble(shop.ctx.settings)
-            other.batch.start()
-            ends.callback(other.db.close)
-            ends.callback(other.batch.close)
-            contexts.append(other)
-        yield shop, contexts
+        others = (ends.enter_context(another_process(request.param, shop)) for _ in range(PROCESSES - 1))
+        yield shop, [shop.ctx, *others]
 
 
 class Buyer(threading.Thread):
