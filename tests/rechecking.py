@@ -15,7 +15,7 @@ from unittest.mock import patch
 
 from sqlalchemy import event
 
-from server import invariants
+from server import audit, invariants
 from shared import clock
 
 LATER = timedelta(days=1, microseconds=1)
@@ -28,6 +28,16 @@ def check(db) -> invariants.Report:
         return invariants.check(db)
 
 
+def findings(db) -> list[invariants.Finding]:
+    """What `invariants.check` finds, without its figures."""
+    with db.read(snapshot=True) as tx:
+        connection, now = tx.connection(), clock.now()
+        name, cursor = connection.dialect.name, connection.connection.cursor()
+        unsure = [one for one in CHECKS if not one.holds_again(name, cursor, now)]
+        found = [finding for one in unsure if (finding := one(tx)) is not None]
+    return [*found, *invariants.of_chain(audit.verify(db))]
+
+
 class _Remembered:
     """One check; `_known` has, by dialect, the statements by which it found nothing, and their answers."""
 
@@ -35,11 +45,15 @@ class _Remembered:
         self._real = real
         self._known = {}
 
+    def holds_again(self, dialect: str, cursor, now: datetime) -> bool:
+        """Whether the database says what it said when the check found nothing."""
+        known = self._known.get(dialect)
+        return known is not None and all(asked.answer(cursor, now) == said for asked, said in known)
+
     def __call__(self, tx):
         connection = tx.connection()
         name, cursor, now = connection.dialect.name, connection.connection.cursor(), clock.now()
-        known = self._known.get(name)
-        if known is not None and all(asked.answer(cursor, now) == said for asked, said in known):
+        if self.holds_again(name, cursor, now):
             return None
         with _clock_at(now) as looks, _heard(connection) as heard:
             finding = self._real(tx)

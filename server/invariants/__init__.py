@@ -6,7 +6,7 @@ Identifiers are those of money-and-stock.md 2.4 and 3.6. What changed lately is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -128,13 +128,15 @@ def check(db: Database, *, pause: pace.Pause | None = None) -> Report:
         findings = list(pace.findings((partial(check_one, tx) for check_one in CHECKS), pause))
     chain = audit.verify(db)
     figures |= {"audit_blocks": chain.blocks, "audit_events": chain.events}
+    return Report(figures=figures, findings=(*findings, *of_chain(chain)))
+
+
+def of_chain(chain: audit.Verification) -> Iterator[Finding]:
+    """What is wrong with the audit chain."""
     if chain.broken_block is not None:
-        rows = (f"block {chain.broken_block}",)
-        findings.append(Finding("L11", "审计链断裂 / the audit chain is broken", rows))
+        yield Finding("L11", "审计链断裂 / the audit chain is broken", (f"block {chain.broken_block}",))
     if chain.loose:
-        rows = (f"{chain.loose}",)
-        findings.append(Finding("L11", "审计链之外的记录 / audit rows were slipped in or cut out", rows))
-    return Report(figures=figures, findings=tuple(findings))
+        yield Finding("L11", "审计链之外的记录 / audit rows were slipped in or cut out", (f"{chain.loose}",))
 
 
 def _figures(tx: Tx) -> dict[str, int]:
