@@ -136,6 +136,7 @@ MARIADB = Engine(
         "--innodb-flush-log-at-trx-commit=0",
         "--innodb-flush-method=nosync",
         "--innodb-doublewrite=0",
+        "--innodb-stats-persistent=0",  # each new table would write rows of statistics
         "--innodb-buffer-pool-size=64M",
     ),
     durable=("--innodb-flush-log-at-trx-commit=1", "--innodb-buffer-pool-size=256M", "--innodb-log-file-size=512M"),

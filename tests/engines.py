@@ -121,7 +121,8 @@ def copy(source: str) -> str:
             old.backup(out)
         return f"sqlite:///{target / 'kameng.db'}"
     if kind == "postgres":
-        engine_keeper.administer(kind, home, [f"{_CREATE[kind].format(name=new)} TEMPLATE {name}"])
+        # Else PostgreSQL 15 and later log every page of the copy, and each connection first reads what was written.
+        engine_keeper.administer(kind, home, [f"{_CREATE[kind].format(name=new)} TEMPLATE {name} STRATEGY FILE_COPY"])
     else:
         engine_keeper.administer(kind, home, [_CREATE[kind].format(name=new)])
         _copy_mariadb_tables(home, name, new)
