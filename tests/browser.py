@@ -25,7 +25,7 @@ PHONE = (
     "Mozilla/5.0 (Linux; Android 14; V2301A) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 "
     "Mobile Safari/537.36"
 )
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 # The last list of them counts: Playwright's own, which keep a browser quiet; and the address bar's pages, which no test
 # looks at, and which cost a third of all that Chromium does.
 _WITHOUT = (

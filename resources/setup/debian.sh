@@ -27,8 +27,12 @@ case $1 in
         # The packages without the service: the tests start their own.
         present mariadbd || wanted="$wanted mariadb-server-core|mariadb-server"
         present mariadb-dump || wanted="$wanted mariadb-client"
-        # What drives the browser links against libatomic.
-        present chromium || present google-chrome || wanted="$wanted chromium"
+        # The browser without windows needs half the processor of the other, which will do where there is no such package.
+        if ! present chromium-headless-shell; then
+            if known chromium-headless-shell; then wanted="$wanted chromium-headless-shell"
+            else present chromium || present google-chrome || wanted="$wanted chromium-headless-shell|chromium"; fi
+        fi
+        # What drives it links against libatomic.
         wanted="$wanted libatomic1"
         # It opens the workbooks that finance exports.
         present soffice || wanted="$wanted libreoffice-calc-nogui|libreoffice-calc"
