@@ -44,20 +44,22 @@ def site(tmp_path_factory):
     with shop_with_refunds(folder, refund_check_fen=10**6, **WITH_FEES) as built:
         shop = built.world
         shop.stock("STEAM-50", 20)
-        with clock.fixed(clock.now() - timedelta(days=2)):
+        before = clock.now() - timedelta(days=2)
+        with clock.fixed(before):
             built.sold = shop.buy(ANNA, "STEAM-50", 2, deal=DEAL)
             give_back(built, built.sold, 810)
             built.released = shop.buy(BEN, "STEAM-50", 2, deal=DEAL)
             give_back(built, built.released, 810)
-        assert days.close_days(shop.ctx.db) == 2
+        over = clock.shop_day(clock.now() - days.GRACE) - clock.shop_day(before)
+        assert days.close_days(shop.ctx.db) == over.days
         release(built, "S1", built.released)
         release(built, "D1", built.released, payee="distributor")
         give_back(built, built.released, 81)
         built.disputed, lost = shop.buy(BEN, "STEAM-50", deal=DEAL), shop.buy(ANNA, "STEAM-50")
         built.dispute = dispute(built, built.disputed, 1_000).json()
-        over = dispute(built, lost, 4_500).json()
-        close(built, over, won=False, fine_fen=5)
-        close(built, over, won=False, fine_fen=5, by="wang")
+        asked = dispute(built, lost, 4_500).json()
+        close(built, asked, won=False, fine_fen=5)
+        close(built, asked, won=False, fine_fen=5, by="wang")
         built.adjusted = adjust(built, ("loss", "", "fee", "", 7)).json()
         said = {"approve": True, "version": 1}
         assert built.post(f"/api/ledger/adjustments/{built.adjusted['id']}/check", by="wang", json=said).is_success
