@@ -48,8 +48,8 @@ hypothesis.settings.register_profile(
     "ci",
     derandomize=True,  # the same examples each time: a red run is about the change, not about luck
     deadline=None,
-    max_examples=50,
-    stateful_step_count=30,
+    max_examples=30,
+    stateful_step_count=25,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
     print_blob=True,
 )

@@ -170,9 +170,9 @@ def test_a_schedule_knows_since_when_it_comes_round(tmp_path):
         assert since() == timedelta(seconds=600)
 
 
-def test_the_checks_hold_at_each_step_of_a_withdrawal_on_every_engine(engine, tmp_path, monkeypatch):
+def test_the_checks_hold_at_each_step_of_a_withdrawal(any_engine, tmp_path, monkeypatch):
     monkeypatch.setattr(withdrawal, "STEP_UNITS", 2)
-    with world(engine, tmp_path) as shop:
+    with world(any_engine, tmp_path) as shop:
         shop.stock(SKU, 5, terms=(None, None, 1))
         shop.stock(SKU, shop.keys(SKU, 3, start=20), terms=(None, None, 2))
         shop.buy(ANNA, SKU)

@@ -100,8 +100,8 @@ def texts(shop, sku, count, start=0):
 # --- master keys ---
 
 
-def test_rotation_wraps_every_lot_anew_and_touches_no_card(shop_on, engine):
-    with shop_on(engine) as shop:
+def test_rotation_wraps_every_lot_anew_and_touches_no_card(shop_on, any_engine):
+    with shop_on(any_engine) as shop:
         for n in range(3):
             shop.world.stock("STEAM-50", texts(shop, "STEAM-50", 4, start=4 * n))
         before, wrapped = shop.sealed(), {lot.wrapped_key for lot in shop.lots()}
@@ -253,9 +253,9 @@ def test_commands_that_write_wait_for_no_server_on_sqlite(shop):
 # --- data keys ---
 
 
-def test_reencryption_seals_every_card_anew_and_the_old_data_key_opens_none(shop_on, engine, monkeypatch):
+def test_reencryption_seals_every_card_anew_and_the_old_data_key_opens_none(shop_on, any_engine, monkeypatch):
     monkeypatch.setattr(rekey, "CARDS_PER_STEP", 10)
-    with shop_on(engine) as shop:
+    with shop_on(any_engine) as shop:
         shop.world.stock("STEAM-50", 25)
         shop.world.stock("MUSIC-30", 3)
         shop.world.buy(ANNA, "STEAM-50")

@@ -23,9 +23,9 @@ LIMIT = 1_000
 
 
 @pytest.fixture
-def small(engine, tmp_path, sandbox, ring):
-    """A shop in which one person decides on ten yuan, on each engine: what is many is asked for in its own way."""
-    with close_with(tmp_path, sandbox, ring, kind=engine, difference_check_fen=LIMIT) as close:
+def small(any_engine, tmp_path, sandbox, ring):
+    """A shop in which one person decides on ten yuan, on an engine: what is many is asked for in its own way."""
+    with close_with(tmp_path, sandbox, ring, kind=any_engine, difference_check_fen=LIMIT) as close:
         yield close
 
 
