@@ -9,7 +9,7 @@ python=$(find_python) || fail "Python 3.11 or newer is needed and none was found
 rm -rf "$fresh"
 "$python" -m venv "$fresh"
 python=$(bin_of "$fresh")/python
-"$python" -m pip install -q hatchling editables
+"$python" -m pip install -q hatchling editables setuptools
 "$python" -m pip install -q --no-build-isolation -e '.[dev]'
 {
     echo "# Exact versions of every package that any extra of pyproject.toml brings in. Written by \`make pins\`."

@@ -40,5 +40,6 @@ install() {
 }
 
 say "Installing the packages of $extras into $folder; the first time this fetches about 200 MB."
-install hatchling editables  # what builds us, pinned as well, instead of whatever is newest today
+# What builds us, pinned as well, instead of whatever is newest today, and what comes as source; until 3.11 Python has it.
+install hatchling editables setuptools
 install --no-build-isolation -e ".[$extras]" "$@"
