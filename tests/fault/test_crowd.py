@@ -112,7 +112,7 @@ def sell_out(crowd, *, units, buyers):
 
 @ENGINES
 def test_a_crowd_buys_everything_once(crowd):
-    sell_out(crowd, units=320, buyers=384)
+    sell_out(crowd, units=200, buyers=240)
 
 
 @pytest.mark.soak

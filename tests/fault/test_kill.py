@@ -119,7 +119,7 @@ def _let_leases_end(shop):
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
 def test_a_crowd_gets_its_keys_while_server_and_worker_are_killed(kind, tmp_path):
-    endure(kind, tmp_path, rounds=DOZEN // 2)
+    endure(kind, tmp_path, rounds=DOZEN // 3)
 
 
 @pytest.mark.soak

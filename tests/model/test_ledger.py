@@ -389,7 +389,7 @@ def _parts(shares):
 
 
 TestLedger = Ledger.TestCase
-TestLedger.settings = hypothesis.settings(max_examples=10, stateful_step_count=18)
+TestLedger.settings = hypothesis.settings(max_examples=7, stateful_step_count=18)
 
 
 class LedgerOnPostgres(Ledger):

@@ -442,7 +442,7 @@ def _pick(among, which):
 
 
 TestSettlement = Settlement.TestCase
-TestSettlement.settings = hypothesis.settings(max_examples=6, stateful_step_count=25)
+TestSettlement.settings = hypothesis.settings(max_examples=4, stateful_step_count=25)
 
 
 @pytest.mark.soak

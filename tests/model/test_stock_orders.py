@@ -322,7 +322,7 @@ class StockAndOrders(RuleBasedStateMachine):
 
 
 TestStockAndOrders = StockAndOrders.TestCase
-TestStockAndOrders.settings = hypothesis.settings(max_examples=15, stateful_step_count=25)
+TestStockAndOrders.settings = hypothesis.settings(max_examples=9, stateful_step_count=25)
 
 
 @pytest.mark.soak

@@ -15,7 +15,7 @@ from shared.errors import Busy
 from shared.states import OrderState
 from tests.world import MERCHANT, another_process, world
 
-PROCESSES, BUYERS, ORDERS = 3, 12, 10
+PROCESSES, BUYERS, ORDERS = 3, 12, 7
 SKUS = ("STEAM-50", "MUSIC-30", "OFFICE-1Y")
 
 

@@ -201,10 +201,22 @@ def test_one_bad_day_keeps_no_other_from_being_read_and_is_asked_for_until_a_per
         asked = list(site.till.billed)
         assert look(site) == 0
     assert (asked, site.till.billed) == ([day, next_day], asked), "nobody asks for either again"
-    with at(next_day + timedelta(days=bill_days.DAYS_BACK), 11):
+    site.world.check()
+
+
+def test_a_day_that_a_person_decided_on_is_not_read_when_those_after_it_are(site):
+    asyncio.run(checkout.refresh(site.world.ctx, unheard(site).order_code))
+    day = clock.shop_day(clock.now())
+    with at(day + timedelta(days=1), 11):
+        assert look(site) == 0
+        assert told(site)[1:] == (1, day.isoformat(), "not_there")
+        [one] = listed(site)
+        body = {"action": "dismiss", "note": "已在商户平台核对", "version": one["version"]}
+        assert site.post(f"/api/exceptions/{one['id']}/propose", by="zhou", json=body).json()["state"] == "closed"
+    assert site.till.billed == [day, day + timedelta(days=1)]
+    with at(day + timedelta(days=1 + bill_days.DAYS_BACK), 11):
         look(site)
     assert len(site.till.billed) == 2 + bill_days.DAYS_BACK
-    site.world.check()
 
 
 def fact(number, provider_no, fen=STEAM, merchant_id=MERCHANT):

@@ -92,7 +92,7 @@ class Books:
             return {one.account.owner: one.net for one in ledger.balances(tx)}.get(self.channel, 0)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(kind=st.sampled_from(sorted(KINDS)), bills=bills)
 def test_what_is_booked_and_what_is_open_come_to_what_the_bill_says(db, kind, bills):
     books = Books(db, kind)
