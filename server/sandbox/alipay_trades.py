@@ -228,10 +228,9 @@ class Trades:
             raise business("ACQ.REFUND_AMT_NOT_EQUAL_TOTAL", "退款金额超限") from None
         except BalanceTooLow:
             raise business("ACQ.SELLER_BALANCE_NOT_ENOUGH", "卖家余额不足") from None
-        now = now_ms()
-        if known is not None and known.state_at(now) in {"abnormal", "closed"}:
+        if known is not None and known.state_at(now_ms()) in {"abnormal", "closed"}:
             refund, known = self._engine.retry_refund(known), None  # it failed: the same number is tried again
-        moved = known is None and refund.state_at(now) == "succeeded"
+        moved = known is None and refund.state_at(now_ms()) == "succeeded"
         assert payment.payer is not None
         return DONE | {
             "buyer_logon_id": logon_of(payment.payer),

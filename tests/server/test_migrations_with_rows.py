@@ -53,7 +53,7 @@ def put(tx, table, **values):
 def _kind(name, value):
     if name == "fingerprint":
         return kinds.Digest16()
-    return {"UUID": kinds.Uid(), "datetime": kinds.Instant()}.get(type(value).__name__)
+    return {"UUID": kinds.Uid(), "datetime": kinds.Instant(), "date": sa.Date()}.get(type(value).__name__)
 
 
 def put_lot(tx, shop, keys, *, first, selling=True):
