@@ -13,8 +13,8 @@ SKUS = ("STEAM-50", "MUSIC-30", "OFFICE-1Y")
 
 
 @pytest.fixture
-def shop(engine, tmp_path):
-    with world(engine, tmp_path, expects={"S3"}) as made:  # the lines that hold units here are of no order
+def shop(any_engine, tmp_path):
+    with world(any_engine, tmp_path, expects={"S3"}) as made:  # the lines that hold units here are of no order
         yield made
 
 

@@ -34,9 +34,15 @@ SKU = "OFFICE-1Y"
 
 
 @pytest.fixture
-def shop(engine, tmp_path):
+def database_url(any_engine, new_database):
+    """What has landed never changes again: of its tests each runs on an engine, and on the others in `make soak`."""
+    return new_database(any_engine)
+
+
+@pytest.fixture
+def shop(any_engine, tmp_path):
     """A shop with orders at the first schema."""
-    with world(engine, tmp_path) as built:
+    with world(any_engine, tmp_path) as built:
         built.stock("STEAM-50", 4)
         built.buy(ANNA, "STEAM-50", 2)
         built.place(BEN, "STEAM-50")
@@ -195,8 +201,8 @@ def test_a_shop_with_an_import_under_way_goes_up_down_and_up_again(shop):
     shop.check()
 
 
-def test_going_back_is_refused_while_it_would_lose_keys(engine, tmp_path):
-    with world(engine, tmp_path) as shop:
+def test_going_back_is_refused_while_it_would_lose_keys(any_engine, tmp_path):
+    with world(any_engine, tmp_path) as shop:
         shop.stock(SKU, 3)
         ring, db = shop.ctx.keys, shop.ctx.db
 
@@ -222,8 +228,8 @@ def test_going_back_is_refused_while_it_would_lose_keys(engine, tmp_path):
         refused()
 
 
-def test_going_back_is_refused_while_money_would_lose_its_name(engine, tmp_path):
-    with world(engine, tmp_path, **WITH_FEES) as shop:
+def test_going_back_is_refused_while_money_would_lose_its_name(any_engine, tmp_path):
+    with world(any_engine, tmp_path, **WITH_FEES) as shop:
         shop.stock(SKU, 40)
         bought = shop.buy(ANNA, SKU, 20)
         db = shop.ctx.db
@@ -243,6 +249,7 @@ def test_going_back_is_refused_while_money_would_lose_its_name(engine, tmp_path)
         assert [tuple(row) for row in told] == [(0, 0), (20, 3)]
 
 
+@pytest.mark.each_engine
 def test_signed_days_get_their_bills_back_and_arrivals_stay(database_url):
     """A bill that took the place of a signed one is late; what arrived is booked, of its day, and goes back as such;
     what left the channel's account is known."""

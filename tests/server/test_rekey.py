@@ -330,9 +330,9 @@ def test_every_key_opens_between_all_steps_and_after_a_death_inside_one(shop, mo
     assert [action for action, _ in shop.audited()].count("lot.reencrypt") == 1  # it was resumed, not begun again
 
 
-def test_keys_are_read_on_every_engine_while_they_are_sealed_anew(shop_on, engine, monkeypatch):
+def test_keys_are_read_while_they_are_sealed_anew(shop_on, any_engine, monkeypatch):
     monkeypatch.setattr(rekey, "CARDS_PER_STEP", 10)
-    with shop_on(engine) as shop:
+    with shop_on(any_engine) as shop:
         shop.world.stock("STEAM-50", 100)
         wanted, ended, failures = texts(shop, "STEAM-50", 100), threading.Event(), []
         sku_id = shop.world.skus["STEAM-50"].sku_id

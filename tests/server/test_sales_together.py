@@ -18,8 +18,8 @@ BUYERS = 7
 
 
 @pytest.fixture
-def shop(engine, tmp_path):
-    with world(engine, tmp_path) as built:
+def shop(any_engine, tmp_path):
+    with world(any_engine, tmp_path) as built:
         yield built
 
 

@@ -48,7 +48,7 @@ def edited(content, edits):
 
 
 @pytest.mark.parametrize("name", [*PLAIN, *PACKED])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(edits=EDITS)
 def test_damaged_bytes_are_read_with_their_money_whole_or_refused(name, edits):
     content = edited((PLAIN | PACKED)[name], edits)
