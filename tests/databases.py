@@ -20,6 +20,10 @@ def schema(kind: engines.Kind) -> str:
     reason = engines.missing(kind)
     if reason is not None:
         absent(reason)
+    return engines.once(f"schema-{kind}", lambda: _migrated_from_nothing(kind))
+
+
+def _migrated_from_nothing(kind: engines.Kind) -> str:
     url = engines.url(kind)
     db = Database(url)
     migrations.upgrade(db)

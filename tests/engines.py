@@ -13,6 +13,7 @@ Drivers are imported when used, so that a run on SQLite alone needs none of them
 
 import importlib.util
 import os
+import pickle
 import secrets
 import shutil
 import sqlite3
@@ -20,10 +21,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 from tests import engine_keeper
@@ -127,6 +128,20 @@ def copy(source: str) -> str:
         engine_keeper.administer(kind, home, [_CREATE[kind].format(name=new)])
         _copy_mariadb_tables(home, name, new)
     return _database_url(kind, home, new)
+
+
+def once(name: str, make: Callable[[], Any]) -> Any:
+    """What the first worker of a run that wants it makes for all of them, such as the name of a database to copy."""
+    if importlib.util.find_spec("fcntl") is None:
+        return make()
+    import fcntl
+
+    kept = Path(os.environ[SESSION_VARIABLE]) / f"{name}.made"
+    with kept.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            kept.write_bytes(pickle.dumps(make()))
+        return pickle.loads(kept.read_bytes())
 
 
 def drop(address: str) -> None:

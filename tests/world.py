@@ -335,13 +335,22 @@ class _Template:
 
 @cache
 def _template(kind: engines.Kind) -> _Template:
-    url = engines.copy(schema(kind))
+    empty = schema(kind)
+    first, names = engines.once(f"world-{kind}", lambda: _with_people_and_goods(empty))
+    db = Database(engines.copy(first))
+    with db.engine.connect():
+        dialect = db.engine.dialect  # knows its engine, and the name of its database, once it was connected
+    db.close()
+    return _Template(url=db.url.render_as_string(hide_password=False), dialect=dialect, statements={}, **names)
+
+
+def _with_people_and_goods(empty: str) -> tuple[str, dict[str, dict]]:
+    url = engines.copy(empty)
     with TemporaryDirectory() as folder:
         ctx = _assembled(url, Path(folder))
         built = _people_and_goods(ctx)
         ctx.db.close()
-    names = {"suppliers": built.suppliers, "users": built.users, "skus": built.skus}
-    return _Template(url=url, dialect=ctx.db.engine.dialect, statements={}, **names)
+    return url, {"suppliers": built.suppliers, "users": built.users, "skus": built.skus}
 
 
 @cache
