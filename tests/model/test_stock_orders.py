@@ -60,7 +60,7 @@ PAY = st.fixed_dictionaries(
 
 @pytest.fixture(scope="module", autouse=True)
 def _shop(tmp_path_factory):
-    with world("sqlite", tmp_path_factory.mktemp("model")) as built:
+    with world("sqlite", tmp_path_factory.mktemp("model"), refund_after_minutes=10_080) as built:
         # Longer than a shop may wait: in the days that pass in an example, orders of those before would be refunded.
         built.ctx = replace(built.ctx, settings=replace(built.ctx.settings, refund_after_minutes=10**6))
         _shops.append(built)
