@@ -4,6 +4,7 @@
 BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 PYTHON_IN := $(BIN)/python
 PINNED := pyproject.toml constraints.txt
+HOUSE_RULES := $(patsubst %,tests/rules/test_%.py,commands homes places sizes states_page)
 BENCHES := $(filter-out _%,$(basename $(notdir $(wildcard tests/bench/*.py))))
 
 .DEFAULT_GOAL := help
@@ -20,7 +21,7 @@ demo: .venv/.run ## Tell the main job in half a minute, without a screen: import
 
 test: .venv/.test ## Run all tests but the house rules; ARGS="-k refund" passes arguments on to pytest.
 	@$(PYTHON_IN) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder \
-		--ignore=tests/rules $(ARGS)
+		$(addprefix --ignore=,$(HOUSE_RULES)) $(ARGS)
 
 soak: .venv/.test ## Run the long tests that `make test` leaves out; MINUTES=5: only so much of buyers and chaos; ARGS.
 	@$(if $(MINUTES),KAMENG_TEST_MINUTES=$(MINUTES)) $(PYTHON_IN) -m pytest -m soak --hypothesis-profile soak \
@@ -31,7 +32,7 @@ check: .venv/.test ## Check style, types, walls and house rules.
 	@$(PYTHON_IN) -m ruff format --check
 	@$(PYTHON_IN) -m mypy
 	@$(BIN)/lint-imports
-	@$(PYTHON_IN) -m pytest -q tests/rules
+	@$(PYTHON_IN) -m pytest -q $(HOUSE_RULES)
 
 bench: .venv/.test ## Measure: NAME=import [ROWS=200000] [ENGINE=postgres] [ARGS=...]; the last line is one JSON object.
 	@$(if $(NAME),,$(error Which one? make bench NAME=..., of these: $(BENCHES)))

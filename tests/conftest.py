@@ -111,17 +111,6 @@ def pytest_collection(session: pytest.Session) -> None:
                 importlib.import_module(".".join(file.relative_to(whole.parent).with_suffix("").parts))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Spread the files that wait for processes and browsers among those that compute, so that no processor rests."""
-    files = list(dict.fromkeys(item.path for item in items))
-    waiting = [path for path in files if path.parent.name in {"e2e", "fault"}]
-    computing = [path for path in files if path not in waiting]
-    gap = len(computing) / (len(waiting) + 1)
-    place = {path: float(n) for n, path in enumerate(computing)}
-    place |= {path: gap * n for n, path in enumerate(waiting)}
-    items.sort(key=lambda item: place[item.path])
-
-
 def pytest_collection_finish() -> None:
     """From here on garbage is looked for by `pytest_runtest_teardown`, not among what lives as long as the run."""
     gc.collect()

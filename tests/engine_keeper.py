@@ -98,8 +98,6 @@ POSTGRES = Engine(
         "max_wal_senders=0",
         "-c",
         "jit=off",
-        "-c",
-        "autovacuum=off",  # no database here lives long enough to need it
     ),
     durable=("-c", "fsync=on", "-c", "synchronous_commit=on", "-c", "shared_buffers=256MB", "-c", "max_wal_size=4GB"),
     stop=signal.SIGQUIT,  # at once, but frees the shared memory segment, which SIGKILL would leave behind

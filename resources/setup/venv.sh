@@ -40,6 +40,7 @@ install() {
 }
 
 say "Installing the packages of $extras into $folder; the first time this fetches about 200 MB."
-# What builds us, pinned as well, instead of whatever is newest today, and what comes as source; until 3.11 Python has it.
+# What builds us, pinned as well, instead of whatever is newest today; and what builds a package that comes as source
+# alone, which Python itself brings until 3.11.
 install hatchling editables setuptools
 install --no-build-isolation -e ".[$extras]" "$@"
