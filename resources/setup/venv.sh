@@ -41,6 +41,6 @@ install() {
 
 say "Installing the packages of $extras into $folder; the first time this fetches about 200 MB."
 # What builds us, pinned as well, instead of whatever is newest today; and what builds a package that comes as source
-# alone, which Python itself brings until 3.11.
+# alone: Python brings none from 3.12 on, and one that is too old to do it by itself before.
 install hatchling editables setuptools
 install --no-build-isolation -e ".[$extras]" "$@"
