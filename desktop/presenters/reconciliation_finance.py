@@ -7,7 +7,7 @@ be left out.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -29,22 +29,24 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class ColumnChoice:
-    """A column of a sheet: whether it is shown, and whether it must be."""
+    """A column of a sheet: whether it is shown, and whether it must be. `usual` is what it is called otherwise."""
 
     key: str
     title: str
     shown: bool
     is_fixed: bool
+    usual: str
 
 
 @dataclass(frozen=True, slots=True)
 class SheetChoice:
-    """A sheet, whether it is shown, and its columns."""
+    """A sheet, whether it is shown, and its columns. `usual` is what it is called otherwise."""
 
     key: str
     name: str
     shown: bool
     columns: tuple[ColumnChoice, ...]
+    usual: str
 
 
 def choices(layout: Layout) -> list[SheetChoice]:
@@ -59,37 +61,53 @@ def choices(layout: Layout) -> list[SheetChoice]:
         made.append(
             SheetChoice(
                 key,
-                (sheet.name if sheet is not None else "") or page.name(language()),
+                sheet.name if sheet is not None else "",
                 sheet is not None,
                 tuple(
                     ColumnChoice(
                         name,
-                        (own[name].title if name in own else "") or columns[name].title(language()),
+                        own[name].title if name in own else "",
                         name in own or sheet is None,
                         columns[name].total,
+                        "",
                     )
                     for name in dict.fromkeys((*own, *columns))
                 ),
+                "",
             )
         )
-    return made
+    return [said_anew(one) for one in made]
+
+
+def said_anew(sheet: SheetChoice) -> SheetChoice:
+    """The same in the language of now: what is called as usual is called so in it, names of a person's own stay."""
+    page = next(page for page in FINANCE_PAGES if page.key == sheet.key)
+    titles = {column.key: column.title(language()) for column in page.columns}
+    name = page.name(language())
+    return replace(
+        sheet,
+        name=_own(sheet.name, sheet.usual) or name,
+        columns=tuple(
+            replace(one, title=_own(one.title, one.usual) or titles[one.key], usual=titles[one.key])
+            for one in sheet.columns
+        ),
+        usual=name,
+    )
 
 
 def chosen_layout(layout: Layout, shown: Sequence[SheetChoice]) -> Layout:
     """The layout that shows these, in their order and under their names; widths that it had already stay."""
-    pages = {page.key: page for page in FINANCE_PAGES}
     before = {(sheet.page, one.key): one for sheet in layout.sheets for one in sheet.columns}
     sheets = []
     for sheet in shown:
         if not sheet.shown:
             continue
-        usual_titles = {column.key: column.title(language()) for column in pages[sheet.key].columns}
-        columns = []
-        for one in sheet.columns:
-            if one.shown or one.is_fixed:
-                title = _own(one.title, usual_titles[one.key])
-                columns.append(ColumnLayout(one.key, title, before.get((sheet.key, one.key), _UNKNOWN).width))
-        sheets.append(SheetLayout(sheet.key, tuple(columns), _own(sheet.name, pages[sheet.key].name(language()))))
+        columns = [
+            ColumnLayout(one.key, _own(one.title, one.usual), before.get((sheet.key, one.key), _UNKNOWN).width)
+            for one in sheet.columns
+            if one.shown or one.is_fixed
+        ]
+        sheets.append(SheetLayout(sheet.key, tuple(columns), _own(sheet.name, sheet.usual)))
     return Layout(tuple(sheets))
 
 

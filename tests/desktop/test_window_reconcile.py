@@ -224,7 +224,7 @@ def test_what_arrived_is_recorded_once_and_the_finance_workbook_proves_itself(
     page.finance.edit.click()
     qtbot.waitUntil(lambda: finance.layout is not None, timeout=WAIT_MS)
     assert (page.finance.editor.tree.hasFocus(), page.finance.go.isEnabled()) == (True, False)
-    a_layout_is_kept(qtbot, page, finance)
+    a_layout_is_kept(qtbot, program, page, finance)
     assert page.finance.edit.hasFocus()
     page.finance.ask_target = lambda _parent, _name: target
     page.finance.go.click()
@@ -246,7 +246,7 @@ def test_what_arrived_is_recorded_once_and_the_finance_workbook_proves_itself(
     assert "工作表“要查的”有 1 行被修改，第一处在第 2 行" in page.news.verdict.text
 
 
-def a_layout_is_kept(qtbot, page, finance):
+def a_layout_is_kept(qtbot, program, page, finance):
     """Two sheets, the differences first, with other names and another order of columns."""
     editor = page.finance.editor
     for at in range(editor.tree.topLevelItemCount()):
@@ -265,8 +265,24 @@ def a_layout_is_kept(qtbot, page, finance):
     editor.tree.setCurrentItem(differences.child(0))
     editor.down.click()
     editor.name.setText("日结")
+    another_language_keeps_it(qtbot, program, editor)
     editor.save.click()
     qtbot.waitUntil(lambda: finance.layout_name == "日结" and list(finance.mine) == ["日结"], timeout=WAIT_MS)
+
+
+def another_language_keeps_it(qtbot, program, editor):
+    """What a person has named stays, and what is called as usual is called so in that language."""
+    for language, save, usual in (
+        ("en", "Save the layout", ["Reconciliation", "Day", "Channel"]),
+        ("zh", "保存版式", ["对账汇总", "账期", "渠道"]),
+    ):
+        program.choose_language(language)
+        qtbot.waitUntil(lambda words=save: editor.save.text() == words, timeout=WAIT_MS)
+        sheets = [one for one in editor.shown() if one.shown]
+        first, mine, third = (one.title for one in sheets[0].columns[:3])
+        assert [sheets[0].name, mine, editor.name.text()] == ["要查的", "编号", "日结"]
+        assert [sheets[1].name, first, third] == usual
+        assert (len(sheets), editor.tree.currentItem().text(0)) == (2, "编号")
 
 
 def paired_otherwise(qtbot, view, acting, left):

@@ -11,7 +11,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QLineEdit, QTreeWidget, QTreeWidgetItem, QWidget
 
-from desktop.presenters.reconciliation_finance import ColumnChoice, FinanceExport, SheetChoice, choices
+from desktop.presenters.reconciliation_finance import ColumnChoice, FinanceExport, SheetChoice, choices, said_anew
 from desktop.theme.icons import icon
 from desktop.widgets.basics import button, column, row
 from desktop.widgets.live import Live
@@ -83,8 +83,12 @@ class LayoutEditor(Live, QWidget):
         self.remove.setVisible(presenter.layout_name is not None)
 
     def speak(self) -> None:
-        """Another language: fill it anew."""
-        self._edited = None
+        """Another language: what is called as usual is called so in it, and all that was edited stays."""
+        for item, sheet in zip(_children(self.tree.invisibleRootItem()), map(said_anew, self.shown()), strict=True):
+            _say(item, sheet, sheet.name)
+            for child, one in zip(_children(item), sheet.columns, strict=True):
+                _say(child, one, one.title)
+                self._lock(child, one)
 
     def shown(self) -> Sequence[SheetChoice]:
         """The sheets and columns as they stand in the tree."""
@@ -114,10 +118,13 @@ class LayoutEditor(Live, QWidget):
 
     def _column(self, one: ColumnChoice) -> QTreeWidgetItem:
         item = _item(one, one.title, is_shown=one.shown or one.is_fixed, can_leave=not one.is_fixed)
+        self._lock(item, one)
+        return item
+
+    def _lock(self, item: QTreeWidgetItem, one: ColumnChoice) -> None:
         if one.is_fixed:
             item.setIcon(0, icon("lock", tint="muted"))
             item.setToolTip(0, self.tr("封面的合计公式要用这一列"))
-        return item
 
     def _rename(self) -> None:
         item = self.tree.currentItem()
@@ -140,12 +147,17 @@ class LayoutEditor(Live, QWidget):
 
 
 def _item(choice: SheetChoice | ColumnChoice, words: str, *, is_shown: bool, can_leave: bool) -> QTreeWidgetItem:
-    item = QTreeWidgetItem([words])
-    item.setData(0, _CHOICE, choice)
+    item = QTreeWidgetItem()
+    _say(item, choice, words)
     flags = item.flags() | Qt.ItemFlag.ItemIsEditable
     item.setFlags(flags if can_leave else flags & ~Qt.ItemFlag.ItemIsUserCheckable)
     item.setCheckState(0, _SHOWN if is_shown else _LEFT_OUT)
     return item
+
+
+def _say(item: QTreeWidgetItem, choice: SheetChoice | ColumnChoice, words: str) -> None:
+    item.setText(0, words)
+    item.setData(0, _CHOICE, choice)
 
 
 def _children(item: QTreeWidgetItem) -> Iterator[QTreeWidgetItem]:
