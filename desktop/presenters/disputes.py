@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -82,11 +83,17 @@ def facts_of(one: Dispute) -> list[tuple[Pair, str]]:
         (("原因", "Reason"), one.reason),
         (("罚款", "Fine"), formats.money(one.fine_fen) if one.fine_fen else ""),
         (("登记", "Opened"), f"{one.opened_by} {formats.moment(one.opened_at)}"),
-        (("提议", "Proposed"), proposal(one) or one.proposed_by or ""),
-        (("结束", "Closed"), f"{one.closed_by} {formats.moment(one.closed_at)}" if one.closed_by else ""),
-        (("说明", "Note"), one.note),
+        (("提议", "Proposed"), _said(proposal(one) or one.proposed_by, one.proposed_at)),
+        (("提议说明", "Why proposed"), one.note),
+        (("结束", "Closed"), _said(one.closed_by, one.closed_at)),
+        (("结束说明", "Why closed"), one.closed_note),
     ]
     return [(words, value) for words, value in facts if value]
+
+
+def _said(what: str | None, at: datetime | None) -> str:
+    """Who said it, and when where that is known; empty of nobody."""
+    return " ".join(part for part in (what, formats.moment(at) if at else "") if part)
 
 
 class Disputes(Cases[Dispute]):

@@ -200,7 +200,8 @@ class DisputeShare(Answer):
 class Dispute(Answer):
     """A dispute about an order's money; while it is open the suppliers' shares of it are frozen.
 
-    `fine_fen` and `note` are what was proposed, or decided. `actions`: `close` as this reader may now.
+    `fine_fen` and `note` are what was proposed, or decided; `closed_note` is what the second person said of it.
+    `actions`: `close` as this reader may now.
     """
 
     id: UUID
@@ -215,10 +216,12 @@ class Dispute(Answer):
     opened_at: datetime
     shares: tuple[DisputeShare, ...] = ()
     proposed_by: str | None
+    proposed_at: datetime | None = None
     proposes_won: bool | None
     note: str
     closed_by: str | None
     closed_at: datetime | None
+    closed_note: str = ""
     actions: list[str]
     version: int
 

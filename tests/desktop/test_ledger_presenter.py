@@ -91,6 +91,7 @@ def dispute(**other):
         "opened_at": NOON,
         "shares": (DisputeShare(supplier="星河数码", share_fen=4_275, frozen_fen=3_000),),
         "note": "",
+        "closed_note": "",
         "actions": ["close"],
         "version": 1,
     }
@@ -274,12 +275,16 @@ def test_a_dispute_ends_when_two_say_the_same():
     shown.look_into(one)
     shown.acting.choose("lost")
     shown.acting.carry_out({"fine": "30", "note": "渠道已扣"})
-    over = dispute(state=DisputeState.LOST, proposed_by="王敏", closed_by="周洁", closed_at=NOON, actions=[])
+    two = {"proposed_by": "王敏", "proposed_at": NOON, "note": "证据不足", "closed_by": "周洁", "closed_at": NOON}
+    over = dispute(state=DisputeState.LOST, **two, closed_note="渠道已扣", actions=[])
     ask.asked[-1][1](over)
     assert told[-1] == ENDED
-    assert {"提议": "王敏", "结束": "周洁 2026-03-02 12:00:00"}.items() <= {
-        names[0]: value for names, value in facts_of(over)
-    }.items(), "both people are named"
+    assert [(names[0], value) for names, value in facts_of(over)][-4:] == [
+        ("提议", "王敏 2026-03-02 12:00:00"),
+        ("提议说明", "证据不足"),
+        ("结束", "周洁 2026-03-02 12:00:00"),
+        ("结束说明", "渠道已扣"),
+    ], "who of both, when, and why"
 
 
 def test_a_dispute_is_opened_with_its_amount():

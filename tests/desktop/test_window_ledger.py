@@ -1,5 +1,6 @@
 """The ledger at the window, against the real server: two people adjust and close, and frozen payouts are told."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -189,6 +190,8 @@ def test_a_dispute_freezes_until_two_say_that_it_is_won(program, live_shop, worl
     wang.run(ledger.close_dispute(wang.engine, one, won=True, note="同意"))
     disputes.refresh()
     qtbot.waitUntil(lambda: disputes.opened.state is DisputeState.WON, timeout=WAIT_MS)
+    words = texts(page.disputes.panel)
+    assert re.search("提议\n周洁 20.*\n提议说明\n渠道判我方胜\n结束\n王敏 20.*\n结束说明\n同意", words)
     program.window.run("ledger.show_accounts")
     qtbot.waitUntil(lambda: balance() == "¥19.00", timeout=WAIT_MS)
 

@@ -106,10 +106,10 @@ def dispute(site, bought, amount, *, by="zhou", **other):
     return site.post("/api/ledger/disputes", by=by, json=body | other)
 
 
-def close(site, row, *, won, by="zhou", fine_fen=0, status=200):
+def close(site, row, *, won, by="zhou", fine_fen=0, note="渠道通知", status=200):
     """Say how a dispute ended, knowing its newest version."""
     version = site.get(f"/api/ledger/disputes/{row['id']}", by=by).json()["version"]
-    body = {"won": won, "fine_fen": fine_fen, "note": "渠道通知", "version": version}
+    body = {"won": won, "fine_fen": fine_fen, "note": note, "version": version}
     answer = site.post(f"/api/ledger/disputes/{row['id']}/close", by=by, json=body)
     assert answer.status_code == status, answer.text
     return answer.json()

@@ -239,9 +239,12 @@ def test_a_dispute_that_is_won_gives_everything_back(site):
     assert close(site, opened, won=False, by="wang")["proposed_by"] == "王敏", "who says otherwise proposes that"
     done = close(site, opened, won=False, by="wang")
     assert done["state"] == "opened"
-    close(site, opened, won=True, by="zhou")
-    done = close(site, opened, won=True, by="wang")
+    now = close(site, opened, won=True, by="zhou", note="已提交证据")
+    assert (now["note"], now["proposed_at"] is not None, now["closed_note"]) == ("已提交证据", True, "")
+    done = close(site, opened, won=True, by="wang", note="渠道判我方胜")
     assert (done["state"], done["proposed_by"], done["closed_by"], done["actions"]) == ("won", "周洁", "王敏", [])
+    said = ("note", "proposed_at", "closed_note")
+    assert [done[name] for name in said] == ["已提交证据", now["proposed_at"], "渠道判我方胜"], "each said why"
     assert money(site) == SOLD
     assert site.world.order(bought).state == OrderState.DELIVERED
     assert codes(site, bought)[-2:] == ["FREEZE", "FREEZE"]

@@ -1,6 +1,7 @@
 """Going from the first schema to the newest and back with a shop's rows in it, an import under way among them."""
 
 import hashlib
+import json
 from datetime import timedelta
 
 import msgspec
@@ -13,6 +14,7 @@ from server import migrations
 from server.crypto import seal_chunk
 from server.db import Database, retrying
 from server.orders.model import Order
+from server.payments.disputes.model import Dispute
 from server.payments.model import PaymentAttempt, PaymentBillFile
 from server.policy import SYSTEM
 from server.reconcile.model import ReconcileDifference, ReconcileSweep, ReconcileSweepPart, ReconcileWithdrawal
@@ -349,12 +351,36 @@ def put_paid(tx, *, at):
     return order_id
 
 
+def put_disputes(tx, *, at):
+    """One that two people closed and one that one person spoke of, with what the audit log has of them; their ids."""
+    closed, open_ = ids.new_id(), ids.new_id()
+    for id_, state in ((closed, "won"), (open_, "opened")):
+        told = {"order_id": id_, "order_code": id_.hex[-16:], "channel": "wechat", "channel_no": id_.hex}
+        told |= {"state": state, "amount_fen": 100, "fine_fen": 0, "reason": "x", "opened_by": "x", "opened_at": at}
+        put(tx, "payment_dispute", id=id_, version=2, note="y", **told)
+    for id_, what, detail in (
+        (closed, "open", {"fen": 100}),
+        (closed, "propose", {"note": "before"}),
+        (closed, "propose", {"note": "y"}),
+        (closed, "won", {"note": "y", "said": "同意"}),
+        (open_, "propose", {"note": "y"}),
+    ):
+        at += timedelta(seconds=1)
+        told = {"actor": "x", "action": f"dispute.{what}", "entity": "dispute", "entity_id": id_.hex}
+        put(tx, "audit_event", id=ids.new_id(), at=at, detail=json.dumps(detail), **told)
+    return closed, open_
+
+
 def test_what_nobody_told_of_a_payout_that_failed_in_part_did_not_arrive(database_url):
-    """One that a person said to be there keeps its rows; of one that failed those are lacking of which nobody told."""
+    """One that a person said to be there keeps its rows; of one that failed those are lacking of which nobody told.
+
+    What two people said of a dispute is taken over from the audit log.
+    """
     db, now = Database(database_url), clock.now()
     migrations.upgrade(db, "0010")
     there, failed = ids.new_id(), ids.new_id()
     with db.tx() as tx:
+        closed, open_ = put_disputes(tx, at=now)
         orders = {None: put_paid(tx, at=now)}
         for id_, arrived in ((there, 900), (failed, 300)):
             told = {"supplier_id": ids.new_id(), "mode": "profit_sharing", "statements": "[]", "state": "confirmed"}
@@ -372,6 +398,8 @@ def test_what_nobody_told_of_a_payout_that_failed_in_part_did_not_arrive(databas
             rows = {(row.payout_id, row.n): row.succeeded for row in tx.scalars(select(SettlementResult))}
             fees = set(tx.scalars(select(SettlementSplit.fee_fen)))
             shared = set(tx.scalars(select(PaymentAttempt.order_id).where(PaymentAttempt.is_shared)))
+            said = {row.id: (row.proposed_at, row.closed_note) for row in tx.scalars(select(Dispute))}
+        assert said == {closed: (now + timedelta(seconds=3), "同意"), open_: (now + timedelta(seconds=5), "")}
         assert rows == {(there, 1): True, (failed, 1): True, (failed, 2): False, (failed, 0): False}
         assert fees == {0}
         assert shared == {orders[there, 1], orders[there, 2], orders[failed, 1]}, "what was split was opened to be"

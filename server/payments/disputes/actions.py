@@ -100,6 +100,7 @@ def open_dispute(tx: Tx, body: wire.OpenDispute, *, order_id: UUID, actor: Actor
         opened_by=actor.label,
         opened_at=clock.now(),
         note="",
+        closed_note="",
         version=1,
     )
     tx.add(dispute)
@@ -168,12 +169,13 @@ def close(tx: Tx, dispute_id: UUID, body: wire.CloseDispute, *, actor: Actor) ->
     )
     dispute.version += 1
     if not is_agreed:
-        dispute.proposed_by, dispute.proposes_won = actor.label, body.won
+        dispute.proposed_by, dispute.proposed_at, dispute.proposes_won = actor.label, clock.now(), body.won
         dispute.fine_fen, dispute.note = body.fine_fen, body.note
         tx.flush()
         _tell(tx, dispute, "propose", actor, won=body.won, fine_fen=body.fine_fen, note=body.note)
         return dispute
     dispute.state, dispute.closed_by, dispute.closed_at = to.value, actor.label, clock.now()
+    dispute.closed_note = body.note
     tx.flush()
     _settle(tx, _Closing(dispute, order, _lines(tx, dispute)), actor)
     by = {"proposed_by": dispute.proposed_by, "note": dispute.note, "said": body.note}

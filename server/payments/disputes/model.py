@@ -14,7 +14,8 @@ from server.db import Base, BigInt, Instant, Uid, exact
 class Dispute(Base):
     """A complaint or chargeback at a channel about an order's money.
 
-    `proposed_by` says how it ended (`proposes_won`, `fine_fen`, `note`); somebody else says the same and closes it.
+    `proposed_by` says how it ended (`proposes_won`, `fine_fen`, `note`); somebody else says the same and closes it, and
+    why (`closed_note`).
     """
 
     __tablename__ = "payment_dispute"
@@ -38,10 +39,12 @@ class Dispute(Base):
     opened_by: Mapped[str] = mapped_column(exact(80))
     opened_at: Mapped[datetime] = mapped_column(Instant)
     proposed_by: Mapped[str | None] = mapped_column(exact(80))
+    proposed_at: Mapped[datetime | None] = mapped_column(Instant)
     proposes_won: Mapped[bool | None] = mapped_column()
     note: Mapped[str] = mapped_column(exact(400), default="")
     closed_by: Mapped[str | None] = mapped_column(exact(80))
     closed_at: Mapped[datetime | None] = mapped_column(Instant)
+    closed_note: Mapped[str] = mapped_column(exact(400), default="")
     version: Mapped[int] = mapped_column(BigInt, default=1)
 
 

@@ -68,10 +68,12 @@ def _answers(tx: Tx, who: Actor, rows: Sequence[Dispute]) -> list[wire.Dispute]:
             opened_at=row.opened_at,
             shares=tuple(shares[row.id]),
             proposed_by=row.proposed_by and names.get(row.proposed_by, row.proposed_by),
+            proposed_at=row.proposed_at,
             proposes_won=row.proposes_won,
             note=row.note,
             closed_by=row.closed_by and names.get(row.closed_by, row.closed_by),
             closed_at=row.closed_at,
+            closed_note=row.closed_note,
             actions=_actions(who, row),
             version=row.version,
         )
