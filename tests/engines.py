@@ -109,7 +109,7 @@ def url(kind: Kind, *, folder: Path | None = None) -> str:
 
 
 def copy(source: str) -> str:
-    """Return the URL of a new database with the tables and rows of ``source``, which nobody may be connected to.
+    """Return the URL of a new database with the tables, rows and triggers of ``source``, to which nobody is connected.
 
     Much cheaper than migrating again: a test module migrates one database and copies it for each test.
     """
@@ -122,11 +122,10 @@ def copy(source: str) -> str:
             old.backup(out)
         return f"sqlite:///{target / 'kameng.db'}"
     if kind == "postgres":
-        # Else PostgreSQL 15 and later log every page of the copy, and each connection first reads what was written.
-        engine_keeper.administer(kind, home, [f"{_CREATE[kind].format(name=new)} TEMPLATE {name} STRATEGY FILE_COPY"])
+        _copy_postgres(home, name, new)
     else:
         engine_keeper.administer(kind, home, [_CREATE[kind].format(name=new)])
-        _copy_mariadb_tables(home, name, new)
+        _copy_mariadb(home, name, new)
     return _database_url(kind, home, new)
 
 
@@ -184,7 +183,15 @@ def _parts(address: str) -> tuple[Kind, Path, str]:
     return "mariadb", Path(parsed.query["unix_socket"]).parent, parsed.database
 
 
-def _copy_mariadb_tables(home: Path, source: str, target: str) -> None:
+def _copy_postgres(home: Path, source: str, target: str) -> None:
+    with closing(engine_keeper.connect_admin("postgres", home)) as connection, closing(connection.cursor()) as cursor:
+        # By its files, as before 15: since then every page of the copy is logged unless one asks for that, and each
+        # connection first reads what was written.
+        manner = " STRATEGY FILE_COPY" if connection.info.server_version >= 150_000 else ""
+        cursor.execute(f"{_CREATE['postgres'].format(name=target)} TEMPLATE {source}{manner}")
+
+
+def _copy_mariadb(home: Path, source: str, target: str) -> None:
     """Do what CREATE DATABASE ... TEMPLATE does elsewhere: MariaDB has no such thing."""
     with closing(engine_keeper.connect_admin("mariadb", home)) as connection, closing(connection.cursor()) as cursor:
         cursor.execute(f"USE {source}")
@@ -194,12 +201,21 @@ def _copy_mariadb_tables(home: Path, source: str, target: str) -> None:
         for table in tables:
             cursor.execute(f"SHOW CREATE TABLE `{table}`")
             definitions.append(cursor.fetchone()[1])
+        cursor.execute("SHOW TRIGGERS")
+        triggers = [_create_trigger(*row[:5]) for row in cursor.fetchall()]
         cursor.execute(f"USE {target}")
         cursor.execute("SET foreign_key_checks = 0")
         for definition in definitions:
             cursor.execute(definition)
         for table in tables:
             cursor.execute(f"INSERT INTO `{target}`.`{table}` SELECT * FROM `{source}`.`{table}`")
+        for trigger in triggers:  # which would look at each row of the copy, too
+            cursor.execute(trigger)
+
+
+def _create_trigger(name: str, event: str, table: str, statement: str, timing: str) -> str:
+    """What makes a trigger of which SHOW TRIGGERS says this."""
+    return f"CREATE TRIGGER `{name}` {timing} {event} ON `{table}` FOR EACH ROW {statement}"
 
 
 def _started(kind: Kind, session_folder: Path) -> Path:

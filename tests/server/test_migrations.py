@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from server import migrations
 from server.db import Database
 from tests import engines
-from tests.absence import absent
+from tests.databases import migrated
 
 
 @pytest.fixture
@@ -21,15 +21,9 @@ def db(database_url):
 
 @pytest.fixture(scope="module", params=engines.KINDS)
 def newest(request):
-    """One for the module, not a copy: those of MariaDB have no triggers."""
-    if (reason := engines.missing(request.param)) is not None:
-        absent(reason)
-    url = engines.url(request.param)
-    database = Database(url)
-    migrations.upgrade(database)
-    yield database
-    database.close()
-    engines.drop(url)
+    """One for the module: a copy, as the databases of all shops of tests are."""
+    with migrated(request.param) as database:
+        yield database
 
 
 def test_head_is_what_the_models_say(newest):
