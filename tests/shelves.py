@@ -6,7 +6,6 @@ it is kept, and a shop to which nothing else has happened gets just that. For `W
 
 import sqlite3
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from server import bulk
@@ -29,13 +28,15 @@ _WRITTEN = tuple((module, dict(vars(module))) for module in (bulk, ingest, intak
 _seen: set[tuple[Hashable, ...]] = set()
 
 
-@dataclass
 class Shelves:
     """What was brought into one shop, as long as nothing else was done there."""
 
-    ctx: Context
-    _brought: tuple[Hashable, ...] = ()
-    _changes: int = 0
+    def __init__(self, ctx: Context) -> None:
+        """Of a shop that is new: what others write from here on is seen."""
+        self._ctx = ctx
+        self._brought: tuple[Hashable, ...] = ()
+        if ctx.db.is_sqlite:
+            self._left = _marks(self._database())
 
     def filled(self, wanted: Hashable, bring: Callable[[], Any]) -> Any:
         """Do what `bring` does, and answer what it answers; `wanted` says all that its result depends on."""
@@ -46,9 +47,10 @@ class Shelves:
         kept = _KEPT.get(state)
         if kept is not None:
             kept.database.backup(database)
+            self._left = _marks(database)
             return kept.answer
         answer = bring()
-        self._changes = database.total_changes
+        self._left = _marks(database)
         if state in _seen:
             copied = sqlite3.connect(":memory:", check_same_thread=False)
             database.backup(copied)
@@ -57,12 +59,21 @@ class Shelves:
         return answer
 
     def _untouched(self) -> sqlite3.Connection | None:
-        """The shop's only writing connection where nobody wrote anything else through it, and nobody will by itself."""
-        if not self.ctx.db.is_sqlite or self.ctx.jobs.alive or _is_replaced():
+        """The shop's only writing connection where nobody wrote anything else, and nobody will by itself."""
+        if not self._ctx.db.is_sqlite or self._ctx.jobs.alive or _is_replaced():
             return None
-        with self.ctx.db.engine.connect() as connection:
-            database = connection.connection.driver_connection
-            return database if database.total_changes == self._changes else None
+        database = self._database()
+        return database if _marks(database) == self._left else None
+
+    def _database(self) -> sqlite3.Connection:
+        with self._ctx.db.engine.connect() as connection:
+            return connection.connection.driver_connection
+
+
+def _marks(database: sqlite3.Connection) -> tuple[int, ...]:
+    """What moves whenever rows change by this connection, by others, and when tables do."""
+    pragmas = [database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("data_version", "schema_version")]
+    return database.total_changes, *pragmas
 
 
 def _is_replaced() -> bool:
