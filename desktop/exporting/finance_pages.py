@@ -212,7 +212,7 @@ DAYS: Page[ReconciledDay] = Page(
             lambda day: sum(one.open_fen for one in day.differences),
             total=True,
         ),
-        Column("closed_themselves", "自动配平笔数", "Matched by itself", Kind.COUNT, 14),
+        Column("closed_themselves", "自动配平笔数", "Auto-matched", Kind.COUNT, 14),
         *_usual("state"),
         Column("signed_by", "签署人", "Signed by", Kind.TEXT, 16, _signed("signed_by")),
         Column("signed_at", "签署时间", "Signed at", Kind.TIME, 20, _signed("signed_at")),

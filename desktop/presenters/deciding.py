@@ -96,7 +96,7 @@ _BECAME: dict[DifferenceState, Pair] = {
     DifferenceState.OPEN: ("仍待处理", "Still open"),
     DifferenceState.PROPOSED: ("等另一位同事复核", "Waits for another person's approval"),
     DifferenceState.WORKING: ("正在执行", "Under way"),
-    DifferenceState.MATCHED: ("已自动配平", "Matched by itself"),
+    DifferenceState.MATCHED: ("已自动配平", "Auto-matched"),
 }
 
 

@@ -42,9 +42,9 @@ def side(words: str, fen: int | None) -> str:
     return words if fen is None else f"{words} {formats.money(fen)}".strip()
 
 
-def figure(words: str, fen: int | None) -> str:
-    """One side for a narrow cell: its figure, or in words that there is none."""
-    return words if fen is None else formats.money(fen)
+def figure(fen: int | None) -> str:
+    """One side for a narrow cell: its figure, or that there is none."""
+    return in_words(("无", "None")) if fen is None else formats.money(fen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +83,19 @@ COLUMNS = (
         "kind",
         lambda d: word(d.kind),
         stretch=True,
-        tip=lambda d: f"{channel_word(d.channel)} {d.number}",
-        sample="八个汉字的原因名",
+        tip=lambda d: f"{word(d.kind)} · {channel_word(d.channel)} {d.number}",
+        sample=("八个汉字的原因名", "Amounts differ"),
     ),
     Column[Difference](
         "ours",
-        lambda d: figure(d.ours_words, d.ours_fen),
+        lambda d: figure(d.ours_fen),
         numeric=True,
         tip=lambda d: side(d.ours_words, d.ours_fen),
         sample="¥123,456.00",
     ),
     Column[Difference](
         "theirs",
-        lambda d: figure(d.theirs_words, d.theirs_fen),
+        lambda d: figure(d.theirs_fen),
         numeric=True,
         tip=lambda d: side(d.theirs_words, d.theirs_fen),
         sample="¥123,456.00",

@@ -50,6 +50,9 @@ from desktop.theme.tokens import tone_colours
 from desktop.widgets import widths
 from desktop.widgets.rows_model import TONE_ROLE, RowsModel
 
+_CELL_ROOM, _BADGE_ROOM = 27, 40
+"""What a cell has beside its words: the style sheet's padding at both sides, and a pixel as text is measured whole."""
+
 COPY_LIMIT_ROWS = 20_000  # a clipboard is for people; whole lists are exported
 
 
@@ -258,7 +261,8 @@ class BigTable(QTableView):
         metrics = self.fontMetrics()
         face = QFontMetrics(key_font()) if column.code else metrics
         sample = column.sample if isinstance(column.sample, str) else in_words(column.sample)
-        return max(face.horizontalAdvance(sample), metrics.horizontalAdvance(title)) + (40 if column.tone else 30)
+        beside = _BADGE_ROOM if column.tone else _CELL_ROOM
+        return max(face.horizontalAdvance(sample), metrics.horizontalAdvance(title)) + beside
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Columns that stretch do so while there is room to spare."""

@@ -1593,8 +1593,8 @@
     <message numerus="yes">
         <source>其中 %n 条自动配平，最近一次 {when}</source>
         <translation>
-            <numerusform>%n of them matched by itself, {when}</numerusform>
-            <numerusform>%n of them matched by themselves, the last one {when}</numerusform>
+            <numerusform>%n of them auto-matched, {when}</numerusform>
+            <numerusform>%n of them auto-matched, the last one {when}</numerusform>
         </translation>
     </message>
     <message>
@@ -1957,7 +1957,7 @@
     </message>
     <message>
         <source>自动配平</source>
-        <translation>Matched by itself</translation>
+        <translation>Auto-matched</translation>
     </message>
     <message>
         <source>限额</source>
@@ -3514,7 +3514,7 @@
     </message>
     <message>
         <source>今天有差异自动配平：{days}</source>
-        <translation>Differences matched by themselves today: {days}</translation>
+        <translation>Auto-matched today: {days}</translation>
     </message>
     <message>
         <source>已写入 {path}，共 {rows} 行明细。数据指纹 SHA-256：{hash}…</source>
@@ -4400,6 +4400,10 @@
     <message>
         <source>全部日期</source>
         <translation>All days</translation>
+    </message>
+    <message>
+        <source>类型</source>
+        <translation>Kind</translation>
     </message>
     <message>
         <source>平台</source>

@@ -88,7 +88,7 @@ _EVENTS: dict[str, tuple[str, str]] = {
     "billed": ("出现在账单第 {n} 行", "is row {n} of the bill"),
     "found": ("对账发现差异", "the difference was found"),
     "checked": ("复核通过", "approved it"),
-    "closed": ("账单与平台已一致，自动配平", "the bills and our books agree: matched by itself"),
+    "closed": ("账单与平台已一致，自动配平", "the bills and our books agree: auto-matched"),
 }
 
 _ROW_KINDS: dict[str, tuple[str, str]] = {

@@ -185,7 +185,7 @@ def test_both_rows_stand_beside_each_other_and_what_differs_is_marked():
 
 def test_a_row_says_both_sides_and_what_is_advised():
     cells = {column.key: column.text(difference()) for column in COLUMNS}
-    assert (cells["ours"], cells["theirs"], cells["off_by"]) == ("平台未付", "¥45.00", "+¥45.00")
+    assert (cells["ours"], cells["theirs"], cells["off_by"]) == ("无", "¥45.00", "+¥45.00")
     assert doing(difference()) == "建议：补单发货"
     assert doing(difference(action=DifferenceAction.REFUND)) == "退款"
     words.speak("en")

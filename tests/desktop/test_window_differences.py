@@ -15,6 +15,8 @@ from tests.desktop.window_program import drop, texts
 from tests.desktop.workbench import WAIT_MS, Yesterday, approve, at_the_bench, carry_out, go_to, listed, reconciled
 from tests.world import ANNA, BEN, WITH_FEES
 
+HORIZONTAL = Qt.Orientation.Horizontal
+
 pytestmark = pytest.mark.qt_log_ignore("This plugin does not support", extend=True)  # the offscreen platform says so
 
 
@@ -36,8 +38,14 @@ def test_many_differences_are_decided_on_at_once(program, live_shop, world, tmp_
     reconciled(qtbot, program, bench, yesterday)
     program.window.resize(1280, 800)
     listed(qtbot, page, bench, 4)
-    shown = {column.key: not page.table.isColumnHidden(at) for at, column in enumerate(COLUMNS)}
-    assert (shown["channel"], page.table.horizontalScrollBar().maximum()) == (True, 0)
+    channel_of = next(at for at, column in enumerate(COLUMNS) if column.key == "channel")
+    of_table = page.table.model()
+    for language, title in (("en", "Channel"), ("zh", "支付渠道")):
+        program.choose_language(language)
+        qtbot.waitUntil(lambda word=title: of_table.headerData(channel_of, HORIZONTAL) == word, timeout=WAIT_MS)
+        qtbot.waitUntil(lambda: not page.table.isColumnHidden(channel_of), timeout=WAIT_MS)
+        assert page.table.horizontalScrollBar().maximum() == 0
+        qtbot.waitUntil(lambda: page.channels.width() >= page.channels.sizeHint().width(), timeout=WAIT_MS)
     page.table.selectAll()
     assert len(bench.differences.picked) == 4
     assert "已选 4 条差异" in texts(page.explained)
@@ -137,5 +145,5 @@ def test_what_matched_by_itself_since_is_told(program, live_shop, yesterday, qtb
     go_to(qtbot, page, bench, DifferenceKind.ONLY_OURS)
     assert f"自动配平\n{formats.moment(bench.differences.opened.handled_at)}" in texts(page.explained)
     program.choose_language("en")
-    told = f"Differences matched by themselves today: WeChat Pay {yesterday.day}: 3"
+    told = f"Auto-matched today: WeChat Pay {yesterday.day}: 3"
     qtbot.waitUntil(lambda: page.news.closed.text == told, timeout=WAIT_MS)

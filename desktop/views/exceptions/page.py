@@ -46,6 +46,7 @@ class ExceptionsPage(CasesPage):
             )
         self.kinds, self.channels = QComboBox(), QComboBox()
         for box in (self.kinds, self.channels):
+            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)  # of any language
             self.filters.addWidget(box)
         self._fill_boxes()
         self.kinds.currentIndexChanged.connect(lambda _at: self._narrow())

@@ -181,6 +181,8 @@ class ReconciliationPage(CasesPage):
         self.kinds, self.channels, self.scope = QComboBox(), QComboBox(), QComboBox()
         self.kinds.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.kinds.setMinimumContentsLength(12)
+        for box in (self.channels, self.scope):  # as wide as the words of any language
+            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         for box in (self.kinds, self.channels, self.scope):
             self.filters.addWidget(box)
         self._fill_boxes()
@@ -432,7 +434,7 @@ class ReconciliationPage(CasesPage):
 
     def _titles(self) -> list[str]:
         return [
-            self.tr("差异"),
+            self.tr("类型"),
             self.tr("平台"),
             self.tr("渠道"),
             self.tr("差额"),
