@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, select, update
+from sqlalchemy import ColumnElement, Row, func, select, update
 
 from server import audit, changes
 from server.catalog.model import FeeRule, Product
@@ -96,11 +96,19 @@ def rules(tx: Tx) -> list[FeeRule]:
 
 
 def products_of(tx: Tx) -> Counter[UUID]:
-    """Of how many products each rule is the one that counts."""
+    """Of how many products each rule is the one that counts. Products of no rule of their own are only counted."""
     counting, supplier = _counting(rules(tx)), supplier_terms()
-    query = select(Product.id, Product.fee_ppm, supplier.c.tier).join(supplier, supplier.c.id == Product.supplier_id)
-    found = (_most_particular(counting, product) for product in tx.execute(query))
-    return Counter(rule.id for rule in found if rule is not None)
+    is_ruled = Product.id.in_(select(FeeRule.product_id).where(FeeRule.product_id.is_not(None)))
+    of_supplier = supplier.c.id == Product.supplier_id
+    ruled = select(Product.id, Product.fee_ppm, supplier.c.tier).join(supplier, of_supplier).where(is_ruled)
+    found = (_most_particular(counting, product) for product in tx.execute(ruled))
+    counted = Counter(rule.id for rule in found if rule is not None)
+    others = select(supplier.c.tier, func.count()).select_from(Product).join(supplier, of_supplier)
+    for tier, count in tx.execute(others.where(~is_ruled, Product.fee_ppm.is_(None)).group_by(supplier.c.tier)):
+        rule = counting.get((None, tier))
+        if rule is not None:
+            counted[rule.id] += count
+    return counted
 
 
 def follow_tier(tx: Tx, supplier_id: UUID) -> None:

@@ -37,6 +37,11 @@ def sold(site, sku="STEAM-50", quantity=1):
     return line.supplier_fen, line.fee_fen, line.fee_ppm, line.fee_unit_price
 
 
+def counted(site):
+    """Of how many products each rule counts, the newest first."""
+    return [one["products"] for one in ask(site, "fee-rules")["items"]]
+
+
 def test_the_most_particular_rule_counts(shop):
     assert sold(shop) == (4_275, 225, 50_000, None)  # the supplier's rate
     percent(shop, 40_000, tier="standard")
@@ -46,9 +51,10 @@ def test_the_most_particular_rule_counts(shop):
     rule(shop, kind="fixed", unit_price=12_500, product=STEAM, tier="standard")  # 1.25 a piece
     assert sold(shop, quantity=2) == (8_750, 250, 0, 12_500)
     percent(shop, 30_000, product=STEAM)  # newer, but of every tier
-    assert sold(shop)[3] == 12_500
+    assert (sold(shop)[3], counted(shop)) == (12_500, [0, 1, 0, 2])
     agree(shop, tier="gold")
     assert (sold(shop)[2:], sold(shop, "MUSIC-30")[2:]) == ((30_000, None), (50_000, None))
+    assert counted(shop) == [1, 0, 0, 1], "of the standard tier there is another supplier's"
     agree(shop, version=1)
     assert (sold(shop)[3], sold(shop, "MUSIC-30")[2]) == (12_500, 40_000)
     assert sold(shop, "MUSIC-30") == (1_200, 50, 40_000, None)
@@ -64,8 +70,10 @@ def test_a_products_own_rate_stands_above_a_tier_and_below_a_rule_of_it(shop):
     body |= {"code": "bay", "fee_ppm": None, "skus": [skus[0] | {"code": "BAY-1"}]}
     assert shop.post("/api/products", by="li", json=body | {"supplier_id": supplier}).status_code == 201
     assert terms_of(shop, "ARK-1", "BAY-1") == [80_000, 10_000]  # the new product follows the rule of its tier
+    assert counted(shop) == [4], "of each but the one with a rate of its own"
+    percent(shop, 60_000, product="ark", tier="gold")
     percent(shop, 70_000, product="ark")
-    assert terms_of(shop, "ARK-1", "BAY-1") == [70_000, 10_000]
+    assert (terms_of(shop, "ARK-1", "BAY-1"), counted(shop)) == ([70_000, 10_000], [1, 0, 4])
 
 
 def terms_of(site, *skus):
