@@ -136,8 +136,10 @@ class Feed(Watched, Generic[T]):
             self._is_stale()
 
     def _compare(self, pages: int, seen: Seen[Page[T]]) -> None:
-        now = list(seen.value.items)
-        if not seen.live or now != (self.rows if pages == self._pages else self.rows[: len(now)]):
+        now, is_whole = list(seen.value.items), pages == self._pages  # else it was read on meanwhile
+        is_same = now == (self.rows if is_whole else self.rows[: len(now)])
+        is_longer = is_whole and seen.value.next is not None and not self.more
+        if is_longer or not (is_same and seen.live):
             self._is_stale()
 
     def _is_stale(self) -> None:

@@ -188,6 +188,36 @@ def test_own_changes_show_at_once_and_those_of_others_when_asked_for():
     assert feed.listing.stale == 1, "nobody knows"
 
 
+def test_the_first_news_after_an_own_change_is_compared_with_all_that_is_here():
+    ask = Later()
+    feed = Feed(ask, NUMBERS)
+    feed.show(lambda engine, after: after)
+    ask.answer(0, page_of(1))
+
+    def news(here, *read):
+        """How stale the list is by the first news after an own change, once it was read again."""
+        feed.renew(is_own=True)
+        ask.answer(-1, here)
+        feed.renew(is_own=False)
+        for answer in read:
+            ask.answer(-1, answer)
+        return feed.listing.stale
+
+    assert news(page_of(1), page_of(1)) == 0
+    assert news(page_of(1), page_of(1, following="x")) == 1, "there is one more, beyond what is here"
+    assert news(page_of(1), page_of(1, live=False)) == 1, "nobody asked the server"
+    news(page_of(1))
+    feed.reload()
+    ask.answer(-2, page_of(1, 2))
+    assert feed.listing.stale == 0, "what is read now is newer"
+    ask.answer(-1, page_of(1, following="x"))
+    news(page_of(1, following="x"))
+    feed.read_on()
+    ask.answer(-1, page_of(2))
+    ask.answer(-2, page_of(1, following="x"))
+    assert (feed.rows, feed.listing.stale) == ([1, 2], 0), "what was read on meanwhile is none of it"
+
+
 def test_a_shut_door_lets_no_answer_in():
     ask, heard = Later(), []
     door = Door(ask)
