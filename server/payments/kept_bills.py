@@ -171,12 +171,19 @@ def is_closed(tx: Tx, channel: str, day: date) -> bool:
 def late(tx: Tx, channel: str, *, before: date) -> Sequence[date]:
     """Signed days before this one of which a bill came late, and no open day has taken what differs by it; and those
     beside them of which one came late as well: what a day closes with, the next one opens with.
+
+    One that another took the place of before anybody took it is no news.
     """
     f = PaymentBillFile
     its = (f.channel == channel, f.day < before, f.late_n.is_not(None))
-    news = set(tx.scalars(select(f.day).where(*its, f.taken_on.is_(None))))
+    left = set(tx.scalars(select(f.day).where(*its, f.taken_on.is_(None))))
+    news = {day for day in left if any(_is_news(file) for file in newest(tx, channel, day).values())}
     beside = {day + timedelta(days=step) for day in news for step in (-1, 1)}
     return sorted(news | set(tx.scalars(select(f.day).where(*its, f.day.in_(sorted(beside)))) if beside else ()))
+
+
+def _is_news(file: PaymentBillFile) -> bool:
+    return file.late_n is not None and file.taken_on is None
 
 
 def newest(tx: Tx, channel: str, day: date) -> dict[BillKind, PaymentBillFile]:

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from sqlalchemy.orm import aliased
 
 from server.db import Tx
+from server.gateways.bill_rows import UNMOVED
 from server.payments import kept_bills
 from server.payments.exceptions import of_bill
 from server.payments.model import PaymentBillFile, PaymentException
@@ -85,6 +86,14 @@ def has_come(tx: Tx, row: ReconcileDifference) -> bool:
     return _COMES[DifferenceKind(row.kind)](tx, row)
 
 
+def is_before_people(tx: Tx, row: ReconcileDifference) -> bool:
+    """Whether what people carried over, and is so still, is where they see it, or will be."""
+    r = ReconcileDifference
+    last = select(r).where(r.origin_id == row.origin_id, r.day > row.day).order_by(r.day.desc()).limit(1)
+    taken_up = tx.scalars(last).first()
+    return taken_up is None or taken_up.state != _D.MATCHED or has_come(tx, taken_up)
+
+
 def _in_a_bill(tx: Tx, row: ReconcileDifference) -> bool:
     """A bill has a row that agrees with ours; of what a late bill says otherwise, one of a later day."""
     paired, is_late = ReconcileRow.matched_id == row.ours_id, _is_of_late_bill(tx, row)
@@ -115,17 +124,8 @@ def _in_our_books(tx: Tx, row: ReconcileDifference) -> bool:
 
 
 def _amounts_agree(tx: Tx, row: ReconcileDifference) -> bool:
-    """A bill or our books say the same by now; or no bill has the payment any more, which is another matter."""
-    its = (ReconcileRow.provider_no == row.provider_no, ReconcileRow.kind == "payment")
-    return _in_a_bill(tx, row) or _in_our_books(tx, row) or not _is_in_any(tx, row, *its)
-
-
-def _is_in_any(tx: Tx, row: ReconcileDifference, *its: ColumnElement[bool]) -> bool:
-    """Whether the last word of any day has such a row in its trade bill."""
-    r, f, trades = ReconcileRow, PaymentBillFile, BillKind.TRADES
-    files = select(f.day, f.id).distinct().join(r, r.file_id == f.id)
-    found = tx.execute(files.where(f.channel == row.channel, f.kind == trades.value, *its)).all()
-    return any(kept_bills.newest(tx, row.channel, day)[trades].id == file_id for day, file_id in found)
+    """A bill or our books say the same by now."""
+    return _in_a_bill(tx, row) or _in_our_books(tx, row)
 
 
 def _once_only(tx: Tx, row: ReconcileDifference) -> bool:
@@ -154,14 +154,9 @@ def _named_by(row: ReconcileDifference) -> Wanted:
 
 
 def _refunded(tx: Tx, row: ReconcileDifference) -> bool:
-    """A bill has our refund; or it failed since, and no bill will. Where no bill has one of another amount any more,
-    that is another matter.
-    """
+    """A bill has our refund; or it failed since, and no bill will."""
     refund = tx.get(Refund, row.ours_id) if row.ours_id else None
-    r = ReconcileRow
-    its = (r.provider_no == row.provider_no, r.kind == "refund", r.out_refund_no == row.out_refund_no)
-    is_other = row.kind == _K.REFUND_AMOUNT and not _is_in_any(tx, row, *its)
-    return _in_a_bill(tx, row) or refund is None or refund.state not in ours.ASKED or is_other
+    return _in_a_bill(tx, row) or refund is None or refund.state not in ours.ASKED
 
 
 def _refund_ended(tx: Tx, row: ReconcileDifference) -> bool:
@@ -223,6 +218,43 @@ def _is_billed(tx: Tx, row: ReconcileDifference, kind: BillKind, *its: ColumnEle
     counts = or_(f.is_current & (f.day > day) if is_later else f.is_current, is_word)
     bill = (f.channel == row.channel, f.kind == kind.value, counts)
     return tx.scalars(select(r.n).join(f, f.id == r.file_id).where(*bill, *its).limit(1)).first() is not None
+
+
+# --- whether the bill still says so ---
+
+
+def is_said(tx: Tx, row: ReconcileDifference) -> bool:
+    """Whether the last word of its day still has the line that a difference is about, and says the same of it. What it
+    says otherwise is for its day to tell.
+
+    What else that line differs in is another difference. A bill that nobody has compared yet says nothing else.
+    """
+    kind = DifferenceKind(row.kind)
+    if row.bill_row is None or kind not in _OF_LINES:
+        return True
+    word = kept_bills.newest(tx, row.channel, row.carried_from or row.day).get(BillKind.TRADES)
+    r = ReconcileRow
+    if word is None or (word.row_count and tx.scalar(select(r.n).where(r.file_id == word.id).limit(1)) is None):
+        return True
+    of = "refund" if row.out_refund_no or kind in _REFUNDED else "payment"
+    its_numbers = (r.provider_no == row.provider_no, r.out_refund_no == row.out_refund_no)
+    lines = select(r).where(*its_numbers, r.out_trade_no == row.out_trade_no, r.file_id == word.id, r.kind == of)
+    return any(_says(row, line) for line in tx.scalars(lines))
+
+
+_MONEY = frozenset({_K.AMOUNT, _K.REFUND_AMOUNT, _K.UNPAID_OURS, _K.ONLY_THEIRS, _K.DUPLICATE, _K.REFUND_ONLY_THEIRS})
+_REFUNDED = frozenset({_K.REFUND_AMOUNT, _K.REFUND_STATE, _K.REFUND_ONLY_THEIRS})
+_OF_LINES = _MONEY | _REFUNDED | {_K.STATE, _K.FEE}
+"""Kinds of what a line of the trade bill says."""
+
+
+def _says(row: ReconcileDifference, line: ReconcileRow) -> bool:
+    if row.kind == _K.FEE:
+        return line.fee_fen == row.theirs_fen
+    if line.state != row.theirs_state:
+        return False
+    is_same = row.theirs_fen in {line.amount_fen, line.settled_fen, 0 if line.state in UNMOVED else None}
+    return is_same or row.kind not in _MONEY
 
 
 _COMES: Mapping[DifferenceKind, Callable[[Tx, ReconcileDifference], bool]] = {

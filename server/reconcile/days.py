@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, timedelta
 from typing import TypeVarTuple
 
@@ -54,6 +54,13 @@ def looks_beside(tx: Tx, channel: str, day: date) -> bool:
     """Whether a bill beside an open day may have the other half of something, or had it the last time."""
     halves = _is(DifferenceState.OPEN, _HALVES) | _has_shifted()
     return _any(tx, channel, day, ~ReconcileDifference.is_signed, halves)
+
+
+def hold_of(tx: Tx, channel: str, days: Collection[date], *, after: date) -> Sequence[date]:
+    """The open days behind one that have differences before people which were carried over from these days."""
+    r, live = ReconcileDifference, (DifferenceState.OPEN.value, DifferenceState.PROPOSED.value)
+    its = (r.channel == channel, r.carried_from.in_(sorted(days)), r.day > after, r.state.in_(live), ~r.is_signed)
+    return tx.scalars(select(r.day).where(*its).distinct().order_by(r.day)).all()
 
 
 def _has_shifted() -> ColumnElement[bool]:

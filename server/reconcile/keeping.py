@@ -56,11 +56,13 @@ def keep(
     for one in found:
         run.take(one)
     of_run = {one.id for one in found}
-    come = {row.id for row in (*known, *carried) if row.carried_from is not None and carrying.has_come(tx, row)}
+    taken_over = [row for row in (*known, *carried) if row.carried_from is not None]
+    come = {row.id for row in taken_over if carrying.has_come(tx, row)}
     for matter in run.matters.undone(of_run, come):
         run.undo(matter)
+    gone = come | {row.id for row in taken_over if not carrying.is_said(tx, row)}
     for row in (*known, *carried):
-        if row.id not in run.current and (row.carried_from is None or row.id in come):
+        if row.id not in run.current and (row.carried_from is None or row.id in gone):
             run.close(row)
     run.link([*known, *carried])
     run.write()
@@ -169,7 +171,7 @@ class _Run:
             self.undo(matter)  # the other half has come, and puts right what people had
             return
         handled = matter.handled()
-        if handled is not None and matter.is_settled(one, facts.ours_state):
+        if handled is not None and matter.is_settled(one, facts.ours_state) and self._is_told(handled):
             self.current.add(handled.id)  # what people decided stays
             return
         row = matter.live()
@@ -178,6 +180,10 @@ class _Run:
             handling.send_back(row)
         state = _D.MATCHED if one.closes_itself else _D.OPEN
         self._put(row, facts, state) if row else self._make(matter, one.kind, facts, state)
+
+    def _is_told(self, handled: ReconcileDifference) -> bool:
+        """Whether what people carried on is still before them, on the day that took it up."""
+        return handled.action != DifferenceAction.CARRY or carrying.is_before_people(self._tx, handled)
 
     def undo(self, matter: Matter) -> None:
         """What was booked and is not to be put right any more is for people to take back."""

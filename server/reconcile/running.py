@@ -127,18 +127,22 @@ def run_open(ctx: Context, channel: str, day: date, *, by: str, request_id: str 
 
 
 def run(ctx: Context, channel: str, day: date, *, by: str, request_id: str | None = None) -> None:
-    """Compare a day, those beside it whose other halves this may have brought or taken away, and those that open with
-    its balance.
+    """Compare a day, those beside it whose other halves this may have brought or taken away, those that have what was
+    carried over from it, and those that open with its balance.
 
     Raises NoTradeBill, DaySigned, RunUnderWay.
     """
     run_one = partial(_run_one, ctx, channel, by=by, request_id=request_id)
-    run_one(day)
+    told = run_one(day)
     for other in (day - _DAY, day + _DAY):
         with ctx.db.read() as tx:
             looks = days.looks_beside(tx, channel, other)
         if looks:
             run_one(other)
+    with ctx.db.read() as tx:
+        holding = days.hold_of(tx, channel, {day, *told}, after=day)
+    for other in holding:
+        run_one(other)
     later = day + _DAY
     while _opens_otherwise(ctx, channel, later):
         run_one(later)
@@ -150,7 +154,8 @@ def _opens_otherwise(ctx: Context, channel: str, day: date) -> bool:
         return days.opens_otherwise(tx, ctx.keys, channel, day)
 
 
-def _run_one(ctx: Context, channel: str, day: date, *, by: str, request_id: str | None) -> None:
+def _run_one(ctx: Context, channel: str, day: date, *, by: str, request_id: str | None) -> Collection[date]:
+    """Answers the signed days that were compared again with it."""
     with ctx.db.read() as tx:
         if queries.is_signed(tx, channel, day):
             raise DaySigned(day=day.isoformat())
@@ -172,6 +177,7 @@ def _run_one(ctx: Context, channel: str, day: date, *, by: str, request_id: str 
         retrying(ctx.db, partial(keep, by=by, request_id=request_id))
     except IntegrityError:
         raise RunUnderWay(channel=channels.name(channel), day=day.isoformat()) from None
+    return told
 
 
 def _told_otherwise(tx: Tx, channel: str, day: date, files: Mapping[BillKind, PaymentBillFile]) -> list[date]:

@@ -1,0 +1,141 @@
+"""Reconciliation in any history: what differs is carried over signings, late bills correct it, and all comes right.
+
+Bills of the first day say one thing after another about a payment: another amount, another fee, that it was undone, or
+nothing. People book, write off, carry over, ignore a fee, sign, or wait. What is open is so at any time, and in the end
+the ledger has what the channel holds.
+"""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from server.reconcile import booking
+from shared import clock
+from shared.finance import DifferenceAction as A
+from shared.finance import DifferenceKind as K
+from tests.model.reconciling import AMOUNT, DAYS, FEE, NOW, History
+from tests.world import world
+
+LINES = st.none() | st.builds(
+    dict,
+    amount_fen=st.sampled_from([AMOUNT, 4_600, 4_700]),
+    fee_fen=st.sampled_from([FEE, 28]),
+    reversed=st.sampled_from([False, False, False, True]),
+)
+STEPS = st.one_of(
+    st.tuples(st.just("bill"), LINES),
+    st.tuples(st.just("decide"), st.integers(0, 3), st.sampled_from([A.BOOK, A.CARRY, A.CARRY, A.WRITE_OFF, A.IGNORE])),
+    st.tuples(st.just("sign")),
+    st.tuples(st.just("other day"), st.integers(0, 1)),
+    st.tuples(st.just("run"), st.integers(0, 2)),
+)
+HISTORIES = st.lists(STEPS, max_size=14)
+
+_shops = []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _shop(tmp_path_factory):
+    with world("sqlite", tmp_path_factory.mktemp("reconciling"), expects=None) as built, clock.fixed(NOW):
+        _shops.append(built)
+        yield
+        _shops.clear()
+
+
+def says(amount_fen=AMOUNT, fee_fen=FEE, *, is_undone=False):
+    """What a line says of the payment."""
+    return {"amount_fen": amount_fen, "fee_fen": fee_fen, "reversed": is_undone}
+
+
+CARRIED, IGNORED, BOOKED = (("decide", 0, A.CARRY), ("decide", 0, A.IGNORE), ("decide", 0, A.BOOK))
+OTHER_DAY, SIGNED = ("other day", 0), ("sign",)
+
+
+@pytest.mark.parametrize(
+    ("first", "steps"),
+    {
+        "corrected, while its fee is still another one": (
+            says(4_600, 28),
+            [CARRIED, IGNORED, OTHER_DAY, ("bill", says(fee_fen=28))],
+        ),
+        "another amount after the next day has it": (says(4_700), [CARRIED, OTHER_DAY, ("bill", says(4_600))]),
+        "another amount before the next day has it": (says(4_700), [CARRIED, ("bill", says(4_600)), OTHER_DAY]),
+        "another amount, and the same again": (
+            says(4_700),
+            [CARRIED, OTHER_DAY, ("bill", says(4_600)), ("bill", says(4_700))],
+        ),
+        "undone, and then in no bill": (says(is_undone=True), [CARRIED, OTHER_DAY, ("bill", None)]),
+        "in no bill late, while another open day has it": (
+            says(4_700),
+            [CARRIED, ("other day", 1), SIGNED, OTHER_DAY, ("bill", None)],
+        ),
+        "two late bills before any day takes them": (
+            says(),
+            [SIGNED, ("bill", says(4_600)), ("bill", says(4_700)), OTHER_DAY, OTHER_DAY],
+        ),
+    }.values(),
+)
+def test_what_was_carried_over_is_what_the_last_bill_says(first, steps):
+    live(first, steps)
+
+
+@settings(max_examples=8, deadline=None)
+@given(first=LINES, steps=HISTORIES)
+def test_nothing_is_booked_that_a_bill_does_not_say(first, steps):
+    live(first, steps)
+
+
+@pytest.mark.soak
+@settings(max_examples=2_000, deadline=None)
+@given(first=LINES, steps=HISTORIES)
+def test_nothing_is_ever_booked_that_a_bill_does_not_say(first, steps):
+    live(first, steps)
+
+
+def live(first, steps):
+    shop = History(_shops[0].ctx)
+
+    def bill(line):
+        shop.bill(DAYS[0], more=[] if line is None else [shop.line(**line)])
+
+    bill(first)
+    for what, *how in steps:
+        if what == "bill":
+            bill(*how)
+        elif what == "decide":
+            decide(shop, *how)
+        elif what == "run":
+            shop.run(DAYS[how[0]])
+        elif what == "other day":
+            coming = [day for day in DAYS[1:3] if not shop.has_bill(day)]
+            if coming:
+                shop.bill(coming[how[0] % len(coming)])
+        else:
+            day = next((day for day in DAYS[:2] if not shop.is_signed(day)), None)
+            if day is not None:
+                shop.sign(day)
+        is_so(shop)
+    shop.end()
+    assert shop.open() == []
+    owed, held = shop.owed()
+    assert owed == held
+
+
+def decide(shop, n, action):
+    """About one of those that are open. What is ignored stays as it is, which only a fee may here."""
+    rows = shop.open()
+    row = rows[n % len(rows)] if rows else None
+    if row is not None and (action is not A.IGNORE or row.kind == K.FEE):
+        shop.decide(row, action)
+
+
+def is_so(shop):
+    """What is open is what the channel's last word says, and booking all of it puts the ledger where that is."""
+    line = next((one for one in shop.said[DAYS[0]] if one.provider_no == shop.line().provider_no), None)
+    fen = None if line is None else 0 if line.reversed else line.amount_fen
+    rows = [row for row in shop.open() if row.kind != K.FEE]
+    theirs = {K.AMOUNT: fen, K.STATE: 0, K.ONLY_OURS: None}
+    assert [row.theirs_fen for row in rows] == [theirs.get(row.kind, 0) for row in rows]
+    if rows and not shop.to_come():
+        owed, held = shop.owed()
+        assert owed + sum(map(booking.owed_more, rows)) == held, [(row.kind, row.day) for row in rows]
