@@ -15,6 +15,7 @@ from server.reconcile.ours import ASKED
 from shared import clock
 from shared.contracts.reports import ListTotals, ReconciledLists
 from shared.errors import BadField
+from shared.sentence import Sentence
 
 MOST_DAYS = 31
 _ROWS = 5_000
@@ -26,7 +27,7 @@ _D, _R = ReconcileDay, ReconcileRow
 def lists(tx: Tx, first: date, last: date) -> ReconciledLists:
     """Those of every channel's day between, by day and channel. Raises BadField for too many days."""
     if not first <= last or (last - first).days >= MOST_DAYS:
-        raise BadField(field="to", reason=f"最多 {MOST_DAYS} 天 / at most {MOST_DAYS} days")
+        raise BadField(field="to", reason=Sentence(f"1 至 {MOST_DAYS} 天", f"1 to {MOST_DAYS} days"))
     as_of, position = clock.now(), changes.head(tx)
     found: _Facts = defaultdict(dict)
     _pairs(tx, first, last, found)

@@ -17,15 +17,23 @@ from shared.errors import BadField, IdempotencyReused, NotFound
 from shared.ids import parse_order_code
 
 
+class HeldUntilPast(BadField):
+    """A hold that would be over as soon as it is made."""
+
+    code = "held_until_past"
+    zh = "自动放行的日子要在今天以后。"
+    en = "The day on which a hold ends is one after today."
+
+
 def hold(tx: Tx, wanted: wire.NewHold, *, actor: Actor, request_id: str | None = None) -> SettlementHold:
     """Hold one order's lines back, or all of a supplier; a repeat under the same id changes nothing.
 
-    Raises BadField unless exactly one of both is named and the day is to come, NotFound, IdempotencyReused.
+    Raises BadField unless exactly one of both is named, HeldUntilPast, NotFound, IdempotencyReused.
     """
     if (wanted.order_code is None) == (wanted.supplier_id is None):
         raise BadField(field="order_code", reason="order_code | supplier_id")
     if wanted.until is not None and wanted.until <= clock.shop_day(clock.now()):
-        raise BadField(field="until", reason=wanted.until.isoformat())
+        raise HeldUntilPast(field="until")
     order = None
     if wanted.order_code is not None:
         code = parse_order_code(wanted.order_code)

@@ -286,7 +286,8 @@ def test_disputes_that_cannot_be(site):
     bought, unpaid = site.world.buy(ANNA, "STEAM-50"), site.world.place(BEN, "STEAM-50")
     before = money(site)
     assert dispute(site, unpaid, 1).json()["type"].endswith("not_disputable")
-    assert dispute(site, bought, 4_501).status_code == 422
+    over = dispute(site, bought, 4_501)
+    assert (over.status_code, over.json()["detail"]) == (422, "最多 ¥45.00，剩下的只有这么多。")
     assert dispute(site, bought, 1, order_code="KAMENG-NONE").status_code in {404, 422}
     assert dispute(site, bought, 1, by="li").status_code == 403
     assert money(site) == before

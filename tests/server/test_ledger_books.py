@@ -188,7 +188,7 @@ def test_an_adjustment_that_is_refused_or_withdrawn_posts_nothing(site):
         (("fee", "somebody"), ("loss", ""), "bad_field"),
         (("supplier_available", ""), ("fee", ""), "bad_field"),
         (("supplier_available", DISTRIBUTOR.hex), ("fee", ""), "bad_field"),
-        (("fee", ""), ("fee", ""), "bad_field"),
+        (("fee", ""), ("fee", ""), "same_account"),
     ],
 )
 def test_what_belongs_to_rows_or_to_nobody_is_not_adjusted(site, debit, credit, said):

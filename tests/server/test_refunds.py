@@ -399,7 +399,9 @@ def test_an_order_is_refunded_in_parts_until_nothing_is_left(site):
     post(site, ask(site, order), "answer", "chen", answer="refuse", evidence="x")
     post(site, ask(site, order), "decide", "li", approve=False, reason="x")
     too_much = start(site, order, amount_fen=3_751)
-    assert (too_much.status_code, too_much.json()["code"]) == (422, "bad_field")
+    assert (too_much.status_code, too_much.json()["detail"]) == (422, "最多 ¥37.50，剩下的只有这么多。")
+    too_many = start(site, order, quantity=4)
+    assert (too_many.status_code, too_many.json()["detail"]) == (422, "最多 3 张卡，剩下的只有这么多。")
     both = start(site, order, quantity=3, amount_fen=1)  # three unseen keys for a fen
     assert (both.status_code, [wrong["field"] for wrong in both.json()["fields"]]) == (422, ["amount_fen"])
     for body in ({"quantity": 1}, {"amount_fen": 333}, {}):

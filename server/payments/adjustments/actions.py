@@ -29,6 +29,7 @@ from shared.contracts import ledger as wire
 from shared.errors import BadField, Conflict, IdempotencyReused, NotFound
 from shared.finance import ADJUSTMENT, KEPT_BY_ROWS, AdjustmentState, JournalCode
 from shared.money import Fen, format_fen
+from shared.sentence import Sentence
 
 DOMAIN = "ledger"
 
@@ -47,6 +48,14 @@ class NotAdjustable(Conflict):
         "Account {kind} is not adjusted by hand; see to its order, exception, dispute or payout instead. "
         "What a supplier is to have is corrected in what it has available, or owes."
     )
+
+
+class SameAccount(BadField):
+    """A transfer would move nothing."""
+
+    code = "same_account"
+    zh = "借方和贷方是同一个账户，不会有任何变化。"
+    en = "Debit and credit are the same account: nothing would change."
 
 
 class DayIsOpen(Conflict):
@@ -114,7 +123,7 @@ def propose(tx: Tx, body: wire.NewAdjustment, *, order_id: UUID | None, actor: A
         return known
     for debit, credit, _ in _transfers(transfers):
         if debit == credit:
-            raise BadField(field="transfers", reason=f"{debit.kind}:{debit.owner}")
+            raise SameAccount(field="transfers")
         _require_adjustable(tx, debit)
         _require_adjustable(tx, credit)
     _require_signed(tx, body.channel, body.day)
@@ -153,7 +162,7 @@ def _require_adjustable(tx: Tx, account: Account) -> None:
 
 def _require_signed(tx: Tx, channel: str | None, day: date | None) -> None:
     if (channel is None) != (day is None):
-        raise BadField(field="day", reason="渠道与账日应同时填写 / channel and day go together")
+        raise BadField(field="day", reason=Sentence("渠道与账日应同时填写", "channel and day go together"))
     if channel and day and not kept_bills.is_closed(tx, channel, day):
         raise DayIsOpen(channel=channels.name(channel), day=day.isoformat())
 

@@ -64,7 +64,7 @@ class DisputeChanged(Conflict):
 def open_dispute(tx: Tx, body: wire.OpenDispute, *, order_id: UUID, actor: Actor) -> Dispute:
     """Register a dispute and freeze what suppliers have of it. The same one again changes nothing.
 
-    Raises NotDisputable, BadField for more than is left of the order, DisputeKnown, IdempotencyReused.
+    Raises NotDisputable, MoreThanLeft, DisputeKnown, IdempotencyReused.
     """
     order = orders.lock(tx, [order_id]).get(order_id)
     if order is None:
@@ -86,7 +86,7 @@ def open_dispute(tx: Tx, body: wire.OpenDispute, *, order_id: UUID, actor: Actor
     if whole == 0:
         raise NotDisputable
     if body.amount_fen > whole:
-        raise BadField(field="amount_fen", reason=f"<= {whole}")
+        raise making.MoreThanLeft.of_money(whole)
     dispute = Dispute(
         id=body.id,
         order_id=order_id,

@@ -29,7 +29,8 @@ from server.payments.refunds.splitting import Shares
 from shared import clock, ids
 from shared.errors import BadField, Conflict, NotFound
 from shared.finance import DisputeState
-from shared.money import Fen
+from shared.money import Fen, format_fen
+from shared.sentence import Sentence
 from shared.states import (
     AttemptState,
     ExceptionKind,
@@ -61,6 +62,28 @@ class NothingToRefund(Conflict):
     code = "nothing_to_refund"
     zh = "没有可以退款的金额。"
     en = "There is nothing left to refund."
+
+
+class MoreThanLeft(BadField):
+    """More money, or more keys, than there is to give back."""
+
+    code = "more_than_left"
+    zh = "最多{most}，剩下的只有这么多。"
+    en = "No more than {most}: that is all that is left."
+
+    @classmethod
+    def of_money(cls, left: Fen) -> MoreThanLeft:
+        """Where so much is left."""
+        fen = f"¥{format_fen(left)}"
+        return cls(field="amount_fen", most=Sentence(f" {fen}", fen))
+
+
+class OnlyWhole(BadField):
+    """A part of what was not delivered."""
+
+    code = "only_whole"
+    zh = "这张订单还没有发货，只能全额退款（¥{whole}）。"
+    en = "Nothing of this order was delivered yet: all of its ¥{whole} goes back, or nothing."
 
 
 class HasException(Conflict):
@@ -135,7 +158,7 @@ def left_of(tx: Tx, lines: Sequence[OrderLine]) -> list[Left]:
 
 
 def take(left: Sequence[Left], wanted: Portion) -> list[Taken]:
-    """What `wanted` takes of these lines. Raises NotFound, BadField, NothingToRefund."""
+    """What `wanted` takes of these lines. Raises NotFound, BadField, MoreThanLeft, NothingToRefund."""
     if wanted.order_line_id is not None:
         left = [one for one in left if one.line.id == wanted.order_line_id]
         if not left:
@@ -157,7 +180,7 @@ def take(left: Sequence[Left], wanted: Portion) -> list[Taken]:
 def _by_amount(left: Sequence[Left], amount: Fen) -> list[Taken]:
     whole = sum(one.shares.amount for one in left)
     if amount > whole:
-        raise BadField(field="amount_fen", reason=f"<= {whole}")
+        raise MoreThanLeft.of_money(whole)
     parts = splitting.over_lines(amount, [one.shares.amount for one in left])
     return [
         Taken(one.line, one.seqs if part == one.shares.amount else (), one.shares.part(part))
@@ -169,7 +192,8 @@ def _by_units(one: Left, wanted: Portion) -> Taken:
     """Named units, or as many of the last ones."""
     seqs = tuple(sorted(set(wanted.seqs))) or one.seqs[-(wanted.quantity or 0) :]
     if not set(seqs) <= set(one.seqs) or (wanted.quantity is not None and wanted.quantity != len(seqs)):
-        raise BadField(field="quantity", reason=f"<= {len(one.seqs)}")
+        most = len(one.seqs)
+        raise MoreThanLeft(field="quantity", most=Sentence(f" {most} 张卡", f"{most} keys" if most > 1 else "1 key"))
     worth = splitting.of_units(one.shares.amount, units=len(seqs), of=len(one.seqs))
     return Taken(one.line, seqs, one.shares.part(worth))
 
@@ -209,7 +233,7 @@ def of_order(
         raise NothingToRefund
     if order.state in UNDELIVERED:
         if wanted != Portion():
-            raise BadField(field="amount_fen", reason=str(order.amount_fen))
+            raise OnlyWhole(field="amount_fen", whole=format_fen(order.amount_fen))
         waits = (PaymentException.order_id == order.id, PaymentException.closed_at.is_(None))
         if tx.scalars(select(PaymentException.id).where(*waits, PaymentException.unmatched_id.is_(None))).first():
             raise HasException

@@ -294,7 +294,7 @@ def test_a_signed_day_is_corrected_today_by_two(close):
     with close.tomorrow():
         close.fetch_by_itself()
         assert propose(409, **about)["code"] == "day_is_open"
-        assert propose(422, channel="wechat")["code"] == "bad_field"
+        assert propose(422, channel="wechat")["detail"].endswith("：渠道与账日应同时填写")
         signed = close.sign("wechat")
         assert (signed["actions"], signed["corrections"]) == (["fetch", "correct"], [])
         made = propose(**about)

@@ -83,19 +83,19 @@ def test_people_hold_an_order_or_a_supplier_and_let_go(shop):
 
 
 @pytest.mark.parametrize(
-    "wish",
+    ("wish", "said"),
     [
-        {},
-        {"order_code": "7K3M9QX2H4TD", "supplier_id": "01a20707-af73-7040-afdc-4bb4f66a21d1"},
-        {"supplier_id": "01a20707-af73-7040-afdc-4bb4f66a21d1"},
-        {"order_code": "nonsense"},
-        {"supplier_id": "xinghe", "until": DAY},
+        ({}, "bad_field"),
+        ({"order_code": "7K3M9QX2H4TD", "supplier_id": "01a20707-af73-7040-afdc-4bb4f66a21d1"}, "bad_field"),
+        ({"supplier_id": "01a20707-af73-7040-afdc-4bb4f66a21d1"}, "not_found"),
+        ({"order_code": "nonsense"}, "not_found"),
+        ({"supplier_id": "xinghe", "until": DAY}, "held_until_past"),
     ],
 )
-def test_a_hold_of_nothing_is_refused(shop, wish):
+def test_a_hold_of_nothing_is_refused(shop, wish, said):
     named = wish | ({"supplier_id": str(shop.world.suppliers["xinghe"])} if wish.get("supplier_id") == "xinghe" else {})
     body = {"id": str(ids.new_id()), "reason": "x"} | named
-    assert shop.post("/api/settlement/holds", by="li", json=body).status_code in {404, 422}
+    assert shop.post("/api/settlement/holds", by="li", json=body).json()["type"] == f"urn:kameng:problem:{said}"
     assert ask(shop, "holds", all=True)["items"] == []
 
 
