@@ -9,13 +9,13 @@ import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from desktop.exporting import cells
 from desktop.exporting.cells import Kind
 from desktop.exporting.grid import heading_row, row_of, style_of
 from desktop.exporting.sheet_writer import Book, Look, letters
-from desktop.exporting.target import FolderMissing, Replacement, TargetIsFolder
+from desktop.exporting.target import Replacement, check_place
 from shared import clock
 from shared.contracts.settlement import InstructionRow, PayoutInstruction
 from shared.errors import BadInput
@@ -69,35 +69,41 @@ class TargetNotATable(BadInput):
 
 
 def check_table(target: Path) -> Path:
-    """The absolute path to write. Raises TargetNotATable, FolderMissing and TargetIsFolder."""
+    """The absolute path to write. Raises TargetNotATable, and what `check_place` does."""
     target = target.expanduser().absolute()
     if target.suffix.lower() not in {".xlsx", ".csv"}:
         raise TargetNotATable(file=target.name)
-    if not target.parent.is_dir():
-        raise FolderMissing(folder=target.parent)
-    if target.is_dir():
-        raise TargetIsFolder(file=target.name)
+    check_place(target)
     return target
 
 
-def write_instructions(instructions: Sequence[PayoutInstruction], target: Path, *, language: str) -> int:
-    """Write them one below the other and return how many rows there are.
+class InstructionFile(Replacement):
+    """A file of instructions, which `write` makes and `put` puts in its place."""
 
-    Raises what `check_table` does, TargetBusy and TargetUnwritable.
-    """
-    target = check_table(target)
-    rows = [_values(one.number, row) for one in instructions for row in one.rows]
-    columns = [
-        cells.texts(kind, [row[at] for row in rows], language) for at, (_title, kind, _width) in enumerate(_COLUMNS)
-    ]
-    titles = [title.sentence(language) for title, _kind, _width in _COLUMNS]
-    with Replacement(target) as file:
-        if target.suffix.lower() == ".csv":
-            file.file.write(_csv(titles, columns))
+    def __init__(self, target: Path, *, language: str) -> None:
+        """Raises what `check_table` does, and what a `Replacement`."""
+        target = check_table(target)
+        super().__init__(target)
+        self._title, self._is_text, self._language = target.stem, target.suffix.lower() == ".csv", language
+
+    def write(self, instructions: Sequence[PayoutInstruction]) -> int:
+        """Write them one below the other, instead of what was written, and return how many rows there are.
+
+        It is on the disk then, and nothing is in its way. Raises TargetBusy and TargetUnwritable.
+        """
+        language = self._language
+        rows = [_values(one.number, row) for one in instructions for row in one.rows]
+        columns = [
+            cells.texts(kind, [row[at] for row in rows], language) for at, (_title, kind, _width) in enumerate(_COLUMNS)
+        ]
+        titles = [title.sentence(language) for title, _kind, _width in _COLUMNS]
+        self.begin_again()
+        if self._is_text:
+            self.file.write(_csv(titles, columns))
         else:
-            _write_book(file, target.stem, titles, columns)
-        file.put()
-    return len(rows)
+            _write_book(self.file, self._title, titles, columns)
+        self.make_way()
+        return len(rows)
 
 
 def _values(number: str, row: InstructionRow) -> tuple[Any, ...]:
@@ -147,8 +153,8 @@ def _csv(titles: Sequence[str], columns: Sequence[Sequence[str]]) -> bytes:
     return made.getvalue().encode("utf-8-sig")
 
 
-def _write_book(file: Replacement, title: str, titles: Sequence[str], columns: Sequence[Sequence[str]]) -> None:
-    with Book(file.file, title=title, author="", made_at=clock.now()) as book:
+def _write_book(file: IO[bytes], title: str, titles: Sequence[str], columns: Sequence[Sequence[str]]) -> None:
+    with Book(file, title=title, author="", made_at=clock.now()) as book:
         sheet = book.sheet(title[:31], Look([width for _title, _kind, width in _COLUMNS], frozen_rows=1))
         sheet.write(heading_row(book, 1, titles))
         styles = [book.style(style_of(kind)) for _title, kind, _width in _COLUMNS]

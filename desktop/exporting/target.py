@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Self
 
 from shared.errors import BadInput, Conflict, KamengError
 
@@ -89,17 +89,23 @@ def check_target(target: Path, *, field: str = "out", sources: Iterable[Path] = 
     target = target.expanduser().absolute()
     if target.suffix.lower() != ".xlsx":
         raise TargetNotWorkbook(field=field, file=target.name)
-    if not target.parent.is_dir():
-        raise FolderMissing(folder=target.parent)
-    if target.is_dir():
-        raise TargetIsFolder(file=target.name)
     if any(_is_same(target, source) for source in sources):
         raise TargetIsSource(file=target.name)
-    # Excel and WPS leave an owner file beside an open workbook, LibreOffice a lock file.
-    for beside in (f"~${target.name}", f".~lock.{target.name}#"):
-        if (target.parent / beside).exists():
-            raise TargetBusy(file=target.name)
+    check_place(target)
     return target
+
+
+def check_place(target: Path) -> None:
+    """Raise FolderMissing, TargetIsFolder, TargetBusy, or what the disk says of such a name."""
+    with errors_in_words(target):
+        if not target.parent.is_dir():
+            raise FolderMissing(folder=target.parent)
+        if target.is_dir():
+            raise TargetIsFolder(file=target.name)
+        # Excel and WPS leave an owner file beside an open workbook, LibreOffice a lock file.
+        for beside in (f"~${target.name}", f".~lock.{target.name}#"):
+            if (target.parent / beside).exists():
+                raise TargetBusy(file=target.name)
 
 
 @contextmanager
@@ -117,18 +123,35 @@ def errors_in_words(target: Path) -> Iterator[None]:
 
 
 class Replacement:
-    """A new file beside `target`, which takes its place at `put`; leaving the block without leaves nothing behind.
+    """A new file beside `target`, which takes its place at `put`; leaving the block without leaves all as it was.
 
     Errors of the disk in the block become KamengErrors.
     """
 
     def __init__(self, target: Path) -> None:
         self._target = target
-        self._part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        self._part, self._before = (target.with_name(f".{target.name}.{os.getpid()}.{end}") for end in ("part", "was"))
+        self._has_made_way = self._is_put = False
         with errors_in_words(target):
             # Readable by this person alone: it is about money or keys.
             descriptor = os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         self.file: IO[bytes] = os.fdopen(descriptor, "wb")
+
+    def begin_again(self) -> None:
+        """Write it anew from its beginning."""
+        self.file.seek(0)
+        self.file.truncate()
+
+    def make_way(self) -> None:
+        """Make durable what was written, and move away what is in its place: then nothing that is known of keeps it
+        from being put there.
+        """
+        with errors_in_words(self._target):
+            self.file.flush()
+            os.fsync(self.file.fileno())
+            with suppress(FileNotFoundError):
+                self._target.replace(self._before)
+                self._has_made_way = True
 
     def put(self) -> None:
         """Make it durable and put it in the place of the target: nobody opens half a workbook."""
@@ -137,8 +160,9 @@ class Replacement:
             os.fsync(self.file.fileno())
             self.file.close()
             self._part.replace(self._target)
+            self._is_put = True
 
-    def __enter__(self) -> Replacement:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -147,9 +171,19 @@ class Replacement:
                 self.file.close()
         finally:
             self._part.unlink(missing_ok=True)
+            if self._has_made_way:
+                self._leave_before()
         if isinstance(error, OSError):
             with errors_in_words(self._target):
                 raise error
+
+    def _leave_before(self) -> None:
+        """What made way is gone, or back where nothing took its place."""
+        if self._is_put:
+            with suppress(OSError):
+                self._before.unlink()
+        else:
+            self._before.replace(self._target)
 
 
 def _is_same(target: Path, source: Path) -> bool:

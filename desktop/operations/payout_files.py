@@ -9,7 +9,7 @@ from pathlib import Path
 from uuid import UUID
 
 from desktop.engine.engine import Engine
-from desktop.exporting.instructions import check_table, write_instructions
+from desktop.exporting.instructions import InstructionFile
 from desktop.importing.results import ResultFile, read_results
 from desktop.operations import settlement
 from shared.contracts.settlement import PayoutInstruction, PayoutResultsTaken
@@ -27,12 +27,23 @@ class Carried:
 async def export(engine: Engine, payouts: Sequence[UUID], *, target: Path, language: str) -> Carried:
     """Write the instructions of these payouts into one file. Raises what the writer does, and the server refuses.
 
+    The server notes who has them once the file is whole and can be put in its place, and it is put there once that is
+    noted: a file that was not written is not noted, and none stands that was not.
     A row of which the bank or channel has told what became of it is carried no more.
     """
-    await asyncio.to_thread(check_table, target)
-    taken = [await settlement.take_instruction(engine, one) for one in payouts]
-    rows = await asyncio.to_thread(write_instructions, taken, target, language=language)
+    told = [_left(await settlement.instruction(engine, one)) for one in payouts]
+    with InstructionFile(target, language=language) as file:
+        rows = await asyncio.to_thread(file.write, told)
+        taken = await settlement.take_instructions(engine, payouts)
+        if [one.rows for one in taken] != [one.rows for one in told]:  # something was told of them meanwhile
+            rows = await asyncio.to_thread(file.write, taken)
+        await asyncio.to_thread(file.put)
     return Carried(target, rows, again=tuple(one for one in taken if one.taken_by is not None))
+
+
+def _left(whole: PayoutInstruction) -> PayoutInstruction:
+    """What is still to be carried of it."""
+    return whole.model_copy(update={"rows": [row for row in whole.rows if row.succeeded is None]})
 
 
 async def read(_engine: Engine, file: Path) -> ResultFile:

@@ -36,6 +36,7 @@ from shared.contracts.settlement import (
     Statement,
     StatementLine,
     SupplierAccount,
+    TakeInstructions,
     Terms,
 )
 from shared.finance import PayoutState, StatementState
@@ -49,6 +50,7 @@ _LINES: TypeAdapter[Page[StatementLine]] = TypeAdapter(Page[StatementLine])
 _PAYOUTS: TypeAdapter[Page[Payout]] = TypeAdapter(Page[Payout])
 _PAYOUT: TypeAdapter[Payout] = TypeAdapter(Payout)
 _INSTRUCTION: TypeAdapter[PayoutInstruction] = TypeAdapter(PayoutInstruction)
+_INSTRUCTIONS: TypeAdapter[Page[PayoutInstruction]] = TypeAdapter(Page[PayoutInstruction])
 _HOLDS: TypeAdapter[Page[Hold]] = TypeAdapter(Page[Hold])
 _TERMS: TypeAdapter[Page[Terms]] = TypeAdapter(Page[Terms])
 _FEE_RULES: TypeAdapter[Page[FeeRule]] = TypeAdapter(Page[FeeRule])
@@ -248,9 +250,11 @@ async def instruction(engine: Engine, payout_id: UUID) -> PayoutInstruction:
     return await engine.session.ask(Call("GET", f"{_HERE}/payouts/{payout_id}/instruction"), _INSTRUCTION)
 
 
-async def take_instruction(engine: Engine, payout_id: UUID) -> PayoutInstruction:
-    """The rows that are still to be carried, taken away to be carried: the server notes who did so."""
-    return await engine.session.ask(Call("POST", f"{_HERE}/payouts/{payout_id}/instruction"), _INSTRUCTION)
+async def take_instructions(engine: Engine, payout_ids: Sequence[UUID]) -> list[PayoutInstruction]:
+    """The rows that are still to be carried, taken away to be carried: the server notes of all, or of none, who did."""
+    body = TakeInstructions(payouts=list(payout_ids))
+    call = Call("POST", f"{_HERE}/payouts/instructions", body=body)
+    return (await engine.session.ask(call, _INSTRUCTIONS)).items
 
 
 async def take_results(

@@ -1,7 +1,8 @@
-"""Taking the instruction of a payout away, to be carried to the bank or the channel: whoever does so again is told."""
+"""Taking instructions of payouts away, to be carried to the bank or the channel: whoever does so again is told."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import select
@@ -15,13 +16,19 @@ from shared.contracts import settlement as wire
 from shared.finance import PayoutState
 
 
-def take(tx: Tx, payout_id: UUID, *, actor: Actor, request_id: str | None = None) -> wire.PayoutInstruction:
-    """The rows whose results are not known, and who had taken the same away before. Raises NotFound and NotSent.
+def take(
+    tx: Tx, payout_ids: Sequence[UUID], *, actor: Actor, request_id: str | None = None
+) -> list[wire.PayoutInstruction]:
+    """The rows whose results are not known, and who had taken the same away before; all of it or nothing.
 
-    Nothing is noted where there is nothing to carry.
+    Nothing is noted where there is nothing to carry. Raises NotFound and NotSent.
     """
     # One after the other: of two people at the same moment the second one is told.
-    tx.execute(select(Payout.id).where(Payout.id == payout_id).with_for_update())
+    tx.execute(select(Payout.id).where(Payout.id.in_(list(payout_ids))).order_by(Payout.id).with_for_update())
+    return [_take(tx, payout_id, actor=actor, request_id=request_id) for payout_id in payout_ids]
+
+
+def _take(tx: Tx, payout_id: UUID, *, actor: Actor, request_id: str | None) -> wire.PayoutInstruction:
     held, told = queries.payout(tx, actor, payout_id), instructions.instruction(tx, actor, payout_id)
     rows = [row for row in told.rows if row.succeeded is None]
     told = told.model_copy(update={"rows": rows})

@@ -239,6 +239,17 @@ def take_results(request: Request, body: wire.PayoutResults) -> wire.PayoutResul
     return _do(request, lambda tx, who: results.take_in(tx, body, actor=who, request_id=web.request_id(request)))
 
 
+@router.post("/payouts/instructions", allow=PAY)
+def take_instructions(request: Request, body: wire.TakeInstructions) -> Page[wire.PayoutInstruction]:
+    """What people carry to the bank or the channel, taken away to be carried: whoever does so again is told."""
+
+    def take(tx: Tx, who: Actor) -> Page[wire.PayoutInstruction]:
+        taken = carrying.take(tx, body.payouts, actor=who, request_id=web.request_id(request))
+        return Page[wire.PayoutInstruction](items=taken)
+
+    return _do(request, take)
+
+
 @router.get("/payouts/{payout_id}", allow=READ)
 def one_payout(request: Request, payout_id: UUID) -> wire.Payout:
     """A payout of the actor's scope."""
@@ -252,12 +263,6 @@ def payout_instruction(request: Request, payout_id: UUID) -> wire.PayoutInstruct
     """The rows that people carry to the bank or the channel."""
     with context.of(request).db.read() as tx:
         return instructions.instruction(tx, policy.actor(request), payout_id)
-
-
-@router.post("/payouts/{payout_id}/instruction", allow=PAY)
-def take_instruction(request: Request, payout_id: UUID) -> wire.PayoutInstruction:
-    """The same, taken away to be carried there: whoever does so again is told."""
-    return _do(request, lambda tx, who: carrying.take(tx, payout_id, actor=who, request_id=web.request_id(request)))
 
 
 @router.post("/payouts/{payout_id}/check", allow=CHECK)

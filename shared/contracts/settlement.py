@@ -31,6 +31,9 @@ from shared.money import MAX_FEN, PPM
 SettlementMode = Literal["profit_sharing", "purchase"]
 Tier = Annotated[str, Field(min_length=1, max_length=32)]
 
+MOST_TAKEN = 1_000
+"""So many payouts a console handles together."""
+
 DEFAULT_SPLIT_PPM = 300_000
 """What of a payment WeChat Pay lets a merchant split with others unless it has granted more."""
 
@@ -359,8 +362,8 @@ class PayoutInstruction(Answer):
     """`GET /api/settlement/payouts/{id}/instruction`: what people carry to the bank or the channel.
 
     Refused until the payout was sent. Once it arrived: what of its splits is to be given back, and whose payments are
-    still to be ended. `POST` there takes it away, as into a file, and notes so; `taken_by` is who had taken the same
-    away before.
+    still to be ended. `POST /api/settlement/payouts/instructions` takes them away, as into a file; `taken_by` is who
+    had taken the same away before.
     """
 
     number: str
@@ -369,6 +372,12 @@ class PayoutInstruction(Answer):
     taken_by: str | None = None
     taken_at: datetime | None = None
     rows: list[InstructionRow]
+
+
+class TakeInstructions(Request):
+    """`POST /api/settlement/payouts/instructions`: these are taken away to be carried; all are noted, or none."""
+
+    payouts: Annotated[list[UUID], Field(min_length=1, max_length=MOST_TAKEN)]
 
 
 class PayoutResult(Request):

@@ -7,7 +7,7 @@ import io
 import openpyxl
 import pytest
 
-from desktop.exporting.instructions import TargetNotATable, attention, write_instructions
+from desktop.exporting.instructions import InstructionFile, TargetNotATable, attention
 from desktop.importing.results import ResultsDoNotRead, ResultsEmpty, ResultsWithoutColumns, read_results
 from desktop.operations import settlement
 from desktop.operations.once import OutcomeUnknown
@@ -369,13 +369,20 @@ def test_what_is_typed_reaches_the_server():
         assert said.version == 2
 
 
+def written(asked, target, *, language):
+    with InstructionFile(target, language=language) as file:
+        rows = file.write(asked)
+        file.put()
+    return rows
+
+
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_instructions_are_written_for_the_bank(tmp_path, language):
     odd = {"receiver": "=HYPERLINK(1)", "remark": "-1", "trouble": "too_late", "channel": "wechat"}
     asked = [instruction(account="7559 0001", bank="招商银行"), instruction(**odd, kind="unfreeze")]
     book, text = tmp_path / "打款.xlsx", tmp_path / "打款.csv"
-    assert write_instructions(asked, book, language=language) == 2
-    assert write_instructions(asked, text, language=language) == 2
+    assert written(asked, book, language=language) == 2
+    assert written(asked, text, language=language) == 2
     sheet = openpyxl.load_workbook(book).active
     head, first, second = list(sheet.iter_rows(values_only=True))
     assert head[0] == {"zh": "打款单号", "en": "Payout"}[language]
@@ -390,7 +397,14 @@ def test_instructions_are_written_for_the_bank(tmp_path, language):
     assert rows[2][14].endswith({"zh": "期限，请登记为失败", "en": " split: say that it failed"}[language])
     assert attention(instruction(trouble="no_payment").rows[0]).zh == "超出可分账的部分，请转账；缺收款账号"
     with pytest.raises(TargetNotATable):
-        write_instructions(asked, tmp_path / "打款.doc", language=language)
+        InstructionFile(tmp_path / "打款.doc", language=language)
+    for end in (lambda file: file.write(asked[1:]), lambda file: file.put()):
+        before = text.read_bytes()
+        with InstructionFile(text, language=language) as file:
+            assert (file.write(asked), file.write(asked[:1])) == (2, 1)
+            end(file)
+        assert (text.read_bytes() == before) is not file._is_put, "all is as it was, unless it was put there"
+    assert len(text.read_bytes().splitlines()) == 2, "what was written last"
     assert sorted(one.name for one in tmp_path.iterdir()) == ["打款.csv", "打款.xlsx"]
 
 
@@ -420,7 +434,7 @@ def test_results_are_read_from_text_and_from_a_workbook(tmp_path):
 def test_an_instruction_with_a_column_of_results_is_read_row_by_row(tmp_path, language):
     book = tmp_path / "打款.xlsx"
     asked = [instruction(request_no=f"DK-1-{n}", amount_fen=100 + n, kind="split") for n in (1, 2)]
-    write_instructions(asked, book, language=language)
+    written(asked, book, language=language)
     told = openpyxl.load_workbook(book)
     told.active["P1"], told.active["P2"], told.active["P3"] = {"zh": "结果", "en": "Result"}[language], "成功", "yes"
     told.save(book)

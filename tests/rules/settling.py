@@ -36,9 +36,9 @@ MATRIX = {
     "GET /api/settlement/payouts": READ,
     "POST /api/settlement/payouts": MADE,
     "POST /api/settlement/payouts/results": MONEY,
+    "POST /api/settlement/payouts/instructions": MONEY,
     "GET /api/settlement/payouts/{payout_id}": OWN,
     "GET /api/settlement/payouts/{payout_id}/instruction": MONEY,
-    "POST /api/settlement/payouts/{payout_id}/instruction": MONEY,
     "POST /api/settlement/payouts/{payout_id}/check": MONEY,
     "POST /api/settlement/payouts/{payout_id}/{verb}": MONEY,
     "GET /api/settlement/holds": "401 401 401 200 200 200 403 403",
@@ -127,6 +127,11 @@ class Till:
         file = {"file_name": "r.csv", "file_sha256": "0" * 64, "rows": [row]}
         return {"json": file | {"id": str(ids.new_id())}}
 
+    def to_carry(self) -> dict[str, Any]:
+        """The wish to take the instruction of a payout away that was just sent."""
+        self.sent()
+        return {"json": {"payouts": [str(self.payout)]}}
+
     def held(self) -> dict[str, Any]:
         """A hold of one order that stands; answers nothing, for the address is enough."""
         code = self.site.world.buy(ANNA, "STEAM-50").order.code
@@ -150,6 +155,7 @@ REQUESTS = {
     "POST /api/settlement/statements/{statement_id}/drop": lambda till: _json(till.draft()),
     "POST /api/settlement/payouts": lambda till: till.confirmed(),
     "POST /api/settlement/payouts/results": lambda till: till.sent(),
+    "POST /api/settlement/payouts/instructions": lambda till: till.to_carry(),
     "POST /api/settlement/payouts/{payout_id}/check": lambda till: till.requested(approve=True),
     "POST /api/settlement/payouts/{payout_id}/{verb}": lambda till: till.requested(),
     "POST /api/settlement/holds": lambda till: _new(supplier_id=str(till.supplier), reason="核查", until="2999-01-01"),

@@ -1,5 +1,6 @@
 """Instructions of payouts that people take away, to be carried to the bank or the channel."""
 
+from shared import ids
 from tests.server.settlement import paying
 from tests.server.settlement.paying import agree, ask, pay, say, settled, step
 from tests.server.settlement.test_netting import DAY, refund
@@ -16,12 +17,15 @@ def test_who_takes_an_instruction_away_again_is_told_who_had_it(tmp_path):
         here, its = f"payouts/{payout['id']}", f"statements/{made['id']}"
 
         def taken(by):
-            told = say(shop, f"{here}/instruction", None, by=by)
+            [told] = say(shop, "payouts/instructions", {"payouts": [payout["id"]]}, by=by)["items"]
             return [row["request_no"] for row in told["rows"]], told["taken_by"], told["taken_at"]
 
-        assert say(shop, f"{here}/instruction", None, status=409)["code"] == "payout_not_sent"
+        wanted = {"payouts": [payout["id"]]}
+        assert say(shop, "payouts/instructions", wanted, status=409)["code"] == "payout_not_sent"
         assert (made["payout"], ask(shop, here)["taken_by"]) == (None, None)
         payout = step(shop, payout, "send")
+        assert say(shop, "payouts/instructions", {"payouts": [payout["id"], str(ids.new_id())]}, status=404)
+        assert ask(shop, here)["taken_by"] is None, "all are noted, or none"
         assert ask(shop, its)["payout"] == {"id": payout["id"], "number": payout["number"], "state": "sent"}
         rows = [f"{payout['number']}-1", f"{payout['number']}-E1"]
         assert taken("zhou") == (rows, None, None)
