@@ -39,9 +39,26 @@ class NotConfirmed(Conflict):
     en = "Difference {number} was left: the channel does not confirm what the bill says (it says {answer}). Check it."
 
 
+class RefundNotNamed(Conflict):
+    """The bill has no number of ours for a refund, and the channel does not say that it has begun one without."""
+
+    code = "refund_not_named"
+    zh = (
+        "没有处理差异 {number}：账单里的这笔退款没有商户退款单号，渠道也没有确认它（渠道答复：{answer}），不能入账。"
+        "请先向渠道核实，期间可以挂账。"
+    )
+    en = (
+        "Difference {number} was left: the bill has this refund without a number of the merchant's, and the channel "
+        "does not confirm it (it says {answer}), so that it is not booked. Ask the channel; carry it over meanwhile."
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What the bill says of a payment, or of a refund with a number: what the channel's word for it may be."""
+    """What the bill says of a payment, or of a refund with a number: what the channel's word for it may be.
+
+    `is_named`: by the bill; else the refund's number is the payment's, as channels have it where they were given none.
+    """
 
     state: Literal["paid", "refunded"]
     number: str
@@ -51,12 +68,13 @@ class _Said:
     amount_fen: int | None
     out_refund_no: str = ""
     outcomes: Collection[str] = ("succeeded",)
+    is_named: bool = True
 
 
 async def before(ctx: Context, seen: Mapping[UUID, int], *, actor: Actor) -> None:
     """Ask about those of these differences, as they were seen, whose approval by this person lets goods or money go.
 
-    Raises NotConfirmed. All else is refused by the approval itself.
+    Raises NotConfirmed, RefundNotNamed. All else is refused by the approval itself.
     """
     said = await asyncio.to_thread(_to_be_asked, ctx, seen, actor)
     gate = asyncio.Semaphore(AT_ONCE)
@@ -65,8 +83,10 @@ async def before(ctx: Context, seen: Mapping[UUID, int], *, actor: Actor) -> Non
             raise refusal
 
 
-async def _ask(ctx: Context, said: _Said, gate: asyncio.Semaphore) -> NotConfirmed | None:
+async def _ask(ctx: Context, said: _Said, gate: asyncio.Semaphore) -> NotConfirmed | RefundNotNamed | None:
     async with gate:
+        if not said.is_named:
+            return await _ask_for_unnamed(ctx, said)
         try:
             if said.out_refund_no:
                 return await _ask_for_refund(ctx, said)
@@ -85,9 +105,24 @@ async def _ask(ctx: Context, said: _Said, gate: asyncio.Semaphore) -> NotConfirm
 
 
 async def _ask_for_refund(ctx: Context, said: _Said) -> NotConfirmed | None:
-    named = RefundNamed(said.channel, said.out_refund_no, said.out_trade_no, said.provider_no, said.amount_fen)
-    answer = await said_otherwise(ctx, named, said.outcomes)
+    answer = await _unlike(ctx, said)
     return None if answer is None else NotConfirmed(number=said.number, answer=answer)
+
+
+async def _ask_for_unnamed(ctx: Context, said: _Said) -> RefundNotNamed | None:
+    """Nobody's word is enough for what cannot be asked about: a channel that is silent has not confirmed it either."""
+    try:
+        answer = await _unlike(ctx, said)
+    except ChannelRefused as refusal:
+        answer = refusal.reason_code
+    except ChannelUnknown:
+        answer = "NO_ANSWER"
+    return None if answer is None else RefundNotNamed(number=said.number, answer=answer)
+
+
+async def _unlike(ctx: Context, said: _Said) -> str | None:
+    named = RefundNamed(said.channel, said.out_refund_no, said.out_trade_no, said.provider_no, said.amount_fen)
+    return await said_otherwise(ctx, named, said.outcomes)
 
 
 def _answer(fact: PaymentFact | None) -> str:
@@ -107,17 +142,22 @@ def _to_be_asked(ctx: Context, seen: Mapping[UUID, int], actor: Actor) -> list[_
         unknown = [row for row in rows if row.kind == _K.REFUND_ONLY_THEIRS and row.action == DifferenceAction.BOOK]
         whole = [row for row in unknown if _gives_back(tx, row)]
         ours = [row for row in rows if row.kind == _K.REFUND_STATE and row.action == DifferenceAction.BOOK]
-    of_orders = [row for row in unknown if row not in whole and row.out_refund_no]
+    of_orders = [row for row in unknown if row not in whole]
     return [
         *(_said("paid", row) for row in paid),
         *(_said("refunded", row) for row in whole),
         *(replace(_said("refunded", row), out_refund_no=row.out_refund_no) for row in ours),
-        *(replace(_said("refunded", row), out_refund_no=row.out_refund_no, outcomes=BEGUN) for row in of_orders),
+        *(_said_of_order(row) for row in of_orders),
     ]
 
 
 def _said(state: Literal["paid", "refunded"], row: ReconcileDifference) -> _Said:
     return _Said(state, row.number, row.channel, row.out_trade_no, row.provider_no, row.theirs_fen)
+
+
+def _said_of_order(row: ReconcileDifference) -> _Said:
+    number = row.out_refund_no or row.out_trade_no
+    return replace(_said("refunded", row), out_refund_no=number, outcomes=BEGUN, is_named=bool(row.out_refund_no))
 
 
 def _gives_back(tx: Tx, row: ReconcileDifference) -> bool:

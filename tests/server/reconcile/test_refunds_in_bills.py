@@ -287,3 +287,34 @@ def test_each_recorded_refund_has_a_row_of_its_own_where_the_channel_numbers_non
         close.drop(*foreign(close, sold))
         assert unbilled(close) == [1_000]
     close.shop.check()
+
+
+def test_a_refund_without_a_number_is_booked_by_the_channels_word_alone(close, monkeypatch):
+    """A forger leaves it blank, so that nobody can be asked. Alipay has what was given none under the payment's."""
+    paid, other = close.sold("wechat"), close.sold("alipay")
+    forged, true = {"out_refund_no": "", "amount_fen": 1_000}, {"out_refund_no": "", "amount_fen": 700}
+    close.give_back(other, other.out_trade_no, 700)
+    before = balances(close.site)
+    with close.tomorrow():
+        close.drop(*trades(close, line(close, paid), given_back(close, paid, forged | {"refund_no": "50" + "6" * 26})))
+        close.drop(*alipay(close, line(close, other), given_back(close, other, true)))
+        rows = {one["channel"]: one for channel in ("wechat", "alipay") for one in close.differences(channel)}
+        assert {channel: row["kind"] for channel, row in rows.items()} == dict.fromkeys(rows, "refund_only_theirs")
+        for row in rows.values():
+            assert close.handle(row, "book")["state"] == "proposed"
+        refused = close.check(rows["wechat"], status=409)
+        assert (refused["code"], refused["params"]["answer"]) == ("refund_not_named", "NOT_FOUND")
+        for channel, row in rows.items():
+            with monkeypatch.context() as away:
+                away.setattr(close.shop.ctx.gateways[channel], "query_refund", silent)
+                refused = close.check(row, status=409)
+            assert (refused["code"], refused["params"]["answer"]) == ("refund_not_named", "NO_ANSWER")
+        assert balances(close.site) == before
+        close.shop.ctx.breakers.note("alipay", answered=True)
+        assert close.check(rows["alipay"])["state"] == "resolved"
+        after = balances(close.site)
+        assert (after["psp", "alipay"] - before["psp", "alipay"], after["psp", "wechat"]) == (
+            -700,
+            before["psp", "wechat"],
+        )
+    close.shop.check()
