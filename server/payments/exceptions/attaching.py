@@ -74,8 +74,13 @@ def attach(tx: Tx, unmatched_id: UUID, order: Order, said: Said) -> None:
 
 
 def _attempt(tx: Tx, money: UnmatchedPayment, order: Order) -> PaymentAttempt:
-    """The attempt that the money pays. It is of now: the day on which the channel took the money may be signed."""
+    """The attempt that the money pays. It is of now: the day on which the channel took the money may be signed.
+
+    The channel keeps money back that was opened to be split, whoever's it is by now, until it is told that this ended.
+    """
     [line, *_] = orders.lines_of(tx, [order.id])[order.id]
+    a = PaymentAttempt
+    opened = select(a.is_shared).where(a.channel == money.channel, a.out_trade_no == money.out_trade_no)
     attempt = PaymentAttempt(
         id=ids.new_id(),
         order_id=order.id,
@@ -90,6 +95,7 @@ def _attempt(tx: Tx, money: UnmatchedPayment, order: Order) -> PaymentAttempt:
         created_at=money.created_at,
         expires_at=order.expires_at,
         queries=0,
+        is_shared=bool(tx.scalar(opened)),
     )
     tx.add(attempt)
     tx.flush()

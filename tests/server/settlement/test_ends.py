@@ -120,3 +120,24 @@ def test_money_that_was_paid_twice_is_not_the_payment_that_is_split(shop):
         assert tx.get(PaymentAttempt, again.id).state == "paid"
         paid = payments_of(tx, [first.order.id])[first.order.id]
     assert (paid.number, paid.provider_no) == (first.attempt.out_trade_no, world.fact(first).provider_no)
+
+
+def test_money_that_people_attach_to_another_order_is_ended_as_it_was_opened(shop):
+    """Of a wrong amount: its channel keeps it back for a split, though the order it pays was to be split for nobody."""
+    world = shop.world
+    world.stock("MUSIC-30", 1)
+    opened = world.place(ANNA, "STEAM-50")
+    assert world.apply(world.fact(opened, amount_fen=1_250)) is Outcome.EXCEPTION
+    agree(shop, version=1, **PURCHASE)
+    meant = world.place(BEN, "MUSIC-30")
+    [one] = shop.get("/api/exceptions", by="li").json()["items"]
+    said = {"action": "attach", "note": "买家出示了账单", "order_code": meant.order.code, "version": one["version"]}
+    one = shop.post(f"/api/exceptions/{one['id']}/propose", by="li", json=said).json()
+    body = {"approved": True, "version": one["version"]}
+    assert shop.post(f"/api/exceptions/{one['id']}/approve", by="zhou", json=body).json()["state"] == "closed"
+    payout = sent(shop, settled(shop, DAY))
+    [end] = [row for row in rows_of(shop, payout) if row["kind"] == "unfreeze"]
+    assert (end["order_code"], end["amount_fen"]) == (meant.order.code, 1_250)
+    assert end["payment_no"] == opened.attempt.out_trade_no, "the channel knows no other"
+    assert told(shop, [(end["request_no"], 1_250, True, "")]) == {"unfrozen": 1}
+    assert ends(shop, payout) == {}
