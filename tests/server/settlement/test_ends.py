@@ -139,5 +139,6 @@ def test_money_that_people_attach_to_another_order_is_ended_as_it_was_opened(sho
     [end] = [row for row in rows_of(shop, payout) if row["kind"] == "unfreeze"]
     assert (end["order_code"], end["amount_fen"]) == (meant.order.code, 1_250)
     assert end["payment_no"] == opened.attempt.out_trade_no, "the channel knows no other"
+    step(shop, payout, "confirm")
     assert told(shop, [(end["request_no"], 1_250, True, "")]) == {"unfrozen": 1}
     assert ends(shop, payout) == {}
