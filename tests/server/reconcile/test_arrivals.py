@@ -1,6 +1,6 @@
 """What channels pay out to our bank: of which days it is, which days wait for money, and what left the channel."""
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -17,7 +17,10 @@ from shared.owed import shares
 from tests.server.till import Till, site_with
 from tests.world import MERCHANT
 
-TODAY = clock.shop_day(clock.now())
+NOON = datetime(2026, 11, 18, 4, tzinfo=UTC)
+"""A Wednesday of the shop: on days that pass while these tests run, money would be late sooner."""
+
+TODAY = clock.shop_day(NOON)
 FRIDAY, SATURDAY, SUNDAY, MONDAY = (TODAY - timedelta(days=n) for n in (5, 4, 3, 2))
 FEE = 60
 NET = {FRIDAY: 9_940, SATURDAY: 19_940, SUNDAY: -3_000, MONDAY: 4_940}
@@ -63,7 +66,7 @@ def funds(day, *withdrawn):
 @pytest.fixture
 def bank(tmp_path, any_engine):
     """A shop with the bills of four days, and what the bank says of them over HTTP; after four days money is late."""
-    with site_with(tmp_path, Till("wechat"), kind=any_engine, arrival_days=4) as site:
+    with clock.fixed(NOON), site_with(tmp_path, Till("wechat"), kind=any_engine, arrival_days=4) as site:
         for day in NET:
             told(site, day, "trades", trades(day))
         yield Bank(site)

@@ -27,8 +27,9 @@ def line(close, bought, **more):
 
 
 def given_back(close, bought, refund, **more):
-    """The line of a refund of it, a minute after it was paid."""
-    at = ms(bought.paid_at + timedelta(minutes=1))
+    """The line of a refund of it, a minute after it was paid, or as late as a bill of that day has it."""
+    last = clock.day_bounds(clock.shop_day(bought.paid_at))[1] - timedelta(seconds=1)
+    at = ms(min(bought.paid_at + timedelta(minutes=1), max(bought.paid_at, last)))
     told = {"kind": "refund", "at_ms": at, "ends_at_ms": at, "fee_fen": 0, "refund_no": refund.get("refund_no", "")}
     told |= {"out_refund_no": refund["out_refund_no"], "amount_fen": refund["amount_fen"]}
     return line(close, bought, **told | more)
