@@ -22,6 +22,7 @@ from urllib.parse import unquote, urlsplit
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from server.gateways.port import SPLITTING
 from shared import channels
 from shared.errors import KamengError
 
@@ -286,7 +287,7 @@ def _numbers(text: str) -> dict[str, int]:
     return {channel: int(number) for channel, _, number in (word.partition("=") for word in text.split())}
 
 
-def _by_channel(zh: str, en: str, example: str) -> Callable[[str, str], str]:
+def _by_channel(zh: str, en: str, example: str, *, lowest: int, highest: int) -> Callable[[str, str], str]:
     def read(name: str, text: str) -> str:
         if not re.fullmatch(r"([a-z]+=[0-9]{1,6}(\s+|$))*", text.strip()):
             _refuse(
@@ -294,7 +295,15 @@ def _by_channel(zh: str, en: str, example: str) -> Callable[[str, str], str]:
                 f"应为“渠道={zh}”，以空格分隔，如 {example}",
                 f"use channel={en} separated by spaces, such as {example}",
             )
-        _known(name, _numbers(text))
+        given = _numbers(text)
+        _known(name, given)
+        for channel, number in given.items():
+            if not lowest <= number <= highest:
+                _refuse(
+                    name,
+                    f"{channel} 的{zh}应为 {lowest} 到 {highest}",
+                    f"the {en} of {channel} are from {lowest} to {highest}",
+                )
         return text.strip()
 
     return read
@@ -305,6 +314,16 @@ def _channels(name: str, text: str) -> str:
         _refuse(name, "应为渠道代码，以空格分隔，如 wechat", "use channels separated by spaces, such as wechat")
     _known(name, text.split())
     return text.strip()
+
+
+def _splitting(name: str, text: str) -> str:
+    """Where a channel cannot, the shop would pay by transfer, and who set this believe that it splits."""
+    named = _channels(name, text)
+    for code in named.split():
+        if code not in SPLITTING:
+            able = " ".join(code for code in channels.NAMES if code in SPLITTING)
+            _refuse(name, f"渠道 {code} 不能分账，只有 {able} 可以", f"{code} cannot split payments; only {able} can")
+    return named
 
 
 def _known(name: str, codes: Iterable[str]) -> None:
@@ -335,12 +354,12 @@ _READERS: dict[str, Callable[[str, str], object]] = {
     "arrival_days": _number(0, 365),
     "no_fund_bills": _channels,
     "shared_merchants": _channels,
-    "splitting": _channels,
+    "splitting": _splitting,
     "session_idle_hours": _number(1, 24 * 30),
     "session_days": _number(1, 365),
-    "channel_fees": _by_channel("百万分之几", "millionths", "wechat=6000"),
+    "channel_fees": _by_channel("百万分之几", "millionths", "wechat=6000", lowest=0, highest=999_999),
     "complete_after_days": _number(1, 60),
-    "refund_days": _by_channel("天数", "days", "alipay=365"),
+    "refund_days": _by_channel("天数", "days", "alipay=365", lowest=1, highest=3_650),
     "refund_after_minutes": _number(0, 7 * 24 * 60),
     "threads": _number(4, 256),
     "drain_seconds": _number(0, 120),

@@ -73,6 +73,9 @@ def test_a_sound_live_shop_is_accepted():
         ("KAMENG_NO_FUND_BILLS", "wechat, alipay", "wechat"),
         ("KAMENG_SHARED_MERCHANTS", "wechat,alipay", "wechat"),
         ("KAMENG_SPLITTING", "wechat;alipay", "wechat"),
+        ("KAMENG_SPLITTING", "wechat epay", "渠道 epay 不能分账，只有 wechat alipay sandbox 可以"),
+        ("KAMENG_REFUND_DAYS", "wechat=365 alipay=0", "alipay 的天数应为 1 到 3650"),
+        ("KAMENG_REFUND_DAYS", "alipay=36500", "alipay 的天数应为 1 到 3650"),
     ],
 )
 def test_what_cannot_work_is_refused_with_its_name_and_a_way_out(name, value, says):
