@@ -63,6 +63,7 @@ SETTLEMENT: tuple[Command, ...] = (
     _one("statement.drop", lambda: translate("Commands", "作废结算单"), "X", "close", _MAKE),
     _one("statement.pay", lambda: translate("Commands", "对结算单发起打款"), "P", "export", _PAY),
     _one("statement.lines", lambda: translate("Commands", "查看结算明细"), "L", "file", _READ),
+    _one("statement.brought", lambda: translate("Commands", "看上期结转从哪里来"), "B", "back", _READ),
     _one("statement.export", lambda: translate("Commands", "导出结算明细…"), "Ctrl+S", "export", _READ),
     _one("statement.back", lambda: translate("Commands", "返回结算单列表"), "Backspace", "back", _READ),
     _one("statement.open_payout", lambda: translate("Commands", "查看这张结算单的打款"), "G", "export", _READ),

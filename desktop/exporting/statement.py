@@ -21,6 +21,7 @@ from desktop.exporting.sheets import Column, Page
 from desktop.exporting.target import Replacement, check_target
 from desktop.exporting.workbook import Written
 from shared import channels
+from shared.contracts.brought import BroughtForward, BroughtKind
 from shared.contracts.settlement import Statement, StatementLine
 from shared.errors import KamengError
 from shared.money import format_fen
@@ -77,6 +78,20 @@ _TOTALS = [Total(column.zh, column.en, LINES, column.key) for column in LINES.co
 _NET = next(total for total in _TOTALS if total.column == "net_fen")
 
 
+BROUGHT: dict[BroughtKind, Sentence] = {
+    "short": Sentence("不够抵扣的结算单", "Short on statement"),
+    "adjusted": Sentence("调账", "Adjustment"),
+    "lacked": Sentence("打款未到账", "Did not arrive of payout"),
+    "given_back": Sentence("分账回退", "Given back of payout"),
+    "frozen": Sentence("争议冻结", "Frozen by dispute"),
+    "unfrozen": Sentence("争议胜诉解冻", "Given back, won dispute"),
+    "lost": Sentence("争议败诉，改由扣减行承担", "Now a deduction, lost dispute"),
+    "restored": Sentence("退款未成，退回扣减", "Given back, undone refund"),
+    "borne_before": Sentence("由之前的结算单承担", "Borne by statements before"),
+}
+"""What a part of what was brought forward comes from; its number follows."""
+
+
 class StatementWorkbook:
     """A workbook being written: add the lines, then `finish` and `put`.
 
@@ -90,11 +105,13 @@ class StatementWorkbook:
         *,
         statement: Statement,
         cover: Cover,
+        brought: Sequence[BroughtForward] = (),
         language: str = "zh",
         sheet_rows: int = SHEET_ROWS,
     ) -> None:
         self._target = check_target(target)
         self._statement, self._cover, self._language = statement, cover, language
+        self._brought = brought
         title = f"{_TITLE.sentence(language)} {statement.number}"
         self._left = ExitStack()
         self._file = self._left.enter_context(Replacement(self._target))
@@ -149,6 +166,9 @@ class StatementWorkbook:
         )
         sheet.section(Sentence("结算单", "The statement").sentence(language))
         sheet.facts(_sums(one))
+        if self._brought:
+            sheet.section(Sentence("上期结转的构成", "What was from before").sentence(language))
+            sheet.facts([_part(part) for part in self._brought])
         sheet.section(Sentence("合计核对", "Totals").sentence(language))
         printed = {_NET: net_of(one)}
         lines = [Line(total, printed.get(total, self._details.sums[total])) for total in _TOTALS]
@@ -180,6 +200,12 @@ def _sums(one: Statement) -> Sequence[Fact]:
         Fact("确认后扣减（元）", "Taken back since", Kind.AMOUNT, -one.withheld_fen),
         Fact("已打款到账（元）", "Paid and arrived", Kind.AMOUNT, one.paid_fen),
     ]
+
+
+def _part(one: BroughtForward) -> Fact:
+    """A part of what was brought forward, for suppliers as for finance: without what the shop alone knows of it."""
+    zh, en = (f"{words} {one.number}".strip() for words in BROUGHT[one.kind])
+    return Fact(f"{zh}（元）", en, Kind.AMOUNT, one.amount_fen)
 
 
 _TITLE = Sentence("卡盟 Kameng 结算单", "Kameng settlement statement")

@@ -15,6 +15,7 @@ from desktop.operations.each import Outcome, one_by_one
 from desktop.operations.once import send_once
 from desktop.operations.seen import Seen, look, name_of
 from shared.contracts.base import Page
+from shared.contracts.brought import BroughtForward
 from shared.contracts.fees import FeeRule, NewFeeRule
 from shared.contracts.settlement import (
     DueLine,
@@ -47,6 +48,7 @@ _DUE_LINES: TypeAdapter[Page[DueLine]] = TypeAdapter(Page[DueLine])
 _STATEMENTS: TypeAdapter[Page[Statement]] = TypeAdapter(Page[Statement])
 _STATEMENT: TypeAdapter[Statement] = TypeAdapter(Statement)
 _LINES: TypeAdapter[Page[StatementLine]] = TypeAdapter(Page[StatementLine])
+_BROUGHT: TypeAdapter[Page[BroughtForward]] = TypeAdapter(Page[BroughtForward])
 _PAYOUTS: TypeAdapter[Page[Payout]] = TypeAdapter(Page[Payout])
 _PAYOUT: TypeAdapter[Payout] = TypeAdapter(Payout)
 _INSTRUCTION: TypeAdapter[PayoutInstruction] = TypeAdapter(PayoutInstruction)
@@ -123,6 +125,12 @@ async def list_lines(engine: Engine, statement_id: UUID, *, after: str | None = 
     call = Call("GET", f"{_HERE}/statements/{statement_id}/lines", query={"after": after})
     name = name_of(f"statement/{statement_id}/lines", after=after)
     return await look(engine, list_name=name, call=call, answer=_LINES)
+
+
+async def brought_forward(engine: Engine, statement_id: UUID) -> Seen[Page[BroughtForward]]:
+    """The parts of what a statement brought forward from before."""
+    call = Call("GET", f"{_HERE}/statements/{statement_id}/brought")
+    return await look(engine, list_name=name_of(f"statement/{statement_id}/brought"), call=call, answer=_BROUGHT)
 
 
 async def make_statements(

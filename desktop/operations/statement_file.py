@@ -20,6 +20,7 @@ from desktop.operations import exports
 from desktop.operations.seen import PAGE_ROWS, every_page
 from shared import clock
 from shared.contracts.base import Page
+from shared.contracts.brought import BroughtForward
 from shared.contracts.settlement import Statement, StatementLine
 from shared.errors import Conflict, NotFound
 
@@ -27,6 +28,7 @@ _HERE = "/api/settlement/statements"
 _TRIES = 3
 _STATEMENT: TypeAdapter[Statement] = TypeAdapter(Statement)
 _STATEMENTS: TypeAdapter[Page[Statement]] = TypeAdapter(Page[Statement])
+_BROUGHT: TypeAdapter[Page[BroughtForward]] = TypeAdapter(Page[BroughtForward])
 _LINES: TypeAdapter[Page[StatementLine]] = TypeAdapter(Page[StatementLine])
 _NUMBER = re.compile(r"JS(\d{4})(\d\d)(\d\d)-\d+")
 
@@ -59,7 +61,8 @@ async def export(engine: Engine, statement_id: UUID, *, target: Path) -> Written
     one = await _read(engine, statement_id)
     for _ in range(_TRIES):
         cover = Cover(exported_by=by, server=account.server, exported_at=clock.now())
-        with StatementWorkbook(target, statement=one, cover=cover, language=engine.language) as book:
+        brought = await _brought(engine, one) if one.owed_fen else []
+        with StatementWorkbook(target, statement=one, cover=cover, brought=brought, language=engine.language) as book:
             after: str | None = None
             while True:
                 call = Call("GET", f"{_HERE}/{one.id}/lines", query={"after": after, "limit": PAGE_ROWS})
@@ -93,6 +96,10 @@ async def export_numbered(engine: Engine, number: str, *, target: Path) -> Writt
     if one is None:
         raise NoSuchStatement(number=number)
     return await export(engine, one.id, target=target)
+
+
+async def _brought(engine: Engine, one: Statement) -> list[BroughtForward]:
+    return (await engine.session.ask(Call("GET", f"{_HERE}/{one.id}/brought"), _BROUGHT)).items
 
 
 async def _read(engine: Engine, statement_id: UUID) -> Statement:

@@ -15,12 +15,14 @@ from desktop.operations import settlement, statement_file
 from desktop.operations.seen import Seen
 from desktop.presenters import formats, statement_acts
 from desktop.presenters.acting import Act, Pair
+from desktop.presenters.brought import TO_LEDGER, Brought
 from desktop.presenters.feed import Feed
 from desktop.presenters.listing import Column
 from desktop.presenters.many import ManyCases
 from desktop.presenters.ports import Ask
 from desktop.presenters.words import channel_word, in_words, tone, word
 from shared.clock import now, shop_day
+from shared.contracts.brought import BroughtForward
 from shared.contracts.identity import Person
 from shared.contracts.settlement import SettlementMode, Statement, StatementLine
 from shared.finance import StatementState
@@ -44,11 +46,15 @@ def mode_word(mode: SettlementMode) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """One line of a statement's sum, ready to show. `is_total` is what the others come to."""
+    """One line of a statement's sum, ready to show. `is_total` is what the others come to, `is_brought` from before."""
 
     words: str
     amount: str
     is_total: bool = False
+    is_brought: bool = False
+
+
+FROM_BEFORE: Pair = ("上期结转", "From before")
 
 
 def sums(one: Statement) -> list[Sum]:
@@ -56,11 +62,11 @@ def sums(one: Statement) -> list[Sum]:
     parts: list[tuple[Pair, int]] = [
         (("结算释放", "Released"), one.release_fen),
         (("退款扣减", "Deducted for refunds"), -one.deductions_fen),
-        (("上期结转", "From before"), -one.owed_fen),
+        (FROM_BEFORE, -one.owed_fen),
         (("打款手续费", "Fee of the payout"), -one.payout_fee_fen),
     ]
     total = Sum(in_words(("应付", "Payable")), formats.money(one.payable_fen), is_total=True)
-    return [Sum(in_words(words), formats.money(fen)) for words, fen in parts] + [total]
+    return [Sum(in_words(words), formats.money(fen), is_brought=words is FROM_BEFORE) for words, fen in parts] + [total]
 
 
 def afterwards(one: Statement) -> list[tuple[str, str]]:
@@ -181,6 +187,8 @@ class Statements(ManyCases[Statement]):
         lines_of: the statement whose lines are in front, or None while the list is.
         lines: its lines.
         line: the line that is looked into, or None.
+        brought: the parts of what the one in front brought forward.
+        is_at_brought: these are looked into beside its lines, instead of a line.
         exporting: its workbook is being written.
         exported: the workbook that was written last, or None.
         export_error: why it was not written.
@@ -195,6 +203,9 @@ class Statements(ManyCases[Statement]):
         self.lines_of: Statement | None = None
         self.lines: Feed[StatementLine] = Feed(ask, LINE_COLUMNS)
         self.line: StatementLine | None = None
+        self.brought = Brought(ask, self.changed)
+        self.is_at_brought = False
+        self._may_open = Permission.LEDGER_JOURNAL_READ in may
         self.exporting = False
         self.exported: Written | None = None
         self.export_error: Exception | None = None
@@ -270,7 +281,7 @@ class Statements(ManyCases[Statement]):
         one = self.opened
         if one is None or self.lines_of is not None:
             return
-        self.lines_of, self.line = one, None
+        self.lines_of, self.line, self.is_at_brought = one, None, False
         self.lines.clear()
         self.lines.show(lambda engine, after: settlement.list_lines(engine, one.id, after=after))
         self.changed()
@@ -278,13 +289,37 @@ class Statements(ManyCases[Statement]):
     def leave_lines(self) -> None:
         """Go back to the list."""
         if self.lines_of is not None:
-            self.lines_of, self.line = None, None
+            self.lines_of, self.line, self.is_at_brought = None, None, False
             self.changed()
 
     def look_into_line(self, line: StatementLine | None) -> None:
         """Follow one line down; None closes it."""
-        self.line = line
+        self.line, self.is_at_brought = line, False
         self.changed()
+
+    # --- what was brought forward ---
+
+    def _show(self, case: Statement) -> None:
+        self.brought.follow(case)
+        super()._show(case)
+
+    @property
+    def may_look_at_brought(self) -> bool:
+        """Whether the one in front brought anything forward."""
+        return self.opened is not None and bool(self.opened.owed_fen)
+
+    def look_at_brought(self) -> None:
+        """Look at its parts beside the lines."""
+        if self.may_look_at_brought:
+            self.open_lines()
+            self.line, self.is_at_brought = None, True
+            self.changed()
+
+    def leads_on(self, one: BroughtForward) -> bool:
+        """Whether this person may open the paper that a part comes from."""
+        if one.kind == "restored":
+            return self._may_open and one.order_code is not None
+        return one.id is not None and (self._may_open or one.kind not in TO_LEDGER)
 
     def find(self, case_id: UUID) -> None:
         self.leave_lines()

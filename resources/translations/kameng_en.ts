@@ -1346,6 +1346,10 @@
         <translation>Show the statement&apos;s lines</translation>
     </message>
     <message>
+        <source>看上期结转从哪里来</source>
+        <translation>See what was from before</translation>
+    </message>
+    <message>
         <source>导出结算明细…</source>
         <translation>Export the lines of the statement…</translation>
     </message>
@@ -5152,9 +5156,16 @@
         <source>全部</source>
         <translation>All</translation>
     </message>
+    <message numerus="yes">
+        <source>{number} · {supplier} · %n 行 · 应付 {amount}</source>
+        <translation>
+            <numerusform>{number} · {supplier} · %n line · payable {amount}</numerusform>
+            <numerusform>{number} · {supplier} · %n lines · payable {amount}</numerusform>
+        </translation>
+    </message>
     <message>
-        <source>{number} · {supplier} · {lines} 行 · 应付 {amount}</source>
-        <translation>{number} · {supplier} · {lines} lines · payable {amount}</translation>
+        <source>上期结转 {amount}</source>
+        <translation>From before {amount}</translation>
     </message>
     <message>
         <source>已写入 {path}，共 {rows} 行明细。数据指纹 SHA-256：{hash}…</source>

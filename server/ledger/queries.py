@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
-from sqlalchemy import ColumnElement, bindparam, case, func, or_, select
+from sqlalchemy import ColumnElement, and_, bindparam, case, func, or_, select
 
 from server.db import Tx, among
 from server.ledger.actions import Account
@@ -84,6 +86,34 @@ def moved(tx: Tx, account: Account, keys: Sequence[str]) -> dict[str, Fen]:
         .group_by(LedgerJournal.key)
     )
     return {key: int(fen) for key, fen in tx.execute(query, {"keys": list(keys)})}
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """A journal, and what it booked to some accounts."""
+
+    key: str
+    order_id: UUID | None
+    occurred_at: datetime
+    debits: Fen
+    credits: Fen
+
+
+def booked(tx: Tx, accounts: Collection[Account], *, after: UUID | None, until: UUID) -> list[Booked]:
+    """What journals booked to accounts of which the ids are behind one, and not behind another, in their order."""
+    mine = or_(*(and_(*_is(account)) for account in accounts))
+    account_ids = tx.scalars(select(LedgerAccount.id).where(mine)).all()
+    sums: dict[UUID, list[Fen]] = defaultdict(lambda: [0, 0])
+    for at, side in enumerate((LedgerTransfer.debit_id, LedgerTransfer.credit_id)):
+        query = select(LedgerTransfer.journal_id, func.sum(LedgerTransfer.amount_fen))
+        query = query.where(side.in_(account_ids), LedgerTransfer.journal_id <= until)
+        if after is not None:
+            query = query.where(LedgerTransfer.journal_id > after)
+        for journal_id, fen in tx.execute(query.group_by(LedgerTransfer.journal_id)):
+            sums[journal_id][at] += int(fen)
+    j = LedgerJournal
+    rows = tx.execute(select(j.id, j.key, j.order_id, j.occurred_at).where(among(tx, j.id, list(sums)))) if sums else ()
+    return [Booked(key, order_id, at, *sums[one]) for one, key, order_id, at in sorted(rows, key=lambda row: row.id)]
 
 
 def occurred(tx: Tx, keys: Sequence[str]) -> dict[str, datetime]:

@@ -60,6 +60,12 @@ def _refunded() -> Subquery:
     )
 
 
+def refunds_named(tx: Tx, numbers: Collection[str]) -> dict[str, UUID]:
+    """The ids of refunds by our numbers of them at their channels."""
+    query = select(Refund.out_refund_no, Refund.id).where(among(tx, Refund.out_refund_no, list(numbers)))
+    return dict(tx.execute(query).all()) if numbers else {}
+
+
 def gave_up(tx: Tx, order_ids: Collection[UUID]) -> dict[UUID, Fen]:
     """The most that refunds of orders had taken at once which ended without money after they had: it is back.
 

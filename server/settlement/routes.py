@@ -16,11 +16,23 @@ from server import context, policy, web
 from server.catalog import fees
 from server.db import Tx, retrying
 from server.policy import Actor, Router
-from server.settlement import carrying, drilling, holds, instructions, payouts, queries, results, statements, terms
+from server.settlement import (
+    brought,
+    carrying,
+    drilling,
+    holds,
+    instructions,
+    payouts,
+    queries,
+    results,
+    statements,
+    terms,
+)
 from server.settlement.model import Payout, Statement
 from shared import clock
 from shared.contracts import settlement as wire
 from shared.contracts.base import Day, Page
+from shared.contracts.brought import BroughtForward
 from shared.contracts.fees import FeeRule, NewFeeRule
 from shared.errors import Conflict
 from shared.finance import PayoutState, StatementState
@@ -181,6 +193,15 @@ def list_statement_lines(
     with context.of(request).db.read() as tx:
         found = queries.statement(tx, policy.actor(request), statement_id)
         return drilling.page(tx, found, after=after, limit=limit)
+
+
+@router.get("/statements/{statement_id}/brought", allow=READ)
+def what_was_brought_forward(request: Request, statement_id: UUID) -> Page[BroughtForward]:
+    """What a statement brought forward from before, taken apart."""
+    with context.of(request).db.read() as tx:
+        who = policy.actor(request)
+        found = queries.statement(tx, who, statement_id)
+        return Page[BroughtForward](items=brought.parts(tx, who, found))
 
 
 @router.post("/statements/{statement_id}/confirm", allow=STATE)

@@ -401,7 +401,7 @@ def _redraw(
     position = positions(tx, whose, earning.deductions(tx, whose), besides=held.id)[held.supplier_id]
     held.lines -= len(gone)
     held.release_fen = sum(one.net_fen for one in lines)
-    held.owed_fen = -position - held.deductions_fen
+    held.owed_fen, held.redrawn_id = -position - held.deductions_fen, ids.new_id()
     left = max(held.release_fen + position, 0)
     over = StatementEmptied if not lines and not left else _too_small(tx, held, left)
     held.payout_fee_fen = held.payout_fee_fen if left > held.payout_fee_fen else 0

@@ -31,6 +31,7 @@ MATRIX = {
     "POST /api/settlement/statements": MADE,
     "GET /api/settlement/statements/{statement_id}": OWN,
     "GET /api/settlement/statements/{statement_id}/lines": OWN,
+    "GET /api/settlement/statements/{statement_id}/brought": OWN,
     "POST /api/settlement/statements/{statement_id}/confirm": MONEY,
     "POST /api/settlement/statements/{statement_id}/drop": MONEY,
     "GET /api/settlement/payouts": READ,

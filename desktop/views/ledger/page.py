@@ -9,6 +9,7 @@ from desktop.presenters.ledger import Ledger
 from desktop.views.ledger.books import AccountsPage, JournalsPage
 from desktop.views.ledger.cases import AdjustmentsPage, DisputesPage
 from desktop.views.tabbed import TabbedPage
+from shared.contracts.brought import BroughtForward
 from shared.contracts.ledger import Dispute
 
 
@@ -41,16 +42,27 @@ class LedgerPage(TabbedPage):
             self.handle(command, partial(self.show_part, part))
 
     def look_at(self, what: object) -> None:
-        """Sent here for the journals of an order, a dispute or an adjustment, or to correct a channel's signed day."""
+        """Sent here for the journals of an order, a dispute or an adjustment, what a statement brought forward of
+        either, or to correct a channel's signed day.
+        """
         if isinstance(what, str):
             self.presenter.journals.show_order(what)
             self.show_part(self.journals)
         elif isinstance(what, Dispute):
             self.show_part(self.disputes)
             self.presenter.disputes.find(what.id)
+        elif isinstance(what, BroughtForward):
+            self._show_part_of_statement(what)
         elif isinstance(what, UUID):
             self.show_part(self.adjustments)
             self.presenter.adjustments.find(what)
         elif isinstance(what, tuple):
             self.show_part(self.adjustments)
             self.presenter.adjustments.propose(what)
+
+    def _show_part_of_statement(self, part: BroughtForward) -> None:
+        if part.id is None:
+            return
+        page = self.adjustments if part.kind == "adjusted" else self.disputes
+        self.show_part(page)
+        page.presenter.find(part.id)

@@ -6,9 +6,12 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QVBoxLayout
 
 from desktop.presenters import formats
-from desktop.presenters.statements import Statements, drilled
+from desktop.presenters.statements import FROM_BEFORE, Statements, drilled
+from desktop.presenters.words import in_words
+from desktop.views.settlement.brought import write_parts
 from desktop.views.side import CasePanel, add_fact, at_left, facts, link
 from desktop.widgets.basics import label
+from shared.contracts.settlement import StatementLine
 from shared.ids import speak_order_code
 
 
@@ -17,9 +20,11 @@ class LinePanel(CasePanel):
 
     Signals:
         order_wanted(code): the person wants to see its order.
+        part_wanted(part): the person wants to see where a part of what was brought forward comes from.
     """
 
     order_wanted = Signal(object)
+    part_wanted = Signal(object)
 
     def __init__(self, presenter: Statements) -> None:
         self._presenter = presenter
@@ -28,13 +33,27 @@ class LinePanel(CasePanel):
         self.closed.connect(lambda: presenter.look_into_line(None))
 
     def shown(self) -> object:
-        line = self._presenter.line
-        self.setVisible(line is not None)
-        return line
+        presenter = self._presenter
+        self.setVisible(presenter.line is not None or presenter.is_at_brought)
+        if presenter.is_at_brought:
+            return presenter.lines_of, presenter.brought.parts, presenter.brought.error
+        return presenter.line
 
     def write(self, layout: QVBoxLayout) -> None:
         line = self._presenter.line
-        assert line is not None
+        if line is None:
+            self._write_brought(layout)
+        else:
+            self._write_line(layout, line)
+
+    def _write_brought(self, layout: QVBoxLayout) -> None:
+        one = self._presenter.lines_of
+        assert one is not None
+        self.name.setText(formats.money(-one.owed_fen))
+        layout.addWidget(label(in_words(FROM_BEFORE), role="heading"))
+        write_parts(layout, self._presenter, self.part_wanted.emit)
+
+    def _write_line(self, layout: QVBoxLayout, line: StatementLine) -> None:
         self.name.setText(formats.money(line.net_fen))
         layout.addWidget(label(f"{line.title} × {formats.count(line.quantity)}", role="heading", wrap=True))
         code = speak_order_code(line.order_code)

@@ -13,6 +13,7 @@ from desktop.presenters.many import Told
 from desktop.presenters.statement_acts import told_of
 from desktop.presenters.statements import Statements, Sum, afterwards, left_over, mode_word, sums
 from desktop.presenters.words import party_words, tone
+from desktop.views.settlement.brought import write_parts
 from desktop.views.settlement.many import ManyPanel
 from desktop.views.side import add_fact, facts, link, pair
 from desktop.widgets.basics import Badge, Notice, button, label, row, rule
@@ -27,11 +28,13 @@ class StatementPanel(ManyPanel):
         lines_wanted(): the person wants to see its lines.
         export_wanted(): the person wants them as a file.
         payout_wanted(): the person wants to see the payout that pays it, or is to.
+        part_wanted(part): the person wants to see where a part of what was brought forward comes from.
     """
 
     lines_wanted = Signal()
     export_wanted = Signal()
     payout_wanted = Signal()
+    part_wanted = Signal(object)
 
     def __init__(self, presenter: Statements) -> None:
         self._presenter = presenter
@@ -47,7 +50,8 @@ class StatementPanel(ManyPanel):
         return told_of(outcome)
 
     def of_one(self) -> object:
-        return self._presenter.opened
+        brought = self._presenter.brought
+        return self._presenter.opened, brought.parts, brought.error
 
     def write_one(self, layout: QVBoxLayout) -> None:
         one = self._presenter.opened
@@ -59,6 +63,8 @@ class StatementPanel(ManyPanel):
             if line.is_total:
                 layout.addWidget(rule())
             self._write_sum(layout, line)
+            if line.is_brought:
+                write_parts(layout, self._presenter, self.part_wanted.emit)
         for words, amount in afterwards(one):
             layout.addLayout(pair(words, amount))
         short = left_over(one)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QModelIndex, Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from desktop.presenters import formats, statement_acts
+from desktop.presenters.brought import TO_LEDGER, TO_PAYOUT
 from desktop.presenters.statements import STATES, Statements
 from desktop.views.acting import ActBar
 from desktop.views.cases import CasesPage
@@ -17,7 +18,8 @@ from desktop.views.reconciliation.asking import AskTarget, OpenFolder, choose_ta
 from desktop.views.settlement.line import LinePanel
 from desktop.views.settlement.statement import StatementPanel
 from desktop.widgets.basics import Notice, button, column, label, name_tool, row, tool
-from desktop.widgets.words import sentence, state_word
+from desktop.widgets.words import counted, sentence, state_word
+from shared.contracts.brought import BroughtForward
 
 _COMMANDS = {
     "statement.confirm": statement_acts.CONFIRM,
@@ -65,11 +67,13 @@ class StatementsPage(CasesPage):
         panel.lines_wanted.connect(presenter.open_lines)
         panel.export_wanted.connect(self.export)
         panel.payout_wanted.connect(self._open_payout)
+        panel.part_wanted.connect(self._open_part)
         self.handle("statement.export", self.export, when=lambda: presenter.may_export)
         self._stack.addWidget(self._lines_view())
         for command, key in _COMMANDS.items():
             self.handle_act(command, key)
         self.handle("statement.lines", presenter.open_lines, when=self._may_open_lines)
+        self.handle("statement.brought", presenter.look_at_brought, when=lambda: presenter.may_look_at_brought)
         self.handle("statement.back", presenter.leave_lines, when=lambda: presenter.lines_of is not None)
         self.handle("statement.open_payout", self._open_payout, when=self._has_payout)
         self.handle("statement.open_order", self._open_order, when=lambda: presenter.line is not None)
@@ -115,6 +119,9 @@ class StatementsPage(CasesPage):
         self.whose = label(role="heading", selectable=True)
         head.addWidget(back)
         head.addWidget(self.whose)
+        self.brought = button(role="link")
+        self.brought.clicked.connect(self.presenter.look_at_brought)
+        head.addWidget(self.brought)
         head.addStretch(1)
         self.export_lines = button(icon_name="export")
         self.say(self.export_lines.setText, lambda: self.tr("导出明细…"))
@@ -132,6 +139,7 @@ class StatementsPage(CasesPage):
         )
         self.line_panel = LinePanel(self.presenter)
         self.line_panel.order_wanted.connect(partial(self.wanted.emit, "orders"))
+        self.line_panel.part_wanted.connect(self._open_part)
         split = QSplitter(Qt.Orientation.Horizontal)
         split.setChildrenCollapsible(False)
         split.addWidget(self.lines)
@@ -149,7 +157,7 @@ class StatementsPage(CasesPage):
             self.presenter.look_into_line(self.presenter.lines.rows[at])
 
     def _look_at_lines(self) -> None:
-        if self.presenter.lines.rows and self.lines.table.current_row() < 0:
+        if self.presenter.lines.rows and not self.presenter.is_at_brought and self.lines.table.current_row() < 0:
             self.lines.table.go_to(0)
 
     def _may_open_lines(self) -> bool:
@@ -167,6 +175,17 @@ class StatementsPage(CasesPage):
         one = self.presenter.opened
         if one is not None and one.payout is not None:
             self.payout_wanted.emit(one.payout.id)
+
+    def _open_part(self, one: BroughtForward) -> None:
+        """Go to the paper that a part of what was brought forward comes from."""
+        if one.kind in TO_LEDGER:
+            self.wanted.emit("ledger", one)
+        elif one.kind in TO_PAYOUT:
+            self.payout_wanted.emit(one.id)
+        elif one.kind == "restored":
+            self.wanted.emit("orders", one.order_code)
+        elif one.id is not None:
+            self.presenter.find(one.id)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Escape goes back to the list."""
@@ -186,15 +205,14 @@ class StatementsPage(CasesPage):
         if at != was and self.isVisible():
             (self.lines.table if at else self.table).setFocus()
         if one is not None:
-            words = self.tr("{number} · {supplier} · {lines} 行 · 应付 {amount}")
-            self.whose.setText(
-                words.format(
-                    number=one.number,
-                    supplier=one.supplier,
-                    lines=formats.count(one.lines),
-                    amount=formats.money(one.payable_fen),
-                )
-            )
+            words = counted(self.tr("{number} · {supplier} · %n 行 · 应付 {amount}", None, one.lines), one.lines)
+            amount = formats.money(one.payable_fen)
+            self.whose.setText(words.format(number=one.number, supplier=one.supplier, amount=amount))
+            words = self.tr("上期结转 {amount}").format(amount=formats.money(-one.owed_fen))
+            self.brought.setText(words)
+            self.brought.setVisible(bool(one.owed_fen))
+            if presenter.is_at_brought:
+                self.lines.table.setCurrentIndex(QModelIndex())  # so that the same line can be gone back to
         self.export_lines.setEnabled(not presenter.exporting)
         self._look_at_written()
         super().look()

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from server.db import Tx
+from server.db import Tx, among
 from server.identity import queries as people
 from server.payments.adjustments.model import Adjustment
 from server.policy import Actor
@@ -48,6 +48,12 @@ def one(tx: Tx, who: Actor, adjustment_id: UUID) -> wire.Adjustment:
     if row is None:
         raise NotFound
     return _answers(tx, who, [row])[0]
+
+
+def named(tx: Tx, adjustment_ids: Sequence[UUID]) -> dict[UUID, Adjustment]:
+    """These adjustments."""
+    query = select(Adjustment).where(among(tx, Adjustment.id, list(adjustment_ids)))
+    return {row.id: row for row in tx.scalars(query)} if adjustment_ids else {}
 
 
 def about_days(tx: Tx, first: date, last: date) -> Sequence[Adjustment]:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
-from server.db import Tx
+from server.db import Tx, among
 from server.identity import queries as people
 from server.orders.model import OrderLine
 from server.payments.disputes.model import Dispute, DisputeLine
@@ -49,6 +49,12 @@ def one(tx: Tx, who: Actor, dispute_id: UUID) -> wire.Dispute:
     if row is None:
         raise NotFound
     return _answers(tx, who, [row])[0]
+
+
+def named(tx: Tx, dispute_ids: Sequence[UUID]) -> dict[UUID, Dispute]:
+    """These disputes."""
+    query = select(Dispute).where(among(tx, Dispute.id, list(dispute_ids)))
+    return {row.id: row for row in tx.scalars(query)} if dispute_ids else {}
 
 
 def _answers(tx: Tx, who: Actor, rows: Sequence[Dispute]) -> list[wire.Dispute]:

@@ -111,6 +111,18 @@ def account_of(site, supplier="xinghe", *, by="zhou"):
     return ask(site, f"accounts/{site.world.suppliers[supplier]}", by=by)
 
 
+def brought(site, statement, *, by="zhou"):
+    """The parts of what a statement brought forward; they add up to it."""
+    found = ask(site, f"statements/{statement['id']}/brought", by=by)["items"]
+    assert sum(one["amount_fen"] for one in found) == -statement["owed_fen"]
+    return found
+
+
+def brought_by(found):
+    """What the parts come from."""
+    return [(one["kind"], one["amount_fen"], one["number"]) for one in found]
+
+
 @contextmanager
 def later(site, *, at=SOLD, **passed):
     """The clock held so much after the sale; who was signed in has been idle, and signs in anew."""

@@ -5,7 +5,7 @@ import pytest
 from shared import clock, ids
 from tests.server.refunding import balances
 from tests.server.settlement import paying
-from tests.server.settlement.paying import SOLD, account_of, agree, ask, due_of, later, make, move
+from tests.server.settlement.paying import SOLD, account_of, agree, ask, brought, brought_by, due_of, later, make, move
 from tests.world import ANNA, BEN
 
 DAY = "2026-11-16"
@@ -80,6 +80,16 @@ def test_a_dispute_after_the_release_takes_from_what_follows_and_comes_back_when
     close(shop, opened, won=True)
     [third] = paying.settled(shop, DAY)  # no line, and what was left over
     assert figures(third) == (0, 0, 0, -4_275, 4_275, "confirmed")
+    told = [("frozen", -4_275, opened["channel_no"]), ("borne_before", 4_275, "")]
+    assert brought_by(brought(shop, second)) == told, "what is frozen comes off the first one"
+    [part] = brought(shop, third)
+    assert [part[name] for name in ("kind", "amount_fen", "id", "number", "order_code")] == [
+        "unfrozen",
+        4_275,
+        opened["id"],
+        opened["channel_no"],
+        first.order.code,
+    ]
     assert paying.paid(shop, [third])["amount_fen"] == 4_275
     assert (account_of(shop)["available_fen"], account_of(shop)["paid_out_fen"]) == (0, 12_825)
 

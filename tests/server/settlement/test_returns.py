@@ -10,6 +10,8 @@ from tests.server.settlement.paying import (
     account_of,
     agree,
     ask,
+    brought,
+    brought_by,
     later,
     paid,
     pay,
@@ -112,7 +114,10 @@ def test_who_checks_the_next_payout_reads_what_of_those_before_is_paid_again(sho
             told(shop, (row["request_no"], row["amount_fen"], True, reference), by="wang")
         for _ in range(2):
             shop.world.buy(BEN, "STEAM-50")
-        due = pay(shop, settled(shop, DAY))
+        [statement] = settled(shop, DAY)
+        parts = [("given_back", 4_275, first), ("given_back", 4_275, last(shop)["number"])]
+        assert brought_by(brought(shop, statement)) == parts
+        due = pay(shop, [statement])
         named = [(one["number"], one["back_fen"], one["reference"]) for one in due["earlier"]]
         assert named == [(first, 8_550, "HT-1"), (last(shop, -2)["number"], 4_275, "HT-2")]
         step(shop, due, "withdraw")

@@ -256,6 +256,7 @@ def test_each_row_of_an_instruction_has_its_own_result(shop):
 
     [rest] = paying.settled(shop, DAY)  # what did not arrive was left over
     assert (rest["lines"], rest["owed_fen"], rest["payable_fen"]) == (0, -4_250, 4_175)
+    assert paying.brought_by(paying.brought(shop, rest)) == [("lacked", 4_250, number)]
     again = sent(shop, [rest])
     taken = [row for row in rows_of(shop, again) if row["kind"] == "split"]
     assert [row["amount_fen"] for row in taken] == [4_175]  # what failed, less another fee

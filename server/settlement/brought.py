@@ -1,0 +1,168 @@
+"""What a statement brought forward from before: what the one before it was short of, and what was booked since.
+
+Its sum was reckoned of what the ledger said then; its parts are the journals between that moment and the one of the
+statement before, in the order of their ids. What refunds and lost disputes took is not among them: these are negative
+lines of the statement itself, or withheld of the one that released them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from server.db import Tx, among
+from server.ledger import paying
+from server.ledger import queries as ledger
+from server.ledger.queries import Booked
+from server.payments.adjustments import queries as adjustments
+from server.payments.disputes import queries as disputes
+from server.payments.settling import refunds_named
+from server.policy import Actor
+from server.settlement.drilling import order_codes
+from server.settlement.model import Payout, SettlementDeduction, Statement
+from shared.contracts.brought import BroughtForward, BroughtKind
+from shared.finance import StatementState
+from shared.money import Fen
+from shared.permissions import Permission
+
+
+def parts(tx: Tx, who: Actor, statement: Statement) -> list[BroughtForward]:
+    """The parts of what a statement brought forward, the oldest first; they add up to it."""
+    before = _before(tx, statement)
+    found = [_short(before)] if before is not None and before.short_fen else []
+    found += _booked(tx, who, statement, after=_reckoned(before) if before is not None else None)
+    if rest := -statement.owed_fen - sum(one.amount_fen for one in found):
+        found.append(BroughtForward(kind="borne_before", amount_fen=rest))
+    return found
+
+
+def _before(tx: Tx, statement: Statement) -> Statement | None:
+    """The supplier's last statement before this one that stands."""
+    stands = (Statement.supplier_id == statement.supplier_id, Statement.state != StatementState.DROPPED.value)
+    query = select(Statement).where(*stands, Statement.id < statement.id).order_by(Statement.id.desc()).limit(1)
+    return tx.scalars(query).first()
+
+
+def _reckoned(statement: Statement) -> UUID:
+    """An id that was made when its sums were reckoned, for the last time."""
+    return statement.redrawn_id or statement.id
+
+
+def _short(before: Statement) -> BroughtForward:
+    return BroughtForward(
+        kind="short", amount_fen=-before.short_fen, at=before.made_at, number=before.number, id=before.id
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """What a journal is of, as its key says: a name of it and what happened."""
+
+    name: str
+    what: str
+    amount: Fen
+    of: Booked
+
+
+_Told = Iterator[BroughtForward]
+
+
+def _booked(tx: Tx, who: Actor, statement: Statement, *, after: UUID | None) -> list[BroughtForward]:
+    payee = paying.supplier(statement.supplier_id)
+    rows = ledger.booked(tx, (payee.available, payee.owed), after=after, until=_reckoned(statement))
+    events: dict[str, list[_Event]] = defaultdict(list)
+    for row in rows:
+        domain, name, *what = row.key.split(":")
+        events[domain].append(_Event(name, what[0] if what else "", row.credits - row.debits, row))
+    readers: dict[str, Callable[[Sequence[_Event]], _Told]] = {
+        "adjust": lambda those: _adjusted(tx, who, those),
+        "payout": lambda those: _came_back(tx, those),
+        "dispute": lambda those: _disputed(tx, who, statement.supplier_id, those),
+        "refund": lambda those: _restored(tx, those),
+    }
+    found = [one for domain, read in readers.items() for one in read(events[domain]) if one.amount_fen]
+    return sorted(found, key=_when)
+
+
+def _when(one: BroughtForward) -> datetime:
+    assert one.at is not None, one.number
+    return one.at
+
+
+def _adjusted(tx: Tx, who: Actor, events: Sequence[_Event]) -> _Told:
+    rows = adjustments.named(tx, [UUID(hex=one.name) for one in events])
+    is_staff = _is_staff(who)
+    for one in events:
+        row = rows[UUID(hex=one.name)]
+        of_staff = {"id": row.id, "note": row.reason} if is_staff else {}
+        yield _told("adjusted", one, number=row.ticket, order_code=row.order_code, **of_staff)
+
+
+_OF_PAYOUTS: Mapping[str, BroughtKind] = {"lacked": "lacked", "return": "given_back"}
+
+
+def _came_back(tx: Tx, events: Sequence[_Event]) -> _Told:
+    """What of payouts did not arrive, or was given back: each payout once a kind. One that failed is paid again."""
+    sums: dict[tuple[str, BroughtKind], _Event] = {}
+    for one in events:
+        if (kind := _OF_PAYOUTS.get(one.what)) is not None:
+            before = sums.get((one.name, kind))
+            sums[one.name, kind] = one if before is None else replace(one, amount=before.amount + one.amount)
+    named = select(Payout.number, Payout.id).where(Payout.number.in_({number for number, _ in sums}))
+    ids = dict(tx.execute(named).all()) if sums else {}
+    for (number, kind), one in sums.items():
+        yield _told(kind, one, number=number, id=ids[number])
+
+
+_OF_DISPUTES: Mapping[str, BroughtKind] = {"open": "frozen", "won": "unfrozen", "lost": "lost"}
+
+
+def _disputed(tx: Tx, who: Actor, supplier_id: UUID, events: Sequence[_Event]) -> _Told:
+    """What was frozen, and what came of it; of what was lost the negative lines bear their part."""
+    named = [UUID(hex=one.name) for one in events]
+    rows, borne = disputes.named(tx, named), _deducted(tx, supplier_id, named)
+    is_staff = _is_staff(who)
+    for one in events:
+        row = rows[UUID(hex=one.name)]
+        by_lines = borne.get(row.id, 0) if one.what == "lost" else 0
+        told = {"number": row.channel_no, "order_code": row.order_code} | ({"id": row.id} if is_staff else {})
+        yield _told(_OF_DISPUTES[one.what], replace(one, amount=one.amount + by_lines), **told)
+
+
+def _deducted(tx: Tx, supplier_id: UUID, causes: Sequence[UUID]) -> dict[UUID, Fen]:
+    """What negative lines of a supplier's statements took for these refunds and disputes."""
+    query = (
+        select(SettlementDeduction.cause_id, func.sum(SettlementDeduction.amount_fen))
+        .join(Statement, Statement.id == SettlementDeduction.statement_id)
+        .where(Statement.supplier_id == supplier_id, SettlementDeduction.netted.is_(False))
+        .group_by(SettlementDeduction.cause_id)
+    )
+    found = tx.execute(query.where(among(tx, SettlementDeduction.cause_id, list(causes)))) if causes else ()
+    return {cause_id: int(fen) for cause_id, fen in found}
+
+
+def _restored(tx: Tx, events: Sequence[_Event]) -> _Told:
+    """What refunds gave back that ended without money after all; where no line had taken it off, nothing is to say."""
+    given = [one for one in events if one.what == "restore"]
+    ids = refunds_named(tx, [one.name for one in given])
+    query = select(SettlementDeduction.cause_id).where(SettlementDeduction.netted.is_(False))
+    deducted = set(tx.scalars(query.where(among(tx, SettlementDeduction.cause_id, list(ids.values()))))) if ids else ()
+    codes = order_codes(tx, {one.of.order_id for one in given if one.of.order_id is not None})
+    for one in given:
+        if ids[one.name] in deducted:
+            code = codes.get(one.of.order_id) if one.of.order_id is not None else None
+            yield _told("restored", one, number=one.name, order_code=code)
+
+
+def _told(kind: BroughtKind, one: _Event, **facts: object) -> BroughtForward:
+    said = {"kind": kind, "amount_fen": one.amount, "at": one.of.occurred_at} | facts
+    return BroughtForward.model_validate(said)
+
+
+def _is_staff(who: Actor) -> bool:
+    return who.may(Permission.LEDGER_JOURNAL_READ)

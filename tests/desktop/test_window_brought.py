@@ -1,0 +1,79 @@
+"""What a statement brought forward, at the window against the real server: it leads to the adjustment behind it."""
+
+from datetime import timedelta
+
+import openpyxl
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QPushButton
+
+from desktop.operations import ledger, settlement
+from shared import clock, ids
+from shared.contracts.ledger import AdjustmentTransfer
+from shared.contracts.settlement import EditTerms
+from shared.finance import Cycle, ReleaseFrom
+from tests.desktop.window_program import sign_in, texts
+from tests.world import ANNA
+
+pytestmark = pytest.mark.qt_log_ignore("This plugin does not support", extend=True)  # the offscreen platform says so
+
+WAIT_MS = 30_000
+
+
+@pytest.fixture
+def adjusted(world, colleague):
+    """星河 has a statement, ten yuan more by an adjustment, and a statement of these."""
+    agreed = {"mode": "purchase", "cycle": Cycle.D0, "n": 0, "release_from": ReleaseFrom.DELIVERED}
+    zhou, wang, payee = colleague("zhou"), colleague("wang"), world.suppliers["xinghe"]
+    with clock.fixed(clock.day_bounds(clock.shop_day(clock.now()))[0] - timedelta(hours=12)):
+        zhou.run(settlement.edit_terms(zhou.engine, payee, EditTerms(**agreed, reason="合同 2026-1", version=0)))
+        world.stock("STEAM-50", 1)
+        world.buy(ANNA, "STEAM-50")
+
+    def made():
+        day, run = clock.shop_day(clock.now()), ids.new_id()
+        [one] = zhou.run(settlement.make_statements(zhou.engine, run_id=run, day=day, suppliers=[payee]))
+        return zhou.run(settlement.move_statement(zhou.engine, one, "confirm"))
+
+    made()
+    more = {"debit_kind": "loss", "debit_owner": "", "credit_kind": "supplier_available", "credit_owner": payee.hex}
+    transfers = [AdjustmentTransfer(**more, amount_fen=1_000)]
+    told = {"reason": "补十月少结的", "ticket": "T-7"}
+    proposed = ledger.propose_adjustment(zhou.engine, adjustment_id=ids.new_id(), transfers=transfers, **told)
+    wang.run(ledger.check_adjustment(wang.engine, zhou.run(proposed), approve=True))
+    return made()
+
+
+def test_what_was_brought_forward_leads_to_its_adjustment(program, live_shop, adjusted, qtbot, tmp_path):
+    sign_in(qtbot, program, live_shop.url, "zhou")
+    window, desk = program.window, program.console.desk
+    window.go("settlement")
+    page, statements = window.page.statements, desk.settlement.statements
+    qtbot.waitUntil(lambda: bool(statements.brought.parts), timeout=WAIT_MS)
+    assert statements.opened.id == adjusted.id
+    assert "上期结转\n¥10.00\n调账 T-7\n¥10.00\n20" in texts(page.panel)
+    assert "补十月少结的" in texts(page.panel)
+    window.run("statement.brought")
+    qtbot.waitUntil(page.line_panel.isVisible, timeout=WAIT_MS)
+    assert (page.brought.text(), page.line_panel.name.text()) == ("上期结转 ¥10.00", "¥10.00")
+    target = tmp_path / "one.xlsx"
+    page._ask_target = lambda _parent, _name: target
+    window.run("statement.export")
+    qtbot.waitUntil(lambda: statements.exported is not None, timeout=WAIT_MS)
+    told = {row[0]: row[1] for row in openpyxl.load_workbook(target)["封面"].iter_rows(values_only=True)}
+    assert (told["上期结转（元）"], told["调账 T-7（元）"]) == (10, 10)
+    [part] = (press for press in page.line_panel.findChildren(QPushButton) if press.text() == "调账 T-7")
+    qtbot.mouseClick(part, Qt.MouseButton.LeftButton)
+    adjustments = desk.ledger.adjustments
+    qtbot.waitUntil(lambda: adjustments.opened is not None, timeout=WAIT_MS)
+    assert (window.page.place, window.page.front.place) == ("ledger", "adjustments")
+    assert (adjustments.opened.ticket, adjustments.opened.reason) == ("T-7", "补十月少结的")
+    program.console.sign_out()
+    qtbot.waitUntil(lambda: program.console.desk is None, timeout=WAIT_MS)
+    sign_in(qtbot, program, live_shop.url, "chen")
+    window.go("settlement")
+    page, statements = window.page.statements, program.console.desk.settlement.statements
+    qtbot.waitUntil(lambda: bool(statements.brought.parts), timeout=WAIT_MS)
+    assert "调账 T-7\n¥10.00\n20" in texts(page.panel)
+    assert "补十月少结的" not in texts(page.panel)
+    assert "调账 T-7" not in {press.text() for press in page.panel.findChildren(QPushButton)}, "it is the shop's"

@@ -1,0 +1,61 @@
+"""What a statement brought forward is taken apart: each part leads to the paper that it comes from."""
+
+import pytest
+
+from tests.server.bookkeeping import adjust, dispute
+from tests.server.settlement import paying
+from tests.server.settlement.paying import agree, ask, brought, brought_by, make, move, paid, settled
+from tests.server.settlement.test_netting import DAY, XINGHE, refund
+from tests.world import ANNA, BEN
+
+
+@pytest.fixture
+def shop(tmp_path):
+    with paying.open_shop(tmp_path) as site:
+        agree(site)
+        yield site
+
+
+def post(site, *transfers, ticket):
+    """Two people adjust."""
+    made = adjust(site, *transfers, ticket=ticket, reason=f"为了 {ticket}").json()
+    body = {"approve": True, "note": "", "version": made["version"]}
+    answer = site.post(f"/api/ledger/adjustments/{made['id']}/check", by="wang", json=body)
+    assert answer.is_success, answer.text
+    return made
+
+
+def test_what_was_short_and_what_was_adjusted_since(shop):
+    """Each statement names what is new since the one before; a dropped one counts for none, a redrawn one again."""
+    owner = shop.world.suppliers[XINGHE].hex
+    first = shop.world.buy(ANNA, "STEAM-50", 2)
+    paid(shop, settled(shop, DAY))
+    refund(shop, first, 9_000)
+    shop.world.buy(BEN, "STEAM-50")
+    [short] = settled(shop, DAY)
+    assert (short["deductions_fen"], short["owed_fen"], brought(shop, short)) == (8_550, 0, [])
+    less = post(shop, ("loss", "", "owed", owner, 1_000), ticket="T-1")
+    shop.world.buy(BEN, "STEAM-50", 2)
+    [dropped] = make(shop, DAY)
+    found = brought(shop, dropped)
+    assert brought_by(found) == [("short", -4_275, short["number"]), ("adjusted", 1_000, "T-1")]
+    assert [(one["id"], one["note"]) for one in found] == [(short["id"], ""), (less["id"], "为了 T-1")]
+    theirs = brought(shop, dropped, by="chen")
+    assert brought_by(theirs) == brought_by(found)
+    assert [(one["id"], one["note"]) for one in theirs] == [(short["id"], ""), (None, "")], "why is the shop's"
+    move(shop, dropped, "drop")
+    post(shop, ("owed", owner, "fee", "", 25), ticket="T-2")
+    gone = shop.world.buy(BEN, "STEAM-50")
+    [made] = make(shop, DAY)
+    assert brought_by(brought(shop, made))[1:] == [("adjusted", 1_000, "T-1"), ("adjusted", -25, "T-2")]
+    post(shop, ("loss", "", "owed", owner, 5), ticket="T-3")
+    dispute(shop, gone, 100)
+    assert move(shop, made, "confirm", status=409)["code"] == "statement_outdated"
+    redrawn = move(shop, ask(shop, f"statements/{made['id']}"), "confirm")
+    adjusted = [("adjusted", 1_000, "T-1"), ("adjusted", -25, "T-2"), ("adjusted", 5, "T-3")]
+    assert brought_by(brought(shop, redrawn))[1:] == adjusted
+    paid(shop, [redrawn])
+    post(shop, ("loss", "", "supplier_available", owner, 7), ticket="T-4")
+    shop.world.buy(BEN, "STEAM-50")
+    [last] = settled(shop, DAY)
+    assert brought_by(brought(shop, last)) == [("adjusted", 7, "T-4")], "what was before is paid"
