@@ -13,7 +13,7 @@ from desktop.operations import ledger
 from desktop.operations.ledger import AccountName
 from desktop.operations.seen import Seen
 from desktop.presenters import formats
-from desktop.presenters.acting import Act, Acting, Entry, Pair, Work, rows_of
+from desktop.presenters.acting import PLAIN, Act, Acting, Entry, Pair, Work, rows_of
 from desktop.presenters.cases import Cases
 from desktop.presenters.listing import Column
 from desktop.presenters.ports import Ask, Latest
@@ -267,4 +267,5 @@ def _withdraw(one: Adjustment) -> Act[Adjustment]:
         ("撤回这笔调账，什么都没有入账。", "It is taken back; nothing was booked."),
         ("已撤回", "Withdrawn"),
         lambda _typed: lambda engine: ledger.withdraw_adjustment(engine, one),
+        tone=PLAIN,
     )

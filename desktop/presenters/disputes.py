@@ -37,13 +37,16 @@ PROPOSED: Pair = ("已提议，等另一位同事说的一样", "Proposed; anoth
 ENDED: Pair = ("两位同事说的一样，争议结束", "Two people have said the same; the dispute is over")
 
 
-def proposal(one: Dispute) -> str:
+def proposal(one: Dispute, *, words: Pair = ("{who} 提议：{end}", "{who} proposes: {end}")) -> str:
     """What one person says about its end, while another has to say the same; empty without."""
     if one.state is not DisputeState.OPENED or one.proposed_by is None or one.proposes_won is None:
         return ""
     end = word(DisputeState.WON if one.proposes_won else DisputeState.LOST)
-    words = in_words(("{who} 提议：{end}", "{who} proposes: {end}")).format(who=one.proposed_by, end=end)
-    return f"{words} · {formats.money(one.fine_fen)}" if one.fine_fen else words
+    told = in_words(words).format(who=one.proposed_by, end=end)
+    return f"{told} · {formats.money(one.fine_fen)}" if one.fine_fen else told
+
+
+_SHORT: Pair = ("{who}：{end}", "{who}: {end}")
 
 
 COLUMNS = (
@@ -51,7 +54,13 @@ COLUMNS = (
     Column[Dispute]("reason", lambda d: d.reason, stretch=True, tip=lambda d: d.reason, sample="八个汉字的原因名"),
     Column[Dispute]("amount", lambda d: formats.money(d.amount_fen), numeric=True, sample="¥123,456.00"),
     Column[Dispute]("state", lambda d: word(d.state), tone=lambda d: tone(d.state), sample="已胜诉"),
-    Column[Dispute]("proposal", lambda d: proposal(d) or "–", tip=proposal, sample="周洁 提议：已胜诉", spare=True),
+    Column[Dispute](
+        "proposal",
+        lambda d: proposal(d, words=_SHORT) or "–",
+        tip=proposal,
+        sample="周洁：已败诉 · ¥300.00",
+        spare=True,
+    ),
     Column[Dispute]("channel", lambda d: channel_word(d.channel), sample="微信支付", spare=True),
     Column[Dispute](
         "at",

@@ -246,10 +246,12 @@ class Health(Watched):
             return ""
         broken = [_told(one) for one in self.told.findings]
         words = in_words(("账目校验不通过，打款已冻结：{what}", "The books do not hold; payouts are frozen: {what}"))
-        return words.format(what="；".join(broken))
+        return words.format(what=in_words(("；", "; ")).join(broken))
 
 
 def _told(one: LedgerFinding) -> str:
     """A broken invariant in the language of the window: the server tells both."""
     zh, _, en = one.sentence.partition(" / ")
-    return f"{one.invariant} {in_words((zh, en or zh))}（{'、'.join(one.rows[:3])}）"
+    words = in_words(("{number} {what}（{rows}）", "{number} {what} ({rows})"))
+    rows = in_words(("、", ", ")).join(one.rows[:3])
+    return words.format(number=one.invariant, what=in_words((zh, en or zh)), rows=rows)

@@ -58,7 +58,7 @@ def terms_words(terms: Terms) -> str:
 
 def tier_words(tier: str) -> str:
     """A tier as it is typed, and what the usual one means."""
-    return in_words(("standard（标准）", "standard")) if tier == "standard" else tier
+    return in_words(("标准（standard）", "standard")) if tier == "standard" else tier
 
 
 class NotATime(BadInput):
@@ -82,7 +82,7 @@ COLUMNS = (
     Column[Terms]("mode", lambda t: mode_word(t.mode), sample="Purchase, paid by transfer"),
     Column[Terms]("cycle", cycle_words, sample="D+0（17:00 前的当日结）"),
     Column[Terms]("from", lambda t: word(t.release_from), sample="From completion", spare=True),
-    Column[Terms]("tier", lambda t: tier_words(t.tier), sample="standard（标准）", spare=True),
+    Column[Terms]("tier", lambda t: tier_words(t.tier), sample="标准（standard）", spare=True),
     Column[Terms](
         "since",
         lambda t: formats.short_moment(t.valid_from, today=shop_day(now())) if t.version else "–",

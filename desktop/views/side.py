@@ -133,6 +133,10 @@ def link(words: str, go: Callable[[], object]) -> QPushButton:
     return made
 
 
+def _longest_word(value: str) -> int:
+    return max(map(len, value.split()), default=0)
+
+
 def facts() -> QGridLayout:
     """An empty table of facts, for `add_fact`."""
     made = QGridLayout()
@@ -143,9 +147,14 @@ def facts() -> QGridLayout:
 
 
 def add_fact(table: QGridLayout, words: str, value: str, *, is_code: bool = False) -> None:
-    """One more line of a table of facts. `is_code` is read letter by letter; a long one cannot break and goes below."""
+    """One more line of a table of facts. `is_code` is read letter by letter; a long one cannot break and goes below.
+
+    What has no room is told in its tip, and pushes nothing else out of the panel.
+    """
     at = table.rowCount()
     shown = label(value, wrap=not is_code, selectable=True)
+    shown.setMinimumWidth(1)
+    shown.setToolTip(value if _longest_word(value) > CODE_BESIDE else "")
     shown.setAccessibleName(f"{words} {value}")
     if is_code:
         shown.setFont(key_font())

@@ -13,7 +13,7 @@
     </message>
     <message>
         <source>账户</source>
-        <translation>Accounts</translation>
+        <translation>Account</translation>
     </message>
     <message>
         <source>余额</source>
@@ -4382,12 +4382,12 @@
         <translation>The day is not over; figures will change</translation>
     </message>
     <message>
-        <source>平台账对得上</source>
-        <translation>Our books hold</translation>
-    </message>
-    <message>
         <source>平台账有对不上的地方，请看当日账目</source>
         <translation>Something in our books does not hold: see the books</translation>
+    </message>
+    <message>
+        <source>当日平台账对得上</source>
+        <translation>Our books of the day hold</translation>
     </message>
     <message>
         <source>全部类型</source>

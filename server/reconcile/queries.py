@@ -178,7 +178,7 @@ def _waits(
     rests_on: Sequence[tuple[date, Sequence[PaymentBillFile]]],
 ) -> list[str]:
     language = reader.language
-    waits = [wording.waits_for("missing", language, bill=kind) for kind in missing]
+    waits = [wording.waits_for("missing", language, bills=[(kind, None)]) for kind in missing]
     if row is None:
         return [*waits, wording.waits_for("not_run", language)]
     used = {BillKind.TRADES: row.trades_file_id, BillKind.FUNDS: row.funds_file_id}
@@ -187,10 +187,13 @@ def _waits(
     if still_open:
         waits.append(wording.waits_for("open", language, n=still_open))
     its = [(file, None) for file in current.values()]
-    for file, of in [*its, *((file, day) for day, files in rests_on for file in files)]:
-        if file.source == "dropped" and file.added_by == reader.who.label:
-            waits.append(wording.waits_for("seen_by_you_alone", language, bill=BillKind(file.kind), of=of))
-    return list(dict.fromkeys(waits))
+    of_others = ((file, day) for day, files in rests_on for file in files)
+    alone = [
+        (BillKind(file.kind), of)
+        for file, of in [*its, *of_others]
+        if file.source == "dropped" and file.added_by == reader.who.label
+    ]
+    return [*waits, wording.waits_for("seen_by_you_alone", language, bills=alone)] if alone else waits
 
 
 def _rests_on(tx: Tx, row: ReconcileDay | None) -> Sequence[tuple[date, Sequence[PaymentBillFile]]]:

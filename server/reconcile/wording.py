@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from enum import StrEnum
 
@@ -38,9 +39,10 @@ _WAITS: dict[str, tuple[str, str]] = {
     "not_run": ("还没有对账", "it was not reconciled yet"),
     "newer_bill": ("账单有更新，请重新对账", "there is a newer bill: reconcile again"),
     "open": ("还有 {n} 条差异未处理", "{n} differences are not handled yet"),
+    "one_open": ("还有 1 条差异未处理", "1 difference is not handled yet"),
     "seen_by_you_alone": (
         "{bill}由您拖入、渠道尚未确认，请另一位同事签署，或重新获取账单",
-        "you dropped the {bill}, and the channel has not confirmed it: have a colleague sign, or fetch it",
+        "you dropped the {bill}, which the channel has not confirmed: have a colleague sign, or fetch",
     ),
 }
 
@@ -51,12 +53,20 @@ def sides(kind: DifferenceKind, language: str) -> tuple[str, str]:
     return ours[language.startswith("en")], theirs[language.startswith("en")]
 
 
-def waits_for(what: str, language: str, *, bill: BillKind | None = None, of: date | None = None, n: int = 0) -> str:
-    """Why a day cannot be signed. `of`: the bill's day, where that is another one."""
-    is_english, named = language.startswith("en"), label(bill, language) if bill else ""
-    if of is not None:
-        named = f"{named} of {of}" if is_english else f"{of} 的{named}"
+def waits_for(what: str, language: str, *, bills: Sequence[tuple[BillKind, date | None]] = (), n: int = 0) -> str:
+    """Why a day cannot be signed. `bills`: which, with their days where these are others."""
+    is_english = language.startswith("en")
+    named = (" and the " if is_english else "、").join(_bill(kind, of, language) for kind, of in dict.fromkeys(bills))
+    what = "one_open" if what == "open" and n == 1 else what
     return _WAITS[what][is_english].format(bill=named, n=n)
+
+
+def _bill(kind: BillKind, of: date | None, language: str) -> str:
+    """A bill within a sentence."""
+    name = label(kind, language)
+    if language.startswith("en"):
+        return name.lower() + (f" of {of}" if of is not None else "")
+    return (f"{of} 的" if of is not None else "") + name
 
 
 _FACTS: dict[str, tuple[str, str]] = {

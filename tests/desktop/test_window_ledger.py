@@ -157,12 +157,15 @@ def test_a_dispute_freezes_until_two_say_that_it_is_won(program, live_shop, worl
     disputes = desk.ledger.disputes
     program.window.run("ledger.show_disputes")
     said = {"order_code": speak_order_code(bought), "reason": "持卡人否认交易"}
-    for amount, number in (("20", "CB-1"), ("25", "CB-2")):
+    longest = "CB-2".ljust(64, "0")
+    for amount, number in (("20", "CB-1"), ("25", longest)):
         program.window.run("dispute.open")
         carry_out(qtbot, page.disputes.form, disputes.opening, amount=amount, channel_no=number, **said)
         qtbot.waitUntil(lambda: page.disputes.table.current_row() == 0, timeout=WAIT_MS)
     qtbot.waitUntil(lambda: disputes.feed.size == 2, timeout=WAIT_MS)
-    assert (disputes.opened.channel_no, page.disputes.table.current_row()) == ("CB-2", 0)
+    assert (disputes.opened.channel_no, page.disputes.table.current_row()) == (longest, 0)
+    area = page.disputes.panel.area
+    qtbot.waitUntil(lambda: area.widget().width() == area.viewport().width(), timeout=WAIT_MS)
     assert disputes.opened.state is DisputeState.OPENED
     assert "供应商份额 · 星河数码" in texts(page.disputes.panel)
     program.window.run("ledger.show_accounts")

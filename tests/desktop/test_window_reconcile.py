@@ -73,11 +73,11 @@ def test_dropped_bills_are_told_one_by_one_and_the_refused_keep_the_servers_word
     drop(program.window, [yesterday.trades])
     qtbot.waitUntil(lambda: len(bench.bills.files) == 1 and not bench.bills.busy, timeout=WAIT_MS)
     assert len(yesterday.rows(PaymentBillFile)) == 2, "the same bill twice is one"
-    open_ones = "还不能签署：还有 3 条差异未处理；交易账单由您拖入、渠道尚未确认"
+    open_ones = "还不能签署：还有 3 条差异未处理；交易账单、资金账单由您拖入、渠道尚未确认"
     qtbot.waitUntil(lambda: page.close_view.why.text().startswith(open_ones), timeout=WAIT_MS)
     assert "外来单 1 笔 ¥12.50" in texts(page.close_view)
     program.choose_language("en")
-    told = "Cannot be signed yet: 3 differences are not handled yet"
+    told = "Cannot be signed yet: 3 differences are not handled yet; you dropped the trade bill and the fund bill,"
     qtbot.waitUntil(lambda: page.close_view.why.text().startswith(told), timeout=WAIT_MS)
 
 

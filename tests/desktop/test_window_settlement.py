@@ -378,7 +378,7 @@ def the_terms_are_agreed(qtbot, window, page, terms):
     """Everything stands in the form as it was agreed; what is wrong is told before anything is sent."""
     window.run("settlement.show_terms")
     qtbot.waitUntil(lambda: terms.acting.may("edit") and terms.history is not None, timeout=WAIT_MS)
-    assert "级别\nstandard（标准）" in texts(page.terms.panel)
+    assert "级别\n标准（standard）" in texts(page.terms.panel)
     name, before = terms.chosen.supplier, terms.chosen
     window.resize(*SMALLEST)
     window.run("terms.edit")

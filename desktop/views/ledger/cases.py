@@ -19,7 +19,7 @@ from desktop.presenters.words import in_words
 from desktop.views.acting import ActBar
 from desktop.views.cases import CasesPage
 from desktop.views.listing import FeedView
-from desktop.views.side import CasePanel, add_fact, at_left, facts, link, pair
+from desktop.views.side import CODE_BESIDE, CasePanel, add_fact, at_left, facts, link, pair
 from desktop.widgets.basics import button, label, only_if
 from desktop.widgets.words import state_word
 from shared.contracts.ledger import Adjustment, Dispute
@@ -63,7 +63,8 @@ class ToldPanel(CasePanel):
             layout.addLayout(pair(words, amount))
         table = facts()
         for name, value in self._told.facts(one):
-            add_fact(table, in_words(name), value)
+            is_code = len(value) > CODE_BESIDE and value.isascii() and " " not in value
+            add_fact(table, in_words(name), value, is_code=is_code)
         layout.addLayout(table)
         if one.order_code is not None:
             code = speak_order_code(one.order_code)

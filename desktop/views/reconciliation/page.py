@@ -416,7 +416,7 @@ class ReconciliationPage(CasesPage):
             return self.tr("正在读取…") if books.loading else ""
         if not books.is_over:
             return self.tr("这一天还没有结束，数字会变")
-        return self.tr("平台账对得上") if books.holds else self.tr("平台账有对不上的地方，请看当日账目")
+        return self.tr("当日平台账对得上") if books.holds else self.tr("平台账有对不上的地方，请看当日账目")
 
     def _fill_boxes(self) -> None:
         for box, items in (

@@ -152,7 +152,7 @@ def test_dropped_files_go_the_way_of_fetched_ones(close, tmp_path):
         assert close.drop(name, content)["id"] == kept["id"]
         assert len(close.seen("wechat")["bills"]) == 1
         close.drop(*close.file("wechat", "funds"))
-        assert close.seen("wechat")["sign_waits_for"] == [by_you.format("交易账单"), by_you.format("资金账单")]
+        assert close.seen("wechat")["sign_waits_for"] == [by_you.format("交易账单、资金账单")]
         assert close.seen("wechat", by="wang")["sign_waits_for"] == []
         close.plant("wechat", "fee", known.out_trade_no, amount_fen=28)
         newer = close.drop(*close.file("wechat", "trades"))
