@@ -38,9 +38,14 @@ def both(
     """What the trade bill and the fund bill of each of these days have under numbers of the channel."""
     if len(numbers) > MOST_AROUND_MIDNIGHT:
         return
-    for files in _files(tx, channel, day):
-        its = _named(tx, numbers)
-        yield _trades(tx, files, its), [_fund_row(row) for row in _rows(tx, files, BillKind.FUNDS, its)]
+    for other in _days(day):
+        yield of_day(tx, channel, other, numbers)
+
+
+def of_day(tx: Tx, channel: str, day: date, numbers: Sequence[str]) -> tuple[Sequence[TradeRow], Sequence[FundRow]]:
+    """What the trade bill and the fund bill of a day itself have under numbers of the channel, as it gave them last."""
+    files, its = _newest(tx, channel, day), _named(tx, numbers)
+    return _trades(tx, files, its), [_fund_row(row) for row in _rows(tx, files, BillKind.FUNDS, its)]
 
 
 def compared(tx: Tx, channel: str, day: date) -> list[tuple[date, list[PaymentBillFile]]]:
@@ -60,7 +65,11 @@ def _days(day: date) -> tuple[date, date]:
 
 def _files(tx: Tx, channel: str, day: date) -> Iterator[dict[BillKind, UUID]]:
     for other in _days(day):
-        yield {kind: file.id for kind, file in kept_bills.newest(tx, channel, other).items()}
+        yield _newest(tx, channel, other)
+
+
+def _newest(tx: Tx, channel: str, day: date) -> dict[BillKind, UUID]:
+    return {kind: file.id for kind, file in kept_bills.newest(tx, channel, day).items()}
 
 
 def _named(tx: Tx, numbers: Sequence[str]) -> ColumnElement[bool]:

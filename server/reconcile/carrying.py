@@ -19,13 +19,14 @@ from server.payments import kept_bills
 from server.payments.exceptions import of_bill
 from server.payments.model import PaymentBillFile, PaymentException
 from server.payments.refunds.model import Refund
-from server.reconcile import choosing, days, handling, matching, ours, waiting
+from server.reconcile import beside, choosing, controls, days, handling, matching, ours, waiting
 from server.reconcile.figures import Figures
 from server.reconcile.matching import Wanted
 from server.reconcile.matters import Matters, root
 from server.reconcile.model import ReconcileDifference, ReconcileRow
 from shared import clock
 from shared.finance import BillKind, DifferenceAction, DifferenceKind, DifferenceState
+from shared.money import Fen
 from shared.states import RefundState
 
 _D, _K = DifferenceState, DifferenceKind
@@ -197,11 +198,15 @@ def _balances(tx: Tx, row: ReconcileDifference) -> bool:
 
 
 def _is_taken_back(tx: Tx, row: ReconcileDifference) -> bool:
-    """What was booked is not booked any more, neither on this day nor on others."""
+    return _booked(tx, row) == 0
+
+
+def _booked(tx: Tx, row: ReconcileDifference) -> Fen:
+    """What is booked about the matter of a difference, on its day and on others."""
     r, matter = ReconcileDifference, root(row)
     its = (r.channel == row.channel, r.day == row.day, or_(r.origin_id == matter, r.again_of == matter))
     here = {row, *tx.scalars(select(r).where(*its))}  # which may have been taken over just now
-    return Matters(tx, row.channel, row.day, here, []).of(matter).booked_fen == 0
+    return Matters(tx, row.channel, row.day, here, []).of(matter).booked_fen
 
 
 def _never(_tx: Tx, _row: ReconcileDifference) -> bool:
@@ -224,26 +229,37 @@ def _is_billed(tx: Tx, row: ReconcileDifference, kind: BillKind, *its: ColumnEle
 
 
 def is_said(tx: Tx, row: ReconcileDifference) -> bool:
-    """Whether the last word of its day still has the line that a difference is about, and says the same of it. What it
-    says otherwise is for its day to tell.
+    """Whether the last word of its day still says the same of what a difference is about. What it says otherwise is for
+    its day to tell.
 
-    What else that line differs in is another difference. A bill that nobody has compared yet says nothing else.
+    What else a line differs in is another difference. A bill that nobody has compared yet says nothing else.
     """
-    kind = DifferenceKind(row.kind)
-    if row.bill_row is None or kind not in _OF_LINES:
+    kind, day = DifferenceKind(row.kind), row.carried_from or row.day
+    words = kept_bills.newest(tx, row.channel, day)
+    if row.bill_row is None or not all(_is_read(tx, file) for file in words.values()):
         return True
-    word = kept_bills.newest(tx, row.channel, row.carried_from or row.day).get(BillKind.TRADES)
-    r = ReconcileRow
-    if word is None or (word.row_count and tx.scalar(select(r.n).where(r.file_id == word.id).limit(1)) is None):
+    if kind in _OF_FUNDS and BillKind.FUNDS in words:
+        number, booked = row.provider_no, _booked(tx, row)
+        left = controls.left_of(*beside.of_day(tx, row.channel, day, [number]), number)
+        return ((row.ours_fen or 0) - booked, row.theirs_fen or 0) in left
+    if kind not in _OF_LINES or BillKind.TRADES not in words:
         return True
-    of = "refund" if row.out_refund_no or kind in _REFUNDED else "payment"
+    r, of = ReconcileRow, "refund" if row.out_refund_no or kind in _REFUNDED else "payment"
     its_numbers = (r.provider_no == row.provider_no, r.out_refund_no == row.out_refund_no)
-    lines = select(r).where(*its_numbers, r.out_trade_no == row.out_trade_no, r.file_id == word.id, r.kind == of)
+    its_file = r.file_id == words[BillKind.TRADES].id
+    lines = select(r).where(*its_numbers, r.out_trade_no == row.out_trade_no, its_file, r.kind == of)
     return any(_says(row, line) for line in tx.scalars(lines))
+
+
+def _is_read(tx: Tx, file: PaymentBillFile) -> bool:
+    """Whether its rows are here; one without any has none to be read."""
+    its = select(ReconcileRow.n).where(ReconcileRow.file_id == file.id).limit(1)
+    return not file.row_count or tx.scalar(its) is not None
 
 
 _MONEY = frozenset({_K.AMOUNT, _K.REFUND_AMOUNT, _K.UNPAID_OURS, _K.ONLY_THEIRS, _K.DUPLICATE, _K.REFUND_ONLY_THEIRS})
 _REFUNDED = frozenset({_K.REFUND_AMOUNT, _K.REFUND_STATE, _K.REFUND_ONLY_THEIRS})
+_OF_FUNDS = frozenset({_K.FUND_ONLY_TRADES, _K.FUND_ONLY_FUNDS})
 _OF_LINES = _MONEY | _REFUNDED | {_K.STATE, _K.FEE}
 """Kinds of what a line of the trade bill says."""
 

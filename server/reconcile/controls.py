@@ -142,6 +142,12 @@ def three_way(
     return named(channel, day, found)
 
 
+def left_of(trades: Iterable[TradeRow], funds: Iterable[FundRow], number: str) -> list[tuple[Fen, Fen]]:
+    """What these rows of a day's bills say must have moved under a number, and what did, where that is not even."""
+    off = (its[number] for its in _left(lambda: trades, lambda: funds).values() if number in its)
+    return [(one.due_fen, one.moved_fen) for one in off]
+
+
 def _left(trades: Callable[[], Iterable[TradeRow]], funds: Callable[[], Iterable[FundRow]]) -> Movements:
     """What of a day's trades and movements is not even, by kind and number. Several refunds may share a number."""
     off: dict[FundKind, dict[str, Fen]] = {kind: {} for kind in _OF_TRADES}

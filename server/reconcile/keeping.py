@@ -60,7 +60,8 @@ def keep(
     come = {row.id for row in taken_over if carrying.has_come(tx, row)}
     for matter in run.matters.undone(of_run, come):
         run.undo(matter)
-    gone = come | {row.id for row in taken_over if not carrying.is_said(tx, row)}
+    waiting_for = [row for row in taken_over if row.state in {_D.OPEN, _D.PROPOSED} and row.id not in come]
+    gone = come | {row.id for row in waiting_for if not carrying.is_said(tx, row)}
     for row in (*known, *carried):
         if row.id not in run.current and (row.carried_from is None or row.id in gone):
             run.close(row)
@@ -155,14 +156,20 @@ class _Run:
 
     def is_settled(self, matter: Matter, one: Difference) -> bool:
         """Whether what people decided about a matter of the signed day is about just this, or put it right since. What
-        they carried over is, while it is before people here.
+        they carried over is, while it is before people here; and just this is already, where another open day has it.
         """
+        is_there = {(row.ours_fen, row.theirs_fen) for row in matter.here if self._is_before_people_elsewhere(row)}
+        if (matter.ours_fen(one), one.theirs_fen) in is_there:
+            return True
         last, here = matter.handled(), self.matters.of(one.id).here
         if matter.booked_fen and (matter.ours_fen(one) or 0) == (one.theirs_fen or 0):
             return True
         if last is not None and last.action == DifferenceAction.CARRY and all(row.state == _D.MATCHED for row in here):
             return False
         return matter.is_settled(one, self._facts(one).ours_state)
+
+    def _is_before_people_elsewhere(self, row: ReconcileDifference) -> bool:
+        return row.day != self._day and row.state in {_D.OPEN, _D.PROPOSED} and not row.is_signed
 
     def take(self, one: Difference) -> None:
         """Keep a difference: in the row that has it already, or in a new one where people handled something else."""

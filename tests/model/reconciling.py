@@ -32,6 +32,7 @@ from shared import clock, ids
 from shared.contracts.reconcile import SignDay
 from shared.finance import BillKind, DifferenceState
 from shared.finance import DifferenceAction as A
+from shared.finance import DifferenceKind as K
 from shared.permissions import Role
 from shared.states import AttemptState
 
@@ -42,6 +43,12 @@ AMOUNT, FEE = 4_500, 27
 
 _channels = (f"model-{n}" for n in itertools.count())
 _FINAL = (A.BOOK, A.WRITE_OFF)
+STRAY = "49" + "1" * 26
+"""The number of money that moved without a trade: people book it, or a bill of movements has it no more."""
+
+_MERCHANT = {"merchant_id": "1900000001"}
+OF_FUNDS = (K.FUND_ONLY_TRADES.value, K.FUND_ONLY_FUNDS.value)
+"""Kinds of what trades and movements differ in."""
 
 
 class History:
@@ -53,6 +60,7 @@ class History:
             Desk(Actor(Kind.STAFF, ids.new_id(), role=Role.ADMIN), None, 500, Shop({}, Terms())) for _ in range(2)
         )
         self.said = {day: [] for day in DAYS}
+        self.moved = None
         self._paid = {}
         with ctx.db.tx() as tx:
             for n, day in enumerate((DAYS[0], *DAYS)):  # the one that bills differ about, and one of each day
@@ -77,10 +85,18 @@ class History:
     def bill(self, day, *, more=()):
         """The channel gives a bill of the day, with `more` lines, and the shop compares it as it does by itself."""
         self.said[day] = [self._paid[1 + DAYS.index(day)], *more]
-        content = bills_wechat.trade_bill(self.said[day], merchant_id="1900000001", bill_type="ALL")
+        self._give(BillKind.TRADES, day, bills_wechat.trade_bill(self.said[day], **_MERCHANT, bill_type="ALL"))
+
+    def funds(self, *more):
+        """The same of the first day's bill of movements."""
+        self.moved = [self._paid[1], *more]
+        content = bills_wechat.fund_flow_bill(self.moved, **_MERCHANT, opening_fen=0)
+        self._give(BillKind.FUNDS, FIRST, content)
+
+    def _give(self, kind, day, content):
         new = NewBill(
-            channel=self.channel, kind=BillKind.TRADES, day=day, merchant_id="1900000001", name="b.csv",
-            content=content, rows=len(self.said[day]), sha1="", sha256=hashlib.sha256(content).hexdigest(), totals=[],
+            channel=self.channel, kind=kind, day=day, **_MERCHANT, name="b.csv", content=content, rows=1, sha1="",
+            sha256=hashlib.sha256(content).hexdigest(), totals=[],
         )  # fmt: skip
         retrying(self.ctx.db, lambda tx: kept_bills.keep(tx, self.ctx.keys, new, source="fetched", by="channel"))
         running.run_open(self.ctx, self.channel, day, by="system")
@@ -146,10 +162,13 @@ class History:
     # --- the end ---
 
     def end(self):
-        """All bills come, and people book whatever is open until nothing is."""
+        """All bills come, that of movements puts right what it had, and people book what is open until nothing is."""
         for day in DAYS:
             if not self.has_bill(day):
                 self.bill(day)
+        if self.moved is not None:
+            strays = (one for one in self.moved if one.provider_no == STRAY)
+            self.funds(*(one for one in self.said[FIRST][1:] if not one.reversed), *strays)
         for _ in range(4):
             for day in DAYS:
                 self.run(day)
@@ -165,5 +184,6 @@ class History:
         with self.ctx.db.read() as tx:
             net = {(one.account.kind, one.account.owner): one.net for one in books.balances(tx)}
         gross = net.get(("psp", self.channel), 0) + net.get(("psp_fee", self.channel), 0)
-        held = sum(0 if one.reversed else one.amount_fen for lines in self.said.values() for one in lines)
+        held = sum(one.amount_fen for one in self.moved or () if one.provider_no == STRAY)
+        held += sum(0 if one.reversed else one.amount_fen for lines in self.said.values() for one in lines)
         return gross, held + AMOUNT * sum(not lines for lines in self.said.values())

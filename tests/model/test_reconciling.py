@@ -13,7 +13,7 @@ from server.reconcile import booking
 from shared import clock
 from shared.finance import DifferenceAction as A
 from shared.finance import DifferenceKind as K
-from tests.model.reconciling import AMOUNT, DAYS, FEE, NOW, History
+from tests.model.reconciling import AMOUNT, DAYS, FEE, NOW, OF_FUNDS, STRAY, History
 from tests.world import world
 
 LINES = st.none() | st.builds(
@@ -24,6 +24,7 @@ LINES = st.none() | st.builds(
 )
 STEPS = st.one_of(
     st.tuples(st.just("bill"), LINES),
+    st.tuples(st.just("funds"), LINES, st.sampled_from([None, None, 700, 900])),
     st.tuples(st.just("decide"), st.integers(0, 3), st.sampled_from([A.BOOK, A.CARRY, A.CARRY, A.WRITE_OFF, A.IGNORE])),
     st.tuples(st.just("sign")),
     st.tuples(st.just("other day"), st.integers(0, 1)),
@@ -47,7 +48,7 @@ def says(amount_fen=AMOUNT, fee_fen=FEE, *, is_undone=False):
     return {"amount_fen": amount_fen, "fee_fen": fee_fen, "reversed": is_undone}
 
 
-CARRIED, IGNORED, BOOKED = (("decide", 0, A.CARRY), ("decide", 0, A.IGNORE), ("decide", 0, A.BOOK))
+CARRIED, IGNORED, LOST = (("decide", 0, A.CARRY), ("decide", 0, A.IGNORE), ("decide", 0, A.WRITE_OFF))
 OTHER_DAY, SIGNED = ("other day", 0), ("sign",)
 
 
@@ -72,6 +73,18 @@ OTHER_DAY, SIGNED = ("other day", 0), ("sign",)
         "two late bills before any day takes them": (
             says(),
             [SIGNED, ("bill", says(4_600)), ("bill", says(4_700)), OTHER_DAY, OTHER_DAY],
+        ),
+        "another movement that was carried over, and then the same": (
+            says(),
+            [("funds", says(4_600), None), CARRIED, OTHER_DAY, ("funds", says(), None)],
+        ),
+        "late movements that one open day took, put right by what another takes": (
+            says(),
+            [SIGNED, ("other day", 1), ("funds", says(4_600), None), OTHER_DAY, ("funds", says(), None)],
+        ),
+        "a late bill that one open day took, and another would": (
+            None,
+            [LOST, SIGNED, ("funds", says(), None), ("other day", 1), ("bill", says(4_600)), OTHER_DAY],
         ),
     }.values(),
 )
@@ -102,6 +115,8 @@ def live(first, steps):
     for what, *how in steps:
         if what == "bill":
             bill(*how)
+        elif what == "funds":
+            funds(shop, *how)
         elif what == "decide":
             decide(shop, *how)
         elif what == "run":
@@ -121,21 +136,41 @@ def live(first, steps):
     assert owed == held
 
 
+def funds(shop, line, stray):
+    """What moved of the payment, and of one that is in no bill of trades."""
+    lines = [] if line is None or line["reversed"] else [shop.line(**line)]
+    strays = [] if stray is None else [shop.line(provider_no=STRAY, amount_fen=stray, fee_fen=0)]
+    shop.funds(*lines, *strays)
+
+
 def decide(shop, n, action):
-    """About one of those that are open. What is ignored stays as it is, which only a fee may here."""
+    """About one of those that are open. What is ignored stays as it is, which only what is no amount may here."""
     rows = shop.open()
     row = rows[n % len(rows)] if rows else None
-    if row is not None and (action is not A.IGNORE or row.kind == K.FEE):
+    if row is not None and (action is not A.IGNORE or row.kind in (K.FEE, K.FUND_ONLY_TRADES)):
         shop.decide(row, action)
 
 
 def is_so(shop):
     """What is open is what the channel's last word says, and booking all of it puts the ledger where that is."""
-    line = next((one for one in shop.said[DAYS[0]] if one.provider_no == shop.line().provider_no), None)
+    line, moved = (found(shop, lines) for lines in (shop.said[DAYS[0]], shop.moved or []))
     fen = None if line is None else 0 if line.reversed else line.amount_fen
-    rows = [row for row in shop.open() if row.kind != K.FEE]
+    money = [row for row in shop.open() if row.kind not in (K.FEE, *OF_FUNDS) or row.provider_no == STRAY]
+    rows = [row for row in money if row.provider_no != STRAY]
     theirs = {K.AMOUNT: fen, K.STATE: 0, K.ONLY_OURS: None}
     assert [row.theirs_fen for row in rows] == [theirs.get(row.kind, 0) for row in rows]
-    if rows and not shop.to_come():
+    its = [row for row in shop.open() if row.kind in OF_FUNDS]
+    of_funds = {(row.ours_fen, row.theirs_fen) for row in its if row.provider_no != STRAY}
+    due, came = ((one.amount_fen, -one.fee_fen) if one and not one.reversed else (None, None) for one in (line, moved))
+    assert of_funds <= set(zip(due, came, strict=True))
+    strays = [one.amount_fen for one in shop.moved or [] if one.provider_no == STRAY]
+    assert {row.theirs_fen or None for row in money if row not in rows} <= {*strays, None}
+    if money and not shop.to_come():
         owed, held = shop.owed()
-        assert owed + sum(map(booking.owed_more, rows)) == held, [(row.kind, row.day) for row in rows]
+        said = [(row.kind, row.day, row.ours_fen, row.theirs_fen) for row in money]
+        assert owed + sum(map(booking.owed_more, money)) == held, said
+
+
+def found(shop, lines):
+    """The line of the payment that bills differ about."""
+    return next((one for one in lines if one.provider_no == shop.line().provider_no), None)
