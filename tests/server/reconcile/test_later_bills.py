@@ -418,7 +418,7 @@ def test_late_money_of_a_signed_day_is_one_difference_and_opens_the_next_day(clo
         assert close.seen("wechat", next_day)["balance"]["opening_fen"] == closing + 1_000
         assert told(next_day) == [("only_theirs", 1_000)]
         waits = close.seen("wechat", next_day)["sign_waits_for"]
-        assert sum(f"{close.day} 的" in one for one in waits) == 2, "who dropped late bills does not sign what they say"
+        assert "".join(waits).count(f"{close.day} 的") == 2, "who dropped late bills does not sign what they say"
         [money] = close.differences("wechat", next_day, open="true")
         assert close.handle(money, "carry")["state"] in {"resolved", "proposed"}
         close.post(close.at("wechat", "/run", next_day))
