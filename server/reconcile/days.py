@@ -38,6 +38,14 @@ def find(tx: Tx, channel: str, day: date, *, lock: bool = False) -> ReconcileDay
     return tx.get(ReconcileDay, (channel, day), with_for_update=lock or None, populate_existing=lock)
 
 
+def hold_channel(tx: Tx, channel: str) -> None:
+    """Let one run of a channel at a time be kept: what earlier days left to later ones is taken up by one of them. Runs
+    that have an earlier day have the first one, too, which stands for the channel.
+    """
+    r = ReconcileDay
+    tx.execute(select(r.day).where(r.channel == channel).order_by(r.day).limit(1).with_for_update()).all()
+
+
 def of_compared(rows: Select[*_T]) -> Select[*_T]:
     """Rows of the trade bills that days were compared with: of a signed day, of the bill that was signed."""
     file, day = PaymentBillFile, ReconcileDay

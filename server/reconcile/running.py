@@ -40,6 +40,7 @@ from shared.finance import BillKind, DifferenceKind
 from shared.money import PPM, Fen
 
 ROWS_AT_A_TIME = 5_000
+_TRIES = 3
 
 _DAY = timedelta(days=1)
 
@@ -154,8 +155,21 @@ def _opens_otherwise(ctx: Context, channel: str, day: date) -> bool:
         return days.opens_otherwise(tx, ctx.keys, channel, day)
 
 
+class _ToldMeanwhile(Exception):
+    """Another day's run has taken what differs by a late bill, or one came, since this one looked."""
+
+
 def _run_one(ctx: Context, channel: str, day: date, *, by: str, request_id: str | None) -> Collection[date]:
     """Answers the signed days that were compared again with it."""
+    for _ in range(_TRIES):
+        try:
+            return _run_once(ctx, channel, day, by=by, request_id=request_id)
+        except _ToldMeanwhile:
+            continue
+    raise RunUnderWay(channel=channels.name(channel), day=day.isoformat())
+
+
+def _run_once(ctx: Context, channel: str, day: date, *, by: str, request_id: str | None) -> Collection[date]:
     with ctx.db.read() as tx:
         if queries.is_signed(tx, channel, day):
             raise DaySigned(day=day.isoformat())
@@ -279,9 +293,12 @@ def _keep(
     by: str,
     request_id: str | None,
 ) -> None:
+    days.hold_channel(tx, channel)
     row = days.find(tx, channel, day, lock=True)
     if row is not None and row.is_signed:
         raise DaySigned(day=day.isoformat())
+    if list(late) != _told_otherwise(tx, channel, day, found.files):
+        raise _ToldMeanwhile
     fees.settle_returned(tx, channel, found.returned, up_to_fee=True)
     told = {of.isoformat(): _figures(one).net_fen for of, one in late.items()}
     told = {**(Figures.of(row.figures).late if row is not None else {}), **told}
