@@ -181,7 +181,7 @@ class Disputes(Cases[Dispute]):
             work,
             (
                 Entry("order_code", ("订单号（必填）", "Order code (needed)"), most=24),
-                Entry("amount", ("争议金额（元）", "Amount (yuan)"), most=16),
+                Entry("amount", ("争议金额（元，必填）", "Amount (yuan; needed)"), most=16),
                 Entry("channel_no", ("渠道争议单号（必填）", "The channel's number (needed)"), most=64),
                 Entry("reason", ("原因（必填）", "Reason (needed)")),
             ),

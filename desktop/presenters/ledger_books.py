@@ -97,10 +97,10 @@ POSTING_COLUMNS = (
     Column[Posting]("at", lambda p: f"{formats.moment(p.journal.occurred_at)[5:]}", sample="03-02 10:00:00"),
     Column[Posting]("what", lambda p: word(p.journal.code), tip=lambda p: p.journal.key, sample="退款未成恢复"),
     Column[Posting]("debit", _debit, stretch=True, tip=_debit, sample="供应商可打款 · 星河数码"),
-    Column[Posting]("credit", _credit, tip=_credit, sample="供应商可打款 · 星河数码"),
+    Column[Posting]("credit", _credit, stretch=True, tip=_credit, sample="供应商可打款 · 星河数码"),
     Column[Posting]("amount", lambda p: formats.money(p.transfer.amount_fen), numeric=True, sample="¥1,234,567.00"),
     Column[Posting]("order", lambda p: _code(p.journal.order_code), code=True, sample="7K3M-9QX2-H4TD", spare=True),
-    Column[Posting]("who", _who, tip=_who, sample="系统", spare=True),
+    Column[Posting]("who", _who, tip=_who, sample=("四字名字", "The system"), spare=True),
 )
 
 

@@ -28,6 +28,7 @@ class SidePanel(Live, QFrame):
     def __init__(self, *, width: int, most: int) -> None:
         super().__init__()
         self.setProperty("role", "peek")
+        self._least = width
         self.setMinimumWidth(width)
         self.setMaximumWidth(most)
         self.body = column(self, gap=0)
@@ -42,6 +43,7 @@ class SidePanel(Live, QFrame):
         self.leave.clicked.connect(self.closed)
         head.addWidget(self.leave)
         self.body.addLayout(head)
+        self._head = head
         self.body.addWidget(rule())
         self.area = QScrollArea()
         self.area.setWidgetResizable(True)
@@ -56,7 +58,9 @@ class SidePanel(Live, QFrame):
         return inner, column(inner, gap=8, margins=(18, 14, 18, 18))
 
     def turn_to(self, inner: QWidget) -> None:
-        """Show a page, where the person had scrolled to."""
+        """Show a page, where the person had scrolled to, and make room for what it is called and where it stands."""
+        self._head.invalidate()  # words were written just now
+        self.setMinimumWidth(min(max(self._least, self._head.minimumSize().width()), self.maximumWidth()))
         at = self.area.verticalScrollBar().value()
         self.area.setWidget(inner)
         self.area.verticalScrollBar().setValue(at)

@@ -422,11 +422,11 @@
     </message>
     <message>
         <source>退回卡密</source>
-        <translation>Cards returned</translation>
+        <translation>Keys returned</translation>
     </message>
     <message>
         <source>补发卡密</source>
-        <translation>Cards delivered for others</translation>
+        <translation>Keys sent as replacements</translation>
     </message>
     <message>
         <source>总账借贷平衡</source>

@@ -60,7 +60,13 @@ def test_an_order_is_followed_through_the_books(program, live_shop, bought, qtbo
     program.window.go("orders")
     qtbot.waitUntil(lambda: bool(desk.orders.feed.rows), timeout=WAIT_MS)
     desk.orders.look_into(desk.orders.feed.rows[0])
-    program.window.page.peek.ledger_wanted.emit(bought)
+    peek = program.window.page.peek
+    assert peek.minimumWidth() < peek.maximumWidth()
+    peek.badge.show_word("Partially refunded, and more", tone="neutral")
+    peek.turn_to(peek.new_page()[0])
+    least = peek.name.sizeHint().width() + peek.badge.sizeHint().width()
+    assert min(least, peek.maximumWidth()) < peek.minimumWidth(), "what it is called is never cut"
+    peek.ledger_wanted.emit(bought)
     qtbot.waitUntil(lambda: len(desk.ledger.journals.feed.rows) == 3, timeout=WAIT_MS)
     assert program.window.page is page
     assert page.front is page.journals

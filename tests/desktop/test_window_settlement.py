@@ -196,6 +196,7 @@ def test_a_clerk_settles_all_suppliers_at_once(program, live_shop, world, sold_b
     payouts = desk.payouts
     page.show_part(page.payouts)
     qtbot.waitUntil(lambda: len(payouts.feed.rows) == 2, timeout=WAIT_MS)
+    assert page.payouts.table.hasFocus(), "the keyboard is on the list, not on the first button"
     program.window.run("settlement.pick_all")
     first_time = "北辰软件 · 6222-02\n首次向此账户打款，请核实。"
     qtbot.waitUntil(lambda: first_time in texts(page.payouts.panel), timeout=WAIT_MS)  # news may be read first
