@@ -19,7 +19,7 @@ from server.payments import kept_bills
 from server.payments.exceptions import of_bill
 from server.payments.model import PaymentBillFile, PaymentException
 from server.payments.refunds.model import Refund
-from server.reconcile import beside, choosing, controls, days, handling, matching, ours, waiting
+from server.reconcile import beside, choosing, controls, days, handling, matching, ours, unbilled, waiting
 from server.reconcile.figures import Figures
 from server.reconcile.matching import Wanted
 from server.reconcile.matters import Matters, root
@@ -160,6 +160,16 @@ def _refunded(tx: Tx, row: ReconcileDifference) -> bool:
     return _in_a_bill(tx, row) or refund is None or refund.state not in ours.ASKED
 
 
+def _refund_listed(tx: Tx, row: ReconcileDifference) -> bool:
+    """The same, whatever the bill says of it: how the two differ is for its own day to tell."""
+    refund, r, is_late = tx.get(Refund, row.ours_id) if row.ours_id else None, ReconcileRow, _is_of_late_bill(tx, row)
+    if refund is None:
+        return True
+    its_numbers = (r.provider_no == unbilled.payment_no(tx, refund), r.out_refund_no == row.out_refund_no)
+    its = (*its_numbers, r.kind == "refund")
+    return _is_billed(tx, row, BillKind.TRADES, *its, is_later=is_late) or _refunded(tx, row)
+
+
 def _refund_ended(tx: Tx, row: ReconcileDifference) -> bool:
     """Our refund is what the bill says by now; or ended, as the channel has said since, where the bill has it on its
     way: no other bill will list it.
@@ -283,7 +293,7 @@ _COMES: Mapping[DifferenceKind, Callable[[Tx, ReconcileDifference], bool]] = {
     _K.DUPLICATE: _once_only,
     _K.DATE_SHIFT: _in_a_bill,
     _K.FOREIGN: _never,
-    _K.REFUND_ONLY_OURS: _refunded,
+    _K.REFUND_ONLY_OURS: _refund_listed,
     _K.REFUND_ONLY_THEIRS: _refund_is_booked,
     _K.REFUND_AMOUNT: _refunded,
     _K.REFUND_STATE: _refund_ended,

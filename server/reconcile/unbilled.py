@@ -76,7 +76,7 @@ def _is_billed(tx: Tx, refund: Refund) -> bool:
     last word does not, counts for nothing.
     """
     r, f, trades = ReconcileRow, PaymentBillFile, BillKind.TRADES
-    its = (r.provider_no == _payment_no(tx, refund), r.kind == "refund", f.channel == refund.channel)
+    its = (r.provider_no == payment_no(tx, refund), r.kind == "refund", f.channel == refund.channel)
     query = select(r.refund_no, r.out_refund_no, r.amount_fen, r.file_id, f.day).join(f, f.id == r.file_id)
     rows = tx.execute(query.where(*its, f.kind == trades.value)).all()
     newest = {row.day: kept_bills.newest(tx, refund.channel, row.day)[trades].id for row in rows}
@@ -92,7 +92,8 @@ def _is_billed(tx: Tx, refund: Refund) -> bool:
     return sum(row.out_refund_no not in asked for row in nameless) > before
 
 
-def _payment_no(tx: Tx, refund: Refund) -> str | None:
+def payment_no(tx: Tx, refund: Refund) -> str | None:
+    """The channel's number of the payment that a refund gave back."""
     if refund.unmatched_id is not None:
         return tx.get_one(UnmatchedPayment, refund.unmatched_id).provider_no
     return tx.get_one(PaymentAttempt, refund.attempt_id).provider_no

@@ -318,3 +318,20 @@ def test_a_refund_without_a_number_is_booked_by_the_channels_word_alone(close, m
             before["psp", "wechat"],
         )
     close.shop.check()
+
+
+def test_a_refund_that_a_later_bill_has_is_not_missing_whatever_it_says_of_it(close):
+    """It gave more of the fee back than there was: that is another matter, and no refund to be written off."""
+    sold = close.sold("wechat")
+    refund = refunded(close, sold, 1_000)
+    told = {"out_refund_no": refund.out_refund_no, "refund_no": refund.provider_refund_no, "amount_fen": 1_000}
+    next_day = close.day + timedelta(days=1)
+    at = ms(clock.day_bounds(next_day)[0] + timedelta(seconds=1))
+    with close.tomorrow(days=2):
+        close.drop(*trades(close, line(close, sold)))
+        [missing] = close.differences("wechat")
+        assert (missing["kind"], close.handle(missing, "carry")["state"]) == ("refund_only_ours", "resolved")
+        close.drop(*trades(close, given_back(close, sold, told, at_ms=at, ends_at_ms=at, fee_fen=4_000)))
+        rows = {one["kind"]: one["state"] for one in close.differences("wechat", next_day)}
+        assert rows == {"refund_only_ours": "matched", "fee": "open"}
+    close.shop.check()
