@@ -71,7 +71,9 @@ COLUMNS = (
     Column[Adjustment]("amount", _amount, numeric=True, sample="¥123,456.00"),
     Column[Adjustment]("state", lambda a: word(a.state), tone=lambda a: tone(a.state), sample=longest(AdjustmentState)),
     Column[Adjustment]("ticket", lambda a: a.ticket, tip=lambda a: a.ticket, sample="八个汉字的工单", spare=True),
-    Column[Adjustment]("reason", lambda a: a.reason, tip=lambda a: a.reason, sample="八个汉字的原因名", spare=True),
+    Column[Adjustment](
+        "reason", lambda a: a.reason, tip=lambda a: a.reason, sample="八个汉字的原因名", stretch=True, spare=True
+    ),
     Column[Adjustment]("who", lambda a: a.proposed_by, sample="八个汉字名", spare=True),
     Column[Adjustment](
         "at",

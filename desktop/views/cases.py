@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtWidgets import QAbstractButton, QButtonGroup, QPushButton, QSplitter, QVBoxLayout
+from PySide6.QtWidgets import QButtonGroup, QPushButton, QSplitter, QVBoxLayout
 
 from desktop.presenters.cases import Cases
 from desktop.presenters.many import ManyCases, key_of
@@ -118,14 +118,6 @@ class CasesPage(Page):
     def enter(self) -> None:
         if self.cases.feed.as_of is None and not self.cases.feed.loading:
             self.cases.show_list()
-
-    def start_here(self) -> None:
-        """On the list, unless something is typed into; not on the first button, where Qt leaves the keyboard."""
-        held = self.focusWidget()
-        if self.table.isVisible() and (held is None or not held.hasFocus() or isinstance(held, QAbstractButton)):
-            self.table.setFocus()
-        else:
-            super().start_here()
 
     def refresh(self) -> None:
         self.cases.refresh()

@@ -8,12 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QAbstractButton, QWidget
 
 from desktop.presenters.acting import Acting
 from desktop.presenters.words import in_words
 from desktop.theme.tokens import SPACE
 from desktop.widgets.basics import Notice, column, label, name_tool, row, tool
+from desktop.widgets.big_table import BigTable
 from desktop.widgets.live import Live
 
 
@@ -121,10 +122,13 @@ class Page(Live, QWidget):
         """The screen came to the front."""
 
     def start_here(self) -> None:
-        """Take the keyboard unless something on this screen has it; else Qt leaves it on the sign-out button."""
+        """Take the keyboard, on the first list there is, unless something else than a button of this screen has it: Qt
+        leaves it on the first one, or on the one to sign out.
+        """
         held = self.focusWidget() if self.isVisible() else None
-        if held is None or not held.hasFocus():
-            self.setFocus()
+        if held is None or not held.hasFocus() or isinstance(held, QAbstractButton):
+            lists = (table for table in self.findChildren(BigTable) if table.isVisible())
+            next(lists, self).setFocus()
 
     def look_at(self, what: object) -> None:
         """Another screen sent the person here for `what`."""

@@ -276,9 +276,10 @@ class BigTable(QTableView):
         header = self.horizontalHeader()
         self._leave_out(header)
         others = sum(header.sectionSize(at) for at in range(header.count()) if at not in self._stretched)
-        is_room = others + sum(self._stretched.values()) <= self.viewport().width()
+        shown = {at: width for at, width in self._stretched.items() if not header.isSectionHidden(at)}
+        is_room = others + sum(shown.values()) <= self.viewport().width()
         mode = QHeaderView.ResizeMode.Stretch if is_room else QHeaderView.ResizeMode.Interactive
-        for at, width in self._stretched.items():
+        for at, width in shown.items():
             if header.sectionResizeMode(at) is not mode:
                 header.setSectionResizeMode(at, mode)
                 if not is_room:
@@ -286,10 +287,11 @@ class BigTable(QTableView):
 
     def _leave_out(self, header: QHeaderView) -> None:
         for at in self._spare:
-            if not header.isSectionHidden(at):
+            if not header.isSectionHidden(at) and at not in self._stretched:
                 self._spare[at] = header.sectionSize(at)
-        always = (at for at in range(header.count()) if at not in self._spare and at not in self._stretched)
-        wanted = sum(map(header.sectionSize, always)) + sum(self._stretched.values()) + sum(self._spare.values())
+        least = self._stretched | self._spare  # what stretches counts with its sample
+        always = (at for at in range(header.count()) if at not in least)
+        wanted = sum(map(header.sectionSize, always)) + sum(least.values())
         for at, width in sorted(self._spare.items(), reverse=True):
             is_over = wanted > self.viewport().width()
             wanted -= width if is_over else 0

@@ -202,3 +202,31 @@ def test_a_width_that_somebody_dragged_is_kept(qapp, qtbot, listing, tmp_path, m
     assert made[0].columnWidth(0) == made[1].columnWidth(0)
     widths.keep("units", "key", 5)
     assert widths.kept("units", "key") is None, "a column nobody could find again"
+
+
+def test_columns_share_what_room_there_is_and_the_last_that_can_be_spared_goes_first(qapp, qtbot):
+    columns = (
+        Column[int]("what", str, sample="00", stretch=True),
+        Column[int]("amount", str, sample="00000"),
+        Column[int]("why", str, sample="00000000", stretch=True, spare=True),
+        Column[int]("who", str, sample="000", spare=True),
+    )
+    listing = Listing(columns)
+    listing.show_rows([1])
+    table = BigTable(name="调账")
+    qtbot.addWidget(table)
+    table.show_rows(RowsModel(listing, lambda: ["", "", "", ""]))
+    least = [table._width_of(column, "") for column in columns]
+    table.show()
+
+    def widths_in(room):
+        table.resize(room + table.width() - table.viewport().width(), 200)
+        return [0 if table.isColumnHidden(at) else table.columnWidth(at) for at in range(4)]
+
+    wide = widths_in(sum(least) + 100)
+    assert (wide[1], wide[3], sum(wide)) == (least[1], least[3], sum(least) + 100)
+    assert abs(wide[0] - wide[2]) <= 1, "both that stretch have the same"
+    narrow = widths_in(sum(least) - 1)
+    assert (narrow[1], narrow[3], sum(narrow)) == (least[1], 0, sum(least) - 1)
+    assert [width > 0 for width in widths_in(sum(least[:3]) - 1)] == [True, True, False, False]
+    assert widths_in(sum(least) + 100) == wide
