@@ -211,9 +211,10 @@ class Notice(QFrame):
         """Say `text`; an empty text hides the notice."""
         self._text.setText(text)
         self._text.setAccessibleName(text)
-        restyle(self, "tone", tone)
-        self._text.style().unpolish(self._text)
-        self._text.style().polish(self._text)
+        if self.property("tone") != tone:
+            restyle(self, "tone", tone)
+            self._text.style().unpolish(self._text)
+            self._text.style().polish(self._text)
         self._glyph.show_icon(self._ICONS.get(tone, "info"), tint=tone if tone in self._ICONS else "muted")
         self.setVisible(bool(text))
 

@@ -12,13 +12,6 @@ from tests import engines
 from tests.databases import migrated
 
 
-@pytest.fixture
-def db(database_url):
-    database = Database(database_url)
-    yield database
-    database.close()
-
-
 @pytest.fixture(scope="module", params=engines.KINDS)
 def newest(request):
     """One for the module: a copy, as the databases of all shops of tests are."""
@@ -33,13 +26,12 @@ def test_head_is_what_the_models_say(newest):
         assert compare_metadata(context, migrations.METADATA) == []
 
 
-def test_going_back_leaves_nothing_and_forth_again_works(db):
-    migrations.upgrade(db)
-    migrations.downgrade(db, "base")
-    assert set(inspect(db.engine).get_table_names()) <= {"alembic_version"}
-    migrations.upgrade(db)
-    migrations.upgrade(db)
-    assert migrations.current(db) == migrations.head()
+def test_going_back_leaves_nothing_and_forth_again_works(newest):
+    migrations.downgrade(newest, "base")
+    assert set(inspect(newest.engine).get_table_names()) <= {"alembic_version"}
+    migrations.upgrade(newest)
+    migrations.upgrade(newest)
+    assert migrations.current(newest) == migrations.head()
 
 
 @pytest.mark.parametrize("table", migrations.APPEND_ONLY)

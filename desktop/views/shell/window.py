@@ -5,7 +5,7 @@ It carries out the commands that are about the window and hands the others to th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from desktop.widgets.live import Live
 from desktop.widgets.palette import PalettePanel
 from desktop.widgets.toast import Toasts
 from shared.contracts.identity import Person
-from shared.permissions import Permission, Role
+from shared.permissions import Role
 
 SMALLEST = (960, 600)
 
@@ -57,10 +57,12 @@ class Window(Live, QMainWindow):
         super().__init__()
         self._status = status
         self._person: Person | None = None
+        self._permissions: frozenset[str] = frozenset()
         self._screens: dict[str, Screen] = {}
         self._pages: dict[str, Page] = {}
         self._places: list[str] = []
         self._recent: list[str] = []
+        self._own = self._own_handlers()
         self._build(sign_in)
         self._actions = {command.id: self._action(command) for command in ALL}
         self.toasts = Toasts(self._whole)
@@ -133,7 +135,7 @@ class Window(Live, QMainWindow):
     def welcome(self, person: Person, screens: Sequence[Screen]) -> None:
         """Show the screens of this person; where their day's work is, or the first place, is in front."""
         self.clear_pages()
-        self._person = person
+        self._person, self._permissions = person, frozenset(person.permissions)
         self._places = self.navigation.show_person(person)
         self._screens = {screen.place: screen for screen in screens}
         for screen in screens:
@@ -220,26 +222,29 @@ class Window(Live, QMainWindow):
 
     def can(self, command: Command) -> bool:
         """Whether the command is allowed and there is something to do."""
-        handler = self._handler(command)
-        return self.may(command) and handler is not None and handler.when()
+        return self.may(command) and (handler := self._handler(command)) is not None and handler.when()
 
     def may(self, command: Command) -> bool:
         """Whether the signed-in person could ever run the command."""
         if self._person is None:
             return not command.signed_in
-        return command.permission is None or command.permission in frozenset[Permission](self._person.permissions)
+        return command.permission is None or command.permission in self._permissions
+
+    def _own_handlers(self) -> dict[str, Handler]:
+        """Of the commands that the window carries out itself, whichever screen is in front."""
+        runs: dict[str, Callable[[], None]] = {
+            command.id: partial(self.go, command.id.removeprefix("place."))
+            if command.id.startswith("place.")
+            else partial(self.asked.emit, command.id)
+            for command in ALL
+            if command.id.startswith("place.") or command.group == "window"
+        }
+        runs |= {"window.palette": self.show_palette, "window.keys": self.show_keys}
+        return {command_id: Handler(run, lambda: True) for command_id, run in runs.items()}
 
     def _handler(self, command: Command) -> Handler | None:
-        own: Mapping[str, Callable[[], None]] = {
-            "window.palette": self.show_palette,
-            "window.keys": self.show_keys,
-        }
-        if command.id in own:
-            return Handler(own[command.id], lambda: True)
-        if command.id.startswith("place."):
-            return Handler(partial(self.go, command.id.removeprefix("place.")), lambda: True)
-        if command.group == "window":
-            return Handler(partial(self.asked.emit, command.id), lambda: True)
+        if command.id in self._own:
+            return self._own[command.id]
         page = self.page
         if page is not None and command.id in page.handlers:
             return page.handlers[command.id]

@@ -44,8 +44,8 @@ TERMS = {
 
 
 @pytest.fixture
-def shop(engine, tmp_path):
-    with world(engine, tmp_path) as built:
+def shop(any_engine, tmp_path):
+    with world(any_engine, tmp_path) as built:
         built.stock("STEAM-50", 20)
         built.stock("OFFICE-1Y", 700)
         agree(built)
@@ -103,6 +103,7 @@ def sums(shop):
     return int(released), journals
 
 
+@pytest.mark.each_engine
 def test_who_makes_statements_at_once_shares_the_lines(shop):
     for _ in range(LINES):
         shop.buy(ANNA, "STEAM-50")
@@ -130,6 +131,7 @@ def test_who_makes_statements_at_once_shares_the_lines(shop):
         tx.execute(insert(table_of(SettlementItem)), twice | {"order_line_id": items[0]})
 
 
+@pytest.mark.each_engine
 def test_a_refund_at_the_moment_of_a_release_is_in_it_or_owed_after_it(shop):
     bought = [shop.buy(ANNA, "STEAM-50") for _ in range(4)]
     [made] = make(shop)
@@ -157,6 +159,7 @@ def test_a_refund_at_the_moment_of_a_release_is_in_it_or_owed_after_it(shop):
     assert (state, whole, journals) == ends[released]
 
 
+@pytest.mark.each_engine
 def test_a_statement_is_paid_by_one_payout_and_sent_once(shop):
     shop.buy(ANNA, "STEAM-50")
     [made] = make(shop)
@@ -186,6 +189,7 @@ def test_a_statement_is_paid_by_one_payout_and_sent_once(shop):
     assert ended.keys() - {"payout_changed"} <= {"confirmed", "failed"}
 
 
+@pytest.mark.each_engine
 def test_splits_are_told_row_by_row_and_given_back(shop):
     with shop.ctx.db.tx() as tx:
         sharing = TERMS | {"mode": "profit_sharing", "split_ppm": 10**6}
@@ -234,6 +238,7 @@ def test_splits_are_told_row_by_row_and_given_back(shop):
     assert [confirm(shop, one) for one in make(shop)] == ["confirmed"]
 
 
+@pytest.mark.each_engine
 def test_the_newest_of_rules_that_are_made_at_once_is_kept(shop):
     def rule(ppm, **of):
         new = NewFeeRule(id=ids.new_id(), kind="percent", ppm=ppm, reason="x", **of)
