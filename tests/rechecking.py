@@ -1,9 +1,9 @@
 """The books proved again and again by a run of tests: what was found right is asked again, not put together again.
 
 Writing the statements of some seventy checks takes longer than a small shop's database needs to answer them. So the
-statements by which a check found nothing are remembered with their answers. Where the same statements get the same
-answers, it would find nothing again; where an answer differs, it really runs. Instants that a check reckons from the
-clock's are remembered as so long before or after it: the check runs twice to tell which they are.
+statements by which a check found nothing are remembered with their answers, step by step. Where the same statements
+get the same answers, it would find nothing again; where an answer is new, it really runs. Instants that a check reckons
+from the clock's are remembered as so long before or after it: the check runs twice to tell which they are.
 """
 
 import threading
@@ -39,16 +39,18 @@ def findings(db) -> list[invariants.Finding]:
 
 
 class _Remembered:
-    """One check; `_known` has, by dialect, the statements by which it found nothing, and their answers."""
+    """One check; `_known` has, by dialect, what it asks first when it is known to find nothing after some answers."""
 
     def __init__(self, real) -> None:
         self._real = real
         self._known = {}
 
     def holds_again(self, dialect: str, cursor, now: datetime) -> bool:
-        """Whether the database says what it said when the check found nothing."""
-        known = self._known.get(dialect)
-        return known is not None and all(asked.answer(cursor, now) == said for asked, said in known)
+        """Whether the database gives answers by which the check found nothing before."""
+        step = self._known.get(dialect)
+        while step is not None and step.asked is not None:
+            step = step.after.get(step.asked.answer(cursor, now))
+        return step is not None
 
     def __call__(self, tx):
         connection = tx.connection()
@@ -65,11 +67,31 @@ class _Remembered:
                 self._real(tx)
             asked = _by_the_clock(heard, later, now)
         if asked:
-            self._known[name] = [(one, one.answer(cursor, now)) for one in asked]
+            self._known[name] = _after(self._known.get(name), asked, cursor, now)
         return None
 
 
 CHECKS = tuple(map(_Remembered, invariants.CHECKS))
+
+
+class _Step:
+    """What a check asks next, and the steps after each answer that it got; without `asked` it found nothing."""
+
+    def __init__(self, asked: "_Asked | None" = None) -> None:
+        self.asked = asked
+        self.after: dict[str, _Step] = {}
+
+
+def _after(known: _Step | None, asked, cursor, now) -> _Step:
+    """The steps known before, and how a check went this time: it asks the same after the same answers."""
+    if not asked:
+        return _Step()
+    first, *rest = asked
+    if known is None or known.asked is None or not first.is_like(known.asked):
+        known = _Step(first)
+    answer = first.answer(cursor, now)
+    known.after[answer] = _after(known.after.get(answer), rest, cursor, now)
+    return known
 
 
 class _Asked(NamedTuple):
@@ -80,14 +102,23 @@ class _Asked(NamedTuple):
     moving: tuple = ()
     noted: datetime | None = None
 
+    def is_like(self, other: "_Asked") -> bool:
+        """Whether the database is asked the same, by the clock of either."""
+        same = (self.statement, self.moving) == (other.statement, other.moving)
+        return same and self.as_of(other.noted) == other.parameters
+
+    def as_of(self, now):
+        """Its parameters when the clock is at `now`."""
+        if not self.moving:
+            return self.parameters
+        return _filled(
+            self.parameters, {place: _moved(self.parameters[place], now - self.noted) for place in self.moving}
+        )
+
     def answer(self, cursor, now):
-        """What the database says to it now."""
-        parameters = self.parameters
-        if self.moving:
-            moved = {place: _moved(parameters[place], now - self.noted) for place in self.moving}
-            parameters = _filled(parameters, moved)
-        cursor.execute(self.statement, parameters)
-        return cursor.fetchall()
+        """What the database says to it now, as text."""
+        cursor.execute(self.statement, self.as_of(now))
+        return repr(cursor.fetchall())
 
 
 def _by_the_clock(heard, later, now) -> list[_Asked]:

@@ -63,7 +63,6 @@ def test_a_rotation_that_is_killed_again_and_again_makes_one_master_and_ends(sho
     assert keys_command(shop, "rotate") == 0
     assert [lot.master_version for lot in require_all_open(shop)] == [2] * LOTS
     assert KeyRing.load(shop.ctx.settings.key_ring_file).masters == [1, 2]
-    shop.check()
 
 
 def test_a_reencryption_that_is_killed_again_and_again_loses_no_key_and_ends(shop):
@@ -75,4 +74,3 @@ def test_a_reencryption_that_is_killed_again_and_again_loses_no_key_and_ends(sho
     lots = require_all_open(shop)
     assert [lot.next_wrapped_key for lot in lots] == [None] * LOTS
     assert before.isdisjoint(lot.wrapped_key for lot in lots)
-    shop.check()

@@ -62,7 +62,6 @@ def test_low_stock_is_raised_once_a_crossing_and_cleared_well_above_it(shop):
     assert history(shop, "STEAM-50") == [("low_stock", 9, False), ("low_stock", 8, True)]
     assert announced(shop) == [("alerts", shop.suppliers["xinghe"])] * 3
     assert audited(shop, "alert.%") == 0
-    shop.check()
 
 
 @pytest.mark.parametrize(("below", "well"), [(2, 3), (5, 6), (6, 8), (100, 120)])
@@ -289,7 +288,6 @@ def test_a_product_leaves_the_shelf_when_nothing_is_left_or_held_and_returns_wit
     assert history(shop, "STEAM-50") == [("sold_out", 0, False)]
     shop.place(ANNA, "STEAM-50")
     assert (audited(shop, "product.sold_out"), audited(shop, "product.restocked")) == (1, 1)
-    shop.check()
 
 
 def test_a_hold_that_ends_leaves_the_product_where_it_is(shop):

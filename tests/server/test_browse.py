@@ -91,7 +91,6 @@ def test_every_window_is_a_piece_of_the_plain_list(shop):
         UnitState.VOID: 5,
     }
     same_everywhere(shop)
-    shop.check()
 
 
 def test_lists_are_true_while_a_lot_is_withdrawn_and_after(shop, monkeypatch):
@@ -103,7 +102,6 @@ def test_lists_are_true_while_a_lot_is_withdrawn_and_after(shop, monkeypatch):
         same_everywhere(shop, step=11)
         shop.work()
     same_everywhere(shop, step=11)
-    shop.check()
 
 
 def test_a_hold_that_ends_after_the_withdrawal_is_on_the_list_of_void_units(shop):

@@ -59,7 +59,6 @@ def test_keys_of_equal_expiry_cost_and_uses_make_a_lot_each_and_sell_by_expiry(s
     assert sellable(shop) == 8
     shop.buy(ANNA, "STEAM-50", 3)
     assert [(cursor.sold, cursor.free) for _, cursor in lots_of(shop, upload)] == [(2, 0), (1, 3), (0, 2)]
-    shop.check()
 
 
 def test_keys_of_a_later_chunk_join_the_lot_of_their_terms(shop):
@@ -96,7 +95,6 @@ def test_a_reusable_key_is_one_secret_and_a_unit_for_each_use(shop, monkeypatch)
     assert list(rows(shop, select(StockUnit.seq).order_by(StockUnit.seq))) == [(seq,) for seq in expected]
     assert cursor.end_seq == expected[-1] + 1
     assert {state for (state,) in rows(shop, select(StockUnit.state))} == {UnitState.FREE}
-    shop.check()
 
 
 def test_reusable_keys_have_a_bound_in_units(shop, monkeypatch):
@@ -106,7 +104,6 @@ def test_reusable_keys_have_a_bound_in_units(shop, monkeypatch):
     assert upload.figures == (ImportState.DONE, 4, 0, 5)  # two keys of four uses, and two of one
     assert {(lot.uses, cursor.imported) for lot, cursor in lots_of(shop, upload)} == {(4, 8), (1, 2)}
     assert upload.refused == dict.fromkeys((5, 6, 7, 8, 9), "refused")
-    shop.check()
 
 
 def test_more_lots_than_a_file_may_have_are_refused_line_by_line(shop, monkeypatch):
@@ -116,7 +113,6 @@ def test_more_lots_than_a_file_may_have_are_refused_line_by_line(shop, monkeypat
     upload = Upload(shop, list(zip(keys, (0, 1, 2, 2), strict=True)), terms=terms).end()
     assert upload.figures == (ImportState.DONE, 3, 0, 1)  # the first to expire have their lots
     assert upload.refused == {1: "refused"}
-    shop.check()
 
 
 def test_a_product_that_sells_at_random_has_its_keys_mixed(shop):
@@ -129,7 +125,6 @@ def test_a_product_that_sells_at_random_has_its_keys_mixed(shop):
     assert (sorted(stored[:150]), sorted(stored[150:])) == (sorted(keys[:150]), sorted(keys[150:]))
     shop.buy(ANNA, "STEAM-50", 2)
     assert shop.level("STEAM-50").sold == 2
-    shop.check()
 
 
 def test_a_lot_that_was_stopped_meanwhile_does_not_start_to_sell(shop):
@@ -164,7 +159,6 @@ def test_each_line_is_judged_by_the_rule_of_its_product(shop):
     assert upload.figures == (ImportState.DONE, 3, 0, 7)
     wrong = dict.fromkeys((2, 4, 5, 7, 8), "wrong_pattern")
     assert upload.refused == wrong | {6: "refused", 9: "expired"}
-    shop.check()
 
 
 @pytest.mark.each_engine

@@ -48,7 +48,6 @@ def test_a_key_that_was_sold_or_is_held_or_void_never_comes_again(shop):
     again = Upload(shop, [*keys, *fresh], per_chunk=2).end()
     assert again.figures == (ImportState.DONE, 1, 4, 0)
     assert again.refused == {1: "duplicate_sold"} | dict.fromkeys((2, 3, 4), "duplicate_in_stock")
-    shop.check()
 
 
 def test_what_another_supplier_brought_is_refused_and_the_operator_told(shop):
@@ -82,7 +81,6 @@ def test_withdrawn_keys_may_come_again(shop):
     assert again.figures == (ImportState.DONE, 3, 1, 0)
     assert again.refused == {1: "duplicate_sold"}
     assert sellable(shop) == 3
-    shop.check()
 
 
 def test_reusable_keys_that_are_being_withdrawn_are_waited_for(shop, monkeypatch):
@@ -102,7 +100,6 @@ def test_reusable_keys_that_are_being_withdrawn_are_waited_for(shop, monkeypatch
         with clock.fixed(clock.now() + timedelta(seconds=later)):
             shop.work()
     assert again.figures == (ImportState.DONE, 3, 0, 0)
-    shop.check()
 
 
 def test_a_reusable_key_is_sold_when_any_of_its_uses_was(shop):
@@ -117,7 +114,6 @@ def test_a_reusable_key_is_sold_when_any_of_its_uses_was(shop):
     assert rows(shop, select(StockUnit.state).order_by(StockUnit.seq)) == [(3,), (2,)]
     again = Upload(shop, keys).end()
     assert (again.figures, again.refused) == ((ImportState.DONE, 0, 1, 0), {1: "duplicate_sold"})
-    shop.check()
 
 
 def test_a_step_that_is_done_again_counts_every_line_once(shop, monkeypatch):
@@ -129,7 +125,6 @@ def test_a_step_that_is_done_again_counts_every_line_once(shop, monkeypatch):
     assert upload.refused == {3: "duplicate_in_stock", 5: "refused"}
     [(lot, _)] = lots_of(shop, upload)
     assert cards(shop, lot) == [keys[0], keys[1], keys[3]]
-    shop.check()
 
 
 # --- interruptions, and several at once ---
@@ -154,7 +149,6 @@ def test_a_run_that_fails_stores_nothing_and_the_next_one_goes_on(shop, monkeypa
     with clock.fixed(clock.now() + timedelta(seconds=6)):
         shop.work()
     assert upload.figures == (ImportState.DONE, 6, 0, 0)
-    shop.check()
 
 
 def test_a_run_ends_its_transaction_when_others_want_to_write(shop, monkeypatch):
@@ -231,7 +225,6 @@ def test_a_chunk_that_slips_in_behind_the_end_is_forgotten(shop, ending):
             ingest.enqueue(tx, upload.id)
         shop.work()
         assert count(shop, ImportChunk) == 0
-    shop.check()
 
 
 def test_a_cancelled_import_is_taken_out_piece_by_piece_and_adds_up_at_each(shop, monkeypatch):
@@ -248,7 +241,6 @@ def test_a_cancelled_import_is_taken_out_piece_by_piece_and_adds_up_at_each(shop
     shop.work()
     assert [count(shop, one) for one in (CardSecret, StockUnit, StockLot, StockCursor)] == [2, 2, 1, 1]
     assert [count(shop, one) for one in (ImportRefusal, ImportChunk)] == [0, 1]
-    shop.check()
 
 
 def test_a_key_that_staff_saw_of_a_cancelled_import_is_not_forgotten(shop, monkeypatch):
@@ -278,7 +270,6 @@ def test_a_key_that_staff_saw_of_a_cancelled_import_is_not_forgotten(shop, monke
     assert again.refused == dict.fromkeys((5, 7), "duplicate_in_stock")
     theirs = Upload(shop, [keys[4], "OTHER-" + keys[4]], sku="OFFICE-1Y").end()
     assert theirs.refused == {1: "duplicate_elsewhere"}
-    shop.check()
 
 
 def test_an_upload_that_nobody_finished_is_forgotten_after_a_week(shop):
@@ -294,7 +285,6 @@ def test_an_upload_that_nobody_finished_is_forgotten_after_a_week(shop):
     assert (upload.figures, done.figures) == ((ImportState.CANCELLED, 2, 0, 0), (ImportState.DONE, 1, 0, 0))
     assert [count(shop, one) for one in (CardSecret, StockUnit, StockLot)] == [1] * 3
     assert Upload(shop, keys).end().figures == (ImportState.DONE, 4, 0, 0)
-    shop.check()
 
 
 def test_an_import_of_which_no_key_is_new_ends_without_a_lot(shop):
@@ -386,7 +376,6 @@ def test_of_two_suppliers_who_store_one_key_at_once_one_has_it(shop, monkeypatch
     assert theirs.refused == dict.fromkeys((1, 2, 3), "duplicate_elsewhere")
     offered = StockAlert.kind == AlertKind.OFFERED_ELSEWHERE.value
     assert rows(shop, select(StockAlert.figure).where(offered)) == [(3,)]
-    shop.check()
 
 
 def test_a_buyer_gets_a_turn_while_a_file_is_stored(tmp_path, monkeypatch):

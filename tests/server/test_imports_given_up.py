@@ -85,7 +85,6 @@ def test_a_file_that_comes_again_while_its_first_import_is_taken_out_loses_no_ke
     with clock.fixed(clock.now() + timedelta(seconds=6)):
         site.world.work()
     assert figures(progress(site, again).json()) == ("done", 8, 0, 0)
-    site.world.check()
 
 
 def test_an_upload_that_fell_silent_gives_way_to_the_same_file(site, fresh):
@@ -105,7 +104,6 @@ def test_an_upload_that_fell_silent_gives_way_to_the_same_file(site, fresh):
     with clock.fixed(clock.now() + timedelta(minutes=12)):
         site.world.work()
     assert figures(progress(site, again).json()) == ("done", 4, 0, 0)
-    site.world.check()
 
 
 def test_of_two_uploads_of_the_same_keys_the_committed_one_has_them(site, fresh):
@@ -122,4 +120,3 @@ def test_of_two_uploads_of_the_same_keys_the_committed_one_has_them(site, fresh)
         site.world.work()
     assert figures(progress(site, one).json()) == ("done", 8, 0, 0)
     assert figures(progress(site, two).json()) == ("done", 0, 8, 0)
-    site.world.check()

@@ -97,7 +97,6 @@ def test_an_import_goes_through_and_each_step_may_be_repeated(site, fresh):
     assert state(site) == counted
     after = site.world.level("STEAM-50")
     assert (after.imported - before.imported, after.free - before.free) == (10, 10)
-    site.world.check()
 
 
 def test_chunks_are_stored_while_others_still_come_and_none_sells_before_the_commit(site, fresh):
@@ -147,7 +146,6 @@ def test_the_same_file_again_says_of_every_key_that_it_is_known(site, fresh):
     assert (figures(again), again["lots"]) == (("done", 0, 9, 0), 0)
     assert refused(site, again["id"]) == dict.fromkeys(range(1, 10), "duplicate_in_stock")
     assert (site.world.level("STEAM-50"), state(site)["stock_lot"]) == (before, lots)  # no empty lot stays
-    site.world.check()
 
 
 # --- what is refused, exactly, and changes nothing ---
@@ -344,7 +342,6 @@ def test_line_numbers_that_start_anew_in_a_later_chunk_stop_nothing(site, fresh)
     commit(site, import_id, commitment(chunks, valid=12))
     assert figures(progress(site, import_id).json()) == ("done", 6, 0, 6)
     assert refused(site, import_id) == {1: "refused"}
-    site.world.check()
 
 
 # --- whose it is ---

@@ -84,7 +84,6 @@ def test_a_frozen_lot_sells_nothing_more_and_what_is_held_is_still_delivered(sho
     move(shop, lot, "open", reason="已核实")
     assert for_sale(shop, SKU) == 2
     assert sell_all(shop, SKU) == shop.keys(SKU, 3)[1:]
-    shop.check()
 
 
 def test_a_hold_that_ends_in_a_frozen_lot_goes_back_and_waits_for_the_release(shop):
@@ -96,7 +95,6 @@ def test_a_hold_that_ends_in_a_frozen_lot_goes_back_and_waits_for_the_release(sh
     assert (counts(shop, SKU), given_back(shop, SKU), for_sale(shop, SKU)) == ([(2, 0, 0, 0)], [1], 0)
     move(shop, lot, "open")
     assert sell_all(shop, SKU) == shop.keys(SKU, 2)
-    shop.check()
 
 
 def test_lots_move_by_the_table_and_a_refusal_changes_nothing(plain):
@@ -141,7 +139,6 @@ def test_nothing_is_done_to_a_lot_that_still_arrives(plain):
     shop.work()
     assert rows(shop) == [0, 0, 0, 0, 0]
     assert second
-    shop.check()
 
 
 # --- withdraw ---
@@ -176,7 +173,6 @@ def test_a_withdrawn_lot_leaves_the_sale_at_once_and_its_keys_may_be_brought_aga
     assert shop.apply(shop.fact(held)).name == "APPLIED"
     assert delivered(shop, held) == keys[1:2]
     assert counts(shop, SKU)[0] == (0, 0, 2, 10)
-    shop.check()
 
 
 def test_what_was_held_leaves_with_its_lot_when_nobody_pays(shop):
@@ -217,7 +213,6 @@ def test_a_reusable_key_leaves_when_none_of_its_uses_is_left(shop, monkeypatch):
     again = shop.stock(SKU, keys, terms=(None, None, 3))
     assert (again.stored, again.duplicates) == (2, 2)
     assert used not in sell_all(shop, SKU)
-    shop.check()
 
 
 def test_an_import_is_withdrawn_with_all_its_lots_and_a_repeat_withdraws_nothing(shop):
@@ -287,7 +282,6 @@ def test_single_units_are_voided_and_the_others_are_named(shop):
     assert sell_all(shop, SKU) == [keys[3], keys[6]]
     refused = shop.stock(SKU, keys)
     assert (refused.stored, refused.duplicates) == (0, 7)  # a key known to be bad does not come back
-    shop.check()
 
 
 def test_a_million_lots_away_a_number_of_another_sku_is_unknown(plain):

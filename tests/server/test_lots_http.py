@@ -87,7 +87,6 @@ def test_a_lot_tells_its_terms_its_reason_and_its_progress(anywhere):
     assert (refused.status_code, refused.json()["params"]["state"]) == (409, "withdrawn")
     detail = audited(site, "lot.withdraw")
     assert detail == [{"number": 0, "reason": "供应商要求撤回"}]
-    shop.check()
 
 
 def test_lots_come_in_pages_and_those_of_one_file_alone(anywhere):
@@ -127,7 +126,6 @@ def test_an_import_is_withdrawn_and_the_answer_counts_what_was_before(anywhere):
         "sold": 0,
     }
     assert counts(shop, SKU) == [(0, 1, 1, 3)]
-    shop.check()
 
 
 def test_units_are_voided_by_number_and_the_rest_is_named(anywhere):

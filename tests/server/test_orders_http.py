@@ -370,7 +370,6 @@ def test_a_payment_is_delivered_and_its_callback_may_come_ten_times(site, sandbo
     again = json.dumps(json.loads(told.raw), indent=1).encode()
     assert notify(site, again).status_code == 200
     assert order_of(site, code).version == order.version
-    site.world.check()
 
 
 @pytest.fixture(scope="module")
@@ -469,7 +468,6 @@ def test_signed_money_that_does_not_fit_is_acknowledged_kept_for_a_person_and_de
     booked = kind != "merchant_mismatch" and "currency" not in changes and changes.get("amount_fen") != 0
     assert count(site.world.ctx.db, LedgerJournal) == journals + booked, "money that pays no order is set aside, once"
     assert (found[0].unmatched_id is not None) is booked
-    site.world.check()
 
 
 def test_signed_money_that_could_not_be_booked_is_kept_and_the_channel_is_asked(site, monkeypatch):
@@ -485,7 +483,6 @@ def test_signed_money_that_could_not_be_booked_is_kept_and_the_channel_is_asked(
     site.world.work()  # the channel says: not paid
     assert order_of(site, code).state == OrderState.PENDING_PAYMENT
     assert count(site.world.ctx.db, Job, Job.state != JobState.DONE.value) == 0
-    site.world.check()
 
 
 def test_the_sandboxs_own_faults_end_well(site, sandbox, receiver):
@@ -497,4 +494,3 @@ def test_the_sandboxs_own_faults_end_well(site, sandbox, receiver):
         assert order_of(site, code).state == OrderState.PENDING_PAYMENT
         assert site.post(f"/o/{code}/refresh", buyer=ANNA).status_code == 303
         assert order_of(site, code).state == OrderState.DELIVERED
-    site.world.check()

@@ -118,7 +118,6 @@ def test_another_channel_closes_the_first_payment_before_it_opens_its_own(shop):
     assert paid.paid_at == now
     with pytest.raises(NotPayable):
         pay_again(shop, placed, "wechat")
-    shop.check()
 
 
 def test_money_that_came_first_wins_over_the_wish_to_pay_otherwise(shop):
@@ -128,7 +127,6 @@ def test_money_that_came_first_wins_over_the_wish_to_pay_otherwise(shop):
     assert pay_again(shop, placed, "alipay") is None
     order, _, [paid] = state_of(shop, placed)
     assert (order.state, paid.state, shop.alipay.created) == (OrderState.DELIVERED, AttemptState.PAID, [])
-    shop.check()
 
 
 def test_while_the_first_channel_says_nothing_no_second_payment_is_opened(shop):
@@ -254,7 +252,6 @@ def test_both_attempts_paid_deliver_once_and_the_second_money_is_set_aside_to_go
     assert outcomes == [kinds.APPLIED, kinds.EXCEPTION, kinds.REPEATED, kinds.REPEATED]
     assert shop.level("STEAM-50").sold == 1
     assert [one.state for one in state_of(shop, placed)[2]] == [AttemptState.PAID] * 2
-    shop.check()
 
 
 def test_a_link_of_a_number_that_was_closed_meanwhile_is_shown_to_nobody(shop, monkeypatch):
@@ -285,7 +282,6 @@ def test_a_link_of_a_number_that_was_closed_meanwhile_is_shown_to_nobody(shop, m
     monkeypatch.setattr(shop.wechat, "create", paid_at_once)
     assert pay_again(shop, placed, "wechat") is None
     assert state_of(shop, placed)[0].state == OrderState.DELIVERED
-    shop.check()
 
 
 # --- what a channel can still take money for ---
@@ -311,7 +307,6 @@ def test_what_a_channel_cannot_close_is_asked_about_and_its_money_goes_back_or_d
     run(checkout.refresh(shop.ctx, twice.code))
     assert [one.state for one in state_of(shop, twice)[2]] == [AttemptState.PAID] * 2
     assert shop.level("STEAM-50").sold == 2
-    shop.check()
 
 
 def test_a_code_that_nobody_scanned_yet_is_asked_about_until_it_ends(shop):
@@ -334,7 +329,6 @@ def test_a_code_that_nobody_scanned_yet_is_asked_about_until_it_ends(shop):
         checkout.sweep(shop.ctx)
     order, _, its = state_of(shop, changed)
     assert (order.state, {one.state for one in its}) == (OrderState.EXPIRED, {AttemptState.CLOSED})
-    shop.check()
 
 
 @pytest.mark.parametrize("end", ["cancelled", "expired"])
@@ -360,7 +354,6 @@ def test_an_address_that_never_ends_is_asked_about_for_a_day_after_its_order_did
     with clock.fixed(over + ending.ITS_DAY):
         checkout.sweep(shop.ctx)
     assert state_of(shop, unpaid)[2][0].state == AttemptState.CLOSED
-    shop.check()
 
 
 def test_what_its_channel_closed_without_our_noting_it_can_be_paid_otherwise(shop):

@@ -93,7 +93,6 @@ def test_a_days_bill_is_read_once_after_ten_and_asked_for_until_it_is_there(site
         site.till.bills.clear()
         assert bills.read_due(shop.ctx) == 0
     assert again(site, attempt).found_by == FoundBy.BILL
-    shop.check()
 
 
 def test_a_day_without_trade_does_not_keep_later_bills_from_being_read(site):
@@ -115,7 +114,6 @@ def test_a_day_without_trade_does_not_keep_later_bills_from_being_read(site):
     site.till.bills["trades", days[3]] = bill_of(site.till, day=days[3])
     assert on(days[3]) == 0
     assert told(site) == (days[3].isoformat(), 0, None, None)
-    shop.check()
 
 
 def test_a_first_bill_that_nobody_could_fetch_on_its_day_is_read_with_the_next(site):
@@ -169,7 +167,6 @@ def test_a_bill_that_cannot_be_read_is_told_at_once_and_decided_in_the_evening(s
     assert listed(site, open="false")[0]["closed_by"] == "system"
     assert again(site, attempt).found_by == FoundBy.BILL
     assert 'kameng_bill_days_missing{channel="wechat"} 0.0' in shop.ctx.metrics.render().decode()
-    shop.check()
 
 
 @pytest.mark.parametrize(
@@ -201,7 +198,6 @@ def test_one_bad_day_keeps_no_other_from_being_read_and_is_asked_for_until_a_per
         asked = list(site.till.billed)
         assert look(site) == 0
     assert (asked, site.till.billed) == ([day, next_day], asked), "nobody asks for either again"
-    site.world.check()
 
 
 def test_a_day_that_a_person_decided_on_is_not_read_when_those_after_it_are(site):
@@ -259,7 +255,6 @@ def test_money_that_was_set_aside_before_is_no_news_to_its_bill(site):
     assert ({one["kind"] for one in listed(site)}, open_ones) == ({"paid_twice"}, {"paid_twice"})
     fees = 2 * 27  # nobody had expected any
     assert booked(site) == before | {"psp": before["psp"] - fees, "psp_fee": fees}
-    shop.check()
 
 
 def doubts(site, attempt):
@@ -311,4 +306,3 @@ def test_a_bill_is_believed_as_far_as_its_channel_confirms_it(site, monkeypatch)
     actions = {one["provider_no"]: one["actions"] for one in listed(site)}
     assert (actions["W-forged-2"], actions["W-nobody"]) == (["dismiss"], ["dismiss"])
     assert booked(site)["suspense"] == before.get("suspense", 0) + STEAM
-    shop.check()

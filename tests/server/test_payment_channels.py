@@ -84,7 +84,6 @@ def test_a_channel_that_is_off_takes_no_new_payments_and_follows_its_open_ones_t
     assert order_of(site, open_one).state == OrderState.DELIVERED
     on = switch(site, enabled=True, version=off.json()["version"]).json()
     assert (on["enabled"], on["open_attempts"], place(site, CARA).trouble) == (True, 0, None)
-    site.world.check()
 
 
 def test_a_channel_that_is_away_costs_nobody_a_wait_is_told_of_and_comes_back_by_itself(site):
@@ -216,7 +215,6 @@ def test_each_way_of_learning_that_money_came_is_counted(site):
     figures = shop.ctx.metrics.render().decode().splitlines()
     found = {line for line in figures if line.startswith("kameng_payments_found_total")}
     assert found == {f'kameng_payments_found_total{{by="{way}"}} 1.0' for way in ("callback", "page", "sweep", "bill")}
-    shop.check()
 
 
 def again(site, attempt):
@@ -245,7 +243,6 @@ def test_what_nobody_can_say_for_a_day_is_left_to_a_person_and_asked_again_when_
     assert order_of(site, placed).state == OrderState.DELIVERED, "from fresh stock"
     with shop.ctx.db.read() as tx:
         assert tx.get(PaymentException, one.id).state == ExceptionState.CLOSED
-    shop.check()
 
 
 def test_what_its_channel_calls_open_after_its_day_and_does_not_close_is_left_to_a_person(site, monkeypatch):
@@ -302,7 +299,6 @@ def test_money_that_came_while_its_channel_was_given_up_leaves_nothing_open(site
         assert tx.scalars(select(PaymentException)).all() == []
     asking._plan_next(shop.ctx, [attempt], clock.now())
     assert (again(site, attempt).query_at, again(site, attempt).queries) == (None, 0)
-    shop.check()
 
 
 def test_a_notification_that_is_no_proof_is_confirmed_by_a_query_before_anything_is_delivered(site):
@@ -320,7 +316,6 @@ def test_a_notification_that_is_no_proof_is_confirmed_by_a_query_before_anything
     assert kept == {true.out_trade_no: CallbackState.APPLIED, false.out_trade_no: CallbackState.REFUSED}
     states = [again(site, one).state for one in (true, false)]
     assert states == [AttemptState.PAID, AttemptState.PENDING]
-    shop.check()
 
 
 def test_money_that_the_merchant_gave_back_at_the_channel_delivers_nothing_and_stays_before_people(site):
@@ -338,7 +333,6 @@ def test_money_that_the_merchant_gave_back_at_the_channel_delivers_nothing_and_s
     assert bills.read(shop.ctx, bill_of(site.till, attempt.out_trade_no)).news == 1
     assert (order_of(site, placed).state, again(site, attempt).state) == (OrderState.EXPIRED, AttemptState.CLOSED)
     assert shop.level("STEAM-50").sold == 0
-    shop.check()
 
 
 def test_an_attempt_whose_money_is_set_aside_is_not_asked_about_for_ever(site):
@@ -354,4 +348,3 @@ def test_an_attempt_whose_money_is_set_aside_is_not_asked_about_for_ever(site):
     with shop.ctx.db.read() as tx:
         [one] = tx.scalars(select(PaymentException)).all()
     assert (one.kind, one.state) == (ExceptionKind.AMOUNT_MISMATCH, ExceptionState.OPEN)
-    shop.check()

@@ -103,7 +103,6 @@ def test_an_exception_says_what_happened_and_what_can_be_done(site):
     assert site.get(f"/api/exceptions/{one['id']}", by="zhou").json() == one
     assert problem(site.get(f"/api/exceptions/{one['id']}", by="chen")) == (403, "not_allowed")
     assert problem(site.get(f"/api/exceptions/{site.device('li')}", by="li")) == (404, "not_found")
-    site.world.check()
 
 
 def test_goods_move_when_two_people_say_so_whatever_their_role(site):
@@ -132,7 +131,6 @@ def test_goods_move_when_two_people_say_so_whatever_their_role(site):
     assert actor == f"staff:{users['zhou']}"
     assert json.loads(detail)["proposed_by"] == f"staff:{users['wang']}"
     assert problem(approve(site, done)) == (409, "nothing_proposed")
-    site.world.check()
 
 
 def test_what_the_second_person_does_not_approve_is_open_again(site):
@@ -143,7 +141,6 @@ def test_what_the_second_person_does_not_approve_is_open_again(site):
     assert (back["state"], back["action"], back["proposed_by"]) == ("open", None, None)
     assert back["actions"] == ["deliver", "refund", "record"]
     assert refunds(site) == []
-    site.world.check()
 
 
 def test_money_of_no_order_goes_back_when_two_people_say_so_and_closes_with_its_refund(site):
@@ -188,7 +185,6 @@ def test_money_is_attached_to_the_order_it_was_meant_for(site):
     assert [told["actions"] for told in listed(site)] == [["dismiss"]]
     assert shop.level("STEAM-50").sold == 1
     assert "suspense" not in money(site)
-    shop.check()
 
 
 def test_the_channels_own_correction_undoes_what_was_set_aside(site):
@@ -212,7 +208,6 @@ def test_the_channels_own_correction_undoes_what_was_set_aside(site):
     [alarm] = listed(site)
     assert (alarm["kind"], alarm["actions"], money(site)["psp"]) == ("amount_mismatch", ["dismiss"], 4_500)
     assert propose(site, alarm, "dismiss").json()["state"] == "closed"
-    shop.check()
 
 
 def test_a_wrong_amount_and_its_correction_may_come_in_one_batch(site):
@@ -226,7 +221,6 @@ def test_a_wrong_amount_and_its_correction_may_come_in_one_batch(site):
     assert ([one["closed_by"] for one in listed(site, open="false")], listed(site)) == (["system"], [])
     assert (money(site)["psp"], "suspense" in money(site)) == (4_500, False)
     assert shop.order(placed).state == "delivered"
-    shop.check()
 
 
 def test_money_of_another_merchant_or_app_is_never_ours(site):
@@ -247,7 +241,6 @@ def test_money_of_another_merchant_or_app_is_never_ours(site):
     assert shop.ctx.batch.call(replace(command, fact=other)) is Outcome.EXCEPTION
     assert shop.ctx.batch.call(ours) is Outcome.REPEATED
     assert len(listed(site)) == 1, "other money of the same attempt stays an alarm"
-    shop.check()
 
 
 def test_money_that_went_back_without_us_delivers_nothing(site):
@@ -264,7 +257,6 @@ def test_money_that_went_back_without_us_delivers_nothing(site):
     assert shop.apply(gone) is Outcome.EXCEPTION
     assert propose(site, one, "dismiss").json()["state"] == "closed"
     assert (listed(site), money(site)["psp"]) == ([], 4_500), "once, and the other buyer's money alone is in the books"
-    shop.check()
 
 
 def paid_twice(site):
@@ -301,7 +293,6 @@ def test_a_refund_of_the_second_money_is_recorded_of_that_and_not_of_the_order(s
     assert money(site) == {kind: fen for kind, fen in before.items() if kind != "suspense"} | {"psp": 4_500}
     shop.work()
     assert len(refunds(site)) == 1, "the default policy has nothing left to give back"
-    shop.check()
 
 
 def test_what_went_back_of_money_set_aside_is_never_booked_on_the_order_it_did_not_buy(site):
@@ -328,7 +319,6 @@ def test_what_went_back_of_money_set_aside_is_never_booked_on_the_order_it_did_n
     asked = propose(site, own, "record", provider_no="RC-5").json()
     assert approve(site, asked).json()["state"] == "closed"
     assert (shop.order(bought).refunded_fen, money(site)["suspense"]) == (1_000, before["suspense"])
-    shop.check()
 
 
 def test_a_refund_of_attached_money_is_of_the_order_that_it_was_attached_to(site):
@@ -344,7 +334,6 @@ def test_a_refund_of_attached_money_is_of_the_order_that_it_was_attached_to(site
     assert approve(site, asked).json()["state"] == "closed"
     assert (shop.order(meant).refunded_fen, shop.order(bought).refunded_fen) == (1_000, 0)
     assert [(one.order_code, one.amount_fen) for one in refunds(site)] == [(meant.order.code, 1_000)]
-    shop.check()
 
 
 def test_nobody_needs_to_wait_for_people_where_the_policy_is_clear(tmp_path):
@@ -371,7 +360,6 @@ def test_stock_that_came_before_the_policy_acts_is_delivered(site):
         site.world.work()
     assert site.world.order(late).state == OrderState.DELIVERED
     assert (listed(site), refunds(site)) == ([], [])
-    site.world.check()
 
 
 def test_every_kind_of_evidence_a_fact_leaves_has_its_words():

@@ -144,7 +144,6 @@ def test_money_that_went_back_by_hand_is_recorded_once_and_the_books_close(site)
     assert (balances(site)["suspense", ""], shop.order(bought).state) == (0, OrderState.DELIVERED)
     carry_out(site)
     assert (site.desk.requests, listed(site)) == ([], []), "no channel was asked for anything"
-    shop.check()
 
 
 def test_a_refund_no_channel_takes_is_recorded_with_its_units_and_never_asked_about_again(site):
@@ -170,7 +169,6 @@ def test_a_refund_no_channel_takes_is_recorded_with_its_units_and_never_asked_ab
     assert (done["state"], listed(site)) == ("closed", [])
     assert (site.world.order(bought).state, balances(site)) == (OrderState.REFUNDED, NOTHING)
     assert (units(site, bought), site.world.level("STEAM-50").free) == (({}, [], []), 3), "nobody had seen the key"
-    site.world.check()
 
 
 def test_what_got_on_while_its_record_waited_is_not_recorded(site):
@@ -203,7 +201,6 @@ def test_what_got_on_while_its_record_waited_is_not_recorded(site):
         site.world.ctx.batch.call(RefundHeard("sandbox", MERCHANT, fact))
     [alarm] = listed(site)
     assert (alarm["kind"], alarm["refund_id"], alarm["actions"]) == ("refund_stuck", refund_id, ["dismiss"])
-    site.world.check()
 
 
 def test_a_refund_that_failed_is_made_anew_from_its_exception_which_closes_with_it(site):
@@ -226,7 +223,6 @@ def test_a_refund_that_failed_is_made_anew_from_its_exception_which_closes_with_
     carry_out(site)
     assert listed(site) == [], "also the one whose money had an exception of its own"
     assert (shop.order(bought).state, balances(site)) == (OrderState.REFUNDED, NOTHING | {("suspense", ""): 0})
-    shop.check()
 
 
 def test_what_a_channel_says_it_has_paid_after_all_is_not_paid_again(site):
@@ -248,7 +244,6 @@ def test_what_a_channel_says_it_has_paid_after_all_is_not_paid_again(site):
     assert record(site, one, made["refund_no"]).json()["state"] == "closed"
     assert (listed(site), site.world.order(bought).state, balances(site)) == ([], OrderState.REFUNDED, NOTHING)
     assert len(site.desk.requests) == 1
-    site.world.check()
 
 
 def test_a_refund_that_nobody_knew_is_linked_to_its_order(site):
@@ -277,7 +272,6 @@ def test_a_refund_that_nobody_knew_is_linked_to_its_order(site):
     told(site, open_one.attempt.out_trade_no, "RC-11", 4_500)
     told(site, "NOT-OURS-000001", "RC-12", 4_500)
     assert [one["actions"] for one in listed(site)[1:]] == [["dismiss"], ["dismiss"]]
-    shop.check()
 
 
 def test_a_recorded_refund_that_the_channel_did_not_make_after_all_is_shown(site):
@@ -315,7 +309,6 @@ def test_a_recorded_refund_that_the_channel_did_not_make_after_all_is_shown(site
         assert (one["kind"], one["actions"], one["received_fen"]) == ("unknown_refund", actions, fen), state
     assert len(listed(site, kind="unknown_refund", open="false")) == 4, "the recorded one, and three"
     assert (shop.order(bought).refunded_fen, balances(site)) == before
-    shop.check()
 
 
 def summed(site, bought, total, name, *, after=0):
@@ -382,7 +375,6 @@ def test_of_a_sum_that_a_channel_tells_only_what_is_not_booked_is_recorded(site)
     assert unknown(site) == [(500, BOTH), (500, BOTH)]
     assert record(site, listed(site)[0], number).json()["state"] == "closed"
     assert (listed(site), paid_back(site, bought)) == ([], (5_500, 3_500)), "both sums are explained by it"
-    site.world.check()
 
 
 @pytest.mark.parametrize("first", [0, 1])
@@ -405,7 +397,6 @@ def test_two_refunds_of_a_console_that_tells_sums_are_both_booked(site, first):
     assert unknown(site) == [(500, BOTH)]
     assert record(site, listed(site)[0], number).json()["state"] == "closed"
     assert (listed(site), paid_back(site, bought)) == ([], (7_500, 1_500))
-    site.world.check()
 
 
 def test_what_was_made_by_hand_and_recorded_is_in_every_sum(site):
@@ -416,7 +407,6 @@ def test_what_was_made_by_hand_and_recorded_is_in_every_sum(site):
     assert record(site, listed(site)[0], site.world.attempt(bought).provider_no).json()["state"] == "closed"
     summed(site, bought, 1_000, "X1", after=-60)
     assert (listed(site), paid_back(site, bought)) == ([], (1_000, 3_500))
-    site.world.check()
 
 
 def test_another_refund_of_the_same_line_is_owed_besides(site):
@@ -453,7 +443,6 @@ def test_another_refund_of_the_same_line_is_owed_besides(site):
     carry_out(site)
     assert (listed(site), shop.order(bought).state) == ([], OrderState.REFUNDED)
     assert balances(site)["psp", "sandbox"] == 0
-    shop.check()
 
 
 def test_an_abnormal_refund_is_given_back_by_hand_unless_the_channel_has_made_it_meanwhile(site):
@@ -497,4 +486,3 @@ def test_an_abnormal_refund_is_given_back_by_hand_unless_the_channel_has_made_it
     fact = RefundFact(number, "R-of-channel", bought.attempt.out_trade_no, 4_500, "succeeded")
     site.world.ctx.batch.call(RefundHeard("sandbox", MERCHANT, fact))
     assert [(one["kind"], one["refund_id"]) for one in listed(site)] == [("refund_stuck", ids[0])]
-    site.world.check()

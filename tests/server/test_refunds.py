@@ -100,7 +100,6 @@ def test_an_unseen_key_is_refunded_without_a_person_and_sells_again(site):
     assert sent["amount_fen"] == 4_500
     again = site.world.buy(BEN, "STEAM-50", 5)  # the returned key is sold once more, to one buyer only
     assert site.world.order(again).state == OrderState.DELIVERED
-    site.world.check()
 
 
 def test_the_last_key_of_a_lot_sells_again_once_it_went_back(site):
@@ -116,7 +115,6 @@ def test_the_last_key_of_a_lot_sells_again_once_it_went_back(site):
     again = site.world.buy(BEN, "STEAM-50")
     assert site.world.order(again).state == OrderState.DELIVERED
     assert site.world.level("STEAM-50").free == 0
-    site.world.check()
 
 
 def test_the_rules_refuse_at_once_and_say_why(site):
@@ -132,7 +130,6 @@ def test_the_rules_refuse_at_once_and_say_why(site):
     carry_out(site)
     assert (balances(site), site.desk.requests) == (SOLD_STEAM, [])
     assert len(look(site, order)) == 1
-    site.world.check()
 
 
 def test_a_seen_key_goes_to_its_supplier_for_a_day_then_to_the_shop(site):
@@ -180,7 +177,6 @@ def test_a_seen_key_goes_to_its_supplier_for_a_day_then_to_the_shop(site):
     assert list(states.values()) == [UnitState.SOLD]
     assert delivered == seqs == list(states)
     assert site.world.level("STEAM-50").free == 4
-    site.world.check()
 
 
 def test_a_supplier_refuses_with_evidence_and_the_shop_has_the_last_word(site):
@@ -202,7 +198,6 @@ def test_a_supplier_refuses_with_evidence_and_the_shop_has_the_last_word(site):
     carry_out(site)
     assert (balances(site), site.desk.requests) == (SOLD_STEAM, [])
     assert ask(site, order) != refund_id  # a person's refusal may be asked about anew
-    site.world.check()
 
 
 def test_above_the_limit_another_person_checks(tmp_path):
@@ -284,7 +279,6 @@ def test_a_new_key_instead_of_money(site):
     assert (decided["state"], whats(decided)[-1]) == ("closed", "replaced_by_shop")
     last = story(site, order)[-1]
     assert (last.is_replaced, last.steps[-1].party, last.steps[-1].note) == (True, "shop", "店铺从别处补了一张")
-    site.world.check()
 
 
 def test_a_key_that_nobody_saw_leaves_its_buyer_when_another_one_comes(site):
@@ -463,7 +457,6 @@ def test_a_wish_of_the_shop_that_comes_again_is_one_refund(site, monkeypatch):
     assert [sent["amount_fen"] for sent in site.desk.requests] == [1_250]
     assert start(site, order, amount_fen=100).status_code == 201  # who has looked may go on
     assert start(site, order, version=after["version"], amount_fen=100).json()["code"] == "order_changed"
-    site.world.check()
 
 
 def test_small_refunds_of_one_payment_that_come_above_the_limit_together_are_checked(tmp_path):

@@ -68,7 +68,6 @@ def test_26_silence_is_followed_by_questions_under_the_same_number(site):
     assert read(site, refund_id)["state"] == "succeeded"
     assert [sent["out_refund_no"] for sent in site.desk.requests] == [refund["out_refund_no"]]
     assert balances(site) == NOTHING
-    site.world.check()
 
 
 def test_26_a_request_that_arrived_before_the_silence_is_not_made_twice(site):
@@ -83,7 +82,6 @@ def test_26_a_request_that_arrived_before_the_silence_is_not_made_twice(site):
     assert read(site, refund_id)["state"] == "succeeded"
     assert (len(site.desk.requests), site.desk.asked) == (1, [number])
     assert site.world.order(bought).state == OrderState.REFUNDED
-    site.world.check()
 
 
 def test_27_abnormal_and_closed_are_put_before_people(site):
@@ -113,7 +111,6 @@ def test_27_abnormal_and_closed_are_put_before_people(site):
     assert read(site, refund_id)["state"] == "succeeded"
     with site.world.ctx.db.read() as tx:
         assert len(tx.scalars(select(PaymentCallback.id)).all()) == 3
-    site.world.check()
 
 
 def test_27_a_refund_that_failed_restores_the_sale_and_may_be_made_anew(site):
@@ -130,7 +127,6 @@ def test_27_a_refund_that_failed_restores_the_sale_and_may_be_made_anew(site):
     site.desk.says = "succeeded"
     carry_out(site)
     assert (read(site, again["id"])["state"], balances(site)) == ("succeeded", NOTHING)
-    site.world.check()
 
 
 def test_30_an_empty_purse_waits_for_a_top_up(site):
@@ -148,7 +144,6 @@ def test_30_an_empty_purse_waits_for_a_top_up(site):
     assert (read(site, refund_id)["state"], balances(site)) == ("succeeded", NOTHING)
     assert {sent["out_refund_no"] for sent in site.desk.requests} == {refund["out_refund_no"]}
     assert [one[2] for one in stuck(site)] == [False]
-    site.world.check()
 
 
 def test_a_refusal_ends_it_when_the_channel_knows_of_none(site):
@@ -163,7 +158,6 @@ def test_a_refusal_ends_it_when_the_channel_knows_of_none(site):
     )
     assert (len(site.desk.asked), balances(site)) == (1, SOLD)
     assert [kind for kind, _, _ in stuck(site)] == [ExceptionKind.REFUND_STUCK]
-    site.world.check()
 
 
 def test_words_that_differ_change_nothing_and_are_shown(site):
@@ -179,7 +173,6 @@ def test_words_that_differ_change_nothing_and_are_shown(site):
     tell(site, refund_id, "succeeded", amount_fen=None, refunded_total_fen=4_500)
     carry_out(site)
     assert (read(site, refund_id)["state"], balances(site)) == ("succeeded", NOTHING)
-    site.world.check()
 
 
 def test_31_a_refund_made_in_the_channels_own_console_is_kept_and_shown(site):
@@ -200,7 +193,6 @@ def test_31_a_refund_made_in_the_channels_own_console_is_kept_and_shown(site):
         assert len(tx.scalars(select(PaymentCallback)).all()) == 1
     assert (row.kind, row.order_code, row.received_fen) == ("unknown_refund", bought.order.code, 100)
     assert (balances(site), site.world.order(bought).refunded_fen) == (SOLD, 0)
-    site.world.check()
 
 
 def test_what_cannot_be_delivered_goes_back_by_itself(tmp_path):
@@ -310,7 +302,6 @@ def test_28_two_refunds_of_one_wechat_payment_are_a_minute_apart(by_wechat):
     later(site, seconds=190)
     assert read(site, second)["state"] == "succeeded"
     assert [sent["amount_fen"] for sent in site.desk.requests] == [1_250, 1_250]
-    site.world.check()
 
 
 def test_the_channels_limits_hold_before_it_is_asked(by_wechat, monkeypatch):
@@ -338,7 +329,6 @@ def test_the_channels_limits_hold_before_it_is_asked(by_wechat, monkeypatch):
     assert refusal.value.params == {"days": 30}
     late = read(site, waiting)
     assert (late["state"], late["trouble"], len(site.desk.requests)) == ("closed", "too_late", 1)
-    site.world.check()
 
 
 def test_money_that_came_twice_does_not_answer_for_the_orders_own(tmp_path):

@@ -68,7 +68,6 @@ def test_the_exception_of_a_refund_says_what_is_the_matter_until_it_is_over(site
     assert propose(site, "dismiss").json()["state"] == "closed"
     tell(site, refund_id, "succeeded")  # that is not
     assert [is_open for *_, is_open in stuck(site)] == [False, False]
-    site.world.check()
 
 
 def test_a_refund_that_is_worked_on_for_a_week_is_put_before_people(site):
@@ -93,7 +92,6 @@ def test_a_refund_that_is_worked_on_for_a_week_is_put_before_people(site):
     later(site, days=8)
     assert read(site, refund_id)["state"] == "succeeded"
     assert [is_open for *_, is_open in stuck(site)] == [False]
-    site.world.check()
 
 
 def test_what_was_not_sent_is_not_called_sent(site):
@@ -117,7 +115,6 @@ def test_what_was_not_sent_is_not_called_sent(site):
     site.desk.says = "succeeded"
     later(site, hours=26)
     assert (read(site, refund_id)["state"], len(site.desk.requests)) == ("succeeded", 1)
-    site.world.check()
 
 
 @pytest.mark.parametrize(("ended", "says"), [("failed", "succeeded"), ("succeeded", "failed")])
@@ -134,7 +131,6 @@ def test_a_channel_that_takes_back_its_last_word_moves_nothing_and_is_shown(site
     assert (read(site, refund_id), balances(site)) == (before, books)
     assert stuck(site) == [(ExceptionKind.REFUND_STUCK, refund_id, True)]
     assert told(site) == ("differs", says)
-    site.world.check()
 
 
 def test_a_stuck_refund_that_was_asked_about_in_vain_is_open_again(site):
@@ -150,7 +146,6 @@ def test_a_stuck_refund_that_was_asked_about_in_vain_is_open_again(site):
     assert (again["state"], again["actions"]) == ("open", ["ask_again"])
     assert again["refund_id"] == one["refund_id"]
     assert len(site.desk.requests) == 2
-    site.world.check()
 
 
 def test_a_day_of_silence_is_put_before_people(site):
@@ -163,7 +158,6 @@ def test_a_day_of_silence_is_put_before_people(site):
     later(site, hours=24)
     assert stuck(site) == [(ExceptionKind.REFUND_STUCK, refund_id, True)]
     assert read(site, refund_id)["state"] == "submitted"
-    site.world.check()
 
 
 def failed_after_all(site, bought, *amounts):
@@ -223,7 +217,6 @@ def test_what_was_paid_in_place_of_refunds_that_failed_is_booked_once(site):
     [rest] = listed(site, more, "unknown_refund")
     assert recorded(site, rest, "T-100002").json()["state"] == "closed"
     assert [site.world.order(one).refunded_fen for one in (several, more)] == [1_500, 4_500]
-    site.world.check()
 
 
 def test_what_was_paid_after_all_is_booked_once_where_refunds_have_no_numbers(site):
@@ -242,4 +235,3 @@ def test_what_was_paid_after_all_is_booked_once_where_refunds_have_no_numbers(si
     books = balances(site)
     channel_tells(site, bought, number, payment, 1_000)
     assert (listed(site, bought, "refund_stuck"), balances(site)) == ([], books)
-    site.world.check()

@@ -86,7 +86,6 @@ def test_partial_refunds_at_once_never_sum_to_more_than_was_paid(shop):
     order = shop.order(bought)
     assert (order.state, order.refunded_fen) == (OrderState.PARTIALLY_REFUNDED, 2_000)
     assert [sent["amount_fen"] for sent in shop.desk.requests] == [1_000, 1_000]
-    shop.check()
 
 
 def test_a_look_and_an_automatic_refund_exclude_each_other(shop):
@@ -137,7 +136,6 @@ def test_one_wish_and_one_success_told_many_times_at_once_are_booked_once(shop):
     assert (shop.order(bought).state, shop.level("STEAM-50").free) == (OrderState.REFUNDED, 1)
     with shop.ctx.db.read() as tx:
         assert tx.get(Refund, refund_id).state == RefundState.SUCCEEDED
-    shop.check()
 
 
 @pytest.mark.parametrize("events", [99, pytest.param(1_000, marks=pytest.mark.soak)])
@@ -175,7 +173,6 @@ def test_of_many_events_that_contradict_each_other_one_wins_and_the_books_are_ri
     assert (shop.order(placed).state, shop.order(placed).refunded_fen) == (OrderState.REFUNDED, 4_500)
     assert [sent["amount_fen"] for sent in shop.desk.requests] == [4_500]
     assert (shop.level("STEAM-50").sold, shop.level("STEAM-50").free) == (0, 2)
-    shop.check()
 
 
 def shop_lines(tx, order_id):

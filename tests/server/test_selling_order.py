@@ -45,7 +45,6 @@ def test_keys_that_expire_first_sell_first_over_all_imports(shop):
     for start, expires in ((0, None), (10, MAY), (20, MARCH), (30, None), (40, APRIL), (50, MARCH)):
         shop.stock(SKU, keys(shop, start), terms=(expires, None, 1))
     assert sell_all(shop, SKU) == [key for start in (20, 50, 40, 10, 0, 30) for key in keys(shop, start)]
-    shop.check()
 
 
 def test_one_file_with_many_expiries_sells_like_many_files(shop):
@@ -53,7 +52,6 @@ def test_one_file_with_many_expiries_sells_like_many_files(shop):
     stock_lots(shop, SKU, brought)
     shop.stock(SKU, keys(shop, 40), terms=(APRIL, None, 1))
     assert sell_all(shop, SKU) == [key for start in (20, 40, 10, 0) for key in keys(shop, start)]
-    shop.check()
 
 
 def test_a_key_given_back_is_the_next_of_its_lot_and_not_of_the_product(shop):
@@ -62,7 +60,6 @@ def test_a_key_given_back_is_the_next_of_its_lot_and_not_of_the_product(shop):
     shop.stock(SKU, keys(shop, 10), terms=(MARCH, None, 1))
     end(shop, held)
     assert sell_all(shop, SKU) == [*keys(shop, 10), *keys(shop, 0)]
-    shop.check()
 
 
 def test_a_lot_stops_so_many_days_before_its_keys_expire(shop):
@@ -85,7 +82,6 @@ def test_a_lot_stops_so_many_days_before_its_keys_expire(shop):
         assert delivered(shop, held) == keys(shop, 0)[1:]
         assert sell_all(shop, SKU) == [*keys(shop, 10), *keys(shop, 20)]
     assert [lot.number for lot in (first, second, third)] == [0, 1, 2]
-    shop.check()
 
 
 def test_rules_that_are_eased_bring_lots_back_into_the_sale(shop):
@@ -107,7 +103,6 @@ def test_last_in_sells_the_newest_lot_first_within_an_expiry(shop):
     after = [*keys(shop, 30)[1:], *keys(shop, 10)[1:], *keys(shop, 50), *keys(shop, 20), *keys(shop, 0)]
     assert sell_all(shop, SKU) == after
     rules(shop, sale_order=SaleOrder.FIRST_IN)
-    shop.check()
 
 
 def test_random_mixes_lots_and_keys_but_never_an_expiry(shop):
@@ -119,7 +114,6 @@ def test_random_mixes_lots_and_keys_but_never_an_expiry(shop):
     assert Counter(sold) == Counter(brought)
     assert set(sold[:20]) == set(brought[40:])
     assert sold != brought[40:] + brought[:40]  # the chance that they came in order by themselves is one in 60!
-    shop.check()
 
 
 def test_each_use_of_a_reusable_key_is_sold_once(shop):
@@ -129,7 +123,6 @@ def test_each_use_of_a_reusable_key_is_sold_once(shop):
     assert Counter(sold) == dict.fromkeys(keys(shop, 0, 3), 4)
     assert sold[:3] == keys(shop, 0, 3)  # each key once before one of them comes again
     assert counts(shop, SKU) == [(0, 0, 12, 0)]
-    shop.check()
 
 
 def test_a_voided_use_is_passed_by(shop):
@@ -137,7 +130,6 @@ def test_a_voided_use_is_passed_by(shop):
     assert void(shop, SKU, 2 + 2**20).voided == [2 + 2**20]
     one, two = keys(shop, 0, 2)
     assert Counter(sell_all(shop, SKU)) == {one: 3, two: 2}
-    shop.check()
 
 
 def test_rules_that_change_while_keys_come_in_are_looked_at_again(shop):

@@ -143,7 +143,6 @@ def test_a_supplier_does_not_undo_what_the_shop_froze(anywhere):
     again = [ask("wang", "open"), ask("chen", "frozen"), ask("chen", "open")]
     assert [(one.status_code, one.json()["frozen_by_shop"]) for one in again] == [(200, False)] * 3
     assert for_sale(shop, SKU) == 3
-    shop.check()
 
 
 def test_a_supplier_reads_neither_who_of_the_staff_saw_a_key_nor_why(anywhere):
@@ -179,7 +178,6 @@ def test_a_lot_that_is_frozen_and_withdrawn_at_once_is_withdrawn(crowded):
     assert (done.lots, done.units) == (1, 3)
     shop.work()
     assert (lots_of(shop, SKU)[0].state, counts(shop, SKU), secrets(shop, SKU)) == ("withdrawn", [(0, 0, 0, 3)], [])
-    shop.check()
 
 
 def test_two_withdrawals_of_an_import_at_once_withdraw_it_once(crowded):
@@ -196,7 +194,6 @@ def test_two_withdrawals_of_an_import_at_once_withdraw_it_once(crowded):
     assert (outcome().lots, counts(shop, SKU)) == (0, [(3, 0, 0, 0)])
     shop.work()
     assert counts(shop, SKU) == [(0, 0, 0, 3)]
-    shop.check()
 
 
 def test_lots_follow_the_newest_rules_when_these_change_while_lots_are_arranged(crowded, monkeypatch):
@@ -254,7 +251,6 @@ def test_a_key_is_shown_or_forgotten_but_not_both(crowded):
         assert tx.scalars(select(RevealLog)).all() == []
     assert secrets(shop, SKU) == []
     shop.work()
-    shop.check()
 
 
 def test_what_comes_while_an_alert_is_cleared_is_told(crowded):

@@ -177,7 +177,6 @@ def test_one_arrival_is_of_many_days_and_the_days_that_wait_are_listed(bank):
         "bank": sum(NET.values())
     }
     assert bank.site.get("/api/reconcile/owed", by="li").status_code == 403
-    bank.site.world.check()
 
 
 def test_what_left_the_channel_is_paired_with_what_arrived(bank):
@@ -219,7 +218,6 @@ def test_what_left_the_channel_is_paired_with_what_arrived(bank):
     assert {one["reference"] for one in bank.ask("sweeps", open=True)} == {"B-3", "B-5"}
     with pytest.raises(AssertionError, match="not_found"):
         bank.say(f"withdrawals/{late['id']}/pair", sweep_id=None)
-    bank.site.world.check()
 
 
 def test_a_withdrawal_that_came_back_is_under_way_no_more(bank):
@@ -260,7 +258,6 @@ def test_a_withdrawal_that_came_back_is_under_way_no_more(bank):
     left = bank.left()
     assert (left["F2"], left["F3"]) == ("B-1", (str(MONDAY), None)), "the newer bill has neither; a person's word stays"
     assert bank.site.post(f"/api/reconcile/{say}", by="li", json={"is_returned": True, **why}).status_code == 403
-    bank.site.world.check()
 
 
 def test_what_waits_for_a_second_person_sets_no_day_off_against_another(bank):
@@ -281,7 +278,6 @@ def test_what_waits_for_a_second_person_sets_no_day_off_against_another(bank):
     assert parts(bank.arrives("B-5", 1_940)) == {SUNDAY: -3_000, MONDAY: 4_940}, "no day is set off for it"
     done = bank.say(approve, by="wang", approve=True, over_fen=9_940, version=1)
     assert (done["state"], done["over_fen"], bank.owed()[FRIDAY]) == ("booked", 0, (-9_940, 0)), "knowing what is short"
-    bank.site.world.check()
 
 
 @given(st.dictionaries(st.dates(), st.integers(-500, 500), max_size=12), st.integers(1, 3_000))

@@ -48,7 +48,6 @@ def test_a_line_that_is_twice_gives_nothing_back_that_came_once(close, channel):
         assert (psp(close, channel), close.order(sold).state) == (before, "delivered")
         paid = asyncio.run(close.shop.ctx.gateways[channel].query(sold.out_trade_no))
         assert (paid.state, paid.provider_no) == ("paid", sold.provider_no)
-    close.shop.check()
 
 
 @pytest.mark.parametrize("channel", ["wechat", "alipay"])
@@ -66,7 +65,6 @@ def test_money_that_came_twice_for_a_number_goes_back_by_the_channels_own(close,
         first, again = (asyncio.run(gateway.query(sold.out_trade_no, provider_no=number)) for number in asked)
         assert (first.state, again.state) == ("paid", "refunded"), "the one that the order was delivered for stays"
         assert asyncio.run(gateway.query("ANOTHER-NUMBER", provider_no=sold.provider_no)) is None
-    close.shop.check()
 
 
 def test_a_movement_is_not_booked_whose_payment_is_in_the_books(close):
@@ -85,7 +83,6 @@ def test_a_movement_is_not_booked_whose_payment_is_in_the_books(close):
         close.drop(*trades(close, line(close, late, at_ms=at)))
         assert (psp(close), before) == ((9_000 - 54, 54, 0),) * 2
         assert close.differences("wechat", open="true") == []
-    close.shop.check()
 
 
 def test_money_for_another_sum_than_was_due_is_not_in_the_books_until_people_put_it_there(close):
@@ -99,7 +96,6 @@ def test_money_for_another_sum_than_was_due_is_not_in_the_books_until_people_put
         close.handle(found, "refund")
         close.check(found)
         assert psp(close)[0] == 4_473 + 1_350 - 8, "all that the channel took is in the books"
-    close.shop.check()
 
 
 def test_a_write_off_takes_its_fee_with_it_and_back(close):
@@ -117,7 +113,6 @@ def test_a_write_off_takes_its_fee_with_it_and_back(close):
         close.handle(undone, "book")
         close.check(undone)
         assert psp(close) == (9_000 - 54, 54, 0)
-    close.shop.check()
 
 
 def test_a_payment_that_the_channel_undid_is_a_loss_for_two(close):
@@ -132,7 +127,6 @@ def test_a_payment_that_the_channel_undid_is_a_loss_for_two(close):
         for one in rows.values():
             close.handle(one, "book")
         assert psp(close)[2] == 4_500
-    close.shop.check()
 
 
 @SHARES
@@ -173,4 +167,3 @@ def test_what_was_carried_ends_when_its_refund_failed_or_its_other_half_is_two_d
         retrying(close.shop.ctx.db, lambda tx: hearing.hear(tx, heard))
         close.post(close.at("wechat", "/run", next_day))
         assert close.differences("wechat", next_day, open="true") == []
-    close.shop.check()

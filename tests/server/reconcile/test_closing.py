@@ -76,7 +76,6 @@ def test_no_file_takes_the_place_of_what_the_channel_gave_and_who_dropped_does_n
         assert [one["rows"] for one in again["bills"] if one["kind"] == "trades"] == [2, 3], "corrected by the channel"
         assert again["bills"][1]["is_current"]
         assert (again["foreign"], again["foreign_fen"], again["net_fen"]) == (1, 5, seen["net_fen"])
-    close.shop.check()
 
 
 def test_what_comes_for_a_signed_day_is_work_of_an_open_one(close):
@@ -141,7 +140,6 @@ def test_what_comes_for_a_signed_day_is_work_of_an_open_one(close):
         assert sources(close, "wechat") == [(kind, "dropped", *its) for kind in ("trades", "funds") for its in which]
         assert close.differences("wechat") == handled
         assert close.get(close.at("wechat", "/matches")) == matches
-    close.shop.check()
 
 
 def agrees_after_all(close, sold, before):
@@ -276,7 +274,6 @@ def test_an_arrival_is_booked_checked_reversed_and_booked_again(close):
     with close.shop.ctx.db.read() as tx:
         said = tx.scalars(select(AuditEvent.action).where(AuditEvent.entity_id == "B-4").order_by(AuditEvent.id)).all()
     assert said == [f"sweep.{what}" for what in ("record", "approve", "reverse", "send_back", "reverse", "approve")]
-    close.shop.check()
 
 
 def test_a_signed_day_is_corrected_today_by_two(close):
@@ -312,4 +309,3 @@ def test_a_signed_day_is_corrected_today_by_two(close):
         found = close.site.get("/api/ledger/adjustments", by="zhou", params=about).json()["items"]
         assert [one["id"] for one in found] == [made["id"]]
         assert close.site.get("/api/ledger/adjustments?channel=alipay", by="zhou").json()["items"] == []
-    close.shop.check()

@@ -86,7 +86,6 @@ def test_a_day_is_closed(close):
             ("alipay", 4_473, 0, "signed"),
             ("wechat", net, net, "signed"),
         ]
-    close.shop.check()
 
 
 def side(payments, payments_fen, refunds, refunds_fen, fees_fen):
@@ -169,7 +168,6 @@ def test_dropped_files_go_the_way_of_fetched_ones(close, tmp_path):
     files = b"".join(path.read_bytes() for path in (tmp_path / "data").iterdir() if path.is_file())
     payer = next(cell for cell in content.decode().split(",`") if cell.startswith("o"))
     assert payer.encode() not in files, "a bill names payers"
-    close.shop.check()
 
 
 def test_what_is_no_bill_of_ours_is_refused_and_leaves_nothing(close):

@@ -173,7 +173,6 @@ def test_second_money_goes_back_or_pays_an_order(close):
         close.post(close.at("wechat", "/run"))
         day = close.seen("wechat")
         assert (day["matched"], [one["open"] for one in day["differences"]]) == (3, [0, 0])
-    close.shop.check()
 
 
 def test_halves_of_a_date_shift_close_themselves_and_carried_ones_come_again(close):
@@ -205,7 +204,6 @@ def test_halves_of_a_date_shift_close_themselves_and_carried_ones_come_again(clo
         assert {one["kind"] for one in close.differences("wechat", next_day)} == {"date_shift", "only_ours"}
         [match] = close.get(close.at("wechat", "/matches", next_day))["items"]
         assert (match["matched_by"], match["out_trade_no"]) == ("date_shift", shifted.out_trade_no)
-    close.shop.check()
 
 
 def test_a_late_half_closes_what_nobody_has_touched(close):
@@ -227,7 +225,6 @@ def test_a_late_half_closes_what_nobody_has_touched(close):
         assert close.one(half)["state"] == "matched"
         assert "缺少资金账单" in close.seen("wechat")["sign_waits_for"]
     assert sold.state == "paid"
-    close.shop.check()
 
 
 def test_a_refund_of_the_channels_own_console_is_booked_by_two(close):
@@ -265,4 +262,3 @@ def test_a_refund_of_the_channels_own_console_is_booked_by_two(close):
         close.post(close.at("wechat", "/run"))
         [row] = [one for one in close.differences("wechat") if one["state"] != "matched"]
         assert (row["kind"], row["state"], row["checked_by"]) == ("refund_only_theirs", "resolved", "王敏")
-    close.shop.check()

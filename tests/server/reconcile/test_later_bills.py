@@ -86,7 +86,6 @@ def test_a_replaced_bill_opens_what_was_booked_for_the_rest_and_back_again(close
         close.check(undone)
         close.drop(*trades(close, line(close, sold, amount_fen=4_501, subject="点卡 50"), line(close, other)))
         assert stand(close.differences("wechat", open="true")) == [("amount", 4_500, 4_501, "open")]
-    close.shop.check()
 
 
 @SHARES
@@ -125,7 +124,6 @@ def test_what_was_booked_on_one_day_is_known_on_the_other(close):
         for day in (close.day, next_day):
             close.post(close.at("wechat", "/run", day))
             assert close.differences("wechat", day, open="true") == []
-    close.shop.check()
 
 
 def test_what_was_decided_of_a_fee_or_a_refund_is_asked_again_where_a_bill_says_more(close):
@@ -148,7 +146,6 @@ def test_what_was_decided_of_a_fee_or_a_refund_is_asked_again_where_a_bill_says_
         day = close.seen("wechat")
         assert (day["net_fen"], psp(close)) == (44_730, (44_730, 270, -40_500)), "the ledger is where the bill is"
         assert close.differences("wechat", open="true") == []
-    close.shop.check()
 
 
 def test_what_was_written_off_and_comes_after_all_is_taken_back(close):
@@ -180,7 +177,6 @@ def test_what_was_written_off_and_comes_after_all_is_taken_back(close):
         close.post(close.at("wechat", "/run", next_day))
         assert close.differences("wechat", next_day, open="true") == []
         assert close.one(gone)["state"] == "resolved", "a signed day stays as it is"
-    close.shop.check()
 
 
 def test_what_is_to_be_taken_back_is_carried_over_until_it_is(close):
@@ -209,7 +205,6 @@ def test_what_is_to_be_taken_back_is_carried_over_until_it_is(close):
         close.post(close.at("wechat", "/run", next_day))
         assert [one["kind"] for one in close.differences("wechat", next_day, open="true")] == ["only_theirs"]
         assert psp(close) == (8_946, 54, 0)
-    close.shop.check()
 
 
 def test_what_was_carried_over_follows_the_last_word_of_a_signed_day(close):
@@ -247,7 +242,6 @@ def test_what_was_carried_over_follows_the_last_word_of_a_signed_day(close):
         close.post(close.at("wechat", "/run", days[1]))
         assert lost() == [carried, (str(days[1]), "matched", None)], "the last word has it, though it is of its own day"
         assert psp(close) == (8_946, 54, 0)
-    close.shop.check()
 
 
 def test_another_amount_that_was_carried_over_is_none_once_the_payment_is_gone(close):
@@ -265,7 +259,6 @@ def test_another_amount_that_was_carried_over_is_none_once_the_payment_is_gone(c
         carried = [one for one in close.differences("wechat", next_day) if one["carried_from"]]
         assert stand(carried) == [("amount", 4_500, 4_600, "matched")]
         assert stand(close.differences("wechat", open="true")) == [("only_ours", 4_500, None, "open")]
-    close.shop.check()
 
 
 def test_fees_given_back_follow_the_bill_and_never_beyond_the_fee(close):
@@ -296,7 +289,6 @@ def test_fees_given_back_follow_the_bill_and_never_beyond_the_fee(close):
         assert psp(close) == (3_973, -3_973, 0), "what people say is booked"
         close.post(close.at("wechat", "/run"))
         assert close.differences("wechat", open="true") == []
-    close.shop.check()
 
 
 def test_two_refunds_of_one_payment_in_the_channels_own_console_are_two(close):
@@ -332,7 +324,6 @@ def test_two_refunds_of_one_payment_in_the_channels_own_console_are_two(close):
         for day in (close.day, next_day):
             close.post(close.at("alipay", "/run", day))
             assert close.differences("alipay", day, open="true") == []
-    close.shop.check()
 
 
 @SHARES
@@ -385,7 +376,6 @@ def test_the_word_of_a_signed_day_is_what_the_channel_gave_last(close):
         assert (told(), psp(close)) == ([], (8_946, 54, 0))
         assert close.seen("wechat") | {"bills": signed["bills"]} == signed
         assert (late(), [one["is_current"] for one in close.seen("wechat")["bills"]].count(True)) == (0, 2)
-    close.shop.check()
 
 
 @SHARES
@@ -424,7 +414,6 @@ def test_late_money_of_a_signed_day_is_one_difference_and_opens_the_next_day(clo
         close.post(close.at("wechat", "/run", next_day))
         signed = close.sign("wechat", day=next_day, by="wang")
         assert signed["balance"]["closing_fen"] == closing + 1_000 + 4_500
-    close.shop.check()
 
 
 @SHARES
@@ -478,4 +467,3 @@ def test_a_gap_between_signed_days_is_gone_once_both_have_their_late_bills(close
         ctx, by = close.shop.ctx, "channel:wechat"
         assert retrying(ctx.db, lambda tx: kept_bills.keep(tx, ctx.keys, bill, source="fetched", by=by).is_new)
         assert close.drop(*good[1], status=409)["code"] == "channel_has_given_it"
-    close.shop.check()

@@ -119,7 +119,6 @@ def test_many_are_decided_at_once_by_as_many_people_as_their_sum_needs(small):
         handle(close, [rest], "book")
         waits = close.seen("wechat")["sign_waits_for"]
         assert not any("差异" in what for what in waits)
-    close.shop.check()
 
 
 def test_many_payments_go_back_together_or_not_at_all(close):
@@ -146,7 +145,6 @@ def test_many_payments_go_back_together_or_not_at_all(close):
         assert len({one["exception_id"] for one in done}) == 2
         refunds = close.site.get("/api/refunds", by="wang").json()["items"]
         assert sorted(one["amount_fen"] for one in refunds) == [400, 700]
-    close.shop.check()
 
 
 def test_a_state_is_as_dear_as_all_its_money():
@@ -188,7 +186,6 @@ def test_what_was_carried_is_done_with_when_it_has_come(close):
         assert set(carried.values()) == {"matched"}
         [differs] = close.differences("wechat", next_day, open="true")
         assert (differs["kind"], differs["off_by_fen"]) == ("amount", 100), "what it differs by is told once"
-    close.shop.check()
 
 
 @SHARES
@@ -214,4 +211,3 @@ def test_movements_that_were_carried_are_done_with_when_they_are_listed(close):
         close.drop(*funds(close, other, line(close, late, at_ms=at), opening_fen=4_473))
         assert close.differences("wechat", next_day, open="true") == []
         assert {close.one(one)["state"] for one in carried} == {"matched"}
-    close.shop.check()

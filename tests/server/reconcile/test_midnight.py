@@ -245,7 +245,6 @@ def test_a_half_that_is_gone_from_the_bill_beside_the_day_is_missing_again(close
         assert close.sign("wechat", by="wang", status=409)["code"] == "ours_changed", "before any job was done"
         close.post(close.at("wechat", "/run", next_day))
         assert alone(close) == ["open"]
-    close.shop.check()
 
 
 @SHARES
@@ -272,7 +271,6 @@ def test_a_half_that_is_gone_after_its_day_was_signed_is_work_of_the_open_day(cl
         close.drop(*shifted.has_it)
         assert alone(close, after) == ["matched"]
         assert close.seen("wechat") == signed
-    close.shop.check()
 
 
 def inputs(close, signed):

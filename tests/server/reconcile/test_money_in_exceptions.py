@@ -58,7 +58,6 @@ def test_only_what_was_seen_is_approved(close, asked):
         assert [close.order(bought).state for bought in (one, other)] == ["pending_payment", "delivered"]
         assert close.follow() == 0
     assert sold.state == "paid"
-    close.shop.check()
 
 
 def test_a_forged_row_delivers_nothing_and_a_true_one_does(close, asked):
@@ -87,7 +86,6 @@ def test_a_forged_row_delivers_nothing_and_a_true_one_does(close, asked):
         asked.clear()
         assert close.check(found[true.out_trade_no])["state"] == "resolved"
         assert (asked, close.order(true).state) == ([true.out_trade_no], "delivered")
-    close.shop.check()
 
 
 def test_where_the_channel_is_silent_two_people_decide(close):
@@ -100,7 +98,6 @@ def test_where_the_channel_is_silent_two_people_decide(close):
         assert close.order(unpaid).state == "delivered"
         told = [event["what"] for event in close.get(f"differences/{row['id']}")["events"]]
         assert "补单发货：已核对" in told
-    close.shop.check()
 
 
 def test_money_that_two_people_believed_a_bill_of_buys_nothing_once_the_channel_answers(close):
@@ -125,7 +122,6 @@ def test_money_that_two_people_believed_a_bill_of_buys_nothing_once_the_channel_
         refused = close.site.post(f"/api/exceptions/{seen['id']}/approve", by="wang", json=body)
         assert (refused.status_code, refused.json()["code"]) == (409, "channel_answered")
         assert (close.order(wanted).state, balances(close.site)["suspense", ""]) == ("pending_payment", 1_250)
-    close.shop.check()
 
 
 def test_what_was_decided_here_is_not_forgotten_for_what_waits_there(tmp_path, sandbox, ring):
@@ -178,7 +174,6 @@ def test_what_is_on_its_way_when_a_day_is_signed_goes_on_in_the_next(close):
         assert close.one(second)["state"] == "working", "what was signed stays"
         close.post(close.at("wechat", "/run", next_day))
         assert len([one for one in close.differences("wechat", next_day) if one["kind"] == "duplicate"]) == 1
-    close.shop.check()
 
 
 def test_money_of_a_number_that_is_not_made_here_is_for_people(close):
@@ -201,7 +196,6 @@ def test_money_of_a_number_that_is_not_made_here_is_for_people(close):
         close.follow()
         assert close.one(stray)["state"] == "resolved"
     assert sold.state == "paid"
-    close.shop.check()
 
 
 @SHARES
@@ -288,7 +282,6 @@ def test_money_set_aside_that_went_back_in_the_channels_console_is_recorded_by_t
         close.post(close.at("wechat", "/run"))
         left = [(one["kind"], one["theirs_fen"], one["state"]) for one in close.differences("wechat", open="true")]
         assert left == [("only_theirs", 7_000, "open")]
-    close.shop.check()
 
 
 def test_money_that_people_say_went_back_is_not_booked_a_second_time(close):
@@ -308,7 +301,6 @@ def test_money_that_people_say_went_back_is_not_booked_a_second_time(close):
         assert [one["kind"] for one in close.differences("wechat")] == ["only_theirs"]
         assert balances(close.site)["suspense", ""] == 0
     assert sold.state == "paid"
-    close.shop.check()
 
 
 def test_another_amount_of_what_was_delivered_is_one_matter(close):
@@ -336,4 +328,3 @@ def test_another_amount_of_what_was_delivered_is_one_matter(close):
         close.post(close.at("wechat", "/run"))
         close.shop.work()
         assert (close.differences("wechat", open="true"), exceptions_of(close, "amount_mismatch")) == ([], [])
-    close.shop.check()

@@ -52,7 +52,6 @@ def test_a_booked_movement_is_owed_and_one_that_was_taken_back_is_not(close):
         assert owed(close) == {}, "one person's word"
         close.check(booked)
         assert (owed(close), psp(close)) == ({day: (4_473, 0, 5_473, -1_000, 0)}, -1_000)
-    close.shop.check()
 
 
 def test_of_a_signed_day_what_the_channel_told_last_is_owed(close):
@@ -84,7 +83,6 @@ def test_of_a_signed_day_what_the_channel_told_last_is_owed(close):
         assert owed(close) == {day: (4_473, 0, 4_573, -100, 0)} | later, "the signed bill is the channel's word again"
         close.drop(*trades(close, more), by="wang")
         assert owed(close) == later
-    close.shop.check()
 
 
 def test_a_bill_or_slices_of_one_person_are_no_room_for_the_same_one(close):
@@ -106,4 +104,3 @@ def test_a_bill_or_slices_of_one_person_are_no_room_for_the_same_one(close):
         [(net, _, arrived, short, waiting)] = owed(close).values()
         assert (arrived, waiting, short) == (50_100, 30_200, net - 50_100)
         assert close.get("sweeps", day=day, state="proposed")["items"] != []
-    close.shop.check()

@@ -45,7 +45,6 @@ def test_what_was_recorded_before_its_bill_agrees_with_it(close):
         day = close.seen("wechat")
         assert (close.differences("wechat"), day["matched"]) == ([], 4)
         assert (day["ours"], day["net_fen"]) == (day["theirs"], balances(close.site)["psp", "wechat"])
-    close.shop.check()
 
 
 async def silent(*_its, **_named):
@@ -118,7 +117,6 @@ def test_a_refund_that_failed_after_all_is_recorded_as_what_was_paid_in_its_plac
         [further] = close.differences("wechat", kind="refund_only_theirs", open="true")
         assert (further["out_refund_no"], further["actions"]) == (first.out_refund_no, ["carry", "ignore"])
         assert len(exceptions_of(close, "refund_stuck")) == 1, "what was paid in its place is in no bill"
-    close.shop.check()
 
 
 def closed_refund(close, sold):
@@ -162,7 +160,6 @@ def test_a_refund_that_was_paid_after_all_is_booked_by_two(close):
         assert gone == {("psp", "wechat"): -1_000, ("supplier_pending", "xinghe"): -950, ("fee", ""): -50}
         close.post(close.at("wechat", "/run"))
         assert [one["state"] for one in close.differences("wechat")] == ["resolved"]
-    close.shop.check()
 
 
 def test_a_recorded_refund_that_no_bill_names_is_before_people_again(close, monkeypatch):
@@ -205,7 +202,6 @@ def test_a_recorded_refund_that_no_bill_names_is_before_people_again(close, monk
         [alarm] = exceptions_of(close, "refund_stuck")
         said = {fact["name"]: fact["value"] for fact in alarm["evidence"]}["said"]
         assert (alarm["order_code"], alarm["expected_fen"], said) == (sold.order_code, 4_500, "unbilled")
-    close.shop.check()
 
 
 def number_of(close, number):
@@ -260,7 +256,6 @@ def test_what_a_forged_bill_had_booked_is_before_people_again_though_its_day_was
         close.site.tokens.clear()
         close.drop(*foreign(close, sold))
         assert (unbilled(close), balances(close.site)) == ([1_000, 9_000], books)
-    close.shop.check()
 
 
 def test_each_recorded_refund_has_a_row_of_its_own_where_the_channel_numbers_none(close, monkeypatch):
@@ -286,7 +281,6 @@ def test_each_recorded_refund_has_a_row_of_its_own_where_the_channel_numbers_non
     with close.tomorrow(days=3):
         close.drop(*foreign(close, sold))
         assert unbilled(close) == [1_000]
-    close.shop.check()
 
 
 def test_a_refund_without_a_number_is_booked_by_the_channels_word_alone(close, monkeypatch):
@@ -317,7 +311,6 @@ def test_a_refund_without_a_number_is_booked_by_the_channels_word_alone(close, m
             -700,
             before["psp", "wechat"],
         )
-    close.shop.check()
 
 
 def test_a_refund_that_a_later_bill_has_is_not_missing_whatever_it_says_of_it(close):
@@ -334,4 +327,3 @@ def test_a_refund_that_a_later_bill_has_is_not_missing_whatever_it_says_of_it(cl
         close.drop(*trades(close, given_back(close, sold, told, at_ms=at, ends_at_ms=at, fee_fen=4_000)))
         rows = {one["kind"]: one["state"] for one in close.differences("wechat", next_day)}
         assert rows == {"refund_only_ours": "matched", "fee": "open"}
-    close.shop.check()

@@ -80,7 +80,6 @@ def test_only_what_was_seen_is_signed(close):
         signed = tx.scalars(select(AuditEvent).where(AuditEvent.action == "day.sign")).all()
         assert [json.loads(one.detail)["note"] for one in signed] == ["已核对"]
         assert "reconciled_day" in set(tx.scalars(select(ChangeInbox.entity)))
-    close.shop.check()
 
 
 def test_a_signed_day_does_not_change_and_can_be_computed_again(close):
@@ -120,7 +119,6 @@ def test_a_signed_day_does_not_change_and_can_be_computed_again(close):
         close.handle(again_here, "write_off")
         assert close.check(again_here)["state"] == "resolved", "a correction in an open day"
         assert close.seen("wechat") == signed
-    close.shop.check()
 
 
 @SHARES

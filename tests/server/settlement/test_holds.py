@@ -15,7 +15,6 @@ def shop(site):
     site.world.stock("STEAM-50", 10)
     with clock.fixed(SOLD):
         yield site
-    site.world.check()
 
 
 def lines_of(site, supplier="xinghe", *, by="zhou", status=200, **query):

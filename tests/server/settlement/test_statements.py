@@ -27,7 +27,6 @@ def shop(site):
     site.world.stock("OFFICE-1Y", 200)
     with clock.fixed(SOLD):
         yield site
-    site.world.check()
 
 
 def test_from_the_sale_to_the_bank(shop):
