@@ -23,12 +23,9 @@ MOST_SECONDS = 0.05
 def findings(checks: Iterable[Callable[[], Finding | None]], pause: Pause | None) -> Iterator[Finding]:
     """What checks find, one after the other; `pause` is told after each for how many seconds to rest."""
     for check in checks:
-        if (finding := check() if pause is None else _rested(check, pause)) is not None:
+        begun = time.thread_time()
+        finding = check()
+        if pause is not None:
+            pause(min(RESTS * (time.thread_time() - begun), MOST_SECONDS))
+        if finding is not None:
             yield finding
-
-
-def _rested(check: Callable[[], Finding | None], pause: Pause) -> Finding | None:
-    begun = time.thread_time()
-    finding = check()
-    pause(min(RESTS * (time.thread_time() - begun), MOST_SECONDS))
-    return finding

@@ -7,7 +7,6 @@ from sqlalchemy import insert, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from server import migrations
-from server.db import Database
 from tests import engines
 from tests.databases import migrated
 
@@ -26,12 +25,13 @@ def test_head_is_what_the_models_say(newest):
         assert compare_metadata(context, migrations.METADATA) == []
 
 
-def test_going_back_leaves_nothing_and_forth_again_works(newest):
-    migrations.downgrade(newest, "base")
-    assert set(inspect(newest.engine).get_table_names()) <= {"alembic_version"}
-    migrations.upgrade(newest)
-    migrations.upgrade(newest)
-    assert migrations.current(newest) == migrations.head()
+def test_going_back_leaves_nothing_and_forth_again_works(engine):
+    with migrated(engine) as db:
+        migrations.downgrade(db, "base")
+        assert set(inspect(db.engine).get_table_names()) <= {"alembic_version"}
+        migrations.upgrade(db)
+        migrations.upgrade(db)
+        assert migrations.current(db) == migrations.head()
 
 
 @pytest.mark.parametrize("table", migrations.APPEND_ONLY)
