@@ -4154,8 +4154,8 @@
         <translation>SKUs</translation>
     </message>
     <message>
-        <source>可售</source>
-        <translation>Free</translation>
+        <source>未售</source>
+        <translation>Unsold</translation>
     </message>
     <message>
         <source>状态</source>

@@ -167,7 +167,7 @@ class ProductsPage(Page):
             self.tr("供应商"),
             self.tr("单价"),
             self.tr("规格数"),
-            self.tr("可售"),
+            self.tr("未售"),
             self.tr("状态"),
         ]
 
