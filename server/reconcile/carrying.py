@@ -224,15 +224,29 @@ def _never(_tx: Tx, _row: ReconcileDifference) -> bool:
 
 
 def _is_billed(tx: Tx, row: ReconcileDifference, kind: BillKind, *its: ColumnElement[bool], is_later: bool) -> bool:
-    """Whether a bill that counts has such a row; `is_later`: one of a later day than this difference is of, or the one
-    that came last of its own, after that was signed.
+    """Whether the last word of some day has such a row; `is_later`: of a later day than this difference is of, or of
+    its own where that came after it was signed.
     """
     r, f, day = ReconcileRow, PaymentBillFile, row.carried_from or row.day
-    word = kept_bills.newest(tx, row.channel, day).get(kind)
-    is_word = f.id.in_([word.id] if word is not None and word.late_n is not None else [])
-    counts = or_(f.is_current & (f.day > day) if is_later else f.is_current, is_word)
-    bill = (f.channel == row.channel, f.kind == kind.value, counts)
-    return tx.scalars(select(r.n).join(f, f.id == r.file_id).where(*bill, *its).limit(1)).first() is not None
+    files = select(f.day, f.id, f.late_n).distinct().join(r, r.file_id == f.id)
+    for of, file_id, late_n in tx.execute(files.where(f.channel == row.channel, f.kind == kind.value, *its)):
+        counts = not is_later or of > day or (of == day and late_n is not None)
+        if counts and kept_bills.newest(tx, row.channel, of)[kind].id == file_id:
+            return True
+    return False
+
+
+def is_gone_again(tx: Tx, row: ReconcileDifference) -> bool:
+    """Whether what a later bill had after all is in none any more, by what came since; and nobody has booked it, nor
+    another day put it before people.
+    """
+    r, matter = ReconcileDifference, root(row)
+    is_closed = row.kind in _HALVES and row.carried_from is not None and row.state == _D.MATCHED
+    if not is_closed or has_come(tx, row):
+        return False
+    is_there = and_(r.state.in_([_D.OPEN.value, _D.PROPOSED.value]), r.day != row.day, ~r.is_signed)
+    its = (r.channel == row.channel, or_(r.origin_id == matter, r.again_of == matter), or_(r.day > row.day, is_there))
+    return tx.scalar(select(r.id).where(*its).limit(1)) is None and _booked(tx, row) == 0
 
 
 # --- whether the bill still says so ---
@@ -269,6 +283,9 @@ def _is_read(tx: Tx, file: PaymentBillFile) -> bool:
 
 _MONEY = frozenset({_K.AMOUNT, _K.REFUND_AMOUNT, _K.UNPAID_OURS, _K.ONLY_THEIRS, _K.DUPLICATE, _K.REFUND_ONLY_THEIRS})
 _REFUNDED = frozenset({_K.REFUND_AMOUNT, _K.REFUND_STATE, _K.REFUND_ONLY_THEIRS})
+_HALVES = frozenset({_K.ONLY_OURS.value, _K.REFUND_ONLY_OURS.value})
+"""Kinds of what a bill of another day may have."""
+
 _OF_FUNDS = frozenset({_K.FUND_ONLY_TRADES, _K.FUND_ONLY_FUNDS})
 _OF_LINES = _MONEY | _REFUNDED | {_K.STATE, _K.FEE}
 """Kinds of what a line of the trade bill says."""

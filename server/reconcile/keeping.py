@@ -65,6 +65,9 @@ def keep(
     for row in (*known, *carried):
         if row.id not in run.current and (row.carried_from is None or row.id in gone):
             run.close(row)
+    for row in known:
+        if row.id not in run.current and carrying.is_gone_again(tx, row):
+            run.open_again(row)
     run.link([*known, *carried])
     run.write()
     if trades_file_id is not None:
@@ -215,6 +218,12 @@ class _Run:
             _move(row, _D.MATCHED)
             row.version += 1
             self.touched.add(row.id)
+
+    def open_again(self, row: ReconcileDifference) -> None:
+        """What had closed itself is before people once more."""
+        _move(row, _D.OPEN)
+        row.version += 1
+        self.touched.add(row.id)
 
     def link(self, known: Iterable[ReconcileDifference]) -> None:
         """Let open ones know the exceptions in which their money waits, and what may be done then."""

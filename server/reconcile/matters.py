@@ -85,8 +85,8 @@ class Matter:
         return is_same and are_same
 
     def is_undone_elsewhere(self) -> bool:
-        """Whether another day has what was booked before it already."""
-        undone = [row for row in self.elsewhere if _is_undone(row)]
+        """Whether another day has what was booked before it already, and has not closed that since."""
+        undone = [row for row in self.elsewhere if _is_undone(row) and row.state != _D.MATCHED]
         return any(not booking.booked(row) for row in undone)
 
     def _sort(self, *, is_undone: bool) -> Iterator[ReconcileDifference]:

@@ -87,6 +87,17 @@ class History:
         self.said[day] = [self._paid[1 + DAYS.index(day)], *more]
         self._give(BillKind.TRADES, day, bills_wechat.trade_bill(self.said[day], **_MERCHANT, bill_type="ALL"))
 
+    def place(self, day, **says):
+        """Bills of the first two days of which that one has the payment, if any has, and says this of it."""
+        moved = timedelta(days=DAYS.index(day)) // timedelta(milliseconds=1)
+        line = self.line(**says) if says else None
+        if day == FIRST and any(one.provider_no == self.line().provider_no for one in self.said[DAYS[1]]):
+            self.bill(DAYS[1])
+        if day != FIRST:
+            self.bill(FIRST)
+        at = {"at_ms": self.line().at_ms + moved, "created_at_ms": self.line().created_at_ms + moved}
+        self.bill(day, more=[replace(line, **at)] if line else [])
+
     def funds(self, *more):
         """The same of the first day's bill of movements."""
         self.moved = [self._paid[1], *more]

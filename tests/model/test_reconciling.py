@@ -1,8 +1,8 @@
 """Reconciliation in any history: what differs is carried over signings, late bills correct it, and all comes right.
 
-Bills of the first day say one thing after another about a payment: another amount, another fee, that it was undone, or
-nothing. People book, write off, carry over, ignore a fee, sign, or wait. What is open is so at any time, and in the end
-the ledger has what the channel holds.
+Bills of the first day, or of the next one, say one thing after another about a payment: another amount, another fee,
+that it was undone, or nothing; and so do those of movements. People book, write off, carry over, ignore a fee, sign, or
+wait. What is open is so at any time, and in the end the ledger has what the channel holds.
 """
 
 import pytest
@@ -24,6 +24,7 @@ LINES = st.none() | st.builds(
 )
 STEPS = st.one_of(
     st.tuples(st.just("bill"), LINES),
+    st.tuples(st.just("next bill"), LINES),
     st.tuples(st.just("funds"), LINES, st.sampled_from([None, None, 700, 900])),
     st.tuples(st.just("decide"), st.integers(0, 3), st.sampled_from([A.BOOK, A.CARRY, A.CARRY, A.WRITE_OFF, A.IGNORE])),
     st.tuples(st.just("sign")),
@@ -74,6 +75,18 @@ OTHER_DAY, SIGNED = ("other day", 0), ("sign",)
             says(),
             [SIGNED, ("bill", says(4_600)), ("bill", says(4_700)), OTHER_DAY, OTHER_DAY],
         ),
+        "in the next day's bill, and then in none": (
+            None,
+            [CARRIED, ("next bill", says(4_600)), SIGNED, ("bill", None)],
+        ),
+        "in the bill that was signed, and late in none, while two other days are open": (
+            None,
+            [OTHER_DAY, CARRIED, OTHER_DAY, ("bill", says(4_600)), CARRIED, CARRIED, SIGNED, ("bill", None)],
+        ),
+        "written off, there again, and then in the next day's bill": (
+            None,
+            [LOST, ("bill", says(fee_fen=28)), ("next bill", says(4_700, 28))],
+        ),
         "another movement that was carried over, and then the same": (
             says(),
             [("funds", says(4_600), None), CARRIED, OTHER_DAY, ("funds", says(), None)],
@@ -108,13 +121,10 @@ def test_nothing_is_ever_booked_that_a_bill_does_not_say(first, steps):
 def live(first, steps):
     shop = History(_shops[0].ctx)
 
-    def bill(line):
-        shop.bill(DAYS[0], more=[] if line is None else [shop.line(**line)])
-
-    bill(first)
+    shop.place(DAYS[0], **first or {})
     for what, *how in steps:
-        if what == "bill":
-            bill(*how)
+        if what in {"bill", "next bill"}:
+            shop.place(DAYS[what == "next bill"], **how[0] or {})
         elif what == "funds":
             funds(shop, *how)
         elif what == "decide":
@@ -153,8 +163,11 @@ def decide(shop, n, action):
 
 def is_so(shop):
     """What is open is what the channel's last word says, and booking all of it puts the ledger where that is."""
-    line, moved = (found(shop, lines) for lines in (shop.said[DAYS[0]], shop.moved or []))
-    fen = None if line is None else 0 if line.reversed else line.amount_fen
+    line, next_line, moved = (
+        found(shop, lines) for lines in (shop.said[DAYS[0]], shop.said[DAYS[1]], shop.moved or [])
+    )
+    said = line or next_line
+    fen = None if said is None else 0 if said.reversed else said.amount_fen
     money = [row for row in shop.open() if row.kind not in (K.FEE, *OF_FUNDS) or row.provider_no == STRAY]
     rows = [row for row in money if row.provider_no != STRAY]
     theirs = {K.AMOUNT: fen, K.STATE: 0, K.ONLY_OURS: None}
@@ -167,8 +180,8 @@ def is_so(shop):
     assert {row.theirs_fen or None for row in money if row not in rows} <= {*strays, None}
     if money and not shop.to_come():
         owed, held = shop.owed()
-        said = [(row.kind, row.day, row.ours_fen, row.theirs_fen) for row in money]
-        assert owed + sum(map(booking.owed_more, money)) == held, said
+        told = [(row.kind, row.day, row.ours_fen, row.theirs_fen) for row in money]
+        assert owed + sum(map(booking.owed_more, money)) == held, told
 
 
 def found(shop, lines):
