@@ -365,7 +365,8 @@ def test_a_breach_stops_payouts_alone_and_ends_when_everything_was_read_and_is_r
     adjust(site, ("loss", "", "fee", "", 1))
     till = Till(site)
     site.world.buy(ANNA, "STEAM-50")  # the shop goes on
-    with clock.fixed(clock.now() + timedelta(days=1)):
+    noon = clock.day_bounds(clock.shop_day(clock.now()) + timedelta(days=1))[0] + timedelta(hours=12)
+    with clock.fixed(noon):  # far from the hour at which everything is read
         app._check_invariants(ctx)
     [finding, *_] = health()["findings"]
     assert (finding["invariant"], finding["rows"]) == ("L5", [f"{site.sold.order.code} 0"])
@@ -377,10 +378,10 @@ def test_a_breach_stops_payouts_alone_and_ends_when_everything_was_read_and_is_r
     assert "ledger_health" in named
     with ctx.db.tx() as tx:
         tx.execute(wrong.values(fee_fen=OrderLine.fee_fen - 1))
-    with clock.fixed(clock.now() + timedelta(days=1, minutes=5)):
+    with clock.fixed(noon + timedelta(minutes=5)):
         app._check_invariants(ctx)
         assert health()["payouts_frozen"], "not until everything was read again"
-    with clock.fixed(clock.now() + timedelta(days=1, minutes=11)):
+    with clock.fixed(noon + timedelta(minutes=11)):
         app._check_invariants(ctx)
     assert (health()["findings"], health()["payouts_frozen"], looking.OF_MONEY) == ([], False, frozenset("LPR"))
     assert site.post("/api/settlement/payouts", by="zhou", **wish).status_code == 201

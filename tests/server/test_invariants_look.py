@@ -1,6 +1,6 @@
 """The frequent look: it reads what changed, finds what is wrong with it, forgets nothing, and reads all at night."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import event, select, update
@@ -23,11 +23,13 @@ from tests.server.stocking import end, lots_of, move, void
 from tests.world import ANNA, BEN, CARA, world
 
 SKU = "STEAM-50"
+NOON = datetime(2026, 11, 16, 4, 0, tzinfo=UTC)
+"""In the shop: far from the hour at which everything is read."""
 
 
 @pytest.fixture
 def shop(tmp_path):
-    with world("sqlite", tmp_path) as built:
+    with clock.fixed(NOON), world("sqlite", tmp_path) as built:
         built.stock(SKU, 30)
         built.buy(ANNA, SKU, 2)
         assert look(built) == []
