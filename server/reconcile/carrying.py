@@ -6,7 +6,8 @@ that a day that is open tells how it ended.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -228,9 +229,10 @@ def _is_billed(tx: Tx, row: ReconcileDifference, kind: BillKind, *its: ColumnEle
     its own where that came after it was signed.
     """
     r, f, day = ReconcileRow, PaymentBillFile, row.carried_from or row.day
+    which = (f.channel == row.channel, f.kind == kind.value, *([f.day >= day] if is_later else []))
     files = select(f.day, f.id, f.late_n).distinct().join(r, r.file_id == f.id)
-    for of, file_id, late_n in tx.execute(files.where(f.channel == row.channel, f.kind == kind.value, *its)):
-        counts = not is_later or of > day or (of == day and late_n is not None)
+    for of, file_id, late_n in tx.execute(files.where(*which, *its)):
+        counts = not is_later or of > day or late_n is not None
         if counts and kept_bills.newest(tx, row.channel, of)[kind].id == file_id:
             return True
     return False
@@ -252,26 +254,38 @@ def is_gone_again(tx: Tx, row: ReconcileDifference) -> bool:
 # --- whether the bill still says so ---
 
 
-def is_said(tx: Tx, row: ReconcileDifference) -> bool:
-    """Whether the last word of its day still says the same of what a difference is about. What it says otherwise is for
-    its day to tell.
+def said_no_more(tx: Tx, rows: Iterable[ReconcileDifference]) -> set[UUID]:
+    """Those of these of which the last word of their day says something else by now: that is for their day to tell.
 
     What else a line differs in is another difference. A bill that nobody has compared yet says nothing else.
     """
-    kind, day = DifferenceKind(row.kind), row.carried_from or row.day
-    words = kept_bills.newest(tx, row.channel, day)
-    if row.bill_row is None or not all(_is_read(tx, file) for file in words.values()):
-        return True
-    if kind in _OF_FUNDS and BillKind.FUNDS in words:
-        number, booked = row.provider_no, _booked(tx, row)
-        left = controls.left_of(*beside.of_day(tx, row.channel, day, [number]), number)
-        return ((row.ours_fen or 0) - booked, row.theirs_fen or 0) in left
-    if kind not in _OF_LINES or BillKind.TRADES not in words:
-        return True
-    r, of = ReconcileRow, "refund" if row.out_refund_no or kind in _REFUNDED else "payment"
+    of_days: dict[tuple[str, date], list[ReconcileDifference]] = defaultdict(list)
+    for row in rows:
+        if row.bill_row is not None:
+            of_days[row.channel, row.carried_from or row.day].append(row)
+    gone = set()
+    for (channel, day), some in of_days.items():
+        words = kept_bills.newest(tx, channel, day)
+        if not all(_is_read(tx, file) for file in words.values()):
+            continue
+        moves = [row for row in some if row.kind in _OF_FUNDS and BillKind.FUNDS in words]
+        if moves:
+            off = controls.left_of(*beside.of_day(tx, channel, day, sorted({row.provider_no for row in moves})))
+            gone |= {row.id for row in moves if not _is_off(tx, row, off)}
+        if (trades := words.get(BillKind.TRADES)) is not None:
+            gone |= {row.id for row in some if row.kind in _OF_LINES and not _is_in(tx, row, trades.id)}
+    return gone
+
+
+def _is_off(tx: Tx, row: ReconcileDifference, off: Mapping[str, Sequence[tuple[Fen, Fen]]]) -> bool:
+    return ((row.ours_fen or 0) - _booked(tx, row), row.theirs_fen or 0) in off.get(row.provider_no, ())
+
+
+def _is_in(tx: Tx, row: ReconcileDifference, file_id: UUID) -> bool:
+    """Whether a bill has the line of a difference, and says the same of it."""
+    r, of = ReconcileRow, "refund" if row.out_refund_no or row.kind in _REFUNDED else "payment"
     its_numbers = (r.provider_no == row.provider_no, r.out_refund_no == row.out_refund_no)
-    its_file = r.file_id == words[BillKind.TRADES].id
-    lines = select(r).where(*its_numbers, r.out_trade_no == row.out_trade_no, its_file, r.kind == of)
+    lines = select(r).where(*its_numbers, r.out_trade_no == row.out_trade_no, r.file_id == file_id, r.kind == of)
     return any(_says(row, line) for line in tx.scalars(lines))
 
 

@@ -142,10 +142,13 @@ def three_way(
     return named(channel, day, found)
 
 
-def left_of(trades: Iterable[TradeRow], funds: Iterable[FundRow], number: str) -> list[tuple[Fen, Fen]]:
-    """What these rows of a day's bills say must have moved under a number, and what did, where that is not even."""
-    off = (its[number] for its in _left(lambda: trades, lambda: funds).values() if number in its)
-    return [(one.due_fen, one.moved_fen) for one in off]
+def left_of(trades: Iterable[TradeRow], funds: Iterable[FundRow]) -> dict[str, list[tuple[Fen, Fen]]]:
+    """What these rows of a day's bills say must have moved, and what did, where that is not even, by their numbers."""
+    off: dict[str, list[tuple[Fen, Fen]]] = {}
+    for its in _left(lambda: trades, lambda: funds).values():
+        for number, one in its.items():
+            off.setdefault(number, []).append((one.due_fen, one.moved_fen))
+    return off
 
 
 def _left(trades: Callable[[], Iterable[TradeRow]], funds: Callable[[], Iterable[FundRow]]) -> Movements:

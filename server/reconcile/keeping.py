@@ -61,7 +61,7 @@ def keep(
     for matter in run.matters.undone(of_run, come):
         run.undo(matter)
     waiting_for = [row for row in taken_over if row.state in {_D.OPEN, _D.PROPOSED} and row.id not in come]
-    gone = come | {row.id for row in waiting_for if not carrying.is_said(tx, row)}
+    gone = come | carrying.said_no_more(tx, waiting_for)
     for row in (*known, *carried):
         if row.id not in run.current and (row.carried_from is None or row.id in gone):
             run.close(row)
