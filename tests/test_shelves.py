@@ -14,6 +14,11 @@ def lots(shop):
         return tx.scalars(select(StockLot.id)).all()
 
 
+def stock(shop):
+    """Goods that no other test has: whether they are brought in for the first time is what this is about."""
+    shop.stock("STEAM-50", shop.keys("STEAM-50", 3, start=770_000))
+
+
 def of_category(code):
     return Category(id=ids.new_id(), code=code, name=code, rank=0)
 
@@ -22,7 +27,7 @@ def test_goods_are_the_same_in_each_new_shop_and_new_where_something_happened(tm
     seen = []
     for n in range(4):
         with world("sqlite", tmp_path / str(n)) as shop:
-            shop.stock("STEAM-50", 3)
+            stock(shop)
             seen.append(lots(shop))
     first, second, third, fourth = seen
     assert (len(first), first != second, second == third == fourth) == (1, True, True)
@@ -30,18 +35,18 @@ def test_goods_are_the_same_in_each_new_shop_and_new_where_something_happened(tm
     with world("sqlite", tmp_path / "own") as shop:
         with shop.ctx.db.tx() as tx:
             tx.add(of_category("own"))
-        shop.stock("STEAM-50", 3)
+        stock(shop)
         assert (count(shop.ctx.db, Category, Category.code == "own"), lots(shop) != second) == (1, True)
 
     with world("sqlite", tmp_path / "others") as shop, another_process("sqlite", shop) as other:
         with other.db.tx() as tx:
             tx.add(of_category("others"))
-        shop.stock("STEAM-50", 3)
+        stock(shop)
         assert (count(shop.ctx.db, Category, Category.code == "others"), lots(shop) != second) == (1, True)
 
     with world("sqlite", tmp_path / "schema") as shop:
         with shop.ctx.db.tx() as tx:
             tx.execute(text("CREATE TABLE mine (n INTEGER)"))
-        shop.stock("STEAM-50", 3)
+        stock(shop)
         with shop.ctx.db.read() as tx:
             assert tx.execute(text("SELECT * FROM mine")).all() == []

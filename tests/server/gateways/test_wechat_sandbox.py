@@ -301,7 +301,7 @@ def test_a_balance_too_low_is_told_apart(shop, number, faults):
         ("signature", "1", "forged"),
         ("probe", "1", "probe"),
         ("clock_seconds", "-301", "stale"),
-        ("clock_seconds", "301", "stale"),
+        ("clock_seconds", "330", "stale"),
         ("sign_with", "public_key_2", "unknown_key"),
         ("sign_with", "certificate", "unknown_key"),
         ("mixed_percent", "100", "unknown_key"),
@@ -345,7 +345,7 @@ def test_certificates_are_fetched_and_believed_beside_the_public_key(shop, numbe
         ("answer_signature", "1", "answer forged, status 200"),
         ("fail", "500", "status 500"),
         ("fail", "429", "status 429, SYSTEM_ERROR"),
-        ("clock_seconds", "301", "answer stale, status 401, SIGN_ERROR"),
+        ("clock_seconds", "330", "answer stale, status 401, SIGN_ERROR"),
     ],
 )
 def test_an_answer_that_is_none_leaves_the_outcome_unknown(shop, number, faults, fault, value, detail):
