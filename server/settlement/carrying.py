@@ -21,11 +21,12 @@ def take(
 ) -> list[wire.PayoutInstruction]:
     """The rows whose results are not known, and who had taken the same away before; all of it or nothing.
 
-    Nothing is noted where there is nothing to carry. Raises NotFound and NotSent.
+    Each payout once, however often it is named. Nothing is noted where there is nothing to carry.
+    Raises NotFound and NotSent.
     """
     # One after the other: of two people at the same moment the second one is told.
     tx.execute(select(Payout.id).where(Payout.id.in_(list(payout_ids))).order_by(Payout.id).with_for_update())
-    return [_take(tx, payout_id, actor=actor, request_id=request_id) for payout_id in payout_ids]
+    return [_take(tx, payout_id, actor=actor, request_id=request_id) for payout_id in dict.fromkeys(payout_ids)]
 
 
 def _take(tx: Tx, payout_id: UUID, *, actor: Actor, request_id: str | None) -> wire.PayoutInstruction:

@@ -17,7 +17,8 @@ def test_who_takes_an_instruction_away_again_is_told_who_had_it(tmp_path):
         here, its = f"payouts/{payout['id']}", f"statements/{made['id']}"
 
         def taken(by):
-            [told] = say(shop, "payouts/instructions", {"payouts": [payout["id"]]}, by=by)["items"]
+            twice = {"payouts": [payout["id"], payout["id"]]}  # and paid once
+            [told] = say(shop, "payouts/instructions", twice, by=by)["items"]
             return [row["request_no"] for row in told["rows"]], told["taken_by"], told["taken_at"]
 
         wanted = {"payouts": [payout["id"]]}
