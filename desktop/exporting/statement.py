@@ -85,9 +85,9 @@ BROUGHT: dict[BroughtKind, Sentence] = {
     "given_back": Sentence("分账回退", "Given back of payout"),
     "frozen": Sentence("争议冻结", "Frozen by dispute"),
     "unfrozen": Sentence("争议胜诉解冻", "Given back, won dispute"),
-    "lost": Sentence("争议败诉，改由扣减行承担", "Now a deduction, lost dispute"),
+    "lost": Sentence("争议败诉，改由扣减行承担", "Lost dispute, now deducted"),
     "restored": Sentence("退款未成，退回扣减", "Given back, undone refund"),
-    "borne_before": Sentence("由之前的结算单承担", "Borne by statements before"),
+    "others": Sentence("受其他结算单影响", "Owing to other statements"),
 }
 """What a part of what was brought forward comes from; its number follows."""
 

@@ -35,9 +35,9 @@ def parts(tx: Tx, who: Actor, statement: Statement) -> list[BroughtForward]:
     """The parts of what a statement brought forward, the oldest first; they add up to it."""
     before = _before(tx, statement)
     found = [_short(before)] if before is not None and before.short_fen else []
-    found += _booked(tx, who, statement, after=_reckoned(before) if before is not None else None)
+    found += _booked(tx, who, statement, after=_reckoned_before(before, statement) if before is not None else None)
     if rest := -statement.owed_fen - sum(one.amount_fen for one in found):
-        found.append(BroughtForward(kind="borne_before", amount_fen=rest))
+        found.append(BroughtForward(kind="others", amount_fen=rest))
     return found
 
 
@@ -51,6 +51,15 @@ def _before(tx: Tx, statement: Statement) -> Statement | None:
 def _reckoned(statement: Statement) -> UUID:
     """An id that was made when its sums were reckoned, for the last time."""
     return statement.redrawn_id or statement.id
+
+
+def _reckoned_before(before: Statement, statement: Statement) -> UUID:
+    """The same of the one before it; where that was reckoned anew after it: an id of when that one was made.
+
+    What was booked between both came to this one first, and the other one was reckoned anew with that in mind.
+    """
+    last = _reckoned(before)
+    return last if last < _reckoned(statement) else before.id
 
 
 def _short(before: Statement) -> BroughtForward:
@@ -99,8 +108,9 @@ def _adjusted(tx: Tx, who: Actor, events: Sequence[_Event]) -> _Told:
     is_staff = _is_staff(who)
     for one in events:
         row = rows[UUID(hex=one.name)]
-        of_staff = {"id": row.id, "note": row.reason} if is_staff else {}
-        yield _told("adjusted", one, number=row.ticket, order_code=row.order_code, **of_staff)
+        # The order that people adjust for may be another supplier's.
+        of_staff = {"id": row.id, "note": row.reason, "order_code": row.order_code} if is_staff else {}
+        yield _told("adjusted", one, number=row.ticket, **of_staff)
 
 
 _OF_PAYOUTS: Mapping[str, BroughtKind] = {"lacked": "lacked", "return": "given_back"}

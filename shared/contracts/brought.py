@@ -8,20 +8,18 @@ from uuid import UUID
 
 from shared.contracts.base import Answer
 
-BroughtKind = Literal[
-    "short", "adjusted", "lacked", "given_back", "frozen", "unfrozen", "lost", "restored", "borne_before"
-]
+BroughtKind = Literal["short", "adjusted", "lacked", "given_back", "frozen", "unfrozen", "lost", "restored", "others"]
 """What it comes from: the statement before that was short of nought, an adjustment, what of a payout did not arrive or
 was given back, a dispute that froze, gave back or took, a refund that ended without money after it had been deducted;
-and the rest, which statements before bear."""
+and the rest, which other statements bear, or bore until they were dropped."""
 
 
 class BroughtForward(Answer):
     """One part of what a statement brought forward; all parts add up to it, and more is better for the supplier.
 
     `number` names where it comes from: a statement, an adjustment's ticket, a payout, a refund, or the channel's number
-    of a dispute. `id` is its id for who may open it. `note` says why an adjustment was made; a supplier's person reads
-    neither.
+    of a dispute. `id` is its id for who may open it. `note` says why an adjustment was made; a supplier's person
+    reads neither, nor which order was adjusted.
     """
 
     kind: BroughtKind

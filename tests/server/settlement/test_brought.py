@@ -16,9 +16,9 @@ def shop(tmp_path):
         yield site
 
 
-def post(site, *transfers, ticket):
+def post(site, *transfers, ticket, **other):
     """Two people adjust."""
-    made = adjust(site, *transfers, ticket=ticket, reason=f"为了 {ticket}").json()
+    made = adjust(site, *transfers, ticket=ticket, reason=f"为了 {ticket}", **other).json()
     body = {"approve": True, "note": "", "version": made["version"]}
     answer = site.post(f"/api/ledger/adjustments/{made['id']}/check", by="wang", json=body)
     assert answer.is_success, answer.text
@@ -56,6 +56,21 @@ def test_what_was_short_and_what_was_adjusted_since(shop):
     assert brought_by(brought(shop, redrawn))[1:] == adjusted
     paid(shop, [redrawn])
     post(shop, ("loss", "", "supplier_available", owner, 7), ticket="T-4")
+    gone = shop.world.buy(BEN, "STEAM-50")
     shop.world.buy(BEN, "STEAM-50")
-    [last] = settled(shop, DAY)
-    assert brought_by(brought(shop, last)) == [("adjusted", 7, "T-4")], "what was before is paid"
+    [early] = make(shop, DAY)
+    assert brought_by(brought(shop, early)) == [("adjusted", 7, "T-4")], "what was before is paid"
+    post(shop, ("loss", "", "supplier_available", owner, 300), ticket="T-5", order_code=first.order.code)
+    shop.world.buy(BEN, "STEAM-50")
+    [late] = make(shop, DAY)
+    dispute(shop, gone, 100)
+    assert move(shop, early, "confirm", status=409)["code"] == "statement_outdated"
+    early = ask(shop, f"statements/{early['id']}")
+    found = [("adjusted", 7, "T-4"), ("adjusted", 300, "T-5"), ("others", -300, "")]
+    assert brought_by(brought(shop, early)) == found, "which was on another one already"
+    [part], [theirs] = brought(shop, late), brought(shop, late, by="chen")
+    assert brought_by([part]) == brought_by([theirs]) == [("adjusted", 300, "T-5")]
+    assert [one["order_code"] for one in (part, theirs)] == [first.order.code, None], "it may be another's"
+    move(shop, early, "drop")
+    shop.world.buy(BEN, "STEAM-50")
+    assert brought_by(brought(shop, make(shop, DAY)[0])) == [("others", 7, "")], "what a dropped one bore"

@@ -79,7 +79,7 @@ def test_a_dispute_after_the_release_takes_from_what_follows_and_comes_back_when
     close(shop, opened, won=True)
     [third] = paying.settled(shop, DAY)  # no line, and what was left over
     assert figures(third) == (0, 0, 0, -4_275, 4_275, "confirmed")
-    told = [("frozen", -4_275, opened["channel_no"]), ("borne_before", 4_275, "")]
+    told = [("frozen", -4_275, opened["channel_no"]), ("others", 4_275, "")]
     assert brought_by(brought(shop, second)) == told, "what is frozen comes off the first one"
     [part] = brought(shop, third)
     assert [part[name] for name in ("kind", "amount_fen", "id", "number", "order_code")] == [

@@ -215,7 +215,7 @@ def test_a_statement_whose_money_refunds_of_others_took_is_done(shop):
     [made] = paying.settled(shop, DAY)  # which names what took it, and takes it once
     assert figures(made) == (2, 4_275, 4_275, -4_275, 0, 4_275, "confirmed")
     no = frozen["channel_no"]
-    parts = [("frozen", -4_275, no), ("unfrozen", 4_275, no), ("borne_before", 4_275, "")]
+    parts = [("frozen", -4_275, no), ("unfrozen", 4_275, no), ("others", 4_275, "")]
     assert brought_by(brought(shop, made)) == parts, "what it took was another's, which got nothing"
     assert paying.paid(shop, [made])["amount_fen"] == 4_275
     assert (account_of(shop)["available_fen"], account_of(shop)["paid_out_fen"]) == (0, 2 * 4_275)
