@@ -21,14 +21,14 @@ TO_PAYOUT = frozenset({"lacked", "given_back"})
 
 
 def part_words(one: BroughtForward) -> str:
-    """What a part comes from: `调账 T-2291`."""
-    return f"{in_words(BROUGHT[one.kind])} {one.number}".strip()
+    """What kind of paper a part comes from: `调账`."""
+    return in_words(BROUGHT[one.kind])
 
 
 def part_detail(one: BroughtForward) -> str:
-    """When it was, and why; empty of what statements before bear."""
+    """The number of its paper, when it was, and why; empty of what other statements bear."""
     when = formats.moment(one.at) if one.at is not None else ""
-    return " · ".join(part for part in (when, one.note) if part)
+    return " · ".join(part for part in (one.number, when, one.note) if part)
 
 
 class Brought:

@@ -18,6 +18,7 @@ from tests.world import ANNA
 pytestmark = pytest.mark.qt_log_ignore("This plugin does not support", extend=True)  # the offscreen platform says so
 
 WAIT_MS = 30_000
+TICKET = "T-7".ljust(80, "0")
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def adjusted(world, colleague):
     made()
     more = {"debit_kind": "loss", "debit_owner": "", "credit_kind": "supplier_available", "credit_owner": payee.hex}
     transfers = [AdjustmentTransfer(**more, amount_fen=1_000)]
-    told = {"reason": "补十月少结的", "ticket": "T-7"}
+    told = {"reason": "补十月少结的", "ticket": TICKET}
     proposed = ledger.propose_adjustment(zhou.engine, adjustment_id=ids.new_id(), transfers=transfers, **told)
     wang.run(ledger.check_adjustment(wang.engine, zhou.run(proposed), approve=True))
     return made()
@@ -51,29 +52,31 @@ def test_what_was_brought_forward_leads_to_its_adjustment(program, live_shop, ad
     page, statements = window.page.statements, desk.settlement.statements
     qtbot.waitUntil(lambda: bool(statements.brought.parts), timeout=WAIT_MS)
     assert statements.opened.id == adjusted.id
-    assert "上期结转\n¥10.00\n调账 T-7\n¥10.00\n20" in texts(page.panel)
+    assert f"上期结转\n¥10.00\n调账\n¥10.00\n{TICKET} · 20" in texts(page.panel)
     assert "补十月少结的" in texts(page.panel)
     window.run("statement.brought")
     qtbot.waitUntil(page.line_panel.isVisible, timeout=WAIT_MS)
     assert (page.brought.text(), page.line_panel.name.text()) == ("上期结转 ¥10.00", "¥10.00")
+    area = page.line_panel.area
+    qtbot.waitUntil(lambda: area.widget().width() == area.viewport().width(), timeout=WAIT_MS)
     target = tmp_path / "one.xlsx"
     page._ask_target = lambda _parent, _name: target
     window.run("statement.export")
     qtbot.waitUntil(lambda: statements.exported is not None, timeout=WAIT_MS)
     told = {row[0]: row[1] for row in openpyxl.load_workbook(target)["封面"].iter_rows(values_only=True)}
-    assert (told["上期结转（元）"], told["调账 T-7（元）"]) == (10, 10)
-    [part] = (press for press in page.line_panel.findChildren(QPushButton) if press.text() == "调账 T-7")
+    assert (told["上期结转（元）"], told[f"调账 {TICKET}（元）"]) == (10, 10)
+    [part] = (press for press in page.line_panel.findChildren(QPushButton) if press.text() == "调账")
     qtbot.mouseClick(part, Qt.MouseButton.LeftButton)
     adjustments = desk.ledger.adjustments
     qtbot.waitUntil(lambda: adjustments.opened is not None, timeout=WAIT_MS)
     assert (window.page.place, window.page.front.place) == ("ledger", "adjustments")
-    assert (adjustments.opened.ticket, adjustments.opened.reason) == ("T-7", "补十月少结的")
+    assert (adjustments.opened.ticket, adjustments.opened.reason) == (TICKET, "补十月少结的")
     program.console.sign_out()
     qtbot.waitUntil(lambda: program.console.desk is None, timeout=WAIT_MS)
     sign_in(qtbot, program, live_shop.url, "chen")
     window.go("settlement")
     page, statements = window.page.statements, program.console.desk.settlement.statements
     qtbot.waitUntil(lambda: bool(statements.brought.parts), timeout=WAIT_MS)
-    assert "调账 T-7\n¥10.00\n20" in texts(page.panel)
+    assert f"调账\n¥10.00\n{TICKET} · 20" in texts(page.panel)
     assert "补十月少结的" not in texts(page.panel)
-    assert "调账 T-7" not in {press.text() for press in page.panel.findChildren(QPushButton)}, "it is the shop's"
+    assert "调账" not in {press.text() for press in page.panel.findChildren(QPushButton)}, "it is the shop's"

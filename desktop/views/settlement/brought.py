@@ -25,18 +25,24 @@ def write_parts(layout: QVBoxLayout, presenter: Statements, go: Callable[[Brough
         part = column(gap=0, margins=(12, 0, 0, 0))
         line = row(gap=8)
         words, amount = part_words(one), formats.money(one.amount_fen)
+        full = f"{words} {one.number}".strip()
         if presenter.leads_on(one):
-            line.addWidget(link(words, partial(go, one)))
+            press = link(words, partial(go, one))
+            press.setAccessibleName(full)
+            line.addWidget(press)
             line.addStretch(1)
         else:
             line.addWidget(label(words, role="muted", wrap=True), 1)
         value = label(amount)
         value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        value.setAccessibleName(f"{words} {amount}")
+        value.setAccessibleName(f"{full} {amount}")
         line.addWidget(value)
         part.addLayout(line)
         if detail := part_detail(one):
             below = row(margins=(6, 0, 0, 0))  # a link has room around its words
-            below.addWidget(label(detail, role="caption", wrap=True))
+            told = label(detail, role="caption", wrap=True)
+            told.setMinimumWidth(1)  # a long number pushes no amount out of the panel
+            told.setToolTip(detail)
+            below.addWidget(told)
             part.addLayout(below)
         layout.addLayout(part)
