@@ -17,7 +17,7 @@ from sqlalchemy import or_, select
 
 from server import changes
 from server.db import Tx, among, bulk_insert
-from server.payments.model import PaymentAttempt, PaymentBillFile
+from server.payments.model import PaymentBillFile
 from server.payments.refunds import making
 from server.payments.refunds.model import Refund
 from server.reconcile import booking, carrying, choosing, feed, handling, ours, unbilled, waiting
@@ -149,7 +149,7 @@ class _Run:
         self._tx, self._channel, self._day = tx, channel, day
         self._trades_file_id, self._funds_file_id = files
         self._late = late
-        self._codes = _order_codes(tx, channel, found)
+        self._codes = ours.order_codes(tx, channel, {one.out_trade_no for one in found if one.out_trade_no})
         self._known = _known(tx, channel, found)
         self._sold = _sold(tx, channel, [one for one in found if one.kind is DifferenceKind.REFUND_ONLY_THEIRS])
         self.made: list[ReconcileDifference] = []
@@ -322,15 +322,6 @@ def _move(row: ReconcileDifference, to: DifferenceState) -> None:
 def _is_only_proposed(row: ReconcileDifference) -> bool:
     """Whether what people said is not done yet, and nothing waits for it in the exceptions."""
     return row.state == _D.PROPOSED and row.exception_id is None
-
-
-def _order_codes(tx: Tx, channel: str, found: Iterable[Difference]) -> dict[str, str]:
-    numbers = sorted({one.out_trade_no for one in found if one.out_trade_no})
-    codes: dict[str, str] = {}
-    for at in range(0, len(numbers), ours.AT_A_TIME):
-        its = (PaymentAttempt.channel == channel, PaymentAttempt.out_trade_no.in_(numbers[at : at + ours.AT_A_TIME]))
-        codes |= dict(tx.execute(select(PaymentAttempt.out_trade_no, PaymentAttempt.order_code).where(*its)).all())
-    return codes
 
 
 def _sold(tx: Tx, channel: str, back: Sequence[Difference]) -> set[UUID]:

@@ -97,6 +97,15 @@ def named(tx: Tx, channel: str, wanted: Wanted) -> list[OurRow]:
     return list(found.values())
 
 
+def order_codes(tx: Tx, channel: str, out_trade_nos: Collection[str]) -> dict[str, str]:
+    """The orders that were to be paid under these numbers; of some, who knows."""
+    a, codes = PaymentAttempt, dict[str, str]()
+    for some in _parts(out_trade_nos):
+        query = select(a.out_trade_no, a.order_code).where(_is_of(channel), among(tx, a.out_trade_no, some))
+        codes |= dict(tx.execute(query).all())
+    return codes
+
+
 def _parts(numbers: Collection[str]) -> Iterator[Sequence[str]]:
     every = list(numbers)
     return (every[at : at + AT_A_TIME] for at in range(0, len(every), AT_A_TIME))

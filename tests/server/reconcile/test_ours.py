@@ -39,6 +39,9 @@ def test_a_day_is_read_in_the_order_of_its_index_and_numbers_are_looked_up_by_th
     numbers = steps(db, lambda tx: ours.named(tx, "wechat", Wanted(["42001"], ["KM1", "KM2"], [])))
     found = [step for step in numbers if step.startswith("SEARCH")]
     assert [step.rpartition("(")[2] for step in found] == ["out_trade_no=?)", "channel=? AND provider_no=?)"]
+    many = {f"KM{n}" for n in range(200)}
+    [codes] = steps(db, lambda tx: ours.order_codes(tx, "wechat", many))
+    assert codes.endswith("(out_trade_no=?)"), "while others wait for it"
 
 
 def test_the_engine_alone_counts_what_a_run_would_read(site):
