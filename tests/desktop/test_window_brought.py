@@ -8,6 +8,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QPushButton
 
 from desktop.operations import ledger, settlement
+from desktop.views.shell.window import SMALLEST
 from shared import clock, ids
 from shared.contracts.ledger import AdjustmentTransfer
 from shared.contracts.settlement import EditTerms
@@ -59,6 +60,12 @@ def test_what_was_brought_forward_leads_to_its_adjustment(program, live_shop, ad
     assert (page.brought.text(), page.line_panel.name.text()) == ("上期结转 ¥10.00", "¥10.00")
     area = page.line_panel.area
     qtbot.waitUntil(lambda: area.widget().width() == area.viewport().width(), timeout=WAIT_MS)
+    program.choose_language("en")
+    window.resize(*SMALLEST)
+    whose = page.whose
+    qtbot.waitUntil(lambda: 0 < whose.heightForWidth(whose.width()) <= whose.height(), timeout=WAIT_MS)
+    assert whose.text().endswith(" payable ¥10.00")
+    program.choose_language("zh")
     target = tmp_path / "one.xlsx"
     page._ask_target = lambda _parent, _name: target
     window.run("statement.export")
