@@ -63,9 +63,10 @@ def test_what_was_brought_forward_leads_to_its_adjustment(program, live_shop, ad
     program.choose_language("en")
     window.resize(*SMALLEST)
     whose = page.whose
+    qtbot.waitUntil(lambda: whose.text().endswith(" payable ¥10.00"), timeout=WAIT_MS)
     qtbot.waitUntil(lambda: 0 < whose.heightForWidth(whose.width()) <= whose.height(), timeout=WAIT_MS)
-    assert whose.text().endswith(" payable ¥10.00")
     program.choose_language("zh")
+    qtbot.waitUntil(lambda: page.brought.text() == "上期结转 ¥10.00", timeout=WAIT_MS)
     target = tmp_path / "one.xlsx"
     page._ask_target = lambda _parent, _name: target
     window.run("statement.export")
