@@ -182,6 +182,12 @@ def late(tx: Tx, channel: str, *, before: date) -> Sequence[date]:
     return sorted(news | set(tx.scalars(select(f.day).where(*its, f.day.in_(sorted(beside)))) if beside else ()))
 
 
+def has_late(tx: Tx, channel: str, day: date) -> bool:
+    """Whether another bill of a signed day came since."""
+    its = (PaymentBillFile.channel == channel, PaymentBillFile.day == day, PaymentBillFile.late_n.is_not(None))
+    return tx.scalars(select(PaymentBillFile.id).where(*its).limit(1)).first() is not None
+
+
 def _is_news(file: PaymentBillFile) -> bool:
     return file.late_n is not None and file.taken_on is None
 

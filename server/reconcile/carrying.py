@@ -7,7 +7,7 @@ that a day that is open tells how it ended.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -18,7 +18,7 @@ from server.db import Tx
 from server.gateways.bill_rows import UNMOVED
 from server.payments import kept_bills
 from server.payments.exceptions import of_bill
-from server.payments.model import PaymentBillFile, PaymentException
+from server.payments.model import PaymentAttempt, PaymentBillFile, PaymentException
 from server.payments.refunds.model import Refund
 from server.reconcile import beside, choosing, controls, days, handling, matching, ours, unbilled, waiting
 from server.reconcile.figures import Figures
@@ -38,14 +38,18 @@ def number(day: date, difference_id: UUID) -> str:
     return f"D{day:%Y%m%d}-{difference_id.hex[-10:].upper()}"
 
 
-def carry_in(tx: Tx, channel: str, day: date) -> list[ReconcileDifference]:
-    """Rows of this day for what earlier days left to later ones, and no later day has taken up; their version is 1."""
+def carry_in(tx: Tx, channel: str, day: date, moved: Collection[date]) -> list[ReconcileDifference]:
+    """Rows of this day for what earlier days left to later ones, and no later day has taken up; their version is 1.
+
+    So is what was signed as come by a bill of one of `moved` days that another bill took the place of, without it.
+    """
     r, later = ReconcileDifference, aliased(ReconcileDifference)
     taken = exists().where(later.origin_id == r.origin_id, later.day > r.day)
     carried = and_(r.state == _D.RESOLVED.value, r.action == DifferenceAction.CARRY.value)
     under_way = and_(r.state == _D.WORKING.value, r.is_signed)
     its = (r.channel == channel, r.day < day, or_(carried, under_way), ~taken)
-    made = [_carried(day, row) for row in tx.scalars(select(r).where(*its).order_by(r.number)).all()]
+    left = tx.scalars(select(r).where(*its).order_by(r.number)).all()
+    made = [_carried(day, row) for row in (*left, *_gone_since(tx, channel, day, moved))]
     for row in made:
         tx.add(row)
         exception = tx.get(PaymentException, row.exception_id) if row.exception_id else None
@@ -249,6 +253,27 @@ def is_gone_again(tx: Tx, row: ReconcileDifference) -> bool:
     is_there = and_(r.state.in_([_D.OPEN.value, _D.PROPOSED.value]), r.day != row.day, ~r.is_signed)
     its = (r.channel == row.channel, or_(r.origin_id == matter, r.again_of == matter), or_(r.day > row.day, is_there))
     return tx.scalar(select(r.id).where(*its).limit(1)) is None and _booked(tx, row) == 0
+
+
+def _gone_since(tx: Tx, channel: str, day: date, moved: Collection[date]) -> list[ReconcileDifference]:
+    """What closed itself by these days' bills of trades on a day that is signed, and is gone again. Only what a bill
+    had that counts no more is looked at: there may be thousands that nothing has happened to.
+    """
+    r, f, line = ReconcileDifference, PaymentBillFile, ReconcileRow
+    files = (f.channel == channel, f.kind == BillKind.TRADES.value, f.day.in_(sorted(moved)))
+    words = [kept_bills.newest(tx, channel, one).get(BillKind.TRADES) for one in sorted(moved)]
+    old = set(tx.scalars(select(f.id).where(*files))) - {word.id for word in words if word is not None}
+    if not old:
+        return []
+    closed = (r.channel == channel, r.day < day, r.is_signed, r.state == _D.MATCHED.value, r.kind.in_(sorted(_HALVES)))
+    its_payment = select(PaymentAttempt.provider_no).join(Refund, Refund.attempt_id == PaymentAttempt.id)
+    numbers = (r.provider_no, its_payment.where(Refund.id == r.ours_id).scalar_subquery())
+    had = (
+        exists().where(line.file_id.in_(sorted(old)), its)
+        for its in (line.matched_id == r.ours_id, *(line.provider_no == number for number in numbers))
+    )
+    query = select(r).where(*closed, r.carried_from.is_not(None), or_(*had)).order_by(r.number)
+    return [row for row in tx.scalars(query) if is_gone_again(tx, row)]
 
 
 # --- whether the bill still says so ---

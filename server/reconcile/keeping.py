@@ -8,7 +8,7 @@ as a row of this day (`carrying`).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -45,12 +45,13 @@ def keep(
     *,
     trades_file_id: UUID | None,
     funds_file_id: UUID | None,
+    moved: Collection[date],
 ) -> None:
-    """Keep what a run of the day found; callers hold the day."""
+    """Keep what a run of the day found; callers hold the day. `moved` are the days whose bills it has compared anew."""
     its = (ReconcileDifference.channel == channel, ReconcileDifference.day == day)
     query = select(ReconcileDifference).where(*its).with_for_update()
     known = list(tx.scalars(query, execution_options={"populate_existing": True}))
-    carried = carrying.carry_in(tx, channel, day)
+    carried = carrying.carry_in(tx, channel, day, moved)
     run = _Run(tx, channel, day, [*known, *carried], found, (trades_file_id, funds_file_id))
     run.touched |= {row.id for row in carried}
     for one in found:

@@ -196,13 +196,15 @@ def _run_once(ctx: Context, channel: str, day: date, *, by: str, request_id: str
 
 def _told_otherwise(tx: Tx, channel: str, day: date, files: Mapping[BillKind, PaymentBillFile]) -> list[date]:
     """Signed days that are compared again, for what differs now is work of this one: those of which a bill came late,
-    and those that rest on the bills beside them where one of these, or this day's own, is another one by now.
+    and those that rest on the bills beside them where one of these, or this day's own, is another one by now. What
+    rests so by a late bill has no row that says it.
     """
     late, row = kept_bills.late(tx, channel, before=day), days.find(tx, channel, day)
     compared = {row.trades_file_id, row.funds_file_id} if row else set()
     moved = [*late, *([day] if any(file.id not in compared for file in files.values()) else [])]
     others = {one + step for one in moved for step in (-_DAY, _DAY)}
-    rest = {one for one in others if queries.is_signed(tx, channel, one) and days.rests_beside(tx, channel, one)}
+    signed = [one for one in sorted(others) if queries.is_signed(tx, channel, one)]
+    rest = {one for one in signed if days.rests_beside(tx, channel, one) or kept_bills.has_late(tx, channel, one)}
     return sorted({*late, *rest})
 
 
@@ -309,9 +311,8 @@ def _keep(
         tx.add(row)
     row.run_at, row.run_by, row.figures = clock.now(), by, stored
     row.trades_file_id, row.funds_file_id = ids[BillKind.TRADES], ids.get(BillKind.FUNDS)
-    keeping.keep(
-        tx, channel, day, found.differences, trades_file_id=row.trades_file_id, funds_file_id=row.funds_file_id
-    )
+    files = {"trades_file_id": row.trades_file_id, "funds_file_id": row.funds_file_id}
+    keeping.keep(tx, channel, day, found.differences, **files, moved={day, *late})
     withdrawals.keep(tx, channel, day, found.withdrawn)
     inputs = found.inputs.copy()
     if days.rests_beside(tx, channel, day):

@@ -83,6 +83,14 @@ OTHER_DAY, SIGNED = ("other day", 0), ("sign",)
             None,
             [OTHER_DAY, CARRIED, OTHER_DAY, ("bill", says(4_600)), CARRIED, CARRIED, SIGNED, ("bill", None)],
         ),
+        "in the next day's bill, and late in none, when both days are signed": (
+            None,
+            [CARRIED, SIGNED, ("next bill", says()), SIGNED, OTHER_DAY, ("next bill", None)],
+        ),
+        "late in the next day's bill, and then in none": (
+            says(),
+            [SIGNED, ("next bill", says()), ("next bill", None)],
+        ),
         "written off, there again, and then in the next day's bill": (
             None,
             [LOST, ("bill", says(fee_fen=28)), ("next bill", says(4_700, 28))],
