@@ -95,7 +95,7 @@ def keep_late(tx: Tx, day: date, signed: date, files: Sequence[PaymentBillFile],
         if not (one.closes_itself or run.is_settled(before.of(one.id), one)):
             run.take(one)
     of_run, of_day = {one.id for one in found}, {row.origin_id for row in handled if row.day == signed}
-    for matter in before.undone(of_run, {row.id for row in handled}):
+    for matter in before.undone(of_run, {row.id for row in handled if _may_have_come(tx, row, signed, before)}):
         run.undo(matter)
     for row in known:
         # What was booked is to be taken back where the matter is none any more, all else where it is one.
@@ -311,6 +311,12 @@ class _Run:
         is_aside = any(our.state == choosing.ASIDE_HERE and our.amount_fen == one.theirs_fen for our in its)
         is_sold = one.id in self._sold
         return choosing.ASIDE_HERE if is_aside else choosing.PAID_HERE if is_sold else ""
+
+
+def _may_have_come(tx: Tx, row: ReconcileDifference, signed: date, before: Matters) -> bool:
+    """Whether it is over where a signed day's bills have it no more: what an earlier day left, they need not have."""
+    is_of_day = row.carried_from in {None, signed}
+    return is_of_day or (before.of(root(row)).booked_fen != 0 and carrying.has_come(tx, row))
 
 
 def _move(row: ReconcileDifference, to: DifferenceState) -> None:

@@ -91,6 +91,10 @@ OTHER_DAY, SIGNED = ("other day", 0), ("sign",)
             says(),
             [SIGNED, ("next bill", says()), ("next bill", None)],
         ),
+        "written off the day after, and late in that day's bill, and then in none": (
+            None,
+            [CARRIED, SIGNED, OTHER_DAY, LOST, SIGNED, OTHER_DAY, ("next bill", says()), ("next bill", None)],
+        ),
         "written off, there again, and then in the next day's bill": (
             None,
             [LOST, ("bill", says(fee_fen=28)), ("next bill", says(4_700, 28))],
@@ -111,6 +115,23 @@ OTHER_DAY, SIGNED = ("other day", 0), ("sign",)
 )
 def test_what_was_carried_over_is_what_the_last_bill_says(first, steps):
     live(first, steps)
+
+
+def test_what_was_booked_the_day_after_stands_when_a_bill_of_that_comes_late():
+    shop = History(_shops[0].ctx)
+    shop.place(DAYS[0], **says(4_600))
+    decide(shop, 0, A.CARRY)
+    assert shop.sign(DAYS[0])
+    shop.bill(DAYS[1])
+    decide(shop, 0, A.BOOK)
+    assert shop.sign(DAYS[1])
+    shop.bill(DAYS[2])
+
+    at_ms = int(clock.day_bounds(DAYS[1])[0].timestamp() * 1000)
+    stray = shop.line(provider_no=STRAY, out_trade_no="x", amount_fen=700, at_ms=at_ms, created_at_ms=at_ms)
+    shop.bill(DAYS[1], more=[stray])
+
+    assert [(row.kind, row.theirs_fen) for row in shop.open()] == [(K.ONLY_THEIRS, 700)]
 
 
 @settings(max_examples=8, deadline=None)
