@@ -25,7 +25,7 @@ test: .venv/.test ## Run all tests but the house rules; ARGS="-k refund" passes 
 
 soak: .venv/.test ## Run the long tests that `make test` leaves out; MINUTES=5: only so much of buyers and chaos; ARGS.
 	@$(if $(MINUTES),KAMENG_TEST_MINUTES=$(MINUTES)) $(PYTHON_IN) -m pytest -m soak --hypothesis-profile soak \
-		$(if $(MINUTES),tests/fault/test_payment_soak.py) $(ARGS)
+		-o faulthandler_timeout=0 $(if $(MINUTES),tests/fault/test_payment_soak.py) $(ARGS)
 
 check: .venv/.test ## Check style, types, walls and house rules.
 	@$(PYTHON_IN) -m ruff check
