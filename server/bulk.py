@@ -1,21 +1,21 @@
-"""How many rows reach a driver fast, one function for each kind of it, and are found fast. Only `server.db` calls them.
+"""How many rows reach a driver fast, one function for each kind of it, and are found fast; how savepoints are said.
 
-All that insert take a driver's cursor, a table, the columns whose value is the same in every row, and the others with
-their rows. Table and columns are our own names, so they are no way in for anybody.
+Only `server.db` calls them. All that insert take a driver's cursor, a table, the columns whose value is the same in
+every row, and the others with their rows. Table and columns are our own names, so they are no way in for anybody.
 """
 # ruff: noqa: S608 - statements are made of our own names
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import lru_cache, partial
 from itertools import chain
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BinaryExpression, Tuple
+from sqlalchemy import BinaryExpression, Connection, Dialect, Tuple
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -131,3 +131,14 @@ def finding_by_key(compiler: type[SQLCompiler]) -> type[SQLCompiler]:
             return f"{one_of} IN {among}"
 
     return FindingByKey
+
+
+def say_savepoints(dialect: Dialect) -> None:
+    """Say savepoints as they are: SQLAlchemy compiles each anew, and every batch of commands has one."""
+
+    def said(words: str) -> Callable[[Connection, str], object]:
+        return lambda connection, name: connection.exec_driver_sql(f"{words} {name}")
+
+    dialect.do_savepoint = said("SAVEPOINT")  # type: ignore[method-assign, assignment]
+    dialect.do_release_savepoint = said("RELEASE SAVEPOINT")  # type: ignore[method-assign, assignment]
+    dialect.do_rollback_to_savepoint = said("ROLLBACK TO SAVEPOINT")  # type: ignore[method-assign, assignment]

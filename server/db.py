@@ -290,6 +290,7 @@ class Database:
                 pool_reset_on_return=None if by_key else "rollback",
                 pool_timeout=POOL_WAIT_SECONDS,
             )
+            bulk.say_savepoints(engine.dialect)
             if engine.dialect.name in {"mysql", "mariadb"}:
                 event.listen(engine, "connect", _prepare_mariadb)
             elif by_key:
@@ -307,7 +308,9 @@ class Database:
         )
         engine.dialect.statement_compiler = bulk.finding_by_key(engine.dialect.statement_compiler)
         event.listen(engine, "connect", _prepare_sqlite_reader if read_only else _prepare_sqlite_writer)
-        event.listen(engine, "begin", _beginning("BEGIN" if read_only else "BEGIN IMMEDIATE"))
+        bulk.say_savepoints(engine.dialect)
+        how = "BEGIN" if read_only else "BEGIN IMMEDIATE"
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(how))
         return engine
 
 
@@ -336,10 +339,6 @@ def _prepare_sqlite_reader(connection: Any, _record: object) -> None:
     connection.isolation_level = None
     connection.execute("PRAGMA query_only=ON")
     connection.execute("PRAGMA cache_size=-16384")
-
-
-def _beginning(how: str) -> Callable[[Any], Any]:
-    return lambda connection: connection.exec_driver_sql(how)
 
 
 def _prepare_mariadb(connection: Any, _record: object) -> None:
