@@ -112,20 +112,25 @@ def enqueue(
     key: str | None = None,
     max_attempts: int = MAX_ATTEMPTS,
 ) -> None:
-    """Add a job to the caller's transaction. With `key`, a job of that key that nobody has begun makes this a no-op."""
+    """Add a job to the caller's transaction. With `key`, a job of that key that nobody has begun makes this a no-op:
+    nobody begins it before that is committed, so that it sees what it is for.
+    """
     row = _row(kind, args) | {"max_attempts": max_attempts, "unique_key": key}
     if run_at is not None:
         row["run_at"] = run_at
     if key is None:
         tx.execute(insert(table_of(Job)), row)
         return
-    if tx.scalars(select(Job.id).where(Job.unique_key == key)).first() is not None:
-        return
-    try:
-        with tx.begin_nested():
-            tx.execute(insert(table_of(Job)), row)
-    except IntegrityError:
-        _log.debug("job is queued already", extra={"kind": kind, "key": key})
+    # A column that is in no index: MariaDB would lock the entry of the key alone.
+    waits = select(Job.created_at).where(Job.unique_key == key).with_for_update(read=True)
+    while tx.scalars(waits).first() is None:
+        try:
+            with tx.begin_nested():
+                tx.execute(insert(table_of(Job)), row)
+        except IntegrityError:  # it waits since just now, or was begun since
+            _log.debug("job is queued already", extra={"kind": kind, "key": key})
+        else:
+            return
 
 
 def enqueue_many(tx: Tx, kind: str, args: Sequence[dict[str, Any]]) -> None:

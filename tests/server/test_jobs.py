@@ -291,6 +291,18 @@ def test_a_key_enqueued_by_many_at_once_is_one_job_and_hurts_no_transaction(any_
     assert count(any_db, AuditEvent, AuditEvent.entity_id.like("raced-%")) == 4
 
 
+def test_a_job_is_not_begun_before_what_counts_on_it_is_committed(any_db):
+    enqueue(any_db, kind="counted", key="counted")
+    counted = worker(any_db, counted=effect)
+    with any_db.tx() as tx:
+        jobs.enqueue(tx, "counted", {}, key="counted")
+        if not any_db.is_sqlite:  # where nobody else writes meanwhile
+            counted.run_due()
+            assert [row.state for row in rows(any_db, Job.kind == "counted")] == [JobState.READY]
+    counted.run_due()
+    assert [row.state for row in rows(any_db, Job.kind == "counted")] == [JobState.DONE]
+
+
 def test_a_job_enqueued_while_its_twin_runs_is_not_swallowed(db):
     """The running one may have looked already: what happened after its look must be looked at again."""
     enqueue(db, kind="recheck", key="k")
