@@ -6,6 +6,7 @@ import io
 from collections.abc import Collection, Sequence
 from datetime import date, timedelta
 from typing import TypeVarTuple
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, select
 
@@ -39,11 +40,25 @@ def find(tx: Tx, channel: str, day: date, *, lock: bool = False) -> ReconcileDay
 
 
 def hold_channel(tx: Tx, channel: str) -> None:
-    """Let one run of a channel at a time be kept: what earlier days left to later ones is taken up by one of them. Runs
-    that have an earlier day have the first one, too, which stands for the channel.
+    """Let one run of a channel at a time be kept, and no day of it be signed meanwhile: what earlier days left to later
+    ones is taken up by one of them, and what a signed day rests on is what it was signed with. The first day stands for
+    the channel.
     """
-    r = ReconcileDay
-    tx.execute(select(r.day).where(r.channel == channel).order_by(r.day).limit(1).with_for_update()).all()
+    r, held = ReconcileDay, None
+    first = select(r.day).where(r.channel == channel).order_by(r.day).limit(1)
+    while (day := tx.scalar(first)) != held:  # an earlier one may have come while this one was waited for
+        held = day
+        tx.execute(select(r.day).where(r.channel == channel, r.day == day).with_for_update()).all()
+
+
+def stand(tx: Tx, channel: str, of: Collection[date]) -> list[tuple[object, ...]]:
+    """How far these days and those beside them were compared and signed: what was read of them before another answer is
+    outdated.
+    """
+    r, around = ReconcileDay, sorted({day + timedelta(days=step) for day in of for step in (-1, 0, 1)})
+    compared = (r.day, r.run_at, r.run_by, r.inputs_sha256, r.trades_file_id, r.funds_file_id, r.is_signed)
+    rows = tx.execute(select(*compared).where(r.channel == channel, r.day.in_(around)).order_by(r.day))
+    return [tuple(row) for row in rows]
 
 
 def of_compared(rows: Select[*_T]) -> Select[*_T]:
@@ -107,6 +122,13 @@ def closed_with(tx: Tx, keys: KeyRing, channel: str, day: date) -> Fen | None:
     row = find(tx, channel, day)
     balance = Figures.of(row.figures).balance if row else None
     return balance.closing_fen if balance else None
+
+
+def closes_by(tx: Tx, channel: str, day: date) -> tuple[UUID | None, Fen | None]:
+    """Whence `closed_with` is, without reading a bill: the late bill of movements, and what the day closed with."""
+    funds, row = _late_funds(tx, channel, day), find(tx, channel, day)
+    balance = Figures.of(row.figures).balance if row else None
+    return funds.id if funds else None, balance.closing_fen if balance else None
 
 
 def signed_to_open_with(tx: Tx, channel: str, day: date) -> Fen | None:

@@ -27,8 +27,8 @@ def register(ctx: Context) -> None:
     ctx.jobs.every("reconcile.follow", LOOK_SECONDS, lambda: retrying(ctx.db, follow))
 
 
-def follow(tx: Tx) -> int:
-    """Let those stand where their exceptions stand; answers how many have moved.
+def follow(tx: Tx, channel: str | None = None) -> int:
+    """Let those stand where their exceptions stand, all or a channel's; answers how many have moved.
 
     What waits for a second person also follows what it is that is proposed there.
     """
@@ -36,9 +36,12 @@ def follow(tx: Tx) -> int:
     of_money = r.action.is_(None) | r.action.in_(_OF_MONEY)
     proposed_anew = and_(r.state == DifferenceState.PROPOSED.value, e.version != r.exception_version)
     differ = (r.state.in_(_LIVE), ~r.is_signed, of_money, or_(e.state != r.state, proposed_anew))
-    query = select(r.id, e.id).join(e, e.id == r.exception_id).where(*differ).order_by(r.id).limit(_MOST)
+    its = differ if channel is None else (*differ, r.channel == channel)
+    query = select(r.channel, r.day, r.id, e.id).join(e, e.id == r.exception_id).where(*its)
+    found = tx.execute(query.order_by(r.channel, r.day, r.id).limit(_MOST)).all()
     moved = 0
-    for difference_id, exception_id in tx.execute(query).all():
+    for of_channel, day, difference_id, exception_id in found:
+        days.find(tx, of_channel, day, lock=True)  # before what is of it, as runs do
         locked = select(r).where(r.id == difference_id).with_for_update()
         row = tx.scalars(locked.execution_options(populate_existing=True)).one()
         if row.is_signed or not _follow(row, tx.get_one(PaymentException, exception_id)):

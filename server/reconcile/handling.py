@@ -264,12 +264,14 @@ _AT_A_TIME = 500
 
 
 def _hold(tx: Tx, seen: Seen) -> list[ReconcileDifference]:
-    """These differences under lock, in the order in which they were named."""
-    held: dict[UUID, ReconcileDifference] = {}
-    wanted = sorted(seen)
-    for some in (wanted[at : at + _AT_A_TIME] for at in range(0, len(wanted), _AT_A_TIME)):
-        query = select(ReconcileDifference).where(among(tx, ReconcileDifference.id, some))
-        locked = query.order_by(ReconcileDifference.id).with_for_update()
+    """These differences under lock, in the order in which they were named; their days before them, as runs do."""
+    r, held, wanted = ReconcileDifference, dict[UUID, ReconcileDifference](), sorted(seen)
+    parts = [among(tx, r.id, wanted[at : at + _AT_A_TIME]) for at in range(0, len(wanted), _AT_A_TIME)]
+    of_days = {(channel, day) for its in parts for channel, day in tx.execute(select(r.channel, r.day).where(its))}
+    for channel, day in sorted(of_days):
+        days.find(tx, channel, day, lock=True)
+    for its in parts:
+        locked = select(r).where(its).order_by(r.id).with_for_update()
         held |= {row.id: row for row in tx.scalars(locked.execution_options(populate_existing=True))}
     if len(held) < len(seen):
         raise NotFound

@@ -69,7 +69,8 @@ class _Compared:
     """What a run found, before it is kept.
 
     `matched` says with what of ours a row of the trade bill was paired; `matched_by` how, where it was not by the
-    channel's number: of a million rows each is held until it is written.
+    channel's number: of a million rows each is held until it is written. `moved` are rows that were written before, and
+    are paired otherwise now.
     """
 
     files: dict[BillKind, PaymentBillFile]
@@ -82,6 +83,8 @@ class _Compared:
     sides: tuple[Side, Side] = (Side(), Side())
     foreign: Side = field(default_factory=Side)
     balance: controls.Balance | None = None
+    pairs_sha256: str = ""
+    moved: list[dict[str, Any]] = field(default_factory=list)
     withdrawn: list[FundRow] = field(default_factory=list)
     returned: dict[str, Fen] = field(default_factory=dict)
     matched_fen: Fen = 0
@@ -133,8 +136,8 @@ def run(ctx: Context, channel: str, day: date, *, by: str, request_id: str | Non
 
     Raises NoTradeBill, DaySigned, RunUnderWay.
     """
-    run_one = partial(_run_one, ctx, channel, by=by, request_id=request_id)
-    told = run_one(day)
+    told = _run_one(ctx, channel, day, by=by, request_id=request_id)
+    run_one = partial(_run_too, ctx, channel, by=by, request_id=request_id)
     for other in (day - _DAY, day + _DAY):
         with ctx.db.read() as tx:
             looks = days.looks_beside(tx, channel, other)
@@ -150,13 +153,25 @@ def run(ctx: Context, channel: str, day: date, *, by: str, request_id: str | Non
         later += _DAY
 
 
+def _run_too(ctx: Context, channel: str, day: date, *, by: str, request_id: str | None) -> None:
+    """Compare a day because of another one: later, where that cannot be now, and not at all once it is signed."""
+    try:
+        _run_one(ctx, channel, day, by=by, request_id=request_id)
+    except DaySigned:
+        return
+    except RunUnderWay:
+        retrying(ctx.db, partial(bills.reconcile, channel=channel, day=day))
+
+
 def _opens_otherwise(ctx: Context, channel: str, day: date) -> bool:
     with ctx.db.read() as tx:
         return days.opens_otherwise(tx, ctx.keys, channel, day)
 
 
-class _ToldMeanwhile(Exception):
-    """Another day's run has taken what differs by a late bill, or one came, since this one looked."""
+class _Outdated(Exception):
+    """Since this run looked, another one was kept whose day or bills it has read, a day was signed, or a bill came
+    late.
+    """
 
 
 def _run_one(ctx: Context, channel: str, day: date, *, by: str, request_id: str | None) -> Collection[date]:
@@ -164,30 +179,31 @@ def _run_one(ctx: Context, channel: str, day: date, *, by: str, request_id: str 
     for _ in range(_TRIES):
         try:
             return _run_once(ctx, channel, day, by=by, request_id=request_id)
-        except _ToldMeanwhile:
+        except _Outdated:
             continue
     raise RunUnderWay(channel=channels.name(channel), day=day.isoformat())
 
 
 def _run_once(ctx: Context, channel: str, day: date, *, by: str, request_id: str | None) -> Collection[date]:
-    with ctx.db.read() as tx:
+    with ctx.db.read(snapshot=True) as tx:
         if queries.is_signed(tx, channel, day):
             raise DaySigned(day=day.isoformat())
         files = kept_bills.current(tx, channel, day)
         if BillKind.TRADES not in files:
             raise NoTradeBill(channel=channels.name(channel), day=day.isoformat())
         told = _told_otherwise(tx, channel, day, files)
+        stand = days.stand(tx, channel, {day, *told})
     try:
         for signed in told:
             _keep_new_rows(ctx, channel, day, signed)
         with ctx.db.read() as tx:
             found = _compared(ctx, tx, channel, day, files)
-        pairs = _keep_rows(ctx, channel, day, found)
+        _keep_rows(ctx, channel, day, found)
         with ctx.db.read() as tx:
             late = {of: _compared(ctx, tx, channel, of, kept_bills.newest(tx, channel, of)) for of in told}
         for one in late.values():
             _keep_rows(ctx, channel, day, one, [file for file in one.files.values() if file.is_late])
-        keep = partial(_keep, channel=channel, day=day, found=found, late=late, pairs=pairs)
+        keep = partial(_keep, channel=channel, day=day, found=found, late=late, stand=stand)
         retrying(ctx.db, partial(keep, by=by, request_id=request_id))
     except IntegrityError:
         raise RunUnderWay(channel=channels.name(channel), day=day.isoformat()) from None
@@ -291,7 +307,7 @@ def _keep(
     day: date,
     found: _Compared,
     late: Mapping[date, _Compared],
-    pairs: str,
+    stand: list[tuple[object, ...]],
     by: str,
     request_id: str | None,
 ) -> None:
@@ -299,12 +315,14 @@ def _keep(
     row = days.find(tx, channel, day, lock=True)
     if row is not None and row.is_signed:
         raise DaySigned(day=day.isoformat())
-    if list(late) != _told_otherwise(tx, channel, day, found.files):
-        raise _ToldMeanwhile
+    if list(late) != _told_otherwise(tx, channel, day, found.files) or stand != days.stand(tx, channel, {day, *late}):
+        raise _Outdated
+    if found.moved:
+        tx.connection().execute(_MATCH, found.moved)
     fees.settle_returned(tx, channel, found.returned, up_to_fee=True)
     told = {of.isoformat(): _figures(one).net_fen for of, one in late.items()}
     told = {**(Figures.of(row.figures).late if row is not None else {}), **told}
-    stored = replace(_figures(found), pairs_sha256=pairs, late=told).stored()
+    stored = replace(_figures(found), pairs_sha256=found.pairs_sha256, late=told).stored()
     ids = {kind: file.id for kind, file in found.files.items()}
     if row is None:
         row = ReconcileDay(channel=channel, day=day, is_signed=False, inputs_sha256="", outputs_sha256="")
@@ -375,10 +393,11 @@ def _keep_new_rows(ctx: Context, channel: str, day: date, signed: date) -> None:
 
 def _keep_rows(
     ctx: Context, channel: str, day: date, found: _Compared, files: Collection[PaymentBillFile] | None = None
-) -> str:
-    """Write the bills' rows with what each was paired with, as far as that is news; answers the hash of the pairs.
+) -> None:
+    """Write the bills' rows with what each was paired with, as far as that is news, and note the hash of the pairs.
 
-    Block by block, so that nobody waits long for it: nothing reads a new bill's rows before its run is kept.
+    Block by block, so that nobody waits long for it: nothing reads a new bill's rows before its run is kept. Of the
+    day's own bills, those that are here stay as they are until then: the day may be signed with them.
     """
     lines = hashing.Lines()
     for kind, rows in ((BillKind.TRADES, _trades(found, lines)), (BillKind.FUNDS, _funds(found))):
@@ -391,21 +410,24 @@ def _keep_rows(
                 stored = tx.execute(select(_ROW.c.n, _ROW.c.matched_id, _ROW.c.matched_by).where(*its))
                 known = {n: (matched_id, by) for n, matched_id, by in stored}
             fresh = [row for row in block if row[0] not in known]
-            moved = [row for row in block if row[0] in known and known[row[0]] != row[-2:]]
+            news = [row for row in block if row[0] in known and known[row[0]] != row[-2:]]
+            moved = [{"of": file_id, "row": row[0], "id": row[-2], "by": row[-1]} for row in news]
+            if files is None:
+                found.moved += moved
+                moved = []
             if fresh or moved:
                 write = partial(_write, channel=channel, day=day, file_id=file_id, fresh=fresh, moved=moved)
                 retrying(ctx.db, write)
                 ctx.db.give_way()
-    return lines.sha256
+    found.pairs_sha256 = lines.sha256
 
 
-def _write(tx: Tx, channel: str, day: date, file_id: UUID, fresh: list[_Row], moved: list[_Row]) -> None:
+def _write(tx: Tx, channel: str, day: date, file_id: UUID, fresh: list[_Row], moved: list[dict[str, Any]]) -> None:
     if queries.is_signed(tx, channel, day):
         raise DaySigned(day=day.isoformat())
     bulk_insert(tx, ReconcileRow, _COLUMNS, fresh, constants={"file_id": file_id})
     if moved:
-        rows = [{"of": file_id, "row": row[0], "id": row[-2], "by": row[-1]} for row in moved]
-        tx.connection().execute(_MATCH, rows)
+        tx.connection().execute(_MATCH, moved)
 
 
 def _trades(found: _Compared, lines: hashing.Lines) -> Iterator[_Row]:

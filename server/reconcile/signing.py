@@ -2,13 +2,15 @@
 
 Corrections go to a day that is open: what was carried over comes again there, what a later bill says otherwise is found
 there, and the books are adjusted today, with the signed day's name. A million rows of ours are hashed before the
-transaction that signs; in it they are only counted.
+transaction that signs; in it they are only counted, and what the day takes from those beside it is looked at again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from uuid import UUID
 
 from sqlalchemy import update
 
@@ -25,6 +27,7 @@ from server.reconcile.queries import Reader
 from shared import channels, clock
 from shared.contracts.reconcile import SignDay
 from shared.errors import Conflict
+from shared.money import Fen
 
 
 class DayNotReady(Conflict):
@@ -54,17 +57,24 @@ class OursChanged(Conflict):
     )
 
 
+_Beside = tuple[tuple[UUID | None, Fen | None], Sequence[UUID]]
+"""What the day before closes by, and the bills beside a day, where it rests on them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ours:
-    """What a run of a day would read at this moment: its hash, and what our rows come to."""
+    """What a run of a day would read at this moment: its hash, what our rows come to, and what it takes from the days
+    beside it.
+    """
 
     inputs_sha256: str
     counted: Side
+    beside: _Beside
 
 
 def look(ctx: Context, tx: Tx, channel: str, day: date) -> Ours:
     """Read all there is of a day, before anybody waits for it."""
-    counted, lines = ours.counted(tx, channel, day), hashing.Lines()
+    around, counted, lines = _beside(tx, channel, day), ours.counted(tx, channel, day), hashing.Lines()
     hashing.add_bills(lines, kept_bills.current(tx, channel, day).values())
     row, opening = days.find(tx, channel, day), days.closed_with(tx, ctx.keys, channel, day - timedelta(days=1))
     balance = Figures.of(row.figures).balance if row else None
@@ -74,7 +84,13 @@ def look(ctx: Context, tx: Tx, channel: str, day: date) -> Ours:
         hashing.add_ours(lines, our)
     if days.rests_beside(tx, channel, day):
         hashing.add_beside(lines, beside.compared(tx, channel, day))
-    return Ours(lines.sha256, counted)
+    return Ours(lines.sha256, counted, around)
+
+
+def _beside(tx: Tx, channel: str, day: date) -> _Beside:
+    rests_on = beside.compared(tx, channel, day) if days.rests_beside(tx, channel, day) else []
+    files = [file.id for _, its in rests_on for file in its]
+    return days.closes_by(tx, channel, day - timedelta(days=1)), files
 
 
 def sign(
@@ -82,7 +98,8 @@ def sign(
 ) -> ReconcileSignature:
     """Close a day. Raises DaySigned, DayNotReady, OursChanged, DayChanged."""
     where = {"channel": channels.name(channel), "day": day.isoformat()}
-    following.follow(tx)
+    days.hold_channel(tx, channel)
+    following.follow(tx, channel)
     kept_bills.hold(tx, channel, day)
     row = days.find(tx, channel, day, lock=True)
     if queries.is_signed(tx, channel, day):
@@ -90,7 +107,8 @@ def sign(
     waits = {language: _waits(tx, replace(reader, language=language), channel, day) for language in ("zh", "en")}
     if row is None or waits["zh"]:
         raise DayNotReady(**where, waits="；".join(waits["zh"]), waits_en="; ".join(waits["en"]))
-    if seen.inputs_sha256 != row.inputs_sha256 or seen.counted != ours.counted(tx, channel, day):
+    now = ours.counted(tx, channel, day), _beside(tx, channel, day)
+    if seen.inputs_sha256 != row.inputs_sha256 or (seen.counted, seen.beside) != now:
         raise OursChanged(**where)
     if not row.outputs_sha256 == body.outputs_sha256 == days.outputs(tx, row):
         raise DayChanged(**where)

@@ -10,6 +10,7 @@ import hashlib
 import itertools
 from dataclasses import replace
 from datetime import date, timedelta
+from functools import partial
 
 from sqlalchemy import insert, select
 from sqlalchemy.orm import aliased
@@ -85,7 +86,7 @@ class History:
     def bill(self, day, *, more=()):
         """The channel gives a bill of the day, with `more` lines, and the shop compares it as it does by itself."""
         self.said[day] = [self._paid[1 + DAYS.index(day)], *more]
-        self._give(BillKind.TRADES, day, bills_wechat.trade_bill(self.said[day], **_MERCHANT, bill_type="ALL"))
+        self.give(BillKind.TRADES, day, bills_wechat.trade_bill(self.said[day], **_MERCHANT, bill_type="ALL"))
 
     def place(self, day, **says):
         """Bills of the first two days of which that one has the payment, if any has, and says this of it."""
@@ -102,15 +103,25 @@ class History:
         """The same of the first day's bill of movements."""
         self.moved = [self._paid[1], *more]
         content = bills_wechat.fund_flow_bill(self.moved, **_MERCHANT, opening_fen=0)
-        self._give(BillKind.FUNDS, FIRST, content)
+        self.give(BillKind.FUNDS, FIRST, content)
 
-    def _give(self, kind, day, content):
+    def give(self, kind, day, content):
+        """The channel gives this file, and the shop compares it."""
+        self._kept(kind, day, content)()
+        running.run_open(self.ctx, self.channel, day, by="system")
+
+    def given(self, day, *more):
+        """What keeps the channel's bill of the day, with `more` lines, and compares nothing."""
+        self.said[day] = [self._paid[1 + DAYS.index(day)], *more]
+        return self._kept(BillKind.TRADES, day, bills_wechat.trade_bill(self.said[day], **_MERCHANT, bill_type="ALL"))
+
+    def _kept(self, kind, day, content):
         new = NewBill(
             channel=self.channel, kind=kind, day=day, **_MERCHANT, name="b.csv", content=content, rows=1, sha1="",
             sha256=hashlib.sha256(content).hexdigest(), totals=[],
         )  # fmt: skip
-        retrying(self.ctx.db, lambda tx: kept_bills.keep(tx, self.ctx.keys, new, source="fetched", by="channel"))
-        running.run_open(self.ctx, self.channel, day, by="system")
+        keep = partial(kept_bills.keep, keys=self.ctx.keys, bill=new, source="fetched", by="channel")
+        return partial(retrying, self.ctx.db, keep)
 
     def line(self, **says):
         """The line of the payment that bills differ about."""
@@ -159,16 +170,22 @@ class History:
 
     def sign(self, day):
         """Sign a day if it can be signed; answers whether it is."""
+        sign = self.seen(day)
+        if sign is not None:
+            sign()
+        return sign is not None
+
+    def seen(self, day):
+        """What signs a day exactly as it is now; None where it cannot be signed."""
         reader = queries.Reader(self.wang.who, "zh", frozenset({self.channel}), frozenset({self.channel}))
         with self.ctx.db.read() as tx:
             row = days.find(tx, self.channel, day)
             if row is None or queries.waits(tx, reader, self.channel, day):
-                return False
+                return None
             seen, outputs = signing.look(self.ctx, tx, self.channel, day), row.outputs_sha256
-        body = SignDay(outputs_sha256=outputs)
-        with self.ctx.db.tx() as tx:
-            signing.sign(tx, self.channel, day, body, seen=seen, reader=reader, request_id=None)
-        return True
+        its = {"seen": seen, "reader": reader, "request_id": None}
+        sign = partial(signing.sign, channel=self.channel, day=day, body=SignDay(outputs_sha256=outputs), **its)
+        return partial(retrying, self.ctx.db, sign)
 
     # --- the end ---
 

@@ -1,0 +1,263 @@
+"""Signing and deciding while a day is compared, and two people at once: nothing is booked twice, signed over what is so
+no more, or told to nobody. What happens in between is put there, and where a lock has to hold, in a thread of its own.
+"""
+
+import json
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from unittest.mock import patch
+
+import pytest
+from sqlalchemy import select, update
+
+from server.db import retrying
+from server.jobs import Job
+from server.payments import kept_bills
+from server.payments.model import PaymentAttempt
+from server.reconcile import booking, days, handling, hashing, running, withdrawals
+from server.reconcile.handling import DaySigned, Decision, DifferenceChanged
+from server.reconcile.model import ReconcileDay, ReconcileRow, ReconcileSignature
+from server.reconcile.running import RunUnderWay
+from server.reconcile.signing import DayNotReady, OursChanged
+from server.sandbox import bills_wechat
+from shared import clock
+from shared.finance import BillKind
+from shared.finance import DifferenceAction as A
+from tests.model.reconciling import DAYS, NOW, History
+from tests.world import world
+
+FIRST, NEXT, THIRD, _ = DAYS
+SOON = 0.4
+"""Seconds in which a thread is done that has not to wait."""
+
+AT_NEXT, AT_THIRD = (
+    dict.fromkeys(("at_ms", "created_at_ms"), int(clock.day_bounds(day)[0].timestamp() * 1000)) for day in (NEXT, THIRD)
+)
+
+in_between = pytest.mark.parametrize("shop", ["sqlite"], indirect=True)
+with_locks = pytest.mark.parametrize("shop", ["postgres", "mariadb"], indirect=True)
+
+
+@pytest.fixture(scope="module")
+def shop(request, tmp_path_factory):
+    with world(request.param, tmp_path_factory.mktemp("together"), expects=None) as built, clock.fixed(NOW):
+        yield built
+
+
+@pytest.fixture
+def history(shop):
+    return History(shop.ctx)
+
+
+@contextmanager
+def meanwhile(module, name, act, *, apart=False):
+    """Once `name` was called first, `act`; `apart`: in a thread that may have to wait, and is done when this ends."""
+    real, told = getattr(module, name), []
+
+    def called(*args, **kwargs):
+        answer = real(*args, **kwargs)
+        if not told:
+            told.append(None)
+            told[0] = pool.submit(act) if apart else act()
+            if apart:
+                wait(told, SOON)
+        return answer
+
+    with ThreadPoolExecutor(1) as pool, patch.object(module, name, called):
+        yield told
+
+
+# --- signing ---
+
+
+@in_between
+def test_a_day_that_is_signed_while_it_is_compared_keeps_its_pairs(history):
+    """Our payment comes to light after its line was carried over: the run that pairs them comes too late."""
+    its = PaymentAttempt.provider_no == history.line().provider_no
+    with history.ctx.db.tx() as tx:
+        [ours] = tx.scalars(select(PaymentAttempt).where(its))
+        numbers = {"provider_no": ours.provider_no, "out_trade_no": ours.out_trade_no}
+        tx.execute(update(PaymentAttempt).where(its).values(provider_no="0", out_trade_no="0"))
+    history.bill(NEXT, more=[history.line(**AT_NEXT)])
+    [row] = history.open()
+    assert history.decide(row, A.CARRY)
+    with history.ctx.db.tx() as tx:
+        tx.execute(update(PaymentAttempt).where(PaymentAttempt.id == ours.id).values(**numbers))
+    with meanwhile(running, "_keep_rows", partial(history.sign, NEXT)) as signed, pytest.raises(DaySigned):
+        history.run(NEXT)
+    assert signed == [True]
+    with history.ctx.db.read() as tx:
+        day, r, pairs = days.find(tx, history.channel, NEXT), ReconcileRow, hashing.Lines()
+        for one in tx.scalars(select(r).where(r.file_id == day.trades_file_id).order_by(r.n)):
+            hashing.add_row(pairs, one.n, one.kind, one.amount_fen, one.fee_fen, one.matched_id, one.matched_by)
+        assert json.loads(day.figures)["pairs_sha256"] == pairs.sha256
+    history.bill(THIRD)
+    assert history.open() == []
+
+
+@in_between
+@pytest.mark.parametrize(("module", "name"), [(running, "_keep_rows"), (days, "looks_beside")])
+def test_nothing_is_signed_that_rests_on_a_bill_which_is_another_one_by_now(history, module, name):
+    """Before the run of the day beside it is kept, and after that, when this one is about to be compared."""
+    history.place(NEXT, amount_fen=4_500)
+    sign = history.seen(FIRST)
+
+    def too_late():
+        with pytest.raises(OursChanged):
+            sign()
+
+    with meanwhile(module, name, too_late):
+        history.bill(NEXT)
+    [row] = history.open()
+    assert (row.kind, row.day, history.is_signed(FIRST)) == ("only_ours", FIRST, False)
+
+
+@in_between
+def test_a_day_that_is_compared_because_of_another_one_keeps_that_from_nothing(history):
+    """Signed meanwhile it stays so, and where somebody else is at it, it is compared later."""
+    history.place(NEXT, amount_fen=4_500)
+    with meanwhile(days, "looks_beside", partial(history.sign, FIRST)) as signed:
+        history.run(NEXT)
+    history.bill(THIRD, more=[history.line(amount_fen=9_900, provider_no="9", out_trade_no="9", **AT_THIRD)])
+    assert (signed, [row.day for row in history.open()]) == ([True], [THIRD])
+    real, key = running._run_once, f"reconcile.run:{history.channel}:{NEXT}"
+
+    def at_it(ctx, channel, day, **its):
+        if day == NEXT:
+            raise RunUnderWay(channel=channel, day=str(day))
+        return real(ctx, channel, day, **its)
+
+    beside = patch.object(days, "looks_beside", lambda _tx, _channel, day: day == NEXT)
+    with beside, patch.object(running, "_run_once", at_it):
+        history.run(THIRD)
+    with history.ctx.db.read() as tx:
+        assert tx.scalars(select(Job.unique_key).where(Job.unique_key == key)).all() == [key]
+
+
+@in_between
+def test_a_gap_to_a_day_that_was_signed_meanwhile_is_told(history):
+    def funds(day, opening_fen):
+        content = bills_wechat.fund_flow_bill(history.said[day], merchant_id="1900000001", opening_fen=opening_fen)
+        history.give(BillKind.FUNDS, day, content)
+
+    for day, opening_fen, more in ((FIRST, 0, [history.line()]), (NEXT, 8_946, [])):
+        history.bill(day, more=more)
+        funds(day, opening_fen)
+    assert history.open() == []
+    with meanwhile(running, "_keep_rows", partial(history.sign, NEXT)) as signed:
+        funds(FIRST, 100)
+    [row] = history.open()
+    assert (signed, row.kind, row.day, row.ours_fen, row.theirs_fen) == ([True], "balance", FIRST, 9_046, 8_946)
+
+
+@in_between
+def test_a_bill_that_took_the_place_of_one_while_that_was_compared_stays(history):
+    history.bill(FIRST)
+    with meanwhile(running, "_keep_rows", partial(history.bill, FIRST, more=[history.line(amount_fen=4_600)])):
+        history.run(FIRST)
+    [row] = history.open()
+    with history.ctx.db.read() as tx:
+        current = kept_bills.current(tx, history.channel, FIRST)[BillKind.TRADES]
+        assert days.find(tx, history.channel, FIRST).trades_file_id == current.id
+    assert (row.kind, row.ours_fen, row.theirs_fen) == ("amount", 4_500, 4_600)
+
+
+@with_locks
+@pytest.mark.parametrize(("day", "refusal"), [(FIRST, OursChanged), (NEXT, DayNotReady)])
+def test_a_day_is_signed_before_a_run_of_its_channel_is_kept_or_after_it(history, day, refusal):
+    """The first day rests on the bill of the next one, of which another one comes."""
+    history.place(NEXT, amount_fen=4_500)
+    with meanwhile(withdrawals, "keep", history.seen(day), apart=True) as told:
+        history.bill(NEXT, more=[history.line(amount_fen=9_900, provider_no="9", out_trade_no="9", **AT_NEXT)])
+    with pytest.raises(refusal):
+        told[0].result()
+    [ours, theirs] = history.open()
+    assert [(one.kind, one.day) for one in (ours, theirs)] == [("only_ours", FIRST), ("only_theirs", NEXT)]
+
+
+@with_locks
+def test_one_of_two_people_signs(history):
+    history.bill(FIRST, more=[history.line()])
+    with meanwhile(kept_bills, "close", history.seen(FIRST), apart=True) as told:
+        assert history.sign(FIRST)
+    with pytest.raises(DaySigned):
+        told[0].result()
+    with history.ctx.db.read() as tx:
+        signed = tx.scalars(select(ReconcileSignature).where(ReconcileSignature.channel == history.channel)).all()
+        assert [one.day for one in signed] == [FIRST]
+
+
+@with_locks
+def test_one_run_at_a_time_is_kept_also_while_the_first_day_of_a_channel_comes(history):
+    history.bill(NEXT)
+    db, channel = history.ctx.db, history.channel
+
+    def hold(then=lambda: None):
+        with db.tx() as tx:
+            days.hold_channel(tx, channel)
+            then()
+
+    with ThreadPoolExecutor(2) as pool:
+        with db.tx() as tx:
+            days.hold_channel(tx, channel)
+            told = {"run_at": NOW, "run_by": "x", "figures": "{}", "inputs_sha256": "", "outputs_sha256": ""}
+            tx.add(ReconcileDay(channel=channel, day=FIRST, is_signed=False, **told))
+            tx.flush()
+            waits = []
+            one = pool.submit(hold, lambda: waits.append(wait([pool.submit(hold)], SOON)))
+            assert not wait([one], SOON).done
+        one.result()
+    assert [len(its.done) for its in waits] == [0]
+
+
+# --- deciding ---
+
+
+def proposed(history, row):
+    """Somebody has proposed to book it; answers what approves that."""
+    with history.ctx.db.tx() as tx:
+        [now] = handling.handle(tx, {row.id: row.version}, Decision(A.BOOK, "x"), history.zhou)
+        assert now.state == "proposed"
+    return partial(handling.check, seen={row.id: now.version}, approve=True, note="", desk=history.wang)
+
+
+def decided(history, row, action=A.BOOK):
+    return partial(handling.handle, seen={row.id: row.version}, decision=Decision(action, "x"), desk=history.wang)
+
+
+@with_locks
+@pytest.mark.parametrize(
+    ("said", "then", "acts", "left"),
+    [
+        (5_200, 5_300, proposed, [("amount", 4_500, 5_300)]),
+        (4_600, 4_500, decided, []),
+    ],
+)
+def test_what_a_run_has_changed_is_booked_by_nobody_who_has_not_seen_it(history, said, then, acts, left):
+    history.bill(FIRST, more=[history.line(amount_fen=said)])
+    [row] = history.open()
+    owed, _ = history.owed()
+    act = partial(retrying, history.ctx.db, acts(history, row))
+    with meanwhile(withdrawals, "keep", act, apart=True) as told:
+        history.bill(FIRST, more=[history.line(amount_fen=then)])
+    with pytest.raises(DifferenceChanged):
+        told[0].result()
+    assert [(one.kind, one.ours_fen, one.theirs_fen) for one in history.open()] == left
+    assert history.owed()[0] == owed
+
+
+@with_locks
+@pytest.mark.parametrize("other", [A.CARRY, "run"])
+def test_what_somebody_decides_is_waited_for(history, other):
+    """By who decides something else, and by a run: both in one order, so that neither has to begin anew."""
+    history.bill(FIRST, more=[history.line(amount_fen=4_600)])
+    [row] = history.open()
+    once = partial(retrying, tries=1)
+    act = partial(once, history.ctx.db, decided(history, row, other)) if other != "run" else partial(history.run, FIRST)
+    with patch.object(running, "retrying", once), meanwhile(booking, "post", act, apart=True) as told:
+        once(history.ctx.db, decided(history, row))
+    with nullcontext() if other == "run" else pytest.raises(DifferenceChanged):
+        told[0].result()
+    owed, held = history.owed()
+    assert (history.open(), history.to_come(), owed) == ([], [], held)
