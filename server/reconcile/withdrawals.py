@@ -111,7 +111,7 @@ def _pair(tx: Tx, channel: str) -> None:
     waiting = _open(tx, channel, is_return=False)
     if not waiting:
         return
-    arrivals = _free(tx, channel, since=waiting[0].day)
+    arrivals = _free(tx, channel, since=waiting[0].day, hold=True)
     by_number = {arrival.reference: arrival for arrival in arrivals}
     for one in waiting:
         named = next((by_number[n] for n in (one.number, one.provider_no, one.voucher) if n in by_number), None)
@@ -349,10 +349,11 @@ def _open(tx: Tx, channel: str, *, is_return: bool) -> list[ReconcileWithdrawal]
     return list(tx.scalars(query.execution_options(populate_existing=True)))
 
 
-def _free(tx: Tx, channel: str, *, since: date) -> list[ReconcileSweep]:
-    """Arrivals since a day with which nothing is paired, the oldest first."""
+def _free(tx: Tx, channel: str, *, since: date, hold: bool = False) -> list[ReconcileSweep]:
+    """Arrivals since a day with which nothing is paired, the oldest first. `hold`: none is reversed meanwhile."""
     its = (_S.channel == channel, _S.arrived_on >= since, waits_for_one())
-    return list(tx.scalars(select(_S).where(*its).order_by(_S.arrived_on, _S.id)))
+    query = select(_S).where(*its).order_by(_S.arrived_on, _S.id)
+    return list(tx.scalars(query.with_for_update() if hold else query))
 
 
 def _in_time(one: ReconcileWithdrawal, arrival: ReconcileSweep) -> bool:

@@ -12,16 +12,18 @@ import pytest
 from sqlalchemy import select, update
 
 from server.db import retrying
+from server.gateways.bill_rows import FundKind, FundRow
 from server.jobs import Job
 from server.payments import kept_bills
 from server.payments.model import PaymentAttempt
-from server.reconcile import booking, days, handling, hashing, running, withdrawals
+from server.reconcile import booking, days, handling, hashing, running, sweeps, withdrawals
 from server.reconcile.handling import DaySigned, Decision, DifferenceChanged
-from server.reconcile.model import ReconcileDay, ReconcileRow, ReconcileSignature
+from server.reconcile.model import ReconcileDay, ReconcileRow, ReconcileSignature, ReconcileWithdrawal
 from server.reconcile.running import RunUnderWay
 from server.reconcile.signing import DayNotReady, OursChanged
 from server.sandbox import bills_wechat
 from shared import clock
+from shared.contracts.bank import NewSweep, ReverseSweep
 from shared.finance import BillKind
 from shared.finance import DifferenceAction as A
 from tests.model.reconciling import DAYS, NOW, History
@@ -209,6 +211,24 @@ def test_one_run_at_a_time_is_kept_also_while_the_first_day_of_a_channel_comes(h
             assert not wait([one], SOON).done
         one.result()
     assert [len(its.done) for its in waits] == [0]
+
+
+@with_locks
+def test_a_withdrawal_is_no_arrival_that_is_reversed_at_that_moment(history):
+    history.bill(FIRST)
+    db, desk = history.ctx.db, sweeps.Desk(history.zhou.who, None, 10_000)
+    came = NewSweep(channel=history.channel, amount_fen=4_473, reference="B1", arrived_on=NEXT)
+    arrival = retrying(db, partial(sweeps.record, body=came, desk=desk))
+    assert arrival.state == "booked"
+    wrong = {"sweep_id": arrival.id, "body": ReverseSweep(note="x", version=1), "desk": desk}
+    left = FundRow(1, NOW, FundKind.WITHDRAWAL, "F1", "", "", -4_473, 0, "", "")
+    with meanwhile(withdrawals, "_free", partial(retrying, db, partial(sweeps.reverse, **wrong)), apart=True) as told:
+        retrying(db, partial(withdrawals.keep, channel=history.channel, day=FIRST, rows=[left]))
+    assert told[0].result().state == "reversed"
+    with db.read() as tx:
+        w = ReconcileWithdrawal
+        [one] = tx.scalars(select(w).where(w.channel == history.channel))
+        assert (one.amount_fen, one.sweep_id, one.paired_by) == (4_473, None, None)
 
 
 # --- deciding ---
