@@ -19,6 +19,7 @@ from typing import Literal
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
 
 from server import audit
 from server.crypto import KeyRing
@@ -82,7 +83,10 @@ def keep(tx: Tx, keys: KeyRing, bill: NewBill, *, source: Source, by: str) -> Ke
     is_news = is_confirmed or not is_word
     if is_news and not is_late:
         tx.execute(update(PaymentBillFile).where(*its, PaymentBillFile.is_current).values(is_current=False))
-    file = known or _add(tx, keys, bill, source=source, by=by)
+    try:
+        file = known or _add(tx, keys, bill, source=source, by=by)
+    except IntegrityError:  # another one is keeping the first bill of the day just now, and it is this one
+        return keep(tx, keys, bill, source=source, by=by)
     if is_confirmed:
         file.source, file.added_by = source, by
     if not is_late:
@@ -110,6 +114,7 @@ def hold(tx: Tx, channel: str, day: date) -> Sequence[PaymentBillFile]:
 
 
 def _add(tx: Tx, keys: KeyRing, bill: NewBill, *, source: Source, by: str) -> PaymentBillFile:
+    """Raises IntegrityError where the same one is kept by now; the transaction stands."""
     file = PaymentBillFile(
         id=ids.new_id(),
         channel=bill.channel,
@@ -127,7 +132,8 @@ def _add(tx: Tx, keys: KeyRing, bill: NewBill, *, source: Source, by: str) -> Pa
         totals=json.dumps([[one.name, one.printed, one.read, one.is_amount] for one in bill.totals]),
         is_current=False,
     )
-    tx.add(file)
+    with tx.begin_nested():
+        tx.add(file)
     packed = zlib.compress(bill.content)
     for n, at in enumerate(range(0, len(packed), PIECE_BYTES)):
         sealed = keys.seal_small(_PURPOSE, _place(file.id, n), packed[at : at + PIECE_BYTES])
@@ -157,9 +163,13 @@ def has_rows(file: PaymentBillFile) -> bool:
 
 
 def close(tx: Tx, channel: str, day: date) -> None:
-    """The day is signed with its current bills: they stay its bills, whatever comes."""
+    """The day is signed with its current bills: they stay its bills, whatever comes. Of two that were the first of the
+    day at once, the one before is none of them.
+    """
     its = (PaymentBillFile.channel == channel, PaymentBillFile.day == day, PaymentBillFile.is_current)
-    tx.execute(update(PaymentBillFile).where(*its).values(is_closed=True))
+    signed = PaymentBillFile.id.in_([file.id for file in current(tx, channel, day).values()])
+    tx.execute(update(PaymentBillFile).where(*its, signed).values(is_closed=True))
+    tx.execute(update(PaymentBillFile).where(*its, ~signed).values(is_current=False))
 
 
 def is_closed(tx: Tx, channel: str, day: date) -> bool:
@@ -201,7 +211,7 @@ def newest(tx: Tx, channel: str, day: date) -> dict[BillKind, PaymentBillFile]:
 def words(files: Iterable[PaymentBillFile]) -> dict[BillKind, PaymentBillFile]:
     """Of all bills of a day those that are the channel's word."""
     count = [file for file in files if file.is_current or file.is_late]
-    return {BillKind(file.kind): file for file in sorted(count, key=lambda file: file.late_n or 0)}
+    return {BillKind(file.kind): file for file in sorted(count, key=lambda file: (file.late_n or 0, file.id))}
 
 
 def take(tx: Tx, files: Collection[PaymentBillFile], day: date) -> None:

@@ -214,6 +214,26 @@ def test_one_run_at_a_time_is_kept_also_while_the_first_day_of_a_channel_comes(h
 
 
 @with_locks
+@pytest.mark.parametrize("fen", [4_500, 4_600])
+def test_of_two_first_bills_of_a_day_one_counts(history, fen):
+    """The same one, which is kept once, or two: the one that came last."""
+    other = history.given(FIRST, history.line(amount_fen=fen))
+    with meanwhile(kept_bills, "_add", other, apart=True) as told:
+        kept = history.given(FIRST, history.line())()
+    last = told[0].result()
+    assert (last.file.id == kept.file.id, last.is_new) == (fen == 4_500, fen != 4_500)
+    history.run(FIRST)
+    for row in history.open():
+        assert history.decide(row, A.CARRY)
+    assert history.sign(FIRST)
+    with history.ctx.db.read() as tx:
+        files = kept_bills.between(tx, FIRST, FIRST, channel=history.channel)
+        assert [file.id for file in files if file.is_current and file.is_closed] == [last.file.id]
+        assert days.find(tx, history.channel, FIRST).trades_file_id == last.file.id
+        assert sum(file.is_current or file.is_closed for file in files) == 1
+
+
+@with_locks
 def test_a_withdrawal_is_no_arrival_that_is_reversed_at_that_moment(history):
     history.bill(FIRST)
     db, desk = history.ctx.db, sweeps.Desk(history.zhou.who, None, 10_000)
