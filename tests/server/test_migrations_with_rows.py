@@ -341,13 +341,38 @@ def test_what_waits_for_a_second_person_names_what_it_shows(database_url):
     db.close()
 
 
-def put_paid(tx, *, at):
+def put_paid(tx, *, at, **other):
     """A paid attempt as every version had it; answers its order's id."""
     order_id, number = ids.new_id(), ids.new_id().hex
     told = {"order_code": number[-16:], "channel": "sandbox", "out_trade_no": number, "subject": "", "state": "paid"}
     when = {"created_at": at, "expires_at": at, "paid_at": at}
-    put(tx, "payment_attempt", id=ids.new_id(), order_id=order_id, amount_fen=300, queries=0, **told, **when)
+    put(tx, "payment_attempt", id=ids.new_id(), order_id=order_id, amount_fen=300, queries=0, **told | when | other)
     return order_id
+
+
+def put_attached(tx, *, at, opened=True):
+    """One that people attached to an order: its money had come for another, of a wrong amount."""
+    number = ids.new_id().hex
+    put_paid(tx, at=at, state="closed", out_trade_no=number, is_shared=opened, paid_at=None)
+    return put_paid(tx, at=at, paid_as=number)
+
+
+def put_payout(tx, supplier_id, stands, *, at, orders, **statement):
+    """A payout of the schema before 0021, checked an hour after `at`, and a statement of that time with its orders."""
+    id_, statement_id = ids.new_id(), ids.new_id()
+    told = {"supplier_id": supplier_id, "mode": "purchase", "made_by": "x", "made_at": at}
+    sums = {"release_fen": 900, "deductions_fen": 0, "owed_fen": 0, "payout_fee_fen": 0, "payable_fen": 900}
+    more = {"number": statement_id.hex[-24:], "run_id": ids.new_id(), "day": clock.shop_day(at), "lines": 1}
+    more |= {"withheld_fen": 0, "paid_fen": 0, "confirmed_at": at, "payout_id": id_, "state": "paid", "version": 1}
+    put(tx, "settlement_statement", id=statement_id, **told | sums | more | statement)
+    for order_id in orders:
+        its = {"order_id": order_id, "share_fen": 300, "refunded_fen": 0}
+        put(tx, "settlement_item", order_line_id=ids.new_id(), statement_id=statement_id, **its)
+    told |= dict.fromkeys(("receiver", "account", "bank", "reference", "note", "content_sha256"), "")
+    sums = {"amount_fen": 900, "fee_fen": 0, "arrived_fen": 0, "returned_fen": 0, "version": 1, "state": stands}
+    checked = {"checked_by": "y", "checked_at": at + timedelta(hours=1)}
+    put(tx, "settlement_payout", id=id_, number=id_.hex[-24:], statements="[]", **told | sums | checked)
+    return id_
 
 
 def put_disputes(tx, *, at):
@@ -403,4 +428,38 @@ def test_what_nobody_told_of_a_payout_that_failed_in_part_did_not_arrive(databas
         assert fees == {0}
         assert shared == {orders[there, 1], orders[there, 2], orders[failed, 1]}, "what was split was opened to be"
         migrations.downgrade(db, "0010")
+    db.close()
+
+
+def test_attached_money_was_opened_to_be_split_and_is_ended_by_the_payout_that_saw_to_its_order(database_url):
+    """Once, where it was."""
+    db, now = Database(database_url), clock.now()
+    migrations.upgrade(db, "0020")
+    one, other, day = ids.new_id(), ids.new_id(), timedelta(days=1)
+    with db.tx() as tx:
+        names = ("paid", "netted", "seen", "told", "failed", "waiting")
+        shared = {name: put_attached(tx, at=now - day) for name in names}
+        late, unopened = put_attached(tx, at=now - 31 * day), put_attached(tx, at=now - day, opened=False)
+        split = put_paid(tx, at=now - day, is_shared=True)
+        at = {"at": now - timedelta(hours=3)}
+        old = put_payout(tx, one, "confirmed", **at, orders=[late, unopened, shared["seen"]])
+        put(tx, "settlement_split", payout_id=old, n=1, order_id=shared["seen"], amount_fen=0, fee_fen=0)
+        new = put_payout(tx, one, "sent", **at, orders=[split, shared["paid"], shared["told"]])
+        put(tx, "settlement_split", payout_id=new, n=1, order_id=split, amount_fen=300, fee_fen=0)
+        put_payout(tx, one, "requested", **at, orders=[shared["netted"]], payout_id=None)
+        failed = put_payout(tx, other, "failed", **at, orders=[shared["failed"]], payout_id=None, state="confirmed")
+        put(tx, "settlement_split", payout_id=failed, n=1, order_id=shared["told"], amount_fen=0, fee_fen=0)
+        said = {"reference": "", "reason": "", "file_sha256": "0" * 64, "succeeded": True}
+        put(tx, "settlement_result", payout_id=failed, n=-1, **said)
+        put_payout(tx, other, "requested", **at, orders=[shared["waiting"]])
+    for _ in range(2):
+        migrations.upgrade(db)
+        with db.read() as tx:
+            attempts = {row.order_id: row.is_shared for row in tx.scalars(select(PaymentAttempt)) if row.paid_at}
+            splits = tx.scalars(select(SettlementSplit)).all()
+        assert attempts == dict.fromkeys((*shared.values(), late, split), True) | {unopened: False}
+        kept = {(old, 1): (shared["seen"], 0), (new, 1): (split, 300), (failed, 1): (shared["told"], 0)}
+        rows = {(row.payout_id, row.n): (row.order_id, row.amount_fen) for row in splits}
+        assert rows == kept | {(new, 2): (shared["paid"], 0), (new, 3): (shared["netted"], 0)}
+        migrations.downgrade(db, "0020")
     db.close()

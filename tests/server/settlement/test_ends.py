@@ -1,11 +1,14 @@
 """Payments that were opened to be split: their splitting ends with the payout after which nothing more is split."""
 
 import pytest
+from sqlalchemy import delete, update
 
+from server import migrations
 from server.payments.actions import Outcome
 from server.payments.attempts import NextAttempt
 from server.payments.model import PaymentAttempt
 from server.payments.settling import payments_of
+from server.settlement.model import SettlementSplit
 from tests.server.settlement import paying
 from tests.server.settlement.paying import PURCHASE, SHARING, agree, later, paid, settled, step
 from tests.server.settlement.test_netting import DAY, approved, refund
@@ -139,6 +142,13 @@ def test_money_that_people_attach_to_another_order_is_ended_as_it_was_opened(sho
     [end] = [row for row in rows_of(shop, payout) if row["kind"] == "unfreeze"]
     assert (end["order_code"], end["amount_fen"]) == (meant.order.code, 1_250)
     assert end["payment_no"] == opened.attempt.out_trade_no, "the channel knows no other"
+    with world.ctx.db.tx() as tx:  # as it was kept before migration 0021
+        tx.execute(update(PaymentAttempt).where(PaymentAttempt.paid_as.is_not(None)).values(is_shared=False))
+        tx.execute(delete(SettlementSplit))
+    assert rows_of(shop, payout)[1:] == []
+    migrations.downgrade(world.ctx.db, "0020")
+    migrations.upgrade(world.ctx.db)
+    assert rows_of(shop, payout)[1:] == [end]
     step(shop, payout, "confirm")
     assert told(shop, [(end["request_no"], 1_250, True, "")]) == {"unfrozen": 1}
     assert ends(shop, payout) == {}
