@@ -44,7 +44,7 @@ class FileLock:
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         file = self._path.open("ab")
         try:
-            _lock(file, wait=wait)
+            lock(file, wait=wait)
         except OSError:
             file.close()
             return False
@@ -59,8 +59,8 @@ class FileLock:
         self.release()
 
 
-def _lock(file: IO[bytes], *, wait: bool) -> None:
-    """Raise OSError when the lock is taken and `wait` is false."""
+def lock(file: IO[bytes], *, wait: bool) -> None:
+    """Take the lock on an open file until it is closed. Raises OSError when it is taken and `wait` is false."""
     if sys.platform == "win32":
         file.seek(0)
         while True:

@@ -89,7 +89,7 @@ class InstructionFile(Replacement):
     def write(self, instructions: Sequence[PayoutInstruction]) -> int:
         """Write them one below the other, instead of what was written, and return how many rows there are.
 
-        It is on the disk then, and nothing is in its way. Raises TargetBusy and TargetUnwritable.
+        It is on the disk then, and no program is in its way. Raises TargetBusy and TargetUnwritable.
         """
         language = self._language
         rows = [_values(one.number, row) for one in instructions for row in one.rows]
@@ -102,7 +102,7 @@ class InstructionFile(Replacement):
             self.file.write(_csv(titles, columns))
         else:
             _write_book(self.file, self._title, titles, columns)
-        self.make_way()
+        self.make_sure()
         return len(rows)
 
 

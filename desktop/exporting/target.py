@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+from desktop.locks import FileLock, lock
 from shared.errors import BadInput, Conflict, KamengError
 
 
@@ -125,33 +127,34 @@ def errors_in_words(target: Path) -> Iterator[None]:
 class Replacement:
     """A new file beside `target`, which takes its place at `put`; leaving the block without leaves all as it was.
 
+    So does a program that ends in the block, however it ends: what it wrote is gone when the target is written again.
     Errors of the disk in the block become KamengErrors.
     """
 
     def __init__(self, target: Path) -> None:
         self._target = target
-        self._part, self._before = (target.with_name(f".{target.name}.{os.getpid()}.{end}") for end in ("part", "was"))
-        self._has_made_way = self._is_put = False
+        self._part = target.with_name(f".{target.name}.{os.getpid()}.part")
         with errors_in_words(target):
+            _remove_left(target)
             # Readable by this person alone: it is about money or keys.
             descriptor = os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         self.file: IO[bytes] = os.fdopen(descriptor, "wb")
+        with suppress(OSError):  # not every disk has locks
+            lock(self.file, wait=False)
 
     def begin_again(self) -> None:
         """Write it anew from its beginning."""
         self.file.seek(0)
         self.file.truncate()
 
-    def make_way(self) -> None:
-        """Make durable what was written, and move away what is in its place: then nothing that is known of keeps it
-        from being put there.
-        """
+    def make_sure(self) -> None:
+        """Make durable what was written. Raises TargetBusy while another program holds what is in its place."""
         with errors_in_words(self._target):
             self.file.flush()
             os.fsync(self.file.fileno())
             with suppress(FileNotFoundError):
-                self._target.replace(self._before)
-                self._has_made_way = True
+                # Changes nothing, and Windows refuses it where it would refuse to replace the file.
+                self._target.rename(self._target)
 
     def put(self) -> None:
         """Make it durable and put it in the place of the target: nobody opens half a workbook."""
@@ -160,7 +163,6 @@ class Replacement:
             os.fsync(self.file.fileno())
             self.file.close()
             self._part.replace(self._target)
-            self._is_put = True
 
     def __enter__(self) -> Self:
         return self
@@ -171,19 +173,20 @@ class Replacement:
                 self.file.close()
         finally:
             self._part.unlink(missing_ok=True)
-            if self._has_made_way:
-                self._leave_before()
         if isinstance(error, OSError):
             with errors_in_words(self._target):
                 raise error
 
-    def _leave_before(self) -> None:
-        """What made way is gone, or back where nothing took its place."""
-        if self._is_put:
-            with suppress(OSError):
-                self._before.unlink()
-        else:
-            self._before.replace(self._target)
+
+def _remove_left(target: Path) -> None:
+    """Remove what programs left beside `target` that ended while they wrote it; those that run have theirs locked."""
+    name = re.compile(rf"\.{re.escape(target.name)}\.\d+\.part")
+    with suppress(OSError):  # who may not look there, or remove it, may still write
+        for left in [file for file in target.parent.iterdir() if name.fullmatch(file.name) and file.is_file()]:
+            held = FileLock(left)
+            if held.try_acquire():
+                held.release()
+                left.unlink()
 
 
 def _is_same(target: Path, source: Path) -> bool:

@@ -28,7 +28,8 @@ async def export(engine: Engine, payouts: Sequence[UUID], *, target: Path, langu
     """Write the instructions of these payouts into one file. Raises what the writer does, and the server refuses.
 
     The server notes who has them once the file is whole and can be put in its place, and it is put there once that is
-    noted: a file that was not written is not noted, and none stands that was not.
+    noted: a file that was not written is not noted, and none stands that was not. A program that ends in between leaves
+    what stood there; whoever exports again is told who has them.
     A row of which the bank or channel has told what became of it is carried no more.
     """
     told = [_left(await settlement.instruction(engine, one)) for one in payouts]

@@ -1,12 +1,14 @@
 """The file of instructions for the bank: the server notes no file that does not stand, and none stands unnoted."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import openpyxl
 import pytest
 
 from desktop.engine.transport import Unreachable
-from desktop.exporting.target import TargetUnwritable
+from desktop.exporting.target import TargetBusy, TargetUnwritable
+from desktop.locks import FileLock
 from desktop.operations import payout_files, settlement
 from shared import clock, ids
 from shared.contracts.settlement import EditTerms
@@ -40,11 +42,21 @@ def test_a_file_that_was_not_written_is_not_noted_and_none_stands_that_was_not(
     target = here / "打款.xlsx"
     target.write_bytes(b"of yesterday")
 
+    during = []
+
+    def busy(*_paths):
+        raise PermissionError
+
     def export(name=target.name):
         return zhou.run(payout_files.export(zhou.engine, [approved.id], target=here / name, language="zh"))
 
     def stands():
         return {file.name: file.read_bytes() for file in here.iterdir()}
+
+    left, being_written = (here / f".{target.name}.{n}.part" for n in (1, 2))
+    left.write_bytes(b"of a program that was killed")
+    elsewhere = FileLock(being_written)
+    assert elsewhere.try_acquire()
 
     with Line(live_shop.port) as line:
         zhou.sign_in(line.url, "zhou")
@@ -56,7 +68,13 @@ def test_a_file_that_was_not_written_is_not_noted_and_none_stands_that_was_not(
                 export("打" * longest + ".csv")
         read, instruction = settlement.take_instructions, settlement.instruction
 
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "rename", busy)
+            with pytest.raises(TargetBusy):
+                export()
+
         async def cut(engine, payouts):
+            during.append(stands())
             line.cut()
             return await read(engine, payouts)
 
@@ -65,7 +83,9 @@ def test_a_file_that_was_not_written_is_not_noted_and_none_stands_that_was_not(
             export()
         line.mend()
         monkeypatch.setattr(settlement, "take_instructions", read)
-        assert stands() == {target.name: b"of yesterday"}
+        assert during[0][target.name] == b"of yesterday", "whoever is killed now leaves it there"
+        assert stands() == {target.name: b"of yesterday", being_written.name: b""}
+        elsewhere.release()
         assert zhou.run(settlement.payout(zhou.engine, approved.id)).value.taken_by is None
 
         async def before_the_bank_told(engine, payout_id):
