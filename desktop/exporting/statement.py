@@ -80,6 +80,7 @@ _NET = next(total for total in _TOTALS if total.column == "net_fen")
 
 BROUGHT: dict[BroughtKind, Sentence] = {
     "short": Sentence("不够抵扣的结算单", "Short on statement"),
+    "dropped": Sentence("作废结算单的结转", "From dropped statement"),
     "adjusted": Sentence("调账", "Adjustment"),
     "lacked": Sentence("打款未到账", "Did not arrive of payout"),
     "given_back": Sentence("分账回退", "Given back of payout"),

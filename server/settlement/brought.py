@@ -1,8 +1,9 @@
 """What a statement brought forward from before: what the one before it was short of, and what was booked since.
 
 Its sum was reckoned of what the ledger said then; its parts are the journals between that moment and the one of the
-statement before, in the order of their ids. What refunds and lost disputes took is not among them: these are negative
-lines of the statement itself, or withheld of the one that released them.
+statement before, in the order of their ids, and what drafts had brought forward that were dropped in between. What
+refunds and lost disputes took is not among them: these are negative lines of the statement itself, or withheld of the
+one that released them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 
 from server.db import Tx, among
 from server.ledger import paying
@@ -31,21 +32,41 @@ from shared.money import Fen
 from shared.permissions import Permission
 
 
+@dataclass(frozen=True, slots=True)
+class _Bearer:
+    """Who brings something forward: a statement, or the one that could be made now. `made` and `reckoned` are ids of
+    when it was made, and of when its sums were reckoned for the last time.
+    """
+
+    supplier_id: UUID
+    owed: Fen
+    made: UUID
+    reckoned: UUID
+
+
 def parts(tx: Tx, who: Actor, statement: Statement) -> list[BroughtForward]:
     """The parts of what a statement brought forward, the oldest first; they add up to it."""
-    before = _before(tx, statement)
+    bearer = _Bearer(statement.supplier_id, statement.owed_fen, statement.id, _reckoned(statement))
+    return _parts(tx, who, bearer)
+
+
+def _parts(tx: Tx, who: Actor, bearer: _Bearer) -> list[BroughtForward]:
+    before = _before(tx, bearer)
+    after = _reckoned_before(before, bearer) if before is not None else None
     found = [_short(before)] if before is not None and before.short_fen else []
-    found += _booked(tx, who, statement, after=_reckoned_before(before, statement) if before is not None else None)
-    if rest := -statement.owed_fen - sum(one.amount_fen for one in found):
+    if after is not None:
+        found += _dropped(tx, who, bearer, after=after)
+    found += _booked(tx, who, bearer.supplier_id, after=after, until=bearer.reckoned)
+    if rest := -bearer.owed - sum(one.amount_fen for one in found):
         found.append(BroughtForward(kind="others", amount_fen=rest))
     return found
 
 
-def _before(tx: Tx, statement: Statement) -> Statement | None:
-    """The supplier's last statement before this one that stands."""
-    stands = (Statement.supplier_id == statement.supplier_id, Statement.state != StatementState.DROPPED.value)
-    query = select(Statement).where(*stands, Statement.id < statement.id).order_by(Statement.id.desc()).limit(1)
-    return tx.scalars(query).first()
+def _before(tx: Tx, bearer: _Bearer) -> Statement | None:
+    """The supplier's last statement before this one that stood when this one was reckoned."""
+    stood = or_(Statement.state != StatementState.DROPPED.value, Statement.dropped_id > bearer.reckoned)
+    mine = (Statement.supplier_id == bearer.supplier_id, Statement.id < bearer.made)
+    return tx.scalars(select(Statement).where(*mine, stood).order_by(Statement.id.desc()).limit(1)).first()
 
 
 def _reckoned(statement: Statement) -> UUID:
@@ -53,13 +74,29 @@ def _reckoned(statement: Statement) -> UUID:
     return statement.redrawn_id or statement.id
 
 
-def _reckoned_before(before: Statement, statement: Statement) -> UUID:
+def _reckoned_before(before: Statement, bearer: _Bearer) -> UUID:
     """The same of the one before it; where that was reckoned anew after it: an id of when that one was made.
 
     What was booked between both came to this one first, and the other one was reckoned anew with that in mind.
     """
     last = _reckoned(before)
-    return last if last < _reckoned(statement) else before.id
+    return last if last < bearer.reckoned else before.id
+
+
+def _dropped(tx: Tx, who: Actor, bearer: _Bearer, *, after: UUID) -> Iterator[BroughtForward]:
+    """What drafts had brought forward that stood when the one before was reckoned, and were dropped since.
+
+    Where such a draft was reckoned anew since, what was booked by then is told of itself.
+    """
+    mine = (Statement.supplier_id == bearer.supplier_id, Statement.id < after)
+    since = (Statement.dropped_id > after, Statement.dropped_id <= bearer.reckoned)
+    for one in tx.scalars(select(Statement).where(*mine, *since).order_by(Statement.id)).all():
+        amount = -one.owed_fen
+        if _reckoned(one) > after:
+            booked = _booked(tx, who, bearer.supplier_id, after=after, until=_reckoned(one))
+            amount -= sum(part.amount_fen for part in booked)
+        if amount:
+            yield BroughtForward(kind="dropped", amount_fen=amount, at=one.made_at, number=one.number, id=one.id)
 
 
 def _short(before: Statement) -> BroughtForward:
@@ -81,9 +118,9 @@ class _Event:
 _Told = Iterator[BroughtForward]
 
 
-def _booked(tx: Tx, who: Actor, statement: Statement, *, after: UUID | None) -> list[BroughtForward]:
-    payee = paying.supplier(statement.supplier_id)
-    rows = ledger.booked(tx, (payee.available, payee.owed), after=after, until=_reckoned(statement))
+def _booked(tx: Tx, who: Actor, supplier_id: UUID, *, after: UUID | None, until: UUID) -> list[BroughtForward]:
+    payee = paying.supplier(supplier_id)
+    rows = ledger.booked(tx, (payee.available, payee.owed), after=after, until=until)
     events: dict[str, list[_Event]] = defaultdict(list)
     for row in rows:
         domain, name, *what = row.key.split(":")
@@ -91,7 +128,7 @@ def _booked(tx: Tx, who: Actor, statement: Statement, *, after: UUID | None) -> 
     readers: dict[str, Callable[[Sequence[_Event]], _Told]] = {
         "adjust": lambda those: _adjusted(tx, who, those),
         "payout": lambda those: _came_back(tx, those),
-        "dispute": lambda those: _disputed(tx, who, statement.supplier_id, those),
+        "dispute": lambda those: _disputed(tx, who, supplier_id, those),
         "refund": lambda those: _restored(tx, those),
     }
     found = [one for domain, read in readers.items() for one in read(events[domain]) if one.amount_fen]
@@ -124,9 +161,9 @@ def _came_back(tx: Tx, events: Sequence[_Event]) -> _Told:
             before = sums.get((one.name, kind))
             sums[one.name, kind] = one if before is None else replace(one, amount=before.amount + one.amount)
     named = select(Payout.number, Payout.id).where(Payout.number.in_({number for number, _ in sums}))
-    ids = dict(tx.execute(named).all()) if sums else {}
+    papers = dict(tx.execute(named).all()) if sums else {}
     for (number, kind), one in sums.items():
-        yield _told(kind, one, number=number, id=ids[number])
+        yield _told(kind, one, number=number, id=papers[number])
 
 
 _OF_DISPUTES: Mapping[str, BroughtKind] = {"open": "frozen", "won": "unfrozen", "lost": "lost"}
@@ -159,12 +196,14 @@ def _deducted(tx: Tx, supplier_id: UUID, causes: Sequence[UUID]) -> dict[UUID, F
 def _restored(tx: Tx, events: Sequence[_Event]) -> _Told:
     """What refunds gave back that ended without money after all; where no line had taken it off, nothing is to say."""
     given = [one for one in events if one.what == "restore"]
-    ids = refunds_named(tx, [one.name for one in given])
+    refunds = refunds_named(tx, [one.name for one in given])
     query = select(SettlementDeduction.cause_id).where(SettlementDeduction.netted.is_(False))
-    deducted = set(tx.scalars(query.where(among(tx, SettlementDeduction.cause_id, list(ids.values()))))) if ids else ()
+    deducted = (
+        set(tx.scalars(query.where(among(tx, SettlementDeduction.cause_id, list(refunds.values()))))) if refunds else ()
+    )
     codes = order_codes(tx, {one.of.order_id for one in given if one.of.order_id is not None})
     for one in given:
-        if ids[one.name] in deducted:
+        if refunds[one.name] in deducted:
             code = codes.get(one.of.order_id) if one.of.order_id is not None else None
             yield _told("restored", one, number=one.name, order_code=code)
 

@@ -95,7 +95,7 @@ class Statement(Base):
     `owed_fen` is what the supplier owed from before, and negative where something was left over. `day` is the one that
     its lines were due on, `run_id` the wish that made it, `payout_id` the payout that pays it or is to. `withheld_fen`
     is what was taken of its own lines between its confirmation and its payout, `paid_fen` what arrived of it.
-    `redrawn_id` is an id of when its sums were reckoned anew, if they were.
+    `redrawn_id` is an id of when its sums were reckoned anew, if they were; `dropped_id` of when it was dropped.
     """
 
     __tablename__ = "settlement_statement"
@@ -125,6 +125,7 @@ class Statement(Base):
     paid_fen: Mapped[int] = mapped_column(BigInt, default=0)
     payout_id: Mapped[UUID | None] = mapped_column(Uid)
     redrawn_id: Mapped[UUID | None] = mapped_column(Uid)
+    dropped_id: Mapped[UUID | None] = mapped_column(Uid)
     made_by: Mapped[str] = mapped_column(exact(80))
     made_at: Mapped[datetime] = mapped_column(Instant)
     confirmed_by: Mapped[str | None] = mapped_column(exact(80))

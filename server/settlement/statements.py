@@ -339,7 +339,7 @@ def _free(tx: Tx, held: Statement) -> None:
     unsettle(tx, held.supplier_id, tx.scalars(lines).all())
     for table in (SettlementItem, SettlementDeduction):
         tx.execute(delete(table).where(table.statement_id == held.id))
-    held.state = StatementState.DROPPED.value
+    held.state, held.dropped_id = StatementState.DROPPED.value, ids.new_id()
 
 
 def _lock(tx: Tx, statement_id: UUID, version: int, *, actor: Actor) -> Statement:

@@ -8,10 +8,12 @@ from uuid import UUID
 
 from shared.contracts.base import Answer
 
-BroughtKind = Literal["short", "adjusted", "lacked", "given_back", "frozen", "unfrozen", "lost", "restored", "others"]
-"""What it comes from: the statement before that was short of nought, an adjustment, what of a payout did not arrive or
-was given back, a dispute that froze, gave back or took, a refund that ended without money after it had been deducted;
-and the rest, which other statements bear, or bore until they were dropped."""
+BroughtKind = Literal[
+    "short", "dropped", "adjusted", "lacked", "given_back", "frozen", "unfrozen", "lost", "restored", "others"
+]
+"""What it comes from: the statement before that was short of nought, a draft that had brought it forward before it was
+dropped, an adjustment, what of a payout did not arrive or was given back, a dispute that froze, gave back or took, a
+refund that ended without money after it had been deducted; and the rest, which other statements bear."""
 
 
 class BroughtForward(Answer):

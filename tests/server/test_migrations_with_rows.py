@@ -18,7 +18,7 @@ from server.payments.disputes.model import Dispute
 from server.payments.model import PaymentAttempt, PaymentBillFile
 from server.policy import SYSTEM
 from server.reconcile.model import ReconcileDifference, ReconcileSweep, ReconcileSweepPart, ReconcileWithdrawal
-from server.settlement.model import SettlementResult, SettlementSplit
+from server.settlement.model import SettlementResult, SettlementSplit, Statement
 from server.stock import lots, queries
 from server.stock.imports import ingest
 from server.stock.model import ImportChunk, StockCursor, StockImport, StockLot
@@ -432,7 +432,7 @@ def test_what_nobody_told_of_a_payout_that_failed_in_part_did_not_arrive(databas
 
 
 def test_attached_money_was_opened_to_be_split_and_is_ended_by_the_payout_that_saw_to_its_order(database_url):
-    """Once, where it was."""
+    """Once, where it was; that it was dropped is known of a statement since then, too."""
     db, now = Database(database_url), clock.now()
     migrations.upgrade(db, "0020")
     one, other, day = ids.new_id(), ids.new_id(), timedelta(days=1)
@@ -451,15 +451,20 @@ def test_attached_money_was_opened_to_be_split_and_is_ended_by_the_payout_that_s
         put(tx, "settlement_split", payout_id=failed, n=1, order_id=shared["told"], amount_fen=0, fee_fen=0)
         said = {"reference": "", "reason": "", "file_sha256": "0" * 64, "succeeded": True}
         put(tx, "settlement_result", payout_id=failed, n=-1, **said)
-        put_payout(tx, other, "requested", **at, orders=[shared["waiting"]])
+        put_payout(tx, other, "requested", **at, orders=[shared["waiting"]], state="dropped", number="JS20261101-001")
+        dropped = {"actor": "x", "entity": "statement", "entity_id": "JS20261101-001", "detail": "{}"}
+        put(tx, "audit_event", id=(dropped_id := ids.new_id()), at=now, action="statement.drop", **dropped)
+        put(tx, "audit_event", id=ids.new_id(), at=now, action="statement.make", **dropped)
     for _ in range(2):
         migrations.upgrade(db)
         with db.read() as tx:
             attempts = {row.order_id: row.is_shared for row in tx.scalars(select(PaymentAttempt)) if row.paid_at}
             splits = tx.scalars(select(SettlementSplit)).all()
+            gone = {row.number: row.dropped_id for row in tx.scalars(select(Statement)) if row.state == "dropped"}
         assert attempts == dict.fromkeys((*shared.values(), late, split), True) | {unopened: False}
         kept = {(old, 1): (shared["seen"], 0), (new, 1): (split, 300), (failed, 1): (shared["told"], 0)}
         rows = {(row.payout_id, row.n): (row.order_id, row.amount_fen) for row in splits}
         assert rows == kept | {(new, 2): (shared["paid"], 0), (new, 3): (shared["netted"], 0)}
+        assert gone == {"JS20261101-001": dropped_id}
         migrations.downgrade(db, "0020")
     db.close()

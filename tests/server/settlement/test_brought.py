@@ -63,14 +63,17 @@ def test_what_was_short_and_what_was_adjusted_since(shop):
     post(shop, ("loss", "", "supplier_available", owner, 300), ticket="T-5", order_code=first.order.code)
     shop.world.buy(BEN, "STEAM-50")
     [late] = make(shop, DAY)
+    post(shop, ("loss", "", "supplier_available", owner, 50), ticket="T-6")
     dispute(shop, gone, 100)
     assert move(shop, early, "confirm", status=409)["code"] == "statement_outdated"
     early = ask(shop, f"statements/{early['id']}")
-    found = [("adjusted", 7, "T-4"), ("adjusted", 300, "T-5"), ("others", -300, "")]
+    found = [("adjusted", 7, "T-4"), ("adjusted", 300, "T-5"), ("adjusted", 50, "T-6"), ("others", -300, "")]
     assert brought_by(brought(shop, early)) == found, "which was on another one already"
     [part], [theirs] = brought(shop, late), brought(shop, late, by="chen")
     assert brought_by([part]) == brought_by([theirs]) == [("adjusted", 300, "T-5")]
     assert [one["order_code"] for one in (part, theirs)] == [first.order.code, None], "it may be another's"
     move(shop, early, "drop")
+    assert brought(shop, late) == [part], "as it was then"
     shop.world.buy(BEN, "STEAM-50")
-    assert brought_by(brought(shop, make(shop, DAY)[0])) == [("others", 7, "")], "what a dropped one bore"
+    bore = [("dropped", 7, early["number"]), ("adjusted", 50, "T-6")]
+    assert brought_by(brought(shop, make(shop, DAY)[0])) == bore, "what a dropped one bore"
