@@ -253,5 +253,6 @@ def _told(one: LedgerFinding) -> str:
     """A broken invariant in the language of the window: the server tells both."""
     zh, _, en = one.sentence.partition(" / ")
     words = in_words(("{number} {what}（{rows}）", "{number} {what} ({rows})"))
-    rows = in_words(("、", ", ")).join(one.rows[:3])
+    named = [full_name(account.kind, account.name) for account in one.accounts] or one.rows
+    rows = in_words(("、", "; ")).join(named[:3])
     return words.format(number=one.invariant, what=in_words((zh, en or zh)), rows=rows)

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal,
 from sqlalchemy.orm import aliased
 
 from server.db import Tx
-from server.invariants.finding import NAMED_MOST, WITHOUT_MONEY, Finding, first_of, found
+from server.invariants.finding import NAMED_MOST, WITHOUT_MONEY, Finding, first_of, found, found_accounts
 from server.invariants.scope import EVERYTHING, Scope
 from server.ledger import days
 from server.ledger.days import NOTHING, Sums
@@ -72,7 +72,8 @@ def is_read(day: date) -> bool:
 
 def _accounts(tx: Tx, invariant: str, sentence: str, off: list[Any]) -> Finding | None:
     query = select(LedgerAccount.kind, LedgerAccount.owner).order_by(LedgerAccount.kind, LedgerAccount.owner)
-    return found(tx, invariant, sentence, query.where(LedgerAccount.id.in_(off[: NAMED_MOST * 10]))) if off else None
+    its = query.where(LedgerAccount.id.in_(off[: NAMED_MOST * 10]))
+    return found_accounts(tx, invariant, sentence, its) if off else None
 
 
 def liabilities_are_not_negative(tx: Tx) -> Finding | None:
@@ -85,7 +86,7 @@ def liabilities_are_not_negative(tx: Tx) -> Finding | None:
         .group_by(LedgerAccount.id, LedgerAccount.kind, LedgerAccount.owner, LedgerAccount.side)
         .having(case((LedgerAccount.side == "L", credits - debits), else_=debits - credits) < 0)
     )
-    return found(tx, "L3", "应付余额为负 / somebody has less than nothing of us", query)
+    return found_accounts(tx, "L3", "应付余额为负 / somebody has less than nothing of us", query)
 
 
 def debts_are_paid_first(tx: Tx) -> Finding | None:
@@ -105,7 +106,7 @@ def debts_are_paid_first(tx: Tx) -> Finding | None:
         .join(owed, owed.c.owner == available.c.owner)
         .where(owed.c.kind == "owed", owed.c.net < 0, available.c.kind != "owed", available.c.net > 0)
     )
-    return found(tx, "L3", "有可用余额却仍有欠款 / somebody can be paid and owes", query)
+    return found_accounts(tx, "L3", "有可用余额却仍有欠款 / somebody can be paid and owes", query)
 
 
 # --- L5, L6: shares ---

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Select
@@ -28,11 +28,12 @@ WITHOUT_MONEY = (RefundState.REFUSED.value, RefundState.CLOSED.value)
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One broken invariant with at most ten rows that break it."""
+    """One broken invariant with at most ten rows that break it; where these are accounts, kind and owner of each."""
 
     invariant: str
     sentence: str
     rows: tuple[str, ...]
+    accounts: tuple[tuple[str, str], ...] = ()
 
 
 def found(tx: Tx, invariant: str, sentence: str, query: Select[*tuple[Any, ...]]) -> Finding | None:
@@ -40,6 +41,13 @@ def found(tx: Tx, invariant: str, sentence: str, query: Select[*tuple[Any, ...]]
     rows = tx.execute(query.limit(NAMED_MOST)).all()
     named = tuple(" ".join(str(value) for value in row) for row in rows)
     return Finding(invariant, sentence, named) if named else None
+
+
+def found_accounts(tx: Tx, invariant: str, sentence: str, query: Select[*tuple[Any, ...]]) -> Finding | None:
+    """The accounts of a query that must have none, or None. A row begins with the kind and the owner of one."""
+    said = found(tx, invariant, sentence, query)
+    named = [row.split(" ") for row in said.rows] if said else ()
+    return said and replace(said, accounts=tuple((kind, owner) for kind, owner, *_ in named))
 
 
 def first_of(tx: Tx, invariant: str, sentence: str, queries: Sequence[Select[*tuple[Any, ...]]]) -> Finding | None:

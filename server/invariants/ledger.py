@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, exists, func, or_, select
 
 from server.db import Tx
-from server.invariants.finding import DELIVERED_STATES, Finding, found
+from server.invariants.finding import DELIVERED_STATES, Finding, found, found_accounts
 from server.invariants.scope import EVERYTHING, Scope
 from server.ledger.model import LedgerAccount, LedgerBalance, LedgerJournal, LedgerTransfer
 from server.orders.model import Order, OrderLine
@@ -29,7 +29,7 @@ def balances_keep_their_floor(tx: Tx) -> Finding | None:
         .join(LedgerBalance, LedgerBalance.account_id == LedgerAccount.id)
         .where(LedgerBalance.credits_fen - LedgerBalance.debits_fen < LedgerBalance.floor_fen)
     )
-    return found(tx, "L3", "余额低于下限 / a balance below its floor", query)
+    return found_accounts(tx, "L3", "余额低于下限 / a balance below its floor", query)
 
 
 def sales_are_of_delivered_orders(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:

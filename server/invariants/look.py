@@ -112,7 +112,7 @@ def _whole(db: Database, now: datetime, head: int, pause: pace.Pause | None) -> 
         values = {"pos": head, "looked_at": now, "whole_at": now, "findings": len(report.findings)}
         tx.merge(InvariantLook(id=1, **values))
         of_money = [one for one in report.findings if one.invariant[0] in OF_MONEY]
-        health.record(tx, [health.Breach(one.invariant, one.sentence, one.rows) for one in of_money])
+        health.record(tx, [health.Breach(one.invariant, one.sentence, one.rows, one.accounts) for one in of_money])
     return report
 
 

@@ -21,11 +21,12 @@ THE_ROW = UUID(int=1)
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """A broken invariant of money with the first rows that break it."""
+    """A broken invariant of money with the first rows that break it; of accounts with kind and owner of each."""
 
     invariant: str
     sentence: str
     rows: tuple[str, ...]
+    accounts: tuple[tuple[str, str], ...] = ()
 
 
 def record(tx: Tx, breaches: Sequence[Breach]) -> None:

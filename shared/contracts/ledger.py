@@ -226,12 +226,20 @@ class Dispute(Answer):
     version: int
 
 
+class FoundAccount(Answer):
+    """An account by its kind, and what people call its owner."""
+
+    kind: str
+    name: str
+
+
 class LedgerFinding(Answer):
-    """A broken invariant with the rows that break it."""
+    """A broken invariant with the rows that break it; where these are accounts, with the name of each."""
 
     invariant: str
     sentence: str
     rows: list[str]
+    accounts: tuple[FoundAccount, ...] = ()
 
 
 class LedgerHealth(Answer):

@@ -19,6 +19,7 @@ from shared.contracts.ledger import (
     AdjustmentTransfer,
     Dispute,
     DisputeShare,
+    FoundAccount,
     Journal,
     LedgerFinding,
     LedgerHealth,
@@ -307,13 +308,19 @@ def test_frozen_payouts_name_what_is_broken():
     health = Health(ask, may_see=True)
     health.open()
     assert health.warning == ""
-    broken = LedgerFinding(invariant="L2", sentence="日结与流水不符 / a closed day is not its transfers", rows=["bank"])
+    both = (("psp", "wechat"), ("supplier_pending", "星河数码"))
+    accounts = tuple(FoundAccount(kind=kind, name=name) for kind, name in both)
+    rows = [f"{one.kind} 0" for one in accounts]
+    told = {"sentence": "日结与流水不符 / a closed day is not its transfers", "rows": rows, "accounts": accounts}
+    broken = LedgerFinding(invariant="L2", **told)
     told = LedgerHealth(looked_at=NOON, read_everything_at=None, findings=[broken], payouts_frozen=True)
     ask.answer(0, seen(told))
-    assert health.warning == "账目校验不通过，打款已冻结：L2 日结与流水不符（bank）"
+    named = "渠道待到账 · 微信支付、供应商待结算 · 星河数码"
+    assert health.warning == f"账目校验不通过，打款已冻结：L2 日结与流水不符（{named}）"
     words.speak("en")
     try:
-        assert health.warning.endswith("payouts are frozen: L2 a closed day is not its transfers (bank)")
+        named = "Receivable from channels · WeChat Pay; Suppliers, not released · 星河数码"
+        assert health.warning.endswith(f"payouts are frozen: L2 a closed day is not its transfers ({named})")
     finally:
         words.speak("zh")
     health.open()

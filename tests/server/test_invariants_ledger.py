@@ -360,16 +360,21 @@ def test_a_breach_stops_payouts_alone_and_ends_when_everything_was_read_and_is_r
     before = health()
     assert (before["findings"], before["payouts_frozen"], seen()) == ([], False, "ok")
     wrong = update(OrderLine).where(OrderLine.id == line_of(site, site.sold).id)
+    owner = site.world.suppliers["xinghe"].hex
+    lost = update(BALANCE).where(BALANCE.c.account_id == account("supplier_available", owner), BALANCE.c.slot == 0)
     with tampering(ctx.db) as tx:
         tx.execute(wrong.values(fee_fen=OrderLine.fee_fen + 1))
+        tx.execute(lost.values(credits_fen=BALANCE.c.credits_fen + 1))
     adjust(site, ("loss", "", "fee", "", 1))
     till = Till(site)
     site.world.buy(ANNA, "STEAM-50")  # the shop goes on
     noon = clock.day_bounds(clock.shop_day(clock.now()) + timedelta(days=1))[0] + timedelta(hours=12)
     with clock.fixed(noon):  # far from the hour at which everything is read
         app._check_invariants(ctx)
-    [finding, *_] = health()["findings"]
-    assert (finding["invariant"], finding["rows"]) == ("L5", [f"{site.sold.order.code} 0"])
+    findings = [(one["invariant"], one["rows"], one["accounts"]) for one in health()["findings"]]
+    assert ("L5", [f"{site.sold.order.code} 0"], []) in findings
+    named = {"kind": "supplier_available", "name": "星河数码"}
+    assert ("L2", [f"supplier_available {owner}"], [named]) in findings
     assert (health()["payouts_frozen"], seen()) == (True, "failed")
     wish = till.confirmed()
     refused = site.post("/api/settlement/payouts", by="zhou", **wish)
@@ -378,6 +383,7 @@ def test_a_breach_stops_payouts_alone_and_ends_when_everything_was_read_and_is_r
     assert "ledger_health" in named
     with ctx.db.tx() as tx:
         tx.execute(wrong.values(fee_fen=OrderLine.fee_fen - 1))
+        tx.execute(lost.values(credits_fen=BALANCE.c.credits_fen - 1))
     with clock.fixed(noon + timedelta(minutes=5)):
         app._check_invariants(ctx)
         assert health()["payouts_frozen"], "not until everything was read again"

@@ -9,6 +9,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_
@@ -253,10 +254,20 @@ def _transfers(tx: Tx, journal_ids: Iterable[UUID]) -> dict[UUID, list[wire.Tran
 def health(tx: Tx) -> wire.LedgerHealth:
     """What the continuous checks said last."""
     seen, found = tx.get(InvariantLook, 1), tx.get(LedgerHealth, 1)
-    findings = [wire.LedgerFinding(**one) for one in json.loads(found.findings)] if found else []
+    suppliers = people.supplier_names(tx)
+    findings = [_finding(one, suppliers) for one in json.loads(found.findings)] if found else []
     return wire.LedgerHealth(
         looked_at=seen.looked_at if seen else None,
         read_everything_at=seen.whole_at if seen else None,
         findings=findings,
         payouts_frozen=bool(findings),
     )
+
+
+def _finding(one: dict[str, Any], suppliers: dict[UUID, str]) -> wire.LedgerFinding:
+    """What was kept of a breach; of before accounts were kept of it, it has none."""
+    named = tuple(
+        wire.FoundAccount(kind=kind, name=people.owner_name(owner, suppliers))
+        for kind, owner in one.get("accounts", ())
+    )
+    return wire.LedgerFinding(**one | {"accounts": named})
