@@ -55,6 +55,11 @@ def format_fen(amount: Fen) -> str:
     return f"{sign}{abs(amount) // 100:,}.{abs(amount) % 100:02d}"
 
 
+def format_yuan(amount: Fen) -> str:
+    """`-123` as `-¥1.23`: what people read, with the sign before all of it."""
+    return f"-¥{format_fen(-amount)}" if amount < 0 else f"¥{format_fen(amount)}"
+
+
 def format_unit_price(price: UnitPrice) -> str:
     """A price of one piece with two digits, or as many as it needs up to four: `9.90`, `0.035`."""
     text = f"{price // 10_000}.{price % 10_000:04d}"

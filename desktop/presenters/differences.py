@@ -21,7 +21,7 @@ from desktop.presenters.many import ManyCases
 from desktop.presenters.ports import Ask, Latest
 from desktop.presenters.words import CHANNELS, channel_word, in_words, longest, party_words, tone, word
 from shared.contracts.identity import Person
-from shared.contracts.reconcile import Difference, DifferenceDetail
+from shared.contracts.reconcile import Difference, DifferenceDetail, SideFact
 from shared.finance import DifferenceKind, DifferenceState
 from shared.ids import speak_order_code
 from shared.permissions import Permission
@@ -91,16 +91,16 @@ COLUMNS = (
         lambda d: figure(d.ours_fen),
         numeric=True,
         tip=lambda d: side(d.ours_words, d.ours_fen),
-        sample="¥123,456.00",
+        sample="¥1,234.00",
     ),
     Column[Difference](
         "theirs",
         lambda d: figure(d.theirs_fen),
         numeric=True,
         tip=lambda d: side(d.theirs_words, d.theirs_fen),
-        sample="¥123,456.00",
+        sample="¥1,234.00",
     ),
-    Column[Difference]("off_by", lambda d: signed(d.off_by_fen), numeric=True, sample="+¥123,456.00"),
+    Column[Difference]("off_by", lambda d: signed(d.off_by_fen), numeric=True, sample="+¥1,234.00"),
     Column[Difference]("state", lambda d: word(d.state), tone=lambda d: tone(d.state), sample=longest(DifferenceState)),
     Column[Difference]("channel", lambda d: channel_word(d.channel), sample=CHANNELS["wechat"], spare=True),
     Column[Difference]("doing", doing, tip=lambda d: d.note, sample="建议：补单发货", spare=True),
@@ -136,12 +136,19 @@ def compared(detail: DifferenceDetail) -> list[Facts]:
     return [
         Facts(
             name=(ours.get(key) or theirs[key]).name,
-            ours=ours[key].value if key in ours else "–",
-            theirs=theirs[key].value if key in theirs else "–",
+            ours=_told(ours.get(key)),
+            theirs=_told(theirs.get(key)),
             differs=key in differs,
         )
         for key in dict.fromkeys((*differs, *both, *ours, *theirs))
     ]
+
+
+def _told(fact: SideFact | None) -> str:
+    """A fact as it is read everywhere else."""
+    if fact is None:
+        return "–"
+    return speak_order_code(fact.value) if fact.key == "order_code" else fact.value
 
 
 def story(detail: DifferenceDetail) -> list[tuple[str, str]]:

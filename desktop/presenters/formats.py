@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from shared.clock import shop_time
-from shared.money import format_fen, format_unit_price
+from shared.money import format_unit_price, format_yuan
 
 MASK = "•"
 
@@ -21,9 +21,7 @@ def count(number: int) -> str:
 
 def money(fen: int | None) -> str:
     """Fen as `¥1,234.50`; a missing amount is a dash."""
-    if fen is None:
-        return "–"
-    return f"-¥{format_fen(-fen)}" if fen < 0 else f"¥{format_fen(fen)}"
+    return "–" if fen is None else format_yuan(fen)
 
 
 def price(unit_price: int) -> str:

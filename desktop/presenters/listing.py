@@ -34,8 +34,8 @@ class Column(Generic[T]):
     code: bool = False  # read letter by letter: shown in the key face
     tone: Callable[[T], str] | None = None
     tip: Callable[[T], str] | None = None
-    sample: str | tuple[str, str] = "0000000000"  # as wide as a usual cell, in zh and in en where they differ; columns
-    # are measured by it, never by all rows
+    sample: str | tuple[str, str] = "0000000000"  # as wide as a usual cell, in zh and in en where they differ, or lines
+    # of which the widest counts; columns are measured by it, never by all rows
     stretch: bool = False
     sorts: bool = False  # a press on its title sorts the list by it
     spare: bool = False  # left out where the table is too narrow for all; its row tells the same in a tip
@@ -134,6 +134,12 @@ class Listing(Generic[T]):
             self._pages.move_to_end(number)
             self._last_page = number
         return cells[within] if cells is not None and within < len(cells) else None
+
+    def longest(self, column: int, first: int, last: int) -> str:
+        """The longest cell of a column in the pages of rows first..last, of those that are here. Orders nothing."""
+        pages = range(first // PAGE_ROWS, last // PAGE_ROWS + 1)
+        here = (cells for page, cells in self._cells.items() if page in pages)
+        return max((row[column] for cells in here for row in cells), key=len, default="")
 
     def arrived(self, generation: int, page: int, rows: Sequence[T]) -> None:
         """A page is here. One of an older list is dropped."""

@@ -139,9 +139,9 @@ def tone(state: StrEnum | IntEnum) -> str:
 
 
 def longest(states: type[StrEnum]) -> tuple[str, str]:
-    """The longest of their words, in zh and in en: by it their column is measured."""
+    """All their words in zh and in en, a line each: their column has room for the longest."""
     both = [labels.words_of(state) for state in states]
-    return max((zh for zh, _ in both), key=len), max((en for _, en in both), key=len)
+    return "\n".join(zh for zh, _ in both), "\n".join(en for _, en in both)
 
 
 CHANNELS: Mapping[str, tuple[str, str]] = channels.NAMES

@@ -1,8 +1,9 @@
 """A table that is as quick with five million rows as with five, built the way it was measured.
 
-Three things keep it so: row heights are one number, columns are measured by a sample text, and the header has a
-selection model of its own. Without the last, Qt asks for every painted header section whether its whole column is
-selected, which calls into Python once per cell: selecting all of a million rows took seven seconds.
+Three things keep it so: row heights are one number, columns are measured by a sample text (those of numbers also by
+the rows that came, as no figure is ever cut), and the header has a selection model of its own. Without the last, Qt
+asks for every painted header section whether its whole column is selected, which calls into Python once per cell:
+selecting all of a million rows took seven seconds.
 
 Work with `picked_ranges()`, never with `selectedRows()`: the latter makes one object per row.
 """
@@ -19,6 +20,7 @@ from PySide6.QtCore import (
     QPersistentModelIndex,
     QRect,
     Qt,
+    QTimer,
     Signal,
 )
 from PySide6.QtGui import (
@@ -135,6 +137,11 @@ class BigTable(QTableView):
         self._name = ""
         self._stretched: dict[int, int] = {}
         self._spare: dict[int, int] = {}
+        self._wanted: dict[int, int] = {}
+        self._widen = QTimer(self)
+        self._widen.setSingleShot(True)
+        self._widen.setInterval(0)  # rows arrive while they are painted: no column changes under that
+        self._widen.timeout.connect(self._widen_numbers)
 
     def show_rows(self, model: RowsModel, *, remembered_as: str = "") -> None:
         """Show `model`, with columns as wide as their samples, or as somebody left them under that name."""
@@ -142,6 +149,7 @@ class BigTable(QTableView):
         self.setModel(model)
         self.horizontalHeader().sectionResized.connect(self._resized)
         model.modelReset.connect(self._rows_replaced)
+        model.dataChanged.connect(self._rows_arrived)
         self._measure_columns(model)
         self._sort_keys = [column.key if column.sorts else "" for column in model.listing.columns]
         if any(self._sort_keys):
@@ -254,6 +262,8 @@ class BigTable(QTableView):
                 self._stretched[at] = width
             if column.spare:
                 self._spare[at] = width
+        if model.rowCount():
+            self._rows_arrived(model.index(0, 0), model.index(model.rowCount() - 1, 0))
         self._share_width()
 
     def _width_of(self, column: Column[Any], title: str) -> int:
@@ -262,7 +272,36 @@ class BigTable(QTableView):
         face = QFontMetrics(key_font()) if column.code else metrics
         sample = column.sample if isinstance(column.sample, str) else in_words(column.sample)
         beside = _BADGE_ROOM if column.tone else _CELL_ROOM
-        return max(face.horizontalAdvance(sample), metrics.horizontalAdvance(title)) + beside
+        widest = max(map(face.horizontalAdvance, sample.splitlines()), default=0)
+        return max(widest, metrics.horizontalAdvance(title)) + beside
+
+    def _rows_arrived(self, first: QModelIndex, last: QModelIndex) -> None:
+        """Note which columns are too narrow for the longest of the numbers that came, unless somebody made them so."""
+        model = self.model()
+        if not isinstance(model, RowsModel):
+            return
+        for at, column in enumerate(model.listing.columns):
+            if column.numeric and not column.stretch and widths.kept(self._name, column.key) is None:
+                text = model.listing.longest(at, first.row(), last.row())
+                width = self.fontMetrics().horizontalAdvance(text) + _CELL_ROOM
+                if width > self._wanted.get(at, self._room_of(at)):
+                    self._wanted[at] = width
+                    self._widen.start()
+
+    def _room_of(self, at: int) -> int:
+        """How wide a column is, or would be where it is left out."""
+        header = self.horizontalHeader()
+        return self._spare.get(at, 0) if header.isSectionHidden(at) else header.sectionSize(at)
+
+    def _widen_numbers(self) -> None:
+        header = self.horizontalHeader()
+        for at, width in self._wanted.items():
+            if at in self._spare:
+                self._spare[at] = width
+            if not header.isSectionHidden(at):
+                header.resizeSection(at, width)
+        self._wanted.clear()
+        self._share_width()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Columns that stretch do so while there is room to spare."""

@@ -9,7 +9,7 @@ from enum import StrEnum
 from shared import channels
 from shared.finance import BillKind, DifferenceKind
 from shared.labels import label, words_of
-from shared.money import Fen, format_fen
+from shared.money import Fen, format_yuan
 from shared.states import AttemptState, RefundState
 
 _KINDS: dict[DifferenceKind, tuple[tuple[str, str], tuple[str, str]]] = {
@@ -82,10 +82,10 @@ _FACTS: dict[str, tuple[str, str]] = {
     "out_refund_no": ("商户退款单号", "Our refund number"),
     "out_trade_no": ("商户订单号", "Our number"),
     "paid_at": ("支付时间", "Paid at"),
-    "provider_no": ("渠道流水号", "The channel's number"),
-    "refund_no": ("渠道退款单号", "The channel's refund number"),
+    "provider_no": ("渠道流水号", "Channel's number"),
+    "refund_no": ("渠道退款单号", "Channel's refund number"),
     "refunded_at": ("退款到账时间", "Refunded at"),
-    "set_aside": ("待确认款项", "Set aside"),
+    "set_aside": ("暂收款", "Set aside"),
     "state": ("状态", "State"),
     "subject": ("商品或备注", "Goods or note"),
 }
@@ -159,4 +159,4 @@ class Told:
     @staticmethod
     def yuan(fen: Fen | None) -> str | None:
         """An amount."""
-        return None if fen is None else f"¥{format_fen(fen)}"
+        return None if fen is None else format_yuan(fen)

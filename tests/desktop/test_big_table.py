@@ -230,3 +230,33 @@ def test_columns_share_what_room_there_is_and_the_last_that_can_be_spared_goes_f
     assert (narrow[1], narrow[3], sum(narrow)) == (least[1], 0, sum(least) - 1)
     assert [width > 0 for width in widths_in(sum(least[:3]) - 1)] == [True, True, False, False]
     assert widths_in(sum(least) + 100) == wide
+
+
+def test_a_figure_is_never_cut(qtbot, qapp):
+    """A column of numbers grows to the longest that is here; what can be spared makes room for it, and stays told."""
+    columns = [
+        Column[int]("what", lambda n: "差异" * 6, stretch=True, sample="差异" * 6),
+        Column[int]("amount", lambda n: f"¥{n:,}.00", numeric=True, sample="¥1.00"),
+        Column[int]("state", lambda n: "iiiiii", tone=lambda n: "info", sample="iiiiii\nmmmmmm"),
+        Column[int]("more", lambda n: "1,234", numeric=True, sample="1", spare=True),
+    ]
+    listing = Listing(columns)
+    table = BigTable(name="差异")
+    theme.install(qapp, mode=theme.Mode.LIGHT).dress(table)
+    qtbot.addWidget(table)
+    table.show_rows(RowsModel(listing, lambda: ["类型", "金额", "状态", "笔数"]))
+    header, metrics = table.horizontalHeader(), table.fontMetrics()
+    narrow = [header.sectionSize(at) for at in range(4)]
+    assert narrow[2] > metrics.horizontalAdvance("mmmmmm"), "the widest of the words that it can have"
+    table.resize(metrics.horizontalAdvance("差异" * 6) + 60 + sum(narrow[1:]), 300)
+    table.show()
+    qtbot.waitExposed(table)
+    listing.show_rows([1, 9_876_543_210])
+    table.grab()
+    qtbot.waitUntil(lambda: header.sectionSize(1) > metrics.horizontalAdvance("¥9,876,543,210.00"))
+    assert header.isSectionHidden(3)
+    table.resize(900, 300)
+    qtbot.waitUntil(lambda: not header.isSectionHidden(3))
+    assert header.sectionSize(3) > metrics.horizontalAdvance("1,234")
+    table.measure_again()
+    qtbot.waitUntil(lambda: header.sectionSize(1) > metrics.horizontalAdvance("¥9,876,543,210.00"))

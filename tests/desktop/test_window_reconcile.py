@@ -5,15 +5,17 @@ from datetime import timedelta
 import openpyxl
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QWidget
 from sqlalchemy import select
 
 from desktop.commands import BY_ID
 from desktop.operations import reconciliation_days
 from desktop.presenters import formats
 from desktop.presenters.arrivals import SWEEP, act_key, pair_key, return_key
-from desktop.presenters.days import CORRECT, FETCH, RUN, SIGN
+from desktop.presenters.days import CORRECT, FETCH, RUN, SIGN, Unpaid
 from desktop.presenters.differences import compared
 from desktop.presenters.dropping import Meant
+from desktop.views.reconciliation.cards import ChannelCard
 from server.payments.model import PaymentBillFile
 from server.reconcile.model import (
     ReconcileDay,
@@ -24,8 +26,10 @@ from server.reconcile.model import (
 )
 from shared import clock, ids
 from shared.contracts.bank import NewSweep
+from shared.contracts.reconcile import DaySide
 from shared.finance import DayState, DifferenceKind, DifferenceState, SweepState
 from shared.permissions import Role
+from tests.desktop import reconcile_rows
 from tests.desktop.live import Line, shop
 from tests.desktop.window_program import desk_of, drag, drop, texts
 from tests.desktop.workbench import WAIT_MS, Yesterday, approve, at_the_bench, carry_out, go_to, listed, reconciled
@@ -44,6 +48,22 @@ def live_shop(tmp_path):
 @pytest.fixture
 def yesterday(world, tmp_path):
     return Yesterday(world, tmp_path)
+
+
+def test_a_card_is_as_wide_as_what_it_says(program, qtbot):
+    program.choose_language("en")
+    room = QWidget()
+    qtbot.addWidget(room)
+    card = ChannelCard()
+    card.setParent(room)
+    much = DaySide(payments=100_000, payments_fen=1_234_567_890, refunds=0, refunds_fen=0, fees_fen=0)
+    card.show_day(reconcile_rows.day(theirs=much), Unpaid())
+    room.resize(600, 200)
+    room.show()
+    card.resize(card.sizeHint())
+    assert (card.waits.text(), card.money.text()) == ("2 differences open", "¥12,345,678.90")
+    for part in (card.waits, card.money):
+        qtbot.waitUntil(lambda part=part: part.width() >= part.sizeHint().width(), timeout=WAIT_MS)
 
 
 def test_dropped_bills_are_told_one_by_one_and_the_refused_keep_the_servers_words(

@@ -22,6 +22,7 @@ from shared.money import (
     PPM,
     format_fen,
     format_unit_price,
+    format_yuan,
     least_quantity,
     line_amount,
     parse_fen,
@@ -176,6 +177,7 @@ def test_a_price_shows_two_digits_or_as_many_as_it_needs(price, text):
 
 def test_a_negative_amount_keeps_its_sign_and_its_fen():
     assert [format_fen(amount) for amount in (-1, -100, -123_456_789)] == ["-0.01", "-1.00", "-1,234,567.89"]
+    assert [format_yuan(amount) for amount in (-7, 0, 123_456_789)] == ["-¥0.07", "¥0.00", "¥1,234,567.89"]
 
 
 # --- ids ---

@@ -50,7 +50,8 @@ class ChannelCard(Live, QPushButton):
     def sizeHint(self) -> QSize:
         inside = self.layout()
         assert inside is not None
-        return QSize(WIDTH, inside.minimumSize().height())
+        least = inside.minimumSize()
+        return QSize(max(WIDTH, least.width()), least.height())
 
     def minimumSizeHint(self) -> QSize:
         return self.sizeHint()

@@ -130,8 +130,8 @@ class DifferencePanel(CasePanel):
             theirs = self.tr("账单第 {n} 行").format(n=formats.count(one.bill_row))
         grid.addWidget(label(self.tr("平台"), role="muted"), 0, 2)
         grid.addWidget(label(theirs, role="muted", wrap=True), 0, 3)
-        grid.addWidget(label(side(one.ours_words, one.ours_fen), role="heading", wrap=True), 1, 2)
-        grid.addWidget(label(side(one.theirs_words, one.theirs_fen), role="heading", wrap=True), 1, 3)
+        for at, words in ((2, side(one.ours_words, one.ours_fen)), (3, side(one.theirs_words, one.theirs_fen))):
+            grid.addWidget(label(words, role="heading", wrap=True), 1, at, Qt.AlignmentFlag.AlignTop)
         for at, fact in enumerate(compared(detail) if detail is not None else (), 2):
             if fact.differs:
                 mark = Glyph("alert", tint="danger", size=13)
@@ -149,8 +149,8 @@ class DifferencePanel(CasePanel):
         """The numbers to look for elsewhere, each whole and to be copied."""
         table = facts()
         for words, number in (
-            (self.tr("渠道单号"), one.provider_no),
-            (self.tr("商户单号"), one.out_trade_no),
+            (self.tr("渠道流水号"), one.provider_no),
+            (self.tr("商户订单号"), one.out_trade_no),
             (self.tr("商户退款单号"), one.out_refund_no),
         ):
             if number:
