@@ -98,9 +98,9 @@ _USUAL: dict[str, tuple[str, str, Kind, int]] = {
     "day": ("账期", "Day", Kind.DAY, 12),
     "channel": ("渠道", "Channel", Kind.WORD, 12),
     "order_code": ("平台订单号", "Order", Kind.TEXT, 16),
-    "out_trade_no": ("商户订单号", "Merchant's number", Kind.TEXT, 34),
+    "out_trade_no": ("商户订单号", "Our number", Kind.TEXT, 34),
     "provider_no": ("渠道流水号", "Channel's number", Kind.TEXT, 32),
-    "out_refund_no": ("商户退款单号", "Refund number", Kind.TEXT, 34),
+    "out_refund_no": ("商户退款单号", "Our refund number", Kind.TEXT, 34),
     "title": ("商品", "Product", Kind.TEXT, 28),
     "supplier": ("供应商", "Supplier", Kind.TEXT, 16),
     "distributor": ("分销商", "Distributor", Kind.TEXT, 16),
@@ -221,7 +221,7 @@ DAYS: Page[ReconciledDay] = Page(
 
 _MATCHED_BY: dict[str, Sentence] = {
     "provider_no": Sentence("渠道流水号", "Channel's number"),
-    "out_trade_no": Sentence("商户订单号", "Merchant's number"),
+    "out_trade_no": Sentence("商户订单号", "Our number"),
     "date_shift": Sentence("跨日配平", "Date shift"),
 }
 _row = _in("row")
@@ -250,7 +250,7 @@ REFUNDS: Page[Of[RefundMatch]] = Page(
         _row("asked_at", "申请时间", "Asked", Kind.TIME, 20),
         _row("succeeded_at", "成功时间", "Succeeded", Kind.TIME, 20),
         *_usual("order_code", of="row"),
-        _row("out_trade_no", "原商户订单号", "Merchant's number", Kind.TEXT, 34),
+        _row("out_trade_no", "原商户订单号", "Our number", Kind.TEXT, 34),
         *_usual("out_refund_no", of="row"),
         _row("provider_refund_no", "渠道退款单号", "Channel's refund number", Kind.TEXT, 32),
         _row("amount_fen", "退款金额（元）", "Amount", Kind.AMOUNT, 15, total=True),
@@ -362,7 +362,7 @@ STATEMENTS: Page[Statement] = Page(
         Column("number", "结算单号", "Statement", Kind.TEXT, 20),
         *_usual("supplier"),
         Column("day", "结算日", "Day", Kind.DAY, 12),
-        Column("mode", "结算方式", "Mode", Kind.WORD, 12, lambda row: MODES[row.mode]),
+        Column("mode", "结算方式", "How it is paid", Kind.WORD, 12, lambda row: MODES[row.mode]),
         Column("lines", "行数", "Lines", Kind.COUNT, 8),
         Column("release_fen", "应结（元）", "Released", Kind.AMOUNT, 14),
         Column("deductions_fen", "扣款（元）", "Deductions", Kind.AMOUNT, 14),

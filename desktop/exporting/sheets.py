@@ -100,7 +100,7 @@ PAYMENTS: Page[DayPayment] = Page(
     (
         Column("paid_at", "付款时间", "Paid", Kind.TIME, 20),
         Column("channel", "渠道", "Channel", Kind.TEXT, 12),
-        Column("out_trade_no", "商户单号", "Merchant's number", Kind.TEXT, 36),
+        Column("out_trade_no", "商户订单号", "Our number", Kind.TEXT, 36),
         Column("provider_no", "渠道流水号", "Channel's number", Kind.TEXT, 34),
         Column("order_code", "订单号", "Order", Kind.TEXT, 16),
         Column("state", "状态", "State", Kind.WORD, 12),

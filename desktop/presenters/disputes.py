@@ -88,7 +88,7 @@ def facts_of(one: Dispute) -> list[tuple[Pair, str]]:
     """What is known of it, and who said what."""
     facts: list[tuple[Pair, str]] = [
         (("渠道", "Channel"), channel_word(one.channel)),
-        (("渠道争议单号", "The channel's number"), one.channel_no),
+        (("渠道争议单号", "Channel's dispute number"), one.channel_no),
         (("原因", "Reason"), one.reason),
         (("罚款", "Fine"), formats.money(one.fine_fen) if one.fine_fen else ""),
         (("登记", "Opened"), f"{one.opened_by} {formats.moment(one.opened_at)}"),
@@ -182,7 +182,7 @@ class Disputes(Cases[Dispute]):
             (
                 Entry("order_code", ("订单号（必填）", "Order code (needed)"), most=24),
                 Entry("amount", ("争议金额（元，必填）", "Amount (yuan; needed)"), most=16),
-                Entry("channel_no", ("渠道争议单号（必填）", "The channel's number (needed)"), most=64),
+                Entry("channel_no", ("渠道争议单号（必填）", "Channel's dispute number (needed)"), most=64),
                 Entry("reason", ("原因（必填）", "Reason (needed)")),
             ),
             told=_frozen,

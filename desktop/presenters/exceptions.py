@@ -51,8 +51,8 @@ STATES: tuple[ExceptionState | None, ...] = (
 
 _NOTE = Entry("note", ("说明（必填，会记入操作日志）", "Note (needed; it goes into the log)"))
 _ORDER = Entry("order_code", ("订单号", "Order code"), most=24)
-_REFUND_NO = Entry("provider_no", ("渠道退款单号（商户后台可查）", "The channel's number of the refund"), most=64)
-PAYMENT_NO = Entry("provider_no", ("渠道交易单号（商户后台可查）", "The channel's number of the payment"), most=64)
+_REFUND_NO = Entry("provider_no", ("渠道退款单号（商户后台可查）", "Channel's refund number (in its console)"), most=64)
+PAYMENT_NO = Entry("provider_no", ("渠道流水号（商户后台可查）", "Channel's number (in its console)"), most=64)
 RECEIVED = Entry("amount", ("渠道后台显示的金额（元）", "The amount that its console shows"), most=16)
 _REMARK = Entry("note", ("说明（可不填）", "Note (may be left out)"), needed=False)
 
@@ -171,7 +171,7 @@ _SAID: dict[str, Pair] = {
     "failed": ("退款失败", "refund failed"),
     "closed": ("已关闭", "closed"),
     "unbilled": ("渠道账单里没有这个退款单号", "no bill of the channel has this number"),
-    "held": ("挂账中", "set aside"),
+    "held": ("暂收中", "set aside"),
     "returning": ("退款中", "on its way back"),
     "returned": ("已退回", "given back"),
     "attached": ("已归入订单", "attached to an order"),

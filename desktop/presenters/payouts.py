@@ -346,7 +346,7 @@ def paid_to(one: Payout) -> list[tuple[str, str, bool]]:
         (("收款方", "Receiver"), one.receiver, False),
         (("收款账号", "Account"), one.account, True),
         (("开户行", "Bank"), one.bank, False),
-        (("打款手续费", "Fee of the payout"), formats.money(one.fee_fen) if one.fee_fen else "", False),
+        (("打款手续费", "Payout fee"), formats.money(one.fee_fen) if one.fee_fen else "", False),
         (
             ("实际到账", "Arrived"),
             formats.money(one.arrived_fen) if arrived_in_part(one) else "",

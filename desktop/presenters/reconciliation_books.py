@@ -23,7 +23,7 @@ ACCOUNTS = {
     "bank": ("银行存款", "Bank"),
     "owed": ("应收供应商与分销商", "Owed by suppliers and distributors"),
     "escrow": ("买家已付待发货", "Escrow of buyers"),
-    "suspense": ("挂账款项", "Set aside, pays no order"),
+    "suspense": ("暂收款", "Set aside, pays no order"),
     "supplier_pending": ("供应商待结算", "Suppliers, not released"),
     "supplier_available": ("供应商可打款", "Suppliers, released"),
     "supplier_frozen": ("供应商冻结", "Suppliers, frozen"),

@@ -21,7 +21,7 @@ RUNBOOK: dict[ExceptionKind, Pair] = {
         ),
     ),
     ExceptionKind.PAID_TWICE: (
-        "同一订单付了两次，多出的一笔已单独挂账，原订单不受影响。核对两个渠道单号后退还这一笔；已在渠道后台退了的，登记下来。",
+        "同一订单付了两次，多出的一笔已记为暂收款，原订单不受影响。核对两个渠道流水号后退还这一笔；已在渠道后台退了的，登记下来。",
         (
             "One order was paid twice; the second payment was set aside and the order is not touched. Compare"
             " both numbers and refund this one; if it went back in the channel's console, record that."
@@ -65,7 +65,7 @@ RUNBOOK: dict[ExceptionKind, Pair] = {
             "问了多次，渠道仍没有说这笔钱到没到。不要让买家重付。再次查询；渠道后台能看到到账的，由两个人确认到账；"
             "渠道长时间不可用时停用该渠道，等账单核对。"
             "写有“未能入账的原因”的，是本系统没能记账：请管理员查日志，修好后再次查询。"
-            "写有“人工确认时所填的渠道单号”的，已按两个人的确认入账，渠道和账单却都没有：到渠道后台核对，查明后关闭。"
+            "写有“人工确认时所填的渠道流水号”的，已按两个人的确认入账，渠道和账单却都没有：到渠道后台核对，查明后关闭。"
         ),
         (
             "The channel does not say whether the money came. Do not let the buyer pay again. Ask again; what its"

@@ -63,7 +63,7 @@ def sums(one: Statement) -> list[Sum]:
         (("结算释放", "Released"), one.release_fen),
         (("退款扣减", "Deducted for refunds"), -one.deductions_fen),
         (FROM_BEFORE, -one.owed_fen),
-        (("打款手续费", "Fee of the payout"), -one.payout_fee_fen),
+        (("打款手续费", "Payout fee"), -one.payout_fee_fen),
     ]
     total = Sum(in_words(("应付", "Payable")), formats.money(one.payable_fen), is_total=True)
     return [Sum(in_words(words), formats.money(fen), is_brought=words is FROM_BEFORE) for words, fen in parts] + [total]
@@ -159,11 +159,11 @@ def drilled(line: StatementLine) -> list[tuple[str, str, bool]]:
         (("类型", "Kind"), kind_word(line), False),
         (("规格", "SKU"), line.sku, True),
         (("发货", "Delivered"), formats.moment(line.delivered_at), False),
-        (("订单金额", "Amount of the line"), formats.money(line.amount_fen), False),
+        (("订单金额", "Amount"), formats.money(line.amount_fen), False),
         (("店铺优惠", "Discount of the shop"), _if_any(line.discount_fen), False),
         (("平台服务费", "Platform fee"), _if_any(-line.fee_fen), False),
         (("分销佣金", "Commission"), _if_any(-line.commission_fen), False),
-        (("结算金额", "Settled"), formats.money(line.net_fen), False),
+        (("结算金额", "Net"), formats.money(line.net_fen), False),
         (("此前已退款", "Refunded before"), _if_any(line.refunded_fen), False),
         (("此前争议败诉", "Lost in disputes before"), _if_any(line.lost_fen), False),
         (("分销商", "Distributor"), line.distributor, False),
@@ -171,9 +171,9 @@ def drilled(line: StatementLine) -> list[tuple[str, str, bool]]:
         (("争议单号", "Dispute"), line.dispute_no or "", True),
         (("卡密批次", "Lots"), ", ".join(line.lots), False),
         (("支付渠道", "Channel"), channel_word(line.payment_channel) if line.payment_channel else "", False),
-        (("商户单号", "Payment"), line.payment_no or "", True),
-        (("渠道流水号", "The channel's number"), line.provider_no or "", True),
-        (("渠道账单", "In the bill"), bill_row(line) if line.payment_channel else "", False),
+        (("商户订单号", "Our number"), line.payment_no or "", True),
+        (("渠道流水号", "Channel's number"), line.provider_no or "", True),
+        (("渠道账单", "Channel's bill"), bill_row(line) if line.payment_channel else "", False),
     ]
     return [(in_words(words), value, is_code) for words, value, is_code in facts if value]
 

@@ -309,7 +309,7 @@ def _parser(shell: Shell) -> argparse.ArgumentParser:
     listed = verbs.add_parser("orders", help=words("订单", "orders"))
     listed.add_argument("--day", type=_day(shell))
     listed.add_argument("--state", type=OrderState, choices=list(OrderState))
-    listed.add_argument("--q", help=words("订单号或渠道单号", "an order's code or a channel's number"))
+    listed.add_argument("--q", help=words("订单号或渠道流水号", "an order's code or a channel's number"))
     listed.set_defaults(run=_orders)
 
     export = verbs.add_parser("export", help=words("导出", "exports"))

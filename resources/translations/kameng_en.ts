@@ -393,7 +393,7 @@
         <translation>Ledger by account</translation>
     </message>
     <message>
-        <source>签字前的核对</source>
+        <source>签署前的核对</source>
         <translation>Before you sign</translation>
     </message>
     <message>
@@ -1536,7 +1536,7 @@
     </message>
     <message>
         <source>已处理</source>
-        <translation>Closed</translation>
+        <translation>Handled</translation>
     </message>
     <message>
         <source>未处理金额</source>
@@ -1916,16 +1916,16 @@
         <translation>The sides differ</translation>
     </message>
     <message>
-        <source>渠道单号</source>
-        <translation>Channel&apos;s no.</translation>
+        <source>渠道流水号</source>
+        <translation>Channel&apos;s number</translation>
     </message>
     <message>
-        <source>商户单号</source>
-        <translation>Merchant no.</translation>
+        <source>商户订单号</source>
+        <translation>Our number</translation>
     </message>
     <message>
         <source>商户退款单号</source>
-        <translation>Our refund no.</translation>
+        <translation>Our refund number</translation>
     </message>
     <message>
         <source>查看订单 {code}</source>
@@ -3616,12 +3616,12 @@
         <translation>Channel&apos;s fee</translation>
     </message>
     <message>
-        <source>商户单号</source>
-        <translation>Merchant no.</translation>
+        <source>商户订单号</source>
+        <translation>Our number</translation>
     </message>
     <message>
         <source>渠道流水号</source>
-        <translation>Channel no.</translation>
+        <translation>Channel&apos;s number</translation>
     </message>
 </context>
 <context>
@@ -3635,7 +3635,7 @@
         <translation>Space peeks at an order, slash finds one by its code</translation>
     </message>
     <message>
-        <source>订单号或渠道单号 ( / )</source>
+        <source>订单号或渠道流水号 ( / )</source>
         <translation>Order code or number ( / )</translation>
     </message>
     <message>
@@ -3770,7 +3770,7 @@
     </message>
     <message>
         <source>结算方式</source>
-        <translation>Mode</translation>
+        <translation>How it is paid</translation>
     </message>
     <message>
         <source>结算单</source>
@@ -4363,8 +4363,8 @@
         <translation>It waits for another person&apos;s approval.</translation>
     </message>
     <message>
-        <source>连不上服务器，下面是{age}的数字。</source>
-        <translation>The server cannot be reached; these are figures of {age}.</translation>
+        <source>连不上服务器，以下数字的读取时间：{age}</source>
+        <translation>The server cannot be reached; these figures were read {age}.</translation>
     </message>
     <message numerus="yes">
         <source>前面还有 %n 天没有签署，最早的是 {day}。</source>
@@ -5103,7 +5103,7 @@
     </message>
     <message>
         <source>结算方式</source>
-        <translation>Mode</translation>
+        <translation>How it is paid</translation>
     </message>
     <message>
         <source>生成</source>
@@ -5237,7 +5237,7 @@
     </message>
     <message>
         <source>服务费</source>
-        <translation>Fee</translation>
+        <translation>Platform fee</translation>
     </message>
     <message>
         <source>结算金额</source>
@@ -5449,7 +5449,7 @@
     <name>TermsPage</name>
     <message>
         <source>与供应商约定的周期、起结金额和收款账户；按发货时的约定结算</source>
-        <translation>Cycles, least amounts and accounts; a line follows what was agreed when it was delivered</translation>
+        <translation>Cycles, minimums and accounts; a line follows what was agreed when it was delivered</translation>
     </message>
     <message>
         <source>结算条件列表</source>

@@ -118,7 +118,7 @@ def suspense_is_what_was_set_aside(tx: Tx) -> Finding | None:
         UnmatchedPayment.state.in_(_IN_SUSPENSE)
     )
     query = select(booked, aside.scalar_subquery()).where(booked != aside.scalar_subquery())
-    return found(tx, "L4", "挂账余额与明细不符 / suspense is not what was set aside", query)
+    return found(tx, "L4", "暂收款余额与明细不符 / suspense is not what was set aside", query)
 
 
 def money_set_aside_has_its_exception(tx: Tx) -> Finding | None:
@@ -127,7 +127,7 @@ def money_set_aside_has_its_exception(tx: Tx) -> Finding | None:
     query = select(UnmatchedPayment.channel, UnmatchedPayment.provider_no).where(
         UnmatchedPayment.state == UnmatchedState.HELD.value, ~named
     )
-    return found(tx, "P3", "挂账款项不在异常列表 / money set aside that nobody is to decide on", query)
+    return found(tx, "P3", "暂收款不在异常列表 / money set aside that nobody is to decide on", query)
 
 
 def paid_money_is_somewhere(tx: Tx, scope: Scope = EVERYTHING) -> Finding | None:

@@ -51,7 +51,7 @@ SALES: Page[Sale] = Page(
         Column("paid_at", "付款时间", "Paid", Kind.TIME, 20),
         Column("delivered_at", "发货时间", "Delivered", Kind.TIME, 20),
         Column("order_code", "订单号", "Order", Kind.TEXT, 16),
-        Column("out_trade_no", "商户单号", "Merchant's number", Kind.TEXT, 34),
+        Column("out_trade_no", "商户订单号", "Our number", Kind.TEXT, 34),
         Column("provider_no", "渠道流水号", "Channel's number", Kind.TEXT, 34),
         Column("state", "状态", "State", Kind.WORD, 12),
         Column("title", "商品", "Product", Kind.TEXT, 32),

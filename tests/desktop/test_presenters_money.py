@@ -134,7 +134,7 @@ def test_evidence_is_in_words_and_what_is_new_stands_as_it_is():
         ("发现方式", "渠道账单", False),
         ("实收", "¥45.00", False),
         ("支付时间", "2026-03-02 12:00:00", False),
-        ("渠道单号", "42", True),
+        ("渠道流水号", "42", True),
         ("渠道状态", "已退款", False),
         ("渠道说明", "PAYMENT_GONE", False),
         ("受阻原因", "已超过支付渠道允许的退款期限，请线下处理。", False),

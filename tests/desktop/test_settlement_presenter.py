@@ -71,12 +71,12 @@ def test_a_statement_says_what_became_of_it_and_its_lines_add_up():
 def test_a_line_leads_down_to_the_row_of_the_bill():
     told = {name: value for name, value, _is_code in drilled(line())}
     assert told["卡密批次"] == "三月.xlsx"
-    assert (told["商户单号"], told["渠道流水号"]) == ("KM-1", "4300-1")
+    assert (told["商户订单号"], told["渠道流水号"]) == ("KM-1", "4300-1")
     assert told["渠道账单"] == "2026-03-02 第 12 行"
     assert "退款单号" not in told
     theirs = line(payment_channel=None, payment_no=None, provider_no=None, bill_day=None, bill_row=None)
     assert bill_row(theirs) == "–"
-    assert not {"支付渠道", "商户单号", "渠道流水号", "渠道账单"} & {name for name, _value, _code in drilled(theirs)}
+    assert not {"支付渠道", "商户订单号", "渠道流水号", "渠道账单"} & {name for name, _value, _code in drilled(theirs)}
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_every_line_and_what_they_come_to(tmp_path, language):
     assert lines["D2"].data_type == "s"
     told = {row[0]: row[1:] for row in cover.iter_rows(values_only=True)}
     assert told[{"zh": "应付（元）", "en": "Payable"}[language]][0] == 37.98
-    formula, control, _verdict = told[{"zh": "结算金额（元）", "en": "Settled"}[language]]
+    formula, control, _verdict = told[{"zh": "结算金额（元）", "en": "Net"}[language]]
     assert (formula.startswith("=ROUND(SUM("), control) == (True, 33.75)
     assert verify(tmp_path / "one.xlsx").unchanged
     lines["K3"] = 9.5

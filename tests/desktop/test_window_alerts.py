@@ -148,7 +148,7 @@ def test_old_figures_of_a_day_say_that_they_are_old(program, live_shop, world, q
         line.cut()
         window.run("list.refresh")
         qtbot.waitUntil(lambda: not desk.reconciliation.books.live, timeout=WAIT_MS)
-        assert window.page.notice.text == "连不上服务器，下面是刚刚的数字。"
+        assert window.page.notice.text == "连不上服务器，以下数字的读取时间：刚刚"
         program.engine.hint()
         qtbot.waitUntil(lambda: window.foot.connection.text() == "离线", timeout=WAIT_MS)
         assert "没有服务应答" in window.foot.connection.toolTip()

@@ -98,7 +98,7 @@ def test_money_of_nobody_goes_back_when_two_people_say_so(program, live_shop, wo
     words = texts(page.panel)
     assert "未知订单付款" in words
     assert "找到就归入，找不到就退款" in page.panel.runbook.text
-    for told in ("渠道单号", "S-orphan-1", "实收", "¥45.00", "渠道通知"):
+    for told in ("渠道流水号", "S-orphan-1", "实收", "¥45.00", "渠道通知"):
         assert told in words
     assert list(page.bar.buttons) == ["refund", "attach", "record"], "what the server offers, the usual thing first"
     qtbot.keyClick(page.table, Qt.Key.Key_F)

@@ -47,7 +47,7 @@ class OrdersPage(Page):
         layout = column(made, gap=0)
         tools = FlowLayout(gap=6)
         self.search = SearchField(width=230)
-        self.say(self.search.name, lambda: self.tr("订单号或渠道单号 ( / )"))
+        self.say(self.search.name, lambda: self.tr("订单号或渠道流水号 ( / )"))
         self.search.asked.connect(lambda text: self.presenter.show(state=self.presenter.state, query=text))
         tools.addWidget(self.search)
         self._group = QButtonGroup(self)

@@ -93,7 +93,7 @@ class OrderPeek(CasePanel):
             fee = formats.money(order.channel_fee_fen)
             estimated = self.tr("{fee}（预估，以账单为准）").format(fee=fee)
             add_fact(table, self.tr("渠道手续费"), fee if order.channel_fee_is_final else estimated)
-        add_fact(table, self.tr("商户单号"), order.out_trade_no or "–", is_code=True)
+        add_fact(table, self.tr("商户订单号"), order.out_trade_no or "–", is_code=True)
         add_fact(table, self.tr("渠道流水号"), order.provider_no or "–", is_code=True)
         layout.addLayout(table)
 

@@ -69,7 +69,7 @@ class BooksView(Live, QScrollArea):
     def _proof_card(self) -> QWidget:
         card = Card(margin=16, gap=8)
         title = label(role="heading")
-        self.say(title.setText, lambda: self.tr("签字前的核对"))
+        self.say(title.setText, lambda: self.tr("签署前的核对"))
         card.body.addWidget(title)
         grid = QGridLayout()
         grid.setHorizontalSpacing(12)

@@ -401,7 +401,7 @@ class ReconciliationPage(CasesPage):
         if error is not None:
             self.notice.tell(sentence(error), tone="danger")
         elif is_old and books.as_of is not None:
-            words = self.tr("连不上服务器，下面是{age}的数字。").format(age=how_old(books.as_of))
+            words = self.tr("连不上服务器，以下数字的读取时间：{age}").format(age=how_old(books.as_of))
             self.notice.tell(words, tone="warning")
         elif days.unsigned:
             words = self.tr("前面还有 %n 天没有签署，最早的是 {day}。", None, len(days.unsigned))

@@ -43,8 +43,8 @@ class TermsPanel(CasePanel):
         layout.addWidget(rule())
         layout.addWidget(label(self.tr("历次约定"), role="heading"))
         for past in self._presenter.history or ():
-            who = party_words(past.changed_by) if past.version else self.tr("默认条件")
-            layout.addWidget(label(f"{formats.moment(past.valid_from)} {who}", role="caption"))
+            told = f"{formats.moment(past.valid_from)} {party_words(past.changed_by)}"
+            layout.addWidget(label(told if past.version else self.tr("默认条件"), role="caption"))
             layout.addWidget(label(terms_words(past), wrap=True))
 
 

@@ -420,7 +420,7 @@ def _number(body: wire.ProposeAction) -> str | None:
     if body.action not in _NUMBERED:
         return None
     if body.provider_no is None:
-        raise BadField(field="provider_no", reason=Sentence("请填写渠道单号", "the channel's number is needed"))
+        raise BadField(field="provider_no", reason=Sentence("请填写渠道流水号", "the channel's number is needed"))
     return body.provider_no
 
 

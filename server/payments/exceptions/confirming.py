@@ -54,7 +54,7 @@ class NotConfirmed(Conflict):
     """The payment is known already, or the number belongs to other money."""
 
     code = "not_confirmed"
-    zh = "没有入账：这笔支付已经到账，或渠道单号 {number} 属于另一笔款项。请刷新后核对单号。"
+    zh = "没有入账：这笔支付已经到账，或渠道流水号 {number} 属于另一笔款项。请刷新后核对单号。"
     en = "Nothing was booked: the payment has come already, or the number {number} is that of other money."
 
 
@@ -69,7 +69,7 @@ class FinanceNeeded(Conflict):
 def require_channels_own(number: str, out_trade_no: str) -> None:
     """Raise BadField for a number of ours: consoles show it beside the channel's."""
     if number == out_trade_no or ids.is_id(number):
-        words = Sentence("这是商户订单号，请填渠道的交易单号", "this is our own number, not the channel's")
+        words = Sentence("这是商户订单号，请填渠道流水号", "this is our own number, not the channel's")
         raise BadField(field="provider_no", reason=words)
 
 
