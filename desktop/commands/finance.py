@@ -58,6 +58,7 @@ SETTLEMENT: tuple[Command, ...] = (
         "lock",
         Permission.SETTLEMENT_HOLD_EDIT,
     ),
+    _one("due.brought", lambda: translate("Commands", "看应结的上期结转从哪里来"), "B", "back", _READ),
     _one("settlement.pick_all", lambda: translate("Commands", "选择筛选出的全部"), "Ctrl+A", "check", _READ),
     _one("statement.confirm", lambda: translate("Commands", "确认结算单"), "A", "check", _MAKE),
     _one("statement.drop", lambda: translate("Commands", "作废结算单"), "X", "close", _MAKE),

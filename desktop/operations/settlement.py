@@ -133,6 +133,12 @@ async def brought_forward(engine: Engine, statement_id: UUID) -> Seen[Page[Broug
     return await look(engine, list_name=name_of(f"statement/{statement_id}/brought"), call=call, answer=_BROUGHT)
 
 
+async def due_forward(engine: Engine, supplier_id: UUID) -> Seen[Page[BroughtForward]]:
+    """The parts of what the statement of a supplier would bring forward if it were made now."""
+    call = Call("GET", f"{_HERE}/due/{supplier_id}/brought")
+    return await look(engine, list_name=name_of(f"due/{supplier_id}/brought"), call=call, answer=_BROUGHT)
+
+
 async def make_statements(
     engine: Engine, *, run_id: UUID, day: date, suppliers: Sequence[UUID] | None = None
 ) -> list[Statement]:

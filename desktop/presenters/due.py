@@ -12,6 +12,7 @@ from desktop.operations import settlement
 from desktop.operations.seen import Seen
 from desktop.presenters import formats
 from desktop.presenters.acting import Act, Acting, Pair, Work
+from desktop.presenters.brought import Brought
 from desktop.presenters.feed import Feed
 from desktop.presenters.holds import hold_act
 from desktop.presenters.listing import Column
@@ -124,6 +125,8 @@ class Due(Watched):
         line: the line that is looked at, or None.
         account: its account, or None while it is read.
         terms: on which terms it is paid, or None while that is read.
+        brought: the parts of what its statement would bring forward; read while these are looked into.
+        is_at_brought: these are looked into.
         acting: what may be done: make statements, hold back.
         error: why the account could not be read.
     """
@@ -145,6 +148,8 @@ class Due(Watched):
         self.unknown_year: int | None = None
         self.line: DueLine | None = None
         self.account: SupplierAccount | None = None
+        self.brought = Brought(ask, self.changed, may_open=Permission.LEDGER_JOURNAL_READ in may)
+        self.is_at_brought = False
         self._terms: dict[UUID, Terms] = {}
         self.error: Exception | None = None
         self.acting: Acting[Any] = Acting(ask, lambda _done: self.refresh(), self.refresh)
@@ -177,8 +182,32 @@ class Due(Watched):
             day, supplier_id = self.day, one.supplier_id
             self.lines.show(lambda engine, after: settlement.list_due_lines(engine, supplier_id, day=day, after=after))
             self._read_account()
+        self._follow_brought()
         self._offer()
         self.changed()
+
+    @property
+    def may_look_at_brought(self) -> bool:
+        """Whether the statement of the one in front would bring anything forward."""
+        return self.chosen is not None and bool(self.chosen.owed_fen)
+
+    def look_at_brought(self) -> None:
+        """Look at the parts of that, and at those of whoever is in front next."""
+        self.is_at_brought = True
+        self._follow_brought()
+        self.changed()
+
+    def leave_brought(self) -> None:
+        """Look at them no more."""
+        self.is_at_brought = False
+        self.changed()
+
+    def _follow_brought(self) -> None:
+        one = self.chosen
+        self.is_at_brought = self.is_at_brought and self.may_look_at_brought
+        if one is not None and self.is_at_brought:
+            read = partial(settlement.due_forward, supplier_id=one.supplier_id)
+            self.brought.follow(one.supplier_id, self.suppliers.as_of, read)
 
     @property
     def total(self) -> tuple[int, str, str]:

@@ -15,14 +15,13 @@ from desktop.operations import settlement, statement_file
 from desktop.operations.seen import Seen
 from desktop.presenters import formats, statement_acts
 from desktop.presenters.acting import Act, Pair
-from desktop.presenters.brought import TO_LEDGER, Brought
+from desktop.presenters.brought import Brought
 from desktop.presenters.feed import Feed
 from desktop.presenters.listing import Column
 from desktop.presenters.many import ManyCases
 from desktop.presenters.ports import Ask
 from desktop.presenters.words import channel_word, in_words, tone, word
 from shared.clock import now, shop_day
-from shared.contracts.brought import BroughtForward
 from shared.contracts.identity import Person
 from shared.contracts.settlement import SettlementMode, Statement, StatementLine
 from shared.finance import StatementState
@@ -203,9 +202,8 @@ class Statements(ManyCases[Statement]):
         self.lines_of: Statement | None = None
         self.lines: Feed[StatementLine] = Feed(ask, LINE_COLUMNS)
         self.line: StatementLine | None = None
-        self.brought = Brought(ask, self.changed)
+        self.brought = Brought(ask, self.changed, may_open=Permission.LEDGER_JOURNAL_READ in may)
         self.is_at_brought = False
-        self._may_open = Permission.LEDGER_JOURNAL_READ in may
         self.exporting = False
         self.exported: Written | None = None
         self.export_error: Exception | None = None
@@ -300,7 +298,8 @@ class Statements(ManyCases[Statement]):
     # --- what was brought forward ---
 
     def _show(self, case: Statement) -> None:
-        self.brought.follow(case)
+        read = partial(settlement.brought_forward, statement_id=case.id) if case.owed_fen else None
+        self.brought.follow(case.id, case.version, read)
         super()._show(case)
 
     @property
@@ -314,12 +313,6 @@ class Statements(ManyCases[Statement]):
             self.open_lines()
             self.line, self.is_at_brought = None, True
             self.changed()
-
-    def leads_on(self, one: BroughtForward) -> bool:
-        """Whether this person may open the paper that a part comes from."""
-        if one.kind == "restored":
-            return self._may_open and one.order_code is not None
-        return one.id is not None and (self._may_open or one.kind not in TO_LEDGER)
 
     def find(self, case_id: UUID) -> None:
         self.leave_lines()

@@ -1330,6 +1330,10 @@
         <translation>Hold the settlement of the selected order or supplier</translation>
     </message>
     <message>
+        <source>看应结的上期结转从哪里来</source>
+        <translation>See what will be from before</translation>
+    </message>
+    <message>
         <source>确认结算单</source>
         <translation>Confirm the statement</translation>
     </message>
@@ -2134,6 +2138,10 @@
     <message>
         <source>发货后的订单会出现在这里。</source>
         <translation>Delivered orders appear here.</translation>
+    </message>
+    <message>
+        <source>上期结转 {amount}</source>
+        <translation>From before {amount}</translation>
     </message>
     <message>
         <source>从 {day} 起欠款，请催收</source>

@@ -26,6 +26,8 @@ from server.payments.settling import refunds_named
 from server.policy import Actor
 from server.settlement.drilling import order_codes
 from server.settlement.model import Payout, SettlementDeduction, Statement
+from server.settlement.proposing import owed
+from shared import ids
 from shared.contracts.brought import BroughtForward, BroughtKind
 from shared.finance import StatementState
 from shared.money import Fen
@@ -48,6 +50,12 @@ def parts(tx: Tx, who: Actor, statement: Statement) -> list[BroughtForward]:
     """The parts of what a statement brought forward, the oldest first; they add up to it."""
     bearer = _Bearer(statement.supplier_id, statement.owed_fen, statement.id, _reckoned(statement))
     return _parts(tx, who, bearer)
+
+
+def parts_due(tx: Tx, who: Actor, supplier_id: UUID) -> list[BroughtForward]:
+    """The same of the statement that could be made of a supplier now."""
+    now = ids.new_id()
+    return _parts(tx, who, _Bearer(supplier_id, owed(tx, supplier_id), now, now))
 
 
 def _parts(tx: Tx, who: Actor, bearer: _Bearer) -> list[BroughtForward]:

@@ -112,6 +112,13 @@ def propose(tx: Tx, by: Rules, *, day: date) -> list[Proposal]:
     ]
 
 
+def owed(tx: Tx, supplier_id: UUID) -> Fen:
+    """What a statement of a supplier would take over from before, as in its `Proposal`."""
+    taken = earning.deductions(tx, [supplier_id])
+    new = sum(one.amount_fen for one in taken.get(supplier_id, ()) if one.own is None)
+    return -positions(tx, [supplier_id], taken)[supplier_id] - new
+
+
 def positions(
     tx: Tx, supplier_ids: Collection[UUID], taken: Mapping[UUID, Sequence[Deduction]], *, besides: UUID | None = None
 ) -> dict[UUID, Fen]:

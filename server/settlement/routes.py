@@ -141,6 +141,15 @@ def list_due_lines(
         )
 
 
+@router.get("/due/{supplier_id}/brought", allow=READ)
+def what_would_be_brought_forward(request: Request, supplier_id: UUID) -> Page[BroughtForward]:
+    """What the statement of a supplier that could be made now would bring forward from before, taken apart."""
+    with context.of(request).db.read() as tx:
+        who = policy.actor(request)
+        queries.scope(tx, who, supplier_id)
+        return Page[BroughtForward](items=brought.parts_due(tx, who, supplier_id))
+
+
 def _today() -> date:
     return clock.shop_day(clock.now())
 

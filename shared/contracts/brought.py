@@ -1,4 +1,4 @@
-"""What a statement brought forward from before (上期结转), taken apart."""
+"""What a statement brought forward from before (上期结转), or would if it were made now, taken apart."""
 
 from __future__ import annotations
 

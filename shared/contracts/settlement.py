@@ -4,10 +4,11 @@ Below `/api/settlement`; lists are a `Page`, suppliers see their own alone. Amou
 
     GET terms, GET terms/{supplier_id} (all versions, newest first), PUT terms/{supplier_id}
     GET fee-rules, POST fee-rules                        see `shared.contracts.fees`
-    GET due?day= (by supplier), GET due/{supplier_id}?day=&after=&limit= (its lines)
+    GET due?day= (by supplier), GET due/{supplier_id}?day=&after=&limit= (its lines), GET due/{supplier_id}/brought
     GET statements?supplier_id=&state=&from=&to=&after=&limit= (by the day they are of), GET statements/{id}
     POST statements (a page of those it made)
-    GET statements/{id}/lines?after=&limit=, POST statements/{id}/{confirm|drop}
+    GET statements/{id}/lines?after=&limit=, GET statements/{id}/brought (see `shared.contracts.brought`)
+    POST statements/{id}/{confirm|drop}
     GET payouts?supplier_id=&state=&after=&limit=, POST payouts, GET payouts/{id}, GET payouts/{id}/instruction
     POST payouts/{id}/{check|send|confirm|fail|withdraw}, POST payouts/results
     GET holds?all=, POST holds, DELETE holds/{id} (lets go; answers the hold)

@@ -1,5 +1,6 @@
-"""What a statement brought forward, at the window against the real server: it leads to the adjustment behind it."""
+"""What a statement brought forward, or will, at the window against the real server: it leads to what is behind it."""
 
+import re
 from datetime import timedelta
 
 import openpyxl
@@ -10,6 +11,7 @@ from PySide6.QtWidgets import QPushButton
 from desktop.operations import ledger, settlement
 from desktop.views.shell.window import SMALLEST
 from shared import clock, ids
+from shared.contracts.brought import BroughtForward
 from shared.contracts.ledger import AdjustmentTransfer
 from shared.contracts.settlement import EditTerms
 from shared.finance import Cycle, ReleaseFrom
@@ -24,7 +26,7 @@ TICKET = "T-7".ljust(80, "0")
 
 @pytest.fixture
 def adjusted(world, colleague):
-    """星河 has a statement, ten yuan more by an adjustment, and a statement of these."""
+    """星河 has a statement, ten yuan more by an adjustment, a statement of these, and five yuan more since."""
     agreed = {"mode": "purchase", "cycle": Cycle.D0, "n": 0, "release_from": ReleaseFrom.DELIVERED}
     zhou, wang, payee = colleague("zhou"), colleague("wang"), world.suppliers["xinghe"]
     with clock.fixed(clock.day_bounds(clock.shop_day(clock.now()))[0] - timedelta(hours=12)):
@@ -37,13 +39,50 @@ def adjusted(world, colleague):
         [one] = zhou.run(settlement.make_statements(zhou.engine, run_id=run, day=day, suppliers=[payee]))
         return zhou.run(settlement.move_statement(zhou.engine, one, "confirm"))
 
+    def adjust(fen, **told):
+        more = {"debit_kind": "loss", "debit_owner": "", "credit_kind": "supplier_available", "credit_owner": payee.hex}
+        transfers = [AdjustmentTransfer(**more, amount_fen=fen)]
+        proposed = ledger.propose_adjustment(zhou.engine, adjustment_id=ids.new_id(), transfers=transfers, **told)
+        wang.run(ledger.check_adjustment(wang.engine, zhou.run(proposed), approve=True))
+
     made()
-    more = {"debit_kind": "loss", "debit_owner": "", "credit_kind": "supplier_available", "credit_owner": payee.hex}
-    transfers = [AdjustmentTransfer(**more, amount_fen=1_000)]
-    told = {"reason": "补十月少结的", "ticket": TICKET}
-    proposed = ledger.propose_adjustment(zhou.engine, adjustment_id=ids.new_id(), transfers=transfers, **told)
-    wang.run(ledger.check_adjustment(wang.engine, zhou.run(proposed), approve=True))
-    return made()
+    adjust(1_000, reason="补十月少结的", ticket=TICKET)
+    one = made()
+    adjust(500, reason="补运费", ticket="T-8")
+    return one
+
+
+def see_what_is_due(window, desk, qtbot, one):
+    """Before a statement is made of it, the same is told and leads to the same."""
+    adjustments = desk.ledger.adjustments
+    window.go("settlement")
+    window.run("settlement.show_due")
+    page, due = window.page.due, desk.settlement.due
+    qtbot.waitUntil(lambda: due.chosen is not None and due.account is not None, timeout=WAIT_MS)
+    [mine, other] = sorted(due.suppliers.rows, key=lambda row: row.owed_fen)
+    due.choose(other)
+    assert (due.may_look_at_brought, page.brought.isVisible(), page.panel.isVisible()) == (False, False, False)
+    due.choose(mine)
+    qtbot.waitUntil(page.brought.isVisible, timeout=WAIT_MS)
+    assert page.brought.text() == "上期结转 ¥5.00"
+    window.run("due.brought")
+    qtbot.waitUntil(lambda: bool(due.brought.parts), timeout=WAIT_MS)
+    assert page.panel.isVisible()
+    assert re.search("¥5.00\n\n上期结转\n调账\n¥5.00\nT-8 · 20.* · 补运费", texts(page.panel))
+    due.choose(other)
+    assert not page.panel.isVisible(), "it brings nothing forward"
+    due.choose(mine)
+    window.run("due.brought")
+    qtbot.waitUntil(lambda: "调账" in texts(page.panel), timeout=WAIT_MS)
+    page.panel.part_wanted.emit(BroughtForward(kind="short", amount_fen=-1, id=one.id))
+    qtbot.waitUntil(lambda: window.page.front.place == "statements", timeout=WAIT_MS)
+    statements = desk.settlement.statements
+    qtbot.waitUntil(lambda: statements.opened is not None and statements.opened.id == one.id, timeout=WAIT_MS)
+    window.run("settlement.show_due")
+    [part] = (press for press in page.panel.findChildren(QPushButton) if press.text() == "调账")
+    qtbot.mouseClick(part, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: adjustments.opened is not None and adjustments.opened.ticket == "T-8", timeout=WAIT_MS)
+    assert (window.page.place, window.page.front.place) == ("ledger", "adjustments")
 
 
 def test_what_was_brought_forward_leads_to_its_adjustment(program, live_shop, adjusted, qtbot, tmp_path):
@@ -79,6 +118,7 @@ def test_what_was_brought_forward_leads_to_its_adjustment(program, live_shop, ad
     qtbot.waitUntil(lambda: adjustments.opened is not None, timeout=WAIT_MS)
     assert (window.page.place, window.page.front.place) == ("ledger", "adjustments")
     assert (adjustments.opened.ticket, adjustments.opened.reason) == (TICKET, "补十月少结的")
+    see_what_is_due(window, desk, qtbot, adjusted)
     program.console.sign_out()
     qtbot.waitUntil(lambda: program.console.desk is None, timeout=WAIT_MS)
     sign_in(qtbot, program, live_shop.url, "chen")
@@ -88,3 +128,10 @@ def test_what_was_brought_forward_leads_to_its_adjustment(program, live_shop, ad
     assert f"调账\n¥10.00\n{TICKET} · 20" in texts(page.panel)
     assert "补十月少结的" not in texts(page.panel)
     assert "调账" not in {press.text() for press in page.panel.findChildren(QPushButton)}, "it is the shop's"
+    window.run("settlement.show_due")
+    page = window.page.due
+    qtbot.waitUntil(page.brought.isVisible, timeout=WAIT_MS)
+    window.run("due.brought")
+    qtbot.waitUntil(lambda: "T-8 · 20" in texts(page.panel), timeout=WAIT_MS)
+    assert "补运费" not in texts(page.panel)
+    assert "调账" not in {press.text() for press in page.panel.findChildren(QPushButton)}

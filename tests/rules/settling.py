@@ -27,6 +27,7 @@ MATRIX = {
     "PUT /api/settlement/holidays/{day}": MONEY,
     "GET /api/settlement/due": READ,
     "GET /api/settlement/due/{supplier_id}": OWN,
+    "GET /api/settlement/due/{supplier_id}/brought": OWN,
     "GET /api/settlement/statements": READ,
     "POST /api/settlement/statements": MADE,
     "GET /api/settlement/statements/{statement_id}": OWN,

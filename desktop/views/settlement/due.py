@@ -15,8 +15,10 @@ from desktop.presenters.terms import terms_words
 from desktop.views.acting import ActBar
 from desktop.views.listing import FeedView
 from desktop.views.page import Page
+from desktop.views.settlement.brought import BroughtPanel, open_part
 from desktop.widgets.basics import Card, button, column, label, row
 from desktop.widgets.words import counted, sentence
+from shared.contracts.brought import BroughtForward
 
 _COMMANDS = {"due.make": presenters.MAKE, "due.make_some": presenters.MAKE_SOME, "due.hold": HOLD}
 
@@ -26,9 +28,13 @@ class DuePage(Page):
 
     Signals:
         calendar_wanted(year): the person wants to enter the holidays of that year.
+        payout_wanted(id): the person wants to see that payout.
+        statement_wanted(id): the person wants to see that statement.
     """
 
     calendar_wanted = Signal(int)
+    payout_wanted = Signal(object)
+    statement_wanted = Signal(object)
 
     def __init__(self, presenter: Due) -> None:
         super().__init__("due")
@@ -70,7 +76,15 @@ class DuePage(Page):
         split.setStretchFactor(0, 2)
         split.setStretchFactor(1, 3)
         self.suppliers.setHidden(presenter.is_supplier)
-        self.body.addWidget(split, 1)
+        self.panel = BroughtPanel(presenter)
+        self.panel.part_wanted.connect(self._open_part)
+        beside = QSplitter(Qt.Orientation.Horizontal)
+        beside.setChildrenCollapsible(False)
+        beside.addWidget(split)
+        beside.addWidget(self.panel)
+        beside.setStretchFactor(0, 1)
+        beside.setStretchFactor(1, 0)
+        self.body.addWidget(beside, 1)
         self.body.addWidget(self.bar)
         self.suppliers.table.row_changed.connect(self._follow)
         self.suppliers.table.picked_changed.connect(self._pick)
@@ -78,6 +92,7 @@ class DuePage(Page):
         self.handle("settlement.pick_all", self.suppliers.table.selectAll, when=lambda: not presenter.is_supplier)
         self.lines.table.row_changed.connect(self._follow_line)
         self.lines.table.opened.connect(self._open_order)
+        self.handle("due.brought", presenter.look_at_brought, when=lambda: presenter.may_look_at_brought)
         acting = presenter.acting
         for command, key in _COMMANDS.items():
             self.handle(command, partial(acting.choose, key), when=partial(acting.may, key))
@@ -98,6 +113,9 @@ class DuePage(Page):
         self.whose, self.terms = label(role="heading"), label(role="muted", wrap=True)
         head.addWidget(self.whose)
         head.addWidget(self.terms, 1)
+        self.brought = button(role="link")
+        self.brought.clicked.connect(self.presenter.look_at_brought)
+        head.addWidget(self.brought)
         card.body.addLayout(head)
         line = row(gap=18)
         for _ in range(7):
@@ -131,6 +149,9 @@ class DuePage(Page):
             self.whose.setText(account.supplier)
             self.terms.setText(terms_words(presenter.terms) if presenter.terms is not None else "")
             self.terms.setToolTip(self.terms.text())
+            owed = presenter.chosen.owed_fen if presenter.chosen is not None else 0
+            self.brought.setText(self.tr("上期结转 {amount}").format(amount=formats.money(-owed)))
+            self.brought.setVisible(presenter.may_look_at_brought)
             for (words, value), (name, figure) in zip(self._figures, figures(account), strict=True):
                 words.setText(name)
                 value.setText(figure)
@@ -145,6 +166,10 @@ class DuePage(Page):
 
     def _to_calendar(self) -> None:
         self.calendar_wanted.emit(self.presenter.unknown_year)
+
+    def _open_part(self, one: BroughtForward) -> None:
+        """Go to the paper that a part of what would be brought forward comes from."""
+        open_part(self, one, payout=self.payout_wanted.emit, statement=self.statement_wanted.emit)
 
     def _follow(self, at: int) -> None:
         if 0 <= at < len(self.presenter.suppliers.rows):

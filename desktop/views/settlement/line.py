@@ -6,9 +6,8 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QVBoxLayout
 
 from desktop.presenters import formats
-from desktop.presenters.statements import FROM_BEFORE, Statements, drilled
-from desktop.presenters.words import in_words
-from desktop.views.settlement.brought import write_parts
+from desktop.presenters.statements import Statements, drilled
+from desktop.views.settlement.brought import write_brought
 from desktop.views.side import CasePanel, add_fact, at_left, facts, link
 from desktop.widgets.basics import label
 from shared.contracts.settlement import StatementLine
@@ -49,9 +48,7 @@ class LinePanel(CasePanel):
     def _write_brought(self, layout: QVBoxLayout) -> None:
         one = self._presenter.lines_of
         assert one is not None
-        self.name.setText(formats.money(-one.owed_fen))
-        layout.addWidget(label(in_words(FROM_BEFORE), role="heading"))
-        write_parts(layout, self._presenter, self.part_wanted.emit)
+        write_brought(self, layout, -one.owed_fen, self._presenter.brought, self.part_wanted.emit)
 
     def _write_line(self, layout: QVBoxLayout, line: StatementLine) -> None:
         self.name.setText(formats.money(line.net_fen))

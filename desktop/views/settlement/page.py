@@ -25,6 +25,8 @@ class SettlementPage(TabbedPage):
         self.statements = StatementsPage(presenter.statements)
         self.payouts = PayoutsPage(presenter.payouts)
         self.statements.payout_wanted.connect(self._show_payout)
+        self.due.payout_wanted.connect(self._show_payout)
+        self.due.statement_wanted.connect(self._show_statement)
         parts: list[tuple[Page, Callable[[], str], str]] = [
             (self.statements, lambda: self.tr("结算单"), "settlement.show_statements"),
             (self.due, lambda: self.tr("应结"), "settlement.show_due"),
@@ -52,6 +54,10 @@ class SettlementPage(TabbedPage):
     def _show_payout(self, payout_id: UUID) -> None:
         self.show_part(self.payouts)
         self.payouts.look_at(payout_id)
+
+    def _show_statement(self, statement_id: UUID) -> None:
+        self.show_part(self.statements)
+        self.statements.presenter.find(statement_id)
 
     def _show_calendar(self, year: int) -> None:
         self.show_part(self.holidays)

@@ -64,7 +64,7 @@ class StatementPanel(ManyPanel):
                 layout.addWidget(rule())
             self._write_sum(layout, line)
             if line.is_brought:
-                write_parts(layout, self._presenter, self.part_wanted.emit)
+                write_parts(layout, self._presenter.brought, self.part_wanted.emit)
         for words, amount in afterwards(one):
             layout.addLayout(pair(words, amount))
         short = left_over(one)

@@ -9,12 +9,12 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from desktop.presenters import formats, statement_acts
-from desktop.presenters.brought import TO_LEDGER, TO_PAYOUT
 from desktop.presenters.statements import STATES, Statements
 from desktop.views.acting import ActBar
 from desktop.views.cases import CasesPage
 from desktop.views.listing import FeedView
 from desktop.views.reconciliation.asking import AskTarget, OpenFolder, choose_target, open_folder
+from desktop.views.settlement.brought import open_part
 from desktop.views.settlement.line import LinePanel
 from desktop.views.settlement.statement import StatementPanel
 from desktop.widgets.basics import Notice, button, column, label, name_tool, row, tool
@@ -177,14 +177,7 @@ class StatementsPage(CasesPage):
 
     def _open_part(self, one: BroughtForward) -> None:
         """Go to the paper that a part of what was brought forward comes from."""
-        if one.kind in TO_LEDGER:
-            self.wanted.emit("ledger", one)
-        elif one.kind in TO_PAYOUT:
-            self.payout_wanted.emit(one.id)
-        elif one.kind == "restored":
-            self.wanted.emit("orders", one.order_code)
-        elif one.id is not None:
-            self.presenter.find(one.id)
+        open_part(self, one, payout=self.payout_wanted.emit, statement=self.presenter.find)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Escape goes back to the list."""

@@ -117,6 +117,13 @@ def brought(site, statement, *, by="zhou"):
     return found
 
 
+def brought_due(site, supplier="xinghe", *, by="zhou"):
+    """The parts of what the statement would bring forward that could be made now."""
+    found = ask(site, f"due/{site.world.suppliers[supplier]}/brought", by=by)["items"]
+    assert sum(one["amount_fen"] for one in found) == -due_of(site, supplier, by=by)["owed_fen"]
+    return found
+
+
 def brought_by(found):
     """What the parts come from."""
     return [(one["kind"], one["amount_fen"], one["number"]) for one in found]

@@ -4,7 +4,7 @@ import pytest
 
 from tests.server.bookkeeping import adjust, dispute
 from tests.server.settlement import paying
-from tests.server.settlement.paying import agree, ask, brought, brought_by, make, move, paid, settled
+from tests.server.settlement.paying import agree, ask, brought, brought_by, brought_due, make, move, paid, settled
 from tests.server.settlement.test_netting import DAY, XINGHE, refund
 from tests.world import ANNA, BEN
 
@@ -76,4 +76,6 @@ def test_what_was_short_and_what_was_adjusted_since(shop):
     assert brought(shop, late) == [part], "as it was then"
     shop.world.buy(BEN, "STEAM-50")
     bore = [("dropped", 7, early["number"]), ("adjusted", 50, "T-6")]
+    assert [brought_by(brought_due(shop, by=by)) for by in ("zhou", "chen")] == [bore, bore]
     assert brought_by(brought(shop, make(shop, DAY)[0])) == bore, "what a dropped one bore"
+    assert brought_due(shop) == []
