@@ -20,7 +20,7 @@ from server.reconcile import booking, days, handling, hashing, running, sweeps, 
 from server.reconcile.handling import DaySigned, Decision, DifferenceChanged
 from server.reconcile.model import ReconcileDay, ReconcileRow, ReconcileSignature, ReconcileWithdrawal
 from server.reconcile.running import RunUnderWay
-from server.reconcile.signing import DayNotReady, OursChanged
+from server.reconcile.signing import DayChanged, OursChanged
 from server.sandbox import bills_wechat
 from shared import clock
 from shared.contracts.bank import NewSweep, ReverseSweep
@@ -73,9 +73,8 @@ def meanwhile(module, name, act, *, apart=False):
 # --- signing ---
 
 
-@in_between
-def test_a_day_that_is_signed_while_it_is_compared_keeps_its_pairs(history):
-    """Our payment comes to light after its line was carried over: the run that pairs them comes too late."""
+def known_since(history):
+    """Our payment comes to light after its line was carried over: the next run pairs them."""
     its = PaymentAttempt.provider_no == history.line().provider_no
     with history.ctx.db.tx() as tx:
         [ours] = tx.scalars(select(PaymentAttempt).where(its))
@@ -86,6 +85,11 @@ def test_a_day_that_is_signed_while_it_is_compared_keeps_its_pairs(history):
     assert history.decide(row, A.CARRY)
     with history.ctx.db.tx() as tx:
         tx.execute(update(PaymentAttempt).where(PaymentAttempt.id == ours.id).values(**numbers))
+
+
+@in_between
+def test_a_day_that_is_signed_while_it_is_compared_keeps_its_pairs(history):
+    known_since(history)
     with meanwhile(running, "_keep_rows", partial(history.sign, NEXT)) as signed, pytest.raises(DaySigned):
         history.run(NEXT)
     assert signed == [True]
@@ -137,20 +141,38 @@ def test_a_day_that_is_compared_because_of_another_one_keeps_that_from_nothing(h
         assert tx.scalars(select(Job.unique_key).where(Job.unique_key == key)).all() == [key]
 
 
-@in_between
-def test_a_gap_to_a_day_that_was_signed_meanwhile_is_told(history):
-    def funds(day, opening_fen):
-        content = bills_wechat.fund_flow_bill(history.said[day], merchant_id="1900000001", opening_fen=opening_fen)
-        history.give(BillKind.FUNDS, day, content)
+def funds(history, day, opening_fen):
+    """What the bill of movements says of a day that opened with this: it closes with 89.46 more where two were paid."""
+    content = bills_wechat.fund_flow_bill(history.said[day], merchant_id="1900000001", opening_fen=opening_fen)
+    history.give(BillKind.FUNDS, day, content)
 
+
+def two_days(history):
+    """Of both all bills are here, and the second one opens with what the first one closes with."""
     for day, opening_fen, more in ((FIRST, 0, [history.line()]), (NEXT, 8_946, [])):
         history.bill(day, more=more)
-        funds(day, opening_fen)
+        funds(history, day, opening_fen)
     assert history.open() == []
+
+
+@in_between
+def test_a_gap_to_a_day_that_was_signed_meanwhile_is_told(history):
+    two_days(history)
     with meanwhile(running, "_keep_rows", partial(history.sign, NEXT)) as signed:
-        funds(FIRST, 100)
+        funds(history, FIRST, 100)
     [row] = history.open()
     assert (signed, row.kind, row.day, row.ours_fen, row.theirs_fen) == ([True], "balance", FIRST, 9_046, 8_946)
+
+
+@with_locks
+def test_a_day_is_not_signed_while_the_one_before_it_closes_otherwise(history):
+    two_days(history)
+    with meanwhile(withdrawals, "keep", history.seen(NEXT), apart=True) as told:
+        funds(history, FIRST, 100)
+    with pytest.raises(OursChanged):
+        told[0].result()
+    [row] = history.open()
+    assert (row.kind, row.day, row.ours_fen, row.theirs_fen) == ("balance", NEXT, 13_519, 13_419)
 
 
 @in_between
@@ -166,16 +188,13 @@ def test_a_bill_that_took_the_place_of_one_while_that_was_compared_stays(history
 
 
 @with_locks
-@pytest.mark.parametrize(("day", "refusal"), [(FIRST, OursChanged), (NEXT, DayNotReady)])
-def test_a_day_is_signed_before_a_run_of_its_channel_is_kept_or_after_it(history, day, refusal):
-    """The first day rests on the bill of the next one, of which another one comes."""
-    history.place(NEXT, amount_fen=4_500)
-    with meanwhile(withdrawals, "keep", history.seen(day), apart=True) as told:
-        history.bill(NEXT, more=[history.line(amount_fen=9_900, provider_no="9", out_trade_no="9", **AT_NEXT)])
-    with pytest.raises(refusal):
+def test_a_day_is_signed_as_a_run_of_it_has_kept_it_or_not_at_all(history):
+    known_since(history)
+    with meanwhile(withdrawals, "keep", history.seen(NEXT), apart=True) as told:
+        history.run(NEXT)
+    with pytest.raises(DayChanged):
         told[0].result()
-    [ours, theirs] = history.open()
-    assert [(one.kind, one.day) for one in (ours, theirs)] == [("only_ours", FIRST), ("only_theirs", NEXT)]
+    assert history.sign(NEXT)
 
 
 @with_locks
