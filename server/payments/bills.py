@@ -147,6 +147,7 @@ def _keep_none(ctx: Context, channel: str, day: date, kind: BillKind) -> None:
     """
 
     def keep(tx: Tx) -> None:
+        kept_bills.hold(tx, channel, day)  # or somebody drops one in between
         there = kept_bills.current(tx, channel, day)
         trades = there.get(BillKind.TRADES)
         if kind in there or kept_bills.is_closed(tx, channel, day) or not bill_days.had_no_trade(tx, channel, day):

@@ -73,6 +73,7 @@ def drop(ctx: Context, content: bytes, name: str, day: date | None, *, actor: Ac
     new = _read(ctx, found, content, name, day)
 
     def keep(tx: Tx) -> PaymentBillFile:
+        kept_bills.hold(tx, new.channel, new.day)  # or the channel's own comes in between
         last = kept_bills.newest(tx, new.channel, new.day).get(new.kind)
         if last is not None and last.source == "fetched" and last.sha256 != new.sha256:
             raise ChannelHasGivenIt(channel=channels.name(new.channel), day=new.day.isoformat(), name=name)

@@ -5,7 +5,9 @@ no more, or told to nobody. What happens in between is put there, and where a lo
 import json
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 from unittest.mock import patch
 
 import pytest
@@ -14,9 +16,9 @@ from sqlalchemy import select, update
 from server.db import retrying
 from server.gateways.bill_rows import FundKind, FundRow
 from server.jobs import Job
-from server.payments import kept_bills
+from server.payments import bills, kept_bills
 from server.payments.model import PaymentAttempt
-from server.reconcile import booking, days, handling, hashing, running, sweeps, withdrawals
+from server.reconcile import booking, days, handling, hashing, intake, running, sweeps, withdrawals
 from server.reconcile.handling import DaySigned, Decision, DifferenceChanged
 from server.reconcile.model import ReconcileDay, ReconcileRow, ReconcileSignature, ReconcileWithdrawal
 from server.reconcile.running import RunUnderWay
@@ -250,6 +252,34 @@ def test_of_two_first_bills_of_a_day_one_counts(history, fen):
         assert [file.id for file in files if file.is_current and file.is_closed] == [last.file.id]
         assert days.find(tx, history.channel, FIRST).trades_file_id == last.file.id
         assert sum(file.is_current or file.is_closed for file in files) == 1
+
+
+@with_locks
+def test_no_file_takes_the_place_of_what_the_channel_gives_at_that_moment(shop):
+    """Neither one that a person drops, nor that there was none."""
+    history = History(shop.ctx)
+    history.channel, its = "wechat", SimpleNamespace(merchant_id="1900000001", app_ids=frozenset())
+    ctx = replace(shop.ctx, gateways={"wechat": its})
+
+    def current(day):
+        with ctx.db.read() as tx:
+            file = kept_bills.current(tx, "wechat", day)[BillKind.TRADES]
+        return file.source, file.id
+
+    def drop(fen):
+        history.given(FIRST, history.line(amount_fen=fen))
+        content = bills_wechat.trade_bill(history.said[FIRST], merchant_id="1900000001", bill_type="ALL")
+        intake.drop(ctx, content, "b.csv", None, actor=history.zhou.who)
+
+    drop(4_500)
+    with meanwhile(kept_bills, "newest", history.given(FIRST, history.line(amount_fen=4_600)), apart=True) as told:
+        drop(4_700)
+    assert current(FIRST) == ("fetched", told[0].result().file.id)
+    moved = bills_wechat.fund_flow_bill([history.line()], merchant_id="1900000001", opening_fen=0)
+    history.give(BillKind.FUNDS, THIRD, moved)
+    with meanwhile(kept_bills, "current", history.given(THIRD), apart=True) as told:
+        bills._keep_none(ctx, "wechat", THIRD, BillKind.TRADES)
+    assert current(THIRD) == ("fetched", told[0].result().file.id)
 
 
 @with_locks
