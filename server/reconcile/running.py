@@ -118,16 +118,25 @@ def run_open(ctx: Context, channel: str, day: date, *, by: str, request_id: str 
 
     Raises RunUnderWay.
     """
-    try:
+    if _run_open(ctx, channel, day, by=by, request_id=request_id) != day:
+        retrying(ctx.db, lambda tx: changes.append(tx, feed.DAY, feed.day_id(channel, day), domain=feed.DOMAIN))
+
+
+def _run_open(ctx: Context, channel: str, day: date, *, by: str, request_id: str | None) -> date | None:
+    """The day that was compared, if any. One that is signed while it is leaves it to the next one."""
+    while True:
         with ctx.db.read() as tx:
             to_run = days.open_from(tx, channel, day)
-        if to_run is not None:
+        if to_run is None:
+            return None
+        try:
             run(ctx, channel, to_run, by=by, request_id=request_id)
-        if to_run == day:
-            return
-    except (NoTradeBill, DaySigned) as refusal:
-        _log.info("not reconciled", extra={"channel": channel, "day": day.isoformat(), "why": refusal.code})
-    retrying(ctx.db, lambda tx: changes.append(tx, feed.DAY, feed.day_id(channel, day), domain=feed.DOMAIN))
+        except DaySigned:
+            continue
+        except NoTradeBill as refusal:
+            _log.info("not reconciled", extra={"channel": channel, "day": day.isoformat(), "why": refusal.code})
+            return None
+        return to_run
 
 
 def run(ctx: Context, channel: str, day: date, *, by: str, request_id: str | None = None) -> None:

@@ -178,6 +178,17 @@ def test_a_day_is_not_signed_while_the_one_before_it_closes_otherwise(history):
 
 
 @in_between
+def test_what_came_late_goes_to_the_next_day_where_one_was_signed_meanwhile(history):
+    for day, more in ((FIRST, [history.line()]), (NEXT, []), (THIRD, [])):
+        history.bill(day, more=more)
+    assert history.sign(FIRST)
+    with meanwhile(running, "_keep_rows", partial(history.sign, NEXT)) as signed:
+        history.bill(FIRST, more=[history.line(amount_fen=4_600)])
+    [row] = history.open()
+    assert (signed, row.kind, row.day, row.carried_from) == ([True], "amount", THIRD, FIRST)
+
+
+@in_between
 def test_a_bill_that_took_the_place_of_one_while_that_was_compared_stays(history):
     history.bill(FIRST)
     with meanwhile(running, "_keep_rows", partial(history.bill, FIRST, more=[history.line(amount_fen=4_600)])):
