@@ -328,7 +328,6 @@ def _keep(
         raise _Outdated
     if found.moved:
         tx.connection().execute(_MATCH, found.moved)
-    fees.settle_returned(tx, channel, found.returned, up_to_fee=True)
     told = {of.isoformat(): _figures(one).net_fen for of, one in late.items()}
     told = {**(Figures.of(row.figures).late if row is not None else {}), **told}
     stored = replace(_figures(found), pairs_sha256=found.pairs_sha256, late=told).stored()
@@ -346,10 +345,11 @@ def _keep(
         hashing.add_beside(inputs, found.beside)
     row.inputs_sha256 = inputs.sha256
     for signed, one in late.items():
-        fees.settle_returned(tx, channel, one.returned, up_to_fee=True)
         keeping.keep_late(tx, day, signed, list(one.files.values()), one.differences)
         withdrawals.keep(tx, channel, signed, one.withdrawn)
         kept_bills.take(tx, one.files.values(), day)
+    for one in (found, *late.values()):  # the ledger is locked after all that refunds hold
+        fees.settle_returned(tx, channel, one.returned, up_to_fee=True)
     tx.flush()
     row.outputs_sha256 = days.outputs(tx, row)
     changes.append(tx, feed.DAY, feed.day_id(channel, day), domain=feed.DOMAIN)

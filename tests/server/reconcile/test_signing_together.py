@@ -6,6 +6,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from types import SimpleNamespace
 from unittest.mock import patch
@@ -16,19 +17,24 @@ from sqlalchemy import select, update
 from server.db import retrying
 from server.gateways.bill_rows import FundKind, FundRow
 from server.jobs import Job
+from server.ledger import actions as ledger
+from server.ledger import queries as books
 from server.payments import bills, kept_bills
+from server.payments import booking as payments
 from server.payments.model import PaymentAttempt
+from server.payments.refunds import moving
+from server.payments.refunds.model import Refund
 from server.reconcile import booking, days, handling, hashing, intake, running, sweeps, withdrawals
 from server.reconcile.handling import DaySigned, Decision, DifferenceChanged
 from server.reconcile.model import ReconcileDay, ReconcileRow, ReconcileSignature, ReconcileWithdrawal
 from server.reconcile.running import RunUnderWay
 from server.reconcile.signing import DayChanged, OursChanged
 from server.sandbox import bills_wechat
-from shared import clock
+from shared import clock, ids
 from shared.contracts.bank import NewSweep, ReverseSweep
 from shared.finance import BillKind
 from shared.finance import DifferenceAction as A
-from tests.model.reconciling import DAYS, NOW, History
+from tests.model.reconciling import DAYS, FEE, NOW, History
 from tests.world import world
 
 FIRST, NEXT, THIRD, _ = DAYS
@@ -361,3 +367,38 @@ def test_what_somebody_decides_is_waited_for(history, other):
         told[0].result()
     owed, held = history.owed()
     assert (history.open(), history.to_come(), owed) == ([], [], held)
+
+
+def given_back(history, n, state):
+    """A refund of ours of the first day, and the line of one that succeeded at the channel with a part of its fee."""
+    paid, at = history.said[FIRST][0], clock.day_bounds(FIRST)[0] + timedelta(hours=13)
+    numbers = {"out_refund_no": ids.new_id().hex, "refund_no": f"50{history.channel[6:]:0>20}{n:06}"}
+    with history.ctx.db.tx() as tx:
+        attempt_id = tx.scalar(select(PaymentAttempt.id).where(PaymentAttempt.out_trade_no == paid.out_trade_no))
+        its = {"channel": history.channel, "out_trade_no": paid.out_trade_no, "attempt_id": attempt_id}
+        its |= {"out_refund_no": numbers["out_refund_no"], "provider_refund_no": numbers["refund_no"], "state": state}
+        its |= dict.fromkeys(("asked_at", "submitted_at", "refunded_at", "ended_at"), at)
+        tx.add(refund := Refund(id=ids.new_id(), amount_fen=1_000, cause="buyer", reason="x", asked_by="x", **its))
+    at_ms = int(at.timestamp() * 1000)
+    its = {"at_ms": at_ms, "created_at_ms": at_ms, "ends_at_ms": at_ms, "amount_fen": 1_000, "fee_fen": 6}
+    return refund.id, replace(paid, kind="refund", **numbers, **its)
+
+
+@with_locks
+def test_a_run_posts_when_it_holds_all_that_others_hold_who_post(history):
+    """It books what came back of a fee, and doubts a refund that somebody is at, who books something then."""
+    history.given(FIRST)
+    (_, back), (doubted, failed) = given_back(history, 1, "succeeded"), given_back(history, 2, "closed")
+    journal = payments.fee(None, history.channel, "another", 5, at=NOW)
+    with patch.object(running, "retrying", partial(retrying, tries=1)), ThreadPoolExecutor(1) as pool:
+        with history.ctx.db.tx() as tx:
+            moving.lock(tx, doubted)
+            told = pool.submit(history.bill, FIRST, more=[history.line(), back, failed])
+            assert not wait([told], SOON).done
+            ledger.post(tx, [journal])
+        told.result()
+    [row] = history.open()
+    assert (row.kind, row.ours_id, row.exception_id is not None) == ("refund_state", doubted, True)
+    with history.ctx.db.read() as tx:
+        account = ledger.Account("psp_fee", history.channel)
+        assert sum(one.net for one in books.balances(tx) if one.account == account) == 5 * FEE + 5 - 6
