@@ -14,11 +14,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import partial
+from functools import cache, partial
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Index, Integer, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Index, Integer, Select, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -153,10 +153,28 @@ def _row(kind: str, args: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _due_at(now: datetime) -> ColumnElement[bool]:
+def _is_due() -> ColumnElement[bool]:
+    """By the instant `now`, which a statement is given when it is run."""
+    now = bindparam("now", type_=Instant())
     waiting = Job.state.in_([JobState.READY.value, JobState.RETRY.value]) & (Job.run_at <= now)
     abandoned = (Job.state == JobState.RUNNING.value) & (Job.lease_until < now)
     return or_(waiting, abandoned)
+
+
+# Every thread of every process looks again and again, after each commit: these are put together once.
+
+
+@cache
+def _kinds_due() -> Select[str]:
+    return select(Job.kind).where(_is_due()).distinct()
+
+
+@cache
+def _due(kinds: tuple[str, ...], most: int, *, others: bool) -> tuple[Select[UUID], Select[Job]]:
+    """The next jobs of these kinds, or of all others: their ids to look at, and themselves to take."""
+    mine = Job.kind.not_in(kinds) if others else Job.kind.in_(kinds)
+    due = select(Job).where(_is_due(), mine).order_by(Job.run_at).limit(most)
+    return due.with_only_columns(Job.id), due.with_for_update(skip_locked=True)
 
 
 class Jobs:
@@ -321,7 +339,7 @@ class Jobs:
     def run_due(self) -> int:
         """Claim and run what is due, once; answers how many jobs ran."""
         with self._db.read() as tx:
-            kinds = set(tx.scalars(select(Job.kind).where(_due_at(clock.now())).distinct()))
+            kinds = set(tx.scalars(_kinds_due(), {"now": clock.now()}))
         ran = 0
         if kinds - self._outside.keys():
             ran = self._run_claimed()
@@ -335,16 +353,17 @@ class Jobs:
 
     def _claim(self, lane: Lane | None = None) -> list[Job]:
         """Those of a lane, or those that run in their transaction."""
-        mine = Job.kind.not_in(self._outside) if lane is None else Job.kind.in_(self._lanes[lane])
         now = clock.now()
-        most = CLAIM_MOST if lane is None else LANE_MOST[lane]
-        due = select(Job).where(_due_at(now), mine).order_by(Job.run_at).limit(most)
+        if lane is None:
+            look, take = _due(tuple(self._outside), CLAIM_MOST, others=True)
+        else:
+            look, take = _due(tuple(self._lanes[lane]), LANE_MOST[lane], others=False)
         with self._db.read() as tx:
-            if tx.scalars(due.with_only_columns(Job.id)).first() is None:
+            if tx.scalars(look, {"now": now}).first() is None:
                 return []
         lease = now + timedelta(seconds=LEASE_SECONDS)
         with self._db.tx() as tx:
-            jobs = list(tx.scalars(due.with_for_update(skip_locked=True)).all())
+            jobs = list(tx.scalars(take, {"now": now}).all())
             for job in jobs:
                 job.unique_key = None
                 if job.attempt >= job.max_attempts:  # only one that took its worker with it each time comes so far

@@ -9,10 +9,11 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from uuid import UUID
 
 import pyotp
-from sqlalchemy import Select, or_, select, update
+from sqlalchemy import Select, bindparam, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from server import audit, telemetry
@@ -372,7 +373,7 @@ def recognise(db: Database, presented: bytes, *, idle: timedelta) -> Actor | Non
     """
     hexed, now = presented.hex(), clock.now()
     with db.read() as tx:
-        row = tx.execute(_live_session(hexed)).first()
+        row = tx.execute(_live_session(), {"presented": hexed}).first()
     if row is None:
         return None
     session: Session = row.Session
@@ -395,7 +396,10 @@ def recognise(db: Database, presented: bytes, *, idle: timedelta) -> Actor | Non
     return actor
 
 
-def _live_session(hexed: str) -> Select[Session, str, UUID | None]:
+@cache  # asked at each request of staff
+def _live_session() -> Select[Session, str, UUID | None]:
+    """The session that has, or just had, the token of which the hash is `presented`, and whose it is."""
+    hexed = bindparam("presented", type_=Session.token_sha256.type)
     return (
         select(Session, User.role, User.supplier_id)
         .join(User, User.id == Session.user_id)

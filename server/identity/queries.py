@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from uuid import UUID
 
 from sqlalchemy import Row, Subquery, select
@@ -17,12 +18,14 @@ from shared.errors import NotSignedIn
 from shared.permissions import Permission, Role, allows
 
 
+@cache
 def supplier_terms() -> Subquery:
     """What other domains see of all suppliers, to join with: `id`, `name`, `fee_ppm`, `settlement_mode` and `tier`."""
     seen = (Supplier.id, Supplier.name, Supplier.fee_ppm, Supplier.settlement_mode, Supplier.tier)
     return select(*seen).subquery("supplier_terms")
 
 
+@cache
 def paid_by_splits() -> Subquery:
     """The suppliers who are paid by splits of payments, today, to join with: `id`."""
     theirs = select(Supplier.id).where(Supplier.settlement_mode == SettlementMode.PROFIT_SHARING.value)

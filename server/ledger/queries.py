@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, or_, select
 
 from server.db import Tx, among
 from server.ledger.actions import Account
@@ -34,7 +35,15 @@ class Balance:
 
 def balances(tx: Tx, *which: ColumnElement[bool]) -> list[Balance]:
     """Every account, or those of a condition, with its sums, ordered by kind and owner."""
-    query = (
+    return [
+        Balance(account=Account(kind, owner), side=side, debits=int(debits), credits=int(credits))
+        for kind, owner, side, debits, credits in tx.execute(_sums_of_accounts().where(*which))
+    ]
+
+
+@cache
+def _sums_of_accounts() -> Select[str, str, str, int, int]:
+    return (
         select(
             LedgerAccount.kind,
             LedgerAccount.owner,
@@ -43,14 +52,9 @@ def balances(tx: Tx, *which: ColumnElement[bool]) -> list[Balance]:
             func.sum(LedgerBalance.credits_fen),
         )
         .join(LedgerBalance, LedgerBalance.account_id == LedgerAccount.id)
-        .where(*which)
         .group_by(LedgerAccount.kind, LedgerAccount.owner, LedgerAccount.side)
         .order_by(LedgerAccount.kind, LedgerAccount.owner)
     )
-    return [
-        Balance(account=Account(kind, owner), side=side, debits=int(debits), credits=int(credits))
-        for kind, owner, side, debits, credits in tx.execute(query)
-    ]
 
 
 def balance(tx: Tx, account: Account) -> Balance | None:

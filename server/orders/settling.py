@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import cache
 from uuid import UUID
 
 from sqlalchemy import Select, Subquery, select
@@ -34,6 +35,7 @@ _OF_LINE = (
 """What of a line and its order settlement goes by."""
 
 
+@cache
 def delivered_lines() -> Subquery:
     """All lines of delivered orders, with what of their order decides when they are due."""
     return (
@@ -44,6 +46,7 @@ def delivered_lines() -> Subquery:
     )
 
 
+@cache
 def unsettled_lines() -> Subquery:
     """The same of those that are on no statement yet, found by their suppliers and ids."""
     return (

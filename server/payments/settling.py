@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from uuid import UUID
 
-from sqlalchemy import Subquery, and_, literal, null, or_, select
+from sqlalchemy import Select, Subquery, and_, literal, null, or_, select
 
 from server.db import Tx, among
 from server.ledger import queries as ledger
@@ -38,6 +39,7 @@ def disputed() -> Subquery:
     return _disputed(DisputeState.OPENED)
 
 
+@cache
 def _refunded() -> Subquery:
     """By refunds: those on their way to their channel, and those that got there."""
     on_its_way = and_(Refund.state == RefundState.APPROVED.value, Refund.turn == RefundTurn.CHANNEL.value)
@@ -86,6 +88,7 @@ def gave_up(tx: Tx, order_ids: Collection[UUID]) -> dict[UUID, Fen]:
     return found
 
 
+@cache
 def _disputed(state: DisputeState) -> Subquery:
     return (
         select(
@@ -117,13 +120,17 @@ class InQuestion:
 
 def in_question(tx: Tx) -> InQuestion:
     """All orders with an open refund, dispute or exception: few, whatever the shop sells."""
+    return InQuestion(*(frozenset(one for one in tx.scalars(query) if one) for query in _in_question()))
+
+
+@cache
+def _in_question() -> tuple[Select[UUID | None], ...]:
     refunds = select(Refund.order_id).where(Refund.state.not_in(sorted(ENDED)), Refund.order_id.is_not(None))
     disputes = select(Dispute.order_id).where(Dispute.state == DisputeState.OPENED.value)
     exceptions = select(PaymentException.order_id).where(
         PaymentException.closed_at.is_(None), PaymentException.order_id.is_not(None)
     )
-    found = [frozenset(one for one in tx.scalars(query) if one) for query in (refunds, disputes, exceptions)]
-    return InQuestion(*found)
+    return refunds, disputes, exceptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +156,7 @@ def payments_of(tx: Tx, order_ids: Collection[UUID]) -> dict[UUID, Paid]:
     return found
 
 
+@cache
 def opened_to_be_split() -> Subquery:
     """The payments of orders, and when they were made, that were opened to be split by their channel."""
     return select(PaymentAttempt.order_id, PaymentAttempt.paid_at).where(*OPENED_TO_BE_SPLIT).subquery("opened")

@@ -11,10 +11,11 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, and_, case, func, select
+from sqlalchemy import Row, Select, Subquery, and_, bindparam, case, func, select
 
 from server.db import Tx, among
 from server.orders.settling import delivered_lines, unsettled_ids, unsettled_lines
@@ -187,15 +188,17 @@ def _taken(tx: Tx, line_ids: Select[UUID] | Sequence[UUID]) -> dict[UUID, _Taken
     taken: dict[UUID, _Taken] = {}
     for back in payments.taken():
         line = back.c.order_line_id
-        query = (
-            select(line, func.sum(back.c.supplier_fen), func.sum(back.c.commission_fen))
-            .where(line.in_(line_ids) if isinstance(line_ids, Select) else among(tx, line, line_ids))
-            .group_by(line)
-        )
-        for line_id, supplier, commission in tx.execute(query):
+        mine = line.in_(line_ids) if isinstance(line_ids, Select) else among(tx, line, line_ids)
+        for line_id, supplier, commission in tx.execute(_sums_by_line(back).where(mine)):
             before = taken.get(line_id, _NOTHING)
             taken[line_id] = (before[0] + int(supplier), before[1] + int(commission))
     return taken
+
+
+@cache  # as everything below that only depends on the tables: putting a statement together takes as long as its answer
+def _sums_by_line(back: Subquery) -> Select[Any]:
+    line = back.c.order_line_id
+    return select(line, func.sum(back.c.supplier_fen), func.sum(back.c.commission_fen)).group_by(line)
 
 
 def _judged(line: Row[Any], taken: _Taken, by: Rules, day: date) -> Earned:
@@ -235,30 +238,37 @@ def _hold(line: Row[Any], by: Rules) -> tuple[HoldReason | None, str]:
 
 def deductions(tx: Tx, supplier_ids: Collection[UUID]) -> dict[UUID, list[Deduction]]:
     """What was taken of lines after their release, and that no statement has taken off, by supplier."""
-    lines, found = delivered_lines(), defaultdict(list)
-    is_free = and_(Statement.state == StatementState.CONFIRMED.value, Statement.payout_id.is_(None))
+    found, whose = defaultdict(list), {"supplier_ids": list(supplier_ids)}
     for back in payments.taken():
-        known = select(SettlementDeduction.cause_id).where(
-            SettlementDeduction.cause_id == back.c.cause_id, SettlementDeduction.order_line_id == back.c.order_line_id
-        )
-        query = (
-            select(
-                lines.c.supplier_id,
-                back.c.cause_id,
-                back.c.order_line_id,
-                back.c.supplier_fen,
-                case((is_free, Statement.id), else_=None),
-            )
-            .join(SettlementItem, SettlementItem.order_line_id == back.c.order_line_id)
-            .join(Statement, Statement.id == SettlementItem.statement_id)
-            .join(lines, lines.c.id == back.c.order_line_id)
-            .where(Statement.state.in_(RELEASED))
-            .where(lines.c.supplier_id.in_(list(supplier_ids)), back.c.supplier_fen > 0, ~known.exists())
-            .order_by(back.c.cause_id, back.c.order_line_id)
-        )
-        for supplier_id, cause_id, line_id, fen, own in tx.execute(query):
+        for supplier_id, cause_id, line_id, fen, own in tx.execute(_not_taken_off(back), whose):
             found[supplier_id].append(Deduction(cause_id, line_id, int(fen), own))
     return found
+
+
+@cache
+def _not_taken_off(back: Subquery) -> Select[Any]:
+    """What it took of released lines of `supplier_ids`, and the statement of each that is free to be paid."""
+    lines = delivered_lines()
+    is_free = and_(Statement.state == StatementState.CONFIRMED.value, Statement.payout_id.is_(None))
+    known = select(SettlementDeduction.cause_id).where(
+        SettlementDeduction.cause_id == back.c.cause_id, SettlementDeduction.order_line_id == back.c.order_line_id
+    )
+    return (
+        select(
+            lines.c.supplier_id,
+            back.c.cause_id,
+            back.c.order_line_id,
+            back.c.supplier_fen,
+            case((is_free, Statement.id), else_=None),
+        )
+        .join(SettlementItem, SettlementItem.order_line_id == back.c.order_line_id)
+        .join(Statement, Statement.id == SettlementItem.statement_id)
+        .join(lines, lines.c.id == back.c.order_line_id)
+        .where(Statement.state.in_(RELEASED))
+        .where(lines.c.supplier_id.in_(bindparam("supplier_ids", expanding=True, type_=lines.c.supplier_id.type)))
+        .where(back.c.supplier_fen > 0, ~known.exists())
+        .order_by(back.c.cause_id, back.c.order_line_id)
+    )
 
 
 def netted(tx: Tx, line_ids: Sequence[UUID]) -> list[Deduction]:

@@ -9,9 +9,11 @@ from bisect import bisect_right
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import cache
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select
+from sqlalchemy import Select, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from server import audit, changes
@@ -66,9 +68,7 @@ class TermsHistory:
 
 def histories(tx: Tx, supplier_ids: Collection[UUID] | None = None) -> dict[UUID, TermsHistory]:
     """The terms of these suppliers, or of all, by the order of their ids."""
-    supplier = supplier_terms()
-    named = select(supplier).order_by(supplier.c.id)
-    query = select(SettlementTerms).order_by(SettlementTerms.supplier_id, SettlementTerms.version)
+    supplier, (named, query) = supplier_terms(), _all_terms()
     if supplier_ids is not None:
         named = named.where(supplier.c.id.in_(list(supplier_ids)))
         query = query.where(SettlementTerms.supplier_id.in_(list(supplier_ids)))
@@ -80,6 +80,13 @@ def histories(tx: Tx, supplier_ids: Collection[UUID] | None = None) -> dict[UUID
         known = found[row.supplier_id]
         found[row.supplier_id] = replace(known, versions=(*known.versions, row))
     return found
+
+
+@cache
+def _all_terms() -> tuple[Select[Any], Select[SettlementTerms]]:
+    supplier = supplier_terms()
+    versions = select(SettlementTerms).order_by(SettlementTerms.supplier_id, SettlementTerms.version)
+    return select(supplier).order_by(supplier.c.id), versions
 
 
 def _terms(row: SettlementTerms) -> Terms:
