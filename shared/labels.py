@@ -383,7 +383,7 @@ LABELS: dict[type[StrEnum] | type[IntEnum], Mapping[Any, tuple[str, str]]] = {
         DifferenceAction.IGNORE: ("忽略", "Ignore"),
     },
     DayState: {
-        DayState.WAITING: ("等待账单", "Waits for bills"),
+        DayState.WAITING: ("待对账", "Not reconciled"),
         DayState.OPEN: ("待签", "Open"),
         DayState.SIGNED: ("已签", "Signed"),
     },

@@ -91,7 +91,7 @@ class CoverSheet:
         self._warned: list[Warned] = []
         self._merged: list[str] = []
         self._words = _WORDS[details.language.startswith("en")]
-        look = Look((32, 28, 28, 16), header=header, pages_high=1, gridlines=False, upright=True)
+        look = Look((37, 27, 27, 16), header=header, pages_high=1, gridlines=False, upright=True)
         self._sheet = book.sheet(name, look, first=True)
 
     # --- what is on it ----------------------------------------------------------------------------------------

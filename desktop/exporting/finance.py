@@ -114,7 +114,7 @@ class FinanceWorkbook:
         control.check(self._details, days, lists.days, period=self._period.text)
         self._write_cover(days, lists)
         self._book.end()
-        rows = {page.names[0]: self._details.rows[page.key] for page in self._pages}
+        rows = {page.name(self._details.language): self._details.rows[page.key] for page in self._pages}
         return Written(path=self._target, rows=rows, sha256=digest_of(self._details.parts))
 
     def put(self) -> None:
@@ -303,7 +303,9 @@ def sources(days: Iterable[ReconciledDay]) -> Iterator[Source]:
             if bill.is_current or bill.is_late:
                 topic = _BILLS[bill.kind, bill.is_late]
                 said = _NO_BILL if bill.source == "none" else bill.name
-                yield Source(topic, said, bill.rows, **of_day, by=bill.added_by, sha1=bill.sha1, sha256=bill.sha256)
+                yield Source(
+                    topic, said, bill.rows, **of_day, by=_who(bill.added_by), sha1=bill.sha1, sha256=bill.sha256
+                )
         signed = day.signature
         if signed is not None:
             yield Source(_SIGNED, signed.note, **of_day, by=signed.signed_by, sha256=signed.outputs_sha256)
@@ -312,6 +314,12 @@ def sources(days: Iterable[ReconciledDay]) -> Iterator[Source]:
         for one in day.corrections:
             topic = _CORRECTIONS[one.state]
             yield Source(topic, one.reason, **of_day, by=one.proposed_by, amount_fen=one.psp_fen)
+
+
+def _who(actor: str) -> Sentence | str:
+    """Who brought a bill: a channel by its name, or a person."""
+    party, _, which = actor.partition(":")
+    return channels.name(which) if party == "channel" and which else actor
 
 
 _SIGNED = Sentence("签署", "Signature")

@@ -88,7 +88,7 @@ class Source(NamedTuple):
     rows: int | None = None
     day: date | None = None
     channel: str = ""
-    by: str = ""
+    by: Sentence | str = ""
     sha1: str = ""
     sha256: str = ""
     amount_fen: int | None = None
@@ -137,9 +137,9 @@ def _in(row: str) -> Callable[..., Column[Any]]:
 def _side(side: str, zh: str, en: str) -> tuple[Column[ReconciledDay], ...]:
     parts = (
         ("payments", "笔数", "payments", Kind.COUNT, 10),
-        ("payments_fen", "金额（元）", "payments amount", Kind.AMOUNT, 15),
+        ("payments_fen", "金额（元）", "amount", Kind.AMOUNT, 15),
         ("refunds", "退款笔数", "refunds", Kind.COUNT, 12),
-        ("refunds_fen", "退款金额（元）", "refunds amount", Kind.AMOUNT, 16),
+        ("refunds_fen", "退款金额（元）", "refunded", Kind.AMOUNT, 16),
     )
     return tuple(
         Column(
@@ -402,7 +402,7 @@ SOURCES: Page[Source] = Page(
         Column("said", "内容", "What", Kind.WORD, 96),
         Column("rows", "条数", "Rows", Kind.COUNT, 10),
         *_usual("day", "channel"),
-        Column("by", "来源", "By", Kind.TEXT, 16),
+        Column("by", "来源", "By", Kind.WORD, 16),
         Column("amount_fen", "更正金额（元）", "Corrected by", Kind.AMOUNT, 15),
         Column("sha1", "SHA-1", "SHA-1", Kind.TEXT, 46),
         Column("sha256", "SHA-256", "SHA-256", Kind.TEXT, 70),

@@ -16,7 +16,7 @@ from desktop.exporting.cells import Kind
 from desktop.exporting.grid import heading_row, row_of, style_of
 from desktop.exporting.sheet_writer import Book, Look, letters
 from desktop.exporting.target import Replacement, check_place
-from shared import clock
+from shared import channels, clock
 from shared.contracts.settlement import InstructionRow, PayoutInstruction
 from shared.errors import BadInput
 from shared.sentence import Sentence
@@ -30,7 +30,7 @@ _COLUMNS: tuple[tuple[Sentence, Kind, int], ...] = (
     (Sentence("开户行", "Bank"), Kind.TEXT, 24),
     (Sentence("金额(元)", "Amount (yuan)"), Kind.AMOUNT, 14),
     (Sentence("附言", "Remark"), Kind.TEXT, 28),
-    (Sentence("渠道", "Channel"), Kind.TEXT, 10),
+    (Sentence("渠道", "Channel"), Kind.WORD, 12),
     (Sentence("商户订单号", "Our number"), Kind.TEXT, 26),
     (Sentence("渠道流水号", "Channel's number"), Kind.TEXT, 32),
     (Sentence("订单号", "Order"), Kind.TEXT, 18),
@@ -116,7 +116,7 @@ def _values(number: str, row: InstructionRow) -> tuple[Any, ...]:
         row.bank,
         row.amount_fen,
         row.remark,
-        row.channel,
+        channels.name(row.channel) if row.channel else None,
         row.payment_no,
         row.provider_no,
         row.order_code,
@@ -144,13 +144,15 @@ def _csv(titles: Sequence[str], columns: Sequence[Sequence[str]]) -> bytes:
     writer = csv.writer(made)
     writer.writerow(titles)
     for row in zip(*columns, strict=True):
-        writer.writerow(
-            [
-                f"'{text}" if kind is Kind.TEXT and text.startswith(_DANGEROUS) else text
-                for text, (_title, kind, _width) in zip(row, _COLUMNS, strict=True)
-            ]
-        )
+        writer.writerow([_in_a_table(kind, text) for text, (_title, kind, _width) in zip(row, _COLUMNS, strict=True)])
     return made.getvalue().encode("utf-8-sig")
+
+
+def _in_a_table(kind: Kind, text: str) -> str:
+    """As programs of tables read it: a moment is one, and what looks like a formula is none."""
+    if kind is Kind.TIME:
+        return text.replace("T", " ")
+    return f"'{text}" if kind is Kind.TEXT and text.startswith(_DANGEROUS) else text
 
 
 def _write_book(file: IO[bytes], title: str, titles: Sequence[str], columns: Sequence[Sequence[str]]) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import ceil
 from types import TracebackType
 from typing import IO
 from xml.sax.saxutils import escape, quoteattr
@@ -30,6 +31,9 @@ _OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _PACKAGE = "http://schemas.openxmlformats.org/package/2006"
 _TYPES = "application/vnd.openxmlformats-officedocument.spreadsheetml"
 _FONT = "等线"
+_PAGE_WIDTH = 250
+"""So many characters of a row go on a page that lies on its side: its letters are some 6.5 points high then. Wider
+sheets take several pages side by side rather than print what nobody can read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,11 +219,13 @@ def _sheet_tail(named: _Named, warned: Sequence[Warned], merged: Sequence[str]) 
             )
         parts.append(f'<conditionalFormatting sqref="{one.area}">{rules}</conditionalFormatting>')
     orientation = "portrait" if named.look.upright else "landscape"
+    wide = 1 if named.look.upright else max(1, ceil(sum(named.look.widths) / _PAGE_WIDTH))
     header = escape(f"{named.name} {named.look.header}".replace("&", "&&"))
     parts.append(
         '<printOptions horizontalCentered="1"/>'
         '<pageMargins left="0.4" right="0.4" top="0.75" bottom="0.6" header="0.3" footer="0.3"/>'
-        f'<pageSetup paperSize="9" orientation="{orientation}" fitToWidth="1" fitToHeight="{named.look.pages_high}"/>'
+        f'<pageSetup paperSize="9" orientation="{orientation}" fitToWidth="{wide}" '
+        f'fitToHeight="{named.look.pages_high}"/>'
         f"<headerFooter><oddHeader>&amp;C{header}</oddHeader><oddFooter>&amp;C&amp;P / &amp;N</oddFooter>"
         "</headerFooter>"
     )

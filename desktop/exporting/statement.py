@@ -144,7 +144,7 @@ class StatementWorkbook:
             raise LinesDiffer(number=one.number, lines=format_fen(net), statement=format_fen(net_of(one)))
         self._write_cover()
         self._book.end()
-        rows = {LINES.names[0]: self._details.rows[LINES.key]}
+        rows = {LINES.name(self._details.language): self._details.rows[LINES.key]}
         return Written(path=self._target, rows=rows, sha256=digest_of(self._details.parts))
 
     def put(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from desktop.exporting.verify import verify
 from shared.contracts.reconcile import Correction, Difference
 from shared.errors import KamengError
 from shared.finance import AdjustmentState, BillKind, DifferenceAction, DifferenceState
+from shared.sentence import Sentence
 from tests.desktop import finance_book
 from tests.desktop.finance_book import DAY, bill, carried, difference, export
 from tests.desktop.formulas import at, checks_of
@@ -95,6 +97,19 @@ def test_every_total_is_a_formula_that_gives_its_control_total(tmp_path: Path) -
         "供应商结算 · 应付（元）": "233.65",
         "分销佣金 · 佣金（元）": "1.98",
     }
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_every_figure_can_be_read_on_the_cover(tmp_path: Path, language: str) -> None:
+    written = export(tmp_path / "finance.xlsx", language=language)
+    book = openpyxl.load_workbook(tmp_path / "finance.xlsx")
+    assert list(written.rows) == book.sheetnames[1:-1], "sheets are told by the names that they have"
+    cover = book.worksheets[0]
+    names = [row[0] for row in cover.values if row[2] is not None]
+    assert len(names) > 20
+    wide = {name: sum(1 + (unicodedata.east_asian_width(one) in "WF") for one in name) for name in names if name}
+    room = cover.column_dimensions["A"].width
+    assert {name for name, width in wide.items() if width > room} == set()
 
 
 def test_a_balance_that_the_bill_does_not_lead_to_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +178,8 @@ def test_what_was_carried_on_is_listed_until_a_day_takes_it_up(tmp_path: Path) -
 
 
 def test_the_sources_name_every_bill_signature_and_correction() -> None:
-    late = bill(3, "wechat", BillKind.TRADES, 6).model_copy(update={"is_current": False, "is_late": True})
+    from_channel = {"is_current": False, "is_late": True, "added_by": "channel:wechat"}
+    late = bill(3, "wechat", BillKind.TRADES, 6).model_copy(update=from_channel)
     older = bill(4, "wechat", BillKind.TRADES, 5).model_copy(update={"is_current": False})
     none = bill(5, "wechat", BillKind.FUNDS, 0).model_copy(update={"source": "none", "name": ""})
     signature = finance_book.WECHAT.signature
@@ -188,6 +204,8 @@ def test_the_sources_name_every_bill_signature_and_correction() -> None:
         for one in sources([day])
         if one.day == DAY
     ]
+    brought = [one.by for one in sources([day]) if one.sha1]
+    assert brought == ["系统", Sentence("微信支付", "WeChat Pay"), "系统"], "a channel is called by its name"
     assert told == [
         ("交易账单", "wechat-trades-20261121.csv", None),
         ("迟到的交易账单", "wechat-trades-20261121.csv", None),
@@ -226,7 +244,7 @@ def test_each_sheet_says_what_the_rows_say(tmp_path: Path) -> None:
         "王主管 (wang)",
         at("2026-11-22 09:00:00"),
     )
-    assert (alipay["商户号"], alipay["状态"], alipay["签署时间"]) == (None, "等待账单", None)
+    assert (alipay["商户号"], alipay["状态"], alipay["签署时间"]) == (None, "待对账", None)
     first, second, third = table(path, "交易明细")
     assert (first["商户订单号"], first["支付时间"], first["费率"]) == (f"00{1:030d}", at("2026-11-21 12:00:01"), 0.006)
     assert (second["商品"], second["分销商"]) == ("=1+1", "@小店")

@@ -107,6 +107,6 @@ def test_headings_stay_filtered_and_printed_on_every_page(copies: Copies) -> Non
     sheet = book["订单"]
     # What is frozen belongs to a window, and without a screen it has none.
     assert (sheet.auto_filter.ref, sheet.print_title_rows) == ("A1:P6", "$1:$1")
-    assert (sheet.page_setup.orientation, sheet.page_setup.fitToWidth) == ("landscape", 1)
+    assert (sheet.page_setup.orientation, sheet.page_setup.fitToWidth) == ("landscape", 2)
     assert sheet.oddHeader.center.text.strip().endswith("订单 2026-11-21")
     assert book["校验"].sheet_state == "hidden"

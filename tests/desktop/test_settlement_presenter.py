@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import io
+from datetime import UTC, datetime
 
 import openpyxl
 import pytest
@@ -379,6 +380,7 @@ def written(asked, target, *, language):
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_instructions_are_written_for_the_bank(tmp_path, language):
     odd = {"receiver": "=HYPERLINK(1)", "remark": "-1", "trouble": "too_late", "channel": "wechat"}
+    odd["start_at"] = datetime(2026, 3, 2, 2, 1, tzinfo=UTC)
     asked = [instruction(account="7559 0001", bank="招商银行"), instruction(**odd, kind="unfreeze")]
     book, text = tmp_path / "打款.xlsx", tmp_path / "打款.csv"
     assert written(asked, book, language=language) == 2
@@ -393,6 +395,7 @@ def test_instructions_are_written_for_the_bank(tmp_path, language):
     assert (second[3], sheet["D3"].data_type, sheet["E2"].data_type) == ("=HYPERLINK(1)", "s", "s")
     rows = list(csv.reader(io.StringIO(text.read_bytes().decode("utf-8-sig"))))
     assert rows[1][6] == "122.98"
+    assert (rows[2][8], rows[2][12]) == ({"zh": "微信支付", "en": "WeChat Pay"}[language], "2026-03-02 10:01:00")
     assert (rows[2][3], rows[2][7]) == ("'=HYPERLINK(1)", "'-1")
     assert rows[2][14].endswith({"zh": "期限，请登记为失败", "en": " split: say that it failed"}[language])
     assert attention(instruction(trouble="no_payment").rows[0]).zh == "超出可分账的部分，请转账；缺收款账号"

@@ -39,7 +39,7 @@ def test_every_line_and_what_they_come_to(tmp_path, language):
     back = {"kind": "deduction", "amount_fen": -1_000, "fee_fen": -50, "net_fen": -950, "refund_no": "TK-1"}
     theirs = {"payment_channel": None, "bill_day": None, "bill_row": None}
     done = written(tmp_path / "one.xlsx", one, [given, line(**back, **theirs)], language)
-    assert done.rows == {"结算明细": 2}
+    assert done.rows == {{"zh": "结算明细", "en": "Lines"}[language]: 2}
     book = openpyxl.load_workbook(tmp_path / "one.xlsx")
     cover, lines, _proof = (book[name] for name in book.sheetnames)
     head, first, second = lines.iter_rows(values_only=True)

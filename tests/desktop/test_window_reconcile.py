@@ -64,6 +64,8 @@ def test_a_card_is_as_wide_as_what_it_says(program, qtbot):
     assert (card.waits.text(), card.money.text()) == ("2 differences open", "¥12,345,678.90")
     for part in (card.waits, card.money):
         qtbot.waitUntil(lambda part=part: part.width() >= part.sizeHint().width(), timeout=WAIT_MS)
+    card.show_day(reconcile_rows.day(run_at=None, differences=[]), Unpaid())
+    assert card.money.text() == "–", "nothing is known of the channel's side before it was compared"
 
 
 def test_dropped_bills_are_told_one_by_one_and_the_refused_keep_the_servers_words(

@@ -44,7 +44,8 @@ class Arrived(Live, QWidget):
         card, grid = titled_card(self.tr("应结与到账"))
         corrected = day.corrected_fen
         off = day.arrived_fen - day.net_fen - corrected
-        lines = [(self.tr("应结净额（入账 − 手续费）"), formats.money(day.net_fen))]
+        is_known = day.run_at is not None
+        lines = [(self.tr("应结净额（入账 − 手续费）"), formats.money(day.net_fen if is_known else None))]
         if corrected:
             lines.append((self.tr("更正（调账、流水、迟到账单）"), signed(corrected)))
         lines += [(self.tr("已到银行"), formats.money(day.arrived_fen)), (self.tr("差"), signed(off))]

@@ -65,7 +65,7 @@ class ChannelCard(Live, QPushButton):
         self.mark.show_icon(drawn, tint=tint)
         self.waits.setText(words)
         restyle(self.waits, "tone", tint if tint in {"danger", "warning"} else "")
-        self.money.setText(formats.money(day.theirs.payments_fen))
+        self.money.setText(formats.money(day.theirs.payments_fen if day.run_at is not None else None))
         self.money.setToolTip(self.tr("渠道收款"))
         n = unpaid.days
         told = counted(self.tr("此前 %n 天未到账，还差 {money}", None, n), n).format(money=formats.money(unpaid.fen))
