@@ -98,7 +98,7 @@ def named(tx: Tx, channel: str, wanted: Wanted) -> list[OurRow]:
 
 
 def order_codes(tx: Tx, channel: str, out_trade_nos: Collection[str]) -> dict[str, str]:
-    """The orders that were to be paid under these numbers; of some, who knows."""
+    """The orders that were to be paid under these numbers, by number; numbers that are none of ours are left out."""
     a, codes = PaymentAttempt, dict[str, str]()
     for some in _parts(out_trade_nos):
         query = select(a.out_trade_no, a.order_code).where(_is_of(channel), among(tx, a.out_trade_no, some))
