@@ -12,13 +12,14 @@ import hashlib
 import io
 import json
 import zlib
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, insert, or_, select, update
+from sqlalchemy import ColumnElement, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from server import audit
@@ -206,6 +207,17 @@ def newest(tx: Tx, channel: str, day: date) -> dict[BillKind, PaymentBillFile]:
     """The bills of a day as the channel has them now: of a signed day what was given last, else the current ones."""
     of_day = (PaymentBillFile.channel == channel, PaymentBillFile.day == day)
     return words(tx.scalars(select(PaymentBillFile).where(*of_day)))
+
+
+def replaced(tx: Tx, channel: str, kind: BillKind) -> Sequence[UUID]:
+    """The bills of any day that another one took the place of."""
+    f = PaymentBillFile
+    its = (f.channel == channel, f.kind == kind.value)
+    several = select(f.day).where(*its).group_by(f.day).having(func.count() > 1)
+    of_days: dict[date, list[PaymentBillFile]] = defaultdict(list)
+    for file in tx.scalars(select(f).where(*its, f.day.in_(several))):
+        of_days[file.day].append(file)
+    return sorted(file.id for files in of_days.values() for file in files if file is not words(files).get(kind))
 
 
 def words(files: Iterable[PaymentBillFile]) -> dict[BillKind, PaymentBillFile]:

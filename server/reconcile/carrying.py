@@ -7,14 +7,14 @@ that a day that is open tells how it ended.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from sqlalchemy.orm import aliased
 
-from server.db import Tx
+from server.db import Tx, among
 from server.gateways.bill_rows import UNMOVED
 from server.payments import kept_bills
 from server.payments.exceptions import of_bill
@@ -38,10 +38,10 @@ def number(day: date, difference_id: UUID) -> str:
     return f"D{day:%Y%m%d}-{difference_id.hex[-10:].upper()}"
 
 
-def carry_in(tx: Tx, channel: str, day: date, moved: Collection[date]) -> list[ReconcileDifference]:
+def carry_in(tx: Tx, channel: str, day: date) -> list[ReconcileDifference]:
     """Rows of this day for what earlier days left to later ones, and no later day has taken up; their version is 1.
 
-    So is what was signed as come by a bill of one of `moved` days that another bill took the place of, without it.
+    So is what was signed as come by a bill that another one took the place of, without it.
     """
     r, later = ReconcileDifference, aliased(ReconcileDifference)
     taken = exists().where(later.origin_id == r.origin_id, later.day > r.day)
@@ -49,7 +49,7 @@ def carry_in(tx: Tx, channel: str, day: date, moved: Collection[date]) -> list[R
     under_way = and_(r.state == _D.WORKING.value, r.is_signed)
     its = (r.channel == channel, r.day < day, or_(carried, under_way), ~taken)
     left = tx.scalars(select(r).where(*its).order_by(r.number)).all()
-    made = [_carried(day, row) for row in (*left, *_gone_since(tx, channel, day, moved))]
+    made = [_carried(day, row) for row in (*left, *_gone_since(tx, channel, day))]
     for row in made:
         tx.add(row)
         exception = tx.get(PaymentException, row.exception_id) if row.exception_id else None
@@ -101,9 +101,9 @@ def is_before_people(tx: Tx, row: ReconcileDifference) -> bool:
 
 
 def _in_a_bill(tx: Tx, row: ReconcileDifference) -> bool:
-    """A bill has a row that agrees with ours; of what a late bill says otherwise, one of a later day."""
-    paired, is_late = ReconcileRow.matched_id == row.ours_id, _is_of_late_bill(tx, row)
-    return row.ours_id is not None and _is_billed(tx, row, BillKind.TRADES, paired, is_later=is_late)
+    """A bill has a row that agrees with ours."""
+    paired = ReconcileRow.matched_id == row.ours_id
+    return row.ours_id is not None and _is_billed(tx, row, BillKind.TRADES, paired)
 
 
 def _listed(tx: Tx, row: ReconcileDifference) -> bool:
@@ -112,9 +112,8 @@ def _listed(tx: Tx, row: ReconcileDifference) -> bool:
     """
     if not any(one.id == row.ours_id for one in ours.named(tx, row.channel, _named_by(row))):
         return True
-    r, is_late = ReconcileRow, _is_of_late_bill(tx, row)
-    named = (r.provider_no == row.provider_no, r.kind == "payment")
-    is_there = bool(row.provider_no) and _is_billed(tx, row, BillKind.TRADES, *named, is_later=is_late)
+    named = (ReconcileRow.provider_no == row.provider_no, ReconcileRow.kind == "payment")
+    is_there = bool(row.provider_no) and _is_billed(tx, row, BillKind.TRADES, *named)
     return is_there or _in_a_bill(tx, row)
 
 
@@ -167,12 +166,11 @@ def _refunded(tx: Tx, row: ReconcileDifference) -> bool:
 
 def _refund_listed(tx: Tx, row: ReconcileDifference) -> bool:
     """The same, whatever the bill says of it: how the two differ is for its own day to tell."""
-    refund, r, is_late = tx.get(Refund, row.ours_id) if row.ours_id else None, ReconcileRow, _is_of_late_bill(tx, row)
+    refund, r = tx.get(Refund, row.ours_id) if row.ours_id else None, ReconcileRow
     if refund is None:
         return True
     its_numbers = (r.provider_no == unbilled.payment_no(tx, refund), r.out_refund_no == row.out_refund_no)
-    its = (*its_numbers, r.kind == "refund")
-    return _is_billed(tx, row, BillKind.TRADES, *its, is_later=is_late) or _refunded(tx, row)
+    return _is_billed(tx, row, BillKind.TRADES, *its_numbers, r.kind == "refund") or _refunded(tx, row)
 
 
 def _refund_ended(tx: Tx, row: ReconcileDifference) -> bool:
@@ -213,7 +211,11 @@ def _balances(tx: Tx, row: ReconcileDifference) -> bool:
 
 
 def _is_taken_back(tx: Tx, row: ReconcileDifference) -> bool:
-    return _booked(tx, row) == 0
+    """Nothing is booked any more; or a bill has something to put right again, and an open day tells what is left."""
+    r, matter = ReconcileDifference, root(row)
+    is_live = (r.state.in_([_D.OPEN.value, _D.PROPOSED.value]), r.day != row.day, ~r.is_signed)
+    its = (r.channel == row.channel, or_(r.origin_id == matter, r.again_of == matter), r.kind != _K.BOOKED.value)
+    return _booked(tx, row) == 0 or tx.scalar(select(r.id).where(*its, *is_live).limit(1)) is not None
 
 
 def _booked(tx: Tx, row: ReconcileDifference) -> Fen:
@@ -228,7 +230,9 @@ def _never(_tx: Tx, _row: ReconcileDifference) -> bool:
     return False
 
 
-def _is_billed(tx: Tx, row: ReconcileDifference, kind: BillKind, *its: ColumnElement[bool], is_later: bool) -> bool:
+def _is_billed(
+    tx: Tx, row: ReconcileDifference, kind: BillKind, *its: ColumnElement[bool], is_later: bool = False
+) -> bool:
     """Whether the last word of some day has such a row; `is_later`: of a later day than this difference is of, or of
     its own where that came after it was signed.
     """
@@ -247,7 +251,7 @@ def is_gone_again(tx: Tx, row: ReconcileDifference) -> bool:
     another day put it before people.
     """
     r, matter = ReconcileDifference, root(row)
-    is_closed = row.kind in _HALVES and row.carried_from is not None and row.state == _D.MATCHED
+    is_closed = row.kind in HALVES and row.carried_from is not None and row.state == _D.MATCHED
     if not is_closed or has_come(tx, row):
         return False
     is_there = and_(r.state.in_([_D.OPEN.value, _D.PROPOSED.value]), r.day != row.day, ~r.is_signed)
@@ -255,21 +259,28 @@ def is_gone_again(tx: Tx, row: ReconcileDifference) -> bool:
     return tx.scalar(select(r.id).where(*its).limit(1)) is None and _booked(tx, row) == 0
 
 
-def _gone_since(tx: Tx, channel: str, day: date, moved: Collection[date]) -> list[ReconcileDifference]:
-    """What closed itself by these days' bills of trades on a day that is signed, and is gone again. Only what a bill
-    had that counts no more is looked at: there may be thousands that nothing has happened to.
+def to_run_again(tx: Tx, channel: str, *, but: date) -> set[date]:
+    """The open days but one on which a half that was carried over has come since it was compared, or is gone again."""
+    r = ReconcileDifference
+    states = (_D.OPEN.value, _D.PROPOSED.value, _D.MATCHED.value)
+    its = (r.channel == channel, r.day != but, r.carried_from.is_not(None), ~r.is_signed, r.state.in_(states))
+    rows = tx.scalars(select(r).where(*its, r.kind.in_(sorted(HALVES)))).all()
+    return {row.day for row in rows if (is_gone_again if row.state == _D.MATCHED else has_come)(tx, row)}
+
+
+def _gone_since(tx: Tx, channel: str, day: date) -> list[ReconcileDifference]:
+    """What closed itself by a bill of trades on an earlier day that is signed, and is gone again. Only what a bill had
+    that counts no more is looked at: there may be thousands that nothing has happened to.
     """
-    r, f, line = ReconcileDifference, PaymentBillFile, ReconcileRow
-    files = (f.channel == channel, f.kind == BillKind.TRADES.value, f.day.in_(sorted(moved)))
-    words = [kept_bills.newest(tx, channel, one).get(BillKind.TRADES) for one in sorted(moved)]
-    old = set(tx.scalars(select(f.id).where(*files))) - {word.id for word in words if word is not None}
+    r, line = ReconcileDifference, ReconcileRow
+    old = kept_bills.replaced(tx, channel, BillKind.TRADES)
     if not old:
         return []
-    closed = (r.channel == channel, r.day < day, r.is_signed, r.state == _D.MATCHED.value, r.kind.in_(sorted(_HALVES)))
+    closed = (r.channel == channel, r.day < day, r.is_signed, r.state == _D.MATCHED.value, r.kind.in_(sorted(HALVES)))
     its_payment = select(PaymentAttempt.provider_no).join(Refund, Refund.attempt_id == PaymentAttempt.id)
     numbers = (r.provider_no, its_payment.where(Refund.id == r.ours_id).scalar_subquery())
     had = (
-        exists().where(line.file_id.in_(sorted(old)), its)
+        exists().where(among(tx, line.file_id, old), its)
         for its in (line.matched_id == r.ours_id, *(line.provider_no == number for number in numbers))
     )
     query = select(r).where(*closed, r.carried_from.is_not(None), or_(*had)).order_by(r.number)
@@ -322,7 +333,7 @@ def _is_read(tx: Tx, file: PaymentBillFile) -> bool:
 
 _MONEY = frozenset({_K.AMOUNT, _K.REFUND_AMOUNT, _K.UNPAID_OURS, _K.ONLY_THEIRS, _K.DUPLICATE, _K.REFUND_ONLY_THEIRS})
 _REFUNDED = frozenset({_K.REFUND_AMOUNT, _K.REFUND_STATE, _K.REFUND_ONLY_THEIRS})
-_HALVES = frozenset({_K.ONLY_OURS.value, _K.REFUND_ONLY_OURS.value})
+HALVES = frozenset({_K.ONLY_OURS.value, _K.REFUND_ONLY_OURS.value})
 """Kinds of what a bill of another day may have."""
 
 _OF_FUNDS = frozenset({_K.FUND_ONLY_TRADES, _K.FUND_ONLY_FUNDS})

@@ -79,11 +79,19 @@ def looks_beside(tx: Tx, channel: str, day: date) -> bool:
     return _any(tx, channel, day, ~ReconcileDifference.is_signed, halves)
 
 
-def hold_of(tx: Tx, channel: str, days: Collection[date], *, after: date) -> Sequence[date]:
-    """The open days behind one that have differences before people which were carried over from these days."""
+def hold_of(tx: Tx, channel: str, days: Collection[date], *, but: date) -> Sequence[date]:
+    """The open days but one that have differences before people which were carried over from these days."""
     r, live = ReconcileDifference, (DifferenceState.OPEN.value, DifferenceState.PROPOSED.value)
-    its = (r.channel == channel, r.carried_from.in_(sorted(days)), r.day > after, r.state.in_(live), ~r.is_signed)
+    its = (r.channel == channel, r.carried_from.in_(sorted(days)), r.day != but, r.state.in_(live), ~r.is_signed)
     return tx.scalars(select(r.day).where(*its).distinct().order_by(r.day)).all()
+
+
+def take_over_from(tx: Tx, channel: str, *, after: date) -> Sequence[date]:
+    """The open days that take over what has come on days that were signed behind one, if it is gone again."""
+    r = ReconcileDifference
+    has_come = (r.state == DifferenceState.MATCHED.value, r.carried_from.is_not(None), r.is_signed)
+    signed = tx.scalars(select(r.day).where(r.channel == channel, r.day > after, *has_come).distinct())
+    return sorted({day for one in signed.all() if (day := open_from(tx, channel, one)) is not None})
 
 
 def _has_shifted() -> ColumnElement[bool]:

@@ -8,7 +8,7 @@ as a row of this day (`carrying`).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -45,13 +45,12 @@ def keep(
     *,
     trades_file_id: UUID | None,
     funds_file_id: UUID | None,
-    moved: Collection[date],
 ) -> None:
-    """Keep what a run of the day found; callers hold the day. `moved` are the days whose bills it has compared anew."""
+    """Keep what a run of the day found; callers hold the day."""
     its = (ReconcileDifference.channel == channel, ReconcileDifference.day == day)
     query = select(ReconcileDifference).where(*its).with_for_update()
     known = list(tx.scalars(query, execution_options={"populate_existing": True}))
-    carried = carrying.carry_in(tx, channel, day, moved)
+    carried = carrying.carry_in(tx, channel, day)
     run = _Run(tx, channel, day, [*known, *carried], found, (trades_file_id, funds_file_id))
     run.touched |= {row.id for row in carried}
     for one in found:
@@ -94,13 +93,13 @@ def keep_late(tx: Tx, day: date, signed: date, files: Sequence[PaymentBillFile],
     for one in found:
         if not (one.closes_itself or run.is_settled(before.of(one.id), one)):
             run.take(one)
-    of_run, of_day = {one.id for one in found}, {row.origin_id for row in handled if row.day == signed}
+    of_run, carried = {one.id for one in found}, {row.origin_id for row in handled if row.day != day}
     for matter in before.undone(of_run, {row.id for row in handled if _may_have_come(tx, row, signed, before)}):
         run.undo(matter)
     for row in known:
         # What was booked is to be taken back where the matter is none any more, all else where it is one.
         is_so = (root(row) in of_run) != (row.kind == DifferenceKind.BOOKED)
-        stands = row.id in run.current or (row.origin_id in of_day and is_so)
+        stands = row.id in run.current or (row.origin_id in carried and is_so)
         if row.carried_from == signed and not stands:
             run.close(row)
     run.link(known)
@@ -165,10 +164,10 @@ class _Run:
         is_there = {(row.ours_fen, row.theirs_fen) for row in matter.here if self._is_before_people_elsewhere(row)}
         if (matter.ours_fen(one), one.theirs_fen) in is_there:
             return True
-        last, here = matter.handled(), self.matters.of(one.id).here
+        last = matter.handled()
         if matter.booked_fen and (matter.ours_fen(one) or 0) == (one.theirs_fen or 0):
             return True
-        if last is not None and last.action == DifferenceAction.CARRY and all(row.state == _D.MATCHED for row in here):
+        if last is not None and not self._is_told(last):
             return False
         return matter.is_settled(one, self._facts(one).ours_state)
 
@@ -189,8 +188,16 @@ class _Run:
         if row is None and handled is not None and _is_only_proposed(handled):
             row = handled
             handling.send_back(row)
-        state = _D.MATCHED if one.closes_itself else _D.OPEN
+        state = _D.MATCHED if one.closes_itself or self._has_come(one, facts) else _D.OPEN
         self._put(row, facts, state) if row else self._make(matter, one.kind, facts, state)
+
+    def _has_come(self, one: Difference, facts: _Facts) -> bool:
+        """Whether what a late bill has no more is in the bill of another day: then nobody may write it off here."""
+        if self._late is None or one.kind not in carrying.HALVES:
+            return False
+        about = {"channel": self._channel, "day": self._day, "carried_from": self._late, "kind": one.kind.value}
+        row = ReconcileDifference(**about, **{name: getattr(facts, name) for name in _NAMES})
+        return carrying.has_come(self._tx, row)
 
     def _is_told(self, handled: ReconcileDifference) -> bool:
         """Whether what people carried on is still before them, on the day that took it up."""
@@ -199,7 +206,8 @@ class _Run:
     def undo(self, matter: Matter) -> None:
         """What was booked and is not to be put right any more is for people to take back."""
         fen, handled = matter.booked_fen, matter.handled(is_undone=True)
-        if handled is not None and not booking.booked(handled) and handled.ours_fen == fen:
+        is_same = handled is not None and not booking.booked(handled) and handled.ours_fen == fen
+        if handled is not None and is_same and self._is_told(handled):
             self.current.add(handled.id)
             return
         row = matter.live(is_undone=True)

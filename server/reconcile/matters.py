@@ -87,7 +87,7 @@ class Matter:
     def is_undone_elsewhere(self) -> bool:
         """Whether another day has what was booked before it already, and has not closed that since."""
         undone = [row for row in self.elsewhere if _is_undone(row) and row.state != _D.MATCHED]
-        return any(not booking.booked(row) for row in undone)
+        return any(not booking.booked(row) and row.state != _D.MATCHED for row in undone)
 
     def _sort(self, *, is_undone: bool) -> Iterator[ReconcileDifference]:
         return (row for row in self.here if _is_undone(row) == is_undone)

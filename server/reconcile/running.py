@@ -28,7 +28,19 @@ from server.gateways.bill_rows import FundKind, FundRow, TradeRow
 from server.jobs import Lane
 from server.payments import bills, fees, kept_bills
 from server.payments.model import PaymentBillFile
-from server.reconcile import beside, controls, days, feed, figures, hashing, keeping, ours, queries, withdrawals
+from server.reconcile import (
+    beside,
+    carrying,
+    controls,
+    days,
+    feed,
+    figures,
+    hashing,
+    keeping,
+    ours,
+    queries,
+    withdrawals,
+)
 from server.reconcile.differences import Difference, OurRow
 from server.reconcile.figures import Figures
 from server.reconcile.handling import DaySigned
@@ -147,14 +159,17 @@ def run(ctx: Context, channel: str, day: date, *, by: str, request_id: str | Non
     """
     told = _run_one(ctx, channel, day, by=by, request_id=request_id)
     run_one = partial(_run_too, ctx, channel, by=by, request_id=request_id)
-    for other in (day - _DAY, day + _DAY):
+    around = {one + step for one in (day, *told) for step in (-_DAY, _DAY)}
+    for other in sorted(around - {day}):
         with ctx.db.read() as tx:
             looks = days.looks_beside(tx, channel, other)
         if looks:
             run_one(other)
     with ctx.db.read() as tx:
-        holding = days.hold_of(tx, channel, {day, *told}, after=day)
-    for other in holding:
+        holding = days.hold_of(tx, channel, {day, *told}, but=day)
+        taking = days.take_over_from(tx, channel, after=day)
+        moved = carrying.to_run_again(tx, channel, but=day)
+    for other in sorted({*holding, *taking, *moved}):
         run_one(other)
     later = day + _DAY
     while _opens_otherwise(ctx, channel, later):
@@ -338,7 +353,7 @@ def _keep(
     row.run_at, row.run_by, row.figures = clock.now(), by, stored
     row.trades_file_id, row.funds_file_id = ids[BillKind.TRADES], ids.get(BillKind.FUNDS)
     files = {"trades_file_id": row.trades_file_id, "funds_file_id": row.funds_file_id}
-    keeping.keep(tx, channel, day, found.differences, **files, moved={day, *late})
+    keeping.keep(tx, channel, day, found.differences, **files)
     withdrawals.keep(tx, channel, day, found.withdrawn)
     inputs = found.inputs.copy()
     if days.rests_beside(tx, channel, day):

@@ -1,37 +1,49 @@
 """Reconciliation in any history: what differs is carried over signings, late bills correct it, and all comes right.
 
-Bills of the first day, or of the next one, say one thing after another about a payment: another amount, another fee,
-that it was undone, or nothing; and so do those of movements. People book, write off, carry over, ignore a fee, sign, or
-wait. What is open is so at any time, and in the end the ledger has what the channel holds.
+Bills of three days say one thing after another about a payment and about a refund: of its own day or of one beside it,
+another amount, another fee, undone, on its way, twice, or nothing; and so do those of movements. Some are compared at
+once, some after other things. People book, write off, carry over, ignore a fee, sign in any order, or wait. What is
+open is so at any time, and in the end the ledger has what the channel holds.
 """
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.reconcile import booking
+from server.reconcile import booking, choosing
 from shared import clock
 from shared.finance import DifferenceAction as A
 from shared.finance import DifferenceKind as K
-from tests.model.reconciling import AMOUNT, DAYS, FEE, NOW, OF_FUNDS, STRAY, History
+from tests.model.billed import STRAY, moved_fen
+from tests.model.reconciling import AMOUNT, DAYS, FEE, FIRST, NOW, OF_FUNDS, History
 from tests.world import world
 
 LINES = st.none() | st.builds(
     dict,
     amount_fen=st.sampled_from([AMOUNT, 4_600, 4_700]),
     fee_fen=st.sampled_from([FEE, 28]),
-    reversed=st.sampled_from([False, False, False, True]),
+    is_undone=st.sampled_from([False, False, False, True]),
 )
+BACKS = st.none() | st.builds(
+    dict,
+    more_fen=st.sampled_from([0, 0, 100, 200]),
+    fee_fen=st.sampled_from([None, 0, 12]),
+    is_through=st.sampled_from([True, True, True, False]),
+)
+HOW = st.sampled_from(["now", "now", "now", "twice", "later"])
 STEPS = st.one_of(
-    st.tuples(st.just("bill"), LINES),
-    st.tuples(st.just("next bill"), LINES),
-    st.tuples(st.just("funds"), LINES, st.sampled_from([None, None, 700, 900])),
+    st.tuples(st.just("payment"), st.integers(0, 2), LINES, HOW),
+    st.tuples(st.just("refund"), st.integers(0, 2), BACKS, HOW),
+    st.tuples(st.just("funds"), LINES, BACKS, st.sampled_from([None, None, 700, 900])),
     st.tuples(st.just("decide"), st.integers(0, 3), st.sampled_from([A.BOOK, A.CARRY, A.CARRY, A.WRITE_OFF, A.IGNORE])),
-    st.tuples(st.just("sign")),
+    st.tuples(st.just("sign"), st.integers(0, 2)),
     st.tuples(st.just("other day"), st.integers(0, 1)),
     st.tuples(st.just("run"), st.integers(0, 2)),
+    st.tuples(st.just("work")),
 )
 HISTORIES = st.lists(STEPS, max_size=14)
+REFUNDS = st.none() | st.tuples(st.integers(0, 1), st.sampled_from([1_000, AMOUNT]), st.booleans())
+SHOPS = st.builds(dict, paid_on=st.integers(0, 1), back=REFUNDS)
 
 _shops = []
 
@@ -46,11 +58,25 @@ def _shop(tmp_path_factory):
 
 def says(amount_fen=AMOUNT, fee_fen=FEE, *, is_undone=False):
     """What a line says of the payment."""
-    return {"amount_fen": amount_fen, "fee_fen": fee_fen, "reversed": is_undone}
+    return {"amount_fen": amount_fen, "fee_fen": fee_fen, "is_undone": is_undone}
 
 
-CARRIED, IGNORED, LOST = (("decide", 0, A.CARRY), ("decide", 0, A.IGNORE), ("decide", 0, A.WRITE_OFF))
-OTHER_DAY, SIGNED = ("other day", 0), ("sign",)
+def bill(line, n=0, how="now"):
+    """The payment is in the bill of that day, or in none."""
+    return "payment", n, line, how
+
+
+def next_bill(line):
+    return bill(line, 1)
+
+
+def moved(line, stray=None):
+    """What moved of the payment on the first day."""
+    return "funds", line, None, stray
+
+
+CARRIED, IGNORED, LOST, BOOKED = (("decide", 0, action) for action in (A.CARRY, A.IGNORE, A.WRITE_OFF, A.BOOK))
+OTHER_DAY, SIGNED, NEXT_SIGNED = ("other day", 0), ("sign", 0), ("sign", 1)
 
 
 @pytest.mark.parametrize(
@@ -58,58 +84,74 @@ OTHER_DAY, SIGNED = ("other day", 0), ("sign",)
     {
         "corrected, while its fee is still another one": (
             says(4_600, 28),
-            [CARRIED, IGNORED, OTHER_DAY, ("bill", says(fee_fen=28))],
+            [CARRIED, IGNORED, OTHER_DAY, bill(says(fee_fen=28))],
         ),
-        "another amount after the next day has it": (says(4_700), [CARRIED, OTHER_DAY, ("bill", says(4_600))]),
-        "another amount before the next day has it": (says(4_700), [CARRIED, ("bill", says(4_600)), OTHER_DAY]),
+        "another amount after the next day has it": (says(4_700), [CARRIED, OTHER_DAY, bill(says(4_600))]),
+        "another amount before the next day has it": (says(4_700), [CARRIED, bill(says(4_600)), OTHER_DAY]),
         "another amount, and the same again": (
             says(4_700),
-            [CARRIED, OTHER_DAY, ("bill", says(4_600)), ("bill", says(4_700))],
+            [CARRIED, OTHER_DAY, bill(says(4_600)), bill(says(4_700))],
         ),
-        "undone, and then in no bill": (says(is_undone=True), [CARRIED, OTHER_DAY, ("bill", None)]),
+        "undone, and then in no bill": (says(is_undone=True), [CARRIED, OTHER_DAY, bill(None)]),
         "in no bill late, while another open day has it": (
             says(4_700),
-            [CARRIED, ("other day", 1), SIGNED, OTHER_DAY, ("bill", None)],
+            [CARRIED, ("other day", 1), SIGNED, OTHER_DAY, bill(None)],
         ),
         "two late bills before any day takes them": (
             says(),
-            [SIGNED, ("bill", says(4_600)), ("bill", says(4_700)), OTHER_DAY, OTHER_DAY],
+            [SIGNED, bill(says(4_600)), bill(says(4_700)), OTHER_DAY, OTHER_DAY],
         ),
         "in the next day's bill, and then in none": (
             None,
-            [CARRIED, ("next bill", says(4_600)), SIGNED, ("bill", None)],
+            [CARRIED, next_bill(says(4_600)), SIGNED, bill(None)],
         ),
         "in the bill that was signed, and late in none, while two other days are open": (
             None,
-            [OTHER_DAY, CARRIED, OTHER_DAY, ("bill", says(4_600)), CARRIED, CARRIED, SIGNED, ("bill", None)],
+            [OTHER_DAY, CARRIED, OTHER_DAY, bill(says(4_600)), CARRIED, CARRIED, SIGNED, bill(None)],
         ),
         "in the next day's bill, and late in none, when both days are signed": (
             None,
-            [CARRIED, SIGNED, ("next bill", says()), SIGNED, OTHER_DAY, ("next bill", None)],
+            [CARRIED, SIGNED, next_bill(says()), NEXT_SIGNED, OTHER_DAY, next_bill(None)],
         ),
         "late in the next day's bill, and then in none": (
             says(),
-            [SIGNED, ("next bill", says()), ("next bill", None)],
+            [SIGNED, next_bill(says()), next_bill(None)],
         ),
         "written off the day after, and late in that day's bill, and then in none": (
             None,
-            [CARRIED, SIGNED, OTHER_DAY, LOST, SIGNED, OTHER_DAY, ("next bill", says()), ("next bill", None)],
+            [CARRIED, SIGNED, OTHER_DAY, LOST, NEXT_SIGNED, OTHER_DAY, next_bill(says()), next_bill(None)],
         ),
         "written off, there again, and then in the next day's bill": (
             None,
-            [LOST, ("bill", says(fee_fen=28)), ("next bill", says(4_700, 28))],
+            [LOST, bill(says(fee_fen=28)), next_bill(says(4_700, 28))],
+        ),
+        "late in the next day's bill, while its own day is open": (
+            None,
+            [OTHER_DAY, NEXT_SIGNED, next_bill(says(4_700)), OTHER_DAY],
+        ),
+        "in the bill of an open day, by which a later one was signed, and then in none": (
+            None,
+            [CARRIED, SIGNED, ("other day", 1), next_bill(says()), ("sign", 2), next_bill(None)],
+        ),
+        "late in its own day's bill, by which the next one was signed, and then in none": (
+            None,
+            [CARRIED, SIGNED, OTHER_DAY, bill(says()), NEXT_SIGNED, OTHER_DAY, bill(None)],
+        ),
+        "to be taken back, carried over, and then another amount after all": (
+            says(4_600),
+            [BOOKED, next_bill(says()), CARRIED, bill(says(4_700))],
         ),
         "another movement that was carried over, and then the same": (
             says(),
-            [("funds", says(4_600), None), CARRIED, OTHER_DAY, ("funds", says(), None)],
+            [moved(says(4_600)), CARRIED, OTHER_DAY, moved(says())],
         ),
         "late movements that one open day took, put right by what another takes": (
             says(),
-            [SIGNED, ("other day", 1), ("funds", says(4_600), None), OTHER_DAY, ("funds", says(), None)],
+            [SIGNED, ("other day", 1), moved(says(4_600)), OTHER_DAY, moved(says())],
         ),
         "a late bill that one open day took, and another would": (
             None,
-            [LOST, SIGNED, ("funds", says(), None), ("other day", 1), ("bill", says(4_600)), OTHER_DAY],
+            [LOST, SIGNED, moved(says()), ("other day", 1), bill(says(4_600)), OTHER_DAY],
         ),
     }.values(),
 )
@@ -117,102 +159,181 @@ def test_what_was_carried_over_is_what_the_last_bill_says(first, steps):
     live(first, steps)
 
 
+@pytest.mark.parametrize(
+    ("first", "steps"),
+    {
+        "in the bill of the day before, by which its own was signed, and then in none": (
+            says(),
+            [OTHER_DAY, NEXT_SIGNED, bill(None), CARRIED, OTHER_DAY],
+        ),
+        "late not in its own day's bill, and in that of the day before": (
+            None,
+            [next_bill(says()), OTHER_DAY, NEXT_SIGNED, bill(says(4_600, 28))],
+        ),
+        "carried over, and then in the bill of the day before": (
+            None,
+            [OTHER_DAY, ("decide", 1, A.CARRY), OTHER_DAY, bill(says(is_undone=True))],
+        ),
+    }.values(),
+)
+def test_what_the_bill_of_the_day_before_has_is_what_the_last_one_says(first, steps):
+    live(first, steps, paid_on=1)
+
+
+def test_a_refund_that_a_late_bill_has_no_more_is_before_people_once():
+    """Carried over from the day that told of it, when a day before that is compared for the first time."""
+    steps = [SIGNED, ("other day", 1), ("refund", 0, None, "now"), CARRIED, OTHER_DAY]
+    live(says(), steps, back=(0, 1_000, True))
+
+
+@pytest.mark.parametrize("between", [False, True])
+def test_what_a_late_bill_has_no_more_is_not_written_off_where_an_open_day_has_it(between):
+    """Two days later: what is a day too far apart is told of once."""
+    shop = History(_shops[0].ctx)
+    shop.say("payment", FIRST, says())
+    assert shop.sign(FIRST)
+    if between:
+        shop.bill(DAYS[1])
+    shop.say("payment", DAYS[2], says(), is_twice=True)
+    shop.bill(FIRST)
+    assert [(row.kind, row.day) for row in shop.open()] == [(K.DATE_SHIFT, DAYS[2])]
+
+    shop.bill(DAYS[2])
+    assert [(row.kind, row.ours_fen, row.theirs_fen) for row in shop.open()] == [(K.ONLY_OURS, AMOUNT, None)]
+
+
 def test_what_was_booked_the_day_after_stands_when_a_bill_of_that_comes_late():
     shop = History(_shops[0].ctx)
-    shop.place(DAYS[0], **says(4_600))
+    shop.say("payment", FIRST, says(4_600))
     decide(shop, 0, A.CARRY)
-    assert shop.sign(DAYS[0])
+    assert shop.sign(FIRST)
     shop.bill(DAYS[1])
     decide(shop, 0, A.BOOK)
     assert shop.sign(DAYS[1])
     shop.bill(DAYS[2])
 
-    at_ms = int(clock.day_bounds(DAYS[1])[0].timestamp() * 1000)
-    stray = shop.line(provider_no=STRAY, out_trade_no="x", amount_fen=700, at_ms=at_ms, created_at_ms=at_ms)
-    shop.bill(DAYS[1], more=[stray])
+    payment = shop.word.subjects["payment"]
+    shop.bill(DAYS[1], more=[payment.said(day=DAYS[1], amount_fen=700, provider_no=STRAY, out_trade_no="x")])
 
     assert [(row.kind, row.theirs_fen) for row in shop.open()] == [(K.ONLY_THEIRS, 700)]
 
 
-@settings(max_examples=8, deadline=None)
-@given(first=LINES, steps=HISTORIES)
-def test_nothing_is_booked_that_a_bill_does_not_say(first, steps):
-    live(first, steps)
+@settings(max_examples=6, deadline=None)
+@given(shop=SHOPS, first=LINES, steps=HISTORIES)
+def test_nothing_is_booked_that_a_bill_does_not_say(shop, first, steps):
+    live(first, steps, **shop)
 
 
 @pytest.mark.soak
 @settings(max_examples=2_000, deadline=None)
-@given(first=LINES, steps=HISTORIES)
-def test_nothing_is_ever_booked_that_a_bill_does_not_say(first, steps):
-    live(first, steps)
+@given(shop=SHOPS, first=LINES, steps=HISTORIES)
+def test_nothing_is_ever_booked_that_a_bill_does_not_say(shop, first, steps):
+    live(first, steps, **shop)
 
 
-def live(first, steps):
-    shop = History(_shops[0].ctx)
-
-    shop.place(DAYS[0], **first or {})
+def live(first, steps, **shop):
+    shop = History(_shops[0].ctx, **shop)
+    for name, its in shop.word.subjects.items():
+        if its.day == FIRST:
+            shop.word.place(name, FIRST, its.line)
+    shop.say("payment", FIRST, first)
     for what, *how in steps:
-        if what in {"bill", "next bill"}:
-            shop.place(DAYS[what == "next bill"], **how[0] or {})
-        elif what == "funds":
-            funds(shop, *how)
-        elif what == "decide":
-            decide(shop, *how)
-        elif what == "run":
-            shop.run(DAYS[how[0]])
-        elif what == "other day":
-            coming = [day for day in DAYS[1:3] if not shop.has_bill(day)]
-            if coming:
-                shop.bill(coming[how[0] % len(coming)])
-        else:
-            day = next((day for day in DAYS[:2] if not shop.is_signed(day)), None)
-            if day is not None:
-                shop.sign(day)
+        take(shop, what, *how)
         is_so(shop)
     shop.end()
+    is_so(shop)
     assert shop.open() == []
     owed, held = shop.owed()
     assert owed == held
 
 
-def funds(shop, line, stray):
-    """What moved of the payment, and of one that is in no bill of trades."""
-    lines = [] if line is None or line["reversed"] else [shop.line(**line)]
-    strays = [] if stray is None else [shop.line(provider_no=STRAY, amount_fen=stray, fee_fen=0)]
-    shop.funds(*lines, *strays)
+def take(shop, what, *how):
+    """One step of a history."""
+    if what in {"payment", "refund"}:
+        place(shop, what, *how)
+    elif what == "funds":
+        funds(shop, *how)
+    elif what == "decide":
+        decide(shop, *how)
+    elif what == "work":
+        shop.work()
+    elif what == "other day":
+        coming = [day for day in DAYS[1:3] if not shop.has_bill(day)]
+        if coming:
+            shop.bill(coming[how[0] % len(coming)])
+    else:
+        {"run": shop.run, "sign": shop.sign}[what](DAYS[how[0]])
+
+
+def place(shop, name, n, line, how):
+    """Bills of the payment or refund: in that of its own day, or of the nearest one to `n` beside it."""
+    if name in shop.word.subjects:
+        own = DAYS.index(shop.word.subjects[name].day)
+        day = DAYS[min(max(n, own - 1), own + 1)]
+        shop.say(name, day, line, is_twice=how == "twice", is_later=how == "later")
+
+
+def funds(shop, *says):
+    """What moved of the payment, of the refund, and of one that is in no bill of trades."""
+    *of_subjects, stray = says
+    its = zip(shop.word.subjects.values(), of_subjects, strict=False)
+    lines = [one.said(**line, day=FIRST) for one, line in its if line is not None]
+    payment = shop.word.subjects["payment"]
+    strays = [] if stray is None else [payment.said(amount_fen=stray, fee_fen=0, day=FIRST, provider_no=STRAY)]
+    shop.funds(*(one for one in lines if not one.reversed), *strays)
 
 
 def decide(shop, n, action):
     """About one of those that are open. What is ignored stays as it is, which only what is no amount may here."""
     rows = shop.open()
     row = rows[n % len(rows)] if rows else None
-    if row is not None and (action is not A.IGNORE or row.kind in (K.FEE, K.FUND_ONLY_TRADES)):
+    if row is not None and (action is not A.IGNORE or row.kind in (K.FEE, K.FUND_ONLY_TRADES, K.REFUND_STATE)):
         shop.decide(row, action)
 
 
 def is_so(shop):
     """What is open is what the channel's last word says, and booking all of it puts the ledger where that is."""
-    line, next_line, moved = (
-        found(shop, lines) for lines in (shop.said[DAYS[0]], shop.said[DAYS[1]], shop.moved or [])
-    )
-    said = line or next_line
-    fen = None if said is None else 0 if said.reversed else said.amount_fen
-    money = [row for row in shop.open() if row.kind not in (K.FEE, *OF_FUNDS) or row.provider_no == STRAY]
-    rows = [row for row in money if row.provider_no != STRAY]
-    theirs = {K.AMOUNT: fen, K.STATE: 0, K.ONLY_OURS: None}
-    assert [row.theirs_fen for row in rows] == [theirs.get(row.kind, 0) for row in rows]
-    its = [row for row in shop.open() if row.kind in OF_FUNDS]
-    of_funds = {(row.ours_fen, row.theirs_fen) for row in its if row.provider_no != STRAY}
-    due, came = ((one.amount_fen, -one.fee_fen) if one and not one.reversed else (None, None) for one in (line, moved))
-    assert of_funds <= set(zip(due, came, strict=True))
-    strays = [one.amount_fen for one in shop.moved or [] if one.provider_no == STRAY]
-    assert {row.theirs_fen or None for row in money if row not in rows} <= {*strays, None}
-    if money and not shop.to_come():
-        owed, held = shop.owed()
+    if shop.is_behind():
+        return
+    rows, (owed, held) = shop.open(), shop.owed()
+    for row in rows:
+        told = (row.kind, row.day, row.ours_fen, row.theirs_fen)
+        assert row.theirs_fen in (moves if row.kind in OF_FUNDS else sides)(shop, row), told
+        is_bookable = row.kind not in OF_FUNDS or row.provider_no == STRAY
+        assert is_bookable or A.BOOK not in choosing.possible(row, None), told
+    money = [row for row in rows if row.kind not in OF_FUNDS or row.provider_no == STRAY]
+    if held is not None and not shop.to_come():
         told = [(row.kind, row.day, row.ours_fen, row.theirs_fen) for row in money]
         assert owed + sum(map(booking.owed_more, money)) == held, told
 
 
-def found(shop, lines):
-    """The line of the payment that bills differ about."""
-    return next((one for one in lines if one.provider_no == shop.line().provider_no), None)
+def sides(shop, row):
+    """What the channel's side may be in a difference of a trade bill."""
+    name = "refund" if row.out_refund_no else "payment"
+    lines = shop.word.places(name).values()
+    match row.kind:
+        case K.AMOUNT | K.REFUND_AMOUNT | K.REFUND_STATE:
+            return {line.amount_fen for line in lines if not line.reversed}
+        case K.STATE:
+            return {0 for line in lines if line.reversed}
+        case K.FEE:
+            return {line.sign * line.fee_fen for line in lines}
+        case K.ONLY_OURS | K.REFUND_ONLY_OURS:
+            return set() if lines else {None}
+        case K.BOOKED:
+            return {0}
+    return set()
+
+
+def moves(shop, row):
+    """The same of the bills of movements: with what the other side has."""
+    if row.provider_no == STRAY:
+        return {None, *(line.amount_fen for line in shop.word.strays())}
+    found = set()
+    for name in shop.word.subjects:
+        its = (shop.word.places(name).get(FIRST), shop.word.moved_of(name))
+        both = [None if line is None or line.reversed else line for line in its]
+        for fen in (moved_fen, lambda line: -line.sign * line.fee_fen):
+            ours, theirs = ((line and fen(line)) or None for line in both)
+            found |= {theirs} if row.ours_fen == ours else set()
+    return found

@@ -114,7 +114,8 @@ def test_a_day_that_is_signed_while_it_is_compared_keeps_its_pairs(history):
 @pytest.mark.parametrize(("module", "name"), [(running, "_keep_rows"), (days, "looks_beside")])
 def test_nothing_is_signed_that_rests_on_a_bill_which_is_another_one_by_now(history, module, name):
     """Before the run of the day beside it is kept, and after that, when this one is about to be compared."""
-    history.place(NEXT, amount_fen=4_500)
+    history.bill(FIRST)
+    history.say("payment", NEXT, {})
     sign = history.seen(FIRST)
 
     def too_late():
@@ -130,7 +131,8 @@ def test_nothing_is_signed_that_rests_on_a_bill_which_is_another_one_by_now(hist
 @in_between
 def test_a_day_that_is_compared_because_of_another_one_keeps_that_from_nothing(history):
     """Signed meanwhile it stays so, and where somebody else is at it, it is compared later."""
-    history.place(NEXT, amount_fen=4_500)
+    history.bill(FIRST)
+    history.say("payment", NEXT, {})
     with meanwhile(days, "looks_beside", partial(history.sign, FIRST)) as signed:
         history.run(NEXT)
     history.bill(THIRD, more=[history.line(amount_fen=9_900, provider_no="9", out_trade_no="9", **AT_THIRD)])
@@ -151,7 +153,8 @@ def test_a_day_that_is_compared_because_of_another_one_keeps_that_from_nothing(h
 
 def funds(history, day, opening_fen):
     """What the bill of movements says of a day that opened with this: it closes with 89.46 more where two were paid."""
-    content = bills_wechat.fund_flow_bill(history.said[day], merchant_id="1900000001", opening_fen=opening_fen)
+    lines = history.word.lines(day)
+    content = bills_wechat.fund_flow_bill(lines, merchant_id="1900000001", opening_fen=opening_fen)
     history.give(BillKind.FUNDS, day, content)
 
 
@@ -285,7 +288,7 @@ def test_no_file_takes_the_place_of_what_the_channel_gives_at_that_moment(shop):
 
     def drop(fen):
         history.given(FIRST, history.line(amount_fen=fen))
-        content = bills_wechat.trade_bill(history.said[FIRST], merchant_id="1900000001", bill_type="ALL")
+        content = bills_wechat.trade_bill(history.word.lines(FIRST), merchant_id="1900000001", bill_type="ALL")
         intake.drop(ctx, content, "b.csv", None, actor=history.zhou.who)
 
     drop(4_500)
@@ -371,7 +374,7 @@ def test_what_somebody_decides_is_waited_for(history, other):
 
 def given_back(history, n, state):
     """A refund of ours of the first day, and the line of one that succeeded at the channel with a part of its fee."""
-    paid, at = history.said[FIRST][0], clock.day_bounds(FIRST)[0] + timedelta(hours=13)
+    paid, at = history.word.lines(FIRST)[0], clock.day_bounds(FIRST)[0] + timedelta(hours=13)
     numbers = {"out_refund_no": ids.new_id().hex, "refund_no": f"50{history.channel[6:]:0>20}{n:06}"}
     with history.ctx.db.tx() as tx:
         attempt_id = tx.scalar(select(PaymentAttempt.id).where(PaymentAttempt.out_trade_no == paid.out_trade_no))
