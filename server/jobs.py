@@ -121,9 +121,7 @@ def enqueue(
     if key is None:
         tx.execute(insert(table_of(Job)), row)
         return
-    # A column that is in no index: MariaDB would lock the entry of the key alone.
-    waits = select(Job.created_at).where(Job.unique_key == key).with_for_update(read=True)
-    while tx.scalars(waits).first() is None:
+    while not _waits(tx, key):
         try:
             with tx.begin_nested():
                 tx.execute(insert(table_of(Job)), row)
@@ -131,6 +129,16 @@ def enqueue(
             _log.debug("job is queued already", extra={"kind": kind, "key": key})
         else:
             return
+
+
+def _waits(tx: Tx, key: str) -> bool:
+    """Whether there is a job of that key that nobody has begun; then nobody does while the transaction lasts."""
+    found = tx.scalars(select(Job.id).where(Job.unique_key == key)).first()
+    if found is None:
+        return False
+    # By its id: by its key MariaDB locks the entry of that first, which a worker that has the row changes to begin it.
+    its = select(Job.unique_key).where(Job.id == found).with_for_update(read=True)
+    return tx.scalars(its).first() == key
 
 
 def enqueue_many(tx: Tx, kind: str, args: Sequence[dict[str, Any]]) -> None:

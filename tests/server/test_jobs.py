@@ -1,10 +1,11 @@
 """Jobs: written with their cause, leased, repeated, never lost, and their effect happens once."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import event, insert, select, update
 from sqlalchemy.exc import OperationalError
 
 from server import audit, jobs
@@ -301,6 +302,30 @@ def test_a_job_is_not_begun_before_what_counts_on_it_is_committed(any_db):
             assert [row.state for row in rows(any_db, Job.kind == "counted")] == [JobState.READY]
     counted.run_due()
     assert [row.state for row in rows(any_db, Job.kind == "counted")] == [JobState.DONE]
+
+
+def test_who_counts_on_a_job_that_is_being_begun_waits_and_adds_another(any_db):
+    """Neither of both is refused for the other: on MariaDB each held what the other wanted."""
+    if any_db.is_sqlite:
+        return  # one writer at a time: they cannot meet inside
+    enqueue(any_db, kind="met", key="met")
+    begun = worker(any_db, met=effect)
+    with ThreadPoolExecutor(1) as pool:
+        told = []
+
+        def meet(_connection, _cursor, statement, *_others):
+            if statement.startswith("UPDATE job") and not told:
+                told.append(pool.submit(enqueue, any_db, kind="met", key="met"))
+                wait(told, 0.4)
+
+        event.listen(any_db.engine, "before_cursor_execute", meet)
+        try:
+            assert begun.run_due() == 1
+        finally:
+            event.remove(any_db.engine, "before_cursor_execute", meet)
+        assert told[0].result() is None
+    assert [row.state for row in rows(any_db, Job.kind == "met")] == [JobState.DONE, JobState.READY]
+    begun.run_due()
 
 
 def test_a_job_enqueued_while_its_twin_runs_is_not_swallowed(db):
