@@ -92,9 +92,10 @@ def _reckoned_before(before: Statement, bearer: _Bearer) -> UUID:
 
 
 def _dropped(tx: Tx, who: Actor, bearer: _Bearer, *, after: UUID) -> Iterator[BroughtForward]:
-    """What drafts had brought forward that stood when the one before was reckoned, and were dropped since.
+    """What drafts had brought forward that stood when the one before was reckoned, and were dropped since: without what
+    they were short of, which the next one took.
 
-    Where such a draft was reckoned anew since, what was booked by then is told of itself.
+    Where such a draft was reckoned anew since, what was booked by then is told of itself, and nobody took anything.
     """
     mine = (Statement.supplier_id == bearer.supplier_id, Statement.id < after)
     since = (Statement.dropped_id > after, Statement.dropped_id <= bearer.reckoned)
@@ -103,6 +104,8 @@ def _dropped(tx: Tx, who: Actor, bearer: _Bearer, *, after: UUID) -> Iterator[Br
         if _reckoned(one) > after:
             booked = _booked(tx, who, bearer.supplier_id, after=after, until=_reckoned(one))
             amount -= sum(part.amount_fen for part in booked)
+        else:
+            amount += one.short_fen
         if amount:
             yield BroughtForward(kind="dropped", amount_fen=amount, at=one.made_at, number=one.number, id=one.id)
 

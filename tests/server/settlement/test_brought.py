@@ -79,3 +79,17 @@ def test_what_was_short_and_what_was_adjusted_since(shop):
     assert [brought_by(brought_due(shop, by=by)) for by in ("zhou", "chen")] == [bore, bore]
     assert brought_by(brought(shop, make(shop, DAY)[0])) == bore, "what a dropped one bore"
     assert brought_due(shop) == []
+
+
+def test_a_dropped_draft_had_borne_what_the_next_one_did_not_take(shop):
+    """What it was short of the next one has taken, and a further one only what is left of it."""
+    owner = shop.world.suppliers[XINGHE].hex
+    post(shop, ("owed", owner, "fee", "", 10_000), ticket="T-1")
+    shop.world.buy(BEN, "STEAM-50")
+    [short] = make(shop, DAY)
+    assert (short["release_fen"], short["payable_fen"]) == (4_275, 0)
+    shop.world.buy(BEN, "STEAM-50", 3)
+    [taken] = make(shop, DAY)
+    assert brought_by(brought(shop, taken)) == [("short", -5_725, short["number"])]
+    move(shop, short, "drop")
+    assert brought_by(brought_due(shop)) == [("dropped", -4_275, short["number"])]
