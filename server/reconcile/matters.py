@@ -58,8 +58,9 @@ class Matter:
         return (one.ours_fen or 0) + more if more else one.ours_fen
 
     def live(self, *, is_undone: bool = False) -> ReconcileDifference | None:
-        """The row that nobody has decided on yet, or that closed itself."""
-        return next((row for row in self._sort(is_undone=is_undone) if row.state in LIVE), None)
+        """The row that nobody has decided on yet, or that closed itself; what is signed stays as it is."""
+        rows = self._sort(is_undone=is_undone)
+        return next((row for row in rows if row.state in LIVE and not row.is_signed), None)
 
     def handled(self, *, is_undone: bool = False) -> ReconcileDifference | None:
         """The row that people decided on last."""

@@ -229,7 +229,8 @@ def _run_once(ctx: Context, channel: str, day: date, *, by: str, request_id: str
             _keep_rows(ctx, channel, day, one, [file for file in one.files.values() if file.is_late])
         keep = partial(_keep, channel=channel, day=day, found=found, late=late, stand=stand)
         retrying(ctx.db, partial(keep, by=by, request_id=request_id))
-    except IntegrityError:
+    except IntegrityError as error:
+        _log.warning("not kept", extra={"channel": channel, "day": day.isoformat(), "error": str(error.orig)})
         raise RunUnderWay(channel=channels.name(channel), day=day.isoformat()) from None
     return told
 

@@ -198,6 +198,23 @@ def test_what_came_late_goes_to_the_next_day_where_one_was_signed_meanwhile(hist
 
 
 @in_between
+def test_what_was_to_be_taken_back_and_closed_itself_on_a_signed_day_is_so_anew_elsewhere(history):
+    history.bill(FIRST)
+    [row] = history.open()
+    assert history.decide(row, A.WRITE_OFF)
+    for more in ([history.line()], []):
+        history.bill(FIRST, more=more)
+    assert history.sign(FIRST)
+    history.bill(NEXT)
+    history.bill(FIRST, more=[history.line()])
+    [row] = history.open()
+    assert (row.kind, row.day, row.carried_from, row.ours_fen) == ("booked", NEXT, FIRST, -4_500)
+    assert history.decide(row, A.BOOK)
+    owed, held = history.owed()
+    assert owed == held
+
+
+@in_between
 def test_a_bill_that_took_the_place_of_one_while_that_was_compared_stays(history):
     history.bill(FIRST)
     with meanwhile(running, "_keep_rows", partial(history.bill, FIRST, more=[history.line(amount_fen=4_600)])):
