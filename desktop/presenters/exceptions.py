@@ -119,7 +119,11 @@ def _money(fen: int, currency: str) -> str:
 
 COLUMNS = (
     Column[PaymentException](
-        "kind", lambda e: word(e.kind), stretch=True, tip=lambda e: in_words(RUNBOOK[e.kind]), sample="Payment unknown"
+        "kind",
+        lambda e: word(e.kind),
+        stretch=True,
+        tip=lambda e: in_words(RUNBOOK[e.kind]),
+        sample=longest(ExceptionKind),
     ),
     Column[PaymentException](
         "state", lambda e: word(e.state), tone=lambda e: tone(e.state), sample=longest(ExceptionState)

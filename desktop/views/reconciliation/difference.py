@@ -22,6 +22,8 @@ from shared.finance import DifferenceAction
 from shared.ids import speak_order_code
 
 _UNBROKEN = 16
+_JOINED = "\u2060"
+"""No line ends here: a sign stays with its amount."""
 _NAME_WIDTH = 84
 
 
@@ -131,7 +133,8 @@ class DifferencePanel(CasePanel):
         grid.addWidget(label(self.tr("平台"), role="muted"), 0, 2)
         grid.addWidget(label(theirs, role="muted", wrap=True), 0, 3)
         for at, words in ((2, side(one.ours_words, one.ours_fen)), (3, side(one.theirs_words, one.theirs_fen))):
-            grid.addWidget(label(words, role="heading", wrap=True), 1, at, Qt.AlignmentFlag.AlignTop)
+            told = label(words.replace("-¥", f"-{_JOINED}¥"), role="heading", wrap=True)
+            grid.addWidget(told, 1, at, Qt.AlignmentFlag.AlignTop)
         for at, fact in enumerate(compared(detail) if detail is not None else (), 2):
             if fact.differs:
                 mark = Glyph("alert", tint="danger", size=13)
