@@ -78,8 +78,9 @@ class Status(Watched):
 
     def show_age(self, as_of: datetime | None) -> None:
         """The list in front was read at `as_of`."""
-        self.as_of = as_of
-        self.changed()
+        if as_of != self.as_of:
+            self.as_of = as_of
+            self.changed()
 
 
 def overall(one: ImportProgressed) -> float:

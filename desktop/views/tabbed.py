@@ -8,7 +8,7 @@ from functools import partial
 from PySide6.QtWidgets import QStackedWidget, QTabBar
 
 from desktop.views.page import Page
-from desktop.widgets.basics import row
+from desktop.widgets.basics import row, write_tab
 
 
 class TabbedPage(Page):
@@ -95,4 +95,4 @@ class TabbedPage(Page):
 
     def _write_tabs(self) -> None:
         for at, (words, waiting) in enumerate(zip(self._words, self._waiting, strict=True)):
-            self.tabs.setTabText(at, f"{words()} {waiting}" if waiting else words())
+            write_tab(self.tabs, at, f"{words()} {waiting}" if waiting else words())

@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QPushButton,
     QSizePolicy,
     QSpinBox,
+    QTabBar,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -97,6 +98,12 @@ def only_if(is_offered: bool, made: QWidget) -> None:  # noqa: FBT001 - reads as
     """Leave out what is not offered. Shown before it has its place, a widget would be a window for a moment."""
     if not is_offered:
         made.hide()
+
+
+def write_tab(tabs: QTabBar, at: int, words: str) -> None:
+    """Write on a tab. Qt lays the window out anew for each text, also for the same; screens write at each change."""
+    if tabs.tabText(at) != words:
+        tabs.setTabText(at, words)
 
 
 def rule() -> QFrame:

@@ -172,7 +172,7 @@ def test_every_command_is_carried_out_by_somebody(program, monkeypatch):
     carried = set()
     for place in PLACES_OF[Role.ADMIN]:
         window.go(place)
-        carried |= {command.id for command in ALL if window._handler(command) is not None}
+        carried |= {command.id for command in ALL if window._handler(command, window.page) is not None}
     assert carried == {command.id for command in ALL}
     assert alone == []
 

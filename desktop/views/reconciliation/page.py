@@ -39,7 +39,7 @@ from desktop.views.reconciliation.close import CloseView
 from desktop.views.reconciliation.difference import DifferencePanel
 from desktop.views.reconciliation.finance import FinancePanel
 from desktop.views.reconciliation.news import News
-from desktop.widgets.basics import button, column, name_tool, only_if, row, tool
+from desktop.widgets.basics import button, column, name_tool, only_if, row, tool, write_tab
 from desktop.widgets.words import how_old, sentence, state_word
 from shared.contracts.bank import Sweep
 from shared.finance import DifferenceAction, DifferenceKind, DifferenceState
@@ -378,9 +378,9 @@ class ReconciliationPage(CasesPage):
         self.export_button.setText(self.tr("正在导出…") if books.exporting else self.tr("导出与核验"))
         self.export_button.setEnabled(books.summary is not None and not books.exporting)
         waiting = sum(kind.open for day in days.channels for kind in day.differences)
-        self.tabs.setTabText(CLOSE, self.tr("日结"))
-        self.tabs.setTabText(DIFFERENCES, self.tr("差异 {n}").format(n=waiting) if waiting else self.tr("差异"))
-        self.tabs.setTabText(BOOKS, self.tr("当日账目"))
+        write_tab(self.tabs, CLOSE, self.tr("日结"))
+        write_tab(self.tabs, DIFFERENCES, self.tr("差异 {n}").format(n=waiting) if waiting else self.tr("差异"))
+        write_tab(self.tabs, BOOKS, self.tr("当日账目"))
         for state, chip in zip(STATES, self._chips, strict=True):
             chip.setText(self.tr("未结清") if state is None else state_word(state))
             chip.setChecked(state is differences.state)

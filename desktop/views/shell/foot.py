@@ -70,7 +70,8 @@ class Foot(Live, QFrame):
         layout.addStretch(1)
         self._palette = self._button("command", "window.palette")
         self._keys = self._button("keyboard", "window.keys")
-        self._theme = self._button("sun", "theme.next")
+        self._drawn = "sun"
+        self._theme = self._button(self._drawn, "theme.next")
         self._language = self._button("language", "language.next")
         for made in (self._palette, self._keys, self._theme, self._language):
             layout.addWidget(made)
@@ -118,7 +119,9 @@ class Foot(Live, QFrame):
             theme.Mode.SYSTEM: ("display", self.tr("跟随系统")),
         }
         drawn, name = names[self.mode]
-        self._theme.setIcon(icon(drawn, tint="muted"))
+        if drawn != self._drawn:  # Qt lays the window out anew for each icon, also for the same
+            self._drawn = drawn
+            self._theme.setIcon(icon(drawn, tint="muted"))
         self._theme.setText(name)
         self._theme.setAccessibleName(self.tr("主题：{name}，点击切换").format(name=name))
         self._language.setText("简体中文" if language() == "zh" else "English")

@@ -63,6 +63,7 @@ class Window(Live, QMainWindow):
         self._places: list[str] = []
         self._recent: list[str] = []
         self._own = self._own_handlers()
+        self._enabled: dict[str, bool] = {}
         self._build(sign_in)
         self._actions = {command.id: self._action(command) for command in ALL}
         self.toasts = Toasts(self._whole)
@@ -216,13 +217,16 @@ class Window(Live, QMainWindow):
         if command is None:  # a button's shorthand, such as theme.next
             self.asked.emit(command_id)
         elif self.can(command):
-            handler = self._handler(command)
+            handler = self._handler(command, self.page)
             if handler is not None:
                 handler.run()
 
     def can(self, command: Command) -> bool:
         """Whether the command is allowed and there is something to do."""
-        return self.may(command) and (handler := self._handler(command)) is not None and handler.when()
+        return self._can(command, self.page)
+
+    def _can(self, command: Command, page: Page | None) -> bool:
+        return self.may(command) and (handler := self._handler(command, page)) is not None and handler.when()
 
     def may(self, command: Command) -> bool:
         """Whether the signed-in person could ever run the command."""
@@ -242,10 +246,9 @@ class Window(Live, QMainWindow):
         runs |= {"window.palette": self.show_palette, "window.keys": self.show_keys}
         return {command_id: Handler(run, lambda: True) for command_id, run in runs.items()}
 
-    def _handler(self, command: Command) -> Handler | None:
+    def _handler(self, command: Command, page: Page | None) -> Handler | None:
         if command.id in self._own:
             return self._own[command.id]
-        page = self.page
         if page is not None and command.id in page.handlers:
             return page.handlers[command.id]
         if command.group == "import" and command.id in {"import.choose", "import.paste"} and "imports" in self._screens:
@@ -265,11 +268,14 @@ class Window(Live, QMainWindow):
         return action
 
     def _renew(self) -> None:
-        """Other commands may be enabled now."""
-        for command in ALL:
-            # A key of a disabled action goes to nobody; of two with the same key only one is ever enabled.
-            self._actions[command.id].setEnabled(self.can(command))
+        """Other commands may be enabled now. A screen says so at each of its changes: those are many, commands too."""
         page = self.page
+        for command in ALL:
+            enabled = self._can(command, page)
+            if enabled is not self._enabled.get(command.id):
+                # A key of a disabled action goes to nobody; of two with the same key only one is ever enabled.
+                self._actions[command.id].setEnabled(enabled)
+                self._enabled[command.id] = enabled
         self._status.show_age(page.data_as_of if page is not None else None)
 
     def show_palette(self) -> None:
