@@ -25,6 +25,7 @@ class Verification(Watched):
         busy: it is being read.
         verdict: what was found.
         known: what the server says of who exported it; empty while nobody knows.
+        is_strange: the server has no record of these rows.
         error: why it could not be read.
     """
 
@@ -36,11 +37,13 @@ class Verification(Watched):
         self.busy = False
         self.verdict: Verdict | None = None
         self.known = ""
+        self.is_strange = False
         self.error: Exception | None = None
 
     def verify(self, file: Path) -> None:
         """Read a file again; an older question is forgotten."""
         self.file, self.busy, self.verdict, self.known, self.error = file, True, None, "", None
+        self.is_strange = False
         then = self._latest.only(self._told)
         self._ask(lambda engine: operations.verify_file(engine, file), then, self._latest.also(self._failed))
         self.changed()
@@ -60,7 +63,7 @@ class Verification(Watched):
         self.changed()
 
     def _is_known(self, found: list[Export]) -> None:
-        self.known = in_words(_NOT_RECORDED)
+        self.known, self.is_strange = in_words(_NOT_RECORDED), not found
         if found:
             one = found[0]
             facts = {"who": one.exported_by, "when": formats.moment(one.exported_at), "supplier": one.supplier}

@@ -1163,7 +1163,7 @@
     </message>
     <message>
         <source>复制所选批次的编号</source>
-        <translation>Copy the selected lot’s id</translation>
+        <translation>Copy the selected lot&apos;s id</translation>
     </message>
     <message>
         <source>作废所选卡密</source>
@@ -3375,7 +3375,7 @@
     </message>
     <message>
         <source>复制批次编号，供服务器命令使用</source>
-        <translation>Copy the lot’s id, for commands of the server</translation>
+        <translation>Copy the lot&apos;s id, for commands of the server</translation>
     </message>
     <message>
         <source>冻结</source>
@@ -5557,7 +5557,7 @@
     </message>
     <message>
         <source>卡密末 2–4 位</source>
-        <translation>Key’s last 2–4</translation>
+        <translation>Key&apos;s last 2–4</translation>
     </message>
     <message>
         <source>只看一个批次</source>

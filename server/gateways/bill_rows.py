@@ -158,7 +158,7 @@ class CutOffBill(UnreadableBill):
     """The file ends too early, cannot be unpacked, or is larger than any bill."""
 
     code = "cut_off_bill"
-    zh = "账单文件不完整或已损坏（{reason}），请重新下载。"
+    zh = "账单文件不完整或已损坏，请重新下载。"
     en = "The bill's file is incomplete or damaged ({reason}); download it again."
 
 

@@ -230,6 +230,7 @@ def test_a_verdict_says_what_the_server_knows_of_the_file():
         assert (asked.busy, asked.known) == (False, "")
         answer(ask)
         assert says(asked.verdict, asked.known).split("\n")[1:] == [told]
+        assert asked.is_strange is ("没有导出过" in told), "nobody is reassured by rows that the server never wrote"
     asked.verify(Path("b.xlsx"))
     ask.answer(2, replace(verdict, made_on=None))
     assert (asked.known, len(ask.asked)) == ("", 3), "an earlier version did not note it"

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
     QComboBox,
     QLineEdit,
     QPlainTextEdit,
+    QScrollArea,
     QTabBar,
     QWidget,
 )
@@ -242,6 +243,19 @@ def test_the_palette_finds_by_initials_and_runs(program, qtbot):
     assert palette.list.model().rowCount() == 0
     qtbot.keyClick(palette.field, Qt.Key.Key_Escape)
     assert not palette.isVisible()
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_no_key_stands_outside_of_the_sheet(program, qtbot, language):
+    program.choose_language(language)
+    desk_of(program, Role.FINANCE)
+    program.window.resize(1280, 800)
+    program.window.show_keys()
+    sheet = next(one for one in QApplication.topLevelWidgets() if type(one).__name__ == "KeySheet")
+    [area] = sheet.findChildren(QScrollArea)
+    qtbot.waitUntil(lambda: area.verticalScrollBar().maximum() > 0)
+    assert area.horizontalScrollBar().maximum() == 0
+    sheet.close()
 
 
 def test_the_key_sheet_shows_what_this_person_can_do(program):

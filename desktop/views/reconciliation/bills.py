@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QWidget
 
 from desktop.presenters import formats
@@ -63,7 +64,18 @@ class DroppedBills(Live, Card):
             layout.addLayout(self._line(one))
         self._area.setWidget(inner)
         layout.addStretch(1)
-        # Lines that wrap are as high as this width makes them.
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        """Be as high as the lines are: those that wrap by the width that there is."""
+        inner = self._area.widget()
+        layout = inner.layout() if inner is not None else None
+        if layout is None:
+            return
         width = max(self.width() - 2 * MARGIN, LEAST_WIDTH)
         height = layout.heightForWidth(width) if layout.hasHeightForWidth() else layout.sizeHint().height()
         self._area.setFixedHeight(min(height, MOST_HEIGHT))

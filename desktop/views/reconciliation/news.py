@@ -101,7 +101,8 @@ class News(Live, QWidget):
         elif asked.error is not None:
             self.verdict.tell(sentence(asked.error), tone="warning")
         elif asked.verdict is not None:
-            self.verdict.tell(says(asked.verdict, asked.known), tone="success" if asked.verdict.unchanged else "danger")
+            fine = "warning" if asked.is_strange else "success"
+            self.verdict.tell(says(asked.verdict, asked.known), tone=fine if asked.verdict.unchanged else "danger")
         else:
             self.verdict.tell("")
 

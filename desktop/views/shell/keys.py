@@ -70,7 +70,7 @@ class KeySheet(Live, QDialog):
         grid.setVerticalSpacing(6)
         grid.setColumnStretch(0, 1)
         for at, (words, keys) in enumerate(lines):
-            grid.addWidget(label(words), at, 0)
+            grid.addWidget(label(words, wrap=True), at, 0)
             caps = row(gap=4)
             for key in keys:
                 caps.addWidget(KeyCap(native(key)))

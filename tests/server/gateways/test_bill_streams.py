@@ -128,6 +128,7 @@ def test_a_file_is_unpacked_with_care(label, packed, reason):
     with pytest.raises(CutOffBill) as damaged:
         sha1s(packed)
     assert damaged.value.reason == reason, label
+    assert damaged.value.sentence("zh") == "账单文件不完整或已损坏，请重新下载。", "without words of another language"
 
 
 def test_what_stands_behind_a_file_that_ends_with_a_block_is_seen():
