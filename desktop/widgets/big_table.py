@@ -10,6 +10,8 @@ Work with `picked_ranges()`, never with `selectedRows()`: the latter makes one o
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from PySide6.QtCore import (
@@ -138,6 +140,7 @@ class BigTable(QTableView):
         self._stretched: dict[int, int] = {}
         self._spare: dict[int, int] = {}
         self._wanted: dict[int, int] = {}
+        self._is_fitting = False
         self._widen = QTimer(self)
         self._widen.setSingleShot(True)
         self._widen.setInterval(0)  # rows arrive while they are painted: no column changes under that
@@ -255,7 +258,8 @@ class BigTable(QTableView):
                 at, QHeaderView.ResizeMode.Stretch if column.stretch else QHeaderView.ResizeMode.Interactive
             )
             width = widths.kept(self._name, column.key) or width
-            header.resizeSection(at, width)
+            with self._fitting():
+                header.resizeSection(at, width)
             if column.tone is not None:
                 self.setItemDelegateForColumn(at, self._badges)
             if column.stretch:
@@ -295,13 +299,23 @@ class BigTable(QTableView):
 
     def _widen_numbers(self) -> None:
         header = self.horizontalHeader()
-        for at, width in self._wanted.items():
-            if at in self._spare:
-                self._spare[at] = width
-            if not header.isSectionHidden(at):
-                header.resizeSection(at, width)
+        with self._fitting():
+            for at, width in self._wanted.items():
+                if at in self._spare:
+                    self._spare[at] = width
+                if not header.isSectionHidden(at):
+                    header.resizeSection(at, width)
         self._wanted.clear()
         self._share_width()
+
+    @contextmanager
+    def _fitting(self) -> Iterator[None]:
+        """What is resized in the block is nobody's wish, though the mouse may drag a scroll bar or a panel then."""
+        self._is_fitting = True
+        try:
+            yield
+        finally:
+            self._is_fitting = False
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Columns that stretch do so while there is room to spare."""
@@ -313,7 +327,8 @@ class BigTable(QTableView):
         that can be spared are left out, the last one first.
         """
         header = self.horizontalHeader()
-        self._leave_out(header)
+        with self._fitting():
+            self._leave_out(header)
         others = sum(header.sectionSize(at) for at in range(header.count()) if at not in self._stretched)
         shown = {at: width for at, width in self._stretched.items() if not header.isSectionHidden(at)}
         is_room = others + sum(shown.values()) <= self.viewport().width()
@@ -339,7 +354,7 @@ class BigTable(QTableView):
     def _resized(self, at: int, _before: int, now: int) -> None:
         """Keep what a person dragged; Qt and we resize without the mouse."""
         model = self.model()
-        dragging = bool(QGuiApplication.mouseButtons() & Qt.MouseButton.LeftButton)
+        dragging = bool(QGuiApplication.mouseButtons() & Qt.MouseButton.LeftButton) and not self._is_fitting
         if dragging and isinstance(model, RowsModel) and not model.listing.columns[at].stretch:
             widths.keep(self._name, model.listing.columns[at].key, now)
 
