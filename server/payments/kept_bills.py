@@ -39,6 +39,9 @@ _PURPOSE = "bill"
 
 Source = Literal["fetched", "dropped", "none"]
 
+_WEIGHT: dict[str, int] = {"none": 0, "dropped": 1, "fetched": 2}
+"""Of two that were the first of a day at once what the channel gave counts, and any file before that it has none."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewBill:
@@ -165,7 +168,7 @@ def has_rows(file: PaymentBillFile) -> bool:
 
 def close(tx: Tx, channel: str, day: date) -> None:
     """The day is signed with its current bills: they stay its bills, whatever comes. Of two that were the first of the
-    day at once, the one before is none of them.
+    day at once, the one that does not count is none of them.
     """
     its = (PaymentBillFile.channel == channel, PaymentBillFile.day == day, PaymentBillFile.is_current)
     signed = PaymentBillFile.id.in_([file.id for file in current(tx, channel, day).values()])
@@ -222,8 +225,17 @@ def replaced(tx: Tx, channel: str, kind: BillKind) -> Sequence[UUID]:
 
 def words(files: Iterable[PaymentBillFile]) -> dict[BillKind, PaymentBillFile]:
     """Of all bills of a day those that are the channel's word."""
-    count = [file for file in files if file.is_current or file.is_late]
-    return {BillKind(file.kind): file for file in sorted(count, key=lambda file: (file.late_n or 0, file.id))}
+    return _that_count(file for file in files if file.is_current or file.is_late)
+
+
+def current_of(files: Iterable[PaymentBillFile]) -> dict[BillKind, PaymentBillFile]:
+    """Of all bills of a day the current ones, by what they list."""
+    return _that_count(file for file in files if file.is_current)
+
+
+def _that_count(files: Iterable[PaymentBillFile]) -> dict[BillKind, PaymentBillFile]:
+    told = sorted(files, key=lambda file: (file.late_n or 0, _WEIGHT[file.source], file.id))
+    return {BillKind(file.kind): file for file in told}
 
 
 def take(tx: Tx, files: Collection[PaymentBillFile], day: date) -> None:
@@ -269,8 +281,7 @@ def one(tx: Tx, file_id: UUID) -> PaymentBillFile | None:
 def current(tx: Tx, channel: str, day: date) -> dict[BillKind, PaymentBillFile]:
     """The current bills of a channel's day, by what they list."""
     of_day = (PaymentBillFile.channel == channel, PaymentBillFile.day == day, PaymentBillFile.is_current)
-    query = select(PaymentBillFile).where(*of_day).order_by(PaymentBillFile.id)
-    return {BillKind(file.kind): file for file in tx.scalars(query)}
+    return current_of(tx.scalars(select(PaymentBillFile).where(*of_day)))
 
 
 def between(tx: Tx, first: date, last: date, *, channel: str | None = None) -> list[PaymentBillFile]:

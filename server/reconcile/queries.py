@@ -122,7 +122,7 @@ def _answer(tx: Tx, reader: Reader, key: _Key, found: _Found) -> wire.Reconciled
     channel, day = key
     row, signed = found.rows.get(key), found.signatures.get(key)
     files = [file for file in found.files if (file.channel, file.day) == key]
-    current = {BillKind(file.kind): file for file in files if file.is_current}
+    current = kept_bills.current_of(files)
     words, differences = kept_bills.words(files).values(), found.differences.get(key, [])
     closed, closed_at = found.closed.get(key, (0, None))
     missing = [kind for kind in reader.needed(channel) if kind not in current]

@@ -26,6 +26,7 @@ from server.payments.refunds import moving
 from server.payments.refunds.model import Refund
 from server.reconcile import booking, days, handling, hashing, intake, running, sweeps, withdrawals
 from server.reconcile.handling import DaySigned, Decision, DifferenceChanged
+from server.reconcile.intake import ChannelHasGivenIt
 from server.reconcile.model import ReconcileDay, ReconcileRow, ReconcileSignature, ReconcileWithdrawal
 from server.reconcile.running import RunUnderWay
 from server.reconcile.signing import DayChanged, OursChanged
@@ -303,10 +304,10 @@ def test_no_file_takes_the_place_of_what_the_channel_gives_at_that_moment(shop):
             file = kept_bills.current(tx, "wechat", day)[BillKind.TRADES]
         return file.source, file.id
 
-    def drop(fen):
-        history.given(FIRST, history.line(amount_fen=fen))
-        content = bills_wechat.trade_bill(history.word.lines(FIRST), merchant_id="1900000001", bill_type="ALL")
-        intake.drop(ctx, content, "b.csv", None, actor=history.zhou.who)
+    def drop(fen, day=FIRST, **says):
+        history.given(day, history.line(amount_fen=fen, **says))
+        content = bills_wechat.trade_bill(history.word.lines(day), merchant_id="1900000001", bill_type="ALL")
+        intake.drop(ctx, content, "b.csv", day, actor=history.zhou.who)
 
     drop(4_500)
     with meanwhile(kept_bills, "newest", history.given(FIRST, history.line(amount_fen=4_600)), apart=True) as told:
@@ -317,6 +318,11 @@ def test_no_file_takes_the_place_of_what_the_channel_gives_at_that_moment(shop):
     with meanwhile(kept_bills, "current", history.given(THIRD), apart=True) as told:
         bills._keep_none(ctx, "wechat", THIRD, BillKind.TRADES)
     assert current(THIRD) == ("fetched", told[0].result().file.id)
+    channels_own = history.given(NEXT, history.line(amount_fen=4_600, **AT_NEXT))
+    with meanwhile(kept_bills, "_add", partial(drop, 4_700, NEXT, **AT_NEXT), apart=True) as told:
+        file_id = channels_own().file.id
+    assert type(told[0].exception()) in {type(None), ChannelHasGivenIt}, "MariaDB waits for what is not committed"
+    assert current(NEXT) == ("fetched", file_id), "also where nothing was here of the day"
 
 
 @with_locks
