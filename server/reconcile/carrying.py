@@ -20,7 +20,7 @@ from server.payments import kept_bills
 from server.payments.exceptions import of_bill
 from server.payments.model import PaymentAttempt, PaymentBillFile, PaymentException
 from server.payments.refunds.model import Refund
-from server.reconcile import beside, choosing, controls, days, handling, matching, ours, unbilled, waiting
+from server.reconcile import beside, booking, choosing, controls, days, handling, matching, ours, unbilled, waiting
 from server.reconcile.figures import Figures
 from server.reconcile.matching import Wanted
 from server.reconcile.matters import Matters, root
@@ -211,11 +211,28 @@ def _balances(tx: Tx, row: ReconcileDifference) -> bool:
 
 
 def _is_taken_back(tx: Tx, row: ReconcileDifference) -> bool:
-    """Nothing is booked any more; or a bill has something to put right again, and an open day tells what is left."""
+    """Nothing is booked any more; or a bill has something to put right again, and an open day tells what is left; or
+    just what was booked.
+    """
     r, matter = ReconcileDifference, root(row)
     is_live = (r.state.in_([_D.OPEN.value, _D.PROPOSED.value]), r.day != row.day, ~r.is_signed)
     its = (r.channel == row.channel, or_(r.origin_id == matter, r.again_of == matter), r.kind != _K.BOOKED.value)
-    return _booked(tx, row) == 0 or tx.scalar(select(r.id).where(*its, *is_live).limit(1)) is not None
+    is_told = tx.scalar(select(r.id).where(*its, *is_live).limit(1)) is not None
+    return _booked(tx, row) == 0 or is_told or _is_said_again(tx, row)
+
+
+def _is_said_again(tx: Tx, row: ReconcileDifference) -> bool:
+    """Whether bills say what was booked last about the matter of a difference: that is right, and stays."""
+    r, matter = ReconcileDifference, root(row)
+    its = (r.channel == row.channel, or_(r.origin_id == matter, r.again_of == matter))
+    booked = (r.state == _D.RESOLVED.value, r.action.in_(sorted(booking.BOOKED)))
+    newest = select(r).where(*its, *booked).order_by(r.handled_at.desc(), r.day.desc(), r.found_at.desc()).limit(1)
+    last = tx.scalars(newest).first()
+    if last is None or last.kind == _K.BOOKED:
+        return False
+    if last.kind in HALVES:
+        return not has_come(tx, last)
+    return last.bill_row is not None and not said_no_more(tx, [last])
 
 
 def _booked(tx: Tx, row: ReconcileDifference) -> Fen:

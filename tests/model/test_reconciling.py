@@ -97,6 +97,18 @@ OTHER_DAY, SIGNED, NEXT_SIGNED = ("other day", 0), ("sign", 0), ("sign", 1)
             says(4_700),
             [CARRIED, ("other day", 1), SIGNED, OTHER_DAY, bill(None)],
         ),
+        "undone, not so, and again, after it was to be taken back a day later": (
+            says(is_undone=True),
+            [LOST, SIGNED, OTHER_DAY, bill(says()), CARRIED, bill(says(is_undone=True)), OTHER_DAY],
+        ),
+        "in no bill, in one, and in none again, after it was to be taken back two days later": (
+            None,
+            [LOST, SIGNED, OTHER_DAY, bill(says()), CARRIED, bill(None), OTHER_DAY],
+        ),
+        "another amount, the same, and another again, after it was to be taken back a day later": (
+            says(4_600),
+            [BOOKED, SIGNED, OTHER_DAY, bill(says()), CARRIED, bill(says(4_600)), OTHER_DAY, bill(says())],
+        ),
         "two late bills before any day takes them": (
             says(),
             [SIGNED, bill(says(4_600)), bill(says(4_700)), OTHER_DAY, OTHER_DAY],
