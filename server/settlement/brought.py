@@ -95,15 +95,17 @@ def _dropped(tx: Tx, who: Actor, bearer: _Bearer, *, after: UUID) -> Iterator[Br
     """What drafts had brought forward that stood when the one before was reckoned, and were dropped since: without what
     they were short of, which the next one took.
 
-    Where such a draft was reckoned anew since, what was booked by then is told of itself, and nobody took anything.
+    Where such a draft was reckoned anew since, what came to it by then is told of itself, and nobody took anything.
     """
     mine = (Statement.supplier_id == bearer.supplier_id, Statement.id < after)
-    since = (Statement.dropped_id > after, Statement.dropped_id <= bearer.reckoned)
-    for one in tx.scalars(select(Statement).where(*mine, *since).order_by(Statement.id)).all():
+    gone = (Statement.dropped_id > after, Statement.dropped_id <= bearer.reckoned)
+    for one in tx.scalars(select(Statement).where(*mine, *gone).order_by(Statement.id)).all():
         amount = -one.owed_fen
         if _reckoned(one) > after:
-            booked = _booked(tx, who, bearer.supplier_id, after=after, until=_reckoned(one))
-            amount -= sum(part.amount_fen for part in booked)
+            then = replace(bearer, reckoned=_reckoned(one))
+            since = [*_dropped(tx, who, then, after=after)]
+            since += _booked(tx, who, bearer.supplier_id, after=after, until=then.reckoned)
+            amount -= sum(part.amount_fen for part in since)
         else:
             amount += one.short_fen
         if amount:

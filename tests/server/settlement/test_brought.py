@@ -93,3 +93,24 @@ def test_a_dropped_draft_had_borne_what_the_next_one_did_not_take(shop):
     assert brought_by(brought(shop, taken)) == [("short", -5_725, short["number"])]
     move(shop, short, "drop")
     assert brought_by(brought_due(shop)) == [("dropped", -4_275, short["number"])]
+
+
+def test_what_one_dropped_draft_had_borne_of_another_is_told_once(shop):
+    """That of the first came to the second, which was reckoned anew then, and was dropped as well."""
+    owner = shop.world.suppliers[XINGHE].hex
+    post(shop, ("loss", "", "supplier_available", owner, 7), ticket="T-1")
+    shop.world.buy(BEN, "STEAM-50")
+    [first] = make(shop, DAY)
+    gone = shop.world.buy(BEN, "STEAM-50")
+    shop.world.buy(BEN, "STEAM-50")
+    [second] = make(shop, DAY)
+    shop.world.buy(BEN, "STEAM-50")
+    [stands] = make(shop, DAY)
+    assert [one["owed_fen"] for one in (first, second, stands)] == [-7, 0, 0]
+    move(shop, first, "drop")
+    dispute(shop, gone, 100)
+    move(shop, second, "confirm", status=409)
+    second = ask(shop, f"statements/{second['id']}")
+    assert brought_by(brought(shop, second)) == [("adjusted", 7, "T-1")]
+    move(shop, second, "drop")
+    assert brought_by(brought_due(shop)) == [("dropped", 7, first["number"])]
