@@ -1968,12 +1968,8 @@
         <translation>Auto-matched</translation>
     </message>
     <message>
-        <source>限额</source>
-        <translation>Limit</translation>
-    </message>
-    <message>
-        <source>超过单人限额，需要另一位同事复核</source>
-        <translation>Above what one person may decide: another must approve</translation>
+        <source>需要另一位同事复核</source>
+        <translation>Another person must approve</translation>
     </message>
     <message>
         <source>可能的订单</source>

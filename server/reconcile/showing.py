@@ -308,7 +308,7 @@ def _handled(told: Told, row: ReconcileDifference, number: str = "") -> list[wir
     events = []
     if row.handled_at and row.handled_by and row.action:
         what = " ".join(filter(None, (number, told.word(DifferenceAction(row.action)))))
-        events.append(_event(row.handled_at, row.handled_by, f"{what}：{row.note}"))
+        events.append(_event(row.handled_at, row.handled_by, told.event("handled", what=what, note=row.note)))
     if row.checked_at and row.checked_by:
         events.append(_event(row.checked_at, row.checked_by, told.event("checked")))
     return events

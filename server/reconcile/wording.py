@@ -93,12 +93,13 @@ _FACTS: dict[str, tuple[str, str]] = {
 _EVENTS: dict[str, tuple[str, str]] = {
     "placed": ("下单", "placed the order"),
     "asked": ("向{channel}发起支付", "opened the payment at {channel}"),
-    "told": ("渠道通知", "told us"),
+    "told": ("发来支付通知", "told us"),
     "paid": ("支付 ¥{yuan}", "paid ¥{yuan}"),
-    "billed": ("出现在账单第 {n} 行", "is row {n} of the bill"),
-    "found": ("对账发现差异", "the difference was found"),
+    "billed": ("记在账单第 {n} 行", "has it in row {n} of the bill"),
+    "found": ("对账发现差异", "found the difference"),
+    "handled": ("{what}：{note}", "decided “{what}”: {note}"),
     "checked": ("复核通过", "approved it"),
-    "closed": ("账单与平台已一致，自动配平", "the bills and our books agree: auto-matched"),
+    "closed": ("自动配平：账单与平台已一致", "closed it: the bills and our books agree"),
 }
 
 _ROW_KINDS: dict[str, tuple[str, str]] = {

@@ -140,6 +140,9 @@ def test_a_clerk_works_the_differences_by_keyboard_and_signs(program, live_shop,
     carry_out(qtbot, page.bar, acting, note="渠道确认无此交易")
     qtbot.waitUntil(lambda: bench.differences.opened.state is DifferenceState.PROPOSED, timeout=WAIT_MS)
     assert "等另一位同事复核" in page.bar.hint.text()
+    words = texts(page.explained)
+    assert "需要另一位同事复核" in words
+    assert "限额" not in words, "45 yuan are below it: a loss always needs two"
     assert window.toasts.texts() == ["等另一位同事复核"]
     assert list(page.bar.buttons) == ["send_back"], "who decides does not approve"
     approve(wang, bench.differences.opened.id)

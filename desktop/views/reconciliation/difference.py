@@ -186,8 +186,8 @@ class DifferencePanel(CasePanel):
                 add_fact(table, words, f"{party_words(who)} {formats.moment(when)}")
         if one.handled_at is not None and one.handled_by is None:
             add_fact(table, self.tr("自动配平"), formats.moment(one.handled_at))
-        if one.two_people:
-            add_fact(table, self.tr("限额"), self.tr("超过单人限额，需要另一位同事复核"))
+        if one.two_people and one.checked_by is None:
+            add_fact(table, self.tr("复核"), self.tr("需要另一位同事复核"))
         layout.addLayout(table)
 
     def _write_candidates(self, layout: QVBoxLayout, detail: DifferenceDetail) -> None:

@@ -89,6 +89,9 @@ def _lists(close, by_kind):
         f"/api/reconcile/differences/{one['id']}", by="zhou", headers={"accept-language": "en"}
     ).json()
     assert (english["difference"]["ours_words"], english["ours"][0]["name"]) == ("our amount", "Order")
+    read = [f"{event['who']} {event['what']}" for event in english["events"]]
+    row = next(fact["value"] for fact in detail["theirs"] if fact["name"] == "账单行")
+    assert {f"the channel has it in row {row} of the bill", "the shop found the difference"} <= set(read)
 
 
 def _the_loss_needs_two(close, lost):

@@ -231,7 +231,7 @@ def test_a_half_that_is_gone_from_the_bill_beside_the_day_is_missing_again(close
         [gone] = [one for one in close.differences("wechat") if one["kind"] == "only_ours"]
         assert (gone["handled_by"], datetime.fromisoformat(gone["handled_at"])) == (None, clock.now())
         events = close.get(f"differences/{gone['id']}")["events"]
-        assert [one["what"] for one in events][-1] == "账单与平台已一致，自动配平"
+        assert [one["what"] for one in events][-1] == "自动配平：账单与平台已一致"
         waits = f"{next_day} 的交易账单由您拖入、渠道尚未确认，请另一位同事签署，或重新获取账单"
         assert close.seen("wechat", by="wang")["sign_waits_for"] == [waits]
         assert close.sign("wechat", by="wang", status=409)["code"] == "day_not_ready"
