@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -49,6 +50,14 @@ class TargetIsFolder(Conflict):
     code = "export.target_is_folder"
     zh = "“{file}”是文件夹，请换一个文件名。"
     en = "“{file}” is a folder; choose another name."
+
+
+class TargetProtected(Conflict):
+    """Somebody marked the file as not to be written: Windows refuses to replace it when all is done."""
+
+    code = "export.target_protected"
+    zh = "“{file}”是只读文件，没有覆盖。请换一个文件名。"
+    en = "“{file}” is read-only and was not replaced. Choose another name."
 
 
 class TargetExists(Conflict):
@@ -98,12 +107,14 @@ def check_target(target: Path, *, field: str = "out", sources: Iterable[Path] = 
 
 
 def check_place(target: Path) -> None:
-    """Raise FolderMissing, TargetIsFolder, TargetBusy, or what the disk says of such a name."""
+    """Raise FolderMissing, TargetIsFolder, TargetProtected, TargetBusy, or what the disk says of such a name."""
     with errors_in_words(target):
         if not target.parent.is_dir():
             raise FolderMissing(folder=target.parent)
         if target.is_dir():
             raise TargetIsFolder(file=target.name)
+        if target.exists() and not target.stat().st_mode & stat.S_IWRITE:
+            raise TargetProtected(file=target.name)
         # Excel and WPS leave an owner file beside an open workbook, LibreOffice a lock file.
         for beside in (f"~${target.name}", f".~lock.{target.name}#"):
             if (target.parent / beside).exists():

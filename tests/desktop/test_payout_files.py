@@ -7,7 +7,7 @@ import openpyxl
 import pytest
 
 from desktop.engine.transport import Unreachable
-from desktop.exporting.target import TargetBusy, TargetUnwritable
+from desktop.exporting.target import TargetBusy, TargetProtected, TargetUnwritable
 from desktop.locks import FileLock
 from desktop.operations import payout_files, settlement
 from shared import clock, ids
@@ -72,6 +72,10 @@ def test_a_file_that_was_not_written_is_not_noted_and_none_stands_that_was_not(
             patch.setattr(Path, "rename", busy)
             with pytest.raises(TargetBusy):
                 export()
+        target.chmod(0o400)
+        with pytest.raises(TargetProtected):
+            export()
+        target.chmod(0o600)
 
         async def cut(engine, payouts):
             during.append(stands())

@@ -20,6 +20,7 @@ from desktop.exporting.target import (
     TargetBusy,
     TargetIsFolder,
     TargetNotWorkbook,
+    TargetProtected,
     TargetUnwritable,
 )
 from desktop.exporting.workbook import BooksDiffer, DayWorkbook
@@ -276,11 +277,17 @@ def _a_folder(folder: Path) -> Path:
     return folder / "day.xlsx"
 
 
+def _read_only(folder: Path) -> Path:
+    (folder / "day.xlsx").touch(mode=0o400)
+    return folder / "day.xlsx"
+
+
 @pytest.mark.parametrize(
     ("target", "error"),
     [
         pytest.param(_open_in_excel, TargetBusy, id="open in Excel"),
         pytest.param(_a_folder, TargetIsFolder, id="is a folder"),
+        pytest.param(_read_only, TargetProtected, id="read-only"),
         pytest.param(lambda folder: folder / "missing" / "day.xlsx", FolderMissing, id="folder missing"),
         pytest.param(lambda folder: folder / "day.csv", TargetNotWorkbook, id="another ending"),
     ],
