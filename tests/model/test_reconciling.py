@@ -153,6 +153,10 @@ OTHER_DAY, SIGNED, NEXT_SIGNED = ("other day", 0), ("sign", 0), ("sign", 1)
             says(4_600),
             [BOOKED, next_bill(says()), CARRIED, bill(says(4_700))],
         ),
+        "to be taken back, carried over, and then undone": (
+            None,
+            [LOST, bill(says()), CARRIED, bill(says(is_undone=True))],
+        ),
         "another movement that was carried over, and then the same": (
             says(),
             [moved(says(4_600)), CARRIED, OTHER_DAY, moved(says())],
