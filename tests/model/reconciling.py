@@ -131,6 +131,11 @@ class History:
         self.jobs.append(FIRST)
         self.work()
 
+    def moves(self, day, opening_fen):
+        """The bill of movements of a day says that all of its trades moved, and what was there before."""
+        content = bills_wechat.fund_flow_bill(self.word.lines(day), **_MERCHANT, opening_fen=opening_fen)
+        self.give(BillKind.FUNDS, day, content)
+
     def give(self, kind, day, content):
         """The channel gives this file, and the shop compares it."""
         self._kept(kind, day, content)()

@@ -202,6 +202,21 @@ def test_a_refund_that_a_late_bill_has_no_more_is_before_people_once():
     live(says(), steps, back=(0, 1_000, True))
 
 
+def test_a_balance_that_was_carried_over_is_over_when_a_late_bill_adds_up():
+    shop = History(_shops[0].ctx, paid_on=1)
+    for day, opening_fen, more in ((FIRST, 0, []), (DAYS[1], 100, [shop.line()])):
+        shop.bill(day, more=more)
+        shop.moves(day, opening_fen)
+    assert [(row.kind, row.ours_fen, row.theirs_fen) for row in shop.open()] == [(K.BALANCE, 13_419, 9_046)]
+    decide(shop, 0, A.CARRY)
+    assert shop.sign(DAYS[1])
+    shop.bill(DAYS[2])
+    assert [(row.kind, row.day) for row in shop.open()] == [(K.BALANCE, DAYS[2])]
+
+    shop.moves(DAYS[1], AMOUNT - FEE)
+    assert shop.open() == []
+
+
 @pytest.mark.parametrize("between", [False, True])
 def test_what_a_late_bill_has_no_more_is_not_written_off_where_an_open_day_has_it(between):
     """Two days later: what is a day too far apart is told of once."""
