@@ -249,7 +249,7 @@ def test_what_was_booked_the_day_after_stands_when_a_bill_of_that_comes_late():
     assert [(row.kind, row.theirs_fen) for row in shop.open()] == [(K.ONLY_THEIRS, 700)]
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(shop=SHOPS, first=LINES, steps=HISTORIES)
 def test_nothing_is_booked_that_a_bill_does_not_say(shop, first, steps):
     live(first, steps, **shop)
