@@ -486,11 +486,11 @@ def append_only_ddl(dialect: str, table: str, *, once: str | None = None) -> lis
     return [statement.format(table=table, which=which) for statement in _APPEND_ONLY[kind]]
 
 
-def retrying(database: Database, work: Callable[[Tx], T], *, tries: int = 3) -> T:
-    """Run `work(tx)` in a transaction, again on a deadlock or serialization failure, at most `tries` times."""
+def retrying(database: Database, work: Callable[[Tx], T], *, tries: int = 3, patient: bool = False) -> T:
+    """Run `work(tx)` in a `tx`, again on a deadlock or serialization failure, at most `tries` times."""
     for left in range(tries - 1, -1, -1):
         try:
-            with database.tx() as tx:
+            with database.tx(patient=patient) as tx:
                 return work(tx)
         except DBAPIError as error:
             if left == 0 or not is_retryable(error):

@@ -22,7 +22,19 @@ from sqlalchemy import ColumnElement, Index, Integer, Select, bindparam, delete,
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 
-from server.db import Base, Database, Instant, Tx, Uid, big_text, exact, is_retryable, rows_changed, table_of
+from server.db import (
+    Base,
+    Database,
+    Instant,
+    Tx,
+    Uid,
+    big_text,
+    exact,
+    is_retryable,
+    retrying,
+    rows_changed,
+    table_of,
+)
 from shared import clock, ids
 from shared.states import JobState
 
@@ -369,20 +381,24 @@ class Jobs:
         with self._db.read() as tx:
             if tx.scalars(look, {"now": now}).first() is None:
                 return []
-        lease = now + timedelta(seconds=LEASE_SECONDS)
-        with self._db.tx() as tx:
-            jobs = list(tx.scalars(take, {"now": now}).all())
-            for job in jobs:
-                job.unique_key = None
-                if job.attempt >= job.max_attempts:  # only one that took its worker with it each time comes so far
-                    job.state, job.last_error, job.lease_until = JobState.DEAD.value, "abandoned by its worker", None
-                    _log.error("job is dead", extra={"kind": job.kind, "job": str(job.id)})
-                    continue
-                job.state, job.worker, job.lease_until = JobState.RUNNING.value, self._worker, lease
-                job.attempt += 1
-            tx.flush()
-            tx.expunge_all()
+        # Who adds a job of the same key at that moment may want what this has, and the other way round (MariaDB).
+        jobs = retrying(self._db, lambda tx: self._lease(tx, take, now))
         return [job for job in jobs if job.state == JobState.RUNNING.value]
+
+    def _lease(self, tx: Tx, take: Select[Job], now: datetime) -> Sequence[Job]:
+        jobs = tx.scalars(take, {"now": now}).all()
+        for job in jobs:
+            job.unique_key = None
+            if job.attempt >= job.max_attempts:  # only one that took its worker with it each time comes so far
+                job.state, job.last_error, job.lease_until = JobState.DEAD.value, "abandoned by its worker", None
+                _log.error("job is dead", extra={"kind": job.kind, "job": str(job.id)})
+                continue
+            job.state, job.worker = JobState.RUNNING.value, self._worker
+            job.lease_until = now + timedelta(seconds=LEASE_SECONDS)
+            job.attempt += 1
+        tx.flush()
+        tx.expunge_all()
+        return jobs
 
     def _run(self, job: Job) -> None:
         try:

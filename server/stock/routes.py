@@ -16,7 +16,7 @@ from server import context, policy, web
 from server.catalog import queries as catalog
 from server.catalog.queries import SaleTerms
 from server.context import Context
-from server.db import Tx
+from server.db import Tx, retrying
 from server.policy import Actor, Router, visible
 from server.stock import alerts, browse, finding, lots, queries
 from server.stock.imports import intake
@@ -244,10 +244,12 @@ def read_import(request: Request, import_id: UUID) -> wire.Import:
 def commit_import(request: Request, import_id: UUID, body: wire.CommitImport) -> wire.Import:
     """The whole file has arrived: what is stored of it may sell. Repeating changes nothing."""
     ctx, who = context.of(request), policy.actor(request)
-    with ctx.db.tx() as tx:
+
+    def commit(tx: Tx) -> wire.Import:
         _import(tx, who, import_id)
-        row = intake.commit(tx, import_id, body, actor=who.label)
-        answer = queries.as_import(tx, row)
+        return queries.as_import(tx, intake.commit(tx, import_id, body, actor=who.label))
+
+    answer = retrying(ctx.db, commit)
     ctx.jobs.wake()
     return answer
 
@@ -302,8 +304,8 @@ def _receive(request: Request, import_id: UUID, n: int, sealed: bytes) -> None:
     with ctx.db.read() as tx:
         _import(tx, policy.actor(request), import_id)
     chunk = intake.inspect(ctx.keys, import_id, n, sealed)  # between the transactions: it takes milliseconds
-    with ctx.db.tx(patient=True) as tx:  # nobody looks at it: the step that stores chunks before it is not cut short
-        intake.receive(tx, import_id, chunk)
+    # Nobody looks at it: the step that stores chunks before it is not cut short.
+    retrying(ctx.db, lambda tx: intake.receive(tx, import_id, chunk), patient=True)
     ctx.jobs.wake()
 
 

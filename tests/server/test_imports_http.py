@@ -11,8 +11,10 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from server import telemetry
+from server.stock.imports import ingest
 from shared import ids
 from shared.contracts.stock import CHUNK_BYTES, CHUNK_ROWS, MAX_CHUNKS, MAX_LOTS, MAX_ROWS, MAX_USES, chunk_info
 from tests.server.conftest import opened
@@ -99,7 +101,17 @@ def test_an_import_goes_through_and_each_step_may_be_repeated(site, fresh):
     assert (after.imported - before.imported, after.free - before.free) == (10, 10)
 
 
-def test_chunks_are_stored_while_others_still_come_and_none_sells_before_the_commit(site, fresh):
+def test_chunks_are_stored_while_others_still_come_and_none_sells_before_the_commit(site, fresh, monkeypatch):
+    """Also where each meets another one at the job that they share: on MariaDB one of both has to come again."""
+    enqueue, met = ingest.enqueue, []
+
+    def meet(*its, **more):
+        met.append(None)
+        if len(met) % 2:
+            raise OperationalError("", {}, Exception(1213, "Deadlock found"))
+        enqueue(*its, **more)
+
+    monkeypatch.setattr(ingest, "enqueue", meet)
     sellable = free_for_sale(site)
     import_id, chunks, body = begun(site, fresh(8))
     assert put(site, import_id, 0, chunks[0]).status_code == 204

@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from server import audit, jobs
 from server.audit import AuditEvent
-from server.db import table_of
+from server.db import retrying, table_of
 from server.jobs import LEASE_SECONDS, Job, Jobs, JobSchedule, Lane
 from shared import clock
 from shared.states import JobState
@@ -326,6 +326,35 @@ def test_who_counts_on_a_job_that_is_being_begun_waits_and_adds_another(any_db):
         assert told[0].result() is None
     assert [row.state for row in rows(any_db, Job.kind == "met")] == [JobState.DONE, JobState.READY]
     begun.run_due()
+
+
+def test_a_worker_that_meets_who_added_the_same_job_takes_it_all_the_same():
+    """On MariaDB who was a moment too late to add it keeps its key, which the worker that has the job wants, too."""
+    with migrated("mariadb") as db, ThreadPoolExecutor(2) as pool:
+        begun = worker(db, met=effect)
+        told = []
+
+        def late(tx):
+            for n in range(9):  # what an engine takes back is what has done less
+                effect(tx, {"n": n})
+            jobs.enqueue(tx, "met", {}, key="met")
+
+        def meet(_connection, _cursor, statement, *_others):
+            if len(told) == 1 and "LOCK IN SHARE MODE" in statement:
+                told.append(pool.submit(begun.run_due))
+                wait(told[1:], 0.4)
+
+        event.listen(db.engine, "before_cursor_execute", meet)
+        with db.tx() as tx:
+            jobs.enqueue(tx, "met", {}, key="met")
+            told.append(pool.submit(retrying, db, late))
+            wait(told, 0.4)
+        told[0].result()
+        assert told[1].result() in {0, 1}
+        while begun.run_due():
+            pass
+        assert {row.state for row in rows(db)} == {JobState.DONE}
+        assert count(db, AuditEvent) == len(rows(db)) + 9
 
 
 def test_a_job_enqueued_while_its_twin_runs_is_not_swallowed(db):
