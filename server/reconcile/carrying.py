@@ -286,22 +286,41 @@ def to_run_again(tx: Tx, channel: str, *, but: date) -> set[date]:
 
 
 def _gone_since(tx: Tx, channel: str, day: date) -> list[ReconcileDifference]:
-    """What closed itself by a bill of trades on an earlier day that is signed, and is gone again. Only what a bill had
-    that counts no more is looked at: there may be thousands that nothing has happened to.
-    """
+    """What closed itself by a bill of trades on an earlier day that is signed, and is gone again."""
+    r = ReconcileDifference
+    closed = (r.channel == channel, r.day < day, r.is_signed.is_(True), r.state == _D.MATCHED.value)
+    rows = _had_before(tx, channel, *closed, r.kind.in_(sorted(HALVES)), r.carried_from.is_not(None))
+    return [row for row in rows if is_gone_again(tx, row)]
+
+
+def gone_after_all(tx: Tx, channel: str) -> list[ReconcileDifference]:
+    """Halves that people wrote off, and took back as a bill had them then: none has them any more, and none is told."""
+    r, gone = ReconcileDifference, dict[UUID, ReconcileDifference]()
+    taken_back = (r.kind == _K.BOOKED.value, r.state == _D.RESOLVED.value, r.action.in_(sorted(booking.BOOKED)))
+    for matter in {root(row) for row in _had_before(tx, channel, r.channel == channel, *taken_back)}:
+        its = (r.channel == channel, or_(r.origin_id == matter, r.again_of == matter), r.kind != _K.BOOKED.value)
+        rows = tx.scalars(select(r).where(*its).order_by(r.day, r.found_at)).all()
+        off = [row for row in rows if row.kind in HALVES and booking.booked(row)]
+        newest = {row.origin_id: row for row in rows}.values()
+        is_told = any(row.state != _D.MATCHED and not booking.booked(row) for row in newest)
+        if off and not is_told and not has_come(tx, off[-1]) and _booked(tx, off[-1]) == 0:
+            gone[matter] = off[-1]
+    return sorted(gone.values(), key=lambda row: row.number)
+
+
+def _had_before(tx: Tx, channel: str, *its: ColumnElement[bool]) -> Sequence[ReconcileDifference]:
+    """Those of these that a bill of trades had which counts no more. There may be thousands nothing happened to."""
     r, line = ReconcileDifference, ReconcileRow
     old = kept_bills.replaced(tx, channel, BillKind.TRADES)
     if not old:
         return []
-    closed = (r.channel == channel, r.day < day, r.is_signed, r.state == _D.MATCHED.value, r.kind.in_(sorted(HALVES)))
     its_payment = select(PaymentAttempt.provider_no).join(Refund, Refund.attempt_id == PaymentAttempt.id)
     numbers = (r.provider_no, its_payment.where(Refund.id == r.ours_id).scalar_subquery())
     had = (
-        exists().where(among(tx, line.file_id, old), its)
-        for its in (line.matched_id == r.ours_id, *(line.provider_no == number for number in numbers))
+        exists().where(among(tx, line.file_id, old), named)
+        for named in (line.matched_id == r.ours_id, *(line.provider_no == number for number in numbers))
     )
-    query = select(r).where(*closed, r.carried_from.is_not(None), or_(*had)).order_by(r.number)
-    return [row for row in tx.scalars(query) if is_gone_again(tx, row)]
+    return tx.scalars(select(r).where(*its, or_(*had)).order_by(r.number)).all()
 
 
 # --- whether the bill still says so ---

@@ -68,6 +68,8 @@ def keep(
     for row in known:
         if row.id not in run.current and carrying.is_gone_again(tx, row):
             run.open_again(row)
+    for half in carrying.gone_after_all(tx, channel):
+        run.tell_again(half)
     run.link([*known, *carried])
     run.write()
     if trades_file_id is not None:
@@ -234,6 +236,12 @@ class _Run:
         row.version += 1
         self.touched.add(row.id)
 
+    def tell_again(self, half: ReconcileDifference) -> None:
+        """What people wrote off, and took back because a bill had it, is before them once more."""
+        facts = _Facts(**{name: getattr(half, name) for name in _NAMES})
+        since = half.carried_from or half.day
+        self._make(self.matters.of(root(half)), DifferenceKind(half.kind), facts, _D.OPEN, since=since)
+
     def link(self, known: Iterable[ReconcileDifference]) -> None:
         """Let open ones know the exceptions in which their money waits, and what may be done then."""
         rows = [row for row in (*known, *self.made) if row.state == _D.OPEN]
@@ -255,10 +263,12 @@ class _Run:
         its = {"channel": self._channel, "day": self._day, "note": "", "is_signed": False}
         bulk_insert(self._tx, ReconcileDifference, _COLUMNS, rows, constants=its)
 
-    def _make(self, matter: Matter, kind: DifferenceKind, facts: _Facts, state: DifferenceState) -> None:
-        """A row of what nobody has seen yet."""
-        new_id = matter.next_id(is_undone=kind is DifferenceKind.BOOKED)
-        if self._late and new_id == matter.id:
+    def _make(
+        self, matter: Matter, kind: DifferenceKind, facts: _Facts, state: DifferenceState, *, since: date | None = None
+    ) -> None:
+        """A row of what nobody has seen yet; `since`: of an earlier day."""
+        new_id, since = matter.next_id(is_undone=kind is DifferenceKind.BOOKED), since or self._late
+        if since and new_id == matter.id:
             new_id = uuid5(NAMESPACE_URL, f"kameng:difference:{matter.id}:late:{self._day}")
         row = ReconcileDifference(
             id=new_id,
@@ -271,7 +281,7 @@ class _Run:
             is_signed=False,
             kind=kind.value,
             found_at=clock.now(),
-            carried_from=self._late,
+            carried_from=since,
             state=state.value,
             proposed=DIFFERENCE_ACTIONS[kind][0].value,
             version=1,

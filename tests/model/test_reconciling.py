@@ -133,6 +133,18 @@ OTHER_DAY, SIGNED, NEXT_SIGNED = ("other day", 0), ("sign", 0), ("sign", 1)
             None,
             [CARRIED, SIGNED, OTHER_DAY, LOST, NEXT_SIGNED, OTHER_DAY, next_bill(says()), next_bill(None)],
         ),
+        "written off the day after, in that day's bill and taken back, and then in none": (
+            None,
+            [CARRIED, SIGNED, OTHER_DAY, LOST, next_bill(says()), BOOKED, next_bill(None), LOST, next_bill(says())],
+        ),
+        "written off on its day, late in the next day's bill and taken back, and then in none": (
+            None,
+            [LOST, SIGNED, OTHER_DAY, NEXT_SIGNED, OTHER_DAY, next_bill(says()), BOOKED, next_bill(None)],
+        ),
+        "written off the day after, two days later in a bill and taken back, and then in none": (
+            None,
+            [CARRIED, SIGNED, OTHER_DAY, LOST, NEXT_SIGNED, bill(says(), 2), BOOKED, bill(None, 2)],
+        ),
         "written off, there again, and then in the next day's bill": (
             None,
             [LOST, bill(says(fee_fen=28)), next_bill(says(4_700, 28))],
