@@ -144,7 +144,7 @@ def list_due_lines(
 @router.get("/due/{supplier_id}/brought", allow=READ)
 def what_would_be_brought_forward(request: Request, supplier_id: UUID) -> Page[BroughtForward]:
     """What the statement of a supplier that could be made now would bring forward from before, taken apart."""
-    with context.of(request).db.read() as tx:
+    with context.of(request).db.read(snapshot=True) as tx:  # its parts are one sum
         who = policy.actor(request)
         queries.scope(tx, who, supplier_id)
         return Page[BroughtForward](items=brought.parts_due(tx, who, supplier_id))
