@@ -380,10 +380,10 @@ _OF_LINES = _MONEY | _REFUNDED | {_K.STATE, _K.FEE}
 def _says(row: ReconcileDifference, line: ReconcileRow) -> bool:
     if row.kind == _K.FEE:
         return line.fee_fen == row.theirs_fen
-    if line.state != row.theirs_state:
-        return False
-    is_same = row.theirs_fen in {line.amount_fen, line.settled_fen, 0 if line.state in UNMOVED else None}
-    return is_same or row.kind not in _MONEY
+    if row.kind in {_K.STATE, _K.REFUND_STATE}:
+        return line.state == row.theirs_state
+    is_moved = (line.state in UNMOVED) == (row.theirs_state in UNMOVED)
+    return is_moved and row.theirs_fen in {line.amount_fen, line.settled_fen, 0 if line.state in UNMOVED else None}
 
 
 _COMES: Mapping[DifferenceKind, Callable[[Tx, ReconcileDifference], bool]] = {

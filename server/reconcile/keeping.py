@@ -23,7 +23,7 @@ from server.payments.refunds.model import Refund
 from server.reconcile import booking, carrying, choosing, feed, handling, ours, unbilled, waiting
 from server.reconcile.differences import Difference, OurRow
 from server.reconcile.matching import Wanted
-from server.reconcile.matters import Matter, Matters, root
+from server.reconcile.matters import BY_STATE, Matter, Matters, root
 from server.reconcile.model import ReconcileDifference
 from shared import clock
 from shared.finance import DIFFERENCE_ACTIONS, BillKind, DifferenceAction, DifferenceKind, DifferenceState
@@ -163,8 +163,10 @@ class _Run:
         """Whether what people decided about a matter of the signed day is about just this, or put it right since. What
         they carried over is, while it is before people here; and just this is already, where another open day has it.
         """
-        is_there = {(row.ours_fen, row.theirs_fen) for row in matter.here if self._is_before_people_elsewhere(row)}
-        if (matter.ours_fen(one), one.theirs_fen) in is_there:
+        is_by_state = one.kind in BY_STATE
+        it = (matter.ours_fen(one), one.theirs_fen, one.theirs.state if is_by_state and one.theirs else "")
+        there = [row for row in matter.here if self._is_before_people_elsewhere(row)]
+        if it in {(row.ours_fen, row.theirs_fen, row.theirs_state if is_by_state else "") for row in there}:
             return True
         last = matter.handled()
         if matter.booked_fen and (matter.ours_fen(one) or 0) == (one.theirs_fen or 0):

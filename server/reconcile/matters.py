@@ -28,7 +28,7 @@ _AT_A_TIME = 500
 LIVE = frozenset({_D.OPEN.value, _D.MATCHED.value})
 """States in which a run says what a difference is."""
 
-_BY_STATE = frozenset({_K.STATE, _K.REFUND_STATE})
+BY_STATE = frozenset({_K.STATE, _K.REFUND_STATE})
 _ALONE = (_K.ONLY_OURS.value, _K.REFUND_ONLY_OURS.value)
 """Kinds of what a bill of another day may have after all."""
 
@@ -82,7 +82,7 @@ class Matter:
             return is_right
         theirs_state = one.theirs.state if one.theirs else ""
         is_same = (last.ours_fen, last.theirs_fen) == (ours_fen, one.theirs_fen)
-        are_same = one.kind not in _BY_STATE or (last.ours_state, last.theirs_state) == (ours_state, theirs_state)
+        are_same = one.kind not in BY_STATE or (last.ours_state, last.theirs_state) == (ours_state, theirs_state)
         return is_same and are_same
 
     def is_undone_elsewhere(self) -> bool:

@@ -229,6 +229,18 @@ def test_a_balance_that_was_carried_over_is_over_when_a_late_bill_adds_up():
     assert shop.open() == []
 
 
+def test_a_refund_of_another_amount_is_before_people_when_it_is_through_as_well():
+    """Late on its way on the day before, which is open; then through, as the bill says that another open day takes."""
+    steps = [("refund", 1, {}, "now"), NEXT_SIGNED, ("refund", 1, {"more_fen": 200, "is_through": False}, "now")]
+    live(says(4_700), [*steps, bill(says()), OTHER_DAY, ("refund", 1, {"more_fen": 200}, "now")], back=(0, 1_000, True))
+
+
+def test_a_refund_of_another_amount_that_was_carried_over_stays_so_when_it_is_through():
+    on_its_way = {"more_fen": 200, "is_through": False}
+    steps = [("refund", 1, on_its_way, "now"), CARRIED, ("other day", 0), ("refund", 1, {"more_fen": 200}, "now")]
+    live(says(), steps, back=(0, 1_000, True))
+
+
 @pytest.mark.parametrize("between", [False, True])
 def test_what_a_late_bill_has_no_more_is_not_written_off_where_an_open_day_has_it(between):
     """Two days later: what is a day too far apart is told of once."""
