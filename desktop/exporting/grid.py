@@ -205,7 +205,8 @@ class _Table:
         language, columns = self._details.language, self.page.columns
         self._part = Part(self.page.name(language, self._number), self.page)
         self._digest = hashlib.sha256()
-        look = Look([column.width for column in columns], header=self._header, frozen_rows=1)
+        widths = [column.width for column in columns]
+        look = Look(widths, header=self._header, frozen_rows=1, leading=self.page.leading)
         self._sheet = self._book.sheet(self._part.sheet, look)
         self._sheet.write(heading_row(self._book, 1, [column.title(language) for column in columns]))
 

@@ -33,7 +33,8 @@ _TYPES = "application/vnd.openxmlformats-officedocument.spreadsheetml"
 _FONT = "等线"
 _PAGE_WIDTH = 250
 """So many characters of a row go on a page that lies on its side: its letters are some 6.5 points high then. Wider
-sheets take several pages side by side rather than print what nobody can read."""
+sheets take several pages side by side rather than print what nobody can read; on each are the columns that say what
+a row is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,8 @@ class Style:
 class Look:
     """How a sheet is seen and printed. Widths are in characters, `header` is printed on top of each page.
 
-    `cell_style` is how cells look that a person fills in later. Without `upright` paper lies on its side.
+    `cell_style` is how cells look that a person fills in later. Without `upright` paper lies on its side. The first
+    `leading` columns say what a row is: they are printed on each of the pages that lie side by side.
     """
 
     widths: Sequence[int]
@@ -67,6 +69,15 @@ class Look:
     gridlines: bool = True
     upright: bool = False
     cell_style: int = 0
+    leading: int = 1
+
+    @property
+    def pages_wide(self) -> int:
+        """How many pages side by side a row takes."""
+        whole, again = sum(self.widths), sum(self.widths[: self.leading])
+        if self.upright or whole <= _PAGE_WIDTH:
+            return 1
+        return ceil((whole - again) / (_PAGE_WIDTH - again))
 
 
 @dataclass(slots=True)
@@ -219,12 +230,11 @@ def _sheet_tail(named: _Named, warned: Sequence[Warned], merged: Sequence[str]) 
             )
         parts.append(f'<conditionalFormatting sqref="{one.area}">{rules}</conditionalFormatting>')
     orientation = "portrait" if named.look.upright else "landscape"
-    wide = 1 if named.look.upright else max(1, ceil(sum(named.look.widths) / _PAGE_WIDTH))
     header = escape(f"{named.name} {named.look.header}".replace("&", "&&"))
     parts.append(
         '<printOptions horizontalCentered="1"/>'
         '<pageMargins left="0.4" right="0.4" top="0.75" bottom="0.6" header="0.3" footer="0.3"/>'
-        f'<pageSetup paperSize="9" orientation="{orientation}" fitToWidth="{wide}" '
+        f'<pageSetup paperSize="9" orientation="{orientation}" fitToWidth="{named.look.pages_wide}" '
         f'fitToHeight="{named.look.pages_high}"/>'
         f"<headerFooter><oddHeader>&amp;C{header}</oddHeader><oddFooter>&amp;C&amp;P / &amp;N</oddFooter>"
         "</headerFooter>"
@@ -291,9 +301,10 @@ def _workbook(sheets: Sequence[_Named]) -> str:
                 f"{name}!{_fixed(start)}:{_fixed(end)}</definedName>"
             )
         if one.look.frozen_rows:
+            columns = f"{name}!$A:${letters(one.look.leading - 1)}," if one.look.pages_wide > 1 else ""
             names += (
                 f'<definedName name="_xlnm.Print_Titles" localSheetId="{index}">'
-                f"{name}!$1:${one.look.frozen_rows}</definedName>"
+                f"{columns}{name}!$1:${one.look.frozen_rows}</definedName>"
             )
     return (
         f'<workbook xmlns="{_MAIN}" xmlns:r="{_OFFICE}"><bookViews><workbookView/></bookViews>'

@@ -15,6 +15,9 @@ from shared.contracts.reports import DayMovement, DayOrder, DayPayment, LedgerTo
 
 R = TypeVar("R")
 
+_LEADING_WIDTH = 100
+"""In characters: what is printed again on each page leaves most of it to the rest."""
+
 
 @dataclass(frozen=True, slots=True)
 class Column(Generic[R]):
@@ -54,6 +57,19 @@ class Page(Generic[R]):
         """The sheet's name; further parts of a long table are numbered."""
         name = self.own or (self.names[1] if language.startswith("en") else self.names[0])
         return name if part == 1 else f"{name} {part}"
+
+    @property
+    def leading(self) -> int:
+        """How many of its first columns say what a row is: up to the first text, an id as a rule, where that is near;
+        the first one alone where a reader's own layout has it far off."""
+        width = 0
+        for n, column in enumerate(self.columns, 1):
+            width += column.width
+            if width > _LEADING_WIDTH:
+                break
+            if column.kind is Kind.TEXT:
+                return n
+        return 1
 
     def index(self, key: str) -> int:
         """Where the column is. Raises ValueError where the page has none of this key."""

@@ -106,7 +106,9 @@ def test_headings_stay_filtered_and_printed_on_every_page(copies: Copies) -> Non
     book = openpyxl.load_workbook(copies.saved["day"])
     sheet = book["订单"]
     # What is frozen belongs to a window, and without a screen it has none.
-    assert (sheet.auto_filter.ref, sheet.print_title_rows) == ("A1:P6", "$1:$1")
+    assert (sheet.auto_filter.ref, sheet.print_title_rows, sheet.print_title_cols) == ("A1:P6", "$1:$1", "$A:$A")
+    told = openpyxl.load_workbook(copies.saved["finance"])["退款明细"]
+    assert (told.print_title_cols, told.page_setup.fitToWidth) == ("$A:$E", 2), "up to the order of the row"
     assert (sheet.page_setup.orientation, sheet.page_setup.fitToWidth) == ("landscape", 2)
     assert sheet.oddHeader.center.text.strip().endswith("订单 2026-11-21")
     assert book["校验"].sheet_state == "hidden"

@@ -114,6 +114,7 @@ def test_sheets_are_ready_to_read_and_print(tmp_path: Path) -> None:
     for name, (area, wide) in areas.items():
         sheet = book[name]
         assert (sheet.freeze_panes, sheet.auto_filter.ref, sheet.print_title_rows) == ("A2", area, "$1:$1")
+        assert sheet.print_title_cols == ("$A:$A" if wide > 1 else None), "each page says of which order a row is"
         assert (sheet.page_setup.orientation, sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight) == (
             "landscape",
             wide,
