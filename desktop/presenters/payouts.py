@@ -304,7 +304,8 @@ def awaited(rows: Sequence[PayoutResult]) -> PayoutResultsTaken:
 
 _COUNTED = frozenset(PayoutResultsTaken.model_fields)
 _PAYOUTS: dict[str, Pair] = {
-    "confirmed": ("{n} 笔打款到账", "{n} arrived"),
+    "confirmed": ("{n} 笔打款全额到账", "{n} arrived in full"),
+    "in_part": ("{n} 笔打款部分到账", "{n} arrived in part"),
     "failed": ("{n} 笔打款失败", "{n} failed"),
     "waiting": ("{n} 笔打款还等其余各行的结果", "{n} waiting for more rows"),
 }
@@ -325,7 +326,7 @@ _PARTS: tuple[tuple[Pair, dict[str, Pair]], ...] = (
 
 
 def results_words(taken: PayoutResultsTaken) -> str:
-    """What became of payouts by a file, and what its rows say, with their sums: `1 笔打款到账；2 行到账共 ¥65.61`."""
+    """What became of payouts by a file, and what its rows say: `1 笔打款全额到账；2 行到账共 ¥65.61`."""
     counts = taken.model_dump()
     told = [
         in_words(begins)

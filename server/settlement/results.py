@@ -87,9 +87,15 @@ _WITH_SUMS = frozenset({"arrived", "lacked", "returned"})
 
 def _moved(before: Mapping[Payout, str]) -> Counter[str]:
     """What became of the payouts that a file names: those that ended by it, and those that wait for more of it."""
-    ended = Counter(payout.state for payout, state in before.items() if payout.state != state)
+    ended = Counter(_ended(payout) for payout, state in before.items() if payout.state != state)
     ended["waiting"] = sum(payout.state == PayoutState.SENT.value for payout in before)
     return ended
+
+
+def _ended(payout: Payout) -> str:
+    """How it ended; one of which something lacks has not arrived as the whole that people read of."""
+    is_there = payout.state == PayoutState.CONFIRMED.value
+    return "in_part" if is_there and payout.arrived_fen < payout.amount_fen else payout.state
 
 
 @dataclass(frozen=True, slots=True)

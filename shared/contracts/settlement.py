@@ -411,12 +411,13 @@ class PayoutResults(Request):
 class PayoutResultsTaken(Answer):
     """What became of a result file.
 
-    Payouts: `confirmed` by it, in whole or in part, `failed`, or `waiting` for what is told of more of their rows.
+    Payouts: `confirmed` by it in whole or `in_part`, `failed`, or `waiting` for what is told of more of their rows.
     Rows, and of some their sums: what `arrived` and what `lacked`; what was given back (`returned`); `unfrozen`, by
     which nobody is paid; of these two what failed (`not_done`); what had been said before (`known_before`).
     """
 
     confirmed: int = 0
+    in_part: int = 0
     failed: int = 0
     waiting: int = 0
     arrived: int = 0

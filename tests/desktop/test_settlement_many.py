@@ -97,12 +97,12 @@ def test_a_file_of_results_says_what_is_paid_and_what_is_ours(monkeypatch):
     assert (told.confirmed, told.failed, told.waiting, told.known_before) == (0, 0, 0, 0), "nobody knows that yet"
     words = "2 行到账共 ¥65.61，1 行未到账共 ¥142.17，1 行已回退共 ¥7.75，1 行解冻，1 行解冻或回退未成"
     assert results_words(told) == words
-    ended = told.model_copy(update={"confirmed": 1, "failed": 1, "waiting": 1, "known_before": 3})
-    before = "1 笔打款到账，1 笔打款失败，1 笔打款还等其余各行的结果"
+    ended = told.model_copy(update={"confirmed": 1, "in_part": 2, "failed": 1, "waiting": 1, "known_before": 3})
+    before = "1 笔打款全额到账，2 笔打款部分到账，1 笔打款失败，1 笔打款还等其余各行的结果"
     assert results_words(ended) == f"{before}；{words}，3 行之前已知"
     monkeypatch.setattr(presenter_words, "_language", "en")
     some = PayoutResultsTaken(confirmed=2, arrived=3, arrived_fen=4_765, lacked=1, lacked_fen=4_050, unfrozen=2)
-    assert results_words(some) == "Payouts: 2 arrived. Rows: 3 arrived, ¥47.65; 1 did not, ¥40.50; 2 unfrozen"
+    assert results_words(some) == "Payouts: 2 arrived in full. Rows: 3 arrived, ¥47.65; 1 did not, ¥40.50; 2 unfrozen"
 
 
 def test_another_list_brings_another_one_in_front():

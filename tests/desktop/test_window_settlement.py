@@ -168,7 +168,7 @@ def the_bank_answers(qtbot, page, payouts, world, folder):
     qtbot.waitUntil(lambda: not results.busy, timeout=WAIT_MS)
     assert "第 2 行：结果“处理中”不是成功或失败" in page.payouts.results.text
     assert not page.payouts.results.go.isVisible()
-    for file, told in ((wrong, "整份文件未导入"), (right, "1 笔打款到账；1 行到账共 ¥85.50")):
+    for file, told in ((wrong, "整份文件未导入"), (right, "1 笔打款全额到账；1 行到账共 ¥85.50")):
         drop(page.window(), [file])
         qtbot.waitUntil(lambda: not results.busy, timeout=WAIT_MS)
         page.payouts.results.go.click()

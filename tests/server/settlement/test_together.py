@@ -215,7 +215,7 @@ def test_splits_are_told_row_by_row_and_given_back(shop):
     rows = carried()
     assert [row["number"].rpartition("-")[2] for row in rows] == ["1", "2", "E1", "E2"]
     assert told(rows[0], rows[2], rows[1] | {"succeeded": False, "reason": "账户异常"}) == {
-        "confirmed": 1,
+        "in_part": 1,
         "arrived": 1,
         "arrived_fen": 4_275,
         "lacked": 1,
