@@ -139,7 +139,7 @@ LINE_COLUMNS = (
     ),
     Column[StatementLine]("kind", kind_word, sample="退款扣减", spare=True),
     Column[StatementLine]("amount", lambda x: formats.money(x.amount_fen), numeric=True, sample="¥12,345.00"),
-    Column[StatementLine]("fee", lambda x: formats.money(x.fee_fen), numeric=True, sample="¥1,234.00"),
+    Column[StatementLine]("fee", lambda x: formats.money(-x.fee_fen), numeric=True, sample="-¥1,234.00"),
     Column[StatementLine]("net", lambda x: formats.money(x.net_fen), numeric=True, sample="¥12,345.00"),
     Column[StatementLine]("bill", bill_row, sample="2026-03-02 第 12 行", spare=True),
     Column[StatementLine](

@@ -17,7 +17,7 @@ from desktop.presenters.due import MAKE, MAKE_SOME, Due, figures, holds_words, w
 from desktop.presenters.holds import FREE, HOLD, Holds, what_is_held
 from desktop.presenters.payouts import Payouts, Results, paid_to, shown_bad, warnings
 from desktop.presenters.statement_acts import CONFIRM, PAY
-from desktop.presenters.statements import Statements, afterwards, bill_row, drilled, left_over, sums
+from desktop.presenters.statements import LINE_COLUMNS, Statements, afterwards, bill_row, drilled, left_over, sums
 from desktop.presenters.terms import SupplierTerms, terms_words
 from desktop.presenters.typed import NotADay
 from shared import clock, ids
@@ -64,6 +64,8 @@ def test_a_statement_says_what_became_of_it_and_its_lines_add_up():
     )
     told = {name: value for name, value, _is_code in drilled(one)}
     parts = ("订单金额", "店铺优惠", "平台服务费", "分销佣金")
+    listed = {column.key: column.text(one) for column in LINE_COLUMNS}
+    assert (listed["fee"], listed["net"]) == (told["平台服务费"], told["结算金额"]), "in the list as at its side"
     assert [told[name] for name in (*parts, "结算金额")] == ["¥45.00", "¥5.00", "-¥2.25", "-¥4.50", "¥43.25"]
     assert (told["此前争议败诉"], told["分销商"], told["争议单号"]) == ("¥10.00", "老周", "CB-1")
     assert "此前已退款" not in told
