@@ -182,8 +182,9 @@ class Differences(ManyCases[Difference]):
         self.channel: str | None = None
         self.detail: DifferenceDetail | None = None
         self._detail_latest = Latest()
-        self._handled_at: int | None = None
-        self.feed.watch(self._walk_on)
+        self._listed: list[UUID] = []
+        self.feed.watch(self._follow_list)
+        self.acting.watch(self._follow_list)
 
     def show(
         self,
@@ -194,6 +195,7 @@ class Differences(ManyCases[Difference]):
         channel: str | None,
     ) -> None:
         """Show the differences of a day, a state, a kind and a channel."""
+        self._choose_list(is_other=(day, state, kind, channel) != (self.day, self.state, self.kind, self.channel))
         self.day, self.state, self.kind, self.channel = day, state, kind, channel
         self.feed.show(
             lambda engine, after: operations.list_differences(
@@ -239,19 +241,27 @@ class Differences(ManyCases[Difference]):
 
     def _acted(self, case: Any) -> None:
         done: list[Difference] = case if isinstance(case, list) else [case]
-        gone = {one.id for one in done}
         self.picked = ()
-        self._handled_at = self.feed.listing.find(lambda row: row.id in gone)
         super()._acted(next((one for one in done if self.opened is not None and one.id == self.opened.id), done[0]))
 
-    def _walk_on(self) -> None:
-        """What a person has handled may leave the list: the one that stands in its place now is next."""
-        at, rows = self._handled_at, self.feed.rows
-        if at is None or self.feed.loading or self.opened is None:
+    def look_into(self, case: Difference | None) -> None:
+        self._listed = [row.id for row in self.feed.rows]
+        super().look_into(case)
+
+    def _follow_list(self) -> None:
+        """One that was of the list may leave it, handled here or elsewhere: what stands in its place now is next.
+
+        Who is about to do something about it goes on with it; what another screen sent here was never of the list.
+        """
+        if self.feed.loading or self.feed.error is not None or self.acting.chosen is not None:
             return
-        self._handled_at = None
-        if at >= 0 and self.opened.id not in {row.id for row in rows}:
-            self.look_into(rows[min(at, len(rows) - 1)] if rows else None)
+        rows, before = self.feed.rows, self._listed
+        self._listed = [row.id for row in rows]
+        one, here = self.opened, set(self._listed)
+        if one is None or one.id in here or one.id not in before:
+            return
+        at = sum(each in here for each in before[: before.index(one.id)])
+        self.look_into(rows[min(at, len(rows) - 1)] if rows else None)
 
     def _explained(self, case_id: UUID, seen: Seen[DifferenceDetail]) -> None:
         if self.opened is not None and self.opened.id == case_id:

@@ -150,7 +150,7 @@ class ManyCases(Cases[S], Generic[S]):
         super().look_into(case)
 
     def find(self, case_id: Any) -> None:
-        self.outcomes = ()
+        self.outcomes, self._is_other_list = (), False
         super().find(case_id)
 
     def leave_outcomes(self) -> None:

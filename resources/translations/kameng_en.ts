@@ -3506,6 +3506,10 @@
         <source>去复核</source>
         <translation>Check it</translation>
     </message>
+    <message>
+        <source>1 笔到账等您复核：{channel} {day} {money}</source>
+        <translation>1 arrival waits for your approval: {channel}, {day}, {money}</translation>
+    </message>
     <message numerus="yes">
         <source>%n 笔到账等您复核，第一笔：{channel} {day} {money}</source>
         <translation>

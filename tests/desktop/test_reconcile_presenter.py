@@ -321,9 +321,33 @@ def test_what_was_handled_leaves_and_the_next_is_in_front():
     shown.feed.renew(is_own=True)
     ask.answer(len(ask.asked) - 1, seen(Page(items=[rows[0], rows[2]])))
     assert shown.opened.id == rows[2].id
+    shown.renew(is_own=False)
+    assert shown.opened.id == rows[2].id, "what others do moves nobody"
+    shown.acting.choose("ignore")
     shown.feed.reload()
     ask.answer(len(ask.asked) - 1, seen(Page(items=rows[:1])))
-    assert shown.opened.id == rows[2].id, "what others do moves nobody"
+    assert shown.opened.id == rows[2].id, "nor what a person asks for while about to decide"
+    shown.acting.drop()
+    assert shown.opened.id == rows[0].id, "the list does not show the other any more"
+
+
+def test_another_filter_leaves_nothing_in_front_that_its_list_does_not_show():
+    rows = [difference(id=bill().id) for _ in range(3)]
+    ask = Later()
+    shown = Differences(ask, person(Role.FINANCE))
+    shown.show_list()
+    ask.answer(0, seen(Page(items=rows[:2])))
+    shown.look_into(rows[0])
+    shown.show(day=None, state=None, kind=DifferenceKind.FEE, channel=None)
+    assert shown.opened is rows[0], "until the list is here"
+    ask.answer(len(ask.asked) - 1, seen(Page(items=rows[1:])))
+    assert (shown.opened, shown.acting.acts) == (None, ()), "the screen opens the first of it"
+    shown.find(rows[0].id)
+    found = len(ask.asked) - 1
+    ask.answer(found, seen(rows[0]))
+    shown.feed.reload()
+    ask.answer(len(ask.asked) - 1, seen(Page(items=rows[2:])))
+    assert shown.opened.id == rows[0].id, "another screen sent the person here for it"
 
 
 def test_the_list_follows_the_day_unless_all_days_are_wanted():

@@ -4,6 +4,7 @@ import pytest
 from PySide6.QtCore import Qt
 from sqlalchemy import select, update
 
+from desktop.commands import BY_ID
 from desktop.presenters import formats
 from desktop.presenters.differences import COLUMNS
 from server.orders.model import Order
@@ -52,9 +53,17 @@ def test_many_differences_are_decided_on_at_once(program, live_shop, world, tmp_
     assert page.bar.buttons == {}
     assert "所选的差异没有共同的处理方式" in texts(page.explained)
     assert "差额合计" not in texts(page.explained), "fees and payments do not add up"
+    go_to(qtbot, page, bench, DifferenceKind.ONLY_OURS)
     page.close_view.kind_wanted.emit(DifferenceKind.FEE)
     qtbot.waitUntil(lambda: len(bench.differences.feed.rows) == 2, timeout=WAIT_MS)
     assert bench.differences.picked == ()
+    assert (bench.differences.opened, page.table.current_row()) == (bench.differences.feed.rows[0], 0)
+    page.channels.setCurrentIndex(page.channels.findData("alipay"))
+    qtbot.waitUntil(lambda: bench.differences.feed.is_empty, timeout=WAIT_MS)
+    assert not page.panel.isVisible()
+    assert not program.window.can(BY_ID["difference.book"])
+    page.channels.setCurrentIndex(0)
+    qtbot.waitUntil(lambda: len(bench.differences.feed.rows) == 2, timeout=WAIT_MS)
     program.window.run("difference.pick_all")
     words = texts(page.explained)
     assert "差额合计 +¥0.81" in words

@@ -166,6 +166,7 @@ def sign_it(qtbot, program, page, bench, yesterday):
     assert yesterday.rows(ReconcileSignature) == []
     carry_out(qtbot, view.bar, bench.days.acting, note="已与银行核对")
     qtbot.waitUntil(lambda: bench.days.chosen.state is DayState.SIGNED, timeout=WAIT_MS)
+    assert page.export_button.hasFocus(), "not on what corrects the day"
     [signature] = yesterday.rows(ReconcileSignature)
     assert (signature.outputs_sha256, signature.note) == (hashed, "已与银行核对")
     words = texts(view)
@@ -361,7 +362,7 @@ def test_two_people_see_what_arrived(program, live_shop, yesterday, colleague, q
     assert told.state is SweepState.PROPOSED
     page, bench = at_the_bench(qtbot, program, live_shop.url)
     qtbot.waitUntil(lambda: bench.days.count == 1, timeout=WAIT_MS)
-    assert page.news.arrivals.text == f"1 笔到账等您复核，第一笔：微信支付 {yesterday.day} ¥600.00"
+    assert page.news.arrivals.text == f"1 笔到账等您复核：微信支付 {yesterday.day} ¥600.00"
     qtbot.waitUntil(lambda: bool(bench.days.sweeps), timeout=WAIT_MS)
     view, acting = page.close_view, bench.days.acting
     assert "其中 ¥12.50 属于其他业务" in texts(view)

@@ -29,18 +29,20 @@ class CloseView(Live, QWidget):
         files_wanted(): the person wants to choose bills.
         correction_wanted(what): the person wants to correct this signed day, or to see a correction of it.
         day_wanted(day): the person wants to see another day.
+        day_over(): the day was signed, and nothing here is the next step: the screen takes the keyboard.
     """
 
     kind_wanted = Signal(object)
     files_wanted = Signal()
     correction_wanted = Signal(object)
     day_wanted = Signal(object)
+    day_over = Signal()
 
     def __init__(self, presenter: Days) -> None:
         super().__init__()
         self._presenter = presenter
         self._written: object = None
-        self._was_acting = False
+        self._was_about_to = ""
         outer = column(self, gap=0)
         self.area = QScrollArea()
         self.area.setWidgetResizable(True)
@@ -91,8 +93,9 @@ class CloseView(Live, QWidget):
             self.correction_wanted.emit((day.channel, day.day))
 
     def start(self) -> None:
-        """Take the keyboard where the next step is."""
-        usable = [press for press in self.buttons.values() if press.isEnabled() and press.isVisible()]
+        """Take the keyboard where the next step is; a correction is never begun by a key that was meant for it."""
+        steps = (press for what, press in self.buttons.items() if what != CORRECT)
+        usable = [press for press in steps if press.isEnabled() and press.isVisible()]
         if usable:
             usable[-1].setFocus()
 
@@ -101,8 +104,9 @@ class CloseView(Live, QWidget):
         presenter, day = self._presenter, self._presenter.chosen
         self.area.setVisible(day is not None)
         self.empty.setVisible(day is None)
-        is_acting = presenter.acting.chosen is not None
-        was_acting, self._was_acting = self._was_acting, is_acting
+        chosen = presenter.acting.chosen
+        is_acting = chosen is not None
+        was_about_to, self._was_about_to = self._was_about_to, chosen.key if chosen is not None else ""
         self.deeds.setVisible(day is not None and not is_acting)
         if day is None:
             self._tell_empty()
@@ -120,8 +124,12 @@ class CloseView(Live, QWidget):
         self.buttons[CORRECT].setVisible(is_signed)
         why = presenter.why_not(SIGN)
         self.why.setText(self.tr("还不能签署：{why}").format(why=why) if why and not is_signed else "")
-        if was_acting and not is_acting and self.isVisible():
-            self.start()  # else Qt hands the keyboard to whatever comes next, the sign-out button
+        if was_about_to and not is_acting and self.isVisible():
+            # Else Qt hands the keyboard to whatever comes next, the sign-out button.
+            if is_signed and was_about_to == SIGN:
+                self.day_over.emit()
+            else:
+                self.start()
         written = (day, presenter.bank)
         if written != self._written:
             self._written = written

@@ -61,8 +61,12 @@ class News(Live, QWidget):
         self._show_verdict()
         waiting = self._presenter.days.to_check
         if waiting:
-            words = counted(
-                self.tr("%n 笔到账等您复核，第一笔：{channel} {day} {money}", None, len(waiting)), len(waiting)
+            words = (
+                self.tr("1 笔到账等您复核：{channel} {day} {money}")
+                if len(waiting) == 1
+                else counted(
+                    self.tr("%n 笔到账等您复核，第一笔：{channel} {day} {money}", None, len(waiting)), len(waiting)
+                )
             )
             one = waiting[0]
             day, money = formats.day(one.parts[-1].day), formats.money(one.amount_fen)

@@ -161,6 +161,7 @@ class ReconciliationPage(CasesPage):
         self.close_view.kind_wanted.connect(self._show_kind)
         self.close_view.files_wanted.connect(self.choose_bills)
         self.close_view.day_wanted.connect(presenter.show)
+        self.close_view.day_over.connect(self._go_on_from_signed)
         self.close_view.correction_wanted.connect(partial(self.wanted.emit, "ledger"))
         self.books = BooksView(presenter.books)
         listed = QWidget()
@@ -308,6 +309,10 @@ class ReconciliationPage(CasesPage):
     def _choose(self, what: str) -> None:
         self.show_tab(CLOSE)
         self.presenter.days.acting.choose(what)
+
+    def _go_on_from_signed(self) -> None:
+        """A signed day is exported next."""
+        (self.export_button if self.export_button.isEnabled() else self.tabs).setFocus()
 
     def _to_unsigned(self) -> None:
         if self.presenter.days.unsigned:
