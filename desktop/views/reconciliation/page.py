@@ -72,6 +72,7 @@ class ReconciliationPage(CasesPage):
         self._ask_target, self._ask_files, self._ask_workbook = ask_target, ask_files, ask_workbook
         self._show_folder = show_folder
         self._opened = False
+        self._gone_to: UUID | None = None
         self.say(self.title.setText, lambda: self.tr("对账"))
         self._tools()
         self._lay_out()
@@ -391,12 +392,18 @@ class ReconciliationPage(CasesPage):
             chip.setChecked(state is differences.state)
         self.bar.tell(self.tr("这条差异在等另一位同事复核。") if differences.waits_for_second else "")
         super().look()
-        if differences.opened is not None:
-            at = differences.feed.rows.index(differences.opened) if differences.opened in differences.feed.rows else -1
-            if at not in {-1, self.table.current_row()}:
-                self.table.go_to(at)
+        self._go_along()
         self._tell_trouble()
         self.show_age(books.as_of)
+
+    def _go_along(self) -> None:
+        """The list goes to another difference that came in front; from the same one a person may be walking away."""
+        one = self.presenter.differences.opened
+        if one is None:
+            self._gone_to = None
+        elif one.id != self._gone_to and (at := self._row_of(one.id)) >= 0:
+            self._gone_to = one.id
+            self.table.go_to(at)
 
     def _tell_trouble(self) -> None:
         """Why something was not read or done, or that what is shown is old."""
