@@ -277,12 +277,25 @@ def is_gone_again(tx: Tx, row: ReconcileDifference) -> bool:
 
 
 def to_run_again(tx: Tx, channel: str, *, but: date) -> set[date]:
-    """The open days but one on which a half that was carried over has come since it was compared, or is gone again."""
+    """The open days but one on which a half that was carried over has come since it was compared, or is gone again; and
+    those where something is booked that was to be taken back on that one, and is not there any more.
+    """
     r = ReconcileDifference
     states = (_D.OPEN.value, _D.PROPOSED.value, _D.MATCHED.value)
     its = (r.channel == channel, r.day != but, r.carried_from.is_not(None), ~r.is_signed, r.state.in_(states))
     rows = tx.scalars(select(r).where(*its, r.kind.in_(sorted(HALVES)))).all()
-    return {row.day for row in rows if (is_gone_again if row.state == _D.MATCHED else has_come)(tx, row)}
+    moved = {row.day for row in rows if (is_gone_again if row.state == _D.MATCHED else has_come)(tx, row)}
+    closed = (r.channel == channel, r.day == but, r.kind == _K.BOOKED.value, r.state == _D.MATCHED.value, ~r.is_signed)
+    matters = [root(row) for row in tx.scalars(select(r).where(*closed)) if _booked(tx, row) != 0]
+    own = (
+        r.channel == channel,
+        r.day != but,
+        ~r.is_signed,
+        or_(among(tx, r.origin_id, matters), among(tx, r.again_of, matters)),
+    )
+    return (
+        moved | set(tx.scalars(select(r.day).where(*own, r.action.in_(sorted(booking.BOOKED))))) if matters else moved
+    )
 
 
 def _gone_since(tx: Tx, channel: str, day: date) -> list[ReconcileDifference]:

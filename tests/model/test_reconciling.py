@@ -145,6 +145,10 @@ OTHER_DAY, SIGNED, NEXT_SIGNED = ("other day", 0), ("sign", 0), ("sign", 1)
             None,
             [CARRIED, SIGNED, OTHER_DAY, LOST, NEXT_SIGNED, bill(says(), 2), BOOKED, bill(None, 2)],
         ),
+        "written off, in the next day's bill, in both, and in that of its own day alone": (
+            None,
+            [LOST, next_bill(says(4_700)), bill(says(), how="twice")],
+        ),
         "written off, there again, and then in the next day's bill": (
             None,
             [LOST, bill(says(fee_fen=28)), next_bill(says(4_700, 28))],
