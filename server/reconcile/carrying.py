@@ -24,7 +24,7 @@ from server.reconcile import beside, booking, choosing, controls, days, handling
 from server.reconcile.figures import Figures
 from server.reconcile.matching import Wanted
 from server.reconcile.matters import Matters, root
-from server.reconcile.model import ReconcileDifference, ReconcileRow
+from server.reconcile.model import ReconcileDay, ReconcileDifference, ReconcileRow
 from shared import clock
 from shared.finance import BillKind, DifferenceAction, DifferenceKind, DifferenceState
 from shared.money import Fen
@@ -277,25 +277,34 @@ def is_gone_again(tx: Tx, row: ReconcileDifference) -> bool:
 
 
 def to_run_again(tx: Tx, channel: str, *, but: date) -> set[date]:
-    """The open days but one on which a half that was carried over has come since it was compared, or is gone again; and
-    those where something is booked that was to be taken back on that one, and is not there any more.
+    """The open days but one on which a half that was carried over has come since it was compared, or is gone again;
+    those that tell of what was written off and taken back, and no bill has any more; and those where something is
+    booked that was to be taken back on that one, and is not there any more, if they were not compared since.
     """
     r = ReconcileDifference
     states = (_D.OPEN.value, _D.PROPOSED.value, _D.MATCHED.value)
     its = (r.channel == channel, r.day != but, r.carried_from.is_not(None), ~r.is_signed, r.state.in_(states))
     rows = tx.scalars(select(r).where(*its, r.kind.in_(sorted(HALVES)))).all()
     moved = {row.day for row in rows if (is_gone_again if row.state == _D.MATCHED else has_come)(tx, row)}
-    closed = (r.channel == channel, r.day == but, r.kind == _K.BOOKED.value, r.state == _D.MATCHED.value, ~r.is_signed)
-    matters = [root(row) for row in tx.scalars(select(r).where(*closed)) if _booked(tx, row) != 0]
-    own = (
-        r.channel == channel,
-        r.day != but,
-        ~r.is_signed,
-        or_(among(tx, r.origin_id, matters), among(tx, r.again_of, matters)),
-    )
-    return (
-        moved | set(tx.scalars(select(r.day).where(*own, r.action.in_(sorted(booking.BOOKED))))) if matters else moved
-    )
+    told = {days.open_from(tx, channel, half.carried_from or half.day) for half in gone_after_all(tx, channel)}
+    moved |= {day for day in told if day is not None} - {but}
+    return moved | _booked_elsewhere(tx, channel, but)
+
+
+def _booked_elsewhere(tx: Tx, channel: str, day: date) -> set[date]:
+    """The open days where something is booked that was to be taken back on this one, and is not there any more: those
+    that were not compared since then.
+    """
+    r, of = ReconcileDifference, ReconcileDay
+    its = (r.channel == channel, r.day == day, r.kind == _K.BOOKED.value, r.state == _D.MATCHED.value, ~r.is_signed)
+    closed = [row for row in tx.scalars(select(r).where(*its)) if _booked(tx, row) != 0]
+    if not closed:
+        return set()
+    matters, at = [root(row) for row in closed], max(row.handled_at or clock.now() for row in closed)
+    named = or_(among(tx, r.origin_id, matters), among(tx, r.again_of, matters))
+    own = (r.channel == channel, r.day != day, ~r.is_signed, named, r.action.in_(sorted(booking.BOOKED)))
+    its_day = and_(of.channel == r.channel, of.day == r.day)
+    return set(tx.scalars(select(r.day).join(of, its_day).where(*own, of.run_at <= at)))
 
 
 def _gone_since(tx: Tx, channel: str, day: date) -> list[ReconcileDifference]:

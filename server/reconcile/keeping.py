@@ -20,7 +20,7 @@ from server.db import Tx, among, bulk_insert
 from server.payments.model import PaymentBillFile
 from server.payments.refunds import making
 from server.payments.refunds.model import Refund
-from server.reconcile import booking, carrying, choosing, feed, handling, ours, unbilled, waiting
+from server.reconcile import booking, carrying, choosing, feed, handling, ours, queries, unbilled, waiting
 from server.reconcile.differences import Difference, OurRow
 from server.reconcile.matching import Wanted
 from server.reconcile.matters import BY_STATE, Matter, Matters, root
@@ -239,10 +239,14 @@ class _Run:
         self.touched.add(row.id)
 
     def tell_again(self, half: ReconcileDifference) -> None:
-        """What people wrote off, and took back because a bill had it, is before them once more."""
-        facts = _Facts(**{name: getattr(half, name) for name in _NAMES})
-        since = half.carried_from or half.day
-        self._make(self.matters.of(root(half)), DifferenceKind(half.kind), facts, _D.OPEN, since=since)
+        """What people wrote off, and took back because a bill had it, is before them once more: behind its own day, and
+        where that is open it finds it by itself.
+        """
+        matter, since = self.matters.of(root(half)), half.carried_from or half.day
+        is_told = any(row.state in {_D.OPEN, _D.PROPOSED} for row in matter.here)  # some are not written yet
+        if since < self._day and queries.is_signed(self._tx, self._channel, since) and not is_told:
+            facts = _Facts(**{name: getattr(half, name) for name in _NAMES})
+            self._make(matter, DifferenceKind(half.kind), facts, _D.OPEN, since=since)
 
     def link(self, known: Iterable[ReconcileDifference]) -> None:
         """Let open ones know the exceptions in which their money waits, and what may be done then."""

@@ -6,11 +6,13 @@ once, some after other things. People book, write off, carry over, ignore a fee,
 open is so at any time, and in the end the ledger has what the channel holds.
 """
 
+from datetime import timedelta
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.reconcile import booking, choosing
+from server.reconcile import booking, choosing, days
 from shared import clock
 from shared.finance import DifferenceAction as A
 from shared.finance import DifferenceKind as K
@@ -145,6 +147,25 @@ OTHER_DAY, SIGNED, NEXT_SIGNED = ("other day", 0), ("sign", 0), ("sign", 1)
             None,
             [CARRIED, SIGNED, OTHER_DAY, LOST, NEXT_SIGNED, bill(says(), 2), BOOKED, bill(None, 2)],
         ),
+        "written off, in its bill and taken back, and then in none": (
+            None,
+            [LOST, OTHER_DAY, bill(says()), BOOKED, bill(None)],
+        ),
+        "written off, in its bill and taken back, and in none when the next day is compared first": (
+            None,
+            [LOST, OTHER_DAY, bill(says()), BOOKED, bill(None, how="later"), ("run", 1), ("work",)],
+        ),
+        "written off, in the next day's bill and taken back, and then in none, compared again": (
+            None,
+            [LOST, next_bill(says()), BOOKED, next_bill(None), ("run", 0), ("run", 1)],
+        ),
+        "written off and taken back, gone, there when that was signed, and gone again": (
+            None,
+            [
+                *(LOST, SIGNED, OTHER_DAY, next_bill(says()), BOOKED, next_bill(None)),
+                *(next_bill(says()), NEXT_SIGNED, OTHER_DAY, next_bill(None)),
+            ],
+        ),
         "written off, in the next day's bill, in both, and in that of its own day alone": (
             None,
             [LOST, next_bill(says(4_700)), bill(says(), how="twice")],
@@ -206,10 +227,33 @@ def test_what_was_carried_over_is_what_the_last_bill_says(first, steps):
             None,
             [OTHER_DAY, ("decide", 1, A.CARRY), OTHER_DAY, bill(says(is_undone=True))],
         ),
+        "written off, in the bill of the day before and taken back, and then in none": (
+            None,
+            [next_bill(None), LOST, bill(says()), BOOKED, bill(None), ("run", 1), ("run", 0)],
+        ),
     }.values(),
 )
 def test_what_the_bill_of_the_day_before_has_is_what_the_last_one_says(first, steps):
     live(first, steps, paid_on=1)
+
+
+def test_the_day_of_what_is_not_to_be_taken_back_elsewhere_is_compared_again_once():
+    """A day of many orders takes minutes."""
+    shop = History(_shops[0].ctx)
+    shop.say("payment", FIRST, None)
+    decide(shop, 0, A.WRITE_OFF)
+    shop.say("payment", DAYS[1], says())
+    assert [(row.kind, row.day) for row in shop.open()] == [(K.BOOKED, DAYS[1])]
+    compared = []
+    for minutes in range(1, 4):
+        with clock.fixed(NOW + timedelta(minutes=minutes)):
+            if minutes == 1:
+                shop.say("payment", DAYS[1], None)
+            else:
+                shop.run(DAYS[1])
+        with shop.ctx.db.read() as tx:
+            compared.append(days.find(tx, shop.channel, FIRST).run_at - NOW)
+    assert compared == [timedelta(minutes=n) for n in (1, 2, 2)], "what was closed in the same instant counts as since"
 
 
 def test_a_refund_that_a_late_bill_has_no_more_is_before_people_once():
