@@ -47,6 +47,10 @@ def test_many_differences_are_decided_on_at_once(program, live_shop, world, tmp_
         qtbot.waitUntil(lambda: not page.table.isColumnHidden(channel_of), timeout=WAIT_MS)
         assert page.table.horizontalScrollBar().maximum() == 0
         qtbot.waitUntil(lambda: page.channels.width() >= page.channels.sizeHint().width(), timeout=WAIT_MS)
+    select_with(qtbot, page, (1, 3), Qt.KeyboardModifier.ShiftModifier)
+    assert [bench.differences.feed.rows.index(one) for one in bench.differences.picked] == [1, 2, 3]
+    select_with(qtbot, page, (0, 2), Qt.KeyboardModifier.ControlModifier)
+    assert [bench.differences.feed.rows.index(one) for one in bench.differences.picked] == [0, 2]
     page.table.selectAll()
     assert len(bench.differences.picked) == 4
     assert "已选 4 条差异" in texts(page.explained)
@@ -156,3 +160,11 @@ def test_what_matched_by_itself_since_is_told(program, live_shop, yesterday, qtb
     program.choose_language("en")
     told = f"Auto-matched today: WeChat Pay {yesterday.day}: 3"
     qtbot.waitUntil(lambda: page.news.closed.text == told, timeout=WAIT_MS)
+
+
+def select_with(qtbot, page, rows, key):
+    """Two rows one after the other, the second with this key held."""
+    table = page.table
+    for row, keys in zip(rows, (Qt.KeyboardModifier.NoModifier, key), strict=True):
+        at = table.visualRect(table.model().index(row, 0)).center()
+        qtbot.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, keys, at)

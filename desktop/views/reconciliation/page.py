@@ -403,7 +403,8 @@ class ReconciliationPage(CasesPage):
             self._gone_to = None
         elif one.id != self._gone_to and (at := self._row_of(one.id)) >= 0:
             self._gone_to = one.id
-            self.table.go_to(at)
+            if at != self.table.current_row():  # else the person went there, maybe to select one more
+                self.table.go_to(at)
 
     def _tell_trouble(self) -> None:
         """Why something was not read or done, or that what is shown is old."""
